@@ -1,0 +1,1 @@
+"""Where does a noisy process end up? Solved, not simulated."""

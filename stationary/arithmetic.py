@@ -1,0 +1,294 @@
+"""Two arithmetics under one set of names: doubles, and as many digits as asked.
+
+A kernel takes an :class:`Arithmetic` and says ``arithmetic.exp(x)``; it then runs in doubles
+(NumPy's own functions on float64 arrays) or at any number of digits (object arrays of mpmath
+numbers that belong to a private context, so that ``mpmath.mp`` is never touched).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from stationary.errors import LandscapeError
+
+__all__ = ["DOUBLE", "Arithmetic", "many_digits"]
+
+GUARD_DIGITS = 10
+LARGEST_EXPONENT_BITS = 1024  # |x| beyond 2^1024: exp(x) would need numbers that fill the memory
+
+Function = Callable[..., Any]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Arithmetic:
+    """Numbers of one kind and the elementary functions on arrays of them.
+
+    Attributes
+    ----------
+    name, digits
+        ``"double"`` and 15, or for instance ``"50 digits"`` and 50.
+    epsilon
+        Spacing of the numbers next to 1: 2.2e-16, or about 10^-(digits + 10), because many digits
+        are computed with ten guard digits.
+    pi, zero, one
+        Constants of this kind.
+    functions
+        The elementary functions by their NumPy names; ``arithmetic.exp`` is ``functions["exp"]``.
+        Those of many digits follow NumPy with its warnings off: a result that is not real is nan,
+        1 / 0 is inf, and only an exponential too large to be stored raises OverflowError.
+    """
+
+    name: str
+    digits: int
+    epsilon: Any
+    pi: Any
+    zero: Any
+    one: Any
+    functions: Mapping[str, Function]
+    dtype: np.dtype[Any]
+    _convert: Function
+
+    def array(self, values: Any) -> np.ndarray:
+        """An array of this kind. Doubles, integers and mpmath numbers enter exactly.
+
+        A constant such as 0.1 is the double next to one tenth, and is taken as that double; a
+        string ("0.1") or a Fraction is rounded once, to the digits of this arithmetic.
+        """
+        return np.asarray(self._convert(values), dtype=self.dtype)
+
+    def isfinite(self, values: Any) -> Any:
+        """Where the values are neither infinite nor nan (booleans)."""
+        return self.functions["isfinite"](values)
+
+    def to_float(self, values: Any) -> np.ndarray:
+        """The nearest doubles; what is too large becomes inf, what is too small 0."""
+        return np.asarray(self.functions["to_float"](values), dtype=float)
+
+    def __getattr__(self, name: str) -> Function:
+        if name.startswith("_") or name not in self.functions:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return self.functions[name]
+
+    def __repr__(self) -> str:
+        return f"<Arithmetic: {self.name}>"
+
+    def __reduce__(self) -> Any:
+        return "DOUBLE" if self.dtype != object else (many_digits, (self.digits,))
+
+
+def _with_composites(f: dict[str, Function]) -> dict[str, Function]:
+    """Add the functions that are written in terms of others, safely for large arguments."""
+
+    def squared_sech(x: Any) -> Any:
+        e = f["exp"](-2 * f["abs"](x))
+        return f["divide"](4 * e, (1 + e) * (1 + e))
+
+    def logistic(x: Any) -> Any:  # 1 / (1 + exp(-x))
+        e = f["exp"](-f["abs"](x))
+        return f["divide"](np.where(np.less(x, 0), e, 1), 1 + e)
+
+    def logaddexp(x: Any, y: Any) -> Any:
+        large, small = f["maximum"](x, y), f["minimum"](x, y)
+        tail = f["log1p"](f["exp"](small - large))
+        return np.where(np.equal(large, small), large + f["log"](2), large + tail)
+
+    f = {**f, "absolute": f["abs"], "squared_sech": squared_sech, "logistic": logistic}
+    return f if "logaddexp" in f else {**f, "logaddexp": logaddexp}
+
+
+def _same(values: Any) -> Any:
+    return values
+
+
+_NUMPY_NAMES = (
+    "exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh arcsin arccos arctan arctan2 "
+    "arcsinh arccosh arctanh sqrt cbrt abs sign floor ceil trunc rint divide power maximum minimum "
+    "logaddexp isfinite"
+)
+
+DOUBLE = Arithmetic(
+    name="double",
+    digits=15,
+    epsilon=float(np.finfo(float).eps),
+    pi=np.pi,
+    zero=np.float64(0),
+    one=np.float64(1),
+    functions=_with_composites(
+        {name: getattr(np, name) for name in _NUMPY_NAMES.split()} | {"to_float": _same}
+    ),
+    dtype=np.dtype(float),
+    _convert=_same,
+)
+
+
+@functools.lru_cache
+def many_digits(digits: int) -> Arithmetic:
+    """The arithmetic of ``digits`` decimal digits (ten more inside, any exponent).
+
+    Raises
+    ------
+    LandscapeError
+        If ``digits`` is not positive.
+    """
+    if digits < 1:
+        raise LandscapeError(f"digits must be positive, but digits = {digits}. Try 30.")
+    import mpmath  # only where many digits are asked for: importing it takes a while
+
+    context = mpmath.MPContext()
+    context.dps = max(digits, 15) + GUARD_DIGITS  # never so few that a double would be rounded
+    number = functools.partial(_number, context)
+    context.stationary_digits = digits  # so that the arithmetic of a number can be found again
+    return Arithmetic(
+        name=f"{digits} digits",
+        digits=digits,
+        epsilon=+context.eps,
+        pi=+context.pi,
+        zero=context.mpf(0),
+        one=context.mpf(1),
+        functions=_with_composites(_mpf_functions(context, number)),
+        dtype=np.dtype(object),
+        _convert=_vectorised(number, 1),
+    )
+
+
+def _vectorised(function: Function, inputs: int) -> Function:
+    elementwise = np.frompyfunc(function, inputs, 1)
+
+    def quiet(*arrays: Any) -> Any:
+        with np.errstate(all="ignore"):  # nan and inf are answers, not accidents
+            return elementwise(*arrays)
+
+    return quiet
+
+
+def _number(context: Any, x: Any) -> Any:
+    """One number of ``context``, exactly if it is a double, an integer or an mpmath number."""
+    if type(x) is context.mpf:
+        return x
+    if hasattr(x, "_mpf_"):
+        return context.make_mpf(x._mpf_)
+    if isinstance(x, np.generic):
+        x = x.item()
+    if isinstance(x, (float, int, str)):
+        return context.mpf(x)
+    numerator, denominator = x.as_integer_ratio()  # a Fraction, a long double
+    return context.mpf(numerator) / denominator
+
+
+def _mpf_functions(context: Any, number: Function) -> dict[str, Function]:
+    mpf, nan, inf = context.mpf, context.nan, context.inf
+    limit = mpf(2) ** LARGEST_EXPONENT_BITS
+
+    def real(function: Function) -> Function:
+        """``function``, with nan for what is not real."""
+
+        def guarded(*arguments: Any) -> Any:
+            try:
+                y = function(*map(number, arguments))
+            except (ZeroDivisionError, ValueError):
+                return nan
+            return y if isinstance(y, mpf) else nan
+
+        return guarded
+
+    def large(x: Any) -> bool:
+        return bool(limit < abs(x) < inf)
+
+    def bounded(name: str) -> Function:
+        """A function that is oscillating or exponential, so that a huge argument is too much."""
+        function = getattr(context, name)
+
+        def guarded(x: Any) -> Any:
+            if large(x):
+                raise OverflowError(f"{name}(x) of |x| > 2^{LARGEST_EXPONENT_BITS}")
+            return function(x)
+
+        return guarded
+
+    grows = bounded("exp")
+
+    def exp(x: Any) -> Any:
+        return context.zero if x < -limit else grows(x)
+
+    def expm1(x: Any) -> Any:
+        return -context.one if x < -limit else bounded("expm1")(x)
+
+    def tanh(x: Any) -> Any:
+        return context.sign(x) if large(x) else context.tanh(x)
+
+    def cbrt(x: Any) -> Any:
+        return -context.cbrt(-x) if x < 0 else context.cbrt(x)
+
+    def divide(x: Any, y: Any) -> Any:
+        if y == 0:
+            return nan if x == 0 else x * inf
+        return x / y
+
+    def power(x: Any, y: Any) -> Any:
+        if y == 0:
+            return context.one
+        if large(y) and x != 0 and abs(x) != 1:
+            raise OverflowError(f"power(x, y) of |y| > 2^{LARGEST_EXPONENT_BITS}")
+        if x == 0 and y < 0:
+            return inf
+        return x**y
+
+    def sign(x: Any) -> Any:
+        return x if x != x else context.sign(x)
+
+    log_2 = context.log(2)
+    unary: dict[str, Function] = {
+        "exp": exp,
+        "exp2": lambda x: exp(x * log_2),
+        "expm1": expm1,
+        "log": context.log,
+        "log2": lambda x: context.log(x) / log_2,
+        "log10": context.log10,
+        "log1p": context.log1p,
+        "sin": bounded("sin"),
+        "cos": bounded("cos"),
+        "tan": bounded("tan"),
+        "sinh": bounded("sinh"),
+        "cosh": bounded("cosh"),
+        "tanh": tanh,
+        "arcsin": context.asin,
+        "arccos": context.acos,
+        "arctan": context.atan,
+        "arcsinh": context.asinh,
+        "arccosh": context.acosh,
+        "arctanh": context.atanh,
+        "sqrt": context.sqrt,
+        "cbrt": cbrt,
+        "abs": abs,
+        "sign": sign,
+        "floor": context.floor,
+        "ceil": context.ceil,
+        "trunc": lambda x: context.floor(x) if x > 0 else context.ceil(x),
+        "rint": context.nint,
+    }
+    binary: dict[str, Function] = {
+        "divide": divide,
+        "power": power,
+        "arctan2": context.atan2,
+        "maximum": lambda x, y: x if x >= y or x != x else y,
+        "minimum": lambda x, y: x if x <= y or x != x else y,
+    }
+    finite = _vectorised(context.isfinite, 1)
+    functions = {name: _vectorised(real(f), 1) for name, f in unary.items()}
+    functions |= {name: _vectorised(real(f), 2) for name, f in binary.items()}
+    return functions | {
+        "isfinite": lambda values: np.asarray(finite(values), dtype=bool),
+        "to_float": _vectorised(_to_float, 1),
+    }
+
+
+def _to_float(x: Any) -> float:
+    try:
+        return float(x)
+    except OverflowError:
+        return float("inf") if x > 0 else -float("inf")

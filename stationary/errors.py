@@ -1,0 +1,65 @@
+"""What can go wrong, and how a solve can end.
+
+    StationaryError
+    ├── LandscapeError (also a ValueError)     this cannot be solved as it stands
+    │   ├── UserFunctionError                  your own function raised; its line is shown
+    │   └── NotDifferentiableError             your own function cannot be differentiated
+    └── ConvergenceError (also a RuntimeError) I could not get there; `.state` is what was reached
+
+One ``except StationaryError`` is enough for a command line.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+__all__ = [
+    "ConvergenceError",
+    "LandscapeError",
+    "NotDifferentiableError",
+    "StationaryError",
+    "Status",
+    "UserFunctionError",
+]
+
+
+class StationaryError(Exception):
+    """Every error that this package raises on purpose."""
+
+
+class LandscapeError(StationaryError, ValueError):
+    """The landscape or the process, as given, cannot be solved; the message says what to do."""
+
+
+class UserFunctionError(LandscapeError):
+    """A function that the user wrote raised an exception; the message shows their line."""
+
+
+class NotDifferentiableError(LandscapeError):
+    """A function that the user wrote uses something that has no exact derivative here."""
+
+
+class ConvergenceError(StationaryError, RuntimeError):
+    """The tolerance was not reached.
+
+    Attributes
+    ----------
+    state
+        What was reached, with its own (larger) error, or None.
+    """
+
+    def __init__(self, message: str, state: Any = None) -> None:
+        super().__init__(message)
+        self.state = state
+
+
+class Status(Enum):
+    """How a solve ended. The value is the advice shown to the user."""
+
+    CONVERGED = "every mass met the tolerance"
+    INEXACT = (
+        "rounding in the given functions limits the answer: trust it only to the stated errors"
+    )
+    PANEL_LIMIT = "the panel limit was reached: name the kinks or jumps as breakpoints"
+    NOT_NORMALISABLE = "there is no end state: the density cannot be normalised"
