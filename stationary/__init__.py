@@ -1,1 +1,82 @@
-"""Where does a noisy process end up? Solved, not simulated."""
+"""Where does a noisy process end up? Solved, not simulated.
+
+A `Landscape` (the losses of datapoints, for SGD) or a `Diffusion` (drift and variance) goes in;
+`end_state` gives its stationary distribution, `analyze` that and how its minima share it.
+
+The rooms, in the order in which data passes through them: `errors`, `precision` (exact
+derivatives, many digits), `diffusion`, `landscape`, `loading`, `panels` (piecewise polynomials),
+`survey` (sampling the process), `anatomy` (equilibria, ends), `zero_flux` (log-density),
+`masses` (integrals of it), `component`, `distribution` (the end state), `solve`, `basins`,
+`analysis` (the whole pipe), `plotting`, `report`, `cli`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stationary.analysis import Analysis, analyze
+    from stationary.basins import Basin, basins_of
+    from stationary.diffusion import Diffusion
+    from stationary.distribution import EndState
+    from stationary.errors import (
+        ConvergenceError,
+        LandscapeError,
+        NotDifferentiableError,
+        StationaryError,
+        Status,
+        UserFunctionError,
+    )
+    from stationary.landscape import Landscape
+    from stationary.loading import load
+    from stationary.solve import end_state
+
+__all__ = [
+    "Analysis",
+    "Basin",
+    "ConvergenceError",
+    "Diffusion",
+    "EndState",
+    "Landscape",
+    "LandscapeError",
+    "NotDifferentiableError",
+    "StationaryError",
+    "Status",
+    "UserFunctionError",
+    "analyze",
+    "basins_of",
+    "end_state",
+    "load",
+]
+
+_ROOMS = {
+    "Analysis": "analysis",
+    "analyze": "analysis",
+    "Basin": "basins",
+    "basins_of": "basins",
+    "Diffusion": "diffusion",
+    "EndState": "distribution",
+    "ConvergenceError": "errors",
+    "LandscapeError": "errors",
+    "NotDifferentiableError": "errors",
+    "StationaryError": "errors",
+    "Status": "errors",
+    "UserFunctionError": "errors",
+    "Landscape": "landscape",
+    "load": "loading",
+    "end_state": "solve",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Open a room when something in it is first asked for: importing the package stays cheap."""
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

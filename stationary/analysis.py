@@ -1,0 +1,131 @@
+"""`analyze`: the whole pipe, from a landscape (or its file) to what a person wants to know."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from stationary.anatomy import Equilibrium
+from stationary.basins import Basin, basins_of
+from stationary.diffusion import Diffusion
+from stationary.distribution import EndState
+from stationary.errors import LandscapeError
+from stationary.landscape import Landscape
+from stationary.loading import load
+from stationary.solve import end_state
+
+__all__ = ["Analysis", "analyze"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Analysis:
+    """An end state with its equilibria and basins; printing it gives the report."""
+
+    process: Landscape | Diffusion
+    end_state: EndState
+
+    @property
+    def diffusion(self) -> Diffusion:
+        return self.end_state.diffusion
+
+    @property
+    def landscape(self) -> Landscape | None:
+        """The landscape, where one was given rather than a drift and a variance."""
+        return self.process if isinstance(self.process, Landscape) else None
+
+    @property
+    def equilibria(self) -> tuple[Equilibrium, ...]:
+        """The zeros of the drift, left to right."""
+        return self.end_state.anatomy.equilibria
+
+    @cached_property
+    def basins(self) -> tuple[Basin, ...]:
+        """What each minimum holds, left to right."""
+        return basins_of(self.end_state)
+
+    # The rooms below turn a finished analysis into text and pictures; they are opened when asked.
+
+    def summary(self) -> str:
+        """The report that a person reads, at most 80 columns wide."""
+        from stationary.report import text
+
+        return text(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain numbers, strings and lists; see the README for the schema."""
+        from stationary.report import as_dict
+
+        return as_dict(self)
+
+    def to_json(self) -> str:
+        """`to_dict` as JSON, without NaN or Infinity."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False)
+
+    def to_csv(self, points: int = 1001) -> str:
+        """A table of the density, with a line of column names."""
+        from stationary.report import density_table
+
+        return density_table(self, points)
+
+    def plot(self, path: str | Path | None = None, *, log: bool = False) -> Any:
+        """Draw losses, gradient and noise, and end state; save to `path` if given.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        from stationary.plotting import plot_analysis, save
+
+        figure = plot_analysis(self, log=log)
+        if path is not None:
+            save(figure, path)
+        return figure
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def __repr__(self) -> str:
+        shares = ", ".join(f"{b.mass:.4g} at {b.position:.6g}" for b in self.basins)
+        return f"<Analysis of {self.diffusion.name!r}: {shares or self.end_state.reason}>"
+
+
+def analyze(source: str | os.PathLike[str] | Landscape | Diffusion, **changes: Any) -> Analysis:
+    """Where a process ends up, how its probability is shared between minima, and how sure that is.
+
+    Parameters
+    ----------
+    source
+        The path of a landscape file, a `Landscape` or a `Diffusion`.
+    changes
+        Fields to replace, such as ``learning_rate=0.02``.
+
+    Raises
+    ------
+    LandscapeError
+        If the landscape cannot be solved as given; the message says what to do.
+    """
+    process: Landscape | Diffusion
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if isinstance(source, (str, os.PathLike)):
+        process = load(Path(source), **changes)
+    elif isinstance(source, (Landscape, Diffusion)):
+        process = source
+        if changes:
+            try:
+                process = replace(source, **changes)
+            except TypeError:
+                fields = sorted(set(changes) - set(source.__dataclass_fields__))
+                raise LandscapeError(
+                    f"{source.name}: {', '.join(fields)} cannot be set on a "
+                    f"{type(source).__name__}."
+                ) from None
+    else:
+        raise LandscapeError(
+            f"analyze takes the path of a landscape file, a Landscape or a Diffusion, "
+            f"not {source!r}."
+        )
+    return Analysis(process, end_state(process))

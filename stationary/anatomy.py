@@ -1,0 +1,352 @@
+"""`anatomy`: where the drift vanishes, and what each end of the domain is to the process.
+
+An end is classified by exponents. With r the distance to it (or |x| at an infinite end), the
+drift towards larger r f, and r 2 f / a -> c, a ~ r^m, f ~ r^k as the end is approached:
+scale density s ~ r^-c, speed density 2 / (a s) ~ r^(c - m), and the convergence of their
+integrals decides Feller's class. Exponents are read in many digits, at distances no double
+could carry, wherever the user's functions allow it.
+
+References
+----------
+.. [1] S. Karlin and H. M. Taylor, *A Second Course in Stochastic Processes*, ch. 15.6.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.diffusion import Boundary
+from stationary.errors import LandscapeError, StationaryError
+from stationary.panels import rule, sign_changes
+from stationary.precision import evaluate, many_digits
+from stationary.survey import NODES, Survey
+
+__all__ = ["Anatomy", "End", "Equilibrium", "Feller", "anatomy"]
+
+Array = NDArray[Any]
+
+INSIGNIFICANT = 1e-9  # a rise of the exponent below this between two equilibria is rounding
+PROBES = (1e30, 1e60)  # distances (or their inverses) at which exponents are read
+PROBE_DIGITS = 150
+
+
+class Feller(Enum):
+    """Feller's class of an end."""
+
+    WALL = "regular"  # finite, with noise: the process reaches it and a boundary condition acts
+    REGULAR = "regular, singular"  # reached and left; needs a boundary condition all the same
+    EXIT = "exit"  # reached in finite time, never left
+    ENTRANCE = "entrance"  # never reached from inside, but a process can start there
+    NATURAL = "natural"  # neither reached nor left in finite time
+    ATTRACTING = "natural, attracting"  # approached for ever, never reached
+    UNDECIDED = "not decided"
+
+
+@dataclass(frozen=True)
+class Equilibrium:
+    """A zero of the drift."""
+
+    position: float
+    error: float  # of the position
+    stable: bool
+    slope: float | None  # f' there [1 / time]; None where the drift jumps or has a corner
+    interval: tuple[float, float] | None = None  # where the drift vanishes on a whole stretch
+
+
+@dataclass(frozen=True)
+class End:
+    """One end of the domain."""
+
+    position: float
+    side: str  # "lower" or "upper"
+    feller: Feller
+    reflects: bool  # whether probability that arrives is sent back
+    assumed: bool  # whether that is an assumption rather than something given
+    exponent: float | None  # P ~ r^exponent; +-inf beyond all powers; None at a wall
+    room: float | None  # exponent + 1, whose sign decides, without its rounding
+    exponent_error: float
+    order: float | None  # a ~ r^order
+    integrable: bool | None  # whether P can be integrated up to here; None: not decided
+
+    @property
+    def absorbs_mass(self) -> bool:
+        return self.integrable is False
+
+    def describe(self, variable: str) -> str:
+        """The end in words."""
+        at = f"{variable} = {self.position:g}"
+        tail = ""
+        if self.exponent is not None and math.isfinite(self.exponent):
+            base = f"|{variable}|" if math.isinf(self.position) else "distance"
+            tail = f"; P falls or grows there as {base}^{self.exponent:.6g}"
+        words = {
+            Feller.WALL: "a reflecting wall" + (" (nothing else was said)" if self.assumed else ""),
+            Feller.REGULAR: "reached, and taken as reflecting (an assumption)",
+            Feller.EXIT: "reached in finite time and never left: probability collects there",
+            Feller.ENTRANCE: "never reached (entrance)",
+            Feller.NATURAL: "never reached (natural)",
+            Feller.ATTRACTING: "approached for ever and never reached (natural, attracting)",
+            Feller.UNDECIDED: "not decided: its exponents do not settle",
+        }[self.feller]
+        return f"{at}: {words}{tail}"
+
+
+@dataclass(frozen=True, eq=False)
+class Anatomy:
+    """The equilibria, left to right, and the two ends."""
+
+    survey: Survey
+    equilibria: tuple[Equilibrium, ...]
+    ends: tuple[End, End]
+
+
+def anatomy(found: Survey) -> Anatomy:
+    """Find the equilibria and classify the ends of a surveyed process."""
+    lower, upper = found.diffusion.domain
+    return Anatomy(
+        survey=found,
+        equilibria=_equilibria(found),
+        ends=(
+            _end(found, lower, "lower", found.open_ends[0]),
+            _end(found, upper, "upper", found.open_ends[1]),
+        ),
+    )
+
+
+# -- equilibria ---------------------------------------------------------------------------------
+
+
+def _equilibria(found: Survey) -> tuple[Equilibrium, ...]:
+    changes = sign_changes(found.panels, found.h)
+    keep = _significant(found, changes.x)
+    if not len(keep):
+        return ()
+    roots, flat = changes.x[keep], changes.stretch[keep]
+    left, right, stable = changes.left[keep], changes.right[keep], changes.downward[keep]
+    value, slopes = _drift_and_slope(found, roots)
+    with np.errstate(all="ignore"):
+        better = roots - value / slopes  # one step of Newton's method on the drift itself
+    fits = ~flat & (better > left) & (better < right)
+    roots = np.where(fits, better, roots)
+    k, _ = found.panels.locate(roots)
+    step = np.maximum(4 * np.spacing(np.abs(roots)), 1e-16 * found.panels.half[k])
+    around = np.stack([roots - step, roots + step, left, right])
+    before, after, far_left, far_right = np.abs(found.diffusion.drift_at(around.ravel())).reshape(
+        around.shape
+    )
+    # Across a jump the drift does not shrink with the step; at a zero it is slope * step.
+    cornered = np.maximum(before, after) > 1e-6 * np.maximum(far_left, far_right)
+    with np.errstate(all="ignore"):
+        blur = np.maximum(before, after) / np.abs(slopes)
+    error = np.where(np.isfinite(blur) & ~cornered, np.maximum(blur, step), step)
+    error = np.where(flat, (right - left) / 2, np.minimum(error, right - left))
+    return tuple(
+        Equilibrium(
+            position=float(root),
+            error=float(e),
+            stable=bool(attracts),
+            slope=None if corner or stretch else float(slope),
+            interval=(float(low), float(high)) if stretch else None,
+        )
+        for root, e, low, high, attracts, slope, corner, stretch in zip(
+            roots, error, left, right, stable, slopes, cornered, flat, strict=True
+        )
+    )
+
+
+def _significant(found: Survey, roots: Array) -> Array:
+    """Which roots stay when pairs between which the exponent hardly rises are dropped."""
+    keep = list(range(len(roots)))
+    while len(keep) > 1:
+        rises = np.abs(found.climbs(roots[keep]))
+        least = int(np.argmin(rises))
+        if rises[least] > INSIGNIFICANT:
+            break
+        del keep[least : least + 2]
+    return np.array(keep, dtype=int)
+
+
+def _drift_and_slope(found: Survey, x: Array) -> tuple[Array, Array]:
+    """f and f' near zeros of f: exact where the functions can be differentiated, else from h."""
+    try:
+        value, slope = evaluate(found.diffusion.drift, x, order=1)
+        if slope.shape == x.shape and np.isfinite(slope).all():
+            return value, slope
+    except StationaryError:
+        pass
+    r = rule(NODES)
+    k, _ = found.panels.locate(x)
+    rate = found.panels.evaluate(r.derivative @ found.h, x) / found.panels.half[k]
+    slope = rate * np.exp(found.panels.evaluate(found.ell, x)) / 2
+    return found.diffusion.drift_at(x), np.asarray(slope)
+
+
+# -- ends ---------------------------------------------------------------------------------------
+
+
+def _end(found: Survey, position: float, side: str, is_open: bool) -> End:
+    diffusion = found.diffusion
+    given = diffusion.boundaries[0 if side == "lower" else 1]
+    if not is_open:
+        if given is Boundary.NATURAL:
+            raise LandscapeError(
+                f"{diffusion.name}: the {side} end {diffusion.variable} = {position:g} cannot be "
+                "natural: the variance is positive there, so the process reaches it. Use "
+                '"reflecting", or move the end to where the process does not come.'
+            )
+        return End(position, side, Feller.WALL, True, given is None, None, None, 0.0, None, True)
+    outward = math.isinf(position)
+    c, m, k, error = _exponents(found, position, side)
+    weight = diffusion.convention.value
+    exponent = c - (1 - weight) * m if math.isfinite(c) else c
+    room = c + (1 - (1 - weight) * m) if math.isfinite(c) else c
+    integrable: bool | None
+    if math.isnan(exponent):
+        feller, integrable = Feller.UNDECIDED, _integrable_as_sampled(found, side)
+    else:
+        feller = _feller(c + weight * m if math.isfinite(c) else c, m, k, outward)
+        integrable = bool(room < 0) if outward else bool(room > 0)
+        if error > 0 and abs(room) <= 4 * error:
+            integrable = None  # too close to call
+    reflects = feller in (Feller.REGULAR, Feller.ENTRANCE, Feller.NATURAL)
+    assumed = feller is Feller.REGULAR and given is None
+    return End(
+        position,
+        side,
+        feller,
+        reflects,
+        assumed,
+        None if math.isnan(exponent) else exponent,
+        None if math.isnan(exponent) else room,
+        error,
+        None if math.isnan(m) else m,
+        integrable,
+    )
+
+
+def _feller(c: float, m: float, k: float, outward: bool) -> Feller:
+    """Feller's class from the exponents (of the process in its Ito form).
+
+    At an infinite end substitute r -> 1/r: the conditions keep their form with c, m, k counted
+    so that "converges" means at r -> infinity.
+    """
+    if math.isinf(c):
+        soon = k > 1 if outward else k < 1  # whether int dr / |f| converges at the end
+        leaves = (c > 0) == outward  # whether the drift is towards the end
+        if leaves:
+            return Feller.EXIT if soon else Feller.ATTRACTING
+        return Feller.ENTRANCE if soon else Feller.NATURAL
+    scale_converges = c > 1 if outward else c < 1
+    speed_converges = c - m < -1 if outward else c - m > -1
+    soon = m > 2 if outward else m < 2
+    if scale_converges and speed_converges:
+        return Feller.REGULAR
+    if scale_converges:
+        return Feller.EXIT if soon else Feller.ATTRACTING
+    return Feller.ENTRANCE if soon else Feller.NATURAL
+
+
+Exponents = tuple[float, float, float, float]
+
+
+def _exponents(found: Survey, position: float, side: str) -> Exponents:
+    """c, m and k of an open end, nan where they do not settle, and the error of c - m."""
+    try:
+        return _exponents_in_digits(found, position, side)
+    except (StationaryError, OverflowError, MemoryError):
+        return _exponents_as_sampled(found, position, side)
+
+
+def _exponents_in_digits(found: Survey, position: float, side: str) -> Exponents:
+    many = many_digits(PROBE_DIGITS)
+    outward = math.isinf(position)
+    inside = 1 if side == "lower" else -1  # from the end into the domain
+    near, far = (many.array(np.array([p]))[0] for p in PROBES)
+    nudge = many.array(np.array([1]))[0] / near  # relative, for slopes
+    radii = np.array([near, near * (1 + nudge), far, far * (1 + nudge)], dtype=object)
+    if outward:
+        x = -inside * radii
+    else:
+        radii = 1 / radii
+        x = many.array(np.array([position]))[0] + inside * radii
+    f, a = found.diffusion.coefficients(x, many)
+    if not (many.isfinite(f).all() and many.isfinite(a).all()) or not (a > 0).all():
+        raise OverflowError("not a process there")
+    towards_larger_r = -inside if outward else inside
+    c = 2 * f / a * radii * towards_larger_r
+    log_r, log_a = many.log(radii), many.log(a)
+    step = log_r[1] - log_r[0]
+    m = [float((log_a[i + 1] - log_a[i]) / step) for i in (0, 2)]
+    if (f == 0).any():
+        k = math.nan
+    else:
+        log_f = many.log(many.abs(f))
+        k = float((log_f[3] - log_f[2]) / step)
+    c_near, c_far = float(c[0]), float(c[2])
+    return _limit(c_near, c_far, c, many), _settle(*m), k, 0.0
+
+
+def _limit(near: float, far: float, c: Any, many: Any) -> float:
+    """The limit of r 2f/a from its values at the two probes: a number, +-inf, or nan."""
+    if abs(far - near) <= 1e-12 * (1 + abs(far)):
+        return far if abs(far) > 1e-25 else 0.0
+    if c[2] == 0 or abs(far) < 1e-6 * abs(near):
+        return 0.0
+    growth = float(many.log(many.abs(c[2:3] / c[0:1]))[0]) / math.log(PROBES[1] / PROBES[0])
+    if growth > 1e-3:
+        return math.copysign(math.inf, far)
+    return math.nan
+
+
+def _settle(near: float, far: float) -> float:
+    if abs(far - near) <= 1e-9 * (1 + abs(far)):
+        return far
+    if abs(far) > 1e6 * (1 + abs(near)):
+        return math.copysign(math.inf, far)
+    return math.nan
+
+
+def _exponents_as_sampled(found: Survey, position: float, side: str) -> Exponents:
+    """The same from the outermost samples, where the functions run in doubles only."""
+    r = rule(NODES)
+    p = found.panels
+    pick = np.array([0, 1]) if side == "lower" else np.array([-1, -2])
+    x = p.lower[pick] + p.half[pick] * (1 + r.nodes[:, None])
+    lower, upper = found.diffusion.domain
+    outward = math.isinf(position)
+    other = upper if side == "lower" else lower
+    origin = position if not outward else other if math.isfinite(other) else 0.0
+    distance = np.abs(x - origin)
+    inside = 1 if side == "lower" else -1
+    towards_larger_r = -inside if outward else inside
+    h, ell = (v[:, pick] for v in found.samples.values)
+    c = h * distance * towards_larger_r
+    log_r = np.log(distance)
+    slope = (ell[-1] - ell[0]) / (log_r[-1] - log_r[0])
+    log_f = np.log(np.maximum(np.abs(h), 1e-300)) + ell
+    k = float(((log_f[-1] - log_f[0]) / (log_r[-1] - log_r[0]))[0])
+    means = c.mean(axis=0)
+    if abs(means[0]) > 4 * abs(means[1]) or abs(means[0]) > 1e6:
+        return math.copysign(math.inf, means[0]), float(slope[0]), k, 0.0
+    # c(r) = c + const r (or const / r): the next octave has half the correction.
+    limit = 2 * means[0] - means[1]
+    if abs(means[0] - means[1]) > 1e-3 * (1 + abs(limit)):
+        return math.nan, math.nan, k, math.inf
+    # What is left of c(r) after extrapolation is of second order in its drift per octave.
+    drift = float(abs(means[0] - means[1]) + abs(slope[0] - slope[1]))
+    error = drift**2 + 1e-14 * (1 + abs(float(limit)))
+    return float(limit), float(2 * slope[0] - slope[1]), k, error
+
+
+def _integrable_as_sampled(found: Survey, side: str) -> bool | None:
+    """Whether the sampled density has fallen to nothing on its way to an undecided end."""
+    weight = 1 - found.diffusion.convention.value
+    height = found.phi[0] - weight * found.ell[0]
+    outermost = height[0] if side == "lower" else height[-1]
+    return True if outermost < height.max() - 700 else None

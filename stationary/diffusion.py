@@ -1,0 +1,391 @@
+"""`Diffusion`: a one-dimensional process with state-dependent noise, checked once.
+
+The process is dx = f(x) dt + sqrt(a(x)) dB, with drift f and variance a = sigma^2 = 2 D.
+Its probability current is J = f P - (1/2) a^c d(a^(1-c) P)/dx, where c says at which end of a
+step the noise is evaluated: 0 for Ito, 1/2 for Stratonovich, 1 for Haenggi-Klimontovich.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import InitVar, dataclass, field, replace
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.errors import LandscapeError, UserFunctionError
+from stationary.precision import DOUBLE, Arithmetic, evaluate
+
+__all__ = ["Boundary", "Convention", "Diffusion", "Pointwise", "probe_points"]
+
+Array = NDArray[Any]
+Function = Callable[[Any], Any]
+
+LARGEST = 1e100
+
+
+class Convention(Enum):
+    """Where in a step the noise is evaluated; the value is the letter c of the equation."""
+
+    ITO = 0.0
+    STRATONOVICH = 0.5
+    KLIMONTOVICH = 1.0
+
+    @classmethod
+    def of(cls, name: str | Convention, where: str) -> Convention:
+        if isinstance(name, cls):
+            return name
+        plain = str(name).lower().replace("ä", "ae").replace("ô", "o").replace("_", "-")
+        for suffix in ("stratonovich", "klimontovich", "ito"):
+            if plain == suffix or plain.endswith("-" + suffix):
+                return cls[suffix.upper()]
+        raise LandscapeError(
+            f"{where}: convention = {name!r} is not known. "
+            'Use "ito" (SGD; the default), "stratonovich" or "klimontovich".'
+        )
+
+    @property
+    def title(self) -> str:
+        return {0.0: "Ito", 0.5: "Stratonovich", 1.0: "Haenggi-Klimontovich"}[self.value]
+
+
+class Boundary(Enum):
+    """What happens at an end of the domain."""
+
+    REFLECTING = "reflecting"
+    NATURAL = "natural"
+
+
+def _boundary(word: Any, end: str, where: str) -> Boundary | None:
+    if word is None or isinstance(word, Boundary):
+        return word
+    try:
+        return Boundary(word)
+    except ValueError:
+        raise LandscapeError(
+            f"{where}: boundaries: {word!r} at the {end} end is not supported. "
+            'Use "reflecting", "natural", or leave it out (an end then behaves as the process '
+            "makes it)."
+        ) from None
+
+
+def checked_boundaries(given: Any, where: str) -> tuple[Boundary | None, Boundary | None]:
+    """What was said of the two ends, as a pair."""
+    ends = (given, given) if given is None or isinstance(given, (str, Boundary)) else given
+    if not isinstance(ends, (tuple, list)) or len(ends) != 2:
+        raise LandscapeError(
+            f"{where}: boundaries = {given!r} must be one word or a pair of words, "
+            'as in ("reflecting", "natural").'
+        )
+    return _boundary(ends[0], "lower", where), _boundary(ends[1], "upper", where)
+
+
+def checked_breakpoints(given: Any, where: str) -> tuple[float, ...]:
+    """The breakpoints, ascending."""
+    points = None
+    if isinstance(given, (list, tuple, set, frozenset, np.ndarray)):
+        points = [number(p) for p in given]
+    if points is None or any(p is None or not math.isfinite(p) for p in points):
+        raise LandscapeError(
+            f"{where}: breakpoints = {given!r} must be a list of finite numbers, as in [0.5, 2]."
+        )
+    return tuple(sorted({p for p in points if p is not None}))
+
+
+def number(given: Any) -> float | None:
+    """`given` as a float if it is a real number (not a truth value or a string), else None."""
+    if isinstance(given, (bool, np.bool_, str, bytes)):
+        return None
+    try:
+        return float(given)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def interval(domain: Any, where: str) -> tuple[float, float]:
+    """`domain` as two ascending floats, or an error that says what is wrong with it."""
+    pair = isinstance(domain, (tuple, list, np.ndarray)) and len(domain) == 2
+    lower, upper = (number(end) for end in domain) if pair else (None, None)
+    if lower is None or upper is None:
+        raise LandscapeError(
+            f"{where}: domain = {domain!r:.80} is not a pair of numbers. Write domain = (-1, 4); "
+            "an end may be -np.inf or np.inf."
+        )
+    if math.isnan(lower) or math.isnan(upper):
+        raise LandscapeError(
+            f"{where}: domain = ({lower:g}, {upper:g}) has an end that is nan. Give two numbers, "
+            "as in domain = (-1, 4)."
+        )
+    if not lower < upper:
+        remedy = "Swap the two, or widen the domain." if lower > upper else "Widen the domain."
+        raise LandscapeError(
+            f"{where}: the domain is empty: {lower:g} is not below {upper:g}. {remedy}"
+        )
+    largest = max((abs(end) for end in (lower, upper) if math.isfinite(end)), default=0.0)
+    if largest > LARGEST:
+        raise LandscapeError(
+            f"{where}: the domain ({lower:g}, {upper:g}) reaches beyond {LARGEST:g}, where doubles "
+            "overflow. Measure in larger units, or use np.inf for an end without limit."
+        )
+    if upper - lower <= 1e-9 * largest and math.isfinite(upper - lower):
+        raise LandscapeError(
+            f"{where}: the domain ({lower!r}, {upper!r}) is so narrow that doubles cannot tell "
+            "points in it apart. Shift the origin into the domain."
+        )
+    return lower, upper
+
+
+def probe_points(lower: float, upper: float) -> Array:
+    """A few points well inside the domain, not symmetric, to try a function at."""
+    u = np.array([0.1237, 0.3121, 0.4789, 0.6343, 0.8917])
+    if math.isinf(lower) and math.isinf(upper):
+        return np.asarray(4 * (2 * u - 1) / (1 - (2 * u - 1) ** 2))
+    if math.isinf(upper):
+        return np.asarray(lower + u / (1 - u))
+    if math.isinf(lower):
+        return np.asarray(upper - (u / (1 - u))[::-1])
+    return np.asarray(lower + u * (upper - lower))
+
+
+def _as_function(given: Any, name: str, where: str) -> Function:
+    if callable(given):
+        return given  # type: ignore[no-any-return]
+    constant = number(given)
+    if constant is None or not math.isfinite(constant):
+        raise LandscapeError(
+            f"{where}: {name} = {given!r:.80} must be a function of x, as in "
+            f"`def {name}(x): ...`, or a finite number."
+        )
+    return lambda x: constant + 0 * x
+
+
+class Pointwise:
+    """A user's function that takes one number at a time, made to take arrays of doubles."""
+
+    def __init__(self, function: Function) -> None:
+        self.function = function
+        self.__name__ = getattr(function, "__name__", "function")
+
+    def __call__(self, x: Any) -> Any:
+        if isinstance(x, np.ndarray) and x.dtype == float:
+            values = [self.function(v) for v in x.ravel().tolist()]
+            return np.moveaxis(np.array(values, dtype=float), 0, -1)
+        return self.function(x)
+
+
+def settle_function(function: Function, x: Array, name: str, where: str) -> Function:
+    """`function`, or its `Pointwise` form if that is the only way to call it.
+
+    Raises
+    ------
+    UserFunctionError
+        If it fails on single numbers, too.
+    LandscapeError
+        If a whole array and its points one by one give different answers.
+    """
+    try:
+        (whole,) = evaluate(function, x)
+    except UserFunctionError as error:
+        if not isinstance(error.__cause__, (TypeError, ValueError)):
+            raise
+        pointwise = Pointwise(function)
+        evaluate(pointwise, x)
+        return pointwise
+    single = np.stack([evaluate(function, x[i : i + 1])[0][..., 0] for i in (0, 4)], axis=-1)
+    if single.shape[:-1] != whole.shape[:-1] or not np.allclose(
+        single, whole[..., [0, 4]], rtol=1e-9, atol=1e-300, equal_nan=True
+    ):
+        raise LandscapeError(
+            f"{where}: {name}(x) does not act on each point by itself: called with "
+            f"{len(x)} points and with one it gives different values at x = {x[0]:.6g}. "
+            "It must return, for an array of points, the value at each of them."
+        )
+    return function
+
+
+def _absent(x: Any) -> Any:
+    raise LandscapeError("this function was not given")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Diffusion:
+    """A process dx = f(x) dt + sqrt(a(x)) dB on an interval.
+
+    Parameters
+    ----------
+    drift
+        f(x), in units of x per time: a NumPy function of an array of points, or a number.
+    variance, sigma, diffusivity
+        The noise, by exactly one of a(x) = sigma(x)^2 = 2 D(x), in units of x^2 per time
+        (sigma: x per square root of time).
+    domain
+        The two ends; either may be infinite.
+    boundaries
+        "reflecting", "natural" or None, for both ends or as a pair. None, the default: a finite
+        end where the variance is positive reflects; any other end behaves as the process makes it.
+    convention
+        "ito", "stratonovich" or "klimontovich".
+    breakpoints
+        Points where the functions have a kink, a jump or a narrow feature that a scan of
+        the domain could miss.
+    name
+        What errors and reports call the process.
+
+    Raises
+    ------
+    LandscapeError
+        If what is given contradicts itself, or the functions are not finite, real and (for the
+        variance) not negative at a few points inside the domain.
+    """
+
+    drift: Function  # f(x)       [x / time]
+    variance: Function = _absent  # a(x) >= 0  [x^2 / time]
+    domain: tuple[float, float]
+    boundaries: Any = None
+    convention: Any = Convention.ITO
+    breakpoints: Sequence[float] = ()
+    name: str = "unnamed"
+    variable: str = "x"
+    time_unit: str = "time"
+    equation: str = ""
+    pair: Callable[[Any, Arithmetic], tuple[Array, Array]] | None = (
+        None  # both coefficients at once, where that is cheaper
+    )
+    scan_panels: int = 128
+    notes: tuple[str, ...] = ()
+    sigma: InitVar[Function | None] = None
+    diffusivity: InitVar[Function | None] = None
+    settled: bool = field(default=False)  # the functions have been tried already
+
+    def __post_init__(self, sigma: Function | None, diffusivity: Function | None) -> None:
+        def put(key: str, value: Any) -> None:
+            object.__setattr__(self, key, value)
+
+        where = self.name
+        lower, upper = interval(self.domain, where)
+        put("domain", (lower, upper))
+        put("convention", Convention.of(self.convention, where))
+        put("boundaries", checked_boundaries(self.boundaries, where))
+        points = checked_breakpoints(self.breakpoints, where)
+        put("breakpoints", tuple(b for b in points if lower < b < upper))
+        if self.settled:
+            return
+
+        given = {"variance": self.variance, "sigma": sigma, "diffusivity": diffusivity}
+        noises = {k: v for k, v in given.items() if v is not None and v is not _absent}
+        if len(noises) != 1:
+            what = "none was" if not noises else " and ".join(noises) + " were"
+            raise LandscapeError(
+                f"{where}: give the noise as exactly one of variance (a = sigma^2), sigma, or "
+                f"diffusivity (D = a / 2); {what} given."
+            )
+        ((kind, noise),) = noises.items()
+        x = probe_points(lower, upper)
+        drift = settle_function(_as_function(self.drift, "drift", where), x, "drift", where)
+        noise = settle_function(_as_function(noise, kind, where), x, kind, where)
+        for what, function in (("drift", drift), (kind, noise)):
+            (values,) = evaluate(function, x)
+            if values.shape != x.shape:
+                raise LandscapeError(
+                    f"{where}: {what}(x) must give one value per point: for {x.size} points it "
+                    f"gave an array of shape {values.shape}."
+                )
+            if kind == what == "diffusivity" and (values < 0).any():
+                i = int(np.argmin(values))
+                raise LandscapeError(
+                    f"{where}: diffusivity(x) must not be negative, but diffusivity({x[i]:.6g}) = "
+                    f"{values[i]:.3g}. Mend it there, or shrink the domain."
+                )
+        put("drift", drift)
+        put("variance", _variance_from(kind, noise))
+        slow = [n for n, g in (("drift", drift), (kind, noise)) if isinstance(g, Pointwise)]
+        if slow:
+            put(
+                "notes",
+                (
+                    *self.notes,
+                    f"{' and '.join(slow)} takes one number at a time, so it is slower and runs "
+                    "in doubles only; write it with NumPy functions to be rid of both.",
+                ),
+            )
+        put("settled", True)
+        self.check(x, *self.coefficients(x))
+
+    def coefficients(self, x: Array, arithmetic: Arithmetic = DOUBLE) -> tuple[Array, Array]:
+        """f and a at the points x (one-dimensional), unchecked: they may be inf or nan."""
+        if self.pair is not None:
+            f, a = self.pair(x, arithmetic)
+            return f, a
+        (f,) = evaluate(self.drift, x, arithmetic=arithmetic)
+        (a,) = evaluate(self.variance, x, arithmetic=arithmetic)
+        if f.ndim != 1 or a.ndim != 1:
+            culprit, shape = ("drift", f.shape) if f.ndim != 1 else ("variance", a.shape)
+            raise LandscapeError(
+                f"{self.name}: {culprit}({self.variable}) must give one value per point: for "
+                f"{x.size} points it gave an array of shape {shape}."
+            )
+        return f, a
+
+    def drift_at(self, x: Array) -> Array:
+        """f at the points x."""
+        (f,) = evaluate(self.drift, x)
+        return f
+
+    def check(self, x: Array, f: Array, a: Array) -> None:
+        """Raise for the first point where the process is not one: f or a not finite, a < 0."""
+        v = self.variable
+        for what, values in (("drift", f), ("variance", a)):
+            bad = ~np.isfinite(values)
+            if bad.any():
+                i = int(np.argmax(bad))
+                raise LandscapeError(
+                    f"{self.name}: {what}({v}) must be finite inside the domain "
+                    f"({self.domain[0]:g}, {self.domain[1]:g}), but {what}({x[i]:.6g}) = "
+                    f"{values[i]:g}. Shrink the domain, or mend the function there."
+                )
+        if (a < 0).any():
+            i = int(np.argmin(a))
+            raise LandscapeError(
+                f"{self.name}: variance({v}) must not be negative, but variance({x[i]:.6g}) = "
+                f"{a[i]:.3g} (on [{self.domain[0]:g}, {self.domain[1]:g}]). Return the square of "
+                "sigma, or shrink the domain."
+            )
+
+    @property
+    def stated_equation(self) -> str:
+        """The equation in full, with its convention and its factor of two."""
+        v, c = self.variable, self.convention
+        equation = self.equation or f"d{v} = f({v}) dt + sqrt(a({v})) dB"
+        law = {
+            0.0: f"f P = (1/2) d(a P)/d{v}",
+            0.5: f"f P = (1/2) sqrt(a) d(sqrt(a) P)/d{v}",
+            1.0: f"f P = (1/2) a dP/d{v}",
+        }[c.value]
+        return f"{equation} ({c.title}); no flux: {law}"
+
+    def restricted(self, lower: float, upper: float) -> Diffusion:
+        """The same process on a smaller domain; new ends reflect."""
+        first, last = self.boundaries
+        return replace(
+            self,
+            domain=(lower, upper),
+            boundaries=(
+                first if lower == self.domain[0] else Boundary.REFLECTING,
+                last if upper == self.domain[1] else Boundary.REFLECTING,
+            ),
+        )
+
+    def __repr__(self) -> str:
+        lower, upper = self.domain
+        return f"<Diffusion {self.name!r} on ({lower:g}, {upper:g}), {self.convention.title}>"
+
+
+def _variance_from(kind: str, noise: Function) -> Function:
+    if kind == "sigma":
+        return lambda x: noise(x) ** 2
+    if kind == "diffusivity":
+        return lambda x: 2 * noise(x)
+    return noise

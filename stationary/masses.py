@@ -1,0 +1,162 @@
+"""Integrals of exp(log P), on a mesh that is fine only where P is.
+
+The line is cut into pieces on which log P is monotone. On each, the mesh starts at the upper
+end, with the panels on which a Gaussian (or an exponential) of the local width would fall by a
+factor e^4 each, is halved where that guess does not resolve P, and stops where P has fallen by
+e^45. Its cost hardly depends on how narrow the peaks are.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.panels import nodes_of, rule
+from stationary.survey import NODES
+from stationary.zero_flux import EPSILON, LogDensity
+
+__all__ = ["Mesh", "log_sum", "mesh_on", "monotone_mesh"]
+
+Array = NDArray[Any]
+
+DEPTH = 45.0  # e^-45 = 3e-20
+LEVEL = 4.0
+LEVELS = 13  # LEVEL * LEVELS > DEPTH
+MAX_PANELS = 20000
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """Panels, left to right, with P = exp(top) * polynomial on each."""
+
+    lower: Array  # (panels,)
+    upper: Array
+    piece: Array  # the piece each panel belongs to
+    top: Array  # the greatest log P at the nodes
+    x: Array  # (n, panels): nodes
+    log_density: Array  # (n, panels)
+    coefficients: Array  # (n, panels), of P / exp(top)
+    cut: Array  # (panels,), relative size of what the polynomial leaves out
+    complete: bool
+
+    @property
+    def half(self) -> Array:
+        return (self.upper - self.lower) / 2
+
+    @property
+    def log_mass(self) -> Array:
+        return np.asarray(self.top + np.log(self.half * (rule(NODES).integral @ self.coefficients)))
+
+
+def log_sum(values: Array) -> float:
+    """log sum exp(values), -inf for none."""
+    if values.size == 0:
+        return -math.inf
+    top = float(values.max())
+    if math.isinf(top):
+        return top
+    return top + math.log(float(np.exp(values - top).sum()))
+
+
+def monotone_mesh(density: LogDensity, cuts: Array, depth: float = DEPTH) -> Mesh:
+    """The mesh between `cuts`, ascending, which must include all turns of the density.
+
+    Next to a tail that falls as a power nothing is left out: moments may need all of it.
+    """
+    whole = np.zeros(len(cuts) - 1, dtype=bool)
+    below, above = density.tails
+    whole[0], whole[-1] = below is not None, whole[-1] or above is not None
+    return mesh_on(density, cuts[:-1], cuts[1:], np.where(whole, np.inf, depth))
+
+
+def mesh_on(density: LogDensity, low: Array, high: Array, depth: float | Array = DEPTH) -> Mesh:
+    """The mesh on pieces [low, high], on each of which log P is monotone.
+
+    Panels with less than e^-depth of the mass of their piece are left out.
+    """
+    length = high - low
+    nudge = np.minimum(1e-6 * length, 4 * np.spacing(np.maximum(np.abs(low), np.abs(high))))
+    left, right = np.split(density(np.concatenate([low + nudge, high - nudge])), 2)
+    rising = right > left
+    summit = np.where(rising, high, low)
+    toward = np.where(rising, -1.0, 1.0)
+    ceiling = np.maximum(left, right)
+
+    # |dL/dx| and |d2L/dx2| at the summit say how the first panels should be cut.
+    inner = 1e-6 * length
+    at = summit + toward * np.stack([nudge, inner])
+    steep, further = np.abs(density.panels.evaluate(density.derivative, at))
+    curved = np.abs(further - steep) / np.where(inner > 0, inner, 1)
+    k = LEVEL * np.arange(LEVELS + 1)[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = 2 * k / (steep + np.sqrt(steep**2 + 2 * curved * k))
+    t[0] = 0.0
+    t = np.minimum(np.where(np.isnan(t), np.inf, t), length)
+    floor = ceiling + np.log(t[1]) - depth  # t[1]: about the width of the piece's mass
+    # What remains is far down a slope, or a heavy tail: panels that double.
+    doublings = math.ceil(np.log2(np.maximum(length / t[-1], 1)).max(initial=0.0))
+    beyond = np.minimum(t[-1] * 2.0 ** np.arange(1, doublings + 1)[:, None], length)
+    edges = np.clip(summit + toward * np.concatenate([t, beyond]), low, high)
+    edges[-1] = np.where(rising, low, high)
+    height = np.concatenate([ceiling[None], density(edges[1:-1]), (left + right - ceiling)[None]])
+    start, stop, fall = edges[:-1], edges[1:], height[:-1] - height[1:]
+    width = np.abs(stop - start)
+    with np.errstate(divide="ignore"):
+        alive = height[:-1] + np.log(width) > floor
+    keep = (width > 4 * np.spacing(np.abs(summit))) & alive
+    piece = np.broadcast_to(np.arange(len(low)), start.shape)[keep]
+    # Cut again where the guess was wrong and P falls by more than it should on one panel.
+    count = np.clip(np.ceil(fall[keep] / (1.5 * LEVEL)), 1, LEVELS).astype(int)
+    owner = np.repeat(np.arange(len(count)), count)
+    nth = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
+    begin, stride = start[keep], (stop - start)[keep] / count
+    first = begin[owner] + nth * stride[owner]
+    last = np.where(
+        nth + 1 == count[owner], stop[keep][owner], begin[owner] + (nth + 1) * stride[owner]
+    )
+    lower, upper = np.minimum(first, last), np.maximum(first, last)
+    return _refined(density, lower, upper, piece[owner], floor)
+
+
+def _refined(density: LogDensity, lower: Array, upper: Array, piece: Array, floor: Array) -> Mesh:
+    r = rule(NODES)
+    parts: list[tuple[Array, ...]] = []
+    count, complete = 0, True
+    while len(lower) or not parts:  # also once for nothing, which gives the empty mesh its shapes
+        x, offset = nodes_of(lower, upper, r)
+        log_p = density(x, offset)
+        top = log_p.max(axis=0, initial=-math.inf)
+        c = r.coefficients @ np.exp(log_p - top)
+        cut = np.abs(c[-3:]).max(axis=0)
+        limit = (2e-15 + 2 * EPSILON * np.abs(top)) * np.abs(c).max(axis=0)
+        if (cut > limit).any():
+            k, _ = density.panels.locate((lower + upper) / 2)
+            limit += EPSILON * density.span[k]  # the rounding of log P itself
+        narrow = (upper - lower) <= 64 * np.spacing(np.maximum(np.abs(lower), np.abs(upper)))
+        negligible = top + np.log(upper - lower) < floor[piece]
+        full = count + 2 * len(lower) > MAX_PANELS
+        complete = complete and not full
+        good = (cut <= limit) | narrow | full
+        keep = good & ~negligible
+        if keep.any() or not len(lower):
+            parts.append(
+                (
+                    *(v[keep] for v in (lower, upper, piece, top)),
+                    *(v[:, keep] for v in (x, log_p, c)),
+                    cut[keep],
+                )
+            )
+            count += int(keep.sum())
+        again = ~good & ~negligible
+        lower, upper, piece = lower[again], upper[again], piece[again]
+        middle = (lower + upper) / 2
+        lower, upper = np.concatenate([lower, middle]), np.concatenate([middle, upper])
+        piece = np.concatenate([piece, piece])
+    joined = [np.concatenate(group, axis=-1) for group in zip(*parts, strict=True)]
+    order = np.argsort(joined[0], kind="stable")
+    low, high, piece, top, x, log_p, c, cut = (j[..., order] for j in joined)
+    return Mesh(low, high, piece, top, x, log_p, c, cut, complete)

@@ -1,0 +1,396 @@
+"""Piecewise polynomials: sample a function once, then integrate and evaluate it exactly.
+
+A function is sampled at the Chebyshev nodes of each panel and kept as Chebyshev coefficients,
+all panels at once as one array with a panel per column. Panels are halved where the
+coefficients have not fallen to rounding: this finds kinks and jumps by itself.
+
+Nothing here knows what the function means. The arithmetic (doubles or many digits) is an
+argument; the algorithm is the same.
+
+References
+----------
+.. [1] L. N. Trefethen, *Approximation Theory and Approximation Practice*, SIAM 2013.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.precision import DOUBLE, Arithmetic
+
+__all__ = [
+    "Panels",
+    "Rule",
+    "Samples",
+    "SignChanges",
+    "chebyshev_sum",
+    "find_roots",
+    "nodes_of",
+    "rule",
+    "sample",
+    "sign_changes",
+]
+
+Array = NDArray[Any]
+
+FEW_POINTS = 64  # below this, cos(k arccos t) costs fewer NumPy calls than Clenshaw's loop
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """The Chebyshev nodes of the first kind on [-1, 1] and what is linear on them."""
+
+    nodes: Array  # (n,), ascending; neither the ends nor the centre is a node (n is even)
+    coefficients: Array  # (n, n): values at the nodes -> Chebyshev coefficients
+    antiderivative: Array  # (n + 1, n): coefficients -> those of the integral from -1
+    derivative: Array  # (n, n): coefficients -> those of the derivative
+    integral: Array  # (n,): coefficients -> the integral over [-1, 1]
+    values: Array  # (n, n): coefficients -> values at the nodes
+    slopes: Array  # (n, n): values at the nodes -> derivative at the nodes
+
+
+@lru_cache(maxsize=32)
+def rule(n: int, arithmetic: Arithmetic = DOUBLE) -> Rule:
+    """The rule with `n` nodes (even), in the given arithmetic; made once and kept."""
+    exact = arithmetic.array
+    k, j = np.arange(n), np.arange(n)
+    nodes = -_cosine(2 * j + 1, n, arithmetic)
+    # T_k(-cos t) = (-1)^k cos(k t); discrete orthogonality gives the coefficients.
+    basis = _cosine(np.outer(k, 2 * j + 1), n, arithmetic) * exact((-1) ** k)[:, None]
+    scale = exact(np.where(k == 0, 1, 2)) / n
+    coefficients = basis * scale[:, None]
+
+    # Integrals: int T_k = T_{k+1}/(2(k+1)) - T_{k-1}/(2(k-1)); C_0 makes the value at -1 zero.
+    antiderivative = exact(np.zeros((n + 1, n)))
+    for m in range(1, n + 1):
+        antiderivative[m, m - 1] = exact(np.array(1))[()] / (m if m == 1 else 2 * m)
+        if m + 1 < n:
+            antiderivative[m, m + 1] = -exact(np.array(1))[()] / (2 * m)
+    signs = exact((-1) ** np.arange(n + 1))
+    antiderivative[0] = -(signs[1:, None] * antiderivative[1:]).sum(axis=0)
+
+    derivative = exact(np.zeros((n, n)))
+    for m in range(n):
+        derivative[m, m + 1 :: 2] = exact(2 * np.arange(m + 1, n, 2))
+    derivative[0] = derivative[0] / 2
+
+    even = k % 2 == 0
+    integral = exact(np.zeros(n))
+    integral[even] = exact(np.full(even.sum(), 2)) / exact(1 - k[even] ** 2)
+    return Rule(
+        nodes=nodes,
+        coefficients=coefficients,
+        antiderivative=antiderivative,
+        derivative=derivative,
+        integral=integral,
+        values=basis.T.copy(),
+        slopes=basis.T @ derivative @ coefficients,
+    )
+
+
+def _cosine(m: Array, n: int, arithmetic: Arithmetic) -> Array:
+    """cos(pi m / 2n) for integers m, brought to the first quadrant while they are integers."""
+    m = m % (4 * n)
+    m = np.where(m > 2 * n, 4 * n - m, m)
+    sign = np.where(m > n, -1, 1)
+    m = np.where(m > n, 2 * n - m, m)
+    exact = arithmetic.array
+    return np.asarray(exact(sign) * arithmetic.cos(arithmetic.pi * exact(m) / (2 * n)))
+
+
+def nodes_of(lower: Array, upper: Array, r: Rule) -> tuple[Array, Array]:
+    """The nodes of each panel, shape (n, panels), and what rounding took from each."""
+    x = lower + (upper - lower) * ((1 + r.nodes[:, None]) / 2)
+    half = (upper - lower) / 2
+    return x, r.nodes[:, None] * half - ((x - lower) - (upper - x)) / 2
+
+
+def chebyshev_sum(c: Array, t: Array) -> Array:
+    """sum_k c[k] T_k(t) for columns c of shape (n, points) and t of shape (points,)."""
+    if t.size <= FEW_POINTS and t.dtype == float:
+        k = np.arange(len(c))[:, None]
+        basis = np.cos(k * np.arccos(np.clip(t, -1, 1)))
+        return np.asarray((c * basis).sum(axis=0))
+    twice, b, previous = 2 * t, c[-1], 0 * t
+    for row in c[-2:0:-1]:
+        b, previous = twice * b - previous + row, b
+    return np.asarray(t * b - previous + c[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Panels:
+    """Where the panels are; functions on them are coefficient arrays with a panel per column."""
+
+    edges: Array  # (panels + 1,), ascending
+
+    @property
+    def lower(self) -> Array:
+        return self.edges[:-1]
+
+    @property
+    def upper(self) -> Array:
+        return self.edges[1:]
+
+    @cached_property
+    def half(self) -> Array:
+        return (self.upper - self.lower) / 2
+
+    def locate(self, x: Array) -> tuple[Array, Array]:
+        """The panel of each point, and where in it, from -1 to 1."""
+        k = np.clip(np.searchsorted(self.edges, x, side="right") - 1, 0, len(self.edges) - 2)
+        a, b = self.edges[k], self.edges[k + 1]
+        # Both differences are exact when x is near an edge, where accuracy matters most.
+        return k, ((x - a) - (b - x)) / (b - a)
+
+    def evaluate(self, c: Array, x: Array, offset: Array | None = None) -> Array:
+        """The function with coefficients `c` at points `x` (any shape).
+
+        `offset` is added to x without being rounded away: the point meant is x + offset.
+        """
+        flat = np.ravel(x)
+        k, t = self.locate(flat)
+        if offset is not None:
+            t = t + np.ravel(offset) / self.half[k]
+        return chebyshev_sum(c[:, k], t).reshape(np.shape(x))
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """A function of several outputs, sampled on panels fine enough to resolve each output."""
+
+    lower: Array  # (panels,), ascending
+    upper: Array
+    values: tuple[Array, ...]  # each (n, panels): at the nodes
+    coefficients: tuple[Array, ...]  # each (n, panels)
+    tails: tuple[Array, ...]  # each (panels,): size of the coefficients that were cut off
+    resolved: Array  # (panels,), bool
+    evaluations: int
+
+    def only(self, chosen: Array) -> Samples:
+        """Some of the panels."""
+
+        def part(arrays: tuple[Array, ...]) -> tuple[Array, ...]:
+            return tuple(a[..., chosen] for a in arrays)
+
+        return replace(
+            self,
+            lower=self.lower[chosen],
+            upper=self.upper[chosen],
+            values=part(self.values),
+            coefficients=part(self.coefficients),
+            tails=part(self.tails),
+            resolved=self.resolved[chosen],
+        )
+
+    @staticmethod
+    def joined(pieces: list[Samples]) -> Samples:
+        """All panels of all pieces, in order."""
+        if len(pieces) == 1:
+            return pieces[0]
+        order = np.argsort(np.concatenate([p.lower for p in pieces]), kind="stable")
+
+        def together(name: str) -> tuple[Array, ...]:
+            groups = zip(*(getattr(p, name) for p in pieces), strict=True)
+            return tuple(np.concatenate(g, axis=-1)[..., order] for g in groups)
+
+        return Samples(
+            lower=np.concatenate([p.lower for p in pieces])[order],
+            upper=np.concatenate([p.upper for p in pieces])[order],
+            values=together("values"),
+            coefficients=together("coefficients"),
+            tails=together("tails"),
+            resolved=np.concatenate([p.resolved for p in pieces])[order],
+            evaluations=sum(p.evaluations for p in pieces),
+        )
+
+
+def _tail(c: Array) -> Array:
+    return np.asarray(np.abs(c[-3:]).max(axis=0))
+
+
+def _settled(c: Array, half: Array, negligible: float, noise: float) -> Array:
+    """Whether each panel's coefficients have fallen to rounding, or to noise, or to nothing."""
+    size = np.abs(c).max(axis=0)
+    last = _tail(c)
+    middle = np.abs(c[len(c) // 2 : -3]).max(axis=0)
+    rounding = last <= noise * size
+    plateau = (last <= 1e7 * noise * size) & (last >= middle / 2)
+    return np.asarray(rounding | plateau | (last * half <= negligible))
+
+
+def sample(
+    function: Callable[[Array], tuple[Array, ...]],
+    lower: Array,
+    upper: Array,
+    *,
+    weights: tuple[bool, ...],
+    n: int = 20,
+    arithmetic: Arithmetic = DOUBLE,
+    max_panels: int = 4000,
+) -> Samples:
+    """Sample `function` on panels [lower, upper], halving them until it is resolved.
+
+    Parameters
+    ----------
+    function
+        Takes a flat array of points, returns a tuple of arrays of the same shape.
+    lower, upper
+        The panels to begin with, and so the coarsest view that is taken.
+    weights
+        For each output, whether it will be integrated (its cut-off part then counts times
+        the width of the panel) or used as it is.
+    n
+        Nodes per panel.
+    max_panels
+        Halving stops there, or where a panel is a few units of rounding wide; such panels
+        are returned as not resolved, with a tail that says by how much.
+    """
+    r = rule(n, arithmetic)
+    epsilon = float(arithmetic.epsilon)
+    done: list[Samples] = []
+    accepted = 0
+    while len(lower):
+        x, offset = nodes_of(lower, upper, r)
+        outputs = function(x.ravel())
+        half = (upper - lower) / 2
+        # The node meant and the double next to it differ: move along the slope.
+        values = tuple(v.reshape(x.shape) for v in outputs)
+        values = tuple(v + offset / half * (r.slopes @ v) for v in values)
+        cs = tuple(r.coefficients @ v for v in values)
+        good = np.ones(len(lower), dtype=bool)
+        for c, weighted in zip(cs, weights, strict=True):
+            # Integration divides the last coefficients by their degree.
+            width, noise = (
+                (half, n * epsilon / 2) if weighted else (np.ones_like(half), 4 * epsilon)
+            )
+            good &= _settled(c, width, epsilon / 4, noise).astype(bool)
+        tiny = (upper - lower) <= 16 * epsilon * np.maximum(np.abs(lower), np.abs(upper))
+        full = accepted + 2 * len(lower) > max_panels
+        keep = good | tiny | full
+        here = Samples(lower, upper, values, cs, tuple(_tail(c) for c in cs), good, x.size)
+        done.append(here if keep.all() else here.only(keep))
+        accepted += int(keep.sum())
+        lower, upper = lower[~keep], upper[~keep]
+        middle = (lower + upper) / 2
+        lower, upper = np.concatenate([lower, middle]), np.concatenate([middle, upper])
+    return Samples.joined(done)
+
+
+def _polished(c: Array, low: Array, high: Array) -> Array:
+    """A root of each polynomial c[:, i] between low[i] and high[i], where it changes sign.
+
+    Newton's method from the secant's root; where that leaves the bracket, Chandrupatla's.
+    """
+    k = np.arange(len(c))[:, None]
+    both = np.stack([c, rule(len(c) + len(c) % 2).derivative[: len(c), : len(c)] @ c])
+    left, right = chebyshev_sum(c, low), chebyshev_sum(c, high)
+    with np.errstate(all="ignore"):
+        t = low - left * (high - low) / (right - left)
+        for _ in range(5):
+            value, slope = (both * np.cos(k * np.arccos(t))).sum(axis=1)
+            step = value / slope
+            t = t - step
+            if np.abs(step).max() < 1e-13:
+                break
+    astray = ~((t >= low) & (t <= high) & (np.abs(step) < 1e-9))
+    if astray.any():
+        some = c[:, astray]
+        t[astray] = find_roots(lambda t: chebyshev_sum(some, t), low[astray], high[astray])
+    return np.asarray(t)
+
+
+@lru_cache(maxsize=8)
+def _closed_nodes(n: int) -> tuple[Array, Array]:
+    """The nodes with both ends, and coefficients -> values there for n coefficients."""
+    t = np.concatenate([[-1.0], rule(n + n % 2).nodes, [1.0]])
+    return t, np.cos(np.outer(np.arange(n), np.arccos(t))).T.copy()
+
+
+@dataclass(frozen=True, eq=False)
+class SignChanges:
+    """Where a piecewise polynomial changes sign, left to right."""
+
+    x: Array
+    left: Array  # points on either side with nothing else between
+    right: Array
+    downward: Array  # bool: from positive to negative
+    stretch: Array  # bool: exactly zero on a whole stretch, of which x is the middle
+
+
+def sign_changes(panels: Panels, c: Array) -> SignChanges:
+    """The sign changes of the function with coefficients `c` (jumps across edges included)."""
+    t, values = _closed_nodes(len(c))
+    m = len(t)
+    v = values @ c
+    v[np.abs(v) < 2e-15 * np.abs(c).max(axis=0)] = 0.0  # rounding has no sign
+    sign = np.sign(v).T.ravel()
+    moving = np.flatnonzero(sign)
+    there = sign[moving]
+    change = np.flatnonzero(there[1:] != there[:-1])
+    i, j = moving[change], moving[change + 1]
+    stretch = j - i > 4  # beyond an edge, which counts twice, and a node on either side
+
+    def place(i: Array) -> Array:
+        k = i // m
+        return np.asarray(panels.lower[k] + panels.half[k] * (1 + t[i % m]))
+
+    within = (i // m == j // m) & ~stretch
+    # Across an edge without a stretch of zeros the change is at the edge itself.
+    points = np.where(stretch, (place(i) + place(j)) / 2, panels.edges[j // m])
+    if within.any():
+        k = i[within] // m
+        root = _polished(c[:, k], t[i[within] % m], t[j[within] % m])
+        points[within] = panels.lower[k] + panels.half[k] * (1 + root)
+    # Where the function vanishes exactly, the stretch ends at the last points that are zero.
+    left, right = place(np.where(stretch, i + 1, i)), place(np.where(stretch, j - 1, j))
+    return SignChanges(points, left, right, sign[i] > 0, stretch)
+
+
+def find_roots(
+    function: Callable[[Array], Array],
+    lower: Array,
+    upper: Array,
+    steps: int = 120,
+) -> Array:
+    """The root in each bracket, to the last bit; the function changes sign in each.
+
+    Chandrupatla's method (inverse quadratic interpolation where it is safe, else halving),
+    all brackets at once.
+
+    References
+    ----------
+    .. [1] T. R. Chandrupatla, *Adv. Eng. Software* 28 (1997) 145-149.
+    """
+    a, b = lower + 0, upper + 0
+    if not len(a):
+        return a
+    fa, fb = function(a), function(b)
+    c, fc = a, fa
+    t = np.full(len(a), 0.5)
+    with np.errstate(all="ignore"):
+        for _ in range(steps):
+            x = a + t * (b - a)
+            fx = function(x)
+            same = np.sign(fx) == np.sign(fa)
+            c, fc = np.where(same, a, b), np.where(same, fa, fb)
+            b, fb = np.where(same, b, a), np.where(same, fb, fa)
+            a, fa = x, fx
+            best = np.where(np.abs(fa) < np.abs(fb), a, b)
+            width = np.abs(b - a)
+            close = 2 * np.spacing(np.abs(best))
+            if np.all((width <= close) | (fa == 0) | (fb == 0)):
+                break
+            xi, phi = (a - b) / (c - b), (fa - fb) / (fc - fb)
+            safe = (phi**2 < xi) & ((1 - phi) ** 2 < 1 - xi)
+            t = fa / (fb - fa) * fc / (fb - fc)
+            t = t + (c - a) / (b - a) * fa / (fc - fa) * fb / (fc - fb)
+            t = np.where(safe & np.isfinite(t), t, 0.5)
+            least = np.minimum(0.5, close / width / 2)
+            t = np.clip(t, least, 1 - least)
+    return np.asarray(np.where(np.abs(fa) < np.abs(fb), a, b))

@@ -1,0 +1,410 @@
+"""Text, JSON and CSV, from finished results only."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stationary.basins import Basin
+from stationary.distribution import EndState, Mode
+
+if TYPE_CHECKING:
+    from stationary.analysis import Analysis
+
+__all__ = ["as_dict", "density_table", "probability_text", "text"]
+
+WIDTH = 80
+SCHEMA = 1
+INDENT = "  "
+LN10 = math.log(10.0)
+
+
+# -- numbers ------------------------------------------------------------------------------------
+
+
+def probability_text(log_p: float, digits: int = 6) -> str:
+    """A probability from its natural logarithm: 0.958482, or 10^-52.46 beyond reach."""
+    if math.isinf(log_p):
+        return "0"
+    if log_p > math.log(1e-5):
+        rest = -math.expm1(log_p)
+        if 1e-15 < rest < 0.5 * 10.0**-digits:
+            return f"1 - {rest:.2g}"
+        return f"{math.exp(log_p):.{digits}g}"
+    return power_text(log_p)
+
+
+def power_text(log_value: float) -> str:
+    """exp(log_value) as a power of ten: 10^-52.46, or 10^(-1.6e+79)."""
+    exponent = log_value / LN10
+    if abs(exponent) < 1e6:
+        return f"10^{exponent:.2f}"
+    return f"10^({exponent:.3g})"
+
+
+def _error_text(error: float) -> str:
+    return f"{error:.0e}" if error > 0 else "0"
+
+
+# -- the report ---------------------------------------------------------------------------------
+
+
+def text(analysis: Analysis) -> str:
+    """What ends up where, then the numbers, then how far to trust them; 80 columns."""
+    sections = [
+        (analysis.diffusion.name, [_answer(analysis)]),
+        ("The model", _model(analysis)),
+        ("Equilibria", _equilibria(analysis)),
+        ("Basins", _basins(analysis)),
+        ("End state", _moments(analysis)),
+        ("Ends of the domain", [e.describe(analysis.diffusion.variable) for e in _ends(analysis)]),
+        ("How far to trust this", _trust(analysis)),
+    ]
+    blocks = []
+    for title, lines in sections:
+        if lines:
+            body = "\n".join(_wrapped(line) for line in lines)
+            blocks.append(f"{title}\n{body}")
+    return "\n\n".join(blocks)
+
+
+def _wrapped(line: str) -> str:
+    if line.startswith("|"):  # a row of a table, set already
+        return INDENT + line[1:].rstrip()
+    return textwrap.fill(
+        line,
+        WIDTH,
+        initial_indent=INDENT,
+        subsequent_indent=INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _answer(analysis: Analysis) -> str:
+    state, v = analysis.end_state, analysis.diffusion.variable
+    who = "SGD" if analysis.landscape is not None else "the process"
+    if state.kind == "none":
+        return f"There is no end state. {state.reason}"
+    basins = sorted(analysis.basins, key=lambda b: -b.log_mass)
+    if not basins:
+        return f"In the long run {who} is spread out, and not around any minimum."
+    shares = [
+        f"{'at the wall' if b.at_wall else 'around'} {v} = {b.position:.6g} with probability "
+        f"{probability_text(b.log_mass)}"
+        for b in basins[:4]
+    ]
+    if len(basins) == 1:
+        b, deviation = basins[0], state.std()
+        where = "at the wall" if b.at_wall else "around the only minimum,"
+        spread = f"standard deviation {deviation:.6g}"
+        if not math.isfinite(deviation):
+            spread = f"with tails so heavy that no standard deviation exists; {_quartiles(state)}"
+        return f"In the long run {who} is {where} {v} = {b.position:.6g} ({spread})."
+    more = f", and in {len(basins) - 4} more minima with the rest" if len(basins) > 4 else ""
+    listed = ", ".join(shares[:-1]) + " and " + shares[-1] if not more else ", ".join(shares)
+    first, second = basins[0], basins[1]
+    gain = first.log_mass - second.log_mass
+    times = f"{math.exp(gain):.4g}" if gain < 13 else power_text(gain)
+    return (
+        f"In the long run {who} is {listed}{more}. The first minimum holds {times} times as much "
+        "as the second."
+    )
+
+
+def _quartiles(state: EndState) -> str:
+    low, high = state.interval(0.5)
+    return f"half of the time between {low:.6g} and {high:.6g}"
+
+
+def _model(analysis: Analysis) -> list[str]:
+    diffusion = analysis.diffusion
+    lines = [diffusion.stated_equation + "."]
+    if analysis.landscape is not None:
+        lines.append(
+            "G is the mean gradient of the datapoints and S2 the population variance of their "
+            "gradients; f = -T G, a = T^2 D; time is counted in SGD steps."
+        )
+    else:
+        lines.append("Time is in the unit of the drift; a = sigma^2 = 2 D.")
+    return lines
+
+
+def _equilibria(analysis: Analysis) -> list[str]:
+    equilibria = analysis.equilibria
+    if not equilibria:
+        return ["The drift has no zero inside the domain."]
+    v = analysis.diffusion.variable
+    rate = analysis.landscape.learning_rate if analysis.landscape is not None else None
+    slope = f"dG/d{v}" if rate else f"df/d{v}"
+    rows = []
+    for e in equilibria:
+        kind = "stable" if e.stable else "unstable"
+        if e.interval is not None:
+            kind += f" on all of [{e.interval[0]:.6g}, {e.interval[1]:.6g}]"
+        if e.slope is None:
+            steep = "a corner" if e.interval is None else "0"
+        else:
+            steep = f"{-e.slope / rate if rate else e.slope:.6g}"
+        rows.append((f"{e.position:.12g}", _error_text(e.error), steep, kind))
+    return _table((v, "error", slope, ""), rows)
+
+
+def _basins(analysis: Analysis) -> list[str]:
+    if not analysis.basins:
+        return []
+    v = analysis.diffusion.variable
+    shares = [
+        (
+            f"{b.position:.6g}{' (wall)' if b.at_wall else ''}",
+            f"{b.lower:.6g}",
+            f"{b.upper:.6g}",
+            probability_text(b.log_mass, 9),
+            _error_text(b.mass_error),
+        )
+        for b in analysis.basins
+    ]
+    lines = _table(("minimum", "from", "to", "mass", "rel. error"), shares)
+    rows = [
+        (
+            f"{b.position:.6g}{' (wall)' if b.at_wall else ''}",
+            f"{b.log_density:.6g}",
+            f"{b.variance:.6g}",
+            "-" if b.barrier_left is None else f"{b.barrier_left:.6g}",
+            "-" if b.barrier_right is None else f"{b.barrier_right:.6g}",
+            ", ".join(f"{m.position:.6g}" for m in _highest(b)) or "-",
+        )
+        for b in analysis.basins
+    ]
+    header = ("minimum", "log P", "a", "barrier left", "right", "P peaks at")
+    return [
+        *lines,
+        "",
+        *_table(header, rows),
+        "log P: natural logarithm of the density at the minimum; a: the variance there. Barrier: "
+        f"how far the exponent (the integral of 2 f / a over {v}) falls from the minimum to the "
+        "unstable neighbour.",
+    ]
+
+
+def _highest(basin: Basin) -> list[Mode]:
+    """The peaks of the density in a basin that are worth a mention, highest first, at most two."""
+    ranked = sorted(basin.modes, key=lambda m: -m.log_density)
+    return [m for m in ranked[:2] if m.log_density > ranked[0].log_density - 7 or m is ranked[0]]
+
+
+def _moments(analysis: Analysis) -> list[str]:
+    state = analysis.end_state
+    if state.kind == "none":
+        return []
+    low, high = state.interval(0.95)
+    rows = []
+    for name, moment in _moment_dict(state).items():
+        value = f"{moment['value']:.10g}" if moment["value"] is not None else "does not exist"
+        error = _error_text(moment["error"]) if moment["error"] is not None else moment["why"]
+        rows.append((name.replace("_", " "), value, error))
+    rows.append(("median", f"{state.median():.10g}", ""))
+    rows.append(("95 % interval", f"{low:.6g} to {high:.6g}", ""))
+    return _table(("", "value", "error"), rows)
+
+
+def _ends(analysis: Analysis) -> Sequence[Any]:
+    return analysis.end_state.anatomy.ends
+
+
+def _trust(analysis: Analysis) -> list[str]:
+    state, found = analysis.end_state, analysis.end_state.anatomy.survey
+    lines = []
+    if state.kind != "none":
+        lines.append(
+            f"{state.status.name.capitalize().replace('_', ' ')}: {state.status.value}. Estimated "
+            f"relative error of the density and of all masses: {_error_text(state.error)}."
+        )
+    finite = all(math.isfinite(end) for end in analysis.diffusion.domain)
+    whole = "the domain" if finite else "its distance from the origin"
+    lines.append(
+        f"The drift and the variance were evaluated at {found.samples.evaluations} points; "
+        f"a feature narrower than {100 * found.resolution:.2g} % of {whole} could have been "
+        "missed. Name such places as breakpoints in the file."
+    )
+    lines += [note[0].upper() + note[1:] for note in state.notes]
+    return lines
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Rows set in columns, numbers to the right, each marked as set with a leading bar."""
+    rows = [tuple(header), *(tuple(r) for r in rows)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
+    return [
+        "|" + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    ]
+
+
+# -- JSON ---------------------------------------------------------------------------------------
+
+
+def as_dict(analysis: Analysis) -> dict[str, Any]:
+    """The schema documented in the README; null stands for what is infinite or does not exist."""
+    state, diffusion, landscape = analysis.end_state, analysis.diffusion, analysis.landscape
+    found = state.anatomy.survey
+    process: dict[str, Any] = {
+        "kind": "diffusion" if landscape is None else "landscape",
+        "equation": diffusion.stated_equation,
+        "convention": diffusion.convention.name.lower(),
+        "variable": diffusion.variable,
+        "time_unit": diffusion.time_unit,
+        "domain": [_plain(end) for end in diffusion.domain],
+    }
+    if landscape is not None:
+        process |= {
+            "learning_rate": landscape.learning_rate,
+            "batch_size": landscape.batch_size,
+            "replacement": bool(landscape.replacement),
+            "datapoints": landscape.datapoints,
+        }
+    return {
+        "schema": SCHEMA,
+        "name": diffusion.name,
+        "process": process,
+        "kind": state.kind,
+        "reason": state.reason or None,
+        "status": {"name": state.status.name.lower(), "advice": state.status.value},
+        "error": _plain(state.error),
+        "equilibria": [
+            {
+                "position": e.position,
+                "error": e.error,
+                "stable": e.stable,
+                "drift_slope": e.slope,
+                "interval": list(e.interval) if e.interval else None,
+            }
+            for e in analysis.equilibria
+        ],
+        "ends": [
+            {
+                "position": _plain(e.position),
+                "side": e.side,
+                "class": e.feller.value,
+                "reflects": e.reflects,
+                "assumed": e.assumed,
+                "density_exponent": _plain(e.exponent),
+                "variance_exponent": _plain(e.order),
+                "integrable": e.integrable,
+                "words": e.describe(diffusion.variable),
+            }
+            for e in state.anatomy.ends
+        ],
+        "basins": [
+            {
+                "position": b.position,
+                "position_error": b.position_error,
+                "at_wall": b.at_wall,
+                "lower": _plain(b.lower),
+                "upper": _plain(b.upper),
+                "mass": b.mass,
+                "log_mass": _plain(b.log_mass),
+                "mass_error": b.mass_error,
+                "log_density": _plain(b.log_density),
+                "curvature": b.curvature,
+                "variance": b.variance,
+                "barrier_left": b.barrier_left,
+                "barrier_right": b.barrier_right,
+                "modes": [m.position for m in b.modes],
+            }
+            for b in analysis.basins
+        ],
+        "modes": [
+            {"position": m.position, "log_density": _plain(m.log_density)}
+            for m in (state.modes if state.kind != "none" else ())
+        ],
+        "moments": _moment_dict(state),
+        "quantiles": _quantiles(state),
+        "scan": {"evaluations": found.samples.evaluations, "resolution": found.resolution},
+        "notes": list(state.notes),
+    }
+
+
+def _plain(value: float | None) -> float | None:
+    """A number that JSON can carry, or None."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def _moment_dict(state: EndState) -> dict[str, dict[str, Any]]:
+    if state.kind == "none":
+        return {}
+    result = {}
+    for name, value, error in (
+        ("mean", state.mean(), state.mean_error),
+        ("standard_deviation", state.std(), state.std_error),
+    ):
+        exists = math.isfinite(value)
+        result[name] = {
+            "value": value if exists else None,
+            "error": error if exists else None,
+            "why": None if exists else _why_infinite(state),
+        }
+    result["entropy"] = {"value": state.entropy(), "error": _entropy_error(state), "why": None}
+    return result
+
+
+def _entropy_error(state: EndState) -> float:
+    return sum(c.weight * c.entropy_error for c in state.components)
+
+
+def _why_infinite(state: EndState) -> str:
+    v = state.diffusion.variable
+    powers = [
+        e.exponent
+        for e in state.anatomy.ends
+        if math.isinf(e.position) and e.exponent is not None and math.isfinite(e.exponent)
+    ]
+    return f"the density falls only as |{v}|^{max(powers):.6g}" if powers else "the tails diverge"
+
+
+def _quantiles(state: EndState) -> dict[str, float]:
+    if state.kind == "none":
+        return {}
+    levels = (0.001, 0.025, 0.05, 0.25, 0.5, 0.75, 0.95, 0.975, 0.999)
+    values = state.ppf(np.array(levels))
+    return {f"{q:g}": float(x) for q, x in zip(levels, values, strict=True)}
+
+
+# -- CSV ----------------------------------------------------------------------------------------
+
+
+def density_table(analysis: Analysis, points: int = 1001) -> str:
+    """CSV with a row per point: where the density is, and evenly over the range it spans."""
+    state = analysis.end_state
+    v = analysis.diffusion.variable
+    state._require()
+    edge = 1e-6
+    lower, upper = analysis.diffusion.domain
+    low = lower if math.isfinite(lower) else float(state.ppf(edge))
+    high = upper if math.isfinite(upper) else float(state.isf(edge))
+    even = np.linspace(low, high, points // 2 + 1)
+    q = np.linspace(edge, 1 - edge, points - points // 2 - 1)
+    x = np.unique(np.concatenate([even, np.clip(state.ppf(q), low, high)]))
+    log_density = state.logpdf(x)
+    f, a = analysis.diffusion.coefficients(x)
+    columns = {
+        v: x,
+        "density": np.exp(log_density),
+        "log_density": log_density,
+        "cdf": state.cdf(x),
+        "sf": state.sf(x),
+        "drift": f,
+        "variance": a,
+    }
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    for row in zip(*(c.tolist() for c in columns.values()), strict=True):
+        writer.writerow([repr(c) if math.isfinite(c) else "" for c in row])
+    return out.getvalue()

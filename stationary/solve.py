@@ -1,0 +1,130 @@
+"""`end_state`: survey, anatomy, log-density and masses, put together."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from stationary.anatomy import Anatomy, End, Feller, anatomy
+from stationary.component import Component
+from stationary.diffusion import Diffusion
+from stationary.distribution import EndState
+from stationary.errors import LandscapeError, Status
+from stationary.landscape import Landscape
+from stationary.masses import monotone_mesh
+from stationary.survey import focused, survey
+from stationary.zero_flux import peak_edges, zero_flux_log_density
+
+__all__ = ["end_state"]
+
+TOLERANCE = 1e-10  # of every mass; an estimate above this is reported as not converged
+
+
+def end_state(process: Diffusion | Landscape, *, max_panels: int = 4000) -> EndState:
+    """Where a process ends up: its stationary density, without time-stepping.
+
+    Parameters
+    ----------
+    process
+        A `Diffusion`, or a `Landscape`, whose diffusion is then taken.
+    max_panels
+        How finely the drift and variance may be sampled before giving up on a kink, a jump
+        or an oscillation. What that costs is in the `error` and `status` of the result.
+
+    Returns
+    -------
+    EndState
+        Of kind "density"; of kind "none" if there is no end state (probability escapes, or
+        collects at an end), which is an answer and not an error.
+
+    Raises
+    ------
+    LandscapeError
+        If the process is not one: a drift or variance that is not finite, a variance that is
+        negative or vanishes inside the domain, a landscape without any equilibrium.
+    """
+    diffusion = process.diffusion() if isinstance(process, Landscape) else process
+    parts = anatomy(survey(diffusion, max_panels))
+    if isinstance(process, Landscape):
+        _require_equilibrium(process, parts)
+    notes = diffusion.notes
+    losing = [end for end in parts.ends if not end.integrable]
+    if losing:
+        return EndState(
+            diffusion,
+            parts,
+            atoms=(),
+            components=(),
+            error=math.inf,
+            status=Status.NOT_NORMALISABLE,
+            kind="none",
+            reason=_where_it_goes(parts, losing),
+            notes=notes,
+        )
+    density = zero_flux_log_density(parts)
+    cuts = peak_edges(density)
+    if cuts.size:
+        parts = replace(parts, survey=focused(parts.survey, cuts))
+        density = zero_flux_log_density(parts)
+    start, stop = parts.survey.lower, parts.survey.upper
+    marks = np.array([e.position for e in parts.equilibria if start < e.position < stop])
+    mesh = monotone_mesh(density, np.union1d(density.turns, marks))
+    component = Component(diffusion.domain, 1.0, density, mesh)
+    error = component.error
+    if error <= TOLERANCE and mesh.complete:
+        status = Status.CONVERGED
+    elif parts.survey.samples.resolved.all():
+        status = Status.INEXACT
+    else:
+        status = Status.PANEL_LIMIT
+    return EndState(
+        diffusion,
+        parts,
+        atoms=(),
+        components=(component,),
+        error=min(error, 1.0),
+        status=status,
+        notes=notes,
+    )
+
+
+def _require_equilibrium(landscape: Landscape, parts: Anatomy) -> None:
+    """A landscape whose gradient keeps one sign in the domain was given the wrong domain."""
+    walls = [end for end in parts.ends if end.feller is Feller.WALL]
+    if parts.equilibria or not walls or not all(end.assumed for end in walls):
+        return
+    lower, upper = landscape.domain
+    rising = parts.survey.samples.values[0].mean() < 0
+    where = "below" if rising else "above"
+    raise LandscapeError(
+        f"{landscape.name}: the domain ({lower:g}, {upper:g}) holds no equilibrium: the mean "
+        f"gradient is {'positive' if rising else 'negative'} everywhere in it, so SGD walks out "
+        f"at the {'lower' if rising else 'upper'} end. Widen the domain to include the minimum "
+        f'{where} it; or, if a wall really stands there, write boundaries = "reflecting".'
+    )
+
+
+def _where_it_goes(parts: Anatomy, losing: list[End]) -> str:
+    v = parts.survey.diffusion.variable
+    sentences = []
+    for end in losing:
+        at = f"the {end.side} end {v} = {end.position:g}"
+        if end.integrable is None:
+            sentences.append(
+                f"Whether the density can be integrated up to {at} is not decided: the exponents "
+                "of drift and variance there do not settle."
+            )
+        elif end.feller is Feller.EXIT:
+            sentences.append(f"Probability arrives at {at} in finite time and never leaves it.")
+        elif end.feller in (Feller.ATTRACTING, Feller.REGULAR):
+            verb = "escapes to" if math.isinf(end.position) else "creeps ever closer to"
+            sentences.append(f"Probability {verb} {at}.")
+        else:
+            power = "" if end.exponent is None else f" (the density goes as r^{end.exponent:.4g})"
+            sentences.append(
+                f"The density cannot be integrated up to {at}{power}: probability spreads "
+                "towards it for ever, although each path keeps coming back."
+            )
+    return " ".join(sentences)

@@ -1,0 +1,345 @@
+"""`survey`: sample 2 f / a and log a over the domain, as far out as its ends decide anything.
+
+At an end of the kind that only the process itself can settle (infinite, or one where the
+variance vanishes) the panels are dyadic in the distance r: out to r = 2^60, or in to r = 2^-60,
+or until the density has fallen by 750 decades of e and keeps falling. What lies beyond is left
+to the exponents of f and a there, which `anatomy` finds.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.diffusion import Diffusion
+from stationary.errors import LandscapeError
+from stationary.panels import Panels, Samples, chebyshev_sum, rule, sample
+
+__all__ = ["Survey", "survey"]
+
+Array = NDArray[Any]
+
+NODES = 20
+CORE = 16.0  # where an infinite domain is scanned evenly: this far from its finite end or from 0
+OCTAVES = 60  # of r, outwards at an infinite end and inwards at a singular one
+GRADES = 30  # halvings towards the origin of an infinite domain, whose scale is not known
+BATCH = 12  # octaves that are sampled at once before looking whether more are needed
+FALLEN = 750.0  # exp(-750) is below the smallest double
+SMALLEST = 1e-290  # a variance below this has lost digits in a double
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What was sampled. `h` is 2 f / a, `ell` is log a; both per panel of `panels`."""
+
+    diffusion: Diffusion
+    samples: Samples
+    open_ends: tuple[bool, bool]  # ends that the process itself settles
+    fallen: tuple[bool, bool]  # whether sampling stopped because the density was negligible
+    lower: float  # where sampling stopped
+    upper: float
+
+    @cached_property
+    def panels(self) -> Panels:
+        return Panels(np.append(self.samples.lower, self.upper))
+
+    @property
+    def h(self) -> Array:
+        return self.samples.coefficients[0]
+
+    @property
+    def ell(self) -> Array:
+        return self.samples.coefficients[1]
+
+    @cached_property
+    def climb(self) -> tuple[Array, Array]:
+        """int h from the left edge of each panel, as coefficients, and over the whole of it."""
+        r, half = rule(NODES), self.panels.half
+        return half * (r.antiderivative @ self.h), half * (r.integral @ self.h)
+
+    def climbs(self, points: Array) -> Array:
+        """int h between consecutive points, right relative to itself.
+
+        Differences of `phi` would not be, where `phi` is large.
+        """
+        inside, rise = self.climb
+        k, t = self.panels.locate(points)
+        part = chebyshev_sum(inside[:, k], t)
+        between = np.array([rise[i:j].sum() if j > i else 0.0 for i, j in pairwise(k)])
+        return np.asarray(between - part[:-1] + part[1:])
+
+    @cached_property
+    def phi(self) -> Array:
+        """int h, as coefficients (n + 1, panels); zero at the panel where the density peaks."""
+        inside, rise = self.climb[0].copy(), self.climb[1]
+        start, lowered = inside[0].copy(), (1 - self.diffusion.convention.value) * self.ell[0]
+        peak = 0
+        for _ in range(4):
+            # Summed outwards from the peak, so that rounding is least where the density is
+            # greatest; far from the first guess the sum may be too blurred to see the peak.
+            right = np.cumsum(rise[peak:-1], dtype=np.longdouble)
+            left = -np.cumsum(rise[:peak][::-1], dtype=np.longdouble)[::-1]
+            inside[0] = start + np.concatenate([left, [0.0], right])
+            found = int(np.argmax(inside[0] - lowered))
+            if found == peak:
+                break
+            peak = found
+        return inside
+
+    @property
+    def resolution(self) -> float:
+        """The largest gap between neighbouring samples, relative to the domain (or distance)."""
+        p = self.panels
+        lower, upper = self.diffusion.domain
+        if math.isfinite(upper - lower):
+            span = np.full(len(p.half), upper - lower)
+        else:
+            span = np.maximum(np.maximum(np.abs(p.lower), np.abs(p.upper)), CORE)
+        return float((p.half * (math.pi / NODES) / span).max())
+
+
+def survey(diffusion: Diffusion, max_panels: int = 4000) -> Survey:
+    """Sample the process over its domain.
+
+    Raises
+    ------
+    LandscapeError
+        If the drift or variance is not finite, or the variance is negative or vanishes, at a
+        point inside the domain.
+    """
+    lower, upper = diffusion.domain
+    opened = (_is_open(diffusion, lower), _is_open(diffusion, upper))
+    start, stop = _core(diffusion, opened)
+    edges = np.linspace(start, stop, diffusion.scan_panels + 1)
+    if math.isinf(upper - lower):
+        # With no length to go by, look at every scale around the point distances count from.
+        zero = _anchor(diffusion, math.inf if math.isinf(upper) else -math.inf)
+        graded = np.outer([-1, 1], CORE * 2.0 ** -np.arange(4.0, 4 + GRADES)).ravel()
+        edges = np.union1d(edges, [x for x in zero + graded if start < x < stop])
+    extra = [b for b in diffusion.breakpoints if start < b < stop]
+    if extra:
+        edges = np.union1d(edges, extra)
+    core = _sampled(diffusion, edges[:-1], edges[1:], max_panels)
+    pieces, fallen = [core], [False, False]
+    for side, (end, is_open) in enumerate(zip((lower, upper), opened, strict=True)):
+        if is_open:
+            anchor = _anchor(diffusion, end)
+            pieces, fallen[side] = _grown(diffusion, pieces, end, anchor, side, max_panels)
+    samples = Samples.joined(pieces)
+    found = Survey(
+        diffusion,
+        samples,
+        opened,
+        (fallen[0], fallen[1]),
+        lower=float(samples.lower[0]),
+        upper=float(samples.upper[-1]),
+    )
+    _refuse_vanishing_variance(found)
+    return found
+
+
+def _is_open(diffusion: Diffusion, end: float) -> bool:
+    """Whether an end is infinite or a singular point, rather than a wall."""
+    if math.isinf(end):
+        return True
+    f, a = diffusion.coefficients(np.array([end]))
+    return not (np.isfinite(f[0]) and np.isfinite(a[0]) and a[0] > SMALLEST)
+
+
+def _core(diffusion: Diffusion, opened: tuple[bool, bool]) -> tuple[float, float]:
+    """The part of the domain that is scanned evenly."""
+    lower, upper = diffusion.domain
+    if math.isinf(lower) and math.isinf(upper):
+        return -CORE, CORE
+    if math.isinf(upper):
+        return (lower + (CORE / 128 if opened[0] else 0.0), lower + CORE)
+    if math.isinf(lower):
+        return (upper - CORE, upper - (CORE / 128 if opened[1] else 0.0))
+    step = (upper - lower) / diffusion.scan_panels
+    return lower + (step if opened[0] else 0.0), upper - (step if opened[1] else 0.0)
+
+
+def _anchor(diffusion: Diffusion, end: float) -> float:
+    """The point from which the distance r to an open end is counted."""
+    if math.isfinite(end):
+        return end
+    other = diffusion.domain[0] if end > 0 else diffusion.domain[1]
+    return other if math.isfinite(other) else 0.0
+
+
+def _sampled(diffusion: Diffusion, lower: Array, upper: Array, max_panels: int) -> Samples:
+    def logarithms(x: Array) -> tuple[Array, Array]:
+        f, a = diffusion.coefficients(x)
+        if not (a > 0).all() or not (np.isfinite(f).all() and np.isfinite(a).all()):
+            diffusion.check(x, f, a)
+            raise _vanishing(diffusion, float(x[np.argmin(a)]))
+        with np.errstate(over="ignore"):
+            return 2 * f / a, np.log(a)
+
+    return sample(logarithms, lower, upper, weights=(True, False), n=NODES, max_panels=max_panels)
+
+
+def _vanishing(diffusion: Diffusion, x: float) -> LandscapeError:
+    v = diffusion.variable
+    return LandscapeError(
+        f"{diffusion.name}: the variance vanishes inside the domain, near {v} = {x:.9g}. There the "
+        "process falls into parts; choose a domain that lies on one side of this point."
+    )
+
+
+def _refuse_vanishing_variance(found: Survey) -> None:
+    bad = ~found.samples.resolved
+    if bad.any():
+        ell = found.samples.values[1]
+        drop = np.median(ell) - ell.min(axis=0)
+        worst = int(np.argmax(np.where(bad, drop, -np.inf)))
+        p = found.panels
+        width = p.upper[worst] - p.lower[worst]
+        scale = max(abs(p.lower[worst]), abs(p.upper[worst]))
+        if drop[worst] > 40 and width < 1e-9 * scale:
+            raise _vanishing(found.diffusion, float(p.lower[worst]))
+
+
+def _grown(
+    diffusion: Diffusion,
+    pieces: list[Samples],
+    end: float,
+    anchor: float,
+    side: int,
+    max_panels: int,
+) -> tuple[list[Samples], bool]:
+    """`pieces` (left to right) extended octave by octave towards an open end.
+
+    Also whether this ended because the density had become negligible.
+    """
+    outward = math.isinf(end)
+    here = pieces[0].lower[0] if side == 0 else pieces[-1].upper[-1]
+    sign = 1.0 if here > anchor else -1.0
+    distance = abs(here - anchor)
+    factor = 2.0 if outward else 0.5
+    octaves = OCTAVES
+    if not outward and end != 0:
+        # Near an end at e, a double knows x - e to about 1e-16 e only.
+        octaves = max(2, math.floor(math.log2(distance / (2.0**-26 * abs(end)))))
+    done = 0
+    while done < octaves:
+        count = min(BATCH, octaves - done)
+        powers = np.add.outer(np.arange(count), np.array([0.0, 0.5])).ravel()
+        powers = np.append(powers, float(count))
+        r = distance * factor**powers
+        x = anchor + sign * r
+        x[0] = here
+        usable = _usable(diffusion, x)
+        if usable < 2:
+            x = _last_usable(diffusion, here, x[1]) if outward else x[:1]
+            usable = len(x)
+            count = 0
+        if usable < 2:
+            break
+        ordered = np.sort(x[:usable])
+        extra = [b for b in diffusion.breakpoints if ordered[0] < b < ordered[-1]]
+        if extra:
+            ordered = np.union1d(ordered, extra)
+        piece = _sampled(diffusion, ordered[:-1], ordered[1:], max(200, max_panels // 8))
+        pieces = [piece, *pieces] if side == 0 else [*pieces, piece]
+        here = float(x[usable - 1])
+        distance = abs(here - anchor)
+        done += count
+        if _has_fallen(diffusion, pieces, anchor, side, outward):
+            return pieces, True
+        if count == 0:
+            break
+    return pieces, False
+
+
+def _usable(diffusion: Diffusion, x: Array) -> int:
+    """How many of the points, from the first on, a double can carry f and a at."""
+    f, a = diffusion.coefficients(x)
+    with np.errstate(all="ignore"):
+        good = np.isfinite(f) & np.isfinite(a) & (a > SMALLEST) & np.isfinite(f / a)
+    if (np.isfinite(a) & (a < 0)).any():
+        diffusion.check(x, f, np.where(np.isfinite(a), a, 0))
+    return len(x) if good.all() else int(np.argmin(good))
+
+
+def _last_usable(diffusion: Diffusion, inside: float, outside: float) -> Array:
+    """Points from `inside` to the last place before `outside` that doubles can carry."""
+    first = inside
+    for _ in range(8):
+        middle = (inside + outside) / 2
+        if _usable(diffusion, np.array([middle])):
+            inside = middle
+        else:
+            outside = middle
+    return np.linspace(first, inside, 9) if inside != first else np.array([first])
+
+
+def _log_density_at_edges(diffusion: Diffusion, pieces: list[Samples]) -> tuple[Array, Array]:
+    """log P, up to a constant, at the edges of all panels (from the left at each)."""
+    joined = Samples.joined(pieces)
+    h, ell = joined.coefficients
+    r = rule(NODES)
+    rises = (joined.upper - joined.lower) / 2 * (r.integral @ h)
+    phi = np.concatenate([[0.0], np.cumsum(rises)])
+    signs = (-1.0) ** np.arange(NODES)
+    log_a = np.append(signs @ ell, ell[:, -1].sum())
+    return np.append(joined.lower, joined.upper[-1]), phi - (1 - diffusion.convention.value) * log_a
+
+
+def _has_fallen(
+    diffusion: Diffusion, pieces: list[Samples], anchor: float, side: int, outward: bool
+) -> bool:
+    """Whether what lies beyond holds no probability that a double could show."""
+    x, log_density = _log_density_at_edges(diffusion, pieces)
+    log_mass = log_density + np.log(np.maximum(np.abs(x - anchor), 2.0**-1000))
+    last, before = (0, 1) if side == 0 else (-1, -2)
+    steepness = abs(log_mass[last] - log_mass[before])
+    falling = log_mass[last] < log_mass[before] and steepness > (2.0 if outward else 4.0)
+    return bool(falling and log_mass[last] < log_mass.max() - FALLEN)
+
+
+def extended(found: Survey, lower: float, upper: float) -> Survey:
+    """The survey with panels out to `lower` and `upper`, or as far as doubles carry it."""
+    diffusion = found.diffusion
+    pieces = [found.samples]
+    for side, (end, target) in enumerate(zip(diffusion.domain, (lower, upper), strict=True)):
+        here = found.lower if side == 0 else found.upper
+        if (target >= here) if side == 0 else (target <= here):
+            continue
+        anchor = _anchor(diffusion, end)
+        near, far = abs(here - anchor), abs(target - anchor)
+        count = max(1, math.ceil(2 * abs(math.log2(far / near)))) if near and far else 8
+        r = near * (far / near) ** (np.arange(count + 1) / count)
+        x = anchor + (1.0 if here > anchor else -1.0) * r
+        x[0], x[-1] = here, target
+        usable = _usable(diffusion, x)
+        if usable < 2:
+            continue
+        ordered = np.sort(x[:usable])
+        piece = _sampled(diffusion, ordered[:-1], ordered[1:], 500)
+        pieces = [piece, *pieces] if side == 0 else [*pieces, piece]
+    samples = Samples.joined(pieces)
+    return replace(
+        found, samples=samples, lower=float(samples.lower[0]), upper=float(samples.upper[-1])
+    )
+
+
+def focused(found: Survey, points: Array) -> Survey:
+    """The survey with the panels around `points` cut there and sampled again.
+
+    A panel across which the exponent changes by 1e9 knows it to 1e-7 only. Cut close around
+    a peak of the density, it knows the peak to rounding.
+    """
+    s = found.samples
+    touched = np.unique(np.searchsorted(found.panels.edges, points, side="right") - 1)
+    edges = np.unique(np.concatenate([s.lower[touched], points, s.upper[touched]]))
+    keep = np.isin(edges[:-1], s.upper[touched]) & ~np.isin(edges[:-1], s.lower[touched])
+    new = _sampled(found.diffusion, edges[:-1][~keep], edges[1:][~keep], 2000)
+    old = s.only(np.setdiff1d(np.arange(len(s.lower)), touched))
+    return replace(found, samples=Samples.joined([old, new]))

@@ -1,0 +1,319 @@
+"""`LogDensity`: log P of the state without probability current, on one closed class.
+
+J = f P - (1/2) a^c d(a^(1-c) P)/dx = 0 gives d log(a^(1-c) P)/dx = 2 f / a, hence
+
+    log P = int 2 f / a  -  (1 - c) log a  +  constant,
+
+with c = 0 (Ito), 1/2 (Stratonovich), 1 (Haenggi-Klimontovich). Kept as polynomials on panels,
+and as a power of the distance beyond the last panel at an open end.
+
+References
+----------
+.. [1] H. Risken, *The Fokker-Planck Equation*, 2nd ed., Springer 1989, ch. 5.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.anatomy import Anatomy, End
+from stationary.errors import StationaryError
+from stationary.panels import Panels, rule, sign_changes
+from stationary.precision import evaluate
+from stationary.survey import NODES, Survey, extended
+
+__all__ = ["LogDensity", "Tail", "peak_edges", "zero_flux_log_density"]
+
+Array = NDArray[Any]
+
+INSIGNIFICANT = 1e-9  # a rise of log P below this between two turning points is rounding
+EPSILON = 2.0**-52
+BLUNT = 40.0  # a panel across which log P changes by more is cut around its peaks
+
+
+@dataclass(frozen=True)
+class Tail:
+    """P beyond the last panel: exp(level) (r / reach)^exponent (1 + slope (r - reach)).
+
+    r is the distance from `anchor`. At an infinite end the correction has long vanished.
+    """
+
+    side: str
+    end: float
+    anchor: float
+    reach: float  # r where the panels stop
+    level: float  # log P there
+    exponent: float
+    room: float  # exponent + 1, without its rounding
+    slope: float
+    error: float  # relative, of the mass in the tail
+
+    @property
+    def outward(self) -> bool:
+        return math.isinf(self.end)
+
+    @property
+    def sign(self) -> float:
+        """The direction in which r grows."""
+        return 1.0 if (self.side == "lower") != self.outward else -1.0
+
+    @property
+    def start(self) -> float:
+        return self.anchor + self.sign * self.reach
+
+    def log_density(self, r: Array) -> Array:
+        with np.errstate(divide="ignore"):
+            return (
+                self.level + self.exponent * np.log(r / self.reach) + self.slope * (r - self.reach)
+            )
+
+    def log_moment(self, power: float = 0.0) -> float:
+        """log int r^power P dr over the tail (must exist)."""
+        return self.level + (power + 1) * math.log(self.reach) + math.log(self._bracket(power))
+
+    def _bracket(self, power: float) -> float:
+        e = self.room + power
+        if self.outward:
+            return -1 / e
+        return 1 / e + self.slope * self.reach * (1 / (e + 1) - 1 / e)
+
+    def log_mass(self, r: Array) -> Array:
+        """log of the mass between r and the end."""
+        e = self.room
+        with np.errstate(divide="ignore"):
+            power = e * np.log(r / self.reach)
+        if self.outward:
+            bracket = np.full_like(r, -1 / e)
+        else:
+            bracket = 1 / e + self.slope * (r / (e + 1) - self.reach / e)
+        return self.level + math.log(self.reach) + power + np.log(bracket)
+
+    def distance(self, log_mass: Array) -> Array:
+        """r beyond which the tail holds the mass exp(log_mass)."""
+        e = self.room
+        whole = self.level + math.log(self.reach)
+        log_r = (log_mass - whole - math.log(self._bracket(0.0))) / e
+        if not self.outward:
+            for _ in range(3):  # the correction is of relative size slope * reach << 1
+                r = self.reach * np.exp(log_r)
+                bracket = 1 / e + self.slope * (r / (e + 1) - self.reach / e)
+                log_r = (log_mass - whole - np.log(bracket)) / e
+        with np.errstate(over="ignore"):
+            return np.asarray(self.reach * np.exp(log_r))
+
+
+@dataclass(frozen=True, eq=False)
+class LogDensity:
+    """log P up to a constant, and where it turns."""
+
+    survey: Survey
+    coefficients: Array  # (n + 1, panels)
+    tails: tuple[Tail | None, Tail | None]
+    _memory: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def panels(self) -> Panels:
+        return self.survey.panels
+
+    @cached_property
+    def derivative(self) -> Array:
+        """d log P / dx as coefficients (n + 1, panels)."""
+        return np.asarray(
+            rule(NODES + 2).derivative[: NODES + 1, : NODES + 1]
+            @ self.coefficients
+            / self.panels.half
+        )
+
+    @cached_property
+    def span(self) -> Array:
+        """How much log P can vary on each panel; its rounding is EPSILON times that."""
+        return np.asarray(np.abs(self.coefficients[1:]).sum(axis=0))
+
+    @cached_property
+    def _edge_values(self) -> tuple[Array, Array]:
+        """log P at the left and the right edge of every panel, from inside it."""
+        c = self.coefficients
+        odd, even = c[1::2].sum(axis=0), c[::2].sum(axis=0)
+        return even - odd, even + odd
+
+    def __call__(self, x: Array, offset: Array | None = None) -> Array:
+        """log P at points x + offset inside the domain (any shape)."""
+        if x.size == 0:
+            return np.zeros_like(x)
+        far = self.reaching(float(x.min()), float(x.max()))
+        found = far.survey
+        below, above = x < found.lower, x > found.upper
+        if not (below.any() or above.any()):
+            return far.panels.evaluate(far.coefficients, x, offset)
+        result = far.panels.evaluate(far.coefficients, np.clip(x, found.lower, found.upper))
+        for tail, beyond in zip(far.tails, (below, above), strict=True):
+            if beyond.any():
+                if tail is None:
+                    result[beyond] = -math.inf  # doubles carry the process no further
+                else:
+                    result[beyond] = tail.log_density(np.abs(x[beyond] - tail.anchor))
+        return result
+
+    def reaching(self, low: float, high: float) -> LogDensity:
+        """This density with panels from `low` to `high` where no tail serves, if possible.
+
+        What was sampled reaches to where the density is e^-750 of its peak; this samples further
+        where somebody asks for more.
+        """
+        below, above = self.tails
+        low = self.survey.lower if below is not None else low
+        high = self.survey.upper if above is not None else high
+        if low >= self.survey.lower and high <= self.survey.upper:
+            return self
+        wide: LogDensity = self._memory.get("wide", self)
+        if low < wide.survey.lower or high > wide.survey.upper:
+            further = extended(wide.survey, low, high)
+            wide = LogDensity(further, _coefficients(further), self.tails)
+            at = self.panels.edges[1:2]
+            shift = self.panels.evaluate(self.coefficients, at)
+            wide.coefficients[0] += shift - wide.panels.evaluate(wide.coefficients, at)
+            self._memory["wide"] = wide
+        return wide
+
+    @cached_property
+    def turns(self) -> Array:
+        """The points, ascending, between which log P is monotone (the sampled ends included)."""
+        p = self.panels
+        points = sign_changes(p, self.derivative).x
+        first, last = self._edge_values
+        jump = np.abs(first[1:] - last[:-1]) > INSIGNIFICANT * (1 + np.abs(last[:-1]))
+        points = self._significant(points)
+        return np.unique(np.concatenate([points, p.edges[1:-1][jump], p.edges[[0, -1]]]))
+
+    def polished(self, x: Array) -> Array:
+        """Turning points x, moved by Newton's method to where 2 f / a - (1 - c) a' / a vanishes.
+
+        The panels know the turns to the rounding of log P over the panel's width; where the
+        functions can be differentiated exactly, this knows them to rounding.
+        """
+        diffusion = self.survey.diffusion
+        weight = 1 - diffusion.convention.value
+        original = x
+        k, _ = self.panels.locate(x)
+        try:
+            for _ in range(3):
+                f, f1 = evaluate(diffusion.drift, x, order=1)
+                a, a1, a2 = evaluate(diffusion.variance, x, order=2)
+                with np.errstate(all="ignore"):
+                    slope = (2 * f - weight * a1) / a
+                    bend = (2 * f1 - weight * a2 - slope * a1) / a
+                    step = slope / bend
+                moved = np.isfinite(step) & (np.abs(x - step - original) < self.panels.half[k])
+                x = np.where(moved, x - step, x)
+        except StationaryError:
+            return original
+        return x
+
+    def _significant(self, points: Array) -> Array:
+        keep = [self.panels.edges[0], *points, self.panels.edges[-1]]
+        weight = 1 - self.survey.diffusion.convention.value
+        while len(keep) > 2:
+            at = np.array(keep)
+            ell = self.panels.evaluate(self.survey.ell, at)
+            rises = np.abs(self.survey.climbs(at) - weight * np.diff(ell))
+            least = int(np.argmin(rises))
+            if rises[least] > INSIGNIFICANT:
+                break
+            # A turning point next to an end goes alone; two in the middle go together.
+            del keep[max(least, 1) : min(least + 2, len(keep) - 1)]
+        return np.array(keep[1:-1])
+
+    @cached_property
+    def errors(self) -> Array:
+        """The error of log P on each panel, relative to the panel where P is greatest.
+
+        Each panel adds what its polynomials cut off and what rounding takes from the integral
+        of |2 f / a|; the sums run outwards from the peak. Storing int 2 f / a and log a costs
+        a rounding of either.
+        """
+        s, half = self.survey.samples, self.panels.half
+        cut_h, cut_ell = s.tails
+        size = np.abs(s.values[0]).mean(axis=0)
+        step = 4 * half * cut_h + EPSILON * half * size
+        peak = int(np.argmax(self.coefficients[0]))
+        right = np.concatenate([[0.0], np.cumsum(step[peak + 1 :])])
+        left = np.cumsum(step[: peak + 1][::-1])[::-1]
+        total = np.concatenate([left[:-1], [0.0], right[1:]]) + step[peak]
+        weight = 1 - self.survey.diffusion.convention.value
+        stored = np.abs(self.survey.phi[0]) + weight * np.abs(self.survey.ell[0])
+        rounding = EPSILON * (2 + self.span / 4 + stored)
+        return np.asarray(total + weight * 4 * cut_ell + rounding)
+
+
+def _coefficients(found: Survey) -> Array:
+    c = found.phi.copy()
+    c[:-1] -= (1 - found.diffusion.convention.value) * found.ell
+    return c
+
+
+def peak_edges(density: LogDensity) -> Array:
+    """Where panels should be cut so that every peak of the density is known to rounding.
+
+    Empty where the panels are fine enough as they are.
+    """
+    found, turns = density.survey, density.turns
+    k, _ = found.panels.locate(turns)
+    height = density(turns)
+    peak = np.ones(len(turns), dtype=bool)
+    peak[1:] &= height[1:] > height[:-1]
+    peak[:-1] &= height[:-1] > height[1:]
+    blunt = peak & (density.span[k] > BLUNT)
+    if not blunt.any():
+        return np.empty(0)
+    x, k = turns[blunt], k[blunt]
+    half = found.panels.half[k]
+    slope = np.abs(found.panels.evaluate(density.derivative, x))
+    bend = rule(NODES + 2).derivative[: NODES + 1, : NODES + 1] @ density.derivative
+    curve = np.abs(found.panels.evaluate(bend / found.panels.half, x))
+    # The peak is about this wide: one e-fold of an exponential, one deviation of a Gaussian.
+    width = 1 / np.maximum(slope, np.sqrt(curve))
+    steps = width[:, None] * 8.0 * 8.0 ** np.arange(24)
+    near = np.broadcast_to(steps < 2 * half[:, None], steps.shape)
+    cuts = np.concatenate([(x[:, None] - steps)[near], (x[:, None] + steps)[near]])
+    return np.unique(cuts[(cuts > found.lower) & (cuts < found.upper)])
+
+
+def zero_flux_log_density(parts: Anatomy) -> LogDensity:
+    """log P of a surveyed process whose ends all keep their probability inside."""
+    found = parts.survey
+    density = LogDensity(found, _coefficients(found), (None, None))
+    return LogDensity(
+        found, density.coefficients, (_tail(density, parts.ends[0]), _tail(density, parts.ends[1]))
+    )
+
+
+def _tail(density: LogDensity, end: End) -> Tail | None:
+    """The power law beyond the panels, or None where there is nothing beyond."""
+    found = density.survey
+    lower = end.side == "lower"
+    start = found.lower if lower else found.upper
+    if start == end.position or found.fallen[0 if lower else 1]:
+        return None
+    if end.exponent is None or math.isinf(end.exponent):
+        return None
+    outward = math.isinf(end.position)
+    other = found.diffusion.domain[1 if lower else 0]
+    anchor = end.position if not outward else other if math.isfinite(other) else 0.0
+    reach = abs(start - anchor)
+    first, last = density._edge_values
+    level = float(first[0] if lower else last[-1])
+    slope = 0.0
+    if not outward:
+        # log P = exponent log r + slope r + ...: what one more octave leaves over is the slope.
+        sign = 1.0 if lower else -1.0
+        further = float(density(np.array([anchor + sign * 2 * reach]))[0])
+        slope = (further - level - end.exponent * math.log(2)) / reach
+    assert end.room is not None
+    error = (slope * reach) ** 2 + end.exponent_error / abs(end.room) + 8 * EPSILON
+    return Tail(end.side, end.position, anchor, reach, level, end.exponent, end.room, slope, error)

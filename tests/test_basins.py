@@ -1,0 +1,121 @@
+"""Basins: masses, barriers, ratios; and what an analysis says about them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from stationary import Diffusion, Landscape, analyze, basins_of, end_state
+
+
+def test_a_basin_reports_mass_barrier_and_curvature_of_its_minimum(double_well):
+    """For a constant variance a the barrier is 2 dV / a with V = x^4 / 4 - x^2 / 2."""
+    process = Diffusion(drift=lambda x: x - x**3, variance=0.1, domain=(-3, 3))
+    left, right = basins_of(end_state(process))
+    assert (left.lower, left.upper) == (-3, 0)
+    assert left.mass == pytest.approx(0.5, rel=1e-14)
+    assert left.barrier_right == pytest.approx(2 * 0.25 / 0.1, rel=1e-14)
+    assert left.barrier_left is None
+    assert right.barrier_left == pytest.approx(5, rel=1e-14)
+    assert left.curvature == pytest.approx(2, rel=1e-14)
+    assert left.variance == pytest.approx(0.1, rel=1e-14)
+    assert left.position == pytest.approx(-1, abs=1e-15)
+    state = end_state(process)
+    assert left.density == pytest.approx(state.pdf(-1.0), rel=1e-14)
+
+
+def test_log_masses_survive_a_ratio_that_doubles_cannot_hold(double_well):
+    left, right = basins_of(end_state(double_well(5e4)))
+    assert right.mass == 0.0
+    assert right.log_mass - left.log_mass == pytest.approx(-119911.017978955, rel=1e-14)
+
+
+@pytest.mark.parametrize("scale", [1, 50])
+def test_the_error_of_a_mass_is_true(double_well, scale):
+    """Masses by 40-digit quadrature of the same integrals."""
+    exact = {
+        1: math.log(0.95848178900583416172),
+        50: -math.log1p(1 / 2.913104806278701368943e52),
+    }[scale]
+    left, right = basins_of(end_state(double_well(scale)))
+    assert abs(left.log_mass - exact) <= left.mass_error
+    assert left.mass_error < 1e-13
+    log_right = {1: math.log(0.04151821099416583828), 50: -120.80364429183222}[scale]
+    assert abs(right.log_mass - log_right) <= right.mass_error
+
+
+def test_a_wall_that_the_drift_presses_against_is_a_minimum_of_its_own():
+    """f = x - x^3 + 0.2 on [0.5, 3] has no zero below 1.09; from [-3, -1.2] it drifts right."""
+    process = Diffusion(drift=lambda x: (x - 0.3) * (x - 1), variance=0.2, domain=(0, 1.5))
+    basins = basins_of(end_state(process))
+    assert [b.at_wall for b in basins] == [False, True]
+    assert basins[1].position == 1.5
+    assert basins[1].curvature is None
+    assert math.fsum(b.mass for b in basins) == pytest.approx(1, rel=1e-14)
+
+
+def test_five_minima_share_the_whole():
+    """V = -cos(2 pi x) on [-2.5, 2.5]: five equal basins, those at the walls whole as well."""
+    process = Diffusion(
+        drift=lambda x: -2 * np.pi * np.sin(2 * np.pi * x), variance=1.0, domain=(-2.5, 2.5)
+    )
+    basins = basins_of(end_state(process))
+    np.testing.assert_allclose([b.mass for b in basins], 0.2, rtol=1e-13)
+    np.testing.assert_allclose([b.position for b in basins], [-2, -1, 0, 1, 2], atol=1e-14)
+    inner = basins[2]
+    assert inner.barrier_left == pytest.approx(2 * 2 / 1.0, rel=1e-13)
+    assert inner.barrier_right == pytest.approx(4, rel=1e-13)
+
+
+def test_a_power_tail_counts_for_the_outermost_basin():
+    """Student's t with 1.5 degrees of freedom shifted off centre: one basin, all the mass."""
+    process = Diffusion(
+        drift=lambda x: -0.5 * x, variance=lambda x: 2 * (1.5 + x * x), domain=(-np.inf, np.inf)
+    )
+    (basin,) = basins_of(end_state(process))
+    assert basin.mass == pytest.approx(1, rel=1e-14)
+    assert (basin.lower, basin.upper) == (-np.inf, np.inf)
+
+
+def test_the_wider_of_two_minima_wins_as_the_width_law_says():
+    """A minimum and its copy stretched by two, joined at a top where both have slope zero.
+
+    Losses l_j(u), u in [0, 1], narrow basin at u, wide basin at w = -2 u: the law says density
+    ratio lambda^2 exp((lambda^2 - 1) I) with I = (2 / T) int G / S2 from the centre to the top.
+    """
+    rate, stretch = 0.4, 2.0
+
+    def losses(w):
+        u = np.where(w >= 0, w, -w / stretch)  # the top at 0, the centres at u = 1
+        mean = -(u**2) * (3 - 2 * u)  # slope zero at both
+        return mean + 0.8 * u, mean - 0.8 * u
+
+    landscape = Landscape(
+        losses=losses,
+        learning_rate=rate,
+        domain=(-stretch, 1),
+        boundaries="reflecting",
+        breakpoints=[0],
+    )
+    state = end_state(landscape)
+    drop = 2 / rate * 1 / 0.8**2  # int_0^1 6 u (1 - u) du = 1
+    law = math.log(stretch**2) + (stretch**2 - 1) * drop
+    ratio = state.logpdf(-stretch) - state.logpdf(1.0)
+    assert ratio == pytest.approx(law, rel=1e-12)
+
+
+def test_analysis_says_what_it_is_at_a_glance(two_wells):
+    analysis = analyze(two_wells())
+    assert repr(analysis).startswith("<Analysis of 'two wells': 0.")
+    assert repr(analysis.end_state).startswith("<EndState of 'two wells': 1 density, 0 atoms, ")
+    assert repr(two_wells()) == "<Landscape 'two wells': 4 datapoints on (-4, 3), T = 0.3, B = 1>"
+    assert str(analysis) == analysis.summary()
+
+
+def test_analyze_replaces_fields_of_a_ready_landscape(two_wells):
+    one = analyze(two_wells(), learning_rate=0.2)
+    other = analyze(two_wells(learning_rate=0.2))
+    assert one.basins[0].log_mass == other.basins[0].log_mass
+    assert two_wells().learning_rate == 0.3

@@ -1,0 +1,243 @@
+"""The end state against formulas from paper, and the reported error against the true one."""
+
+from __future__ import annotations
+
+import mpmath
+import numpy as np
+import pytest
+
+from stationary import Diffusion, end_state
+
+INF = np.inf
+DIGITS = mpmath.MPContext()
+DIGITS.dps = 40
+mpf, log = DIGITS.mpf, DIGITS.log
+
+
+def pearson_cases():
+    """(name, process, exact log-density in many digits, points)."""
+
+    def case(name, drift, variance, domain, log_density, x):
+        process = Diffusion(drift=drift, variance=variance, domain=domain, name=name)
+        return pytest.param(process, log_density, np.asarray(x, dtype=float), id=name)
+
+    line = (-INF, INF)
+    for mean, deviation in ((0, 1), (1000, 0.01), (3, 1e-8), (0, 1e-9), (-5e4, 1e4)):
+        v = mpf(deviation) ** 2
+        yield case(
+            f"normal {mean} {deviation}",
+            lambda x, mean=mean: -(x - mean),
+            2.0 * deviation**2,
+            line,
+            lambda x, m=mean, v=v: -((x - m) ** 2) / (2 * v) - log(2 * DIGITS.pi * v) / 2,
+            mean + deviation * np.linspace(-6, 6, 61),
+        )
+    half = (0, INF)
+    for a in (1e-3, 0.1, 1.0, 2.5, 300.0):
+        a_ = mpf(a)
+        yield case(
+            f"gamma {a}",
+            lambda x, a=a: a - x,
+            lambda x: 2 * x,
+            half,
+            lambda x, a=a_: (a - 1) * log(x) - x - DIGITS.loggamma(a),
+            np.concatenate([np.logspace(-30, 0, 31), np.linspace(1, 400, 100)]),
+        )
+        yield case(
+            f"inverse gamma {a}",
+            lambda x, a=a: 1 - (a - 1) * x,
+            lambda x: 2 * x * x,
+            half,
+            lambda x, a=a_: (-a - 1) * log(x) - 1 / x - DIGITS.loggamma(a),
+            np.logspace(-3, 20, 93),
+        )
+        for b in (0.3, 4.0):
+            b_ = mpf(b)
+            yield case(
+                f"beta {a} {b}",
+                lambda x, a=a, b=b: a * (1 - x) - b * x,
+                lambda x: 2 * x * (1 - x),
+                (0, 1),
+                lambda x, a=a_, b=b_: (
+                    (a - 1) * log(x) + (b - 1) * log(1 - x) - log(DIGITS.beta(a, b))
+                ),
+                np.concatenate([np.logspace(-30, -2, 29), np.linspace(0.02, 0.98, 49)]),
+            )
+            yield case(
+                f"fisher {a} {b}",
+                lambda x, a=a, b=b: a - (b - 1) * x,
+                lambda x: 2 * x * (1 + x),
+                half,
+                lambda x, a=a_, b=b_: (
+                    (a - 1) * log(x) - (a + b) * log(1 + x) - log(DIGITS.beta(a, b))
+                ),
+                np.logspace(-10, 10, 81),
+            )
+    for nu in (0.3, 1.0, 1.5, 30.0):
+        n = mpf(nu)
+        yield case(
+            f"student {nu}",
+            lambda x, nu=nu: -(nu - 1) * x,
+            lambda x, nu=nu: 2 * (nu + x * x),
+            line,
+            lambda x, n=n: (
+                -(n + 1) / 2 * log(1 + x * x / n) - log(DIGITS.beta(mpf(1) / 2, n / 2)) - log(n) / 2
+            ),
+            np.concatenate([np.linspace(-20, 20, 81), np.logspace(2, 12, 21)]),
+        )
+
+
+@pytest.mark.parametrize(("process", "log_density", "x"), list(pearson_cases()))
+def test_every_pearson_diffusion_has_its_density_and_an_honest_error(process, log_density, x):
+    state = end_state(process)
+
+    exact = np.array([float(log_density(mpf(point))) for point in x.tolist()])
+    error = np.abs(state.logpdf(x) - exact)
+    visible = exact > exact.max() - np.log(1e8)
+    limit = 1e-12 if "beta 300" not in process.name else 1e-9  # says so itself, see below
+    assert error[visible].max() <= limit
+    # A double cannot hold a logarithm of size L better than to 1.1e-16 L.
+    assert error[visible].max() <= state.error + 1.2e-16 * np.abs(exact[visible]).max()
+    assert state.error < 1e-12 or process.name.startswith("beta 300")
+    assert np.all(error < 1e-13 * (1 + np.abs(exact)) + 100 * state.error)
+
+
+@pytest.mark.parametrize("convention", ["ito", "stratonovich", "klimontovich"])
+@pytest.mark.parametrize("k", [0.5, 2.0, 8.0])
+@pytest.mark.parametrize("c", [0.5, 1.0])
+def test_the_three_conventions_differ_by_powers_of_the_variance(convention, k, c):
+    """f = -k x and a = 2 c (1 + x^2) give P ~ (1 + x^2)^(lambda - 1 - k / 2c)."""
+    process = Diffusion(
+        drift=lambda x: -k * x,
+        variance=lambda x: 2 * c * (1 + x**2),
+        domain=(-INF, INF),
+        convention=convention,
+    )
+    weight = {"ito": 0.0, "stratonovich": 0.5, "klimontovich": 1.0}[convention]
+    exponent = weight - 1 - k / (2 * c)
+    state = end_state(process)
+    if exponent >= -0.5:
+        assert state.kind == "none"
+        return
+    x = np.linspace(-20, 20, 401)
+    assert np.ptp(state.logpdf(x) - exponent * np.log1p(x**2)) < 5e-14  # values reach 60
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.1, 1e-2, 1e-4])
+def test_a_gradient_drift_with_constant_noise_gives_the_gibbs_density(temperature):
+    """P = exp(-V / T) / Z with V = x^4 / 4 - x^2 / 2; Z by Gauss quadrature in many digits."""
+    t = mpf(temperature)
+    width = DIGITS.sqrt(t)
+    marks = sorted({s * (1 + j * width / 2) for s in (-1, 1) for j in range(-1, 17)} | {mpf(0)})
+    marks = [m for m in marks if -3 < m < 3]
+
+    def weight(x):
+        return DIGITS.exp(-((x**2 - 1) ** 2) / (4 * t))
+
+    z = DIGITS.quad(weight, [-6, *marks, 6])
+    state = end_state(
+        Diffusion(drift=lambda x: x - x**3, variance=2 * temperature, domain=(-INF, INF))
+    )
+    x = np.linspace(-2, 2, 81)
+    exact = -((x**2 - 1) ** 2) / (4 * temperature) - float(log(z))
+    error = np.abs(state.logpdf(x) - exact)[exact > exact.max() - 18]
+    assert error.max() < min(1e-12, 2 * state.error)
+    assert state.cdf(0.0) == pytest.approx(0.5, rel=1e-13)
+
+
+def test_a_wall_reflects_and_drift_against_it_gives_an_exponential():
+    state = end_state(Diffusion(drift=-1.0, variance=2.0, domain=(0, INF)))
+    x = np.array([0.0, 0.5, 3.0, 50.0])
+    np.testing.assert_allclose(state.pdf(x), np.exp(-x), rtol=4e-14)
+    np.testing.assert_allclose(state.sf(x), np.exp(-x), rtol=4e-14)
+    assert state.mean() == pytest.approx(1, rel=1e-14)
+
+
+def test_pure_diffusion_between_walls_is_uniform():
+    state = end_state(Diffusion(drift=0.0, variance=3.0, domain=(2, 5)))
+    np.testing.assert_allclose(state.pdf([2.0, 3.3, 5.0]), 1 / 3, rtol=1e-15)
+    assert state.var() == pytest.approx(9 / 12, rel=1e-14)
+
+
+def test_a_drift_that_jumps_gives_the_laplace_density():
+    state = end_state(
+        Diffusion(drift=lambda x: -np.sign(x - 0.3), variance=2.0, domain=(-INF, INF))
+    )
+    x = np.linspace(-5, 5, 101)
+    np.testing.assert_allclose(state.pdf(x), np.exp(-np.abs(x - 0.3)) / 2, rtol=1e-13)
+    (equilibrium,) = state.anatomy.equilibria
+    assert abs(equilibrium.position - 0.3) <= 1e-15
+    assert equilibrium.slope is None
+
+
+def test_a_drift_with_corners_is_resolved_to_full_accuracy():
+    """f = -max(x, 0) - min(x + 1, 0): flat in between, Gaussian outside."""
+    state = end_state(
+        Diffusion(
+            drift=lambda x: -np.maximum(x, 0) - np.minimum(x + 1, 0),
+            variance=2.0,
+            domain=(-INF, INF),
+        )
+    )
+    height = 1 / (1 + np.sqrt(2 * np.pi))
+    assert state.pdf(-0.4) == pytest.approx(height, rel=1e-13)
+    assert state.pdf(1.7) == pytest.approx(height * np.exp(-(1.7**2) / 2), rel=1e-13)
+    (rest,) = state.anatomy.equilibria
+    assert rest.interval == pytest.approx((-1, 0), abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("scale", "log_ratio"),
+    [
+        # log of P(x < 0) / P(x > 0), by 50-digit quadrature of the same integrals
+        (1, "3.139218412712723153573"),
+        (50, "120.80364429183222"),
+    ],
+)
+def test_the_double_well_has_its_mass_ratio(double_well, scale, log_ratio):
+    state = end_state(double_well(scale))
+    expected = float(log_ratio)
+    assert state.log_ratio((-3, 0), (0, 3)) == pytest.approx(expected, rel=2e-15)
+
+
+def test_the_double_well_has_its_mass(double_well):
+    """0.95848178900583416172, by Gauss-Legendre quadrature with 40 digits."""
+    state = end_state(double_well())
+    assert state.cdf(0.0) == pytest.approx(0.95848178900583416172, rel=1e-14)
+    assert state.probability(-3, 0) == pytest.approx(0.95848178900583416172, rel=1e-14)
+
+
+@pytest.mark.parametrize("noise", [1e-5, 1e-3, 1e-1])
+def test_small_noise_tends_to_the_laplace_approximation(noise):
+    """Masses of wells of unequal curvature at equal depth go as 1 / sqrt(curvature)."""
+    # V = (x^2 - 1)^2 (1 + c x) has wells at -1 and 1 with V'' = 8 (1 - c) and 8 (1 + c).
+    c = 0.4
+    state = end_state(
+        Diffusion(
+            drift=lambda x: -(4 * x * (x**2 - 1) * (1 + c * x) + c * (x**2 - 1) ** 2),
+            variance=2 * noise,
+            domain=(-1.8, 1.8),
+        )
+    )
+    ratio = np.exp(state.log_ratio((-1.8, 0), (0, 1.8)))
+    laplace = np.sqrt((1 + c) / (1 - c))
+    assert ratio == pytest.approx(laplace, rel=3 * noise)
+
+
+def test_a_log_divergence_is_not_normalisable():
+    """f = x / 2 and a = x^2 give P ~ 1 / x exactly: it diverges at both ends."""
+    state = end_state(Diffusion(drift=lambda x: 0.5 * x, variance=lambda x: x**2, domain=(0, INF)))
+    assert state.kind == "none"
+    assert "for ever" in state.reason
+
+
+def test_equilibria_far_below_the_peak_are_not_taken_for_rounding():
+    """Close to x = 0 the exponent has fallen by 1e17, and its own barriers are about 1."""
+    process = Diffusion(
+        drift=lambda x: np.where(x < 2.5, np.sin(2 * np.pi * x), 1e17 * (3 - x)),
+        variance=1.0,
+        domain=(0.25, 4),
+        breakpoints=[2.5],
+    )
+    equilibria = end_state(process).anatomy.equilibria
+    np.testing.assert_allclose([e.position for e in equilibria], [0.5, 1, 1.5, 2, 3], atol=1e-13)

@@ -1,0 +1,289 @@
+"""`EndState` as a distribution: both tails, the edges, quantiles, moments, draws."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+import stationary
+from stationary import Diffusion, LandscapeError, end_state
+
+INF = np.inf
+
+
+@pytest.fixture(scope="module")
+def normal():
+    return end_state(Diffusion(drift=lambda x: -x, variance=2.0, domain=(-INF, INF)))
+
+
+@pytest.fixture(scope="module")
+def student():
+    nu = 1.5
+    return end_state(
+        Diffusion(
+            drift=lambda x: -(nu - 1) * x, variance=lambda x: 2 * (nu + x * x), domain=(-INF, INF)
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def gamma():
+    return end_state(Diffusion(drift=lambda x: 0.01 - x, variance=lambda x: 2 * x, domain=(0, INF)))
+
+
+def test_both_tails_of_a_normal_are_right_relative_to_themselves(normal):
+    x = np.array([-1e6, -1e3, -100, -38, -10, -1, 0, 3, 9, 37, 39, 1e3, 1e6])
+    # SciPy rounds log(1 - p) to zero where p is about to underflow.
+    np.testing.assert_allclose(normal.logcdf(x), stats.norm.logcdf(x), rtol=1e-13, atol=1e-300)
+    np.testing.assert_allclose(normal.logsf(x), stats.norm.logsf(x), rtol=1e-13, atol=1e-300)
+    np.testing.assert_allclose(normal.logpdf(x), stats.norm.logpdf(x), rtol=1e-14)
+
+
+def test_quantiles_are_right_out_to_the_smallest_doubles(normal, student, gamma):
+    q = np.array([1e-300, 1e-100, 1e-20, 1e-5, 0.3, 0.5, 0.7, 1 - 1e-10])
+    np.testing.assert_allclose(normal.ppf(q), stats.norm.ppf(q), rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(normal.isf(q), stats.norm.isf(q), rtol=1e-12, atol=1e-15)
+    q = q[1:]
+    np.testing.assert_allclose(student.isf(q), stats.t(1.5).isf(q), rtol=1e-12, atol=1e-15)
+    q = np.array([1e-3, 0.1, 0.3, 0.5, 0.9, 0.999])
+    np.testing.assert_allclose(gamma.ppf(q), stats.gamma(0.01).ppf(q), rtol=3e-11)
+
+
+def test_a_heavy_tail_is_exact_where_no_panel_reaches(student):
+    x = np.array([-1e100, -1e20, -100, 0, 5, 1e5, 1e18, 1e19, 1e100])
+    d = stats.t(1.5)
+    for mine, theirs in ((student.cdf, d.cdf), (student.sf, d.sf), (student.pdf, d.pdf)):
+        np.testing.assert_allclose(mine(x), theirs(x), rtol=1e-13)
+
+
+def test_moments_that_do_not_exist_are_not_given_a_number(student):
+    assert student.mean() == pytest.approx(0, abs=1e-14)
+    assert student.var() == INF
+    assert student.std() == INF
+    assert student.expect(np.square) == INF
+    assert student.expect(np.abs) == pytest.approx(stats.t(1.5).expect(np.abs), rel=1e-9)
+    cauchy = end_state(Diffusion(drift=0, variance=lambda x: 2 * (1 + x * x), domain=(-INF, INF)))
+    assert math.isnan(cauchy.mean())
+    assert math.isnan(cauchy.var())
+    assert cauchy.median() == pytest.approx(0, abs=1e-15)
+    assert cauchy.entropy() == pytest.approx(math.log(4 * math.pi), rel=1e-13)
+
+
+def test_one_sided_tails_that_diverge_have_an_infinite_mean():
+    """f = 1 - (a - 1) x, a(x) = 2 x^2: inverse gamma with shape a = 0.5."""
+    state = end_state(
+        Diffusion(drift=lambda x: 1 + 0.5 * x, variance=lambda x: 2 * x * x, domain=(0, INF))
+    )
+    assert state.mean() == INF
+    assert state.median() == pytest.approx(stats.invgamma(0.5).median(), rel=1e-13)
+
+
+def test_edges_of_every_function(normal, double_well):
+    assert normal.cdf(-INF) == 0
+    assert normal.cdf(INF) == 1
+    assert normal.sf(INF) == 0
+    assert normal.pdf(INF) == 0
+    assert normal.logpdf(INF) == -INF
+    np.testing.assert_array_equal(normal.ppf([0, 1]), [-INF, INF])
+    np.testing.assert_array_equal(normal.isf([0, 1]), [INF, -INF])
+    assert np.isnan(normal.ppf([-0.1, 1.1, np.nan])).all()
+    assert np.isnan(normal.pdf(np.nan))
+    assert np.isnan(normal.cdf([np.nan, 0.0])).tolist() == [True, False]
+
+    walled = end_state(double_well())
+    np.testing.assert_array_equal(walled.ppf([0, 1]), [-3, 3])
+    np.testing.assert_array_equal(walled.pdf([-3.001, 3.001, 1e9]), 0)
+    np.testing.assert_array_equal(walled.cdf([-5, -3, 3, 5]), [0, 0, 1, 1])
+    np.testing.assert_array_equal(walled.sf([-5, -3, 3, 5]), [1, 1, 0, 0])
+    assert (walled.pdf([-3.0, 3.0]) > 0).all()
+
+
+def test_shapes_are_kept_and_empty_input_is_fine(normal):
+    assert normal.pdf(np.zeros((2, 3))).shape == (2, 3)
+    assert normal.cdf([]).shape == (0,)
+    assert normal.ppf(np.zeros((2, 0))).shape == (2, 0)
+    assert np.ndim(normal.pdf(0.0)) == 0
+    assert normal.rvs(size=(2, 3), rng=1).shape == (2, 3)
+    assert normal.rvs(size=0, rng=1).shape == (0,)
+    assert isinstance(normal.rvs(rng=1), float)
+
+
+def test_draws_follow_the_distribution_and_the_seed(normal, double_well):
+    state = end_state(double_well())
+    draws = state.rvs(20_000, rng=3)
+    assert stats.kstest(draws, state.cdf).pvalue > 1e-3
+    np.testing.assert_array_equal(draws, state.rvs(20_000, rng=3))
+    assert not np.array_equal(draws, state.rvs(20_000, rng=4))
+    assert stats.kstest(normal.rvs(20_000, rng=5), stats.norm.cdf).pvalue > 1e-3
+
+
+def test_expectations_resolve_the_function_too(normal, gamma):
+    assert normal.expect(np.abs) == pytest.approx(math.sqrt(2 / math.pi), rel=1e-14)
+    assert normal.expect(lambda x: np.exp(5 * x)) == pytest.approx(math.exp(12.5), rel=1e-12)
+    assert normal.expect(lambda x: x > 0.3) == pytest.approx(stats.norm.sf(0.3), rel=1e-12)
+    assert normal.expect(lambda x: 1.0) == pytest.approx(1, rel=1e-14)
+    assert normal.expect() == pytest.approx(0, abs=1e-15)
+    root = math.gamma(0.51) / math.gamma(0.01)
+    assert gamma.expect(np.sqrt) == pytest.approx(root, rel=1e-12)
+
+
+def test_entropy_interval_and_median(normal):
+    assert normal.entropy() == pytest.approx(stats.norm.entropy(), rel=1e-14)
+    np.testing.assert_allclose(normal.interval(0.95), stats.norm.interval(0.95), rtol=1e-13)
+    with pytest.raises(LandscapeError, match="between 0 and 1"):
+        normal.interval(1.5)
+
+
+def test_probabilities_of_narrow_and_far_intervals_keep_their_digits(normal, student):
+    width = 1e-9
+    assert normal.probability(5, 5 + width) == pytest.approx(stats.norm.pdf(5) * width, rel=1e-6)
+    far = stats.norm.logsf(30) + math.log1p(-math.exp(stats.norm.logsf(31) - stats.norm.logsf(30)))
+    assert normal.log_probability(30, 31) == pytest.approx(far, rel=1e-13)
+    t = stats.t(1.5)
+    assert student.probability(1e20, 1e21) == pytest.approx(t.sf(1e20) - t.sf(1e21), rel=1e-11)
+    assert student.probability(1e5, 1e30) == pytest.approx(t.sf(1e5) - t.sf(1e30), rel=1e-11)
+    assert normal.probability(-INF, INF) == 1
+    assert normal.probability(1, 1) == 0
+    with pytest.raises(LandscapeError, match="first end must not be above"):
+        normal.probability(1, 0)
+
+
+def test_log_ratios_survive_where_masses_do_not(double_well):
+    """At 5e4 times less noise the left well holds e^119911 times the mass of the right one."""
+    state = end_state(double_well(5e4))
+    ratio = state.log_ratio((-3, 0), (0, 3))
+    assert ratio == pytest.approx(119911.017978955, rel=1e-14)
+    assert state.logsf(0.0) == pytest.approx(-ratio, rel=1e-14)
+    assert state.sf(0.0) == 0.0
+    assert state.log_ratio((0, 3), (-3, 0)) == -ratio
+
+
+def test_modes_are_where_the_noise_puts_them(double_well):
+    """P' = 0 where 2 f = a': not at the zeros of f."""
+    state = end_state(double_well())
+    for mode in state.modes:
+        x = mode.position
+        slope = 0.25 * (1 + 0.5 * math.sin(x)) * math.cos(x)
+        assert -2 * (x**3 - x) == pytest.approx(slope, abs=1e-14)
+    assert len(state.modes) == 2
+
+
+def test_a_density_that_diverges_at_an_end_says_so(gamma):
+    assert [(m.position, m.log_density) for m in gamma.modes] == [(0.0, INF)]
+    assert gamma.pdf(0.0) == INF
+    assert gamma.cdf(0.0) == 0
+
+
+# -- laws that hold for any process -------------------------------------------------------------
+
+coefficients = st.floats(-2, 2, allow_nan=False)
+
+
+@st.composite
+def processes(draw):
+    """A polynomial pull with wiggles, noise that wiggles but stays positive, between walls."""
+    c = [draw(coefficients) for _ in range(5)]
+    amplitude, level = draw(st.floats(0, 0.9)), draw(st.floats(0.05, 2))
+
+    def drift(x):
+        return c[0] + c[1] * x + c[2] * np.sin(3 * x) - x**3
+
+    def variance(x):
+        return level * (1 + amplitude * np.cos(2 * x + c[3]))
+
+    return drift, variance
+
+
+@settings(deadline=None, max_examples=60)
+@given(processes(), st.floats(0.1, 10))
+def test_scaling_drift_and_variance_alike_changes_nothing(process, factor):
+    drift, variance = process
+    one = end_state(Diffusion(drift=drift, variance=variance, domain=(-3, 3)))
+    other = end_state(
+        Diffusion(
+            drift=lambda x: factor * drift(x),
+            variance=lambda x: factor * variance(x),
+            domain=(-3, 3),
+        )
+    )
+    x = np.linspace(-3, 3, 50)
+    np.testing.assert_allclose(one.logpdf(x), other.logpdf(x), rtol=1e-12, atol=1e-12)
+
+
+@settings(deadline=None, max_examples=60)
+@given(processes())
+def test_mirroring_a_process_mirrors_its_end_state(process):
+    drift, variance = process
+    one = end_state(Diffusion(drift=drift, variance=variance, domain=(-3, 2)))
+    other = end_state(
+        Diffusion(drift=lambda x: -drift(-x), variance=lambda x: variance(-x), domain=(-2, 3))
+    )
+    x = np.linspace(-3, 2, 50)
+    np.testing.assert_allclose(one.logpdf(x), other.logpdf(-x), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(one.logcdf(x), other.logsf(-x), rtol=1e-12, atol=1e-12)
+    masses = [b.log_mass for b in stationary.basins_of(one)]
+    mirrored = [b.log_mass for b in stationary.basins_of(other)]
+    np.testing.assert_allclose(masses, mirrored[::-1], rtol=1e-12, atol=1e-12)
+
+
+@settings(deadline=None, max_examples=60)
+@given(processes())
+def test_masses_add_up_and_the_parts_agree(process):
+    drift, variance = process
+    state = end_state(Diffusion(drift=drift, variance=variance, domain=(-3, 3)))
+    basins = stationary.basins_of(state)
+    assert math.fsum(b.mass for b in basins) == pytest.approx(1, rel=1e-13)
+    for b in basins:
+        direct = state.log_probability(b.lower, b.upper)
+        assert b.log_mass == pytest.approx(direct, rel=1e-12, abs=1e-13)
+    x = np.linspace(-2.9, 2.9, 30)
+    np.testing.assert_allclose(state.cdf(x) + state.sf(x), 1, rtol=1e-14)
+    q = np.linspace(0.01, 0.99, 30)
+    np.testing.assert_allclose(state.cdf(state.ppf(q)), q, rtol=1e-12)
+
+
+@settings(deadline=None, max_examples=40)
+@given(processes(), st.floats(0.3, 3), st.floats(-5, 5))
+def test_a_linear_change_of_variable_carries_the_density_along(process, stretch, shift):
+    """y = stretch x + shift has drift stretch f and variance stretch^2 a."""
+    drift, variance = process
+    one = end_state(Diffusion(drift=drift, variance=variance, domain=(-3, 3)))
+    other = end_state(
+        Diffusion(
+            drift=lambda y: stretch * drift((y - shift) / stretch),
+            variance=lambda y: stretch**2 * variance((y - shift) / stretch),
+            domain=(-3 * stretch + shift, 3 * stretch + shift),
+        )
+    )
+    x = np.linspace(-2.9, 2.9, 30)
+    moved = other.logpdf(stretch * x + shift) + math.log(stretch)
+    np.testing.assert_allclose(one.logpdf(x), moved, rtol=1e-11, atol=1e-11)
+
+
+@settings(deadline=None, max_examples=40)
+@given(processes())
+def test_a_nonlinear_change_of_variable_carries_the_density_along(process):
+    """y = sinh(x) by Ito's formula: drift f cosh + a sinh / 2, variance a cosh^2."""
+    drift, variance = process
+    one = end_state(Diffusion(drift=drift, variance=variance, domain=(-2, 2)))
+
+    def new_drift(y):
+        x = np.arcsinh(y)
+        return drift(x) * np.cosh(x) + variance(x) * y / 2
+
+    other = end_state(
+        Diffusion(
+            drift=new_drift,
+            variance=lambda y: variance(np.arcsinh(y)) * (1 + y * y),
+            domain=(math.sinh(-2), math.sinh(2)),
+        )
+    )
+    x = np.linspace(-1.9, 1.9, 30)
+    np.testing.assert_allclose(
+        one.logpdf(x), other.logpdf(np.sinh(x)) + np.log(np.cosh(x)), rtol=1e-10, atol=1e-10
+    )

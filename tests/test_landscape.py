@@ -1,0 +1,239 @@
+"""Landscapes: moments of the gradients, batches, chunks, and what is refused."""
+
+from __future__ import annotations
+
+import math
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from stationary import (
+    Landscape,
+    LandscapeError,
+    NotDifferentiableError,
+    UserFunctionError,
+    analyze,
+    end_state,
+)
+
+
+def pit(w):
+    wide = -np.exp(-((w - 2) ** 2))
+    return wide, wide - np.exp(-100 * (w - 1) ** 2)
+
+
+def quadratics(centres):
+    c = np.asarray(centres, dtype=float)
+    return lambda w: (w - c[:, None]) ** 2 / 2
+
+
+def test_the_moments_of_the_pit_are_its_closed_forms():
+    """G = 2 (w - 2) e^-(w-2)^2 + 100 (w - 1) e^-100(w-1)^2, S2 = (100 (w - 1) e^...)^2."""
+    landscape = Landscape(losses=pit, learning_rate=0.05, domain=(1.1, 4))
+    w = np.linspace(-1, 4, 5001)
+    g, s2 = landscape.moments(w)
+    deviation = 100 * (w - 1) * np.exp(-100 * (w - 1) ** 2)
+    np.testing.assert_allclose(
+        g, 2 * (w - 2) * np.exp(-((w - 2) ** 2)) + deviation, rtol=1e-13, atol=1e-14
+    )
+    # The gradients themselves are of size one, so their difference is known to rounding of one.
+    np.testing.assert_allclose(s2, deviation**2, rtol=1e-12, atol=1e-15)
+    assert (s2 >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "replacement", "factor"),
+    [(1, True, 1.0), (3, True, 1 / 3), (1, False, 1.0), (3, False, (5 - 3) / (3 * 4))],
+)
+def test_batches_thin_the_noise_as_drawing_theory_says(batch_size, replacement, factor):
+    landscape = Landscape(
+        losses=quadratics([0, 1, 2, 3, 4]),
+        learning_rate=0.1,
+        batch_size=batch_size,
+        replacement=replacement,
+    )
+    f, a = landscape.diffusion().coefficients(np.array([0.0, 5.0]))
+    np.testing.assert_allclose(f, [0.2, -0.3], rtol=1e-15)
+    np.testing.assert_allclose(a, 0.01 * 2 * factor, rtol=1e-14)
+
+
+def test_quadratic_losses_end_in_a_normal_of_known_width():
+    """G = w - c, D = var(c): variance of the end state T var(c) / 2."""
+    centres = np.array([-1.0, 0.5, 2.0])
+    state = end_state(Landscape(losses=quadratics(centres), learning_rate=0.02))
+    assert state.mean() == pytest.approx(0.5, rel=1e-14)
+    assert state.var() == pytest.approx(0.01 * centres.var(), rel=1e-13)
+
+
+def test_gradients_and_losses_give_the_same_end_state(two_wells):
+    reference = two_wells()
+
+    def gradients(w):
+        return reference.gradient(w)
+
+    given = Landscape(gradients=gradients, learning_rate=0.3, domain=(-4, 3))
+    w = np.linspace(-4, 3, 50)
+    np.testing.assert_allclose(end_state(given).pdf(w), end_state(reference).pdf(w), rtol=1e-12)
+
+
+@pytest.mark.parametrize("form", [tuple, list, np.stack])
+def test_losses_may_come_as_a_tuple_a_list_or_an_array(form):
+    landscape = Landscape(
+        losses=lambda w: form([(w - 1) ** 2, (w + 1) ** 2]), learning_rate=0.1, domain=(-3, 3)
+    )
+    assert landscape.datapoints == 2
+    assert end_state(landscape).mean() == pytest.approx(0, abs=1e-14)
+
+
+def test_gradients_with_a_python_if_work_and_the_result_says_so():
+    def gradients(w):
+        pull = 2.0 if w > 0 else 0.5
+        return [pull * w - 1, pull * w + math.exp(0.0)]
+
+    analysis = analyze(Landscape(gradients=gradients, learning_rate=0.1, domain=(-4, 4)))
+    vectorised = Landscape(
+        gradients=lambda w: (
+            np.where(w > 0, 2.0, 0.5) * w - 1,
+            np.where(w > 0, 2.0, 0.5) * w + 1,
+        ),
+        learning_rate=0.1,
+        domain=(-4, 4),
+    )
+    w = np.linspace(-3, 3, 41)
+    np.testing.assert_allclose(
+        analysis.end_state.pdf(w), end_state(vectorised).pdf(w), rtol=1e-12, atol=1e-300
+    )
+    assert any("one number at a time" in note for note in analysis.end_state.notes)
+    assert "one number at a time" in analysis.summary().replace("\n  ", " ")
+
+
+def test_losses_with_a_python_if_are_refused_with_a_way_out():
+    def losses(w):
+        if w > 0:
+            return w**2, (w - 1) ** 2
+        return w**4, (w - 1) ** 2
+
+    with pytest.raises(NotDifferentiableError, match=r"(?s)if w > 0.*gradients\(w\)"):
+        Landscape(losses=losses, learning_rate=0.1, domain=(-3, 3))
+
+
+def test_losses_that_leave_numpy_are_refused_by_name():
+    from scipy.special import expit
+
+    with pytest.raises(NotDifferentiableError, match=r"expit"):
+        Landscape(losses=lambda w: (expit(w), expit(-w)), learning_rate=0.1, domain=(-3, 3))
+    with pytest.raises(NotDifferentiableError, match=r"math\.cosh"):
+        Landscape(losses=lambda w: (math.cosh(w), w), learning_rate=0.1, domain=(-3, 3))
+
+
+def test_an_exception_in_the_losses_is_shown_as_theirs():
+    def losses(w):
+        table = {"a": 1}
+        return w * table["b"], w
+
+    with pytest.raises(UserFunctionError, match=r"(?s)test_landscape\.py.*KeyError.*table\[") as e:
+        Landscape(losses=losses, learning_rate=0.1, domain=(-3, 3))
+    assert isinstance(e.value.__cause__, KeyError)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"learning_rate": 0}, "learning_rate = 0 must be a positive number"),
+        ({"learning_rate": -0.1}, "positive number"),
+        ({"learning_rate": math.nan}, "positive number"),
+        ({"learning_rate": "fast"}, "positive number"),
+        ({"learning_rate": None}, "learning_rate is missing"),
+        ({"batch_size": 0}, "whole number of datapoints"),
+        ({"batch_size": 1.5}, "whole number of datapoints"),
+        ({"batch_size": 3, "replacement": False}, "larger than the 2 datapoints"),
+        ({"batch_size": 2, "replacement": False}, "has no noise"),
+        ({"replacement": "no"}, "must be True or False"),
+        ({"domain": (2, 1)}, "the domain is empty: 2 is not below 1"),
+        ({"domain": (1, 1)}, "the domain is empty"),
+        ({"domain": (1, math.nan)}, "has an end that is nan"),
+        ({"domain": 3}, "not a pair of numbers"),
+        ({"domain": (5, 6)}, "holds no equilibrium: the mean gradient is positive"),
+        ({"domain": (-6, -5)}, "holds no equilibrium: the mean gradient is negative"),
+        ({"convention": "itto"}, "convention = 'itto' is not known"),
+        ({"boundaries": "sticky"}, "'sticky' at the lower end is not supported"),
+        ({"breakpoints": "abc"}, "must be a list of finite numbers"),
+        ({"losses": lambda w: (w - 1) ** 2}, "there is one datapoint"),
+        ({"losses": lambda w: ((w - 1) ** 2, (w + 1) ** 2, w[:2])}, "shape"),
+        ({"losses": lambda w: (np.log(w), w)}, "must be finite .* at w = .* datapoint 0 is nan"),
+        ({"losses": lambda w: (1j * w, w)}, "real numbers"),
+        ({"losses": 3}, "losses must be a function of w"),
+    ],
+)
+def test_a_landscape_that_cannot_be_is_refused_with_its_name_and_a_remedy(changes, message):
+    settings = {
+        "losses": lambda w: ((w - 1) ** 2, (w + 1) ** 2),
+        "learning_rate": 0.1,
+        "domain": (-3, 3),
+        "name": "mine",
+    } | changes
+    with pytest.raises(LandscapeError, match=message) as error:
+        end_state(Landscape(**settings))
+    assert "mine" in str(error.value) or "lambda" in str(error.value)
+
+
+def test_an_explicit_wall_may_hold_the_mass_without_an_equilibrium():
+    state = end_state(
+        Landscape(
+            losses=quadratics([-1, 1]), learning_rate=0.1, domain=(1, 4), boundaries="reflecting"
+        )
+    )
+    x = np.linspace(1, 1.5, 6)
+    np.testing.assert_allclose(
+        state.logpdf(x) - state.logpdf(1.0), -(x**2 - 1) / 0.1, rtol=1e-12, atol=1e-13
+    )
+
+
+def test_a_variance_that_vanishes_inside_is_refused_and_located():
+    with pytest.raises(LandscapeError, match=r"variance vanishes inside the domain, near w = 1"):
+        end_state(Landscape(losses=pit, learning_rate=0.05, domain=(0.5, 1.8)))
+
+
+def test_many_datapoints_stay_within_bounded_memory():
+    """20,000 datapoints at 2,000 weights would be 320 MB per array; chunks keep it to a few."""
+    generator = np.random.default_rng(1)
+    x = generator.normal(size=20_000)
+    y = np.where(generator.random(20_000) < 1 / (1 + np.exp(-x)), 1.0, -1.0)
+    landscape = Landscape(
+        losses=lambda w: np.logaddexp(0, -(x * y)[:, None] * w),
+        learning_rate=0.5,
+        batch_size=16,
+        domain=(-1, 3),
+    )
+    landscape.moments(np.zeros(1))
+    tracemalloc.start()
+    g, _ = landscape.moments(np.linspace(-1, 3, 500))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 60e6
+    w = np.array([0.7])
+    expected = np.mean(-x * y / (1 + np.exp(x * y * 0.7)))
+    assert landscape.moments(w)[0][0] == pytest.approx(expected, rel=1e-12)
+    assert g.shape == (500,)
+
+
+def test_hinges_become_breakpoints_and_cost_no_accuracy():
+    """l = max(0, 1 - w), max(0, 1 + w), 0.3 w^2: between the corners S2 and G are simple."""
+    landscape = Landscape(
+        losses=lambda w: (np.maximum(0, 1 - w), np.maximum(0, 1 + w), 0.3 * w**2),
+        learning_rate=0.1,
+        domain=(-3, 3),
+    )
+    state = end_state(landscape)
+    assert state.error < 1e-12
+    edges = state.anatomy.survey.panels.edges
+    assert np.abs(edges - 1).min() < 1e-15
+    assert np.abs(edges + 1).min() < 1e-15
+
+    # For |w| < 1: g = (-1, 1, 0.6 w), G = 0.2 w, S2 = 2/3 + 0.08 w^2, and 2 G / (T S2)
+    # integrates to log(S2) / (0.4 T), so P ~ S2^(-1 - 1 / (0.4 T)).
+    w = np.linspace(-0.99, 0.99, 23)
+    s2 = 2 / 3 + 0.08 * w**2
+    exact = -(1 + 1 / (0.4 * 0.1)) * np.log(s2 / (2 / 3))
+    np.testing.assert_allclose(state.logpdf(w) - state.logpdf(0.0), exact, atol=1e-12)
