@@ -1,0 +1,5 @@
+"""`python -m stationary` is the command line."""
+
+from stationary.cli import main
+
+main()

@@ -1,0 +1,136 @@
+"""The command line: parse, call, print. No mathematics, and nothing heavy imported before use."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Where does a noisy process end up? Solved, not simulated.",
+)
+
+FAILED, USAGE, NOT_CONVERGED = 1, 2, 3
+
+
+@app.callback()
+def _root() -> None:
+    """Where does a noisy process end up? Solved, not simulated."""
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from importlib.metadata import version as installed
+
+    typer.echo(f"stationary {installed('stationary')}")
+
+
+@app.command()
+def analyze(
+    path: Annotated[Path, typer.Argument(help="Landscape file.", show_default=False)],
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", "-T", help="Replaces that of the file.")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", "-B", help="Replaces that of the file.")
+    ] = None,
+    replacement: Annotated[
+        bool | None,
+        typer.Option("--replacement/--no-replacement", help="How batches are drawn."),
+    ] = None,
+    convention: Annotated[
+        str | None, typer.Option(help="ito, stratonovich or klimontovich.", show_default=False)
+    ] = None,
+    domain: Annotated[
+        tuple[float, float] | None, typer.Option(help="Two ends; inf and -inf work.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    csv: Annotated[
+        Path | None, typer.Option(help="Write the density as a table to this file.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the figure to this .png, .svg or .pdf file.")
+    ] = None,
+    log: Annotated[bool, typer.Option("--log", help="Logarithmic density in the figure.")] = False,
+) -> None:
+    """Say where PATH ends up: its end state, its minima and how they share it."""
+    from stationary.analysis import analyze as run
+    from stationary.errors import Status
+
+    changes = {
+        "learning_rate": learning_rate,
+        "batch_size": batch_size,
+        "replacement": replacement,
+        "convention": convention,
+        "domain": domain,
+    }
+    analysis = run(path, **{k: v for k, v in changes.items() if v is not None})
+    if csv is not None:
+        write_whole(csv, analysis.to_csv())
+    if plot is not None:
+        analysis.plot(plot, log=log)
+    typer.echo(analysis.to_json() if as_json else analysis.summary())
+    if analysis.end_state.status is Status.PANEL_LIMIT:
+        raise typer.Exit(NOT_CONVERGED)
+
+
+def write_whole(path: Path, content: str) -> None:
+    """Write a text file so that it is there in full or, if anything fails, as it was before."""
+    from stationary.errors import LandscapeError
+
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+                file.write(content)
+            os.replace(name, path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+            raise
+    except OSError as error:
+        raise LandscapeError(
+            f"{path}: cannot be written ({error.strerror}). Name a file in a folder that exists."
+        ) from None
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0 done, 1 an error of ours, 2 wrong usage, 3 not converged."""
+    from stationary.errors import StationaryError
+
+    try:
+        code: Any = app(arguments, standalone_mode=False)
+    except StationaryError as error:
+        print(f"stationary: {error}", file=sys.stderr)
+        sys.exit(FAILED)
+    except KeyboardInterrupt:
+        print("stationary: stopped.", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read our output has had enough.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        sys.exit(0)
+    except Exception as error:
+        code = _usage(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _usage(error: Exception) -> int:
+    """Print what typer found wrong with the arguments; anything else is a defect of ours."""
+    show = getattr(error, "show", None)
+    if show is None:
+        raise error
+    show()
+    return int(getattr(error, "exit_code", USAGE))

@@ -1,0 +1,160 @@
+"""The command line: what is typed, what comes back, and the exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stationary import analyze
+from stationary.cli import main
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+TWO_MINIMA = str(EXAMPLES / "two_minima.py")
+
+
+@pytest.fixture
+def run(capfd):
+    """Run the command line; return exit code, standard output and standard error."""
+
+    def _run(*arguments):
+        with pytest.raises(SystemExit) as stop:
+            main([str(a) for a in arguments])
+        out, err = capfd.readouterr()
+        return stop.value.code, out, err
+
+    return _run
+
+
+def test_analyze_prints_the_report_of_the_library(run):
+    code, out, err = run("analyze", TWO_MINIMA)
+    assert (code, err) == (0, "")
+    assert out.rstrip("\n") == analyze(TWO_MINIMA).summary()
+
+
+def test_options_replace_what_the_file_says(run):
+    code, out, _ = run(
+        "analyze", TWO_MINIMA, "--learning-rate", "0.02", "--batch-size", "4", "--json"
+    )
+    assert code == 0
+    data = json.loads(out)
+    assert data["process"]["learning_rate"] == 0.02
+    assert data["process"]["batch_size"] == 4
+    expected = analyze(TWO_MINIMA, learning_rate=0.02, batch_size=4).to_dict()
+    assert data == json.loads(json.dumps(expected))
+
+
+def test_short_options_domain_convention_and_replacement(run):
+    code, out, _ = run(
+        "analyze", TWO_MINIMA, "-T", "0.2", "-B", "2", "--no-replacement",
+        "--domain", "-3", "2.5", "--convention", "stratonovich", "--json",
+    )  # fmt: skip
+    assert code == 0
+    process = json.loads(out)["process"]
+    assert process["domain"] == [-3, 2.5]
+    assert process["convention"] == "stratonovich"
+    assert process["replacement"] is False
+
+
+def test_csv_and_plot_are_written(run, tmp_path):
+    table, figure = tmp_path / "density.csv", tmp_path / "end_state.png"
+    code, out, _ = run("analyze", TWO_MINIMA, "--csv", table, "--plot", figure)
+    assert code == 0
+    assert out.startswith("two_minima.py\n")
+    assert table.read_text().startswith("w,density,log_density,cdf,sf,drift,variance\n")
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--learning-rate", "0"], "learning_rate = 0.0 must be a positive number"),
+        (["--batch-size", "9", "--no-replacement"], "larger than the 4 datapoints"),
+        (["--domain", "3", "-4"], "the domain is empty"),
+        (["--domain", "30", "40"], "holds no equilibrium"),
+        (["--convention", "itto"], "is not known"),
+        (["--plot", "figure.gif"], ".png"),
+        (["--plot", "nowhere/figure.png"], "nowhere"),
+        (["--csv", "nowhere/density.csv"], "nowhere"),
+    ],
+)
+def test_a_mistake_gets_a_message_on_standard_error_and_code_1(run, arguments, message):
+    code, out, err = run("analyze", TWO_MINIMA, *arguments)
+    assert code == 1
+    assert out == ""
+    assert err.startswith("stationary: ")
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_a_failed_write_leaves_the_old_table(run, tmp_path):
+    table = tmp_path / "density.csv"
+    table.write_text("precious")
+    code, _, _ = run("analyze", TWO_MINIMA, "--learning-rate", "-1", "--csv", table)
+    assert code == 1
+    assert table.read_text() == "precious"
+    assert [p.name for p in tmp_path.iterdir()] == ["density.csv"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["analyse", TWO_MINIMA], ["analyze"], ["analyze", TWO_MINIMA, "--rate", "3"],
+                  ["analyze", TWO_MINIMA, "--learning-rate", "fast"]]
+)  # fmt: skip
+def test_wrong_usage_is_code_2(run, arguments):
+    code, out, err = run(*arguments)
+    assert code == 2
+    assert out == ""
+    assert "Usage" in err
+
+
+def test_help_and_version(run):
+    code, out, _ = run("--help")
+    assert code == 0
+    assert "analyze" in out
+    code, out, _ = run("version")
+    assert code == 0
+    assert out.startswith("stationary ")
+
+
+def test_a_process_without_end_state_is_an_answer(run, tmp_path):
+    path = tmp_path / "brownian.py"
+    path.write_text("drift = 0.0\nvariance = 1.0\n")
+    code, out, _ = run("analyze", path)
+    assert code == 0
+    assert "There is no end state." in out
+
+
+def test_what_was_not_resolved_is_code_3(run, tmp_path):
+    path = tmp_path / "rough.py"
+    path.write_text(
+        "import numpy as np\n"
+        "domain = (-1, 1)\n"
+        "variance = 1.0\n"
+        "def drift(x):\n"
+        "    return -x + np.sign(np.sin(1 / (x + 1.000001)))\n"
+    )
+    code, out, _ = run("analyze", path)
+    assert code == 3
+    assert "Panel limit" in out
+
+
+def test_importing_and_helping_stay_light():
+    program = (
+        "import sys, stationary; assert 'numpy' not in sys.modules;"
+        "stationary.end_state, stationary.analyze;"
+        "heavy = {'matplotlib', 'scipy.stats', 'scipy.optimize', 'mpmath'} & set(sys.modules);"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+    program = (
+        "import sys\n"
+        "from stationary.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'matplotlib', 'scipy', 'numpy', 'mpmath'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)

@@ -1,0 +1,52 @@
+"""Every example runs, and one number of each is what its docstring promises."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from scipy import stats
+
+from stationary import analyze
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def check_two_minima(analysis):
+    wide, narrow = analysis.basins
+    assert wide.mass == pytest.approx(0.972503, abs=5e-7)
+    assert narrow.position == pytest.approx(0.993321, abs=5e-7)
+
+
+def check_ornstein_uhlenbeck(analysis):
+    assert analysis.end_state.mean() == pytest.approx(1, rel=1e-13)
+    assert analysis.end_state.var() == pytest.approx(0.09, rel=1e-13)
+
+
+def check_noisy_double_well(analysis):
+    assert analysis.basins[0].mass == pytest.approx(0.95848178900583416172, rel=1e-14)
+
+
+def check_heavy_tail(analysis):
+    assert analysis.end_state.std() == math.inf
+    assert analysis.end_state.sf(1e6) == pytest.approx(stats.t(1.5).sf(1e6), rel=1e-13)
+
+
+def check_hinge_and_logistic(analysis):
+    assert len(analysis.basins) == 1
+    assert analysis.end_state.error < 1e-12
+
+
+CHECKS = {
+    name.removeprefix("check_"): function
+    for name, function in list(globals().items())
+    if name.startswith("check_")
+}
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda p: p.stem)
+def test_an_example_gives_what_it_promises(path):
+    analysis = analyze(path)
+    assert analysis.end_state.status.name == "CONVERGED"
+    CHECKS[path.stem](analysis)
