@@ -6,8 +6,8 @@ A `Landscape` (the losses of datapoints, for SGD) or a `Diffusion` (drift and va
 The rooms, in the order in which data passes through them: `errors`, `precision` (exact
 derivatives, many digits), `diffusion`, `landscape`, `loading`, `panels` (piecewise polynomials),
 `survey` (sampling the process), `anatomy` (equilibria, ends), `zero_flux` (log-density),
-`masses` (integrals of it), `component`, `distribution` (the end state), `solve`, `basins`,
-`analysis` (the whole pipe), `plotting`, `report`, `cli`.
+`masses` (integrals of it), `component`, `moments`, `quantiles`, `distribution` (the end state),
+`solve`, `basins`, `analysis` (the whole pipe), `view`, `plotting`, `export`, `report`, `cli`.
 """
 
 from __future__ import annotations

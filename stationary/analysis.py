@@ -57,7 +57,7 @@ class Analysis:
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain numbers, strings and lists; see the README for the schema."""
-        from stationary.report import as_dict
+        from stationary.export import as_dict
 
         return as_dict(self)
 
@@ -67,7 +67,7 @@ class Analysis:
 
     def to_csv(self, points: int = 1001) -> str:
         """A table of the density, with a line of column names."""
-        from stationary.report import density_table
+        from stationary.export import density_table
 
         return density_table(self, points)
 

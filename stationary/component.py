@@ -8,7 +8,6 @@ that it is right relative to itself however small it is.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.masses import DEPTH, Mesh, log_sum, mesh_on, monotone_mesh
-from stationary.panels import chebyshev_sum, find_roots, nodes_of, rule
+from stationary.masses import Mesh, log_sum, mesh_on, monotone_mesh
+from stationary.panels import chebyshev_sum, rule
 from stationary.survey import NODES
-from stationary.zero_flux import EPSILON, LogDensity, Tail
+from stationary.zero_flux import LogDensity, Tail
 
 __all__ = ["Component"]
 
@@ -58,33 +57,33 @@ class Component:
     # -- normalisation --------------------------------------------------------------------------
 
     @cached_property
-    def _tail_masses(self) -> tuple[float, float]:
+    def log_tail_masses(self) -> tuple[float, float]:
         below, above = (-math.inf if t is None else t.log_moment() for t in self.density.tails)
         return below, above
 
     @cached_property
     def log_norm(self) -> float:
         """log int exp(L) dx."""
-        return log_sum(np.concatenate([self.mesh.log_mass, self._tail_masses]))
+        return log_sum(np.concatenate([self.mesh.log_mass, self.log_tail_masses]))
 
     @cached_property
-    def _log_mass(self) -> Array:
+    def log_panel_mass(self) -> Array:
         return self.mesh.log_mass - self.log_norm
 
     @cached_property
     def panel_errors(self) -> Array:
         """The error of log P on each panel of the mesh, before normalisation."""
-        return self._errors_on(self.mesh)
+        return self.errors_on(self.mesh)
 
-    def _errors_on(self, mesh: Mesh) -> Array:
+    def errors_on(self, mesh: Mesh) -> Array:
         k, _ = self.density.panels.locate((mesh.lower + mesh.upper) / 2)
         return np.asarray(self.density.errors[k] + 2 * mesh.cut)
 
     @cached_property
     def norm_error(self) -> float:
         """The relative error of the normalising integral."""
-        error = float(np.exp(self._log_mass) @ self.panel_errors)
-        for log_mass, tail in zip(self._tail_masses, self.density.tails, strict=True):
+        error = float(np.exp(self.log_panel_mass) @ self.panel_errors)
+        for log_mass, tail in zip(self.log_tail_masses, self.density.tails, strict=True):
             if tail is not None:
                 side = 0 if tail.side == "lower" else -1
                 share = math.exp(log_mass - self.log_norm)
@@ -100,7 +99,7 @@ class Component:
         """
         top = self.mesh.top
         # A jump lies in a panel a rounding wide, on which the density is not known.
-        counts = (top > top.max() - VISIBLE) & (self._log_mass > math.log(1e-14))
+        counts = (top > top.max() - VISIBLE) & (self.log_panel_mass > math.log(1e-14))
         worst = float(self.panel_errors[counts].max(initial=0.0))
         return 1.5 * (self.norm_error + worst)
 
@@ -132,21 +131,21 @@ class Component:
     # -- distribution function ------------------------------------------------------------------
 
     @cached_property
-    def _left_of(self) -> Array:
+    def left_of(self) -> Array:
         """log of the probability left of each panel, and left of the upper tail (last)."""
         return np.logaddexp.accumulate(
-            np.concatenate([[self._tail_masses[0] - self.log_norm], self._log_mass])
+            np.concatenate([[self.log_tail_masses[0] - self.log_norm], self.log_panel_mass])
         )
 
     @cached_property
-    def _right_of(self) -> Array:
+    def right_of(self) -> Array:
         """log of the probability right of the lower tail (first), and right of each panel."""
         return np.logaddexp.accumulate(
-            np.concatenate([[self._tail_masses[1] - self.log_norm], self._log_mass[::-1]])
+            np.concatenate([[self.log_tail_masses[1] - self.log_norm], self.log_panel_mass[::-1]])
         )[::-1]
 
     @cached_property
-    def _partial(self) -> tuple[Array, Array]:
+    def partial_means(self) -> tuple[Array, Array]:
         """Coefficients of the means from the left edge to t, and from t to the right edge."""
         c = self.mesh.coefficients
         return _FROM_LEFT @ c, _FLIP[:, None] * (_FROM_LEFT @ (_FLIP[:, None] * c))
@@ -156,7 +155,7 @@ class Component:
         m = self.mesh
         a, b = m.lower[k], m.upper[k]
         t = ((x - a) - (b - x)) / (b - a)
-        mean = chebyshev_sum(self._partial[0 if left else 1][:, k], t)
+        mean = chebyshev_sum(self.partial_means[0 if left else 1][:, k], t)
         length = x - a if left else b - x
         with np.errstate(divide="ignore"):
             return np.asarray(m.top[k] + np.log(np.maximum(length, 0) * mean) - self.log_norm)
@@ -169,14 +168,14 @@ class Component:
 
     def _log_half(self, x: Array, *, left: bool) -> Array:
         """A log-probability; where it is close to 0, from what is left over on the other side."""
-        value = self._log_tail(x, left=left)
+        value = self.log_tail(x, left=left)
         close = value > -0.6
         if close.any():
             with np.errstate(divide="ignore"):
-                value[close] = np.log1p(-np.exp(self._log_tail(x[close], left=not left)))
+                value[close] = np.log1p(-np.exp(self.log_tail(x[close], left=not left)))
         return value
 
-    def _log_tail(self, x: Array, *, left: bool) -> Array:
+    def log_tail(self, x: Array, *, left: bool) -> Array:
         """log P(X <= x), or of P(X > x)."""
         lower, upper = self.interval
         result = np.where((x <= lower) if left else (x >= upper), -math.inf, 0.0)
@@ -189,10 +188,10 @@ class Component:
         within = (k >= 0) & (at < m.upper[np.maximum(k, 0)])
         near = np.maximum(k, 0)
         # Left of a point in no panel lie all panels that start before it.
-        value = self._left_of[k + 1] if left else self._right_of[k + 1]
+        value = self.left_of[k + 1] if left else self.right_of[k + 1]
         if within.any():
             part = self._log_part(near[within], at[within], left=left)
-            whole = self._left_of[near] if left else self._right_of[near + 1]
+            whole = self.left_of[near] if left else self.right_of[near + 1]
             value[within] = np.logaddexp(whole[within], part)
         value = np.minimum(value, 0.0)
         tail, other = self.density.tails[:: 1 if left else -1]
@@ -257,136 +256,23 @@ class Component:
         mesh = mesh_on(density, turns[:-1], turns[1:])
         pieces = np.full(len(turns) - 1, -math.inf)
         np.logaddexp.at(pieces, mesh.piece, mesh.log_mass - self.log_norm)
-        outer = self._tail_masses[0 if left else 1] - self.log_norm
+        outer = self.log_tail_masses[0 if left else 1] - self.log_norm
         if left:
             return np.logaddexp.accumulate(np.concatenate([[outer], pieces]))
         return np.logaddexp.accumulate(np.concatenate([[outer], pieces[::-1]]))[::-1]
-
-    # -- quantiles ------------------------------------------------------------------------------
-
-    def quantile(self, log_q: Array, *, left: bool, deep_below: float = DEEP) -> Array:
-        """x with log P(X <= x) = log_q (left), or log P(X > x) = log_q.
-
-        Below `deep_below` what the mesh left out is integrated afresh.
-        """
-        lower, upper = self.interval
-        m = self.mesh
-        side = 0 if left else 1
-        tail = self.density.tails[side]
-        result = np.empty_like(log_q)
-        ends = (lower, upper) if left else (upper, lower)
-        nothing, everything = np.isneginf(log_q), log_q >= 0
-        result[nothing], result[everything] = ends
-        rest = ~(nothing | everything)
-        if tail is not None:
-            in_tail = rest & (log_q <= self._tail_masses[side] - self.log_norm)
-            if in_tail.any():
-                r = tail.distance(log_q[in_tail] + self.log_norm)
-                result[in_tail] = tail.anchor + tail.sign * r
-            rest &= ~in_tail
-        shallow = rest & (log_q > deep_below)
-        if shallow.any():
-            result[shallow] = self._shallow_quantile(log_q[shallow], left=left)
-        deep = rest & ~shallow
-        if deep.any():
-            target = log_q[deep]
-            found = self.density.survey
-            low = np.full(target.shape, found.lower)
-            high = np.full(target.shape, found.upper)
-
-            def excess(x: Array) -> Array:
-                value = self._log_tail(x, left=left) - target
-                return np.asarray(np.nan_to_num(value, neginf=-1e300))
-
-            # Brackets from the mesh, widened to what was left out of it.
-            edges = np.append(m.lower, m.upper[-1])
-            known = self._log_tail(edges, left=left)
-            order = known if left else known[::-1]
-            i = np.searchsorted(order, target)
-            ascending = edges if left else edges[::-1]
-            a = np.where(i > 0, ascending[np.maximum(i - 1, 0)], low if left else high)
-            b = np.where(
-                i < len(edges), ascending[np.minimum(i, len(edges) - 1)], high if left else low
-            )
-            result[deep] = find_roots(excess, a, b)
-        return np.clip(result, lower, upper)
-
-    def _shallow_quantile(self, log_q: Array, *, left: bool) -> Array:
-        m = self.mesh
-        q = np.exp(log_q)
-        if left:
-            cumulated = np.exp(self._left_of)
-            k = np.clip(np.searchsorted(cumulated, q, side="right") - 1, 0, len(m.lower) - 1)
-            remaining = q - cumulated[k]
-        else:
-            cumulated = np.exp(self._right_of)[::-1]
-            k = np.clip(np.searchsorted(cumulated, q, side="right") - 1, 0, len(m.lower) - 1)
-            remaining = q - cumulated[k]
-            k = len(m.lower) - 1 - k
-        a, b = m.lower[k], m.upper[k]
-        scale = np.exp(m.top[k] - self.log_norm)
-        mass = np.exp(self._log_mass[k])
-        u = np.clip(remaining / mass, 0.0, 1.0)
-        x: Array = a + u * (b - a) if left else b - u * (b - a)
-        c, partial = m.coefficients[:, k], self._partial[0 if left else 1][:, k]
-        low, high = a.copy(), b.copy()
-        active = np.arange(len(x))
-        for _ in range(60):
-            i = active
-            t = ((x[i] - a[i]) - (b[i] - x[i])) / (b[i] - a[i])
-            mean = chebyshev_sum(partial[:, i], t)
-            over = scale[i] * (x[i] - a[i] if left else b[i] - x[i]) * mean - remaining[i]
-            step = over / (scale[i] * np.maximum(chebyshev_sum(c[:, i], t), 1e-300))
-            above = (over > 0) == left
-            high[i], low[i] = np.where(above, x[i], high[i]), np.where(above, low[i], x[i])
-            new = x[i] - step if left else x[i] + step
-            # Newton's step where it stays in the bracket, else the middle.
-            new = np.where((new >= low[i]) & (new <= high[i]), new, (low[i] + high[i]) / 2)
-            close = 4 * np.spacing(np.abs(x[i])) + 4 * EPSILON * (b[i] - a[i])
-            active = i[np.abs(new - x[i]) > close]
-            x[i] = new
-            if not active.size:
-                break
-        return x
 
     # -- integrals against the density ----------------------------------------------------------
 
     @cached_property
     def node_weights(self) -> Array:
         """Probability at each node of the mesh, shape (n, panels)."""
-        return self._weights_on(self.mesh)
+        return self.weights_on(self.mesh)
 
-    def _weights_on(self, m: Mesh) -> Array:
+    def weights_on(self, m: Mesh) -> Array:
         r = rule(NODES)
         quadrature = r.integral @ r.coefficients
         with np.errstate(under="ignore"):
             return np.asarray(quadrature[:, None] * m.half * np.exp(m.log_density - self.log_norm))
-
-    def tail_nodes(self, tail: Tail) -> tuple[Array, Array]:
-        """Distances r into an inner tail and their probabilities, as a quadrature rule.
-
-        With v the fraction of the tail's mass beyond r, log r is linear in s = -log v. Panels in
-        s that double suit powers of r and of log r alike.
-        """
-        share = math.exp(tail.log_moment() - self.log_norm)
-        first = min(abs(tail.room), 1.0) / 8
-        edges = np.append(0.0, first * 2.0 ** np.arange(math.ceil(math.log2(800 / first)) + 1))
-        x, w = np.polynomial.legendre.leggauss(12)
-        half = np.diff(edges) / 2
-        s = (edges[:-1] + half + half * x[:, None]).ravel()
-        weights = (half * w[:, None]).ravel() * np.exp(-s) * share
-        with np.errstate(over="ignore", under="ignore"):
-            return tail.reach * np.exp(-s / tail.room), weights
-
-    def power_in_tail(self, tail: Tail, power: float) -> float:
-        """E[r^power; in the tail]; inf where it does not exist."""
-        if tail.outward and tail.room + power >= 0:
-            return math.inf
-        return math.exp(tail.log_moment(power) - self.log_norm)
-
-    def integrate(self, values: Array) -> float:
-        """The sum over the nodes of the mesh of values (n, panels) times probabilities."""
-        return float((self.node_weights * values).sum())
 
     def log_probability(self, low: float, high: float) -> float:
         """log P(low < X < high), right relative to itself."""
@@ -424,107 +310,7 @@ class Component:
         with np.errstate(divide="ignore"):
             return float(pair[0] + np.log(-np.expm1(min(pair[1] - pair[0], 0.0))))
 
-    def sample(self, size: int, rng: np.random.Generator) -> Array:
-        """Independent draws, by inverting the distribution function."""
-        u = rng.random(size)
-        left = u <= 0.5
-        result = np.empty(size)
-        with np.errstate(divide="ignore"):
-            # A double below 1 is never so close to 0 or 1 that the mesh's own depth matters.
-            low = self.quantile(np.log(u[left]), left=True, deep_below=-DEPTH)
-            high = self.quantile(np.log1p(-u[~left]), left=False, deep_below=-DEPTH)
-        result[left], result[~left] = low, high
-        return result
-
-    def expectation(self, function: Callable[[Array], Array]) -> tuple[float, float]:
-        """E[function(X)] and its absolute error.
-
-        The mesh resolves the density, not the function: panels are halved until the product
-        of the two is resolved as well, wherever that matters to the sum.
-        """
-        total, error, _ = self._product(function, self._deep_mesh)
-        for tail in self.density.tails:
-            if tail is None:
-                continue
-            if tail.outward:
-                part = self._beyond(tail, function)
-            else:
-                r, w = self.tail_nodes(tail)
-                part = float(w @ function(tail.anchor + tail.sign * r))
-            total += part
-            error += abs(part) * tail.error
-        return total, error
-
-    def _product(
-        self, function: Callable[[Array], Array], mesh: Mesh
-    ) -> tuple[float, float, float]:
-        """int function P over the mesh, its error, and int |function| P."""
-        r = rule(NODES)
-        quadrature = r.integral @ r.coefficients
-        lower, upper, x, log_p = mesh.lower, mesh.upper, mesh.x, mesh.log_density
-        errors = self._errors_on(mesh)
-        total, size, error = 0.0, 0.0, 0.0
-        for _ in range(60):
-            with np.errstate(under="ignore"):
-                product = function(x.ravel()).reshape(x.shape) * np.exp(log_p - self.log_norm)
-            half = (upper - lower) / 2
-            cut = np.abs((r.coefficients @ product)[-3:]).max(axis=0) * half
-            parts = half * (quadrature @ product)
-            sizes = half * (quadrature @ np.abs(product))
-            whole = size + float(sizes.sum())
-            again = cut > 1e-15 * np.maximum(np.abs(sizes), whole / 64)
-            again &= (upper - lower) > 64 * np.spacing(np.maximum(np.abs(lower), np.abs(upper)))
-            if len(lower) > 20000:
-                again[:] = False
-            done = ~again
-            total += float(parts[done].sum())
-            size += float(sizes[done].sum())
-            error += float((sizes * errors + cut)[done].sum())
-            if not again.any():
-                break
-            lower, upper, errors = lower[again], upper[again], errors[again]
-            middle = (lower + upper) / 2
-            lower, upper = np.concatenate([lower, middle]), np.concatenate([middle, upper])
-            errors = np.concatenate([errors, errors])
-            x, offset = nodes_of(lower, upper, r)
-            log_p = self.density(x, offset)
-        return total, error + 4 * EPSILON * size, size
-
     @cached_property
-    def _deep_mesh(self) -> Mesh:
+    def deep_mesh(self) -> Mesh:
         """A mesh down to e^-700 of the density, for functions that grow where it falls."""
         return monotone_mesh(self.density, self.density.turns, depth=700.0)
-
-    def entropy(self) -> float:
-        """-int P log P, in nats."""
-        return self._entropy_and_error[0]
-
-    @property
-    def entropy_error(self) -> float:
-        """The estimated absolute error of `entropy()`."""
-        return self._entropy_and_error[1]
-
-    @cached_property
-    def _entropy_and_error(self) -> tuple[float, float]:
-        total, error, _ = self._product(lambda x: self.log_norm - self.density(x), self.mesh)
-        error += self.error
-        for log_mass, tail in zip(self._tail_masses, self.density.tails, strict=True):
-            if tail is not None:
-                # In a tail the mean of log(r / reach) is -1 / (exponent + 1).
-                mean = tail.level - self.log_norm - tail.exponent / tail.room
-                total -= math.exp(log_mass - self.log_norm) * mean
-                error += math.exp(log_mass - self.log_norm) * abs(mean) * tail.error
-        return total, error
-
-    def _beyond(self, tail: Tail, function: Callable[[Array], Array]) -> float:
-        """The far tail's part of an expectation, by the power that the function grows with."""
-        r = tail.reach * np.array([0.25, 1.0])
-        near, far = function(tail.anchor + tail.sign * r)
-        if far == 0:
-            return 0.0
-        power = math.log(abs(far / near)) / math.log(4) if near else 0.0
-        room = tail.room + power
-        if room > -1e-9:
-            return math.copysign(math.inf, far)
-        level = tail.level + math.log(tail.reach) - self.log_norm
-        return float(far * math.exp(level) / -room)

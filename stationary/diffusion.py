@@ -254,7 +254,7 @@ class Diffusion:
     pair: Callable[[Any, Arithmetic], tuple[Array, Array]] | None = (
         None  # both coefficients at once, where that is cheaper
     )
-    scan_panels: int = 128
+    scan_panels: int = 80
     notes: tuple[str, ...] = ()
     sigma: InitVar[Function | None] = None
     diffusivity: InitVar[Function | None] = None

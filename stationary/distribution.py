@@ -14,6 +14,8 @@ from stationary.anatomy import Anatomy
 from stationary.component import Component
 from stationary.diffusion import Diffusion
 from stationary.errors import ConvergenceError, LandscapeError, Status
+from stationary.moments import entropy, expectation, power_mean
+from stationary.quantiles import quantile, sample
 
 __all__ = ["Atom", "EndState", "Mode"]
 
@@ -144,12 +146,12 @@ class EndState:
         weights = np.array([c.weight for c in self.components] + [a.weight for a in self.atoms])
         result = np.empty(count)
         if len(weights) == 1 and self.components:
-            result[:] = self.components[0].sample(count, generator)
+            result[:] = sample(self.components[0], count, generator)
         else:
             chosen = generator.choice(len(weights), size=count, p=weights / weights.sum())
             for i, c in enumerate(self.components):
                 mine = chosen == i
-                result[mine] = c.sample(int(mine.sum()), generator)
+                result[mine] = sample(c, int(mine.sum()), generator)
             for i, atom in enumerate(self.atoms, start=len(self.components)):
                 result[chosen == i] = atom.position
         return float(result[0]) if size is None else result.reshape(shape)
@@ -210,7 +212,7 @@ class EndState:
         if self.atoms:
             raise LandscapeError("the differential entropy of a state with atoms does not exist.")
         return sum(
-            c.weight * (c.entropy() - math.log(c.weight)) for c in self.components if c.weight > 0
+            c.weight * (entropy(c)[0] - math.log(c.weight)) for c in self.components if c.weight > 0
         )
 
     def expect(self, function: Callable[[Array], ArrayLike] | None = None) -> float:
@@ -233,12 +235,12 @@ class EndState:
 
         total, error = 0.0, 0.0
         for c in self.components:
-            part, uncertain = c.expectation(values)
+            part, uncertain = expectation(c, values)
             total += c.weight * part
             error += c.weight * uncertain
         if math.isfinite(total) and error > 1e-6 * max(abs(total), 1e-300):
             spread = sum(
-                c.weight * c.expectation(lambda x: np.abs(values(x)))[0] for c in self.components
+                c.weight * expectation(c, lambda x: np.abs(values(x)))[0] for c in self.components
             )
             if error > 1e-6 * spread:
                 raise ConvergenceError(
@@ -253,7 +255,7 @@ class EndState:
         self._require()
         total, error = 0.0, 0.0
         for c in self.components:
-            mean, uncertain = _power_mean(c, 1, 0.0)
+            mean, uncertain = power_mean(c, 1, 0.0)
             total += c.weight * mean
             error += c.weight * uncertain
         return total + sum(a.weight * a.position for a in self.atoms), error
@@ -264,7 +266,7 @@ class EndState:
             return math.nan, 0.0
         total, error = 0.0, 0.0
         for c in self.components:
-            square, uncertain = _power_mean(c, 2, centre)
+            square, uncertain = power_mean(c, 2, centre)
             total += c.weight * square
             error += c.weight * uncertain
         total += sum(a.weight * (a.position - centre) ** 2 for a in self.atoms)
@@ -332,7 +334,7 @@ class EndState:
 
     def _quantile(self, log_q: Array, *, left: bool) -> Array:
         if len(self.components) == 1 and not self.atoms:
-            return self.components[0].quantile(log_q, left=left)
+            return quantile(self.components[0], log_q, left=left)
         parts: list[tuple[float, float, Component | Atom]] = [
             (c.interval[0], c.weight, c) for c in self.components
         ]
@@ -350,7 +352,7 @@ class EndState:
                 else:
                     with np.errstate(divide="ignore"):
                         inner = np.log(np.clip((q[mine] - before) / weight, 0, 1))
-                    result[mine] = item.quantile(inner, left=left)
+                    result[mine] = quantile(item, inner, left=left)
             before += weight
         return result
 
@@ -362,28 +364,6 @@ def _exp(values: Any) -> Any:
 
 def _shaped(values: Array, shape: tuple[int, ...]) -> Any:
     return values.reshape(shape) if shape else values.reshape(())[()]
-
-
-def _power_mean(c: Component, power: int, centre: float) -> tuple[float, float]:
-    """E[(X - centre)^power] of one component, and its absolute error."""
-    deviation = (c.mesh.x - centre) ** power
-    total = c.integrate(deviation)
-    spread = c.node_weights * np.abs(deviation - (total if power == 1 else 0.0))
-    error = float((spread * c.panel_errors).sum()) + 4e-16 * float(
-        (c.node_weights * np.abs(c.mesh.x) * np.abs(c.mesh.x - centre) ** (power - 1)).sum()
-    )
-    for tail in c.density.tails:
-        if tail is None:
-            continue
-        shift = tail.anchor - centre  # (shift + sign r)^power, expanded in r
-        for j in range(power + 1):
-            coefficient = math.comb(power, j) * shift ** (power - j) * tail.sign**j
-            if coefficient:
-                part = coefficient * c.power_in_tail(tail, j)
-                total += part
-                if math.isfinite(part):
-                    error += abs(part) * tail.error
-    return total, error if math.isfinite(error) else math.inf
 
 
 def _modes(c: Component) -> tuple[Mode, ...]:

@@ -80,7 +80,7 @@ def mesh_on(density: LogDensity, low: Array, high: Array, depth: float | Array =
     """
     length = high - low
     nudge = np.minimum(1e-6 * length, 4 * np.spacing(np.maximum(np.abs(low), np.abs(high))))
-    left, right = np.split(density(np.concatenate([low + nudge, high - nudge])), 2)
+    left, right = np.split(density.inside(np.concatenate([low + nudge, high - nudge])), 2)
     rising = right > left
     summit = np.where(rising, high, low)
     toward = np.where(rising, -1.0, 1.0)
@@ -100,9 +100,12 @@ def mesh_on(density: LogDensity, low: Array, high: Array, depth: float | Array =
     # What remains is far down a slope, or a heavy tail: panels that double.
     doublings = math.ceil(np.log2(np.maximum(length / t[-1], 1)).max(initial=0.0))
     beyond = np.minimum(t[-1] * 2.0 ** np.arange(1, doublings + 1)[:, None], length)
-    edges = np.clip(summit + toward * np.concatenate([t, beyond]), low, high)
+    edges = summit + toward * np.concatenate([t, beyond])
+    edges = np.minimum(np.maximum(edges, low), high)
     edges[-1] = np.where(rising, low, high)
-    height = np.concatenate([ceiling[None], density(edges[1:-1]), (left + right - ceiling)[None]])
+    height = np.concatenate(
+        [ceiling[None], density.inside(edges[1:-1]), (left + right - ceiling)[None]]
+    )
     start, stop, fall = edges[:-1], edges[1:], height[:-1] - height[1:]
     width = np.abs(stop - start)
     with np.errstate(divide="ignore"):
@@ -110,7 +113,7 @@ def mesh_on(density: LogDensity, low: Array, high: Array, depth: float | Array =
     keep = (width > 4 * np.spacing(np.abs(summit))) & alive
     piece = np.broadcast_to(np.arange(len(low)), start.shape)[keep]
     # Cut again where the guess was wrong and P falls by more than it should on one panel.
-    count = np.clip(np.ceil(fall[keep] / (1.5 * LEVEL)), 1, LEVELS).astype(int)
+    count = np.ceil(np.minimum(np.maximum(fall[keep] / (1.5 * LEVEL), 1), LEVELS)).astype(int)
     owner = np.repeat(np.arange(len(count)), count)
     nth = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
     begin, stride = start[keep], (stop - start)[keep] / count
@@ -128,11 +131,12 @@ def _refined(density: LogDensity, lower: Array, upper: Array, piece: Array, floo
     count, complete = 0, True
     while len(lower) or not parts:  # also once for nothing, which gives the empty mesh its shapes
         x, offset = nodes_of(lower, upper, r)
-        log_p = density(x, offset)
-        top = log_p.max(axis=0, initial=-math.inf)
+        log_p = density.inside(x, offset)
+        top = np.maximum.reduce(log_p, initial=-math.inf)
         c = r.coefficients @ np.exp(log_p - top)
-        cut = np.abs(c[-3:]).max(axis=0)
-        limit = (2e-15 + 2 * EPSILON * np.abs(top)) * np.abs(c).max(axis=0)
+        size = np.abs(c)
+        cut = np.maximum.reduce(size[-3:])
+        limit = (2e-15 + 2 * EPSILON * np.abs(top)) * np.maximum.reduce(size)
         if (cut > limit).any():
             k, _ = density.panels.locate((lower + upper) / 2)
             limit += EPSILON * density.span[k]  # the rounding of log P itself

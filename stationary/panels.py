@@ -39,7 +39,7 @@ __all__ = [
 
 Array = NDArray[Any]
 
-FEW_POINTS = 64  # below this, cos(k arccos t) costs fewer NumPy calls than Clenshaw's loop
+FEW_POINTS = 200  # below this, cos(k arccos t) costs fewer NumPy calls than Clenshaw's loop
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,8 +115,8 @@ def chebyshev_sum(c: Array, t: Array) -> Array:
     """sum_k c[k] T_k(t) for columns c of shape (n, points) and t of shape (points,)."""
     if t.size <= FEW_POINTS and t.dtype == float:
         k = np.arange(len(c))[:, None]
-        basis = np.cos(k * np.arccos(np.clip(t, -1, 1)))
-        return np.asarray((c * basis).sum(axis=0))
+        basis = np.cos(k * np.arccos(np.minimum(np.maximum(t, -1.0), 1.0)))
+        return np.asarray(np.add.reduce(c * basis))
     twice, b, previous = 2 * t, c[-1], 0 * t
     for row in c[-2:0:-1]:
         b, previous = twice * b - previous + row, b
@@ -143,7 +143,8 @@ class Panels:
 
     def locate(self, x: Array) -> tuple[Array, Array]:
         """The panel of each point, and where in it, from -1 to 1."""
-        k = np.clip(np.searchsorted(self.edges, x, side="right") - 1, 0, len(self.edges) - 2)
+        k = self.edges.searchsorted(x, side="right") - 1
+        k = np.minimum(np.maximum(k, 0), len(self.edges) - 2)
         a, b = self.edges[k], self.edges[k + 1]
         # Both differences are exact when x is near an edge, where accuracy matters most.
         return k, ((x - a) - (b - x)) / (b - a)
@@ -153,11 +154,10 @@ class Panels:
 
         `offset` is added to x without being rounded away: the point meant is x + offset.
         """
-        flat = np.ravel(x)
-        k, t = self.locate(flat)
+        k, t = self.locate(x.ravel())
         if offset is not None:
-            t = t + np.ravel(offset) / self.half[k]
-        return chebyshev_sum(c[:, k], t).reshape(np.shape(x))
+            t = t + offset.ravel() / self.half[k]
+        return chebyshev_sum(c[:, k], t).reshape(x.shape)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,34 +11,31 @@ import os
 import textwrap
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
-from scipy.special import expit
 
 from stationary.analysis import Analysis
 from stationary.basins import Basin, basins_of
 from stationary.distribution import EndState
 from stationary.errors import LandscapeError, Status
 from stationary.landscape import Landscape
+from stationary.view import WORK, View, mass_label, rest_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["drawn_range", "plot_analysis", "plot_density", "plot_gradients", "plot_losses", "save"]
+__all__ = ["plot_analysis", "plot_density", "plot_gradients", "plot_losses", "save"]
 
 Array = NDArray[Any]
 
 WIDTH, HEIGHT = 6.0, 6.5  # inches: three panels in a column of a journal
 SMALL, NORMAL = 8.0, 9.0  # points
 MANY = 12  # datapoints from which their quantiles are drawn instead
-WORK = 2**26  # losses or gradients evaluated for a panel, at most
-TAILS = np.geomspace(0.02, 1e-4, 6)  # probabilities beyond the range that is drawn
 DECADES = 12  # of a logarithmic axis, unless a basin lies lower
 DEEPEST = 100  # decades beyond which even a basin is not followed
 
@@ -91,7 +88,7 @@ def plot_analysis(analysis: Analysis, *, log: bool = False) -> Figure:
     """
     import matplotlib
 
-    view = _View.of(analysis.end_state)
+    view = View.of(analysis.end_state)
     with matplotlib.rc_context(STYLE):
         figure = _figure(HEIGHT)
         figure.suptitle(_title(analysis), x=0.01, ha="left", fontsize=NORMAL, parse_math=False)
@@ -108,13 +105,13 @@ def plot_analysis(analysis: Analysis, *, log: bool = False) -> Figure:
 
 def plot_losses(analysis: Analysis, ax: Axes | None = None) -> Axes:
     """The loss of each datapoint and their mean; for a `Diffusion`, -int 2 f / a."""
-    view = _View.of(analysis.end_state)
+    view = View.of(analysis.end_state)
     return _panel(ax, lambda axes: _draw_losses(axes, analysis, view))
 
 
 def plot_gradients(analysis: Analysis, ax: Axes | None = None) -> Axes:
     """G and S2 (or drift and variance), the second on an axis at the right, and the equilibria."""
-    view = _View.of(analysis.end_state)
+    view = View.of(analysis.end_state)
     return _panel(ax, lambda axes: _draw_gradients(axes, analysis, view))
 
 
@@ -124,7 +121,7 @@ def plot_density(
     """The density of the end state, its basins shaded and labelled with their masses."""
     given = analysis_or_end_state
     state = given if isinstance(given, EndState) else given.end_state
-    view = _View.of(state)
+    view = View.of(state)
     return _panel(ax, lambda axes: _draw_density(axes, state, basins_of(state), view, log=log))
 
 
@@ -162,101 +159,10 @@ def save(figure: Figure, path: str | Path) -> None:
             part.unlink(missing_ok=True)
 
 
-# -- where to look ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class _View:
-    """The range of x, the points at which curves are drawn, and the equilibria in sight."""
-
-    lower: float
-    upper: float
-    x: Array
-    stable: list[float]
-    unstable: list[float]
-    variable: str
-
-    @classmethod
-    def of(cls, state: EndState) -> _View:
-        lower, upper = drawn_range(state)
-        seen = [e for e in state.anatomy.equilibria if lower <= e.position <= upper]
-        stable, unstable = ([e.position for e in seen if e.stable == s] for s in (True, False))
-        x = _points(state, lower, upper)
-        return cls(lower, upper, x, stable, unstable, state.diffusion.variable)
-
-    def holds(self, x: float) -> bool:
-        return self.lower <= x <= self.upper
-
-    def coarse(self, datapoints: int) -> Array:
-        """The points, or as many even ones as so many datapoints leave affordable."""
-        affordable = max(65, WORK // datapoints)
-        if affordable >= len(self.x):
-            return self.x
-        return np.linspace(self.lower, self.upper, affordable)
-
-
-def drawn_range(state: EndState) -> tuple[float, float]:
-    """The range of x to draw: a finite domain, or the part of it where things happen.
-
-    At an infinite end that is out to where 1e-4 of the probability lies beyond, or up to 0.02
-    where the tail is heavy, and in any case to the outermost equilibrium and mode.
-    """
-    lower, upper = state.diffusion.domain
-    if math.isfinite(upper - lower):
-        return lower, upper
-    at = [e.position for e in state.anatomy.equilibria]
-    if len(at) > 1:  # the wells at both ends in full
-        at = [at[0] - 0.7 * (at[1] - at[0]), *at, at[-1] + 0.7 * (at[-1] - at[-2])]
-    if state.kind == "none":
-        at = at or [next((end for end in (lower, upper) if math.isfinite(end)), 0.0)]
-        room = max(4.0, at[-1] - at[0])
-        return max(lower, at[0] - room), min(upper, at[-1] + room)
-    left, right = (_central(state, left=left) for left in (True, False))
-    far = 200 * (right - left)  # anything further out would be all that is seen
-    at += [mode.position for mode in state.modes]
-    near = [x for x in at if left - far <= x <= right + far]
-    left, right = min([left, *near]), max([right, *near])
-    width = right - left
-    # A finite end belongs to the picture unless it is far from everything else.
-    ends = [end for end in (lower, upper) if left - width <= end <= right + width]
-    left, right = min([left - 0.06 * width, *ends]), max([right + 0.06 * width, *ends])
-    return max(lower, left), min(upper, right)
-
-
-def _central(state: EndState, *, left: bool) -> float:
-    """The quantile to which a tail is drawn; nearer to the middle the heavier the tail."""
-    ends = (state.ppf if left else state.isf)(TAILS)
-    reach = np.abs(ends - state.median())
-    k = 0
-    # From one to the next the probability falls to a third: a light tail hardly reaches on.
-    while k + 1 < len(TAILS) and reach[k + 1] <= 1.6 * reach[k]:
-        k += 1
-    return float(ends[k])
-
-
-def _points(state: EndState, lower: float, upper: float) -> Array:
-    """1001 even points of [lower, upper], and more where the density is narrow."""
-    marks = [e.position for e in state.anatomy.equilibria] + list(state.diffusion.breakpoints)
-    pieces = [np.linspace(lower, upper, 1001), np.array(marks)]
-    if state.kind != "none":
-        steps = (upper - lower) * np.append(0.0, np.geomspace(1e-12, 0.2, 180))
-        for mode in state.modes:
-            pieces += [mode.position - steps, mode.position + steps]
-        for basin in basins_of(state):
-            pieces.append(np.array([basin.lower, basin.upper]))
-            # A lighter basin drowns in the rounding of P(X <= x); its modes must do for it.
-            if basin.mass > 1e-9:
-                share = expit(np.linspace(-9, 9, 129))  # even where the mass is, and in the tails
-                q = state.cdf(basin.lower) + share * basin.mass
-                pieces.append(state.ppf(np.minimum(q, 1.0)))
-    x = np.unique(np.concatenate(pieces))
-    return np.asarray(x[(x >= lower) & (x <= upper)])
-
-
 # -- panels -------------------------------------------------------------------------------------
 
 
-def _draw_losses(axes: Axes, analysis: Analysis, view: _View) -> None:
+def _draw_losses(axes: Axes, analysis: Analysis, view: View) -> None:
     landscape = analysis.landscape
     if landscape is not None and landscape.losses is not None:
         _draw_loss_table(axes, landscape, view)
@@ -280,7 +186,7 @@ def _draw_losses(axes: Axes, analysis: Analysis, view: _View) -> None:
     _finish(axes, view)
 
 
-def _draw_loss_table(axes: Axes, landscape: Landscape, view: _View) -> None:
+def _draw_loss_table(axes: Axes, landscape: Landscape, view: View) -> None:
     """The loss of each datapoint, or quantiles of many, and the mean."""
     n = landscape.datapoints
     x = view.coarse(n)
@@ -304,7 +210,7 @@ def _draw_loss_table(axes: Axes, landscape: Landscape, view: _View) -> None:
     _limit(axes, view, x, rows[-1], rows, room=1.0 if n <= MANY else 2.0)
 
 
-def _draw_gradients(axes: Axes, analysis: Analysis, view: _View) -> None:
+def _draw_gradients(axes: Axes, analysis: Analysis, view: View) -> None:
     landscape = analysis.landscape
     x = view.x if landscape is None else view.coarse(landscape.datapoints)
     with np.errstate(all="ignore"):
@@ -339,14 +245,14 @@ def _draw_gradients(axes: Axes, analysis: Analysis, view: _View) -> None:
 
 
 def _draw_density(
-    axes: Axes, state: EndState, basins: Sequence[Basin], view: _View, *, log: bool
+    axes: Axes, state: EndState, basins: Sequence[Basin], view: View, *, log: bool
 ) -> None:
     _finish(axes, view)
     if state.kind == "none":
         _draw_reason(axes, state.reason)
         return
     axes.set_ylabel(f"density $P$({_symbol(view.variable)})")
-    named = [(b.position, mass_label(b.log_mass, _rest(basins, b))) for b in basins]
+    named = [(b.position, mass_label(b.log_mass, rest_of(basins, b))) for b in basins]
     named += [(a.position, mass_label(math.log(a.weight))) for a in state.atoms if a.weight > 0]
     strip = _label(axes, [mark for mark in named if view.holds(mark[0])], view)
     _hairlines(axes, view, 1 - strip)
@@ -385,7 +291,7 @@ def _draw_reason(axes: Axes, reason: str) -> None:
 
 
 def _density_limits(
-    state: EndState, basins: Sequence[Basin], view: _View, log_p: Array, strip: float, *, log: bool
+    state: EndState, basins: Sequence[Basin], view: View, log_p: Array, strip: float, *, log: bool
 ) -> tuple[float, float]:
     """The range of the density axis, with a strip above for the labels."""
     inside = np.linspace(view.lower, view.upper, 501)[1:-1]
@@ -416,33 +322,7 @@ def _density_limits(
 # -- labels -------------------------------------------------------------------------------------
 
 
-def mass_label(log_mass: float, log_rest: float = -math.inf) -> str:
-    """A probability as a person reads it: "73.1 %", or a power of ten.
-
-    `log_rest` is the logarithm of what is missing from 1, where that is known better.
-    """
-    decades = log_mass / math.log(10)
-    if decades >= -3:
-        rest = math.exp(log_rest)
-        if not 1e-7 < rest < 1e-3:
-            return f"{100 * math.exp(log_mass):.3g} %"
-        return f"{100 * (1 - rest):.{-math.floor(math.log10(rest)) - 2}f} %"
-    if decades >= -10:
-        digits, exponent = f"{math.exp(log_mass):.1e}".split("e")
-        return rf"${digits}\times10^{{{int(exponent)}}}$"
-    if decades >= -99999:
-        return f"$10^{{{decades:.0f}}}$"
-    digits, exponent = f"{decades:.1e}".split("e")
-    return rf"$10^{{{digits}\times10^{{{int(exponent)}}}}}$"
-
-
-def _rest(basins: Sequence[Basin], but: Basin) -> float:
-    """log of what the other basins hold."""
-    others = [b.log_mass for b in basins if b is not but]
-    return float(np.logaddexp.reduce(others)) if others else -math.inf
-
-
-def _label(axes: Axes, named: Sequence[tuple[float, str]], view: _View) -> float:
+def _label(axes: Axes, named: Sequence[tuple[float, str]], view: View) -> float:
     """Write each label above its place, side by side; the share of the height that this took."""
     if not named:
         return 0.03
@@ -525,12 +405,12 @@ def _panel(ax: Axes | None, draw: Callable[[Axes], None]) -> Axes:
     return axes
 
 
-def _finish(axes: Axes, view: _View) -> None:
+def _finish(axes: Axes, view: View) -> None:
     axes.set_xlim(view.lower, view.upper)
     axes.set_xlabel(_symbol(view.variable))
 
 
-def _hairlines(axes: Axes, view: _View, top: float = 1.0) -> None:
+def _hairlines(axes: Axes, view: View, top: float = 1.0) -> None:
     """A line through the panels at each minimum."""
     for x in view.stable:
         axes.axvline(x, ymax=top, color=GREY, lw=0.5, ls=":", zorder=0.5)
@@ -542,7 +422,7 @@ def _finite(values: Array) -> Array:
 
 
 def _limit(
-    axes: Axes, view: _View, x: Array, y: Array, others: Array | None = None, *, room: float = 1.0
+    axes: Axes, view: View, x: Array, y: Array, others: Array | None = None, *, room: float = 1.0
 ) -> None:
     """Limit the axis of y so that steep walls do not flatten what lies between them.
 

@@ -160,6 +160,10 @@ class LogDensity:
                     result[beyond] = tail.log_density(np.abs(x[beyond] - tail.anchor))
         return result
 
+    def inside(self, x: Array, offset: Array | None = None) -> Array:
+        """log P at points x + offset that the panels cover."""
+        return self.panels.evaluate(self.coefficients, x, offset)
+
     def reaching(self, low: float, high: float) -> LogDensity:
         """This density with panels from `low` to `high` where no tail serves, if possible.
 
@@ -211,6 +215,8 @@ class LogDensity:
                     step = slope / bend
                 moved = np.isfinite(step) & (np.abs(x - step - original) < self.panels.half[k])
                 x = np.where(moved, x - step, x)
+                if not (moved & (np.abs(step) > 1e-6 * self.panels.half[k])).any():
+                    break
         except StationaryError:
             return original
         return x
@@ -313,7 +319,9 @@ def _tail(density: LogDensity, end: End) -> Tail | None:
         # log P = exponent log r + slope r + ...: what one more octave leaves over is the slope.
         sign = 1.0 if lower else -1.0
         further = float(density(np.array([anchor + sign * 2 * reach]))[0])
-        slope = (further - level - end.exponent * math.log(2)) / reach
+        rest = further - level - end.exponent * math.log(2)
+        if abs(rest) > 8 * density.errors[0 if lower else -1]:  # else it is rounding
+            slope = rest / reach
     assert end.room is not None
     error = (slope * reach) ** 2 + end.exponent_error / abs(end.room) + 8 * EPSILON
     return Tail(end.side, end.position, anchor, reach, level, end.exponent, end.room, slope, error)

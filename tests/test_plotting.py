@@ -19,8 +19,6 @@ from stationary.errors import LandscapeError
 from stationary.landscape import Landscape
 from stationary.plotting import (
     INK,
-    drawn_range,
-    mass_label,
     plot_analysis,
     plot_density,
     plot_gradients,
@@ -28,6 +26,7 @@ from stationary.plotting import (
     save,
 )
 from stationary.solve import end_state
+from stationary.view import drawn_range, mass_label
 
 
 def analysed(process):

@@ -1,0 +1,177 @@
+"""JSON and CSV, from finished results only."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stationary.distribution import EndState
+from stationary.moments import entropy
+
+if TYPE_CHECKING:
+    from stationary.analysis import Analysis
+
+__all__ = ["as_dict", "density_table", "moment_dict"]
+
+SCHEMA = 1
+
+
+def as_dict(analysis: Analysis) -> dict[str, Any]:
+    """The schema documented in the README; null stands for what is infinite or does not exist."""
+    state, diffusion, landscape = analysis.end_state, analysis.diffusion, analysis.landscape
+    found = state.anatomy.survey
+    process: dict[str, Any] = {
+        "kind": "diffusion" if landscape is None else "landscape",
+        "equation": diffusion.stated_equation,
+        "convention": diffusion.convention.name.lower(),
+        "variable": diffusion.variable,
+        "time_unit": diffusion.time_unit,
+        "domain": [_plain(end) for end in diffusion.domain],
+    }
+    if landscape is not None:
+        process |= {
+            "learning_rate": landscape.learning_rate,
+            "batch_size": landscape.batch_size,
+            "replacement": bool(landscape.replacement),
+            "datapoints": landscape.datapoints,
+        }
+    return {
+        "schema": SCHEMA,
+        "name": diffusion.name,
+        "process": process,
+        "kind": state.kind,
+        "reason": state.reason or None,
+        "status": {"name": state.status.name.lower(), "advice": state.status.value},
+        "error": _plain(state.error),
+        "equilibria": [
+            {
+                "position": e.position,
+                "error": e.error,
+                "stable": e.stable,
+                "drift_slope": e.slope,
+                "interval": list(e.interval) if e.interval else None,
+            }
+            for e in analysis.equilibria
+        ],
+        "ends": [
+            {
+                "position": _plain(e.position),
+                "side": e.side,
+                "class": e.feller.value,
+                "reflects": e.reflects,
+                "assumed": e.assumed,
+                "density_exponent": _plain(e.exponent),
+                "variance_exponent": _plain(e.order),
+                "integrable": e.integrable,
+                "words": e.describe(diffusion.variable),
+            }
+            for e in state.anatomy.ends
+        ],
+        "basins": [
+            {
+                "position": b.position,
+                "position_error": b.position_error,
+                "at_wall": b.at_wall,
+                "lower": _plain(b.lower),
+                "upper": _plain(b.upper),
+                "mass": b.mass,
+                "log_mass": _plain(b.log_mass),
+                "mass_error": b.mass_error,
+                "log_density": _plain(b.log_density),
+                "curvature": b.curvature,
+                "variance": b.variance,
+                "barrier_left": b.barrier_left,
+                "barrier_right": b.barrier_right,
+                "modes": [m.position for m in b.modes],
+            }
+            for b in analysis.basins
+        ],
+        "modes": [
+            {"position": m.position, "log_density": _plain(m.log_density)}
+            for m in (state.modes if state.kind != "none" else ())
+        ],
+        "moments": moment_dict(state),
+        "quantiles": _quantiles(state),
+        "scan": {"evaluations": found.samples.evaluations, "resolution": found.resolution},
+        "notes": list(state.notes),
+    }
+
+
+def _plain(value: float | None) -> float | None:
+    """A number that JSON can carry, or None."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def moment_dict(state: EndState) -> dict[str, dict[str, Any]]:
+    if state.kind == "none":
+        return {}
+    result = {}
+    for name, value, error in (
+        ("mean", state.mean(), state.mean_error),
+        ("standard_deviation", state.std(), state.std_error),
+    ):
+        exists = math.isfinite(value)
+        result[name] = {
+            "value": value if exists else None,
+            "error": error if exists else None,
+            "why": None if exists else _why_infinite(state),
+        }
+    result["entropy"] = {"value": state.entropy(), "error": _entropy_error(state), "why": None}
+    return result
+
+
+def _entropy_error(state: EndState) -> float:
+    return sum(c.weight * entropy(c)[1] for c in state.components)
+
+
+def _why_infinite(state: EndState) -> str:
+    v = state.diffusion.variable
+    powers = [
+        e.exponent
+        for e in state.anatomy.ends
+        if math.isinf(e.position) and e.exponent is not None and math.isfinite(e.exponent)
+    ]
+    return f"the density falls only as |{v}|^{max(powers):.6g}" if powers else "the tails diverge"
+
+
+def _quantiles(state: EndState) -> dict[str, float]:
+    if state.kind == "none":
+        return {}
+    levels = (0.001, 0.025, 0.05, 0.25, 0.5, 0.75, 0.95, 0.975, 0.999)
+    values = state.ppf(np.array(levels))
+    return {f"{q:g}": float(x) for q, x in zip(levels, values, strict=True)}
+
+
+def density_table(analysis: Analysis, points: int = 1001) -> str:
+    """CSV with a row per point: where the density is, and evenly over the range it spans."""
+    state = analysis.end_state
+    v = analysis.diffusion.variable
+    state._require()
+    edge = 1e-6
+    lower, upper = analysis.diffusion.domain
+    low = lower if math.isfinite(lower) else float(state.ppf(edge))
+    high = upper if math.isfinite(upper) else float(state.isf(edge))
+    even = np.linspace(low, high, points // 2 + 1)
+    q = np.linspace(edge, 1 - edge, points - points // 2 - 1)
+    x = np.unique(np.concatenate([even, np.clip(state.ppf(q), low, high)]))
+    log_density = state.logpdf(x)
+    f, a = analysis.diffusion.coefficients(x)
+    columns = {
+        v: x,
+        "density": np.exp(log_density),
+        "log_density": log_density,
+        "cdf": state.cdf(x),
+        "sf": state.sf(x),
+        "drift": f,
+        "variance": a,
+    }
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    for row in zip(*(c.tolist() for c in columns.values()), strict=True):
+        writer.writerow([repr(c) if math.isfinite(c) else "" for c in row])
+    return out.getvalue()
