@@ -113,7 +113,7 @@ def mesh_on(density: LogDensity, low: Array, high: Array, depth: float | Array =
     keep = (width > 4 * np.spacing(np.abs(summit))) & alive
     piece = np.broadcast_to(np.arange(len(low)), start.shape)[keep]
     # Cut again where the guess was wrong and P falls by more than it should on one panel.
-    count = np.ceil(np.minimum(np.maximum(fall[keep] / (1.5 * LEVEL), 1), LEVELS)).astype(int)
+    count = np.ceil(np.minimum(np.maximum(fall[keep] / (1.2 * LEVEL), 1), LEVELS)).astype(int)
     owner = np.repeat(np.arange(len(count)), count)
     nth = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
     begin, stride = start[keep], (stop - start)[keep] / count

@@ -67,7 +67,7 @@ def end_state(process: Diffusion | Landscape, *, max_panels: int = 4000) -> EndS
     cuts = peak_edges(density)
     if cuts.size:
         parts = replace(parts, survey=focused(parts.survey, cuts))
-        density = zero_flux_log_density(parts)
+        density = density.focused(parts)
     start, stop = parts.survey.lower, parts.survey.upper
     marks = np.array([e.position for e in parts.equilibria if start < e.position < stop])
     mesh = monotone_mesh(density, np.union1d(density.turns, marks))

@@ -160,6 +160,17 @@ class LogDensity:
                     result[beyond] = tail.log_density(np.abs(x[beyond] - tail.anchor))
         return result
 
+    def focused(self, parts: Anatomy) -> LogDensity:
+        """The same density on panels cut close around its peaks; its turns are where they were."""
+        sharp = zero_flux_log_density(parts)
+        sharp.__dict__["turns"] = self.turns
+        return sharp
+
+    def bend(self, x: Array) -> Array:
+        """d2 log P / dx2 at points that the panels cover."""
+        d = rule(NODES + 2).derivative[: NODES + 1, : NODES + 1]
+        return self.panels.evaluate(d @ self.derivative / self.panels.half, x)
+
     def inside(self, x: Array, offset: Array | None = None) -> Array:
         """log P at points x + offset that the panels cover."""
         return self.panels.evaluate(self.coefficients, x, offset)
@@ -205,6 +216,11 @@ class LogDensity:
         weight = 1 - diffusion.convention.value
         original = x
         k, _ = self.panels.locate(x)
+        half = self.panels.half[k]
+        with np.errstate(divide="ignore"):
+            blur = EPSILON * (1 + np.abs(self.survey.ell[0, k])) / half / np.abs(self.bend(x))
+        if (blur < 1e-14 * np.maximum(np.abs(x), half)).all():
+            return x
         try:
             for _ in range(3):
                 f, f1 = evaluate(diffusion.drift, x, order=1)
@@ -213,9 +229,9 @@ class LogDensity:
                     slope = (2 * f - weight * a1) / a
                     bend = (2 * f1 - weight * a2 - slope * a1) / a
                     step = slope / bend
-                moved = np.isfinite(step) & (np.abs(x - step - original) < self.panels.half[k])
+                moved = np.isfinite(step) & (np.abs(x - step - original) < half)
                 x = np.where(moved, x - step, x)
-                if not (moved & (np.abs(step) > 1e-6 * self.panels.half[k])).any():
+                if not (moved & (np.abs(step) > 1e-6 * half)).any():
                     break
         except StationaryError:
             return original
@@ -280,8 +296,7 @@ def peak_edges(density: LogDensity) -> Array:
     x, k = turns[blunt], k[blunt]
     half = found.panels.half[k]
     slope = np.abs(found.panels.evaluate(density.derivative, x))
-    bend = rule(NODES + 2).derivative[: NODES + 1, : NODES + 1] @ density.derivative
-    curve = np.abs(found.panels.evaluate(bend / found.panels.half, x))
+    curve = np.abs(density.bend(x))
     # The peak is about this wide: one e-fold of an exponential, one deviation of a Gaussian.
     width = 1 / np.maximum(slope, np.sqrt(curve))
     steps = width[:, None] * 8.0 * 8.0 ** np.arange(24)
