@@ -13,6 +13,7 @@ from stationary.anatomy import Equilibrium
 from stationary.component import Component
 from stationary.distribution import EndState, Mode
 from stationary.masses import log_sum
+from stationary.survey import Survey
 
 __all__ = ["Basin", "basins_of"]
 
@@ -40,6 +41,7 @@ class Basin:
     variance: float  # a at the minimum [x^2 / time]
     barrier_left: float | None  # drop of int 2 f / a from the minimum to the unstable neighbour
     barrier_right: float | None  # None where there is no neighbour on that side
+    barrier_error: float  # absolute, of both
     modes: tuple[Mode, ...]
 
     @property
@@ -98,10 +100,17 @@ def _basins(state: EndState, c: Component) -> list[Basin]:
                 variance=float(variance[i]),
                 barrier_left=float(climbs[2 * i - 1]) if i > 0 else None,
                 barrier_right=float(-climbs[2 * i]) if i < len(walls) else None,
+                barrier_error=_barrier_error(found, low, high, climbs),
                 modes=tuple(m for m in modes if low <= m.position <= high),
             )
         )
     return result
+
+
+def _barrier_error(found: Survey, low: float, high: float, climbs: Array) -> float:
+    first, last = found.panels.locate(np.array([low, high]))[0]
+    rounding = 4e-16 * float(np.abs(climbs).max(initial=0.0))
+    return float(found.climb_errors[first : last + 1].sum()) + rounding
 
 
 def _masses(c: Component, borders: Array) -> tuple[Array, Array]:

@@ -15,7 +15,7 @@ from stationary.moments import entropy
 if TYPE_CHECKING:
     from stationary.analysis import Analysis
 
-__all__ = ["as_dict", "density_table", "moment_dict"]
+__all__ = ["as_dict", "density_table", "moment_dict", "quantiles"]
 
 SCHEMA = 1
 
@@ -86,6 +86,7 @@ def as_dict(analysis: Analysis) -> dict[str, Any]:
                 "variance": b.variance,
                 "barrier_left": b.barrier_left,
                 "barrier_right": b.barrier_right,
+                "barrier_error": b.barrier_error,
                 "modes": [m.position for m in b.modes],
             }
             for b in analysis.basins
@@ -95,7 +96,7 @@ def as_dict(analysis: Analysis) -> dict[str, Any]:
             for m in (state.modes if state.kind != "none" else ())
         ],
         "moments": moment_dict(state),
-        "quantiles": _quantiles(state),
+        "quantiles": quantiles(state),
         "scan": {"evaluations": found.samples.evaluations, "resolution": found.resolution},
         "notes": list(state.notes),
     }
@@ -138,12 +139,22 @@ def _why_infinite(state: EndState) -> str:
     return f"the density falls only as |{v}|^{max(powers):.6g}" if powers else "the tails diverge"
 
 
-def _quantiles(state: EndState) -> dict[str, float]:
+LEVELS = (0.001, 0.025, 0.05, 0.25, 0.5, 0.75, 0.95, 0.975, 0.999)
+
+
+def quantiles(state: EndState, levels: tuple[float, ...] = LEVELS) -> dict[str, dict[str, float]]:
+    """Quantiles by level, each with its absolute error."""
     if state.kind == "none":
         return {}
-    levels = (0.001, 0.025, 0.05, 0.25, 0.5, 0.75, 0.95, 0.975, 0.999)
-    values = state.ppf(np.array(levels))
-    return {f"{q:g}": float(x) for q, x in zip(levels, values, strict=True)}
+    q = np.array(levels)
+    x = state.ppf(q)
+    # P(X <= x) has the relative error of a mass; divided by the density it is one of x.
+    with np.errstate(divide="ignore"):
+        error = state.error * q * (1 - q) / state.pdf(x) + 2 * np.spacing(np.abs(x))
+    return {
+        f"{level:g}": {"value": float(at), "error": float(by)}
+        for level, at, by in zip(levels, x, error, strict=True)
+    }
 
 
 def density_table(analysis: Analysis, points: int = 1001) -> str:

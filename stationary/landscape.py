@@ -233,6 +233,19 @@ class Landscape:
         (table,) = evaluate(self.losses, w)
         return np.atleast_2d(table)
 
+    def mean_loss(self, w: Array) -> tuple[Array, Array] | None:
+        """The mean loss at w and the largest loss in size, shape (M,) each; None without losses."""
+        if self.losses is None:
+            return None
+        size = max(1, CHUNK // self.datapoints)
+        parts = [w[i : i + size] for i in range(0, max(len(w), 1), size)]
+        pairs = [
+            (t.mean(axis=0), np.abs(t).max(axis=0))
+            for t in map(self.loss_table, parts)
+            if t is not None
+        ]
+        return np.concatenate([m for m, _ in pairs]), np.concatenate([s for _, s in pairs])
+
     def diffusion(self) -> Diffusion:
         """The process that SGD is for small steps: f = -T G, a = T^2 D, time in steps."""
         rate, factor = self.learning_rate, self.noise_factor

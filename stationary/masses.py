@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.logarithm import PiecewiseLog
 from stationary.panels import nodes_of, rule
 from stationary.survey import NODES
 from stationary.zero_flux import EPSILON, LogDensity
@@ -73,7 +74,7 @@ def monotone_mesh(density: LogDensity, cuts: Array, depth: float = DEPTH) -> Mes
     return mesh_on(density, cuts[:-1], cuts[1:], np.where(whole, np.inf, depth))
 
 
-def mesh_on(density: LogDensity, low: Array, high: Array, depth: float | Array = DEPTH) -> Mesh:
+def mesh_on(density: PiecewiseLog, low: Array, high: Array, depth: float | Array = DEPTH) -> Mesh:
     """The mesh on pieces [low, high], on each of which log P is monotone.
 
     Panels with less than e^-depth of the mass of their piece are left out.
@@ -125,7 +126,7 @@ def mesh_on(density: LogDensity, low: Array, high: Array, depth: float | Array =
     return _refined(density, lower, upper, piece[owner], floor)
 
 
-def _refined(density: LogDensity, lower: Array, upper: Array, piece: Array, floor: Array) -> Mesh:
+def _refined(density: PiecewiseLog, lower: Array, upper: Array, piece: Array, floor: Array) -> Mesh:
     r = rule(NODES)
     parts: list[tuple[Array, ...]] = []
     count, complete = 0, True

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from stationary.basins import Basin
 from stationary.distribution import EndState, Mode
-from stationary.export import moment_dict
+from stationary.export import moment_dict, quantiles
 
 if TYPE_CHECKING:
     from stationary.analysis import Analysis
@@ -185,7 +185,8 @@ def _basins(analysis: Analysis) -> list[str]:
         *_table(header, rows),
         "log P: natural logarithm of the density at the minimum; a: the variance there. Barrier: "
         f"how far the exponent (the integral of 2 f / a over {v}) falls from the minimum to the "
-        "unstable neighbour.",
+        f"unstable neighbour. Errors: of log P {_error_text(analysis.end_state.error)}, of the "
+        f"barriers {_error_text(max(b.barrier_error for b in analysis.basins))}.",
     ]
 
 
@@ -199,14 +200,14 @@ def _moments(analysis: Analysis) -> list[str]:
     state = analysis.end_state
     if state.kind == "none":
         return []
-    low, high = state.interval(0.95)
     rows = []
     for name, moment in moment_dict(state).items():
         value = f"{moment['value']:.10g}" if moment["value"] is not None else "does not exist"
         error = _error_text(moment["error"]) if moment["error"] is not None else moment["why"]
         rows.append((name.replace("_", " "), value, error))
-    rows.append(("median", f"{state.median():.10g}", ""))
-    rows.append(("95 % interval", f"{low:.6g} to {high:.6g}", ""))
+    for level, q in quantiles(state, (0.025, 0.5, 0.975)).items():
+        name = "median" if level == "0.5" else f"quantile {level}"
+        rows.append((name, f"{q['value']:.10g}", _error_text(q["error"])))
     return _table(("", "value", "error"), rows)
 
 

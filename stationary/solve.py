@@ -14,7 +14,8 @@ from stationary.distribution import EndState
 from stationary.errors import LandscapeError, Status
 from stationary.landscape import Landscape
 from stationary.masses import monotone_mesh
-from stationary.survey import focused, survey
+from stationary.panels import rule
+from stationary.survey import NODES, focused, survey
 from stationary.zero_flux import peak_edges, zero_flux_log_density
 
 __all__ = ["end_state"]
@@ -50,6 +51,8 @@ def end_state(process: Diffusion | Landscape, *, max_panels: int = 4000) -> EndS
     if isinstance(process, Landscape):
         _require_equilibrium(process, parts)
     notes = diffusion.notes
+    if isinstance(process, Landscape):
+        notes += _jumps(process, parts)
     losing = [end for end in parts.ends if not end.integrable]
     if losing:
         return EndState(
@@ -103,6 +106,33 @@ def _require_equilibrium(landscape: Landscape, parts: Anatomy) -> None:
         f"gradient is {'positive' if rising else 'negative'} everywhere in it, so SGD walks out "
         f"at the {'lower' if rising else 'upper'} end. Widen the domain to include the minimum "
         f'{where} it; or, if a wall really stands there, write boundaries = "reflecting".'
+    )
+
+
+def _jumps(landscape: Landscape, parts: Anatomy) -> tuple[str, ...]:
+    """A note where the mean loss jumps: no gradient shows it, so SGD does not feel it either.
+
+    The mean gradient, integrated over each panel, must give the difference of the mean losses.
+    """
+    found = parts.survey
+    p = found.panels
+    known = landscape.mean_loss(p.edges)
+    if known is None or not np.isfinite(known).all():
+        return ()
+    loss, size = known
+    r = rule(NODES)
+    gradient = -found.samples.values[0] * np.exp(found.samples.values[1]) / 2
+    assert landscape.learning_rate is not None
+    climbed = p.half * ((r.integral @ r.coefficients) @ gradient) / landscape.learning_rate
+    missing = np.abs(np.diff(loss) - climbed)
+    tolerance = 1e-7 * (size[1:] + size[:-1] + np.abs(climbed))
+    jump = missing > tolerance
+    if not jump.any():
+        return ()
+    worst = int(np.argmax(np.where(jump, missing, 0)))
+    return (
+        f"the mean loss jumps by {missing[worst]:.3g} near w = {p.lower[worst]:.6g}, which no "
+        "gradient shows: SGD does not feel it, and neither does this end state.",
     )
 
 

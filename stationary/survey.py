@@ -63,6 +63,14 @@ class Survey:
         r, half = rule(NODES), self.panels.half
         return half * (r.antiderivative @ self.h), half * (r.integral @ self.h)
 
+    @cached_property
+    def climb_errors(self) -> Array:
+        """The error of int h over each panel: what was cut off, and what rounding takes."""
+        s, half = self.samples, self.panels.half
+        return np.asarray(
+            4 * half * s.tails[0] + 2.0**-52 * half * np.abs(s.values[0]).mean(axis=0)
+        )
+
     def climbs(self, points: Array) -> Array:
         """int h between consecutive points, right relative to itself.
 

@@ -15,7 +15,7 @@ References
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -24,15 +24,14 @@ from numpy.typing import NDArray
 
 from stationary.anatomy import Anatomy, End
 from stationary.errors import StationaryError
-from stationary.panels import Panels, rule, sign_changes
+from stationary.logarithm import PiecewiseLog
 from stationary.precision import evaluate
-from stationary.survey import NODES, Survey, extended
+from stationary.survey import Survey, extended
 
 __all__ = ["LogDensity", "Tail", "peak_edges", "zero_flux_log_density"]
 
 Array = NDArray[Any]
 
-INSIGNIFICANT = 1e-9  # a rise of log P below this between two turning points is rounding
 EPSILON = 2.0**-52
 BLUNT = 40.0  # a panel across which log P changes by more is cut around its peaks
 
@@ -109,38 +108,18 @@ class Tail:
 
 
 @dataclass(frozen=True, eq=False)
-class LogDensity:
-    """log P up to a constant, and where it turns."""
+class LogDensity(PiecewiseLog):
+    """log P up to a constant, where it turns, and what it is beyond the panels."""
 
     survey: Survey
-    coefficients: Array  # (n + 1, panels)
     tails: tuple[Tail | None, Tail | None]
     _memory: dict[str, Any] = field(default_factory=dict)
 
-    @property
-    def panels(self) -> Panels:
-        return self.survey.panels
-
-    @cached_property
-    def derivative(self) -> Array:
-        """d log P / dx as coefficients (n + 1, panels)."""
-        return np.asarray(
-            rule(NODES + 2).derivative[: NODES + 1, : NODES + 1]
-            @ self.coefficients
-            / self.panels.half
-        )
-
-    @cached_property
-    def span(self) -> Array:
-        """How much log P can vary on each panel; its rounding is EPSILON times that."""
-        return np.asarray(np.abs(self.coefficients[1:]).sum(axis=0))
-
-    @cached_property
-    def _edge_values(self) -> tuple[Array, Array]:
-        """log P at the left and the right edge of every panel, from inside it."""
-        c = self.coefficients
-        odd, even = c[1::2].sum(axis=0), c[::2].sum(axis=0)
-        return even - odd, even + odd
+    @classmethod
+    def on(cls, found: Survey, tails: tuple[Tail | None, Tail | None]) -> LogDensity:
+        c = found.phi.copy()
+        c[:-1] -= (1 - found.diffusion.convention.value) * found.ell
+        return cls(found.panels, c, found, tails)
 
     def __call__(self, x: Array, offset: Array | None = None) -> Array:
         """log P at points x + offset inside the domain (any shape)."""
@@ -166,15 +145,6 @@ class LogDensity:
         sharp.__dict__["turns"] = self.turns
         return sharp
 
-    def bend(self, x: Array) -> Array:
-        """d2 log P / dx2 at points that the panels cover."""
-        d = rule(NODES + 2).derivative[: NODES + 1, : NODES + 1]
-        return self.panels.evaluate(d @ self.derivative / self.panels.half, x)
-
-    def inside(self, x: Array, offset: Array | None = None) -> Array:
-        """log P at points x + offset that the panels cover."""
-        return self.panels.evaluate(self.coefficients, x, offset)
-
     def reaching(self, low: float, high: float) -> LogDensity:
         """This density with panels from `low` to `high` where no tail serves, if possible.
 
@@ -189,22 +159,12 @@ class LogDensity:
         wide: LogDensity = self._memory.get("wide", self)
         if low < wide.survey.lower or high > wide.survey.upper:
             further = extended(wide.survey, low, high)
-            wide = LogDensity(further, _coefficients(further), self.tails)
+            wide = LogDensity.on(further, self.tails)
             at = self.panels.edges[1:2]
             shift = self.panels.evaluate(self.coefficients, at)
             wide.coefficients[0] += shift - wide.panels.evaluate(wide.coefficients, at)
             self._memory["wide"] = wide
         return wide
-
-    @cached_property
-    def turns(self) -> Array:
-        """The points, ascending, between which log P is monotone (the sampled ends included)."""
-        p = self.panels
-        points = sign_changes(p, self.derivative).x
-        first, last = self._edge_values
-        jump = np.abs(first[1:] - last[:-1]) > INSIGNIFICANT * (1 + np.abs(last[:-1]))
-        points = self._significant(points)
-        return np.unique(np.concatenate([points, p.edges[1:-1][jump], p.edges[[0, -1]]]))
 
     def polished(self, x: Array) -> Array:
         """Turning points x, moved by Newton's method to where 2 f / a - (1 - c) a' / a vanishes.
@@ -237,20 +197,6 @@ class LogDensity:
             return original
         return x
 
-    def _significant(self, points: Array) -> Array:
-        keep = [self.panels.edges[0], *points, self.panels.edges[-1]]
-        weight = 1 - self.survey.diffusion.convention.value
-        while len(keep) > 2:
-            at = np.array(keep)
-            ell = self.panels.evaluate(self.survey.ell, at)
-            rises = np.abs(self.survey.climbs(at) - weight * np.diff(ell))
-            least = int(np.argmin(rises))
-            if rises[least] > INSIGNIFICANT:
-                break
-            # A turning point next to an end goes alone; two in the middle go together.
-            del keep[max(least, 1) : min(least + 2, len(keep) - 1)]
-        return np.array(keep[1:-1])
-
     @cached_property
     def errors(self) -> Array:
         """The error of log P on each panel, relative to the panel where P is greatest.
@@ -259,10 +205,8 @@ class LogDensity:
         of |2 f / a|; the sums run outwards from the peak. Storing int 2 f / a and log a costs
         a rounding of either.
         """
-        s, half = self.survey.samples, self.panels.half
-        cut_h, cut_ell = s.tails
-        size = np.abs(s.values[0]).mean(axis=0)
-        step = 4 * half * cut_h + EPSILON * half * size
+        s, step = self.survey.samples, self.survey.climb_errors
+        cut_ell = s.tails[1]
         peak = int(np.argmax(self.coefficients[0]))
         right = np.concatenate([[0.0], np.cumsum(step[peak + 1 :])])
         left = np.cumsum(step[: peak + 1][::-1])[::-1]
@@ -271,12 +215,6 @@ class LogDensity:
         stored = np.abs(self.survey.phi[0]) + weight * np.abs(self.survey.ell[0])
         rounding = EPSILON * (2 + self.span / 4 + stored)
         return np.asarray(total + weight * 4 * cut_ell + rounding)
-
-
-def _coefficients(found: Survey) -> Array:
-    c = found.phi.copy()
-    c[:-1] -= (1 - found.diffusion.convention.value) * found.ell
-    return c
 
 
 def peak_edges(density: LogDensity) -> Array:
@@ -307,11 +245,9 @@ def peak_edges(density: LogDensity) -> Array:
 
 def zero_flux_log_density(parts: Anatomy) -> LogDensity:
     """log P of a surveyed process whose ends all keep their probability inside."""
-    found = parts.survey
-    density = LogDensity(found, _coefficients(found), (None, None))
-    return LogDensity(
-        found, density.coefficients, (_tail(density, parts.ends[0]), _tail(density, parts.ends[1]))
-    )
+    density = LogDensity.on(parts.survey, (None, None))
+    below, above = (_tail(density, end) for end in parts.ends)
+    return replace(density, tails=(below, above))
 
 
 def _tail(density: LogDensity, end: End) -> Tail | None:
@@ -327,7 +263,7 @@ def _tail(density: LogDensity, end: End) -> Tail | None:
     other = found.diffusion.domain[1 if lower else 0]
     anchor = end.position if not outward else other if math.isfinite(other) else 0.0
     reach = abs(start - anchor)
-    first, last = density._edge_values
+    first, last = density.edge_values
     level = float(first[0] if lower else last[-1])
     slope = 0.0
     if not outward:

@@ -237,3 +237,17 @@ def test_hinges_become_breakpoints_and_cost_no_accuracy():
     s2 = 2 / 3 + 0.08 * w**2
     exact = -(1 + 1 / (0.4 * 0.1)) * np.log(s2 / (2 / 3))
     np.testing.assert_allclose(state.logpdf(w) - state.logpdf(0.0), exact, atol=1e-12)
+
+
+def test_a_loss_that_jumps_gets_a_note_because_sgd_does_not_feel_it():
+    def losses(w, height):
+        step = np.where(w > 0.3, height, 0.0)
+        return (w - 1) ** 2 + step, (w + 1) ** 2 + step
+
+    def notes(height):
+        landscape = Landscape(losses=lambda w: losses(w, height), learning_rate=0.1, domain=(-3, 3))
+        return end_state(landscape).notes
+
+    assert notes(0.0) == ()
+    (note,) = notes(0.5)
+    assert "jumps by 0.5 near w = 0.2" in note or "jumps by 0.5 near w = 0.3" in note

@@ -1,0 +1,107 @@
+"""`PiecewiseLog`: the logarithm of a positive function, as polynomials on panels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.panels import Panels, chebyshev_sum, rule, sign_changes
+
+__all__ = ["INSIGNIFICANT", "PiecewiseLog"]
+
+Array = NDArray[Any]
+
+INSIGNIFICANT = 1e-9  # a rise below this between two turning points is rounding
+
+
+def _differentiation(n: int) -> Array:
+    """The derivative of n coefficients, as coefficients."""
+    return rule(n + n % 2).derivative[:n, :n]
+
+
+@dataclass(frozen=True, eq=False)
+class PiecewiseLog:
+    """log of a positive function on panels, and where it turns."""
+
+    panels: Panels
+    coefficients: Array  # (n + 1, panels)
+
+    @cached_property
+    def derivative(self) -> Array:
+        """Its derivative, as coefficients (n + 1, panels)."""
+        c = self.coefficients
+        return np.asarray(_differentiation(len(c)) @ c / self.panels.half)
+
+    @cached_property
+    def span(self) -> Array:
+        """How much it can vary on each panel; its rounding is 2^-52 times that."""
+        return np.asarray(np.abs(self.coefficients[1:]).sum(axis=0))
+
+    @cached_property
+    def edge_values(self) -> tuple[Array, Array]:
+        """Its values at the left and the right edge of every panel, from inside it."""
+        c = self.coefficients
+        odd, even = c[1::2].sum(axis=0), c[::2].sum(axis=0)
+        return even - odd, even + odd
+
+    def inside(self, x: Array, offset: Array | None = None) -> Array:
+        """Its values at points x + offset that the panels cover."""
+        return self.panels.evaluate(self.coefficients, x, offset)
+
+    def bend(self, x: Array) -> Array:
+        """Its second derivative at points that the panels cover."""
+        d = _differentiation(len(self.coefficients))
+        return self.panels.evaluate(d @ self.derivative / self.panels.half, x)
+
+    @cached_property
+    def turns(self) -> Array:
+        """The points, ascending, between which it is monotone (the sampled ends included)."""
+        p = self.panels
+        points = self._significant(sign_changes(p, self.derivative).x)
+        jumps = p.edges[1:-1][self._jumps]
+        return np.unique(np.concatenate([points, jumps, p.edges[[0, -1]]]))
+
+    @cached_property
+    def _jumps(self) -> Array:
+        """At which inner edges the function jumps."""
+        first, last = self.edge_values
+        return np.asarray(np.abs(first[1:] - last[:-1]) > INSIGNIFICANT * (1 + np.abs(last[:-1])))
+
+    def _significant(self, points: Array) -> Array:
+        """The turning points between which the logarithm rises or falls by more than rounding."""
+        keep = [self.panels.edges[0], *points, self.panels.edges[-1]]
+        while len(keep) > 2:
+            rises = np.abs(self.climbs(np.array(keep)))
+            least = int(np.argmin(rises))
+            if rises[least] > INSIGNIFICANT:
+                break
+            # A turning point next to an end goes alone; two in the middle go together.
+            del keep[max(least, 1) : min(least + 2, len(keep) - 1)]
+        return np.array(keep[1:-1])
+
+    def climbs(self, points: Array) -> Array:
+        """The rise between consecutive points, right relative to itself.
+
+        A difference of values would not be, where the values are large.
+        """
+        c = self.coefficients.copy()
+        c[0] = 0.0
+        first, last = self.edge_values
+        jumps = np.append(np.where(self._jumps, first[1:] - last[:-1], 0.0), 0.0)
+        whole = 2 * c[1::2].sum(axis=0) + jumps  # over a panel and the jump at its right edge
+        k, t = self.panels.locate(points)
+        part = chebyshev_sum(c[:, k], t)
+        between = np.zeros(len(points) - 1)
+        for n, (i, j) in enumerate(pairwise(k)):
+            if j > i:
+                to_edge = c[:, i].sum() - part[n] + jumps[i]
+                from_edge = part[n + 1] - (c[::2, j].sum() - c[1::2, j].sum())
+                between[n] = to_edge + whole[i + 1 : j].sum() + from_edge
+            else:
+                between[n] = part[n + 1] - part[n]
+        return between
