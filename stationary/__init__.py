@@ -7,7 +7,8 @@ The rooms, in the order in which data passes through them: `errors`, `precision`
 derivatives, many digits), `diffusion`, `landscape`, `loading`, `panels` (piecewise polynomials),
 `survey` (sampling the process), `anatomy` (equilibria, ends), `zero_flux` (log-density),
 `masses` (integrals of it), `component`, `moments`, `quantiles`, `distribution` (the end state),
-`solve`, `basins`, `analysis` (the whole pipe), `view`, `plotting`, `export`, `report`, `cli`.
+`passage` (what is reached first, and when), `solve`, `basins`, `analysis` (the whole pipe),
+`view`, `plotting`, `export`, `report`, `cli`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,13 @@ if TYPE_CHECKING:
     )
     from stationary.landscape import Landscape
     from stationary.loading import load
+    from stationary.passage import (
+        Passage,
+        hitting_probability,
+        log_hitting_probability,
+        log_mean_first_passage_time,
+        mean_first_passage_time,
+    )
     from stationary.solve import end_state
 
 __all__ = [
@@ -41,13 +49,18 @@ __all__ = [
     "Landscape",
     "LandscapeError",
     "NotDifferentiableError",
+    "Passage",
     "StationaryError",
     "Status",
     "UserFunctionError",
     "analyze",
     "basins_of",
     "end_state",
+    "hitting_probability",
     "load",
+    "log_hitting_probability",
+    "log_mean_first_passage_time",
+    "mean_first_passage_time",
 ]
 
 _ROOMS = {
@@ -65,6 +78,11 @@ _ROOMS = {
     "UserFunctionError": "errors",
     "Landscape": "landscape",
     "load": "loading",
+    "Passage": "passage",
+    "hitting_probability": "passage",
+    "log_hitting_probability": "passage",
+    "log_mean_first_passage_time": "passage",
+    "mean_first_passage_time": "passage",
     "end_state": "solve",
 }
 

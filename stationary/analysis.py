@@ -16,6 +16,7 @@ from stationary.distribution import EndState
 from stationary.errors import LandscapeError
 from stationary.landscape import Landscape
 from stationary.loading import load
+from stationary.passage import Passage, exit_passage
 from stationary.solve import end_state
 
 __all__ = ["Analysis", "analyze"]
@@ -46,6 +47,24 @@ class Analysis:
     def basins(self) -> tuple[Basin, ...]:
         """What each minimum holds, left to right."""
         return basins_of(self.end_state)
+
+    @cached_property
+    def exits(self) -> tuple[Passage | None, ...]:
+        """For each basin, the mean time from its minimum to the first of its borders.
+
+        None where a basin has no border with another one.
+        """
+        found = self.end_state.anatomy.survey
+        lower, upper = self.diffusion.domain
+
+        def exit_of(b: Basin) -> Passage | None:
+            below = b.lower if b.lower > lower else None
+            above = b.upper if b.upper < upper else None
+            if below is None and above is None:
+                return None
+            return exit_passage(found, b.position, below, above)
+
+        return tuple(exit_of(b) for b in self.basins)
 
     # The rooms below turn a finished analysis into text and pictures; they are opened when asked.
 

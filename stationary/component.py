@@ -8,19 +8,20 @@ that it is right relative to itself however small it is.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.anatomy import Anatomy
 from stationary.masses import Mesh, log_sum, mesh_on, monotone_mesh
 from stationary.panels import chebyshev_sum, rule
-from stationary.survey import NODES
-from stationary.zero_flux import LogDensity, Tail
+from stationary.survey import NODES, focused
+from stationary.zero_flux import LogDensity, Tail, peak_edges, zero_flux_log_density
 
-__all__ = ["Component"]
+__all__ = ["Component", "component_on"]
 
 Array = NDArray[Any]
 
@@ -40,6 +41,26 @@ def _divide_by_one_plus_t(n: int) -> Array:
 
 _FROM_LEFT = _divide_by_one_plus_t(NODES)
 _FLIP = (-1.0) ** np.arange(NODES)
+
+
+def component_on(parts: Anatomy, weight: float = 1.0) -> tuple[Anatomy, Component]:
+    """The density on a class whose ends keep their probability inside; and the anatomy, whose
+    panels may have been refined around the peaks."""
+    density = zero_flux_log_density(parts)
+    cuts = peak_edges(density)
+    if cuts.size:
+        parts = replace(parts, survey=focused(parts.survey, cuts))
+        density = density.focused(parts)
+    start, stop = parts.survey.lower, parts.survey.upper
+    marks = [e.position for e in parts.equilibria if start < e.position < stop]
+    for tail in density.tails:
+        if tail is not None and not tail.outward and tail.exponent > 0:
+            # A power of r vanishes at the end: only panels in proportion to r know it there.
+            edges = parts.survey.panels.edges
+            r = np.abs(edges - tail.anchor)
+            marks += edges[(r < r.max() / 64) & (edges > start) & (edges < stop)].tolist()
+    mesh = monotone_mesh(density, np.union1d(density.turns, marks))
+    return parts, Component(parts.survey.diffusion.domain, weight, density, mesh)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +179,7 @@ class Component:
         mean = chebyshev_sum(self.partial_means[0 if left else 1][:, k], t)
         length = x - a if left else b - x
         with np.errstate(divide="ignore"):
-            return np.asarray(m.top[k] + np.log(np.maximum(length, 0) * mean) - self.log_norm)
+            return np.asarray(m.top[k] + np.log(np.maximum(length * mean, 0.0)) - self.log_norm)
 
     def logcdf(self, x: Array) -> Array:
         return self._log_half(x, left=True)

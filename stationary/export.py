@@ -87,9 +87,11 @@ def as_dict(analysis: Analysis) -> dict[str, Any]:
                 "barrier_left": b.barrier_left,
                 "barrier_right": b.barrier_right,
                 "barrier_error": b.barrier_error,
+                "log_exit_time": None if exit is None else _plain(exit.log_time),
+                "exit_time_error": None if exit is None else _plain(exit.error),
                 "modes": [m.position for m in b.modes],
             }
-            for b in analysis.basins
+            for b, exit in zip(analysis.basins, analysis.exits, strict=True)
         ],
         "modes": [
             {"position": m.position, "log_density": _plain(m.log_density)}

@@ -44,6 +44,13 @@ def power_text(log_value: float) -> str:
     return f"10^({exponent:.3g})"
 
 
+def time_text(log_time: float) -> str:
+    """A time from its natural logarithm: 2133.4, 10^52.46, or infinite."""
+    if math.isinf(log_time):
+        return "infinite" if log_time > 0 else "0"
+    return f"{math.exp(log_time):.6g}" if abs(log_time) < 20 else power_text(log_time)
+
+
 def _error_text(error: float) -> str:
     return f"{error:.0e}" if error > 0 else "0"
 
@@ -174,11 +181,22 @@ def _basins(analysis: Analysis) -> list[str]:
             f"{b.variance:.6g}",
             "-" if b.barrier_left is None else f"{b.barrier_left:.6g}",
             "-" if b.barrier_right is None else f"{b.barrier_right:.6g}",
+            "-" if exit is None else time_text(exit.log_time),
             ", ".join(f"{m.position:.6g}" for m in _highest(b)) or "-",
         )
-        for b in analysis.basins
+        for b, exit in zip(analysis.basins, analysis.exits, strict=True)
     ]
-    header = ("minimum", "log P", "a", "barrier left", "right", "P peaks at")
+    header = ("minimum", "log P", "a", "barrier left", "right", "exit time", "P peaks at")
+    errors = [exit.error for exit in analysis.exits if exit is not None]
+    timing = ""
+    if errors:
+        timing = (
+            f" Exit time: the mean time, in {analysis.diffusion.time_unit}s, from the minimum to "
+            f"the first border of its basin; relative error {_error_text(max(errors))}."
+            if analysis.landscape is not None
+            else " Exit time: the mean time from the minimum to the first border of its basin; "
+            f"relative error {_error_text(max(errors))}."
+        )
     return [
         *lines,
         "",
@@ -186,7 +204,7 @@ def _basins(analysis: Analysis) -> list[str]:
         "log P: natural logarithm of the density at the minimum; a: the variance there. Barrier: "
         f"how far the exponent (the integral of 2 f / a over {v}) falls from the minimum to the "
         f"unstable neighbour. Errors: of log P {_error_text(analysis.end_state.error)}, of the "
-        f"barriers {_error_text(max(b.barrier_error for b in analysis.basins))}.",
+        f"barriers {_error_text(max(b.barrier_error for b in analysis.basins))}." + timing,
     ]
 
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
 from stationary.anatomy import Anatomy, End, Feller, anatomy
-from stationary.component import Component
+from stationary.component import component_on
 from stationary.diffusion import Diffusion
 from stationary.distribution import EndState
 from stationary.errors import LandscapeError, Status
 from stationary.landscape import Landscape
-from stationary.masses import monotone_mesh
 from stationary.panels import rule
-from stationary.survey import NODES, focused, survey
-from stationary.zero_flux import peak_edges, zero_flux_log_density
+from stationary.survey import NODES, survey
 
 __all__ = ["end_state"]
 
@@ -66,17 +63,9 @@ def end_state(process: Diffusion | Landscape, *, max_panels: int = 4000) -> EndS
             reason=_where_it_goes(parts, losing),
             notes=notes,
         )
-    density = zero_flux_log_density(parts)
-    cuts = peak_edges(density)
-    if cuts.size:
-        parts = replace(parts, survey=focused(parts.survey, cuts))
-        density = density.focused(parts)
-    start, stop = parts.survey.lower, parts.survey.upper
-    marks = np.array([e.position for e in parts.equilibria if start < e.position < stop])
-    mesh = monotone_mesh(density, np.union1d(density.turns, marks))
-    component = Component(diffusion.domain, 1.0, density, mesh)
+    parts, component = component_on(parts)
     error = component.error
-    if error <= TOLERANCE and mesh.complete:
+    if error <= TOLERANCE and component.mesh.complete:
         status = Status.CONVERGED
     elif parts.survey.samples.resolved.all():
         status = Status.INEXACT

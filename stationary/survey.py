@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.diffusion import Diffusion
+from stationary.arithmetic import Arithmetic
+from stationary.diffusion import Convention, Diffusion
 from stationary.errors import LandscapeError
 from stationary.panels import Panels, Samples, chebyshev_sum, rule, sample
 
@@ -336,6 +337,55 @@ def extended(found: Survey, lower: float, upper: float) -> Survey:
     return replace(
         found, samples=samples, lower=float(samples.lower[0]), upper=float(samples.upper[-1])
     )
+
+
+def within(found: Survey, lower: float, upper: float) -> Survey:
+    """The survey of the same process on a smaller domain, mostly from what was sampled."""
+    diffusion = found.diffusion.restricted(lower, upper)
+    s = found.samples
+    low, high = max(lower, found.lower), min(upper, found.upper)
+    inside = (s.lower >= low) & (s.upper <= high)
+    partly = ~inside & (s.upper > low) & (s.lower < high)
+    pieces = [s.only(inside)]
+    if partly.any():
+        cut_low, cut_high = np.maximum(s.lower[partly], low), np.minimum(s.upper[partly], high)
+        pieces.append(_sampled(diffusion, cut_low, cut_high, 1000))
+    samples = Samples.joined(pieces)
+    same = (lower == found.diffusion.domain[0], upper == found.diffusion.domain[1])
+    return Survey(
+        diffusion,
+        samples,
+        (found.open_ends[0] and same[0], found.open_ends[1] and same[1]),
+        (found.fallen[0] and same[0], found.fallen[1] and same[1]),
+        lower=float(samples.lower[0]),
+        upper=float(samples.upper[-1]),
+    )
+
+
+def dual(found: Survey) -> Survey:
+    """The survey of the process whose density without current is the scale density of this one.
+
+    The scale density is a^-c exp(-int 2 f / a): reverse the drift and mirror the convention.
+    """
+    diffusion = found.diffusion
+    drift, pair = diffusion.drift, diffusion.pair
+
+    def reversed_pair(x: Array, arithmetic: Arithmetic) -> tuple[Array, Array]:
+        assert pair is not None
+        f, a = pair(x, arithmetic)
+        return -f, a
+
+    mirrored = replace(
+        diffusion,
+        drift=lambda x: -drift(x),
+        pair=None if pair is None else reversed_pair,
+        convention=Convention(1 - diffusion.convention.value),
+    )
+    h, ell = found.samples.values
+    c, c_ell = found.samples.coefficients
+    samples = replace(found.samples, values=(-h, ell), coefficients=(-c, c_ell))
+    # Where the density fell to nothing the scale density has grown beyond bounds.
+    return replace(found, diffusion=mirrored, samples=samples, fallen=(False, False))
 
 
 def focused(found: Survey, points: Array) -> Survey:
