@@ -22,6 +22,9 @@ from stationary.solve import end_state
 __all__ = ["Analysis", "analyze"]
 
 
+MOST_EXITS = 30
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Analysis:
     """An end state with its equilibria and basins; printing it gives the report."""
@@ -52,7 +55,8 @@ class Analysis:
     def exits(self) -> tuple[Passage | None, ...]:
         """For each basin, the mean time from its minimum to the first of its borders.
 
-        None where a basin has no border with another one.
+        None where a basin has no border with another one, and, where there are very many, for
+        all but the `MOST_EXITS` heaviest.
         """
         found = self.end_state.anatomy.survey
         lower, upper = self.diffusion.domain
@@ -64,7 +68,8 @@ class Analysis:
                 return None
             return exit_passage(found, b.position, below, above)
 
-        return tuple(exit_of(b) for b in self.basins)
+        heavy = sorted(self.basins, key=lambda b: -b.log_mass)[:MOST_EXITS]
+        return tuple(exit_of(b) if b in heavy else None for b in self.basins)
 
     # The rooms below turn a finished analysis into text and pictures; they are opened when asked.
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from stationary.diffusion import Boundary
 from stationary.errors import LandscapeError, StationaryError
-from stationary.panels import rule, sign_changes
+from stationary.panels import rule, sign_changes, without_ripples
 from stationary.precision import evaluate, many_digits
 from stationary.survey import NODES, Survey
 
@@ -31,7 +31,6 @@ __all__ = ["Anatomy", "End", "Equilibrium", "Feller", "anatomy"]
 
 Array = NDArray[Any]
 
-INSIGNIFICANT = 1e-9  # a rise of the exponent below this between two equilibria is rounding
 PROBES = (1e30, 1e60)  # distances (or their inverses) at which exponents are read
 PROBE_DIGITS = 150
 
@@ -129,6 +128,12 @@ def _equilibria(found: Survey) -> tuple[Equilibrium, ...]:
         return ()
     roots, flat = changes.x[keep], changes.stretch[keep]
     left, right, stable = changes.left[keep], changes.right[keep], changes.downward[keep]
+    for low, high in _stretches_of_zeros(found):
+        # Near the corners where a stretch begins rounding may change sign: the two are one.
+        i = int(np.argmin(np.abs(np.clip(roots, low, high) - roots)))
+        middle = (low + high) / 2
+        if abs(found.climbs(np.sort(np.array([middle, roots[i]])))[0]) < 1e-12:
+            flat[i], left[i], right[i], roots[i] = True, low, high, middle
     value, slopes = _drift_and_slope(found, roots)
     with np.errstate(all="ignore"):
         better = roots - value / slopes  # one step of Newton's method on the drift itself
@@ -160,16 +165,22 @@ def _equilibria(found: Survey) -> tuple[Equilibrium, ...]:
     )
 
 
+def _stretches_of_zeros(found: Survey) -> list[tuple[float, float]]:
+    """Where the drift vanishes on whole panels."""
+    still = np.concatenate([[False], (found.samples.values[0] == 0).all(axis=0), [False]])
+    starts = np.flatnonzero(~still[:-1] & still[1:])
+    stops = np.flatnonzero(still[:-1] & ~still[1:])
+    p = found.panels
+    return [(float(p.lower[i]), float(p.upper[j - 1])) for i, j in zip(starts, stops, strict=True)]
+
+
 def _significant(found: Survey, roots: Array) -> Array:
     """Which roots stay when pairs between which the exponent hardly rises are dropped."""
-    keep = list(range(len(roots)))
-    while len(keep) > 1:
-        rises = np.abs(found.climbs(roots[keep]))
-        least = int(np.argmin(rises))
-        if rises[least] > INSIGNIFICANT:
-            break
-        del keep[least : least + 2]
-    return np.array(keep, dtype=int)
+    if len(roots) < 2:
+        return np.arange(len(roots))
+    k, _ = found.panels.locate(roots)
+    noise = np.maximum(found.noise[k[:-1]], found.noise[k[1:]])
+    return without_ripples(found.climbs(roots), noise, fixed_ends=False)
 
 
 def _drift_and_slope(found: Survey, x: Array) -> tuple[Array, Array]:

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.panels import Panels, chebyshev_sum, rule, sign_changes
+from stationary.panels import Panels, chebyshev_sum, rule, sign_changes, without_ripples
 
 __all__ = ["INSIGNIFICANT", "PiecewiseLog"]
 
 Array = NDArray[Any]
 
-INSIGNIFICANT = 1e-9  # a rise below this between two turning points is rounding
+INSIGNIFICANT = 1e-9  # a jump below this, relative, is none
 
 
 def _differentiation(n: int) -> Array:
@@ -30,6 +30,7 @@ class PiecewiseLog:
 
     panels: Panels
     coefficients: Array  # (n + 1, panels)
+    noise: Array  # (panels,): a rise below this within a panel is rounding
 
     @cached_property
     def derivative(self) -> Array:
@@ -74,15 +75,11 @@ class PiecewiseLog:
 
     def _significant(self, points: Array) -> Array:
         """The turning points between which the logarithm rises or falls by more than rounding."""
-        keep = [self.panels.edges[0], *points, self.panels.edges[-1]]
-        while len(keep) > 2:
-            rises = np.abs(self.climbs(np.array(keep)))
-            least = int(np.argmin(rises))
-            if rises[least] > INSIGNIFICANT:
-                break
-            # A turning point next to an end goes alone; two in the middle go together.
-            del keep[max(least, 1) : min(least + 2, len(keep) - 1)]
-        return np.array(keep[1:-1])
+        all_points = np.concatenate([self.panels.edges[:1], points, self.panels.edges[-1:]])
+        k, _ = self.panels.locate(all_points)
+        noise = np.maximum(self.noise[k[:-1]], self.noise[k[1:]])
+        keep = without_ripples(self.climbs(all_points), noise, fixed_ends=True)
+        return all_points[keep[1:-1]]
 
     def climbs(self, points: Array) -> Array:
         """The rise between consecutive points, right relative to itself.

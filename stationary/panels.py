@@ -35,6 +35,7 @@ __all__ = [
     "rule",
     "sample",
     "sign_changes",
+    "without_ripples",
 ]
 
 Array = NDArray[Any]
@@ -214,14 +215,35 @@ def _tail(c: Array) -> Array:
     return np.asarray(np.abs(c[-3:]).max(axis=0))
 
 
-def _settled(c: Array, half: Array, negligible: float, noise: float) -> Array:
-    """Whether each panel's coefficients have fallen to rounding, or to noise, or to nothing."""
+def _settled(
+    c: Array,
+    ends: Array,
+    shift: Array,
+    before: Array,
+    half: Array,
+    negligible: float,
+    noise: float,
+) -> Array:
+    """Whether each panel's coefficients have fallen to rounding, or to noise, or to nothing.
+
+    `ends` holds the function next to both ends (by `shift`, relative), where no node is: a jump
+    between the last node and the end would not be seen otherwise. `before` is the tail of the
+    panel that was halved: noise is what halving does not lower.
+    """
     size = np.abs(c).max(axis=0)
     last = _tail(c)
     middle = np.abs(c[len(c) // 2 : -3]).max(axis=0)
     rounding = last <= noise * size
-    plateau = (last <= 1e7 * noise * size) & (last >= middle / 2)
-    return np.asarray(rounding | plateau | (last * half <= negligible))
+    plateau = (last <= 1e7 * noise * size) & (last >= middle / 2) & (last >= before / 4)
+    small = last * half <= negligible
+    odd, even = c[1::2].sum(axis=0), c[::2].sum(axis=0)
+    square = (np.arange(len(c)) ** 2)[:, None] * c  # T_k'(1) = k^2, T_k'(-1) = (-1)^(k+1) k^2
+    rise, fall = square[1::2].sum(axis=0), square[::2].sum(axis=0)
+    left = ends[0] - (even - odd) - shift[0] * (rise - fall)
+    right = ends[1] - (even + odd) - shift[1] * (rise + fall)
+    off = np.maximum(np.abs(left), np.abs(right))
+    whole = (off <= 64 * (noise * size + last)) | (off * half <= 16 * negligible)
+    return np.asarray((rounding | plateau | small) & whole)
 
 
 def sample(
@@ -255,31 +277,64 @@ def sample(
     epsilon = float(arithmetic.epsilon)
     done: list[Samples] = []
     accepted = 0
+    before = [np.full(len(lower), np.inf) for _ in weights]  # tails of the panels that were halved
     while len(lower):
         x, offset = nodes_of(lower, upper, r)
-        outputs = function(x.ravel())
         half = (upper - lower) / 2
+        inner = np.maximum(4 * np.spacing(np.maximum(np.abs(lower), np.abs(upper))), 1e-13 * half)
+        inner = np.minimum(inner, half / 8)
+        near = np.stack([lower + inner, upper - inner])
+        shift = ((near - lower) - (upper - near)) / (upper - lower) - np.array([[-1.0], [1.0]])
+        outputs = function(np.concatenate([x, near]).ravel())
+        tables = [v.reshape(n + 2, -1) for v in outputs]
         # The node meant and the double next to it differ: move along the slope.
-        values = tuple(v.reshape(x.shape) for v in outputs)
-        values = tuple(v + offset / half * (r.slopes @ v) for v in values)
+        values = tuple(v[:n] + offset / half * (r.slopes @ v[:n]) for v in tables)
         cs = tuple(r.coefficients @ v for v in values)
         good = np.ones(len(lower), dtype=bool)
-        for c, weighted in zip(cs, weights, strict=True):
+        for c, v, tail, weighted in zip(cs, tables, before, weights, strict=True):
             # Integration divides the last coefficients by their degree.
             width, noise = (
                 (half, n * epsilon / 2) if weighted else (np.ones_like(half), 4 * epsilon)
             )
-            good &= _settled(c, width, epsilon / 4, noise).astype(bool)
+            good &= _settled(c, v[n:], shift, tail, width, epsilon / 4, noise).astype(bool)
         tiny = (upper - lower) <= 16 * epsilon * np.maximum(np.abs(lower), np.abs(upper))
         full = accepted + 2 * len(lower) > max_panels
         keep = good | tiny | full
-        here = Samples(lower, upper, values, cs, tuple(_tail(c) for c in cs), good, x.size)
+        tails = tuple(_tail(c) for c in cs)
+        here = Samples(lower, upper, values, cs, tails, good, (n + 2) * len(lower))
         done.append(here if keep.all() else here.only(keep))
         accepted += int(keep.sum())
         lower, upper = lower[~keep], upper[~keep]
         middle = (lower + upper) / 2
         lower, upper = np.concatenate([lower, middle]), np.concatenate([middle, upper])
+        before = [np.tile(t[~keep], 2) for t in tails]
     return Samples.joined(done)
+
+
+def without_ripples(rises: Array, noise: Array, *, fixed_ends: bool) -> Array:
+    """Which points stay when turns between which a function hardly rises are dropped.
+
+    `rises` are the signed rises between consecutive points, and a rise below its `noise` is
+    rounding. Points go in pairs, so that rises and falls keep alternating; with `fixed_ends` the
+    first and the last stay, and a point next to them goes alone.
+    """
+    keep = np.arange(len(rises) + 1)
+    while len(rises) and len(keep) > 2 * fixed_ends:
+        ratio = np.abs(rises) / noise
+        i = int(np.argmin(ratio))
+        if ratio[i] > 1:
+            break
+        first, last = i, i + 2  # the points i and i + 1 go
+        if fixed_ends:
+            first, last = max(first, 1), min(last, len(keep) - 1)
+        keep = np.delete(keep, slice(first, last))
+        # What was risen across the points that went belongs to the step that now spans them.
+        low, high = max(first - 1, 0), min(last, len(rises))
+        spans = first > 0 and last <= len(rises)
+        merged = ([rises[low:high].sum()], [noise[low:high].max()]) if spans else ([], [])
+        rises = np.concatenate([rises[:low], merged[0], rises[high:]])
+        noise = np.concatenate([noise[:low], merged[1], noise[high:]])
+    return keep
 
 
 def _polished(c: Array, low: Array, high: Array) -> Array:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["probability_text", "text"]
 
 WIDTH = 80
+MOST_ROWS = 30  # of a table
 INDENT = "  "
 LN10 = math.log(10.0)
 
@@ -140,7 +141,7 @@ def _model(analysis: Analysis) -> list[str]:
 
 
 def _equilibria(analysis: Analysis) -> list[str]:
-    equilibria = analysis.equilibria
+    equilibria = analysis.equilibria[:MOST_ROWS]
     if not equilibria:
         return ["The drift has no zero inside the domain."]
     v = analysis.diffusion.variable
@@ -156,13 +157,19 @@ def _equilibria(analysis: Analysis) -> list[str]:
         else:
             steep = f"{-e.slope / rate if rate else e.slope:.6g}"
         rows.append((f"{e.position:.12g}", _error_text(e.error), steep, kind))
-    return _table((v, "error", slope, ""), rows)
+    left_out = len(analysis.equilibria) - len(equilibria)
+    more = [f"and {left_out} more; --json lists them all."] if left_out else []
+    return [*_table((v, "error", slope, ""), rows), *more]
 
 
 def _basins(analysis: Analysis) -> list[str]:
     if not analysis.basins:
         return []
     v = analysis.diffusion.variable
+    heaviest = sorted(analysis.basins, key=lambda b: -b.log_mass)[:MOST_ROWS]
+    everything = zip(analysis.basins, analysis.exits, strict=True)
+    pairs = [(b, passage) for b, passage in everything if b in heaviest]
+    left_out = len(analysis.basins) - len(pairs)
     shares = [
         (
             f"{b.position:.6g}{' (wall)' if b.at_wall else ''}",
@@ -171,7 +178,7 @@ def _basins(analysis: Analysis) -> list[str]:
             probability_text(b.log_mass, 9),
             _error_text(b.mass_error),
         )
-        for b in analysis.basins
+        for b, _ in pairs
     ]
     lines = _table(("minimum", "from", "to", "mass", "rel. error"), shares)
     rows = [
@@ -181,22 +188,22 @@ def _basins(analysis: Analysis) -> list[str]:
             f"{b.variance:.6g}",
             "-" if b.barrier_left is None else f"{b.barrier_left:.6g}",
             "-" if b.barrier_right is None else f"{b.barrier_right:.6g}",
-            "-" if exit is None else time_text(exit.log_time),
+            "-" if passage is None else time_text(passage.log_time),
             ", ".join(f"{m.position:.6g}" for m in _highest(b)) or "-",
         )
-        for b, exit in zip(analysis.basins, analysis.exits, strict=True)
+        for b, passage in pairs
     ]
     header = ("minimum", "log P", "a", "barrier left", "right", "exit time", "P peaks at")
-    errors = [exit.error for exit in analysis.exits if exit is not None]
+    errors = [passage.error for _, passage in pairs if passage is not None]
     timing = ""
     if errors:
+        unit = "" if analysis.landscape is None else f", in {analysis.diffusion.time_unit}s,"
         timing = (
-            f" Exit time: the mean time, in {analysis.diffusion.time_unit}s, from the minimum to "
-            f"the first border of its basin; relative error {_error_text(max(errors))}."
-            if analysis.landscape is not None
-            else " Exit time: the mean time from the minimum to the first border of its basin; "
+            f" Exit time: the mean time{unit} from the minimum to the first border of its basin; "
             f"relative error {_error_text(max(errors))}."
         )
+    if left_out:
+        lines.append(f"and {left_out} lighter ones; --json lists them all.")
     return [
         *lines,
         "",

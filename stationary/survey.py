@@ -72,6 +72,11 @@ class Survey:
             4 * half * s.tails[0] + 2.0**-52 * half * np.abs(s.values[0]).mean(axis=0)
         )
 
+    @cached_property
+    def noise(self) -> Array:
+        """A rise of int h below this, within a panel, is rounding."""
+        return 8 * self.climb_errors + 1e-300
+
     def climbs(self, points: Array) -> Array:
         """int h between consecutive points, right relative to itself.
 

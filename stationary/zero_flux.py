@@ -118,8 +118,10 @@ class LogDensity(PiecewiseLog):
     @classmethod
     def on(cls, found: Survey, tails: tuple[Tail | None, Tail | None]) -> LogDensity:
         c = found.phi.copy()
-        c[:-1] -= (1 - found.diffusion.convention.value) * found.ell
-        return cls(found.panels, c, found, tails)
+        weight = 1 - found.diffusion.convention.value
+        c[:-1] -= weight * found.ell
+        rough_ell = 4 * found.samples.tails[1] + 8 * EPSILON * (1 + np.abs(found.ell[0]))
+        return cls(found.panels, c, found.noise + weight * rough_ell, found, tails)
 
     def __call__(self, x: Array, offset: Array | None = None) -> Array:
         """log P at points x + offset inside the domain (any shape)."""

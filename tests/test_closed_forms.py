@@ -183,7 +183,8 @@ def test_a_drift_with_corners_is_resolved_to_full_accuracy():
     assert state.pdf(-0.4) == pytest.approx(height, rel=1e-13)
     assert state.pdf(1.7) == pytest.approx(height * np.exp(-(1.7**2) / 2), rel=1e-13)
     (rest,) = state.anatomy.equilibria
-    assert rest.interval == pytest.approx((-1, 0), abs=0.2)
+    assert rest.interval == pytest.approx((-1, 0), abs=1e-6)
+    assert rest.stable
 
 
 @pytest.mark.parametrize(
@@ -241,3 +242,21 @@ def test_equilibria_far_below_the_peak_are_not_taken_for_rounding():
     )
     equilibria = end_state(process).anatomy.equilibria
     np.testing.assert_allclose([e.position for e in equilibria], [0.5, 1, 1.5, 2, 3], atol=1e-13)
+
+
+@pytest.mark.parametrize("c", [0.50001, 0.4999, 0.25 + 1e-7, 1 / 3])
+def test_a_jump_of_the_noise_is_found_wherever_it_lies(c):
+    """a = 1 below c and 4 above, no drift: P ~ 1 / a. Just beside a panel's edge is no node."""
+    state = end_state(
+        Diffusion(drift=0.0, variance=lambda x: np.where(x < c, 1.0, 4.0), domain=(0, 1))
+    )
+    z = c + (1 - c) / 4
+    assert state.pdf(0.2) == pytest.approx(1 / z, rel=1e-13)
+    assert state.pdf(0.9) == pytest.approx(0.25 / z, rel=1e-13)
+    assert state.cdf(c) == pytest.approx(c / z, rel=1e-13)
+
+
+def test_a_shallow_well_is_a_well():
+    """Noise 1e9 times the force makes the barrier 5e-10 high, which is far above rounding."""
+    process = Diffusion(drift=lambda x: x - x**3 + 0.01, variance=1e9, domain=(-2, 2))
+    assert len(end_state(process).anatomy.equilibria) == 3
