@@ -1,9 +1,8 @@
 """`anatomy`: where the drift vanishes, and what each end of the domain is to the process.
 
-An end is classified by exponents. With r the distance to it (or |x| at an infinite end), the
-drift towards larger r f, and r 2 f / a -> c, a ~ r^m, f ~ r^k as the end is approached:
-scale density s ~ r^-c, speed density 2 / (a s) ~ r^(c - m), and the convergence of their
-integrals decides Feller's class. Exponents are read in many digits, at distances no double
+An end is classified by exponents, with r the distance to it (or |x| at an infinite end). The
+powers with which scale density, speed density and drift go there decide which of their integrals
+converge, and so Feller's class. Exponents are read in many digits, at distances no double
 could carry, wherever the user's functions allow it.
 
 References
@@ -31,8 +30,8 @@ __all__ = ["Anatomy", "End", "Equilibrium", "Feller", "anatomy"]
 
 Array = NDArray[Any]
 
-PROBES = (1e30, 1e60)  # distances (or their inverses) at which exponents are read
-PROBE_DIGITS = 150
+PROBES = (1e60, 1e120)  # distances (or their inverses) at which exponents are read
+PROBE_DIGITS = 300
 
 
 class Feller(Enum):
@@ -213,17 +212,14 @@ def _end(found: Survey, position: float, side: str, is_open: bool) -> End:
             )
         return End(position, side, Feller.WALL, True, given is None, None, None, 0.0, None, True)
     outward = math.isinf(position)
-    c, m, k, error = _exponents(found, position, side)
-    weight = diffusion.convention.value
-    exponent = c - (1 - weight) * m if math.isfinite(c) else c
-    room = c + (1 - (1 - weight) * m) if math.isfinite(c) else c
+    e = _exponents(found, position, side)
     integrable: bool | None
-    if math.isnan(exponent):
+    if math.isnan(e.room) or math.isnan(e.scale):
         feller, integrable = Feller.UNDECIDED, _integrable_as_sampled(found, side)
     else:
-        feller = _feller(c + weight * m if math.isfinite(c) else c, m, k, outward)
-        integrable = bool(room < 0) if outward else bool(room > 0)
-        if error > 0 and abs(room) <= 4 * error:
+        integrable = bool(e.room < 0) if outward else bool(e.room > 0)
+        feller = _feller(e, integrable, outward)
+        if e.error > 0 and abs(e.room) <= 4 * e.error:
             integrable = None  # too close to call
     reflects = feller in (Feller.REGULAR, Feller.ENTRANCE, Feller.NATURAL)
     assumed = feller is Feller.REGULAR and given is None
@@ -233,29 +229,34 @@ def _end(found: Survey, position: float, side: str, is_open: bool) -> End:
         feller,
         reflects,
         assumed,
-        None if math.isnan(exponent) else exponent,
-        None if math.isnan(exponent) else room,
-        error,
-        None if math.isnan(m) else m,
+        None if math.isnan(e.room) else e.room - 1,
+        None if math.isnan(e.room) else e.room,
+        e.error,
+        None if math.isnan(e.order) else e.order,
         integrable,
     )
 
 
-def _feller(c: float, m: float, k: float, outward: bool) -> Feller:
-    """Feller's class from the exponents (of the process in its Ito form).
+@dataclass(frozen=True)
+class _Exponents:
+    """Powers of the distance r at an open end; infinite beyond all powers, nan if not settled."""
 
-    At an infinite end substitute r -> 1/r: the conditions keep their form with c, m, k counted
-    so that "converges" means at r -> infinity.
+    room: float  # P ~ r^(room - 1): integrable for room > 0 at a finite end, < 0 at infinity
+    scale: float  # r times the logarithmic fall of the scale density: s ~ r^-scale
+    order: float  # a ~ r^order
+    drift: float  # f ~ r^drift, in the Ito form
+    error: float  # of room
+
+
+def _feller(e: _Exponents, speed_converges: bool, outward: bool) -> Feller:
+    """Feller's class, from the convergence of three integrals up to the end.
+
+    These are of the scale density s, of the speed density m ~ P, and of m times the integral of
+    s, which goes as r^(1 - order) or, if s falls or grows beyond powers, as 1 / f.
     """
-    if math.isinf(c):
-        soon = k > 1 if outward else k < 1  # whether int dr / |f| converges at the end
-        leaves = (c > 0) == outward  # whether the drift is towards the end
-        if leaves:
-            return Feller.EXIT if soon else Feller.ATTRACTING
-        return Feller.ENTRANCE if soon else Feller.NATURAL
-    scale_converges = c > 1 if outward else c < 1
-    speed_converges = c - m < -1 if outward else c - m > -1
-    soon = m > 2 if outward else m < 2
+    product = -e.drift if math.isinf(e.scale) else 1 - e.order
+    soon = product < -1 if outward else product > -1
+    scale_converges = e.scale > 1 if outward else e.scale < 1
     if scale_converges and speed_converges:
         return Feller.REGULAR
     if scale_converges:
@@ -263,24 +264,21 @@ def _feller(c: float, m: float, k: float, outward: bool) -> Feller:
     return Feller.ENTRANCE if soon else Feller.NATURAL
 
 
-Exponents = tuple[float, float, float, float]
-
-
-def _exponents(found: Survey, position: float, side: str) -> Exponents:
-    """c, m and k of an open end, nan where they do not settle, and the error of c - m."""
+def _exponents(found: Survey, position: float, side: str) -> _Exponents:
     try:
         return _exponents_in_digits(found, position, side)
     except (StationaryError, OverflowError, MemoryError):
         return _exponents_as_sampled(found, position, side)
 
 
-def _exponents_in_digits(found: Survey, position: float, side: str) -> Exponents:
+def _exponents_in_digits(found: Survey, position: float, side: str) -> _Exponents:
     many = many_digits(PROBE_DIGITS)
+    weight = found.diffusion.convention.value
     outward = math.isinf(position)
     inside = 1 if side == "lower" else -1  # from the end into the domain
     near, far = (many.array(np.array([p]))[0] for p in PROBES)
-    nudge = many.array(np.array([1]))[0] / near  # relative, for slopes
-    radii = np.array([near, near * (1 + nudge), far, far * (1 + nudge)], dtype=object)
+    apart = 1 + 1 / near  # of the two points that tell a slope
+    radii = np.array([near, near * apart, far, far * apart], dtype=object)
     if outward:
         x = -inside * radii
     else:
@@ -290,40 +288,46 @@ def _exponents_in_digits(found: Survey, position: float, side: str) -> Exponents
     if not (many.isfinite(f).all() and many.isfinite(a).all()) or not (a > 0).all():
         raise OverflowError("not a process there")
     towards_larger_r = -inside if outward else inside
-    c = 2 * f / a * radii * towards_larger_r
     log_r, log_a = many.log(radii), many.log(a)
-    step = log_r[1] - log_r[0]
-    m = [float((log_a[i + 1] - log_a[i]) / step) for i in (0, 2)]
-    if (f == 0).any():
-        k = math.nan
-    else:
-        log_f = many.log(many.abs(f))
-        k = float((log_f[3] - log_f[2]) / step)
-    c_near, c_far = float(c[0]), float(c[2])
-    return _limit(c_near, c_far, c, many), _settle(*m), k, 0.0
+    first, second = np.array([0, 2]), np.array([1, 3])
+    step = log_r[second] - log_r[first]
+    order = (log_a[second] - log_a[first]) / step
+    pull = (2 * f / a * radii)[first] * towards_larger_r
+    # In the Ito form the drift is f + (c / 2) a'.
+    drift = f + towards_larger_r * weight / 2 * np.repeat(order, 2) * a / radii
+    power = math.nan
+    if not (drift == 0).any():
+        log_f = many.log(many.abs(drift))
+        power = _limit((log_f[second] - log_f[first]) / step, many)
+    density = pull - (1 - weight) * order
+    room = _limit(density + 1, many)
+    return _Exponents(
+        room=room,
+        scale=_limit(pull + weight * order, many),
+        order=_limit(order, many),
+        drift=power,
+        error=float(abs(density[1] - density[0])) if math.isfinite(room) else 0.0,
+    )
 
 
-def _limit(near: float, far: float, c: Any, many: Any) -> float:
-    """The limit of r 2f/a from its values at the two probes: a number, +-inf, or nan."""
+def _limit(values: Array, many: Any) -> float:
+    """The limit of a function of r from its values at the two probes: a number, +-inf, or nan."""
+    near, far = values
     if abs(far - near) <= 1e-12 * (1 + abs(far)):
-        return far if abs(far) > 1e-25 else 0.0
-    if c[2] == 0 or abs(far) < 1e-6 * abs(near):
+        return float(far) if abs(far) > 1e-40 else 0.0
+    if abs(far) < 1e-12 * abs(near):
         return 0.0
-    growth = float(many.log(many.abs(c[2:3] / c[0:1]))[0]) / math.log(PROBES[1] / PROBES[0])
-    if growth > 1e-3:
-        return math.copysign(math.inf, far)
+    pair = many.abs(np.array([near, far], dtype=object))
+    if near * far > 0 and pair[1] > 1.5 * pair[0] and pair[1] > 1:
+        return math.inf if far > 0 else -math.inf  # perhaps as slowly as a logarithm
+    if near * far > 0:
+        growth = float((many.log(pair[1:]) - many.log(pair[:1]))[0])
+        if growth > 0.02 * math.log(PROBES[1] / PROBES[0]):
+            return math.inf if far > 0 else -math.inf
     return math.nan
 
 
-def _settle(near: float, far: float) -> float:
-    if abs(far - near) <= 1e-9 * (1 + abs(far)):
-        return far
-    if abs(far) > 1e6 * (1 + abs(near)):
-        return math.copysign(math.inf, far)
-    return math.nan
-
-
-def _exponents_as_sampled(found: Survey, position: float, side: str) -> Exponents:
+def _exponents_as_sampled(found: Survey, position: float, side: str) -> _Exponents:
     """The same from the outermost samples, where the functions run in doubles only."""
     r = rule(NODES)
     p = found.panels
@@ -343,21 +347,22 @@ def _exponents_as_sampled(found: Survey, position: float, side: str) -> Exponent
     log_f = np.log(np.maximum(np.abs(h), 1e-300)) + ell
     k = float(((log_f[-1] - log_f[0]) / (log_r[-1] - log_r[0]))[0])
     means = c.mean(axis=0)
+    weight = found.diffusion.convention.value
+    order = float(2 * slope[0] - slope[1])
     if abs(means[0]) > 4 * abs(means[1]) or abs(means[0]) > 1e6:
-        return math.copysign(math.inf, means[0]), float(slope[0]), k, 0.0
-    # c(r) = c + const r (or const / r): the next octave has half the correction.
-    limit = 2 * means[0] - means[1]
-    if abs(means[0] - means[1]) > 1e-3 * (1 + abs(limit)):
-        return math.nan, math.nan, k, math.inf
-    # What is left of c(r) after extrapolation is of second order in its drift per octave.
+        endless = math.copysign(math.inf, means[0])
+        return _Exponents(endless, endless, order, k, 0.0)
+    # c(r) = c + const r (or const / r): the next octave has half the correction, and what is
+    # left after extrapolation is of second order in the drift per octave.
+    limit = float(2 * means[0] - means[1])
     drift = float(abs(means[0] - means[1]) + abs(slope[0] - slope[1]))
-    error = drift**2 + 1e-14 * (1 + abs(float(limit)))
-    return float(limit), float(2 * slope[0] - slope[1]), k, error
+    if drift > 1e-3 * (1 + abs(limit)):
+        return _Exponents(math.nan, math.nan, math.nan, k, math.inf)
+    error = drift**2 + 1e-14 * (1 + abs(limit))
+    room = limit + (1 - (1 - weight) * order)
+    return _Exponents(room, limit + weight * order, order, k, error)
 
 
 def _integrable_as_sampled(found: Survey, side: str) -> bool | None:
     """Whether the sampled density has fallen to nothing on its way to an undecided end."""
-    weight = 1 - found.diffusion.convention.value
-    height = found.phi[0] - weight * found.ell[0]
-    outermost = height[0] if side == "lower" else height[-1]
-    return True if outermost < height.max() - 700 else None
+    return found.fallen[0 if side == "lower" else 1] or None

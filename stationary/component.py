@@ -109,7 +109,7 @@ class Component:
                 side = 0 if tail.side == "lower" else -1
                 share = math.exp(log_mass - self.log_norm)
                 error += share * (tail.error + float(self.density.errors[side]))
-        return error + self._leak
+        return error + self.leak
 
     @cached_property
     def error(self) -> float:
@@ -125,7 +125,7 @@ class Component:
         return 1.5 * (self.norm_error + worst)
 
     @cached_property
-    def _leak(self) -> float:
+    def leak(self) -> float:
         """The most that can lie beyond panels that ended before the density was negligible."""
         leak = 0.0
         found = self.density.survey
@@ -133,9 +133,12 @@ class Component:
         for start, end, tail in ends:
             if tail is None and start != end:
                 at = np.array([start])
+                # P falls as r^-(power + 1) or faster: at most P r / power lies beyond.
+                r = abs(start - (end if math.isfinite(end) else 0.0))
                 slope = abs(self.density.panels.evaluate(self.density.derivative, at)[0])
-                level = float(self.density(at)[0]) - self.log_norm
-                leak += math.exp(min(level - math.log(max(slope, 1e-300)), 0.0))
+                power = slope * r - 1 if math.isinf(end) else slope * r + 1
+                level = float(self.density(at)[0]) - self.log_norm + math.log(max(r, 1e-300))
+                leak += math.exp(min(level - math.log(power), 0.0)) if power > 0 else 1.0
         return leak
 
     # -- density --------------------------------------------------------------------------------

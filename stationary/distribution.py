@@ -255,9 +255,11 @@ class EndState:
         self._require()
         total, error = 0.0, 0.0
         for c in self.components:
-            mean, uncertain = power_mean(c, 1, 0.0)
-            total += c.weight * mean
-            error += c.weight * uncertain
+            # Counted from the peak, so that the weights' own rounding is that of the width.
+            peak = float(c.mesh.x[:, np.argmax(c.mesh.log_mass)].mean())
+            mean, uncertain = power_mean(c, 1, peak)
+            total += c.weight * (peak + mean)
+            error += c.weight * (uncertain + np.spacing(abs(peak + mean)))
         return total + sum(a.weight * a.position for a in self.atoms), error
 
     def _variance_and_error(self) -> tuple[float, float]:

@@ -128,16 +128,27 @@ def _beyond(c: Component, tail: Tail, function: Callable[[Array], Array]) -> flo
 
 
 def power_mean(c: Component, power: int, centre: float) -> tuple[float, float]:
-    """E[(X - centre)^power] of one component, and its absolute error."""
-    deviation = (c.mesh.x - centre) ** power
-    total = float((c.node_weights * deviation).sum())
-    spread = c.node_weights * np.abs(deviation - (total if power == 1 else 0.0))
-    error = float((spread * c.panel_errors).sum()) + 4e-16 * float(
-        (c.node_weights * np.abs(c.mesh.x) * np.abs(c.mesh.x - centre) ** (power - 1)).sum()
-    )
-    for tail in c.density.tails:
+    """E[(X - centre)^power] of one component, and its absolute error.
+
+    On the deep mesh: a tail may matter to a moment long after it has ceased to hold mass.
+    """
+    mesh = c.deep_mesh
+    weights = c.weights_on(mesh)
+    deviation = (mesh.x - centre) ** power
+    total = float((weights * deviation).sum())
+    mass = float(weights.sum())
+    spread = weights * np.abs(deviation)
+    error = float((spread * c.errors_on(mesh)).sum()) + 2 * EPSILON * float(spread.sum())
+    # The nodes are rounded like any number of their size.
+    slack = np.spacing(np.abs(mesh.x)) * np.abs(mesh.x - centre) ** (power - 1)
+    error += power * float((weights * slack).sum())
+    for side, tail in enumerate(c.density.tails):
         if tail is None:
+            edge = (c.density.survey.lower, c.density.survey.upper)[side]
+            error += c.leak * abs(edge - centre) ** power
             continue
+        mass += _power_in_tail(c, tail, 0)
+        rough = tail.error + float(c.density.errors[0 if side == 0 else -1])
         shift = tail.anchor - centre  # (shift + sign r)^power, expanded in r
         for j in range(power + 1):
             coefficient = math.comb(power, j) * shift ** (power - j) * tail.sign**j
@@ -145,5 +156,6 @@ def power_mean(c: Component, power: int, centre: float) -> tuple[float, float]:
                 part = coefficient * _power_in_tail(c, tail, j)
                 total += part
                 if math.isfinite(part):
-                    error += abs(part) * tail.error
-    return total, error if math.isfinite(error) else math.inf
+                    error += abs(part) * rough
+    # The weights add up to 1 to rounding only.
+    return total / mass, error if math.isfinite(error) else math.inf

@@ -1,9 +1,10 @@
 """`survey`: sample 2 f / a and log a over the domain, as far out as its ends decide anything.
 
 At an end of the kind that only the process itself can settle (infinite, or one where the
-variance vanishes) the panels are dyadic in the distance r: out to r = 2^60, or in to r = 2^-60,
-or until the density has fallen by 750 decades of e and keeps falling. What lies beyond is left
-to the exponents of f and a there, which `anatomy` finds.
+variance vanishes) the panels are dyadic in the distance r: 60 octaves out or in, further where
+2 f / a has not become a power of r by then, and less far where the density has fallen by e^-750
+and a look at the drift beyond says that it only falls on. What lies beyond is left to the
+exponents of f and a there, which `anatomy` finds.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ NODES = 20
 CORE = 16.0  # where an infinite domain is scanned evenly: this far from its finite end or from 0
 OCTAVES = 60  # of r, outwards at an infinite end and inwards at a singular one
 GRADES = 30  # halvings towards the origin of an infinite domain, whose scale is not known
+SLOW_OCTAVES = 900  # where r 2 f / a still changes after that many
 BATCH = 12  # octaves that are sampled at once before looking whether more are needed
 FALLEN = 750.0  # exp(-750) is below the smallest double
 SMALLEST = 1e-290  # a variance below this has lost digits in a double
@@ -237,7 +239,7 @@ def _grown(
     sign = 1.0 if here > anchor else -1.0
     distance = abs(here - anchor)
     factor = 2.0 if outward else 0.5
-    octaves = OCTAVES
+    octaves = SLOW_OCTAVES
     if not outward and end != 0:
         # Near an end at e, a double knows x - e to about 1e-16 e only.
         octaves = max(2, math.floor(math.log2(distance / (2.0**-26 * abs(end)))))
@@ -265,11 +267,40 @@ def _grown(
         here = float(x[usable - 1])
         distance = abs(here - anchor)
         done += count
-        if _has_fallen(diffusion, pieces, anchor, side, outward):
+        if _has_fallen(diffusion, pieces, anchor, side, outward) and _falls_on(
+            diffusion, here, anchor, end
+        ):
             return pieces, True
-        if count == 0:
+        if count == 0 or (done >= OCTAVES and _is_a_power(pieces, anchor, side)):
             break
     return pieces, False
+
+
+def _falls_on(diffusion: Diffusion, here: float, anchor: float, end: float) -> bool:
+    """Whether the drift points away from the end everywhere beyond `here` that doubles reach."""
+    if any(min(here, end) < b < max(here, end) for b in diffusion.breakpoints):
+        return False
+    outward = math.isinf(end)
+    r = abs(here - anchor) * (2.0 if outward else 0.5) ** (np.arange(1, 4 * OCTAVES) / 4)
+    sign = 1.0 if here > anchor else -1.0
+    f, a = diffusion.coefficients(anchor + sign * r)
+    towards_end = f * sign * (1.0 if outward else -1.0)
+    known = np.isfinite(f) & np.isfinite(a) & (a > 0)
+    return not (towards_end[known] > 0).any()
+
+
+def _is_a_power(pieces: list[Samples], anchor: float, side: int) -> bool:
+    """Whether r 2 f / a has settled on the outermost octaves."""
+    piece = pieces[0] if side == 0 else pieces[-1]
+    h, lower, upper = piece.values[0], piece.lower, piece.upper
+    if len(lower) < 8:
+        return False
+    x = lower + (upper - lower) * ((1 + rule(NODES).nodes[:, None]) / 2)
+    c = (h * np.abs(x - anchor)).mean(axis=0)
+    last, before = (c[0], c[7]) if side == 0 else (c[-1], c[-8])
+    settled = abs(last - before) <= 1e-12 * (1 + abs(last))
+    beyond_powers = abs(last) > 1e3 and abs(last) > 4 * abs(before)
+    return bool(settled or beyond_powers)
 
 
 def _usable(diffusion: Diffusion, x: Array) -> int:
