@@ -12,6 +12,7 @@ References
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from enum import Enum
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from stationary.diffusion import Boundary
 from stationary.errors import LandscapeError, StationaryError
-from stationary.panels import rule, sign_changes, without_ripples
+from stationary.panels import SignChanges, find_roots, rule, sign_changes, without_ripples
 from stationary.precision import evaluate, many_digits
 from stationary.survey import NODES, Survey
 
@@ -30,6 +31,7 @@ __all__ = ["Anatomy", "End", "Equilibrium", "Feller", "anatomy"]
 
 Array = NDArray[Any]
 
+SCAN = 30.0  # factor between the distances at which a root is tried
 PROBES = (1e60, 1e120)  # distances (or their inverses) at which exponents are read
 PROBE_DIGITS = 300
 
@@ -122,6 +124,7 @@ def anatomy(found: Survey) -> Anatomy:
 
 def _equilibria(found: Survey) -> tuple[Equilibrium, ...]:
     changes = sign_changes(found.panels, found.h)
+    changes = _confirmed(found, changes)
     keep = _significant(found, changes.x)
     if not len(keep):
         return ()
@@ -140,16 +143,21 @@ def _equilibria(found: Survey) -> tuple[Equilibrium, ...]:
     roots = np.where(fits, better, roots)
     k, _ = found.panels.locate(roots)
     step = np.maximum(4 * np.spacing(np.abs(roots)), 1e-16 * found.panels.half[k])
-    around = np.stack([roots - step, roots + step, left, right])
-    before, after, far_left, far_right = np.abs(found.diffusion.drift_at(around.ravel())).reshape(
-        around.shape
-    )
+    before, after = _around(found, roots, step, stable)
+    doubtful = ~flat & ~((before[0] > 0) & (after[0] < 0))
+    if doubtful.any():
+        # A multiple root, or a corner: bracket it instead.
+        low, high = left[doubtful], right[doubtful]
+        roots[doubtful] = find_roots(lambda x: found.diffusion.coefficients(x)[0], low, high)
+        before, after = _around(found, roots, step, stable)
     # Across a jump the drift does not shrink with the step; at a zero it is slope * step.
-    cornered = np.maximum(before, after) > 1e-6 * np.maximum(far_left, far_right)
-    with np.errstate(all="ignore"):
-        blur = np.maximum(before, after) / np.abs(slopes)
-    error = np.where(np.isfinite(blur) & ~cornered, np.maximum(blur, step), step)
-    error = np.where(flat, (right - left) / 2, np.minimum(error, right - left))
+    far = np.maximum(np.abs(before[-1]), np.abs(after[-1]))
+    cornered = np.maximum(np.abs(before[0]), np.abs(after[0])) > 1e-6 * far
+    # The position is known to where the drift has the right sign on both sides, from there on.
+    wrong = ~((before > 0) & (after < 0))
+    last_wrong = np.where(wrong.any(axis=0), len(wrong) - np.argmax(wrong[::-1], axis=0), 0)
+    error = step * SCAN ** np.minimum(last_wrong, len(wrong) - 1)
+    error = np.where(flat, (right - left) / 2, error)
     return tuple(
         Equilibrium(
             position=float(root),
@@ -164,6 +172,18 @@ def _equilibria(found: Survey) -> tuple[Equilibrium, ...]:
     )
 
 
+def _around(found: Survey, roots: Array, step: Array, stable: Array) -> tuple[Array, Array]:
+    """The drift before and after each root, at distances that grow from `step`, row by row.
+
+    Turned so that it should be positive before and negative after.
+    """
+    distance = step * SCAN ** np.arange(11.0)[:, None]
+    x = np.clip(np.stack([roots - distance, roots + distance]), found.lower, found.upper)
+    f = found.diffusion.coefficients(x.ravel())[0].reshape(x.shape)
+    before, after = np.where(stable, 1, -1) * f
+    return before, after
+
+
 def _stretches_of_zeros(found: Survey) -> list[tuple[float, float]]:
     """Where the drift vanishes on whole panels."""
     still = np.concatenate([[False], (found.samples.values[0] == 0).all(axis=0), [False]])
@@ -171,6 +191,24 @@ def _stretches_of_zeros(found: Survey) -> list[tuple[float, float]]:
     stops = np.flatnonzero(still[:-1] & ~still[1:])
     p = found.panels
     return [(float(p.lower[i]), float(p.upper[j - 1])) for i, j in zip(starts, stops, strict=True)]
+
+
+def _confirmed(found: Survey, changes: SignChanges) -> SignChanges:
+    """The sign changes that the drift itself shows, where the panels could not resolve it."""
+    k, _ = found.panels.locate(changes.x)
+    unsure = ~found.samples.resolved[k]
+    if not unsure.any():
+        return changes
+    around = 20 * np.spacing(np.abs(changes.x))  # a panel about a jump is 16 roundings wide
+    left = np.minimum(changes.left, changes.x - around)
+    sides = np.concatenate([left, np.maximum(changes.right, changes.x + around)])
+    before, after = np.split(np.sign(found.diffusion.coefficients(sides)[0]), 2)
+    real = ~unsure | ((before != after) & ((before >= after) == changes.downward))
+    # Of two in a row in the same direction only the first can be.
+    direction = changes.downward[real]
+    first = np.concatenate([[True], direction[1:] != direction[:-1]])
+    chosen = np.flatnonzero(real)[first] if real.any() else np.flatnonzero(real)
+    return SignChanges(*(getattr(changes, f.name)[chosen] for f in dataclasses.fields(SignChanges)))
 
 
 def _significant(found: Survey, roots: Array) -> Array:

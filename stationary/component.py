@@ -120,8 +120,12 @@ class Component:
         """
         top = self.mesh.top
         # A jump lies in a panel a rounding wide, on which the density is not known.
-        counts = (top > top.max() - VISIBLE) & (self.log_panel_mass > math.log(1e-14))
-        worst = float(self.panel_errors[counts].max(initial=0.0))
+        k, _ = self.density.panels.locate((self.mesh.lower + self.mesh.upper) / 2)
+        known = self.density.survey.samples.resolved[k] | (self.log_panel_mass > math.log(1e-14))
+        worst = float(self.panel_errors[(top > top.max() - VISIBLE) & known].max(initial=0.0))
+        for tail in self.density.tails:
+            if tail is not None and tail.level > top.max() - VISIBLE:
+                worst = max(worst, tail.error)
         return 1.5 * (self.norm_error + worst)
 
     @cached_property
@@ -321,16 +325,22 @@ class Component:
             turns = density.turns
             cuts = np.concatenate([[a], turns[(turns > a) & (turns < b)], [b]])
             parts.append(log_sum(monotone_mesh(density, cuts).log_mass) - self.log_norm)
-        return min(log_sum(np.array(parts)), 0.0)
+        total = log_sum(np.array(parts))
+        if math.isinf(total):  # an interval of a few roundings
+            middle = np.array([low + (high - low) / 2])
+            total = float(self.logpdf(middle)[0]) + math.log(high - low)
+        return min(total, 0.0)
 
     def _tail_between(self, tail: Tail, low: float, high: float) -> float:
-        near, far = sorted(abs(p - tail.anchor) for p in (low, high))
+        """log of the probability between two points in a tail (clipped to it)."""
+        near, far = sorted(tail.sign * (p - tail.anchor) for p in (low, high))
         if tail.outward:
-            near = max(near if (low - tail.anchor) * (high - tail.anchor) > 0 else 0, tail.reach)
+            near = max(near, tail.reach)
         else:
-            far = min(far, tail.reach)
-        inner, outer = (far, near) if tail.outward else (near, far)
-        pair = tail.log_mass(np.array([outer, inner])) - self.log_norm
+            near, far = max(near, 0.0), min(far, tail.reach)
+        # The tail's mass is that beyond r, towards its end.
+        more, less = (near, far) if tail.outward else (far, near)
+        pair = tail.log_mass(np.array([more, less])) - self.log_norm
         with np.errstate(divide="ignore"):
             return float(pair[0] + np.log(-np.expm1(min(pair[1] - pair[0], 0.0))))
 

@@ -231,7 +231,8 @@ class EndState:
         self._require()
 
         def values(x: Array) -> Array:
-            return np.broadcast_to(np.asarray(function(x), dtype=float), x.shape)
+            with np.errstate(all="ignore"):
+                return np.broadcast_to(np.asarray(function(x), dtype=float), x.shape)
 
         total, error = 0.0, 0.0
         for c in self.components:

@@ -27,6 +27,7 @@ Array = NDArray[Any]
 DEPTH = 45.0  # e^-45 = 3e-20
 LEVEL = 4.0
 LEVELS = 13  # LEVEL * LEVELS > DEPTH
+SMALLEST_SHARE = 1e-100  # of a piece, in which its whole mass may lie
 MAX_PANELS = 20000
 
 
@@ -80,24 +81,31 @@ def mesh_on(density: PiecewiseLog, low: Array, high: Array, depth: float | Array
     Panels with less than e^-depth of the mass of their piece are left out.
     """
     length = high - low
-    nudge = np.minimum(1e-6 * length, 4 * np.spacing(np.maximum(np.abs(low), np.abs(high))))
-    left, right = np.split(density.inside(np.concatenate([low + nudge, high - nudge])), 2)
+    nudge = np.minimum(1e-6 * length, 4 * np.spacing(np.abs(np.stack([low, high]))))
+    left, right = np.split(density.inside(np.concatenate([low + nudge[0], high - nudge[1]])), 2)
     rising = right > left
     summit = np.where(rising, high, low)
     toward = np.where(rising, -1.0, 1.0)
     ceiling = np.maximum(left, right)
 
-    # |dL/dx| and |d2L/dx2| at the summit say how the first panels should be cut.
-    inner = 1e-6 * length
-    at = summit + toward * np.stack([nudge, inner])
-    steep, further = np.abs(density.panels.evaluate(density.derivative, at))
-    curved = np.abs(further - steep) / np.where(inner > 0, inner, 1)
-    k = LEVEL * np.arange(LEVELS + 1)[:, None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = 2 * k / (steep + np.sqrt(steep**2 + 2 * curved * k))
+    # Where has P fallen by LEVEL? Between distances in steps of 8 the fall is taken as a power:
+    # the square near a smooth peak, the distance itself down from a corner or a wall.
+    finest = np.maximum(4 * np.spacing(np.abs(summit)), SMALLEST_SHARE * length)
+    steps = 2 + math.ceil(np.log2(np.maximum(length / finest, 1)).max(initial=0.0) / 3)
+    distance = length * 8.0 ** -np.arange(steps)[:, None]
+    fall = np.maximum(ceiling - density.inside(summit + toward * distance), 0.0)
+    beyond_level = np.minimum((fall >= LEVEL).sum(axis=0), steps - 1)
+    far, piece_of = np.maximum(beyond_level - 1, 0), np.arange(len(low))
+    d, high_fall, low_fall = distance[far, piece_of], fall[far, piece_of], fall[far + 1, piece_of]
+    with np.errstate(all="ignore"):
+        power = np.log(high_fall / np.maximum(low_fall, 1e-12)) / math.log(8)
+        power = np.minimum(np.maximum(power, 0.5), 4.0)
+        k = LEVEL * np.arange(LEVELS + 1)[:, None]
+        t = np.where(beyond_level > 0, d * (k / high_fall) ** (1 / power), length)
     t[0] = 0.0
-    t = np.minimum(np.where(np.isnan(t), np.inf, t), length)
-    floor = ceiling + np.log(t[1]) - depth  # t[1]: about the width of the piece's mass
+    t = np.minimum(t, length)
+    # t[1] is about the width of the piece's mass.
+    floor = ceiling + np.log(np.maximum(t[1], 1e-300)) - depth
     # What remains is far down a slope, or a heavy tail: panels that double.
     doublings = math.ceil(np.log2(np.maximum(length / t[-1], 1)).max(initial=0.0))
     beyond = np.minimum(t[-1] * 2.0 ** np.arange(1, doublings + 1)[:, None], length)
@@ -107,14 +115,14 @@ def mesh_on(density: PiecewiseLog, low: Array, high: Array, depth: float | Array
     height = np.concatenate(
         [ceiling[None], density.inside(edges[1:-1]), (left + right - ceiling)[None]]
     )
-    start, stop, fall = edges[:-1], edges[1:], height[:-1] - height[1:]
+    start, stop, drop = edges[:-1], edges[1:], height[:-1] - height[1:]
     width = np.abs(stop - start)
     with np.errstate(divide="ignore"):
         alive = height[:-1] + np.log(width) > floor
     keep = (width > 4 * np.spacing(np.abs(summit))) & alive
     piece = np.broadcast_to(np.arange(len(low)), start.shape)[keep]
     # Cut again where the guess was wrong and P falls by more than it should on one panel.
-    count = np.ceil(np.minimum(np.maximum(fall[keep] / (1.2 * LEVEL), 1), LEVELS)).astype(int)
+    count = np.ceil(np.minimum(np.maximum(drop[keep] / (1.2 * LEVEL), 1), LEVELS)).astype(int)
     owner = np.repeat(np.arange(len(count)), count)
     nth = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
     begin, stride = start[keep], (stop - start)[keep] / count
@@ -142,7 +150,8 @@ def _refined(density: PiecewiseLog, lower: Array, upper: Array, piece: Array, fl
             k, _ = density.panels.locate((lower + upper) / 2)
             limit += EPSILON * density.span[k]  # the rounding of log P itself
         narrow = (upper - lower) <= 64 * np.spacing(np.maximum(np.abs(lower), np.abs(upper)))
-        negligible = top + np.log(upper - lower) < floor[piece]
+        with np.errstate(divide="ignore"):
+            negligible = top + np.log(upper - lower) < floor[piece]
         full = count + 2 * len(lower) > MAX_PANELS
         complete = complete and not full
         good = (cut <= limit) | narrow | full

@@ -19,9 +19,12 @@ __all__ = ["entropy", "expectation", "power_mean"]
 
 Array = NDArray[Any]
 
+ROUNDS = 60
+FAR = 1e300
 
-def _tail_nodes(c: Component, tail: Tail) -> tuple[Array, Array]:
-    """Distances r into an inner tail and their probabilities, as a quadrature rule.
+
+def _tail_nodes(c: Component, tail: Tail, nodes: int) -> tuple[Array, Array]:
+    """Distances r into a tail and their probabilities, as a quadrature rule.
 
     With v the fraction of the tail's mass beyond r, log r is linear in s = -log v. Panels in
     s that double suit powers of r and of log r alike.
@@ -29,12 +32,40 @@ def _tail_nodes(c: Component, tail: Tail) -> tuple[Array, Array]:
     share = math.exp(tail.log_moment() - c.log_norm)
     first = min(abs(tail.room), 1.0) / 8
     edges = np.append(0.0, first * 2.0 ** np.arange(math.ceil(math.log2(800 / first)) + 1))
-    x, w = np.polynomial.legendre.leggauss(12)
+    x, w = np.polynomial.legendre.leggauss(nodes)
     half = np.diff(edges) / 2
     s = (edges[:-1] + half + half * x[:, None]).ravel()
-    weights = (half * w[:, None]).ravel() * np.exp(-s) * share
     with np.errstate(over="ignore", under="ignore"):
-        return tail.reach * np.exp(-s / tail.room), weights
+        weights = (half * w[:, None]).ravel() * np.exp(-s) * share
+        r = tail.reach * np.exp(-s / tail.room)
+    known = r < FAR  # `_in_tail` counts what lies beyond
+    return r[known], weights[known]
+
+
+def _in_tail(c: Component, tail: Tail, function: Callable[[Array], Array]) -> tuple[float, float]:
+    """E[function(X); X in the tail] and its error; +-inf where it grows too fast to exist."""
+
+    def values(r: Array) -> Array:
+        return function(tail.anchor + tail.sign * r)
+
+    share = math.exp(tail.log_moment() - c.log_norm)
+    if tail.outward:
+        near, far = values(tail.reach * np.array([2.0**20, 2.0**40]))
+        power = math.log(abs(far / near)) / math.log(2.0**20) if near and far else 0.0
+        if power >= abs(tail.room) - 1e-9:
+            return math.copysign(math.inf, far), 0.0
+    sums, beyond = [], 0.0
+    for nodes in (8, 12):
+        r, w = _tail_nodes(c, tail, nodes)
+        at = values(r)
+        # Where the function overflows, what is left of the tail counts as unknown.
+        known = np.isfinite(at) if tail.outward else np.ones(len(r), dtype=bool)
+        sums.append(float(w[known] @ at[known]))
+        if tail.outward and known.any():
+            last = int(np.argmax(np.where(known, r, 0.0)))
+            left = share * math.exp(tail.room * (math.log(r[last]) - math.log(tail.reach)))
+            beyond = abs(float(at[last])) * left
+    return sums[1], abs(sums[1] - sums[0]) + abs(sums[1]) * tail.error + 4 * beyond
 
 
 def _power_in_tail(c: Component, tail: Tail, power: float) -> float:
@@ -52,15 +83,10 @@ def expectation(c: Component, function: Callable[[Array], Array]) -> tuple[float
     """
     total, error, _ = _product(c, function, c.deep_mesh)
     for tail in c.density.tails:
-        if tail is None:
-            continue
-        if tail.outward:
-            part = _beyond(c, tail, function)
-        else:
-            r, w = _tail_nodes(c, tail)
-            part = float(w @ function(tail.anchor + tail.sign * r))
-        total += part
-        error += abs(part) * tail.error
+        if tail is not None:
+            part, uncertain = _in_tail(c, tail, function)
+            total += part
+            error += uncertain
     return total, error
 
 
@@ -73,17 +99,29 @@ def _product(
     lower, upper, x, log_p = mesh.lower, mesh.upper, mesh.x, mesh.log_density
     errors = c.errors_on(mesh)
     total, size, error = 0.0, 0.0, 0.0
-    for _ in range(60):
-        with np.errstate(under="ignore"):
-            product = function(x.ravel()).reshape(x.shape) * np.exp(log_p - c.log_norm)
+    for turn in range(ROUNDS):
         half = (upper - lower) / 2
-        cut = np.abs((r.coefficients @ product)[-3:]).max(axis=0) * half
+        # Next to the ends, where no node is, a jump would go unseen.
+        ends = np.stack([lower + 1e-9 * half, upper - 1e-9 * half])
+        table = function(np.concatenate([x, ends]).ravel()).reshape(NODES + 2, -1)
+        with np.errstate(under="ignore"):
+            product = table[:NODES] * np.exp(log_p - c.log_norm)
+            near = table[NODES:] * np.exp(c.density.inside(ends) - c.log_norm)
+        q = r.coefficients @ product
+        odd, even = q[1::2].sum(axis=0), q[::2].sum(axis=0)
+        off = np.maximum(np.abs(near[0] - even + odd), np.abs(near[1] - even - odd))
+        most = np.abs(q).max(axis=0)
+        off = np.where(off > 1e-6 * most, np.where(most > 0, np.minimum(off, 4 * most), off), 0.0)
+        cut = np.maximum(np.abs(q[-3:]).max(axis=0), off) * half
         parts = half * (quadrature @ product)
         sizes = half * (quadrature @ np.abs(product))
         whole = size + float(sizes.sum())
-        again = cut > 1e-15 * np.maximum(np.abs(sizes), whole / 64)
+        # Nodes are rounded, and the function with them: halving does not mend that.
+        blur = np.spacing(np.abs(upper) + np.abs(lower)) * (np.arange(NODES) @ np.abs(q))
+        again = cut > 1e-15 * np.maximum(np.abs(sizes), whole / 64) + blur
         again &= (upper - lower) > 64 * np.spacing(np.maximum(np.abs(lower), np.abs(upper)))
-        if len(lower) > 20000:
+        if len(lower) > 20000 or turn == ROUNDS - 1:
+            cut = np.where(again, cut + np.abs(sizes), cut)
             again[:] = False
         done = ~again
         total += float(parts[done].sum())
@@ -106,25 +144,16 @@ def entropy(c: Component) -> tuple[float, float]:
     error += c.error
     for log_mass, tail in zip(c.log_tail_masses, c.density.tails, strict=True):
         if tail is not None:
-            # In a tail the mean of log(r / reach) is -1 / (exponent + 1).
-            mean = tail.level - c.log_norm - tail.exponent / tail.room
-            total -= math.exp(log_mass - c.log_norm) * mean
-            error += math.exp(log_mass - c.log_norm) * abs(mean) * tail.error
+            # With u = r / reach, the means of log u and u - 1 under u^e (1 + tilt (u - 1)) du.
+            tilt, e = tail.slope * tail.reach, tail.room
+            norm = 1 / e + (tilt * (1 / (e + 1) - 1 / e) if tilt else 0.0)
+            log_u = -1 / e**2 + (tilt * (1 / e**2 - 1 / (e + 1) ** 2) if tilt else 0.0)
+            shift = tilt * (1 / (e + 1) - 1 / e) if tilt else 0.0
+            mean = tail.level - c.log_norm + (tail.exponent * log_u + shift) / norm
+            share = math.exp(log_mass - c.log_norm)
+            total -= share * mean
+            error += share * (1 + abs(mean)) * tail.error
     return total, error
-
-
-def _beyond(c: Component, tail: Tail, function: Callable[[Array], Array]) -> float:
-    """The far tail's part of an expectation, by the power that the function grows with."""
-    r = tail.reach * np.array([0.25, 1.0])
-    near, far = function(tail.anchor + tail.sign * r)
-    if far == 0:
-        return 0.0
-    power = math.log(abs(far / near)) / math.log(4) if near else 0.0
-    room = tail.room + power
-    if room > -1e-9:
-        return math.copysign(math.inf, far)
-    level = tail.level + math.log(tail.reach) - c.log_norm
-    return float(far * math.exp(level) / -room)
 
 
 def power_mean(c: Component, power: int, centre: float) -> tuple[float, float]:

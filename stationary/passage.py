@@ -141,7 +141,8 @@ def log_hitting_probability(
 def _surveyed(process: Diffusion | Landscape) -> Survey:
     if not isinstance(process, (Diffusion, Landscape)):
         raise LandscapeError(f"a Diffusion or a Landscape is needed, not {process!r:.80}.")
-    return survey(process.diffusion() if isinstance(process, Landscape) else process)
+    diffusion = process.diffusion() if isinstance(process, Landscape) else process
+    return survey(diffusion, complete=True)  # the scale grows where the density falls
 
 
 def _inside(found: Survey, x: float, what: str) -> float:

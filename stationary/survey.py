@@ -30,10 +30,12 @@ Array = NDArray[Any]
 NODES = 20
 CORE = 16.0  # where an infinite domain is scanned evenly: this far from its finite end or from 0
 OCTAVES = 60  # of r, outwards at an infinite end and inwards at a singular one
-GRADES = 30  # halvings towards the origin of an infinite domain, whose scale is not known
+GRADES = 60  # halvings towards the origin of an infinite domain, whose scale is not known
 SLOW_OCTAVES = 900  # where r 2 f / a still changes after that many
+FIRST = 3  # octaves at first, then twice as many each time up to BATCH
 BATCH = 12  # octaves that are sampled at once before looking whether more are needed
 FALLEN = 750.0  # exp(-750) is below the smallest double
+DROP = 35.0  # of log a, within a millionth of the domain: a ~ u^2 at u = 1e-8 of it
 SMALLEST = 1e-290  # a variance below this has lost digits in a double
 
 
@@ -120,8 +122,10 @@ class Survey:
         return float((p.half * (math.pi / NODES) / span).max())
 
 
-def survey(diffusion: Diffusion, max_panels: int = 4000) -> Survey:
+def survey(diffusion: Diffusion, max_panels: int = 4000, *, complete: bool = False) -> Survey:
     """Sample the process over its domain.
+
+    `complete` goes on towards open ends where the density has fallen to nothing, too.
 
     Raises
     ------
@@ -136,7 +140,9 @@ def survey(diffusion: Diffusion, max_panels: int = 4000) -> Survey:
     if math.isinf(upper - lower):
         # With no length to go by, look at every scale around the point distances count from.
         zero = _anchor(diffusion, math.inf if math.isinf(upper) else -math.inf)
-        graded = np.outer([-1, 1], CORE * 2.0 ** -np.arange(4.0, 4 + GRADES)).ravel()
+        graded = CORE * 2.0 ** -np.arange(4.0, 4 + GRADES)
+        graded = graded[graded > 2.0**-26 * abs(zero)]  # a double knows no less beside zero
+        graded = np.concatenate([-graded, graded])
         edges = np.union1d(edges, [x for x in zero + graded if start < x < stop])
     extra = [b for b in diffusion.breakpoints if start < b < stop]
     if extra:
@@ -146,7 +152,9 @@ def survey(diffusion: Diffusion, max_panels: int = 4000) -> Survey:
     for side, (end, is_open) in enumerate(zip((lower, upper), opened, strict=True)):
         if is_open:
             anchor = _anchor(diffusion, end)
-            pieces, fallen[side] = _grown(diffusion, pieces, end, anchor, side, max_panels)
+            pieces, fallen[side] = _grown(
+                diffusion, pieces, end, anchor, side, max_panels, complete
+            )
     samples = Samples.joined(pieces)
     found = Survey(
         diffusion,
@@ -194,32 +202,48 @@ def _sampled(diffusion: Diffusion, lower: Array, upper: Array, max_panels: int) 
         f, a = diffusion.coefficients(x)
         if not (a > 0).all() or not (np.isfinite(f).all() and np.isfinite(a).all()):
             diffusion.check(x, f, a)
-            raise _vanishing(diffusion, float(x[np.argmin(a)]))
+            raise _vanishing(diffusion, x, a)
         with np.errstate(over="ignore"):
             return 2 * f / a, np.log(a)
 
     return sample(logarithms, lower, upper, weights=(True, False), n=NODES, max_panels=max_panels)
 
 
-def _vanishing(diffusion: Diffusion, x: float) -> LandscapeError:
-    v = diffusion.variable
+def _vanishing(diffusion: Diffusion, x: Array, a: Array) -> LandscapeError:
+    """What to say of a variance that is zero at some of the points x."""
+    v, zero = diffusion.variable, a == 0
+    if zero.all() and len(x) > 1:
+        return LandscapeError(
+            f"{diffusion.name}: the variance is zero everywhere in the domain, so there is no "
+            "noise: the process follows its drift to the nearest stable equilibrium. (For losses: "
+            "all datapoints have the same gradient.)"
+        )
+    order = np.argsort(x)
+    x, zero = x[order], zero[order]
+    first = int(np.argmax(zero))
+    last = first + int(np.argmin(np.append(zero[first:], False))) - 1
+    if last > first:
+        where = f"on a stretch of the domain, from about {v} = {x[first]:.6g} to {x[last]:.6g}"
+    else:
+        where = f"inside the domain, near {v} = {x[first]:.9g}"
     return LandscapeError(
-        f"{diffusion.name}: the variance vanishes inside the domain, near {v} = {x:.9g}. There the "
-        "process falls into parts; choose a domain that lies on one side of this point."
+        f"{diffusion.name}: the variance vanishes {where} (or is too small for a double). There "
+        "the process falls into parts; choose a domain on which it is positive."
     )
 
 
 def _refuse_vanishing_variance(found: Survey) -> None:
-    bad = ~found.samples.resolved
-    if bad.any():
-        ell = found.samples.values[1]
-        drop = np.median(ell) - ell.min(axis=0)
-        worst = int(np.argmax(np.where(bad, drop, -np.inf)))
-        p = found.panels
-        width = p.upper[worst] - p.lower[worst]
-        scale = max(abs(p.lower[worst]), abs(p.upper[worst]))
-        if drop[worst] > 40 and width < 1e-9 * scale:
-            raise _vanishing(found.diffusion, float(p.lower[worst]))
+    """Raise where panels were halved down to rounding because log a falls without bound."""
+    p, ell = found.panels, found.samples.values[1].min(axis=0)
+    lower, upper = found.diffusion.domain
+    whole = upper - lower if math.isfinite(upper - lower) else CORE
+    tiny = 2 * p.half < 1e-9 * np.minimum(whole, np.maximum(np.abs(p.lower), np.abs(p.upper)) + 1)
+    tiny &= (p.lower > found.lower) & (p.upper < found.upper)
+    for k in np.flatnonzero(tiny):
+        near = (np.abs(p.lower - p.lower[k]) < whole / 20) & ~tiny
+        sides = ell[:k][near[:k]], ell[k + 1 :][near[k + 1 :]]
+        if all(len(side) and np.median(side) - ell[k] > DROP for side in sides):
+            raise _vanishing(found.diffusion, np.array([p.lower[k]]), np.zeros(1) + 0.0)
 
 
 def _grown(
@@ -229,6 +253,7 @@ def _grown(
     anchor: float,
     side: int,
     max_panels: int,
+    complete: bool,
 ) -> tuple[list[Samples], bool]:
     """`pieces` (left to right) extended octave by octave towards an open end.
 
@@ -243,9 +268,15 @@ def _grown(
     if not outward and end != 0:
         # Near an end at e, a double knows x - e to about 1e-16 e only.
         octaves = max(2, math.floor(math.log2(distance / (2.0**-26 * abs(end)))))
-    done = 0
-    while done < octaves:
-        count = min(BATCH, octaves - done)
+    done, batch = 0, FIRST
+    while True:
+        fallen = not complete and _has_fallen(diffusion, pieces, anchor, side, outward)
+        if fallen and _falls_on(diffusion, here, anchor, end):
+            return pieces, True
+        if done >= octaves or (done >= OCTAVES and _is_a_power(pieces, anchor, side)):
+            return pieces, False
+        count = min(batch, octaves - done)
+        batch = min(2 * batch, BATCH)
         powers = np.add.outer(np.arange(count), np.array([0.0, 0.5])).ravel()
         powers = np.append(powers, float(count))
         r = distance * factor**powers
@@ -257,7 +288,7 @@ def _grown(
             usable = len(x)
             count = 0
         if usable < 2:
-            break
+            return pieces, False
         ordered = np.sort(x[:usable])
         extra = [b for b in diffusion.breakpoints if ordered[0] < b < ordered[-1]]
         if extra:
@@ -267,13 +298,9 @@ def _grown(
         here = float(x[usable - 1])
         distance = abs(here - anchor)
         done += count
-        if _has_fallen(diffusion, pieces, anchor, side, outward) and _falls_on(
-            diffusion, here, anchor, end
-        ):
-            return pieces, True
-        if count == 0 or (done >= OCTAVES and _is_a_power(pieces, anchor, side)):
-            break
-    return pieces, False
+        if count == 0:
+            fallen = _has_fallen(diffusion, pieces, anchor, side, outward)
+            return pieces, fallen and _falls_on(diffusion, here, anchor, end)
 
 
 def _falls_on(diffusion: Diffusion, here: float, anchor: float, end: float) -> bool:

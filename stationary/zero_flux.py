@@ -191,7 +191,9 @@ class LogDensity(PiecewiseLog):
                     slope = (2 * f - weight * a1) / a
                     bend = (2 * f1 - weight * a2 - slope * a1) / a
                     step = slope / bend
-                moved = np.isfinite(step) & (np.abs(x - step - original) < half)
+                moved = np.isfinite(step) & (
+                    np.abs(x - step - original) < np.maximum(half, 100 * blur)
+                )
                 x = np.where(moved, x - step, x)
                 if not (moved & (np.abs(step) > 1e-6 * half)).any():
                     break
@@ -267,14 +269,20 @@ def _tail(density: LogDensity, end: End) -> Tail | None:
     reach = abs(start - anchor)
     first, last = density.edge_values
     level = float(first[0] if lower else last[-1])
-    slope = 0.0
+    slope, sign = 0.0, 1.0 if lower else -1.0
     if not outward:
         # log P = exponent log r + slope r + ...: what one more octave leaves over is the slope.
-        sign = 1.0 if lower else -1.0
         further = float(density(np.array([anchor + sign * 2 * reach]))[0])
         rest = further - level - end.exponent * math.log(2)
         if abs(rest) > 8 * density.errors[0 if lower else -1]:  # else it is rounding
             slope = rest / reach
     assert end.room is not None
-    error = (slope * reach) ** 2 + end.exponent_error / abs(end.room) + 8 * EPSILON
+    # What exponent and slope leave over at four times the distance bounds what they leave over
+    # within the tail, whatever the power of the correction.
+    error = end.exponent_error / abs(end.room) + 8 * EPSILON
+    if not outward:
+        fourth = float(density(np.array([anchor + sign * 4 * reach]))[0])
+        over = fourth - level - end.exponent * math.log(4) - slope * 3 * reach
+        noise = 8 * float(density.errors[0 if lower else -1])
+        error += (4 * abs(over) if abs(over) > noise else 0.0) + (slope * reach) ** 2
     return Tail(end.side, end.position, anchor, reach, level, end.exponent, end.room, slope, error)

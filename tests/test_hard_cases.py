@@ -1,0 +1,160 @@
+"""Cases that a less careful survey, mesh or tail gets wrong while it claims to be right."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.special import digamma
+
+from stationary import (
+    ConvergenceError,
+    Diffusion,
+    Landscape,
+    LandscapeError,
+    basins_of,
+    end_state,
+)
+
+INF = np.inf
+
+
+def solve(drift, variance, domain, **settings):
+    return end_state(Diffusion(drift=drift, variance=variance, domain=domain, **settings))
+
+
+def test_a_second_well_far_behind_a_high_barrier_is_found():
+    """Wells at 0 and 1e6 with a barrier of 1e7 between them, on the whole line."""
+    state = solve(lambda x: -160 * (x / 1e6) * (1 - x / 1e6) * (1 - 2 * x / 1e6), 1.0, (-INF, INF))
+    left, right = basins_of(state)
+    assert left.mass == pytest.approx(0.5, abs=2 * state.error)
+    assert state.mean() == pytest.approx(5e5, abs=1e6 * state.error)
+    assert right.position == pytest.approx(1e6, rel=1e-12)
+
+
+def test_noise_that_oscillates_for_ever_invents_no_minima():
+    """The double well on the whole line: far out sin(x) is beyond every panel."""
+    state = solve(lambda x: x - x**3, lambda x: 0.25 * (1 + 0.5 * np.sin(x)) ** 2, (-INF, INF))
+    assert [e.position for e in state.anatomy.equilibria] == pytest.approx([-1, 0, 1], abs=1e-14)
+    assert basins_of(state)[0].mass == pytest.approx(0.95848178900583416, rel=1e-9)
+
+
+@pytest.mark.parametrize("s", [2, 4, 6, 10])
+def test_lognormal_tails_count_in_the_moments(s):
+    """f = x (s^2 - log x), a = 2 s^2 x^2: log x is normal with mean 0 and deviation s."""
+    state = solve(lambda x: x * (s * s - np.log(x)), lambda x: 2 * s * s * x * x, (0, INF))
+    assert state.mean() == pytest.approx(math.exp(s * s / 2), rel=1e-13)
+    assert abs(state.mean() / math.exp(s * s / 2) - 1) < state.mean_error / state.mean() + 1e-15
+    assert state.median() == pytest.approx(1, rel=1e-12)
+
+
+@pytest.mark.parametrize("mean", [1e3, 1e6])
+def test_the_mean_far_from_zero_is_known_to_its_rounding(mean):
+    state = solve(lambda x: -(x - mean), 2e-6, (-INF, INF))
+    assert abs(state.mean() - mean) <= state.mean_error
+    assert state.mean_error < 4 * np.spacing(mean) + 1e-15
+    assert state.std() == pytest.approx(1e-3, rel=1e-6)
+    assert abs(state.std() - 1e-3) <= state.std_error
+
+
+def test_units_of_a_trillionth_cost_nothing():
+    state = solve(lambda x: -(x - 1e-12), 2e-28, (-INF, INF))
+    assert state.error < 1e-12
+    assert len(state.components[0].mesh.lower) < 200
+    assert state.ppf(1e-300) == pytest.approx(1e-12 + 1e-14 * stats.norm.ppf(1e-300), rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("drift", "variance", "domain", "convention", "kind"),
+    [
+        (lambda x: np.exp(x) / 4, np.exp, (0, INF), "ito", "density"),  # P = exp(-x / 2)
+        (lambda x: -np.exp(-x) / 4, lambda x: np.exp(-x), (0, INF), "ito", "none"),
+        (0.0, lambda x: np.exp(-1 / x), (0, 1), "klimontovich", "density"),  # uniform
+        (0.0, lambda x: np.exp(-1 / x), (0, 1), "ito", "none"),
+        (lambda x: np.exp(-1 / x) / (4 * x * x), lambda x: np.exp(-1 / x), (0, 1), "ito", "none"),
+    ],
+)
+def test_exponential_variances_are_decided_by_the_density(
+    drift, variance, domain, convention, kind
+):
+    assert solve(drift, variance, domain, convention=convention).kind == kind
+
+
+def test_expectations_in_a_power_tail():
+    """E log(1 + x^2) = psi((nu + 1) / 2) - psi(nu / 2) for P ~ (1 + x^2)^-((nu + 1) / 2)."""
+    nu = 0.1
+    state = solve(lambda x: -(nu - 1) / 2 * x, lambda x: 1 + x * x, (-INF, INF))
+    exact = digamma((nu + 1) / 2) - digamma(nu / 2)
+    assert state.expect(lambda x: np.log1p(x * x)) == pytest.approx(exact, rel=1e-12)
+    assert state.expect(lambda x: np.abs(x) ** 0.2) == INF
+    with pytest.raises(ConvergenceError) as error:
+        state.expect(np.cos)  # oscillates in a tail that holds a third of everything
+    assert abs(error.value.state) < 1
+
+
+def test_expectations_that_cannot_be_had_are_refused():
+    uniform = solve(0.0, 1.0, (0, 1))
+    assert uniform.expect(lambda x: x**-0.5) == pytest.approx(2, rel=1e-8)
+    with pytest.raises(ConvergenceError, match="jumps or oscillates"):
+        uniform.expect(lambda x: 1 / x)
+    normal = solve(lambda x: -x, 2.0, (-INF, INF))
+    assert normal.expect(np.sign) == pytest.approx(0, abs=1e-15)
+    assert normal.expect(lambda x: x > 8) == pytest.approx(stats.norm.sf(8), rel=1e-10)
+
+
+def test_probability_across_two_power_tails():
+    nu = 0.05
+    state = solve(lambda x: -(nu - 1) * x, lambda x: 2 * (nu + x * x), (-INF, INF))
+    t = stats.t(nu)
+    assert state.probability(-1e25, 1e26) == pytest.approx(t.cdf(1e26) - t.cdf(-1e25), rel=1e-10)
+
+
+@pytest.mark.parametrize("c", np.random.default_rng(0).uniform(-2, 2, 12))
+def test_a_variance_that_vanishes_anywhere_is_located(c):
+    with pytest.raises(
+        LandscapeError, match=r"vanishes inside the domain, near x = (.*) \(or"
+    ) as e:
+        solve(lambda x: -x, lambda x: ((x - c) * 0.3) ** 2, (-3, 3))
+    assert float(str(e.value).split("x = ")[1].split()[0]) == pytest.approx(c, abs=1e-6)
+    with pytest.raises(LandscapeError, match="vanishes inside the domain, near w"):
+        end_state(
+            Landscape(
+                gradients=lambda w: (2 * w + (w - c), 2 * w - (w - c)),
+                learning_rate=0.1,
+                domain=(-3, 3),
+            )
+        )
+
+
+def test_no_noise_anywhere_is_said_as_such():
+    with pytest.raises(LandscapeError, match="zero everywhere"):
+        end_state(Landscape(losses=lambda w: ((w - 1) ** 2, (w - 1) ** 2 + 3), learning_rate=0.1))
+    with pytest.raises(LandscapeError, match="on a stretch of the domain"):
+        solve(lambda x: -x, lambda x: np.maximum(x - 1, 0), (-3, 3))
+
+
+@pytest.mark.parametrize(
+    ("drift", "root"),
+    [
+        (lambda x: -((x - 0.3) ** 3), 0.3),
+        (lambda x: -(x**3 - 3 * x**2 + 3 * x - 1), 1.0),
+        (lambda x: -((x - 0.3) ** 7), 0.3),
+        (lambda x: -np.sign(x - 0.3) * np.sqrt(np.abs(x - 0.3)), 0.3),
+        (lambda x: -np.cbrt(x - 0.3), 0.3),
+        (lambda x: -(x - 0.3), 0.3),
+    ],
+)
+def test_the_error_of_an_equilibrium_is_true(drift, root):
+    (equilibrium,) = solve(drift, 1.0, (-3, 3)).anatomy.equilibria
+    assert abs(equilibrium.position - root) <= equilibrium.error
+    assert equilibrium.stable
+
+
+def test_tails_that_overflow_are_tails_all_the_same():
+    state = solve(lambda x: -np.sinh(x), 1.0, (-INF, INF))
+    x = np.linspace(-2, 2, 9)
+    exact = -2 * (np.cosh(x) - 1)
+    np.testing.assert_allclose(state.logpdf(x) - state.logpdf(0.0), exact, rtol=1e-12)
+    assert state.logpdf(1e300) == -INF
