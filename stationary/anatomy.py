@@ -31,6 +31,7 @@ __all__ = ["Anatomy", "End", "Equilibrium", "Feller", "anatomy"]
 
 Array = NDArray[Any]
 
+AFFORDABLE = 2**22  # datapoints times points
 SCAN = 30.0  # factor between the distances at which a root is tried
 PROBES = (1e60, 1e120)  # distances (or their inverses) at which exponents are read
 PROBE_DIGITS = 300
@@ -223,6 +224,8 @@ def _significant(found: Survey, roots: Array) -> Array:
 def _drift_and_slope(found: Survey, x: Array) -> tuple[Array, Array]:
     """f and f' near zeros of f: exact where the functions can be differentiated, else from h."""
     try:
+        if len(x) * found.diffusion.cost > AFFORDABLE:
+            raise StationaryError("too many to differentiate at once")
         value, slope = evaluate(found.diffusion.drift, x, order=1)
         if slope.shape == x.shape and np.isfinite(slope).all():
             return value, slope
@@ -232,7 +235,7 @@ def _drift_and_slope(found: Survey, x: Array) -> tuple[Array, Array]:
     k, _ = found.panels.locate(x)
     rate = found.panels.evaluate(r.derivative @ found.h, x) / found.panels.half[k]
     slope = rate * np.exp(found.panels.evaluate(found.ell, x)) / 2
-    return found.diffusion.drift_at(x), np.asarray(slope)
+    return found.diffusion.coefficients(x)[0], np.asarray(slope)
 
 
 # -- ends ---------------------------------------------------------------------------------------

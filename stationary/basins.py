@@ -65,41 +65,46 @@ def _basins(state: EndState, c: Component) -> list[Basin]:
     lower, upper = c.interval
     stable = [e for e in parts.equilibria if e.stable]
     borders = [lower, *(e.position for e in parts.equilibria if not e.stable), upper]
-    minima: list[tuple[Equilibrium, bool]] = [(e, False) for e in stable]
+    # One minimum in each interval between borders; at an end that the drift presses against it
+    # is the wall itself, or, at infinity, nothing.
+    minima: list[tuple[Equilibrium, bool] | None] = [(e, False) for e in stable]
     h = found.samples.values[0]
-    # Two unstable borders in a row can only mean a minimum at the wall between them.
     if h[0, 0] < 0:
-        minima.insert(0, (Equilibrium(found.lower, 0.0, True, None), True))
+        wall = (Equilibrium(found.lower, 0.0, True, None), True)
+        minima.insert(0, wall if math.isfinite(lower) else None)
     if h[-1, -1] > 0:
-        minima.append((Equilibrium(found.upper, 0.0, True, None), True))
-    if not minima:
+        wall = (Equilibrium(found.upper, 0.0, True, None), True)
+        minima.append(wall if math.isfinite(upper) else None)
+    at = np.array([m[0].position for m in minima if m is not None])
+    if not len(at):
         return []
-    at = np.array([e.position for e, _ in minima])
-    log_density = c.logpdf(at)
-    walls = np.array(borders[1:-1])
-    # Minima and the walls between them alternate: the climbs go up from each and down again.
-    climbs = found.climbs(np.sort(np.concatenate([at, walls])))
-    variance = np.exp(found.panels.evaluate(found.ell, at))
-    log_mass, errors = _masses(c, walls)
+    densities = iter(c.logpdf(at))
+    variances = iter(np.exp(found.panels.evaluate(found.ell, at)))
+    log_mass, errors = _masses(c, np.array(borders[1:-1]))
     modes = state.modes
     result = []
-    for i, (e, wall) in enumerate(minima):
+    for i, minimum in enumerate(minima):
+        if minimum is None:
+            continue
+        e, at_wall = minimum
         low, high = borders[i], borders[i + 1]
+        inner = [found.lower if i == 0 else low, found.upper if i + 1 == len(minima) else high]
+        climbs = np.abs(found.climbs(np.array([inner[0], e.position, inner[1]])))
         result.append(
             Basin(
-                position=(lower if i == 0 else upper) if wall else e.position,
+                position=(lower if i == 0 else upper) if at_wall else e.position,
                 position_error=e.error,
-                at_wall=wall,
+                at_wall=at_wall,
                 lower=low,
                 upper=high,
                 mass=math.exp(log_mass[i]),
                 log_mass=float(log_mass[i]),
                 mass_error=float(errors[i]),
-                log_density=float(log_density[i]),
+                log_density=float(next(densities)),
                 curvature=None if e.slope is None else -e.slope,
-                variance=float(variance[i]),
-                barrier_left=float(climbs[2 * i - 1]) if i > 0 else None,
-                barrier_right=float(-climbs[2 * i]) if i < len(walls) else None,
+                variance=float(next(variances)),
+                barrier_left=float(climbs[0]) if i > 0 else None,
+                barrier_right=float(climbs[1]) if i + 1 < len(minima) else None,
                 barrier_error=_barrier_error(found, low, high, climbs),
                 modes=tuple(m for m in modes if low <= m.position <= high),
             )

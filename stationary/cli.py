@@ -24,17 +24,22 @@ app = typer.Typer(
 FAILED, USAGE, NOT_CONVERGED = 1, 2, 3
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"stationary {version('stationary')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None:
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
     """Where does a noisy process end up? Solved, not simulated."""
-
-
-@app.command()
-def version() -> None:
-    """Print the version."""
-    from importlib.metadata import version as installed
-
-    typer.echo(f"stationary {installed('stationary')}")
 
 
 @app.command()
@@ -76,14 +81,37 @@ def analyze(
         "convention": convention,
         "domain": domain,
     }
-    analysis = run(path, **{k: v for k, v in changes.items() if v is not None})
-    if csv is not None:
-        write_whole(csv, analysis.to_csv())
-    if plot is not None:
-        analysis.plot(plot, log=log)
-    typer.echo(analysis.to_json() if as_json else analysis.summary())
+    # What a landscape file writes goes to standard error, so that ours stays readable.
+    with contextlib.redirect_stdout(sys.stderr):
+        if csv is not None:
+            check_output(csv)
+        if plot is not None:
+            check_output(plot, (".png", ".svg", ".pdf"))
+        analysis = run(path, **{k: v for k, v in changes.items() if v is not None})
+        report = analysis.to_json() if as_json else analysis.summary()
+        if csv is not None and analysis.end_state.kind != "none":
+            write_whole(csv, analysis.to_csv())
+        if plot is not None:
+            analysis.plot(plot, log=log)
+    typer.echo(report)
+    if csv is not None and analysis.end_state.kind == "none":
+        typer.echo(f"stationary: {csv} was not written: there is no density.", err=True)
     if analysis.end_state.status is Status.PANEL_LIMIT:
         raise typer.Exit(NOT_CONVERGED)
+
+
+def check_output(path: Path, suffixes: tuple[str, ...] = ()) -> None:
+    """Refuse a file that cannot be written before anything is computed for it."""
+    from stationary.errors import LandscapeError
+
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise LandscapeError(
+            f"{path}: a figure is written as one of {', '.join(suffixes)}, not as "
+            f"{path.suffix or 'a file without a suffix'}."
+        )
+    if path.is_dir() or not path.parent.is_dir():
+        what = "is a folder" if path.is_dir() else f"lies in {path.parent}, which is no folder"
+        raise LandscapeError(f"{path} {what}. Name a file in a folder that exists.")
 
 
 def write_whole(path: Path, content: str) -> None:
@@ -95,6 +123,9 @@ def write_whole(path: Path, content: str) -> None:
         try:
             with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
                 file.write(content)
+            mask = os.umask(0)
+            os.umask(mask)
+            os.chmod(name, 0o666 & ~mask)
             os.replace(name, path)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
@@ -122,7 +153,13 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         # Whoever read our output has had enough.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
         sys.exit(0)
+    except OSError as error:
+        print(f"stationary: the output could not be written: {error}", file=sys.stderr)
+        sys.exit(FAILED)
     except Exception as error:
+        if type(error).__name__ == "Abort":  # how the option parser hands on Ctrl-C
+            print("stationary: stopped.", file=sys.stderr)
+            sys.exit(130)
         code = _usage(error)
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -254,7 +254,8 @@ class Diffusion:
     pair: Callable[[Any, Arithmetic], tuple[Array, Array]] | None = (
         None  # both coefficients at once, where that is cheaper
     )
-    scan_panels: int = 80
+    scan_panels: int = 80  # into which the domain is cut at first
+    cost: int = 1  # roughly, of evaluating one point: the number of datapoints
     notes: tuple[str, ...] = ()
     sigma: InitVar[Function | None] = None
     diffusivity: InitVar[Function | None] = None

@@ -22,6 +22,21 @@ SCHEMA = 1
 
 def as_dict(analysis: Analysis) -> dict[str, Any]:
     """The schema documented in the README; null stands for what is infinite or does not exist."""
+    return dict(_finite(_content(analysis)))
+
+
+def _finite(value: Any) -> Any:
+    """The same with None for every number that JSON cannot carry."""
+    if isinstance(value, dict):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(v) for v in value]
+    if isinstance(value, (float, np.floating)):
+        return float(value) if math.isfinite(value) else None
+    return value
+
+
+def _content(analysis: Analysis) -> dict[str, Any]:
     state, diffusion, landscape = analysis.end_state, analysis.diffusion, analysis.landscape
     found = state.anatomy.survey
     process: dict[str, Any] = {
@@ -30,7 +45,7 @@ def as_dict(analysis: Analysis) -> dict[str, Any]:
         "convention": diffusion.convention.name.lower(),
         "variable": diffusion.variable,
         "time_unit": diffusion.time_unit,
-        "domain": [_plain(end) for end in diffusion.domain],
+        "domain": list(diffusion.domain),
     }
     if landscape is not None:
         process |= {
@@ -46,7 +61,7 @@ def as_dict(analysis: Analysis) -> dict[str, Any]:
         "kind": state.kind,
         "reason": state.reason or None,
         "status": {"name": state.status.name.lower(), "advice": state.status.value},
-        "error": _plain(state.error),
+        "error": state.error,
         "equilibria": [
             {
                 "position": e.position,
@@ -59,13 +74,13 @@ def as_dict(analysis: Analysis) -> dict[str, Any]:
         ],
         "ends": [
             {
-                "position": _plain(e.position),
+                "position": e.position,
                 "side": e.side,
                 "class": e.feller.value,
                 "reflects": e.reflects,
                 "assumed": e.assumed,
-                "density_exponent": _plain(e.exponent),
-                "variance_exponent": _plain(e.order),
+                "density_exponent": e.exponent,
+                "variance_exponent": e.order,
                 "integrable": e.integrable,
                 "words": e.describe(diffusion.variable),
             }
@@ -76,25 +91,25 @@ def as_dict(analysis: Analysis) -> dict[str, Any]:
                 "position": b.position,
                 "position_error": b.position_error,
                 "at_wall": b.at_wall,
-                "lower": _plain(b.lower),
-                "upper": _plain(b.upper),
+                "lower": b.lower,
+                "upper": b.upper,
                 "mass": b.mass,
-                "log_mass": _plain(b.log_mass),
+                "log_mass": b.log_mass,
                 "mass_error": b.mass_error,
-                "log_density": _plain(b.log_density),
+                "log_density": b.log_density,
                 "curvature": b.curvature,
                 "variance": b.variance,
                 "barrier_left": b.barrier_left,
                 "barrier_right": b.barrier_right,
                 "barrier_error": b.barrier_error,
-                "log_exit_time": None if exit is None else _plain(exit.log_time),
-                "exit_time_error": None if exit is None else _plain(exit.error),
+                "log_exit_time": None if exit is None else exit.log_time,
+                "exit_time_error": None if exit is None else exit.error,
                 "modes": [m.position for m in b.modes],
             }
             for b, exit in zip(analysis.basins, analysis.exits, strict=True)
         ],
         "modes": [
-            {"position": m.position, "log_density": _plain(m.log_density)}
+            {"position": m.position, "log_density": m.log_density}
             for m in (state.modes if state.kind != "none" else ())
         ],
         "moments": moment_dict(state),
@@ -102,11 +117,6 @@ def as_dict(analysis: Analysis) -> dict[str, Any]:
         "scan": {"evaluations": found.samples.evaluations, "resolution": found.resolution},
         "notes": list(state.notes),
     }
-
-
-def _plain(value: float | None) -> float | None:
-    """A number that JSON can carry, or None."""
-    return None if value is None or not math.isfinite(value) else float(value)
 
 
 def moment_dict(state: EndState) -> dict[str, dict[str, Any]]:

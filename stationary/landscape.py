@@ -294,6 +294,7 @@ class Landscape:
                 f"dw = -T G dt + T sqrt(D) dB, D = {noise}, T = {rate:g}, B = {self.batch_size} of "
                 f"N = {self.datapoints} drawn {drawn} replacement"
             ),
+            cost=self.datapoints,
             scan_panels=80 if self.datapoints <= MANY else 32,
             notes=notes,
             settled=True,

@@ -43,6 +43,13 @@ def end_state(process: Diffusion | Landscape, *, max_panels: int = 4000) -> EndS
         If the process is not one: a drift or variance that is not finite, a variance that is
         negative or vanishes inside the domain, a landscape without any equilibrium.
     """
+    if not isinstance(process, (Diffusion, Landscape)):
+        raise LandscapeError(
+            f"end_state takes a Diffusion or a Landscape, not {process!r:.80}; `analyze` takes the "
+            "path of a file, too."
+        )
+    if not isinstance(max_panels, int) or max_panels < 1:
+        raise LandscapeError(f"max_panels = {max_panels!r} must be a whole number, at least 1.")
     diffusion = process.diffusion() if isinstance(process, Landscape) else process
     parts = anatomy(survey(diffusion, max_panels))
     if isinstance(process, Landscape):
@@ -92,8 +99,8 @@ def _require_equilibrium(landscape: Landscape, parts: Anatomy) -> None:
     where = "below" if rising else "above"
     raise LandscapeError(
         f"{landscape.name}: the domain ({lower:g}, {upper:g}) holds no equilibrium: the mean "
-        f"gradient is {'positive' if rising else 'negative'} everywhere in it, so SGD walks out "
-        f"at the {'lower' if rising else 'upper'} end. Widen the domain to include the minimum "
+        f"gradient is {'positive' if rising else 'negative'} wherever it was sampled, so SGD walks "
+        f"out at the {'lower' if rising else 'upper'} end. Widen the domain to include the minimum "
         f'{where} it; or, if a wall really stands there, write boundaries = "reflecting".'
     )
 

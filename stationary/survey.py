@@ -30,6 +30,7 @@ Array = NDArray[Any]
 NODES = 20
 CORE = 16.0  # where an infinite domain is scanned evenly: this far from its finite end or from 0
 OCTAVES = 60  # of r, outwards at an infinite end and inwards at a singular one
+WORK = 2 * 10**8  # datapoints times points that a survey may evaluate
 GRADES = 60  # halvings towards the origin of an infinite domain, whose scale is not known
 SLOW_OCTAVES = 900  # where r 2 f / a still changes after that many
 FIRST = 3  # octaves at first, then twice as many each time up to BATCH
@@ -133,6 +134,7 @@ def survey(diffusion: Diffusion, max_panels: int = 4000, *, complete: bool = Fal
         If the drift or variance is not finite, or the variance is negative or vanishes, at a
         point inside the domain.
     """
+    max_panels = min(max_panels, max(200, WORK // ((NODES + 2) * diffusion.cost)))
     lower, upper = diffusion.domain
     opened = (_is_open(diffusion, lower), _is_open(diffusion, upper))
     start, stop = _core(diffusion, opened)
@@ -140,7 +142,8 @@ def survey(diffusion: Diffusion, max_panels: int = 4000, *, complete: bool = Fal
     if math.isinf(upper - lower):
         # With no length to go by, look at every scale around the point distances count from.
         zero = _anchor(diffusion, math.inf if math.isinf(upper) else -math.inf)
-        graded = CORE * 2.0 ** -np.arange(4.0, 4 + GRADES)
+        grades = GRADES if diffusion.scan_panels >= 80 else 10
+        graded = CORE * 2.0 ** -np.arange(4.0, 4 + grades)
         graded = graded[graded > 2.0**-26 * abs(zero)]  # a double knows no less beside zero
         graded = np.concatenate([-graded, graded])
         edges = np.union1d(edges, [x for x in zero + graded if start < x < stop])

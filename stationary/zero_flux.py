@@ -33,6 +33,7 @@ __all__ = ["LogDensity", "Tail", "peak_edges", "zero_flux_log_density"]
 Array = NDArray[Any]
 
 EPSILON = 2.0**-52
+MOST_POLISHED = 64  # modes; more are kinks of the noise, not worth evaluating again
 BLUNT = 40.0  # a panel across which log P changes by more is cut around its peaks
 
 
@@ -177,6 +178,8 @@ class LogDensity(PiecewiseLog):
         diffusion = self.survey.diffusion
         weight = 1 - diffusion.convention.value
         original = x
+        if len(x) > MOST_POLISHED:
+            return x
         k, _ = self.panels.locate(x)
         half = self.panels.half[k]
         with np.errstate(divide="ignore"):
@@ -215,6 +218,8 @@ class LogDensity(PiecewiseLog):
         right = np.concatenate([[0.0], np.cumsum(step[peak + 1 :])])
         left = np.cumsum(step[: peak + 1][::-1])[::-1]
         total = np.concatenate([left[:-1], [0.0], right[1:]]) + step[peak]
+        # Where a jump or a corner was not resolved, the last coefficients tell too little of it.
+        cut_ell = np.where(s.resolved, cut_ell, 8 * cut_ell)
         weight = 1 - self.survey.diffusion.convention.value
         stored = np.abs(self.survey.phi[0]) + weight * np.abs(self.survey.ell[0])
         rounding = EPSILON * (2 + self.span / 4 + stored)

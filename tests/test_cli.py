@@ -114,7 +114,7 @@ def test_help_and_version(run):
     code, out, _ = run("--help")
     assert code == 0
     assert "analyze" in out
-    code, out, _ = run("version")
+    code, out, _ = run("--version")
     assert code == 0
     assert out.startswith("stationary ")
 
@@ -125,6 +125,30 @@ def test_a_process_without_end_state_is_an_answer(run, tmp_path):
     code, out, _ = run("analyze", path)
     assert code == 0
     assert "There is no end state." in out
+
+
+def test_no_table_is_written_where_there_is_no_density(run, tmp_path):
+    path = tmp_path / "brownian.py"
+    path.write_text("drift = 0.0\nvariance = 1.0\n")
+    code, out, err = run("analyze", path, "--csv", tmp_path / "t.csv")
+    assert code == 0
+    assert "There is no end state." in out
+    assert "was not written" in err
+    assert not (tmp_path / "t.csv").exists()
+
+
+def test_what_a_file_writes_stays_out_of_the_output(run, tmp_path):
+    path = tmp_path / "chatty.py"
+    path.write_text(
+        "import sys\nlearning_rate = 0.1\ndomain = (-3, 3)\n"
+        "def losses(w):\n"
+        "    sys.stdout.write('loss\\n')\n"
+        "    return (w - 1)**2, (w + 1)**2\n"
+    )
+    code, out, err = run("analyze", path, "--json")
+    assert code == 0
+    assert json.loads(out)["kind"] == "density"
+    assert "loss" in err
 
 
 def test_what_was_not_resolved_is_code_3(run, tmp_path):
