@@ -122,7 +122,7 @@ def mesh_on(density: PiecewiseLog, low: Array, high: Array, depth: float | Array
     keep = (width > 4 * np.spacing(np.abs(summit))) & alive
     piece = np.broadcast_to(np.arange(len(low)), start.shape)[keep]
     # Cut again where the guess was wrong and P falls by more than it should on one panel.
-    count = np.ceil(np.minimum(np.maximum(drop[keep] / (1.2 * LEVEL), 1), LEVELS)).astype(int)
+    count = np.ceil(np.minimum(np.maximum(drop[keep] / (1.0 * LEVEL), 1), LEVELS)).astype(int)
     owner = np.repeat(np.arange(len(count)), count)
     nth = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
     begin, stride = start[keep], (stop - start)[keep] / count
@@ -145,7 +145,7 @@ def _refined(density: PiecewiseLog, lower: Array, upper: Array, piece: Array, fl
         c = r.coefficients @ np.exp(log_p - top)
         size = np.abs(c)
         cut = np.maximum.reduce(size[-3:])
-        limit = (2e-15 + 2 * EPSILON * np.abs(top)) * np.maximum.reduce(size)
+        limit = (5e-15 + 2 * EPSILON * np.abs(top)) * np.maximum.reduce(size)
         if (cut > limit).any():
             k, _ = density.panels.locate((lower + upper) / 2)
             limit += EPSILON * density.span[k]  # the rounding of log P itself

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from stationary.basins import Basin
@@ -91,6 +91,21 @@ def _wrapped(line: str) -> str:
     )
 
 
+def _places(state: EndState) -> Callable[[float], str]:
+    """How positions are written: with the digits that tell them apart at the state's width."""
+    low, high = state.interval(0.5)
+    width = max(high - low, 1e-300)
+
+    def place(x: float) -> str:
+        if math.isinf(x):
+            return f"{x:g}"
+        if abs(x) < 1e-13 * width:
+            return "0"  # what is left is rounding
+        return f"{x:.{min(15, 6 + max(0, math.ceil(math.log10(abs(x) / width))))}g}"
+
+    return place
+
+
 def _answer(analysis: Analysis) -> str:
     state, v = analysis.end_state, analysis.diffusion.variable
     who = "SGD" if analysis.landscape is not None else "the process"
@@ -98,9 +113,10 @@ def _answer(analysis: Analysis) -> str:
         return f"There is no end state. {state.reason}"
     basins = sorted(analysis.basins, key=lambda b: -b.log_mass)
     if not basins:
-        return f"In the long run {who} is spread out, and not around any minimum."
+        return f"In the long run {who} is not around any minimum of the drift; {_quartiles(state)}."
+    place = _places(state)
     shares = [
-        f"{'at the wall' if b.at_wall else 'around'} {v} = {b.position:.6g} with probability "
+        f"{'at the wall' if b.at_wall else 'around'} {v} = {place(b.position)} with probability "
         f"{probability_text(b.log_mass)}"
         for b in basins[:4]
     ]
@@ -110,16 +126,16 @@ def _answer(analysis: Analysis) -> str:
         spread = f"standard deviation {deviation:.6g}"
         if not math.isfinite(deviation):
             spread = f"with tails so heavy that no standard deviation exists; {_quartiles(state)}"
-        return f"In the long run {who} is {where} {v} = {b.position:.6g} ({spread})."
+        return f"In the long run {who} is {where} {v} = {place(b.position)} ({spread})."
     more = f", and in {len(basins) - 4} more minima with the rest" if len(basins) > 4 else ""
     listed = ", ".join(shares[:-1]) + " and " + shares[-1] if not more else ", ".join(shares)
     first, second = basins[0], basins[1]
     gain = first.log_mass - second.log_mass
     times = f"{math.exp(gain):.4g}" if gain < 13 else power_text(gain)
-    return (
-        f"In the long run {who} is {listed}{more}. The first minimum holds {times} times as much "
-        "as the second."
-    )
+    compared = f"The first minimum holds {times} times as much as the second."
+    if abs(gain) < 1e-9:
+        compared = "The first two hold the same."
+    return f"In the long run {who} is {listed}{more}. {compared}"
 
 
 def _quartiles(state: EndState) -> str:
@@ -165,16 +181,16 @@ def _equilibria(analysis: Analysis) -> list[str]:
 def _basins(analysis: Analysis) -> list[str]:
     if not analysis.basins:
         return []
-    v = analysis.diffusion.variable
+    v, place = analysis.diffusion.variable, _places(analysis.end_state)
     heaviest = sorted(analysis.basins, key=lambda b: -b.log_mass)[:MOST_ROWS]
     everything = zip(analysis.basins, analysis.exits, strict=True)
     pairs = [(b, passage) for b, passage in everything if b in heaviest]
     left_out = len(analysis.basins) - len(pairs)
     shares = [
         (
-            f"{b.position:.6g}{' (wall)' if b.at_wall else ''}",
-            f"{b.lower:.6g}",
-            f"{b.upper:.6g}",
+            f"{place(b.position)}{' (wall)' if b.at_wall else ''}",
+            place(b.lower),
+            place(b.upper),
             probability_text(b.log_mass, 9),
             _error_text(b.mass_error),
         )
@@ -183,13 +199,13 @@ def _basins(analysis: Analysis) -> list[str]:
     lines = _table(("minimum", "from", "to", "mass", "rel. error"), shares)
     rows = [
         (
-            f"{b.position:.6g}{' (wall)' if b.at_wall else ''}",
+            f"{place(b.position)}{' (wall)' if b.at_wall else ''}",
             f"{b.log_density:.6g}",
             f"{b.variance:.6g}",
             "-" if b.barrier_left is None else f"{b.barrier_left:.6g}",
             "-" if b.barrier_right is None else f"{b.barrier_right:.6g}",
             "-" if passage is None else time_text(passage.log_time),
-            ", ".join(f"{m.position:.6g}" for m in _highest(b)) or "-",
+            ", ".join(place(m.position) for m in _highest(b)) or "-",
         )
         for b, passage in pairs
     ]

@@ -182,8 +182,9 @@ class LogDensity(PiecewiseLog):
             return x
         k, _ = self.panels.locate(x)
         half = self.panels.half[k]
+        rough = EPSILON * (1 + np.abs(self.survey.ell[0, k])) / half  # of the slope
         with np.errstate(divide="ignore"):
-            blur = EPSILON * (1 + np.abs(self.survey.ell[0, k])) / half / np.abs(self.bend(x))
+            blur = rough / np.abs(self.bend(x))
         if (blur < 1e-14 * np.maximum(np.abs(x), half)).all():
             return x
         try:
@@ -194,9 +195,8 @@ class LogDensity(PiecewiseLog):
                     slope = (2 * f - weight * a1) / a
                     bend = (2 * f1 - weight * a2 - slope * a1) / a
                     step = slope / bend
-                moved = np.isfinite(step) & (
-                    np.abs(x - step - original) < np.maximum(half, 100 * blur)
-                )
+                    allowed = np.maximum(half, 100 * rough / np.abs(bend))
+                    moved = np.isfinite(step) & (np.abs(x - step - original) < allowed)
                 x = np.where(moved, x - step, x)
                 if not (moved & (np.abs(step) > 1e-6 * half)).any():
                     break

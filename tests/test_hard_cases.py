@@ -158,3 +158,15 @@ def test_tails_that_overflow_are_tails_all_the_same():
     exact = -2 * (np.cosh(x) - 1)
     np.testing.assert_allclose(state.logpdf(x) - state.logpdf(0.0), exact, rtol=1e-12)
     assert state.logpdf(1e300) == -INF
+
+
+def test_the_mode_of_a_normal_is_its_mean_although_panels_there_are_tiny():
+    (mode,) = solve(lambda x: -x, 2.0, (-INF, INF)).modes
+    assert abs(mode.position) < 1e-15
+
+
+def test_nothing_at_infinity_is_called_a_minimum():
+    """Student's t with 0.3 degrees of freedom by noise alone: the drift points outwards."""
+    state = solve(lambda x: 0.7 * x, lambda x: 2 * (0.3 + x * x), (-INF, INF))
+    assert basins_of(state) == ()
+    assert state.modes[0].position == pytest.approx(0, abs=1e-12)
