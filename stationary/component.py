@@ -19,7 +19,7 @@ from stationary.anatomy import Anatomy
 from stationary.masses import Mesh, log_sum, mesh_on, monotone_mesh
 from stationary.panels import chebyshev_sum, rule
 from stationary.survey import NODES, focused
-from stationary.zero_flux import LogDensity, Tail, peak_edges, zero_flux_log_density
+from stationary.zero_flux import EPSILON, LogDensity, Tail, peak_edges, zero_flux_log_density
 
 __all__ = ["Component", "component_on"]
 
@@ -119,9 +119,11 @@ class Component:
         forms, the sum without it was exceeded now and then by a fifth.
         """
         top = self.mesh.top
-        # A jump lies in a panel a rounding wide, on which the density is not known.
-        k, _ = self.density.panels.locate((self.mesh.lower + self.mesh.upper) / 2)
-        known = self.density.survey.samples.resolved[k] | (self.log_panel_mass > math.log(1e-14))
+        # A jump lies in a panel a few roundings wide, on which the density is not known.
+        p = self.density.panels
+        k, _ = p.locate((self.mesh.lower + self.mesh.upper) / 2)
+        sliver = p.half <= 32 * EPSILON * np.maximum(np.abs(p.lower), np.abs(p.upper))
+        known = self.density.survey.samples.resolved[k] | ~sliver[k]
         worst = float(self.panel_errors[(top > top.max() - VISIBLE) & known].max(initial=0.0))
         for tail in self.density.tails:
             if tail is not None and tail.level > top.max() - VISIBLE:

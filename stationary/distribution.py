@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -140,8 +141,17 @@ class EndState:
             A NumPy generator, or a seed for one.
         """
         self._require()
-        generator = np.random.default_rng(rng)
-        shape = () if size is None else (size,) if isinstance(size, int) else tuple(size)
+        try:
+            generator = np.random.default_rng(rng)
+            sizes = () if size is None else size if isinstance(size, tuple) else (size,)
+            shape = tuple(operator.index(n) for n in sizes)
+        except (TypeError, ValueError) as error:
+            raise LandscapeError(
+                f"rvs(size={size!r:.40}, rng={rng!r:.40}): {error}. The size is a whole number or "
+                "a tuple of them, rng a NumPy generator or a seed."
+            ) from None
+        if any(n < 0 for n in shape):
+            raise LandscapeError(f"rvs: size = {size!r} must not be negative.")
         count = math.prod(shape)
         weights = np.array([c.weight for c in self.components] + [a.weight for a in self.atoms])
         result = np.empty(count)

@@ -219,7 +219,7 @@ def _settled(
     c: Array,
     ends: Array,
     shift: Array,
-    before: Array,
+    steady: Array,
     half: Array,
     negligible: float,
     noise: float,
@@ -227,14 +227,15 @@ def _settled(
     """Whether each panel's coefficients have fallen to rounding, or to noise, or to nothing.
 
     `ends` holds the function next to both ends (by `shift`, relative), where no node is: a jump
-    between the last node and the end would not be seen otherwise. `before` is the tail of the
-    panel that was halved: noise is what halving does not lower.
+    between the last node and the end would not be seen otherwise. `steady` counts the halvings
+    that have not lowered the tail: noise is what they do not lower, whereas at a corner it halves.
     """
     size = np.abs(c).max(axis=0)
     last = _tail(c)
     middle = np.abs(c[len(c) // 2 : -3]).max(axis=0)
     rounding = last <= noise * size
-    plateau = (last <= 1e7 * noise * size) & (last >= middle / 2) & (last >= before / 4)
+    noisy = (last <= 1e7 * noise * size) & (last >= middle / 2)
+    plateau = noisy & (steady >= np.where(last <= 1e4 * noise * size, 1, 3))
     small = last * half <= negligible
     odd, even = c[1::2].sum(axis=0), c[::2].sum(axis=0)
     square = (np.arange(len(c)) ** 2)[:, None] * c  # T_k'(1) = k^2, T_k'(-1) = (-1)^(k+1) k^2
@@ -277,7 +278,9 @@ def sample(
     epsilon = float(arithmetic.epsilon)
     done: list[Samples] = []
     accepted = 0
-    before = [np.full(len(lower), np.inf) for _ in weights]  # tails of the panels that were halved
+    # The tails of the panels that were halved, and how many halvings have not lowered them.
+    before = [np.full(len(lower), np.inf) for _ in weights]
+    steady = [np.zeros(len(lower), dtype=int) for _ in weights]
     while len(lower):
         x, offset = nodes_of(lower, upper, r)
         half = (upper - lower) / 2
@@ -291,16 +294,19 @@ def sample(
         values = tuple(v[:n] + offset / half * (r.slopes @ v[:n]) for v in tables)
         cs = tuple(r.coefficients @ v for v in values)
         good = np.ones(len(lower), dtype=bool)
-        for c, v, tail, weighted in zip(cs, tables, before, weights, strict=True):
+        tails = tuple(_tail(c) for c in cs)
+        steady = [
+            np.where(t >= 0.75 * b, s + 1, 0) for t, b, s in zip(tails, before, steady, strict=True)
+        ]
+        for c, v, count, weighted in zip(cs, tables, steady, weights, strict=True):
             # Integration divides the last coefficients by their degree.
             width, noise = (
                 (half, n * epsilon / 2) if weighted else (np.ones_like(half), 4 * epsilon)
             )
-            good &= _settled(c, v[n:], shift, tail, width, epsilon / 4, noise).astype(bool)
+            good &= _settled(c, v[n:], shift, count, width, epsilon / 4, noise).astype(bool)
         tiny = (upper - lower) <= 16 * epsilon * np.maximum(np.abs(lower), np.abs(upper))
         full = accepted + 2 * len(lower) > max_panels
         keep = good | tiny | full
-        tails = tuple(_tail(c) for c in cs)
         here = Samples(lower, upper, values, cs, tails, good, (n + 2) * len(lower))
         done.append(here if keep.all() else here.only(keep))
         accepted += int(keep.sum())
@@ -308,6 +314,7 @@ def sample(
         middle = (lower + upper) / 2
         lower, upper = np.concatenate([lower, middle]), np.concatenate([middle, upper])
         before = [np.tile(t[~keep], 2) for t in tails]
+        steady = [np.tile(s[~keep], 2) for s in steady]
     return Samples.joined(done)
 
 

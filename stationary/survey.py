@@ -240,12 +240,13 @@ def _refuse_vanishing_variance(found: Survey) -> None:
     p, ell = found.panels, found.samples.values[1].min(axis=0)
     lower, upper = found.diffusion.domain
     whole = upper - lower if math.isfinite(upper - lower) else CORE
-    tiny = 2 * p.half < 1e-9 * np.minimum(whole, np.maximum(np.abs(p.lower), np.abs(p.upper)) + 1)
+    small = np.where(found.samples.resolved, 1e-9, 1e-6)
+    tiny = 2 * p.half < small * np.minimum(whole, np.maximum(np.abs(p.lower), np.abs(p.upper)) + 1)
     tiny &= (p.lower > found.lower) & (p.upper < found.upper)
     for k in np.flatnonzero(tiny):
         near = (np.abs(p.lower - p.lower[k]) < whole / 20) & ~tiny
         sides = ell[:k][near[:k]], ell[k + 1 :][near[k + 1 :]]
-        if all(len(side) and np.median(side) - ell[k] > DROP for side in sides):
+        if all(side.max(initial=-np.inf) - ell[k] > DROP for side in sides):
             raise _vanishing(found.diffusion, np.array([p.lower[k]]), np.zeros(1) + 0.0)
 
 

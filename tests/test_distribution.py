@@ -290,3 +290,10 @@ def test_a_nonlinear_change_of_variable_carries_the_density_along(process):
     np.testing.assert_allclose(
         one.logpdf(x), other.logpdf(np.sinh(x)) + np.log(np.cosh(x)), rtol=1e-10, atol=1e-10
     )
+
+
+def test_sizes_and_seeds_that_make_no_sense_are_refused(normal):
+    assert normal.rvs(size=np.int64(3), rng=1).shape == (3,)
+    for settings_ in ({"size": 2.5}, {"size": -1}, {"size": 3, "rng": "a"}):
+        with pytest.raises(LandscapeError, match="rvs"):
+            normal.rvs(**settings_)
