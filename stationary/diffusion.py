@@ -254,7 +254,7 @@ class Diffusion:
     pair: Callable[[Any, Arithmetic], tuple[Array, Array]] | None = (
         None  # both coefficients at once, where that is cheaper
     )
-    scan_panels: int = 80  # into which the domain is cut at first
+    scan_panels: int = 64  # into which the domain is cut at first
     cost: int = 1  # roughly, of evaluating one point: the number of datapoints
     notes: tuple[str, ...] = ()
     sigma: InitVar[Function | None] = None

@@ -295,7 +295,7 @@ class Landscape:
                 f"N = {self.datapoints} drawn {drawn} replacement"
             ),
             cost=self.datapoints,
-            scan_panels=80 if self.datapoints <= MANY else 32,
+            scan_panels=64 if self.datapoints <= MANY else 32,
             notes=notes,
             settled=True,
         )

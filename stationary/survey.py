@@ -142,7 +142,7 @@ def survey(diffusion: Diffusion, max_panels: int = 4000, *, complete: bool = Fal
     if math.isinf(upper - lower):
         # With no length to go by, look at every scale around the point distances count from.
         zero = _anchor(diffusion, math.inf if math.isinf(upper) else -math.inf)
-        grades = GRADES if diffusion.scan_panels >= 80 else 10
+        grades = GRADES if diffusion.scan_panels >= 64 else 10
         graded = CORE * 2.0 ** -np.arange(4.0, 4 + grades)
         graded = graded[graded > 2.0**-26 * abs(zero)]  # a double knows no less beside zero
         graded = np.concatenate([-graded, graded])
