@@ -168,6 +168,13 @@ class Landscape:
         assert self.losses is not None
         x = probe_points(*self.domain)
         value, slope = evaluate(self.losses, x, order=1)
+        if value.shape[0] == 0:
+            raise LandscapeError(
+                f"{self.name}: losses(w) returned no datapoints. Return one entry per datapoint."
+            )
+        (again,) = evaluate(self.losses, x)
+        if again.shape != value.shape:
+            raise self._fickle(len(np.atleast_2d(again)), len(np.atleast_2d(value)))
         for what, table in (("losses", value), ("derivative of losses", slope)):
             self._check_finite(what, x, table)
         mismatch = check_derivative(self.losses, x)
@@ -222,9 +229,18 @@ class Landscape:
     def _moments(self, w: Array, arithmetic: Arithmetic) -> tuple[Array, Array]:
         (g,) = evaluate(self.gradient, w, arithmetic=arithmetic)
         # Two passes: the mean of squares less the square of the mean can come out negative.
-        mean = g.sum(axis=0) / len(g)
-        deviation = g - mean
-        return mean, (deviation * deviation).sum(axis=0) / len(g)
+        if len(g) != self.datapoints:
+            raise self._fickle(len(g), self.datapoints)
+        with np.errstate(all="ignore"):  # what overflows is found, and located, further on
+            mean = g.sum(axis=0) / len(g)
+            deviation = g - mean
+            return mean, (deviation * deviation).sum(axis=0) / len(g)
+
+    def _fickle(self, now: int, before: int) -> LandscapeError:
+        return LandscapeError(
+            f"{self.name}: the number of datapoints changed from {before} to {now} between two "
+            "calls. The function must return the same datapoints each time."
+        )
 
     def loss_table(self, w: Array) -> Array | None:
         """The losses at w, shape (N, M), or None where only gradients were given."""

@@ -251,3 +251,26 @@ def test_a_loss_that_jumps_gets_a_note_because_sgd_does_not_feel_it():
     assert notes(0.0) == ()
     (note,) = notes(0.5)
     assert "jumps by 0.5 near w = 0.2" in note or "jumps by 0.5 near w = 0.3" in note
+
+
+@pytest.mark.parametrize(
+    ("losses", "message"),
+    [
+        (lambda w: np.zeros((0, len(w))), "returned no datapoints"),
+        (lambda w: ((w - 1) ** 2, (w + 1) ** 2, 1 / w), r"must be finite inside the domain"),
+    ],
+)
+def test_nothing_leaks_from_losses_that_are_empty_or_overflow(losses, message):
+    with pytest.raises(LandscapeError, match=message):
+        end_state(Landscape(losses=losses, learning_rate=0.1, domain=(-3, 3)))
+
+
+def test_a_number_of_datapoints_that_changes_is_refused():
+    calls = []
+
+    def losses(w):
+        calls.append(1)
+        return [w**2 * (j + 1) for j in range(2 + len(calls) % 2)]
+
+    with pytest.raises(LandscapeError, match="number of datapoints changed"):
+        end_state(Landscape(losses=losses, learning_rate=0.1, domain=(-3, 3)))
