@@ -31,6 +31,7 @@ __all__ = ["Anatomy", "End", "Equilibrium", "Feller", "anatomy"]
 
 Array = NDArray[Any]
 
+TOO_MANY = 2000  # datapoints, to evaluate in many digits
 AFFORDABLE = 2**22  # datapoints times points
 SCAN = 30.0  # factor between the distances at which a root is tried
 PROBES = (1e60, 1e120)  # distances (or their inverses) at which exponents are read
@@ -306,6 +307,8 @@ def _feller(e: _Exponents, speed_converges: bool, outward: bool) -> Feller:
 
 
 def _exponents(found: Survey, position: float, side: str) -> _Exponents:
+    if found.diffusion.cost > TOO_MANY:
+        return _exponents_as_sampled(found, position, side)  # many digits would take minutes
     try:
         return _exponents_in_digits(found, position, side)
     except (StationaryError, OverflowError, MemoryError):
