@@ -76,10 +76,6 @@ class End:
     order: float | None  # a ~ r^order
     integrable: bool | None  # whether P can be integrated up to here; None: not decided
 
-    @property
-    def absorbs_mass(self) -> bool:
-        return self.integrable is False
-
     def describe(self, variable: str) -> str:
         """The end in words."""
         at = f"{variable} = {self.position:g}"

@@ -293,11 +293,6 @@ class Component:
 
     # -- integrals against the density ----------------------------------------------------------
 
-    @cached_property
-    def node_weights(self) -> Array:
-        """Probability at each node of the mesh, shape (n, panels)."""
-        return self.weights_on(self.mesh)
-
     def weights_on(self, m: Mesh) -> Array:
         r = rule(NODES)
         quadrature = r.integral @ r.coefficients

@@ -330,11 +330,6 @@ class Diffusion:
             )
         return f, a
 
-    def drift_at(self, x: Array) -> Array:
-        """f at the points x."""
-        (f,) = evaluate(self.drift, x)
-        return f
-
     def check(self, x: Array, f: Array, a: Array) -> None:
         """Raise for the first point where the process is not one: f or a not finite, a < 0."""
         v = self.variable

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
 from typing import Any
@@ -315,10 +315,6 @@ class Landscape:
             notes=notes,
             settled=True,
         )
-
-    def replaced(self, **changes: Any) -> Landscape:
-        """The same landscape with some fields changed."""
-        return replace(self, **changes)
 
     def __repr__(self) -> str:
         lower, upper = self.domain
