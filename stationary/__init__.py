@@ -5,7 +5,8 @@ A `Landscape` (the losses of datapoints, for SGD) or a `Diffusion` (drift and va
 
 The rooms, in the order in which data passes through them: `errors`, `precision` (exact
 derivatives, many digits), `diffusion`, `landscape`, `loading`, `panels` (piecewise polynomials),
-`survey` (sampling the process), `anatomy` (equilibria, ends), `zero_flux` (log-density),
+`survey` (sampling the process), `reshape` (a survey changed by copy), `equilibria`, `feller`
+(exponents and classes of singular points), `anatomy` (both together), `zero_flux` (log-density),
 `masses` (integrals of it), `component`, `moments`, `quantiles`, `distribution` (the end state),
 `passage` (what is reached first, and when), `solve`, `basins`, `analysis` (the whole pipe),
 `view`, `plotting`, `export`, `report`, `cli`.

@@ -9,10 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from stationary.anatomy import Equilibrium
 from stationary.basins import Basin, basins_of
 from stationary.diffusion import Diffusion
 from stationary.distribution import EndState
+from stationary.equilibria import Equilibrium
 from stationary.errors import LandscapeError
 from stationary.landscape import Landscape
 from stationary.loading import load

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.anatomy import Equilibrium
 from stationary.component import Component
 from stationary.distribution import EndState, Mode
+from stationary.equilibria import Equilibrium
 from stationary.masses import log_sum
 from stationary.survey import Survey
 

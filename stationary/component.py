@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from stationary.anatomy import Anatomy
 from stationary.masses import Mesh, log_sum, mesh_on, monotone_mesh
 from stationary.panels import chebyshev_sum, rule
-from stationary.survey import NODES, focused
+from stationary.reshape import focused
+from stationary.survey import NODES
 from stationary.zero_flux import EPSILON, LogDensity, Tail, peak_edges, zero_flux_log_density
 
 __all__ = ["Component", "component_on"]

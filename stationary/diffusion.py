@@ -259,6 +259,7 @@ class Diffusion:
     notes: tuple[str, ...] = ()
     sigma: InitVar[Function | None] = None
     diffusivity: InitVar[Function | None] = None
+    exact_ends: tuple[Any, Any] = (None, None)  # mpmath numbers, for ends that no double is
     settled: bool = field(default=False)  # the functions have been tried already
 
     def __post_init__(self, sigma: Function | None, diffusivity: Function | None) -> None:
@@ -329,6 +330,13 @@ class Diffusion:
                 f"{x.size} points it gave an array of shape {shape}."
             )
         return f, a
+
+    def end(self, side: int, arithmetic: Arithmetic = DOUBLE) -> Any:
+        """The lower (side 0) or upper (1) end of the domain, as a number of the arithmetic."""
+        exact = self.exact_ends[side]
+        if exact is None or arithmetic is DOUBLE:
+            return arithmetic.array([self.domain[side]])[0]
+        return arithmetic.array([exact])[0]
 
     def check(self, x: Array, f: Array, a: Array) -> None:
         """Raise for the first point where the process is not one: f or a not finite, a < 0."""

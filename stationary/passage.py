@@ -28,7 +28,8 @@ from stationary.diffusion import Diffusion
 from stationary.errors import LandscapeError
 from stationary.landscape import Landscape
 from stationary.panels import nodes_of, rule
-from stationary.survey import NODES, Survey, dual, survey, within
+from stationary.reshape import dual, within
+from stationary.survey import NODES, Survey, survey
 from stationary.zero_flux import EPSILON
 
 __all__ = [

@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 
-from stationary.anatomy import Anatomy, End, Feller, anatomy
+from stationary.anatomy import Anatomy, End, anatomy
 from stationary.component import component_on
 from stationary.diffusion import Diffusion
 from stationary.distribution import EndState
 from stationary.errors import LandscapeError, Status
+from stationary.feller import Feller
 from stationary.landscape import Landscape
 from stationary.panels import rule
 from stationary.survey import NODES, survey

@@ -10,7 +10,7 @@ exponents of f and a there, which `anatomy` finds.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -18,12 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.arithmetic import Arithmetic
-from stationary.diffusion import Convention, Diffusion
+from stationary.diffusion import Diffusion
 from stationary.errors import LandscapeError
 from stationary.panels import Panels, Samples, chebyshev_sum, rule, sample
 
-__all__ = ["Survey", "survey"]
+__all__ = ["NODES", "Survey", "anchor_of", "sampled", "survey", "usable"]
 
 Array = NDArray[Any]
 
@@ -141,7 +140,7 @@ def survey(diffusion: Diffusion, max_panels: int = 4000, *, complete: bool = Fal
     edges = np.linspace(start, stop, diffusion.scan_panels + 1)
     if math.isinf(upper - lower):
         # With no length to go by, look at every scale around the point distances count from.
-        zero = _anchor(diffusion, math.inf if math.isinf(upper) else -math.inf)
+        zero = anchor_of(diffusion, math.inf if math.isinf(upper) else -math.inf)
         grades = GRADES if diffusion.scan_panels >= 64 else 10
         graded = CORE * 2.0 ** -np.arange(4.0, 4 + grades)
         graded = graded[graded > 2.0**-26 * abs(zero)]  # a double knows no less beside zero
@@ -150,11 +149,11 @@ def survey(diffusion: Diffusion, max_panels: int = 4000, *, complete: bool = Fal
     extra = [b for b in diffusion.breakpoints if start < b < stop]
     if extra:
         edges = np.union1d(edges, extra)
-    core = _sampled(diffusion, edges[:-1], edges[1:], max_panels)
+    core = sampled(diffusion, edges[:-1], edges[1:], max_panels)
     pieces, fallen = [core], [False, False]
     for side, (end, is_open) in enumerate(zip((lower, upper), opened, strict=True)):
         if is_open:
-            anchor = _anchor(diffusion, end)
+            anchor = anchor_of(diffusion, end)
             pieces, fallen[side] = _grown(
                 diffusion, pieces, end, anchor, side, max_panels, complete
             )
@@ -192,7 +191,7 @@ def _core(diffusion: Diffusion, opened: tuple[bool, bool]) -> tuple[float, float
     return lower + (step if opened[0] else 0.0), upper - (step if opened[1] else 0.0)
 
 
-def _anchor(diffusion: Diffusion, end: float) -> float:
+def anchor_of(diffusion: Diffusion, end: float) -> float:
     """The point from which the distance r to an open end is counted."""
     if math.isfinite(end):
         return end
@@ -200,7 +199,7 @@ def _anchor(diffusion: Diffusion, end: float) -> float:
     return other if math.isfinite(other) else 0.0
 
 
-def _sampled(diffusion: Diffusion, lower: Array, upper: Array, max_panels: int) -> Samples:
+def sampled(diffusion: Diffusion, lower: Array, upper: Array, max_panels: int) -> Samples:
     def logarithms(x: Array) -> tuple[Array, Array]:
         f, a = diffusion.coefficients(x)
         if not (a > 0).all() or not (np.isfinite(f).all() and np.isfinite(a).all()):
@@ -286,20 +285,20 @@ def _grown(
         r = distance * factor**powers
         x = anchor + sign * r
         x[0] = here
-        usable = _usable(diffusion, x)
-        if usable < 2:
+        known = usable(diffusion, x)
+        if known < 2:
             x = _last_usable(diffusion, here, x[1]) if outward else x[:1]
-            usable = len(x)
+            known = len(x)
             count = 0
-        if usable < 2:
+        if known < 2:
             return pieces, False
-        ordered = np.sort(x[:usable])
+        ordered = np.sort(x[:known])
         extra = [b for b in diffusion.breakpoints if ordered[0] < b < ordered[-1]]
         if extra:
             ordered = np.union1d(ordered, extra)
-        piece = _sampled(diffusion, ordered[:-1], ordered[1:], max(200, max_panels // 8))
+        piece = sampled(diffusion, ordered[:-1], ordered[1:], max(200, max_panels // 8))
         pieces = [piece, *pieces] if side == 0 else [*pieces, piece]
-        here = float(x[usable - 1])
+        here = float(x[known - 1])
         distance = abs(here - anchor)
         done += count
         if count == 0:
@@ -334,7 +333,7 @@ def _is_a_power(pieces: list[Samples], anchor: float, side: int) -> bool:
     return bool(settled or beyond_powers)
 
 
-def _usable(diffusion: Diffusion, x: Array) -> int:
+def usable(diffusion: Diffusion, x: Array) -> int:
     """How many of the points, from the first on, a double can carry f and a at."""
     f, a = diffusion.coefficients(x)
     with np.errstate(all="ignore"):
@@ -349,7 +348,7 @@ def _last_usable(diffusion: Diffusion, inside: float, outside: float) -> Array:
     first = inside
     for _ in range(8):
         middle = (inside + outside) / 2
-        if _usable(diffusion, np.array([middle])):
+        if usable(diffusion, np.array([middle])):
             inside = middle
         else:
             outside = middle
@@ -378,93 +377,3 @@ def _has_fallen(
     steepness = abs(log_mass[last] - log_mass[before])
     falling = log_mass[last] < log_mass[before] and steepness > (2.0 if outward else 4.0)
     return bool(falling and log_mass[last] < log_mass.max() - FALLEN)
-
-
-def extended(found: Survey, lower: float, upper: float) -> Survey:
-    """The survey with panels out to `lower` and `upper`, or as far as doubles carry it."""
-    diffusion = found.diffusion
-    pieces = [found.samples]
-    for side, (end, target) in enumerate(zip(diffusion.domain, (lower, upper), strict=True)):
-        here = found.lower if side == 0 else found.upper
-        if (target >= here) if side == 0 else (target <= here):
-            continue
-        anchor = _anchor(diffusion, end)
-        near, far = abs(here - anchor), abs(target - anchor)
-        count = max(1, math.ceil(2 * abs(math.log2(far / near)))) if near and far else 8
-        r = near * (far / near) ** (np.arange(count + 1) / count)
-        x = anchor + (1.0 if here > anchor else -1.0) * r
-        x[0], x[-1] = here, target
-        usable = _usable(diffusion, x)
-        if usable < 2:
-            continue
-        ordered = np.sort(x[:usable])
-        piece = _sampled(diffusion, ordered[:-1], ordered[1:], 500)
-        pieces = [piece, *pieces] if side == 0 else [*pieces, piece]
-    samples = Samples.joined(pieces)
-    return replace(
-        found, samples=samples, lower=float(samples.lower[0]), upper=float(samples.upper[-1])
-    )
-
-
-def within(found: Survey, lower: float, upper: float) -> Survey:
-    """The survey of the same process on a smaller domain, mostly from what was sampled."""
-    diffusion = found.diffusion.restricted(lower, upper)
-    s = found.samples
-    low, high = max(lower, found.lower), min(upper, found.upper)
-    inside = (s.lower >= low) & (s.upper <= high)
-    partly = ~inside & (s.upper > low) & (s.lower < high)
-    pieces = [s.only(inside)]
-    if partly.any():
-        cut_low, cut_high = np.maximum(s.lower[partly], low), np.minimum(s.upper[partly], high)
-        pieces.append(_sampled(diffusion, cut_low, cut_high, 1000))
-    samples = Samples.joined(pieces)
-    same = (lower == found.diffusion.domain[0], upper == found.diffusion.domain[1])
-    return Survey(
-        diffusion,
-        samples,
-        (found.open_ends[0] and same[0], found.open_ends[1] and same[1]),
-        (found.fallen[0] and same[0], found.fallen[1] and same[1]),
-        lower=float(samples.lower[0]),
-        upper=float(samples.upper[-1]),
-    )
-
-
-def dual(found: Survey) -> Survey:
-    """The survey of the process whose density without current is the scale density of this one.
-
-    The scale density is a^-c exp(-int 2 f / a): reverse the drift and mirror the convention.
-    """
-    diffusion = found.diffusion
-    drift, pair = diffusion.drift, diffusion.pair
-
-    def reversed_pair(x: Array, arithmetic: Arithmetic) -> tuple[Array, Array]:
-        assert pair is not None
-        f, a = pair(x, arithmetic)
-        return -f, a
-
-    mirrored = replace(
-        diffusion,
-        drift=lambda x: -drift(x),
-        pair=None if pair is None else reversed_pair,
-        convention=Convention(1 - diffusion.convention.value),
-    )
-    h, ell = found.samples.values
-    c, c_ell = found.samples.coefficients
-    samples = replace(found.samples, values=(-h, ell), coefficients=(-c, c_ell))
-    # Where the density fell to nothing the scale density has grown beyond bounds.
-    return replace(found, diffusion=mirrored, samples=samples, fallen=(False, False))
-
-
-def focused(found: Survey, points: Array) -> Survey:
-    """The survey with the panels around `points` cut there and sampled again.
-
-    A panel across which the exponent changes by 1e9 knows it to 1e-7 only. Cut close around
-    a peak of the density, it knows the peak to rounding.
-    """
-    s = found.samples
-    touched = np.unique(np.searchsorted(found.panels.edges, points, side="right") - 1)
-    edges = np.unique(np.concatenate([s.lower[touched], points, s.upper[touched]]))
-    keep = np.isin(edges[:-1], s.upper[touched]) & ~np.isin(edges[:-1], s.lower[touched])
-    new = _sampled(found.diffusion, edges[:-1][~keep], edges[1:][~keep], 2000)
-    old = s.only(np.setdiff1d(np.arange(len(s.lower)), touched))
-    return replace(found, samples=Samples.joined([old, new]))

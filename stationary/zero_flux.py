@@ -26,7 +26,8 @@ from stationary.anatomy import Anatomy, End
 from stationary.errors import StationaryError
 from stationary.logarithm import PiecewiseLog
 from stationary.precision import evaluate
-from stationary.survey import Survey, extended
+from stationary.reshape import extended
+from stationary.survey import Survey
 
 __all__ = ["LogDensity", "Tail", "peak_edges", "zero_flux_log_density"]
 

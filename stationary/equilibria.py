@@ -1,0 +1,148 @@
+"""The zeros of the drift: where they are, to rounding, and which of them attract."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.errors import StationaryError
+from stationary.panels import SignChanges, find_roots, rule, sign_changes, without_ripples
+from stationary.precision import evaluate
+from stationary.survey import NODES, Survey
+
+__all__ = ["Equilibrium", "equilibria_of"]
+
+Array = NDArray[Any]
+
+AFFORDABLE = 2**22  # datapoints times points
+SCAN = 30.0  # factor between the distances at which a root is tried
+
+
+@dataclass(frozen=True)
+class Equilibrium:
+    """A zero of the drift."""
+
+    position: float
+    error: float  # of the position
+    stable: bool
+    slope: float | None  # f' there [1 / time]; None where the drift jumps or has a corner
+    interval: tuple[float, float] | None = None  # where the drift vanishes on a whole stretch
+
+
+def equilibria_of(found: Survey) -> tuple[Equilibrium, ...]:
+    changes = sign_changes(found.panels, found.h)
+    changes = _confirmed(found, changes)
+    keep = _significant(found, changes.x)
+    if not len(keep):
+        return ()
+    roots, flat = changes.x[keep], changes.stretch[keep]
+    left, right, stable = changes.left[keep], changes.right[keep], changes.downward[keep]
+    for low, high in _stretches_of_zeros(found):
+        # Near the corners where a stretch begins rounding may change sign: the two are one.
+        i = int(np.argmin(np.abs(np.clip(roots, low, high) - roots)))
+        middle = (low + high) / 2
+        if abs(found.climbs(np.sort(np.array([middle, roots[i]])))[0]) < 1e-12:
+            flat[i], left[i], right[i], roots[i] = True, low, high, middle
+    value, slopes = _drift_and_slope(found, roots)
+    with np.errstate(all="ignore"):
+        better = roots - value / slopes  # one step of Newton's method on the drift itself
+    fits = ~flat & (better > left) & (better < right)
+    roots = np.where(fits, better, roots)
+    k, _ = found.panels.locate(roots)
+    step = np.maximum(4 * np.spacing(np.abs(roots)), 1e-16 * found.panels.half[k])
+    before, after = _around(found, roots, step, stable)
+    doubtful = ~flat & ~((before[0] > 0) & (after[0] < 0))
+    if doubtful.any():
+        # A multiple root, or a corner: bracket it instead.
+        low, high = left[doubtful], right[doubtful]
+        roots[doubtful] = find_roots(lambda x: found.diffusion.coefficients(x)[0], low, high)
+        before, after = _around(found, roots, step, stable)
+    # Across a jump the drift does not shrink with the step; at a zero it is slope * step.
+    far = np.maximum(np.abs(before[-1]), np.abs(after[-1]))
+    cornered = np.maximum(np.abs(before[0]), np.abs(after[0])) > 1e-6 * far
+    # The position is known to where the drift has the right sign on both sides, from there on.
+    wrong = ~((before > 0) & (after < 0))
+    last_wrong = np.where(wrong.any(axis=0), len(wrong) - np.argmax(wrong[::-1], axis=0), 0)
+    error = step * SCAN ** np.minimum(last_wrong, len(wrong) - 1)
+    error = np.where(flat, (right - left) / 2, error)
+    return tuple(
+        Equilibrium(
+            position=float(root),
+            error=float(e),
+            stable=bool(attracts),
+            slope=None if corner or stretch else float(slope),
+            interval=(float(low), float(high)) if stretch else None,
+        )
+        for root, e, low, high, attracts, slope, corner, stretch in zip(
+            roots, error, left, right, stable, slopes, cornered, flat, strict=True
+        )
+    )
+
+
+def _around(found: Survey, roots: Array, step: Array, stable: Array) -> tuple[Array, Array]:
+    """The drift before and after each root, at distances that grow from `step`, row by row.
+
+    Turned so that it should be positive before and negative after.
+    """
+    distance = step * SCAN ** np.arange(11.0)[:, None]
+    x = np.clip(np.stack([roots - distance, roots + distance]), found.lower, found.upper)
+    f = found.diffusion.coefficients(x.ravel())[0].reshape(x.shape)
+    before, after = np.where(stable, 1, -1) * f
+    return before, after
+
+
+def _stretches_of_zeros(found: Survey) -> list[tuple[float, float]]:
+    """Where the drift vanishes on whole panels."""
+    still = np.concatenate([[False], (found.samples.values[0] == 0).all(axis=0), [False]])
+    starts = np.flatnonzero(~still[:-1] & still[1:])
+    stops = np.flatnonzero(still[:-1] & ~still[1:])
+    p = found.panels
+    return [(float(p.lower[i]), float(p.upper[j - 1])) for i, j in zip(starts, stops, strict=True)]
+
+
+def _confirmed(found: Survey, changes: SignChanges) -> SignChanges:
+    """The sign changes that the drift itself shows, where the panels could not resolve it."""
+    k, _ = found.panels.locate(changes.x)
+    unsure = ~found.samples.resolved[k]
+    if not unsure.any():
+        return changes
+    around = 20 * np.spacing(np.abs(changes.x))  # a panel about a jump is 16 roundings wide
+    left = np.minimum(changes.left, changes.x - around)
+    sides = np.concatenate([left, np.maximum(changes.right, changes.x + around)])
+    before, after = np.split(np.sign(found.diffusion.coefficients(sides)[0]), 2)
+    real = ~unsure | ((before != after) & ((before >= after) == changes.downward))
+    # Of two in a row in the same direction only the first can be.
+    direction = changes.downward[real]
+    first = np.concatenate([[True], direction[1:] != direction[:-1]])
+    chosen = np.flatnonzero(real)[first] if real.any() else np.flatnonzero(real)
+    return SignChanges(*(getattr(changes, f.name)[chosen] for f in dataclasses.fields(SignChanges)))
+
+
+def _significant(found: Survey, roots: Array) -> Array:
+    """Which roots stay when pairs between which the exponent hardly rises are dropped."""
+    if len(roots) < 2:
+        return np.arange(len(roots))
+    k, _ = found.panels.locate(roots)
+    noise = np.maximum(found.noise[k[:-1]], found.noise[k[1:]])
+    return without_ripples(found.climbs(roots), noise, fixed_ends=False)
+
+
+def _drift_and_slope(found: Survey, x: Array) -> tuple[Array, Array]:
+    """f and f' near zeros of f: exact where the functions can be differentiated, else from h."""
+    try:
+        if len(x) * found.diffusion.cost > AFFORDABLE:
+            raise StationaryError("too many to differentiate at once")
+        value, slope = evaluate(found.diffusion.drift, x, order=1)
+        if slope.shape == x.shape and np.isfinite(slope).all():
+            return value, slope
+    except StationaryError:
+        pass
+    r = rule(NODES)
+    k, _ = found.panels.locate(x)
+    rate = found.panels.evaluate(r.derivative @ found.h, x) / found.panels.half[k]
+    slope = rate * np.exp(found.panels.evaluate(found.ell, x)) / 2
+    return found.diffusion.coefficients(x)[0], np.asarray(slope)

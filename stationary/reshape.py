@@ -1,0 +1,109 @@
+"""A survey changed by copy: further out, on less, cut around peaks, or of the dual process."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.arithmetic import Arithmetic
+from stationary.diffusion import Convention
+from stationary.panels import Samples
+from stationary.survey import Survey, anchor_of, sampled, usable
+
+__all__ = ["dual", "extended", "focused", "within"]
+
+Array = NDArray[Any]
+
+
+def extended(found: Survey, lower: float, upper: float) -> Survey:
+    """The survey with panels out to `lower` and `upper`, or as far as doubles carry it."""
+    diffusion = found.diffusion
+    pieces = [found.samples]
+    for side, (end, target) in enumerate(zip(diffusion.domain, (lower, upper), strict=True)):
+        here = found.lower if side == 0 else found.upper
+        if (target >= here) if side == 0 else (target <= here):
+            continue
+        anchor = anchor_of(diffusion, end)
+        near, far = abs(here - anchor), abs(target - anchor)
+        count = max(1, math.ceil(2 * abs(math.log2(far / near)))) if near and far else 8
+        r = near * (far / near) ** (np.arange(count + 1) / count)
+        x = anchor + (1.0 if here > anchor else -1.0) * r
+        x[0], x[-1] = here, target
+        known = usable(diffusion, x)
+        if known < 2:
+            continue
+        ordered = np.sort(x[:known])
+        piece = sampled(diffusion, ordered[:-1], ordered[1:], 500)
+        pieces = [piece, *pieces] if side == 0 else [*pieces, piece]
+    samples = Samples.joined(pieces)
+    return replace(
+        found, samples=samples, lower=float(samples.lower[0]), upper=float(samples.upper[-1])
+    )
+
+
+def within(found: Survey, lower: float, upper: float) -> Survey:
+    """The survey of the same process on a smaller domain, mostly from what was sampled."""
+    diffusion = found.diffusion.restricted(lower, upper)
+    s = found.samples
+    low, high = max(lower, found.lower), min(upper, found.upper)
+    inside = (s.lower >= low) & (s.upper <= high)
+    partly = ~inside & (s.upper > low) & (s.lower < high)
+    pieces = [s.only(inside)]
+    if partly.any():
+        cut_low, cut_high = np.maximum(s.lower[partly], low), np.minimum(s.upper[partly], high)
+        pieces.append(sampled(diffusion, cut_low, cut_high, 1000))
+    samples = Samples.joined(pieces)
+    same = (lower == found.diffusion.domain[0], upper == found.diffusion.domain[1])
+    return Survey(
+        diffusion,
+        samples,
+        (found.open_ends[0] and same[0], found.open_ends[1] and same[1]),
+        (found.fallen[0] and same[0], found.fallen[1] and same[1]),
+        lower=float(samples.lower[0]),
+        upper=float(samples.upper[-1]),
+    )
+
+
+def dual(found: Survey) -> Survey:
+    """The survey of the process whose density without current is the scale density of this one.
+
+    The scale density is a^-c exp(-int 2 f / a): reverse the drift and mirror the convention.
+    """
+    diffusion = found.diffusion
+    drift, pair = diffusion.drift, diffusion.pair
+
+    def reversed_pair(x: Array, arithmetic: Arithmetic) -> tuple[Array, Array]:
+        assert pair is not None
+        f, a = pair(x, arithmetic)
+        return -f, a
+
+    mirrored = replace(
+        diffusion,
+        drift=lambda x: -drift(x),
+        pair=None if pair is None else reversed_pair,
+        convention=Convention(1 - diffusion.convention.value),
+    )
+    h, ell = found.samples.values
+    c, c_ell = found.samples.coefficients
+    samples = replace(found.samples, values=(-h, ell), coefficients=(-c, c_ell))
+    # Where the density fell to nothing the scale density has grown beyond bounds.
+    return replace(found, diffusion=mirrored, samples=samples, fallen=(False, False))
+
+
+def focused(found: Survey, points: Array) -> Survey:
+    """The survey with the panels around `points` cut there and sampled again.
+
+    A panel across which the exponent changes by 1e9 knows it to 1e-7 only. Cut close around
+    a peak of the density, it knows the peak to rounding.
+    """
+    s = found.samples
+    touched = np.unique(np.searchsorted(found.panels.edges, points, side="right") - 1)
+    edges = np.unique(np.concatenate([s.lower[touched], points, s.upper[touched]]))
+    keep = np.isin(edges[:-1], s.upper[touched]) & ~np.isin(edges[:-1], s.lower[touched])
+    new = sampled(found.diffusion, edges[:-1][~keep], edges[1:][~keep], 2000)
+    old = s.only(np.setdiff1d(np.arange(len(s.lower)), touched))
+    return replace(found, samples=Samples.joined([old, new]))
