@@ -1,0 +1,392 @@
+"""A law of one variable, cut to an interval: its masses, draws from it, and means of functions.
+
+Means are integrals over the probability itself, E g(X) = int g(x(u)) du, which neither a narrow
+law nor an infinite domain makes any harder. The lower half counts u = P(X < x) from below and the
+upper half v = P(X > x) from above, so that both tails keep their digits.
+
+References
+----------
+.. [1] W. Gautschi, *Orthogonal Polynomials: Computation and Approximation*, Oxford 2004, ch. 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Given", "Law", "Normal", "Truncated", "Uniform"]
+
+Array = NDArray[Any]
+Function = Callable[[Array], Array]
+
+NODES = 16
+TOLERANCE = 1e-13  # of a mean, where the function allows it
+FINEST = 1e-15  # the innermost panel at a cut, as a share of all probability
+GRADING = 8.0  # how much narrower each panel is than its neighbour, on the way to a cut
+MORE_PANELS = 6000  # that halving may add
+ROUNDING = 4e-15
+EPSILON = float(np.finfo(float).eps)
+
+
+class Law(Protocol):
+    """Four functions on arrays: P(X <= x), P(X > x) and their inverses."""
+
+    def cdf(self, x: Array) -> Array: ...
+    def sf(self, x: Array) -> Array: ...
+    def ppf(self, u: Array) -> Array: ...
+    def isf(self, v: Array) -> Array: ...
+
+
+@dataclass(frozen=True)
+class Normal:
+    mean: float
+    deviation: float
+
+    def cdf(self, x: Array) -> Array:
+        from scipy.special import ndtr
+
+        return np.asarray(ndtr((x - self.mean) / self.deviation))
+
+    def sf(self, x: Array) -> Array:
+        from scipy.special import ndtr
+
+        return np.asarray(ndtr((self.mean - x) / self.deviation))
+
+    def ppf(self, u: Array) -> Array:
+        from scipy.special import ndtri
+
+        return np.asarray(self.mean + self.deviation * ndtri(u))
+
+    def isf(self, v: Array) -> Array:
+        from scipy.special import ndtri
+
+        return np.asarray(self.mean - self.deviation * ndtri(v))
+
+
+@dataclass(frozen=True)
+class Uniform:
+    lower: float
+    upper: float
+
+    @property
+    def width(self) -> float:
+        return self.upper - self.lower
+
+    def cdf(self, x: Array) -> Array:
+        return np.asarray(np.clip((x - self.lower) / self.width, 0, 1))
+
+    def sf(self, x: Array) -> Array:
+        return np.asarray(np.clip((self.upper - x) / self.width, 0, 1))
+
+    def ppf(self, u: Array) -> Array:
+        return np.asarray(self.lower + u * self.width)
+
+    def isf(self, v: Array) -> Array:
+        return np.asarray(self.upper - v * self.width)
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """Someone else's distribution, with the habits of those of `scipy.stats`."""
+
+    distribution: Any
+
+    def cdf(self, x: Array) -> Array:
+        return np.asarray(self.distribution.cdf(x), dtype=float)
+
+    def sf(self, x: Array) -> Array:
+        if hasattr(self.distribution, "sf"):
+            return np.asarray(self.distribution.sf(x), dtype=float)
+        return 1 - self.cdf(x)
+
+    def ppf(self, u: Array) -> Array:
+        return np.asarray(self.distribution.ppf(u), dtype=float)
+
+    def isf(self, v: Array) -> Array:
+        if hasattr(self.distribution, "isf"):
+            return np.asarray(self.distribution.isf(v), dtype=float)
+        return self.ppf(1 - v)
+
+
+class Level(NamedTuple):
+    """A place in the law: the probability before it and the probability after it."""
+
+    before: float
+    after: float
+
+    def upto(self, other: Level) -> float:
+        """The probability between this level and a higher one, without cancellation."""
+        if other.before <= 0.5:
+            return other.before - self.before
+        if self.before >= 0.5:
+            return self.after - other.after
+        return (0.5 - self.before) + (0.5 - other.after)
+
+
+MIDDLE = Level(0.5, 0.5)
+
+
+@dataclass(frozen=True, eq=False)
+class Truncated:
+    """A law, given that X lies in [lower, upper]."""
+
+    law: Law
+    lower: float
+    upper: float
+
+    def levels(self, points: Array) -> list[tuple[Level, Level]]:
+        """For each point, the levels just before and just after it; they differ at an atom."""
+        with np.errstate(all="ignore"):
+            finite = np.where(np.isinf(points), 0.0, points)  # nothing is asked about infinity
+            previous = np.nextafter(finite, -np.inf)
+            x = np.stack([finite, previous, np.nextafter(previous, -np.inf)])
+            below, above = self.law.cdf(x), self.law.sf(x)
+        # A density goes on in the next double where an atom stands alone.
+        steps = np.where(below[0] <= 0.5, below[:-1] - below[1:], above[1:] - above[:-1])
+        alone = (steps[0] > 1e-12) & (steps[0] > 1000 * steps[1]) & np.isfinite(points)
+        atom = np.where(alone, steps[0], 0.0)
+        f = np.where(np.isinf(points), points > 0, below[0])
+        s = np.where(np.isinf(points), points < 0, above[0])
+        rows = np.stack([f - atom, s + atom, f, s]).T.tolist()
+        return [(Level(r[0], r[1]), Level(r[2], r[3])) for r in rows]
+
+    @cached_property
+    def ends(self) -> tuple[Level, Level]:
+        """The level before the lower end and that after the upper one."""
+        first, last = self.levels(np.array([self.lower, self.upper]))
+        return first[0], last[1]
+
+    @cached_property
+    def total(self) -> float:
+        """The share of the law that lies in the interval, before it is taken as the whole."""
+        return self.ends[0].upto(self.ends[1])
+
+    @property
+    def outside(self) -> float:
+        """The share of the law that was cut off."""
+        return self.ends[0].before + self.ends[1].after
+
+    def mass_at(self, x: float) -> float:
+        """P(X = x)."""
+        if not self.lower <= x <= self.upper or np.isinf(x):
+            return 0.0
+        ((before, after),) = self.levels(np.array([x]))
+        return before.upto(after) / self.total
+
+    def probability(self, lower: float, upper: float) -> float:
+        """P(lower < X < upper)."""
+        first, last = self.ends
+        if lower >= self.lower:
+            first = self.levels(np.array([lower]))[0][1]
+        if upper <= self.upper:
+            last = self.levels(np.array([upper]))[0][0]
+        return min(max(first.upto(last) / self.total, 0.0), 1.0) if lower < upper else 0.0
+
+    def rvs(self, size: int | tuple[int, ...], rng: np.random.Generator) -> Array:
+        """Independent draws, by inversion."""
+        share = rng.random(size) + 2.0**-54  # between the doubles that come: never 0
+        first, last = self.ends
+        u = first.before + share * self.total
+        v = last.after + (1 - share) * self.total
+        return np.clip(self.at(u, v, u > 0.5), self.lower, self.upper)
+
+    def at(self, u: Array, v: Array, high: Array) -> Array:
+        """x with P(X <= x) = u, or where `high` with P(X > x) = v."""
+        x = np.empty(np.shape(high))
+        with np.errstate(all="ignore"):
+            x[~high] = self.law.ppf(u[~high])
+            x[high] = self.law.isf(v[high])
+        return x
+
+    def mean(self, function: Function, cuts: Array) -> tuple[Array, float]:
+        """E[function(X)] and its absolute error.
+
+        Parameters
+        ----------
+        function
+            M points -> an array of shape (K, M), of size one, smooth between the cuts.
+        cuts
+            Ascending points where it may jump, have a kink or be singular.
+
+        Returns
+        -------
+        tuple
+            The K means, and the estimated error of the worst of them. What the law's own
+            functions get wrong is not part of it.
+        """
+        pieces = self._pieces(cuts)
+        panels = _Panels.joined(pieces)
+        values = self._values(function, panels)
+        most = len(panels.start) + MORE_PANELS
+        history: list[float] = []
+        while True:
+            errors = _errors(panels, values)
+            error = float(errors.sum()) / self.total
+            history.append(error)
+            stalled = len(history) > 4 and error < 1e-9 and error > 0.9 * history[-4]
+            # The worst first: noise in the function must not use up what a jump needs.
+            split = (errors > 0.02 * errors.max()) & panels.divisible
+            if error <= TOLERANCE or stalled or len(errors) > most or not split.any():
+                break
+            panels, new = panels.halved(split)
+            kept, values = values, np.empty((len(values), len(new), NODES))
+            values[:, ~new] = kept[:, ~split]
+            values[:, new] = self._values(function, panels.only(new))
+        mean = (values @ _legendre().weights * panels.width).sum(axis=1) / self.total
+        return mean, error + ROUNDING
+
+    def _pieces(self, cuts: Array) -> list[_Panels]:
+        """Panels from cut to cut, fine where they touch one; an atom at a cut has its own."""
+        inner = cuts[(cuts > self.lower) & (cuts < self.upper)]
+        points = np.unique(np.concatenate([[self.lower], inner, [self.upper]]))
+        levels = self.levels(points)
+        finest = FINEST * self.total
+        pieces = []
+        for i, (before, after) in enumerate(levels):
+            x = float(points[i])
+            if before.upto(after) > 0:
+                pieces += _between(before, after, (x, x), np.inf)
+            if i + 1 < len(points) and after.upto(levels[i + 1][0]) > 0:
+                pieces += _between(after, levels[i + 1][0], (x, float(points[i + 1])), finest)
+        return pieces
+
+    def _values(self, function: Function, panels: _Panels) -> Array:
+        """The function at the nodes of the panels, shape (K, panels, nodes)."""
+        z = _legendre().nodes
+        t = (panels.start + panels.stop)[:, None] / 2 + (panels.stop - panels.start)[
+            :, None
+        ] / 2 * z
+        x = self.at(t, t, np.broadcast_to(panels.high[:, None], t.shape))
+        # Rounding must carry no node across a cut.
+        low, high = panels.low[:, None], panels.top[:, None]
+        x = np.where(x < low, np.minimum(np.nextafter(low, np.inf), high), x)
+        x = np.where(x > high, np.maximum(np.nextafter(high, -np.inf), low), x)
+        return np.atleast_2d(np.asarray(function(x.ravel()), dtype=float)).reshape(-1, *x.shape)
+
+
+class _Gauss(NamedTuple):
+    nodes: Array
+    weights: Array  # for the mean over [-1, 1]
+    last: Array  # (n, 3): values at the nodes -> the last three Legendre coefficients
+    ends: Array  # (n, 2): values at the nodes -> the polynomial at -1 and at 1
+
+
+@lru_cache(maxsize=1)
+def _legendre() -> _Gauss:
+    z, w = np.polynomial.legendre.leggauss(NODES)
+    k = np.arange(NODES)
+    table = np.polynomial.legendre.legvander(z, NODES - 1) * w[:, None] * (k + 0.5)
+    ends = np.stack([table @ (-1.0) ** k, table.sum(axis=1)], axis=1)
+    return _Gauss(z, w / 2, table[:, -3:], ends)
+
+
+@dataclass(frozen=True, eq=False)
+class _Panels:
+    """Stretches of probability, in the order of x."""
+
+    start: Array  # u, or for the upper half v, where the panel begins; v falls along it
+    stop: Array
+    high: Array  # whether it is v
+    low: Array  # x lies between `low` and `top`
+    top: Array
+    apart: Array  # a cut stands before the panel: nothing need be continuous there
+
+    @classmethod
+    def joined(cls, pieces: list[_Panels]) -> _Panels:
+        return cls(*(np.concatenate([getattr(p, f) for p in pieces]) for f in cls._fields()))
+
+    @classmethod
+    def _fields(cls) -> tuple[str, ...]:
+        return tuple(cls.__dataclass_fields__)
+
+    @property
+    def width(self) -> Array:
+        return np.asarray(np.abs(self.stop - self.start))
+
+    @property
+    def divisible(self) -> Array:
+        return self.width > 8 * EPSILON * np.maximum(self.start, self.stop)
+
+    def only(self, which: Array) -> _Panels:
+        return _Panels(*(getattr(self, f)[which] for f in self._fields()))
+
+    def halved(self, split: Array) -> tuple[_Panels, Array]:
+        """The panels with some of them halved, and which of the result are new."""
+        middle = (self.start + self.stop) / 2
+        twice = np.repeat(np.arange(len(split)), 1 + split)
+        new = split[twice]
+        second = np.append(False, twice[1:] == twice[:-1])
+        first = np.append(second[1:], False)
+        panels = self.only(twice)
+        return _Panels(
+            start=np.where(second, middle[twice], panels.start),
+            stop=np.where(first, middle[twice], panels.stop),
+            high=panels.high,
+            low=panels.low,
+            top=panels.top,
+            apart=panels.apart & ~second,
+        ), new
+
+
+def _between(
+    first: Level, last: Level, bounds: tuple[float, float], finest: float
+) -> list[_Panels]:
+    """Panels from level to level, narrower towards both as far as `finest`, in one or two pieces.
+
+    A function that switches, or is as steep as a small power, close to a cut shows there.
+    """
+    if last.before <= 0.5:
+        parts = [(_graded(first.before, last.before, finest, finest), False)]
+    elif first.before >= 0.5:
+        parts = [(_graded(first.after, last.after, finest, finest), True)]
+    else:
+        parts = [
+            (_graded(first.before, MIDDLE.before, finest, np.inf), False),
+            (_graded(MIDDLE.after, last.after, np.inf, finest), True),
+        ]
+    pieces = []
+    for i, (edges, high) in enumerate(parts):
+        n = len(edges) - 1
+        pieces.append(
+            _Panels(
+                start=edges[:-1],
+                stop=edges[1:],
+                high=np.full(n, high),
+                low=np.full(n, bounds[0]),
+                top=np.full(n, bounds[1]),
+                apart=np.arange(n) + i == 0,
+            )
+        )
+    return pieces
+
+
+def _graded(start: float, stop: float, at_start: float, at_stop: float) -> Array:
+    """Edges from start to stop, closer and closer at either end as far as the given widths."""
+    width = abs(stop - start)
+    shares = 0.5 / GRADING ** np.arange(1, 40)
+    head = start + (stop - start) * shares[width * shares > at_start][::-1]
+    tail = stop - (stop - start) * shares[width * shares > at_stop]
+    edges = np.concatenate([[start], head, [(start + stop) / 2], tail, [stop]])
+    return np.asarray(edges[np.append(True, np.diff(edges) != 0)])
+
+
+def _errors(panels: _Panels, values: Array) -> Array:
+    """How much each panel may be wrong by: what its polynomial has not resolved, or passes over.
+
+    A switch between two panels shows in neither of them, but they then disagree on their edge.
+    """
+    rule = _legendre()
+    tails = np.abs(values @ rule.last).max(axis=(0, 2))
+    errors = panels.width * tails
+    ends = values @ rule.ends
+    step = np.abs(ends[:, 1:, 0] - ends[:, :-1, 1]).max(axis=0)
+    unseen = (1 - rule.nodes[-1]) / 2 * (panels.width[1:] + panels.width[:-1])
+    missed = np.where(panels.apart[1:], 0.0, step * unseen)
+    errors[1:] += missed
+    errors[:-1] += missed
+    return np.asarray(errors)
