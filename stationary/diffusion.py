@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError, UserFunctionError
+from stationary.initial import Initial
 from stationary.precision import DOUBLE, Arithmetic, evaluate
 
 __all__ = ["Boundary", "Convention", "Diffusion", "Pointwise", "probe_points"]
@@ -231,6 +232,8 @@ class Diffusion:
     breakpoints
         Points where the functions have a kink, a jump or a narrow feature that a scan of
         the domain could miss.
+    initial
+        Where the process starts, if that is known: see `stationary.initial`.
     name
         What errors and reports call the process.
 
@@ -247,6 +250,7 @@ class Diffusion:
     boundaries: Any = None
     convention: Any = Convention.ITO
     breakpoints: Sequence[float] = ()
+    initial: Any = None  # an `Initial` once this is made
     name: str = "unnamed"
     variable: str = "x"
     time_unit: str = "time"
@@ -273,6 +277,9 @@ class Diffusion:
         put("boundaries", checked_boundaries(self.boundaries, where))
         points = checked_breakpoints(self.breakpoints, where)
         put("breakpoints", tuple(b for b in points if lower < b < upper))
+        if self.initial is not None:
+            domain, v = (lower, upper), self.variable
+            put("initial", Initial.of(self.initial, domain=domain, name=where, variable=v))
         if self.settled:
             return
 
@@ -371,10 +378,11 @@ class Diffusion:
         return f"{equation} ({c.title}); no flux: {law}"
 
     def restricted(self, lower: float, upper: float) -> Diffusion:
-        """The same process on a smaller domain; new ends reflect."""
+        """The same process on a smaller domain, without its start; new ends reflect."""
         first, last = self.boundaries
         return replace(
             self,
+            initial=None,
             domain=(lower, upper),
             boundaries=(
                 first if lower == self.domain[0] else Boundary.REFLECTING,

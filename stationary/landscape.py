@@ -29,6 +29,7 @@ from stationary.diffusion import (
 )
 from stationary.diffusion import settle_function as settle
 from stationary.errors import LandscapeError
+from stationary.initial import Initial
 from stationary.precision import DOUBLE, Arithmetic, check_derivative, derivative, evaluate
 
 __all__ = ["Landscape"]
@@ -72,6 +73,8 @@ class Landscape:
         The weights of interest; either end may be infinite.
     boundaries, convention, breakpoints
         As for `Diffusion`. SGD draws its noise before it steps, so "ito" is its convention.
+    initial
+        Where SGD starts, if that is known: see `stationary.initial`.
     name
         What errors and reports call the landscape.
 
@@ -92,6 +95,7 @@ class Landscape:
     boundaries: Any = None
     convention: Any = Convention.ITO
     breakpoints: Sequence[float] = ()
+    initial: Any = None  # an `Initial` once this is made
     name: str = "unnamed"
 
     def __post_init__(self) -> None:
@@ -100,6 +104,9 @@ class Landscape:
         object.__setattr__(self, "convention", Convention.of(self.convention, where))
         checked_boundaries(self.boundaries, where)
         checked_breakpoints(self.breakpoints, where)
+        if self.initial is not None:
+            start = Initial.of(self.initial, domain=self.domain, name=where, variable="w")
+            object.__setattr__(self, "initial", start)
         if (self.losses is None) == (self.gradients is None):
             what = "neither" if self.losses is None else "both"
             raise LandscapeError(
@@ -303,6 +310,7 @@ class Landscape:
             boundaries=self.boundaries,
             convention=self.convention,
             breakpoints=self.breakpoints,
+            initial=self.initial,
             name=self.name,
             variable="w",
             time_unit="step",

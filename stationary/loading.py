@@ -28,14 +28,15 @@ from stationary.diffusion import Diffusion
 from stationary.errors import LandscapeError, UserFunctionError
 from stationary.landscape import Landscape
 from stationary.source_lines import source_place
+from stationary.starts import located
 
 __all__ = ["load"]
 
 LOSSES = ("losses", "gradients")
 NOISES = ("variance", "sigma", "diffusivity")
 SGD = ("learning_rate", "batch_size", "replacement")
-COMMON = ("domain", "boundaries", "convention", "breakpoints")
-KNOWN = (*LOSSES, "drift", *NOISES, *SGD, *COMMON, "initial")
+COMMON = ("domain", "boundaries", "convention", "breakpoints", "initial")
+KNOWN = (*LOSSES, "drift", *NOISES, *SGD, *COMMON)
 
 # A name that resembles a setting is taken for it, misspelt, only if its value could be that
 # setting's: `convection = 0.1` is no convention.
@@ -48,6 +49,7 @@ VALUES: dict[str, tuple[type, ...]] = {
     "boundaries": (str, *SEVERAL),
     "convention": (str,),
     "breakpoints": (Real, *SEVERAL),
+    "initial": (Real, str, *SEVERAL),
 }
 CLEARLY = 0.77  # alike: "boundary" and "replace" are caught, "points" and "batch" are not
 PERHAPS = 0.6  # where something is missing in any case, a hint does no harm
@@ -66,6 +68,8 @@ def load(path: str | Path, **changes: Any) -> Landscape | Diffusion:
         number, which makes a `Diffusion`. Without a ``domain`` it is on the whole line.
     changes
         Values that override the file's names, such as ``learning_rate=0.02``; None changes nothing.
+        A file of samples that ``initial`` names is looked for in the working folder here, and
+        next to the landscape file where that names it.
 
     Raises
     ------
@@ -113,6 +117,8 @@ def _build(module: ModuleType, changes: dict[str, Any], where: str) -> Landscape
         )
     fields: dict[str, Any] = {"domain": (-math.inf, math.inf), "name": where}
     fields |= {k: given[k] for k in accepted if k in given}
+    if "initial" in fields and "initial" not in changes:  # samples may lie next to the file
+        fields["initial"] = located(fields["initial"], Path(str(module.__file__)).parent)
     try:
         return Diffusion(**fields) if main == "drift" else Landscape(**fields)
     except LandscapeError as error:

@@ -14,7 +14,7 @@ import pytest
 import scipy.stats as st
 from scipy.special import erf, expit, gamma, ndtr
 
-from stationary import Diffusion, LandscapeError, end_state
+from stationary import Diffusion, Landscape, LandscapeError, analyze, end_state, load
 from stationary.initial import Initial
 from stationary.laws import Given, Truncated
 
@@ -421,6 +421,55 @@ def test_missing_files_and_folders_are_named(tmp_path):
         start("elsewhere.dat", folder=tmp_path)
     with pytest.raises(LandscapeError, match="is a folder"):
         start(tmp_path)
+
+
+# On its way through the house.
+
+FILE = """
+import numpy as np
+learning_rate = 0.05
+domain = (-1, 4)
+initial = "starts.txt"
+def losses(w):
+    return w**2, (w - 1) ** 2
+"""
+
+
+def test_a_landscape_file_finds_its_samples_next_to_it(tmp_path, monkeypatch):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "pit.py").write_text(FILE)
+    (tmp_path / "far" / "starts.txt").write_text("0.5\n0.75\n")
+    (tmp_path / "here.txt").write_text("1\n")
+    monkeypatch.chdir(tmp_path)
+    pit = load("far/pit.py")
+    assert pit.initial.text == "2 samples from starts.txt"
+    assert pit.diffusion().initial is pit.initial
+    assert load("far/pit.py", initial="here.txt").initial.text == "1 sample from here.txt"
+    assert analyze("far/pit.py", initial=0.5).process.initial.text == "w = 0.5"
+    with pytest.raises(LandscapeError, match=r"pit\.py: initial = 'starts\.txt': there is no file"):
+        load("far/pit.py", initial="starts.txt")
+
+
+def test_a_misspelt_start_is_told(tmp_path):
+    (tmp_path / "pit.py").write_text(FILE.replace("initial", "inital"))
+    with pytest.raises(LandscapeError, match="did you mean `initial`"):
+        load(tmp_path / "pit.py")
+
+
+def test_a_start_is_checked_when_a_process_is_made_and_when_it_is_changed():
+    process = Diffusion(drift=-1, variance=1, domain=(0, 3), initial="normal:1,0.5", name="ramp")
+    assert process.initial.text == "normal with mean 1 and deviation 0.5, truncated to (0, 3)"
+    assert process.restricted(0, 2).initial is None
+    assert process.restricted(2, 3).domain == (2, 3)
+    assert analyze(process, initial=2).process.initial.point == 2
+    wider = analyze(process, domain=(0, 5)).process
+    assert wider.initial.text.endswith("truncated to (0, 5)")
+    with pytest.raises(LandscapeError, match=r"ramp: initial = 9 lies outside the domain \(0, 3\)"):
+        analyze(process, initial=9)
+    with pytest.raises(LandscapeError, match=r"unnamed: initial = 'norml:0,1' names no law"):
+        Landscape(losses=lambda w: (w, w**2), learning_rate=0.1, initial="norml:0,1")
+    landscape = Landscape(losses=lambda w: (w**2, (w - 1) ** 2), learning_rate=0.1, initial="0.3")
+    assert landscape.initial.text == landscape.diffusion().initial.text == "w = 0.3"
 
 
 def test_strings_are_understood_without_scipy_stats():
