@@ -58,10 +58,10 @@ class Analysis:
         None where a basin has no border with another one, and, where there are very many, for
         all but the `MOST_EXITS` heaviest.
         """
-        found = self.end_state.anatomy.survey
-        lower, upper = self.diffusion.domain
 
         def exit_of(b: Basin) -> Passage | None:
+            found = self.end_state.anatomy.piece_at(b.lower).survey
+            lower, upper = found.diffusion.domain
             below = b.lower if b.lower > lower else None
             above = b.upper if b.upper < upper else None
             if below is None and above is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from stationary.diffusion import Boundary
 from stationary.equilibria import Equilibrium, equilibria_of
 from stationary.errors import LandscapeError
-from stationary.feller import Feller, exponents_at, feller_class
+from stationary.feller import CRITICAL, Feller, exponents_at, feller_class
 from stationary.survey import Survey
 
 __all__ = ["Anatomy", "End", "anatomy"]
@@ -28,6 +28,8 @@ class End:
     exponent_error: float
     order: float | None  # a ~ r^order
     integrable: bool | None  # whether P can be integrated up to here; None: not decided
+    push: int = 0  # the drift at a finite singular end: +1 inwards, -1 outwards, 0 if it vanishes
+    absorbs: bool = False  # because that was asked for
 
     def describe(self, variable: str) -> str:
         """The end in words."""
@@ -45,6 +47,11 @@ class End:
             Feller.ATTRACTING: "approached for ever and never reached (natural, attracting)",
             Feller.UNDECIDED: "not decided: its exponents do not settle",
         }[self.feller]
+        if self.absorbs:
+            reached = self.feller in (Feller.WALL, Feller.REGULAR, Feller.EXIT)
+            words = "absorbing" if reached else f"{words}, so that it absorbs nothing"
+        elif self.feller is Feller.REGULAR and self.push > 0:
+            words = "reached, and left at once: the drift points inwards and nothing opposes it"
         return f"{at}: {words}{tail}"
 
 
@@ -80,30 +87,46 @@ def _end(found: Survey, position: float, side: str, is_open: bool) -> End:
                 "natural: the variance is positive there, so the process reaches it. Use "
                 '"reflecting", or move the end to where the process does not come.'
             )
-        return End(position, side, Feller.WALL, True, given is None, None, None, 0.0, None, True)
+        absorbs = given is Boundary.ABSORBING
+        return End(
+            position,
+            side,
+            Feller.WALL,
+            reflects=not absorbs,
+            assumed=given is None,
+            exponent=None,
+            room=None,
+            exponent_error=0.0,
+            order=None,
+            integrable=True,
+            absorbs=absorbs,
+        )
     outward = math.isinf(position)
     e = exponents_at(found, position, side)
     integrable: bool | None
     if math.isnan(e.room) or math.isnan(e.scale):
         feller, integrable = Feller.UNDECIDED, _integrable_as_sampled(found, side)
     else:
-        integrable = bool(e.room < 0) if outward else bool(e.room > 0)
+        integrable = bool(e.room < -CRITICAL) if outward else bool(e.room > CRITICAL)
         feller = feller_class(e, integrable, outward)
-        if e.error > 0 and abs(e.room) <= 4 * e.error:
+        if e.error > CRITICAL and abs(e.room) <= 4 * e.error:
             integrable = None  # too close to call
-    reflects = feller in (Feller.REGULAR, Feller.ENTRANCE, Feller.NATURAL)
-    assumed = feller is Feller.REGULAR and given is None
+    absorbs = given is Boundary.ABSORBING
+    keeps = feller in (Feller.ENTRANCE, Feller.NATURAL)
+    push = 0 if outward else e.push
     return End(
         position,
         side,
         feller,
-        reflects,
-        assumed,
-        None if math.isnan(e.room) else e.room - 1,
-        None if math.isnan(e.room) else e.room,
-        e.error,
-        None if math.isnan(e.order) else e.order,
-        integrable,
+        reflects=keeps or (feller is Feller.REGULAR and not absorbs),
+        assumed=feller is Feller.REGULAR and given is None and push <= 0,
+        exponent=None if math.isnan(e.room) else e.room - 1,
+        room=None if math.isnan(e.room) else e.room,
+        exponent_error=e.error,
+        order=None if math.isnan(e.order) else e.order,
+        integrable=integrable,
+        push=push,
+        absorbs=absorbs,
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.component import Component
-from stationary.distribution import EndState, Mode
+from stationary.distribution import EndState, Mode, modes_of
 from stationary.equilibria import Equilibrium
 from stationary.masses import log_sum
 from stationary.survey import Survey
@@ -54,15 +54,18 @@ def basins_of(state: EndState) -> tuple[Basin, ...]:
     """The basins of every closed class, left to right.
 
     A reflecting wall that the drift presses against counts as a minimum, since mass collects
-    there. Returns () where there is no end state.
+    there. Where the weights of the classes are not known, a mass is that within its class.
+    Returns () where there is no density.
     """
-    return tuple(b for c in state.components for b in _basins(state, c))
+    return tuple(
+        b for c in state.components if c.weight is None or c.weight > 0 for b in _basins(state, c)
+    )
 
 
 def _basins(state: EndState, c: Component) -> list[Basin]:
-    parts = state.anatomy
-    found = parts.survey
     lower, upper = c.interval
+    parts = state.anatomy.piece_at(lower)
+    found = parts.survey
     stable = [e for e in parts.equilibria if e.stable]
     borders = [lower, *(e.position for e in parts.equilibria if not e.stable), upper]
     # One minimum in each interval between borders; at an end that the drift presses against it
@@ -81,7 +84,9 @@ def _basins(state: EndState, c: Component) -> list[Basin]:
     densities = iter(c.logpdf(at))
     variances = iter(np.exp(found.panels.evaluate(found.ell, at)))
     log_mass, errors = _masses(c, np.array(borders[1:-1]))
-    modes = state.modes
+    if c.weight is not None and c.weight != 1:
+        log_mass = log_mass + math.log(c.weight)
+    modes = modes_of(c)
     result = []
     for i, minimum in enumerate(minima):
         if minimum is None:

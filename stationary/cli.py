@@ -61,6 +61,13 @@ def analyze(
     domain: Annotated[
         tuple[float, float] | None, typer.Option(help="Two ends; inf and -inf work.")
     ] = None,
+    initial: Annotated[
+        str | None,
+        typer.Option(
+            help="The start: a point, normal:MEAN,DEVIATION, uniform:A,B or a file of samples.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
     csv: Annotated[
         Path | None, typer.Option(help="Write the density as a table to this file.")
@@ -80,6 +87,7 @@ def analyze(
         "replacement": replacement,
         "convention": convention,
         "domain": domain,
+        "initial": initial,
     }
     # What a landscape file writes goes to standard error, so that ours stays readable.
     with contextlib.redirect_stdout(sys.stderr):
@@ -89,12 +97,13 @@ def analyze(
             check_output(plot, (".png", ".svg", ".pdf"))
         analysis = run(path, **{k: v for k, v in changes.items() if v is not None})
         report = analysis.to_json() if as_json else analysis.summary()
-        if csv is not None and analysis.end_state.kind != "none":
+        density = bool(analysis.end_state.components) and analysis.end_state.kind != "classes"
+        if csv is not None and density:
             write_whole(csv, analysis.to_csv())
         if plot is not None:
             analysis.plot(plot, log=log)
     typer.echo(report)
-    if csv is not None and analysis.end_state.kind == "none":
+    if csv is not None and not density:
         typer.echo(f"stationary: {csv} was not written: there is no density.", err=True)
     if analysis.end_state.status is Status.PANEL_LIMIT:
         raise typer.Exit(NOT_CONVERGED)

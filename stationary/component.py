@@ -72,7 +72,7 @@ class Component:
     """
 
     interval: tuple[float, float]
-    weight: float
+    weight: Any  # a float; None where it depends on the start, and no start was given
     density: LogDensity
     mesh: Mesh
 

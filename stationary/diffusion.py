@@ -57,6 +57,7 @@ class Boundary(Enum):
     """What happens at an end of the domain."""
 
     REFLECTING = "reflecting"
+    ABSORBING = "absorbing"
     NATURAL = "natural"
 
 
@@ -68,8 +69,8 @@ def _boundary(word: Any, end: str, where: str) -> Boundary | None:
     except ValueError:
         raise LandscapeError(
             f"{where}: boundaries: {word!r} at the {end} end is not supported. "
-            'Use "reflecting", "natural", or leave it out (an end then behaves as the process '
-            "makes it)."
+            'Use "reflecting", "absorbing", "natural", or leave it out (an end then behaves as '
+            "the process makes it)."
         ) from None
 
 
@@ -225,8 +226,9 @@ class Diffusion:
     domain
         The two ends; either may be infinite.
     boundaries
-        "reflecting", "natural" or None, for both ends or as a pair. None, the default: a finite
-        end where the variance is positive reflects; any other end behaves as the process makes it.
+        "reflecting", "absorbing", "natural" or None, for both ends or as a pair. None, the
+        default: a finite end where the variance is positive reflects; any other end behaves as
+        the process makes it.
     convention
         "ito", "stratonovich" or "klimontovich".
     breakpoints
@@ -263,7 +265,7 @@ class Diffusion:
     notes: tuple[str, ...] = ()
     sigma: InitVar[Function | None] = None
     diffusivity: InitVar[Function | None] = None
-    exact_ends: tuple[Any, Any] = (None, None)  # mpmath numbers, for ends that no double is
+    exact_ends: tuple[Any, Any] = (None, None)  # of ends known to be zeros of the variance
     settled: bool = field(default=False)  # the functions have been tried already
 
     def __post_init__(self, sigma: Function | None, diffusivity: Function | None) -> None:
@@ -387,6 +389,28 @@ class Diffusion:
             boundaries=(
                 first if lower == self.domain[0] else Boundary.REFLECTING,
                 last if upper == self.domain[1] else Boundary.REFLECTING,
+            ),
+            exact_ends=(
+                self.exact_ends[0] if lower == self.domain[0] else None,
+                self.exact_ends[1] if upper == self.domain[1] else None,
+            ),
+        )
+
+    def between(self, lower: Any, upper: Any) -> Diffusion:
+        """The same process between two zeros of its variance, or one and an end of the domain."""
+        low, high = float(lower), float(upper)
+        first, last = self.boundaries
+        return replace(
+            self,
+            initial=None,
+            domain=(low, high),
+            boundaries=(
+                first if low == self.domain[0] else None,
+                last if high == self.domain[1] else None,
+            ),
+            exact_ends=(
+                self.exact_ends[0] if low == self.domain[0] else lower,
+                self.exact_ends[1] if high == self.domain[1] else upper,
             ),
         )
 

@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stationary.anatomy import Anatomy
+from stationary.classes import Classes
 from stationary.component import Component
 from stationary.diffusion import Diffusion
 from stationary.errors import ConvergenceError, LandscapeError, Status
+from stationary.initial import Initial
 from stationary.moments import entropy, expectation, power_mean
+from stationary.partition import Partition, SingularPoint
 from stationary.quantiles import quantile, sample
 
-__all__ = ["Atom", "EndState", "Mode"]
+__all__ = ["Atom", "EndState", "Escape", "Mode", "modes_of"]
 
 Array = NDArray[Any]
 
@@ -28,7 +30,17 @@ class Atom:
     """A point that holds probability of its own."""
 
     position: float
-    weight: float
+    weight: Any  # a float; None where it depends on the start, and no start was given
+    point: SingularPoint | None = None  # the zero of the variance that it sits at, if it does
+
+
+@dataclass(frozen=True)
+class Escape:
+    """Probability that leaves for good: to infinity, or ever closer to an end it never reaches."""
+
+    position: float
+    weight: Any  # as for an atom
+    words: str
 
 
 @dataclass(frozen=True)
@@ -46,11 +58,19 @@ class EndState:
     Attributes
     ----------
     kind
-        "density", "atoms" or "mixture"; "none" where there is no end state, and every method
-        then raises a `LandscapeError` that says where the probability goes.
-    atoms, components
-        What the end state is made of, left to right. A component is a density on one closed
-        class, with its `interval` and its `weight`.
+        "density", "atoms" or "mixture"; "classes" where the weights depend on the start and none
+        was given; "none" where there is no end state. With the last two every method raises a
+        `LandscapeError` that says what to do, or where the probability goes; the methods of
+        single components work.
+    atoms, components, escapes
+        What the process ends in, left to right. A component is a density on one closed class
+        (or a piece of it), with its `interval` and its `weight`. Escapes are no part of the
+        distribution; the weights of all three add up to 1.
+    anatomy
+        The line cut at the zeros of the variance: its `pieces`, singular `points`, `equilibria`
+        and `ends`.
+    classes
+        The closed classes, with their `probabilities` as functions of the start.
     error
         Estimated relative error of the density where the probability is, and so of every mass.
     status
@@ -58,14 +78,18 @@ class EndState:
     """
 
     diffusion: Diffusion
-    anatomy: Anatomy
+    anatomy: Partition
     atoms: tuple[Atom, ...]
     components: tuple[Component, ...]  # left to right
     error: float  # estimated relative error of the worst mass
     status: Status
     kind: str = "density"
-    reason: str = ""  # for kind "none": where the probability goes
+    reason: str = ""  # for kind "none": where the probability goes; for "classes": what is missing
     notes: tuple[str, ...] = field(default=())
+    escapes: tuple[Escape, ...] = ()
+    classes: Classes | None = None
+    initial: Initial | None = None  # the start that the weights belong to
+    weight_error: float = 0.0  # of the weights of the classes, relative
 
     def __repr__(self) -> str:
         parts = (
@@ -153,7 +177,7 @@ class EndState:
         if any(n < 0 for n in shape):
             raise LandscapeError(f"rvs: size = {size!r} must not be negative.")
         count = math.prod(shape)
-        weights = np.array([c.weight for c in self.components] + [a.weight for a in self.atoms])
+        weights = np.array([c.weight for c in self.components] + [a.weight for a in self._points])
         result = np.empty(count)
         if len(weights) == 1 and self.components:
             result[:] = sample(self.components[0], count, generator)
@@ -162,7 +186,7 @@ class EndState:
             for i, c in enumerate(self.components):
                 mine = chosen == i
                 result[mine] = sample(c, int(mine.sum()), generator)
-            for i, atom in enumerate(self.atoms, start=len(self.components)):
+            for i, atom in enumerate(self._points, start=len(self.components)):
                 result[chosen == i] = atom.position
         return float(result[0]) if size is None else result.reshape(shape)
 
@@ -182,7 +206,7 @@ class EndState:
             if c.weight > 0
         ]
         parts += [
-            math.log(a.weight) for a in self.atoms if lower < a.position <= upper and a.weight > 0
+            math.log(a.weight) for a in self._points if lower < a.position <= upper and a.weight > 0
         ]
         top = max(parts, default=-math.inf)
         if math.isinf(top):
@@ -219,11 +243,10 @@ class EndState:
     def entropy(self) -> float:
         """Differential entropy -int P log P, in nats; needs a density without atoms."""
         self._require()
-        if self.atoms:
+        if self._points:
             raise LandscapeError("the differential entropy of a state with atoms does not exist.")
-        return sum(
-            c.weight * (entropy(c)[0] - math.log(c.weight)) for c in self.components if c.weight > 0
-        )
+        parts = [(c.weight, entropy(c)[0]) for c in self.components if c.weight > 0]
+        return float(sum(w * (e - math.log(w)) for w, e in parts))
 
     def expect(self, function: Callable[[Array], ArrayLike] | None = None) -> float:
         """E[function(X)], for a NumPy function of an array of points (None: the mean).
@@ -259,7 +282,7 @@ class EndState:
                     f"{error:.1g}, because the function jumps or oscillates too much.",
                     state=total,
                 )
-        total += sum(a.weight * float(values(np.array([a.position]))[0]) for a in self.atoms)
+        total += sum(a.weight * float(values(np.array([a.position]))[0]) for a in self._points)
         return float(total)
 
     def _mean_and_error(self) -> tuple[float, float]:
@@ -271,7 +294,11 @@ class EndState:
             mean, uncertain = power_mean(c, 1, peak)
             total += c.weight * (peak + mean)
             error += c.weight * (uncertain + np.spacing(abs(peak + mean)))
-        return total + sum(a.weight * a.position for a in self.atoms), error
+            error += self.weight_error * c.weight * abs(peak + mean)
+        for a in self._points:
+            total += a.weight * a.position
+            error += self.weight_error * a.weight * abs(a.position)
+        return total, error
 
     def _variance_and_error(self) -> tuple[float, float]:
         centre, centre_error = self._mean_and_error()
@@ -282,8 +309,8 @@ class EndState:
             square, uncertain = power_mean(c, 2, centre)
             total += c.weight * square
             error += c.weight * uncertain
-        total += sum(a.weight * (a.position - centre) ** 2 for a in self.atoms)
-        return total, error + centre_error**2
+        total += sum(a.weight * (a.position - centre) ** 2 for a in self._points)
+        return total, error + centre_error**2 + self.weight_error * total
 
     @property
     def mean_error(self) -> float:
@@ -299,15 +326,31 @@ class EndState:
     # -- modes ----------------------------------------------------------------------------------
 
     @property
+    def transient(self) -> tuple[tuple[float, float], ...]:
+        """The pieces of the line that the process leaves for good, left to right."""
+        if self.classes is None:
+            return ()
+        groups = self.classes.groups
+        return tuple((g.lower, g.upper) for g in groups if self.classes.is_transient(g))
+
+    @property
     def modes(self) -> tuple[Mode, ...]:
         """The local maxima of the density, left to right."""
-        return tuple(mode for c in self.components for mode in _modes(c))
+        return tuple(mode for c in self.components for mode in modes_of(c))
 
     # -- how the parts are put together ---------------------------------------------------------
+
+    @property
+    def _points(self) -> list[Atom | Escape]:
+        """What is no density: atoms, and what escapes, as if it sat where it goes."""
+        points: list[Atom | Escape] = [*self.atoms, *self.escapes]
+        return [p for p in points if p.weight]
 
     def _require(self) -> None:
         if self.kind == "none":
             raise LandscapeError(f"{self.diffusion.name}: there is no end state. {self.reason}")
+        if self.kind == "classes":
+            raise LandscapeError(f"{self.diffusion.name}: {self.reason}")
 
     def _mixed(
         self,
@@ -321,8 +364,9 @@ class EndState:
         at = np.asarray(x, dtype=float)
         flat = at.ravel()
         parts = [part(c, flat) + math.log(c.weight) for c in self.components if c.weight > 0]
+        parts = parts or [np.full(flat.shape, -math.inf)]
         if atoms:
-            for a in self.atoms:
+            for a in self._points:
                 here = (flat >= a.position) if left else (flat < a.position)
                 parts.append(np.where(here, math.log(a.weight), -math.inf))
         result = parts[0] if len(parts) == 1 else np.logaddexp.reduce(parts, axis=0)
@@ -346,12 +390,12 @@ class EndState:
         return _shaped(result, given.shape)
 
     def _quantile(self, log_q: Array, *, left: bool) -> Array:
-        if len(self.components) == 1 and not self.atoms:
+        if len(self.components) == 1 and not self._points:
             return quantile(self.components[0], log_q, left=left)
-        parts: list[tuple[float, float, Component | Atom]] = [
-            (c.interval[0], c.weight, c) for c in self.components
+        parts: list[tuple[float, float, Component | Atom | Escape]] = [
+            (c.interval[0], c.weight, c) for c in self.components if c.weight > 0
         ]
-        parts += [(a.position, a.weight, a) for a in self.atoms]
+        parts += [(a.position, a.weight, a) for a in self._points]
         parts.sort(key=lambda p: p[0], reverse=not left)
         q = np.exp(log_q)
         result = np.full(q.shape, np.nan)
@@ -360,7 +404,7 @@ class EndState:
             last = i == len(parts) - 1
             mine = np.isnan(result) & ((q <= before + weight) | last)
             if mine.any():
-                if isinstance(item, Atom):
+                if not isinstance(item, Component):
                     result[mine] = item.position
                 else:
                     with np.errstate(divide="ignore"):
@@ -379,7 +423,8 @@ def _shaped(values: Array, shape: tuple[int, ...]) -> Any:
     return values.reshape(shape) if shape else values.reshape(())[()]
 
 
-def _modes(c: Component) -> tuple[Mode, ...]:
+def modes_of(c: Component) -> tuple[Mode, ...]:
+    """The local maxima of one component, left to right, with its own normalisation."""
     density = c.density
     turns = density.turns
     height = density(turns)

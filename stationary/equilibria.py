@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.diffusion import Diffusion
 from stationary.errors import StationaryError
 from stationary.panels import SignChanges, find_roots, rule, sign_changes, without_ripples
 from stationary.precision import evaluate
 from stationary.survey import NODES, Survey
 
-__all__ = ["Equilibrium", "equilibria_of"]
+__all__ = ["Equilibrium", "drift_slope", "equilibria_of"]
 
 Array = NDArray[Any]
 
@@ -81,6 +82,15 @@ def equilibria_of(found: Survey) -> tuple[Equilibrium, ...]:
             roots, error, left, right, stable, slopes, cornered, flat, strict=True
         )
     )
+
+
+def drift_slope(diffusion: Diffusion, x: float) -> float | None:
+    """f' at one point, or None where the drift cannot be differentiated exactly."""
+    try:
+        slope = float(evaluate(diffusion.drift, np.array([x]), order=1)[1][0])
+    except StationaryError:
+        return None
+    return slope if np.isfinite(slope) else None
 
 
 def _around(found: Survey, roots: Array, step: Array, stable: Array) -> tuple[Array, Array]:

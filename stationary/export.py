@@ -8,14 +8,19 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from stationary.classes import Classes, Outcome
 from stationary.distribution import EndState
 from stationary.moments import entropy
+from stationary.partition import Side, SingularPoint
 
 if TYPE_CHECKING:
     from stationary.analysis import Analysis
 
-__all__ = ["as_dict", "density_table", "moment_dict", "quantiles"]
+__all__ = ["as_dict", "density_table", "hitting_table", "moment_dict", "quantiles"]
+
+Array = NDArray[Any]
 
 SCHEMA = 1
 
@@ -38,7 +43,6 @@ def _finite(value: Any) -> Any:
 
 def _content(analysis: Analysis) -> dict[str, Any]:
     state, diffusion, landscape = analysis.end_state, analysis.diffusion, analysis.landscape
-    found = state.anatomy.survey
     process: dict[str, Any] = {
         "kind": "diffusion" if landscape is None else "landscape",
         "equation": diffusion.stated_equation,
@@ -72,6 +76,10 @@ def _content(analysis: Analysis) -> dict[str, Any]:
             }
             for e in analysis.equilibria
         ],
+        "singular_points": [_singular_point(p, diffusion.variable) for p in state.anatomy.points],
+        "classes": _classes(state),
+        "initial": None if state.initial is None else state.initial.text,
+        "hitting": hitting_table(state),
         "ends": [
             {
                 "position": e.position,
@@ -108,19 +116,111 @@ def _content(analysis: Analysis) -> dict[str, Any]:
             }
             for b, exit in zip(analysis.basins, analysis.exits, strict=True)
         ],
-        "modes": [
-            {"position": m.position, "log_density": m.log_density}
-            for m in (state.modes if state.kind != "none" else ())
-        ],
+        "modes": [{"position": m.position, "log_density": m.log_density} for m in state.modes],
         "moments": moment_dict(state),
         "quantiles": quantiles(state),
-        "scan": {"evaluations": found.samples.evaluations, "resolution": found.resolution},
+        "scan": {
+            "evaluations": state.anatomy.evaluations,
+            "resolution": state.anatomy.resolution,
+        },
         "notes": list(state.notes),
     }
 
 
+def _singular_point(point: SingularPoint, variable: str) -> dict[str, Any]:
+    def side(s: Side | None) -> dict[str, Any] | None:
+        if s is None:
+            return None
+        return {
+            "class": s.end.feller.value,
+            "fate": s.fate.name.lower(),
+            "density_exponent": s.end.exponent,
+            "variance_exponent": s.end.order,
+            "drift": {1: "inwards", -1: "outwards", 0: "vanishes"}[s.end.push],
+        }
+
+    return {
+        "position": point.position,
+        "interval": list(point.interval) if point.interval else None,
+        "role": point.role,
+        "decided": point.decided,
+        "left": side(point.left),
+        "right": side(point.right),
+        "words": point.describe(variable),
+    }
+
+
+def _classes(state: EndState) -> list[dict[str, Any]]:
+    """What the process ends in, left to right, and the pieces that it leaves."""
+    rows: list[dict[str, Any]] = [
+        {"kind": "density", "interval": list(c.interval), "weight": c.weight}
+        for c in state.components
+    ]
+    rows += [
+        {"kind": "atom", "interval": [a.position, a.position], "weight": a.weight}
+        for a in state.atoms
+    ]
+    rows += [
+        {"kind": "escape", "interval": [e.position, e.position], "weight": e.weight}
+        for e in state.escapes
+    ]
+    rows += [
+        {"kind": "transient", "interval": list(interval), "weight": 0.0}
+        for interval in state.transient
+    ]
+    return sorted(rows, key=lambda row: (row["interval"][0], row["interval"][1]))
+
+
+STARTS = 9  # per transient piece
+
+
+def hitting_table(state: EndState) -> dict[str, Any] | None:
+    """The probability of each outcome from a few starts; None where all starts end alike."""
+    classes = state.classes
+    if classes is None or len(classes.outcomes) < 2:
+        return None
+    x = np.concatenate(
+        [
+            _inner_points(group.lower, group.upper, STARTS if classes.is_transient(group) else 1)
+            for group in classes.groups
+        ]
+    )
+    labels = [
+        "{:.6g} to {:.6g}".format(*_group_interval(classes, o))
+        if o.group is not None
+        else f"{float(o.position):.6g}"
+        for o in classes.outcomes
+    ]
+    table = classes.probabilities(x)
+    return {
+        "start": x.tolist(),
+        "outcomes": labels,
+        "probabilities": table.T.tolist(),
+        "error": classes.error,
+    }
+
+
+def _group_interval(classes: Classes, outcome: Outcome) -> tuple[float, float]:
+    assert outcome.group is not None
+    group = classes.groups[outcome.group]
+    return group.lower, group.upper
+
+
+def _inner_points(lower: float, upper: float, count: int) -> Array:
+    """Points inside an interval: even ones, or such that their distance from its end doubles."""
+    share = np.arange(1, count + 1) / (count + 1)
+    if math.isfinite(upper - lower):
+        return lower + (upper - lower) * share
+    spread = share / (1 - share)
+    if math.isfinite(lower):
+        return lower + spread
+    if math.isfinite(upper):
+        return upper - spread[::-1]
+    return np.asarray(np.log(spread))
+
+
 def moment_dict(state: EndState) -> dict[str, dict[str, Any]]:
-    if state.kind == "none":
+    if state.kind in ("none", "classes"):
         return {}
     result = {}
     for name, value, error in (
@@ -133,12 +233,13 @@ def moment_dict(state: EndState) -> dict[str, dict[str, Any]]:
             "error": error if exists else None,
             "why": None if exists else _why_infinite(state),
         }
-    result["entropy"] = {"value": state.entropy(), "error": _entropy_error(state), "why": None}
+    if not state.atoms:
+        result["entropy"] = {"value": state.entropy(), "error": _entropy_error(state), "why": None}
     return result
 
 
 def _entropy_error(state: EndState) -> float:
-    return sum(c.weight * entropy(c)[1] for c in state.components)
+    return float(sum(c.weight * entropy(c)[1] for c in state.components))
 
 
 def _why_infinite(state: EndState) -> str:
@@ -156,13 +257,16 @@ LEVELS = (0.001, 0.025, 0.05, 0.25, 0.5, 0.75, 0.95, 0.975, 0.999)
 
 def quantiles(state: EndState, levels: tuple[float, ...] = LEVELS) -> dict[str, dict[str, float]]:
     """Quantiles by level, each with its absolute error."""
-    if state.kind == "none":
+    if state.kind in ("none", "classes"):
         return {}
     q = np.array(levels)
     x = state.ppf(q)
     # P(X <= x) has the relative error of a mass; divided by the density it is one of x.
-    with np.errstate(divide="ignore"):
-        error = state.error * q * (1 - q) / state.pdf(x) + 2 * np.spacing(np.abs(x))
+    density = state.pdf(x)
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        error = state.error * q * (1 - q) / density + 2 * np.spacing(np.abs(x))
+    on_atom = np.isin(x, [a.position for a in state.atoms])
+    error = np.where(on_atom, np.spacing(np.abs(x)), error)
     return {
         f"{level:g}": {"value": float(at), "error": float(by)}
         for level, at, by in zip(levels, x, error, strict=True)

@@ -32,6 +32,8 @@ Array = NDArray[Any]
 TOO_MANY = 2000  # datapoints, to evaluate in many digits
 PROBES = (1e60, 1e120)  # distances (or their inverses) at which exponents are read
 PROBE_DIGITS = 300
+VANISHES = 1e-6  # a drift with a power below this does not vanish
+CRITICAL = 1e-14  # an exponent this close to where the class changes is there, to rounding
 
 
 class Feller(Enum):
@@ -54,6 +56,7 @@ class Exponents:
     scale: float  # r times the logarithmic fall of the scale density: s ~ r^-scale
     order: float  # a ~ r^order
     drift: float  # f ~ r^drift, in the Ito form
+    push: int  # +1 if f does not vanish there and points to larger r, -1 to smaller, 0 if it does
     error: float  # of room
 
 
@@ -65,7 +68,7 @@ def feller_class(e: Exponents, speed_converges: bool, outward: bool) -> Feller:
     """
     product = -e.drift if math.isinf(e.scale) else 1 - e.order
     soon = product < -1 if outward else product > -1
-    scale_converges = e.scale > 1 if outward else e.scale < 1
+    scale_converges = e.scale > 1 + CRITICAL if outward else e.scale < 1 - CRITICAL
     if scale_converges and speed_converges:
         return Feller.REGULAR
     if scale_converges:
@@ -94,7 +97,7 @@ def _exponents_in_digits(found: Survey, position: float, side: str) -> Exponents
         x = -inside * radii
     else:
         radii = 1 / radii
-        x = many.array(np.array([position]))[0] + inside * radii
+        x = found.diffusion.end(0 if side == "lower" else 1, many) + inside * radii
     f, a = found.diffusion.coefficients(x, many)
     if not (many.isfinite(f).all() and many.isfinite(a).all()) or not (a > 0).all():
         raise OverflowError("not a process there")
@@ -106,10 +109,11 @@ def _exponents_in_digits(found: Survey, position: float, side: str) -> Exponents
     pull = (2 * f / a * radii)[first] * towards_larger_r
     # In the Ito form the drift is f + (c / 2) a'.
     drift = f + towards_larger_r * weight / 2 * np.repeat(order, 2) * a / radii
-    power = math.nan
+    power, push = math.nan, 0
     if not (drift == 0).any():
         log_f = many.log(many.abs(drift))
         power = _limit((log_f[second] - log_f[first]) / step, many)
+        push = _push(power, bool(drift[2] * towards_larger_r > 0))
     density = pull - (1 - weight) * order
     room = _limit(density + 1, many)
     return Exponents(
@@ -117,8 +121,16 @@ def _exponents_in_digits(found: Survey, position: float, side: str) -> Exponents
         scale=_limit(pull + weight * order, many),
         order=_limit(order, many),
         drift=power,
+        push=push,
         error=float(abs(density[1] - density[0])) if math.isfinite(room) else 0.0,
     )
+
+
+def _push(power: float, positive: bool) -> int:
+    """Which way a drift that goes as r^power points where r vanishes; 0 if it vanishes, too."""
+    if not power <= VANISHES:
+        return 0
+    return 1 if positive else -1
 
 
 def _limit(values: Array, many: Any) -> float:
@@ -158,17 +170,21 @@ def _exponents_as_sampled(found: Survey, position: float, side: str) -> Exponent
     log_f = np.log(np.maximum(np.abs(h), 1e-300)) + ell
     k = float(((log_f[-1] - log_f[0]) / (log_r[-1] - log_r[0]))[0])
     means = c.mean(axis=0)
+    seen_to_vanish = math.nan if abs(k) > 0.1 else k
+    push = _push(min(seen_to_vanish, 0.0), bool(means[0] > 0))
     weight = found.diffusion.convention.value
     order = float(2 * slope[0] - slope[1])
-    if abs(means[0]) > 4 * abs(means[1]) or abs(means[0]) > 1e6:
+    apart = abs(float(log_r[:, 0].mean() - log_r[:, 1].mean()))
+    growing = abs(means[0]) > abs(means[1]) * math.exp(0.3 * apart) and abs(means[0]) > 30
+    if growing or abs(means[0]) > 1e6:
         endless = math.copysign(math.inf, means[0])
-        return Exponents(endless, endless, order, k, 0.0)
+        return Exponents(endless, endless, order, k, push, 0.0)
     # c(r) = c + const r (or const / r): the next octave has half the correction, and what is
     # left after extrapolation is of second order in the drift per octave.
     limit = float(2 * means[0] - means[1])
     drift = float(abs(means[0] - means[1]) + abs(slope[0] - slope[1]))
     if drift > 1e-3 * (1 + abs(limit)):
-        return Exponents(math.nan, math.nan, math.nan, k, math.inf)
+        return Exponents(math.nan, math.nan, math.nan, k, push, math.inf)
     error = drift**2 + 1e-14 * (1 + abs(limit))
     room = limit + (1 - (1 - weight) * order)
-    return Exponents(room, limit + weight * order, order, k, error)
+    return Exponents(room, limit + weight * order, order, k, push, error)

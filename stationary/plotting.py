@@ -175,15 +175,25 @@ def _draw_losses(axes: Axes, analysis: Analysis, view: View) -> None:
         axes.set_ylabel("mean loss, ∫ $G$ d$w$")
         _limit(axes, view, x, mean - mean.min())
     else:
-        found = analysis.end_state.anatomy.survey
-        x = view.x[(view.x >= found.lower) & (view.x <= found.upper)]
-        exponent = _finite(-found.panels.evaluate(found.phi, x))
-        exponent -= np.nanmin(exponent)
+        x, exponent = _exponents(analysis, view)
         axes.plot(x, exponent, color=INK)
         axes.set_ylabel(f"\N{MINUS SIGN}∫ 2 $f$ / $a$ d{_symbol(view.variable)}")
         _limit(axes, view, x, exponent)
     _hairlines(axes, view)
     _finish(axes, view)
+
+
+def _exponents(analysis: Analysis, view: View) -> tuple[Array, Array]:
+    """-int 2 f / a on each piece of the line, from its lowest point, with gaps between pieces."""
+    x, exponent = [np.empty(0)], [np.empty(0)]
+    for piece in analysis.end_state.anatomy.pieces:
+        found = piece.survey
+        inside = view.x[(view.x >= found.lower) & (view.x <= found.upper)]
+        if len(inside):
+            climb = _finite(-found.panels.evaluate(found.phi, inside))
+            x += [inside, np.array([np.nan])]
+            exponent += [climb - np.nanmin(climb), np.array([np.nan])]
+    return np.concatenate(x[:-1]), np.concatenate(exponent[:-1])
 
 
 def _draw_loss_table(axes: Axes, landscape: Landscape, view: View) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from stationary.basins import Basin
 from stationary.distribution import EndState, Mode
-from stationary.export import moment_dict, quantiles
+from stationary.export import hitting_table, moment_dict, quantiles
 
 if TYPE_CHECKING:
     from stationary.analysis import Analysis
@@ -65,6 +65,8 @@ def text(analysis: Analysis) -> str:
         (analysis.diffusion.name, [_answer(analysis)]),
         ("The model", _model(analysis)),
         ("Equilibria", _equilibria(analysis)),
+        ("Where the noise vanishes", _singular_points(analysis)),
+        ("Closed classes", _classes(analysis)),
         ("Basins", _basins(analysis)),
         ("End state", _moments(analysis)),
         ("Ends of the domain", [e.describe(analysis.diffusion.variable) for e in _ends(analysis)]),
@@ -93,7 +95,7 @@ def _wrapped(line: str) -> str:
 
 def _places(state: EndState) -> Callable[[float], str]:
     """How positions are written: with the digits that tell them apart at the state's width."""
-    low, high = state.interval(0.5)
+    low, high = state.interval(0.5) if state.kind in ("density", "mixture") else (0.0, 1.0)
     width = max(high - low, 1e-300)
 
     def place(x: float) -> str:
@@ -111,6 +113,10 @@ def _answer(analysis: Analysis) -> str:
     who = "SGD" if analysis.landscape is not None else "the process"
     if state.kind == "none":
         return f"There is no end state. {state.reason}"
+    if state.kind == "classes":
+        return f"In the long run {who} is in one of {_outcomes(state)}: {state.reason}"
+    if state.kind in ("atoms", "mixture"):
+        return f"In the long run {who} is {_shares(analysis)}."
     basins = sorted(analysis.basins, key=lambda b: -b.log_mass)
     if not basins:
         return f"In the long run {who} is not around any minimum of the drift; {_quartiles(state)}."
@@ -136,6 +142,25 @@ def _answer(analysis: Analysis) -> str:
     if abs(gain) < 1e-9:
         compared = "The first two hold the same."
     return f"In the long run {who} is {listed}{more}. {compared}"
+
+
+def _outcomes(state: EndState) -> str:
+    """The closed classes, listed."""
+    v = state.diffusion.variable
+    names = [f"the point {v} = {a.position:.6g}" for a in state.atoms]
+    names += [f"the stretch from {_interval_text(c.interval)}" for c in state.components]
+    return ", ".join(names)
+
+
+def _shares(analysis: Analysis) -> str:
+    """Atoms and basins with their probabilities, heaviest first."""
+    state, v = analysis.end_state, analysis.diffusion.variable
+    shares = [(math.log(a.weight), f"at {v} = {a.position:.9g}") for a in state.atoms if a.weight]
+    shares += [(b.log_mass, f"around {v} = {b.position:.6g}") for b in analysis.basins]
+    shares.sort(reverse=True)
+    named = [f"{where} with probability {probability_text(log)}" for log, where in shares[:5]]
+    lost = [e.words.rstrip(".") for e in state.escapes if e.weight]
+    return ", ".join(named) + "".join(f". {words}" for words in lost)
 
 
 def _quartiles(state: EndState) -> str:
@@ -176,6 +201,48 @@ def _equilibria(analysis: Analysis) -> list[str]:
     left_out = len(analysis.equilibria) - len(equilibria)
     more = [f"and {left_out} more; --json lists them all."] if left_out else []
     return [*_table((v, "error", slope, ""), rows), *more]
+
+
+def _singular_points(analysis: Analysis) -> list[str]:
+    v, points = analysis.diffusion.variable, analysis.end_state.anatomy.points
+    return [p.describe(v) for p in points[:MOST_ROWS]]
+
+
+def _classes(analysis: Analysis) -> list[str]:
+    """What the process ends in, where it cannot stay, and how that depends on the start."""
+    state, v = analysis.end_state, analysis.diffusion.variable
+    if not state.anatomy.points and not state.atoms and not state.escapes:
+        return []
+    rows: list[tuple[str, ...]] = [
+        (_interval_text(c.interval), "a density", _weight_text(c.weight)) for c in state.components
+    ]
+    rows += [(f"{a.position:.9g}", "an atom", _weight_text(a.weight)) for a in state.atoms]
+    rows += [(f"{e.position:.9g}", "lost", _weight_text(e.weight)) for e in state.escapes]
+    lines = _table((v, "", "probability"), rows)
+    if state.initial is not None:
+        lines.append(f"The start: {state.initial.text}.")
+    if state.transient:
+        gone = " and ".join(_interval_text(i) for i in state.transient)
+        lines.append(f"Transient, left for good sooner or later: {gone}.")
+    table = hitting_table(state)
+    if table is not None and state.initial is None:
+        lines += ["", "Where it ends, by where it starts:"]
+        rows = [
+            (f"{x:.6g}", *(f"{p:.9g}" for p in row))
+            for x, row in zip(table["start"], table["probabilities"], strict=True)
+        ]
+        lines += _table((f"start {v}", *table["outcomes"]), rows)
+        lines.append(f"Relative error of these {_error_text(table['error'])}.")
+    return lines
+
+
+def _interval_text(interval: tuple[float, float]) -> str:
+    low, high = interval
+    return f"{low:.9g} to {high:.9g}"
+
+
+def _weight_text(weight: float | None) -> str:
+    return "by the start" if weight is None else f"{weight:.12g}"
 
 
 def _basins(analysis: Analysis) -> list[str]:
@@ -239,7 +306,7 @@ def _highest(basin: Basin) -> list[Mode]:
 
 def _moments(analysis: Analysis) -> list[str]:
     state = analysis.end_state
-    if state.kind == "none":
+    if state.kind in ("none", "classes"):
         return []
     rows = []
     for name, moment in moment_dict(state).items():
@@ -257,9 +324,9 @@ def _ends(analysis: Analysis) -> Sequence[Any]:
 
 
 def _trust(analysis: Analysis) -> list[str]:
-    state, found = analysis.end_state, analysis.end_state.anatomy.survey
+    state, parts = analysis.end_state, analysis.end_state.anatomy
     lines = []
-    if state.kind != "none":
+    if state.kind not in ("none", "classes"):
         lines.append(
             f"{state.status.name.capitalize().replace('_', ' ')}: {state.status.value}. Estimated "
             f"relative error of the density and of all masses: {_error_text(state.error)}."
@@ -267,8 +334,8 @@ def _trust(analysis: Analysis) -> list[str]:
     finite = all(math.isfinite(end) for end in analysis.diffusion.domain)
     whole = "the domain" if finite else "its distance from the origin"
     lines.append(
-        f"The drift and the variance were evaluated at {found.samples.evaluations} points; "
-        f"a feature narrower than {100 * found.resolution:.2g} % of {whole} could have been "
+        f"The drift and the variance were evaluated at {parts.evaluations} points; "
+        f"a feature narrower than {100 * parts.resolution:.2g} % of {whole} could have been "
         "missed. Name such places as breakpoints in the file."
     )
     lines += [note[0].upper() + note[1:] for note in state.notes]

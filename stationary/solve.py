@@ -1,33 +1,44 @@
-"""`end_state`: survey, anatomy, log-density and masses, put together."""
+"""`end_state`: a density or an atom on every closed class, and the weights of the classes."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from stationary.anatomy import Anatomy, End, anatomy
-from stationary.component import component_on
+from stationary.anatomy import End
+from stationary.classes import Classes, Joined, Outcome, classes_of, joined
+from stationary.component import Component, component_on
 from stationary.diffusion import Diffusion
-from stationary.distribution import EndState
+from stationary.distribution import Atom, EndState, Escape
 from stationary.errors import LandscapeError, Status
 from stationary.feller import Feller
+from stationary.initial import Initial
 from stationary.landscape import Landscape
 from stationary.panels import rule
-from stationary.survey import NODES, survey
+from stationary.partition import Fate, Partition, partition
+from stationary.survey import NODES, Survey
 
 __all__ = ["end_state"]
 
 TOLERANCE = 1e-10  # of every mass; an estimate above this is reported as not converged
 
 
-def end_state(process: Diffusion | Landscape, *, max_panels: int = 4000) -> EndState:
-    """Where a process ends up: its stationary density, without time-stepping.
+def end_state(
+    process: Diffusion | Landscape, initial: Any = None, *, max_panels: int = 4000
+) -> EndState:
+    """Where a process ends up, without time-stepping: its closed classes and what each holds.
 
     Parameters
     ----------
     process
         A `Diffusion`, or a `Landscape`, whose diffusion is then taken.
+    initial
+        Where the process starts: a point, a frozen `scipy.stats` distribution,
+        ``"normal:0.5,0.175"``, ``"uniform:a,b"``, samples or a file of them. It matters only
+        where there are several closed classes. None: as the process itself says.
     max_panels
         How finely the drift and variance may be sampled before giving up on a kink, a jump
         or an oscillation. What that costs is in the `error` and `status` of the result.
@@ -35,14 +46,15 @@ def end_state(process: Diffusion | Landscape, *, max_panels: int = 4000) -> EndS
     Returns
     -------
     EndState
-        Of kind "density"; of kind "none" if there is no end state (probability escapes, or
-        collects at an end), which is an answer and not an error.
+        Of kind "density", "atoms" or "mixture"; "classes" if the weights depend on the start and
+        none was given; "none" if there is no end state (probability escapes, or spreads for
+        ever), which is an answer and not an error.
 
     Raises
     ------
     LandscapeError
         If the process is not one: a drift or variance that is not finite, a variance that is
-        negative or vanishes inside the domain, a landscape without any equilibrium.
+        negative or zero everywhere, a landscape without any equilibrium.
     """
     if not isinstance(process, (Diffusion, Landscape)):
         raise LandscapeError(
@@ -52,100 +64,167 @@ def end_state(process: Diffusion | Landscape, *, max_panels: int = 4000) -> EndS
     if not isinstance(max_panels, int) or max_panels < 1:
         raise LandscapeError(f"max_panels = {max_panels!r} must be a whole number, at least 1.")
     diffusion = process.diffusion() if isinstance(process, Landscape) else process
-    parts = anatomy(survey(diffusion, max_panels))
-    if isinstance(process, Landscape):
-        _require_equilibrium(process, parts)
+    start = _start(diffusion, diffusion.initial if initial is None else initial)
+    parts = partition(diffusion, max_panels)
     notes = diffusion.notes
     if isinstance(process, Landscape):
+        _require_equilibrium(process, parts)
         notes += _jumps(process, parts)
-    losing = [end for end in parts.ends if not end.integrable]
-    if losing:
-        return EndState(
-            diffusion,
-            parts,
-            atoms=(),
-            components=(),
-            error=math.inf,
-            status=Status.NOT_NORMALISABLE,
-            kind="none",
-            reason=_where_it_goes(parts, losing),
-            notes=notes,
-        )
-    parts, component = component_on(parts)
-    error = component.error
-    if error <= TOLERANCE and component.mesh.complete:
+    classes = classes_of(parts)
+    solved = {
+        o.group: joined([component_on(piece) for piece in parts.pieces[_indices(classes, o)]])
+        for o in classes.outcomes
+        if o.kind == "density"
+    }
+    # Panels may have been refined around the peaks.
+    pieces = list(parts.pieces)
+    for o in classes.outcomes:
+        if o.kind == "density":
+            pieces[_indices(classes, o)] = solved[o.group].parts
+    parts = replace(parts, pieces=tuple(pieces))
+    classes = replace(classes, partition=parts)
+    return _put_together(classes, solved, start, notes)
+
+
+def _start(diffusion: Diffusion, given: Any) -> Initial | None:
+    if given is None or isinstance(given, Initial):
+        return given
+    return Initial.of(
+        given, domain=diffusion.domain, name=diffusion.name, variable=diffusion.variable
+    )
+
+
+def _indices(classes: Classes, outcome: Outcome) -> slice:
+    """The pieces of an outcome that is a density."""
+    assert outcome.group is not None
+    group = classes.groups[outcome.group]
+    return slice(group.first, group.last + 1)
+
+
+def _put_together(
+    classes: Classes,
+    solved: dict[int | None, Joined],
+    start: Initial | None,
+    notes: tuple[str, ...],
+) -> EndState:
+    parts = classes.partition
+    weights, weight_error = _weights(classes, start)
+    atoms: list[Atom] = []
+    escapes: list[Escape] = []
+    components: list[Component] = []
+    for o, w in zip(classes.outcomes, weights, strict=True):
+        if o.kind == "density":
+            j = solved[o.group]
+            components += [
+                replace(c, weight=None if w is None else w * math.exp(share))
+                for c, share in zip(j.components, j.log_shares, strict=True)
+            ]
+        elif o.kind == "atom":
+            point = next((p for p in parts.points if p.lower <= o.position <= p.upper), None)
+            atoms.append(Atom(float(o.position), w, point))
+        else:
+            escapes.append(Escape(_place(classes, o), w, _words(classes, o)))
+    if start is not None:
+        atoms += _resting(classes, start)
+    kind, reason = _kind(parts, atoms, components, escapes)
+    used = [c for c in components if _counts(c)]
+    error = max([c.error for c in used], default=0.0) + weight_error
+    complete = all(c.mesh.complete for c in used)
+    if kind == "none":
+        status, error = Status.NOT_NORMALISABLE, math.inf
+    elif error <= TOLERANCE and complete:
         status = Status.CONVERGED
-    elif parts.survey.samples.resolved.all():
+    elif all(p.survey.samples.resolved.all() for p in parts.pieces):
         status = Status.INEXACT
     else:
         status = Status.PANEL_LIMIT
     return EndState(
-        diffusion,
+        parts.diffusion,
         parts,
-        atoms=(),
-        components=(component,),
-        error=min(error, 1.0),
+        atoms=tuple(sorted(atoms, key=lambda a: a.position)),
+        components=tuple(components),
+        error=error if kind == "none" else min(error, 1.0),
         status=status,
+        kind=kind,
+        reason=reason,
         notes=notes,
+        escapes=tuple(escapes),
+        classes=classes,
+        initial=start,
+        weight_error=weight_error,
     )
 
 
-def _require_equilibrium(landscape: Landscape, parts: Anatomy) -> None:
-    """A landscape whose gradient keeps one sign in the domain was given the wrong domain."""
-    walls = [end for end in parts.ends if end.feller is Feller.WALL]
-    if parts.equilibria or not walls or not all(end.assumed for end in walls):
-        return
-    lower, upper = landscape.domain
-    rising = parts.survey.samples.values[0].mean() < 0
-    where = "below" if rising else "above"
-    raise LandscapeError(
-        f"{landscape.name}: the domain ({lower:g}, {upper:g}) holds no equilibrium: the mean "
-        f"gradient is {'positive' if rising else 'negative'} wherever it was sampled, so SGD walks "
-        f"out at the {'lower' if rising else 'upper'} end. Widen the domain to include the minimum "
-        f'{where} it; or, if a wall really stands there, write boundaries = "reflecting".'
-    )
+def _weights(classes: Classes, start: Initial | None) -> tuple[list[float | None], float]:
+    """The probability of each outcome, or None where it depends on a start that was not given."""
+    if len(classes.outcomes) == 1:
+        return [1.0], 0.0
+    if start is None:
+        return [None] * len(classes.outcomes), 0.0
+    expected, error = start.expectation(classes.probabilities, classes.cuts)
+    return [float(w) for w in expected], error + classes.error
 
 
-def _jumps(landscape: Landscape, parts: Anatomy) -> tuple[str, ...]:
-    """A note where the mean loss jumps: no gradient shows it, so SGD does not feel it either.
-
-    The mean gradient, integrated over each panel, must give the difference of the mean losses.
-    """
-    found = parts.survey
-    p = found.panels
-    known = landscape.mean_loss(p.edges)
-    if known is None or not np.isfinite(known).all():
-        return ()
-    loss, size = known
-    r = rule(NODES)
-    gradient = -found.samples.values[0] * np.exp(found.samples.values[1]) / 2
-    assert landscape.learning_rate is not None
-    climbed = p.half * ((r.integral @ r.coefficients) @ gradient) / landscape.learning_rate
-    missing = np.abs(np.diff(loss) - climbed)
-    tolerance = 1e-7 * (size[1:] + size[:-1] + np.abs(climbed))
-    jump = missing > tolerance
-    if not jump.any():
-        return ()
-    worst = int(np.argmax(np.where(jump, missing, 0)))
-    return (
-        f"the mean loss jumps by {missing[worst]:.3g} near w = {p.lower[worst]:.6g}, which no "
-        "gradient shows: SGD does not feel it, and neither does this end state.",
-    )
+def _resting(classes: Classes, start: Initial) -> list[Atom]:
+    """What starts exactly at a rest point and so stays there, though nothing else comes."""
+    resting = []
+    for p in classes.partition.points:
+        if p.interval is None and p.is_rest:
+            lost = 1 - float(classes.probabilities(np.array([p.position])).sum())
+            mass = lost * start.mass_at(p.position)
+            if mass > 0:
+                resting.append(Atom(p.position, mass, p))
+    return resting
 
 
-def _where_it_goes(parts: Anatomy, losing: list[End]) -> str:
-    v = parts.survey.diffusion.variable
+def _kind(
+    parts: Partition, atoms: list[Atom], components: list[Component], escapes: list[Escape]
+) -> tuple[str, str]:
+    densities, points = any(map(_counts, components)), any(map(_counts, atoms))
+    if not densities and not points:
+        return "none", " ".join(dict.fromkeys(e.words for e in escapes if _counts(e)))
+    if None in [c.weight for c in components] + [a.weight for a in atoms]:
+        v = parts.diffusion.variable
+        return "classes", (
+            "where it ends depends on where it starts. Give initial: a point, as in initial = 0.3 "
+            f"(or --initial 0.3), or a distribution of {v}, as in normal:0.5,0.175."
+        )
+    return ("density" if not points else "mixture" if densities else "atoms"), ""
+
+
+def _counts(part: Atom | Component | Escape) -> bool:
+    """Whether a part holds probability, or may, depending on the start."""
+    return part.weight is None or part.weight > 0
+
+
+def _place(classes: Classes, o: Outcome) -> float:
+    """Where an escape, or what spreads, goes."""
+    if o.kind == "escape":
+        return float(o.position)
+    return _losing(classes, o)[0].position
+
+
+def _losing(classes: Classes, o: Outcome) -> list[End]:
+    """The ends up to which the density of an outcome cannot be integrated."""
+    if o.side is not None:
+        return [o.side.end]
+    where = _indices(classes, o)
+    sides = [side for pair in classes.partition.sides[where] for side in pair]
+    return [s.end for s in sides if not s.end.integrable or s.fate is Fate.UNDECIDED]
+
+
+def _words(classes: Classes, o: Outcome) -> str:
+    """Where the probability goes, in a sentence for each end that loses it."""
+    v = classes.partition.diffusion.variable
     sentences = []
-    for end in losing:
-        at = f"the {end.side} end {v} = {end.position:g}"
-        if end.integrable is None:
+    for end in _losing(classes, o):
+        at = f"{v} = {end.position:g}"
+        if o.kind == "not decided":
             sentences.append(
-                f"Whether the density can be integrated up to {at} is not decided: the exponents "
-                "of drift and variance there do not settle."
+                f"What happens at {at}, and whether the density can be integrated up to there, is "
+                "not decided: the exponents of drift and variance do not settle."
             )
-        elif end.feller is Feller.EXIT:
-            sentences.append(f"Probability arrives at {at} in finite time and never leaves it.")
-        elif end.feller in (Feller.ATTRACTING, Feller.REGULAR):
+        elif o.kind == "escape":
             verb = "escapes to" if math.isinf(end.position) else "creeps ever closer to"
             sentences.append(f"Probability {verb} {at}.")
         else:
@@ -155,3 +234,50 @@ def _where_it_goes(parts: Anatomy, losing: list[End]) -> str:
                 "towards it for ever, although each path keeps coming back."
             )
     return " ".join(sentences)
+
+
+def _require_equilibrium(landscape: Landscape, parts: Partition) -> None:
+    """A landscape whose gradient keeps one sign in the domain was given the wrong domain."""
+    walls = [end for end in parts.ends if end.feller is Feller.WALL]
+    if parts.equilibria or parts.points or not walls or not all(end.assumed for end in walls):
+        return
+    lower, upper = landscape.domain
+    rising = parts.pieces[0].survey.samples.values[0].mean() < 0
+    where = "below" if rising else "above"
+    raise LandscapeError(
+        f"{landscape.name}: the domain ({lower:g}, {upper:g}) holds no equilibrium: the mean "
+        f"gradient is {'positive' if rising else 'negative'} wherever it was sampled, so SGD walks "
+        f"out at the {'lower' if rising else 'upper'} end. Widen the domain to include the minimum "
+        f'{where} it; or, if a wall really stands there, write boundaries = "reflecting".'
+    )
+
+
+def _jumps(landscape: Landscape, parts: Partition) -> tuple[str, ...]:
+    """A note where the mean loss jumps: no gradient shows it, so SGD does not feel it either.
+
+    The mean gradient, integrated over each panel, must give the difference of the mean losses.
+    """
+    notes = (_jump(landscape, piece.survey) for piece in parts.pieces)
+    return tuple(note for note in notes if note)
+
+
+def _jump(landscape: Landscape, found: Survey) -> str:
+    p = found.panels
+    known = landscape.mean_loss(p.edges)
+    if known is None or not np.isfinite(known).all():
+        return ""
+    loss, size = known
+    r = rule(NODES)
+    gradient = -found.samples.values[0] * np.exp(found.samples.values[1]) / 2
+    assert landscape.learning_rate is not None
+    climbed = p.half * ((r.integral @ r.coefficients) @ gradient) / landscape.learning_rate
+    missing = np.abs(np.diff(loss) - climbed)
+    tolerance = 1e-7 * (size[1:] + size[:-1] + np.abs(climbed))
+    jump = missing > tolerance
+    if not jump.any():
+        return ""
+    worst = int(np.argmax(np.where(jump, missing, 0)))
+    return (
+        f"the mean loss jumps by {missing[worst]:.3g} near w = {p.lower[worst]:.6g}, which no "
+        "gradient shows: SGD does not feel it, and neither does this end state."
+    )

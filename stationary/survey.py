@@ -22,7 +22,7 @@ from stationary.diffusion import Diffusion
 from stationary.errors import LandscapeError
 from stationary.panels import Panels, Samples, chebyshev_sum, rule, sample
 
-__all__ = ["NODES", "Survey", "anchor_of", "sampled", "survey", "usable"]
+__all__ = ["NODES", "Survey", "VanishingVarianceError", "anchor_of", "sampled", "survey", "usable"]
 
 Array = NDArray[Any]
 
@@ -37,6 +37,14 @@ BATCH = 12  # octaves that are sampled at once before looking whether more are n
 FALLEN = 750.0  # exp(-750) is below the smallest double
 DROP = 35.0  # of log a, within a millionth of the domain: a ~ u^2 at u = 1e-8 of it
 SMALLEST = 1e-290  # a variance below this has lost digits in a double
+
+
+class VanishingVarianceError(LandscapeError):
+    """A survey came to a place where the variance is zero, or too small for the arithmetic."""
+
+    def __init__(self, message: str, near: float) -> None:
+        super().__init__(message)
+        self.near = near
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +143,7 @@ def survey(diffusion: Diffusion, max_panels: int = 4000, *, complete: bool = Fal
     """
     max_panels = min(max_panels, max(200, WORK // ((NODES + 2) * diffusion.cost)))
     lower, upper = diffusion.domain
-    opened = (_is_open(diffusion, lower), _is_open(diffusion, upper))
+    opened = (_is_open(diffusion, 0), _is_open(diffusion, 1))
     start, stop = _core(diffusion, opened)
     edges = np.linspace(start, stop, diffusion.scan_panels + 1)
     if math.isinf(upper - lower):
@@ -170,9 +178,10 @@ def survey(diffusion: Diffusion, max_panels: int = 4000, *, complete: bool = Fal
     return found
 
 
-def _is_open(diffusion: Diffusion, end: float) -> bool:
+def _is_open(diffusion: Diffusion, side: int) -> bool:
     """Whether an end is infinite or a singular point, rather than a wall."""
-    if math.isinf(end):
+    end = diffusion.domain[side]
+    if math.isinf(end) or diffusion.exact_ends[side] is not None:
         return True
     f, a = diffusion.coefficients(np.array([end]))
     return not (np.isfinite(f[0]) and np.isfinite(a[0]) and a[0] > SMALLEST)
@@ -208,17 +217,22 @@ def sampled(diffusion: Diffusion, lower: Array, upper: Array, max_panels: int) -
         with np.errstate(over="ignore"):
             return 2 * f / a, np.log(a)
 
-    return sample(logarithms, lower, upper, weights=(True, False), n=NODES, max_panels=max_panels)
+    # Next to a zero of the variance that is not known yet, 2 f / a leaves the range of doubles.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return sample(
+            logarithms, lower, upper, weights=(True, False), n=NODES, max_panels=max_panels
+        )
 
 
-def _vanishing(diffusion: Diffusion, x: Array, a: Array) -> LandscapeError:
+def _vanishing(diffusion: Diffusion, x: Array, a: Array) -> VanishingVarianceError:
     """What to say of a variance that is zero at some of the points x."""
     v, zero = diffusion.variable, a == 0
     if zero.all() and len(x) > 1:
-        return LandscapeError(
+        return VanishingVarianceError(
             f"{diffusion.name}: the variance is zero everywhere in the domain, so there is no "
             "noise: the process follows its drift to the nearest stable equilibrium. (For losses: "
-            "all datapoints have the same gradient.)"
+            "all datapoints have the same gradient.)",
+            float(x[0]),
         )
     order = np.argsort(x)
     x, zero = x[order], zero[order]
@@ -228,9 +242,10 @@ def _vanishing(diffusion: Diffusion, x: Array, a: Array) -> LandscapeError:
         where = f"on a stretch of the domain, from about {v} = {x[first]:.6g} to {x[last]:.6g}"
     else:
         where = f"inside the domain, near {v} = {x[first]:.9g}"
-    return LandscapeError(
+    return VanishingVarianceError(
         f"{diffusion.name}: the variance vanishes {where} (or is too small for a double). There "
-        "the process falls into parts; choose a domain on which it is positive."
+        "the process falls into parts; choose a domain on which it is positive.",
+        float(x[first]),
     )
 
 

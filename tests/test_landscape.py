@@ -190,9 +190,12 @@ def test_an_explicit_wall_may_hold_the_mass_without_an_equilibrium():
     )
 
 
-def test_a_variance_that_vanishes_inside_is_refused_and_located():
-    with pytest.raises(LandscapeError, match=r"variance vanishes inside the domain, near w = 1"):
-        end_state(Landscape(losses=pit, learning_rate=0.05, domain=(0.8, 1.3)))
+def test_where_all_gradients_agree_sgd_passes_one_way_only():
+    state = end_state(Landscape(losses=pit, learning_rate=0.05, domain=(0.8, 1.3)))
+    (gate,) = state.anatomy.points
+    assert (gate.position, gate.role) == (1.0, "gate to the right")
+    (component,) = state.components
+    assert component.interval == (1.0, 1.3)
 
 
 def test_many_datapoints_stay_within_bounded_memory():
@@ -227,7 +230,7 @@ def test_hinges_become_breakpoints_and_cost_no_accuracy():
     )
     state = end_state(landscape)
     assert state.error < 1e-12
-    edges = state.anatomy.survey.panels.edges
+    edges = state.anatomy.pieces[0].survey.panels.edges
     assert np.abs(edges - 1).min() < 1e-15
     assert np.abs(edges + 1).min() < 1e-15
 

@@ -71,7 +71,8 @@ def test_json_has_the_documented_keys_and_no_infinity(analyses, kind):
     assert data["schema"] == 1
     assert set(data) == {
         "schema", "name", "process", "kind", "reason", "status", "error", "equilibria", "ends",
-        "basins", "modes", "moments", "quantiles", "scan", "notes",
+        "basins", "modes", "moments", "quantiles", "scan", "notes", "singular_points", "classes",
+        "initial", "hitting",
     }  # fmt: skip
     assert data["process"]["kind"] == (
         "landscape" if "line" in kind or kind == "landscape" else "diffusion"

@@ -1,0 +1,286 @@
+"""Where the variance vanishes: found, told from tiny, classified from each side, and weighed."""
+
+from __future__ import annotations
+
+import math
+
+import mpmath
+import numpy as np
+import pytest
+from scipy import stats
+
+from stationary import Diffusion, Landscape, LandscapeError, analyze, end_state
+from stationary.feller import Feller
+from stationary.vanishing import zeros_of_variance
+
+INF = math.inf
+
+
+def process(drift, variance, domain=(-3, 3), **more):
+    return Diffusion(drift=drift, variance=variance, domain=domain, **more)
+
+
+def solve(drift, variance, domain=(-3, 3), initial=None, **more):
+    return end_state(process(drift, variance, domain, **more), initial)
+
+
+# -- finding zeros --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("variance", "zeros"),
+    [
+        (lambda x: x**2, [0]),
+        (lambda x: (x - 0.3) ** 2, [0.3]),
+        (lambda x: np.abs(x - 0.3), [0.3]),
+        (lambda x: np.abs(x - 0.3) ** 0.3, [0.3]),
+        (lambda x: np.abs(x - 1) ** 7 * (x + 2) ** 2, [-2, 1]),
+        (lambda x: np.exp(-1 / x**2), [0]),
+        (lambda x: np.exp(-1 / np.abs(x - 0.5)), [0.5]),
+        (lambda x: np.cos(x) ** 2, [-math.pi / 2, math.pi / 2]),
+        (lambda x: np.where(x < 0.7, (x - 0.7) ** 2, np.sqrt(np.abs(x - 0.7))), [0.7]),
+        (lambda x: 1 + x**2, []),
+        (lambda x: (x - 0.3) ** 2 + 1e-60, []),
+        (lambda x: (x - 0.3) ** 2 + 1e-200, []),
+        (lambda x: np.exp(-800 + x), []),  # not zero, though doubles say so
+    ],
+)
+def test_zeros_are_found_and_told_from_tiny_values(variance, zeros):
+    found = zeros_of_variance(process(lambda x: 1 - x, variance))
+    assert [float(z.lower) for z in found] == zeros
+    assert all(z.decided and not z.is_stretch for z in found)
+
+
+def test_a_zero_that_no_double_is_keeps_its_digits():
+    _, zero = zeros_of_variance(process(0.0, lambda x: (x * x - 2) ** 2))
+    with mpmath.workdps(60):
+        assert abs(mpmath.mpf(zero.lower) - mpmath.sqrt(2)) < mpmath.mpf("1e-55")
+
+
+def test_a_stretch_without_noise_has_exact_ends():
+    def variance(x):
+        return np.maximum(x - 0.25, 0) ** 2 + np.maximum(-1 - x, 0)
+
+    (zero,) = zeros_of_variance(process(0.0, variance))
+    assert (zero.lower, zero.upper, zero.decided) == (-1.0, 0.25, True)
+
+
+def test_gradients_that_cancel_in_doubles_are_not_taken_for_zero():
+    """Near 2 the two gradients differ by 1e-42: exactly nothing in doubles."""
+
+    def losses(w):
+        wide = -np.exp(-((w - 2) ** 2))
+        return wide, wide - np.exp(-100 * (w - 1) ** 2)
+
+    landscape = Landscape(losses=losses, learning_rate=0.05, domain=(-1, 4))
+    (zero,) = zeros_of_variance(landscape.diffusion())
+    assert (zero.lower, zero.upper, zero.decided) == (1.0, 1.0, True)
+
+
+def test_all_gradients_must_agree():
+    def losses(w):  # in pairs they agree at 1, 2.5 and elsewhere, never all three
+        return (w - 1) ** 2, (w + 1) ** 2, 2 * (w - 0.5) ** 2
+
+    landscape = Landscape(losses=losses, learning_rate=0.05, domain=(-1, 4))
+    assert zeros_of_variance(landscape.diffusion()) == ()
+
+
+def test_a_breakpoint_shows_what_the_scan_cannot_see():
+    c = 0.3217
+
+    def variance(x):  # away from 1 only within 1e-6 of c
+        return 1 - np.exp(-(((x - c) / 1e-6) ** 2))
+
+    state = solve(lambda x: 1 - x, variance, breakpoints=[c])
+    assert [p.position for p in state.anatomy.points] == [c]
+
+
+def test_functions_in_doubles_only_are_said_to_leave_it_open():
+    state = solve(lambda x: 1 - math.tanh(x), lambda x: (float(x) - 0.25) ** 2)
+    (point,) = state.anatomy.points
+    assert point.position == 0.25
+    assert not point.decided
+    assert "too small for doubles to tell" in point.describe("x")
+
+
+# -- classification ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", [1.0, 1.5, 2.0, 3.0, 6.0])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_drift_across_a_zero_makes_a_one_way_gate(order, sign):
+    state = solve(lambda x: sign * (2 - 0 * x) - x, lambda x: np.abs(x) ** order)
+    (gate,) = state.anatomy.points
+    assert gate.role == ("gate to the right" if sign > 0 else "gate to the left")
+    (component,) = state.components
+    assert component.interval == ((0, 3) if sign > 0 else (-3, 0))
+    assert state.kind == "density"
+
+
+@pytest.mark.parametrize(
+    ("slope", "attracts"), [(-5, True), (-0.1, True), (0.4, True), (0.6, False), (3, False)]
+)
+def test_the_sign_of_c_less_half_a_decides_at_a_rest_point(slope, attracts):
+    """f = c x and a = x^2: log|x| drifts at c - 1/2, so noise can turn a maximum into the end."""
+    state = solve(lambda x: slope * x - x**3 / 4, lambda x: x**2, initial=0.7)
+    (point,) = state.anatomy.points
+    assert point.role == ("trap" if attracts else "repelling rest point")
+    assert state.kind == ("atoms" if attracts else "density")
+    if attracts:
+        assert [(a.position, a.weight) for a in state.atoms] == [(0, 1)]
+    assert state.anatomy.equilibria[len(state.anatomy.equilibria) // 2].slope == slope
+
+
+def test_at_the_critical_noise_probability_spreads_towards_the_point():
+    state = solve(lambda x: x - x**3, lambda x: 2 * x**2)
+    assert state.kind == "none"
+    assert "spreads" in state.reason
+
+
+def test_the_two_sides_of_a_point_may_differ():
+    state = solve(
+        lambda x: np.where(x < 0, -x, 2 * x - x**3), lambda x: np.where(x < 0, -x, x**2), initial=-1
+    )
+    (point,) = state.anatomy.points
+    assert point.role == "trap from the left"
+    assert point.left.end.feller is Feller.EXIT
+    assert point.right.end.feller is Feller.NATURAL
+    assert [(a.position, a.weight) for a in state.atoms if a.weight] == [(0, 1)]
+
+
+def test_an_essential_singularity_is_classified_beyond_all_powers():
+    point = process(0.0, lambda x: np.exp(-1 / np.abs(x)))
+    (zero,) = zeros_of_variance(point)
+    assert zero.lower == 0
+
+
+def test_a_removable_point_hinders_nothing():
+    """f = 1 - x and a = |x - 1/2|^(1/2): P and the weights by quadrature with a split."""
+    state = solve(lambda x: 1 - x, lambda x: np.sqrt(np.abs(x - 0.5)), (-2, 2))
+    assert [p.role for p in state.anatomy.points] == ["removable"]
+
+    def density(u):  # at 1/2 + u; int 2 f / a = int (1 - 2 u) |u|^(-1/2)
+        s = mpmath.sqrt(abs(u))
+        return mpmath.exp(mpmath.sign(u) * 2 * s - mpmath.mpf(4) / 3 * s**3) / s
+
+    left = mpmath.quad(density, [-2.5, -1, -0.1, 0])
+    right = mpmath.quad(density, [0, 0.1, 1, 1.5])
+    exact = float(left / (left + right))
+    assert abs(state.cdf(0.5) - exact) <= state.error
+
+
+def test_mirrored_processes_have_mirrored_answers():
+    state = solve(lambda x: 0.5 - x, lambda x: (x + 0.2) ** 2 * np.exp(x))
+    mirror = solve(lambda x: -0.5 - x, lambda x: (0.2 - x) ** 2 * np.exp(-x))
+    x = np.linspace(-2.9, 2.9, 101)
+    np.testing.assert_allclose(state.cdf(x), mirror.sf(-x), atol=1e-12)
+
+
+# -- classes and weights --------------------------------------------------------------------------
+
+
+def test_without_a_start_several_classes_are_reported_and_nothing_is_invented():
+    state = solve(lambda x: x - x**3, lambda x: x**2)
+    assert state.kind == "classes"
+    assert [c.weight for c in state.components] == [None, None]
+    with pytest.raises(LandscapeError, match="Give initial"):
+        state.mean()
+    # f = x - x^3, a = x^2: P ~ exp(2 log x - x^2) / x^2 = exp(-x^2) on each side.
+    right = state.components[1]
+    x = np.linspace(0.1, 2.9, 20)
+    exact = np.log(2 / math.sqrt(math.pi) / math.erf(3)) - x**2
+    np.testing.assert_allclose(right.logpdf(x), exact, atol=1e-12)
+
+
+@pytest.mark.parametrize("initial", ["normal:0.5,0.5", stats.norm(0.5, 0.5)])
+def test_a_start_on_both_sides_of_a_repelling_point_gives_its_own_weights(initial):
+    state = solve(lambda x: x - x**3, lambda x: x**2, initial=initial)
+    law = stats.truncnorm(-7, 5, 0.5, 0.5)
+    assert state.components[0].weight == pytest.approx(law.cdf(0), abs=1e-14)
+    assert state.cdf(0) == pytest.approx(law.cdf(0), abs=1e-14)
+
+
+@pytest.mark.parametrize("x", [-0.9, -0.3, 0.0, 0.3, 0.99])
+def test_between_two_traps_the_scale_function_decides(x):
+    """f = x - x^3 and a = (1 - x^2)^2: s = 1 - x^2."""
+    state = solve(lambda x: x - x**3, lambda x: (1 - x * x) ** 2, (-2, 2), initial=x)
+    exact = (x - x**3 / 3 + 2 / 3) / (4 / 3)
+    assert state.kind == "atoms"
+    assert abs(state.atoms[1].weight - exact) <= state.error + 1e-15
+    assert state.mean() == pytest.approx(2 * exact - 1, abs=1e-9)
+    assert state.probability(0, 2) == state.atoms[1].weight
+
+
+@pytest.mark.parametrize("selection", [-500.0, -20.0, -1.0, 1e-9, 1.0, 20.0, 500.0])
+def test_wright_fisher_fixation_is_kimura(selection):
+    """f = s x (1 - x), a = x (1 - x): P(1 first) = (1 - exp(-2 s x)) / (1 - exp(-2 s))."""
+    state = solve(
+        lambda x: selection * x * (1 - x), lambda x: x * (1 - x), (0, 1), initial="uniform:0.1,0.9"
+    )
+    x = np.linspace(0.02, 0.98, 17)
+    fixed = state.classes.probabilities(x)[1]
+    if selection > -100:
+        exact = np.expm1(-2 * selection * x) / np.expm1(-2 * selection)
+    else:  # the same in exponentials that do not overflow
+        exact = np.exp(2 * selection * (1 - x)) * (1 - np.exp(2 * selection * x))
+    np.testing.assert_allclose(fixed, exact, rtol=2e-13)  # exp(-700) carries 700 roundings
+    assert state.atoms[0].weight + state.atoms[1].weight == pytest.approx(1, abs=1e-13)
+
+
+def test_absorbing_walls_are_atoms():
+    state = solve(0.0, 1.0, (0, 1), initial=0.3, boundaries="absorbing")
+    assert [(a.position, a.weight) for a in state.atoms] == [
+        (0, pytest.approx(0.7, abs=1e-15)),
+        (1, pytest.approx(0.3, abs=1e-15)),
+    ]
+    one = solve(0.0, 1.0, (0, 1), boundaries=("absorbing", "reflecting"))
+    assert [(a.position, a.weight) for a in one.atoms] == [(0, 1)]
+
+
+def test_geometric_brownian_motion_has_no_end_state_and_says_where_it_goes():
+    down = solve(lambda x: 0.1 * x, lambda x: x * x, (0, INF))
+    assert (down.kind, down.escapes[0].position) == ("none", 0)
+    up = solve(lambda x: 0.6 * x, lambda x: x * x, (0, INF))
+    assert (up.kind, up.escapes[0].position) == ("none", INF)
+    assert "escapes to x = inf" in up.reason
+
+
+def test_some_may_escape_and_some_be_trapped():
+    """f = x, a = 1 absorbed at 0: from 1 the rest escapes, with P(0 first) = erfc(1)."""
+    state = solve(lambda x: x, 1.0, (0, INF), initial=1.0, boundaries=("absorbing", None))
+    assert state.atoms[0].weight == pytest.approx(math.erfc(1.0), rel=1e-12)
+    assert state.escapes[0].weight == pytest.approx(math.erf(1.0), rel=1e-12)
+    assert state.cdf(1e6) == pytest.approx(math.erfc(1.0), rel=1e-12)
+    assert state.ppf(0.5) == INF
+
+
+def test_a_stretch_without_noise_passes_on_what_the_drift_carries():
+    def variance(x):
+        return np.where(x < 0.5, np.where(x < 0, x**2, 0.0), (x - 0.5) ** 2)
+
+    through = solve(lambda x: 1 - x, variance, (-2, 2))
+    assert [c.interval for c in through.components] == [(0.5, 2)]
+    assert through.anatomy.points[0].role == "gate to the right"
+    trapped = solve(lambda x: 0.2 - x, variance, (-2, 2))
+    assert [(a.position, a.weight) for a in trapped.atoms] == [(pytest.approx(0.2), 1)]
+
+
+def test_a_minimum_that_all_datapoints_share_holds_everything():
+    def losses(w):
+        return (w - 1) ** 2, 2 * (w - 1) ** 2, (w - 1) ** 4
+
+    analysis = analyze(Landscape(losses=losses, learning_rate=0.05, domain=(-1, 4)))
+    state = analysis.end_state
+    assert [(a.position, a.weight) for a in state.atoms] == [(1, 1)]
+    assert [(e.position, e.stable) for e in analysis.equilibria] == [(1, True)]
+    assert "at w = 1 with probability 1" in analysis.summary()
+    assert analysis.to_dict()["singular_points"][0]["role"] == "trap"
+
+
+def test_the_report_tells_how_the_end_depends_on_the_start():
+    analysis = analyze(process(0.0, lambda x: x * (1 - x), (0, 1), name="drift of genes"))
+    text = analysis.summary()
+    assert "Where it ends, by where it starts:" in text
+    assert max(map(len, text.splitlines())) <= 80
+    table = analysis.to_dict()["hitting"]
+    np.testing.assert_allclose([p[1] for p in table["probabilities"]], table["start"], rtol=1e-14)
