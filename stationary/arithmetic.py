@@ -143,7 +143,7 @@ def many_digits(digits: int) -> Arithmetic:
     context.dps = max(digits, 15) + GUARD_DIGITS  # never so few that a double would be rounded
     number = functools.partial(_number, context)
     context.stationary_digits = digits  # so that the arithmetic of a number can be found again
-    return Arithmetic(
+    arithmetic = Arithmetic(
         name=f"{digits} digits",
         digits=digits,
         epsilon=+context.eps,
@@ -154,6 +154,8 @@ def many_digits(digits: int) -> Arithmetic:
         dtype=np.dtype(object),
         _convert=_vectorised(number, 1),
     )
+    context.stationary_arithmetic = arithmetic
+    return arithmetic
 
 
 def _vectorised(function: Function, inputs: int) -> Function:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from stationary.component import Component
 from stationary.distribution import EndState, Mode, modes_of
+from stationary.elementary import compact, exp, log_sum, number
 from stationary.equilibria import Equilibrium
-from stationary.masses import log_sum
 from stationary.survey import Survey
 
 __all__ = ["Basin", "basins_of"]
@@ -28,26 +28,31 @@ class Basin:
     error of log_mass and so the relative error of mass.
     """
 
-    position: float  # of the minimum
+    position: Any  # of the minimum
     position_error: float
     at_wall: bool  # not a zero of the drift: the drift presses against a reflecting end
-    lower: float
-    upper: float
-    mass: float
-    log_mass: float
+    lower: Any
+    upper: Any
+    mass: Any
+    log_mass: Any
     mass_error: float
-    log_density: float  # log P at the minimum
-    curvature: float | None  # -f' at the minimum [1 / time]; None at a corner or a wall
-    variance: float  # a at the minimum [x^2 / time]
-    barrier_left: float | None  # drop of int 2 f / a from the minimum to the unstable neighbour
-    barrier_right: float | None  # None where there is no neighbour on that side
+    log_density: Any  # log P at the minimum
+    curvature: Any  # -f' at the minimum [1 / time]; None at a corner or a wall
+    variance: Any  # a at the minimum [x^2 / time]
+    barrier_left: Any  # drop of int 2 f / a from the minimum to the unstable neighbour
+    barrier_right: Any  # None where there is no neighbour on that side
     barrier_error: float  # absolute, of both
     modes: tuple[Mode, ...]
+    offset: float = 0.0  # what position leaves out of where the minimum is
+    places: tuple[Any, Any, Any] = field(default=(None, None, None), repr=False, compare=False)
+    # lower, position and upper with all the digits that were computed
 
     @property
-    def density(self) -> float:
+    def density(self) -> Any:
         """P at the minimum, per unit of x."""
-        return math.exp(min(self.log_density, 709.0))
+        if type(self.log_density) is float:
+            return math.exp(min(self.log_density, 709.0))
+        return exp(self.log_density)
 
 
 def basins_of(state: EndState) -> tuple[Basin, ...]:
@@ -67,60 +72,65 @@ def _basins(state: EndState, c: Component) -> list[Basin]:
     parts = state.anatomy.piece_at(lower)
     found = parts.survey
     stable = [e for e in parts.equilibria if e.stable]
-    borders = [lower, *(e.position for e in parts.equilibria if not e.stable), upper]
+    borders = [lower, *(e.place for e in parts.equilibria if not e.stable), upper]
     # One minimum in each interval between borders; at an end that the drift presses against it
     # is the wall itself, or, at infinity, nothing.
-    minima: list[tuple[Equilibrium, bool] | None] = [(e, False) for e in stable]
+    minima: list[tuple[Any, Equilibrium | None] | None] = [(e.place, e) for e in stable]
     h = found.samples.values[0]
+    first, last = found.diffusion.domain
     if h[0, 0] < 0:
-        wall = (Equilibrium(found.lower, 0.0, True, None), True)
-        minima.insert(0, wall if math.isfinite(lower) else None)
+        minima.insert(0, (found.lower, None) if math.isfinite(first) else None)
     if h[-1, -1] > 0:
-        wall = (Equilibrium(found.upper, 0.0, True, None), True)
-        minima.append(wall if math.isfinite(upper) else None)
-    at = np.array([m[0].position for m in minima if m is not None])
+        minima.append((found.upper, None) if math.isfinite(last) else None)
+    at = np.array([m[0] for m in minima if m is not None])
     if not len(at):
         return []
     densities = iter(c.logpdf(at))
-    variances = iter(np.exp(found.panels.evaluate(found.ell, at)))
+    variances = iter(exp(found.panels.evaluate(found.ell, at)))
     log_mass, errors = _masses(c, np.array(borders[1:-1]))
     if c.weight is not None and c.weight != 1:
         log_mass = log_mass + math.log(c.weight)
     modes = modes_of(c)
     result = []
+    given = state.given
     for i, minimum in enumerate(minima):
         if minimum is None:
             continue
-        e, at_wall = minimum
+        place, e = minimum
         low, high = borders[i], borders[i + 1]
         inner = [found.lower if i == 0 else low, found.upper if i + 1 == len(minima) else high]
-        climbs = np.abs(found.climbs(np.array([inner[0], e.position, inner[1]])))
+        climbs = np.abs(found.climbs(np.array([inner[0], place, inner[1]])))
+        if e is None:
+            place = lower if i == 0 else upper
+        slope = None if e is None else e.in_digits().slope
         result.append(
             Basin(
-                position=(lower if i == 0 else upper) if at_wall else e.position,
-                position_error=e.error,
-                at_wall=at_wall,
-                lower=low,
-                upper=high,
-                mass=math.exp(log_mass[i]),
-                log_mass=float(log_mass[i]),
-                mass_error=float(errors[i]),
-                log_density=float(next(densities)),
-                curvature=None if e.slope is None else -e.slope,
-                variance=float(next(variances)),
-                barrier_left=float(climbs[0]) if i > 0 else None,
-                barrier_right=float(climbs[1]) if i + 1 < len(minima) else None,
-                barrier_error=_barrier_error(found, low, high, climbs),
-                modes=tuple(m for m in modes if low <= m.position <= high),
+                position=given(place),
+                position_error=0.0 if e is None else e.error,
+                at_wall=e is None,
+                lower=given(low),
+                upper=given(high),
+                mass=given(exp(number(log_mass[i]))),
+                log_mass=given(log_mass[i]),
+                mass_error=compact(errors[i]),
+                log_density=given(next(densities)),
+                curvature=None if slope is None else given(-slope),
+                variance=given(next(variances)),
+                barrier_left=given(climbs[0]) if i > 0 else None,
+                barrier_right=given(climbs[1]) if i + 1 < len(minima) else None,
+                barrier_error=compact(_barrier_error(found, low, high, climbs)),
+                modes=tuple(m for m in modes if low <= m.place <= high),
+                offset=state.left_out(place),
+                places=(low, place, high),
             )
         )
     return result
 
 
-def _barrier_error(found: Survey, low: float, high: float, climbs: Array) -> float:
+def _barrier_error(found: Survey, low: Any, high: Any, climbs: Array) -> Any:
     first, last = found.panels.locate(np.array([low, high]))[0]
-    rounding = 4e-16 * float(np.abs(climbs).max(initial=0.0))
-    return float(found.climb_errors[first : last + 1].sum()) + rounding
+    rounding = 1.8 * found.epsilon * number(np.abs(climbs).max(initial=0))
+    return number(found.climb_errors[first : last + 1].sum()) + rounding
 
 
 def _masses(c: Component, borders: Array) -> tuple[Array, Array]:
@@ -132,7 +142,8 @@ def _masses(c: Component, borders: Array) -> tuple[Array, Array]:
     m = c.mesh
     basin = np.searchsorted(borders, (m.lower + m.upper) / 2)
     raw = m.log_mass - c.log_norm
-    log_mass, own = np.full(len(borders) + 1, -math.inf), np.zeros(len(borders) + 1)
+    log_mass = np.full(len(borders) + 1, -math.inf, dtype=raw.dtype)
+    own = np.zeros(len(borders) + 1, dtype=raw.dtype)
     for i in range(len(log_mass)):
         inside = basin == i
         extra = [
@@ -143,7 +154,7 @@ def _masses(c: Component, borders: Array) -> tuple[Array, Array]:
         logs = np.concatenate([raw[inside], [log for log, _ in extra]])
         weights = np.concatenate([c.panel_errors[inside], [error for _, error in extra]])
         log_mass[i] = log_sum(logs)
-        own[i] = np.exp(logs - log_mass[i]) @ weights if len(logs) else 0.0
-    share = np.exp(log_mass)
+        own[i] = exp(logs - log_mass[i]) @ weights if len(logs) else 0.0
+    share = exp(log_mass)
     errors = own * (1 - share) + (share @ own - share * own)
-    return np.minimum(log_mass, 0.0), errors + 4e-16 * (1 + np.abs(log_mass))
+    return np.minimum(log_mass, 0), errors + 1.8 * c.arithmetic.epsilon * (1 + np.abs(log_mass))

@@ -11,6 +11,7 @@ References
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from stationary.anatomy import Anatomy, anatomy
 from stationary.component import Component, component_on
-from stationary.masses import log_sum
+from stationary.elementary import arithmetic_of, exp, log_sum, logaddexp, to_float, zeros
 from stationary.partition import Fate, Partition, Side
 from stationary.reshape import dual
 from stationary.survey import survey
@@ -77,9 +78,10 @@ class Classes:
     def probabilities(self, x: Array) -> Array:
         """The probability of each outcome, shape (outcomes, points), from starts of shape (M,).
 
-        A column that adds up to less than 1 is a start at a rest point, which is never left.
+        In the arithmetic of the starts. A column that adds up to less than 1 is a start at a rest
+        point, which is never left.
         """
-        result = np.zeros((len(self.outcomes), len(x)))
+        result = zeros((len(self.outcomes), len(x)), arithmetic_of(x))
         done = np.zeros(len(x), dtype=bool)
         for g in range(len(self.groups)):
             group = self.groups[g]
@@ -100,7 +102,7 @@ class Classes:
     def error(self) -> float:
         """The error of every probability, relative to itself or to what it lacks to 1."""
         used = [self._scale(g) for g, group in enumerate(self.groups) if all(group.leaks)]
-        return max((j.error for j in used if j is not None), default=0.0)
+        return float(max((j.error for j in used), default=0.0))
 
     # -- one step ------------------------------------------------------------------------------
 
@@ -109,18 +111,22 @@ class Classes:
         low, high = self.groups[g].leaks
         if low and high:
             scale = self._scale(g)
-            assert scale is not None
-            return np.exp(scale.logsf(x)), np.exp(scale.logcdf(x))
+            at = scale.components[0].mesh.lower
+            inside = arithmetic_of(at).array(x)
+            both = exp(scale.logsf(inside)), exp(scale.logcdf(inside))
+            return both if x.dtype == object else (to_float(both[0]), to_float(both[1]))
         return np.full(x.shape, float(low)), np.full(x.shape, float(high))
 
-    def _scale(self, g: int) -> Joined | None:
+    def _scale(self, g: int) -> Joined:
         memory: dict[int, Joined] = self.__dict__.setdefault("_scales", {})
         if g not in memory:
             group = self.groups[g]
             pieces = self.partition.pieces[group.first : group.last + 1]
             # The scale density is greatest where the density has fallen to nothing.
             whole = [
-                survey(p.survey.diffusion, complete=True) if any(p.survey.fallen) else p.survey
+                survey(p.survey.diffusion, complete=True, arithmetic=p.survey.arithmetic)
+                if any(p.survey.fallen)
+                else p.survey
                 for p in pieces
             ]
             memory[g] = joined([component_on(anatomy(dual(s))) for s in whole])
@@ -247,7 +253,7 @@ class Joined:
     """One measure on neighbouring pieces: normalised components and their shares."""
 
     components: tuple[Component, ...]
-    log_shares: tuple[float, ...]  # natural logarithms; they add up to 1
+    log_shares: tuple[Any, ...]  # natural logarithms; they add up to 1
     parts: tuple[Anatomy, ...]
 
     def logcdf(self, x: Array) -> Array:
@@ -257,7 +263,7 @@ class Joined:
         return self._log(x, left=False)
 
     @property
-    def error(self) -> float:
+    def error(self) -> Any:
         return max(c.error for c in self.components)
 
     def _log(self, x: Array, *, left: bool) -> Array:
@@ -265,13 +271,14 @@ class Joined:
             share + (c.logcdf(x) if left else c.logsf(x))
             for share, c in zip(self.log_shares, self.components, strict=True)
         ]
-        total = terms[0] if len(terms) == 1 else np.logaddexp.reduce(terms, axis=0)
+        total = functools.reduce(logaddexp, terms)
         return np.asarray(np.minimum(total, 0.0))
 
 
 def joined(solved: list[tuple[Anatomy, Component]]) -> Joined:
     """Neighbouring components as one measure, with int 2 f / a continuous where they meet."""
-    level, logs = 0.0, []
+    level: Any = 0.0
+    logs = []
     for k, (parts, c) in enumerate(solved):
         if k:
             level += _exponent_at(*solved[k - 1], end=1) - _exponent_at(parts, c, end=0)
@@ -284,7 +291,7 @@ def joined(solved: list[tuple[Anatomy, Component]]) -> Joined:
     )
 
 
-def _exponent_at(parts: Anatomy, c: Component, end: int) -> float:
+def _exponent_at(parts: Anatomy, c: Component, end: int) -> Any:
     """int 2 f / a at an end, in the normalisation of the component's log-density.
 
     Where the panels stop, 2 f / a goes on as r^-order, with order below 1.
@@ -293,9 +300,9 @@ def _exponent_at(parts: Anatomy, c: Component, end: int) -> float:
     side = -1 if end else 0
     weight = 1 - found.diffusion.convention.value
     signs = np.ones(len(found.ell)) if end else (-1.0) ** np.arange(len(found.ell))
-    log_a, h = float(signs @ found.ell[:, side]), float(signs @ found.h[:, side])
-    at_edge = float(c.density.edge_values[end][side]) + weight * log_a
+    log_a, h = signs @ found.ell[:, side], signs @ found.h[:, side]
+    at_edge = c.density.edge_values[end][side] + weight * log_a
     order = parts.ends[end].order or 0.0
     edge = found.upper if end else found.lower
-    reach = abs(edge - found.diffusion.domain[end])
-    return float(at_edge + (h if end else -h) * reach / (1 - order))
+    reach = abs(edge - found.diffusion.end(end, found.arithmetic))
+    return at_edge + (h if end else -h) * reach / (1 - order)

@@ -16,32 +16,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.anatomy import Anatomy
-from stationary.masses import Mesh, log_sum, mesh_on, monotone_mesh
-from stationary.panels import chebyshev_sum, rule
+from stationary.arithmetic import Arithmetic
+from stationary.elementary import (
+    add_logs_at,
+    cumulated_logs,
+    depth_of,
+    exp,
+    expm1,
+    finite,
+    infinite,
+    log,
+    log1p,
+    log_sum,
+    logaddexp,
+    number,
+    smallest_of,
+)
+from stationary.masses import Mesh, mesh_on, monotone_mesh
+from stationary.panels import Rule, chebyshev_sum, rule
 from stationary.reshape import focused
-from stationary.survey import NODES
-from stationary.zero_flux import EPSILON, LogDensity, Tail, peak_edges, zero_flux_log_density
+from stationary.zero_flux import LogDensity, Tail, peak_edges, zero_flux_log_density
 
 __all__ = ["Component", "component_on"]
 
 Array = NDArray[Any]
 
 DEEP = -8.0  # below this logarithm of a probability, what the mesh left out may matter
+DEEPEST = 700.0
 VISIBLE = 18.5  # log 1e8
-
-
-def _divide_by_one_plus_t(n: int) -> Array:
-    """The matrix that takes int_{-1}^t p to (1 / (1 + t)) int_{-1}^t p, in coefficients.
-
-    A = (1 + t) B means A_k = B_k + (B_{k-1} + B_{k+1}) / 2 (B_0 counts twice in A_1).
-    """
-    product = np.eye(n + 1, n) + 0.5 * np.eye(n + 1, n, -1) + 0.5 * np.eye(n + 1, n, 1)
-    product[1, 0] = 1.0
-    return np.linalg.solve(product[1:], rule(n).antiderivative[1:])
-
-
-_FROM_LEFT = _divide_by_one_plus_t(NODES)
-_FLIP = (-1.0) ** np.arange(NODES)
 
 
 def component_on(parts: Anatomy, weight: float = 1.0) -> tuple[Anatomy, Component]:
@@ -53,15 +55,15 @@ def component_on(parts: Anatomy, weight: float = 1.0) -> tuple[Anatomy, Componen
         parts = replace(parts, survey=focused(parts.survey, cuts))
         density = density.focused(parts)
     start, stop = parts.survey.lower, parts.survey.upper
-    marks = [e.position for e in parts.equilibria if start < e.position < stop]
+    marks = [e.place for e in parts.equilibria if start < e.place < stop]
     for tail in density.tails:
         if tail is not None and not tail.outward and tail.exponent > 0:
             # A power of r vanishes at the end: only panels in proportion to r know it there.
             edges = parts.survey.panels.edges
             r = np.abs(edges - tail.anchor)
             marks += edges[(r < r.max() / 64) & (edges > start) & (edges < stop)].tolist()
-    mesh = monotone_mesh(density, np.union1d(density.turns, marks))
-    return parts, Component(parts.survey.diffusion.domain, weight, density, mesh)
+    cuts = np.union1d(density.turns, np.array(marks, dtype=density.turns.dtype))
+    return parts, Component(parts.survey.interval, weight, density, monotone_mesh(density, cuts))
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,26 +73,35 @@ class Component:
     `weight` is the probability of the class; every method is conditional on being in it.
     """
 
-    interval: tuple[float, float]
-    weight: Any  # a float; None where it depends on the start, and no start was given
+    interval: tuple[Any, Any]
+    weight: Any  # a number; None where it depends on the start, and no start was given
     density: LogDensity
     mesh: Mesh
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        return self.density.survey.arithmetic
+
+    @property
+    def rule(self) -> Rule:
+        """That of the panels of the mesh."""
+        return rule(len(self.mesh.coefficients), self.arithmetic)
 
     # -- normalisation --------------------------------------------------------------------------
 
     @cached_property
-    def log_tail_masses(self) -> tuple[float, float]:
+    def log_tail_masses(self) -> tuple[Any, Any]:
         below, above = (-math.inf if t is None else t.log_moment() for t in self.density.tails)
         return below, above
 
     @cached_property
-    def log_norm(self) -> float:
+    def log_norm(self) -> Any:
         """log int exp(L) dx."""
         return log_sum(np.concatenate([self.mesh.log_mass, self.log_tail_masses]))
 
     @cached_property
     def log_panel_mass(self) -> Array:
-        return self.mesh.log_mass - self.log_norm
+        return np.asarray(self.mesh.log_mass - self.log_norm)
 
     @cached_property
     def panel_errors(self) -> Array:
@@ -102,18 +113,18 @@ class Component:
         return np.asarray(self.density.errors[k] + 2 * mesh.cut)
 
     @cached_property
-    def norm_error(self) -> float:
+    def norm_error(self) -> Any:
         """The relative error of the normalising integral."""
-        error = float(np.exp(self.log_panel_mass) @ self.panel_errors)
+        error = number(exp(self.log_panel_mass) @ self.panel_errors)
         for log_mass, tail in zip(self.log_tail_masses, self.density.tails, strict=True):
             if tail is not None:
                 side = 0 if tail.side == "lower" else -1
-                share = math.exp(log_mass - self.log_norm)
-                error += share * (tail.error + float(self.density.errors[side]))
+                share = exp(log_mass - self.log_norm)
+                error += share * (tail.error + number(self.density.errors[side]))
         return error + self.leak
 
     @cached_property
-    def error(self) -> float:
+    def error(self) -> Any:
         """The relative error of the density wherever it is above 1e-8 of its maximum.
 
         The factor covers the roundings that add up the same way; measured against closed
@@ -123,39 +134,42 @@ class Component:
         # A jump lies in a panel a few roundings wide, on which the density is not known.
         p = self.density.panels
         k, _ = p.locate((self.mesh.lower + self.mesh.upper) / 2)
-        sliver = p.half <= 32 * EPSILON * np.maximum(np.abs(p.lower), np.abs(p.upper))
+        sliver = p.half <= 32 * self.arithmetic.epsilon * np.maximum(
+            np.abs(p.lower), np.abs(p.upper)
+        )
         known = self.density.survey.samples.resolved[k] | ~sliver[k]
-        worst = float(self.panel_errors[(top > top.max() - VISIBLE) & known].max(initial=0.0))
+        worst = number(self.panel_errors[(top > top.max() - VISIBLE) & known].max(initial=0.0))
         for tail in self.density.tails:
             if tail is not None and tail.level > top.max() - VISIBLE:
                 worst = max(worst, tail.error)
         return 1.5 * (self.norm_error + worst)
 
     @cached_property
-    def leak(self) -> float:
+    def leak(self) -> Any:
         """The most that can lie beyond panels that ended before the density was negligible."""
-        leak = 0.0
+        leak: Any = 0.0
         found = self.density.survey
         ends = zip((found.lower, found.upper), self.interval, self.density.tails, strict=True)
         for start, end, tail in ends:
             if tail is None and start != end:
                 at = np.array([start])
                 # P falls as r^-(power + 1) or faster: at most P r / power lies beyond.
-                r = abs(start - (end if math.isfinite(end) else 0.0))
+                r = abs(start - (0 if infinite(end) else end))
                 slope = abs(self.density.panels.evaluate(self.density.derivative, at)[0])
-                power = slope * r - 1 if math.isinf(end) else slope * r + 1
-                level = float(self.density(at)[0]) - self.log_norm + math.log(max(r, 1e-300))
-                leak += math.exp(min(level - math.log(power), 0.0)) if power > 0 else 1.0
+                power = number(slope * r - 1 if infinite(end) else slope * r + 1)
+                r = max(number(r), smallest_of(self.arithmetic))
+                level = number(self.density(at)[0]) - self.log_norm + log(r)
+                leak += exp(min(level - log(power), 0 * level)) if power > 0 else 1.0
         return leak
 
     # -- density --------------------------------------------------------------------------------
 
     def logpdf(self, x: Array) -> Array:
         lower, upper = self.interval
-        inside = (x >= lower) & (x <= upper) & np.isfinite(x)
-        result = np.full(x.shape, -math.inf)
+        inside = (x >= lower) & (x <= upper) & finite(x)
+        result = np.full(x.shape, -math.inf, dtype=x.dtype)
         if inside.all():
-            return self.density(x) - self.log_norm
+            return np.asarray(self.density(x) - self.log_norm)
         result[inside] = self.density(x[inside]) - self.log_norm
         return result
 
@@ -164,32 +178,33 @@ class Component:
     @cached_property
     def left_of(self) -> Array:
         """log of the probability left of each panel, and left of the upper tail (last)."""
-        return np.logaddexp.accumulate(
+        return cumulated_logs(
             np.concatenate([[self.log_tail_masses[0] - self.log_norm], self.log_panel_mass])
         )
 
     @cached_property
     def right_of(self) -> Array:
         """log of the probability right of the lower tail (first), and right of each panel."""
-        return np.logaddexp.accumulate(
+        return cumulated_logs(
             np.concatenate([[self.log_tail_masses[1] - self.log_norm], self.log_panel_mass[::-1]])
         )[::-1]
 
     @cached_property
     def partial_means(self) -> tuple[Array, Array]:
         """Coefficients of the means from the left edge to t, and from t to the right edge."""
-        c = self.mesh.coefficients
-        return _FROM_LEFT @ c, _FLIP[:, None] * (_FROM_LEFT @ (_FLIP[:, None] * c))
+        c, from_left = self.mesh.coefficients, self.rule.from_left
+        flip = ((-1) ** np.arange(len(c)))[:, None]
+        return from_left @ c, flip * (from_left @ (flip * c))
 
     def _log_part(self, k: Array, x: Array, *, left: bool) -> Array:
         """log of the probability between x and the left (right) edge of its panel k."""
         m = self.mesh
         a, b = m.lower[k], m.upper[k]
         t = ((x - a) - (b - x)) / (b - a)
-        mean = chebyshev_sum(self.partial_means[0 if left else 1][:, k], t)
+        mean = chebyshev_sum(self.partial_means[0 if left else 1], t, k)
         length = x - a if left else b - x
         with np.errstate(divide="ignore"):
-            return np.asarray(m.top[k] + np.log(np.maximum(length * mean, 0.0)) - self.log_norm)
+            return np.asarray(m.top[k] + log(np.maximum(length * mean, 0)) - self.log_norm)
 
     def logcdf(self, x: Array) -> Array:
         return self._log_half(x, left=True)
@@ -203,13 +218,13 @@ class Component:
         close = value > -0.6
         if close.any():
             with np.errstate(divide="ignore"):
-                value[close] = np.log1p(-np.exp(self.log_tail(x[close], left=not left)))
+                value[close] = log1p(-exp(self.log_tail(x[close], left=not left)))
         return value
 
     def log_tail(self, x: Array, *, left: bool) -> Array:
         """log P(X <= x), or of P(X > x)."""
         lower, upper = self.interval
-        result = np.where((x <= lower) if left else (x >= upper), -math.inf, 0.0)
+        result = np.where((x <= lower) if left else (x >= upper), -math.inf, 0.0).astype(x.dtype)
         inside = (x > lower) & (x < upper)
         if not inside.any():
             return result
@@ -223,8 +238,8 @@ class Component:
         if within.any():
             part = self._log_part(near[within], at[within], left=left)
             whole = self.left_of[near] if left else self.right_of[near + 1]
-            value[within] = np.logaddexp(whole[within], part)
-        value = np.minimum(value, 0.0)
+            value[within] = logaddexp(whole[within], part)
+        value = np.minimum(value, 0)
         tail, other = self.density.tails[:: 1 if left else -1]
         deep = value < DEEP
         if other is not None:
@@ -233,7 +248,7 @@ class Component:
             over = (at > other.start) if left else (at < other.start)
             if over.any():
                 rest = other.log_mass(r[over]) - self.log_norm
-                value[over] = np.log1p(-np.exp(np.minimum(rest, 0.0)))
+                value[over] = log1p(-exp(np.minimum(rest, 0)))
                 deep &= ~over
         if tail is not None:
             r = np.abs(at - tail.anchor)
@@ -256,8 +271,8 @@ class Component:
         if beyond.any():
             # Out there the density only falls; e^45 of it are within another octave.
             edge = start if left else stop
-            origin = min(max(0.0, self.interval[0]), self.interval[1])
-            reach = float((x.min() if left else x.max()) - origin) * 2
+            origin = min(max(0, self.interval[0]), self.interval[1])
+            reach = number((x.min() if left else x.max()) - origin) * 2
             edge = (
                 max(origin + reach, self.interval[0])
                 if left
@@ -265,7 +280,7 @@ class Component:
             )
             density = density.reaching(min(edge, start), max(edge, stop))
             limit = density.survey.lower if left else density.survey.upper
-            turns = np.union1d(turns, [limit])
+            turns = np.union1d(turns, np.array([limit], dtype=turns.dtype))
         if left:
             i = np.clip(np.searchsorted(turns, x, side="left") - 1, 0, len(turns) - 1)
         else:
@@ -277,38 +292,37 @@ class Component:
         real = high > low
         if real.any():
             mesh = mesh_on(density, low[real], high[real])
-            pieces = np.full(int(real.sum()), -math.inf)
-            np.logaddexp.at(pieces, mesh.piece, mesh.log_mass - self.log_norm)
-            result[real] = np.logaddexp(result[real], pieces)
+            pieces = np.full(int(real.sum()), -math.inf, dtype=x.dtype)
+            add_logs_at(pieces, mesh.piece, mesh.log_mass - self.log_norm)
+            result[real] = logaddexp(result[real], pieces)
         return np.asarray(result)
 
     def _cumulated_turns(self, density: LogDensity, turns: Array, *, left: bool) -> Array:
         """log of the probability left (right) of each turn, each right relative to itself."""
         mesh = mesh_on(density, turns[:-1], turns[1:])
-        pieces = np.full(len(turns) - 1, -math.inf)
-        np.logaddexp.at(pieces, mesh.piece, mesh.log_mass - self.log_norm)
+        pieces = np.full(len(turns) - 1, -math.inf, dtype=turns.dtype)
+        add_logs_at(pieces, mesh.piece, mesh.log_mass - self.log_norm)
         outer = self.log_tail_masses[0 if left else 1] - self.log_norm
         if left:
-            return np.logaddexp.accumulate(np.concatenate([[outer], pieces]))
-        return np.logaddexp.accumulate(np.concatenate([[outer], pieces[::-1]]))[::-1]
+            return cumulated_logs(np.concatenate([[outer], pieces]))
+        return cumulated_logs(np.concatenate([[outer], pieces[::-1]]))[::-1]
 
     # -- integrals against the density ----------------------------------------------------------
 
     def weights_on(self, m: Mesh) -> Array:
-        r = rule(NODES)
-        quadrature = r.integral @ r.coefficients
+        quadrature = self.rule.quadrature[:, None]
         with np.errstate(under="ignore"):
-            return np.asarray(quadrature[:, None] * m.half * np.exp(m.log_density - self.log_norm))
+            return np.asarray(quadrature * m.half * exp(m.log_density - self.log_norm))
 
-    def log_probability(self, low: float, high: float) -> float:
+    def log_probability(self, low: Any, high: Any) -> Any:
         """log P(low < X < high), right relative to itself."""
         low, high = max(low, self.interval[0]), min(high, self.interval[1])
         if not low < high:
             return -math.inf
         if low == self.interval[0]:
-            return float(self.logcdf(np.array([high]))[0])
+            return number(self.logcdf(np.array([high]))[0])
         if high == self.interval[1]:
-            return float(self.logsf(np.array([low]))[0])
+            return number(self.logsf(np.array([low]))[0])
         density = self.density
         parts = []
         for tail in density.tails:
@@ -324,25 +338,26 @@ class Component:
             cuts = np.concatenate([[a], turns[(turns > a) & (turns < b)], [b]])
             parts.append(log_sum(monotone_mesh(density, cuts).log_mass) - self.log_norm)
         total = log_sum(np.array(parts))
-        if math.isinf(total):  # an interval of a few roundings
+        if infinite(total):  # an interval of a few roundings
             middle = np.array([low + (high - low) / 2])
-            total = float(self.logpdf(middle)[0]) + math.log(high - low)
-        return min(total, 0.0)
+            total = number(self.logpdf(middle)[0]) + log(high - low)
+        return min(total, 0 * total)
 
-    def _tail_between(self, tail: Tail, low: float, high: float) -> float:
+    def _tail_between(self, tail: Tail, low: Any, high: Any) -> Any:
         """log of the probability between two points in a tail (clipped to it)."""
         near, far = sorted(tail.sign * (p - tail.anchor) for p in (low, high))
         if tail.outward:
             near = max(near, tail.reach)
         else:
-            near, far = max(near, 0.0), min(far, tail.reach)
+            near, far = max(near, 0), min(far, tail.reach)
         # The tail's mass is that beyond r, towards its end.
         more, less = (near, far) if tail.outward else (far, near)
         pair = tail.log_mass(np.array([more, less])) - self.log_norm
         with np.errstate(divide="ignore"):
-            return float(pair[0] + np.log(-np.expm1(min(pair[1] - pair[0], 0.0))))
+            return number(pair[0] + log(-expm1(number(min(pair[1] - pair[0], 0)))))
 
     @cached_property
     def deep_mesh(self) -> Mesh:
         """A mesh down to e^-700 of the density, for functions that grow where it falls."""
-        return monotone_mesh(self.density, self.density.turns, depth=700.0)
+        depth = max(DEEPEST, 1.5 * depth_of(self.arithmetic))
+        return monotone_mesh(self.density, self.density.turns, depth=depth)

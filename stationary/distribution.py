@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Callable
@@ -11,18 +12,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stationary.arithmetic import DOUBLE, Arithmetic
 from stationary.classes import Classes
 from stationary.component import Component
 from stationary.diffusion import Diffusion
+from stationary.elementary import (
+    compact,
+    exp,
+    finite,
+    infinite,
+    log,
+    log1p,
+    logaddexp,
+    number,
+    smallest_of,
+    spacing,
+    sqrt,
+    to_float,
+)
+from stationary.equilibria import Equilibrium
 from stationary.errors import ConvergenceError, LandscapeError, Status
 from stationary.initial import Initial
 from stationary.moments import entropy, expectation, power_mean
 from stationary.partition import Partition, SingularPoint
+from stationary.precision import evaluate
 from stationary.quantiles import quantile, sample
 
 __all__ = ["Atom", "EndState", "Escape", "Mode", "modes_of"]
 
 Array = NDArray[Any]
+
+MOST = 2.0**1000  # beyond this logarithm a density is infinite even to mpmath
 
 
 @dataclass(frozen=True)
@@ -47,8 +67,15 @@ class Escape:
 class Mode:
     """A point where the density is greatest among its neighbours (it may diverge at an end)."""
 
-    position: float
-    log_density: float
+    position: Any
+    log_density: Any
+    offset: float = 0.0  # what position leaves out of where the mode is
+    exact_position: Any = field(default=None, repr=False, compare=False)
+
+    @property
+    def place(self) -> Any:
+        """The position with all the digits that were computed."""
+        return self.position if self.exact_position is None else self.exact_position
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -75,6 +102,9 @@ class EndState:
         Estimated relative error of the density where the probability is, and so of every mass.
     status
         How the solve ended; its value is advice.
+    digits
+        None: methods take and return floats. Else they return mpmath numbers, right to so many
+        digits. Points may be strings or mpmath numbers either way.
     """
 
     diffusion: Diffusion
@@ -90,13 +120,14 @@ class EndState:
     classes: Classes | None = None
     initial: Initial | None = None  # the start that the weights belong to
     weight_error: float = 0.0  # of the weights of the classes, relative
+    digits: int | None = None
 
     def __repr__(self) -> str:
         parts = (
             f"{len(self.components)} densit{'y' if len(self.components) == 1 else 'ies'}, "
             f"{len(self.atoms)} atom{'' if len(self.atoms) == 1 else 's'}, "
         )
-        how = f"error {self.error:.0e}, " if self.kind != "none" else ""
+        how = f"error {float(self.error):.0e}, " if self.kind != "none" else ""
         return f"<EndState of {self.diffusion.name!r}: {parts}{how}{self.status.name.lower()}>"
 
     # -- density and distribution function ------------------------------------------------------
@@ -113,7 +144,7 @@ class EndState:
 
     def pdf(self, x: ArrayLike) -> Any:
         """The density, per unit of x, at points of any shape (atoms are not part of it)."""
-        return _exp(self.logpdf(x))
+        return self._mixed(x, lambda c, at: c.logpdf(at), atoms=False, exponential=True)
 
     def logcdf(self, x: ArrayLike) -> Any:
         """log P(X <= x), right relative to the probability itself however small that is."""
@@ -121,7 +152,7 @@ class EndState:
 
     def cdf(self, x: ArrayLike) -> Any:
         """P(X <= x)."""
-        return _exp(self.logcdf(x))
+        return self._mixed(x, lambda c, at: c.logcdf(at), atoms=True, left=True, exponential=True)
 
     def logsf(self, x: ArrayLike) -> Any:
         """log P(X > x), right relative to the probability itself however small that is."""
@@ -129,7 +160,7 @@ class EndState:
 
     def sf(self, x: ArrayLike) -> Any:
         """P(X > x)."""
-        return _exp(self.logsf(x))
+        return self._mixed(x, lambda c, at: c.logsf(at), atoms=True, left=False, exponential=True)
 
     def ppf(self, q: ArrayLike) -> Any:
         """The x with P(X <= x) = q; nan for q outside [0, 1]."""
@@ -139,16 +170,17 @@ class EndState:
         """The x with P(X > x) = q; nan for q outside [0, 1]. Keeps digits that ppf(1 - q) loses."""
         return self._inverted(q, left=False)
 
-    def median(self) -> float:
+    def median(self) -> Any:
         """The x with half of the probability on either side."""
-        return float(self.ppf(0.5))
+        return number(self.ppf(0.5))
 
-    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+    def interval(self, confidence: Any = 0.95) -> tuple[Any, Any]:
         """The interval around the median that holds `confidence`, with equal tails."""
-        if not 0 <= confidence <= 1:
+        share = self._number(confidence)
+        if not 0 <= share <= 1:
             raise LandscapeError(f"confidence = {confidence!r} must lie between 0 and 1.")
-        tail = (1 - confidence) / 2
-        return float(self.ppf(tail)), float(self.isf(tail))
+        tail = (1 - share) / 2
+        return number(self.ppf(tail)), number(self.isf(tail))
 
     def rvs(
         self,
@@ -177,8 +209,8 @@ class EndState:
         if any(n < 0 for n in shape):
             raise LandscapeError(f"rvs: size = {size!r} must not be negative.")
         count = math.prod(shape)
-        weights = np.array([c.weight for c in self.components] + [a.weight for a in self._points])
-        result = np.empty(count)
+        weights = np.array([c.weight for c in self.components] + [a.weight for a in self._lumps])
+        result = np.empty(count, dtype=self.arithmetic.dtype)
         if len(weights) == 1 and self.components:
             result[:] = sample(self.components[0], count, generator)
         else:
@@ -186,71 +218,81 @@ class EndState:
             for i, c in enumerate(self.components):
                 mine = chosen == i
                 result[mine] = sample(c, int(mine.sum()), generator)
-            for i, atom in enumerate(self._points, start=len(self.components)):
+            for i, atom in enumerate(self._lumps, start=len(self.components)):
                 result[chosen == i] = atom.position
-        return float(result[0]) if size is None else result.reshape(shape)
+        return self.given(result[0]) if size is None else self._shaped(result, shape)
 
     # -- probabilities and their ratios ---------------------------------------------------------
 
-    def log_probability(self, lower: float, upper: float) -> float:
+    def log_probability(self, lower: Any, upper: Any) -> Any:
         """log P(lower < X <= upper), right relative to the probability itself."""
+        return self.given(self._log_probability(lower, upper))
+
+    def _log_probability(self, lower: Any, upper: Any) -> Any:
         self._require()
-        lower, upper = float(lower), float(upper)
-        if math.isnan(lower) or math.isnan(upper) or lower > upper:
+        lower, upper = self._number(lower), self._number(upper)
+        if not lower <= upper:
             raise LandscapeError(
-                f"probability({lower:g}, {upper:g}): the first end must not be above the second."
+                f"probability({float(lower):g}, {float(upper):g}): the first end must not be above "
+                "the second."
             )
         parts = [
-            math.log(c.weight) + c.log_probability(lower, upper)
-            for c in self.components
-            if c.weight > 0
+            log(c.weight) + c.log_probability(lower, upper) for c in self.components if c.weight > 0
         ]
         parts += [
-            math.log(a.weight) for a in self._points if lower < a.position <= upper and a.weight > 0
+            log(a.weight) for a in self._lumps if lower < a.position <= upper and a.weight > 0
         ]
         top = max(parts, default=-math.inf)
-        if math.isinf(top):
+        if infinite(top):
             return -math.inf
-        return min(top + math.log(sum(math.exp(p - top) for p in parts)), 0.0)
+        return min(top + log(sum(exp(p - top) for p in parts)), 0.0)
 
-    def probability(self, lower: float, upper: float) -> float:
+    def probability(self, lower: Any, upper: Any) -> Any:
         """P(lower < X <= upper)."""
-        return math.exp(self.log_probability(lower, upper))
+        return self.given(exp(self._log_probability(lower, upper)))
 
-    def log_ratio(self, first: tuple[float, float], second: tuple[float, float]) -> float:
+    def log_ratio(self, first: tuple[Any, Any], second: tuple[Any, Any]) -> Any:
         """log of P(X in first) / P(X in second), two intervals; exact where exp would overflow."""
-        above, below = self.log_probability(*first), self.log_probability(*second)
-        if math.isinf(above) and math.isinf(below):
+        above, below = self._log_probability(*first), self._log_probability(*second)
+        if infinite(above) and infinite(below):
             raise LandscapeError(
                 f"log_ratio({first}, {second}): neither interval holds any probability."
             )
-        return above - below
+        return self.given(above - below)
 
     # -- moments --------------------------------------------------------------------------------
 
-    def mean(self) -> float:
+    def mean(self) -> Any:
         """E[X]; +-inf where only one tail diverges, nan where both do (it does not exist)."""
-        return self._mean_and_error()[0]
+        return self.given(self._mean_and_error()[0])
 
-    def var(self) -> float:
+    @property
+    def mean_offset(self) -> float:
+        """What `mean()` leaves out of the mean, where that was computed in many digits."""
+        return self.left_out(self._mean_and_error()[0])
+
+    def var(self) -> Any:
         """The variance; inf where it does not exist but the mean does, else nan."""
-        return self._variance_and_error()[0]
+        return self.given(self._variance_and_error()[0])
 
-    def std(self) -> float:
+    def std(self) -> Any:
         """The standard deviation; inf or nan as for `var`."""
-        return math.sqrt(self.var())
+        return self.given(sqrt(self._variance_and_error()[0]))
 
-    def entropy(self) -> float:
+    def entropy(self) -> Any:
         """Differential entropy -int P log P, in nats; needs a density without atoms."""
         self._require()
-        if self._points:
+        if self._lumps:
             raise LandscapeError("the differential entropy of a state with atoms does not exist.")
-        parts = [(c.weight, entropy(c)[0]) for c in self.components if c.weight > 0]
-        return float(sum(w * (e - math.log(w)) for w, e in parts))
+        parts = (
+            c.weight * (entropy(c)[0] - log(c.weight)) for c in self.components if c.weight > 0
+        )
+        return self.given(sum(parts))
 
-    def expect(self, function: Callable[[Array], ArrayLike] | None = None) -> float:
+    def expect(self, function: Callable[[Array], ArrayLike] | None = None) -> Any:
         """E[function(X)], for a NumPy function of an array of points (None: the mean).
 
+        With `digits` the function is run in many digits; else in doubles.
         +-inf where the function grows too fast in the tail for the expectation to exist.
 
         Raises
@@ -263,65 +305,76 @@ class EndState:
             return self.mean()
         self._require()
 
-        def values(x: Array) -> Array:
-            with np.errstate(all="ignore"):
-                return np.broadcast_to(np.asarray(function(x), dtype=float), x.shape)
+        in_digits = self.digits is not None and self.arithmetic is not DOUBLE
+        epsilon = None if in_digits else DOUBLE.epsilon
 
-        total, error = 0.0, 0.0
+        def values(x: Array) -> Array:
+            if in_digits:
+                at = evaluate(function, x.ravel(), arithmetic=self.arithmetic)[0]
+                return np.broadcast_to(at, x.size).reshape(x.shape)
+            with np.errstate(all="ignore"):
+                at = np.asarray(function(to_float(x)), dtype=float)
+                return np.broadcast_to(at, x.shape).astype(x.dtype)
+
+        total: Any = 0.0
+        error: Any = 0.0
         for c in self.components:
-            part, uncertain = expectation(c, values)
+            part, uncertain = expectation(c, values, epsilon)
             total += c.weight * part
             error += c.weight * uncertain
-        if math.isfinite(total) and error > 1e-6 * max(abs(total), 1e-300):
+        if finite(total) and error > 1e-6 * max(abs(total), smallest_of(self.arithmetic)):
             spread = sum(
-                c.weight * expectation(c, lambda x: np.abs(values(x)))[0] for c in self.components
+                c.weight * expectation(c, lambda x: np.abs(values(x)), epsilon)[0]
+                for c in self.components
             )
             if error > 1e-6 * spread:
                 raise ConvergenceError(
-                    f"{self.diffusion.name}: the expectation came out as {total:.6g} +- "
-                    f"{error:.1g}, because the function jumps or oscillates too much.",
+                    f"{self.diffusion.name}: the expectation came out as {float(total):.6g} +- "
+                    f"{float(error):.1g}, because the function jumps or oscillates too much.",
                     state=total,
                 )
-        total += sum(a.weight * float(values(np.array([a.position]))[0]) for a in self._points)
-        return float(total)
+        total += sum(a.weight * number(values(np.array([a.position]))[0]) for a in self._lumps)
+        return self.given(total)
 
-    def _mean_and_error(self) -> tuple[float, float]:
+    def _mean_and_error(self) -> tuple[Any, Any]:
         self._require()
-        total, error = 0.0, 0.0
+        total: Any = 0.0
+        error: Any = 0.0
         for c in self.components:
             # Counted from the peak, so that the weights' own rounding is that of the width.
-            peak = float(c.mesh.x[:, np.argmax(c.mesh.log_mass)].mean())
+            peak = number(c.mesh.x[:, np.argmax(c.mesh.log_mass)].mean())
             mean, uncertain = power_mean(c, 1, peak)
             total += c.weight * (peak + mean)
-            error += c.weight * (uncertain + np.spacing(abs(peak + mean)))
+            error += c.weight * (uncertain + spacing(peak + mean))
             error += self.weight_error * c.weight * abs(peak + mean)
-        for a in self._points:
+        for a in self._lumps:
             total += a.weight * a.position
             error += self.weight_error * a.weight * abs(a.position)
         return total, error
 
-    def _variance_and_error(self) -> tuple[float, float]:
+    def _variance_and_error(self) -> tuple[Any, Any]:
         centre, centre_error = self._mean_and_error()
-        if not math.isfinite(centre):
+        if not finite(centre):
             return math.nan, 0.0
-        total, error = 0.0, 0.0
+        total: Any = 0.0
+        error: Any = 0.0
         for c in self.components:
             square, uncertain = power_mean(c, 2, centre)
             total += c.weight * square
             error += c.weight * uncertain
-        total += sum(a.weight * (a.position - centre) ** 2 for a in self._points)
+        total += sum(a.weight * (a.position - centre) ** 2 for a in self._lumps)
         return total, error + centre_error**2 + self.weight_error * total
 
     @property
-    def mean_error(self) -> float:
+    def mean_error(self) -> Any:
         """The estimated absolute error of `mean()`."""
-        return self._mean_and_error()[1]
+        return compact(self._mean_and_error()[1])
 
     @property
-    def std_error(self) -> float:
+    def std_error(self) -> Any:
         """The estimated absolute error of `std()`."""
         variance, error = self._variance_and_error()
-        return error / (2 * math.sqrt(variance)) if 0 < variance < math.inf else 0.0
+        return compact(error / (2 * sqrt(variance))) if 0 < variance < math.inf else 0.0
 
     # -- modes ----------------------------------------------------------------------------------
 
@@ -336,12 +389,61 @@ class EndState:
     @property
     def modes(self) -> tuple[Mode, ...]:
         """The local maxima of the density, left to right."""
-        return tuple(mode for c in self.components for mode in modes_of(c))
+        return tuple(
+            Mode(
+                self.given(mode.position),
+                self.given(mode.log_density),
+                self.left_out(mode.position),
+                mode.position,
+            )
+            for c in self.components
+            for mode in modes_of(c)
+        )
+
+    @property
+    def equilibria(self) -> tuple[Equilibrium, ...]:
+        """The zeros of the drift, left to right, in the digits of this state."""
+        found = self.anatomy.equilibria
+        return found if self.digits is None else tuple(e.in_digits() for e in found)
+
+    # -- numbers in and out ---------------------------------------------------------------------
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """What the state was computed in."""
+        return self.anatomy.arithmetic
+
+    def given(self, x: Any) -> Any:
+        """A number as it is handed out: with `digits` an mpmath number, else the nearest float."""
+        if self.digits is None:
+            return to_float(number(x))
+        return self.arithmetic.array(x)[()]
+
+    def left_out(self, x: Any) -> float:
+        """What a position that is handed out leaves out of itself."""
+        if self.digits is not None or not finite(x):
+            return 0.0
+        return float(x - float(x))
+
+    def _number(self, x: Any) -> Any:
+        return number(self._points(x)[()])
+
+    def _points(self, x: Any) -> Array:
+        """What was given, as an array of the arithmetic of this state."""
+        if self.arithmetic is DOUBLE:
+            return np.asarray(x, dtype=float)
+        given = np.asarray(x)
+        return self.arithmetic.array(given.astype(object) if given.dtype.kind == "U" else given)
+
+    def _shaped(self, values: Array, shape: tuple[int, ...]) -> Any:
+        if self.digits is None:
+            values = np.asarray(to_float(values))
+        return values.reshape(shape) if shape else values.reshape(())[()]
 
     # -- how the parts are put together ---------------------------------------------------------
 
     @property
-    def _points(self) -> list[Atom | Escape]:
+    def _lumps(self) -> list[Atom | Escape]:
         """What is no density: atoms, and what escapes, as if it sat where it goes."""
         points: list[Atom | Escape] = [*self.atoms, *self.escapes]
         return [p for p in points if p.weight]
@@ -359,68 +461,64 @@ class EndState:
         *,
         atoms: bool,
         left: bool = True,
+        exponential: bool = False,
     ) -> Any:
         self._require()
-        at = np.asarray(x, dtype=float)
+        at = self._points(x)
         flat = at.ravel()
-        parts = [part(c, flat) + math.log(c.weight) for c in self.components if c.weight > 0]
-        parts = parts or [np.full(flat.shape, -math.inf)]
+        undefined = flat != flat
+        parts = [part(c, flat) + log(c.weight) for c in self.components if c.weight > 0]
+        parts = parts or [np.full(flat.shape, -math.inf, dtype=flat.dtype)]
         if atoms:
-            for a in self._points:
+            for a in self._lumps:
                 here = (flat >= a.position) if left else (flat < a.position)
-                parts.append(np.where(here, math.log(a.weight), -math.inf))
-        result = parts[0] if len(parts) == 1 else np.logaddexp.reduce(parts, axis=0)
-        if np.isnan(flat).any():
-            result = np.where(np.isnan(flat), np.nan, result)
-        return _shaped(result, at.shape)
+                parts.append(np.where(here, log(a.weight), -math.inf).astype(flat.dtype))
+        result = parts[0] if len(parts) == 1 else functools.reduce(logaddexp, parts)
+        if undefined.any():
+            result = np.where(undefined, math.nan, result)
+        if exponential:
+            with np.errstate(under="ignore", over="ignore"):
+                result = exp(np.clip(result, -MOST, MOST) if result.dtype == object else result)
+        return self._shaped(result, at.shape)
 
     def _inverted(self, q: ArrayLike, *, left: bool) -> Any:
         self._require()
-        given = np.asarray(q, dtype=float)
+        given = self._points(q)
         flat = given.ravel()
-        result = np.full(flat.shape, np.nan)
+        result = np.full(flat.shape, math.nan, dtype=flat.dtype)
         valid = (flat >= 0) & (flat <= 1)
         # Invert the smaller of the two tails: it keeps its digits.
         for small in (True, False):
             chosen = valid & ((flat <= 0.5) if small else (flat > 0.5))
             if chosen.any():
                 with np.errstate(divide="ignore"):
-                    log_q = np.log(flat[chosen]) if small else np.log1p(-flat[chosen])
+                    log_q = log(flat[chosen]) if small else log1p(-flat[chosen])
                 result[chosen] = self._quantile(log_q, left=left == small)
-        return _shaped(result, given.shape)
+        return self._shaped(result, given.shape)
 
     def _quantile(self, log_q: Array, *, left: bool) -> Array:
-        if len(self.components) == 1 and not self._points:
+        if len(self.components) == 1 and not self._lumps:
             return quantile(self.components[0], log_q, left=left)
-        parts: list[tuple[float, float, Component | Atom | Escape]] = [
+        parts: list[tuple[Any, Any, Component | Atom | Escape]] = [
             (c.interval[0], c.weight, c) for c in self.components if c.weight > 0
         ]
-        parts += [(a.position, a.weight, a) for a in self._points]
+        parts += [(a.position, a.weight, a) for a in self._lumps]
         parts.sort(key=lambda p: p[0], reverse=not left)
-        q = np.exp(log_q)
-        result = np.full(q.shape, np.nan)
-        before = 0.0
+        q = exp(log_q)
+        result = np.full(q.shape, np.nan, dtype=q.dtype)
+        before: Any = 0.0
         for i, (_, weight, item) in enumerate(parts):
             last = i == len(parts) - 1
-            mine = np.isnan(result) & ((q <= before + weight) | last)
+            mine = (result != result) & ((q <= before + weight) | last)
             if mine.any():
                 if not isinstance(item, Component):
                     result[mine] = item.position
                 else:
                     with np.errstate(divide="ignore"):
-                        inner = np.log(np.clip((q[mine] - before) / weight, 0, 1))
+                        inner = log(np.clip((q[mine] - before) / weight, 0, 1))
                     result[mine] = quantile(item, inner, left=left)
             before += weight
         return result
-
-
-def _exp(values: Any) -> Any:
-    with np.errstate(under="ignore"):
-        return np.exp(values)
-
-
-def _shaped(values: Array, shape: tuple[int, ...]) -> Any:
-    return values.reshape(shape) if shape else values.reshape(())[()]
 
 
 def modes_of(c: Component) -> tuple[Mode, ...]:
@@ -435,14 +533,15 @@ def modes_of(c: Component) -> tuple[Mode, ...]:
     turns = np.where(inner, density.polished(turns), turns)
     modes: list[Mode] = []
     for x, level in zip(turns[peak], height[peak], strict=True):
-        position, log_density = float(x), float(level) - c.log_norm
+        position, log_density = number(x), number(level) - c.log_norm
         for tail in density.tails:
             if tail is not None and x == tail.start:
                 # The density goes on growing (or stays level) up to a finite end.
                 position = tail.end
                 log_density = math.inf if tail.exponent < 0 else log_density
         # A jump of the noise is caught between panels a rounding wide: one mode, not three.
-        if not modes or position - modes[-1].position > 1e-12 * abs(position):
+        apart = 4504 * c.arithmetic.epsilon
+        if not modes or position - modes[-1].position > apart * abs(position):
             modes.append(Mode(position, log_density))
         elif log_density > modes[-1].log_density:
             modes[-1] = Mode(position, log_density)

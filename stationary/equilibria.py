@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.arithmetic import DOUBLE
 from stationary.diffusion import Diffusion
+from stationary.elementary import arithmetic_of, compact, exp, finite, number, spacing
 from stationary.errors import StationaryError
-from stationary.panels import SignChanges, find_roots, rule, sign_changes, without_ripples
+from stationary.panels import SignChanges, derived, find_roots, sign_changes, without_ripples
 from stationary.precision import evaluate
-from stationary.survey import NODES, Survey
+from stationary.survey import Survey, coefficients_at
 
 __all__ = ["Equilibrium", "drift_slope", "equilibria_of"]
 
@@ -32,6 +35,22 @@ class Equilibrium:
     stable: bool
     slope: float | None  # f' there [1 / time]; None where the drift jumps or has a corner
     interval: tuple[float, float] | None = None  # where the drift vanishes on a whole stretch
+    offset: float = 0.0  # what position leaves out of where the zero is
+    exact_position: Any = None  # in many digits: all of them
+    exact_slope: Any = None
+
+    @property
+    def place(self) -> Any:
+        """The position with all the digits that were computed."""
+        return self.position if self.exact_position is None else self.exact_position
+
+    def in_digits(self) -> Equilibrium:
+        """The same with position and slope in many digits, where that is how they were found."""
+        if self.exact_position is None:
+            return self
+        return dataclasses.replace(
+            self, position=self.exact_position, slope=self.exact_slope, offset=0.0
+        )
 
 
 def equilibria_of(found: Survey) -> tuple[Equilibrium, ...]:
@@ -46,21 +65,22 @@ def equilibria_of(found: Survey) -> tuple[Equilibrium, ...]:
         # Near the corners where a stretch begins rounding may change sign: the two are one.
         i = int(np.argmin(np.abs(np.clip(roots, low, high) - roots)))
         middle = (low + high) / 2
-        if abs(found.climbs(np.sort(np.array([middle, roots[i]])))[0]) < 1e-12:
+        if abs(found.climbs(np.sort(np.array([middle, roots[i]])))[0]) < 4504 * found.epsilon:
             flat[i], left[i], right[i], roots[i] = True, low, high, middle
     value, slopes = _drift_and_slope(found, roots)
     with np.errstate(all="ignore"):
-        better = roots - value / slopes  # one step of Newton's method on the drift itself
+        # One step of Newton's method on the drift itself.
+        better = roots - value / np.where(slopes == 0, math.nan, slopes)
     fits = ~flat & (better > left) & (better < right)
     roots = np.where(fits, better, roots)
     k, _ = found.panels.locate(roots)
-    step = np.maximum(4 * np.spacing(np.abs(roots)), 1e-16 * found.panels.half[k])
+    step = np.maximum(4 * spacing(roots), 0.45 * found.epsilon * found.panels.half[k])
     before, after = _around(found, roots, step, stable)
     doubtful = ~flat & ~((before[0] > 0) & (after[0] < 0))
     if doubtful.any():
         # A multiple root, or a corner: bracket it instead.
         low, high = left[doubtful], right[doubtful]
-        roots[doubtful] = find_roots(lambda x: found.diffusion.coefficients(x)[0], low, high)
+        roots[doubtful] = find_roots(lambda x: coefficients_at(found.diffusion, x)[0], low, high)
         before, after = _around(found, roots, step, stable)
     # Across a jump the drift does not shrink with the step; at a zero it is slope * step.
     far = np.maximum(np.abs(before[-1]), np.abs(after[-1]))
@@ -70,13 +90,17 @@ def equilibria_of(found: Survey) -> tuple[Equilibrium, ...]:
     last_wrong = np.where(wrong.any(axis=0), len(wrong) - np.argmax(wrong[::-1], axis=0), 0)
     error = step * SCAN ** np.minimum(last_wrong, len(wrong) - 1)
     error = np.where(flat, (right - left) / 2, error)
+    many = found.arithmetic is not DOUBLE
     return tuple(
         Equilibrium(
             position=float(root),
-            error=float(e),
+            error=compact(e),
             stable=bool(attracts),
-            slope=None if corner or stretch else float(slope),
+            slope=None if corner or stretch else compact(slope),
             interval=(float(low), float(high)) if stretch else None,
+            offset=compact(root - float(root)) if many else 0.0,
+            exact_position=root if many else None,
+            exact_slope=slope if many and not (corner or stretch) else None,
         )
         for root, e, low, high, attracts, slope, corner, stretch in zip(
             roots, error, left, right, stable, slopes, cornered, flat, strict=True
@@ -100,18 +124,19 @@ def _around(found: Survey, roots: Array, step: Array, stable: Array) -> tuple[Ar
     """
     distance = step * SCAN ** np.arange(11.0)[:, None]
     x = np.clip(np.stack([roots - distance, roots + distance]), found.lower, found.upper)
-    f = found.diffusion.coefficients(x.ravel())[0].reshape(x.shape)
+    f = coefficients_at(found.diffusion, x.ravel())[0].reshape(x.shape)
     before, after = np.where(stable, 1, -1) * f
     return before, after
 
 
-def _stretches_of_zeros(found: Survey) -> list[tuple[float, float]]:
+def _stretches_of_zeros(found: Survey) -> list[tuple[Any, Any]]:
     """Where the drift vanishes on whole panels."""
     still = np.concatenate([[False], (found.samples.values[0] == 0).all(axis=0), [False]])
     starts = np.flatnonzero(~still[:-1] & still[1:])
     stops = np.flatnonzero(still[:-1] & ~still[1:])
     p = found.panels
-    return [(float(p.lower[i]), float(p.upper[j - 1])) for i, j in zip(starts, stops, strict=True)]
+    pairs = zip(starts, stops, strict=True)
+    return [(number(p.lower[i]), number(p.upper[j - 1])) for i, j in pairs]
 
 
 def _confirmed(found: Survey, changes: SignChanges) -> SignChanges:
@@ -120,10 +145,10 @@ def _confirmed(found: Survey, changes: SignChanges) -> SignChanges:
     unsure = ~found.samples.resolved[k]
     if not unsure.any():
         return changes
-    around = 20 * np.spacing(np.abs(changes.x))  # a panel about a jump is 16 roundings wide
+    around = 20 * spacing(changes.x)  # a panel about a jump is 16 roundings wide
     left = np.minimum(changes.left, changes.x - around)
     sides = np.concatenate([left, np.maximum(changes.right, changes.x + around)])
-    before, after = np.split(np.sign(found.diffusion.coefficients(sides)[0]), 2)
+    before, after = np.split(np.sign(coefficients_at(found.diffusion, sides)[0]), 2)
     real = ~unsure | ((before != after) & ((before >= after) == changes.downward))
     # Of two in a row in the same direction only the first can be.
     direction = changes.downward[real]
@@ -143,16 +168,16 @@ def _significant(found: Survey, roots: Array) -> Array:
 
 def _drift_and_slope(found: Survey, x: Array) -> tuple[Array, Array]:
     """f and f' near zeros of f: exact where the functions can be differentiated, else from h."""
+    arithmetic = arithmetic_of(x)
     try:
         if len(x) * found.diffusion.cost > AFFORDABLE:
             raise StationaryError("too many to differentiate at once")
-        value, slope = evaluate(found.diffusion.drift, x, order=1)
-        if slope.shape == x.shape and np.isfinite(slope).all():
+        value, slope = evaluate(found.diffusion.drift, x, order=1, arithmetic=arithmetic)
+        if slope.shape == x.shape and finite(slope).all():
             return value, slope
     except StationaryError:
         pass
-    r = rule(NODES)
     k, _ = found.panels.locate(x)
-    rate = found.panels.evaluate(r.derivative @ found.h, x) / found.panels.half[k]
-    slope = rate * np.exp(found.panels.evaluate(found.ell, x)) / 2
-    return found.diffusion.coefficients(x)[0], np.asarray(slope)
+    rate = found.panels.evaluate(derived(found.h), x) / found.panels.half[k]
+    slope = rate * exp(found.panels.evaluate(found.ell, x)) / 2
+    return coefficients_at(found.diffusion, x)[0], np.asarray(slope)

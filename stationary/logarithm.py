@@ -10,18 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.panels import Panels, chebyshev_sum, rule, sign_changes, without_ripples
+from stationary.panels import Panels, chebyshev_sum, derived, sign_changes, without_ripples
 
 __all__ = ["INSIGNIFICANT", "PiecewiseLog"]
 
 Array = NDArray[Any]
 
 INSIGNIFICANT = 1e-9  # a jump below this, relative, is none
-
-
-def _differentiation(n: int) -> Array:
-    """The derivative of n coefficients, as coefficients."""
-    return rule(n + n % 2).derivative[:n, :n]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +30,7 @@ class PiecewiseLog:
     @cached_property
     def derivative(self) -> Array:
         """Its derivative, as coefficients (n + 1, panels)."""
-        c = self.coefficients
-        return np.asarray(_differentiation(len(c)) @ c / self.panels.half)
+        return np.asarray(derived(self.coefficients) / self.panels.half)
 
     @cached_property
     def span(self) -> Array:
@@ -56,8 +50,7 @@ class PiecewiseLog:
 
     def bend(self, x: Array) -> Array:
         """Its second derivative at points that the panels cover."""
-        d = _differentiation(len(self.coefficients))
-        return self.panels.evaluate(d @ self.derivative / self.panels.half, x)
+        return self.panels.evaluate(derived(self.derivative) / self.panels.half, x)
 
     @cached_property
     def turns(self) -> Array:
@@ -92,8 +85,8 @@ class PiecewiseLog:
         jumps = np.append(np.where(self._jumps, first[1:] - last[:-1], 0.0), 0.0)
         whole = 2 * c[1::2].sum(axis=0) + jumps  # over a panel and the jump at its right edge
         k, t = self.panels.locate(points)
-        part = chebyshev_sum(c[:, k], t)
-        between = np.zeros(len(points) - 1)
+        part = chebyshev_sum(c, t, k)
+        between = np.zeros(len(points) - 1, dtype=c.dtype)
         for n, (i, j) in enumerate(pairwise(k)):
             if j > i:
                 to_edge = c[:, i].sum() - part[n] + jumps[i]

@@ -15,18 +15,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.arithmetic import DOUBLE, Arithmetic
+from stationary.elementary import (
+    arithmetic_of,
+    depth_of,
+    exp,
+    log,
+    smallest_of,
+    spacing,
+    to_float,
+)
 from stationary.logarithm import PiecewiseLog
 from stationary.panels import nodes_of, rule
-from stationary.survey import NODES
-from stationary.zero_flux import EPSILON, LogDensity
+from stationary.survey import nodes_in
+from stationary.zero_flux import LogDensity
 
-__all__ = ["Mesh", "log_sum", "mesh_on", "monotone_mesh"]
+__all__ = ["Mesh", "mesh_on", "monotone_mesh"]
 
 Array = NDArray[Any]
 
-DEPTH = 45.0  # e^-45 = 3e-20
-LEVEL = 4.0
-LEVELS = 13  # LEVEL * LEVELS > DEPTH
+LEVEL = 4.0  # the fall of log P over a panel of 20 nodes
+LEVEL_IN_DIGITS = 0.3  # the same per node, where there are more
 SMALLEST_SHARE = 1e-100  # of a piece, in which its whole mass may lie
 MAX_PANELS = 20000
 
@@ -51,20 +60,19 @@ class Mesh:
 
     @property
     def log_mass(self) -> Array:
-        return np.asarray(self.top + np.log(self.half * (rule(NODES).integral @ self.coefficients)))
+        r = rule(len(self.coefficients), arithmetic_of(self.lower))
+        return np.asarray(self.top + log(self.half * (r.integral @ self.coefficients)))
 
 
-def log_sum(values: Array) -> float:
-    """log sum exp(values), -inf for none."""
-    if values.size == 0:
-        return -math.inf
-    top = float(values.max())
-    if math.isinf(top):
-        return top
-    return top + math.log(float(np.exp(values - top).sum()))
+def _level_of(arithmetic: Arithmetic) -> tuple[float, int]:
+    """How far log P should fall over one panel, and how many of these reach its depth."""
+    if arithmetic is DOUBLE:
+        return LEVEL, 13
+    level = LEVEL_IN_DIGITS * nodes_in(arithmetic)
+    return level, math.ceil(depth_of(arithmetic) / level) + 1
 
 
-def monotone_mesh(density: LogDensity, cuts: Array, depth: float = DEPTH) -> Mesh:
+def monotone_mesh(density: LogDensity, cuts: Array, depth: float | None = None) -> Mesh:
     """The mesh between `cuts`, ascending, which must include all turns of the density.
 
     Next to a tail that falls as a power nothing is left out: moments may need all of it.
@@ -72,42 +80,52 @@ def monotone_mesh(density: LogDensity, cuts: Array, depth: float = DEPTH) -> Mes
     whole = np.zeros(len(cuts) - 1, dtype=bool)
     below, above = density.tails
     whole[0], whole[-1] = below is not None, whole[-1] or above is not None
+    depth = depth_of(density.survey.arithmetic) if depth is None else depth
     return mesh_on(density, cuts[:-1], cuts[1:], np.where(whole, np.inf, depth))
 
 
-def mesh_on(density: PiecewiseLog, low: Array, high: Array, depth: float | Array = DEPTH) -> Mesh:
+def mesh_on(
+    density: PiecewiseLog, low: Array, high: Array, depth: float | Array | None = None
+) -> Mesh:
     """The mesh on pieces [low, high], on each of which log P is monotone.
 
     Panels with less than e^-depth of the mass of their piece are left out.
     """
+    arithmetic = arithmetic_of(density.coefficients)
+    level, levels = _level_of(arithmetic)
+    depth = depth_of(arithmetic) if depth is None else depth
     length = high - low
-    nudge = np.minimum(1e-6 * length, 4 * np.spacing(np.abs(np.stack([low, high]))))
+    nudge = np.minimum(1e-6 * length, 4 * spacing(np.stack([low, high])))
     left, right = np.split(density.inside(np.concatenate([low + nudge[0], high - nudge[1]])), 2)
     rising = right > left
     summit = np.where(rising, high, low)
-    toward = np.where(rising, -1.0, 1.0)
+    toward = np.where(rising, -1, 1)
     ceiling = np.maximum(left, right)
 
     # Where has P fallen by LEVEL? Between distances in steps of 8 the fall is taken as a power:
     # the square near a smooth peak, the distance itself down from a corner or a wall.
-    finest = np.maximum(4 * np.spacing(np.abs(summit)), SMALLEST_SHARE * length)
-    steps = 2 + math.ceil(np.log2(np.maximum(length / finest, 1)).max(initial=0.0) / 3)
+    finest = np.maximum(4 * spacing(summit), SMALLEST_SHARE * length)
+    ratio = to_float(np.maximum(length / finest, 1)) if len(length) else np.ones(1)
+    steps = 2 + math.ceil(np.log2(ratio).max(initial=0.0) / 3)
     distance = length * 8.0 ** -np.arange(steps)[:, None]
-    fall = np.maximum(ceiling - density.inside(summit + toward * distance), 0.0)
-    beyond_level = np.minimum((fall >= LEVEL).sum(axis=0), steps - 1)
+    fall = np.maximum(ceiling - density.inside(summit + toward * distance), 0)
+    beyond_level = np.minimum((fall >= level).sum(axis=0), steps - 1)
     far, piece_of = np.maximum(beyond_level - 1, 0), np.arange(len(low))
     d, high_fall, low_fall = distance[far, piece_of], fall[far, piece_of], fall[far + 1, piece_of]
     with np.errstate(all="ignore"):
-        power = np.log(high_fall / np.maximum(low_fall, 1e-12)) / math.log(8)
-        power = np.minimum(np.maximum(power, 0.5), 4.0)
-        k = LEVEL * np.arange(LEVELS + 1)[:, None]
-        t = np.where(beyond_level > 0, d * (k / high_fall) ** (1 / power), length)
-    t[0] = 0.0
+        # The power need not be known to more than a double.
+        fallen = to_float(high_fall / np.maximum(low_fall, 1e-12))
+        power = np.minimum(np.maximum(np.log(fallen) / math.log(8), 0.5), 4.0)
+        k = level * np.arange(levels + 1)[:, None]
+        share = to_float(k / np.where(high_fall > 0, high_fall, level)) ** (1 / power)
+        t = np.where(beyond_level > 0, d * share, length)
+    t[0] = 0 * length
     t = np.minimum(t, length)
     # t[1] is about the width of the piece's mass.
-    floor = ceiling + np.log(np.maximum(t[1], 1e-300)) - depth
+    floor = ceiling + log(np.maximum(t[1], smallest_of(arithmetic))) - depth
     # What remains is far down a slope, or a heavy tail: panels that double.
-    doublings = math.ceil(np.log2(np.maximum(length / t[-1], 1)).max(initial=0.0))
+    ratio = to_float(np.maximum(length / t[-1], 1)) if len(length) else np.ones(1)
+    doublings = math.ceil(np.log2(ratio).max(initial=0.0))
     beyond = np.minimum(t[-1] * 2.0 ** np.arange(1, doublings + 1)[:, None], length)
     edges = summit + toward * np.concatenate([t, beyond])
     edges = np.minimum(np.maximum(edges, low), high)
@@ -118,11 +136,12 @@ def mesh_on(density: PiecewiseLog, low: Array, high: Array, depth: float | Array
     start, stop, drop = edges[:-1], edges[1:], height[:-1] - height[1:]
     width = np.abs(stop - start)
     with np.errstate(divide="ignore"):
-        alive = height[:-1] + np.log(width) > floor
-    keep = (width > 4 * np.spacing(np.abs(summit))) & alive
+        alive = height[:-1] + log(width) > floor
+    keep = (width > 4 * spacing(summit)) & alive
     piece = np.broadcast_to(np.arange(len(low)), start.shape)[keep]
     # Cut again where the guess was wrong and P falls by more than it should on one panel.
-    count = np.ceil(np.minimum(np.maximum(drop[keep] / (1.0 * LEVEL), 1), LEVELS)).astype(int)
+    parts = to_float(np.minimum(np.maximum(drop[keep] / level, 1), levels))
+    count = np.ceil(parts).astype(int)
     owner = np.repeat(np.arange(len(count)), count)
     nth = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
     begin, stride = start[keep], (stop - start)[keep] / count
@@ -135,23 +154,24 @@ def mesh_on(density: PiecewiseLog, low: Array, high: Array, depth: float | Array
 
 
 def _refined(density: PiecewiseLog, lower: Array, upper: Array, piece: Array, floor: Array) -> Mesh:
-    r = rule(NODES)
+    arithmetic = arithmetic_of(density.coefficients)
+    epsilon, r = arithmetic.epsilon, rule(nodes_in(arithmetic), arithmetic)
     parts: list[tuple[Array, ...]] = []
     count, complete = 0, True
     while len(lower) or not parts:  # also once for nothing, which gives the empty mesh its shapes
         x, offset = nodes_of(lower, upper, r)
         log_p = density.inside(x, offset)
         top = np.maximum.reduce(log_p, initial=-math.inf)
-        c = r.coefficients @ np.exp(log_p - top)
+        c = r.coefficients @ exp(log_p - top)
         size = np.abs(c)
         cut = np.maximum.reduce(size[-3:])
-        limit = (5e-15 + 2 * EPSILON * np.abs(top)) * np.maximum.reduce(size)
+        limit = (22.5 * epsilon + 2 * epsilon * np.abs(top)) * np.maximum.reduce(size)
         if (cut > limit).any():
             k, _ = density.panels.locate((lower + upper) / 2)
-            limit += EPSILON * density.span[k]  # the rounding of log P itself
-        narrow = (upper - lower) <= 64 * np.spacing(np.maximum(np.abs(lower), np.abs(upper)))
+            limit = limit + epsilon * density.span[k]  # the rounding of log P itself
+        narrow = (upper - lower) <= 64 * spacing(np.maximum(np.abs(lower), np.abs(upper)))
         with np.errstate(divide="ignore"):
-            negligible = top + np.log(upper - lower) < floor[piece]
+            negligible = top + log(upper - lower) < floor[piece]
         full = count + 2 * len(lower) > MAX_PANELS
         complete = complete and not full
         good = (cut <= limit) | narrow | full

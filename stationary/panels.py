@@ -22,7 +22,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.precision import DOUBLE, Arithmetic
+from stationary.arithmetic import DOUBLE, Arithmetic
+from stationary.elementary import FLOAT, arithmetic_of, finite, spacing
+from stationary.fixed_point import FixedPointMatrix, bits_of, clenshaw, exact_nodes, fractions
 
 __all__ = [
     "Panels",
@@ -30,9 +32,11 @@ __all__ = [
     "Samples",
     "SignChanges",
     "chebyshev_sum",
+    "derived",
     "find_roots",
     "nodes_of",
     "rule",
+    "rule_of",
     "sample",
     "sign_changes",
     "without_ripples",
@@ -40,59 +44,150 @@ __all__ = [
 
 Array = NDArray[Any]
 
+NEXT_TO_AN_END = 450.0  # roundings; 1e-13 of a panel of doubles
 FEW_POINTS = 200  # below this, cos(k arccos t) costs fewer NumPy calls than Clenshaw's loop
 
 
 @dataclass(frozen=True, eq=False)
 class Rule:
-    """The Chebyshev nodes of the first kind on [-1, 1] and what is linear on them."""
+    """The Chebyshev nodes of the first kind on [-1, 1] and what is linear on them.
 
+    Each matrix is an array in doubles; in many digits it is a `FixedPointMatrix`, made when it is
+    first used. Either way `matrix @ columns` is what it does to columns.
+    """
+
+    n: int
+    arithmetic: Arithmetic
     nodes: Array  # (n,), ascending; neither the ends nor the centre is a node (n is even)
-    coefficients: Array  # (n, n): values at the nodes -> Chebyshev coefficients
-    antiderivative: Array  # (n + 1, n): coefficients -> those of the integral from -1
-    derivative: Array  # (n, n): coefficients -> those of the derivative
-    integral: Array  # (n,): coefficients -> the integral over [-1, 1]
-    values: Array  # (n, n): coefficients -> values at the nodes
-    slopes: Array  # (n, n): values at the nodes -> derivative at the nodes
+
+    def _operator(self, entries: Array) -> Any:
+        return entries if self.arithmetic is DOUBLE else FixedPointMatrix(entries, self.arithmetic)
+
+    @cached_property
+    def basis(self) -> Array:
+        """(n, n): T_k at the nodes, a row for each k."""
+        # T_k(-cos t) = (-1)^k cos(k t).
+        k, j = np.arange(self.n), np.arange(self.n)
+        signs = self.arithmetic.array((-1) ** k)[:, None]
+        return np.asarray(_cosine(np.outer(k, 2 * j + 1), self.n, self.arithmetic) * signs)
+
+    @cached_property
+    def coefficients(self) -> Any:
+        """(n, n): values at the nodes -> Chebyshev coefficients."""
+        return self._operator(self._coefficients)
+
+    @cached_property
+    def _coefficients(self) -> Array:
+        scale = self.arithmetic.array(np.where(np.arange(self.n) == 0, 1, 2)) / self.n
+        return np.asarray(self.basis * scale[:, None])  # discrete orthogonality
+
+    @cached_property
+    def antiderivative(self) -> Any:
+        """(n + 1, n): coefficients -> those of the integral from -1."""
+        return self._operator(self._antiderivative)
+
+    @cached_property
+    def _antiderivative(self) -> Array:
+        # Integrals: int T_k = T_{k+1}/(2(k+1)) - T_{k-1}/(2(k-1)); C_0 makes the value at -1 zero.
+        n, exact = self.n, self.arithmetic.array
+        table = exact(np.zeros((n + 1, n)))
+        for m in range(1, n + 1):
+            table[m, m - 1] = exact(np.array(1))[()] / (m if m == 1 else 2 * m)
+            if m + 1 < n:
+                table[m, m + 1] = -exact(np.array(1))[()] / (2 * m)
+        signs = exact((-1) ** np.arange(n + 1))
+        table[0] = -(signs[1:, None] * table[1:]).sum(axis=0)
+        return table
+
+    @cached_property
+    def from_left(self) -> Any:
+        """(n, n): coefficients of p -> those of the mean of p from -1 to t."""
+        # A = (1 + t) B means A_k = B_k + (B_{k-1} + B_{k+1}) / 2 (B_0 counts twice in A_1).
+        n, right = self.n, self._antiderivative[1:]
+        if self.arithmetic is DOUBLE:
+            product = np.eye(n + 1, n) + 0.5 * np.eye(n + 1, n, -1) + 0.5 * np.eye(n + 1, n, 1)
+            product[1, 0] = 1.0
+            return np.linalg.solve(product[1:], right)
+        # The same from the last row up.
+        table = self.arithmetic.array(np.zeros((n + 2, n)))
+        for k in range(n, 0, -1):
+            table[k - 1] = (2 * (right[k - 1] - table[k]) - table[k + 1]) / (2 if k == 1 else 1)
+        return self._operator(table[:n])
+
+    @cached_property
+    def derivative(self) -> Any:
+        """(n, n): coefficients -> those of the derivative."""
+        return self._operator(self._derivative)
+
+    @cached_property
+    def _derivative(self) -> Array:
+        n, exact = self.n, self.arithmetic.array
+        table = exact(np.zeros((n, n)))
+        for m in range(n):
+            table[m, m + 1 :: 2] = exact(2 * np.arange(m + 1, n, 2))
+        table[0] = table[0] / 2
+        return table
+
+    @cached_property
+    def integral(self) -> Any:
+        """(n,): coefficients -> the integral over [-1, 1]."""
+        return self._operator(self._integral)
+
+    @cached_property
+    def _integral(self) -> Array:
+        k, exact = np.arange(self.n), self.arithmetic.array
+        even = k % 2 == 0
+        row = exact(np.zeros(self.n))
+        row[even] = exact(np.full(even.sum(), 2)) / exact(1 - k[even] ** 2)
+        return row
+
+    @cached_property
+    def quadrature(self) -> Array:
+        """(n,): the weights of the nodes in the integral over [-1, 1]."""
+        return np.asarray(self._integral @ self._coefficients)
+
+    @cached_property
+    def closed(self) -> tuple[Array, Any]:
+        """The nodes with both ends, and coefficients -> values there."""
+        signs = self.arithmetic.array((-1) ** np.arange(self.n))
+        t = np.concatenate([-signs[:1], self.nodes, signs[:1]])
+        if self.arithmetic is DOUBLE:
+            return t, np.cos(np.outer(np.arange(self.n), np.arccos(t))).T.copy()
+        return t, self._operator(np.vstack([signs, self.basis.T, signs[0] + 0 * signs]))
+
+    @cached_property
+    def slopes(self) -> Array:
+        """(n, n), of doubles: values at the nodes -> derivative at the nodes."""
+        return np.asarray(self.basis.T @ self.derivative @ self.coefficients)
+
+    @cached_property
+    def fractions(self) -> list[Any]:
+        """Of many digits: how far along a panel each node is, as whole numbers."""
+        table = fractions((1 + self.nodes) / 2, bits_of(self.arithmetic))
+        return list(table)
 
 
 @lru_cache(maxsize=32)
 def rule(n: int, arithmetic: Arithmetic = DOUBLE) -> Rule:
     """The rule with `n` nodes (even), in the given arithmetic; made once and kept."""
-    exact = arithmetic.array
-    k, j = np.arange(n), np.arange(n)
-    nodes = -_cosine(2 * j + 1, n, arithmetic)
-    # T_k(-cos t) = (-1)^k cos(k t); discrete orthogonality gives the coefficients.
-    basis = _cosine(np.outer(k, 2 * j + 1), n, arithmetic) * exact((-1) ** k)[:, None]
-    scale = exact(np.where(k == 0, 1, 2)) / n
-    coefficients = basis * scale[:, None]
+    return Rule(n, arithmetic, -_cosine(2 * np.arange(n) + 1, n, arithmetic))
 
-    # Integrals: int T_k = T_{k+1}/(2(k+1)) - T_{k-1}/(2(k-1)); C_0 makes the value at -1 zero.
-    antiderivative = exact(np.zeros((n + 1, n)))
-    for m in range(1, n + 1):
-        antiderivative[m, m - 1] = exact(np.array(1))[()] / (m if m == 1 else 2 * m)
-        if m + 1 < n:
-            antiderivative[m, m + 1] = -exact(np.array(1))[()] / (2 * m)
-    signs = exact((-1) ** np.arange(n + 1))
-    antiderivative[0] = -(signs[1:, None] * antiderivative[1:]).sum(axis=0)
 
-    derivative = exact(np.zeros((n, n)))
-    for m in range(n):
-        derivative[m, m + 1 :: 2] = exact(2 * np.arange(m + 1, n, 2))
-    derivative[0] = derivative[0] / 2
+def rule_of(c: Array) -> Rule:
+    """The rule whose matrices act on the coefficients `c` (n or, padded, n - 1 of them)."""
+    return rule(len(c) + len(c) % 2, arithmetic_of(c))
 
-    even = k % 2 == 0
-    integral = exact(np.zeros(n))
-    integral[even] = exact(np.full(even.sum(), 2)) / exact(1 - k[even] ** 2)
-    return Rule(
-        nodes=nodes,
-        coefficients=coefficients,
-        antiderivative=antiderivative,
-        derivative=derivative,
-        integral=integral,
-        values=basis.T.copy(),
-        slopes=basis.T @ derivative @ coefficients,
-    )
+
+def derived(c: Array) -> Array:
+    """The derivative on [-1, 1] of columns of coefficients, as coefficients."""
+    if c.dtype is FLOAT:
+        n = len(c)
+        return np.asarray(rule_of(c).derivative[:n, :n] @ c)
+    result = np.concatenate([c, c[:1]]) * 0
+    for k in range(len(c) - 1, 0, -1):
+        result[k - 1] = result[k + 1] + 2 * k * c[k]
+    result[0] = result[0] / 2
+    return np.asarray(result[:-1])
 
 
 def _cosine(m: Array, n: int, arithmetic: Arithmetic) -> Array:
@@ -102,19 +197,31 @@ def _cosine(m: Array, n: int, arithmetic: Arithmetic) -> Array:
     sign = np.where(m > n, -1, 1)
     m = np.where(m > n, 2 * n - m, m)
     exact = arithmetic.array
-    return np.asarray(exact(sign) * arithmetic.cos(arithmetic.pi * exact(m) / (2 * n)))
+    quadrant = arithmetic.cos(arithmetic.pi * exact(np.arange(n + 1)) / (2 * n))
+    return np.asarray(exact(sign) * quadrant[m])
 
 
-def nodes_of(lower: Array, upper: Array, r: Rule) -> tuple[Array, Array]:
-    """The nodes of each panel, shape (n, panels), and what rounding took from each."""
+def nodes_of(lower: Array, upper: Array, r: Rule) -> tuple[Array, Array | None]:
+    """The nodes of each panel, shape (n, panels), and what rounding took from each.
+
+    None stands for nothing: many digits are as many as the nodes need.
+    """
+    if r.arithmetic is not DOUBLE:
+        return exact_nodes(lower, upper, r.fractions, bits_of(r.arithmetic)), None
     x = lower + (upper - lower) * ((1 + r.nodes[:, None]) / 2)
     half = (upper - lower) / 2
     return x, r.nodes[:, None] * half - ((x - lower) - (upper - x)) / 2
 
 
-def chebyshev_sum(c: Array, t: Array) -> Array:
-    """sum_k c[k] T_k(t) for columns c of shape (n, points) and t of shape (points,)."""
-    if t.size <= FEW_POINTS and t.dtype == float:
+def chebyshev_sum(c: Array, t: Array, k: Array | None = None) -> Array:
+    """sum_j c[j, k] T_j(t) at points t, shape (points,), each in its column k of coefficients.
+
+    Without `k` each point has a column of its own.
+    """
+    if c.dtype is not FLOAT:
+        return clenshaw(c, t, k, arithmetic_of(c))
+    c = c if k is None else c[:, k]
+    if t.size <= FEW_POINTS:
         k = np.arange(len(c))[:, None]
         basis = np.cos(k * np.arccos(np.minimum(np.maximum(t, -1.0), 1.0)))
         return np.asarray(np.add.reduce(c * basis))
@@ -158,7 +265,7 @@ class Panels:
         k, t = self.locate(x.ravel())
         if offset is not None:
             t = t + offset.ravel() / self.half[k]
-        return chebyshev_sum(c[:, k], t).reshape(x.shape)
+        return chebyshev_sum(c, t, k).reshape(x.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,8 +328,8 @@ def _settled(
     shift: Array,
     steady: Array,
     half: Array,
-    negligible: float,
-    noise: float,
+    negligible: Any,
+    noise: Any,
 ) -> Array:
     """Whether each panel's coefficients have fallen to rounding, or to noise, or to nothing.
 
@@ -275,23 +382,26 @@ def sample(
         are returned as not resolved, with a tail that says by how much.
     """
     r = rule(n, arithmetic)
-    epsilon = float(arithmetic.epsilon)
+    epsilon = arithmetic.epsilon
     done: list[Samples] = []
     accepted = 0
     # The tails of the panels that were halved, and how many halvings have not lowered them.
-    before = [np.full(len(lower), np.inf) for _ in weights]
+    before: list[Array] = [np.full(len(lower), np.inf) for _ in weights]
     steady = [np.zeros(len(lower), dtype=int) for _ in weights]
     while len(lower):
         x, offset = nodes_of(lower, upper, r)
         half = (upper - lower) / 2
-        inner = np.maximum(4 * np.spacing(np.maximum(np.abs(lower), np.abs(upper))), 1e-13 * half)
+        size = np.maximum(np.abs(lower), np.abs(upper))
+        inner = np.maximum(4 * spacing(size), NEXT_TO_AN_END * epsilon * half)
         inner = np.minimum(inner, half / 8)
         near = np.stack([lower + inner, upper - inner])
-        shift = ((near - lower) - (upper - near)) / (upper - lower) - np.array([[-1.0], [1.0]])
+        shift = ((near - lower) - (upper - near)) / (upper - lower) - np.array([[-1], [1]])
         outputs = function(np.concatenate([x, near]).ravel())
         tables = [v.reshape(n + 2, -1) for v in outputs]
         # The node meant and the double next to it differ: move along the slope.
-        values = tuple(v[:n] + offset / half * (r.slopes @ v[:n]) for v in tables)
+        values = tuple(
+            v[:n] if offset is None else v[:n] + offset / half * (r.slopes @ v[:n]) for v in tables
+        )
         cs = tuple(r.coefficients @ v for v in values)
         good = np.ones(len(lower), dtype=bool)
         tails = tuple(_tail(c) for c in cs)
@@ -304,7 +414,7 @@ def sample(
                 (half, n * epsilon / 2) if weighted else (np.ones_like(half), 4 * epsilon)
             )
             good &= _settled(c, v[n:], shift, count, width, epsilon / 4, noise).astype(bool)
-        tiny = (upper - lower) <= 16 * epsilon * np.maximum(np.abs(lower), np.abs(upper))
+        tiny = (upper - lower) <= 16 * epsilon * size
         full = accepted + 2 * len(lower) > max_panels
         keep = good | tiny | full
         here = Samples(lower, upper, values, cs, tails, good, (n + 2) * len(lower))
@@ -349,29 +459,27 @@ def _polished(c: Array, low: Array, high: Array) -> Array:
 
     Newton's method from the secant's root; where that leaves the bracket, Chandrupatla's.
     """
+    epsilon = arithmetic_of(c).epsilon
+    slopes = derived(c)
     k = np.arange(len(c))[:, None]
-    both = np.stack([c, rule(len(c) + len(c) % 2).derivative[: len(c), : len(c)] @ c])
     left, right = chebyshev_sum(c, low), chebyshev_sum(c, high)
     with np.errstate(all="ignore"):
         t = low - left * (high - low) / (right - left)
-        for _ in range(5):
-            value, slope = (both * np.cos(k * np.arccos(t))).sum(axis=1)
+        for _ in range(5 if c.dtype is FLOAT else 12):
+            if c.dtype is FLOAT:
+                value, slope = (np.stack([c, slopes]) * np.cos(k * np.arccos(t))).sum(axis=1)
+            else:
+                value, slope = chebyshev_sum(c, t), chebyshev_sum(slopes, t)
+                slope = np.where(slope == 0, epsilon * epsilon, slope)
             step = value / slope
             t = t - step
-            if np.abs(step).max() < 1e-13:
+            if np.abs(step).max() < 450 * epsilon:
                 break
-    astray = ~((t >= low) & (t <= high) & (np.abs(step) < 1e-9))
+    astray = ~((t >= low) & (t <= high) & (np.abs(step) < 4e6 * epsilon))
     if astray.any():
         some = c[:, astray]
         t[astray] = find_roots(lambda t: chebyshev_sum(some, t), low[astray], high[astray])
     return np.asarray(t)
-
-
-@lru_cache(maxsize=8)
-def _closed_nodes(n: int) -> tuple[Array, Array]:
-    """The nodes with both ends, and coefficients -> values there for n coefficients."""
-    t = np.concatenate([[-1.0], rule(n + n % 2).nodes, [1.0]])
-    return t, np.cos(np.outer(np.arange(n), np.arccos(t))).T.copy()
 
 
 @dataclass(frozen=True, eq=False)
@@ -387,11 +495,12 @@ class SignChanges:
 
 def sign_changes(panels: Panels, c: Array) -> SignChanges:
     """The sign changes of the function with coefficients `c` (jumps across edges included)."""
-    t, values = _closed_nodes(len(c))
+    r = rule_of(c)
+    t, values = r.closed
     m = len(t)
-    v = values @ c
-    v[np.abs(v) < 2e-15 * np.abs(c).max(axis=0)] = 0.0  # rounding has no sign
-    sign = np.sign(v).T.ravel()
+    v = values @ (c if len(c) == r.n else np.concatenate([c, 0 * c[:1]]))
+    v[np.abs(v) < 9 * r.arithmetic.epsilon * np.abs(c).max(axis=0)] = 0  # rounding has no sign
+    sign = np.sign(v).T.ravel().astype(float)
     moving = np.flatnonzero(sign)
     there = sign[moving]
     change = np.flatnonzero(there[1:] != there[:-1])
@@ -432,6 +541,7 @@ def find_roots(
     a, b = lower + 0, upper + 0
     if not len(a):
         return a
+    steps = max(steps, 4 * arithmetic_of(a).digits)
     fa, fb = function(a), function(b)
     c, fc = a, fa
     t = np.full(len(a), 0.5)
@@ -445,14 +555,21 @@ def find_roots(
             a, fa = x, fx
             best = np.where(np.abs(fa) < np.abs(fb), a, b)
             width = np.abs(b - a)
-            close = 2 * np.spacing(np.abs(best))
+            close = 2 * spacing(best)
             if np.all((width <= close) | (fa == 0) | (fb == 0)):
                 break
-            xi, phi = (a - b) / (c - b), (fa - fb) / (fc - fb)
+            xi, phi = _over(a - b, c - b), _over(fa - fb, fc - fb)
             safe = (phi**2 < xi) & ((1 - phi) ** 2 < 1 - xi)
-            t = fa / (fb - fa) * fc / (fb - fc)
-            t = t + (c - a) / (b - a) * fa / (fc - fa) * fb / (fc - fb)
-            t = np.where(safe & np.isfinite(t), t, 0.5)
-            least = np.minimum(0.5, close / width / 2)
+            t = _over(_over(fa, fb - fa) * fc, fb - fc)
+            t = t + _over(_over(_over(c - a, b - a) * fa, fc - fa) * fb, fc - fb)
+            t = np.where(safe & finite(t), t, 0.5)
+            least = np.minimum(0.5, _over(close, width) / 2)
             t = np.clip(t, least, 1 - least)
     return np.asarray(np.where(np.abs(fa) < np.abs(fb), a, b))
+
+
+def _over(x: Array, y: Array) -> Array:
+    """x / y; nan or inf where y is zero."""
+    if x.dtype is FLOAT and y.dtype is FLOAT:
+        return np.asarray(x / y)
+    return np.asarray(arithmetic_of(y).divide(x, y))

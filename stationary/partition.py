@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.anatomy import Anatomy, End, anatomy
+from stationary.arithmetic import Arithmetic
 from stationary.diffusion import Diffusion
 from stationary.equilibria import Equilibrium, drift_slope
 from stationary.errors import LandscapeError
@@ -186,6 +187,11 @@ class Partition:
     def ends(self) -> tuple[End, End]:
         """The ends of the domain."""
         return self.pieces[0].ends[0], self.pieces[-1].ends[1]
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """That of the piece with the most digits."""
+        return max((p.survey.arithmetic for p in self.pieces), key=lambda a: a.digits)
 
     @property
     def evaluations(self) -> int:

@@ -23,14 +23,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.anatomy import anatomy
+from stationary.arithmetic import DOUBLE, many_digits
 from stationary.component import Component, component_on
 from stationary.diffusion import Diffusion
+from stationary.elementary import (
+    arithmetic_of,
+    compact,
+    depth_of,
+    exp,
+    finite,
+    infinite,
+    log,
+    log_sum,
+    number,
+    smallest_of,
+    spacing,
+)
 from stationary.errors import LandscapeError
 from stationary.landscape import Landscape
 from stationary.panels import nodes_of, rule
 from stationary.reshape import dual, within
-from stationary.survey import NODES, Survey, survey
-from stationary.zero_flux import EPSILON
+from stationary.survey import Survey, nodes_in, survey
 
 __all__ = [
     "Passage",
@@ -43,7 +56,6 @@ __all__ = [
 
 Array = NDArray[Any]
 
-DEPTH = 45.0
 ROUNDS = 60
 
 
@@ -51,18 +63,24 @@ ROUNDS = 60
 class Passage:
     """A mean first-passage time, as its natural logarithm; infinite where it is."""
 
-    log_time: float
+    log_time: Any  # a float, or an mpmath number
     error: float  # absolute of log_time: relative of time
 
     @property
-    def time(self) -> float:
+    def time(self) -> Any:
         """In the unit of time of the process: steps, for SGD."""
-        return math.exp(self.log_time) if self.log_time < 709.7 else math.inf
+        if type(self.log_time) is float and not self.log_time < 709.7:
+            return math.inf
+        return exp(self.log_time)
+
+    def rounded(self) -> Passage:
+        """The same as a double."""
+        return Passage(float(self.log_time), self.error)
 
 
 def mean_first_passage_time(
-    process: Diffusion | Landscape, start: float, target: float | tuple[float, float]
-) -> float:
+    process: Diffusion | Landscape, start: Any, target: Any, *, digits: int | None = None
+) -> Any:
     """The mean time from `start` until a target is reached first.
 
     Parameters
@@ -73,6 +91,9 @@ def mean_first_passage_time(
         A point of the domain.
     target
         A point, or a pair of points on either side of `start`: the first of them counts.
+    digits
+        To compute in so many digits. Points may then be strings or mpmath numbers, and the
+        result is an mpmath number.
 
     Returns
     -------
@@ -86,19 +107,23 @@ def mean_first_passage_time(
     LandscapeError
         If a point lies outside the domain.
     """
-    return _passage(process, start, target).time
+    return _passage(process, start, target, digits).time
 
 
 def log_mean_first_passage_time(
-    process: Diffusion | Landscape, start: float, target: float | tuple[float, float]
-) -> float:
+    process: Diffusion | Landscape, start: Any, target: Any, *, digits: int | None = None
+) -> Any:
     """The natural logarithm of `mean_first_passage_time`, right where that would overflow."""
-    return _passage(process, start, target).log_time
+    return _passage(process, start, target, digits).log_time
 
 
 def hitting_probability(
-    process: Diffusion | Landscape, start: float, targets: Sequence[float]
-) -> tuple[float, ...]:
+    process: Diffusion | Landscape,
+    start: Any,
+    targets: Sequence[Any],
+    *,
+    digits: int | None = None,
+) -> tuple[Any, ...]:
     """The probability, for each target, that it is the first one to be reached from `start`.
 
     Parameters
@@ -111,20 +136,26 @@ def hitting_probability(
         Points of the domain, among them possibly its ends. Only the nearest on either side can
         be reached first. The probabilities add up to less than one if the process may never
         reach any of them.
+    digits
+        To compute in so many digits, as for `mean_first_passage_time`.
 
     Raises
     ------
     LandscapeError
         If a point lies outside the domain.
     """
-    return tuple(math.exp(log_p) for log_p in log_hitting_probability(process, start, targets))
+    return tuple(exp(p) for p in log_hitting_probability(process, start, targets, digits=digits))
 
 
 def log_hitting_probability(
-    process: Diffusion | Landscape, start: float, targets: Sequence[float]
-) -> tuple[float, ...]:
+    process: Diffusion | Landscape,
+    start: Any,
+    targets: Sequence[Any],
+    *,
+    digits: int | None = None,
+) -> tuple[Any, ...]:
     """The natural logarithms of `hitting_probability`; -inf where it is zero."""
-    found = _surveyed(process)
+    found = _surveyed(process, digits)
     points = [_inside(found, t, "target") for t in targets]
     x = _inside(found, start, "start")
     below = max((t for t in points if t <= x), default=None)
@@ -139,36 +170,36 @@ def log_hitting_probability(
 # -- how it is done -----------------------------------------------------------------------------
 
 
-def _surveyed(process: Diffusion | Landscape) -> Survey:
+def _surveyed(process: Diffusion | Landscape, digits: int | None) -> Survey:
     if not isinstance(process, (Diffusion, Landscape)):
         raise LandscapeError(f"a Diffusion or a Landscape is needed, not {process!r:.80}.")
     diffusion = process.diffusion() if isinstance(process, Landscape) else process
-    return survey(diffusion, complete=True)  # the scale grows where the density falls
+    arithmetic = DOUBLE if digits is None else many_digits(digits)
+    # The scale grows where the density falls.
+    return survey(diffusion, complete=True, arithmetic=arithmetic)
 
 
-def _inside(found: Survey, x: float, what: str) -> float:
-    lower, upper = found.diffusion.domain
-    value = float(x)
+def _inside(found: Survey, x: Any, what: str) -> Any:
+    lower, upper = found.interval
+    value = float(x) if found.arithmetic is DOUBLE else found.arithmetic.array(x)[()]
     if not lower <= value <= upper:
         raise LandscapeError(
-            f"{found.diffusion.name}: {what} = {value:g} lies outside the domain "
-            f"({lower:g}, {upper:g})."
+            f"{found.diffusion.name}: {what} = {float(value):g} lies outside the domain "
+            f"({float(lower):g}, {float(upper):g})."
         )
     return value
 
 
-def _scale(found: Survey, low: float, high: float) -> tuple[Component | None, bool, bool]:
+def _scale(found: Survey, low: Any, high: Any) -> tuple[Component | None, bool, bool]:
     """The scale measure between two points, normalised, and whether it is finite at each end."""
     parts = anatomy(dual(within(found, low, high)))
     finite = tuple(bool(end.integrable) for end in parts.ends)
     return (component_on(parts)[1] if all(finite) else None), finite[0], finite[1]
 
 
-def _split(
-    found: Survey, x: float, below: float | None, above: float | None
-) -> tuple[float, float]:
+def _split(found: Survey, x: Any, below: Any, above: Any) -> tuple[Any, Any]:
     """log of the probabilities to reach `below` first and `above` first."""
-    lower, upper = found.diffusion.domain
+    lower, upper = found.interval
     ends = anatomy(found).ends
     low = lower if below is None else below
     high = upper if above is None else above
@@ -179,7 +210,8 @@ def _split(
     # there and nothing reflects: then it may be lost to it.
     lost_low = below is not None or (finite_low and not ends[0].reflects)
     lost_high = above is not None or (finite_high and not ends[1].reflects)
-    to_low, to_high = -math.inf, -math.inf
+    to_low: Any = -math.inf
+    to_high: Any = -math.inf
     if not (finite_low and lost_low):
         to_high = 0.0 if finite_high and lost_high else -math.inf
     elif not (finite_high and lost_high):
@@ -187,16 +219,16 @@ def _split(
     else:
         assert scale is not None
         at = np.array([x])
-        to_low, to_high = float(scale.logsf(at)[0]), float(scale.logcdf(at)[0])
+        to_low, to_high = number(scale.logsf(at)[0]), number(scale.logcdf(at)[0])
     return (to_low if below is not None else -math.inf), (
         to_high if above is not None else -math.inf
     )
 
 
 def _passage(
-    process: Diffusion | Landscape, start: float, target: float | tuple[float, float]
+    process: Diffusion | Landscape, start: Any, target: Any, digits: int | None = None
 ) -> Passage:
-    found = _surveyed(process)
+    found = _surveyed(process, digits)
     x = _inside(found, start, "start")
     points = target if isinstance(target, (tuple, list)) else (target,)
     ends = [_inside(found, t, "target") for t in points]
@@ -205,7 +237,7 @@ def _passage(
     return exit_passage(found, x, below, above)
 
 
-def exit_passage(found: Survey, x: float, below: float | None, above: float | None) -> Passage:
+def exit_passage(found: Survey, x: Any, below: Any, above: Any) -> Passage:
     """The mean time from x to `below` or `above`, whichever comes first; one may be None."""
     if x in (below, above):
         return Passage(-math.inf, 0.0)
@@ -218,8 +250,8 @@ def exit_passage(found: Survey, x: float, below: float | None, above: float | No
     return Passage(math.inf, 0.0)
 
 
-def _one_sided(found: Survey, x: float, target: float, *, upwards: bool) -> Passage:
-    lower, upper = found.diffusion.domain
+def _one_sided(found: Survey, x: Any, target: Any, *, upwards: bool) -> Passage:
+    lower, upper = found.interval
     part = within(found, lower, target) if upwards else within(found, target, upper)
     parts = anatomy(part)
     behind = parts.ends[0 if upwards else 1]
@@ -238,17 +270,19 @@ def _one_sided(found: Survey, x: float, target: float, *, upwards: bool) -> Pass
     c = -density.coefficients
     c[:-1] -= parts.survey.ell
 
+    constant = speed.log_norm + _log_two(found)
+
     def integrand(y: Array) -> Array:
         inner = speed.logcdf(y) if upwards else speed.logsf(y)
-        return panels.evaluate(c, y) + inner + speed.log_norm + math.log(2.0)
+        return np.asarray(panels.evaluate(c, y) + inner + constant)
 
     low, high = (x, target) if upwards else (target, x)
     low, high = max(low, parts.survey.lower), min(high, parts.survey.upper)
     log_time, error = _log_integral(integrand, _cuts(speed, low, high))
-    return Passage(log_time, error + _blur(speed, low, high))
+    return Passage(log_time, compact(error + _blur(speed, low, high)))
 
 
-def _two_sided(found: Survey, x: float, below: float, above: float) -> Passage:
+def _two_sided(found: Survey, x: Any, below: Any, above: Any) -> Passage:
     scale, _, _ = _scale(found, below, above)
     if scale is None:
         return Passage(math.inf, 0.0)
@@ -259,18 +293,20 @@ def _two_sided(found: Survey, x: float, below: float, above: float) -> Passage:
     c = -density.coefficients
     c[:-1] -= part.ell
     at = np.array([x])
-    to_above, to_below = float(scale.logcdf(at)[0]), float(scale.logsf(at)[0])
+    to_above, to_below = number(scale.logcdf(at)[0]), number(scale.logsf(at)[0])
+
+    constant = scale.log_norm + _log_two(found)
 
     def speed(z: Array) -> Array:
-        return panels.evaluate(c, z) + scale.log_norm + math.log(2.0)
+        return np.asarray(panels.evaluate(c, z) + constant)
 
     low, high = max(below, part.lower), min(above, part.upper)
 
     def on_the_right(z: Array) -> Array:
-        return speed(z) + scale.logsf(z) + to_above
+        return np.asarray(speed(z) + scale.logsf(z) + to_above)
 
     def on_the_left(z: Array) -> Array:
-        return speed(z) + scale.logcdf(z) + to_below
+        return np.asarray(speed(z) + scale.logcdf(z) + to_below)
 
     parts = [
         _log_integral(on_the_right, _cuts(scale, x, high)),
@@ -278,79 +314,90 @@ def _two_sided(found: Survey, x: float, below: float, above: float) -> Passage:
         _log_rest(on_the_right, above, high),
         _log_rest(on_the_left, below, low),
     ]
-    log_time = float(np.logaddexp.reduce([log for log, _ in parts]))
-    shares = [math.exp(log - log_time) * error for log, error in parts if log > -math.inf]
-    return Passage(log_time, sum(shares) + _blur(scale, low, high))
+    log_time = log_sum(np.array([part for part, _ in parts]))
+    shares = [exp(part - log_time) * error for part, error in parts if part > -math.inf]
+    return Passage(log_time, compact(sum(shares) + _blur(scale, low, high)))
 
 
-def _cuts(c: Component, low: float, high: float) -> Array:
+def _log_two(found: Survey) -> Any:
+    return log(number(2 * found.arithmetic.one))
+
+
+def _cuts(c: Component, low: Any, high: Any) -> Array:
     """Where to start cutting [low, high]: at the turns and along the mesh of the inner measure."""
+    ends = np.array([low, high], dtype=c.density.turns.dtype)
     edges = np.concatenate(
-        [c.density.turns, c.mesh.lower, c.mesh.upper, c.density.panels.edges, [low, high]]
+        [c.density.turns, c.mesh.lower, c.mesh.upper, c.density.panels.edges, ends]
     )
     return np.unique(edges[(edges >= low) & (edges <= high)])
 
 
-def _blur(c: Component, low: float, high: float) -> float:
+def _blur(c: Component, low: Any, high: Any) -> Any:
     """What the errors of int 2 f / a leave in a time: those of all panels on the way."""
     p = c.density.panels
     near = (p.upper > low) & (p.lower < high)
-    return 1.5 * (c.norm_error + float(c.density.errors[near].max(initial=0.0)))
+    return 1.5 * (c.norm_error + number(c.density.errors[near].max(initial=0.0)))
 
 
-def _log_rest(integrand: Callable[[Array], Array], end: float, start: float) -> tuple[float, float]:
+def _log_rest(integrand: Callable[[Array], Array], end: Any, start: Any) -> tuple[Any, Any]:
     """log of the integral from where the panels stop to a singular end, and its error.
 
     There the integrand goes as a power of the distance, which two points tell.
     """
-    if end == start or math.isinf(end):
+    if end == start or infinite(end):
         return -math.inf, 0.0
     r = start - end
     one, two, four = integrand(end + r * np.array([1.0, 2.0, 4.0]))
-    power, before = (two - one) / math.log(2), (four - two) / math.log(2)
+    log_2 = log(2 * number(arithmetic_of(one).one))
+    power, before = (two - one) / log_2, (four - two) / log_2
     if not power > -1:
         return math.inf, 0.0
-    return float(one) + math.log(abs(r) / (power + 1)), abs(power - before) / (power + 1) + 1e-15
+    rounding = 4.5 * arithmetic_of(one).epsilon
+    value = number(one) + log(number(abs(r) / (power + 1)))
+    return value, number(abs(power - before) / (power + 1) + rounding)
 
 
-def _log_integral(integrand: Callable[[Array], Array], cuts: Array) -> tuple[float, float]:
+def _log_integral(integrand: Callable[[Array], Array], cuts: Array) -> tuple[Any, Any]:
     """log of int exp(integrand) between the first and the last cut, and its absolute error."""
-    r = rule(NODES)
+    arithmetic = arithmetic_of(cuts)
+    r, epsilon = rule(nodes_in(arithmetic), arithmetic), arithmetic.epsilon
+    depth, least = depth_of(arithmetic), smallest_of(arithmetic)
     lower, upper = cuts[:-1], cuts[1:]
-    best = -math.inf
+    best: Any = -math.inf
     logs: list[Array] = []
     errors: list[Array] = []
-    for _ in range(ROUNDS):
+    for _ in range(ROUNDS if arithmetic is DOUBLE else 4 * arithmetic.digits):
         if not len(lower):
             break
         x, _ = nodes_of(lower, upper, r)
         value = integrand(x.ravel()).reshape(x.shape)
         top = value.max(axis=0)
-        seen = np.isfinite(top)
+        seen = finite(top)
         with np.errstate(invalid="ignore"):
-            c = r.coefficients @ np.exp(value - np.where(seen, top, 0.0))
+            c = r.coefficients @ exp(value - np.where(seen, top, 0))
         half = (upper - lower) / 2
         with np.errstate(divide="ignore"):
-            log_part = top + np.log(half * np.maximum(r.integral @ c, 1e-300))
-        best = max(best, float(log_part[seen].max(initial=-math.inf)))
+            log_part = top + log(half * np.maximum(r.integral @ c, least))
+        best = max(best, number(log_part[seen].max(initial=-math.inf)))
         cut = np.abs(c[-3:]).max(axis=0)
         size = np.abs(c).max(axis=0)
-        matters = seen & (log_part > best - DEPTH)
-        fine = cut <= (4e-15 + 4 * EPSILON * np.abs(np.where(seen, top, 0.0))) * size
+        matters = seen & (log_part > best - depth)
+        fine = cut <= (18 * epsilon + 4 * epsilon * np.abs(np.where(seen, top, 0))) * size
         # What weighs little may be rough: its cut-off counts against the whole.
+        share = np.maximum(cut / np.where(size == 0, 1, size), 1e-300)
         with np.errstate(divide="ignore"):
-            slight = np.log(np.maximum(cut / size, 1e-300)) + log_part < best - 36
-        narrow = (upper - lower) <= 64 * np.spacing(np.maximum(np.abs(lower), np.abs(upper)))
+            slight = log(share) + log_part < best - (depth - 9)
+        narrow = (upper - lower) <= 64 * spacing(np.maximum(np.abs(lower), np.abs(upper)))
         done = fine | narrow | slight
         keep = matters & done
         logs.append(log_part[keep])
-        errors.append(log_part[keep] + np.log(np.maximum(cut[keep] / size[keep], 1e-17)))
+        errors.append(log_part[keep] + log(np.maximum(share[keep], 0.045 * epsilon)))
         again = matters & ~done
         lower, upper = lower[again], upper[again]
         middle = (lower + upper) / 2
         lower, upper = np.concatenate([lower, middle]), np.concatenate([middle, upper])
-    total = float(np.logaddexp.reduce(np.concatenate(logs))) if logs else -math.inf
-    if math.isinf(total):
+    total = log_sum(np.concatenate(logs)) if logs else -math.inf
+    if infinite(total):
         return total, 0.0
-    left_out = float(np.exp(np.logaddexp.reduce(np.concatenate(errors)) - total))
-    return total, left_out + 2 * EPSILON * (1 + abs(total))
+    left_out = exp(log_sum(np.concatenate(errors)) - total)
+    return total, left_out + 2 * epsilon * (1 + abs(total))

@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.arithmetic import DOUBLE
 from stationary.component import DEEP, Component
-from stationary.masses import DEPTH
+from stationary.elementary import depth_of, exp, log, log1p, smallest_of, spacing
 from stationary.panels import chebyshev_sum, find_roots
-from stationary.zero_flux import EPSILON
 
 __all__ = ["quantile", "sample"]
 
 Array = NDArray[Any]
+
+LOWEST = -1e300
 
 
 def quantile(c: Component, log_q: Array, *, left: bool, deep_below: float = DEEP) -> Array:
@@ -28,7 +30,7 @@ def quantile(c: Component, log_q: Array, *, left: bool, deep_below: float = DEEP
     tail = c.density.tails[side]
     result = np.empty_like(log_q)
     ends = (lower, upper) if left else (upper, lower)
-    nothing, everything = np.isneginf(log_q), log_q >= 0
+    nothing, everything = log_q == -np.inf, log_q >= 0
     result[nothing], result[everything] = ends
     rest = ~(nothing | everything)
     if tail is not None:
@@ -44,12 +46,12 @@ def quantile(c: Component, log_q: Array, *, left: bool, deep_below: float = DEEP
     if deep.any():
         target = log_q[deep]
         found = c.density.survey
-        low = np.full(target.shape, found.lower)
-        high = np.full(target.shape, found.upper)
+        low = np.full(target.shape, found.lower, dtype=log_q.dtype)
+        high = np.full(target.shape, found.upper, dtype=log_q.dtype)
 
         def excess(x: Array) -> Array:
             value = c.log_tail(x, left=left) - target
-            return np.asarray(np.nan_to_num(value, neginf=-1e300))
+            return np.asarray(np.where(value == -np.inf, LOWEST, value))
 
         # Brackets from the mesh, widened to what was left out of it.
         edges = np.append(m.lower, m.upper[-1])
@@ -62,41 +64,43 @@ def quantile(c: Component, log_q: Array, *, left: bool, deep_below: float = DEEP
             i < len(edges), ascending[np.minimum(i, len(edges) - 1)], high if left else low
         )
         result[deep] = find_roots(excess, a, b)
-    return np.clip(result, lower, upper)
+    return np.asarray(np.minimum(np.maximum(result, lower), upper))
 
 
 def _shallow_quantile(c: Component, log_q: Array, *, left: bool) -> Array:
     m = c.mesh
-    q = np.exp(log_q)
+    q, epsilon = exp(log_q), c.arithmetic.epsilon
     if left:
-        cumulated = np.exp(c.left_of)
+        cumulated = exp(c.left_of)
         k = np.clip(np.searchsorted(cumulated, q, side="right") - 1, 0, len(m.lower) - 1)
         remaining = q - cumulated[k]
     else:
-        cumulated = np.exp(c.right_of)[::-1]
+        cumulated = exp(c.right_of)[::-1]
         k = np.clip(np.searchsorted(cumulated, q, side="right") - 1, 0, len(m.lower) - 1)
         remaining = q - cumulated[k]
         k = len(m.lower) - 1 - k
     a, b = m.lower[k], m.upper[k]
-    scale = np.exp(m.top[k] - c.log_norm)
-    mass = np.exp(c.log_panel_mass[k])
-    u = np.clip(remaining / mass, 0.0, 1.0)
+    scale = exp(m.top[k] - c.log_norm)
+    mass = exp(c.log_panel_mass[k])
+    u = np.minimum(np.maximum(remaining / mass, 0), 1)
     x: Array = a + u * (b - a) if left else b - u * (b - a)
-    p, partial = m.coefficients[:, k], c.partial_means[0 if left else 1][:, k]
+    p, partial = m.coefficients, c.partial_means[0 if left else 1]
+    least = smallest_of(c.arithmetic)
     low, high = a.copy(), b.copy()
     active = np.arange(len(x))
-    for _ in range(60):
+    for _ in range(60 if c.arithmetic is DOUBLE else 4 * c.arithmetic.digits + 60):
         i = active
         t = ((x[i] - a[i]) - (b[i] - x[i])) / (b[i] - a[i])
-        mean = chebyshev_sum(partial[:, i], t)
+        mean = chebyshev_sum(partial, t, k[i])
         over = scale[i] * (x[i] - a[i] if left else b[i] - x[i]) * mean - remaining[i]
-        step = over / (scale[i] * np.maximum(chebyshev_sum(p[:, i], t), 1e-300))
+        slope = scale[i] * np.maximum(chebyshev_sum(p, t, k[i]), least)
+        step = over / np.where(slope == 0, np.nan, slope)
         above = (over > 0) == left
         high[i], low[i] = np.where(above, x[i], high[i]), np.where(above, low[i], x[i])
         new = x[i] - step if left else x[i] + step
         # Newton's step where it stays in the bracket, else the middle.
         new = np.where((new >= low[i]) & (new <= high[i]), new, (low[i] + high[i]) / 2)
-        close = 4 * np.spacing(np.abs(x[i])) + 4 * EPSILON * (b[i] - a[i])
+        close = 4 * spacing(x[i]) + 4 * epsilon * (b[i] - a[i])
         active = i[np.abs(new - x[i]) > close]
         x[i] = new
         if not active.size:
@@ -106,12 +110,14 @@ def _shallow_quantile(c: Component, log_q: Array, *, left: bool) -> Array:
 
 def sample(c: Component, size: int, rng: np.random.Generator) -> Array:
     """Independent draws, by inverting the distribution function."""
-    u = rng.random(size)
+    u = c.arithmetic.array(rng.random(size))
     left = u <= 0.5
-    result = np.empty(size)
+    result = np.empty_like(u)
+    # A double below 1 is never so close to 0 or 1 that the mesh's own depth matters.
+    depth = -depth_of(c.arithmetic)
     with np.errstate(divide="ignore"):
-        # A double below 1 is never so close to 0 or 1 that the mesh's own depth matters.
-        low = quantile(c, np.log(u[left]), left=True, deep_below=-DEPTH)
-        high = quantile(c, np.log1p(-u[~left]), left=False, deep_below=-DEPTH)
-    result[left], result[~left] = low, high
+        if left.any():
+            result[left] = quantile(c, log(u[left]), left=True, deep_below=depth)
+        if not left.all():
+            result[~left] = quantile(c, log1p(-u[~left]), left=False, deep_below=depth)
     return result

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.arithmetic import Arithmetic
+from stationary.arithmetic import DOUBLE, Arithmetic
 from stationary.diffusion import Convention
+from stationary.elementary import number
 from stationary.panels import Samples
 from stationary.survey import Survey, anchor_of, sampled, usable
 
@@ -19,19 +20,19 @@ __all__ = ["dual", "extended", "focused", "within"]
 Array = NDArray[Any]
 
 
-def extended(found: Survey, lower: float, upper: float) -> Survey:
+def extended(found: Survey, lower: Any, upper: Any) -> Survey:
     """The survey with panels out to `lower` and `upper`, or as far as doubles carry it."""
     diffusion = found.diffusion
     pieces = [found.samples]
-    for side, (end, target) in enumerate(zip(diffusion.domain, (lower, upper), strict=True)):
+    for side, target in enumerate((lower, upper)):
         here = found.lower if side == 0 else found.upper
         if (target >= here) if side == 0 else (target <= here):
             continue
-        anchor = anchor_of(diffusion, end)
+        anchor = anchor_of(diffusion, side, found.arithmetic)
         near, far = abs(here - anchor), abs(target - anchor)
         count = max(1, math.ceil(2 * abs(math.log2(far / near)))) if near and far else 8
         r = near * (far / near) ** (np.arange(count + 1) / count)
-        x = anchor + (1.0 if here > anchor else -1.0) * r
+        x = anchor + (1 if here > anchor else -1) * r
         x[0], x[-1] = here, target
         known = usable(diffusion, x)
         if known < 2:
@@ -41,14 +42,22 @@ def extended(found: Survey, lower: float, upper: float) -> Survey:
         pieces = [piece, *pieces] if side == 0 else [*pieces, piece]
     samples = Samples.joined(pieces)
     return replace(
-        found, samples=samples, lower=float(samples.lower[0]), upper=float(samples.upper[-1])
+        found, samples=samples, lower=number(samples.lower[0]), upper=number(samples.upper[-1])
     )
 
 
-def within(found: Survey, lower: float, upper: float) -> Survey:
+def within(found: Survey, lower: Any, upper: Any) -> Survey:
     """The survey of the same process on a smaller domain, mostly from what was sampled."""
-    diffusion = found.diffusion.restricted(lower, upper)
-    s = found.samples
+    s, ends = found.samples, found.interval
+    same = (lower == ends[0], upper == ends[1])
+    first, last = found.diffusion.domain
+    diffusion = found.diffusion.restricted(
+        first if same[0] else float(lower), last if same[1] else float(upper)
+    )
+    if found.arithmetic is not DOUBLE:
+        kept = found.diffusion.exact_ends
+        exact = (kept[0] if same[0] else lower, kept[1] if same[1] else upper)
+        diffusion = replace(diffusion, exact_ends=exact)
     low, high = max(lower, found.lower), min(upper, found.upper)
     inside = (s.lower >= low) & (s.upper <= high)
     partly = ~inside & (s.upper > low) & (s.lower < high)
@@ -57,14 +66,14 @@ def within(found: Survey, lower: float, upper: float) -> Survey:
         cut_low, cut_high = np.maximum(s.lower[partly], low), np.minimum(s.upper[partly], high)
         pieces.append(sampled(diffusion, cut_low, cut_high, 1000))
     samples = Samples.joined(pieces)
-    same = (lower == found.diffusion.domain[0], upper == found.diffusion.domain[1])
     return Survey(
         diffusion,
         samples,
         (found.open_ends[0] and same[0], found.open_ends[1] and same[1]),
         (found.fallen[0] and same[0], found.fallen[1] and same[1]),
-        lower=float(samples.lower[0]),
-        upper=float(samples.upper[-1]),
+        lower=number(samples.lower[0]),
+        upper=number(samples.upper[-1]),
+        arithmetic=found.arithmetic,
     )
 
 

@@ -18,23 +18,48 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.arithmetic import DOUBLE, Arithmetic
 from stationary.diffusion import Diffusion
+from stationary.elementary import (
+    arithmetic_of,
+    depth_of,
+    finite,
+    infinite,
+    log,
+    number,
+    sqrt,
+    to_float,
+    zeros,
+)
 from stationary.errors import LandscapeError
-from stationary.panels import Panels, Samples, chebyshev_sum, rule, sample
+from stationary.panels import Panels, Rule, Samples, chebyshev_sum, rule, sample
 
-__all__ = ["NODES", "Survey", "VanishingVarianceError", "anchor_of", "sampled", "survey", "usable"]
+__all__ = [
+    "NODES",
+    "Survey",
+    "VanishingVarianceError",
+    "anchor_of",
+    "coefficients_at",
+    "nodes_in",
+    "sampled",
+    "survey",
+    "usable",
+]
 
 Array = NDArray[Any]
 
-NODES = 20
+NODES = 20  # of a panel of doubles
+NODES_PER_DIGIT = 1.35  # of many: 2 f / a ~ 1 / r is then resolved on a whole octave
 CORE = 16.0  # where an infinite domain is scanned evenly: this far from its finite end or from 0
-OCTAVES = 60  # of r, outwards at an infinite end and inwards at a singular one
+OCTAVES = 60  # of r, outwards at an infinite end and inwards at a singular one; for doubles
 WORK = 2 * 10**8  # datapoints times points that a survey may evaluate
 GRADES = 60  # halvings towards the origin of an infinite domain, whose scale is not known
 SLOW_OCTAVES = 900  # where r 2 f / a still changes after that many
 FIRST = 3  # octaves at first, then twice as many each time up to BATCH
 BATCH = 12  # octaves that are sampled at once before looking whether more are needed
 FALLEN = 750.0  # exp(-750) is below the smallest double
+SILENCE = 1e-300  # so that no noise is zero
+MARGIN = 100.0  # by which sampling goes deeper than any mass is followed
 DROP = 35.0  # of log a, within a millionth of the domain: a ~ u^2 at u = 1e-8 of it
 SMALLEST = 1e-290  # a variance below this has lost digits in a double
 
@@ -55,12 +80,27 @@ class Survey:
     samples: Samples
     open_ends: tuple[bool, bool]  # ends that the process itself settles
     fallen: tuple[bool, bool]  # whether sampling stopped because the density was negligible
-    lower: float  # where sampling stopped
-    upper: float
+    lower: Any  # where sampling stopped
+    upper: Any
+    arithmetic: Arithmetic = DOUBLE
+
+    @cached_property
+    def rule(self) -> Rule:
+        return rule(len(self.h), self.arithmetic)
+
+    @property
+    def epsilon(self) -> Any:
+        return self.arithmetic.epsilon
+
+    @property
+    def interval(self) -> tuple[Any, Any]:
+        """The ends of the domain, as numbers of the arithmetic."""
+        end = self.diffusion.end
+        return number(end(0, self.arithmetic)), number(end(1, self.arithmetic))
 
     @cached_property
     def panels(self) -> Panels:
-        return Panels(np.append(self.samples.lower, self.upper))
+        return Panels(np.append(self.samples.lower, self.samples.upper[-1:]))
 
     @property
     def h(self) -> Array:
@@ -73,7 +113,7 @@ class Survey:
     @cached_property
     def climb(self) -> tuple[Array, Array]:
         """int h from the left edge of each panel, as coefficients, and over the whole of it."""
-        r, half = rule(NODES), self.panels.half
+        r, half = self.rule, self.panels.half
         return half * (r.antiderivative @ self.h), half * (r.integral @ self.h)
 
     @cached_property
@@ -81,13 +121,13 @@ class Survey:
         """The error of int h over each panel: what was cut off, and what rounding takes."""
         s, half = self.samples, self.panels.half
         return np.asarray(
-            4 * half * s.tails[0] + 2.0**-52 * half * np.abs(s.values[0]).mean(axis=0)
+            4 * half * s.tails[0] + self.epsilon * half * np.abs(s.values[0]).mean(axis=0)
         )
 
     @cached_property
     def noise(self) -> Array:
         """A rise of int h below this, within a panel, is rounding."""
-        return 8 * self.climb_errors + 1e-300
+        return 8 * self.climb_errors + SILENCE
 
     def climbs(self, points: Array) -> Array:
         """int h between consecutive points, right relative to itself.
@@ -96,8 +136,10 @@ class Survey:
         """
         inside, rise = self.climb
         k, t = self.panels.locate(points)
-        part = chebyshev_sum(inside[:, k], t)
-        between = np.array([rise[i:j].sum() if j > i else 0.0 for i, j in pairwise(k)])
+        part = chebyshev_sum(inside, t, k)
+        between = np.array(
+            [rise[i:j].sum() if j > i else 0.0 for i, j in pairwise(k)], dtype=rise.dtype
+        )
         return np.asarray(between - part[:-1] + part[1:])
 
     @cached_property
@@ -105,12 +147,13 @@ class Survey:
         """int h, as coefficients (n + 1, panels); zero at the panel where the density peaks."""
         inside, rise = self.climb[0].copy(), self.climb[1]
         start, lowered = inside[0].copy(), (1 - self.diffusion.convention.value) * self.ell[0]
+        wide: Any = np.longdouble if rise.dtype == float else object
         peak = 0
         for _ in range(4):
             # Summed outwards from the peak, so that rounding is least where the density is
             # greatest; far from the first guess the sum may be too blurred to see the peak.
-            right = np.cumsum(rise[peak:-1], dtype=np.longdouble)
-            left = -np.cumsum(rise[:peak][::-1], dtype=np.longdouble)[::-1]
+            right = np.cumsum(rise[peak:-1], dtype=wide)
+            left = -np.cumsum(rise[:peak][::-1], dtype=wide)[::-1]
             inside[0] = start + np.concatenate([left, [0.0], right])
             found = int(np.argmax(inside[0] - lowered))
             if found == peak:
@@ -124,13 +167,31 @@ class Survey:
         p = self.panels
         lower, upper = self.diffusion.domain
         if math.isfinite(upper - lower):
-            span = np.full(len(p.half), upper - lower)
+            span: Any = upper - lower
         else:
             span = np.maximum(np.maximum(np.abs(p.lower), np.abs(p.upper)), CORE)
-        return float((p.half * (math.pi / NODES) / span).max())
+        return float((p.half * (math.pi / self.rule.n) / span).max())
 
 
-def survey(diffusion: Diffusion, max_panels: int = 4000, *, complete: bool = False) -> Survey:
+def nodes_in(arithmetic: Arithmetic) -> int:
+    """How many nodes a panel has."""
+    if arithmetic is DOUBLE:
+        return NODES
+    return 2 * math.ceil(NODES_PER_DIGIT / 2 * -math.log10(arithmetic.epsilon))
+
+
+def coefficients_at(diffusion: Diffusion, x: Array) -> tuple[Array, Array]:
+    """f and a at the points x, in their arithmetic."""
+    return diffusion.coefficients(x, arithmetic_of(x))
+
+
+def survey(
+    diffusion: Diffusion,
+    max_panels: int = 4000,
+    *,
+    complete: bool = False,
+    arithmetic: Arithmetic = DOUBLE,
+) -> Survey:
     """Sample the process over its domain.
 
     `complete` goes on towards open ends where the density has fallen to nothing, too.
@@ -141,50 +202,58 @@ def survey(diffusion: Diffusion, max_panels: int = 4000, *, complete: bool = Fal
         If the drift or variance is not finite, or the variance is negative or vanishes, at a
         point inside the domain.
     """
-    max_panels = min(max_panels, max(200, WORK // ((NODES + 2) * diffusion.cost)))
+    n = nodes_in(arithmetic)
+    max_panels = min(max_panels, max(200, WORK // ((n + 2) * diffusion.cost)))
     lower, upper = diffusion.domain
-    opened = (_is_open(diffusion, 0), _is_open(diffusion, 1))
+    opened = (_is_open(diffusion, 0, arithmetic), _is_open(diffusion, 1, arithmetic))
     start, stop = _core(diffusion, opened)
-    edges = np.linspace(start, stop, diffusion.scan_panels + 1)
+    # Where panels have more nodes fewer of them give the same view.
+    edges = np.linspace(start, stop, max(4, math.ceil(diffusion.scan_panels * NODES / n)) + 1)
     if math.isinf(upper - lower):
         # With no length to go by, look at every scale around the point distances count from.
-        zero = anchor_of(diffusion, math.inf if math.isinf(upper) else -math.inf)
+        zero = anchor_of(diffusion, 1 if math.isinf(upper) else 0)
         grades = GRADES if diffusion.scan_panels >= 64 else 10
-        graded = CORE * 2.0 ** -np.arange(4.0, 4 + grades)
+        graded = CORE * 2.0 ** -np.arange(4.0, 4 + grades, max(1, n // NODES))
         graded = graded[graded > 2.0**-26 * abs(zero)]  # a double knows no less beside zero
         graded = np.concatenate([-graded, graded])
-        edges = np.union1d(edges, [x for x in zero + graded if start < x < stop])
+        edges = np.union1d(edges, [x for x in float(zero) + graded if start < x < stop])
     extra = [b for b in diffusion.breakpoints if start < b < stop]
     if extra:
         edges = np.union1d(edges, extra)
+    edges = arithmetic.array(edges)
+    for side, i in enumerate((0, -1)):
+        if not opened[side]:
+            edges[i] = diffusion.end(side, arithmetic)
     core = sampled(diffusion, edges[:-1], edges[1:], max_panels)
     pieces, fallen = [core], [False, False]
-    for side, (end, is_open) in enumerate(zip((lower, upper), opened, strict=True)):
+    for side, is_open in enumerate(opened):
         if is_open:
-            anchor = anchor_of(diffusion, end)
-            pieces, fallen[side] = _grown(
-                diffusion, pieces, end, anchor, side, max_panels, complete
-            )
+            pieces, fallen[side] = _grown(diffusion, pieces, side, max_panels, complete)
     samples = Samples.joined(pieces)
     found = Survey(
         diffusion,
         samples,
         opened,
         (fallen[0], fallen[1]),
-        lower=float(samples.lower[0]),
-        upper=float(samples.upper[-1]),
+        lower=number(samples.lower[0]),
+        upper=number(samples.upper[-1]),
+        arithmetic=arithmetic,
     )
     _refuse_vanishing_variance(found)
     return found
 
 
-def _is_open(diffusion: Diffusion, side: int) -> bool:
+def _is_open(diffusion: Diffusion, side: int, arithmetic: Arithmetic) -> bool:
     """Whether an end is infinite or a singular point, rather than a wall."""
-    end = diffusion.domain[side]
-    if math.isinf(end) or diffusion.exact_ends[side] is not None:
+    if math.isinf(diffusion.domain[side]) or diffusion.exact_ends[side] is not None:
         return True
-    f, a = diffusion.coefficients(np.array([end]))
-    return not (np.isfinite(f[0]) and np.isfinite(a[0]) and a[0] > SMALLEST)
+    end = arithmetic.array([diffusion.end(side, arithmetic)])
+    f, a = diffusion.coefficients(end, arithmetic)
+    return not (finite(f)[0] and finite(a)[0] and a[0] > _least_variance(arithmetic))
+
+
+def _least_variance(arithmetic: Arithmetic) -> float:
+    return SMALLEST if arithmetic is DOUBLE else 0.0
 
 
 def _core(diffusion: Diffusion, opened: tuple[bool, bool]) -> tuple[float, float]:
@@ -200,27 +269,35 @@ def _core(diffusion: Diffusion, opened: tuple[bool, bool]) -> tuple[float, float
     return lower + (step if opened[0] else 0.0), upper - (step if opened[1] else 0.0)
 
 
-def anchor_of(diffusion: Diffusion, end: float) -> float:
+def anchor_of(diffusion: Diffusion, side: int, arithmetic: Arithmetic = DOUBLE) -> Any:
     """The point from which the distance r to an open end is counted."""
-    if math.isfinite(end):
-        return end
-    other = diffusion.domain[0] if end > 0 else diffusion.domain[1]
-    return other if math.isfinite(other) else 0.0
+    for end in (side, 1 - side):
+        if math.isfinite(diffusion.domain[end]):
+            return number(diffusion.end(end, arithmetic))
+    return number(arithmetic.zero)
 
 
 def sampled(diffusion: Diffusion, lower: Array, upper: Array, max_panels: int) -> Samples:
+    arithmetic = arithmetic_of(lower)
+
     def logarithms(x: Array) -> tuple[Array, Array]:
-        f, a = diffusion.coefficients(x)
-        if not (a > 0).all() or not (np.isfinite(f).all() and np.isfinite(a).all()):
-            diffusion.check(x, f, a)
-            raise _vanishing(diffusion, x, a)
+        f, a = diffusion.coefficients(x, arithmetic)
+        if not (a > 0).all() or not (finite(f).all() and finite(a).all()):
+            diffusion.check(*map(to_float, (x, f, a)))
+            raise _vanishing(diffusion, to_float(x), to_float(a))
         with np.errstate(over="ignore"):
-            return 2 * f / a, np.log(a)
+            return 2 * f / a, log(a)
 
     # Next to a zero of the variance that is not known yet, 2 f / a leaves the range of doubles.
     with np.errstate(over="ignore", invalid="ignore"):
         return sample(
-            logarithms, lower, upper, weights=(True, False), n=NODES, max_panels=max_panels
+            logarithms,
+            lower,
+            upper,
+            weights=(True, False),
+            n=nodes_in(arithmetic),
+            arithmetic=arithmetic,
+            max_panels=max_panels,
         )
 
 
@@ -261,14 +338,13 @@ def _refuse_vanishing_variance(found: Survey) -> None:
         near = (np.abs(p.lower - p.lower[k]) < whole / 20) & ~tiny
         sides = ell[:k][near[:k]], ell[k + 1 :][near[k + 1 :]]
         if all(side.max(initial=-np.inf) - ell[k] > DROP for side in sides):
-            raise _vanishing(found.diffusion, np.array([p.lower[k]]), np.zeros(1) + 0.0)
+            at = np.array([float(p.lower[k])])
+            raise _vanishing(found.diffusion, at, np.zeros(1))
 
 
 def _grown(
     diffusion: Diffusion,
     pieces: list[Samples],
-    end: float,
-    anchor: float,
     side: int,
     max_panels: int,
     complete: bool,
@@ -277,25 +353,35 @@ def _grown(
 
     Also whether this ended because the density had become negligible.
     """
-    outward = math.isinf(end)
     here = pieces[0].lower[0] if side == 0 else pieces[-1].upper[-1]
-    sign = 1.0 if here > anchor else -1.0
+    arithmetic = arithmetic_of(here)
+    end = number(diffusion.end(side, arithmetic))
+    anchor = anchor_of(diffusion, side, arithmetic)
+    outward = infinite(end)
+    sign = 1 if here > anchor else -1
     distance = abs(here - anchor)
     factor = 2.0 if outward else 0.5
-    octaves = SLOW_OCTAVES
+    octaves, enough = SLOW_OCTAVES, OCTAVES
+    cuts = np.array([0.0, 0.5])  # of an octave
+    if arithmetic is not DOUBLE:
+        # Corrections to a power go as 1 / r outwards; inwards those of first order are known.
+        bits = -math.log2(arithmetic.epsilon)
+        enough = math.ceil(bits if outward else bits / 2) + 8
+        octaves, cuts = max(octaves, 2 * enough), cuts[:1]
     if not outward and end != 0:
         # Near an end at e, a double knows x - e to about 1e-16 e only.
-        octaves = max(2, math.floor(math.log2(distance / (2.0**-26 * abs(end)))))
+        least = 2.0**-26 if arithmetic is DOUBLE else sqrt(arithmetic.epsilon)
+        octaves = max(2, math.floor(math.log2(distance / (least * abs(end)))))
     done, batch = 0, FIRST
     while True:
         fallen = not complete and _has_fallen(diffusion, pieces, anchor, side, outward)
         if fallen and _falls_on(diffusion, here, anchor, end):
             return pieces, True
-        if done >= octaves or (done >= OCTAVES and _is_a_power(pieces, anchor, side)):
+        if done >= octaves or (done >= enough and _is_a_power(pieces, anchor, side)):
             return pieces, False
         count = min(batch, octaves - done)
         batch = min(2 * batch, BATCH)
-        powers = np.add.outer(np.arange(count), np.array([0.0, 0.5])).ravel()
+        powers = np.add.outer(np.arange(count), cuts).ravel()
         powers = np.append(powers, float(count))
         r = distance * factor**powers
         x = anchor + sign * r
@@ -310,10 +396,10 @@ def _grown(
         ordered = np.sort(x[:known])
         extra = [b for b in diffusion.breakpoints if ordered[0] < b < ordered[-1]]
         if extra:
-            ordered = np.union1d(ordered, extra)
+            ordered = np.union1d(ordered, arithmetic.array(extra))
         piece = sampled(diffusion, ordered[:-1], ordered[1:], max(200, max_panels // 8))
         pieces = [piece, *pieces] if side == 0 else [*pieces, piece]
-        here = float(x[known - 1])
+        here = number(x[known - 1])
         distance = abs(here - anchor)
         done += count
         if count == 0:
@@ -321,26 +407,27 @@ def _grown(
             return pieces, fallen and _falls_on(diffusion, here, anchor, end)
 
 
-def _falls_on(diffusion: Diffusion, here: float, anchor: float, end: float) -> bool:
+def _falls_on(diffusion: Diffusion, here: Any, anchor: Any, end: Any) -> bool:
     """Whether the drift points away from the end everywhere beyond `here` that doubles reach."""
     if any(min(here, end) < b < max(here, end) for b in diffusion.breakpoints):
         return False
-    outward = math.isinf(end)
+    outward = infinite(end)
     r = abs(here - anchor) * (2.0 if outward else 0.5) ** (np.arange(1, 4 * OCTAVES) / 4)
-    sign = 1.0 if here > anchor else -1.0
-    f, a = diffusion.coefficients(anchor + sign * r)
-    towards_end = f * sign * (1.0 if outward else -1.0)
-    known = np.isfinite(f) & np.isfinite(a) & (a > 0)
+    sign = 1 if here > anchor else -1
+    f, a = coefficients_at(diffusion, anchor + sign * r)
+    towards_end = f * sign * (1 if outward else -1)
+    known = finite(f) & finite(a) & (a > 0)
     return not (towards_end[known] > 0).any()
 
 
-def _is_a_power(pieces: list[Samples], anchor: float, side: int) -> bool:
+def _is_a_power(pieces: list[Samples], anchor: Any, side: int) -> bool:
     """Whether r 2 f / a has settled on the outermost octaves."""
     piece = pieces[0] if side == 0 else pieces[-1]
     h, lower, upper = piece.values[0], piece.lower, piece.upper
     if len(lower) < 8:
         return False
-    x = lower + (upper - lower) * ((1 + rule(NODES).nodes[:, None]) / 2)
+    nodes = rule(len(h), arithmetic_of(lower)).nodes[:, None]
+    x = lower + (upper - lower) * ((1 + nodes) / 2)
     c = (h * np.abs(x - anchor)).mean(axis=0)
     last, before = (c[0], c[7]) if side == 0 else (c[-1], c[-8])
     settled = abs(last - before) <= 1e-12 * (1 + abs(last))
@@ -349,17 +436,19 @@ def _is_a_power(pieces: list[Samples], anchor: float, side: int) -> bool:
 
 
 def usable(diffusion: Diffusion, x: Array) -> int:
-    """How many of the points, from the first on, a double can carry f and a at."""
-    f, a = diffusion.coefficients(x)
+    """How many of the points, from the first on, the arithmetic can carry f and a at."""
+    f, a = coefficients_at(diffusion, x)
     with np.errstate(all="ignore"):
-        good = np.isfinite(f) & np.isfinite(a) & (a > SMALLEST) & np.isfinite(f / a)
-    if (np.isfinite(a) & (a < 0)).any():
-        diffusion.check(x, f, np.where(np.isfinite(a), a, 0))
+        good = finite(f) & finite(a) & (a > _least_variance(arithmetic_of(x)))
+        if good.all():
+            good = finite(f / a)
+    if (finite(a) & (a < 0)).any():
+        diffusion.check(*map(to_float, (x, f, np.where(finite(a), a, 0))))
     return len(x) if good.all() else int(np.argmin(good))
 
 
-def _last_usable(diffusion: Diffusion, inside: float, outside: float) -> Array:
-    """Points from `inside` to the last place before `outside` that doubles can carry."""
+def _last_usable(diffusion: Diffusion, inside: Any, outside: Any) -> Array:
+    """Points from `inside` to the last place before `outside` that the arithmetic can carry."""
     first = inside
     for _ in range(8):
         middle = (inside + outside) / 2
@@ -367,28 +456,30 @@ def _last_usable(diffusion: Diffusion, inside: float, outside: float) -> Array:
             inside = middle
         else:
             outside = middle
-    return np.linspace(first, inside, 9) if inside != first else np.array([first])
+    return first + (inside - first) * (np.arange(9) / 8) if inside != first else np.array([first])
 
 
 def _log_density_at_edges(diffusion: Diffusion, pieces: list[Samples]) -> tuple[Array, Array]:
     """log P, up to a constant, at the edges of all panels (from the left at each)."""
     joined = Samples.joined(pieces)
     h, ell = joined.coefficients
-    r = rule(NODES)
+    arithmetic = arithmetic_of(joined.lower)
+    r = rule(len(h), arithmetic)
     rises = (joined.upper - joined.lower) / 2 * (r.integral @ h)
-    phi = np.concatenate([[0.0], np.cumsum(rises)])
-    signs = (-1.0) ** np.arange(NODES)
-    log_a = np.append(signs @ ell, ell[:, -1].sum())
-    return np.append(joined.lower, joined.upper[-1]), phi - (1 - diffusion.convention.value) * log_a
+    phi = np.concatenate([zeros(1, arithmetic), np.cumsum(rises)])
+    log_a = np.append(ell[::2].sum(axis=0) - ell[1::2].sum(axis=0), ell[:, -1].sum())
+    edges = np.append(joined.lower, joined.upper[-1])
+    return edges, phi - (1 - diffusion.convention.value) * log_a
 
 
 def _has_fallen(
-    diffusion: Diffusion, pieces: list[Samples], anchor: float, side: int, outward: bool
+    diffusion: Diffusion, pieces: list[Samples], anchor: Any, side: int, outward: bool
 ) -> bool:
-    """Whether what lies beyond holds no probability that a double could show."""
+    """Whether what lies beyond holds no probability that the arithmetic could show."""
     x, log_density = _log_density_at_edges(diffusion, pieces)
-    log_mass = log_density + np.log(np.maximum(np.abs(x - anchor), 2.0**-1000))
+    log_mass = log_density + log(np.maximum(np.abs(x - anchor), 2.0**-1000))
     last, before = (0, 1) if side == 0 else (-1, -2)
     steepness = abs(log_mass[last] - log_mass[before])
     falling = log_mass[last] < log_mass[before] and steepness > (2.0 if outward else 4.0)
-    return bool(falling and log_mass[last] < log_mass.max() - FALLEN)
+    fallen = max(FALLEN, depth_of(arithmetic_of(x)) + MARGIN)
+    return bool(falling and log_mass[last] < log_mass.max() - fallen)

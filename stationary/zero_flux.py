@@ -23,19 +23,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.anatomy import Anatomy, End
+from stationary.arithmetic import DOUBLE
+from stationary.elementary import (
+    arithmetic_of,
+    exact_sum,
+    exp,
+    finite,
+    infinite,
+    log,
+    number,
+    sqrt,
+    zeros,
+)
 from stationary.errors import StationaryError
 from stationary.logarithm import PiecewiseLog
 from stationary.precision import evaluate
 from stationary.reshape import extended
-from stationary.survey import Survey
+from stationary.survey import Survey, anchor_of
 
 __all__ = ["LogDensity", "Tail", "peak_edges", "zero_flux_log_density"]
 
 Array = NDArray[Any]
 
-EPSILON = 2.0**-52
+SILENCE = 1e-300
 MOST_POLISHED = 64  # modes; more are kinks of the noise, not worth evaluating again
 BLUNT = 40.0  # a panel across which log P changes by more is cut around its peaks
+BLUNT_IN_DIGITS = 4000.0  # the guard digits bear more
 
 
 @dataclass(frozen=True)
@@ -46,39 +59,38 @@ class Tail:
     """
 
     side: str
-    end: float
-    anchor: float
-    reach: float  # r where the panels stop
-    level: float  # log P there
-    exponent: float
-    room: float  # exponent + 1, without its rounding
-    slope: float
-    error: float  # relative, of the mass in the tail
+    end: Any
+    anchor: Any
+    reach: Any  # r where the panels stop
+    level: Any  # log P there
+    exponent: Any
+    room: Any  # exponent + 1, without its rounding
+    slope: Any
+    error: Any  # relative, of the mass in the tail
 
     @property
     def outward(self) -> bool:
-        return math.isinf(self.end)
+        return infinite(self.end)
 
     @property
-    def sign(self) -> float:
+    def sign(self) -> int:
         """The direction in which r grows."""
-        return 1.0 if (self.side == "lower") != self.outward else -1.0
+        return 1 if (self.side == "lower") != self.outward else -1
 
     @property
-    def start(self) -> float:
+    def start(self) -> Any:
         return self.anchor + self.sign * self.reach
 
     def log_density(self, r: Array) -> Array:
         with np.errstate(divide="ignore"):
-            return (
-                self.level + self.exponent * np.log(r / self.reach) + self.slope * (r - self.reach)
-            )
+            rise = self.exponent * log(r / self.reach)
+            return np.asarray(self.level + rise + self.slope * (r - self.reach))
 
-    def log_moment(self, power: float = 0.0) -> float:
+    def log_moment(self, power: float = 0.0) -> Any:
         """log int r^power P dr over the tail (must exist)."""
-        return self.level + (power + 1) * math.log(self.reach) + math.log(self._bracket(power))
+        return self.level + (power + 1) * log(self.reach) + log(self._bracket(power))
 
-    def _bracket(self, power: float) -> float:
+    def _bracket(self, power: float) -> Any:
         e = self.room + power
         if self.outward:
             return -1 / e
@@ -88,25 +100,25 @@ class Tail:
         """log of the mass between r and the end."""
         e = self.room
         with np.errstate(divide="ignore"):
-            power = e * np.log(r / self.reach)
+            power = e * log(r / self.reach)
         if self.outward:
             bracket = np.full_like(r, -1 / e)
         else:
             bracket = 1 / e + self.slope * (r / (e + 1) - self.reach / e)
-        return self.level + math.log(self.reach) + power + np.log(bracket)
+        return np.asarray(self.level + log(self.reach) + power + log(bracket))
 
     def distance(self, log_mass: Array) -> Array:
         """r beyond which the tail holds the mass exp(log_mass)."""
         e = self.room
-        whole = self.level + math.log(self.reach)
-        log_r = (log_mass - whole - math.log(self._bracket(0.0))) / e
+        whole = self.level + log(self.reach)
+        log_r = (log_mass - whole - log(self._bracket(0.0))) / e
         if not self.outward:
             for _ in range(3):  # the correction is of relative size slope * reach << 1
-                r = self.reach * np.exp(log_r)
+                r = self.reach * exp(log_r)
                 bracket = 1 / e + self.slope * (r / (e + 1) - self.reach / e)
-                log_r = (log_mass - whole - np.log(bracket)) / e
+                log_r = (log_mass - whole - log(bracket)) / e
         with np.errstate(over="ignore"):
-            return np.asarray(self.reach * np.exp(log_r))
+            return np.asarray(self.reach * exp(log_r))
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,14 +134,14 @@ class LogDensity(PiecewiseLog):
         c = found.phi.copy()
         weight = 1 - found.diffusion.convention.value
         c[:-1] -= weight * found.ell
-        rough_ell = 4 * found.samples.tails[1] + 8 * EPSILON * (1 + np.abs(found.ell[0]))
+        rough_ell = 4 * found.samples.tails[1] + 8 * found.epsilon * (1 + np.abs(found.ell[0]))
         return cls(found.panels, c, found.noise + weight * rough_ell, found, tails)
 
     def __call__(self, x: Array, offset: Array | None = None) -> Array:
         """log P at points x + offset inside the domain (any shape)."""
         if x.size == 0:
             return np.zeros_like(x)
-        far = self.reaching(float(x.min()), float(x.max()))
+        far = self.reaching(number(x.min()), number(x.max()))
         found = far.survey
         below, above = x < found.lower, x > found.upper
         if not (below.any() or above.any()):
@@ -149,7 +161,7 @@ class LogDensity(PiecewiseLog):
         sharp.__dict__["turns"] = self.turns
         return sharp
 
-    def reaching(self, low: float, high: float) -> LogDensity:
+    def reaching(self, low: Any, high: Any) -> LogDensity:
         """This density with panels from `low` to `high` where no tail serves, if possible.
 
         What was sampled reaches to where the density is e^-750 of its peak; this samples further
@@ -176,30 +188,32 @@ class LogDensity(PiecewiseLog):
         The panels know the turns to the rounding of log P over the panel's width; where the
         functions can be differentiated exactly, this knows them to rounding.
         """
-        diffusion = self.survey.diffusion
+        diffusion, epsilon = self.survey.diffusion, self.survey.epsilon
         weight = 1 - diffusion.convention.value
         original = x
         if len(x) > MOST_POLISHED:
             return x
         k, _ = self.panels.locate(x)
         half = self.panels.half[k]
-        rough = EPSILON * (1 + np.abs(self.survey.ell[0, k])) / half  # of the slope
-        with np.errstate(divide="ignore"):
-            blur = rough / np.abs(self.bend(x))
-        if (blur < 1e-14 * np.maximum(np.abs(x), half))[1:-1].all():
+        rough = epsilon * (1 + np.abs(self.survey.ell[0, k])) / half  # of the slope
+        bend = np.abs(self.bend(x))
+        bend = np.maximum(bend, np.finfo(float).tiny if bend.dtype == float else SILENCE)
+        blur = rough / bend
+        if (blur < 45 * epsilon * np.maximum(np.abs(x), half))[1:-1].all():
             return x
+        arithmetic = arithmetic_of(x)
         try:
             for _ in range(3):
-                f, f1 = evaluate(diffusion.drift, x, order=1)
-                a, a1, a2 = evaluate(diffusion.variance, x, order=2)
+                f, f1 = evaluate(diffusion.drift, x, order=1, arithmetic=arithmetic)
+                a, a1, a2 = evaluate(diffusion.variance, x, order=2, arithmetic=arithmetic)
                 with np.errstate(all="ignore"):
                     slope = (2 * f - weight * a1) / a
                     bend = (2 * f1 - weight * a2 - slope * a1) / a
-                    step = slope / bend
-                    allowed = np.maximum(half, 100 * rough / np.abs(bend))
-                    moved = np.isfinite(step) & (np.abs(x - step - original) < allowed)
+                    step = slope / np.where(bend == 0, math.nan, bend)
+                    allowed = np.maximum(half, np.abs(100 * rough * step / slope))
+                    moved = finite(step) & (np.abs(x - step - original) < allowed)
                 x = np.where(moved, x - step, x)
-                if not (moved & (np.abs(step) > 1e-6 * half)).any():
+                if not (moved & (np.abs(step) > 67 * sqrt(epsilon) * half)).any():
                     break
         except StationaryError:
             return original
@@ -216,14 +230,15 @@ class LogDensity(PiecewiseLog):
         s, step = self.survey.samples, self.survey.climb_errors
         cut_ell = s.tails[1]
         peak = int(np.argmax(self.coefficients[0]))
-        right = np.concatenate([[0.0], np.cumsum(step[peak + 1 :])])
+        none = zeros(1, self.survey.arithmetic)
+        right = np.concatenate([none, np.cumsum(step[peak + 1 :])])
         left = np.cumsum(step[: peak + 1][::-1])[::-1]
-        total = np.concatenate([left[:-1], [0.0], right[1:]]) + step[peak]
+        total = np.concatenate([left[:-1], none, right[1:]]) + step[peak]
         # Where a jump or a corner was not resolved, the last coefficients tell too little of it.
         cut_ell = np.where(s.resolved, cut_ell, 8 * cut_ell)
         weight = 1 - self.survey.diffusion.convention.value
         stored = np.abs(self.survey.phi[0]) + weight * np.abs(self.survey.ell[0])
-        rounding = EPSILON * (2 + self.span / 4 + stored)
+        rounding = self.survey.epsilon * (2 + self.span / 4 + stored)
         return np.asarray(total + weight * 4 * cut_ell + rounding)
 
 
@@ -238,7 +253,8 @@ def peak_edges(density: LogDensity) -> Array:
     peak = np.ones(len(turns), dtype=bool)
     peak[1:] &= height[1:] > height[:-1]
     peak[:-1] &= height[:-1] > height[1:]
-    blunt = peak & (density.span[k] > BLUNT)
+    limit = BLUNT if found.arithmetic is DOUBLE else BLUNT_IN_DIGITS
+    blunt = peak & (density.span[k] > limit)
     if not blunt.any():
         return np.empty(0)
     x, k = turns[blunt], k[blunt]
@@ -246,7 +262,7 @@ def peak_edges(density: LogDensity) -> Array:
     slope = np.abs(found.panels.evaluate(density.derivative, x))
     curve = np.abs(density.bend(x))
     # The peak is about this wide: one e-fold of an exponential, one deviation of a Gaussian.
-    width = 1 / np.maximum(slope, np.sqrt(curve))
+    width = 1 / np.maximum(slope, sqrt(curve))
     steps = width[:, None] * 8.0 * 8.0 ** np.arange(24)
     near = np.broadcast_to(steps < 2 * half[:, None], steps.shape)
     cuts = np.concatenate([(x[:, None] - steps)[near], (x[:, None] + steps)[near]])
@@ -265,30 +281,37 @@ def _tail(density: LogDensity, end: End) -> Tail | None:
     found = density.survey
     lower = end.side == "lower"
     start = found.lower if lower else found.upper
-    if start == end.position or found.fallen[0 if lower else 1]:
+    interval = found.interval
+    if start == interval[0 if lower else 1] or found.fallen[0 if lower else 1]:
         return None
-    if end.exponent is None or math.isinf(end.exponent):
+    if end.exponent is None or end.room is None or infinite(end.exponent):
         return None
+    arithmetic, epsilon = found.arithmetic, found.epsilon
+    side = 0 if lower else 1
     outward = math.isinf(end.position)
-    other = found.diffusion.domain[1 if lower else 0]
-    anchor = end.position if not outward else other if math.isfinite(other) else 0.0
+    anchor = anchor_of(found.diffusion, side, arithmetic)
     reach = abs(start - anchor)
     first, last = density.edge_values
-    level = float(first[0] if lower else last[-1])
-    slope, sign = 0.0, 1.0 if lower else -1.0
+    level = number(first[0] if lower else last[-1])
+    room = number(arithmetic.array([end.room])[0])
+    exponent = number(arithmetic.array([end.exponent])[0])
+    slope, sign = number(arithmetic.zero), 1 if lower else -1
+    doubt = number(density.errors[0 if lower else -1])
+
+    def further(octaves: int) -> Any:
+        """What log P has gained at a distance greater by so many octaves, beyond the power."""
+        at = exact_sum(np.array([anchor]), np.array([sign * 2**octaves * reach]))
+        return number(density(at)[0]) - level - exponent * octaves * log(number(arithmetic.one * 2))
+
     if not outward:
         # log P = exponent log r + slope r + ...: what one more octave leaves over is the slope.
-        further = float(density(np.array([anchor + sign * 2 * reach]))[0])
-        rest = further - level - end.exponent * math.log(2)
-        if abs(rest) > 8 * density.errors[0 if lower else -1]:  # else it is rounding
+        rest = further(1)
+        if abs(rest) > 8 * doubt:  # else it is rounding
             slope = rest / reach
-    assert end.room is not None
     # What exponent and slope leave over at four times the distance bounds what they leave over
     # within the tail, whatever the power of the correction.
-    error = end.exponent_error / abs(end.room) + 8 * EPSILON
+    error = end.exponent_error / abs(room) + 8 * epsilon
     if not outward:
-        fourth = float(density(np.array([anchor + sign * 4 * reach]))[0])
-        over = fourth - level - end.exponent * math.log(4) - slope * 3 * reach
-        noise = 8 * float(density.errors[0 if lower else -1])
-        error += (4 * abs(over) if abs(over) > noise else 0.0) + (slope * reach) ** 2
-    return Tail(end.side, end.position, anchor, reach, level, end.exponent, end.room, slope, error)
+        over = further(2) - slope * 3 * reach
+        error += (4 * abs(over) if abs(over) > 8 * doubt else 0.0) + (slope * reach) ** 2
+    return Tail(end.side, interval[side], anchor, reach, level, exponent, room, slope, error)
