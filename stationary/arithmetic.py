@@ -8,6 +8,7 @@ numbers that belong to a private context, so that ``mpmath.mp`` is never touched
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -32,9 +33,12 @@ class Arithmetic:
     ----------
     name, digits
         ``"double"`` and 15, or for instance ``"50 digits"`` and 50.
-    epsilon
+    grain
         Spacing of the numbers next to 1: 2.2e-16, or about 10^-(digits + 10), because many digits
         are computed with ten guard digits.
+    epsilon
+        How exact a kernel should be: the same, unless the digits are there for the sake of range
+        and position alone (see `many_digits`).
     pi, zero, one
         Constants of this kind.
     functions
@@ -45,6 +49,7 @@ class Arithmetic:
 
     name: str
     digits: int
+    grain: Any
     epsilon: Any
     pi: Any
     zero: Any
@@ -52,6 +57,14 @@ class Arithmetic:
     functions: Mapping[str, Function]
     dtype: np.dtype[Any]
     _convert: Function
+    _made_with: tuple[int, ...] = ()
+
+    @property
+    def accuracy(self) -> float:
+        """How many decimal digits `epsilon` stands for."""
+        if self.dtype == float:
+            return -math.log10(self.epsilon)
+        return float(-self.epsilon.context.log10(self.epsilon))
 
     def array(self, values: Any) -> np.ndarray:
         """An array of this kind. Doubles, integers and mpmath numbers enter exactly.
@@ -78,7 +91,7 @@ class Arithmetic:
         return f"<Arithmetic: {self.name}>"
 
     def __reduce__(self) -> Any:
-        return "DOUBLE" if self.dtype != object else (many_digits, (self.digits,))
+        return "DOUBLE" if self.dtype != object else (many_digits, self._made_with)
 
 
 def _with_composites(f: dict[str, Function]) -> dict[str, Function]:
@@ -114,6 +127,7 @@ _NUMPY_NAMES = (
 DOUBLE = Arithmetic(
     name="double",
     digits=15,
+    grain=float(np.finfo(float).eps),
     epsilon=float(np.finfo(float).eps),
     pi=np.pi,
     zero=np.float64(0),
@@ -127,8 +141,11 @@ DOUBLE = Arithmetic(
 
 
 @functools.lru_cache
-def many_digits(digits: int) -> Arithmetic:
+def many_digits(digits: int, accuracy: int | None = None) -> Arithmetic:
     """The arithmetic of ``digits`` decimal digits (ten more inside, any exponent).
+
+    With ``accuracy`` kernels stop at so many digits, relative to what they compute: a peak of
+    width 1e-43 next to 2 needs 60 digits to say where it is, but its shape may be known to 18.
 
     Raises
     ------
@@ -142,19 +159,21 @@ def many_digits(digits: int) -> Arithmetic:
     context = mpmath.MPContext()
     context.dps = max(digits, 15) + GUARD_DIGITS  # never so few that a double would be rounded
     number = functools.partial(_number, context)
-    context.stationary_digits = digits  # so that the arithmetic of a number can be found again
+    grain = +context.eps
     arithmetic = Arithmetic(
         name=f"{digits} digits",
         digits=digits,
-        epsilon=+context.eps,
+        grain=grain,
+        epsilon=grain if accuracy is None else max(grain, context.mpf(10) ** -accuracy),
         pi=+context.pi,
         zero=context.mpf(0),
         one=context.mpf(1),
         functions=_with_composites(_mpf_functions(context, number)),
         dtype=np.dtype(object),
         _convert=_vectorised(number, 1),
+        _made_with=(digits,) if accuracy is None else (digits, accuracy),
     )
-    context.stationary_arithmetic = arithmetic
+    context.stationary_arithmetic = arithmetic  # so that it can be found again from a number
     return arithmetic
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.anatomy import Anatomy
-from stationary.arithmetic import Arithmetic
+from stationary.arithmetic import DOUBLE, Arithmetic
 from stationary.elementary import (
     add_logs_at,
     cumulated_logs,
@@ -43,6 +43,8 @@ Array = NDArray[Any]
 
 DEEP = -8.0  # below this logarithm of a probability, what the mesh left out may matter
 DEEPEST = 700.0
+FEW = 8  # points that are worth no mesh of their own
+GENTLE = 8.0  # the fall of log P over a panel, of which a part then loses three or four digits
 VISIBLE = 18.5  # log 1e8
 
 
@@ -131,12 +133,12 @@ class Component:
         forms, the sum without it was exceeded now and then by a fifth.
         """
         top = self.mesh.top
+        if not top.size:
+            return math.inf  # the density is narrower than the arithmetic can resolve
         # A jump lies in a panel a few roundings wide, on which the density is not known.
         p = self.density.panels
         k, _ = p.locate((self.mesh.lower + self.mesh.upper) / 2)
-        sliver = p.half <= 32 * self.arithmetic.epsilon * np.maximum(
-            np.abs(p.lower), np.abs(p.upper)
-        )
+        sliver = p.half <= 32 * self.arithmetic.grain * np.maximum(np.abs(p.lower), np.abs(p.upper))
         known = self.density.survey.samples.resolved[k] | ~sliver[k]
         worst = number(self.panel_errors[(top > top.max() - VISIBLE) & known].max(initial=0.0))
         for tail in self.density.tails:
@@ -192,16 +194,21 @@ class Component:
     @cached_property
     def partial_means(self) -> tuple[Array, Array]:
         """Coefficients of the means from the left edge to t, and from t to the right edge."""
-        c, from_left = self.mesh.coefficients, self.rule.from_left
+        return self._means_on(self.mesh)
+
+    def _means_on(self, mesh: Mesh) -> tuple[Array, Array]:
+        c, from_left = mesh.coefficients, self.rule.from_left
         flip = ((-1) ** np.arange(len(c)))[:, None]
         return from_left @ c, flip * (from_left @ (flip * c))
 
-    def _log_part(self, k: Array, x: Array, *, left: bool) -> Array:
+    def _log_part(self, k: Array, x: Array, *, left: bool, gentle: bool = False) -> Array:
         """log of the probability between x and the left (right) edge of its panel k."""
-        m = self.mesh
+        m, means = self.mesh, self.partial_means
+        if gentle:
+            m, means = self._gentle, self._gentle_means
         a, b = m.lower[k], m.upper[k]
         t = ((x - a) - (b - x)) / (b - a)
-        mean = chebyshev_sum(self.partial_means[0 if left else 1], t, k)
+        mean = chebyshev_sum(means[0 if left else 1], t, k)
         length = x - a if left else b - x
         with np.errstate(divide="ignore"):
             return np.asarray(m.top[k] + log(np.maximum(length * mean, 0)) - self.log_norm)
@@ -264,6 +271,21 @@ class Component:
 
     def _deep(self, x: Array, *, left: bool) -> Array:
         """Tail probabilities by integrating from each x down to the next turn, and beyond."""
+        if self.arithmetic is DOUBLE or (len(x) <= FEW and "_gentle" not in self.__dict__):
+            return self._afresh(x, left=left)
+        m = self._gentle
+        k = np.maximum(np.searchsorted(m.lower, x, side="right") - 1, 0)
+        covered = (x >= m.lower[k]) & (x <= m.upper[k]) & self._gentle_reaches[k]
+        result = np.empty_like(x)
+        if covered.any():
+            k, at = k[covered], x[covered]
+            whole = self._gentle_sums[0 if left else 1][k]
+            result[covered] = logaddexp(whole, self._log_part(k, at, left=left, gentle=True))
+        if not covered.all():
+            result[~covered] = self._afresh(x[~covered], left=left)
+        return result
+
+    def _afresh(self, x: Array, *, left: bool) -> Array:
         density = self.density
         turns = density.turns
         start, stop = density.survey.lower, density.survey.upper
@@ -286,7 +308,11 @@ class Component:
         else:
             i = np.clip(np.searchsorted(turns, x, side="right"), 0, len(turns) - 1)
         base = turns[i]
-        whole, where = self._cumulated_turns(density, turns, left=left), base
+        if turns is self.density.turns:
+            pieces = self._pieces
+        else:
+            pieces = self._log_masses_between(density, turns)
+        whole, where = self._cumulated(pieces, left=left), base
         low, high = (where, x) if left else (x, where)
         result = whole[i]
         real = high > low
@@ -297,11 +323,50 @@ class Component:
             result[real] = logaddexp(result[real], pieces)
         return np.asarray(result)
 
-    def _cumulated_turns(self, density: LogDensity, turns: Array, *, left: bool) -> Array:
-        """log of the probability left (right) of each turn, each right relative to itself."""
+    # To integrate from each point afresh is slow in many digits. There one mesh on which P falls
+    # gently, so that a part of a panel is right relative to itself, serves all points.
+
+    @cached_property
+    def _gentle(self) -> Mesh:
+        turns = self.density.turns
+        depth = DEEPEST + depth_of(self.arithmetic)
+        return mesh_on(self.density, turns[:-1], turns[1:], depth=depth, level=GENTLE)
+
+    @cached_property
+    def _gentle_reaches(self) -> Array:
+        """On which of its panels P is still far above where it leaves off."""
+        m = self._gentle
+        summit = np.full(len(self.density.turns), -math.inf, dtype=m.top.dtype)
+        np.maximum.at(summit, m.piece, m.top)
+        return np.asarray(m.top > summit[m.piece] - (DEEPEST - 2 * GENTLE))
+
+    @cached_property
+    def _gentle_means(self) -> tuple[Array, Array]:
+        return self._means_on(self._gentle)
+
+    @cached_property
+    def _gentle_sums(self) -> tuple[Array, Array]:
+        """log of the probability left of each of its panels, and right of each."""
+        masses = self._gentle.log_mass - self.log_norm
+        below, above = ([tail - self.log_norm] for tail in self.log_tail_masses)
+        return (
+            cumulated_logs(np.concatenate([below, masses]))[:-1],
+            cumulated_logs(np.concatenate([above, masses[::-1]]))[::-1][1:],
+        )
+
+    @cached_property
+    def _pieces(self) -> Array:
+        return self._log_masses_between(self.density, self.density.turns)
+
+    def _log_masses_between(self, density: LogDensity, turns: Array) -> Array:
+        """log of the probability between consecutive turns, each right relative to itself."""
         mesh = mesh_on(density, turns[:-1], turns[1:])
         pieces = np.full(len(turns) - 1, -math.inf, dtype=turns.dtype)
         add_logs_at(pieces, mesh.piece, mesh.log_mass - self.log_norm)
+        return pieces
+
+    def _cumulated(self, pieces: Array, *, left: bool) -> Array:
+        """log of the probability left (right) of each turn."""
         outer = self.log_tail_masses[0 if left else 1] - self.log_norm
         if left:
             return cumulated_logs(np.concatenate([[outer], pieces]))

@@ -18,6 +18,7 @@ from stationary.component import Component
 from stationary.diffusion import Diffusion
 from stationary.elementary import (
     compact,
+    converted,
     exp,
     finite,
     infinite,
@@ -217,7 +218,7 @@ class EndState:
             chosen = generator.choice(len(weights), size=count, p=weights / weights.sum())
             for i, c in enumerate(self.components):
                 mine = chosen == i
-                result[mine] = sample(c, int(mine.sum()), generator)
+                result[mine] = converted(sample(c, int(mine.sum()), generator), self.arithmetic)
             for i, atom in enumerate(self._lumps, start=len(self.components)):
                 result[chosen == i] = atom.position
         return self.given(result[0]) if size is None else self._shaped(result, shape)
@@ -237,7 +238,10 @@ class EndState:
                 "the second."
             )
         parts = [
-            log(c.weight) + c.log_probability(lower, upper) for c in self.components if c.weight > 0
+            log(c.weight)
+            + c.log_probability(converted(lower, c.arithmetic), converted(upper, c.arithmetic))
+            for c in self.components
+            if c.weight > 0
         ]
         parts += [
             log(a.weight) for a in self._lumps if lower < a.position <= upper and a.weight > 0
@@ -411,7 +415,8 @@ class EndState:
     @property
     def arithmetic(self) -> Arithmetic:
         """What the state was computed in."""
-        return self.anatomy.arithmetic
+        used = [c.arithmetic for c in self.components]
+        return max(used, key=lambda a: a.digits, default=self.anatomy.arithmetic)
 
     def given(self, x: Any) -> Any:
         """A number as it is handed out: with `digits` an mpmath number, else the nearest float."""
@@ -433,7 +438,20 @@ class EndState:
         if self.arithmetic is DOUBLE:
             return np.asarray(x, dtype=float)
         given = np.asarray(x)
-        return self.arithmetic.array(given.astype(object) if given.dtype.kind == "U" else given)
+        if given.dtype.kind == "U":
+            given = given.astype(object)
+        if given.dtype == object:
+            given = np.frompyfunc(self._parsed, 1, 1)(given)
+        return np.asarray(self.arithmetic.array(given))
+
+    def _parsed(self, x: Any) -> Any:
+        """A string as a number with twice the digits: it may say how close to something it is."""
+        if not isinstance(x, str):
+            return x
+        from mpmath.libmp import from_str
+
+        context = self.arithmetic.one.context
+        return context.make_mpf(from_str(x, 2 * context.prec, "n"))
 
     def _shaped(self, values: Array, shape: tuple[int, ...]) -> Any:
         if self.digits is None:
@@ -467,7 +485,11 @@ class EndState:
         at = self._points(x)
         flat = at.ravel()
         undefined = flat != flat
-        parts = [part(c, flat) + log(c.weight) for c in self.components if c.weight > 0]
+        parts = [
+            converted(part(c, converted(flat, c.arithmetic)), self.arithmetic) + log(c.weight)
+            for c in self.components
+            if c.weight > 0
+        ]
         parts = parts or [np.full(flat.shape, -math.inf, dtype=flat.dtype)]
         if atoms:
             for a in self._lumps:
@@ -477,8 +499,8 @@ class EndState:
         if undefined.any():
             result = np.where(undefined, math.nan, result)
         if exponential:
-            with np.errstate(under="ignore", over="ignore"):
-                result = exp(np.clip(result, -MOST, MOST) if result.dtype == object else result)
+            with np.errstate(under="ignore", over="ignore", invalid="ignore"):
+                result = exp(result if result.dtype == float else _bounded(result))
         return self._shaped(result, at.shape)
 
     def _inverted(self, q: ArrayLike, *, left: bool) -> Any:
@@ -498,7 +520,7 @@ class EndState:
 
     def _quantile(self, log_q: Array, *, left: bool) -> Array:
         if len(self.components) == 1 and not self._lumps:
-            return quantile(self.components[0], log_q, left=left)
+            return np.asarray(quantile(self.components[0], log_q, left=left))
         parts: list[tuple[Any, Any, Component | Atom | Escape]] = [
             (c.interval[0], c.weight, c) for c in self.components if c.weight > 0
         ]
@@ -516,9 +538,14 @@ class EndState:
                 else:
                     with np.errstate(divide="ignore"):
                         inner = log(np.clip((q[mine] - before) / weight, 0, 1))
-                    result[mine] = quantile(item, inner, left=left)
+                    inner = converted(inner, item.arithmetic)
+                    result[mine] = converted(quantile(item, inner, left=left), self.arithmetic)
             before += weight
         return result
+
+
+def _bounded(logs: Array) -> Array:
+    return np.where(logs > MOST, MOST, np.where(logs < -MOST, -math.inf, logs))
 
 
 def modes_of(c: Component) -> tuple[Mode, ...]:

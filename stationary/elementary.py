@@ -20,6 +20,7 @@ __all__ = [
     "add_logs_at",
     "arithmetic_of",
     "compact",
+    "converted",
     "cumulated_logs",
     "depth_of",
     "exact_sum",
@@ -108,7 +109,7 @@ def spacing(x: Any) -> Any:
     """The distance of neighbouring numbers at |x|."""
     if getattr(x, "dtype", None) is FLOAT or type(x) is float:
         return np.spacing(np.abs(x))
-    return abs(x) * arithmetic_of(x).epsilon
+    return abs(x) * arithmetic_of(x).grain
 
 
 def logaddexp(x: Any, y: Any) -> Any:
@@ -155,6 +156,15 @@ def to_float(x: Any) -> Any:
         return x
     nearest = arithmetic_of(x).to_float(x)
     return nearest if nearest.ndim else float(nearest)
+
+
+def converted(x: Any, arithmetic: Arithmetic) -> Any:
+    """x in another arithmetic, rounded once if that has fewer digits."""
+    if arithmetic is DOUBLE:
+        return to_float(x)
+    if isinstance(x, np.ndarray):
+        return x if arithmetic_of(x) is arithmetic else arithmetic.array(x)
+    return arithmetic.array(x)[()]
 
 
 def compact(x: Any) -> Any:

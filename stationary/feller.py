@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.arithmetic import DOUBLE
+from stationary.elementary import number
 from stationary.errors import StationaryError
 from stationary.panels import rule
 from stationary.precision import many_digits
@@ -30,8 +32,9 @@ __all__ = ["Exponents", "Feller", "exponents_at", "feller_class"]
 Array = NDArray[Any]
 
 TOO_MANY = 2000  # datapoints, to evaluate in many digits
-PROBES = (1e60, 1e120)  # distances (or their inverses) at which exponents are read
-PROBE_DIGITS = 300
+PROBE = 60  # exponents are read at the distances (or their inverses) 10^60 and 10^120
+PROBE_MARGIN = 25  # by which a probe in many digits is further out than these
+PROBE_ACCURACY = 80  # digits beyond those of the survey that a probe is evaluated to
 VANISHES = 1e-6  # a drift with a power below this does not vanish
 CRITICAL = 1e-14  # an exponent this close to where the class changes is there, to rounding
 
@@ -52,7 +55,7 @@ class Feller(Enum):
 class Exponents:
     """Powers of the distance r at an open end; infinite beyond all powers, nan if not settled."""
 
-    room: float  # P ~ r^(room - 1): integrable for room > 0 at a finite end, < 0 at infinity
+    room: Any  # P ~ r^(room - 1): integrable for room > 0 at a finite end, < 0 at infinity
     scale: float  # r times the logarithmic fall of the scale density: s ~ r^-scale
     order: float  # a ~ r^order
     drift: float  # f ~ r^drift, in the Ito form
@@ -86,11 +89,15 @@ def exponents_at(found: Survey, position: float, side: str) -> Exponents:
 
 
 def _exponents_in_digits(found: Survey, position: float, side: str) -> Exponents:
-    many = many_digits(PROBE_DIGITS)
+    accuracy = math.ceil(found.arithmetic.accuracy)
+    probe = PROBE
+    if found.arithmetic is not DOUBLE:
+        probe = max(PROBE, accuracy + PROBE_MARGIN)
+    many = many_digits(5 * probe, accuracy + PROBE_ACCURACY)
     weight = found.diffusion.convention.value
     outward = math.isinf(position)
     inside = 1 if side == "lower" else -1  # from the end into the domain
-    near, far = (many.array(np.array([p]))[0] for p in PROBES)
+    near, far = many.array(np.array([10**probe, 10 ** (2 * probe)], dtype=object))
     apart = 1 + 1 / near  # of the two points that tell a slope
     radii = np.array([near, near * apart, far, far * apart], dtype=object)
     if outward:
@@ -116,6 +123,8 @@ def _exponents_in_digits(found: Survey, position: float, side: str) -> Exponents
         push = _push(power, bool(drift[2] * towards_larger_r > 0))
     density = pull - (1 - weight) * order
     room = _limit(density + 1, many)
+    if found.arithmetic is not DOUBLE and math.isfinite(room) and room != 0:
+        room = number(found.arithmetic.array((density + 1)[1])[()])
     return Exponents(
         room=room,
         scale=_limit(pull + weight * order, many),
@@ -145,7 +154,7 @@ def _limit(values: Array, many: Any) -> float:
         return math.inf if far > 0 else -math.inf  # perhaps as slowly as a logarithm
     if near * far > 0:
         growth = float((many.log(pair[1:]) - many.log(pair[:1]))[0])
-        if growth > 0.02 * math.log(PROBES[1] / PROBES[0]):
+        if growth > 0.02 * many.digits / 5 * math.log(10):
             return math.inf if far > 0 else -math.inf
     return math.nan
 

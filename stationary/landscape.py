@@ -28,9 +28,17 @@ from stationary.diffusion import (
     probe_points,
 )
 from stationary.diffusion import settle_function as settle
+from stationary.elementary import log, to_float
 from stationary.errors import LandscapeError
 from stationary.initial import Initial
-from stationary.precision import DOUBLE, Arithmetic, check_derivative, derivative, evaluate
+from stationary.precision import (
+    DOUBLE,
+    Arithmetic,
+    check_derivative,
+    derivative,
+    evaluate,
+    many_digits,
+)
 
 __all__ = ["Landscape"]
 
@@ -38,6 +46,9 @@ Array = NDArray[Any]
 Function = Callable[[Any], Any]
 
 CHUNK = 2**18  # doubles per array while the datapoints are visited: 2 MiB, and fits the cache
+SPARE_DIGITS = 1  # that a difference of gradients may lose: those of the guard are spoken for
+DIGIT_STEP = 64
+MOST_DIGITS = 4096  # gradients that agree to so many digits are taken as equal
 MANY = 2000  # datapoints from which a scan of the domain is coarser, to stay affordable
 
 
@@ -52,6 +63,17 @@ def _stacked(rows: Function) -> Function:
 
     stacked.rows = rows  # type: ignore[attr-defined]
     return stacked
+
+
+def _decades_lost(spread: Array, size: Array, digits: int) -> Array:
+    """By how many decades deviations are smaller than the gradients that they come from."""
+    nothing = np.asarray(spread == 0, dtype=bool)
+    some = ~nothing & np.asarray(size > 0, dtype=bool)
+    lost = np.where(nothing & np.asarray(size > 0, dtype=bool), float(digits), 0.0)
+    if some.any():
+        ratio = log(size[some]) - log(spread[some]) / 2
+        lost[some] = np.maximum(to_float(ratio) / math.log(10), 0.0)
+    return lost
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -234,6 +256,43 @@ class Landscape:
         return np.concatenate([g for g, _ in parts]), np.concatenate([s for _, s in parts])
 
     def _moments(self, w: Array, arithmetic: Arithmetic) -> tuple[Array, Array]:
+        mean, spread, size = self._moments_and_size(w, arithmetic)
+        if arithmetic is not DOUBLE:
+            self._recover(w, mean, spread, size, arithmetic)
+        return mean, spread
+
+    def _recover(
+        self, w: Array, mean: Array, spread: Array, size: Array, arithmetic: Arithmetic
+    ) -> None:
+        """Compute again, in place and in more digits, where the gradients nearly cancel.
+
+        Gradients that agree to k digits leave k digits fewer of their deviations: that many are
+        added, until the deviations have all of theirs.
+        """
+        digits = arithmetic.digits
+        kept = math.ceil(arithmetic.accuracy)
+        spare = max(SPARE_DIGITS, digits - kept)
+        wanted = np.zeros(len(w), dtype=int)  # digits of the last try, where one was needed
+        lost = _decades_lost(spread, size, digits)
+        while True:
+            again = np.flatnonzero((lost > spare) & (wanted < kept + lost))
+            again = again[wanted[again] < MOST_DIGITS]
+            if not len(again):
+                return
+            tried = np.maximum(wanted[again], digits)
+            blank = lost[again] >= tried  # what is left is rounding: nothing is known yet
+            short = np.where(blank, 2 * tried, kept + lost[again]) - digits
+            steps = np.ceil(short / DIGIT_STEP).astype(int) * DIGIT_STEP
+            for step in np.unique(steps):
+                at = again[steps == step]
+                more = many_digits(digits + int(step))
+                m, s, g = self._moments_and_size(more.array(w[at]), more)
+                wanted[at] = more.digits
+                lost[at] = _decades_lost(s, g, more.digits)
+                mean[at], spread[at] = arithmetic.array(m), arithmetic.array(s)
+
+    def _moments_and_size(self, w: Array, arithmetic: Arithmetic) -> tuple[Array, Array, Array]:
+        """Mean and variance of the gradients, and their largest size."""
         (g,) = evaluate(self.gradient, w, arithmetic=arithmetic)
         # Two passes: the mean of squares less the square of the mean can come out negative.
         if len(g) != self.datapoints:
@@ -241,7 +300,9 @@ class Landscape:
         with np.errstate(all="ignore"):  # what overflows is found, and located, further on
             mean = g.sum(axis=0) / len(g)
             deviation = g - mean
-            return mean, (deviation * deviation).sum(axis=0) / len(g)
+            spread = (deviation * deviation).sum(axis=0) / len(g)
+            size = mean if arithmetic is DOUBLE else np.abs(g).max(axis=0)
+            return mean, spread, size
 
     def _fickle(self, now: int, before: int) -> LandscapeError:
         return LandscapeError(

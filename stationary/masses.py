@@ -36,6 +36,7 @@ Array = NDArray[Any]
 
 LEVEL = 4.0  # the fall of log P over a panel of 20 nodes
 LEVEL_IN_DIGITS = 0.3  # the same per node, where there are more
+STEEPEST = 10000  # panels that one is cut into at most
 SMALLEST_SHARE = 1e-100  # of a piece, in which its whole mass may lie
 MAX_PANELS = 20000
 
@@ -85,14 +86,20 @@ def monotone_mesh(density: LogDensity, cuts: Array, depth: float | None = None) 
 
 
 def mesh_on(
-    density: PiecewiseLog, low: Array, high: Array, depth: float | Array | None = None
+    density: PiecewiseLog,
+    low: Array,
+    high: Array,
+    depth: float | Array | None = None,
+    level: float | None = None,
 ) -> Mesh:
     """The mesh on pieces [low, high], on each of which log P is monotone.
 
-    Panels with less than e^-depth of the mass of their piece are left out.
+    Panels with less than e^-depth of the mass of their piece are left out. On none does log P
+    fall by much more than `level`, if that is given.
     """
     arithmetic = arithmetic_of(density.coefficients)
-    level, levels = _level_of(arithmetic)
+    usual, levels = _level_of(arithmetic)
+    steepest, level = (levels, usual) if level is None else (STEEPEST, level)
     depth = depth_of(arithmetic) if depth is None else depth
     length = high - low
     nudge = np.minimum(1e-6 * length, 4 * spacing(np.stack([low, high])))
@@ -118,6 +125,7 @@ def mesh_on(
         power = np.minimum(np.maximum(np.log(fallen) / math.log(8), 0.5), 4.0)
         k = level * np.arange(levels + 1)[:, None]
         share = to_float(k / np.where(high_fall > 0, high_fall, level)) ** (1 / power)
+        share = np.maximum(share, k / (64 * level * levels))  # beyond powers it may be nothing
         t = np.where(beyond_level > 0, d * share, length)
     t[0] = 0 * length
     t = np.minimum(t, length)
@@ -140,7 +148,7 @@ def mesh_on(
     keep = (width > 4 * spacing(summit)) & alive
     piece = np.broadcast_to(np.arange(len(low)), start.shape)[keep]
     # Cut again where the guess was wrong and P falls by more than it should on one panel.
-    parts = to_float(np.minimum(np.maximum(drop[keep] / level, 1), levels))
+    parts = to_float(np.minimum(np.maximum(drop[keep] / level, 1), steepest))
     count = np.ceil(parts).astype(int)
     owner = np.repeat(np.arange(len(count)), count)
     nth = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)

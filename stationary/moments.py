@@ -160,11 +160,11 @@ def entropy(c: Component) -> tuple[Any, float]:
     error += c.error
     for log_mass, tail in zip(c.log_tail_masses, c.density.tails, strict=True):
         if tail is not None:
-            # With u = r / reach, the means of log u and u - 1 under u^e (1 + tilt (u - 1)) du.
-            tilt, e = tail.slope * tail.reach, tail.room
-            norm = 1 / e + (tilt * (1 / (e + 1) - 1 / e) if tilt else 0.0)
-            log_u = -1 / e**2 + (tilt * (1 / e**2 - 1 / (e + 1) ** 2) if tilt else 0.0)
-            shift = tilt * (1 / (e + 1) - 1 / e) if tilt else 0.0
+            # The means of log u and u^d - 1 under u^exponent (1 + tilt (u^d - 1)) du.
+            tilt, e, d = tail.tilt, tail.room, tail.direction
+            norm = 1 / e + (tilt * (1 / (e + d) - 1 / e) if tilt else 0.0)
+            log_u = -1 / e**2 + (tilt * (1 / e**2 - 1 / (e + d) ** 2) if tilt else 0.0)
+            shift = tilt * (1 / (e + d) - 1 / e) if tilt else 0.0
             mean = tail.level - c.log_norm + (tail.exponent * log_u + shift) / norm
             share = exp(log_mass - c.log_norm)
             total -= share * mean

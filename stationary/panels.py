@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.arithmetic import DOUBLE, Arithmetic
-from stationary.elementary import FLOAT, arithmetic_of, finite, spacing
+from stationary.elementary import FLOAT, arithmetic_of, exact_sum, finite, spacing
 from stationary.fixed_point import FixedPointMatrix, bits_of, clenshaw, exact_nodes, fractions
 
 __all__ = [
@@ -253,15 +253,36 @@ class Panels:
         """The panel of each point, and where in it, from -1 to 1."""
         k = self.edges.searchsorted(x, side="right") - 1
         k = np.minimum(np.maximum(k, 0), len(self.edges) - 2)
+        if self.edges.dtype is not FLOAT:
+            centre, scale = self._centred
+            return k, (x - centre[k]) * scale[k]
         a, b = self.edges[k], self.edges[k + 1]
         # Both differences are exact when x is near an edge, where accuracy matters most.
         return k, ((x - a) - (b - x)) / (b - a)
 
+    @cached_property
+    def _centred(self) -> tuple[Array, Array]:
+        """Of many digits: the middle of each panel, exactly, and 1 over half its width."""
+        halved = np.frompyfunc(arithmetic_of(self.edges).one.context.ldexp, 2, 1)
+        return halved(exact_sum(self.lower, self.upper), -1), 1 / self.half
+
     def evaluate(self, c: Array, x: Array, offset: Array | None = None) -> Array:
-        """The function with coefficients `c` at points `x` (any shape).
+        """The function with coefficients `c` at points `x` (any shape; ascending in columns).
 
         `offset` is added to x without being rounded away: the point meant is x + offset.
         """
+        if x.dtype is not FLOAT and x.ndim == 2 and len(x) > 2:
+            # To compare many digits is slow, and most columns lie within one panel.
+            first, last = self.locate(x[0])[0], self.locate(x[-1])[0]
+            k = np.broadcast_to(first, x.shape)
+            split = first != last
+            if split.any():
+                k = k.copy()
+                k[:, split] = self.locate(x[:, split])[0]
+            k = k.ravel()
+            centre, scale = self._centred
+            t = (x.ravel() - centre[k]) * scale[k]
+            return chebyshev_sum(c, t, k).reshape(x.shape)
         k, t = self.locate(x.ravel())
         if offset is not None:
             t = t + offset.ravel() / self.half[k]
@@ -414,7 +435,7 @@ def sample(
                 (half, n * epsilon / 2) if weighted else (np.ones_like(half), 4 * epsilon)
             )
             good &= _settled(c, v[n:], shift, count, width, epsilon / 4, noise).astype(bool)
-        tiny = (upper - lower) <= 16 * epsilon * size
+        tiny = (upper - lower) <= 16 * arithmetic.grain * size
         full = accepted + 2 * len(lower) > max_panels
         keep = good | tiny | full
         here = Samples(lower, upper, values, cs, tails, good, (n + 2) * len(lower))
@@ -461,13 +482,14 @@ def _polished(c: Array, low: Array, high: Array) -> Array:
     """
     epsilon = arithmetic_of(c).epsilon
     slopes = derived(c)
+    both = np.stack([c, slopes]) if c.dtype is FLOAT else None
     k = np.arange(len(c))[:, None]
     left, right = chebyshev_sum(c, low), chebyshev_sum(c, high)
     with np.errstate(all="ignore"):
         t = low - left * (high - low) / (right - left)
         for _ in range(5 if c.dtype is FLOAT else 12):
-            if c.dtype is FLOAT:
-                value, slope = (np.stack([c, slopes]) * np.cos(k * np.arccos(t))).sum(axis=1)
+            if both is not None:
+                value, slope = (both * np.cos(k * np.arccos(t))).sum(axis=1)
             else:
                 value, slope = chebyshev_sum(c, t), chebyshev_sum(slopes, t)
                 slope = np.where(slope == 0, epsilon * epsilon, slope)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from stationary.anatomy import Anatomy, End, anatomy
 from stationary.arithmetic import Arithmetic
 from stationary.diffusion import Diffusion
+from stationary.digits import surveyed
 from stationary.equilibria import Equilibrium, drift_slope
 from stationary.errors import LandscapeError
 from stationary.feller import Feller
@@ -210,10 +211,17 @@ class Partition:
         return self.pieces[-1]
 
 
-def partition(diffusion: Diffusion, max_panels: int = 4000, *, complete: bool = False) -> Partition:
+def partition(
+    diffusion: Diffusion,
+    max_panels: int = 4000,
+    *,
+    complete: bool = False,
+    digits: int | None = None,
+) -> Partition:
     """Cut a process at the zeros of its variance and classify every end.
 
-    `complete` samples towards open ends where the density has fallen to nothing, too.
+    `complete` samples towards open ends where the density has fallen to nothing, too. `digits`
+    asks for many digits; without it they are used on the pieces that doubles cannot carry.
 
     Raises
     ------
@@ -224,12 +232,19 @@ def partition(diffusion: Diffusion, max_panels: int = 4000, *, complete: bool = 
     hints: list[float] = []
     for _ in range(ROUNDS):
         try:
-            surveys = [survey(d, max_panels, complete=complete) for d in _between(diffusion, zeros)]
+            if not hints:
+                surveys = [survey(diffusion, max_panels, complete=complete)]
+                if digits is None:
+                    break
+            surveys = [
+                surveyed(d, max_panels, complete=complete, digits=digits)
+                for d in _between(diffusion, zeros)
+            ]
             break
         except VanishingVarianceError as vanishing:
             hints.append(vanishing.near)
             found = zeros_of_variance(diffusion, hints)
-            if len(found) <= len(zeros) or len(found) > MOST_ZEROS:
+            if (len(hints) > 1 and len(found) <= len(zeros)) or len(found) > MOST_ZEROS:
                 raise
             zeros = found
     else:

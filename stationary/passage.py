@@ -30,6 +30,7 @@ from stationary.elementary import (
     arithmetic_of,
     compact,
     depth_of,
+    exact_sum,
     exp,
     finite,
     infinite,
@@ -278,8 +279,11 @@ def _one_sided(found: Survey, x: Any, target: Any, *, upwards: bool) -> Passage:
 
     low, high = (x, target) if upwards else (target, x)
     low, high = max(low, parts.survey.lower), min(high, parts.survey.upper)
-    log_time, error = _log_integral(integrand, _cuts(speed, low, high))
-    return Passage(log_time, compact(error + _blur(speed, low, high)))
+    integrals = [
+        _log_integral(integrand, _cuts(speed, low, high)),
+        _log_rest(integrand, target, high if upwards else low),
+    ]
+    return _added(integrals, _blur(speed, low, high))
 
 
 def _two_sided(found: Survey, x: Any, below: Any, above: Any) -> Passage:
@@ -314,9 +318,14 @@ def _two_sided(found: Survey, x: Any, below: Any, above: Any) -> Passage:
         _log_rest(on_the_right, above, high),
         _log_rest(on_the_left, below, low),
     ]
+    return _added(parts, _blur(scale, low, high))
+
+
+def _added(parts: list[tuple[Any, Any]], blur: Any) -> Passage:
+    """The time that integrals, given as logarithms with their errors, add up to."""
     log_time = log_sum(np.array([part for part, _ in parts]))
     shares = [exp(part - log_time) * error for part, error in parts if part > -math.inf]
-    return Passage(log_time, compact(sum(shares) + _blur(scale, low, high)))
+    return Passage(log_time, compact(sum(shares) + blur))
 
 
 def _log_two(found: Survey) -> Any:
@@ -342,19 +351,28 @@ def _blur(c: Component, low: Any, high: Any) -> Any:
 def _log_rest(integrand: Callable[[Array], Array], end: Any, start: Any) -> tuple[Any, Any]:
     """log of the integral from where the panels stop to a singular end, and its error.
 
-    There the integrand goes as a power of the distance, which two points tell.
+    There log of the integrand goes as power log r + tilt (r / reach)^q, which four points tell.
     """
     if end == start or infinite(end):
         return -math.inf, 0.0
     r = start - end
-    one, two, four = integrand(end + r * np.array([1.0, 2.0, 4.0]))
-    log_2 = log(2 * number(arithmetic_of(one).one))
-    power, before = (two - one) / log_2, (four - two) / log_2
+    steps = r * np.array([1.0, 2.0, 4.0, 8.0])
+    values = integrand(exact_sum(np.array([end]), steps))
+    one, rises = number(values[0]), np.diff(values)
+    arithmetic = arithmetic_of(one)
+    log_2, rounding = log(number(2 * arithmetic.one)), 4.5 * arithmetic.epsilon
+    bend, further = np.diff(rises)
+    tilt, q = number(arithmetic.zero), number(arithmetic.one)
+    error = 4 * abs(bend)
+    ratio = number(further / bend) if bend else 0.0  # 2^q
+    if abs(bend) > 16 * rounding * (1 + abs(one)) and 1.01 < ratio < 8:
+        tilt, q = number(bend / (ratio - 1) ** 2), log(ratio) / log_2
+        error = tilt**2
+    power = number(rises[0] - tilt * (2**q - 1)) / log_2
     if not power > -1:
         return math.inf, 0.0
-    rounding = 4.5 * arithmetic_of(one).epsilon
-    value = number(one) + log(number(abs(r) / (power + 1)))
-    return value, number(abs(power - before) / (power + 1) + rounding)
+    share = 1 / (power + 1) + tilt * (1 / (power + q + 1) - 1 / (power + 1))
+    return one + log(number(abs(r) * share)), number(error / (power + 1) + rounding)
 
 
 def _log_integral(integrand: Callable[[Array], Array], cuts: Array) -> tuple[Any, Any]:

@@ -249,7 +249,8 @@ def _arithmetic_of(w: Any) -> Arithmetic:
     context = getattr(w.flat[0], "context", None)
     if context is None:
         return DOUBLE
-    return many_digits(getattr(context, "stationary_digits", context.dps))
+    own: Arithmetic | None = getattr(context, "stationary_arithmetic", None)
+    return many_digits(context.dps) if own is None else own
 
 
 # An independent check.

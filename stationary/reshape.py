@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.arithmetic import DOUBLE, Arithmetic
+from stationary.arithmetic import Arithmetic
 from stationary.diffusion import Convention
 from stationary.elementary import number
 from stationary.panels import Samples
@@ -54,10 +54,6 @@ def within(found: Survey, lower: Any, upper: Any) -> Survey:
     diffusion = found.diffusion.restricted(
         first if same[0] else float(lower), last if same[1] else float(upper)
     )
-    if found.arithmetic is not DOUBLE:
-        kept = found.diffusion.exact_ends
-        exact = (kept[0] if same[0] else lower, kept[1] if same[1] else upper)
-        diffusion = replace(diffusion, exact_ends=exact)
     low, high = max(lower, found.lower), min(upper, found.upper)
     inside = (s.lower >= low) & (s.upper <= high)
     partly = ~inside & (s.upper > low) & (s.lower < high)

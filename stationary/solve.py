@@ -8,18 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from stationary.anatomy import End
+from stationary.anatomy import Anatomy, End, anatomy
+from stationary.arithmetic import DOUBLE
 from stationary.classes import Classes, Joined, Outcome, classes_of, joined
 from stationary.component import Component, component_on
 from stationary.diffusion import Diffusion
+from stationary.digits import arithmetic_for, can_be_raised, checked
 from stationary.distribution import Atom, EndState, Escape
+from stationary.elementary import compact
 from stationary.errors import LandscapeError, Status
 from stationary.feller import Feller
 from stationary.initial import Initial
 from stationary.landscape import Landscape
-from stationary.panels import rule
 from stationary.partition import Fate, Partition, partition
-from stationary.survey import NODES, Survey
+from stationary.survey import Survey, survey
 
 __all__ = ["end_state"]
 
@@ -27,7 +29,11 @@ TOLERANCE = 1e-10  # of every mass; an estimate above this is reported as not co
 
 
 def end_state(
-    process: Diffusion | Landscape, initial: Any = None, *, max_panels: int = 4000
+    process: Diffusion | Landscape,
+    initial: Any = None,
+    *,
+    digits: int | None = None,
+    max_panels: int = 4000,
 ) -> EndState:
     """Where a process ends up, without time-stepping: its closed classes and what each holds.
 
@@ -39,6 +45,10 @@ def end_state(
         Where the process starts: a point, a frozen `scipy.stats` distribution,
         ``"normal:0.5,0.175"``, ``"uniform:a,b"``, samples or a file of them. It matters only
         where there are several closed classes. None: as the process itself says.
+    digits
+        Significant digits to which every number is wanted; they are then mpmath numbers, of a
+        context of their own. None: doubles, with more digits inside only where doubles cannot
+        carry the answer (which a note then says).
     max_panels
         How finely the drift and variance may be sampled before giving up on a kink, a jump
         or an oscillation. What that costs is in the `error` and `status` of the result.
@@ -64,26 +74,72 @@ def end_state(
     if not isinstance(max_panels, int) or max_panels < 1:
         raise LandscapeError(f"max_panels = {max_panels!r} must be a whole number, at least 1.")
     diffusion = process.diffusion() if isinstance(process, Landscape) else process
+    digits = checked(digits, diffusion.name)
     start = _start(diffusion, diffusion.initial if initial is None else initial)
-    parts = partition(diffusion, max_panels)
+    parts = partition(diffusion, max_panels, digits=digits)
     notes = diffusion.notes
     if isinstance(process, Landscape):
         _require_equilibrium(process, parts)
         notes += _jumps(process, parts)
     classes = classes_of(parts)
-    solved = {
-        o.group: joined([component_on(piece) for piece in parts.pieces[_indices(classes, o)]])
-        for o in classes.outcomes
-        if o.kind == "density"
-    }
-    # Panels may have been refined around the peaks.
+    solved = {}
     pieces = list(parts.pieces)
     for o in classes.outcomes:
         if o.kind == "density":
-            pieces[_indices(classes, o)] = solved[o.group].parts
+            where = _indices(classes, o)
+            solved[o.group] = joined([_component(piece, max_panels) for piece in pieces[where]])
+            pieces[where] = solved[o.group].parts  # cut finer around the peaks
     parts = replace(parts, pieces=tuple(pieces))
     classes = replace(classes, partition=parts)
-    return _put_together(classes, solved, start, notes)
+    if digits is None:
+        notes += _raised(parts)
+    return _put_together(classes, solved, start, notes, digits)
+
+
+def _component(piece: Anatomy, max_panels: int) -> tuple[Anatomy, Component]:
+    """The density on a piece; again in more digits where rounding spoils it."""
+    found = piece.survey
+    try:
+        parts, component = component_on(piece)
+    except (ArithmeticError, ValueError):
+        if found.arithmetic is not DOUBLE:
+            raise
+        component = None
+    if component is not None and (
+        component.error <= TOLERANCE or found.arithmetic is not DOUBLE or _is_rough(found)
+    ):
+        return parts, component
+    diffusion = found.diffusion
+    if not can_be_raised(diffusion, found.samples.evaluations):
+        if component is None:
+            raise LandscapeError(f"{diffusion.name}: doubles cannot carry this process.")
+        return parts, component
+    many = arithmetic_for(diffusion)
+    exact = component_on(anatomy(survey(diffusion, max_panels, arithmetic=many)))
+    return exact if component is None or exact[1].error < component.error else (parts, component)
+
+
+def _is_rough(found: Survey) -> bool:
+    """Whether kinks or jumps limit a survey, which more digits would not mend."""
+    p = found.panels
+    inner = (p.lower > found.lower) & (p.upper < found.upper)
+    return bool((~found.samples.resolved & inner).sum() > 8)
+
+
+def _raised(parts: Partition) -> tuple[str, ...]:
+    """A note for the pieces that doubles could not carry."""
+    v = parts.diffusion.variable
+    notes = []
+    for piece in parts.pieces:
+        found = piece.survey
+        if found.arithmetic is not DOUBLE:
+            low, high = found.diffusion.domain
+            notes.append(
+                f"doubles cannot carry the process for {v} from {low:.6g} to {high:.6g} (the "
+                f"variance is too small there, or a peak too narrow): {found.arithmetic.digits} "
+                "digits were used."
+            )
+    return tuple(notes)
 
 
 def _start(diffusion: Diffusion, given: Any) -> Initial | None:
@@ -106,6 +162,7 @@ def _put_together(
     solved: dict[int | None, Joined],
     start: Initial | None,
     notes: tuple[str, ...],
+    digits: int | None,
 ) -> EndState:
     parts = classes.partition
     weights, weight_error = _weights(classes, start)
@@ -128,7 +185,7 @@ def _put_together(
         atoms += _resting(classes, start)
     kind, reason = _kind(parts, atoms, components, escapes)
     used = [c for c in components if _counts(c)]
-    error = max([c.error for c in used], default=0.0) + weight_error
+    error = compact(max([c.error for c in used], default=0.0) + weight_error)
     complete = all(c.mesh.complete for c in used)
     if kind == "none":
         status, error = Status.NOT_NORMALISABLE, math.inf
@@ -152,6 +209,7 @@ def _put_together(
         classes=classes,
         initial=start,
         weight_error=weight_error,
+        digits=digits,
     )
 
 
@@ -162,7 +220,7 @@ def _weights(classes: Classes, start: Initial | None) -> tuple[list[float | None
     if start is None:
         return [None] * len(classes.outcomes), 0.0
     expected, error = start.expectation(classes.probabilities, classes.cuts)
-    return [float(w) for w in expected], error + classes.error
+    return [float(w) for w in expected], error + float(classes.error)
 
 
 def _resting(classes: Classes, start: Initial) -> list[Atom]:
@@ -267,7 +325,9 @@ def _jump(landscape: Landscape, found: Survey) -> str:
     if known is None or not np.isfinite(known).all():
         return ""
     loss, size = known
-    r = rule(NODES)
+    if found.arithmetic is not DOUBLE:
+        return ""
+    r = found.rule
     gradient = -found.samples.values[0] * np.exp(found.samples.values[1]) / 2
     assert landscape.learning_rate is not None
     climbed = p.half * ((r.integral @ r.coefficients) @ gradient) / landscape.learning_rate

@@ -49,7 +49,7 @@ __all__ = [
 Array = NDArray[Any]
 
 NODES = 20  # of a panel of doubles
-NODES_PER_DIGIT = 1.35  # of many: 2 f / a ~ 1 / r is then resolved on a whole octave
+NODES_PER_DIGIT = 1.5  # of many: 2 f / a ~ 1 / r is then resolved on a whole octave
 CORE = 16.0  # where an infinite domain is scanned evenly: this far from its finite end or from 0
 OCTAVES = 60  # of r, outwards at an infinite end and inwards at a singular one; for doubles
 WORK = 2 * 10**8  # datapoints times points that a survey may evaluate
@@ -92,11 +92,16 @@ class Survey:
     def epsilon(self) -> Any:
         return self.arithmetic.epsilon
 
-    @property
+    @cached_property
     def interval(self) -> tuple[Any, Any]:
         """The ends of the domain, as numbers of the arithmetic."""
-        end = self.diffusion.end
-        return number(end(0, self.arithmetic)), number(end(1, self.arithmetic))
+        ends = []
+        for side, reached in enumerate((self.lower, self.upper)):
+            end = number(self.diffusion.end(side, self.arithmetic))
+            # Panels reach up to a wall, which need not be a double.
+            at_wall = not self.open_ends[side] and float(reached) == self.diffusion.domain[side]
+            ends.append(reached if at_wall else end)
+        return ends[0], ends[1]
 
     @cached_property
     def panels(self) -> Panels:
@@ -149,7 +154,7 @@ class Survey:
         start, lowered = inside[0].copy(), (1 - self.diffusion.convention.value) * self.ell[0]
         wide: Any = np.longdouble if rise.dtype == float else object
         peak = 0
-        for _ in range(4):
+        for _ in range(len(rise)):
             # Summed outwards from the peak, so that rounding is least where the density is
             # greatest; far from the first guess the sum may be too blurred to see the peak.
             right = np.cumsum(rise[peak:-1], dtype=wide)
@@ -177,7 +182,7 @@ def nodes_in(arithmetic: Arithmetic) -> int:
     """How many nodes a panel has."""
     if arithmetic is DOUBLE:
         return NODES
-    return 2 * math.ceil(NODES_PER_DIGIT / 2 * -math.log10(arithmetic.epsilon))
+    return 2 * max(NODES, math.ceil(NODES_PER_DIGIT / 2 * arithmetic.accuracy))
 
 
 def coefficients_at(diffusion: Diffusion, x: Array) -> tuple[Array, Array]:
@@ -364,13 +369,12 @@ def _grown(
     octaves, enough = SLOW_OCTAVES, OCTAVES
     cuts = np.array([0.0, 0.5])  # of an octave
     if arithmetic is not DOUBLE:
-        # Corrections to a power go as 1 / r outwards; inwards those of first order are known.
-        bits = -math.log2(arithmetic.epsilon)
-        enough = math.ceil(bits if outward else bits / 2) + 8
+        # Corrections to a power are known to first order in r (or 1 / r).
+        enough = math.ceil(arithmetic.accuracy * math.log2(10) / 2) + 8
         octaves, cuts = max(octaves, 2 * enough), cuts[:1]
     if not outward and end != 0:
         # Near an end at e, a double knows x - e to about 1e-16 e only.
-        least = 2.0**-26 if arithmetic is DOUBLE else sqrt(arithmetic.epsilon)
+        least = 2.0**-26 if arithmetic is DOUBLE else sqrt(arithmetic.grain)
         octaves = max(2, math.floor(math.log2(distance / (least * abs(end)))))
     done, batch = 0, FIRST
     while True:

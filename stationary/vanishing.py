@@ -28,6 +28,7 @@ Array = NDArray[Any]
 SAMPLES = 20  # per panel of the scan
 OCTAVES = 60  # that are looked at outside the core of an infinite domain
 CORE = 16.0  # of an infinite domain, scanned evenly
+ENOUGH = 15  # digits of a variance, to tell whether it is zero
 TOO_MANY = 2000  # datapoints, to evaluate in many digits
 DIGITS = (60, 300, 1200)  # in which a zero is tried, one after the other
 MOST_PER_RUN = 96  # points of a run of zeros that are tried again in many digits
@@ -123,7 +124,7 @@ def _log_variance(diffusion: Diffusion, x: Array) -> tuple[Array, bool]:
     values = log_a.copy()
     try:
         for digits in DIGITS:
-            many = many_digits(digits)
+            many = many_digits(digits, ENOUGH)
             exact = _variance(diffusion, many.array(x[chosen]), many)
             positive = np.asarray(exact > 0, dtype=bool) & many.isfinite(exact)
             values[chosen] = -math.inf
@@ -185,7 +186,9 @@ def _stretches(diffusion: Diffusion, x: Array, zero: Array, decided: bool) -> li
 
 def _edge(diffusion: Diffusion, outside: float, inside: float, decided: bool) -> float:
     """The double next to which the variance ceases to be zero."""
-    arithmetic = many_digits(DIGITS[-1]) if decided and diffusion.cost <= TOO_MANY else DOUBLE
+    arithmetic = (
+        many_digits(DIGITS[-1], ENOUGH) if decided and diffusion.cost <= TOO_MANY else DOUBLE
+    )
     a, b = float(outside), float(inside)
     for _ in range(20):
         x = np.linspace(a, b, ZOOM)
@@ -253,7 +256,7 @@ def _zoom(
             break
         history.append((width, float(arithmetic.to_float(arithmetic.log(np.array([rim])))[0])))
         low, high = x[i - 1], x[i + 1]
-        if not high - low > 64 * arithmetic.epsilon * abs(best):
+        if not high - low > 64 * arithmetic.grain * abs(best):
             break
     half = len(history) // 2
     (w1, a1), (w2, a2) = history[half], history[-1]
@@ -264,7 +267,7 @@ def _zoom(
 def _zero_in_digits(
     diffusion: Diffusion, low: float, best: float, high: float, room: float
 ) -> Zero | None:
-    many = many_digits(DIGITS[1])
+    many = many_digits(DIGITS[1], ENOUGH)
 
     def vanishes(x: float) -> bool:
         a = _variance(diffusion, many.array([x]), many)
@@ -303,7 +306,7 @@ def _pinned(diffusion: Diffusion, x: Any, width: Any) -> Any:
     With a = (x - z)^m times something smooth, a / a' = (x - z) / m + ... has a simple zero at z
     whatever m is: the secant method finds it. Where the functions have no derivative, a zoom does.
     """
-    many = many_digits(DIGITS[1])
+    many = many_digits(DIGITS[1], ENOUGH)
     goal = many.array([f"1e-{POSITION_DIGITS}"])[0] * (1 + abs(x))
 
     def ratio(x: Any) -> Any:

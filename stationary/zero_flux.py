@@ -53,9 +53,9 @@ BLUNT_IN_DIGITS = 4000.0  # the guard digits bear more
 
 @dataclass(frozen=True)
 class Tail:
-    """P beyond the last panel: exp(level) (r / reach)^exponent (1 + slope (r - reach)).
+    """P beyond the last panel: exp(level) u^exponent (1 + tilt (u^d - 1)) with u = r / reach.
 
-    r is the distance from `anchor`. At an infinite end the correction has long vanished.
+    r is the distance from `anchor`; d is 1 at a finite end and -1 at an infinite one.
     """
 
     side: str
@@ -65,12 +65,17 @@ class Tail:
     level: Any  # log P there
     exponent: Any
     room: Any  # exponent + 1, without its rounding
-    slope: Any
+    tilt: Any  # << 1: the correction to the power where the panels stop
     error: Any  # relative, of the mass in the tail
 
     @property
     def outward(self) -> bool:
         return infinite(self.end)
+
+    @property
+    def direction(self) -> int:
+        """d."""
+        return -1 if self.outward else 1
 
     @property
     def sign(self) -> int:
@@ -82,43 +87,38 @@ class Tail:
         return self.anchor + self.sign * self.reach
 
     def log_density(self, r: Array) -> Array:
+        u = r / self.reach
         with np.errstate(divide="ignore"):
-            rise = self.exponent * log(r / self.reach)
-            return np.asarray(self.level + rise + self.slope * (r - self.reach))
+            power = self.level + self.exponent * log(u)
+        return np.asarray(power + self.tilt * (u**self.direction - 1) if self.tilt else power)
 
     def log_moment(self, power: float = 0.0) -> Any:
         """log int r^power P dr over the tail (must exist)."""
-        return self.level + (power + 1) * log(self.reach) + log(self._bracket(power))
+        return self.level + (power + 1) * log(self.reach) + log(self._bracket(power, 1))
 
-    def _bracket(self, power: float) -> Any:
-        e = self.room + power
-        if self.outward:
-            return -1 / e
-        return 1 / e + self.slope * self.reach * (1 / (e + 1) - 1 / e)
+    def _bracket(self, power: float, u: Any) -> Any:
+        """int u^(power + exponent) (1 + tilt (u^d - 1)) from u to the end, over u^(e)."""
+        e, d = self.room + power, self.direction
+        if not self.tilt:
+            return d / e
+        return d * (1 / e + self.tilt * (u**d / (e + d) - 1 / e))
 
     def log_mass(self, r: Array) -> Array:
         """log of the mass between r and the end."""
-        e = self.room
+        u = r / self.reach
         with np.errstate(divide="ignore"):
-            power = e * log(r / self.reach)
-        if self.outward:
-            bracket = np.full_like(r, -1 / e)
-        else:
-            bracket = 1 / e + self.slope * (r / (e + 1) - self.reach / e)
-        return np.asarray(self.level + log(self.reach) + power + log(bracket))
+            power = self.room * log(u)
+        return np.asarray(self.level + log(self.reach) + power + log(self._bracket(0.0, u)))
 
     def distance(self, log_mass: Array) -> Array:
         """r beyond which the tail holds the mass exp(log_mass)."""
-        e = self.room
-        whole = self.level + log(self.reach)
-        log_r = (log_mass - whole - log(self._bracket(0.0))) / e
-        if not self.outward:
-            for _ in range(3):  # the correction is of relative size slope * reach << 1
-                r = self.reach * exp(log_r)
-                bracket = 1 / e + self.slope * (r / (e + 1) - self.reach / e)
-                log_r = (log_mass - whole - log(bracket)) / e
+        rest = log_mass - (self.level + log(self.reach))
+        log_u = (rest - log(self._bracket(0.0, 1))) / self.room
+        if self.tilt:
+            for _ in range(3):  # each step is right to another factor of the tilt
+                log_u = (rest - log(self._bracket(0.0, exp(log_u)))) / self.room
         with np.errstate(over="ignore"):
-            return np.asarray(self.reach * exp(log_r))
+            return np.asarray(self.reach * exp(log_u))
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,7 +190,7 @@ class LogDensity(PiecewiseLog):
         """
         diffusion, epsilon = self.survey.diffusion, self.survey.epsilon
         weight = 1 - diffusion.convention.value
-        original = x
+        original, arithmetic = x, arithmetic_of(x)
         if len(x) > MOST_POLISHED:
             return x
         k, _ = self.panels.locate(x)
@@ -199,21 +199,21 @@ class LogDensity(PiecewiseLog):
         bend = np.abs(self.bend(x))
         bend = np.maximum(bend, np.finfo(float).tiny if bend.dtype == float else SILENCE)
         blur = rough / bend
-        if (blur < 45 * epsilon * np.maximum(np.abs(x), half))[1:-1].all():
+        if (blur < 45 * arithmetic.grain * np.maximum(np.abs(x), half))[1:-1].all():
             return x
-        arithmetic = arithmetic_of(x)
         try:
-            for _ in range(3):
+            for _ in range(3 if arithmetic is DOUBLE else 8):
                 f, f1 = evaluate(diffusion.drift, x, order=1, arithmetic=arithmetic)
                 a, a1, a2 = evaluate(diffusion.variance, x, order=2, arithmetic=arithmetic)
                 with np.errstate(all="ignore"):
+                    a = np.where(a == 0, math.nan, a)  # cancelled away: no peak is there
                     slope = (2 * f - weight * a1) / a
                     bend = (2 * f1 - weight * a2 - slope * a1) / a
                     step = slope / np.where(bend == 0, math.nan, bend)
-                    allowed = np.maximum(half, np.abs(100 * rough * step / slope))
+                    allowed = np.maximum(half, 100 * rough / np.maximum(np.abs(bend), SILENCE))
                     moved = finite(step) & (np.abs(x - step - original) < allowed)
                 x = np.where(moved, x - step, x)
-                if not (moved & (np.abs(step) > 67 * sqrt(epsilon) * half)).any():
+                if not (moved & (np.abs(step) > 67 * sqrt(arithmetic.grain) * half)).any():
                     break
         except StationaryError:
             return original
@@ -257,13 +257,19 @@ def peak_edges(density: LogDensity) -> Array:
     blunt = peak & (density.span[k] > limit)
     if not blunt.any():
         return np.empty(0)
+    if found.arithmetic is not DOUBLE:
+        # A panel knows a turn to a part of its width only; its functions know where it is.
+        turns = np.where(blunt, density.polished(turns), turns)
+        density.__dict__["turns"] = turns
     x, k = turns[blunt], k[blunt]
     half = found.panels.half[k]
     slope = np.abs(found.panels.evaluate(density.derivative, x))
     curve = np.abs(density.bend(x))
     # The peak is about this wide: one e-fold of an exponential, one deviation of a Gaussian.
     width = 1 / np.maximum(slope, sqrt(curve))
-    steps = width[:, None] * 8.0 * 8.0 ** np.arange(24)
+    factor = 8.0 if found.arithmetic is DOUBLE else 512.0
+    count = math.ceil(float(log(half / width).max()) / math.log(factor)) + 1
+    steps = width[:, None] * 8 * factor ** np.arange(max(count, 1))
     near = np.broadcast_to(steps < 2 * half[:, None], steps.shape)
     cuts = np.concatenate([(x[:, None] - steps)[near], (x[:, None] + steps)[near]])
     return np.unique(cuts[(cuts > found.lower) & (cuts < found.upper)])
@@ -295,23 +301,23 @@ def _tail(density: LogDensity, end: End) -> Tail | None:
     level = number(first[0] if lower else last[-1])
     room = number(arithmetic.array([end.room])[0])
     exponent = number(arithmetic.array([end.exponent])[0])
-    slope, sign = number(arithmetic.zero), 1 if lower else -1
+    tilt, sign = number(arithmetic.zero), 1 if lower != outward else -1
     doubt = number(density.errors[0 if lower else -1])
+    log_2, direction = log(number(arithmetic.one * 2)), -1 if outward else 1
 
-    def further(octaves: int) -> Any:
-        """What log P has gained at a distance greater by so many octaves, beyond the power."""
-        at = exact_sum(np.array([anchor]), np.array([sign * 2**octaves * reach]))
-        return number(density(at)[0]) - level - exponent * octaves * log(number(arithmetic.one * 2))
+    def inside(octaves: int) -> Any:
+        """What log P has gained so many octaves back from the end, beyond the power."""
+        distance = sign * 2.0 ** (direction * octaves) * reach
+        at = exact_sum(np.array([anchor]), np.array([distance]))
+        return number(density(at)[0]) - level - direction * exponent * octaves * log_2
 
-    if not outward:
-        # log P = exponent log r + slope r + ...: what one more octave leaves over is the slope.
-        rest = further(1)
-        if abs(rest) > 8 * doubt:  # else it is rounding
-            slope = rest / reach
-    # What exponent and slope leave over at four times the distance bounds what they leave over
+    # log P = exponent log u + tilt (u^d - 1) + ...: what one more octave leaves over is the tilt.
+    rest = inside(1)
+    if abs(rest) > 8 * doubt:  # else it is rounding
+        tilt = rest
+    # What exponent and tilt leave over at four times the distance bounds what they leave over
     # within the tail, whatever the power of the correction.
+    over = inside(2) - 3 * tilt
     error = end.exponent_error / abs(room) + 8 * epsilon
-    if not outward:
-        over = further(2) - slope * 3 * reach
-        error += (4 * abs(over) if abs(over) > 8 * doubt else 0.0) + (slope * reach) ** 2
-    return Tail(end.side, interval[side], anchor, reach, level, exponent, room, slope, error)
+    error += (4 * abs(over) if abs(over) > 8 * doubt else 0.0) + tilt**2
+    return Tail(end.side, interval[side], anchor, reach, level, exponent, room, tilt, error)
