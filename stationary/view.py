@@ -7,42 +7,99 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import mpmath
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
 from stationary.basins import Basin, basins_of
-from stationary.distribution import EndState
+from stationary.classes import joined
+from stationary.component import Component
+from stationary.distribution import EndState, Mode, modes_of
+from stationary.initial import Initial
+from stationary.partition import SingularPoint
+from stationary.quantiles import quantile
 
-__all__ = ["View", "drawn_range", "mass_label", "rest_of"]
+__all__ = [
+    "Part",
+    "View",
+    "drawn_range",
+    "local_density",
+    "local_steps",
+    "mass_label",
+    "parts_of",
+    "rest_of",
+]
 
 Array = NDArray[Any]
 
 WORK = 2**26  # losses or gradients evaluated for a panel, at most
 TAILS = np.geomspace(0.02, 1e-4, 6)  # probabilities beyond the range that is drawn
+NARROW = 1e-4  # of the drawn range: what holds 95 % of itself on less is drawn as a stem
+FALLEN = 9.0  # log of the drop from the peak at which a picture of the peak alone ends
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A density that holds probability, as it is drawn."""
+
+    component: Component
+    log_weight: float  # of it in all; within its class where the weights of classes are unknown
+    peak: Mode | None = None  # where it is so narrow that only a stem can show it
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """The range of x, the points at which curves are drawn, and the equilibria in sight."""
+    """The range of x, the points at which curves are drawn, and what there is in sight."""
 
     lower: float
     upper: float
-    x: Array
+    x: Array  # ascending, none of them a singular point
     stable: list[float]
     unstable: list[float]
     variable: str
+    parts: tuple[Part, ...]  # left to right
+    points: tuple[SingularPoint, ...]
+    cuts: Array  # where the noise vanishes: curves are interrupted there
+    transient: tuple[tuple[float, float], ...]
 
     @classmethod
     def of(cls, state: EndState) -> View:
         lower, upper = drawn_range(state)
         seen = [e for e in state.anatomy.equilibria if lower <= e.position <= upper]
         stable, unstable = ([e.position for e in seen if e.stable == s] for s in (True, False))
-        x = _points(state, lower, upper)
-        return cls(lower, upper, x, stable, unstable, state.diffusion.variable)
+        points = tuple(
+            p for p in state.anatomy.points if float(p.upper) >= lower and float(p.lower) <= upper
+        )
+        edges = {e for p in points for e in (float(p.lower), float(p.upper))}
+        cuts = np.array(sorted(e for e in edges if lower < e < upper))
+        clipped = [(max(a, lower), min(b, upper)) for a, b in state.transient]
+        return cls(
+            lower,
+            upper,
+            _points(state, lower, upper, cuts),
+            stable,
+            unstable,
+            state.diffusion.variable,
+            tuple(_seen_from(part, upper - lower) for part in parts_of(state)),
+            points,
+            cuts,
+            tuple((a, b) for a, b in clipped if a < b),
+        )
 
     def holds(self, x: float) -> bool:
         return self.lower <= x <= self.upper
+
+    def inside(self, lower: float, upper: float) -> Array:
+        """The points of [lower, upper]."""
+        return self.x[(self.x >= lower) & (self.x <= upper)]
+
+    def away(self, x: Array) -> Array:
+        """Which points keep away from zeros of the variance, where an exponent may diverge."""
+        far = np.full(x.shape, True)
+        for cut in self.cuts:
+            far &= np.abs(x - cut) > 0.03 * (self.upper - self.lower)
+        return far
 
     def coarse(self, datapoints: int) -> Array:
         """The points, or as many even ones as so many datapoints leave affordable."""
@@ -51,12 +108,107 @@ class View:
             return self.x
         return np.linspace(self.lower, self.upper, affordable)
 
+    def split(self, x: Array, *rows: Array) -> tuple[Array, ...]:
+        """Points and values on them, with nan, which is not drawn, where the noise vanishes."""
+        at = np.searchsorted(x, self.cuts)
+        at = at[(at > 0) & (at < len(x))]
+        return tuple(np.insert(np.asarray(row, dtype=float), at, np.nan) for row in (x, *rows))
+
+
+def parts_of(state: EndState) -> list[Part]:
+    """The densities that hold something, or may, depending on the start."""
+    if state.kind == "none":
+        return []
+    found = []
+    for c in state.components:
+        if c.weight is None:
+            found.append(Part(c, _share(state, c)))
+        elif c.weight > 0:
+            found.append(Part(c, math.log(c.weight)))
+    return found
+
+
+def _share(state: EndState, c: Component) -> float:
+    """log of what a component holds of its class, of which it mostly is the whole."""
+    assert state.classes is not None
+    pieces = state.anatomy.pieces
+    (group,) = (g for g in state.classes.groups if g.lower <= c.interval[0] < g.upper)
+    if group.first == group.last:
+        return 0.0
+    members = [m for m in state.components if group.lower <= m.interval[0] < group.upper]
+    solved = list(zip(pieces[group.first : group.last + 1], members, strict=True))
+    return joined(solved).log_shares[members.index(c)]
+
+
+def _seen_from(part: Part, width: float) -> Part:
+    """The part, with its peak where that is all that a picture of such a width can show."""
+    modes = [m for m in modes_of(part.component) if math.isfinite(m.log_density)]
+    if not modes:
+        return part
+    peak = max(modes, key=lambda m: m.log_density)
+    reach = NARROW * width / 2
+    held = part.component.log_probability(peak.position - reach, peak.position + reach)
+    return Part(part.component, part.log_weight, peak if held > math.log(0.95) else None)
+
+
+# -- a density that is narrower than the picture, or than the spacing of doubles ------------------
+
+
+def local_density(state: EndState, component: Component, steps: Array) -> Array:
+    """log of the density of a component (within itself) at so many steps from its highest mode.
+
+    Parameters
+    ----------
+    steps
+        Distances, in the unit of the process. Where they are below the spacing of doubles, the
+        places are formed exactly, and the component is asked for its density at mpmath numbers.
+    """
+    mode = _highest(state, component)
+    offset = getattr(mode, "offset", 0)
+    gap = float(np.abs(np.diff(steps)).min(initial=math.inf))
+    rounded = mode.position + steps
+    if offset == 0 and gap >= np.spacing(abs(mode.position)):
+        return np.asarray(component.logpdf(rounded), dtype=float)
+    exact = mpmath.MPContext()
+    # The smallest step to the last of its own digits, next to the position as a whole.
+    exact.prec = 120 + max(0, math.frexp(mode.position)[1] - math.frexp(gap)[1])
+    centre = exact.mpf(mode.position) + exact.mpf(offset)
+    places = np.array([centre + exact.mpf(float(s)) for s in steps], dtype=object)
+    try:
+        return np.asarray(component.logpdf(places), dtype=float)
+    except TypeError:  # the component was solved in doubles and knows no others
+        return np.asarray(component.logpdf(rounded), dtype=float)
+
+
+def local_steps(state: EndState, component: Component, count: int = 401) -> Array:
+    """Even steps from the highest mode of a component to where its density is next to nothing."""
+    mode = _highest(state, component)
+    scale = math.exp(-mode.log_density)  # of a normal distribution: 2.5 deviations
+    far = scale * np.geomspace(0.01, 1e4, 400)
+    ends = []
+    for side in (-1, 1):
+        level = local_density(state, component, side * far)
+        fallen = ~(level > mode.log_density - FALLEN)
+        end = float(far[np.argmax(fallen)] if fallen.any() else far[-1])
+        ends.append(0.0 if fallen[0] else side * end)  # the peak may be at a wall
+    return np.linspace(ends[0], ends[1], count)
+
+
+def _highest(state: EndState, component: Component) -> Mode:
+    lower, upper = component.interval
+    modes = [m for m in state.modes if lower <= m.position <= upper]
+    return max(modes, key=lambda m: m.log_density)
+
+
+# -- range and points -----------------------------------------------------------------------------
+
 
 def drawn_range(state: EndState) -> tuple[float, float]:
     """The range of x to draw: a finite domain, or the part of it where things happen.
 
     At an infinite end that is out to where 1e-4 of the probability lies beyond, or up to 0.02
-    where the tail is heavy, and in any case to the outermost equilibrium and mode.
+    where the tail is heavy, and in any case to the outermost equilibrium, mode, atom and zero of
+    the variance.
     """
     lower, upper = state.diffusion.domain
     if math.isfinite(upper - lower):
@@ -64,11 +216,16 @@ def drawn_range(state: EndState) -> tuple[float, float]:
     at = [e.position for e in state.anatomy.equilibria]
     if len(at) > 1:  # the wells at both ends in full
         at = [at[0] - 0.7 * (at[1] - at[0]), *at, at[-1] + 0.7 * (at[-1] - at[-2])]
-    if state.kind == "none":
+    at += [float(edge) for p in state.anatomy.points for edge in (p.lower, p.upper)]
+    at += [atom.position for atom in state.atoms]
+    parts = parts_of(state)
+    if not parts:
+        at = sorted(at + _starts(state.initial))
         at = at or [next((end for end in (lower, upper) if math.isfinite(end)), 0.0)]
         room = max(4.0, at[-1] - at[0])
         return max(lower, at[0] - room), min(upper, at[-1] + room)
-    left, right = (_central(state, left=left) for left in (True, False))
+    left = min(_central(part.component, left=True) for part in parts)
+    right = max(_central(part.component, left=False) for part in parts)
     far = 200 * (right - left)  # anything further out would be all that is seen
     at += [mode.position for mode in state.modes]
     near = [x for x in at if left - far <= x <= right + far]
@@ -80,10 +237,27 @@ def drawn_range(state: EndState) -> tuple[float, float]:
     return max(lower, left), min(upper, right)
 
 
-def _central(state: EndState, *, left: bool) -> float:
+def _starts(initial: Initial | None) -> list[float]:
+    """Where the process starts, give or take a little."""
+    if initial is None:
+        return []
+    return [float(x) for x in np.quantile(initial.rvs(1000, 0), [0.025, 0.975])]
+
+
+def _quantiles(c: Component, q: Array) -> Array:
+    """The x with P(X <= x) = q within a component, from the smaller of the two tails."""
+    result = np.empty(q.shape)
+    with np.errstate(divide="ignore"):
+        low = q <= 0.5
+        result[low] = quantile(c, np.log(q[low]), left=True)
+        result[~low] = quantile(c, np.log1p(-q[~low]), left=False)
+    return result
+
+
+def _central(c: Component, *, left: bool) -> float:
     """The quantile to which a tail is drawn; nearer to the middle the heavier the tail."""
-    ends = (state.ppf if left else state.isf)(TAILS)
-    reach = np.abs(ends - state.median())
+    ends = quantile(c, np.log(TAILS), left=left)
+    reach = np.abs(ends - _quantiles(c, np.array([0.5]))[0])
     k = 0
     # From one to the next the probability falls to a third: a light tail hardly reaches on.
     while k + 1 < len(TAILS) and reach[k + 1] <= 1.6 * reach[k]:
@@ -91,22 +265,28 @@ def _central(state: EndState, *, left: bool) -> float:
     return float(ends[k])
 
 
-def _points(state: EndState, lower: float, upper: float) -> Array:
+def _points(state: EndState, lower: float, upper: float, cuts: Array) -> Array:
     """1001 even points of [lower, upper], and more where the density is narrow."""
     marks = [e.position for e in state.anatomy.equilibria] + list(state.diffusion.breakpoints)
     pieces = [np.linspace(lower, upper, 1001), np.array(marks)]
-    if state.kind != "none":
+    for cut in cuts:
+        steps = (upper - lower) * np.geomspace(1e-9, 0.02, 60)
+        pieces += [cut - steps, cut + steps]
+    basins = basins_of(state)
+    for part in parts_of(state):
+        c = part.component
         steps = (upper - lower) * np.append(0.0, np.geomspace(1e-12, 0.2, 180))
-        for mode in state.modes:
+        for mode in modes_of(c):
             pieces += [mode.position - steps, mode.position + steps]
-        for basin in basins_of(state):
+        for basin in (b for b in basins if c.interval[0] <= b.lower and b.upper <= c.interval[1]):
             pieces.append(np.array([basin.lower, basin.upper]))
             # A lighter basin drowns in the rounding of P(X <= x); its modes must do for it.
-            if basin.mass > 1e-9:
+            mass = basin.mass / (c.weight or 1.0)
+            if mass > 1e-9:
                 share = expit(np.linspace(-9, 9, 129))  # even where the mass is, and in the tails
-                q = state.cdf(basin.lower) + share * basin.mass
-                pieces.append(state.ppf(np.minimum(q, 1.0)))
-    x = np.unique(np.concatenate(pieces))
+                q = np.exp(c.logcdf(np.array([basin.lower]))) + share * mass
+                pieces.append(_quantiles(c, np.minimum(q, 1.0)))
+    x = np.setdiff1d(np.concatenate(pieces), cuts)
     return np.asarray(x[(x >= lower) & (x <= upper)])
 
 

@@ -7,6 +7,7 @@ import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
@@ -23,10 +24,12 @@ from stationary.plotting import (
     plot_density,
     plot_gradients,
     plot_losses,
+    plot_outcomes,
+    plot_zoom,
     save,
 )
 from stationary.solve import end_state
-from stationary.view import drawn_range, mass_label
+from stationary.view import drawn_range, local_density, local_steps, mass_label
 
 
 def analysed(process):
@@ -50,6 +53,12 @@ def markers(axes, label):
 
 def labels(axes):
     return [text.get_text() for text in axes.texts]
+
+
+def stems(axes):
+    """Position and height of each stem, on an axis of its own or not."""
+    lines = [line for a in axes.figure.axes for line in a.lines if line.get_label() == "stem"]
+    return [(line.get_xdata()[0], line.get_ydata()[0]) for line in lines]
 
 
 def area(polygon):
@@ -155,8 +164,8 @@ def test_a_logarithmic_axis_stops_at_twelve_decades():
 
 
 def test_a_peak_much_narrower_than_the_picture_is_drawn_at_its_true_height():
-    """f = -k (x - 0.3) and a = 1: a peak of deviation 1 / sqrt(2 k), here 7e-6 of the width."""
-    k = 1e10
+    """f = -k (x - 0.3) and a = 1: a peak of deviation 1 / sqrt(2 k), here 7e-5 of the width."""
+    k = 1e8
     axes = plot_density(diffusion(lambda x: -k * (x - 0.3), 1.0, (0, 1)))
     x, y = curve(axes)
     assert y.max() == pytest.approx(math.sqrt(k / math.pi), rel=1e-6)
@@ -219,7 +228,8 @@ def test_atoms_are_drawn_with_their_weights(tilted):
     state = replace(tilted.end_state, atoms=(Atom(0.1, 0.25),), kind="mixture")
     axes = plot_density(state)
     assert "25 %" in labels(axes)
-    assert any(list(line.get_xdata()) == [0.1, 0.1] for line in axes.lines)
+    assert stems(axes) == [(0.1, 0.25)]
+    assert any(list(line.get_xdata()) == [0.1, 0.1] for line in axes.figure.axes[1].lines)
 
 
 # -- the range ----------------------------------------------------------------------------------
@@ -351,20 +361,29 @@ def test_three_panels_share_one_axis_of_x(two_minima):
 
 @pytest.mark.parametrize("log", [False, True])
 def test_no_text_of_the_figure_lies_on_another(two_minima, log):
-    figure = plot_analysis(two_minima, log=log)
+    assert_texts_are_apart(plot_analysis(two_minima, log=log))
+
+
+def assert_texts_are_apart(figure):
     figure.draw_without_rendering()
-    texts = [axes.yaxis.label for axes in figure.axes] + [figure.axes[2].xaxis.label]
+    lowest = [a for a in figure.axes if a.get_xlabel()]
+    texts = [a.yaxis.label for a in figure.axes] + [a.xaxis.label for a in lowest]
     for axes in figure.axes:
         frame = axes.get_window_extent().padded(1)
-        ticks = axes.get_yticklabels() + (axes.get_xticklabels() if axes is figure.axes[2] else [])
+        ticks = axes.get_yticklabels() + (axes.get_xticklabels() if axes in lowest else [])
         texts += axes.texts + [
             t for t in ticks if t.get_text() and _inside(frame, axes, t.get_position())
         ]
         if axes.get_legend():
             texts += axes.get_legend().get_texts()
-    boxes = [t.get_window_extent() for t in (*texts, *figure.texts)]
-    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[i + 1 :])
-    assert all(figure.bbox.containsx(b.x0) and figure.bbox.containsx(b.x1) for b in boxes)
+    texts = [t for t in (*texts, *figure.texts) if t.get_text()]
+    boxes = [t.get_window_extent() for t in texts]
+    for i, a in enumerate(boxes):
+        for j in range(i + 1, len(boxes)):
+            assert not a.overlaps(boxes[j]), (texts[i], texts[j])
+    for text, b in zip(texts, boxes, strict=True):
+        assert figure.bbox.x0 <= b.x0 <= b.x1 <= figure.bbox.x1, text
+        assert figure.bbox.y0 <= b.y0 <= b.y1 <= figure.bbox.y1, text
 
 
 def _inside(frame, axes, position):
@@ -400,6 +419,295 @@ def test_drawing_warns_of_nothing_and_leaves_the_settings_alone(tilted, tmp_path
 def test_matplotlib_is_not_imported_before_something_is_drawn():
     code = "import sys, stationary.plotting; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# -- where the noise vanishes ---------------------------------------------------------------------
+
+
+def solved(drift, variance, domain, initial=None, **more):
+    process = Diffusion(drift=drift, variance=variance, domain=domain, **more)
+    return Analysis(process, end_state(process, initial))
+
+
+def noise_beside_a_stretch(x):
+    return np.maximum(x - 0.25, 0) ** 2 + np.maximum(-1 - x, 0)
+
+
+def mixed_drift(x):
+    return np.where(x < 0.5, 0.1 * x, 1.5 - x)
+
+
+def mixed_noise(x):
+    return np.where(x < 0.5, x * (0.5 - x), (x - 0.5) ** 2)
+
+
+def wells(x):
+    return x - x**3
+
+
+CASES = {
+    "gate": lambda: solved(lambda x: 1 - x, lambda x: x**2, (-3, 3)),
+    "gate to the left": lambda: solved(lambda x: -1 - x, lambda x: x**2, (-3, 3)),
+    "Wright-Fisher": lambda: solved(0, lambda x: x * (1 - x), (0, 1)),
+    "Wright-Fisher from 0.3": lambda: solved(0, lambda x: x * (1 - x), (0, 1), 0.3),
+    "two classes": lambda: solved(wells, lambda x: x**2, (-2, 2)),
+    "two classes from": lambda: solved(wells, lambda x: x**2, (-2, 2), "normal:0.5,0.5"),
+    "traps and gate": lambda: solved(
+        wells, lambda x: (x**2 - 1) ** 2 * (x - 0.5) ** 2, (-2, 2), "normal:0,0.5"
+    ),
+    "traps and gate without a start": lambda: solved(
+        wells, lambda x: (x**2 - 1) ** 2 * (x - 0.5) ** 2, (-2, 2)
+    ),
+    "stretch": lambda: solved(lambda x: 1 - x, noise_beside_a_stretch, (-3, 3)),
+    "rest in a stretch": lambda: solved(lambda x: -(x + 0.4), noise_beside_a_stretch, (-3, 3)),
+    "shared minimum": lambda: analysed(
+        Landscape(
+            losses=lambda w: ((w - 1) ** 2, 2 * (w - 1) ** 2, (w - 1) ** 4),
+            learning_rate=0.05,
+            domain=(-1, 4),
+        )
+    ),
+    "absorbing walls": lambda: solved(wells, 0.3, (-2, 2), boundaries=("absorbing", "absorbing")),
+    "pit": lambda: analysed(
+        Landscape(
+            losses=lambda w: (
+                -np.exp(-((w - 2) ** 2)),
+                -np.exp(-((w - 2) ** 2)) - np.exp(-100 * (w - 1) ** 2),
+            ),
+            learning_rate=0.05,
+            domain=(0.8, 1.3),
+        )
+    ),
+    "narrow": lambda: solved(lambda x: 1 - x, 2e-18, (-1, 3)),
+    "two narrow classes": lambda: solved(
+        lambda x: 1e8 * wells(x), lambda x: x**2, (-2, 2), "normal:0.5,0.5"
+    ),
+    "two narrow classes without a start": lambda: solved(
+        lambda x: 1e10 * wells(x), lambda x: x**2, (-2, 2)
+    ),
+    "mixture": lambda: solved(mixed_drift, mixed_noise, (0, 3), 0.2),
+    "mixture without a start": lambda: solved(mixed_drift, mixed_noise, (0, 3)),
+    "geometric Brownian motion": lambda: solved(lambda x: 0.2 * x, lambda x: x**2, (0, np.inf)),
+    "on the whole line": lambda: solved(lambda x: 0.2 * x, lambda x: x**2, (-np.inf, np.inf), 0.5),
+    "escape": lambda: solved(1, 1, (0, np.inf), 0.5, boundaries=("absorbing", None)),
+    "escape without a start": lambda: solved(1, 1, (0, np.inf), boundaries=("absorbing", None)),
+}
+_known = {}
+
+
+def case(name):
+    if name not in _known:
+        _known[name] = CASES[name]()
+    return _known[name]
+
+
+def arrows(axes):
+    """Middle and direction of each arrow."""
+    found = [p for p in axes.patches if str(p.get_gid()).startswith("gate")]
+    ends = [p._posA_posB for p in found]
+    return [((a[0] + b[0]) / 2, math.copysign(1, b[0] - a[0])) for a, b in ends]
+
+
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize("name", CASES)
+def test_a_figure_has_texts_apart_and_only_numbers_in_it(name, log, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = plot_analysis(case(name), log=log)
+        save(figure, tmp_path / "figure.png")
+    assert_texts_are_apart(figure)
+    for axes in figure.axes:
+        assert np.isfinite([*axes.get_xlim(), *axes.get_ylim()]).all()
+        for line in axes.lines:
+            x, y = (np.asarray(v, dtype=float) for v in line.get_data())
+            assert not np.isinf(x).any()
+            assert not np.isinf(y).any()
+            if len(y):  # only gaps, and none that another one follows
+                assert np.isfinite(y).any()
+                assert not (np.isnan(y[:-3]) & np.isnan(y[3:]) & np.isnan(y[1:-2])).any()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("gate", [(0, 1)]),
+        ("gate to the left", [(0, -1)]),
+        ("traps and gate", [(0.5, 1)]),
+        ("stretch", [(-0.375, 1)]),
+        ("pit", [(1, 1)]),
+        ("two classes", []),
+        ("narrow", []),
+    ],
+)
+def test_each_gate_has_an_arrow_in_its_direction_in_every_panel(name, expected):
+    analysis = case(name)
+    for axes in (plot_losses(analysis), plot_gradients(analysis), plot_density(analysis)):
+        found = arrows(axes)
+        assert [direction for _, direction in found] == [direction for _, direction in expected]
+        assert [at for at, _ in found] == pytest.approx([at for at, _ in expected])
+
+
+@pytest.mark.parametrize(
+    "name", ["Wright-Fisher from 0.3", "traps and gate", "shared minimum", "rest in a stretch"]
+)
+def test_an_atom_is_a_stem_as_high_as_its_weight(name):
+    analysis = case(name)
+    axes = plot_density(analysis)
+    atoms = analysis.end_state.atoms
+    assert stems(axes) == [(a.position, pytest.approx(a.weight)) for a in atoms]
+    assert [t for t in labels(axes) if t != "transient"] == [
+        f"{100 * a.weight:.3g} %" for a in atoms
+    ]
+    assert axes.get_ylabel() == "probability"
+
+
+def test_atoms_beside_a_density_have_an_axis_of_their_own():
+    analysis = case("mixture")
+    axes = plot_density(analysis)
+    (atom,) = analysis.end_state.atoms
+    (component,) = analysis.end_state.components
+    assert stems(axes) == [(0, pytest.approx(atom.weight))]
+    x, y = curve(axes)
+    assert np.trapezoid(y, x) == pytest.approx(component.weight, abs=1e-3)
+    left, right = axes.figure.axes
+    assert "density" in left.get_ylabel()
+    assert right.get_ylabel() == "probability"
+
+
+def test_what_escapes_is_written_at_the_end_it_goes_to():
+    texts = labels(plot_density(case("escape")))
+    assert f"{100 * (1 - math.exp(-1)):.3g} % escapes" in texts  # f = a = 1: e^-2x reach 0
+
+
+def test_transient_pieces_and_stretches_without_noise_are_shaded():
+    axes = plot_density(case("stretch"))
+    spans = {p.get_gid(): p.get_extents() for p in axes.patches if p.get_gid()}
+    inverse = axes.transData.inverted()
+    for name, expected in (("transient", (-3, -1)), ("no noise", (-1, 0.25))):
+        box = spans[name].transformed(inverse)
+        assert (box.x0, box.x1) == pytest.approx(expected)
+    assert "transient" in labels(axes)
+
+
+def test_the_roles_of_singular_points_are_in_the_legend():
+    def names(analysis):
+        return {t.get_text() for t in plot_gradients(analysis).get_legend().get_texts()}
+
+    assert {"trap", "one-way gate"} <= names(case("traps and gate"))
+    assert {"repelling rest point"} <= names(case("two classes"))
+    assert {"no noise", "one-way gate"} <= names(case("stretch"))
+    assert {"absorbing end"} <= names(case("absorbing walls"))
+
+
+def test_without_a_start_each_density_is_drawn_within_its_class():
+    """The mirror image of one another, each with an integral of 1."""
+    axes = plot_density(case("two classes"))
+    drawn = [line for line in axes.lines if len(line.get_xdata()) > 50]
+    assert [np.trapezoid(c.get_ydata(), c.get_xdata()) for c in drawn] == pytest.approx(
+        [1, 1], abs=1e-4
+    )
+    assert all(line.is_dashed() for line in drawn)
+    assert "within its class" in axes.get_ylabel()
+    assert "depend on the start" in axes.get_title(loc="right")
+
+
+def test_without_a_start_atoms_are_open_stems():
+    axes = plot_density(case("Wright-Fisher"))
+    lines = [line for line in axes.lines if line.get_label() == "stem"]
+    assert [line.get_xdata()[0] for line in lines] == [0, 1]
+    assert all(line.get_markerfacecolor() == "white" for line in lines)
+
+
+def test_the_probability_of_each_end_is_drawn_against_the_start():
+    """f = 0: x is a martingale, so that 1 is reached first with probability x."""
+    axes = plot_outcomes(case("Wright-Fisher"))
+    first, second = (line for line in axes.lines if len(line.get_xdata()) > 50)
+    x = first.get_xdata()
+    assert (x[0], x[-1]) == (0, 1)
+    assert np.abs(first.get_ydata() - (1 - x)).max() < 1e-12
+    assert np.abs(second.get_ydata() - x).max() < 1e-12
+    assert labels(axes) == ["at $x$ = 0", "at $x$ = 1"]
+    for text, line in zip(axes.texts, (first, second), strict=True):
+        assert text.get_color() == line.get_color()
+    figure = plot_analysis(case("Wright-Fisher"))
+    assert "probability of the end" in [a.get_ylabel() for a in figure.axes]
+
+
+def test_curves_are_interrupted_where_the_noise_vanishes():
+    for name in ("two classes from", "traps and gate", "stretch"):
+        analysis = case(name)
+        edges = [e for p in analysis.end_state.anatomy.points for e in (p.lower, p.upper)]
+        for axes in (plot_losses(analysis), plot_density(analysis)):
+            for line in axes.lines:
+                x, y = line.get_data()
+                if len(x) > 50:
+                    for a, b, end in zip(x, x[1:], y, strict=False):
+                        assert not any(a < e < b for e in edges), (name, a, b, end)
+
+
+def test_where_no_density_exists_the_range_holds_what_there_is():
+    lower, upper = drawn_range(case("on the whole line").end_state)
+    assert lower < 0 < 0.5 < upper
+    lower, upper = drawn_range(case("escape").end_state)
+    assert lower == 0
+    assert 1 < upper < 10
+
+
+# -- states too narrow to be seen ------------------------------------------------------------------
+
+
+def test_a_narrow_state_is_a_stem_and_has_a_panel_of_its_own():
+    """f = 1 - x and a = 2e-18: normal about 1 with deviation 1e-9."""
+    analysis = case("narrow")
+    assert stems(plot_density(analysis)) == [(1, 1)]
+    (zoom,) = (axes for axes in plot_analysis(analysis).axes if "units" in axes.get_xlabel())
+    assert zoom.get_xlabel() == "$x$ \N{MINUS SIGN} 1\n(in units of $10^{-9}$)"
+    z, y = curve(zoom)
+    exact = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+    assert np.abs(y - exact).max() < 3e-7  # a place is known to 1e-16 / 1e-9
+    assert np.trapezoid(y, z) == pytest.approx(1, abs=1e-4)
+    assert z[0] < -4
+    assert z[-1] > 4
+
+
+def test_two_narrow_states_have_a_panel_each():
+    analysis = case("two narrow classes")
+    assert [x for x, _ in stems(plot_density(analysis))] == pytest.approx([-1, 1])
+    zooms = [axes for axes in plot_analysis(analysis).axes if "units" in axes.get_xlabel()]
+    for axes, component in zip(zooms, analysis.end_state.components, strict=True):
+        x, y = curve(axes)
+        assert np.trapezoid(y, x) == pytest.approx(component.weight, rel=1e-3)
+
+
+def test_an_ordinary_figure_has_no_further_panel(two_minima):
+    assert len(plot_analysis(two_minima).axes) == 4
+    assert plot_analysis(two_minima).get_size_inches() == pytest.approx([6, 6.5])
+
+
+def test_a_density_narrower_than_the_spacing_of_doubles_is_drawn_from_exact_places():
+    """A normal law of deviation 4e-43 about 2 + 1e-43, which only takes numbers of many digits."""
+    deviation = 4e-43
+
+    class Peak:
+        interval = (-math.inf, math.inf)
+
+        def logpdf(self, x):
+            assert all(isinstance(at, type(x[0])) and hasattr(at, "context") for at in x)
+            z = [float((at - 2 - at.context.mpf(1e-43)) / deviation) for at in x]
+            return -(np.array(z) ** 2) / 2 - math.log(deviation * math.sqrt(2 * math.pi))
+
+    top = -math.log(deviation * math.sqrt(2 * math.pi))
+    mode = SimpleNamespace(position=2.0, offset=1e-43, log_density=top)
+    state = SimpleNamespace(modes=[mode])
+    steps = local_steps(state, Peak())
+    assert -8 * deviation < steps[0] < -4 * deviation
+    z = steps / deviation
+    assert np.abs(local_density(state, Peak(), steps) - (top - z**2 / 2)).max() < 1e-12
+
+
+def test_a_component_that_does_not_exist_has_no_panel(gaussian):
+    with pytest.raises(LandscapeError, match="names no density"):
+        plot_zoom(gaussian, component=1)
 
 
 # -- files --------------------------------------------------------------------------------------
