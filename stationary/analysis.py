@@ -117,13 +117,20 @@ class Analysis:
         return f"<Analysis of {self.diffusion.name!r}: {shares or self.end_state.reason}>"
 
 
-def analyze(source: str | os.PathLike[str] | Landscape | Diffusion, **changes: Any) -> Analysis:
+def analyze(
+    source: str | os.PathLike[str] | Landscape | Diffusion,
+    *,
+    regularise: float | None = None,
+    **changes: Any,
+) -> Analysis:
     """Where a process ends up, how its probability is shared between minima, and how sure that is.
 
     Parameters
     ----------
     source
         The path of a landscape file, a `Landscape` or a `Diffusion`.
+    regularise
+        An even noise to add, as a variance per time: a + regularise takes the place of a.
     changes
         Fields to replace, such as ``learning_rate=0.02``.
 
@@ -152,4 +159,6 @@ def analyze(source: str | os.PathLike[str] | Landscape | Diffusion, **changes: A
             f"analyze takes the path of a landscape file, a Landscape or a Diffusion, "
             f"not {source!r}."
         )
-    return Analysis(process, end_state(process))
+    return Analysis(
+        process, end_state(process, regularise=0.0 if regularise is None else regularise)
+    )

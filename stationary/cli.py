@@ -68,6 +68,10 @@ def analyze(
             show_default=False,
         ),
     ] = None,
+    regularise: Annotated[
+        float | None,
+        typer.Option(metavar="EPS", help="An even noise to add: a + EPS in place of a."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
     csv: Annotated[
         Path | None, typer.Option(help="Write the density as a table to this file.")
@@ -81,13 +85,14 @@ def analyze(
     from stationary.analysis import analyze as run
     from stationary.errors import Status
 
-    changes = {
+    changes: dict[str, Any] = {
         "learning_rate": learning_rate,
         "batch_size": batch_size,
         "replacement": replacement,
         "convention": convention,
         "domain": domain,
         "initial": initial,
+        "regularise": regularise,
     }
     # What a landscape file writes goes to standard error, so that ours stays readable.
     with contextlib.redirect_stdout(sys.stderr):

@@ -107,6 +107,17 @@ def number(given: Any) -> float | None:
         return None
 
 
+def checked_noise(given: Any, where: str) -> float:
+    """A variance that is to be added, as a float."""
+    eps = number(given)
+    if eps is None or not 0 <= eps < math.inf:
+        raise LandscapeError(
+            f"{where}: regularise = {given!r:.80} must be a variance to add, at least 0, in units "
+            "of x^2 per time, such as 1e-6."
+        )
+    return eps
+
+
 def interval(domain: Any, where: str) -> tuple[float, float]:
     """`domain` as two ascending floats, or an error that says what is wrong with it."""
     pair = isinstance(domain, (tuple, list, np.ndarray)) and len(domain) == 2
@@ -266,6 +277,7 @@ class Diffusion:
     sigma: InitVar[Function | None] = None
     diffusivity: InitVar[Function | None] = None
     exact_ends: tuple[Any, Any] = (None, None)  # of ends known to be zeros of the variance
+    added: float = 0.0  # how much of the variance `regularised` has added [x^2 / time]
     settled: bool = field(default=False)  # the functions have been tried already
 
     def __post_init__(self, sigma: Function | None, diffusivity: Function | None) -> None:
@@ -372,12 +384,72 @@ class Diffusion:
         """The equation in full, with its convention and its factor of two."""
         v, c = self.variable, self.convention
         equation = self.equation or f"d{v} = f({v}) dt + sqrt(a({v})) dB"
+        a = "a"
+        if self.added:
+            a = f"(a + {self.added:g})"
+            equation += f", and a + {self.added:g} in place of a"
+        root = f"sqrt{a}" if self.added else "sqrt(a)"
         law = {
-            0.0: f"f P = (1/2) d(a P)/d{v}",
-            0.5: f"f P = (1/2) sqrt(a) d(sqrt(a) P)/d{v}",
-            1.0: f"f P = (1/2) a dP/d{v}",
+            0.0: f"f P = (1/2) d({a} P)/d{v}",
+            0.5: f"f P = (1/2) {root} d({root} P)/d{v}",
+            1.0: f"f P = (1/2) {a} dP/d{v}",
         }[c.value]
         return f"{equation} ({c.title}); no flux: {law}"
+
+    def regularised(self, eps: float) -> Diffusion:
+        """The same process with an independent, even noise added: a + eps in place of a.
+
+        Whatever the convention, this is what a second source of noise sqrt(eps) dB' does, since
+        the current then gains -(eps / 2) dP/dx in all of them. A finite end where the variance
+        vanished becomes a wall, and reflects unless it was said to absorb.
+
+        Parameters
+        ----------
+        eps
+            What is added to the variance, at least 0, in units of x^2 per time.
+
+        Raises
+        ------
+        LandscapeError
+            If eps is no such number.
+        """
+        eps = checked_noise(eps, self.name)
+        if eps == 0:
+            return self
+        drift_and_variance, variance = self.pair, self.variance
+
+        def pair(x: Any, arithmetic: Arithmetic) -> tuple[Array, Array]:
+            assert drift_and_variance is not None
+            f, a = drift_and_variance(x, arithmetic)
+            return f, a + eps
+
+        total = self.added + eps
+        name = self.name.removesuffix(f", a + {self.added:g}" if self.added else "")
+        boundaries, notes = list(self.boundaries), self.notes
+        for side, end in enumerate(self.domain):
+            if math.isfinite(end) and self._is_still(side):
+                absorbs = boundaries[side] is Boundary.ABSORBING
+                boundaries[side] = Boundary.ABSORBING if absorbs else Boundary.REFLECTING
+                notes += (
+                    f"the variance vanished at {self.variable} = {end:g}; with a + {total:g} this "
+                    f"end is {'an absorbing' if absorbs else 'a reflecting'} wall.",
+                )
+        return replace(
+            self,
+            variance=lambda x: variance(x) + eps,
+            pair=None if drift_and_variance is None else pair,
+            boundaries=tuple(boundaries),
+            exact_ends=(None, None),
+            name=f"{name}, a + {total:g}",
+            notes=notes,
+            added=total,
+        )
+
+    def _is_still(self, side: int) -> bool:
+        """Whether the variance vanishes at a finite end of the domain."""
+        if self.exact_ends[side] is not None:
+            return True
+        return bool(self.coefficients(np.array([self.domain[side]]))[1][0] == 0)
 
     def restricted(self, lower: float, upper: float) -> Diffusion:
         """The same process on a smaller domain, without its start; new ends reflect."""

@@ -50,6 +50,7 @@ def _content(analysis: Analysis) -> dict[str, Any]:
         "variable": diffusion.variable,
         "time_unit": diffusion.time_unit,
         "domain": list(diffusion.domain),
+        "regularise": diffusion.added,
     }
     if landscape is not None:
         process |= {

@@ -178,6 +178,12 @@ def _model(analysis: Analysis) -> list[str]:
         )
     else:
         lines.append("Time is in the unit of the drift; a = sigma^2 = 2 D.")
+    if diffusion.added:
+        v = diffusion.variable
+        lines.append(
+            f"An even noise was added: a + {diffusion.added:g} stands for a second, independent "
+            f"source, which alone would spread {v} by sqrt({diffusion.added:g} t) in time t."
+        )
     return lines
 
 

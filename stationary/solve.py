@@ -22,6 +22,7 @@ from stationary.initial import Initial
 from stationary.landscape import Landscape
 from stationary.partition import Fate, Partition, partition
 from stationary.survey import Survey, survey
+from stationary.vanishing import zeros_of_variance
 
 __all__ = ["end_state"]
 
@@ -33,6 +34,7 @@ def end_state(
     initial: Any = None,
     *,
     digits: int | None = None,
+    regularise: float = 0.0,
     max_panels: int = 4000,
 ) -> EndState:
     """Where a process ends up, without time-stepping: its closed classes and what each holds.
@@ -49,6 +51,8 @@ def end_state(
         Significant digits to which every number is wanted; they are then mpmath numbers, of a
         context of their own. None: doubles, with more digits inside only where doubles cannot
         carry the answer (which a note then says).
+    regularise
+        An even noise to add, as a variance per time: a + regularise takes the place of a.
     max_panels
         How finely the drift and variance may be sampled before giving up on a kink, a jump
         or an oscillation. What that costs is in the `error` and `status` of the result.
@@ -75,6 +79,7 @@ def end_state(
         raise LandscapeError(f"max_panels = {max_panels!r} must be a whole number, at least 1.")
     diffusion = process.diffusion() if isinstance(process, Landscape) else process
     digits = checked(digits, diffusion.name)
+    diffusion = _regularised(diffusion, regularise)
     start = _start(diffusion, diffusion.initial if initial is None else initial)
     parts = partition(diffusion, max_panels, digits=digits)
     notes = diffusion.notes
@@ -140,6 +145,15 @@ def _raised(parts: Partition) -> tuple[str, ...]:
                 "digits were used."
             )
     return tuple(notes)
+
+
+def _regularised(diffusion: Diffusion, eps: float) -> Diffusion:
+    """The process with a + eps; where a vanished, all happens within about sqrt(eps)."""
+    noisy = diffusion.regularised(eps)
+    if noisy is diffusion:
+        return diffusion
+    edges = [float(e) for z in zeros_of_variance(diffusion) for e in (z.lower, z.upper)]
+    return replace(noisy, breakpoints=(*noisy.breakpoints, *edges))
 
 
 def _start(diffusion: Diffusion, given: Any) -> Initial | None:
