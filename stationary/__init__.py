@@ -10,7 +10,7 @@ derivatives, many digits), `laws`, `starts` and `initial` (where a process start
 points), `anatomy` (both together), `zero_flux` (log-density), `masses` (integrals of it),
 `component`, `moments`, `quantiles`, `distribution` (the end state), `passage` (what is reached
 first, and when), `solve`, `basins`, `analysis` (the whole pipe), `view`, `plotting`, `export`,
-`report`, `cli`.
+`report`, `places`, `regularise` (with ever less noise added), `verdict`, `plot_path`, `cli`.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         log_mean_first_passage_time,
         mean_first_passage_time,
     )
+    from stationary.regularise import RegularisationPath, regularisation_path
     from stationary.solve import end_state
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "LandscapeError",
     "NotDifferentiableError",
     "Passage",
+    "RegularisationPath",
     "StationaryError",
     "Status",
     "UserFunctionError",
@@ -63,6 +65,7 @@ __all__ = [
     "log_hitting_probability",
     "log_mean_first_passage_time",
     "mean_first_passage_time",
+    "regularisation_path",
 ]
 
 _ROOMS = {
@@ -85,6 +88,8 @@ _ROOMS = {
     "log_hitting_probability": "passage",
     "log_mean_first_passage_time": "passage",
     "mean_first_passage_time": "passage",
+    "RegularisationPath": "regularise",
+    "regularisation_path": "regularise",
     "end_state": "solve",
 }
 

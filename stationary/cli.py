@@ -114,6 +114,43 @@ def analyze(
         raise typer.Exit(NOT_CONVERGED)
 
 
+@app.command()
+def regularise(
+    path: Annotated[Path, typer.Argument(help="Landscape file.", show_default=False)],
+    eps: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FROM:TO:COUNT",
+            help="What to add to the variance, as in 1e-1:1e-8:8; by default by decades.",
+            show_default=False,
+        ),
+    ] = None,
+    initial: Annotated[
+        str | None,
+        typer.Option(help="The start, as for analyze.", show_default=False),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the masses to this .png, .svg or .pdf file.")
+    ] = None,
+) -> None:
+    """Add ever less noise to PATH, and compare the limit with the exact end state."""
+    import json
+
+    from stationary.loading import load
+    from stationary.regularise import epsilons_from, regularisation_path
+
+    with contextlib.redirect_stdout(sys.stderr):
+        if plot is not None:
+            check_output(plot, (".png", ".svg", ".pdf"))
+        epsilons = None if eps is None else epsilons_from(eps)
+        found = regularisation_path(load(path, initial=initial), epsilons)
+        report = json.dumps(found.to_dict(), indent=2) if as_json else found.summary()
+        if plot is not None:
+            found.plot(plot)
+    typer.echo(report)
+
+
 def check_output(path: Path, suffixes: tuple[str, ...] = ()) -> None:
     """Refuse a file that cannot be written before anything is computed for it."""
     from stationary.errors import LandscapeError

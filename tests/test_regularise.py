@@ -1,7 +1,8 @@
-"""Noise added to the variance, against closed forms."""
+"""Noise added to the variance: closed forms, limits that do not commute, and words for both."""
 
 from __future__ import annotations
 
+import json
 import math
 
 import mpmath
@@ -9,15 +10,22 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stationary import Diffusion, Landscape, LandscapeError, analyze, end_state
+from stationary import Diffusion, Landscape, LandscapeError, analyze, end_state, regularisation_path
+from stationary.cli import main
 from stationary.diffusion import Boundary
 from stationary.precision import many_digits
+from stationary.verdict import law_of
 
 INF = math.inf
 
 
 def process(drift, variance, domain=(-3, 3), **more):
     return Diffusion(drift=drift, variance=variance, domain=domain, **more)
+
+
+def traps(c):
+    """f = (1 - x^2) (x + c) and a = (1 - x^2)^2: traps at -1 and 1, with a top at -c."""
+    return process(lambda x: (1 - x * x) * (x + c), lambda x: (1 - x * x) ** 2, (-2, 2))
 
 
 def gate():
@@ -129,3 +137,266 @@ def test_the_report_and_the_json_say_what_was_added():
     assert analysis.to_dict()["process"]["regularise"] == 1e-3
     assert analyze(shared_minimum()).to_dict()["process"]["regularise"] == 0
     analysis.plot()
+
+
+# -- the path -------------------------------------------------------------------------------------
+
+
+def test_without_singular_points_the_limit_is_the_exact_answer():
+    path = regularisation_path(process(lambda x: -x, 1.0, (-INF, INF)), np.geomspace(0.1, 1e-6, 6))
+    assert path.outcome == "agrees"
+    np.testing.assert_allclose(path.std, np.sqrt((1 + path.epsilons) / 2), rtol=1e-12)
+    assert path.judged.words.startswith("Agrees")
+
+
+def test_a_single_trap_keeps_everything_within_the_root_of_eps():
+    path = regularisation_path(process(lambda x: -x, lambda x: x**2, (-INF, INF)))
+    assert path.outcome == "agrees"
+    assert "goes as eps^0.5" in path.verdict
+    half = stats.t(3).ppf(0.75) / math.sqrt(3)
+    np.testing.assert_allclose(path.widths[:, 0], half * np.sqrt(path.epsilons), rtol=1e-5)
+    assert path.epsilons[-1] < 1e-12
+
+
+def test_equal_traps_share_equally_whatever_the_start():
+    """From 0.3 the scale function of s = 1 - x^2 gives 0.71825 to the right, the limit 1/2."""
+    open_start = regularisation_path(traps(0.0))
+    assert open_start.outcome == "differs"
+    assert "depending on where it starts" in open_start.verdict
+    assert "(they are equal)" in open_start.verdict
+    assert open_start.exact_masses == (None, None)
+    started = regularisation_path(traps(0.0), initial=0.3)
+    assert started.outcome == "differs"
+    assert started.exact_masses[1] == pytest.approx((0.3 - 0.009 + 2 / 3) / (4 / 3), abs=1e-8)
+    for path in (open_start, started):
+        assert (np.abs(path.masses[:, 0] - 0.5) <= path.errors[:, 0]).all()
+
+
+def test_a_start_that_happens_to_share_as_the_limit_does_agrees():
+    path = regularisation_path(traps(0.0), initial=0.0)
+    assert path.outcome == "agrees"
+
+
+def test_of_unequal_traps_the_limit_picks_one_by_a_power_of_eps():
+    """Near the traps f / a = (1 +- c) / 2 / r: their ratio goes as eps^c."""
+    c = 0.2
+    path = regularisation_path(traps(c))
+    assert path.outcome == "differs"
+    light, heavy = path.judged.laws
+    assert (light.kind, heavy.kind) == ("power", "settles")
+    assert light.rate == pytest.approx(c, abs=0.01)
+    assert "goes as -0.2 log(1/eps)" in path.verdict
+
+
+@pytest.mark.parametrize("k", [0, 2, 4])
+def test_masses_of_unequal_traps_are_right_within_their_errors(k):
+    """int 2 f / (a + eps) = -log(u^2 + eps) / 2 + 2 c Re(log((q + x) / (q - x)) / (2 q)),
+    with u = 1 - x^2 and q^2 = 1 + i sqrt(eps)."""
+    c = 0.2
+    path = regularisation_path(traps(c), np.geomspace(1e-2, 1e-6, 5))
+    eps = float(path.epsilons[k])
+    with mpmath.workdps(20):
+        q = mpmath.sqrt(1 + 1j * mpmath.sqrt(eps))
+
+        def density(x):
+            odd = ((mpmath.log(q + x) - mpmath.log(q - x)) / (2 * q)).real
+            return ((1 - x * x) ** 2 + eps) ** -1.5 * mpmath.exp(2 * c * odd)
+
+        near = [mpmath.sqrt(eps) * 4**j for j in range(9) if 4**j * mpmath.sqrt(eps) < 0.5]
+        right = [-c, *(1 - r for r in reversed(near)), 1, *(1 + r for r in near), 2]
+        left = [-2, *(-1 - r for r in reversed(near)), -1, *(-1 + r for r in near), -c]
+        weights = mpmath.quad(density, left), mpmath.quad(density, right)
+        exact = [float(mpmath.log(w / sum(weights))) for w in weights]
+    assert (np.abs(path.log_masses[k] - exact) <= path.errors[k]).all()
+
+
+def test_across_a_repelling_rest_point_the_limit_has_shares_of_its_own():
+    """f = x (1 + 2 b x - x^2) / 1, a = x^2: across 0 the exponent is finite (its odd part
+    cancels), and the limit is P ~ exp(4 b x - x^2) on both sides."""
+    b = 0.15
+    path = regularisation_path(process(lambda x: x * (1 + 2 * b * x - x * x), lambda x: x**2))
+    assert path.outcome == "differs"
+    low, middle, high = stats.norm(2 * b, math.sqrt(0.5)).cdf([-3, 0, 3])
+    assert path.masses[-1, 0] == pytest.approx((middle - low) / (high - low), abs=1e-7)
+    assert path.judged.laws[0].kind == "settles"
+    ratio = math.log((middle - low) / (high - middle))
+    assert abs(path.judged.laws[0].value - ratio) <= path.judged.laws[0].error
+    assert "0.335708" in path.verdict
+    equal = regularisation_path(process(lambda x: x - x**3, lambda x: x**2))
+    assert "(they are equal)" in equal.verdict
+
+
+def test_what_leaks_back_through_a_gate_is_beyond_all_powers():
+    """P ~ cos^2(t) exp(k t) in x = sqrt(eps) tan t, with k = 2 / sqrt(eps)."""
+    path = regularisation_path(gate(), np.geomspace(1e-1, 1e-6, 6))
+    assert path.outcome == "agrees"
+    assert [p.kind for p in path.basins] == ["transient", "minimum"]
+    assert path.exact_masses == (0, 1)
+    with mpmath.workdps(40):
+        for eps, log_mass, error in zip(
+            path.epsilons, path.log_masses[:, 0], path.errors[:, 0], strict=True
+        ):
+            k = 2 / mpmath.sqrt(mpmath.mpf(eps))
+            end = 2 / (k * (k * k + 4))
+            fall = mpmath.exp(-k * mpmath.pi / 2)
+            middle = 1 / (2 * k) + k / (2 * (k * k + 4))
+            exact = (middle - fall * end) / (end / fall - fall * end)
+            assert abs(log_mass - float(mpmath.log(exact))) <= error
+    law = path.judged.laws[0]
+    assert (law.kind, law.vanishes) == ("beyond", True)
+    assert law.rate == pytest.approx(0.5, abs=0.02)
+    assert "goes about as exp(-3.1 eps^-0.5)" in path.verdict
+
+
+def test_a_minimum_shared_by_all_datapoints_agrees():
+    path = regularisation_path(shared_minimum())
+    assert path.outcome == "agrees"
+    assert [(p.kind, p.position, p.exact) for p in path.basins] == [("trap", 1.0, 1.0)]
+
+
+def test_a_trap_at_an_unstable_equilibrium_is_followed_in_a_window():
+    """f = 0.4 x: P ~ (x^2 + eps)^-0.6, so what is outside goes as eps^0.1, ever so slowly."""
+    path = regularisation_path(process(lambda x: 0.4 * x - x**3 / 4, lambda x: x**2))
+    assert [p.kind for p in path.basins] == ["minimum", "trap", "minimum"]
+    assert path.exact_masses == (0, 1, 0)
+    assert path.outcome == "agrees"
+    assert path.judged.laws[0].rate == pytest.approx(0.1, abs=0.02)
+
+
+def test_genes_forget_where_they_started():
+    path = regularisation_path(process(0.0, lambda x: x * (1 - x), (0, 1)), initial=0.3)
+    assert path.outcome == "differs"
+    assert [p.kind for p in path.basins] == ["trap", "transient", "trap"]
+    assert path.exact_masses == pytest.approx((0.7, 0, 0.3))
+    selected = regularisation_path(process(lambda x: x * (1 - x), lambda x: x * (1 - x), (0, 1)))
+    assert selected.outcome == "differs"
+    assert "tends to -2." in selected.verdict  # the exponent between the two ends: -2 s
+    assert "is not decided" in selected.verdict  # windows fill as slowly as 1 / log(1/eps)
+
+
+def test_where_there_is_no_end_state_the_limit_is_said_to_gather_or_not():
+    def brownian(rate):
+        return process(lambda x: rate * x, lambda x: x * x, (0, INF))
+
+    down = regularisation_path(brownian(0.1))
+    assert down.outcome == "none"
+    assert "all of the limit sits there" in down.verdict
+    np.testing.assert_allclose(down.radii[1:] / down.radii[:-1], math.sqrt(0.1), rtol=1e-4)
+    up = regularisation_path(brownian(0.6))
+    assert set(up.kinds) == {"none"}
+    assert "there is none either" in up.verdict
+    critical = regularisation_path(process(lambda x: x - x**3, lambda x: 2 * x**2))
+    assert critical.outcome == "none"
+    assert "goes as eps^0.25" in critical.verdict  # P ~ (x^2 + eps)^-1/2: the median of log|x|
+    assert "not decided" in critical.verdict
+
+
+def test_few_values_of_eps_decide_nothing():
+    path = regularisation_path(traps(0.2), [1e-3, 1e-2])
+    assert path.outcome == "not decided"
+    assert list(path.epsilons) == [1e-2, 1e-3]
+
+
+def test_absorbing_walls_leave_the_start_in_force():
+    path = regularisation_path(process(0.0, 1.0, (0, 1), boundaries="absorbing"))
+    assert path.outcome == "not decided"
+    started = regularisation_path(process(0.0, 1.0, (0, 1), boundaries="absorbing"), initial=0.3)
+    assert started.outcome == "agrees"
+
+
+@pytest.mark.parametrize("epsilons", [[], [0.0], [1e-3, -1], [math.nan], "1e-3", [None]])
+def test_bad_sequences_are_refused(epsilons):
+    with pytest.raises(LandscapeError, match="1e-"):
+        regularisation_path(gate(), epsilons)
+
+
+# -- laws -----------------------------------------------------------------------------------------
+
+EPS = 10.0 ** -np.arange(1, 13)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (-0.7 + 0 * EPS, "settles"),
+        (-0.7 + EPS**0.5, "settles"),
+        (0.3 * np.log(EPS), "power"),
+        (-2.0 * EPS**-0.5 + np.log(EPS), "beyond"),
+        (-0.7 + EPS**0.1, "settles"),
+        (1 / np.log(EPS), "unclear"),  # a limit that is approached too slowly to tell
+        (np.log(-np.log(EPS)), "unclear"),
+        ((-1.0) ** np.arange(12), "unclear"),
+        (np.where(EPS < 1e-11, np.nan, 1.0), "unclear"),
+    ],
+)
+def test_a_law_is_claimed_only_where_the_last_steps_agree(values, kind):
+    law = law_of(EPS, values, np.full(12, 1e-13))
+    assert law.kind == kind
+    if kind == "settles":
+        assert abs(law.value + 0.7) <= law.error
+
+
+# -- words, numbers, figure, command line -------------------------------------------------------
+
+
+@pytest.mark.parametrize("start", [None, 0.3])
+def test_the_summary_fits_and_the_numbers_are_json(start, tmp_path):
+    path = regularisation_path(traps(0.2), np.geomspace(1e-2, 1e-6, 5), start)
+    assert max(map(len, path.summary().splitlines())) <= 80
+    data = json.loads(json.dumps(path.to_dict(), allow_nan=False))
+    assert data["outcome"] == path.outcome
+    assert len(data["log_masses"]) == 5
+    path.plot(tmp_path / "path.png")
+    assert (tmp_path / "path.png").stat().st_size > 5000
+    assert "5 values of eps" in repr(path)
+
+
+@pytest.fixture(name="file")
+def _file(tmp_path):
+    path = tmp_path / "gate.py"
+    path.write_text(
+        "print('hello')\ndomain = (-3, 3)\ndef drift(x):\n    return 1 - x\n"
+        "def variance(x):\n    return x**2\n"
+    )
+    return path
+
+
+def run(capfd, *arguments):
+    with pytest.raises(SystemExit) as stop:
+        main([str(a) for a in arguments])
+    out, err = capfd.readouterr()
+    return stop.value.code, out, err
+
+
+def test_the_command_prints_the_path(capfd, file, tmp_path):
+    figure = tmp_path / "path.svg"
+    code, out, err = run(capfd, "regularise", file, "--eps", "1e-1:1e-5:5", "--plot", figure)
+    assert (code, err.strip()) == (0, "hello")
+    assert "Agrees" in out
+    assert figure.exists()
+    code, out, _ = run(capfd, "regularise", file, "--eps", "1e-1:1e-5:5", "--json")
+    assert code == 0
+    np.testing.assert_allclose(json.loads(out)["epsilons"], 10.0 ** -np.arange(1.0, 6))
+
+
+def test_analyze_takes_noise_to_add(capfd, file):
+    code, out, _ = run(capfd, "analyze", file, "--regularise", "1e-3")
+    assert code == 0
+    assert "a + 0.001" in out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["regularise", "--eps", "1e-1"],
+        ["regularise", "--eps", "1:0:3"],
+        ["regularise", "--eps", "1e-1:1e-3:0"],
+        ["regularise", "--plot", "figure.gif"],
+        ["analyze", "--regularise", "-1"],
+    ],
+)
+def test_a_mistake_is_code_1_with_a_message(capfd, file, arguments):
+    code, out, err = run(capfd, arguments[0], file, *arguments[1:])
+    assert (code, out) == (1, "")
+    assert "stationary: " in err
+    assert "Traceback" not in err
