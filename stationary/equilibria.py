@@ -123,7 +123,9 @@ def _around(found: Survey, roots: Array, step: Array, stable: Array) -> tuple[Ar
     Turned so that it should be positive before and negative after.
     """
     distance = step * SCAN ** np.arange(11.0)[:, None]
-    x = np.clip(np.stack([roots - distance, roots + distance]), found.lower, found.upper)
+    # Half way to the next root at most: beyond that one the drift has the other sign again.
+    between = np.concatenate([[found.lower], (roots[1:] + roots[:-1]) / 2, [found.upper]])
+    x = np.clip(np.stack([roots - distance, roots + distance]), between[:-1], between[1:])
     f = coefficients_at(found.diffusion, x.ravel())[0].reshape(x.shape)
     before, after = np.where(stable, 1, -1) * f
     return before, after

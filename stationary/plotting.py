@@ -449,7 +449,7 @@ def _log_density(part: Part, x: Array) -> Array:
 
 def _within(basin: Basin, part: Part) -> bool:
     lower, upper = part.component.interval
-    return lower <= basin.lower and basin.upper <= upper
+    return bool(lower <= basin.lower and basin.upper <= upper)
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ def _share(state: EndState, c: Component) -> float:
         return 0.0
     members = [m for m in state.components if group.lower <= m.interval[0] < group.upper]
     solved = list(zip(pieces[group.first : group.last + 1], members, strict=True))
-    return joined(solved).log_shares[members.index(c)]
+    return float(joined(solved).log_shares[members.index(c)])
 
 
 def _seen_from(part: Part, width: float) -> Part:
