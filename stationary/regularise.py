@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from stationary.diffusion import Diffusion, checked_noise
 from stationary.distribution import EndState
+from stationary.elementary import log_sum
 from stationary.errors import LandscapeError, StationaryError, Status
 from stationary.landscape import Landscape
-from stationary.masses import log_sum
 from stationary.places import Place, places_of
 from stationary.solve import end_state
 
