@@ -60,13 +60,15 @@ class Analysis:
         """
 
         def exit_of(b: Basin) -> Passage | None:
-            found = self.end_state.anatomy.piece_at(b.lower).survey
-            lower, upper = found.diffusion.domain
-            below = b.lower if b.lower > lower else None
-            above = b.upper if b.upper < upper else None
+            found = self.end_state.anatomy.piece_at(float(b.lower)).survey
+            lower, upper = found.interval
+            low, position, high = b.places
+            below = low if low > lower else None
+            above = high if high < upper else None
             if below is None and above is None:
                 return None
-            return exit_passage(found, b.position, below, above)
+            passage = exit_passage(found, position, below, above)
+            return passage if self.end_state.digits is not None else passage.rounded()
 
         heavy = sorted(self.basins, key=lambda b: -b.log_mass)[:MOST_EXITS]
         return tuple(exit_of(b) if b in heavy else None for b in self.basins)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from stationary.diffusion import Diffusion, checked_noise
 from stationary.distribution import EndState
-from stationary.elementary import log_sum
+from stationary.elementary import exp, log, log_sum, to_float
 from stationary.errors import LandscapeError, StationaryError, Status
 from stationary.landscape import Landscape
 from stationary.places import Place, places_of
@@ -299,9 +299,10 @@ def _mass(state: EndState, place: Place) -> tuple[float, float]:
         p = c.density.panels
         inside = (p.upper > place.lower) & (p.lower < place.upper)
         if inside.any():
-            height = np.maximum(*c.density.edge_values)[inside] + np.log(p.half[inside])
-            share = np.exp(height - height.max())
-            error += float(share @ np.minimum(c.density.errors[inside], 1.0) / share.sum())
+            height = np.maximum(*c.density.edge_values)[inside] + log(p.half[inside])
+            share = to_float(exp(height - height.max()))
+            rough = np.minimum(to_float(c.density.errors[inside]), 1.0)
+            error += float(share @ rough / share.sum())
     return log_mass, error
 
 

@@ -97,8 +97,9 @@ class View:
     def away(self, x: Array) -> Array:
         """Which points keep away from zeros of the variance, where an exponent may diverge."""
         far = np.full(x.shape, True)
-        for cut in self.cuts:
-            far &= np.abs(x - cut) > 0.03 * (self.upper - self.lower)
+        with np.errstate(invalid="ignore"):  # x may have gaps
+            for cut in self.cuts:
+                far &= np.abs(x - cut) > 0.03 * (self.upper - self.lower)
         return far
 
     def coarse(self, datapoints: int) -> Array:
