@@ -44,7 +44,7 @@ class Analysis:
     @property
     def equilibria(self) -> tuple[Equilibrium, ...]:
         """The zeros of the drift, left to right."""
-        return self.end_state.anatomy.equilibria
+        return self.end_state.equilibria
 
     @cached_property
     def basins(self) -> tuple[Basin, ...]:
@@ -72,6 +72,13 @@ class Analysis:
 
         heavy = sorted(self.basins, key=lambda b: -b.log_mass)[:MOST_EXITS]
         return tuple(exit_of(b) if b in heavy else None for b in self.basins)
+
+    @cached_property
+    def rounded(self) -> Analysis:
+        """The same with all numbers rounded to doubles; itself if they are."""
+        if self.end_state.digits is None:
+            return self
+        return Analysis(self.process, replace(self.end_state, digits=None))
 
     # The rooms below turn a finished analysis into text and pictures; they are opened when asked.
 
@@ -106,7 +113,7 @@ class Analysis:
         """
         from stationary.plotting import plot_analysis, save
 
-        figure = plot_analysis(self, log=log)
+        figure = plot_analysis(self.rounded, log=log)
         if path is not None:
             save(figure, path)
         return figure
@@ -122,6 +129,7 @@ class Analysis:
 def analyze(
     source: str | os.PathLike[str] | Landscape | Diffusion,
     *,
+    digits: int | None = None,
     regularise: float | None = None,
     **changes: Any,
 ) -> Analysis:
@@ -131,6 +139,8 @@ def analyze(
     ----------
     source
         The path of a landscape file, a `Landscape` or a `Diffusion`.
+    digits
+        Significant digits to which every number is wanted; see `end_state`.
     regularise
         An even noise to add, as a variance per time: a + regularise takes the place of a.
     changes
@@ -161,6 +171,5 @@ def analyze(
             f"analyze takes the path of a landscape file, a Landscape or a Diffusion, "
             f"not {source!r}."
         )
-    return Analysis(
-        process, end_state(process, regularise=0.0 if regularise is None else regularise)
-    )
+    added = 0.0 if regularise is None else regularise
+    return Analysis(process, end_state(process, digits=digits, regularise=added))

@@ -118,7 +118,12 @@ def _basins(state: EndState, c: Component) -> list[Basin]:
                 variance=given(next(variances)),
                 barrier_left=given(climbs[0]) if i > 0 else None,
                 barrier_right=given(climbs[1]) if i + 1 < len(minima) else None,
-                barrier_error=compact(_barrier_error(found, low, high, climbs)),
+                barrier_error=compact(
+                    max(
+                        _climb_error(found, low, place, climbs[0]) if i > 0 else 0.0,
+                        _climb_error(found, place, high, climbs[1]) if i + 1 < len(minima) else 0.0,
+                    )
+                ),
                 modes=tuple(m for m in modes if low <= m.place <= high),
                 offset=state.left_out(place),
                 places=(low, place, high),
@@ -127,10 +132,11 @@ def _basins(state: EndState, c: Component) -> list[Basin]:
     return result
 
 
-def _barrier_error(found: Survey, low: Any, high: Any, climbs: Array) -> Any:
+def _climb_error(found: Survey, low: Any, high: Any, climb: Any) -> Any:
+    """The error of int 2 f / a between two points."""
     first, last = found.panels.locate(np.array([low, high]))[0]
-    rounding = 1.8 * found.epsilon * number(np.abs(climbs).max(initial=0))
-    return number(found.climb_errors[first : last + 1].sum()) + rounding
+    rounding = 1.8 * found.epsilon * abs(climb)
+    return number(found.climb_errors[first : last + 1].sum() + rounding)
 
 
 def _masses(c: Component, borders: Array) -> tuple[Array, Array]:

@@ -72,6 +72,9 @@ def analyze(
         float | None,
         typer.Option(metavar="EPS", help="An even noise to add: a + EPS in place of a."),
     ] = None,
+    digits: Annotated[
+        int | None, typer.Option(help="Significant digits of every number; doubles if left out.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
     csv: Annotated[
         Path | None, typer.Option(help="Write the density as a table to this file.")
@@ -93,6 +96,7 @@ def analyze(
         "domain": domain,
         "initial": initial,
         "regularise": regularise,
+        "digits": digits,
     }
     # What a landscape file writes goes to standard error, so that ours stays readable.
     with contextlib.redirect_stdout(sys.stderr):

@@ -7,6 +7,7 @@ import math
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -268,20 +269,20 @@ class EndState:
 
     def mean(self) -> Any:
         """E[X]; +-inf where only one tail diverges, nan where both do (it does not exist)."""
-        return self.given(self._mean_and_error()[0])
+        return self.given(self._mean_and_error[0])
 
     @property
     def mean_offset(self) -> float:
         """What `mean()` leaves out of the mean, where that was computed in many digits."""
-        return self.left_out(self._mean_and_error()[0])
+        return self.left_out(self._mean_and_error[0])
 
     def var(self) -> Any:
         """The variance; inf where it does not exist but the mean does, else nan."""
-        return self.given(self._variance_and_error()[0])
+        return self.given(self._variance_and_error[0])
 
     def std(self) -> Any:
         """The standard deviation; inf or nan as for `var`."""
-        return self.given(sqrt(self._variance_and_error()[0]))
+        return self.given(sqrt(self._variance_and_error[0]))
 
     def entropy(self) -> Any:
         """Differential entropy -int P log P, in nats; needs a density without atoms."""
@@ -340,6 +341,7 @@ class EndState:
         total += sum(a.weight * number(values(np.array([a.position]))[0]) for a in self._lumps)
         return self.given(total)
 
+    @cached_property
     def _mean_and_error(self) -> tuple[Any, Any]:
         self._require()
         total: Any = 0.0
@@ -356,8 +358,9 @@ class EndState:
             error += self.weight_error * a.weight * abs(a.position)
         return total, error
 
+    @cached_property
     def _variance_and_error(self) -> tuple[Any, Any]:
-        centre, centre_error = self._mean_and_error()
+        centre, centre_error = self._mean_and_error
         if not finite(centre):
             return math.nan, 0.0
         total: Any = 0.0
@@ -372,12 +375,12 @@ class EndState:
     @property
     def mean_error(self) -> Any:
         """The estimated absolute error of `mean()`."""
-        return compact(self._mean_and_error()[1])
+        return compact(self._mean_and_error[1])
 
     @property
     def std_error(self) -> Any:
         """The estimated absolute error of `std()`."""
-        variance, error = self._variance_and_error()
+        variance, error = self._variance_and_error
         return compact(error / (2 * sqrt(variance))) if 0 < variance < math.inf else 0.0
 
     # -- modes ----------------------------------------------------------------------------------

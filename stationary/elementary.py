@@ -32,6 +32,7 @@ __all__ = [
     "log1p",
     "log_sum",
     "logaddexp",
+    "magnitude",
     "number",
     "smallest_of",
     "spacing",
@@ -165,6 +166,19 @@ def converted(x: Any, arithmetic: Arithmetic) -> Any:
     if isinstance(x, np.ndarray):
         return x if arithmetic_of(x) is arithmetic else arithmetic.array(x)
     return arithmetic.array(x)[()]
+
+
+def magnitude(x: Array) -> Array:
+    """log2 |x| to within 1, for mpmath numbers; -inf for 0."""
+    return np.asarray(_magnitude(x), dtype=float)
+
+
+def _bits(x: Any) -> float:
+    _, mantissa, exponent, length = x._mpf_
+    return float(exponent + length) if mantissa else -math.inf
+
+
+_magnitude = np.frompyfunc(_bits, 1, 1)
 
 
 def compact(x: Any) -> Any:

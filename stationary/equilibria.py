@@ -23,6 +23,7 @@ __all__ = ["Equilibrium", "drift_slope", "equilibria_of"]
 Array = NDArray[Any]
 
 AFFORDABLE = 2**22  # datapoints times points
+NEWTON_STEPS = 12
 SCAN = 30.0  # factor between the distances at which a root is tried
 
 
@@ -67,14 +68,18 @@ def equilibria_of(found: Survey) -> tuple[Equilibrium, ...]:
         middle = (low + high) / 2
         if abs(found.climbs(np.sort(np.array([middle, roots[i]])))[0]) < 4504 * found.epsilon:
             flat[i], left[i], right[i], roots[i] = True, low, high, middle
-    value, slopes = _drift_and_slope(found, roots)
-    with np.errstate(all="ignore"):
-        # One step of Newton's method on the drift itself.
-        better = roots - value / np.where(slopes == 0, math.nan, slopes)
-    fits = ~flat & (better > left) & (better < right)
-    roots = np.where(fits, better, roots)
+    for _ in range(1 if found.arithmetic is DOUBLE else NEWTON_STEPS):
+        value, slopes = _drift_and_slope(found, roots)
+        with np.errstate(all="ignore"):
+            # Newton's method on the drift itself; from the panels one step is all a double needs.
+            better = roots - value / np.where(slopes == 0, math.nan, slopes)
+        fits = ~flat & (better > left) & (better < right)
+        moved = np.abs(better - roots)[fits]
+        roots = np.where(fits, better, roots)
+        if not (moved > spacing(roots[fits])).any():
+            break
     k, _ = found.panels.locate(roots)
-    step = np.maximum(4 * spacing(roots), 0.45 * found.epsilon * found.panels.half[k])
+    step = np.maximum(4 * spacing(roots), 0.45 * found.arithmetic.grain * found.panels.half[k])
     before, after = _around(found, roots, step, stable)
     doubtful = ~flat & ~((before[0] > 0) & (after[0] < 0))
     if doubtful.any():

@@ -5,20 +5,31 @@ from __future__ import annotations
 import csv
 import io
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.arithmetic import DOUBLE
 from stationary.classes import Classes, Outcome
 from stationary.distribution import EndState
+from stationary.elementary import spacing, to_float
 from stationary.moments import entropy
 from stationary.partition import Side, SingularPoint
+from stationary.wording import many_digits_text
 
 if TYPE_CHECKING:
     from stationary.analysis import Analysis
 
-__all__ = ["as_dict", "density_table", "hitting_table", "moment_dict", "quantiles"]
+__all__ = [
+    "as_dict",
+    "density_table",
+    "hitting_table",
+    "many_digits_table",
+    "moment_dict",
+    "quantiles",
+]
 
 Array = NDArray[Any]
 
@@ -27,7 +38,45 @@ SCHEMA = 1
 
 def as_dict(analysis: Analysis) -> dict[str, Any]:
     """The schema documented in the README; null stands for what is infinite or does not exist."""
-    return dict(_finite(_content(analysis)))
+    content = _content(analysis.rounded)
+    return dict(_finite(content | {"many_digits": many_digits_table(analysis)}))
+
+
+def many_digits_table(analysis: Analysis) -> dict[str, str] | None:
+    """Every number to the digits that were asked for, as text, by what it is; None if none were."""
+    state, v = analysis.end_state, analysis.diffusion.variable
+    digits = state.digits
+    if digits is None:
+        return None
+
+    def text(x: Any) -> str:
+        return many_digits_text(x, digits)
+
+    table: dict[str, str] = {}
+    for k, e in enumerate(state.equilibria):
+        kind = "stable" if e.stable else "unstable"
+        table[f"equilibrium {k} ({kind}), {v}"] = text(e.position)
+    for k, a in enumerate(state.atoms):
+        table[f"atom {k}, {v}"] = text(a.position)
+        if a.weight is not None:
+            table[f"atom {k}, weight"] = text(a.weight)
+    for k, (b, passage) in enumerate(zip(analysis.basins, analysis.exits, strict=True)):
+        named = {
+            "minimum": b.position,
+            "mass": b.mass,
+            "log mass": b.log_mass,
+            "log P": b.log_density,
+            "variance": b.variance,
+            "barrier left": b.barrier_left,
+            "barrier right": b.barrier_right,
+            "log of mean exit time": None if passage is None else passage.log_time,
+        }
+        table |= {f"basin {k}, {what}": text(x) for what, x in named.items() if x is not None}
+    if state.kind in ("density", "atoms", "mixture"):
+        table |= {"mean": text(state.mean()), "standard deviation": text(state.std())}
+        table |= {f"quantile {q:g}": text(state.ppf(q)) for q in (0.025, 0.5, 0.975)}
+    table["relative error of density and masses"] = f"{float(state.error):.1e}"
+    return table
 
 
 def _finite(value: Any) -> Any:
@@ -70,6 +119,7 @@ def _content(analysis: Analysis) -> dict[str, Any]:
         "equilibria": [
             {
                 "position": e.position,
+                "offset": e.offset,
                 "error": e.error,
                 "stable": e.stable,
                 "drift_slope": e.slope,
@@ -234,6 +284,8 @@ def moment_dict(state: EndState) -> dict[str, dict[str, Any]]:
             "error": error if exists else None,
             "why": None if exists else _why_infinite(state),
         }
+        if name == "mean" and exists and state.mean_offset:
+            result[name]["offset"] = state.mean_offset
     if not state.atoms:
         result["entropy"] = {"value": state.entropy(), "error": _entropy_error(state), "why": None}
     return result
@@ -260,23 +312,28 @@ def quantiles(state: EndState, levels: tuple[float, ...] = LEVELS) -> dict[str, 
     """Quantiles by level, each with its absolute error."""
     if state.kind in ("none", "classes"):
         return {}
+    exact = state
+    if state.arithmetic is not DOUBLE:  # positions that doubles cannot tell apart
+        exact = replace(state, digits=state.arithmetic.digits)
     q = np.array(levels)
-    x = state.ppf(q)
+    x = exact.ppf(q)
     # P(X <= x) has the relative error of a mass; divided by the density it is one of x.
-    density = state.pdf(x)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        error = state.error * q * (1 - q) / density + 2 * np.spacing(np.abs(x))
-    on_atom = np.isin(x, [a.position for a in state.atoms])
-    error = np.where(on_atom, np.spacing(np.abs(x)), error)
-    return {
-        f"{level:g}": {"value": float(at), "error": float(by)}
-        for level, at, by in zip(levels, x, error, strict=True)
-    }
+        error = to_float(float(state.error) * q * (1 - q) / exact.pdf(x) + 2 * spacing(x))
+    at = to_float(x)
+    on_atom = np.isin(at, [a.position for a in state.atoms])
+    error = np.where(on_atom, np.spacing(np.abs(at)), error)
+    result = {}
+    for level, place, nearest, by in zip(levels, x, at, error, strict=True):
+        result[f"{level:g}"] = {"value": float(nearest), "error": float(by)}
+        if exact is not state and place != nearest:
+            result[f"{level:g}"]["offset"] = float(place - nearest)
+    return result
 
 
 def density_table(analysis: Analysis, points: int = 1001) -> str:
     """CSV with a row per point: where the density is, and evenly over the range it spans."""
-    state = analysis.end_state
+    state = analysis.rounded.end_state
     v = analysis.diffusion.variable
     state._require()
     edge = 1e-6

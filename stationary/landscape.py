@@ -28,7 +28,7 @@ from stationary.diffusion import (
     probe_points,
 )
 from stationary.diffusion import settle_function as settle
-from stationary.elementary import log, to_float
+from stationary.elementary import magnitude, to_float
 from stationary.errors import LandscapeError
 from stationary.initial import Initial
 from stationary.precision import (
@@ -47,7 +47,9 @@ Function = Callable[[Any], Any]
 
 CHUNK = 2**18  # doubles per array while the datapoints are visited: 2 MiB, and fits the cache
 SPARE_DIGITS = 1  # that a difference of gradients may lose: those of the guard are spoken for
-DIGIT_STEP = 64
+DIGIT_STEP = 128
+FIRST_LOOK = 48  # weights at which cancellation is looked for first
+MOST_REMEMBERED = 4096  # weights whose cancellation is remembered
 MOST_DIGITS = 4096  # gradients that agree to so many digits are taken as equal
 MANY = 2000  # datapoints from which a scan of the domain is coarser, to stay affordable
 
@@ -67,13 +69,31 @@ def _stacked(rows: Function) -> Function:
 
 def _decades_lost(spread: Array, size: Array, digits: int) -> Array:
     """By how many decades deviations are smaller than the gradients that they come from."""
-    nothing = np.asarray(spread == 0, dtype=bool)
-    some = ~nothing & np.asarray(size > 0, dtype=bool)
-    lost = np.where(nothing & np.asarray(size > 0, dtype=bool), float(digits), 0.0)
-    if some.any():
-        ratio = log(size[some]) - log(spread[some]) / 2
-        lost[some] = np.maximum(to_float(ratio) / math.log(10), 0.0)
-    return lost
+    large, small = magnitude(size), magnitude(spread) / 2
+    known = np.isfinite(large)
+    lost = np.maximum(np.where(known, large, 0.0) - np.where(known, small, 0.0), 0.0)
+    return np.minimum(lost * math.log10(2), float(digits))
+
+
+class _DecadesLost:
+    """By how many decades deviations were found to be smaller than gradients, by weight."""
+
+    def __init__(self) -> None:
+        self.at, self.lost = np.empty(0), np.empty(0)
+
+    def expected(self, w: Array) -> Array:
+        """What the nearest weights say, or 0 where nothing is known."""
+        return np.interp(w, self.at, self.lost) if len(self.at) else np.zeros(len(w))
+
+    def covers(self, w: Array) -> bool:
+        """Whether all weights lie between known ones."""
+        return bool(len(self.at) and self.at[0] <= w.min() and w.max() <= self.at[-1])
+
+    def learn(self, w: Array, lost: Array) -> None:
+        at, first = np.unique(np.concatenate([self.at, w]), return_index=True)
+        known = np.concatenate([self.lost, lost])[first]
+        thin = max(1, len(at) // MOST_REMEMBERED)
+        self.at, self.lost = at[::thin], known[::thin]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -256,40 +276,46 @@ class Landscape:
         return np.concatenate([g for g, _ in parts]), np.concatenate([s for _, s in parts])
 
     def _moments(self, w: Array, arithmetic: Arithmetic) -> tuple[Array, Array]:
-        mean, spread, size = self._moments_and_size(w, arithmetic)
-        if arithmetic is not DOUBLE:
-            self._recover(w, mean, spread, size, arithmetic)
-        return mean, spread
+        if arithmetic is DOUBLE:
+            return self._moments_and_size(w, arithmetic)[:2]
+        return self._moments_in_digits(w, arithmetic)
 
-    def _recover(
-        self, w: Array, mean: Array, spread: Array, size: Array, arithmetic: Arithmetic
-    ) -> None:
-        """Compute again, in place and in more digits, where the gradients nearly cancel.
+    def _moments_in_digits(self, w: Array, arithmetic: Arithmetic) -> tuple[Array, Array]:
+        """G and S2 with all their digits where the gradients nearly cancel, too.
 
         Gradients that agree to k digits leave k digits fewer of their deviations: that many are
-        added, until the deviations have all of theirs.
+        added. How many it takes changes little from a weight to its neighbours, so what was found
+        before tells where to begin.
         """
-        digits = arithmetic.digits
-        kept = math.ceil(arithmetic.accuracy)
-        spare = max(SPARE_DIGITS, digits - kept)
-        wanted = np.zeros(len(w), dtype=int)  # digits of the last try, where one was needed
-        lost = _decades_lost(spread, size, digits)
-        while True:
-            again = np.flatnonzero((lost > spare) & (wanted < kept + lost))
-            again = again[wanted[again] < MOST_DIGITS]
-            if not len(again):
-                return
-            tried = np.maximum(wanted[again], digits)
-            blank = lost[again] >= tried  # what is left is rounding: nothing is known yet
-            short = np.where(blank, 2 * tried, kept + lost[again]) - digits
+        digits, kept = arithmetic.digits, math.ceil(arithmetic.accuracy)
+        at = to_float(w)
+        if len(w) > 4 * FIRST_LOOK and not self._lost.covers(at):
+            self._moments_in_digits(w[:: len(w) // FIRST_LOOK], arithmetic)
+        lost = self._lost.expected(at)
+        tried = np.zeros(len(w), dtype=int)
+        mean, spread = arithmetic.array(np.zeros(len(w))), arithmetic.array(np.zeros(len(w)))
+        again = np.arange(len(w))
+        while len(again):
+            short = np.maximum(kept + lost[again] * 1.02 - digits, 0)
+            blank = lost[again] >= tried[again]  # nothing but rounding was seen
+            short = np.where(blank & (tried[again] > 0), 2 * tried[again] - digits, short)
             steps = np.ceil(short / DIGIT_STEP).astype(int) * DIGIT_STEP
             for step in np.unique(steps):
-                at = again[steps == step]
-                more = many_digits(digits + int(step))
-                m, s, g = self._moments_and_size(more.array(w[at]), more)
-                wanted[at] = more.digits
-                lost[at] = _decades_lost(s, g, more.digits)
-                mean[at], spread[at] = arithmetic.array(m), arithmetic.array(s)
+                here = again[steps == step]
+                more = many_digits(digits + int(step)) if step else arithmetic
+                m, s, size = self._moments_and_size(more.array(w[here]), more)
+                tried[here] = more.digits
+                lost[here] = _decades_lost(s, size, more.digits)
+                mean[here], spread[here] = (m, s) if step == 0 else map(arithmetic.array, (m, s))
+            enough = (tried >= kept + lost) | (lost <= SPARE_DIGITS) | (tried >= MOST_DIGITS)
+            again = np.flatnonzero(~enough)
+        told = lost < tried  # elsewhere they agree in all digits
+        self._lost.learn(at[told], lost[told])
+        return mean, spread
+
+    @cached_property
+    def _lost(self) -> _DecadesLost:
+        return _DecadesLost()
 
     def _moments_and_size(self, w: Array, arithmetic: Arithmetic) -> tuple[Array, Array, Array]:
         """Mean and variance of the gradients, and their largest size."""

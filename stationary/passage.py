@@ -274,14 +274,16 @@ def _one_sided(found: Survey, x: Any, target: Any, *, upwards: bool) -> Passage:
 
     constant = speed.log_norm + _log_two(found)
 
+    def ceiling(y: Array) -> Array:
+        return np.asarray(panels.evaluate(c, y) + constant)
+
     def integrand(y: Array) -> Array:
-        inner = speed.logcdf(y) if upwards else speed.logsf(y)
-        return np.asarray(panels.evaluate(c, y) + inner + constant)
+        return ceiling(y) + (speed.logcdf(y) if upwards else speed.logsf(y))
 
     low, high = (x, target) if upwards else (target, x)
     low, high = max(low, parts.survey.lower), min(high, parts.survey.upper)
     integrals = [
-        _log_integral(integrand, _cuts(speed, low, high)),
+        _log_integral(integrand, ceiling, _cuts(speed, low, high)),
         _log_rest(integrand, target, high if upwards else low),
     ]
     return _added(integrals, _blur(speed, low, high))
@@ -314,8 +316,8 @@ def _two_sided(found: Survey, x: Any, below: Any, above: Any) -> Passage:
         return np.asarray(speed(z) + scale.logcdf(z) + to_below)
 
     parts = [
-        _log_integral(on_the_right, _cuts(scale, x, high)),
-        _log_integral(on_the_left, _cuts(scale, low, x)),
+        _log_integral(on_the_right, lambda z: speed(z) + to_above, _cuts(scale, x, high)),
+        _log_integral(on_the_left, lambda z: speed(z) + to_below, _cuts(scale, low, x)),
         _log_rest(on_the_right, above, high),
         _log_rest(on_the_left, below, low),
     ]
@@ -376,17 +378,26 @@ def _log_rest(integrand: Callable[[Array], Array], end: Any, start: Any) -> tupl
     return one + log(number(abs(r) * share)), number(error / (power + 1) + rounding)
 
 
-def _log_integral(integrand: Callable[[Array], Array], cuts: Array) -> tuple[Any, Any]:
-    """log of int exp(integrand) between the first and the last cut, and its absolute error."""
+def _log_integral(
+    integrand: Callable[[Array], Array], ceiling: Callable[[Array], Array], cuts: Array
+) -> tuple[Any, Any]:
+    """log of int exp(integrand) between the first and the last cut, and its absolute error.
+
+    The integrand nowhere exceeds the `ceiling`, which is cheaper.
+    """
     arithmetic = arithmetic_of(cuts)
     r, epsilon = rule(nodes_in(arithmetic), arithmetic), arithmetic.epsilon
     depth, least = depth_of(arithmetic), smallest_of(arithmetic)
     lower, upper = cuts[:-1], cuts[1:]
     if arithmetic is not DOUBLE:
         # A look at the cuts alone tells most of what cannot matter, at a fraction of the cost.
-        at = integrand(cuts)
+        at = ceiling(cuts)
         height = np.maximum(at[:-1], at[1:])
-        low = height < height.max() - (depth + MARGIN)
+        least_top = integrand(cuts[[int(np.argmax(at))]])[0]
+        if 4 * epsilon * abs(least_top) > MARGIN:
+            # The exponent is so large that its own rounding covers all the rest.
+            return least_top, 4 * epsilon * abs(least_top)
+        low = height < least_top - (depth + MARGIN)
         lower, upper = lower[~low], upper[~low]
     best: Any = -math.inf
     logs: list[Array] = []

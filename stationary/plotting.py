@@ -28,6 +28,7 @@ from stationary.analysis import Analysis
 from stationary.basins import Basin, basins_of
 from stationary.classes import Outcome
 from stationary.distribution import EndState, Mode, modes_of
+from stationary.elementary import to_float
 from stationary.errors import LandscapeError, Status
 from stationary.landscape import Landscape
 from stationary.partition import SingularPoint
@@ -278,12 +279,13 @@ def _exponents(analysis: Analysis, view: View) -> tuple[Array, Array]:
         inside = view.inside(found.lower, found.upper)
         if len(inside):
             if len(view.cuts):  # next to a cut it may be large; differences of it must not suffer
-                steps = found.climbs(inside)
+                steps = to_float(found.climbs(found.arithmetic.array(inside)))
                 middle = len(inside) // 2
                 down, up = np.cumsum(steps[:middle][::-1])[::-1], np.cumsum(steps[middle:])
                 climb = _finite(np.concatenate([down, [0.0], -up]))
             else:
-                climb = _finite(-found.panels.evaluate(found.phi, inside))
+                at = found.arithmetic.array(inside)
+                climb = _finite(to_float(-found.panels.evaluate(found.phi, at)))
             # It may fall without end towards a cut; then its lowest point is one away from there.
             away = view.away(inside)
             x += [inside, np.array([np.nan])]

@@ -7,53 +7,29 @@ import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from stationary.arithmetic import many_digits
 from stationary.basins import Basin
+from stationary.diffusion import Diffusion
 from stationary.distribution import EndState, Mode
-from stationary.export import hitting_table, moment_dict, quantiles
+from stationary.equilibria import Equilibrium
+from stationary.export import hitting_table, many_digits_table, moment_dict, quantiles
+from stationary.wording import (
+    error_text,
+    offset_text,
+    power_text,
+    probability_text,
+    relative_error_text,
+    time_text,
+)
 
 if TYPE_CHECKING:
     from stationary.analysis import Analysis
 
-__all__ = ["probability_text", "text"]
+__all__ = ["text"]
 
 WIDTH = 80
 MOST_ROWS = 30  # of a table
 INDENT = "  "
-LN10 = math.log(10.0)
-
-
-# -- numbers ------------------------------------------------------------------------------------
-
-
-def probability_text(log_p: float, digits: int = 6) -> str:
-    """A probability from its natural logarithm: 0.958482, or 10^-52.46 beyond reach."""
-    if math.isinf(log_p):
-        return "0"
-    if log_p > math.log(1e-5):
-        rest = -math.expm1(log_p)
-        if 1e-15 < rest < 0.5 * 10.0**-digits:
-            return f"1 - {rest:.2g}"
-        return f"{math.exp(log_p):.{digits}g}"
-    return power_text(log_p)
-
-
-def power_text(log_value: float) -> str:
-    """exp(log_value) as a power of ten: 10^-52.46, or 10^(-1.6e+79)."""
-    exponent = log_value / LN10
-    if abs(exponent) < 1e6:
-        return f"10^{exponent:.2f}"
-    return f"10^({exponent:.3g})"
-
-
-def time_text(log_time: float) -> str:
-    """A time from its natural logarithm: 2133.4, 10^52.46, or infinite."""
-    if math.isinf(log_time):
-        return "infinite" if log_time > 0 else "0"
-    return f"{math.exp(log_time):.6g}" if abs(log_time) < 20 else power_text(log_time)
-
-
-def _error_text(error: float) -> str:
-    return f"{error:.0e}" if error > 0 else "0"
 
 
 # -- the report ---------------------------------------------------------------------------------
@@ -61,6 +37,7 @@ def _error_text(error: float) -> str:
 
 def text(analysis: Analysis) -> str:
     """What ends up where, then the numbers, then how far to trust them; 80 columns."""
+    asked, analysis = analysis, analysis.rounded
     sections = [
         (analysis.diffusion.name, [_answer(analysis)]),
         ("The model", _model(analysis)),
@@ -71,6 +48,7 @@ def text(analysis: Analysis) -> str:
         ("End state", _moments(analysis)),
         ("Ends of the domain", [e.describe(analysis.diffusion.variable) for e in _ends(analysis)]),
         ("How far to trust this", _trust(analysis)),
+        (f"To {asked.end_state.digits} digits", _many_digits(asked)),
     ]
     blocks = []
     for title, lines in sections:
@@ -96,16 +74,27 @@ def _wrapped(line: str) -> str:
 def _places(state: EndState) -> Callable[[float], str]:
     """How positions are written: with the digits that tell them apart at the state's width."""
     low, high = state.interval(0.5) if state.kind in ("density", "mixture") else (0.0, 1.0)
-    width = max(high - low, 1e-300)
+    width = high - low
 
     def place(x: float) -> str:
         if math.isinf(x):
             return f"{x:g}"
+        if width <= 0:
+            return f"{x:.9g}"  # narrower than doubles can tell
         if abs(x) < 1e-13 * width:
             return "0"  # what is left is rounding
-        return f"{x:.{min(15, 6 + max(0, math.ceil(math.log10(abs(x) / width))))}g}"
+        return f"{x:.{min(12, 6 + max(0, math.ceil(math.log10(abs(x) / width))))}g}"
 
     return place
+
+
+def _centre(basin: Basin, place: Callable[[float], str]) -> str:
+    """The minimum of a basin, with its offset from the nearest double where that matters."""
+    if not basin.offset or not basin.curvature or basin.curvature <= 0:
+        return place(basin.position)
+    width = math.sqrt(basin.variance / (2 * basin.curvature))
+    text = offset_text(basin.position, basin.offset, width)
+    return text if " " in text else place(basin.position)
 
 
 def _answer(analysis: Analysis) -> str:
@@ -120,9 +109,9 @@ def _answer(analysis: Analysis) -> str:
     basins = sorted(analysis.basins, key=lambda b: -b.log_mass)
     if not basins:
         return f"In the long run {who} is not around any minimum of the drift; {_quartiles(state)}."
-    place = _places(state)
+    place, gates = _places(state), _gates(state)
     shares = [
-        f"{'at the wall' if b.at_wall else 'around'} {v} = {place(b.position)} with probability "
+        f"{'at the wall' if b.at_wall else 'around'} {v} = {_centre(b, place)} with probability "
         f"{probability_text(b.log_mass)}"
         for b in basins[:4]
     ]
@@ -132,7 +121,7 @@ def _answer(analysis: Analysis) -> str:
         spread = f"standard deviation {deviation:.6g}"
         if not math.isfinite(deviation):
             spread = f"with tails so heavy that no standard deviation exists; {_quartiles(state)}"
-        return f"In the long run {who} is {where} {v} = {place(b.position)} ({spread})."
+        return f"In the long run {who} is {where} {v} = {_centre(b, place)} ({spread}). {gates}"
     more = f", and in {len(basins) - 4} more minima with the rest" if len(basins) > 4 else ""
     listed = ", ".join(shares[:-1]) + " and " + shares[-1] if not more else ", ".join(shares)
     first, second = basins[0], basins[1]
@@ -141,7 +130,22 @@ def _answer(analysis: Analysis) -> str:
     compared = f"The first minimum holds {times} times as much as the second."
     if abs(gain) < 1e-9:
         compared = "The first two hold the same."
-    return f"In the long run {who} is {listed}{more}. {compared}"
+    if first.log_mass > -1e-9 and math.isfinite(state.std()):
+        compared = f"The standard deviation is {state.std():.3g}. {compared}"
+    return f"In the long run {who} is {listed}{more}. {compared} {gates}"
+
+
+def _gates(state: EndState) -> str:
+    """What the zeros of the variance mean for the way there."""
+    v = state.diffusion.variable
+    gates = [p for p in state.anatomy.points if p.role.startswith("gate")]
+    if not gates or not state.transient:
+        return ""
+    named = " and ".join(f"{v} = {p.position:.6g}" for p in gates[:3])
+    gone = " and ".join(_interval_text(i) for i in state.transient[:3])
+    many = "one-way gates" if len(gates) > 1 else "a one-way gate"
+    verb = "are" if len(gates) > 1 else "is"
+    return f"{named} {verb} {many}: all of {gone} is left for good."
 
 
 def _outcomes(state: EndState) -> str:
@@ -191,7 +195,8 @@ def _equilibria(analysis: Analysis) -> list[str]:
     equilibria = analysis.equilibria[:MOST_ROWS]
     if not equilibria:
         return ["The drift has no zero inside the domain."]
-    v = analysis.diffusion.variable
+    diffusion = analysis.diffusion
+    v = diffusion.variable
     rate = analysis.landscape.learning_rate if analysis.landscape is not None else None
     slope = f"dG/d{v}" if rate else f"df/d{v}"
     rows = []
@@ -203,10 +208,32 @@ def _equilibria(analysis: Analysis) -> list[str]:
             steep = "a corner" if e.interval is None else "0"
         else:
             steep = f"{-e.slope / rate if rate else e.slope:.6g}"
-        rows.append((f"{e.position:.12g}", _error_text(e.error), steep, kind))
+        rows.append((_position(e, diffusion), error_text(e.error), steep, kind))
     left_out = len(analysis.equilibria) - len(equilibria)
     more = [f"and {left_out} more; --json lists them all."] if left_out else []
     return [*_table((v, "error", slope, ""), rows), *more]
+
+
+def _position(e: Equilibrium, diffusion: Diffusion) -> str:
+    """Where an equilibrium is, with its offset from the nearest double if the noise shows it."""
+    if not e.offset or not e.slope or not e.stable:
+        return f"{e.position:.12g}"
+    many = many_digits(60, 15)
+    a = diffusion.coefficients(many.array([e.place]), many)[1]
+    width = math.sqrt(float(many.to_float(a)[0]) / (2 * abs(e.slope)))
+    return offset_text(e.position, e.offset, width)
+
+
+def _many_digits(analysis: Analysis) -> list[str]:
+    """Every number in full, one per line, wrapped as it must be."""
+    table = many_digits_table(analysis)
+    if table is None:
+        return []
+    lines = []
+    for name, value in table.items():
+        text = f"{name}: {value}"
+        lines += [f"|{text[k : k + WIDTH - 4]}" for k in range(0, len(text), WIDTH - 4)]
+    return lines
 
 
 def _singular_points(analysis: Analysis) -> list[str]:
@@ -238,7 +265,7 @@ def _classes(analysis: Analysis) -> list[str]:
             for x, row in zip(table["start"], table["probabilities"], strict=True)
         ]
         lines += _table((f"start {v}", *table["outcomes"]), rows)
-        lines.append(f"Relative error of these {_error_text(table['error'])}.")
+        lines.append(f"Relative error of these {error_text(table['error'])}.")
     return lines
 
 
@@ -261,11 +288,11 @@ def _basins(analysis: Analysis) -> list[str]:
     left_out = len(analysis.basins) - len(pairs)
     shares = [
         (
-            f"{place(b.position)}{' (wall)' if b.at_wall else ''}",
+            f"{_centre(b, place)}{' (wall)' if b.at_wall else ''}",
             place(b.lower),
             place(b.upper),
             probability_text(b.log_mass, 9),
-            _error_text(b.mass_error),
+            relative_error_text(b.mass_error, b.log_mass),
         )
         for b, _ in pairs
     ]
@@ -283,13 +310,14 @@ def _basins(analysis: Analysis) -> list[str]:
         for b, passage in pairs
     ]
     header = ("minimum", "log P", "a", "barrier left", "right", "exit time", "P peaks at")
-    errors = [passage.error for _, passage in pairs if passage is not None]
+    timed = [p for _, p in pairs if p is not None and math.isfinite(p.log_time)]
+    worst = max(timed, key=lambda p: p.error, default=None)
     timing = ""
-    if errors:
+    if worst is not None:
         unit = "" if analysis.landscape is None else f", in {analysis.diffusion.time_unit}s,"
         timing = (
             f" Exit time: the mean time{unit} from the minimum to the first border of its basin; "
-            f"relative error {_error_text(max(errors))}."
+            f"relative error {relative_error_text(worst.error, worst.log_time)}."
         )
     if left_out:
         lines.append(f"and {left_out} lighter ones; --json lists them all.")
@@ -299,8 +327,8 @@ def _basins(analysis: Analysis) -> list[str]:
         *_table(header, rows),
         "log P: natural logarithm of the density at the minimum; a: the variance there. Barrier: "
         f"how far the exponent (the integral of 2 f / a over {v}) falls from the minimum to the "
-        f"unstable neighbour. Errors: of log P {_error_text(analysis.end_state.error)}, of the "
-        f"barriers {_error_text(max(b.barrier_error for b in analysis.basins))}." + timing,
+        f"unstable neighbour. Errors: of log P {error_text(analysis.end_state.error)}, of the "
+        f"barriers {error_text(max(b.barrier_error for b in analysis.basins))}." + timing,
     ]
 
 
@@ -316,12 +344,15 @@ def _moments(analysis: Analysis) -> list[str]:
         return []
     rows = []
     for name, moment in moment_dict(state).items():
-        value = f"{moment['value']:.10g}" if moment["value"] is not None else "does not exist"
-        error = _error_text(moment["error"]) if moment["error"] is not None else moment["why"]
+        value = "does not exist"
+        if moment["value"] is not None:
+            value = offset_text(moment["value"], moment.get("offset", 0.0), state.std(), 10)
+        error = error_text(moment["error"]) if moment["error"] is not None else moment["why"]
         rows.append((name.replace("_", " "), value, error))
     for level, q in quantiles(state, (0.025, 0.5, 0.975)).items():
         name = "median" if level == "0.5" else f"quantile {level}"
-        rows.append((name, f"{q['value']:.10g}", _error_text(q["error"])))
+        value = offset_text(q["value"], q.get("offset", 0.0), state.std(), 10)
+        rows.append((name, value, error_text(q["error"])))
     return _table(("", "value", "error"), rows)
 
 
@@ -335,7 +366,7 @@ def _trust(analysis: Analysis) -> list[str]:
     if state.kind not in ("none", "classes"):
         lines.append(
             f"{state.status.name.capitalize().replace('_', ' ')}: {state.status.value}. Estimated "
-            f"relative error of the density and of all masses: {_error_text(state.error)}."
+            f"relative error of the density and of all masses: {error_text(state.error)}."
         )
     finite = all(math.isfinite(end) for end in analysis.diffusion.domain)
     whole = "the domain" if finite else "its distance from the origin"
@@ -349,10 +380,21 @@ def _trust(analysis: Analysis) -> list[str]:
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Rows set in columns, numbers to the right, each marked as set with a leading bar."""
+    """Rows set in columns, numbers to the right, each marked as set with a leading bar.
+
+    Columns that do not fit beside the others follow in a table of their own, after the first.
+    """
     rows = [tuple(header), *(tuple(r) for r in rows)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
-    return [
-        "|" + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
-    ]
+    blocks, used = [[0]], widths[0]
+    for i, width in enumerate(widths[1:], start=1):
+        if used + 2 + width > WIDTH - len(INDENT) and len(blocks[-1]) > 1:
+            blocks.append([0])
+            used = widths[0]
+        blocks[-1].append(i)
+        used += 2 + width
+    lines: list[str] = []
+    for block in blocks:
+        lines += [""] if lines else []
+        lines += ["|" + "  ".join(row[i].rjust(widths[i]) for i in block) for row in rows]
+    return lines

@@ -233,6 +233,11 @@ def _weights(classes: Classes, start: Initial | None) -> tuple[list[float | None
         return [1.0], 0.0
     if start is None:
         return [None] * len(classes.outcomes), 0.0
+    arithmetic = classes.partition.arithmetic
+    if start.point is not None and arithmetic is not DOUBLE:
+        point = start.point if start.exact is None else start.exact
+        one = classes.probabilities(arithmetic.array(np.array([point], dtype=object)))
+        return list(one[:, 0]), compact(classes.error)
     expected, error = start.expectation(classes.probabilities, classes.cuts)
     return [float(w) for w in expected], error + float(classes.error)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from stationary.places import Outcome, outcomes_of
 from stationary.regularise import RegularisationPath, log_total
-from stationary.report import probability_text
+from stationary.wording import probability_text
 
 __all__ = ["Law", "Verdict", "as_dict", "law_of", "text", "verdict_on"]
 

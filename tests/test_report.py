@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from stationary import Diffusion, Landscape, LandscapeError, analyze
-from stationary.report import probability_text
+from stationary.wording import probability_text
 
 INF = np.inf
 
@@ -72,7 +72,7 @@ def test_json_has_the_documented_keys_and_no_infinity(analyses, kind):
     assert set(data) == {
         "schema", "name", "process", "kind", "reason", "status", "error", "equilibria", "ends",
         "basins", "modes", "moments", "quantiles", "scan", "notes", "singular_points", "classes",
-        "initial", "hitting",
+        "initial", "hitting", "many_digits",
     }  # fmt: skip
     assert data["process"]["kind"] == (
         "landscape" if "line" in kind or kind == "landscape" else "diffusion"

@@ -1,0 +1,77 @@
+"""How numbers are written for a person."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+__all__ = [
+    "error_text",
+    "many_digits_text",
+    "offset_text",
+    "power_text",
+    "probability_text",
+    "relative_error_text",
+    "time_text",
+]
+
+LN10 = math.log(10.0)
+
+
+def probability_text(log_p: float, digits: int = 6) -> str:
+    """A probability from its natural logarithm: 0.958482, or 10^-52.46 beyond reach."""
+    if math.isinf(log_p):
+        return "0"
+    if log_p > math.log(1e-5):
+        rest = -math.expm1(log_p)
+        if 1e-15 < rest < 0.5 * 10.0**-digits:
+            return f"1 - {rest:.2g}"
+        return f"{math.exp(log_p):.{digits}g}"
+    return power_text(log_p)
+
+
+def power_text(log_value: float) -> str:
+    """exp(log_value) as a power of ten: 10^-52.46, or 10^(-1.6e+79)."""
+    exponent = log_value / LN10
+    if abs(exponent) < 1e6:
+        return f"10^{exponent:.2f}"
+    return f"10^({exponent:.3g})"
+
+
+def time_text(log_time: float) -> str:
+    """A time from its natural logarithm: 2133.4, 10^52.46, or infinite."""
+    if math.isinf(log_time):
+        return "infinite" if log_time > 0 else "0"
+    return f"{math.exp(log_time):.6g}" if abs(log_time) < 20 else power_text(log_time)
+
+
+def error_text(error: Any) -> str:
+    """An error to one digit."""
+    return f"{float(error):.0e}" if error > 0 else "0"
+
+
+def relative_error_text(error: Any, log_value: Any) -> str:
+    """The relative error of exp(log_value); where that says nothing, the one of the logarithm."""
+    if error < 0.1 or not log_value:
+        return error_text(error)
+    return f"{error_text(error / abs(log_value))} of log"
+
+
+def offset_text(x: float, offset: float, width: float, digits: int = 12) -> str:
+    """A position, with what a double leaves out of it where that matters: 2 - 1.86e-42.
+
+    It matters where points `width` apart are hardly told apart by doubles.
+    """
+    if offset == 0 or not width < 1e3 * float(np.spacing(abs(x))) or abs(offset) < 1e-3 * width:
+        return f"{x:.{digits}g}"
+    return f"{x:.{digits}g} {'-' if offset < 0 else '+'} {abs(offset):.3g}"
+
+
+def many_digits_text(x: Any, digits: int) -> str:
+    """A number of either kind to so many significant digits; what is huge as a power of ten."""
+    context = getattr(x, "context", None)
+    if context is None:
+        return f"{x:.{min(digits, 17)}g}"
+    return str(context.nstr(x, digits, min_fixed=-6, max_fixed=digits + 6))
