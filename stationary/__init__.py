@@ -3,14 +3,15 @@
 A `Landscape` (the losses of datapoints, for SGD) or a `Diffusion` (drift and variance) goes in;
 `end_state` gives its stationary distribution, `analyze` that and how its minima share it.
 
-The rooms, in the order in which data passes through them: `errors`, `precision` (exact
-derivatives, many digits), `laws`, `starts` and `initial` (where a process starts), `diffusion`,
-`landscape`, `loading`, `panels` (piecewise polynomials), `survey` (sampling the process),
-`reshape` (a survey changed by copy), `equilibria`, `feller` (exponents and classes of singular
-points), `anatomy` (both together), `zero_flux` (log-density), `masses` (integrals of it),
-`component`, `moments`, `quantiles`, `distribution` (the end state), `passage` (what is reached
-first, and when), `solve`, `basins`, `analysis` (the whole pipe), `view`, `plotting`, `export`,
-`report`, `places`, `regularise` (with ever less noise added), `verdict`, `plot_path`, `cli`.
+The rooms, in the order in which data passes through them: `errors`, `precision` (exact derivatives,
+many digits), `laws`, `starts` and `initial` (where a process starts), `diffusion`, `landscape`,
+`loading`, `panels` (piecewise polynomials), `survey` (sampling the process), `reshape` (a survey
+changed by copy), `equilibria`, `feller` (exponents and classes of singular points), `anatomy` (both
+together), `zero_flux` (log-density), `masses` (integrals of it), `component`, `flow` and `current`
+(periodic domains), `moments`, `quantiles`, `distribution` (the end state), `passage` (what is
+reached first, and when), `solve`, `basins`, `analysis` (the whole pipe), `view`, `plotting`,
+`export`, `report`, `places`, `regularise` (with ever less noise added), `verdict`, `plot_path`,
+`cli`.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from stationary.errors import LandscapeError
 from stationary.landscape import Landscape
 from stationary.loading import load
 from stationary.passage import Passage, exit_passage
+from stationary.reshape import unrolled
 from stationary.solve import end_state
 
 __all__ = ["Analysis", "analyze"]
@@ -61,6 +62,7 @@ class Analysis:
 
         def exit_of(b: Basin) -> Passage | None:
             found = self.end_state.anatomy.piece_at(float(b.lower)).survey
+            found = unrolled(found) if found.diffusion.is_periodic else found
             lower, upper = found.interval
             low, position, high = b.places
             below = low if low > lower else None

@@ -46,6 +46,7 @@ class End:
             Feller.NATURAL: "never reached (natural)",
             Feller.ATTRACTING: "approached for ever and never reached (natural, attracting)",
             Feller.UNDECIDED: "not decided: its exponents do not settle",
+            Feller.JOINED: "joined to the other end (periodic)",
         }[self.feller]
         if self.absorbs:
             reached = self.feller in (Feller.WALL, Feller.REGULAR, Feller.EXIT)
@@ -80,6 +81,8 @@ def anatomy(found: Survey) -> Anatomy:
 def _end(found: Survey, position: float, side: str, is_open: bool) -> End:
     diffusion = found.diffusion
     given = diffusion.boundaries[0 if side == "lower" else 1]
+    if given is Boundary.PERIODIC:
+        return End(position, side, Feller.JOINED, False, False, None, None, 0.0, None, True)
     if not is_open:
         if given is Boundary.NATURAL:
             raise LandscapeError(

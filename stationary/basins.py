@@ -31,8 +31,8 @@ class Basin:
     position: Any  # of the minimum
     position_error: float
     at_wall: bool  # not a zero of the drift: the drift presses against a reflecting end
-    lower: Any
-    upper: Any
+    lower: Any  # on a ring, the basin across the seam runs on beyond the end of the domain that
+    upper: Any  # is nearer to its minimum: lower < position < upper always
     mass: Any
     log_mass: Any
     mass_error: float
@@ -62,6 +62,8 @@ def basins_of(state: EndState) -> tuple[Basin, ...]:
     there. Where the weights of the classes are not known, a mass is that within its class.
     Returns () where there is no density.
     """
+    if state.diffusion.is_periodic:
+        return tuple(b for c in state.components for b in _basins_of_ring(state, c))
     return tuple(
         b for c in state.components if c.weight is None or c.weight > 0 for b in _basins(state, c)
     )
@@ -130,6 +132,63 @@ def _basins(state: EndState, c: Component) -> list[Basin]:
             )
         )
     return result
+
+
+def _basins_of_ring(state: EndState, c: Component) -> list[Basin]:
+    lower, upper = c.interval
+    parts = state.anatomy.piece_at(lower)
+    found, equilibria = parts.survey, parts.equilibria
+    period = upper - lower
+    borders = [e.position for e in equilibria if not e.stable]
+    if not borders:
+        return []
+    log_mass, errors = _masses(c, np.array(borders))
+    # What lies below the first border and above the last is one basin, across the seam.
+    outer = [i for i in (0, -1) if log_mass[i] > -math.inf]  # the seam may be a border itself
+    total = log_sum(log_mass[outer])
+    error = float(np.exp(log_mass[outer] - total) @ errors[outer])
+    log_mass, errors = np.append(log_mass[1:-1], min(total, 0.0)), np.append(errors[1:-1], error)
+    around = [*borders, borders[0] + period]
+    result = []
+    for e in (e for e in equilibria if e.stable):
+        i = sum(b < e.position for b in borders) - 1
+        shift = 0.0 if i >= 0 else period
+        low, high = around[i if i >= 0 else -2] - shift, around[i + 1 if i >= 0 else -1] - shift
+        at, to_edges = np.array([e.position]), np.array([max(low, lower), e.position])
+        left = abs(float(found.climbs(to_edges)[0])) if to_edges[0] < e.position else 0.0
+        right = abs(float(found.climbs(np.array([e.position, min(high, upper)]))[0]))
+        if low < lower:
+            left = abs(left + _signed(found, low + period, upper))
+        if high > upper:
+            right = abs(right - _signed(found, lower, high - period))
+        turns = (-period, 0.0, period)
+        result.append(
+            Basin(
+                position=e.position,
+                position_error=e.error,
+                at_wall=False,
+                lower=low,
+                upper=high,
+                mass=math.exp(log_mass[i]),
+                log_mass=float(log_mass[i]),
+                mass_error=float(errors[i]),
+                log_density=float(c.logpdf(at)[0]),
+                curvature=None if e.slope is None else -e.slope,
+                variance=float(np.exp(found.panels.evaluate(found.ell, at))[0]),
+                barrier_left=left,
+                barrier_right=right,
+                barrier_error=_climb_error(found, lower, upper, max(left, right)),
+                modes=tuple(
+                    m for m in state.modes if any(low <= m.position + t <= high for t in turns)
+                ),
+                places=(low, e.position, high),
+            )
+        )
+    return result
+
+
+def _signed(found: Survey, low: float, high: float) -> float:
+    return float(found.climbs(np.array([low, high]))[0]) if low < high else 0.0
 
 
 def _climb_error(found: Survey, low: Any, high: Any, climb: Any) -> Any:

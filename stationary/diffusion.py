@@ -59,6 +59,7 @@ class Boundary(Enum):
     REFLECTING = "reflecting"
     ABSORBING = "absorbing"
     NATURAL = "natural"
+    PERIODIC = "periodic"  # both ends are one point: the domain is a ring
 
 
 def _boundary(word: Any, end: str, where: str) -> Boundary | None:
@@ -69,8 +70,8 @@ def _boundary(word: Any, end: str, where: str) -> Boundary | None:
     except ValueError:
         raise LandscapeError(
             f"{where}: boundaries: {word!r} at the {end} end is not supported. "
-            'Use "reflecting", "absorbing", "natural", or leave it out (an end then behaves as '
-            "the process makes it)."
+            'Use "reflecting", "absorbing", "natural", "periodic" (both ends), or leave it out '
+            "(an end then behaves as the process makes it)."
         ) from None
 
 
@@ -82,7 +83,14 @@ def checked_boundaries(given: Any, where: str) -> tuple[Boundary | None, Boundar
             f"{where}: boundaries = {given!r} must be one word or a pair of words, "
             'as in ("reflecting", "natural").'
         )
-    return _boundary(ends[0], "lower", where), _boundary(ends[1], "upper", where)
+    pair = _boundary(ends[0], "lower", where), _boundary(ends[1], "upper", where)
+    if pair.count(Boundary.PERIODIC) == 1:
+        raise LandscapeError(
+            f"{where}: boundaries = {given!r}: one end alone cannot be periodic, since periodic "
+            'ends are joined to each other. Write boundaries = "periodic" for both, or say what '
+            "happens at either end."
+        )
+    return pair
 
 
 def checked_breakpoints(given: Any, where: str) -> tuple[float, ...]:
@@ -237,9 +245,9 @@ class Diffusion:
     domain
         The two ends; either may be infinite.
     boundaries
-        "reflecting", "absorbing", "natural" or None, for both ends or as a pair. None, the
-        default: a finite end where the variance is positive reflects; any other end behaves as
-        the process makes it.
+        "reflecting", "absorbing", "natural", "periodic" (the ends of a finite domain are joined)
+        or None, for both ends or as a pair. None, the default: a finite end where the variance
+        is positive reflects; any other end behaves as the process makes it.
     convention
         "ito", "stratonovich" or "klimontovich".
     breakpoints
@@ -289,6 +297,12 @@ class Diffusion:
         put("domain", (lower, upper))
         put("convention", Convention.of(self.convention, where))
         put("boundaries", checked_boundaries(self.boundaries, where))
+        if self.is_periodic and math.isinf(upper - lower):
+            raise LandscapeError(
+                f"{where}: the domain ({lower:g}, {upper:g}) cannot be periodic: only finite ends "
+                "can be joined. Give one period as the domain, as in (0, 2 * np.pi), or leave "
+                "boundaries out."
+            )
         points = checked_breakpoints(self.breakpoints, where)
         put("breakpoints", tuple(b for b in points if lower < b < upper))
         if self.initial is not None:
@@ -380,6 +394,11 @@ class Diffusion:
             )
 
     @property
+    def is_periodic(self) -> bool:
+        """Whether the ends of the domain are joined."""
+        return Boundary.PERIODIC in self.boundaries
+
+    @property
     def stated_equation(self) -> str:
         """The equation in full, with its convention and its factor of two."""
         v, c = self.variable, self.convention
@@ -389,12 +408,13 @@ class Diffusion:
             a = f"(a + {self.added:g})"
             equation += f", and a + {self.added:g} in place of a"
         root = f"sqrt{a}" if self.added else "sqrt(a)"
-        law = {
-            0.0: f"f P = (1/2) d({a} P)/d{v}",
-            0.5: f"f P = (1/2) {root} d({root} P)/d{v}",
-            1.0: f"f P = (1/2) {a} dP/d{v}",
+        spread = {
+            0.0: f"(1/2) d({a} P)/d{v}",
+            0.5: f"(1/2) {root} d({root} P)/d{v}",
+            1.0: f"(1/2) {a} dP/d{v}",
         }[c.value]
-        return f"{equation} ({c.title}); no flux: {law}"
+        law = f"current: J = f P - {spread}" if self.is_periodic else f"no flux: f P = {spread}"
+        return f"{equation} ({c.title}); {law}"
 
     def regularised(self, eps: float) -> Diffusion:
         """The same process with an independent, even noise added: a + eps in place of a.
@@ -427,7 +447,7 @@ class Diffusion:
         name = self.name.removesuffix(f", a + {self.added:g}" if self.added else "")
         boundaries, notes = list(self.boundaries), self.notes
         for side, end in enumerate(self.domain):
-            if math.isfinite(end) and self._is_still(side):
+            if math.isfinite(end) and not self.is_periodic and self._is_still(side):
                 absorbs = boundaries[side] is Boundary.ABSORBING
                 boundaries[side] = Boundary.ABSORBING if absorbs else Boundary.REFLECTING
                 notes += (
@@ -454,6 +474,8 @@ class Diffusion:
     def restricted(self, lower: float, upper: float) -> Diffusion:
         """The same process on a smaller domain, without its start; new ends reflect."""
         first, last = self.boundaries
+        if self.is_periodic and (lower, upper) != self.domain:
+            first = last = Boundary.REFLECTING
         return replace(
             self,
             initial=None,

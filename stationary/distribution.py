@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from stationary.arithmetic import DOUBLE, Arithmetic
 from stationary.classes import Classes
 from stationary.component import Component
+from stationary.current import Current
 from stationary.diffusion import Diffusion
 from stationary.elementary import (
     compact,
@@ -87,10 +88,11 @@ class EndState:
     Attributes
     ----------
     kind
-        "density", "atoms" or "mixture"; "classes" where the weights depend on the start and none
-        was given; "none" where there is no end state. With the last two every method raises a
-        `LandscapeError` that says what to do, or where the probability goes; the methods of
-        single components work.
+        "density", "atoms" or "mixture"; "flux" where the domain is periodic and a `current` flows
+        around it (the methods take the ring as cut open at the lower end of the domain);
+        "classes" where the weights depend on the start and none was given; "none" where there is
+        no end state. With the last two every method raises a `LandscapeError` that says what to
+        do, or where the probability goes; the methods of single components work.
     atoms, components, escapes
         What the process ends in, left to right. A component is a density on one closed class
         (or a piece of it), with its `interval` and its `weight`. Escapes are no part of the
@@ -123,6 +125,7 @@ class EndState:
     initial: Initial | None = None  # the start that the weights belong to
     weight_error: float = 0.0  # of the weights of the classes, relative
     digits: int | None = None
+    flow: Current | None = None  # on a periodic domain
 
     def __repr__(self) -> str:
         parts = (
@@ -383,6 +386,35 @@ class EndState:
         variance, error = self._variance_and_error
         return compact(error / (2 * sqrt(variance))) if 0 < variance < math.inf else 0.0
 
+    # -- current --------------------------------------------------------------------------------
+
+    @property
+    def current(self) -> float:
+        """The probability that passes any point per unit of time, upwards positive.
+
+        0 unless the domain is periodic: nothing else is stationary and carries a current.
+        """
+        self._require()
+        return self.flow.value if self.flow is not None else 0.0
+
+    @property
+    def current_error(self) -> float:
+        """The estimated absolute error of `current`."""
+        self._require()
+        return self.flow.error if self.flow is not None else 0.0
+
+    @property
+    def log_abs_current(self) -> float:
+        """log |current|, right where the current itself underflows; -inf where there is none."""
+        self._require()
+        return self.flow.log_abs if self.flow is not None else -math.inf
+
+    @property
+    def mean_velocity(self) -> float:
+        """The mean distance covered per unit of time: the current times the period."""
+        lower, upper = self.diffusion.domain
+        return self.current * (upper - lower) if self.flow is not None else 0.0
+
     # -- modes ----------------------------------------------------------------------------------
 
     @property
@@ -558,6 +590,8 @@ def modes_of(c: Component) -> tuple[Mode, ...]:
     height = density(turns)
     rising = height[1:] > height[:-1]
     peak = np.concatenate([[True], rising]) & np.concatenate([~rising, [True]])
+    if density.survey.diffusion.is_periodic:  # the two ends are one point
+        peak[0], peak[-1] = rising[-1] and not rising[0], False
     inner = peak.copy()
     inner[[0, -1]] = False
     turns = np.where(inner, density.polished(turns), turns)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "as_dict",
+    "current_dict",
     "density_table",
     "hitting_table",
     "many_digits_table",
@@ -168,6 +169,7 @@ def _content(analysis: Analysis) -> dict[str, Any]:
             for b, exit in zip(analysis.basins, analysis.exits, strict=True)
         ],
         "modes": [{"position": m.position, "log_density": m.log_density} for m in state.modes],
+        "current": current_dict(state),
         "moments": moment_dict(state),
         "quantiles": quantiles(state),
         "scan": {
@@ -268,6 +270,19 @@ def _inner_points(lower: float, upper: float, count: int) -> Array:
     if math.isfinite(upper):
         return upper - spread[::-1]
     return np.asarray(np.log(spread))
+
+
+def current_dict(state: EndState) -> dict[str, float] | None:
+    """The current around a ring; None where the domain is not periodic."""
+    if state.flow is None:
+        return None
+    return {
+        "value": state.current,
+        "error": state.current_error,
+        "log_abs": state.log_abs_current,
+        "log_error": state.flow.log_error,
+        "mean_velocity": state.mean_velocity,
+    }
 
 
 def moment_dict(state: EndState) -> dict[str, dict[str, Any]]:

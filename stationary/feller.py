@@ -49,6 +49,7 @@ class Feller(Enum):
     NATURAL = "natural"  # neither reached nor left in finite time
     ATTRACTING = "natural, attracting"  # approached for ever, never reached
     UNDECIDED = "not decided"
+    JOINED = "joined"  # no end at all: a ring runs on at its other end
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from stationary.anatomy import anatomy
 from stationary.arithmetic import DOUBLE, many_digits
 from stationary.component import Component, component_on
+from stationary.current import anatomy_of_ring
 from stationary.diffusion import Diffusion
 from stationary.elementary import (
     arithmetic_of,
@@ -43,7 +44,7 @@ from stationary.elementary import (
 from stationary.errors import LandscapeError
 from stationary.landscape import Landscape
 from stationary.panels import nodes_of, rule
-from stationary.reshape import dual, within
+from stationary.reshape import dual, unrolled, within
 from stationary.survey import Survey, nodes_in, survey
 
 __all__ = [
@@ -160,13 +161,18 @@ def log_hitting_probability(
     found = _surveyed(process, digits)
     points = [_inside(found, t, "target") for t in targets]
     x = _inside(found, start, "start")
-    below = max((t for t in points if t <= x), default=None)
-    above = min((t for t in points if t >= x), default=None)
-    left, right = _split(found, x, below, above)
-    return tuple(
-        0.0 if t == x else left if t == below else right if t == above else -math.inf
-        for t in points
-    )
+    below = max((t for t in _seen(found, points) if t <= x), default=None)
+    above = min((t for t in _seen(found, points) if t >= x), default=None)
+    left, right = _split(_laid_out(found), x, below, above)
+
+    def chance(t: Any) -> Any:
+        images = _seen(found, [t])
+        if x in images:
+            return 0.0
+        hits = [log for end, log in ((below, left), (above, right)) if end in images]
+        return min(log_sum(np.array(hits)), 0.0) if len(hits) > 1 else [*hits, -math.inf][0]
+
+    return tuple(chance(t) for t in points)
 
 
 # -- how it is done -----------------------------------------------------------------------------
@@ -176,9 +182,24 @@ def _surveyed(process: Diffusion | Landscape, digits: int | None) -> Survey:
     if not isinstance(process, (Diffusion, Landscape)):
         raise LandscapeError(f"a Diffusion or a Landscape is needed, not {process!r:.80}.")
     diffusion = process.diffusion() if isinstance(process, Landscape) else process
+    if diffusion.is_periodic:
+        return anatomy_of_ring(diffusion, digits=digits).survey
     arithmetic = DOUBLE if digits is None else many_digits(digits)
     # The scale grows where the density falls.
     return survey(diffusion, complete=True, arithmetic=arithmetic)
+
+
+def _seen(found: Survey, points: list[Any]) -> list[Any]:
+    """The points; on a ring, also where they are one turn earlier and one later."""
+    if not found.diffusion.is_periodic:
+        return points
+    lower, upper = found.diffusion.domain
+    return [t + turn for t in points for turn in (lower - upper, 0.0, upper - lower)]
+
+
+def _laid_out(found: Survey) -> Survey:
+    """The survey on a line: a ring is unrolled, so that a target behind is also one ahead."""
+    return unrolled(found) if found.diffusion.is_periodic else found
 
 
 def _inside(found: Survey, x: Any, what: str) -> Any:
@@ -234,9 +255,9 @@ def _passage(
     x = _inside(found, start, "start")
     points = target if isinstance(target, (tuple, list)) else (target,)
     ends = [_inside(found, t, "target") for t in points]
-    below = max((t for t in ends if t <= x), default=None)
-    above = min((t for t in ends if t >= x), default=None)
-    return exit_passage(found, x, below, above)
+    below = max((t for t in _seen(found, ends) if t <= x), default=None)
+    above = min((t for t in _seen(found, ends) if t >= x), default=None)
+    return exit_passage(_laid_out(found), x, below, above)
 
 
 def exit_passage(found: Survey, x: Any, below: Any, above: Any) -> Passage:

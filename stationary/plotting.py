@@ -391,6 +391,8 @@ def _draw_density(
     minima = [b.position for b in basins if view.holds(b.position)]
     if minima:
         axes.plot(minima, np.zeros(len(minima)), "o", ms=4.5, color=INK, label="minimum", **foot)
+    if state.flow is not None:
+        axes.set_title(_current_text(state), loc="left", parse_math=False)
     if state.kind == "classes":
         axes.set_title("their weights depend on the start", loc="right")
     elif state.status is not Status.CONVERGED:
@@ -420,7 +422,7 @@ def _draw_parts(
     for part in parts:
         if not any(_within(b, part) for b in basins):
             ends.append(part.component.interval)
-    for i, (lower, upper) in enumerate(np.clip(ends, view.lower, view.upper).tolist()):
+    for i, lower, upper in _stretches(state, ends, view):
         inside = (x >= lower) & (x <= upper)
         colour = _colour(state, (lower + upper) / 2) if within else BASINS[i % len(BASINS)]
         axes.fill_between(x[inside], low, tops[inside], color=colour, alpha=0.6, lw=0)
@@ -450,6 +452,8 @@ def _log_density(part: Part, x: Array) -> Array:
 
 
 def _within(basin: Basin, part: Part) -> bool:
+    if part.component.density.survey.diffusion.is_periodic:
+        return True  # one part is all of a ring, across whose seam a basin may lie
     lower, upper = part.component.interval
     return bool(lower <= basin.lower and basin.upper <= upper)
 
@@ -625,6 +629,30 @@ def _distance(mode: Mode, unit: int, variable: str) -> str:
         place = f"({place} {'+' if offset > 0 else MINUS} {abs(offset):.3g})"
     sign = "+" if mode.position < 0 else MINUS
     return f"{_symbol(variable)} {sign} {place}{units}"
+
+
+def _stretches(
+    state: EndState, ends: Sequence[tuple[float, float]], view: View
+) -> list[tuple[int, float, float]]:
+    """Where to shade which basin: on a ring, the one across the seam in two places."""
+    lower, upper = state.diffusion.domain
+    turns = (lower - upper, 0.0, upper - lower) if view.is_ring else (0.0,)
+    clipped = [
+        (i, max(low + t, view.lower), min(high + t, view.upper))
+        for i, (low, high) in enumerate(ends)
+        for t in turns
+    ]
+    return [(i, low, high) for i, low, high in clipped if low < high]
+
+
+def _current_text(state: EndState) -> str:
+    if state.kind != "flux":
+        return "no current"
+    if state.current and abs(state.log_abs_current) < 200:
+        return f"current {state.current:.4g}, mean velocity {state.mean_velocity:.4g}"
+    assert state.flow is not None
+    sign = "" if state.flow.tilt > 0 else "\N{MINUS SIGN}"
+    return f"current {sign}10^{state.log_abs_current / math.log(10):.1f}"
 
 
 def _draw_reason(axes: Axes, reason: str) -> None:
@@ -958,7 +986,8 @@ def _limit(
     """Limit the axis of y so that steep walls do not flatten what lies between them.
 
     Shown are the values between the outermost equilibria with as much again on either side, and
-    those on half of x or more. What else is drawn, `others`, takes up to `room` times that.
+    those on half of x or more; on a ring, all. What else is drawn, `others`, takes up to `room`
+    times that.
     """
     known = np.isfinite(y)
     if not known.any():
@@ -967,7 +996,9 @@ def _limit(
     even = np.interp(np.linspace(view.lower, view.upper, 501), x, y)
     at = view.stable + view.unstable
     inner = y[(x >= min(at)) & (x <= max(at))] if len(at) > 1 else y[:0]
-    if len(inner):
+    if view.is_ring:
+        low, high = y.min(), y.max()
+    elif len(inner):
         low, high = np.quantile(even, [0.25, 0.75])
         span = np.ptp(inner)
         low, high = min(low, inner.min() - span), max(high, inner.max() + span)

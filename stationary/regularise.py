@@ -153,6 +153,12 @@ def regularisation_path(
     """
     exact = end_state(process, initial)
     diffusion = exact.diffusion
+    if diffusion.is_periodic:
+        raise LandscapeError(
+            f"{diffusion.name}: a periodic domain has noise everywhere, so that there is nothing "
+            "to follow as eps goes to zero. For the state with some noise added give regularise = "
+            "1e-6 (or --regularise 1e-6) to analyze."
+        )
     asked = _checked(epsilons, diffusion) if epsilons is not None else _decades(exact)
     zeros = [float(e) for p in exact.anatomy.points for e in (p.lower, p.upper)]
     states: list[EndState] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stationary.arithmetic import many_digits
 from stationary.basins import Basin
@@ -46,7 +46,7 @@ def text(analysis: Analysis) -> str:
         ("Closed classes", _classes(analysis)),
         ("Basins", _basins(analysis)),
         ("End state", _moments(analysis)),
-        ("Ends of the domain", [e.describe(analysis.diffusion.variable) for e in _ends(analysis)]),
+        ("Ends of the domain", _ends(analysis)),
         ("How far to trust this", _trust(analysis)),
         (f"To {asked.end_state.digits} digits", _many_digits(asked)),
     ]
@@ -73,7 +73,7 @@ def _wrapped(line: str) -> str:
 
 def _places(state: EndState) -> Callable[[float], str]:
     """How positions are written: with the digits that tell them apart at the state's width."""
-    low, high = state.interval(0.5) if state.kind in ("density", "mixture") else (0.0, 1.0)
+    low, high = state.interval(0.5) if state.kind in ("density", "flux", "mixture") else (0.0, 1.0)
     width = high - low
 
     def place(x: float) -> str:
@@ -98,7 +98,7 @@ def _centre(basin: Basin, place: Callable[[float], str]) -> str:
 
 
 def _answer(analysis: Analysis) -> str:
-    state, v = analysis.end_state, analysis.diffusion.variable
+    state = analysis.end_state
     who = "SGD" if analysis.landscape is not None else "the process"
     if state.kind == "none":
         return f"There is no end state. {state.reason}"
@@ -106,6 +106,30 @@ def _answer(analysis: Analysis) -> str:
         return f"In the long run {who} is in one of {_outcomes(state)}: {state.reason}"
     if state.kind in ("atoms", "mixture"):
         return f"In the long run {who} is {_shares(analysis)}."
+    if state.kind == "flux":
+        return f"{_where(analysis).rstrip()} {_around(state)}"
+    return _where(analysis)
+
+
+def _around(state: EndState) -> str:
+    """What flows around a ring, in a sentence."""
+    flow = state.flow
+    assert flow is not None
+    way = "upwards" if flow.tilt > 0 else "downwards"
+    lower, upper = state.diffusion.domain
+    turn, unit = time_text(-flow.log_abs), state.diffusion.time_unit
+    units = "units of time" if unit == "time" else f"{unit}s"
+    speed = time_text(flow.log_abs + math.log(upper - lower))
+    return (
+        f"It goes round {way}, on average once in {turn} {units}: the mean velocity is "
+        f"{'' if flow.tilt > 0 else '-'}{speed}."
+    )
+
+
+def _where(analysis: Analysis) -> str:
+    """The minima around which the process is, with their shares."""
+    state, v = analysis.end_state, analysis.diffusion.variable
+    who = "SGD" if analysis.landscape is not None else "the process"
     basins = sorted(analysis.basins, key=lambda b: -b.log_mass)
     if not basins:
         return f"In the long run {who} is not around any minimum of the drift; {_quartiles(state)}."
@@ -353,11 +377,35 @@ def _moments(analysis: Analysis) -> list[str]:
         name = "median" if level == "0.5" else f"quantile {level}"
         value = offset_text(q["value"], q.get("offset", 0.0), state.std(), 10)
         rows.append((name, value, error_text(q["error"])))
+    if state.flow is not None:
+        rows += _current_rows(state)
     return _table(("", "value", "error"), rows)
 
 
-def _ends(analysis: Analysis) -> Sequence[Any]:
-    return analysis.end_state.anatomy.ends
+def _current_rows(state: EndState) -> list[tuple[str, str, str]]:
+    flow, (lower, upper) = state.flow, state.diffusion.domain
+    assert flow is not None
+    rows = []
+    for name, factor in (("current", 1.0), ("mean velocity", upper - lower)):
+        value, error = f"{flow.value * factor:.10g}", flow.error * factor
+        if flow.log_abs > -math.inf and abs(flow.log_abs) > 600:
+            sign = "-" if flow.tilt < 0 else ""
+            value = sign + power_text(flow.log_abs + math.log(factor))
+            rows.append((name, value, f"relative {error_text(flow.log_error)}"))
+        else:
+            rows.append((name, value, error_text(error)))
+    return rows
+
+
+def _ends(analysis: Analysis) -> list[str]:
+    v = analysis.diffusion.variable
+    if analysis.diffusion.is_periodic:
+        lower, upper = analysis.diffusion.domain
+        line = f"Periodic: the ends {v} = {lower:g} and {v} = {upper:g} are joined."
+        if any(b.lower < lower or b.upper > upper for b in analysis.basins):
+            line += " The basin across them is given with one end beyond the domain."
+        return [line]
+    return [e.describe(v) for e in analysis.end_state.anatomy.ends]
 
 
 def _trust(analysis: Analysis) -> list[str]:

@@ -1,4 +1,4 @@
-"""A survey changed by copy: further out, on less, cut around peaks, or of the dual process."""
+"""A survey changed by copy: further out, on less, cut around peaks, mirrored, unrolled, dual."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.arithmetic import Arithmetic
-from stationary.diffusion import Convention
+from stationary.diffusion import Boundary, Convention
 from stationary.elementary import number
 from stationary.panels import Samples
-from stationary.survey import Survey, anchor_of, sampled, usable
+from stationary.survey import NODES, Survey, anchor_of, sampled, usable
 
-__all__ = ["dual", "extended", "focused", "within"]
+__all__ = ["dual", "extended", "focused", "mirrored", "unrolled", "within"]
 
 Array = NDArray[Any]
 
@@ -112,3 +112,55 @@ def focused(found: Survey, points: Array) -> Survey:
     new = sampled(found.diffusion, edges[:-1][~keep], edges[1:][~keep], 2000)
     old = s.only(np.setdiff1d(np.arange(len(s.lower)), touched))
     return replace(found, samples=Samples.joined([old, new]))
+
+
+def mirrored(found: Survey) -> Survey:
+    """The survey of -X."""
+    s, sign = found.samples, (-1.0) ** np.arange(NODES)[:, None]
+    (h, ell), (c, c_ell) = s.values, s.coefficients
+    samples = replace(
+        s,
+        lower=-s.upper[::-1],
+        upper=-s.lower[::-1],
+        values=(-h[::-1, ::-1], ell[::-1, ::-1]),
+        coefficients=(-sign * c[:, ::-1], sign * c_ell[:, ::-1]),
+        tails=tuple(t[::-1] for t in s.tails),
+        resolved=s.resolved[::-1],
+    )
+    return replace(found, samples=samples, lower=-found.upper, upper=-found.lower)
+
+
+def unrolled(found: Survey) -> Survey:
+    """The survey of the process on three turns of the ring, laid out on a line."""
+    ring, s = found.diffusion, found.samples
+    lower, upper = ring.domain
+    period = upper - lower
+    drift, variance, pair = ring.drift, ring.variance, ring.pair
+
+    def wrapped(x: Any) -> Any:
+        return x - period * np.floor((x - lower) / period)
+
+    def wrapped_pair(x: Array, arithmetic: Arithmetic) -> tuple[Array, Array]:
+        assert pair is not None
+        f, a = pair(wrapped(x), arithmetic)
+        return f, a
+
+    line = replace(
+        ring,
+        drift=lambda x: drift(wrapped(x)),
+        variance=lambda x: variance(wrapped(x)),
+        pair=None if pair is None else wrapped_pair,
+        initial=None,
+        domain=(lower - period, upper + period),
+        boundaries=(Boundary.REFLECTING, Boundary.REFLECTING),
+        breakpoints=[
+            b + turn for turn in (-period, 0.0, period) for b in (*ring.breakpoints, lower, upper)
+        ],
+    )
+    edges = found.panels.edges
+    before, after = edges - period, edges + period
+    before[-1], after[0] = edges[0], edges[-1]
+    before[0], after[-1] = line.domain
+    pieces = [replace(s, lower=e[:-1], upper=e[1:]) for e in (before, edges, after)]
+    samples = replace(Samples.joined(pieces), evaluations=s.evaluations)
+    return Survey(line, samples, (False, False), (False, False), *line.domain)

@@ -12,6 +12,7 @@ from stationary.anatomy import Anatomy, End, anatomy
 from stationary.arithmetic import DOUBLE
 from stationary.classes import Classes, Joined, Outcome, classes_of, joined
 from stationary.component import Component, component_on
+from stationary.current import anatomy_of_ring, classes_of_ring, component_on_ring
 from stationary.diffusion import Diffusion
 from stationary.digits import arithmetic_for, can_be_raised, checked
 from stationary.distribution import Atom, EndState, Escape
@@ -60,9 +61,10 @@ def end_state(
     Returns
     -------
     EndState
-        Of kind "density", "atoms" or "mixture"; "classes" if the weights depend on the start and
-        none was given; "none" if there is no end state (probability escapes, or spreads for
-        ever), which is an answer and not an error.
+        Of kind "density", "atoms" or "mixture"; "flux" on a periodic domain around which a current
+        flows; "classes" if the weights depend on the start and none was given; "none" if there is
+        no end state (probability escapes, or spreads for ever), which is an answer and not an
+        error.
 
     Raises
     ------
@@ -81,6 +83,8 @@ def end_state(
     digits = checked(digits, diffusion.name)
     diffusion = _regularised(diffusion, regularise)
     start = _start(diffusion, diffusion.initial if initial is None else initial)
+    if diffusion.is_periodic:
+        return _on_ring(process, diffusion, start, digits, max_panels)
     parts = partition(diffusion, max_panels, digits=digits)
     notes = diffusion.notes
     if isinstance(process, Landscape):
@@ -99,6 +103,26 @@ def end_state(
     if digits is None:
         notes += _raised(parts)
     return _put_together(classes, solved, start, notes, digits)
+
+
+def _on_ring(
+    process: Diffusion | Landscape,
+    diffusion: Diffusion,
+    start: Initial | None,
+    digits: int | None,
+    max_panels: int,
+) -> EndState:
+    """The state on a periodic domain, wherever it starts."""
+    parts = anatomy_of_ring(diffusion, max_panels, digits=digits)
+    component, current, seen = component_on_ring(parts)
+    classes = classes_of_ring(parts)
+    notes = diffusion.notes + seen
+    if isinstance(process, Landscape):
+        notes += _jumps(process, classes.partition)
+    solved: dict[int | None, Joined] = {0: Joined((component,), (0.0,), (parts,))}
+    state = _put_together(classes, solved, start, notes, None)
+    kind = "flux" if current.log_abs > -math.inf else "density"
+    return replace(state, kind=kind, flow=current)
 
 
 def _component(piece: Anatomy, max_panels: int) -> tuple[Anatomy, Component]:

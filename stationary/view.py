@@ -62,6 +62,7 @@ class View:
     points: tuple[SingularPoint, ...]
     cuts: Array  # where the noise vanishes: curves are interrupted there
     transient: tuple[tuple[float, float], ...]
+    is_ring: bool = False  # then all of it belongs to the picture, and nothing is a wall
 
     @classmethod
     def of(cls, state: EndState) -> View:
@@ -85,6 +86,7 @@ class View:
             points,
             cuts,
             tuple((a, b) for a, b in clipped if a < b),
+            state.diffusion.is_periodic,
         )
 
     def holds(self, x: float) -> bool:
@@ -279,14 +281,19 @@ def _points(state: EndState, lower: float, upper: float, cuts: Array) -> Array:
         steps = (upper - lower) * np.append(0.0, np.geomspace(1e-12, 0.2, 180))
         for mode in modes_of(c):
             pieces += [mode.position - steps, mode.position + steps]
-        for basin in (b for b in basins if c.interval[0] <= b.lower and b.upper <= c.interval[1]):
+        lower_end, upper_end = c.interval
+        turn = upper_end - lower_end if state.diffusion.is_periodic else 0.0
+        for basin in basins:
+            if not turn and not (lower_end <= basin.lower and basin.upper <= upper_end):
+                continue
             pieces.append(np.array([basin.lower, basin.upper]))
             # A lighter basin drowns in the rounding of P(X <= x); its modes must do for it.
             mass = basin.mass / (c.weight or 1.0)
             if mass > 1e-9:
                 share = expit(np.linspace(-9, 9, 129))  # even where the mass is, and in the tails
-                q = np.exp(c.logcdf(np.array([basin.lower]))) + share * mass
-                pieces.append(_quantiles(c, np.minimum(q, 1.0)))
+                start = basin.lower + (turn if basin.lower < lower_end else 0.0)
+                q = np.exp(c.logcdf(np.array([start]))) + share * mass
+                pieces.append(_quantiles(c, np.minimum(q, 1.0) if not turn else q % 1.0))
     x = np.setdiff1d(np.concatenate(pieces), cuts)
     return np.asarray(x[(x >= lower) & (x <= upper)])
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,6 +129,8 @@ class LogDensity(PiecewiseLog):
     tails: tuple[Tail | None, Tail | None]
     _memory: dict[str, Any] = field(default_factory=dict)
 
+    ROUGH: ClassVar[float] = 1.0  # roundings in log P that its derivative on the panels feels
+
     @classmethod
     def on(cls, found: Survey, tails: tuple[Tail | None, Tail | None]) -> LogDensity:
         c = found.phi.copy()
@@ -188,14 +190,13 @@ class LogDensity(PiecewiseLog):
         The panels know the turns to the rounding of log P over the panel's width; where the
         functions can be differentiated exactly, this knows them to rounding.
         """
-        diffusion, epsilon = self.survey.diffusion, self.survey.epsilon
-        weight = 1 - diffusion.convention.value
+        epsilon = self.survey.epsilon
         original, arithmetic = x, arithmetic_of(x)
         if len(x) > MOST_POLISHED:
             return x
         k, _ = self.panels.locate(x)
         half = self.panels.half[k]
-        rough = epsilon * (1 + np.abs(self.survey.ell[0, k])) / half  # of the slope
+        rough = self.ROUGH * epsilon * (1 + np.abs(self.survey.ell[0, k])) / half  # of the slope
         bend = np.abs(self.bend(x))
         bend = np.maximum(bend, np.finfo(float).tiny if bend.dtype == float else SILENCE)
         blur = rough / bend
@@ -203,12 +204,8 @@ class LogDensity(PiecewiseLog):
             return x
         try:
             for _ in range(3 if arithmetic is DOUBLE else 8):
-                f, f1 = evaluate(diffusion.drift, x, order=1, arithmetic=arithmetic)
-                a, a1, a2 = evaluate(diffusion.variance, x, order=2, arithmetic=arithmetic)
+                slope, bend = self.slope_and_bend(x)
                 with np.errstate(all="ignore"):
-                    a = np.where(a == 0, math.nan, a)  # cancelled away: no peak is there
-                    slope = (2 * f - weight * a1) / a
-                    bend = (2 * f1 - weight * a2 - slope * a1) / a
                     step = slope / np.where(bend == 0, math.nan, bend)
                     allowed = np.maximum(half, 100 * rough / np.maximum(np.abs(bend), SILENCE))
                     moved = finite(step) & (np.abs(x - step - original) < allowed)
@@ -218,6 +215,17 @@ class LogDensity(PiecewiseLog):
         except StationaryError:
             return original
         return x
+
+    def slope_and_bend(self, x: Array) -> tuple[Array, Array]:
+        """The first two derivatives of log P from those of the functions themselves."""
+        diffusion, arithmetic = self.survey.diffusion, arithmetic_of(x)
+        weight = 1 - diffusion.convention.value
+        f, f1 = evaluate(diffusion.drift, x, order=1, arithmetic=arithmetic)
+        a, a1, a2 = evaluate(diffusion.variance, x, order=2, arithmetic=arithmetic)
+        with np.errstate(all="ignore"):
+            a = np.where(a == 0, math.nan, a)  # cancelled away: no peak is there
+            slope = (2 * f - weight * a1) / a
+            return slope, (2 * f1 - weight * a2 - slope * a1) / a
 
     @cached_property
     def errors(self) -> Array:
