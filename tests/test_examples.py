@@ -38,6 +38,11 @@ def check_hinge_and_logistic(analysis):
     assert analysis.end_state.error < 1e-12
 
 
+def check_tilted_washboard(analysis):
+    assert analysis.end_state.kind == "flux"
+    assert analysis.end_state.mean_velocity == pytest.approx(0.0033629995611617375, rel=1e-12)
+
+
 CHECKS = {
     name.removeprefix("check_"): function
     for name, function in list(globals().items())
