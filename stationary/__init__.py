@@ -32,15 +32,15 @@ if TYPE_CHECKING:
         Status,
         UserFunctionError,
     )
-    from stationary.landscape import Landscape
-    from stationary.loading import load
-    from stationary.passage import (
-        Passage,
+    from stationary.journey import (
         hitting_probability,
         log_hitting_probability,
         log_mean_first_passage_time,
         mean_first_passage_time,
     )
+    from stationary.landscape import Landscape
+    from stationary.loading import load
+    from stationary.passage import Passage
     from stationary.regularise import RegularisationPath, regularisation_path
     from stationary.solve import end_state
 
@@ -85,10 +85,10 @@ _ROOMS = {
     "Landscape": "landscape",
     "load": "loading",
     "Passage": "passage",
-    "hitting_probability": "passage",
-    "log_hitting_probability": "passage",
-    "log_mean_first_passage_time": "passage",
-    "mean_first_passage_time": "passage",
+    "hitting_probability": "journey",
+    "log_hitting_probability": "journey",
+    "log_mean_first_passage_time": "journey",
+    "mean_first_passage_time": "journey",
     "RegularisationPath": "regularise",
     "regularisation_path": "regularise",
     "end_state": "solve",

@@ -72,7 +72,7 @@ def _decades_lost(spread: Array, size: Array, digits: int) -> Array:
     large, small = magnitude(size), magnitude(spread) / 2
     known = np.isfinite(large)
     lost = np.maximum(np.where(known, large, 0.0) - np.where(known, small, 0.0), 0.0)
-    return np.minimum(lost * math.log10(2), float(digits))
+    return np.asarray(np.minimum(lost * math.log10(2), float(digits)))
 
 
 class _DecadesLost:

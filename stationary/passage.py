@@ -15,7 +15,7 @@ References
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,10 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.anatomy import anatomy
-from stationary.arithmetic import DOUBLE, many_digits
+from stationary.arithmetic import DOUBLE
 from stationary.component import Component, component_on
-from stationary.current import anatomy_of_ring
-from stationary.diffusion import Diffusion
 from stationary.elementary import (
     arithmetic_of,
     compact,
@@ -41,24 +39,16 @@ from stationary.elementary import (
     smallest_of,
     spacing,
 )
-from stationary.errors import LandscapeError
-from stationary.landscape import Landscape
 from stationary.panels import nodes_of, rule
-from stationary.reshape import dual, unrolled, within
-from stationary.survey import Survey, nodes_in, survey
+from stationary.reshape import dual, within
+from stationary.survey import Survey, nodes_in
 
-__all__ = [
-    "Passage",
-    "exit_passage",
-    "hitting_probability",
-    "log_hitting_probability",
-    "log_mean_first_passage_time",
-    "mean_first_passage_time",
-]
+__all__ = ["Passage", "exit_passage", "first_of_two"]
 
 Array = NDArray[Any]
 
 ROUNDS = 60
+TRUSTED = 1e-11
 MARGIN = 200.0  # by which an integrand may rise between two cuts
 
 
@@ -81,136 +71,7 @@ class Passage:
         return Passage(float(self.log_time), self.error)
 
 
-def mean_first_passage_time(
-    process: Diffusion | Landscape, start: Any, target: Any, *, digits: int | None = None
-) -> Any:
-    """The mean time from `start` until a target is reached first.
-
-    Parameters
-    ----------
-    process
-        A `Diffusion`, or a `Landscape`, whose diffusion is then taken.
-    start
-        A point of the domain.
-    target
-        A point, or a pair of points on either side of `start`: the first of them counts.
-    digits
-        To compute in so many digits. Points may then be strings or mpmath numbers, and the
-        result is an mpmath number.
-
-    Returns
-    -------
-    float
-        In the unit of time of the process (SGD steps for a landscape). inf where the target may
-        never be reached, where the mean is infinite, and where it is beyond the range of doubles:
-        `log_mean_first_passage_time` then tells these apart.
-
-    Raises
-    ------
-    LandscapeError
-        If a point lies outside the domain.
-    """
-    return _passage(process, start, target, digits).time
-
-
-def log_mean_first_passage_time(
-    process: Diffusion | Landscape, start: Any, target: Any, *, digits: int | None = None
-) -> Any:
-    """The natural logarithm of `mean_first_passage_time`, right where that would overflow."""
-    return _passage(process, start, target, digits).log_time
-
-
-def hitting_probability(
-    process: Diffusion | Landscape,
-    start: Any,
-    targets: Sequence[Any],
-    *,
-    digits: int | None = None,
-) -> tuple[Any, ...]:
-    """The probability, for each target, that it is the first one to be reached from `start`.
-
-    Parameters
-    ----------
-    process
-        A `Diffusion`, or a `Landscape`, whose diffusion is then taken.
-    start
-        A point of the domain.
-    targets
-        Points of the domain, among them possibly its ends. Only the nearest on either side can
-        be reached first. The probabilities add up to less than one if the process may never
-        reach any of them.
-    digits
-        To compute in so many digits, as for `mean_first_passage_time`.
-
-    Raises
-    ------
-    LandscapeError
-        If a point lies outside the domain.
-    """
-    return tuple(exp(p) for p in log_hitting_probability(process, start, targets, digits=digits))
-
-
-def log_hitting_probability(
-    process: Diffusion | Landscape,
-    start: Any,
-    targets: Sequence[Any],
-    *,
-    digits: int | None = None,
-) -> tuple[Any, ...]:
-    """The natural logarithms of `hitting_probability`; -inf where it is zero."""
-    found = _surveyed(process, digits)
-    points = [_inside(found, t, "target") for t in targets]
-    x = _inside(found, start, "start")
-    below = max((t for t in _seen(found, points) if t <= x), default=None)
-    above = min((t for t in _seen(found, points) if t >= x), default=None)
-    left, right = _split(_laid_out(found), x, below, above)
-
-    def chance(t: Any) -> Any:
-        images = _seen(found, [t])
-        if x in images:
-            return 0.0
-        hits = [log for end, log in ((below, left), (above, right)) if end in images]
-        return min(log_sum(np.array(hits)), 0.0) if len(hits) > 1 else [*hits, -math.inf][0]
-
-    return tuple(chance(t) for t in points)
-
-
 # -- how it is done -----------------------------------------------------------------------------
-
-
-def _surveyed(process: Diffusion | Landscape, digits: int | None) -> Survey:
-    if not isinstance(process, (Diffusion, Landscape)):
-        raise LandscapeError(f"a Diffusion or a Landscape is needed, not {process!r:.80}.")
-    diffusion = process.diffusion() if isinstance(process, Landscape) else process
-    if diffusion.is_periodic:
-        return anatomy_of_ring(diffusion, digits=digits).survey
-    arithmetic = DOUBLE if digits is None else many_digits(digits)
-    # The scale grows where the density falls.
-    return survey(diffusion, complete=True, arithmetic=arithmetic)
-
-
-def _seen(found: Survey, points: list[Any]) -> list[Any]:
-    """The points; on a ring, also where they are one turn earlier and one later."""
-    if not found.diffusion.is_periodic:
-        return points
-    lower, upper = found.diffusion.domain
-    return [t + turn for t in points for turn in (lower - upper, 0.0, upper - lower)]
-
-
-def _laid_out(found: Survey) -> Survey:
-    """The survey on a line: a ring is unrolled, so that a target behind is also one ahead."""
-    return unrolled(found) if found.diffusion.is_periodic else found
-
-
-def _inside(found: Survey, x: Any, what: str) -> Any:
-    lower, upper = found.interval
-    value = float(x) if found.arithmetic is DOUBLE else found.arithmetic.array(x)[()]
-    if not lower <= value <= upper:
-        raise LandscapeError(
-            f"{found.diffusion.name}: {what} = {float(value):g} lies outside the domain "
-            f"({float(lower):g}, {float(upper):g})."
-        )
-    return value
 
 
 def _scale(found: Survey, low: Any, high: Any) -> tuple[Component | None, bool, bool]:
@@ -220,7 +81,7 @@ def _scale(found: Survey, low: Any, high: Any) -> tuple[Component | None, bool, 
     return (component_on(parts)[1] if all(finite) else None), finite[0], finite[1]
 
 
-def _split(found: Survey, x: Any, below: Any, above: Any) -> tuple[Any, Any]:
+def first_of_two(found: Survey, x: Any, below: Any, above: Any) -> tuple[Any, Any]:
     """log of the probabilities to reach `below` first and `above` first."""
     lower, upper = found.interval
     ends = anatomy(found).ends
@@ -248,18 +109,6 @@ def _split(found: Survey, x: Any, below: Any, above: Any) -> tuple[Any, Any]:
     )
 
 
-def _passage(
-    process: Diffusion | Landscape, start: Any, target: Any, digits: int | None = None
-) -> Passage:
-    found = _surveyed(process, digits)
-    x = _inside(found, start, "start")
-    points = target if isinstance(target, (tuple, list)) else (target,)
-    ends = [_inside(found, t, "target") for t in points]
-    below = max((t for t in _seen(found, ends) if t <= x), default=None)
-    above = min((t for t in _seen(found, ends) if t >= x), default=None)
-    return exit_passage(_laid_out(found), x, below, above)
-
-
 def exit_passage(found: Survey, x: Any, below: Any, above: Any) -> Passage:
     """The mean time from x to `below` or `above`, whichever comes first; one may be None."""
     if x in (below, above):
@@ -282,11 +131,15 @@ def _one_sided(found: Survey, x: Any, target: Any, *, upwards: bool) -> Passage:
     if not behind.integrable or not behind.reflects:
         return Passage(math.inf, 0.0)  # probability is lost, or spreads without limit
     if not ahead.integrable:
-        # The speed measure is infinite at the target: only its product with the scale counts.
-        parts = anatomy(dual(part))
-        if not parts.ends[1 if upwards else 0].integrable:
+        # The speed measure is infinite at the target, but finite up to any point before it.
+        if not anatomy(dual(part)).ends[1 if upwards else 0].integrable:
             return Passage(math.inf, 0.0)
-        return _two_sided(found, x, *((lower, target) if upwards else (target, upper)))
+        near = _before_singular(part, upwards)
+        if (x < near) if upwards else (x > near):
+            part = within(part, lower, near) if upwards else within(part, near, upper)
+            parts = anatomy(part)
+        else:
+            return _two_sided(found, x, *((lower, target) if upwards else (target, upper)))
     parts, speed = component_on(parts)
     panels, density = parts.survey.panels, speed.density
     # 2 s m with the speed measure normalised: log s = -(log P + log a) on the same panels.
@@ -303,11 +156,32 @@ def _one_sided(found: Survey, x: Any, target: Any, *, upwards: bool) -> Passage:
 
     low, high = (x, target) if upwards else (target, x)
     low, high = max(low, parts.survey.lower), min(high, parts.survey.upper)
+    if x == lower and upwards and parts.survey.open_ends[0]:
+        low = _before_singular(parts.survey, False)
+    if x == upper and not upwards and parts.survey.open_ends[1]:
+        high = _before_singular(parts.survey, True)
     integrals = [
         _log_integral(integrand, ceiling, _cuts(speed, low, high)),
         _log_rest(integrand, target, high if upwards else low),
     ]
+    if x == (lower if upwards else upper):  # from an entrance end, before the panels begin
+        integrals.append(_log_rest(integrand, x, low if upwards else high))
     return _added(integrals, _blur(speed, low, high))
+
+
+def _before_singular(part: Survey, upwards: bool) -> Any:
+    """The last point before a singular end up to which int 2 f / a is known to 1e-11.
+
+    Beyond all powers it grows without limit, and its rounding with it, while the time that is
+    left falls with the distance.
+    """
+    p, end = part.panels, part.interval[1 if upwards else 0]
+    h = np.abs(part.samples.values[0]).max(axis=0)
+    r = np.abs((p.lower if upwards else p.upper) - end)
+    known = np.flatnonzero(np.asarray(h * r * part.epsilon < TRUSTED, dtype=bool))
+    if not len(known):
+        return part.lower if upwards else part.upper
+    return p.upper[known[-1]] if upwards else p.lower[known[0]]
 
 
 def _two_sided(found: Survey, x: Any, below: Any, above: Any) -> Passage:
@@ -382,6 +256,8 @@ def _log_rest(integrand: Callable[[Array], Array], end: Any, start: Any) -> tupl
     r = start - end
     steps = r * np.array([1.0, 2.0, 4.0, 8.0])
     values = integrand(exact_sum(np.array([end]), steps))
+    if not finite(values).all():
+        return math.inf, 0.0
     one, rises = number(values[0]), np.diff(values)
     arithmetic = arithmetic_of(one)
     log_2, rounding = log(number(2 * arithmetic.one)), 4.5 * arithmetic.epsilon
@@ -439,7 +315,9 @@ def _log_integral(
         cut = np.abs(c[-3:]).max(axis=0)
         size = np.abs(c).max(axis=0)
         matters = seen & (log_part > best - depth)
-        fine = cut <= (18 * epsilon + 4 * epsilon * np.abs(np.where(seen, top, 0))) * size
+        # The integrand is the difference of exponents that may be large: their rounding is its own.
+        large = np.abs(ceiling(np.concatenate([lower, upper]))).reshape(2, -1).max(axis=0)
+        fine = cut <= (18 * epsilon + 4 * epsilon * np.where(finite(large), large, 0)) * size
         # What weighs little may be rough: its cut-off counts against the whole.
         share = np.maximum(cut / np.where(size == 0, 1, size), 1e-300)
         with np.errstate(divide="ignore"):

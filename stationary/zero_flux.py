@@ -276,8 +276,9 @@ def peak_edges(density: LogDensity) -> Array:
     # The peak is about this wide: one e-fold of an exponential, one deviation of a Gaussian.
     width = 1 / np.maximum(slope, sqrt(curve))
     factor = 8.0 if found.arithmetic is DOUBLE else 512.0
-    count = math.ceil(float(log(half / width).max()) / math.log(factor)) + 1
-    steps = width[:, None] * 8 * factor ** np.arange(max(count, 1))
+    count = max(math.ceil(float(log(half / width).max()) / math.log(factor)) + 1, 1)
+    powers = found.arithmetic.array(np.full(count, factor)) ** np.arange(count)
+    steps = width[:, None] * 8 * powers
     near = np.broadcast_to(steps < 2 * half[:, None], steps.shape)
     cuts = np.concatenate([(x[:, None] - steps)[near], (x[:, None] + steps)[near]])
     return np.unique(cuts[(cuts > found.lower) & (cuts < found.upper)])

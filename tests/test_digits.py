@@ -13,12 +13,12 @@ from stationary import Diffusion, basins_of, end_state
 from stationary.anatomy import anatomy
 from stationary.arithmetic import many_digits
 from stationary.component import component_on
-from stationary.passage import (
-    exit_passage,
+from stationary.journey import (
     hitting_probability,
     log_mean_first_passage_time,
     mean_first_passage_time,
 )
+from stationary.passage import exit_passage
 from stationary.survey import survey
 
 INF = math.inf

@@ -17,7 +17,7 @@ from stationary import (
     log_mean_first_passage_time,
     mean_first_passage_time,
 )
-from stationary.passage import _passage
+from stationary.journey import _passage
 
 INF = np.inf
 DIGITS = mpmath.MPContext()
@@ -66,11 +66,11 @@ def test_ornstein_uhlenbeck_passage_and_its_error(start, target):
         )
     )
     process = Diffusion(drift=lambda x: -x, variance=2.0, domain=(-INF, INF))
-    passage = _passage(process, start, target)
+    passage = _passage(process, start, target, None)
     true = abs(passage.log_time - float(exact))
     assert true <= passage.error + 2e-16 * abs(float(exact))
     assert passage.error < 1e-12 * max(1, abs(float(exact)))
-    mirrored = _passage(process, -start, -target)
+    mirrored = _passage(process, -start, -target, None)
     assert mirrored.log_time == pytest.approx(passage.log_time, rel=1e-13)
 
 
