@@ -16,6 +16,7 @@ from stationary.basins import Basin, basins_of
 from stationary.classes import joined
 from stationary.component import Component
 from stationary.distribution import EndState, Mode, modes_of
+from stationary.elementary import log_sum
 from stationary.initial import Initial
 from stationary.partition import SingularPoint
 from stationary.quantiles import quantile
@@ -82,7 +83,7 @@ class View:
             stable,
             unstable,
             state.diffusion.variable,
-            tuple(_seen_from(part, upper - lower) for part in parts_of(state)),
+            tuple(_seen_from(part, upper - lower, _turn_of(state)) for part in parts_of(state)),
             points,
             cuts,
             tuple((a, b) for a, b in clipped if a < b),
@@ -143,15 +144,23 @@ def _share(state: EndState, c: Component) -> float:
     return float(joined(solved).log_shares[members.index(c)])
 
 
-def _seen_from(part: Part, width: float) -> Part:
+def _seen_from(part: Part, width: float, turn: float) -> Part:
     """The part, with its peak where that is all that a picture of such a width can show."""
     modes = [m for m in modes_of(part.component) if math.isfinite(m.log_density)]
     if not modes:
         return part
     peak = max(modes, key=lambda m: m.log_density)
     reach = NARROW * width / 2
-    held = part.component.log_probability(peak.position - reach, peak.position + reach)
+    low, high = peak.position - reach, peak.position + reach
+    places = (-turn, 0.0, turn) if turn else (0.0,)
+    held = log_sum(np.array([part.component.log_probability(low + t, high + t) for t in places]))
     return Part(part.component, part.log_weight, peak if held > math.log(0.95) else None)
+
+
+def _turn_of(state: EndState) -> float:
+    """Once around, on a ring; else 0."""
+    lower, upper = state.diffusion.domain
+    return upper - lower if state.diffusion.is_periodic else 0.0
 
 
 # -- a density that is narrower than the picture, or than the spacing of doubles ------------------
@@ -171,6 +180,8 @@ def local_density(state: EndState, component: Component, steps: Array) -> Array:
     gap = float(np.abs(np.diff(steps)).min(initial=math.inf))
     rounded = mode.position + steps
     if offset == 0 and gap >= np.spacing(abs(mode.position)):
+        if turn := _turn_of(state):
+            rounded = component.interval[0] + (rounded - component.interval[0]) % turn
         return np.asarray(component.logpdf(rounded), dtype=float)
     exact = mpmath.MPContext()
     # The smallest step to the last of its own digits, next to the position as a whole.
@@ -282,7 +293,7 @@ def _points(state: EndState, lower: float, upper: float, cuts: Array) -> Array:
         for mode in modes_of(c):
             pieces += [mode.position - steps, mode.position + steps]
         lower_end, upper_end = c.interval
-        turn = upper_end - lower_end if state.diffusion.is_periodic else 0.0
+        turn = _turn_of(state)
         for basin in basins:
             if not turn and not (lower_end <= basin.lower and basin.upper <= upper_end):
                 continue

@@ -504,6 +504,20 @@ def test_losses_that_jump_on_a_ring_are_told():
     assert any("the mean loss jumps by 0.05" in note for note in end_state(landscape).notes)
 
 
+def test_a_narrow_peak_at_the_seam_is_one_stem():
+    """Half of it lies at either end of the domain."""
+    from stationary.plotting import plot_zoom
+    from stationary.view import View
+
+    state = end_state(washboard(0.0, 1e-9))
+    (part,) = View.of(state).parts
+    assert part.peak.position == pytest.approx(0, abs=1e-12)
+    curve = plot_zoom(state).lines[0]
+    left, right = curve.get_ydata()[[100, -101]]
+    assert curve.get_xdata()[100] < 0 < curve.get_xdata()[-101]
+    assert left == pytest.approx(right, rel=1e-3)
+
+
 @pytest.mark.parametrize("noise", [0.25, 1e-9])
 def test_a_ring_is_drawn_and_exported(noise, tmp_path):
     analysis = analyze(washboard(0.5, noise))
