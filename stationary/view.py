@@ -305,7 +305,7 @@ def _points(state: EndState, lower: float, upper: float, cuts: Array) -> Array:
                 start = basin.lower + (turn if basin.lower < lower_end else 0.0)
                 q = np.exp(c.logcdf(np.array([start]))) + share * mass
                 pieces.append(_quantiles(c, np.minimum(q, 1.0) if not turn else q % 1.0))
-    x = np.setdiff1d(np.concatenate(pieces), cuts)
+    x = np.setdiff1d(np.concatenate(pieces).astype(float), cuts)  # modes may have more digits
     return np.asarray(x[(x >= lower) & (x <= upper)])
 
 
