@@ -264,8 +264,13 @@ class Landscape:
     @property
     def noise_factor(self) -> float:
         """D / S2: what drawing the batch makes of the variance of the gradients."""
+        numerator, denominator = self._noise_ratio
+        return numerator / denominator
+
+    @property
+    def _noise_ratio(self) -> tuple[int, int]:
         n, b = self.datapoints, self.batch_size
-        return 1 / b if self.replacement else (n - b) / (b * (n - 1))
+        return (1, b) if self.replacement else (n - b, b * (n - 1))
 
     def moments(self, w: Array, arithmetic: Arithmetic = DOUBLE) -> tuple[Array, Array]:
         """G and S2 at the weights w, shape (M,) each, in memory that does not grow with N M."""
@@ -358,9 +363,12 @@ class Landscape:
 
     def diffusion(self) -> Diffusion:
         """The process that SGD is for small steps: f = -T G, a = T^2 D, time in steps."""
-        rate, factor = self.learning_rate, self.noise_factor
+        rate = self.learning_rate
+        numerator, denominator = self._noise_ratio
         assert rate is not None
-        scale = rate * rate * factor
+
+        def scaled(spread: Any) -> Any:  # one factor at a time, so that many digits stay exact
+            return rate * (rate * spread) * numerator / denominator
 
         def mean_gradient(w: Any) -> Any:
             g = self.gradient(w)
@@ -372,11 +380,11 @@ class Landscape:
         def variance(w: Any) -> Any:
             g = self.gradient(w)
             deviation = g - g.sum(axis=0) / self.datapoints
-            return scale * ((deviation * deviation).sum(axis=0) / self.datapoints)
+            return scaled((deviation * deviation).sum(axis=0) / self.datapoints)
 
         def pair(w: Array, arithmetic: Arithmetic) -> tuple[Array, Array]:
             mean, spread = self.moments(w, arithmetic)
-            return -rate * mean, scale * spread
+            return -rate * mean, scaled(spread)
 
         notes: tuple[str, ...] = ()
         if isinstance(getattr(self.gradient, "rows", None), Pointwise):

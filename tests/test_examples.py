@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from stationary import analyze
+from stationary import analyze, end_state
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -41,6 +41,17 @@ def check_hinge_and_logistic(analysis):
 def check_tilted_washboard(analysis):
     assert analysis.end_state.kind == "flux"
     assert analysis.end_state.mean_velocity == pytest.approx(0.0033629995611617375, rel=1e-12)
+
+
+def check_pit(analysis):
+    assert analysis.end_state.std() == pytest.approx(4.1591713819232335e-43, rel=1e-12)
+    assert [p.role for p in analysis.end_state.anatomy.points] == ["gate to the right"]
+
+
+def check_wright_fisher(analysis):
+    assert analysis.end_state.kind == "classes"
+    given = end_state(analysis.process, initial=0.3)
+    assert [a.weight for a in given.atoms] == pytest.approx([0.7, 0.3], rel=1e-14)
 
 
 CHECKS = {

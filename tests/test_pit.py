@@ -1,0 +1,105 @@
+"""The pit: a gate at 1, a state of width 4e-43 at 2, and a share of exp(-3.7e79) left behind.
+
+The numbers are from mpmath at 120 digits: roots of G, and the integral of 2 f / a from 1.2 to 2
+split dyadically towards 2.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import mpmath
+import numpy as np
+import pytest
+
+from stationary import analyze, end_state, load, log_mean_first_passage_time
+
+PIT = Path(__file__).parent.parent / "examples" / "pit.py"
+EXACT = mpmath.MPContext()
+EXACT.dps = 60
+POSITIONS = ("1.007453302946034736283807", "1.174310179072274488368491")
+CENTRE = "-1.86003798801042e-42"  # of the equilibrium, counted from 2
+WIDTHS = {0.05: 4.1591713819232335275e-43, 0.02: 2.630490949173497498e-43}
+GAINS = {0.05: 3.677392082603097740739742e79, 0.02: 9.193480206507744670812274e79}
+
+
+@pytest.fixture(scope="module", params=[0.05, 0.02])
+def rate(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def analysis(rate):
+    return analyze(PIT, learning_rate=rate)
+
+
+def test_equilibria_and_the_gate(analysis):
+    pit, barrier, wide = analysis.equilibria
+    for e, exact in zip((pit, barrier), POSITIONS, strict=True):
+        assert e.position == pytest.approx(float(exact), rel=2e-16)
+        assert abs(EXACT.mpf(e.position) + e.offset - EXACT.mpf(exact)) < 1e-20
+    assert (wide.position, wide.stable) == (2.0, True)
+    assert wide.offset == pytest.approx(float(CENTRE), rel=1e-12)
+    assert wide.error < 1e-60
+    (gate,) = analysis.end_state.anatomy.points
+    assert (gate.position, gate.role, gate.decided) == (1.0, "gate to the right", True)
+    assert analysis.end_state.transient == ((-1.0, 1.0),)
+
+
+def test_the_end_state_is_narrower_than_doubles_can_tell(analysis, rate):
+    state = analysis.end_state
+    assert state.kind == "density"
+    assert state.std() == pytest.approx(WIDTHS[rate], rel=1e-12)
+    assert state.mean() == 2.0
+    assert state.mean_offset == pytest.approx(float(CENTRE), rel=1e-12)
+    assert state.error < 1e-10
+    # It is a Gaussian up to 1e-42; 2 lies 4.5 (7.1) deviations above its centre.
+    z = -float(CENTRE) / WIDTHS[rate]
+    assert state.sf(2.0) == pytest.approx(math.erfc(z / math.sqrt(2)) / 2, rel=1e-9)
+    shown = analysis.to_dict()["quantiles"]["0.5"]
+    assert (shown["value"], shown["offset"]) == (2.0, pytest.approx(float(CENTRE), rel=1e-12))
+
+
+def test_how_much_denser_it_is_at_2(analysis, rate):
+    state = analysis.end_state
+    gain = state.logpdf(2.0) - state.logpdf(1.2)
+    assert gain == pytest.approx(GAINS[rate], rel=1e-15)
+    pit, wide = analysis.basins
+    assert -pit.log_mass == pytest.approx(GAINS[rate], rel=1e-12)
+    assert wide.mass == 1
+
+
+def test_times(analysis, rate):
+    out_of_pit, out_of_wide = analysis.exits
+    if rate == 0.05:
+        # The same on (0.9, 1.3), where doubles do.
+        near = log_mean_first_passage_time(
+            load(PIT, domain=(0.9, 1.3)), float(POSITIONS[0]), float(POSITIONS[1])
+        )
+        assert out_of_pit.log_time == pytest.approx(near, rel=1e-12)
+        assert out_of_pit.time == pytest.approx(21.8458683, rel=1e-8)
+    assert out_of_wide.log_time == pytest.approx(GAINS[rate], rel=1e-12)
+    assert out_of_wide.time == math.inf  # beyond the range of doubles
+
+
+def test_the_report_says_it_in_words(analysis):
+    text = analysis.summary()
+    assert max(map(len, text.splitlines())) <= 80
+    flat = " ".join(text.split())
+    assert "SGD is around w = 2 - 1.86e-42 with probability 1" in flat
+    assert "w = 1 is a one-way gate: all of -1 to 1 is left for good" in flat
+    assert "with probability 10^(-" in flat
+    assert "e+79)" in flat
+    assert "Doubles cannot carry the process for w from 1 to 4" in flat
+    assert "nan" not in text
+
+
+def test_in_many_digits_as_in_doubles():
+    """40 digits of the same: masses beyond doubles stay logarithms."""
+    state = end_state(load(PIT), digits=40)
+    assert isinstance(state.std(), type(state.arithmetic.one))
+    assert abs(state.std() / WIDTHS[0.05] - 1) < 1e-12
+    low, high = state.logpdf(np.array([1.2, 2.0]))
+    assert abs((high - low) / EXACT.mpf("3.677392082603097740739742e79") - 1) < 1e-24
+    assert state.error < 1e-40
