@@ -218,6 +218,9 @@ def _model(analysis: Analysis) -> list[str]:
 def _equilibria(analysis: Analysis) -> list[str]:
     equilibria = analysis.equilibria[:MOST_ROWS]
     if not equilibria:
+        pieces = analysis.end_state.anatomy.pieces
+        if all((p.survey.samples.values[0] == 0).all() for p in pieces):
+            return ["The drift is zero everywhere."]
         return ["The drift has no zero inside the domain."]
     diffusion = analysis.diffusion
     v = diffusion.variable
