@@ -27,7 +27,7 @@ from scipy.optimize import isotonic_regression
 from stationary.analysis import Analysis
 from stationary.basins import Basin, basins_of
 from stationary.classes import Outcome
-from stationary.distribution import EndState, Mode, modes_of
+from stationary.distribution import EndState, modes_of
 from stationary.elementary import to_float
 from stationary.errors import LandscapeError, Status
 from stationary.landscape import Landscape
@@ -36,8 +36,8 @@ from stationary.view import (
     WORK,
     Part,
     View,
-    local_density,
-    local_steps,
+    Zoom,
+    asked,
     mass_label,
     parts_of,
     rest_of,
@@ -70,6 +70,8 @@ BLUE, RED, GREY, INK = "#0072B2", "#D55E00", "#8C8C8C", "#222222"
 BASINS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#0072B2", "#D55E00")
 OUTCOMES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MOST_ZOOMS = 3
+STEEP = 1e3  # times the range of its middle half: the rest of a curve is then cut off
+FURTHEST = 100.0  # units from a peak to the double next to it, from which it is then counted
 MINUS = "\N{MINUS SIGN}"
 
 STYLE: Any = {
@@ -281,18 +283,22 @@ def _exponents(analysis: Analysis, view: View) -> tuple[Array, Array]:
             if len(view.cuts):  # next to a cut it may be large; differences of it must not suffer
                 steps = to_float(found.climbs(found.arithmetic.array(inside)))
                 middle = len(inside) // 2
-                down, up = np.cumsum(steps[:middle][::-1])[::-1], np.cumsum(steps[middle:])
+                with np.errstate(invalid="ignore"):  # it may leave the range of doubles
+                    down, up = np.cumsum(steps[:middle][::-1])[::-1], np.cumsum(steps[middle:])
                 climb = _finite(np.concatenate([down, [0.0], -up]))
             else:
                 at = found.arithmetic.array(inside)
                 climb = _finite(to_float(-found.panels.evaluate(found.phi, at)))
-            # It may fall without end towards a cut; then its lowest point is one away from there.
+            # It may fall without end towards a cut; its lowest point is then one away from there,
+            # and not far below the half in the middle.
             away = view.away(inside)
+            seen = climb[away] if away.any() else climb
+            level = np.nanmin(seen)
+            if len(view.cuts) and not any(e.stable for e in piece.equilibria):
+                low, high = np.nanquantile(seen, [0.25, 0.75])
+                level = max(level, 2 * low - high)
             x += [inside, np.array([np.nan])]
-            exponent += [
-                climb - np.nanmin(climb[away] if away.any() else climb),
-                np.array([np.nan]),
-            ]
+            exponent += [climb - level, np.array([np.nan])]
     return np.concatenate([*x[:-1], np.empty(0)]), np.concatenate([*exponent[:-1], np.empty(0)])
 
 
@@ -364,10 +370,13 @@ def _draw_density(
         _draw_reason(axes, state.reason)
         return
     wide = [part for part in view.parts if part.peak is None]
-    stems = _stems(state, view)
-    basins = [b for b in basins if any(_within(b, part) for part in wide)]
-    named = [(b.position, mass_label(b.log_mass, rest_of(basins, b))) for b in basins]
-    named = [mark for mark in named if view.holds(mark[0])]
+    stems = _stems(state, basins, view)
+    # A stem stands for the heaviest basin of its density.
+    seen = [b for part in view.parts for b in _basins_in(part, basins)[part.peak is not None :]]
+    seen = [b for b in seen if view.holds(b.position)]
+    named = [(b.position, mass_label(b.log_mass, rest_of(state, basins, b))) for b in seen]
+    basins = [b for part in wide for b in _basins_in(part, basins)]
+    basins.sort(key=lambda b: b.position)
     named += [(s.position, s.label) for s in stems if s.label]
     named += [
         (
@@ -388,7 +397,7 @@ def _draw_density(
     if stems:
         _draw_stems(axes.twinx() if wide else axes, stems, strip, log=log, alone=not wide)
     foot: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "clip_on": False, "zorder": 4}
-    minima = [b.position for b in basins if view.holds(b.position)]
+    minima = sorted(b.position for b in seen)
     if minima:
         axes.plot(minima, np.zeros(len(minima)), "o", ms=4.5, color=INK, label="minimum", **foot)
     if state.flow is not None:
@@ -411,7 +420,7 @@ def _draw_parts(
 ) -> None:
     """The densities, and the basins below them."""
     within = state.kind == "classes"
-    pieces = [view.inside(*part.component.interval) for part in parts]
+    pieces = [view.inside(*part.interval) for part in parts]
     x = np.concatenate(pieces)
     log_p = np.concatenate([_log_density(part, at) for part, at in zip(parts, pieces, strict=True)])
     low, high = _density_limits(parts, basins, view, x, log_p, strip, log=log)
@@ -420,8 +429,8 @@ def _draw_parts(
     tops = np.maximum(height, low)
     ends = [(b.lower, b.upper) for b in basins]
     for part in parts:
-        if not any(_within(b, part) for b in basins):
-            ends.append(part.component.interval)
+        if not _basins_in(part, basins):
+            ends.append(part.interval)
     for i, lower, upper in _stretches(state, ends, view):
         inside = (x >= lower) & (x <= upper)
         colour = _colour(state, (lower + upper) / 2) if within else BASINS[i % len(BASINS)]
@@ -429,9 +438,9 @@ def _draw_parts(
         axes.axvspan(lower, upper, color=colour, alpha=0.1, lw=0)
     if within:
         for part in parts:
-            lower, upper = part.component.interval
+            lower, upper = part.interval
             inside = (x >= lower) & (x <= upper)
-            colour = _colour(state, part.component.interval)
+            colour = _colour(state, part.interval)
             axes.plot(x[inside], height[inside], color=colour, ls=(0, (4, 1.2)))
     else:
         axes.plot(*view.split(x, height), color=INK)
@@ -443,19 +452,27 @@ def _draw_parts(
 def _log_density(part: Part, x: Array) -> Array:
     """log of weight times density; exactly at an end, where it may be 0 times infinity, as next
     to it."""
+    c = part.component
+    found = c.density.survey
+    log_p = np.full(x.shape, -math.inf)
+    # Where it has fallen to nothing nobody looked how it goes on.
+    inside = ~((found.fallen[0] & (x < found.lower)) | (found.fallen[1] & (x > found.upper)))
     with np.errstate(invalid="ignore"):
-        log_p = part.component.logpdf(x) + part.log_weight
+        log_p[inside] = asked(c.logpdf, c, x[inside]) + part.log_weight
     known = ~np.isnan(log_p)
     if known.all() or not known.any():
         return np.asarray(log_p)
     return np.asarray(log_p[known][np.searchsorted(x[known], x).clip(0, known.sum() - 1)])
 
 
-def _within(basin: Basin, part: Part) -> bool:
+def _basins_in(part: Part, basins: Sequence[Basin]) -> list[Basin]:
+    """The basins of one density, the heaviest first."""
     if part.component.density.survey.diffusion.is_periodic:
-        return True  # one part is all of a ring, across whose seam a basin may lie
+        # One part is all of a ring, across whose seam a basin may lie.
+        return sorted(basins, key=lambda b: -b.log_mass)
     lower, upper = part.component.interval
-    return bool(lower <= basin.lower and basin.upper <= upper)
+    found = [b for b in basins if lower <= b.places[0] and b.places[2] <= upper]
+    return sorted(found, key=lambda b: -b.log_mass)
 
 
 @dataclass(frozen=True)
@@ -471,7 +488,7 @@ class _Stem:
         return "" if self.log_weight is None else mass_label(self.log_weight)
 
 
-def _stems(state: EndState, view: View) -> list[_Stem]:
+def _stems(state: EndState, basins: Sequence[Basin], view: View) -> list[_Stem]:
     """The atoms, and the densities that are too narrow to be seen, left to right."""
     unknown = state.kind == "classes"
     stems = []
@@ -481,9 +498,11 @@ def _stems(state: EndState, view: View) -> list[_Stem]:
             stems.append(_Stem(atom.position, None if unknown else math.log(atom.weight), colour))
     for part in view.parts:
         if part.peak is not None:
-            colour = _colour(state, part.component.interval) if unknown else INK
-            log_weight = None if unknown else part.log_weight
-            stems.append(_Stem(part.peak.position, log_weight, colour))
+            colour = _colour(state, part.interval) if unknown else INK
+            own = _basins_in(part, basins)
+            log_weight = own[0].log_mass if len(own) > 1 else part.log_weight
+            at = float(part.peak.position)
+            stems.append(_Stem(at, None if unknown else log_weight, colour))
     return sorted(stems, key=lambda s: s.position)
 
 
@@ -599,36 +618,40 @@ def _middle(lower: float, upper: float) -> float:
 
 def _draw_zoom(axes: Axes, state: EndState, part: Part, view: View) -> None:
     """The density of one component against the distance from its highest mode."""
-    steps = local_steps(state, part.component)
-    unit = math.floor(math.log10(np.abs(steps).max()))
-    mode = part.peak or max(modes_of(part.component), key=lambda m: m.log_density)
-    log_p = local_density(state, part.component, steps) + part.log_weight + unit * math.log(10)
-    height = np.exp(log_p)
-    local = np.array([float(s) for s in steps / 10.0**unit])
+    zoom = Zoom.of(part.component)
+    if zoom is None:
+        lower, upper = part.interval
+        raise LandscapeError(
+            f"{state.diffusion.name}: the density from {lower:g} to {upper:g} has no peak of "
+            "finite height that could be looked at closely."
+        )
+    unit = zoom.unit
+    height = np.exp(zoom.log_density + part.log_weight + unit * math.log(10))
+    origin, name = _origin(zoom, view.variable)
+    local = zoom.steps + origin
     axes.fill_between(local, 0, height, color=BASINS[0], alpha=0.6, lw=0)
     axes.axvspan(local[0], local[-1], color=BASINS[0], alpha=0.1, lw=0)
     axes.plot(local, height, color=INK)
     axes.set_xlim(local[0], local[-1])
     axes.set_ylim(0, 1.06 * float(height[np.isfinite(height)].max(initial=1e-300)))
-    axes.set_xlabel(_distance(mode, unit, view.variable))
+    axes.set_xlabel(name + (f"\n(in units of $10^{{{unit}}}$)" if unit else ""))
     if state.kind == "classes":
         axes.set_title("within its class", loc="right")
     axes.set_ylabel(f"density\nper $10^{{{unit}}}$" if unit else "density")
 
 
-def _distance(mode: Mode, unit: int, variable: str) -> str:
-    """The distance from a mode in words, with the digits of its place that can be seen."""
-    units = f"\n(in units of $10^{{{unit}}}$)" if unit else ""
-    if mode.position == 0:
-        return f"{_symbol(variable)}{units}"
-    size = abs(mode.position)
-    digits = math.floor(math.log10(size)) - unit + 4
-    place = f"{size:.{min(max(digits, 1), 17)}g}"
-    offset = float(getattr(mode, "offset", 0)) * math.copysign(1, mode.position)
-    if abs(offset) > 10.0 ** (unit - 3):  # no double is the place
-        place = f"({place} {'+' if offset > 0 else MINUS} {abs(offset):.3g})"
-    sign = "+" if mode.position < 0 else MINUS
-    return f"{_symbol(variable)} {sign} {place}{units}"
+def _origin(zoom: Zoom, variable: str) -> tuple[float, str]:
+    """Where the peak is on the axis of a zoom, in its units, and what that axis is called."""
+    name = _symbol(variable)
+    if zoom.position == 0:
+        return 0.0, name
+    size = abs(zoom.position)
+    digits = math.floor(math.log10(size)) - zoom.unit + 4
+    sign = "+" if zoom.position < 0 else MINUS
+    if abs(zoom.offset) > FURTHEST:  # no double is anywhere near
+        return 0.0, f"{name} {sign} the peak's place, {size:.9g}"
+    place = f"{size:.{max(digits, 1)}g}" if digits < 17 else repr(size).removesuffix(".0")
+    return zoom.offset, f"{name} {sign} {place}"
 
 
 def _stretches(
@@ -678,10 +701,10 @@ def _density_limits(
     inside = np.linspace(view.lower, view.upper, 501)[1:-1]
     held = np.zeros(inside.shape, dtype=bool)
     for part in parts:
-        held |= (inside >= part.component.interval[0]) & (inside <= part.component.interval[1])
+        held |= (inside >= part.interval[0]) & (inside <= part.interval[1])
     even = log_p[np.searchsorted(x, inside[held]).clip(0, len(x) - 1)]
     heights = [
-        m.log_density + part.log_weight
+        float(m.log_density) + part.log_weight
         for part in parts
         for m in modes_of(part.component)
         if view.holds(m.position)
@@ -1003,7 +1026,9 @@ def _limit(
         span = np.ptp(inner)
         low, high = min(low, inner.min() - span), max(high, inner.max() + span)
     else:
-        low, high = np.quantile(even, [0.02, 0.98])
+        low, first, third, high = np.quantile(even, [0.02, 0.25, 0.75, 0.98])
+        if high - low > STEEP * (third - first) > 0:
+            low, high = first, third
         low, high = low - (high - low) / 2, high + (high - low) / 2
     low, high = max(low, y.min()), min(high, y.max())
     if others is not None:

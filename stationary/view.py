@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import mpmath
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
-from stationary.basins import Basin, basins_of
+from stationary.basins import Basin
 from stationary.classes import joined
 from stationary.component import Component
 from stationary.distribution import EndState, Mode, modes_of
-from stationary.elementary import log_sum
+from stationary.elementary import converted, log_sum, to_float
 from stationary.initial import Initial
 from stationary.partition import SingularPoint
 from stationary.quantiles import quantile
@@ -24,9 +22,9 @@ from stationary.quantiles import quantile
 __all__ = [
     "Part",
     "View",
+    "Zoom",
+    "asked",
     "drawn_range",
-    "local_density",
-    "local_steps",
     "mass_label",
     "parts_of",
     "rest_of",
@@ -36,8 +34,16 @@ Array = NDArray[Any]
 
 WORK = 2**26  # losses or gradients evaluated for a panel, at most
 TAILS = np.geomspace(0.02, 1e-4, 6)  # probabilities beyond the range that is drawn
+FINE = 1e-5  # of the drawn range: nodes of a mesh closer than that are not told apart
+FAINT = -25.0  # log of the share of a panel of a mesh from which on it is drawn
 NARROW = 1e-4  # of the drawn range: what holds 95 % of itself on less is drawn as a stem
 FALLEN = 9.0  # log of the drop from the peak at which a picture of the peak alone ends
+
+
+def asked(function: Callable[[Array], Array], component: Component, x: Any) -> Array:
+    """The values at x, as floats, of a function that takes the arithmetic of a component."""
+    values = function(converted(np.asarray(x), component.arithmetic))
+    return np.asarray(to_float(values), dtype=float)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +53,11 @@ class Part:
     component: Component
     log_weight: float  # of it in all; within its class where the weights of classes are unknown
     peak: Mode | None = None  # where it is so narrow that only a stem can show it
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        lower, upper = self.component.interval
+        return float(lower), float(upper)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,15 +157,21 @@ def _share(state: EndState, c: Component) -> float:
 
 def _seen_from(part: Part, width: float, turn: float) -> Part:
     """The part, with its peak where that is all that a picture of such a width can show."""
-    modes = [m for m in modes_of(part.component) if math.isfinite(m.log_density)]
-    if not modes:
+    c = part.component
+    peak = _highest(c)
+    if peak is None:
         return part
-    peak = max(modes, key=lambda m: m.log_density)
     reach = NARROW * width / 2
     low, high = peak.position - reach, peak.position + reach
     places = (-turn, 0.0, turn) if turn else (0.0,)
-    held = log_sum(np.array([part.component.log_probability(low + t, high + t) for t in places]))
-    return Part(part.component, part.log_weight, peak if held > math.log(0.95) else None)
+    held = log_sum(np.array([float(c.log_probability(low + t, high + t)) for t in places]))
+    return Part(c, part.log_weight, peak if held > math.log(0.95) else None)
+
+
+def _highest(c: Component) -> Mode | None:
+    """The highest mode of finite height, in the arithmetic of the component."""
+    modes = [m for m in modes_of(c) if math.isfinite(m.log_density)]
+    return max(modes, key=lambda m: m.log_density, default=None)
 
 
 def _turn_of(state: EndState) -> float:
@@ -166,52 +183,57 @@ def _turn_of(state: EndState) -> float:
 # -- a density that is narrower than the picture, or than the spacing of doubles ------------------
 
 
-def local_density(state: EndState, component: Component, steps: Array) -> Array:
-    """log of the density of a component (within itself) at so many steps from its highest mode.
+@dataclass(frozen=True, eq=False)
+class Zoom:
+    """The surroundings of the highest peak of a component, out to where the density is nothing.
 
-    Parameters
+    Attributes
     ----------
+    position, offset, unit
+        The peak is at position + offset 10^unit: a double, and what that leaves out.
     steps
-        Distances, in the unit of the process. Where they are below the spacing of doubles, the
-        places are formed exactly, and the component is asked for its density at mpmath numbers.
+        Even steps from the peak, in the same unit.
+    log_density
+        log of the density (within the component) there, per unit of x.
     """
-    mode = _highest(state, component)
-    offset = getattr(mode, "offset", 0)
-    gap = float(np.abs(np.diff(steps)).min(initial=math.inf))
-    rounded = mode.position + steps
-    if offset == 0 and gap >= np.spacing(abs(mode.position)):
-        if turn := _turn_of(state):
-            rounded = component.interval[0] + (rounded - component.interval[0]) % turn
-        return np.asarray(component.logpdf(rounded), dtype=float)
-    exact = mpmath.MPContext()
-    # The smallest step to the last of its own digits, next to the position as a whole.
-    exact.prec = 120 + max(0, math.frexp(mode.position)[1] - math.frexp(gap)[1])
-    centre = exact.mpf(mode.position) + exact.mpf(offset)
-    places = np.array([centre + exact.mpf(float(s)) for s in steps], dtype=object)
-    try:
-        return np.asarray(component.logpdf(places), dtype=float)
-    except TypeError:  # the component was solved in doubles and knows no others
-        return np.asarray(component.logpdf(rounded), dtype=float)
 
+    position: float
+    offset: float
+    unit: int
+    steps: Array
+    log_density: Array
 
-def local_steps(state: EndState, component: Component, count: int = 401) -> Array:
-    """Even steps from the highest mode of a component to where its density is next to nothing."""
-    mode = _highest(state, component)
-    scale = math.exp(-mode.log_density)  # of a normal distribution: 2.5 deviations
-    far = scale * np.geomspace(0.01, 1e4, 400)
-    ends = []
-    for side in (-1, 1):
-        level = local_density(state, component, side * far)
-        fallen = ~(level > mode.log_density - FALLEN)
-        end = float(far[np.argmax(fallen)] if fallen.any() else far[-1])
-        ends.append(0.0 if fallen[0] else side * end)  # the peak may be at a wall
-    return np.linspace(ends[0], ends[1], count)
+    @classmethod
+    def of(cls, c: Component, count: int = 401) -> Zoom | None:
+        """None where the density has no peak of finite height."""
+        mode = _highest(c)
+        if mode is None:
+            return None
+        top = float(mode.log_density)
+        # exp(-top) of a normal distribution is 2.5 deviations.
+        unit = math.floor(-(top + math.log(2)) / math.log(10))
+        unit = unit if abs(unit) > 2 else 0
 
+        one = converted(10.0, c.arithmetic) ** unit
+        diffusion = c.density.survey.diffusion
+        position = float(mode.position)
 
-def _highest(state: EndState, component: Component) -> Mode:
-    lower, upper = component.interval
-    modes = [m for m in state.modes if lower <= m.position <= upper]
-    return max(modes, key=lambda m: m.log_density)
+        def density(steps: Array) -> Array:
+            x = mode.position + converted(steps, c.arithmetic) * one
+            if diffusion.is_periodic:
+                lower, upper = diffusion.domain
+                x = lower + (x - lower) % (upper - lower)
+            return asked(c.logpdf, c, x)
+
+        far = math.exp(-top - unit * math.log(10)) * np.geomspace(0.01, 1e4, 100)
+        ends = []
+        for side in (-1, 1):
+            fallen = ~(density(side * far) > top - FALLEN)
+            end = far[np.argmax(fallen)] if fallen.any() else far[-1]
+            ends.append(0.0 if fallen[0] else side * end)  # the peak may be at a wall
+        steps = np.linspace(ends[0], ends[1], count)
+        offset = float((mode.position - position) / one)
+        return cls(position, offset, unit, steps, density(steps))
 
 
 # -- range and points -----------------------------------------------------------------------------
@@ -258,20 +280,11 @@ def _starts(initial: Initial | None) -> list[float]:
     return [float(x) for x in np.quantile(initial.rvs(1000, 0), [0.025, 0.975])]
 
 
-def _quantiles(c: Component, q: Array) -> Array:
-    """The x with P(X <= x) = q within a component, from the smaller of the two tails."""
-    result = np.empty(q.shape)
-    with np.errstate(divide="ignore"):
-        low = q <= 0.5
-        result[low] = quantile(c, np.log(q[low]), left=True)
-        result[~low] = quantile(c, np.log1p(-q[~low]), left=False)
-    return result
-
-
 def _central(c: Component, *, left: bool) -> float:
     """The quantile to which a tail is drawn; nearer to the middle the heavier the tail."""
-    ends = quantile(c, np.log(TAILS), left=left)
-    reach = np.abs(ends - _quantiles(c, np.array([0.5]))[0])
+    levels = np.log(np.append(TAILS, 0.5))
+    *ends, median = asked(lambda log_q: quantile(c, log_q, left=left), c, levels)
+    reach = np.abs(np.array(ends) - median)
     k = 0
     # From one to the next the probability falls to a third: a light tail hardly reaches on.
     while k + 1 < len(TAILS) and reach[k + 1] <= 1.6 * reach[k]:
@@ -286,26 +299,17 @@ def _points(state: EndState, lower: float, upper: float, cuts: Array) -> Array:
     for cut in cuts:
         steps = (upper - lower) * np.geomspace(1e-9, 0.02, 60)
         pieces += [cut - steps, cut + steps]
-    basins = basins_of(state)
     for part in parts_of(state):
         c = part.component
+        # Its mesh knows where the density is and how it bends.
+        nodes = to_float(c.mesh.x[:, c.log_panel_mass > FAINT].ravel())
+        _, apart = np.unique(np.round(nodes / (upper - lower) / FINE), return_index=True)
+        pieces.append(nodes[apart])
         steps = (upper - lower) * np.append(0.0, np.geomspace(1e-12, 0.2, 180))
         for mode in modes_of(c):
-            pieces += [mode.position - steps, mode.position + steps]
-        lower_end, upper_end = c.interval
-        turn = _turn_of(state)
-        for basin in basins:
-            if not turn and not (lower_end <= basin.lower and basin.upper <= upper_end):
-                continue
-            pieces.append(np.array([basin.lower, basin.upper]))
-            # A lighter basin drowns in the rounding of P(X <= x); its modes must do for it.
-            mass = basin.mass / (c.weight or 1.0)
-            if mass > 1e-9:
-                share = expit(np.linspace(-9, 9, 129))  # even where the mass is, and in the tails
-                start = basin.lower + (turn if basin.lower < lower_end else 0.0)
-                q = np.exp(c.logcdf(np.array([start]))) + share * mass
-                pieces.append(_quantiles(c, np.minimum(q, 1.0) if not turn else q % 1.0))
-    x = np.setdiff1d(np.concatenate(pieces).astype(float), cuts)  # modes may have more digits
+            position = float(mode.position)
+            pieces += [position - steps, position + steps]
+    x = np.setdiff1d(np.concatenate(pieces), cuts)
     return np.asarray(x[(x >= lower) & (x <= upper)])
 
 
@@ -329,7 +333,9 @@ def mass_label(log_mass: float, log_rest: float = -math.inf) -> str:
     return rf"$10^{{{digits}\times10^{{{int(exponent)}}}}}$"
 
 
-def rest_of(basins: Sequence[Basin], but: Basin) -> float:
-    """log of what the other basins hold."""
+def rest_of(state: EndState, basins: Sequence[Basin], but: Basin) -> float:
+    """log of what all but one of the basins hold, and all that is no density."""
     others = [b.log_mass for b in basins if b is not but]
+    weights = [a.weight for a in state.atoms] + [e.weight for e in state.escapes]
+    others += [math.log(weight) for weight in weights if weight]
     return float(np.logaddexp.reduce(others)) if others else -math.inf

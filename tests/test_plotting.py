@@ -29,7 +29,7 @@ from stationary.plotting import (
     save,
 )
 from stationary.solve import end_state
-from stationary.view import drawn_range, local_density, local_steps, mass_label
+from stationary.view import drawn_range, mass_label, rest_of
 
 
 def analysed(process):
@@ -445,6 +445,11 @@ def wells(x):
     return x - x**3
 
 
+def pit_and_well(w):
+    wide = -np.exp(-((w - 2) ** 2))
+    return wide, wide - np.exp(-100 * (w - 1) ** 2)
+
+
 CASES = {
     "gate": lambda: solved(lambda x: 1 - x, lambda x: x**2, (-3, 3)),
     "gate to the left": lambda: solved(lambda x: -1 - x, lambda x: x**2, (-3, 3)),
@@ -477,6 +482,12 @@ CASES = {
             learning_rate=0.05,
             domain=(0.8, 1.3),
         )
+    ),
+    "pit and well": lambda: analysed(
+        Landscape(losses=pit_and_well, learning_rate=0.05, domain=(-1, 4))
+    ),
+    "root of a distance": lambda: solved(
+        lambda x: 1 - x, lambda x: np.abs(x - 0.5) ** 0.5, (-2, 2), breakpoints=(0.5,)
     ),
     "narrow": lambda: solved(lambda x: 1 - x, 2e-18, (-1, 3)),
     "two narrow classes": lambda: solved(
@@ -535,6 +546,7 @@ def test_a_figure_has_texts_apart_and_only_numbers_in_it(name, log, tmp_path):
         ("traps and gate", [(0.5, 1)]),
         ("stretch", [(-0.375, 1)]),
         ("pit", [(1, 1)]),
+        ("pit and well", [(1, 1)]),
         ("two classes", []),
         ("narrow", []),
     ],
@@ -684,25 +696,49 @@ def test_an_ordinary_figure_has_no_further_panel(two_minima):
     assert plot_analysis(two_minima).get_size_inches() == pytest.approx([6, 6.5])
 
 
-def test_a_density_narrower_than_the_spacing_of_doubles_is_drawn_from_exact_places():
-    """A normal law of deviation 4e-43 about 2 + 1e-43, which only takes numbers of many digits."""
-    deviation = 4e-43
+def test_a_density_narrower_than_the_spacing_of_doubles_is_counted_from_the_nearest_double():
+    """About 2 the variance is all but constant: a normal law, 4.2e-43 wide, 1.9e-42 below 2."""
+    state = case("pit and well").end_state
+    (zoom,) = (a for a in plot_analysis(case("pit and well")).axes if "units" in a.get_xlabel())
+    assert zoom.get_xlabel() == "$w$ \N{MINUS SIGN} 2\n(in units of $10^{-43}$)"
+    x, y = curve(zoom)
+    deviation, centre = state.std() / 1e-43, state.modes[-1].offset / 1e-43
+    assert (deviation, centre) == pytest.approx((4.16, -18.6), rel=1e-3)
+    exact = np.exp(-(((x - centre) / deviation) ** 2) / 2) / (deviation * math.sqrt(2 * math.pi))
+    assert np.abs(y / exact - 1).max() < 1e-6
+    assert np.trapezoid(y, x) == pytest.approx(1, abs=1e-4)
 
-    class Peak:
-        interval = (-math.inf, math.inf)
 
-        def logpdf(self, x):
-            assert all(isinstance(at, type(x[0])) and hasattr(at, "context") for at in x)
-            z = [float((at - 2 - at.context.mpf(1e-43)) / deviation) for at in x]
-            return -(np.array(z) ** 2) / 2 - math.log(deviation * math.sqrt(2 * math.pi))
+def test_beside_a_stem_the_basins_of_the_same_density_are_named():
+    axes = plot_density(case("pit and well"))
+    assert stems(axes) == [(2, 1)]
+    pit, well = case("pit and well").basins
+    assert labels(axes) == [r"$10^{-1.6\times10^{79}}$", "100 %", "transient"]
+    assert well.position == 2
+    assert markers(axes, "minimum") == [pit.position]
+    (span,) = {tuple(p.get_xy()) for p in axes.patches if p.get_gid() == "transient"}
+    assert span[0] == -1
 
-    top = -math.log(deviation * math.sqrt(2 * math.pi))
-    mode = SimpleNamespace(position=2.0, offset=1e-43, log_density=top)
-    state = SimpleNamespace(modes=[mode])
-    steps = local_steps(state, Peak())
-    assert -8 * deviation < steps[0] < -4 * deviation
-    z = steps / deviation
-    assert np.abs(local_density(state, Peak(), steps) - (top - z**2 / 2)).max() < 1e-12
+
+def test_densities_in_many_digits_are_drawn_as_those_in_doubles_are():
+    """Pieces that only many digits can carry, on both sides of a noise |x - 1/2|^1/2."""
+    state = case("root of a distance").end_state
+    assert all(c.arithmetic.dtype == object for c in state.components)
+    x, y = curve(plot_density(state))
+    seen = np.isfinite(x) & (np.abs(x - 0.5) > 0.01)
+    assert y[seen] == pytest.approx(state.pdf(x[seen]), rel=1e-12)
+
+
+def test_a_density_without_a_peak_has_no_panel():
+    """f = 0.4 (1/2 - x) and a = x (1 - x): Beta(0.4, 0.4), which diverges at both ends."""
+    with pytest.raises(LandscapeError, match="no peak of finite height"):
+        plot_zoom(diffusion(lambda x: 0.4 * (0.5 - x), lambda x: x * (1 - x), (0, 1)))
+
+
+def test_a_mass_next_to_an_atom_is_not_what_other_basins_leave_over():
+    basins = [SimpleNamespace(log_mass=math.log(m)) for m in (0.7 - 1e-5, 1e-5)]
+    state = SimpleNamespace(atoms=(Atom(0.0, 0.3),), escapes=())
+    assert rest_of(state, basins, basins[0]) == pytest.approx(math.log(0.3 + 1e-5))
 
 
 def test_a_component_that_does_not_exist_has_no_panel(gaussian):
