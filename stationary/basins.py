@@ -103,7 +103,7 @@ def _basins(state: EndState, c: Component) -> list[Basin]:
         inner = [found.lower if i == 0 else low, found.upper if i + 1 == len(minima) else high]
         climbs = np.abs(found.climbs(np.array([inner[0], place, inner[1]])))
         if e is None:
-            place = lower if i == 0 else upper
+            place = lower if place is found.lower else upper
         slope = None if e is None else e.in_digits().slope
         result.append(
             Basin(

@@ -47,7 +47,12 @@ def checked(digits: Any, where: str) -> int | None:
 
 
 def surveyed(
-    diffusion: Diffusion, max_panels: int, *, complete: bool = False, digits: int | None = None
+    diffusion: Diffusion,
+    max_panels: int,
+    *,
+    complete: bool = False,
+    digits: int | None = None,
+    suspicious: bool = True,
 ) -> Survey:
     """A survey in doubles, or in `digits` digits, or in as many as it takes if doubles fail.
 
@@ -57,17 +62,20 @@ def surveyed(
         If the variance vanishes inside the domain even in many digits.
     """
     if digits is not None:
+        many = arithmetic_for(diffusion, digits)
         return survey(
-            diffusion, max_panels, complete=complete, arithmetic=arithmetic_for(diffusion, digits)
+            diffusion, max_panels, complete=complete, arithmetic=many, suspicious=suspicious
         )
     try:
-        return survey(diffusion, max_panels, complete=complete)
+        return survey(diffusion, max_panels, complete=complete, suspicious=suspicious)
     except VanishingVarianceError as vanishing:
         if not can_be_raised(diffusion):
             raise
         try:
             many = arithmetic_for(diffusion)
-            return survey(diffusion, max_panels, complete=complete, arithmetic=many)
+            return survey(
+                diffusion, max_panels, complete=complete, arithmetic=many, suspicious=suspicious
+            )
         except (OverflowError, MemoryError):
             raise vanishing from None
 

@@ -230,6 +230,7 @@ def partition(
     """
     zeros: tuple[Zero, ...] = ()
     hints: list[float] = []
+    suspicious = True
     for _ in range(ROUNDS):
         try:
             if not hints:
@@ -237,15 +238,16 @@ def partition(
                 if digits is None:
                     break
             surveys = [
-                surveyed(d, max_panels, complete=complete, digits=digits)
+                surveyed(d, max_panels, complete=complete, digits=digits, suspicious=suspicious)
                 for d in _between(diffusion, zeros)
             ]
             break
         except VanishingVarianceError as vanishing:
             hints.append(vanishing.near)
             found = zeros_of_variance(diffusion, hints)
-            if (len(hints) > 1 and len(found) <= len(zeros)) or len(found) > MOST_ZEROS:
+            if len(found) > MOST_ZEROS or (len(found) <= len(zeros) and not suspicious):
                 raise
+            suspicious = len(found) > len(zeros)  # else it was a cusp, and not a zero
             zeros = found
     else:
         raise VanishingVarianceError(

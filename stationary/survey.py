@@ -60,7 +60,8 @@ BATCH = 12  # octaves that are sampled at once before looking whether more are n
 FALLEN = 750.0  # exp(-750) is below the smallest double
 SILENCE = 1e-300  # so that no noise is zero
 MARGIN = 100.0  # by which sampling goes deeper than any mass is followed
-DROP = 35.0  # of log a, within a millionth of the domain: a ~ u^2 at u = 1e-8 of it
+ESSENTIAL = 300.0  # e-folds of r 2 f / a within an octave, or half of one
+DROP = 4.0  # of log a on both sides, within a twentieth of the domain: a ~ u^0.2 shows it
 SMALLEST = 1e-290  # a variance below this has lost digits in a double
 
 
@@ -153,7 +154,7 @@ class Survey:
         inside, rise = self.climb[0].copy(), self.climb[1]
         start, lowered = inside[0].copy(), (1 - self.diffusion.convention.value) * self.ell[0]
         wide: Any = np.longdouble if rise.dtype == float else object
-        peak = 0
+        peak = int(np.argmin(np.abs(rise)))  # where sums are least blurred by what they began with
         for _ in range(len(rise)):
             # Summed outwards from the peak, so that rounding is least where the density is
             # greatest; far from the first guess the sum may be too blurred to see the peak.
@@ -196,8 +197,11 @@ def survey(
     *,
     complete: bool = False,
     arithmetic: Arithmetic = DOUBLE,
+    suspicious: bool = True,
 ) -> Survey:
     """Sample the process over its domain.
+
+    `suspicious` takes a cusp of log a for a zero of the variance; else only zeros count.
 
     `complete` goes on towards open ends where the density has fallen to nothing, too.
 
@@ -244,7 +248,8 @@ def survey(
         upper=number(samples.upper[-1]),
         arithmetic=arithmetic,
     )
-    _refuse_vanishing_variance(found)
+    if suspicious:
+        _refuse_vanishing_variance(found)
     return found
 
 
@@ -333,18 +338,19 @@ def _vanishing(diffusion: Diffusion, x: Array, a: Array) -> VanishingVarianceErr
 
 def _refuse_vanishing_variance(found: Survey) -> None:
     """Raise where panels were halved down to rounding because log a falls without bound."""
-    p, ell = found.panels, found.samples.values[1].min(axis=0)
+    p = found.panels
+    left, right, width = to_float(p.lower), to_float(p.upper), to_float(2 * p.half)
+    ell = to_float(found.samples.values[1].min(axis=0))
     lower, upper = found.diffusion.domain
     whole = upper - lower if math.isfinite(upper - lower) else CORE
     small = np.where(found.samples.resolved, 1e-9, 1e-6)
-    tiny = 2 * p.half < small * np.minimum(whole, np.maximum(np.abs(p.lower), np.abs(p.upper)) + 1)
-    tiny &= (p.lower > found.lower) & (p.upper < found.upper)
+    tiny = width < small * np.minimum(whole, np.maximum(np.abs(left), np.abs(right)) + 1)
+    tiny &= np.asarray((p.lower > found.lower) & (p.upper < found.upper), dtype=bool)
     for k in np.flatnonzero(tiny):
-        near = (np.abs(p.lower - p.lower[k]) < whole / 20) & ~tiny
+        near = (np.abs(left - left[k]) < whole / 20) & ~tiny
         sides = ell[:k][near[:k]], ell[k + 1 :][near[k + 1 :]]
         if all(side.max(initial=-np.inf) - ell[k] > DROP for side in sides):
-            at = np.array([float(p.lower[k])])
-            raise _vanishing(found.diffusion, at, np.zeros(1))
+            raise _vanishing(found.diffusion, left[[k]], np.zeros(1))
 
 
 def _grown(
@@ -397,6 +403,8 @@ def _grown(
             count = 0
         if known < 2:
             return pieces, False
+        if not outward and _is_essential(diffusion, x[:2], anchor):
+            return pieces, False
         ordered = np.sort(x[:known])
         extra = [b for b in diffusion.breakpoints if ordered[0] < b < ordered[-1]]
         if extra:
@@ -409,6 +417,16 @@ def _grown(
         if count == 0:
             fallen = _has_fallen(diffusion, pieces, anchor, side, outward)
             return pieces, fallen and _falls_on(diffusion, here, anchor, end)
+
+
+def _is_essential(diffusion: Diffusion, x: Array, anchor: Any) -> bool:
+    """Whether r 2 f / a changes by more from one point to the next than panels could follow."""
+    f, a = coefficients_at(diffusion, x)
+    with np.errstate(all="ignore"):
+        pull = np.abs(f / a * (x - anchor))
+    if not (pull > 0).all() or not finite(pull).all():
+        return False
+    return bool(abs(log(pull[1:])[0] - log(pull[:1])[0]) > ESSENTIAL)
 
 
 def _falls_on(diffusion: Diffusion, here: Any, anchor: Any, end: Any) -> bool:

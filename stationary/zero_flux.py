@@ -146,6 +146,13 @@ class LogDensity(PiecewiseLog):
         far = self.reaching(number(x.min()), number(x.max()))
         found = far.survey
         below, above = x < found.lower, x > found.upper
+        if far is not self and not found.samples.resolved.all():
+            # Beyond what was surveyed the density is next to nothing; where even its logarithm
+            # cannot be followed, it is nothing.
+            k, _ = far.panels.locate(x)
+            lost = ~found.samples.resolved[k]
+            below |= lost & (x < self.survey.lower)
+            above |= lost & (x > self.survey.upper)
         if not (below.any() or above.any()):
             return far.panels.evaluate(far.coefficients, x, offset)
         result = far.panels.evaluate(far.coefficients, np.clip(x, found.lower, found.upper))
@@ -178,7 +185,9 @@ class LogDensity(PiecewiseLog):
         if low < wide.survey.lower or high > wide.survey.upper:
             further = extended(wide.survey, low, high)
             wide = LogDensity.on(further, self.tails)
-            at = self.panels.edges[1:2]
+            # Both are least blurred where the density peaks.
+            peak = int(np.argmax(self.coefficients[0]))
+            at = (self.panels.lower[[peak]] + self.panels.upper[[peak]]) / 2
             shift = self.panels.evaluate(self.coefficients, at)
             wide.coefficients[0] += shift - wide.panels.evaluate(wide.coefficients, at)
             self._memory["wide"] = wide
