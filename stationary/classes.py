@@ -180,12 +180,15 @@ class Classes:
             return nothing  # it stays where it is
         if point.interval is not None:
             # The drift alone moves it, to a zero of the drift or out of the stretch.
-            for o, i in ((o, i) for i, o in enumerate(self.outcomes) if o.kind == "atom"):
-                at = float(o.position)
-                low, high = sorted((x, float(point.upper if f > 0 else point.lower)))
-                if low <= at <= high and at != x:
-                    nothing[i] = 1.0
-                    return nothing
+            low, high = sorted((x, float(point.upper if f > 0 else point.lower)))
+            ahead = [
+                (abs(float(o.position) - x), i)
+                for i, o in enumerate(self.outcomes)
+                if o.kind == "atom" and low <= float(o.position) <= high
+            ]
+            if ahead:
+                nothing[min(ahead)[1]] = 1.0
+                return nothing
         edge = float(point.upper) if f > 0 else float(point.lower)
         for g, group in enumerate(self.groups):
             if (group.lower if f > 0 else group.upper) == edge:

@@ -19,6 +19,7 @@ from stationary.anatomy import Anatomy
 from stationary.arithmetic import DOUBLE, Arithmetic
 from stationary.elementary import (
     add_logs_at,
+    converted,
     cumulated_logs,
     depth_of,
     exp,
@@ -167,6 +168,7 @@ class Component:
     # -- density --------------------------------------------------------------------------------
 
     def logpdf(self, x: Array) -> Array:
+        x = converted(x, self.arithmetic)
         lower, upper = self.interval
         inside = (x >= lower) & (x <= upper) & finite(x)
         result = np.full(x.shape, -math.inf, dtype=x.dtype)
@@ -214,9 +216,11 @@ class Component:
             return np.asarray(m.top[k] + log(np.maximum(length * mean, 0)) - self.log_norm)
 
     def logcdf(self, x: Array) -> Array:
+        x = converted(x, self.arithmetic)
         return self._log_half(x, left=True)
 
     def logsf(self, x: Array) -> Array:
+        x = converted(x, self.arithmetic)
         return self._log_half(x, left=False)
 
     def _log_half(self, x: Array, *, left: bool) -> Array:
@@ -381,6 +385,7 @@ class Component:
 
     def log_probability(self, low: Any, high: Any) -> Any:
         """log P(low < X < high), right relative to itself."""
+        low, high = converted(low, self.arithmetic), converted(high, self.arithmetic)
         low, high = max(low, self.interval[0]), min(high, self.interval[1])
         if not low < high:
             return -math.inf

@@ -41,7 +41,7 @@ from stationary.partition import Partition, SingularPoint
 from stationary.precision import evaluate
 from stationary.quantiles import quantile, sample
 
-__all__ = ["Atom", "EndState", "Escape", "Mode", "modes_of"]
+__all__ = ["Atom", "EndState", "Escape", "Mode", "modes_of", "shown_mode"]
 
 Array = NDArray[Any]
 
@@ -428,16 +428,7 @@ class EndState:
     @property
     def modes(self) -> tuple[Mode, ...]:
         """The local maxima of the density, left to right."""
-        return tuple(
-            Mode(
-                self.given(mode.position),
-                self.given(mode.log_density),
-                self.left_out(mode.position),
-                mode.position,
-            )
-            for c in self.components
-            for mode in modes_of(c)
-        )
+        return tuple(shown_mode(self, mode) for c in self.components for mode in modes_of(c))
 
     @property
     def equilibria(self) -> tuple[Equilibrium, ...]:
@@ -581,6 +572,12 @@ class EndState:
 
 def _bounded(logs: Array) -> Array:
     return np.where(logs > MOST, MOST, np.where(logs < -MOST, -math.inf, logs))
+
+
+def shown_mode(state: EndState, mode: Mode) -> Mode:
+    """A mode in the numbers that a state hands out."""
+    place = mode.place
+    return Mode(state.given(place), state.given(mode.log_density), state.left_out(place), place)
 
 
 def modes_of(c: Component) -> tuple[Mode, ...]:

@@ -131,6 +131,8 @@ def add_logs_at(x: Array, where: Array, y: Array) -> None:
     if x.dtype is FLOAT:
         np.logaddexp.at(x, where, y)
         return
+    if not y.size:
+        return
     sums = exp(x) if arithmetic_of(x) is not DOUBLE else np.exp(x.astype(float)).astype(object)
     np.add.at(sums, where, exp(y))
     x[:] = arithmetic_of(y).log(sums)

@@ -64,8 +64,8 @@ def many_digits_table(analysis: Analysis) -> dict[str, str] | None:
     for k, (b, passage) in enumerate(zip(analysis.basins, analysis.exits, strict=True)):
         named = {
             "minimum": b.position,
-            "mass": b.mass,
-            "log mass": b.log_mass,
+            "mass": b.mass if b.mass_error < 10.0**-digits else None,
+            "log mass": b.log_mass if abs(b.log_mass) > b.mass_error else 0.0,
             "log P": b.log_density,
             "variance": b.variance,
             "barrier left": b.barrier_left,
@@ -86,7 +86,7 @@ def _finite(value: Any) -> Any:
         return {key: _finite(v) for key, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [_finite(v) for v in value]
-    if isinstance(value, (float, np.floating)):
+    if isinstance(value, (float, np.floating)) or hasattr(value, "_mpf_"):
         return float(value) if math.isfinite(value) else None
     return value
 

@@ -200,6 +200,7 @@ class _Line:
         """log of the probabilities to reach `below` first and `above` first."""
         if x in (below, above):
             return (0.0 if x == below else -math.inf), (0.0 if x == above else -math.inf)
+        self.refuse_stretches(x, below, above)
         k = self._piece_of(x)
         if k is None:
             return -math.inf, -math.inf
@@ -219,6 +220,7 @@ class _Line:
         """The mean time to `below` or `above`, whichever comes first."""
         if x in (below, above):
             return Passage(-math.inf, 0.0)
+        self.refuse_stretches(x, below, above)
         k = self._piece_of(x)
         if k is None:
             return Passage(math.inf, 0.0)
@@ -308,6 +310,19 @@ class _Line:
         pair = (None, target) if end else (target, None)
         next_line = self._entering(k, end)
         return next_line.first(at, *pair)[1 if end else 0]
+
+    def refuse_stretches(self, *points: Any) -> None:
+        """Times and probabilities where the drift alone moves the process are not offered."""
+        given = [float(p) for p in points if p is not None]
+        for p in self.parts.points:
+            if p.interval is not None:
+                low, high = p.interval
+                if min(given) <= high and max(given) >= low:
+                    raise LandscapeError(
+                        f"{self.parts.diffusion.name}: between {low:.6g} and {high:.6g} there is "
+                        "no noise. First passage from, to or across such a stretch is not offered; "
+                        "choose points on one side of it."
+                    )
 
     def _onwards(self, k: int, end: int, target: Any) -> Passage:
         at = self._entry(k, end)

@@ -111,7 +111,8 @@ def mesh_on(
 
     # Where has P fallen by LEVEL? Between distances in steps of 8 the fall is taken as a power:
     # the square near a smooth peak, the distance itself down from a corner or a wall.
-    finest = np.maximum(4 * spacing(summit), SMALLEST_SHARE * length)
+    share = SMALLEST_SHARE if arithmetic is DOUBLE else 1e-300
+    finest = np.maximum(4 * spacing(summit), share * length)
     ratio = to_float(np.maximum(length / finest, 1)) if len(length) else np.ones(1)
     steps = 2 + math.ceil(np.log2(ratio).max(initial=0.0) / 3)
     distance = length * 8.0 ** -np.arange(steps)[:, None]

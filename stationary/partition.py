@@ -34,6 +34,7 @@ Array = NDArray[Any]
 
 MOST_ZEROS = 200
 ROUNDS = 8  # of looking for zeros that the scan missed
+UNRESOLVED = 40  # panels that are a sign of more than a kink
 STRETCH_SAMPLES = 513
 
 
@@ -124,7 +125,7 @@ class SingularPoint:
         if self.interval is not None:
             low, high = self.interval
             at = f"all {variable} from {low:.9g} to {high:.9g}"
-        words = {
+        words: dict[str, str] = {
             "not decided": "the exponents of drift and variance do not settle, so what happens "
             "here is not decided",
             "removable": "the process passes both ways, as through any other point",
@@ -140,14 +141,20 @@ class SingularPoint:
             "repelling rest point": "a repelling rest point: drift and noise vanish, but the "
             "process never comes here, and never passes",
             "never reached": "never reached from either side",
-        }[self.role]
-        classes = [
-            f"{s.end.feller.value} from the {side}"
-            for s, side in ((self.left, "left"), (self.right, "right"))
+        }
+        by_side = {
+            side: s.end.feller.value
+            for side, s in (("left", self.left), ("right", self.right))
             if s is not None
-        ]
+        }
+        classes = [f"from the {side}: {value}" for side, value in by_side.items()]
+        if len(by_side) == 2 and len(set(by_side.values())) == 1:
+            classes = [f"from both sides: {by_side['left']}"]
+        if self.interval is not None and self.role == "trap" and self.stops:
+            rest = " and ".join(f"{variable} = {x:.6g}" for x in self.stops)
+            words["trap"] = f"no noise; the drift alone takes the process to {rest}"
         doubt = "" if self.decided else " (zero, or too small for doubles to tell)"
-        return f"{at}{doubt}: {words} ({', '.join(classes)})."
+        return f"{at}{doubt}: {words[self.role]} ({'; '.join(classes)})."
 
     def _arrival(self) -> str:
         kinds = {s.end.feller for s in (self.left, self.right) if s is not None}
@@ -235,7 +242,8 @@ def partition(
         try:
             if not hints:
                 surveys = [survey(diffusion, max_panels, complete=complete)]
-                if digits is None:
+                zeros = _overlooked(diffusion, surveys[0])
+                if digits is None and not zeros:
                     break
             surveys = [
                 surveyed(d, max_panels, complete=complete, digits=digits, suspicious=suspicious)
@@ -256,6 +264,13 @@ def partition(
             hints[-1],
         )
     return _assembled(diffusion, zeros, [anatomy(s) for s in surveys])
+
+
+def _overlooked(diffusion: Diffusion, found: Survey) -> tuple[Zero, ...]:
+    """The zeros of the variance where a survey ran out of panels before it could tell."""
+    if (~found.samples.resolved).sum() <= UNRESOLVED:
+        return ()
+    return zeros_of_variance(diffusion)
 
 
 def _between(diffusion: Diffusion, zeros: Iterable[Zero]) -> list[Diffusion]:

@@ -39,6 +39,7 @@ from stationary.elementary import (
     smallest_of,
     spacing,
 )
+from stationary.feller import Feller
 from stationary.panels import nodes_of, rule
 from stationary.reshape import dual, within
 from stationary.survey import Survey, nodes_in
@@ -113,6 +114,11 @@ def exit_passage(found: Survey, x: Any, below: Any, above: Any) -> Passage:
     """The mean time from x to `below` or `above`, whichever comes first; one may be None."""
     if x in (below, above):
         return Passage(-math.inf, 0.0)
+    for target, end, k in ((below, found.interval[0], 0), (above, found.interval[1], 1)):
+        # A natural end is come to in infinite time or never, whatever a sum might give.
+        singular = target is not None and target == end and found.open_ends[k]
+        if singular and anatomy(found).ends[k].feller is Feller.ATTRACTING:
+            return Passage(math.inf, 0.0)
     if below is not None and above is not None:
         return _two_sided(found, x, below, above)
     if above is not None:

@@ -103,7 +103,7 @@ def _answer(analysis: Analysis) -> str:
     if state.kind == "none":
         return f"There is no end state. {state.reason}"
     if state.kind == "classes":
-        return f"In the long run {who} is in one of {_outcomes(state)}: {state.reason}"
+        return f"In the long run {who} is {_outcomes(state)}: {state.reason}"
     if state.kind in ("atoms", "mixture"):
         return f"In the long run {who} is {_shares(analysis)}."
     if state.kind == "flux":
@@ -165,7 +165,12 @@ def _gates(state: EndState) -> str:
     gates = [p for p in state.anatomy.points if p.role.startswith("gate")]
     if not gates or not state.transient:
         return ""
-    named = " and ".join(f"{v} = {p.position:.6g}" for p in gates[:3])
+    named = " and ".join(
+        f"{v} = {p.position:.6g}"
+        if p.interval is None
+        else f"the stretch {_interval_text(p.interval)}"
+        for p in gates[:3]
+    )
     gone = " and ".join(_interval_text(i) for i in state.transient[:3])
     many = "one-way gates" if len(gates) > 1 else "a one-way gate"
     verb = "are" if len(gates) > 1 else "is"
@@ -175,9 +180,9 @@ def _gates(state: EndState) -> str:
 def _outcomes(state: EndState) -> str:
     """The closed classes, listed."""
     v = state.diffusion.variable
-    names = [f"the point {v} = {a.position:.6g}" for a in state.atoms]
-    names += [f"the stretch from {_interval_text(c.interval)}" for c in state.components]
-    return ", ".join(names)
+    names = [f"at {v} = {a.position:.6g}" for a in state.atoms]
+    names += [f"between {c.interval[0]:.6g} and {c.interval[1]:.6g}" for c in state.components]
+    return " or ".join(names)
 
 
 def _shares(analysis: Analysis) -> str:
@@ -354,7 +359,8 @@ def _basins(analysis: Analysis) -> list[str]:
         *_table(header, rows),
         "log P: natural logarithm of the density at the minimum; a: the variance there. Barrier: "
         f"how far the exponent (the integral of 2 f / a over {v}) falls from the minimum to the "
-        f"unstable neighbour. Errors: of log P {error_text(analysis.end_state.error)}, of the "
+        "unstable neighbour. Errors: of log P where most of the probability is "
+        f"{error_text(analysis.end_state.error)}, elsewhere that of the log of the mass; of the "
         f"barriers {error_text(max(b.barrier_error for b in analysis.basins))}." + timing,
     ]
 

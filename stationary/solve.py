@@ -16,7 +16,7 @@ from stationary.current import anatomy_of_ring, classes_of_ring, component_on_ri
 from stationary.diffusion import Diffusion
 from stationary.digits import arithmetic_for, can_be_raised, checked
 from stationary.distribution import Atom, EndState, Escape
-from stationary.elementary import compact
+from stationary.elementary import compact, finite
 from stationary.errors import LandscapeError, Status
 from stationary.feller import Feller
 from stationary.initial import Initial
@@ -134,6 +134,8 @@ def _component(piece: Anatomy, max_panels: int) -> tuple[Anatomy, Component]:
         if found.arithmetic is not DOUBLE:
             raise
         component = None
+    if component is not None and not finite(component.log_norm):
+        component = None
     if component is not None and (
         component.error <= TOLERANCE or found.arithmetic is not DOUBLE or _is_rough(found)
     ):
@@ -141,11 +143,24 @@ def _component(piece: Anatomy, max_panels: int) -> tuple[Anatomy, Component]:
     diffusion = found.diffusion
     if not can_be_raised(diffusion, found.samples.evaluations):
         if component is None:
-            raise LandscapeError(f"{diffusion.name}: doubles cannot carry this process.")
+            raise _too_much(diffusion)
         return parts, component
     many = arithmetic_for(diffusion)
     exact = component_on(anatomy(survey(diffusion, max_panels, arithmetic=many)))
+    if not finite(exact[1].log_norm):
+        if component is None:
+            raise _too_much(diffusion)
+        return parts, component
     return exact if component is None or exact[1].error < component.error else (parts, component)
+
+
+def _too_much(diffusion: Diffusion) -> LandscapeError:
+    lower, upper = diffusion.domain
+    return LandscapeError(
+        f"{diffusion.name}: the density between {lower:g} and {upper:g} could not be normalised: "
+        "drift over variance is too large for the digits that were used. Measure in other units, "
+        "or choose a smaller domain."
+    )
 
 
 def _is_rough(found: Survey) -> bool:
@@ -253,7 +268,8 @@ def _put_together(
 
 def _weights(classes: Classes, start: Initial | None) -> tuple[list[float | None], float]:
     """The probability of each outcome, or None where it depends on a start that was not given."""
-    if len(classes.outcomes) == 1:
+    restful = any(p.interval is not None or p.is_rest for p in classes.partition.points)
+    if len(classes.outcomes) == 1 and (start is None or not restful):
         return [1.0], 0.0
     if start is None:
         return [None] * len(classes.outcomes), 0.0
@@ -268,8 +284,23 @@ def _weights(classes: Classes, start: Initial | None) -> tuple[list[float | None
 
 def _resting(classes: Classes, start: Initial) -> list[Atom]:
     """What starts exactly at a rest point and so stays there, though nothing else comes."""
-    resting = []
+    resting: list[Atom] = []
+    if start.point is not None:
+        lost = 1 - float(classes.probabilities(np.array([start.point])).sum())
+        inside = [p for p in classes.partition.points if p.lower <= start.point <= p.upper]
+        return [Atom(start.point, lost, inside[0])] if inside and lost > 0.5 else []
     for p in classes.partition.points:
+        if p.interval is not None:
+            low, high = p.interval
+            x = np.linspace(low, high, 101)[1:-1]
+            stays = classes.probabilities(x).sum(axis=0) < 0.5
+            held = start.probability(low, high)
+            if stays.sum() > 1 and held > 0:  # more than an unstable zero of the drift
+                raise LandscapeError(
+                    f"{classes.partition.diffusion.name}: {held:.3g} of the starts lie between "
+                    f"{low:.6g} and {high:.6g}, where there is neither noise nor drift at some "
+                    "points: what starts there stays there. Start elsewhere, or at a point."
+                )
         if p.interval is None and p.is_rest:
             lost = 1 - float(classes.probabilities(np.array([p.position])).sum())
             mass = lost * start.mass_at(p.position)
@@ -283,7 +314,8 @@ def _kind(
 ) -> tuple[str, str]:
     densities, points = any(map(_counts, components)), any(map(_counts, atoms))
     if not densities and not points:
-        return "none", " ".join(dict.fromkeys(e.words for e in escapes if _counts(e)))
+        lost = " ".join(dict.fromkeys(e.words for e in escapes if _counts(e)))
+        return "none", lost or "Where it goes is not decided: see the singular points."
     if None in [c.weight for c in components] + [a.weight for a in atoms]:
         v = parts.diffusion.variable
         return "classes", (

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.arithmetic import DOUBLE, Arithmetic
+from stationary.arithmetic import DOUBLE, Arithmetic, many_digits
 from stationary.diffusion import Diffusion
 from stationary.elementary import (
     arithmetic_of,
@@ -31,7 +31,7 @@ from stationary.elementary import (
     to_float,
     zeros,
 )
-from stationary.errors import LandscapeError
+from stationary.errors import LandscapeError, StationaryError
 from stationary.panels import Panels, Rule, Samples, chebyshev_sum, rule, sample
 
 __all__ = [
@@ -62,6 +62,8 @@ SILENCE = 1e-300  # so that no noise is zero
 MARGIN = 100.0  # by which sampling goes deeper than any mass is followed
 ESSENTIAL = 300.0  # e-folds of r 2 f / a within an octave, or half of one
 DROP = 4.0  # of log a on both sides, within a twentieth of the domain: a ~ u^0.2 shows it
+MANY = 2000  # datapoints, to evaluate in many digits
+ENOUGH = 60  # digits in which a variance that doubles call zero is looked at
 SMALLEST = 1e-290  # a variance below this has lost digits in a double
 
 
@@ -259,7 +261,21 @@ def _is_open(diffusion: Diffusion, side: int, arithmetic: Arithmetic) -> bool:
         return True
     end = arithmetic.array([diffusion.end(side, arithmetic)])
     f, a = diffusion.coefficients(end, arithmetic)
+    if finite(a)[0] and 0 <= a[0] <= _least_variance(arithmetic) and _is_tiny(diffusion, side):
+        raise _vanishing(diffusion, to_float(end), to_float(a))
     return not (finite(f)[0] and finite(a)[0] and a[0] > _least_variance(arithmetic))
+
+
+def _is_tiny(diffusion: Diffusion, side: int) -> bool:
+    """Whether the variance at an end is positive after all, though too small for a double."""
+    if diffusion.cost > MANY:
+        return False
+    many = many_digits(ENOUGH, ENOUGH // 4)
+    try:
+        a = diffusion.coefficients(many.array([diffusion.end(side, many)]), many)[1]
+    except (StationaryError, OverflowError):
+        return False
+    return bool(many.isfinite(a)[0] and a[0] > 0)
 
 
 def _least_variance(arithmetic: Arithmetic) -> float:
@@ -290,9 +306,11 @@ def anchor_of(diffusion: Diffusion, side: int, arithmetic: Arithmetic = DOUBLE) 
 def sampled(diffusion: Diffusion, lower: Array, upper: Array, max_panels: int) -> Samples:
     arithmetic = arithmetic_of(lower)
 
+    smallest = SMALLEST if arithmetic is DOUBLE else 0
+
     def logarithms(x: Array) -> tuple[Array, Array]:
         f, a = diffusion.coefficients(x, arithmetic)
-        if not (a > 0).all() or not (finite(f).all() and finite(a).all()):
+        if not (a > smallest).all() or not (finite(f).all() and finite(a).all()):
             diffusion.check(*map(to_float, (x, f, a)))
             raise _vanishing(diffusion, to_float(x), to_float(a))
         with np.errstate(over="ignore"):
@@ -463,7 +481,7 @@ def usable(diffusion: Diffusion, x: Array) -> int:
     with np.errstate(all="ignore"):
         good = finite(f) & finite(a) & (a > _least_variance(arithmetic_of(x)))
         if good.all():
-            good = finite(f / a)
+            good = finite(4 * f / a * np.maximum(np.abs(x), 1))  # the integral of 2 f / a, roughly
     if (finite(a) & (a < 0)).any():
         diffusion.check(*map(to_float, (x, f, np.where(finite(a), a, 0))))
     return len(x) if good.all() else int(np.argmin(good))

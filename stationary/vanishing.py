@@ -35,6 +35,7 @@ MOST_PER_RUN = 96  # points of a run of zeros that are tried again in many digit
 ZOOM = 17  # points per round of a zoom, which then keeps an eighth
 SMALLEST = 1e-290  # a variance below this has lost digits in a double
 LOST = 1e-24  # gradients that differ by less, squared and relative, have cancelled in doubles
+SLIVER = 1e-13  # of the domain: a stretch no wider is a point
 FLAT = 0.05  # an exponent below this is none
 POSITION_DIGITS = 260  # to which a zero is pinned down, if it is not a double
 
@@ -82,7 +83,7 @@ def _scan_points(diffusion: Diffusion, hints: Sequence[float]) -> Array:
     count = diffusion.scan_panels * SAMPLES
     if math.isfinite(upper - lower):
         core, whole = np.linspace(lower, upper, count + 1), upper - lower
-        near_ends = whole * 2.0 ** -np.arange(8.0, 26.0)
+        near_ends = whole * 2.0 ** -np.arange(8.0, 50.0)
         pieces = [core, lower + near_ends, upper - near_ends]
     else:
         zero = lower if math.isfinite(lower) else upper if math.isfinite(upper) else 0.0
@@ -180,7 +181,12 @@ def _stretches(diffusion: Diffusion, x: Array, zero: Array, decided: bool) -> li
         lower, upper = diffusion.domain
         left = _edge(diffusion, x[first - 1], x[first], decided) if first > 0 else lower
         right = _edge(diffusion, x[stop], x[last], decided) if stop < len(x) else upper
-        found.append(Zero(left, right, decided))
+        if right - left <= SLIVER * (upper - lower if math.isfinite(upper - lower) else 1.0):
+            # Rounding makes a stretch of a point.
+            point = _roundest(left, right, lambda x: True)
+            found.append(Zero(point, point, decided))
+        else:
+            found.append(Zero(left, right, decided))
     return found
 
 
@@ -206,7 +212,9 @@ def _roundest(low: float, high: float, accept: Any) -> float:
     """Of the numbers close to `high` the one with the fewest decimals that is accepted."""
     for decimals in range(16):
         candidate = round(high, decimals) + 0.0  # no negative zero
-        near = abs(candidate - high) <= 4 * max(abs(high - low), float(np.spacing(abs(high))))
+        near = abs(candidate - high) <= 4 * max(
+            abs(high - low), float(np.spacing(abs(high))), 1e-60
+        )
         if near and accept(candidate):
             return candidate
     return high
@@ -248,8 +256,9 @@ def _zoom(
         lowest = np.flatnonzero(a == a.min())
         i = int(lowest[len(lowest) // 2])  # zeros that are underflow lie around the true one
         best = x[i]
+        # A zero may be one of one side only: the lower of its neighbours tells.
+        rim = min(a[j] for j in (i - 1, i + 1) if 0 <= j < ZOOM)
         i = min(max(i, 1), ZOOM - 2)
-        rim = max(a[i - 1], a[i + 1])
         width = float(arithmetic.to_float(arithmetic.log(np.array([high - low])))[0])
         if rim <= (SMALLEST if arithmetic is DOUBLE else 0):
             history.append((width, -math.inf))
@@ -271,7 +280,9 @@ def _zero_in_digits(
 
     def vanishes(x: float) -> bool:
         a = _variance(diffusion, many.array([x]), many)
-        return bool(a[0] == 0) or not bool(many.isfinite(a)[0])
+        if bool(a[0] == 0) or not bool(many.isfinite(a)[0]):
+            return True
+        return _falls_to_zero(diffusion, many.array([x])[0], many)
 
     # Most zeros sit where somebody put them: at a number with few decimals.
     nice = _roundest(low, best, vanishes)
@@ -294,10 +305,16 @@ def _zero_in_digits(
 def _falls_to_zero(diffusion: Diffusion, x: Any, many: Arithmetic) -> bool:
     """Whether the variance still falls between two distances that few floors are as low as."""
     r = many.array(["1e-100", "1e-200"]) * (1 + abs(x))
-    a = np.maximum(*np.split(_variance(diffusion, np.concatenate([x - r, x + r]), many), 2))
-    if not a[1] > 0:
-        return True
-    return bool(many.log(a[:1])[0] - many.log(a[1:])[0] > 100 * FLAT * math.log(10))
+
+    def falls(a: Array) -> bool:
+        if not (a[0] > 0 and many.isfinite(a).all()):
+            return False
+        if not a[1] > 0:
+            return True
+        return bool(many.log(a[:1])[0] - many.log(a[1:])[0] > 100 * FLAT * math.log(10))
+
+    # On one side is enough: the other one may be positive from the point on.
+    return any(falls(_variance(diffusion, x + side * r, many)) for side in (-1, 1))
 
 
 def _pinned(diffusion: Diffusion, x: Any, width: Any) -> Any:
