@@ -173,3 +173,26 @@ def test_points_outside_the_domain_are_refused():
 def test_a_start_on_a_target_has_arrived():
     assert mean_first_passage_time(brownian(), 1, 1) == 0
     assert hitting_probability(brownian(), 1, (1, 4)) == (1.0, 0.0)
+
+
+def test_a_point_that_is_approached_for_ever_takes_for_ever():
+    """Geometric Brownian motion: log x has a drift, and never arrives."""
+    for drift, noise in ((-1.0, 1.0), (-1.0, 0.1), (0.0, 1.0), (0.3, 1.0)):
+        process = Diffusion(
+            drift=lambda x, k=drift: k * x, variance=lambda x, a=noise: a * x * x, domain=(-1, 1)
+        )
+        assert mean_first_passage_time(process, 0.5, 0) == math.inf
+        assert mean_first_passage_time(process, 0.5, (0, 0.8)) == math.inf
+
+
+def test_times_add_across_a_gate():
+    """f = 1 and a = 2 x^2: from -1 to the gate 1 - e^(1/3) int_0^1 e^(-1/u) du, then 1 to 1."""
+    gate = Diffusion(drift=1, variance=lambda x: 2 * x * x, domain=(-3, 3))
+    rest = 0.14849550677592204
+    before = 1 - math.exp(1 / 3) * rest
+    assert mean_first_passage_time(gate, -1, 0) == pytest.approx(before, rel=1e-9)
+    assert mean_first_passage_time(gate, 0, 1) == pytest.approx(1, rel=1e-9)
+    assert mean_first_passage_time(gate, -1, 1) == pytest.approx(before + 1, rel=1e-9)
+    assert mean_first_passage_time(gate, 1, -1) == math.inf
+    assert hitting_probability(gate, 1, (-1, 2)) == (0, 1)
+    assert sum(hitting_probability(gate, -1, (-2, 1))) == pytest.approx(1, rel=1e-12)

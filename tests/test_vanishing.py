@@ -284,3 +284,77 @@ def test_the_report_tells_how_the_end_depends_on_the_start():
     assert max(map(len, text.splitlines())) <= 80
     table = analysis.to_dict()["hitting"]
     np.testing.assert_allclose([p[1] for p in table["probabilities"]], table["start"], rtol=1e-14)
+
+
+# -- hard cases -----------------------------------------------------------------------------------
+
+
+def positive(x):
+    return np.maximum(x, 0)
+
+
+def quiet_between_0_and_1(x):
+    return positive(x - 1) ** 2 + positive(-x) ** 2
+
+
+def test_a_zero_of_one_side_only_is_a_gate():
+    for drift, role in ((1, "gate to the right"), (-1, "gate to the left")):
+        state = solve(drift, lambda x: np.where(x < 0, x * x, 1.0), (-1, 1))
+        assert [(p.position, p.role) for p in state.anatomy.points] == [(0, role)]
+
+
+def test_many_zeros_are_found_although_panels_run_out():
+    state = solve(1, lambda x: np.sin(math.pi * x) ** 2, (-30.5, 30.5))
+    assert [p.position for p in state.anatomy.points] == pytest.approx(np.arange(-30, 31))
+    assert [c.interval for c in state.components] == [(30.0, 30.5)]
+
+
+def test_a_tiny_floor_is_no_zero_and_costs_nothing():
+    state = solve(1, lambda x: x**2 + 1e-40, (-1, 1))
+    assert state.anatomy.points == ()
+    assert state.error < 1e-10
+
+
+@pytest.mark.parametrize("variance", [1e-250, 1e-290, 1e-300, lambda x: np.exp(-1000 + 0 * x)])
+def test_a_variance_below_the_range_of_doubles_leaves_walls_walls(variance):
+    state = solve(lambda x: -x, variance, (-3, 3))
+    assert state.kind == "density"
+    a = math.log(variance) if isinstance(variance, float) else -1000
+    assert math.log(state.std()) == pytest.approx((a - math.log(2)) / 2, rel=1e-12)
+
+
+@pytest.mark.parametrize("start", [0.0, 0.5, 1.0])
+def test_where_there_is_neither_noise_nor_drift_a_start_stays(start):
+    state = solve(0, quiet_between_0_and_1, (-2, 3), initial=start)
+    assert [(a.position, a.weight) for a in state.atoms if a.weight] == [(start, 1)]
+
+
+def test_starts_that_stay_on_a_stretch_are_no_density():
+    with pytest.raises(LandscapeError, match="what starts there stays there"):
+        solve(0, quiet_between_0_and_1, (-2, 3), initial="uniform:-2,3")
+
+
+def test_on_a_stretch_the_drift_takes_a_start_to_the_next_of_its_zeros():
+    def drift(x):
+        return -(x - 0.2) * (x - 0.5) * (x - 0.8)
+
+    for start, end in ((0.9, 0.8), (0.6, 0.8), (0.3, 0.2), (-1, 0.2), (2, 0.8)):
+        state = solve(drift, quiet_between_0_and_1, (-2, 3), initial=start)
+        (atom,) = (a for a in state.atoms if a.weight)
+        assert atom.position == pytest.approx(end, abs=1e-14)
+    even = solve(drift, quiet_between_0_and_1, (-2, 3), initial="uniform:-2,3")
+    assert [a.weight for a in even.atoms] == pytest.approx([0.5, 0.5], abs=1e-13)
+
+
+def test_json_of_many_digits_is_json():
+    import json
+
+    analysis = analyze(process(lambda x: -x, 2.0, (-INF, INF)), digits=30)
+    data = json.loads(analysis.to_json())
+    assert data["many_digits"]["standard deviation"].startswith("1.0")
+    assert data["moments"]["standard_deviation"]["value"] == 1
+
+
+def test_a_wall_that_the_drift_presses_against_is_the_minimum():
+    (basin,) = analyze(process(1, 1, (-2, 2))).basins
+    assert (basin.position, basin.at_wall) == (2, True)
