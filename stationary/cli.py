@@ -21,7 +21,7 @@ app = typer.Typer(
     help="Where does a noisy process end up? Solved, not simulated.",
 )
 
-FAILED, USAGE, NOT_CONVERGED = 1, 2, 3
+FAILED, USAGE, NOT_CONVERGED, INTERRUPTED = 1, 2, 3, 130
 
 
 def _version(asked: bool) -> None:
@@ -203,7 +203,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         sys.exit(FAILED)
     except KeyboardInterrupt:
         print("stationary: stopped.", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output has had enough.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
@@ -214,8 +214,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except Exception as error:
         if type(error).__name__ == "Abort":  # how the option parser hands on Ctrl-C
             print("stationary: stopped.", file=sys.stderr)
-            sys.exit(130)
+            sys.exit(INTERRUPTED)
         code = _usage(error)
+    if code == INTERRUPTED:  # how newer option parsers hand on Ctrl-C
+        print("stationary: stopped.", file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)
 
 

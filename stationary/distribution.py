@@ -64,6 +64,7 @@ class Escape:
     position: float
     weight: Any  # as for an atom
     words: str
+    interval: tuple[float, float] | None = None  # over which it spreads for ever, if it does
 
 
 @dataclass(frozen=True)

@@ -214,7 +214,11 @@ def _classes(state: EndState) -> list[dict[str, Any]]:
         for a in state.atoms
     ]
     rows += [
-        {"kind": "escape", "interval": [e.position, e.position], "weight": e.weight}
+        {
+            "kind": "escape" if e.interval is None else "spread",
+            "interval": list(e.interval or (e.position, e.position)),
+            "weight": e.weight,
+        }
         for e in state.escapes
     ]
     rows += [

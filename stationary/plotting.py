@@ -280,7 +280,8 @@ def _exponents(analysis: Analysis, view: View) -> tuple[Array, Array]:
         found = piece.survey
         inside = view.inside(found.lower, found.upper)
         if len(inside):
-            if len(view.cuts):  # next to a cut it may be large; differences of it must not suffer
+            if len(view.cuts) or analysis.end_state.kind == "none":
+                # Next to a cut or far out it may be large; differences of it must not suffer.
                 steps = to_float(found.climbs(found.arithmetic.array(inside)))
                 middle = len(inside) // 2
                 with np.errstate(invalid="ignore"):  # it may leave the range of doubles

@@ -282,7 +282,12 @@ def _classes(analysis: Analysis) -> list[str]:
         (_interval_text(c.interval), "a density", _weight_text(c.weight)) for c in state.components
     ]
     rows += [(f"{a.position:.9g}", "an atom", _weight_text(a.weight)) for a in state.atoms]
-    rows += [(f"{e.position:.9g}", "lost", _weight_text(e.weight)) for e in state.escapes]
+    rows += [
+        (f"{e.position:.9g}", "lost", _weight_text(e.weight))
+        if e.interval is None
+        else (_interval_text(e.interval), "spreads for ever", _weight_text(e.weight))
+        for e in state.escapes
+    ]
     lines = _table((v, "", "probability"), rows)
     if state.initial is not None:
         lines.append(f"The start: {state.initial.text}.")

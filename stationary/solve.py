@@ -233,7 +233,11 @@ def _put_together(
             point = next((p for p in parts.points if p.lower <= o.position <= p.upper), None)
             atoms.append(Atom(float(o.position), w, point))
         else:
-            escapes.append(Escape(_place(classes, o), w, _words(classes, o)))
+            spread = None
+            if o.group is not None:
+                group = classes.groups[o.group]
+                spread = (float(group.lower), float(group.upper))
+            escapes.append(Escape(_place(classes, o), w, _words(classes, o), spread))
     if start is not None:
         atoms += _resting(classes, start)
     kind, reason = _kind(parts, atoms, components, escapes)
