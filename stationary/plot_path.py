@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stationary.plotting import BASINS, GREY, HEIGHT, INK, STYLE, WIDTH
+from stationary.drawing import BASINS, GREY, HEIGHT, INK, STYLE, WIDTH
 from stationary.regularise import RegularisationPath
 
 if TYPE_CHECKING:
