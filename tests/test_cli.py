@@ -182,3 +182,31 @@ def test_importing_and_helping_stay_light():
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+
+def test_a_start_decides_between_traps(run, tmp_path):
+    genes = str(EXAMPLES / "wright_fisher.py")
+    code, out, _ = run("analyze", genes)
+    assert code == 0
+    assert "at x = 0 or at x = 1: where it ends depends on where it starts" in " ".join(out.split())
+    starts = tmp_path / "starts.txt"
+    starts.write_text("0.2\n0.4\n0.6\n")
+    for initial, weight in (("0.3", 0.3), ("uniform:0.2,0.6", 0.4), (str(starts), 0.4)):
+        code, out, _ = run("analyze", genes, "--initial", initial, "--json")
+        assert code == 0
+        atoms = [c for c in json.loads(out)["classes"] if c["kind"] == "atom"]
+        assert [a["weight"] for a in atoms] == pytest.approx([1 - weight, weight], abs=1e-13)
+    code, _, err = run("analyze", genes, "--initial", "2")
+    assert code == 1
+    assert "outside" in err
+
+
+def test_digits_are_printed_in_full(run):
+    code, out, _ = run("analyze", str(EXAMPLES / "noisy_double_well.py"), "--digits", "30")
+    assert code == 0
+    assert "To 30 digits" in out
+    assert max(map(len, out.splitlines())) <= 80
+    assert "0.95848178900583416172" in "".join(out.split())
+    code, _, err = run("analyze", str(EXAMPLES / "noisy_double_well.py"), "--digits", "0")
+    assert code == 1
+    assert "must be a whole number" in err
