@@ -3,18 +3,24 @@
 A `Landscape` (the losses of datapoints, for SGD) or a `Diffusion` (drift and variance) goes in;
 `end_state` gives its stationary distribution, `analyze` that and how its minima share it.
 
-The rooms, in the order in which data passes through them: `errors`; `arithmetic`, `elementary` and
-`fixed_point` (doubles or many digits, under the same names); `precision` (exact derivatives);
-`laws`, `starts` and `initial` (where a process starts); `diffusion`, `landscape`, `loading`;
-`panels` (piecewise polynomials), `survey` (sampling the process), `reshape` (a survey changed by
-copy), `digits` (how many it takes); `equilibria`, `feller` (exponents and classes of singular
-points), `anatomy` (both together), `vanishing` (zeros of the variance), `partition` (the line cut
-there); `zero_flux` (log-density), `masses` (integrals of it), `component`, `classes` (closed
-classes and their weights); `flow` and `current` (periodic domains); `moments`, `quantiles`,
-`distribution` (the end state), `solve`, `basins`; `passage` and `journey` (what is reached first,
-and when); `analysis` (the whole pipe); `view`, `drawing`, `marks`, `density_panels`, `plotting`,
-`wording`, `export`, `report`; `places`, `regularise` (with ever less noise added), `verdict`,
-`plot_path`; `cli`.
+The rooms, in the order in which data passes through them:
+
+- `errors`; `arithmetic`, `elementary` and `fixed_point` (doubles or many digits, under the same
+  names); `precision` (exact derivatives);
+- `laws`, `starts` and `initial` (where a process starts); `diffusion`, `landscape`, `loading`;
+- `panels` (piecewise polynomials), `survey` (sampling the process), `reshape` (a survey changed by
+  copy), `digits` (how many it takes);
+- `equilibria`, `feller` (exponents and classes of singular points), `anatomy` (both together),
+  `vanishing` (zeros of the variance), `partition` (the line cut there);
+- `zero_flux` (log-density), `masses` (integrals of it), `component`, `classes` (closed classes and
+  their weights); `flow` and `current` (periodic domains);
+- `moments`, `quantiles`, `distribution` (the end state), `solve`, `basins`;
+- `tempered` (many strengths of the exponent);
+- `passage` and `journey` (what is reached first, and when);
+- `analysis` (the whole pipe);
+- `view`, `drawing`, `marks`, `density_panels`, `plotting`, `wording`, `export`, `report`;
+- `places`, `regularise` (with ever less noise added), `verdict`, `plot_path`;
+- `cli`.
 """
 
 from __future__ import annotations

@@ -222,4 +222,4 @@ def _masses(c: Component, borders: Array) -> tuple[Array, Array]:
         own[i] = exp(logs - log_mass[i]) @ weights if len(logs) else 0.0
     share = exp(log_mass)
     errors = own * (1 - share) + (share @ own - share * own)
-    return np.minimum(log_mass, 0), errors + 1.8 * c.arithmetic.epsilon * (1 + np.abs(log_mass))
+    return np.minimum(log_mass, 0), errors + 8 * c.arithmetic.epsilon * (1 + np.abs(log_mass))

@@ -1,4 +1,7 @@
-"""A survey changed by copy: further out, on less, cut around peaks, mirrored, unrolled, dual."""
+"""A survey changed by copy: further out, on less, cut at peaks, mirrored, unrolled, dual, tempered.
+
+Tempered is a process whose drift is multiplied, so that its exponent int 2 f / a is.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from stationary.elementary import number
 from stationary.panels import Samples
 from stationary.survey import NODES, Survey, anchor_of, sampled, usable
 
-__all__ = ["dual", "extended", "focused", "mirrored", "unrolled", "within"]
+__all__ = ["dual", "extended", "focused", "mirrored", "tempered", "unrolled", "within"]
 
 Array = NDArray[Any]
 
@@ -97,6 +100,32 @@ def dual(found: Survey) -> Survey:
     samples = replace(found.samples, values=(-h, ell), coefficients=(-c, c_ell))
     # Where the density fell to nothing the scale density has grown beyond bounds.
     return replace(found, diffusion=mirrored, samples=samples, fallen=(False, False))
+
+
+def tempered(found: Survey, strength: Any) -> Survey:
+    """The survey of the process with the drift, and so the exponent, multiplied by `strength`."""
+    diffusion = found.diffusion
+    drift, pair = diffusion.drift, diffusion.pair
+
+    def multiplied(x: Array, arithmetic: Arithmetic) -> tuple[Array, Array]:
+        assert pair is not None
+        f, a = pair(x, arithmetic)
+        return strength * f, a
+
+    driven = replace(
+        diffusion,
+        drift=lambda x: strength * drift(x),
+        pair=None if pair is None else multiplied,
+    )
+    s = found.samples
+    (h, ell), (c, c_ell) = s.values, s.coefficients
+    samples = replace(
+        s,
+        values=(strength * h, ell),
+        coefficients=(strength * c, c_ell),
+        tails=(strength * s.tails[0], s.tails[1]),
+    )
+    return replace(found, diffusion=driven, samples=samples)
 
 
 def focused(found: Survey, points: Array) -> Survey:
