@@ -15,10 +15,13 @@ The rooms, in the order in which data passes through them:
 - `zero_flux` (log-density), `masses` (integrals of it), `component`, `classes` (closed classes and
   their weights); `flow` and `current` (periodic domains);
 - `moments`, `quantiles`, `distribution` (the end state), `solve`, `basins`;
-- `tempered` (many strengths of the exponent);
+- `tempered` (many strengths of the exponent), `dilation` (a basin made wider or noisier), `stretch`
+  (is one basin a copy of another?), `ratios` (why one minimum holds more);
 - `passage` and `journey` (what is reached first, and when);
 - `analysis` (the whole pipe);
-- `view`, `drawing`, `marks`, `density_panels`, `plotting`, `wording`, `export`, `report`;
+- `view`, `drawing`, `marks`, `density_panels`, `plotting`, `wording`, `layout`,
+  `export`, `report`;
+- `bias` (minima compared), `bias_report`, `plot_bias`;
 - `places`, `regularise` (with ever less noise added), `verdict`, `plot_path`;
 - `cli`.
 """
@@ -31,7 +34,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stationary.analysis import Analysis, analyze
     from stationary.basins import Basin, basins_of
+    from stationary.bias import WidthBias, width_bias
     from stationary.diffusion import Diffusion
+    from stationary.dilation import BasinBias, dilation_bias, noise_bias
     from stationary.distribution import EndState
     from stationary.errors import (
         ConvergenceError,
@@ -56,6 +61,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Analysis",
     "Basin",
+    "BasinBias",
     "ConvergenceError",
     "Diffusion",
     "EndState",
@@ -67,15 +73,19 @@ __all__ = [
     "StationaryError",
     "Status",
     "UserFunctionError",
+    "WidthBias",
     "analyze",
     "basins_of",
+    "dilation_bias",
     "end_state",
     "hitting_probability",
     "load",
     "log_hitting_probability",
     "log_mean_first_passage_time",
     "mean_first_passage_time",
+    "noise_bias",
     "regularisation_path",
+    "width_bias",
 ]
 
 _ROOMS = {
@@ -83,6 +93,11 @@ _ROOMS = {
     "analyze": "analysis",
     "Basin": "basins",
     "basins_of": "basins",
+    "WidthBias": "bias",
+    "width_bias": "bias",
+    "BasinBias": "dilation",
+    "dilation_bias": "dilation",
+    "noise_bias": "dilation",
     "Diffusion": "diffusion",
     "EndState": "distribution",
     "ConvergenceError": "errors",

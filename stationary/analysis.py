@@ -17,6 +17,7 @@ from stationary.errors import LandscapeError
 from stationary.landscape import Landscape
 from stationary.loading import load
 from stationary.passage import Passage, exit_passage
+from stationary.ratios import Ratio, ratios_of
 from stationary.reshape import unrolled
 from stationary.solve import end_state
 
@@ -51,6 +52,11 @@ class Analysis:
     def basins(self) -> tuple[Basin, ...]:
         """What each minimum holds, left to right."""
         return basins_of(self.end_state)
+
+    @cached_property
+    def bias(self) -> tuple[Ratio, ...]:
+        """Every pair of minima compared: see `stationary.ratios`."""
+        return ratios_of(self.process, self.end_state, self.basins)
 
     @cached_property
     def exits(self) -> tuple[Passage | None, ...]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from stationary.arithmetic import many_digits
@@ -13,6 +12,7 @@ from stationary.diffusion import Diffusion
 from stationary.distribution import EndState, Mode
 from stationary.equilibria import Equilibrium
 from stationary.export import hitting_table, many_digits_table, moment_dict, quantiles
+from stationary.layout import WIDTH, report, table
 from stationary.wording import (
     error_text,
     offset_text,
@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["text"]
 
-WIDTH = 80
 MOST_ROWS = 30  # of a table
-INDENT = "  "
 
 
 # -- the report ---------------------------------------------------------------------------------
@@ -50,25 +48,7 @@ def text(analysis: Analysis) -> str:
         ("How far to trust this", _trust(analysis)),
         (f"To {asked.end_state.digits} digits", _many_digits(asked)),
     ]
-    blocks = []
-    for title, lines in sections:
-        if lines:
-            body = "\n".join(_wrapped(line) for line in lines)
-            blocks.append(f"{title}\n{body}")
-    return "\n\n".join(blocks)
-
-
-def _wrapped(line: str) -> str:
-    if line.startswith("|"):  # a row of a table, set already
-        return INDENT + line[1:].rstrip()
-    return textwrap.fill(
-        line,
-        WIDTH,
-        initial_indent=INDENT,
-        subsequent_indent=INDENT,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return report(sections)
 
 
 def _places(state: EndState) -> Callable[[float], str]:
@@ -243,7 +223,7 @@ def _equilibria(analysis: Analysis) -> list[str]:
         rows.append((_position(e, diffusion), error_text(e.error), steep, kind))
     left_out = len(analysis.equilibria) - len(equilibria)
     more = [f"and {left_out} more; --json lists them all."] if left_out else []
-    return [*_table((v, "error", slope, ""), rows), *more]
+    return [*table((v, "error", slope, ""), rows), *more]
 
 
 def _position(e: Equilibrium, diffusion: Diffusion) -> str:
@@ -258,11 +238,11 @@ def _position(e: Equilibrium, diffusion: Diffusion) -> str:
 
 def _many_digits(analysis: Analysis) -> list[str]:
     """Every number in full, one per line, wrapped as it must be."""
-    table = many_digits_table(analysis)
-    if table is None:
+    numbers = many_digits_table(analysis)
+    if numbers is None:
         return []
     lines = []
-    for name, value in table.items():
+    for name, value in numbers.items():
         text = f"{name}: {value}"
         lines += [f"|{text[k : k + WIDTH - 4]}" for k in range(0, len(text), WIDTH - 4)]
     return lines
@@ -288,21 +268,21 @@ def _classes(analysis: Analysis) -> list[str]:
         else (_interval_text(e.interval), "spreads for ever", _weight_text(e.weight))
         for e in state.escapes
     ]
-    lines = _table((v, "", "probability"), rows)
+    lines = table((v, "", "probability"), rows)
     if state.initial is not None:
         lines.append(f"The start: {state.initial.text}.")
     if state.transient:
         gone = " and ".join(_interval_text(i) for i in state.transient)
         lines.append(f"Transient, left for good sooner or later: {gone}.")
-    table = hitting_table(state)
-    if table is not None and state.initial is None:
+    hits = hitting_table(state)
+    if hits is not None and state.initial is None:
         lines += ["", "Where it ends, by where it starts:"]
         rows = [
             (f"{x:.6g}", *(f"{p:.9g}" for p in row))
-            for x, row in zip(table["start"], table["probabilities"], strict=True)
+            for x, row in zip(hits["start"], hits["probabilities"], strict=True)
         ]
-        lines += _table((f"start {v}", *table["outcomes"]), rows)
-        lines.append(f"Relative error of these {error_text(table['error'])}.")
+        lines += table((f"start {v}", *hits["outcomes"]), rows)
+        lines.append(f"Relative error of these {error_text(hits['error'])}.")
     return lines
 
 
@@ -333,7 +313,7 @@ def _basins(analysis: Analysis) -> list[str]:
         )
         for b, _ in pairs
     ]
-    lines = _table(("minimum", "from", "to", "mass", "rel. error"), shares)
+    lines = table(("minimum", "from", "to", "mass", "rel. error"), shares)
     rows = [
         (
             f"{place(b.position)}{' (wall)' if b.at_wall else ''}",
@@ -361,7 +341,7 @@ def _basins(analysis: Analysis) -> list[str]:
     return [
         *lines,
         "",
-        *_table(header, rows),
+        *table(header, rows),
         "log P: natural logarithm of the density at the minimum; a: the variance there. Barrier: "
         f"how far the exponent (the integral of 2 f / a over {v}) falls from the minimum to the "
         "unstable neighbour. Errors: of log P where most of the probability is "
@@ -393,7 +373,7 @@ def _moments(analysis: Analysis) -> list[str]:
         rows.append((name, value, error_text(q["error"])))
     if state.flow is not None:
         rows += _current_rows(state)
-    return _table(("", "value", "error"), rows)
+    return table(("", "value", "error"), rows)
 
 
 def _current_rows(state: EndState) -> list[tuple[str, str, str]]:
@@ -438,25 +418,4 @@ def _trust(analysis: Analysis) -> list[str]:
         "missed. Name such places as breakpoints in the file."
     )
     lines += [note[0].upper() + note[1:] for note in state.notes]
-    return lines
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Rows set in columns, numbers to the right, each marked as set with a leading bar.
-
-    Columns that do not fit beside the others follow in a table of their own, after the first.
-    """
-    rows = [tuple(header), *(tuple(r) for r in rows)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
-    blocks, used = [[0]], widths[0]
-    for i, width in enumerate(widths[1:], start=1):
-        if used + 2 + width > WIDTH - len(INDENT) and len(blocks[-1]) > 1:
-            blocks.append([0])
-            used = widths[0]
-        blocks[-1].append(i)
-        used += 2 + width
-    lines: list[str] = []
-    for block in blocks:
-        lines += [""] if lines else []
-        lines += ["|" + "  ".join(row[i].rjust(widths[i]) for i in block) for row in rows]
     return lines

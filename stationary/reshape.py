@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.arithmetic import Arithmetic
+from stationary.arithmetic import DOUBLE, Arithmetic
 from stationary.diffusion import Boundary, Convention
-from stationary.elementary import number
+from stationary.elementary import arithmetic_of, number
 from stationary.panels import Samples
 from stationary.survey import NODES, Survey, anchor_of, sampled, usable
 
@@ -110,11 +110,11 @@ def tempered(found: Survey, strength: Any) -> Survey:
     def multiplied(x: Array, arithmetic: Arithmetic) -> tuple[Array, Array]:
         assert pair is not None
         f, a = pair(x, arithmetic)
-        return strength * f, a
+        return (float(strength) if arithmetic is DOUBLE else strength) * f, a
 
     driven = replace(
         diffusion,
-        drift=lambda x: strength * drift(x),
+        drift=lambda x: (float(strength) if arithmetic_of(x) is DOUBLE else strength) * drift(x),
         pair=None if pair is None else multiplied,
     )
     s = found.samples

@@ -10,6 +10,7 @@ powers of two of q, laid over each other, serve every q; how well is measured fo
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -34,7 +35,7 @@ __all__ = ["Shares", "Tempered", "of_basin", "of_state"]
 Array = NDArray[Any]
 
 CHUNK = 2**19  # exponentials that are taken at once: 4 MiB
-TOLERANCE = 1e-12  # of a mass, that the common panels may cut off
+TOLERANCE = 1e-12  # of a mass, that the common panels may leave out
 HALVINGS = 4  # of the step between two strengths, where the common panels cut off more
 SEEN = 1e-8  # a share below this does not count for the error of the whole
 
@@ -123,7 +124,9 @@ class Tempered:
     def _reaching(self, weakest: float) -> Tempered | None:
         """This with a survey as far out as the weakest strength needs."""
         found = self.parts.survey
-        if not any(found.open_ends) or weakest >= self.base:
+        if math.isfinite(found.diffusion.domain[1] - found.diffusion.domain[0]):
+            return self
+        if weakest >= self.base:
             return self
         if weakest not in self._memory:
             driven = tempered(found, weakest / self.base).diffusion
@@ -283,7 +286,7 @@ class Tempered:
             std=std,
             std_error=blur,
             error=error,
-            computed=np.asarray((cut_off < TOLERANCE).all(axis=0), dtype=bool),
+            computed=np.asarray((cut_off + s.leak < TOLERANCE).all(axis=0), dtype=bool),
         )
 
 
