@@ -7,7 +7,8 @@ The rooms, in the order in which data passes through them:
 
 - `errors`; `arithmetic`, `elementary` and `fixed_point` (doubles or many digits, under the same
   names); `precision` (exact derivatives);
-- `laws`, `starts` and `initial` (where a process starts); `diffusion`, `landscape`, `loading`;
+- `laws`, `starts` and `initial` (where a process starts); `diffusion`, `landscape`;
+- `ranges` and `parameters` (values as they are given), `loading`;
 - `panels` (piecewise polynomials), `survey` (sampling the process), `reshape` (a survey changed by
   copy), `digits` (how many it takes);
 - `equilibria`, `feller` (exponents and classes of singular points), `anatomy` (both together),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -139,6 +140,7 @@ def analyze(
     *,
     digits: int | None = None,
     regularise: float | None = None,
+    parameters: Mapping[str, float] | None = None,
     **changes: Any,
 ) -> Analysis:
     """Where a process ends up, how its probability is shared between minima, and how sure that is.
@@ -151,6 +153,8 @@ def analyze(
         Significant digits to which every number is wanted; see `end_state`.
     regularise
         An even noise to add, as a variance per time: a + regularise takes the place of a.
+    parameters
+        Values for some of the parameters that a landscape file defines.
     changes
         Fields to replace, such as ``learning_rate=0.02``.
 
@@ -162,9 +166,14 @@ def analyze(
     process: Landscape | Diffusion
     changes = {name: value for name, value in changes.items() if value is not None}
     if isinstance(source, (str, os.PathLike)):
-        process = load(Path(source), **changes)
+        process = load(Path(source), parameters=parameters, **changes)
     elif isinstance(source, (Landscape, Diffusion)):
         process = source
+        if parameters:
+            raise LandscapeError(
+                f"{source.name}: parameters = {dict(parameters)!r:.60} can only be set for a file, "
+                "whose functions are then given them. Pass its path."
+            )
         if changes:
             try:
                 process = replace(source, **changes)

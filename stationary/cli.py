@@ -75,6 +75,10 @@ def analyze(
     digits: Annotated[
         int | None, typer.Option(help="Significant digits of every number; doubles if left out.")
     ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the file; repeatable."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
     csv: Annotated[
         Path | None, typer.Option(help="Write the density as a table to this file.")
@@ -98,6 +102,10 @@ def analyze(
         "regularise": regularise,
         "digits": digits,
     }
+    if settings:
+        from stationary.parameters import parameters_from
+
+        changes["parameters"] = parameters_from(settings)
     # What a landscape file writes goes to standard error, so that ours stays readable.
     with contextlib.redirect_stdout(sys.stderr):
         if csv is not None:

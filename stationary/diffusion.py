@@ -8,9 +8,10 @@ step the noise is evaluated: 0 for Ito, 1/2 for Stratonovich, 1 for Haenggi-Klim
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field, replace
 from enum import Enum
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -273,6 +274,7 @@ class Diffusion:
     breakpoints: Sequence[float] = ()
     initial: Any = None  # an `Initial` once this is made
     name: str = "unnamed"
+    parameters: Mapping[str, float] = field(default_factory=dict)  # as for a `Landscape`
     variable: str = "x"
     time_unit: str = "time"
     equation: str = ""
@@ -293,6 +295,7 @@ class Diffusion:
             object.__setattr__(self, key, value)
 
         where = self.name
+        put("parameters", MappingProxyType(dict(self.parameters)))
         lower, upper = interval(self.domain, where)
         put("domain", (lower, upper))
         put("convention", Convention.of(self.convention, where))

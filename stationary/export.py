@@ -101,6 +101,7 @@ def _content(analysis: Analysis) -> dict[str, Any]:
         "time_unit": diffusion.time_unit,
         "domain": list(diffusion.domain),
         "regularise": diffusion.added,
+        "parameters": dict(diffusion.parameters),
     }
     if landscape is not None:
         process |= {

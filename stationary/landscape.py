@@ -8,10 +8,11 @@ D = S2 / B for batches drawn with replacement, D = (S2 / B) (N - B) / (N - 1) wi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Integral
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,8 @@ class Landscape:
         Where SGD starts, if that is known: see `stationary.initial`.
     name
         What errors and reports call the landscape.
+    parameters
+        What its functions were given, where they come from a file that has parameters.
 
     Raises
     ------
@@ -139,9 +142,11 @@ class Landscape:
     breakpoints: Sequence[float] = ()
     initial: Any = None  # an `Initial` once this is made
     name: str = "unnamed"
+    parameters: Mapping[str, float] = field(default_factory=dict)  # read-only once this is made
 
     def __post_init__(self) -> None:
         where = self.name
+        object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
         object.__setattr__(self, "domain", interval(self.domain, where))
         object.__setattr__(self, "convention", Convention.of(self.convention, where))
         checked_boundaries(self.boundaries, where)
@@ -407,6 +412,7 @@ class Landscape:
             breakpoints=self.breakpoints,
             initial=self.initial,
             name=self.name,
+            parameters=self.parameters,
             variable="w",
             time_unit="step",
             equation=(

@@ -1,7 +1,8 @@
 """Reading a landscape from a file, and saying what is wrong with it.
 
 A landscape file is plain Python. It defines ``losses(w)`` or ``gradients(w)``, or else ``drift(x)``
-with one of ``variance``, ``sigma`` and ``diffusivity``; and settings, by their names.
+with one of ``variance``, ``sigma`` and ``diffusivity``; and settings, by their names. With
+``parameters = {"sharpness": 100.0}`` its functions are given these as well.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import linecache
 import math
 import os
 import sys
+import threading
 import traceback
 import warnings
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
 from difflib import SequenceMatcher, get_close_matches
 from numbers import Real
@@ -27,16 +29,18 @@ import numpy as np
 from stationary.diffusion import Diffusion
 from stationary.errors import LandscapeError, UserFunctionError
 from stationary.landscape import Landscape
+from stationary.parameters import PERHAPS, bound, chosen_parameters
 from stationary.source_lines import source_place
 from stationary.starts import located
 
-__all__ = ["load"]
+__all__ = ["load", "load_text", "source_text"]
 
 LOSSES = ("losses", "gradients")
 NOISES = ("variance", "sigma", "diffusivity")
 SGD = ("learning_rate", "batch_size", "replacement")
 COMMON = ("domain", "boundaries", "convention", "breakpoints", "initial")
-KNOWN = (*LOSSES, "drift", *NOISES, *SGD, *COMMON)
+KNOWN = (*LOSSES, "drift", *NOISES, *SGD, *COMMON, "parameters")
+MOVABLE = ("domain", "breakpoints")  # that may be functions of the parameters
 
 # A name that resembles a setting is taken for it, misspelt, only if its value could be that
 # setting's: `convection = 0.1` is no convention.
@@ -50,14 +54,17 @@ VALUES: dict[str, tuple[type, ...]] = {
     "convention": (str,),
     "breakpoints": (Real, *SEVERAL),
     "initial": (Real, str, *SEVERAL),
+    "parameters": (dict,),
 }
 CLEARLY = 0.77  # alike: "boundary" and "replace" are caught, "points" and "batch" are not
-PERHAPS = 0.6  # where something is missing in any case, a hint does no harm
 ALSO_LEARNING_RATE = ("lr", "T", "eta", "rate", "step_size")
 PREFIX = "landscape_file_"
+RUNNING = threading.RLock()  # `_guest` changes what all threads share
 
 
-def load(path: str | Path, **changes: Any) -> Landscape | Diffusion:
+def load(
+    path: str | Path, *, parameters: Mapping[str, float] | None = None, **changes: Any
+) -> Landscape | Diffusion:
     """The landscape or the process that a Python file describes.
 
     Parameters
@@ -66,6 +73,8 @@ def load(path: str | Path, **changes: Any) -> Landscape | Diffusion:
         A file that defines ``losses(w)`` or ``gradients(w)``, which makes a `Landscape`; or
         ``drift(x)`` and one of ``variance``, ``sigma`` and ``diffusivity``, each a function or a
         number, which makes a `Diffusion`. Without a ``domain`` it is on the whole line.
+    parameters
+        Values for some of the parameters that the file defines, such as ``{"sharpness": 30}``.
     changes
         Values that override the file's names, such as ``learning_rate=0.02``; None changes nothing.
         A file of samples that ``initial`` names is looked for in the working folder here, and
@@ -78,24 +87,39 @@ def load(path: str | Path, **changes: Any) -> Landscape | Diffusion:
     UserFunctionError
         If the file raises an exception; the message shows its line.
     """
-    if not isinstance(path, (str, os.PathLike)):
-        raise LandscapeError(f"load takes the path of a landscape file, not {_short(path)}.")
+    file, text = source_text(path)
+    return load_text(text, file, parameters=parameters, **changes)
+
+
+def load_text(
+    text: str,
+    file: Path,
+    *,
+    parameters: Mapping[str, float] | None = None,
+    **changes: Any,
+) -> Landscape | Diffusion:
+    """The same from the text of a file, which need not be there: the path names it in errors."""
     for name, value in changes.items():
         if name not in KNOWN:
             near = get_close_matches(name.lower(), KNOWN, 1, PERHAPS)
             hint = f"Did you mean {near[0]}?" if near else f"Known are {', '.join(KNOWN)}."
-            raise LandscapeError(f"{path}: there is no {name} (= {_short(value)}) to set. {hint}")
-    file = Path(os.path.expanduser(path))
-    text = _source(file)
-    with _registered(file) as module:
+            raise LandscapeError(f"{file}: there is no {name} (= {_short(value)}) to set. {hint}")
+    given = {k: v for k, v in changes.items() if v is not None}
+    with RUNNING, _registered(file) as module:
         _run(text, file, module)
-        return _build(module, {k: v for k, v in changes.items() if v is not None}, file.name)
+        return _build(module, given, parameters, file)
 
 
 # What a file defines.
 
 
-def _build(module: ModuleType, changes: dict[str, Any], where: str) -> Landscape | Diffusion:
+def _build(
+    module: ModuleType,
+    changes: dict[str, Any],
+    parameters: Mapping[str, float] | None,
+    file: Path,
+) -> Landscape | Diffusion:
+    where = file.name
     names = {
         name: value
         for name, value in vars(module).items()
@@ -109,7 +133,8 @@ def _build(module: ModuleType, changes: dict[str, Any], where: str) -> Landscape
     main = next(k for k in (*LOSSES, "drift") if k in given)
     _check_foreign(given, changes, main, where)
     accepted = ("drift", *NOISES, *COMMON) if main == "drift" else (*LOSSES, *SGD, *COMMON)
-    _check_spelling(own, [k for k in accepted if k in VALUES and k not in given], where)
+    settings = [k for k in (*accepted, "parameters") if k in VALUES and k not in given]
+    _check_spelling(own, settings, where)
     if main != "drift" and not callable(given[main]):
         raise LandscapeError(
             f"{where}: {main} must be a function of w, not {_short(given[main])}. Write "
@@ -117,6 +142,12 @@ def _build(module: ModuleType, changes: dict[str, Any], where: str) -> Landscape
         )
     fields: dict[str, Any] = {"domain": (-math.inf, math.inf), "name": where}
     fields |= {k: given[k] for k in accepted if k in given}
+    chosen = chosen_parameters(given.get("parameters"), parameters, where)
+    functions = {k: v for k, v in fields.items() if k in (*LOSSES, "drift", *NOISES, *MOVABLE)}
+    fields |= bound(functions, chosen, where, MOVABLE) | {"parameters": chosen}
+    for key in MOVABLE:
+        if chosen and callable(fields.get(key)):
+            fields[key] = _called(fields[key], key, file)
     if "initial" in fields and "initial" not in changes:  # samples may lie next to the file
         fields["initial"] = located(fields["initial"], Path(str(module.__file__)).parent)
     try:
@@ -125,6 +156,14 @@ def _build(module: ModuleType, changes: dict[str, Any], where: str) -> Landscape
         if where in str(error):
             raise
         raise type(error)(f"{where}: {error}") from error
+
+
+def _called(function: Any, key: str, file: Path) -> Any:
+    """What a function of the parameters alone says, such as where the domain ends."""
+    try:
+        return function()
+    except (Exception, SystemExit) as error:
+        raise _explained(error, file) from error
 
 
 def _check_kind(given: dict[str, Any], own: dict[str, Any], where: str) -> None:
@@ -203,8 +242,11 @@ def _short(value: Any) -> str:
 # Reading and running a file.
 
 
-def _source(file: Path) -> str:
-    """The text of a Python file."""
+def source_text(path: str | Path) -> tuple[Path, str]:
+    """A Python file and its text."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise LandscapeError(f"load takes the path of a landscape file, not {_short(path)}.")
+    file = Path(os.path.expanduser(path))
     try:
         if file.is_dir():
             raise LandscapeError(f"{file} is a folder, not a file. {_suggestion(file)}")
@@ -237,7 +279,7 @@ def _source(file: Path) -> str:
             f"{file}: the file is empty. Define losses(w) and learning_rate in it, as the files in "
             "examples/ do."
         )
-    return text
+    return file, text
 
 
 def _suggestion(folder: Path, name: str = "") -> str:

@@ -23,6 +23,7 @@ from stationary.elementary import exp, log, log_sum, to_float
 from stationary.errors import LandscapeError, StationaryError, Status
 from stationary.landscape import Landscape
 from stationary.places import Place, places_of
+from stationary.ranges import values_from
 from stationary.solve import end_state
 
 if TYPE_CHECKING:
@@ -190,17 +191,15 @@ def regularisation_path(
 
 def epsilons_from(text: str) -> Array:
     """The values that FROM:TO:COUNT names, each a constant factor from the next."""
-    try:
-        first, last, count = text.split(":")
-        ends, n = (float(first), float(last)), int(count)
-    except ValueError:
-        ends, n = (math.nan, math.nan), 0
-    if not (all(0 < e < math.inf for e in ends) and 1 <= n <= MOST_VALUES):
-        raise LandscapeError(
-            f"--eps {text!r:.80} must be FROM:TO:COUNT, two positive numbers and how many values "
-            f"(at most {MOST_VALUES}), as in 1e-1:1e-8:8."
-        )
-    return np.geomspace(*ends, n)
+    return values_from(
+        text,
+        "--eps",
+        example="1e-1:1e-8:8",
+        positive=True,
+        geometric=True,
+        downwards=True,
+        most=MOST_VALUES,
+    )
 
 
 def _checked(given: Any, diffusion: Diffusion) -> Array:

@@ -388,7 +388,7 @@ def test_analyze_takes_noise_to_add(capfd, file):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["regularise", "--eps", "1e-1"],
+        ["regularise", "--eps", "1e-1:1e-3"],
         ["regularise", "--eps", "1:0:3"],
         ["regularise", "--eps", "1e-1:1e-3:0"],
         ["regularise", "--plot", "figure.gif"],
