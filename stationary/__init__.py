@@ -24,7 +24,7 @@ The rooms, in the order in which data passes through them:
   `export`, `report`;
 - `bias` (minima compared), `bias_report`, `plot_bias`;
 - `places`, `regularise` (with ever less noise added), `verdict`, `plot_path`;
-- `cli`.
+- `options` and `cli`.
 """
 
 from __future__ import annotations

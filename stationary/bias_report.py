@@ -140,7 +140,7 @@ def _title(r: Ratio) -> str:
 
 def _ratio(r: Ratio, place: Callable[[float], str]) -> list[str]:
     def row(name: str, value: float, error: str = "") -> tuple[str, str, str, str]:
-        return name, f"{value:.8g}", power_text(value), error
+        return name, f"{value:.8g}", _power(value), error
 
     rows = [row("mass", r.log_mass, error_text(r.mass_error))]
     if r.exponent is None or r.noise is None or r.width is None or r.exponents is None:

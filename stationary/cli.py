@@ -5,11 +5,27 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+
+from stationary.options import (
+    AsJson,
+    BatchSize,
+    Conventions,
+    Domain,
+    LearningRate,
+    Plot,
+    Replacement,
+    Settings,
+    Source,
+    Start,
+    changes_from,
+    check_figure,
+    check_output,
+    write_whole,
+)
 
 __all__ = ["app", "main"]
 
@@ -44,30 +60,13 @@ def _root(
 
 @app.command()
 def analyze(
-    path: Annotated[Path, typer.Argument(help="Landscape file.", show_default=False)],
-    learning_rate: Annotated[
-        float | None, typer.Option("--learning-rate", "-T", help="Replaces that of the file.")
-    ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option("--batch-size", "-B", help="Replaces that of the file.")
-    ] = None,
-    replacement: Annotated[
-        bool | None,
-        typer.Option("--replacement/--no-replacement", help="How batches are drawn."),
-    ] = None,
-    convention: Annotated[
-        str | None, typer.Option(help="ito, stratonovich or klimontovich.", show_default=False)
-    ] = None,
-    domain: Annotated[
-        tuple[float, float] | None, typer.Option(help="Two ends; inf and -inf work.")
-    ] = None,
-    initial: Annotated[
-        str | None,
-        typer.Option(
-            help="The start: a point, normal:MEAN,DEVIATION, uniform:A,B or a file of samples.",
-            show_default=False,
-        ),
-    ] = None,
+    path: Source,
+    learning_rate: LearningRate = None,
+    batch_size: BatchSize = None,
+    replacement: Replacement = None,
+    convention: Conventions = None,
+    domain: Domain = None,
+    initial: Start = None,
     regularise: Annotated[
         float | None,
         typer.Option(metavar="EPS", help="An even noise to add: a + EPS in place of a."),
@@ -75,44 +74,34 @@ def analyze(
     digits: Annotated[
         int | None, typer.Option(help="Significant digits of every number; doubles if left out.")
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the file; repeatable."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    settings: Settings = None,
+    as_json: AsJson = False,
     csv: Annotated[
         Path | None, typer.Option(help="Write the density as a table to this file.")
     ] = None,
-    plot: Annotated[
-        Path | None, typer.Option(help="Draw the figure to this .png, .svg or .pdf file.")
-    ] = None,
+    plot: Plot = None,
     log: Annotated[bool, typer.Option("--log", help="Logarithmic density in the figure.")] = False,
 ) -> None:
     """Say where PATH ends up: its end state, its minima and how they share it."""
     from stationary.analysis import analyze as run
     from stationary.errors import Status
 
-    changes: dict[str, Any] = {
-        "learning_rate": learning_rate,
-        "batch_size": batch_size,
-        "replacement": replacement,
-        "convention": convention,
-        "domain": domain,
-        "initial": initial,
-        "regularise": regularise,
-        "digits": digits,
-    }
-    if settings:
-        from stationary.parameters import parameters_from
-
-        changes["parameters"] = parameters_from(settings)
+    changes = changes_from(
+        settings,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        replacement=replacement,
+        convention=convention,
+        domain=domain,
+        initial=initial,
+        regularise=regularise,
+        digits=digits,
+    )
     # What a landscape file writes goes to standard error, so that ours stays readable.
     with contextlib.redirect_stdout(sys.stderr):
-        if csv is not None:
-            check_output(csv)
-        if plot is not None:
-            check_output(plot, (".png", ".svg", ".pdf"))
-        analysis = run(path, **{k: v for k, v in changes.items() if v is not None})
+        check_output(csv)
+        check_figure(plot)
+        analysis = run(path, **changes)
         report = analysis.to_json() if as_json else analysis.summary()
         density = bool(analysis.end_state.components) and analysis.end_state.kind != "classes"
         if csv is not None and density:
@@ -127,8 +116,72 @@ def analyze(
 
 
 @app.command()
+def bias(
+    path: Source,
+    minimum: Annotated[
+        int | None,
+        typer.Option(metavar="I", help="The minimum to change, left to right from 0."),
+    ] = None,
+    dilate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FACTORS",
+            help="Stretch it by these: 1:4:13 (from:to:count), 1:100:9:log, or 1,2,4.",
+        ),
+    ] = None,
+    noise: Annotated[
+        str | None,
+        typer.Option(metavar="FACTORS", help="Multiply its variance by these, written alike."),
+    ] = None,
+    learning_rate: LearningRate = None,
+    batch_size: BatchSize = None,
+    replacement: Replacement = None,
+    convention: Conventions = None,
+    domain: Domain = None,
+    initial: Start = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+    csv: Annotated[Path | None, typer.Option(help="Write the table to this file.")] = None,
+    plot: Plot = None,
+) -> None:
+    """Say how much more each minimum of PATH holds than the others, and why; or what if."""
+    from stationary.bias import width_bias
+    from stationary.ranges import values_from
+
+    changes = changes_from(
+        settings,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        replacement=replacement,
+        convention=convention,
+        domain=domain,
+        initial=initial,
+    )
+
+    def factors(text: str | None, option: str, example: str) -> Any:
+        return None if text is None else values_from(text, option, example=example, positive=True)
+
+    with contextlib.redirect_stdout(sys.stderr):
+        check_output(csv)
+        check_figure(plot)
+        found = width_bias(
+            path,
+            minimum=minimum,
+            dilate=factors(dilate, "--dilate", "1:4:13"),
+            noise=factors(noise, "--noise", "0.5:2:7:log"),
+            **changes,
+        )
+        report = found.to_json() if as_json else found.summary()
+        if csv is not None:
+            write_whole(csv, found.to_csv())
+        if plot is not None:
+            found.plot(plot)
+    typer.echo(report)
+
+
+@app.command()
 def regularise(
-    path: Annotated[Path, typer.Argument(help="Landscape file.", show_default=False)],
+    path: Source,
     eps: Annotated[
         str | None,
         typer.Option(
@@ -137,14 +190,10 @@ def regularise(
             show_default=False,
         ),
     ] = None,
-    initial: Annotated[
-        str | None,
-        typer.Option(help="The start, as for analyze.", show_default=False),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
-    plot: Annotated[
-        Path | None, typer.Option(help="Draw the masses to this .png, .svg or .pdf file.")
-    ] = None,
+    initial: Start = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+    plot: Plot = None,
 ) -> None:
     """Add ever less noise to PATH, and compare the limit with the exact end state."""
     import json
@@ -152,52 +201,15 @@ def regularise(
     from stationary.loading import load
     from stationary.regularise import epsilons_from, regularisation_path
 
+    changes = changes_from(settings, initial=initial)
     with contextlib.redirect_stdout(sys.stderr):
-        if plot is not None:
-            check_output(plot, (".png", ".svg", ".pdf"))
+        check_figure(plot)
         epsilons = None if eps is None else epsilons_from(eps)
-        found = regularisation_path(load(path, initial=initial), epsilons)
+        found = regularisation_path(load(path, **changes), epsilons)
         report = json.dumps(found.to_dict(), indent=2) if as_json else found.summary()
         if plot is not None:
             found.plot(plot)
     typer.echo(report)
-
-
-def check_output(path: Path, suffixes: tuple[str, ...] = ()) -> None:
-    """Refuse a file that cannot be written before anything is computed for it."""
-    from stationary.errors import LandscapeError
-
-    if suffixes and path.suffix.lower() not in suffixes:
-        raise LandscapeError(
-            f"{path}: a figure is written as one of {', '.join(suffixes)}, not as "
-            f"{path.suffix or 'a file without a suffix'}."
-        )
-    if path.is_dir() or not path.parent.is_dir():
-        what = "is a folder" if path.is_dir() else f"lies in {path.parent}, which is no folder"
-        raise LandscapeError(f"{path} {what}. Name a file in a folder that exists.")
-
-
-def write_whole(path: Path, content: str) -> None:
-    """Write a text file so that it is there in full or, if anything fails, as it was before."""
-    from stationary.errors import LandscapeError
-
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                file.write(content)
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(name, 0o666 & ~mask)
-            os.replace(name, path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name)
-            raise
-    except OSError as error:
-        raise LandscapeError(
-            f"{path}: cannot be written ({error.strerror}). Name a file in a folder that exists."
-        ) from None
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -160,7 +159,7 @@ def checked_values(
     """
     example = "[1, 2, 4, 8]" if whole else "np.geomspace(1e-3, 1e-1, 50)"
     kind = f"{'positive ' if positive else 'finite '}{'whole ' if whole else ''}numbers"
-    several = isinstance(given, Iterable) and not isinstance(given, str) and np.ndim(given) == 1
+    several = not isinstance(given, str) and np.ndim(given) == 1
     listed = list(given) if several else [given]
     values = [number(v) if np.ndim(v) == 0 else None for v in listed]
     for v, value in zip(listed, values, strict=True):

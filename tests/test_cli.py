@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from stationary import analyze
+from stationary.bias import width_bias
 from stationary.cli import main
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -45,6 +46,29 @@ def test_options_replace_what_the_file_says(run):
     assert data["process"]["batch_size"] == 4
     expected = analyze(TWO_MINIMA, learning_rate=0.02, batch_size=4).to_dict()
     assert data == json.loads(json.dumps(expected))
+
+
+def test_bias_prints_what_the_library_says(run, tmp_path):
+    code, out, err = run("bias", TWO_MINIMA)
+    assert (code, err) == (0, "")
+    assert out.rstrip("\n") == width_bias(TWO_MINIMA).summary()
+    figure, table = tmp_path / "bias.png", tmp_path / "bias.csv"
+    code, out, err = run(
+        "bias", TWO_MINIMA, "--minimum", "1", "--dilate", "1:4:13", "--noise", "0.5,2", "--json",
+        "--plot", figure, "--csv", table,
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    changed = json.loads(out)["dilation"]
+    assert changed["lambda"][:2] == [1, 1.25]
+    assert changed["log_mass_ratio"][4] == pytest.approx(76.509879892775, rel=1e-12)
+    assert figure.stat().st_size > 1000
+    assert len(table.read_text().splitlines()) == 14
+
+
+def test_bias_refuses_factors_with_a_right_example(run):
+    code, out, err = run("bias", TWO_MINIMA, "--minimum", "1", "--dilate", "0:4:5")
+    assert (code, out) == (1, "")
+    assert "1:4:13" in err
 
 
 def test_short_options_domain_convention_and_replacement(run):

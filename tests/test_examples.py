@@ -54,6 +54,14 @@ def check_wright_fisher(analysis):
     assert [a.weight for a in given.atoms] == pytest.approx([0.7, 0.3], rel=1e-14)
 
 
+def check_stretched_copy(analysis):
+    """lambda^2 exp((lambda^2 - 1) I) with lambda = 2."""
+    (ratio,) = analysis.bias
+    exponent = analysis.basins[1].barrier_left
+    assert ratio.log_density == pytest.approx(math.log(4) + 3 * exponent, rel=1e-13)
+    assert ratio.stretch.factor == pytest.approx(2, rel=1e-9)
+
+
 CHECKS = {
     name.removeprefix("check_"): function
     for name, function in list(globals().items())

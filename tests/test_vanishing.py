@@ -169,6 +169,21 @@ def test_a_removable_point_hinders_nothing():
     assert abs(state.cdf(0.5) - exact) <= state.error
 
 
+def test_pieces_that_peak_far_from_where_they_meet_are_joined_at_one_level():
+    """f = -60 (x - 1/2) and a = |x|^(1/2), with x = s^2: the left side holds 1.7e-26."""
+    state = solve(lambda x: -60 * (x - 0.5), lambda x: np.abs(x) ** 0.5, (-2, 3))
+
+    def quadrature(sign, end):
+        return mpmath.quad(
+            lambda s: 2 * mpmath.exp(60 * (-mpmath.mpf(4) / 3 * s**3 + sign * 2 * s)),
+            [0, 0.01, 0.1, 0.3, 0.7, 1, mpmath.sqrt(end)],
+        )
+
+    left, right = quadrature(-1, 2), quadrature(1, 3)
+    exact = float(left / (left + right))
+    assert abs(state.probability(-2, 0) / exact - 1) <= state.error
+
+
 def test_mirrored_processes_have_mirrored_answers():
     state = solve(lambda x: 0.5 - x, lambda x: (x + 0.2) ** 2 * np.exp(x))
     mirror = solve(lambda x: -0.5 - x, lambda x: (0.2 - x) ** 2 * np.exp(-x))
