@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from stationary.loading import load
     from stationary.passage import Passage
     from stationary.regularise import RegularisationPath, regularisation_path
+    from stationary.simulate import simulate
+    from stationary.simulation import Simulation
     from stationary.solve import end_state
 
 __all__ = [
@@ -71,6 +73,7 @@ __all__ = [
     "NotDifferentiableError",
     "Passage",
     "RegularisationPath",
+    "Simulation",
     "StationaryError",
     "Status",
     "UserFunctionError",
@@ -86,6 +89,7 @@ __all__ = [
     "mean_first_passage_time",
     "noise_bias",
     "regularisation_path",
+    "simulate",
     "width_bias",
 ]
 
@@ -96,10 +100,10 @@ _ROOMS = {
     "basins_of": "basins",
     "WidthBias": "bias",
     "width_bias": "bias",
+    "Diffusion": "diffusion",
     "BasinBias": "dilation",
     "dilation_bias": "dilation",
     "noise_bias": "dilation",
-    "Diffusion": "diffusion",
     "EndState": "distribution",
     "ConvergenceError": "errors",
     "LandscapeError": "errors",
@@ -107,15 +111,17 @@ _ROOMS = {
     "StationaryError": "errors",
     "Status": "errors",
     "UserFunctionError": "errors",
-    "Landscape": "landscape",
-    "load": "loading",
-    "Passage": "passage",
     "hitting_probability": "journey",
     "log_hitting_probability": "journey",
     "log_mean_first_passage_time": "journey",
     "mean_first_passage_time": "journey",
+    "Landscape": "landscape",
+    "load": "loading",
+    "Passage": "passage",
     "RegularisationPath": "regularise",
     "regularisation_path": "regularise",
+    "simulate": "simulate",
+    "Simulation": "simulation",
     "end_state": "solve",
 }
 

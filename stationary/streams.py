@@ -1,0 +1,370 @@
+"""Statistics of walkers, gathered while they move, and their standard errors.
+
+Walkers are independent of each other, however slowly each forgets where it was. So the average of
+each over time is one independent value, and their spread gives standard errors in which every
+autocorrelation is counted, without estimating one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Estimate", "Moments", "Observation", "Record", "Watch", "estimate", "joined", "total"]
+
+Array = NDArray[Any]
+
+GROUPS = 64  # of walkers, for the standard errors of the histogram
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What is watched.
+
+    Attributes
+    ----------
+    reference
+        A position about which sums are taken, so that nothing cancels.
+    edges
+        Of the histogram; empty for none.
+    even
+        Whether they are evenly spaced, so that a division finds the bin.
+    intervals
+        Pairs of positions whose probability is wanted, ends included.
+    cores
+        Ends of the cores of basins, see `Terrain`.
+    thin
+        Histogram, intervals and basins are looked at in every `thin`-th step.
+    """
+
+    reference: float
+    edges: Array = field(default_factory=lambda: np.empty(0))
+    intervals: tuple[tuple[float, float], ...] = ()
+    cores: Array = field(default_factory=lambda: np.empty(0))
+    thin: int = 1
+    even: bool = False
+
+    @property
+    def basins(self) -> int:
+        return len(self.cores) // 2
+
+
+@dataclass(frozen=True)
+class Record:
+    """Sums over some steps of some walkers: M walkers, K intervals, B basins, H bins."""
+
+    steps: int  # over which the moments are summed
+    looks: int  # of them, those in which the rest was looked at
+    first: Array  # (M,) sums of x - reference
+    second: Array  # (M,) and of its square
+    inside: Array  # (K, M) looks at which the walker was inside
+    occupied: Array  # (B, M) looks at which it was last seen in the core of this basin
+    bins: Array  # (groups, H)
+    sizes: Array  # (groups,) how many walkers each holds
+    changes: int = 0  # of basins
+
+    @classmethod
+    def empty(cls, watch: Watch, walkers: int) -> Record:
+        def zeros(*shape: int) -> Array:
+            return np.zeros(shape)
+
+        return cls(
+            0,
+            0,
+            zeros(walkers),
+            zeros(walkers),
+            zeros(len(watch.intervals), walkers),
+            zeros(watch.basins, walkers),
+            zeros(min(GROUPS, walkers), max(0, len(watch.edges) - 1)),
+            np.bincount(group_of(walkers)).astype(float),
+        )
+
+    def __add__(self, later: Record) -> Record:
+        """The same walkers, over more steps."""
+        return Record(
+            self.steps + later.steps,
+            self.looks + later.looks,
+            self.first + later.first,
+            self.second + later.second,
+            self.inside + later.inside,
+            self.occupied + later.occupied,
+            self.bins + later.bins,
+            self.sizes,
+            self.changes + later.changes,
+        )
+
+
+def joined(records: Sequence[Record]) -> Record:
+    """More walkers, over the same steps."""
+    return replace(
+        records[0],
+        first=np.concatenate([r.first for r in records]),
+        second=np.concatenate([r.second for r in records]),
+        inside=np.concatenate([r.inside for r in records], axis=1),
+        occupied=np.concatenate([r.occupied for r in records], axis=1),
+        bins=np.concatenate([r.bins for r in records]),
+        sizes=np.concatenate([r.sizes for r in records]),
+        changes=sum(r.changes for r in records),
+    )
+
+
+def group_of(walkers: int) -> Array:
+    """The group that each walker of a block belongs to."""
+    return np.arange(walkers) * min(GROUPS, walkers) // walkers
+
+
+def total(records: Sequence[Record]) -> Record:
+    """The same walkers, over all these steps."""
+    whole = records[0]
+    for record in records[1:]:
+        whole = whole + record
+    return whole
+
+
+class Observation:
+    """Gathers a `Record` of one block of walkers."""
+
+    def __init__(self, watch: Watch, walkers: int, label: Array) -> None:
+        self.watch, self.record = watch, Record.empty(watch, walkers)
+        self.label = label  # (M,) the basin in whose core each was last seen; -1 for none yet
+        self.steps = self.looks = self.changes = 0
+        self.d = np.empty(walkers)
+        edges = watch.edges
+        self.columns = np.arange(walkers)
+        if len(edges):
+            # Two more bins than asked for, for what lies below and above.
+            self.offset = group_of(walkers) * (len(edges) + 1) + 1
+
+    def see(self, x: Array, present: Array | None) -> None:
+        """The positions after one more step; `present` tells which have not escaped, if any."""
+        d, record = self.d, self.record
+        self.steps += 1
+        np.subtract(x, self.watch.reference, out=d)
+        record.first[...] += d
+        d *= d
+        record.second[...] += d
+        if self.steps % self.watch.thin == 0:
+            self._look(x, present)
+
+    def _look(self, x: Array, present: Array | None) -> None:
+        self.looks += 1
+        record, edges = self.record, self.watch.edges
+        for row, (low, high) in zip(record.inside, self.watch.intervals, strict=True):
+            row += (x >= low) & (x <= high)
+        if len(edges):
+            index = bin_of(x, edges, self.watch.even, self.d)
+            index += self.offset
+            wide = len(edges) + 1
+            counted = index if present is None else index[present]
+            counts = np.bincount(counted, minlength=len(record.bins) * wide)
+            record.bins[...] += counts.reshape(-1, wide)[:, 1:-1]
+        if len(record.occupied):
+            self._settle(x)
+            settled = self.label >= 0
+            record.occupied[self.label[settled], self.columns[settled]] += 1
+
+    def _settle(self, x: Array) -> None:
+        """Note in whose core each walker is, if in any."""
+        at = np.searchsorted(self.watch.cores, x)
+        core = at >> 1
+        moved = (at & 1 == 1) & (core != self.label)
+        self.changes += int((moved & (self.label >= 0)).sum())
+        self.label[moved] = core[moved]
+
+    def finished(self) -> Record:
+        return replace(self.record, steps=self.steps, looks=self.looks, changes=self.changes)
+
+
+def bin_of(x: Array, edges: Array, even: bool, work: Array) -> Array:
+    """The bin of each x: 0, ..., H - 1; -1 below and H above. The last bin has both its ends."""
+    bins = len(edges) - 1
+    if not even:
+        index = np.searchsorted(edges, x, side="right") - 1
+        return np.where(x == edges[-1], bins - 1, index)
+    np.subtract(x, edges[0], out=work)
+    work *= bins / (edges[-1] - edges[0])
+    np.copyto(work, bins - 0.5, where=x == edges[-1])
+    np.floor(work, out=work)
+    np.clip(work, -1, bins, out=work)
+    return work.astype(np.intp)
+
+
+# From sums to estimates.
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the walkers say; every error is a standard error."""
+
+    mean: float
+    mean_error: float
+    var: float
+    var_error: float
+    probability: Array
+    probability_error: Array
+    mass: Array
+    mass_error: Array
+    occupied: Array  # per basin
+    between: float  # variance, between walkers, of the averages over time
+
+    @property
+    def std_error(self) -> float:
+        return self.var_error / (2 * math.sqrt(self.var)) if self.var > 0 else 0.0
+
+
+def estimate(record: Record, watch: Watch, present: Array) -> Estimate:
+    """Means over time and walkers; `present` are the walkers that count."""
+    n = record.steps
+    m = record.first[present] / n
+    q = record.second[present] / n
+    walkers = len(m)
+    mean, between = float(m.mean()), float(m.var(ddof=1))
+    # The square of an average exceeds that of the mean by the variance of the average.
+    var = max(float(q.mean()) - mean * mean + between / walkers, 0.0)
+    influence = q - 2 * mean * m
+    p, p_error = _share(record.inside[:, present] / max(1, record.looks))
+    occupied = record.occupied[:, present].sum(axis=1)
+    total = max(1.0, float(walkers * record.looks))
+    mass, mass_error = _masses(record)
+    return Estimate(
+        mean=watch.reference + mean,
+        mean_error=math.sqrt(between / walkers),
+        var=var,
+        var_error=float(influence.std(ddof=1)) / math.sqrt(walkers),
+        probability=p,
+        probability_error=p_error,
+        mass=mass,
+        mass_error=mass_error,
+        occupied=occupied / total,
+        between=between,
+    )
+
+
+def _share(shares: Array) -> tuple[Array, Array]:
+    """Mean and standard error of shares of time, shape (K, M)."""
+    walkers = shares.shape[1]
+    error = shares.std(axis=1, ddof=1) / math.sqrt(walkers)
+    # What no walker saw may still be seen by one in so many.
+    blank = (shares == shares[:, :1]).all(axis=1) & np.isin(shares[:, 0], (0.0, 1.0))
+    return shares.mean(axis=1), np.where(blank, 1 / walkers, error)
+
+
+def _masses(record: Record) -> tuple[Array, Array]:
+    """Mass of every bin, of all that was seen, with the standard error from groups of walkers."""
+    bins, walkers = record.bins, record.sizes.sum()
+    groups = len(bins)
+    seen = record.sizes * float(record.looks)
+    if not bins.shape[1] or not record.looks or groups < 2:
+        return np.zeros(bins.shape[1]), np.ones(bins.shape[1])
+    total = seen.sum()
+    mass = bins.sum(axis=0) / total
+    # Groups differ a little in size; a mass is the ratio of what was found to what was seen.
+    rest = (bins - mass * seen[:, None]) / (total / groups)
+    error = np.sqrt((rest * rest).sum(axis=0) / (groups * (groups - 1)))
+    return mass, np.where((rest != 0).any(axis=0), error, 1 / walkers)
+
+
+def potential_scale_reduction(halves: Sequence[Record], present: Array) -> float:
+    """R-hat of half-chains: the whole spread over that within them; 1 if well mixed [1]_.
+
+    References
+    ----------
+    .. [1] A. Gelman et al., *Bayesian Data Analysis*, 3rd ed., 2013, section 11.4.
+    """
+    within, means = 0.0, []
+    for half in halves:
+        if half.steps < 2:
+            return math.inf
+        m = half.first[present] / half.steps
+        within += float(np.mean(half.second[present] / half.steps - m * m)) * (
+            half.steps / (half.steps - 1)
+        )
+        means.append(m)
+    within /= len(halves)
+    between = float(np.concatenate(means).var(ddof=1))
+    return reduction(within, between, min(h.steps for h in halves))
+
+
+def reduction(within: float, between: float, n: int) -> float:
+    """sqrt(whole / within), with (1 - 1/n) of the variance within and the one between."""
+    size = max(abs(within), between)
+    if size == 0 or between == 0:
+        return 1.0
+    return math.sqrt(1 - 1 / n + between / within) if within > 0 else math.inf
+
+
+# Moments of the ensemble at one time.
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Count, mean and sums of powers 2, 3 and 4 of the deviations, of each of several times."""
+
+    n: Array
+    mean: Array
+    m2: Array
+    m3: Array
+    m4: Array
+
+    @classmethod
+    def of(cls, x: Array) -> Moments:
+        """Of one ensemble, shape (M,)."""
+        n = len(x)
+        mean = float(x.mean()) if n else 0.0
+        d = x - mean
+        s = d * d
+        parts = (float(n), mean, float(s.sum()), float((s * d).sum()), float((s * s).sum()))
+        return cls(*(np.array([v]) for v in parts))
+
+    @classmethod
+    def stacked(cls, parts: Sequence[Moments]) -> Moments:
+        """Several times, one after the other."""
+        names = ("n", "mean", "m2", "m3", "m4")
+        return cls(*(np.concatenate([getattr(p, k) for p in parts] or [[]]) for k in names))
+
+    def merged(self, other: Moments) -> Moments:
+        """With other walkers, at the same times [1]_.
+
+        References
+        ----------
+        .. [1] P. Pebay, Sandia report SAND2008-6212, 2008.
+        """
+        a, b = self.n, other.n
+        n = np.maximum(a + b, 1)
+        d = other.mean - self.mean
+        mean = self.mean + d * b / n
+        m2 = self.m2 + other.m2 + d**2 * a * b / n
+        m3 = (
+            self.m3
+            + other.m3
+            + d**3 * a * b * (a - b) / n**2
+            + 3 * d * (a * other.m2 - b * self.m2) / n
+        )
+        m4 = (
+            self.m4
+            + other.m4
+            + d**4 * a * b * (a * a - a * b + b * b) / n**3
+            + 6 * d**2 * (a * a * other.m2 + b * b * self.m2) / n**2
+            + 4 * d * (a * other.m3 - b * self.m3) / n
+        )
+        return Moments(a + b, mean, m2, m3, m4)
+
+    @property
+    def std(self) -> Array:
+        return np.asarray(np.sqrt(self.m2 / np.maximum(self.n - 1, 1)))
+
+    @property
+    def mean_error(self) -> Array:
+        return self.std / np.sqrt(np.maximum(self.n, 1))
+
+    @property
+    def std_error(self) -> Array:
+        """From var(s^2) = (mu_4 - s^4) / n, and ds = d(s^2) / (2 s)."""
+        n, std = np.maximum(self.n, 1), self.std
+        spread = np.sqrt(np.maximum(self.m4 / n - (self.m2 / n) ** 2, 0) / n)
+        return np.where(std > 0, spread / np.where(std > 0, 2 * std, 1), 0.0)

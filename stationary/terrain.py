@@ -1,0 +1,173 @@
+"""A first look at a process, for stepping it: where it pulls to, how fast, and on what scale.
+
+It is a scan, not a solution: what is read off here decides where walkers start when nothing was
+said, what counts as another basin, and how long a step of time may be.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.diffusion import Diffusion
+from stationary.landscape import Landscape
+
+__all__ = ["Terrain", "survey_terrain"]
+
+Array = NDArray[Any]
+
+POINTS = 2049
+MOST_BASINS = 64
+BISECTIONS = 45
+RELATIVE_STEP = 0.02  # of the fastest relaxation; leaves Euler's variance wrong by one per cent
+
+
+@dataclass(frozen=True)
+class Terrain:
+    """What a scan of the drift and of the variance shows.
+
+    Attributes
+    ----------
+    stable, unstable
+        Zeros of the drift, ascending.
+    region
+        A finite interval that holds them, on which walkers can be spread.
+    scale
+        A length of the order of the largest position that matters.
+    fastest
+        The largest relaxation rate in the region [1 / time].
+    noisiest
+        The largest variance in the region [x^2 / time].
+    """
+
+    stable: Array
+    unstable: Array
+    region: tuple[float, float]
+    scale: float
+    fastest: float
+    noisiest: float
+
+    @property
+    def barriers(self) -> Array:
+        """What separates one stable point from the next."""
+        if not 2 <= len(self.stable) <= MOST_BASINS:
+            return np.empty(0)
+        between = np.searchsorted(self.unstable, self.stable)
+        middles = (self.stable[1:] + self.stable[:-1]) / 2
+        return np.array(
+            [
+                self.unstable[i] if i < j else m
+                for i, j, m in zip(between[:-1], between[1:], middles, strict=True)
+            ]
+        )
+
+    @property
+    def cores(self) -> Array:
+        """The ends of the cores of the basins: lower, upper, lower, ...
+
+        A core reaches half-way from its stable point to the barriers; a walker has changed basins
+        once it is in another core, so that to waver on a barrier counts for nothing.
+        """
+        b = self.barriers
+        if not len(b):
+            return np.empty(0)
+        edges = np.concatenate([[-math.inf], b, [math.inf]])
+        lower = (self.stable + edges[:-1]) / 2
+        upper = (self.stable + edges[1:]) / 2
+        return np.stack([lower, upper], axis=1).ravel()
+
+    def time_step(self, width: float) -> float:
+        """A step of time that is short against relaxation and against crossing the domain."""
+        limits = [math.inf]
+        if self.fastest > 0:
+            limits.append(RELATIVE_STEP / self.fastest)
+        if self.noisiest > 0 and math.isfinite(width):
+            limits.append((RELATIVE_STEP * width) ** 2 / self.noisiest)
+        step = min(limits)
+        return step if 0 < step < math.inf else RELATIVE_STEP
+
+
+def survey_terrain(process: Landscape | Diffusion) -> Terrain:
+    """Scan the process where it may live."""
+    diffusion = process.diffusion() if isinstance(process, Landscape) else process
+    lower, upper = diffusion.domain
+    x = _grid(lower, upper, np.array(diffusion.breakpoints))
+    f, a = diffusion.coefficients(x)
+    roots, falling = _zeros(diffusion, x, f)
+    region = _region(diffusion, roots[falling])
+    with np.errstate(all="ignore"):
+        inside = (x >= region[0]) & (x <= region[1])
+        if inside.sum() < 64:
+            x = np.linspace(*region, POINTS)
+            f, a = diffusion.coefficients(x)
+            inside = np.ones(len(x), dtype=bool)
+        slopes = np.abs(np.diff(f[inside]) / np.diff(x[inside]))
+    scale = max([abs(end) for end in region], default=1.0)
+    return Terrain(
+        stable=roots[falling],
+        unstable=roots[~falling],
+        region=region,
+        scale=max(scale, region[1] - region[0]),
+        fastest=float(np.max(slopes[np.isfinite(slopes)], initial=0.0)),
+        noisiest=float(np.max(a[inside & np.isfinite(a)], initial=0.0)),
+    )
+
+
+def _grid(lower: float, upper: float, marks: Array) -> Array:
+    """Points strictly inside the domain, dense near zero or a finite end, and around marks."""
+    if math.isfinite(upper - lower):
+        u = (np.arange(POINTS) + 0.5) / POINTS
+        x = lower + (upper - lower) * u
+    else:
+        # sinh spreads the points over many decades, yet evenly about the middle.
+        far = np.sinh(np.linspace(0, 14, POINTS // 2 + 1)[1:])  # up to 6e5
+        if math.isinf(lower) and math.isinf(upper):
+            x = np.concatenate([-far[::-1], [0.0], far])
+        else:
+            x = lower + far if math.isinf(upper) else upper - far[::-1]
+    aside = 1e-3 * np.maximum(1, np.abs(marks))
+    near = np.concatenate([marks - aside, marks, marks + aside])
+    x = np.unique(np.concatenate([x, near]))
+    return x[(x > lower) & (x < upper)]
+
+
+def _zeros(diffusion: Diffusion, x: Array, f: Array) -> tuple[Array, Array]:
+    """Zeros of the drift by bisection, and whether the drift falls through each."""
+    signs = np.where(np.isfinite(f), np.sign(f), 0.0)
+    keep = signs != 0
+    x, signs = x[keep], signs[keep]
+    at = np.flatnonzero(signs[1:] != signs[:-1])
+    if not len(at):
+        return np.empty(0), np.empty(0, dtype=bool)
+    low, high, sign = x[at].copy(), x[at + 1].copy(), signs[at]
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        value, _ = diffusion.coefficients(middle)
+        same = np.sign(value) == sign
+        low, high = np.where(same, middle, low), np.where(same, high, middle)
+    return (low + high) / 2, sign > 0
+
+
+def _region(diffusion: Diffusion, stable: Array) -> tuple[float, float]:
+    """The domain, if it is finite; else the surroundings of the stable points."""
+    lower, upper = diffusion.domain
+    if math.isfinite(upper - lower):
+        return lower, upper
+    if not len(stable):
+        anchor = next((end for end in (lower, upper) if math.isfinite(end)), 0.0)
+        stable = np.array([anchor])
+    first, last = float(stable[0]), float(stable[-1])
+    width = last - first
+    if width == 0:
+        h = 1e-4 * max(1.0, abs(first))
+        around = np.array([first - h, first, first + h])
+        f, a = diffusion.coefficients(np.clip(around, lower, upper))
+        with np.errstate(all="ignore"):
+            width = 3 * float(np.sqrt(a[1] / abs((f[2] - f[0]) / h)))  # of OU: sqrt(a / 2k)
+        if not 0 < width < math.inf:
+            width = max(1.0, abs(first))
+    return max(lower, first - width), min(upper, last + width)
