@@ -202,8 +202,7 @@ class Run:
 
     def _visit(self) -> None:
         for block in self.blocks:
-            seen = np.unique(block.label)
-            self.visited[seen[seen >= 0]] = True
+            self.visited |= np.bincount(block.label + 1, minlength=self.watch.basins + 1)[1:] > 0
 
     def advance(self, steps: int, watch: Watch | None) -> Record | None:
         """So many steps of all walkers; nothing changes here until all are done."""

@@ -19,6 +19,7 @@ __all__ = ["Estimate", "Moments", "Observation", "Record", "Watch", "estimate", 
 
 Array = NDArray[Any]
 
+FEW = 6  # basins that are gone through one by one
 GROUPS = 64  # of walkers, for the standard errors of the histogram
 
 
@@ -165,12 +166,21 @@ class Observation:
             record.bins[...] += counts.reshape(-1, wide)[:, 1:-1]
         if len(record.occupied):
             self._settle(x)
-            settled = self.label >= 0
-            record.occupied[self.label[settled], self.columns[settled]] += 1
+            if len(record.occupied) <= FEW:
+                for k, row in enumerate(record.occupied):
+                    row += self.label == k
+            else:
+                settled = self.label >= 0
+                record.occupied[self.label[settled], self.columns[settled]] += 1
 
     def _settle(self, x: Array) -> None:
         """Note in whose core each walker is, if in any."""
-        at = np.searchsorted(self.watch.cores, x)
+        if self.watch.basins <= FEW:  # the outermost ends are infinite
+            at = np.ones(len(x), dtype=np.int8)
+            for end in self.watch.cores[1:-1]:
+                at += x > end
+        else:
+            at = np.searchsorted(self.watch.cores, x)
         core = at >> 1
         moved = (at & 1 == 1) & (core != self.label)
         self.changes += int((moved & (self.label >= 0)).sum())
