@@ -10,7 +10,7 @@ import dataclasses
 import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.diffusion import Boundary, Diffusion
-from stationary.errors import LandscapeError
+from stationary.errors import ConvergenceError, LandscapeError
 from stationary.landscape import Landscape
 from stationary.loading import PREFIX, load
 from stationary.streams import Moments, Observation, Record, Watch
@@ -168,6 +168,11 @@ class Crew:
             jobs = [self.executor.submit(advance, self.process, b, plan) for b in blocks]
         try:
             yield from (job.result() for job in jobs)
+        except BrokenExecutor as error:
+            raise ConvergenceError(
+                f"{self.process.name}: a process that shared the work has died ({error}). Run it "
+                'without jobs or executor; a script needs `if __name__ == "__main__":` around it.'
+            ) from error
         finally:
             for job in jobs:
                 job.cancel()
@@ -246,5 +251,5 @@ def with_labels(block: Block, watch: Watch) -> Block:
     """The same block, with the basin of each walker where it is in a core."""
     sees = Observation(watch, len(block.x), block.label.copy())
     if watch.basins:
-        sees._settle(block.x)
+        sees.settle(block.x)
     return replace(block, label=sees.label)

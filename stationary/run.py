@@ -11,12 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.blocks import ESCAPED, Crew, Plan, blocks_at, with_labels
-from stationary.diffusion import Boundary, Diffusion, number
-from stationary.errors import ConvergenceError, LandscapeError, StationaryError
-from stationary.initial import Initial
+from stationary.departure import (
+    ends_of,
+    is_milstein,
+    seeds_from,
+    starting_positions,
+    time_step,
+    variable_of,
+)
+from stationary.diffusion import Boundary, Diffusion
+from stationary.errors import ConvergenceError
 from stationary.landscape import Landscape
-from stationary.mixing import STILL, agree, reasons_against, split_r_hat
-from stationary.precision import evaluate
+from stationary.mixing import STILL, agree, halves_of, reasons_against, split_r_hat
 from stationary.simulation import Ending, Simulation
 from stationary.streams import Estimate, Moments, Record, Watch, estimate, joined, total
 from stationary.terrain import survey_terrain
@@ -27,30 +33,11 @@ __all__ = ["Run"]
 Array = NDArray[Any]
 
 FAR = 1e12  # times the scale: a walker beyond this has escaped
-WALKERS = 1000  # if nothing is said
 WINDOW = 32  # steps of the first window of an automatic burn-in
 ROUNDS = 16  # in which progress is told and the target error is looked at
 ROUND_WORK = 2**22  # steps of walkers of one block in a round, at most: below a second
 MOST_SLOTS = 32  # of time, for which sums are kept apart
-MOST_BINS = 200
 MANY = 20  # times as many datapoints as a batch: worth a word
-
-
-def _sequence(seed: Any, where: str) -> np.random.SeedSequence:
-    if isinstance(seed, np.random.SeedSequence):  # a fresh one: `spawn` counts
-        return np.random.SeedSequence(seed.entropy, spawn_key=seed.spawn_key)
-    try:
-        if isinstance(seed, (bool, float)):
-            raise TypeError
-        return np.random.SeedSequence(seed)
-    except (TypeError, ValueError) as error:
-        raise LandscapeError(
-            f"{where}: seed = {seed!r:.60} must be a whole number, at least 0, a "
-            "numpy.random.SeedSequence, or None."
-        ) from error
-
-
-# The run.
 
 
 class Run:
@@ -71,14 +58,16 @@ class Run:
     ) -> None:
         self.process, self.crew, self.progress = process, crew, progress
         self.terrain = survey_terrain(process)
-        self.notes: list[str] = []
-        sequence = _sequence(seed, process.name)
+        sequence = seeds_from(seed, process.name)
         self.seed = sequence.entropy
-        x = self._start(initial, walkers, sequence)
+        rng = np.random.Generator(np.random.SFC64(sequence.spawn(1)[0]))
+        x, said = starting_positions(process, self.terrain, initial, walkers, rng)
         lower, upper = process.domain
-        scale = max(self.terrain.scale, float(np.abs(x).max()))
-        self.scale = scale
-        kinds = self._kinds()
+        self.scale = scale = max(self.terrain.scale, float(np.abs(x).max()))
+        kinds, of_ends = ends_of(process)
+        step, of_step = time_step(process, self.terrain, dt)
+        milstein, of_method = is_milstein(process, self.terrain, method)
+        self.notes = [*said, *of_ends, *of_step, *of_method]
         self.plan = Plan(
             steps=0,
             start=0,
@@ -86,16 +75,16 @@ class Run:
             kinds=kinds,
             limit=FAR * scale if math.isinf(upper - lower) else math.inf,
             shelter=float(np.clip(np.median(x), lower, upper)),
-            dt=self._time_step(dt),
-            milstein=self._is_milstein(method),
+            dt=step,
+            milstein=milstein,
             every=every,
             keep=keep,
         )
         size = block_size(process)
-        count = -(-len(x) // size)
         walls = Walls(self.plan.domain, kinds, self.plan.limit, self.plan.shelter)
-        seeds = sequence.spawn(count)
-        self.watch = Watch(reference=float(x.mean()), cores=self._cores())
+        seeds = sequence.spawn(-(-len(x) // size))
+        ring = Boundary.PERIODIC in kinds
+        self.watch = Watch(float(x.mean()), cores=np.empty(0) if ring else self.terrain.cores)
         self.blocks = [with_labels(b, self.watch) for b in blocks_at(x, seeds, size, walls)]
         self.visited = np.zeros(self.watch.basins, dtype=bool)
         self._visit()
@@ -112,83 +101,6 @@ class Run:
             self.moments.append(Moments.of(self.x[present]))
             if keep:
                 self.kept.append(np.where(present, self.x, np.nan)[None])
-
-    # Setting out.
-
-    def _start(self, initial: Any, walkers: int | None, sequence: Any) -> Array:
-        p = self.process
-        given = initial if initial is not None else p.initial
-        v = "w" if isinstance(p, Landscape) else p.variable
-        if given is None:
-            low, high = self.terrain.region
-            given = f"uniform:{low!r},{high!r}"
-            self.notes.append(
-                f"no start was given: walkers were spread evenly over ({low:.6g}, {high:.6g})."
-            )
-        start = Initial.of(given, domain=p.domain, name=p.name, variable=v)
-        self.notes += start.notes
-        rng = np.random.Generator(np.random.SFC64(sequence.spawn(1)[0]))
-        if walkers is None and start.samples >= 2 and np.ndim(initial) == 1:
-            return np.array(initial, dtype=float)
-        return np.asarray(start.rvs(walkers or WALKERS, rng), dtype=float)
-
-    def _kinds(self) -> tuple[Boundary | None, Boundary | None]:
-        """What happens at either end: a finite end that was left open reflects, or holds."""
-        p = self.process
-        diffusion = p.diffusion() if isinstance(p, Landscape) else p
-        kinds = list(diffusion.boundaries)
-        for side, end in enumerate(p.domain):
-            if kinds[side] in (None, Boundary.NATURAL) and math.isfinite(end):
-                kinds[side] = Boundary.REFLECTING
-                if isinstance(p, Diffusion) and _holds(p, side):
-                    kinds[side] = Boundary.ABSORBING
-                    self.notes.append(
-                        f"drift and variance vanish at {p.variable} = {end:g}: what reaches that "
-                        "end stays."
-                    )
-        return kinds[0], kinds[1]
-
-    def _cores(self) -> Array:
-        return self.terrain.cores if not self._ring else np.empty(0)
-
-    @property
-    def _ring(self) -> bool:
-        p = self.process
-        return (p.diffusion() if isinstance(p, Landscape) else p).is_periodic
-
-    def _time_step(self, dt: float | None) -> float | None:
-        if isinstance(self.process, Landscape):
-            return None
-        if dt is None:
-            lower, upper = self.process.domain
-            dt = self.terrain.time_step(upper - lower)
-            self.notes.append(f"no time step was given: dt = {dt:.4g} was taken.")
-        self.notes.append(
-            "the errors do not hold that of the time step, which is of the order of dt: compare "
-            "with half of it."
-        )
-        return float(dt)
-
-    def _is_milstein(self, method: str | None) -> bool:
-        p = self.process
-        if isinstance(p, Landscape):
-            return False
-        try:
-            if p.convention.value or method != "euler":
-                x = np.linspace(*self.terrain.region, 7)[1:-1]
-                evaluate(p.variance, x, order=1)
-            return method != "euler"
-        except StationaryError as error:
-            if p.convention.value:
-                raise LandscapeError(
-                    f"{p.name}: in the {p.convention.title} convention the drift of a step holds "
-                    f"the derivative of the variance, which cannot be had ({error}). Write the "
-                    'variance with NumPy functions, or give the drift for convention = "ito".'
-                ) from error
-            if method == "milstein":
-                raise
-            self.notes.append("the variance cannot be differentiated: Euler-Maruyama was used.")
-            return False
 
     # Moving on.
 
@@ -278,27 +190,6 @@ class Run:
         """Whether no walker is on its way."""
         return bool((self.fate != 0).all())
 
-    def edges(self, given: Any) -> Array:
-        """The edges of the histogram."""
-        where = self.process.name
-        x = np.sort(self.x[self.fate != ESCAPED])
-        if np.iterable(given) and not isinstance(given, (str, bytes)):
-            edges = np.array([number(e) for e in given], dtype=float)
-            if len(edges) < 2 or not (np.diff(edges) > 0).all() or not np.isfinite(edges).all():
-                raise LandscapeError(
-                    f"{where}: edges = {given!r:.60} must be at least two ascending finite numbers."
-                )
-            return edges
-        if given is not None and (
-            isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < 1
-        ):
-            raise LandscapeError(
-                f"{where}: edges = {given!r:.60} must be ascending positions, or how many bins."
-            )
-        if len(x) < 2:
-            return np.array([0.0, 1.0])
-        return automatic_edges(x, None if given is None else int(given), self.process.domain)
-
     def observe(self, watch: Watch, steps: int, target_error: float | None, target: str) -> None:
         """The steps that count."""
         self.watch = watch
@@ -349,7 +240,7 @@ class Run:
         """R-hat, and what speaks against the averages."""
         fate, p = self.fate, self.process
         moving = fate == 0
-        v = "w" if isinstance(p, Landscape) else p.variable
+        v = variable_of(p)
         r_hat = split_r_hat(self.slots, moving, self.scale) if moving.sum() > 1 else 1.0
         stable = self.terrain.stable if self.watch.basins else np.empty(0)
         reasons = reasons_against(
@@ -360,12 +251,18 @@ class Run:
                 f"{int(moving.sum()):,} of {len(fate):,} walkers have not been absorbed: they are "
                 "still on their way to an absorbing end, or will never reach one."
             )
-        if self.unsettled:
+        if self.unsettled and not self._settled_since(moving):
             reasons.append(
                 f"the burn-in was ended after {self.burned:,} steps before the walkers had "
                 "settled. Give more steps, or a burn_in."
             )
         return r_hat, reasons
+
+    def _settled_since(self, moving: Array) -> bool:
+        halves = halves_of(self.slots)
+        return not moving.any() or (
+            halves is not None and agree(halves[0], halves[1], moving, self.scale)
+        )
 
     # The end.
 
@@ -407,7 +304,7 @@ class Run:
         var = e.var if e.var > (STILL * self.scale) ** 2 else 0.0
         return Simulation(
             name=p.name,
-            variable="w" if isinstance(p, Landscape) else p.variable,
+            variable=variable_of(p),
             time_unit="step" if isinstance(p, Landscape) else p.time_unit,
             method=self._method(),
             walkers=len(fate),
@@ -430,7 +327,7 @@ class Run:
             basins=stable,
             occupied=e.occupied,
             changes=whole.changes,
-            times=self._times(dt),
+            times=np.arange(len(m.n)) * (self.plan.every or 1) * dt,
             counts=m.n,
             means=m.mean,
             mean_errors=m.mean_error,
@@ -449,13 +346,8 @@ class Run:
             rate=len(fate) * self.done / max(seconds, 1e-9),
         )
 
-    def _times(self, dt: float) -> Array:
-        if not self.plan.every:
-            return np.empty(0)
-        return np.arange(0, self.done + 1, self.plan.every) * dt
-
     def _note_what_was_left(self, e: Estimate, stable: Array) -> None:
-        v = "w" if isinstance(self.process, Landscape) else self.process.variable
+        v = variable_of(self.process)
         shares = zip(stable, e.occupied, self.visited, strict=True)
         left = [f"{x:.6g}" for x, share, seen in shares if seen and not share]
         if left:
@@ -483,37 +375,3 @@ class Run:
             f"each step evaluates all {p.datapoints:,} gradients of each walker and uses "
             f"{p.batch_size}, since the function returns them all.",
         )
-
-
-def _holds(p: Diffusion, side: int) -> bool:
-    """Whether an end is a trap that is reached: f = 0 there, and a falls more slowly than x^2."""
-    end = p.domain[side]
-    width = min(1.0, p.domain[1] - p.domain[0])
-    h = width * (1 - 2 * side) * np.array([0.0, 1e-5, 1e-6])
-    f, a = p.coefficients(end + h)
-    if f[0] != 0 or a[0] != 0 or not (a[1:] > 0).all():
-        return False
-    return math.log10(a[1] / a[2]) < 1.5
-
-
-def automatic_edges(x: Array, bins: int | None, domain: tuple[float, float]) -> Array:
-    """Evenly spaced edges around the sorted positions x.
-
-    Bins are 2 IQR / n^(1/3) wide [1]_.
-
-    References
-    ----------
-    .. [1] D. Freedman, P. Diaconis, Z. Wahrscheinlichkeitstheorie verw. Geb. 57 (1981) 453.
-    """
-    low, high = float(x[0]), float(x[-1])
-    width = high - low
-    if width <= 1e-9 * max(abs(low), abs(high)):
-        width = max(abs(low), abs(high), 1e-300) * 1e-6
-    lower = max(low - width / 8, domain[0])
-    upper = min(high + width / 8, domain[1])
-    if bins is None:
-        first, third = np.quantile(x, [0.25, 0.75])
-        bin_width = 2 * (third - first) / len(x) ** (1 / 3)
-        wanted = (upper - lower) / bin_width if bin_width > 0 else MOST_BINS
-        bins = int(min(MOST_BINS, max(10, math.ceil(wanted))))
-    return np.linspace(lower, upper, bins + 1)

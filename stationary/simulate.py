@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.blocks import Crew, pool
+from stationary.blocks import ESCAPED, Crew, pool
+from stationary.departure import edges_from
 from stationary.diffusion import Diffusion, number
 from stationary.errors import LandscapeError
 from stationary.landscape import Landscape
@@ -129,7 +130,7 @@ def simulate(
         run.burn_in(burn_in, steps)
         watch = replace(
             run.watch,
-            edges=run.edges(edges),
+            edges=edges_from(edges, run.x[run.fate != ESCAPED], given),
             even=not np.iterable(edges),
             intervals=tuple((float(a), float(b)) for a, b in intervals),
             thin=min(THIN, max(1, steps // LOOKS)),

@@ -165,7 +165,7 @@ class Observation:
             counts = np.bincount(counted, minlength=len(record.bins) * wide)
             record.bins[...] += counts.reshape(-1, wide)[:, 1:-1]
         if len(record.occupied):
-            self._settle(x)
+            self.settle(x)
             if len(record.occupied) <= FEW:
                 for k, row in enumerate(record.occupied):
                     row += self.label == k
@@ -173,10 +173,10 @@ class Observation:
                 settled = self.label >= 0
                 record.occupied[self.label[settled], self.columns[settled]] += 1
 
-    def _settle(self, x: Array) -> None:
+    def settle(self, x: Array) -> None:
         """Note in whose core each walker is, if in any."""
         if self.watch.basins <= FEW:  # the outermost ends are infinite
-            at = np.ones(len(x), dtype=np.int8)
+            at: Array = np.ones(len(x), dtype=np.int8)
             for end in self.watch.cores[1:-1]:
                 at += x > end
         else:

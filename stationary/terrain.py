@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.diffusion import Diffusion
+from stationary.diffusion import Boundary, Diffusion
 from stationary.landscape import Landscape
 
 __all__ = ["Terrain", "survey_terrain"]
 
 Array = NDArray[Any]
 
-POINTS = 2049
+POINTS, FEWEST = 2049, 129
+AFFORDABLE = 2**21  # gradients in the scan
 MOST_BASINS = 64
 BISECTIONS = 45
 RELATIVE_STEP = 0.02  # of the fastest relaxation; leaves Euler's variance wrong by one per cent
@@ -33,7 +34,7 @@ class Terrain:
     Attributes
     ----------
     stable, unstable
-        Zeros of the drift, ascending.
+        Zeros of the drift, ascending. A wall that the drift presses against counts as stable.
     region
         A finite interval that holds them, on which walkers can be spread.
     scale
@@ -56,14 +57,7 @@ class Terrain:
         """What separates one stable point from the next."""
         if not 2 <= len(self.stable) <= MOST_BASINS:
             return np.empty(0)
-        between = np.searchsorted(self.unstable, self.stable)
-        middles = (self.stable[1:] + self.stable[:-1]) / 2
-        return np.array(
-            [
-                self.unstable[i] if i < j else m
-                for i, j, m in zip(between[:-1], between[1:], middles, strict=True)
-            ]
-        )
+        return self.unstable[np.searchsorted(self.unstable, self.stable[:-1])]
 
     @property
     def cores(self) -> Array:
@@ -95,20 +89,21 @@ def survey_terrain(process: Landscape | Diffusion) -> Terrain:
     """Scan the process where it may live."""
     diffusion = process.diffusion() if isinstance(process, Landscape) else process
     lower, upper = diffusion.domain
-    x = _grid(lower, upper, np.array(diffusion.breakpoints))
+    points = min(POINTS, max(FEWEST, AFFORDABLE // diffusion.cost))
+    x = _grid(lower, upper, np.array(diffusion.breakpoints), points)
     f, a = diffusion.coefficients(x)
     roots, falling = _zeros(diffusion, x, f)
     region = _region(diffusion, roots[falling])
     with np.errstate(all="ignore"):
         inside = (x >= region[0]) & (x <= region[1])
         if inside.sum() < 64:
-            x = np.linspace(*region, POINTS)
+            x = np.linspace(*region, points)
             f, a = diffusion.coefficients(x)
             inside = np.ones(len(x), dtype=bool)
         slopes = np.abs(np.diff(f[inside]) / np.diff(x[inside]))
     scale = max([abs(end) for end in region], default=1.0)
     return Terrain(
-        stable=roots[falling],
+        stable=_with_walls(diffusion, roots[falling], f),
         unstable=roots[~falling],
         region=region,
         scale=max(scale, region[1] - region[0]),
@@ -117,14 +112,14 @@ def survey_terrain(process: Landscape | Diffusion) -> Terrain:
     )
 
 
-def _grid(lower: float, upper: float, marks: Array) -> Array:
+def _grid(lower: float, upper: float, marks: Array, points: int) -> Array:
     """Points strictly inside the domain, dense near zero or a finite end, and around marks."""
     if math.isfinite(upper - lower):
-        u = (np.arange(POINTS) + 0.5) / POINTS
+        u = (np.arange(points) + 0.5) / points
         x = lower + (upper - lower) * u
     else:
         # sinh spreads the points over many decades, yet evenly about the middle.
-        far = np.sinh(np.linspace(0, 14, POINTS // 2 + 1)[1:])  # up to 6e5
+        far = np.sinh(np.linspace(0, 14, points // 2 + 1)[1:])  # up to 6e5
         if math.isinf(lower) and math.isinf(upper):
             x = np.concatenate([-far[::-1], [0.0], far])
         else:
@@ -150,6 +145,21 @@ def _zeros(diffusion: Diffusion, x: Array, f: Array) -> tuple[Array, Array]:
         same = np.sign(value) == sign
         low, high = np.where(same, middle, low), np.where(same, high, middle)
     return (low + high) / 2, sign > 0
+
+
+def _with_walls(diffusion: Diffusion, stable: Array, f: Array) -> Array:
+    """The stable points, and the finite ends that the drift leads to."""
+    signs = np.sign(f[np.isfinite(f) & (f != 0)])
+    if not len(signs) or diffusion.is_periodic:
+        return stable
+    ends = list(diffusion.domain)
+    walled = [
+        math.isfinite(end) and kind is not Boundary.ABSORBING
+        for end, kind in zip(ends, diffusion.boundaries, strict=True)
+    ]
+    first = ends[:1] if walled[0] and signs[0] < 0 else []
+    last = ends[1:] if walled[1] and signs[-1] > 0 else []
+    return np.concatenate([first, stable, last])
 
 
 def _region(diffusion: Diffusion, stable: Array) -> tuple[float, float]:

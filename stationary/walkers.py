@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.diffusion import Boundary, Diffusion
+from stationary.diffusion import Boundary, Diffusion, probe_points
 from stationary.errors import LandscapeError
 from stationary.landscape import Landscape
 from stationary.precision import DOUBLE, Taylor, evaluate
@@ -25,18 +25,25 @@ Array = NDArray[Any]
 Generator = np.random.Generator
 
 LARGEST_BLOCK = 12288  # walkers: an array of them, 96 KiB, comes from the heap and fits the cache
-CACHED = 2**15  # gradients of a block
-SMALLEST_BLOCK = 1024  # walkers, below which the overhead of a call dominates,
-MOST_GRADIENTS = 2**22  # unless there are so many datapoints
+CACHED = 2**16  # gradients in one array: larger ones are handed out, page by page, in every step
+SMALLEST_BLOCK = 1024  # walkers, where gradients come in rows,
+MOST_GRADIENTS = 2**22  # unless there are so many of them
 AHEAD = 32  # datapoints of each walker that are drawn at once
 FEW = 6  # datapoints that are picked one after the other
 
 
 def block_size(process: Landscape | Diffusion) -> int:
     """How many walkers are stepped together."""
-    n = process.datapoints if isinstance(process, Landscape) else 2
-    few = min(SMALLEST_BLOCK, max(1, MOST_GRADIENTS // n))
-    return min(LARGEST_BLOCK, max(CACHED // n, few))
+    if isinstance(process, Diffusion):
+        return LARGEST_BLOCK
+    n = process.datapoints
+    if n <= FEW:
+        return LARGEST_BLOCK
+    size = max(1, min(LARGEST_BLOCK, CACHED // n))
+    if isinstance(gradient_rows(process, probe_points(*process.domain)), list):
+        # Each row costs a few calls: there have to be enough walkers to be worth them.
+        size = max(size, min(SMALLEST_BLOCK, MOST_GRADIENTS // n))
+    return max(1, size)
 
 
 class Stepper(Protocol):

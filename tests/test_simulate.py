@@ -288,7 +288,7 @@ def test_wells_that_are_hardly_left_are_called_metastable():
 
 
 def test_wells_that_are_left_often_are_not():
-    s = simulate(wells(0.5), steps=20_000, dt=0.05, seed=1)
+    s = simulate(wells(0.5), steps=10_000, dt=0.05, seed=1)
     assert not s.metastable
     assert s.reasons == ()
     assert s.changes > 1000
@@ -328,9 +328,9 @@ def test_a_burn_in_that_is_too_short_is_told():
     assert any("before the walkers had settled" in r for r in unsettled.reasons)
 
 
-def test_walkers_that_leave_a_basin_for_good_are_noted(two_wells):
+def test_walkers_that_leave_a_basin_for_good_are_noted():
     pit = EXAMPLES / "pit.py"
-    s = simulate(pit, "uniform:0.99,2.5", learning_rate=0.02, walkers=500, steps=20_000, seed=1)
+    s = simulate(pit, "uniform:0.99,2.5", learning_rate=0.02, walkers=200, steps=20_000, seed=1)
     assert s.mean == pytest.approx(2, abs=1e-6)
     assert not s.metastable
     assert any("none came back" in note for note in s.notes)
