@@ -37,6 +37,8 @@ WINDOW = 32  # steps of the first window of an automatic burn-in
 ROUNDS = 16  # in which progress is told and the target error is looked at
 ROUND_WORK = 2**22  # steps of walkers of one block in a round, at most: below a second
 MOST_SLOTS = 32  # of time, for which sums are kept apart
+ROUGH = 0.2  # relative standard error of a variance from which on that is told
+SEVERAL = 32  # walkers, whose spread is known to 13 per cent
 MANY = 20  # times as many datapoints as a batch: worth a word
 
 
@@ -145,9 +147,9 @@ class Run:
         elif self.progress and sys.stderr.isatty():
             print(f"\r{100 * done / total:5.1f} %", end="", file=sys.stderr, flush=True)
 
-    def _round(self, steps: int, thin: int) -> int:
+    def _round(self, steps: int, thin: int, work: int = ROUND_WORK) -> int:
         largest = max(len(b.x) for b in self.blocks)
-        return max(thin, min(-(-steps // ROUNDS), max(64, ROUND_WORK // largest)))
+        return max(thin, min(-(-steps // ROUNDS), max(64, work // largest)))
 
     def burn_in(self, given: int | None, most: int) -> None:
         """Steps that are not observed."""
@@ -180,8 +182,11 @@ class Run:
                     assert record is not None
                     parts.append(record)
                     left -= steps
+                if self._over:
+                    return
                 records.append(total(parts))
-            if self._over or agree(records[0], records[-1], self.fate == 0, self.scale):
+            absorbing = Boundary.ABSORBING in self.plan.kinds  # what is on its way has not settled
+            if not absorbing and agree(records[0], records[1], self.fate == 0, self.scale):
                 return
             half *= 2
 
@@ -195,7 +200,8 @@ class Run:
         self.watch = watch
         self.total = self.done + steps
         left = steps
-        size = self._round(steps, watch.thin)
+        work = ROUND_WORK if target_error is None else ROUND_WORK // 16  # not to go far beyond it
+        size = self._round(steps, watch.thin, work)
         most = MOST_SLOTS if len(self.x) <= MOST_SLOTS * ROUND_WORK // 1024 else MOST_SLOTS // 4
         try:
             while left > 0:
@@ -207,7 +213,11 @@ class Run:
                     self.slots = [
                         total(self.slots[i : i + 2]) for i in range(0, len(self.slots), 2)
                     ]
-                if self._over:
+                if self._over:  # where it ended is all that counts then
+                    self.burned = self.done
+                    record = self.advance(2 * watch.thin, watch)
+                    assert record is not None
+                    self.slots = [record]
                     break
                 if target_error is not None and self._met(target_error, target):
                     self.ending = Ending.TARGET_MET
@@ -276,9 +286,9 @@ class Run:
                 f"{self.plan.limit:.3g} or to what is no number within {self.done:,} steps, so "
                 "there is nothing to average. "
                 + (
-                    "Lower learning_rate, or give a finite domain."
+                    "Lower learning_rate, give a finite domain, or say where it starts."
                     if isinstance(p, Landscape)
-                    else "Give a smaller dt, or a finite domain."
+                    else "Give a smaller dt, a finite domain, or another start."
                 )
             )
         whole = total(self.slots)
@@ -286,6 +296,16 @@ class Run:
         r_hat, reasons = self._reasons()
         stable = self.terrain.stable if self.watch.basins else np.empty(0)
         self._note_what_was_left(e, stable)
+        if len(fate) < SEVERAL:
+            share = 100 / math.sqrt(2 * (len(fate) - 1))
+            self.notes.append(
+                f"from {len(fate)} walkers the errors are themselves known to {share:.0f} % only."
+            )
+        if e.var_error > ROUGH * e.var > 0:
+            self.notes.append(
+                "the variance rests on few independent or on rare far positions: so do its error "
+                "and that of the mean. If it is infinite, they never settle."
+            )
         if escaped:
             self.notes.append(
                 f"{escaped:,} of {len(fate):,} walkers escaped and are in no mean; in the "

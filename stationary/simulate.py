@@ -106,6 +106,8 @@ def simulate(
     Returns
     -------
     Simulation
+        At a finite end walkers are reflected, or absorbed if the process says so; a diffusion's
+        are also held where an end is a trap. Where all were absorbed, that is what is averaged.
         Interrupted by Ctrl-C, what was observed until then, with `complete` False.
 
     Raises

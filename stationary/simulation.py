@@ -36,14 +36,19 @@ class Simulation:
 
     Errors are standard errors between independent walkers, so that autocorrelation is in them.
     They do not hold the error of a finite time step, nor what a walker that has not mixed would
-    have told later: see `metastable`.
+    have told later: see `metastable`. Those of `var` and `std` suppose that the fourth moment is
+    finite. An event that no walker saw, or every one always, has the error 1 / walkers.
 
     Attributes
     ----------
     mean, var, std
         Of the position, over all walkers and observed steps; each with its `_error`.
+    burn_in, steps_done
+        Steps of each walker before it was observed, and while it was. Where all were absorbed,
+        the steps until then are counted as burn-in.
     edges, mass, mass_error
         The histogram: the probability of each bin. What lies outside makes the sum less than 1.
+        It, `probabilities` and `occupied` are looked at in every eighth step of a long run.
     intervals, probabilities, probability_errors
         What was asked for.
     autocorrelation_time
@@ -190,9 +195,11 @@ class Simulation:
         return self.summary()
 
     def __repr__(self) -> str:
+        from stationary.simulation_text import measured
+
         return (
             f"<Simulation of {self.name!r}: {self.walkers} walkers, {self.steps_done} steps, mean "
-            f"{self.mean:.6g} +- {self.mean_error:.1g}, {self.ending.name.lower()}>"
+            f"{measured(self.mean, self.mean_error)}, {self.ending.name.lower()}>"
         )
 
 

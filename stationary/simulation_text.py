@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -55,12 +56,16 @@ def measured(value: float, error: float) -> str:
     """A value to the digits that its error leaves, and the error."""
     if not error > 0:
         return f"{value:.10g} +- 0"
-    shown = f"{error:.1e}"
-    exponent = int(shown.split("e")[1])
-    decimals = max(0, min(16, 1 - exponent))
-    if decimals > 12 or abs(value) >= 1e9:
+    decimals = 1 - math.floor(math.log10(error))
+    held = 15 - math.floor(math.log10(abs(value))) if value else 15  # by a double
+    if not 0 <= decimals <= 12:
         return f"{value:.8g} +- {error:.2g}"
-    return f"{value:.{decimals}f} +- {error:.{decimals}f}"
+    decimals = max(0, min(decimals, held))
+    return (
+        f"{value:.{decimals}f} +- {error:.{decimals}f}"
+        if decimals
+        else f"{value:.0f} +- {error:.2g}"
+    )
 
 
 def _wrapped(line: str) -> list[str]:

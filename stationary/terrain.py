@@ -23,7 +23,7 @@ Array = NDArray[Any]
 POINTS, FEWEST = 2049, 129
 AFFORDABLE = 2**21  # gradients in the scan
 MOST_BASINS = 64
-BISECTIONS = 45
+BISECTIONS = 100
 RELATIVE_STEP = 0.02  # of the fastest relaxation; leaves Euler's variance wrong by one per cent
 
 
@@ -119,7 +119,7 @@ def _grid(lower: float, upper: float, marks: Array, points: int) -> Array:
         x = lower + (upper - lower) * u
     else:
         # sinh spreads the points over many decades, yet evenly about the middle.
-        far = np.sinh(np.linspace(0, 14, points // 2 + 1)[1:])  # up to 6e5
+        far = np.sinh(np.linspace(0, 25, points // 2 + 1)[1:])  # up to 4e10
         if math.isinf(lower) and math.isinf(upper):
             x = np.concatenate([-far[::-1], [0.0], far])
         else:

@@ -274,6 +274,27 @@ def test_an_end_that_holds_what_reaches_it_is_a_trap():
     assert sigmas(share, 0.3, error) < 4
 
 
+def test_where_all_were_absorbed_the_ends_are_all_that_is_averaged():
+    p = ornstein_uhlenbeck(domain=(-1, 1.5), boundaries="absorbing")
+    s = simulate(p, 0.3, walkers=2000, steps=2000, burn_in=0, dt=0.02, seed=1)
+    share, error = s.absorption()[1]
+    assert s.mean == pytest.approx(-1 + 2.5 * share, abs=1e-12)
+    assert s.mean_error == pytest.approx(2.5 * error, rel=1e-9)
+
+
+def test_a_finite_end_absorbs_sgd_if_it_is_told_to():
+    """Every step moves by 0.1, left or right: the gambler's ruin, 5 of 12 steps up."""
+    p = Landscape(
+        gradients=lambda w: (1 + 0 * w, -1 + 0 * w),
+        learning_rate=0.1,
+        domain=(-0.05, 1.05),
+        boundaries="absorbing",
+    )
+    s = simulate(p, 0.4, walkers=4000, steps=2000, seed=1)  # absorbed at -0.1 and at 1.1
+    share, error = s.absorption()[1]
+    assert sigmas(share, 5 / 12, error) < 4
+
+
 # Whether it has mixed.
 
 
@@ -300,6 +321,13 @@ def test_a_well_that_was_never_entered_is_not_passed_over_in_silence():
     s = simulate(wells(1 / 24), "uniform:0.8,1.2", steps=2000, dt=0.05, seed=1)
     assert s.metastable
     assert any("no walker ever came near x = -1" in r for r in s.reasons)
+
+
+def test_a_wall_that_the_drift_presses_against_counts_as_a_basin():
+    p = Diffusion(drift=lambda x: -(1 - x), variance=0.02, domain=(0, 2))
+    s = simulate(p, "uniform:1.5,1.9", steps=1000, seed=1)
+    assert s.basins.tolist() == [0, 2]
+    assert any("no walker ever came near x = 0" in r for r in s.reasons)
 
 
 def test_too_few_steps_to_tell_are_called_metastable():
@@ -352,6 +380,14 @@ def test_escapes_are_counted_and_left_out():
     assert abs(s.mean) < 0.5
     assert s.ending in (Ending.ESCAPED, Ending.METASTABLE)
     assert any("3 of 8 walkers escaped" in note for note in s.notes)
+
+
+def test_what_grows_until_it_is_lost_is_lost_without_a_warning():
+    """Steps of Euler that overshoot more and more: x^3 dt > 2 x beyond sqrt(2 / dt) = 6.3."""
+    p = Diffusion(drift=lambda x: -(x**3), variance=1, domain=LINE, name="cubic")
+    s = simulate(p, "uniform:-9,9", dt=0.05, seed=1, steps=500, walkers=1000)
+    assert s.escaped == pytest.approx(1000 * (1 - 6.32 / 9), abs=80)
+    assert abs(s.mean) < 1
 
 
 def test_nothing_left_to_average_is_an_error():
