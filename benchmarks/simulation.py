@@ -1,7 +1,7 @@
 """`simulate`: SGD steps per second on one core, and what a step costs in evaluations of gradients.
 
 Both take turns; a ratio is the median over the turns. The whole simulation is timed, with its
-moments, histogram and basins.
+moments, histogram and basins, in seconds of the processor.
 
     python benchmarks/simulation.py
 """
@@ -21,9 +21,9 @@ WALKERS, STEPS, TURNS = 100_000, 200, 7
 
 
 def seconds(function):
-    begin = time.perf_counter()
+    begin = time.process_time()
     function()
-    return time.perf_counter() - begin
+    return time.process_time() - begin
 
 
 def main():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pickle
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -188,8 +189,12 @@ def pool(jobs: int | None, executor: Any, where: str) -> Iterator[Any]:
         raise LandscapeError(f"{where}: give either jobs or executor, not both.")
     from concurrent.futures import ProcessPoolExecutor
 
-    with ProcessPoolExecutor(jobs) as own:
+    with ProcessPoolExecutor(jobs, initializer=_leave_interrupts_to_the_parent) as own:
         yield own
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _recipe(process: Landscape | Diffusion, source: Any, changes: dict[str, Any]) -> bytes:

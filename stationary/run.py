@@ -36,7 +36,8 @@ FAR = 1e12  # times the scale: a walker beyond this has escaped
 WINDOW = 32  # steps of the first window of an automatic burn-in
 ROUNDS = 16  # in which progress is told and the target error is looked at
 ROUND_WORK = 2**22  # steps of walkers of one block in a round, at most: below a second
-MOST_SLOTS = 32  # of time, for which sums are kept apart
+MOST_SLOTS = 32  # of time, for which sums are kept apart; a quarter of them
+MOST_WALKERS = 2**17  # from so many walkers on, to save memory
 ROUGH = 0.2  # relative standard error of a variance from which on that is told
 SEVERAL = 32  # walkers, whose spread is known to 13 per cent
 MANY = 20  # times as many datapoints as a batch: worth a word
@@ -202,7 +203,7 @@ class Run:
         left = steps
         work = ROUND_WORK if target_error is None else ROUND_WORK // 16  # not to go far beyond it
         size = self._round(steps, watch.thin, work)
-        most = MOST_SLOTS if len(self.x) <= MOST_SLOTS * ROUND_WORK // 1024 else MOST_SLOTS // 4
+        most = MOST_SLOTS if len(self.x) <= MOST_WALKERS else MOST_SLOTS // 4
         try:
             while left > 0:
                 record = self.advance(min(size, left), watch)
@@ -214,10 +215,10 @@ class Run:
                         total(self.slots[i : i + 2]) for i in range(0, len(self.slots), 2)
                     ]
                 if self._over:  # where it ended is all that counts then
-                    self.burned = self.done
+                    until = self.done
                     record = self.advance(2 * watch.thin, watch)
                     assert record is not None
-                    self.slots = [record]
+                    self.slots, self.burned = [record], until
                     break
                 if target_error is not None and self._met(target_error, target):
                     self.ending = Ending.TARGET_MET

@@ -61,11 +61,8 @@ def measured(value: float, error: float) -> str:
     if not 0 <= decimals <= 12:
         return f"{value:.8g} +- {error:.2g}"
     decimals = max(0, min(decimals, held))
-    return (
-        f"{value:.{decimals}f} +- {error:.{decimals}f}"
-        if decimals
-        else f"{value:.0f} +- {error:.2g}"
-    )
+    shown = f"{error:.{decimals}f}" if decimals else f"{error:.2g}"
+    return f"{value:.{decimals}f} +- {shown}"
 
 
 def _wrapped(line: str) -> list[str]:
