@@ -123,7 +123,8 @@ def simulate(
        Springer 1992, chapter 10.
     """
     given, source = _process(process, changes)
-    _check(given, walkers, steps, burn_in, every, dt, method, target_error, target, intervals, jobs)
+    pairs = _pairs(intervals, given.name)
+    _check(given, walkers, steps, burn_in, every, dt, method, target_error, target, pairs, jobs)
     with pool(jobs, executor, given.name) as workers:
         crew = Crew.of(given, source, workers, changes)
         run = Run(given, crew, initial, walkers, seed, dt, method, every, snapshots, progress)
@@ -134,7 +135,7 @@ def simulate(
             run.watch,
             edges=edges_from(edges, run.x[run.fate != ESCAPED], given),
             even=not np.iterable(edges),
-            intervals=tuple((float(a), float(b)) for a, b in intervals),
+            intervals=pairs,
             thin=min(THIN, max(1, steps // LOOKS)),
         )
         run.observe(watch, steps, target_error, target)
@@ -218,16 +219,22 @@ def _check(
         raise LandscapeError(
             f"{where}: target = {target!r:.40} is not known. Use one of {', '.join(TARGETS)}."
         )
+    if target == "probability" and not intervals and target_error is not None:
+        raise LandscapeError(
+            f'{where}: target = "probability" needs intervals, as in intervals=[(0, 1)].'
+        )
+
+
+def _pairs(intervals: Any, where: str) -> tuple[tuple[float, float], ...]:
+    """The intervals, as pairs of floats."""
     try:
         pairs = [(number(low), number(high)) for low, high in intervals]
     except (TypeError, ValueError):
         pairs = [(None, None)]
-    if any(low is None or high is None or not low <= high for low, high in pairs):
+    known = tuple((a, b) for a, b in pairs if a is not None and b is not None and a <= b)
+    if len(known) < len(pairs):
         raise LandscapeError(
             f"{where}: intervals = {intervals!r:.80} must be pairs (lower, upper) of positions, as "
             "in [(0, 1), (1, np.inf)]."
         )
-    if target == "probability" and not pairs and target_error is not None:
-        raise LandscapeError(
-            f'{where}: target = "probability" needs intervals, as in intervals=[(0, 1)].'
-        )
+    return known

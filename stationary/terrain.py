@@ -24,6 +24,7 @@ POINTS, FEWEST = 2049, 129
 AFFORDABLE = 2**21  # gradients in the scan
 MOST_BASINS = 64
 BISECTIONS = 100
+JUMP = 100.0  # times a slope that is usual
 RELATIVE_STEP = 0.02  # of the fastest relaxation; leaves Euler's variance wrong by one per cent
 
 
@@ -107,9 +108,17 @@ def survey_terrain(process: Landscape | Diffusion) -> Terrain:
         unstable=roots[~falling],
         region=region,
         scale=max(scale, region[1] - region[0]),
-        fastest=float(np.max(slopes[np.isfinite(slopes)], initial=0.0)),
+        fastest=_fastest(slopes[np.isfinite(slopes)]),
         noisiest=float(np.max(a[inside & np.isfinite(a)], initial=0.0)),
     )
+
+
+def _fastest(slopes: Array) -> float:
+    """The largest slope, but for what only a jump between two points can be."""
+    if not len(slopes):
+        return 0.0
+    usual = float(np.quantile(slopes, 0.98))
+    return float(np.max(slopes[slopes <= JUMP * usual], initial=0.0))
 
 
 def _grid(lower: float, upper: float, marks: Array, points: int) -> Array:

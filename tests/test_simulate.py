@@ -195,6 +195,14 @@ def test_what_no_walker_saw_has_an_error_that_is_not_zero():
         s.probability(1, 2)
 
 
+def test_a_jump_of_the_drift_does_not_make_the_time_step_tiny():
+    """f = -sign(x), a = 1: P ~ exp(-2 |x|), of deviation 1 / sqrt(2)."""
+    p = Diffusion(drift=lambda x: -np.sign(x), variance=1, domain=(-5, 5), breakpoints=[0])
+    s = simulate(p, steps=4000, seed=1)
+    assert 0.01 < s.dt < 0.1
+    assert s.std == pytest.approx(0.7071, rel=0.05)
+
+
 # Diffusions, against the schemes' own closed forms.
 
 
