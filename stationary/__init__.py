@@ -24,6 +24,9 @@ The rooms, in the order in which data passes through them:
   `export`, `report`;
 - `bias` (minima compared), `bias_report`, `plot_bias`;
 - `places`, `regularise` (with ever less noise added), `verdict`, `plot_path`;
+- the check by Monte Carlo: `terrain` (a scan), `walkers` (steps), `streams` (sums and errors),
+  `blocks` (of walkers, shared out), `departure`, `mixing`, `simulation` (the result),
+  `simulation_text`, `run` and `monte_carlo`;
 - `options` and `cli`.
 """
 
@@ -55,9 +58,9 @@ if TYPE_CHECKING:
     )
     from stationary.landscape import Landscape
     from stationary.loading import load
+    from stationary.monte_carlo import simulate
     from stationary.passage import Passage
     from stationary.regularise import RegularisationPath, regularisation_path
-    from stationary.simulate import simulate
     from stationary.simulation import Simulation
     from stationary.solve import end_state
 
@@ -120,7 +123,7 @@ _ROOMS = {
     "Passage": "passage",
     "RegularisationPath": "regularise",
     "regularisation_path": "regularise",
-    "simulate": "simulate",
+    "simulate": "monte_carlo",
     "Simulation": "simulation",
     "end_state": "solve",
 }
