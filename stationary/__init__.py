@@ -27,6 +27,9 @@ The rooms, in the order in which data passes through them:
 - the check by Monte Carlo: `terrain` (a scan), `walkers` (steps), `streams` (sums and errors),
   `blocks` (of walkers, shared out), `departure`, `mixing`, `simulation` (the result),
   `simulation_text`, `run` and `monte_carlo`;
+- sweeps: `progress`, `sweep_plan` (the grid), `family` (one landscape at many rates), `crossover`
+  (where two masses are equal), `labels`, `sweep_tasks` (shared out), `sweeps`, `sweep_report`,
+  `plot_phases`;
 - `options` and `cli`.
 """
 
@@ -63,12 +66,14 @@ if TYPE_CHECKING:
     from stationary.regularise import RegularisationPath, regularisation_path
     from stationary.simulation import Simulation
     from stationary.solve import end_state
+    from stationary.sweeps import Crossover, Row, Sweep, sweep
 
 __all__ = [
     "Analysis",
     "Basin",
     "BasinBias",
     "ConvergenceError",
+    "Crossover",
     "Diffusion",
     "EndState",
     "Landscape",
@@ -76,9 +81,11 @@ __all__ = [
     "NotDifferentiableError",
     "Passage",
     "RegularisationPath",
+    "Row",
     "Simulation",
     "StationaryError",
     "Status",
+    "Sweep",
     "UserFunctionError",
     "WidthBias",
     "analyze",
@@ -93,6 +100,7 @@ __all__ = [
     "noise_bias",
     "regularisation_path",
     "simulate",
+    "sweep",
     "width_bias",
 ]
 
@@ -120,12 +128,16 @@ _ROOMS = {
     "mean_first_passage_time": "journey",
     "Landscape": "landscape",
     "load": "loading",
+    "simulate": "monte_carlo",
     "Passage": "passage",
     "RegularisationPath": "regularise",
     "regularisation_path": "regularise",
-    "simulate": "monte_carlo",
     "Simulation": "simulation",
     "end_state": "solve",
+    "Crossover": "sweeps",
+    "Row": "sweeps",
+    "Sweep": "sweeps",
+    "sweep": "sweeps",
 }
 
 

@@ -212,6 +212,97 @@ def regularise(
     typer.echo(report)
 
 
+@app.command()
+def sweep(
+    path: Source,
+    learning_rate: Annotated[
+        str | None,
+        typer.Option(
+            "--learning-rate",
+            "-T",
+            metavar="VALUES",
+            help="As in 0.01,0.05 or 0.01:0.1:10 or 1e-3:1e-1:50:log.",
+            show_default=False,
+        ),
+    ] = None,
+    batch_size: Annotated[
+        str | None,
+        typer.Option(
+            "--batch-size",
+            "-B",
+            metavar="VALUES",
+            help="Whole numbers, as in 1,2,4,8.",
+            show_default=False,
+        ),
+    ] = None,
+    replacement: Annotated[
+        list[bool] | None,
+        typer.Option("--replacement/--no-replacement", help="Give both to compare them."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUES",
+            help="A parameter of the file, as in sharpness=10:1000:30:log; repeatable.",
+        ),
+    ] = None,
+    initial: Start = None,
+    convention: Conventions = None,
+    domain: Domain = None,
+    digits: Annotated[
+        int | None, typer.Option(help="As for analyze; the results are rounded to doubles.")
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes to use.")] = 1,
+    as_json: AsJson = False,
+    csv: Annotated[Path | None, typer.Option(help="Write all points as a table.")] = None,
+    plot: Plot = None,
+) -> None:
+    """Say which minimum of PATH dominates, over learning rates, batch sizes and parameters."""
+    from stationary.parameters import pairs_from
+    from stationary.progress import counter, processes
+    from stationary.ranges import values_from
+    from stationary.sweeps import sweep as run
+
+    with contextlib.redirect_stdout(sys.stderr):
+        check_output(csv)
+        check_figure(plot)
+        rates = sizes = None
+        if learning_rate is not None:
+            rates = values_from(learning_rate, "--learning-rate", positive=True)
+        if batch_size is not None:
+            rule: dict[str, Any] = {"positive": True, "whole": True, "example": "1,2,4,8"}
+            sizes = values_from(batch_size, "--batch-size", **rule)
+        named = {
+            name: values_from(values, f"--set {name}", example=f"--set {name}=10:1000:30:log")
+            for name, values in pairs_from(settings or []).items()
+        }
+        with processes(jobs) as executor, counter() as progress:
+            found = run(
+                path,
+                learning_rate=rates,
+                batch_size=sizes,
+                replacement=replacement or None,
+                parameters=named or None,
+                **changes_from(None, initial=initial, convention=convention, domain=domain),
+                executor=executor,
+                progress=progress,
+                digits=digits,
+            )
+        report = found.to_json() if as_json else found.summary()
+        if csv is not None:
+            write_whole(csv, found.to_csv())
+        if plot is not None:
+            found.plot(plot)
+    typer.echo(report)
+    if not found.complete:
+        n = len(found.rows)
+        typer.echo(f"stationary: {found.stopped}; {n} points are done and kept.", err=True)
+        sys.exit(INTERRUPTED if found.interrupted else FAILED)
+    if any(row.status == "panel_limit" for row in found.rows):
+        raise typer.Exit(NOT_CONVERGED)
+
+
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 1 an error of ours, 2 wrong usage, 3 not converged."""
     from stationary.errors import StationaryError

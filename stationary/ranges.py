@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -159,8 +160,9 @@ def checked_values(
     """
     example = "[1, 2, 4, 8]" if whole else "np.geomspace(1e-3, 1e-1, 50)"
     kind = f"{'positive ' if positive else 'finite '}{'whole ' if whole else ''}numbers"
-    several = not isinstance(given, str) and np.ndim(given) == 1
-    listed = list(given) if several else [given]
+    single = isinstance(given, str) or (isinstance(given, np.ndarray) and given.ndim != 1)
+    several = isinstance(given, Iterable) and not single
+    listed: list[Any] = list(given) if several else [given]
     values = [number(v) if np.ndim(v) == 0 else None for v in listed]
     for v, value in zip(listed, values, strict=True):
         bad = value is None or not math.isfinite(value) or (positive and value <= 0)

@@ -38,6 +38,14 @@ def check_hinge_and_logistic(analysis):
     assert analysis.end_state.error < 1e-12
 
 
+def check_family(analysis):
+    assert analysis.basins[0].mass == pytest.approx(0.575544937850, abs=5e-12)
+    sharper = analyze(EXAMPLES / "family.py", parameters={"sharpness": 1000})
+    assert sharper.basins[0].mass > analysis.basins[0].mass > 0.5
+    small = analyze(EXAMPLES / "family.py", learning_rate=0.01)
+    assert small.basins[1].mass > 0.9
+
+
 def check_tilted_washboard(analysis):
     assert analysis.end_state.kind == "flux"
     assert analysis.end_state.mean_velocity == pytest.approx(0.0033629995611617375, rel=1e-12)

@@ -1,0 +1,84 @@
+"""Numbers for minima that stay with them through a grid of points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+__all__ = ["labels_of"]
+
+Place = tuple[int, ...]  # of a point in the grid
+
+
+def labels_of(positions: Mapping[Place, Sequence[float]]) -> dict[Place, tuple[int, ...]]:
+    """A label for each minimum at each point of a grid.
+
+    Where all points have the same number of minima, the labels are 0, 1, ... from left to right.
+    Otherwise a minimum has the label of the one that it is nearest to, and that is nearest to it,
+    at a neighbouring point; one that has none there gets a label of its own. Labels are in the
+    order of the places where their minima are on average.
+
+    Parameters
+    ----------
+    positions
+        Where the minima are at each point, from left to right.
+    """
+    counts = {len(p) for p in positions.values()}
+    if len(counts) <= 1:
+        return {place: tuple(range(len(p))) for place, p in positions.items()}
+    found: dict[Place, tuple[int, ...]] = {}
+    fresh = 0
+    for place in sorted(positions):
+        here = positions[place]
+        labels: dict[int, int] = {}
+        for axis in range(len(place) - 1, -1, -1):
+            before = _before(place, axis, found)
+            if before is None:
+                continue
+            # Only what is not matched yet, on either side.
+            free = [i for i in range(len(here)) if i not in labels]
+            theirs = [
+                (x, label)
+                for x, label in zip(positions[before], found[before], strict=True)
+                if label not in labels.values()
+            ]
+            for i, j in _nearest([here[i] for i in free], [x for x, _ in theirs]):
+                labels[free[i]] = theirs[j][1]
+        for i in range(len(here)):
+            if i not in labels:
+                labels[i] = fresh
+                fresh += 1
+        found[place] = tuple(labels[i] for i in range(len(here)))
+    return _from_left_to_right(positions, found)
+
+
+def _before(place: Place, axis: int, found: Mapping[Place, object]) -> Place | None:
+    """The nearest labelled point before this one along an axis."""
+    for k in range(place[axis] - 1, -1, -1):
+        other = (*place[:axis], k, *place[axis + 1 :])
+        if other in found:
+            return other
+    return None
+
+
+def _nearest(these: Sequence[float], those: Sequence[float]) -> list[tuple[int, int]]:
+    """Pairs of which each is the nearest to the other."""
+    if not these or not those:
+        return []
+    pairs = []
+    for i, x in enumerate(these):
+        j = min(range(len(those)), key=lambda j: abs(those[j] - x))
+        if min(range(len(these)), key=lambda k: abs(these[k] - those[j])) == i:
+            pairs.append((i, j))
+    return pairs
+
+
+def _from_left_to_right(
+    positions: Mapping[Place, Sequence[float]], found: Mapping[Place, tuple[int, ...]]
+) -> dict[Place, tuple[int, ...]]:
+    where: dict[int, list[float]] = {}
+    for place, labels in found.items():
+        for x, label in zip(positions[place], labels, strict=True):
+            where.setdefault(label, []).append(x)
+    order = sorted(where, key=lambda label: sum(where[label]) / len(where[label]))
+    rank = {label: n for n, label in enumerate(order)}
+    return {place: tuple(rank[label] for label in labels) for place, labels in found.items()}

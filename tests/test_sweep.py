@@ -1,0 +1,623 @@
+"""Sweeps: rows against analyses, crossovers against quadrature, executors against each other."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import mpmath
+import numpy as np
+import pytest
+
+from stationary import Diffusion, Landscape, LandscapeError, analyze, load, sweep
+from stationary.cli import main
+from stationary.family import Answer, Family, Minimum, Point
+from stationary.labels import labels_of
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+FAMILY = str(EXAMPLES / "family.py")
+
+# Even noise: S2 = 1, so P ~ exp(-2 L / (T c)); the loss is a polynomial that mpmath can integrate.
+TILTED = """
+learning_rate = 0.1
+domain = (-2, 2.5)
+parameters = {"tilt": 0.05, "bend": 0.3}
+
+def gradients(w, tilt, bend):
+    slope = 4 * w * (w**2 - 1) + tilt + bend * 3 * (w**2 - 1)
+    return slope - 1, slope + 1
+"""
+GENES = """
+domain = (0, 1)
+parameters = {"s": 1.0}
+initial = 0.3
+def drift(x, s):
+    return s * x * (1 - x)
+def variance(x):
+    return x * (1 - x)
+"""
+FORK = """
+domain = (-3, 3)
+parameters = {"c": 1.0}
+variance = 0.5
+def drift(x, c):
+    return c * x - x**3 + 0.01
+"""
+
+
+@pytest.fixture(name="write")
+def _write(tmp_path):
+    def write(text: str, name: str = "file.py") -> Path:
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def tilted_log_ratio(heat, tilt=0.05, bend=0.3):
+    """log of the mass left over that right of the top, at T c = heat, by quadrature."""
+    with mpmath.workdps(30):
+        tilt, bend = mpmath.mpf(tilt), mpmath.mpf(bend)
+
+        def slope(w):
+            return 4 * w * (w**2 - 1) + tilt + bend * 3 * (w**2 - 1)
+
+        near = np.sort(np.roots([4, 3 * float(bend), -4, float(tilt - 3 * bend)]).real)
+        roots = [mpmath.findroot(slope, float(x)) for x in near]
+
+        def weight(w):
+            loss = (w**2 - 1) ** 2 + tilt * w + bend * (w**3 - 3 * w)
+            return mpmath.exp(-2 * loss / heat)
+
+        left = mpmath.quad(weight, [-2, roots[0], roots[1]])
+        right = mpmath.quad(weight, [roots[1], roots[2], 2.5])
+        return mpmath.log(left / right)
+
+
+def family_log_ratio(heat, sharpness):
+    """The same for the example family, whose noise is even, too."""
+    with mpmath.workdps(30):
+        sharpness, depth = mpmath.mpf(sharpness), mpmath.mpf(1.04)
+
+        def loss(w):
+            return -mpmath.exp(-((w + 1.5) ** 2) / 1.5) - depth * mpmath.exp(
+                -sharpness * (w - 1) ** 2
+            )
+
+        near = np.linspace(0, 1, 2001)
+        top = near[np.argmax([float(loss(w)) for w in near])]
+        top = mpmath.findroot(lambda w: mpmath.diff(loss, w), float(top))
+        width = 1 / mpmath.sqrt(sharpness)
+        inner = [1 + k * width for k in (-4, -2, -1, 0, 1, 2, 4) if 1 + k * width > top]
+
+        def mass(*points):
+            return mpmath.quad(lambda w: mpmath.exp(-2 * loss(w) / heat), points)
+
+        wide, narrow = mass(-4, -3, -2, -1.5, -1, 0, top), mass(top, *inner, 3)
+        return mpmath.log(wide / narrow)
+
+
+def crossover_by_quadrature(function, low, high):
+    with mpmath.workdps(30):
+        return mpmath.findroot(function, (low, high), solver="anderson", tol=1e-25)
+
+
+# -- rows -----------------------------------------------------------------------------------------
+
+
+def test_rows_agree_with_single_analyses_to_within_their_errors():
+    rates, sizes = [0.05, 0.2, 0.8, 1.5], [1, 3]
+    found = sweep(EXAMPLES / "two_minima.py", learning_rate=rates, batch_size=sizes,
+                  replacement=[True, False])  # fmt: skip
+    assert len(found.rows) == 16
+    for row in found.rows:
+        given = {"learning_rate": row.learning_rate, "batch_size": row.batch_size}
+        one = analyze(EXAMPLES / "two_minima.py", replacement=row.replacement, **given)
+        state = one.end_state
+        assert row.status == "converged"
+        assert row.mean == pytest.approx(state.mean(), abs=row.mean_error + state.mean_error)
+        assert row.std == pytest.approx(state.std(), abs=row.std_error + state.std_error)
+        for basin, m in zip(one.basins, row.minima.values(), strict=True):
+            assert m.log_mass == pytest.approx(basin.log_mass, abs=m.mass_error + basin.mass_error)
+            assert m.position == pytest.approx(basin.position, abs=1e-13)
+            assert m.log_density == pytest.approx(basin.log_density, abs=1e-10)
+
+
+@pytest.mark.parametrize("rates", [[0.3], [0.1, 0.2, 0.3, 0.4]])
+def test_errors_of_masses_are_true(write, rates):
+    """One learning rate is solved by itself, four by one survey; both against quadrature."""
+    found = sweep(write(TILTED), learning_rate=rates, batch_size=[1, 4])
+    for row in found.rows:
+        exact = tilted_log_ratio(mpmath.mpf(row.learning_rate) / row.batch_size)
+        left, right = row.minima.values()
+        difference = float(mpmath.mpf(left.log_mass) - mpmath.mpf(right.log_mass) - exact)
+        assert abs(difference) <= left.mass_error + right.mass_error
+        assert left.mass_error < 1e-11
+
+
+def test_rows_come_in_the_order_of_the_axes_and_values_are_sorted(write):
+    found = sweep(write(TILTED), learning_rate=[0.2, 0.1], batch_size=(2, 1, 2),
+                  parameters={"tilt": [0.1, 0.0], "bend": 0.3})  # fmt: skip
+    assert list(found.axes) == ["tilt", "bend", "replacement", "batch_size", "learning_rate"]
+    assert found.swept == ("tilt", "batch_size", "learning_rate")
+    seen = [(r.parameters["tilt"], r.batch_size, r.learning_rate) for r in found.rows]
+    assert seen == sorted(seen)
+    assert len(seen) == 8
+
+
+def test_what_is_not_swept_is_as_the_file_says():
+    found = sweep(EXAMPLES / "two_minima.py", batch_size=[1, 2])
+    assert [r.learning_rate for r in found.rows] == [0.1, 0.1]
+    assert [r.replacement for r in found.rows] == [True, True]
+
+
+def test_the_table_has_a_column_for_each_name_and_a_number_for_each_row():
+    found = sweep(FAMILY, learning_rate=[0.01, 0.05], parameters={"sharpness": [30, 100]})
+    table = found.table()
+    assert found.columns == tuple(table)
+    assert list(table)[:4] == ["learning_rate", "batch_size", "replacement", "sharpness"]
+    assert {len(column) for column in table.values()} == {4}
+    np.testing.assert_allclose(table["mass_0"] + table["mass_1"], 1, rtol=1e-12)
+    np.testing.assert_array_equal(table["mass_1"] > table["mass_0"], table["dominant"] == 1)
+    rows = list(csv.DictReader(io.StringIO(found.to_csv())))
+    for name in ("mass_0", "log_density_1", "mean"):
+        np.testing.assert_array_equal([float(r[name]) for r in rows], table[name])
+    data = json.loads(found.to_json())
+    assert [r["log_mass_0"] for r in data["rows"]] == table["log_mass_0"].tolist()
+    assert data["complete"] is True
+
+
+def test_points_that_cannot_be_computed_keep_their_row_with_the_reason():
+    found = sweep(EXAMPLES / "two_minima.py", learning_rate=[0.1, 0.2, 0.4], batch_size=[2, 4, 8],
+                  replacement=False)  # fmt: skip
+    lost = [r for r in found.rows if r.status == "failed"]
+    assert [r.batch_size for r in lost] == [4, 4, 4, 8, 8, 8]
+    assert "has no noise" in lost[0].reason
+    assert "cannot be drawn" in lost[-1].reason
+    assert all(math.isnan(r.mean) and r.minima == {} and r.dominant is None for r in lost)
+    assert "6 points" not in found.summary()
+    assert "3 points, the first at batch_size = 8" in " ".join(found.summary().split())
+    row = list(csv.DictReader(io.StringIO(found.to_csv())))[-1]
+    assert (row["mass_0"], row["dominant"], row["mean"]) == ("", "", "")
+
+
+def test_parameters_at_which_the_file_fails_keep_their_rows(write):
+    text = TILTED.replace(
+        "    slope", "    if bend == 2: raise ZeroDivisionError('bent')\n    slope"
+    )
+    found = sweep(write(text), parameters={"bend": [0.1, 2, 0.3]}, learning_rate=[0.1, 0.2])
+    assert [r.status for r in found.rows] == ["converged"] * 4 + ["failed"] * 2
+    assert "bent" in found.rows[-1].reason
+    assert "\n" not in found.rows[-1].reason
+
+
+def test_where_there_is_no_end_state_the_reason_says_where_it_goes(write):
+    path = write("parameters = {'k': 1.0}\nvariance = 1.0\ndef drift(x, k):\n    return -k * x\n")
+    found = sweep(path, parameters={"k": [-1.0, 0.0, 1.0]})
+    assert [r.status for r in found.rows] == ["not_normalisable"] * 2 + ["converged"]
+    assert all(r.reason for r in found.rows[:2])
+    assert found.rows[2].std == pytest.approx(math.sqrt(0.5), rel=1e-12)
+    assert "learning_rate" not in found.columns
+
+
+def test_tails_too_heavy_for_a_deviation_are_said_to_be(write):
+    """f = -k x, a = 1 + x^2 is Student's law with 2 k + 1 degrees of freedom."""
+    text = "parameters = {'k': 1.0}\ndef variance(x):\n    return 1 + x**2\n"
+    path = write(text + "def drift(x, k):\n    return -k * x\n")
+    found = sweep(path, parameters={"k": [0.25, 2.0]})
+    assert found.rows[0].std == math.inf
+    assert "too heavy for a standard deviation" in found.rows[0].reason
+    assert found.rows[1].reason == ""
+    assert json.loads(found.to_json())["rows"][0]["std"] is None
+
+
+def test_traps_count_like_minima_and_need_a_start(write):
+    """The probability of fixation from p is (1 - e^-2sp) / (1 - e^-2s)."""
+    s = np.array([0.5, 1.5, 3.0])
+    found = sweep(write(GENES), parameters={"s": s})
+    fixed = -np.expm1(-2 * s * 0.3) / -np.expm1(-2 * s)
+    np.testing.assert_allclose(found.table()["mass_1"], fixed, rtol=1e-12)
+    assert {m.kind for r in found.rows for m in r.minima.values()} == {"trap"}
+    (c,) = found.crossovers
+    exact = crossover_by_quadrature(
+        lambda x: (1 - mpmath.exp(-0.6 * x)) / (1 - mpmath.exp(-2 * x)) - 0.5, 0.5, 1.5
+    )
+    assert c.axis == "s"
+    assert abs(c.value - float(exact)) <= c.error < 1e-10
+    homeless = sweep(write(GENES.replace("initial = 0.3\n", "")), parameters={"s": s})
+    assert {r.dominant for r in homeless.rows} == {None}
+    assert all("depends on where it starts" in r.reason for r in homeless.rows)
+    given = sweep(write(GENES.replace("initial = 0.3\n", "")), parameters={"s": s}, initial=0.3)
+    assert given.to_csv() == found.to_csv()
+
+
+def test_minima_that_hold_the_same_have_no_winner(write):
+    path = write(TILTED.replace('"tilt": 0.05, "bend": 0.3', '"tilt": 0.0, "bend": 0.0').replace(
+        "(-2, 2.5)", "(-2, 2)"))  # fmt: skip
+    found = sweep(path, learning_rate=[0.1, 0.2, 0.3])
+    assert [r.dominant for r in found.rows] == [None] * 3
+    assert found.rows[0].reason == "minima 0 and 1 hold the same to within the error"
+    assert found.crossovers == ()
+
+
+def test_digits_are_used_and_rounded_in_the_end(write):
+    found = sweep(write(TILTED), learning_rate=0.1, digits=25)
+    left, right = found.rows[0].minima.values()
+    assert left.mass_error < 1e-24
+    exact = tilted_log_ratio(mpmath.mpf(0.1))
+    assert left.log_mass - right.log_mass == pytest.approx(float(exact), rel=4e-16)
+
+
+# -- crossovers -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sharpness", [20.0, 300.0])
+def test_a_crossover_is_where_quadrature_has_it_to_ten_digits(sharpness):
+    rates = np.geomspace(0.005, 0.5, 12)
+    found = sweep(FAMILY, learning_rate=rates, batch_size=[1, 2, 5],
+                  parameters={"sharpness": sharpness})  # fmt: skip
+    exact = crossover_by_quadrature(lambda h: family_log_ratio(h, sharpness), 0.03, 0.08)
+    assert len(found.crossovers) == 3
+    for c in found.crossovers:
+        assert (c.axis, c.below, c.above) == ("learning_rate", 1, 0)
+        true = exact * c.fixed["batch_size"]
+        assert abs(c.value - true) <= c.error < 1e-10 * c.value
+        assert c.between[0] < c.value < c.between[1]
+        assert c.log_mass == pytest.approx(-math.log(2), abs=1e-9)
+
+
+def test_along_a_parameter_a_crossover_is_where_quadrature_has_it():
+    found = sweep(FAMILY, learning_rate=0.04, parameters={"sharpness": [10, 100, 1000]})
+    (c,) = found.crossovers
+    exact = crossover_by_quadrature(lambda s: family_log_ratio(0.04, s), 100, 300)
+    assert (c.axis, c.below, c.above, c.between) == ("sharpness", 1, 0, (100, 1000))
+    assert abs(c.value - exact) <= c.error < 1e-10 * c.value
+
+
+def test_the_same_temperature_gives_the_same_crossover_without_replacement(write):
+    """T c at the crossover is the same, where c = 1 / B or (N - B) / (B (N - 1))."""
+    text = (
+        Path(FAMILY)
+        .read_text()
+        .replace("return loss - w, loss + w", "return 2 * (loss - w, loss + w)")
+    )
+    found = sweep(write(text), learning_rate=np.geomspace(0.01, 1, 20), batch_size=[1, 2, 3],
+                  replacement=[False, True])  # fmt: skip
+    heats = []
+    for c in found.crossovers:
+        b = c.fixed["batch_size"]
+        heats.append(c.value / b * (1 if c.fixed["replacement"] else (4 - b) / 3))
+    assert len(heats) == 6
+    np.testing.assert_allclose(heats, heats[0], rtol=1e-15)
+
+
+def test_along_a_parameter_a_crossover_is_found_too(write):
+    """With its bend undone and the ends mirrored, the tilted well is even at no tilt."""
+    path = write(TILTED.replace("(-2, 2.5)", "(-2, 2)"))
+    found = sweep(path, parameters={"tilt": [-0.2, -0.07, 0.1], "bend": 0.0}, learning_rate=0.3)
+    (c,) = found.crossovers
+    assert (c.axis, c.below, c.above) == ("tilt", 1, 0)
+    assert abs(c.value) <= c.error < 1e-13
+    assert c.between == (-0.07, 0.1)
+
+
+def test_a_crossover_at_a_point_of_the_grid_is_found_once(write):
+    path = write(TILTED.replace("(-2, 2.5)", "(-2, 2)"))
+    found = sweep(path, parameters={"tilt": [-0.2, 0.0, 0.1], "bend": 0.0}, learning_rate=0.3)
+    (c,) = found.crossovers
+    assert abs(c.value) <= c.error
+    assert found.rows[1].dominant is None
+
+
+def test_solving_each_point_by_itself_gives_the_same_crossovers(monkeypatch):
+    given = {"learning_rate": np.geomspace(0.01, 0.2, 6), "batch_size": [1, 2]}
+    quick = sweep(FAMILY, **given)
+    monkeypatch.setattr(Family, "kernel", None)
+    slow = sweep(FAMILY, **given)
+    assert len(quick.crossovers) == len(slow.crossovers) == 2
+    for a, b in zip(quick.crossovers, slow.crossovers, strict=True):
+        assert abs(a.value - b.value) <= a.error + b.error
+        assert (a.below, a.above, a.between, a.fixed) == (b.below, b.above, b.between, b.fixed)
+
+
+def test_a_third_minimum_that_wins_in_between_has_two_crossovers():
+    """Three wells of exponents that cross one after the other as it gets colder."""
+    from stationary.crossover import crossings_between
+
+    def answer_at(x):
+        logs = np.array([2 - 2 * x, 1.6 - x, 0.0])
+        logs = logs - np.log(np.exp(logs).sum())
+        return Answer("converged", minima=tuple(
+            Minimum(i, "minimum", float(m), 1e-14, 0.0) for i, m in enumerate(logs)
+        ))  # fmt: skip
+
+    first, second = crossings_between(answer_at, (0.0, 5.0), (answer_at(0.0), answer_at(5.0)))
+    assert (first.first, first.second, second.first, second.second) == (0, 1, 1, 2)
+    assert abs(first.value - 0.4) <= first.error < 1e-12
+    assert abs(second.value - 1.6) <= second.error < 1e-12
+
+
+def test_where_a_minimum_vanishes_its_crossover_is_given_up_with_a_reason(write):
+    """f = c x - x^3 + 0.01 has one stable zero for c < 0 and two above: the right one wins."""
+    found = sweep(write(FORK), parameters={"c": [-1.0, -0.5, 1.0, 2.0]})
+    assert [len(r.minima) for r in found.rows] == [1, 1, 2, 2]
+    assert all(not math.isnan(c.value) or c.reason for c in found.crossovers)
+    assert found.labels == (0, 1)
+
+
+# -- labels ---------------------------------------------------------------------------------------
+
+
+def test_minima_of_constant_number_are_numbered_from_left_to_right():
+    assert labels_of({(0,): [1.0, 2.0], (1,): [5.0, 9.0]}) == {(0,): (0, 1), (1,): (0, 1)}
+
+
+def test_a_minimum_that_appears_gets_a_label_of_its_own_and_the_others_keep_theirs():
+    found = labels_of({(0,): [2.0], (1,): [2.1], (2,): [-1.0, 2.2], (3,): [-1.1, 2.2]})
+    assert found == {(0,): (1,), (1,): (1,), (2,): (0, 1), (3,): (0, 1)}
+
+
+def test_a_label_is_found_again_along_the_other_axis():
+    """The left minimum is missing at (1, 0) only: at (1, 1) it is that of (0, 1)."""
+    found = labels_of({(0, 0): [-1, 1], (0, 1): [-1, 1], (1, 0): [1], (1, 1): [-1, 1]})
+    assert found[(1, 0)] == (1,)
+    assert found[(1, 1)] == (0, 1)
+
+
+# -- executors ------------------------------------------------------------------------------------
+
+
+GRID = {"learning_rate": [0.01, 0.03, 0.05, 0.1], "parameters": {"sharpness": [10, 100, 1000]}}
+
+
+@pytest.fixture(name="alone", scope="module")
+def _alone():
+    return sweep(FAMILY, **GRID)
+
+
+def test_processes_give_the_same_digits(alone):
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        assert sweep(FAMILY, executor=pool, **GRID).to_json() == alone.to_json()
+        # One combination whose points are solved one by one, with its crossover.
+        few = {"learning_rate": [0.03, 0.1]}
+        assert sweep(FAMILY, executor=pool, **few).to_json() == sweep(FAMILY, **few).to_json()
+        unsendable = Landscape(losses=lambda w: (w**2, (w - 1) ** 2), learning_rate=0.1)
+        with pytest.raises(LandscapeError, match="Write them into a file and pass its path"):
+            sweep(unsendable, learning_rate=[0.1, 0.2], executor=pool)
+
+
+def test_threads_give_the_same_digits_also_for_functions_of_this_process(alone):
+    with ThreadPoolExecutor(4) as pool:
+        assert sweep(FAMILY, executor=pool, **GRID).to_json() == alone.to_json()
+        local = Landscape(losses=lambda w: (w**2, (w - 1) ** 2), learning_rate=0.1, domain=(-3, 3))
+        rates = [0.1, 0.2, 0.3]
+        one = sweep(local, learning_rate=rates)
+        assert sweep(local, learning_rate=rates, executor=pool).to_json() == one.to_json()
+
+
+def test_a_dask_cluster_gives_the_same_digits(alone):
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        found = sweep(FAMILY, executor=client.get_executor(), **GRID)
+    assert found.to_json() == alone.to_json()
+
+
+def test_the_file_is_sent_as_text_and_need_not_be_where_the_worker_is(write, monkeypatch):
+    path = write(TILTED)
+    expected = sweep(path, parameters={"tilt": [0.0, 0.1]})
+
+    class Elsewhere(ThreadPoolExecutor):
+        def submit(self, function, /, *arguments):
+            path.unlink(missing_ok=True)
+            return super().submit(function, *arguments)
+
+    with Elsewhere(1) as pool:
+        found = sweep(path, parameters={"tilt": [0.0, 0.1]}, executor=pool)
+    assert found.to_json() == expected.to_json()
+
+
+def test_progress_counts_up_to_all_points(write):
+    seen = []
+    sweep(write(TILTED), learning_rate=[0.1, 0.2], parameters={"tilt": [0, 0.1, 0.2]},
+          progress=lambda done, total: seen.append((done, total)))  # fmt: skip
+    assert seen == [(2, 6), (4, 6), (6, 6)]
+
+
+def test_an_interrupt_keeps_what_is_done(write):
+    def progress(done, total):
+        if done == 4:
+            raise KeyboardInterrupt
+
+    found = sweep(write(TILTED), learning_rate=[0.1, 0.2], parameters={"tilt": [0, 0.1, 0.2]},
+                  progress=progress)  # fmt: skip
+    assert not found.complete
+    assert found.interrupted
+    assert [r.parameters["tilt"] for r in found.rows] == [0, 0, 0.1, 0.1]
+    assert "Not complete: it was interrupted when 4 points were done." in found.summary()
+    found.plot()
+
+
+# -- what is refused ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "nothing to sweep"),
+        ({"learning_rate": []}, "learning_rate: 0 values came"),
+        ({"learning_rate": [0.1, -1]}, "learning_rate: -1 came"),
+        ({"learning_rate": "0.1"}, "learning_rate: '0.1' came"),
+        ({"batch_size": [1.5]}, "positive whole numbers"),
+        ({"replacement": "yes"}, "must be True, False, or both"),
+        ({"parameters": {"sharpnes": [1, 2]}}, "Did you mean sharpness"),
+        ({"parameters": {"sharpness": ["a"]}}, "sharpness: 'a' came"),
+        ({"parameters": [1, 2]}, "must be a dictionary"),
+        ({"learning_rate": range(1, 20000), "batch_size": range(1, 100)}, "is too large"),
+        ({"learning_rate": [0.1], "digits": 0}, "digits"),
+        ({"learning_rate": [0.1], "initial": "nowhere.txt"}, "nowhere.txt"),
+    ],
+)
+def test_a_mistake_is_told_before_anything_is_computed(changes, message):
+    with pytest.raises(LandscapeError, match=message):
+        sweep(FAMILY, **changes)
+
+
+def test_sources_that_have_nothing_to_sweep_are_refused(write):
+    with pytest.raises(LandscapeError, match="not 3"):
+        sweep(3, learning_rate=[0.1])
+    walk = Diffusion(drift=lambda x: -x, variance=1.0, domain=(-3, 3))
+    with pytest.raises(LandscapeError, match="Pass the path of a file with parameters"):
+        sweep(walk, learning_rate=[0.1])
+    with pytest.raises(LandscapeError, match="can only be swept for a file"):
+        sweep(load(FAMILY), parameters={"sharpness": [1, 2]})
+    with pytest.raises(LandscapeError, match="does not apply to a process"):
+        sweep(write(GENES), learning_rate=[0.1])
+    with pytest.raises(LandscapeError, match="does not apply to a process"):
+        sweep(write(GENES), batch_size=[1, 2])
+
+
+def test_other_values_can_be_replaced_too():
+    given = {"learning_rate": [0.1, 0.2], "domain": (-3, 2.5), "convention": "stratonovich"}
+    for source in (EXAMPLES / "two_minima.py", load(EXAMPLES / "two_minima.py")):
+        row = sweep(source, **given).rows[0]
+        one = analyze(EXAMPLES / "two_minima.py", domain=(-3, 2.5), convention="stratonovich")
+        assert row.minima[0].log_mass == pytest.approx(one.basins[0].log_mass, abs=1e-12)
+        with pytest.raises(LandscapeError, match="zzz"):
+            sweep(source, zzz=3, **given)
+
+
+def test_the_order_in_which_points_are_asked_for_changes_nothing(write):
+    process = load(write(TILTED))
+    points = [Point(t, 1, True) for t in (0.1, 0.2, 0.4, 0.8)]
+    forward = Family(process, points)
+    answers = forward.solve()
+    backward = Family(process, points)
+    backward.at(backward.coldness(points[3]), points[3])
+    assert backward.solve() == answers
+
+
+# -- pictures and the command ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"learning_rate": [0.05]},
+        {"learning_rate": np.geomspace(0.01, 0.1, 5)},
+        {"learning_rate": np.geomspace(0.01, 0.1, 5), "parameters": {"sharpness": [10, 30, 90]}},
+        {"learning_rate": [0.01, 0.05], "batch_size": [1, 2], "replacement": [True, False]},
+        {"batch_size": [1, 2], "replacement": False},
+        {"learning_rate": 0.05, "parameters": {"sharpness": [10, 1000]}},
+        {"replacement": [True, False]},
+    ],
+)
+def test_every_shape_of_sweep_can_be_drawn_and_told(changes, tmp_path):
+    found = sweep(FAMILY, **changes)
+    found.plot(tmp_path / "phases.svg")
+    text = found.summary()
+    assert max(map(len, text.splitlines())) <= 80
+    assert not re.search(r"\bnan\b", text)
+    assert str(len(found.rows)) in repr(found)
+
+
+def test_the_boundary_in_the_figure_runs_through_the_crossovers():
+    found = sweep(FAMILY, learning_rate=np.geomspace(0.02, 0.2, 9),
+                  parameters={"sharpness": np.geomspace(30, 300, 4)})  # fmt: skip
+    (axes,) = found.plot().axes
+    drawn = np.concatenate([np.c_[line.get_data()] for line in axes.lines if len(line.get_xdata())])
+    expected = [(c.value, c.fixed["sharpness"]) for c in found.crossovers]
+    np.testing.assert_array_equal(drawn, expected)
+    assert axes.get_xscale() == axes.get_yscale() == "log"
+
+
+def run(capfd, *arguments):
+    with pytest.raises(SystemExit) as stop:
+        main([str(a) for a in arguments])
+    out, err = capfd.readouterr()
+    return stop.value.code, out, err
+
+
+def test_the_command_prints_writes_and_draws(capfd, tmp_path):
+    table, figure = tmp_path / "phases.csv", tmp_path / "phases.png"
+    arguments = ["sweep", FAMILY, "--set", "sharpness=10:1000:3:log", "-T", "0.01,0.05"]
+    code, out, err = run(capfd, *arguments, "--csv", table, "--plot", figure)
+    assert (code, err) == (0, "")
+    given = {"parameters": {"sharpness": np.geomspace(10, 1000, 3)}, "learning_rate": [0.01, 0.05]}
+    found = sweep(FAMILY, **given)
+    assert out == found.summary() + "\n"
+    assert table.read_text() == found.to_csv()
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    code, out, _ = run(capfd, *arguments, "--json", "--jobs", "2")
+    assert (code, json.loads(out)) == (0, found.to_dict())
+
+
+def test_both_kinds_of_drawing_can_be_compared_on_the_command_line(capfd):
+    path = str(EXAMPLES / "two_minima.py")
+    code, out, _ = run(capfd, "sweep", path, "--replacement", "--no-replacement", "--json")
+    assert code == 0
+    assert json.loads(out)["axes"]["replacement"] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--learning-rate", "1:0:5"], "as in 1e-3:1e-1:50:log"),
+        (["--learning-rate", "-1:1:5:log"], "-1 has no place"),
+        (["--learning-rate", "0:1:5"], "every value must be positive"),
+        (["--batch-size", "1:2:5"], "as in 1,2,4,8"),
+        (["--set", "sharpness"], "NAME=VALUE"),
+        (["--set", "sharpness=1:2:0"], "as in --set sharpness=10:1000:30:log"),
+        (["--set", "sharp=1,2"], "Did you mean sharpness"),
+        ([], "nothing to sweep"),
+        (["-T", "0.1", "--plot", "x.gif"], ".png"),
+        (["-T", "0.1", "--csv", "nowhere/x.csv"], "nowhere"),
+    ],
+)
+def test_a_wrong_command_gets_a_message_and_code_1(capfd, arguments, message):
+    code, out, err = run(capfd, "sweep", FAMILY, *arguments)
+    assert (code, out) == (1, "")
+    assert err.startswith("stationary: ")
+    assert message in " ".join(err.split())
+    assert "Traceback" not in err
+
+
+def test_ctrl_c_keeps_the_rows_that_are_done(capfd, write, tmp_path):
+    text = TILTED.replace("    slope", "    if tilt > 0.15: raise KeyboardInterrupt\n    slope", 1)
+    table = tmp_path / "phases.csv"
+    code, out, err = run(capfd, "sweep", write(text), "--set", "tilt=0:0.3:4", "--csv", table)
+    assert code == 130
+    assert err == "stationary: it was interrupted; 2 points are done and kept.\n"
+    assert len(table.read_text().splitlines()) == 3
+    assert "Not complete" in out
+
+
+def test_a_terminal_is_shown_how_far_it_is(monkeypatch):
+    from stationary import progress
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    screen = Terminal()
+    monkeypatch.setattr(progress, "SILENT", 0.0)
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    monkeypatch.setattr("sys.stderr", screen)
+    with progress.counter() as show:
+        show(312, 1000)
+        show(1000, 1000)
+    lines = screen.getvalue().split("\r")
+    assert lines[1].startswith("312 of 1000 points, ")
+    assert lines[2].startswith("1000 of 1000 points, 0 s left")
+    assert lines[-2].strip() == ""  # and wiped in the end
