@@ -108,16 +108,12 @@ def answer_of(state: EndState) -> Answer:
     if state.kind == "none":
         return Answer(status, _plain(state.reason), NAN, state.kind)
     known = state.kind != "classes"
-    minima = [
-        Minimum(
-            _float(b.position),
-            "wall" if b.at_wall else "minimum",
-            _float(b.log_mass) if known else NAN,
-            _float(b.mass_error) if known else NAN,
-            _float(b.log_density) if known else NAN,
-        )
-        for b in basins_of(state)
-    ]
+    minima = []
+    for b in basins_of(state):
+        log_mass = _float(b.log_mass)
+        held = log_mass, _float(b.mass_error) + _rounding(log_mass), _float(b.log_density)
+        held = held if known else (NAN, NAN, NAN)
+        minima.append(Minimum(_float(b.position), "wall" if b.at_wall else "minimum", *held))
     for a in state.atoms:
         log_mass = _float(log(number(a.weight))) if a.weight else -math.inf
         by = float(state.weight_error) + float(np.finfo(float).eps)
@@ -134,15 +130,20 @@ def answer_of(state: EndState) -> Answer:
         error,
         state.kind,
         mean,
-        _float(state.mean_error) if math.isfinite(mean) else NAN,
+        _float(state.mean_error) + _rounding(mean) if math.isfinite(mean) else NAN,
         std,
-        _float(state.std_error) if math.isfinite(std) else NAN,
+        _float(state.std_error) + _rounding(std) if math.isfinite(std) else NAN,
         tuple(minima),
     )
 
 
 def _float(x: Any) -> float:
     return float(to_float(number(x)))
+
+
+def _rounding(x: float) -> float:
+    """What a number that was computed in many digits may lose as a double."""
+    return float(np.spacing(abs(x))) / 2 if math.isfinite(x) else 0.0
 
 
 def _plain(words: str) -> str:

@@ -373,7 +373,8 @@ class Landscape:
         assert rate is not None
 
         def scaled(spread: Any) -> Any:  # one factor at a time, so that many digits stay exact
-            return rate * (rate * spread) * numerator / denominator
+            with np.errstate(all="ignore"):  # what overflows is found, and located, further on
+                return rate * (rate * spread) * numerator / denominator
 
         def mean_gradient(w: Any) -> Any:
             g = self.gradient(w)
@@ -389,7 +390,8 @@ class Landscape:
 
         def pair(w: Array, arithmetic: Arithmetic) -> tuple[Array, Array]:
             mean, spread = self.moments(w, arithmetic)
-            return -rate * mean, scaled(spread)
+            with np.errstate(all="ignore"):
+                return -rate * mean, scaled(spread)
 
         notes: tuple[str, ...] = ()
         if isinstance(getattr(self.gradient, "rows", None), Pointwise):

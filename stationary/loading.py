@@ -142,7 +142,7 @@ def _build(
         )
     fields: dict[str, Any] = {"domain": (-math.inf, math.inf), "name": where}
     fields |= {k: given[k] for k in accepted if k in given}
-    chosen = chosen_parameters(given.get("parameters"), parameters, where)
+    chosen = chosen_parameters(given.get("parameters"), parameters, where, KNOWN)
     functions = {k: v for k, v in fields.items() if k in (*LOSSES, "drift", *NOISES, *MOVABLE)}
     fields |= bound(functions, chosen, where, MOVABLE) | {"parameters": chosen}
     for key in MOVABLE:

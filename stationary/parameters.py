@@ -24,7 +24,9 @@ EXAMPLE = 'parameters = {"sharpness": 100.0}'
 FIXED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
-def chosen_parameters(defaults: Any, changes: Any, where: str) -> dict[str, float]:
+def chosen_parameters(
+    defaults: Any, changes: Any, where: str, reserved: Collection[str] = ()
+) -> dict[str, float]:
     """The parameters that a file defines, with the values that were changed.
 
     Parameters
@@ -33,6 +35,8 @@ def chosen_parameters(defaults: Any, changes: Any, where: str) -> dict[str, floa
         What the file defines: names and finite numbers; None if it defines none.
     changes
         Other values for some of these names, or None.
+    reserved
+        Names of settings, which a parameter cannot have.
 
     Raises
     ------
@@ -41,6 +45,12 @@ def chosen_parameters(defaults: Any, changes: Any, where: str) -> dict[str, floa
     """
     known = {} if defaults is None else _numbers(defaults, where)
     given = {} if changes is None else _numbers(changes, where)
+    taken = next((name for name in known if name in reserved), None)
+    if taken is not None:
+        raise LandscapeError(
+            f"{where}: a parameter cannot be called {taken}, which is the name of a setting. "
+            f"Rename it, to my_{taken} for instance."
+        )
     for name, value in given.items():
         if name in known:
             continue

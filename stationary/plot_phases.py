@@ -120,9 +120,9 @@ def _prepare(ax: Axes, name: str, values: Sequence[Any], upright: bool) -> None:
         axis.set_ticks([float(v) for v in values], [str(v) for v in values])
     elif _is_log(values):
         (ax.set_yscale if upright else ax.set_xscale)("log")
-        if name == "batch_size" and len(values) <= MOST_NAMED:
-            axis.set_ticks([float(v) for v in values], [str(v) for v in values])
-            axis.set_ticks([], minor=True)
+    if name == "batch_size" and len(values) <= MOST_NAMED:
+        axis.set_ticks([float(v) for v in values], [str(v) for v in values])
+        axis.set_ticks([], minor=True)
 
 
 def _draw_phases(ax: Axes, sweep: Sweep, up: str, across: str) -> None:

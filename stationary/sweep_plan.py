@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,10 @@ from stationary.starts import located
 __all__ = ["planned"]
 
 MOST_POINTS = 1_000_000
+OWN_COLUMN = re.compile(
+    r"status|reason|error|kind|mean|mean_error|std|std_error|dominant"
+    r"|(position|mass|log_mass|mass_error|log_density)_\d+"
+)
 
 
 def planned(
@@ -48,6 +53,12 @@ def planned(
             f"parameters = {parameters!r:.60} must be a dictionary of names and values, as in "
             '{"sharpness": [10, 100, 1000]}.'
         )
+    for name in parameters or {}:
+        if OWN_COLUMN.fullmatch(str(name)):
+            raise LandscapeError(
+                f"parameters: {name} is also the name of a column of the results. Rename the "
+                f"parameter in the file, to my_{name} for instance."
+            )
     named = {str(k): checked_values(v, str(k)) for k, v in (parameters or {}).items()}
     if not given and not named:
         raise LandscapeError(

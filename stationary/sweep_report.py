@@ -25,7 +25,7 @@ def text(sweep: Sweep) -> str:
         (sweep.name, [_grid(sweep), *_stopped(sweep)]),
         ("Minima", _minima(sweep)),
         ("Where the dominant minimum changes", _crossovers(sweep)),
-        ("Points without numbers", _reasons(sweep)),
+        ("What is missing", _reasons(sweep)),
         ("How far to trust this", _trust(sweep)),
     ]
     return report(sections)
@@ -59,6 +59,7 @@ def _minima(sweep: Sweep) -> list[str]:
     if not sweep.labels:
         return []
     wins = Counter(row.dominant for row in sweep.rows)
+    scale = max((row.std for row in sweep.rows if math.isfinite(row.std)), default=0.0)
     rows = []
     for label in sweep.labels[:MOST_ROWS]:
         here = [row.minima[label] for row in sweep.rows if label in row.minima]
@@ -69,7 +70,7 @@ def _minima(sweep: Sweep) -> list[str]:
         rows.append(
             (
                 str(label),
-                _span(min(where), max(where)),
+                _span(min(where), max(where), scale),
                 " or ".join(kinds),
                 least,
                 most,
@@ -84,12 +85,14 @@ def _minima(sweep: Sweep) -> list[str]:
         lines.append(f"{len(sweep.labels) - MOST_ROWS} more are not listed.")
     undecided = wins[None] - sum(not row.minima for row in sweep.rows)
     if undecided > 0:
-        lines.append(f"At {undecided} points none dominates, or that is not known.")
+        many = "1 point" if undecided == 1 else f"{undecided} points"
+        lines.append(f"At {many} none dominates, or that is not known.")
     return lines
 
 
-def _span(low: float, high: float) -> str:
-    a, b = f"{low:.6g}", f"{high:.6g}"
+def _span(low: float, high: float, scale: float) -> str:
+    # What is far below any width is rounding.
+    a, b = (f"{x:.6g}" if abs(x) > 1e-13 * scale else "0" for x in (low, high))
     return a if a == b else f"{a} to {b}"
 
 
@@ -175,13 +178,15 @@ def _trust(sweep: Sweep) -> list[str]:
     if not known:
         return []
     worst = max(row.error for row in known)
-    light = max(
-        (m.mass_error for r in known for m in r.minima.values() if m.mass_error >= 0), default=0.0
-    )
-    lines = [
-        f"The largest relative error of the densities is {error_text(worst)}; of the mass of a "
-        f"single minimum, however light, {error_text(light)}."
-    ]
+    # Of the mass itself or, where that is known by its logarithm only, of the logarithm.
+    held = [m for row in known for m in row.minima.values() if m.mass_error >= 0]
+    light = [m.mass_error / max(1.0, abs(m.log_mass)) for m in held if math.isfinite(m.log_mass)]
+    lines = [f"The densities are right to {error_text(worst)} of themselves where the mass is."]
+    if light:
+        lines.append(
+            f"The mass of each minimum, however light, is right to {error_text(max(light))} of "
+            "itself, or of its logarithm where that is large."
+        )
     rough = sum(row.status == "panel_limit" for row in known)
     if rough:
         lines.append(

@@ -147,6 +147,7 @@ def test_many_digits_work_with_parameters(write):
         (FAMILY.replace("parameters =", "parameter ="), {}, "did you mean `parameters`"),
         ("learning_rate = 1\nparameters = [1, 2]\ndef losses(w):\n return w**2, w\n", {},
          "rename it to _parameters"),
+        (FAMILY.replace('"tilt"', '"domain"'), {}, "cannot be called domain"),
         ("learning_rate = 1\ndef losses(w):\n return w**2, w\n", {"sharpness": 2},
          "the file has no parameters. Write parameters = {'sharpness': 2}"),
     ],
