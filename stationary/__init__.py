@@ -42,23 +42,13 @@ if TYPE_CHECKING:
     from stationary.analysis import Analysis, analyze
     from stationary.basins import Basin, basins_of
     from stationary.bias import WidthBias, width_bias
+    from stationary.chain import exact_chain
+    from stationary.chain_state import ChainClass, ChainState
     from stationary.diffusion import Diffusion
     from stationary.dilation import BasinBias, dilation_bias, noise_bias
     from stationary.distribution import EndState
-    from stationary.errors import (
-        ConvergenceError,
-        LandscapeError,
-        NotDifferentiableError,
-        StationaryError,
-        Status,
-        UserFunctionError,
-    )
-    from stationary.journey import (
-        hitting_probability,
-        log_hitting_probability,
-        log_mean_first_passage_time,
-        mean_first_passage_time,
-    )
+    from stationary.errors import ConvergenceError, LandscapeError, NotDifferentiableError, StationaryError, Status, UserFunctionError
+    from stationary.journey import hitting_probability, log_hitting_probability, log_mean_first_passage_time, mean_first_passage_time
     from stationary.landscape import Landscape
     from stationary.loading import load
     from stationary.monte_carlo import simulate
@@ -72,6 +62,8 @@ __all__ = [
     "Analysis",
     "Basin",
     "BasinBias",
+    "ChainClass",
+    "ChainState",
     "ConvergenceError",
     "Crossover",
     "Diffusion",
@@ -92,6 +84,7 @@ __all__ = [
     "basins_of",
     "dilation_bias",
     "end_state",
+    "exact_chain",
     "hitting_probability",
     "load",
     "log_hitting_probability",
@@ -111,6 +104,9 @@ _ROOMS = {
     "basins_of": "basins",
     "WidthBias": "bias",
     "width_bias": "bias",
+    "exact_chain": "chain",
+    "ChainClass": "chain_state",
+    "ChainState": "chain_state",
     "Diffusion": "diffusion",
     "BasinBias": "dilation",
     "dilation_bias": "dilation",
