@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from stationary.regularise import RegularisationPath, regularisation_path
     from stationary.simulation import Simulation
     from stationary.solve import end_state
+    from stationary.steps import StepIndicators, step_indicators
     from stationary.sweeps import Crossover, Row, Sweep, sweep
 
 __all__ = [
@@ -77,6 +78,7 @@ __all__ = [
     "Simulation",
     "StationaryError",
     "Status",
+    "StepIndicators",
     "Sweep",
     "UserFunctionError",
     "WidthBias",
@@ -93,6 +95,7 @@ __all__ = [
     "noise_bias",
     "regularisation_path",
     "simulate",
+    "step_indicators",
     "sweep",
     "width_bias",
 ]
@@ -130,6 +133,8 @@ _ROOMS = {
     "regularisation_path": "regularise",
     "Simulation": "simulation",
     "end_state": "solve",
+    "StepIndicators": "steps",
+    "step_indicators": "steps",
     "Crossover": "sweeps",
     "Row": "sweeps",
     "Sweep": "sweeps",

@@ -35,6 +35,8 @@ Array = NDArray[Any]
 EPS = float(np.finfo(float).eps)
 SCAN = 2001  # weights at which rest points are looked for
 CAPTURE = 1e-11  # nearer than this, relative to the interval, an attracting rest point has its own
+CAPTURE_NEUTRAL = 1e-3  # the same where distances shrink ever more slowly
+NEUTRAL = 1e-12  # exponents below this are none
 FARTHEST = 1e6  # times the region of the minima: where a tail is cut at first
 ROUNDS = 400
 
@@ -264,6 +266,13 @@ def rest_points(batches: Batches, low: float, high: float) -> tuple[RestPoint, .
     return tuple(found)
 
 
+def rest_point(batches: Batches, position: float, domain: tuple[float, float]) -> RestPoint:
+    """A point known to be one, judged."""
+    lower, upper = domain
+    width = upper - lower if math.isfinite(upper - lower) else 1 + abs(position)
+    return _judged(batches, position, width / SCAN)
+
+
 def _judged(batches: Batches, position: float, gap: float) -> RestPoint:
     factors = batches.multipliers(position)
     if factors is None:
@@ -272,7 +281,7 @@ def _judged(batches: Batches, position: float, gap: float) -> RestPoint:
         factors = (images[:, 1] - images[:, 0]) / (2 * d)
     with np.errstate(divide="ignore"):
         exponent = float(batches.probability @ np.log(np.abs(factors)))
-    if abs(exponent) > 1e-12:
+    if abs(exponent) > NEUTRAL:
         return RestPoint(position, exponent, exponent < 0)
     distance = gap * 10.0 ** -np.arange(0, 4)  # neither, to first order: see what the maps do
     x = np.concatenate([position - distance, position + distance])
@@ -280,9 +289,10 @@ def _judged(batches: Batches, position: float, gap: float) -> RestPoint:
     return RestPoint(position, exponent, bool(nearer.all()))
 
 
-def capture(position: float, width: float) -> float:
+def capture(rest: RestPoint, width: float) -> float:
     """How near an attracting rest point has what comes there for its own."""
-    return max(CAPTURE * width, 1e5 * math.ulp(position))
+    share = CAPTURE if abs(rest.exponent) > NEUTRAL else CAPTURE_NEUTRAL
+    return max(share * width, 1e5 * math.ulp(rest.position))
 
 
 def graded(
@@ -292,15 +302,16 @@ def graded(
     rests: Sequence[RestPoint] = (),
     joints: Sequence[float] | Array = (),
     profile: tuple[Array, Array] | None = None,
+    even: float = 0.4,
 ) -> Array:
     """About `count` cells: fine where the mass of a profile (edges, mass) is, and at rest points.
 
     The error of a cell of width h is about density h^2, which the cube root of the density
-    spreads evenly.
+    spreads evenly. A share `even` of the cells goes by length alone: what is rare may decide.
     """
     width = high - low
     inside = [p for p in rests if low <= p.position <= high]
-    reach = [capture(p.position, width) for p in inside]
+    reach = [capture(p, width) for p in inside]
     distance = [np.geomspace(d, width, 400) for d in reach]
     knots = [np.linspace(low, high, 2 * count + 1)]
     knots += [p.position + s * d for p, d in zip(inside, distance, strict=True) for s in (1, -1)]
@@ -313,8 +324,9 @@ def graded(
         cell = np.diff(edges)
         cube = np.cumsum(np.append(0.0, (mass / cell) ** (1 / 3) * cell))
         total = np.append(0.0, np.cumsum(mass))
-        level = 0.2 * level + 0.5 * np.interp(x, edges, cube / cube[-1])
-        level += 0.3 * np.interp(x, edges, total / total[-1])  # tails like powers have long roots
+        roots = np.interp(x, edges, cube / cube[-1])
+        shares = np.interp(x, edges, total / total[-1])  # tails like powers have long roots
+        level = even * level + (1 - even) * (0.6 * roots + 0.4 * shares)
     for p, d in zip(inside, reach, strict=True):
         part = np.sign(x - p.position) * np.log1p(np.abs(x - p.position) / d)
         part = (part - part[0]) / (part[-1] - part[0])

@@ -34,9 +34,11 @@ from stationary.diffusion import Boundary, checked_boundaries
 from stationary.distribution import Atom, Escape
 from stationary.elimination import Elimination
 from stationary.errors import LandscapeError, Status
+from stationary.exit_time import refined_limit
 from stationary.initial import Initial
 from stationary.landscape import Landscape
 from stationary.transfer import Transfer, closed_classes, transfer
+from stationary.wording import time_text
 
 __all__ = ["exact_chain"]
 
@@ -45,6 +47,7 @@ Array = NDArray[Any]
 FEWEST, MOST = 32, 8000  # cells
 NARROW = 64 * np.finfo(float).eps  # classes narrower than this, relative, are points
 TRIM = 1e-14  # mass of a tail that is left out
+SLOW = 1e6  # steps until a closed class that are worth a word
 TREE = 20_000  # points of a start that are followed step by step
 COARSE = 0.05  # an error of the distribution function that asks for more cells
 
@@ -128,6 +131,8 @@ class _Solver:
         self.sound = True
         self.profile: tuple[Array, Array] | None = None
         self.heavy = (False, False)  # whether mean and variance diverge
+        self.passage: tuple[Array, Array] | None = None  # cells, and steps from each
+        self.log_arrival = -math.inf
         self.still: list[ChainClass] = []
         lower, upper = held.lower, held.upper
         self.joints = np.array([b for b in self.landscape.breakpoints if lower < b < upper])
@@ -201,7 +206,7 @@ class _Solver:
         middle = (edges[1:] + edges[:-1]) / 2
         for k, p in enumerate(self.rests):
             if p.attracts:
-                owner[np.abs(middle - p.position) < capture(p.position, width)] = k
+                owner[np.abs(middle - p.position) < capture(p, width)] = k
         return owner
 
     def _closed(self, chain: Transfer) -> list[Array]:
@@ -268,7 +273,10 @@ class _Solver:
                 return None
             levels.append(found)
             edges = bisected(edges)
-        return _class_of(levels, low, high, self.heavy)
+        # Halved cells share their blind spots: others, laid differently, look from outside.
+        other = graded(low, high, int(0.7 * self.cells), self.rests, joints, profile, even=0.75)
+        check = self._level(other, ends)
+        return None if check is None else _class_of(levels, check, low, high, self.heavy)
 
     def _level(self, edges: Array, ends: tuple[str, str]) -> tuple[Transfer, Array] | None:
         """A chain and the logarithm of its stationary vector."""
@@ -308,11 +316,15 @@ class _Solver:
         if self.start is not None:
             stays = np.array([self.start.mass_at(p) for p in resting])
         if count == 1:
-            weights = np.ones(1) * (1 - stays.sum())
-        elif count > 1:
+            weights = np.array([1 - stays.sum()])
+        if count > 1:
             weights, error, certain = self._weights(points, components, outside, stays.sum())
             if weights is None and certain is not None:
                 weights = certain
+        elif components and components[0].interval != (self.held.lower, self.held.upper):
+            self._absorbed(self._passing(components, points), points, components, outside)
+        if points or components:
+            self._arrival()
         n: list[float | None] = [None] * count
         if weights is not None:
             n = [max(float(w), 0.0) for w in weights]
@@ -337,11 +349,7 @@ class _Solver:
         stays: float,
     ) -> tuple[Array | None, float, Array | None]:
         """The weight of each outcome from the start, its error; or those that hold for any."""
-        held = self.held
-        forced = [x for c in components for x in c.interval]
-        joints = np.unique(np.concatenate([self.joints, forced, points]))
-        joints = joints[(held.lower < joints) & (joints < held.upper)]
-        edges = graded(held.lower, held.upper, self.cells // 2, self.rests, joints)
+        edges = self._passing(components, points)
         values = []
         table = None
         for _ in range(2):
@@ -357,6 +365,30 @@ class _Solver:
         total, moving = values[1].sum(), 1.0 - stays
         return (values[1] * (moving / total) if total > 0 else values[1]), 2 * change, None
 
+    def _passing(self, components: list[ChainClass], points: list[float]) -> Array:
+        """Edges of cells on which to follow what is on its way to a closed class."""
+        held = self.held
+        joints = np.concatenate([self.joints, *(c.interval for c in components), points])
+        joints = np.unique(joints[(held.lower < joints) & (joints < held.upper)])
+        return graded(held.lower, held.upper, self.cells // 2, self.rests, joints)
+
+    def _arrival(self) -> None:
+        """How many steps it takes to come to a closed class, in the mean: from the start, or from
+        the worst start."""
+        if self.passage is None:
+            return
+        edges, steps = self.passage
+        if self.start is not None:
+            steps = self._from_start(edges, steps[:, None])
+        most = float(steps.max())
+        self.log_arrival = math.log(most) if 0 < most < math.inf else -math.inf
+        if most > SLOW:
+            where = "its start" if self.start is not None else "the worst start"
+            self.notes.append(
+                f"From {where} it takes {time_text(self.log_arrival)} steps in the mean to come "
+                "to a closed class. Until then SGD is metastable, and this is not what it shows."
+            )
+
     def _absorbed(
         self,
         edges: Array,
@@ -371,7 +403,8 @@ class _Solver:
         owner = np.full(n, -1)
         width = self.held.upper - self.held.lower
         for k, p in enumerate(points):
-            owner[np.abs(middle - p) < capture(p, width)] = k
+            known = next((r for r in self.rests if r.position == p), RestPoint(p, -1.0, True))
+            owner[np.abs(middle - p) < capture(known, width)] = k
         for k, c in enumerate(components):
             low, high = c.interval
             inside = (low < middle) & (middle < high) & (owner < 0)
@@ -393,7 +426,10 @@ class _Solver:
             arrives[:, b + j] += rows[:, [n + k]].toarray()[:, 0]
         parts = Elimination.of(rows[:, going].tocsr(), arrives.sum(axis=1))
         with np.errstate(all="ignore"):
-            found = parts.solve(arrives)
+            found = parts.solve(np.column_stack([arrives, np.ones(len(going))]))
+            steps = np.zeros(n)
+            steps[going], found = found[:, -1], found[:, :-1]
+            self.passage = edges, steps
             total = found.sum(axis=1, keepdims=True)
             found = np.where(np.isfinite(total) & (total > 0), found / total, 0.0)
         self.sound &= parts.sound and bool(np.isfinite(total).all())
@@ -512,6 +548,7 @@ class _Solver:
             kind=kind,
             cells=self.cells,
             weight_error=error,
+            log_arrival=self.log_arrival,
             reason=reason if kind != "density" else "",
             notes=tuple(notes),
             escapes=tuple(escapes),
@@ -540,18 +577,25 @@ def _still(chain: Transfer, low: float, high: float) -> ChainClass:
 
 
 def _class_of(
-    levels: list[tuple[Transfer, Array]], low: float, high: float, heavy: tuple[bool, bool]
+    levels: list[tuple[Transfer, Array]],
+    check: tuple[Transfer, Array],
+    low: float,
+    high: float,
+    heavy: tuple[bool, bool],
 ) -> ChainClass:
-    """A class from three refinements, with errors from their changes."""
+    """A class from three refinements and other cells, with errors from their differences."""
     masses = [np.exp(log_mass) for _, log_mass in levels]
     moments = [chain.moments(mass) for (chain, _), mass in zip(levels, masses, strict=True)]
     chain, log_mass = levels[-1]
     size = max(abs(low), abs(high))
     deviation = math.sqrt(moments[-1][1])
     floor = 4e-13 * deviation + 1e-15 * size
-    mean, mean_error = _limit([m for m, _ in moments], floor)
-    variance, variance_error = _limit([v for _, v in moments], floor * deviation)
+    mean, mean_error = refined_limit([m for m, _ in moments], floor)
+    variance, variance_error = refined_limit([v for _, v in moments], floor * deviation)
     variance = max(variance, 0.0)
+    others = check[0].moments(np.exp(check[1]))
+    mean_error += abs(others[0] - mean)
+    variance_error += abs(others[1] - variance)
     if heavy[0]:
         mean, mean_error = math.nan, 0.0
     if heavy[1]:
@@ -568,10 +612,14 @@ def _class_of(
     ratio = min(max(changes[0] / max(changes[1], 1e-300), 1.2), 4.0)
     cdf_error = 1.5 * max(changes[1], changes[0] / 8) / (ratio - 1) + 1e-14
     edges = chain.edges
+    beside = np.cumsum(np.append(0.0, np.exp(check[1])))
+    apart = np.abs(np.interp(edges, check[0].edges, beside) - below[2])
+    cdf_error = max(cdf_error, 1.5 * float(apart.max()))
     coarse = np.interp(edges, levels[1][0].edges, below[1])
     gap = np.abs(coarse - below[2])
     distance = float(np.diff(edges) @ (gap[1:] + gap[:-1]) / 2) * 1.5 / (ratio - 1)
     rough = [unevenness(m, t.edges) for m, (t, _) in zip(masses, levels, strict=True)]
+    distance = max(distance, float(np.diff(edges) @ (apart[1:] + apart[:-1]) / 2) * 1.5)
     return ChainClass(
         interval=(low, high),
         edges=edges,
@@ -586,17 +634,6 @@ def _class_of(
         has_density=_settles(rough),
         transfer=chain,
     )
-
-
-def _limit(values: list[float], floor: float) -> tuple[float, float]:
-    """What three refinements lead to, and the error of that."""
-    before, after = values[1] - values[0], values[2] - values[1]
-    if after != 0 and 3 < before / after < 5.5:  # it falls with the square of the cell
-        better = values[2] + after / 3
-        return float(better), float(abs(better - (values[1] + before / 3)) + floor)
-    ratio = min(max(abs(before) / max(abs(after), 1e-300), 1.5), 4.0)
-    error = 2 * max(abs(after), abs(before) / 4) / (ratio - 1) + floor
-    return float(values[2]), float(error)
 
 
 def _settles(rough: list[float]) -> bool | None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stationary.arithmetic import DOUBLE
 from stationary.batches import Batches
 from stationary.distribution import Atom, EndState, Escape
 from stationary.errors import LandscapeError, Status
@@ -80,6 +81,9 @@ class ChainState:
     error
         Estimated absolute error of the distribution function where it is worst; a probability
         of an interval may be off by twice as much.
+    log_arrival
+        log of the mean number of steps until the walker is in a closed class: from the start, or
+        where none was given from the worst one.
     folded
         Probability per step, in the end state, to be turned back at an end of the domain.
     """
@@ -92,6 +96,7 @@ class ChainState:
     kind: str
     cells: int
     weight_error: float = 0.0  # absolute, of the weights
+    log_arrival: float = -math.inf
     reason: str = ""
     notes: tuple[str, ...] = ()
     escapes: tuple[Escape, ...] = ()
@@ -236,20 +241,6 @@ class ChainState:
 
     # -- how fast, and how far from another -----------------------------------------------------
 
-    def flow_across(self, x: float) -> float:
-        """The probability per step, in the end state, to go from below x to above it.
-
-        As much comes back. x is taken at the nearest edge of a cell.
-        """
-        self._require()
-        total = 0.0
-        for w, c in self._parts:
-            i = int(np.argmin(np.abs(c.edges - x)))
-            n = c.transfer.cells
-            up = c.transfer.matrix[:i, i:n].sum(axis=1)
-            total += w * float(c.mass[:i] @ np.asarray(up).ravel())
-        return total
-
     def mean_exit_time(self, lower: float, upper: float, start: float | None = None) -> ExitTime:
         """The mean number of steps until SGD is first outside an interval.
 
@@ -271,7 +262,8 @@ class ChainState:
         mine, theirs = np.diff(self.cdf(edges)), np.diff(np.asarray(other.cdf(edges)))
         outside = 1 - theirs.sum() + abs(1 - mine.sum())
         distance = 0.5 * float(np.abs(mine - theirs).sum() + max(outside, 0.0))
-        return min(distance, 1.0), self._histogram_error + float(other.error)
+        rounding = 1e-12
+        return min(distance, 1.0), self._histogram_error + float(other.error) + rounding
 
     def wasserstein(self, other: EndState) -> tuple[float, float]:
         """The integral of the difference of the distribution functions, and its error."""
@@ -284,7 +276,8 @@ class ChainState:
             if not math.isfinite(v)
         ]
         edges = np.unique(np.concatenate([edges, ends]))
-        x = np.unique(np.concatenate([edges, np.linspace(edges[0], edges[-1], 2001)]))
+        fine = 2001 if other.arithmetic is DOUBLE else 65  # in many digits each one costs
+        x = np.unique(np.concatenate([edges, np.linspace(edges[0], edges[-1], fine)]))
         gap = np.asarray(self.cdf(x)) - np.asarray(other.cdf(x))
         middle = (x[1:] + x[:-1]) / 2
         inner = np.abs(np.asarray(self.cdf(middle)) - np.asarray(other.cdf(middle)))
@@ -294,7 +287,9 @@ class ChainState:
         error = float(width @ np.abs(by_ends - by_both))
         error += sum(w * c.distance for w, c in self._parts)
         span = float(edges[-1] - edges[0])
-        return float(width @ by_both), error + (self.weight_error + float(other.error)) * span
+        return float(width @ by_both), error + (
+            self.weight_error + float(other.error) + 1e-12
+        ) * span
 
     @property
     def _histogram_error(self) -> float:

@@ -25,6 +25,7 @@ __all__ = ["Elimination", "log_stationary", "mixed_vector"]
 Array = NDArray[Any]
 
 UNDERFLOW = 1e-290  # below this a double loses digits, and then everything
+ONE_BY_ONE = 300_000  # entries of a band that can be gone through state by state
 TRIES = 300  # steps in which a chain that forgets its start fast has forgotten it
 
 
@@ -52,6 +53,8 @@ def log_stationary(matrix: Any) -> tuple[Array, bool]:
             return np.log(quick), True
     parts = Elimination.of(matrix, np.zeros(n), kept=1)
     log_vector = parts.log_visits()
+    if not parts.sound:
+        log_vector = np.nan_to_num(log_vector, nan=-np.inf, posinf=0.0, neginf=-np.inf)
     top = log_vector.max()
     return log_vector - top - np.log(np.exp(log_vector - top).sum()), parts.sound
 
@@ -65,9 +68,10 @@ def mixed_vector(matrix: Any) -> Array | None:
     """
     n = matrix.shape[0]
     rng = np.random.default_rng(0)
+    rest = np.clip(1 - np.asarray(matrix.sum(axis=1)).ravel(), 0, None)  # to be on the diagonal
     f = np.stack([np.linspace(0, 1, n), rng.random(n), rng.random(n) < 0.5], axis=1)
     for step in range(1, TRIES + 1):
-        f = matrix @ f
+        f = matrix @ f + rest[:, None] * f
         if np.ptp(f, axis=0).max() < 1e-13:
             break
         if step == 60 and np.ptp(f, axis=0).max() > 0.1:
@@ -77,7 +81,7 @@ def mixed_vector(matrix: Any) -> Array | None:
     transposed = matrix.T.tocsr()
     vector = np.full(n, 1 / n)
     for i in range(4 * step + 40):
-        new = transposed @ vector
+        new = transposed @ vector + rest * vector
         new /= new.sum()
         if i >= step and (np.abs(new - vector) <= 1e-14 * new).all():
             return new if new.min() > UNDERFLOW else None
@@ -100,46 +104,53 @@ class Elimination:
     sound: bool
 
     @classmethod
-    def of(cls, matrix: Any, leaving: Array, kept: int = 0) -> Elimination:
+    def of(
+        cls, matrix: Any, leaving: Array, kept: int = 0, block: int | None = None
+    ) -> Elimination:
         """For P, shape (n, n), sparse, and the probability to leave from each state, shape (n,).
 
         The diagonal of P is taken to be what the rest of the row leaves. The `kept` last states
-        are left in place.
+        are left in place. Large blocks are fast, but what they hold spans fewer decades.
         """
         n = matrix.shape[0]
         right, below = _reach(matrix)
         band = int(max((right - np.arange(n)).max(), (below - np.arange(n)).max()))
-        step = min(max(band // 8, 32), 128)
+        step = min(max(band // 8, 32), 128) if block is None else block
+        given = leaving
         p, leaving = matrix.toarray(), leaving.astype(float)
         blocks = []
         sound = True
-        for first in range(0, n - kept, step):
-            last = min(first + step, n - kept)
-            rows, columns = slice(last, below[last - 1]), slice(last, right[last - 1])
-            out = p[first:last, columns].copy()
-            exits = out.sum(axis=1) + leaving[first:last]
-            inverse, smallest = _inverse(p[first:last, first:last], exits)
-            sound &= smallest > UNDERFLOW
-            into = p[rows, first:last] @ inverse  # expected visits, from each state outside
-            p[rows, columns] += into @ out
-            leaving[rows] += into @ leaving[first:last]
-            blocks.append((first, last, rows, columns, into, inverse, out))
+        with np.errstate(all="ignore"):
+            for first in range(0, n - kept, step):
+                last = min(first + step, n - kept)
+                rows, columns = slice(last, below[last - 1]), slice(last, right[last - 1])
+                out = p[first:last, columns].copy()
+                exits = out.sum(axis=1) + leaving[first:last]
+                inverse, smallest = _inverse(p[first:last, first:last], exits)
+                into = p[rows, first:last] @ inverse  # expected visits, from each state outside
+                p[rows, columns] += into @ out
+                leaving[rows] += into @ leaving[first:last]
+                sound &= smallest > UNDERFLOW and bool(np.isfinite(into).all())
+                blocks.append((first, last, rows, columns, into, inverse, out))
+        if not sound and block is None and n * band < ONE_BY_ONE:
+            return cls.of(matrix, given, kept, block=1)
         return cls(tuple(blocks), n, sound)
 
     def solve(self, source: Array) -> Array:
         """x = P x + source, for a source that is nowhere negative, shape (n, k)."""
         x = source.astype(float)
-        for first, last, rows, _, into, _, _ in self.blocks:
-            x[rows] += into @ x[first:last]
-        for first, last, _, columns, _, inverse, out in reversed(self.blocks):
-            x[first:last] = inverse @ (x[first:last] + out @ x[columns])
+        with np.errstate(all="ignore"):  # `sound` tells
+            for first, last, rows, _, into, _, _ in self.blocks:
+                x[rows] += into @ x[first:last]
+            for first, last, _, columns, _, inverse, out in reversed(self.blocks):
+                x[first:last] = inverse @ (x[first:last] + out @ x[columns])
         return x
 
     def log_visits(self) -> Array:
         """log of x = x P with x = 1 for the last state, which was kept."""
         x = np.full(self.size, -np.inf)
         x[-1] = 0.0
-        with np.errstate(divide="ignore"):
+        with np.errstate(all="ignore"):
             for first, last, rows, _, into, _, _ in reversed(self.blocks):
                 terms = x[rows, None] + np.log(into)
                 top = terms.max(axis=0)

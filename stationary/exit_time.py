@@ -17,11 +17,11 @@ from stationary.errors import ConvergenceError, LandscapeError
 from stationary.landscape import Landscape
 from stationary.transfer import transfer
 
-__all__ = ["ExitTime", "exit_time"]
+__all__ = ["ExitTime", "exit_time", "refined_limit"]
 
 Array = NDArray[Any]
 
-MOST_CELLS = 1000
+MOST_CELLS = 2000
 ROUNDS = 200
 
 
@@ -65,10 +65,19 @@ def exit_time(
     ]
     if any(math.isinf(t) for t, _ in levels):
         return ExitTime(math.inf, 0.0)
-    (first, _), (second, _), (third, inner) = levels
-    before, after = second - first, third - second
-    error = 2 * max(abs(after), abs(before) / 4) + inner + 1e-12
-    return ExitTime(third, float(error))
+    time, error = refined_limit([t for t, _ in levels], 1e-12)
+    return ExitTime(time, error + levels[-1][1])
+
+
+def refined_limit(values: list[float], floor: float) -> tuple[float, float]:
+    """What three refinements lead to, and the error of that."""
+    before, after = values[1] - values[0], values[2] - values[1]
+    if after != 0 and 3 < before / after < 5.5:  # it falls with the square of the cell
+        better = values[2] + after / 3
+        return float(better), float(abs(better - (values[1] + before / 3)) + floor)
+    ratio = min(max(abs(before) / max(abs(after), 1e-300), 1.5), 4.0)
+    error = 2 * max(abs(after), abs(before) / 4) / (ratio - 1) + floor
+    return float(values[2]), float(error)
 
 
 def _log_time(

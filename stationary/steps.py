@@ -1,0 +1,201 @@
+"""Is the step too large for the diffusion to be believed? Numbers that cost next to nothing.
+
+The diffusion is the limit of small steps. Near a minimum a mean step multiplies the distance by
+1 - T G', so it overshoots when T G' is above 1 and cannot settle when it is above 2. A one-way
+gate holds only if no minibatch leads back over it; a barrier only if single steps do not jump it;
+and a rest point attracts if mean log |1 - T l''| over the minibatches is negative.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stationary.analysis import Analysis
+from stationary.basins import Basin, basins_of
+from stationary.batches import Batches, batches_of
+from stationary.cells import RestPoint, rest_point
+from stationary.distribution import EndState
+from stationary.errors import LandscapeError
+from stationary.landscape import Landscape
+from stationary.partition import SingularPoint
+
+__all__ = ["GateStep", "MinimumStep", "StepIndicators", "step_indicators"]
+
+OVERSHOOTS, UNSETTLED = 1.0, 2.0  # T times curvature
+JUMPS = 0.3  # the noise of a step, relative to the way to a barrier, that is worth a word
+BEYOND = 256  # points at which the steps just beyond a gate are asked
+LEAK = 1e-4  # share of steps back over a gate that is worth a word
+
+
+@dataclass(frozen=True)
+class MinimumStep:
+    """One step, seen from a minimum."""
+
+    position: float
+    curvature: float | None  # T times that of the loss; None at a wall or a corner
+    largest: float | None  # the same for the minibatch where it is largest
+    noise: float  # T sqrt(D): the standard deviation of a step at the minimum
+    barrier: float | None  # the noise over the distance to the nearer barrier, if there is one
+
+
+@dataclass(frozen=True)
+class GateStep:
+    """One step, seen from a one-way gate."""
+
+    position: float
+    leak: float  # share of steps that lead back, from within a mean step beyond the gate
+    noise: float  # standard deviation of a step there, over the length of the mean step
+
+
+@dataclass(frozen=True, eq=False)
+class StepIndicators:
+    """How large the steps of SGD are, compared with what they have to resolve.
+
+    Attributes
+    ----------
+    minima, gates, rests
+        Left to right. A rest point has the `exponent` by which log distance grows per step.
+    contradicted
+        The rest points where the diffusion says the opposite of the chain.
+    """
+
+    learning_rate: float
+    minima: tuple[MinimumStep, ...]
+    gates: tuple[GateStep, ...]
+    rests: tuple[RestPoint, ...]
+    contradicted: tuple[RestPoint, ...] = ()
+
+    @property
+    def largest(self) -> float | None:
+        """T times the curvature, at the minimum where it is largest."""
+        return max((m.curvature for m in self.minima if m.curvature is not None), default=None)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is wrong with the step, worst first, in words; () where nothing is."""
+        found = []
+        for m in sorted(self.minima, key=lambda m: -(m.curvature or 0.0)):
+            at = f"at w = {m.position:.4g}"
+            if m.curvature is not None and m.curvature > OVERSHOOTS:
+                what = "it cannot settle there" if m.curvature > UNSETTLED else "it overshoots"
+                found.append(f"T times the curvature {at} is {m.curvature:.2g}: {what}")
+            elif m.largest is not None and m.largest > UNSETTLED:
+                found.append(
+                    f"T times the curvature {at} is up to {m.largest:.2g} in single minibatches: "
+                    "those throw it out"
+                )
+        found += [
+            f"the gate at w = {g.position:.4g} leaks: {100 * g.leak:.2g} % of the steps just "
+            "beyond it go back"
+            for g in self.gates
+            if g.leak > LEAK
+        ]
+        found += [
+            f"the noise of one step is {m.barrier:.2g} times the way from w = {m.position:.4g} to "
+            "the next barrier"
+            for m in self.minima
+            if m.barrier is not None and m.barrier > JUMPS
+        ]
+        found += [
+            f"the rest point w = {p.position:.4g} {'attracts' if p.attracts else 'repels'} SGD, "
+            "against what the diffusion says"
+            for p in self.contradicted
+        ]
+        return tuple(found)
+
+    @property
+    def line(self) -> str:
+        """One line for a report."""
+        if self.warnings:
+            return "; ".join(self.warnings) + "."
+        if self.largest is None:
+            return "small, as far as can be told: no minimum has a curvature."
+        return f"small: T times the curvature is at most {self.largest:.2g} (it settles below 2)."
+
+    def __str__(self) -> str:
+        return self.line
+
+
+def step_indicators(
+    source: Analysis | EndState, landscape: Landscape | None = None
+) -> StepIndicators:
+    """How large the steps of SGD are, from a finished analysis or an end state.
+
+    Parameters
+    ----------
+    source
+        An analysis of a landscape, or the end state of one with its `landscape`.
+
+    Raises
+    ------
+    LandscapeError
+        If there is no landscape: a drift and a variance alone do not say what the steps are.
+    """
+    if isinstance(source, Analysis):
+        analysis = source.rounded
+        state, found, basins = analysis.end_state, landscape or source.landscape, analysis.basins
+    else:
+        state, found, basins = source, landscape, basins_of(source)
+    if not isinstance(found, Landscape):
+        raise LandscapeError(
+            f"{state.diffusion.name}: the size of the steps is known for a landscape only. Give "
+            "the losses or gradients of the datapoints, and analyze that."
+        )
+    batches = batches_of(found)
+    points = state.anatomy.points
+    gates = [_gate(batches, p) for p in points if p.role.startswith("gate")]
+    resting = [p for p in points if p.is_rest and p.interval is None]
+    rests = [rest_point(batches, p.position, found.domain) for p in resting]
+    against = [r for r, p in zip(rests, resting, strict=True) if _contradicts(r, p)]
+    return StepIndicators(
+        learning_rate=batches.rate,
+        minima=tuple(_minimum(batches, b, found) for b in basins),
+        gates=tuple(g for g in gates if g is not None),
+        rests=tuple(rests),
+        contradicted=tuple(against),
+    )
+
+
+def _contradicts(rest: RestPoint, point: SingularPoint) -> bool:
+    if point.role == "trap":
+        return not rest.attracts
+    return point.role == "repelling rest point" and rest.attracts
+
+
+def _minimum(batches: Batches, basin: Basin, landscape: Landscape) -> MinimumStep:
+    at = float(basin.position)
+    curvature = None if basin.curvature is None else float(basin.curvature)
+    factors = None if curvature is None else batches.multipliers(at)
+    noise = float(basin.variance) ** 0.5
+    lower, upper = landscape.domain
+    ways = [abs(at - float(e)) for e in (basin.lower, basin.upper) if lower < float(e) < upper]
+    way = min((w for w in ways if w > 0), default=None)
+    return MinimumStep(
+        position=at,
+        curvature=curvature,
+        largest=None if factors is None else float((1 - factors).max()),
+        noise=noise,
+        barrier=None if way is None else noise / way,
+    )
+
+
+def _gate(batches: Batches, point: SingularPoint) -> GateStep | None:
+    """The steps from points evenly spread over a mean step beyond a gate."""
+    right = point.role == "gate to the right"
+    at = float(point.upper if right else point.lower)
+    mean = float(batches.probability @ (batches.images(np.array([at]))[:, 0] - at))
+    if mean == 0:
+        return None
+    lower, upper = batches.landscape.domain
+    w = at + mean * (np.arange(BEYOND) + 0.5) / BEYOND
+    w = w[(lower < w) & (w < upper)]
+    if not len(w):
+        return None
+    images = batches.images(w)
+    back = images < at if mean > 0 else images > at
+    steps = images - w
+    centred = steps - batches.probability @ steps
+    noise = float(np.sqrt((batches.probability @ centred**2).max()))
+    return GateStep(at, float((batches.probability @ back).mean()), noise / abs(mean))

@@ -1,0 +1,487 @@
+"""The exact chain: SGD with its finite step, against closed forms and against SGD itself."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from stationary import Diffusion, Landscape, LandscapeError, analyze, exact_chain
+from stationary.batches import batches_of
+from stationary.elimination import Elimination, log_stationary, mixed_vector
+
+
+def quadratics(centres, rate, curvatures=None, **changes):
+    """l_j = k_j (w - c_j)^2 / 2."""
+    c = np.array(centres, dtype=float)
+    k = np.ones(len(c)) if curvatures is None else np.array(curvatures, dtype=float)
+    settings = {"domain": (-math.inf, math.inf), "learning_rate": rate, "name": "quadratics"}
+    return Landscape(
+        gradients=lambda w: tuple(kj * (w - cj) for kj, cj in zip(k, c, strict=True)),
+        **(settings | changes),
+    )
+
+
+def tilted_wells(tilt, rate, **changes):
+    """Two datapoints: (w^2 - 1)^2 / 4 with the slope `tilt` added to one, taken from the other."""
+    settings = {"domain": (-3, 3), "learning_rate": rate, "name": "wells"}
+    return Landscape(gradients=lambda w: (w**3 - w + tilt, w**3 - w - tilt), **(settings | changes))
+
+
+def moments_by_recursion(landscape, centres, curvatures):
+    """w' = A w + b with (A, b) drawn: E w = E b / (1 - E A), E w^2 from E (A w + b)^2."""
+    batches = batches_of(landscape)
+    k, c, p = np.array(curvatures), np.array(centres), batches.probability
+    a = 1 - landscape.learning_rate * batches.shares @ k
+    b = landscape.learning_rate * batches.shares @ (k * c)
+    mean = (p @ b) / (1 - p @ a)
+    square = (p @ b**2 + 2 * mean * (p @ (a * b))) / (1 - p @ a**2)
+    return mean, square - mean**2
+
+
+def walked(landscape, start, steps, seed):
+    """SGD itself: walkers after so many steps, B = 1, turned back at the ends of the domain."""
+    rng = np.random.default_rng(seed)
+    w = np.array(start, dtype=float)
+    lower, upper = landscape.domain
+    for _ in range(steps):
+        g = landscape.gradient(w)
+        w = w - landscape.learning_rate * g[rng.integers(0, len(g), w.shape), np.arange(len(w))]
+        w = np.where(w > upper, 2 * upper - w, np.where(w < lower, 2 * lower - w, w))
+    return w
+
+
+def cantor_function(x):
+    """The distribution function of the Cantor measure, to 2^-40."""
+    value, scale = np.zeros_like(x), 0.5
+    alive = np.ones_like(x, dtype=bool)
+    for _ in range(40):
+        x = 3 * x
+        digit = np.clip(np.floor(x), 0, 2)
+        value += np.where(alive & (digit > 0), scale, 0)
+        alive &= digit != 1
+        x, scale = x - digit, scale / 2
+    return value
+
+
+# -- closed forms -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("domain", [(-1, 2), (0, 1), (-math.inf, math.inf), (-0.3, math.inf)])
+def test_half_the_way_to_one_of_two_points_gives_the_uniform_law(domain):
+    """w -> w / 2 or (w + 1) / 2 draws the next binary digit; cells cover the images exactly."""
+    state = exact_chain(quadratics([0, 1], 0.5, domain=domain))
+    x = np.linspace(-0.5, 1.5, 2001)
+    assert np.abs(state.cdf(x) - np.clip(x, 0, 1)).max() < 1e-10
+    assert state.mean() == pytest.approx(0.5, abs=1e-12)
+    assert state.var() == pytest.approx(1 / 12, abs=1e-12)
+    assert state.kind == "density"
+    assert state.has_density
+    assert state.edges[0] == pytest.approx(0, abs=1e-14)
+    assert state.probability(0.2, 0.7) == pytest.approx(0.5, abs=1e-10)
+
+
+def test_two_thirds_of_the_way_gives_the_cantor_measure_and_says_that_it_has_no_density():
+    state = exact_chain(quadratics([0, 1], 2 / 3, domain=(-1, 2)), cells=4000)
+    x = np.linspace(0, 1, 4001)
+    off = np.abs(state.cdf(x) - cantor_function(x)).max()
+    assert off < 1e-2
+    assert off <= state.error
+    assert state.has_density is False
+    assert state.mean() == pytest.approx(0.5, abs=1e-12)
+    assert state.var() == pytest.approx(1 / 8, abs=1e-12)  # of the Cantor measure
+    assert "no density" in " ".join(state.notes)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_moments_of_quadratic_losses_obey_their_recursions(seed):
+    """Any T that settles, with and without replacement: the moments within cells are linear."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2, 6))
+    c, k = rng.normal(size=n), rng.uniform(0.5, 2, n)
+    batch = int(rng.integers(1, n))
+    rate = rng.uniform(0.05, 1.9) / k.max()
+    landscape = quadratics(c, rate, k, batch_size=batch, replacement=bool(rng.integers(2)))
+    state = exact_chain(landscape, cells=500)
+    mean, variance = moments_by_recursion(landscape, c, k)
+    assert abs(state.mean() - mean) <= state.mean_error < 1e-6
+    assert abs(state.var() - variance) <= state.var_error < 1e-6
+    assert state.std() == pytest.approx(math.sqrt(variance), abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_error_of_the_distribution_function_is_true_for_quadratic_losses(seed):
+    """Against cells eight times as fine."""
+    rng = np.random.default_rng(100 + seed)
+    n = int(rng.integers(2, 5))
+    landscape = quadratics(rng.normal(size=n), rng.uniform(0.2, 0.9), rng.uniform(0.5, 1.5, n))
+    rough, fine = exact_chain(landscape, cells=250), exact_chain(landscape, cells=2000)
+    x = np.linspace(*fine.components[0].interval, 3001)
+    assert np.abs(rough.cdf(x) - fine.cdf(x)).max() <= rough.error + fine.error
+
+
+@pytest.mark.parametrize(("tilt", "rate"), [(0.45, 0.2), (0.5, 0.1), (0.6, 0.3), (0.8, 0.05)])
+def test_every_error_is_true_for_a_double_well(tilt, rate):
+    """A lopsided double well of three datapoints, against cells eight times as fine."""
+    landscape = Landscape(
+        gradients=lambda w: (w**3 - w + tilt, w**3 - w - tilt, w**3 - w + 0.1 + 0.2 * w),
+        learning_rate=rate,
+        domain=(-3, 3),
+    )
+    rough, fine = exact_chain(landscape, cells=250), exact_chain(landscape, cells=2000)
+    assert abs(rough.mean() - fine.mean()) <= rough.mean_error + fine.mean_error
+    assert abs(rough.var() - fine.var()) <= rough.var_error + fine.var_error
+    x = np.linspace(-2, 2, 2001)
+    assert np.abs(rough.cdf(x) - fine.cdf(x)).max() <= rough.error + fine.error
+    assert abs(rough.probability(-9, 0) - fine.probability(-9, 0)) <= 2 * (rough.error + fine.error)
+    assert fine.std_error <= rough.std_error
+
+
+def test_the_chain_is_where_sgd_is():
+    landscape = tilted_wells(1.2, 0.2)
+    state = exact_chain(landscape)
+    w = walked(landscape, np.full(40_000, 0.5), 300, 1)
+    for q in (-1, -0.5, 0, 0.5, 1):
+        p = float(state.cdf(q))
+        assert abs((w <= q).mean() - p) < 5 * math.sqrt(p * (1 - p) / 40_000) + state.error
+    assert abs(w.mean() - state.mean()) < 5 * w.std() / 200
+
+
+# -- masses over many decades -------------------------------------------------------------------
+
+
+def test_a_birth_and_death_chain_has_masses_that_are_products_of_ratios():
+    """Two wells and 200 decades; each component right relative to itself."""
+    n = 1200
+    pull = 0.8 * np.sin(np.linspace(0, 2.5 * np.pi, n))
+    up, down = 0.2 * np.exp(-pull), 0.2 * np.exp(pull)
+    matrix = sp.diags_array([up[:-1], down[1:]], offsets=[1, -1]).tocsr()
+    exact = np.append(0, np.cumsum(np.log(up[:-1]) - np.log(down[1:])))
+    exact -= exact.max()
+    exact -= np.log(np.exp(exact).sum())
+    log_mass, sound = log_stationary(matrix)
+    assert np.ptp(exact) > 150 * math.log(10)
+    assert sound
+    # 1200 logarithms of up to 500 are added, each with its rounding.
+    assert np.abs(log_mass - exact).max() < 1e-10
+
+
+def test_a_basin_that_is_left_once_in_1e100_steps_keeps_its_share():
+    """Two blocks of 40 states that mix at once, linked by 1e-100 and 3e-100: shares 3/4, 1/4."""
+    rng = np.random.default_rng(3)
+    m = 40
+    blocks = rng.random((2, m, m))
+    blocks = (blocks + blocks.transpose(0, 2, 1)) / (2 * m)  # symmetric: uniform inside
+    matrix = np.zeros((2 * m, 2 * m))
+    matrix[:m, :m], matrix[m:, m:] = blocks
+    matrix[0, m], matrix[m, 0] = 1e-100, 3e-100
+    log_mass, sound = log_stationary(sp.csr_array(matrix))
+    assert sound
+    assert mixed_vector(sp.csr_array(matrix)) is None
+    assert np.allclose(np.exp(log_mass[:m]), 0.75 / m, rtol=1e-12)
+    assert np.allclose(np.exp(log_mass[m:]), 0.25 / m, rtol=1e-12)
+
+
+def test_links_that_doubles_cannot_hold_are_said_to_be_lost():
+    chain = sp.diags_array([np.full(19, 1e-40), np.full(19, 0.5)], offsets=[1, -1]).tocsr()
+    assert log_stationary(chain)[1]  # a product of 1e-760, but of ratios that doubles hold
+    far = np.zeros((4, 4))
+    far[0, 1] = far[1, 0] = far[2, 3] = far[3, 2] = 0.5
+    far[0, 2] = far[2, 0] = 1e-300
+    assert not log_stationary(sp.csr_array(far))[1]
+
+
+def test_iteration_and_elimination_agree():
+    rng = np.random.default_rng(0)
+    dense = rng.random((150, 150)) ** 8
+    dense /= dense.sum(axis=1, keepdims=True)
+    matrix = sp.csr_array(dense)
+    quick = mixed_vector(matrix)
+    parts = Elimination.of(matrix, np.zeros(150), kept=1)
+    exact = np.exp(parts.log_visits())
+    assert np.allclose(quick, exact / exact.sum(), rtol=1e-12)
+
+
+def test_steps_until_a_birth_and_death_chain_is_left_obey_their_recursion():
+    """h_k, the steps from k to k + 1, is (1 + d_k h_{k-1}) / u_k: up to 1e60 in all."""
+    n = 400
+    up, down = np.full(n, 0.2), np.full(n, 0.3)
+    down[0] = 0
+    matrix = sp.diags_array([up[:-1], down[1:]], offsets=[1, -1]).tocsr()
+    leaving = np.zeros(n)
+    leaving[-1] = up[-1]
+    steps = Elimination.of(matrix, leaving).solve(np.ones((n, 1)))[:, 0]
+    h = np.empty(n)
+    for k in range(n):
+        h[k] = (1 + (down[k] * h[k - 1] if k else 0)) / up[k]
+    assert np.allclose(steps, np.cumsum(h[::-1])[::-1], rtol=1e-12)
+    assert steps[0] > 1e60
+
+
+# -- classes ------------------------------------------------------------------------------------
+
+
+def test_wells_that_bounded_steps_cannot_leave_are_classes_of_their_own():
+    """w^3 - w = s has three roots for s below 2 / 27^(1/2): the outer ones bound a trap each."""
+    landscape = tilted_wells(0.2, 0.1)
+    state = exact_chain(landscape)
+    assert state.kind == "classes"
+    assert [c.weight for c in state.components] == [None, None]
+    roots = np.sort(np.roots([1, 0, -1, -0.2]).real)
+    low, high = state.components[1].interval
+    assert low == pytest.approx(-roots[0], abs=1e-12)
+    assert high == pytest.approx(roots[2], abs=1e-12)
+    with pytest.raises(LandscapeError, match="Give initial"):
+        state.cdf(0.0)
+    placed = exact_chain(landscape, 0.5)
+    assert placed.probability(0, 3) == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("start", [0.01, -0.1, "normal:0.1,0.3"])
+def test_weights_of_classes_are_those_of_sgd_itself(start):
+    landscape = tilted_wells(0.2, 0.1)
+    state = exact_chain(landscape, start, cells=1000)
+    rng = np.random.default_rng(5)
+    first = 0.1 + 0.3 * rng.standard_normal(40_000) if isinstance(start, str) else [start] * 40_000
+    w = walked(landscape, first, 300, 6)
+    share = state.probability(0, 3)
+    assert abs((w > 0).mean() - share) < 5 * 0.5 / 200 + state.weight_error
+    assert state.weight_error < 1e-2
+    assert sum(c.weight for c in state.components) == pytest.approx(1, abs=1e-12)
+    assert state.mean() == pytest.approx((2 * share - 1) * state.components[1].mean, abs=1e-9)
+
+
+@pytest.mark.parametrize(("rate", "attracts"), [(0.1, True), (0.24, True), (0.55, False)])
+def test_a_shared_minimum_attracts_when_the_mean_log_of_its_factors_is_negative(rate, attracts):
+    """Factors 1 - T and 1 - 6 T; at T = 0.55 they are 0.45 and -2.3, of product above 1."""
+    assert (abs((1 - rate) * (1 - 6 * rate)) < 1) == attracts
+    landscape = Landscape(
+        gradients=lambda w: (1.0 * w, 6 * w / (1 + w * w)), learning_rate=rate, domain=(-3, 3)
+    )
+    state = exact_chain(landscape, 1.0, cells=500)
+    if attracts:
+        assert state.kind == "atoms"
+        assert [(a.position, a.weight) for a in state.atoms] == [(0.0, 1.0)]
+        assert state.cdf(np.array([-1e-9, 0.0])).tolist() == [0.0, 1.0]
+        assert state.var() == 0
+    else:
+        assert state.kind == "density"
+        assert state.atoms == ()
+        resting = exact_chain(
+            landscape, 0.0, cells=500
+        )  # what starts there has no gradient to leave by
+        assert [(a.position, a.weight) for a in resting.atoms] == [(0.0, 1.0)]
+
+
+def test_a_shared_minimum_of_fourth_order_attracts():
+    landscape = Landscape(losses=lambda w: (w**4, 3 * w**4), learning_rate=0.02, domain=(-1, 2))
+    (atom,) = exact_chain(landscape).atoms
+    assert atom.position == 0
+
+
+def test_steps_above_two_over_the_curvature_diverge_and_that_is_a_result():
+    state = exact_chain(quadratics([0, 1], 2.5))
+    assert state.kind == "none"
+    assert "diverges" in state.reason
+    with pytest.raises(LandscapeError, match="no end state"):
+        state.mean()
+
+
+def test_a_tail_like_a_power_is_said_to_have_no_variance():
+    """Factors 0.4 and -1.4 at T = 0.6: mean square 1.06, mean of the logarithm negative."""
+    state = exact_chain(quadratics([0, 1], 0.6, [1, 4]))
+    assert state.var() == math.inf
+    assert "variance is infinite" in " ".join(state.notes)
+    mean, _ = moments_by_recursion(state.landscape, [0, 1], [1, 4])
+    assert abs(state.mean() - mean) <= state.mean_error
+
+
+def test_the_pit_ends_in_the_wide_minimum(tmp_path):
+    """Near 2 the two maps differ by less than doubles can tell: the class is a point."""
+    pit = Landscape(
+        losses=lambda w: (
+            -np.exp(-((w - 2) ** 2)),
+            -np.exp(-((w - 2) ** 2)) - np.exp(-100 * (w - 1) ** 2),
+        ),
+        learning_rate=0.05,
+        domain=(-1, 4),
+    )
+    state = exact_chain(pit)
+    assert [(a.position, a.weight) for a in state.atoms] == [(2.0, 1.0)]
+
+
+# -- ends of the domain, time, and company ------------------------------------------------------
+
+
+def test_steps_beyond_a_reflecting_end_are_turned_back_and_counted():
+    landscape = quadratics([0, 1], 0.4, domain=(0.1, 0.9))
+    state = exact_chain(landscape)
+    w = walked(landscape, np.full(40_000, 0.5), 200, 2)
+    before = w - 0.4 * (w - np.random.default_rng(1).integers(0, 2, w.shape))
+    share = ((before < 0.1) | (before > 0.9)).mean()
+    assert state.folded == pytest.approx(share, abs=5 * 0.5 / 200)
+    assert state.folded > 0.05
+    assert abs(w.mean() - state.mean()) < 5 * w.std() / 200
+    assert abs(w.var() - state.var()) < 0.02 * w.var()
+
+
+def test_absorbing_ends_take_what_a_fair_walk_gives_them():
+    """Steps of +-0.1 from 0.3 in (0, 1): absorbed above with probability near 0.3."""
+    walk = Landscape(
+        gradients=lambda w: (1 + 0 * w, -1 + 0 * w),
+        learning_rate=0.1,
+        domain=(0, 1),
+        boundaries="absorbing",
+    )
+    state = exact_chain(walk, 0.325)
+    assert state.kind == "atoms"
+    lower, upper = state.atoms
+    assert (lower.position, upper.position) == (0, 1)
+    # The walk 0.325, 0.225, ... ends at -0.075 or 1.025: a fair game, so it ends above with
+    # probability (0.325 + 0.075) / 1.1.
+    assert abs(upper.weight - 0.4 / 1.1) <= max(state.weight_error, 1e-12)
+    assert lower.weight + upper.weight == pytest.approx(1, abs=1e-12)
+
+
+def test_the_mean_exit_time_is_that_of_sgd_itself():
+    landscape = tilted_wells(1.3, 0.1)
+    state = exact_chain(landscape, cells=1000)
+    exit_time = state.mean_exit_time(-3, 0, start=-1.0)
+    rng = np.random.default_rng(4)
+    w, steps, total = np.full(4000, -1.0), np.zeros(4000), 0
+    alive = np.arange(4000)
+    while len(alive):
+        total += 1
+        x = w[alive]
+        x = x - 0.1 * (x**3 - x + rng.choice([-1.3, 1.3], len(x)))
+        w[alive] = x
+        steps[alive[x > 0]] = total
+        alive = alive[x <= 0]
+    assert abs(exit_time.time - steps.mean()) < 5 * steps.std() / 63 + (
+        exit_time.error * exit_time.time
+    )
+    assert exit_time.error < 0.01
+    settled = state.mean_exit_time(-3, 0)
+    assert settled.probability == pytest.approx(1 / settled.time)
+    assert state.mean_exit_time(-3, 3).time == math.inf  # nothing leads out
+
+
+def test_a_metastable_start_is_told_of():
+    """One datapoint in three pushes hard enough to go down the barrier, but none back up."""
+    landscape = Landscape(
+        gradients=lambda w: (w**3 - w - 0.45, w**3 - w - 0.2, w**3 - w + 0.2),
+        learning_rate=0.05,
+        domain=(-3, 3),
+    )
+    state = exact_chain(landscape, -1.0, cells=500)
+    (only,) = state.components
+    assert only.interval[0] > 0
+    assert state.log_arrival > math.log(1e6)
+    assert "metastable" in " ".join(state.notes)
+
+
+def test_small_steps_end_where_the_diffusion_does():
+    """The distance falls with the learning rate."""
+    distances = []
+    for rate in (0.2, 0.05):
+        landscape = quadratics([0, 0.5, 1], rate, domain=(-1, 2))
+        state, diffusion = exact_chain(landscape), analyze(landscape).end_state
+        distance, error = state.wasserstein(diffusion)
+        variation, _ = state.total_variation(diffusion)
+        assert 0 < error < 0.1 * distance
+        assert 0 <= variation <= 1
+        distances.append(distance)
+    assert distances[1] < 0.5 * distances[0]
+
+
+def test_what_is_compared_with_itself_is_at_no_distance():
+    """T = 1/2 gives the uniform law, as does a diffusion without drift between walls."""
+    state = exact_chain(quadratics([0, 1], 0.5, domain=(0, 1)))
+    uniform = analyze(Diffusion(drift=0.0, variance=1.0, domain=(0, 1))).end_state
+    distance, error = state.total_variation(uniform)
+    assert distance <= error < 1e-8
+    distance, error = state.wasserstein(uniform)
+    assert distance <= error < 1e-8
+
+
+def test_a_stretch_without_gradients_holds_what_arrives():
+    landscape = Landscape(
+        gradients=lambda w: (np.where(w > 1, 1.0, 0.0), np.where(w > 1, 2.0, 0.0)),
+        learning_rate=0.1,
+        domain=(0, 3),
+        breakpoints=[1],
+    )
+    state = exact_chain(landscape, 2.0)
+    (still,) = state.components
+    assert still.still
+    assert still.interval[0] == 0
+    assert state.error == 1
+
+
+# -- minibatches --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("batch", "replacement"), [(1, True), (2, True), (3, True), (2, False)])
+def test_minibatches_have_the_mean_and_variance_of_their_noise(batch, replacement):
+    landscape = quadratics(
+        [0, 1, 3, -2], 0.1, [1, 2, 3, 0.5], batch_size=batch, replacement=replacement
+    )
+    batches = batches_of(landscape)
+    expected = math.comb(4 + batch - 1, batch) if replacement else math.comb(4, batch)
+    assert len(batches) == expected
+    w = np.array([-1.0, 0.3, 2.0])
+    g, (mean, spread) = batches.gradients(w), landscape.moments(w)
+    p = batches.probability
+    assert np.allclose(p @ g, mean, rtol=1e-13)
+    assert np.allclose(p @ (g - mean) ** 2, spread * landscape.noise_factor, rtol=1e-12)
+
+
+@pytest.mark.parametrize("replacement", [True, False])
+def test_too_many_minibatches_are_a_law_with_their_moments_and_say_so(replacement):
+    """Skewness to first order: against all 10 choose 5, or a million draws."""
+    c = np.linspace(0, 1, 12) ** 4
+    landscape = quadratics(c, 0.3, batch_size=6, replacement=replacement)
+    few, many = batches_of(landscape, most=100), batches_of(landscape, most=10**5)
+    assert not few.exact
+    assert many.exact
+    w = np.array([0.2])
+    cumulants = []
+    for batches in (few, many):
+        g, p = batches.gradients(w)[:, 0], batches.probability
+        d = g - p @ g
+        cumulants.append((p @ g, p @ d**2, p @ d**3))
+    assert cumulants[0][:2] == pytest.approx(cumulants[1][:2], rel=1e-12)
+    assert cumulants[0][2] == pytest.approx(cumulants[1][2], rel=0.05)
+    state = exact_chain(landscape, cells=200)
+    assert "normal law" in state.notes[0]
+
+
+# -- a user's mistakes --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cells", [0, -3, 10, 1e9, 3.5, True, "many"])
+def test_a_wrong_number_of_cells_is_named(cells):
+    with pytest.raises(LandscapeError, match=r"cells = .* must be a whole number from 32 to 8000"):
+        exact_chain(quadratics([0, 1], 0.5), cells=cells)
+
+
+def test_a_diffusion_has_no_steps():
+    with pytest.raises(LandscapeError, match="takes a Landscape"):
+        exact_chain(Diffusion(drift=lambda x: -x, variance=1.0, domain=(-5, 5)))
+
+
+@pytest.mark.parametrize("interval", [(1, 0), (0, math.inf), ("a", 1), (0, 0)])
+def test_an_exit_interval_that_is_none_is_refused(interval):
+    state = exact_chain(quadratics([0, 1], 0.5), cells=64)
+    with pytest.raises(LandscapeError, match="give the two ends"):
+        state.mean_exit_time(*interval)
+
+
+def test_a_start_outside_the_exit_interval_is_refused():
+    state = exact_chain(quadratics([0, 1], 0.5), cells=64)
+    with pytest.raises(LandscapeError, match="start = 3 must lie between"):
+        state.mean_exit_time(0, 1, start=3)
+    with pytest.raises(LandscapeError, match="must not be above"):
+        state.probability(1, 0)
