@@ -17,28 +17,24 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from stationary.batches import Batches, batches_of
+from stationary.batches import batches_of
 from stationary.cells import (
-    Held,
-    RestPoint,
     bisected,
-    capture,
     graded,
     hull,
     rest_points,
     tail_powers,
     working,
 )
-from stationary.chain_state import ChainClass, ChainState, unevenness
+from stationary.chain_class import ChainClass, class_of, still_class
+from stationary.chain_state import ChainState
 from stationary.diffusion import Boundary, checked_boundaries
 from stationary.distribution import Atom, Escape
-from stationary.elimination import Elimination
 from stationary.errors import LandscapeError, Status
-from stationary.exit_time import refined_limit
 from stationary.initial import Initial
 from stationary.landscape import Landscape
+from stationary.outcomes import Outcomes
 from stationary.transfer import Transfer, closed_classes, transfer
-from stationary.wording import time_text
 
 __all__ = ["exact_chain"]
 
@@ -47,8 +43,6 @@ Array = NDArray[Any]
 FEWEST, MOST = 32, 8000  # cells
 NARROW = 64 * np.finfo(float).eps  # classes narrower than this, relative, are points
 TRIM = 1e-14  # mass of a tail that is left out
-SLOW = 1e6  # steps until a closed class that are worth a word
-TREE = 20_000  # points of a start that are followed step by step
 COARSE = 0.05  # an error of the distribution function that asks for more cells
 
 
@@ -119,24 +113,8 @@ def _range(start: Initial | None) -> tuple[float, float] | None:
     return float(few.min()), float(few.max())
 
 
-class _Solver:
+class _Solver(Outcomes):
     """What `exact_chain` knows on its way."""
-
-    def __init__(
-        self, batches: Batches, held: Held, cells: int, start: Initial | None, notes: list[str]
-    ) -> None:
-        self.batches, self.held, self.cells, self.start = batches, held, cells, start
-        self.landscape = batches.landscape
-        self.notes = notes
-        self.sound = True
-        self.profile: tuple[Array, Array] | None = None
-        self.heavy = (False, False)  # whether mean and variance diverge
-        self.passage: tuple[Array, Array] | None = None  # cells, and steps from each
-        self.log_arrival = -math.inf
-        self.still: list[ChainClass] = []
-        lower, upper = held.lower, held.upper
-        self.joints = np.array([b for b in self.landscape.breakpoints if lower < b < upper])
-        self.rests: tuple[RestPoint, ...] = rest_points(batches, lower, upper)
 
     # -- the whole ------------------------------------------------------------------------------
 
@@ -194,26 +172,12 @@ class _Solver:
             )
             self.notes.append(f"Far out some steps overshoot ever farther: {what}.")
 
-    def _chain(self, edges: Array, ends: tuple[str, str]) -> Transfer:
-        return transfer(self.batches, edges, ends, self.joints)
-
     # -- closed classes -------------------------------------------------------------------------
-
-    def _captured(self, edges: Array) -> Array:
-        """For each cell, which attracting rest point has it for its own; -1 for none."""
-        owner = np.full(len(edges) - 1, -1)
-        width = self.held.upper - self.held.lower
-        middle = (edges[1:] + edges[:-1]) / 2
-        for k, p in enumerate(self.rests):
-            if p.attracts:
-                owner[np.abs(middle - p.position) < capture(p, width)] = k
-        return owner
 
     def _closed(self, chain: Transfer) -> list[Array]:
         """The closed classes of cells; what is captured or leaves is none of them."""
         n = chain.cells
-        owner = self._captured(chain.edges)
-        matrix = chain.matrix.tolil()
+        owner = self.captured(chain.edges)
         matrix = sp.vstack([chain.matrix, sp.csr_array((2, n + 2))]).tocsr()
         stopped = np.append(owner >= 0, [True, True])
         keep = sp.diags_array((~stopped).astype(float))
@@ -224,14 +188,16 @@ class _Solver:
         """The atoms, and the intervals of the classes that are spread out."""
         held = self.held
         edges = graded(held.lower, held.upper, self.cells, self.rests, self.joints, self.profile)
-        chain = self._chain(edges, held.ends)
+        chain = self.chain(edges, held.ends)
         points = [p.position for p in self.rests if p.attracts]
         intervals: list[tuple[float, float]] = []
         closed = self._closed(chain)
         still = np.array([c[0] for c in closed if len(c) == 1 and self._stands(edges, c[0])], int)
         for run in np.split(still, np.flatnonzero(np.diff(still) > 1) + 1):
             if len(run):
-                self.still.append(_still(chain, float(edges[run[0]]), float(edges[run[-1] + 1])))
+                self.still.append(
+                    still_class(chain, float(edges[run[0]]), float(edges[run[-1] + 1]))
+                )
         for members in closed:
             if len(members) == 1 and members[0] in still:
                 continue
@@ -276,17 +242,18 @@ class _Solver:
         # Halved cells share their blind spots: others, laid differently, look from outside.
         other = graded(low, high, int(0.7 * self.cells), self.rests, joints, profile, even=0.75)
         check = self._level(other, ends)
-        return None if check is None else _class_of(levels, check, low, high, self.heavy)
+        return None if check is None else class_of(levels, check, low, high, self.heavy)
 
     def _level(self, edges: Array, ends: tuple[str, str]) -> tuple[Transfer, Array] | None:
         """A chain and the logarithm of its stationary vector."""
-        chain = self._chain(edges, ends)
+        chain = self.chain(edges, ends)
         classes = self._closed(chain)
         if not classes:
             return None
         if len(classes) > 1:
             width = [float(np.diff(edges)[c].sum()) for c in classes]
             classes = [classes[int(np.argmax(width))]]
+            self.split = True
         log_mass, sound = chain.stationary(classes[0])
         self.sound &= sound
         return chain, log_mass
@@ -318,13 +285,13 @@ class _Solver:
         if count == 1:
             weights = np.array([1 - stays.sum()])
         if count > 1:
-            weights, error, certain = self._weights(points, components, outside, stays.sum())
+            weights, error, certain = self.weights(points, components, outside, stays.sum())
             if weights is None and certain is not None:
                 weights = certain
         elif components and components[0].interval != (self.held.lower, self.held.upper):
-            self._absorbed(self._passing(components, points), points, components, outside)
+            self.absorbed(self.passing(components, points), points, components, outside)
         if points or components:
-            self._arrival()
+            self.arrival()
         n: list[float | None] = [None] * count
         if weights is not None:
             n = [max(float(w), 0.0) for w in weights]
@@ -340,136 +307,6 @@ class _Solver:
                 atoms.append(Atom(e.position, w))
         atoms.sort(key=lambda x: x.position)
         return self._finished(atoms, components, escapes, error)
-
-    def _weights(
-        self,
-        points: list[float],
-        components: list[ChainClass],
-        outside: list[Escape],
-        stays: float,
-    ) -> tuple[Array | None, float, Array | None]:
-        """The weight of each outcome from the start, its error; or those that hold for any."""
-        edges = self._passing(components, points)
-        values = []
-        table = None
-        for _ in range(2):
-            table = self._absorbed(edges, points, components, outside)
-            if self.start is not None:
-                values.append(self._from_start(edges, table))
-            edges = bisected(edges)
-        if self.start is None:
-            assert table is not None
-            constant = np.ptp(table, axis=0).max() < 1e-12
-            return None, 0.0, table[0] if constant else None
-        change = float(np.abs(values[1] - values[0]).max())
-        total, moving = values[1].sum(), 1.0 - stays
-        return (values[1] * (moving / total) if total > 0 else values[1]), 2 * change, None
-
-    def _passing(self, components: list[ChainClass], points: list[float]) -> Array:
-        """Edges of cells on which to follow what is on its way to a closed class."""
-        held = self.held
-        joints = np.concatenate([self.joints, *(c.interval for c in components), points])
-        joints = np.unique(joints[(held.lower < joints) & (joints < held.upper)])
-        return graded(held.lower, held.upper, self.cells // 2, self.rests, joints)
-
-    def _arrival(self) -> None:
-        """How many steps it takes to come to a closed class, in the mean: from the start, or from
-        the worst start."""
-        if self.passage is None:
-            return
-        edges, steps = self.passage
-        if self.start is not None:
-            steps = self._from_start(edges, steps[:, None])
-        most = float(steps.max())
-        self.log_arrival = math.log(most) if 0 < most < math.inf else -math.inf
-        if most > SLOW:
-            where = "its start" if self.start is not None else "the worst start"
-            self.notes.append(
-                f"From {where} it takes {time_text(self.log_arrival)} steps in the mean to come "
-                "to a closed class. Until then SGD is metastable, and this is not what it shows."
-            )
-
-    def _absorbed(
-        self,
-        edges: Array,
-        points: list[float],
-        components: list[ChainClass],
-        outside: list[Escape],
-    ) -> Array:
-        """For each cell, the probability to end in each of the outcomes, shape (cells, K)."""
-        chain = self._chain(edges, self.held.ends)
-        n, a, b = chain.cells, len(points), len(points) + len(components)
-        middle = (edges[1:] + edges[:-1]) / 2
-        owner = np.full(n, -1)
-        width = self.held.upper - self.held.lower
-        for k, p in enumerate(points):
-            known = next((r for r in self.rests if r.position == p), RestPoint(p, -1.0, True))
-            owner[np.abs(middle - p) < capture(known, width)] = k
-        for k, c in enumerate(components):
-            low, high = c.interval
-            inside = (low < middle) & (middle < high) & (owner < 0)
-            alone = all(d is c or d.interval[1] <= low or high <= d.interval[0] for d in components)
-            if not alone:  # classes that interlace: what none of them fills is on its way
-                cell = np.clip(np.searchsorted(c.edges, middle) - 1, 0, len(c.log_mass) - 1)
-                inside &= np.isfinite(c.log_mass[cell])
-            owner[inside] = a + k
-        ends = [k for k in (0, 1) if self.held.ends[k] == "leave"]
-        result = np.zeros((n, b + len(outside)))
-        done = owner >= 0
-        result[done, owner[done]] = 1.0
-        going = np.flatnonzero(~done)
-        if not len(going):
-            return result
-        rows = chain.matrix[going]
-        arrives = np.asarray(rows[:, :n] @ result)
-        for j, k in enumerate(ends):
-            arrives[:, b + j] += rows[:, [n + k]].toarray()[:, 0]
-        parts = Elimination.of(rows[:, going].tocsr(), arrives.sum(axis=1))
-        with np.errstate(all="ignore"):
-            found = parts.solve(np.column_stack([arrives, np.ones(len(going))]))
-            steps = np.zeros(n)
-            steps[going], found = found[:, -1], found[:, :-1]
-            self.passage = edges, steps
-            total = found.sum(axis=1, keepdims=True)
-            found = np.where(np.isfinite(total) & (total > 0), found / total, 0.0)
-        self.sound &= parts.sound and bool(np.isfinite(total).all())
-        result[going] = found
-        return result
-
-    def _from_start(self, edges: Array, table: Array) -> Array:
-        start = self.start
-        assert start is not None
-        if start.law is not None:
-            below = np.asarray(start.law.law.cdf(edges), dtype=float)
-            share = np.clip(np.diff(below), 0, None)
-            first, last = start.law.ends
-            share[0] += max(below[0] - first.before, 0.0)  # beyond the cells, or at the end itself
-            share[-1] += max(1 - last.after - below[-1], 0.0)
-            return np.asarray(share @ table / start.law.total)
-        middle = (edges[1:] + edges[:-1]) / 2
-        resting = np.array([p.position for p in self.rests if not p.attracts])
-        stays = np.isin(start.points, resting)
-        weights = start.weights / start.weights.sum()
-        x, p = self._stepped(start.points[~stays], weights[~stays], edges, table)
-        values = np.stack([np.interp(x, middle, column) for column in table.T], axis=1)
-        # Whole where a cell belongs to one outcome, so that classes end where they end.
-        cell = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(middle) - 1)
-        sure = table[cell].max(axis=1) == 1.0
-        return np.asarray(p @ np.where(sure[:, None], table[cell], values))
-
-    def _stepped(self, x: Array, p: Array, edges: Array, table: Array) -> tuple[Array, Array]:
-        """Points with their probabilities after as many steps as can be taken one by one."""
-        lower, upper = self.held.lower, self.held.upper
-        while len(x) * len(self.batches) <= TREE:
-            cell = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(edges) - 2)
-            going = table[cell].max(axis=1) < 1.0
-            images = self.batches.images(x[going])
-            if not going.any() or not ((lower <= images) & (images <= upper)).all():
-                break
-            weights = self.batches.probability[:, None] * p[going]
-            x = np.concatenate([x[~going], images.ravel()])
-            p = np.concatenate([p[~going], weights.ravel()])
-        return x, p
 
     # -- in words -------------------------------------------------------------------------------
 
@@ -497,9 +334,9 @@ class _Solver:
         elif not lasting or lost > 1 - 1e-12:
             kind, status = "none", Status.NOT_NORMALISABLE
             reason = (
-                "Its steps lead ever farther from the minima: it diverges. (A step overshoots "
-                "when T times the curvature is above 1, and grows when it is above 2.) Lower the "
-                "learning rate."
+                "Its steps lead ever farther away: it diverges. Where T times the curvature is "
+                "above 2 every step grows, and a lower learning rate helps; where the losses fall "
+                "for ever it does not."
             )
         elif not any(c.weight for c in components):
             kind = "atoms"
@@ -534,6 +371,12 @@ class _Solver:
                 "Parts of the chain are linked by probabilities beyond 1e-290, which doubles "
                 "cannot hold: their relative weight is not reliable."
             )
+        if self.split:
+            status = Status.INEXACT
+            notes.append(
+                "Some cells of a class turned out to lead nowhere else: it falls into several, of "
+                f"which the widest is shown. Ask for more than {self.cells} cells to part them."
+            )
         worst = max((c.cdf_error for c in components if not c.still), default=0.0)
         if status is Status.CONVERGED and worst > COARSE:
             status = Status.INEXACT
@@ -554,92 +397,3 @@ class _Solver:
             escapes=tuple(escapes),
             initial=known,
         )
-
-
-def _still(chain: Transfer, low: float, high: float) -> ChainClass:
-    """A stretch without gradients: the walker stays where it comes, which depends on the start."""
-    width = high - low
-    return ChainClass(
-        interval=(low, high),
-        edges=np.array([low, high]),
-        log_mass=np.zeros(1),
-        mean=(low + high) / 2,
-        mean_error=width / 2,
-        variance=width**2 / 12,
-        variance_error=width**2 / 4,
-        cdf_error=1.0,
-        distance=width / 2,
-        folded=0.0,
-        has_density=None,
-        transfer=chain,
-        still=True,
-    )
-
-
-def _class_of(
-    levels: list[tuple[Transfer, Array]],
-    check: tuple[Transfer, Array],
-    low: float,
-    high: float,
-    heavy: tuple[bool, bool],
-) -> ChainClass:
-    """A class from three refinements and other cells, with errors from their differences."""
-    masses = [np.exp(log_mass) for _, log_mass in levels]
-    moments = [chain.moments(mass) for (chain, _), mass in zip(levels, masses, strict=True)]
-    chain, log_mass = levels[-1]
-    size = max(abs(low), abs(high))
-    deviation = math.sqrt(moments[-1][1])
-    floor = 4e-13 * deviation + 1e-15 * size
-    mean, mean_error = refined_limit([m for m, _ in moments], floor)
-    variance, variance_error = refined_limit([v for _, v in moments], floor * deviation)
-    variance = max(variance, 0.0)
-    others = check[0].moments(np.exp(check[1]))
-    mean_error += abs(others[0] - mean)
-    variance_error += abs(others[1] - variance)
-    if heavy[0]:
-        mean, mean_error = math.nan, 0.0
-    if heavy[1]:
-        variance, variance_error = math.nan if heavy[0] else math.inf, 0.0
-    below = [np.cumsum(np.append(0.0, m)) for m in masses]
-    changes = [
-        float(
-            np.abs(
-                np.interp(levels[k + 1][0].edges, levels[k][0].edges, below[k]) - below[k + 1]
-            ).max()
-        )
-        for k in (0, 1)
-    ]
-    ratio = min(max(changes[0] / max(changes[1], 1e-300), 1.2), 4.0)
-    cdf_error = 1.5 * max(changes[1], changes[0] / 8) / (ratio - 1) + 1e-14
-    edges = chain.edges
-    beside = np.cumsum(np.append(0.0, np.exp(check[1])))
-    apart = np.abs(np.interp(edges, check[0].edges, beside) - below[2])
-    cdf_error = max(cdf_error, 1.5 * float(apart.max()))
-    coarse = np.interp(edges, levels[1][0].edges, below[1])
-    gap = np.abs(coarse - below[2])
-    distance = float(np.diff(edges) @ (gap[1:] + gap[:-1]) / 2) * 1.5 / (ratio - 1)
-    rough = [unevenness(m, t.edges) for m, (t, _) in zip(masses, levels, strict=True)]
-    distance = max(distance, float(np.diff(edges) @ (apart[1:] + apart[:-1]) / 2) * 1.5)
-    return ChainClass(
-        interval=(low, high),
-        edges=edges,
-        log_mass=log_mass,
-        mean=mean,
-        mean_error=mean_error,
-        variance=variance,
-        variance_error=variance_error,
-        cdf_error=min(cdf_error, 1.0),
-        distance=distance,
-        folded=float(masses[-1] @ chain.folded),
-        has_density=_settles(rough),
-        transfer=chain,
-    )
-
-
-def _settles(rough: list[float]) -> bool | None:
-    """Whether a histogram settles as its cells are halved."""
-    if rough[2] < 0.02 or rough[2] < 0.62 * rough[1]:
-        return True
-    if rough[2] > 0.05 and rough[2] > 0.8 * rough[1] > 0.64 * rough[0]:
-        return False
-    return None

@@ -12,56 +12,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from stationary.arithmetic import DOUBLE
 from stationary.batches import Batches
+from stationary.chain_class import ChainClass, unevenness
 from stationary.distribution import Atom, EndState, Escape
 from stationary.errors import LandscapeError, Status
 from stationary.exit_time import ExitTime, exit_time
 from stationary.initial import Initial
 from stationary.landscape import Landscape
-from stationary.transfer import Transfer
 
-__all__ = ["ChainClass", "ChainState", "unevenness"]
+__all__ = ["ChainState"]
 
 Array = NDArray[Any]
-
-
-@dataclass(frozen=True, eq=False)
-class ChainClass:
-    """One closed class of the chain that is spread out: once in it, the walker never leaves."""
-
-    interval: tuple[float, float]
-    edges: Array  # of the cells, n + 1
-    log_mass: Array  # of the cells, n, given that the walker is in the class
-    mean: float
-    mean_error: float
-    variance: float
-    variance_error: float
-    cdf_error: float  # the largest error of the distribution function
-    distance: float  # of Wasserstein, between this histogram and that of cells twice as wide
-    folded: float  # probability per step to be turned back at an end of the domain
-    has_density: bool | None
-    transfer: Transfer
-    still: bool = False  # a stretch without gradients: where on it depends on the start
-    weight: float | None = None  # None where it depends on the start, and none was given
-
-    @cached_property
-    def mass(self) -> Array:
-        return np.exp(self.log_mass)
-
-    @cached_property
-    def below(self) -> Array:
-        """P(X <= x) at the edges."""
-        total = np.cumsum(np.append(0.0, self.mass))
-        return np.asarray(total / total[-1])
-
-    def cdf(self, x: Array) -> Array:
-        return np.interp(x, self.edges, self.below)
-
-    def log_probability(self, lower: float, upper: float) -> float:
-        overlap = np.minimum(self.edges[1:], upper) - np.maximum(self.edges[:-1], lower)
-        with np.errstate(divide="ignore"):
-            logs = self.log_mass + np.log(np.clip(overlap / np.diff(self.edges), 0, 1))
-        top = float(logs.max())
-        return top + math.log(np.exp(logs - top).sum()) if math.isfinite(top) else -math.inf
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -333,12 +293,3 @@ class ChainState:
                 f"{self.landscape.name}: part of the walkers runs away to infinity, so there is no "
                 "mean. Ask the components for theirs."
             )
-
-
-def unevenness(mass: Array, edges: Array) -> float:
-    """Half the change of the histogram when its cells are joined in pairs."""
-    n = len(mass) // 2 * 2
-    width = np.diff(edges)[:n]
-    pair = mass[:n:2] + mass[1:n:2]
-    even = pair * width[::2] / (width[::2] + width[1::2])
-    return float(np.abs(mass[:n:2] - even).sum())

@@ -51,12 +51,32 @@ def log_stationary(matrix: Any) -> tuple[Array, bool]:
     if quick is not None:
         with np.errstate(divide="ignore"):
             return np.log(quick), True
-    parts = Elimination.of(matrix, np.zeros(n), kept=1)
-    log_vector = parts.log_visits()
+    order = _towards_peak(matrix)
+    parts = Elimination.of(matrix[order][:, order].tocsr(), np.zeros(n), kept=1)
+    if not parts.sound:
+        order = np.arange(n)
+        parts = Elimination.of(matrix, np.zeros(n), kept=1)
+    log_vector = np.empty(n)
+    log_vector[order] = parts.log_visits()
     if not parts.sound:
         log_vector = np.nan_to_num(log_vector, nan=-np.inf, posinf=0.0, neginf=-np.inf)
     top = log_vector.max()
     return log_vector - top - np.log(np.exp(log_vector - top).sum()), parts.sound
+
+
+def _towards_peak(matrix: Any) -> Array:
+    """An order in which states go from both sides, and last where the walker mostly is.
+
+    A state that is taken away must be left for one that stays: towards the peak that is likely,
+    away from it as unlikely as the tail is thin.
+    """
+    n = matrix.shape[0]
+    forward = matrix.T.tocsr()
+    rest = np.clip(1 - np.asarray(matrix.sum(axis=1)).ravel(), 0, None)
+    vector = np.full(n, 1 / n)
+    for _ in range(TRIES):
+        vector = forward @ vector + rest * vector
+    return np.argsort(-np.abs(np.arange(n) - int(np.argmax(vector))), kind="stable")
 
 
 def mixed_vector(matrix: Any) -> Array | None:

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from stationary.batches import Batches
 from stationary.cells import graded
+from stationary.chain_class import refined_limit
 from stationary.diffusion import number
 from stationary.elimination import Elimination
 from stationary.errors import ConvergenceError, LandscapeError
 from stationary.landscape import Landscape
 from stationary.transfer import transfer
 
-__all__ = ["ExitTime", "exit_time", "refined_limit"]
+__all__ = ["ExitTime", "exit_time"]
 
 Array = NDArray[Any]
 
@@ -67,17 +68,6 @@ def exit_time(
         return ExitTime(math.inf, 0.0)
     time, error = refined_limit([t for t, _ in levels], 1e-12)
     return ExitTime(time, error + levels[-1][1])
-
-
-def refined_limit(values: list[float], floor: float) -> tuple[float, float]:
-    """What three refinements lead to, and the error of that."""
-    before, after = values[1] - values[0], values[2] - values[1]
-    if after != 0 and 3 < before / after < 5.5:  # it falls with the square of the cell
-        better = values[2] + after / 3
-        return float(better), float(abs(better - (values[1] + before / 3)) + floor)
-    ratio = min(max(abs(before) / max(abs(after), 1e-300), 1.5), 4.0)
-    error = 2 * max(abs(after), abs(before) / 4) / (ratio - 1) + floor
-    return float(values[2]), float(error)
 
 
 def _log_time(
