@@ -30,6 +30,7 @@ The rooms, in the order in which data passes through them:
 - sweeps: `progress`, `sweep_plan` (the grid), `family` (one landscape at many rates), `crossover`
   (where two masses are equal), `labels`, `sweep_tasks` (shared out), `sweeps`, `sweep_report`,
   `plot_phases`;
+- held against SGD: `comparison` (distances), `checking`, `check_report`, `plot_check`;
 - `options` and `cli`.
 """
 
@@ -43,12 +44,26 @@ if TYPE_CHECKING:
     from stationary.basins import Basin, basins_of
     from stationary.bias import WidthBias, width_bias
     from stationary.chain import exact_chain
-    from stationary.chain_state import ChainClass, ChainState
+    from stationary.chain_class import ChainClass
+    from stationary.chain_state import ChainState
+    from stationary.checking import Check, check
     from stationary.diffusion import Diffusion
     from stationary.dilation import BasinBias, dilation_bias, noise_bias
     from stationary.distribution import EndState
-    from stationary.errors import ConvergenceError, LandscapeError, NotDifferentiableError, StationaryError, Status, UserFunctionError
-    from stationary.journey import hitting_probability, log_hitting_probability, log_mean_first_passage_time, mean_first_passage_time
+    from stationary.errors import (
+        ConvergenceError,
+        LandscapeError,
+        NotDifferentiableError,
+        StationaryError,
+        Status,
+        UserFunctionError,
+    )
+    from stationary.journey import (
+        hitting_probability,
+        log_hitting_probability,
+        log_mean_first_passage_time,
+        mean_first_passage_time,
+    )
     from stationary.landscape import Landscape
     from stationary.loading import load
     from stationary.monte_carlo import simulate
@@ -65,6 +80,7 @@ __all__ = [
     "BasinBias",
     "ChainClass",
     "ChainState",
+    "Check",
     "ConvergenceError",
     "Crossover",
     "Diffusion",
@@ -84,6 +100,7 @@ __all__ = [
     "WidthBias",
     "analyze",
     "basins_of",
+    "check",
     "dilation_bias",
     "end_state",
     "exact_chain",
@@ -108,8 +125,10 @@ _ROOMS = {
     "WidthBias": "bias",
     "width_bias": "bias",
     "exact_chain": "chain",
-    "ChainClass": "chain_state",
+    "ChainClass": "chain_class",
     "ChainState": "chain_state",
+    "Check": "checking",
+    "check": "checking",
     "Diffusion": "diffusion",
     "BasinBias": "dilation",
     "dilation_bias": "dilation",

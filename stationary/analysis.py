@@ -21,6 +21,7 @@ from stationary.passage import Passage, exit_passage
 from stationary.ratios import Ratio, ratios_of
 from stationary.reshape import unrolled
 from stationary.solve import end_state
+from stationary.steps import StepIndicators, step_indicators
 
 __all__ = ["Analysis", "analyze"]
 
@@ -58,6 +59,12 @@ class Analysis:
     def bias(self) -> tuple[Ratio, ...]:
         """Every pair of minima compared: see `stationary.ratios`."""
         return ratios_of(self.process, self.end_state, self.basins)
+
+    @cached_property
+    def steps(self) -> StepIndicators | None:
+        """How large the steps of SGD are; None for a process that is no landscape."""
+        landscape = self.landscape
+        return None if landscape is None else step_indicators(landscape, self.end_state)
 
     @cached_property
     def exits(self) -> tuple[Passage | None, ...]:

@@ -180,6 +180,56 @@ def bias(
 
 
 @app.command()
+def check(
+    path: Source,
+    learning_rate: LearningRate = None,
+    batch_size: BatchSize = None,
+    replacement: Replacement = None,
+    domain: Domain = None,
+    initial: Start = None,
+    settings: Settings = None,
+    walkers: Annotated[int, typer.Option(min=2, help="Walkers of the simulation.")] = 1000,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of each, after burn-in.")] = 20_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the simulation.")] = 0,
+    cells: Annotated[int, typer.Option(help="Of the exact chain.")] = 2000,
+    simulation: Annotated[
+        bool, typer.Option("--simulation/--no-simulation", help="Whether walkers are sent out.")
+    ] = True,
+    as_json: AsJson = False,
+    plot: Plot = None,
+) -> None:
+    """Hold the end state of PATH against SGD with its finite step."""
+    import json
+
+    from stationary.checking import check as run
+
+    changes = changes_from(
+        settings,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        replacement=replacement,
+        domain=domain,
+        initial=initial,
+    )
+    with contextlib.redirect_stdout(sys.stderr):
+        check_figure(plot)
+        found = run(
+            path,
+            walkers=walkers,
+            steps=steps,
+            seed=seed,
+            cells=cells,
+            simulation=simulation,
+            progress=True,
+            **changes,
+        )
+        report = json.dumps(found.to_dict(), indent=2) if as_json else found.summary()
+        if plot is not None:
+            found.plot(plot)
+    typer.echo(report)
+
+
+@app.command()
 def regularise(
     path: Source,
     eps: Annotated[

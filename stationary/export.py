@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -173,11 +173,26 @@ def _content(analysis: Analysis) -> dict[str, Any]:
         "current": current_dict(state),
         "moments": moment_dict(state),
         "quantiles": quantiles(state),
+        "steps": _steps(analysis),
         "scan": {
             "evaluations": state.anatomy.evaluations,
             "resolution": state.anatomy.resolution,
         },
         "notes": list(state.notes),
+    }
+
+
+def _steps(analysis: Analysis) -> dict[str, Any] | None:
+    steps = analysis.steps
+    if steps is None:
+        return None
+    return {
+        "line": steps.line,
+        "warnings": list(steps.warnings),
+        "largest_curvature": steps.largest,
+        "minima": [asdict(m) for m in steps.minima],
+        "gates": [asdict(g) for g in steps.gates],
+        "rest_points": [asdict(r) for r in steps.rests],
     }
 
 

@@ -191,6 +191,8 @@ def _model(analysis: Analysis) -> list[str]:
         )
     else:
         lines.append("Time is in the unit of the drift; a = sigma^2 = 2 D.")
+    if analysis.steps is not None:
+        lines.append(f"The step: {analysis.steps.line}")
     if diffusion.parameters:
         chosen = ", ".join(f"{k} = {v:.12g}" for k, v in diffusion.parameters.items())
         lines.append(f"Parameters: {chosen}.")

@@ -8,11 +8,10 @@ and a rest point attracts if mean log |1 - T l''| over the minibatches is negati
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stationary.analysis import Analysis
 from stationary.basins import Basin, basins_of
 from stationary.batches import Batches, batches_of
 from stationary.cells import RestPoint, rest_point
@@ -20,12 +19,14 @@ from stationary.distribution import EndState
 from stationary.errors import LandscapeError
 from stationary.landscape import Landscape
 from stationary.partition import SingularPoint
+from stationary.reach import held_interval
 
 __all__ = ["GateStep", "MinimumStep", "StepIndicators", "step_indicators"]
 
 OVERSHOOTS, UNSETTLED = 1.0, 2.0  # T times curvature
 JUMPS = 0.3  # the noise of a step, relative to the way to a barrier, that is worth a word
 BEYOND = 256  # points at which the steps just beyond a gate are asked
+ALONE = 1e-6  # of the probability elsewhere, below which a basin is left by nothing
 LEAK = 1e-4  # share of steps back over a gate that is worth a word
 
 
@@ -38,6 +39,8 @@ class MinimumStep:
     largest: float | None  # the same for the minibatch where it is largest
     noise: float  # T sqrt(D): the standard deviation of a step at the minimum
     barrier: float | None  # the noise over the distance to the nearer barrier, if there is one
+    held: tuple[float, float] | None = None  # the interval around it that SGD cannot leave
+    mass: float | None = None  # what its basin holds by the diffusion
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,12 @@ class StepIndicators:
             if m.barrier is not None and m.barrier > JUMPS
         ]
         found += [
+            f"SGD cannot leave the minimum at w = {m.position:.4g}, as the diffusion does: from "
+            f"{m.held[0]:.4g} to {m.held[1]:.4g} no minibatch leads out"
+            for m in self.minima
+            if m.held is not None and m.mass is not None and m.mass < 1 - ALONE
+        ]
+        found += [
             f"the rest point w = {p.position:.4g} {'attracts' if p.attracts else 'repels'} SGD, "
             "against what the diffusion says"
             for p in self.contradicted
@@ -107,51 +116,47 @@ class StepIndicators:
 
     @property
     def line(self) -> str:
-        """One line for a report."""
+        """One sentence for a report."""
         if self.warnings:
             return "; ".join(self.warnings) + "."
         if self.largest is None:
-            return "small, as far as can be told: no minimum has a curvature."
+            return "no minimum has a curvature that it could be too large for."
         return f"small: T times the curvature is at most {self.largest:.2g} (it settles below 2)."
 
     def __str__(self) -> str:
         return self.line
 
 
-def step_indicators(
-    source: Analysis | EndState, landscape: Landscape | None = None
-) -> StepIndicators:
-    """How large the steps of SGD are, from a finished analysis or an end state.
+def step_indicators(landscape: Landscape, state: EndState) -> StepIndicators:
+    """How large the steps of SGD are, compared with what the end state has to resolve.
 
     Parameters
     ----------
-    source
-        An analysis of a landscape, or the end state of one with its `landscape`.
+    landscape
+        Whose gradients take the steps.
+    state
+        Its end state, for its minima, gates and rest points.
 
     Raises
     ------
     LandscapeError
         If there is no landscape: a drift and a variance alone do not say what the steps are.
     """
-    if isinstance(source, Analysis):
-        analysis = source.rounded
-        state, found, basins = analysis.end_state, landscape or source.landscape, analysis.basins
-    else:
-        state, found, basins = source, landscape, basins_of(source)
-    if not isinstance(found, Landscape):
+    if not isinstance(landscape, Landscape):
         raise LandscapeError(
             f"{state.diffusion.name}: the size of the steps is known for a landscape only. Give "
             "the losses or gradients of the datapoints, and analyze that."
         )
-    batches = batches_of(found)
+    state = replace(state, digits=None)
+    batches = batches_of(landscape)
     points = state.anatomy.points
     gates = [_gate(batches, p) for p in points if p.role.startswith("gate")]
     resting = [p for p in points if p.is_rest and p.interval is None]
-    rests = [rest_point(batches, p.position, found.domain) for p in resting]
+    rests = [rest_point(batches, p.position, landscape.domain) for p in resting]
     against = [r for r, p in zip(rests, resting, strict=True) if _contradicts(r, p)]
     return StepIndicators(
         learning_rate=batches.rate,
-        minima=tuple(_minimum(batches, b, found) for b in basins),
+        minima=tuple(_minimum(batches, b, landscape) for b in basins_of(state)),
         gates=tuple(g for g in gates if g is not None),
         rests=tuple(rests),
         contradicted=tuple(against),
@@ -178,6 +183,8 @@ def _minimum(batches: Batches, basin: Basin, landscape: Landscape) -> MinimumSte
         largest=None if factors is None else float((1 - factors).max()),
         noise=noise,
         barrier=None if way is None else noise / way,
+        held=held_interval(landscape, basin),
+        mass=float(basin.mass),
     )
 
 

@@ -72,7 +72,7 @@ def test_json_has_the_documented_keys_and_no_infinity(analyses, kind):
     assert set(data) == {
         "schema", "name", "process", "kind", "reason", "status", "error", "equilibria", "ends",
         "basins", "modes", "moments", "quantiles", "scan", "notes", "singular_points", "classes",
-        "initial", "hitting", "many_digits", "current",
+        "initial", "hitting", "many_digits", "current", "steps",
     }  # fmt: skip
     assert data["process"]["kind"] == (
         "landscape" if "line" in kind or kind == "landscape" else "diffusion"

@@ -15,7 +15,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 def test_the_pit_overshoots_and_its_gate_leaks():
     """T times the curvature at the pit is 4.88; one of two datapoints throws walkers back."""
-    found = step_indicators(analyze(EXAMPLES / "pit.py"))
+    found = analyze(EXAMPLES / "pit.py").steps
     pit, wide = found.minima
     assert pit.curvature == pytest.approx(4.88, abs=0.01)
     assert wide.curvature == pytest.approx(0.1, rel=1e-9)  # T l'' = 0.05 * 2
@@ -29,7 +29,7 @@ def test_the_pit_overshoots_and_its_gate_leaks():
 
 def test_the_leak_of_a_gate_is_that_of_steps_drawn_beyond_it():
     analysis = analyze(EXAMPLES / "pit.py", learning_rate=0.02)
-    (gate,) = step_indicators(analysis).gates
+    (gate,) = analysis.steps.gates
     landscape = analysis.landscape
     rng = np.random.default_rng(0)
     mean = 0.02 * 2 * math.exp(-1)  # -T G at 1: the pit has no gradient there
@@ -41,7 +41,7 @@ def test_the_leak_of_a_gate_is_that_of_steps_drawn_beyond_it():
 
 def test_small_steps_are_said_to_be_small_in_few_words():
     landscape = Landscape(gradients=lambda w: (w - 1, w + 1), learning_rate=0.01, domain=(-4, 4))
-    found = step_indicators(analyze(landscape))
+    found = analyze(landscape).steps
     assert found.warnings == ()
     assert found.line == "small: T times the curvature is at most 0.01 (it settles below 2)."
     assert found.minima[0].noise == pytest.approx(0.01, rel=1e-9)  # T sqrt(D), S2 = 1
@@ -53,9 +53,9 @@ def test_noise_is_measured_against_the_way_to_the_barrier():
     landscape = Landscape(
         gradients=lambda w: (w**3 - w + 0.5, w**3 - w - 0.5), learning_rate=0.1, domain=(-3, 3)
     )
-    found = step_indicators(analyze(landscape))
+    found = analyze(landscape).steps
     assert [m.barrier for m in found.minima] == pytest.approx([0.05, 0.05], rel=1e-9)
-    wild = step_indicators(analyze(landscape, learning_rate=0.9))
+    wild = analyze(landscape, learning_rate=0.9).steps
     assert "times the way from w = -1" in wild.line
     assert "T times the curvature at w = -1 is 1.8: it overshoots" in wild.line
 
@@ -65,7 +65,7 @@ def test_a_rest_point_that_the_chain_leaves_is_held_against_the_diffusion():
     landscape = Landscape(
         gradients=lambda w: (1.0 * w, 6 * w / (1 + w * w)), learning_rate=0.55, domain=(-3, 3)
     )
-    found = step_indicators(end_state(landscape, initial=1.0), landscape)
+    found = step_indicators(landscape, end_state(landscape, initial=1.0))
     (rest,) = found.rests
     assert rest.position == pytest.approx(0, abs=1e-12)
     assert rest.exponent == pytest.approx(0.5 * math.log(0.45 * 2.3), rel=1e-9)
@@ -74,6 +74,7 @@ def test_a_rest_point_that_the_chain_leaves_is_held_against_the_diffusion():
 
 
 def test_a_diffusion_has_no_steps_to_judge():
-    state = end_state(Diffusion(drift=lambda x: -x, variance=1.0, domain=(-5, 5)))
+    process = Diffusion(drift=lambda x: -x, variance=1.0, domain=(-5, 5))
     with pytest.raises(LandscapeError, match="known for a landscape only"):
-        step_indicators(state)
+        step_indicators(process, end_state(process))
+    assert analyze(process).steps is None
