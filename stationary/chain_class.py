@@ -95,12 +95,8 @@ def class_of(
     variance, variance_error = refined_limit([v for _, v in moments], floor * deviation)
     variance = max(variance, 0.0)
     others = check[0].moments(np.exp(check[1]))
-    mean_error += abs(others[0] - mean)
-    variance_error += abs(others[1] - variance)
-    if heavy[0]:
-        mean, mean_error = math.nan, 0.0
-    if heavy[1]:
-        variance, variance_error = math.nan if heavy[0] else math.inf, 0.0
+    mean_error += 2 * abs(others[0] - mean)
+    variance_error += 2 * abs(others[1] - variance)
     below = [np.cumsum(np.append(0.0, m)) for m in masses]
     changes = [
         float(
@@ -115,12 +111,26 @@ def class_of(
     edges = chain.edges
     beside = np.cumsum(np.append(0.0, np.exp(check[1])))
     apart = np.abs(np.interp(edges, check[0].edges, beside) - below[2])
-    cdf_error = max(cdf_error, 1.5 * float(apart.max()))
+    cdf_error += 1.5 * float(apart.max())
     coarse = np.interp(edges, levels[1][0].edges, below[1])
     gap = np.abs(coarse - below[2])
     distance = float(np.diff(edges) @ (gap[1:] + gap[:-1]) / 2) * 1.5 / (ratio - 1)
     rough = [unevenness(m, t.edges) for m, (t, _) in zip(masses, levels, strict=True)]
-    distance = max(distance, float(np.diff(edges) @ (apart[1:] + apart[:-1]) / 2) * 1.5)
+    width = np.diff(edges)
+    distance = max(distance, float(width @ (apart[1:] + apart[:-1]) / 2) * 1.5)
+    has_density = _settles(rough)
+    known = np.array([*moments, others])
+    exact = np.ptp(known[:, 0]) <= 1e-9 * deviation and np.ptp(known[:, 1]) <= 1e-9 * deviation**2
+    if not exact and not (has_density and all(_squares(v) for v in known[:3].T)):
+        # Changes that are small by chance prove nothing. What holds is that means differ by at
+        # most the integral of |F - F'|, and variances by that of 2 |x - mean| |F - F'|.
+        mean_error = max(mean_error, distance)
+        off = np.maximum(1.5 / (ratio - 1) * gap, 1.5 * apart) * np.abs(edges - mean)
+        variance_error = max(variance_error, float(width @ (off[1:] + off[:-1])))
+    if heavy[0]:
+        mean, mean_error = math.nan, 0.0
+    if heavy[1]:
+        variance, variance_error = math.nan if heavy[0] else math.inf, 0.0
     return ChainClass(
         interval=(low, high),
         edges=edges,
@@ -132,7 +142,7 @@ def class_of(
         cdf_error=min(cdf_error, 1.0),
         distance=distance,
         folded=float(masses[-1] @ chain.folded),
-        has_density=_settles(rough),
+        has_density=has_density,
         transfer=chain,
     )
 
@@ -146,14 +156,20 @@ def _settles(rough: list[float]) -> bool | None:
     return None
 
 
+def _squares(values: Any) -> bool:
+    """Whether the changes fall with the square of the cell."""
+    before, after = values[1] - values[0], values[2] - values[1]
+    return bool(after != 0 and 3 < before / after < 5.5)
+
+
 def refined_limit(values: list[float], floor: float) -> tuple[float, float]:
     """What three refinements lead to, and the error of that."""
     before, after = values[1] - values[0], values[2] - values[1]
-    if after != 0 and 3 < before / after < 5.5:  # it falls with the square of the cell
+    if _squares(values):
         better = values[2] + after / 3
         return float(better), float(abs(better - (values[1] + before / 3)) + floor)
     ratio = min(max(abs(before) / max(abs(after), 1e-300), 1.5), 4.0)
-    error = 2 * max(abs(after), abs(before) / 4) / (ratio - 1) + floor
+    error = 3 * max(abs(after), abs(before) / 3) / (ratio - 1) + floor
     return float(values[2]), float(error)
 
 
