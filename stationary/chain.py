@@ -288,7 +288,7 @@ class _Solver(Outcomes):
             weights, error, certain = self.weights(points, components, outside, stays.sum())
             if weights is None and certain is not None:
                 weights = certain
-        elif components and components[0].interval != (self.held.lower, self.held.upper):
+        elif points or [c.interval for c in components] != [(self.held.lower, self.held.upper)]:
             self.absorbed(self.passing(components, points), points, components, outside)
         if points or components:
             self.arrival()

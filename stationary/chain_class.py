@@ -34,6 +34,8 @@ class ChainClass:
     has_density: bool | None
     transfer: Transfer
     still: bool = False  # a stretch without gradients: where on it depends on the start
+    others: tuple[tuple[Array, Array], ...] = ()  # edges and log masses of cells 4 and 2 times as
+    # wide, and of cells laid differently
     weight: float | None = None  # None where it depends on the start, and none was given
 
     @cached_property
@@ -50,11 +52,32 @@ class ChainClass:
         return np.interp(x, self.edges, self.below)
 
     def log_probability(self, lower: float, upper: float) -> float:
-        overlap = np.minimum(self.edges[1:], upper) - np.maximum(self.edges[:-1], lower)
-        with np.errstate(divide="ignore"):
-            logs = self.log_mass + np.log(np.clip(overlap / np.diff(self.edges), 0, 1))
-        top = float(logs.max())
-        return top + math.log(np.exp(logs - top).sum()) if math.isfinite(top) else -math.inf
+        """log P(lower < X <= upper), given that the walker is in the class."""
+        return _log_probability(self.edges, self.log_mass, lower, upper)
+
+    def log_probability_error(self, lower: float, upper: float) -> float:
+        """The absolute error of that, from other cells; inf where they do not say."""
+        if not self.others:
+            return math.inf
+        found = [_log_probability(*cells, lower, upper) for cells in self.others]
+        value = self.log_probability(lower, upper)
+        if not all(math.isfinite(v) for v in (*found, value)):
+            return 0.0 if not any(map(math.isfinite, (*found, value))) else math.inf
+        first, second, beside = found
+        before, after = second - first, value - second
+        if not abs(after) < 0.75 * abs(before) and abs(after) > 1e-9:
+            return math.inf  # it does not settle
+        return (
+            refined_limit([first, second, value], 1e-12)[1] + abs(after) + 2 * abs(beside - value)
+        )
+
+
+def _log_probability(edges: Array, log_mass: Array, lower: float, upper: float) -> float:
+    overlap = np.minimum(edges[1:], upper) - np.maximum(edges[:-1], lower)
+    with np.errstate(divide="ignore"):
+        logs = log_mass + np.log(np.clip(overlap / np.diff(edges), 0, 1))
+    top = float(logs.max())
+    return top + math.log(np.exp(logs - top).sum()) if math.isfinite(top) else -math.inf
 
 
 def still_class(chain: Transfer, low: float, high: float) -> ChainClass:
@@ -144,6 +167,7 @@ def class_of(
         folded=float(masses[-1] @ chain.folded),
         has_density=has_density,
         transfer=chain,
+        others=tuple((t.edges, m) for t, m in (*levels[:2], check)),
     )
 
 

@@ -86,7 +86,11 @@ class ChainState:
         return total[()]
 
     def log_probability(self, lower: float, upper: float) -> float:
-        """log P(lower < X <= upper), right where the probability itself underflows."""
+        """log P(lower < X <= upper), also where the probability itself underflows.
+
+        What is rare depends on steps that hardly ever come, and so on cells much finer than
+        they are: `log_probability_error` says how far to trust it.
+        """
         self._require()
         if not lower <= upper:
             raise LandscapeError(
@@ -98,6 +102,23 @@ class ChainState:
         if not math.isfinite(top):
             return -math.inf
         return min(top + math.log(sum(math.exp(v - top) for v in logs)), 0.0)
+
+    def log_probability_error(self, lower: float, upper: float) -> float:
+        """The estimated absolute error of `log_probability`: relative of the probability itself.
+
+        inf where finer cells still change it as much: then only `error` holds.
+        """
+        whole = self.log_probability(lower, upper)
+        if not math.isfinite(whole):
+            return 0.0
+        total = 0.0
+        for w, c in self._parts:
+            log_share = math.log(w) + c.log_probability(lower, upper) - whole
+            if log_share > -40:
+                share = math.exp(min(log_share, 0.0))
+                total += share * (c.log_probability_error(lower, upper) + self.weight_error / w)
+        inside = [w for w, x in self._lumps if lower < x <= upper]
+        return total + len(inside) * self.weight_error / math.exp(whole) if inside else total
 
     def probability(self, lower: float, upper: float) -> float:
         """P(lower < X <= upper)."""

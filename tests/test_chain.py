@@ -152,6 +152,22 @@ def test_the_chain_is_where_sgd_is():
 # -- masses over many decades -------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("rate", [0.005, 0.02, 0.05, 0.1])
+def test_the_error_of_a_rare_basin_is_true_or_said_to_be_unknown(rate):
+    """Cells as wide as a step cannot tell how little the right well holds."""
+    landscape = Landscape(
+        gradients=lambda w: (w**3 - w + 0.6, w**3 - w - 0.5), learning_rate=rate, domain=(-3, 3)
+    )
+    rough, fine = exact_chain(landscape, cells=500), exact_chain(landscape, cells=2000)
+    off = abs(rough.log_probability(0, 3) - fine.log_probability(0, 3))
+    assert off <= rough.log_probability_error(0, 3) + fine.log_probability_error(0, 3)
+    if rate == 0.005:
+        assert fine.log_probability_error(0, 3) > 10  # built to fail, and seen to
+    if rate == 0.1:
+        assert fine.log_probability_error(0, 3) < math.log(2)  # known to within a factor of two
+    assert fine.log_probability_error(-3, 0) < 1e-3  # the common well
+
+
 def test_a_birth_and_death_chain_has_masses_that_are_products_of_ratios():
     """Two wells and 200 decades; each component right relative to itself."""
     n = 1200
@@ -298,7 +314,7 @@ def test_a_tail_like_a_power_is_said_to_have_no_variance():
     assert abs(state.mean() - mean) <= state.mean_error
 
 
-def test_the_pit_ends_in_the_wide_minimum(tmp_path):
+def test_the_pit_ends_in_the_wide_minimum():
     """Near 2 the two maps differ by less than doubles can tell: the class is a point."""
     pit = Landscape(
         losses=lambda w: (
@@ -310,6 +326,8 @@ def test_the_pit_ends_in_the_wide_minimum(tmp_path):
     )
     state = exact_chain(pit)
     assert [(a.position, a.weight) for a in state.atoms] == [(2.0, 1.0)]
+    # log distance falls by -log(1 - T l'') = 0.105 per step, and is followed over 11 decades.
+    assert math.log(11 * math.log(10) / 0.105 / 2) < state.log_arrival < math.log(1e6)
 
 
 # -- ends of the domain, time, and company ------------------------------------------------------
