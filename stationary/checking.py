@@ -318,7 +318,10 @@ def _basin(
         doubt = float(state.error) if basin is None else float(basin.mass_error)
         held = share, share * min(doubt + state.weight_error, 1.0)
     if chain.kind in SETTLED:
-        by_chain = chain.probability(low, high), min(2 * chain.error, 1.0)
+        share = chain.probability(low, high)
+        relative = chain.log_probability_error(low, high) if share > 0 else math.inf
+        doubt = share * relative if math.isfinite(relative) else math.inf
+        by_chain = share, min(2 * chain.error, doubt, 1.0)
     if sent is not None:
         walked = sent.probability(low, high), sent.probability_error(low, high)
     leaving = None
