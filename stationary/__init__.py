@@ -30,6 +30,10 @@ The rooms, in the order in which data passes through them:
 - sweeps: `progress`, `sweep_plan` (the grid), `family` (one landscape at many rates), `crossover`
   (where two masses are equal), `labels`, `sweep_tasks` (shared out), `sweeps`, `sweep_report`,
   `plot_phases`;
+- over time: `grid`, `generator`, `exponential`, `propagation`, `refinement`, `relaxation`,
+  `evolution`, `evolution_report`, `plot_evolution`;
+- the exact chain: `batches`, `elimination`, `transfer`, `cells`, `chain_class`, `exit_time`,
+  `chain_state`, `outcomes`, `chain`; `reach` and `steps` (how large a step is);
 - held against SGD: `comparison` (distances), `checking`, `check_report`, `plot_check`;
 - `options` and `cli`.
 """
@@ -58,6 +62,7 @@ if TYPE_CHECKING:
         Status,
         UserFunctionError,
     )
+    from stationary.evolution import Evolution, evolve
     from stationary.journey import (
         hitting_probability,
         log_hitting_probability,
@@ -85,6 +90,7 @@ __all__ = [
     "Crossover",
     "Diffusion",
     "EndState",
+    "Evolution",
     "Landscape",
     "LandscapeError",
     "NotDifferentiableError",
@@ -103,6 +109,7 @@ __all__ = [
     "check",
     "dilation_bias",
     "end_state",
+    "evolve",
     "exact_chain",
     "hitting_probability",
     "load",
@@ -140,6 +147,8 @@ _ROOMS = {
     "StationaryError": "errors",
     "Status": "errors",
     "UserFunctionError": "errors",
+    "Evolution": "evolution",
+    "evolve": "evolution",
     "hitting_probability": "journey",
     "log_hitting_probability": "journey",
     "log_mean_first_passage_time": "journey",

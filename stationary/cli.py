@@ -230,6 +230,65 @@ def check(
 
 
 @app.command()
+def evolve(
+    path: Source,
+    until: Annotated[
+        float, typer.Option("--until", metavar="T", help="The last time.", show_default=False)
+    ],
+    every: Annotated[
+        float | None,
+        typer.Option("--every", metavar="DT", help="Between times; by default a twentieth of T."),
+    ] = None,
+    initial: Start = None,
+    learning_rate: LearningRate = None,
+    batch_size: BatchSize = None,
+    replacement: Replacement = None,
+    convention: Conventions = None,
+    domain: Domain = None,
+    settings: Settings = None,
+    cells: Annotated[
+        int | None, typer.Option(help="How many cells; by default as many as it takes.")
+    ] = None,
+    tolerance: Annotated[
+        float | None, typer.Option(help="The error of a probability that is aimed at.")
+    ] = None,
+    as_json: AsJson = False,
+    csv: Annotated[Path | None, typer.Option(help="Write the density over time.")] = None,
+    plot: Plot = None,
+) -> None:
+    """Follow the probability of PATH over time, from its start to T."""
+    import json
+
+    from stationary.evolution import evolve as run
+    from stationary.evolution import times_until
+    from stationary.loading import load
+
+    changes = changes_from(
+        settings,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        replacement=replacement,
+        convention=convention,
+        domain=domain,
+        initial=initial,
+    )
+    with contextlib.redirect_stdout(sys.stderr):
+        check_output(csv)
+        check_figure(plot)
+        how = {} if tolerance is None else {"tolerance": tolerance}
+        times = times_until(until, every)
+        found = run(load(path, **changes), times=times, cells=cells, **how)
+        report = json.dumps(found.to_dict(), indent=2) if as_json else found.summary()
+        if csv is not None:
+            write_whole(csv, found.to_csv())
+        if plot is not None:
+            found.plot(plot)
+    typer.echo(report)
+    if not found.converged:
+        raise typer.Exit(NOT_CONVERGED)
+
+
+@app.command()
 def regularise(
     path: Source,
     eps: Annotated[

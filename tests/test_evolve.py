@@ -1,0 +1,492 @@
+"""Probabilities over time: closed forms of moments, laws of conservation, and gaps."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.integrate import cumulative_trapezoid
+
+import stationary
+from stationary import (
+    Diffusion,
+    Landscape,
+    LandscapeError,
+    end_state,
+    evolve,
+    load,
+    log_mean_first_passage_time,
+)
+from stationary.cli import main
+from stationary.evolution import times_until
+from stationary.exponential import Propagator
+from stationary.generator import chain_on
+from stationary.relaxation import slowest
+
+INF = math.inf
+TIMES = np.array([0.1, 0.5, 1.0, 2.0, 5.0, 40.0])
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def process(drift, variance, domain=(-INF, INF), **more):
+    return Diffusion(drift=drift, variance=variance, domain=domain, **more)
+
+
+def ornstein_uhlenbeck(k=1.0, a=2.0, **more):
+    return process(lambda x: -k * x, a, **more)
+
+
+def assert_sound(e):
+    """What holds for every evolution."""
+    total = e.masses.sum(axis=1) + sum(a.weights for a in e.atoms)
+    assert np.abs(total - 1).max() < 1e-12
+    assert e.masses.min() >= 0
+    assert all(a.weights.min() >= 0 for a in e.atoms)
+    for numbers in (e.mean, e.mean_error, e.std, e.std_error, e.error, e.mass_error, e.current):
+        assert np.isfinite(numbers).all()
+    assert (e.mean_error > 0).all()
+    assert (np.diff(e.edges) > 0).all()
+
+
+def assert_moments(e, mean, variance):
+    assert_sound(e)
+    assert (np.abs(e.mean - mean) <= e.mean_error).all()
+    assert (np.abs(e.std - np.sqrt(variance)) <= e.std_error).all()
+
+
+# -- moments in closed form -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("k", "a"), [(1.0, 2.0), (0.2, 0.01), (5.0, 3.0)])
+@pytest.mark.parametrize("initial", [2.0, "normal:1,0.3"])
+def test_an_ornstein_uhlenbeck_process_has_its_mean_and_deviation_at_all_times(k, a, initial):
+    """Mean m e^-kt and variance v e^-2kt + (a / 2k) (1 - e^-2kt)."""
+    times = TIMES / k
+    e = evolve(ornstein_uhlenbeck(k, a), initial, times)
+    m, v = (2.0, 0.0) if initial == 2.0 else (1.0, 0.09)
+    fall = np.exp(-k * times)
+    assert_moments(e, m * fall, v * fall**2 + a / (2 * k) * (1 - fall**2))
+    assert e.converged
+    assert e.mean_error.max() < 1e-4 * max(m, math.sqrt(a / k))
+
+
+@pytest.mark.parametrize("convention", ["ito", "stratonovich", "klimontovich"])
+def test_geometric_noise_grows_as_its_convention_says(convention):
+    """dx = m x dt + s x dB: in convention c the Ito drift is (m + c s^2) x."""
+    m, s = 0.1, 0.2
+    t = np.array([1.0, 5.0, 10.0])
+    e = evolve(
+        process(lambda x: m * x, lambda x: (s * x) ** 2, (0, INF), convention=convention), 1.0, t
+    )
+    growth = m + {"ito": 0, "stratonovich": 0.5, "klimontovich": 1}[convention] * s**2
+    assert_moments(e, np.exp(growth * t), np.exp(2 * growth * t) * np.expm1(s**2 * t))
+    assert e.log_relaxation_time is None
+    assert e.total_variation_to_end is None
+
+
+@pytest.mark.parametrize("theta", [1.0, 0.1])
+def test_square_root_noise_has_its_moments_though_the_density_may_diverge_at_zero(theta):
+    """f = k (theta - x), a = x: for theta = 0.1 the density goes as x^-0.6 at 0."""
+    k, x = 2.0, 0.3
+    e = evolve(process(lambda x: k * (theta - x), lambda x: 1.0 * x, (0, INF)), x, TIMES)
+    fall = np.exp(-k * TIMES)
+    variance = x / k * (fall - fall**2) + theta / (2 * k) * (1 - fall) ** 2
+    assert_moments(e, x * fall + theta * (1 - fall), variance)
+    assert math.exp(e.log_relaxation_time) == pytest.approx(1 / k, rel=2e-4)
+
+
+def test_brownian_motion_spreads_as_the_root_of_time_and_has_no_relaxation_time():
+    e = evolve(process(lambda x: 0 * x, 1.0), 0.0, TIMES)
+    assert_moments(e, 0 * TIMES, TIMES)
+    assert e.relaxation_time is None
+    assert "No relaxation time" in e.summary()
+
+
+def test_a_drift_without_a_turn_carries_the_window_along():
+    e = evolve(process(lambda x: 1 + 0 * x, 0.5), 0.0, [1.0, 10.0, 100.0])
+    t = e.times
+    assert_moments(e, t, 0.5 * t)
+
+
+# -- where it leads -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("convention", ["ito", "stratonovich", "klimontovich"])
+def test_the_limit_is_the_zero_flux_density(convention, double_well):
+    """To 1e-8 in total variation, on any grid: the scheme rests exactly in it."""
+    e = evolve(double_well(convention=convention), 0.5, [1.0, 5000.0], cells=200)
+    assert_sound(e)
+    assert e.total_variation_to_end[-1] < 1e-8
+    assert e.total_variation_to_end[0] > 0.1
+    assert np.abs(e.current[-1]).max() < 1e-7
+
+
+def test_masses_of_the_limit_are_right_for_each_cell():
+    e = evolve(ornstein_uhlenbeck(), 1.0, [60.0], cells=200)
+    exact = np.diff(stats.norm.cdf(e.edges))
+    assert np.abs(e.masses[-1] - exact).sum() < 1e-10
+
+
+def test_what_wright_fisher_absorbs_in_the_end_is_where_it_started():
+    """x is a martingale: 1 takes the share x of the start; and the gap of x (1 - x) / 2 is 1."""
+    e = evolve(process(lambda x: 0 * x, lambda x: x * (1 - x), (0, 1)), 0.3, TIMES)
+    assert_moments(e, np.full(6, 0.3), 0.21 * -np.expm1(-TIMES))
+    zero, one = e.atoms
+    assert (zero.position, one.position) == (0, 1)
+    assert abs(one.weights[-1] - 0.3) <= one.errors[-1] < 1e-4
+    assert abs(zero.weights[-1] - 0.7) <= zero.errors[-1] < 1e-4
+    assert (np.diff(one.weights) > 0).all()
+    assert abs(e.log_relaxation_time) <= e.relaxation_error < 1e-3
+
+
+def test_absorbing_walls_take_brownian_motion_at_the_rate_of_its_lowest_mode():
+    """On (0, 1) with a = 2 what survives is the sum of 4 / (n pi) sin(n pi / 2) e^-(n pi)^2 t."""
+    t = np.array([0.01, 0.05, 0.2])
+    e = evolve(process(lambda x: 0 * x, 2.0, (0, 1), boundaries="absorbing"), 0.5, t)
+    n = np.arange(1, 60, 2)
+    left = (4 / (n * np.pi) * np.sin(n * np.pi / 2)) @ np.exp(-np.outer((n * np.pi) ** 2, t))
+    assert_sound(e)
+    held = e.masses.sum(axis=1)
+    assert (np.abs(held - left) <= sum(a.errors for a in e.atoms)).all()
+    assert e.relaxation_time == pytest.approx(1 / np.pi**2, rel=1e-3)
+    shape = np.sin(np.pi * (e.edges[1:] + e.edges[:-1]) / 2) * np.diff(e.edges)
+    assert e.slowest_mode == pytest.approx(shape / shape.sum(), rel=1e-2)
+
+
+def test_a_gate_is_passed_one_way_only():
+    gate = process(lambda x: 1 - x, lambda x: x**2, (-2, 6))
+    to_the_right = evolve(gate, -1.0, [0.2, 1.0, 5.0])
+    below = to_the_right.probability(-2, 0)
+    assert_sound(to_the_right)
+    assert (np.diff(below) < 0).all()
+    assert below[-1] < 0.05
+    assert evolve(gate, 0.5, [0.2, 5.0]).probability(-2, 0).max() == 0
+
+
+def test_a_trap_collects_what_arrives_in_finite_time():
+    """f = -1 and a = 2 x reach 0 and stay there."""
+    e = evolve(process(lambda x: -1 + 0 * x, lambda x: 2 * x, (0, INF)), 1.0, [0.5, 2.0, 50.0])
+    assert_sound(e)
+    (atom,) = [a for a in e.atoms if a.position == 0]
+    assert (np.diff(atom.weights) > 0).all()
+    assert atom.weights[-1] > 0.99
+
+
+def test_a_start_at_a_rest_point_stays_there():
+    two_sided = process(lambda x: -x * 0.1 + 0.5 * x, lambda x: 0.1 * x**2, (-1, 1))
+    e = evolve(two_sided, 0.0, [1.0, 10.0])
+    assert_sound(e)
+    assert [a.weights.tolist() for a in e.atoms if a.position == 0] == [[1.0, 1.0]]
+
+
+def test_a_ring_keeps_its_current_and_its_density():
+    def drift(x):
+        return 1 + np.sin(x)
+
+    ring = process(drift, 0.5, (0, 2 * np.pi), boundaries="periodic")
+    e = evolve(ring, 1.0, [1.0, 200.0])
+    assert_sound(e)
+    assert e.total_variation_to_end[-1] <= e.mass_error[-1]
+    assert np.abs(e.current[-1] - end_state(ring).current).max() <= e.current_error[-1]
+
+
+# -- relaxation -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("k", [0.01, 1.0, 30.0])
+def test_an_ornstein_uhlenbeck_process_relaxes_at_its_rate(k):
+    e = evolve(ornstein_uhlenbeck(k), 0.5, [1 / k], cells=1000)
+    assert abs(e.log_relaxation_time + math.log(k)) <= e.relaxation_error < 1e-3
+
+
+def test_reflected_brownian_motion_relaxes_in_the_square_of_its_length():
+    """L^2 / (pi^2 D), with D = a / 2."""
+    e = evolve(process(lambda x: 0 * x, 0.8, (0, 3)), 1.0, [1.0])
+    exact = math.log(9 / (np.pi**2 * 0.4))
+    assert abs(e.log_relaxation_time - exact) <= e.relaxation_error < 1e-3
+
+
+@pytest.mark.parametrize("s", [50, 500, 5000])
+def test_a_double_well_relaxes_at_twice_the_rate_of_its_escapes(s):
+    """1 / gap is half the mean time from well to well but for e^-depth: up to e^10000 here."""
+    well = process(lambda x: x - x**3, 0.25 / s, (-3, 3))
+    parts = end_state(well).anatomy
+    edges = np.linspace(-3, 3, 2401)
+    exact = log_mean_first_passage_time(well, -1, 1) - math.log(2)
+    assert slowest(chain_on(well, parts, edges), 1.0).log_time == pytest.approx(
+        exact, abs=0.02 * max(1, s / 1000)
+    )
+
+
+def test_the_error_of_a_metastable_relaxation_time_is_true():
+    well = process(lambda x: x - x**3, 0.25 / 200, (-3, 3))
+    e = evolve(well, 1.0, [1.0], cells=2000)
+    exact = log_mean_first_passage_time(well, -1, 1) - math.log(2)
+    # The two differ by the escape over the top within a well, of the order of a / depth.
+    assert abs(e.log_relaxation_time - exact) <= e.relaxation_error + 5e-3
+    assert e.relaxation_time == pytest.approx(math.exp(e.log_relaxation_time))
+
+
+# -- stiffness ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pit():
+    landscape = load(str(EXAMPLES / "pit.py"), learning_rate=0.02)
+    return evolve(landscape, "normal:0.5,0.175", np.arange(0, 401, 10), cells=2000)
+
+
+def test_the_pit_is_followed_to_400_steps(pit):
+    """Exponents of 1e79 on the way, a gate at 1, and an end state 4e-43 wide."""
+    assert_sound(pit)
+    assert pit.mean[0] == pytest.approx(0.5, abs=1e-3)  # the start is cut at -1
+    assert (np.diff(pit.mean) > 0).all()
+    assert pit.probability(-1, 1)[-1] < 1e-3  # the gate has let nearly all pass
+    assert (np.diff(pit.probability(-1, 1)) <= 0).all()
+    # What left the pit is at 2; how much, the mean time to leave says roughly.
+    gone = pit.probability(1.3, 4)[-1]
+    x = np.concatenate([1 + np.geomspace(1e-3, 7.5e-3, 4000), np.linspace(1.0075, 1.25, 40001)[1:]])
+    f, a = pit.diffusion.coefficients(x)
+    climb = cumulative_trapezoid(2 * f / a, x, initial=0)
+    top = climb.max()
+    held = cumulative_trapezoid(2 / a * np.exp(climb - top), x, initial=0)
+    inside = x >= 1.0075
+    time = np.trapezoid((np.exp(top - climb) * held)[inside], x[inside])
+    assert math.exp(pit.log_relaxation_time) == pytest.approx(time, rel=0.05)
+    assert gone == pytest.approx(1 - math.exp(-(400 - 45) / time), abs=0.05)
+
+
+def test_before_the_noise_matters_the_pit_follows_the_drift(pit):
+    """Quantiles below the gate move as single weights do, to the error of the distribution."""
+    diffusion = pit.diffusion
+    w = np.array([-0.1, 0.1, 0.3])
+    start = stats.norm(0.5, 0.175)
+    cut = start.cdf(4) - start.cdf(-1)
+    share = (start.cdf(w) - start.cdf(-1)) / cut
+    for _ in range(4000):  # 40 steps, by the midpoint rule
+        middle = w + 0.005 * diffusion.coefficients(w)[0]
+        w = w + 0.01 * diffusion.coefficients(middle)[0]
+    k = int(np.flatnonzero(pit.times == 40)[0])
+    found = [pit.probability(-1, x)[k] for x in w]
+    assert np.abs(found - share).max() <= pit.error[k] + 1e-4
+
+
+def test_a_well_that_only_a_rate_of_zero_leaves_is_called_metastable():
+    well = process(lambda x: x - x**3, 1e-13, (-2, 2))
+    e = evolve(well, 0.5, [1.0, 100.0], cells=400)
+    assert_sound(e)
+    assert e.log_relaxation_time == INF
+    assert "metastable" in e.summary()
+    assert e.probability(-2, 0).max() == 0
+    json.dumps(e.to_dict(), allow_nan=False)
+
+
+# -- errors ---------------------------------------------------------------------------------------
+
+
+def test_errors_of_probabilities_are_true_and_shrink():
+    """P(X <= x) of an Ornstein-Uhlenbeck process from a point, at every edge."""
+    fall = np.exp(-TIMES)[:, None]
+    worst = []
+    for cells in (100, 400, 1600):
+        e = evolve(ornstein_uhlenbeck(), 2.0, TIMES, cells=cells)
+        exact = stats.norm.cdf(e.edges, 2 * fall, np.sqrt(1 - fall**2))
+        found = np.concatenate([np.zeros((6, 1)), np.cumsum(e.masses, axis=1)], axis=1)
+        off = np.abs(found - exact).max(axis=1)
+        assert (off <= e.error).all()
+        worst.append(e.error.max())
+    assert worst[0] > 8 * worst[1] > 64 * worst[2]
+
+
+def test_errors_are_true_where_the_drift_alone_moves_a_pulse():
+    """With a next to nothing the scheme is of first order; a case built to spread too much."""
+    t = np.array([0.5, 1.0])
+    e = evolve(ornstein_uhlenbeck(1.0, 1e-10, domain=(-4, 4)), "normal:2,0.1", t, cells=400)
+    exact = 0.1 * np.exp(-t)
+    assert_moments(e, 2 * np.exp(-t), exact**2)
+    p = stats.norm.cdf(e.edges, 2 * np.exp(-t)[:, None], exact[:, None])
+    found = np.concatenate([np.zeros((2, 1)), np.cumsum(e.masses, axis=1)], axis=1)
+    assert (np.abs(found - p).max(axis=1) <= e.error).all()
+    assert not e.converged
+
+
+def test_steps_in_time_are_right_to_their_tolerance_for_a_shift_and_for_stiff_rates():
+    """A chain that only goes up is a Poisson process; two states relax exactly."""
+    n, rate = 400, 1.0
+    p = np.zeros(n)
+    p[0] = 1
+    shift = Propagator(np.append(np.full(n - 1, rate), 0), np.zeros(n))
+    times = np.array([1.0, 30.0, 200.0])
+    found, errors = shift.propagate(p, times, 1e-10)
+    exact = stats.poisson.pmf(np.arange(n), times[:, None])
+    assert (np.abs(found - exact).sum(axis=1) / 2 <= errors).all()
+    assert errors[-1] < 1e-9
+    pair = Propagator(np.array([3e9, 0.0]), np.array([0.0, 1e9]))
+    found, _ = pair.propagate(np.array([1.0, 0.0]), np.array([1e-10, 1.0]), 1e-10)
+    high = 0.75 * -np.expm1(-4e9 * np.array([1e-10, 1.0]))
+    assert found[:, 1] == pytest.approx(high, abs=1e-6)
+
+
+def test_a_start_of_samples_keeps_its_mean():
+    rng = np.random.default_rng(5)
+    samples = rng.normal(0.4, 0.2, 500)
+    e = evolve(ornstein_uhlenbeck(), samples.tolist(), [0.0, 0.5], cells=800)
+    assert_sound(e)
+    fall = np.exp(-e.times)
+    assert (np.abs(e.mean - samples.mean() * fall) <= e.mean_error).all()
+    variance = samples.var() * fall**2 + 1 - fall**2
+    assert (np.abs(e.std - np.sqrt(variance))[1:] <= e.std_error[1:]).all()
+
+
+def test_the_start_itself_is_the_state_at_time_zero():
+    e = evolve(ornstein_uhlenbeck(), 2.0, [0.0, 1.0])
+    assert e.mean[0] == pytest.approx(2.0, abs=1e-10)
+    assert abs(e.std[0]) <= e.std_error[0] < 0.05
+
+
+# -- the result -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def settled():
+    return evolve(ornstein_uhlenbeck(name="ou"), 1.0, [0.0, 1.0, 5.0], cells=200)
+
+
+def test_a_result_is_shown_in_80_columns_and_as_plain_numbers(settled):
+    text = settled.summary()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "Relaxation time" in text
+    plain = json.loads(json.dumps(settled.to_dict(), allow_nan=False))
+    assert plain["times"] == [0, 1, 5]
+    assert len(plain["masses"]) == 3
+    rows = settled.to_csv().splitlines()
+    assert len(rows) == 1 + 3 * settled.cells
+    assert "<Evolution of 'ou': 3 times to 5" in repr(settled)
+
+
+def test_a_figure_is_drawn_for_densities_atoms_and_single_times(settled, tmp_path):
+    settled.plot(tmp_path / "ou.png")
+    wright_fisher = process(lambda x: 0 * x, lambda x: x * (1 - x), (0, 1))
+    evolve(wright_fisher, 0.3, TIMES, cells=100).plot(tmp_path / "wf.svg")
+    figure = evolve(ornstein_uhlenbeck(), 1.0, [1.0], cells=100).plot()
+    assert len(figure.axes) == 3
+    assert all((tmp_path / n).stat().st_size > 1000 for n in ("ou.png", "wf.svg"))
+
+
+def test_probability_between_edges_is_the_sum_of_cells_and_atoms(settled):
+    i, j = 40, 120
+    lower, upper = settled.edges[[i, j]]
+    assert settled.probability(lower, upper) == pytest.approx(
+        settled.masses[:, i:j].sum(axis=1), abs=1e-12
+    )
+    with pytest.raises(LandscapeError, match="first end"):
+        settled.probability(1, 0)
+
+
+# -- what cannot be done --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"initial": None}, "needs a start"),
+        ({"times": []}, "finite numbers"),
+        ({"times": [1, math.nan]}, "finite numbers"),
+        ({"times": ["soon"]}, "finite numbers"),
+        ({"times": [[1, 2]]}, "finite numbers"),
+        ({"times": [-1, 2]}, "ascend from 0"),
+        ({"times": [2, 1]}, "ascend from 0"),
+        ({"times": [1, 1]}, "ascend from 0"),
+        ({"cells": 3}, "whole number from 8"),
+        ({"cells": 100.5}, "whole number from 8"),
+        ({"cells": True}, "whole number from 8"),
+        ({"tolerance": 0}, "between 1e-12 and 1"),
+        ({"tolerance": "low"}, "between 1e-12 and 1"),
+        ({"initial": "normal:50,1"}, "outside"),
+    ],
+)
+def test_bad_input_is_refused_in_words(changes, words):
+    given = {"initial": 1.0, "times": [1.0]} | changes
+    with pytest.raises(LandscapeError, match=words):
+        evolve(ornstein_uhlenbeck(domain=(-8, 8)), **given)
+
+
+def test_only_processes_evolve():
+    with pytest.raises(LandscapeError, match="Diffusion or a Landscape"):
+        evolve("pit.py", 1.0, [1.0])
+
+
+# -- the command ----------------------------------------------------------------------------------
+
+
+def run(arguments):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    return stopped.value.code
+
+
+def test_the_command_prints_and_writes_what_python_gives(tmp_path, capsys):
+    path = str(EXAMPLES / "two_minima.py")
+    arguments = ["evolve", path, "--initial", "0.5", "--until", "30", "--every", "15"]
+    table, figure = tmp_path / "table.csv", tmp_path / "figure.svg"
+    code = run([*arguments, "--cells", "400", "--tolerance", "0.01", "--csv", str(table)])
+    assert code == 0
+    shown = capsys.readouterr().out
+    expected = evolve(load(path, initial="0.5"), times=[0, 15, 30], cells=400, tolerance=0.01)
+    assert shown.rstrip() == expected.summary()
+    assert table.read_text() == expected.to_csv()
+    more = ["--cells", "100", "--tolerance", "0.1", "--json", "--plot", str(figure)]
+    assert run([*arguments, *more]) == 0
+    assert json.loads(capsys.readouterr().out)["times"] == [0, 15, 30]
+    assert figure.stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--until", "10"], "needs a start"),
+        (["--until", "-3", "--initial", "0.5"], "must be positive"),
+        (["--until", "10", "--every", "1e-9", "--initial", "0.5"], "Take fewer"),
+        (["--until", "10", "--initial", "0.5", "--plot", "figure.gif"], "figure is written as"),
+    ],
+)
+def test_the_command_says_what_is_wrong(arguments, words, capsys):
+    assert run(["evolve", str(EXAMPLES / "two_minima.py"), *arguments]) == 1
+    assert words in capsys.readouterr().err
+
+
+def test_times_end_where_they_should():
+    assert times_until(1.0, 0.3).tolist() == pytest.approx([0, 0.3, 0.6, 0.9, 1.0])
+    assert times_until(400, 10).tolist() == list(range(0, 401, 10))
+    assert len(times_until(3.0)) == 21
+
+
+def test_the_package_gives_the_function_whatever_was_imported_first():
+    code = (
+        "import sys, stationary; stationary.Evolution; assert callable(stationary.evolve); "
+        "assert 'matplotlib' not in sys.modules and 'scipy.stats' not in sys.modules"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(EXAMPLES.parent)}
+    )
+    assert stationary.evolve is evolve
+
+
+def test_a_landscape_evolves_in_steps():
+    landscape = Landscape(
+        losses=lambda w: ((w - 0.3) ** 2 / 2, (w + 0.3) ** 2 / 2),
+        learning_rate=0.1,
+        domain=(-3, 3),
+        name="bowl",
+    )
+    e = evolve(landscape, 1.0, [10.0, 100.0])
+    fall = np.exp(-0.1 * e.times)
+    # T S2 / 2 = 0.1 * 0.09 / 2 is the variance in the end.
+    assert_moments(e, fall, 0.0045 * (1 - fall**2))
+    assert e.diffusion.time_unit == "step"
