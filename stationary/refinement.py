@@ -55,7 +55,8 @@ def _error(first: Array, second: Array) -> Array:
     ratio = np.where(second > 0, ratio, overall)
     safety = np.where(ratio > 3.0, SAFETY, CAUTION)
     smooth = safety * second / (np.clip(ratio, 1.5, 4.0) - 1)
-    return np.asarray(np.where(ratio > 1.5, smooth, 3 * np.maximum(first, second)))
+    unknown = 5 * np.maximum(first, second)
+    return np.asarray(np.where(ratio > 1.5, smooth, unknown))
 
 
 def _extrapolated(values: list[Array], scale: float) -> tuple[Array, Array]:
