@@ -20,14 +20,15 @@ from stationary.diffusion import Diffusion, number
 from stationary.distribution import EndState
 from stationary.elementary import converted, exp, to_float
 from stationary.errors import LandscapeError
-from stationary.exponential import Propagator
-from stationary.generator import Chain, chain_on, placed
-from stationary.grid import Feature, Grid, grid_on
+from stationary.feller import Feller
+from stationary.generator import Chain
 from stationary.initial import Initial
 from stationary.landscape import Landscape
+from stationary.propagation import Run, current_of, run_on
 from stationary.refinement import Refined, refined
 from stationary.relaxation import Relaxation, slowest
 from stationary.solve import end_state
+from stationary.window import COUNTED, is_whole, leaks, windowed
 
 __all__ = ["Evolution", "EvolutionAtom", "evolve", "times_until"]
 
@@ -39,16 +40,6 @@ TOLERANCE = 1e-4
 MOST_CELLS = 2**17
 MOST_TIMES = 100_000
 MOST_NUMBERS = 2 * 10**8  # times times cells
-IN_TIME = 1e-9  # error of the integration in time, at most
-FASTEST = 1e12  # times the longest interval: faster exchange between two cells is as good as this
-TAIL = 1e-13  # of the start and of the end state, that may lie outside the window
-LEAK = 1e-11  # at an edge of the window, for which it is widened
-WIDENINGS = 60
-FLIGHT = 200  # steps of the drift alone
-FURTHEST = 1e6  # times where the process starts and turns, to which that is followed
-LARGEST = 1e90
-COUNTED = 1e-9  # of all probability: an end state that loses more cannot be compared with
-MANY = 24  # minima around which cells are put
 NEGLIGIBLE = 1e-15
 
 
@@ -59,16 +50,6 @@ class EvolutionAtom:
     position: float
     weights: Array  # (times,)
     errors: Array  # (times,), absolute
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class _Run:
-    """One grid: its chain, and the masses of its states at all times."""
-
-    chain: Chain
-    states: Array  # (times, states)
-    errors: Array  # (times,): of the integration in time
-    outside: float  # of the start
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -105,7 +86,9 @@ class Evolution:
         width it could only be larger. None where there is no end state to compare with.
     log_relaxation_time, relaxation_error
         log of 1 / (spectral gap), and its absolute error: what is slowest within a class of points
-        that reach each other. None where it was not found.
+        that reach each other; inf where wells are joined by less than e^-100000. None where there
+        is no gap: where probability leaves for ever, towards an end that is a power law and never
+        reached, or where the drift alone decides.
     slowest_mode
         (cells,): the masses of the mode that decays last within its class; the sum of their
         absolute values is 1.
@@ -347,175 +330,22 @@ def _evolved(
     cells: int | None,
     tolerance: float,
 ) -> Evolution:
-    grid, leak, notes = _windowed(state, start, times, BASE if cells is None else cells // 4)
-    runs = [_run(state, start, grid.edges(level), times, tolerance) for level in range(3)]
+    grid = windowed(state, start, times, BASE if cells is None else cells // 4)
+    runs = [run_on(state, start, grid.edges(level), times, tolerance) for level in range(3)]
     if cells is None:
         most = MOST_NUMBERS // len(times)
         for level in range(3, DEEPEST + 1):
             size = 2 * len(runs[-1].chain.width)
             if _refined(runs).distribution_error.max() <= tolerance or size > most:
                 break
-            runs = [*runs[1:], _run(state, start, grid.edges(level), times, tolerance)]
-    return _put_together(process, state, start, times, runs, leak, tolerance, notes)
-
-
-def _run(state: EndState, start: Initial, edges: Array, times: Array, tolerance: float) -> _Run:
-    diffusion = state.diffusion
-    chain = chain_on(diffusion, state.anatomy, edges)
-    p, outside = placed(
-        chain, start, state.anatomy, lambda x: diffusion.coefficients(np.asarray(x))[0]
-    )
-    steps = np.diff(times, prepend=0.0)
-    steps = steps[steps > 0]
-    up, down = chain.rates(FASTEST / float(steps.max(initial=1.0)))
-    within = min(IN_TIME, tolerance / 10)
-    masses, errors = Propagator(up, down, chain.is_ring).propagate(p, times, within)
-    return _Run(chain, masses, errors, outside)
-
-
-def _windowed(
-    state: EndState, start: Initial, times: Array, cells: int
-) -> tuple[Grid, Array, tuple[str, ...]]:
-    """The grid on a window that holds the probability, and what reaches the ends of it."""
-    lower, upper = state.diffusion.domain
-    low, high = _first_window(state, start, times)
-    leak = np.zeros(len(times))
-    grid = _grid(state, start, times, (low, high), cells)
-    for _ in range(WIDENINGS):
-        if (low, high) == (lower, upper):
-            return grid, leak, ()
-        run = _run(state, start, grid.edges(0), times, 1e-6)
-        masses = run.states[:, run.chain.is_cell]
-        at_low = masses[:, 0] if low > lower else 0 * leak
-        at_high = masses[:, -1] if high < upper else 0 * leak
-        leak = at_low + at_high
-        if leak.max() <= LEAK:
-            return grid, leak, ()
-        reach = 0.5 * (high - low)
-        wider = (
-            max(low - reach, lower) if at_low.max() > LEAK / 2 else low,
-            min(high + reach, upper) if at_high.max() > LEAK / 2 else high,
-        )
-        if max(abs(wider[0]), abs(wider[1])) > LARGEST:
-            break
-        try:
-            wide = _grid(state, start, times, wider, cells)
-            chain_on(state.diffusion, state.anatomy, wide.edges(0))
-        except LandscapeError:
-            break  # out there the process is beyond doubles
-        low, high = wider
-        grid = wide
-    v = state.diffusion.variable
-    note = (
-        f"cells end at {v} = {low:.4g} and {high:.4g}, and up to {float(leak.max()):.2g} of the "
-        "probability reaches them: what would be beyond is kept inside, and counts as error."
-    )
-    return grid, leak, (note,)
-
-
-def _first_window(state: EndState, start: Initial, times: Array) -> tuple[float, float]:
-    diffusion = state.diffusion
-    lower, upper = diffusion.domain
-    low, high = _reach_of(start)
-    places = [low, high, *(float(e.position) for e in state.anatomy.equilibria)]
-    places += [float(e) for p in state.anatomy.points for e in (p.lower, p.upper)]
-    if state.kind in ("density", "mixture", "flux") and _is_whole(state):
-        if math.isinf(lower):
-            places.append(float(state.ppf(TAIL)))
-        if math.isinf(upper):
-            places.append(float(state.isf(TAIL)))
-    x = np.clip(np.array([low, high]), lower, upper)
-    t = float(times[-1])
-    if not _is_whole(state):  # nothing keeps it: where the drift alone would take it
-        for _ in range(FLIGHT):
-            with np.errstate(all="ignore"):
-                further = x + diffusion.coefficients(x)[0] * (t / FLIGHT)
-            further = np.clip(np.where(np.isfinite(further), further, x), lower, upper)
-            x = np.where(np.abs(further) < FURTHEST * (1 + np.abs(places).max()), further, x)
-    with np.errstate(all="ignore"):
-        a = diffusion.coefficients(x)[1]
-        spread = np.nan_to_num(np.minimum(np.sqrt(a * t) * 8, 1e6 * (1 + np.abs(x))))
-    if not _is_whole(state):
-        places += x.tolist()
-        if math.isinf(lower) and math.isinf(upper) and not state.anatomy.equilibria:
-            places += (x - spread).tolist() + (x + spread).tolist()
-    places = [p for p in places if math.isfinite(p)]
-    first, last = min(places), max(places)
-    margin = 0.05 * (last - first) or max(float(spread.max()), 1e-3 * (1 + abs(first)))
-    return (
-        lower if math.isfinite(lower) else first - margin,
-        upper if math.isfinite(upper) else last + margin,
-    )
-
-
-def _reach_of(start: Initial) -> tuple[float, float]:
-    """The interval that holds the start but for next to nothing."""
-    if start.law is None:
-        return float(start.points.min()), float(start.points.max())
-    tail = np.array([TAIL])
-    with np.errstate(all="ignore"):
-        low, high = float(start.law.law.ppf(tail)[0]), float(start.law.law.isf(tail)[0])
-    return max(low, start.law.lower), min(high, start.law.upper)
-
-
-def _is_whole(state: EndState) -> bool:
-    """Whether all probability ends in atoms and densities, as far as that is known."""
-    if state.kind in ("none", "classes"):
-        return False
-    return sum(float(e.weight or 0.0) for e in state.escapes) <= COUNTED
-
-
-def _grid(
-    state: EndState, start: Initial, times: Array, window: tuple[float, float], cells: int
-) -> Grid:
-    diffusion = state.diffusion
-    low, high = window
-    span = high - low
-    features = []
-    centre, width = _centre_of(start)
-    first = float(times[times > 0][0]) if (times > 0).any() else 0.0
-    at = np.array([min(max(centre, low), high)])
-    with np.errstate(all="ignore"):
-        noise = float(np.nan_to_num(np.sqrt(diffusion.coefficients(at)[1] * first))[0])
-    features.append(Feature(centre, max(width, noise, 1e-4 * span if start.law is None else 0.0)))
-    stable = [e for e in state.anatomy.equilibria if e.stable and low < e.position < high]
-    for e in stable[:MANY]:
-        x = np.array([e.position])
-        slope = abs(e.slope) if e.slope else 0.0
-        with np.errstate(all="ignore"):
-            s = float(np.sqrt(diffusion.coefficients(x)[1][0] / 2 / slope)) if slope else math.nan
-        features.append(Feature(e.position, s if math.isfinite(s) else span / 20, 2.0))
-    if _is_whole(state) and len(state.components) and not state.atoms:
-        q = [float(x) for x in (state.ppf(0.25), state.ppf(0.5), state.ppf(0.75))]
-        features.append(Feature(q[1], max(q[2] - q[0], 1e-4 * span), 1.0))
-    singular = [float(e) for p in state.anatomy.points for e in (p.lower, p.upper)]
-    for end in state.anatomy.ends:
-        if end.order is not None and low <= end.position <= high:
-            singular.append(float(end.position))
-    deep = 1e-8 if len(singular) < MANY else 1e-3
-    features += [Feature(x, deep * span) for x in singular]
-    breaks = [low, high, *singular, *diffusion.breakpoints]
-    if start.point is not None:
-        breaks.append(start.point)
-    return grid_on(window, np.array(breaks), tuple(features), max(cells, 2))
-
-
-def _centre_of(start: Initial) -> tuple[float, float]:
-    """Where the start is, and about how wide."""
-    if start.law is None:
-        weight = start.weights / start.weights.sum()
-        mean = float(weight @ start.points)
-        return mean, float(np.sqrt(weight @ (start.points - mean) ** 2))
-    q = np.array([0.25, 0.5, 0.75])
-    first = start.law.ends[0]
-    x = start.law.at(first.before + q * start.law.total, 1 - q, np.zeros(3, dtype=bool))
-    return float(x[1]), float(x[2] - x[0])
+            runs = [*runs[1:], run_on(state, start, grid.edges(level), times, tolerance)]
+    return _put_together(process, state, start, times, runs, tolerance)
 
 
 # The result.
 
 
-def _refined(runs: list[_Run]) -> Refined:
+def _refined(runs: list[Run]) -> Refined:
     return refined(
         [r.chain.edges for r in runs],
         [r.states[:, r.chain.is_cell] for r in runs],
@@ -524,33 +354,19 @@ def _refined(runs: list[_Run]) -> Refined:
     )
 
 
-def _current(run: _Run) -> Array:
-    """J at the edges, (times, cells + 1)."""
-    chain, p = run.chain, run.states
-    up, down = chain.rates(math.inf)
-    with np.errstate(over="ignore", invalid="ignore"):
-        out_up, out_down = (p * up)[:, chain.is_cell], (p * down)[:, chain.is_cell]
-    nothing = np.zeros((len(p), 1))
-    if chain.is_ring:
-        seam = out_up[:, -1:] - out_down[:, :1]
-        return np.concatenate([seam, out_up[:, :-1] - out_down[:, 1:], seam], axis=1)
-    upwards = np.concatenate([nothing, out_up], axis=1)
-    return np.asarray(upwards - np.concatenate([out_down, nothing], axis=1))
-
-
 def _put_together(
     process: Diffusion | Landscape,
     state: EndState,
     start: Initial,
     times: Array,
-    runs: list[_Run],
-    leak: Array,
+    runs: list[Run],
     tolerance: float,
-    notes: tuple[str, ...],
 ) -> Evolution:
     run = runs[-1]
     chain = run.chain
     found = _refined(runs)
+    leak = np.add(*leaks(run, state.diffusion))
+    notes = _of_window(state, chain, leak)
     extra = run.errors + leak + NEGLIGIBLE
     span = float(chain.edges[-1] - chain.edges[0])
     masses = run.states[:, chain.is_cell]
@@ -568,12 +384,13 @@ def _put_together(
     variance_error = found.variance_error + (run.errors + leak) * span**2
     upper = np.sqrt(np.maximum(found.variance, 0) + variance_error)
     lower = np.sqrt(np.maximum(found.variance - variance_error, 0.0))
-    currents = [_current(r) for r in runs]
+    currents = [current_of(r) for r in runs]
     current_error = found.of_faces(currents)
     slow = [slowest(r.chain, float(times[-1]) or 1.0) for r in runs]
     log_time, relaxation_error = _gap(slow)
-    if tuple(chain.edges[[0, -1]]) != state.diffusion.domain and not _is_whole(state):
-        log_time = relaxation_error = None  # that of the window
+    cut = tuple(chain.edges[[0, -1]]) != state.diffusion.domain
+    if (cut and not is_whole(state)) or _has_no_gap(state):
+        log_time = relaxation_error = None  # it would be that of the cells
     end = _distance_to_end(state, chain, masses, held)
     return Evolution(
         process=process,
@@ -609,6 +426,29 @@ def _ends(chain: Chain) -> tuple[int, ...]:
     return tuple(int(k) for k in np.flatnonzero(np.isin(positions, chain.edges[[0, -1]])))
 
 
+def _of_window(state: EndState, chain: Chain, leak: Array) -> tuple[str, ...]:
+    """A note where the ends of the window matter."""
+    if not leak.max() > COUNTED:
+        return ()
+    low, high = chain.edges[[0, -1]]
+    return (
+        f"cells end at {state.diffusion.variable} = {low:.4g} and {high:.4g}, and up to "
+        f"{float(leak.max()):.2g} of the probability reaches them: what would be beyond is kept "
+        "inside, and counts as error.",
+    )
+
+
+def _has_no_gap(state: EndState) -> bool:
+    """Whether an end that is never reached is a power law: times in proportion to log distance."""
+    sides = [side for pair in state.anatomy.sides for side in pair]
+    return any(
+        side.end.feller in (Feller.NATURAL, Feller.ATTRACTING)
+        and side.end.exponent is not None
+        and math.isfinite(side.end.exponent)
+        for side in sides
+    )
+
+
 def _gap(slow: list[Relaxation]) -> tuple[float | None, float | None]:
     """log of the relaxation time and its error, from three grids."""
     logs = [r.log_time for r in slow]
@@ -624,7 +464,7 @@ def _gap(slow: list[Relaxation]) -> tuple[float | None, float | None]:
 
 def _distance_to_end(state: EndState, chain: Chain, masses: Array, held: Array) -> Array | None:
     """Half the sum of |mass - mass in the end| over cells and atoms, (times,)."""
-    if not _is_whole(state) or any(c.weight is None for c in state.components):
+    if not is_whole(state) or not state.error <= COUNTED:
         return None
     goal = np.zeros(len(chain.width))
     for c in state.components:
@@ -639,7 +479,8 @@ def _distance_to_end(state: EndState, chain: Chain, masses: Array, held: Array) 
         else:  # where the drift alone comes to rest
             i = int(np.searchsorted(chain.edges, atom.position)) - 1
             goal[min(max(i, 0), len(goal) - 1)] += atom.weight
-    return np.asarray(np.abs(masses - goal).sum(axis=1) / 2 + np.abs(held - lumps).sum(axis=1) / 2)
+    apart = np.abs(masses - goal).sum(axis=1) + np.abs(held - lumps).sum(axis=1)
+    return np.asarray(np.minimum(apart / 2, 1.0))
 
 
 def _cell_masses(component: Any, edges: Array) -> Array:

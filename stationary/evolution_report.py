@@ -30,7 +30,12 @@ def text(e: Evolution) -> str:
     """The evolution as a table and a few sentences; 80 columns."""
     d = e.diffusion
     v, unit = d.variable, d.time_unit
-    lines = [f"{d.name}: from {e.initial.text}, to {e.times[-1]:g} {_plural(unit)}", ""]
+    lines = textwrap.wrap(
+        f"{d.name}: from {e.initial.text}, to {_at(e.times[-1], unit)}",
+        WIDTH,
+        break_on_hyphens=False,
+    )
+    lines.append("")
     lines += [*_filled(_answer(e)), ""]
     shown = e.atoms[:ATOMS]
     header = [unit, f"mean of {v}", "error", "deviation", "error"]
@@ -73,15 +78,28 @@ def _shares(e: Evolution) -> list[str]:
     inner = sorted({x for x in cuts if low < x < high})
     if not 1 <= len(inner) <= MOST_CUTS:
         return []
-    lines = ["", f"Where it is after {e.times[-1]:g} {_plural(e.diffusion.time_unit)}"]
+    lines = ["", f"Where it is at {_at(e.times[-1], e.diffusion.time_unit)}"]
     for a, b in pairwise([low, *inner, high]):
         share = _to_error(float(e.probability(a, b)[-1]), 2 * float(e.error[-1]))
         lines.append(f"  {v} from {a:.6g} to {b:.6g}: {share}")
     return lines
 
 
-def _plural(unit: str) -> str:
-    return unit if unit.endswith("s") or unit == "time" else f"{unit}s"
+def _at(t: float, unit: str) -> str:
+    return f"{unit} {t:g}"
+
+
+def _no_gap(e: Evolution) -> str:
+    if e.total_variation_to_end is None:
+        return "There is no relaxation time: not all of the probability settles."
+    return (
+        "There is no relaxation time: times have no longest one (an end that is never reached), or "
+        "the drift alone decides."
+    )
+
+
+def _in(unit: str) -> str:
+    return "" if unit == "time" else f" {unit}s"
 
 
 def _rows(count: int) -> list[int]:
@@ -101,10 +119,10 @@ def _to_error(value: float, error: float) -> str:
 
 
 def _answer(e: Evolution) -> str:
-    unit = _plural(e.diffusion.time_unit)
+    unit = e.diffusion.time_unit
     words = []
     if e.log_relaxation_time is None:
-        words.append("No relaxation time was found: not all of the probability settles.")
+        words.append(_no_gap(e))
     elif math.isinf(e.log_relaxation_time):
         words.append("Some wells are never left, even on a logarithmic scale of times: metastable.")
     elif e.relaxation_error is not None:
@@ -120,7 +138,7 @@ def _answer(e: Evolution) -> str:
         words.append("There is no end state that all of the probability goes to.")
     else:
         left = _to_error(to_end[-1], max(e.mass_error[-1], 1e-12))
-        words.append(f"After {e.times[-1]:g} {unit} the distance to the end state is {left}.")
+        words.append(f"At {_at(e.times[-1], unit)} the distance to the end state is {left}.")
         if to_end[-1] > 0.01:
             words.append("The end state has not been reached: this is a state on the way.")
     return " ".join(words)

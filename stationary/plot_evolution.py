@@ -44,9 +44,10 @@ def _range(e: Evolution) -> tuple[float, float]:
     """The interval that holds all but a little of the probability at all times."""
     below = e._below
     atoms = sum((a.weights for a in e.atoms), np.zeros(len(e.times)))
-    total = below[:, -1:]
-    low = e.edges[max(np.flatnonzero((below > SEEN).any(axis=0))[0] - 1, 0)]
-    high = e.edges[min(np.flatnonzero((total - below > SEEN).any(axis=0))[-1] + 1, e.cells)]
+    some = np.flatnonzero((below > SEEN).any(axis=0))
+    rest = np.flatnonzero((below[:, -1:] - below > SEEN).any(axis=0))
+    low = e.edges[max(some[0] - 1, 0)] if len(some) else e.edges[0]
+    high = e.edges[min(rest[-1] + 1, e.cells)] if len(rest) else e.edges[-1]
     places = [a.position for a in e.atoms if a.weights.max() > SEEN] if atoms.max() > 0 else []
     low, high = min([float(low), *places]), max([float(high), *places])
     margin = 0.03 * (high - low) or 0.5

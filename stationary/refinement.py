@@ -94,6 +94,10 @@ def refined(
     spread = float(np.abs(edges[-1] - origin).max())
     shift, mean_error = _extrapolated(mean, spread)
     var, variance_error = _extrapolated(variance, spread**2)
+    # What is carried faster than it spreads may be too narrow for the cells to say more.
+    beyond = var < -0.1 * np.abs(variance[2] - var)
+    variance_error = np.where(beyond, np.maximum(variance_error, variance[2]), variance_error)
+    var = np.where(beyond, variance[2], var)
     first, second = _coarser(below, lambda d: np.abs(d).max(axis=1))
     coarse, middle = [
         np.abs(np.diff(b[:, ::2] - a, axis=1)).sum(axis=1) / 2 for a, b in pairwise(below)

@@ -105,7 +105,7 @@ def test_brownian_motion_spreads_as_the_root_of_time_and_has_no_relaxation_time(
     e = evolve(process(lambda x: 0 * x, 1.0), 0.0, TIMES)
     assert_moments(e, 0 * TIMES, TIMES)
     assert e.relaxation_time is None
-    assert "No relaxation time" in e.summary()
+    assert "no relaxation time" in e.summary()
 
 
 def test_a_drift_without_a_turn_carries_the_window_along():
@@ -377,6 +377,36 @@ def test_a_figure_is_drawn_for_densities_atoms_and_single_times(settled, tmp_pat
     figure = evolve(ornstein_uhlenbeck(), 1.0, [1.0], cells=100).plot()
     assert len(figure.axes) == 3
     assert all((tmp_path / n).stat().st_size > 1000 for n in ("ou.png", "wf.svg"))
+
+
+def test_what_is_all_in_an_atom_is_shown_too(tmp_path):
+    walls = ornstein_uhlenbeck(domain=(-1, 3), boundaries=("absorbing", None))
+    e = evolve(walls, -1.0, [0.0, 1.0], cells=100)
+    assert_sound(e)
+    assert e.atoms[0].weights.tolist() == [1, 1]
+    e.plot(tmp_path / "atom.png")
+    assert "at -1" in e.summary()
+
+
+def test_long_names_of_starts_are_wrapped():
+    e = evolve(ornstein_uhlenbeck(domain=(-1, 1), name="n" * 30), "normal:0.25,5", [1.0], cells=100)
+    assert max(map(len, e.summary().splitlines())) <= 80
+
+
+@pytest.mark.parametrize("drift", [lambda x: 0.5 * x, lambda x: -0.5 * x])
+def test_a_power_law_at_an_end_that_is_never_reached_leaves_no_gap(drift):
+    """In log x the process is a Brownian motion on a half-line: its spectrum is continuous."""
+    e = evolve(process(drift, lambda x: 0.1 * x**2, (0, 4)), 1.0, [1.0, 10.0], cells=200)
+    assert_sound(e)
+    assert e.relaxation_time is None
+
+
+def test_an_unstable_process_is_followed_to_where_it_is_carried():
+    """f = x, a = 1 from 0.5: mean e^t / 2, variance (e^2t - 1) / 2."""
+    t = np.array([0.5, 2.0, 6.0])
+    e = evolve(process(lambda x: x, 1.0), 0.5, t)
+    assert_moments(e, 0.5 * np.exp(t), np.expm1(2 * t) / 2)
+    assert e.mean_error.max() < 1
 
 
 def test_probability_between_edges_is_the_sum_of_cells_and_atoms(settled):
