@@ -37,7 +37,7 @@ def text(analysis: Analysis) -> str:
     """What ends up where, then the numbers, then how far to trust them; 80 columns."""
     asked, analysis = analysis, analysis.rounded
     sections = [
-        (analysis.diffusion.name, [_answer(analysis)]),
+        (analysis.diffusion.name, [_answer(analysis) + _caution(analysis)]),
         ("The model", _model(analysis)),
         ("Equilibria", _equilibria(analysis)),
         ("Where the noise vanishes", _singular_points(analysis)),
@@ -89,6 +89,13 @@ def _answer(analysis: Analysis) -> str:
     if state.kind == "flux":
         return f"{_where(analysis).rstrip()} {_around(state)}"
     return _where(analysis)
+
+
+def _caution(analysis: Analysis) -> str:
+    """A word where SGD with its finite step may end up elsewhere than its diffusion."""
+    if analysis.steps is None or not analysis.steps.warnings:
+        return ""
+    return " With this step SGD itself may differ: see the step below, or `stationary check`."
 
 
 def _around(state: EndState) -> str:
