@@ -3,39 +3,23 @@
 A `Landscape` (the losses of datapoints, for SGD) or a `Diffusion` (drift and variance) goes in;
 `end_state` gives its stationary distribution, `analyze` that and how its minima share it.
 
-The rooms, in the order in which data passes through them:
+The rooms, in the order in which data passes through them; a folder has rooms of its own:
 
-- `errors`; `arithmetic`, `elementary` and `fixed_point` (doubles or many digits, under the same
-  names); `precision` (exact derivatives);
-- `laws`, `starts` and `initial` (where a process starts); `diffusion`, `landscape`;
-- `ranges` and `parameters` (values as they are given), `loading`;
+- `errors` and `source_lines` (what is said when something is wrong); `numbers` (doubles or many
+  digits), `precision` (functions run in either, with exact derivatives);
+- `start` (where a process starts); `diffusion`, `landscape`; `ranges` and `parameters` (values as
+  they are typed), `loading` (files);
 - `panels` (piecewise polynomials), `survey` (sampling the process), `reshape` (a survey changed by
   copy), `digits` (how many it takes);
-- `equilibria`, `feller` (exponents and classes of singular points), `anatomy` (both together),
-  `vanishing` (zeros of the variance), `partition` (the line cut there);
-- `zero_flux` (log-density), `masses` (integrals of it), `component`, `classes` (closed classes and
-  their weights); `flow` and `current` (periodic domains);
-- `moments`, `quantiles`, `distribution` (the end state), `solve`, `basins`;
-- `tempered` (many strengths of the exponent), `dilation` (a basin made wider or noisier), `stretch`
-  (is one basin a copy of another?), `ratios` (why one minimum holds more);
+- `anatomy` (rest points, ends, points without noise), `density` (of each closed class);
+- `distribution` (the end state), `solve`, `basins`, `width` (why one minimum holds more);
 - `passage` and `journey` (what is reached first, and when);
-- `analysis` (the whole pipe);
-- `view`, `drawing`, `marks`, `density_panels`, `plotting`, `wording`, `layout`,
-  `export`, `report`;
-- `bias` (minima compared), `bias_report`, `plot_bias`;
-- `places`, `regularise` (with ever less noise added), `verdict`, `plot_path`;
-- the check by Monte Carlo: `terrain` (a scan), `walkers` (steps), `streams` (sums and errors),
-  `blocks` (of walkers, shared out), `departure`, `mixing`, `simulation` (the result),
-  `simulation_text`, `run` and `monte_carlo`;
-- sweeps: `progress`, `sweep_plan` (the grid), `family` (one landscape at many rates), `crossover`
-  (where two masses are equal), `labels`, `sweep_tasks` (shared out), `sweeps`, `sweep_report`,
-  `plot_phases`;
-- over time: `grid`, `generator`, `exponential`, `propagation`, `refinement`, `relaxation`,
-  `evolution`, `evolution_report`, `plot_evolution`;
-- the exact chain: `batches`, `elimination`, `transfer`, `cells`, `chain_class`, `exit_time`,
-  `chain_state`, `outcomes`, `chain`; `reach` and `steps` (how large a step is);
-- held against SGD: `comparison` (distances), `checking`, `check_report`, `plot_check`;
-- `options` and `cli`.
+- `chain` (SGD with the steps that it really takes);
+- `wording`, `layout` and `figures` (what reports and figures are made of), `export`, `report`,
+  `plotting`, `analysis` (the whole pipe);
+- what is asked beyond one end state: `bias`, `sweeps`, `regularisation`, `evolution`, `simulation`,
+  and `checking` (the end state held against the chain and the simulation);
+- `progress`, `options` and `cli`.
 """
 
 from __future__ import annotations
@@ -46,13 +30,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stationary.analysis import Analysis, analyze
     from stationary.basins import Basin, basins_of
-    from stationary.bias import WidthBias, width_bias
-    from stationary.chain import exact_chain
-    from stationary.chain_class import ChainClass
-    from stationary.chain_state import ChainState
-    from stationary.checking import Check, check
+    from stationary.bias.width_bias import WidthBias, width_bias
+    from stationary.chain.closed_class import ChainClass
+    from stationary.chain.exact import exact_chain
+    from stationary.chain.state import ChainState
+    from stationary.chain.steps import StepIndicators, step_indicators
+    from stationary.checking.check import Check, check
     from stationary.diffusion import Diffusion
-    from stationary.dilation import BasinBias, dilation_bias, noise_bias
     from stationary.distribution import EndState
     from stationary.errors import (
         ConvergenceError,
@@ -62,7 +46,7 @@ if TYPE_CHECKING:
         Status,
         UserFunctionError,
     )
-    from stationary.evolution import Evolution, evolve
+    from stationary.evolution.evolve import Evolution, evolve
     from stationary.journey import (
         hitting_probability,
         log_hitting_probability,
@@ -71,13 +55,13 @@ if TYPE_CHECKING:
     )
     from stationary.landscape import Landscape
     from stationary.loading import load
-    from stationary.monte_carlo import simulate
     from stationary.passage import Passage
-    from stationary.regularise import RegularisationPath, regularisation_path
-    from stationary.simulation import Simulation
+    from stationary.regularisation.path import RegularisationPath, regularisation_path
+    from stationary.simulation.result import Simulation
+    from stationary.simulation.simulate import simulate
     from stationary.solve import end_state
-    from stationary.steps import StepIndicators, step_indicators
-    from stationary.sweeps import Crossover, Row, Sweep, sweep
+    from stationary.sweeps.sweep import Crossover, Row, Sweep, sweep
+    from stationary.width.dilation import BasinBias, dilation_bias, noise_bias
 
 __all__ = [
     "Analysis",
@@ -129,17 +113,17 @@ _ROOMS = {
     "analyze": "analysis",
     "Basin": "basins",
     "basins_of": "basins",
-    "WidthBias": "bias",
-    "width_bias": "bias",
-    "exact_chain": "chain",
-    "ChainClass": "chain_class",
-    "ChainState": "chain_state",
-    "Check": "checking",
-    "check": "checking",
+    "WidthBias": "bias.width_bias",
+    "width_bias": "bias.width_bias",
+    "exact_chain": "chain.exact",
+    "ChainClass": "chain.closed_class",
+    "ChainState": "chain.state",
+    "Check": "checking.check",
+    "check": "checking.check",
     "Diffusion": "diffusion",
-    "BasinBias": "dilation",
-    "dilation_bias": "dilation",
-    "noise_bias": "dilation",
+    "BasinBias": "width.dilation",
+    "dilation_bias": "width.dilation",
+    "noise_bias": "width.dilation",
     "EndState": "distribution",
     "ConvergenceError": "errors",
     "LandscapeError": "errors",
@@ -147,26 +131,26 @@ _ROOMS = {
     "StationaryError": "errors",
     "Status": "errors",
     "UserFunctionError": "errors",
-    "Evolution": "evolution",
-    "evolve": "evolution",
+    "Evolution": "evolution.evolve",
+    "evolve": "evolution.evolve",
     "hitting_probability": "journey",
     "log_hitting_probability": "journey",
     "log_mean_first_passage_time": "journey",
     "mean_first_passage_time": "journey",
     "Landscape": "landscape",
     "load": "loading",
-    "simulate": "monte_carlo",
+    "simulate": "simulation.simulate",
     "Passage": "passage",
-    "RegularisationPath": "regularise",
-    "regularisation_path": "regularise",
-    "Simulation": "simulation",
+    "RegularisationPath": "regularisation.path",
+    "regularisation_path": "regularisation.path",
+    "Simulation": "simulation.result",
     "end_state": "solve",
-    "StepIndicators": "steps",
-    "step_indicators": "steps",
-    "Crossover": "sweeps",
-    "Row": "sweeps",
-    "Sweep": "sweeps",
-    "sweep": "sweeps",
+    "StepIndicators": "chain.steps",
+    "step_indicators": "chain.steps",
+    "Crossover": "sweeps.sweep",
+    "Row": "sweeps.sweep",
+    "Sweep": "sweeps.sweep",
+    "sweep": "sweeps.sweep",
 }
 
 

@@ -10,18 +10,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from stationary.anatomy.equilibria import Equilibrium
 from stationary.basins import Basin, basins_of
+from stationary.chain.steps import StepIndicators, step_indicators
 from stationary.diffusion import Diffusion
 from stationary.distribution import EndState
-from stationary.equilibria import Equilibrium
 from stationary.errors import LandscapeError
 from stationary.landscape import Landscape
 from stationary.loading import load
 from stationary.passage import Passage, exit_passage
-from stationary.ratios import Ratio, ratios_of
 from stationary.reshape import unrolled
 from stationary.solve import end_state
-from stationary.steps import StepIndicators, step_indicators
+from stationary.width.ratios import Ratio, ratios_of
 
 __all__ = ["Analysis", "analyze"]
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.component import Component
+from stationary.anatomy.equilibria import Equilibrium
+from stationary.density.component import Component
 from stationary.distribution import EndState, Mode, modes_of, shown_mode
-from stationary.elementary import compact, exp, log_sum, number
-from stationary.equilibria import Equilibrium
+from stationary.numbers.elementary import compact, exp, log_sum, number
 from stationary.survey import Survey
 
 __all__ = ["Basin", "basins_of"]

@@ -145,7 +145,7 @@ def bias(
     plot: Plot = None,
 ) -> None:
     """Say how much more each minimum of PATH holds than the others, and why; or what if."""
-    from stationary.bias import width_bias
+    from stationary.bias.width_bias import width_bias
     from stationary.ranges import values_from
 
     changes = changes_from(
@@ -201,7 +201,7 @@ def check(
     """Hold the end state of PATH against SGD with its finite step."""
     import json
 
-    from stationary.checking import check as run
+    from stationary.checking.check import check as run
 
     changes = changes_from(
         settings,
@@ -259,8 +259,8 @@ def evolve(
     """Follow the probability of PATH over time, from its start to T."""
     import json
 
-    from stationary.evolution import evolve as run
-    from stationary.evolution import times_until
+    from stationary.evolution.evolve import evolve as run
+    from stationary.evolution.evolve import times_until
     from stationary.loading import load
 
     changes = changes_from(
@@ -308,7 +308,7 @@ def regularise(
     import json
 
     from stationary.loading import load
-    from stationary.regularise import epsilons_from, regularisation_path
+    from stationary.regularisation.path import epsilons_from, regularisation_path
 
     changes = changes_from(settings, initial=initial)
     with contextlib.redirect_stdout(sys.stderr):
@@ -371,7 +371,7 @@ def sweep(
     from stationary.parameters import pairs_from
     from stationary.progress import counter, processes
     from stationary.ranges import values_from
-    from stationary.sweeps import sweep as run
+    from stationary.sweeps.sweep import sweep as run
 
     with contextlib.redirect_stdout(sys.stderr):
         check_output(csv)

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError, UserFunctionError
-from stationary.initial import Initial
 from stationary.precision import DOUBLE, Arithmetic, evaluate
+from stationary.start.initial import Initial
 
 __all__ = ["Boundary", "Convention", "Diffusion", "Pointwise", "probe_points"]
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.arithmetic import Arithmetic, many_digits
 from stationary.diffusion import Diffusion, Pointwise
-from stationary.elementary import to_float
 from stationary.errors import LandscapeError, StationaryError
+from stationary.numbers.arithmetic import Arithmetic, many_digits
+from stationary.numbers.elementary import to_float
 from stationary.precision import evaluate
 from stationary.survey import Survey, VanishingVarianceError, survey
 

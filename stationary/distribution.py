@@ -13,12 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stationary.arithmetic import DOUBLE, Arithmetic
-from stationary.classes import Classes
-from stationary.component import Component
-from stationary.current import Current
+from stationary.anatomy.equilibria import Equilibrium
+from stationary.anatomy.partition import Partition, SingularPoint
+from stationary.density.classes import Classes
+from stationary.density.component import Component
+from stationary.density.current import Current
+from stationary.density.moments import entropy, expectation, power_mean
+from stationary.density.quantiles import quantile, sample
 from stationary.diffusion import Diffusion
-from stationary.elementary import (
+from stationary.errors import ConvergenceError, LandscapeError, Status
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic
+from stationary.numbers.elementary import (
     compact,
     converted,
     exp,
@@ -33,13 +38,8 @@ from stationary.elementary import (
     sqrt,
     to_float,
 )
-from stationary.equilibria import Equilibrium
-from stationary.errors import ConvergenceError, LandscapeError, Status
-from stationary.initial import Initial
-from stationary.moments import entropy, expectation, power_mean
-from stationary.partition import Partition, SingularPoint
 from stationary.precision import evaluate
-from stationary.quantiles import quantile, sample
+from stationary.start.initial import Initial
 
 __all__ = ["Atom", "EndState", "Escape", "Mode", "modes_of", "shown_mode"]
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.arithmetic import DOUBLE
-from stationary.classes import Classes, Outcome
+from stationary.anatomy.partition import Side, SingularPoint
+from stationary.density.classes import Classes, Outcome
+from stationary.density.moments import entropy
 from stationary.distribution import EndState
-from stationary.elementary import spacing, to_float
-from stationary.moments import entropy
-from stationary.partition import Side, SingularPoint
+from stationary.numbers.arithmetic import DOUBLE
+from stationary.numbers.elementary import spacing, to_float
 from stationary.wording import many_digits_text
 
 if TYPE_CHECKING:

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from stationary.current import anatomy_of_ring
+from stationary.anatomy.partition import Fate, Partition, Side, partition
+from stationary.density.current import anatomy_of_ring
 from stationary.diffusion import Diffusion
 from stationary.digits import checked
-from stationary.elementary import compact, exp, log_sum
 from stationary.errors import LandscapeError
 from stationary.landscape import Landscape
-from stationary.partition import Fate, Partition, Side, partition
+from stationary.numbers.elementary import compact, exp, log_sum
 from stationary.passage import Passage, exit_passage, first_of_two
 from stationary.reshape import unrolled
 from stationary.survey import Survey

@@ -29,9 +29,8 @@ from stationary.diffusion import (
     probe_points,
 )
 from stationary.diffusion import settle_function as settle
-from stationary.elementary import magnitude, to_float
 from stationary.errors import LandscapeError
-from stationary.initial import Initial
+from stationary.numbers.elementary import magnitude, to_float
 from stationary.precision import (
     DOUBLE,
     Arithmetic,
@@ -40,6 +39,7 @@ from stationary.precision import (
     evaluate,
     many_digits,
 )
+from stationary.start.initial import Initial
 
 __all__ = ["Landscape"]
 

@@ -31,7 +31,7 @@ from stationary.errors import LandscapeError, UserFunctionError
 from stationary.landscape import Landscape
 from stationary.parameters import PERHAPS, bound, chosen_parameters
 from stationary.source_lines import source_place
-from stationary.starts import located
+from stationary.start.starts import located
 
 __all__ = ["load", "load_text", "source_text"]
 

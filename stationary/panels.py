@@ -22,9 +22,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.arithmetic import DOUBLE, Arithmetic
-from stationary.elementary import FLOAT, arithmetic_of, exact_sum, finite, spacing
-from stationary.fixed_point import FixedPointMatrix, bits_of, clenshaw, exact_nodes, fractions
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic
+from stationary.numbers.elementary import FLOAT, arithmetic_of, exact_sum, finite, spacing
+from stationary.numbers.fixed_point import (
+    FixedPointMatrix,
+    bits_of,
+    clenshaw,
+    exact_nodes,
+    fractions,
+)
 
 __all__ = [
     "Panels",

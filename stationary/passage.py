@@ -22,10 +22,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.anatomy import anatomy
-from stationary.arithmetic import DOUBLE
-from stationary.component import Component, component_on
-from stationary.elementary import (
+from stationary.anatomy.ends import anatomy
+from stationary.anatomy.feller import Feller
+from stationary.density.component import Component, component_on
+from stationary.numbers.arithmetic import DOUBLE
+from stationary.numbers.elementary import (
     arithmetic_of,
     compact,
     depth_of,
@@ -39,7 +40,6 @@ from stationary.elementary import (
     smallest_of,
     spacing,
 )
-from stationary.feller import Feller
 from stationary.panels import nodes_of, rule
 from stationary.reshape import dual, within
 from stationary.survey import Survey, nodes_in

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from stationary.analysis import Analysis
 from stationary.basins import basins_of
-from stationary.density_panels import draw_density, draw_outcomes, draw_zoom
 from stationary.distribution import EndState
-from stationary.drawing import (
+from stationary.errors import LandscapeError
+from stationary.figures.density_panels import draw_density, draw_outcomes, draw_zoom
+from stationary.figures.drawing import (
     BLUE,
     GREY,
     HEIGHT,
@@ -45,15 +46,14 @@ from stationary.drawing import (
     settle_layout,
     symbol_of,
 )
-from stationary.elementary import to_float
-from stationary.errors import LandscapeError
-from stationary.landscape import Landscape
-from stationary.marks import draw_marks
-from stationary.view import (
+from stationary.figures.marks import draw_marks
+from stationary.figures.view import (
     WORK,
     View,
     parts_of,
 )
+from stationary.landscape import Landscape
+from stationary.numbers.elementary import to_float
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

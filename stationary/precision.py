@@ -18,16 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from stationary import taylor_arrays, taylor_elementary  # noqa: F401  (enter NumPy's functions)
-from stationary.arithmetic import DOUBLE, Arithmetic, many_digits
 from stationary.errors import (
     LandscapeError,
     NotDifferentiableError,
     StationaryError,
     UserFunctionError,
 )
+from stationary.numbers import taylor_arrays, taylor_elementary  # noqa: F401  (enter NumPy's functions)
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
+from stationary.numbers.taylor import ZERO, Taylor, lift, operand
 from stationary.source_lines import is_internal, source_place
-from stationary.taylor import ZERO, Taylor, lift, operand
 
 __all__ = [
     "DOUBLE",

@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from stationary.arithmetic import many_digits
+from stationary.anatomy.equilibria import Equilibrium
 from stationary.basins import Basin
 from stationary.diffusion import Diffusion
 from stationary.distribution import EndState, Mode
-from stationary.equilibria import Equilibrium
 from stationary.export import hitting_table, many_digits_table, moment_dict, quantiles
 from stationary.layout import WIDTH, report, table
+from stationary.numbers.arithmetic import many_digits
 from stationary.wording import (
     error_text,
     offset_text,

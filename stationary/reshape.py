@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.arithmetic import DOUBLE, Arithmetic
 from stationary.diffusion import Boundary, Convention
-from stationary.elementary import arithmetic_of, number
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic
+from stationary.numbers.elementary import arithmetic_of, number
 from stationary.panels import Samples
 from stationary.survey import NODES, Survey, anchor_of, sampled, usable
 

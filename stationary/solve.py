@@ -8,22 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from stationary.anatomy import Anatomy, End, anatomy
-from stationary.arithmetic import DOUBLE
-from stationary.classes import Classes, Joined, Outcome, classes_of, joined
-from stationary.component import Component, component_on
-from stationary.current import anatomy_of_ring, classes_of_ring, component_on_ring
+from stationary.anatomy.ends import Anatomy, End, anatomy
+from stationary.anatomy.feller import Feller
+from stationary.anatomy.partition import Fate, Partition, partition
+from stationary.anatomy.vanishing import zeros_of_variance
+from stationary.density.classes import Classes, Joined, Outcome, classes_of, joined
+from stationary.density.component import Component, component_on
+from stationary.density.current import anatomy_of_ring, classes_of_ring, component_on_ring
 from stationary.diffusion import Diffusion
 from stationary.digits import arithmetic_for, can_be_raised, checked
 from stationary.distribution import Atom, EndState, Escape
-from stationary.elementary import compact, finite
 from stationary.errors import LandscapeError, Status
-from stationary.feller import Feller
-from stationary.initial import Initial
 from stationary.landscape import Landscape
-from stationary.partition import Fate, Partition, partition
+from stationary.numbers.arithmetic import DOUBLE
+from stationary.numbers.elementary import compact, finite
+from stationary.start.initial import Initial
 from stationary.survey import Survey, survey
-from stationary.vanishing import zeros_of_variance
 
 __all__ = ["end_state"]
 

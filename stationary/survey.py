@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.arithmetic import DOUBLE, Arithmetic, many_digits
 from stationary.diffusion import Diffusion
-from stationary.elementary import (
+from stationary.errors import LandscapeError, StationaryError
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
+from stationary.numbers.elementary import (
     arithmetic_of,
     depth_of,
     finite,
@@ -31,7 +32,6 @@ from stationary.elementary import (
     to_float,
     zeros,
 )
-from stationary.errors import LandscapeError, StationaryError
 from stationary.panels import Panels, Rule, Samples, chebyshev_sum, rule, sample
 
 __all__ = [

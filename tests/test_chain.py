@@ -9,8 +9,8 @@ import pytest
 import scipy.sparse as sp
 
 from stationary import Diffusion, Landscape, LandscapeError, analyze, exact_chain
-from stationary.batches import batches_of
-from stationary.elimination import Elimination, log_stationary, mixed_vector
+from stationary.chain.batches import batches_of
+from stationary.chain.elimination import Elimination, log_stationary, mixed_vector
 
 
 def quadratics(centres, rate, curvatures=None, **changes):

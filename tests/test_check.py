@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from stationary import Diffusion, Landscape, LandscapeError, analyze
-from stationary.checking import check
+from stationary.chain.reach import held_interval
+from stationary.checking.check import check
+from stationary.checking.comparison import between_walkers_and
 from stationary.cli import main
-from stationary.comparison import between_walkers_and
-from stationary.reach import held_interval
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 FEW = {"walkers": 400, "steps": 4000}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stationary import analyze
-from stationary.bias import width_bias
+from stationary.bias.width_bias import width_bias
 from stationary.cli import main
 
 EXAMPLES = Path(__file__).parent.parent / "examples"

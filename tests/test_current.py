@@ -506,8 +506,8 @@ def test_losses_that_jump_on_a_ring_are_told():
 
 def test_a_narrow_peak_at_the_seam_is_one_stem():
     """Half of it lies at either end of the domain."""
+    from stationary.figures.view import View
     from stationary.plotting import plot_zoom
-    from stationary.view import View
 
     state = end_state(washboard(0.0, 1e-9))
     (part,) = View.of(state).parts

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from stationary import Diffusion, basins_of, end_state
-from stationary.anatomy import anatomy
-from stationary.arithmetic import many_digits
-from stationary.component import component_on
+from stationary.anatomy.ends import anatomy
+from stationary.density.component import component_on
 from stationary.journey import (
     hitting_probability,
     log_mean_first_passage_time,
     mean_first_passage_time,
 )
+from stationary.numbers.arithmetic import many_digits
 from stationary.passage import exit_passage
 from stationary.survey import survey
 

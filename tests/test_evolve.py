@@ -24,10 +24,10 @@ from stationary import (
     log_mean_first_passage_time,
 )
 from stationary.cli import main
-from stationary.evolution import times_until
-from stationary.exponential import Propagator
-from stationary.generator import chain_on
-from stationary.relaxation import slowest
+from stationary.evolution.evolve import times_until
+from stationary.evolution.exponential import Propagator
+from stationary.evolution.generator import chain_on
+from stationary.evolution.relaxation import slowest
 
 INF = math.inf
 TIMES = np.array([0.1, 0.5, 1.0, 2.0, 5.0, 40.0])

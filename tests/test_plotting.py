@@ -17,6 +17,7 @@ from stationary.analysis import Analysis
 from stationary.diffusion import Diffusion
 from stationary.distribution import Atom
 from stationary.errors import LandscapeError
+from stationary.figures.view import drawn_range, mass_label, rest_of
 from stationary.landscape import Landscape
 from stationary.plotting import (
     INK,
@@ -29,7 +30,6 @@ from stationary.plotting import (
     save,
 )
 from stationary.solve import end_state
-from stationary.view import drawn_range, mass_label, rest_of
 
 
 def analysed(process):

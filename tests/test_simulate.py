@@ -22,9 +22,9 @@ from stationary import (
     hitting_probability,
     simulate,
 )
-from stationary.simulation import Ending
-from stationary.streams import Moments
-from stationary.walkers import SdeStepper, SgdStepper
+from stationary.simulation.result import Ending
+from stationary.simulation.streams import Moments
+from stationary.simulation.walkers import SdeStepper, SgdStepper
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 LINE = (-math.inf, math.inf)

@@ -17,8 +17,8 @@ import pytest
 
 from stationary import Diffusion, Landscape, LandscapeError, analyze, load, sweep
 from stationary.cli import main
-from stationary.family import Answer, Family, Minimum, Point
-from stationary.labels import labels_of
+from stationary.sweeps.family import Answer, Family, Minimum, Point
+from stationary.sweeps.labels import labels_of
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 FAMILY = str(EXAMPLES / "family.py")
@@ -338,7 +338,7 @@ def test_solving_each_point_by_itself_gives_the_same_crossovers(monkeypatch):
 
 def test_a_third_minimum_that_wins_in_between_has_two_crossovers():
     """Three wells of exponents that cross one after the other as it gets colder."""
-    from stationary.crossover import crossings_between
+    from stationary.sweeps.crossover import crossings_between
 
     def answer_at(x):
         logs = np.array([2 - 2 * x, 1.6 - x, 0.0])

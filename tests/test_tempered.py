@@ -8,7 +8,7 @@ import pytest
 
 from stationary import Diffusion, basins_of, end_state, load
 from stationary.reshape import tempered
-from stationary.tempered import of_basin, of_state
+from stationary.width.tempered import of_basin, of_state
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 STRENGTHS = np.array([0.01, 0.3, 1.0, 1.5, 7.0, 100.0, 3000.0])

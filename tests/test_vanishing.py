@@ -10,8 +10,8 @@ import pytest
 from scipy import stats
 
 from stationary import Diffusion, Landscape, LandscapeError, analyze, end_state
-from stationary.feller import Feller
-from stationary.vanishing import zeros_of_variance
+from stationary.anatomy.feller import Feller
+from stationary.anatomy.vanishing import zeros_of_variance
 
 INF = math.inf
 

@@ -1,0 +1,6 @@
+"""The exact chain: SGD with the steps that it really takes.
+
+`batches` (every minibatch), `elimination` (stationary vectors), `transfer` (the operator on cells),
+`cells` (where they lie), `closed_class`, `exit_time`, `state` (the result), `outcomes` (from each
+start), `exact`; `reach` and `steps` (how large a step is, at next to no cost).
+"""

@@ -1,0 +1,132 @@
+"""How many steps SGD takes to leave an interval."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.chain.batches import Batches
+from stationary.chain.cells import graded
+from stationary.chain.closed_class import refined_limit
+from stationary.chain.elimination import Elimination
+from stationary.chain.transfer import transfer
+from stationary.diffusion import number
+from stationary.errors import ConvergenceError, LandscapeError
+from stationary.landscape import Landscape
+
+__all__ = ["ExitTime", "exit_time"]
+
+Array = NDArray[Any]
+
+MOST_CELLS = 2000
+ROUNDS = 200
+
+
+@dataclass(frozen=True)
+class ExitTime:
+    """The mean number of steps until SGD first leaves an interval, as its natural logarithm."""
+
+    log_time: float
+    error: float  # absolute of log_time: relative of the time
+
+    @property
+    def time(self) -> float:
+        """In steps; inf where that overflows."""
+        return math.exp(self.log_time) if self.log_time < 709.7 else math.inf
+
+    @property
+    def probability(self) -> float:
+        """To leave, per step."""
+        return math.exp(-self.log_time)
+
+
+def exit_time(
+    landscape: Landscape, batches: Batches, lower: Any, upper: Any, start: Any, cells: int
+) -> ExitTime:
+    """The mean number of steps until SGD is outside; see `ChainState.mean_exit_time`."""
+    low, high = number(lower), number(upper)
+    if low is None or high is None or not low < high or math.isinf(high - low):
+        raise LandscapeError(
+            f"{landscape.name}: mean_exit_time({lower!r}, {upper!r}): give the two ends of an "
+            "interval, the lower first, as in mean_exit_time(-1, 1)."
+        )
+    at = None if start is None else number(start)
+    if start is not None and (at is None or not low <= at <= high):
+        raise LandscapeError(
+            f"{landscape.name}: mean_exit_time: start = {start!r} must lie between {low:g} and "
+            f"{high:g}."
+        )
+    levels = [
+        _log_time(batches, low, high, at, max(n, 16))
+        for n in (min(cells, MOST_CELLS) // 4, min(cells, MOST_CELLS) // 2, min(cells, MOST_CELLS))
+    ]
+    if any(math.isinf(t) for t, _ in levels):
+        return ExitTime(math.inf, 0.0)
+    time, error = refined_limit([t for t, _ in levels], 1e-12)
+    return ExitTime(time, error + levels[-1][1])
+
+
+def _log_time(
+    batches: Batches, low: float, high: float, start: float | None, count: int
+) -> tuple[float, float]:
+    landscape = batches.landscape
+    joints = np.array([b for b in landscape.breakpoints if low < b < high])
+    edges = graded(low, high, count, joints=joints)
+    chain = transfer(batches, edges, ("leave", "leave"), joints)
+    leaving, inner = chain.leaving.sum(axis=1), chain.inner.tocsr()
+    members = np.arange(chain.cells)
+    if start is not None:
+        members = _reached(inner, np.array([_cell(edges, start)]))
+        inner, leaving = inner[members][:, members], leaving[members]
+    if len(_reached(inner.T.tocsr(), np.flatnonzero(leaving > 0))) < len(members):
+        return math.inf, 0.0  # some of it is never left
+    parts = Elimination.of(inner, leaving)
+    if not parts.sound:
+        raise ConvergenceError(
+            f"{landscape.name}: the steps to leave ({low:g}, {high:g}) are more than 1e290, which "
+            "doubles cannot hold."
+        )
+    steps = parts.solve(np.ones((len(members), 1)))[:, 0]
+    if start is not None:
+        image = batches.images(np.array([start]))[:, 0]
+        inside = (image > low) & (image < high)
+        middle = ((edges[1:] + edges[:-1]) / 2)[members]
+        later = np.where(inside, np.exp(np.interp(image, middle, np.log(steps))), 0.0)
+        return math.log1p(float(batches.probability @ later)), 0.0
+    # The time in the quasi-stationary state is the largest eigenvalue of the inverse; that of
+    # each round lies between the least and the greatest ratio (Collatz and Wielandt).
+    x = steps / steps.max()
+    least = greatest = 0.0
+    for _ in range(ROUNDS):
+        new = parts.solve(x[:, None])[:, 0]
+        # Where x dies out, nothing leads to the states that are left last.
+        lasting = x > 1e-9
+        ratio = np.log(new[lasting]) - np.log(x[lasting])
+        least, greatest = float(ratio.min()), float(ratio.max())
+        x = new / new.max()
+        if greatest - least < 1e-10:
+            break
+    return (least + greatest) / 2, (greatest - least) / 2
+
+
+def _reached(matrix: Any, states: Array) -> Array:
+    """All states that can be reached from some, ascending."""
+    if not len(states):
+        return states
+    n = matrix.shape[0]
+    seen = np.zeros(n, dtype=bool)
+    seen[states] = True
+    forward = matrix.T.tocsr()
+    while True:
+        wider = seen | (forward @ seen.astype(float) > 0)
+        if (wider == seen).all():
+            return np.flatnonzero(seen)
+        seen = wider
+
+
+def _cell(edges: Array, x: float) -> int:
+    return int(np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(edges) - 2))

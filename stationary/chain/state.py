@@ -1,0 +1,316 @@
+"""`ChainState`: where SGD with a finite step ends up, with the habits of an `EndState`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from stationary.chain.batches import Batches
+from stationary.chain.closed_class import ChainClass, unevenness
+from stationary.chain.exit_time import ExitTime, exit_time
+from stationary.distribution import Atom, EndState, Escape
+from stationary.errors import LandscapeError, Status
+from stationary.landscape import Landscape
+from stationary.numbers.arithmetic import DOUBLE
+from stationary.start.initial import Initial
+
+__all__ = ["ChainState"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ChainState:
+    """The end state of SGD with its finite step, and how far to trust it.
+
+    Attributes
+    ----------
+    kind
+        "density", "atoms" or "mixture"; "classes" where the weights depend on the start and none
+        was given; "none" where SGD runs away. With the last two every method raises a
+        `LandscapeError` that says why. A "density" may be a distribution function without one:
+        see `has_density`.
+    atoms, components, escapes
+        What the chain ends in, left to right. A component is a closed class, with its cells,
+        its `mean`, its `weight`. Escapes are no part of the distribution; all weights add up to 1.
+    error
+        Estimated absolute error of the distribution function where it is worst; a probability
+        of an interval may be off by twice as much.
+    log_arrival
+        log of the mean number of steps until the walker is in a closed class: from the start, or
+        where none was given from the worst one.
+    folded
+        Probability per step, in the end state, to be turned back at an end of the domain.
+    """
+
+    landscape: Landscape
+    batches: Batches
+    atoms: tuple[Atom, ...]
+    components: tuple[ChainClass, ...]
+    status: Status
+    kind: str
+    cells: int
+    weight_error: float = 0.0  # absolute, of the weights
+    log_arrival: float = -math.inf
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+    escapes: tuple[Escape, ...] = ()
+    initial: Initial | None = None
+
+    def __repr__(self) -> str:
+        parts = (
+            f"{len(self.components)} class{'' if len(self.components) == 1 else 'es'}, "
+            f"{len(self.atoms)} atom{'' if len(self.atoms) == 1 else 's'}, "
+        )
+        how = f"error {self.error:.0e}, " if self.kind not in ("none", "classes") else ""
+        name = self.landscape.name
+        return f"<ChainState of {name!r}: {parts}{how}{self.status.name.lower()}>"
+
+    # -- distribution function and probabilities ------------------------------------------------
+
+    def cdf(self, x: ArrayLike) -> Any:
+        """P(X <= x), at points of any shape."""
+        self._require()
+        at = np.asarray(x, dtype=float)
+        total = np.zeros(at.shape)
+        for w, c in self._parts:
+            total = total + w * c.cdf(at)
+        for w, x in self._lumps:
+            total = total + w * (at >= x)
+        total = np.where(np.isnan(at), np.nan, np.minimum(total, 1.0))
+        return total[()]
+
+    def log_probability(self, lower: float, upper: float) -> float:
+        """log P(lower < X <= upper), also where the probability itself underflows.
+
+        What is rare depends on steps that hardly ever come, and so on cells much finer than
+        they are: `log_probability_error` says how far to trust it.
+        """
+        self._require()
+        if not lower <= upper:
+            raise LandscapeError(
+                f"probability({lower:g}, {upper:g}): the first end must not be above the second."
+            )
+        logs = [math.log(w) + c.log_probability(lower, upper) for w, c in self._parts]
+        logs += [math.log(w) for w, x in self._lumps if lower < x <= upper]
+        top = max(logs, default=-math.inf)
+        if not math.isfinite(top):
+            return -math.inf
+        return min(top + math.log(sum(math.exp(v - top) for v in logs)), 0.0)
+
+    def log_probability_error(self, lower: float, upper: float) -> float:
+        """The estimated absolute error of `log_probability`: relative of the probability itself.
+
+        inf where finer cells still change it as much: then only `error` holds.
+        """
+        whole = self.log_probability(lower, upper)
+        if not math.isfinite(whole):
+            return 0.0
+        total = 0.0
+        for w, c in self._parts:
+            log_share = math.log(w) + c.log_probability(lower, upper) - whole
+            if log_share > -40:
+                share = math.exp(min(log_share, 0.0))
+                total += share * (c.log_probability_error(lower, upper) + self.weight_error / w)
+        inside = [w for w, x in self._lumps if lower < x <= upper]
+        return total + len(inside) * self.weight_error / math.exp(whole) if inside else total
+
+    def probability(self, lower: float, upper: float) -> float:
+        """P(lower < X <= upper)."""
+        return math.exp(self.log_probability(lower, upper))
+
+    @cached_property
+    def edges(self) -> Array:
+        """The edges of the cells of all components together, ascending."""
+        if not self.components:
+            return np.empty(0)
+        return np.unique(np.concatenate([c.edges for c in self.components]))
+
+    @cached_property
+    def log_mass(self) -> Array:
+        """log of the probability between neighbouring edges; atoms are no part of it."""
+        self._require()
+        total = np.full(max(len(self.edges) - 1, 0), -np.inf)
+        middle = (self.edges[1:] + self.edges[:-1]) / 2
+        for w, c in self._parts:
+            cell = np.clip(np.searchsorted(c.edges, middle) - 1, 0, len(c.log_mass) - 1)
+            share = np.diff(self.edges) / np.diff(c.edges)[cell]
+            within = (c.edges[0] < middle) & (middle < c.edges[-1])
+            part = math.log(w) + c.log_mass[cell] + np.log(share)
+            total = np.logaddexp(total, np.where(within, part, -np.inf))
+        return total
+
+    @property
+    def mass(self) -> Array:
+        """The probability between neighbouring edges; atoms are no part of it."""
+        return np.exp(self.log_mass)
+
+    # -- moments --------------------------------------------------------------------------------
+
+    def mean(self) -> float:
+        """E[X]."""
+        self._require_moments()
+        return float(sum(w * c.mean for w, c in self._parts) + sum(w * x for w, x in self._lumps))
+
+    @property
+    def mean_error(self) -> float:
+        """The estimated absolute error of `mean()`."""
+        mean = self.mean()
+        return float(
+            sum(w * c.mean_error + self.weight_error * abs(c.mean - mean) for w, c in self._parts)
+            + sum(self.weight_error * abs(x - mean) for w, x in self._lumps)
+        )
+
+    def var(self) -> float:
+        """The variance."""
+        mean = self.mean()
+        return float(
+            sum(w * (c.variance + (c.mean - mean) ** 2) for w, c in self._parts)
+            + sum(w * (x - mean) ** 2 for w, x in self._lumps)
+        )
+
+    @property
+    def var_error(self) -> float:
+        """The estimated absolute error of `var()`."""
+        mean = self.mean()
+        return float(
+            sum(
+                w * (c.variance_error + 2 * abs(c.mean - mean) * c.mean_error)
+                + self.weight_error * (c.variance + (c.mean - mean) ** 2)
+                for w, c in self._parts
+            )
+            + sum(self.weight_error * (x - mean) ** 2 for w, x in self._lumps)
+        )
+
+    def std(self) -> float:
+        """The standard deviation."""
+        return math.sqrt(self.var())
+
+    @property
+    def std_error(self) -> float:
+        """The estimated absolute error of `std()`."""
+        error, variance = self.var_error, self.var()
+        return min(error / (2 * math.sqrt(variance)), math.sqrt(error)) if variance > 0 else 0.0
+
+    @property
+    def error(self) -> float:
+        """Estimated absolute error of the distribution function where it is worst."""
+        return float(sum(w * c.cdf_error for w, c in self._parts) + self.weight_error)
+
+    @property
+    def folded(self) -> float:
+        """Probability per step to be turned back at an end of the domain."""
+        return float(sum(w * c.folded for w, c in self._parts))
+
+    @property
+    def has_density(self) -> bool | None:
+        """Whether the cells point to a density; None where they do not tell, or with atoms alone.
+
+        Judged by refinement, which proves nothing: where there is a density, a histogram settles
+        as cells are halved; for a Cantor measure it changes as much each time, although the
+        distribution function settles.
+        """
+        known = {c.has_density for _, c in self._parts}
+        if not known or (self.atoms and any(a.weight for a in self.atoms)):
+            return None if not known else False
+        return False if False in known else None if None in known else True
+
+    # -- how fast, and how far from another -----------------------------------------------------
+
+    def mean_exit_time(self, lower: float, upper: float, start: float | None = None) -> ExitTime:
+        """The mean number of steps until SGD is first outside an interval.
+
+        Parameters
+        ----------
+        start
+            Where it starts, inside. None: in the quasi-stationary state of the interval, which is
+            what is left in it after long; it is then left with `.probability` in each step.
+        """
+        return exit_time(self.landscape, self.batches, lower, upper, start, self.cells)
+
+    def total_variation(self, other: EndState) -> tuple[float, float]:
+        """How far apart the two distributions are: the most a probability can differ by.
+
+        Compared cell by cell, which finer cells could only increase; an atom and what lies within
+        1e-9 of it (relative to the domain) count as the same cell. Returned with its error.
+        """
+        edges = self._partition(other)
+        mine, theirs = np.diff(self.cdf(edges)), np.diff(np.asarray(other.cdf(edges)))
+        outside = 1 - theirs.sum() + abs(1 - mine.sum())
+        distance = 0.5 * float(np.abs(mine - theirs).sum() + max(outside, 0.0))
+        rounding = 1e-12
+        return min(distance, 1.0), self._histogram_error + float(other.error) + rounding
+
+    def wasserstein(self, other: EndState) -> tuple[float, float]:
+        """The integral of the difference of the distribution functions, and its error."""
+        edges = self._partition(other)
+        low, high = other.diffusion.domain
+        ends = [v for v in (low, high) if math.isfinite(v)]
+        ends += [
+            float(other.ppf(q))
+            for q, v in ((1e-12, low), (1 - 1e-12, high))
+            if not math.isfinite(v)
+        ]
+        edges = np.unique(np.concatenate([edges, ends]))
+        fine = 2001 if other.arithmetic is DOUBLE else 65  # in many digits each one costs
+        x = np.unique(np.concatenate([edges, np.linspace(edges[0], edges[-1], fine)]))
+        gap = np.asarray(self.cdf(x)) - np.asarray(other.cdf(x))
+        middle = (x[1:] + x[:-1]) / 2
+        inner = np.abs(np.asarray(self.cdf(middle)) - np.asarray(other.cdf(middle)))
+        by_ends = (np.abs(gap[1:]) + np.abs(gap[:-1])) / 2
+        by_both = (by_ends + 2 * inner) / 3
+        width = np.diff(x)
+        error = float(width @ np.abs(by_ends - by_both))
+        error += sum(w * c.distance for w, c in self._parts)
+        span = float(edges[-1] - edges[0])
+        return float(width @ by_both), error + (
+            self.weight_error + float(other.error) + 1e-12
+        ) * span
+
+    @property
+    def _histogram_error(self) -> float:
+        """By how much the cells' masses may be off, summed and halved: from cells twice as wide."""
+        return float(
+            sum(w * unevenness(c.mass, c.edges) for w, c in self._parts) + self.weight_error
+        )
+
+    def _partition(self, other: EndState) -> Array:
+        low, high = self.landscape.domain
+        spread = [self.edges] if len(self.edges) else []
+        known = [float(a.position) for a in (*self.atoms, *other.atoms)]
+        scale = high - low if math.isfinite(high - low) else max(map(abs, known), default=1.0) + 1
+        near = [np.array([p - 1e-9 * scale, p + 1e-9 * scale]) for p in known]
+        edges = np.unique(np.concatenate([*spread, *near]))
+        return np.unique(
+            np.concatenate([[max(low, edges[0] - scale)], edges, [min(high, edges[-1] + scale)]])
+        )
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    @property
+    def _parts(self) -> list[tuple[float, ChainClass]]:
+        return [(float(c.weight), c) for c in self.components if c.weight]
+
+    @property
+    def _lumps(self) -> list[tuple[float, float]]:
+        """Weight and position of each atom."""
+        return [(float(a.weight), a.position) for a in self.atoms if a.weight]
+
+    def _require(self) -> None:
+        if self.kind == "none":
+            raise LandscapeError(f"{self.landscape.name}: SGD has no end state. {self.reason}")
+        if self.kind == "classes":
+            raise LandscapeError(f"{self.landscape.name}: {self.reason}")
+
+    def _require_moments(self) -> None:
+        self._require()
+        if any(e.weight for e in self.escapes):
+            raise LandscapeError(
+                f"{self.landscape.name}: part of the walkers runs away to infinity, so there is no "
+                "mean. Ask the components for theirs."
+            )

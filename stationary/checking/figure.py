@@ -1,0 +1,109 @@
+"""A figure of a check: the three answers over each other, and what each basin holds by them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.checking.check import Check
+from stationary.figures.drawing import BLUE, GREY, HEIGHT, INK, RED, STYLE, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["plot_check"]
+
+Array = NDArray[Any]
+BINS = 160
+FLOOR = 1e-6  # of the highest density that is drawn
+
+
+def plot_check(check: Check) -> Figure:
+    """Distribution functions, densities averaged over the same bins, and masses."""
+    import matplotlib
+
+    with matplotlib.rc_context(STYLE):
+        figure = new_figure(1.05 * HEIGHT)
+        density, below, masses = figure.subplots(3, 1, height_ratios=(1.2, 1, 0.8))
+        edges = _edges(check)
+        for name, colour, cdf in _answers(check):
+            at = np.asarray(cdf(edges), dtype=float)
+            density.stairs(np.diff(at) / np.diff(edges), edges, color=colour, label=name, lw=1.2)
+            fine = np.linspace(edges[0], edges[-1], 4 * BINS)
+            below.plot(fine, np.asarray(cdf(fine), dtype=float), color=colour, label=name)
+        _draw_walkers(check, density, below)
+        density.set_ylabel("probability density")
+        if density.get_legend_handles_labels()[0]:
+            density.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+        below.set_ylabel("distribution function")
+        below.set_ylim(-0.03, 1.03)
+        for axes in (density, below):
+            axes.set_xlim(edges[0], edges[-1])
+        below.set_xlabel("$w$")
+        _draw_masses(check, masses)
+        return figure
+
+
+def _edges(check: Check) -> Array:
+    """Bins over where any of the answers has something."""
+    low, high = check.analysis.diffusion.domain
+    ends = []
+    for _, _, cdf in _answers(check):
+        wide = np.linspace(max(low, -1e3), min(high, 1e3), 20001)
+        at = np.asarray(cdf(wide), dtype=float)
+        inside = wide[(at > 1e-5) & (at < 1 - 1e-5)]
+        if len(inside):
+            ends += [float(inside[0]), float(inside[-1])]
+    if check.simulation is not None:
+        ends += [float(check.simulation.edges[0]), float(check.simulation.edges[-1])]
+    ends += [b.position for b in check.basins]
+    if not ends:
+        return np.linspace(max(low, -1.0), min(high, 1.0), BINS + 1)
+    margin = 0.04 * (max(ends) - min(ends)) or 1.0
+    return np.linspace(max(low, min(ends) - margin), min(high, max(ends) + margin), BINS + 1)
+
+
+def _answers(check: Check) -> list[tuple[str, str, Any]]:
+    found: list[tuple[str, str, Any]] = []
+    state = check.analysis.rounded.end_state
+    if state.kind in ("density", "atoms", "mixture"):
+        found.append(("diffusion", BLUE, state.cdf))
+    if check.chain.kind not in ("none", "classes"):
+        found.append(("exact chain", RED, check.chain.cdf))
+    return found
+
+
+def _draw_walkers(check: Check, density: Axes, below: Axes) -> None:
+    sent = check.simulation
+    if sent is None:
+        return
+    height, error = sent.density
+    middle = (sent.edges[1:] + sent.edges[:-1]) / 2
+    step = max(1, len(middle) // 60)
+    density.errorbar(
+        middle[::step], height[::step], error[::step], fmt="o", ms=2, lw=0.6, color=INK,
+        label="simulation", zorder=3,
+    )  # fmt: skip
+    below.plot(sent.edges[1:][::step], np.cumsum(sent.mass)[::step], "o", ms=2, color=INK)
+
+
+def _draw_masses(check: Check, axes: Axes) -> None:
+    colours = {"diffusion": BLUE, "chain": RED, "simulation": INK}
+    place = np.arange(len(check.basins), dtype=float)
+    for k, (name, colour) in enumerate(colours.items()):
+        pairs = [getattr(b, name) for b in check.basins]
+        known = [i for i, p in enumerate(pairs) if p is not None]
+        if known:
+            at = place[known] + 0.25 * (k - 1)
+            axes.bar(at, [pairs[i][0] for i in known], 0.22, color=colour)
+            axes.errorbar(
+                at, [pairs[i][0] for i in known], [pairs[i][1] for i in known],
+                fmt="none", ecolor=GREY, lw=1,
+            )  # fmt: skip
+    axes.set_xticks(place, [f"{b.position:.4g}" for b in check.basins])
+    axes.set_ylim(0, 1.05)
+    axes.set_xlabel("minimum")
+    axes.set_ylabel("probability")

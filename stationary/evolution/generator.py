@@ -1,0 +1,396 @@
+"""`Chain`: the time-dependent equation on cells, as a walk from cell to cell.
+
+With rho the density without current,
+
+    J = f P - (1/2) a^c d(a^(1-c) P)/dx = -(a rho / 2) d(P/rho)/dx.
+
+Between the centres of two cells J hardly varies, so
+
+    J = (P_i / rho_i - P_j / rho_j) / R,    R = int 2 / (a rho) dx from centre to centre
+
+(Scharfetter and Gummel; Chang and Cooper). P at the centre is p / width, corrected such that the
+walk rests exactly where every p is the integral of rho over its cell. Only ratios within a cell or
+between neighbours enter, all in logarithms: rates may differ by any number of decades.
+
+References
+----------
+.. [1] D. L. Scharfetter and H. K. Gummel, IEEE Trans. Electron Devices 16 (1969) 64.
+.. [2] J. S. Chang and G. Cooper, J. Comput. Phys. 6 (1970) 1.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.anatomy.feller import Feller
+from stationary.anatomy.partition import Fate, Partition, Side
+from stationary.diffusion import Diffusion
+from stationary.start.initial import Initial
+
+__all__ = ["MOST", "Chain", "chain_on", "placed"]
+
+Array = NDArray[Any]
+
+NODES = 5  # per half of a cell, where the coefficients are evaluated
+POINTS = 8  # per half of a cell, where exponentials are integrated
+STEEP = 60.0  # of an exponent over half a cell: beyond, only its slope at the higher end counts
+WILD = 4.0  # by which 2 f / a may change over half a cell where it is steep
+TILT = 30.0  # of log of a mean over its centre, from cell to cell, beyond which it says nothing
+SMALLEST = 1e-290  # a variance below this moves nothing, but divides
+MOST = 1e5  # of log of the ratio of two rates at a face: beyond, e^-100000 stands for it
+
+
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """Cells between `edges`, with points that hold probability of their own among them.
+
+    States are cells and points, left to right. `log_up` and `log_down` are the logarithms of the
+    rates with which a state loses to its right and to its left neighbour, -inf where it does not;
+    on a ring the last state is the left neighbour of the first.
+    """
+
+    edges: Array  # (cells + 1,)
+    is_cell: Array  # (states,)
+    position: Array  # (states,): centres of cells, and the points
+    log_up: Array  # (states,) [1 / log time]
+    log_down: Array
+    piece: Array  # (cells,): between which zeros of the variance a cell lies
+    is_ring: bool
+
+    @cached_property
+    def width(self) -> Array:
+        return np.diff(self.edges)
+
+    def rates(self, cap: float) -> tuple[Array, Array]:
+        """Both rates, those of a face scaled alike where one is above `cap`."""
+        up, down = self.log_up, self.log_down
+        across = np.maximum(up, np.roll(down, -1))
+        excess = np.maximum(across - math.log(cap), 0.0)
+        with np.errstate(under="ignore"):
+            return np.exp(up - excess), np.exp(down - np.roll(excess, 1))
+
+
+@lru_cache(maxsize=1)
+def _rule() -> tuple[Array, Array, Array, Array]:
+    """Nodes on [0, 1], the matrix from values there to powers, and nodes and weights for sums."""
+    z, _ = np.polynomial.legendre.leggauss(NODES)
+    t = (1 + z) / 2
+    powers = np.linalg.inv(np.vander(t, increasing=True))
+    v, w = np.polynomial.legendre.leggauss(POINTS)
+    return t, powers, (1 + v) / 2, w / 2
+
+
+@dataclass(frozen=True, eq=False)
+class _Half:
+    """Half of each cell, from its centre to an edge; t runs from 0 to 1."""
+
+    climb: Array  # int h dx from the centre to the edge (h = 2 f / a; against x on the left)
+    log_mass: Array  # log of the integral of rho over the half, over rho at the centre
+    log_resistance: Array  # log int 2 rho(centre) / (a rho)
+    from_edge: Array  # log of the integral of 2 / (a rho), over its integrand at the edge
+    ell_edge: Array  # log a at the edge
+
+
+def _log_integral(t: Array, width: Array, slope: Array, g: Any) -> tuple[Array, Array]:
+    """log int_0^width e^g, less g(0) and less g(1); g is a function of t, `slope` dg/dt there.
+
+    The points are spread as e^(q t) is, with q the whole climb of g, so that layers are seen.
+    """
+    v, w = t, _rule()[3]
+    first, last = g(np.zeros((len(width), 1)))[:, 0], g(np.ones((len(width), 1)))[:, 0]
+    q = last - first
+    flat = np.abs(q) < 1e-6
+    steep = np.abs(q) > STEEP
+    s = np.where(flat | steep, 1.0, q)[:, None]
+    with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+        low = np.exp(-np.abs(s))
+        inner = np.where(s > 0, 1 + np.log(v + (1 - v) * low) / s, np.log(1 - v + v * low) / s)
+        at = np.where((flat | steep)[:, None], v, inner)
+        log_whole = np.maximum(s, 0) + np.log(-np.expm1(-np.abs(s)) / np.abs(s))
+        log_whole = np.where(flat, q / 2, log_whole[:, 0])
+        rest = g(at) - first[:, None] - np.where(flat, q, s[:, 0])[:, None] * at
+        top = rest.max(axis=1, keepdims=True)
+        smooth = log_whole + top[:, 0] + np.log(np.exp(rest - top) @ w)
+        # Of a steep exponential only the layer at its higher end counts.
+        bend = np.where(q > 0, slope[1], -slope[0])
+        bend = np.where(bend > STEEP / 4, bend, np.abs(q))
+        layer = -np.log(np.maximum(bend, 1.0))
+        down = np.where(steep, 0.0, q)
+        inner = np.log(width) + np.where(steep, layer, smooth)
+    return (
+        inner + np.where(steep, np.maximum(q, 0.0), 0.0),
+        inner - down + np.where(steep, np.maximum(-q, 0.0), 0.0),
+    )
+
+
+def _half(
+    diffusion: Diffusion, centre: Array, reach: Array, at_centre: tuple[Array, Array]
+) -> _Half:
+    """The half from each centre to centre + reach (negative: the left half)."""
+    t, powers, v, _ = _rule()
+    c = diffusion.convention.value
+    x = centre[:, None] + reach[:, None] * t
+    f, a = _coefficients(diffusion, x.ravel())
+    h = (2 * f / a).reshape(x.shape)
+    ell = np.log(a).reshape(x.shape)
+    width = np.abs(reach)
+    h_0, ell_0 = at_centre
+    # No polynomial follows an exponent that is steep and changes by factors: the centre decides.
+    size = np.abs(np.concatenate([h, h_0[:, None]], axis=1))
+    wild = (size.max(axis=1) * width > STEEP) & (size.max(axis=1) > WILD * size.min(axis=1))
+    turns = (np.sign(h) != np.sign(h_0)[:, None]).any(axis=1)
+    wild |= (size.max(axis=1) * width > STEEP) & turns
+    h = np.where(wild[:, None], h_0[:, None], h)
+    ell = np.where(wild[:, None], ell_0[:, None], ell)
+    slopes = reach[:, None] * (h @ powers.T)  # dG/dt in powers of t
+    logs = ell @ powers.T
+    order = np.arange(NODES)
+    zero = np.zeros((len(reach), 1))
+    climbs = np.concatenate([zero, slopes / (1 + order)], axis=1)
+
+    def horner(coefficients: Array, at: Array) -> Array:
+        total = np.zeros_like(at)
+        for k in range(coefficients.shape[1] - 1, -1, -1):
+            total = total * at + coefficients[:, k, None]
+        return total
+
+    def mass(at: Array) -> Array:
+        return np.asarray(horner(climbs, at) - (1 - c) * horner(logs, at))
+
+    def resistance(at: Array) -> Array:
+        return np.asarray(-horner(climbs, at) - c * horner(logs, at))
+
+    end = horner(slopes, np.ones((len(reach), 1)))[:, 0]
+    near = np.array([reach * h_0, end])
+    ell_near = logs[:, 0]
+    mass_here, _ = _log_integral(v, width, near, mass)
+    here, from_edge = _log_integral(v, width, -near, resistance)
+    return _Half(
+        climb=climbs.sum(axis=1),
+        log_mass=mass_here - (1 - c) * (ell_near - ell_0),
+        log_resistance=here + math.log(2) - c * ell_near - (1 - c) * ell_0,
+        from_edge=from_edge,
+        ell_edge=logs.sum(axis=1),
+    )
+
+
+def _coefficients(diffusion: Diffusion, x: Array) -> tuple[Array, Array]:
+    f, a = diffusion.coefficients(x)
+    diffusion.check(x, f, a)
+    return f, np.maximum(a, SMALLEST)
+
+
+def chain_on(diffusion: Diffusion, parts: Partition, edges: Array) -> Chain:
+    """The walk on cells whose edges hold every zero of the variance inside them."""
+    centre, width = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
+    n = len(width)
+    c = diffusion.convention.value
+    f, a = _coefficients(diffusion, centre)
+    ell = np.log(a)
+    left = _half(diffusion, centre, edges[:-1] - centre, (2 * f / a, ell))
+    right = _half(diffusion, centre, edges[1:] - centre, (2 * f / a, ell))
+    left_mass, right_mass = left.log_mass, right.log_mass
+    for x, room, on_right in _closed_sides(parts):
+        # A power of the distance, which no polynomial follows, up to the zero.
+        i = int(np.searchsorted(edges, x)) - (0 if on_right else 1)
+        if 0 <= i < n and edges[i + (0 if on_right else 1)] == x:
+            (left_mass if on_right else right_mass)[i] = math.log(width[i] / 2) - math.log(room)
+    excess = np.logaddexp(left_mass, right_mass) - np.log(width)  # log of cell mean over centre
+
+    # The face between cell i and the next; on a ring the last one joins the ends.
+    nxt = np.roll(np.arange(n), -1)
+    climb = right.climb - left.climb[nxt]
+    across = math.log(2) - right.climb - c * left.ell_edge[nxt] - (1 - c) * ell
+    back = math.log(2) - left.climb[nxt] - c * right.ell_edge - (1 - c) * ell[nxt]
+    with np.errstate(over="ignore", under="ignore"):
+        towards = 1 / (1 + np.exp(-climb))
+        away = 1 / (1 + np.exp(climb))
+    # int 2 / (a rho), over 1 / rho at either centre; nothing large is added and subtracted again.
+    here = np.logaddexp(right.log_resistance, left.from_edge[nxt] + across)
+    there = np.logaddexp(right.from_edge + back, left.log_resistance[nxt])
+    tilt = np.clip(excess[nxt] - excess, -TILT, TILT)
+    up = -np.log(width) - here + away * tilt
+    down = -np.log(width[nxt]) - there - towards * tilt
+    up, down = np.maximum(up, down - MOST), np.maximum(down, up - MOST)
+
+    piece = np.zeros(n, dtype=int)
+    log_up, log_down = up, np.roll(down, 1)
+    points: list[tuple[int, float]] = []  # before which cell, and where
+    resting: dict[int, tuple[float, float]] = {}  # the rates into such a point from either side
+    if not diffusion.is_periodic:
+        log_down[0] = log_up[-1] = -math.inf
+        for face, x, sides in _faces(parts, edges):
+            piece[face:] += 1
+            rates = [-math.inf, -math.inf]
+            stops = False
+            for k, (side, i) in enumerate(zip(sides, (face - 1, face), strict=True)):
+                if 0 <= i < n:
+                    half = right if k == 0 else left
+                    rates[k], here_it_stops = _leaving(
+                        diffusion, side, x, k, width[i], (f[i], a[i]), half.log_resistance[i]
+                    )
+                    stops |= here_it_stops
+            both = all(s is not None and s.passes_both_ways for s in sides)
+            if both and 0 < face < n:
+                continue
+            stops |= 0 < face < n and _rests(parts, x)
+            if stops:
+                resting[len(points)] = (rates[0], rates[1])
+                points.append((face, x))
+            if face > 0:
+                log_up[face - 1] = rates[0]
+            if face < n:
+                log_down[face] = rates[1]
+    where = np.array([face for face, _ in points], dtype=int)
+    return Chain(
+        edges=edges,
+        is_cell=np.insert(np.ones(n, dtype=bool), where, False),
+        position=np.insert(centre, where, [x for _, x in points]),
+        log_up=np.insert(log_up, where, -math.inf),
+        log_down=np.insert(log_down, where, -math.inf),
+        piece=piece,
+        is_ring=diffusion.is_periodic,
+    )
+
+
+def _closed_sides(parts: Partition) -> list[tuple[float, float, bool]]:
+    """Ends up to which the density is an integrable power: place, its power + 1, which side."""
+    found = []
+    for low, high in parts.sides:
+        for side, on_right in ((low, True), (high, False)):
+            end = side.end
+            if end.feller in (Feller.WALL, Feller.JOINED) or math.isinf(end.position):
+                continue
+            if side.fate is Fate.STAYS and end.room is not None and 0 < end.room < math.inf:
+                found.append((float(end.position), float(end.room), on_right))
+    return found
+
+
+def _faces(
+    parts: Partition, edges: Array
+) -> list[tuple[int, float, tuple[Side | None, Side | None]]]:
+    """The faces at zeros of the variance and at the ends: index, place, what is on either side."""
+    found: dict[int, tuple[float, tuple[Side | None, Side | None]]] = {}
+
+    def add(x: float, left: Side | None, right: Side | None) -> None:
+        i = int(np.searchsorted(edges, x))
+        if i < len(edges) and edges[i] == x:
+            found[i] = (x, (left, right))
+
+    add(float(parts.ends[0].position), None, parts.sides[0][0])
+    add(float(parts.ends[1].position), parts.sides[-1][1], None)
+    for p in parts.points:
+        if p.interval is None:
+            add(float(p.lower), p.left, p.right)
+        else:
+            add(float(p.lower), p.left, None)
+            add(float(p.upper), None, p.right)
+    return [(i, x, sides) for i, (x, sides) in sorted(found.items())]
+
+
+def _rests(parts: Partition, x: float) -> bool:
+    return any(p.interval is None and p.is_rest and float(p.lower) == x for p in parts.points)
+
+
+def _leaving(
+    diffusion: Diffusion,
+    side: Side | None,
+    x: float,
+    k: int,
+    width: float,
+    centre: tuple[float, float],
+    log_resistance: float,
+) -> tuple[float, bool]:
+    """log of the rate from a cell over its upper (k = 0) or lower edge x, and if it stops there."""
+    outwards = 1 if k == 0 else -1
+    drift = outwards * float(diffusion.coefficients(np.array([x]))[0][0])
+    carried = math.log(drift / width) if drift > 0 else -math.inf
+    if side is None:  # no noise on this side: the drift alone
+        return carried, False
+    if side.fate is Fate.CROSSES:
+        return carried, False
+    if side.fate is not Fate.STOPS:
+        return -math.inf, False
+    if float(side.stops_at) != x:
+        return carried, False
+    end, r = side.end, width / 2
+    if end.feller is Feller.WALL:
+        return -math.log(width) - log_resistance, True
+    f, a = centre
+    if end.feller is Feller.ATTRACTING or end.exponent is None or end.order is None:
+        # Approached for ever: closer than the last cell it counts as there.
+        rate = abs(outwards * f / r - a / (2 * r * r))
+        return (math.log(rate) if rate > 0 else -math.inf), True
+    power = 1 - (end.exponent + end.order)
+    if not 0 < power < math.inf:
+        return carried, True
+    return math.log(a * power / (2 * r * width)), True
+
+
+def placed(chain: Chain, start: Initial, parts: Partition, drift_at: Any) -> tuple[Array, float]:
+    """The start as masses of the states, and how much of it lay outside the cells.
+
+    A law gives each cell its probability; a point is shared between the two nearest centres such
+    that its mean is kept.
+    """
+    n = len(chain.width)
+    cells = np.zeros(n)
+    states = np.zeros(len(chain.is_cell))
+    atoms = np.flatnonzero(~chain.is_cell)
+    edges = chain.edges
+    if start.law is not None:
+        law, total = start.law.law, start.law.total
+        below, above = law.cdf(edges), law.sf(edges)
+        low = below[1:] <= 0.5
+        cells = np.maximum(np.where(low, np.diff(below), -np.diff(above)), 0.0) / total
+        straddling = ~low & (below[:-1] < 0.5)
+        middle = (0.5 - below[:-1]) + (0.5 - above[1:])
+        cells[straddling] = middle[straddling] / total
+        for s in atoms:
+            mass = start.mass_at(float(chain.position[s]))
+            if mass > 0:
+                states[s] = mass
+                i = int(np.searchsorted(edges, chain.position[s], side="left")) - 1
+                cells[max(i, 0)] = max(cells[max(i, 0)] - mass, 0.0)
+        first = start.mass_at(float(edges[0]))  # which a difference of P(X <= x) leaves out
+        if first > 0 and not (len(atoms) and chain.position[atoms[0]] == edges[0]):
+            cells[0] += first
+    else:
+        x, weight = start.points, start.weights / start.weights.sum()
+        for s in atoms:
+            here = x == chain.position[s]
+            states[s] = weight[here].sum()
+            x, weight = x[~here], weight[~here]
+        inside = (x >= edges[0]) & (x <= edges[-1])
+        x, weight = x[inside], weight[inside]
+        _share(chain, x, weight, cells, parts, drift_at)
+    states[chain.is_cell] += cells
+    total_mass = float(states.sum())
+    return states / total_mass, max(0.0, 1 - total_mass)
+
+
+def _share(
+    chain: Chain, x: Array, weight: Array, cells: Array, parts: Partition, drift_at: Any
+) -> None:
+    n = len(cells)
+    centre = (chain.edges[1:] + chain.edges[:-1]) / 2
+    own = np.clip(np.searchsorted(chain.edges, x, side="right") - 1, 0, n - 1)
+    at_edge = x == chain.edges[own]
+    if at_edge.any() and n > 1:
+        # On a gate the drift says in which cell it starts.
+        back = at_edge & (drift_at(x) < 0) & (own > 0)
+        crossing = chain.piece[own] != chain.piece[np.maximum(own - 1, 0)]
+        own = np.where(back & crossing, own - 1, own)
+    other = np.clip(np.where(x < centre[own], own - 1, own + 1), 0, n - 1)
+    apart = np.where(other == own, 1.0, centre[other] - centre[own])
+    share = np.where(
+        (other == own) | (chain.piece[other] != chain.piece[own]), 0.0, (x - centre[own]) / apart
+    )
+    np.add.at(cells, own, weight * (1 - share))
+    np.add.at(cells, other, weight * share)

@@ -1,0 +1,60 @@
+"""`run_on`: one grid, and the probabilities of its states at all times."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.distribution import EndState
+from stationary.evolution.exponential import Propagator
+from stationary.evolution.generator import Chain, chain_on, placed
+from stationary.start.initial import Initial
+
+__all__ = ["Run", "current_of", "run_on"]
+
+Array = NDArray[Any]
+
+IN_TIME = 1e-9  # error of the integration in time, at most
+FASTEST = 1e12  # times the longest interval: faster exchange between two cells is as good as this
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Run:
+    """One grid: its chain, and the masses of its states at all times."""
+
+    chain: Chain
+    states: Array  # (times, states)
+    errors: Array  # (times,): of the integration in time
+    outside: float  # of the start
+
+
+def run_on(state: EndState, start: Initial, edges: Array, times: Array, tolerance: float) -> Run:
+    diffusion = state.diffusion
+    chain = chain_on(diffusion, state.anatomy, edges)
+    p, outside = placed(
+        chain, start, state.anatomy, lambda x: diffusion.coefficients(np.asarray(x))[0]
+    )
+    steps = np.diff(times, prepend=0.0)
+    steps = steps[steps > 0]
+    up, down = chain.rates(FASTEST / float(steps.max(initial=1.0)))
+    within = min(IN_TIME, tolerance / 10)
+    masses, errors = Propagator(up, down, chain.is_ring).propagate(p, times, within)
+    return Run(chain, masses, errors, outside)
+
+
+def current_of(run: Run) -> Array:
+    """J at the edges, (times, cells + 1)."""
+    chain, p = run.chain, run.states
+    up, down = chain.rates(math.inf)
+    with np.errstate(over="ignore", invalid="ignore"):
+        out_up, out_down = (p * up)[:, chain.is_cell], (p * down)[:, chain.is_cell]
+    nothing = np.zeros((len(p), 1))
+    if chain.is_ring:
+        seam = out_up[:, -1:] - out_down[:, :1]
+        return np.concatenate([seam, out_up[:, :-1] - out_down[:, 1:], seam], axis=1)
+    upwards = np.concatenate([nothing, out_up], axis=1)
+    return np.asarray(upwards - np.concatenate([out_down, nothing], axis=1))

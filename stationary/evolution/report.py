@@ -1,0 +1,226 @@
+"""An evolution as text, as plain numbers, and as a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import textwrap
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.evolution.evolve import Evolution
+from stationary.wording import error_text, time_text
+
+__all__ = ["as_dict", "table", "text"]
+
+Array = NDArray[Any]
+
+WIDTH = 80
+ROWS = 12  # of the table
+ATOMS = 2  # that have a column
+MOST_DIGITS = 7
+MOST_CUTS = 9  # between which probabilities are listed
+
+
+def text(e: Evolution) -> str:
+    """The evolution as a table and a few sentences; 80 columns."""
+    d = e.diffusion
+    v, unit = d.variable, d.time_unit
+    lines = textwrap.wrap(
+        f"{d.name}: from {e.initial.text}, to {_at(e.times[-1], unit)}",
+        WIDTH,
+        break_on_hyphens=False,
+    )
+    lines.append("")
+    lines += [*_filled(_answer(e)), ""]
+    shown = e.atoms[:ATOMS]
+    header = [unit, f"mean of {v}", "error", "deviation", "error"]
+    to_end = e.total_variation_to_end
+    if to_end is not None:
+        header += ["to the end"]
+    header += [f"at {a.position:.4g}" for a in shown]
+    worst = max(float(e.mass_error.max()), 1e-12)
+    weights = [max(float(a.errors.max()), 1e-12) for a in shown]
+    rows = []
+    for k in _rows(len(e.times)):
+        row = [f"{e.times[k]:.6g}"]
+        row += [_to_error(e.mean[k], e.mean_error[k]), error_text(e.mean_error[k])]
+        row += [_to_error(e.std[k], e.std_error[k]), error_text(e.std_error[k])]
+        if to_end is not None:
+            row.append(_to_error(to_end[k], worst))
+        row += [_to_error(a.weights[k], by) for a, by in zip(shown, weights, strict=True)]
+        rows.append(row)
+    widths = [max(len(r[i]) for r in [header, *rows]) for i in range(len(header))]
+    lines += [
+        "  " + "  ".join(c.rjust(w) for c, w in zip(r, widths, strict=True))
+        for r in [header, *rows]
+    ]
+    if to_end is not None:
+        lines += ["", *_filled('"to the end": the total-variation distance to the end state.')]
+    lines += _shares(e)
+    lines += ["", "How far to trust this", *_filled(_trust(e))]
+    for note in e.notes:
+        lines += _filled(note[:1].upper() + note[1:])
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _shares(e: Evolution) -> list[str]:
+    """The probability between barriers and gates at the last time, where there are several."""
+    v = e.diffusion.variable
+    found = e.end_state.anatomy
+    cuts = [float(x.position) for x in found.equilibria if not x.stable]
+    cuts += [float(x) for p in found.points for x in (p.lower, p.upper)]
+    low, high = float(e.edges[0]), float(e.edges[-1])
+    inner = sorted({x for x in cuts if low < x < high})
+    if not 1 <= len(inner) <= MOST_CUTS:
+        return []
+    lines = ["", f"Where it is at {_at(e.times[-1], e.diffusion.time_unit)}"]
+    for a, b in pairwise([low, *inner, high]):
+        share = _to_error(float(e.probability(a, b)[-1]), 2 * float(e.error[-1]))
+        lines.append(f"  {v} from {a:.6g} to {b:.6g}: {share}")
+    return lines
+
+
+def _at(t: float, unit: str) -> str:
+    return f"{unit} {t:g}"
+
+
+def _no_gap(e: Evolution) -> str:
+    if e.total_variation_to_end is None:
+        return "There is no relaxation time: not all of the probability settles."
+    return (
+        "There is no relaxation time: times have no longest one (an end that is never reached), or "
+        "the drift alone decides."
+    )
+
+
+def _in(unit: str) -> str:
+    return "" if unit == "time" else f" {unit}s"
+
+
+def _rows(count: int) -> list[int]:
+    """At most `ROWS` of the times, evenly, the first and the last among them."""
+    return sorted({round(k) for k in np.linspace(0, count - 1, min(count, ROWS)).tolist()})
+
+
+def _to_error(value: float, error: float) -> str:
+    """A number to the digit that its error allows, or to its own precision."""
+    if not error > 0:
+        return f"{value:.{MOST_DIGITS}g}"
+    places = max(0, min(math.ceil(-math.log10(error)), 9))
+    shown = f"{value:.{places}f}"
+    if abs(value) < 10.0**-places:
+        return "0" if abs(value) <= error else f"{value:.1g}"
+    return shown if len(shown) <= 12 else f"{value:.{MOST_DIGITS}g}"
+
+
+def _answer(e: Evolution) -> str:
+    unit = e.diffusion.time_unit
+    words = []
+    if e.log_relaxation_time is None:
+        words.append(_no_gap(e))
+    elif math.isinf(e.log_relaxation_time):
+        words.append("Some wells are never left, even on a logarithmic scale of times: metastable.")
+    elif e.relaxation_error is not None:
+        time, error = time_text(e.log_relaxation_time), error_text(e.relaxation_error)
+        if abs(e.log_relaxation_time) < 20:
+            time = _to_error(
+                math.exp(e.log_relaxation_time),
+                math.exp(e.log_relaxation_time) * max(e.relaxation_error, 1e-15),
+            )
+        words.append(f"Relaxation time (1 / spectral gap): {time} {unit} (relative error {error}).")
+    to_end = e.total_variation_to_end
+    if to_end is None:
+        words.append("There is no end state that all of the probability goes to.")
+    else:
+        left = _to_error(to_end[-1], max(e.mass_error[-1], 1e-12))
+        words.append(f"At {_at(e.times[-1], unit)} the distance to the end state is {left}.")
+        if to_end[-1] > 0.01:
+            words.append("The end state has not been reached: this is a state on the way.")
+    return " ".join(words)
+
+
+def _trust(e: Evolution) -> str:
+    worst = error_text(float(e.error.max()))
+    time = error_text(float(e.time_error.max()))
+    words = (
+        f"{e.cells} cells, compared with grids of half and a quarter as many. Probabilities below "
+        f"an edge are right to {worst}, of which {time} is from the steps in time."
+    )
+    if not e.converged:
+        words += f" The tolerance of {e.tolerance:g} was not reached: take more cells."
+    return words
+
+
+def _filled(sentence: str) -> list[str]:
+    return textwrap.wrap(
+        sentence,
+        WIDTH,
+        initial_indent="  ",
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def as_dict(e: Evolution) -> dict[str, Any]:
+    """Plain numbers, strings and lists; None stands for what is not known or not finite."""
+
+    def listed(values: Any) -> Any:
+        if values is None:
+            return None
+        array = np.asarray(values, dtype=float)
+        if np.isfinite(array).all():
+            return array.tolist()
+        return array.astype(object).tolist() if array.ndim else None
+
+    return {
+        "schema": 1,
+        "name": e.diffusion.name,
+        "variable": e.diffusion.variable,
+        "time_unit": e.diffusion.time_unit,
+        "equation": e.diffusion.stated_equation,
+        "initial": e.initial.text,
+        "converged": e.converged,
+        "tolerance": e.tolerance,
+        "times": listed(e.times),
+        "mean": {"value": listed(e.mean), "error": listed(e.mean_error)},
+        "standard_deviation": {"value": listed(e.std), "error": listed(e.std_error)},
+        "error": listed(e.error),
+        "mass_error": listed(e.mass_error),
+        "time_error": listed(e.time_error),
+        "total_variation_to_end": listed(e.total_variation_to_end),
+        "relaxation": {
+            "time": listed(e.relaxation_time),
+            "log_time": listed(e.log_relaxation_time),
+            "log_error": listed(e.relaxation_error),
+        },
+        "atoms": [
+            {"position": a.position, "weight": listed(a.weights), "error": listed(a.errors)}
+            for a in e.atoms
+        ],
+        "end_state": {"kind": e.end_state.kind, "reason": e.end_state.reason or None},
+        "edges": listed(e.edges),
+        "masses": listed(e.masses),
+        "notes": list(e.notes),
+    }
+
+
+def table(e: Evolution) -> str:
+    """CSV with a row per time and cell, and one per time and atom."""
+    v = e.diffusion.variable
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([e.diffusion.time_unit, f"{v}_lower", f"{v}_upper", "mass", "density"])
+    cells = np.stack([e.edges[:-1], e.edges[1:]], axis=1)
+    for k, t in enumerate(e.times.tolist()):
+        rows = np.column_stack([cells, e.masses[k], e.density[k]]).tolist()
+        writer.writerows([repr(t), *(repr(x) for x in row)] for row in rows)
+        for a in e.atoms:
+            place, weight = repr(a.position), repr(float(a.weights[k]))
+            writer.writerow([repr(t), place, place, weight, ""])
+    return out.getvalue()

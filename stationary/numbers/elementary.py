@@ -1,0 +1,213 @@
+"""Elementary functions that work in whatever arithmetic their argument is in.
+
+A kernel written with these reads as mathematics and runs on doubles (NumPy's own functions; one
+look at the dtype is all it costs) or on object arrays of mpmath numbers of one private context.
+Numbers are taken as well as arrays; a Python float gives a Python float.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic
+
+__all__ = [
+    "add_logs_at",
+    "arithmetic_of",
+    "compact",
+    "converted",
+    "cumulated_logs",
+    "depth_of",
+    "exact_sum",
+    "exp",
+    "expm1",
+    "finite",
+    "infinite",
+    "log",
+    "log1p",
+    "log_sum",
+    "logaddexp",
+    "magnitude",
+    "number",
+    "smallest_of",
+    "spacing",
+    "sqrt",
+    "to_float",
+    "zeros",
+]
+
+Array = NDArray[Any]
+
+FLOAT = np.dtype(float)
+DEPTH = 45.0  # of doubles: e^-45 = 3e-20
+FLOATS = (1e-300, 1e300)  # sizes between which a double keeps all its digits, with room to spare
+
+
+def arithmetic_of(values: Any) -> Arithmetic:
+    """The arithmetic of a number or an array: that of its first mpmath number, else doubles."""
+    kind = getattr(values, "dtype", None)
+    if kind is FLOAT:
+        return DOUBLE
+    if kind is None:
+        return _arithmetic_of_number(values)
+    if kind.kind == "O":
+        for value in values.flat:
+            if hasattr(value, "_mpf_"):
+                return _arithmetic_of_number(value)
+    return DOUBLE
+
+
+def _arithmetic_of_number(x: Any) -> Arithmetic:
+    context = getattr(x, "context", None)
+    return DOUBLE if context is None else getattr(context, "stationary_arithmetic", DOUBLE)
+
+
+def _in_either(name: str, plain: Callable[[float], float]) -> Callable[[Any], Any]:
+    of_doubles = getattr(np, name)
+
+    def function(x: Any) -> Any:
+        if type(x) is float:
+            return plain(x)
+        if getattr(x, "dtype", None) is FLOAT:
+            return of_doubles(x)
+        arithmetic = arithmetic_of(x)
+        if arithmetic is DOUBLE:
+            return of_doubles(np.asarray(x, dtype=float))
+        return getattr(arithmetic, name)(x)
+
+    function.__name__ = name
+    return function
+
+
+exp = _in_either("exp", math.exp)
+expm1 = _in_either("expm1", math.expm1)
+log = _in_either("log", math.log)
+log1p = _in_either("log1p", math.log1p)
+sqrt = _in_either("sqrt", math.sqrt)
+
+
+def finite(x: Any) -> Any:
+    """Where x is neither infinite nor nan."""
+    if getattr(x, "dtype", None) is FLOAT:
+        return np.isfinite(x)
+    if isinstance(x, np.ndarray):
+        arithmetic = arithmetic_of(x)
+        return np.isfinite(x.astype(float)) if arithmetic is DOUBLE else arithmetic.isfinite(x)
+    return x - x == 0
+
+
+def infinite(x: Any) -> bool:
+    """Whether a number is inf or -inf."""
+    return bool(x == math.inf or x == -math.inf)
+
+
+def spacing(x: Any) -> Any:
+    """The distance of neighbouring numbers at |x|."""
+    if getattr(x, "dtype", None) is FLOAT or type(x) is float:
+        return np.spacing(np.abs(x))
+    return abs(x) * arithmetic_of(x).grain
+
+
+def logaddexp(x: Any, y: Any) -> Any:
+    """log(exp(x) + exp(y))."""
+    arithmetic = arithmetic_of(x)
+    return (arithmetic_of(y) if arithmetic is DOUBLE else arithmetic).logaddexp(x, y)
+
+
+def cumulated_logs(x: Array) -> Array:
+    """log of the cumulated sums of exp(x)."""
+    if x.dtype is FLOAT:
+        return np.asarray(np.logaddexp.accumulate(x))
+    return np.asarray(log(np.cumsum(exp(x))))  # the exponents of many digits have no limit
+
+
+def add_logs_at(x: Array, where: Array, y: Array) -> None:
+    """x[where] = log(exp(x[where]) + exp(y)) in place, one after the other."""
+    if x.dtype is FLOAT:
+        np.logaddexp.at(x, where, y)
+        return
+    if not y.size:
+        return
+    sums = exp(x) if arithmetic_of(x) is not DOUBLE else np.exp(x.astype(float)).astype(object)
+    np.add.at(sums, where, exp(y))
+    x[:] = arithmetic_of(y).log(sums)
+
+
+def log_sum(values: Array) -> Any:
+    """log sum exp(values), -inf for none."""
+    if values.size == 0:
+        return -math.inf
+    top = number(values.max())
+    if infinite(top):
+        return top
+    return top + log(number(exp(values - top).sum()))
+
+
+def number(x: Any) -> Any:
+    """A single number: a float, or the mpmath number that it is."""
+    return x if hasattr(x, "_mpf_") else float(x)
+
+
+def to_float(x: Any) -> Any:
+    """The nearest double(s)."""
+    if type(x) is float or getattr(x, "dtype", None) is FLOAT:
+        return x
+    nearest = arithmetic_of(x).to_float(x)
+    return nearest if nearest.ndim else float(nearest)
+
+
+def converted(x: Any, arithmetic: Arithmetic) -> Any:
+    """x in another arithmetic, rounded once if that has fewer digits."""
+    if arithmetic is DOUBLE:
+        return to_float(x)
+    if isinstance(x, np.ndarray):
+        return x if arithmetic_of(x) is arithmetic else arithmetic.array(x)
+    return arithmetic.array(x)[()]
+
+
+def magnitude(x: Array) -> Array:
+    """log2 |x| to within 1, for mpmath numbers; -inf for 0."""
+    return np.asarray(_magnitude(x), dtype=float)
+
+
+def _bits(x: Any) -> float:
+    _, mantissa, exponent, length = x._mpf_
+    return float(exponent + length) if mantissa else -math.inf
+
+
+_magnitude = np.frompyfunc(_bits, 1, 1)
+
+
+def compact(x: Any) -> Any:
+    """x as a float where a double can hold it, else as it is: for errors and other sizes."""
+    size = abs(x)
+    return float(x) if size == 0 or FLOATS[0] < size < FLOATS[1] else number(x)
+
+
+def depth_of(arithmetic: Arithmetic) -> float:
+    """How far below its top the logarithm of a density is followed: e^-depth is nothing."""
+    return DEPTH if arithmetic is DOUBLE else math.ceil(float(-log(arithmetic.epsilon))) + 9.0
+
+
+def smallest_of(arithmetic: Arithmetic) -> float:
+    """What stands for nothing in a denominator or a logarithm: many digits need no such thing."""
+    return 1e-300 if arithmetic is DOUBLE else 0.0
+
+
+def zeros(shape: Any, arithmetic: Arithmetic) -> Array:
+    return arithmetic.array(np.zeros(shape))
+
+
+def exact_sum(x: Any, y: Any) -> Any:
+    """x + y; in many digits with as many of them as that takes."""
+    arithmetic = arithmetic_of(x)
+    arithmetic = arithmetic_of(y) if arithmetic is DOUBLE else arithmetic
+    if arithmetic is DOUBLE:
+        return x + y
+    add = arithmetic.one.context.fadd
+    return np.frompyfunc(lambda x, y: add(x, y, exact=True), 2, 1)(x, y)

@@ -1,0 +1,4 @@
+"""With ever less noise added, beside the exact answer.
+
+`places` (whose masses are followed), `verdict` (what the path shows), `path`, `figure`.
+"""

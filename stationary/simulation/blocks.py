@@ -1,0 +1,260 @@
+"""Blocks of walkers: the part of a simulation that one core does at a time.
+
+A block has its own random numbers, and what it does depends on nothing else. So it does not matter
+which process steps it, in which order, or how many others there are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pickle
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.diffusion import Boundary, Diffusion
+from stationary.errors import ConvergenceError, LandscapeError
+from stationary.landscape import Landscape
+from stationary.loading import PREFIX, load
+from stationary.simulation.streams import Moments, Observation, Record, Watch
+from stationary.simulation.walkers import SdeStepper, Walls, stepper_for
+
+__all__ = ["Block", "Crew", "Outcome", "Plan", "advance"]
+
+Array = NDArray[Any]
+ESCAPED = 2  # the fate of a walker: 0 on its way, -1 or 1 absorbed at an end, 2 escaped
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some walkers, where they are, and their random numbers."""
+
+    x: Array
+    rng: np.random.Generator
+    fate: Array  # int8
+    label: Array  # the basin in whose core each was last seen; -1 for none
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The next steps, the same for all blocks."""
+
+    steps: int
+    start: int  # steps done before
+    domain: tuple[float, float]
+    kinds: tuple[Boundary | None, Boundary | None]
+    limit: float
+    shelter: float
+    dt: float | None
+    milstein: bool
+    watch: Watch | None = None
+    every: int | None = None
+    keep: bool = False  # the positions at each snapshot
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A block after the steps of a plan, and what was seen."""
+
+    block: Block
+    folded: Array
+    record: Record | None
+    moments: Moments  # of each snapshot
+    positions: Array  # (snapshots, M), or (0, M)
+
+
+def advance(process: Landscape | Diffusion, block: Block, plan: Plan) -> Outcome:
+    """Carry out the plan."""
+    x, fate, label = block.x.copy(), block.fate.copy(), block.label.copy()
+    walkers, rng = len(x), block.rng
+    walls = Walls(plan.domain, plan.kinds, plan.limit, plan.shelter)
+    stepper = stepper_for(process, walkers, plan.steps, plan.dt, plan.milstein)
+    sees = None if plan.watch is None else Observation(plan.watch, walkers, label)
+    bridges = isinstance(stepper, SdeStepper) and any(walls.absorbing)
+    moments: list[Moments] = []
+    positions: list[Array] = []
+    gone = np.flatnonzero(fate)
+    held = x[gone]
+    present = _present(fate)
+    for t in range(plan.start + 1, plan.start + plan.steps + 1):
+        stepper.step(x, rng)
+        x[gone] = held
+        inside = walls.all_inside(x)
+        if bridges:
+            assert isinstance(stepper, SdeStepper)
+            spread = stepper.variance * stepper.dt
+            walls.touch(stepper.before, x, spread, fate, rng)
+        if bridges or not inside:
+            if not inside:
+                walls.apply(x, fate)
+            ends = np.flatnonzero(fate)
+            if len(ends) != len(gone):
+                gone, held, present = ends, x[ends], _present(fate)
+        if sees is not None:
+            sees.see(x, present)
+        if plan.every and t % plan.every == 0:
+            moments.append(Moments.of(x if present is None else x[present]))
+            if plan.keep:
+                positions.append(np.where(fate == ESCAPED, np.nan, x))
+    return Outcome(
+        Block(x, rng, fate, label),
+        walls.folded,
+        None if sees is None else sees.finished(),
+        Moments.stacked(moments),
+        np.array(positions).reshape(-1, walkers),
+    )
+
+
+def _present(fate: Array) -> Array | None:
+    """Which walkers have not escaped; None for all."""
+    present = fate != ESCAPED
+    return None if present.all() else np.asarray(present)
+
+
+# Who does it.
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Carries out plans, here or in other processes."""
+
+    process: Landscape | Diffusion
+    executor: Executor | None = None
+    recipe: bytes = b""
+
+    @classmethod
+    def of(
+        cls, process: Landscape | Diffusion, source: Any, executor: Any, changes: dict[str, Any]
+    ) -> Crew:
+        """`source` is the path that the process was read from, if it was."""
+        if executor is None:
+            return cls(process)
+        if not isinstance(executor, Executor):
+            raise LandscapeError(
+                f"{process.name}: executor = {executor!r:.60} must be a "
+                "concurrent.futures.Executor, such as a ProcessPoolExecutor(2)."
+            )
+        if isinstance(executor, ThreadPoolExecutor):
+            return cls(process, executor)
+        return cls(process, executor, _recipe(process, source, changes))
+
+    def carry_out(
+        self, plan: Plan, blocks: Sequence[Block], done: Callable[[int], None]
+    ) -> list[Outcome]:
+        """One outcome for each block; `done` is told how many walkers have taken the steps."""
+        outcomes: list[Outcome] = []
+        finished = 0
+        for outcome in self._outcomes(plan, blocks):
+            outcomes.append(outcome)
+            finished += len(outcome.block.x)
+            done(finished)
+        return outcomes
+
+    def _outcomes(self, plan: Plan, blocks: Sequence[Block]) -> Iterator[Outcome]:
+        if self.executor is None:
+            yield from (advance(self.process, block, plan) for block in blocks)
+            return
+        if self.recipe:
+            jobs = [self.executor.submit(_remote, self.recipe, b, plan) for b in blocks]
+        else:
+            jobs = [self.executor.submit(advance, self.process, b, plan) for b in blocks]
+        try:
+            yield from (job.result() for job in jobs)
+        except BrokenExecutor as error:
+            raise ConvergenceError(
+                f"{self.process.name}: a process that shared the work has died ({error}). Run it "
+                'without jobs or executor; a script needs `if __name__ == "__main__":` around it.'
+            ) from error
+        finally:
+            for job in jobs:
+                job.cancel()
+
+
+@contextmanager
+def pool(jobs: int | None, executor: Any, where: str) -> Iterator[Any]:
+    """The executor that was given, or one of so many processes."""
+    if jobs is None or (jobs == 1 and executor is None):
+        yield executor
+        return
+    if executor is not None:
+        raise LandscapeError(f"{where}: give either jobs or executor, not both.")
+    from concurrent.futures import ProcessPoolExecutor
+
+    with ProcessPoolExecutor(jobs, initializer=_leave_interrupts_to_the_parent) as own:
+        yield own
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _recipe(process: Landscape | Diffusion, source: Any, changes: dict[str, Any]) -> bytes:
+    """What another process needs in order to have the same process."""
+    way_out = (
+        "Give the path of a landscape file in its place, from which each process reads it, or use "
+        "a ThreadPoolExecutor or none."
+    )
+    if source is not None:
+        changes = {k: v for k, v in changes.items() if k != "initial"}
+        file = Path(os.path.expanduser(source)).absolute()
+        # With its time, so that a pool that lives longer reads an edited file again.
+        what: Any = (str(file), changes, file.stat().st_mtime_ns)
+    else:
+        fields = {f.name: getattr(process, f.name) for f in dataclasses.fields(process)}
+        fields["initial"] = None  # the walkers have been placed
+        functions = [v for v in fields.values() if callable(v)]
+        if any(str(getattr(g, "__module__", "")).startswith(PREFIX) for g in functions):
+            raise LandscapeError(
+                f"{process.name}: functions from a landscape file cannot be sent to other "
+                f"processes. {way_out}"
+            )
+        what = (type(process), fields, 0)
+    try:
+        return pickle.dumps(what)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise LandscapeError(
+            f"{process.name}: its functions cannot be sent to other processes, since they are "
+            f"not defined by name at the top of a module ({error}). {way_out}"
+        ) from error
+
+
+@lru_cache(maxsize=4)
+def _made(recipe: bytes) -> Landscape | Diffusion:
+    what, settings, _ = pickle.loads(recipe)
+    if isinstance(what, str):
+        return load(what, **settings)
+    return what(**settings)  # type: ignore[no-any-return]
+
+
+def _remote(recipe: bytes, block: Block, plan: Plan) -> Outcome:
+    return advance(_made(recipe), block, plan)
+
+
+def blocks_at(x: Array, seeds: Sequence[Any], size: int, walls: Walls) -> list[Block]:
+    """Walkers at the positions x, in blocks of almost equal size."""
+    count = -(-len(x) // size)
+    blocks = []
+    for part, seed in zip(np.array_split(x, count), seeds, strict=True):
+        rng = np.random.Generator(np.random.SFC64(seed))
+        fate = np.zeros(len(part), dtype=np.int8)
+        part = part.copy()
+        walls.apply(part, fate)
+        blocks.append(Block(part, rng, fate, np.full(len(part), -1)))
+    return blocks
+
+
+def with_labels(block: Block, watch: Watch) -> Block:
+    """The same block, with the basin of each walker where it is in a core."""
+    sees = Observation(watch, len(block.x), block.label.copy())
+    if watch.basins:
+        sees.settle(block.x)
+    return replace(block, label=sees.label)

@@ -1,0 +1,189 @@
+"""What a simulation sets out with: seeds, positions, ends, a step of time, a histogram.
+
+Where something was not said it is chosen here, and a note tells what was chosen.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.diffusion import Boundary, Convention, Diffusion, number
+from stationary.errors import LandscapeError, StationaryError
+from stationary.landscape import Landscape
+from stationary.precision import evaluate
+from stationary.simulation.terrain import Terrain
+from stationary.start.initial import Initial
+
+__all__ = [
+    "edges_from",
+    "ends_of",
+    "is_milstein",
+    "seeds_from",
+    "starting_positions",
+    "time_step",
+    "variable_of",
+]
+
+Array = NDArray[Any]
+Process = Landscape | Diffusion
+
+WALKERS = 1000  # if nothing is said
+MOST_BINS = 200
+
+
+def variable_of(process: Process) -> str:
+    return "w" if isinstance(process, Landscape) else process.variable
+
+
+def seeds_from(seed: Any, where: str) -> np.random.SeedSequence:
+    if isinstance(seed, np.random.SeedSequence):  # a fresh one: `spawn` counts
+        return np.random.SeedSequence(seed.entropy, spawn_key=seed.spawn_key)
+    try:
+        if isinstance(seed, (bool, float)):
+            raise TypeError
+        return np.random.SeedSequence(seed)
+    except (TypeError, ValueError) as error:
+        raise LandscapeError(
+            f"{where}: seed = {seed!r:.60} must be a whole number, at least 0, a "
+            "numpy.random.SeedSequence, or None."
+        ) from error
+
+
+def starting_positions(
+    process: Process, terrain: Terrain, initial: Any, walkers: int | None, rng: np.random.Generator
+) -> tuple[Array, list[str]]:
+    """Where walkers start, and what there is to say of it."""
+    given = process.initial if initial is None else initial
+    notes = []
+    if given is None:
+        low, high = terrain.region
+        given = f"uniform:{low!r},{high!r}"
+        notes.append(
+            f"no start was given: walkers were spread evenly over ({low:.6g}, {high:.6g})."
+        )
+    start = Initial.of(
+        given, domain=process.domain, name=process.name, variable=variable_of(process)
+    )
+    notes += start.notes
+    if walkers is None and start.samples >= 2 and np.ndim(initial) == 1:
+        return np.array(initial, dtype=float), notes
+    return np.asarray(start.rvs(walkers or WALKERS, rng), dtype=float), notes
+
+
+def ends_of(process: Process) -> tuple[tuple[Boundary | None, Boundary | None], list[str]]:
+    """What happens at either end: a finite end that was left open reflects, or holds."""
+    diffusion = process.diffusion() if isinstance(process, Landscape) else process
+    kinds, notes = list(diffusion.boundaries), []
+    for side, end in enumerate(process.domain):
+        if kinds[side] in (None, Boundary.NATURAL) and math.isfinite(end):
+            kinds[side] = Boundary.REFLECTING
+            if isinstance(process, Diffusion) and _holds(process, side):
+                kinds[side] = Boundary.ABSORBING
+                notes.append(
+                    f"drift and variance vanish at {process.variable} = {end:g}: what reaches that "
+                    "end stays."
+                )
+    if diffusion.is_periodic:
+        notes.append("mean and deviation are those of the coordinate, which jumps where ends join.")
+    if isinstance(process, Landscape) and process.convention is not Convention.ITO:
+        notes.append("SGD draws its noise before it steps: the convention does not enter.")
+    return (kinds[0], kinds[1]), notes
+
+
+def _holds(p: Diffusion, side: int) -> bool:
+    """Whether an end is a trap that is reached: f = 0 there, and a falls more slowly than x^2."""
+    width = min(1.0, p.domain[1] - p.domain[0])
+    h = width * (1 - 2 * side) * np.array([0.0, 1e-5, 1e-6])
+    f, a = p.coefficients(p.domain[side] + h)
+    if f[0] != 0 or a[0] != 0 or not (a[1:] > 0).all():
+        return False
+    return math.log10(a[1] / a[2]) < 1.5
+
+
+def time_step(
+    process: Process, terrain: Terrain, given: float | None
+) -> tuple[float | None, list[str]]:
+    """The step of time of a diffusion; None for SGD."""
+    if isinstance(process, Landscape):
+        return None, []
+    notes = []
+    if given is None:
+        lower, upper = process.domain
+        given = terrain.time_step(upper - lower)
+        notes.append(f"no time step was given: dt = {given:.4g} was taken.")
+    notes.append(
+        "the errors do not hold that of the time step, which is of the order of dt: compare "
+        "with half of it."
+    )
+    return float(given), notes
+
+
+def is_milstein(process: Process, terrain: Terrain, method: str | None) -> tuple[bool, list[str]]:
+    """Whether steps are Milstein's: they need the derivative of the variance."""
+    if isinstance(process, Landscape):
+        return False, []
+    if method == "euler" and not process.convention.value:
+        return False, []
+    try:
+        evaluate(process.variance, np.linspace(*terrain.region, 7)[1:-1], order=1)
+    except StationaryError as error:
+        if process.convention.value:
+            raise LandscapeError(
+                f"{process.name}: in the {process.convention.title} convention the drift of a step "
+                f"holds the derivative of the variance, which cannot be had ({error}). Write the "
+                'variance with NumPy functions, or give the drift for convention = "ito".'
+            ) from error
+        if method == "milstein":
+            raise
+        return False, ["the variance cannot be differentiated: Euler-Maruyama was used."]
+    return method != "euler", []
+
+
+def edges_from(given: Any, x: Array, process: Process) -> Array:
+    """The edges of the histogram; x are the positions that there are."""
+    if np.iterable(given) and not isinstance(given, (str, bytes)):
+        edges = np.array([number(e) for e in given], dtype=float)
+        if edges.ndim != 1 or len(edges) < 2 or not np.isfinite(edges).all():
+            edges = np.zeros(2)
+        if not (np.diff(edges) > 0).all():
+            raise LandscapeError(
+                f"{process.name}: edges = {given!r:.60} must be at least two ascending finite "
+                "numbers."
+            )
+        return edges
+    if given is not None and (
+        isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < 1
+    ):
+        raise LandscapeError(
+            f"{process.name}: edges = {given!r:.60} must be ascending positions, or how many bins."
+        )
+    if len(x) < 2:
+        return np.array([0.0, 1.0])
+    return automatic_edges(np.sort(x), None if given is None else int(given), process.domain)
+
+
+def automatic_edges(x: Array, bins: int | None, domain: tuple[float, float]) -> Array:
+    """Evenly spaced edges around the sorted positions x.
+
+    Bins are 2 IQR / n^(1/3) wide [1]_.
+
+    References
+    ----------
+    .. [1] D. Freedman, P. Diaconis, Z. Wahrscheinlichkeitstheorie verw. Geb. 57 (1981) 453.
+    """
+    low, high = float(x[0]), float(x[-1])
+    width = high - low
+    if width <= 1e-9 * max(abs(low), abs(high)):
+        width = max(abs(low), abs(high), 1e-300) * 1e-6
+    lower = max(low - width / 8, domain[0])
+    upper = min(high + width / 8, domain[1])
+    if bins is None:
+        first, third = np.quantile(x, [0.25, 0.75])
+        bin_width = 2 * (third - first) / len(x) ** (1 / 3)
+        wanted = (upper - lower) / bin_width if bin_width > 0 else MOST_BINS
+        bins = int(min(MOST_BINS, max(10, math.ceil(wanted))))
+    return np.linspace(lower, upper, bins + 1)

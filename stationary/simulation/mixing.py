@@ -1,0 +1,137 @@
+"""Whether walkers have forgotten where they began: burn-in, and what is called metastable."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.simulation.streams import Record, Watch, potential_scale_reduction, reduction, total
+
+__all__ = ["agree", "halves_of", "reasons_against", "split_r_hat"]
+
+Array = NDArray[Any]
+
+LARGEST_R_HAT = 1.05
+INDEPENDENT = 3.0  # autocorrelation times that half of a window of burn-in has to hold
+AGREE = 3.0  # standard errors
+DRIFTS = 4.5  # standard errors: in 100,000 sound runs one false alarm
+STILL = 1e-12  # of the scale: what moves less does not move
+
+
+def halves_of(slots: Sequence[Record]) -> tuple[Record, Record] | None:
+    """The steps so far, cut in the middle."""
+    if len(slots) < 2:
+        return None
+    steps = np.cumsum([s.steps for s in slots])
+    middle = int(np.argmin(np.abs(steps[:-1] - steps[-1] / 2))) + 1
+    return total(slots[:middle]), total(slots[middle:])
+
+
+def _changes(first: Record, second: Record, present: Array) -> list[tuple[float, float]]:
+    """How much position, its square and each basin's share changed: means, and errors."""
+    m1, m2 = (r.first[present] / r.steps for r in (first, second))
+    q1, q2 = (r.second[present] / r.steps for r in (first, second))
+    pairs = [m2 - m1, q2 - q1]
+    if first.looks and second.looks:
+        shares = zip(first.occupied[:, present], second.occupied[:, present], strict=True)
+        pairs += [late / second.looks - early / first.looks for early, late in shares]
+    root = math.sqrt(len(m1))
+    return [(float(d.mean()), float(d.std(ddof=1)) / root) for d in pairs]
+
+
+def _largest(first: Record, second: Record, present: Array, scale: float) -> float:
+    """The largest change in standard errors; 0 for what stands still."""
+    worst = 0.0
+    for k, (change, error) in enumerate(_changes(first, second, present)):
+        unit = {0: scale, 1: scale**2}.get(k, 1.0)
+        if abs(change) > STILL * unit:
+            worst = max(worst, abs(change) / error if error > 0 else math.inf)
+    return worst
+
+
+def agree(first: Record, second: Record, present: Array, scale: float) -> bool:
+    """Whether two halves of a window tell of no drift, and are long enough to tell."""
+    if present.sum() < 2:
+        return True
+    means = np.concatenate([r.first[present] / r.steps for r in (first, second)])
+    squares = np.concatenate([r.second[present] / r.steps for r in (first, second)])
+    whole = float(squares.mean() - means.mean() ** 2)
+    if whole <= (STILL * scale) ** 2:
+        return _largest(first, second, present, scale) < AGREE
+    long_enough = float(means.var(ddof=1)) * INDEPENDENT <= whole
+    return long_enough and _largest(first, second, present, scale) < AGREE
+
+
+def split_r_hat(slots: Sequence[Record], present: Array, scale: float) -> float:
+    """R-hat of position; inf where there are too few steps to tell."""
+    halves = halves_of(slots)
+    if halves is None or present.sum() < 2:
+        return math.inf
+    whole = total(slots)
+    m = whole.first[present] / whole.steps
+    spread = float((whole.second[present] / whole.steps).mean() - m.mean() ** 2)
+    if spread <= (STILL * scale) ** 2:
+        return 1.0
+    return potential_scale_reduction(halves, present)
+
+
+def reasons_against(
+    slots: Sequence[Record],
+    watch: Watch,
+    stable: Array,
+    visited: Array,
+    present: Array,
+    r_hat: float,
+    scale: float,
+    variable: str,
+) -> list[str]:
+    """Why the averages may not be those of an end state; empty if nothing speaks against it.
+
+    Parameters
+    ----------
+    stable, visited
+        Of each basin, its attracting point, and whether any walker was ever seen in it.
+    present
+        The walkers that are still on their way.
+    """
+    reasons: list[str] = []
+    if present.sum() < 2:
+        return reasons
+    whole = total(slots)
+    if not r_hat <= LARGEST_R_HAT:
+        held = "" if math.isinf(r_hat) else f": R-hat = {r_hat:.4g}, above {LARGEST_R_HAT:g}"
+        reasons.append(
+            "walkers differ from each other by more than each of them wanders in the time "
+            f"observed{held}. Give more steps."
+        )
+    if watch.basins and whole.looks:
+        shares = whole.occupied[:, present] / whole.looks
+        for x, share in zip(stable, shares, strict=True):
+            p, between = float(share.mean()), float(share.var(ddof=1))
+            if reduction(p * (1 - p) - between, between, whole.looks) > LARGEST_R_HAT:
+                reasons.append(
+                    "walkers hardly cross between basins: the share of time spent near "
+                    f"{variable} = {x:.6g} is {p:.3g} on average, but differs from walker to "
+                    f"walker by {math.sqrt(between):.2g}; there were {whole.changes:,} changes of "
+                    f"basin in {whole.steps:,} steps of {int(present.sum()):,} walkers. The shares "
+                    "are still those of the start."
+                )
+                break
+        never = ", ".join(f"{x:.6g}" for x in stable[~visited])
+        if never:
+            reasons.append(
+                f"no walker ever came near {variable} = {never}, where the drift also leads: it "
+                "takes longer than the time simulated, or cannot be reached. Start there, too."
+            )
+    halves = halves_of(slots)
+    if halves is not None and _largest(*halves, present, scale) > DRIFTS:
+        reasons.append(
+            "the first half of the time observed differs from the second by "
+            f"{_largest(*halves, present, scale):.3g} standard errors: the walkers are still "
+            "on their way. Give a longer burn_in."
+        )
+    return reasons

@@ -1,0 +1,240 @@
+"""`simulate`: Monte Carlo, the check that solves nothing. SGD itself, or a diffusion in steps.
+
+Walkers move independently of each other. After a burn-in that is thrown away they are observed;
+what is said of them carries the standard error that their spread gives.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.diffusion import Diffusion, number
+from stationary.errors import LandscapeError
+from stationary.landscape import Landscape
+from stationary.loading import load
+from stationary.simulation.blocks import ESCAPED, Crew, pool
+from stationary.simulation.departure import edges_from
+from stationary.simulation.result import Simulation
+from stationary.simulation.run import Run
+
+__all__ = ["simulate"]
+
+Array = NDArray[Any]
+
+STEPS = 10_000
+MOST_WALKERS = 10**8
+THIN = 8  # steps between looks for histogram, intervals and basins, at most,
+LOOKS = 64  # as long as there are so many
+TARGETS = ("mean", "std", "var", "probability")
+METHODS = ("milstein", "euler")
+
+
+def simulate(
+    process: str | os.PathLike[str] | Landscape | Diffusion,
+    initial: Any = None,
+    *,
+    walkers: int | None = None,
+    steps: int = STEPS,
+    burn_in: int | None = None,
+    seed: Any = None,
+    dt: float | None = None,
+    method: str | None = None,
+    every: int | None = None,
+    snapshots: bool = False,
+    edges: Any = None,
+    intervals: Sequence[tuple[float, float]] = (),
+    target_error: float | None = None,
+    target: str = "mean",
+    executor: Any = None,
+    jobs: int | None = None,
+    progress: bool | Callable[[int, int], None] = False,
+    **changes: Any,
+) -> Simulation:
+    """Let walkers go, and say where they are found.
+
+    Parameters
+    ----------
+    process
+        A `Landscape`, on which SGD itself is run, with real minibatches; a `Diffusion`; or the
+        path of a file that describes either.
+    initial
+        Where walkers start: see `stationary.initial`. None: where the process says, else spread
+        evenly over its domain or, on an infinite one, around its attracting points. An array of
+        positions without `walkers` is taken as it is, one walker from each.
+    walkers
+        How many, independent of each other; 1000 if nothing is said.
+    steps
+        Steps in which each is observed, after the burn-in.
+    burn_in
+        Steps before that. None: windows that double in length, until the means of position, its
+        square and the shares of the basins agree between both halves of one within 3 standard
+        errors, and each half is as long as 3 autocorrelation times; at most as many as `steps`.
+    seed
+        A whole number, or a `numpy.random.SeedSequence`. The same seed gives the same result,
+        digit for digit, however many processes share the work.
+    dt, method
+        For a diffusion: the step of time, and "milstein" (the default) or "euler". None: a
+        step of a fiftieth of the fastest relaxation.
+    every, snapshots
+        Keep mean and deviation of the ensemble at step 0 and every so many steps, burn-in
+        included; with `snapshots` the positions, too.
+    edges
+        Of the histogram: ascending positions, or how many bins. None: by Freedman and Diaconis'
+        rule from where the walkers are after the burn-in.
+    intervals
+        Pairs (lower, upper) whose probability is wanted, ends included.
+    target_error, target
+        Stop before `steps` once the standard error of the "mean", "std", "var" or "probability"
+        (of the worst interval) is no more than this and the walkers have mixed.
+    executor, jobs
+        A `concurrent.futures.Executor` that shares the work, or how many processes to start.
+    progress
+        True: tell it on standard error, if that is a terminal. Or a function that is called with
+        the steps of walkers done and to be done.
+    changes
+        Fields of the process to replace, such as ``learning_rate=0.02``.
+
+    Returns
+    -------
+    Simulation
+        At a finite end walkers are reflected, or absorbed if the process says so; a diffusion's
+        are also held where an end is a trap. Where all were absorbed, that is what is averaged.
+        Interrupted by Ctrl-C, what was observed until then, with `complete` False.
+
+    Raises
+    ------
+    LandscapeError
+        If something that was given cannot be meant.
+    ConvergenceError
+        If fewer than two walkers have stayed within bounds, so that there is nothing to average.
+
+    References
+    ----------
+    .. [1] P. E. Kloeden, E. Platen, *Numerical Solution of Stochastic Differential Equations*,
+       Springer 1992, chapter 10.
+    """
+    given, source = _process(process, changes)
+    pairs = _pairs(intervals, given.name)
+    _check(given, walkers, steps, burn_in, every, dt, method, target_error, target, pairs, jobs)
+    with pool(jobs, executor, given.name) as workers:
+        crew = Crew.of(given, source, workers, changes)
+        run = Run(given, crew, initial, walkers, seed, dt, method, every, snapshots, progress)
+        run.total = steps + (burn_in or 0)
+        begin = time.perf_counter()
+        run.burn_in(burn_in, steps)
+        watch = replace(
+            run.watch,
+            edges=edges_from(edges, run.x[run.fate != ESCAPED], given),
+            even=not np.iterable(edges),
+            intervals=pairs,
+            thin=min(THIN, max(1, steps // LOOKS)),
+        )
+        run.observe(watch, steps, target_error, target)
+        return run.finished(time.perf_counter() - begin)
+
+
+# What was given.
+
+
+def _process(process: Any, changes: dict[str, Any]) -> tuple[Landscape | Diffusion, Any]:
+    """The process, and the path that it was read from, if it was."""
+    for name in [name for name, value in changes.items() if value is None]:
+        del changes[name]
+    if isinstance(process, (str, os.PathLike)):
+        return load(Path(process), **changes), process
+    if not isinstance(process, (Landscape, Diffusion)):
+        raise LandscapeError(
+            "simulate takes the path of a landscape file, a Landscape or a Diffusion, "
+            f"not {process!r:.60}."
+        )
+    try:
+        return (replace(process, **changes) if changes else process), None
+    except TypeError:
+        fields = sorted(set(changes) - set(process.__dataclass_fields__))
+        raise LandscapeError(
+            f"{process.name}: {', '.join(fields)} cannot be set on a {type(process).__name__}, and "
+            "simulate takes no such argument."
+        ) from None
+
+
+def _check(
+    process: Landscape | Diffusion,
+    walkers: Any,
+    steps: Any,
+    burn_in: Any,
+    every: Any,
+    dt: Any,
+    method: Any,
+    target_error: Any,
+    target: Any,
+    intervals: Any,
+    jobs: Any,
+) -> None:
+    where = process.name
+    whole = {
+        "walkers": (walkers, 2, "at least 2, since errors come from the spread between them"),
+        "steps": (steps, 1, "at least 1"),
+        "burn_in": (burn_in, 0, "at least 0, or None"),
+        "every": (every, 1, "at least 1, or None"),
+        "jobs": (jobs, 1, "at least 1, or None"),
+    }
+    for name, (value, least, words) in whole.items():
+        if value is None and name != "steps":
+            continue
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+            raise LandscapeError(
+                f"{where}: {name} = {value!r:.40} must be a whole number, {words}."
+            )
+    if walkers is not None and walkers > MOST_WALKERS:
+        raise LandscapeError(
+            f"{where}: walkers = {walkers:g} is more than {MOST_WALKERS:g}, which do not fit in "
+            "memory. Give more steps in their place."
+        )
+    for name, value in (("dt", dt), ("target_error", target_error)):
+        x = None if value is None else number(value)
+        if value is not None and (x is None or not 0 < x < math.inf):
+            raise LandscapeError(
+                f"{where}: {name} = {value!r:.40} must be a positive number, or None."
+            )
+    if isinstance(process, Landscape) and (dt is not None or method is not None):
+        name = "dt" if dt is not None else "method"
+        raise LandscapeError(
+            f"{where}: {name} does not apply to SGD, whose step is one minibatch. Leave it out, or "
+            "simulate landscape.diffusion() in place of the landscape."
+        )
+    if method is not None and method not in METHODS:
+        raise LandscapeError(
+            f'{where}: method = {method!r:.40} is not known. Use "milstein" or "euler".'
+        )
+    if target not in TARGETS:
+        raise LandscapeError(
+            f"{where}: target = {target!r:.40} is not known. Use one of {', '.join(TARGETS)}."
+        )
+    if target == "probability" and not intervals and target_error is not None:
+        raise LandscapeError(
+            f'{where}: target = "probability" needs intervals, as in intervals=[(0, 1)].'
+        )
+
+
+def _pairs(intervals: Any, where: str) -> tuple[tuple[float, float], ...]:
+    """The intervals, as pairs of floats."""
+    try:
+        pairs = [(number(low), number(high)) for low, high in intervals]
+    except (TypeError, ValueError):
+        pairs = [(None, None)]
+    known = tuple((a, b) for a, b in pairs if a is not None and b is not None and a <= b)
+    if len(known) < len(pairs):
+        raise LandscapeError(
+            f"{where}: intervals = {intervals!r:.80} must be pairs (lower, upper) of positions, as "
+            "in [(0, 1), (1, np.inf)]."
+        )
+    return known

@@ -1,0 +1,253 @@
+"""`ratios_of`: what makes one minimum hold more than another.
+
+With I the exponent int 2 f / a from a minimum to the highest point between the two, a the variance
+there, and a width that is mass over density at the minimum,
+
+    log mass ratio = (I_1 - I_2) + (1 - c) log(a_2 / a_1) + log(width_1 / width_2),
+
+of which the first two are the ratio of the densities. The parts add up to the whole; that they are
+these parts is a convention.
+
+The exponent itself comes from depth, width and noise. Write I = U W^2 K with U = -int f to the top
+(for SGD the rise of the loss, times the learning rate), W the width on the scale of the losses
+(the stretch by which one basin fits the other best; where none fits to a tenth, 1 for both), and K
+what is left, the inverse of the noise along the way. The difference I_1 - I_2 is split in
+proportion to the logarithms of the three ratios, with the logarithmic mean of I_1 and I_2 as the
+factor: then the parts add up exactly, and exchanging the minima only changes signs [1]_. Local
+noise belongs to the noise, local width to the width.
+
+References
+----------
+.. [1] B. W. Ang, F. Q. Zhang, K.-H. Choi, "Factorizing changes in energy and environmental
+       indicators through decomposition", Energy 23 (1998) 489: the logarithmic mean Divisia index.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.basins import Basin
+from stationary.density.component import Component
+from stationary.diffusion import Diffusion
+from stationary.distribution import EndState
+from stationary.errors import StationaryError
+from stationary.landscape import Landscape
+from stationary.numbers.elementary import log, number, to_float
+from stationary.panels import nodes_of
+from stationary.survey import Survey, coefficients_at
+from stationary.width.dilation import dilation_bias
+from stationary.width.stretch import Stretch, best_stretch
+
+__all__ = ["Causes", "Ratio", "ratios_of"]
+
+Array = NDArray[Any]
+
+MOST = 24  # minima of which all pairs are compared; of more, each with the heaviest
+NEAR = 0.1  # a misfit up to which a stretch is counted as width
+
+
+@dataclass(frozen=True)
+class Causes:
+    """What the log of a mass ratio comes from; the three add up to it."""
+
+    depth: float
+    width: float
+    noise: float
+    stretched: bool  # whether a stretch of the losses is counted as width
+    doubt: float  # how much of the width could as well be noise, as the fit is not perfect
+
+
+@dataclass(frozen=True, eq=False)
+class Ratio:
+    """Two minima of one closed class. Logarithms are natural, their errors absolute."""
+
+    process: Landscape | Diffusion
+    state: EndState
+    indices: tuple[int, int]  # of the basins, left to right from 0
+    basins: tuple[Basin, Basin]
+    log_mass: float  # of the first over the second
+    mass_error: float
+    log_density: float  # at the two minima
+    density_error: float
+    why: str = ""  # why there are no parts, if there are none
+    top: float | None = None  # the point between them of which both exponents are measured
+    exponents: tuple[float, float] | None = None  # I of each
+    exponent: float | None = None  # parts of log_mass
+    noise: float | None = None
+    width: float | None = None
+    depths: tuple[float, float] | None = None  # -int f up to the top [x^2 / time]
+
+    @cached_property
+    def stretch(self) -> Stretch | None:
+        """The first as the second stretched; None where that cannot be compared."""
+        try:
+            return best_stretch(self.process, *self.basins)
+        except StationaryError:
+            return None
+
+    @cached_property
+    def mean_stretch(self) -> Stretch | None:
+        """The same by the mean losses alone."""
+        try:
+            return best_stretch(self.process, *self.basins, mean=True)
+        except StationaryError:
+            return None
+
+    @property
+    def laplace(self) -> float | None:
+        """The log of the mass ratio for small noise: a Gaussian around each minimum.
+
+        None at a corner, where the density is no Gaussian however small the noise.
+        """
+        if self.exponent is None or self.noise is None:
+            return None
+        widths = [self._gaussian_width(b) for b in self.basins]
+        if widths[0] is None or widths[1] is None:
+            return None
+        return self.exponent + self.noise + widths[0] - widths[1]
+
+    def _gaussian_width(self, b: Basin) -> float | None:
+        """log of mass over density at a minimum, of a Gaussian, or an exponential at a wall."""
+        if b.at_wall:
+            at = self.state.diffusion.coefficients(np.array([float(b.position)]))
+            push = abs(2 * at[0][0] / at[1][0])
+            return -math.log(push) if push > 0 else None
+        if b.curvature is None or not b.curvature > 0:
+            return None
+        return float((log(b.variance) - log(b.curvature) + math.log(math.pi)) / 2)
+
+    @cached_property
+    def causes(self) -> Causes | None:
+        """What of the ratio comes from depth, width and noise."""
+        if self.exponents is None or self.depths is None:
+            return None
+        assert self.noise is not None
+        assert self.width is not None
+        if min(self.exponents) <= 0 or min(self.depths) <= 0:
+            return None
+        fit = self.stretch
+        near = fit is not None and fit.misfit <= NEAR
+        factor, doubt = (fit.factor, fit.factor_error) if fit is not None and near else (1.0, 0.0)
+        mean = _logarithmic_mean(*self.exponents)
+        depth = mean * math.log(self.depths[0] / self.depths[1])
+        stretched = mean * 2 * math.log(factor)
+        rest = mean * math.log(self.exponents[0] / self.exponents[1]) - depth - stretched
+        return Causes(
+            depth, stretched + self.width, rest + self.noise, near, 2 * mean * doubt / factor
+        )
+
+    @cached_property
+    def predicted(self) -> tuple[float, float] | None:
+        """log density and log mass ratio of the second minimum stretched by the fitted factor.
+
+        By the law lambda^2 exp((lambda^2 - 1) I); None where no stretch fits.
+        """
+        fit = self.stretch
+        if fit is None or not fit.fits or self.exponents is None:
+            return None
+        w = 1 - self.state.diffusion.convention.value
+        gain = (fit.factor**2 - 1) * self.exponents[1]
+        try:
+            copy = dilation_bias(self.state, self.basins[1], [fit.factor])
+        except StationaryError:
+            return None
+        local = float(copy.log_mass_ratios[0] - (fit.factor**2 - 1) * copy.exponent)
+        return 2 * w * math.log(fit.factor) + gain, gain + local
+
+
+def ratios_of(
+    process: Landscape | Diffusion, state: EndState, basins: tuple[Basin, ...]
+) -> tuple[Ratio, ...]:
+    """Every pair of minima that share a closed class, the heavier one first; heaviest pair first.
+
+    Of more than 24 minima each is compared with the heaviest only.
+    """
+    order = sorted(range(len(basins)), key=lambda i: -basins[i].log_mass)
+    pairs = combinations(order, 2) if len(basins) <= MOST else ((order[0], i) for i in order[1:])
+    return tuple(r for i, j in pairs if (r := _ratio(process, state, basins, i, j)) is not None)
+
+
+def _ratio(
+    process: Landscape | Diffusion, state: EndState, basins: tuple[Basin, ...], i: int, j: int
+) -> Ratio | None:
+    one, two = basins[i], basins[j]
+    first, second = (class_of(state, b) for b in (one, two))
+    if first is not second and (first.weight is None or second.weight is None):
+        return None
+    whole: dict[str, Any] = {
+        "process": process,
+        "state": state,
+        "indices": (i, j),
+        "basins": (one, two),
+        "log_mass": float(one.log_mass - two.log_mass),
+        "mass_error": float(one.mass_error + two.mass_error),
+        "log_density": float(one.log_density - two.log_density),
+        "density_error": float(first.error + second.error),
+    }
+    if first is not second:
+        why = "they lie in different closed classes, of which the start decides the weights"
+        return Ratio(**whole, why=why)
+    if state.diffusion.is_periodic:
+        return Ratio(**whole, why="a current flows around the ring, and the exponent has no value")
+    found = state.anatomy.piece_at(float(one.position)).survey
+    places = [b.places[1] for b in (one, two)]
+    low, high = min(places), max(places)
+    between = [b.places[0] for b in basins if low < b.places[0] < high]
+    edges = found.panels.edges
+    marks = np.array([low, *between, high], dtype=edges.dtype)
+    marks = np.clip(marks, found.lower, found.upper)
+    level = np.concatenate([marks[:1] * 0, np.cumsum(found.climbs(marks))])
+    k = 1 + int(np.argmin(level[1:-1]))
+    ends = {low: level[0] - level[k], high: level[-1] - level[k]}
+    exponents = tuple(float(to_float(number(ends[p]))) for p in places)
+    depths = tuple(float(to_float(_potential(found, marks[k], p))) for p in places)
+    w = 1 - state.diffusion.convention.value
+    ell = found.panels.evaluate(found.ell, np.clip(np.array(places, edges.dtype), *edges[[0, -1]]))
+    exponent = float(to_float(number(ends[places[0]] - ends[places[1]])))
+    noise = w * float(to_float(number(ell[1] - ell[0])))
+    width = float((one.log_mass - one.log_density) - (two.log_mass - two.log_density))
+    rise = float(one.barrier_error + two.barrier_error)
+    whole["log_density"] = exponent + noise
+    whole["density_error"] = rise + 2.0**-52 * (abs(exponent) + abs(noise))
+    whole["mass_error"] += 2.0**-52 * abs(whole["log_mass"])
+    return Ratio(
+        **whole,
+        top=float(to_float(number(marks[k]))),
+        exponents=(exponents[0], exponents[1]),
+        exponent=exponent,
+        noise=noise,
+        width=width,
+        depths=(depths[0], depths[1]),
+    )
+
+
+def class_of(state: EndState, basin: Basin) -> Component:
+    """The closed class that a basin is part of."""
+    at = float(basin.position)
+    inside = [c for c in state.components if c.interval[0] <= at <= c.interval[1]]
+    return min(inside, key=lambda c: abs(number(c.interval[0] + c.interval[1]) / 2 - at))
+
+
+def _potential(found: Survey, top: Any, place: Any) -> Any:
+    """-int f from a minimum to a point."""
+    edges = found.panels.edges
+    low, high = min(top, place), max(top, place)
+    inner = edges[(edges > low) & (edges < high)]
+    marks = np.array([low, *inner, high], dtype=edges.dtype)
+    x, _ = nodes_of(marks[:-1], marks[1:], found.rule)
+    f = coefficients_at(found.diffusion, x.ravel())[0].reshape(x.shape)
+    work = ((marks[1:] - marks[:-1]) / 2 * (found.rule.quadrature @ f)).sum()
+    return -work if top > place else work
+
+
+def _logarithmic_mean(x: float, y: float) -> float:
+    """(x - y) / log(x / y), which lies between x and y."""
+    ratio = (x - y) / y
+    return x if abs(ratio) < 1e-9 else (x - y) / math.log1p(ratio)
