@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from stationary.anatomy.equilibria import Equilibrium
 from stationary.density.component import Component
-from stationary.distribution import EndState, Mode, modes_of, shown_mode
+from stationary.density.modes import Mode, modes_of
+from stationary.distribution import EndState
 from stationary.numbers.elementary import compact, exp, log_sum, number
 from stationary.survey import Survey
 
@@ -126,7 +127,7 @@ def _basins(state: EndState, c: Component) -> list[Basin]:
                         _climb_error(found, place, high, climbs[1]) if i + 1 < len(minima) else 0.0,
                     )
                 ),
-                modes=tuple(shown_mode(state, m) for m in modes if low <= m.place <= high),
+                modes=tuple(state.shown(m) for m in modes if low <= m.place <= high),
                 offset=state.left_out(place),
                 places=(low, place, high),
             )

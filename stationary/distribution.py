@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import operator
 from collections.abc import Callable
@@ -14,72 +13,46 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stationary.anatomy.equilibria import Equilibrium
-from stationary.anatomy.partition import Partition, SingularPoint
+from stationary.anatomy.partition import Partition
 from stationary.density.classes import Classes
 from stationary.density.component import Component
 from stationary.density.current import Current
-from stationary.density.moments import entropy, expectation, power_mean
-from stationary.density.quantiles import quantile, sample
+from stationary.density.mixture import (
+    Atom,
+    Escape,
+    draws,
+    expected,
+    log_between,
+    log_mixed,
+    mean_and_error,
+    mixed_quantile,
+    variance_and_error,
+    with_lumps,
+)
+from stationary.density.modes import Mode, modes_of
+from stationary.density.moments import entropy
 from stationary.diffusion import Diffusion
-from stationary.errors import ConvergenceError, LandscapeError, Status
+from stationary.errors import LandscapeError, Status
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.elementary import (
     compact,
-    converted,
     exp,
     finite,
     infinite,
     log,
     log1p,
-    logaddexp,
     number,
-    smallest_of,
-    spacing,
     sqrt,
     to_float,
 )
 from stationary.precision import evaluate
 from stationary.start.initial import Initial
 
-__all__ = ["Atom", "EndState", "Escape", "Mode", "modes_of", "shown_mode"]
+__all__ = ["EndState"]
 
 Array = NDArray[Any]
 
 MOST = 2.0**1000  # beyond this logarithm a density is infinite even to mpmath
-
-
-@dataclass(frozen=True)
-class Atom:
-    """A point that holds probability of its own."""
-
-    position: float
-    weight: Any  # a float; None where it depends on the start, and no start was given
-    point: SingularPoint | None = None  # the zero of the variance that it sits at, if it does
-
-
-@dataclass(frozen=True)
-class Escape:
-    """Probability that leaves for good: to infinity, or ever closer to an end it never reaches."""
-
-    position: float
-    weight: Any  # as for an atom
-    words: str
-    interval: tuple[float, float] | None = None  # over which it spreads for ever, if it does
-
-
-@dataclass(frozen=True)
-class Mode:
-    """A point where the density is greatest among its neighbours (it may diverge at an end)."""
-
-    position: Any
-    log_density: Any
-    offset: float = 0.0  # what position leaves out of where the mode is
-    exact_position: Any = field(default=None, repr=False, compare=False)
-
-    @property
-    def place(self) -> Any:
-        """The position with all the digits that were computed."""
-        return self.position if self.exact_position is None else self.exact_position
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -146,27 +119,27 @@ class EndState:
         x
             Points, of any shape, in the unit of the process.
         """
-        return self._mixed(x, lambda c, at: c.logpdf(at), atoms=False)
+        return self._density(x)
 
     def pdf(self, x: ArrayLike) -> Any:
         """The density, per unit of x, at points of any shape (atoms are not part of it)."""
-        return self._mixed(x, lambda c, at: c.logpdf(at), atoms=False, exponential=True)
+        return self._density(x, exponential=True)
 
     def logcdf(self, x: ArrayLike) -> Any:
         """log P(X <= x), right relative to the probability itself however small that is."""
-        return self._mixed(x, lambda c, at: c.logcdf(at), atoms=True, left=True)
+        return self._tail(x, left=True)
 
     def cdf(self, x: ArrayLike) -> Any:
         """P(X <= x)."""
-        return self._mixed(x, lambda c, at: c.logcdf(at), atoms=True, left=True, exponential=True)
+        return self._tail(x, left=True, exponential=True)
 
     def logsf(self, x: ArrayLike) -> Any:
         """log P(X > x), right relative to the probability itself however small that is."""
-        return self._mixed(x, lambda c, at: c.logsf(at), atoms=True, left=False)
+        return self._tail(x, left=False)
 
     def sf(self, x: ArrayLike) -> Any:
         """P(X > x)."""
-        return self._mixed(x, lambda c, at: c.logsf(at), atoms=True, left=False, exponential=True)
+        return self._tail(x, left=False, exponential=True)
 
     def ppf(self, q: ArrayLike) -> Any:
         """The x with P(X <= x) = q; nan for q outside [0, 1]."""
@@ -214,19 +187,8 @@ class EndState:
             ) from None
         if any(n < 0 for n in shape):
             raise LandscapeError(f"rvs: size = {size!r} must not be negative.")
-        count = math.prod(shape)
-        weights = np.array([c.weight for c in self.components] + [a.weight for a in self._lumps])
-        result = np.empty(count, dtype=self.arithmetic.dtype)
-        if len(weights) == 1 and self.components:
-            result[:] = sample(self.components[0], count, generator)
-        else:
-            chosen = generator.choice(len(weights), size=count, p=weights / weights.sum())
-            for i, c in enumerate(self.components):
-                mine = chosen == i
-                result[mine] = converted(sample(c, int(mine.sum()), generator), self.arithmetic)
-            for i, atom in enumerate(self._lumps, start=len(self.components)):
-                result[chosen == i] = atom.position
-        return self.given(result[0]) if size is None else self._shaped(result, shape)
+        drawn = draws(self.components, self._lumps, math.prod(shape), generator, self.arithmetic)
+        return self.given(drawn[0]) if size is None else self._shaped(drawn, shape)
 
     # -- probabilities and their ratios ---------------------------------------------------------
 
@@ -242,19 +204,7 @@ class EndState:
                 f"probability({float(lower):g}, {float(upper):g}): the first end must not be above "
                 "the second."
             )
-        parts = [
-            log(c.weight)
-            + c.log_probability(converted(lower, c.arithmetic), converted(upper, c.arithmetic))
-            for c in self.components
-            if c.weight > 0
-        ]
-        parts += [
-            log(a.weight) for a in self._lumps if lower < a.position <= upper and a.weight > 0
-        ]
-        top = max(parts, default=-math.inf)
-        if infinite(top):
-            return -math.inf
-        return min(top + log(sum(exp(p - top) for p in parts)), 0.0)
+        return log_between(self.components, self._lumps, lower, upper)
 
     def probability(self, lower: Any, upper: Any) -> Any:
         """P(lower < X <= upper)."""
@@ -325,56 +275,18 @@ class EndState:
                 at = np.asarray(function(to_float(x)), dtype=float)
                 return np.broadcast_to(at, x.shape).astype(x.dtype)
 
-        total: Any = 0.0
-        error: Any = 0.0
-        for c in self.components:
-            part, uncertain = expectation(c, values, epsilon)
-            total += c.weight * part
-            error += c.weight * uncertain
-        if finite(total) and error > 1e-6 * max(abs(total), smallest_of(self.arithmetic)):
-            spread = sum(
-                c.weight * expectation(c, lambda x: np.abs(values(x)), epsilon)[0]
-                for c in self.components
-            )
-            if error > 1e-6 * spread:
-                raise ConvergenceError(
-                    f"{self.diffusion.name}: the expectation came out as {float(total):.6g} +- "
-                    f"{float(error):.1g}, because the function jumps or oscillates too much.",
-                    state=total,
-                )
-        total += sum(a.weight * number(values(np.array([a.position]))[0]) for a in self._lumps)
-        return self.given(total)
+        parts = self.components, self._lumps
+        return self.given(expected(*parts, values, epsilon, self.arithmetic, self.diffusion.name))
 
     @cached_property
     def _mean_and_error(self) -> tuple[Any, Any]:
         self._require()
-        total: Any = 0.0
-        error: Any = 0.0
-        for c in self.components:
-            # Counted from the peak, so that the weights' own rounding is that of the width.
-            peak = number(c.mesh.x[:, np.argmax(c.mesh.log_mass)].mean())
-            mean, uncertain = power_mean(c, 1, peak)
-            total += c.weight * (peak + mean)
-            error += c.weight * (uncertain + spacing(peak + mean))
-            error += self.weight_error * c.weight * abs(peak + mean)
-        for a in self._lumps:
-            total += a.weight * a.position
-            error += self.weight_error * a.weight * abs(a.position)
-        return total, error
+        return mean_and_error(self.components, self._lumps, self.weight_error)
 
     @cached_property
     def _variance_and_error(self) -> tuple[Any, Any]:
-        centre, centre_error = self._mean_and_error
-        if not finite(centre):
-            return math.nan, 0.0
-        total: Any = 0.0
-        error: Any = 0.0
-        for c in self.components:
-            square, uncertain = power_mean(c, 2, centre)
-            total += c.weight * square
-            error += c.weight * uncertain
-        total += sum(a.weight * (a.position - centre) ** 2 for a in self._lumps)
-        return total, error + centre_error**2 + self.weight_error * total
+        parts = self.components, self._lumps
+        return variance_and_error(*parts, self.weight_error, self._mean_and_error)
 
     @property
     def mean_error(self) -> Any:
@@ -429,7 +341,12 @@ class EndState:
     @property
     def modes(self) -> tuple[Mode, ...]:
         """The local maxima of the density, left to right."""
-        return tuple(shown_mode(self, mode) for c in self.components for mode in modes_of(c))
+        return tuple(self.shown(mode) for c in self.components for mode in modes_of(c))
+
+    def shown(self, mode: Mode) -> Mode:
+        """A mode of one of the components, in the numbers that this state hands out."""
+        place = mode.place
+        return Mode(self.given(place), self.given(mode.log_density), self.left_out(place), place)
 
     @property
     def equilibria(self) -> tuple[Equilibrium, ...]:
@@ -499,36 +416,26 @@ class EndState:
         if self.kind == "classes":
             raise LandscapeError(f"{self.diffusion.name}: {self.reason}")
 
-    def _mixed(
-        self,
-        x: ArrayLike,
-        part: Callable[[Component, Array], Array],
-        *,
-        atoms: bool,
-        left: bool = True,
-        exponential: bool = False,
-    ) -> Any:
+    def _density(self, x: ArrayLike, *, exponential: bool = False) -> Any:
+        self._require()
+        at = self._points(x)
+        logs = log_mixed(self.components, at.ravel(), Component.logpdf, self.arithmetic)
+        return self._handed_out(logs, at.shape, exponential)
+
+    def _tail(self, x: ArrayLike, *, left: bool, exponential: bool = False) -> Any:
         self._require()
         at = self._points(x)
         flat = at.ravel()
-        undefined = flat != flat
-        parts = [
-            converted(part(c, converted(flat, c.arithmetic)), self.arithmetic) + log(c.weight)
-            for c in self.components
-            if c.weight > 0
-        ]
-        parts = parts or [np.full(flat.shape, -math.inf, dtype=flat.dtype)]
-        if atoms:
-            for a in self._lumps:
-                here = (flat >= a.position) if left else (flat < a.position)
-                parts.append(np.where(here, log(a.weight), -math.inf).astype(flat.dtype))
-        result = parts[0] if len(parts) == 1 else functools.reduce(logaddexp, parts)
-        if undefined.any():
-            result = np.where(undefined, math.nan, result)
+        part = Component.logcdf if left else Component.logsf
+        logs = log_mixed(self.components, flat, part, self.arithmetic)
+        logs = with_lumps(logs, flat, self._lumps, left=left)
+        return self._handed_out(logs, at.shape, exponential)
+
+    def _handed_out(self, logs: Array, shape: tuple[int, ...], exponential: bool) -> Any:
         if exponential:
             with np.errstate(under="ignore", over="ignore", invalid="ignore"):
-                result = exp(result if result.dtype == float else _bounded(result))
-        return self._shaped(result, at.shape)
+                logs = exp(logs if logs.dtype == float else _bounded(logs))
+        return self._shaped(logs, shape)
 
     def _inverted(self, q: ArrayLike, *, left: bool) -> Any:
         self._require()
@@ -542,69 +449,11 @@ class EndState:
             if chosen.any():
                 with np.errstate(divide="ignore"):
                     log_q = log(flat[chosen]) if small else log1p(-flat[chosen])
-                result[chosen] = self._quantile(log_q, left=left == small)
+                result[chosen] = mixed_quantile(
+                    self.components, self._lumps, log_q, self.arithmetic, left=left == small
+                )
         return self._shaped(result, given.shape)
-
-    def _quantile(self, log_q: Array, *, left: bool) -> Array:
-        if len(self.components) == 1 and not self._lumps:
-            return np.asarray(quantile(self.components[0], log_q, left=left))
-        parts: list[tuple[Any, Any, Component | Atom | Escape]] = [
-            (c.interval[0], c.weight, c) for c in self.components if c.weight > 0
-        ]
-        parts += [(a.position, a.weight, a) for a in self._lumps]
-        parts.sort(key=lambda p: p[0], reverse=not left)
-        q = exp(log_q)
-        result = np.full(q.shape, np.nan, dtype=q.dtype)
-        before: Any = 0.0
-        for i, (_, weight, item) in enumerate(parts):
-            last = i == len(parts) - 1
-            mine = (result != result) & ((q <= before + weight) | last)
-            if mine.any():
-                if not isinstance(item, Component):
-                    result[mine] = item.position
-                else:
-                    with np.errstate(divide="ignore"):
-                        inner = log(np.clip((q[mine] - before) / weight, 0, 1))
-                    inner = converted(inner, item.arithmetic)
-                    result[mine] = converted(quantile(item, inner, left=left), self.arithmetic)
-            before += weight
-        return result
 
 
 def _bounded(logs: Array) -> Array:
     return np.where(logs > MOST, MOST, np.where(logs < -MOST, -math.inf, logs))
-
-
-def shown_mode(state: EndState, mode: Mode) -> Mode:
-    """A mode in the numbers that a state hands out."""
-    place = mode.place
-    return Mode(state.given(place), state.given(mode.log_density), state.left_out(place), place)
-
-
-def modes_of(c: Component) -> tuple[Mode, ...]:
-    """The local maxima of one component, left to right, with its own normalisation."""
-    density = c.density
-    turns = density.turns
-    height = density(turns)
-    rising = height[1:] > height[:-1]
-    peak = np.concatenate([[True], rising]) & np.concatenate([~rising, [True]])
-    if density.survey.diffusion.is_periodic:  # the two ends are one point
-        peak[0], peak[-1] = rising[-1] and not rising[0], False
-    inner = peak.copy()
-    inner[[0, -1]] = False
-    turns = np.where(inner, density.polished(turns), turns)
-    modes: list[Mode] = []
-    for x, level in zip(turns[peak], height[peak], strict=True):
-        position, log_density = number(x), number(level) - c.log_norm
-        for tail in density.tails:
-            if tail is not None and x == tail.start:
-                # The density goes on growing (or stays level) up to a finite end.
-                position = tail.end
-                log_density = math.inf if tail.exponent < 0 else log_density
-        # A jump of the noise is caught between panels a rounding wide: one mode, not three.
-        apart = 4504 * c.arithmetic.epsilon
-        if not modes or position - modes[-1].position > apart * abs(position):
-            modes.append(Mode(position, log_density))
-        elif log_density > modes[-1].log_density:
-            modes[-1] = Mode(position, log_density)
-    return tuple(modes)

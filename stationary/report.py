@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from stationary.anatomy.equilibria import Equilibrium
 from stationary.basins import Basin
+from stationary.density.modes import Mode
 from stationary.diffusion import Diffusion
-from stationary.distribution import EndState, Mode
+from stationary.distribution import EndState
 from stationary.export import hitting_table, many_digits_table, moment_dict, quantiles
 from stationary.layout import WIDTH, report, table
 from stationary.numbers.arithmetic import many_digits

@@ -15,9 +15,10 @@ from stationary.anatomy.vanishing import zeros_of_variance
 from stationary.density.classes import Classes, Joined, Outcome, classes_of, joined
 from stationary.density.component import Component, component_on
 from stationary.density.current import anatomy_of_ring, classes_of_ring, component_on_ring
+from stationary.density.mixture import Atom, Escape
 from stationary.diffusion import Diffusion
 from stationary.digits import arithmetic_for, can_be_raised, checked
-from stationary.distribution import Atom, EndState, Escape
+from stationary.distribution import EndState
 from stationary.errors import LandscapeError, Status
 from stationary.landscape import Landscape
 from stationary.numbers.arithmetic import DOUBLE

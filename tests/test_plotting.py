@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from stationary.analysis import Analysis
+from stationary.density.mixture import Atom
 from stationary.diffusion import Diffusion
-from stationary.distribution import Atom
 from stationary.errors import LandscapeError
 from stationary.figures.view import drawn_range, mass_label, rest_of
 from stationary.landscape import Landscape

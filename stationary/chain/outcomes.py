@@ -13,7 +13,7 @@ from stationary.chain.cells import Held, RestPoint, bisected, capture, graded, r
 from stationary.chain.closed_class import ChainClass
 from stationary.chain.elimination import Elimination
 from stationary.chain.transfer import Transfer, transfer
-from stationary.distribution import Escape
+from stationary.density.mixture import Escape
 from stationary.start.initial import Initial
 from stationary.wording import time_text
 

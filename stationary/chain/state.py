@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from stationary.chain.batches import Batches
 from stationary.chain.closed_class import ChainClass, unevenness
 from stationary.chain.exit_time import ExitTime, exit_time
-from stationary.distribution import Atom, EndState, Escape
+from stationary.density.mixture import Atom, Escape
+from stationary.distribution import EndState
 from stationary.errors import LandscapeError, Status
 from stationary.landscape import Landscape
 from stationary.numbers.arithmetic import DOUBLE

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from stationary.basins import Basin
 from stationary.density.classes import Outcome
-from stationary.distribution import EndState, modes_of
+from stationary.density.modes import modes_of
+from stationary.distribution import EndState
 from stationary.errors import LandscapeError, Status
 from stationary.figures.drawing import (
     BASINS,

@@ -14,8 +14,9 @@ from stationary.anatomy.partition import SingularPoint
 from stationary.basins import Basin
 from stationary.density.classes import joined
 from stationary.density.component import Component
+from stationary.density.modes import Mode, modes_of
 from stationary.density.quantiles import quantile
-from stationary.distribution import EndState, Mode, modes_of
+from stationary.distribution import EndState
 from stationary.numbers.elementary import converted, log_sum, to_float
 from stationary.start.initial import Initial
 

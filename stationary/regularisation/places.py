@@ -14,7 +14,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from stationary.distribution import Atom, EndState, Escape
+from stationary.density.mixture import Atom, Escape
+from stationary.distribution import EndState
 
 __all__ = ["Outcome", "Place", "outcomes_of", "places_of"]
 
