@@ -40,7 +40,7 @@ from stationary.numbers.elementary import (
     smallest_of,
     spacing,
 )
-from stationary.panels import nodes_of, rule
+from stationary.panels.chebyshev import nodes_of, rule
 from stationary.reshape import dual, within
 from stationary.survey import Survey, nodes_in
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from stationary.diffusion import Boundary, Convention
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.elementary import arithmetic_of, number
-from stationary.panels import Samples
+from stationary.panels.pieces import Samples
 from stationary.survey import NODES, Survey, anchor_of, sampled, usable
 
 __all__ = ["dual", "extended", "focused", "mirrored", "tempered", "unrolled", "within"]

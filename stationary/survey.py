@@ -32,7 +32,8 @@ from stationary.numbers.elementary import (
     to_float,
     zeros,
 )
-from stationary.panels import Panels, Rule, Samples, chebyshev_sum, rule, sample
+from stationary.panels.chebyshev import Rule, chebyshev_sum, rule
+from stationary.panels.pieces import Panels, Samples, sample
 
 __all__ = [
     "NODES",

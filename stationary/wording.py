@@ -10,6 +10,7 @@ import numpy as np
 __all__ = [
     "error_text",
     "many_digits_text",
+    "mean_text",
     "offset_text",
     "power_text",
     "probability_text",
@@ -75,3 +76,10 @@ def many_digits_text(x: Any, digits: int) -> str:
     if context is None:
         return f"{x:.{min(digits, 17)}g}"
     return str(context.nstr(x, digits, min_fixed=-6, max_fixed=digits + 6))
+
+
+def mean_text(mean: float, std: float) -> str:
+    """A mean, which is 0 where nothing but rounding against the deviation is left of it."""
+    if math.isnan(mean):
+        return "-"
+    return "0" if abs(mean) < 1e-13 * max(1.0, std) else f"{mean:.6g}"

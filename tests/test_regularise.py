@@ -14,7 +14,7 @@ from stationary import Diffusion, Landscape, LandscapeError, analyze, end_state,
 from stationary.cli import main
 from stationary.diffusion import Boundary
 from stationary.precision import many_digits
-from stationary.regularisation.verdict import law_of
+from stationary.regularisation.laws import law_of
 
 INF = math.inf
 

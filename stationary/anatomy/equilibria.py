@@ -14,7 +14,9 @@ from stationary.diffusion import Diffusion
 from stationary.errors import StationaryError
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.elementary import arithmetic_of, compact, exp, finite, number, spacing
-from stationary.panels import SignChanges, derived, find_roots, sign_changes, without_ripples
+from stationary.panels.chebyshev import derived
+from stationary.panels.pieces import without_ripples
+from stationary.panels.roots import SignChanges, find_roots, sign_changes
 from stationary.precision import evaluate
 from stationary.survey import Survey, coefficients_at
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from stationary.errors import StationaryError
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.elementary import number
-from stationary.panels import rule
+from stationary.panels.chebyshev import rule
 from stationary.precision import many_digits
 from stationary.survey import NODES, Survey
 

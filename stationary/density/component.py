@@ -35,7 +35,7 @@ from stationary.numbers.elementary import (
     number,
     smallest_of,
 )
-from stationary.panels import Rule, chebyshev_sum, rule
+from stationary.panels.chebyshev import Rule, chebyshev_sum, rule
 from stationary.reshape import focused
 
 __all__ = ["Component", "component_on"]

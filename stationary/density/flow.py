@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 
 from stationary.density.zero_flux import LogDensity
 from stationary.numbers.arithmetic import DOUBLE
-from stationary.panels import chebyshev_sum, nodes_of, rule, sample
+from stationary.panels.chebyshev import chebyshev_sum, nodes_of, rule
+from stationary.panels.pieces import sample
 from stationary.reshape import mirrored
 from stationary.survey import NODES, Survey
 

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.density.logarithm import PiecewiseLog
 from stationary.density.zero_flux import LogDensity
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.elementary import (
@@ -27,7 +26,8 @@ from stationary.numbers.elementary import (
     spacing,
     to_float,
 )
-from stationary.panels import nodes_of, rule
+from stationary.panels.chebyshev import nodes_of, rule
+from stationary.panels.logarithm import PiecewiseLog
 from stationary.survey import nodes_in
 
 __all__ = ["Mesh", "mesh_on", "monotone_mesh"]

@@ -14,7 +14,7 @@ from stationary.density.masses import Mesh
 from stationary.density.zero_flux import Tail
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.elementary import exp, finite, log, number, spacing
-from stationary.panels import nodes_of, rule
+from stationary.panels.chebyshev import nodes_of, rule
 
 __all__ = ["entropy", "expectation", "power_mean"]
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from stationary.density.component import DEEP, Component
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.elementary import depth_of, exp, log, log1p, smallest_of, spacing
-from stationary.panels import chebyshev_sum, find_roots
+from stationary.panels.chebyshev import chebyshev_sum
+from stationary.panels.roots import find_roots
 
 __all__ = ["quantile", "sample"]
 

@@ -23,7 +23,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.anatomy.ends import Anatomy, End
-from stationary.density.logarithm import PiecewiseLog
 from stationary.errors import StationaryError
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.elementary import (
@@ -37,6 +36,7 @@ from stationary.numbers.elementary import (
     sqrt,
     zeros,
 )
+from stationary.panels.logarithm import PiecewiseLog
 from stationary.precision import evaluate
 from stationary.reshape import extended
 from stationary.survey import Survey, anchor_of

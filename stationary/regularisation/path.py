@@ -94,13 +94,13 @@ class RegularisationPath:
 
     def summary(self) -> str:
         """The path and the verdict as text, at most 80 columns wide."""
-        from stationary.regularisation.verdict import text
+        from stationary.regularisation.report import text
 
         return text(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain numbers, strings and lists; None for what is not finite."""
-        from stationary.regularisation.verdict import as_dict
+        from stationary.regularisation.report import as_dict
 
         return as_dict(self)
 

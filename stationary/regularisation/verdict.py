@@ -6,7 +6,6 @@ A law is claimed only where the last three steps agree on it; where they do not,
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,55 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.regularisation.laws import FEWEST, Law, law_of
 from stationary.regularisation.path import RegularisationPath, log_total
 from stationary.regularisation.places import Outcome, outcomes_of
-from stationary.wording import probability_text
+from stationary.wording import mean_text, probability_text
 
-__all__ = ["Law", "Verdict", "as_dict", "law_of", "text", "verdict_on"]
+__all__ = ["Verdict", "verdict_on"]
 
 Array = NDArray[Any]
-
-WIDTH = 80
-FEWEST = 4  # values of eps, for a law
-CURVED = 0.05  # a power of eps that tells a settled, a steady and a growing slope apart
-FAST = 0.3  # a power that no series in logarithms is mistaken for
-STEADY = 0.02  # relative change of a slope that is one
-
-
-@dataclass(frozen=True)
-class Law:
-    """How a logarithm R goes as eps falls.
-
-    "settles": R tends to `value`, within `error`. "power": exp(R) goes as eps^`rate`.
-    "beyond": R itself goes as `value` eps^-`rate`, beyond all powers. "unclear": none of these.
-    """
-
-    kind: str
-    value: float = math.nan
-    rate: float = math.nan
-    error: float = 0.0
-
-    @property
-    def vanishes(self) -> bool:
-        """Whether exp(R) goes to zero."""
-        return (self.kind == "power" and self.rate > 0) or (
-            self.kind == "beyond" and self.value < 0
-        )
-
-    @property
-    def limit(self) -> str:
-        """The value that R settles at, 0 if it is no more than its error."""
-        return "0" if abs(self.value) <= max(self.error, 1e-9) else f"{self.value:.4g}"
-
-    @property
-    def words(self) -> str:
-        """How exp(R) goes, as a clause."""
-        return {
-            "settles": f"settles at {self.limit}",
-            "power": f"goes as eps^{self.rate:.3g}",
-            "beyond": f"goes about as exp({self.value:.2g} eps^-{self.rate:.2g})",
-            "unclear": "shows no clear law yet",
-        }[self.kind]
 
 
 @dataclass(frozen=True)
@@ -72,47 +30,6 @@ class Verdict:
     outcome: str  # "agrees", "differs", "none" or "not decided"
     words: str
     laws: tuple[Law, ...]  # of each basin's mass relative to the heaviest at the last eps
-
-
-def law_of(epsilons: Array, values: Array, errors: Array) -> Law:
-    """The law of R at the end of a sequence of falling eps.
-
-    Parameters
-    ----------
-    epsilons, values, errors
-        Shape (n,): eps, R and the absolute errors of R.
-    """
-    known = np.isfinite(values)
-    eps, r, error = epsilons[known], values[known], errors[known]
-    if len(r) < FEWEST or not known[-1]:
-        return Law("unclear")
-    u = -np.log(eps[-FEWEST:])
-    slopes = np.diff(r[-FEWEST:]) / np.diff(u)
-    noise = 2 * error[-FEWEST:].max() + 1e-14
-    if (np.abs(np.diff(r[-FEWEST:])) <= noise).all():
-        return Law("settles", float(r[-1]), error=float(noise))
-    middle = (u[1:] + u[:-1]) / 2
-    size = np.abs(slopes)
-    same = (np.sign(slopes) == np.sign(slopes[-1])).all()
-    last_step = abs(float(r[-1] - r[-2]))
-    if last_step <= noise:
-        return Law("settles", float(r[-1]), error=float(noise))
-    growth = np.diff(np.log(np.maximum(size, 1e-300))) / np.diff(middle)
-    if same and (np.abs(np.diff(size)) < STEADY * size[-1]).all():
-        return Law("power", rate=float(-slopes[-1]))
-    # A series in 1 / log(1/eps) has slopes that fall, too, but ever less: growth ~ 1 / u.
-    drift = abs(math.log(growth[-1] / growth[0])) if (growth < 0).all() else math.inf
-    powers = drift < 0.5 * math.log(middle[-1] / middle[-2]) if middle[0] > 0 else drift < 0.05
-    if (growth < -CURVED).all() and (powers or (growth < -FAST).all()):
-        # slopes fall as eps^q: what is still to come is a geometric series
-        q = -float(growth[-1])
-        rest = float(slopes[-1]) * math.exp(-q * (u[-1] - middle[-1])) / q
-        return Law("settles", float(r[-1]) + rest, error=abs(rest) + float(noise))
-    if same and (growth > CURVED).all() and np.ptp(growth) < 0.1 * growth[-1]:
-        q = float(growth[-1])
-        factor = float(r[-1] - r[-2]) / (math.exp(q * u[-1]) - math.exp(q * u[-2]))
-        return Law("beyond", value=factor, rate=q)
-    return Law("unclear")
 
 
 def verdict_on(path: RegularisationPath) -> Verdict:
@@ -175,7 +92,7 @@ def _limit(path: RegularisationPath, outcomes: Sequence[Outcome]) -> tuple[bool,
     whole = float(np.logaddexp.reduce([laws[k].value for k in settled]))
     if len(settled) > 1:
         shares = ", ".join(
-            f"{shown[k].words} {probability_text(laws[k].value - whole, _digits(laws[k]))}"
+            f"{shown[k].words} {probability_text(laws[k].value - whole, laws[k].digits)}"
             for k in settled
         )
         equal = " (they are equal)" if all(abs(laws[k].value) < 1e-6 for k in settled) else ""
@@ -354,7 +271,7 @@ def _no_end_state(path: RegularisationPath) -> str:
     if path.centre is None:
         return (
             f"{exact} With noise added there is one; at the smallest eps its mean is "
-            f"{_mean_text(path.mean[-1], path.std[-1])} and its deviation {path.std[-1]:.6g}."
+            f"{mean_text(path.mean[-1], path.std[-1])} and its deviation {path.std[-1]:.6g}."
         )
     radius = path.radii
     with np.errstate(invalid="ignore"):
@@ -394,136 +311,5 @@ def _further_off(path: RegularisationPath, centre: float) -> str:
     )
 
 
-# -- text and numbers ---------------------------------------------------------------------------
-
-
-def text(path: RegularisationPath) -> str:
-    """The path as a table, the exact answer below it, and the verdict; 80 columns."""
-    diffusion = path.exact.diffusion
-    v = diffusion.variable
-    lines = [
-        f"{diffusion.name}: an even noise a + eps, with eps falling",
-        "",
-        *_filled(f"{path.verdict}"),
-        "",
-        "Basins",
-    ]
-    for k, place in enumerate(path.basins):
-        at = "" if place.position is None else f", at {v} = {place.position:.6g}"
-        kind = {"between": "no minimum", "transient": "left for good"}.get(place.kind, place.kind)
-        lines.append(f"  {k + 1}  {v} from {place.lower:.6g} to {place.upper:.6g}: {kind}{at}")
-    lines += ["", "Masses"]
-    blocks = [range(i, min(i + 5, len(path.basins))) for i in range(0, len(path.basins), 5)]
-    for number, block in enumerate(blocks):
-        header = ["eps", *(str(i + 1) for i in block)]
-        rows = [
-            [f"{e:.3g}", *(_mass_text(path.log_masses[k, i]) for i in block)]
-            for k, e in enumerate(path.epsilons)
-        ]
-        exact = ["exact", *(_exact_text(path, i) for i in block)]
-        if number == 0:
-            header += ["mean", "rel. error"]
-            for k, row in enumerate(rows):
-                row += [_mean_text(path.mean[k], path.std[k]), f"{_worst(path.errors[k]):.0e}"]
-            exact += _exact_mean(path)
-        widths = [max(len(r[i]) for r in [header, *rows, exact]) for i in range(len(header))]
-        lines += [
-            "  " + "  ".join(c.rjust(w) for c, w in zip(r, widths, strict=True))
-            for r in [header, *rows, exact]
-        ]
-        lines.append("")
-    if path.stopped:
-        lines += _filled(f"The path stops here: {path.stopped}")
-    return "\n".join(line.rstrip() for line in lines).rstrip()
-
-
-def _filled(sentence: str) -> list[str]:
-    return textwrap.wrap(
-        sentence,
-        WIDTH,
-        initial_indent="  ",
-        subsequent_indent="  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-def _mass_text(log_mass: float) -> str:
-    return "-" if math.isnan(log_mass) else probability_text(float(log_mass))
-
-
-def _exact_text(path: RegularisationPath, i: int) -> str:
-    mass = path.basins[i].exact
-    if mass is None and path.exact.kind == "none":
-        return "-"
-    return "by the start" if mass is None else f"{mass:.6g}"
-
-
-def _exact_mean(path: RegularisationPath) -> list[str]:
-    if path.exact.kind in ("none", "classes"):
-        return ["-", "-"]
-    mean = _mean_text(path.exact.mean(), path.exact.std())
-    return [mean, f"{path.exact.error:.0e}"]
-
-
-def _mean_text(mean: float, std: float) -> str:
-    if math.isnan(mean):
-        return "-"
-    return "0" if abs(mean) < 1e-13 * max(1.0, std) else f"{mean:.6g}"
-
-
-def _worst(errors: Array) -> float:
-    return float(np.nanmax(errors)) if np.isfinite(errors).any() else math.nan
-
-
-def _digits(law: Law) -> int:
-    """As many digits of a limit as its error leaves."""
-    return int(np.clip(-math.log10(max(law.error, 1e-9)), 1, 6))
-
-
 def _cap(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
-
-
-def as_dict(path: RegularisationPath) -> dict[str, Any]:
-    """Plain numbers, strings and lists; None stands for what is not finite."""
-    exact = path.exact
-
-    def listed(values: Any) -> Any:
-        array = np.asarray(values, dtype=float)
-        if array.ndim == 0:
-            return float(array) if np.isfinite(array) else None
-        return [listed(v) for v in array]
-
-    return {
-        "schema": 1,
-        "name": exact.diffusion.name,
-        "outcome": path.outcome,
-        "verdict": path.verdict,
-        "exact": {"kind": exact.kind, "reason": exact.reason or None},
-        "basins": [
-            {
-                "lower": listed(p.lower),
-                "upper": listed(p.upper),
-                "position": p.position,
-                "kind": p.kind,
-                "exact_mass": p.exact,
-                "law": {
-                    "kind": law.kind,
-                    "value": listed(law.value),
-                    "rate": listed(law.rate),
-                    "error": listed(law.error),
-                },
-            }
-            for p, law in zip(path.basins, path.judged.laws, strict=True)
-        ],
-        "epsilons": listed(path.epsilons),
-        "log_masses": listed(path.log_masses),
-        "errors": listed(path.errors),
-        "exponents": listed(path.exponents),
-        "widths": listed(path.widths),
-        "mean": listed(path.mean),
-        "std": listed(path.std),
-        "kinds": list(path.kinds),
-        "stopped": path.stopped or None,
-    }

@@ -40,7 +40,7 @@ from stationary.distribution import EndState
 from stationary.errors import StationaryError
 from stationary.landscape import Landscape
 from stationary.numbers.elementary import log, number, to_float
-from stationary.panels import nodes_of
+from stationary.panels.chebyshev import nodes_of
 from stationary.survey import Survey, coefficients_at
 from stationary.width.dilation import dilation_bias
 from stationary.width.stretch import Stretch, best_stretch

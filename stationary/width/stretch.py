@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from stationary.basins import Basin
 from stationary.diffusion import Diffusion
 from stationary.landscape import Landscape
-from stationary.panels import rule
+from stationary.panels.chebyshev import rule
 
 __all__ = ["FITS", "Stretch", "best_stretch"]
 

@@ -27,7 +27,7 @@ from stationary.distribution import EndState
 from stationary.errors import StationaryError
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.elementary import exp, log, smallest_of, spacing, sqrt, to_float
-from stationary.panels import Rule, nodes_of, rule
+from stationary.panels.chebyshev import Rule, nodes_of, rule
 from stationary.reshape import tempered, within
 
 __all__ = ["Shares", "Tempered", "of_basin", "of_state"]

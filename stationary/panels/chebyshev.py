@@ -1,0 +1,218 @@
+"""Chebyshev polynomials on one interval: nodes, coefficients, integrals and sums."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic
+from stationary.numbers.elementary import FLOAT, arithmetic_of
+from stationary.numbers.fixed_point import (
+    FixedPointMatrix,
+    bits_of,
+    clenshaw,
+    exact_nodes,
+    fractions,
+)
+
+__all__ = [
+    "NEXT_TO_AN_END",
+    "Rule",
+    "chebyshev_sum",
+    "derived",
+    "nodes_of",
+    "rule",
+    "rule_of",
+]
+
+Array = NDArray[Any]
+
+NEXT_TO_AN_END = 450.0  # roundings; 1e-13 of a panel of doubles
+FEW_POINTS = 200  # below this, cos(k arccos t) costs fewer NumPy calls than Clenshaw's loop
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """The Chebyshev nodes of the first kind on [-1, 1] and what is linear on them.
+
+    Each matrix is an array in doubles; in many digits it is a `FixedPointMatrix`, made when it is
+    first used. Either way `matrix @ columns` is what it does to columns.
+    """
+
+    n: int
+    arithmetic: Arithmetic
+    nodes: Array  # (n,), ascending; neither the ends nor the centre is a node (n is even)
+
+    def _operator(self, entries: Array) -> Any:
+        return entries if self.arithmetic is DOUBLE else FixedPointMatrix(entries, self.arithmetic)
+
+    @cached_property
+    def basis(self) -> Array:
+        """(n, n): T_k at the nodes, a row for each k."""
+        # T_k(-cos t) = (-1)^k cos(k t).
+        k, j = np.arange(self.n), np.arange(self.n)
+        signs = self.arithmetic.array((-1) ** k)[:, None]
+        return np.asarray(_cosine(np.outer(k, 2 * j + 1), self.n, self.arithmetic) * signs)
+
+    @cached_property
+    def coefficients(self) -> Any:
+        """(n, n): values at the nodes -> Chebyshev coefficients."""
+        return self._operator(self._coefficients)
+
+    @cached_property
+    def _coefficients(self) -> Array:
+        scale = self.arithmetic.array(np.where(np.arange(self.n) == 0, 1, 2)) / self.n
+        return np.asarray(self.basis * scale[:, None])  # discrete orthogonality
+
+    @cached_property
+    def antiderivative(self) -> Any:
+        """(n + 1, n): coefficients -> those of the integral from -1."""
+        return self._operator(self._antiderivative)
+
+    @cached_property
+    def _antiderivative(self) -> Array:
+        # Integrals: int T_k = T_{k+1}/(2(k+1)) - T_{k-1}/(2(k-1)); C_0 makes the value at -1 zero.
+        n, exact = self.n, self.arithmetic.array
+        table = exact(np.zeros((n + 1, n)))
+        for m in range(1, n + 1):
+            table[m, m - 1] = exact(np.array(1))[()] / (m if m == 1 else 2 * m)
+            if m + 1 < n:
+                table[m, m + 1] = -exact(np.array(1))[()] / (2 * m)
+        signs = exact((-1) ** np.arange(n + 1))
+        table[0] = -(signs[1:, None] * table[1:]).sum(axis=0)
+        return table
+
+    @cached_property
+    def from_left(self) -> Any:
+        """(n, n): coefficients of p -> those of the mean of p from -1 to t."""
+        # A = (1 + t) B means A_k = B_k + (B_{k-1} + B_{k+1}) / 2 (B_0 counts twice in A_1).
+        n, right = self.n, self._antiderivative[1:]
+        if self.arithmetic is DOUBLE:
+            product = np.eye(n + 1, n) + 0.5 * np.eye(n + 1, n, -1) + 0.5 * np.eye(n + 1, n, 1)
+            product[1, 0] = 1.0
+            return np.linalg.solve(product[1:], right)
+        # The same from the last row up.
+        table = self.arithmetic.array(np.zeros((n + 2, n)))
+        for k in range(n, 0, -1):
+            table[k - 1] = (2 * (right[k - 1] - table[k]) - table[k + 1]) / (2 if k == 1 else 1)
+        return self._operator(table[:n])
+
+    @cached_property
+    def derivative(self) -> Any:
+        """(n, n): coefficients -> those of the derivative."""
+        return self._operator(self._derivative)
+
+    @cached_property
+    def _derivative(self) -> Array:
+        n, exact = self.n, self.arithmetic.array
+        table = exact(np.zeros((n, n)))
+        for m in range(n):
+            table[m, m + 1 :: 2] = exact(2 * np.arange(m + 1, n, 2))
+        table[0] = table[0] / 2
+        return table
+
+    @cached_property
+    def integral(self) -> Any:
+        """(n,): coefficients -> the integral over [-1, 1]."""
+        return self._operator(self._integral)
+
+    @cached_property
+    def _integral(self) -> Array:
+        k, exact = np.arange(self.n), self.arithmetic.array
+        even = k % 2 == 0
+        row = exact(np.zeros(self.n))
+        row[even] = exact(np.full(even.sum(), 2)) / exact(1 - k[even] ** 2)
+        return row
+
+    @cached_property
+    def quadrature(self) -> Array:
+        """(n,): the weights of the nodes in the integral over [-1, 1]."""
+        return np.asarray(self._integral @ self._coefficients)
+
+    @cached_property
+    def closed(self) -> tuple[Array, Any]:
+        """The nodes with both ends, and coefficients -> values there."""
+        signs = self.arithmetic.array((-1) ** np.arange(self.n))
+        t = np.concatenate([-signs[:1], self.nodes, signs[:1]])
+        if self.arithmetic is DOUBLE:
+            return t, np.cos(np.outer(np.arange(self.n), np.arccos(t))).T.copy()
+        return t, self._operator(np.vstack([signs, self.basis.T, signs[0] + 0 * signs]))
+
+    @cached_property
+    def slopes(self) -> Array:
+        """(n, n), of doubles: values at the nodes -> derivative at the nodes."""
+        return np.asarray(self.basis.T @ self.derivative @ self.coefficients)
+
+    @cached_property
+    def fractions(self) -> list[Any]:
+        """Of many digits: how far along a panel each node is, as whole numbers."""
+        table = fractions((1 + self.nodes) / 2, bits_of(self.arithmetic))
+        return list(table)
+
+
+@lru_cache(maxsize=32)
+def rule(n: int, arithmetic: Arithmetic = DOUBLE) -> Rule:
+    """The rule with `n` nodes (even), in the given arithmetic; made once and kept."""
+    return Rule(n, arithmetic, -_cosine(2 * np.arange(n) + 1, n, arithmetic))
+
+
+def rule_of(c: Array) -> Rule:
+    """The rule whose matrices act on the coefficients `c` (n or, padded, n - 1 of them)."""
+    return rule(len(c) + len(c) % 2, arithmetic_of(c))
+
+
+def derived(c: Array) -> Array:
+    """The derivative on [-1, 1] of columns of coefficients, as coefficients."""
+    if c.dtype is FLOAT:
+        n = len(c)
+        return np.asarray(rule_of(c).derivative[:n, :n] @ c)
+    result = np.concatenate([c, c[:1]]) * 0
+    for k in range(len(c) - 1, 0, -1):
+        result[k - 1] = result[k + 1] + 2 * k * c[k]
+    result[0] = result[0] / 2
+    return np.asarray(result[:-1])
+
+
+def _cosine(m: Array, n: int, arithmetic: Arithmetic) -> Array:
+    """cos(pi m / 2n) for integers m, brought to the first quadrant while they are integers."""
+    m = m % (4 * n)
+    m = np.where(m > 2 * n, 4 * n - m, m)
+    sign = np.where(m > n, -1, 1)
+    m = np.where(m > n, 2 * n - m, m)
+    exact = arithmetic.array
+    quadrant = arithmetic.cos(arithmetic.pi * exact(np.arange(n + 1)) / (2 * n))
+    return np.asarray(exact(sign) * quadrant[m])
+
+
+def nodes_of(lower: Array, upper: Array, r: Rule) -> tuple[Array, Array | None]:
+    """The nodes of each panel, shape (n, panels), and what rounding took from each.
+
+    None stands for nothing: many digits are as many as the nodes need.
+    """
+    if r.arithmetic is not DOUBLE:
+        return exact_nodes(lower, upper, r.fractions, bits_of(r.arithmetic)), None
+    x = lower + (upper - lower) * ((1 + r.nodes[:, None]) / 2)
+    half = (upper - lower) / 2
+    return x, r.nodes[:, None] * half - ((x - lower) - (upper - x)) / 2
+
+
+def chebyshev_sum(c: Array, t: Array, k: Array | None = None) -> Array:
+    """sum_j c[j, k] T_j(t) at points t, shape (points,), each in its column k of coefficients.
+
+    Without `k` each point has a column of its own.
+    """
+    if c.dtype is not FLOAT:
+        return clenshaw(c, t, k, arithmetic_of(c))
+    c = c if k is None else c[:, k]
+    if t.size <= FEW_POINTS:
+        k = np.arange(len(c))[:, None]
+        basis = np.cos(k * np.arccos(np.minimum(np.maximum(t, -1.0), 1.0)))
+        return np.asarray(np.add.reduce(c * basis))
+    twice, b, previous = 2 * t, c[-1], 0 * t
+    for row in c[-2:0:-1]:
+        b, previous = twice * b - previous + row, b
+    return np.asarray(t * b - previous + c[0])

@@ -1,0 +1,144 @@
+"""Where a piecewise polynomial changes sign, and the roots of a function to rounding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.numbers.elementary import FLOAT, arithmetic_of, finite, spacing
+from stationary.panels.chebyshev import (
+    chebyshev_sum,
+    derived,
+    rule_of,
+)
+from stationary.panels.pieces import Panels
+
+__all__ = ["SignChanges", "find_roots", "sign_changes"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class SignChanges:
+    """Where a piecewise polynomial changes sign, left to right."""
+
+    x: Array
+    left: Array  # points on either side with nothing else between
+    right: Array
+    downward: Array  # bool: from positive to negative
+    stretch: Array  # bool: exactly zero on a whole stretch, of which x is the middle
+
+
+def sign_changes(panels: Panels, c: Array) -> SignChanges:
+    """The sign changes of the function with coefficients `c` (jumps across edges included)."""
+    r = rule_of(c)
+    t, values = r.closed
+    m = len(t)
+    v = values @ (c if len(c) == r.n else np.concatenate([c, 0 * c[:1]]))
+    v[np.abs(v) < 9 * r.arithmetic.epsilon * np.abs(c).max(axis=0)] = 0  # rounding has no sign
+    sign = np.sign(v).T.ravel().astype(float)
+    moving = np.flatnonzero(sign)
+    there = sign[moving]
+    change = np.flatnonzero(there[1:] != there[:-1])
+    i, j = moving[change], moving[change + 1]
+    stretch = j - i > 4  # beyond an edge, which counts twice, and a node on either side
+
+    def place(i: Array) -> Array:
+        k = i // m
+        return np.asarray(panels.lower[k] + panels.half[k] * (1 + t[i % m]))
+
+    within = (i // m == j // m) & ~stretch
+    # Across an edge without a stretch of zeros the change is at the edge itself.
+    points = np.where(stretch, (place(i) + place(j)) / 2, panels.edges[j // m])
+    if within.any():
+        k = i[within] // m
+        root = _polished(c[:, k], t[i[within] % m], t[j[within] % m])
+        points[within] = panels.lower[k] + panels.half[k] * (1 + root)
+    # Where the function vanishes exactly, the stretch ends at the last points that are zero.
+    left, right = place(np.where(stretch, i + 1, i)), place(np.where(stretch, j - 1, j))
+    return SignChanges(points, left, right, sign[i] > 0, stretch)
+
+
+def _polished(c: Array, low: Array, high: Array) -> Array:
+    """A root of each polynomial c[:, i] between low[i] and high[i], where it changes sign.
+
+    Newton's method from the secant's root; where that leaves the bracket, Chandrupatla's.
+    """
+    epsilon = arithmetic_of(c).epsilon
+    slopes = derived(c)
+    both = np.stack([c, slopes]) if c.dtype is FLOAT else None
+    k = np.arange(len(c))[:, None]
+    left, right = chebyshev_sum(c, low), chebyshev_sum(c, high)
+    with np.errstate(all="ignore"):
+        t = low - left * (high - low) / (right - left)
+        for _ in range(5 if c.dtype is FLOAT else 12):
+            if both is not None:
+                value, slope = (both * np.cos(k * np.arccos(t))).sum(axis=1)
+            else:
+                value, slope = chebyshev_sum(c, t), chebyshev_sum(slopes, t)
+                slope = np.where(slope == 0, epsilon * epsilon, slope)
+            step = value / slope
+            t = t - step
+            if np.abs(step).max() < 450 * epsilon:
+                break
+    astray = ~((t >= low) & (t <= high) & (np.abs(step) < 4e6 * epsilon))
+    if astray.any():
+        some = c[:, astray]
+        t[astray] = find_roots(lambda t: chebyshev_sum(some, t), low[astray], high[astray])
+    return np.asarray(t)
+
+
+def find_roots(
+    function: Callable[[Array], Array],
+    lower: Array,
+    upper: Array,
+    steps: int = 120,
+) -> Array:
+    """The root in each bracket, to the last bit; the function changes sign in each.
+
+    Chandrupatla's method (inverse quadratic interpolation where it is safe, else halving),
+    all brackets at once.
+
+    References
+    ----------
+    .. [1] T. R. Chandrupatla, *Adv. Eng. Software* 28 (1997) 145-149.
+    """
+    a, b = lower + 0, upper + 0
+    if not len(a):
+        return a
+    steps = max(steps, 4 * arithmetic_of(a).digits)
+    fa, fb = function(a), function(b)
+    c, fc = a, fa
+    t = np.full(len(a), 0.5)
+    with np.errstate(all="ignore"):
+        for _ in range(steps):
+            x = a + t * (b - a)
+            fx = function(x)
+            same = np.sign(fx) == np.sign(fa)
+            c, fc = np.where(same, a, b), np.where(same, fa, fb)
+            b, fb = np.where(same, b, a), np.where(same, fb, fa)
+            a, fa = x, fx
+            best = np.where(np.abs(fa) < np.abs(fb), a, b)
+            width = np.abs(b - a)
+            close = 2 * spacing(best)
+            if np.all((width <= close) | (fa == 0) | (fb == 0)):
+                break
+            xi, phi = _over(a - b, c - b), _over(fa - fb, fc - fb)
+            safe = (phi**2 < xi) & ((1 - phi) ** 2 < 1 - xi)
+            t = _over(_over(fa, fb - fa) * fc, fb - fc)
+            t = t + _over(_over(_over(c - a, b - a) * fa, fc - fa) * fb, fc - fb)
+            t = np.where(safe & finite(t), t, 0.5)
+            least = np.minimum(0.5, _over(close, width) / 2)
+            t = np.clip(t, least, 1 - least)
+    return np.asarray(np.where(np.abs(fa) < np.abs(fb), a, b))
+
+
+def _over(x: Array, y: Array) -> Array:
+    """x / y; nan or inf where y is zero."""
+    if x.dtype is FLOAT and y.dtype is FLOAT:
+        return np.asarray(x / y)
+    return np.asarray(arithmetic_of(y).divide(x, y))
