@@ -7,7 +7,8 @@ The rooms, in the order in which data passes through them; a folder has rooms of
 
 - `errors` and `source_lines` (what is said when something is wrong); `numbers` (doubles or many
   digits), `precision` (functions run in either, with exact derivatives);
-- `start` (where a process starts); `diffusion`, `landscape`; `ranges` and `parameters` (values as
+- `start` (where a process starts); `given` and `functions` (what users write, checked);
+  `diffusion`, `cancellation`, `landscape`; `ranges` and `parameters` (values as
   they are typed), `loading` (files);
 - `panels` (piecewise polynomials), `survey` (sampling the process), `reshape` (a survey changed by
   copy), `digits` (how many it takes);
@@ -15,8 +16,8 @@ The rooms, in the order in which data passes through them; a folder has rooms of
 - `distribution` (the end state), `solve`, `basins`, `width` (why one minimum holds more);
 - `passage` and `journey` (what is reached first, and when);
 - `chain` (SGD with the steps that it really takes);
-- `wording`, `layout` and `figures` (what reports and figures are made of), `export`, `report`,
-  `plotting`, `analysis` (the whole pipe);
+- `wording`, `layout` and `figures` (what reports and figures are made of), `export`, `answer`,
+  `report`, `plotting`, `analysis` (the whole pipe);
 - what is asked beyond one end state: `bias`, `sweeps`, `regularisation`, `evolution`, `simulation`,
   and `checking` (the end state held against the chain and the simulation);
 - `progress`, `options` and `cli`.

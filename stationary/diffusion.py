@@ -17,16 +17,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.errors import LandscapeError, UserFunctionError
+from stationary.errors import LandscapeError
+from stationary.functions import Pointwise, as_function, probe_points, settle_function
+from stationary.given import (
+    Boundary,
+    checked_boundaries,
+    checked_breakpoints,
+    checked_noise,
+    interval,
+)
 from stationary.precision import DOUBLE, Arithmetic, evaluate
 from stationary.start.initial import Initial
 
-__all__ = ["Boundary", "Convention", "Diffusion", "Pointwise", "probe_points"]
+__all__ = ["Convention", "Diffusion"]
 
 Array = NDArray[Any]
 Function = Callable[[Any], Any]
-
-LARGEST = 1e100
 
 
 class Convention(Enum):
@@ -52,180 +58,6 @@ class Convention(Enum):
     @property
     def title(self) -> str:
         return {0.0: "Ito", 0.5: "Stratonovich", 1.0: "Haenggi-Klimontovich"}[self.value]
-
-
-class Boundary(Enum):
-    """What happens at an end of the domain."""
-
-    REFLECTING = "reflecting"
-    ABSORBING = "absorbing"
-    NATURAL = "natural"
-    PERIODIC = "periodic"  # both ends are one point: the domain is a ring
-
-
-def _boundary(word: Any, end: str, where: str) -> Boundary | None:
-    if word is None or isinstance(word, Boundary):
-        return word
-    try:
-        return Boundary(word)
-    except ValueError:
-        raise LandscapeError(
-            f"{where}: boundaries: {word!r} at the {end} end is not supported. "
-            'Use "reflecting", "absorbing", "natural", "periodic" (both ends), or leave it out '
-            "(an end then behaves as the process makes it)."
-        ) from None
-
-
-def checked_boundaries(given: Any, where: str) -> tuple[Boundary | None, Boundary | None]:
-    """What was said of the two ends, as a pair."""
-    ends = (given, given) if given is None or isinstance(given, (str, Boundary)) else given
-    if not isinstance(ends, (tuple, list)) or len(ends) != 2:
-        raise LandscapeError(
-            f"{where}: boundaries = {given!r} must be one word or a pair of words, "
-            'as in ("reflecting", "natural").'
-        )
-    pair = _boundary(ends[0], "lower", where), _boundary(ends[1], "upper", where)
-    if pair.count(Boundary.PERIODIC) == 1:
-        raise LandscapeError(
-            f"{where}: boundaries = {given!r}: one end alone cannot be periodic, since periodic "
-            'ends are joined to each other. Write boundaries = "periodic" for both, or say what '
-            "happens at either end."
-        )
-    return pair
-
-
-def checked_breakpoints(given: Any, where: str) -> tuple[float, ...]:
-    """The breakpoints, ascending."""
-    points = None
-    if isinstance(given, (list, tuple, set, frozenset, np.ndarray)):
-        points = [number(p) for p in given]
-    if points is None or any(p is None or not math.isfinite(p) for p in points):
-        raise LandscapeError(
-            f"{where}: breakpoints = {given!r} must be a list of finite numbers, as in [0.5, 2]."
-        )
-    return tuple(sorted({p for p in points if p is not None}))
-
-
-def number(given: Any) -> float | None:
-    """`given` as a float if it is a real number (not a truth value or a string), else None."""
-    if isinstance(given, (bool, np.bool_, str, bytes)):
-        return None
-    try:
-        return float(given)
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def checked_noise(given: Any, where: str) -> float:
-    """A variance that is to be added, as a float."""
-    eps = number(given)
-    if eps is None or not 0 <= eps < math.inf:
-        raise LandscapeError(
-            f"{where}: regularise = {given!r:.80} must be a variance to add, at least 0, in units "
-            "of x^2 per time, such as 1e-6."
-        )
-    return eps
-
-
-def interval(domain: Any, where: str) -> tuple[float, float]:
-    """`domain` as two ascending floats, or an error that says what is wrong with it."""
-    pair = isinstance(domain, (tuple, list, np.ndarray)) and len(domain) == 2
-    lower, upper = (number(end) for end in domain) if pair else (None, None)
-    if lower is None or upper is None:
-        raise LandscapeError(
-            f"{where}: domain = {domain!r:.80} is not a pair of numbers. Write domain = (-1, 4); "
-            "an end may be -np.inf or np.inf."
-        )
-    if math.isnan(lower) or math.isnan(upper):
-        raise LandscapeError(
-            f"{where}: domain = ({lower:g}, {upper:g}) has an end that is nan. Give two numbers, "
-            "as in domain = (-1, 4)."
-        )
-    if not lower < upper:
-        remedy = "Swap the two, or widen the domain." if lower > upper else "Widen the domain."
-        raise LandscapeError(
-            f"{where}: the domain is empty: {lower:g} is not below {upper:g}. {remedy}"
-        )
-    largest = max((abs(end) for end in (lower, upper) if math.isfinite(end)), default=0.0)
-    if largest > LARGEST:
-        raise LandscapeError(
-            f"{where}: the domain ({lower:g}, {upper:g}) reaches beyond {LARGEST:g}, where doubles "
-            "overflow. Measure in larger units, or use np.inf for an end without limit."
-        )
-    if upper - lower <= 1e-9 * largest and math.isfinite(upper - lower):
-        raise LandscapeError(
-            f"{where}: the domain ({lower!r}, {upper!r}) is so narrow that doubles cannot tell "
-            "points in it apart. Shift the origin into the domain."
-        )
-    return lower, upper
-
-
-def probe_points(lower: float, upper: float) -> Array:
-    """A few points well inside the domain, not symmetric, to try a function at."""
-    u = np.array([0.1237, 0.3121, 0.4789, 0.6343, 0.8917])
-    if math.isinf(lower) and math.isinf(upper):
-        return np.asarray(4 * (2 * u - 1) / (1 - (2 * u - 1) ** 2))
-    if math.isinf(upper):
-        return np.asarray(lower + u / (1 - u))
-    if math.isinf(lower):
-        return np.asarray(upper - (u / (1 - u))[::-1])
-    return np.asarray(lower + u * (upper - lower))
-
-
-def _as_function(given: Any, name: str, where: str) -> Function:
-    if callable(given):
-        return given  # type: ignore[no-any-return]
-    constant = number(given)
-    if constant is None or not math.isfinite(constant):
-        raise LandscapeError(
-            f"{where}: {name} = {given!r:.80} must be a function of x, as in "
-            f"`def {name}(x): ...`, or a finite number."
-        )
-    return lambda x: constant + 0 * x
-
-
-class Pointwise:
-    """A user's function that takes one number at a time, made to take arrays of doubles."""
-
-    def __init__(self, function: Function) -> None:
-        self.function = function
-        self.__name__ = getattr(function, "__name__", "function")
-
-    def __call__(self, x: Any) -> Any:
-        if isinstance(x, np.ndarray) and x.dtype == float:
-            values = [self.function(v) for v in x.ravel().tolist()]
-            return np.moveaxis(np.array(values, dtype=float), 0, -1)
-        return self.function(x)
-
-
-def settle_function(function: Function, x: Array, name: str, where: str) -> Function:
-    """`function`, or its `Pointwise` form if that is the only way to call it.
-
-    Raises
-    ------
-    UserFunctionError
-        If it fails on single numbers, too.
-    LandscapeError
-        If a whole array and its points one by one give different answers.
-    """
-    try:
-        (whole,) = evaluate(function, x)
-    except UserFunctionError as error:
-        if not isinstance(error.__cause__, (TypeError, ValueError)):
-            raise
-        pointwise = Pointwise(function)
-        evaluate(pointwise, x)
-        return pointwise
-    single = np.stack([evaluate(function, x[i : i + 1])[0][..., 0] for i in (0, 4)], axis=-1)
-    if single.shape[:-1] != whole.shape[:-1] or not np.allclose(
-        single, whole[..., [0, 4]], rtol=1e-9, atol=1e-300, equal_nan=True
-    ):
-        raise LandscapeError(
-            f"{where}: {name}(x) does not act on each point by itself: called with "
-            f"{len(x)} points and with one it gives different values at x = {x[0]:.6g}. "
-            "It must return, for an array of points, the value at each of them."
-        )
-    return function
 
 
 def _absent(x: Any) -> Any:
@@ -324,8 +156,8 @@ class Diffusion:
             )
         ((kind, noise),) = noises.items()
         x = probe_points(lower, upper)
-        drift = settle_function(_as_function(self.drift, "drift", where), x, "drift", where)
-        noise = settle_function(_as_function(noise, kind, where), x, kind, where)
+        drift = settle_function(as_function(self.drift, "drift", where), x, "drift", where)
+        noise = settle_function(as_function(noise, kind, where), x, kind, where)
         for what, function in (("drift", drift), (kind, noise)):
             (values,) = evaluate(function, x)
             if values.shape != x.shape:

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.diffusion import Diffusion, Pointwise
+from stationary.diffusion import Diffusion
 from stationary.errors import LandscapeError, StationaryError
+from stationary.functions import Pointwise
 from stationary.numbers.arithmetic import Arithmetic, many_digits
 from stationary.numbers.elementary import to_float
 from stationary.precision import evaluate

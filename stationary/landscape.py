@@ -18,19 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.diffusion import (
-    Convention,
-    Diffusion,
-    Pointwise,
-    checked_boundaries,
-    checked_breakpoints,
-    interval,
-    number,
-    probe_points,
-)
-from stationary.diffusion import settle_function as settle
+from stationary.cancellation import DecadesLost, decades_lost
+from stationary.diffusion import Convention, Diffusion
 from stationary.errors import LandscapeError
-from stationary.numbers.elementary import magnitude, to_float
+from stationary.functions import Pointwise, probe_points
+from stationary.functions import settle_function as settle
+from stationary.given import checked_boundaries, checked_breakpoints, interval, number
+from stationary.numbers.elementary import to_float
 from stationary.precision import (
     DOUBLE,
     Arithmetic,
@@ -50,7 +44,6 @@ CHUNK = 2**18  # doubles per array while the datapoints are visited: 2 MiB, and 
 SPARE_DIGITS = 1  # that a difference of gradients may lose: those of the guard are spoken for
 DIGIT_STEP = 128
 FIRST_LOOK = 48  # weights at which cancellation is looked for first
-MOST_REMEMBERED = 4096  # weights whose cancellation is remembered
 MOST_DIGITS = 4096  # gradients that agree to so many digits are taken as equal
 MANY = 2000  # datapoints from which a scan of the domain is coarser, to stay affordable
 
@@ -66,35 +59,6 @@ def _stacked(rows: Function) -> Function:
 
     stacked.rows = rows  # type: ignore[attr-defined]
     return stacked
-
-
-def _decades_lost(spread: Array, size: Array, digits: int) -> Array:
-    """By how many decades deviations are smaller than the gradients that they come from."""
-    large, small = magnitude(size), magnitude(spread) / 2
-    known = np.isfinite(large)
-    lost = np.maximum(np.where(known, large, 0.0) - np.where(known, small, 0.0), 0.0)
-    return np.asarray(np.minimum(lost * math.log10(2), float(digits)))
-
-
-class _DecadesLost:
-    """By how many decades deviations were found to be smaller than gradients, by weight."""
-
-    def __init__(self) -> None:
-        self.at, self.lost = np.empty(0), np.empty(0)
-
-    def expected(self, w: Array) -> Array:
-        """What the nearest weights say, or 0 where nothing is known."""
-        return np.interp(w, self.at, self.lost) if len(self.at) else np.zeros(len(w))
-
-    def covers(self, w: Array) -> bool:
-        """Whether all weights lie between known ones."""
-        return bool(len(self.at) and self.at[0] <= w.min() and w.max() <= self.at[-1])
-
-    def learn(self, w: Array, lost: Array) -> None:
-        at, first = np.unique(np.concatenate([self.at, w]), return_index=True)
-        known = np.concatenate([self.lost, lost])[first]
-        thin = max(1, len(at) // MOST_REMEMBERED)
-        self.at, self.lost = at[::thin], known[::thin]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -315,7 +279,7 @@ class Landscape:
                 more = many_digits(digits + int(step)) if step else arithmetic
                 m, s, size = self._moments_and_size(more.array(w[here]), more)
                 tried[here] = more.digits
-                lost[here] = _decades_lost(s, size, more.digits)
+                lost[here] = decades_lost(s, size, more.digits)
                 mean[here], spread[here] = (m, s) if step == 0 else map(arithmetic.array, (m, s))
             enough = (tried >= kept + lost) | (lost <= SPARE_DIGITS) | (tried >= MOST_DIGITS)
             again = np.flatnonzero(~enough)
@@ -324,8 +288,8 @@ class Landscape:
         return mean, spread
 
     @cached_property
-    def _lost(self) -> _DecadesLost:
-        return _DecadesLost()
+    def _lost(self) -> DecadesLost:
+        return DecadesLost()
 
     def _moments_and_size(self, w: Array, arithmetic: Arithmetic) -> tuple[Array, Array, Array]:
         """Mean and variance of the gradients, and their largest size."""

@@ -13,8 +13,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from stationary.diffusion import number
 from stationary.errors import LandscapeError
+from stationary.given import number
 from stationary.ranges import values_from
 
 __all__ = ["bound", "chosen_parameters", "pairs_from", "parameters_from"]

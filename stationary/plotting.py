@@ -23,7 +23,7 @@ from stationary.analysis import Analysis
 from stationary.basins import basins_of
 from stationary.distribution import EndState
 from stationary.errors import LandscapeError
-from stationary.figures.density_panels import draw_density, draw_outcomes, draw_zoom
+from stationary.figures.density_panels import draw_density, draw_zoom
 from stationary.figures.drawing import (
     BLUE,
     GREY,
@@ -47,11 +47,8 @@ from stationary.figures.drawing import (
     symbol_of,
 )
 from stationary.figures.marks import draw_marks
-from stationary.figures.view import (
-    WORK,
-    View,
-    parts_of,
-)
+from stationary.figures.outcome_panel import draw_outcomes
+from stationary.figures.view import WORK, View, parts_of
 from stationary.landscape import Landscape
 from stationary.numbers.elementary import to_float
 

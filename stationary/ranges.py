@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.diffusion import number
 from stationary.errors import LandscapeError
+from stationary.given import number
 
 __all__ = ["MOST_VALUES", "checked_values", "values_from"]
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.diffusion import Boundary, Convention
+from stationary.diffusion import Convention
+from stationary.given import Boundary
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.elementary import arithmetic_of, number
 from stationary.panels.pieces import Samples

@@ -12,7 +12,7 @@ from scipy import stats
 
 from stationary import Diffusion, Landscape, LandscapeError, analyze, end_state, regularisation_path
 from stationary.cli import main
-from stationary.diffusion import Boundary
+from stationary.given import Boundary
 from stationary.precision import many_digits
 from stationary.regularisation.laws import law_of
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from stationary.anatomy.equilibria import Equilibrium, equilibria_of
 from stationary.anatomy.feller import CRITICAL, Feller, exponents_at, feller_class
-from stationary.diffusion import Boundary
 from stationary.errors import LandscapeError
+from stationary.given import Boundary
 from stationary.survey import Survey
 
 __all__ = ["Anatomy", "End", "anatomy"]

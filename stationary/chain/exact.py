@@ -31,8 +31,8 @@ from stationary.chain.outcomes import Outcomes
 from stationary.chain.state import ChainState
 from stationary.chain.transfer import Transfer, closed_classes, transfer
 from stationary.density.mixture import Atom, Escape
-from stationary.diffusion import Boundary, checked_boundaries
 from stationary.errors import LandscapeError, Status
+from stationary.given import Boundary, checked_boundaries
 from stationary.landscape import Landscape
 from stationary.start.initial import Initial
 

@@ -14,8 +14,8 @@ from stationary.chain.cells import graded
 from stationary.chain.closed_class import refined_limit
 from stationary.chain.elimination import Elimination
 from stationary.chain.transfer import transfer
-from stationary.diffusion import number
 from stationary.errors import ConvergenceError, LandscapeError
+from stationary.given import number
 from stationary.landscape import Landscape
 
 __all__ = ["ExitTime", "exit_time"]

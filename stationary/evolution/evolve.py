@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stationary.anatomy.feller import Feller
-from stationary.diffusion import Diffusion, number
+from stationary.diffusion import Diffusion
 from stationary.distribution import EndState
 from stationary.errors import LandscapeError
 from stationary.evolution.generator import Chain
@@ -25,6 +25,7 @@ from stationary.evolution.propagation import Run, current_of, run_on
 from stationary.evolution.refinement import Refined, refined
 from stationary.evolution.relaxation import Relaxation, slowest
 from stationary.evolution.window import COUNTED, is_whole, leaks, windowed
+from stationary.given import number
 from stationary.landscape import Landscape
 from stationary.numbers.elementary import converted, exp, to_float
 from stationary.solve import end_state

@@ -6,14 +6,12 @@ import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stationary.basins import Basin
-from stationary.density.classes import Outcome
 from stationary.density.modes import modes_of
 from stationary.distribution import EndState
 from stationary.errors import LandscapeError, Status
@@ -24,16 +22,15 @@ from stationary.figures.drawing import (
     FURTHEST,
     INK,
     MINUS,
-    OUTCOMES,
     RED,
     SMALL,
     draw_hairlines,
     finish_axes,
     label_basins,
-    label_curves,
     symbol_of,
 )
 from stationary.figures.marks import draw_marks
+from stationary.figures.outcome_panel import outcome_colour
 from stationary.figures.view import (
     Part,
     View,
@@ -46,7 +43,7 @@ from stationary.figures.view import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw_density", "draw_outcomes", "draw_zoom"]
+__all__ = ["draw_density", "draw_zoom"]
 
 Array = NDArray[Any]
 
@@ -123,14 +120,14 @@ def _draw_parts(
             ends.append(part.interval)
     for i, lower, upper in _stretches(state, ends, view):
         inside = (x >= lower) & (x <= upper)
-        colour = _colour(state, (lower + upper) / 2) if within else BASINS[i % len(BASINS)]
+        colour = outcome_colour(state, (lower + upper) / 2) if within else BASINS[i % len(BASINS)]
         axes.fill_between(x[inside], low, tops[inside], color=colour, alpha=0.6, lw=0)
         axes.axvspan(lower, upper, color=colour, alpha=0.1, lw=0)
     if within:
         for part in parts:
             lower, upper = part.interval
             inside = (x >= lower) & (x <= upper)
-            colour = _colour(state, part.interval)
+            colour = outcome_colour(state, part.interval)
             axes.plot(x[inside], height[inside], color=colour, ls=(0, (4, 1.2)))
     else:
         axes.plot(*view.split(x, height), color=INK)
@@ -184,11 +181,11 @@ def _stems(state: EndState, basins: Sequence[Basin], view: View) -> list[_Stem]:
     stems = []
     for atom in state.atoms:
         if (unknown or atom.weight > 0) and view.holds(atom.position):
-            colour = _colour(state, atom.position) if unknown else RED
+            colour = outcome_colour(state, atom.position) if unknown else RED
             stems.append(_Stem(atom.position, None if unknown else math.log(atom.weight), colour))
     for part in view.parts:
         if part.peak is not None:
-            colour = _colour(state, part.interval) if unknown else INK
+            colour = outcome_colour(state, part.interval) if unknown else INK
             own = _basins_in(part, basins)
             log_weight = own[0].log_mass if len(own) > 1 else part.log_weight
             at = float(part.peak.position)
@@ -226,84 +223,6 @@ def _draw_stems(
         axes.spines["right"].set_visible(bool(known))
     elif not known:
         axes.spines["left"].set_visible(False)
-
-
-def draw_outcomes(axes: Axes, state: EndState, view: View) -> None:
-    """How likely each end is from each start, with its name on the curve."""
-    finish_axes(axes, view)
-    draw_hairlines(axes, view)
-    draw_marks(axes, state, view)
-    axes.set_ylabel("probability of the end")
-    axes.set_ylim(-0.04, 1.16)
-    axes.set_yticks([0, 0.5, 1])
-    axes.spines["left"].set_bounds(0, 1)
-    classes = state.classes
-    if classes is None:
-        return
-    x = view.x
-    table = classes.probabilities(x)
-    edges = [view.lower, *view.cuts, view.upper]
-    for a, b in pairwise(edges):
-        # Of what cannot happen from anywhere on a piece there is nothing to draw.
-        piece = (x >= a) & (x <= b)
-        table[np.ix_(table[:, piece].max(axis=1, initial=0.0) == 0, piece)] = np.nan
-    curves = []
-    for i, outcome in enumerate(classes.outcomes):
-        colour = OUTCOMES[i % len(OUTCOMES)]
-        at, p = view.split(x, table[i])
-        known = np.isfinite(p)
-        if known.any():
-            drawn = known | np.append(known[1:], False)  # one nan before each stretch
-            drawn[: np.argmax(known)] = False
-            at, p = at[drawn], p[drawn]
-            axes.plot(at, p, color=colour, lw=1.5)
-            curves.append((_outcome_words(state, outcome, view), colour, at, p))
-    label_curves(axes, curves)
-
-
-def _outcome_words(state: EndState, outcome: Outcome, view: View) -> str:
-    v = symbol_of(view.variable)
-    if outcome.kind == "atom":
-        return f"at {v} = {_number(outcome.position)}"
-    if outcome.kind == "escape":
-        if math.isinf(outcome.position):
-            return f"escapes to {_number(outcome.position)}"
-        return f"creeps to {v} = {_number(outcome.position)}"
-    assert state.classes is not None
-    assert outcome.group is not None
-    group = state.classes.groups[outcome.group]
-    kind = {"density": "in", "spread": "spreads over"}.get(outcome.kind, "not decided on")
-    return f"{kind} ({_number(group.lower)}, {_number(group.upper)})"
-
-
-def _number(x: Any) -> str:
-    x = float(x)
-    if math.isinf(x):
-        return "∞" if x > 0 else f"{MINUS}∞"
-    return f"{x:.6g}".replace("-", MINUS)
-
-
-def _colour(state: EndState, place: float | tuple[float, float]) -> str:
-    """The colour of the end that is at a place, or the density on an interval."""
-    classes = state.classes
-    assert classes is not None
-    middle = place if isinstance(place, float) else _middle(*place)
-    for i, o in enumerate(classes.outcomes):
-        group = None if o.group is None else classes.groups[o.group]
-        if group is None:
-            found = o.kind == "atom" and float(o.position) == place
-        else:
-            found = group.lower < middle < group.upper
-        if found:
-            return OUTCOMES[i % len(OUTCOMES)]
-    return INK
-
-
-def _middle(lower: float, upper: float) -> float:
-    """A point between two ends, which may be infinite."""
-    if math.isfinite(lower) and math.isfinite(upper):
-        return (lower + upper) / 2
-    return upper - 1 if math.isfinite(upper) else lower + 1 if math.isfinite(lower) else 0.0
 
 
 def draw_zoom(axes: Axes, state: EndState, part: Part, view: View) -> None:

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.diffusion import Diffusion, checked_noise
+from stationary.diffusion import Diffusion
 from stationary.distribution import EndState
 from stationary.errors import LandscapeError, StationaryError, Status
+from stationary.given import checked_noise
 from stationary.landscape import Landscape
 from stationary.numbers.elementary import exp, log, log_sum, to_float
 from stationary.ranges import values_from

@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.diffusion import Boundary, Diffusion
+from stationary.diffusion import Diffusion
 from stationary.errors import ConvergenceError, LandscapeError
+from stationary.given import Boundary
 from stationary.landscape import Landscape
 from stationary.loading import PREFIX, load
 from stationary.simulation.streams import Moments, Observation, Record, Watch

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.diffusion import Boundary, Convention, Diffusion, number
+from stationary.diffusion import Convention, Diffusion
 from stationary.errors import LandscapeError, StationaryError
+from stationary.given import Boundary, number
 from stationary.landscape import Landscape
 from stationary.precision import evaluate
 from stationary.simulation.terrain import Terrain

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.diffusion import Diffusion, number
+from stationary.diffusion import Diffusion
 from stationary.errors import LandscapeError
+from stationary.given import number
 from stationary.landscape import Landscape
 from stationary.loading import load
 from stationary.simulation.blocks import ESCAPED, Crew, pool

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.diffusion import Boundary, Diffusion
+from stationary.diffusion import Diffusion
+from stationary.given import Boundary
 from stationary.landscape import Landscape
 
 __all__ = ["Terrain", "survey_terrain"]

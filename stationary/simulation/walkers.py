@@ -13,8 +13,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.diffusion import Boundary, Diffusion, probe_points
+from stationary.diffusion import Diffusion
 from stationary.errors import LandscapeError
+from stationary.functions import probe_points
+from stationary.given import Boundary
 from stationary.landscape import Landscape
 from stationary.precision import DOUBLE, Taylor, evaluate
 from stationary.precision import call_user_function as call

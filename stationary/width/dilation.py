@@ -25,9 +25,9 @@ from numpy.typing import ArrayLike, NDArray
 from stationary.anatomy.ends import anatomy
 from stationary.basins import Basin, basins_of
 from stationary.density.component import component_on
-from stationary.diffusion import number as real_number
 from stationary.distribution import EndState
 from stationary.errors import LandscapeError
+from stationary.given import number as real_number
 from stationary.numbers.elementary import exp, log, number, to_float
 from stationary.reshape import tempered
 from stationary.survey import survey

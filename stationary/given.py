@@ -1,0 +1,129 @@
+"""What a user gives for a process, checked: its domain, its ends, points, and noise."""
+
+from __future__ import annotations
+
+import math
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from stationary.errors import LandscapeError
+
+__all__ = [
+    "Boundary",
+    "checked_boundaries",
+    "checked_breakpoints",
+    "checked_noise",
+    "interval",
+    "number",
+]
+
+
+LARGEST = 1e100
+
+
+class Boundary(Enum):
+    """What happens at an end of the domain."""
+
+    REFLECTING = "reflecting"
+    ABSORBING = "absorbing"
+    NATURAL = "natural"
+    PERIODIC = "periodic"  # both ends are one point: the domain is a ring
+
+
+def _boundary(word: Any, end: str, where: str) -> Boundary | None:
+    if word is None or isinstance(word, Boundary):
+        return word
+    try:
+        return Boundary(word)
+    except ValueError:
+        raise LandscapeError(
+            f"{where}: boundaries: {word!r} at the {end} end is not supported. "
+            'Use "reflecting", "absorbing", "natural", "periodic" (both ends), or leave it out '
+            "(an end then behaves as the process makes it)."
+        ) from None
+
+
+def checked_boundaries(given: Any, where: str) -> tuple[Boundary | None, Boundary | None]:
+    """What was said of the two ends, as a pair."""
+    ends = (given, given) if given is None or isinstance(given, (str, Boundary)) else given
+    if not isinstance(ends, (tuple, list)) or len(ends) != 2:
+        raise LandscapeError(
+            f"{where}: boundaries = {given!r} must be one word or a pair of words, "
+            'as in ("reflecting", "natural").'
+        )
+    pair = _boundary(ends[0], "lower", where), _boundary(ends[1], "upper", where)
+    if pair.count(Boundary.PERIODIC) == 1:
+        raise LandscapeError(
+            f"{where}: boundaries = {given!r}: one end alone cannot be periodic, since periodic "
+            'ends are joined to each other. Write boundaries = "periodic" for both, or say what '
+            "happens at either end."
+        )
+    return pair
+
+
+def checked_breakpoints(given: Any, where: str) -> tuple[float, ...]:
+    """The breakpoints, ascending."""
+    points = None
+    if isinstance(given, (list, tuple, set, frozenset, np.ndarray)):
+        points = [number(p) for p in given]
+    if points is None or any(p is None or not math.isfinite(p) for p in points):
+        raise LandscapeError(
+            f"{where}: breakpoints = {given!r} must be a list of finite numbers, as in [0.5, 2]."
+        )
+    return tuple(sorted({p for p in points if p is not None}))
+
+
+def number(given: Any) -> float | None:
+    """`given` as a float if it is a real number (not a truth value or a string), else None."""
+    if isinstance(given, (bool, np.bool_, str, bytes)):
+        return None
+    try:
+        return float(given)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def checked_noise(given: Any, where: str) -> float:
+    """A variance that is to be added, as a float."""
+    eps = number(given)
+    if eps is None or not 0 <= eps < math.inf:
+        raise LandscapeError(
+            f"{where}: regularise = {given!r:.80} must be a variance to add, at least 0, in units "
+            "of x^2 per time, such as 1e-6."
+        )
+    return eps
+
+
+def interval(domain: Any, where: str) -> tuple[float, float]:
+    """`domain` as two ascending floats, or an error that says what is wrong with it."""
+    pair = isinstance(domain, (tuple, list, np.ndarray)) and len(domain) == 2
+    lower, upper = (number(end) for end in domain) if pair else (None, None)
+    if lower is None or upper is None:
+        raise LandscapeError(
+            f"{where}: domain = {domain!r:.80} is not a pair of numbers. Write domain = (-1, 4); "
+            "an end may be -np.inf or np.inf."
+        )
+    if math.isnan(lower) or math.isnan(upper):
+        raise LandscapeError(
+            f"{where}: domain = ({lower:g}, {upper:g}) has an end that is nan. Give two numbers, "
+            "as in domain = (-1, 4)."
+        )
+    if not lower < upper:
+        remedy = "Swap the two, or widen the domain." if lower > upper else "Widen the domain."
+        raise LandscapeError(
+            f"{where}: the domain is empty: {lower:g} is not below {upper:g}. {remedy}"
+        )
+    largest = max((abs(end) for end in (lower, upper) if math.isfinite(end)), default=0.0)
+    if largest > LARGEST:
+        raise LandscapeError(
+            f"{where}: the domain ({lower:g}, {upper:g}) reaches beyond {LARGEST:g}, where doubles "
+            "overflow. Measure in larger units, or use np.inf for an end without limit."
+        )
+    if upper - lower <= 1e-9 * largest and math.isfinite(upper - lower):
+        raise LandscapeError(
+            f"{where}: the domain ({lower!r}, {upper!r}) is so narrow that doubles cannot tell "
+            "points in it apart. Shift the origin into the domain."
+        )
+    return lower, upper
