@@ -260,3 +260,36 @@ def test_a_shallow_well_is_a_well():
     """Noise 1e9 times the force makes the barrier 5e-10 high, which is far above rounding."""
     process = Diffusion(drift=lambda x: x - x**3 + 0.01, variance=1e9, domain=(-2, 2))
     assert len(end_state(process).anatomy.equilibria) == 3
+
+
+def test_a_corner_next_to_the_edge_of_a_panel_is_not_missed():
+    """f = 0 for |x| < 1/4 between two quadratic walls, and a rising variance.
+
+    The density turns a little to the left of the corner at -1/4, and a panel of its mesh that
+    begins there has the corner before its first node.
+    """
+
+    def drift(x):
+        return 500 * np.where(x < -0.25, -(x + 0.25), np.where(x < 0.25, 0 * x, 0.25 - x))
+
+    process = Diffusion(
+        drift=drift, variance=lambda x: 1 + x / 5, domain=(-2, 2), breakpoints=(-0.25, 0.25)
+    )
+    state = end_state(process)
+    with mpmath.workdps(25):
+
+        def side(sign):
+            """From the corner outwards: 2 f / a = -1000 r / (b + s r), its integral in full."""
+            b, s = 1 + mpmath.mpf(sign) / 20, mpmath.mpf(sign) / 5
+
+            def density(r):
+                return mpmath.exp(-1000 / s**2 * (s * r - b * mpmath.log1p(s * r / b))) / (
+                    b + s * r
+                )
+
+            return mpmath.quad(density, [0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.75])
+
+        flat = 5 * mpmath.log(mpmath.mpf("1.05") / mpmath.mpf("0.95"))
+        exact = float(mpmath.log(flat + side(1) + side(-1)))
+    assert abs(-state.logpdf(0.0) - exact) <= state.error
+    assert state.error < 1e-13

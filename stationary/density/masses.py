@@ -26,7 +26,7 @@ from stationary.numbers.elementary import (
     spacing,
     to_float,
 )
-from stationary.panels.chebyshev import nodes_of, rule
+from stationary.panels.chebyshev import chebyshev_sum, nodes_of, rule
 from stationary.panels.logarithm import PiecewiseLog
 from stationary.survey import nodes_in
 
@@ -39,6 +39,7 @@ LEVEL_IN_DIGITS = 0.3  # the same per node, where there are more
 STEEPEST = 10000  # panels that one is cut into at most
 SMALLEST_SHARE = 1e-100  # of a piece, in which its whole mass may lie
 MAX_PANELS = 20000
+AT_ENDS = 64.0  # times what the polynomial may leave out, it may be off next to an end
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,8 +175,9 @@ def _refined(density: PiecewiseLog, lower: Array, upper: Array, piece: Array, fl
         c = r.coefficients @ exp(log_p - top)
         size = np.abs(c)
         cut = np.maximum.reduce(size[-3:])
+        off = _off_at_ends(density, lower, upper, c, top)
         limit = (22.5 * epsilon + 2 * epsilon * np.abs(top)) * np.maximum.reduce(size)
-        if (cut > limit).any():
+        if (cut > limit).any() or (off > AT_ENDS * limit).any():
             k, _ = density.panels.locate((lower + upper) / 2)
             limit = limit + epsilon * density.span[k]  # the rounding of log P itself
         narrow = (upper - lower) <= 64 * spacing(np.maximum(np.abs(lower), np.abs(upper)))
@@ -183,7 +185,7 @@ def _refined(density: PiecewiseLog, lower: Array, upper: Array, piece: Array, fl
             negligible = top + log(upper - lower) < floor[piece]
         full = count + 2 * len(lower) > MAX_PANELS
         complete = complete and not full
-        good = (cut <= limit) | narrow | full
+        good = ((cut <= limit) & (off <= AT_ENDS * limit)) | narrow | full
         keep = good & ~negligible
         if keep.any() or not len(lower):
             parts.append(
@@ -203,3 +205,16 @@ def _refined(density: PiecewiseLog, lower: Array, upper: Array, piece: Array, fl
     order = np.argsort(joined[0], kind="stable")
     low, high, piece, top, x, log_p, c, cut = (j[..., order] for j in joined)
     return Mesh(low, high, piece, top, x, log_p, c, cut, complete)
+
+
+def _off_at_ends(density: PiecewiseLog, lower: Array, upper: Array, c: Array, top: Array) -> Array:
+    """By how much the polynomials miss P / exp(top) next to the ends of their panels.
+
+    A corner between an end and the first node does not show in the coefficients.
+    """
+    width = upper - lower
+    inner = np.minimum(4 * spacing(np.maximum(np.abs(lower), np.abs(upper))), width / 16)
+    near = np.stack([lower + inner, upper - inner])
+    t = ((near - lower) - (upper - near)) / np.where(width > 0, width, 1)
+    values = exp(density.inside(near) - top)
+    return np.maximum(*(np.abs(chebyshev_sum(c, t[i]) - values[i]) for i in (0, 1)))
