@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from stationary.errors import LandscapeError
+from stationary.numbers.operators import make_swift
 
 __all__ = ["DOUBLE", "Arithmetic", "many_digits"]
 
@@ -158,6 +159,7 @@ def many_digits(digits: int, accuracy: int | None = None) -> Arithmetic:
 
     context = mpmath.MPContext()
     context.dps = max(digits, 15) + GUARD_DIGITS  # never so few that a double would be rounded
+    make_swift(context)
     number = functools.partial(_number, context)
     grain = +context.eps
     arithmetic = Arithmetic(
@@ -203,14 +205,13 @@ def _number(context: Any, x: Any) -> Any:
 
 def _mpf_functions(context: Any, number: Function) -> dict[str, Function]:
     mpf, nan, inf = context.mpf, context.nan, context.inf
-    limit = mpf(2) ** LARGEST_EXPONENT_BITS
 
     def real(function: Function) -> Function:
         """``function``, with nan for what is not real."""
 
         def guarded(*arguments: Any) -> Any:
             try:
-                y = function(*map(number, arguments))
+                y = function(*(x if type(x) is mpf else number(x) for x in arguments))
             except (ZeroDivisionError, ValueError):
                 return nan
             return y if isinstance(y, mpf) else nan
@@ -218,7 +219,8 @@ def _mpf_functions(context: Any, number: Function) -> dict[str, Function]:
         return guarded
 
     def large(x: Any) -> bool:
-        return bool(limit < abs(x) < inf)
+        _, mantissa, exponent, size = x._mpf_
+        return bool(mantissa) and exponent + size > LARGEST_EXPONENT_BITS
 
     def bounded(name: str) -> Function:
         """A function that is oscillating or exponential, so that a huge argument is too much."""
@@ -234,10 +236,10 @@ def _mpf_functions(context: Any, number: Function) -> dict[str, Function]:
     grows = bounded("exp")
 
     def exp(x: Any) -> Any:
-        return context.zero if x < -limit else grows(x)
+        return context.zero if x < 0 and large(x) else grows(x)
 
     def expm1(x: Any) -> Any:
-        return -context.one if x < -limit else bounded("expm1")(x)
+        return -context.one if x < 0 and large(x) else bounded("expm1")(x)
 
     def tanh(x: Any) -> Any:
         return context.sign(x) if large(x) else context.tanh(x)
