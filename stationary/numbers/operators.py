@@ -12,6 +12,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 __all__ = ["make_swift"]
 
 Operator = Callable[[Any, Any], Any]
@@ -21,7 +23,7 @@ def make_swift(context: Any) -> None:
     """Give the numbers of a context operators that are about twice as fast."""
     from mpmath.libmp import libmpf
 
-    mpf = context.mpf
+    mpf, zero, double = context.mpf, context.zero, np.float64
     make: Callable[[Any], Any] = mpf._ctxdata[1]
     rounding_of = mpf._ctxdata[2]  # [precision, rounding], which mpmath changes in place
     normalize = getattr(libmpf, "_normalize", libmpf.normalize)
@@ -35,7 +37,7 @@ def make_swift(context: Any) -> None:
         kind = type(other)
         if kind is mpf:
             return other._mpf_
-        return raw(other) if kind is float or kind is int else None
+        return raw(other) if kind is float or kind is int or kind is double else None
 
     def multiplication(general: Operator) -> Operator:
         def multiplied(self: Any, other: Any) -> Any:
@@ -46,6 +48,8 @@ def make_swift(context: Any) -> None:
             other_sign, other_mantissa, other_exponent, _ = theirs
             product = mantissa * other_mantissa
             if not product:
+                if (mantissa or not exponent) and (other_mantissa or not other_exponent):
+                    return zero
                 return general(self, other)
             precision, rounding = rounding_of
             result = make(mpf)
@@ -61,6 +65,34 @@ def make_swift(context: Any) -> None:
 
         return multiplied
 
+    def division(general: Operator) -> Operator:
+        def divided(self: Any, other: Any) -> Any:
+            theirs = other._mpf_ if type(other) is mpf else mantissas_of(other)
+            if theirs is None:
+                return general(self, other)
+            sign, mantissa, exponent, size = self._mpf_
+            other_sign, other_mantissa, other_exponent, other_size = theirs
+            if not mantissa or not other_mantissa:
+                return general(self, other)
+            precision, rounding = rounding_of
+            lift = max(precision - size + other_size + 5, 5)
+            quotient, rest = divmod(mantissa << lift, other_mantissa)
+            if rest:  # one more bit, so that rounding sees it
+                quotient = (quotient << 1) + 1
+                lift += 1
+            result = make(mpf)
+            result._mpf_ = normalize(
+                sign ^ other_sign,
+                quotient,
+                exponent - other_exponent - lift,
+                quotient.bit_length(),
+                precision,
+                rounding,
+            )
+            return result
+
+        return divided
+
     def addition(general: Operator, flip: int) -> Operator:
         def added(self: Any, other: Any) -> Any:
             theirs = other._mpf_ if type(other) is mpf else mantissas_of(other)
@@ -72,7 +104,11 @@ def make_swift(context: Any) -> None:
             apart = exponent + size - other_exponent - other_size
             # Of terms so far apart that one is lost mpmath makes short work.
             if not (mantissa and other_mantissa and -precision < apart < precision):
-                return general(self, other)
+                nothing = not mantissa and not exponent and type(other) is mpf
+                if nothing and not flip and other_size <= precision:
+                    return other
+                nothing = not other_mantissa and not other_exponent
+                return self if nothing and size <= precision else general(self, other)
             shift = exponent - other_exponent
             if shift > 0:
                 mantissa <<= shift
@@ -136,6 +172,7 @@ def make_swift(context: Any) -> None:
         return compared
 
     mpf.__mul__ = mpf.__rmul__ = multiplication(mpf.__mul__)
+    mpf.__truediv__ = division(mpf.__truediv__)
     mpf.__add__ = mpf.__radd__ = addition(mpf.__add__, 0)
     mpf.__sub__ = addition(mpf.__sub__, 1)
     mpf.__neg__ = with_sign(mpf.__neg__, lambda sign: 1 - sign)
