@@ -212,7 +212,10 @@ def chebyshev_sum(c: Array, t: Array, k: Array | None = None) -> Array:
         k = np.arange(len(c))[:, None]
         basis = np.cos(k * np.arccos(np.minimum(np.maximum(t, -1.0), 1.0)))
         return np.asarray(np.add.reduce(c * basis))
-    twice, b, previous = 2 * t, c[-1], 0 * t
-    for row in c[-2:0:-1]:
-        b, previous = twice * b - previous + row, b
+    twice, b, previous, spare = 2 * t, c[-1].copy(), np.zeros_like(t), np.empty_like(t)
+    for row in c[-2:0:-1]:  # in place: these arrays are small, and making them is not free
+        np.multiply(twice, b, out=spare)
+        spare -= previous
+        spare += row
+        b, previous, spare = spare, b, previous
     return np.asarray(t * b - previous + c[0])
