@@ -15,6 +15,7 @@ __all__ = [
     "power_text",
     "probability_text",
     "relative_error_text",
+    "tidy",
     "time_text",
 ]
 
@@ -58,6 +59,11 @@ def relative_error_text(error: Any, log_value: Any) -> str:
     if error < 0.1 or not log_value:
         return error_text(error)
     return f"{error_text(error / abs(log_value))} of log"
+
+
+def tidy(x: float, error: Any) -> float:
+    """A position, with 0 for what its error cannot tell from 0."""
+    return 0.0 if abs(x) <= float(error) else x
 
 
 def offset_text(x: float, offset: float, width: float, digits: int = 12) -> str:

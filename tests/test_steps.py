@@ -73,6 +73,75 @@ def test_a_rest_point_that_the_chain_leaves_is_held_against_the_diffusion():
     assert "repels SGD, against what the diffusion says" in found.line
 
 
+def test_a_quadratic_minimum_on_the_whole_line_has_its_curvature_and_no_barrier():
+    landscape = Landscape(
+        losses=lambda w: ((w - 1) ** 2 / 2, (w + 1) ** 2 / 2), learning_rate=0.1,
+        domain=(-math.inf, math.inf),
+    )  # fmt: skip
+    found = analyze(landscape).steps
+    assert found.largest == pytest.approx(0.1, rel=1e-9)
+    assert analyze(landscape, learning_rate=3.0).steps.line.endswith("3: it cannot settle there.")
+
+
+def test_a_gate_is_not_called_a_barrier():
+    """Gradients 0.2 w + 0.5 and 1.8 w - 0.5 agree at 0.625, left of which the drift leads down."""
+    landscape = Landscape(
+        losses=lambda w: (0.1 * w**2 + 0.5 * w, 0.9 * w**2 - 0.5 * w), learning_rate=0.9,
+        domain=(-math.inf, math.inf),
+    )  # fmt: skip
+    found = analyze(landscape).steps
+    (minimum,) = found.minima
+    assert minimum.barrier == pytest.approx(0.9 * 0.5 / 0.625, rel=1e-9)
+    assert "times the way from w = 0 to the gate at w = 0.625" in found.line
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.5, 0.8])
+def test_how_much_wider_sgd_spreads_is_exact_for_quadratic_losses(rate):
+    """Curvatures 1/2 and 3/2 about +-1, noise that depends on w: moments of both are recursions."""
+    landscape = Landscape(
+        losses=lambda w: (0.25 * (w - 1) ** 2, 0.75 * (w + 1 / 3) ** 2), learning_rate=rate,
+        domain=(-60, 60),
+    )  # fmt: skip
+    (minimum,) = analyze(landscape).steps.minima
+    var_of_slope, noise = 0.25, 0.25  # of l'' and of the gradients -1/2, 1/2 at the minimum 0
+    chain = rate**2 * noise / (2 * rate - rate**2 - rate**2 * var_of_slope)
+    diffusion = rate**2 * noise / (2 * rate - rate**2 * var_of_slope)
+    assert minimum.wider == pytest.approx(math.sqrt(chain / diffusion), rel=1e-9)
+    if rate == 0.5:
+        assert "is 0.5: SGD spreads about 17 % wider there" in analyze(landscape).steps.line
+
+
+def test_a_minimum_that_holds_what_comes_is_judged_by_its_exponent():
+    """Factors 0.7 and 0.4 at a shared minimum."""
+    landscape = Landscape(
+        losses=lambda w: ((w - 1) ** 2 / 2, (w - 1) ** 2), learning_rate=0.3, domain=(-3, 3)
+    )
+    found = analyze(landscape).steps
+    assert found.line == "SGD comes to rest at w = 1 (log distance changes by -0.636 per step)."
+    assert found.minima[0].curvature == pytest.approx(0.45, rel=1e-9)
+
+
+def test_a_step_from_a_corner_is_held_against_the_width_of_the_peak():
+    """Slopes +-1 and +-2: f = -+ 3/2 T, a = T^2 / 4, so P ~ exp(-12 |w| / T), mean step 1.58 T."""
+    landscape = Landscape(
+        losses=lambda w: (np.abs(w), 2 * np.abs(w)), learning_rate=0.1, domain=(-3, 3)
+    )
+    (corner,) = analyze(landscape).steps.minima
+    assert corner.curvature is None
+    assert corner.length == pytest.approx(0.1 * math.sqrt(2.5), rel=1e-6)
+    width = 0.1 / 6 / math.sqrt(2 * math.pi)  # mass over density, over sqrt(2 pi)
+    assert corner.widths == pytest.approx(corner.length / width, rel=1e-6)
+
+
+def test_two_basins_that_are_each_closed_are_not_said_to_be_left_by_the_diffusion():
+    """A rest point of both datapoints at 0 parts the line: neither process crosses it."""
+    landscape = Landscape(
+        gradients=lambda w: (w**3 - w + 0.3 * w, w**3 - w - 0.3 * w), learning_rate=0.05,
+        domain=(-2, 2), initial="uniform:-1,1",
+    )  # fmt: skip
+    assert "cannot leave" not in analyze(landscape).steps.line
+
+
 def test_a_diffusion_has_no_steps_to_judge():
     process = Diffusion(drift=lambda x: -x, variance=1.0, domain=(-5, 5))
     with pytest.raises(LandscapeError, match="known for a landscape only"):

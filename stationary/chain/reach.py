@@ -62,6 +62,8 @@ def held_interval(landscape: Landscape, basin: Basin) -> tuple[float, float] | N
         )
         if (inner[0] and further[0] <= low) or (inner[1] and further[1] >= high):
             return None
+        if further[0] < low or further[1] > high:
+            return None  # out of an interval that stands for an infinite one
         grown = max(left - further[0], further[1] - right)
         left, right = max(further[0], low), min(further[1], high)
         if grown <= SETTLED * (high - low):

@@ -8,9 +8,12 @@ and a rest point attracts if mean log |1 - T l''| over the minibatches is negati
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stationary.anatomy.partition import SingularPoint
 from stationary.basins import Basin, basins_of
@@ -20,10 +23,15 @@ from stationary.chain.reach import held_interval
 from stationary.distribution import EndState
 from stationary.errors import LandscapeError
 from stationary.landscape import Landscape
+from stationary.wording import tidy
 
 __all__ = ["GateStep", "MinimumStep", "StepIndicators", "step_indicators"]
 
+Array = NDArray[Any]
+
 OVERSHOOTS, UNSETTLED = 1.0, 2.0  # T times curvature
+SMALL = 0.1  # the same, where spreads are within 3 per cent of those of the diffusion
+WIDER = 1.1  # spread of SGD over that of the diffusion that is worth a word
 JUMPS = 0.3  # the noise of a step, relative to the way to a barrier, that is worth a word
 BEYOND = 256  # points at which the steps just beyond a gate are asked
 ALONE = 1e-6  # of the probability elsewhere, below which a basin is left by nothing
@@ -38,9 +46,15 @@ class MinimumStep:
     curvature: float | None  # T times that of the loss; None at a wall or a corner
     largest: float | None  # the same for the minibatch where it is largest
     noise: float  # T sqrt(D): the standard deviation of a step at the minimum
-    barrier: float | None  # the noise over the distance to the nearer barrier, if there is one
+    barrier: float | None  # the noise over the distance to the nearer border, if there is one
     held: tuple[float, float] | None = None  # the interval around it that SGD cannot leave
     mass: float | None = None  # what its basin holds by the diffusion
+    border: float | None = None  # the nearer border: a barrier, or a zero of the variance
+    past: str = "barrier"  # which of the two
+    wider: float | None = None  # deviation of SGD over that of the diffusion, to leading order
+    length: float | None = None  # root mean square of a step from a corner,
+    widths: float | None = None  # and the same over the width of the diffusion's peak there
+    rests: bool = False  # no datapoint has a gradient there: the exponent decides, not curvature
 
 
 @dataclass(frozen=True)
@@ -72,8 +86,9 @@ class StepIndicators:
 
     @property
     def largest(self) -> float | None:
-        """T times the curvature, at the minimum where it is largest."""
-        return max((m.curvature for m in self.minima if m.curvature is not None), default=None)
+        """T times the curvature, at the minimum where it is largest; rest points aside."""
+        known = (m.curvature for m in self.minima if m.curvature is not None and not m.rests)
+        return max(known, default=None)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -81,7 +96,9 @@ class StepIndicators:
         found = []
         for m in sorted(self.minima, key=lambda m: -(m.curvature or 0.0)):
             at = f"at w = {m.position:.4g}"
-            if m.curvature is not None and m.curvature > OVERSHOOTS:
+            if m.curvature is None or m.rests:
+                continue
+            if m.curvature > OVERSHOOTS:
                 what = "it cannot settle there" if m.curvature > UNSETTLED else "it overshoots"
                 found.append(f"T times the curvature {at} is {m.curvature:.2g}: {what}")
             elif m.largest is not None and m.largest > UNSETTLED:
@@ -89,6 +106,17 @@ class StepIndicators:
                     f"T times the curvature {at} is up to {m.largest:.2g} in single minibatches: "
                     "those throw it out"
                 )
+            elif m.wider is not None and m.wider > WIDER and (m.barrier or 0.0) <= JUMPS:
+                found.append(
+                    f"T times the curvature {at} is {m.curvature:.2g}: SGD spreads about "
+                    f"{100 * (m.wider - 1):.0f} % wider there than the diffusion"
+                )
+        found += [
+            f"one step from w = {m.position:.4g} is {m.length:.2g} long, {m.widths:.2g} times the "
+            "width of the diffusion's peak there"
+            for m in self.minima
+            if m.widths is not None and m.widths > 1
+        ]
         found += [
             f"the gate at w = {g.position:.4g} leaks: {100 * g.leak:.2g} % of the steps just "
             "beyond it go back"
@@ -97,7 +125,7 @@ class StepIndicators:
         ]
         found += [
             f"the noise of one step is {m.barrier:.2g} times the way from w = {m.position:.4g} to "
-            "the next barrier"
+            + ("the next barrier" if m.past == "barrier" else f"{m.past} at w = {m.border:.4g}")
             for m in self.minima
             if m.barrier is not None and m.barrier > JUMPS
         ]
@@ -109,7 +137,7 @@ class StepIndicators:
         ]
         found += [
             f"the rest point w = {p.position:.4g} {'attracts' if p.attracts else 'repels'} SGD, "
-            "against what the diffusion says"
+            f"against what the diffusion says ({_per_step(p)})"
             for p in self.contradicted
         ]
         return tuple(found)
@@ -119,9 +147,18 @@ class StepIndicators:
         """One sentence for a report."""
         if self.warnings:
             return "; ".join(self.warnings) + "."
-        if self.largest is None:
-            return "no minimum has a curvature that it could be too large for."
-        return f"small: T times the curvature is at most {self.largest:.2g} (it settles below 2)."
+        said = []
+        if self.largest is not None:
+            small = "small: " if self.largest <= SMALL else ""
+            said.append(
+                f"{small}T times the curvature is at most {self.largest:.2g} (it settles below 2)"
+            )
+        said += [
+            f"SGD comes to rest at w = {p.position:.4g} ({_per_step(p)})"
+            for p in self.rests
+            if p.attracts
+        ]
+        return ("; ".join(said) or "no minimum has a curvature to compare it with") + "."
 
     def __str__(self) -> str:
         return self.line
@@ -152,13 +189,16 @@ def step_indicators(landscape: Landscape, state: EndState) -> StepIndicators:
     points = state.anatomy.points
     gates = [_gate(batches, p) for p in points if p.role.startswith("gate")]
     resting = [p for p in points if p.is_rest and p.interval is None]
-    rests = [rest_point(batches, p.position, landscape.domain) for p in resting]
+    rests = tuple(rest_point(batches, p.position, landscape.domain) for p in resting)
+    basins = [_minimum(batches, b, landscape) for b in basins_of(state)]
     against = [r for r, p in zip(rests, resting, strict=True) if _contradicts(r, p)]
     return StepIndicators(
         learning_rate=batches.rate,
-        minima=tuple(_minimum(batches, b, landscape) for b in basins_of(state)),
+        minima=tuple(
+            sorted([*basins, *_others(batches, state, basins, rests)], key=lambda m: m.position)
+        ),
         gates=tuple(g for g in gates if g is not None),
-        rests=tuple(rests),
+        rests=rests,
         contradicted=tuple(against),
     )
 
@@ -169,23 +209,106 @@ def _contradicts(rest: RestPoint, point: SingularPoint) -> bool:
     return point.role == "repelling rest point" and rest.attracts
 
 
+def _per_step(p: RestPoint) -> str:
+    if math.isinf(p.exponent):
+        return "one of its minibatches arrives in a single step"
+    return f"log distance changes by {p.exponent:.3g} per step"
+
+
+def _others(
+    batches: Batches, state: EndState, basins: list[MinimumStep], rests: tuple[RestPoint, ...]
+) -> list[MinimumStep]:
+    """The minima that have no basin: where SGD comes to rest, or which it leaves for good."""
+    found = []
+    for e in state.equilibria:
+        at = tidy(float(e.position), e.error)
+        same = 1e-9 * (1 + abs(at))
+        if not e.stable or e.interval is not None or any(
+            abs(m.position - at) <= same for m in basins
+        ):  # fmt: skip
+            continue
+        factors = batches.multipliers(at)
+        if factors is None or _is_corner(batches, at, factors):
+            continue
+        steps = batches.images(np.array([at]))[:, 0] - at
+        found.append(
+            MinimumStep(
+                position=at,
+                curvature=float(batches.probability @ (1 - factors)),
+                largest=float((1 - factors).max()),
+                noise=math.sqrt(float(batches.probability @ steps**2)),
+                barrier=None,
+                wider=_wider(batches, factors),
+                rests=any(abs(r.position - at) <= same for r in rests),
+            )
+        )
+    return found
+
+
 def _minimum(batches: Batches, basin: Basin, landscape: Landscape) -> MinimumStep:
-    at = float(basin.position)
+    at = tidy(float(basin.position), basin.position_error)
+    factors = None if basin.at_wall else batches.multipliers(at)
     curvature = None if basin.curvature is None else float(basin.curvature)
-    factors = None if curvature is None else batches.multipliers(at)
+    if curvature is None and factors is not None and not _is_corner(batches, at, factors):
+        curvature = float(batches.probability @ (1 - factors))
+    length = widths = None
+    if curvature is None and not basin.at_wall:
+        factors = None
+        around = at + _near(at) * np.array([-1.0, 1.0])
+        steps = batches.images(around) - around
+        length = math.sqrt(float((batches.probability @ steps**2).max()))
+        log_width = float(basin.log_mass) - float(basin.log_density) - 0.5 * math.log(2 * math.pi)
+        widths = math.exp(min(math.log(length) - log_width, 700.0)) if length > 0 else None
     noise = float(basin.variance) ** 0.5
     lower, upper = landscape.domain
-    ways = [abs(at - float(e)) for e in (basin.lower, basin.upper) if lower < float(e) < upper]
-    way = min((w for w in ways if w > 0), default=None)
+    borders = [
+        (abs(at - float(e)), float(e), "barrier" if climb is not None else "the gate")
+        for e, climb in ((basin.lower, basin.barrier_left), (basin.upper, basin.barrier_right))
+        if lower < float(e) < upper and float(e) != at
+    ]
+    way, border, past = min(borders, default=(None, None, "barrier"))
+    left = basin.barrier_left is not None or basin.barrier_right is not None
     return MinimumStep(
         position=at,
         curvature=curvature,
         largest=None if factors is None else float((1 - factors).max()),
         noise=noise,
         barrier=None if way is None else noise / way,
-        held=held_interval(landscape, basin),
+        held=held_interval(landscape, basin) if left else None,
         mass=float(basin.mass),
+        border=border,
+        past=past,
+        wider=None if factors is None else _wider(batches, factors),
+        length=length,
+        widths=widths,
     )
+
+
+def _near(at: float) -> float:
+    return 1e-7 * (1 + abs(at))
+
+
+def _is_corner(batches: Batches, at: float, factors: Array) -> bool:
+    """Whether the mean gradient is not, from either side, what its derivative says."""
+    h = _near(at)
+    w = at + h * np.array([-1.0, 0.0, 1.0])
+    moved = batches.probability @ (w - batches.images(w))
+    slope = float(batches.probability @ (1 - factors))
+    off = np.abs(np.diff(moved) / h - slope).max()
+    return not (slope > 0 and float(off) <= 1e-3 * slope)
+
+
+def _wider(batches: Batches, factors: Array) -> float | None:
+    """The deviation of SGD over that of the diffusion near a minimum, to leading order.
+
+    With w -> m w + T g and m = 1 - T l'' of the batch, the stationary variance is that of the
+    noise over 1 - E m^2 = 2 k - k^2 - var m, where k = T E l''; in the diffusion it is the same
+    over 2 k - var m.
+    """
+    k = float(batches.probability @ (1 - factors))
+    varies = float(batches.probability @ (1 - factors - k) ** 2)
+    chain, diffusion = 2 * k - k * k - varies, 2 * k - varies
+    return math.sqrt(diffusion / chain) if k > 0 and chain > 0 else None
 
 
 def _gate(batches: Batches, point: SingularPoint) -> GateStep | None:
