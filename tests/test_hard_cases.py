@@ -166,3 +166,15 @@ def test_nothing_at_infinity_is_called_a_minimum():
     state = solve(lambda x: 0.7 * x, lambda x: 2 * (0.3 + x * x), (-INF, INF))
     assert basins_of(state) == ()
     assert state.modes[0].position == pytest.approx(0, abs=1e-12)
+
+
+def test_absolute_values_have_no_noise_beyond_the_outer_corners():
+    """|w - 1|, |w + 1| and |w| agree beyond +-1; inside 2 f / a = -+ 3 / (4 T)."""
+    landscape = Landscape(
+        losses=lambda w: (np.abs(w - 1), np.abs(w + 1), np.abs(w)), learning_rate=0.1,
+        domain=(-3, 3),
+    )  # fmt: skip
+    state = end_state(landscape)
+    exact = math.log(7.5 / 2 / -math.expm1(-7.5))
+    assert state.logpdf(0.0) == pytest.approx(exact, abs=1e-9)
+    assert state.components[0].interval == pytest.approx((-1, 1), abs=1e-14)

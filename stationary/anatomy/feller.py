@@ -25,7 +25,7 @@ from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.elementary import number
 from stationary.panels.chebyshev import rule
 from stationary.precision import many_digits
-from stationary.survey import NODES, Survey
+from stationary.survey import Survey
 
 __all__ = ["Exponents", "Feller", "exponents_at", "feller_class"]
 
@@ -162,7 +162,7 @@ def _limit(values: Array, many: Any) -> float:
 
 def _exponents_as_sampled(found: Survey, position: float, side: str) -> Exponents:
     """The same from the outermost samples, where the functions run in doubles only."""
-    r = rule(NODES)
+    r = rule(len(found.samples.values[0]))
     p = found.panels
     pick = np.array([0, 1]) if side == "lower" else np.array([-1, -2])
     x = p.lower[pick] + p.half[pick] * (1 + r.nodes[:, None])
@@ -170,10 +170,10 @@ def _exponents_as_sampled(found: Survey, position: float, side: str) -> Exponent
     outward = math.isinf(position)
     other = upper if side == "lower" else lower
     origin = position if not outward else other if math.isfinite(other) else 0.0
-    distance = np.abs(x - origin)
+    distance = np.abs(x - origin).astype(float)
     inside = 1 if side == "lower" else -1
     towards_larger_r = -inside if outward else inside
-    h, ell = (v[:, pick] for v in found.samples.values)
+    h, ell = (v[:, pick].astype(float) for v in found.samples.values)
     c = h * distance * towards_larger_r
     log_r = np.log(distance)
     slope = (ell[-1] - ell[0]) / (log_r[-1] - log_r[0])
