@@ -205,6 +205,8 @@ def chebyshev_sum(c: Array, t: Array, k: Array | None = None) -> Array:
 
     Without `k` each point has a column of its own.
     """
+    if not t.size:
+        return np.empty_like(t)
     if c.dtype is not FLOAT:
         return clenshaw(c, t, k, arithmetic_of(c))
     c = c if k is None else c[:, k]
