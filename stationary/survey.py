@@ -64,6 +64,7 @@ MARGIN = 100.0  # by which sampling goes deeper than any mass is followed
 ESSENTIAL = 300.0  # e-folds of r 2 f / a within an octave, or half of one
 DROP = 4.0  # of log a on both sides, within a twentieth of the domain: a ~ u^0.2 shows it
 MANY = 2000  # datapoints, to evaluate in many digits
+HEADROOM = 2.0**40
 ENOUGH = 60  # digits in which a variance that doubles call zero is looked at
 SMALLEST = 1e-290  # a variance below this has lost digits in a double
 
@@ -482,7 +483,8 @@ def usable(diffusion: Diffusion, x: Array) -> int:
     with np.errstate(all="ignore"):
         good = finite(f) & finite(a) & (a > _least_variance(arithmetic_of(x)))
         if good.all():
-            good = finite(4 * f / a * np.maximum(np.abs(x), 1))  # the integral of 2 f / a, roughly
+            # The integral of 2 f / a, roughly, and with room for the sums that it takes.
+            good = finite(HEADROOM * f / a * np.maximum(np.abs(x), 1))
     if (finite(a) & (a < 0)).any():
         diffusion.check(*map(to_float, (x, f, np.where(finite(a), a, 0))))
     return len(x) if good.all() else int(np.argmin(good))

@@ -113,7 +113,9 @@ def _end(found: Survey, position: float, side: str, is_open: bool) -> End:
         integrable = bool(e.room < -CRITICAL) if outward else bool(e.room > CRITICAL)
         feller = feller_class(e, integrable, outward)
         if e.error > CRITICAL and abs(e.room) <= 4 * e.error:
-            integrable = None  # too close to call
+            integrable, feller = None, Feller.UNDECIDED  # too close to call
+        elif feller is Feller.UNDECIDED and found.fallen[0 if side == "lower" else 1]:
+            integrable = True
     absorbs = given is Boundary.ABSORBING
     keeps = feller in (Feller.ENTRANCE, Feller.NATURAL)
     push = 0 if outward else e.push

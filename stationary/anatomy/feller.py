@@ -32,11 +32,14 @@ __all__ = ["Exponents", "Feller", "exponents_at", "feller_class"]
 Array = NDArray[Any]
 
 TOO_MANY = 2000  # datapoints, to evaluate in many digits
-PROBE = 60  # exponents are read at the distances (or their inverses) 10^60 and 10^120
+PROBE = 60  # exponents are read at the distances (or their inverses) 10^60 and 10^120, and at
+PROBES = np.array([0.5, 1.0, 1.5, 2.0])  # these powers of 10^60, where they are still on their way
 PROBE_MARGIN = 25  # by which a probe in many digits is further out than these
 PROBE_ACCURACY = 80  # digits beyond those of the survey that a probe is evaluated to
 VANISHES = 1e-6  # a drift with a power below this does not vanish
 CRITICAL = 1e-14  # an exponent this close to where the class changes is there, to rounding
+SETTLED = 1e-12  # an exponent that changes by less between the last probes is one
+STEADY = 0.9  # ratio of the changes from probe to probe, above which they may never end
 
 
 class Feller(Enum):
@@ -62,6 +65,7 @@ class Exponents:
     drift: float  # f ~ r^drift, in the Ito form
     push: int  # +1 if f does not vanish there and points to larger r, -1 to smaller, 0 if it does
     error: float  # of room
+    doubt: float = 0.0  # the error of the others, where they were still changing
 
 
 def feller_class(e: Exponents, speed_converges: bool, outward: bool) -> Feller:
@@ -73,8 +77,12 @@ def feller_class(e: Exponents, speed_converges: bool, outward: bool) -> Feller:
     product = -e.drift if math.isinf(e.scale) else 1 - e.order
     soon = product < -1 if outward else product > -1
     scale_converges = e.scale > 1 + CRITICAL if outward else e.scale < 1 - CRITICAL
+    if e.doubt > SETTLED and abs(e.scale - 1) <= e.doubt:
+        return Feller.UNDECIDED
     if scale_converges and speed_converges:
         return Feller.REGULAR
+    if math.isnan(product) or (e.doubt > SETTLED and abs(product + 1) <= e.doubt):
+        return Feller.UNDECIDED
     if scale_converges:
         return Feller.EXIT if soon else Feller.ATTRACTING
     return Feller.ENTRANCE if soon else Feller.NATURAL
@@ -98,9 +106,10 @@ def _exponents_in_digits(found: Survey, position: float, side: str) -> Exponents
     weight = found.diffusion.convention.value
     outward = math.isinf(position)
     inside = 1 if side == "lower" else -1  # from the end into the domain
-    near, far = many.array(np.array([10**probe, 10 ** (2 * probe)], dtype=object))
-    apart = 1 + 1 / near  # of the two points that tell a slope
-    radii = np.array([near, near * apart, far, far * apart], dtype=object)
+    powers = np.array([10 ** round(k * probe) for k in PROBES], dtype=object)
+    near = many.array(powers)
+    apart = 1 + 1 / many.array([10**probe])[0]  # of the two points that tell a slope
+    radii = np.concatenate([near, near * apart])
     if outward:
         x = -inside * radii
     else:
@@ -111,28 +120,33 @@ def _exponents_in_digits(found: Survey, position: float, side: str) -> Exponents
         raise OverflowError("not a process there")
     towards_larger_r = -inside if outward else inside
     log_r, log_a = many.log(radii), many.log(a)
-    first, second = np.array([0, 2]), np.array([1, 3])
+    first, second = np.arange(len(near)), np.arange(len(near), 2 * len(near))
     step = log_r[second] - log_r[first]
     order = (log_a[second] - log_a[first]) / step
     pull = (2 * f / a * radii)[first] * towards_larger_r
     # In the Ito form the drift is f + (c / 2) a'.
-    drift = f + towards_larger_r * weight / 2 * np.repeat(order, 2) * a / radii
-    power, push = math.nan, 0
+    drift = f + towards_larger_r * weight / 2 * np.tile(order, 2) * a / radii
+    power, power_error, push = math.nan, 0.0, 0
     if not (drift == 0).any():
         log_f = many.log(many.abs(drift))
-        power = _limit((log_f[second] - log_f[first]) / step, many)
-        push = _push(power, bool(drift[2] * towards_larger_r > 0))
+        power, power_error = _limit((log_f[second] - log_f[first]) / step, many)
+        push = _push(power, bool(drift[first[-1]] * towards_larger_r > 0))
     density = pull - (1 - weight) * order
-    room = _limit(density + 1, many)
-    if found.arithmetic is not DOUBLE and math.isfinite(room) and room != 0:
-        room = number(found.arithmetic.array((density + 1)[1])[()])
+    room, room_error = _limit(density + 1, many)
+    scale, scale_error = _limit(pull + weight * order, many)
+    a_power, order_error = _limit(order, many)
+    if found.arithmetic is not DOUBLE and room_error <= SETTLED and room != 0:
+        room = number(found.arithmetic.array((density + 1)[-1])[()])
+    if math.isfinite(room) and room_error <= SETTLED:
+        room_error = float(abs(density[-1] - density[1]))
     return Exponents(
         room=room,
-        scale=_limit(pull + weight * order, many),
-        order=_limit(order, many),
+        scale=scale,
+        order=a_power,
         drift=power,
         push=push,
-        error=float(abs(density[1] - density[0])) if math.isfinite(room) else 0.0,
+        error=room_error if math.isfinite(room) else 0.0,
+        doubt=max(scale_error, power_error if math.isinf(scale) else order_error),
     )
 
 
@@ -143,21 +157,34 @@ def _push(power: float, positive: bool) -> int:
     return 1 if positive else -1
 
 
-def _limit(values: Array, many: Any) -> float:
-    """The limit of a function of r from its values at the two probes: a number, +-inf, or nan."""
-    near, far = values
-    if abs(far - near) <= 1e-12 * (1 + abs(far)):
-        return float(far) if abs(far) > 1e-40 else 0.0
-    if abs(far) < 1e-12 * abs(near):
-        return 0.0
+def _limit(values: Array, many: Any) -> tuple[float, float]:
+    """The limit of a function of r from its values at the probes: a number, +-inf, or nan.
+
+    And its error: nothing to speak of, where it has settled; else what extrapolating it as
+    limit + constant r^d leaves over.
+    """
+    near, far = values[1], values[-1]  # at twice the power
+    if abs(far - near) <= SETTLED * (1 + abs(far)):
+        return (float(far) if abs(far) > 1e-40 else 0.0), 0.0
+    if abs(far) < SETTLED * abs(near):
+        return 0.0, 0.0
+    steps = np.diff(values)
+    closing = bool((steps[1:] * steps[:-1] > 0).all()) and bool(
+        (many.abs(steps[1:]) < STEADY * many.abs(steps[:-1])).all()
+    )
+    if closing:
+        # Aitken's limits from the first three and from the last three.
+        before, last = values[2:] - steps[1:] ** 2 / np.diff(steps)
+        error = float(4 * abs(last - before)) + SETTLED
+        return (float(last), error) if error < 0.1 * (1 + abs(last)) else (math.nan, 0.0)
     pair = many.abs(np.array([near, far], dtype=object))
     if near * far > 0 and pair[1] > 1.5 * pair[0] and pair[1] > 1:
-        return math.inf if far > 0 else -math.inf  # perhaps as slowly as a logarithm
+        return (math.inf if far > 0 else -math.inf), 0.0  # perhaps as slowly as a logarithm
     if near * far > 0:
         growth = float((many.log(pair[1:]) - many.log(pair[:1]))[0])
         if growth > 0.02 * many.digits / 5 * math.log(10):
-            return math.inf if far > 0 else -math.inf
-    return math.nan
+            return (math.inf if far > 0 else -math.inf), 0.0
+    return math.nan, 0.0
 
 
 def _exponents_as_sampled(found: Survey, position: float, side: str) -> Exponents:
