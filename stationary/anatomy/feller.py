@@ -124,20 +124,23 @@ def _exponents_in_digits(found: Survey, position: float, side: str) -> Exponents
     step = log_r[second] - log_r[first]
     order = (log_a[second] - log_a[first]) / step
     pull = (2 * f / a * radii)[first] * towards_larger_r
-    # In the Ito form the drift is f + (c / 2) a'.
-    drift = f + towards_larger_r * weight / 2 * np.tile(order, 2) * a / radii
+    density = pull - (1 - weight) * order
+    room, room_error = _limit(density + 1, many)
+    scale, scale_error = _limit(pull + weight * order, many)
+    # In the Ito form the drift is f + (c / 2) a'; where f r / a grows without limit, a' is nothing
+    # beside f.
+    drift = f
+    if not math.isinf(scale):
+        drift = f + towards_larger_r * weight / 2 * np.tile(order, 2) * a / radii
     power, power_error, push = math.nan, 0.0, 0
     if not (drift == 0).any():
         log_f = many.log(many.abs(drift))
         power, power_error = _limit((log_f[second] - log_f[first]) / step, many)
         push = _push(power, bool(drift[first[-1]] * towards_larger_r > 0))
-    density = pull - (1 - weight) * order
-    room, room_error = _limit(density + 1, many)
-    scale, scale_error = _limit(pull + weight * order, many)
     a_power, order_error = _limit(order, many)
-    if found.arithmetic is not DOUBLE and room_error <= SETTLED and room != 0:
+    if found.arithmetic is not DOUBLE and room_error == 0 and math.isfinite(room) and room != 0:
         room = number(found.arithmetic.array((density + 1)[-1])[()])
-    if math.isfinite(room) and room_error <= SETTLED:
+    if math.isfinite(room) and room_error == 0:
         room_error = float(abs(density[-1] - density[1]))
     return Exponents(
         room=room,
@@ -160,8 +163,8 @@ def _push(power: float, positive: bool) -> int:
 def _limit(values: Array, many: Any) -> tuple[float, float]:
     """The limit of a function of r from its values at the probes: a number, +-inf, or nan.
 
-    And its error: nothing to speak of, where it has settled; else what extrapolating it as
-    limit + constant r^d leaves over.
+    And its error: 0 for a limit that is reached; else what extrapolating it as limit + constant
+    r^d leaves over.
     """
     near, far = values[1], values[-1]  # at twice the power
     if abs(far - near) <= SETTLED * (1 + abs(far)):
