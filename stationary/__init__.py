@@ -47,7 +47,8 @@ if TYPE_CHECKING:
         Status,
         UserFunctionError,
     )
-    from stationary.evolution.evolve import Evolution, evolve
+    from stationary.evolution.evolution import Evolution
+    from stationary.evolution.evolve import evolve
     from stationary.journey import (
         hitting_probability,
         log_hitting_probability,
@@ -132,7 +133,7 @@ _ROOMS = {
     "StationaryError": "errors",
     "Status": "errors",
     "UserFunctionError": "errors",
-    "Evolution": "evolution.evolve",
+    "Evolution": "evolution.evolution",
     "evolve": "evolution.evolve",
     "hitting_probability": "journey",
     "log_hitting_probability": "journey",

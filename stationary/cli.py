@@ -262,7 +262,7 @@ def evolve(
     import json
 
     from stationary.evolution.evolve import evolve as run
-    from stationary.evolution.evolve import times_until
+    from stationary.evolution.request import times_until
     from stationary.loading import load
 
     changes = changes_from(

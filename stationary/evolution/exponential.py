@@ -29,6 +29,7 @@ POLES = 6
 FIRST = 1e-3  # of an interval, the first step tried
 GROWTH, SHRINK = 4.0, 0.1
 ROUNDING = 4e-15  # of 1 + step * rate, that a step may be wrong by
+TINY = 1e-300
 SHORTEST = 1e-13  # of an interval: a step no shorter is taken as it is
 
 
@@ -110,13 +111,25 @@ class Propagator:
         x[order] = solve_banded((2, 2), bands, p[order], check_finite=False)
         return x
 
-    def propagate(self, p: Array, times: Array, tolerance: float) -> tuple[Array, Array]:
-        """p at ascending times, from p at time 0, and the error of each in total variation.
+    def propagate(
+        self, p: Array, times: Array, tolerance: float, weights: Array | None = None
+    ) -> tuple[Array, Array, Array]:
+        """p at ascending times, from p at time 0, and the errors of each.
 
         The errors are sums over steps of the difference between one step and two halves; what came
         out below zero is set to zero, counts as error, and the rest is scaled to sum to one.
+
+        Returns
+        -------
+        tuple
+            p (times, states); its errors in total variation, (times,); and those of the sums of
+            `weights` (k, states) times p, (times, k): relative to the sums at each step, so that
+            they grow with them.
         """
+        weights = np.zeros((0, len(p))) if weights is None else weights
         result, errors = np.empty((len(times), len(p))), np.zeros(len(times))
+        weighted, relative = np.zeros((len(times), len(weights))), np.zeros(len(weights))
+        largest = weights @ p
         last, error = 0.0, 0.0
         span = float(times[-1])
         dt = 0.0
@@ -138,12 +151,16 @@ class Propagator:
                 if off > allowed and step > SHORTEST * span:
                     dt = step * max(0.8 * change**2, SHRINK)
                     continue
+                apart = np.abs(whole - half) + np.maximum(-half, 0)
                 p = np.maximum(half, 0)
                 p /= p.sum()
                 error += off
+                sums = weights @ p
+                relative += weights @ apart / np.maximum(sums, TINY)
+                largest = np.maximum(largest, sums)
                 rest -= step
                 if step >= dt or change < 1:
                     dt = max(step, dt) * min(0.9 * change**2, GROWTH)
             last = float(t)
-            result[k], errors[k] = p, error
-        return result, errors
+            result[k], errors[k], weighted[k] = p, error, relative * largest
+        return result, errors, weighted

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.evolution.evolve import Evolution
+from stationary.evolution.evolution import Evolution
 from stationary.figures.drawing import BLUE, GREY, HEIGHT, INK, RED, STYLE, new_figure, symbol_of
 
 if TYPE_CHECKING:

@@ -67,6 +67,10 @@ class Chain:
     def width(self) -> Array:
         return np.diff(self.edges)
 
+    @property
+    def span(self) -> float:
+        return float(self.edges[-1] - self.edges[0])
+
     def rates(self, cap: float) -> tuple[Array, Array]:
         """Both rates, those of a face scaled alike where one is above `cap`."""
         up, down = self.log_up, self.log_down
@@ -333,8 +337,8 @@ def _leaving(
     return math.log(a * power / (2 * r * width)), True
 
 
-def placed(chain: Chain, start: Initial, parts: Partition, drift_at: Any) -> tuple[Array, float]:
-    """The start as masses of the states, and how much of it lay outside the cells.
+def placed(chain: Chain, start: Initial, parts: Partition, drift_at: Any) -> Array:
+    """The start as masses of the states.
 
     A law gives each cell its probability; a point is shared between the two nearest centres such
     that its mean is kept.
@@ -371,8 +375,7 @@ def placed(chain: Chain, start: Initial, parts: Partition, drift_at: Any) -> tup
         x, weight = x[inside], weight[inside]
         _share(chain, x, weight, cells, parts, drift_at)
     states[chain.is_cell] += cells
-    total_mass = float(states.sum())
-    return states / total_mass, max(0.0, 1 - total_mass)
+    return np.asarray(states / states.sum())
 
 
 def _share(

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Feature", "Grid", "grid_on"]
+__all__ = ["SPACINGS", "Feature", "Grid", "grid_on"]
 
 Array = NDArray[Any]
 
 EVEN = 6.0  # the share of the window as such, in the unit of one e-fold of distance
-NARROWEST = 1e-11  # width of a place, relative to the window
-SAMPLES = 400  # per place, to invert the coordinate
+NARROWEST = 1e-280  # width of a place, relative to the window
+SAMPLES = 400  # per place, to invert the coordinate, or
+DENSE = 12  # per e-fold of distance, if that is more
 SPACINGS = 64  # of doubles, that a cell is wide at least
 
 
@@ -40,6 +41,7 @@ class Grid:
     counts: Array  # cells between them on level 0
     x: Array  # the coordinate, sampled
     xi: Array
+    blurred: tuple[tuple[float, float], ...]  # between two breaks, that are to be shown as one cell
 
     def edges(self, level: int) -> Array:
         """The edges of the cells of a level, ascending."""
@@ -55,20 +57,28 @@ class Grid:
 
 
 def grid_on(
-    window: tuple[float, float], breaks: Array, features: tuple[Feature, ...], cells: int
+    window: tuple[float, float],
+    breaks: Array,
+    features: tuple[Feature, ...],
+    cells: int,
+    blurred: tuple[tuple[float, float], ...] = (),
 ) -> Grid:
     """A grid of about `cells` cells on level 0; `breaks` within the window become edges."""
     low, high = window
     span = high - low
-    smallest = max(NARROWEST * span, SPACINGS * float(np.spacing(max(abs(low), abs(high)))) * cells)
-    widths = [min(max(f.width, smallest), span) for f in features]
+
+    def smallest(x: Any) -> Any:
+        return np.maximum(NARROWEST * span, SPACINGS * np.spacing(np.abs(x)))
+
+    widths = [float(min(max(f.width, cells * smallest(f.position)), span)) for f in features]
     samples = [np.linspace(low, high, 16 * SAMPLES + 1)]
     for f, s in zip(features, widths, strict=True):
         reach = np.arcsinh(span / s)
-        samples.append(f.position + s * np.sinh(np.linspace(-reach, reach, SAMPLES)))
+        count = max(SAMPLES, int(2 * DENSE * reach))
+        samples.append(f.position + s * np.sinh(np.linspace(-reach, reach, count)))
     breaks = np.unique(np.clip(breaks, low, high))
     # Two breaks that doubles hardly tell apart leave no room for a cell.
-    breaks = breaks[np.append(True, np.diff(breaks) > smallest / cells)]
+    breaks = breaks[np.append(True, np.diff(breaks) > smallest(breaks[1:]))]
     breaks = np.unique(np.concatenate([[low], breaks[(breaks > low) & (breaks < high)], [high]]))
     x = np.unique(np.clip(np.concatenate([*samples, breaks]), low, high))
     xi = EVEN * (x - low) / span
@@ -78,4 +88,4 @@ def grid_on(
     x, xi = x[rising], np.maximum.accumulate(xi[rising])
     shares = np.diff(np.interp(breaks, x, xi)) / (xi[-1] - xi[0])
     counts = np.maximum(np.rint(cells * shares), 2).astype(int)
-    return Grid(breaks, counts, x, xi)
+    return Grid(breaks, counts, x, xi, blurred)

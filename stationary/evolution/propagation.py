@@ -29,21 +29,52 @@ class Run:
     chain: Chain
     states: Array  # (times, states)
     errors: Array  # (times,): of the integration in time
-    outside: float  # of the start
+    origin: float  # near the start, from which distances are counted
+    moment_errors: Array  # (times, 2): of E|X - origin| and E(X - origin)^2, in time alone
+
+    @property
+    def cells(self) -> Array:
+        """(times, cells): the masses of the cells alone."""
+        return np.asarray(self.states[:, self.chain.is_cell])
+
+    @property
+    def atoms(self) -> Array:
+        """(times, atoms): those of the points among them."""
+        return np.asarray(self.states[:, ~self.chain.is_cell])
+
+    @property
+    def mean(self) -> Array:
+        """(times,)."""
+        return np.asarray(self.origin + self.states @ (self.chain.position - self.origin))
+
+    @property
+    def moments(self) -> Array:
+        """(times, 2): E|X - origin| and E(X - origin)^2, of the centres."""
+        distance = np.abs(self.chain.position - self.origin)
+        return np.asarray(self.states @ np.array([distance, distance**2]).T)
+
+    @property
+    def variance(self) -> Array:
+        """(times,), with the density even within each cell."""
+        apart = self.chain.position - self.mean[:, None]
+        inner = self.cells @ self.chain.width**2 / 12
+        return np.asarray((self.states * apart**2).sum(axis=1) + inner)
 
 
 def run_on(state: EndState, start: Initial, edges: Array, times: Array, tolerance: float) -> Run:
     diffusion = state.diffusion
     chain = chain_on(diffusion, state.anatomy, edges)
-    p, outside = placed(
-        chain, start, state.anatomy, lambda x: diffusion.coefficients(np.asarray(x))[0]
-    )
+    p = placed(chain, start, state.anatomy, lambda x: diffusion.coefficients(np.asarray(x))[0])
+    origin = float(p @ chain.position)
+    distance = np.abs(chain.position - origin)
     steps = np.diff(times, prepend=0.0)
     steps = steps[steps > 0]
     up, down = chain.rates(FASTEST / float(steps.max(initial=1.0)))
     within = min(IN_TIME, tolerance / 10)
-    masses, errors = Propagator(up, down, chain.is_ring).propagate(p, times, within)
-    return Run(chain, masses, errors, outside)
+    masses, errors, moments = Propagator(up, down, chain.is_ring).propagate(
+        p, times, within, np.array([distance, distance**2])
+    )
+    return Run(chain, masses, errors, origin, moments)
 
 
 def current_of(run: Run) -> Array:

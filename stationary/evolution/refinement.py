@@ -1,115 +1,216 @@
-"""`refined`: what three grids, each half as fine as the next, say together.
+"""`refined`: what grids, each half as fine as the next, say together.
 
-Errors that fall with the square of the cell, as the scheme's do where the noise spreads what the
-drift carries over a cell, leave differences in a ratio of four; where the drift alone carries it
-the ratio is two. The ratio that is seen decides how much of a difference is error.
+The scheme's errors fall with the square of the cell where the noise spreads what the drift carries
+over a cell, and with the cell where the drift alone carries it. Of three grids the combination
+
+    (8 fine - 6 middle + coarse) / 3
+
+is free of both, wherever each was at work. It is taken of the masses of the coarsest of the three,
+whose sums are made to ascend again where they do not, and of moments and currents. What three
+grids make of the same a level and two levels before tells its error.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Refined", "refined"]
+from stationary.evolution.generator import Chain
+from stationary.evolution.propagation import Run, current_of
+
+__all__ = ["FEWEST", "Cells", "Limit", "Refined", "limit_of", "refined"]
 
 Array = NDArray[Any]
+Intervals = Sequence[tuple[float, float]]
 
+FEWEST = 5  # grids: three combinations, two differences, one ratio
+WEIGHTS = (1 / 3, -2.0, 8 / 3)  # of the coarse, the middle and the fine
 SAFETY = 1.25
-CAUTION = 1.6  # where the drift alone moves narrow things, the ratio still grows as cells shrink
+CAUTION = 1.6  # where the ratio is low, it may be about to change
+BEST = 8.0  # the ratio of two differences that is believed at most
+CHANCE = 25.0  # the ratio of a difference to an error that is not by chance
+LEAST = 0.02  # of what the combination changes, that is doubted
+NEIGHBOUR = 0.3  # of the error at the time before or after
+TINY = 1e-300
 NOISE = 1e-13  # relative to what is compared: a difference below it has no order
 
 
 @dataclass(frozen=True, eq=False)
+class Limit:
+    """What cells of no width would give, and its error."""
+
+    value: Array
+    error: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Cells, and places among them that hold probability of their own."""
+
+    edges: Array  # (cells + 1,)
+    is_cell: Array  # (states,): cells and places, left to right
+    places: Array
+
+
+@dataclass(frozen=True, eq=False)
 class Refined:
-    """Moments extrapolated to cells of no width, and errors of what is on the finest grid."""
+    """The evolution on the cells of the third grid from the last, as the finer ones correct it."""
 
-    mean: Array  # (times,)
-    mean_error: Array
-    variance: Array
-    variance_error: Array
-    distribution_error: Array  # (times,): the largest error of a probability below an edge
+    cells: Cells
+    masses: Array  # (times, cells)
+    atoms: Array  # (times, atoms)
+    atom_errors: Array
+    error: Array  # (times,): the largest of a probability below an edge
     mass_error: Array  # (times,): in total variation, on every other edge
-    atom_errors: Array  # (times, atoms)
-
-    def of_faces(self, values: list[Array]) -> Array:
-        """The largest error, over the faces that all grids share, of the finest values."""
-        first, second = _coarser(values, lambda d: np.abs(d).max(axis=1))
-        return _error(first, second)
-
-
-def _coarser(values: list[Array], norm: Any) -> tuple[Array, Array]:
-    """Differences of the coarse and the middle, and of the middle and the fine, on shared faces."""
-    coarse, middle, fine = values
-    return norm(middle[:, ::2] - coarse), norm(fine[:, ::2] - middle)
+    mean: Limit  # (times,)
+    variance: Limit
+    current: Limit  # (times, cells + 1); of the error the largest, (times,)
+    time_error: Array  # (times,): of the steps in time, in total variation; part of no other
+    moment_errors: Array  # (times, 2): the same of E|X - origin| and E(X - origin)^2
 
 
-def _error(first: Array, second: Array) -> Array:
-    """The error of the finest, for each time, from the two differences."""
+def refined(runs: Sequence[Run], blurred: Intervals) -> Refined:
+    """Compare the last of some grids, coarse to fine; there are at least `FEWEST`.
+
+    All cells of an interval that is `blurred` count as one.
+    """
+    runs = runs[-FEWEST:]
+    cells = [_cells_of(r.chain, blurred) for r in runs]
+    states = [_onto(c, _cells_of(r.chain, ()), r.states) for r, c in zip(runs, cells, strict=True)]
+    coarse, middle, fine = (_combined(cells[k : k + 3], states[k : k + 3]) for k in range(3))
+    differences = (
+        _onto(cells[0], cells[1], middle.value) - coarse.value,
+        _onto(cells[1], cells[2], fine.value) - middle.value,
+        fine.value - _onto(cells[2], cells[4], states[4]),
+    )
+    sums = [np.abs(np.cumsum(d, axis=1)).max(axis=1) for d in differences]
+    totals = [np.abs(d).sum(axis=1) / 2 for d in differences]
+    lumps = [
+        np.abs(d[:, ~c.is_cell]) for d, c in zip(differences, (*cells[:2], cells[2]), strict=True)
+    ]
+    found = cells[2]
+    first_moment, second_moment = runs[4].moments.T
+    current = _of_faces([current_of(r) for r in runs])
+    shown = np.isin(runs[2].chain.edges, found.edges)
+    return Refined(
+        cells=found,
+        masses=fine.value[:, found.is_cell],
+        atoms=fine.value[:, ~found.is_cell],
+        atom_errors=_error(*lumps) + 2 * fine.error[:, None],
+        error=_error(*sums) + 2 * fine.error,
+        mass_error=_error(*totals) + 2 * fine.error,
+        mean=limit_of([r.mean for r in runs], first_moment),
+        variance=_of_variance([r.variance for r in runs], second_moment),
+        current=Limit(current.value[:, shown], current.error),
+        time_error=_sizes([r.errors for r in runs[2:]]),
+        moment_errors=_sizes([r.moment_errors for r in runs[2:]]),
+    )
+
+
+def limit_of(values: Sequence[Array], scale: Array | float) -> Limit:
+    """The limit of five sequences (times,), and its error, no less than rounding at `scale`.
+
+    Relative to the scale a time has a part of the error of its neighbours: one may be small by
+    chance.
+    """
+    size = np.maximum(scale, TINY)
+    first, second, third = (_mixed(values[k : k + 3]) for k in range(3))
+    lower, upper, change = (
+        _shared(np.abs(d) / size) for d in (second - first, third - second, third - values[-1])
+    )
+    return Limit(third, (_error(lower, upper, change) + NOISE) * size)
+
+
+def _mixed(values: Sequence[Any]) -> Any:
+    return sum(w * v for w, v in zip(WEIGHTS, values, strict=True))
+
+
+def _sizes(errors: Sequence[Any]) -> Any:
+    return sum(abs(w) * e for w, e in zip(WEIGHTS, errors, strict=True))
+
+
+def _shared(error: Array) -> Array:
+    """That of a time, or a part of that of its neighbours."""
+    around = np.pad(error, 1)
+    return np.asarray(np.maximum(error, NEIGHBOUR * np.maximum(around[:-2], around[2:])))
+
+
+def _error(first: Array, second: Array, change: Array) -> Array:
+    """The error of the last of three limits, for each time (row), from their two differences.
+
+    `change` is by how much the limit differs from the finest grid, of which a little is doubted.
+    """
     top = float(second.max(initial=0.0))
-    overall = float(first.max(initial=0.0)) / top if top > 0 else 4.0
+    overall = float(first.max(initial=0.0)) / top if top > 0 else BEST
     ratio = np.minimum(first / np.where(second > 0, second, 1.0), overall)
     ratio = np.where(second > 0, ratio, overall)
     safety = np.where(ratio > 3.0, SAFETY, CAUTION)
-    smooth = safety * second / (np.clip(ratio, 1.5, 4.0) - 1)
+    smooth = safety * second / (np.clip(ratio, 1.5, BEST) - 1)
     unknown = 5 * np.maximum(first, second)
-    return np.asarray(np.where(ratio > 1.5, smooth, unknown))
+    error = np.where(ratio > 1.5, smooth, unknown)
+    return np.maximum(np.maximum(error, first / CHANCE), LEAST * change)
 
 
-def _extrapolated(values: list[Array], scale: float) -> tuple[Array, Array]:
-    """The limit of three sequences (times,) and its error."""
-    first, second = values[1] - values[0], values[2] - values[1]
-    top = float(np.abs(second).max())
-    ratio = float(np.abs(first).max()) / top if top > 0 else 4.0
-    floor = NOISE * scale
-    order = 4.0 if 3.0 < ratio < 6.0 else 2.0 if 1.7 < ratio < 2.5 else None
-    if order is None or top <= floor:
-        return values[2], _error(np.abs(first), np.abs(second)) + floor
-    step = second / (order - 1)
-    # The next term of the error falls faster; what the coarser pair makes of the limit shows it.
-    other = values[1] + first / (order - 1)
-    drift = np.abs(values[2] + step - other)
-    error = np.maximum(drift, 0.1 * np.abs(step)) + 0.02 * float(np.abs(step).max()) + floor
-    return values[2] + step, error
-
-
-def refined(
-    edges: list[Array], masses: list[Array], atoms: list[Array], positions: list[Array]
-) -> Refined:
-    """Compare three grids, coarse to fine: edges, cell masses (times, cells), atoms and places."""
-    below = [np.concatenate([np.zeros((len(m), 1)), np.cumsum(m, axis=1)], axis=1) for m in masses]
-    centre = [(e[1:] + e[:-1]) / 2 for e in edges]
-    # Counted from one point, so that rounding is that of the width.
-    origin = float((masses[-1][-1] @ centre[-1]) / max(masses[-1][-1].sum(), 1e-300))
-    mean, variance = [], []
-    for e, c, m, held, x in zip(edges, centre, masses, atoms, positions, strict=True):
-        first = m @ (c - origin) + held @ (x - origin)
-        inner = np.diff(e) ** 2 / 12
-        second = m @ ((c - origin) ** 2 + inner) + held @ (x - origin) ** 2
-        mean.append(first)
-        variance.append(second - first**2)
-    spread = float(np.abs(edges[-1] - origin).max())
-    shift, mean_error = _extrapolated(mean, spread)
-    var, variance_error = _extrapolated(variance, spread**2)
+def _of_variance(values: Sequence[Array], scale: Array) -> Limit:
+    """The limit of variances; one that comes out negative is that of the finest grid."""
+    found = limit_of(values, scale)
     # What is carried faster than it spreads may be too narrow for the cells to say more.
-    beyond = var < -0.1 * np.abs(variance[2] - var)
-    variance_error = np.where(beyond, np.maximum(variance_error, variance[2]), variance_error)
-    var = np.where(beyond, variance[2], var)
-    first, second = _coarser(below, lambda d: np.abs(d).max(axis=1))
-    coarse, middle = [
-        np.abs(np.diff(b[:, ::2] - a, axis=1)).sum(axis=1) / 2 for a, b in pairwise(below)
-    ]
-    lumps = [np.abs(b - a) for a, b in pairwise(atoms)]
-    errors = [_error(a, b) for a, b in zip(lumps[0].T, lumps[1].T, strict=True)]
-    return Refined(
-        mean=shift + origin,
-        mean_error=mean_error,
-        variance=var,
-        variance_error=variance_error,
-        distribution_error=_error(first, second),
-        mass_error=_error(coarse, middle),
-        atom_errors=np.array(errors).T if errors else np.zeros((len(masses[0]), 0)),
+    lost = found.value < 0
+    wide = np.maximum(found.error, values[-1])
+    return Limit(np.where(lost, values[-1], found.value), np.where(lost, wide, found.error))
+
+
+def _of_faces(values: Sequence[Array]) -> Limit:
+    """The same of values at edges, (times, cells + 1), on those of the third grid."""
+    first, second, third = (
+        _mixed([v[:, :: 2**j] for j, v in enumerate(values[k : k + 3])]) for k in range(3)
     )
+    lower = np.abs(second[:, ::2] - first).max(axis=1)
+    upper = np.abs(third[:, ::2] - second).max(axis=1)
+    change = np.abs(third - values[-1][:, ::4]).max(axis=1)
+    return Limit(third, _error(lower, upper, change))
+
+
+# The masses of cells, and of the points that hold probability among them.
+
+
+def _cells_of(chain: Chain, blurred: Intervals) -> Cells:
+    places = chain.position[~chain.is_cell]
+    hidden = np.zeros(len(chain.edges), dtype=bool)
+    for low, high in blurred:
+        if not ((places > low) & (places < high)).any():
+            hidden |= (chain.edges > low) & (chain.edges < high)
+    edges = chain.edges[~hidden]
+    before = np.searchsorted(edges, places)
+    return Cells(edges, np.insert(np.ones(len(edges) - 1, dtype=bool), before, False), places)
+
+
+def _onto(coarse: Cells, fine: Cells, masses: Array) -> Array:
+    """Masses on cells, summed over the coarser ones that they lie in."""
+    middle = (fine.edges[1:] + fine.edges[:-1]) / 2
+    goal = np.empty(len(fine.is_cell), dtype=int)
+    within = np.searchsorted(coarse.edges, middle) - 1
+    goal[fine.is_cell] = np.flatnonzero(coarse.is_cell)[within]
+    goal[~fine.is_cell] = np.flatnonzero(~coarse.is_cell)
+    return np.add.reduceat(masses, np.flatnonzero(np.diff(goal, prepend=-1)), axis=1)
+
+
+def _combined(cells: Sequence[Cells], states: Sequence[Array]) -> Limit:
+    """The limit of three grids on the cells of the first, and what it took to have it ascend.
+
+    Where sums of masses fall, the ascending sums that are nearest take their place.
+    """
+    masses = _mixed([_onto(cells[0], c, p) for c, p in zip(cells, states, strict=True)])
+    below = np.cumsum(masses, axis=1)
+    highest = np.maximum.accumulate(below, axis=1)
+    lowest = np.minimum.accumulate(below[:, ::-1], axis=1)[:, ::-1]
+    nearest = np.clip((highest + lowest) / 2, 0.0, 1.0)
+    moved = nearest != below
+    moved[:, 1:] |= moved[:, :-1]
+    masses = np.maximum(np.where(moved, np.diff(nearest, axis=1, prepend=0.0), masses), 0.0)
+    masses /= masses.sum(axis=1, keepdims=True)
+    return Limit(masses, np.abs(nearest - below).max(axis=1))

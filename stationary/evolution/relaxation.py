@@ -27,7 +27,7 @@ __all__ = ["Relaxation", "slowest"]
 Array = NDArray[Any]
 
 ROUNDS = 2000
-SETTLED = 1e-14
+SETTLED = 1e-12  # well above the rounding of sums over many states
 MODES = 6  # of a ring that are looked at
 
 
@@ -61,7 +61,7 @@ def slowest(chain: Chain, span: float) -> Relaxation:
             held.append(int(group[states[0]]))
         if len(states) == 1:
             continue
-        other = _of_run(log_up[run], log_down[run])
+        other = _of_run(log_up[run], log_down[run], found.log_time)
         if other.log_time > found.log_time:
             mode = np.zeros(len(chain.position))
             mode[run] = other.mode
@@ -71,7 +71,7 @@ def slowest(chain: Chain, span: float) -> Relaxation:
     return found
 
 
-def _of_run(log_up: Array, log_down: Array) -> Relaxation:
+def _of_run(log_up: Array, log_down: Array, known: float) -> Relaxation:
     """The slowest mode of states that all reach each other; the outer rates are leaks."""
     n = len(log_up)
     leaks = bool(np.isfinite(log_down[0])), bool(np.isfinite(log_up[-1]))
@@ -80,13 +80,13 @@ def _of_run(log_up: Array, log_down: Array) -> Relaxation:
     inner = log_pi[:-1] + log_up[:-1]
     low, high = log_pi[:1] + log_down[:1], log_pi[-1:] + log_up[-1:]
     if leaks == (False, True):  # the same seen from the other side
-        mirrored = _of_run(log_down[::-1], log_up[::-1])
+        mirrored = _of_run(log_down[::-1], log_up[::-1], known)
         return Relaxation(mirrored.log_time, mirrored.error, mirrored.mode[::-1])
     if leaks == (False, False):
         if n == 1:
             return Relaxation(-math.inf, 0.0, np.zeros(1))
         below, above = cumulated_logs(log_pi)[:-1], cumulated_logs(log_pi[::-1])[::-1][1:]
-        y, log_time, error = _iterated(-inner, below, above)
+        y, log_time, error = _iterated(-inner, below, above, known)
         # pi (phi - mean phi), with phi the sum of its differences.
         rising = np.concatenate([[-math.inf], cumulated_logs(y + below)])
         falling = np.concatenate([cumulated_logs((y + above)[::-1])[::-1], [-math.inf]])
@@ -97,22 +97,24 @@ def _of_run(log_up: Array, log_down: Array) -> Relaxation:
         edges = -np.concatenate([low, inner, high])
         edges -= (total := log_sum(edges))
         below, above = cumulated_logs(edges)[:-1], cumulated_logs(edges[::-1])[::-1][1:]
-        y, log_time, error = _iterated(log_pi + total, below, above)
+        y, log_time, error = _iterated(log_pi + total, below, above, known)
         with np.errstate(under="ignore"):
             mode = np.exp(y - y.max())
     else:
         above = cumulated_logs(log_pi[::-1])[::-1]
-        y, log_time, error = _iterated(-np.concatenate([low, inner]), np.zeros(n), above)
+        v = -np.concatenate([low, inner])
+        y, log_time, error = _iterated(v, np.zeros(n), above, known)
         shape = log_pi + cumulated_logs(y)
         with np.errstate(under="ignore"):
             mode = np.exp(shape - shape.max())
     return Relaxation(log_time, error, mode / np.abs(mode).sum())
 
 
-def _iterated(v: Array, below: Array, above: Array) -> tuple[Array, float, float]:
+def _iterated(v: Array, below: Array, above: Array, known: float) -> tuple[Array, float, float]:
     """The greatest eigenvalue of v_i below_min(i,k) above_max(i,k) and its vector, as logarithms.
 
-    Returns the vector, log of the eigenvalue, and the error of that.
+    Returns the vector, log of the eigenvalue, and the error of that; it is cut short once the
+    eigenvalue turns out to be below what is `known` of another.
     """
     # Of the size of the vector wherever it is not small: rounds then need not carry anything far.
     y = v + below + above
@@ -124,11 +126,12 @@ def _iterated(v: Array, below: Array, above: Array) -> tuple[Array, float, float
         new = v + np.logaddexp(above + left, below + right)
         # Rayleigh's quotient would weigh with 1 / v, by e^(10^6) more where nothing is slow.
         latest = float(log_sum(new) - log_sum(y))
+        bound = float((new - y).max())  # Collatz and Wielandt
         y = new - new.max()
         before, step = step, abs(latest - value)
         rate = min(step / before, 0.999) if 0 < before < math.inf else 0.5
         value, error = latest, step * rate / (1 - rate)
-        if step <= SETTLED * max(1.0, abs(value)):
+        if step <= SETTLED * max(1.0, abs(value)) or bound < known:
             break
     return y, value, error + 4e-16 * len(v) ** 0.5 * max(1.0, abs(value))
 

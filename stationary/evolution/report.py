@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.evolution.evolve import Evolution
+from stationary.evolution.evolution import Evolution
 from stationary.wording import error_text, time_text
 
 __all__ = ["as_dict", "table", "text"]
@@ -148,8 +148,8 @@ def _trust(e: Evolution) -> str:
     worst = error_text(float(e.error.max()))
     time = error_text(float(e.time_error.max()))
     words = (
-        f"{e.cells} cells, compared with grids of half and a quarter as many. Probabilities below "
-        f"an edge are right to {worst}, of which {time} is from the steps in time."
+        f"{e.cells} cells, corrected by grids of up to {e.finest}. Probabilities below an edge "
+        f"are right to {worst}, of which {time} is from the steps in time."
     )
     if not e.converged:
         words += f" The tolerance of {e.tolerance:g} was not reached: take more cells."

@@ -1,71 +1,169 @@
-"""`windowed`: where on the line an evolution needs cells, and how narrow.
+"""`windowed`: where on the line an evolution needs cells, and how close to where it never arrives.
 
-An infinite domain is cut where next to nothing of the start, of the end state and of what the drift
-carries in between is left; the cut is moved out until hardly anything reaches it.
+An infinite domain is cut where next to nothing of the probability comes in the time that is asked
+about, which is found by trying: the cut is moved out, on a coarse grid, until hardly anything
+reaches it. An end or a zero of the variance that is never reached is infinitely far in the
+logarithm of the distance, and is approached in the same way. What an end state that is never
+reached in that time has further out costs nothing.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.anatomy.feller import Feller
 from stationary.diffusion import Diffusion
 from stationary.distribution import EndState
 from stationary.errors import LandscapeError
-from stationary.evolution.generator import chain_on
-from stationary.evolution.grid import Feature, Grid, grid_on
+from stationary.evolution.features import first_reach, grid_in
+from stationary.evolution.grid import Grid
 from stationary.evolution.propagation import Run, run_on
 from stationary.start.initial import Initial
 
-__all__ = ["COUNTED", "is_whole", "leaks", "windowed"]
+__all__ = ["Beyond", "beyond", "leaks", "near_the_unreached", "windowed"]
 
 Array = NDArray[Any]
 
-TAIL = 1e-13  # of the start and of the end state, that may lie outside the window
-LEAK = 1e-10  # at an edge of the window, for which it is widened
+LEAK = 1e-10  # at a cut, for which it is moved
+FAINT = 1e-15  # the same, for the sake of moments
+MOMENT = 1e-6  # of the variance, that may lie beyond a cut
 WIDENINGS = 60
 PATIENCE = 4  # widenings that did not help: coarse cells let a little through everywhere
-FLIGHT = 200  # steps of the drift alone
-FURTHEST = 1e6  # times where the process starts, to which that is followed
+EAGER = 4  # widenings of twice the width, before they grow
+WIDEST = 16.0  # times the width
 LARGEST = 1e90
-COUNTED = 1e-9  # of all probability: an end state that loses more cannot be compared with
-MANY = 24  # minima around which cells are put
+CLOSER = 1e-4
+CLOSEST = 1e-280  # of the window
+TAIL = 0.97  # of the share of a moment in one ring to that in the next, beyond which it diverges
+IN_TIME = 1e-6
+TRIED = (2, 4)  # levels of the grid that windows are tried with: coarse cells spread the drift
+CLEAR = 1e-2  # at a cut, which no finer grid would deny
+TRIM = 1e-12  # of all probability, or of the variance, that lies where no cells need be
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """The window, and the width of the cells at each point that is approached for ever."""
+
+    low: float
+    high: float
+    depths: tuple[tuple[float, float], ...]  # place and width
+
+
+@dataclass(frozen=True, eq=False)
+class Beyond:
+    """What of E|X - origin| and of E(X - origin)^2 lies beyond the cuts, about, (times,)."""
+
+    mean: Array
+    variance: Array
 
 
 def windowed(state: EndState, start: Initial, times: Array, cells: int) -> Grid:
     """The grid, of about `cells` cells on level 0, on a window that holds the probability."""
     diffusion = state.diffusion
     lower, upper = diffusion.domain
-    low, high = _first_window(state, start, times)
-    grid = _grid(state, start, times, (low, high), cells)
-    best, least, idle = grid, math.inf, 0
-    for _ in range(WIDENINGS):
-        run = run_on(state, start, grid.edges(0), times, 1e-6)
-        at_low, at_high = leaks(run, diffusion)
-        leak = float((at_low + at_high).max())
+    low, high = low_at_first, high_at_first = first_reach(state, start, times)
+    places = sorted({x for x, _ in _never_reached(state)})
+    depth = 1e-8 * (high - low)
+    frame = _Frame(low, high, tuple((x, depth) for x in places if low <= x <= high))
+    best: tuple[_Frame, Run] | None = None
+    least, idle, factor = math.inf, 0, 2.0
+    for round_ in range(WIDENINGS):
+        grid = grid_in(state, start, times, (frame.low, frame.high), frame.depths, cells)
+        try:
+            for level in TRIED:
+                run = run_on(state, start, grid.edges(level), times, IN_TIME)
+                at_low, at_high = (float(x.max()) for x in leaks(run, diffusion))
+                near = [float(_at(run, x).max()) for x, _ in frame.depths]
+                leak = max([at_low, at_high, *near])
+                if not LEAK < leak < CLEAR:
+                    break
+        except LandscapeError:
+            if best is None:
+                raise
+            break  # out there the process is beyond doubles
         idle = 0 if leak < least / 2 else idle + 1
-        best, least = (grid, leak) if idle == 0 else (best, least)
-        if leak <= LEAK or idle == PATIENCE:
+        if best is None or idle == 0:
+            best, least = (frame, run), leak
+        missing = beyond(run, diffusion, 2.0)
+        matters = bool((missing.variance > MOMENT * run.variance).any()) and leak > FAINT
+        if (leak <= LEAK and not matters) or idle == PATIENCE:
             break
-        reach = 0.5 * (high - low)
-        low = max(low - reach, lower) if at_low.max() > LEAK / 2 else low
-        high = min(high + reach, upper) if at_high.max() > LEAK / 2 else high
+        limit = LEAK / 2 if leak > LEAK else FAINT
+        factor = factor if round_ < EAGER else min(2 * factor, WIDEST)
+        reach = (factor - 1) * (frame.high - frame.low) / 2
+        low = max(frame.low - reach, lower) if at_low > limit else frame.low
+        high = min(frame.high + reach, upper) if at_high > limit else frame.high
         if max(abs(low), abs(high)) > LARGEST:
             break
-        grid = _grid(state, start, times, (low, high), cells)
-        try:
-            chain_on(diffusion, state.anatomy, grid.edges(0))
-        except LandscapeError:
-            break  # out there the process is beyond doubles
-    return best
+        depths = tuple(
+            (x, max(d * CLOSER, _closest(x, high - low)) if at > LEAK / 2 else d)
+            for (x, d), at in zip(frame.depths, near, strict=True)
+        )
+        moved = replace(frame, low=low, high=high, depths=depths)
+        if moved == frame:
+            break
+        frame = moved
+    assert best is not None
+    frame = _trimmed(*best, (low_at_first, high_at_first))
+    return grid_in(state, start, times, (frame.low, frame.high), frame.depths, cells)
+
+
+def _trimmed(frame: _Frame, run: Run, kept: tuple[float, float]) -> _Frame:
+    """The frame without what has turned out to be empty beyond what is to be kept."""
+    edges, masses = run.chain.edges, run.cells
+    centre = (edges[1:] + edges[:-1]) / 2 - run.origin
+    weight = masses * (1 + centre**2 / np.maximum(run.variance, 1e-300)[:, None])
+    below = np.cumsum(weight, axis=1).max(axis=0)
+    above = np.cumsum(weight[:, ::-1], axis=1).max(axis=0)
+    first, last = (int(np.searchsorted(x, TRIM)) for x in (below, above))
+    low = min(float(edges[max(first - 1, 0)]), kept[0])
+    high = max(float(edges[max(len(edges) - last, 0) if last else -1]), kept[1])
+    return replace(frame, low=max(low, frame.low), high=min(high, frame.high))
+
+
+def _closest(x: float, span: float) -> float:
+    return max(CLOSEST * span, 64 * float(np.spacing(abs(x))) if x else 0.0)
+
+
+def _never_reached(state: EndState) -> list[tuple[float, bool]]:
+    """Places that are approached in the logarithm of the distance, and if what comes there stays.
+
+    A side counts where the density is a power that cannot be integrated up to it, yet which does
+    not collect probability: that goes on, ever closer, and comes back from there.
+    """
+    found = []
+    for side in (side for pair in state.anatomy.sides for side in pair):
+        end = side.end
+        if end.feller not in (Feller.NATURAL, Feller.ATTRACTING) or math.isinf(end.position):
+            continue
+        if end.exponent is not None and math.isfinite(end.exponent):
+            wanders = end.feller is Feller.NATURAL and end.integrable is not True
+            found.append((float(end.position), wanders))
+    return found
+
+
+def near_the_unreached(run: Run, state: EndState) -> Array:
+    """The probability in the cells next to where it should come ever closer, (times,)."""
+    places = sorted({x for x, wanders in _never_reached(state) if wanders})
+    return np.asarray(sum((_at(run, x) for x in places), np.zeros(len(run.states))))
+
+
+def _at(run: Run, x: float) -> Array:
+    """The probability of the cells that touch a place, (times,)."""
+    edges = run.chain.edges
+    touching = (edges[:-1] == x) | (edges[1:] == x)
+    return np.asarray(run.cells[:, touching].sum(axis=1))
 
 
 def leaks(run: Run, diffusion: Diffusion) -> tuple[Array, Array]:
     """The probability in the outermost cells, where they are no end of the domain, (times,)."""
-    masses, edges = run.states[:, run.chain.is_cell], run.chain.edges
+    masses, edges = run.cells, run.chain.edges
     nothing = np.zeros(len(masses))
     return (
         masses[:, 0] if edges[0] > diffusion.domain[0] else nothing,
@@ -73,113 +171,32 @@ def leaks(run: Run, diffusion: Diffusion) -> tuple[Array, Array]:
     )
 
 
-def _first_window(state: EndState, start: Initial, times: Array) -> tuple[float, float]:
-    diffusion = state.diffusion
-    lower, upper = diffusion.domain
-    low, high = _reach_of(start)
-    places = [low, high, *(float(e.position) for e in state.anatomy.equilibria)]
-    places += [float(e) for p in state.anatomy.points for e in (p.lower, p.upper)]
-    if state.kind in ("density", "mixture", "flux") and is_whole(state):
-        if math.isinf(lower):
-            places.append(float(state.ppf(TAIL)))
-        if math.isinf(upper):
-            places.append(float(state.isf(TAIL)))
-    x = np.clip(np.array([low, high]), lower, upper)
-    t = float(times[-1])
-    with np.errstate(all="ignore"):
-        spread = np.nan_to_num(np.minimum(np.sqrt(diffusion.coefficients(x)[1] * t), 1 + abs(x)))
-    if not is_whole(state):  # nothing keeps it
-        x, spread = _carried(diffusion, x, t)
-        places += x.tolist()
-        places += (x - spread).tolist() + (x + spread).tolist()
-    places = [p for p in places if math.isfinite(p)]
-    first, last = min(places), max(places)
-    margin = 0.05 * (last - first) or max(float(spread.max()), 1e-3 * (1 + abs(first)))
-    return (
-        lower if math.isfinite(lower) else first - margin,
-        upper if math.isfinite(upper) else last + margin,
-    )
+def beyond(run: Run, diffusion: Diffusion, ring: float = 2**0.25) -> Beyond:
+    """What of the moments lies beyond the cuts, as the last two rings within go on.
 
-
-def _carried(diffusion: Diffusion, x: Array, t: float) -> tuple[Array, Array]:
-    """Where the drift alone would take two points by time t, and eight deviations there.
-
-    The variance v obeys dv/dt = 2 f' v + a along the way, as long as it is small.
+    A ring reaches from a distance to `ring` times that; moments that do not fall from ring to ring
+    diverge, as far as can be seen.
     """
-    furthest = FURTHEST * (1 + float(np.abs(x).max()))
-    lower, upper = diffusion.domain
-    dt, v = t / FLIGHT, np.zeros(2)
-    for _ in range(FLIGHT):
-        h = 1e-6 * (1 + np.abs(x))
-        with np.errstate(all="ignore"):
-            f, a = diffusion.coefficients(np.clip(np.concatenate([x, x + h]), lower, upper))
-            stretch = np.exp((f[2:] - f[:2]) / h * dt)
-            further = np.clip(x + f[:2] * dt, lower, upper)
-            v_next = v * stretch**2 + a[:2] * dt
-        fine = (np.abs(further) < furthest) & (v_next < furthest**2)  # and neither is nan
-        x, v = np.where(fine, further, x), np.where(fine, v_next, v)
-    return x, 8 * np.sqrt(v)
-
-
-def _reach_of(start: Initial) -> tuple[float, float]:
-    """The interval that holds the start but for next to nothing."""
-    if start.law is None:
-        return float(start.points.min()), float(start.points.max())
-    tail = np.array([TAIL])
-    with np.errstate(all="ignore"):
-        low, high = float(start.law.law.ppf(tail)[0]), float(start.law.law.isf(tail)[0])
-    return max(low, start.law.lower), min(high, start.law.upper)
-
-
-def is_whole(state: EndState) -> bool:
-    """Whether all probability ends in atoms and densities, as far as that is known."""
-    if state.kind in ("none", "classes"):
-        return False
-    return sum(float(e.weight or 0.0) for e in state.escapes) <= COUNTED
-
-
-def _grid(
-    state: EndState, start: Initial, times: Array, window: tuple[float, float], cells: int
-) -> Grid:
-    diffusion = state.diffusion
-    low, high = window
-    span = high - low
-    features = []
-    centre, width = _centre_of(start)
-    first = float(times[times > 0][0]) if (times > 0).any() else 0.0
-    at = np.array([min(max(centre, low), high)])
-    with np.errstate(all="ignore"):
-        noise = float(np.nan_to_num(np.sqrt(diffusion.coefficients(at)[1] * first))[0])
-    features.append(Feature(centre, max(width, noise, 1e-4 * span if start.law is None else 0.0)))
-    stable = [e for e in state.anatomy.equilibria if e.stable and low < e.position < high]
-    for e in stable[:MANY]:
-        x = np.array([e.position])
-        slope = abs(e.slope) if e.slope else 0.0
-        with np.errstate(all="ignore"):
-            s = float(np.sqrt(diffusion.coefficients(x)[1][0] / 2 / slope)) if slope else math.nan
-        features.append(Feature(e.position, s if math.isfinite(s) else span / 20, 2.0))
-    if is_whole(state) and len(state.components) and not state.atoms:
-        q = [float(x) for x in (state.ppf(0.25), state.ppf(0.5), state.ppf(0.75))]
-        features.append(Feature(q[1], max(q[2] - q[0], 1e-4 * span), 1.0))
-    singular = [float(e) for p in state.anatomy.points for e in (p.lower, p.upper)]
-    for end in state.anatomy.ends:
-        if end.order is not None and low <= end.position <= high:
-            singular.append(float(end.position))
-    deep = 1e-8 if len(singular) < MANY else 1e-3
-    features += [Feature(x, deep * span) for x in singular]
-    breaks = [low, high, *singular, *diffusion.breakpoints]
-    if start.point is not None:
-        breaks.append(start.point)
-    return grid_on(window, np.array(breaks), tuple(features), max(cells, 2))
-
-
-def _centre_of(start: Initial) -> tuple[float, float]:
-    """Where the start is, and about how wide."""
-    if start.law is None:
-        weight = start.weights / start.weights.sum()
-        mean = float(weight @ start.points)
-        return mean, float(np.sqrt(weight @ (start.points - mean) ** 2))
-    q = np.array([0.25, 0.5, 0.75])
-    first = start.law.ends[0]
-    x = start.law.at(first.before + q * start.law.total, 1 - q, np.zeros(3, dtype=bool))
-    return float(x[1]), float(x[2] - x[0])
+    edges, masses = run.chain.edges, run.cells
+    centre = (edges[1:] + edges[:-1]) / 2 - run.origin
+    missing = np.zeros((2, len(masses)))
+    cuts = (
+        (edges[0] > diffusion.domain[0], run.origin - edges[0], -centre),
+        (edges[-1] < diffusion.domain[1], edges[-1] - run.origin, centre),
+    )
+    for is_cut, furthest, distance in cuts:
+        if not is_cut:
+            continue
+        outer = distance > furthest / ring
+        inner = (distance > furthest / ring**2) & ~outer
+        if not inner.any() or not outer.any():
+            outer = distance > furthest / 2
+            inner = (distance > furthest / 4) & ~outer
+        for k in range(2):
+            last, before = (masses[:, w] @ distance[w] ** (k + 1) for w in (outer, inner))
+            with np.errstate(divide="ignore", invalid="ignore"):
+                q = np.where(before > 0, last / before, np.where(last > 0, 1.0, 0.0))
+                rest = np.where(q < TAIL, last * q / (1 - np.minimum(q, TAIL)), math.inf)
+            faint = last <= FAINT * (masses @ np.abs(centre) ** (k + 1))
+            missing[k] += np.where(faint, last, rest)
+    return Beyond(*missing)

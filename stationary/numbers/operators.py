@@ -124,9 +124,7 @@ def make_swift(context: Any) -> None:
                 elif not total:
                     sign = 0
             result = make(mpf)
-            result._mpf_ = normalize(
-                sign, total, exponent, total.bit_length(), precision, rounding
-            )
+            result._mpf_ = normalize(sign, total, exponent, total.bit_length(), precision, rounding)
             return result
 
         return added

@@ -1,0 +1,184 @@
+"""`Evolution`: where a process is at given times, and how far to trust it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.diffusion import Diffusion
+from stationary.distribution import EndState
+from stationary.errors import LandscapeError
+from stationary.landscape import Landscape
+from stationary.start.initial import Initial
+
+__all__ = ["Evolution", "EvolutionAtom"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class EvolutionAtom:
+    """A point that collects probability: a trap, an absorbing end, or a rest point."""
+
+    position: float
+    weights: Array  # (times,)
+    errors: Array  # (times,), absolute
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Evolution:
+    """Where a process is at given times, and how far to trust it.
+
+    All numbers are extrapolated to cells of no width, from grids up to four times as fine. Errors
+    are absolute and come from what coarser grids make of the same; those of integration in time
+    and of the ends of the window are added.
+
+    Attributes
+    ----------
+    times
+        (times,), ascending, in the unit of the process (SGD steps for a landscape).
+    edges
+        (cells + 1,), ascending: every zero of the variance inside is one.
+    masses
+        (times, cells): the probability of each cell. With that of the atoms it sums to one.
+    atoms
+        Points that hold probability, each with its `weights` (times,).
+    mean, mean_error, std, std_error
+        (times,), in the unit of x; atoms are part of them. nan, with an error of inf, where too
+        much of one lies so far out that hardly any probability is there: then it is not known.
+    error
+        (times,): of the probability on either side of any edge.
+    mass_error
+        (times,): in total variation, on cells of twice the width.
+    current, current_error
+        J (times, cells + 1), upwards positive, and (times,) the error of its largest. At an atom,
+        what comes from its left less what comes from its right.
+    end_state
+        Where all this leads.
+    total_variation_to_end
+        (times,): half the sum of |mass - mass in the end| over cells and atoms; with cells of no
+        width it could only be larger. None where there is no end state to compare with.
+    end_is_resolved
+        Whether cells show the shape of the end state. If not, the distance is a lower bound.
+    log_relaxation_time, relaxation_error
+        log of 1 / (spectral gap), and its absolute error: what is slowest within a class of points
+        that reach each other; inf where wells are joined by less than e^-100000. None where there
+        is no gap: where probability leaves for ever, where an end that is never reached lets times
+        grow without bound, or where the drift alone decides.
+    slowest_mode
+        (cells,): the masses of the mode that decays last within its class; the sum of their
+        absolute values is 1. None where there is no gap.
+    finest
+        Cells of the finest grid.
+    """
+
+    process: Diffusion | Landscape
+    diffusion: Diffusion
+    initial: Initial
+    times: Array
+    edges: Array
+    masses: Array
+    atoms: tuple[EvolutionAtom, ...]
+    mean: Array
+    mean_error: Array
+    std: Array
+    std_error: Array
+    error: Array
+    mass_error: Array
+    time_error: Array
+    current: Array
+    current_error: Array
+    end_state: EndState
+    total_variation_to_end: Array | None
+    end_is_resolved: bool
+    log_relaxation_time: float | None
+    relaxation_error: float | None
+    slowest_mode: Array | None
+    finest: int
+    tolerance: float
+    notes: tuple[str, ...]
+
+    @property
+    def cells(self) -> int:
+        return len(self.edges) - 1
+
+    @property
+    def density(self) -> Array:
+        """(times, cells): the mean of P over each cell, per unit of x."""
+        return np.asarray(self.masses / np.diff(self.edges))
+
+    @property
+    def relaxation_time(self) -> float | None:
+        """1 / (spectral gap), in the unit of time; inf where doubles do not reach."""
+        if self.log_relaxation_time is None:
+            return None
+        return math.exp(self.log_relaxation_time) if self.log_relaxation_time < 709 else math.inf
+
+    @property
+    def converged(self) -> bool:
+        """Whether all errors of probabilities are within the tolerance."""
+        return bool((self.error <= self.tolerance).all())
+
+    @cached_property
+    def _below(self) -> Array:
+        """(times, cells + 1): the probability of the cells below each edge."""
+        return np.concatenate([np.zeros((len(self.times), 1)), np.cumsum(self.masses, 1)], axis=1)
+
+    def probability(self, lower: float, upper: float) -> Array:
+        """P(lower < X <= upper) at every time, shape (times,).
+
+        Right to within twice `error` if both points are edges; within a cell the density is taken
+        as even.
+        """
+        if not lower <= upper:
+            raise LandscapeError(
+                f"probability({lower:g}, {upper:g}): the first end must not be above the second."
+            )
+        below = [
+            np.array([np.interp(x, self.edges, row) for row in self._below]) for x in (lower, upper)
+        ]
+        held = [a.weights for a in self.atoms if lower < a.position <= upper]
+        return np.asarray(np.clip(below[1] - below[0] + sum(held, np.zeros(len(self.times))), 0, 1))
+
+    def summary(self) -> str:
+        """The evolution as text, at most 80 columns wide."""
+        from stationary.evolution.report import text
+
+        return text(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain numbers, strings and lists; None for what is not known."""
+        from stationary.evolution.report import as_dict
+
+        return as_dict(self)
+
+    def to_csv(self) -> str:
+        """A table with a row per time and cell."""
+        from stationary.evolution.report import table
+
+        return table(self)
+
+    def plot(self, path: str | Path | None = None) -> Any:
+        """Draw densities and moments over time; save to `path` if given. Returns the figure."""
+        from stationary.evolution.figure import plot_evolution
+        from stationary.plotting import save
+
+        figure = plot_evolution(self)
+        if path is not None:
+            save(figure, path)
+        return figure
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def __repr__(self) -> str:
+        return (
+            f"<Evolution of {self.diffusion.name!r}: {len(self.times)} times to "
+            f"{self.times[-1]:g}, {self.cells} cells, error {float(self.error.max()):.0e}>"
+        )

@@ -1,0 +1,182 @@
+"""`first_reach` and `grid_in`: what a process has on the line that cells should be put around."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.diffusion import Diffusion
+from stationary.distribution import EndState
+from stationary.evolution.grid import SPACINGS, Feature, Grid, grid_on
+from stationary.start.initial import Initial
+
+__all__ = ["COUNTED", "first_reach", "grid_in", "is_whole"]
+
+Array = NDArray[Any]
+
+TAIL = 1e-13  # of the start and of the end state, that may lie outside the window at first
+LIGHT = 100.0  # times the width of the end state, within which its tail is taken in at once
+FLIGHT = 200  # steps of the drift alone
+FURTHEST = 1e6  # times where the process starts, to which that is followed
+COUNTED = 1e-9  # of all probability: an end state that loses more cannot be compared with
+MANY = 24  # minima around which cells are put
+POINT = 1e-4  # of the window: the width of a place whose own width doubles cannot tell
+NARROW = 1e-4  # the same of a start at a point
+CLOSE = 1e-8  # the same of an end or a gate
+DISTANCES = 60  # from it, at which noise and drift are compared
+
+
+def is_whole(state: EndState) -> bool:
+    """Whether all probability ends in atoms and densities, as far as that is known."""
+    if state.kind in ("none", "classes"):
+        return False
+    return sum(float(e.weight or 0.0) for e in state.escapes) <= COUNTED
+
+
+def first_reach(state: EndState, start: Initial, times: Array) -> tuple[float, float]:
+    """An interval that holds the start, whatever is special on the line, and most of what comes."""
+    diffusion = state.diffusion
+    lower, upper = diffusion.domain
+    low, high = _reach_of(start)
+    places = [low, high, *(float(e.position) for e in state.anatomy.equilibria)]
+    places += [float(e) for p in state.anatomy.points for e in (p.lower, p.upper)]
+    if state.kind in ("density", "mixture", "flux") and is_whole(state):
+        q = [float(x) for x in (state.ppf(0.1), state.ppf(0.9))]
+        reach = LIGHT * (q[1] - q[0])
+        tails = [float(state.ppf(TAIL)), float(state.isf(TAIL))]
+        places += [x for x in tails if q[0] - reach < x < q[1] + reach]
+    x = np.clip(np.array([low, high]), lower, upper)
+    t = float(times[-1])
+    with np.errstate(all="ignore"):
+        spread = np.nan_to_num(np.minimum(np.sqrt(diffusion.coefficients(x)[1] * t), 1 + abs(x)))
+    if not is_whole(state):  # nothing keeps it
+        x, spread = _carried(diffusion, x, t)
+        places += x.tolist()
+        places += (x - spread).tolist() + (x + spread).tolist()
+    places = [p for p in places if math.isfinite(p)]
+    first, last = min(places), max(places)
+    margin = max(0.05 * (last - first), float(spread.max())) or 1e-3 * (1 + abs(first))
+    return (
+        lower if math.isfinite(lower) else first - margin,
+        upper if math.isfinite(upper) else last + margin,
+    )
+
+
+def _carried(diffusion: Diffusion, x: Array, t: float) -> tuple[Array, Array]:
+    """Where the drift alone would take two points by time t, and eight deviations there.
+
+    The variance v obeys dv/dt = 2 f' v + a along the way, as long as it is small.
+    """
+    furthest = FURTHEST * (1 + float(np.abs(x).max()))
+    lower, upper = diffusion.domain
+    dt, v = t / FLIGHT, np.zeros(2)
+    for _ in range(FLIGHT):
+        h = 1e-6 * (1 + np.abs(x))
+        with np.errstate(all="ignore"):
+            f, a = diffusion.coefficients(np.clip(np.concatenate([x, x + h]), lower, upper))
+            stretch = np.exp((f[2:] - f[:2]) / h * dt)
+            further = np.clip(x + f[:2] * dt, lower, upper)
+            v_next = v * stretch**2 + a[:2] * dt
+        fine = (np.abs(further) < furthest) & (v_next < furthest**2)  # and neither is nan
+        x, v = np.where(fine, further, x), np.where(fine, v_next, v)
+    return x, 8 * np.sqrt(v)
+
+
+def _reach_of(start: Initial) -> tuple[float, float]:
+    """The interval that holds the start but for next to nothing."""
+    if start.law is None:
+        return float(start.points.min()), float(start.points.max())
+    tail = np.array([TAIL])
+    with np.errstate(all="ignore"):
+        low, high = float(start.law.law.ppf(tail)[0]), float(start.law.law.isf(tail)[0])
+    return max(low, start.law.lower), min(high, start.law.upper)
+
+
+def grid_in(
+    state: EndState,
+    start: Initial,
+    times: Array,
+    window: tuple[float, float],
+    depths: tuple[tuple[float, float], ...],
+    cells: int,
+) -> Grid:
+    """The grid of about `cells` cells on level 0; `depths` are places and widths of their own."""
+    diffusion = state.diffusion
+    low, high = window
+    span = high - low
+    centre, width = _centre_of(start)
+    first = float(times[times > 0][0]) if (times > 0).any() else 0.0
+    at = np.array([min(max(centre, low), high)])
+    with np.errstate(all="ignore"):
+        noise = float(np.nan_to_num(np.sqrt(diffusion.coefficients(at)[1] * first))[0])
+    given = NARROW * span if start.law is None and not noise > 0 else 0.0
+    minima, blurred = _minima(state, low, high)
+    features = [Feature(centre, max(width, noise, given)), *minima]
+    if is_whole(state) and len(state.components) and not state.atoms:
+        q = [float(x) for x in (state.ppf(0.25), state.ppf(0.5), state.ppf(0.75))]
+        if low < q[1] < high:
+            features.append(Feature(q[1], max(q[2] - q[0], POINT * span)))
+    singular = [float(e) for p in state.anatomy.points for e in (p.lower, p.upper)]
+    for end in state.anatomy.ends:
+        if end.order is not None and low <= end.position <= high:
+            singular.append(float(end.position))
+    deep = CLOSE if len(singular) < MANY else 1e-3
+    own = dict(depths)
+    for x in singular:
+        features.append(Feature(x, own.get(x) or max(deep * span, _layer(diffusion, x, low, high))))
+    breaks = [low, high, *singular, *(x for pair in blurred for x in pair), *diffusion.breakpoints]
+    if start.point is not None:
+        breaks.append(start.point)
+    return grid_on(window, np.array(breaks), tuple(features), max(cells, 2), tuple(blurred))
+
+
+def _minima(
+    state: EndState, low: float, high: float
+) -> tuple[list[Feature], list[tuple[float, float]]]:
+    """Stable equilibria in the window, as wide as noise makes them, and those too narrow to show.
+
+    Of these an interval is given, that should be left as one cell: what the drift alone carries
+    there comes ever closer, at a rate that cells never resolve next to it.
+    """
+    found: list[Feature] = []
+    blurred: list[tuple[float, float]] = []
+    stable = [e for e in state.anatomy.equilibria if e.stable and low < e.position < high]
+    for e in stable[:MANY]:
+        x = float(e.position)
+        slope = abs(float(e.slope)) if e.slope else 0.0
+        with np.errstate(all="ignore"):
+            a = float(state.diffusion.coefficients(np.array([x]))[1][0])
+        width = math.sqrt(a / 2 / slope) if slope > 0 and a >= 0 else math.nan
+        if not math.isfinite(width):
+            width = (high - low) / 20
+        elif width < SPACINGS * float(np.spacing(abs(x))):
+            width = POINT * (high - low)
+            blurred.append((max(x - width, low), min(x + width, high)))
+        found.append(Feature(x, width, 2.0))
+    return found, blurred
+
+
+def _layer(diffusion: Diffusion, x: float, low: float, high: float) -> float:
+    """A tenth of the distance from a zero of the variance up to which the drift alone decides."""
+    r = (high - low) * np.geomspace(CLOSE, 1.0, DISTANCES)
+    at = np.concatenate([x - r[::-1], [x], x + r])
+    inside = (at > low) & (at < high) | (at == x)
+    with np.errstate(all="ignore"):
+        f, a = diffusion.coefficients(np.where(inside, at, x))
+    noisy = np.abs(at - x)[inside & (a > abs(f[DISTANCES]) * np.abs(at - x))]
+    return float(noisy.min(initial=high - low)) / 10 if abs(f[DISTANCES]) > 0 else 0.0
+
+
+def _centre_of(start: Initial) -> tuple[float, float]:
+    """Where the start is, and about how wide."""
+    if start.law is None:
+        weight = start.weights / start.weights.sum()
+        mean = float(weight @ start.points)
+        return mean, float(np.sqrt(weight @ (start.points - mean) ** 2))
+    q = np.array([0.25, 0.5, 0.75])
+    first = start.law.ends[0]
+    x = start.law.at(first.before + q * start.law.total, 1 - q, np.zeros(3, dtype=bool))
+    return float(x[1]), float(x[2] - x[0])

@@ -1,0 +1,85 @@
+"""`moments`: mean and deviation over time, from grids and from the start itself."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.diffusion import Diffusion
+from stationary.evolution.propagation import Run
+from stationary.evolution.refinement import Limit, Refined
+from stationary.evolution.window import beyond
+from stationary.start.initial import Initial
+
+__all__ = ["moments"]
+
+Array = NDArray[Any]
+
+LOST = 0.1  # of a moment, that may lie beyond all cells: with more it is not known
+ROUNDING = 4e-16
+
+
+def moments(
+    start: Initial, diffusion: Diffusion, times: Array, run: Run, found: Refined
+) -> tuple[Limit, Limit]:
+    """Mean and deviation (times,); nan with an error of inf where they are not known.
+
+    They are not where hardly any probability, too far away for cells, makes most of them.
+    """
+    missing = beyond(run, diffusion)
+    shift, square = run.moments.T
+    away = np.abs(found.mean.value - run.origin)
+    rounding = ROUNDING * (np.abs(found.mean.value) + run.chain.width.min())
+    mean_error = found.mean.error + found.moment_errors[:, 0] + missing.mean + rounding
+    variance = np.maximum(found.variance.value, 0.0)
+    # The variance is about the mean: an error of the mean enters twice the distance.
+    variance_error = (
+        found.variance.error
+        + found.moment_errors[:, 1]
+        + missing.variance
+        + 2 * away * (found.moment_errors[:, 0] + missing.mean)
+    )
+    mean = found.mean.value.copy()
+    std = np.sqrt(variance)
+    upper = np.sqrt(variance + variance_error)
+    lower = np.sqrt(np.maximum(variance - variance_error, 0.0))
+    std_error = np.maximum(upper - std, std - lower) + rounding
+    at_first = times == 0
+    if at_first.any():
+        exact = _of_start(start)
+        if exact is not None:
+            mean[at_first], mean_error[at_first], std[at_first], std_error[at_first] = exact
+    no_mean = ~at_first & (missing.mean > LOST * shift)
+    no_std = ~at_first & ((missing.variance > LOST * square) | no_mean)
+    mean[no_mean] = std[no_std] = math.nan
+    mean_error[no_mean] = std_error[no_std] = math.inf
+    return Limit(mean, mean_error), Limit(std, std_error)
+
+
+def _of_start(start: Initial) -> tuple[float, float, float, float] | None:
+    """Mean, its error, deviation and its error of the start; None where it does not say."""
+    if start.law is None:
+        low, high = float(start.points.min()), float(start.points.max())
+    else:
+        tails = start.law.at(
+            np.array([start.law.ends[0].before + 1e-9 * start.law.total, 0.5]),
+            np.array([0.5, start.law.ends[1].after + 1e-9 * start.law.total]),
+            np.array([False, True]),
+        )
+        low, high = float(tails[0]), float(tails[1])
+    centre, scale = (low + high) / 2, (high - low) / 2 or 1.0
+    with np.errstate(all="ignore"):
+        found, error = start.expectation(
+            lambda x: np.array([(x - centre) / scale, ((x - centre) / scale) ** 2]), np.zeros(0)
+        )
+    if not np.isfinite(found).all() or not error < 1e-6:
+        return None
+    first, second = float(found[0]), float(found[1])
+    variance = max(second - first**2, 0.0)
+    error += ROUNDING * (1 + abs(centre) / scale)
+    off = math.sqrt(variance + 3 * error) - math.sqrt(variance)
+    mean = centre + scale * first
+    return mean, scale * error, scale * math.sqrt(variance), scale * off

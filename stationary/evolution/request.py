@@ -1,0 +1,83 @@
+"""What may be asked of an evolution: times, a tolerance, a number of cells."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.errors import LandscapeError
+from stationary.given import number
+
+__all__ = ["MOST_NUMBERS", "checked_cells", "checked_times", "checked_tolerance", "times_until"]
+
+Array = NDArray[Any]
+
+MOST_CELLS = 2**15
+MOST_TIMES = 100_000
+MOST_NUMBERS = 5 * 10**7  # times times cells of the finest grid
+FINER = 4  # the finest grid has so many times the cells that are asked for
+
+
+def times_until(until: float, every: float | None = None) -> Array:
+    """0, every, 2 every, ... and `until`; by default twenty-one times."""
+    step = until / 20 if every is None else every
+    if not (0 < until < math.inf and 0 < step < math.inf):
+        raise LandscapeError(
+            f"--until {until:g} and --every {step:g} must be positive numbers, as in --until 400 "
+            "--every 10."
+        )
+    if until / step > MOST_TIMES:
+        raise LandscapeError(
+            f"--every {step:g} makes more than {MOST_TIMES} times up to {until:g}. Take fewer, as "
+            f"in --every {until / 100:g}."
+        )
+    count = math.floor(until / step * (1 + 1e-12))
+    times = step * np.arange(count + 1)
+    return np.append(times[times < until * (1 - 1e-9)], until)
+
+
+def checked_times(given: Any, name: str) -> Array:
+    example = "times = np.arange(0, 401, 10)"
+    try:
+        times = np.atleast_1d(np.asarray(given, dtype=float))
+    except (TypeError, ValueError):
+        times = np.array([math.nan])
+    if times.ndim != 1 or not len(times) or not np.isfinite(times).all():
+        raise LandscapeError(
+            f"{name}: times = {given!r:.80} must be finite numbers, as in {example}."
+        )
+    if times[0] < 0 or (np.diff(times) <= 0).any():
+        raise LandscapeError(
+            f"{name}: times = {given!r:.80} must ascend from 0 or later, as in {example}."
+        )
+    if len(times) > MOST_TIMES:
+        raise LandscapeError(f"{name}: {len(times)} times are more than {MOST_TIMES}. Take fewer.")
+    return times
+
+
+def checked_tolerance(given: Any, name: str) -> float:
+    value = number(given)
+    if value is None or not 1e-12 <= value < 1:
+        raise LandscapeError(
+            f"{name}: tolerance = {given!r:.80} must be a probability between 1e-12 and 1, such as "
+            "1e-4."
+        )
+    return value
+
+
+def checked_cells(given: Any, times: int, name: str) -> int | None:
+    if given is None:
+        return None
+    most = min(MOST_CELLS, MOST_NUMBERS // (FINER * times))
+    if (
+        isinstance(given, bool)
+        or not isinstance(given, (int, np.integer))
+        or not 8 <= given <= most
+    ):
+        raise LandscapeError(
+            f"{name}: cells = {given!r:.80} must be a whole number from 8 to {most}, such as 1000."
+        )
+    return int(given)
