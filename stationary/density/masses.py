@@ -217,4 +217,5 @@ def _off_at_ends(density: PiecewiseLog, lower: Array, upper: Array, c: Array, to
     near = np.stack([lower + inner, upper - inner])
     t = ((near - lower) - (upper - near)) / np.where(width > 0, width, 1)
     values = exp(density.inside(near) - top)
-    return np.maximum(*(np.abs(chebyshev_sum(c, t[i]) - values[i]) for i in (0, 1)))
+    below, above = (np.abs(chebyshev_sum(c, t[i]) - values[i]) for i in (0, 1))
+    return np.asarray(np.maximum(below, above))
