@@ -23,7 +23,7 @@ CURVES = 6  # times at which the density is drawn
 COLUMNS = 600  # of the picture of the density
 SHARP = 30.0  # times the even density, beyond which a logarithmic axis shows more
 DEEPEST = 1e-6  # of the highest density that such an axis shows
-SEEN = 1e-4  # of all probability, on either side, that need not be in the picture
+SEEN = 1e-3  # of all probability, on either side, that need not be in the picture
 
 
 def plot_evolution(e: Evolution) -> Figure:
@@ -35,7 +35,7 @@ def plot_evolution(e: Evolution) -> Figure:
         axes = figure.subplots(3, 1, height_ratios=(1.1, 1.1, 0.9))
         low, high = _range(e)
         _densities(e, axes[0], low, high)
-        _quantiles(e, axes[1], low, high)
+        _quantiles(e, axes[1])
         _moments(e, axes[2])
     return figure
 
@@ -57,13 +57,18 @@ def _range(e: Evolution) -> tuple[float, float]:
 def _densities(e: Evolution, axes: Axes, low: float, high: float) -> None:
     """The density at a few times, over cells no narrower than can be seen."""
     import matplotlib
+    from scipy.interpolate import PchipInterpolator
 
-    chosen = np.unique(np.rint(np.linspace(0, len(e.times) - 1, CURVES)).astype(int))
+    # A start at a point has no density.
+    first = int(e.initial.point is not None and e.times[0] == 0 and len(e.times) > 1)
+    chosen = np.unique(np.rint(np.linspace(first, len(e.times) - 1, CURVES)).astype(int))
     colours = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.9, len(chosen)))
     x = np.linspace(low, high, COLUMNS + 1)
     tops = []
     for k, colour in zip(chosen, colours, strict=True):
-        p = np.diff(np.interp(x, e.edges, e._below[k])) / np.diff(x)
+        # A smooth rise from edge to edge: cells may be wider than columns.
+        below = PchipInterpolator(e.edges, e._below[k])
+        p = np.diff(below(np.clip(x, e.edges[0], e.edges[-1]))) / np.diff(x)
         tops.append(float(p.max()))
         label = f"{e.times[k]:g}"
         axes.stairs(p, x, color=colour, lw=1.1, label=label)
@@ -91,10 +96,13 @@ def _unit(e: Evolution) -> str:
     return "steps:" if e.diffusion.time_unit.startswith("step") else f"{e.diffusion.time_unit}:"
 
 
-def _quantiles(e: Evolution, axes: Axes, low: float, high: float) -> None:
+def _quantiles(e: Evolution, axes: Axes) -> None:
     """Bands between quantiles over time."""
     levels = np.array([0.025, 0.25, 0.5, 0.75, 0.975])
     q = np.array([_at_levels(e, k, levels) for k in range(len(e.times))])
+    low, high = float(q.min()), float(q.max())
+    margin = 0.05 * (high - low) or 0.5
+    low, high = low - margin, high + margin
     t = e.times
     kind: dict[str, Any] = {"color": BLUE, "lw": 0}
     axes.fill_between(t, q[:, 0], q[:, 4], alpha=0.18, label="95 %", **kind)

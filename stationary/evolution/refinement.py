@@ -34,7 +34,6 @@ CAUTION = 1.6  # where the ratio is low, it may be about to change
 BEST = 8.0  # the ratio of two differences that is believed at most
 CHANCE = 25.0  # the ratio of a difference to an error that is not by chance
 LEAST = 0.02  # of what the combination changes, that is doubted
-NEIGHBOUR = 0.3  # of the error at the time before or after
 TINY = 1e-300
 NOISE = 1e-13  # relative to what is compared: a difference below it has no order
 
@@ -112,15 +111,11 @@ def refined(runs: Sequence[Run], blurred: Intervals) -> Refined:
 
 
 def limit_of(values: Sequence[Array], scale: Array | float) -> Limit:
-    """The limit of five sequences (times,), and its error, no less than rounding at `scale`.
-
-    Relative to the scale a time has a part of the error of its neighbours: one may be small by
-    chance.
-    """
+    """The limit of five sequences (times,), and its error, no less than rounding at `scale`."""
     size = np.maximum(scale, TINY)
     first, second, third = (_mixed(values[k : k + 3]) for k in range(3))
     lower, upper, change = (
-        _shared(np.abs(d) / size) for d in (second - first, third - second, third - values[-1])
+        np.abs(d) / size for d in (second - first, third - second, third - values[-1])
     )
     return Limit(third, (_error(lower, upper, change) + NOISE) * size)
 
@@ -131,12 +126,6 @@ def _mixed(values: Sequence[Any]) -> Any:
 
 def _sizes(errors: Sequence[Any]) -> Any:
     return sum(abs(w) * e for w, e in zip(WEIGHTS, errors, strict=True))
-
-
-def _shared(error: Array) -> Array:
-    """That of a time, or a part of that of its neighbours."""
-    around = np.pad(error, 1)
-    return np.asarray(np.maximum(error, NEIGHBOUR * np.maximum(around[:-2], around[2:])))
 
 
 def _error(first: Array, second: Array, change: Array) -> Array:

@@ -20,9 +20,14 @@ __all__ = ["as_dict", "table", "text"]
 Array = NDArray[Any]
 
 WIDTH = 80
-ROWS = 12  # of the table
+ROWS = 12  # of the table, at most
+FEW = 7  # intervals between rows, of which there are no fewer if the times can be divided evenly
 ATOMS = 2  # that have a column
 MOST_DIGITS = 7
+UNKNOWN = (
+    "Unknown: so much of it comes from so far out, where hardly any probability is, that it cannot "
+    "be had from cells."
+)
 MOST_CUTS = 9  # between which probabilities are listed
 
 
@@ -60,7 +65,12 @@ def text(e: Evolution) -> str:
         for r in [header, *rows]
     ]
     if to_end is not None:
-        lines += ["", *_filled('"to the end": the total-variation distance to the end state.')]
+        lines += [
+            "",
+            *_filled('"to the end": the total-variation distance to the end state' + _bound(e)),
+        ]
+    if not np.isfinite(e.std).all():
+        lines += ["", *_filled(UNKNOWN)]
     lines += _shares(e)
     lines += ["", "How far to trust this", *_filled(_trust(e))]
     for note in e.notes:
@@ -103,12 +113,25 @@ def _in(unit: str) -> str:
 
 
 def _rows(count: int) -> list[int]:
-    """At most `ROWS` of the times, evenly, the first and the last among them."""
-    return sorted({round(k) for k in np.linspace(0, count - 1, min(count, ROWS)).tolist()})
+    """At most `ROWS` of the times, the first and the last among them: each so many, if they can."""
+    steps = [k for k in range(FEW, ROWS) if (count - 1) % k == 0]
+    most = steps[-1] + 1 if steps else ROWS
+    return sorted({round(k) for k in np.linspace(0, count - 1, min(count, most)).tolist()})
+
+
+def _bound(e: Evolution) -> str:
+    if e.end_is_resolved:
+        return "."
+    return (
+        " as far as cells show it. Most of the end state is within one cell, so that it could be "
+        "larger, up to 1."
+    )
 
 
 def _to_error(value: float, error: float) -> str:
     """A number to the digit that its error allows, or to its own precision."""
+    if math.isnan(value):
+        return "unknown"
     if not error > 0:
         return f"{value:.{MOST_DIGITS}g}"
     places = max(0, min(math.ceil(-math.log10(error)), 9))
@@ -138,7 +161,8 @@ def _answer(e: Evolution) -> str:
         words.append("There is no end state that all of the probability goes to.")
     else:
         left = _to_error(to_end[-1], max(e.mass_error[-1], 1e-12))
-        words.append(f"At {_at(e.times[-1], unit)} the distance to the end state is {left}.")
+        least = "" if e.end_is_resolved else "at least "
+        words.append(f"At {_at(e.times[-1], unit)} the distance to the end state is {least}{left}.")
         if to_end[-1] > 0.01:
             words.append("The end state has not been reached: this is a state on the way.")
     return " ".join(words)
@@ -174,9 +198,7 @@ def as_dict(e: Evolution) -> dict[str, Any]:
         if values is None:
             return None
         array = np.asarray(values, dtype=float)
-        if np.isfinite(array).all():
-            return array.tolist()
-        return array.astype(object).tolist() if array.ndim else None
+        return np.where(np.isfinite(array), array, None).tolist()
 
     return {
         "schema": 1,
@@ -194,6 +216,7 @@ def as_dict(e: Evolution) -> dict[str, Any]:
         "mass_error": listed(e.mass_error),
         "time_error": listed(e.time_error),
         "total_variation_to_end": listed(e.total_variation_to_end),
+        "end_is_resolved": e.end_is_resolved,
         "relaxation": {
             "time": listed(e.relaxation_time),
             "log_time": listed(e.log_relaxation_time),
