@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 
 from stationary.chain.transfer import Transfer
 
-__all__ = ["ChainClass", "class_of", "refined_limit", "still_class", "unevenness"]
+__all__ = ["FULL", "ChainClass", "class_of", "refined_limit", "still_class", "unevenness"]
 
 Array = NDArray[Any]
+
+FULL = 8.0  # times its share of the mass, above which a cell is too wide to show a density
+UNSETTLED = 0.5  # change of a log mass with finer cells that proves it unknown, if it does not fall
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +36,39 @@ class ChainClass:
     folded: float  # probability per step to be turned back at an end of the domain
     has_density: bool | None
     transfer: Transfer
+    rigid: bool = False  # no step brings walkers nearer to each other: a lattice for each start
     still: bool = False  # a stretch without gradients: where on it depends on the start
     others: tuple[tuple[Array, Array], ...] = ()  # edges and log masses of cells 4 and 2 times as
     # wide, and of cells laid differently
     weight: float | None = None  # None where it depends on the start, and none was given
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader should know of it, in words."""
+        found = []
+        where = f"Between {self.interval[0]:.6g} and {self.interval[1]:.6g}"
+        if self.has_density is False:
+            found.append(
+                f"{where} finer cells change the histogram as much each time, although the "
+                "distribution function settles: it seems to have no density (as a Cantor measure "
+                "has none)."
+            )
+        if self.folded > 1e-12:
+            found.append(
+                f"{self.folded:.3g} of the steps would lead beyond the domain and were turned back."
+            )
+        if self.rigid:
+            found.append(
+                f"{where} no step brings two walkers nearer to each other: they keep to a lattice, "
+                "and to which depends on the start. What is shown is the mean over all of them; "
+                "how far a single one is from it is not part of the errors."
+            )
+        if self.still:
+            found.append(
+                f"{where} no datapoint has a gradient: SGD stays where it arrives, which was not "
+                "computed."
+            )
+        return found
 
     @cached_property
     def mass(self) -> Array:
@@ -63,19 +95,36 @@ class ChainClass:
         value = self.log_probability(lower, upper)
         if not all(math.isfinite(v) for v in (*found, value)):
             return 0.0 if not any(map(math.isfinite, (*found, value))) else math.inf
+        if self._beyond_steep(lower, upper):
+            return math.inf
         first, second, beside = found
-        before, after = second - first, value - second
-        if not abs(after) < 0.75 * abs(before) and abs(after) > 1e-9:
-            return math.inf  # it does not settle
-        return (
-            refined_limit([first, second, value], 1e-12)[1] + abs(after) + 2 * abs(beside - value)
-        )
+        before, after = abs(second - first), abs(value - second)
+        settles = after < 0.75 * before
+        if max(after, abs(beside - value)) > UNSETTLED and not settles:
+            return math.inf
+        # Once changes are small they need not fall steadily: cells are laid differently each time.
+        rest = 2 * max(after, before / 2) if settles else 3 * max(after, before)
+        return rest + 2 * abs(beside - value) + 1e-12
+
+    def _beyond_steep(self, lower: float, upper: float) -> bool:
+        """Whether cells that are too wide to carry so small a mass lie between it and the peak."""
+        steep = self.transfer.steep
+        if not steep.any():
+            return False
+        cells = _within(self.edges, self.log_mass, lower, upper)
+        first, last = sorted((int(np.argmax(cells)), int(np.argmax(self.log_mass))))
+        return bool(steep[first : last + 1].any())
+
+
+def _within(edges: Array, log_mass: Array, lower: float, upper: float) -> Array:
+    """log of the mass that each cell has between two points."""
+    overlap = np.minimum(edges[1:], upper) - np.maximum(edges[:-1], lower)
+    with np.errstate(divide="ignore"):
+        return np.asarray(log_mass + np.log(np.clip(overlap / np.diff(edges), 0, 1)))
 
 
 def _log_probability(edges: Array, log_mass: Array, lower: float, upper: float) -> float:
-    overlap = np.minimum(edges[1:], upper) - np.maximum(edges[:-1], lower)
-    with np.errstate(divide="ignore"):
-        logs = log_mass + np.log(np.clip(overlap / np.diff(edges), 0, 1))
+    logs = _within(edges, log_mass, lower, upper)
     top = float(logs.max())
     return top + math.log(np.exp(logs - top).sum()) if math.isfinite(top) else -math.inf
 
@@ -142,6 +191,8 @@ def class_of(
     width = np.diff(edges)
     distance = max(distance, float(width @ (apart[1:] + apart[:-1]) / 2) * 1.5)
     has_density = _settles(rough)
+    if has_density is not True or masses[-1].max() > FULL / len(width):
+        cdf_error += float(masses[-1].max())  # where in its cell the mass of one lies
     known = np.array([*moments, others])
     exact = np.ptp(known[:, 0]) <= 1e-9 * deviation and np.ptp(known[:, 1]) <= 1e-9 * deviation**2
     if not exact and not (has_density and all(_squares(v) for v in known[:3].T)):
@@ -167,6 +218,7 @@ def class_of(
         folded=float(masses[-1] @ chain.folded),
         has_density=has_density,
         transfer=chain,
+        rigid=chain.rigid(masses[-1]),
         others=tuple((t.edges, m) for t, m in (*levels[:2], check)),
     )
 
@@ -191,7 +243,8 @@ def refined_limit(values: list[float], floor: float) -> tuple[float, float]:
     before, after = values[1] - values[0], values[2] - values[1]
     if _squares(values):
         better = values[2] + after / 3
-        return float(better), float(abs(better - (values[1] + before / 3)) + floor)
+        error = max(abs(better - (values[1] + before / 3)), abs(after) / 3)  # may be luck
+        return float(better), float(error + floor)
     ratio = min(max(abs(before) / max(abs(after), 1e-300), 1.5), 4.0)
     error = 3 * max(abs(after), abs(before) / 3) / (ratio - 1) + floor
     return float(values[2]), float(error)

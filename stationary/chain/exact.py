@@ -26,7 +26,7 @@ from stationary.chain.cells import (
     tail_powers,
     working,
 )
-from stationary.chain.closed_class import ChainClass, class_of, still_class
+from stationary.chain.closed_class import FULL, ChainClass, class_of, still_class
 from stationary.chain.outcomes import Outcomes
 from stationary.chain.state import ChainState
 from stationary.chain.transfer import Transfer, closed_classes, transfer
@@ -43,6 +43,7 @@ Array = NDArray[Any]
 FEWEST, MOST = 32, 8000  # cells
 NARROW = 64 * np.finfo(float).eps  # classes narrower than this, relative, are points
 TRIM = 1e-14  # mass of a tail that is left out
+PASSES = 6  # of cells laid by what others hold
 COARSE = 0.05  # an error of the distribution function that asks for more cells
 
 
@@ -226,27 +227,38 @@ class _Solver(Outcomes):
         joints = self.joints[(low < self.joints) & (self.joints < high)]
         profile = self.profile
         count = max(self.cells // 4, 16)
-        for _ in range(2):
+        seen = None
+        for k in range(PASSES):
             edges = graded(low, high, count, self.rests, joints, profile)
-            found = self._level(edges, ends)
+            found = self._level(edges, ends, seen)
             if found is None:
                 return None
+            seen = (edges, found[1])
             profile = (edges, np.exp(found[1]))
+            if k and profile[1].max() < FULL / count:
+                break
         levels = []
         for _ in range(3):
-            found = self._level(edges, ends)
+            found = self._level(edges, ends, seen)
             if found is None:
                 return None
             levels.append(found)
+            seen = (edges, found[1])
             edges = bisected(edges)
         # Halved cells share their blind spots: others, laid differently, look from outside.
         other = graded(low, high, int(0.7 * self.cells), self.rests, joints, profile, even=0.75)
-        check = self._level(other, ends)
-        return None if check is None else class_of(levels, check, low, high, self.heavy)
+        check = self._level(other, ends, seen)
+        if check is None:
+            return None
+        found = class_of(levels, check, low, high, self.heavy)
+        # Where mass stays in few cells however they are laid, their histogram says nothing.
+        return replace(found, has_density=None) if k > 1 and found.has_density else found
 
-    def _level(self, edges: Array, ends: tuple[str, str]) -> tuple[Transfer, Array] | None:
+    def _level(
+        self, edges: Array, ends: tuple[str, str], seen: tuple[Array, Array] | None
+    ) -> tuple[Transfer, Array] | None:
         """A chain and the logarithm of its stationary vector."""
-        chain = self.chain(edges, ends)
+        chain = self.chain(edges, ends, seen)
         classes = self._closed(chain)
         if not classes:
             return None
@@ -342,23 +354,7 @@ class _Solver(Outcomes):
             kind = "atoms"
         elif any(a.weight for a in atoms) or lost:
             kind = "mixture"
-        for c in components:
-            if c.has_density is False:
-                notes.append(
-                    f"Between {c.interval[0]:.6g} and {c.interval[1]:.6g} finer cells change the "
-                    "histogram as much each time, although the distribution function settles: it "
-                    "seems to have no density (as a Cantor measure has none)."
-                )
-            if c.folded > 1e-12:
-                notes.append(
-                    f"{c.folded:.3g} of the steps would lead beyond the domain and were turned "
-                    "back."
-                )
-            if c.still:
-                notes.append(
-                    f"Between {c.interval[0]:.6g} and {c.interval[1]:.6g} no datapoint has a "
-                    "gradient: SGD stays where it arrives, which was not computed."
-                )
+        notes += [note for c in components for note in c.notes]
         for p in self.rests:
             if p.attracts:
                 notes.append(

@@ -13,6 +13,7 @@ from stationary.chain.batches import Batches
 from stationary.chain.cells import graded
 from stationary.chain.closed_class import refined_limit
 from stationary.chain.elimination import Elimination
+from stationary.chain.tilt import tilt
 from stationary.chain.transfer import transfer
 from stationary.errors import ConvergenceError, LandscapeError
 from stationary.given import number
@@ -24,6 +25,7 @@ Array = NDArray[Any]
 
 MOST_CELLS = 2000
 ROUNDS = 200
+MOST_STEPS = 1e290
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def _log_time(
     landscape = batches.landscape
     joints = np.array([b for b in landscape.breakpoints if low < b < high])
     edges = graded(low, high, count, joints=joints)
-    chain = transfer(batches, edges, ("leave", "leave"), joints)
+    chain = transfer(batches, edges, ("leave", "leave"), joints, tilt(batches, edges, None))
     leaving, inner = chain.leaving.sum(axis=1), chain.inner.tocsr()
     members = np.arange(chain.cells)
     if start is not None:
@@ -85,12 +87,12 @@ def _log_time(
     if len(_reached(inner.T.tocsr(), np.flatnonzero(leaving > 0))) < len(members):
         return math.inf, 0.0  # some of it is never left
     parts = Elimination.of(inner, leaving)
-    if not parts.sound:
+    steps = parts.solve(np.ones((len(members), 1)))[:, 0]
+    if not (parts.sound and steps.max() < MOST_STEPS):
         raise ConvergenceError(
             f"{landscape.name}: the steps to leave ({low:g}, {high:g}) are more than 1e290, which "
             "doubles cannot hold."
         )
-    steps = parts.solve(np.ones((len(members), 1)))[:, 0]
     if start is not None:
         image = batches.images(np.array([start]))[:, 0]
         inside = (image > low) & (image < high)

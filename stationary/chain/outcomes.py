@@ -12,6 +12,7 @@ from stationary.chain.batches import Batches
 from stationary.chain.cells import Held, RestPoint, bisected, capture, graded, rest_points
 from stationary.chain.closed_class import ChainClass
 from stationary.chain.elimination import Elimination
+from stationary.chain.tilt import tilt
 from stationary.chain.transfer import Transfer, transfer
 from stationary.density.mixture import Escape
 from stationary.start.initial import Initial
@@ -45,8 +46,11 @@ class Outcomes:
         self.joints = np.array([b for b in self.landscape.breakpoints if lower < b < upper])
         self.rests: tuple[RestPoint, ...] = rest_points(batches, lower, upper)
 
-    def chain(self, edges: Array, ends: tuple[str, str]) -> Transfer:
-        return transfer(self.batches, edges, ends, self.joints)
+    def chain(
+        self, edges: Array, ends: tuple[str, str], seen: tuple[Array, Array] | None = None
+    ) -> Transfer:
+        slope = tilt(self.batches, edges, seen)
+        return transfer(self.batches, edges, ends, self.joints, slope)
 
     def captured(self, edges: Array) -> Array:
         """For each cell, which attracting rest point has it for its own; -1 for none."""
@@ -63,7 +67,14 @@ class Outcomes:
         held = self.held
         joints = np.concatenate([self.joints, *(c.interval for c in components), points])
         joints = np.unique(joints[(held.lower < joints) & (joints < held.upper)])
-        return graded(held.lower, held.upper, self.cells // 2, self.rests, joints)
+        rests = tuple(sorted((self._point(p) for p in points), key=lambda r: r.position))
+        rests += tuple(r for r in self.rests if not r.attracts)
+        return graded(held.lower, held.upper, self.cells // 2, rests, joints)
+
+    def _point(self, position: float) -> RestPoint:
+        """A class that is a point: one of the known rest points, or one that steps lead to."""
+        known = (r for r in self.rests if r.position == position)
+        return next(known, RestPoint(position, -1.0, True))
 
     def arrival(self) -> None:
         """How many steps it takes to come to a closed class, in the mean: from the start, or from
@@ -96,8 +107,7 @@ class Outcomes:
         owner = np.full(n, -1)
         width = self.held.upper - self.held.lower
         for k, p in enumerate(points):
-            known = next((r for r in self.rests if r.position == p), RestPoint(p, -1.0, True))
-            owner[np.abs(middle - p) < capture(known, width)] = k
+            owner[np.abs(middle - p) < capture(self._point(p), width)] = k
         for k, c in enumerate(components):
             low, high = c.interval
             inside = (low < middle) & (middle < high) & (owner < 0)
@@ -185,5 +195,9 @@ class Outcomes:
             constant = np.ptp(table, axis=0).max() < 1e-12
             return None, 0.0, table[0] if constant else None
         change = float(np.abs(values[1] - values[0]).max())
-        total, moving = values[1].sum(), 1.0 - stays
-        return (values[1] * (moving / total) if total > 0 else values[1]), 2 * change, None
+        total, moving = float(values[1].sum()), 1.0 - stays
+        if not total > 0:  # no cell leads to any of them: nothing is known
+            self.sound = False
+            return np.full(len(values[1]), moving / len(values[1])), 1.0, None
+        missing = abs(moving - total)
+        return values[1] * (moving / total), 2 * change + missing, None

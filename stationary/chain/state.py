@@ -89,8 +89,8 @@ class ChainState:
     def log_probability(self, lower: float, upper: float) -> float:
         """log P(lower < X <= upper), also where the probability itself underflows.
 
-        What is rare depends on steps that hardly ever come, and so on cells much finer than
-        they are: `log_probability_error` says how far to trust it.
+        Within its cells density leans as the steps there imply (see `tilt`), so that this holds
+        even where cells are as wide as a step; `log_probability_error` says how far to trust it.
         """
         self._require()
         if not lower <= upper:

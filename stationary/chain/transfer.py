@@ -1,9 +1,10 @@
 """The transfer operator of SGD with a finite step, averaged over cells (Ulam's method).
 
-The probability of a cell is taken to be spread evenly over it. Each minibatch maps the cell to an
-interval (several, where the map folds), over which its probability is spread in turn; what falls
-on each cell is the exact overlap. This gives a Markov chain on the cells: its closed classes are
-strong components of a graph, and its stationary vectors approximate those of SGD.
+The probability of a cell is taken to be spread over it evenly, or leaning to one side as exp(q w)
+(see `tilt`). Each minibatch maps the cell to an interval (several, where the map folds), and its
+spread with it; what falls on each cell is the exact overlap. This gives a Markov chain on the
+cells: its closed classes are strong components of a graph, and its stationary vectors approximate
+those of SGD.
 
 Spreading evenly again in each step loses where in its cell the probability lies. Its first two
 moments within each cell are carried along (`Transfer.moments`), so that mean and variance obey
@@ -35,6 +36,7 @@ Array = NDArray[Any]
 CHUNK = 2**18  # images at a time
 FOLDS = 50  # reflections of one step before what is left is put at the end
 NOISE = 16 * np.finfo(float).eps  # overlaps below this, relative to the positions, are rounding
+STEEPEST = 300.0  # change of log density within one cell
 CARRIED = 4000  # steps in which the moments within cells must settle
 
 
@@ -46,6 +48,7 @@ class Transfer:
     matrix: Any  # (n, n + 2), sparse; rows add up to 1
     folded: Array  # (n,) the probability per step to be turned back at an end, from each cell
     weighted: tuple[Any, ...]  # like matrix, with weights s, s^2, o, s o, and o^2 + ...
+    steep: Array  # (n,) where log density was to lean more within a cell than doubles hold
 
     @property
     def cells(self) -> int:
@@ -67,6 +70,12 @@ class Transfer:
         inside = self.inner[members][:, members]
         log_mass[members], sound = log_stationary(inside.tocsr())
         return log_mass, sound
+
+    def rigid(self, mass: Array) -> bool:
+        """Whether hardly any step changes the distance of walkers that are near each other."""
+        inner, square = self.inner.tocsr(), self.weighted[1][:, : self.cells].tocsr()
+        moved = inner.multiply(abs(square - inner) > 1e-9).sum(axis=1)
+        return bool(mass @ np.asarray(moved).ravel() < 0.1)
 
     def moments(self, mass: Array) -> tuple[float, float]:
         """Mean and variance of a stationary vector, with what is known within the cells.
@@ -120,7 +129,13 @@ def closed_classes(matrix: Any) -> list[Array]:
     return sorted(found, key=lambda states: int(states[0]))
 
 
-def transfer(batches: Batches, edges: Array, ends: tuple[str, str], joints: Array) -> Transfer:
+def transfer(
+    batches: Batches,
+    edges: Array,
+    ends: tuple[str, str],
+    joints: Array,
+    tilt: Array | None = None,
+) -> Transfer:
     """The chain on cells between ascending edges.
 
     Parameters
@@ -129,33 +144,67 @@ def transfer(batches: Batches, edges: Array, ends: tuple[str, str], joints: Arra
         What becomes of a step beyond each end: "fold" (turned back), "leave", or "periodic".
     joints
         Edges at which the gradients may jump: they are taken from inside each cell.
+    tilt
+        Slope of log density within each cell, shape (n,); None: spread evenly.
     """
     n = len(edges) - 1
     size = max(16, CHUNK // max(len(batches), batches.landscape.datapoints))
+    width = np.diff(edges)
+    lean = np.zeros(n) if tilt is None else tilt * width
+    rise = np.clip(lean, -STEEPEST, STEEPEST)
     parts = [
-        _part(batches, edges, slice(i, min(i + size, n)), ends, joints) for i in range(0, n, size)
+        _part(batches, edges, rise, slice(i, min(i + size, n)), ends, joints)
+        for i in range(0, n, size)
     ]
-    # Weights of a deposit: 1, s, s^2, o, s o, o^2 + length^2 / 12 - s^2 width^2 / 12.
-    rows, columns, mass, s, o, length = (np.concatenate([p[k] for p in parts]) for k in range(6))
+    # Weights of a deposit: 1, s, s^2, o, s o, o^2 + its variance - s^2 that of its origin, with o
+    # taken as if it came from the centre of its cell.
+    rows, columns, mass, s, o, variance = (np.concatenate([p[k] for p in parts]) for k in range(6))
     total = np.bincount(rows, mass, minlength=n)
     mass = mass / total[rows]
     outside = columns >= n
-    s, o = np.where(outside, 0.0, s), np.where(outside, 0.0, o)
-    width = np.diff(edges)[rows]
-    rest = o * o + (length**2 - (s * width) ** 2) / 12
+    middle, spread = _lean(rise)
+    s = np.where(outside, 0.0, s)
+    o = np.where(outside, 0.0, o - s * ((middle - 0.5) * width)[rows])
+    rest = o * o + variance - s * s * (spread * width * width)[rows]
 
     def summed(values: Array) -> Any:
         return sp.coo_array((values, (rows, columns)), shape=(n, n + 2)).tocsr()
 
     weighted = tuple(summed(mass * v) for v in (s, s * s, o, s * o, rest))
     folded = np.concatenate([p[6] for p in parts])
-    return Transfer(edges, summed(mass), np.clip(folded, 0.0, 1.0), weighted)
+    return Transfer(edges, summed(mass), np.clip(folded, 0.0, 1.0), weighted, rise != lean)
+
+
+def _between(rise: Array, start: Array, stop: Array) -> Array:
+    """What part of exp(rise t) on [0, 1] lies between two t."""
+    sloped = rise != 0
+    k = np.where(sloped, rise, 1.0)
+    # In powers that fall, so that nothing overflows.
+    k, start, stop = np.abs(k), np.where(k > 0, 1 - stop, start), np.where(k > 0, 1 - start, stop)
+    part = np.exp(-k * start) * np.expm1(-k * (stop - start)) / np.expm1(-k)
+    return np.where(sloped, part, stop - start)
+
+
+def _lean(rise: Array) -> tuple[Array, Array]:
+    """Mean and variance of t on [0, 1] under exp(rise t)."""
+    steep = np.abs(rise) > 0.05
+    k = np.where(steep, rise, 1.0)
+    mean = np.where(steep, -1 / np.expm1(-k) - 1 / k, 0.5 + rise / 12 - rise**3 / 720)
+    spread = np.where(
+        steep, 1 / k**2 - 0.25 / np.sinh(k / 2) ** 2, 1 / 12 - rise**2 / 240 + rise**4 / 6048
+    )
+    return mean, spread
 
 
 def _part(
-    batches: Batches, edges: Array, cells: slice, ends: tuple[str, str], joints: Array
+    batches: Batches,
+    edges: Array,
+    rise: Array,
+    cells: slice,
+    ends: tuple[str, str],
+    joints: Array,
 ) -> tuple[Array, ...]:
-    """The deposits of some cells: row, column, mass, slope, offset, length; and what is folded."""
+    """The deposits of some cells: row, column, mass, slope, offset, variance; what is folded."""
     lower, upper = edges[:-1][cells], edges[1:][cells]
     m = len(lower)
     left = np.where(np.isin(lower, joints), np.nextafter(lower, np.inf), lower)
@@ -165,99 +214,98 @@ def _part(
     share = np.broadcast_to(batches.probability[:, None], a.shape)
     row = np.broadcast_to(np.arange(m) + cells.start, a.shape)
     width = np.broadcast_to(upper - lower, a.shape)
+    k = np.broadcast_to(rise[cells], a.shape)
     # Where a parabola through the three images turns within the cell, the map folds there.
     bend = middle - (a + b) / 2
     folds = (np.abs(b - a) < 4 * np.abs(bend)) & (np.abs(bend) > NOISE * (np.abs(a) + np.abs(b)))
     at = 0.5 + np.divide(b - a, 8 * bend, out=np.zeros_like(a), where=folds)
     top = a * (1 - at) + b * at + 4 * bend * at * (1 - at)
-    first = np.where(folds, at, 1.0)
-    pieces = [
-        (
-            row.ravel(),
-            (share * first).ravel(),
-            a.ravel(),
-            np.where(folds, top, b).ravel(),
-            (width * first).ravel(),
-        )
-    ]
+    at = np.where(folds, at, 1.0)
+    first = _between(k, np.zeros_like(at), at)
+    pieces = [(row, share * first, a, np.where(folds, top, b), width * at, k * at)]
     if folds.any():
         f, t = folds, at[folds]
-        pieces.append((row[f], share[f] * (1 - t), top[f], b[f], width[f] * (1 - t)))
-    row, share, a, b, width = (np.concatenate(x) for x in zip(*pieces, strict=True))
+        second = _between(k[f], t, np.ones_like(t))
+        rest = (1 - t) * width[f], (1 - t) * k[f]
+        pieces.append((row[f], share[f] * second, top[f], b[f], *rest))
+    row, share, a, b, width, k = (
+        np.concatenate([np.ravel(y) for y in x]) for x in zip(*pieces, strict=True)
+    )
     slope = (b - a) / width
-    row, share, a, b, slope, out, turned = _kept(row, share, a, b, slope, edges, ends)
-    deposits = _spread(row, share, a, b, slope, edges)
+    kept, out, turned = _kept((row, share, a, b, slope, k), edges, ends)
+    deposits = _spread(*kept, edges)
     everything = [np.concatenate([x, y]) for x, y in zip(deposits, out, strict=True)]
     folded = np.bincount(turned[0] - cells.start, turned[1], minlength=m)
     return (*everything, folded)
 
 
 def _kept(
-    row: Array, share: Array, a: Array, b: Array, slope: Array, edges: Array, ends: tuple[str, str]
-) -> tuple[Any, ...]:
+    pieces: tuple[Array, ...], edges: Array, ends: tuple[str, str]
+) -> tuple[tuple[Array, ...], tuple[Array, ...], tuple[Array, Array]]:
     """Pieces with all that lay beyond the ends turned back, carried around, or told apart."""
     lower, upper = edges[0], edges[-1]
     n = len(edges) - 1
     noise = NOISE * max(abs(lower), abs(upper))
-    out: list[tuple[Array, Array, Array]] = []  # rows, columns, mass
-    turned: list[tuple[Array, Array]] = []
+    out = [(np.empty(0, int), np.empty(0, int), np.empty(0))]  # rows, columns, mass
+    turned = [(np.empty(0, int), np.empty(0))]
+    row, share, a, b, slope, k = pieces
     if ends[0] == "periodic":
         period = upper - lower
         shift = np.floor((np.minimum(a, b) - lower) / period) * period
         a, b = a - shift, b - shift
     for _ in range(FOLDS):
         moved = False
-        for k, (end, sign) in enumerate(((lower, -1.0), (upper, 1.0))):
+        for side, (end, sign) in enumerate(((lower, -1.0), (upper, 1.0))):
             beyond = np.maximum(sign * (a - end), sign * (b - end)) > noise
             if not beyond.any():
                 continue
             moved = True
-            r, p, x, y, s = row[beyond], share[beyond], a[beyond], b[beyond], slope[beyond]
-            length = np.abs(y - x)
-            over = np.maximum(sign * (x - end), 0) + np.maximum(sign * (y - end), 0)
+            r, p, x, y, s, q = (v[beyond] for v in (row, share, a, b, slope, k))
+            # The piece runs from x at t = 0 to y at t = 1 and is cut at `cut`.
+            cut = np.divide(end - x, y - x, out=np.zeros_like(x), where=y != x)
+            cut = np.clip(cut, 0.0, 1.0)
+            rising = sign * (y - x) > 0
             wholly = np.minimum(sign * (x - end), sign * (y - end)) >= 0
-            part = np.where(wholly, 1.0, over / np.where(length > 0, length, 1.0))
-            if ends[k] == "leave":
-                out.append((r, np.full(len(r), n + k), p * part))
-            elif ends[k] == "fold":
-                turned.append((r, p * part))
+            start = np.where(wholly, 0.0, np.where(rising, cut, 0.0))
+            stop = np.where(wholly, 1.0, np.where(rising, 1.0, cut))
+            over = p * _between(q, start, stop)
+            if ends[side] == "leave":
+                out.append((r, np.full(len(r), n + side), over))
+            elif ends[side] == "fold":
+                turned.append((r, over))
             # What stays within, and what lay beyond.
-            inside = ~wholly
-            xi, yi = x[inside], y[inside]
+            i = ~wholly
+            xi, yi = x[i], y[i]
             inward, outward = (np.maximum, np.minimum) if sign < 0 else (np.minimum, np.maximum)
-            new = [
-                (r[inside], (p * (1 - part))[inside], inward(xi, end), inward(yi, end), s[inside])
-            ]
-            if ends[k] == "fold":
-                new.append((r, p * part, 2 * end - outward(x, end), 2 * end - outward(y, end), -s))
-            elif ends[k] == "periodic":
+            from_, to = np.where(rising[i], 0.0, cut[i]), np.where(rising[i], cut[i], 1.0)
+            within = p[i] * _between(q[i], from_, to)
+            new = [(r[i], within, inward(xi, end), inward(yi, end), s[i], q[i] * (to - from_))]
+            beyond_k = q * (stop - start)
+            if ends[side] == "fold":
+                new.append(
+                    (r, over, 2 * end - outward(x, end), 2 * end - outward(y, end), -s, beyond_k)
+                )
+            elif ends[side] == "periodic":
                 step = -sign * (upper - lower)
-                new.append((r, p * part, outward(x, end) + step, outward(y, end) + step, s))
-            keep = (row[~beyond], share[~beyond], a[~beyond], b[~beyond], slope[~beyond])
-            row, share, a, b, slope = (np.concatenate(v) for v in zip(keep, *new, strict=True))
+                new.append((r, over, outward(x, end) + step, outward(y, end) + step, s, beyond_k))
+            keep = tuple(v[~beyond] for v in (row, share, a, b, slope, k))
+            row, share, a, b, slope, k = (np.concatenate(v) for v in zip(keep, *new, strict=True))
         if not moved:
             break
     a, b = np.clip(a, lower, upper), np.clip(b, lower, upper)
-    rows, columns, mass = (
-        (np.concatenate(v) for v in zip(*out, strict=True))
-        if out
-        else (np.empty(0, int), np.empty(0, int), np.empty(0))
-    )
+    rows, columns, mass = (np.concatenate(v) for v in zip(*out, strict=True))
+    back = np.concatenate([t[0] for t in turned]), np.concatenate([t[1] for t in turned])
     zeros = np.zeros(len(mass))
-    back = (
-        tuple(np.concatenate(v) for v in zip(*turned, strict=True))
-        if turned
-        else (np.empty(0, int), np.empty(0))
-    )
-    return row, share, a, b, slope, (rows, columns, mass, zeros, zeros, zeros), back
+    return (row, share, a, b, slope, k), (rows, columns, mass, zeros, zeros, zeros), back
 
 
 def _spread(
-    row: Array, share: Array, a: Array, b: Array, slope: Array, edges: Array
+    row: Array, share: Array, a: Array, b: Array, slope: Array, k: Array, edges: Array
 ) -> tuple[Array, ...]:
-    """Each piece laid evenly over the cells that it overlaps."""
+    """Each piece laid over the cells that it overlaps."""
     n = len(edges) - 1
     low, high = np.minimum(a, b), np.maximum(a, b)
+    k = np.where(b < a, -k, k)
     noise = NOISE * np.maximum(np.abs(low), np.abs(high))
     # An overlap of a few roundings is none: it would link classes that do not meet.
     narrow = high - low <= 2 * noise
@@ -274,7 +322,12 @@ def _spread(
     left = np.where(alone, low[piece], np.maximum(low[piece], edges[column]))
     right = np.where(alone, high[piece], np.minimum(high[piece], edges[column + 1]))
     length = np.maximum(right - left, 0.0)
-    whole = np.add.reduceat(length, np.cumsum(count) - count) if len(count) else length
-    part = np.where(alone, 1.0, length / np.where(whole > 0, whole, 1.0)[piece])
-    offset = (left + right) / 2 - (edges[column] + edges[column + 1]) / 2
-    return row[piece], column, share[piece] * part, slope[piece], offset, length
+    whole = (high - low)[piece]
+    divisor = np.where(whole > 0, whole, 1.0)
+    start, run = (left - low[piece]) / divisor, length / divisor
+    part = _between(k[piece], start, start + run)
+    total = np.add.reduceat(part, np.cumsum(count) - count) if len(count) else part
+    part = np.where(alone, 1.0, part / np.where(total > 0, total, 1.0)[piece])
+    mean, spread = _lean(k[piece] * run)
+    offset = left + length * mean - (edges[column] + edges[column + 1]) / 2
+    return row[piece], column, share[piece] * part, slope[piece], offset, length**2 * spread
