@@ -1,4 +1,5 @@
 """The end state of the diffusion, held against SGD.
 
-`comparison` (distances between distributions), `report`, `figure`, `check`.
+`comparison` (distances between distributions), `basins` (what each holds by each answer),
+`verdict` (what follows), `report`, `figure`, `check`.
 """

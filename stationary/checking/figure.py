@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.checking.check import Check
+from stationary.checking.basins import COMPARED, SETTLED
+from stationary.checking.verdict import Check
 from stationary.figures.drawing import BLUE, GREY, HEIGHT, INK, RED, STYLE, new_figure
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ __all__ = ["plot_check"]
 
 Array = NDArray[Any]
 BINS = 160
-FLOOR = 1e-6  # of the highest density that is drawn
+TAIL = 1e-5  # probability beyond either end of what is drawn
+ALONE = 0.05  # of the domain that is drawn at least, around an atom
 
 
 def plot_check(check: Check) -> Figure:
@@ -29,11 +31,12 @@ def plot_check(check: Check) -> Figure:
         figure = new_figure(1.05 * HEIGHT)
         density, below, masses = figure.subplots(3, 1, height_ratios=(1.2, 1, 0.8))
         edges = _edges(check)
-        for name, colour, cdf in _answers(check):
+        for k, (name, colour, cdf) in enumerate(_answers(check)):
             at = np.asarray(cdf(edges), dtype=float)
-            density.stairs(np.diff(at) / np.diff(edges), edges, color=colour, label=name, lw=1.2)
-            fine = np.linspace(edges[0], edges[-1], 4 * BINS)
-            below.plot(fine, np.asarray(cdf(fine), dtype=float), color=colour, label=name)
+            # The first is drawn wider, so that it is seen where the second lies on it.
+            width = (2.4, 1.1)[k]
+            density.stairs(np.diff(at) / np.diff(edges), edges, color=colour, label=name, lw=width)
+            below.plot(edges, at, color=colour, label=name, lw=width)
         _draw_walkers(check, density, below)
         density.set_ylabel("probability density")
         if density.get_legend_handles_labels()[0]:
@@ -49,29 +52,34 @@ def plot_check(check: Check) -> Figure:
 
 def _edges(check: Check) -> Array:
     """Bins over where any of the answers has something."""
-    low, high = check.analysis.diffusion.domain
-    ends = []
-    for _, _, cdf in _answers(check):
-        wide = np.linspace(max(low, -1e3), min(high, 1e3), 20001)
-        at = np.asarray(cdf(wide), dtype=float)
-        inside = wide[(at > 1e-5) & (at < 1 - 1e-5)]
-        if len(inside):
-            ends += [float(inside[0]), float(inside[-1])]
-    if check.simulation is not None:
-        ends += [float(check.simulation.edges[0]), float(check.simulation.edges[-1])]
-    ends += [b.position for b in check.basins]
-    if not ends:
-        return np.linspace(max(low, -1.0), min(high, 1.0), BINS + 1)
-    margin = 0.04 * (max(ends) - min(ends)) or 1.0
-    return np.linspace(max(low, min(ends) - margin), min(high, max(ends) + margin), BINS + 1)
+    domain = check.analysis.diffusion.domain
+    ends = [b.position for b in check.basins]
+    state, chain = check.analysis.rounded.end_state, check.chain
+    if state.kind in COMPARED:
+        ends += [float(state.ppf(TAIL)), float(state.isf(TAIL))]
+    if chain.kind in SETTLED:
+        below = np.asarray(chain.cdf(chain.edges))
+        inside = chain.edges[(below > TAIL) & (below < 1 - TAIL)]
+        ends += [float(x) for x in (*inside[:1], *inside[-1:])]
+        ends += [float(a.position) for a in chain.atoms if a.weight]
+    sent = check.simulation
+    if sent is not None:
+        seen = np.flatnonzero(sent.mass)
+        if len(seen):
+            ends += [float(sent.edges[seen[0]]), float(sent.edges[seen[-1] + 1])]
+    low, high = (min(ends), max(ends)) if ends else (0.0, 0.0)
+    size = domain[1] - domain[0]
+    least = ALONE * (size if np.isfinite(size) else max(abs(low), abs(high), 1.0))
+    margin = max(0.04 * (high - low), (least - (high - low)) / 2)
+    return np.linspace(max(domain[0], low - margin), min(domain[1], high + margin), BINS + 1)
 
 
 def _answers(check: Check) -> list[tuple[str, str, Any]]:
     found: list[tuple[str, str, Any]] = []
     state = check.analysis.rounded.end_state
-    if state.kind in ("density", "atoms", "mixture"):
+    if state.kind in COMPARED:
         found.append(("diffusion", BLUE, state.cdf))
-    if check.chain.kind not in ("none", "classes"):
+    if check.chain.kind in SETTLED:
         found.append(("exact chain", RED, check.chain.cdf))
     return found
 

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from typing import Any
 
-from stationary.checking.check import BasinCheck, Check
-from stationary.checking.comparison import Distance
+from stationary.checking.basins import BasinCheck
+from stationary.checking.comparison import Distance, Variation
+from stationary.checking.verdict import Check
 from stationary.layout import report, table
-from stationary.wording import error_text, probability_text, time_text
+from stationary.wording import LN10, error_text, power_text, time_text
 
 __all__ = ["as_dict", "text"]
 
 MOST_ROWS = 30
+PLACES = 6  # decimals of a probability that are shown at most
+SMALL = 1e-4  # a probability from which on powers of ten say more
 
 
 def text(check: Check) -> str:
     """The verdict, the basins by each answer, the distances and the step; 80 columns."""
     landscape = check.analysis.landscape
     assert landscape is not None
-    title = f"{landscape.name}: the diffusion against SGD with T = {landscape.learning_rate:g}"
+    drawn = "with" if landscape.replacement else "without"
+    title = (
+        f"{landscape.name}: the diffusion against SGD with T = {landscape.learning_rate:g}, "
+        f"B = {landscape.batch_size}"
+    )
+    if landscape.batch_size > 1:
+        title += f" {drawn} replacement"
     return report(
         [
             (title, [check.verdict, *(f"{r[0].upper()}{r[1:]}." for r in check.reasons)]),
@@ -33,37 +43,50 @@ def text(check: Check) -> str:
 
 
 def _basins(check: Check) -> list[str]:
-    rows = [
-        (
-            f"{b.position:.6g}",
-            _share(b.diffusion),
-            _share(b.chain),
-            _share(b.simulation),
-            *("-" if t is None else time_text(t) for t in (b.log_exit_time, b.log_chain_exit_time)),
-        )
-        for b in check.basins[:MOST_ROWS]
-    ]
-    header = ("minimum", "diffusion", "exact chain", "simulation", "exit time", "of the chain")
-    if not rows:
+    shown = check.basins[:MOST_ROWS]
+    if not shown:
         return []
+    rows = [
+        [
+            f"{b.position:.6g}{' (end)' if b.at_end else ''}",
+            _share(b.diffusion, b.log_diffusion),
+            _share(b.chain, b.log_chain),
+            _share(b.simulation, None),
+        ]
+        for b in shown
+    ]
+    header = ["minimum", "diffusion", "exact chain", "simulation"]
+    timed = [b.log_exit_time is not None or b.log_chain_exit_time is not None for b in shown]
+    if not any(timed):
+        return table(header, rows)
+    for row, b in zip(rows, shown, strict=True):
+        times = (b.log_exit_time, b.log_chain_exit_time)
+        row += ["-" if t is None else time_text(t) for t in times]
     return [
-        *table(header, rows),
+        *table([*header, "exit time", "of the chain"], rows),
         "Exit time: mean number of steps from the minimum to beyond the barriers, by the diffusion "
         "and by the chain.",
     ]
 
 
-def _share(pair: tuple[float, float] | None) -> str:
+def _share(pair: tuple[float, float] | None, log_value: float | None) -> str:
+    """A probability and its error, in as many digits as that leaves."""
     if pair is None:
         return "-"
     value, error = pair
-    if value == 0:
-        return f"0 +- {error_text(error)}"
-    if 0 < error < value:
-        places = min(12, max(0, 1 - math.floor(math.log10(error))))
-        shown = f"{value:.{places}f}" if value > 1e-4 else f"{value:.2g}"
-        return f"{shown} +- {error_text(error)}"
-    return f"{probability_text(math.log(value))} +- {error_text(error)}"
+    if log_value is None:
+        log_value = math.log(value) if value > 0 else -math.inf
+    if math.isinf(log_value):
+        return "0" + (f" +- {error_text(error)}" if error > 0 else "")
+    if value < SMALL:
+        if error < 0.1 * value or not error:
+            return power_text(log_value)
+        return f"below 10^{math.log(value + error) / LN10:.1f}"
+    places = PLACES if error <= 0 else min(PLACES, max(1, 1 - math.floor(math.log10(error))))
+    shown = f"{value:.{places}f}"
+    if value < 1 and float(shown) == 1 and error < 1 - value:
+        shown = f"1 - {1 - value:.1e}"
+    return f"{shown} +- {error_text(error)}"
 
 
 def _distances(check: Check) -> list[str]:
@@ -75,56 +98,70 @@ def _distances(check: Check) -> list[str]:
     rows = [
         (
             name,
-            f"{d.total_variation:.3g} +- {error_text(d.total_variation_error)}",
-            f"{d.wasserstein:.3g} +- {error_text(d.wasserstein_error)}",
+            _measured(d.total_variation, d.total_variation_error),
+            _measured(d.kolmogorov, d.kolmogorov_error),
+            _measured(d.wasserstein, d.wasserstein_error),
         )
         for name, d in pairs
         if d is not None
     ]
     if not rows:
         return ["There are no two distributions to compare."]
-    return [
-        *table(("", "total variation", "Wasserstein"), rows),
-        "Total variation: the most by which a probability can differ. Wasserstein: the mean way "
-        "that probability has to be moved. Those of the simulation are compared bin by bin, and "
-        "few walkers make them larger by up to the error.",
+    lines = [
+        *table(("", "total variation", "Kolmogorov", "Wasserstein"), rows),
+        "Total variation: the most by which a probability can differ. Kolmogorov: the same of the "
+        "distribution functions. Wasserstein: the mean way that probability has to be moved.",
     ]
+    if check.simulation is not None:
+        lines.append(
+            "Those of the simulation are compared bin by bin, and few walkers make them larger by "
+            "up to the error."
+        )
+    return lines
+
+
+def _measured(value: float, error: float) -> str:
+    if value < 1e-9 and error < 1e-9:
+        return "0"
+    return f"{value:.3g} +- {error_text(error)}"
 
 
 def _conventions(check: Check) -> list[str]:
     known = {name: d for name, d in check.conventions.items() if d is not None}
     if len(known) < 2:
         return []
+    if all(d.total_variation < 1e-9 for d in known.values()):
+        return ["They all end in the same places, and cannot be told apart here."]
     rows = [
-        (name, f"{d.total_variation:.3g} +- {error_text(d.total_variation_error)}")
-        for name, d in known.items()
+        (name, _measured(d.total_variation, d.total_variation_error)) for name, d in known.items()
     ]
     line = (
         f"SGD obeys {check.obeyed}: under it the diffusion is nearest to the chain."
         if check.obeyed
-        else "The conventions cannot be told apart on this landscape."
+        else "They cannot be told apart here: the finite step does more than the convention."
     )
     return [*table(("convention", "total variation to the chain"), rows), line]
 
 
 def _trust(check: Check) -> list[str]:
-    lines = [*check.notes]
+    lines = list(check.notes)
     chain, sent = check.chain, check.simulation
     if chain.kind not in ("none", "classes"):
         lines.append(
             f"Exact chain: {chain.cells} cells on each class; error of the distribution function "
             f"{error_text(chain.error)}."
         )
-        if chain.has_density is False:
+        if chain.has_density is False and chain.kind == "density":
             lines.append(
-                "The chain has no density: its histogram does not settle as cells are halved, so "
-                "total variations depend on the cells; its distribution function does settle."
+                "Without a density of the chain total variations depend on its cells, and go to 1 "
+                "as these become finer: the verdict goes by Kolmogorov's distance."
             )
     lines += [f"Chain: {note}" for note in chain.notes]
     if sent is not None:
         lines.append(
             f"Simulation: {sent.walkers:,} walkers, {sent.steps_done:,} steps after "
             f"{sent.burn_in:,} of burn-in, seed {sent.seed}."
+            + ("" if sent.complete else " It was interrupted.")
         )
         lines += [f"Simulation: {note}" for note in sent.notes]
     lines += list(check.analysis.end_state.notes)
@@ -149,7 +186,8 @@ def as_dict(check: Check) -> dict[str, Any]:
             "diffusion_simulation": _distance(check.diffusion_and_simulation),
             "chain_simulation": _distance(check.chain_and_simulation),
         },
-        "conventions": {name: _distance(d) for name, d in check.conventions.items()},
+        "conventions": {name: _variation(d) for name, d in check.conventions.items()},
+        "closed_classes": {"diffusion": check.closed[0], "chain": check.closed[1]},
         "obeyed": check.obeyed,
         "steps": {
             "line": steps.line,
@@ -182,6 +220,9 @@ def _basin(b: BasinCheck) -> dict[str, Any]:
         "diffusion": pair(b.diffusion),
         "chain": pair(b.chain),
         "simulation": pair(b.simulation),
+        "at_end": b.at_end,
+        "log_diffusion": None if b.log_diffusion is None else end(b.log_diffusion),
+        "log_chain": None if b.log_chain is None else end(b.log_chain),
         "log_exit_time": None if b.log_exit_time is None else end(b.log_exit_time),
         "log_chain_exit_time": None
         if b.log_chain_exit_time is None
@@ -190,11 +231,13 @@ def _basin(b: BasinCheck) -> dict[str, Any]:
 
 
 def _distance(d: Distance | None) -> dict[str, float] | None:
+    return None if d is None else asdict(d)
+
+
+def _variation(d: Variation | None) -> dict[str, float] | None:
     if d is None:
         return None
     return {
         "total_variation": d.total_variation,
         "total_variation_error": d.total_variation_error,
-        "wasserstein": d.wasserstein,
-        "wasserstein_error": d.wasserstein_error,
     }

@@ -1,6 +1,6 @@
 """The check by Monte Carlo: SGD itself, or a diffusion in steps.
 
 `terrain` (a first scan), `walkers` (steps), `streams` (sums and their errors), `blocks` (of
-walkers, shared out), `departure` (what a run sets out with), `mixing` (burn-in), `text`, `result`,
-`run`, `simulate`.
+walkers, shared out), `departure` (what a run sets out with), `mixing` (burn-in), `rest`, `text`,
+`result`, `run`, `simulate`.
 """

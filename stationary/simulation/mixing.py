@@ -16,6 +16,7 @@ __all__ = ["agree", "halves_of", "reasons_against", "split_r_hat"]
 Array = NDArray[Any]
 
 LARGEST_R_HAT = 1.05
+CONFINED_R_HAT = 1.25  # above it walkers differ by more than slow wandering explains
 INDEPENDENT = 3.0  # autocorrelation times that half of a window of burn-in has to hold
 AGREE = 3.0  # standard errors
 DRIFTS = 4.5  # standard errors: in 100,000 sound runs one false alarm
@@ -88,8 +89,12 @@ def reasons_against(
     r_hat: float,
     scale: float,
     variable: str,
-) -> list[str]:
-    """Why the averages may not be those of an end state; empty if nothing speaks against it.
+    burned: int,
+) -> tuple[list[str], bool]:
+    """Why the averages may not be those of an end state, and whether walkers keep to basins.
+
+    A walker that is seen for a few autocorrelation times only is no less independent of the others:
+    what counts is whether the start was forgotten before.
 
     Parameters
     ----------
@@ -97,22 +102,34 @@ def reasons_against(
         Of each basin, its attracting point, and whether any walker was ever seen in it.
     present
         The walkers that are still on their way.
+    burned
+        Steps before the observation.
     """
     reasons: list[str] = []
+    confined = False
     if present.sum() < 2:
-        return reasons
+        return reasons, confined
     whole = total(slots)
-    if not r_hat <= LARGEST_R_HAT:
+    if not r_hat <= CONFINED_R_HAT:
         held = "" if math.isinf(r_hat) else f": R-hat = {r_hat:.4g}, above {LARGEST_R_HAT:g}"
         reasons.append(
             "walkers differ from each other by more than each of them wanders in the time "
             f"observed{held}. Give more steps."
         )
+    elif r_hat > LARGEST_R_HAT:
+        memory = _memory(whole, present)
+        if burned < INDEPENDENT * memory:
+            reasons.append(
+                f"the walkers may not have forgotten their start: the autocorrelation time is "
+                f"{memory:.3g} steps, and the burn-in was {burned:,}. Give more steps, or a longer "
+                "burn_in."
+            )
     if watch.basins and whole.looks:
         shares = whole.occupied[:, present] / whole.looks
         for x, share in zip(stable, shares, strict=True):
             p, between = float(share.mean()), float(share.var(ddof=1))
             if reduction(p * (1 - p) - between, between, whole.looks) > LARGEST_R_HAT:
+                confined = True
                 reasons.append(
                     "walkers hardly cross between basins: the share of time spent near "
                     f"{variable} = {x:.6g} is {p:.3g} on average, but differs from walker to "
@@ -123,6 +140,7 @@ def reasons_against(
                 break
         never = ", ".join(f"{x:.6g}" for x in stable[~visited])
         if never:
+            confined = True
             reasons.append(
                 f"no walker ever came near {variable} = {never}, where the drift also leads: it "
                 "takes longer than the time simulated, or cannot be reached. Start there, too."
@@ -134,4 +152,11 @@ def reasons_against(
             f"{_largest(*halves, present, scale):.3g} standard errors: the walkers are still "
             "on their way. Give a longer burn_in."
         )
-    return reasons
+    return reasons, confined
+
+
+def _memory(whole: Record, present: Array) -> float:
+    """The autocorrelation time in steps, from the spread of the averages of walkers."""
+    m = whole.first[present] / whole.steps
+    spread = float((whole.second[present] / whole.steps).mean() - m.mean() ** 2)
+    return whole.steps * float(m.var(ddof=1)) / spread if spread > 0 else 0.0

@@ -25,6 +25,7 @@ class Ending(Enum):
     TARGET_MET = "the target error was met"
     TARGET_MISSED = "the target error was not met: give more steps or more walkers"
     ABSORBED = "every walker was absorbed"
+    AT_REST = "every walker has come to rest"
     INTERRUPTED = "interrupted: what was done until then is shown"
     ESCAPED = "some walkers left every bound: there may be no end state"
     METASTABLE = "the walkers have not mixed: these are no averages over an end state"
@@ -111,6 +112,7 @@ class Simulation:
     ending: Ending
     metastable: bool
     complete: bool
+    confined: bool  # walkers hardly cross between basins, or never came near one
     reasons: tuple[str, ...]  # why it is metastable
     notes: tuple[str, ...]
     rate: float

@@ -24,6 +24,7 @@ from stationary.simulation.departure import (
     variable_of,
 )
 from stationary.simulation.mixing import STILL, agree, halves_of, reasons_against, split_r_hat
+from stationary.simulation.rest import Rests
 from stationary.simulation.result import Ending, Simulation
 from stationary.simulation.streams import Estimate, Moments, Record, Watch, estimate, joined, total
 from stationary.simulation.terrain import survey_terrain
@@ -100,6 +101,7 @@ class Run:
         self.kept: list[Array] = []
         self.ending = Ending.COMPLETE
         self.unsettled = False
+        self.rests = Rests(process, len(x), scale)
         if every:
             present = self.fate != ESCAPED
             self.moments.append(Moments.of(self.x[present]))
@@ -128,9 +130,11 @@ class Run:
             self._tell(self.done * walkers + finished * steps, max(self.total, self.done) * walkers)
 
         walkers = sum(len(b.x) for b in self.blocks)
+        before = self.x
         outcomes = self.crew.carry_out(plan, self.blocks, tell)
         self.blocks = [o.block for o in outcomes]
         self.done += steps
+        self.rests.see(before, self.x, steps, self.fate == 0)
         self.folded += sum(o.folded for o in outcomes)
         if self.plan.every:
             moments = outcomes[0].moments
@@ -195,7 +199,7 @@ class Run:
     @property
     def _over(self) -> bool:
         """Whether no walker is on its way."""
-        return bool((self.fate != 0).all())
+        return bool(((self.fate != 0) | self.rests.resting).all())
 
     def observe(self, watch: Watch, steps: int, target_error: float | None, target: str) -> None:
         """The steps that count."""
@@ -251,13 +255,26 @@ class Run:
     def _reasons(self) -> tuple[float, list[str]]:
         """R-hat, and what speaks against the averages."""
         fate, p = self.fate, self.process
-        moving = fate == 0
+        moving = (fate == 0) & ~self.rests.resting
         v = variable_of(p)
         r_hat = split_r_hat(self.slots, moving, self.scale) if moving.sum() > 1 else 1.0
         stable = self.terrain.stable if self.watch.basins else np.empty(0)
-        reasons = reasons_against(
-            self.slots, self.watch, stable, self.visited, moving, r_hat, self.scale, v
+        reasons, self.confined = reasons_against(
+            self.slots,
+            self.watch,
+            stable,
+            self.visited,
+            moving,
+            r_hat,
+            self.scale,
+            v,
+            self.burned,
         )
+        if self.rests.resting.any() and moving.any():
+            reasons.append(
+                f"{int(self.rests.resting.sum()):,} of {len(fate):,} walkers have come to rest and "
+                f"{int(moving.sum()):,} have not: more may follow. Give more steps."
+            )
         if Boundary.ABSORBING in self.plan.kinds and moving.any():
             reasons.append(
                 f"{int(moving.sum()):,} of {len(fate):,} walkers have not been absorbed: they are "
@@ -298,6 +315,7 @@ class Run:
         r_hat, reasons = self._reasons()
         stable = self.terrain.stable if self.watch.basins else np.empty(0)
         self._note_what_was_left(e, stable)
+        self.notes += self.rests.words(self.x, variable_of(p))
         if len(fate) < SEVERAL:
             share = 100 / math.sqrt(2 * (len(fate) - 1))
             self.notes.append(
@@ -316,7 +334,7 @@ class Run:
         ending = self.ending
         if ending is not Ending.INTERRUPTED:
             if self._over and not escaped:
-                ending = Ending.ABSORBED
+                ending = Ending.AT_REST if self.rests.resting.any() else Ending.ABSORBED
             elif reasons:
                 ending = Ending.METASTABLE
             elif escaped:
@@ -362,6 +380,7 @@ class Run:
             escaped=escaped,
             ending=ending,
             metastable=bool(reasons),
+            confined=self.confined,
             complete=ending is not Ending.INTERRUPTED,
             reasons=tuple(reasons),
             notes=tuple(dict.fromkeys(self.notes)) + self._cost(),

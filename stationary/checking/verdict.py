@@ -1,0 +1,299 @@
+"""`Check`: the diffusion, the exact chain and walkers, compared, and what follows from it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from stationary.analysis import Analysis
+from stationary.chain.state import ChainState
+from stationary.chain.steps import StepIndicators
+from stationary.checking.basins import COMPARED, SETTLED, BasinCheck
+from stationary.checking.comparison import Distance, Variation
+from stationary.simulation.result import Simulation
+from stationary.wording import LN10, power_text, probability_text, time_text
+
+__all__ = ["Check"]
+
+HOLDS, ROUGHLY = 0.05, 0.2  # distances
+HELD, NEVER = 0.01, 1e-6  # probabilities: worth a word, and as good as none
+FACTOR = 2.0  # between two small probabilities, or
+SLOWER = 10.0  # between two times, that is worth a word
+APART = 5.0  # standard errors between walkers and the chain that are no chance
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Check:
+    """The diffusion, the exact chain and walkers, compared.
+
+    Attributes
+    ----------
+    outcome
+        "holds", "roughly", "fails" or "not decided".
+    reasons
+        Why, in words, the weightiest first.
+    simulation
+        None where no walkers were sent out, or none stayed: `notes` say so.
+    conventions
+        The distance of the diffusion to the chain under each noise convention, None where it has
+        no end state to compare; `obeyed` is the nearest, None if they cannot be told apart.
+    closed
+        How many closed classes the diffusion and the chain have.
+    """
+
+    analysis: Analysis
+    chain: ChainState
+    simulation: Simulation | None
+    steps: StepIndicators
+    diffusion_and_chain: Distance | None
+    diffusion_and_simulation: Distance | None
+    chain_and_simulation: Distance | None
+    conventions: dict[str, Variation | None]
+    basins: tuple[BasinCheck, ...]
+    closed: tuple[int, int]
+    notes: tuple[str, ...]
+
+    @cached_property
+    def obeyed(self) -> str | None:
+        known = sorted(
+            ((d.total_variation, name) for name, d in self.conventions.items() if d is not None)
+        )
+        if len(known) < 2 or self.chain.has_density is False:
+            return None
+        doubt = sum(
+            d.total_variation_error
+            for d in (self.conventions[name] for _, name in known[:2])
+            if d is not None
+        )
+        # What the finite step does to all of them alike must be small beside what tells them apart.
+        best, second = known[0][0], known[1][0]
+        return known[0][1] if second - best > max(doubt, best) else None
+
+    @cached_property
+    def outcome(self) -> str:
+        state, chain = self.analysis.end_state, self.chain
+        if self._contradicted:
+            return "not decided"
+        if chain.kind == "none":
+            return "holds" if state.kind == "none" and state.escapes else "fails"
+        apart = self.diffusion_and_chain
+        if apart is None:
+            return "not decided"
+        if self._structural:
+            return "fails"
+        if self._singular:
+            return "roughly" if apart.kolmogorov <= ROUGHLY else "fails"
+        if apart.kolmogorov - apart.kolmogorov_error > ROUGHLY:
+            return "fails"  # the total variation is never less
+        if apart.total_variation_error > ROUGHLY:
+            return "not decided"
+        if apart.total_variation <= HOLDS:
+            return "holds"
+        return "roughly" if apart.total_variation <= ROUGHLY else "fails"
+
+    @property
+    def _singular(self) -> bool:
+        """Whether total variation means nothing: where the chain has no density, nor atoms."""
+        return self.chain.has_density is False and self.chain.kind == "density"
+
+    @cached_property
+    def reasons(self) -> tuple[str, ...]:
+        found = (
+            *self._contradicted,
+            *self._structural,
+            *self.steps.warnings,
+            *self._rare,
+            *self._times,
+            *self._slow,
+        )
+        if self.outcome == "not decided" and not self._contradicted:
+            return (self._undecided, *found)
+        return found
+
+    @property
+    def _undecided(self) -> str:
+        state = self.analysis.end_state
+        if state.kind not in COMPARED:
+            why = state.reason.rstrip(".") or "none was found"
+            return f"the diffusion has no end state to compare: {_lower(why)}"
+        if self.chain.kind not in SETTLED:
+            return f"the chain has no end state to compare: {self.chain.reason.rstrip('.')}"
+        return f"the cells of the chain are too coarse: ask for more than {self.chain.cells}"
+
+    @cached_property
+    def _contradicted(self) -> tuple[str, ...]:
+        """Where walkers that have settled are not where the chain says."""
+        sent, found = self.simulation, []
+        if sent is None or sent.metastable or not sent.complete:
+            return ()
+        for b in self.basins:
+            if b.chain is None or b.simulation is None:
+                continue
+            off = abs(b.chain[0] - b.simulation[0])
+            if off > b.chain[1] + APART * b.simulation[1] + 1e-9:
+                found.append(
+                    f"the walkers hold {b.simulation[0]:.4g} +- {b.simulation[1]:.1g} around "
+                    f"w = {b.position:.4g}, the chain {b.chain[0]:.4g}: one of the two is wrong"
+                )
+        return tuple(found)
+
+    @cached_property
+    def _structural(self) -> tuple[str, ...]:
+        """Where the chain ends in other places than the diffusion, whatever the distances."""
+        chain, state = self.chain, self.analysis.end_state
+        if chain.kind == "none":
+            if state.kind == "none" and state.escapes:
+                return ("neither has an end state: both run away",)
+            return (f"SGD has no end state at this step: {_lower(chain.reason.rstrip('.'))}",)
+        found = []
+        mine, theirs = self.closed
+        if mine == 1 < theirs and chain.batches.exact:
+            found.append(
+                f"SGD ends in one of {theirs} closed classes, and in which depends on its start, "
+                "which the diffusion forgets"
+            )
+        for b in self.basins:
+            if b.diffusion is None or b.chain is None:
+                continue
+            if b.diffusion[0] > HELD and b.chain[0] < NEVER:
+                found.append(
+                    f"the minimum at w = {b.position:.4g} holds {b.diffusion[0]:.3g} by the "
+                    f"diffusion, but SGD {_left(b)}"
+                )
+            if b.chain[0] > HELD and b.diffusion[0] < NEVER:
+                place = "stops at" if b.at_end else f"holds {b.chain[0]:.3g} around"
+                found.append(f"SGD {place} w = {b.position:.4g}, where the diffusion holds nothing")
+        return tuple(found)
+
+    @cached_property
+    def _rare(self) -> tuple[str, ...]:
+        """Basins that hold little, but much more by one answer than by the other."""
+        found = []
+        for b in self.basins:
+            if b.log_diffusion is None or b.log_chain is None:
+                continue
+            if max(b.log_diffusion, b.log_chain) > math.log(HELD):
+                continue
+            off = abs(b.log_diffusion - b.log_chain)
+            if math.isinf(b.log_chain) or off > math.log(FACTOR) + b.log_chain_error:
+                found.append(
+                    f"the minimum at w = {b.position:.4g} holds "
+                    f"{probability_text(b.log_diffusion, 2)} by the diffusion and "
+                    f"{probability_text(b.log_chain, 2)} by the chain: ratios to it differ as much"
+                )
+        return tuple(found)
+
+    @cached_property
+    def _times(self) -> tuple[str, ...]:
+        """The basin whose exit time differs most."""
+        known = [
+            (b.log_chain_exit_time - b.log_exit_time, b)
+            for b in self.basins
+            if b.log_exit_time is not None
+            and b.log_chain_exit_time is not None
+            and math.isfinite(b.log_chain_exit_time - b.log_exit_time)
+        ]
+        longer, b = max(known, key=lambda k: abs(k[0]), default=(0.0, None))
+        if b is None or abs(longer) < math.log(SLOWER):
+            return ()
+        times = (
+            power_text(abs(longer)) if abs(longer) > 6 * LN10 else f"{math.exp(abs(longer)):.2g}"
+        )
+        how = f"{times} times as long as" if longer > 0 else f"{times} times less than"
+        return (f"to leave w = {b.position:.4g} takes SGD {how} the diffusion",)
+
+    @cached_property
+    def _slow(self) -> tuple[str, ...]:
+        sent = self.simulation
+        if sent is None or not sent.metastable:
+            return ()
+        if sent.confined and self.closed[1] > 1:
+            return (
+                "the walkers keep to the closed class that they came to: their masses are those of "
+                "this start",
+            )
+        if sent.confined:
+            known = [
+                b.log_chain_exit_time for b in self.basins if b.log_chain_exit_time is not None
+            ]
+            soonest = min(known, default=0.0)
+            after = ""
+            if soonest > math.log(sent.steps_done):
+                after = f", of which none is left sooner than after {time_text(soonest)} steps"
+            return (
+                f"the simulation is metastable, so that its masses are those of its start: in "
+                f"{sent.steps_done:,} steps its {sent.walkers:,} walkers made {sent.changes:,} "
+                f"changes between the basins{after}",
+            )
+        return (
+            "the simulation has not settled, so that it is no evidence: "
+            + "; ".join(r.rstrip(".") for r in sent.reasons),
+        )
+
+    @property
+    def verdict(self) -> str:
+        """One sentence."""
+        apart, chain = self.diffusion_and_chain, self.chain
+        if self.outcome == "not decided":
+            return "Whether the diffusion is the SGD that is run is not decided."
+        size = ""
+        if apart is not None and self._singular:
+            size = (
+                ": the chain has no density, and the distribution functions differ by up to "
+                f"{apart.kolmogorov:.2g} +- {apart.kolmogorov_error:.1g}"
+            )
+        elif apart is not None:
+            size = (
+                f": the total-variation distance to the exact chain is {apart.total_variation:.2g}"
+                f" +- {apart.total_variation_error:.1g}"
+            )
+        elif chain.kind == "none" and self.outcome == "holds":
+            return "The diffusion has no end state, and neither has SGD with this step."
+        how = {"holds": "that", "roughly": "roughly that", "fails": "not that"}[self.outcome]
+        return f"The end state of the diffusion is {how} of SGD with this step{size}."
+
+    def summary(self) -> str:
+        """The verdict with its reasons and numbers, at most 80 columns wide."""
+        from stationary.checking.report import text
+
+        return text(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain numbers, strings and lists; None for what does not exist."""
+        from stationary.checking.report import as_dict
+
+        return as_dict(self)
+
+    def plot(self, path: str | Path | None = None) -> Any:
+        """Draw the three answers over each other; save to `path` if given."""
+        from stationary.checking.figure import plot_check
+        from stationary.plotting import save
+
+        figure = plot_check(self)
+        if path is not None:
+            save(figure, path)
+        return figure
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def __repr__(self) -> str:
+        return f"<Check of {self.analysis.diffusion.name!r}: {self.outcome}>"
+
+
+def _left(b: BasinCheck) -> str:
+    """How SGD leaves a basin that it does not hold."""
+    after = ""
+    if b.log_chain_exit_time is not None and math.isfinite(b.log_chain_exit_time):
+        after = f", after {time_text(b.log_chain_exit_time)} steps"
+    if b.log_chain is not None and math.isfinite(b.log_chain):
+        return f"leaves it{after}, and is there no more than {power_text(b.log_chain)} of the time"
+    return f"leaves it for good{after}"
+
+
+def _lower(sentence: str) -> str:
+    """As part of another sentence."""
+    return sentence if sentence[:2].isupper() else sentence[:1].lower() + sentence[1:]

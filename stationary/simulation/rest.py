@@ -1,0 +1,69 @@
+"""Walkers that have come to rest: at a minimum that all datapoints share, or on a flat stretch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.diffusion import Diffusion
+from stationary.landscape import Landscape
+from stationary.simulation.mixing import STILL
+
+__all__ = ["Rests"]
+
+Array = NDArray[Any]
+
+RESTED = 64  # steps without a move after which a walker may have come to rest
+ASIDE = 1e-6  # of the scale: where drift and variance are looked at beside a walker that stands
+VANISHES = 1e-4  # of what they are there
+PLACES = 4  # of rest that are listed
+
+
+class Rests:
+    """Which walkers stand still where nothing moves them."""
+
+    def __init__(self, process: Landscape | Diffusion, walkers: int, scale: float) -> None:
+        self.diffusion = process.diffusion() if isinstance(process, Landscape) else process
+        self.scale = scale
+        self.still_for = np.zeros(walkers, dtype=np.int64)  # steps since each moved
+        self.resting = np.zeros(walkers, dtype=bool)
+
+    def see(self, before: Array, x: Array, steps: int, moving: Array) -> None:
+        """Positions before and after so many steps, and which walkers are on their way."""
+        moved = np.abs(x - before) > STILL * self.scale
+        self.still_for = np.where(moved, 0, self.still_for + steps)
+        self.resting &= ~moved
+        new = (self.still_for >= RESTED) & ~self.resting & moving
+        if new.any():
+            self.resting[new] = self._rests_at(x[new])
+
+    def _rests_at(self, x: Array) -> Array:
+        """Whether drift and variance vanish at each x, beside what they are a little further on.
+
+        Where they are merely tiny all around, a walker that seems to stand moves after all.
+        """
+        places, of_place = np.unique(x, return_inverse=True)
+        h = ASIDE * self.scale
+        around = np.clip(np.stack([places - h, places, places + h]), *self.diffusion.domain)
+        f, a = (np.abs(v).reshape(3, -1) for v in self.diffusion.coefficients(around.ravel()))
+        still = (f[1] <= VANISHES * np.maximum(f[0], f[2])) & (
+            a[1] <= VANISHES * np.maximum(a[0], a[2])
+        )
+        return np.asarray(still[of_place])
+
+    def words(self, x: Array, variable: str) -> tuple[str, ...]:
+        """How many rest where: the commonest places."""
+        if not self.resting.any():
+            return ()
+        places, counts = np.unique(
+            np.round(x[self.resting] / self.scale, 9) + 0.0, return_counts=True
+        )
+        most = np.sort(np.argsort(-counts, kind="stable")[:PLACES])
+        shown = ", ".join(
+            f"{counts[i]:,} at {variable} = {places[i] * self.scale:.6g}" for i in most
+        )
+        others = int(counts.sum() - counts[most].sum())
+        rest = f", {others:,} elsewhere" if others else ""
+        return (f"walkers that have come to rest: {shown}{rest}.",)
