@@ -250,9 +250,9 @@ class _Solver(Outcomes):
         check = self._level(other, ends, seen)
         if check is None:
             return None
-        found = class_of(levels, check, low, high, self.heavy)
+        result = class_of(levels, check, low, high, self.heavy)
         # Where mass stays in few cells however they are laid, their histogram says nothing.
-        return replace(found, has_density=None) if k > 1 and found.has_density else found
+        return replace(result, has_density=None) if k > 1 and result.has_density else result
 
     def _level(
         self, edges: Array, ends: tuple[str, str], seen: tuple[Array, Array] | None

@@ -80,7 +80,7 @@ def _prefactor(p: Array, step: Array, q: Array, w: Array) -> Array:
     if not clear.any():
         return np.zeros(len(w))
     found = np.interp(w, w[clear], known[clear] / mean[clear])
-    return np.clip(found, -np.abs(q) / 2, np.abs(q) / 2)
+    return np.asarray(np.clip(found, -np.abs(q) / 2, np.abs(q) / 2))
 
 
 def _exponent(p: Array, step: Array) -> Array:

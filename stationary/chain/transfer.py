@@ -233,7 +233,7 @@ def _part(
     )
     slope = (b - a) / width
     kept, out, turned = _kept((row, share, a, b, slope, k), edges, ends)
-    deposits = _spread(*kept, edges)
+    deposits = _spread(edges, *kept)
     everything = [np.concatenate([x, y]) for x, y in zip(deposits, out, strict=True)]
     folded = np.bincount(turned[0] - cells.start, turned[1], minlength=m)
     return (*everything, folded)
@@ -300,7 +300,7 @@ def _kept(
 
 
 def _spread(
-    row: Array, share: Array, a: Array, b: Array, slope: Array, k: Array, edges: Array
+    edges: Array, row: Array, share: Array, a: Array, b: Array, slope: Array, k: Array
 ) -> tuple[Array, ...]:
     """Each piece laid over the cells that it overlaps."""
     n = len(edges) - 1

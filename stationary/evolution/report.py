@@ -197,8 +197,9 @@ def as_dict(e: Evolution) -> dict[str, Any]:
     def listed(values: Any) -> Any:
         if values is None:
             return None
-        array = np.asarray(values, dtype=float)
-        return np.where(np.isfinite(array), array, None).tolist()
+        array = np.asarray(values, dtype=float).astype(object)
+        array[~np.isfinite(array.astype(float))] = None
+        return array.tolist()
 
     return {
         "schema": 1,
