@@ -32,7 +32,7 @@ __all__ = ["rare_slope", "seen_slope", "tilt"]
 Array = NDArray[Any]
 
 STEADY = 0.3  # relative change of the exponent over a step, below which it counts
-WORK = 2**18  # steps looked at in one evaluation
+WORK = 2**16  # steps looked at in one evaluation
 DOUBLINGS, NEWTON = 60, 60
 
 
