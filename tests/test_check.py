@@ -71,19 +71,26 @@ def test_steps_larger_than_two_over_the_curvature_are_called_so():
     assert any("cannot settle" in reason for reason in found.reasons)
 
 
-def test_the_pit_overshoots_and_its_gate_leaks():
-    found = check(EXAMPLES / "pit.py", learning_rate=0.05, **FEW)
+@pytest.fixture(scope="module")
+def pit():
+    return check(EXAMPLES / "pit.py", learning_rate=0.05, **FEW)
+
+
+def test_the_pit_overshoots_and_its_gate_leaks(pit):
+    found = pit
     assert found.outcome == "holds"  # both end at 2
     text = " ".join(found.reasons)
     assert "T times the curvature at w = 1.007 is 4.9" in text
     assert "the gate at w = 1 leaks" in text
-    pit = found.basins[0]
-    assert pit.log_chain_exit_time < pit.log_exit_time  # SGD leaves sooner
+    first = found.basins[0]
+    assert first.log_chain_exit_time < first.log_exit_time  # SGD leaves sooner
+    # Rounding puts walkers on either side of the atom at 2, which no bin may hold against them.
+    assert found.chain_and_simulation.total_variation < 1e-9
 
 
-def test_the_mean_exit_time_of_the_chain_is_that_of_walkers():
+def test_the_mean_exit_time_of_the_chain_is_that_of_walkers(pit):
     """From the pit to beyond the barrier at 1.17431, stepping by hand."""
-    analysis = analyze(EXAMPLES / "pit.py", learning_rate=0.05)
+    analysis = pit.analysis
     (barrier,) = (e.position for e in analysis.equilibria if not e.stable)
     rng = np.random.default_rng(5)
     w = np.full(20_000, 1.0074533029460347)
@@ -96,8 +103,7 @@ def test_the_mean_exit_time_of_the_chain_is_that_of_walkers():
         time[inside] += 1
         inside &= w < barrier
     assert not inside.any()
-    found = check(EXAMPLES / "pit.py", learning_rate=0.05, simulation=False)
-    exact = math.exp(found.basins[0].log_chain_exit_time)
+    exact = math.exp(pit.basins[0].log_chain_exit_time)
     assert exact == pytest.approx(time.mean(), abs=5 * time.std() / math.sqrt(len(w)))
 
 
@@ -190,8 +196,8 @@ def test_text_json_and_figure(tmp_path, capfd):
     assert table["basins"][1]["chain"]["probability"] == pytest.approx(1, abs=1e-3)
 
 
-def test_the_report_has_a_line_about_the_step():
-    text = analyze(EXAMPLES / "pit.py").summary()
+def test_the_report_has_a_line_about_the_step(pit):
+    text = pit.analysis.summary()
     assert "T times the curvature at w = 1.007 is 4.9" in " ".join(text.split())
     steps = analyze(EXAMPLES / "two_minima.py").to_dict()["steps"]
     assert steps["largest_curvature"] == pytest.approx(0.55, abs=0.01)

@@ -23,6 +23,7 @@ from stationary.checking.comparison import (
     Variation,
     between_chain_and_diffusion,
     between_walkers_and,
+    distribution_of,
 )
 from stationary.checking.verdict import Check
 from stationary.diffusion import Convention
@@ -130,7 +131,9 @@ def check(
         simulation=sent,
         steps=step_indicators(landscape, state),
         diffusion_and_chain=apart,
-        diffusion_and_simulation=between_walkers_and(sent, state.cdf, float(state.error), reach)
+        diffusion_and_simulation=between_walkers_and(
+            sent, distribution_of(state), float(state.error), reach
+        )
         if sent is not None and solved
         else None,
         chain_and_simulation=between_walkers_and(sent, chain.cdf, chain.error, reach)

@@ -15,9 +15,16 @@ from numpy.typing import NDArray
 
 from stationary.chain.state import ChainState
 from stationary.distribution import EndState
+from stationary.numbers.arithmetic import DOUBLE
 from stationary.simulation.result import Simulation
 
-__all__ = ["Distance", "Variation", "between_chain_and_diffusion", "between_walkers_and"]
+__all__ = [
+    "Distance",
+    "Variation",
+    "between_chain_and_diffusion",
+    "between_walkers_and",
+    "distribution_of",
+]
 
 Array = NDArray[Any]
 Cdf = Callable[[Array], Any]
@@ -25,6 +32,7 @@ Cdf = Callable[[Array], Any]
 FIRST, MOST = 33, 2001  # points at which a tail beyond the histogram is looked at
 FINE = 1e-6  # error of the integral over a tail, relative to its length, that is aimed at
 NARROWEST = 1e-6  # of a bin, relative to the size of the positions
+ROUNDING = 1e-15  # by which a distribution function may rise and still be the same
 ATOM = 1e-4  # probability so near to an edge that counts as an atom
 SAME = 1e-9  # relative to the domain: positions nearer to an atom than this count as the atom
 
@@ -52,6 +60,34 @@ class Distance(Variation):
     wasserstein_error: float
 
 
+def distribution_of(state: EndState) -> Cdf:
+    """Its distribution function; where a point costs many digits, asked only where it rises.
+
+    Between two points at which it is the same it is the same: a peak too narrow for doubles takes
+    a few points of thousands.
+    """
+    if state.arithmetic is DOUBLE:
+        return state.cdf
+
+    def cdf(x: Array) -> Array:
+        places, of_place = np.unique(np.asarray(x, dtype=float), return_inverse=True)
+        f = np.empty(len(places))
+        low, high = np.array([0]), np.array([len(places) - 1])
+        f[[0, -1]] = np.asarray(state.cdf(places[[0, -1]]), dtype=float)
+        while len(low):
+            rises = (f[high] - f[low] > ROUNDING) & (high - low > 1)
+            for i, j in zip(low[~rises], high[~rises], strict=True):
+                f[i + 1 : j] = f[i]
+            low, high = low[rises], high[rises]
+            middle = (low + high) // 2
+            if len(middle):
+                f[middle] = np.asarray(state.cdf(places[middle]), dtype=float)
+            low, high = np.concatenate([low, middle]), np.concatenate([middle, high])
+        return f[of_place].reshape(np.shape(x))
+
+    return cdf
+
+
 def between_chain_and_diffusion(chain: ChainState, state: EndState) -> Distance:
     """The finite step against its small-step limit."""
     return Distance(
@@ -66,7 +102,7 @@ def _kolmogorov(chain: ChainState, state: EndState) -> tuple[float, float]:
     near = SAME * (high - low if np.isfinite(high - low) else 1 + max(map(abs, atoms), default=0.0))
     lumps = [np.array([p - near, p + near]) for p in atoms]
     x = np.unique(np.concatenate([chain.edges, *lumps]))
-    first, second = np.asarray(chain.cdf(x)), np.asarray(state.cdf(x), dtype=float)
+    first, second = np.asarray(chain.cdf(x)), np.asarray(distribution_of(state)(x))
     apart = float(np.abs(first - second).max(initial=0.0))
     # Between two points either function lies between its values at both.
     wide = np.diff(x) > 3 * near

@@ -199,11 +199,10 @@ class Check:
         longer, b = max(known, key=lambda k: abs(k[0]), default=(0.0, None))
         if b is None or abs(longer) < math.log(SLOWER):
             return ()
-        times = (
-            power_text(abs(longer)) if abs(longer) > 6 * LN10 else f"{math.exp(abs(longer)):.2g}"
-        )
-        how = f"{times} times as long as" if longer > 0 else f"{times} times less than"
-        return (f"to leave w = {b.position:.4g} takes SGD {how} the diffusion",)
+        big = abs(longer)
+        times = power_text(big) if big > 6 * LN10 else f"{math.exp(big):.2g}"
+        when = "later" if longer > 0 else "sooner"
+        return (f"SGD leaves w = {b.position:.4g} {times} times {when} than the diffusion",)
 
     @cached_property
     def _slow(self) -> tuple[str, ...]:
