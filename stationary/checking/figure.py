@@ -20,6 +20,7 @@ __all__ = ["plot_check"]
 
 Array = NDArray[Any]
 BINS = 160
+MOST_POINTS = 60  # that stand for walkers
 TAIL = 1e-5  # probability beyond either end of what is drawn
 ALONE = 0.05  # of the domain that is drawn at least, around an atom
 
@@ -35,10 +36,10 @@ def plot_check(check: Check) -> Figure:
         for k, (name, colour, cdf) in enumerate(_answers(check)):
             at = np.asarray(cdf(edges), dtype=float)
             # The first is drawn wider, so that it is seen where the second lies on it.
-            width = (2.4, 1.1)[k]
+            width = (2.0, 1.0)[k]
             density.stairs(np.diff(at) / np.diff(edges), edges, color=colour, label=name, lw=width)
             below.plot(edges, at, color=colour, label=name, lw=width)
-        _draw_walkers(check, density, below)
+        _draw_walkers(check, density, below, edges)
         density.set_ylabel("probability density")
         if density.get_legend_handles_labels()[0]:
             density.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
@@ -85,18 +86,25 @@ def _answers(check: Check) -> list[tuple[str, str, Any]]:
     return found
 
 
-def _draw_walkers(check: Check, density: Axes, below: Axes) -> None:
+def _draw_walkers(check: Check, density: Axes, below: Axes, edges: Array) -> None:
     sent = check.simulation
     if sent is None:
         return
-    height, error = sent.density
-    middle = (sent.edges[1:] + sent.edges[:-1]) / 2
-    step = max(1, len(middle) // 60)
+    # Bins at least as wide as those of the curves: narrower ones would tower above an atom.
+    least = float(edges[1] - edges[0])
+    count = max(1, int(np.ptp(sent.edges) / least))
+    step = max(1, len(sent.mass) // min(count, MOST_POINTS))
+    starts = np.arange(0, len(sent.mass), step)
+    ends = np.append(starts[1:], len(sent.mass))
+    width = np.maximum(sent.edges[ends] - sent.edges[starts], least)
+    mass = np.add.reduceat(sent.mass, starts)
+    error = np.sqrt(np.add.reduceat(sent.mass_error**2, starts))
+    middle = (sent.edges[starts] + sent.edges[ends]) / 2
     density.errorbar(
-        middle[::step], height[::step], error[::step], fmt="o", ms=2, lw=0.6, color=INK,
+        middle, mass / width, error / width, fmt="o", ms=2, lw=0.6, color=INK,
         label="simulation", zorder=3,
     )  # fmt: skip
-    below.plot(sent.edges[1:][::step], np.cumsum(sent.mass)[::step], "o", ms=2, color=INK)
+    below.plot(sent.edges[ends], np.cumsum(mass), "o", ms=2, color=INK)
 
 
 def _draw_masses(check: Check, axes: Axes) -> None:
