@@ -187,11 +187,18 @@ def check(
     learning_rate: LearningRate = None,
     batch_size: BatchSize = None,
     replacement: Replacement = None,
+    convention: Conventions = None,
     domain: Domain = None,
     initial: Start = None,
     settings: Settings = None,
     walkers: Annotated[int, typer.Option(min=2, help="Walkers of the simulation.")] = 1000,
-    steps: Annotated[int, typer.Option(min=1, help="Steps of each, after burn-in.")] = 20_000,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Steps of each, after burn-in; by default 20,000, fewer with many datapoints.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the simulation.")] = 0,
     cells: Annotated[int, typer.Option(help="Of the exact chain.")] = 2000,
     simulation: Annotated[
@@ -210,6 +217,7 @@ def check(
         learning_rate=learning_rate,
         batch_size=batch_size,
         replacement=replacement,
+        convention=convention,
         domain=domain,
         initial=initial,
     )

@@ -569,3 +569,50 @@ def test_simulating_needs_neither_matplotlib_nor_scipy_stats():
         "assert not {'matplotlib', 'scipy.stats'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_walkers_that_came_to_rest_are_an_end_and_not_metastable():
+    """Two shared minima at +-1: a walker that started at x ends in the one on its side."""
+    landscape = Landscape(
+        losses=lambda w: (w**4 / 4 - w**2 / 2, 1.2 * (w**4 / 4 - w**2 / 2)), learning_rate=0.1,
+        domain=(-2, 2),
+    )  # fmt: skip
+    found = simulate(landscape, np.linspace(-1.5, 0.5, 200), steps=5000, seed=1)
+    assert found.ending is Ending.AT_REST
+    assert not found.metastable
+    assert found.burn_in < 1000  # what rests is not stepped for long
+    assert "walkers that have come to rest: 150 at w = -1, 50 at w = 1." in found.notes
+
+
+def test_a_far_tail_where_steps_are_tiny_is_no_rest():
+    """Losses exp(-w^2) far out: gradients of 1e-13 leave doubles where they are, or nearly."""
+    landscape = Landscape(
+        losses=lambda w: (-np.exp(-(w**2)), -1.3 * np.exp(-(w**2))), learning_rate=0.5,
+        domain=(-8, 8),
+    )  # fmt: skip
+    found = simulate(landscape, np.linspace(-7, 7, 101), steps=2000, seed=1)
+    assert found.ending is Ending.METASTABLE
+
+
+def test_rare_visits_to_a_basin_are_not_called_memory_of_the_start():
+    """The wall at 1.5 holds one per cent, in short visits that each walker makes now and then."""
+    k = 2 * np.pi / 3
+    process = Diffusion(
+        drift=lambda x: -np.sin(k * x) + 0.2,
+        variance=lambda x: 0.5 + 0.3 * np.cos(k * x + 0.5),
+        domain=(-1.5, 1.5),
+        boundaries="reflecting",
+    )
+    found = simulate(process, walkers=1000, steps=1000, burn_in=400, seed=3, dt=0.02)
+    assert found.r_hat > 1.05
+    assert found.ending is Ending.COMPLETE
+    short = simulate(process, walkers=1000, steps=1000, burn_in=50, seed=3, dt=0.02)
+    assert any("may not have forgotten their start" in r for r in short.reasons)
+
+
+def test_a_start_at_one_point_without_burn_in_has_a_histogram_of_where_walkers_go():
+    process = Diffusion(drift=0.5, variance=1.0, domain=(-1, 1), boundaries="absorbing")
+    found = simulate(process, 0.0, walkers=200, steps=300, burn_in=0, seed=1, dt=0.01)
+    assert found.edges[0] == -1
+    assert found.edges[-1] == 1
+    assert found.mass.sum() == pytest.approx(1, abs=1e-9)

@@ -87,7 +87,8 @@ def check(
     if landscape is None:
         raise LandscapeError(
             f"{analysis.diffusion.name}: check needs the losses or gradients of datapoints: a "
-            "drift and a variance do not say what steps SGD takes."
+            "drift and a variance do not say what steps SGD takes. To hold these against walkers, "
+            "use stationary.simulate."
         )
     notes: list[str] = []
     start = analysis.end_state.initial

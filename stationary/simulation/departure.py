@@ -34,6 +34,7 @@ Process = Landscape | Diffusion
 
 WALKERS = 1000  # if nothing is said
 MOST_BINS = 200
+TINY = 1e-280  # a size whose bins doubles can hold
 
 
 def variable_of(process: Process) -> str:
@@ -144,8 +145,13 @@ def is_milstein(process: Process, terrain: Terrain, method: str | None) -> tuple
     return method != "euler", []
 
 
-def edges_from(given: Any, x: Array, process: Process) -> Array:
-    """The edges of the histogram; x are the positions that there are."""
+def edges_from(
+    given: Any, x: Array, process: Process, region: tuple[float, float] | None = None
+) -> Array:
+    """The edges of the histogram; x are the positions that there are.
+
+    Walkers that have yet to set out will be somewhere in `region`.
+    """
     if np.iterable(given) and not isinstance(given, (str, bytes)):
         edges = np.array([number(e) for e in given], dtype=float)
         if edges.ndim != 1 or len(edges) < 2 or not np.isfinite(edges).all():
@@ -164,6 +170,8 @@ def edges_from(given: Any, x: Array, process: Process) -> Array:
         )
     if len(x) < 2:
         return np.array([0.0, 1.0])
+    if region is not None:
+        x = np.concatenate([x, region])
     return automatic_edges(np.sort(x), None if given is None else int(given), process.domain)
 
 
@@ -179,7 +187,7 @@ def automatic_edges(x: Array, bins: int | None, domain: tuple[float, float]) -> 
     low, high = float(x[0]), float(x[-1])
     width = high - low
     if width <= 1e-9 * max(abs(low), abs(high)):
-        width = max(abs(low), abs(high), 1e-300) * 1e-6
+        width = max(abs(low), abs(high), TINY) * 1e-6
     lower = max(low - width / 8, domain[0])
     upper = min(high + width / 8, domain[1])
     if bins is None:

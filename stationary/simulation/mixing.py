@@ -117,26 +117,30 @@ def reasons_against(
             f"observed{held}. Give more steps."
         )
     elif r_hat > LARGEST_R_HAT:
-        memory = _memory(whole, present)
+        m = whole.first[present] / whole.steps
+        spread = float((whole.second[present] / whole.steps).mean() - m.mean() ** 2)
+        memory = whole.steps * float(m.var(ddof=1)) / spread
         if burned < INDEPENDENT * memory:
-            reasons.append(
-                f"the walkers may not have forgotten their start: the autocorrelation time is "
-                f"{memory:.3g} steps, and the burn-in was {burned:,}. Give more steps, or a longer "
-                "burn_in."
-            )
+            reasons.append(_remembered("", memory, burned))
     if watch.basins and whole.looks:
         shares = whole.occupied[:, present] / whole.looks
         for x, share in zip(stable, shares, strict=True):
             p, between = float(share.mean()), float(share.var(ddof=1))
-            if reduction(p * (1 - p) - between, between, whole.looks) > LARGEST_R_HAT:
+            ratio = reduction(p * (1 - p) - between, between, whole.looks)
+            place = f"{variable} = {x:.6g}"
+            if ratio > CONFINED_R_HAT:
                 confined = True
                 reasons.append(
-                    "walkers hardly cross between basins: the share of time spent near "
-                    f"{variable} = {x:.6g} is {p:.3g} on average, but differs from walker to "
-                    f"walker by {math.sqrt(between):.2g}; there were {whole.changes:,} changes of "
-                    f"basin in {whole.steps:,} steps of {int(present.sum()):,} walkers. The shares "
-                    "are still those of the start."
+                    f"walkers hardly cross between basins: the share of time spent near {place} is "
+                    f"{p:.3g} on average, but differs from walker to walker by "
+                    f"{math.sqrt(between):.2g}; there were {whole.changes:,} changes of basin in "
+                    f"{whole.steps:,} steps of {int(present.sum()):,} walkers. The shares are "
+                    "still those of the start."
                 )
+                break
+            memory = whole.steps * between / (p * (1 - p)) if 0 < p < 1 else 0.0
+            if ratio > LARGEST_R_HAT and burned < INDEPENDENT * memory:
+                reasons.append(_remembered(f" of being near {place}", memory, burned))
                 break
         never = ", ".join(f"{x:.6g}" for x in stable[~visited])
         if never:
@@ -155,8 +159,8 @@ def reasons_against(
     return reasons, confined
 
 
-def _memory(whole: Record, present: Array) -> float:
-    """The autocorrelation time in steps, from the spread of the averages of walkers."""
-    m = whole.first[present] / whole.steps
-    spread = float((whole.second[present] / whole.steps).mean() - m.mean() ** 2)
-    return whole.steps * float(m.var(ddof=1)) / spread if spread > 0 else 0.0
+def _remembered(of_what: str, memory: float, burned: int) -> str:
+    return (
+        f"the walkers may not have forgotten their start: the autocorrelation time{of_what} is "
+        f"{memory:.3g} steps, and the burn-in was {burned:,}. Give more steps, or a longer burn_in."
+    )

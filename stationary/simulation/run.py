@@ -362,7 +362,7 @@ class Run:
             intervals=self.watch.intervals,
             probabilities=tuple(e.probability.tolist()),
             probability_errors=tuple(e.probability_error.tolist()),
-            autocorrelation_time=whole.steps * e.between / var if var else 0.0,
+            autocorrelation_time=whole.steps * e.between / var if var and not self._over else 0.0,
             r_hat=r_hat,
             basins=stable,
             occupied=e.occupied,

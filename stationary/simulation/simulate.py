@@ -90,7 +90,7 @@ def simulate(
         included; with `snapshots` the positions, too.
     edges
         Of the histogram: ascending positions, or how many bins. None: by Freedman and Diaconis'
-        rule from where the walkers are after the burn-in.
+        rule from where the walkers are after the burn-in; without one, from where they may come.
     intervals
         Pairs (lower, upper) whose probability is wanted, ends included.
     target_error, target
@@ -134,7 +134,12 @@ def simulate(
         run.burn_in(burn_in, steps)
         watch = replace(
             run.watch,
-            edges=edges_from(edges, run.x[run.fate != ESCAPED], given),
+            edges=edges_from(
+                edges,
+                run.x[run.fate != ESCAPED],
+                given,
+                None if run.burned else run.terrain.region,
+            ),
             even=not np.iterable(edges),
             intervals=pairs,
             thin=min(THIN, max(1, steps // LOOKS)),
