@@ -75,7 +75,7 @@ class Analysis:
         """
 
         def exit_of(b: Basin) -> Passage | None:
-            found = self.end_state.anatomy.piece_at(float(b.lower)).survey
+            found = self.end_state.anatomy.piece_at(b.places[0]).survey
             found = unrolled(found) if found.diffusion.is_periodic else found
             lower, upper = found.interval
             low, position, high = b.places

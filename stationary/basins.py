@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.anatomy.ends import Anatomy
 from stationary.anatomy.equilibria import Equilibrium
 from stationary.density.component import Component
 from stationary.density.modes import Mode, modes_of
 from stationary.distribution import EndState
-from stationary.numbers.elementary import compact, exp, log_sum, number
+from stationary.numbers.elementary import compact, exp, log_sum, number, spacing, to_float
+from stationary.panels.chebyshev import chebyshev_sum
 from stationary.survey import Survey
 
-__all__ = ["Basin", "basins_of"]
+__all__ = ["Basin", "basins_of", "climb_error"]
 
 Array = NDArray[Any]
 
@@ -37,9 +39,9 @@ class Basin:
     mass: Any
     log_mass: Any
     mass_error: float
-    log_density: Any  # log P at the minimum
+    log_density: Any  # log P at the minimum; where the noise jumps there, on its quieter side
     curvature: Any  # -f' at the minimum [1 / time]; None at a corner or a wall
-    variance: Any  # a at the minimum [x^2 / time]
+    variance: Any  # a at the minimum [x^2 / time], on the same side
     barrier_left: Any  # drop of int 2 f / a from the minimum to the unstable neighbour
     barrier_right: Any  # None where there is no neighbour on that side
     barrier_error: float  # absolute, of both
@@ -47,6 +49,7 @@ class Basin:
     offset: float = 0.0  # what position leaves out of where the minimum is
     places: tuple[Any, Any, Any] = field(default=(None, None, None), repr=False, compare=False)
     # lower, position and upper with all the digits that were computed
+    component: Component | None = field(default=None, repr=False, compare=False)
 
     @property
     def density(self) -> Any:
@@ -78,20 +81,28 @@ def _basins(state: EndState, c: Component) -> list[Basin]:
     borders = [lower, *(e.place for e in parts.equilibria if not e.stable), upper]
     # One minimum in each interval between borders; at an end that the drift presses against it
     # is the wall itself, or, at infinity, nothing.
+
+    def rounded(x: Any) -> float:
+        """What a number loses when it is handed out as a double."""
+        return 0.0 if state.digits is not None else float(np.spacing(abs(to_float(number(x))))) / 2
+
     minima: list[tuple[Any, Equilibrium | None] | None] = [(e.place, e) for e in stable]
-    h = found.samples.values[0]
     first, last = found.diffusion.domain
-    if h[0, 0] < 0:
+    to_lower, to_upper = _pressed(parts)
+    if to_lower:
         minima.insert(0, (found.lower, None) if math.isfinite(first) else None)
-    if h[-1, -1] > 0:
+    if to_upper:
         minima.append((found.upper, None) if math.isfinite(last) else None)
-    at = np.array([m[0] for m in minima if m is not None])
+    at = np.array([m[0] for m in minima if m is not None], dtype=found.panels.edges.dtype)
     if not len(at):
         return []
-    densities = iter(c.logpdf(at))
-    variances = iter(exp(found.panels.evaluate(found.ell, at)))
+    panel, within = c.density.survey.quieter(at)
+    densities = iter(chebyshev_sum(c.density.coefficients, within, panel) - c.log_norm)
+    variances = iter(exp(chebyshev_sum(c.density.survey.ell, within, panel)))
     log_mass, errors = _masses(c, np.array(borders[1:-1]))
-    if c.weight is not None and c.weight != 1:
+    if c.weight is None:
+        log_mass = log_mass + c.log_share
+    elif c.weight != 1:
         log_mass = log_mass + math.log(c.weight)
     modes = modes_of(c)
     result = []
@@ -115,7 +126,7 @@ def _basins(state: EndState, c: Component) -> list[Basin]:
                 upper=given(high),
                 mass=given(exp(number(log_mass[i]))),
                 log_mass=given(log_mass[i]),
-                mass_error=compact(errors[i]),
+                mass_error=compact(errors[i] + rounded(log_mass[i])),
                 log_density=given(next(densities)),
                 curvature=None if slope is None else given(-slope),
                 variance=given(next(variances)),
@@ -123,16 +134,32 @@ def _basins(state: EndState, c: Component) -> list[Basin]:
                 barrier_right=given(climbs[1]) if i + 1 < len(minima) else None,
                 barrier_error=compact(
                     max(
-                        _climb_error(found, low, place, climbs[0]) if i > 0 else 0.0,
-                        _climb_error(found, place, high, climbs[1]) if i + 1 < len(minima) else 0.0,
+                        climb_error(found, end, place) + rounded(climb) if real else 0.0
+                        for end, climb, real in (
+                            (low, climbs[0], i > 0),
+                            (high, climbs[1], i + 1 < len(minima)),
+                        )
                     )
                 ),
                 modes=tuple(state.shown(m) for m in modes if low <= m.place <= high),
                 offset=state.left_out(place),
                 places=(low, place, high),
+                component=c,
             )
         )
     return result
+
+
+def _pressed(parts: Anatomy) -> tuple[bool, bool]:
+    """Whether the drift presses against the lower end of a piece, and against the upper one.
+
+    Stable and unstable equilibria take turns, so that the outermost ones tell.
+    """
+    found, equilibria = parts.survey, parts.equilibria
+    if equilibria:
+        return not equilibria[0].stable, not equilibria[-1].stable
+    whole = found.climbs(np.array([found.lower, found.upper]))[0]
+    return bool(whole < 0), bool(whole > 0)
 
 
 def _basins_of_ring(state: EndState, c: Component) -> list[Basin]:
@@ -178,11 +205,12 @@ def _basins_of_ring(state: EndState, c: Component) -> list[Basin]:
                 variance=float(np.exp(found.panels.evaluate(found.ell, at))[0]),
                 barrier_left=left,
                 barrier_right=right,
-                barrier_error=_climb_error(found, lower, upper, max(left, right)),
+                barrier_error=climb_error(found, lower, upper),
                 modes=tuple(
                     m for m in state.modes if any(low <= m.position + t <= high for t in turns)
                 ),
                 places=(low, e.position, high),
+                component=c,
             )
         )
     return result
@@ -192,11 +220,21 @@ def _signed(found: Survey, low: float, high: float) -> float:
     return float(found.climbs(np.array([low, high]))[0]) if low < high else 0.0
 
 
-def _climb_error(found: Survey, low: Any, high: Any, climb: Any) -> Any:
-    """The error of int 2 f / a between two points."""
-    first, last = found.panels.locate(np.array([low, high]))[0]
-    rounding = 1.8 * found.epsilon * abs(climb)
-    return number(found.climb_errors[first : last + 1].sum() + rounding)
+def climb_error(found: Survey, start: Any, stop: Any) -> Any:
+    """The error of int 2 f / a between two points that the panels cover."""
+    points = np.array([min(start, stop), max(start, stop)], dtype=found.panels.edges.dtype)
+    points = np.minimum(np.maximum(points, found.lower), found.upper)
+    if points[0] == points[1]:
+        return 0.0
+    first, last = found.panels.locate(points)[0]
+    some = slice(first, last + 1)
+    way = 2 * np.abs(found.samples.values[0][:, some]).mean(axis=0) * found.panels.half[some]
+    # Where the drift jumps, the point itself is known to a few roundings only.
+    near = 8 * spacing(points)
+    beside = np.clip(np.stack([points - near, points + near]), found.lower, found.upper)
+    steep = np.abs(found.panels.evaluate(found.h, beside)).max(axis=0)
+    blur = 1.8 * found.epsilon * way.sum() + (steep * near).sum()
+    return number(found.climb_errors[some].sum() + blur)
 
 
 def _masses(c: Component, borders: Array) -> tuple[Array, Array]:

@@ -227,7 +227,12 @@ def _put_together(
         if o.kind == "density":
             j = solved[o.group]
             components += [
-                replace(c, weight=None if w is None else w * math.exp(share))
+                replace(
+                    c,
+                    weight=None if w is None else w * math.exp(share),
+                    group=o.group,
+                    log_share=share,
+                )
                 for c, share in zip(j.components, j.log_shares, strict=True)
             ]
         elif o.kind == "atom":

@@ -28,6 +28,7 @@ from stationary.numbers.elementary import (
     infinite,
     log,
     number,
+    spacing,
     sqrt,
     to_float,
     zeros,
@@ -151,6 +152,30 @@ class Survey:
             [rise[i:j].sum() if j > i else 0.0 for i, j in pairwise(k)], dtype=rise.dtype
         )
         return np.asarray(between - part[:-1] + part[1:])
+
+    def quieter(self, x: Array) -> tuple[Array, Array]:
+        """The panel in which to read values at each point, and where in it, from -1 to 1.
+
+        Where the variance jumps at the point itself, that is the one on the quieter side: there
+        the density is the greater.
+        """
+        p, near = self.panels, 4 * spacing(x)
+        size = np.maximum(np.abs(p.lower), np.abs(p.upper))
+        sound = self.samples.resolved | (p.half > 32 * self.arithmetic.grain * size)
+        if not sound.any():
+            return p.locate(x)
+        index = np.arange(len(sound))
+        before = np.maximum.accumulate(np.where(sound, index, -1))[p.locate(x - near)[0]]
+        after = np.where(sound, index, len(sound))[::-1]
+        after = np.minimum.accumulate(after)[::-1][p.locate(x + near)[0]]
+        sides = [np.where(before < 0, after, before), np.where(after == len(sound), before, after)]
+        places = [
+            np.minimum(np.maximum(((x - p.lower[k]) - (p.upper[k] - x)) / (2 * p.half[k]), -1), 1)
+            for k in sides
+        ]
+        ell = [chebyshev_sum(self.ell, t, k) for k, t in zip(sides, places, strict=True)]
+        left = np.asarray(ell[0] < ell[1], dtype=bool)
+        return np.where(left, sides[0], sides[1]), np.where(left, places[0], places[1])
 
     @cached_property
     def phi(self) -> Array:

@@ -119,3 +119,76 @@ def test_analyze_replaces_fields_of_a_ready_landscape(two_wells):
     other = analyze(two_wells(learning_rate=0.2))
     assert one.basins[0].log_mass == other.basins[0].log_mass
     assert two_wells().learning_rate == 0.3
+
+
+def test_a_drift_that_vanishes_at_a_wall_makes_the_wall_a_minimum():
+    """f = x - x^3 on [-1, 1]: both minima are at the walls, where rounding may see a zero."""
+    process = Diffusion(drift=lambda x: x - x**3, variance=0.1, domain=(-1, 1))
+    left, right = basins_of(end_state(process))
+    assert (left.position, right.position) == (-1, 1)
+    assert left.at_wall
+    assert right.at_wall
+    assert left.mass == pytest.approx(0.5, rel=1e-14)
+
+
+def test_zeros_of_the_drift_at_walls_are_no_borders():
+    process = Diffusion(
+        drift=lambda x: np.sin(np.pi * x), variance=lambda x: np.exp(7 * np.sin(x)), domain=(-2, 2)
+    )
+    basins = basins_of(end_state(process))
+    assert [(b.lower, b.upper) for b in basins] == [(-2, 0), (0, 2)]
+
+
+def test_a_stretch_without_drift_at_a_wall_is_a_minimum():
+    """No drift on [-2, -1] and on [1, 2], and a barrier between: half of it on either side."""
+    process = Diffusion(
+        drift=lambda x: np.where(x < -1, 0 * x, np.where(x < 1, np.sin(np.pi * x), 0 * x)),
+        variance=0.5,
+        domain=(-2, 2),
+        breakpoints=(-1, 1),
+    )
+    basins = basins_of(end_state(process))
+    assert [b.position for b in basins] == [-2, 2]
+    assert [b.mass for b in basins] == pytest.approx([0.5, 0.5], rel=1e-14)
+
+
+def test_where_the_noise_jumps_at_a_minimum_its_quieter_side_counts():
+    """f = -sign(x -+ 1), and a variance that jumps there: mirrored, nothing changes."""
+
+    def drift(x):
+        return np.where(x < -1, 1.0, np.where(x < 0, -1.0, np.where(x < 1, 1.0, -1.0)))
+
+    for quiet, loud in ((0.1, 0.4), (0.4, 0.1)):
+        process = Diffusion(
+            drift=drift,
+            variance=lambda x, quiet=quiet, loud=loud: np.where(np.abs(x) < 1, quiet, loud),
+            domain=(-3, 3),
+        )
+        left, right = basins_of(end_state(process))
+        assert left.variance == pytest.approx(0.1, rel=1e-13)
+        assert right.variance == pytest.approx(0.1, rel=1e-13)
+        assert left.log_density == pytest.approx(right.log_density, abs=1e-12)
+
+
+@pytest.mark.parametrize("square", [2])
+def test_a_gate_at_a_place_that_is_no_double_parts_the_basins_in_digits(square):
+    """The double next to sqrt(2) may lie on either side of the gate that is there."""
+    process = Diffusion(
+        drift=lambda x: np.cos(4 * (x - np.sqrt(float(square)))),
+        variance=lambda x: 0.2 * (x * x - square) ** 2,
+        domain=(0.5, 4),
+    )
+    doubles, digits = (basins_of(end_state(process, digits=d)) for d in (None, 25))
+    assert [float(b.position) for b in digits] == pytest.approx(
+        [b.position for b in doubles], abs=1e-12
+    )
+    assert [float(b.log_mass) for b in digits] == pytest.approx(
+        [b.log_mass for b in doubles], abs=1e-11
+    )
+
+
+def test_the_slope_at_a_triple_zero_is_that_of_where_it_was_found():
+    process = Diffusion(drift=lambda x: -4 * (x - 0.3) ** 3, variance=0.01, domain=(-1, 2))
+    (only,) = end_state(process).equilibria
+    assert only.position == 0.3
+    assert only.slope == 0

@@ -88,6 +88,7 @@ def equilibria_of(found: Survey) -> tuple[Equilibrium, ...]:
         # A multiple root, or a corner: bracket it instead.
         low, high = left[doubtful], right[doubtful]
         roots[doubtful] = find_roots(lambda x: coefficients_at(found.diffusion, x)[0], low, high)
+        slopes = _drift_and_slope(found, roots)[1]
         before, after = _around(found, roots, step, stable)
     # Across a jump the drift does not shrink with the step; at a zero it is slope * step.
     far = np.maximum(np.abs(before[-1]), np.abs(after[-1]))
@@ -167,12 +168,25 @@ def _confirmed(found: Survey, changes: SignChanges) -> SignChanges:
 
 
 def _significant(found: Survey, roots: Array) -> Array:
-    """Which roots stay when pairs between which the exponent hardly rises are dropped."""
-    if len(roots) < 2:
-        return np.arange(len(roots))
-    k, _ = found.panels.locate(roots)
-    noise = np.maximum(found.noise[k[:-1]], found.noise[k[1:]])
-    return without_ripples(found.climbs(roots), noise, fixed_ends=False)
+    """Which roots stay when pairs between which the exponent hardly rises are dropped.
+
+    A root that a wall is no more apart from is the wall itself.
+    """
+    keep = np.arange(len(roots))
+    if len(roots) > 1:
+        k, _ = found.panels.locate(roots)
+        noise = np.maximum(found.noise[k[:-1]], found.noise[k[1:]])
+        keep = without_ripples(found.climbs(roots), noise, fixed_ends=False)
+    if found.diffusion.is_periodic:
+        return keep
+    for side, wall in enumerate((found.lower, found.upper)):
+        if not found.open_ends[side] and len(keep):
+            at = keep[-side]
+            between = np.sort(np.append(roots[[at]], np.array([wall], dtype=roots.dtype)))
+            k, _ = found.panels.locate(between)
+            if abs(found.climbs(between)[0]) <= found.noise[k].max():
+                keep = np.delete(keep, -side)
+    return keep
 
 
 def _drift_and_slope(found: Survey, x: Array) -> tuple[Array, Array]:

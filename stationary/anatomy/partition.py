@@ -210,10 +210,13 @@ class Partition:
         """The largest gap between neighbouring samples, relative to the pieces."""
         return max(p.survey.resolution for p in self.pieces)
 
-    def piece_at(self, x: float) -> Anatomy:
-        """The piece whose interior or lower end holds x."""
+    def piece_at(self, x: Any) -> Anatomy:
+        """The piece whose interior or lower end holds x.
+
+        Where pieces meet need not be a double: x should have all its digits.
+        """
         for piece in self.pieces:
-            if x < piece.survey.diffusion.domain[1]:
+            if x < piece.survey.interval[1]:
                 return piece
         return self.pieces[-1]
 

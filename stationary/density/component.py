@@ -71,15 +71,17 @@ def component_on(parts: Anatomy, weight: float = 1.0) -> tuple[Anatomy, Componen
 
 @dataclass(frozen=True, eq=False)
 class Component:
-    """A density on one closed class.
+    """A density on one closed class, or on one piece of it where the noise vanishes inside.
 
-    `weight` is the probability of the class; every method is conditional on being in it.
+    `weight` is the probability of the piece; every method is conditional on being in it.
     """
 
     interval: tuple[Any, Any]
     weight: Any  # a number; None where it depends on the start, and no start was given
     density: LogDensity
     mesh: Mesh
+    group: int | None = None  # its closed class, left to right
+    log_share: Any = 0.0  # of what the class holds
 
     @property
     def arithmetic(self) -> Arithmetic:

@@ -39,6 +39,7 @@ LEVEL_IN_DIGITS = 0.3  # the same per node, where there are more
 STEEPEST = 10000  # panels that one is cut into at most
 SMALLEST_SHARE = 1e-100  # of a piece, in which its whole mass may lie
 MAX_PANELS = 20000
+HIGHEST = 600.0  # of log P above its top at the nodes, so that no double overflows
 AT_ENDS = 64.0  # times what the polynomial may leave out, it may be off next to an end
 
 
@@ -212,10 +213,12 @@ def _off_at_ends(density: PiecewiseLog, lower: Array, upper: Array, c: Array, to
 
     A corner between an end and the first node does not show in the coefficients.
     """
+    if not len(lower):
+        return top
     width = upper - lower
     inner = np.minimum(4 * spacing(np.maximum(np.abs(lower), np.abs(upper))), width / 16)
     near = np.stack([lower + inner, upper - inner])
     t = ((near - lower) - (upper - near)) / np.where(width > 0, width, 1)
-    values = exp(density.inside(near) - top)
+    values = exp(np.minimum(density.inside(near) - top, HIGHEST))
     below, above = (np.abs(chebyshev_sum(c, t[i]) - values[i]) for i in (0, 1))
     return np.asarray(np.maximum(below, above))

@@ -108,10 +108,11 @@ def answer_of(state: EndState) -> Answer:
     if state.kind == "none":
         return Answer(status, _plain(state.reason), NAN, state.kind)
     known = state.kind != "classes"
+    state = replace(state, digits=None)  # as doubles, with what they round away in the errors
     minima = []
     for b in basins_of(state):
         log_mass = _float(b.log_mass)
-        held = log_mass, _float(b.mass_error) + _rounding(log_mass), _float(b.log_density)
+        held = log_mass, _float(b.mass_error), _float(b.log_density)
         held = held if known else (NAN, NAN, NAN)
         minima.append(Minimum(_float(b.position), "wall" if b.at_wall else "minimum", *held))
     for a in state.atoms:

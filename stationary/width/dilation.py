@@ -15,7 +15,6 @@ instead, and leaves its length alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,12 +22,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stationary.anatomy.ends import anatomy
-from stationary.basins import Basin, basins_of
+from stationary.basins import Basin, basins_of, climb_error
 from stationary.density.component import component_on
 from stationary.distribution import EndState
 from stationary.errors import LandscapeError
 from stationary.given import number as real_number
-from stationary.numbers.elementary import exp, log, number, to_float
+from stationary.numbers.elementary import exp, log, log1p, number, to_float
+from stationary.panels.chebyshev import chebyshev_sum
 from stationary.reshape import tempered
 from stationary.survey import survey
 from stationary.width.tempered import Tempered, of_basin
@@ -162,8 +162,8 @@ def _checked(factors: ArrayLike, what: str, where: str) -> Array:
     return values
 
 
-def picked(state: EndState, basin: Basin | int) -> tuple[int, Basin, tuple[Basin, ...]]:
-    """A basin, its index and all basins."""
+def picked(state: EndState, basin: Basin | int) -> tuple[int, Basin]:
+    """A basin and its index."""
     basins = basins_of(state)
     name, v = state.diffusion.name, state.diffusion.variable
     if not basins:
@@ -174,7 +174,7 @@ def picked(state: EndState, basin: Basin | int) -> tuple[int, Basin, tuple[Basin
             raise LandscapeError(
                 f"{name}: the basin at {v} = {float(basin.position):.6g} is none of this end state."
             )
-        return found[0], basins[found[0]], basins
+        return found[0], basins[found[0]]
     index = real_number(basin)
     if index is None or index != int(index) or not 0 <= index < len(basins):
         listed = ", ".join(f"{i} at {v} = {float(b.position):.6g}" for i, b in enumerate(basins))
@@ -182,7 +182,7 @@ def picked(state: EndState, basin: Basin | int) -> tuple[int, Basin, tuple[Basin
             f"{name}: there is no minimum {basin!r:.40}. Minima are counted left to right from 0: "
             f"{listed}."
         )
-    return int(index), basins[int(index)], basins
+    return int(index), basins[int(index)]
 
 
 def _changed(
@@ -201,7 +201,7 @@ def _changed(
             f"{state.diffusion.name}: on a periodic domain a basin cannot be changed by itself: a "
             'current flows through it. Cut the ring with boundaries = "reflecting".'
         )
-    index, one, basins = picked(state, basin)
+    index, one = picked(state, basin)
     alone = of_basin(state, one)
     top, climb, error = _meeting(state, one, alone)
     exact = alone.arithmetic.array(factors)
@@ -213,7 +213,7 @@ def _changed(
     mass_gain = (a + b) * stretch + widths[1:] - widths[0]  # of the basin, its centre being held
     same = factors == 1
     mass_error = np.where(same, 0.0, width_errors[1:] + width_errors[0])
-    shares = _shares(basins, index, q, mass_gain, mass_error)
+    shares = _shares(one, q, mass_gain, mass_error)
     given = state.given
     rounding = 2.0**-52 if state.digits is None else 0.0
     log_mass = gain + mass_gain
@@ -225,7 +225,7 @@ def _changed(
         position=given(one.position),
         top=given(top),
         exponent=given(climb),
-        exponent_error=float(to_float(number(error))),
+        exponent_error=float(to_float(number(error + rounding * abs(climb)))),
         factors=factors,
         log_density_ratios=given_all(state, log_density),
         density_errors=_floats(gain_error + rounding * np.abs(log_density)),
@@ -248,7 +248,8 @@ def _floats(values: Array) -> Array:
 def _meeting(state: EndState, basin: Basin, alone: Tempered) -> tuple[Any, Any, Any]:
     """Where a basin and its copy meet: the place, the exponent up to it, and its error.
 
-    That is the lower of its two barriers; a basin without any meets its copy at the lower wall.
+    That is the lower of its two barriers; a basin without any meets its copy at the lower wall,
+    which must not be the minimum itself.
     """
     found = alone.parts.survey
     low, centre, high = basin.places
@@ -266,10 +267,9 @@ def _meeting(state: EndState, basin: Basin, alone: Tempered) -> tuple[Any, Any, 
                 "barrier, and no walls on both sides, at which a copy of it could be joined. Give "
                 "a finite domain, as in domain = (-4, 4) (or --domain -4 4)."
             )
-        inner = [(climb, place) for place, climb, _ in ends]
+        inner = [(climb, place) for place, climb, _ in ends if place != centre]
     climb, place = min(inner, key=lambda pair: to_float(pair[0]))
-    error = basin.barrier_error or found.epsilon * climb + found.climb_errors.sum()
-    return place, climb, error
+    return place, climb, climb_error(found, centre, place)
 
 
 def _widths(alone: Tempered, strengths: Array) -> tuple[Array, Array]:
@@ -300,41 +300,49 @@ def _width_alone(alone: Tempered, q: Any) -> tuple[Any, Any]:
             "be normalised. Choose factors nearer to 1."
         )
     component = component_on(parts)[1]
-    at = np.array([alone.centres[0]], dtype=component.mesh.lower.dtype)
-    return -component.logpdf(at)[0], 2 * component.error
+    density = component.density
+    panel, within = density.survey.quieter(
+        np.array([alone.centres[0]], dtype=component.mesh.lower.dtype)
+    )
+    log_density = chebyshev_sum(density.coefficients, within, panel)[0]
+    return component.log_norm - log_density, component.norm_error + density.errors[panel[0]]
 
 
 def _shares(
-    basins: Sequence[Basin], index: int, q: Array, mass_gain: Array, mass_error: Array
+    one: Basin, q: Array, mass_gain: Array, mass_error: Array
 ) -> tuple[Array, Array] | None:
     """log of the share of the basin, changed where it is, among all in its class; and its error.
 
     With a^(1-c) P held at its centre, what lies beyond a barrier I is multiplied by
-    exp(-(q - 1) I).
+    exp(-(q - 1) I). The class as a whole keeps its weight, which ways into it decide.
     """
-    one = basins[index]
-    own = one.log_mass + mass_gain
+    c = one.component
+    assert c is not None
+    if c.log_share != 0:
+        return None  # the class goes on where the noise vanishes, and so does what is held
+    low, _, high = one.places
     others: list[tuple[Array, Array]] = []
-    for beyond, barrier in (
-        (basins[:index], one.barrier_left),
-        (basins[index + 1 :], one.barrier_right),
+    for barrier, beyond in (
+        (one.barrier_left, (c.interval[0], low)),
+        (one.barrier_right, (high, c.interval[1])),
     ):
-        if barrier is None or not beyond:
-            continue
-        # In its own class only: neighbours without a gap between them.
-        masses = np.array([to_float(b.log_mass) for b in beyond])
-        top = masses.max()
-        total = top + math.log(np.exp(masses - top).sum())
-        loss = (q - 1) * barrier
-        error = max(b.mass_error for b in beyond) + np.abs(q - 1) * one.barrier_error
-        others.append((total - loss, error + 2.0**-52 * np.abs(loss)))
+        if barrier is not None:
+            loss = (q - 1) * barrier
+            error = c.error + np.abs(q - 1) * one.barrier_error
+            rounding = 2.0**-52 * np.abs(loss)
+            others.append((c.log_probability(*beyond) - loss, error + rounding))
     if not others:
         return None
-    logs = np.stack([own, *(log_mass for log_mass, _ in others)])
-    highest = logs.max(axis=0)
-    total = highest + log(exp(logs - highest).sum(axis=0))
-    log_share = own - total
-    rest = exp(np.stack([log_mass for log_mass, _ in others]) - total)
-    errors = np.stack([error for _, error in others])
+    weight = 0.0 if c.weight is None else log(c.weight)
+    own = one.log_mass - weight + mass_gain
+    # Of what the others hold relative to the basin the share is 1 / (1 + sum): right relative to
+    # what it lacks to 1, too.
+    over = np.stack([log_mass - own for log_mass, _ in others])
+    highest = np.maximum(over.max(axis=0), 0)
+    log_whole = highest + log(exp(over - highest).sum(axis=0) + exp(-highest))
+    near = highest == 0
+    log_whole = np.where(near, log1p(exp(np.minimum(over, 0)).sum(axis=0)), log_whole)
+    rest = exp(over - log_whole)
+    errors = np.stack([error for _, error in others]) + 2.0**-52 * (1 + np.abs(over) + np.abs(own))
     doubt = (rest * (errors + mass_error + one.mass_error)).sum(axis=0)
-    return log_share, doubt + 8 * 2.0**-52 * (1 + np.abs(log_share))
+    return weight - log_whole, doubt + 4 * 2.0**-52 * np.abs(weight - log_whole)

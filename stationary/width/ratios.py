@@ -33,14 +33,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.basins import Basin
-from stationary.density.component import Component
+from stationary.anatomy.equilibria import drift_slope
+from stationary.basins import Basin, climb_error
 from stationary.diffusion import Diffusion
 from stationary.distribution import EndState
 from stationary.errors import StationaryError
 from stationary.landscape import Landscape
 from stationary.numbers.elementary import log, number, to_float
-from stationary.panels.chebyshev import nodes_of
+from stationary.panels.chebyshev import chebyshev_sum, nodes_of
 from stationary.survey import Survey, coefficients_at
 from stationary.width.dilation import dilation_bias
 from stationary.width.stretch import Stretch, best_stretch
@@ -50,6 +50,7 @@ __all__ = ["Causes", "Ratio", "ratios_of"]
 Array = NDArray[Any]
 
 MOST = 24  # minima of which all pairs are compared; of more, each with the heaviest
+RESTING = 1e-13  # a drift below this, times its slope and the basin's width, is rounding
 NEAR = 0.1  # a misfit up to which a stretch is counted as width
 
 
@@ -83,6 +84,9 @@ class Ratio:
     noise: float | None = None
     width: float | None = None
     depths: tuple[float, float] | None = None  # -int f up to the top [x^2 / time]
+    exponent_error: float = 0.0
+    noise_error: float = 0.0
+    width_error: float = 0.0
 
     @cached_property
     def stretch(self) -> Stretch | None:
@@ -104,7 +108,8 @@ class Ratio:
     def laplace(self) -> float | None:
         """The log of the mass ratio for small noise: a Gaussian around each minimum.
 
-        None at a corner, where the density is no Gaussian however small the noise.
+        None at a corner or a flat minimum, where the density is no Gaussian however small the
+        noise.
         """
         if self.exponent is None or self.noise is None:
             return None
@@ -115,13 +120,32 @@ class Ratio:
 
     def _gaussian_width(self, b: Basin) -> float | None:
         """log of mass over density at a minimum, of a Gaussian, or an exponential at a wall."""
+        curvature = b.curvature
         if b.at_wall:
-            at = self.state.diffusion.coefficients(np.array([float(b.position)]))
-            push = abs(2 * at[0][0] / at[1][0])
-            return -math.log(push) if push > 0 else None
-        if b.curvature is None or not b.curvature > 0:
+            diffusion, at = self.state.diffusion, float(b.position)
+            f, a = (float(v[0]) for v in diffusion.coefficients(np.array([at])))
+            slope = drift_slope(diffusion, at)
+            # Where the drift vanishes at the wall itself, half a Gaussian leans on it.
+            rests = abs(f) <= RESTING * abs(slope or 0.0) * abs(float(b.upper - b.lower))
+            if not rests:
+                return math.log(a / abs(2 * f)) if f else None
+            curvature = -(slope or 0.0)
+        if curvature is None or not curvature > 0 or self._is_flat(b):
             return None
-        return float((log(b.variance) - log(b.curvature) + math.log(math.pi)) / 2)
+        whole = float((log(b.variance) - log(curvature) + math.log(math.pi)) / 2)
+        return whole - math.log(2) if b.at_wall else whole
+
+    def _is_flat(self, b: Basin) -> bool:
+        """Whether the curvature is but what an uncertain position makes of a multiple zero."""
+        if b.at_wall or b.position_error <= 4 * np.spacing(abs(float(b.position))):
+            return False
+        at, near = float(b.position), float(b.position_error)
+        slopes = [drift_slope(self.state.diffusion, x) for x in (at - near, at + near)]
+        known = [-s for s in slopes if s is not None]
+        return (
+            bool(known)
+            and not 0.5 < min(known) / float(b.curvature) <= max(known) / float(b.curvature) < 2
+        )
 
     @cached_property
     def causes(self) -> Causes | None:
@@ -133,12 +157,13 @@ class Ratio:
         if min(self.exponents) <= 0 or min(self.depths) <= 0:
             return None
         fit = self.stretch
-        near = fit is not None and fit.misfit <= NEAR
+        near = fit is not None and fit.misfit <= NEAR and math.isfinite(fit.factor_error)
         factor, doubt = (fit.factor, fit.factor_error) if fit is not None and near else (1.0, 0.0)
         mean = _logarithmic_mean(*self.exponents)
         depth = mean * math.log(self.depths[0] / self.depths[1])
         stretched = mean * 2 * math.log(factor)
-        rest = mean * math.log(self.exponents[0] / self.exponents[1]) - depth - stretched
+        assert self.exponent is not None
+        rest = self.exponent - depth - stretched
         return Causes(
             depth, stretched + self.width, rest + self.noise, near, 2 * mean * doubt / factor
         )
@@ -178,8 +203,10 @@ def _ratio(
     process: Landscape | Diffusion, state: EndState, basins: tuple[Basin, ...], i: int, j: int
 ) -> Ratio | None:
     one, two = basins[i], basins[j]
-    first, second = (class_of(state, b) for b in (one, two))
-    if first is not second and (first.weight is None or second.weight is None):
+    first, second = one.component, two.component
+    assert first is not None
+    assert second is not None
+    if first.group != second.group and (first.weight is None or second.weight is None):
         return None
     whole: dict[str, Any] = {
         "process": process,
@@ -191,12 +218,14 @@ def _ratio(
         "log_density": float(one.log_density - two.log_density),
         "density_error": float(first.error + second.error),
     }
-    if first is not second:
+    if first.group != second.group:
         why = "they lie in different closed classes, of which the start decides the weights"
         return Ratio(**whole, why=why)
+    if first is not second:
+        return Ratio(**whole, why="the noise vanishes between them, where the exponent is cut")
     if state.diffusion.is_periodic:
         return Ratio(**whole, why="a current flows around the ring, and the exponent has no value")
-    found = state.anatomy.piece_at(float(one.position)).survey
+    found = first.density.survey
     places = [b.places[1] for b in (one, two)]
     low, high = min(places), max(places)
     between = [b.places[0] for b in basins if low < b.places[0] < high]
@@ -209,30 +238,29 @@ def _ratio(
     exponents = tuple(float(to_float(number(ends[p]))) for p in places)
     depths = tuple(float(to_float(_potential(found, marks[k], p))) for p in places)
     w = 1 - state.diffusion.convention.value
-    ell = found.panels.evaluate(found.ell, np.clip(np.array(places, edges.dtype), *edges[[0, -1]]))
+    at = np.clip(np.array(places, edges.dtype), *edges[[0, -1]])
+    panel, within = found.quieter(at)
+    ell = chebyshev_sum(found.ell, within, panel)
     exponent = float(to_float(number(ends[places[0]] - ends[places[1]])))
     noise = w * float(to_float(number(ell[1] - ell[0])))
-    width = float((one.log_mass - one.log_density) - (two.log_mass - two.log_density))
-    rise = float(one.barrier_error + two.barrier_error)
     whole["log_density"] = exponent + noise
-    whole["density_error"] = rise + 2.0**-52 * (abs(exponent) + abs(noise))
     whole["mass_error"] += 2.0**-52 * abs(whole["log_mass"])
+    rise = float(to_float(number(climb_error(found, low, high)))) + 2.0**-52 * abs(exponent)
+    rough = 4 * found.samples.tails[1][panel] + found.epsilon * (2 + np.abs(ell))
+    blur = w * float(to_float(number(rough.sum()))) + 2.0**-52 * abs(noise)
+    whole["density_error"] = rise + blur + 2.0**-52 * abs(whole["log_density"])
     return Ratio(
         **whole,
         top=float(to_float(number(marks[k]))),
         exponents=(exponents[0], exponents[1]),
         exponent=exponent,
         noise=noise,
-        width=width,
+        width=whole["log_mass"] - exponent - noise,
+        exponent_error=rise,
+        noise_error=blur,
+        width_error=whole["mass_error"] + whole["density_error"],
         depths=(depths[0], depths[1]),
     )
-
-
-def class_of(state: EndState, basin: Basin) -> Component:
-    """The closed class that a basin is part of."""
-    at = float(basin.position)
-    inside = [c for c in state.components if c.interval[0] <= at <= c.interval[1]]
-    return min(inside, key=lambda c: abs(number(c.interval[0] + c.interval[1]) / 2 - at))
 
 
 def _potential(found: Survey, top: Any, place: Any) -> Any:

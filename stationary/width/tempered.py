@@ -27,7 +27,7 @@ from stationary.distribution import EndState
 from stationary.errors import StationaryError
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.elementary import exp, log, smallest_of, spacing, sqrt, to_float
-from stationary.panels.chebyshev import Rule, nodes_of, rule
+from stationary.panels.chebyshev import Rule, chebyshev_sum, nodes_of, rule
 from stationary.reshape import tempered, within
 
 __all__ = ["Shares", "Tempered", "of_basin", "of_state"]
@@ -179,6 +179,7 @@ class Tempered:
         p, phi, ell = found.panels, found.phi, found.ell
         k, _ = p.locate((lower + upper) / 2)
         centres = np.clip(np.array(self.centres, dtype=marks.dtype), found.lower, found.upper)
+        panel, within = found.quieter(centres)
         errors = strong.density.errors
         return _Section(
             strength=strength,
@@ -187,8 +188,8 @@ class Tempered:
             phi=p.evaluate(phi, x, offset),
             ell=p.evaluate(ell, x, offset),
             rough=errors[k],
-            at_centres=(p.evaluate(phi, centres), p.evaluate(ell, centres)),
-            rough_at_centres=errors[p.locate(centres)[0]],
+            at_centres=(chebyshev_sum(phi, within, panel), chebyshev_sum(ell, within, panel)),
+            rough_at_centres=errors[panel],
             leak=max(weak.leak, strong.leak),
         )
 
@@ -316,7 +317,7 @@ def of_state(state: EndState) -> Tempered | None:
 def of_basin(state: EndState, basin: Basin) -> Tempered:
     """One basin of an end state by itself, as if walls stood on its borders."""
     low, centre, high = basin.places
-    found = state.anatomy.piece_at(float(basin.position)).survey
+    found = state.anatomy.piece_at(low).survey
     first, last = found.interval
     if low != first or high != last:
         found = within(found, low, high)
