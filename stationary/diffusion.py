@@ -128,7 +128,10 @@ class Diffusion:
 
         where = self.name
         put("parameters", MappingProxyType(dict(self.parameters)))
-        lower, upper = interval(self.domain, where)
+        # What lies between a zero of the variance and an end may be narrower than a domain that
+        # somebody gives: it is looked at in many digits.
+        cut = any(end is not None for end in self.exact_ends)
+        lower, upper = interval(self.domain, where, 0.0 if cut else 1e-9)
         put("domain", (lower, upper))
         put("convention", Convention.of(self.convention, where))
         put("boundaries", checked_boundaries(self.boundaries, where))

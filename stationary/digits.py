@@ -31,6 +31,7 @@ SPARE = 10  # digits beyond those asked for, to which shapes are resolved
 FEWEST, MOST = 1, 1000  # digits that may be asked for
 SCAN = 2049  # points at which minima are looked for
 PROBE = 400  # digits in which the width of a minimum is found
+NARROW = 6  # digits that all points of a domain have in common, from which doubles will not do
 WORK = 40_000  # datapoints times points that are evaluated in many digits without being asked to
 
 
@@ -68,6 +69,11 @@ def surveyed(
             diffusion, max_panels, complete=complete, arithmetic=many, suspicious=suspicious
         )
     try:
+        if _digits_of_width(diffusion) > NARROW and can_be_raised(diffusion):
+            many = arithmetic_for(diffusion)
+            return survey(
+                diffusion, max_panels, complete=complete, arithmetic=many, suspicious=suspicious
+            )
         return survey(diffusion, max_panels, complete=complete, suspicious=suspicious)
     except VanishingVarianceError as vanishing:
         if not can_be_raised(diffusion):
@@ -104,7 +110,17 @@ def arithmetic_for(diffusion: Diffusion, digits: int | None = None) -> Arithmeti
     of a linear drift with constant noise.
     """
     accuracy = ACCURACY if digits is None else digits + SPARE
-    return many_digits(accuracy + MARGIN + _position_digits(diffusion), accuracy)
+    position = max(_position_digits(diffusion), _digits_of_width(diffusion))
+    return many_digits(accuracy + MARGIN + position, accuracy)
+
+
+def _digits_of_width(diffusion: Diffusion) -> int:
+    """How many digits of a position are the same all over the domain."""
+    lower, upper = diffusion.domain
+    largest = max(abs(lower), abs(upper))
+    if not math.isfinite(largest) or not largest > upper - lower:
+        return 0
+    return math.floor(math.log10(largest / (upper - lower)))
 
 
 def _position_digits(diffusion: Diffusion) -> int:

@@ -96,7 +96,7 @@ def checked_noise(given: Any, where: str) -> float:
     return eps
 
 
-def interval(domain: Any, where: str) -> tuple[float, float]:
+def interval(domain: Any, where: str, narrowest: float = 1e-9) -> tuple[float, float]:
     """`domain` as two ascending floats, or an error that says what is wrong with it."""
     pair = isinstance(domain, (tuple, list, np.ndarray)) and len(domain) == 2
     lower, upper = (number(end) for end in domain) if pair else (None, None)
@@ -121,7 +121,7 @@ def interval(domain: Any, where: str) -> tuple[float, float]:
             f"{where}: the domain ({lower:g}, {upper:g}) reaches beyond {LARGEST:g}, where doubles "
             "overflow. Measure in larger units, or use np.inf for an end without limit."
         )
-    if upper - lower <= 1e-9 * largest and math.isfinite(upper - lower):
+    if upper - lower <= narrowest * largest and math.isfinite(upper - lower):
         raise LandscapeError(
             f"{where}: the domain ({lower!r}, {upper!r}) is so narrow that doubles cannot tell "
             "points in it apart. Shift the origin into the domain."

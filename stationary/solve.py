@@ -179,10 +179,13 @@ def _raised(parts: Partition) -> tuple[str, ...]:
         found = piece.survey
         if found.arithmetic is not DOUBLE:
             low, high = found.diffusion.domain
+            span = f"{low:.6g} to {high:.6g}"
+            why = "the variance is too small there, or a peak too narrow"
+            if high - low < 1e-4 * max(abs(low), abs(high)):
+                span, why = f"{low:.15g} to {high:.15g}", "these are too close to each other"
             notes.append(
-                f"doubles cannot carry the process for {v} from {low:.6g} to {high:.6g} (the "
-                f"variance is too small there, or a peak too narrow): {found.arithmetic.digits} "
-                "digits were used."
+                f"doubles cannot carry the process for {v} from {span} ({why}): "
+                f"{found.arithmetic.digits} digits were used."
             )
     return tuple(notes)
 

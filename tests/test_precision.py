@@ -1,6 +1,7 @@
 """Exact derivatives and many digits from plain NumPy functions."""
 
 import math
+import operator
 import pickle
 from fractions import Fraction
 
@@ -748,3 +749,42 @@ def test_the_check_needs_plain_evaluation():
         return w
 
     assert check_derivative(only_series, np.array([0.3])) is None
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        operator.mul,
+        operator.add,
+        operator.sub,
+        operator.truediv,
+        operator.lt,
+        operator.ge,
+        operator.eq,
+    ],
+)
+def test_operators_give_what_those_of_mpmath_give(operation):
+    """To the last bit, for all pairs of numbers of all sizes and signs, and for plain numbers."""
+    plain = mpmath.MPContext()
+    swift = many_digits(40).one.context
+    plain.prec = swift.prec
+    rng = np.random.default_rng(5)
+    texts = ["0", "1", "-2", "inf", "-inf", "nan", "0.1", "7e300"]
+    sizes = 10.0 ** rng.integers(-60, 60, 30)
+    texts += [repr(float(x)) for x in rng.normal(size=30) * sizes]
+
+    def result(x, y):
+        try:
+            found = operation(x, y)
+        except ZeroDivisionError:
+            return "no number"
+        return getattr(found, "_mpf_", found)
+
+    for x in texts:
+        for y in texts:
+            a, b = (plain.mpf(t) / 3 for t in (x, y))
+            c, d = (swift.make_mpf(v._mpf_) for v in (a, b))
+            assert result(a, b) == result(c, d)
+        for number in (0, 3, -0.5, np.float64(2.5)):
+            assert result(a, number) == result(c, number)
+            assert result(number, a) == result(number, c)

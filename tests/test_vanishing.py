@@ -11,6 +11,7 @@ from scipy import stats
 
 from stationary import Diffusion, Landscape, LandscapeError, analyze, end_state
 from stationary.anatomy.feller import Feller
+from stationary.anatomy.partition import partition
 from stationary.anatomy.vanishing import zeros_of_variance
 
 INF = math.inf
@@ -373,3 +374,73 @@ def test_json_of_many_digits_is_json():
 def test_a_wall_that_the_drift_presses_against_is_the_minimum():
     (basin,) = analyze(process(1, 1, (-2, 2))).basins
     assert (basin.position, basin.at_wall) == (2, True)
+
+
+@pytest.mark.parametrize("apart", [1e-3, 1e-8, 1e-10, 1e-12])
+def test_zeros_close_to_each_other_are_told_apart(apart):
+    """No probability is near the second gate, so that only a look at all scales shows it."""
+    gates = solve(lambda x: 1 + 0 * x, lambda x: ((x - 0.3) * (x - 0.3 - apart)) ** 2, (-1, 1))
+    assert [p.role for p in gates.anatomy.points] == ["gate to the right"] * 2
+    first, second = (p.position for p in gates.anatomy.points)
+    assert (first, second - first) == (0.3, pytest.approx(apart, rel=1e-3))
+
+
+def test_the_start_decides_between_traps_a_billionth_apart():
+    apart = 1e-9
+    traps = process(
+        lambda x: -(x - 0.3) * (x - 0.3 - apart) * (x - 0.3 - apart / 2),
+        lambda x: ((x - 0.3) * (x - 0.3 - apart)) ** 2,
+        (-1, 1),
+    )
+    assert [(a.position, a.weight) for a in end_state(traps, -0.5).atoms if a.weight] == [(0.3, 1)]
+    (right,) = [a for a in end_state(traps, 0.9).atoms if a.weight]
+    assert right.position == pytest.approx(0.3 + apart, abs=1e-12)
+
+
+@pytest.mark.parametrize("inside", [1e-8, 1e-10, 1e-13])
+def test_a_zero_next_to_an_end_of_the_domain_leaves_a_narrow_piece(inside):
+    state = solve(lambda x: 0.3 - x, lambda x: (x + 1 - inside) ** 2, (-1, 1))
+    (gate,) = state.anatomy.points
+    assert (gate.position, gate.role) == (-1 + inside, "gate to the right")
+    assert state.status.name == "CONVERGED"
+
+
+def test_a_trap_at_a_scale_of_its_own_next_to_zero_is_found():
+    state = solve(lambda x: (1e-20 - x) * (1 + x), lambda x: (x - 1e-20) ** 2, (0, 1))
+    assert [(a.position, a.weight) for a in state.atoms] == [(1e-20, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("power", "noise", "strength", "domain", "convention", "feller"),
+    [
+        # r 2 f / a grows as r^0.1, and its correction falls as slowly: 1 / f decides.
+        (1.1, 2, -1.0, (1, INF), "klimontovich", Feller.ENTRANCE),
+        (1.1, 2, 1.0, (1, INF), "klimontovich", Feller.EXIT),
+        (1.1, 2, 0.3, (1, INF), "stratonovich", Feller.EXIT),
+        (0.9, 2, 2.5, (0, 1), "klimontovich", Feller.ENTRANCE),
+        (1, 1.9, -1.0, (1, INF), "klimontovich", Feller.NATURAL),
+        # The scale density goes as a power whose correction is r^(1 / 30).
+        (1 / 3, 1.3, 2.5, (0, 1), "stratonovich", Feller.REGULAR),
+        (1 / 3, 1.3, 0.3, (0, 1), "ito", Feller.EXIT),
+        (-1, 0.2, -1.0, (1, INF), "ito", Feller.NATURAL),
+    ],
+)
+def test_powers_whose_corrections_fall_slowly_are_extrapolated(
+    power, noise, strength, domain, convention, feller
+):
+    given = process(
+        lambda x: strength * x**power, lambda x: x**noise, domain, convention=convention
+    )
+    assert partition(given).ends[1 if domain[1] == INF else 0].feller is feller
+
+
+def test_what_extrapolation_cannot_tell_is_not_decided():
+    """a ~ x^1.9998 next to f = x / 10: an exit at 0, but x^(2e-4) is hardly seen to vanish."""
+    end = solve(lambda x: 0.1 * x, lambda x: 0.2 * x**1.9998, (0, INF)).anatomy.ends[0]
+    assert end.feller is Feller.UNDECIDED
+
+
+@pytest.mark.filterwarnings("error")
+def test_two_f_over_a_near_the_largest_double_gives_no_warning():
+    state = solve(lambda x: -1 / x, lambda x: x**0.5, (0, 1), convention="klimontovich")
+    assert state.anatomy.ends[0].feller is Feller.EXIT

@@ -32,6 +32,11 @@ ENOUGH = 15  # digits of a variance, to tell whether it is zero
 TOO_MANY = 2000  # datapoints, to evaluate in many digits
 DIGITS = (60, 300, 1200)  # in which a zero is tried, one after the other
 MOST_PER_RUN = 96  # points of a run of zeros that are tried again in many digits
+CLOSEST = 1e-13  # of the domain: zeros that are closer to each other are one
+PER_OCTAVE = 8  # points around a zero, in whose neighbourhood another one may hide
+CROWD = 40  # zeros, next to each of which others are looked for
+FARTHEST = 256  # by which the domain is divided: the scan sees what is further from a zero
+SURE = 60  # digits in which a dip next to a zero is told from rounding
 ZOOM = 17  # points per round of a zoom, which then keeps an eighth
 SMALLEST = 1e-290  # a variance below this has lost digits in a double
 LOST = 1e-24  # gradients that differ by less, squared and relative, have cancelled in doubles
@@ -66,15 +71,53 @@ def zeros_of_variance(diffusion: Diffusion, hints: Sequence[float] = ()) -> tupl
     inner = np.arange(1, len(x) - 1)
     dip = (log_a[inner] <= log_a[inner - 1]) & (log_a[inner] < log_a[inner + 1])
     alone = zero[inner] & ~zero[inner - 1] & ~zero[inner + 1]
-    inside = np.zeros(len(inner), dtype=bool)
-    for z in found:
-        low, high = float(z.lower), float(z.upper)
-        inside |= (x[inner + 1] >= low) & (x[inner - 1] <= high)
-    for i in inner[(dip | alone) & ~inside]:
+    for i in _elsewhere(inner[dip | alone], x, found):
         bottom = _zero_between(diffusion, x[i - 1], x[i], x[i + 1], exact=decided)
         if bottom is not None:
             found.append(bottom)
+    # Zeros closer to each other than the points of a scan look like one.
+    for z in found:  # which grows
+        if len(found) <= CROWD and not z.is_stretch:
+            found += _beside(diffusion, z, found)
     return tuple(sorted(found, key=lambda z: float(z.lower)))
+
+
+def _elsewhere(indices: Array, x: Array, zeros: list[Zero]) -> Array:
+    """Those of the indices between whose neighbours among the points x none of the zeros lies."""
+    for z in zeros:
+        low, high = float(z.lower), float(z.upper)
+        indices = indices[(x[indices + 1] < low) | (x[indices - 1] > high)]
+    return indices
+
+
+def _beside(diffusion: Diffusion, z: Zero, known: list[Zero]) -> list[Zero]:
+    """Further zeros on either side of one, at distances from the scan's down to `CLOSEST`."""
+    lower, upper = diffusion.domain
+    at, whole = float(z.lower), upper - lower if math.isfinite(upper - lower) else CORE
+    least = max(CLOSEST * whole, 64 * float(np.spacing(abs(at))))
+    count = math.ceil(PER_OCTAVE * math.log2(whole / FARTHEST / least))
+    r = least * 2.0 ** (np.arange(max(count, 0)) / PER_OCTAVE)
+    arithmetic = many_digits(SURE, ENOUGH)
+    found: list[Zero] = []
+    for x in (at + r, (at - r)[::-1]):
+        x = x[(x > lower) & (x < upper)]
+        dips = np.arange(1, len(x) - 1)
+        # Many digits tell a dip from rounding, where they are not too dear.
+        for numbers in (DOUBLE, arithmetic):
+            if numbers is arithmetic and len(dips) * diffusion.cost > TOO_MANY:
+                return found
+            sides = x[dips + np.array([[-1], [0], [1]])] if len(dips) else np.zeros((3, 0))
+            try:
+                flat = _variance(diffusion, numbers.array(sides.ravel()), numbers)
+            except (StationaryError, OverflowError):
+                return found
+            a, b, c = flat.reshape(3, -1)
+            dips = dips[np.asarray((b <= a) & (b < c), dtype=bool)]
+        for i in _elsewhere(dips, x, [*known, *found]):
+            bottom = _zero_between(diffusion, x[i - 1], x[i], x[i + 1], exact=True)
+            if bottom is not None and bottom.lower != z.lower:
+                found.append(bottom)
+    return found
 
 
 def _scan_points(diffusion: Diffusion, hints: Sequence[float]) -> Array:
@@ -85,6 +128,8 @@ def _scan_points(diffusion: Diffusion, hints: Sequence[float]) -> Array:
         core, whole = np.linspace(lower, upper, count + 1), upper - lower
         near_ends = whole * 2.0 ** -np.arange(8.0, 50.0)
         pieces = [core, lower + near_ends, upper - near_ends]
+        if 0 in (lower, upper):  # next to which doubles lie as close as one likes
+            pieces.append((lower + upper) * 2.0 ** -np.arange(50.0, 400.0))
     else:
         zero = lower if math.isfinite(lower) else upper if math.isfinite(upper) else 0.0
         out = CORE * 2.0 ** (np.arange(1, 4 * OCTAVES) / 4)
@@ -224,7 +269,7 @@ def _zero_between(
     diffusion: Diffusion, left: float, middle: float, right: float, *, exact: bool
 ) -> Zero | None:
     """The zero at the bottom of a dip of the variance, or None if the dip has a floor."""
-    low, best, high, falling = _zoom(diffusion, left, right, DOUBLE, rounds=14)
+    low, best, high, falling = _zoom(diffusion, left, right, DOUBLE, rounds=14, middle=middle)
     if not falling:
         return None
     if exact and diffusion.cost <= TOO_MANY:
@@ -237,9 +282,16 @@ def _zero_between(
 
 
 def _zoom(
-    diffusion: Diffusion, low: Any, high: Any, arithmetic: Arithmetic, rounds: int
+    diffusion: Diffusion,
+    low: Any,
+    high: Any,
+    arithmetic: Arithmetic,
+    rounds: int,
+    middle: float | None = None,
 ) -> tuple[Any, Any, Any, bool]:
     """Close in on the least variance between two points; whether it kept falling to the end.
+
+    `middle` is a point where it is lower than at both ends.
 
     Falling is judged between the middle and the end of the zoom, over distances that shrink
     by the same factor as the variance should shrink if it is a power of the distance.
@@ -248,8 +300,11 @@ def _zoom(
     steps = arithmetic.array(np.arange(ZOOM)) / (ZOOM - 1)
     history: list[tuple[float, float]] = []  # log of the width, log of the variance at the edges
     best = (low + high) / 2
-    for _ in range(rounds):
+    for k in range(rounds):
         x = low + (high - low) * steps
+        if k == 0 and middle is not None:
+            half = 2 * steps[: ZOOM // 2 + 1]
+            x = np.concatenate([low + (middle - low) * half, middle + (high - middle) * half[1:]])
         a = _variance(diffusion, x, arithmetic)
         known = np.asarray(arithmetic.isfinite(a), dtype=bool)
         a = np.where(known, a, arithmetic.zero)
