@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -172,6 +173,139 @@ def test_a_held_interval_is_one_that_no_walker_leaves(rate):
     slack = 1e-4 * (high - low)
     assert images.min() >= low - slack
     assert images.max() <= high + slack
+
+
+def double_well(strength, tilt, rate, **changes):
+    """Minima at +-1; two datapoints that tilt it to either side, so that the noise is even."""
+    return Landscape(
+        losses=lambda w: (
+            strength * (w**4 / 4 - w**2 / 2) + tilt * w,
+            strength * (w**4 / 4 - w**2 / 2) - tilt * w,
+        ),
+        learning_rate=rate,
+        domain=(-2.5, 2.5),
+        **changes,
+    )
+
+
+def test_basins_that_are_never_left_are_a_failure_even_where_masses_agree():
+    """By symmetry both hold a half; but SGD keeps what it was given, and the diffusion does not."""
+    found = check(double_well(2, 0.4, 0.05), **FEW)
+    assert [b.chain[0] for b in found.basins] == pytest.approx([0.5, 0.5], abs=1e-9)
+    assert found.closed == (1, 2)
+    assert found.outcome == "fails"
+    assert "SGD ends in one of 2 closed classes" in found.reasons[0]
+    assert "keep to the closed class that they came to" in found.reasons[-1]
+
+
+def test_steps_that_diverge_are_a_failure_and_no_error():
+    """Curvature 3, T = 1, on the whole line: every walker runs away."""
+    landscape = Landscape(
+        losses=lambda w: (1.5 * (w - 1) ** 2, 1.5 * (w + 1) ** 2), learning_rate=1.0,
+        domain=(-np.inf, np.inf),
+    )  # fmt: skip
+    found = check(landscape, **FEW)
+    assert found.outcome == "fails"
+    assert found.simulation is None
+    assert "SGD has no end state at this step" in found.reasons[0]
+    assert "400 of 400 walkers escaped" in found.summary()
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_a_chain_without_a_density_is_judged_by_its_distribution_function():
+    """T = 2/3 gives the Cantor measure, whose total variation to any density is 1."""
+    landscape = quadratic(2 / 3, domain=(-3, 3))
+    found = check(landscape, **FEW)
+    state = analyze(landscape).end_state
+    gap = 1 / 3  # of the Cantor measure on [-1, 1]: it has a half on either side
+    assert found.outcome == "fails"
+    assert found.diffusion_and_chain.kolmogorov >= 0.5 - state.cdf(-gap) - 1e-3
+    assert "has no density" in found.verdict
+    assert found.chain_and_simulation.kolmogorov < found.chain_and_simulation.kolmogorov_error
+
+
+def test_walkers_that_came_to_rest_are_not_called_metastable():
+    """Two shared minima, both traps; from 0.2 only one is reached."""
+    landscape = Landscape(
+        losses=lambda w: (w**4 / 4 - w**2 / 2, 1.2 * (w**4 / 4 - w**2 / 2)),
+        learning_rate=0.05, domain=(-2, 2),
+    )  # fmt: skip
+    for start in (None, 0.2):
+        found = check(landscape, start, **FEW)
+        assert found.outcome == "holds"
+        assert found.reasons == ()
+        assert found.simulation.ending.name == "AT_REST"
+
+
+def test_a_maximum_that_attracts_is_where_walkers_rest():
+    """Factors 1.9 and 0.3 at 0: mean log -0.28, though the mean gradient leads away."""
+    landscape = Landscape(
+        gradients=lambda w: (-0.9 * w / (1 + w * w), 0.7 * w / (1 + w * w)),
+        learning_rate=1.0, domain=(-3, 3), boundaries="reflecting",
+    )  # fmt: skip
+    found = check(landscape, walkers=200, steps=4000)
+    assert found.outcome == "holds"
+    assert not found.simulation.metastable
+    assert found.chain_and_simulation.total_variation < 1e-6
+
+
+def test_slow_walkers_in_a_single_basin_are_not_called_metastable():
+    """T times the curvature is 0.005: 4000 steps are 10 autocorrelation times."""
+    found = check(quadratic(0.005, domain=(-1, 1)), "normal:0,0.05", walkers=300, steps=4000)
+    sent = found.simulation
+    assert 1.02 < sent.r_hat < 1.25
+    assert not any("masses are those of its start" in r for r in found.reasons)
+
+
+def test_on_a_ring_and_at_absorbing_ends_masses_add_up():
+    ring = Landscape(
+        gradients=lambda w: (np.sin(w) + 0.5, np.sin(w) - 0.4), learning_rate=0.3,
+        domain=(-1.0, 2 * np.pi - 1.0), boundaries="periodic",
+    )  # fmt: skip
+    found = check(ring, walkers=200, steps=2000)
+    assert found.outcome == "roughly"
+    assert found.diffusion_and_chain is not None
+    assert [b.diffusion[0] for b in found.basins] == pytest.approx([1], abs=1e-9)
+    assert [b.chain[0] for b in found.basins] == pytest.approx([1], abs=1e-9)
+    absorbing = quadratic(0.5, domain=(-0.8, 0.7), boundaries=("absorbing", "reflecting"))
+    found = check(absorbing, walkers=200, steps=2000)
+    end, minimum = found.basins
+    assert end.at_end
+    assert (end.diffusion[0], end.chain[0], end.simulation[0]) == (1, 1, 1)
+    assert (minimum.diffusion[0], minimum.chain[0], minimum.simulation[0]) == (0, 0, 0)
+    assert "-0.8 (end)" in found.summary()
+
+
+def test_rare_basins_and_exit_times_are_held_against_the_chain():
+    found = check(EXAMPLES / "stretched_copy.py", learning_rate=0.05, simulation=False)
+    rare = found.basins[1]
+    assert found.outcome == "holds"
+    assert rare.log_diffusion / math.log(10) == pytest.approx(-18.54, abs=0.01)
+    text = " ".join(found.reasons)
+    assert "the minimum at w = 1 holds 10^-18.54 by the diffusion" in text
+    assert "times later than the diffusion" in text
+
+
+def test_what_the_diffusion_cannot_say_has_its_reason_told():
+    """No datapoint has a gradient from -1 to 1: where on it walkers stop depends on their start."""
+    flat = Landscape(
+        losses=lambda w: (np.maximum(0, np.abs(w) - 1), 2 * np.maximum(0, np.abs(w) - 1)),
+        learning_rate=0.1, domain=(-3, 3),
+    )  # fmt: skip
+    found = check(flat, walkers=200, steps=1000)
+    assert found.outcome == "not decided"
+    assert "the diffusion has no end state to compare" in found.reasons[0]
+    assert found.simulation.ending.name == "AT_REST"
+
+
+def test_walkers_that_contradict_the_chain_leave_the_verdict_open():
+    found = check(double_well(2, 1.5, 0.2), walkers=400, steps=2000)
+    assert found.outcome == "roughly"
+    left, right = found.basins
+    wrong = replace(left, simulation=(0.9, 0.01))
+    other = replace(found, basins=(wrong, right))
+    assert other.outcome == "not decided"
+    assert "one of the two is wrong" in other.reasons[0]
 
 
 def test_a_diffusion_has_no_steps_to_check():

@@ -121,7 +121,7 @@ def check(
                 progress=progress,
             )
         except ConvergenceError as error:  # they ran away, which is an answer, too
-            notes.append(f"Simulation: {error}")
+            notes.append(f"Simulation: {str(error).removeprefix(f'{landscape.name}: ')}")
     state = analysis.end_state
     solved, settled = state.kind in COMPARED, chain.kind in SETTLED
     reach = _reach(analysis, chain)

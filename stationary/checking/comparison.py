@@ -124,7 +124,8 @@ def between_walkers_and(
     theirs = np.diff(below)
     outside = abs((1 - mass.sum()) - (1 - theirs.sum()))
     apart = 0.5 * float(np.abs(mass - theirs).sum() + outside)
-    doubt = 0.5 * float(noise.sum()) + error
+    # Together, bins where no walker was hold about as much as one of them might.
+    doubt = 0.5 * float(noise[mass > 0].sum() + noise[mass == 0].max(initial=0.0)) + error
     gap = np.concatenate([[0.0], np.cumsum(mass)]) + below[0] - below
     width = np.diff(edges)
     moved = float(width @ (np.abs(gap[1:]) + np.abs(gap[:-1]))) / 2

@@ -16,6 +16,7 @@ __all__ = ["as_dict", "text"]
 
 MOST_ROWS = 30
 PLACES = 6  # decimals of a probability that are shown at most
+EXACT = 1e-9  # error below which none is shown
 SMALL = 1e-4  # a probability from which on powers of ten say more
 
 
@@ -24,22 +25,27 @@ def text(check: Check) -> str:
     landscape = check.analysis.landscape
     assert landscape is not None
     drawn = "with" if landscape.replacement else "without"
-    title = (
-        f"{landscape.name}: the diffusion against SGD with T = {landscape.learning_rate:g}, "
-        f"B = {landscape.batch_size}"
+    sgd = (
+        f"SGD: T = {landscape.learning_rate:g}, B = {landscape.batch_size} of "
+        f"N = {landscape.datapoints} drawn {drawn} replacement."
     )
-    if landscape.batch_size > 1:
-        title += f" {drawn} replacement"
+    reasons = [f"{r[0].upper()}{r[1:]}." for r in check.reasons]
     return report(
         [
-            (title, [check.verdict, *(f"{r[0].upper()}{r[1:]}." for r in check.reasons)]),
+            (f"{landscape.name}: the diffusion against SGD", [sgd, check.verdict, *reasons]),
             ("What each basin holds", _basins(check)),
             ("How far apart the answers are", _distances(check)),
-            ("The step", [f"{check.steps.line[0].upper()}{check.steps.line[1:]}"]),
+            ("The step", _step(check)),
             ("The noise convention", _conventions(check)),
             ("How far to trust this", _trust(check)),
         ]
     )
+
+
+def _step(check: Check) -> list[str]:
+    """Nothing where it is among the reasons."""
+    line = check.steps.line
+    return [] if check.steps.warnings else [f"{line[0].upper()}{line[1:]}"]
 
 
 def _basins(check: Check) -> list[str]:
@@ -58,14 +64,14 @@ def _basins(check: Check) -> list[str]:
     header = ["minimum", "diffusion", "exact chain", "simulation"]
     timed = [b.log_exit_time is not None or b.log_chain_exit_time is not None for b in shown]
     if not any(timed):
-        return table(header, rows)
+        return [*table(header, rows), "Errors below 1e-9 are not shown."]
     for row, b in zip(rows, shown, strict=True):
         times = (b.log_exit_time, b.log_chain_exit_time)
         row += ["-" if t is None else time_text(t) for t in times]
     return [
         *table([*header, "exit time", "of the chain"], rows),
         "Exit time: mean number of steps from the minimum to beyond the barriers, by the diffusion "
-        "and by the chain.",
+        "and by the chain. Errors below 1e-9 are not shown.",
     ]
 
 
@@ -76,8 +82,10 @@ def _share(pair: tuple[float, float] | None, log_value: float | None) -> str:
     value, error = pair
     if log_value is None:
         log_value = math.log(value) if value > 0 else -math.inf
+    if error < EXACT and (value >= SMALL or not value):
+        return f"{value:.{PLACES}g}" if math.isinf(log_value) or value else power_text(log_value)
     if math.isinf(log_value):
-        return "0" + (f" +- {error_text(error)}" if error > 0 else "")
+        return f"0 +- {error_text(error)}"
     if value < SMALL:
         if error < 0.1 * value or not error:
             return power_text(log_value)

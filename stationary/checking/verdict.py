@@ -20,6 +20,7 @@ __all__ = ["Check"]
 
 HOLDS, ROUGHLY = 0.05, 0.2  # distances
 HELD, NEVER = 0.01, 1e-6  # probabilities: worth a word, and as good as none
+LEAST = -700.0  # logarithm of a probability below which none is worth a word
 FACTOR = 2.0  # between two small probabilities, or
 SLOWER = 10.0  # between two times, that is worth a word
 APART = 5.0  # standard errors between walkers and the chain that are no chance
@@ -111,6 +112,13 @@ class Check:
         )
         if self.outcome == "not decided" and not self._contradicted:
             return (self._undecided, *found)
+        largest = self.steps.largest
+        if self.outcome != "holds" and largest is not None and found == self._slow:
+            few = (
+                f"T times the curvature is {largest:.2g}: the spread around a minimum is made of "
+                "so few steps that single minibatches show in it"
+            )
+            return (few, *found)
         return found
 
     @property
@@ -177,13 +185,17 @@ class Check:
                 continue
             if max(b.log_diffusion, b.log_chain) > math.log(HELD):
                 continue
-            off = abs(b.log_diffusion - b.log_chain)
-            if math.isinf(b.log_chain) or off > math.log(FACTOR) + b.log_chain_error:
-                found.append(
-                    f"the minimum at w = {b.position:.4g} holds "
-                    f"{probability_text(b.log_diffusion, 2)} by the diffusion and "
-                    f"{probability_text(b.log_chain, 2)} by the chain: ratios to it differ as much"
-                )
+            if max(b.log_diffusion, b.log_chain) < LEAST:
+                continue
+            held = f"holds {probability_text(b.log_diffusion, 2)} by the diffusion and"
+            if math.isinf(b.log_chain):
+                theirs = "nothing by the chain, which leaves it for good"
+            elif abs(b.log_diffusion - b.log_chain) > math.log(FACTOR) + b.log_chain_error:
+                about = "about " if b.log_chain_error > 0.1 else ""
+                theirs = f"{about}{probability_text(b.log_chain, 2)} by the chain"
+            else:
+                continue
+            found.append(f"the minimum at w = {b.position:.4g} {held} {theirs}")
         return tuple(found)
 
     @cached_property
