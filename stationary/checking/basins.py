@@ -8,8 +8,8 @@ from itertools import pairwise
 
 from stationary.analysis import Analysis
 from stationary.chain.state import ChainState
-from stationary.errors import StationaryError
 from stationary.given import Boundary
+from stationary.errors import ConvergenceError, StationaryError
 from stationary.simulation.result import Simulation
 from stationary.wording import tidy
 
@@ -39,6 +39,7 @@ class BasinCheck:
     log_chain: float | None = None
     log_chain_error: float = math.inf  # absolute; inf where the cells do not tell
     at_end: bool = False
+    endless: bool = False  # whether the chain takes more than 1e290 steps to leave it
 
 
 @dataclass(frozen=True)
@@ -136,10 +137,13 @@ def _basin(
             sum(sent.probability(low, high) for low, high in stretch.parts),
             sum(sent.probability_error(low, high) for low, high in stretch.parts),
         )
-    leaving = None
+    leaving, endless = None, False
     if passage is not None and len(stretch.parts) == 1 and math.isfinite(sum(stretch.parts[0])):
         try:
-            leaving = float(chain.mean_exit_time(stretch.lower, stretch.upper, at).log_time)
+            time = float(chain.mean_exit_time(stretch.lower, stretch.upper, at).log_time)
+            leaving, endless = (None, True) if math.isnan(time) else (time, False)
+        except ConvergenceError:
+            endless = True  # beyond what doubles hold
         except StationaryError:
             leaving = None  # not to be had on its cells
     return BasinCheck(
@@ -155,6 +159,7 @@ def _basin(
         log_chain=log_chain,
         log_chain_error=unsure,
         at_end=stretch.at_end,
+        endless=endless,
     )
 
 

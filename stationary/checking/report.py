@@ -68,6 +68,8 @@ def _basins(check: Check) -> list[str]:
     for row, b in zip(rows, shown, strict=True):
         times = (b.log_exit_time, b.log_chain_exit_time)
         row += ["-" if t is None else time_text(t) for t in times]
+        if b.endless:
+            row[-1] = "> 10^290"
     return [
         *table([*header, "exit time", "of the chain"], rows),
         "Exit time: mean number of steps from the minimum to beyond the barriers, by the diffusion "
@@ -229,6 +231,7 @@ def _basin(b: BasinCheck) -> dict[str, Any]:
         "chain": pair(b.chain),
         "simulation": pair(b.simulation),
         "at_end": b.at_end,
+        "endless": b.endless,
         "log_diffusion": None if b.log_diffusion is None else end(b.log_diffusion),
         "log_chain": None if b.log_chain is None else end(b.log_chain),
         "log_exit_time": None if b.log_exit_time is None else end(b.log_exit_time),

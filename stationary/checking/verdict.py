@@ -166,12 +166,12 @@ class Check:
         for b in self.basins:
             if b.diffusion is None or b.chain is None:
                 continue
-            if b.diffusion[0] > HELD and b.chain[0] < NEVER:
+            if _parted(b.diffusion[0], b.chain[0]):
                 found.append(
                     f"the minimum at w = {b.position:.4g} holds {b.diffusion[0]:.3g} by the "
                     f"diffusion, but SGD {_left(b)}"
                 )
-            if b.chain[0] > HELD and b.diffusion[0] < NEVER:
+            if _parted(b.chain[0], b.diffusion[0]):
                 place = "stops at" if b.at_end else f"holds {b.chain[0]:.3g} around"
                 found.append(f"SGD {place} w = {b.position:.4g}, where the diffusion holds nothing")
         return tuple(found)
@@ -181,21 +181,27 @@ class Check:
         """Basins that hold little, but much more by one answer than by the other."""
         found = []
         for b in self.basins:
-            if b.log_diffusion is None or b.log_chain is None:
+            if b.diffusion is None or b.chain is None or b.log_diffusion is None or b.at_end:
                 continue
-            if max(b.log_diffusion, b.log_chain) > math.log(HELD):
+            mine, theirs = b.log_diffusion, -math.inf if b.log_chain is None else b.log_chain
+            if not max(mine, theirs) > LEAST or min(mine, theirs) > math.log(HELD):
                 continue
-            if max(b.log_diffusion, b.log_chain) < LEAST:
-                continue
-            held = f"holds {probability_text(b.log_diffusion, 2)} by the diffusion and"
-            if math.isinf(b.log_chain):
-                theirs = "nothing by the chain, which leaves it for good"
-            elif abs(b.log_diffusion - b.log_chain) > math.log(FACTOR) + b.log_chain_error:
+            if _parted(b.diffusion[0], b.chain[0]) or _parted(b.chain[0], b.diffusion[0]):
+                continue  # said already
+            most = b.chain[0] + b.chain[1]
+            if math.isinf(theirs):
+                words = "nothing by the chain, which leaves it for good"
+            elif abs(mine - theirs) > math.log(FACTOR) + b.log_chain_error:
                 about = "about " if b.log_chain_error > 0.1 else ""
-                theirs = f"{about}{probability_text(b.log_chain, 2)} by the chain"
+                words = f"{about}{probability_text(theirs, 2)} by the chain"
+            elif b.diffusion[0] > FACTOR * most:
+                words = f"no more than {most:.1g} by the chain"
             else:
                 continue
-            found.append(f"the minimum at w = {b.position:.4g} {held} {theirs}")
+            found.append(
+                f"the minimum at w = {b.position:.4g} holds {probability_text(mine, 2)} by the "
+                f"diffusion and {words}"
+            )
         return tuple(found)
 
     @cached_property
@@ -295,11 +301,18 @@ class Check:
         return f"<Check of {self.analysis.diffusion.name!r}: {self.outcome}>"
 
 
+def _parted(one: float, other: float) -> bool:
+    """Whether the one answer holds what the other does not hold at all."""
+    return one > HELD and other < NEVER
+
+
 def _left(b: BasinCheck) -> str:
     """How SGD leaves a basin that it does not hold."""
     after = ""
     if b.log_chain_exit_time is not None and math.isfinite(b.log_chain_exit_time):
         after = f", after {time_text(b.log_chain_exit_time)} steps"
+    if b.endless:
+        after = ", after more than 10^290 steps"
     if b.log_chain is not None and math.isfinite(b.log_chain):
         return f"leaves it{after}, and is there no more than {power_text(b.log_chain)} of the time"
     return f"leaves it for good{after}"

@@ -32,7 +32,7 @@ __all__ = ["simulate"]
 Array = NDArray[Any]
 
 STEPS = 10_000
-MOST_WALKERS = 10**8
+MOST_WALKERS = 10**7
 THIN = 8  # steps between looks for histogram, intervals and basins, at most,
 LOOKS = 64  # as long as there are so many
 TARGETS = ("mean", "std", "var", "probability")
