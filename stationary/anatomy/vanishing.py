@@ -303,8 +303,8 @@ def _zoom(
     for k in range(rounds):
         x = low + (high - low) * steps
         if k == 0 and middle is not None:
-            half = 2 * steps[: ZOOM // 2 + 1]
-            x = np.concatenate([low + (middle - low) * half, middle + (high - middle) * half[1:]])
+            rise = 2 * steps[: ZOOM // 2 + 1]
+            x = np.concatenate([low + (middle - low) * rise, middle + (high - middle) * rise[1:]])
         a = _variance(diffusion, x, arithmetic)
         known = np.asarray(arithmetic.isfinite(a), dtype=bool)
         a = np.where(known, a, arithmetic.zero)

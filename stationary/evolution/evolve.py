@@ -41,6 +41,8 @@ Array = NDArray[Any]
 
 BASE = 64  # cells of the coarsest grid, if nothing was said
 DEEPEST = 9  # levels of refinement, if nothing was said
+STEEPEST = 8.0  # by which errors fall from level to level: with more to go it is no use,
+MOST_NEEDED = 1e5  # if it would take more cells than this for noise to smooth what the drift does
 TOLERANCE = 1e-4
 NEGLIGIBLE = 1e-15
 
@@ -118,7 +120,9 @@ def _evolved(
     if cells is None:
         most = MOST_NUMBERS // len(times)
         for level in range(FEWEST, DEEPEST + 1):
-            if found.error.max() <= tolerance or 2 * len(runs[-1].chain.width) > most:
+            worst, left = float(found.error.max()), DEEPEST + 1 - level
+            hopeless = worst > tolerance * STEEPEST**left and grid.needed > MOST_NEEDED
+            if worst <= tolerance or hopeless or 2 * len(runs[-1].chain.width) > most:
                 break
             runs = [*runs[1:], run_on(state, start, grid.edges(level), times, tolerance)]
             found = refined(runs, grid.blurred)
@@ -139,6 +143,7 @@ def _put_together(
 ) -> Evolution:
     edges, places = found.cells.edges, found.cells.places
     leak = np.add(*leaks(runs[-1], state.diffusion)) + near_the_unreached(runs[-1], state)
+    leak = np.maximum.accumulate(leak)  # what has been lost does not come back right
     extra = found.time_error + leak + NEGLIGIBLE
     ends = np.isin(places, edges[[0, -1]])
     atoms = tuple(
@@ -146,7 +151,7 @@ def _put_together(
         for k, x in enumerate(places)
         if found.atoms[:, k].max() > 0 or ends[k]
     )
-    mean, std = moments(start, state.diffusion, times, runs[-1], found)
+    mean, std = moments(start, state.diffusion, times, runs[-1], found, leak)
     gap = gap_of(state, [r.chain for r in runs], edges, float(times[-1]) or 1.0)
     distance, is_resolved = distance_to_end(state, found)
     return Evolution(
@@ -161,8 +166,8 @@ def _put_together(
         mean_error=mean.error,
         std=std.value,
         std_error=std.error,
-        error=found.error + extra,
-        mass_error=found.mass_error + extra,
+        error=np.minimum(found.error + extra, 1.0),
+        mass_error=np.minimum(found.mass_error + extra, 1.0),
         time_error=found.time_error,
         current=found.current.value,
         current_error=found.current.error,

@@ -13,6 +13,7 @@ References
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import comb, factorial
@@ -30,6 +31,8 @@ FIRST = 1e-3  # of an interval, the first step tried
 GROWTH, SHRINK = 4.0, 0.1
 ROUNDING = 4e-15  # of 1 + step * rate, that a step may be wrong by
 TINY = 1e-300
+NOTHING = 1e-40  # a probability that need not be followed
+FALLEN = 92.0  # -log of what may be left of a solution where it is cut off
 SHORTEST = 1e-13  # of an interval: a step no shorter is taken as it is
 
 
@@ -81,18 +84,37 @@ class Propagator:
         """exp(dt Q) p, real; it may be negative by as much as the step is wrong."""
         inverse, weight = _pade()
         result = np.zeros_like(p)
+        reach = slice(None) if self.is_ring else self._reach(p, dt * float(abs(inverse).max()))
         for g, w in zip(inverse, weight, strict=True):
-            result += (w * self._solved(g * dt, p)).real
+            result[reach] += (w * self._solved(g * dt, p, reach)).real
         return result
 
-    def _solved(self, g: complex, p: Array) -> Array:
-        """(1 - g Q)^-1 p."""
+    def _reach(self, p: Array, dt: float) -> slice:
+        """Where the solution of a step differs from zero: what moves a pulse need not look beyond.
+
+        (1 - dt Q)^-1 falls off by r / (1 + r) per state, or faster, with r = dt * rate.
+        """
+        n = len(p)
+        held = np.flatnonzero(p > NOTHING)
+        first, last = int(held[0]), int(held[-1])
+        low, high = first, last
+        while True:
+            rate = float((self.up[low : high + 1] + self.down[low : high + 1]).max())
+            beyond = math.ceil(min(FALLEN * (1 + dt * rate), n))
+            wider = max(first - beyond, 0), min(last + beyond, n - 1)
+            if wider == (low, high) or wider == (0, n - 1):
+                return slice(wider[0], wider[1] + 1)
+            low, high = wider
+
+    def _solved(self, g: complex, p: Array, reach: slice) -> Array:
+        """(1 - g Q)^-1 p on some of the states, beyond which it vanishes."""
         if self.is_ring:
             return self._solved_on_ring(g, p)
         from scipy.linalg.lapack import zgtsv
 
-        below, above = -g * self.up[:-1], -g * self.down[1:]
-        *_, x, info = zgtsv(below, 1 + g * (self.up + self.down), above, p.astype(complex))
+        up, down = self.up[reach], self.down[reach]
+        below, above = -g * up[:-1], -g * down[1:]
+        *_, x, info = zgtsv(below, 1 + g * (up + down), above, p[reach].astype(complex))
         assert info == 0  # strictly diagonally dominant by columns
         return np.asarray(x)
 

@@ -26,6 +26,8 @@ MANY = 24  # minima around which cells are put
 POINT = 1e-4  # of the window: the width of a place whose own width doubles cannot tell
 NARROW = 1e-4  # the same of a start at a point
 CLOSE = 1e-8  # the same of an end or a gate
+ENOUGH = 4.0  # cells per e-fold of the distance from a place
+LARGEST = 1e12  # cells per window
 DISTANCES = 60  # from it, at which noise and drift are compared
 
 
@@ -130,7 +132,18 @@ def grid_in(
     breaks = [low, high, *singular, *(x for pair in blurred for x in pair), *diffusion.breakpoints]
     if start.point is not None:
         breaks.append(start.point)
-    return grid_on(window, np.array(breaks), tuple(features), max(cells, 2), tuple(blurred))
+
+    def carried(x: Array) -> Array:
+        with np.errstate(all="ignore"):
+            f, a = diffusion.coefficients(x)
+            density = np.nan_to_num(np.minimum(np.abs(f) / a, LARGEST / span))
+        for place in singular:  # cells shrink with the distance from it anyway
+            density = np.where(density * np.abs(x - place) < ENOUGH, 0.0, density)
+        return density
+
+    return grid_on(
+        window, np.array(breaks), tuple(features), max(cells, 2), tuple(blurred), carried
+    )
 
 
 def _minima(
@@ -166,8 +179,11 @@ def _layer(diffusion: Diffusion, x: float, low: float, high: float) -> float:
     inside = (at > low) & (at < high) | (at == x)
     with np.errstate(all="ignore"):
         f, a = diffusion.coefficients(np.where(inside, at, x))
-    noisy = np.abs(at - x)[inside & (a > abs(f[DISTANCES]) * np.abs(at - x))]
-    return float(noisy.min(initial=high - low)) / 10 if abs(f[DISTANCES]) > 0 else 0.0
+    drift = abs(float(f[DISTANCES]))
+    if not 0 < drift < math.inf:
+        return 0.0
+    noisy = np.abs(at - x)[inside & (a > drift * np.abs(at - x))]
+    return float(noisy.min(initial=high - low)) / 10
 
 
 def _centre_of(start: Initial) -> tuple[float, float]:

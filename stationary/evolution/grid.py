@@ -7,6 +7,8 @@ in xi between the points that must be edges; each level halves those of the leve
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +23,9 @@ EVEN = 6.0  # the share of the window as such, in the unit of one e-fold of dist
 NARROWEST = 1e-280  # width of a place, relative to the window
 SAMPLES = 400  # per place, to invert the coordinate, or
 DENSE = 12  # per e-fold of distance, if that is more
+FEW = 256.0  # cells that are needed, fewer than which there are anyway
+MANY = 8192.0  # more than which are not to be had
+BISECTIONS = 60
 SPACINGS = 64  # of doubles, that a cell is wide at least
 
 
@@ -42,6 +47,7 @@ class Grid:
     x: Array  # the coordinate, sampled
     xi: Array
     blurred: tuple[tuple[float, float], ...]  # between two breaks, that are to be shown as one cell
+    needed: float  # cells that it would take for the noise to smooth what the drift carries
 
     def edges(self, level: int) -> Array:
         """The edges of the cells of a level, ascending."""
@@ -62,8 +68,13 @@ def grid_on(
     features: tuple[Feature, ...],
     cells: int,
     blurred: tuple[tuple[float, float], ...] = (),
+    carried: Callable[[Array], Array] | None = None,
 ) -> Grid:
-    """A grid of about `cells` cells on level 0; `breaks` within the window become edges."""
+    """A grid of about `cells` cells on level 0; `breaks` within the window become edges.
+
+    `carried` is how many cells per unit of x it takes for the noise to spread what the drift
+    carries over one; where that is worth it, up to half of all cells go there.
+    """
     low, high = window
     span = high - low
 
@@ -86,6 +97,29 @@ def grid_on(
         xi = xi + f.weight * np.arcsinh((x - f.position) / s)
     rising = np.append(True, np.diff(xi) > 0) | np.isin(x, breaks)
     x, xi = x[rising], np.maximum.accumulate(xi[rising])
+    needed = 0.0
+    if carried is not None:
+        extra, needed = _needed(x, carried(x))
+        xi = xi + extra * xi[-1] * min(1.0, needed / FEW)
     shares = np.diff(np.interp(breaks, x, xi)) / (xi[-1] - xi[0])
     counts = np.maximum(np.rint(cells * shares), 2).astype(int)
-    return Grid(breaks, counts, x, xi, blurred)
+    return Grid(breaks, counts, x, xi, blurred, needed)
+
+
+def _needed(x: Array, density: Array) -> tuple[Array, float]:
+    """The integral of a density, from 0 to 1, cut such that it is no more than `MANY`; and it."""
+
+    def total(most: float) -> Array:
+        cut = np.minimum(density, most)
+        return np.append(0.0, np.cumsum((cut[1:] + cut[:-1]) / 2 * np.diff(x)))
+
+    whole = float(total(math.inf)[-1])
+    low, high = 0.0, math.inf
+    if whole > MANY:
+        high = 2 * MANY / float(np.diff(x).max())
+        low = MANY / float(x[-1] - x[0])
+        for _ in range(BISECTIONS):
+            middle = (low + high) / 2
+            low, high = (middle, high) if total(middle)[-1] < MANY else (low, middle)
+    found = total(high)
+    return found / max(float(found[-1]), 1e-300), whole

@@ -18,7 +18,7 @@ __all__ = ["Run", "current_of", "run_on"]
 
 Array = NDArray[Any]
 
-IN_TIME = 1e-9  # error of the integration in time, at most
+IN_TIME = 1e-8  # error of the integration in time, at most
 FASTEST = 1e12  # times the longest interval: faster exchange between two cells is as good as this
 
 
@@ -70,7 +70,7 @@ def run_on(state: EndState, start: Initial, edges: Array, times: Array, toleranc
     steps = np.diff(times, prepend=0.0)
     steps = steps[steps > 0]
     up, down = chain.rates(FASTEST / float(steps.max(initial=1.0)))
-    within = min(IN_TIME, tolerance / 10)
+    within = min(IN_TIME, tolerance / 100)
     masses, errors, moments = Propagator(up, down, chain.is_ring).propagate(
         p, times, within, np.array([distance, distance**2])
     )

@@ -30,10 +30,12 @@ Intervals = Sequence[tuple[float, float]]
 FEWEST = 5  # grids: three combinations, two differences, one ratio
 WEIGHTS = (1 / 3, -2.0, 8 / 3)  # of the coarse, the middle and the fine
 SAFETY = 1.25
-CAUTION = 1.6  # where the ratio is low, it may be about to change
+CAUTION = 2.0  # where the ratio is low, it may be about to change
 BEST = 8.0  # the ratio of two differences that is believed at most
 CHANCE = 25.0  # the ratio of a difference to an error that is not by chance
 LEAST = 0.02  # of what the combination changes, that is doubted
+VAGUE = 0.1  # an error of a probability, beyond which the order of the errors is not known
+COARSE = 1e-2  # the same, beyond which that of the moments is not
 TINY = 1e-300
 NOISE = 1e-13  # relative to what is compared: a difference below it has no order
 
@@ -92,6 +94,7 @@ def refined(runs: Sequence[Run], blurred: Intervals) -> Refined:
         np.abs(d[:, ~c.is_cell]) for d, c in zip(differences, (*cells[:2], cells[2]), strict=True)
     ]
     found = cells[2]
+    error = _unless_vague(_error(*sums) + 2 * fine.error)
     first_moment, second_moment = runs[4].moments.T
     current = _of_faces([current_of(r) for r in runs])
     shown = np.isin(runs[2].chain.edges, found.edges)
@@ -100,10 +103,12 @@ def refined(runs: Sequence[Run], blurred: Intervals) -> Refined:
         masses=fine.value[:, found.is_cell],
         atoms=fine.value[:, ~found.is_cell],
         atom_errors=_error(*lumps) + 2 * fine.error[:, None],
-        error=_error(*sums) + 2 * fine.error,
-        mass_error=_error(*totals) + 2 * fine.error,
-        mean=limit_of([r.mean for r in runs], first_moment),
-        variance=_of_variance([r.variance for r in runs], second_moment),
+        error=error,
+        mass_error=_unless_vague(_error(*totals) + 2 * fine.error),
+        mean=_cautious(limit_of([r.mean for r in runs], first_moment), runs[4].mean, error),
+        variance=_cautious(
+            _of_variance([r.variance for r in runs], second_moment), runs[4].variance, error
+        ),
         current=Limit(current.value[:, shown], current.error),
         time_error=_sizes([r.errors for r in runs[2:]]),
         moment_errors=_sizes([r.moment_errors for r in runs[2:]]),
@@ -142,6 +147,18 @@ def _error(first: Array, second: Array, change: Array) -> Array:
     unknown = 5 * np.maximum(first, second)
     error = np.where(ratio > 1.5, smooth, unknown)
     return np.maximum(np.maximum(error, first / CHANCE), LEAST * change)
+
+
+def _unless_vague(error: Array) -> Array:
+    """Errors of probabilities; so large that grids do not see the same, they say nothing."""
+    return np.where(error > VAGUE, 1.0, error)
+
+
+def _cautious(limit: Limit, finest: Array, error: Array) -> Limit:
+    """A moment, with all that putting together has changed as its error where cells are vague."""
+    change = 2 * np.abs(limit.value - finest)
+    vague = np.maximum(limit.error, change)
+    return Limit(limit.value, np.where(error > COARSE, vague, limit.error))
 
 
 def _of_variance(values: Sequence[Array], scale: Array) -> Limit:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.anatomy.feller import Feller
+from stationary.anatomy.partition import Fate
 from stationary.diffusion import Diffusion
 from stationary.distribution import EndState
 from stationary.errors import LandscapeError
@@ -37,7 +38,8 @@ PATIENCE = 4  # widenings that did not help: coarse cells let a little through e
 EAGER = 4  # widenings of twice the width, before they grow
 WIDEST = 16.0  # times the width
 LARGEST = 1e90
-CLOSER = 1e-4
+CLOSER = 1e-8
+FAINTEST = 1e-280  # a variance that doubles carry
 CLOSEST = 1e-280  # of the window
 TAIL = 0.97  # of the share of a moment in one ring to that in the next, beyond which it diverges
 IN_TIME = 1e-6
@@ -57,7 +59,7 @@ class _Frame:
 
 @dataclass(frozen=True, eq=False)
 class Beyond:
-    """What of E|X - origin| and of E(X - origin)^2 lies beyond the cuts, about, (times,)."""
+    """What of E|X - mean| and of the variance lies beyond the cuts, about, (times,)."""
 
     mean: Array
     variance: Array
@@ -87,7 +89,7 @@ def windowed(state: EndState, start: Initial, times: Array, cells: int) -> Grid:
             if best is None:
                 raise
             break  # out there the process is beyond doubles
-        idle = 0 if leak < least / 2 else idle + 1
+        idle = 0 if leak < least / 2 or leak > CLEAR else idle + 1
         if best is None or idle == 0:
             best, least = (frame, run), leak
         missing = beyond(run, diffusion, 2.0)
@@ -102,7 +104,7 @@ def windowed(state: EndState, start: Initial, times: Array, cells: int) -> Grid:
         if max(abs(low), abs(high)) > LARGEST:
             break
         depths = tuple(
-            (x, max(d * CLOSER, _closest(x, high - low)) if at > LEAK / 2 else d)
+            (x, _closer(diffusion, x, d, high - low) if at > LEAK / 2 else d)
             for (x, d), at in zip(frame.depths, near, strict=True)
         )
         moved = replace(frame, low=low, high=high, depths=depths)
@@ -127,8 +129,14 @@ def _trimmed(frame: _Frame, run: Run, kept: tuple[float, float]) -> _Frame:
     return replace(frame, low=max(low, frame.low), high=min(high, frame.high))
 
 
-def _closest(x: float, span: float) -> float:
-    return max(CLOSEST * span, 64 * float(np.spacing(abs(x))) if x else 0.0)
+def _closer(diffusion: Diffusion, x: float, depth: float, span: float) -> float:
+    """A smaller distance from a place, if doubles carry the process that close to it."""
+    closer = max(depth * CLOSER, CLOSEST * span, 64 * float(np.spacing(abs(x))) if x else 0.0)
+    lower, upper = diffusion.domain
+    at = np.array([y for y in (x - closer, x + closer) if lower < y < upper])
+    with np.errstate(all="ignore"):
+        noise = diffusion.coefficients(at)[1]
+    return closer if closer < depth and (noise > FAINTEST).all() else depth
 
 
 def _never_reached(state: EndState) -> list[tuple[float, bool]]:
@@ -143,60 +151,68 @@ def _never_reached(state: EndState) -> list[tuple[float, bool]]:
         if end.feller not in (Feller.NATURAL, Feller.ATTRACTING) or math.isinf(end.position):
             continue
         if end.exponent is not None and math.isfinite(end.exponent):
-            wanders = end.feller is Feller.NATURAL and end.integrable is not True
+            wanders = end.integrable is not True and side.fate is not Fate.STOPS
             found.append((float(end.position), wanders))
     return found
 
 
 def near_the_unreached(run: Run, state: EndState) -> Array:
-    """The probability in the cells next to where it should come ever closer, (times,)."""
+    """The probability that has piled up where it should come ever closer, (times,)."""
     places = sorted({x for x, wanders in _never_reached(state) if wanders})
     return np.asarray(sum((_at(run, x) for x in places), np.zeros(len(run.states))))
 
 
 def _at(run: Run, x: float) -> Array:
-    """The probability of the cells that touch a place, (times,)."""
-    edges = run.chain.edges
-    touching = (edges[:-1] == x) | (edges[1:] == x)
-    return np.asarray(run.cells[:, touching].sum(axis=1))
+    """The probability that has piled up on either side of a place, (times,)."""
+    k = int(np.searchsorted(run.chain.edges, x))
+    sides = (run.cells[:, :k][:, ::-1], run.cells[:, k:])
+    return np.asarray(sum((_piled(m) for m in sides if m.shape[1]), np.zeros(len(run.states))))
 
 
 def leaks(run: Run, diffusion: Diffusion) -> tuple[Array, Array]:
-    """The probability in the outermost cells, where they are no end of the domain, (times,)."""
-    masses, edges = run.cells, run.chain.edges
-    nothing = np.zeros(len(masses))
+    """The probability at the ends of the cells, where they are no end of the domain, (times,).
+
+    It is that of the outermost cell, and of those before it as long as they hold less and less:
+    it has piled up there.
+    """
+    edges = run.chain.edges
+    nothing = np.zeros(len(run.states))
     return (
-        masses[:, 0] if edges[0] > diffusion.domain[0] else nothing,
-        masses[:, -1] if edges[-1] < diffusion.domain[1] else nothing,
+        _piled(run.cells) if edges[0] > diffusion.domain[0] else nothing,
+        _piled(run.cells[:, ::-1]) if edges[-1] < diffusion.domain[1] else nothing,
     )
+
+
+def _piled(masses: Array) -> Array:
+    rises = np.diff(masses, axis=1) > 0
+    up_to = np.where(rises.any(axis=1), rises.argmax(axis=1), masses.shape[1] - 1)
+    below = np.cumsum(masses, axis=1)
+    return np.asarray(below[np.arange(len(masses)), up_to])
 
 
 def beyond(run: Run, diffusion: Diffusion, ring: float = 2**0.25) -> Beyond:
     """What of the moments lies beyond the cuts, as the last two rings within go on.
 
-    A ring reaches from a distance to `ring` times that; moments that do not fall from ring to ring
-    diverge, as far as can be seen.
+    A ring reaches from a distance from the mean to `ring` times that; moments that do not fall from
+    ring to ring diverge, as far as can be seen.
     """
     edges, masses = run.chain.edges, run.cells
-    centre = (edges[1:] + edges[:-1]) / 2 - run.origin
+    centre = (edges[1:] + edges[:-1]) / 2 - run.mean[:, None]  # (times, cells)
     missing = np.zeros((2, len(masses)))
-    cuts = (
-        (edges[0] > diffusion.domain[0], run.origin - edges[0], -centre),
-        (edges[-1] < diffusion.domain[1], edges[-1] - run.origin, centre),
-    )
-    for is_cut, furthest, distance in cuts:
+    for is_cut, cut, sign in (
+        (edges[0] > diffusion.domain[0], edges[0], -1),
+        (edges[-1] < diffusion.domain[1], edges[-1], 1),
+    ):
         if not is_cut:
             continue
+        distance, furthest = sign * centre, sign * (cut - run.mean[:, None])
         outer = distance > furthest / ring
         inner = (distance > furthest / ring**2) & ~outer
-        if not inner.any() or not outer.any():
-            outer = distance > furthest / 2
-            inner = (distance > furthest / 4) & ~outer
         for k in range(2):
-            last, before = (masses[:, w] @ distance[w] ** (k + 1) for w in (outer, inner))
-            with np.errstate(divide="ignore", invalid="ignore"):
+            weighted = masses * np.abs(centre) ** (k + 1)
+            last, before = (weighted.sum(axis=1, where=w) for w in (outer, inner))
+            with np.errstate(all="ignore"):
                 q = np.where(before > 0, last / before, np.where(last > 0, 1.0, 0.0))
                 rest = np.where(q < TAIL, last * q / (1 - np.minimum(q, TAIL)), math.inf)
-            faint = last <= FAINT * (masses @ np.abs(centre) ** (k + 1))
-            missing[k] += np.where(faint, last, rest)
+            missing[k] += np.where(last <= FAINT * weighted.sum(axis=1), last, rest)
     return Beyond(*missing)
