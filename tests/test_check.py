@@ -288,7 +288,7 @@ def test_rare_basins_and_exit_times_are_held_against_the_chain():
 
 def test_a_basin_that_the_chain_hardly_holds_and_one_it_leaves_in_no_time_to_speak_of():
     sharp = check(EXAMPLES / "family.py", learning_rate=0.2, simulation=False)
-    assert any("and no more than" in r or "and about" in r for r in sharp.reasons)
+    assert "holds 0.12 by the diffusion and 10^-5.03 by the chain" in " ".join(sharp.reasons)
     slow = check(EXAMPLES / "two_minima.py", learning_rate=0.001, simulation=False)
     assert slow.basins[0].endless
     assert "leaves it for good, after more than 10^290 steps" in slow.reasons[0]
