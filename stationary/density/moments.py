@@ -160,7 +160,7 @@ def entropy(c: Component) -> tuple[Any, float]:
     error += c.error
     for log_mass, tail in zip(c.log_tail_masses, c.density.tails, strict=True):
         if tail is not None:
-            # The means of log u and u^d - 1 under u^exponent (1 + tilt (u^d - 1)) du.
+            # The means of log u and u^d - 1, to first order in the tilt.
             tilt, e, d = tail.tilt, tail.room, tail.direction
             norm = 1 / e + (tilt * (1 / (e + d) - 1 / e) if tilt else 0.0)
             log_u = -1 / e**2 + (tilt * (1 / e**2 - 1 / (e + d) ** 2) if tilt else 0.0)
@@ -168,7 +168,7 @@ def entropy(c: Component) -> tuple[Any, float]:
             mean = tail.level - c.log_norm + (tail.exponent * log_u + shift) / norm
             share = exp(log_mass - c.log_norm)
             total -= share * mean
-            error += share * (1 + abs(mean)) * tail.error
+            error += share * (1 + abs(mean)) * (tail.error + tilt**2)
     return total, error
 
 

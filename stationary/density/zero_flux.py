@@ -46,6 +46,7 @@ __all__ = ["LogDensity", "Tail", "peak_edges", "zero_flux_log_density"]
 Array = NDArray[Any]
 
 SILENCE = 1e-300
+LEAST_BASE, LARGEST_BASE = 1.05, 8.0  # 2^d of corrections r^d that are told from measurement
 MOST_POLISHED = 64  # modes; more are kinks of the noise, not worth evaluating again
 BLUNT = 40.0  # a panel across which log P changes by more is cut around its peaks
 BLUNT_IN_DIGITS = 4000.0  # the guard digits bear more
@@ -53,9 +54,9 @@ BLUNT_IN_DIGITS = 4000.0  # the guard digits bear more
 
 @dataclass(frozen=True)
 class Tail:
-    """P beyond the last panel: exp(level) u^exponent (1 + tilt (u^d - 1)) with u = r / reach.
+    """P beyond the last panel: exp(level + tilt (u^d - 1)) u^exponent with u = r / reach.
 
-    r is the distance from `anchor`; d is 1 at a finite end and -1 at an infinite one.
+    r is the distance from `anchor`; d is mostly 1 at a finite end and -1 at an infinite one.
     """
 
     side: str
@@ -67,15 +68,16 @@ class Tail:
     room: Any  # exponent + 1, without its rounding
     tilt: Any  # << 1: the correction to the power where the panels stop
     error: Any  # relative, of the mass in the tail
+    step: Any = 1  # |d|
 
     @property
     def outward(self) -> bool:
         return infinite(self.end)
 
     @property
-    def direction(self) -> int:
+    def direction(self) -> Any:
         """d."""
-        return -1 if self.outward else 1
+        return -self.step if self.outward else self.step
 
     @property
     def sign(self) -> int:
@@ -97,11 +99,17 @@ class Tail:
         return self.level + (power + 1) * log(self.reach) + log(self._bracket(power, 1))
 
     def _bracket(self, power: float, u: Any) -> Any:
-        """int u^(power + exponent) (1 + tilt (u^d - 1)) from u to the end, over u^(e)."""
-        e, d = self.room + power, self.direction
+        """int u^(power + exponent) exp(tilt (u^d - 1)) from u to the end, over u^(e).
+
+        To second order in the tilt.
+        """
+        e, d, sign = self.room + power, self.direction, -1 if self.outward else 1
         if not self.tilt:
-            return d / e
-        return d * (1 / e + self.tilt * (u**d / (e + d) - 1 / e))
+            return sign / e
+        v, tilt = u**d, self.tilt
+        first = v / (e + d) - 1 / e
+        second = v**2 / (e + 2 * d) - 2 * v / (e + d) + 1 / e
+        return sign * (1 / e + tilt * first + tilt**2 / 2 * second)
 
     def log_mass(self, r: Array) -> Array:
         """log of the mass between r and the end."""
@@ -329,13 +337,16 @@ def _tail(density: LogDensity, end: End) -> Tail | None:
         at = exact_sum(np.array([anchor]), np.array([distance]))
         return number(density(at)[0]) - level - direction * exponent * octaves * log_2
 
-    # log P = exponent log u + tilt (u^d - 1) + ...: what one more octave leaves over is the tilt.
-    rest = inside(1)
+    # log P = exponent log u + tilt (u^d - 1) + ...: what one and two more octaves leave over tell
+    # the tilt and the power; what is still left over at the next bounds what they leave over
+    # within the tail.
+    rest, step = inside(1), number(arithmetic.one)
     if abs(rest) > 8 * doubt:  # else it is rounding
         tilt = rest
-    # What exponent and tilt leave over at four times the distance bounds what they leave over
-    # within the tail, whatever the power of the correction.
-    over = inside(2) - 3 * tilt
+        base = number(inside(2) / rest - 1)  # 2^|d|
+        if abs(base - 2) * abs(rest) > 8 * doubt and LEAST_BASE < base < LARGEST_BASE:
+            tilt, step = rest / (base - 1), log(base) / log_2
+    over = inside(3) - tilt * (8**step - 1)
     error = end.exponent_error / abs(room) + 8 * epsilon
-    error += (4 * abs(over) if abs(over) > 8 * doubt else 0.0) + tilt**2
-    return Tail(end.side, interval[side], anchor, reach, level, exponent, room, tilt, error)
+    error += (4 * abs(over) if abs(over) > 8 * doubt else 0.0) + abs(tilt) ** 3
+    return Tail(end.side, interval[side], anchor, reach, level, exponent, room, tilt, error, step)
