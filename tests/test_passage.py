@@ -196,3 +196,16 @@ def test_times_add_across_a_gate():
     assert mean_first_passage_time(gate, 1, -1) == math.inf
     assert hitting_probability(gate, 1, (-1, 2)) == (0, 1)
     assert sum(hitting_probability(gate, -1, (-2, 1))) == pytest.approx(1, rel=1e-12)
+
+
+@pytest.mark.parametrize("start", [1e-6, 1e-3, 0.3])
+def test_a_scale_density_that_settles_as_a_root_next_to_a_trap(start):
+    """f = x, a = x^1.5: s' = exp(-4 sqrt(x)), so s = (1 - (1 + 4 sqrt(x)) exp(-4 sqrt(x))) / 8."""
+
+    def scale(x):
+        root = 4 * mpf(x) ** mpf("0.5")
+        return 1 - (1 + root) * DIGITS.exp(-root)
+
+    process = Diffusion(drift=lambda x: x, variance=lambda x: x**1.5, domain=(0, 1))
+    exact = float(scale(start) / scale(1))
+    assert hitting_probability(process, start, (0, 1))[1] == pytest.approx(exact, rel=1e-10)
