@@ -60,6 +60,14 @@ def assert_moments(e, mean, variance):
     assert (np.abs(e.std - np.sqrt(variance)) <= e.std_error).all()
 
 
+def assert_distribution(e, cdf):
+    """P(X <= x) at every edge, to the error that is claimed."""
+    below = np.concatenate([np.zeros((len(e.times), 1)), np.cumsum(e.masses, axis=1)], axis=1)
+    exact = np.array([cdf(e.edges, t) for t in e.times])
+    assert (np.abs(below - exact).max(axis=1) <= e.error).all()
+    assert e.converged
+
+
 # -- moments in closed form -----------------------------------------------------------------------
 
 
@@ -112,6 +120,70 @@ def test_a_drift_without_a_turn_carries_the_window_along():
     e = evolve(process(lambda x: 1 + 0 * x, 0.5), 0.0, [1.0, 10.0, 100.0])
     t = e.times
     assert_moments(e, t, 0.5 * t)
+
+
+@pytest.mark.parametrize("start", [0.5, "normal:0,0.1"])
+def test_a_heavy_tail_that_is_not_reached_costs_nothing(start):
+    """f = 0, a = c (1 + x^2): E X^2 + 1 grows as e^ct, though the end state is a Cauchy law."""
+    c, t = 0.01, np.array([0.0, 1.0, 10.0, 100.0])
+    m, v = (0.5, 0.0) if start == 0.5 else (0.0, 0.01)
+    e = evolve(process(lambda x: 0 * x, lambda x: c * (1 + x**2)), start, t)
+    assert_moments(e, m, (1 + m**2 + v) * np.exp(c * t) - 1 - m**2)
+    assert e.converged
+    assert e.std_error.max() < 1e-3
+
+
+def test_a_heavy_tail_is_right_at_all_times_and_what_it_hides_is_called_unknown():
+    """With f = c x / 2 it is sinh of a Brownian motion, whose variance comes from nowhere seen."""
+    c, t = 0.01, np.array([0.1, 10.0, 1000.0])
+    e = evolve(process(lambda x: c / 2 * x, lambda x: c * (1 + x**2)), 0.5, t)
+    assert_distribution(
+        e, lambda x, t: stats.norm.cdf((np.arcsinh(x) - np.arcsinh(0.5)) / np.sqrt(c * t))
+    )
+    assert math.isnan(e.std[-1])
+    assert e.std_error[-1] == INF
+    assert "unknown" in e.summary()
+    assert (
+        json.loads(json.dumps(e.to_dict(), allow_nan=False))["standard_deviation"]["value"][-1]
+        is None
+    )
+
+
+@pytest.mark.parametrize(("m", "s"), [(0.1, 0.2), (0.02, 0.2), (-0.1, 0.2)])
+def test_geometric_noise_is_followed_however_far_it_goes(m, s):
+    """log x is a Brownian motion with drift m - s^2 / 2, to e^80 or e^-12 here."""
+    t = np.array([0.1, 10.0, 100.0, 1000.0] if m > 0.05 else [0.1, 10.0, 100.0])
+
+    def cdf(x, t):
+        with np.errstate(divide="ignore"):
+            return stats.norm.cdf((np.log(x) - (m - s**2 / 2) * t) / (s * np.sqrt(t)))
+
+    assert_distribution(
+        evolve(process(lambda x: m * x, lambda x: (s * x) ** 2, (0, INF)), 1.0, t), cdf
+    )
+
+
+def test_far_beyond_all_doubles_the_error_says_that_nothing_is_known():
+    e = evolve(process(lambda x: 0.5 * x, lambda x: 0.01 * x**2, (0, INF)), 1.0, [1000.0], cells=64)
+    assert e.error[0] == 1
+    assert math.isnan(e.mean[0])
+
+
+def test_an_end_that_is_an_entrance_lets_the_radius_of_three_motions_grow():
+    """f = 1 / x, a = 1: the square over t is chi-squared of three degrees."""
+    e = evolve(process(lambda x: 1 / x, 1.0, (0, INF)), 1.0, [0.01, 1.0, 100.0])
+    assert_distribution(e, lambda x, t: stats.ncx2.cdf(x**2 / t, 3, 1 / t))
+
+
+def test_walls_reflect_as_mirror_images_do():
+    def cdf(y, t, x=0.3):
+        n, s, y = 2 * np.arange(-30, 31), np.sqrt(t), y[:, None]
+        images = [stats.norm.cdf((z - n) / s) for z in (y - x, -x, y + x, x)]
+        return (images[0] - images[1] + images[2] - images[3]).sum(axis=1)
+
+    e = evolve(process(lambda x: 0 * x, 1.0, (0, 1)), 0.3, [1e-3, 0.1, 10.0])
+    assert_distribution(e, cdf)
+    assert e.error.max() < 1e-6
 
 
 # -- where it leads -------------------------------------------------------------------------------
@@ -233,6 +305,14 @@ def test_the_error_of_a_metastable_relaxation_time_is_true():
     assert e.relaxation_time == pytest.approx(math.exp(e.log_relaxation_time))
 
 
+@pytest.mark.parametrize("drift", [np.tanh, np.sign])
+def test_an_endless_slope_has_no_longest_time(drift):
+    """Where f does not grow with |x| the spectrum goes on without a gap beyond the first mode."""
+    e = evolve(process(lambda x: -drift(x), 1.0, breakpoints=(0.0,)), 1.0, [1.0], cells=100)
+    assert e.relaxation_time is None
+    assert e.slowest_mode is None
+
+
 # -- stiffness ------------------------------------------------------------------------------------
 
 
@@ -245,6 +325,9 @@ def pit():
 def test_the_pit_is_followed_to_400_steps(pit):
     """Exponents of 1e79 on the way, a gate at 1, and an end state 4e-43 wide."""
     assert_sound(pit)
+    assert pit.error.max() < 1e-3
+    assert not pit.end_is_resolved
+    assert "at least" in pit.summary()
     assert pit.mean[0] == pytest.approx(0.5, abs=1e-3)  # the start is cut at -1
     assert (np.diff(pit.mean) > 0).all()
     assert pit.probability(-1, 1)[-1] < 1e-3  # the gate has let nearly all pass
@@ -331,6 +414,20 @@ def test_steps_in_time_are_right_to_their_tolerance_for_a_shift_and_for_stiff_ra
     found, *_ = pair.propagate(np.array([1.0, 0.0]), np.array([1e-10, 1.0]), 1e-10)
     high = 0.75 * -np.expm1(-4e9 * np.array([1e-10, 1.0]))
     assert found[:, 1] == pytest.approx(high, abs=1e-6)
+
+
+def test_a_pulse_is_followed_without_the_states_it_does_not_reach():
+    """States that are left out of a step would have got nothing."""
+    rng = np.random.default_rng(2)
+    n = 2000
+    up, down = np.append(rng.uniform(0, 9, n - 1), 0), np.append(0, rng.uniform(0, 1, n - 1))
+    p = np.zeros(n)
+    p[600:603] = 1 / 3
+    chain = Propagator(up, down)
+    assert chain._reach(p, 1.0) != slice(0, n)
+    everywhere = p + 1e-30
+    apart = chain.step(p, 1.0) - chain.step(everywhere, 1.0)
+    assert np.abs(apart).max() < 1e-15
 
 
 def test_a_start_of_samples_keeps_its_mean():

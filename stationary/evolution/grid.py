@@ -100,7 +100,7 @@ def grid_on(
     needed = 0.0
     if carried is not None:
         extra, needed = _needed(x, carried(x))
-        xi = xi + extra * xi[-1] * min(1.0, needed / FEW)
+        xi = xi + extra * (xi[-1] - xi[0]) * min(1.0, needed / FEW)
     shares = np.diff(np.interp(breaks, x, xi)) / (xi[-1] - xi[0])
     counts = np.maximum(np.rint(cells * shares), 2).astype(int)
     return Grid(breaks, counts, x, xi, blurred, needed)

@@ -157,8 +157,8 @@ def _unless_vague(error: Array) -> Array:
 def _cautious(limit: Limit, finest: Array, error: Array) -> Limit:
     """A moment, with all that putting together has changed as its error where cells are vague."""
     change = 2 * np.abs(limit.value - finest)
-    vague = np.maximum(limit.error, change)
-    return Limit(limit.value, np.where(error > COARSE, vague, limit.error))
+    wide = np.maximum(limit.error, change)
+    return Limit(limit.value, np.where(error > COARSE, wide, limit.error))
 
 
 def _of_variance(values: Sequence[Array], scale: Array) -> Limit:
