@@ -14,7 +14,7 @@ from stationary.anatomy.equilibria import Equilibrium
 from stationary.density.component import Component
 from stationary.density.modes import Mode, modes_of
 from stationary.distribution import EndState
-from stationary.numbers.elementary import compact, exp, log_sum, number, spacing, to_float
+from stationary.numbers.elementary import compact, exp, log, log_sum, number, spacing, to_float
 from stationary.panels.chebyshev import chebyshev_sum
 from stationary.survey import Survey
 
@@ -50,6 +50,9 @@ class Basin:
     places: tuple[Any, Any, Any] = field(default=(None, None, None), repr=False, compare=False)
     # lower, position and upper with all the digits that were computed
     component: Component | None = field(default=None, repr=False, compare=False)
+    weight_error: float = field(
+        default=0.0, repr=False, compare=False
+    )  # of its component, relative
 
     @property
     def density(self) -> Any:
@@ -103,7 +106,12 @@ def _basins(state: EndState, c: Component) -> list[Basin]:
     if c.weight is None:
         log_mass = log_mass + c.log_share
     elif c.weight != 1:
-        log_mass = log_mass + math.log(c.weight)
+        log_mass = log_mass + log(c.weight)
+    weight_error = compact(c.error) if c.log_share != 0 else 0.0
+    if c.weight is not None:
+        # Of a start that is spread out, the error of a weight is absolute.
+        spread = state.initial is not None and state.initial.law is not None
+        weight_error += compact(state.weight_error / (c.weight if spread else 1))
     modes = modes_of(c)
     result = []
     given = state.given
@@ -126,7 +134,7 @@ def _basins(state: EndState, c: Component) -> list[Basin]:
                 upper=given(high),
                 mass=given(exp(number(log_mass[i]))),
                 log_mass=given(log_mass[i]),
-                mass_error=compact(errors[i] + rounded(log_mass[i])),
+                mass_error=compact(errors[i] + weight_error + rounded(log_mass[i])),
                 log_density=given(next(densities)),
                 curvature=None if slope is None else given(-slope),
                 variance=given(next(variances)),
@@ -145,6 +153,7 @@ def _basins(state: EndState, c: Component) -> list[Basin]:
                 offset=state.left_out(place),
                 places=(low, place, high),
                 component=c,
+                weight_error=weight_error,
             )
         )
     return result

@@ -356,7 +356,8 @@ def test_json_and_csv_carry_every_number(tmp_path):
     assert table["dilation"]["lambda"] == [1, 2]
     assert table["noise"]["kappa"] == [2]
     rows = list(csv.DictReader(io.StringIO(bias.to_csv())))
-    assert [float(r["lambda"]) for r in rows] == [1, 2]
+    assert [(r["lambda"], r["kappa"]) for r in rows] == [("1.0", ""), ("2.0", ""), ("", "2.0")]
+    assert float(rows[2]["log_mass_ratio"]) == bias.noise.log_mass_ratios[0]
     assert float(rows[1]["log_mass_ratio"]) == bias.dilation.log_mass_ratios[1]
     pairs = list(csv.DictReader(io.StringIO(width_bias(EXAMPLES / "two_minima.py").to_csv())))
     assert [(r["first"], r["second"]) for r in pairs] == [("0", "1")]
@@ -391,3 +392,97 @@ def test_what_cannot_be_asked_is_refused_with_a_way_out(arguments, words):
 def test_a_minimum_without_a_top_cannot_be_joined():
     with pytest.raises(LandscapeError, match="no barrier"):
         width_bias(EXAMPLES / "ornstein_uhlenbeck.py", dilate=[2])
+
+
+# Where minima are held by more than one class, or by none.
+
+TWO_CLASSES = Diffusion(
+    drift=lambda x: np.sin(5 * x), variance=lambda x: x**2 * (1 + 0.3 * x), domain=(-2.2, 2.1)
+)
+
+
+def test_a_changed_basin_shares_with_its_own_closed_class_only():
+    """Against the same class by itself, x > 0, whose weight the start decides."""
+    alone = end_state(replace(TWO_CLASSES, domain=(0, 2.1)))
+    expected = dilation_bias(alone, 0, [0.5, 2.0])
+    found = dilation_bias(end_state(TWO_CLASSES), 2, [0.5, 2.0])
+    assert found.log_shares == pytest.approx(expected.log_shares, abs=1e-12)
+    weighted = dilation_bias(end_state(TWO_CLASSES, initial="uniform:-1,1.5"), 2, [0.5, 2.0])
+    assert weighted.log_shares == pytest.approx(expected.log_shares + math.log(0.6), abs=1e-12)
+    text = " ".join(width_bias(TWO_CLASSES, minimum=2, dilate=[2]).summary().split())
+    assert "of its closed class" in text
+    assert "all probability" not in text
+
+
+def test_what_is_around_no_minimum_shares_with_a_changed_basin():
+    """Noise that grows as x^4 brings back from where the drift leads to infinity."""
+    process = Diffusion(
+        drift=lambda x: -np.sin(3 * x) * np.exp(-x * x) + 0.3 * x,
+        variance=lambda x: (1 + x**2) ** 2,
+        domain=(-np.inf, np.inf),
+    )
+    bias = width_bias(process, minimum=0, dilate=[1, 1.5])
+    (basin,) = bias.analysis.basins
+    assert basin.mass < 0.9
+    assert bias.dilation.log_shares[0] == pytest.approx(basin.log_mass, abs=1e-13)
+    assert "is around no minimum" in width_bias(process).summary()
+
+
+def test_minima_of_one_class_that_the_noise_parts_are_compared():
+    """The variance sqrt|x| vanishes at 0, and the process passes there both ways."""
+    process = Diffusion(
+        drift=lambda x: x - x**3, variance=lambda x: 0.3 * np.sqrt(np.abs(x)), domain=(-2, 2)
+    )
+    bias = width_bias(process)
+    (ratio,) = bias.ratios
+    assert abs(ratio.log_mass) <= ratio.mass_error < 1e-12
+    assert "the noise vanishes between them" in ratio.why
+    assert "hold the same, to within the error" in bias.summary()
+
+
+def test_a_minimum_at_a_wall_meets_its_copy_at_the_other_one():
+    process = Diffusion(drift=lambda x: -1 - x**2, variance=0.5, domain=(0, 2))
+    bias = dilation_bias(end_state(process), 0, [2.0])
+    assert bias.top == 2
+    assert bias.exponent == pytest.approx(2 * (2 + 8 / 3) / 0.5, rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("drift", "words"),
+    [
+        (lambda x: -8 * (x**2 - 1) ** 3 * x, "a corner, or flat"),
+        (lambda x: np.where(x < 0, -np.sign(x + 1), 1 - x), "a corner, or flat"),
+        (lambda x: x - x**3, "Exponents up to the barrier"),
+    ],
+)
+def test_laplace_is_not_given_where_no_gaussian_is(drift, words):
+    process = Diffusion(drift=drift, variance=0.2, domain=(-2, 2))
+    (ratio,) = analyze(process).bias
+    assert (ratio.laplace is None) == ("flat" in words)
+    assert words in width_bias(process).summary()
+
+
+def test_half_a_gaussian_leans_on_a_wall_where_the_drift_vanishes():
+    """f = x - x^3 on [-1, 2] with little noise: the wall cuts the left well in halves."""
+    process = Diffusion(drift=lambda x: x - x**3, variance=1e-8, domain=(-1, 2))
+    (ratio,) = analyze(process).bias
+    assert ratio.laplace == pytest.approx(ratio.log_mass, abs=1e-3)
+    assert ratio.log_mass == pytest.approx(math.log(2), abs=1e-3)
+
+
+def test_parts_have_errors_that_hold_for_minima_far_apart():
+    """Five wells of f = -2 sin(4 x) + x / 20, against the same in 25 digits."""
+    process = Diffusion(
+        drift=lambda x: -2 * np.sin(4 * x) + 0.05 * x,
+        variance=lambda x: 1e3 * (0.2 + 0.05 * np.sin(x)),
+        domain=(-3.8, 3.9),
+    )
+    exact = {r.indices: r for r in analyze(process, digits=25).bias}
+    for r in analyze(process).bias:
+        other = exact[r.indices]
+        assert abs(r.log_density - other.log_density) <= r.density_error
+        assert abs(r.exponent - other.exponent) <= r.exponent_error
+        assert abs(r.noise - other.noise) <= r.noise_error
+        assert abs(r.width - other.width) <= r.width_error
+        assert abs(r.causes.depth - other.causes.depth) <= 2 * r.causes.depth_error
+        assert r.exponent + r.noise + r.width == pytest.approx(r.log_mass, rel=1e-14, abs=1e-14)

@@ -51,7 +51,9 @@ def _places(bias: WidthBias) -> Callable[[float], str]:
 
 
 def times_text(log_ratio: float) -> str:
-    """A ratio from its natural logarithm: 35.4, or 10^33.2."""
+    """A ratio from its natural logarithm: 35.4, 10^33.2, or 1 + 2e-05."""
+    if 0 < abs(log_ratio) < 5e-4:
+        return f"1 {'+' if log_ratio > 0 else '-'} {abs(math.expm1(log_ratio)):.1g}"
     return f"{math.exp(log_ratio):.3g}" if abs(log_ratio) < 11.5 else power_text(log_ratio)
 
 
@@ -64,9 +66,14 @@ def _answer(bias: WidthBias, place: Callable[[float], str]) -> list[str]:
         why = state.reason if state.kind == "none" else "No minimum has a density around it."
         return [f"There is nothing to compare. {why}"]
     if len(basins) == 1:
+        (only,) = basins
+        free = only.barrier_left is None and only.barrier_right is None
+        infinite = not all(map(math.isfinite, analysis.diffusion.domain))
         return [
-            f"There is one minimum, at {v} = {place(float(basins[0].position))}, and no second one "
-            "to compare it with. For what would be if it were wider, ask with --dilate 1:4:13."
+            f"There is one minimum, at {v} = {place(float(only.position))}, and no second one to "
+            "compare it with. For what would be if it were wider, ask with --dilate 1:4:13"
+            f"{' and a finite domain, as in --domain -4 4' if free and infinite else ''}.",
+            *_elsewhere(bias),
         ]
     if not bias.ratios:
         return [
@@ -80,7 +87,16 @@ def _answer(bias: WidthBias, place: Callable[[float], str]) -> list[str]:
             "Other minima lie in other closed classes; how much those hold depends on where the "
             "process starts: give it with --initial."
         )
-    return lines
+    return lines + _elsewhere(bias)
+
+
+def _elsewhere(bias: WidthBias) -> list[str]:
+    """What is around no minimum: where the drift leads to infinity, though noise brings back."""
+    basins, state = bias.analysis.basins, bias.analysis.end_state
+    rest = 1 - sum(math.exp(float(b.log_mass)) for b in basins)
+    if state.kind != "density" or not rest > 1e-6 + sum(float(b.mass_error) for b in basins):
+        return []
+    return [f"Of all probability {rest:.6g} is around no minimum."]
 
 
 def _sentence(r: Ratio, v: str, place: Callable[[float], str]) -> str:
@@ -88,6 +104,8 @@ def _sentence(r: Ratio, v: str, place: Callable[[float], str]) -> str:
     start = (
         f"The minimum at {v} = {one} holds {times_text(r.log_mass)} times the mass of the one at "
         f"{two}"
+        if abs(r.log_mass) > r.mass_error
+        else f"The minima at {v} = {one} and {two} hold the same, to within the error"
     )
     if r.why:
         return f"{start}; {r.why}."
@@ -127,7 +145,13 @@ def _minima(bias: WidthBias, place: Callable[[float], str]) -> list[str]:
         rows = rows[:MOST_ROWS]
     v = bias.analysis.diffusion.variable
     header = ("minimum", v, "mass", "rel. error", "log P", "barrier left", "right")
-    return table(header, rows) if rows else []
+    lines = table(header, rows) if rows else []
+    left_out = len(bias.analysis.basins) - len(rows)
+    if left_out:
+        lines.append(f"and {left_out} more; --json lists them all.")
+    if rows and bias.analysis.end_state.kind == "classes":
+        lines.append("Masses and densities are those within each closed class.")
+    return lines
 
 
 def _barrier(barrier: float | None) -> str:
@@ -139,31 +163,37 @@ def _title(r: Ratio) -> str:
 
 
 def _ratio(r: Ratio, place: Callable[[float], str]) -> list[str]:
-    def row(name: str, value: float, error: str = "") -> tuple[str, str, str, str]:
-        return name, f"{value:.8g}", _power(value), error
+    def row(name: str, value: float, error: float | None = None) -> tuple[str, str, str, str]:
+        if error is not None and abs(value) <= error:
+            value = 0.0  # what is left is rounding
+        return name, f"{value:.8g}", _power(value), "" if error is None else error_text(error)
 
-    rows = [row("mass", r.log_mass, error_text(r.mass_error))]
+    rows = [row("mass", r.log_mass, r.mass_error)]
     if r.exponent is None or r.noise is None or r.width is None or r.exponents is None:
-        rows.append(row("density", r.log_density, error_text(r.density_error)))
+        rows.append(row("density", r.log_density, r.density_error))
         return [*table(("", "ln", "times", "error of ln"), rows), f"No parts: {r.why}."]
     rows += [
-        row("= exponent", r.exponent),
-        row("+ local noise", r.noise),
-        row("+ local width", r.width),
+        row("= exponent", r.exponent, r.exponent_error),
+        row("+ local noise", r.noise, r.noise_error),
+        row("+ local width", r.width, r.width_error),
     ]
     if r.causes is not None:
         c = r.causes
-        rows += [row("= depth", c.depth), row("+ width", c.width), row("+ noise", c.noise)]
+        rows += [
+            row("= depth", c.depth, c.depth_error),
+            row("+ width", c.width, r.width_error + c.doubt),
+            row("+ noise", c.noise, r.density_error + c.depth_error + c.doubt),
+        ]
     laplace = r.laplace
     if laplace is not None:
         rows.append(row("mass by Laplace", laplace))
-    rows.append(row("density", r.log_density, error_text(r.density_error)))
+    rows.append(row("density", r.log_density, r.density_error))
     lines = table(("", "ln", "times", "error of ln"), rows)
     one, two = (f"{x:.6g}" for x in r.exponents)
     assert r.top is not None
     lines.append(f"Exponents up to the barrier at {place(r.top)}: {one} and {two}.")
     if laplace is None:
-        lines.append("Laplace's value does not exist: a minimum is a corner.")
+        lines.append("Laplace's value does not exist: a minimum is a corner, or flat.")
     elif abs(laplace - r.log_mass) > APART + r.mass_error:
         lines.append(
             f"Laplace's value, which is that of small noise, is off by a factor of "
@@ -175,7 +205,7 @@ def _ratio(r: Ratio, place: Callable[[float], str]) -> list[str]:
 def _stretch(r: Ratio) -> str:
     fit = r.stretch
     if fit is None:
-        return "Effective width: the losses of the two basins cannot be compared."
+        return "Effective width: none, for a basin has no finite extent around its minimum."
     which = "losses" if fit.datapoints else "potentials"
     mirrored = " and mirrored" if fit.mirrored else ""
     text = (
@@ -193,8 +223,9 @@ def _stretch(r: Ratio) -> str:
             )
         return text
     density, mass = r.predicted
+    law = _to_the("lambda", 2 * (1 - r.state.diffusion.convention.value))
     return (
-        f"{text}. For an exact copy the law lambda^2 exp((lambda^2 - 1) I) gives "
+        f"{text}. For an exact copy the law {law}exp((lambda^2 - 1) I) gives "
         f"{power_text(density)} for the density (found: {power_text(r.log_density)}) and "
         f"{power_text(mass)} for the mass (found: {power_text(r.log_mass)})."
     )
@@ -247,9 +278,14 @@ def _changed_answer(c: BasinBias, bias: WidthBias, place: Callable[[float], str]
     share = probability_text(float(c.log_shares[-1]), 6)
     now = probability_text(float(_basin(bias, c).log_mass), 6)
     return (
-        f"{sentence} So changed where it is, it would hold {share} of all probability instead of "
+        f"{sentence} So changed where it is, it would hold {share} of {_whole(bias)} instead of "
         f"{now}."
     )
+
+
+def _whole(bias: WidthBias) -> str:
+    classes = bias.analysis.end_state.kind == "classes"
+    return "its closed class" if classes else "all probability"
 
 
 def _changed(c: BasinBias, bias: WidthBias, place: Callable[[float], str]) -> list[str]:
@@ -272,13 +308,14 @@ def _changed(c: BasinBias, bias: WidthBias, place: Callable[[float], str]) -> li
         if c.log_shares is not None:
             row.append(probability_text(float(c.log_shares[i]), 6))
         rows.append(row)
-    power = {0.0: ("2", "3"), 0.5: ("1", "2"), 1.0: ("0", "1")}[c.convention]
-    law = (
-        f"Density: lambda^{power[0]} exp((lambda^2 - 1) I); mass: lambda^{power[1]} R(lambda^2) / "
-        "R(1), with R as in the README"
-        if c.kind == "dilation"
-        else "Density: kappa^-(1-c) exp((1 / kappa - 1) I); mass: kappa^-(1-c) R(1 / kappa) / R(1)"
-    )
+    power = 1 - c.convention
+    if c.kind == "dilation":
+        factor, own = _to_the("lambda", 2 * power), _to_the("lambda", 1 + 2 * power)
+        law = f"Density: {factor}exp((lambda^2 - 1) I); mass: {own}R(lambda^2) / R(1)"
+    else:
+        factor = _to_the("kappa", -power)
+        law = f"Density: {factor}exp((1 / kappa - 1) I); mass: {factor}R(1 / kappa) / R(1)"
+    law += ", with R as in the README"
     lines = table(header, rows)
     if left_out > 0:
         lines.append(f"and {left_out} more; --csv and --json list them all.")
@@ -288,5 +325,12 @@ def _changed(c: BasinBias, bias: WidthBias, place: Callable[[float], str]) -> li
         f"(error {error_text(c.exponent_error)})."
     )
     if shared:
-        lines.append("Share: of all probability, if the basin were so changed where it is.")
+        lines.append(f"Share: of {_whole(bias)}, if the basin were so changed where it is.")
     return lines
+
+
+def _to_the(name: str, power: float) -> str:
+    """A factor of a law: nothing, name or name^power, and a space."""
+    if power == 0:
+        return ""
+    return f"{name} " if power == 1 else f"{name}^{power:g} "

@@ -89,9 +89,18 @@ class WidthBias:
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
     def to_csv(self) -> str:
-        """The changed basin, a row per factor; without one, the ratios, a row per pair."""
+        """The changed basin, a row per factor; without one, the ratios, a row per pair.
+
+        Where both are asked for, stretched and noisier copies are rows of one table.
+        """
         if self.changed:
-            columns = self.changed[0].columns
+            tables = [c.columns for c in self.changed]
+            names = list(dict.fromkeys(name for table in tables for name in table))
+            blanks = [np.full(len(c.factors), None) for c in self.changed]
+            columns = {
+                n: np.concatenate([t.get(n, b) for t, b in zip(tables, blanks, strict=True)])
+                for n in names
+            }
         else:
             rows = [_ratio(r) for r in self.ratios]
             columns = {n: np.array([row[n] for row in rows], dtype=object) for n in PAIR_COLUMNS}
@@ -190,13 +199,17 @@ def _ratio(r: Ratio) -> dict[str, Any]:
         "top": r.top,
         "exponents": None if r.exponents is None else list(r.exponents),
         "exponent": r.exponent,
+        "exponent_error": r.exponent_error if r.exponent is not None else None,
         "noise": r.noise,
+        "noise_error": r.noise_error if r.noise is not None else None,
         "width": r.width,
+        "width_error": r.width_error if r.width is not None else None,
         "laplace": laplace,
         "causes": None
         if causes is None
         else {
             "depth": causes.depth,
+            "depth_error": causes.depth_error,
             "width": causes.width,
             "noise": causes.noise,
             "stretched": causes.stretched,

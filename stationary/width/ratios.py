@@ -63,6 +63,7 @@ class Causes:
     noise: float
     stretched: bool  # whether a stretch of the losses is counted as width
     doubt: float  # how much of the width could as well be noise, as the fit is not perfect
+    depth_error: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +85,7 @@ class Ratio:
     noise: float | None = None
     width: float | None = None
     depths: tuple[float, float] | None = None  # -int f up to the top [x^2 / time]
+    depth_errors: tuple[float, float] = (0.0, 0.0)
     exponent_error: float = 0.0
     noise_error: float = 0.0
     width_error: float = 0.0
@@ -164,8 +166,14 @@ class Ratio:
         stretched = mean * 2 * math.log(factor)
         assert self.exponent is not None
         rest = self.exponent - depth - stretched
+        doubts = [e / d for e, d in zip(self.depth_errors, self.depths, strict=True)]
         return Causes(
-            depth, stretched + self.width, rest + self.noise, near, 2 * mean * doubt / factor
+            depth,
+            stretched + self.width,
+            rest + self.noise,
+            near,
+            2 * mean * doubt / factor,
+            mean * sum(doubts) + 2.0**-51 * abs(depth) + self.exponent_error,
         )
 
     @cached_property
@@ -223,6 +231,7 @@ def _ratio(
         return Ratio(**whole, why=why)
     if first is not second:
         return Ratio(**whole, why="the noise vanishes between them, where the exponent is cut")
+    whole["mass_error"] -= one.weight_error + two.weight_error
     if state.diffusion.is_periodic:
         return Ratio(**whole, why="a current flows around the ring, and the exponent has no value")
     found = first.density.survey
@@ -236,7 +245,8 @@ def _ratio(
     k = 1 + int(np.argmin(level[1:-1]))
     ends = {low: level[0] - level[k], high: level[-1] - level[k]}
     exponents = tuple(float(to_float(number(ends[p]))) for p in places)
-    depths = tuple(float(to_float(_potential(found, marks[k], p))) for p in places)
+    potentials = [_potential(found, marks[k], p) for p in places]
+    depths, depth_errors = (tuple(float(to_float(v[i])) for v in potentials) for i in (0, 1))
     w = 1 - state.diffusion.convention.value
     at = np.clip(np.array(places, edges.dtype), *edges[[0, -1]])
     panel, within = found.quieter(at)
@@ -260,19 +270,23 @@ def _ratio(
         noise_error=blur,
         width_error=whole["mass_error"] + whole["density_error"],
         depths=(depths[0], depths[1]),
+        depth_errors=(depth_errors[0], depth_errors[1]),
     )
 
 
-def _potential(found: Survey, top: Any, place: Any) -> Any:
-    """-int f from a minimum to a point."""
-    edges = found.panels.edges
+def _potential(found: Survey, top: Any, place: Any) -> tuple[Any, Any]:
+    """-int f from a minimum to a point, and its error."""
+    edges, r = found.panels.edges, found.rule
     low, high = min(top, place), max(top, place)
     inner = edges[(edges > low) & (edges < high)]
     marks = np.array([low, *inner, high], dtype=edges.dtype)
-    x, _ = nodes_of(marks[:-1], marks[1:], found.rule)
+    x, _ = nodes_of(marks[:-1], marks[1:], r)
     f = coefficients_at(found.diffusion, x.ravel())[0].reshape(x.shape)
-    work = ((marks[1:] - marks[:-1]) / 2 * (found.rule.quadrature @ f)).sum()
-    return -work if top > place else work
+    half = (marks[1:] - marks[:-1]) / 2
+    work = (half * (r.quadrature @ f)).sum()
+    cut = np.abs((r.coefficients @ f)[-3:]).max(axis=0)
+    blur = 4 * found.epsilon * np.abs(f).mean(axis=0)
+    return (-work if top > place else work), (2 * half * (cut + blur)).sum()
 
 
 def _logarithmic_mean(x: float, y: float) -> float:
