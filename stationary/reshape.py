@@ -17,7 +17,7 @@ from stationary.given import Boundary
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.elementary import arithmetic_of, number
 from stationary.panels.pieces import Samples
-from stationary.survey import NODES, Survey, anchor_of, sampled, usable
+from stationary.survey import NODES, Survey, anchor_of, is_essential, sampled, usable
 
 __all__ = ["dual", "extended", "focused", "mirrored", "tempered", "unrolled", "within"]
 
@@ -39,6 +39,11 @@ def extended(found: Survey, lower: Any, upper: Any) -> Survey:
         x = anchor + (1 if here > anchor else -1) * r
         x[0], x[-1] = here, target
         known = usable(diffusion, x)
+        if known >= 2:
+            known = 1 + next(
+                (k for k in range(known - 1) if is_essential(diffusion, x[k : k + 2], anchor)),
+                known - 1,
+            )
         if known < 2:
             continue
         ordered = np.sort(x[:known])

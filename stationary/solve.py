@@ -290,9 +290,10 @@ def _weights(classes: Classes, start: Initial | None) -> tuple[list[float | None
     if start.point is not None and arithmetic is not DOUBLE:
         point = start.point if start.exact is None else start.exact
         one = classes.probabilities(arithmetic.array(np.array([point], dtype=object)))
-        return list(one[:, 0]), compact(classes.error)
+        return list(one[:, 0]), classes.error_from(point)
     expected, error = start.expectation(classes.probabilities, classes.cuts)
-    return [float(w) for w in expected], error + float(classes.error)
+    more = classes.error if start.point is None else classes.error_from(start.point)
+    return [float(w) for w in expected], error + more
 
 
 def _resting(classes: Classes, start: Initial) -> list[Atom]:

@@ -42,6 +42,7 @@ __all__ = [
     "VanishingVarianceError",
     "anchor_of",
     "coefficients_at",
+    "is_essential",
     "nodes_in",
     "sampled",
     "survey",
@@ -448,7 +449,7 @@ def _grown(
             count = 0
         if known < 2:
             return pieces, False
-        if not outward and _is_essential(diffusion, x[:2], anchor):
+        if not outward and is_essential(diffusion, x[:2], anchor):
             return pieces, False
         ordered = np.sort(x[:known])
         extra = [b for b in diffusion.breakpoints if ordered[0] < b < ordered[-1]]
@@ -464,7 +465,7 @@ def _grown(
             return pieces, fallen and _falls_on(diffusion, here, anchor, end)
 
 
-def _is_essential(diffusion: Diffusion, x: Array, anchor: Any) -> bool:
+def is_essential(diffusion: Diffusion, x: Array, anchor: Any) -> bool:
     """Whether r 2 f / a changes by more from one point to the next than panels could follow."""
     f, a = coefficients_at(diffusion, x)
     with np.errstate(all="ignore"):

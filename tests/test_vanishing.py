@@ -444,3 +444,36 @@ def test_what_extrapolation_cannot_tell_is_not_decided():
 def test_two_f_over_a_near_the_largest_double_gives_no_warning():
     state = solve(lambda x: -1 / x, lambda x: x**0.5, (0, 1), convention="klimontovich")
     assert state.anatomy.ends[0].feller is Feller.EXIT
+
+
+@pytest.mark.parametrize("x", [0.01, 9e-5, 1e-7])
+def test_a_tail_towards_an_end_that_falls_beyond_powers_goes_on_beyond_the_samples(x):
+    """f = 1 - x, a = x^2: P ~ x^-4 exp(-2 / x), and P(X < x) -> P(x) x^2 / 2 (1 - x + ...)."""
+    state = solve(lambda x: 1 - x, lambda x: x**2, (0, 3))
+    z = 2 / x
+    with mpmath.workdps(30):
+        exact = mpmath.log(mpmath.gammainc(3, z) / mpmath.gammainc(3, mpmath.mpf(2) / 3))
+    assert state.logcdf(np.array([x]))[0] == pytest.approx(float(exact), rel=1e-13)
+
+
+def test_the_error_of_a_weight_is_that_next_to_the_start():
+    """f = s x (1 - x), a = x (1 - x): Kimura's formula, far down where the weight is 1e-304."""
+    allele = process(lambda x: -500 * x * (1 - x), lambda x: x * (1 - x), (0, 1))
+    state = end_state(allele, 0.3)
+    with mpmath.workdps(40):
+        exact = mpmath.expm1(1000 * mpmath.mpf(0.3)) / mpmath.expm1(1000)
+        wrong = abs(float(state.atoms[1].weight / exact - 1))
+    assert 1e-14 < wrong < state.weight_error < 1e-11
+
+
+def test_a_start_where_the_noise_is_beyond_all_numbers_has_a_weight():
+    """From 1e-3, a = exp(-1e6): more digits do not follow 2 f / a from there to 1."""
+    state = solve(
+        lambda x: -x,
+        lambda x: np.exp(-1 / x**2),
+        (0, 1),
+        1e-3,
+        boundaries=(None, "absorbing"),
+    )
+    held = {a.position: float(a.weight) for a in (*state.escapes, *state.atoms)}
+    assert held == {0: 1, 1: 0}

@@ -22,7 +22,16 @@ from numpy.typing import NDArray
 from stationary.anatomy.ends import Anatomy, anatomy
 from stationary.anatomy.partition import Fate, Partition, Side
 from stationary.density.component import Component, component_on
-from stationary.numbers.elementary import arithmetic_of, exp, log_sum, logaddexp, to_float, zeros
+from stationary.numbers.elementary import (
+    arithmetic_of,
+    compact,
+    exp,
+    log_sum,
+    logaddexp,
+    number,
+    to_float,
+    zeros,
+)
 from stationary.reshape import dual
 from stationary.survey import survey
 
@@ -103,6 +112,22 @@ class Classes:
         """The error of every probability, relative to itself or to what it lacks to 1."""
         used = [self._scale(g) for g, group in enumerate(self.groups) if all(group.leaks)]
         return float(max((j.error for j in used), default=0.0))
+
+    def error_from(self, x: Any) -> Any:
+        """The same for a single start x; a probability that is 0 to any number is that."""
+        for g, group in enumerate(self.groups):
+            if all(group.leaks) and group.lower < x < group.upper:
+                scale = self._scale(g)
+                c = next(c for c in scale.components if x <= c.interval[1])
+                at = c.arithmetic.array([x])
+                low, high = number(scale.logcdf(at)[0]), number(scale.logsf(at)[0])
+                rare = min(low, high)
+                if not exp(rare) > 0:
+                    return 0.0
+                joint = self.error if len(scale.components) > 1 else 0.0
+                own = c.tail_error(number(at[0]), left=low < high)
+                return compact(max(joint, own) + c.arithmetic.grain * abs(rare))
+        return 0.0
 
     # -- one step ------------------------------------------------------------------------------
 

@@ -149,6 +149,25 @@ class Component:
                 worst = max(worst, tail.error)
         return 1.5 * (self.norm_error + worst)
 
+    def tail_error(self, x: Any, *, left: bool) -> Any:
+        """The relative error of P(X <= x), or of P(X > x).
+
+        Either is made of where the density is not negligible beside that next to x, on its side.
+        """
+        found, errors = self.density.survey, self.density.errors
+        at = number(min(max(x, found.lower), found.upper))
+        k = int(self.density.panels.locate(np.array([at]))[0][0])
+        top = np.maximum(*self.density.edge_values)
+        level = min(number(top[k]), number(self.density(np.array([at]))[0])) - VISIBLE
+        side = slice(None, k + 1) if left else slice(k, None)
+        there = top[side] > level
+        there[-1 if left else 0] = True
+        worst = number(errors[side][there].max())
+        tail = self.density.tails[0 if left else 1]
+        if tail is not None and tail.level > level:
+            worst += tail.error
+        return 1.5 * (self.norm_error + worst)
+
     @cached_property
     def leak(self) -> Any:
         """The most that can lie beyond panels that ended before the density was negligible."""
@@ -298,15 +317,13 @@ class Component:
         beyond = (x < start) if left else (x > stop)
         if beyond.any():
             # Out there the density only falls; e^45 of it are within another octave.
-            edge = start if left else stop
-            origin = min(max(0, self.interval[0]), self.interval[1])
-            reach = number((x.min() if left else x.max()) - origin) * 2
-            edge = (
-                max(origin + reach, self.interval[0])
-                if left
-                else min(origin + reach, self.interval[1])
-            )
-            density = density.reaching(min(edge, start), max(edge, stop))
+            end, far = self.interval[0 if left else 1], number(x.min() if left else x.max())
+            if infinite(end):
+                origin = min(max(0, self.interval[0]), self.interval[1])
+                edge = origin + 2 * (far - origin)
+            else:
+                edge = end + (far - end) / 2
+            density = density.reaching(*((edge, stop) if left else (start, edge)))
             limit = density.survey.lower if left else density.survey.upper
             turns = np.union1d(turns, np.array([limit], dtype=turns.dtype))
         if left:
@@ -327,6 +344,8 @@ class Component:
             pieces = np.full(int(real.sum()), -math.inf, dtype=x.dtype)
             add_logs_at(pieces, mesh.piece, mesh.log_mass - self.log_norm)
             result[real] = logaddexp(result[real], pieces)
+        # Where 2 f / a grows beyond what panels could follow, so little is left that it is none.
+        result[(x < density.survey.lower) if left else (x > density.survey.upper)] = -math.inf
         return np.asarray(result)
 
     # To integrate from each point afresh is slow in many digits. There one mesh on which P falls
