@@ -477,3 +477,12 @@ def test_a_start_where_the_noise_is_beyond_all_numbers_has_a_weight():
     )
     held = {a.position: float(a.weight) for a in (*state.escapes, *state.atoms)}
     assert held == {0: 1, 1: 0}
+
+
+@pytest.mark.parametrize("noise", [1e-40, 1e-80, 1e-120])
+def test_noise_of_any_size_is_classified_at_infinity(noise):
+    """2 f / a ~ -2 / (noise x^2): at 10^60 it is 10^20 yet, far from the limit it goes to."""
+    state = solve(lambda x: -x, lambda x: noise * (1 + np.abs(x) ** 3), (-INF, INF))
+    assert [e.feller for e in state.anatomy.ends] == [Feller.ENTRANCE] * 2
+    assert state.kind == "density"
+    assert state.std() == pytest.approx(math.sqrt(noise / 2), rel=1e-6)

@@ -169,8 +169,6 @@ def _limit(values: Array, many: Any) -> tuple[float, float]:
     near, far = values[1], values[-1]  # at twice the power
     if abs(far - near) <= SETTLED * (1 + abs(far)):
         return (float(far) if abs(far) > 1e-40 else 0.0), 0.0
-    if abs(far) < SETTLED * abs(near):
-        return 0.0, 0.0
     steps = np.diff(values)
     closing = bool((steps[1:] * steps[:-1] > 0).all()) and bool(
         (many.abs(steps[1:]) < STEADY * many.abs(steps[:-1])).all()
@@ -180,6 +178,8 @@ def _limit(values: Array, many: Any) -> tuple[float, float]:
         before, last = values[2:] - steps[1:] ** 2 / np.diff(steps)
         error = float(4 * abs(last - before)) + SETTLED
         return (float(last), error) if error < 0.1 * (1 + abs(last)) else (math.nan, 0.0)
+    if abs(far) < SETTLED * min(abs(near), 1):
+        return 0.0, 0.0
     pair = many.abs(np.array([near, far], dtype=object))
     if near * far > 0 and pair[1] > 1.5 * pair[0] and pair[1] > 1:
         return (math.inf if far > 0 else -math.inf), 0.0  # perhaps as slowly as a logarithm
