@@ -26,6 +26,7 @@ __all__ = [
     "as_dict",
     "current_dict",
     "density_table",
+    "finite_only",
     "hitting_table",
     "many_digits_table",
     "moment_dict",
@@ -40,7 +41,7 @@ SCHEMA = 1
 def as_dict(analysis: Analysis) -> dict[str, Any]:
     """The schema documented in the README; null stands for what is infinite or does not exist."""
     content = _content(analysis.rounded)
-    return dict(_finite(content | {"many_digits": many_digits_table(analysis)}))
+    return dict(finite_only(content | {"many_digits": many_digits_table(analysis)}))
 
 
 def many_digits_table(analysis: Analysis) -> dict[str, str] | None:
@@ -80,12 +81,12 @@ def many_digits_table(analysis: Analysis) -> dict[str, str] | None:
     return table
 
 
-def _finite(value: Any) -> Any:
+def finite_only(value: Any) -> Any:
     """The same with None for every number that JSON cannot carry."""
     if isinstance(value, dict):
-        return {key: _finite(v) for key, v in value.items()}
+        return {key: finite_only(v) for key, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(v) for v in value]
+        return [finite_only(v) for v in value]
     if isinstance(value, (float, np.floating)) or hasattr(value, "_mpf_"):
         return float(value) if math.isfinite(value) else None
     return value

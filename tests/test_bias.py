@@ -486,3 +486,38 @@ def test_parts_have_errors_that_hold_for_minima_far_apart():
         assert abs(r.width - other.width) <= r.width_error
         assert abs(r.causes.depth - other.causes.depth) <= 2 * r.causes.depth_error
         assert r.exponent + r.noise + r.width == pytest.approx(r.log_mass, rel=1e-14, abs=1e-14)
+
+
+# Copies that are found out, whatever lies beyond their borders.
+
+
+@pytest.mark.parametrize("factor", [0.9, 1.01, 2.0, 30.0])
+def test_a_copy_is_found_out_though_the_losses_jump_at_the_top(factor):
+    """Each loss is shifted on one side, so that a step beyond the top meets another world."""
+
+    def losses(w):
+        u = np.where(w < 0, -w / factor, w)
+        rows = [np.cos(2 * u) + s * u / 2 for s in (1, -1)]
+        return [
+            np.where(w < 0, b + i, a) for i, (a, b) in enumerate(zip(rows, rows[::-1], strict=True))
+        ]
+
+    both = Landscape(losses=losses, learning_rate=0.3, domain=(-2 * factor, 2), breakpoints=(0,))
+    (ratio,) = analyze(both).bias
+    fit = ratio.stretch
+    wide = factor if ratio.indices[0] == 0 else 1 / factor
+    assert fit.factor == pytest.approx(wide, rel=1e-8)
+    assert fit.misfit < 1e-7
+    assert ratio.predicted == pytest.approx((ratio.log_density, ratio.log_mass), rel=1e-7)
+
+
+def test_the_law_says_nothing_of_copies_that_do_not_meet():
+    """Three equal wells: the outer ones are copies, with the middle one between them."""
+    process = Diffusion(drift=lambda x: -np.sin(2 * np.pi * x), variance=0.4, domain=(-1.5, 1.5))
+    bias = width_bias(process)
+    outer = next(r for r in bias.ratios if set(r.indices) == {0, 2})
+    assert outer.stretch.fits
+    assert outer.predicted is None
+    inner = next(r for r in bias.ratios if 1 in r.indices)
+    assert inner.predicted == pytest.approx((0, 0), abs=1e-8)
+    assert "a barrier in common" in " ".join(bias.summary().split())

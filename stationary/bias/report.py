@@ -52,6 +52,8 @@ def _places(bias: WidthBias) -> Callable[[float], str]:
 
 def times_text(log_ratio: float) -> str:
     """A ratio from its natural logarithm: 35.4, 10^33.2, or 1 + 2e-05."""
+    if math.isinf(log_ratio):
+        return "more than 10^(1e+307)" if log_ratio > 0 else "less than 10^(-1e+307)"
     if 0 < abs(log_ratio) < 5e-4:
         return f"1 {'+' if log_ratio > 0 else '-'} {abs(math.expm1(log_ratio)):.1g}"
     return f"{math.exp(log_ratio):.3g}" if abs(log_ratio) < 11.5 else power_text(log_ratio)
@@ -213,6 +215,8 @@ def _stretch(r: Ratio) -> str:
         f"stretched by {fit.factor:.6g}{mirrored}, with {fit.misfit:.2g} of the spread of the "
         f"{which} left over"
     )
+    if fit.fits and not r.meet:
+        return f"{text}: a copy, but not one that it has a barrier in common with, as in the law."
     if r.predicted is None:
         text += ": no stretched copy, so that the law for one says nothing here."
         mean = r.mean_stretch

@@ -63,9 +63,11 @@ class WidthBias:
         return self.summary()
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain numbers, strings and lists; see the README for the schema."""
+        """The same as plain numbers, strings and lists; None for what no double can hold."""
+        from stationary.export import finite_only
+
         diffusion = self.analysis.diffusion
-        return {
+        content = {
             "schema": 1,
             "name": diffusion.name,
             "minima": [
@@ -83,6 +85,7 @@ class WidthBias:
             "noise": None if self.noise is None else _changed(self.noise),
             "notes": list(self.analysis.end_state.notes),
         }
+        return dict(finite_only(content))
 
     def to_json(self) -> str:
         """`to_dict` as JSON, without NaN or Infinity."""

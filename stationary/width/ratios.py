@@ -39,9 +39,9 @@ from stationary.diffusion import Diffusion
 from stationary.distribution import EndState
 from stationary.errors import StationaryError
 from stationary.landscape import Landscape
-from stationary.numbers.elementary import log, number, to_float
+from stationary.numbers.elementary import exp, log, number, to_float
 from stationary.panels.chebyshev import chebyshev_sum, nodes_of
-from stationary.survey import Survey, coefficients_at
+from stationary.survey import Survey
 from stationary.width.dilation import dilation_bias
 from stationary.width.stretch import Stretch, best_stretch
 
@@ -176,14 +176,21 @@ class Ratio:
             mean * sum(doubts) + 2.0**-51 * abs(depth) + self.exponent_error,
         )
 
+    @property
+    def meet(self) -> bool:
+        """Whether the two have a barrier in common, as the law for a copy has it."""
+        one, two = (b.places for b in self.basins)
+        return bool(one[2] == two[0] or two[2] == one[0])
+
     @cached_property
     def predicted(self) -> tuple[float, float] | None:
         """log density and log mass ratio of the second minimum stretched by the fitted factor.
 
-        By the law lambda^2 exp((lambda^2 - 1) I); None where no stretch fits.
+        By the law lambda^2 exp((lambda^2 - 1) I); None where no stretch fits, or where the two do
+        not meet at one barrier.
         """
         fit = self.stretch
-        if fit is None or not fit.fits or self.exponents is None:
+        if fit is None or not fit.fits or self.exponents is None or not self.meet:
             return None
         w = 1 - self.state.diffusion.convention.value
         gain = (fit.factor**2 - 1) * self.exponents[1]
@@ -216,6 +223,8 @@ def _ratio(
     assert second is not None
     if first.group != second.group and (first.weight is None or second.weight is None):
         return None
+    if math.isinf(float(one.log_mass)) and math.isinf(float(two.log_mass)):
+        return None
     whole: dict[str, Any] = {
         "process": process,
         "state": state,
@@ -226,6 +235,8 @@ def _ratio(
         "log_density": float(one.log_density - two.log_density),
         "density_error": float(first.error + second.error),
     }
+    if not math.isfinite(whole["log_mass"]):
+        return Ratio(**whole, why="their exponents are beyond the range of doubles")
     if first.group != second.group:
         why = "they lie in different closed classes, of which the start decides the weights"
         return Ratio(**whole, why=why)
@@ -280,12 +291,14 @@ def _potential(found: Survey, top: Any, place: Any) -> tuple[Any, Any]:
     low, high = min(top, place), max(top, place)
     inner = edges[(edges > low) & (edges < high)]
     marks = np.array([low, *inner, high], dtype=edges.dtype)
-    x, _ = nodes_of(marks[:-1], marks[1:], r)
-    f = coefficients_at(found.diffusion, x.ravel())[0].reshape(x.shape)
+    x, offset = nodes_of(marks[:-1], marks[1:], r)
+    # From what was sampled: the functions themselves may cost a second a call.
+    h, ell = (found.panels.evaluate(c, x, offset) for c in (found.h, found.ell))
+    f = h * exp(ell) / 2
     half = (marks[1:] - marks[:-1]) / 2
     work = (half * (r.quadrature @ f)).sum()
     cut = np.abs((r.coefficients @ f)[-3:]).max(axis=0)
-    blur = 4 * found.epsilon * np.abs(f).mean(axis=0)
+    blur = found.epsilon * (np.abs(f) * (8 + 2 * np.abs(ell))).mean(axis=0)
     return (-work if top > place else work), (2 * half * (cut + blur)).sum()
 
 

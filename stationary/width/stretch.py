@@ -88,7 +88,10 @@ def best_stretch(
         # Over the second basin the first is at factor u, over the first the second at u / factor.
         for k, ratio in ((1, factor), (0, 1 / factor)):
             other = 1 - k
-            stretched = _centred(rows(here[other] + ratio * points[k]))
+            # Beyond its border a basin is taken to go on as it ends: what lies there is another.
+            ends = np.sort(points[other][[0, -1]])
+            u = np.clip(ratio * points[k], *ends)
+            stretched = _centred(rows(here[other] + u))
             if signs is not None and mirror < 0:
                 stretched = stretched * signs[:, None]
             rest = _matched(stretched, tables[k]) if free else stretched - tables[k]
@@ -118,7 +121,7 @@ def best_stretch(
             bounds=(start - step, start + step),
             options={"xatol": 1e-9},
         )
-        candidate = (float(found.fun), float(found.x), mirror)
+        candidate = (*min((float(found.fun), float(found.x)), (min(costs), start)), mirror)
         if candidate[0] < best[0] * (1 - 1e-9):
             best = candidate
     if not math.isfinite(best[0]):
