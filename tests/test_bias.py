@@ -378,8 +378,8 @@ def test_the_figures_are_drawn(tmp_path):
     [
         ({"dilate": [1, 2]}, "there are 2 minima: 0 at w = -1.5"),
         ({"minimum": 2, "dilate": [1]}, "there is no minimum 2"),
-        ({"minimum": 0, "dilate": [0.0]}, "must be numbers from"),
-        ({"minimum": 0, "dilate": []}, "must be numbers from"),
+        ({"minimum": 0, "dilate": [0.0]}, "must be numbers from 1e-06"),
+        ({"minimum": 0, "dilate": []}, "must be numbers from 1e-06"),
         ({"minimum": 0, "noise": [math.nan]}, "kappa ="),
         ({"minimum": 0}, "nothing is asked of it"),
     ],

@@ -153,11 +153,13 @@ def _checked(factors: ArrayLike, what: str, where: str) -> Array:
         values = np.array([math.nan])
     good = (values >= 1 / LARGEST) & (values <= LARGEST)
     if not (0 < len(values) <= MOST) or not good.all():
-        wrong = f" ({values[~good][0]:g} is not)" if len(values) and not good.all() else ""
+        bad = values[~good]
+        came = f"{bad[0]:g}" if len(bad) and not math.isnan(bad[0]) else f"{factors!r:.40}"
+        came = came if len(values) <= MOST else f"an array of {len(values)}"
         raise LandscapeError(
-            f"{where}: {what} = {factors!r:.80} must be numbers from {1 / LARGEST:g} to "
-            f"{LARGEST:g}{wrong}, at most {MOST} of them, as in [1, 1.5, 2, 4] or, on the command "
-            "line, 1:4:13."
+            f"{where}: {what} = {came} came, but factors must be numbers from {1 / LARGEST:g} to "
+            f"{LARGEST:g}, at most {MOST} of them, as in [1, 1.5, 2, 4] or, on the command line, "
+            "1:4:13."
         )
     return values
 
