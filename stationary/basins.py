@@ -14,7 +14,16 @@ from stationary.anatomy.equilibria import Equilibrium
 from stationary.density.component import Component
 from stationary.density.modes import Mode, modes_of
 from stationary.distribution import EndState
-from stationary.numbers.elementary import compact, exp, log, log_sum, number, spacing, to_float
+from stationary.numbers.elementary import (
+    compact,
+    exp,
+    log,
+    log_sum,
+    number,
+    possible_growth,
+    spacing,
+    to_float,
+)
 from stationary.panels.chebyshev import chebyshev_sum
 from stationary.survey import Survey
 
@@ -268,6 +277,8 @@ def _masses(c: Component, borders: Array) -> tuple[Array, Array]:
         weights = np.concatenate([c.panel_errors[inside], [error for _, error in extra]])
         log_mass[i] = log_sum(logs)
         own[i] = exp(logs - log_mass[i]) @ weights if len(logs) else 0.0
-    share = exp(log_mass)
-    errors = own * (1 - share) + (share @ own - share * own)
+    some = np.asarray(own > 0, dtype=bool)
+    growth = 0 * own
+    growth[some] = possible_growth(log_mass[some], own[some])
+    errors = own * (1 - exp(log_mass)) + (growth.sum() - growth)
     return np.minimum(log_mass, 0), errors + 8 * c.arithmetic.epsilon * (1 + np.abs(log_mass))

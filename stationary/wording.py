@@ -58,6 +58,8 @@ def relative_error_text(error: Any, log_value: Any) -> str:
     """The relative error of exp(log_value); where that says nothing, the one of the logarithm."""
     if error < 0.1 or not log_value:
         return error_text(error)
+    if error > abs(log_value) and error > 1:
+        return "not known"
     return f"{error_text(error / abs(log_value))} of log"
 
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from stationary import Diffusion, Landscape, analyze, basins_of, end_state
+from stationary import Diffusion, Landscape, analyze, basins_of, end_state, width_bias
 
 
 def test_a_basin_reports_mass_barrier_and_curvature_of_its_minimum(double_well):
@@ -192,3 +192,20 @@ def test_the_slope_at_a_triple_zero_is_that_of_where_it_was_found():
     (only,) = end_state(process).equilibria
     assert only.position == 0.3
     assert only.slope == 0
+
+
+@pytest.mark.parametrize("noise", [1e-18, 1e-22])
+def test_a_basin_whose_log_mass_is_hardly_known_is_doubt_for_all_others(noise):
+    """A symmetric double well whose exponents, from 1e18, leave no digit of their difference."""
+    process = Diffusion(
+        drift=lambda x: np.sin(3 * x) * (1 + 0.1 * np.cos(x)), variance=noise, domain=(-1.9, 1.9)
+    )
+    analysis = analyze(process)
+    for b in analysis.basins:
+        assert abs(b.log_mass - math.log(0.5)) <= b.mass_error
+    assert analysis.end_state.error > 0.1
+    (ratio,) = analysis.bias
+    assert abs(ratio.log_mass) <= ratio.mass_error
+    assert ratio.mass_error > 1
+    assert not ratio.is_known
+    assert "is not known" in " ".join(width_bias(analysis).summary().split())

@@ -103,6 +103,12 @@ def _elsewhere(bias: WidthBias) -> list[str]:
 
 def _sentence(r: Ratio, v: str, place: Callable[[float], str]) -> str:
     one, two = (place(float(b.position)) for b in r.basins)
+    if not r.is_known:
+        return (
+            f"How much more the minimum at {v} = {one} holds than the one at {two} is not known: "
+            f"the logarithm of the ratio has an error of {error_text(r.mass_error)}. The exponents "
+            "are too large for their difference to keep a digit."
+        )
     start = (
         f"The minimum at {v} = {one} holds {times_text(r.log_mass)} times the mass of the one at "
         f"{two}"

@@ -33,6 +33,7 @@ from stationary.numbers.elementary import (
     log_sum,
     logaddexp,
     number,
+    possible_growth,
     smallest_of,
 )
 from stationary.panels.chebyshev import Rule, chebyshev_sum, rule
@@ -120,12 +121,13 @@ class Component:
     @cached_property
     def norm_error(self) -> Any:
         """The relative error of the normalising integral."""
-        error = number(exp(self.log_panel_mass) @ self.panel_errors)
+        error = number(possible_growth(self.log_panel_mass, self.panel_errors).sum())
         for log_mass, tail in zip(self.log_tail_masses, self.density.tails, strict=True):
             if tail is not None:
                 side = 0 if tail.side == "lower" else -1
-                share = exp(log_mass - self.log_norm)
-                error += share * (tail.error + number(self.density.errors[side]))
+                log_share = log_mass - self.log_norm
+                doubt = tail.error + number(self.density.errors[side])
+                error += number(possible_growth(np.array([log_share]), np.array([doubt]))[0])
         return error + self.leak
 
     @cached_property

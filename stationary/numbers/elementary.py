@@ -119,6 +119,16 @@ def logaddexp(x: Any, y: Any) -> Any:
     return (arithmetic_of(y) if arithmetic is DOUBLE else arithmetic).logaddexp(x, y)
 
 
+def possible_growth(log_share: Any, error: Any) -> Any:
+    """By how much log of a whole may be off where the log of one share of it is off by `error`.
+
+    That is the share times the error as long as the error is small; a light share whose log is
+    hardly known may be the whole.
+    """
+    with np.errstate(divide="ignore"):
+        return logaddexp(0 * log_share, log_share + error + log(-expm1(-error)))
+
+
 def cumulated_logs(x: Array) -> Array:
     """log of the cumulated sums of exp(x)."""
     if x.dtype is FLOAT:

@@ -90,6 +90,11 @@ class Ratio:
     noise_error: float = 0.0
     width_error: float = 0.0
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the error leaves anything of the ratio, or of its logarithm."""
+        return self.mass_error < max(1.0, 0.1 * abs(self.log_mass))
+
     @cached_property
     def stretch(self) -> Stretch | None:
         """The first as the second stretched; None where that cannot be compared."""

@@ -26,7 +26,15 @@ from stationary.digits import surveyed
 from stationary.distribution import EndState
 from stationary.errors import StationaryError
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
-from stationary.numbers.elementary import exp, log, smallest_of, spacing, sqrt, to_float
+from stationary.numbers.elementary import (
+    exp,
+    log,
+    possible_growth,
+    smallest_of,
+    spacing,
+    sqrt,
+    to_float,
+)
 from stationary.panels.chebyshev import Rule, chebyshev_sum, nodes_of, rule
 from stationary.reshape import tempered, within
 
@@ -258,8 +266,9 @@ class Tempered:
         log_norm = most + log(exp(log_raw - most).sum(axis=0))
         log_mass = log_raw - log_norm
         share = exp(log_mass)
-        together = (share * own).sum(axis=0)
-        errors = own * (1 - share) + (together - share * own)
+        growth = possible_growth(log_mass, own)
+        together = growth.sum(axis=0)
+        errors = own * (1 - share) + (together - growth)
         errors = errors + 8 * epsilon * (1 + np.abs(log_mass))
         phi, ell = s.at_centres
         at_centre = phi[:, None] * one - w * ell[:, None]
