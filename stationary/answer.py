@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from stationary.basins import Basin
 from stationary.distribution import EndState
 from stationary.wording import (
+    digits_left,
+    is_known,
     offset_text,
     power_text,
     probability_text,
@@ -93,7 +95,7 @@ def _where(analysis: Analysis) -> str:
     place, gates = places(state), _gates(state)
     shares = [
         f"{'at the wall' if b.at_wall else 'around'} {v} = {centre(b, place)} with probability "
-        f"{probability_text(b.log_mass)}"
+        f"{probability_text(b.log_mass, digits_left(b.mass_error, 6))}"
         for b in basins[:4]
     ]
     if len(basins) == 1:
@@ -103,14 +105,22 @@ def _where(analysis: Analysis) -> str:
         if not math.isfinite(deviation):
             spread = f"with tails so heavy that no standard deviation exists; {_quartiles(state)}"
         return f"In the long run {who} is {where} {v} = {centre(b, place)} ({spread}). {gates}"
+    if not all(is_known(b.mass_error, b.log_mass) for b in basins[:4]):
+        around = " and ".join(f"{v} = {centre(b, place)}" for b in basins[:4])
+        return (
+            f"How much of the time {who} is around each of {around} is not known: the errors are "
+            f"larger than the probabilities. {gates}"
+        )
     more = f", and in {len(basins) - 4} more minima with the rest" if len(basins) > 4 else ""
     listed = ", ".join(shares[:-1]) + " and " + shares[-1] if not more else ", ".join(shares)
     first, second = basins[0], basins[1]
     gain = first.log_mass - second.log_mass
-    times = f"{math.exp(gain):.4g}" if gain < 13 else power_text(gain)
+    error = first.mass_error + second.mass_error
+    times = f"{math.exp(gain):.{digits_left(error, 4)}g}" if gain < 13 else power_text(gain)
     compared = f"The first minimum holds {times} times as much as the second."
     if abs(gain) < 1e-9:
-        compared = "The first two hold the same."
+        within = "" if error < 1e-6 else ", to within the error"
+        compared = f"The first two hold the same{within}."
     if first.log_mass > -1e-9 and math.isfinite(state.std()):
         compared = f"The standard deviation is {state.std():.3g}. {compared}"
     return f"In the long run {who} is {listed}{more}. {compared} {gates}"

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 __all__ = [
+    "digits_left",
     "error_text",
+    "is_known",
     "many_digits_text",
     "mean_text",
     "offset_text",
@@ -54,11 +56,21 @@ def error_text(error: Any) -> str:
     return f"{float(error):.0e}" if error > 0 else "0"
 
 
+def is_known(error: Any, log_value: Any) -> bool:
+    """Whether an error of log_value leaves anything of exp(log_value), or of the logarithm."""
+    return bool(error <= 0.5 * max(1.0, abs(log_value)))
+
+
+def digits_left(error: Any, most: int) -> int:
+    """As many digits of a number as its relative error leaves; at least one, `most` at most."""
+    return most if error <= 10.0**-most else max(1, math.floor(-math.log10(min(error, 1.0))))
+
+
 def relative_error_text(error: Any, log_value: Any) -> str:
     """The relative error of exp(log_value); where that says nothing, the one of the logarithm."""
     if error < 0.1 or not log_value:
         return error_text(error)
-    if error > abs(log_value) and error > 1:
+    if not is_known(error, log_value):
         return "not known"
     return f"{error_text(error / abs(log_value))} of log"
 

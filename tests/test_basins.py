@@ -204,6 +204,8 @@ def test_a_basin_whose_log_mass_is_hardly_known_is_doubt_for_all_others(noise):
     for b in analysis.basins:
         assert abs(b.log_mass - math.log(0.5)) <= b.mass_error
     assert analysis.end_state.error > 0.1
+    assert "with probability" not in analysis.summary()
+    assert "the errors are larger than the probabilities" in " ".join(analysis.summary().split())
     (ratio,) = analysis.bias
     assert abs(ratio.log_mass) <= ratio.mass_error
     assert ratio.mass_error > 1
