@@ -12,6 +12,7 @@ from stationary import (
     Diffusion,
     LandscapeError,
     analyze,
+    end_state,
     hitting_probability,
     log_hitting_probability,
     log_mean_first_passage_time,
@@ -198,14 +199,23 @@ def test_times_add_across_a_gate():
     assert sum(hitting_probability(gate, -1, (-2, 1))) == pytest.approx(1, rel=1e-12)
 
 
-@pytest.mark.parametrize("start", [1e-6, 1e-3, 0.3])
-def test_a_scale_density_that_settles_as_a_root_next_to_a_trap(start):
-    """f = x, a = x^1.5: s' = exp(-4 sqrt(x)), so s = (1 - (1 + 4 sqrt(x)) exp(-4 sqrt(x))) / 8."""
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("start", [1e-20, 1e-12, 1e-6, 1e-3, 0.3])
+def test_a_scale_density_that_settles_as_a_root_next_to_a_trap(start, sign):
+    """f = +-x, a = x^1.5: s' = exp(-r), so s ~ 1 - (1 + r) exp(-r), with r = +-4 sqrt(x)."""
 
     def scale(x):
-        root = 4 * mpf(x) ** mpf("0.5")
+        root = 4 * sign * mpf(x) ** mpf("0.5")
         return 1 - (1 + root) * DIGITS.exp(-root)
 
-    process = Diffusion(drift=lambda x: x, variance=lambda x: x**1.5, domain=(0, 1))
+    process = Diffusion(
+        drift=lambda x: sign * x,
+        variance=lambda x: x**1.5,
+        domain=(0, 1),
+        boundaries=(None, "absorbing"),
+    )
     exact = float(scale(start) / scale(1))
     assert hitting_probability(process, start, (0, 1))[1] == pytest.approx(exact, rel=1e-10)
+    state = end_state(process, start)
+    ended = next(a.weight for a in state.atoms if a.position == 1)
+    assert abs(ended / exact - 1) <= state.weight_error < 1e-9
