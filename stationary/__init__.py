@@ -3,24 +3,18 @@
 A `Landscape` (the losses of datapoints, for SGD) or a `Diffusion` (drift and variance) goes in;
 `end_state` gives its stationary distribution, `analyze` that and how its minima share it.
 
-The rooms, in the order in which data passes through them; a folder has rooms of its own:
+The rooms, in the order in which data passes through them; each imports only from those before it:
 
-- `errors` and `source_lines` (what is said when something is wrong); `numbers` (doubles or many
-  digits), `precision` (functions run in either, with exact derivatives);
-- `start` (where a process starts); `given` and `functions` (what users write, checked);
-  `diffusion`, `cancellation`, `landscape`; `ranges` and `parameters` (values as
-  they are typed), `loading` (files);
-- `panels` (piecewise polynomials), `survey` (sampling the process), `reshape` (a survey changed by
-  copy), `digits` (how many it takes);
-- `anatomy` (rest points, ends, points without noise), `density` (of each closed class);
-- `distribution` (the end state), `solve`, `basins`, `width` (why one minimum holds more);
-- `passage` and `journey` (what is reached first, and when);
-- `chain` (SGD with the steps that it really takes);
-- `wording`, `layout` and `figures` (what reports and figures are made of), `export`, `answer`,
-  `report`, `plotting`, `analysis` (the whole pipe);
-- what is asked beyond one end state: `bias`, `sweeps`, `regularisation`, `evolution`, `simulation`,
-  and `checking` (the end state held against the chain and the simulation);
-- `progress`, `options` and `cli`.
+- `errors` (what is said when something is wrong) and `wording` (how numbers are written);
+- `numbers` (doubles or many digits), `functions` (what users write, run in either), `panels`
+  (piecewise polynomials);
+- `process` (a `Diffusion` or a `Landscape`, and its start), `sources` (files and typed values);
+- `line` (the process sampled: rest points, ends, points without noise), `weight` (densities and
+  what is integrated from them), `states` (the end state, its basins, first passage);
+- `questions` (what is asked beyond one end state: width bias, sweeps, added noise);
+- `chain` (SGD with the steps that it really takes), `evolution` (in time), `simulation` (walkers);
+- `analysis` (the whole pipe), `checking` (the end state held against the chain and the walkers);
+- `show` (reports, tables, figures), `progress`, `options` and `cli`.
 """
 
 from __future__ import annotations
@@ -30,15 +24,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stationary.analysis import Analysis, analyze
-    from stationary.basins import Basin, basins_of
-    from stationary.bias.width_bias import WidthBias, width_bias
     from stationary.chain.closed_class import ChainClass
     from stationary.chain.exact import exact_chain
     from stationary.chain.state import ChainState
     from stationary.chain.steps import StepIndicators, step_indicators
     from stationary.checking.check import Check, check
-    from stationary.diffusion import Diffusion
-    from stationary.distribution import EndState
     from stationary.errors import (
         ConvergenceError,
         LandscapeError,
@@ -49,21 +39,25 @@ if TYPE_CHECKING:
     )
     from stationary.evolution.evolution import Evolution
     from stationary.evolution.evolve import evolve
-    from stationary.journey import (
+    from stationary.process.diffusion import Diffusion
+    from stationary.process.landscape import Landscape
+    from stationary.questions.regularisation.path import RegularisationPath, regularisation_path
+    from stationary.questions.sweeps.sweep import Crossover, Row, Sweep, sweep
+    from stationary.questions.width.dilation import BasinBias, dilation_bias, noise_bias
+    from stationary.questions.width.width_bias import WidthBias, width_bias
+    from stationary.simulation.result import Simulation
+    from stationary.simulation.simulate import simulate
+    from stationary.sources.loading import load
+    from stationary.states.basins import Basin, basins_of
+    from stationary.states.distribution import EndState
+    from stationary.states.first_passage import (
         hitting_probability,
         log_hitting_probability,
         log_mean_first_passage_time,
         mean_first_passage_time,
     )
-    from stationary.landscape import Landscape
-    from stationary.loading import load
-    from stationary.passage import Passage
-    from stationary.regularisation.path import RegularisationPath, regularisation_path
-    from stationary.simulation.result import Simulation
-    from stationary.simulation.simulate import simulate
-    from stationary.solve import end_state
-    from stationary.sweeps.sweep import Crossover, Row, Sweep, sweep
-    from stationary.width.dilation import BasinBias, dilation_bias, noise_bias
+    from stationary.states.passage import Passage
+    from stationary.states.solve import end_state
 
 __all__ = [
     "Analysis",
@@ -113,20 +107,20 @@ __all__ = [
 _ROOMS = {
     "Analysis": "analysis",
     "analyze": "analysis",
-    "Basin": "basins",
-    "basins_of": "basins",
-    "WidthBias": "bias.width_bias",
-    "width_bias": "bias.width_bias",
+    "Basin": "states.basins",
+    "basins_of": "states.basins",
+    "WidthBias": "questions.width.width_bias",
+    "width_bias": "questions.width.width_bias",
     "exact_chain": "chain.exact",
     "ChainClass": "chain.closed_class",
     "ChainState": "chain.state",
     "Check": "checking.check",
     "check": "checking.check",
-    "Diffusion": "diffusion",
-    "BasinBias": "width.dilation",
-    "dilation_bias": "width.dilation",
-    "noise_bias": "width.dilation",
-    "EndState": "distribution",
+    "Diffusion": "process.diffusion",
+    "BasinBias": "questions.width.dilation",
+    "dilation_bias": "questions.width.dilation",
+    "noise_bias": "questions.width.dilation",
+    "EndState": "states.distribution",
     "ConvergenceError": "errors",
     "LandscapeError": "errors",
     "NotDifferentiableError": "errors",
@@ -135,24 +129,24 @@ _ROOMS = {
     "UserFunctionError": "errors",
     "Evolution": "evolution.evolution",
     "evolve": "evolution.evolve",
-    "hitting_probability": "journey",
-    "log_hitting_probability": "journey",
-    "log_mean_first_passage_time": "journey",
-    "mean_first_passage_time": "journey",
-    "Landscape": "landscape",
-    "load": "loading",
+    "hitting_probability": "states.first_passage",
+    "log_hitting_probability": "states.first_passage",
+    "log_mean_first_passage_time": "states.first_passage",
+    "mean_first_passage_time": "states.first_passage",
+    "Landscape": "process.landscape",
+    "load": "sources.loading",
     "simulate": "simulation.simulate",
-    "Passage": "passage",
-    "RegularisationPath": "regularisation.path",
-    "regularisation_path": "regularisation.path",
+    "Passage": "states.passage",
+    "RegularisationPath": "questions.regularisation.path",
+    "regularisation_path": "questions.regularisation.path",
     "Simulation": "simulation.result",
-    "end_state": "solve",
+    "end_state": "states.solve",
     "StepIndicators": "chain.steps",
     "step_indicators": "chain.steps",
-    "Crossover": "sweeps.sweep",
-    "Row": "sweeps.sweep",
-    "Sweep": "sweeps.sweep",
-    "sweep": "sweeps.sweep",
+    "Crossover": "questions.sweeps.sweep",
+    "Row": "questions.sweeps.sweep",
+    "Sweep": "questions.sweeps.sweep",
+    "sweep": "questions.sweeps.sweep",
 }
 
 

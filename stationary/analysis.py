@@ -10,18 +10,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from stationary.anatomy.equilibria import Equilibrium
-from stationary.basins import Basin, basins_of
 from stationary.chain.steps import StepIndicators, step_indicators
-from stationary.diffusion import Diffusion
-from stationary.distribution import EndState
 from stationary.errors import LandscapeError
-from stationary.landscape import Landscape
-from stationary.loading import load
-from stationary.passage import Passage, exit_passage
-from stationary.reshape import unrolled
-from stationary.solve import end_state
-from stationary.width.ratios import Ratio, ratios_of
+from stationary.line.equilibria import Equilibrium
+from stationary.line.reshape import unrolled
+from stationary.process.diffusion import Diffusion
+from stationary.process.landscape import Landscape
+from stationary.questions.width.ratios import Ratio, ratios_of
+from stationary.sources.loading import load
+from stationary.states.basins import Basin, basins_of
+from stationary.states.distribution import EndState
+from stationary.states.passage import Passage, mean_exit_passage
+from stationary.states.solve import end_state
 
 __all__ = ["Analysis", "analyze"]
 
@@ -75,7 +75,7 @@ class Analysis:
         """
 
         def exit_of(b: Basin) -> Passage | None:
-            found = self.end_state.anatomy.piece_at(b.places[0]).survey
+            found = self.end_state.anatomy.piece_at(b.places[0]).sampling
             found = unrolled(found) if found.diffusion.is_periodic else found
             lower, upper = found.interval
             low, position, high = b.places
@@ -83,7 +83,7 @@ class Analysis:
             above = high if high < upper else None
             if below is None and above is None:
                 return None
-            passage = exit_passage(found, position, below, above)
+            passage = mean_exit_passage(found, position, below, above)
             return passage if self.end_state.digits is not None else passage.rounded()
 
         heavy = sorted(self.basins, key=lambda b: -b.log_mass)[:MOST_EXITS]
@@ -100,13 +100,13 @@ class Analysis:
 
     def summary(self) -> str:
         """The report that a person reads, at most 80 columns wide."""
-        from stationary.report import text
+        from stationary.show.reports.analysis import text
 
         return text(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain numbers, strings and lists; see the README for the schema."""
-        from stationary.export import as_dict
+        from stationary.show.export import as_dict
 
         return as_dict(self)
 
@@ -116,7 +116,7 @@ class Analysis:
 
     def to_csv(self, points: int = 1001) -> str:
         """A table of the density, with a line of column names."""
-        from stationary.export import density_table
+        from stationary.show.export import density_table
 
         return density_table(self, points)
 
@@ -127,7 +127,7 @@ class Analysis:
         -------
         matplotlib.figure.Figure
         """
-        from stationary.plotting import plot_analysis, save
+        from stationary.show.figures.analysis import plot_analysis, save
 
         figure = plot_analysis(self.rounded, log=log)
         if path is not None:

@@ -147,8 +147,8 @@ def bias(
     plot: Plot = None,
 ) -> None:
     """Say how much more each minimum of PATH holds than the others, and why; or what if."""
-    from stationary.bias.width_bias import width_bias
-    from stationary.ranges import values_from
+    from stationary.questions.width.width_bias import width_bias
+    from stationary.sources.ranges import values_from
 
     changes = changes_from(
         settings,
@@ -271,7 +271,7 @@ def evolve(
 
     from stationary.evolution.evolve import evolve as run
     from stationary.evolution.request import times_until
-    from stationary.loading import load
+    from stationary.sources.loading import load
 
     changes = changes_from(
         settings,
@@ -317,8 +317,8 @@ def regularise(
     """Add ever less noise to PATH, and compare the limit with the exact end state."""
     import json
 
-    from stationary.loading import load
-    from stationary.regularisation.path import epsilons_from, regularisation_path
+    from stationary.questions.regularisation.path import epsilons_from, regularisation_path
+    from stationary.sources.loading import load
 
     changes = changes_from(settings, initial=initial)
     with contextlib.redirect_stdout(sys.stderr):
@@ -378,10 +378,10 @@ def sweep(
     plot: Plot = None,
 ) -> None:
     """Say which minimum of PATH dominates, over learning rates, batch sizes and parameters."""
-    from stationary.parameters import pairs_from
     from stationary.progress import counter, processes
-    from stationary.ranges import values_from
-    from stationary.sweeps.sweep import sweep as run
+    from stationary.questions.sweeps.sweep import sweep as run
+    from stationary.sources.parameters import pairs_from
+    from stationary.sources.ranges import values_from
 
     with contextlib.redirect_stdout(sys.stderr):
         check_output(csv)

@@ -62,7 +62,7 @@ def changes_from(settings: list[str] | None, **given: Any) -> dict[str, Any]:
     """What replaces values of a file: the options that were given, and its parameters."""
     changes = {k: v for k, v in given.items() if v is not None}
     if settings:
-        from stationary.parameters import parameters_from
+        from stationary.sources.parameters import parameters_from
 
         changes["parameters"] = parameters_from(settings)
     return changes

@@ -381,7 +381,7 @@ def test_the_report_and_the_json_tell_the_current():
 
 
 def test_the_figure_says_the_current_and_shades_across_the_seam():
-    from stationary.plotting import plot_density
+    from stationary.show.figures.analysis import plot_density
 
     axes = plot_density(analyze(washboard(0.5, 0.25)))
     assert axes.get_title(loc="left") == "current 0.0005352, mean velocity 0.003363"
@@ -506,8 +506,8 @@ def test_losses_that_jump_on_a_ring_are_told():
 
 def test_a_narrow_peak_at_the_seam_is_one_stem():
     """Half of it lies at either end of the domain."""
-    from stationary.figures.view import View
-    from stationary.plotting import plot_zoom
+    from stationary.show.figures.analysis import plot_zoom
+    from stationary.show.figures.view import View
 
     state = end_state(washboard(0.0, 1e-9))
     (part,) = View.of(state).parts

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 from stationary import Diffusion, basins_of, end_state
-from stationary.anatomy.ends import anatomy
-from stationary.density.component import component_on
-from stationary.journey import (
+from stationary.line.ends import anatomy
+from stationary.line.sampling import sampling
+from stationary.numbers.arithmetic import many_digits
+from stationary.states.first_passage import (
     hitting_probability,
     log_mean_first_passage_time,
     mean_first_passage_time,
 )
-from stationary.numbers.arithmetic import many_digits
-from stationary.passage import exit_passage
-from stationary.survey import survey
+from stationary.states.passage import mean_exit_passage
+from stationary.weight.component import component_on
 
 INF = math.inf
 EXACT = mpmath.MPContext()
@@ -215,7 +215,7 @@ def test_width_and_place_of_that_peak_in_digits():
 
 
 def test_a_peak_narrower_than_the_digits_has_a_large_error():
-    found = survey(narrow(), arithmetic=many_digits(20))
+    found = sampling(narrow(), arithmetic=many_digits(20))
     assert component_on(anatomy(found))[1].error > 1
 
 
@@ -249,8 +249,8 @@ def test_time_to_leave_a_well():
         return context.quad(lambda z: 8 * context.exp(rise(z) - rise(y)), [-4, -2, -1, y])
 
     exact = context.log(context.quad(inner, [-1, -0.5, 0]))
-    found = survey(process, complete=True, arithmetic=many_digits(25))
-    passage = exit_passage(found, *found.arithmetic.array([-1.0]), None, found.arithmetic.zero)
+    found = sampling(process, complete=True, arithmetic=many_digits(25))
+    passage = mean_exit_passage(found, *found.arithmetic.array([-1.0]), None, found.arithmetic.zero)
     assert off(passage.log_time, exact) < max(EXACT.mpf(passage.error), EXACT.mpf(10) ** -28)
     assert passage.error < 1e-28
     assert passage.rounded().log_time == pytest.approx(
@@ -271,9 +271,9 @@ def test_time_to_a_singular_end():
 
     marks = [-170, -120, -80, -40, -20, -8, -3, context.log(0.5)]
     exact = context.log(context.quad(integrand, marks))
-    found = survey(process, complete=True, arithmetic=many_digits(30))
+    found = sampling(process, complete=True, arithmetic=many_digits(30))
     start, end = found.arithmetic.array([0.5, 0.0])
-    passage = exit_passage(found, start, end, None)
+    passage = mean_exit_passage(found, start, end, None)
     assert off(passage.log_time, exact, relative=False) < EXACT.mpf(passage.error) < 1e-31
 
 

@@ -1,4 +1,4 @@
-"""Cases that a less careful survey, mesh or tail gets wrong while it claims to be right."""
+"""Cases that a less careful sampling, mesh or tail gets wrong while it claims to be right."""
 
 from __future__ import annotations
 

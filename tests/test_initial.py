@@ -15,8 +15,8 @@ import scipy.stats as st
 from scipy.special import erf, expit, gamma, ndtr
 
 from stationary import Diffusion, Landscape, LandscapeError, analyze, end_state, load
-from stationary.start.initial import Initial
-from stationary.start.laws import Given, Truncated
+from stationary.process.initial import Initial
+from stationary.process.laws import Given, Truncated
 
 LINE = (-math.inf, math.inf)
 
@@ -475,7 +475,7 @@ def test_a_start_is_checked_when_a_process_is_made_and_when_it_is_changed():
 def test_strings_are_understood_without_scipy_stats():
     program = (
         "import sys\n"
-        "from stationary.start.initial import Initial\n"
+        "from stationary.process.initial import Initial\n"
         "assert 'scipy' not in sys.modules\n"
         "for given in ('0.3', 'uniform:0,1', 'normal:0,1', [0.5, 0.7]):\n"
         "    start = Initial.of(given, domain=(-1, 4), name='pit.py')\n"

@@ -230,7 +230,7 @@ def test_hinges_become_breakpoints_and_cost_no_accuracy():
     )
     state = end_state(landscape)
     assert state.error < 1e-12
-    edges = state.anatomy.pieces[0].survey.panels.edges
+    edges = state.anatomy.pieces[0].sampling.panels.edges
     assert np.abs(edges - 1).min() < 1e-15
     assert np.abs(edges + 1).min() < 1e-15
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stationary.diffusion import Convention, Diffusion
 from stationary.errors import LandscapeError, NotDifferentiableError, UserFunctionError
-from stationary.landscape import Landscape
-from stationary.loading import load
+from stationary.process.diffusion import Convention, Diffusion
+from stationary.process.landscape import Landscape
+from stationary.sources.loading import load
 
 PIT = """
 import numpy as np
@@ -374,7 +374,7 @@ def test_a_file_that_is_nested_too_deeply_is_told(write, text):
 
 def test_a_file_that_loads_itself_is_told(write):
     path = write("")
-    path.write_text(f"from stationary.loading import load\nload({str(path)!r})\n")
+    path.write_text(f"from stationary.sources.loading import load\nload({str(path)!r})\n")
     assert "pit.py, line 2: the file raised RecursionError" in message_of(path, UserFunctionError)
 
 

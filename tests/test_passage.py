@@ -18,7 +18,7 @@ from stationary import (
     log_mean_first_passage_time,
     mean_first_passage_time,
 )
-from stationary.journey import _passage
+from stationary.states.first_passage import _passage
 
 INF = np.inf
 DIGITS = mpmath.MPContext()

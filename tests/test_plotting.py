@@ -14,12 +14,10 @@ import numpy as np
 import pytest
 
 from stationary.analysis import Analysis
-from stationary.density.mixture import Atom
-from stationary.diffusion import Diffusion
 from stationary.errors import LandscapeError
-from stationary.figures.view import drawn_range, mass_label, rest_of
-from stationary.landscape import Landscape
-from stationary.plotting import (
+from stationary.process.diffusion import Diffusion
+from stationary.process.landscape import Landscape
+from stationary.show.figures.analysis import (
     INK,
     plot_analysis,
     plot_density,
@@ -29,7 +27,9 @@ from stationary.plotting import (
     plot_zoom,
     save,
 )
-from stationary.solve import end_state
+from stationary.show.figures.view import drawn_range, mass_label, rest_of
+from stationary.states.mixture import Atom
+from stationary.states.solve import end_state
 
 
 def analysed(process):
@@ -417,7 +417,7 @@ def test_drawing_warns_of_nothing_and_leaves_the_settings_alone(tilted, tmp_path
 
 
 def test_matplotlib_is_not_imported_before_something_is_drawn():
-    code = "import sys, stationary.plotting; sys.exit('matplotlib' in sys.modules)"
+    code = "import sys, stationary.show.figures.analysis; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from stationary.errors import LandscapeError, NotDifferentiableError, UserFunctionError
-from stationary.precision import (
+from stationary.functions.evaluation import (
     DOUBLE,
     Taylor,
     check_derivative,

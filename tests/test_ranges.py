@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stationary import LandscapeError
-from stationary.ranges import MOST_VALUES, checked_values, values_from
+from stationary.sources.ranges import MOST_VALUES, checked_values, values_from
 
 
 @pytest.mark.parametrize(

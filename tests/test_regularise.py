@@ -12,9 +12,9 @@ from scipy import stats
 
 from stationary import Diffusion, Landscape, LandscapeError, analyze, end_state, regularisation_path
 from stationary.cli import main
-from stationary.given import Boundary
-from stationary.precision import many_digits
-from stationary.regularisation.laws import law_of
+from stationary.functions.evaluation import many_digits
+from stationary.functions.given import Boundary
+from stationary.questions.regularisation.laws import law_of
 
 INF = math.inf
 

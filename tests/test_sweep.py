@@ -17,8 +17,8 @@ import pytest
 
 from stationary import Diffusion, Landscape, LandscapeError, analyze, load, sweep
 from stationary.cli import main
-from stationary.sweeps.family import Answer, Family, Minimum, Point
-from stationary.sweeps.labels import labels_of
+from stationary.questions.sweeps.family import Answer, Family, Minimum, Point
+from stationary.questions.sweeps.labels import labels_of
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 FAMILY = str(EXAMPLES / "family.py")
@@ -132,7 +132,7 @@ def test_rows_agree_with_single_analyses_to_within_their_errors():
 
 @pytest.mark.parametrize("rates", [[0.3], [0.1, 0.2, 0.3, 0.4]])
 def test_errors_of_masses_are_true(write, rates):
-    """One learning rate is solved by itself, four by one survey; both against quadrature."""
+    """One learning rate is solved by itself, four by one sampling; both against quadrature."""
     found = sweep(write(TILTED), learning_rate=rates, batch_size=[1, 4])
     for row in found.rows:
         exact = tilted_log_ratio(mpmath.mpf(row.learning_rate) / row.batch_size)
@@ -338,7 +338,7 @@ def test_solving_each_point_by_itself_gives_the_same_crossovers(monkeypatch):
 
 def test_a_third_minimum_that_wins_in_between_has_two_crossovers():
     """Three wells of exponents that cross one after the other as it gets colder."""
-    from stationary.sweeps.crossover import crossings_between
+    from stationary.questions.sweeps.crossover import crossings_between
 
     def answer_at(x):
         logs = np.array([2 - 2 * x, 1.6 - x, 0.0])

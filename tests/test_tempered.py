@@ -1,4 +1,4 @@
-"""One survey at many strengths of its exponent, against a solve for each."""
+"""One sampling at many strengths of its exponent, against a solve for each."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from stationary import Diffusion, basins_of, end_state, load
-from stationary.reshape import tempered
-from stationary.width.tempered import of_basin, of_state
+from stationary.line.reshape import tempered
+from stationary.questions.width.tempered import of_basin, of_state
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 STRENGTHS = np.array([0.01, 0.3, 1.0, 1.5, 7.0, 100.0, 3000.0])
@@ -37,7 +37,7 @@ def test_all_strengths_at_once_are_what_a_solve_for_each_gives(name):
     shares = of_state(state).at(STRENGTHS)
     assert shares.computed.all()
     for i, q in enumerate(STRENGTHS):
-        one = end_state(tempered(state.anatomy.pieces[0].survey, q).diffusion)
+        one = end_state(tempered(state.anatomy.pieces[0].sampling, q).diffusion)
         basins = basins_of(one)
         log_mass = np.array([b.log_mass for b in basins])
         claimed = shares.mass_errors[i] + [b.mass_error for b in basins]
@@ -54,7 +54,7 @@ def test_the_error_of_a_light_basin_covers_what_25_digits_say():
     state = end_state(process)
     for q in (7.0, 3000.0):
         shares = of_state(state).at(np.array([q]))
-        driven = tempered(state.anatomy.pieces[0].survey, q).diffusion
+        driven = tempered(state.anatomy.pieces[0].sampling, q).diffusion
         exact = [b.log_mass for b in basins_of(end_state(driven, digits=25))]
         for found, error, log_mass in zip(
             shares.log_masses[0], shares.mass_errors[0], exact, strict=True

@@ -10,9 +10,9 @@ import pytest
 from scipy import stats
 
 from stationary import Diffusion, Landscape, LandscapeError, analyze, end_state
-from stationary.anatomy.feller import Feller
-from stationary.anatomy.partition import partition
-from stationary.anatomy.vanishing import zeros_of_variance
+from stationary.line.feller import Feller
+from stationary.line.partition import partition
+from stationary.line.vanishing import zeros_of_variance
 
 INF = math.inf
 

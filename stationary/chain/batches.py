@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError
-from stationary.landscape import Landscape
-from stationary.precision import evaluate
+from stationary.functions.evaluation import evaluate
+from stationary.process.landscape import Landscape
 
 __all__ = ["Batches", "batches_of"]
 

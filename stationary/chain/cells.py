@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from stationary.chain.batches import Batches
 from stationary.errors import LandscapeError
-from stationary.precision import evaluate
+from stationary.functions.evaluation import evaluate
 
 __all__ = [
     "Held",

@@ -30,11 +30,11 @@ from stationary.chain.closed_class import FULL, ChainClass, class_of, still_clas
 from stationary.chain.outcomes import Outcomes
 from stationary.chain.state import ChainState
 from stationary.chain.transfer import Transfer, closed_classes, transfer
-from stationary.density.mixture import Atom, Escape
 from stationary.errors import LandscapeError, Status
-from stationary.given import Boundary, checked_boundaries
-from stationary.landscape import Landscape
-from stationary.start.initial import Initial
+from stationary.functions.given import Boundary, checked_boundaries
+from stationary.process.initial import Initial
+from stationary.process.landscape import Landscape
+from stationary.states.mixture import Atom, Escape
 
 __all__ = ["exact_chain"]
 

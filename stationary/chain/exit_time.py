@@ -16,8 +16,8 @@ from stationary.chain.elimination import Elimination
 from stationary.chain.tilt import tilt
 from stationary.chain.transfer import transfer
 from stationary.errors import ConvergenceError, LandscapeError
-from stationary.given import number
-from stationary.landscape import Landscape
+from stationary.functions.given import number
+from stationary.process.landscape import Landscape
 
 __all__ = ["ExitTime", "exit_time"]
 

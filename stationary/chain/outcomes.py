@@ -14,8 +14,8 @@ from stationary.chain.closed_class import ChainClass
 from stationary.chain.elimination import Elimination
 from stationary.chain.tilt import tilt
 from stationary.chain.transfer import Transfer, transfer
-from stationary.density.mixture import Escape
-from stationary.start.initial import Initial
+from stationary.process.initial import Initial
+from stationary.states.mixture import Escape
 from stationary.wording import time_text
 
 __all__ = ["Outcomes"]

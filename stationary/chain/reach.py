@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.basins import Basin
 from stationary.errors import StationaryError
-from stationary.landscape import Landscape
-from stationary.precision import evaluate
+from stationary.functions.evaluation import evaluate
+from stationary.process.landscape import Landscape
+from stationary.states.basins import Basin
 
 __all__ = ["held_interval"]
 

@@ -13,12 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 from stationary.chain.batches import Batches
 from stationary.chain.closed_class import ChainClass, unevenness
 from stationary.chain.exit_time import ExitTime, exit_time
-from stationary.density.mixture import Atom, Escape
-from stationary.distribution import EndState
 from stationary.errors import LandscapeError, Status
-from stationary.landscape import Landscape
 from stationary.numbers.arithmetic import DOUBLE
-from stationary.start.initial import Initial
+from stationary.process.initial import Initial
+from stationary.process.landscape import Landscape
+from stationary.states.distribution import EndState
+from stationary.states.mixture import Atom, Escape
 
 __all__ = ["ChainState"]
 

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.anatomy.partition import SingularPoint
-from stationary.basins import Basin, basins_of
 from stationary.chain.batches import Batches, batches_of
 from stationary.chain.cells import RestPoint, rest_point
 from stationary.chain.reach import held_interval
-from stationary.distribution import EndState
 from stationary.errors import LandscapeError
-from stationary.landscape import Landscape
+from stationary.line.partition import SingularPoint
+from stationary.process.landscape import Landscape
+from stationary.states.basins import Basin, basins_of
+from stationary.states.distribution import EndState
 from stationary.wording import tidy
 
 __all__ = ["GateStep", "MinimumStep", "StepIndicators", "step_indicators"]

@@ -9,7 +9,7 @@ from itertools import pairwise
 from stationary.analysis import Analysis
 from stationary.chain.state import ChainState
 from stationary.errors import ConvergenceError, StationaryError
-from stationary.given import Boundary
+from stationary.functions.given import Boundary
 from stationary.simulation.result import Simulation
 from stationary.wording import tidy
 

@@ -26,13 +26,13 @@ from stationary.checking.comparison import (
     distribution_of,
 )
 from stationary.checking.verdict import Check
-from stationary.diffusion import Convention
-from stationary.distribution import EndState
 from stationary.errors import ConvergenceError, LandscapeError, StationaryError
-from stationary.landscape import Landscape
 from stationary.numbers.arithmetic import DOUBLE
+from stationary.process.diffusion import Convention
+from stationary.process.landscape import Landscape
 from stationary.simulation.simulate import simulate
-from stationary.solve import end_state
+from stationary.states.distribution import EndState
+from stationary.states.solve import end_state
 
 __all__ = ["BasinCheck", "Check", "check"]
 

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.chain.state import ChainState
-from stationary.distribution import EndState
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.simulation.result import Simulation
+from stationary.states.distribution import EndState
 
 __all__ = [
     "Distance",

@@ -274,20 +274,20 @@ class Check:
 
     def summary(self) -> str:
         """The verdict with its reasons and numbers, at most 80 columns wide."""
-        from stationary.checking.report import text
+        from stationary.show.reports.check import text
 
         return text(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain numbers, strings and lists; None for what does not exist."""
-        from stationary.checking.report import as_dict
+        from stationary.show.reports.check import as_dict
 
         return as_dict(self)
 
     def plot(self, path: str | Path | None = None) -> Any:
         """Draw the three answers over each other; save to `path` if given."""
-        from stationary.checking.figure import plot_check
-        from stationary.plotting import save
+        from stationary.show.figures.analysis import save
+        from stationary.show.figures.check import plot_check
 
         figure = plot_check(self)
         if path is not None:

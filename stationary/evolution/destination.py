@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.density.quantiles import quantile
-from stationary.distribution import EndState
 from stationary.evolution.features import COUNTED, is_whole
 from stationary.evolution.refinement import Refined
 from stationary.numbers.elementary import converted, exp, to_float
+from stationary.states.distribution import EndState
+from stationary.weight.quantiles import quantile
 
 __all__ = ["distance_to_end"]
 

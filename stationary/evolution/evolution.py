@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.diffusion import Diffusion
-from stationary.distribution import EndState
 from stationary.errors import LandscapeError
-from stationary.landscape import Landscape
-from stationary.start.initial import Initial
+from stationary.process.diffusion import Diffusion
+from stationary.process.initial import Initial
+from stationary.process.landscape import Landscape
+from stationary.states.distribution import EndState
 
 __all__ = ["Evolution", "EvolutionAtom"]
 
@@ -148,26 +148,26 @@ class Evolution:
 
     def summary(self) -> str:
         """The evolution as text, at most 80 columns wide."""
-        from stationary.evolution.report import text
+        from stationary.show.reports.evolution import text
 
         return text(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain numbers, strings and lists; None for what is not known."""
-        from stationary.evolution.report import as_dict
+        from stationary.show.reports.evolution import as_dict
 
         return as_dict(self)
 
     def to_csv(self) -> str:
         """A table with a row per time and cell."""
-        from stationary.evolution.report import table
+        from stationary.show.reports.evolution import table
 
         return table(self)
 
     def plot(self, path: str | Path | None = None) -> Any:
         """Draw densities and moments over time; save to `path` if given. Returns the figure."""
-        from stationary.evolution.figure import plot_evolution
-        from stationary.plotting import save
+        from stationary.show.figures.analysis import save
+        from stationary.show.figures.evolution import plot_evolution
 
         figure = plot_evolution(self)
         if path is not None:

@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stationary.diffusion import Diffusion
-from stationary.distribution import EndState
 from stationary.errors import LandscapeError
 from stationary.evolution.destination import distance_to_end
 from stationary.evolution.evolution import Evolution, EvolutionAtom
@@ -31,9 +29,11 @@ from stationary.evolution.request import (
     checked_tolerance,
 )
 from stationary.evolution.window import leaks, near_the_unreached, windowed
-from stationary.landscape import Landscape
-from stationary.solve import end_state
-from stationary.start.initial import Initial
+from stationary.process.diffusion import Diffusion
+from stationary.process.initial import Initial
+from stationary.process.landscape import Landscape
+from stationary.states.distribution import EndState
+from stationary.states.solve import end_state
 
 __all__ = ["evolve"]
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.diffusion import Diffusion
-from stationary.distribution import EndState
 from stationary.evolution.grid import SPACINGS, Feature, Grid, grid_on
-from stationary.start.initial import Initial
+from stationary.process.diffusion import Diffusion
+from stationary.process.initial import Initial
+from stationary.states.distribution import EndState
 
 __all__ = ["COUNTED", "first_reach", "grid_in", "is_whole"]
 

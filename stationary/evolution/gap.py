@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.anatomy.feller import Feller
-from stationary.diffusion import Diffusion
-from stationary.distribution import EndState
 from stationary.evolution.features import is_whole
 from stationary.evolution.generator import Chain
 from stationary.evolution.refinement import limit_of
 from stationary.evolution.relaxation import slowest
+from stationary.line.feller import Feller
+from stationary.process.diffusion import Diffusion
+from stationary.states.distribution import EndState
 
 __all__ = ["Gap", "gap_of"]
 

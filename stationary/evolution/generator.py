@@ -28,10 +28,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.anatomy.feller import Feller
-from stationary.anatomy.partition import Fate, Partition, Side
-from stationary.diffusion import Diffusion
-from stationary.start.initial import Initial
+from stationary.line.feller import Feller
+from stationary.line.partition import Behaviour, Partition, Side
+from stationary.process.diffusion import Diffusion
+from stationary.process.initial import Initial
 
 __all__ = ["MOST", "Chain", "chain_on", "placed"]
 
@@ -271,7 +271,11 @@ def _closed_sides(parts: Partition) -> list[tuple[float, float, bool]]:
             end = side.end
             if end.feller in (Feller.WALL, Feller.JOINED) or math.isinf(end.position):
                 continue
-            if side.fate is Fate.STAYS and end.room is not None and 0 < end.room < math.inf:
+            if (
+                side.behaviour is Behaviour.STAYS
+                and end.room is not None
+                and 0 < end.room < math.inf
+            ):
                 found.append((float(end.position), float(end.room), on_right))
     return found
 
@@ -317,9 +321,9 @@ def _leaving(
     carried = math.log(drift / width) if drift > 0 else -math.inf
     if side is None:  # no noise on this side: the drift alone
         return carried, False
-    if side.fate is Fate.CROSSES:
+    if side.behaviour is Behaviour.CROSSES:
         return carried, False
-    if side.fate is not Fate.STOPS:
+    if side.behaviour is not Behaviour.STOPS:
         return -math.inf, False
     if float(side.stops_at) != x:
         return carried, False

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.diffusion import Diffusion
 from stationary.evolution.propagation import Run
 from stationary.evolution.refinement import Limit, Refined
 from stationary.evolution.window import beyond
-from stationary.start.initial import Initial
+from stationary.process.diffusion import Diffusion
+from stationary.process.initial import Initial
 
 __all__ = ["moments"]
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.distribution import EndState
 from stationary.evolution.exponential import Propagator
 from stationary.evolution.generator import Chain, chain_on, placed
-from stationary.start.initial import Initial
+from stationary.process.initial import Initial
+from stationary.states.distribution import EndState
 
 __all__ = ["Run", "current_of", "run_on"]
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.evolution.generator import MOST, Chain
-from stationary.numbers.elementary import cumulated_logs, log_sum
+from stationary.numbers.elementary import logcumsumexp, logsumexp
 
 __all__ = ["Relaxation", "slowest"]
 
@@ -76,7 +76,7 @@ def _of_run(log_up: Array, log_down: Array, known: float) -> Relaxation:
     n = len(log_up)
     leaks = bool(np.isfinite(log_down[0])), bool(np.isfinite(log_up[-1]))
     log_pi = np.concatenate([[0.0], np.cumsum(log_up[:-1] - log_down[1:])])
-    log_pi -= log_sum(log_pi)
+    log_pi -= logsumexp(log_pi)
     inner = log_pi[:-1] + log_up[:-1]
     low, high = log_pi[:1] + log_down[:1], log_pi[-1:] + log_up[-1:]
     if leaks == (False, True):  # the same seen from the other side
@@ -85,26 +85,26 @@ def _of_run(log_up: Array, log_down: Array, known: float) -> Relaxation:
     if leaks == (False, False):
         if n == 1:
             return Relaxation(-math.inf, 0.0, np.zeros(1))
-        below, above = cumulated_logs(log_pi)[:-1], cumulated_logs(log_pi[::-1])[::-1][1:]
+        below, above = logcumsumexp(log_pi)[:-1], logcumsumexp(log_pi[::-1])[::-1][1:]
         y, log_time, error = _iterated(-inner, below, above, known)
         # pi (phi - mean phi), with phi the sum of its differences.
-        rising = np.concatenate([[-math.inf], cumulated_logs(y + below)])
-        falling = np.concatenate([cumulated_logs((y + above)[::-1])[::-1], [-math.inf]])
+        rising = np.concatenate([[-math.inf], logcumsumexp(y + below)])
+        falling = np.concatenate([logcumsumexp((y + above)[::-1])[::-1], [-math.inf]])
         top = max(float((log_pi + rising).max()), float((log_pi + falling).max()))
         with np.errstate(under="ignore"):
             mode = np.exp(log_pi + rising - top) - np.exp(log_pi + falling - top)
     elif leaks == (True, True):
         edges = -np.concatenate([low, inner, high])
-        edges -= (total := log_sum(edges))
-        below, above = cumulated_logs(edges)[:-1], cumulated_logs(edges[::-1])[::-1][1:]
+        edges -= (total := logsumexp(edges))
+        below, above = logcumsumexp(edges)[:-1], logcumsumexp(edges[::-1])[::-1][1:]
         y, log_time, error = _iterated(log_pi + total, below, above, known)
         with np.errstate(under="ignore"):
             mode = np.exp(y - y.max())
     else:
-        above = cumulated_logs(log_pi[::-1])[::-1]
+        above = logcumsumexp(log_pi[::-1])[::-1]
         v = -np.concatenate([low, inner])
         y, log_time, error = _iterated(v, np.zeros(n), above, known)
-        shape = log_pi + cumulated_logs(y)
+        shape = log_pi + logcumsumexp(y)
         with np.errstate(under="ignore"):
             mode = np.exp(shape - shape.max())
     return Relaxation(log_time, error, mode / np.abs(mode).sum())
@@ -121,11 +121,11 @@ def _iterated(v: Array, below: Array, above: Array, known: float) -> tuple[Array
     y -= y.max()
     value, step, error = math.inf, math.inf, math.inf
     for _ in range(ROUNDS):
-        left = cumulated_logs(y + below)
-        right = np.append(cumulated_logs((y + above)[::-1])[::-1][1:], -math.inf)
+        left = logcumsumexp(y + below)
+        right = np.append(logcumsumexp((y + above)[::-1])[::-1][1:], -math.inf)
         new = v + np.logaddexp(above + left, below + right)
         # Rayleigh's quotient would weigh with 1 / v, by e^(10^6) more where nothing is slow.
-        latest = float(log_sum(new) - log_sum(y))
+        latest = float(logsumexp(new) - logsumexp(y))
         bound = float((new - y).max())  # Collatz and Wielandt
         y = new - new.max()
         before, step = step, abs(latest - value)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError
-from stationary.given import number
+from stationary.functions.given import number
 
 __all__ = ["MOST_NUMBERS", "checked_cells", "checked_times", "checked_tolerance", "times_until"]
 

@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.anatomy.feller import Feller
-from stationary.anatomy.partition import Fate
-from stationary.diffusion import Diffusion
-from stationary.distribution import EndState
 from stationary.errors import LandscapeError
 from stationary.evolution.features import first_reach, grid_in
 from stationary.evolution.grid import Grid
 from stationary.evolution.propagation import Run, run_on
-from stationary.start.initial import Initial
+from stationary.line.feller import Feller
+from stationary.line.partition import Behaviour
+from stationary.process.diffusion import Diffusion
+from stationary.process.initial import Initial
+from stationary.states.distribution import EndState
 
 __all__ = ["Beyond", "beyond", "leaks", "near_the_unreached", "windowed"]
 
@@ -151,7 +151,7 @@ def _never_reached(state: EndState) -> list[tuple[float, bool]]:
         if end.feller not in (Feller.NATURAL, Feller.ATTRACTING) or math.isinf(end.position):
             continue
         if end.exponent is not None and math.isfinite(end.exponent):
-            wanders = end.integrable is not True and side.fate is not Fate.STOPS
+            wanders = end.integrable is not True and side.behaviour is not Behaviour.STOPS
             found.append((float(end.position), wanders))
     return found
 

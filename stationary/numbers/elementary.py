@@ -17,11 +17,9 @@ from numpy.typing import NDArray
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 
 __all__ = [
-    "add_logs_at",
     "arithmetic_of",
     "compact",
     "converted",
-    "cumulated_logs",
     "depth_of",
     "exact_sum",
     "exp",
@@ -30,8 +28,10 @@ __all__ = [
     "infinite",
     "log",
     "log1p",
-    "log_sum",
     "logaddexp",
+    "logaddexp_at",
+    "logcumsumexp",
+    "logsumexp",
     "magnitude",
     "number",
     "smallest_of",
@@ -129,14 +129,14 @@ def possible_growth(log_share: Any, error: Any) -> Any:
         return logaddexp(0 * log_share, log_share + error + log(-expm1(-error)))
 
 
-def cumulated_logs(x: Array) -> Array:
+def logcumsumexp(x: Array) -> Array:
     """log of the cumulated sums of exp(x)."""
     if x.dtype is FLOAT:
         return np.asarray(np.logaddexp.accumulate(x))
     return np.asarray(log(np.cumsum(exp(x))))  # the exponents of many digits have no limit
 
 
-def add_logs_at(x: Array, where: Array, y: Array) -> None:
+def logaddexp_at(x: Array, where: Array, y: Array) -> None:
     """x[where] = log(exp(x[where]) + exp(y)) in place, one after the other."""
     if x.dtype is FLOAT:
         np.logaddexp.at(x, where, y)
@@ -148,7 +148,7 @@ def add_logs_at(x: Array, where: Array, y: Array) -> None:
     x[:] = arithmetic_of(y).log(sums)
 
 
-def log_sum(values: Array) -> Any:
+def logsumexp(values: Array) -> Any:
     """log sum exp(values), -inf for none."""
     if values.size == 0:
         return -math.inf

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.panels.chebyshev import chebyshev_sum, derived
+from stationary.numbers.chebyshev import chebyshev_sum, derived
 from stationary.panels.pieces import Panels, without_ripples
 from stationary.panels.roots import sign_changes
 

@@ -23,13 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
-from stationary.numbers.elementary import FLOAT, arithmetic_of, exact_sum, spacing
-from stationary.panels.chebyshev import (
+from stationary.numbers.chebyshev import (
     NEXT_TO_AN_END,
     chebyshev_sum,
     nodes_of,
     rule,
 )
+from stationary.numbers.elementary import FLOAT, arithmetic_of, exact_sum, spacing
 
 __all__ = ["Panels", "Samples", "sample", "without_ripples"]
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.numbers.elementary import FLOAT, arithmetic_of, finite, spacing
-from stationary.panels.chebyshev import (
+from stationary.numbers.chebyshev import (
     chebyshev_sum,
     derived,
     rule_of,
 )
+from stationary.numbers.elementary import FLOAT, arithmetic_of, finite, spacing
 from stationary.panels.pieces import Panels
 
 __all__ = ["SignChanges", "find_roots", "sign_changes"]

@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.diffusion import Diffusion
 from stationary.errors import ConvergenceError, LandscapeError
-from stationary.given import Boundary
-from stationary.landscape import Landscape
-from stationary.loading import PREFIX, load
+from stationary.functions.given import Boundary
+from stationary.process.diffusion import Diffusion
+from stationary.process.landscape import Landscape
 from stationary.simulation.streams import Moments, Observation, Record, Watch
 from stationary.simulation.walkers import SdeStepper, Walls, stepper_for
+from stationary.sources.loading import PREFIX, load
 
 __all__ = ["Block", "Crew", "Outcome", "Plan", "advance"]
 

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.diffusion import Convention, Diffusion
 from stationary.errors import LandscapeError, StationaryError
-from stationary.given import Boundary, number
-from stationary.landscape import Landscape
-from stationary.precision import evaluate
+from stationary.functions.evaluation import evaluate
+from stationary.functions.given import Boundary, number
+from stationary.process.diffusion import Convention, Diffusion
+from stationary.process.initial import Initial
+from stationary.process.landscape import Landscape
 from stationary.simulation.terrain import Terrain
-from stationary.start.initial import Initial
 
 __all__ = [
     "edges_from",

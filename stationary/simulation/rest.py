@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.diffusion import Diffusion
-from stationary.landscape import Landscape
+from stationary.process.diffusion import Diffusion
+from stationary.process.landscape import Landscape
 from stationary.simulation.mixing import STILL
 
 __all__ = ["Rests"]

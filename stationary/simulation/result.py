@@ -179,7 +179,7 @@ class Simulation:
 
     def summary(self) -> str:
         """What a person reads."""
-        from stationary.simulation.text import text
+        from stationary.show.reports.simulation import text
 
         return text(self)
 
@@ -197,7 +197,7 @@ class Simulation:
         return self.summary()
 
     def __repr__(self) -> str:
-        from stationary.simulation.text import measured
+        from stationary.show.reports.simulation import measured
 
         return (
             f"<Simulation of {self.name!r}: {self.walkers} walkers, {self.steps_done} steps, mean "

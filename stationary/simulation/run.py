@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.diffusion import Diffusion
 from stationary.errors import ConvergenceError
-from stationary.given import Boundary
-from stationary.landscape import Landscape
+from stationary.functions.given import Boundary
+from stationary.process.diffusion import Diffusion
+from stationary.process.landscape import Landscape
 from stationary.simulation.blocks import ESCAPED, Crew, Plan, blocks_at, with_labels
 from stationary.simulation.departure import (
     ends_of,

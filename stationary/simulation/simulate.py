@@ -17,15 +17,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.diffusion import Diffusion
 from stationary.errors import LandscapeError
-from stationary.given import number
-from stationary.landscape import Landscape
-from stationary.loading import load
+from stationary.functions.given import number
+from stationary.process.diffusion import Diffusion
+from stationary.process.landscape import Landscape
 from stationary.simulation.blocks import ESCAPED, Crew, pool
 from stationary.simulation.departure import edges_from
 from stationary.simulation.result import Simulation
 from stationary.simulation.run import Run
+from stationary.sources.loading import load
 
 __all__ = ["simulate"]
 

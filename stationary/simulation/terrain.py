@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.diffusion import Diffusion
-from stationary.given import Boundary
-from stationary.landscape import Landscape
+from stationary.functions.given import Boundary
+from stationary.process.diffusion import Diffusion
+from stationary.process.landscape import Landscape
 
 __all__ = ["Terrain", "survey_terrain"]
 

@@ -13,13 +13,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.diffusion import Diffusion
 from stationary.errors import LandscapeError
-from stationary.functions import probe_points
-from stationary.given import Boundary
-from stationary.landscape import Landscape
-from stationary.precision import DOUBLE, Taylor, evaluate
-from stationary.precision import call_user_function as call
+from stationary.functions.evaluation import DOUBLE, Taylor, evaluate
+from stationary.functions.evaluation import call_user_function as call
+from stationary.functions.given import Boundary
+from stationary.functions.pointwise import probe_points
+from stationary.process.diffusion import Diffusion
+from stationary.process.landscape import Landscape
 
 __all__ = ["SdeStepper", "SgdStepper", "Stepper", "Walls", "block_size"]
 

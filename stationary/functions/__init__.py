@@ -1,0 +1,6 @@
+"""Running what users write: plain NumPy functions, in doubles or many digits, with derivatives.
+
+`given` (values as they are given, checked), `source_lines` (whose line an error is in), `taylor`,
+`taylor_elementary` and `taylor_arrays` (series: exact derivatives), `evaluation` (a function run in
+any arithmetic), `pointwise` (functions of one number), `cancellation` (digits that sums lose).
+"""

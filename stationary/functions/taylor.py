@@ -1,0 +1,435 @@
+"""Exact derivatives of plain NumPy functions: truncated Taylor series in place of arrays.
+
+A :class:`Taylor` is an array whose every entry is a power series c_0 + c_1 t + ... + c_K t^K. A
+function written for arrays of weights is handed one with c_0 = w and c_1 = 1; what it returns then
+carries its own derivatives, because every operation on the way follows the rules of series. The
+operators are here; what NumPy's functions do is entered in the four tables below by
+`taylor_elementary` and `taylor_arrays`. The coefficients may be doubles or numbers of many digits;
+the rules are the same.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from stationary.errors import LandscapeError
+from stationary.functions.source_lines import refusal
+from stationary.numbers.arithmetic import Arithmetic
+
+__all__ = ["FUNCTIONS", "METHODS", "UFUNCS", "UFUNC_METHODS", "ZERO", "Taylor"]
+
+ZERO = 0  # a coefficient known to vanish everywhere; small integers are unique, so `is` finds it
+
+Rule = Callable[..., Any]
+UFUNCS: dict[Any, Rule] = {}  # np.exp, ...
+UFUNC_METHODS: dict[Any, Rule] = {}  # (np.add, "reduce"), ...
+FUNCTIONS: dict[Any, Rule] = {}  # np.where, ...
+METHODS: dict[str, Rule] = {}  # array.sum, ..., and what NumPy asks the entries of object arrays
+
+
+class Taylor:
+    """An array of truncated power series, which NumPy functions take for an array.
+
+    Attributes
+    ----------
+    coefficients
+        c_0, ..., c_K. The first has the shape of the array, the others broadcast to it; the
+        integer 0 stands for one that vanishes. The k-th derivative is k! c_k.
+    arithmetic
+        The kind of number that the coefficients are.
+    """
+
+    __slots__ = ("arithmetic", "coefficients")
+    __array_priority__ = 1000.0
+
+    def __init__(self, coefficients: tuple[Any, ...], arithmetic: Arithmetic) -> None:
+        self.coefficients = coefficients
+        self.arithmetic = arithmetic
+
+    @classmethod
+    def variable(cls, values: Any, order: int, arithmetic: Arithmetic) -> Taylor:
+        """The independent variable: each value, with derivative 1, to the given order."""
+        rest = (arithmetic.one, *[ZERO] * (order - 1)) if order else ()
+        return cls((np.array(arithmetic.array(values)), *rest), arithmetic)
+
+    # What an array is asked for.
+
+    @property
+    def value(self) -> Any:
+        return self.coefficients[0]
+
+    @property
+    def order(self) -> int:
+        return len(self.coefficients) - 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return getattr(self.coefficients[0], "shape", ())
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(float)
+
+    @property
+    def T(self) -> Taylor:  # noqa: N802
+        return each(np.transpose, self)
+
+    def full(self, k: int) -> Any:
+        """Coefficient k as a (read-only) array of the full shape."""
+        c = self.coefficients[k]
+        return np.broadcast_to(self.arithmetic.zero if c is ZERO else c, self.shape)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a single number")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Taylor]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"Taylor({', '.join(map(str, self.coefficients))})"
+
+    def __getitem__(self, key: Any) -> Taylor:
+        shape = self.shape
+        picked = [
+            c if not getattr(c, "shape", ()) else np.broadcast_to(c, shape)[key]
+            for c in self.coefficients[1:]
+        ]
+        return Taylor((self.value[key], *picked), self.arithmetic)
+
+    def __setitem__(self, key: Any, new: Any) -> None:
+        if (
+            getattr(self.value, "base", None) is not None
+        ):  # NumPy would write through to the array it came from
+            raise refusal(
+                "an assignment into part of a part (such as y[0][mask] = ...)",
+                "would be lost here. Index once: y[0, mask] = ...",
+            )
+        new = lift(new, self)
+        changed = []
+        for k, c in enumerate(new.coefficients):
+            if k and c is ZERO and self.coefficients[k] is ZERO:
+                changed.append(ZERO)
+                continue
+            whole = np.array(self.full(k))  # a copy: coefficients may be shared
+            whole[key] = self.arithmetic.zero if c is ZERO else c
+            changed.append(whole)
+        self.coefficients = tuple(changed)
+
+    # What cannot be: to become plain numbers.
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """An object array of single series: slower than a Taylor, but it differentiates."""
+        if dtype is not None and np.dtype(dtype) != object:
+            raise refusal(
+                None,
+                "would turn weights, which carry their derivatives here, into plain numbers. Leave "
+                "out a conversion to float; collect rows with np.stack, or return a list of them",
+            )
+        kind = self.arithmetic.dtype.type if self.arithmetic.dtype != object else _as_it_is
+        box = np.empty((), dtype=object)
+        box[()] = self
+        if not self.shape:
+            return box
+        parts = [c if c is ZERO else self.full(k) for k, c in enumerate(self.coefficients)]
+
+        def single(*c: Any) -> Taylor:
+            return Taylor(tuple([x if x is ZERO else kind(x) for x in c]), self.arithmetic)
+
+        return np.asarray(np.frompyfunc(single, len(parts), 1)(*parts), dtype=object)
+
+    def _plain_number(self, *_: Any) -> Any:
+        raise refusal(None, "needs a plain number, but the weights carry their derivatives here")
+
+    __float__ = __int__ = __index__ = __complex__ = __round__ = item = tolist = _plain_number
+
+    def __bool__(self) -> bool:
+        raise refusal(
+            None, "chooses what to run by the weights, which may differ from point to point"
+        )
+
+    # Arithmetic. `other` is a Taylor or anything that NumPy would take as a constant.
+
+    def __add__(self, other: Any) -> Taylor:
+        other = operand(other)
+        if isinstance(other, Taylor):
+            pairs = zip(self.coefficients, matched(other, self), strict=True)
+            return Taylor(tuple([plus(a, b) for a, b in pairs]), self.arithmetic)
+        return Taylor((self.coefficients[0] + other, *self.coefficients[1:]), self.arithmetic)
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Taylor:
+        return Taylor(tuple([c if c is ZERO else -c for c in self.coefficients]), self.arithmetic)
+
+    def __pos__(self) -> Taylor:
+        return Taylor(self.coefficients, self.arithmetic)
+
+    def __sub__(self, other: Any) -> Taylor:
+        other = operand(other)
+        if isinstance(other, Taylor):
+            pairs = zip(self.coefficients, matched(other, self), strict=True)
+            return Taylor(tuple([minus(a, b) for a, b in pairs]), self.arithmetic)
+        return Taylor((self.coefficients[0] - other, *self.coefficients[1:]), self.arithmetic)
+
+    def __rsub__(self, other: Any) -> Taylor:
+        other = operand(other)
+        if isinstance(other, Taylor):
+            return other - self
+        rest = [c if c is ZERO else -c for c in self.coefficients[1:]]
+        return Taylor((other - self.coefficients[0], *rest), self.arithmetic)
+
+    def __mul__(self, other: Any) -> Taylor:
+        return bilinear(operator.mul, self, operand(other))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Taylor:
+        return quotient(self, operand(other))
+
+    def __rtruediv__(self, other: Any) -> Taylor:
+        return quotient(operand(other), self)
+
+    def __pow__(self, other: Any) -> Any:
+        return UFUNCS[np.power](self, other)
+
+    def __rpow__(self, other: Any) -> Any:
+        return UFUNCS[np.power](other, self)
+
+    def __mod__(self, other: Any) -> Any:
+        return UFUNCS[np.remainder](self, other)
+
+    def __rmod__(self, other: Any) -> Any:
+        return UFUNCS[np.remainder](other, self)
+
+    def __floordiv__(self, other: Any) -> Any:
+        return UFUNCS[np.floor_divide](self, other)
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return UFUNCS[np.floor_divide](other, self)
+
+    def __matmul__(self, other: Any) -> Taylor:
+        return product(np.matmul, self, other)
+
+    def __rmatmul__(self, other: Any) -> Taylor:
+        return product(np.matmul, other, self)
+
+    def __abs__(self) -> Any:
+        return UFUNCS[np.absolute](self)
+
+    # Comparisons look at the values only and give plain booleans.
+
+    def __lt__(self, other: Any) -> Any:
+        return np.less(self.value, value_of(other))
+
+    def __le__(self, other: Any) -> Any:
+        return np.less_equal(self.value, value_of(other))
+
+    def __gt__(self, other: Any) -> Any:
+        return np.greater(self.value, value_of(other))
+
+    def __ge__(self, other: Any) -> Any:
+        return np.greater_equal(self.value, value_of(other))
+
+    def __eq__(self, other: object) -> Any:
+        return np.equal(self.value, value_of(other))
+
+    def __ne__(self, other: object) -> Any:
+        return np.not_equal(self.value, value_of(other))
+
+    # How NumPy asks: `np.exp(w)` and `w.exp()` (object arrays), `np.sum(w)` and `w.sum()`.
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        out = options.pop("out", None)
+        if options.get("dtype", int) is float:
+            del options["dtype"]
+        target = out[0] if out is not None and method == "__call__" else None
+        if target is not None and target is inputs[0] and isinstance(target, np.ndarray):
+            # `total += w` of a plain array: Python binds `total` to what is returned here. The
+            # old array becomes nan, so that another name for it cannot be misread.
+            made = self.__array_ufunc__(ufunc, method, target.copy(), *inputs[1:], **options)
+            target[...] = np.nan
+            return made
+        rule = UFUNCS.get(ufunc) if method == "__call__" else UFUNC_METHODS.get((ufunc, method))
+        if rule is None or out is not None or (options and method == "__call__"):
+            name = ufunc.__name__ + ("" if method == "__call__" else f".{method}")
+            name = f"np.{name}" if getattr(np, ufunc.__name__, None) is ufunc else name
+            raise refusal(name, "with out= or other options" if rule else "")
+        return rule(*inputs, **options)
+
+    def __array_function__(
+        self, function: Any, types: Any, arguments: Sequence[Any], options: dict[str, Any]
+    ) -> Any:
+        rule = FUNCTIONS.get(function)
+        if rule is None or options.get("out") is not None or "initial" in options:
+            module = function.__module__.replace("numpy", "np", 1)
+            name = f"{module}.{function.__name__}"
+            raise refusal(name, "with out= or initial=" if rule else "")
+        options = {k: v for k, v in options.items() if k != "out"}
+        return rule(*arguments, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in METHODS:
+            return functools.partial(METHODS[name], self)
+        raise AttributeError(f"weights that carry derivatives have no attribute {name!r}")
+
+    def copy(self, order: str = "K") -> Taylor:
+        return each(np.array, self)
+
+    def astype(self, dtype: Any, **options: Any) -> Any:
+        kind = np.dtype(dtype).kind
+        if kind == "f":
+            return self.copy()
+        if kind == "b":
+            return self != 0
+        raise refusal(f"astype({dtype})", "")
+
+    def reshape(self, *shape: Any, **options: Any) -> Taylor:
+        return each(np.reshape, self, shape[0] if len(shape) == 1 else shape, **options)
+
+    def transpose(self, *axes: Any) -> Taylor:
+        return each(np.transpose, self, (axes[0] if len(axes) == 1 else axes) or None)
+
+
+# Coefficients, one of which may be ZERO.
+
+
+def _as_it_is(x: Any) -> Any:
+    return x
+
+
+def plus(a: Any, b: Any) -> Any:
+    return b if a is ZERO else a if b is ZERO else a + b
+
+
+def minus(a: Any, b: Any) -> Any:
+    return a if b is ZERO else -b if a is ZERO else a - b
+
+
+def operand(x: Any) -> Any:
+    """`x` itself if NumPy can calculate with it; arrays and lists of series become one Taylor."""
+    if isinstance(x, (Taylor, int, float)):
+        return x
+    if isinstance(x, (list, tuple)):
+        x = np.asarray(x)
+    if isinstance(x, np.ndarray) and x.dtype == object:
+        return gathered(x)
+    return x
+
+
+def gathered(x: np.ndarray) -> Any:
+    """One Taylor for an object array of single ones (and plain numbers)."""
+    items = x.ravel().tolist()
+    first = next((item for item in items if isinstance(item, Taylor)), None)
+    if first is None:
+        return x
+    rows = [lift(item, first).coefficients for item in items]
+    dtype = first.arithmetic.dtype
+    columns = [
+        ZERO if k and all(c is ZERO for c in column) else np.array(column, dtype).reshape(x.shape)
+        for k, column in enumerate(zip(*rows, strict=True))
+    ]
+    return Taylor(tuple(columns), first.arithmetic)
+
+
+def lift(x: Any, like: Taylor) -> Taylor:
+    """`x` as a Taylor of the same kind: a constant has no derivatives."""
+    x = operand(x)
+    if isinstance(x, Taylor):
+        matched(x, like)
+        return x
+    return Taylor((like.arithmetic.array(x), *[ZERO] * like.order), like.arithmetic)
+
+
+def matched(x: Taylor, like: Taylor) -> tuple[Any, ...]:
+    if len(x.coefficients) != len(like.coefficients) or x.arithmetic is not like.arithmetic:
+        raise LandscapeError(
+            "weights of two different derivatives meet in one expression. A function given to "
+            "derivative() must use its own argument only."
+        )
+    return x.coefficients
+
+
+def lifted(*values: Any) -> list[Taylor]:
+    values = tuple(operand(v) for v in values)
+    like = next(v for v in values if isinstance(v, Taylor))
+    return [lift(v, like) for v in values]
+
+
+def value_of(x: Any) -> Any:
+    x = operand(x)
+    return x.coefficients[0] if isinstance(x, Taylor) else x
+
+
+# Rules that the operators need; all others are entered in the tables at the top.
+
+
+def bilinear(times: Callable[[Any, Any], Any], a: Any, b: Any, full: bool = False) -> Taylor:
+    """a times b for any bilinear `times`; `full` if it needs arrays of the full shape."""
+
+    def parts(x: Any) -> Any:
+        if not full or not isinstance(x, Taylor):
+            return x.coefficients if isinstance(x, Taylor) else (x,)
+        return [c if c is ZERO else x.full(k) for k, c in enumerate(x.coefficients)]
+
+    if isinstance(a, Taylor) and isinstance(b, Taylor):
+        matched(b, a)
+    like = a if isinstance(a, Taylor) else b
+    u, v = parts(a), parts(b)
+    made = [times(u[0], v[0])]
+    for k in range(1, like.order + 1):
+        total: Any = ZERO
+        for j in range(k + 1):
+            if j < len(u) and k - j < len(v) and u[j] is not ZERO and v[k - j] is not ZERO:
+                total = plus(total, times(u[j], v[k - j]))
+        made.append(total)
+    return Taylor(tuple(made), like.arithmetic)
+
+
+def product(times: Callable[[Any, Any], Any], a: Any, b: Any) -> Taylor:
+    return bilinear(times, operand(a), operand(b), full=True)
+
+
+def quotient(a: Any, b: Any) -> Taylor:
+    """q = a / b, from a = q b solved for one coefficient of q after the other."""
+    if not isinstance(b, Taylor):
+        divide = a.arithmetic.divide
+        c = tuple([c if c is ZERO else divide(c, b) for c in a.coefficients])
+        return Taylor(c, a.arithmetic)
+    divide = b.arithmetic.divide
+    v = b.coefficients
+    u = matched(a, b) if isinstance(a, Taylor) else (a, *[ZERO] * b.order)
+    q = [divide(u[0], v[0])]
+    for k in range(1, len(v)):
+        rest = u[k]
+        for j in range(1, k + 1):
+            if v[j] is not ZERO and q[k - j] is not ZERO:
+                rest = minus(rest, v[j] * q[k - j])
+        q.append(rest if rest is ZERO else divide(rest, v[0]))
+    return Taylor(tuple(q), b.arithmetic)
+
+
+def each(function: Callable[..., Any], a: Any, *arguments: Any, **options: Any) -> Taylor:
+    (a,) = lifted(a)
+    options.pop("dtype", None)
+    arguments = tuple(None if x is float else x for x in arguments)  # a dtype, as in np.sum
+    c = [
+        c if c is ZERO and k else function(a.full(k), *arguments, **options)
+        for k, c in enumerate(a.coefficients)
+    ]
+    return Taylor(tuple(c), a.arithmetic)

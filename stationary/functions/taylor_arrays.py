@@ -1,0 +1,235 @@
+"""Array functions of Taylor series: sums, products, rearrangements, statistics.
+
+Most are linear, so that they act on each coefficient alone, or bilinear, like a product.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from stationary.functions.source_lines import refusal
+from stationary.functions.taylor import (
+    FUNCTIONS,
+    METHODS,
+    UFUNC_METHODS,
+    ZERO,
+    Taylor,
+    each,
+    lifted,
+    product,
+    value_of,
+)
+from stationary.functions.taylor_elementary import maximum, minimum, on_values, smooth, where
+
+__all__: list[str] = []  # everything is entered in the tables at the end
+
+
+def _clip(a: Any, a_min: Any = None, a_max: Any = None, **bounds: Any) -> Any:
+    lower, upper = bounds.get("min", a_min), bounds.get("max", a_max)
+    a = a if lower is None else maximum(a, lower)
+    return a if upper is None else minimum(a, upper)
+
+
+def _select(conditions: Any, choices: Any, default: Any = 0) -> Any:
+    for condition, choice in zip(reversed(conditions), reversed(choices), strict=True):
+        default = where(condition, choice, default)
+    return default
+
+
+def _piecewise(x: Any, conditions: Any, functions: Any, *more: Any, **options: Any) -> Any:
+    conditions = [np.asarray(c, dtype=bool) for c in conditions]
+    if len(functions) > len(conditions):
+        conditions.append(~np.any(conditions, axis=0))
+    y = _filled_like(x, x.arithmetic.zero)
+    for condition, f in zip(conditions, functions, strict=True):
+        y[condition] = f(x[condition], *more, **options) if callable(f) else f
+    return y
+
+
+def _joined(function: Callable[..., Any], arrays: Any, *arguments: Any, **options: Any) -> Taylor:
+    options.pop("dtype", None)
+    parts = lifted(*arrays)
+    made = []
+    for k in range(parts[0].order + 1):
+        if k and all(part.coefficients[k] is ZERO for part in parts):
+            made.append(ZERO)
+        else:
+            made.append(function([part.full(k) for part in parts], *arguments, **options))
+    return Taylor(tuple(made), parts[0].arithmetic)
+
+
+def _filled_like(a: Any, fill_value: Any = 0, dtype: Any = None, **options: Any) -> Any:
+    shape = options.get("shape")
+    shape = np.shape(value_of(a)) if shape is None else shape
+    if dtype is not None and np.dtype(dtype).kind != "f":
+        return np.full(shape, fill_value, dtype=dtype)
+    like = lifted(a, fill_value)[1]
+    y = Taylor((np.zeros(shape, like.arithmetic.dtype), *[ZERO] * like.order), like.arithmetic)
+    y[...] = like
+    return y
+
+
+def _zeros_like(a: Any, dtype: Any = None, *_: Any, **options: Any) -> Any:
+    return _filled_like(a, 0, dtype, **options)
+
+
+def _ones_like(a: Any, dtype: Any = None, *_: Any, **options: Any) -> Any:
+    return _filled_like(a, 1, dtype, **options)
+
+
+def _mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, **options: Any) -> Any:
+    total = each(np.sum, a, axis=axis, **options)
+    return total / (np.size(value_of(a)) // (total.size or 1))
+
+
+def _variance(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: int = 0, **options: Any
+) -> Any:
+    """Two passes: the mean square of the distances to the mean."""
+    (a,) = lifted(a)
+    spread = a - _mean(a, axis, keepdims=True)
+    total = each(np.sum, spread * spread, axis=axis, **options)
+    return total / (a.size // (total.size or 1) - ddof)
+
+
+def _standard_deviation(*arguments: Any, **options: Any) -> Taylor:
+    return smooth("sqrt", _variance(*arguments, **options))
+
+
+def _average(a: Any, axis: Any = None, weights: Any = None, **options: Any) -> Any:
+    if weights is None:
+        return _mean(a, axis, **options)
+    if not isinstance(axis, tuple) and np.ndim(weights) == 1 and np.ndim(a) > 1:
+        weights = np.expand_dims(weights, [i for i in range(np.ndim(a)) if i != axis % np.ndim(a)])
+    a, weights = lifted(a, weights)
+    total = each(np.sum, a * weights, axis=axis, **options)
+    whole = weights + np.zeros(a.shape)
+    return total / each(np.sum, whole, axis=axis, **options)
+
+
+def _prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, **options: Any) -> Any:
+    (a,) = lifted(a)
+    rows = each(np.ravel, a) if axis is None else each(np.moveaxis, a, axis, 0)
+    product = functools.reduce(operator.mul, rows)
+    if not options.get("keepdims"):
+        return product
+    shape = tuple(1 if axis in (None, i, i - a.ndim) else n for i, n in enumerate(a.shape))
+    return each(np.reshape, product, shape)
+
+
+def _extreme(
+    pick: Callable[..., Any], a: Any, axis: Any = None, out: Any = None, keepdims: bool = False
+) -> Taylor:
+    """The largest or smallest entry along an axis, with the derivatives of that entry."""
+    (a,) = lifted(a)
+    rows = each(np.ravel, a) if axis is None else a
+    index = pick(rows.value, axis=0 if axis is None else axis, keepdims=True)
+    best = each(np.take_along_axis, rows, index, 0 if axis is None else axis)
+    if axis is None:
+        return each(np.reshape, best, (1,) * a.ndim if keepdims else ())
+    return best if keepdims else each(np.squeeze, best, axis=axis)
+
+
+def _einsum(subscripts: str, *operands: Any, **options: Any) -> Taylor:
+    if len(operands) == 1:
+        return each(lambda c: np.einsum(subscripts, c), operands[0])
+    if len(operands) == 2:
+        return product(lambda a, b: np.einsum(subscripts, a, b), *operands)
+    raise refusal("np.einsum of more than two arrays", "")
+
+
+def _polyval(p: Any, x: Any) -> Any:
+    y: Any = 0
+    for c in p:
+        y = y * x + c
+    return y
+
+
+def _atleast(function: Callable[..., Any], *arrays: Any) -> Any:
+    made = tuple(
+        (each(function, a) if a.ndim < int(function.__name__[8]) else a) for a in lifted(*arrays)
+    )
+    return made[0] if len(made) == 1 else made
+
+
+def _broadcast_arrays(*arrays: Any, subok: bool = False) -> tuple[Taylor, ...]:
+    arrays = tuple(lifted(*arrays))
+    shape = np.broadcast_shapes(*[a.shape for a in arrays])
+    return tuple(each(np.broadcast_to, a, shape) for a in arrays)
+
+
+_largest = functools.partial(_extreme, np.argmax)
+_smallest = functools.partial(_extreme, np.argmin)
+
+_LINEAR = (
+    "sum cumsum diff reshape ravel transpose moveaxis swapaxes expand_dims squeeze broadcast_to "
+    "flip roll take take_along_axis tile repeat trace diagonal"
+)
+_ON_VALUES = (
+    "shape ndim size argmax argmin argsort any all count_nonzero iscomplexobj isrealobj allclose "
+    "isclose"
+)
+_AS_METHODS = (
+    "sum cumsum ravel swapaxes squeeze take repeat trace diagonal mean var std prod dot argmax "
+    "argmin argsort any all"
+)
+
+
+def _table(rule: Callable[..., Any], names: str) -> dict[Any, Callable[..., Any]]:
+    """np.name -> rule(np.name, ...) for each of the names."""
+    functions = [getattr(np, name) for name in names.split()]
+    return {function: functools.partial(rule, function) for function in functions}
+
+
+FUNCTIONS.update(_table(each, _LINEAR))
+FUNCTIONS.update(_table(_joined, "stack concatenate vstack hstack column_stack"))
+FUNCTIONS.update(_table(product, "dot outer inner vdot kron"))
+FUNCTIONS.update(_table(_atleast, "atleast_1d atleast_2d atleast_3d"))
+FUNCTIONS.update({f: on_values(f) for f in (getattr(np, name) for name in _ON_VALUES.split())})
+FUNCTIONS.update(
+    {
+        np.tensordot: lambda a, b, axes=2: product(lambda x, y: np.tensordot(x, y, axes), a, b),
+        np.copy: lambda a, *_, **__: each(np.array, a),
+        np.where: where,
+        np.mean: _mean,
+        np.average: _average,
+        np.var: _variance,
+        np.std: _standard_deviation,
+        np.prod: _prod,
+        np.max: _largest,
+        np.amax: _largest,
+        np.min: _smallest,
+        np.amin: _smallest,
+        np.einsum: _einsum,
+        np.polyval: _polyval,
+        np.clip: _clip,
+        np.select: _select,
+        np.piecewise: _piecewise,
+        np.zeros_like: _zeros_like,
+        np.empty_like: _zeros_like,
+        np.ones_like: _ones_like,
+        np.full_like: _filled_like,
+        np.broadcast_arrays: _broadcast_arrays,
+    }
+)
+METHODS.update({name: FUNCTIONS[getattr(np, name)] for name in _AS_METHODS.split()})
+METHODS.update(
+    flatten=functools.partial(each, lambda c, order="C": np.array(c).ravel(order)),
+    max=_largest,
+    min=_smallest,
+    clip=_clip,
+)
+UFUNC_METHODS.update(
+    {
+        (np.add, "reduce"): lambda a, axis=0, **options: each(np.sum, a, axis=axis, **options),
+        (np.multiply, "reduce"): lambda a, axis=0, **options: _prod(a, axis, **options),
+        (np.maximum, "reduce"): lambda a, axis=0, **options: _largest(a, axis, **options),
+        (np.minimum, "reduce"): lambda a, axis=0, **options: _smallest(a, axis, **options),
+        (np.multiply, "outer"): functools.partial(product, np.multiply.outer),
+    }
+)

@@ -1,0 +1,178 @@
+"""How many digits a piece of a process needs, and a sampling of it in so many.
+
+Doubles do not do where the variance underflows or its parts cancel, or where a peak is narrower
+than their spacing. Then numbers of more digits carry range and position, while shapes are still
+resolved to what a double would show: that costs little more than doubles with a longer mantissa.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.errors import LandscapeError, StationaryError
+from stationary.functions.evaluation import evaluate
+from stationary.functions.pointwise import Pointwise
+from stationary.line.sampling import Sampling, VanishingVarianceError, sampling
+from stationary.numbers.arithmetic import Arithmetic, many_digits
+from stationary.numbers.elementary import to_float
+from stationary.process.diffusion import Diffusion
+
+__all__ = [
+    "ACCURACY",
+    "FEWEST",
+    "MOST",
+    "arithmetic_for",
+    "can_be_raised",
+    "checked",
+    "sampled_in_digits",
+]
+
+Array = NDArray[Any]
+
+ACCURACY = 18  # digits to which shapes are resolved where doubles do not do
+MARGIN = 14  # digits beyond position and accuracy
+SPARE = 10  # digits beyond those asked for, to which shapes are resolved
+FEWEST, MOST = 1, 1000  # digits that may be asked for
+SCAN = 2049  # points at which minima are looked for
+PROBE = 400  # digits in which the width of a minimum is found
+NARROW = 6  # digits that all points of a domain have in common, from which doubles will not do
+WORK = 40_000  # datapoints times points that are evaluated in many digits without being asked to
+
+
+def checked(digits: Any, where: str) -> int | None:
+    """`digits` if it is a whole number that makes sense, or None."""
+    if digits is None:
+        return None
+    whole = isinstance(digits, (int, np.integer)) and not isinstance(digits, bool)
+    if not whole or not FEWEST <= digits <= MOST:
+        raise LandscapeError(
+            f"{where}: digits = {digits!r:.40} must be a whole number from {FEWEST} to {MOST}, as "
+            "in digits = 50."
+        )
+    return int(digits)
+
+
+def sampled_in_digits(
+    diffusion: Diffusion,
+    max_panels: int,
+    *,
+    complete: bool = False,
+    digits: int | None = None,
+    suspicious: bool = True,
+) -> Sampling:
+    """A sampling in doubles, or in `digits` digits, or in as many as it takes if doubles fail.
+
+    Raises
+    ------
+    VanishingVarianceError
+        If the variance vanishes inside the domain even in many digits.
+    """
+    if digits is not None:
+        many = arithmetic_for(diffusion, digits)
+        return sampling(
+            diffusion, max_panels, complete=complete, arithmetic=many, suspicious=suspicious
+        )
+    try:
+        if _digits_of_width(diffusion) > NARROW and can_be_raised(diffusion):
+            many = arithmetic_for(diffusion)
+            return sampling(
+                diffusion, max_panels, complete=complete, arithmetic=many, suspicious=suspicious
+            )
+        return sampling(diffusion, max_panels, complete=complete, suspicious=suspicious)
+    except VanishingVarianceError as vanishing:
+        if not can_be_raised(diffusion):
+            raise
+        try:
+            many = arithmetic_for(diffusion)
+            return sampling(
+                diffusion, max_panels, complete=complete, arithmetic=many, suspicious=suspicious
+            )
+        except (OverflowError, MemoryError):
+            raise vanishing from None
+
+
+def can_be_raised(diffusion: Diffusion, evaluations: int = 0) -> bool:
+    """Whether the functions run in many digits, and so many evaluations are affordable."""
+    if isinstance(diffusion.drift, Pointwise) or isinstance(diffusion.variance, Pointwise):
+        return False
+    if diffusion.cost * max(evaluations, 1000) > WORK:
+        return False
+    lower, upper = diffusion.domain
+    inside = _inner_points(lower, upper, 3)
+    try:
+        many = many_digits(30)
+        f, a = diffusion.coefficients(many.array(inside), many)
+    except (StationaryError, OverflowError):
+        return False
+    return bool(many.isfinite(f).all() and many.isfinite(a).all())
+
+
+def arithmetic_for(diffusion: Diffusion, digits: int | None = None) -> Arithmetic:
+    """Numbers long enough to place the narrowest peak, resolved to `digits` (None: to a double's).
+
+    The peaks are where the drift is zero and attracts; there the density is about as wide as that
+    of a linear drift with constant noise.
+    """
+    accuracy = ACCURACY if digits is None else digits + SPARE
+    position = max(_position_digits(diffusion), _digits_of_width(diffusion))
+    return many_digits(accuracy + MARGIN + position, accuracy)
+
+
+def _digits_of_width(diffusion: Diffusion) -> int:
+    """How many digits of a position are the same all over the domain."""
+    lower, upper = diffusion.domain
+    largest = max(abs(lower), abs(upper))
+    if not math.isfinite(largest) or not largest > upper - lower:
+        return 0
+    return math.floor(math.log10(largest / (upper - lower)))
+
+
+def _position_digits(diffusion: Diffusion) -> int:
+    """How many digits of a position it takes to tell points of the narrowest peak apart."""
+    lower, upper = diffusion.domain
+    x = _inner_points(lower, upper, SCAN)
+    f = diffusion.coefficients(x)[0]
+    down = np.flatnonzero((f[:-1] > 0) & (f[1:] <= 0))
+    if not len(down):
+        return 0
+    many = many_digits(PROBE, ACCURACY)
+    # A few steps of bisection in doubles and then Newton's method bring each as close as needed.
+    low, high = x[down], x[down + 1]
+    for _ in range(60):
+        middle = (low + high) / 2
+        above = diffusion.coefficients(middle)[0] > 0
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    try:
+        root = many.array(high)
+        for _ in range(12):
+            value, slope = evaluate(diffusion.drift, root, order=1, arithmetic=many)
+            root = np.where(slope == 0, root, root - many.divide(value, slope))
+        slope = evaluate(diffusion.drift, root, order=1, arithmetic=many)[1]
+        variance = diffusion.coefficients(root, many)[1]
+        width2 = many.divide(variance, 2 * many.abs(slope))
+        known = np.asarray(many.isfinite(width2), dtype=bool) & np.asarray(width2 > 0, dtype=bool)
+        known &= np.asarray(many.isfinite(root), dtype=bool)
+    except (StationaryError, OverflowError):
+        return 0
+    size = many.abs(root[known])
+    some = np.asarray(size > 0, dtype=bool)
+    if not some.any():
+        return 0
+    decades = many.log10(size[some]) - many.log10(width2[known][some]) / 2
+    return max(0, math.ceil(float(to_float(decades).max())))
+
+
+def _inner_points(lower: float, upper: float, count: int) -> Array:
+    """Points inside an interval that may be infinite, evenly or by the tangent."""
+    share = np.arange(1, count + 1) / (count + 1)
+    if math.isfinite(upper - lower):
+        return lower + (upper - lower) * share
+    if math.isfinite(lower):
+        return lower + share / (1 - share)
+    if math.isfinite(upper):
+        return upper - (share / (1 - share))[::-1]
+    return np.asarray(np.tan(math.pi * (share - 0.5)))

@@ -1,0 +1,140 @@
+"""`anatomy`: where the drift vanishes, and what each end of the domain is to the process."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from stationary.errors import LandscapeError
+from stationary.functions.given import Boundary
+from stationary.line.equilibria import Equilibrium, equilibria_of
+from stationary.line.feller import CRITICAL, Feller, exponents_at, feller_class
+from stationary.line.sampling import Sampling
+
+__all__ = ["Anatomy", "End", "anatomy"]
+
+
+@dataclass(frozen=True)
+class End:
+    """One end of the domain."""
+
+    position: float
+    side: str  # "lower" or "upper"
+    feller: Feller
+    reflects: bool  # whether probability that arrives is sent back
+    assumed: bool  # whether that is an assumption rather than something given
+    exponent: float | None  # P ~ r^exponent; +-inf beyond all powers; None at a wall
+    room: float | None  # exponent + 1, whose sign decides, without its rounding
+    exponent_error: float
+    order: float | None  # a ~ r^order
+    integrable: bool | None  # whether P can be integrated up to here; None: not decided
+    push: int = 0  # the drift at a finite singular end: +1 inwards, -1 outwards, 0 if it vanishes
+    absorbs: bool = False  # because that was asked for
+
+    def describe(self, variable: str) -> str:
+        """The end in words."""
+        at = f"{variable} = {self.position:g}"
+        tail = ""
+        if self.exponent is not None and math.isfinite(self.exponent):
+            base = f"|{variable}|" if math.isinf(self.position) else "distance"
+            tail = f"; P falls or grows there as {base}^{self.exponent:.6g}"
+        words = {
+            Feller.WALL: "a reflecting wall" + (" (nothing else was said)" if self.assumed else ""),
+            Feller.REGULAR: "reached, and taken as reflecting (an assumption)",
+            Feller.EXIT: "reached in finite time and never left: probability collects there",
+            Feller.ENTRANCE: "never reached (entrance)",
+            Feller.NATURAL: "never reached (natural)",
+            Feller.ATTRACTING: "approached for ever and never reached (natural, attracting)",
+            Feller.UNDECIDED: "not decided: its exponents do not settle",
+            Feller.JOINED: "joined to the other end (periodic)",
+        }[self.feller]
+        if self.absorbs:
+            reached = self.feller in (Feller.WALL, Feller.REGULAR, Feller.EXIT)
+            words = "absorbing" if reached else f"{words}, so that it absorbs nothing"
+        elif self.feller is Feller.REGULAR and self.push > 0:
+            words = "reached, and left at once: the drift points inwards and nothing opposes it"
+        return f"{at}: {words}{tail}"
+
+
+@dataclass(frozen=True, eq=False)
+class Anatomy:
+    """The equilibria, left to right, and the two ends."""
+
+    sampling: Sampling
+    equilibria: tuple[Equilibrium, ...]
+    ends: tuple[End, End]
+
+
+def anatomy(found: Sampling) -> Anatomy:
+    """Find the equilibria and classify the ends of a sampled process."""
+    lower, upper = found.diffusion.domain
+    return Anatomy(
+        sampling=found,
+        equilibria=equilibria_of(found),
+        ends=(
+            _end(found, lower, "lower", found.open_ends[0]),
+            _end(found, upper, "upper", found.open_ends[1]),
+        ),
+    )
+
+
+def _end(found: Sampling, position: float, side: str, is_open: bool) -> End:
+    diffusion = found.diffusion
+    given = diffusion.boundaries[0 if side == "lower" else 1]
+    if given is Boundary.PERIODIC:
+        return End(position, side, Feller.JOINED, False, False, None, None, 0.0, None, True)
+    if not is_open:
+        if given is Boundary.NATURAL:
+            raise LandscapeError(
+                f"{diffusion.name}: the {side} end {diffusion.variable} = {position:g} cannot be "
+                "natural: the variance is positive there, so the process reaches it. Use "
+                '"reflecting", or move the end to where the process does not come.'
+            )
+        absorbs = given is Boundary.ABSORBING
+        return End(
+            position,
+            side,
+            Feller.WALL,
+            reflects=not absorbs,
+            assumed=given is None,
+            exponent=None,
+            room=None,
+            exponent_error=0.0,
+            order=None,
+            integrable=True,
+            absorbs=absorbs,
+        )
+    outward = math.isinf(position)
+    e = exponents_at(found, position, side)
+    integrable: bool | None
+    if math.isnan(e.room) or math.isnan(e.scale):
+        feller, integrable = Feller.UNDECIDED, _integrable_as_sampled(found, side)
+    else:
+        integrable = bool(e.room < -CRITICAL) if outward else bool(e.room > CRITICAL)
+        feller = feller_class(e, integrable, outward)
+        if e.error > CRITICAL and abs(e.room) <= 4 * e.error:
+            integrable, feller = None, Feller.UNDECIDED  # too close to call
+        elif feller is Feller.UNDECIDED and found.fallen[0 if side == "lower" else 1]:
+            integrable = True
+    absorbs = given is Boundary.ABSORBING
+    keeps = feller in (Feller.ENTRANCE, Feller.NATURAL)
+    push = 0 if outward else e.push
+    return End(
+        position,
+        side,
+        feller,
+        reflects=keeps or (feller is Feller.REGULAR and not absorbs),
+        assumed=feller is Feller.REGULAR and given is None and push <= 0,
+        exponent=None if math.isnan(e.room) else e.room - 1,
+        room=None if math.isnan(e.room) else e.room,
+        exponent_error=e.error,
+        order=None if math.isnan(e.order) else e.order,
+        integrable=integrable,
+        push=push,
+        absorbs=absorbs,
+    )
+
+
+def _integrable_as_sampled(found: Sampling, side: str) -> bool | None:
+    """Whether the sampled density has fallen to nothing on its way to an undecided end."""
+    return found.fallen[0 if side == "lower" else 1] or None

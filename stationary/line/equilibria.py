@@ -1,0 +1,206 @@
+"""The zeros of the drift: where they are, to rounding, and which of them attract."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.errors import StationaryError
+from stationary.functions.evaluation import evaluate
+from stationary.line.sampling import Sampling, coefficients_at
+from stationary.numbers.arithmetic import DOUBLE
+from stationary.numbers.chebyshev import derived
+from stationary.numbers.elementary import arithmetic_of, compact, exp, finite, number, spacing
+from stationary.panels.pieces import without_ripples
+from stationary.panels.roots import SignChanges, find_roots, sign_changes
+from stationary.process.diffusion import Diffusion
+
+__all__ = ["Equilibrium", "drift_slope", "equilibria_of"]
+
+Array = NDArray[Any]
+
+AFFORDABLE = 2**22  # datapoints times points
+NEWTON_STEPS = 12
+SCAN = 30.0  # factor between the distances at which a root is tried
+
+
+@dataclass(frozen=True)
+class Equilibrium:
+    """A zero of the drift."""
+
+    position: float
+    error: float  # of the position
+    stable: bool
+    slope: float | None  # f' there [1 / time]; None where the drift jumps or has a corner
+    interval: tuple[float, float] | None = None  # where the drift vanishes on a whole stretch
+    offset: float = 0.0  # what position leaves out of where the zero is
+    exact_position: Any = None  # in many digits: all of them
+    exact_slope: Any = None
+
+    @property
+    def place(self) -> Any:
+        """The position with all the digits that were computed."""
+        return self.position if self.exact_position is None else self.exact_position
+
+    def in_digits(self) -> Equilibrium:
+        """The same with position and slope in many digits, where that is how they were found."""
+        if self.exact_position is None:
+            return self
+        return dataclasses.replace(
+            self, position=self.exact_position, slope=self.exact_slope, offset=0.0
+        )
+
+
+def equilibria_of(found: Sampling) -> tuple[Equilibrium, ...]:
+    changes = sign_changes(found.panels, found.h)
+    changes = _confirmed(found, changes)
+    keep = _significant(found, changes.x)
+    if not len(keep):
+        return ()
+    roots, flat = changes.x[keep], changes.stretch[keep]
+    left, right, stable = changes.left[keep], changes.right[keep], changes.downward[keep]
+    for low, high in _stretches_of_zeros(found):
+        # Near the corners where a stretch begins rounding may change sign: the two are one.
+        i = int(np.argmin(np.abs(np.clip(roots, low, high) - roots)))
+        middle = (low + high) / 2
+        if abs(found.climbs(np.sort(np.array([middle, roots[i]])))[0]) < 4504 * found.epsilon:
+            flat[i], left[i], right[i], roots[i] = True, low, high, middle
+    for _ in range(1 if found.arithmetic is DOUBLE else NEWTON_STEPS):
+        value, slopes = _drift_and_slope(found, roots)
+        with np.errstate(all="ignore"):
+            # Newton's method on the drift itself; from the panels one step is all a double needs.
+            better = roots - value / np.where(slopes == 0, math.nan, slopes)
+        fits = ~flat & (better > left) & (better < right)
+        moved = np.abs(better - roots)[fits]
+        roots = np.where(fits, better, roots)
+        if not (moved > spacing(roots[fits])).any():
+            break
+    k, _ = found.panels.locate(roots)
+    step = np.maximum(4 * spacing(roots), 0.45 * found.arithmetic.grain * found.panels.half[k])
+    before, after = _around(found, roots, step, stable)
+    doubtful = ~flat & ~((before[0] > 0) & (after[0] < 0))
+    if doubtful.any():
+        # A multiple root, or a corner: bracket it instead.
+        low, high = left[doubtful], right[doubtful]
+        roots[doubtful] = find_roots(lambda x: coefficients_at(found.diffusion, x)[0], low, high)
+        slopes = _drift_and_slope(found, roots)[1]
+        before, after = _around(found, roots, step, stable)
+    # Across a jump the drift does not shrink with the step; at a zero it is slope * step.
+    far = np.maximum(np.abs(before[-1]), np.abs(after[-1]))
+    cornered = np.maximum(np.abs(before[0]), np.abs(after[0])) > 1e-6 * far
+    # The position is known to where the drift has the right sign on both sides, from there on.
+    wrong = ~((before > 0) & (after < 0))
+    last_wrong = np.where(wrong.any(axis=0), len(wrong) - np.argmax(wrong[::-1], axis=0), 0)
+    error = step * SCAN ** np.minimum(last_wrong, len(wrong) - 1)
+    error = np.where(flat, (right - left) / 2, error)
+    many = found.arithmetic is not DOUBLE
+    return tuple(
+        Equilibrium(
+            position=float(root),
+            error=compact(e),
+            stable=bool(attracts),
+            slope=None if corner or stretch else compact(slope),
+            interval=(float(low), float(high)) if stretch else None,
+            offset=compact(root - float(root)) if many else 0.0,
+            exact_position=root if many else None,
+            exact_slope=slope if many and not (corner or stretch) else None,
+        )
+        for root, e, low, high, attracts, slope, corner, stretch in zip(
+            roots, error, left, right, stable, slopes, cornered, flat, strict=True
+        )
+    )
+
+
+def drift_slope(diffusion: Diffusion, x: float) -> float | None:
+    """f' at one point, or None where the drift cannot be differentiated exactly."""
+    try:
+        slope = float(evaluate(diffusion.drift, np.array([x]), order=1)[1][0])
+    except StationaryError:
+        return None
+    return slope if np.isfinite(slope) else None
+
+
+def _around(found: Sampling, roots: Array, step: Array, stable: Array) -> tuple[Array, Array]:
+    """The drift before and after each root, at distances that grow from `step`, row by row.
+
+    Turned so that it should be positive before and negative after.
+    """
+    distance = step * SCAN ** np.arange(11.0)[:, None]
+    # Half way to the next root at most: beyond that one the drift has the other sign again.
+    between = np.concatenate([[found.lower], (roots[1:] + roots[:-1]) / 2, [found.upper]])
+    x = np.clip(np.stack([roots - distance, roots + distance]), between[:-1], between[1:])
+    f = coefficients_at(found.diffusion, x.ravel())[0].reshape(x.shape)
+    before, after = np.where(stable, 1, -1) * f
+    return before, after
+
+
+def _stretches_of_zeros(found: Sampling) -> list[tuple[Any, Any]]:
+    """Where the drift vanishes on whole panels."""
+    still = np.concatenate([[False], (found.samples.values[0] == 0).all(axis=0), [False]])
+    starts = np.flatnonzero(~still[:-1] & still[1:])
+    stops = np.flatnonzero(still[:-1] & ~still[1:])
+    p = found.panels
+    pairs = zip(starts, stops, strict=True)
+    return [(number(p.lower[i]), number(p.upper[j - 1])) for i, j in pairs]
+
+
+def _confirmed(found: Sampling, changes: SignChanges) -> SignChanges:
+    """The sign changes that the drift itself shows, where the panels could not resolve it."""
+    k, _ = found.panels.locate(changes.x)
+    unsure = ~found.samples.resolved[k]
+    if not unsure.any():
+        return changes
+    around = 20 * spacing(changes.x)  # a panel about a jump is 16 roundings wide
+    left = np.minimum(changes.left, changes.x - around)
+    sides = np.concatenate([left, np.maximum(changes.right, changes.x + around)])
+    before, after = np.split(np.sign(coefficients_at(found.diffusion, sides)[0]), 2)
+    real = ~unsure | ((before != after) & ((before >= after) == changes.downward))
+    # Of two in a row in the same direction only the first can be.
+    direction = changes.downward[real]
+    first = np.concatenate([[True], direction[1:] != direction[:-1]])
+    chosen = np.flatnonzero(real)[first] if real.any() else np.flatnonzero(real)
+    return SignChanges(*(getattr(changes, f.name)[chosen] for f in dataclasses.fields(SignChanges)))
+
+
+def _significant(found: Sampling, roots: Array) -> Array:
+    """Which roots stay when pairs between which the exponent hardly rises are dropped.
+
+    A root that a wall is no more apart from is the wall itself.
+    """
+    keep = np.arange(len(roots))
+    if len(roots) > 1:
+        k, _ = found.panels.locate(roots)
+        noise = np.maximum(found.noise[k[:-1]], found.noise[k[1:]])
+        keep = without_ripples(found.climbs(roots), noise, fixed_ends=False)
+    if found.diffusion.is_periodic:
+        return keep
+    for side, wall in enumerate((found.lower, found.upper)):
+        if not found.open_ends[side] and len(keep):
+            at = keep[-side]
+            between = np.sort(np.append(roots[[at]], np.array([wall], dtype=roots.dtype)))
+            k, _ = found.panels.locate(between)
+            if abs(found.climbs(between)[0]) <= found.noise[k].max():
+                keep = np.delete(keep, -side)
+    return keep
+
+
+def _drift_and_slope(found: Sampling, x: Array) -> tuple[Array, Array]:
+    """f and f' near zeros of f: exact where the functions can be differentiated, else from h."""
+    arithmetic = arithmetic_of(x)
+    try:
+        if len(x) * found.diffusion.cost > AFFORDABLE:
+            raise StationaryError("too many to differentiate at once")
+        value, slope = evaluate(found.diffusion.drift, x, order=1, arithmetic=arithmetic)
+        if slope.shape == x.shape and finite(slope).all():
+            return value, slope
+    except StationaryError:
+        pass
+    k, _ = found.panels.locate(x)
+    rate = found.panels.evaluate(derived(found.h), x) / found.panels.half[k]
+    slope = rate * exp(found.panels.evaluate(found.ell, x)) / 2
+    return coefficients_at(found.diffusion, x)[0], np.asarray(slope)

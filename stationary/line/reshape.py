@@ -1,0 +1,201 @@
+"""A sampling changed by copy: further out, on less, cut at peaks, mirrored, dual, tempered.
+
+Tempered is a process whose drift is multiplied, so that its exponent int 2 f / a is.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.functions.given import Boundary
+from stationary.line.sampling import NODES, Sampling, anchor_of, is_essential, sampled, usable
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic
+from stationary.numbers.elementary import arithmetic_of, number
+from stationary.panels.pieces import Samples
+from stationary.process.diffusion import Convention
+
+__all__ = ["dual", "extended", "focused", "mirrored", "tempered", "unrolled", "within"]
+
+Array = NDArray[Any]
+
+
+def extended(found: Sampling, lower: Any, upper: Any) -> Sampling:
+    """The sampling with panels out to `lower` and `upper`, or as far as doubles carry it."""
+    diffusion = found.diffusion
+    pieces = [found.samples]
+    for side, target in enumerate((lower, upper)):
+        here = found.lower if side == 0 else found.upper
+        if (target >= here) if side == 0 else (target <= here):
+            continue
+        anchor = anchor_of(diffusion, side, found.arithmetic)
+        near, far = abs(here - anchor), abs(target - anchor)
+        count = max(1, math.ceil(2 * abs(math.log2(far / near)))) if near and far else 8
+        r = near * (far / near) ** (np.arange(count + 1) / count)
+        x = anchor + (1 if here > anchor else -1) * r
+        x[0], x[-1] = here, target
+        known = usable(diffusion, x)
+        if known >= 2:
+            known = 1 + next(
+                (k for k in range(known - 1) if is_essential(diffusion, x[k : k + 2], anchor)),
+                known - 1,
+            )
+        if known < 2:
+            continue
+        ordered = np.sort(x[:known])
+        piece = sampled(diffusion, ordered[:-1], ordered[1:], 500)
+        pieces = [piece, *pieces] if side == 0 else [*pieces, piece]
+    samples = Samples.joined(pieces)
+    return replace(
+        found, samples=samples, lower=number(samples.lower[0]), upper=number(samples.upper[-1])
+    )
+
+
+def within(found: Sampling, lower: Any, upper: Any) -> Sampling:
+    """The sampling of the same process on a smaller domain, mostly from what was sampled."""
+    s, ends = found.samples, found.interval
+    same = (lower == ends[0], upper == ends[1])
+    first, last = found.diffusion.domain
+    diffusion = found.diffusion.restricted(
+        first if same[0] else float(lower), last if same[1] else float(upper)
+    )
+    low, high = max(lower, found.lower), min(upper, found.upper)
+    inside = (s.lower >= low) & (s.upper <= high)
+    partly = ~inside & (s.upper > low) & (s.lower < high)
+    pieces = [s.only(inside)]
+    if partly.any():
+        cut_low, cut_high = np.maximum(s.lower[partly], low), np.minimum(s.upper[partly], high)
+        pieces.append(sampled(diffusion, cut_low, cut_high, 1000))
+    samples = Samples.joined(pieces)
+    return Sampling(
+        diffusion,
+        samples,
+        (found.open_ends[0] and same[0], found.open_ends[1] and same[1]),
+        (found.fallen[0] and same[0], found.fallen[1] and same[1]),
+        lower=number(samples.lower[0]),
+        upper=number(samples.upper[-1]),
+        arithmetic=found.arithmetic,
+    )
+
+
+def dual(found: Sampling) -> Sampling:
+    """The sampling of the process whose density without current is the scale density of this one.
+
+    The scale density is a^-c exp(-int 2 f / a): reverse the drift and mirror the convention.
+    """
+    diffusion = found.diffusion
+    drift, pair = diffusion.drift, diffusion.pair
+
+    def reversed_pair(x: Array, arithmetic: Arithmetic) -> tuple[Array, Array]:
+        assert pair is not None
+        f, a = pair(x, arithmetic)
+        return -f, a
+
+    mirrored = replace(
+        diffusion,
+        drift=lambda x: -drift(x),
+        pair=None if pair is None else reversed_pair,
+        convention=Convention(1 - diffusion.convention.value),
+    )
+    h, ell = found.samples.values
+    c, c_ell = found.samples.coefficients
+    samples = replace(found.samples, values=(-h, ell), coefficients=(-c, c_ell))
+    # Where the density fell to nothing the scale density has grown beyond bounds.
+    return replace(found, diffusion=mirrored, samples=samples, fallen=(False, False))
+
+
+def tempered(found: Sampling, strength: Any) -> Sampling:
+    """The sampling of the process with the drift, and so the exponent, multiplied by `strength`."""
+    diffusion = found.diffusion
+    drift, pair = diffusion.drift, diffusion.pair
+
+    def multiplied(x: Array, arithmetic: Arithmetic) -> tuple[Array, Array]:
+        assert pair is not None
+        f, a = pair(x, arithmetic)
+        return (float(strength) if arithmetic is DOUBLE else strength) * f, a
+
+    driven = replace(
+        diffusion,
+        drift=lambda x: (float(strength) if arithmetic_of(x) is DOUBLE else strength) * drift(x),
+        pair=None if pair is None else multiplied,
+    )
+    s = found.samples
+    (h, ell), (c, c_ell) = s.values, s.coefficients
+    samples = replace(
+        s,
+        values=(strength * h, ell),
+        coefficients=(strength * c, c_ell),
+        tails=(strength * s.tails[0], s.tails[1]),
+    )
+    return replace(found, diffusion=driven, samples=samples)
+
+
+def focused(found: Sampling, points: Array) -> Sampling:
+    """The sampling with the panels around `points` cut there and sampled again.
+
+    A panel across which the exponent changes by 1e9 knows it to 1e-7 only. Cut close around
+    a peak of the density, it knows the peak to rounding.
+    """
+    s = found.samples
+    touched = np.unique(np.searchsorted(found.panels.edges, points, side="right") - 1)
+    edges = np.unique(np.concatenate([s.lower[touched], points, s.upper[touched]]))
+    keep = np.isin(edges[:-1], s.upper[touched]) & ~np.isin(edges[:-1], s.lower[touched])
+    new = sampled(found.diffusion, edges[:-1][~keep], edges[1:][~keep], 2000)
+    old = s.only(np.setdiff1d(np.arange(len(s.lower)), touched))
+    return replace(found, samples=Samples.joined([old, new]))
+
+
+def mirrored(found: Sampling) -> Sampling:
+    """The sampling of -X."""
+    s, sign = found.samples, (-1.0) ** np.arange(NODES)[:, None]
+    (h, ell), (c, c_ell) = s.values, s.coefficients
+    samples = replace(
+        s,
+        lower=-s.upper[::-1],
+        upper=-s.lower[::-1],
+        values=(-h[::-1, ::-1], ell[::-1, ::-1]),
+        coefficients=(-sign * c[:, ::-1], sign * c_ell[:, ::-1]),
+        tails=tuple(t[::-1] for t in s.tails),
+        resolved=s.resolved[::-1],
+    )
+    return replace(found, samples=samples, lower=-found.upper, upper=-found.lower)
+
+
+def unrolled(found: Sampling) -> Sampling:
+    """The sampling of the process on three turns of the ring, laid out on a line."""
+    ring, s = found.diffusion, found.samples
+    lower, upper = ring.domain
+    period = upper - lower
+    drift, variance, pair = ring.drift, ring.variance, ring.pair
+
+    def wrapped(x: Any) -> Any:
+        return x - period * np.floor((x - lower) / period)
+
+    def wrapped_pair(x: Array, arithmetic: Arithmetic) -> tuple[Array, Array]:
+        assert pair is not None
+        f, a = pair(wrapped(x), arithmetic)
+        return f, a
+
+    line = replace(
+        ring,
+        drift=lambda x: drift(wrapped(x)),
+        variance=lambda x: variance(wrapped(x)),
+        pair=None if pair is None else wrapped_pair,
+        initial=None,
+        domain=(lower - period, upper + period),
+        boundaries=(Boundary.REFLECTING, Boundary.REFLECTING),
+        breakpoints=[
+            b + turn for turn in (-period, 0.0, period) for b in (*ring.breakpoints, lower, upper)
+        ],
+    )
+    edges = found.panels.edges
+    before, after = edges - period, edges + period
+    before[-1], after[0] = edges[0], edges[-1]
+    before[0], after[-1] = line.domain
+    pieces = [replace(s, lower=e[:-1], upper=e[1:]) for e in (before, edges, after)]
+    samples = replace(Samples.joined(pieces), evaluations=s.evaluations)
+    return Sampling(line, samples, (False, False), (False, False), *line.domain)

@@ -1,0 +1,554 @@
+"""`sampling`: sample 2 f / a and log a over the domain, as far out as its ends decide anything.
+
+At an end of the kind that only the process itself can settle (infinite, or one where the
+variance vanishes) the panels are dyadic in the distance r: 60 octaves out or in, further where
+2 f / a has not become a power of r by then, and less far where the density has fallen by e^-750
+and a look at the drift beyond says that it only falls on. What lies beyond is left to the
+exponents of f and a there, which `anatomy` finds.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.errors import LandscapeError, StationaryError
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
+from stationary.numbers.chebyshev import Rule, chebyshev_sum, rule
+from stationary.numbers.elementary import (
+    arithmetic_of,
+    depth_of,
+    finite,
+    infinite,
+    log,
+    number,
+    spacing,
+    sqrt,
+    to_float,
+    zeros,
+)
+from stationary.panels.pieces import Panels, Samples, sample
+from stationary.process.diffusion import Diffusion
+
+__all__ = [
+    "NODES",
+    "Sampling",
+    "VanishingVarianceError",
+    "anchor_of",
+    "coefficients_at",
+    "is_essential",
+    "nodes_in",
+    "sampled",
+    "sampling",
+    "usable",
+]
+
+Array = NDArray[Any]
+
+NODES = 20  # of a panel of doubles
+NODES_PER_DIGIT = 1.5  # of many: 2 f / a ~ 1 / r is then resolved on a whole octave
+CORE = 16.0  # where an infinite domain is scanned evenly: this far from its finite end or from 0
+OCTAVES = 60  # of r, outwards at an infinite end and inwards at a singular one; for doubles
+WORK = 2 * 10**8  # datapoints times points that a sampling may evaluate
+GRADES = 60  # halvings towards the origin of an infinite domain, whose scale is not known
+SLOW_OCTAVES = 900  # where r 2 f / a still changes after that many
+FIRST = 3  # octaves at first, then twice as many each time up to BATCH
+BATCH = 12  # octaves that are sampled at once before looking whether more are needed
+FALLEN = 750.0  # exp(-750) is below the smallest double
+SILENCE = 1e-300  # so that no noise is zero
+MARGIN = 100.0  # by which sampling goes deeper than any mass is followed
+ESSENTIAL = 300.0  # e-folds of r 2 f / a within an octave, or half of one
+DROP = 4.0  # of log a on both sides, within a twentieth of the domain: a ~ u^0.2 shows it
+MANY = 2000  # datapoints, to evaluate in many digits
+HEADROOM = 2.0**40
+ENOUGH = 60  # digits in which a variance that doubles call zero is looked at
+SMALLEST = 1e-290  # a variance below this has lost digits in a double
+
+
+class VanishingVarianceError(LandscapeError):
+    """A sampling came to a place where the variance is zero, or too small for the arithmetic."""
+
+    def __init__(self, message: str, near: float) -> None:
+        super().__init__(message)
+        self.near = near
+
+
+@dataclass(frozen=True, eq=False)
+class Sampling:
+    """What was sampled. `h` is 2 f / a, `ell` is log a; both per panel of `panels`."""
+
+    diffusion: Diffusion
+    samples: Samples
+    open_ends: tuple[bool, bool]  # ends that the process itself settles
+    fallen: tuple[bool, bool]  # whether sampling stopped because the density was negligible
+    lower: Any  # where sampling stopped
+    upper: Any
+    arithmetic: Arithmetic = DOUBLE
+
+    @cached_property
+    def rule(self) -> Rule:
+        return rule(len(self.h), self.arithmetic)
+
+    @property
+    def epsilon(self) -> Any:
+        return self.arithmetic.epsilon
+
+    @cached_property
+    def interval(self) -> tuple[Any, Any]:
+        """The ends of the domain, as numbers of the arithmetic."""
+        ends = []
+        for side, reached in enumerate((self.lower, self.upper)):
+            end = number(self.diffusion.end(side, self.arithmetic))
+            # Panels reach up to a wall, which need not be a double.
+            at_wall = not self.open_ends[side] and float(reached) == self.diffusion.domain[side]
+            ends.append(reached if at_wall else end)
+        return ends[0], ends[1]
+
+    @cached_property
+    def panels(self) -> Panels:
+        return Panels(np.append(self.samples.lower, self.samples.upper[-1:]))
+
+    @property
+    def h(self) -> Array:
+        return self.samples.coefficients[0]
+
+    @property
+    def ell(self) -> Array:
+        return self.samples.coefficients[1]
+
+    @cached_property
+    def climb(self) -> tuple[Array, Array]:
+        """int h from the left edge of each panel, as coefficients, and over the whole of it."""
+        r, half = self.rule, self.panels.half
+        return half * (r.antiderivative @ self.h), half * (r.integral @ self.h)
+
+    @cached_property
+    def climb_errors(self) -> Array:
+        """The error of int h over each panel: what was cut off, and what rounding takes."""
+        s, half = self.samples, self.panels.half
+        return np.asarray(
+            4 * half * s.tails[0] + self.epsilon * half * np.abs(s.values[0]).mean(axis=0)
+        )
+
+    @cached_property
+    def noise(self) -> Array:
+        """A rise of int h below this, within a panel, is rounding."""
+        return 8 * self.climb_errors + SILENCE
+
+    def climbs(self, points: Array) -> Array:
+        """int h between consecutive points, right relative to itself.
+
+        Differences of `phi` would not be, where `phi` is large.
+        """
+        inside, rise = self.climb
+        k, t = self.panels.locate(points)
+        part = chebyshev_sum(inside, t, k)
+        between = np.array(
+            [rise[i:j].sum() if j > i else 0.0 for i, j in pairwise(k)], dtype=rise.dtype
+        )
+        return np.asarray(between - part[:-1] + part[1:])
+
+    def quieter(self, x: Array) -> tuple[Array, Array]:
+        """The panel in which to read values at each point, and where in it, from -1 to 1.
+
+        Where the variance jumps at the point itself, that is the one on the quieter side: there
+        the density is the greater.
+        """
+        p, near = self.panels, 4 * spacing(x)
+        size = np.maximum(np.abs(p.lower), np.abs(p.upper))
+        sound = self.samples.resolved | (p.half > 32 * self.arithmetic.grain * size)
+        if not sound.any():
+            return p.locate(x)
+        index = np.arange(len(sound))
+        before = np.maximum.accumulate(np.where(sound, index, -1))[p.locate(x - near)[0]]
+        after = np.where(sound, index, len(sound))[::-1]
+        after = np.minimum.accumulate(after)[::-1][p.locate(x + near)[0]]
+        sides = [np.where(before < 0, after, before), np.where(after == len(sound), before, after)]
+        places = [
+            np.minimum(np.maximum(((x - p.lower[k]) - (p.upper[k] - x)) / (2 * p.half[k]), -1), 1)
+            for k in sides
+        ]
+        ell = [chebyshev_sum(self.ell, t, k) for k, t in zip(sides, places, strict=True)]
+        left = np.asarray(ell[0] < ell[1], dtype=bool)
+        return np.where(left, sides[0], sides[1]), np.where(left, places[0], places[1])
+
+    @cached_property
+    def phi(self) -> Array:
+        """int h, as coefficients (n + 1, panels); zero at the panel where the density peaks."""
+        inside, rise = self.climb[0].copy(), self.climb[1]
+        start, lowered = inside[0].copy(), (1 - self.diffusion.convention.value) * self.ell[0]
+        wide: Any = np.longdouble if rise.dtype == float else object
+        peak = int(np.argmin(np.abs(rise)))  # where sums are least blurred by what they began with
+        for _ in range(len(rise)):
+            # Summed outwards from the peak, so that rounding is least where the density is
+            # greatest; far from the first guess the sum may be too blurred to see the peak.
+            right = np.cumsum(rise[peak:-1], dtype=wide)
+            left = -np.cumsum(rise[:peak][::-1], dtype=wide)[::-1]
+            inside[0] = start + np.concatenate([left, [0.0], right])
+            found = int(np.argmax(inside[0] - lowered))
+            if found == peak:
+                break
+            peak = found
+        return inside
+
+    @property
+    def resolution(self) -> float:
+        """The largest gap between neighbouring samples, relative to the domain (or distance)."""
+        p = self.panels
+        lower, upper = self.diffusion.domain
+        if math.isfinite(upper - lower):
+            span: Any = upper - lower
+        else:
+            span = np.maximum(np.maximum(np.abs(p.lower), np.abs(p.upper)), CORE)
+        return float((p.half * (math.pi / self.rule.n) / span).max())
+
+
+def nodes_in(arithmetic: Arithmetic) -> int:
+    """How many nodes a panel has."""
+    if arithmetic is DOUBLE:
+        return NODES
+    return 2 * max(NODES, math.ceil(NODES_PER_DIGIT / 2 * arithmetic.accuracy))
+
+
+def coefficients_at(diffusion: Diffusion, x: Array) -> tuple[Array, Array]:
+    """f and a at the points x, in their arithmetic."""
+    return diffusion.coefficients(x, arithmetic_of(x))
+
+
+def sampling(
+    diffusion: Diffusion,
+    max_panels: int = 4000,
+    *,
+    complete: bool = False,
+    arithmetic: Arithmetic = DOUBLE,
+    suspicious: bool = True,
+) -> Sampling:
+    """Sample the process over its domain.
+
+    `suspicious` takes a cusp of log a for a zero of the variance; else only zeros count.
+
+    `complete` goes on towards open ends where the density has fallen to nothing, too.
+
+    Raises
+    ------
+    LandscapeError
+        If the drift or variance is not finite, or the variance is negative or vanishes, at a
+        point inside the domain.
+    """
+    n = nodes_in(arithmetic)
+    max_panels = min(max_panels, max(200, WORK // ((n + 2) * diffusion.cost)))
+    lower, upper = diffusion.domain
+    opened = (_is_open(diffusion, 0, arithmetic), _is_open(diffusion, 1, arithmetic))
+    start, stop = _core(diffusion, opened)
+    # Where panels have more nodes fewer of them give the same view.
+    edges = np.linspace(start, stop, max(4, math.ceil(diffusion.scan_panels * NODES / n)) + 1)
+    if math.isinf(upper - lower):
+        # With no length to go by, look at every scale around the point distances count from.
+        zero = anchor_of(diffusion, 1 if math.isinf(upper) else 0)
+        grades = GRADES if diffusion.scan_panels >= 64 else 10
+        graded = CORE * 2.0 ** -np.arange(4.0, 4 + grades, max(1, n // NODES))
+        graded = graded[graded > 2.0**-26 * abs(zero)]  # a double knows no less beside zero
+        graded = np.concatenate([-graded, graded])
+        edges = np.union1d(edges, [x for x in float(zero) + graded if start < x < stop])
+    extra = [b for b in diffusion.breakpoints if start < b < stop]
+    if extra:
+        edges = np.union1d(edges, extra)
+    edges = arithmetic.array(edges)
+    for side, i in enumerate((0, -1)):
+        if not opened[side]:
+            edges[i] = diffusion.end(side, arithmetic)
+    core = sampled(diffusion, edges[:-1], edges[1:], max_panels)
+    pieces, fallen = [core], [False, False]
+    for side, is_open in enumerate(opened):
+        if is_open:
+            pieces, fallen[side] = _grown(diffusion, pieces, side, max_panels, complete)
+    samples = Samples.joined(pieces)
+    found = Sampling(
+        diffusion,
+        samples,
+        opened,
+        (fallen[0], fallen[1]),
+        lower=number(samples.lower[0]),
+        upper=number(samples.upper[-1]),
+        arithmetic=arithmetic,
+    )
+    if suspicious:
+        _refuse_vanishing_variance(found)
+    return found
+
+
+def _is_open(diffusion: Diffusion, side: int, arithmetic: Arithmetic) -> bool:
+    """Whether an end is infinite or a singular point, rather than a wall."""
+    if math.isinf(diffusion.domain[side]) or diffusion.exact_ends[side] is not None:
+        return True
+    end = arithmetic.array([diffusion.end(side, arithmetic)])
+    f, a = diffusion.coefficients(end, arithmetic)
+    if finite(a)[0] and 0 <= a[0] <= _least_variance(arithmetic) and _is_tiny(diffusion, side):
+        raise _vanishing(diffusion, to_float(end), to_float(a))
+    return not (finite(f)[0] and finite(a)[0] and a[0] > _least_variance(arithmetic))
+
+
+def _is_tiny(diffusion: Diffusion, side: int) -> bool:
+    """Whether the variance at an end is positive after all, though too small for a double."""
+    if diffusion.cost > MANY:
+        return False
+    many = many_digits(ENOUGH, ENOUGH // 4)
+    try:
+        a = diffusion.coefficients(many.array([diffusion.end(side, many)]), many)[1]
+    except (StationaryError, OverflowError):
+        return False
+    return bool(many.isfinite(a)[0] and a[0] > 0)
+
+
+def _least_variance(arithmetic: Arithmetic) -> float:
+    return SMALLEST if arithmetic is DOUBLE else 0.0
+
+
+def _core(diffusion: Diffusion, opened: tuple[bool, bool]) -> tuple[float, float]:
+    """The part of the domain that is scanned evenly."""
+    lower, upper = diffusion.domain
+    if math.isinf(lower) and math.isinf(upper):
+        return -CORE, CORE
+    if math.isinf(upper):
+        return (lower + (CORE / 128 if opened[0] else 0.0), lower + CORE)
+    if math.isinf(lower):
+        return (upper - CORE, upper - (CORE / 128 if opened[1] else 0.0))
+    step = (upper - lower) / diffusion.scan_panels
+    return lower + (step if opened[0] else 0.0), upper - (step if opened[1] else 0.0)
+
+
+def anchor_of(diffusion: Diffusion, side: int, arithmetic: Arithmetic = DOUBLE) -> Any:
+    """The point from which the distance r to an open end is counted."""
+    for end in (side, 1 - side):
+        if math.isfinite(diffusion.domain[end]):
+            return number(diffusion.end(end, arithmetic))
+    return number(arithmetic.zero)
+
+
+def sampled(diffusion: Diffusion, lower: Array, upper: Array, max_panels: int) -> Samples:
+    arithmetic = arithmetic_of(lower)
+
+    smallest = SMALLEST if arithmetic is DOUBLE else 0
+
+    def logarithms(x: Array) -> tuple[Array, Array]:
+        f, a = diffusion.coefficients(x, arithmetic)
+        if not (a > smallest).all() or not (finite(f).all() and finite(a).all()):
+            diffusion.check(*map(to_float, (x, f, a)))
+            raise _vanishing(diffusion, to_float(x), to_float(a))
+        with np.errstate(over="ignore"):
+            return 2 * f / a, log(a)
+
+    # Next to a zero of the variance that is not known yet, 2 f / a leaves the range of doubles.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return sample(
+            logarithms,
+            lower,
+            upper,
+            weights=(True, False),
+            n=nodes_in(arithmetic),
+            arithmetic=arithmetic,
+            max_panels=max_panels,
+        )
+
+
+def _vanishing(diffusion: Diffusion, x: Array, a: Array) -> VanishingVarianceError:
+    """What to say of a variance that is zero at some of the points x."""
+    v, zero = diffusion.variable, a == 0
+    if zero.all() and len(x) > 1:
+        return VanishingVarianceError(
+            f"{diffusion.name}: the variance is zero everywhere in the domain, so there is no "
+            "noise: the process follows its drift to the nearest stable equilibrium. (For losses: "
+            "all datapoints have the same gradient.)",
+            float(x[0]),
+        )
+    order = np.argsort(x)
+    x, zero = x[order], zero[order]
+    first = int(np.argmax(zero))
+    last = first + int(np.argmin(np.append(zero[first:], False))) - 1
+    if last > first:
+        where = f"on a stretch of the domain, from about {v} = {x[first]:.6g} to {x[last]:.6g}"
+    else:
+        where = f"inside the domain, near {v} = {x[first]:.9g}"
+    return VanishingVarianceError(
+        f"{diffusion.name}: the variance vanishes {where} (or is too small for a double). There "
+        "the process falls into parts; choose a domain on which it is positive.",
+        float(x[first]),
+    )
+
+
+def _refuse_vanishing_variance(found: Sampling) -> None:
+    """Raise where panels were halved down to rounding because log a falls without bound."""
+    p = found.panels
+    left, right, width = to_float(p.lower), to_float(p.upper), to_float(2 * p.half)
+    ell = to_float(found.samples.values[1].min(axis=0))
+    lower, upper = found.diffusion.domain
+    whole = upper - lower if math.isfinite(upper - lower) else CORE
+    small = np.where(found.samples.resolved, 1e-9, 1e-6)
+    tiny = width < small * np.minimum(whole, np.maximum(np.abs(left), np.abs(right)) + 1)
+    tiny &= np.asarray((p.lower > found.lower) & (p.upper < found.upper), dtype=bool)
+    for k in np.flatnonzero(tiny):
+        near = (np.abs(left - left[k]) < whole / 20) & ~tiny
+        sides = ell[:k][near[:k]], ell[k + 1 :][near[k + 1 :]]
+        if all(side.max(initial=-np.inf) - ell[k] > DROP for side in sides):
+            raise _vanishing(found.diffusion, left[[k]], np.zeros(1))
+
+
+def _grown(
+    diffusion: Diffusion,
+    pieces: list[Samples],
+    side: int,
+    max_panels: int,
+    complete: bool,
+) -> tuple[list[Samples], bool]:
+    """`pieces` (left to right) extended octave by octave towards an open end.
+
+    Also whether this ended because the density had become negligible.
+    """
+    here = pieces[0].lower[0] if side == 0 else pieces[-1].upper[-1]
+    arithmetic = arithmetic_of(here)
+    end = number(diffusion.end(side, arithmetic))
+    anchor = anchor_of(diffusion, side, arithmetic)
+    outward = infinite(end)
+    sign = 1 if here > anchor else -1
+    distance = abs(here - anchor)
+    factor = 2.0 if outward else 0.5
+    octaves, enough = SLOW_OCTAVES, OCTAVES
+    cuts = np.array([0.0, 0.5])  # of an octave
+    if arithmetic is not DOUBLE:
+        # Corrections to a power are known to first order in r (or 1 / r).
+        enough = math.ceil(arithmetic.accuracy * math.log2(10) / 2) + 8
+        octaves, cuts = max(octaves, 2 * enough), cuts[:1]
+    if not outward and end != 0:
+        # Near an end at e, a double knows x - e to about 1e-16 e only.
+        least = 2.0**-26 if arithmetic is DOUBLE else sqrt(arithmetic.grain)
+        octaves = max(2, math.floor(math.log2(distance / (least * abs(end)))))
+    done, batch = 0, FIRST
+    while True:
+        fallen = not complete and _has_fallen(diffusion, pieces, anchor, side, outward)
+        if fallen and _falls_on(diffusion, here, anchor, end):
+            return pieces, True
+        if done >= octaves or (done >= enough and _is_a_power(pieces, anchor, side)):
+            return pieces, False
+        count = min(batch, octaves - done)
+        batch = min(2 * batch, BATCH)
+        powers = np.add.outer(np.arange(count), cuts).ravel()
+        powers = np.append(powers, float(count))
+        r = distance * factor**powers
+        x = anchor + sign * r
+        x[0] = here
+        known = usable(diffusion, x)
+        if known < 2:
+            x = _last_usable(diffusion, here, x[1]) if outward else x[:1]
+            known = len(x)
+            count = 0
+        if known < 2:
+            return pieces, False
+        if not outward and is_essential(diffusion, x[:2], anchor):
+            return pieces, False
+        ordered = np.sort(x[:known])
+        extra = [b for b in diffusion.breakpoints if ordered[0] < b < ordered[-1]]
+        if extra:
+            ordered = np.union1d(ordered, arithmetic.array(extra))
+        piece = sampled(diffusion, ordered[:-1], ordered[1:], max(200, max_panels // 8))
+        pieces = [piece, *pieces] if side == 0 else [*pieces, piece]
+        here = number(x[known - 1])
+        distance = abs(here - anchor)
+        done += count
+        if count == 0:
+            fallen = _has_fallen(diffusion, pieces, anchor, side, outward)
+            return pieces, fallen and _falls_on(diffusion, here, anchor, end)
+
+
+def is_essential(diffusion: Diffusion, x: Array, anchor: Any) -> bool:
+    """Whether r 2 f / a changes by more from one point to the next than panels could follow."""
+    f, a = coefficients_at(diffusion, x)
+    with np.errstate(all="ignore"):
+        pull = np.abs(f / a * (x - anchor))
+    if not (pull > 0).all() or not finite(pull).all():
+        return False
+    return bool(abs(log(pull[1:])[0] - log(pull[:1])[0]) > ESSENTIAL)
+
+
+def _falls_on(diffusion: Diffusion, here: Any, anchor: Any, end: Any) -> bool:
+    """Whether the drift points away from the end everywhere beyond `here` that doubles reach."""
+    if any(min(here, end) < b < max(here, end) for b in diffusion.breakpoints):
+        return False
+    outward = infinite(end)
+    r = abs(here - anchor) * (2.0 if outward else 0.5) ** (np.arange(1, 4 * OCTAVES) / 4)
+    sign = 1 if here > anchor else -1
+    f, a = coefficients_at(diffusion, anchor + sign * r)
+    towards_end = f * sign * (1 if outward else -1)
+    known = finite(f) & finite(a) & (a > 0)
+    return not (towards_end[known] > 0).any()
+
+
+def _is_a_power(pieces: list[Samples], anchor: Any, side: int) -> bool:
+    """Whether r 2 f / a has settled on the outermost octaves."""
+    piece = pieces[0] if side == 0 else pieces[-1]
+    h, lower, upper = piece.values[0], piece.lower, piece.upper
+    if len(lower) < 8:
+        return False
+    nodes = rule(len(h), arithmetic_of(lower)).nodes[:, None]
+    x = lower + (upper - lower) * ((1 + nodes) / 2)
+    c = (h * np.abs(x - anchor)).mean(axis=0)
+    last, before = (c[0], c[7]) if side == 0 else (c[-1], c[-8])
+    settled = abs(last - before) <= 1e-12 * (1 + abs(last))
+    beyond_powers = abs(last) > 1e3 and abs(last) > 4 * abs(before)
+    return bool(settled or beyond_powers)
+
+
+def usable(diffusion: Diffusion, x: Array) -> int:
+    """How many of the points, from the first on, the arithmetic can carry f and a at."""
+    f, a = coefficients_at(diffusion, x)
+    with np.errstate(all="ignore"):
+        good = finite(f) & finite(a) & (a > _least_variance(arithmetic_of(x)))
+        if good.all():
+            # The integral of 2 f / a, roughly, and with room for the sums that it takes.
+            good = finite(HEADROOM * f / a * np.maximum(np.abs(x), 1))
+    if (finite(a) & (a < 0)).any():
+        diffusion.check(*map(to_float, (x, f, np.where(finite(a), a, 0))))
+    return len(x) if good.all() else int(np.argmin(good))
+
+
+def _last_usable(diffusion: Diffusion, inside: Any, outside: Any) -> Array:
+    """Points from `inside` to the last place before `outside` that the arithmetic can carry."""
+    first = inside
+    for _ in range(8):
+        middle = (inside + outside) / 2
+        if usable(diffusion, np.array([middle])):
+            inside = middle
+        else:
+            outside = middle
+    return first + (inside - first) * (np.arange(9) / 8) if inside != first else np.array([first])
+
+
+def _log_density_at_edges(diffusion: Diffusion, pieces: list[Samples]) -> tuple[Array, Array]:
+    """log P, up to a constant, at the edges of all panels (from the left at each)."""
+    joined = Samples.joined(pieces)
+    h, ell = joined.coefficients
+    arithmetic = arithmetic_of(joined.lower)
+    r = rule(len(h), arithmetic)
+    rises = (joined.upper - joined.lower) / 2 * (r.integral @ h)
+    phi = np.concatenate([zeros(1, arithmetic), np.cumsum(rises)])
+    log_a = np.append(ell[::2].sum(axis=0) - ell[1::2].sum(axis=0), ell[:, -1].sum())
+    edges = np.append(joined.lower, joined.upper[-1])
+    return edges, phi - (1 - diffusion.convention.value) * log_a
+
+
+def _has_fallen(
+    diffusion: Diffusion, pieces: list[Samples], anchor: Any, side: int, outward: bool
+) -> bool:
+    """Whether what lies beyond holds no probability that the arithmetic could show."""
+    x, log_density = _log_density_at_edges(diffusion, pieces)
+    log_mass = log_density + log(np.maximum(np.abs(x - anchor), 2.0**-1000))
+    last, before = (0, 1) if side == 0 else (-1, -2)
+    steepness = abs(log_mass[last] - log_mass[before])
+    falling = log_mass[last] < log_mass[before] and steepness > (2.0 if outward else 4.0)
+    fallen = max(FALLEN, depth_of(arithmetic_of(x)) + MARGIN)
+    return bool(falling and log_mass[last] < log_mass.max() - fallen)

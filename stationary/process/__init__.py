@@ -1,0 +1,5 @@
+"""What goes in: a process, checked once, and where it starts.
+
+`laws` (of one variable, cut to an interval), `starts` (what may be given as a start), `initial`
+(where a process starts), `diffusion` (drift and variance), `landscape` (losses of datapoints).
+"""

@@ -1,0 +1,359 @@
+"""`Diffusion`: a one-dimensional process with state-dependent noise, checked once.
+
+The process is dx = f(x) dt + sqrt(a(x)) dB, with drift f and variance a = sigma^2 = 2 D.
+Its probability current is J = f P - (1/2) a^c d(a^(1-c) P)/dx, where c says at which end of a
+step the noise is evaluated: 0 for Ito, 1/2 for Stratonovich, 1 for Haenggi-Klimontovich.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import InitVar, dataclass, field, replace
+from enum import Enum
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.errors import LandscapeError
+from stationary.functions.evaluation import DOUBLE, Arithmetic, evaluate
+from stationary.functions.given import (
+    Boundary,
+    checked_boundaries,
+    checked_breakpoints,
+    checked_noise,
+    interval,
+)
+from stationary.functions.pointwise import Pointwise, as_function, probe_points, settle_function
+from stationary.process.initial import Initial
+
+__all__ = ["Convention", "Diffusion"]
+
+Array = NDArray[Any]
+Function = Callable[[Any], Any]
+
+
+class Convention(Enum):
+    """Where in a step the noise is evaluated; the value is the letter c of the equation."""
+
+    ITO = 0.0
+    STRATONOVICH = 0.5
+    KLIMONTOVICH = 1.0
+
+    @classmethod
+    def of(cls, name: str | Convention, where: str) -> Convention:
+        if isinstance(name, cls):
+            return name
+        plain = str(name).lower().replace("ä", "ae").replace("ô", "o").replace("_", "-")
+        for suffix in ("stratonovich", "klimontovich", "ito"):
+            if plain == suffix or plain.endswith("-" + suffix):
+                return cls[suffix.upper()]
+        raise LandscapeError(
+            f"{where}: convention = {name!r} is not known. "
+            'Use "ito" (SGD; the default), "stratonovich" or "klimontovich".'
+        )
+
+    @property
+    def title(self) -> str:
+        return {0.0: "Ito", 0.5: "Stratonovich", 1.0: "Haenggi-Klimontovich"}[self.value]
+
+
+def _absent(x: Any) -> Any:
+    raise LandscapeError("this function was not given")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Diffusion:
+    """A process dx = f(x) dt + sqrt(a(x)) dB on an interval.
+
+    Parameters
+    ----------
+    drift
+        f(x), in units of x per time: a NumPy function of an array of points, or a number.
+    variance, sigma, diffusivity
+        The noise, by exactly one of a(x) = sigma(x)^2 = 2 D(x), in units of x^2 per time
+        (sigma: x per square root of time).
+    domain
+        The two ends; either may be infinite.
+    boundaries
+        "reflecting", "absorbing", "natural", "periodic" (the ends of a finite domain are joined)
+        or None, for both ends or as a pair. None, the default: a finite end where the variance
+        is positive reflects; any other end behaves as the process makes it.
+    convention
+        "ito", "stratonovich" or "klimontovich".
+    breakpoints
+        Points where the functions have a kink, a jump or a narrow feature that a scan of
+        the domain could miss.
+    initial
+        Where the process starts, if that is known: see `stationary.initial`.
+    name
+        What errors and reports call the process.
+
+    Raises
+    ------
+    LandscapeError
+        If what is given contradicts itself, or the functions are not finite, real and (for the
+        variance) not negative at a few points inside the domain.
+    """
+
+    drift: Function  # f(x)       [x / time]
+    variance: Function = _absent  # a(x) >= 0  [x^2 / time]
+    domain: tuple[float, float]
+    boundaries: Any = None
+    convention: Any = Convention.ITO
+    breakpoints: Sequence[float] = ()
+    initial: Any = None  # an `Initial` once this is made
+    name: str = "unnamed"
+    parameters: Mapping[str, float] = field(default_factory=dict)  # as for a `Landscape`
+    variable: str = "x"
+    time_unit: str = "time"
+    equation: str = ""
+    pair: Callable[[Any, Arithmetic], tuple[Array, Array]] | None = (
+        None  # both coefficients at once, where that is cheaper
+    )
+    scan_panels: int = 64  # into which the domain is cut at first
+    cost: int = 1  # roughly, of evaluating one point: the number of datapoints
+    notes: tuple[str, ...] = ()
+    sigma: InitVar[Function | None] = None
+    diffusivity: InitVar[Function | None] = None
+    exact_ends: tuple[Any, Any] = (None, None)  # of ends known to be zeros of the variance
+    added: float = 0.0  # how much of the variance `regularised` has added [x^2 / time]
+    settled: bool = field(default=False)  # the functions have been tried already
+
+    def __post_init__(self, sigma: Function | None, diffusivity: Function | None) -> None:
+        def put(key: str, value: Any) -> None:
+            object.__setattr__(self, key, value)
+
+        where = self.name
+        put("parameters", MappingProxyType(dict(self.parameters)))
+        # What lies between a zero of the variance and an end may be narrower than a domain that
+        # somebody gives: it is looked at in many digits.
+        cut = any(end is not None for end in self.exact_ends)
+        lower, upper = interval(self.domain, where, 0.0 if cut else 1e-9)
+        put("domain", (lower, upper))
+        put("convention", Convention.of(self.convention, where))
+        put("boundaries", checked_boundaries(self.boundaries, where))
+        if self.is_periodic and math.isinf(upper - lower):
+            raise LandscapeError(
+                f"{where}: the domain ({lower:g}, {upper:g}) cannot be periodic: only finite ends "
+                "can be joined. Give one period as the domain, as in (0, 2 * np.pi), or leave "
+                "boundaries out."
+            )
+        points = checked_breakpoints(self.breakpoints, where)
+        put("breakpoints", tuple(b for b in points if lower < b < upper))
+        if self.initial is not None:
+            domain, v = (lower, upper), self.variable
+            put("initial", Initial.of(self.initial, domain=domain, name=where, variable=v))
+        if self.settled:
+            return
+
+        given = {"variance": self.variance, "sigma": sigma, "diffusivity": diffusivity}
+        noises = {k: v for k, v in given.items() if v is not None and v is not _absent}
+        if len(noises) != 1:
+            what = "none was" if not noises else " and ".join(noises) + " were"
+            raise LandscapeError(
+                f"{where}: give the noise as exactly one of variance (a = sigma^2), sigma, or "
+                f"diffusivity (D = a / 2); {what} given."
+            )
+        ((kind, noise),) = noises.items()
+        x = probe_points(lower, upper)
+        drift = settle_function(as_function(self.drift, "drift", where), x, "drift", where)
+        noise = settle_function(as_function(noise, kind, where), x, kind, where)
+        for what, function in (("drift", drift), (kind, noise)):
+            (values,) = evaluate(function, x)
+            if values.shape != x.shape:
+                raise LandscapeError(
+                    f"{where}: {what}(x) must give one value per point: for {x.size} points it "
+                    f"gave an array of shape {values.shape}."
+                )
+            if kind == what == "diffusivity" and (values < 0).any():
+                i = int(np.argmin(values))
+                raise LandscapeError(
+                    f"{where}: diffusivity(x) must not be negative, but diffusivity({x[i]:.6g}) = "
+                    f"{values[i]:.3g}. Mend it there, or shrink the domain."
+                )
+        put("drift", drift)
+        put("variance", _variance_from(kind, noise))
+        slow = [n for n, g in (("drift", drift), (kind, noise)) if isinstance(g, Pointwise)]
+        if slow:
+            put(
+                "notes",
+                (
+                    *self.notes,
+                    f"{' and '.join(slow)} takes one number at a time, so it is slower and runs "
+                    "in doubles only; write it with NumPy functions to be rid of both.",
+                ),
+            )
+        put("settled", True)
+        self.check(x, *self.coefficients(x))
+
+    def coefficients(self, x: Array, arithmetic: Arithmetic = DOUBLE) -> tuple[Array, Array]:
+        """f and a at the points x (one-dimensional), unchecked: they may be inf or nan."""
+        if self.pair is not None:
+            f, a = self.pair(x, arithmetic)
+            return f, a
+        (f,) = evaluate(self.drift, x, arithmetic=arithmetic)
+        (a,) = evaluate(self.variance, x, arithmetic=arithmetic)
+        if f.ndim != 1 or a.ndim != 1:
+            culprit, shape = ("drift", f.shape) if f.ndim != 1 else ("variance", a.shape)
+            raise LandscapeError(
+                f"{self.name}: {culprit}({self.variable}) must give one value per point: for "
+                f"{x.size} points it gave an array of shape {shape}."
+            )
+        return f, a
+
+    def end(self, side: int, arithmetic: Arithmetic = DOUBLE) -> Any:
+        """The lower (side 0) or upper (1) end of the domain, as a number of the arithmetic."""
+        exact = self.exact_ends[side]
+        if exact is None or arithmetic is DOUBLE:
+            return arithmetic.array([self.domain[side]])[0]
+        return arithmetic.array([exact])[0]
+
+    def check(self, x: Array, f: Array, a: Array) -> None:
+        """Raise for the first point where the process is not one: f or a not finite, a < 0."""
+        v = self.variable
+        for what, values in (("drift", f), ("variance", a)):
+            bad = ~np.isfinite(values)
+            if bad.any():
+                i = int(np.argmax(bad))
+                raise LandscapeError(
+                    f"{self.name}: {what}({v}) must be finite inside the domain "
+                    f"({self.domain[0]:g}, {self.domain[1]:g}), but {what}({x[i]:.6g}) = "
+                    f"{values[i]:g}. Shrink the domain, or mend the function there."
+                )
+        if (a < 0).any():
+            i = int(np.argmin(a))
+            raise LandscapeError(
+                f"{self.name}: variance({v}) must not be negative, but variance({x[i]:.6g}) = "
+                f"{a[i]:.3g} (on [{self.domain[0]:g}, {self.domain[1]:g}]). Return the square of "
+                "sigma, or shrink the domain."
+            )
+
+    @property
+    def is_periodic(self) -> bool:
+        """Whether the ends of the domain are joined."""
+        return Boundary.PERIODIC in self.boundaries
+
+    @property
+    def stated_equation(self) -> str:
+        """The equation in full, with its convention and its factor of two."""
+        v, c = self.variable, self.convention
+        equation = self.equation or f"d{v} = f({v}) dt + sqrt(a({v})) dB"
+        a = "a"
+        if self.added:
+            a = f"(a + {self.added:g})"
+            equation += f", and a + {self.added:g} in place of a"
+        root = f"sqrt{a}" if self.added else "sqrt(a)"
+        spread = {
+            0.0: f"(1/2) d({a} P)/d{v}",
+            0.5: f"(1/2) {root} d({root} P)/d{v}",
+            1.0: f"(1/2) {a} dP/d{v}",
+        }[c.value]
+        law = f"current: J = f P - {spread}" if self.is_periodic else f"no flux: f P = {spread}"
+        return f"{equation} ({c.title}); {law}"
+
+    def regularised(self, eps: float) -> Diffusion:
+        """The same process with an independent, even noise added: a + eps in place of a.
+
+        Whatever the convention, this is what a second source of noise sqrt(eps) dB' does, since
+        the current then gains -(eps / 2) dP/dx in all of them. A finite end where the variance
+        vanished becomes a wall, and reflects unless it was said to absorb.
+
+        Parameters
+        ----------
+        eps
+            What is added to the variance, at least 0, in units of x^2 per time.
+
+        Raises
+        ------
+        LandscapeError
+            If eps is no such number.
+        """
+        eps = checked_noise(eps, self.name)
+        if eps == 0:
+            return self
+        drift_and_variance, variance = self.pair, self.variance
+
+        def pair(x: Any, arithmetic: Arithmetic) -> tuple[Array, Array]:
+            assert drift_and_variance is not None
+            f, a = drift_and_variance(x, arithmetic)
+            return f, a + eps
+
+        total = self.added + eps
+        name = self.name.removesuffix(f", a + {self.added:g}" if self.added else "")
+        boundaries, notes = list(self.boundaries), self.notes
+        for side, end in enumerate(self.domain):
+            if math.isfinite(end) and not self.is_periodic and self._is_still(side):
+                absorbs = boundaries[side] is Boundary.ABSORBING
+                boundaries[side] = Boundary.ABSORBING if absorbs else Boundary.REFLECTING
+                notes += (
+                    f"the variance vanished at {self.variable} = {end:g}; with a + {total:g} this "
+                    f"end is {'an absorbing' if absorbs else 'a reflecting'} wall.",
+                )
+        return replace(
+            self,
+            variance=lambda x: variance(x) + eps,
+            pair=None if drift_and_variance is None else pair,
+            boundaries=tuple(boundaries),
+            exact_ends=(None, None),
+            name=f"{name}, a + {total:g}",
+            notes=notes,
+            added=total,
+        )
+
+    def _is_still(self, side: int) -> bool:
+        """Whether the variance vanishes at a finite end of the domain."""
+        if self.exact_ends[side] is not None:
+            return True
+        return bool(self.coefficients(np.array([self.domain[side]]))[1][0] == 0)
+
+    def restricted(self, lower: float, upper: float) -> Diffusion:
+        """The same process on a smaller domain, without its start; new ends reflect."""
+        first, last = self.boundaries
+        if self.is_periodic and (lower, upper) != self.domain:
+            first = last = Boundary.REFLECTING
+        return replace(
+            self,
+            initial=None,
+            domain=(lower, upper),
+            boundaries=(
+                first if lower == self.domain[0] else Boundary.REFLECTING,
+                last if upper == self.domain[1] else Boundary.REFLECTING,
+            ),
+            exact_ends=(
+                self.exact_ends[0] if lower == self.domain[0] else None,
+                self.exact_ends[1] if upper == self.domain[1] else None,
+            ),
+        )
+
+    def between(self, lower: Any, upper: Any) -> Diffusion:
+        """The same process between two zeros of its variance, or one and an end of the domain."""
+        low, high = float(lower), float(upper)
+        first, last = self.boundaries
+        return replace(
+            self,
+            initial=None,
+            domain=(low, high),
+            boundaries=(
+                first if low == self.domain[0] else None,
+                last if high == self.domain[1] else None,
+            ),
+            exact_ends=(
+                self.exact_ends[0] if low == self.domain[0] else lower,
+                self.exact_ends[1] if high == self.domain[1] else upper,
+            ),
+        )
+
+    def __repr__(self) -> str:
+        lower, upper = self.domain
+        return f"<Diffusion {self.name!r} on ({lower:g}, {upper:g}), {self.convention.title}>"
+
+
+def _variance_from(kind: str, noise: Function) -> Function:
+    if kind == "sigma":
+        return lambda x: noise(x) ** 2
+    if kind == "diffusivity":
+        return lambda x: 2 * noise(x)
+    return noise

@@ -1,0 +1,258 @@
+"""Where a process starts: at a point, anywhere by a law, or as samples say.
+
+In Python, in a landscape file (``initial = ...``) and on the command line it may be
+
+- a point: ``0.3``, ``"0.3"``, an mpmath number, a Fraction;
+- ``"normal:0.5,0.175"``, the normal law with that mean and deviation, cut to the domain;
+- ``"uniform:-1,2"``, evenly between two points of the domain;
+- a frozen distribution of `scipy.stats`, continuous or discrete, or whatever has its `cdf`, `ppf`
+  and `rvs` (an `EndState` has);
+- samples: the name of a file ("starts.txt", "starts.csv", "starts.npy"), or the numbers themselves.
+
+`Initial` is any of these once understood; what asks it for an expectation need not know which.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.errors import LandscapeError
+from stationary.process.laws import Normal, Truncated, Uniform
+from stationary.process.starts import Source, located, nowhere, place, understood
+
+__all__ = ["Initial"]
+
+Array = NDArray[Any]
+Function = Callable[[Array], Array]
+
+CHUNK = 2**16  # points per call of a function
+NEGLIGIBLE = 1e-12  # probability outside the domain that is not worth a word
+HOPELESS = 1e-9  # probability inside it that is no more than a slip
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Initial:
+    """Where a process starts.
+
+    Attributes
+    ----------
+    text
+        As reports say it: "w = 0.3", "1000 samples from starts.txt".
+    point, exact
+        The start, if it is a single point; and the mpmath number, Fraction or long decimal that
+        it was given as, if a double does not hold that.
+    points, weights
+        Where the start is one of several points: these, ascending, and a weight for each. The
+        weights of samples count them.
+    law
+        Where it is spread out: the law, cut to the domain.
+    samples
+        How many samples were given; 0 where the start is known otherwise.
+    notes
+        What else there is to know, in words.
+    """
+
+    text: str
+    domain: tuple[float, float]
+    variable: str
+    source: Source
+    point: float | None = None
+    exact: Any = None
+    points: Array = field(default_factory=nowhere)
+    weights: Array = field(default_factory=nowhere)
+    law: Truncated | None = None
+    samples: int = 0
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        given: Any,
+        *,
+        domain: tuple[float, float],
+        name: str,
+        variable: str = "x",
+        folder: Path | None = None,
+    ) -> Initial:
+        """The start that is meant by what a user gave.
+
+        Parameters
+        ----------
+        given
+            See the top of this module; an `Initial` is placed in the domain afresh.
+        domain
+            The two ends, which may be infinite. A start may be at a finite end.
+        name, variable
+            What errors call the process and its variable.
+        folder
+            Where relative names of files begin; None: the working folder.
+
+        Raises
+        ------
+        LandscapeError
+            If it cannot be understood, or lies outside the domain.
+        """
+        if isinstance(given, Initial):
+            if (given.domain, given.variable) == (domain, variable):
+                return given
+            source = given.source
+        else:
+            source = understood(located(given, folder), name)
+        if source.law is not None:
+            return _cut(source, domain, variable)
+        return _checked(source, domain, variable)
+
+    def expectation(self, function: Function, cuts: Sequence[float] | Array) -> tuple[Array, float]:
+        """E[function(X)] over the start X, and its absolute error.
+
+        Parameters
+        ----------
+        function
+            For an array of M points K values each, shape (K, M), in [0, 1]: smooth between
+            consecutive cuts.
+        cuts
+            Ascending points where it may jump, have a kink or be steep. At a cut it has the value
+            that it returns there.
+
+        Returns
+        -------
+        tuple
+            The K means, and the error of the worst. It is 0 where the start is a set of points:
+            what samples as such leave open is their `standard_error`.
+        """
+        if self.law is not None:
+            return self.law.mean(function, np.asarray(cuts, dtype=float))
+        return self._mean(function), 0.0
+
+    def standard_error(self, function: Function) -> Array | None:
+        """By how much the K means would scatter among other samples as many; None without samples.
+
+        A single sample does not tell: inf.
+        """
+        if not self.samples:
+            return None
+        mean = self._mean(function)
+        square = self._mean(lambda x: (np.atleast_2d(function(x)) - mean[:, None]) ** 2)
+        if self.samples == 1:
+            return np.full(len(mean), np.inf)
+        return np.sqrt(square / (self.samples - 1))
+
+    def _mean(self, function: Function) -> Array:
+        sums, total = np.zeros(1), 0.0
+        for i in range(0, len(self.points), CHUNK):
+            w = self.weights[i : i + CHUNK]
+            sums = sums + (np.atleast_2d(function(self.points[i : i + CHUNK])) * w).sum(axis=1)
+            total += w.sum()
+        return np.asarray(sums / total)
+
+    def probability(self, lower: float, upper: float) -> float:
+        """P(lower < X < upper), without what starts at the two points themselves."""
+        if self.law is not None:
+            return self.law.probability(lower, upper)
+        return self._share(lambda x: (lower < x) & (x < upper))
+
+    def mass_at(self, x: float) -> float:
+        """P(X = x): what starts at the point itself."""
+        if self.law is not None:
+            return self.law.mass_at(x)
+        return self._share(lambda points: points == x)
+
+    def _share(self, which: Function) -> float:
+        return float(self.weights[which(self.points)].sum() / self.weights.sum())
+
+    def rvs(self, size: int | tuple[int, ...], rng: np.random.Generator | int | None) -> Array:
+        """Independent starts: `size` of them, or an array of that shape."""
+        generator = np.random.default_rng(rng)
+        if self.law is not None:
+            return self.law.rvs(size, generator)
+        return generator.choice(self.points, size=size, p=self.weights / self.weights.sum())
+
+    def __repr__(self) -> str:
+        return f"<Initial: {self.text}>"
+
+
+# Placing it in the domain.
+
+
+def _cut(source: Source, domain: tuple[float, float], variable: str) -> Initial:
+    """A law, cut to the domain."""
+    lower, upper = domain
+    law = source.law
+    assert law is not None
+    if isinstance(law, Uniform) and not (lower <= law.lower and law.upper <= upper):
+        raise LandscapeError(
+            f"{source.where} reaches outside the domain ({lower:g}, {upper:g}). Keep it inside, as "
+            f'in "uniform:{_inside(domain, 0.25):g},{_inside(domain, 0.75):g}", or widen it.'
+        )
+    cut = Truncated(law, lower, upper)
+    if not cut.total > HOPELESS:
+        raise LandscapeError(
+            f"{source.where} lies outside the domain ({lower:g}, {upper:g}): only "
+            f"{cut.total:.2g} of it is inside. Start inside, as in initial = {_inside(domain):g}, "
+            "or widen the domain."
+        )
+    text = source.text
+    notes: tuple[str, ...] = ()
+    ends = f"({lower:g}, {upper:g})"
+    if cut.outside > 0 or (isinstance(law, Normal) and domain != (-math.inf, math.inf)):
+        text += f", truncated to {ends}"
+    if cut.outside > NEGLIGIBLE:
+        notes = (
+            f"{cut.outside:.3g} of the start ({source.text}) lies outside the domain {ends} and "
+            "was cut off; what is inside counts as the whole.",
+        )
+    return Initial(text, domain, variable, source, law=cut, notes=notes)
+
+
+def _checked(source: Source, domain: tuple[float, float], variable: str) -> Initial:
+    """A point, or several, inside the domain."""
+    lower, upper = domain
+    points, weights = source.points, source.weights
+    outside = (points < lower) | (points > upper)
+    ends = f"outside the domain ({lower:g}, {upper:g})"
+    way_out = f"Start inside, as in initial = {_inside(domain):g}, or widen the domain."
+    if source.kind == "point":
+        if outside.any():
+            raise LandscapeError(f"{source.where} lies {ends}. {way_out}")
+        text = f"{variable} = {source.text}"
+        value = float(points[0])
+        return Initial(text, domain, variable, source, value, source.exact, points, weights)
+    i = int(np.argmax(outside))
+    if source.kind == "samples" and outside.any():
+        raise LandscapeError(
+            f"{source.where}: {outside.sum()} of the {len(points)} samples "
+            f"{'lies' if outside.sum() == 1 else 'lie'} {ends}; the first is {points[i]:.6g} "
+            f"{place(i, source.lines)}. Remove what cannot be meant, or widen the domain."
+        )
+    share = float(weights[outside].sum() / weights.sum())
+    if share > NEGLIGIBLE:
+        i = int(np.argmax(weights * outside))
+        raise LandscapeError(
+            f"{source.where}: {share:.3g} of it lies {ends}, such as that at {points[i]:.6g}. "
+            f"{way_out}"
+        )
+    kept, places = np.unique(points[~outside], return_inverse=True)
+    start = Initial(source.text, domain, variable, source)
+    return replace(
+        start,
+        points=kept,
+        weights=np.bincount(places, weights[~outside]),
+        samples=len(points) if source.kind == "samples" else 0,
+    )
+
+
+def _inside(domain: tuple[float, float], share: float = 0.5) -> float:
+    """A point of the domain that an example can show."""
+    lower, upper = domain
+    if math.isinf(lower) and math.isinf(upper):
+        return share
+    if math.isinf(lower):
+        return upper - 1 + share
+    return lower + share if math.isinf(upper) else lower + share * (upper - lower)

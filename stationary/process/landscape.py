@@ -1,0 +1,399 @@
+"""`Landscape`: the losses of the datapoints, and the diffusion that SGD on them is.
+
+With losses l_j(w), gradients g_j = l_j', learning rate T and batch size B, a step of SGD has mean
+-T G and variance T^2 D, where G is the mean of the g_j, S2 their population variance, and
+D = S2 / B for batches drawn with replacement, D = (S2 / B) (N - B) / (N - 1) without.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from numbers import Integral
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.errors import LandscapeError
+from stationary.functions.cancellation import DecadesLost, decades_lost
+from stationary.functions.evaluation import (
+    DOUBLE,
+    Arithmetic,
+    check_derivative,
+    derivative,
+    evaluate,
+    many_digits,
+)
+from stationary.functions.given import checked_boundaries, checked_breakpoints, interval, number
+from stationary.functions.pointwise import Pointwise, probe_points
+from stationary.functions.pointwise import settle_function as settle
+from stationary.numbers.elementary import to_float
+from stationary.process.diffusion import Convention, Diffusion
+from stationary.process.initial import Initial
+
+__all__ = ["Landscape"]
+
+Array = NDArray[Any]
+Function = Callable[[Any], Any]
+
+CHUNK = 2**18  # doubles per array while the datapoints are visited: 2 MiB, and fits the cache
+SPARE_DIGITS = 1  # that a difference of gradients may lose: those of the guard are spoken for
+DIGIT_STEP = 128
+FIRST_LOOK = 48  # weights at which cancellation is looked for first
+MOST_DIGITS = 4096  # gradients that agree to so many digits are taken as equal
+MANY = 2000  # datapoints from which a scan of the domain is coarser, to stay affordable
+
+
+def _stacked(rows: Function) -> Function:
+    """A function whose rows may come as a tuple or list, made to return them as one array."""
+
+    def stacked(w: Any) -> Any:
+        table = rows(w)
+        if isinstance(table, (tuple, list)):
+            return np.stack([row + 0 * w for row in table])
+        return table
+
+    stacked.rows = rows  # type: ignore[attr-defined]
+    return stacked
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Landscape:
+    """The losses of N datapoints as functions of one weight, and how SGD steps on them.
+
+    Parameters
+    ----------
+    losses
+        A NumPy function: for an array of M weights, one entry per datapoint, as a tuple, a list
+        or an array of shape (N, M). It is differentiated exactly.
+    gradients
+        Instead of `losses`: the derivatives of the losses, in the same form.
+    learning_rate
+        T, the factor on the gradient in each step.
+    batch_size, replacement
+        B datapoints are drawn for each step, with replacement or without.
+    domain
+        The weights of interest; either end may be infinite.
+    boundaries, convention, breakpoints
+        As for `Diffusion`. SGD draws its noise before it steps, so "ito" is its convention.
+    initial
+        Where SGD starts, if that is known: see `stationary.initial`.
+    name
+        What errors and reports call the landscape.
+    parameters
+        What its functions were given, where they come from a file that has parameters.
+
+    Raises
+    ------
+    LandscapeError
+        If something in this is missing, of the wrong kind, or leaves SGD without noise.
+    NotDifferentiableError
+        If `losses` uses something that cannot be differentiated; define `gradients` then.
+    """
+
+    losses: Function | None = None
+    gradients: Function | None = None
+    learning_rate: float | None = None
+    batch_size: int = 1
+    replacement: bool = True
+    domain: tuple[float, float] = (-math.inf, math.inf)
+    boundaries: Any = None
+    convention: Any = Convention.ITO
+    breakpoints: Sequence[float] = ()
+    initial: Any = None  # an `Initial` once this is made
+    name: str = "unnamed"
+    parameters: Mapping[str, float] = field(default_factory=dict)  # read-only once this is made
+
+    def __post_init__(self) -> None:
+        where = self.name
+        object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
+        object.__setattr__(self, "domain", interval(self.domain, where))
+        object.__setattr__(self, "convention", Convention.of(self.convention, where))
+        checked_boundaries(self.boundaries, where)
+        checked_breakpoints(self.breakpoints, where)
+        if self.initial is not None:
+            start = Initial.of(self.initial, domain=self.domain, name=where, variable="w")
+            object.__setattr__(self, "initial", start)
+        if (self.losses is None) == (self.gradients is None):
+            what = "neither" if self.losses is None else "both"
+            raise LandscapeError(
+                f"{where}: give either losses(w) or gradients(w); {what} was given."
+            )
+        self._check_learning_rate()
+        key, given = ("losses", self.losses)
+        if given is None:
+            key, given = ("gradients", self.gradients)
+        if not callable(given):
+            raise LandscapeError(
+                f"{where}: {key} must be a function of w, as in `def {key}(w): ...`, but it is "
+                f"{given!r:.80}."
+            )
+        if self.losses is not None:
+            self._check_losses()
+        # Everything below depends on the gradients, which are tried here for the first time.
+        n = self.datapoints
+        if n < 2:
+            raise LandscapeError(
+                f"{where}: there is one datapoint, so the gradient has no noise and SGD is plain "
+                "gradient descent. Return one entry per datapoint: a tuple, a list, or an array "
+                "of shape (datapoints, weights)."
+            )
+        self._check_batch(n)
+
+    def _check_learning_rate(self) -> None:
+        rate = self.learning_rate
+        if rate is None:
+            raise LandscapeError(
+                f"{self.name}: learning_rate is missing. Write learning_rate = 0.05 in the file, "
+                "or pass --learning-rate 0.05."
+            )
+        value = number(rate)
+        if value is None or not 0 < value < math.inf:
+            raise LandscapeError(
+                f"{self.name}: learning_rate = {rate!r} must be a positive number, such as 0.05."
+            )
+        object.__setattr__(self, "learning_rate", value)
+
+    def _check_batch(self, n: int) -> None:
+        b = self.batch_size
+        if isinstance(b, bool) or not isinstance(b, Integral) or not 1 <= b <= 10**9:
+            raise LandscapeError(
+                f"{self.name}: batch_size = {b!r:.40} must be a whole number of datapoints, from 1 "
+                "to a billion."
+            )
+        object.__setattr__(self, "batch_size", int(b))
+        if not isinstance(self.replacement, (bool, np.bool_)):
+            raise LandscapeError(
+                f"{self.name}: replacement = {self.replacement!r} must be True or False."
+            )
+        if not self.replacement and b > n:
+            raise LandscapeError(
+                f"{self.name}: batch_size = {b} is larger than the {n} datapoints, which cannot "
+                "be drawn without replacement. Lower batch_size or set replacement = True."
+            )
+        if not self.replacement and b == n:
+            raise LandscapeError(
+                f"{self.name}: a batch of all {n} datapoints without replacement has no noise: "
+                "SGD is plain gradient descent and ends in the minimum that it starts above. "
+                "Lower batch_size or set replacement = True."
+            )
+
+    def _check_losses(self) -> None:
+        assert self.losses is not None
+        x = probe_points(*self.domain)
+        value, slope = evaluate(self.losses, x, order=1)
+        if value.shape[0] == 0:
+            raise LandscapeError(
+                f"{self.name}: losses(w) returned no datapoints. Return one entry per datapoint."
+            )
+        (again,) = evaluate(self.losses, x)
+        if again.shape != value.shape:
+            raise self._fickle(len(np.atleast_2d(again)), len(np.atleast_2d(value)))
+        for what, table in (("losses", value), ("derivative of losses", slope)):
+            self._check_finite(what, x, table)
+        mismatch = check_derivative(self.losses, x)
+        if mismatch is not None:
+            raise LandscapeError(
+                f"{self.name}: the exact derivative of losses disagrees with an independent "
+                f"estimate: {mismatch}. If losses(w) depends only on w, define gradients(w) "
+                "yourself."
+            )
+
+    def _check_finite(self, what: str, x: Array, table: Array) -> None:
+        table = np.atleast_2d(table)
+        bad = ~np.isfinite(table)
+        if bad.any():
+            j, i = (int(k) for k in np.argwhere(bad)[0])
+            raise LandscapeError(
+                f"{self.name}: {what}(w) must be finite inside the domain "
+                f"({self.domain[0]:g}, {self.domain[1]:g}), but at w = {x[i]:.6g} that of "
+                f"datapoint {j} is {table[j, i]:g}. Shrink the domain, or mend the function there."
+            )
+
+    @cached_property
+    def gradient(self) -> Function:
+        """w -> the gradients of the datapoints, shape (N, M)."""
+        if self.losses is not None:
+            return derivative(self.losses)
+        assert self.gradients is not None
+        return _stacked(settle(self.gradients, probe_points(*self.domain), "gradients", self.name))
+
+    @cached_property
+    def datapoints(self) -> int:
+        """N, the number of datapoints."""
+        x = probe_points(*self.domain)
+        (g,) = evaluate(self.gradient, x)
+        self._check_finite("gradients", x, g)
+        return 1 if g.ndim == 1 else len(g)
+
+    @property
+    def noise_factor(self) -> float:
+        """D / S2: what drawing the batch makes of the variance of the gradients."""
+        numerator, denominator = self._noise_ratio
+        return numerator / denominator
+
+    @property
+    def _noise_ratio(self) -> tuple[int, int]:
+        n, b = self.datapoints, self.batch_size
+        return (1, b) if self.replacement else (n - b, b * (n - 1))
+
+    def moments(self, w: Array, arithmetic: Arithmetic = DOUBLE) -> tuple[Array, Array]:
+        """G and S2 at the weights w, shape (M,) each, in memory that does not grow with N M."""
+        size = max(1, CHUNK // self.datapoints)
+        parts = [self._moments(w[i : i + size], arithmetic) for i in range(0, max(len(w), 1), size)]
+        if len(parts) == 1:
+            return parts[0]
+        return np.concatenate([g for g, _ in parts]), np.concatenate([s for _, s in parts])
+
+    def _moments(self, w: Array, arithmetic: Arithmetic) -> tuple[Array, Array]:
+        if arithmetic is DOUBLE:
+            return self._moments_and_size(w, arithmetic)[:2]
+        return self._moments_in_digits(w, arithmetic)
+
+    def _moments_in_digits(self, w: Array, arithmetic: Arithmetic) -> tuple[Array, Array]:
+        """G and S2 with all their digits where the gradients nearly cancel, too.
+
+        Gradients that agree to k digits leave k digits fewer of their deviations: that many are
+        added. How many it takes changes little from a weight to its neighbours, so what was found
+        before tells where to begin.
+        """
+        digits, kept = arithmetic.digits, math.ceil(arithmetic.accuracy)
+        at = to_float(w)
+        if len(w) > 4 * FIRST_LOOK and not self._lost.covers(at):
+            self._moments_in_digits(w[:: len(w) // FIRST_LOOK], arithmetic)
+        lost = self._lost.expected(at)
+        tried = np.zeros(len(w), dtype=int)
+        mean, spread = arithmetic.array(np.zeros(len(w))), arithmetic.array(np.zeros(len(w)))
+        again = np.arange(len(w))
+        while len(again):
+            short = np.maximum(kept + lost[again] * 1.02 - digits, 0)
+            blank = lost[again] >= tried[again]  # nothing but rounding was seen
+            short = np.where(blank & (tried[again] > 0), 2 * tried[again] - digits, short)
+            steps = np.ceil(short / DIGIT_STEP).astype(int) * DIGIT_STEP
+            for step in np.unique(steps):
+                here = again[steps == step]
+                more = many_digits(digits + int(step)) if step else arithmetic
+                m, s, size = self._moments_and_size(more.array(w[here]), more)
+                tried[here] = more.digits
+                lost[here] = decades_lost(s, size, more.digits)
+                mean[here], spread[here] = (m, s) if step == 0 else map(arithmetic.array, (m, s))
+            enough = (tried >= kept + lost) | (lost <= SPARE_DIGITS) | (tried >= MOST_DIGITS)
+            again = np.flatnonzero(~enough)
+        told = lost < tried  # elsewhere they agree in all digits
+        self._lost.learn(at[told], lost[told])
+        return mean, spread
+
+    @cached_property
+    def _lost(self) -> DecadesLost:
+        return DecadesLost()
+
+    def _moments_and_size(self, w: Array, arithmetic: Arithmetic) -> tuple[Array, Array, Array]:
+        """Mean and variance of the gradients, and their largest size."""
+        (g,) = evaluate(self.gradient, w, arithmetic=arithmetic)
+        # Two passes: the mean of squares less the square of the mean can come out negative.
+        if len(g) != self.datapoints:
+            raise self._fickle(len(g), self.datapoints)
+        with np.errstate(all="ignore"):  # what overflows is found, and located, further on
+            mean = g.sum(axis=0) / len(g)
+            deviation = g - mean
+            spread = (deviation * deviation).sum(axis=0) / len(g)
+            size = mean if arithmetic is DOUBLE else np.abs(g).max(axis=0)
+            return mean, spread, size
+
+    def _fickle(self, now: int, before: int) -> LandscapeError:
+        return LandscapeError(
+            f"{self.name}: the number of datapoints changed from {before} to {now} between two "
+            "calls. The function must return the same datapoints each time."
+        )
+
+    def loss_table(self, w: Array) -> Array | None:
+        """The losses at w, shape (N, M), or None where only gradients were given."""
+        if self.losses is None:
+            return None
+        (table,) = evaluate(self.losses, w)
+        return np.atleast_2d(table)
+
+    def mean_loss(self, w: Array) -> tuple[Array, Array] | None:
+        """The mean loss at w and the largest loss in size, shape (M,) each; None without losses."""
+        if self.losses is None:
+            return None
+        size = max(1, CHUNK // self.datapoints)
+        parts = [w[i : i + size] for i in range(0, max(len(w), 1), size)]
+        pairs = [
+            (t.mean(axis=0), np.abs(t).max(axis=0))
+            for t in map(self.loss_table, parts)
+            if t is not None
+        ]
+        return np.concatenate([m for m, _ in pairs]), np.concatenate([s for _, s in pairs])
+
+    def diffusion(self) -> Diffusion:
+        """The process that SGD is for small steps: f = -T G, a = T^2 D, time in steps."""
+        rate = self.learning_rate
+        numerator, denominator = self._noise_ratio
+        assert rate is not None
+
+        def scaled(spread: Any) -> Any:  # one factor at a time, so that many digits stay exact
+            with np.errstate(all="ignore"):  # what overflows is found, and located, further on
+                return rate * (rate * spread) * numerator / denominator
+
+        def mean_gradient(w: Any) -> Any:
+            g = self.gradient(w)
+            return g.sum(axis=0) / self.datapoints
+
+        def drift(w: Any) -> Any:
+            return -rate * mean_gradient(w)
+
+        def variance(w: Any) -> Any:
+            g = self.gradient(w)
+            deviation = g - g.sum(axis=0) / self.datapoints
+            return scaled((deviation * deviation).sum(axis=0) / self.datapoints)
+
+        def pair(w: Array, arithmetic: Arithmetic) -> tuple[Array, Array]:
+            mean, spread = self.moments(w, arithmetic)
+            with np.errstate(all="ignore"):
+                return -rate * mean, scaled(spread)
+
+        notes: tuple[str, ...] = ()
+        if isinstance(getattr(self.gradient, "rows", None), Pointwise):
+            notes = (
+                "gradients takes one number at a time, so it is slower and runs in doubles only; "
+                "write it with NumPy functions to be rid of both.",
+            )
+        drawn = "with" if self.replacement else "without"
+        if self.replacement:
+            noise = "S2" if self.batch_size == 1 else "S2 / B"
+        else:
+            noise = "(S2 / B) (N - B) / (N - 1)"
+        return Diffusion(
+            drift=drift,
+            variance=variance,
+            pair=pair,
+            domain=self.domain,
+            boundaries=self.boundaries,
+            convention=self.convention,
+            breakpoints=self.breakpoints,
+            initial=self.initial,
+            name=self.name,
+            parameters=self.parameters,
+            variable="w",
+            time_unit="step",
+            equation=(
+                f"dw = -T G dt + T sqrt(D) dB, D = {noise}, T = {rate:g}, B = {self.batch_size} of "
+                f"N = {self.datapoints} drawn {drawn} replacement"
+            ),
+            cost=self.datapoints,
+            scan_panels=64 if self.datapoints <= MANY else 32,
+            notes=notes,
+            settled=True,
+        )
+
+    def __repr__(self) -> str:
+        lower, upper = self.domain
+        return (
+            f"<Landscape {self.name!r}: {self.datapoints} datapoints on ({lower:g}, {upper:g}), "
+            f"T = {self.learning_rate:g}, B = {self.batch_size}>"
+        )

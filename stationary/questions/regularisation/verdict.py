@@ -1,0 +1,315 @@
+"""What a regularisation path shows: laws read off its last values, and the words for them.
+
+A law is claimed only where the last three steps agree on it; where they do not, that is said.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.questions.regularisation.laws import FEWEST, Law, law_of
+from stationary.questions.regularisation.path import RegularisationPath, log_total
+from stationary.questions.regularisation.places import Outcome, outcomes_of
+from stationary.wording import mean_text, probability_text
+
+__all__ = ["Verdict", "verdict_on"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome in one word, and in sentences."""
+
+    outcome: str  # "agrees", "differs", "none" or "not decided"
+    words: str
+    laws: tuple[Law, ...]  # of each basin's mass relative to the heaviest at the last eps
+
+
+def verdict_on(path: RegularisationPath) -> Verdict:
+    """Compare the limit that a path shows with the exact answer."""
+    eps = path.epsilons
+    n, m = path.log_masses.shape
+    heaviest = 0
+    if n and np.isfinite(path.log_masses[-1]).any():
+        heaviest = int(np.nanargmax(path.log_masses[-1]))
+    against = path.log_masses[:, [heaviest]] if m else path.log_masses
+    spread = path.errors + (path.errors[:, [heaviest]] if m else 0.0)
+    with np.errstate(invalid="ignore"):
+        relative = path.log_masses - against
+    laws = tuple(law_of(eps, relative[:, i], spread[:, i]) for i in range(m))
+    if path.exact.kind == "none":
+        return Verdict("none", _no_end_state(path), laws)
+    if sum(kind != "none" for kind in path.kinds) < FEWEST:
+        why = path.stopped or "fewer than four values of eps were asked for."
+        return Verdict(
+            "not decided", f"Not decided: too few values of eps to tell. {_cap(why)}", laws
+        )
+    outcomes = outcomes_of(path.exact, path.basins)
+    if any(o.exact is None for o in outcomes):
+        outcome, words = _depends(path, outcomes)
+    else:
+        outcome, words = _compared(path, outcomes)
+    return Verdict(outcome, " ".join([words, *_gates(path, laws), *_traps(path)]), laws)
+
+
+def _depends(path: RegularisationPath, outcomes: Sequence[Outcome]) -> tuple[str, str]:
+    """The exact answer depends on the start, which a process with noise everywhere forgets."""
+    start = (
+        "the exact process ends, depending on where it starts, in one of "
+        f"{', '.join(o.words for o in outcomes)}; with any noise added it ends in the same state "
+        "from every start."
+    )
+    return "differs", f"Differs: {start} {_limit(path, outcomes)[1]}"
+
+
+def _limit(path: RegularisationPath, outcomes: Sequence[Outcome]) -> tuple[bool, str]:
+    """Which outcomes the limit picks, and how."""
+    shown = [o for o in outcomes if o.places]
+    if not shown:
+        return False, "None of these is a place on the line."
+    totals = np.array([log_total(path.log_masses, o.places) for o in shown])
+    top = int(np.argmax(totals[:, -1]))
+    laws = _outcome_laws(path, shown, top)
+    held = float(np.exp(np.logaddexp.reduce(totals[:, -1])))
+    rest = ""
+    if held < 1 - 1e-3:
+        rest = f" At the smallest eps the other places still hold {1 - held:.3g}."
+    if any(law.kind == "unclear" for law in laws):
+        unclear = (
+            "How the limit shares the probability among them is not decided: the shares still "
+            "change, by no clear law."
+        )
+        return False, " ".join([unclear, *_exponents(path, shown, top)]) + rest
+    sentences = []
+    settled = [k for k, law in enumerate(laws) if law.kind == "settles"]
+    whole = float(np.logaddexp.reduce([laws[k].value for k in settled]))
+    if len(settled) > 1:
+        shares = ", ".join(
+            f"{shown[k].words} {probability_text(laws[k].value - whole, laws[k].digits)}"
+            for k in settled
+        )
+        equal = " (they are equal)" if all(abs(laws[k].value) < 1e-6 for k in settled) else ""
+        sentences.append(
+            f"As eps falls their shares of what they hold together tend to: {shares}{equal}."
+        )
+    for k, law in enumerate(laws):
+        if law.kind != "settles":
+            verb = "loses to" if law.vanishes else "wins over"
+            sentences.append(
+                f"As eps falls, {shown[k].words} {verb} {shown[top].words}: their ratio "
+                f"{law.words}."
+            )
+    sentences += _exponents(path, shown, top)
+    return True, " ".join(sentences) + rest
+
+
+def _outcome_laws(path: RegularisationPath, shown: Sequence[Outcome], top: int) -> list[Law]:
+    totals = [log_total(path.log_masses, o.places) for o in shown]
+    errors = [path.errors[:, list(o.places)].max(axis=1) for o in shown]
+    return [
+        law_of(path.epsilons, t - totals[top], e + errors[top])
+        for t, e in zip(totals, errors, strict=True)
+    ]
+
+
+def _exponents(path: RegularisationPath, shown: Sequence[Outcome], top: int) -> list[str]:
+    """How int 2 f / (a + eps) between the classes goes."""
+    v, sentences = path.exact.diffusion.variable, []
+
+    def peak(o: Outcome) -> int:
+        return max(o.places, key=lambda i: float(path.log_masses[-1, i]))
+
+    first = peak(shown[top])
+    for o in shown:
+        other = peak(o)
+        if other == first:
+            continue
+        between = path.exponents[:, other] - path.exponents[:, first]
+        law = law_of(path.epsilons, between, path.errors[:, other] + 1e-9)
+        how = {
+            "settles": f"tends to {law.limit}",
+            "power": f"goes as {-law.rate:.3g} log(1/eps)",
+            "beyond": f"goes about as {law.value:.2g} eps^-{law.rate:.2g}",
+            "unclear": "shows no clear law",
+        }[law.kind]
+        a, b = path.basins[first].inside, path.basins[other].inside
+        sentences.append(f"The exponent, int 2 f / (a + eps) d{v} from {a:.6g} to {b:.6g}, {how}.")
+    return sentences
+
+
+def _compared(path: RegularisationPath, outcomes: Sequence[Outcome]) -> tuple[str, str]:
+    """The exact answer is known: do the masses, and the widths, approach it?"""
+    exact = np.array([math.nan if p is None else p for p in path.exact_masses])
+    gaps = np.abs(path.masses - exact)
+    with np.errstate(invalid="ignore"):
+        widths = np.abs(path.widths - path.exact_widths) / path.widths[0]
+    off, off_width = np.nanmax(gaps, axis=1), np.zeros(len(gaps))
+    counts = exact > 1e-3
+    if counts.any() and np.isfinite(widths[:, counts]).all():
+        off_width = widths[:, counts].max(axis=1)
+    error = (path.errors * path.masses).max(axis=1) + path.exact.error + 1e-9
+    worst = np.maximum(off, off_width)
+    only = len(path.basins) == 1
+    what, other = ("the width of the only basin", "one") if only else ("the masses", "ones")
+    verb = "approaches" if only else "approach"
+    left = f"at the smallest eps the difference is {worst[-1]:.2g}"
+    if off_width[-1] >= off[-1] and off_width[-1] > 0:
+        left += " of the width at the largest"
+    if worst[-1] <= error[-1] + (1e-9 if off_width[-1] else 0.0):
+        return "agrees", f"Agrees: {what} cannot be told from the exact {other}; {left}."
+    ending = worst[-FEWEST:]
+    law = law_of(path.epsilons, np.log(np.maximum(worst, 1e-300)), error / worst)
+    if len(outcomes) > 1:
+        clear, words = _limit(path, outcomes)
+        if clear and _contradicted(path, outcomes):
+            return "differs", (
+                "Differs: the exact shares follow from the start, which a process with any noise "
+                f"added forgets. {words}"
+            )
+    if (np.diff(ending) < 0).all() and (law.kind == "power" and law.rate > 0.02):
+        return "agrees", (
+            f"Agrees: {what} {verb} the exact {other}; {left}, and goes as eps^{law.rate:.3g}."
+        )
+    if (np.diff(ending) < 0).all() and ending[-1] < 0.05 and ending[-1] < 0.5 * ending[0]:
+        return "agrees", (
+            f"Agrees as far as this goes: {what} {verb} the exact {other}; {left}, less at each "
+            "step, though by no clear law."
+        )
+    if law.kind == "settles" and math.exp(law.value) > max(1e-3, 2 * law.error * off[-1]):
+        return (
+            "differs",
+            f"Differs: as eps falls, {what} tend elsewhere than to the exact {other}; {left}.",
+        )
+    trend = "less at each step" if (np.diff(ending) < 0).all() else "without a clear trend"
+    return "not decided", f"Not decided: {left}, {trend}."
+
+
+def _contradicted(path: RegularisationPath, outcomes: Sequence[Outcome]) -> bool:
+    """Whether the law of the shares leads elsewhere than to the exact ones."""
+    shown = [o for o in outcomes if o.places]
+    top = int(np.argmax([log_total(path.log_masses, o.places)[-1] for o in shown]))
+    laws = _outcome_laws(path, shown, top)
+    best = shown[top].exact or 0.0
+    for o, law in zip(shown, laws, strict=True):
+        mass = o.exact or 0.0
+        if law.kind == "settles":
+            limit = math.exp(law.value)
+            slack = max(1e-6, 3 * law.error) * (1 + limit)
+            if abs(mass - limit * best) > slack * max(mass, limit * best, 1e-9):
+                return True
+        elif law.vanishes and mass > 1e-9:
+            return True
+    return False
+
+
+def _gates(path: RegularisationPath, laws: Sequence[Law]) -> list[str]:
+    """What leaks back to where the exact process never returns, one sentence for each law."""
+    v = path.exact.diffusion.variable
+    groups: dict[str, list[str]] = {}
+    for i, place in enumerate(path.basins):
+        held = float(path.log_masses[-1, i])
+        if place.exact != 0 or math.isinf(held) or not _transient(path, i):
+            continue
+        law = laws[i]
+        if law.vanishes:
+            then = (
+                f"This {law.words} relative to the heaviest: after long times first and small eps "
+                "later, nothing is left there either."
+            )
+        elif law.kind == "settles":
+            then = "This share settles: here the order of long times and small eps matters."
+        else:
+            falls = (np.diff(path.log_masses[-FEWEST:, i]) < 0).all()
+            then = "It falls at each step, by no clear law." if falls else "It shows no clear law."
+        groups.setdefault(then, []).append(
+            f"{probability_text(held, 3)} on {v} from {place.lower:.6g} to {place.upper:.6g}"
+        )
+    return [
+        f"Where the exact process does not stay, noise brings it back: at the smallest eps there "
+        f"is {' and '.join(held)}. {then}"
+        for then, held in groups.items()
+    ]
+
+
+def _transient(path: RegularisationPath, i: int) -> bool:
+    """Whether a place lies in what the exact process leaves for good."""
+    x = path.basins[i].inside
+    return any(a < x < b for a, b in path.exact.transient)
+
+
+def _traps(path: RegularisationPath) -> list[str]:
+    """How closely the regularised process keeps to each trap."""
+    v, sentences = path.exact.diffusion.variable, []
+    for i, place in enumerate(path.basins):
+        width = path.widths[:, i]
+        if place.kind != "trap" or not np.isfinite(width[-1]) or not width[-1] > 0:
+            continue
+        law = law_of(path.epsilons, np.log(width), np.full(len(width), 1e-6))
+        how = f"; it goes as eps^{law.rate:.3g}" if law.kind == "power" else ""
+        near = "the mass around" if place.span > 0.1 else "the mass near"
+        sentences.append(
+            f"Half of {near} {v} = {place.position:.6g} lies within {width[-1]:.3g} of it at the "
+            f"smallest eps{how}."
+        )
+    return sentences
+
+
+def _no_end_state(path: RegularisationPath) -> str:
+    exact = f"The exact process has no end state: {path.exact.reason}"
+    v, kinds = path.exact.diffusion.variable, path.kinds
+    if not kinds:
+        return f"{exact} None with noise added could be found: {path.stopped}"
+    if all(kind == "none" for kind in kinds):
+        return f"{exact} With noise added there is none either, at any eps that was tried."
+    if path.centre is None:
+        return (
+            f"{exact} With noise added there is one; at the smallest eps its mean is "
+            f"{mean_text(path.mean[-1], path.std[-1])} and its deviation {path.std[-1]:.6g}."
+        )
+    radius = path.radii
+    with np.errstate(invalid="ignore"):
+        law = law_of(path.epsilons, np.log(radius), np.full(len(radius), 1e-6))
+    text = (
+        f"{exact} With noise added there is one: half of it lies within {radius[-1]:.3g} of {v} = "
+        f"{path.centre:.6g} at the smallest eps"
+    )
+    if law.vanishes:
+        text += f", a distance that {law.words}, so at least half of the limit sits at this point."
+        return text + _further_off(path, path.centre)
+    if law.kind == "settles":
+        value = math.exp(law.value)
+        return f"{text}, a distance that settles at {value:.4g}: the limit does not gather there."
+    shrinks = (np.diff(radius[-FEWEST:]) < 0).all()
+    trend = "shrinks at each step, though by no clear law" if shrinks else "shows no clear law"
+    return f"{text}, a distance that {trend}: the limit is not decided."
+
+
+def _further_off(path: RegularisationPath, centre: float) -> str:
+    """Whether the other half gathers at the point, too."""
+    others = [i for i, p in enumerate(path.basins) if not p.reach[0] < centre < p.reach[1]]
+    window = next((p for p in path.basins if p.reach[0] < centre < p.reach[1]), None)
+    if window is None or not others:
+        return ""
+    outside = log_total(path.log_masses, others)
+    law = law_of(path.epsilons, outside, path.errors[:, others].max(axis=1))
+    off = max(window.upper - centre, centre - window.lower)
+    held = f" Further than {off:.3g} from it there is {probability_text(float(outside[-1]), 3)}"
+    if law.vanishes:
+        return f"{held}, which {law.words}: all of the limit sits there."
+    falls = (
+        "falling at each step, by no clear law" if (np.diff(outside[-FEWEST:]) < 0).all() else ""
+    )
+    return (
+        f"{held}{', ' * bool(falls)}{falls}; whether the rest gathers there, too, is not decided."
+    )
+
+
+def _cap(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]

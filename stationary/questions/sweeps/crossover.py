@@ -1,0 +1,184 @@
+"""Where two minima hold the same mass, between two points at which different ones dominate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from stationary.errors import StationaryError
+from stationary.questions.sweeps.family import Answer, Family, Point
+
+__all__ = ["Crossing", "brackets", "crossings_between", "crossings_of_rates"]
+
+STEP = 1e-3  # of a bracket, over which the slope at a crossing is taken
+MOST = 1e300  # beyond which differences of logarithms are cut off, so that none is infinite
+MOST_STEPS = 500
+FINEST = 2.0**-60  # of a bracket: a crossing at zero has no relative precision
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """Two minima of equal mass, by their places from left to right; or why it was not found."""
+
+    low: int  # index of the point below it, among those that were given
+    high: int
+    first: int  # the minimum that dominates below
+    second: int
+    value: float = math.nan
+    error: float = math.nan  # absolute, of value
+    log_mass: float = math.nan  # of either
+    reason: str = ""
+
+
+def brackets(answers: list[Answer]) -> list[tuple[int, int]]:
+    """Neighbouring decided points between which the dominant minimum changes.
+
+    The answers are those along one axis. Points that are not decided are passed over. Minima are
+    told apart by their place from left to right or, where their number changes, by where they are.
+    """
+    decided = [i for i, a in enumerate(answers) if a.dominant is not None]
+    return [(i, k) for i, k in pairwise(decided) if not _same(answers[i], answers[k])]
+
+
+def _same(a: Answer, b: Answer) -> bool:
+    i, k = a.dominant, b.dominant
+    assert i is not None
+    assert k is not None
+    if len(a.minima) == len(b.minima):
+        return i == k
+    x, y = a.minima[i].position, b.minima[k].position
+    return min(a.minima, key=lambda m: abs(m.position - y)).position == x
+
+
+def crossings_between(
+    answer_at: Callable[[float], Answer], ends: tuple[float, float], answers: tuple[Answer, Answer]
+) -> list[Crossing]:
+    """The crossings along an axis between two points of it, in the order of the axis.
+
+    Parameters
+    ----------
+    answer_at
+        The answer anywhere between.
+    ends
+        The two points, ascending.
+    answers
+        The answers there; different minima dominate.
+    """
+    first, second = answers[0].dominant, answers[1].dominant
+    assert first is not None
+    assert second is not None
+    blank = Crossing(0, 1, first, second)
+    if len(answers[0].minima) != len(answers[1].minima):
+        return [replace(blank, reason="the number of minima changes in between")]
+    try:
+        return _refined(answer_at, ends, blank, depth=len(answers[0].minima))
+    except StationaryError as error:
+        return [replace(blank, reason=" ".join(str(error).split()))]
+    except _LostError as lost:
+        return [replace(blank, reason=str(lost))]
+
+
+class _LostError(Exception):
+    """A point in between where the minima are not known."""
+
+
+def _refined(
+    answer_at: Callable[[float], Answer], ends: tuple[float, float], blank: Crossing, depth: int
+) -> list[Crossing]:
+    from scipy.optimize import brentq
+
+    i, k = blank.first, blank.second
+    known: dict[float, Answer] = {}
+
+    def at(x: float) -> Answer:
+        if x not in known:
+            answer = answer_at(x)
+            if not answer.is_known:
+                raise _LostError(answer.reason or "there is no end state in between")
+            if len(answer.minima) <= max(i, k):
+                raise _LostError("the number of minima changes in between")
+            known[x] = answer
+        return known[x]
+
+    def gain(x: float) -> float:
+        minima = at(x).minima
+        return float(np.clip(minima[i].log_mass - minima[k].log_mass, -MOST, MOST))
+
+    low, high = ends
+    if not gain(low) > 0 > gain(high):
+        raise _LostError("the masses between the two points do not join up")
+    finest = FINEST * (high - low)
+    x = float(brentq(gain, low, high, xtol=finest, rtol=8.9e-16, maxiter=MOST_STEPS))
+    here = at(x)
+    top = here.dominant
+    if depth > 0 and top is not None and top not in (i, k):  # a third one comes between
+        first, second = replace(blank, second=top), replace(blank, first=top)
+        return [
+            *_refined(answer_at, (low, x), first, depth - 1),
+            *_refined(answer_at, (x, high), second, depth - 1),
+        ]
+    step = STEP * (high - low)
+    left, right = max(low, x - step), min(high, x + step)
+    slope = abs(gain(right) - gain(left)) / (right - left)
+    by = here.minima[i].mass_error + here.minima[k].mass_error
+    error = by / slope + 2 * float(np.spacing(x)) + finest if slope > 0 else math.inf
+    if not error < high - low:
+        raise _LostError("the two masses are the same to within their errors all along")
+    log_mass = here.minima[i].log_mass
+    return [replace(blank, value=x, error=error, log_mass=log_mass)]
+
+
+def crossings_of_rates(family: Family, answers: tuple[Answer, ...]) -> list[Crossing]:
+    """All crossings along the learning rate, at each batch size and replacement of a family.
+
+    The same T c gives the same crossing: it is looked for once. `low` and `high` of a result are
+    indices of the family's points.
+    """
+    rows: dict[tuple[int | None, bool | None], list[int]] = {}
+    for n, point in enumerate(family.points):
+        rows.setdefault((point.batch_size, point.replacement), []).append(n)
+    found: list[tuple[float, float, Crossing]] = []  # with the coldness and its error
+    result = []
+    for indices in rows.values():
+        indices.sort(key=lambda n: family.points[n].learning_rate or 0)
+        for a, b in brackets([answers[n] for n in indices]):
+            low, high = indices[a], indices[b]
+            for c in _of_bracket(family, answers, low, high, found):
+                result.append(replace(c, low=low, high=high))
+    return result
+
+
+def _of_bracket(
+    family: Family,
+    answers: tuple[Answer, ...],
+    low: int,
+    high: int,
+    found: list[tuple[float, float, Crossing]],
+) -> list[Crossing]:
+    point: Point = family.points[low]
+    factor = family.factor(point)
+    # The masses are nearly exponential in the coldness, which falls as the learning rate grows.
+    ends = family.coldness(family.points[high]), family.coldness(point)
+    pair = answers[low].dominant, answers[high].dominant
+    again = [
+        (cold, by, c)
+        for cold, by, c in found
+        if (c.first, c.second) == pair and ends[0] <= cold <= ends[1]
+    ]
+    if not again:
+        swapped = answers[high], answers[low]
+        fresh = crossings_between(lambda cold: family.at(cold, point), ends, swapped)
+        again = [
+            (c.value, c.error, replace(c, first=c.second, second=c.first)) for c in fresh[::-1]
+        ]
+        found += [entry for entry in again if math.isfinite(entry[0])]
+    return [
+        replace(c, value=1 / (cold * factor), error=by / cold**2 / factor)
+        if math.isfinite(cold)
+        else c
+        for cold, by, c in again
+    ]

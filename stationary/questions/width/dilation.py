@@ -1,0 +1,350 @@
+"""What if one minimum were wider, or noisier?
+
+If every loss of a basin is stretched by lambda in w, then G is divided by lambda and S2 by
+lambda^2, so the exponent I = int 2 f / a from the centre to the top grows to lambda^2 I. Where the
+basin and its stretched copy meet at that top, a^(1-c) P is continuous, and with
+
+    R(q) = int over the basin of a^-(1-c) exp(q I(u)) du     (I(u): from u to the top)
+
+the densities at the two centres are in the ratio lambda^(2(1-c)) exp((lambda^2 - 1) I), and the
+masses in the ratio lambda^(1+2(1-c)) R(lambda^2) / R(1). For Ito noise (c = 0) the first is
+lambda^2 exp((lambda^2 - 1) I). To scale the noise of a basin by kappa multiplies q by 1 / kappa
+instead, and leaves its length alone.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from stationary.errors import LandscapeError
+from stationary.functions.given import number as real_number
+from stationary.line.ends import anatomy
+from stationary.line.reshape import tempered
+from stationary.line.sampling import sampling
+from stationary.numbers.chebyshev import chebyshev_sum
+from stationary.numbers.elementary import exp, log, log1p, number, to_float
+from stationary.questions.width.tempered import Tempered, of_basin
+from stationary.states.basins import Basin, basins_of, climb_error
+from stationary.states.distribution import EndState
+from stationary.weight.component import component_on
+
+__all__ = ["BasinBias", "dilation_bias", "noise_bias"]
+
+Array = NDArray[Any]
+
+LARGEST = 1e6  # of a factor, and 1 / LARGEST the smallest
+MOST = 100_000
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class BasinBias:
+    """One basin changed by a range of factors, compared with itself as it is.
+
+    All arrays have one entry per factor; logarithms are natural, and errors are absolute for
+    logarithms.
+    """
+
+    kind: str  # "dilation" or "noise"
+    name: str
+    convention: float  # c
+    index: int  # of the basin, left to right from 0
+    position: float
+    top: float  # where the basin and its copy meet
+    exponent: float  # I = int 2 f / a from the centre to the top
+    exponent_error: float
+    factors: Array
+    log_density_ratios: Array  # copy over original, both at their centres
+    density_errors: Array
+    log_mass_ratios: Array
+    mass_errors: Array
+    log_shares: Array | None  # of all probability, if the basin were so changed where it is
+    share_errors: Array | None  # None where it shares with no other
+
+    def __repr__(self) -> str:
+        n = len(self.factors)
+        what = "stretched" if self.kind == "dilation" else "with its noise scaled"
+        return f"<BasinBias of {self.name!r}: minimum {self.index} {what} by {n} factors>"
+
+    @property
+    def columns(self) -> dict[str, Array]:
+        """The table, by column; what `pandas.DataFrame` takes."""
+        factor = "lambda" if self.kind == "dilation" else "kappa"
+        table = {
+            factor: self.factors,
+            "log_density_ratio": self.log_density_ratios,
+            "log_density_error": self.density_errors,
+            "log_mass_ratio": self.log_mass_ratios,
+            "log_mass_error": self.mass_errors,
+        }
+        if self.log_shares is not None and self.share_errors is not None:
+            table |= {"log_share": self.log_shares, "log_share_error": self.share_errors}
+        return table
+
+
+def dilation_bias(state: EndState, basin: Basin | int, factors: ArrayLike) -> BasinBias:
+    """A basin against its copy stretched by lambda, joined at a common top.
+
+    Parameters
+    ----------
+    state
+        A solved process.
+    basin
+        One of `basins_of(state)`, or its index, left to right from 0.
+    factors
+        lambda, for every one that is asked for, dimensionless; above 1 the copy is wider. One
+        integration of the basin serves all.
+
+    Returns
+    -------
+    BasinBias
+        Ratios of the copy to the basin: of the densities at the centres, exactly
+        lambda^2 exp((lambda^2 - 1) I) for Ito noise, and of the masses. They meet at the lower of
+        the basin's barriers, or, if it has none, at a wall. `log_shares` says what the basin would
+        hold if it were so stretched where it is.
+
+    Raises
+    ------
+    LandscapeError
+        If a factor is not positive, there is no such basin, or nothing to meet at.
+
+    References
+    ----------
+    The law follows from the zero-flux condition; see the description of this module.
+    """
+    lam = _checked(factors, "lambda", state.diffusion.name)
+    w = 1 - state.diffusion.convention.value
+    return _changed(state, basin, "dilation", lam, lambda x: x * x, 2 * w, 1.0)
+
+
+def noise_bias(state: EndState, basin: Basin | int, factors: ArrayLike) -> BasinBias:
+    """A basin against its copy with the same drift and the variance scaled by kappa.
+
+    Parameters
+    ----------
+    state, basin
+        As for `dilation_bias`.
+    factors
+        kappa, dimensionless; above 1 the copy is noisier.
+
+    Returns
+    -------
+    BasinBias
+        For Ito noise the ratio of the densities at the centres is exp((1 / kappa - 1) I) / kappa.
+
+    Raises
+    ------
+    LandscapeError
+        As for `dilation_bias`.
+    """
+    kappa = _checked(factors, "kappa", state.diffusion.name)
+    w = 1 - state.diffusion.convention.value
+    return _changed(state, basin, "noise", kappa, lambda x: 1 / x, -w, 0.0)
+
+
+def _checked(factors: ArrayLike, what: str, where: str) -> Array:
+    try:
+        values = np.atleast_1d(np.asarray(factors, dtype=float)).ravel()
+    except (TypeError, ValueError):
+        values = np.array([math.nan])
+    good = (values >= 1 / LARGEST) & (values <= LARGEST)
+    if not (0 < len(values) <= MOST) or not good.all():
+        bad = values[~good]
+        came = f"{bad[0]:g}" if len(bad) and not math.isnan(bad[0]) else f"{factors!r:.40}"
+        came = came if len(values) <= MOST else f"an array of {len(values)}"
+        raise LandscapeError(
+            f"{where}: {what} = {came} came, but factors must be numbers from {1 / LARGEST:g} to "
+            f"{LARGEST:g}, at most {MOST} of them, as in [1, 1.5, 2, 4] or, on the command line, "
+            "1:4:13."
+        )
+    return values
+
+
+def picked(state: EndState, basin: Basin | int) -> tuple[int, Basin]:
+    """A basin and its index."""
+    basins = basins_of(state)
+    name, v = state.diffusion.name, state.diffusion.variable
+    if not basins:
+        raise LandscapeError(f"{name}: there is no minimum with a density around it to change.")
+    if isinstance(basin, Basin):
+        found = [i for i, b in enumerate(basins) if b.position == basin.position]
+        if not found:
+            raise LandscapeError(
+                f"{name}: the basin at {v} = {float(basin.position):.6g} is none of this end state."
+            )
+        return found[0], basins[found[0]]
+    index = real_number(basin)
+    if index is None or index != int(index) or not 0 <= index < len(basins):
+        listed = ", ".join(f"{i} at {v} = {float(b.position):.6g}" for i, b in enumerate(basins))
+        raise LandscapeError(
+            f"{name}: there is no minimum {basin!r:.40}. Minima are counted left to right from 0: "
+            f"{listed}."
+        )
+    return int(index), basins[int(index)]
+
+
+def _changed(
+    state: EndState,
+    basin: Basin | int,
+    kind: str,
+    factors: Array,
+    strength: Any,
+    a: float,
+    b: float,
+) -> BasinBias:
+    """The copy has its exponent multiplied by `strength(factor)`, 1 / a^(1-c) by factor^a, and its
+    length by factor^b."""
+    if state.diffusion.is_periodic:
+        raise LandscapeError(
+            f"{state.diffusion.name}: on a periodic domain a basin cannot be changed by itself: a "
+            'current flows through it. Cut the ring with boundaries = "reflecting".'
+        )
+    index, one = picked(state, basin)
+    alone = of_basin(state, one)
+    top, climb, error = _meeting(state, one, alone)
+    exact = alone.arithmetic.array(factors)
+    q, stretch = strength(exact), log(exact)
+    widths, width_errors = _widths(alone, np.concatenate([alone.arithmetic.array([1.0]), q]))
+    gain = (q - 1) * climb
+    gain_error = np.abs(q - 1) * error + alone.arithmetic.epsilon * np.abs(gain)
+    log_density = a * stretch + gain
+    mass_gain = (a + b) * stretch + widths[1:] - widths[0]  # of the basin, its centre being held
+    same = factors == 1
+    mass_error = np.where(same, 0.0, width_errors[1:] + width_errors[0])
+    shares = _shares(one, q, mass_gain, mass_error)
+    given = state.given
+    rounding = 2.0**-52 if state.digits is None else 0.0
+    log_mass = gain + mass_gain
+    return BasinBias(
+        kind=kind,
+        name=state.diffusion.name,
+        convention=float(state.diffusion.convention.value),
+        index=index,
+        position=given(one.position),
+        top=given(top),
+        exponent=given(climb),
+        exponent_error=float(to_float(number(error + rounding * abs(climb)))),
+        factors=factors,
+        log_density_ratios=given_all(state, log_density),
+        density_errors=_floats(gain_error + rounding * np.abs(log_density)),
+        log_mass_ratios=given_all(state, log_mass),
+        mass_errors=_floats(gain_error + mass_error + rounding * np.abs(log_mass)),
+        log_shares=None if shares is None else given_all(state, shares[0]),
+        share_errors=None if shares is None else _floats(shares[1]),
+    )
+
+
+def given_all(state: EndState, values: Array) -> Array:
+    """An array of numbers as they are handed out."""
+    return np.asarray(to_float(values)) if state.digits is None else values
+
+
+def _floats(values: Array) -> Array:
+    return np.asarray(to_float(values), dtype=float)
+
+
+def _meeting(state: EndState, basin: Basin, alone: Tempered) -> tuple[Any, Any, Any]:
+    """Where a basin and its copy meet: the place, the exponent up to it, and its error.
+
+    That is the lower of its two barriers; a basin without any meets its copy at the lower wall,
+    which must not be the minimum itself.
+    """
+    found = alone.parts.sampling
+    low, centre, high = basin.places
+    marks = np.array([found.lower, centre, found.upper], dtype=found.panels.edges.dtype)
+    left, right = np.abs(found.climbs(marks))
+    ends = ((low, left, basin.barrier_left), (high, right, basin.barrier_right))
+    inner = [(climb, place) for place, climb, barrier in ends if barrier is not None]
+    if not inner:
+        reached = found.interval == (found.lower, found.upper)
+        walls = [end for end in alone.parts.ends if not math.isinf(end.position)]
+        if not reached or len(walls) < 2:
+            v = state.diffusion.variable
+            raise LandscapeError(
+                f"{state.diffusion.name}: the minimum at {v} = {float(basin.position):.6g} has no "
+                "barrier, and no walls on both sides, at which a copy of it could be joined. Give "
+                "a finite domain, as in domain = (-4, 4) (or --domain -4 4)."
+            )
+        inner = [(climb, place) for place, climb, _ in ends if place != centre]
+    climb, place = min(inner, key=lambda pair: to_float(pair[0]))
+    return place, climb, climb_error(found, centre, place)
+
+
+def _widths(alone: Tempered, strengths: Array) -> tuple[Array, Array]:
+    """log of mass over density at the centre, for each strength, and its error."""
+    shares = alone.at(strengths)
+    if shares is not None and shares.computed.all():
+        return shares.log_widths[:, 0], shares.width_errors[:, 0]
+    widths, errors = np.empty_like(strengths), np.empty_like(strengths)
+    for i, q in enumerate(strengths):
+        if shares is not None and shares.computed[i]:
+            widths[i], errors[i] = shares.log_widths[i, 0], shares.width_errors[i, 0]
+        else:
+            widths[i], errors[i] = _width_alone(alone, number(q))
+    return widths, errors
+
+
+def _width_alone(alone: Tempered, q: Any) -> tuple[Any, Any]:
+    """The same by a solve of its own, which knows what heavy tails hold."""
+    found = tempered(alone.parts.sampling, q)
+    if any(found.open_ends):  # with a weaker exponent there is more to see further out
+        found = sampling(found.diffusion, suspicious=False, arithmetic=found.arithmetic)
+    parts = anatomy(found)
+    if not all(end.integrable for end in parts.ends):
+        diffusion = alone.parts.sampling.diffusion
+        raise LandscapeError(
+            f"{diffusion.name}: with its exponent multiplied by {float(q):.6g} the basin around "
+            f"{diffusion.variable} = {float(alone.centres[0]):.6g} holds no probability that could "
+            "be normalised. Choose factors nearer to 1."
+        )
+    component = component_on(parts)[1]
+    density = component.density
+    panel, within = density.sampling.quieter(
+        np.array([alone.centres[0]], dtype=component.mesh.lower.dtype)
+    )
+    log_density = chebyshev_sum(density.coefficients, within, panel)[0]
+    return component.log_norm - log_density, component.norm_error + density.errors[panel[0]]
+
+
+def _shares(
+    one: Basin, q: Array, mass_gain: Array, mass_error: Array
+) -> tuple[Array, Array] | None:
+    """log of the share of the basin, changed where it is, among all in its class; and its error.
+
+    With a^(1-c) P held at its centre, what lies beyond a barrier I is multiplied by
+    exp(-(q - 1) I). The class as a whole keeps its weight, which ways into it decide.
+    """
+    c = one.component
+    assert c is not None
+    if c.log_share != 0:
+        return None  # the class goes on where the noise vanishes, and so does what is held
+    low, _, high = one.places
+    others: list[tuple[Array, Array]] = []
+    for barrier, beyond in (
+        (one.barrier_left, (c.interval[0], low)),
+        (one.barrier_right, (high, c.interval[1])),
+    ):
+        if barrier is not None:
+            loss = (q - 1) * barrier
+            error = c.error + np.abs(q - 1) * one.barrier_error
+            rounding = 2.0**-52 * np.abs(loss)
+            others.append((c.log_probability(*beyond) - loss, error + rounding))
+    if not others:
+        return None
+    weight = 0.0 if c.weight is None else log(c.weight)
+    own = one.log_mass - weight + mass_gain
+    # Of what the others hold relative to the basin the share is 1 / (1 + sum): right relative to
+    # what it lacks to 1, too.
+    over = np.stack([log_mass - own for log_mass, _ in others])
+    highest = np.maximum(over.max(axis=0), 0)
+    log_whole = highest + log(exp(over - highest).sum(axis=0) + exp(-highest))
+    near = highest == 0
+    log_whole = np.where(near, log1p(exp(np.minimum(over, 0)).sum(axis=0)), log_whole)
+    rest = exp(over - log_whole)
+    errors = np.stack([error for _, error in others]) + 2.0**-52 * (1 + np.abs(over) + np.abs(own))
+    doubt = (rest * (errors + mass_error + one.mass_error)).sum(axis=0)
+    return weight - log_whole, doubt + 4 * 2.0**-52 * np.abs(weight - log_whole)

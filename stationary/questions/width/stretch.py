@@ -1,0 +1,225 @@
+"""Is one basin a stretched copy of another, and by which factor?
+
+The losses of the datapoints are compared over the basin, each up to a constant, and matched
+between the two minima in whatever order fits best. A process without datapoints is compared by its
+potential -int f and by int sqrt(a), which a stretch leaves as they are, too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.numbers.chebyshev import rule
+from stationary.process.diffusion import Diffusion
+from stationary.process.landscape import Landscape
+from stationary.states.basins import Basin
+
+__all__ = ["FITS", "Stretch", "best_stretch"]
+
+Array = NDArray[Any]
+Rows = Callable[[Array], Array]
+
+NODES = 96  # points over a basin at which losses are compared
+WIDEST = 64.0  # times the first guess, and as far below it
+GRID = 97  # factors that are tried first
+MATCHED = 256  # datapoints up to which the order is free
+COMPARED = 512  # datapoints that are compared at most, evenly chosen
+FITS = 0.02  # a misfit up to this is called a fit
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """One basin as the other stretched by `factor` (and mirrored, perhaps)."""
+
+    factor: float  # lambda, above 1 if the first is the wider
+    factor_error: float  # by so much more or less, the misfit is sqrt(2) times as large
+    mirrored: bool
+    misfit: float  # root mean square of what is left over the standard deviation of the losses
+    datapoints: int  # that were compared; 0 for a process without any
+
+    @property
+    def fits(self) -> bool:
+        return self.misfit <= FITS
+
+
+def best_stretch(
+    process: Landscape | Diffusion, first: Basin, second: Basin, *, mean: bool = False
+) -> Stretch | None:
+    """The factor by which `first` is the best-fitting stretched copy of `second`.
+
+    With `mean`, by their mean losses alone. None where a basin has no finite extent to compare
+    over, or there are no losses to take the mean of.
+    """
+    if mean and not isinstance(process, Landscape):
+        return None
+    domain = process.domain
+    windows = [_window(b, domain) for b in (first, second)]
+    if windows[0] is None or windows[1] is None:
+        return None
+    every, signs = _rows(process, domain)
+
+    def rows(x: Array) -> Array:
+        return every(x).mean(axis=0, keepdims=True) if mean else every(x)
+
+    here = [float(b.position) for b in (first, second)]
+    nodes = rule(NODES).nodes
+    tables, points = [], []
+    for at, window in zip(here, windows, strict=True):
+        assert window is not None
+        low, high = window
+        u = (low + high) / 2 + (high - low) / 2 * nodes
+        points.append(u)
+        tables.append(_centred(rows(at + u)))
+    sizes = [float((t**2).mean()) for t in tables]
+    if not all(s > 0 and math.isfinite(s) for s in sizes):
+        return None
+    free = len(tables[0]) <= MATCHED and signs is None
+
+    def leftover(log_factor: float, mirror: int) -> Array:
+        """What is left of the losses, over both basins, relative to their spread."""
+        factor = mirror * math.exp(log_factor)
+        parts = []
+        # Over the second basin the first is at factor u, over the first the second at u / factor.
+        for k, ratio in ((1, factor), (0, 1 / factor)):
+            other = 1 - k
+            # Beyond its border a basin is taken to go on as it ends: what lies there is another.
+            ends = np.sort(points[other][[0, -1]])
+            u = np.clip(ratio * points[k], *ends)
+            stretched = _centred(rows(here[other] + u))
+            if signs is not None and mirror < 0:
+                stretched = stretched * signs[:, None]
+            rest = _matched(stretched, tables[k]) if free else stretched - tables[k]
+            parts.append(rest.ravel() / math.sqrt(sizes[k] * rest.size))
+        return np.concatenate(parts)
+
+    def cost(log_factor: float, mirror: int) -> float:
+        rest = leftover(log_factor, mirror)
+        total = float(rest @ rest) / 2
+        return total if math.isfinite(total) else math.inf
+
+    from scipy.optimize import least_squares, minimize_scalar
+
+    guess = math.log(_span(windows[0]) / _span(windows[1]))
+    reach = math.log(WIDEST)
+    grid = guess + np.linspace(-reach, reach, GRID)
+    step = grid[1] - grid[0]
+    best = (math.inf, 0.0, 1)
+    for mirror in (1, -1):
+        costs = [cost(float(g), mirror) for g in grid]
+        start = float(grid[int(np.argmin(costs))])
+        found = minimize_scalar(
+            cost,
+            (start - step, start + step),
+            args=(mirror,),
+            method="bounded",
+            bounds=(start - step, start + step),
+            options={"xatol": 1e-9},
+        )
+        candidate = (*min((float(found.fun), float(found.x)), (min(costs), start)), mirror)
+        if candidate[0] < best[0] * (1 - 1e-9):
+            best = candidate
+    if not math.isfinite(best[0]):
+        return None
+    total, log_factor, mirror = best
+
+    def rest_of(g: Array) -> Array:
+        return leftover(float(g[0]), mirror)
+
+    close: Any = {"xtol": 1e-15, "ftol": 1e-15, "gtol": 1e-15}
+    polished: Any = least_squares(rest_of, np.array([log_factor]), **close)
+    if cost(float(polished.x[0]), mirror) < total:
+        log_factor = float(polished.x[0])
+        total = cost(log_factor, mirror)
+    steepness = float((np.asarray(polished.jac) ** 2).sum())
+    doubt = math.sqrt(2 * total / steepness) if steepness > 0 else math.inf
+    return Stretch(
+        factor=math.exp(log_factor),
+        factor_error=math.exp(log_factor) * (doubt + 1e-12),
+        mirrored=mirror < 0,
+        misfit=math.sqrt(total),
+        datapoints=len(tables[0]) if signs is None else 0,
+    )
+
+
+def _span(window: tuple[float, float] | None) -> float:
+    assert window is not None
+    return window[1] - window[0]
+
+
+def _window(basin: Basin, domain: tuple[float, float]) -> tuple[float, float] | None:
+    """From where to where, relative to its minimum, a basin is compared."""
+    at = float(basin.position)
+    low, high = float(basin.lower) - at, float(basin.upper) - at
+    if basin.at_wall or (math.isinf(low) and math.isinf(high)):
+        return None
+    # A side that runs to infinity is taken as long as the other one.
+    low = max(-high, domain[0] - at) if math.isinf(low) else low
+    high = min(-low, domain[1] - at) if math.isinf(high) else high
+    return low, high
+
+
+def _centred(table: Array) -> Array:
+    return np.asarray(table - table.mean(axis=1, keepdims=True))
+
+
+def _matched(table: Array, other: Array) -> Array:
+    """table - other, with the rows of `table` in the order that fits best."""
+    from scipy.optimize import linear_sum_assignment
+
+    size = (table**2).sum(axis=1)[:, None] + (other**2).sum(axis=1)[None, :]
+    distance = size - 2 * table @ other.T
+    if not np.isfinite(distance).all():
+        return np.full_like(table, np.inf)
+    order = linear_sum_assignment(distance.T)[1]
+    return np.asarray(table[order] - other)
+
+
+def _rows(process: Landscape | Diffusion, domain: tuple[float, float]) -> tuple[Rows, Array | None]:
+    """What is compared, as rows over points; and, without datapoints, how a mirror changes it."""
+    low, high = domain
+
+    def inside(x: Array) -> Array:
+        return np.clip(x, low, high)
+
+    if isinstance(process, Landscape):
+        chosen = np.unique(
+            np.linspace(0, process.datapoints - 1, min(process.datapoints, COMPARED)).astype(int)
+        )
+        if process.losses is not None:
+
+            def losses(x: Array) -> Array:
+                table = process.loss_table(inside(x))
+                assert table is not None
+                return np.asarray(table[chosen])
+
+            return losses, None
+
+        def integrated(x: Array) -> Array:
+            return _antiderivative(lambda w: process.gradient(w)[chosen], inside(x))
+
+        return integrated, None
+
+    def potentials(x: Array) -> Array:
+        def pair(w: Array) -> Array:
+            f, a = process.coefficients(w)
+            return np.stack([-f, np.sqrt(np.maximum(a, 0))])
+
+        return _antiderivative(pair, inside(x))
+
+    return potentials, np.array([1.0, -1.0])
+
+
+def _antiderivative(function: Rows, x: Array) -> Array:
+    """The integrals of rows from the first of the points, monotone, to each of them."""
+    r = rule(16)
+    low, high = x[:-1], x[1:]
+    inner = (low + high) / 2 + (high - low) / 2 * r.nodes[:, None]
+    values = np.asarray(function(inner.ravel())).reshape(-1, *inner.shape)
+    steps = np.einsum("i,kij->kj", r.quadrature, values) * (high - low) / 2
+    return np.concatenate([np.zeros((len(values), 1)), np.cumsum(steps, axis=1)], axis=1)

@@ -1,5 +1,0 @@
-"""With ever less noise added, beside the exact answer.
-
-`places` (whose masses are followed), `laws` (in the strength of the noise), `verdict` (what the
-path shows), `report` (as text), `path`, `figure`.
-"""

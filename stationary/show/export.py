@@ -1,0 +1,398 @@
+"""JSON and CSV, from finished results only."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.line.partition import Side, SingularPoint
+from stationary.numbers.arithmetic import DOUBLE
+from stationary.numbers.elementary import spacing, to_float
+from stationary.states.classes import Classes, Outcome
+from stationary.states.distribution import EndState
+from stationary.weight.moments import entropy
+from stationary.wording import many_digits_text
+
+if TYPE_CHECKING:
+    from stationary.analysis import Analysis
+
+__all__ = [
+    "as_dict",
+    "current_dict",
+    "density_table",
+    "finite_only",
+    "hitting_table",
+    "many_digits_table",
+    "moment_dict",
+    "quantiles",
+]
+
+Array = NDArray[Any]
+
+SCHEMA = 1
+
+
+def as_dict(analysis: Analysis) -> dict[str, Any]:
+    """The schema documented in the README; null stands for what is infinite or does not exist."""
+    content = _content(analysis.rounded)
+    return dict(finite_only(content | {"many_digits": many_digits_table(analysis)}))
+
+
+def many_digits_table(analysis: Analysis) -> dict[str, str] | None:
+    """Every number to the digits that were asked for, as text, by what it is; None if none were."""
+    state, v = analysis.end_state, analysis.diffusion.variable
+    digits = state.digits
+    if digits is None:
+        return None
+
+    def text(x: Any) -> str:
+        return many_digits_text(x, digits)
+
+    table: dict[str, str] = {}
+    for k, e in enumerate(state.equilibria):
+        kind = "stable" if e.stable else "unstable"
+        table[f"equilibrium {k} ({kind}), {v}"] = text(e.position)
+    for k, a in enumerate(state.atoms):
+        table[f"atom {k}, {v}"] = text(a.position)
+        if a.weight is not None:
+            table[f"atom {k}, weight"] = text(a.weight)
+    for k, (b, passage) in enumerate(zip(analysis.basins, analysis.exits, strict=True)):
+        named = {
+            "minimum": b.position,
+            "mass": b.mass if b.mass_error < 10.0**-digits else None,
+            "log mass": b.log_mass if abs(b.log_mass) > b.mass_error else 0.0,
+            "log P": b.log_density,
+            "variance": b.variance,
+            "barrier left": b.barrier_left,
+            "barrier right": b.barrier_right,
+            "log of mean exit time": None if passage is None else passage.log_time,
+        }
+        table |= {f"basin {k}, {what}": text(x) for what, x in named.items() if x is not None}
+    if state.kind in ("density", "atoms", "mixture"):
+        table |= {"mean": text(state.mean()), "standard deviation": text(state.std())}
+        table |= {f"quantile {q:g}": text(state.ppf(q)) for q in (0.025, 0.5, 0.975)}
+    table["relative error of density and masses"] = f"{float(state.error):.1e}"
+    return table
+
+
+def finite_only(value: Any) -> Any:
+    """The same with None for every number that JSON cannot carry."""
+    if isinstance(value, dict):
+        return {key: finite_only(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite_only(v) for v in value]
+    if isinstance(value, (float, np.floating)) or hasattr(value, "_mpf_"):
+        return float(value) if math.isfinite(value) else None
+    return value
+
+
+def _content(analysis: Analysis) -> dict[str, Any]:
+    state, diffusion, landscape = analysis.end_state, analysis.diffusion, analysis.landscape
+    process: dict[str, Any] = {
+        "kind": "diffusion" if landscape is None else "landscape",
+        "equation": diffusion.stated_equation,
+        "convention": diffusion.convention.name.lower(),
+        "variable": diffusion.variable,
+        "time_unit": diffusion.time_unit,
+        "domain": list(diffusion.domain),
+        "regularise": diffusion.added,
+        "parameters": dict(diffusion.parameters),
+    }
+    if landscape is not None:
+        process |= {
+            "learning_rate": landscape.learning_rate,
+            "batch_size": landscape.batch_size,
+            "replacement": bool(landscape.replacement),
+            "datapoints": landscape.datapoints,
+        }
+    return {
+        "schema": SCHEMA,
+        "name": diffusion.name,
+        "process": process,
+        "kind": state.kind,
+        "reason": state.reason or None,
+        "status": {"name": state.status.name.lower(), "advice": state.status.value},
+        "error": state.error,
+        "equilibria": [
+            {
+                "position": e.position,
+                "offset": e.offset,
+                "error": e.error,
+                "stable": e.stable,
+                "drift_slope": e.slope,
+                "interval": list(e.interval) if e.interval else None,
+            }
+            for e in analysis.equilibria
+        ],
+        "singular_points": [_singular_point(p, diffusion.variable) for p in state.anatomy.points],
+        "classes": _classes(state),
+        "initial": None if state.initial is None else state.initial.text,
+        "hitting": hitting_table(state),
+        "ends": [
+            {
+                "position": e.position,
+                "side": e.side,
+                "class": e.feller.value,
+                "reflects": e.reflects,
+                "assumed": e.assumed,
+                "density_exponent": e.exponent,
+                "variance_exponent": e.order,
+                "integrable": e.integrable,
+                "words": e.describe(diffusion.variable),
+            }
+            for e in state.anatomy.ends
+        ],
+        "basins": [
+            {
+                "position": b.position,
+                "position_error": b.position_error,
+                "at_wall": b.at_wall,
+                "lower": b.lower,
+                "upper": b.upper,
+                "mass": b.mass,
+                "log_mass": b.log_mass,
+                "mass_error": b.mass_error,
+                "log_density": b.log_density,
+                "curvature": b.curvature,
+                "variance": b.variance,
+                "barrier_left": b.barrier_left,
+                "barrier_right": b.barrier_right,
+                "barrier_error": b.barrier_error,
+                "log_exit_time": None if exit is None else exit.log_time,
+                "exit_time_error": None if exit is None else exit.error,
+                "modes": [m.position for m in b.modes],
+            }
+            for b, exit in zip(analysis.basins, analysis.exits, strict=True)
+        ],
+        "modes": [{"position": m.position, "log_density": m.log_density} for m in state.modes],
+        "current": current_dict(state),
+        "moments": moment_dict(state),
+        "quantiles": quantiles(state),
+        "steps": _steps(analysis),
+        "scan": {
+            "evaluations": state.anatomy.evaluations,
+            "resolution": state.anatomy.resolution,
+        },
+        "notes": list(state.notes),
+    }
+
+
+def _steps(analysis: Analysis) -> dict[str, Any] | None:
+    steps = analysis.steps
+    if steps is None:
+        return None
+    return {
+        "line": steps.line,
+        "warnings": list(steps.warnings),
+        "largest_curvature": steps.largest,
+        "minima": [asdict(m) for m in steps.minima],
+        "gates": [asdict(g) for g in steps.gates],
+        "rest_points": [asdict(r) for r in steps.rests],
+    }
+
+
+def _singular_point(point: SingularPoint, variable: str) -> dict[str, Any]:
+    def side(s: Side | None) -> dict[str, Any] | None:
+        if s is None:
+            return None
+        return {
+            "class": s.end.feller.value,
+            "fate": s.behaviour.name.lower(),
+            "density_exponent": s.end.exponent,
+            "variance_exponent": s.end.order,
+            "drift": {1: "inwards", -1: "outwards", 0: "vanishes"}[s.end.push],
+        }
+
+    return {
+        "position": point.position,
+        "interval": list(point.interval) if point.interval else None,
+        "role": point.role,
+        "decided": point.decided,
+        "left": side(point.left),
+        "right": side(point.right),
+        "words": point.describe(variable),
+    }
+
+
+def _classes(state: EndState) -> list[dict[str, Any]]:
+    """What the process ends in, left to right, and the pieces that it leaves."""
+    rows: list[dict[str, Any]] = [
+        {"kind": "density", "interval": list(c.interval), "weight": c.weight}
+        for c in state.components
+    ]
+    rows += [
+        {"kind": "atom", "interval": [a.position, a.position], "weight": a.weight}
+        for a in state.atoms
+    ]
+    rows += [
+        {
+            "kind": "escape" if e.interval is None else "spread",
+            "interval": list(e.interval or (e.position, e.position)),
+            "weight": e.weight,
+        }
+        for e in state.escapes
+    ]
+    rows += [
+        {"kind": "transient", "interval": list(interval), "weight": 0.0}
+        for interval in state.transient
+    ]
+    return sorted(rows, key=lambda row: (row["interval"][0], row["interval"][1]))
+
+
+STARTS = 9  # per transient piece
+
+
+def hitting_table(state: EndState) -> dict[str, Any] | None:
+    """The probability of each outcome from a few starts; None where all starts end alike."""
+    classes = state.classes
+    if classes is None or len(classes.outcomes) < 2:
+        return None
+    x = np.concatenate(
+        [
+            _inner_points(group.lower, group.upper, STARTS if classes.is_transient(group) else 1)
+            for group in classes.groups
+        ]
+    )
+    labels = [
+        "{:.6g} to {:.6g}".format(*_group_interval(classes, o))
+        if o.group is not None
+        else f"{float(o.position):.6g}"
+        for o in classes.outcomes
+    ]
+    table = classes.probabilities(x)
+    return {
+        "start": x.tolist(),
+        "outcomes": labels,
+        "probabilities": table.T.tolist(),
+        "error": classes.error,
+    }
+
+
+def _group_interval(classes: Classes, outcome: Outcome) -> tuple[float, float]:
+    assert outcome.group is not None
+    group = classes.groups[outcome.group]
+    return group.lower, group.upper
+
+
+def _inner_points(lower: float, upper: float, count: int) -> Array:
+    """Points inside an interval: even ones, or such that their distance from its end doubles."""
+    share = np.arange(1, count + 1) / (count + 1)
+    if math.isfinite(upper - lower):
+        return lower + (upper - lower) * share
+    spread = share / (1 - share)
+    if math.isfinite(lower):
+        return lower + spread
+    if math.isfinite(upper):
+        return upper - spread[::-1]
+    return np.asarray(np.log(spread))
+
+
+def current_dict(state: EndState) -> dict[str, float] | None:
+    """The current around a ring; None where the domain is not periodic."""
+    if state.flow is None:
+        return None
+    return {
+        "value": state.current,
+        "error": state.current_error,
+        "log_abs": state.log_abs_current,
+        "log_error": state.flow.log_error,
+        "mean_velocity": state.mean_velocity,
+    }
+
+
+def moment_dict(state: EndState) -> dict[str, dict[str, Any]]:
+    if state.kind in ("none", "classes"):
+        return {}
+    result = {}
+    for name, value, error in (
+        ("mean", state.mean(), state.mean_error),
+        ("standard_deviation", state.std(), state.std_error),
+    ):
+        exists = math.isfinite(value)
+        result[name] = {
+            "value": value if exists else None,
+            "error": error if exists else None,
+            "why": None if exists else _why_infinite(state),
+        }
+        if name == "mean" and exists and state.mean_offset:
+            result[name]["offset"] = state.mean_offset
+    if not state.atoms:
+        result["entropy"] = {"value": state.entropy(), "error": _entropy_error(state), "why": None}
+    return result
+
+
+def _entropy_error(state: EndState) -> float:
+    return float(sum(c.weight * entropy(c)[1] for c in state.components))
+
+
+def _why_infinite(state: EndState) -> str:
+    v = state.diffusion.variable
+    powers = [
+        e.exponent
+        for e in state.anatomy.ends
+        if math.isinf(e.position) and e.exponent is not None and math.isfinite(e.exponent)
+    ]
+    return f"the density falls only as |{v}|^{max(powers):.6g}" if powers else "the tails diverge"
+
+
+LEVELS = (0.001, 0.025, 0.05, 0.25, 0.5, 0.75, 0.95, 0.975, 0.999)
+
+
+def quantiles(state: EndState, levels: tuple[float, ...] = LEVELS) -> dict[str, dict[str, float]]:
+    """Quantiles by level, each with its absolute error."""
+    if state.kind in ("none", "classes"):
+        return {}
+    exact = state
+    if state.arithmetic is not DOUBLE:  # positions that doubles cannot tell apart
+        exact = replace(state, digits=state.arithmetic.digits)
+    q = np.array(levels)
+    x = exact.ppf(q)
+    # P(X <= x) has the relative error of a mass; divided by the density it is one of x.
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        error = to_float(float(state.error) * q * (1 - q) / exact.pdf(x) + 2 * spacing(x))
+    at = to_float(x)
+    on_atom = np.isin(at, [a.position for a in state.atoms])
+    error = np.where(on_atom, np.spacing(np.abs(at)), error)
+    result = {}
+    for level, place, nearest, by in zip(levels, x, at, error, strict=True):
+        result[f"{level:g}"] = {"value": float(nearest), "error": float(by)}
+        if exact is not state and place != nearest:
+            result[f"{level:g}"]["offset"] = float(place - nearest)
+    return result
+
+
+def density_table(analysis: Analysis, points: int = 1001) -> str:
+    """CSV with a row per point: where the density is, and evenly over the range it spans."""
+    state = analysis.rounded.end_state
+    v = analysis.diffusion.variable
+    state._require()
+    edge = 1e-6
+    lower, upper = analysis.diffusion.domain
+    low = lower if math.isfinite(lower) else float(state.ppf(edge))
+    high = upper if math.isfinite(upper) else float(state.isf(edge))
+    even = np.linspace(low, high, points // 2 + 1)
+    q = np.linspace(edge, 1 - edge, points - points // 2 - 1)
+    x = np.unique(np.concatenate([even, np.clip(state.ppf(q), low, high)]))
+    log_density = state.logpdf(x)
+    f, a = analysis.diffusion.coefficients(x)
+    columns = {
+        v: x,
+        "density": np.exp(log_density),
+        "log_density": log_density,
+        "cdf": state.cdf(x),
+        "sf": state.sf(x),
+        "drift": f,
+        "variance": a,
+    }
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    for row in zip(*(c.tolist() for c in columns.values()), strict=True):
+        writer.writerow([repr(c) if math.isfinite(c) else "" for c in row])
+    return out.getvalue()

@@ -1,0 +1,330 @@
+"""Figures of an analysis: losses, gradient and noise, and the end state, on one axis of x.
+
+Where the noise vanishes the panels show what that means: arrows for one-way gates, stems for what
+holds probability at a point, a shade over what is left for good. Where the end depends on the
+start, a panel says how; a state too narrow to be seen has a panel with an axis of its own.
+
+Everything drawn is in the result already or evaluated from it. matplotlib is imported inside the
+functions, and its settings are left as they were.
+"""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.analysis import Analysis
+from stationary.errors import LandscapeError
+from stationary.numbers.elementary import to_float
+from stationary.process.landscape import Landscape
+from stationary.show.figures.density_panels import draw_density, draw_zoom
+from stationary.show.figures.drawing import (
+    BLUE,
+    GREY,
+    HEIGHT,
+    INK,
+    MANY,
+    MINUS,
+    MOST_ZOOMS,
+    NORMAL,
+    RED,
+    STYLE,
+    UNDATED,
+    add_legend,
+    draw_hairlines,
+    finish_axes,
+    finite_only,
+    limit_axis,
+    new_figure,
+    on_axes,
+    settle_layout,
+    symbol_of,
+)
+from stationary.show.figures.marks import draw_marks
+from stationary.show.figures.outcome_panel import draw_outcomes
+from stationary.show.figures.view import WORK, View, parts_of
+from stationary.states.basins import basins_of
+from stationary.states.distribution import EndState
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "plot_analysis",
+    "plot_density",
+    "plot_gradients",
+    "plot_losses",
+    "plot_outcomes",
+    "plot_zoom",
+    "save",
+]
+
+Array = NDArray[Any]
+
+
+def plot_analysis(analysis: Analysis, *, log: bool = False) -> Figure:
+    """Losses, gradient and noise, and end state, one above another on the same x.
+
+    Parameters
+    ----------
+    analysis
+        What `analyze` returned.
+    log
+        Whether the density has a logarithmic axis.
+    """
+    import matplotlib
+
+    state = analysis.end_state
+    view = View.of(state)
+    narrow = [part for part in view.parts if part.peak is not None]
+    narrow = sorted(narrow, key=lambda part: -part.log_weight)[:MOST_ZOOMS]
+    rows = 4 if state.kind == "classes" else 3
+    # Stems alone need no room; a further panel is a little lower than the first three.
+    bare = not view.parts and state.kind == "classes"
+    heights = [1, 1, 0.6 if bare else 1, 0.9][:rows] + [0.75] * bool(narrow)
+    with matplotlib.rc_context(STYLE):
+        figure = new_figure(HEIGHT * sum(heights) / 3)
+        figure.suptitle(_title(analysis), x=0.01, ha="left", fontsize=NORMAL, parse_math=False)
+        grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
+        top = figure.add_subplot(grid[0])
+        shared: list[Axes] = [
+            top,
+            *(figure.add_subplot(grid[i], sharex=top) for i in range(1, rows)),
+        ]
+        for axes in shared[:-1]:
+            axes.tick_params(labelbottom=False)
+        _draw_losses(top, analysis, view)
+        _draw_gradients(shared[1], analysis, view)
+        draw_density(shared[2], state, analysis.basins, view, log=log)
+        if rows > 3:
+            draw_outcomes(shared[3], state, view)
+        for axes in shared[:-1]:
+            axes.set_xlabel("")
+        zooms = []
+        if narrow:
+            row = grid[rows]
+            parts = row.subgridspec(1, len(narrow))
+            places = [parts[i] for i in range(len(narrow))] if len(narrow) > 1 else [row]
+            narrow.sort(key=lambda part: part.component.interval)
+            for place, part in zip(places, narrow, strict=True):
+                zooms.append(figure.add_subplot(place))
+                draw_zoom(zooms[-1], state, part, view)
+        figure.align_ylabels([*shared, *zooms] if len(zooms) == 1 else shared)
+        for axes in zooms[1:]:
+            if axes.get_ylabel() == zooms[0].get_ylabel():
+                axes.set_ylabel("")
+        settle_layout(figure)
+    return figure
+
+
+def plot_losses(analysis: Analysis, ax: Axes | None = None) -> Axes:
+    """The loss of each datapoint and their mean; for a `Diffusion`, -int 2 f / a."""
+    view = View.of(analysis.end_state)
+    return on_axes(ax, lambda axes: _draw_losses(axes, analysis, view))
+
+
+def plot_gradients(analysis: Analysis, ax: Axes | None = None) -> Axes:
+    """G and S2 (or drift and variance), the second on an axis at the right, and the equilibria."""
+    view = View.of(analysis.end_state)
+    return on_axes(ax, lambda axes: _draw_gradients(axes, analysis, view))
+
+
+def plot_density(
+    analysis_or_end_state: Analysis | EndState, ax: Axes | None = None, *, log: bool = False
+) -> Axes:
+    """The density of the end state, its basins shaded and labelled with their masses."""
+    given = analysis_or_end_state
+    state = given if isinstance(given, EndState) else given.end_state
+    view = View.of(state)
+    return on_axes(ax, lambda axes: draw_density(axes, state, basins_of(state), view, log=log))
+
+
+def plot_outcomes(analysis_or_end_state: Analysis | EndState, ax: Axes | None = None) -> Axes:
+    """The probability of each way in which the process can end, as a function of the start."""
+    given = analysis_or_end_state
+    state = given if isinstance(given, EndState) else given.end_state
+    view = View.of(state)
+    return on_axes(ax, lambda axes: draw_outcomes(axes, state, view))
+
+
+def plot_zoom(
+    analysis_or_end_state: Analysis | EndState, ax: Axes | None = None, *, component: int = 0
+) -> Axes:
+    """The density about the highest peak of a component, on an axis that starts from there.
+
+    Parameters
+    ----------
+    component
+        Which density, left to right from 0, of those that hold any probability.
+    """
+    given = analysis_or_end_state
+    state = given if isinstance(given, EndState) else given.end_state
+    parts = parts_of(state)
+    if not 0 <= component < len(parts):
+        raise LandscapeError(
+            f"{state.diffusion.name}: component = {component} names no density; there "
+            f"{'is' if len(parts) == 1 else 'are'} {len(parts)}, counted from 0."
+        )
+    view = View.of(state)
+    return on_axes(ax, lambda axes: draw_zoom(axes, state, parts[component], view))
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a figure to `path`, as its suffix says: .png (200 dpi), .svg or .pdf.
+
+    Raises
+    ------
+    LandscapeError
+        If the suffix is another one, or the file cannot be written; a file that was there
+        before is then left as it was.
+    """
+    import matplotlib
+
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in UNDATED:
+        what = f"the suffix {path.suffix!r}" if suffix else "a name without a suffix"
+        raise LandscapeError(f"{path}: {what} names no kind of figure. Use .png, .svg or .pdf.")
+    if not path.parent.is_dir():
+        raise LandscapeError(
+            f"{path}: the folder {path.parent} does not exist. Make it, or choose another."
+        )
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file, matplotlib.rc_context(STYLE):
+            figure.savefig(file, format=suffix[1:], dpi=200, metadata=UNDATED[suffix])
+        os.replace(part, path)
+    except OSError as error:
+        raise LandscapeError(
+            f"{path}: the figure cannot be written: {error.strerror or error}."
+        ) from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _draw_losses(axes: Axes, analysis: Analysis, view: View) -> None:
+    landscape = analysis.landscape
+    if landscape is not None and landscape.losses is not None:
+        _draw_loss_table(axes, landscape, view)
+    elif landscape is not None:
+        # Gradients know the losses up to a constant each: the mean is drawn from its least value.
+        x = view.coarse(landscape.datapoints)
+        g = landscape.moments(x)[0]
+        mean = np.append(0.0, np.cumsum(np.diff(x) * (g[1:] + g[:-1]) / 2))
+        axes.plot(x, mean - mean.min(), color=INK)
+        axes.set_ylabel("mean loss, ∫ $G$ d$w$")
+        limit_axis(axes, view, x, mean - mean.min())
+    else:
+        x, exponent = _exponents(analysis, view)
+        axes.plot(x, exponent, color=INK)
+        axes.set_ylabel(f"{MINUS}∫ 2 $f$ / $a$ d{symbol_of(view.variable)}")
+        limit_axis(axes, view, x[view.away(x)], exponent[view.away(x)])
+    draw_hairlines(axes, view)
+    draw_marks(axes, analysis.end_state, view)
+    finish_axes(axes, view)
+
+
+def _exponents(analysis: Analysis, view: View) -> tuple[Array, Array]:
+    """-int 2 f / a on each piece of the line, from its lowest point, with gaps between pieces."""
+    x, exponent = [np.empty(0)], [np.empty(0)]
+    for piece in analysis.end_state.anatomy.pieces:
+        found = piece.sampling
+        inside = view.inside(found.lower, found.upper)
+        if len(inside):
+            if len(view.cuts) or analysis.end_state.kind == "none":
+                # Next to a cut or far out it may be large; differences of it must not suffer.
+                steps = to_float(found.climbs(found.arithmetic.array(inside)))
+                middle = len(inside) // 2
+                with np.errstate(invalid="ignore"):  # it may leave the range of doubles
+                    down, up = np.cumsum(steps[:middle][::-1])[::-1], np.cumsum(steps[middle:])
+                climb = finite_only(np.concatenate([down, [0.0], -up]))
+            else:
+                at = found.arithmetic.array(inside)
+                climb = finite_only(to_float(-found.panels.evaluate(found.phi, at)))
+            # It may fall without end towards a cut; its lowest point is then one away from there,
+            # and not far below the half in the middle.
+            away = view.away(inside)
+            seen = climb[away] if away.any() else climb
+            level = np.nanmin(seen)
+            if len(view.cuts) and not any(e.stable for e in piece.equilibria):
+                low, high = np.nanquantile(seen, [0.25, 0.75])
+                level = max(level, 2 * low - high)
+            x += [inside, np.array([np.nan])]
+            exponent += [climb - level, np.array([np.nan])]
+    return np.concatenate([*x[:-1], np.empty(0)]), np.concatenate([*exponent[:-1], np.empty(0)])
+
+
+def _draw_loss_table(axes: Axes, landscape: Landscape, view: View) -> None:
+    """The loss of each datapoint, or quantiles of many, and the mean."""
+    n = landscape.datapoints
+    x = view.coarse(n)
+    size = max(1, WORK // 16 // n)
+    parts = []
+    for i in range(0, len(x), size):  # in memory that does not grow with datapoints x points
+        table = landscape.loss_table(x[i : i + size])
+        assert table is not None
+        kept = table if n <= MANY else np.quantile(table, [0.05, 0.25, 0.75, 0.95], axis=0)
+        parts.append(np.concatenate([kept, table.mean(axis=0, keepdims=True)]))
+    rows = finite_only(np.concatenate(parts, axis=1))
+    if n <= MANY:
+        for j, row in enumerate(rows[:-1]):
+            axes.plot(x, row, color=GREY, lw=0.7, label="" if j else "each datapoint")
+    else:
+        for i, shade, label in ((0, 0.2, "5 to 95 %"), (1, 0.4, "25 to 75 % of datapoints")):
+            axes.fill_between(x, rows[i], rows[3 - i], color=BLUE, alpha=shade, lw=0, label=label)
+    axes.plot(x, rows[-1], color=INK, lw=1.6, label="mean")
+    axes.set_ylabel("loss")
+    add_legend(axes)
+    limit_axis(axes, view, x, rows[-1], rows, room=1.0 if n <= MANY else 2.0)
+
+
+def _draw_gradients(axes: Axes, analysis: Analysis, view: View) -> None:
+    landscape = analysis.landscape
+    x = view.x if landscape is None else view.coarse(landscape.datapoints)
+    with np.errstate(all="ignore"):
+        if landscape is None:
+            labels = "drift $f$", "variance $a$"
+            pair = analysis.diffusion.coefficients(x)
+        else:
+            labels = "mean gradient $G$", "gradient variance $S_2$"
+            pair = landscape.moments(x)
+    right = axes.twinx()
+    axes.set_zorder(right.get_zorder() + 1)  # the equilibria lie on top
+    axes.patch.set_visible(False)
+    axes.axhline(0, color=GREY, lw=0.5)
+    axes.plot(x, finite_only(pair[0]), color=BLUE)
+    draw_marks(axes, analysis.end_state, view, named=True)
+    right.plot(x, finite_only(pair[1]), color=RED, ls=(0, (4, 1.2)))
+    for at, kind, face in ((view.stable, "stable", INK), (view.unstable, "unstable", "white")):
+        style: dict[str, Any] = {"ms": 4.5, "mfc": face, "mec": INK, "mew": 0.9, "zorder": 4}
+        if at:
+            label = f"{kind} equilibrium"
+            axes.plot(at, np.zeros(len(at)), "o", label=label, clip_on=False, **style)
+    for which, values, label, colour in zip((axes, right), pair, labels, (BLUE, RED), strict=True):
+        limit_axis(which, view, x, finite_only(values))
+        which.set_ylabel(label, color=colour)
+        which.tick_params(axis="y", colors=colour)
+    right.set_ylim(bottom=0)
+    right.spines["right"].set(visible=True, color=RED)
+    right.spines["left"].set_visible(False)
+    axes.spines["left"].set_color(BLUE)
+    add_legend(axes)
+    draw_hairlines(axes, view)
+    finish_axes(axes, view)
+
+
+def _title(analysis: Analysis) -> str:
+    name = textwrap.shorten(analysis.diffusion.name, 64, placeholder=" …")
+    landscape = analysis.landscape
+    if landscape is None:
+        return f"{name}   ({analysis.diffusion.convention.title})"
+    rate, batch, n = landscape.learning_rate, landscape.batch_size, landscape.datapoints
+    return f"{name}   T = {rate:g}, B = {batch}, N = {n}"

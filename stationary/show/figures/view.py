@@ -1,0 +1,342 @@
+"""What a figure of an end state shows: which range of x, which points, and what it calls a mass."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.line.partition import SingularPoint
+from stationary.numbers.elementary import converted, logsumexp, to_float
+from stationary.process.initial import Initial
+from stationary.states.basins import Basin
+from stationary.states.classes import joined
+from stationary.states.distribution import EndState
+from stationary.weight.component import Component
+from stationary.weight.modes import Mode, modes_of
+from stationary.weight.quantiles import quantile
+
+__all__ = [
+    "Part",
+    "View",
+    "Zoom",
+    "asked",
+    "drawn_range",
+    "mass_label",
+    "parts_of",
+    "rest_of",
+]
+
+Array = NDArray[Any]
+
+WORK = 2**26  # losses or gradients evaluated for a panel, at most
+TAILS = np.geomspace(0.02, 1e-4, 6)  # probabilities beyond the range that is drawn
+FINE = 1e-5  # of the drawn range: nodes of a mesh closer than that are not told apart
+FAINT = -25.0  # log of the share of a panel of a mesh from which on it is drawn
+NARROW = 1e-4  # of the drawn range: what holds 95 % of itself on less is drawn as a stem
+FALLEN = 9.0  # log of the drop from the peak at which a picture of the peak alone ends
+
+
+def asked(function: Callable[[Array], Array], component: Component, x: Any) -> Array:
+    """The values at x, as floats, of a function that takes the arithmetic of a component."""
+    values = function(converted(np.asarray(x), component.arithmetic))
+    return np.asarray(to_float(values), dtype=float)
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A density that holds probability, as it is drawn."""
+
+    component: Component
+    log_weight: float  # of it in all; within its class where the weights of classes are unknown
+    peak: Mode | None = None  # where it is so narrow that only a stem can show it
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        lower, upper = self.component.interval
+        return float(lower), float(upper)
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """The range of x, the points at which curves are drawn, and what there is in sight."""
+
+    lower: float
+    upper: float
+    x: Array  # ascending, none of them a singular point
+    stable: list[float]
+    unstable: list[float]
+    variable: str
+    parts: tuple[Part, ...]  # left to right
+    points: tuple[SingularPoint, ...]
+    cuts: Array  # where the noise vanishes: curves are interrupted there
+    transient: tuple[tuple[float, float], ...]
+    is_ring: bool = False  # then all of it belongs to the picture, and nothing is a wall
+
+    @classmethod
+    def of(cls, state: EndState) -> View:
+        lower, upper = drawn_range(state)
+        seen = [e for e in state.anatomy.equilibria if lower <= e.position <= upper]
+        stable, unstable = ([e.position for e in seen if e.stable == s] for s in (True, False))
+        points = tuple(
+            p for p in state.anatomy.points if float(p.upper) >= lower and float(p.lower) <= upper
+        )
+        edges = {e for p in points for e in (float(p.lower), float(p.upper))}
+        cuts = np.array(sorted(e for e in edges if lower < e < upper))
+        clipped = [(max(a, lower), min(b, upper)) for a, b in state.transient]
+        return cls(
+            lower,
+            upper,
+            _points(state, lower, upper, cuts),
+            stable,
+            unstable,
+            state.diffusion.variable,
+            tuple(_seen_from(part, upper - lower, _turn_of(state)) for part in parts_of(state)),
+            points,
+            cuts,
+            tuple((a, b) for a, b in clipped if a < b),
+            state.diffusion.is_periodic,
+        )
+
+    def holds(self, x: float) -> bool:
+        return self.lower <= x <= self.upper
+
+    def inside(self, lower: float, upper: float) -> Array:
+        """The points of [lower, upper]."""
+        return self.x[(self.x >= lower) & (self.x <= upper)]
+
+    def away(self, x: Array) -> Array:
+        """Which points keep away from zeros of the variance, where an exponent may diverge."""
+        far = np.full(x.shape, True)
+        with np.errstate(invalid="ignore"):  # x may have gaps
+            for cut in self.cuts:
+                far &= np.abs(x - cut) > 0.03 * (self.upper - self.lower)
+        return far
+
+    def coarse(self, datapoints: int) -> Array:
+        """The points, or as many even ones as so many datapoints leave affordable."""
+        affordable = max(65, WORK // datapoints)
+        if affordable >= len(self.x):
+            return self.x
+        return np.linspace(self.lower, self.upper, affordable)
+
+    def split(self, x: Array, *rows: Array) -> tuple[Array, ...]:
+        """Points and values on them, with nan, which is not drawn, where the noise vanishes."""
+        at = np.searchsorted(x, self.cuts)
+        at = at[(at > 0) & (at < len(x))]
+        return tuple(np.insert(np.asarray(row, dtype=float), at, np.nan) for row in (x, *rows))
+
+
+def parts_of(state: EndState) -> list[Part]:
+    """The densities that hold something, or may, depending on the start."""
+    if state.kind == "none":
+        return []
+    found = []
+    for c in state.components:
+        if c.weight is None:
+            found.append(Part(c, _share(state, c)))
+        elif c.weight > 0:
+            found.append(Part(c, math.log(c.weight)))
+    return found
+
+
+def _share(state: EndState, c: Component) -> float:
+    """log of what a component holds of its class, of which it mostly is the whole."""
+    assert state.classes is not None
+    pieces = state.anatomy.pieces
+    (group,) = (g for g in state.classes.groups if g.lower <= c.interval[0] < g.upper)
+    if group.first == group.last:
+        return 0.0
+    members = [m for m in state.components if group.lower <= m.interval[0] < group.upper]
+    solved = list(zip(pieces[group.first : group.last + 1], members, strict=True))
+    return float(joined(solved).log_shares[members.index(c)])
+
+
+def _seen_from(part: Part, width: float, turn: float) -> Part:
+    """The part, with its peak where that is all that a picture of such a width can show."""
+    c = part.component
+    peak = _highest(c)
+    if peak is None:
+        return part
+    reach = NARROW * width / 2
+    low, high = peak.position - reach, peak.position + reach
+    places = (-turn, 0.0, turn) if turn else (0.0,)
+    held = logsumexp(np.array([float(c.log_probability(low + t, high + t)) for t in places]))
+    return Part(c, part.log_weight, peak if held > math.log(0.95) else None)
+
+
+def _highest(c: Component) -> Mode | None:
+    """The highest mode of finite height, in the arithmetic of the component."""
+    modes = [m for m in modes_of(c) if math.isfinite(m.log_density)]
+    return max(modes, key=lambda m: m.log_density, default=None)
+
+
+def _turn_of(state: EndState) -> float:
+    """Once around, on a ring; else 0."""
+    lower, upper = state.diffusion.domain
+    return upper - lower if state.diffusion.is_periodic else 0.0
+
+
+# -- a density that is narrower than the picture, or than the spacing of doubles ------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Zoom:
+    """The surroundings of the highest peak of a component, out to where the density is nothing.
+
+    Attributes
+    ----------
+    position, offset, unit
+        The peak is at position + offset 10^unit: a double, and what that leaves out.
+    steps
+        Even steps from the peak, in the same unit.
+    log_density
+        log of the density (within the component) there, per unit of x.
+    """
+
+    position: float
+    offset: float
+    unit: int
+    steps: Array
+    log_density: Array
+
+    @classmethod
+    def of(cls, c: Component, count: int = 401) -> Zoom | None:
+        """None where the density has no peak of finite height."""
+        mode = _highest(c)
+        if mode is None:
+            return None
+        top = float(mode.log_density)
+        # exp(-top) of a normal distribution is 2.5 deviations.
+        unit = math.floor(-(top + math.log(2)) / math.log(10))
+        unit = unit if abs(unit) > 2 else 0
+
+        one = converted(10.0, c.arithmetic) ** unit
+        diffusion = c.density.sampling.diffusion
+        position = float(mode.position)
+
+        def density(steps: Array) -> Array:
+            x = mode.position + converted(steps, c.arithmetic) * one
+            if diffusion.is_periodic:
+                lower, upper = diffusion.domain
+                x = lower + (x - lower) % (upper - lower)
+            return asked(c.logpdf, c, x)
+
+        far = math.exp(-top - unit * math.log(10)) * np.geomspace(0.01, 1e4, 100)
+        ends = []
+        for side in (-1, 1):
+            fallen = ~(density(side * far) > top - FALLEN)
+            end = far[np.argmax(fallen)] if fallen.any() else far[-1]
+            ends.append(0.0 if fallen[0] else side * end)  # the peak may be at a wall
+        steps = np.linspace(ends[0], ends[1], count)
+        offset = float((mode.position - position) / one)
+        return cls(position, offset, unit, steps, density(steps))
+
+
+# -- range and points -----------------------------------------------------------------------------
+
+
+def drawn_range(state: EndState) -> tuple[float, float]:
+    """The range of x to draw: a finite domain, or the part of it where things happen.
+
+    At an infinite end that is out to where 1e-4 of the probability lies beyond, or up to 0.02
+    where the tail is heavy, and in any case to the outermost equilibrium, mode, atom and zero of
+    the variance.
+    """
+    lower, upper = state.diffusion.domain
+    if math.isfinite(upper - lower):
+        return lower, upper
+    at = [e.position for e in state.anatomy.equilibria]
+    if len(at) > 1:  # the wells at both ends in full
+        at = [at[0] - 0.7 * (at[1] - at[0]), *at, at[-1] + 0.7 * (at[-1] - at[-2])]
+    at += [float(edge) for p in state.anatomy.points for edge in (p.lower, p.upper)]
+    at += [atom.position for atom in state.atoms]
+    parts = parts_of(state)
+    if not parts:
+        at = sorted(at + _starts(state.initial))
+        at = at or [next((end for end in (lower, upper) if math.isfinite(end)), 0.0)]
+        room = max(4.0, at[-1] - at[0])
+        return max(lower, at[0] - room), min(upper, at[-1] + room)
+    left = min(_central(part.component, left=True) for part in parts)
+    right = max(_central(part.component, left=False) for part in parts)
+    far = 200 * (right - left)  # anything further out would be all that is seen
+    at += [mode.position for mode in state.modes]
+    near = [x for x in at if left - far <= x <= right + far]
+    left, right = min([left, *near]), max([right, *near])
+    width = right - left
+    # A finite end belongs to the picture unless it is far from everything else.
+    ends = [end for end in (lower, upper) if left - width <= end <= right + width]
+    left, right = min([left - 0.06 * width, *ends]), max([right + 0.06 * width, *ends])
+    return max(lower, left), min(upper, right)
+
+
+def _starts(initial: Initial | None) -> list[float]:
+    """Where the process starts, give or take a little."""
+    if initial is None:
+        return []
+    return [float(x) for x in np.quantile(initial.rvs(1000, 0), [0.025, 0.975])]
+
+
+def _central(c: Component, *, left: bool) -> float:
+    """The quantile to which a tail is drawn; nearer to the middle the heavier the tail."""
+    levels = np.log(np.append(TAILS, 0.5))
+    *ends, median = asked(lambda log_q: quantile(c, log_q, left=left), c, levels)
+    reach = np.abs(np.array(ends) - median)
+    k = 0
+    # From one to the next the probability falls to a third: a light tail hardly reaches on.
+    while k + 1 < len(TAILS) and reach[k + 1] <= 1.6 * reach[k]:
+        k += 1
+    return float(ends[k])
+
+
+def _points(state: EndState, lower: float, upper: float, cuts: Array) -> Array:
+    """1001 even points of [lower, upper], and more where the density is narrow."""
+    marks = [e.position for e in state.anatomy.equilibria] + list(state.diffusion.breakpoints)
+    pieces = [np.linspace(lower, upper, 1001), np.array(marks)]
+    for cut in cuts:
+        steps = (upper - lower) * np.geomspace(1e-9, 0.02, 60)
+        pieces += [cut - steps, cut + steps]
+    for part in parts_of(state):
+        c = part.component
+        # Its mesh knows where the density is and how it bends.
+        nodes = to_float(c.mesh.x[:, c.log_panel_mass > FAINT].ravel())
+        _, apart = np.unique(np.round(nodes / (upper - lower) / FINE), return_index=True)
+        pieces.append(nodes[apart])
+        steps = (upper - lower) * np.append(0.0, np.geomspace(1e-12, 0.2, 180))
+        for mode in modes_of(c):
+            position = float(mode.position)
+            pieces += [position - steps, position + steps]
+    x = np.setdiff1d(np.concatenate(pieces), cuts)
+    return np.asarray(x[(x >= lower) & (x <= upper)])
+
+
+def mass_label(log_mass: float, log_rest: float = -math.inf) -> str:
+    """A probability as a person reads it: "73.1 %", or a power of ten.
+
+    `log_rest` is the logarithm of what is missing from 1, where that is known better.
+    """
+    decades = log_mass / math.log(10)
+    if decades >= -3:
+        rest = math.exp(log_rest)
+        if not 1e-7 < rest < 1e-3:
+            return f"{100 * math.exp(log_mass):.3g} %"
+        return f"{100 * (1 - rest):.{-math.floor(math.log10(rest)) - 2}f} %"
+    if decades >= -10:
+        digits, exponent = f"{math.exp(log_mass):.1e}".split("e")
+        return rf"${digits}\times10^{{{int(exponent)}}}$"
+    if decades >= -99999:
+        return f"$10^{{{decades:.0f}}}$"
+    digits, exponent = f"{decades:.1e}".split("e")
+    return rf"$10^{{{digits}\times10^{{{int(exponent)}}}}}$"
+
+
+def rest_of(state: EndState, basins: Sequence[Basin], but: Basin) -> float:
+    """log of what all but one of the basins hold, and all that is no density."""
+    others = [b.log_mass for b in basins if b is not but]
+    weights = [a.weight for a in state.atoms] + [e.weight for e in state.escapes]
+    others += [math.log(weight) for weight in weights if weight]
+    return float(np.logaddexp.reduce(others)) if others else -math.inf

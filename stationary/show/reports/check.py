@@ -1,0 +1,254 @@
+"""The verdict on the diffusion as text and as plain numbers, from a finished check."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+from stationary.checking.basins import BasinCheck
+from stationary.checking.comparison import Distance, Variation
+from stationary.checking.verdict import Check
+from stationary.show.layout import report, table
+from stationary.wording import LN10, error_text, power_text, time_text
+
+__all__ = ["as_dict", "text"]
+
+MOST_ROWS = 30
+PLACES = 6  # decimals of a probability that are shown at most
+EXACT = 1e-9  # error below which none is shown
+SMALL = 1e-4  # a probability from which on powers of ten say more
+
+
+def text(check: Check) -> str:
+    """The verdict, the basins by each answer, the distances and the step; 80 columns."""
+    landscape = check.analysis.landscape
+    assert landscape is not None
+    drawn = "with" if landscape.replacement else "without"
+    sgd = (
+        f"SGD: T = {landscape.learning_rate:g}, B = {landscape.batch_size} of "
+        f"N = {landscape.datapoints} drawn {drawn} replacement."
+    )
+    reasons = [f"{r[0].upper()}{r[1:]}." for r in check.reasons]
+    return report(
+        [
+            (f"{landscape.name}: the diffusion against SGD", [sgd, check.verdict, *reasons]),
+            ("What each basin holds", _basins(check)),
+            ("How far apart the answers are", _distances(check)),
+            ("The step", _step(check)),
+            ("The noise convention", _conventions(check)),
+            ("How far to trust this", _trust(check)),
+        ]
+    )
+
+
+def _step(check: Check) -> list[str]:
+    """Nothing where it is among the reasons."""
+    line = check.steps.line
+    return [] if check.steps.warnings else [f"{line[0].upper()}{line[1:]}"]
+
+
+def _basins(check: Check) -> list[str]:
+    shown = check.basins[:MOST_ROWS]
+    if not shown:
+        return []
+    rows = [
+        [
+            f"{b.position:.6g}{' (end)' if b.at_end else ''}",
+            _share(b.diffusion, b.log_diffusion),
+            _share(b.chain, b.log_chain),
+            _share(b.simulation, None),
+        ]
+        for b in shown
+    ]
+    header = ["minimum", "diffusion", "exact chain", "simulation"]
+    timed = [b.log_exit_time is not None or b.log_chain_exit_time is not None for b in shown]
+    if not any(timed):
+        return [*table(header, rows), "Errors below 1e-9 are not shown."]
+    for row, b in zip(rows, shown, strict=True):
+        times = (b.log_exit_time, b.log_chain_exit_time)
+        row += ["-" if t is None else time_text(t) for t in times]
+        if b.endless:
+            row[-1] = "> 10^290"
+    return [
+        *table([*header, "exit time", "of the chain"], rows),
+        "Exit time: mean number of steps from the minimum to beyond the barriers, by the diffusion "
+        "and by the chain. Errors below 1e-9 are not shown.",
+    ]
+
+
+def _share(pair: tuple[float, float] | None, log_value: float | None) -> str:
+    """A probability and its error, in as many digits as that leaves."""
+    if pair is None:
+        return "-"
+    value, error = pair
+    if log_value is None:
+        log_value = math.log(value) if value > 0 else -math.inf
+    if error < EXACT and (value >= SMALL or not value):
+        return f"{value:.{PLACES}g}" if math.isinf(log_value) or value else power_text(log_value)
+    if math.isinf(log_value):
+        return f"0 +- {error_text(error)}"
+    if value < SMALL:
+        if error < 0.1 * value or not error:
+            return power_text(log_value)
+        return f"below 10^{math.log(value + error) / LN10:.1f}"
+    places = PLACES if error <= 0 else min(PLACES, max(1, 1 - math.floor(math.log10(error))))
+    shown = f"{value:.{places}f}"
+    if value < 1 and float(shown) == 1 and error < 1 - value:
+        shown = f"1 - {1 - value:.1e}"
+    return f"{shown} +- {error_text(error)}"
+
+
+def _distances(check: Check) -> list[str]:
+    pairs = (
+        ("diffusion, chain", check.diffusion_and_chain),
+        ("diffusion, simulation", check.diffusion_and_simulation),
+        ("chain, simulation", check.chain_and_simulation),
+    )
+    rows = [
+        (
+            name,
+            _measured(d.total_variation, d.total_variation_error),
+            _measured(d.kolmogorov, d.kolmogorov_error),
+            _measured(d.wasserstein, d.wasserstein_error),
+        )
+        for name, d in pairs
+        if d is not None
+    ]
+    if not rows:
+        return ["There are no two distributions to compare."]
+    lines = [
+        *table(("", "total variation", "Kolmogorov", "Wasserstein"), rows),
+        "Total variation: the most by which a probability can differ. Kolmogorov: the same of the "
+        "distribution functions. Wasserstein: the mean way that probability has to be moved.",
+    ]
+    if check.simulation is not None:
+        lines.append(
+            "Those of the simulation are compared bin by bin, and few walkers make them larger by "
+            "up to the error."
+        )
+    return lines
+
+
+def _measured(value: float, error: float) -> str:
+    if value < 1e-9 and error < 1e-9:
+        return "0"
+    return f"{value:.3g} +- {error_text(error)}"
+
+
+def _conventions(check: Check) -> list[str]:
+    known = {name: d for name, d in check.conventions.items() if d is not None}
+    if len(known) < 2:
+        return []
+    if all(d.total_variation < 1e-9 for d in known.values()):
+        return ["They all end in the same places, and cannot be told apart here."]
+    rows = [
+        (name, _measured(d.total_variation, d.total_variation_error)) for name, d in known.items()
+    ]
+    line = (
+        f"SGD obeys {check.obeyed}: under it the diffusion is nearest to the chain."
+        if check.obeyed
+        else "They cannot be told apart here: the finite step does more than the convention."
+    )
+    return [*table(("convention", "total variation to the chain"), rows), line]
+
+
+def _trust(check: Check) -> list[str]:
+    lines = list(check.notes)
+    chain, sent = check.chain, check.simulation
+    if chain.kind not in ("none", "classes"):
+        lines.append(
+            f"Exact chain: {chain.cells} cells on each class; error of the distribution function "
+            f"{error_text(chain.error)}."
+        )
+        if chain.has_density is False and chain.kind == "density":
+            lines.append(
+                "Without a density of the chain total variations depend on its cells, and go to 1 "
+                "as these become finer: the verdict goes by Kolmogorov's distance."
+            )
+    lines += [f"Chain: {note}" for note in chain.notes]
+    if sent is not None:
+        lines.append(
+            f"Simulation: {sent.walkers:,} walkers, {sent.steps_done:,} steps after "
+            f"{sent.burn_in:,} of burn-in, seed {sent.seed}."
+            + ("" if sent.complete else " It was interrupted.")
+        )
+        lines += [f"Simulation: {note}" for note in sent.notes]
+    lines += list(check.analysis.end_state.notes)
+    return [f"{line[0].upper()}{line[1:]}" for line in lines]
+
+
+def as_dict(check: Check) -> dict[str, Any]:
+    """Plain numbers, strings and lists."""
+    landscape = check.analysis.landscape
+    assert landscape is not None
+    steps, chain, sent = check.steps, check.chain, check.simulation
+    return {
+        "schema": 1,
+        "name": landscape.name,
+        "learning_rate": landscape.learning_rate,
+        "outcome": check.outcome,
+        "verdict": check.verdict,
+        "reasons": list(check.reasons),
+        "basins": [_basin(b) for b in check.basins],
+        "distances": {
+            "diffusion_chain": _distance(check.diffusion_and_chain),
+            "diffusion_simulation": _distance(check.diffusion_and_simulation),
+            "chain_simulation": _distance(check.chain_and_simulation),
+        },
+        "conventions": {name: _variation(d) for name, d in check.conventions.items()},
+        "closed_classes": {"diffusion": check.closed[0], "chain": check.closed[1]},
+        "obeyed": check.obeyed,
+        "steps": {
+            "line": steps.line,
+            "largest_curvature": steps.largest,
+            "warnings": list(steps.warnings),
+        },
+        "chain": {
+            "kind": chain.kind,
+            "error": chain.error if chain.kind not in ("none", "classes") else None,
+            "cells": chain.cells,
+            "has_density": chain.has_density,
+            "notes": list(chain.notes),
+        },
+        "simulation": None if sent is None else sent.to_dict() | {"positions": None},
+        "notes": list(check.notes),
+    }
+
+
+def _basin(b: BasinCheck) -> dict[str, Any]:
+    def pair(p: tuple[float, float] | None) -> dict[str, float] | None:
+        return None if p is None else {"probability": p[0], "error": p[1]}
+
+    def end(x: float) -> float | None:
+        return x if math.isfinite(x) else None
+
+    return {
+        "position": b.position,
+        "lower": end(b.lower),
+        "upper": end(b.upper),
+        "diffusion": pair(b.diffusion),
+        "chain": pair(b.chain),
+        "simulation": pair(b.simulation),
+        "at_end": b.at_end,
+        "endless": b.endless,
+        "log_diffusion": None if b.log_diffusion is None else end(b.log_diffusion),
+        "log_chain": None if b.log_chain is None else end(b.log_chain),
+        "log_exit_time": None if b.log_exit_time is None else end(b.log_exit_time),
+        "log_chain_exit_time": None
+        if b.log_chain_exit_time is None
+        else end(b.log_chain_exit_time),
+    }
+
+
+def _distance(d: Distance | None) -> dict[str, float] | None:
+    return None if d is None else asdict(d)
+
+
+def _variation(d: Variation | None) -> dict[str, float] | None:
+    if d is None:
+        return None
+    return {
+        "total_variation": d.total_variation,
+        "total_variation_error": d.total_variation_error,
+    }

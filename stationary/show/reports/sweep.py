@@ -1,0 +1,196 @@
+"""What a person reads of a sweep: which minimum dominates where, and what was lost."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from stationary.show.layout import report, table
+from stationary.wording import error_text, probability_text
+
+if TYPE_CHECKING:
+    from stationary.questions.sweeps.sweep import Crossover, Row, Sweep
+
+__all__ = ["text"]
+
+MOST_ROWS = 20  # of a table
+MOST_REASONS = 5
+
+
+def text(sweep: Sweep) -> str:
+    """The grid, the minima, the crossovers and the failures; 80 columns."""
+    sections = [
+        (sweep.name, [_grid(sweep), *_stopped(sweep)]),
+        ("Minima", _minima(sweep)),
+        ("Where the dominant minimum changes", _crossovers(sweep)),
+        ("What is missing", _reasons(sweep)),
+        ("How far to trust this", _trust(sweep)),
+    ]
+    return report(sections)
+
+
+def _grid(sweep: Sweep) -> str:
+    total = math.prod(len(v) for v in sweep.axes.values())
+    axes = "; ".join(_axis(name, values) for name, values in sweep.axes.items())
+    return f"{total} point{'' if total == 1 else 's'}: {axes}."
+
+
+def _axis(name: str, values: Sequence[Any]) -> str:
+    if len(values) > 6:
+        return f"{name} with {len(values)} values from {values[0]:.6g} to {values[-1]:.6g}"
+    return f"{name} = {', '.join(value_text(v) for v in values)}"
+
+
+def value_text(value: Any) -> str:
+    """A value of an axis."""
+    return str(value) if isinstance(value, bool) else f"{value:.6g}"
+
+
+def _stopped(sweep: Sweep) -> list[str]:
+    if sweep.complete:
+        return []
+    n = len(sweep.rows)
+    return [f"Not complete: {sweep.stopped} when {n} point{' was' if n == 1 else 's were'} done."]
+
+
+def _minima(sweep: Sweep) -> list[str]:
+    if not sweep.labels:
+        return []
+    wins = Counter(row.dominant for row in sweep.rows)
+    scale = max((row.std for row in sweep.rows if math.isfinite(row.std)), default=0.0)
+    rows = []
+    for label in sweep.labels[:MOST_ROWS]:
+        here = [row.minima[label] for row in sweep.rows if label in row.minima]
+        kinds = sorted({m.kind for m in here})
+        logs = [m.log_mass for m in here if not math.isnan(m.log_mass)]
+        least, most = ("", "") if not logs else map(probability_text, (min(logs), max(logs)))
+        where = [m.position for m in here]
+        rows.append(
+            (
+                str(label),
+                _span(min(where), max(where), scale),
+                " or ".join(kinds),
+                least,
+                most,
+                str(wins[label]),
+            )
+        )
+    lines = table(
+        ("", "at", "kind", "least mass", "most mass", "points where most"),
+        rows,
+    )
+    if len(sweep.labels) > MOST_ROWS:
+        lines.append(f"{len(sweep.labels) - MOST_ROWS} more are not listed.")
+    undecided = wins[None] - sum(not row.minima for row in sweep.rows)
+    if undecided > 0:
+        many = "1 point" if undecided == 1 else f"{undecided} points"
+        lines.append(f"At {many} none dominates, or that is not known.")
+    return lines
+
+
+def _span(low: float, high: float, scale: float) -> str:
+    # What is far below any width is rounding.
+    a, b = (f"{x:.6g}" if abs(x) > 1e-13 * scale else "0" for x in (low, high))
+    return a if a == b else f"{a} to {b}"
+
+
+def _crossovers(sweep: Sweep) -> list[str]:
+    found = [c for c in sweep.crossovers if not c.reason]
+    lines: list[str] = []
+    if found:
+        axis = found[0].axis
+        fixed = [name for name in sweep.swept if name != axis]
+        rows = [
+            (
+                *(value_text(c.fixed[name]) for name in fixed),
+                _digits(c.value, c.error),
+                error_text(c.error),
+                str(c.below),
+                str(c.above),
+                probability_text(c.log_mass, 4),
+            )
+            for c in found[:MOST_ROWS]
+        ]
+        lines = table((*fixed, axis, "error", "below", "above", "both hold"), rows)
+        lines.append(
+            f"Below and above that {axis.replace('_', ' ')}, these minima hold most; at it, both "
+            "the same."
+        )
+    lost = [c for c in sweep.crossovers if c.reason]
+    lines += [_lost(sweep, c) for c in lost[:MOST_REASONS]]
+    more = max(len(found) - MOST_ROWS, 0) + max(len(lost) - MOST_REASONS, 0)
+    if more:
+        lines.append(f"{more} more are in the JSON (--json) and in the figure (--plot).")
+    return lines
+
+
+def _lost(sweep: Sweep, c: Crossover) -> str:
+    fixed = ", ".join(
+        f"{name} = {value_text(v)}" for name, v in c.fixed.items() if name in sweep.swept
+    )
+    low, high = c.between
+    return (
+        f"{f'At {fixed}: ' if fixed else ''}minimum {c.below} below and minimum {c.above} above, "
+        f"somewhere between {c.axis} = {low:.6g} and {high:.6g}: {c.reason}."
+    )
+
+
+def _digits(value: float, error: float) -> str:
+    """A number to the digits that its error leaves, at most twelve."""
+    known = 12
+    if error > 0 and value:
+        known = int(min(12.0, max(1.0, math.floor(math.log10(abs(value) / error)) + 1.0)))
+    return f"{value:.{known}g}"
+
+
+def _reasons(sweep: Sweep) -> list[str]:
+    lost = [row for row in sweep.rows if row.reason]
+    groups: dict[str, list[Row]] = {}
+    for row in lost:
+        groups.setdefault(row.reason, []).append(row)
+    order = sorted(groups, key=lambda reason: -len(groups[reason]))
+    lines = []
+    for reason in order[:MOST_REASONS]:
+        rows = groups[reason]
+        n = len(rows)
+        which = "1 point" if n == 1 else f"{n} points, the first"
+        where = _where(sweep, rows[0])
+        lines.append(f"{which}{f' at {where}' if where else ''}: {reason.rstrip('.')}.")
+    if len(order) > MOST_REASONS:
+        rest = sum(len(groups[r]) for r in order[MOST_REASONS:])
+        lines.append(f"{rest} more points have other reasons: see the table (--csv).")
+    return lines
+
+
+def _where(sweep: Sweep, row: Row) -> str:
+    values = {
+        "learning_rate": row.learning_rate,
+        "batch_size": row.batch_size,
+        "replacement": row.replacement,
+    } | dict(row.parameters)
+    return ", ".join(f"{name} = {value_text(values[name])}" for name in sweep.swept)
+
+
+def _trust(sweep: Sweep) -> list[str]:
+    known = [row for row in sweep.rows if not math.isnan(row.error)]
+    if not known:
+        return []
+    worst = max(row.error for row in known)
+    # Of the mass itself or, where that is known by its logarithm only, of the logarithm.
+    held = [m for row in known for m in row.minima.values() if m.mass_error >= 0]
+    light = [m.mass_error / max(1.0, abs(m.log_mass)) for m in held if math.isfinite(m.log_mass)]
+    lines = [f"The densities are right to {error_text(worst)} of themselves where the mass is."]
+    if light:
+        lines.append(
+            f"The mass of each minimum, however light, is right to {error_text(max(light))} of "
+            "itself, or of its logarithm where that is large."
+        )
+    rough = sum(row.status == "panel_limit" for row in known)
+    if rough:
+        lines.append(
+            f"At {rough} points the panel limit was reached: name the kinks or jumps as "
+            "breakpoints."
+        )
+    return lines

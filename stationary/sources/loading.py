@@ -1,0 +1,385 @@
+"""Reading a landscape from a file, and saying what is wrong with it.
+
+A landscape file is plain Python. It defines ``losses(w)`` or ``gradients(w)``, or else ``drift(x)``
+with one of ``variance``, ``sigma`` and ``diffusivity``; and settings, by their names. With
+``parameters = {"sharpness": 100.0}`` its functions are given these as well.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import linecache
+import math
+import os
+import sys
+import threading
+import traceback
+import warnings
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout, suppress
+from difflib import SequenceMatcher, get_close_matches
+from numbers import Real
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from stationary.errors import LandscapeError, UserFunctionError
+from stationary.functions.source_lines import source_place
+from stationary.process.diffusion import Diffusion
+from stationary.process.landscape import Landscape
+from stationary.process.starts import located
+from stationary.sources.parameters import PERHAPS, bound, chosen_parameters
+
+__all__ = ["load", "load_text", "source_text"]
+
+LOSSES = ("losses", "gradients")
+NOISES = ("variance", "sigma", "diffusivity")
+SGD = ("learning_rate", "batch_size", "replacement")
+COMMON = ("domain", "boundaries", "convention", "breakpoints", "initial")
+KNOWN = (*LOSSES, "drift", *NOISES, *SGD, *COMMON, "parameters")
+MOVABLE = ("domain", "breakpoints")  # that may be functions of the parameters
+
+# A name that resembles a setting is taken for it, misspelt, only if its value could be that
+# setting's: `convection = 0.1` is no convention.
+SEVERAL = (tuple, list, np.ndarray)
+VALUES: dict[str, tuple[type, ...]] = {
+    "learning_rate": (Real,),
+    "batch_size": (Real,),
+    "replacement": (int, np.bool_),
+    "domain": SEVERAL,
+    "boundaries": (str, *SEVERAL),
+    "convention": (str,),
+    "breakpoints": (Real, *SEVERAL),
+    "initial": (Real, str, *SEVERAL),
+    "parameters": (dict,),
+}
+CLEARLY = 0.77  # alike: "boundary" and "replace" are caught, "points" and "batch" are not
+ALSO_LEARNING_RATE = ("lr", "T", "eta", "rate", "step_size")
+PREFIX = "landscape_file_"
+RUNNING = threading.RLock()  # `_guest` changes what all threads share
+
+
+def load(
+    path: str | Path, *, parameters: Mapping[str, float] | None = None, **changes: Any
+) -> Landscape | Diffusion:
+    """The landscape or the process that a Python file describes.
+
+    Parameters
+    ----------
+    path
+        A file that defines ``losses(w)`` or ``gradients(w)``, which makes a `Landscape`; or
+        ``drift(x)`` and one of ``variance``, ``sigma`` and ``diffusivity``, each a function or a
+        number, which makes a `Diffusion`. Without a ``domain`` it is on the whole line.
+    parameters
+        Values for some of the parameters that the file defines, such as ``{"sharpness": 30}``.
+    changes
+        Values that override the file's names, such as ``learning_rate=0.02``; None changes nothing.
+        A file of samples that ``initial`` names is looked for in the working folder here, and
+        next to the landscape file where that names it.
+
+    Raises
+    ------
+    LandscapeError
+        If there is no such file, or what it defines is no landscape.
+    UserFunctionError
+        If the file raises an exception; the message shows its line.
+    """
+    file, text = source_text(path)
+    return load_text(text, file, parameters=parameters, **changes)
+
+
+def load_text(
+    text: str,
+    file: Path,
+    *,
+    parameters: Mapping[str, float] | None = None,
+    **changes: Any,
+) -> Landscape | Diffusion:
+    """The same from the text of a file, which need not be there: the path names it in errors."""
+    for name, value in changes.items():
+        if name not in KNOWN:
+            near = get_close_matches(name.lower(), KNOWN, 1, PERHAPS)
+            hint = f"Did you mean {near[0]}?" if near else f"Known are {', '.join(KNOWN)}."
+            raise LandscapeError(f"{file}: there is no {name} (= {_short(value)}) to set. {hint}")
+    given = {k: v for k, v in changes.items() if v is not None}
+    with RUNNING, _registered(file) as module:
+        _run(text, file, module)
+        return _build(module, given, parameters, file)
+
+
+# What a file defines.
+
+
+def _build(
+    module: ModuleType,
+    changes: dict[str, Any],
+    parameters: Mapping[str, float] | None,
+    file: Path,
+) -> Landscape | Diffusion:
+    where = file.name
+    names = {
+        name: value
+        for name, value in vars(module).items()
+        if not (name.startswith("_") or value is None or isinstance(value, ModuleType))
+    }
+    # A change of one noise, or of losses or gradients, takes the place of the file's.
+    displaced = {k for group in (LOSSES, NOISES) if set(group) & set(changes) for k in group}
+    given = {k: names[k] for k in KNOWN if k in names and k not in displaced} | changes
+    own = {k: v for k, v in names.items() if k not in KNOWN and not _imported(v)}
+    _check_kind(given, own, where)
+    main = next(k for k in (*LOSSES, "drift") if k in given)
+    _check_foreign(given, changes, main, where)
+    accepted = ("drift", *NOISES, *COMMON) if main == "drift" else (*LOSSES, *SGD, *COMMON)
+    settings = [k for k in (*accepted, "parameters") if k in VALUES and k not in given]
+    _check_spelling(own, settings, where)
+    if main != "drift" and not callable(given[main]):
+        raise LandscapeError(
+            f"{where}: {main} must be a function of w, not {_short(given[main])}. Write "
+            f"def {main}(w): and return one entry per datapoint, such as a tuple."
+        )
+    fields: dict[str, Any] = {"domain": (-math.inf, math.inf), "name": where}
+    fields |= {k: given[k] for k in accepted if k in given}
+    chosen = chosen_parameters(given.get("parameters"), parameters, where, KNOWN)
+    functions = {k: v for k, v in fields.items() if k in (*LOSSES, "drift", *NOISES, *MOVABLE)}
+    fields |= bound(functions, chosen, where, MOVABLE) | {"parameters": chosen}
+    for key in MOVABLE:
+        if chosen and callable(fields.get(key)):
+            fields[key] = _called(fields[key], key, file)
+    if "initial" in fields and "initial" not in changes:  # samples may lie next to the file
+        fields["initial"] = located(fields["initial"], Path(str(module.__file__)).parent)
+    try:
+        return Diffusion(**fields) if main == "drift" else Landscape(**fields)
+    except LandscapeError as error:
+        if where in str(error):
+            raise
+        raise type(error)(f"{where}: {error}") from error
+
+
+def _called(function: Any, key: str, file: Path) -> Any:
+    """What a function of the parameters alone says, such as where the domain ends."""
+    try:
+        return function()
+    except (Exception, SystemExit) as error:
+        raise _explained(error, file) from error
+
+
+def _check_kind(given: dict[str, Any], own: dict[str, Any], where: str) -> None:
+    """Raise unless exactly one of losses, gradients, and drift with one noise is given."""
+    main = [k for k in (*LOSSES, "drift") if k in given]
+    noises = [k for k in NOISES if k in given]
+    if len(main) > 1 or (main == ["drift"] and len(noises) > 1):
+        two = " and ".join(main if len(main) > 1 else noises)
+        what = "the process" if len(main) > 1 else "the noise"
+        raise LandscapeError(
+            f"{where}: {two} are given, but each says by itself what {what} is. Keep one of them; "
+            "if the other is a helper of your own, rename it."
+        )
+    if main and (main != ["drift"] or noises):
+        return
+    if main:
+        text = "drift is given without its noise. Define one of variance(x) = sigma(x)^2, sigma(x) "
+        text += "or diffusivity(x) = variance(x) / 2"
+    elif noises:
+        text = f"{noises[0]} is given without a drift. Define drift(x), or drift = 0"
+    else:
+        text = "there is no losses(w), no gradients(w) and no drift(x). Define one of them"
+    near = _nearest(own, NOISES if main else (*LOSSES, "drift"), PERHAPS)
+    hint = f"; did you mean `{near[1]}`? The file defines `{near[0]}`." if near else "."
+    raise LandscapeError(f"{where}: {text}{hint}")
+
+
+def _check_foreign(given: dict[str, Any], changes: dict[str, Any], main: str, where: str) -> None:
+    """Raise for what only the other kind of process has."""
+    if main == "drift":
+        noise = next(k for k in NOISES if k in given)
+        process, foreign = f"drift and {noise}", [k for k in SGD if k in given]
+    else:
+        # Beside losses, a number called sigma or a function called so (a sigmoid) is a helper.
+        suspects = [k for k in ("variance", "diffusivity") if callable(given.get(k))]
+        process, foreign = main, [k for k in NOISES if k in changes or k in suspects]
+    if foreign:
+        key = foreign[0]
+        way_out = "Leave it out." if key in changes else "Remove it, or rename your own helper."
+        raise LandscapeError(
+            f"{where}: {key} does not apply to a process given by {process}, but {key} = "
+            f"{_short(given[key])} came. {way_out}"
+        )
+
+
+def _check_spelling(own: dict[str, Any], settings: Iterable[str], where: str) -> None:
+    """Raise for a name that is clearly meant as one of the settings."""
+    for right in settings:
+        meant = {k: v for k, v in own.items() if isinstance(v, VALUES[right])}
+        wrong, _ = _nearest(meant, [right], CLEARLY) or (None, None)
+        if right == "learning_rate" and not wrong:  # it is missing, so this is no false alarm
+            wrong = next((k for k in ALSO_LEARNING_RATE if k in meant), None)
+        if wrong:
+            raise LandscapeError(
+                f"{where}: {wrong} = {_short(own[wrong])} has no meaning here; did you mean "
+                f"`{right}`? Rename it to {right}, or to _{wrong} if it is a helper of your own."
+            )
+
+
+def _nearest(own: Iterable[str], wanted: Iterable[str], cutoff: float) -> tuple[str, str] | None:
+    """The name and the wanted name that are most alike."""
+    pairs = [(SequenceMatcher(None, n.lower(), w).ratio(), n, w) for n in own for w in wanted]
+    ratio, name, right = max(pairs, default=(0.0, "", ""))
+    return (name, right) if ratio >= cutoff else None
+
+
+def _imported(value: Any) -> bool:
+    return callable(value) and not str(getattr(value, "__module__", "")).startswith(PREFIX)
+
+
+def _short(value: Any) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+# Reading and running a file.
+
+
+def source_text(path: str | Path) -> tuple[Path, str]:
+    """A Python file and its text."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise LandscapeError(f"load takes the path of a landscape file, not {_short(path)}.")
+    file = Path(os.path.expanduser(path))
+    try:
+        if file.is_dir():
+            raise LandscapeError(f"{file} is a folder, not a file. {_suggestion(file)}")
+        if not file.exists():
+            where = f"there is no such file in {file.parent.resolve()}"
+            raise LandscapeError(f"{file}: {where}. {_suggestion(file.parent, file.name)}")
+        if file.suffix.lower() != ".py":
+            raise LandscapeError(
+                f"{file} is not a Python file. A landscape file is plain Python and its name ends "
+                "in .py: put the definitions into one."
+            )
+        raw = file.read_bytes()
+    except OSError as error:
+        raise LandscapeError(
+            f"{file}: the file cannot be read: {error.strerror}. Check its name and permissions."
+        ) from error
+    try:
+        if b"\0" in raw:
+            raise UnicodeError("it contains null bytes, as binary files and UTF-16 do")
+        text = importlib.util.decode_source(raw)
+    except (UnicodeError, LookupError, SyntaxError) as error:
+        line = ""
+        if isinstance(error, UnicodeDecodeError):
+            line = f", line {raw[: error.start].count(10) + 1}"
+        raise LandscapeError(
+            f"{file}{line}: the file is not text: {error}. Save it as plain text in UTF-8."
+        ) from error
+    if not text.strip():
+        raise LandscapeError(
+            f"{file}: the file is empty. Define losses(w) and learning_rate in it, as the files in "
+            "examples/ do."
+        )
+    return file, text
+
+
+def _suggestion(folder: Path, name: str = "") -> str:
+    others = sorted(p.name for p in folder.glob("*.py"))
+    near = get_close_matches(name, others, 3, PERHAPS)
+    if near:
+        return f"Did you mean {' or '.join(near)}?"
+    return f"Name a file such as {' or '.join(others[:3] or ['examples/two_minima.py'])}."
+
+
+@contextmanager
+def _registered(file: Path) -> Iterator[ModuleType]:
+    """A new module for the file; it stays in `sys.modules` only if nothing goes wrong with it."""
+    module = ModuleType(f"{PREFIX}{file.stem}_{zlib.crc32(os.fsencode(file.resolve())):08x}")
+    module.__file__ = str(file.absolute())
+    module.__package__ = ""
+    previous = sys.modules.get(module.__name__)
+    sys.modules[module.__name__] = module  # dataclasses look for it there while they are made
+    try:
+        yield module
+    except BaseException:  # an interrupt, too, must leave no half of a module behind
+        sys.modules.pop(module.__name__, None)
+        if previous is not None:
+            sys.modules[module.__name__] = previous
+        raise
+
+
+def _run(text: str, file: Path, module: ModuleType) -> None:
+    """Run the text of the file as the module: always afresh, never from stored bytecode."""
+    # Errors show lines of the text that runs, even when the file has changed since.
+    lines = [f"{line}\n" for line in text.split("\n")]
+    linecache.cache[str(file)] = (len(text), None, lines, str(file))
+    # Standard output is for our answer alone. While the file runs, its output is redirected; what
+    # its functions print when they are called later goes through `_print`, at no cost to a call.
+    vars(module)["print"] = _print
+    try:
+        with _guest(file.resolve().parent):
+            exec(compile(text, str(file), "exec", dont_inherit=True), vars(module))
+    except UserFunctionError:  # of a landscape that this file loads: it says where already
+        raise
+    except (Exception, SystemExit) as error:
+        raise _explained(error, file) from error
+
+
+def _print(*values: Any, file: Any = None, **options: Any) -> None:
+    """What `print` means in a landscape file and the modules next to it."""
+    print(*values, file=sys.stderr if file in (None, sys.stdout) else file, **options)
+
+
+@contextmanager
+def _guest(folder: Path) -> Iterator[None]:
+    """The surroundings in which a file runs, undone afterwards.
+
+    Warnings are shown on standard error and raise nothing. Modules next to the file are forgotten
+    in the end, so that an edited one is read again and another folder's is not mistaken for it.
+    """
+    known, bytecode = set(sys.modules), sys.dont_write_bytecode
+    sys.path.insert(0, str(folder))
+    sys.dont_write_bytecode = True
+    try:
+        with redirect_stdout(sys.stderr), warnings.catch_warnings(), np.errstate():
+            warnings.simplefilter("default")
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield
+    finally:
+        sys.dont_write_bytecode = bytecode
+        with suppress(ValueError):
+            sys.path.remove(str(folder))
+        for name in set(sys.modules) - known:
+            top = name.partition(".")[0]
+            beside = (folder / f"{top}.py", folder / top / "__init__.py")
+            if top not in known and any(p.exists() for p in beside):
+                vars(sys.modules.pop(name)).setdefault("print", _print)
+
+
+def _explained(error: BaseException, file: Path) -> LandscapeError:
+    """What went wrong, at which of the user's lines."""
+    if isinstance(error, SyntaxError) and error.filename == str(file):
+        shown = "".join(traceback.format_exception_only(error)[1:-1])
+        return LandscapeError(
+            f"{file}, line {error.lineno}: this is not valid Python: {error.msg}\n{shown}"
+            "Mend that line, or the one before it."
+        )
+    what = f"the file raised {type(error).__name__}: {error}"
+    way_out = "Mend that line, or remove what the landscape does not need."
+    if isinstance(error, SystemExit):
+        what = f"the file ended itself (SystemExit: {error.code})"
+        way_out = "Remove the call: a landscape file only defines names."
+    elif isinstance(error, ModuleNotFoundError):
+        way_out = f"Install {error.name} for this Python, or put {error.name}.py next to the file."
+    elif isinstance(error, RecursionError):
+        way_out = "A function there calls itself without end."
+    steps = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    own = [step for step in steps if step[0].co_filename == str(file)]
+    if not own:  # it did not even start
+        return UserFunctionError(f"{file}: {what}. Split expressions that are nested too deeply.")
+    where, _, shown = source_place(own[-1][0], 0, own[-1][1])
+    folder = file.resolve().parent
+    deepest = [step for step in steps if Path(step[0].co_filename).parent == folder][-1:]
+    if deepest and deepest != own[-1:]:
+        place, _, line = source_place(deepest[0][0], 0, deepest[0][1])
+        shown += f"\n  in {place}:\n{line}"
+    return UserFunctionError(f"{where}: {what}\n{shown}\n{way_out}")

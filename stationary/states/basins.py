@@ -1,0 +1,284 @@
+"""Basins: what each minimum holds, and what separates it from its neighbours."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.line.ends import Anatomy
+from stationary.line.equilibria import Equilibrium
+from stationary.line.sampling import Sampling
+from stationary.numbers.chebyshev import chebyshev_sum
+from stationary.numbers.elementary import (
+    compact,
+    exp,
+    log,
+    logsumexp,
+    number,
+    possible_growth,
+    spacing,
+    to_float,
+)
+from stationary.states.distribution import EndState
+from stationary.weight.component import Component
+from stationary.weight.modes import Mode, modes_of
+
+__all__ = ["Basin", "basins_of", "climb_error"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Basin:
+    """A stable equilibrium and the interval between the unstable ones around it.
+
+    All logarithms are natural. `log_mass` is right to `mass_error`, which is the absolute
+    error of log_mass and so the relative error of mass.
+    """
+
+    position: Any  # of the minimum
+    position_error: float
+    at_wall: bool  # not a zero of the drift: the drift presses against a reflecting end
+    lower: Any  # on a ring, the basin across the seam runs on beyond the end of the domain that
+    upper: Any  # is nearer to its minimum: lower < position < upper always
+    mass: Any
+    log_mass: Any
+    mass_error: float
+    log_density: Any  # log P at the minimum; where the noise jumps there, on its quieter side
+    curvature: Any  # -f' at the minimum [1 / time]; None at a corner or a wall
+    variance: Any  # a at the minimum [x^2 / time], on the same side
+    barrier_left: Any  # drop of int 2 f / a from the minimum to the unstable neighbour
+    barrier_right: Any  # None where there is no neighbour on that side
+    barrier_error: float  # absolute, of both
+    modes: tuple[Mode, ...]
+    offset: float = 0.0  # what position leaves out of where the minimum is
+    places: tuple[Any, Any, Any] = field(default=(None, None, None), repr=False, compare=False)
+    # lower, position and upper with all the digits that were computed
+    component: Component | None = field(default=None, repr=False, compare=False)
+    weight_error: float = field(
+        default=0.0, repr=False, compare=False
+    )  # of its component, relative
+
+    @property
+    def density(self) -> Any:
+        """P at the minimum, per unit of x."""
+        if type(self.log_density) is float:
+            return math.exp(min(self.log_density, 709.0))
+        return exp(self.log_density)
+
+
+def basins_of(state: EndState) -> tuple[Basin, ...]:
+    """The basins of every closed class, left to right.
+
+    A reflecting wall that the drift presses against counts as a minimum, since mass collects
+    there. Where the weights of the classes are not known, a mass is that within its class.
+    Returns () where there is no density.
+    """
+    if state.diffusion.is_periodic:
+        return tuple(b for c in state.components for b in _basins_of_ring(state, c))
+    return tuple(
+        b for c in state.components if c.weight is None or c.weight > 0 for b in _basins(state, c)
+    )
+
+
+def _basins(state: EndState, c: Component) -> list[Basin]:
+    lower, upper = c.interval
+    parts = state.anatomy.piece_at(lower)
+    found = parts.sampling
+    stable = [e for e in parts.equilibria if e.stable]
+    borders = [lower, *(e.place for e in parts.equilibria if not e.stable), upper]
+    # One minimum in each interval between borders; at an end that the drift presses against it
+    # is the wall itself, or, at infinity, nothing.
+
+    def rounded(x: Any) -> float:
+        """What a number loses when it is handed out as a double."""
+        return 0.0 if state.digits is not None else float(np.spacing(abs(to_float(number(x))))) / 2
+
+    minima: list[tuple[Any, Equilibrium | None] | None] = [(e.place, e) for e in stable]
+    first, last = found.diffusion.domain
+    to_lower, to_upper = _pressed(parts)
+    if to_lower:
+        minima.insert(0, (found.lower, None) if math.isfinite(first) else None)
+    if to_upper:
+        minima.append((found.upper, None) if math.isfinite(last) else None)
+    at = np.array([m[0] for m in minima if m is not None], dtype=found.panels.edges.dtype)
+    if not len(at):
+        return []
+    panel, within = c.density.sampling.quieter(at)
+    densities = iter(chebyshev_sum(c.density.coefficients, within, panel) - c.log_norm)
+    variances = iter(exp(chebyshev_sum(c.density.sampling.ell, within, panel)))
+    log_mass, errors = _masses(c, np.array(borders[1:-1]))
+    if c.weight is None:
+        log_mass = log_mass + c.log_share
+    elif c.weight != 1:
+        log_mass = log_mass + log(c.weight)
+    weight_error = compact(c.error) if c.log_share != 0 else 0.0
+    if c.weight is not None:
+        # Of a start that is spread out, the error of a weight is absolute.
+        spread = state.initial is not None and state.initial.law is not None
+        weight_error += compact(state.weight_error / (c.weight if spread else 1))
+    modes = modes_of(c)
+    result = []
+    given = state.given
+    for i, minimum in enumerate(minima):
+        if minimum is None:
+            continue
+        place, e = minimum
+        low, high = borders[i], borders[i + 1]
+        inner = [found.lower if i == 0 else low, found.upper if i + 1 == len(minima) else high]
+        climbs = np.abs(found.climbs(np.array([inner[0], place, inner[1]])))
+        if e is None:
+            place = lower if place is found.lower else upper
+        slope = None if e is None else e.in_digits().slope
+        result.append(
+            Basin(
+                position=given(place),
+                position_error=0.0 if e is None else e.error,
+                at_wall=e is None,
+                lower=given(low),
+                upper=given(high),
+                mass=given(exp(number(log_mass[i]))),
+                log_mass=given(log_mass[i]),
+                mass_error=compact(errors[i] + weight_error + rounded(log_mass[i])),
+                log_density=given(next(densities)),
+                curvature=None if slope is None else given(-slope),
+                variance=given(next(variances)),
+                barrier_left=given(climbs[0]) if i > 0 else None,
+                barrier_right=given(climbs[1]) if i + 1 < len(minima) else None,
+                barrier_error=compact(
+                    max(
+                        climb_error(found, end, place) + rounded(climb) if real else 0.0
+                        for end, climb, real in (
+                            (low, climbs[0], i > 0),
+                            (high, climbs[1], i + 1 < len(minima)),
+                        )
+                    )
+                ),
+                modes=tuple(state.shown(m) for m in modes if low <= m.place <= high),
+                offset=state.left_out(place),
+                places=(low, place, high),
+                component=c,
+                weight_error=weight_error,
+            )
+        )
+    return result
+
+
+def _pressed(parts: Anatomy) -> tuple[bool, bool]:
+    """Whether the drift presses against the lower end of a piece, and against the upper one.
+
+    Stable and unstable equilibria take turns, so that the outermost ones tell.
+    """
+    found, equilibria = parts.sampling, parts.equilibria
+    if equilibria:
+        return not equilibria[0].stable, not equilibria[-1].stable
+    whole = found.climbs(np.array([found.lower, found.upper]))[0]
+    return bool(whole < 0), bool(whole > 0)
+
+
+def _basins_of_ring(state: EndState, c: Component) -> list[Basin]:
+    lower, upper = c.interval
+    parts = state.anatomy.piece_at(lower)
+    found, equilibria = parts.sampling, parts.equilibria
+    period = upper - lower
+    borders = [e.position for e in equilibria if not e.stable]
+    if not borders:
+        return []
+    log_mass, errors = _masses(c, np.array(borders))
+    # What lies below the first border and above the last is one basin, across the seam.
+    outer = [i for i in (0, -1) if log_mass[i] > -math.inf]  # the seam may be a border itself
+    total = logsumexp(log_mass[outer])
+    error = float(np.exp(log_mass[outer] - total) @ errors[outer])
+    log_mass, errors = np.append(log_mass[1:-1], min(total, 0.0)), np.append(errors[1:-1], error)
+    around = [*borders, borders[0] + period]
+    result = []
+    for e in (e for e in equilibria if e.stable):
+        i = sum(b < e.position for b in borders) - 1
+        shift = 0.0 if i >= 0 else period
+        low, high = around[i if i >= 0 else -2] - shift, around[i + 1 if i >= 0 else -1] - shift
+        at, to_edges = np.array([e.position]), np.array([max(low, lower), e.position])
+        left = abs(float(found.climbs(to_edges)[0])) if to_edges[0] < e.position else 0.0
+        right = abs(float(found.climbs(np.array([e.position, min(high, upper)]))[0]))
+        if low < lower:
+            left = abs(left + _signed(found, low + period, upper))
+        if high > upper:
+            right = abs(right - _signed(found, lower, high - period))
+        turns = (-period, 0.0, period)
+        result.append(
+            Basin(
+                position=e.position,
+                position_error=e.error,
+                at_wall=False,
+                lower=low,
+                upper=high,
+                mass=math.exp(log_mass[i]),
+                log_mass=float(log_mass[i]),
+                mass_error=float(errors[i]),
+                log_density=float(c.logpdf(at)[0]),
+                curvature=None if e.slope is None else -e.slope,
+                variance=float(np.exp(found.panels.evaluate(found.ell, at))[0]),
+                barrier_left=left,
+                barrier_right=right,
+                barrier_error=climb_error(found, lower, upper),
+                modes=tuple(
+                    m for m in state.modes if any(low <= m.position + t <= high for t in turns)
+                ),
+                places=(low, e.position, high),
+                component=c,
+            )
+        )
+    return result
+
+
+def _signed(found: Sampling, low: float, high: float) -> float:
+    return float(found.climbs(np.array([low, high]))[0]) if low < high else 0.0
+
+
+def climb_error(found: Sampling, start: Any, stop: Any) -> Any:
+    """The error of int 2 f / a between two points that the panels cover."""
+    points = np.array([min(start, stop), max(start, stop)], dtype=found.panels.edges.dtype)
+    points = np.minimum(np.maximum(points, found.lower), found.upper)
+    if points[0] == points[1]:
+        return 0.0
+    first, last = found.panels.locate(points)[0]
+    some = slice(first, last + 1)
+    way = 2 * np.abs(found.samples.values[0][:, some]).mean(axis=0) * found.panels.half[some]
+    # Where the drift jumps, the point itself is known to a few roundings only.
+    near = 8 * spacing(points)
+    beside = np.clip(np.stack([points - near, points + near]), found.lower, found.upper)
+    steep = np.abs(found.panels.evaluate(found.h, beside)).max(axis=0)
+    blur = 1.8 * found.epsilon * way.sum() + (steep * near).sum()
+    return number(found.climb_errors[some].sum() + blur)
+
+
+def _masses(c: Component, borders: Array) -> tuple[Array, Array]:
+    """log of the mass between consecutive borders (and the ends), and its errors.
+
+    With m_j the masses before normalisation and d_j their relative errors, the share
+    p_i = m_i / sum m has relative error d_i - sum_j p_j d_j.
+    """
+    m = c.mesh
+    basin = np.searchsorted(borders, (m.lower + m.upper) / 2)
+    raw = m.log_mass - c.log_norm
+    log_mass = np.full(len(borders) + 1, -math.inf, dtype=raw.dtype)
+    own = np.zeros(len(borders) + 1, dtype=raw.dtype)
+    for i in range(len(log_mass)):
+        inside = basin == i
+        extra = [
+            (t.log_moment() - c.log_norm, t.error)
+            for t in c.density.tails
+            if t is not None and i == (0 if t.side == "lower" else len(borders))
+        ]
+        logs = np.concatenate([raw[inside], [log for log, _ in extra]])
+        weights = np.concatenate([c.panel_errors[inside], [error for _, error in extra]])
+        log_mass[i] = logsumexp(logs)
+        own[i] = exp(logs - log_mass[i]) @ weights if len(logs) else 0.0
+    some = np.asarray(own > 0, dtype=bool)
+    growth = 0 * own
+    growth[some] = possible_growth(log_mass[some], own[some])
+    errors = own * (1 - exp(log_mass)) + (growth.sum() - growth)
+    return np.minimum(log_mass, 0), errors + 8 * c.arithmetic.epsilon * (1 + np.abs(log_mass))

@@ -1,0 +1,179 @@
+"""The probability current around a ring: a periodic domain, whose ends are one point.
+
+The current J = f P - (1/2) a^c d(a^(1-c) P)/dx is the same everywhere. It vanishes only if the
+integral of 2 f / a once around does; `flow` finds the density that carries it.
+
+References
+----------
+.. [1] H. Risken, *The Fokker-Planck Equation*, 2nd ed., Springer 1989, ch. 5.2 and 11.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from stationary.errors import LandscapeError, StationaryError, UserFunctionError
+from stationary.functions.evaluation import evaluate
+from stationary.line.ends import Anatomy, anatomy
+from stationary.line.equilibria import Equilibrium
+from stationary.line.partition import Behaviour, Partition, Side
+from stationary.line.reshape import dual, focused, mirrored
+from stationary.line.sampling import Sampling, VanishingVarianceError, sampling
+from stationary.process.diffusion import Diffusion
+from stationary.states.classes import Classes, Group, Outcome
+from stationary.weight.component import Component
+from stationary.weight.flow import EPSILON, Flow
+from stationary.weight.mesh import monotone_mesh
+from stationary.weight.zero_flux import LogDensity, peak_edges
+
+__all__ = ["Current", "anatomy_of_ring", "classes_of_ring", "component_on_ring"]
+
+SEAM = 1e-6  # a relative difference of f or a between the two ends that is no rounding
+
+
+@dataclass(frozen=True)
+class Current:
+    """The probability that passes any point of a ring per unit of time, upwards positive."""
+
+    value: float
+    error: float  # absolute
+    log_abs: float  # natural logarithm of |value|; -inf where there is none
+    log_error: float  # of log_abs
+    tilt: float  # Phi, the integral of 2 f / a once around
+    tilt_error: float
+
+
+def anatomy_of_ring(
+    diffusion: Diffusion, max_panels: int = 4000, *, digits: int | None = None
+) -> Anatomy:
+    """The sampling of a periodic process and its equilibria, one at the seam included.
+
+    Raises
+    ------
+    LandscapeError
+        If the variance is not positive, or the drift not finite, everywhere on the ring; or if
+        `digits` are asked for.
+    """
+    if digits is not None:
+        raise LandscapeError(
+            f"{diffusion.name}: digits = {digits}: periodic domains are solved in doubles only. "
+            "Leave digits out."
+        )
+    remedy = (
+        "A periodic domain needs a finite drift and a positive variance everywhere on the ring. "
+        "Where the variance vanishes the ring is cut: begin and end the domain there, and leave "
+        "boundaries out; or add an even noise, as in regularise = 1e-6."
+    )
+    try:
+        found = sampling(diffusion, max_panels)
+    except VanishingVarianceError as error:
+        raise LandscapeError(
+            f"{diffusion.name}: the variance vanishes near {diffusion.variable} = "
+            f"{error.near:.9g} (or is too small for a double). {remedy}"
+        ) from None
+    except LandscapeError as error:
+        if isinstance(error, UserFunctionError):
+            raise
+        raise LandscapeError(f"{error} {remedy}") from None
+    if any(found.open_ends):
+        v, end = diffusion.variable, diffusion.domain[found.open_ends.index(True)]
+        f, a = diffusion.coefficients(np.array([end]))
+        raise LandscapeError(
+            f"{diffusion.name}: at the seam {v} = {end:g} of the periodic domain the drift is "
+            f"{f[0]:g} and the variance {a[0]:g}. {remedy}"
+        )
+    parts = anatomy(found)
+    if len(parts.equilibria) % 2 == 1:
+        # Around a ring stable and unstable ones take turns: the one left over is at the seam.
+        seam = _equilibrium_at_seam(found, stable=not parts.equilibria[0].stable)
+        parts = replace(parts, equilibria=(seam, *parts.equilibria))
+    return parts
+
+
+def _equilibrium_at_seam(found: Sampling, *, stable: bool) -> Equilibrium:
+    ends = np.array(found.diffusion.domain)
+    f = found.diffusion.coefficients(ends)[0]
+    size = float(np.abs(found.samples.values[0] * np.exp(found.samples.values[1])).max()) / 2
+    slope = None
+    if np.abs(f).max() < SEAM * size:  # else the drift jumps there
+        with suppress(StationaryError):
+            slopes = evaluate(found.diffusion.drift, ends, order=1)[1]
+            if np.isfinite(slopes).all() and abs(slopes[1] - slopes[0]) < SEAM * abs(slopes[0]):
+                slope = float(slopes[0])
+    off = float(np.abs(f).max()) / abs(slope) if slope else 0.0
+    error = max(off, float(np.spacing(np.abs(ends).max())))
+    return Equilibrium(float(ends[0]), error, stable, slope)
+
+
+def classes_of_ring(parts: Anatomy) -> Classes:
+    """The one closed class of a ring, in which the process is from everywhere."""
+    lower, upper = parts.ends
+    sides = Side(lower, Behaviour.STAYS), Side(upper, Behaviour.STAYS)
+    whole = Partition(parts.sampling.diffusion, (parts,), (), (sides,))
+    ring = Group(0, 0, lower.position, upper.position, sides)
+    return Classes(whole, (ring,), (Outcome("density", group=0),))
+
+
+def component_on_ring(parts: Anatomy) -> tuple[Component, Current, tuple[str, ...]]:
+    """The density on the ring, cut open at the lower end of the domain; its current; notes."""
+    ring = parts.sampling
+    for one in (ring, dual(ring)):
+        cuts = peak_edges(LogDensity.on(one, (None, None)))
+        if cuts.size:
+            ring = focused(ring, cuts)
+    tilt = math.fsum(ring.climb[1].tolist())
+    tilt_error = 1.5 * float(ring.climb_errors.sum()) + EPSILON * abs(tilt)
+    still = abs(tilt) <= tilt_error
+    backwards = tilt < 0 and not still
+    flow = Flow(mirrored(ring) if backwards else ring, 0.0 if still else abs(tilt))
+    density = flow.density()
+    if cuts := peak_edges(density).tolist():
+        density = flow.density(cuts)
+    if backwards:
+        density = density.mirrored()
+    log_scale, scale_error = flow.log_scale(density, -1.0 if backwards else 1.0)
+    density = replace(
+        density, log_current=log_scale + flow.log_k, direction=-1.0 if backwards else 1.0
+    )
+    marks = [e.position for e in parts.equilibria if ring.lower < e.position < ring.upper]
+    mesh = monotone_mesh(density, np.union1d(density.turns, marks))
+    component = Component(ring.diffusion.domain, 1.0, density, mesh)
+    # 2 J = N k; the error of k, relative, is that of the tilt over e^Phi - 1.
+    log_half = log_scale - component.log_norm - math.log(2.0)
+    notes = _seam(ring)
+    if still:
+        unseen = math.exp(min(log_half + math.log(max(tilt_error, 1e-300)), 700.0))
+        current = Current(0.0, unseen, -math.inf, 0.0, tilt, tilt_error)
+        notes += (
+            f"the integral of 2 f / a once around the ring is zero to rounding ({tilt:.0e} +- "
+            f"{tilt_error:.0e}): no current flows.",
+        )
+        return component, current, notes
+    log_abs = log_half + math.log(-math.expm1(-abs(tilt)))
+    relative = 1.5 * (scale_error + component.norm_error)
+    relative += tilt_error / math.expm1(min(abs(tilt), 700.0)) + 4 * EPSILON * (1 + abs(log_abs))
+    size = math.exp(min(log_abs, 709.0))
+    value = math.copysign(size, tilt)
+    current = Current(value, size * relative, log_abs, relative, tilt, tilt_error)
+    return component, current, notes
+
+
+def _seam(ring: Sampling) -> tuple[str, ...]:
+    """A note where drift or variance differ between the two ends."""
+    lower, upper = ring.diffusion.domain
+    pair = ring.diffusion.coefficients(np.array([lower, upper]))
+    a = np.exp(ring.samples.values[1])
+    notes = []
+    for name, at, all_values in zip(
+        ("drift", "variance"), pair, (ring.samples.values[0] * a / 2, a), strict=True
+    ):
+        if abs(at[1] - at[0]) > SEAM * float(np.abs(all_values).max()):
+            notes.append(
+                f"the {name} differs at the two ends that are joined ({at[0]:.6g} and "
+                f"{at[1]:.6g}): it jumps there."
+            )
+    return tuple(notes)

@@ -1,0 +1,432 @@
+"""`end_state`: a density or an atom on every closed class, and the weights of the classes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from stationary.errors import LandscapeError, Status
+from stationary.line.digits import arithmetic_for, can_be_raised, checked
+from stationary.line.ends import Anatomy, End, anatomy
+from stationary.line.feller import Feller
+from stationary.line.partition import Behaviour, Partition, partition
+from stationary.line.sampling import Sampling, sampling
+from stationary.line.vanishing import zeros_of_variance
+from stationary.numbers.arithmetic import DOUBLE
+from stationary.numbers.elementary import compact, finite
+from stationary.process.diffusion import Diffusion
+from stationary.process.initial import Initial
+from stationary.process.landscape import Landscape
+from stationary.states.classes import Classes, Joined, Outcome, classes_of, joined
+from stationary.states.distribution import EndState
+from stationary.states.mixture import Atom, Escape
+from stationary.states.ring import anatomy_of_ring, classes_of_ring, component_on_ring
+from stationary.weight.component import Component, component_on
+
+__all__ = ["end_state"]
+
+TOLERANCE = 1e-10  # of every mass; an estimate above this is reported as not converged
+
+
+def end_state(
+    process: Diffusion | Landscape,
+    initial: Any = None,
+    *,
+    digits: int | None = None,
+    regularise: float = 0.0,
+    max_panels: int = 4000,
+) -> EndState:
+    """Where a process ends up, without time-stepping: its closed classes and what each holds.
+
+    Parameters
+    ----------
+    process
+        A `Diffusion`, or a `Landscape`, whose diffusion is then taken.
+    initial
+        Where the process starts: a point, a frozen `scipy.stats` distribution,
+        ``"normal:0.5,0.175"``, ``"uniform:a,b"``, samples or a file of them. It matters only
+        where there are several closed classes. None: as the process itself says.
+    digits
+        Significant digits to which every number is wanted; they are then mpmath numbers, of a
+        context of their own. None: doubles, with more digits inside only where doubles cannot
+        carry the answer (which a note then says).
+    regularise
+        An even noise to add, as a variance per time: a + regularise takes the place of a.
+    max_panels
+        How finely the drift and variance may be sampled before giving up on a kink, a jump
+        or an oscillation. What that costs is in the `error` and `status` of the result.
+
+    Returns
+    -------
+    EndState
+        Of kind "density", "atoms" or "mixture"; "flux" on a periodic domain around which a current
+        flows; "classes" if the weights depend on the start and none was given; "none" if there is
+        no end state (probability escapes, or spreads for ever), which is an answer and not an
+        error.
+
+    Raises
+    ------
+    LandscapeError
+        If the process is not one: a drift or variance that is not finite, a variance that is
+        negative or zero everywhere, a landscape without any equilibrium.
+    """
+    if not isinstance(process, (Diffusion, Landscape)):
+        raise LandscapeError(
+            f"end_state takes a Diffusion or a Landscape, not {process!r:.80}; `analyze` takes the "
+            "path of a file, too."
+        )
+    if not isinstance(max_panels, int) or max_panels < 1:
+        raise LandscapeError(f"max_panels = {max_panels!r} must be a whole number, at least 1.")
+    diffusion = process.diffusion() if isinstance(process, Landscape) else process
+    digits = checked(digits, diffusion.name)
+    diffusion = _regularised(diffusion, regularise)
+    start = _start(diffusion, diffusion.initial if initial is None else initial)
+    if diffusion.is_periodic:
+        return _on_ring(process, diffusion, start, digits, max_panels)
+    parts = partition(diffusion, max_panels, digits=digits)
+    notes = diffusion.notes
+    if isinstance(process, Landscape):
+        _require_equilibrium(process, parts)
+        notes += _jumps(process, parts)
+    classes = classes_of(parts)
+    solved = {}
+    pieces = list(parts.pieces)
+    for o in classes.outcomes:
+        if o.kind == "density":
+            where = _indices(classes, o)
+            solved[o.group] = joined([_component(piece, max_panels) for piece in pieces[where]])
+            pieces[where] = solved[o.group].parts  # cut finer around the peaks
+    parts = replace(parts, pieces=tuple(pieces))
+    classes = replace(classes, partition=parts)
+    if digits is None:
+        notes += _raised(parts)
+    return _put_together(classes, solved, start, notes, digits)
+
+
+def _on_ring(
+    process: Diffusion | Landscape,
+    diffusion: Diffusion,
+    start: Initial | None,
+    digits: int | None,
+    max_panels: int,
+) -> EndState:
+    """The state on a periodic domain, wherever it starts."""
+    parts = anatomy_of_ring(diffusion, max_panels, digits=digits)
+    component, current, seen = component_on_ring(parts)
+    classes = classes_of_ring(parts)
+    notes = diffusion.notes + seen
+    if isinstance(process, Landscape):
+        notes += _jumps(process, classes.partition)
+    solved: dict[int | None, Joined] = {0: Joined((component,), (0.0,), (parts,))}
+    state = _put_together(classes, solved, start, notes, None)
+    kind = "flux" if current.log_abs > -math.inf else "density"
+    return replace(state, kind=kind, flow=current)
+
+
+def _component(piece: Anatomy, max_panels: int) -> tuple[Anatomy, Component]:
+    """The density on a piece; again in more digits where rounding spoils it."""
+    found = piece.sampling
+    try:
+        parts, component = component_on(piece)
+    except (ArithmeticError, ValueError):
+        if found.arithmetic is not DOUBLE:
+            raise
+        component = None
+    if component is not None and not finite(component.log_norm):
+        component = None
+    if component is not None and (
+        component.error <= TOLERANCE or found.arithmetic is not DOUBLE or _is_rough(found)
+    ):
+        return parts, component
+    diffusion = found.diffusion
+    if not can_be_raised(diffusion, found.samples.evaluations):
+        if component is None:
+            raise _too_much(diffusion)
+        return parts, component
+    many = arithmetic_for(diffusion)
+    exact = component_on(anatomy(sampling(diffusion, max_panels, arithmetic=many)))
+    if not finite(exact[1].log_norm):
+        if component is None:
+            raise _too_much(diffusion)
+        return parts, component
+    return exact if component is None or exact[1].error < component.error else (parts, component)
+
+
+def _too_much(diffusion: Diffusion) -> LandscapeError:
+    lower, upper = diffusion.domain
+    return LandscapeError(
+        f"{diffusion.name}: the density between {lower:g} and {upper:g} could not be normalised: "
+        "drift over variance is too large for the digits that were used. Measure in other units, "
+        "or choose a smaller domain."
+    )
+
+
+def _is_rough(found: Sampling) -> bool:
+    """Whether kinks or jumps limit a sampling, which more digits would not mend."""
+    p = found.panels
+    inner = (p.lower > found.lower) & (p.upper < found.upper)
+    return bool((~found.samples.resolved & inner).sum() > 8)
+
+
+def _raised(parts: Partition) -> tuple[str, ...]:
+    """A note for the pieces that doubles could not carry."""
+    v = parts.diffusion.variable
+    notes = []
+    for piece in parts.pieces:
+        found = piece.sampling
+        if found.arithmetic is not DOUBLE:
+            low, high = found.diffusion.domain
+            span = f"{low:.6g} to {high:.6g}"
+            why = "the variance is too small there, or a peak too narrow"
+            if high - low < 1e-4 * max(abs(low), abs(high)):
+                span, why = f"{low:.15g} to {high:.15g}", "these are too close to each other"
+            notes.append(
+                f"doubles cannot carry the process for {v} from {span} ({why}): "
+                f"{found.arithmetic.digits} digits were used."
+            )
+    return tuple(notes)
+
+
+def _regularised(diffusion: Diffusion, eps: float) -> Diffusion:
+    """The process with a + eps; where a vanished, all happens within about sqrt(eps)."""
+    noisy = diffusion.regularised(eps)
+    if noisy is diffusion:
+        return diffusion
+    edges = [float(e) for z in zeros_of_variance(diffusion) for e in (z.lower, z.upper)]
+    return replace(noisy, breakpoints=(*noisy.breakpoints, *edges))
+
+
+def _start(diffusion: Diffusion, given: Any) -> Initial | None:
+    if given is None or isinstance(given, Initial):
+        return given
+    return Initial.of(
+        given, domain=diffusion.domain, name=diffusion.name, variable=diffusion.variable
+    )
+
+
+def _indices(classes: Classes, outcome: Outcome) -> slice:
+    """The pieces of an outcome that is a density."""
+    assert outcome.group is not None
+    group = classes.groups[outcome.group]
+    return slice(group.first, group.last + 1)
+
+
+def _put_together(
+    classes: Classes,
+    solved: dict[int | None, Joined],
+    start: Initial | None,
+    notes: tuple[str, ...],
+    digits: int | None,
+) -> EndState:
+    parts = classes.partition
+    weights, weight_error = _weights(classes, start)
+    atoms: list[Atom] = []
+    escapes: list[Escape] = []
+    components: list[Component] = []
+    for o, w in zip(classes.outcomes, weights, strict=True):
+        if o.kind == "density":
+            j = solved[o.group]
+            components += [
+                replace(
+                    c,
+                    weight=None if w is None else w * math.exp(share),
+                    group=o.group,
+                    log_share=share,
+                )
+                for c, share in zip(j.components, j.log_shares, strict=True)
+            ]
+        elif o.kind == "atom":
+            point = next((p for p in parts.points if p.lower <= o.position <= p.upper), None)
+            atoms.append(Atom(float(o.position), w, point))
+        else:
+            spread = None
+            if o.group is not None:
+                group = classes.groups[o.group]
+                spread = (float(group.lower), float(group.upper))
+            escapes.append(Escape(_place(classes, o), w, _words(classes, o), spread))
+    if start is not None:
+        atoms += _resting(classes, start)
+    kind, reason = _kind(parts, atoms, components, escapes)
+    used = [c for c in components if _counts(c)]
+    error = compact(max([c.error for c in used], default=0.0) + weight_error)
+    complete = all(c.mesh.complete for c in used)
+    if kind == "none":
+        status, error = Status.NOT_NORMALISABLE, math.inf
+    elif error <= TOLERANCE and complete:
+        status = Status.CONVERGED
+    elif all(p.sampling.samples.resolved.all() for p in parts.pieces):
+        status = Status.INEXACT
+    else:
+        status = Status.PANEL_LIMIT
+    return EndState(
+        parts.diffusion,
+        parts,
+        atoms=tuple(sorted(atoms, key=lambda a: a.position)),
+        components=tuple(components),
+        error=error if kind == "none" else min(error, 1.0),
+        status=status,
+        kind=kind,
+        reason=reason,
+        notes=notes,
+        escapes=tuple(escapes),
+        classes=classes,
+        initial=start,
+        weight_error=weight_error,
+        digits=digits,
+    )
+
+
+def _weights(classes: Classes, start: Initial | None) -> tuple[list[float | None], float]:
+    """The probability of each outcome, or None where it depends on a start that was not given."""
+    restful = any(p.interval is not None or p.is_rest for p in classes.partition.points)
+    if len(classes.outcomes) == 1 and (start is None or not restful):
+        return [1.0], 0.0
+    if start is None:
+        return [None] * len(classes.outcomes), 0.0
+    arithmetic = classes.partition.arithmetic
+    if start.point is not None and arithmetic is not DOUBLE:
+        point = start.point if start.exact is None else start.exact
+        one = classes.probabilities(arithmetic.array(np.array([point], dtype=object)))
+        return list(one[:, 0]), classes.error_from(point)
+    expected, error = start.expectation(classes.probabilities, classes.cuts)
+    more = classes.error if start.point is None else classes.error_from(start.point)
+    return [float(w) for w in expected], error + more
+
+
+def _resting(classes: Classes, start: Initial) -> list[Atom]:
+    """What starts exactly at a rest point and so stays there, though nothing else comes."""
+    resting: list[Atom] = []
+    if start.point is not None:
+        lost = 1 - float(classes.probabilities(np.array([start.point])).sum())
+        inside = [p for p in classes.partition.points if p.lower <= start.point <= p.upper]
+        return [Atom(start.point, lost, inside[0])] if inside and lost > 0.5 else []
+    for p in classes.partition.points:
+        if p.interval is not None:
+            low, high = p.interval
+            x = np.linspace(low, high, 101)[1:-1]
+            stays = classes.probabilities(x).sum(axis=0) < 0.5
+            held = start.probability(low, high)
+            if stays.sum() > 1 and held > 0:  # more than an unstable zero of the drift
+                raise LandscapeError(
+                    f"{classes.partition.diffusion.name}: {held:.3g} of the starts lie between "
+                    f"{low:.6g} and {high:.6g}, where there is neither noise nor drift at some "
+                    "points: what starts there stays there. Start elsewhere, or at a point."
+                )
+        if p.interval is None and p.is_rest:
+            lost = 1 - float(classes.probabilities(np.array([p.position])).sum())
+            mass = lost * start.mass_at(p.position)
+            if mass > 0:
+                resting.append(Atom(p.position, mass, p))
+    return resting
+
+
+def _kind(
+    parts: Partition, atoms: list[Atom], components: list[Component], escapes: list[Escape]
+) -> tuple[str, str]:
+    densities, points = any(map(_counts, components)), any(map(_counts, atoms))
+    if not densities and not points:
+        lost = " ".join(dict.fromkeys(e.words for e in escapes if _counts(e)))
+        return "none", lost or "Where it goes is not decided: see the singular points."
+    if None in [c.weight for c in components] + [a.weight for a in atoms]:
+        v = parts.diffusion.variable
+        return "classes", (
+            "where it ends depends on where it starts. Give initial: a point, as in initial = 0.3 "
+            f"(or --initial 0.3), or a distribution of {v}, as in normal:0.5,0.175."
+        )
+    return ("density" if not points else "mixture" if densities else "atoms"), ""
+
+
+def _counts(part: Atom | Component | Escape) -> bool:
+    """Whether a part holds probability, or may, depending on the start."""
+    return part.weight is None or part.weight > 0
+
+
+def _place(classes: Classes, o: Outcome) -> float:
+    """Where an escape, or what spreads, goes."""
+    if o.kind == "escape":
+        return float(o.position)
+    return _losing(classes, o)[0].position
+
+
+def _losing(classes: Classes, o: Outcome) -> list[End]:
+    """The ends up to which the density of an outcome cannot be integrated."""
+    if o.side is not None:
+        return [o.side.end]
+    where = _indices(classes, o)
+    sides = [side for pair in classes.partition.sides[where] for side in pair]
+    return [s.end for s in sides if not s.end.integrable or s.behaviour is Behaviour.UNDECIDED]
+
+
+def _words(classes: Classes, o: Outcome) -> str:
+    """Where the probability goes, in a sentence for each end that loses it."""
+    v = classes.partition.diffusion.variable
+    sentences = []
+    for end in _losing(classes, o):
+        at = f"{v} = {end.position:g}"
+        if o.kind == "not decided":
+            sentences.append(
+                f"What happens at {at}, and whether the density can be integrated up to there, is "
+                "not decided: the exponents of drift and variance do not settle."
+            )
+        elif o.kind == "escape":
+            verb = "escapes to" if math.isinf(end.position) else "creeps ever closer to"
+            sentences.append(f"Probability {verb} {at}.")
+        else:
+            power = "" if end.exponent is None else f" (the density goes as r^{end.exponent:.4g})"
+            sentences.append(
+                f"The density cannot be integrated up to {at}{power}: probability spreads "
+                "towards it for ever, although each path keeps coming back."
+            )
+    return " ".join(sentences)
+
+
+def _require_equilibrium(landscape: Landscape, parts: Partition) -> None:
+    """A landscape whose gradient keeps one sign in the domain was given the wrong domain."""
+    walls = [end for end in parts.ends if end.feller is Feller.WALL]
+    if parts.equilibria or parts.points or not walls or not all(end.assumed for end in walls):
+        return
+    lower, upper = landscape.domain
+    rising = parts.pieces[0].sampling.samples.values[0].mean() < 0
+    where = "below" if rising else "above"
+    raise LandscapeError(
+        f"{landscape.name}: the domain ({lower:g}, {upper:g}) holds no equilibrium: the mean "
+        f"gradient is {'positive' if rising else 'negative'} wherever it was sampled, so SGD walks "
+        f"out at the {'lower' if rising else 'upper'} end. Widen the domain to include the minimum "
+        f'{where} it; or, if a wall really stands there, write boundaries = "reflecting".'
+    )
+
+
+def _jumps(landscape: Landscape, parts: Partition) -> tuple[str, ...]:
+    """A note where the mean loss jumps: no gradient shows it, so SGD does not feel it either.
+
+    The mean gradient, integrated over each panel, must give the difference of the mean losses.
+    """
+    notes = (_jump(landscape, piece.sampling) for piece in parts.pieces)
+    return tuple(note for note in notes if note)
+
+
+def _jump(landscape: Landscape, found: Sampling) -> str:
+    p = found.panels
+    known = landscape.mean_loss(p.edges)
+    if known is None or not np.isfinite(known).all():
+        return ""
+    loss, size = known
+    if found.arithmetic is not DOUBLE:
+        return ""
+    r = found.rule
+    gradient = -found.samples.values[0] * np.exp(found.samples.values[1]) / 2
+    assert landscape.learning_rate is not None
+    climbed = p.half * ((r.integral @ r.coefficients) @ gradient) / landscape.learning_rate
+    missing = np.abs(np.diff(loss) - climbed)
+    tolerance = 1e-7 * (size[1:] + size[:-1] + np.abs(climbed))
+    jump = missing > tolerance
+    if not jump.any():
+        return ""
+    worst = int(np.argmax(np.where(jump, missing, 0)))
+    return (
+        f"the mean loss jumps by {missing[worst]:.3g} near w = {p.lower[worst]:.6g}, which no "
+        "gradient shows: SGD does not feel it, and neither does this end state."
+    )

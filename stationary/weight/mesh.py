@@ -1,0 +1,224 @@
+"""Integrals of exp(log P), on a mesh that is fine only where P is.
+
+The line is cut into pieces on which log P is monotone. On each, the mesh starts at the upper
+end, with the panels on which a Gaussian (or an exponential) of the local width would fall by a
+factor e^4 each, is halved where that guess does not resolve P, and stops where P has fallen by
+e^45. Its cost hardly depends on how narrow the peaks are.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.line.sampling import nodes_in
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic
+from stationary.numbers.chebyshev import chebyshev_sum, nodes_of, rule
+from stationary.numbers.elementary import (
+    arithmetic_of,
+    depth_of,
+    exp,
+    log,
+    smallest_of,
+    spacing,
+    to_float,
+)
+from stationary.panels.logarithm import PiecewiseLog
+from stationary.weight.zero_flux import LogDensity
+
+__all__ = ["Mesh", "mesh_on", "monotone_mesh"]
+
+Array = NDArray[Any]
+
+LEVEL = 4.0  # the fall of log P over a panel of 20 nodes
+LEVEL_IN_DIGITS = 0.3  # the same per node, where there are more
+STEEPEST = 10000  # panels that one is cut into at most
+SMALLEST_SHARE = 1e-100  # of a piece, in which its whole mass may lie
+MAX_PANELS = 20000
+HIGHEST = 600.0  # of log P above its top at the nodes, so that no double overflows
+AT_ENDS = 64.0  # times what the polynomial may leave out, it may be off next to an end
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """Panels, left to right, with P = exp(top) * polynomial on each."""
+
+    lower: Array  # (panels,)
+    upper: Array
+    piece: Array  # the piece each panel belongs to
+    top: Array  # the greatest log P at the nodes
+    x: Array  # (n, panels): nodes
+    log_density: Array  # (n, panels)
+    coefficients: Array  # (n, panels), of P / exp(top)
+    cut: Array  # (panels,), relative size of what the polynomial leaves out
+    complete: bool
+
+    @property
+    def half(self) -> Array:
+        return (self.upper - self.lower) / 2
+
+    @property
+    def log_mass(self) -> Array:
+        r = rule(len(self.coefficients), arithmetic_of(self.lower))
+        return np.asarray(self.top + log(self.half * (r.integral @ self.coefficients)))
+
+
+def _level_of(arithmetic: Arithmetic) -> tuple[float, int]:
+    """How far log P should fall over one panel, and how many of these reach its depth."""
+    if arithmetic is DOUBLE:
+        return LEVEL, 13
+    level = LEVEL_IN_DIGITS * nodes_in(arithmetic)
+    return level, math.ceil(depth_of(arithmetic) / level) + 1
+
+
+def monotone_mesh(density: LogDensity, cuts: Array, depth: float | None = None) -> Mesh:
+    """The mesh between `cuts`, ascending, which must include all turns of the density.
+
+    Next to a tail that falls as a power nothing is left out: moments may need all of it.
+    """
+    whole = np.zeros(len(cuts) - 1, dtype=bool)
+    below, above = density.tails
+    whole[0], whole[-1] = below is not None, whole[-1] or above is not None
+    depth = depth_of(density.sampling.arithmetic) if depth is None else depth
+    return mesh_on(density, cuts[:-1], cuts[1:], np.where(whole, np.inf, depth))
+
+
+def mesh_on(
+    density: PiecewiseLog,
+    low: Array,
+    high: Array,
+    depth: float | Array | None = None,
+    level: float | None = None,
+) -> Mesh:
+    """The mesh on pieces [low, high], on each of which log P is monotone.
+
+    Panels with less than e^-depth of the mass of their piece are left out. On none does log P
+    fall by much more than `level`, if that is given.
+    """
+    arithmetic = arithmetic_of(density.coefficients)
+    usual, levels = _level_of(arithmetic)
+    steepest, level = (levels, usual) if level is None else (STEEPEST, level)
+    depth = depth_of(arithmetic) if depth is None else depth
+    length = high - low
+    nudge = np.minimum(1e-6 * length, 4 * spacing(np.stack([low, high])))
+    left, right = np.split(density.inside(np.concatenate([low + nudge[0], high - nudge[1]])), 2)
+    rising = right > left
+    summit = np.where(rising, high, low)
+    toward = np.where(rising, -1, 1)
+    ceiling = np.maximum(left, right)
+
+    # Where has P fallen by LEVEL? Between distances in steps of 8 the fall is taken as a power:
+    # the square near a smooth peak, the distance itself down from a corner or a wall.
+    share = SMALLEST_SHARE if arithmetic is DOUBLE else 1e-300
+    finest = np.maximum(4 * spacing(summit), share * length)
+    ratio = to_float(np.maximum(length / finest, 1)) if len(length) else np.ones(1)
+    steps = 2 + math.ceil(np.log2(ratio).max(initial=0.0) / 3)
+    distance = length * 8.0 ** -np.arange(steps)[:, None]
+    fall = np.maximum(ceiling - density.inside(summit + toward * distance), 0)
+    beyond_level = np.minimum((fall >= level).sum(axis=0), steps - 1)
+    far, piece_of = np.maximum(beyond_level - 1, 0), np.arange(len(low))
+    d, high_fall, low_fall = distance[far, piece_of], fall[far, piece_of], fall[far + 1, piece_of]
+    with np.errstate(all="ignore"):
+        # The power need not be known to more than a double.
+        fallen = to_float(high_fall / np.maximum(low_fall, 1e-12))
+        power = np.minimum(np.maximum(np.log(fallen) / math.log(8), 0.5), 4.0)
+        k = level * np.arange(levels + 1)[:, None]
+        share = to_float(k / np.where(high_fall > 0, high_fall, level)) ** (1 / power)
+        share = np.maximum(share, k / (64 * level * levels))  # beyond powers it may be nothing
+        t = np.where(beyond_level > 0, d * share, length)
+    t[0] = 0 * length
+    t = np.minimum(t, length)
+    # t[1] is about the width of the piece's mass.
+    floor = ceiling + log(np.maximum(t[1], smallest_of(arithmetic))) - depth
+    # What remains is far down a slope, or a heavy tail: panels that double.
+    ratio = to_float(np.maximum(length / t[-1], 1)) if len(length) else np.ones(1)
+    doublings = math.ceil(np.log2(ratio).max(initial=0.0))
+    beyond = np.minimum(t[-1] * 2.0 ** np.arange(1, doublings + 1)[:, None], length)
+    edges = summit + toward * np.concatenate([t, beyond])
+    edges = np.minimum(np.maximum(edges, low), high)
+    edges[-1] = np.where(rising, low, high)
+    height = np.concatenate(
+        [ceiling[None], density.inside(edges[1:-1]), (left + right - ceiling)[None]]
+    )
+    start, stop, drop = edges[:-1], edges[1:], height[:-1] - height[1:]
+    width = np.abs(stop - start)
+    with np.errstate(divide="ignore"):
+        alive = height[:-1] + log(width) > floor
+    keep = (width > 4 * spacing(summit)) & alive
+    piece = np.broadcast_to(np.arange(len(low)), start.shape)[keep]
+    # Cut again where the guess was wrong and P falls by more than it should on one panel.
+    parts = to_float(np.minimum(np.maximum(drop[keep] / level, 1), steepest))
+    count = np.ceil(parts).astype(int)
+    owner = np.repeat(np.arange(len(count)), count)
+    nth = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
+    begin, stride = start[keep], (stop - start)[keep] / count
+    first = begin[owner] + nth * stride[owner]
+    last = np.where(
+        nth + 1 == count[owner], stop[keep][owner], begin[owner] + (nth + 1) * stride[owner]
+    )
+    lower, upper = np.minimum(first, last), np.maximum(first, last)
+    return _refined(density, lower, upper, piece[owner], floor)
+
+
+def _refined(density: PiecewiseLog, lower: Array, upper: Array, piece: Array, floor: Array) -> Mesh:
+    arithmetic = arithmetic_of(density.coefficients)
+    epsilon, r = arithmetic.epsilon, rule(nodes_in(arithmetic), arithmetic)
+    parts: list[tuple[Array, ...]] = []
+    count, complete = 0, True
+    while len(lower) or not parts:  # also once for nothing, which gives the empty mesh its shapes
+        x, offset = nodes_of(lower, upper, r)
+        log_p = density.inside(x, offset)
+        top = np.maximum.reduce(log_p, initial=-math.inf)
+        c = r.coefficients @ exp(log_p - top)
+        size = np.abs(c)
+        cut = np.maximum.reduce(size[-3:])
+        off = _off_at_ends(density, lower, upper, c, top)
+        limit = (22.5 * epsilon + 2 * epsilon * np.abs(top)) * np.maximum.reduce(size)
+        if (cut > limit).any() or (off > AT_ENDS * limit).any():
+            k, _ = density.panels.locate((lower + upper) / 2)
+            limit = limit + epsilon * density.span[k]  # the rounding of log P itself
+        narrow = (upper - lower) <= 64 * spacing(np.maximum(np.abs(lower), np.abs(upper)))
+        with np.errstate(divide="ignore"):
+            negligible = top + log(upper - lower) < floor[piece]
+        full = count + 2 * len(lower) > MAX_PANELS
+        complete = complete and not full
+        good = ((cut <= limit) & (off <= AT_ENDS * limit)) | narrow | full
+        keep = good & ~negligible
+        if keep.any() or not len(lower):
+            parts.append(
+                (
+                    *(v[keep] for v in (lower, upper, piece, top)),
+                    *(v[:, keep] for v in (x, log_p, c)),
+                    cut[keep],
+                )
+            )
+            count += int(keep.sum())
+        again = ~good & ~negligible
+        lower, upper, piece = lower[again], upper[again], piece[again]
+        middle = (lower + upper) / 2
+        lower, upper = np.concatenate([lower, middle]), np.concatenate([middle, upper])
+        piece = np.concatenate([piece, piece])
+    joined = [np.concatenate(group, axis=-1) for group in zip(*parts, strict=True)]
+    order = np.argsort(joined[0], kind="stable")
+    low, high, piece, top, x, log_p, c, cut = (j[..., order] for j in joined)
+    return Mesh(low, high, piece, top, x, log_p, c, cut, complete)
+
+
+def _off_at_ends(density: PiecewiseLog, lower: Array, upper: Array, c: Array, top: Array) -> Array:
+    """By how much the polynomials miss P / exp(top) next to the ends of their panels.
+
+    A corner between an end and the first node does not show in the coefficients.
+    """
+    if not len(lower):
+        return top
+    width = upper - lower
+    inner = np.minimum(4 * spacing(np.maximum(np.abs(lower), np.abs(upper))), width / 16)
+    near = np.stack([lower + inner, upper - inner])
+    t = ((near - lower) - (upper - near)) / np.where(width > 0, width, 1)
+    values = exp(np.minimum(density.inside(near) - top, HIGHEST))
+    below, above = (np.abs(chebyshev_sum(c, t[i]) - values[i]) for i in (0, 1))
+    return np.asarray(np.maximum(below, above))

@@ -1,0 +1,208 @@
+"""Expectations against the density of a component, with what its tails add."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.numbers.arithmetic import DOUBLE
+from stationary.numbers.chebyshev import nodes_of, rule
+from stationary.numbers.elementary import exp, finite, log, number, spacing
+from stationary.weight.component import Component
+from stationary.weight.mesh import Mesh
+from stationary.weight.zero_flux import Tail
+
+__all__ = ["entropy", "expectation", "power_mean"]
+
+Array = NDArray[Any]
+
+ROUNDS = 60
+FAR = 1e300
+
+
+def _tail_nodes(c: Component, tail: Tail, nodes: int) -> tuple[Array, Array]:
+    """Distances r into a tail and their probabilities, as a quadrature rule.
+
+    With v the fraction of the tail's mass beyond r, log r is linear in s = -log v. Panels in
+    s that double suit powers of r and of log r alike.
+    """
+    share = exp(tail.log_moment() - c.log_norm)
+    first = min(abs(tail.room), 1.0) / 8
+    doublings = math.ceil(math.log2(800 / first))
+    edges = np.append(0.0, number(first) * 2.0 ** np.arange(doublings + 1))
+    if c.arithmetic is DOUBLE:
+        x, w = np.polynomial.legendre.leggauss(nodes)
+    else:
+        r = rule(nodes * c.rule.n // 12 // 2 * 2, c.arithmetic)
+        x, w = r.nodes, r.quadrature
+    half = np.diff(edges) / 2
+    s = (edges[:-1] + half + half * x[:, None]).ravel()
+    with np.errstate(over="ignore", under="ignore"):
+        weights = (half * w[:, None]).ravel() * exp(-s) * share
+        distance = np.asarray(tail.reach * exp(-s / tail.room))
+    # `_in_tail` counts what lies beyond
+    known = distance < (FAR if c.arithmetic is DOUBLE else math.inf)
+    return distance[known], weights[known]
+
+
+def _in_tail(c: Component, tail: Tail, function: Callable[[Array], Array]) -> tuple[Any, Any]:
+    """E[function(X); X in the tail] and its error; +-inf where it grows too fast to exist."""
+
+    def values(r: Array) -> Array:
+        return function(tail.anchor + tail.sign * r)
+
+    share = exp(tail.log_moment() - c.log_norm)
+    if tail.outward:
+        near, far = values(tail.reach * np.array([2.0**20, 2.0**40]))
+        power = number(log(number(abs(far / near)))) / math.log(2.0**20) if near and far else 0.0
+        if power >= abs(tail.room) - 1e-9:
+            return math.copysign(math.inf, far), 0.0
+    sums: list[Any] = []
+    beyond: Any = 0.0
+    for nodes in (8, 12):
+        r, w = _tail_nodes(c, tail, nodes)
+        at = values(r)
+        # Where the function overflows, what is left of the tail counts as unknown.
+        known = finite(at) if tail.outward else np.ones(len(r), dtype=bool)
+        sums.append(number(w[known] @ at[known]))
+        if tail.outward and known.any():
+            last = int(np.argmax(np.where(known, r, 0)))
+            left = share * exp(number(tail.room * (log(r[last]) - log(tail.reach))))
+            beyond = abs(number(at[last])) * left
+    return sums[1], abs(sums[1] - sums[0]) + abs(sums[1]) * tail.error + 4 * beyond
+
+
+def _power_in_tail(c: Component, tail: Tail, power: float) -> Any:
+    """E[r^power; in the tail]; inf where it does not exist."""
+    if tail.outward and tail.room + power >= 0:
+        return math.inf
+    return exp(tail.log_moment(power) - c.log_norm)
+
+
+def expectation(
+    c: Component, function: Callable[[Array], Array], epsilon: Any = None
+) -> tuple[Any, Any]:
+    """E[function(X)] and its absolute error.
+
+    The mesh resolves the density, not the function: panels are halved until the product
+    of the two is resolved as well, wherever that matters to the sum. `epsilon` is the rounding
+    of the function, where that is not what the component is computed in.
+    """
+    total, error, _ = _product(c, function, c.deep_mesh, epsilon)
+    for tail in c.density.tails:
+        if tail is not None:
+            part, uncertain = _in_tail(c, tail, function)
+            total += part
+            error += uncertain
+    return total, error
+
+
+def _product(
+    c: Component, function: Callable[[Array], Array], mesh: Mesh, epsilon: Any = None
+) -> tuple[Any, Any, Any]:
+    """int function P over the mesh, its error, and int |function| P."""
+    epsilon = c.arithmetic.epsilon if epsilon is None else epsilon
+    r, nodes = c.rule, c.rule.n
+    quadrature = r.quadrature
+    lower, upper, x, log_p = mesh.lower, mesh.upper, mesh.x, mesh.log_density
+    errors = c.errors_on(mesh)
+    total: Any = 0.0
+    size: Any = 0.0
+    error: Any = 0.0
+    for turn in range(ROUNDS):
+        half = (upper - lower) / 2
+        # Next to the ends, where no node is, a jump would go unseen.
+        ends = np.stack([lower + 1e-9 * half, upper - 1e-9 * half])
+        table = function(np.concatenate([x, ends]).ravel()).reshape(nodes + 2, -1)
+        with np.errstate(under="ignore"):
+            product = table[:nodes] * exp(log_p - c.log_norm)
+            near = table[nodes:] * exp(c.density.inside(ends) - c.log_norm)
+        q = r.coefficients @ product
+        odd, even = q[1::2].sum(axis=0), q[::2].sum(axis=0)
+        off = np.maximum(np.abs(near[0] - even + odd), np.abs(near[1] - even - odd))
+        most = np.abs(q).max(axis=0)
+        off = np.where(off > 1e-6 * most, np.where(most > 0, np.minimum(off, 4 * most), off), 0.0)
+        cut = np.maximum(np.abs(q[-3:]).max(axis=0), off) * half
+        parts = half * (quadrature @ product)
+        sizes = half * (quadrature @ np.abs(product))
+        whole = size + number(sizes.sum())
+        # Nodes are rounded, and the function with them: halving does not mend that.
+        extent = np.abs(upper) + np.abs(lower)
+        grain = spacing(extent) if lower.dtype == float else epsilon * extent
+        blur = grain * (np.arange(nodes) @ np.abs(q))
+        again = cut > 4.5 * epsilon * np.maximum(np.abs(sizes), whole / 64) + blur
+        again &= (upper - lower) > 64 * spacing(np.maximum(np.abs(lower), np.abs(upper)))
+        if len(lower) > 20000 or turn == ROUNDS - 1:
+            cut = np.where(again, cut + np.abs(sizes), cut)
+            again[:] = False
+        done = ~again
+        total += number(parts[done].sum())
+        size += number(sizes[done].sum())
+        error += number((sizes * errors + cut)[done].sum())
+        if not again.any():
+            break
+        lower, upper, errors = lower[again], upper[again], errors[again]
+        middle = (lower + upper) / 2
+        lower, upper = np.concatenate([lower, middle]), np.concatenate([middle, upper])
+        errors = np.concatenate([errors, errors])
+        x, offset = nodes_of(lower, upper, r)
+        log_p = c.density(x, offset)
+    return total, error + 4 * epsilon * size, size
+
+
+def entropy(c: Component) -> tuple[Any, float]:
+    """-int P log P in nats, and its absolute error."""
+    total, error, _ = _product(c, lambda x: c.log_norm - c.density(x), c.mesh)
+    error += c.error
+    for log_mass, tail in zip(c.log_tail_masses, c.density.tails, strict=True):
+        if tail is not None:
+            # The means of log u and u^d - 1, to first order in the tilt.
+            tilt, e, d = tail.tilt, tail.room, tail.direction
+            norm = 1 / e + (tilt * (1 / (e + d) - 1 / e) if tilt else 0.0)
+            log_u = -1 / e**2 + (tilt * (1 / e**2 - 1 / (e + d) ** 2) if tilt else 0.0)
+            shift = tilt * (1 / (e + d) - 1 / e) if tilt else 0.0
+            mean = tail.level - c.log_norm + (tail.exponent * log_u + shift) / norm
+            share = exp(log_mass - c.log_norm)
+            total -= share * mean
+            error += share * (1 + abs(mean)) * (tail.error + tilt**2)
+    return total, error
+
+
+def power_mean(c: Component, power: int, centre: Any) -> tuple[Any, Any]:
+    """E[(X - centre)^power] of one component, and its absolute error.
+
+    On the deep mesh: a tail may matter to a moment long after it has ceased to hold mass.
+    """
+    mesh = c.deep_mesh
+    weights = c.weights_on(mesh)
+    deviation = (mesh.x - centre) ** power
+    total = number((weights * deviation).sum())
+    mass = number(weights.sum())
+    spread = weights * np.abs(deviation)
+    epsilon = c.arithmetic.epsilon
+    error = number((spread * c.errors_on(mesh)).sum()) + 2 * epsilon * number(spread.sum())
+    if c.arithmetic is DOUBLE:
+        # The nodes are rounded like any number of their size.
+        slack = np.spacing(np.abs(mesh.x)) * np.abs(mesh.x - centre) ** (power - 1)
+        error += power * float((weights * slack).sum())
+    for side, tail in enumerate(c.density.tails):
+        if tail is None:
+            edge = (c.density.sampling.lower, c.density.sampling.upper)[side]
+            error += c.leak * abs(edge - centre) ** power
+            continue
+        mass += _power_in_tail(c, tail, 0)
+        rough = tail.error + number(c.density.errors[0 if side == 0 else -1])
+        shift = tail.anchor - centre  # (shift + sign r)^power, expanded in r
+        for j in range(power + 1):
+            coefficient = math.comb(power, j) * shift ** (power - j) * tail.sign**j
+            if coefficient:
+                part = coefficient * _power_in_tail(c, tail, j)
+                total += part
+                if finite(part):
+                    error += abs(part) * rough
+    # The weights add up to 1 to rounding only.
+    return total / mass, error if finite(error) else math.inf

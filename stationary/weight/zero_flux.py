@@ -1,0 +1,352 @@
+"""`LogDensity`: log P of the state without probability current, on one closed class.
+
+J = f P - (1/2) a^c d(a^(1-c) P)/dx = 0 gives d log(a^(1-c) P)/dx = 2 f / a, hence
+
+    log P = int 2 f / a  -  (1 - c) log a  +  constant,
+
+with c = 0 (Ito), 1/2 (Stratonovich), 1 (Haenggi-Klimontovich). Kept as polynomials on panels,
+and as a power of the distance beyond the last panel at an open end.
+
+References
+----------
+.. [1] H. Risken, *The Fokker-Planck Equation*, 2nd ed., Springer 1989, ch. 5.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.errors import StationaryError
+from stationary.functions.evaluation import evaluate
+from stationary.line.ends import Anatomy, End
+from stationary.line.reshape import extended
+from stationary.line.sampling import Sampling, anchor_of
+from stationary.numbers.arithmetic import DOUBLE
+from stationary.numbers.elementary import (
+    arithmetic_of,
+    exact_sum,
+    exp,
+    finite,
+    infinite,
+    log,
+    number,
+    sqrt,
+    zeros,
+)
+from stationary.panels.logarithm import PiecewiseLog
+
+__all__ = ["LogDensity", "Tail", "peak_edges", "zero_flux_log_density"]
+
+Array = NDArray[Any]
+
+SILENCE = 1e-300
+LEAST_BASE, LARGEST_BASE = 1.05, 8.0  # 2^d of corrections r^d that are told from measurement
+MOST_POLISHED = 64  # modes; more are kinks of the noise, not worth evaluating again
+BLUNT = 40.0  # a panel across which log P changes by more is cut around its peaks
+BLUNT_IN_DIGITS = 4000.0  # the guard digits bear more
+
+
+@dataclass(frozen=True)
+class Tail:
+    """P beyond the last panel: exp(level + tilt (u^d - 1)) u^exponent with u = r / reach.
+
+    r is the distance from `anchor`; d is mostly 1 at a finite end and -1 at an infinite one.
+    """
+
+    side: str
+    end: Any
+    anchor: Any
+    reach: Any  # r where the panels stop
+    level: Any  # log P there
+    exponent: Any
+    room: Any  # exponent + 1, without its rounding
+    tilt: Any  # << 1: the correction to the power where the panels stop
+    error: Any  # relative, of the mass in the tail
+    step: Any = 1  # |d|
+
+    @property
+    def outward(self) -> bool:
+        return infinite(self.end)
+
+    @property
+    def direction(self) -> Any:
+        """d."""
+        return -self.step if self.outward else self.step
+
+    @property
+    def sign(self) -> int:
+        """The direction in which r grows."""
+        return 1 if (self.side == "lower") != self.outward else -1
+
+    @property
+    def start(self) -> Any:
+        return self.anchor + self.sign * self.reach
+
+    def log_density(self, r: Array) -> Array:
+        u = r / self.reach
+        with np.errstate(divide="ignore"):
+            power = self.level + self.exponent * log(u)
+        return np.asarray(power + self.tilt * (u**self.direction - 1) if self.tilt else power)
+
+    def log_moment(self, power: float = 0.0) -> Any:
+        """log int r^power P dr over the tail (must exist)."""
+        return self.level + (power + 1) * log(self.reach) + log(self._bracket(power, 1))
+
+    def _bracket(self, power: float, u: Any) -> Any:
+        """int u^(power + exponent) exp(tilt (u^d - 1)) from u to the end, over u^(e).
+
+        To second order in the tilt.
+        """
+        e, d, sign = self.room + power, self.direction, -1 if self.outward else 1
+        if not self.tilt:
+            return sign / e
+        v, tilt = u**d, self.tilt
+        first = v / (e + d) - 1 / e
+        second = v**2 / (e + 2 * d) - 2 * v / (e + d) + 1 / e
+        return sign * (1 / e + tilt * first + tilt**2 / 2 * second)
+
+    def log_mass(self, r: Array) -> Array:
+        """log of the mass between r and the end."""
+        u = r / self.reach
+        with np.errstate(divide="ignore"):
+            power = self.room * log(u)
+        return np.asarray(self.level + log(self.reach) + power + log(self._bracket(0.0, u)))
+
+    def distance(self, log_mass: Array) -> Array:
+        """r beyond which the tail holds the mass exp(log_mass)."""
+        rest = log_mass - (self.level + log(self.reach))
+        log_u = (rest - log(self._bracket(0.0, 1))) / self.room
+        if self.tilt:
+            for _ in range(3):  # each step is right to another factor of the tilt
+                log_u = (rest - log(self._bracket(0.0, exp(log_u)))) / self.room
+        with np.errstate(over="ignore"):
+            return np.asarray(self.reach * exp(log_u))
+
+
+@dataclass(frozen=True, eq=False)
+class LogDensity(PiecewiseLog):
+    """log P up to a constant, where it turns, and what it is beyond the panels."""
+
+    sampling: Sampling
+    tails: tuple[Tail | None, Tail | None]
+    _memory: dict[str, Any] = field(default_factory=dict)
+
+    ROUGH: ClassVar[float] = 1.0  # roundings in log P that its derivative on the panels feels
+
+    @classmethod
+    def on(cls, found: Sampling, tails: tuple[Tail | None, Tail | None]) -> LogDensity:
+        c = found.phi.copy()
+        weight = 1 - found.diffusion.convention.value
+        c[:-1] -= weight * found.ell
+        rough_ell = 4 * found.samples.tails[1] + 8 * found.epsilon * (1 + np.abs(found.ell[0]))
+        return cls(found.panels, c, found.noise + weight * rough_ell, found, tails)
+
+    def __call__(self, x: Array, offset: Array | None = None) -> Array:
+        """log P at points x + offset inside the domain (any shape)."""
+        if x.size == 0:
+            return np.zeros_like(x)
+        far = self.reaching(number(x.min()), number(x.max()))
+        found = far.sampling
+        below, above = x < found.lower, x > found.upper
+        if far is not self and not found.samples.resolved.all():
+            # Beyond what was sampled the density is next to nothing; where even its logarithm
+            # cannot be followed, it is nothing.
+            k, _ = far.panels.locate(x)
+            lost = ~found.samples.resolved[k]
+            below |= lost & (x < self.sampling.lower)
+            above |= lost & (x > self.sampling.upper)
+        if not (below.any() or above.any()):
+            return far.panels.evaluate(far.coefficients, x, offset)
+        result = far.panels.evaluate(far.coefficients, np.clip(x, found.lower, found.upper))
+        for tail, beyond in zip(far.tails, (below, above), strict=True):
+            if beyond.any():
+                if tail is None:
+                    result[beyond] = -math.inf  # doubles carry the process no further
+                else:
+                    result[beyond] = tail.log_density(np.abs(x[beyond] - tail.anchor))
+        return result
+
+    def focused(self, parts: Anatomy) -> LogDensity:
+        """The same density on panels cut close around its peaks; its turns are where they were."""
+        sharp = zero_flux_log_density(parts)
+        sharp.__dict__["turns"] = self.turns
+        return sharp
+
+    def reaching(self, low: Any, high: Any) -> LogDensity:
+        """This density with panels from `low` to `high` where no tail serves, if possible.
+
+        What was sampled reaches to where the density is e^-750 of its peak; this samples further
+        where somebody asks for more.
+        """
+        below, above = self.tails
+        low = self.sampling.lower if below is not None else low
+        high = self.sampling.upper if above is not None else high
+        if low >= self.sampling.lower and high <= self.sampling.upper:
+            return self
+        wide: LogDensity = self._memory.get("wide", self)
+        if low < wide.sampling.lower or high > wide.sampling.upper:
+            further = extended(wide.sampling, low, high)
+            wide = LogDensity.on(further, self.tails)
+            # Both are least blurred where the density peaks.
+            peak = int(np.argmax(self.coefficients[0]))
+            at = (self.panels.lower[[peak]] + self.panels.upper[[peak]]) / 2
+            shift = self.panels.evaluate(self.coefficients, at)
+            wide.coefficients[0] += shift - wide.panels.evaluate(wide.coefficients, at)
+            self._memory["wide"] = wide
+        return wide
+
+    def polished(self, x: Array) -> Array:
+        """Turning points x, moved by Newton's method to where 2 f / a - (1 - c) a' / a vanishes.
+
+        The panels know the turns to the rounding of log P over the panel's width; where the
+        functions can be differentiated exactly, this knows them to rounding.
+        """
+        epsilon = self.sampling.epsilon
+        original, arithmetic = x, arithmetic_of(x)
+        if len(x) > MOST_POLISHED:
+            return x
+        k, _ = self.panels.locate(x)
+        half = self.panels.half[k]
+        rough = self.ROUGH * epsilon * (1 + np.abs(self.sampling.ell[0, k])) / half  # of the slope
+        bend = np.abs(self.bend(x))
+        bend = np.maximum(bend, np.finfo(float).tiny if bend.dtype == float else SILENCE)
+        blur = rough / bend
+        if (blur < 45 * arithmetic.grain * np.maximum(np.abs(x), half))[1:-1].all():
+            return x
+        try:
+            for _ in range(3 if arithmetic is DOUBLE else 8):
+                slope, bend = self.slope_and_bend(x)
+                with np.errstate(all="ignore"):
+                    step = slope / np.where(bend == 0, math.nan, bend)
+                    allowed = np.maximum(half, 100 * rough / np.maximum(np.abs(bend), SILENCE))
+                    moved = finite(step) & (np.abs(x - step - original) < allowed)
+                x = np.where(moved, x - step, x)
+                if not (moved & (np.abs(step) > 67 * sqrt(arithmetic.grain) * half)).any():
+                    break
+        except StationaryError:
+            return original
+        return x
+
+    def slope_and_bend(self, x: Array) -> tuple[Array, Array]:
+        """The first two derivatives of log P from those of the functions themselves."""
+        diffusion, arithmetic = self.sampling.diffusion, arithmetic_of(x)
+        weight = 1 - diffusion.convention.value
+        f, f1 = evaluate(diffusion.drift, x, order=1, arithmetic=arithmetic)
+        a, a1, a2 = evaluate(diffusion.variance, x, order=2, arithmetic=arithmetic)
+        with np.errstate(all="ignore"):
+            a = np.where(a == 0, math.nan, a)  # cancelled away: no peak is there
+            slope = (2 * f - weight * a1) / a
+            return slope, (2 * f1 - weight * a2 - slope * a1) / a
+
+    @cached_property
+    def errors(self) -> Array:
+        """The error of log P on each panel, relative to the panel where P is greatest.
+
+        Each panel adds what its polynomials cut off and what rounding takes from the integral
+        of |2 f / a|; the sums run outwards from the peak. Storing int 2 f / a and log a costs
+        a rounding of either.
+        """
+        s, step = self.sampling.samples, self.sampling.climb_errors
+        cut_ell = s.tails[1]
+        peak = int(np.argmax(self.coefficients[0]))
+        none = zeros(1, self.sampling.arithmetic)
+        right = np.concatenate([none, np.cumsum(step[peak + 1 :])])
+        left = np.cumsum(step[: peak + 1][::-1])[::-1]
+        total = np.concatenate([left[:-1], none, right[1:]]) + step[peak]
+        # Where a jump or a corner was not resolved, the last coefficients tell too little of it.
+        cut_ell = np.where(s.resolved, cut_ell, 8 * cut_ell)
+        weight = 1 - self.sampling.diffusion.convention.value
+        stored = np.abs(self.sampling.phi[0]) + weight * np.abs(self.sampling.ell[0])
+        rounding = self.sampling.epsilon * (2 + self.span / 4 + stored)
+        return np.asarray(total + weight * 4 * cut_ell + rounding)
+
+
+def peak_edges(density: LogDensity) -> Array:
+    """Where panels should be cut so that every peak of the density is known to rounding.
+
+    Empty where the panels are fine enough as they are.
+    """
+    found, turns = density.sampling, density.turns
+    k, _ = found.panels.locate(turns)
+    height = density(turns)
+    peak = np.ones(len(turns), dtype=bool)
+    peak[1:] &= height[1:] > height[:-1]
+    peak[:-1] &= height[:-1] > height[1:]
+    limit = BLUNT if found.arithmetic is DOUBLE else BLUNT_IN_DIGITS
+    blunt = peak & (density.span[k] > limit)
+    if not blunt.any():
+        return np.empty(0)
+    if found.arithmetic is not DOUBLE:
+        # A panel knows a turn to a part of its width only; its functions know where it is.
+        turns = np.where(blunt, density.polished(turns), turns)
+        density.__dict__["turns"] = turns
+    x, k = turns[blunt], k[blunt]
+    half = found.panels.half[k]
+    slope = np.abs(found.panels.evaluate(density.derivative, x))
+    curve = np.abs(density.bend(x))
+    # The peak is about this wide: one e-fold of an exponential, one deviation of a Gaussian.
+    width = 1 / np.maximum(slope, sqrt(curve))
+    factor = 8.0 if found.arithmetic is DOUBLE else 512.0
+    count = max(math.ceil(float(log(half / width).max()) / math.log(factor)) + 1, 1)
+    powers = found.arithmetic.array(np.full(count, factor)) ** np.arange(count)
+    steps = width[:, None] * 8 * powers
+    near = np.broadcast_to(steps < 2 * half[:, None], steps.shape)
+    cuts = np.concatenate([(x[:, None] - steps)[near], (x[:, None] + steps)[near]])
+    return np.unique(cuts[(cuts > found.lower) & (cuts < found.upper)])
+
+
+def zero_flux_log_density(parts: Anatomy) -> LogDensity:
+    """log P of a sampled process whose ends all keep their probability inside."""
+    density = LogDensity.on(parts.sampling, (None, None))
+    below, above = (_tail(density, end) for end in parts.ends)
+    return replace(density, tails=(below, above))
+
+
+def _tail(density: LogDensity, end: End) -> Tail | None:
+    """The power law beyond the panels, or None where there is nothing beyond."""
+    found = density.sampling
+    lower = end.side == "lower"
+    start = found.lower if lower else found.upper
+    interval = found.interval
+    if start == interval[0 if lower else 1] or found.fallen[0 if lower else 1]:
+        return None
+    if end.exponent is None or end.room is None or infinite(end.exponent):
+        return None
+    arithmetic, epsilon = found.arithmetic, found.epsilon
+    side = 0 if lower else 1
+    outward = math.isinf(end.position)
+    anchor = anchor_of(found.diffusion, side, arithmetic)
+    reach = abs(start - anchor)
+    first, last = density.edge_values
+    level = number(first[0] if lower else last[-1])
+    room = number(arithmetic.array([end.room])[0])
+    exponent = number(arithmetic.array([end.exponent])[0])
+    tilt, sign = number(arithmetic.zero), 1 if lower != outward else -1
+    doubt = number(density.errors[0 if lower else -1])
+    log_2, direction = log(number(arithmetic.one * 2)), -1 if outward else 1
+
+    def inside(octaves: int) -> Any:
+        """What log P has gained so many octaves back from the end, beyond the power."""
+        distance = sign * 2.0 ** (direction * octaves) * reach
+        at = exact_sum(np.array([anchor]), np.array([distance]))
+        return number(density(at)[0]) - level - direction * exponent * octaves * log_2
+
+    # log P = exponent log u + tilt (u^d - 1) + ...: what one and two more octaves leave over tell
+    # the tilt and the power; what is still left over at the next bounds what they leave over
+    # within the tail.
+    rest, step = inside(1), number(arithmetic.one)
+    if abs(rest) > 8 * doubt:  # else it is rounding
+        tilt = rest
+        base = number(inside(2) / rest - 1)  # 2^|d|
+        if abs(base - 2) * abs(rest) > 8 * doubt and LEAST_BASE < base < LARGEST_BASE:
+            tilt, step = rest / (base - 1), log(base) / log_2
+    over = inside(3) - tilt * (8**step - 1)
+    error = end.exponent_error / abs(room) + 8 * epsilon
+    error += (4 * abs(over) if abs(over) > 8 * doubt else 0.0) + abs(tilt) ** 3
+    return Tail(end.side, interval[side], anchor, reach, level, exponent, room, tilt, error, step)
