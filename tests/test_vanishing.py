@@ -253,12 +253,22 @@ def test_absorbing_walls_are_atoms():
     assert [(a.position, a.weight) for a in one.atoms] == [(0, 1)]
 
 
-def test_geometric_brownian_motion_has_no_end_state_and_says_where_it_goes():
+def test_geometric_brownian_motion_comes_ever_closer_to_zero_or_escapes():
     down = solve(lambda x: 0.1 * x, lambda x: x * x, (0, INF))
-    assert (down.kind, down.escapes[0].position) == ("none", 0)
+    assert (down.kind, [(a.position, a.weight) for a in down.atoms]) == ("atoms", [(0, 1)])
+    assert "approached for ever and never reached" in down.anatomy.ends[0].describe("x")
     up = solve(lambda x: 0.6 * x, lambda x: x * x, (0, INF))
     assert (up.kind, up.escapes[0].position) == ("none", INF)
     assert "escapes to x = inf" in up.reason
+
+
+@pytest.mark.parametrize(("start", "above"), [(0.2, 0.6), (-0.9, 0.05)])
+def test_ends_that_are_approached_for_ever_share_the_limit_law(start, above):
+    """f = 0 and a = (1 - x^2)^2: a martingale that tends to -1 or 1, so E x stays the start."""
+    state = solve(0, lambda x: (1 - x * x) ** 2, (-1, 1), start)
+    assert [a.position for a in state.atoms] == [-1, 1]
+    assert [a.weight for a in state.atoms] == pytest.approx([1 - above, above], abs=1e-13)
+    assert state.mean() == pytest.approx(start, abs=1e-13)
 
 
 def test_some_may_escape_and_some_be_trapped():

@@ -323,7 +323,7 @@ def _leaving(
         return carried, False
     if side.behaviour is Behaviour.CROSSES:
         return carried, False
-    if side.behaviour is not Behaviour.STOPS:
+    if not side.behaviour.holds:
         return -math.inf, False
     if float(side.stops_at) != x:
         return carried, False

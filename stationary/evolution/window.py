@@ -21,7 +21,6 @@ from stationary.evolution.features import first_reach, grid_in
 from stationary.evolution.grid import Grid
 from stationary.evolution.propagation import Run, run_on
 from stationary.line.feller import Feller
-from stationary.line.partition import Behaviour
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.states.distribution import EndState
@@ -151,7 +150,7 @@ def _never_reached(state: EndState) -> list[tuple[float, bool]]:
         if end.feller not in (Feller.NATURAL, Feller.ATTRACTING) or math.isinf(end.position):
             continue
         if end.exponent is not None and math.isfinite(end.exponent):
-            wanders = end.integrable is not True and side.behaviour is not Behaviour.STOPS
+            wanders = end.integrable is not True and not side.behaviour.holds
             found.append((float(end.position), wanders))
     return found
 

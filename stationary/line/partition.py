@@ -43,9 +43,20 @@ class Behaviour(Enum):
 
     STAYS = "never leaves there"  # not reached, or sent back
     CROSSES = "goes over to the other side"
-    STOPS = "ends there"  # at a trap or an absorbing end
-    ESCAPES = "escapes there"  # to infinity, or closer and closer to an end of the domain
+    STOPS = "arrives and stays"  # at a trap or an absorbing end
+    APPROACHES = "comes ever closer and never arrives"  # to a finite point: an atom of the limit
+    ESCAPES = "escapes to infinity"
     UNDECIDED = "not decided"
+
+    @property
+    def holds(self) -> bool:
+        """Whether probability collects at the point itself, in finite time or for ever."""
+        return self in (Behaviour.STOPS, Behaviour.APPROACHES)
+
+    @property
+    def loses(self) -> bool:
+        """Whether the piece loses probability there."""
+        return self.holds or self in (Behaviour.CROSSES, Behaviour.ESCAPES)
 
 
 @dataclass(frozen=True)
@@ -54,7 +65,7 @@ class Side:
 
     end: End  # of the piece that lies on this side
     behaviour: Behaviour
-    stops_at: Any = None  # where it stops, if it does
+    stops_at: Any = None  # where it stops or comes ever closer to, if it does
 
     @property
     def passes_both_ways(self) -> bool:
@@ -115,10 +126,11 @@ class SingularPoint:
             return "gate to the right"
         if right is Behaviour.CROSSES:
             return "gate to the left"
-        if set(behaviours) <= {Behaviour.STOPS, None}:
+        held = {b for b in behaviours if b is not None and b.holds}
+        if set(behaviours) <= {*held, None}:
             return "trap"
-        if Behaviour.STOPS in behaviours:
-            return f"trap from the {'left' if left is Behaviour.STOPS else 'right'}"
+        if held:
+            return f"trap from the {'left' if left in held else 'right'}"
         if self.is_rest:
             return "repelling rest point"
         return "never reached"
@@ -332,9 +344,14 @@ def _at_domain_end(end: End) -> Side:
         return Side(end, Behaviour.STAYS if end.integrable else Behaviour.UNDECIDED)
     if end.reflects:
         return Side(end, Behaviour.STAYS)
-    if math.isinf(end.position) or end.feller is Feller.ATTRACTING:
+    if math.isinf(end.position):
         return Side(end, Behaviour.ESCAPES)
-    return Side(end, Behaviour.STOPS, end.position)
+    return Side(end, _held(end), end.position)
+
+
+def _held(end: End) -> Behaviour:
+    """How what ends at a finite point comes there."""
+    return Behaviour.APPROACHES if end.feller is Feller.ATTRACTING else Behaviour.STOPS
 
 
 def _singular_point(
@@ -370,7 +387,7 @@ def _side_of_point(z: Zero, end: End, passable: bool) -> Side:
     if end.feller is Feller.REGULAR:
         # With the drift pointing back it is left at once; else that it is, is an assumption.
         return Side(end, Behaviour.CROSSES if end.push < 0 else Behaviour.STAYS)
-    return Side(end, Behaviour.STOPS, z.lower)
+    return Side(end, _held(end), z.lower)
 
 
 def _drift_alone(diffusion: Diffusion, z: Zero) -> tuple[tuple[float, ...], int | None]:
@@ -405,7 +422,7 @@ def _side_of_stretch(diffusion: Diffusion, z: Zero, end: End, from_left: bool) -
     ):
         return Side(end, Behaviour.STAYS)
     if end.push == 0:
-        return Side(end, Behaviour.STOPS, z.lower if from_left else z.upper)
+        return Side(end, _held(end), z.lower if from_left else z.upper)
     stops, _ = _drift_alone(diffusion, z)
     if stops:
         return Side(end, Behaviour.STOPS, stops[0] if from_left else stops[-1])

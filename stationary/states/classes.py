@@ -63,7 +63,7 @@ class Group:
     @property
     def leaks(self) -> tuple[bool, bool]:
         """Whether the process can leave at the lower and at the upper end."""
-        low, high = (s.behaviour not in (Behaviour.STAYS, Behaviour.UNDECIDED) for s in self.sides)
+        low, high = (s.behaviour.loses for s in self.sides)
         return low, high
 
 
@@ -167,7 +167,7 @@ class Classes:
         if side.behaviour is Behaviour.CROSSES:
             return self._entering(g + (1 if end else -1), from_below=bool(end))
         for i, o in enumerate(self.outcomes):
-            if side.behaviour is Behaviour.STOPS and o.kind == "atom":
+            if side.behaviour.holds and o.kind == "atom":
                 same = o.position == side.stops_at
             else:
                 same = side.behaviour is Behaviour.ESCAPES and o.kind == "escape" and o.side is side
@@ -255,7 +255,7 @@ def classes_of(parts: Partition) -> Classes:
 
 
 def _outcome_at(side: Side) -> Outcome | None:
-    if side.behaviour is Behaviour.STOPS:
+    if side.behaviour.holds:
         return Outcome("atom", side.stops_at, side=side)
     if side.behaviour is Behaviour.ESCAPES:
         return Outcome("escape", side.end.position, side=side)

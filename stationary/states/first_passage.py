@@ -225,10 +225,7 @@ class _Line:
         if k is None:
             return Passage(math.inf, 0.0)
         here, low, high = self._local(k, x, below, above)
-        leaks = [
-            side.behaviour not in (Behaviour.STAYS, Behaviour.UNDECIDED)
-            for side in self.parts.sides[k]
-        ]
+        leaks = [side.behaviour.loses for side in self.parts.sides[k]]
         # A way out that leads to no target makes the mean infinite, unless it is never taken.
         open_low = leaks[0] and not (below is not None and self._holds(k, below))
         open_high = leaks[1] and not (above is not None and self._holds(k, above))
@@ -285,11 +282,11 @@ class _Line:
         low = high = None
         if below is not None and self._holds(k, below):
             low = self._in(found, below)
-        elif sides[0].behaviour not in (Behaviour.STAYS, Behaviour.UNDECIDED):
+        elif sides[0].behaviour.loses:
             low = lower
         if above is not None and self._holds(k, above):
             high = self._in(found, above)
-        elif sides[1].behaviour not in (Behaviour.STAYS, Behaviour.UNDECIDED):
+        elif sides[1].behaviour.loses:
             high = upper
         return found, low, high
 
