@@ -277,3 +277,19 @@ def test_a_number_of_datapoints_that_changes_is_refused():
 
     with pytest.raises(LandscapeError, match="number of datapoints changed"):
         end_state(Landscape(losses=losses, learning_rate=0.1, domain=(-3, 3)))
+
+
+def test_a_loss_whose_parts_cancel_is_differentiated_exactly_wherever_it_is_flat():
+    """log(e^3w + e^-3w) - 3w has the slope 3 tanh(3w) - 3, which falls to -6 e^-60."""
+
+    def losses(w):
+        return np.log(np.exp(3 * w) + np.exp(-3 * w)) - 3 * w, w**2 / 2
+
+    def gradients(w):
+        return -6 / (1 + np.exp(6 * w)), w
+
+    w = np.linspace(-9, 9, 37)
+    given = {"learning_rate": 0.2, "domain": (-10, 10)}
+    found, exact = (end_state(Landscape(**{f.__name__: f}, **given)) for f in (losses, gradients))
+    np.testing.assert_allclose(found.logpdf(w), exact.logpdf(w), rtol=1e-12, atol=1e-12)
+    assert found.mean() == pytest.approx(exact.mean(), abs=1e-13)

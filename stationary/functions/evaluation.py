@@ -1,8 +1,8 @@
 """Running a plain NumPy function at any number of digits, with its exact derivatives.
 
 A user writes ``losses(w)`` once, for arrays of doubles. :func:`evaluate` runs it unchanged in
-either arithmetic and to any order of differentiation, :func:`derivative` turns a function into its
-derivative, and :func:`check_derivative` compares that with finite differences.
+either arithmetic and to any order of differentiation, and :func:`derivative` turns a function into
+its derivative.
 
 In many digits the weights are exact and every operation on them is done in that precision. The
 constants of the user's file are what Python read: 0.1 there is the double next to one tenth.
@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,15 +31,15 @@ from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
 __all__ = [
     "DOUBLE",
     "Arithmetic",
-    "Mismatch",
     "Taylor",
-    "check_derivative",
     "derivative",
     "evaluate",
     "many_digits",
 ]
 
 Function = Callable[[Any], Any]
+
+MENDABLE = 20_000  # numbers in one evaluation in many digits, which takes about 20 us for each
 
 
 def evaluate(
@@ -251,145 +250,3 @@ def _arithmetic_of(w: Any) -> Arithmetic:
         return DOUBLE
     own: Arithmetic | None = getattr(context, "stationary_arithmetic", None)
     return many_digits(context.dps) if own is None else own
-
-
-# An independent check.
-
-
-@dataclass(frozen=True)
-class Mismatch:
-    """Where an exact derivative and finite differences disagree."""
-
-    what: str  # "value" or "derivative"
-    point: float
-    datapoint: int
-    exact: float
-    independent: float
-    error: float  # estimated, of `independent`
-
-    def __str__(self) -> str:
-        return (
-            f"the {self.what} of datapoint {self.datapoint} at w = {self.point:.6g} is "
-            f"{self.exact:.8g}, but {self.independent:.8g} (error {self.error:.0e}) by plain "
-            "evaluation in doubles"
-        )
-
-
-WINDOW = 5  # steps in one extrapolation
-RATIO = 1.9  # of successive steps; not 2, so that x + h has all its bits in use
-STEPS = 0.125 * RATIO ** -np.arange(22)  # down to 1.7e-7, relative to the larger of 1 and |x|
-TOLERANCE = 2e-5  # relative; an error of 1e-4 is caught
-CHUNK = 1_000_000  # numbers in one evaluation of the check
-MENDABLE = 20_000  # numbers in one evaluation in many digits, which takes about 20 us for each
-
-
-def check_derivative(function: Function, x: Any) -> Mismatch | None:
-    """Compare the exact value and first derivative with plain double evaluation.
-
-    The independent derivative is Richardson's: central differences with five shrinking steps,
-    extrapolated to h = 0, where the last change estimates the error [1]_. The estimate counts only
-    if seven such windows of steps agree, starting from the smallest that rounding allows, and if
-    the slopes to the left and to the right agree (there is no kink). So a sharp or noisy function
-    can escape the check, but raises no false alarm unless it oscillates within 1e-7 of a point.
-
-    Returns
-    -------
-    Mismatch or None
-        The first disagreement; None if there is none, or if plain evaluation does not work.
-
-    References
-    ----------
-    .. [1] C. J. F. Ridders, Advances in Engineering Software 4 (1982) 75.
-    """
-    x = np.asarray(x, dtype=float)
-    try:
-        first = _plainly(function, x[:1])
-        size = max(1, CHUNK // (first.size * (2 * len(STEPS) + 1)))
-        parts = (_first_mismatch(function, x[i : i + size]) for i in range(0, len(x), size))
-        return next((found for found in parts if found is not None), None)
-    except _NoPlainEvaluationError:
-        return None
-
-
-class _NoPlainEvaluationError(Exception):
-    pass
-
-
-def _plainly(function: Function, x: np.ndarray) -> np.ndarray:
-    try:
-        return np.atleast_2d(evaluate(function, x)[0])
-    except UserFunctionError as error:
-        raise _NoPlainEvaluationError from error
-
-
-def _first_mismatch(function: Function, x: np.ndarray) -> Mismatch | None:
-    h = STEPS[:, None] * np.maximum(1, np.abs(x))
-    right, left = x + h, x - h
-    n = len(STEPS)
-    plain = _plainly(function, np.concatenate([x[None], right, left]).ravel())
-    f = plain.reshape(-1, 2 * n + 1, len(x))
-    value, exact = (np.atleast_2d(c) for c in evaluate(function, x, order=1))
-    with np.errstate(all="ignore"):
-        at, above, below = f[:, 0], f[:, 1 : n + 1], f[:, n + 1 :]
-        size = 1e-8 * np.max(np.abs(f), axis=1)
-        wrong = (np.abs(value - at) > size) & np.isfinite(at)
-        for j, i in np.argwhere(wrong):
-            return Mismatch("value", *_numbers(x[i], j, value[j, i], at[j, i], size[j, i]))
-        slope, error, kink = _extrapolated(at, above, below, right - x, x - left)
-        gap = np.abs(exact - slope)
-        bound = np.fmax(10 * error, TOLERANCE * np.fmax(np.abs(exact), np.abs(slope)))
-        wrong = np.where(
-            np.isfinite(exact),
-            gap > np.fmax(bound, 2 * kink),
-            np.isfinite(slope) & (kink <= 1e-3 * np.abs(slope)),
-        )
-    for j, i in np.argwhere(wrong):
-        return Mismatch("derivative", *_numbers(x[i], j, exact[j, i], slope[j, i], error[j, i]))
-    return None
-
-
-def _numbers(*values: Any) -> tuple[Any, ...]:
-    point, datapoint, *rest = values
-    return (float(point), int(datapoint), *map(float, rest))
-
-
-def _quantum(*values: np.ndarray) -> np.ndarray:
-    """The largest power of two that divides all values: large if a cancellation ate their bits."""
-    mantissa, exponent = np.frexp(np.concatenate(values, axis=1))
-    whole = np.where(np.isfinite(mantissa), np.ldexp(mantissa, 53), 0).astype(np.int64)
-    lowest = np.where(whole == 0, np.inf, np.ldexp((whole & -whole) * 1.0, exponent - 53))
-    quantum = np.min(lowest, axis=1)
-    return np.where(np.isfinite(quantum), quantum, 0)
-
-
-def _extrapolated(
-    at: np.ndarray, above: np.ndarray, below: np.ndarray, up: np.ndarray, down: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Slopes with their errors (nan: undecided) and the jump of the slope, shape (N, P) each."""
-    noise = 4 * DOUBLE.epsilon * (np.abs(above) + np.abs(below))
-    rounding = np.maximum(noise, 4 * _quantum(above, below)[:, None]) / (up + down)
-    level = (above - below) / (up + down)  # (N, steps, P), error O(h^2)
-    estimates = [level]
-    for power in range(1, WINDOW):
-        finer, coarser = estimates[-1][:, 1:], estimates[-1][:, :-1]
-        estimates.append(finer + (finer - coarser) / (RATIO ** (2 * power) - 1))
-    windows = estimates[-1].shape[1]
-    best, last = estimates[-1], estimates[-2][:, 1:]
-    error = np.abs(best - last) + np.abs(best - estimates[-2][:, :-1])
-    error = error + rounding[:, -windows:]
-    good = error <= TOLERANCE / 10 * np.abs(best)
-    # From the finest window on, the first good one decides, if six coarser ones agree with it.
-    n, _, points = level.shape
-    slope = np.full((n, points), np.nan)
-    chosen = np.full((n, points), np.nan)
-    for w in range(windows - 1, 5, -1):
-        near = best[:, w - 6 : w + 1]
-        spread = np.max(np.abs(near - best[:, w : w + 1]), axis=1)
-        fine = good[:, w] & np.isnan(chosen)
-        agrees = spread <= 10 * np.max(error[:, w - 6 : w + 1], axis=1)
-        settled = spread <= TOLERANCE * np.abs(best[:, w])
-        slope = np.where(fine & agrees & settled, best[:, w], slope)
-        chosen = np.where(fine, error[:, w], chosen)
-    one_sided = np.abs((above - at[:, None]) / up - (at[:, None] - below) / down)
-    kink = np.min(one_sided[:, WINDOW:], axis=1)
-    return slope, chosen, kink

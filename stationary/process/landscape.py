@@ -20,14 +20,7 @@ from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError
 from stationary.functions.cancellation import DecadesLost, decades_lost
-from stationary.functions.evaluation import (
-    DOUBLE,
-    Arithmetic,
-    check_derivative,
-    derivative,
-    evaluate,
-    many_digits,
-)
+from stationary.functions.evaluation import DOUBLE, Arithmetic, derivative, evaluate, many_digits
 from stationary.functions.given import checked_boundaries, checked_breakpoints, interval, number
 from stationary.functions.pointwise import Pointwise, probe_points
 from stationary.functions.pointwise import settle_function as settle
@@ -195,13 +188,6 @@ class Landscape:
             raise self._fickle(len(np.atleast_2d(again)), len(np.atleast_2d(value)))
         for what, table in (("losses", value), ("derivative of losses", slope)):
             self._check_finite(what, x, table)
-        mismatch = check_derivative(self.losses, x)
-        if mismatch is not None:
-            raise LandscapeError(
-                f"{self.name}: the exact derivative of losses disagrees with an independent "
-                f"estimate: {mismatch}. If losses(w) depends only on w, define gradients(w) "
-                "yourself."
-            )
 
     def _check_finite(self, what: str, x: Array, table: Array) -> None:
         table = np.atleast_2d(table)
