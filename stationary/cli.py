@@ -113,7 +113,7 @@ def analyze(
     typer.echo(report)
     if csv is not None and not density:
         typer.echo(f"stationary: {csv} was not written: there is no density.", err=True)
-    if analysis.end_state.status is Status.PANEL_LIMIT:
+    if analysis.end_state.status in (Status.PANEL_LIMIT, Status.NOT_DECIDED):
         raise typer.Exit(NOT_CONVERGED)
 
 
@@ -418,12 +418,12 @@ def sweep(
         n = len(found.rows)
         typer.echo(f"stationary: {found.stopped}; {n} points are done and kept.", err=True)
         sys.exit(INTERRUPTED if found.interrupted else FAILED)
-    if any(row.status == "panel_limit" for row in found.rows):
+    if any(row.status in ("panel_limit", "not_decided") for row in found.rows):
         raise typer.Exit(NOT_CONVERGED)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run the command line and exit: 0 done, 1 an error of ours, 2 wrong usage, 3 not converged."""
+    """Run the command line and exit: 0 done, 1 an error of ours, 2 wrong usage, 3 not decided."""
     from stationary.errors import StationaryError
 
     # Many digits are millions of small objects without a cycle among them: to search them for

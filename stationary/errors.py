@@ -63,3 +63,7 @@ class Status(Enum):
     )
     PANEL_LIMIT = "the panel limit was reached: name the kinks or jumps as breakpoints"
     NOT_NORMALISABLE = "there is no end state: the density cannot be normalised"
+    NOT_DECIDED = (
+        "whether the density can be normalised is not decided: give a finite domain, on which it "
+        "is the same but for a constant factor"
+    )

@@ -6,11 +6,13 @@ import csv
 import io
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from stationary import Diffusion, Landscape, LandscapeError, analyze
+from stationary import Diffusion, Landscape, LandscapeError, Status, analyze, end_state
+from stationary.cli import main
 from stationary.wording import probability_text
 
 INF = np.inf
@@ -136,3 +138,48 @@ def test_a_density_that_diverges_leaves_an_empty_cell(analyses):
     rows = list(csv.DictReader(io.StringIO(analyses["divergent"].to_csv())))
     assert rows[0]["x"] == "0.0"
     assert rows[0]["density"] == ""
+
+
+def slow():
+    """P ~ 1 / (x log x (log log x)^2) on (20, inf): normalisable, and no power or log tells it."""
+
+    def drift(x):
+        one = np.log(x)
+        return -0.5 * (1 + (1 + 2 / np.log(one)) / one) / x
+
+    return Diffusion(drift=drift, variance=1.0, domain=(20, INF), name="slow")
+
+
+def test_what_is_not_decided_is_not_called_impossible():
+    analysis = analyze(slow())
+    assert analysis.end_state.status is Status.NOT_DECIDED
+    words = " ".join(analysis.summary().split())
+    assert "not decided whether there is an end state" in words
+    assert "no end state" not in words
+    assert "spreads for ever" not in words
+    assert "Give a finite domain" in words or "give a finite domain" in words
+    data = json.loads(analysis.to_json())
+    assert data["status"]["name"] == "not_decided"
+    assert [c["kind"] for c in data["classes"]] == ["not decided"]
+    with pytest.raises(LandscapeError, match="not decided whether there is an end state"):
+        analysis.end_state.pdf(30.0)
+
+
+def test_on_a_finite_domain_the_same_density_is_solved():
+    """P ~ 1 / (x log x (log log x)^2) has the integral -1 / log log x."""
+    state = end_state(replace(slow(), domain=(20, 1e6)))
+    low, mid, high = (1 / math.log(math.log(x)) for x in (20, 1e3, 1e6))
+    exact = (low - mid) / (low - high)
+    assert abs(state.probability(20, 1e3) - exact) <= max(state.error, 1e-15) < 1e-10
+
+
+def test_what_is_not_decided_ends_the_command_with_code_3(capfd, tmp_path):
+    path = tmp_path / "slow.py"
+    path.write_text(
+        "import numpy as np\nvariance = 1.0\ndomain = (20, np.inf)\ndef drift(x):\n"
+        "    one = np.log(x)\n    return -0.5 * (1 + (1 + 2 / np.log(one)) / one) / x\n"
+    )
+    with pytest.raises(SystemExit) as ended:
+        main(["analyze", str(path)])
+    assert ended.value.code == 3
+    assert "not decided whether there is an end state" in " ".join(capfd.readouterr().out.split())

@@ -53,7 +53,7 @@ def answer(analysis: Analysis) -> str:
     state = analysis.end_state
     who = "SGD" if analysis.landscape is not None else "the process"
     if state.kind == "none":
-        return f"There is no end state. {state.reason}"
+        return state.verdict[0].upper() + state.verdict[1:]
     if state.kind == "classes":
         return f"In the long run {who} is {_outcomes(state)}: {state.reason}"
     if state.kind in ("atoms", "mixture"):

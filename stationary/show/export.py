@@ -232,7 +232,11 @@ def _classes(state: EndState) -> list[dict[str, Any]]:
     ]
     rows += [
         {
-            "kind": "escape" if e.interval is None else "spread",
+            "kind": "not decided"
+            if not e.decided
+            else "escape"
+            if e.interval is None
+            else "spread",
             "interval": list(e.interval or (e.position, e.position)),
             "weight": e.weight,
         }

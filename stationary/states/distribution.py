@@ -65,8 +65,9 @@ class EndState:
         "density", "atoms" or "mixture"; "flux" where the domain is periodic and a `current` flows
         around it (the methods take the ring as cut open at the lower end of the domain);
         "classes" where the weights depend on the start and none was given; "none" where there is
-        no end state. With the last two every method raises a `LandscapeError` that says what to
-        do, or where the probability goes; the methods of single components work.
+        no end state, or where that is not decided (see `status`). With the last two every method
+        raises a `LandscapeError` that says what to do, or where the probability goes; the methods
+        of single components work.
     atoms, components, escapes
         What the process ends in, left to right. A component is a density on one closed class
         (or a piece of it), with its `interval` and its `weight`. Escapes are no part of the
@@ -100,6 +101,13 @@ class EndState:
     weight_error: float = 0.0  # of the weights of the classes, relative
     digits: int | None = None
     flow: Current | None = None  # on a periodic domain
+
+    @property
+    def verdict(self) -> str:
+        """For kind "none", what that means, in sentences."""
+        if self.status is Status.NOT_DECIDED:
+            return f"it is not decided whether there is an end state. {self.reason}"
+        return f"there is no end state. {self.reason}"
 
     def __repr__(self) -> str:
         parts = (
@@ -412,7 +420,7 @@ class EndState:
 
     def _require(self) -> None:
         if self.kind == "none":
-            raise LandscapeError(f"{self.diffusion.name}: there is no end state. {self.reason}")
+            raise LandscapeError(f"{self.diffusion.name}: {self.verdict}")
         if self.kind == "classes":
             raise LandscapeError(f"{self.diffusion.name}: {self.reason}")
 

@@ -67,6 +67,7 @@ class Escape:
     weight: Any  # as for an atom
     words: str
     interval: tuple[float, float] | None = None  # over which it spreads for ever, if it does
+    decided: bool = True  # False: it may as well stay, as a density
 
 
 Components = Sequence[Component]

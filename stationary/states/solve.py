@@ -65,7 +65,7 @@ def end_state(
         Of kind "density", "atoms" or "mixture"; "flux" on a periodic domain around which a current
         flows; "classes" if the weights depend on the start and none was given; "none" if there is
         no end state (probability escapes, or spreads for ever), which is an answer and not an
-        error.
+        error, or if that is not decided, as the `status` then says.
 
     Raises
     ------
@@ -246,15 +246,18 @@ def _put_together(
             if o.group is not None:
                 group = classes.groups[o.group]
                 spread = (float(group.lower), float(group.upper))
-            escapes.append(Escape(_place(classes, o), w, _words(classes, o), spread))
+            place, words = _place(classes, o), _words(classes, o)
+            escapes.append(Escape(place, w, words, spread, decided=o.kind != "not decided"))
     if start is not None:
         atoms += _resting(classes, start)
     kind, reason = _kind(parts, atoms, components, escapes)
     used = [c for c in components if _counts(c)]
     error = compact(max([c.error for c in used], default=0.0) + weight_error)
     complete = all(c.mesh.complete for c in used)
-    if kind == "none":
-        status, error = Status.NOT_NORMALISABLE, math.inf
+    if not all(e.decided for e in escapes if _counts(e)):
+        status = Status.NOT_DECIDED
+    elif kind == "none":
+        status = Status.NOT_NORMALISABLE
     elif error <= TOLERANCE and complete:
         status = Status.CONVERGED
     elif all(p.sampling.samples.resolved.all() for p in parts.pieces):
@@ -266,7 +269,7 @@ def _put_together(
         parts,
         atoms=tuple(sorted(atoms, key=lambda a: a.position)),
         components=tuple(components),
-        error=error if kind == "none" else min(error, 1.0),
+        error=math.inf if kind == "none" else min(error, 1.0),
         status=status,
         kind=kind,
         reason=reason,

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.errors import Status
 from stationary.questions.regularisation.laws import FEWEST, Law, law_of
 from stationary.questions.regularisation.path import RegularisationPath, log_total
 from stationary.questions.regularisation.places import Outcome, outcomes_of
@@ -262,7 +263,12 @@ def _traps(path: RegularisationPath) -> list[str]:
 
 
 def _no_end_state(path: RegularisationPath) -> str:
-    exact = f"The exact process has no end state: {path.exact.reason}"
+    known = path.exact.status is not Status.NOT_DECIDED
+    exact = (
+        f"The exact process has no end state: {path.exact.reason}"
+        if known
+        else f"Whether the exact process has an end state is not decided. {path.exact.reason}"
+    )
     v, kinds = path.exact.diffusion.variable, path.kinds
     if not kinds:
         return f"{exact} None with noise added could be found: {path.stopped}"

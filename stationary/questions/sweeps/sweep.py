@@ -41,7 +41,7 @@ class Row:
     batch_size: int | None
     replacement: bool | None
     parameters: Mapping[str, float]
-    status: str  # "converged", "inexact", "panel_limit", "not_normalisable" or "failed"
+    status: str  # the name of a `Status` in small letters, or "failed"
     reason: str  # why numbers are missing; empty where none are
     error: float  # relative, of every mass
     kind: str  # of the end state, see `EndState`

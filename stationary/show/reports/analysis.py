@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from stationary.errors import Status
 from stationary.line.equilibria import Equilibrium
 from stationary.numbers.arithmetic import many_digits
 from stationary.process.diffusion import Diffusion
@@ -141,7 +142,11 @@ def _classes(analysis: Analysis) -> list[str]:
     rows += [
         (f"{e.position:.9g}", "lost", _weight_text(e.weight))
         if e.interval is None
-        else (interval_text(e.interval), "spreads for ever", _weight_text(e.weight))
+        else (
+            interval_text(e.interval),
+            "spreads for ever" if e.decided else "not decided",
+            _weight_text(e.weight),
+        )
         for e in state.escapes
     ]
     lines = table((v, "", "probability"), rows)
@@ -276,7 +281,9 @@ def _ends(analysis: Analysis) -> list[str]:
 def _trust(analysis: Analysis) -> list[str]:
     state, parts = analysis.end_state, analysis.end_state.anatomy
     lines = []
-    if state.kind not in ("none", "classes"):
+    if state.status is Status.NOT_DECIDED:
+        lines.append(f"{state.status.value[0].upper()}{state.status.value[1:]}.")
+    elif state.kind not in ("none", "classes"):
         lines.append(
             f"{state.status.name.capitalize().replace('_', ' ')}: {state.status.value}. Estimated "
             f"relative error of the density and of all masses: {error_text(state.error)}."
