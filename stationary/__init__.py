@@ -5,7 +5,8 @@ A `Landscape` (the losses of datapoints, for SGD) or a `Diffusion` (drift and va
 
 The rooms, in the order in which data passes through them; each imports only from those before it:
 
-- `errors` (what is said when something is wrong) and `wording` (how numbers are written);
+- `errors` (what is said when something is wrong), `wording` (how numbers are written) and `result`
+  (what every answer can do);
 - `numbers` (doubles or many digits), `functions` (what users write, run in either), `panels`
   (piecewise polynomials);
 - `process` (a `Diffusion` or a `Landscape`, and its start), `sources` (files and typed values);
@@ -13,7 +14,8 @@ The rooms, in the order in which data passes through them; each imports only fro
   what is integrated from them), `states` (the end state, its basins, first passage);
 - `questions` (what is asked beyond one end state: width bias, sweeps, added noise);
 - `chain` (SGD with the steps that it really takes), `evolution` (in time), `simulation` (walkers);
-- `analysis` (the whole pipe), `checking` (the end state held against the chain and the walkers);
+- `analysis` (the whole pipe), `bias` (its minima compared), `checking` (the end state held against
+  the chain and the walkers);
 - `show` (reports, tables, figures), `progress`, `options` and `cli`.
 """
 
@@ -24,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stationary.analysis import Analysis, analyze
+    from stationary.bias import WidthBias, width_bias
     from stationary.chain.closed_class import ChainClass
     from stationary.chain.exact import exact_chain
     from stationary.chain.state import ChainState
@@ -44,7 +47,6 @@ if TYPE_CHECKING:
     from stationary.questions.regularisation.path import RegularisationPath, regularisation_path
     from stationary.questions.sweeps.sweep import Crossover, Row, Sweep, sweep
     from stationary.questions.width.dilation import BasinBias, dilation_bias, noise_bias
-    from stationary.questions.width.width_bias import WidthBias, width_bias
     from stationary.simulation.result import Simulation
     from stationary.simulation.simulate import simulate
     from stationary.sources.loading import load
@@ -109,8 +111,8 @@ _ROOMS = {
     "analyze": "analysis",
     "Basin": "states.basins",
     "basins_of": "states.basins",
-    "WidthBias": "questions.width.width_bias",
-    "width_bias": "questions.width.width_bias",
+    "WidthBias": "bias",
+    "width_bias": "bias",
     "exact_chain": "chain.exact",
     "ChainClass": "chain.closed_class",
     "ChainState": "chain.state",

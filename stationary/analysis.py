@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from stationary.line.reshape import unrolled
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.questions.width.ratios import Ratio, ratios_of
+from stationary.result import Result
 from stationary.sources.loading import load
 from stationary.states.basins import Basin, basins_of
 from stationary.states.distribution import EndState
@@ -30,7 +30,7 @@ MOST_EXITS = 30
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Analysis:
+class Analysis(Result):
     """An end state with its equilibria and basins; printing it gives the report."""
 
     process: Landscape | Diffusion
@@ -95,47 +95,6 @@ class Analysis:
         if self.end_state.digits is None:
             return self
         return Analysis(self.process, replace(self.end_state, digits=None))
-
-    # The rooms below turn a finished analysis into text and pictures; they are opened when asked.
-
-    def summary(self) -> str:
-        """The report that a person reads, at most 80 columns wide."""
-        from stationary.show.reports.analysis import text
-
-        return text(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The result as plain numbers, strings and lists; see the README for the schema."""
-        from stationary.show.export import as_dict
-
-        return as_dict(self)
-
-    def to_json(self) -> str:
-        """`to_dict` as JSON, without NaN or Infinity."""
-        return json.dumps(self.to_dict(), indent=2, allow_nan=False)
-
-    def to_csv(self, points: int = 1001) -> str:
-        """A table of the density, with a line of column names."""
-        from stationary.show.export import density_table
-
-        return density_table(self, points)
-
-    def plot(self, path: str | Path | None = None, *, log: bool = False) -> Any:
-        """Draw losses, gradient and noise, and end state; save to `path` if given.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-        """
-        from stationary.show.figures.analysis import plot_analysis, save
-
-        figure = plot_analysis(self.rounded, log=log)
-        if path is not None:
-            save(figure, path)
-        return figure
-
-    def __str__(self) -> str:
-        return self.summary()
 
     def __repr__(self) -> str:
         shares = ", ".join(f"{b.mass:.4g} at {b.position:.6g}" for b in self.basins)

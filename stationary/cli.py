@@ -147,7 +147,7 @@ def bias(
     plot: Plot = None,
 ) -> None:
     """Say how much more each minimum of PATH holds than the others, and why; or what if."""
-    from stationary.questions.width.width_bias import width_bias
+    from stationary.bias import width_bias
     from stationary.sources.ranges import values_from
 
     changes = changes_from(
@@ -208,8 +208,6 @@ def check(
     plot: Plot = None,
 ) -> None:
     """Hold the end state of PATH against SGD with its finite step."""
-    import json
-
     from stationary.checking.check import check as run
 
     changes = changes_from(
@@ -233,7 +231,7 @@ def check(
             progress=True,
             **changes,
         )
-        report = json.dumps(found.to_dict(), indent=2) if as_json else found.summary()
+        report = found.to_json() if as_json else found.summary()
         if plot is not None:
             found.plot(plot)
     typer.echo(report)
@@ -267,8 +265,6 @@ def evolve(
     plot: Plot = None,
 ) -> None:
     """Follow the probability of PATH over time, from its start to T."""
-    import json
-
     from stationary.evolution.evolve import evolve as run
     from stationary.evolution.request import times_until
     from stationary.sources.loading import load
@@ -288,7 +284,7 @@ def evolve(
         how = {} if tolerance is None else {"tolerance": tolerance}
         times = times_until(until, every)
         found = run(load(path, **changes), times=times, cells=cells, **how)
-        report = json.dumps(found.to_dict(), indent=2) if as_json else found.summary()
+        report = found.to_json() if as_json else found.summary()
         if csv is not None:
             write_whole(csv, found.to_csv())
         if plot is not None:
@@ -315,8 +311,6 @@ def regularise(
     plot: Plot = None,
 ) -> None:
     """Add ever less noise to PATH, and compare the limit with the exact end state."""
-    import json
-
     from stationary.questions.regularisation.path import epsilons_from, regularisation_path
     from stationary.sources.loading import load
 
@@ -325,7 +319,7 @@ def regularise(
         check_figure(plot)
         epsilons = None if eps is None else epsilons_from(eps)
         found = regularisation_path(load(path, **changes), epsilons)
-        report = json.dumps(found.to_dict(), indent=2) if as_json else found.summary()
+        report = found.to_json() if as_json else found.summary()
         if plot is not None:
             found.plot(plot)
     typer.echo(report)

@@ -13,6 +13,7 @@ __all__ = [
     "is_known",
     "many_digits_text",
     "mean_text",
+    "measured",
     "offset_text",
     "power_text",
     "probability_text",
@@ -103,3 +104,16 @@ def mean_text(mean: float, std: float) -> str:
     if math.isnan(mean):
         return "-"
     return "0" if abs(mean) < 1e-13 * max(1.0, std) else f"{mean:.6g}"
+
+
+def measured(value: float, error: float) -> str:
+    """A value to the digits that its error leaves, and the error."""
+    if not error > 0:
+        return f"{value:.10g} +- 0"
+    decimals = 1 - math.floor(math.log10(error))
+    held = 15 - math.floor(math.log10(abs(value))) if value else 15  # by a double
+    if not 0 <= decimals <= 12:
+        return f"{value:.8g} +- {error:.2g}"
+    decimals = max(0, min(decimals, held))
+    shown = f"{error:.{decimals}f}" if decimals else f"{error:.2g}"
+    return f"{value:.{decimals}f} +- {shown}"

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from stationary import Diffusion, Landscape, LandscapeError, analyze, basins_of, end_state, load
+from stationary.bias import width_bias
 from stationary.questions.width.dilation import dilation_bias, noise_bias
 from stationary.questions.width.stretch import best_stretch
-from stationary.questions.width.width_bias import width_bias
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 TWO_MINIMA = load(EXAMPLES / "two_minima.py")

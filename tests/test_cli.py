@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from stationary import analyze
+from stationary.bias import width_bias
 from stationary.cli import main
-from stationary.questions.width.width_bias import width_bias
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 TWO_MINIMA = str(EXAMPLES / "two_minima.py")

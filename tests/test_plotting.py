@@ -25,8 +25,8 @@ from stationary.show.figures.analysis import (
     plot_losses,
     plot_outcomes,
     plot_zoom,
-    save,
 )
+from stationary.show.figures.saving import save
 from stationary.show.figures.view import drawn_range, mass_label, rest_of
 from stationary.states.mixture import Atom
 from stationary.states.solve import end_state

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
 
 from stationary.analysis import Analysis
 from stationary.chain.state import ChainState
 from stationary.chain.steps import StepIndicators
 from stationary.checking.basins import COMPARED, SETTLED, BasinCheck
 from stationary.checking.comparison import Distance, Variation
+from stationary.result import Result
 from stationary.simulation.result import Simulation
 from stationary.wording import LN10, power_text, probability_text, time_text
 
@@ -27,7 +26,7 @@ APART = 5.0  # standard errors between walkers and the chain that are no chance
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Check:
+class Check(Result):
     """The diffusion, the exact chain and walkers, compared.
 
     Attributes
@@ -271,31 +270,6 @@ class Check:
             return "The diffusion has no end state, and neither has SGD with this step."
         how = {"holds": "that", "roughly": "roughly that", "fails": "not that"}[self.outcome]
         return f"The end state of the diffusion is {how} of SGD with this step{size}."
-
-    def summary(self) -> str:
-        """The verdict with its reasons and numbers, at most 80 columns wide."""
-        from stationary.show.reports.check import text
-
-        return text(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The same as plain numbers, strings and lists; None for what does not exist."""
-        from stationary.show.reports.check import as_dict
-
-        return as_dict(self)
-
-    def plot(self, path: str | Path | None = None) -> Any:
-        """Draw the three answers over each other; save to `path` if given."""
-        from stationary.show.figures.analysis import save
-        from stationary.show.figures.check import plot_check
-
-        figure = plot_check(self)
-        if path is not None:
-            save(figure, path)
-        return figure
-
-    def __str__(self) -> str:
-        return self.summary()
 
     def __repr__(self) -> str:
         return f"<Check of {self.analysis.diffusion.name!r}: {self.outcome}>"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from stationary.errors import LandscapeError
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
+from stationary.result import Result
 from stationary.states.distribution import EndState
 
 __all__ = ["Evolution", "EvolutionAtom"]
@@ -32,7 +32,7 @@ class EvolutionAtom:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Evolution:
+class Evolution(Result):
     """Where a process is at given times, and how far to trust it.
 
     All numbers are extrapolated to cells of no width, from grids up to four times as fine. Errors
@@ -145,37 +145,6 @@ class Evolution:
         ]
         held = [a.weights for a in self.atoms if lower < a.position <= upper]
         return np.asarray(np.clip(below[1] - below[0] + sum(held, np.zeros(len(self.times))), 0, 1))
-
-    def summary(self) -> str:
-        """The evolution as text, at most 80 columns wide."""
-        from stationary.show.reports.evolution import text
-
-        return text(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The same as plain numbers, strings and lists; None for what is not known."""
-        from stationary.show.reports.evolution import as_dict
-
-        return as_dict(self)
-
-    def to_csv(self) -> str:
-        """A table with a row per time and cell."""
-        from stationary.show.reports.evolution import table
-
-        return table(self)
-
-    def plot(self, path: str | Path | None = None) -> Any:
-        """Draw densities and moments over time; save to `path` if given. Returns the figure."""
-        from stationary.show.figures.analysis import save
-        from stationary.show.figures.evolution import plot_evolution
-
-        figure = plot_evolution(self)
-        if path is not None:
-            save(figure, path)
-        return figure
-
-    def __str__(self) -> str:
-        return self.summary()
 
     def __repr__(self) -> str:
         return (

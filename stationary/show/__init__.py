@@ -1,5 +1,5 @@
 """Results made into text, tables and figures: imports results, never the reverse.
 
-`layout` (how a report is set), `answer` (the result in a few sentences), `export` (JSON and CSV),
-`reports` and `figures` (one of each kind of result).
+`renderers` (which function sets which result), `layout` (how a report is set), `answer` (the result
+in a few sentences), `reports`, `tables` (JSON and CSV) and `figures` (one of each kind of result).
 """

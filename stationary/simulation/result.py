@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from enum import Enum
@@ -12,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError
+from stationary.result import Result
+from stationary.wording import measured
 
 __all__ = ["Ending", "Simulation"]
 
@@ -32,7 +33,7 @@ class Ending(Enum):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Simulation:
+class Simulation(Result):
     """The walkers of one process, observed for a time.
 
     Errors are standard errors between independent walkers, so that autocorrelation is in them.
@@ -177,43 +178,8 @@ class Simulation:
 
         return share(self.absorbed[0]), share(self.absorbed[1])
 
-    def summary(self) -> str:
-        """What a person reads."""
-        from stationary.show.reports.simulation import text
-
-        return text(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, strings and lists; what is not finite is None."""
-        fields = {k: getattr(self, k) for k in self.__dataclass_fields__}
-        fields |= {"std": self.std, "std_error": self.std_error}
-        return {k: _plain(v) for k, v in fields.items()}
-
-    def to_json(self) -> str:
-        """`to_dict` as JSON, without NaN or Infinity."""
-        return json.dumps(self.to_dict(), indent=2, allow_nan=False)
-
-    def __str__(self) -> str:
-        return self.summary()
-
     def __repr__(self) -> str:
-        from stationary.show.reports.simulation import measured
-
         return (
             f"<Simulation of {self.name!r}: {self.walkers} walkers, {self.steps_done} steps, mean "
             f"{measured(self.mean, self.mean_error)}, {self.ending.name.lower()}>"
         )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Enum):
-        return value.name.lower()
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if isinstance(value, (int, float, str, type(None))) else str(value)

@@ -11,26 +11,24 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError, StationaryError, Status
 from stationary.functions.given import checked_noise
-from stationary.numbers.elementary import exp, log, logsumexp, to_float
+from stationary.numbers.elementary import exp, log, to_float
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.questions.regularisation.places import Place, places_of
+from stationary.questions.regularisation.verdict import Verdict, verdict_on
+from stationary.result import Result
 from stationary.sources.ranges import values_from
 from stationary.states.distribution import EndState
 from stationary.states.solve import end_state
 
-if TYPE_CHECKING:
-    from stationary.questions.regularisation.verdict import Verdict
-
-__all__ = ["RegularisationPath", "epsilons_from", "log_total", "regularisation_path"]
+__all__ = ["RegularisationPath", "epsilons_from", "regularisation_path"]
 
 Array = NDArray[Any]
 
@@ -43,7 +41,7 @@ FOLLOWED = 1e-9  # of all probability: below this a place has no width of its ow
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class RegularisationPath:
+class RegularisationPath(Result):
     """End states for a falling sequence of eps, and the exact answer for eps = 0.
 
     Arrays have a row for each eps. Where no end state exists at some eps, its numbers are nan.
@@ -79,8 +77,6 @@ class RegularisationPath:
     @cached_property
     def judged(self) -> Verdict:
         """The comparison of the limit with the exact answer, in numbers and in words."""
-        from stationary.questions.regularisation.verdict import verdict_on
-
         return verdict_on(self)
 
     @property
@@ -92,31 +88,6 @@ class RegularisationPath:
     def verdict(self) -> str:
         """What the limit of small eps is, as far as the numbers show it, beside the exact one."""
         return self.judged.words
-
-    def summary(self) -> str:
-        """The path and the verdict as text, at most 80 columns wide."""
-        from stationary.show.reports.regularisation import text
-
-        return text(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The same as plain numbers, strings and lists; None for what is not finite."""
-        from stationary.show.reports.regularisation import as_dict
-
-        return as_dict(self)
-
-    def plot(self, path: str | Path | None = None) -> Any:
-        """Draw the masses against eps; save to `path` if given. Returns the figure."""
-        from stationary.show.figures.analysis import save
-        from stationary.show.figures.regularisation import plot_path
-
-        figure: Any = plot_path(self).figure
-        if path is not None:
-            save(figure, path)
-        return figure
-
-    def __str__(self) -> str:
-        return self.summary()
 
     def __repr__(self) -> str:
         name, n = self.exact.diffusion.name, len(self.epsilons)
@@ -333,8 +304,3 @@ def _width(
             return 0.0  # an atom, as far as doubles can tell
         low, high = math.log(r[k - 1]), math.log(r[k])
     return math.exp((low + high) / 2)
-
-
-def log_total(log_masses: Array, indices: Sequence[int]) -> Array:
-    """log of the mass of several basins together, for every eps."""
-    return np.array([logsumexp(row[list(indices)]) for row in log_masses])

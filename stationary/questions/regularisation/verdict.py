@@ -8,16 +8,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stationary.errors import Status
+from stationary.numbers.elementary import logsumexp
 from stationary.questions.regularisation.laws import FEWEST, Law, law_of
-from stationary.questions.regularisation.path import RegularisationPath, log_total
 from stationary.questions.regularisation.places import Outcome, outcomes_of
 from stationary.wording import mean_text, probability_text
+
+if TYPE_CHECKING:
+    from stationary.questions.regularisation.path import RegularisationPath
 
 __all__ = ["Verdict", "verdict_on"]
 
@@ -319,3 +322,8 @@ def _further_off(path: RegularisationPath, centre: float) -> str:
 
 def _cap(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
+
+
+def log_total(log_masses: Array, indices: Sequence[int]) -> Array:
+    """log of the mass of several basins together, for every eps."""
+    return np.array([logsumexp(row[list(indices)]) for row in log_masses])

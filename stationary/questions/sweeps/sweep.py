@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,12 +20,12 @@ from stationary.questions.sweeps.family import Answer, Minimum, Point
 from stationary.questions.sweeps.labels import labels_of
 from stationary.questions.sweeps.plan import planned
 from stationary.questions.sweeps.tasks import INTERRUPTED, Grid, Solved, run
+from stationary.result import Result
 
 __all__ = ["Crossover", "Row", "Sweep", "sweep"]
 
 Array = NDArray[Any]
 
-SCHEMA = 1
 NAN = math.nan
 
 
@@ -69,7 +65,7 @@ class Crossover:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Sweep:
+class Sweep(Result):
     """End states over a grid; printing it says which minimum dominates where.
 
     Attributes
@@ -162,74 +158,6 @@ class Sweep:
             table[f"log_density_{i}"] = column([m.log_density for m in minima])
         return table
 
-    def to_csv(self) -> str:
-        """The table with a line of column names; what does not exist is left empty."""
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        table = self.table()
-        writer.writerow(table)
-        texts = [_texts(name, values) for name, values in table.items()]
-        writer.writerows(zip(*texts, strict=True))
-        return out.getvalue()
-
-    def to_dict(self) -> dict[str, Any]:
-        """The same as plain numbers, strings and lists; None for what is not finite."""
-        table = self.table()
-        columns = {name: _plain(name, values) for name, values in table.items()}
-        return {
-            "schema": SCHEMA,
-            "name": self.name,
-            "complete": self.complete,
-            "stopped": self.stopped or None,
-            "axes": {name: list(values) for name, values in self.axes.items()},
-            "columns": list(table),
-            "rows": [
-                dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
-            ],
-            "crossovers": [
-                {
-                    "axis": c.axis,
-                    "value": _finite(c.value),
-                    "error": _finite(c.error),
-                    "below": c.below,
-                    "above": c.above,
-                    "log_mass": _finite(c.log_mass),
-                    "between": list(c.between),
-                    "fixed": dict(c.fixed),
-                    "reason": c.reason or None,
-                }
-                for c in self.crossovers
-            ],
-        }
-
-    def to_json(self) -> str:
-        """`to_dict` as JSON, without NaN or Infinity."""
-        return json.dumps(self.to_dict(), indent=2, allow_nan=False)
-
-    def summary(self) -> str:
-        """What a person reads, at most 80 columns wide."""
-        from stationary.show.reports.sweep import text
-
-        return text(self)
-
-    def plot(self, path: str | Path | None = None) -> Any:
-        """Draw the phase diagram, or the masses along a single axis; save to `path` if given.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-        """
-        from stationary.show.figures.analysis import save
-        from stationary.show.figures.sweep import plot_phases
-
-        figure: Any = plot_phases(self).figure
-        if path is not None:
-            save(figure, path)
-        return figure
-
-    def __str__(self) -> str:
-        return self.summary()
-
     def __repr__(self) -> str:
         n, lost = len(self.rows), sum(not r.minima for r in self.rows)
         return (
@@ -237,21 +165,6 @@ class Sweep:
             f"{lost} of them without numbers, {len(self.crossovers)} crossovers"
             f"{'' if self.complete else ', stopped'}>"
         )
-
-
-def _finite(x: float) -> float | None:
-    return x if math.isfinite(x) else None
-
-
-def _plain(name: str, values: Array) -> list[Any]:
-    listed: list[Any] = values.tolist()
-    if name == "dominant":
-        return [None if v < 0 else v for v in listed]
-    return [_finite(v) for v in listed] if values.dtype.kind == "f" else listed
-
-
-def _texts(name: str, values: Array) -> list[str]:
-    return ["" if v is None else v if type(v) is str else repr(v) for v in _plain(name, values)]
 
 
 def sweep(

@@ -10,10 +10,7 @@ functions, and its settings are left as they were.
 
 from __future__ import annotations
 
-import os
 import textwrap
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,7 +32,6 @@ from stationary.show.figures.drawing import (
     NORMAL,
     RED,
     STYLE,
-    UNDATED,
     add_legend,
     draw_hairlines,
     finish_axes,
@@ -63,7 +59,6 @@ __all__ = [
     "plot_losses",
     "plot_outcomes",
     "plot_zoom",
-    "save",
 ]
 
 Array = NDArray[Any]
@@ -81,6 +76,7 @@ def plot_analysis(analysis: Analysis, *, log: bool = False) -> Figure:
     """
     import matplotlib
 
+    analysis = analysis.rounded
     state = analysis.end_state
     view = View.of(state)
     narrow = [part for part in view.parts if part.peak is not None]
@@ -174,40 +170,6 @@ def plot_zoom(
         )
     view = View.of(state)
     return on_axes(ax, lambda axes: draw_zoom(axes, state, parts[component], view))
-
-
-def save(figure: Figure, path: str | Path) -> None:
-    """Write a figure to `path`, as its suffix says: .png (200 dpi), .svg or .pdf.
-
-    Raises
-    ------
-    LandscapeError
-        If the suffix is another one, or the file cannot be written; a file that was there
-        before is then left as it was.
-    """
-    import matplotlib
-
-    path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in UNDATED:
-        what = f"the suffix {path.suffix!r}" if suffix else "a name without a suffix"
-        raise LandscapeError(f"{path}: {what} names no kind of figure. Use .png, .svg or .pdf.")
-    if not path.parent.is_dir():
-        raise LandscapeError(
-            f"{path}: the folder {path.parent} does not exist. Make it, or choose another."
-        )
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file, matplotlib.rc_context(STYLE):
-            figure.savefig(file, format=suffix[1:], dpi=200, metadata=UNDATED[suffix])
-        os.replace(part, path)
-    except OSError as error:
-        raise LandscapeError(
-            f"{path}: the figure cannot be written: {error.strerror or error}."
-        ) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def _draw_losses(axes: Axes, analysis: Analysis, view: View) -> None:

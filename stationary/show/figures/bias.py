@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stationary.bias import WidthBias
 from stationary.questions.width.dilation import BasinBias
-from stationary.questions.width.width_bias import WidthBias
 from stationary.show.figures.drawing import BLUE, GREY, HEIGHT, INK, RED, STYLE, new_figure
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from stationary.line.equilibria import Equilibrium
 from stationary.numbers.arithmetic import many_digits
 from stationary.process.diffusion import Diffusion
 from stationary.show.answer import answer, caution, centre, interval_text, places
-from stationary.show.export import hitting_table, many_digits_table, moment_dict, quantiles
 from stationary.show.layout import WIDTH, report, table
+from stationary.show.tables.analysis import hitting_table, many_digits_table, moment_dict, quantiles
 from stationary.states.basins import Basin
 from stationary.states.distribution import EndState
 from stationary.weight.modes import Mode

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable
 from itertools import pairwise
 
+from stationary.bias import WidthBias
 from stationary.questions.width.dilation import BasinBias
 from stationary.questions.width.ratios import Ratio
-from stationary.questions.width.width_bias import WidthBias
 from stationary.show.layout import report, table
 from stationary.states.basins import Basin
 from stationary.wording import error_text, power_text, probability_text, relative_error_text

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
-from typing import Any
 
-from stationary.checking.basins import BasinCheck
-from stationary.checking.comparison import Distance, Variation
 from stationary.checking.verdict import Check
 from stationary.show.layout import report, table
 from stationary.wording import LN10, error_text, power_text, time_text
 
-__all__ = ["as_dict", "text"]
+__all__ = ["text"]
 
 MOST_ROWS = 30
 PLACES = 6  # decimals of a probability that are shown at most
@@ -176,79 +172,3 @@ def _trust(check: Check) -> list[str]:
         lines += [f"Simulation: {note}" for note in sent.notes]
     lines += list(check.analysis.end_state.notes)
     return [f"{line[0].upper()}{line[1:]}" for line in lines]
-
-
-def as_dict(check: Check) -> dict[str, Any]:
-    """Plain numbers, strings and lists."""
-    landscape = check.analysis.landscape
-    assert landscape is not None
-    steps, chain, sent = check.steps, check.chain, check.simulation
-    return {
-        "schema": 1,
-        "name": landscape.name,
-        "learning_rate": landscape.learning_rate,
-        "outcome": check.outcome,
-        "verdict": check.verdict,
-        "reasons": list(check.reasons),
-        "basins": [_basin(b) for b in check.basins],
-        "distances": {
-            "diffusion_chain": _distance(check.diffusion_and_chain),
-            "diffusion_simulation": _distance(check.diffusion_and_simulation),
-            "chain_simulation": _distance(check.chain_and_simulation),
-        },
-        "conventions": {name: _variation(d) for name, d in check.conventions.items()},
-        "closed_classes": {"diffusion": check.closed[0], "chain": check.closed[1]},
-        "obeyed": check.obeyed,
-        "steps": {
-            "line": steps.line,
-            "largest_curvature": steps.largest,
-            "warnings": list(steps.warnings),
-        },
-        "chain": {
-            "kind": chain.kind,
-            "error": chain.error if chain.kind not in ("none", "classes") else None,
-            "cells": chain.cells,
-            "has_density": chain.has_density,
-            "notes": list(chain.notes),
-        },
-        "simulation": None if sent is None else sent.to_dict() | {"positions": None},
-        "notes": list(check.notes),
-    }
-
-
-def _basin(b: BasinCheck) -> dict[str, Any]:
-    def pair(p: tuple[float, float] | None) -> dict[str, float] | None:
-        return None if p is None else {"probability": p[0], "error": p[1]}
-
-    def end(x: float) -> float | None:
-        return x if math.isfinite(x) else None
-
-    return {
-        "position": b.position,
-        "lower": end(b.lower),
-        "upper": end(b.upper),
-        "diffusion": pair(b.diffusion),
-        "chain": pair(b.chain),
-        "simulation": pair(b.simulation),
-        "at_end": b.at_end,
-        "endless": b.endless,
-        "log_diffusion": None if b.log_diffusion is None else end(b.log_diffusion),
-        "log_chain": None if b.log_chain is None else end(b.log_chain),
-        "log_exit_time": None if b.log_exit_time is None else end(b.log_exit_time),
-        "log_chain_exit_time": None
-        if b.log_chain_exit_time is None
-        else end(b.log_chain_exit_time),
-    }
-
-
-def _distance(d: Distance | None) -> dict[str, float] | None:
-    return None if d is None else asdict(d)
-
-
-def _variation(d: Variation | None) -> dict[str, float] | None:
-    if d is None:
-        return None
-    return {
-        "total_variation": d.total_variation,
-        "total_variation_error": d.total_variation_error,
-    }

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from stationary.simulation.result import Simulation
+from stationary.simulation.result import Simulation
+from stationary.wording import measured
 
 __all__ = ["text"]
 
@@ -50,19 +48,6 @@ def text(s: Simulation) -> str:
     for note in s.notes:
         lines += _wrapped(f"note: {note}")
     return "\n".join(lines)
-
-
-def measured(value: float, error: float) -> str:
-    """A value to the digits that its error leaves, and the error."""
-    if not error > 0:
-        return f"{value:.10g} +- 0"
-    decimals = 1 - math.floor(math.log10(error))
-    held = 15 - math.floor(math.log10(abs(value))) if value else 15  # by a double
-    if not 0 <= decimals <= 12:
-        return f"{value:.8g} +- {error:.2g}"
-    decimals = max(0, min(decimals, held))
-    shown = f"{error:.{decimals}f}" if decimals else f"{error:.2g}"
-    return f"{value:.{decimals}f} +- {shown}"
 
 
 def _wrapped(line: str) -> list[str]:

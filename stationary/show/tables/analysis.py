@@ -1,4 +1,4 @@
-"""JSON and CSV, from finished results only."""
+"""An analysis as JSON and CSV."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from stationary.analysis import Analysis
 
 __all__ = [
+    "as_csv",
     "as_dict",
     "current_dict",
-    "density_table",
     "finite_only",
     "hitting_table",
     "many_digits_table",
@@ -371,7 +371,7 @@ def quantiles(state: EndState, levels: tuple[float, ...] = LEVELS) -> dict[str, 
     return result
 
 
-def density_table(analysis: Analysis, points: int = 1001) -> str:
+def as_csv(analysis: Analysis, points: int = 1001) -> str:
     """CSV with a row per point: where the density is, and evenly over the range it spans."""
     state = analysis.rounded.end_state
     v = analysis.diffusion.variable

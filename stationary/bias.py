@@ -1,0 +1,99 @@
+"""`width_bias`: which minimum holds how much more, why, and what if one were wider."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from stationary.analysis import Analysis, analyze
+from stationary.errors import LandscapeError
+from stationary.process.diffusion import Diffusion
+from stationary.process.landscape import Landscape
+from stationary.questions.width.dilation import BasinBias, dilation_bias, noise_bias
+from stationary.questions.width.ratios import Ratio
+from stationary.result import Result
+
+__all__ = ["WidthBias", "width_bias"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class WidthBias(Result):
+    """The minima of a process compared, and one of them changed, if that was asked."""
+
+    analysis: Analysis
+    ratios: tuple[Ratio, ...]  # every pair in one closed class
+    dilation: BasinBias | None = None
+    noise: BasinBias | None = None
+
+    def __repr__(self) -> str:
+        n = len(self.analysis.basins)
+        return f"<WidthBias of {self.analysis.diffusion.name!r}: {n} minima>"
+
+    @property
+    def changed(self) -> tuple[BasinBias, ...]:
+        return tuple(c for c in (self.dilation, self.noise) if c is not None)
+
+
+def width_bias(
+    source: str | os.PathLike[str] | Landscape | Diffusion | Analysis,
+    *,
+    minimum: int | None = None,
+    dilate: ArrayLike | None = None,
+    noise: ArrayLike | None = None,
+    **changes: Any,
+) -> WidthBias:
+    """How much heavier each minimum is than the others, and what makes it so.
+
+    Parameters
+    ----------
+    source
+        The path of a landscape file, a `Landscape`, a `Diffusion`, or a finished `Analysis`.
+    minimum
+        The one to change, left to right from 0; needed only where there are several.
+    dilate, noise
+        Factors by which to stretch it, or to multiply its variance; see `dilation_bias` and
+        `noise_bias`.
+    changes
+        As for `analyze`.
+
+    Returns
+    -------
+    WidthBias
+        `ratios`, natural logarithms with absolute errors, and `dilation` and `noise` if asked.
+
+    Raises
+    ------
+    LandscapeError
+        If the process cannot be solved, there is no such minimum, or a factor is not positive.
+    """
+    analysis = source if isinstance(source, Analysis) else analyze(source, **changes)
+    state = analysis.end_state
+    if minimum is not None and dilate is None and noise is None:
+        raise LandscapeError(
+            f"{state.diffusion.name}: minimum = {minimum!r:.40} is chosen but nothing is asked of "
+            "it. Give factors to stretch it by, as in dilate=[1, 2, 4] (or --dilate 1:4:13)."
+        )
+    changed: dict[str, BasinBias] = {}
+    for name, factors, bias in (
+        ("dilation", dilate, dilation_bias),
+        ("noise", noise, noise_bias),
+    ):
+        if factors is not None:
+            changed[name] = bias(state, _the_one(analysis, minimum), factors)
+    return WidthBias(analysis, analysis.bias, **changed)
+
+
+def _the_one(analysis: Analysis, minimum: int | None) -> int:
+    if minimum is not None:
+        return minimum
+    basins, v = analysis.basins, analysis.diffusion.variable
+    if len(basins) > 1:
+        listed = ", ".join(f"{i} at {v} = {float(b.position):.6g}" for i, b in enumerate(basins))
+        raise LandscapeError(
+            f"{analysis.diffusion.name}: there are {len(basins)} minima: {listed}. Say which "
+            "one is to be changed, as in minimum=1 (or --minimum 1)."
+        )
+    return 0

@@ -1,0 +1,92 @@
+"""Which function sets each kind of answer in each form: the one registry.
+
+A new form is a new module and an entry here; no answer changes. Nothing is imported until it is
+asked for, so that JSON needs no matplotlib.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from stationary.errors import StationaryError
+
+__all__ = ["RENDERERS", "renderer"]
+
+Renderer = Callable[..., Any]
+
+RENDERERS = {
+    "Analysis": {
+        "text": "reports.analysis:text",
+        "dict": "tables.analysis:as_dict",
+        "csv": "tables.analysis:as_csv",
+        "figure": "figures.analysis:plot_analysis",
+    },
+    "Check": {
+        "text": "reports.check:text",
+        "dict": "tables.check:as_dict",
+        "figure": "figures.check:plot_check",
+    },
+    "Evolution": {
+        "text": "reports.evolution:text",
+        "dict": "tables.evolution:as_dict",
+        "csv": "tables.evolution:as_csv",
+        "figure": "figures.evolution:plot_evolution",
+    },
+    "RegularisationPath": {
+        "text": "reports.regularisation:text",
+        "dict": "tables.regularisation:as_dict",
+        "figure": "figures.regularisation:plot_path",
+    },
+    "Simulation": {
+        "text": "reports.simulation:text",
+        "dict": "tables.simulation:as_dict",
+    },
+    "Sweep": {
+        "text": "reports.sweep:text",
+        "dict": "tables.sweep:as_dict",
+        "csv": "tables.sweep:as_csv",
+        "figure": "figures.sweep:plot_phases",
+    },
+    "WidthBias": {
+        "text": "reports.bias:text",
+        "dict": "tables.bias:as_dict",
+        "csv": "tables.bias:as_csv",
+        "figure": "figures.bias:plot_bias",
+    },
+}
+
+
+def renderer(kind: type, form: str) -> Renderer:
+    """The function that sets an answer of this class, or of one derived from it, in a form.
+
+    Raises
+    ------
+    StationaryError
+        If there is none; the message says which forms there are.
+    """
+    forms = next((RENDERERS[c.__name__] for c in kind.__mro__ if c.__name__ in RENDERERS), {})
+    if form not in forms:
+        raise StationaryError(
+            f"{kind.__name__}: there is no renderer for {form!r}. "
+            f"It can be had as {', '.join(map(repr, forms)) or 'repr() only'}."
+        )
+    module, _, name = forms[form].partition(":")
+    function: Renderer = getattr(import_module(f"stationary.show.{module}"), name)
+    return _saved(function) if form == "figure" else function
+
+
+def _saved(plot: Renderer) -> Renderer:
+    """The same, with its figure written to a path if one is given."""
+    from stationary.show.figures.saving import save
+
+    def drawn(answer: Any, path: str | Path | None, **settings: Any) -> Any:
+        axes = plot(answer, **settings)
+        figure = axes.get_figure() if hasattr(axes, "get_figure") else axes
+        if path is not None:
+            save(figure, path)
+        return figure
+
+    return drawn

@@ -1,0 +1,100 @@
+"""The house: rooms in the order in which they are read, and answers that know nothing of paper."""
+
+from __future__ import annotations
+
+import ast
+import re
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import stationary
+from stationary import Diffusion, StationaryError, analyze, simulate
+
+HOUSE = Path(stationary.__file__).parent
+
+
+def name_of(path):
+    return ".".join(("stationary", *path.relative_to(HOUSE).with_suffix("").parts))
+
+
+MODULES = {name_of(p).removesuffix(".__init__"): p for p in HOUSE.rglob("*.py")}
+
+
+def for_types_alone(tree):
+    """What stands under `if TYPE_CHECKING`: never run."""
+    return {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+
+
+def imports_of(path, *, types):
+    """The modules of ours that a module imports, anywhere in it; those for types only if asked."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    left_out = set() if types else for_types_alone(tree)
+    found = set()
+    for node in ast.walk(tree):
+        if node in left_out:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= (inner & MODULES.keys()) or {node.module}
+    return found & MODULES.keys()
+
+
+def room_of(module):
+    return (*module.split("."), "")[1]
+
+
+def test_no_module_imports_in_a_circle():
+    graph = {m: imports_of(p, types=False) for m, p in MODULES.items()}
+    assert len(list(TopologicalSorter(graph).static_order())) == len(MODULES)
+
+
+def test_a_room_imports_only_rooms_before_it():
+    listed = re.findall(r"`(\w+)`", stationary.__doc__.partition("\n\n- ")[2])
+    order = {room: k for k, room in enumerate(listed)}
+    rooms = {room_of(m) for m in MODULES} - {"", "__main__"}
+    assert rooms <= order.keys()
+    assert order.keys() - rooms <= {"Diffusion", "Landscape"}
+    wrong = [
+        f"{module} imports {other}"
+        for module, path in MODULES.items()
+        if room_of(module) in rooms
+        for other in imports_of(path, types=True)
+        if order[room_of(other)] > order[room_of(module)]
+    ]
+    assert wrong == []
+
+
+def test_each_answer_has_a_renderer_for_every_form_that_it_is_listed_with():
+    from stationary.show.renderers import RENDERERS, renderer
+
+    for name, forms in RENDERERS.items():
+        kind = getattr(stationary, name)
+        assert all(callable(renderer(kind, form)) for form in forms)
+        assert {"text", "dict"} <= forms.keys()
+
+
+def test_an_answer_refuses_a_form_that_it_does_not_have_by_name():
+    walk = simulate(
+        Diffusion(drift=lambda x: -x, variance=1.0, domain=(-3, 3)), dt=0.1, steps=20, walkers=10
+    )
+    with pytest.raises(StationaryError, match=r"Simulation.*'csv'.*'text', 'dict'"):
+        walk.to_csv()
+
+
+def test_a_class_derived_from_an_answer_is_shown_as_that_answer():
+    class Mine(stationary.Analysis):
+        pass
+
+    found = analyze(Diffusion(drift=lambda x: -x, variance=1.0, domain=(-3, 3)))
+    mine = Mine(found.process, found.end_state)
+    assert str(mine) == found.summary()
+    assert mine.to_json() == found.to_json()
