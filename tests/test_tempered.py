@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from stationary import Diffusion, basins_of, end_state, load
-from stationary.line.reshape import tempered
 from stationary.questions.width.tempered import of_basin, of_state
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -31,13 +30,19 @@ PROCESSES = {
 }
 
 
+def driven(state, q):
+    """The process with q times its drift."""
+    process = state.diffusion
+    return replace(process, drift=lambda x: q * process.drift(x), pair=None)
+
+
 @pytest.mark.parametrize("name", PROCESSES)
 def test_all_strengths_at_once_are_what_a_solve_for_each_gives(name):
     state = end_state(PROCESSES[name])
     shares = of_state(state).at(STRENGTHS)
     assert shares.computed.all()
     for i, q in enumerate(STRENGTHS):
-        one = end_state(tempered(state.anatomy.pieces[0].sampling, q).diffusion)
+        one = end_state(driven(state, q))
         basins = basins_of(one)
         log_mass = np.array([b.log_mass for b in basins])
         claimed = shares.mass_errors[i] + [b.mass_error for b in basins]
@@ -54,8 +59,7 @@ def test_the_error_of_a_light_basin_covers_what_25_digits_say():
     state = end_state(process)
     for q in (7.0, 3000.0):
         shares = of_state(state).at(np.array([q]))
-        driven = tempered(state.anatomy.pieces[0].sampling, q).diffusion
-        exact = [b.log_mass for b in basins_of(end_state(driven, digits=25))]
+        exact = [b.log_mass for b in basins_of(end_state(driven(state, q), digits=25))]
         for found, error, log_mass in zip(
             shares.log_masses[0], shares.mass_errors[0], exact, strict=True
         ):

@@ -7,6 +7,7 @@ resolved to what a double would show: that costs little more than doubles with a
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -63,6 +64,7 @@ def sampled_in_digits(
     complete: bool = False,
     digits: int | None = None,
     suspicious: bool = True,
+    strength: float = 1.0,
 ) -> Sampling:
     """A sampling in doubles, or in `digits` digits, or in as many as it takes if doubles fail.
 
@@ -71,26 +73,25 @@ def sampled_in_digits(
     VanishingVarianceError
         If the variance vanishes inside the domain even in many digits.
     """
+    sampled = functools.partial(
+        sampling,
+        diffusion,
+        max_panels,
+        complete=complete,
+        suspicious=suspicious,
+        strength=strength,
+    )
     if digits is not None:
-        many = arithmetic_for(diffusion, digits)
-        return sampling(
-            diffusion, max_panels, complete=complete, arithmetic=many, suspicious=suspicious
-        )
+        return sampled(arithmetic=arithmetic_for(diffusion, digits))
     try:
         if _digits_of_width(diffusion) > NARROW and can_be_raised(diffusion):
-            many = arithmetic_for(diffusion)
-            return sampling(
-                diffusion, max_panels, complete=complete, arithmetic=many, suspicious=suspicious
-            )
-        return sampling(diffusion, max_panels, complete=complete, suspicious=suspicious)
+            return sampled(arithmetic=arithmetic_for(diffusion))
+        return sampled()
     except VanishingVarianceError as vanishing:
         if not can_be_raised(diffusion):
             raise
         try:
-            many = arithmetic_for(diffusion)
-            return sampling(
-                diffusion, max_panels, complete=complete, arithmetic=many, suspicious=suspicious
-            )
+            return sampled(arithmetic=arithmetic_for(diffusion))
         except (OverflowError, MemoryError):
             raise vanishing from None
 

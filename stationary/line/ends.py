@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from stationary.errors import LandscapeError
 from stationary.functions.given import Boundary
 from stationary.line.equilibria import Equilibrium, equilibria_of
-from stationary.line.feller import CRITICAL, Feller, exponents_at, feller_class
+from stationary.line.feller import CRITICAL, Feller, Powers, exponents_at, feller_class
 from stationary.line.sampling import Sampling
 
 __all__ = ["Anatomy", "End", "anatomy"]
@@ -30,6 +31,21 @@ class End:
     integrable: bool | None  # whether P can be integrated up to here; None: not decided
     push: int = 0  # the drift at a finite singular end: +1 inwards, -1 outwards, 0 if it vanishes
     absorbs: bool = False  # because that was asked for
+    powers: Powers | None = field(default=None, repr=False, compare=False)  # None at a wall
+
+    def converges(self, s: Any, k: float, *, fallen: bool = False) -> bool | None:
+        """Whether the weight e^(s Phi) a^-k can be integrated up to here; None: not decided.
+
+        `fallen` says that it is seen to fall to nothing on the way.
+        """
+        if self.powers is None:
+            return True
+        room, error = self.powers.of(s, k)
+        if math.isnan(room):
+            return fallen or None
+        if error > CRITICAL and abs(room) <= 4 * error:
+            return None  # too close to call
+        return bool(room < -CRITICAL) if math.isinf(self.position) else bool(room > CRITICAL)
 
     def describe(self, variable: str) -> str:
         """The end in words."""
@@ -132,6 +148,7 @@ def _end(found: Sampling, position: float, side: str, is_open: bool) -> End:
         integrable=integrable,
         push=push,
         absorbs=absorbs,
+        powers=e.powers,
     )
 
 

@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 from stationary.errors import StationaryError
 from stationary.functions.evaluation import many_digits
 from stationary.line.sampling import Sampling
-from stationary.numbers.arithmetic import DOUBLE
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import rule
 from stationary.numbers.elementary import number
 
-__all__ = ["Exponents", "Feller", "exponents_at", "feller_class"]
+__all__ = ["Exponents", "Feller", "Powers", "exponents_at", "feller_class"]
 
 Array = NDArray[Any]
 
@@ -55,6 +55,55 @@ class Feller(Enum):
     JOINED = "joined"  # no end at all: a ring runs on at its other end
 
 
+@dataclass(frozen=True, eq=False)
+class Powers:
+    """How a weight e^(s Phi) a^-k goes next to an open end, Phi = int 2 f / a."""
+
+    pull: Array  # r dPhi / dr at the probes
+    order: Array  # r d(log a) / dr there
+    digits: Arithmetic  # of the probes
+    arithmetic: Arithmetic  # of the sampling, in which exponents are handed out
+
+    def of(self, s: Any, k: float) -> tuple[Any, float]:
+        """The exponent e of a weight that goes as r^(e - 1), and its error.
+
+        It is formed in the digits of the probes, so that no rounding decides its sign: the weight
+        can be integrated up to a finite end for e > 0 and to infinity for e < 0. Infinite beyond
+        all powers, nan if not settled.
+        """
+        values = self.digits.array([s])[0] * self.pull - k * self.order + 1
+        room, error = _limit(values, self.digits)
+        if not math.isfinite(room):
+            return room, 0.0
+        if error == 0:
+            if self.arithmetic is not DOUBLE and room != 0:
+                room = number(self.arithmetic.array(values[-1])[()])
+            error = float(abs(values[-1] - values[1]))
+        return room, error
+
+
+@dataclass(frozen=True, eq=False)
+class _SampledPowers(Powers):
+    """The same from the two outermost octaves that were sampled (outer one first).
+
+    There pull and order go as limit + constant r (or 1 / r): the next octave has half the
+    correction, and what is left after extrapolation is of second order in the change per octave.
+    """
+
+    endless: bool  # r 2 f / a grows without limit
+
+    def of(self, s: Any, k: float) -> tuple[Any, float]:
+        (first, second), (order, before) = self.pull, self.order
+        if self.endless:
+            return math.copysign(math.inf, float(s) * first), 0.0
+        limit = float(2 * first - second)
+        change = float(abs(first - second) + abs(order - before))
+        if change > 1e-3 * (1 + abs(limit)):
+            return math.nan, math.inf
+        room = float(s) * limit + (1 - k * float(2 * order - before))
+        return room, max(1.0, float(s)) * (change**2 + 1e-14 * (1 + abs(limit)))
+
+
 @dataclass(frozen=True)
 class Exponents:
     """Powers of the distance r at an open end; infinite beyond all powers, nan if not settled."""
@@ -65,6 +114,7 @@ class Exponents:
     drift: float  # f ~ r^drift, in the Ito form
     push: int  # +1 if f does not vanish there and points to larger r, -1 to smaller, 0 if it does
     error: float  # of room
+    powers: Powers  # of any weight
     doubt: float = 0.0  # the error of the others, where they were still changing
 
 
@@ -124,8 +174,8 @@ def _exponents_in_digits(found: Sampling, position: float, side: str) -> Exponen
     step = log_r[second] - log_r[first]
     order = (log_a[second] - log_a[first]) / step
     pull = (2 * f / a * radii)[first] * towards_larger_r
-    density = pull - (1 - weight) * order
-    room, room_error = _limit(density + 1, many)
+    at_probes = Powers(pull, order, many, found.arithmetic)
+    room, room_error = at_probes.of(1, 1 - weight)
     scale, scale_error = _limit(pull + weight * order, many)
     # In the Ito form the drift is f + (c / 2) a'; where f r / a grows without limit, a' is nothing
     # beside f.
@@ -138,17 +188,14 @@ def _exponents_in_digits(found: Sampling, position: float, side: str) -> Exponen
         power, power_error = _limit((log_f[second] - log_f[first]) / step, many)
         push = _push(power, bool(drift[first[-1]] * towards_larger_r > 0))
     a_power, order_error = _limit(order, many)
-    if found.arithmetic is not DOUBLE and room_error == 0 and math.isfinite(room) and room != 0:
-        room = number(found.arithmetic.array((density + 1)[-1])[()])
-    if math.isfinite(room) and room_error == 0:
-        room_error = float(abs(density[-1] - density[1]))
     return Exponents(
         room=room,
         scale=scale,
         order=a_power,
         drift=power,
         push=push,
-        error=room_error if math.isfinite(room) else 0.0,
+        error=room_error,
+        powers=at_probes,
         doubt=max(scale_error, power_error if math.isinf(scale) else order_error),
     )
 
@@ -216,15 +263,8 @@ def _exponents_as_sampled(found: Sampling, position: float, side: str) -> Expone
     order = float(2 * slope[0] - slope[1])
     apart = abs(float(log_r[:, 0].mean() - log_r[:, 1].mean()))
     growing = abs(means[0]) > abs(means[1]) * math.exp(0.3 * apart) and abs(means[0]) > 30
-    if growing or abs(means[0]) > 1e6:
-        endless = math.copysign(math.inf, means[0])
-        return Exponents(endless, endless, order, k, push, 0.0)
-    # c(r) = c + const r (or const / r): the next octave has half the correction, and what is
-    # left after extrapolation is of second order in the drift per octave.
-    limit = float(2 * means[0] - means[1])
-    drift = float(abs(means[0] - means[1]) + abs(slope[0] - slope[1]))
-    if drift > 1e-3 * (1 + abs(limit)):
-        return Exponents(math.nan, math.nan, math.nan, k, push, math.inf)
-    error = drift**2 + 1e-14 * (1 + abs(limit))
-    room = limit + (1 - (1 - weight) * order)
-    return Exponents(room, limit + weight * order, order, k, push, error)
+    endless = bool(growing or abs(means[0]) > 1e6)
+    powers = _SampledPowers(means, slope, DOUBLE, DOUBLE, endless)
+    room, error = powers.of(1, 1 - weight)
+    scale = 1 - powers.of(-1, weight)[0]
+    return Exponents(room, scale, math.nan if math.isnan(room) else order, k, push, error, powers)

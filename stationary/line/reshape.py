@@ -1,7 +1,4 @@
-"""A sampling changed by copy: further out, on less, cut at peaks, mirrored, dual, tempered.
-
-Tempered is a process whose drift is multiplied, so that its exponent int 2 f / a is.
-"""
+"""A sampling changed by copy: further out, on less, cut at peaks, mirrored, unrolled."""
 
 from __future__ import annotations
 
@@ -14,12 +11,11 @@ from numpy.typing import NDArray
 
 from stationary.functions.given import Boundary
 from stationary.line.sampling import NODES, Sampling, anchor_of, is_essential, sampled, usable
-from stationary.numbers.arithmetic import DOUBLE, Arithmetic
-from stationary.numbers.elementary import arithmetic_of, number
+from stationary.numbers.arithmetic import Arithmetic
+from stationary.numbers.elementary import number
 from stationary.panels.pieces import Samples
-from stationary.process.diffusion import Convention
 
-__all__ = ["dual", "extended", "focused", "mirrored", "tempered", "unrolled", "within"]
+__all__ = ["extended", "focused", "mirrored", "unrolled", "within"]
 
 Array = NDArray[Any]
 
@@ -80,58 +76,6 @@ def within(found: Sampling, lower: Any, upper: Any) -> Sampling:
         upper=number(samples.upper[-1]),
         arithmetic=found.arithmetic,
     )
-
-
-def dual(found: Sampling) -> Sampling:
-    """The sampling of the process whose density without current is the scale density of this one.
-
-    The scale density is a^-c exp(-int 2 f / a): reverse the drift and mirror the convention.
-    """
-    diffusion = found.diffusion
-    drift, pair = diffusion.drift, diffusion.pair
-
-    def reversed_pair(x: Array, arithmetic: Arithmetic) -> tuple[Array, Array]:
-        assert pair is not None
-        f, a = pair(x, arithmetic)
-        return -f, a
-
-    mirrored = replace(
-        diffusion,
-        drift=lambda x: -drift(x),
-        pair=None if pair is None else reversed_pair,
-        convention=Convention(1 - diffusion.convention.value),
-    )
-    h, ell = found.samples.values
-    c, c_ell = found.samples.coefficients
-    samples = replace(found.samples, values=(-h, ell), coefficients=(-c, c_ell))
-    # Where the density fell to nothing the scale density has grown beyond bounds.
-    return replace(found, diffusion=mirrored, samples=samples, fallen=(False, False))
-
-
-def tempered(found: Sampling, strength: Any) -> Sampling:
-    """The sampling of the process with the drift, and so the exponent, multiplied by `strength`."""
-    diffusion = found.diffusion
-    drift, pair = diffusion.drift, diffusion.pair
-
-    def multiplied(x: Array, arithmetic: Arithmetic) -> tuple[Array, Array]:
-        assert pair is not None
-        f, a = pair(x, arithmetic)
-        return (float(strength) if arithmetic is DOUBLE else strength) * f, a
-
-    driven = replace(
-        diffusion,
-        drift=lambda x: (float(strength) if arithmetic_of(x) is DOUBLE else strength) * drift(x),
-        pair=None if pair is None else multiplied,
-    )
-    s = found.samples
-    (h, ell), (c, c_ell) = s.values, s.coefficients
-    samples = replace(
-        s,
-        values=(strength * h, ell),
-        coefficients=(strength * c, c_ell),
-        tails=(strength * s.tails[0], s.tails[1]),
-    )
-    return replace(found, diffusion=driven, samples=samples)
 
 
 def focused(found: Sampling, points: Array) -> Sampling:

@@ -181,8 +181,12 @@ class Sampling:
     @cached_property
     def phi(self) -> Array:
         """int h, as coefficients (n + 1, panels); zero at the panel where the density peaks."""
+        return self.potential(1, 1 - self.diffusion.convention.value)
+
+    def potential(self, s: Any, k: float) -> Array:
+        """Phi = int h, as coefficients (n + 1, panels); zero where e^(s Phi) a^-k peaks."""
         inside, rise = self.climb[0].copy(), self.climb[1]
-        start, lowered = inside[0].copy(), (1 - self.diffusion.convention.value) * self.ell[0]
+        start, lowered = inside[0].copy(), k * self.ell[0]
         wide: Any = np.longdouble if rise.dtype == float else object
         peak = int(np.argmin(np.abs(rise)))  # where sums are least blurred by what they began with
         for _ in range(len(rise)):
@@ -191,7 +195,7 @@ class Sampling:
             right = np.cumsum(rise[peak:-1], dtype=wide)
             left = -np.cumsum(rise[:peak][::-1], dtype=wide)[::-1]
             inside[0] = start + np.concatenate([left, [0.0], right])
-            found = int(np.argmax(inside[0] - lowered))
+            found = int(np.argmax(s * inside[0] - lowered))
             if found == peak:
                 break
             peak = found
@@ -228,8 +232,11 @@ def sampling(
     complete: bool = False,
     arithmetic: Arithmetic = DOUBLE,
     suspicious: bool = True,
+    strength: float = 1.0,
 ) -> Sampling:
     """Sample the process over its domain.
+
+    `strength` is the least power of e^Phi that will be asked for: how far out there is anything.
 
     `suspicious` takes a cusp of log a for a zero of the variance; else only zeros count.
 
@@ -267,7 +274,7 @@ def sampling(
     pieces, fallen = [core], [False, False]
     for side, is_open in enumerate(opened):
         if is_open:
-            pieces, fallen[side] = _grown(diffusion, pieces, side, max_panels, complete)
+            pieces, fallen[side] = _grown(diffusion, pieces, side, max_panels, complete, strength)
     samples = Samples.joined(pieces)
     found = Sampling(
         diffusion,
@@ -405,6 +412,7 @@ def _grown(
     side: int,
     max_panels: int,
     complete: bool,
+    strength: float,
 ) -> tuple[list[Samples], bool]:
     """`pieces` (left to right) extended octave by octave towards an open end.
 
@@ -430,7 +438,7 @@ def _grown(
         octaves = max(2, math.floor(math.log2(distance / (least * abs(end)))))
     done, batch = 0, FIRST
     while True:
-        fallen = not complete and _has_fallen(diffusion, pieces, anchor, side, outward)
+        fallen = not complete and _has_fallen(diffusion, pieces, anchor, side, outward, strength)
         if fallen and _falls_on(diffusion, here, anchor, end):
             return pieces, True
         if done >= octaves or (done >= enough and _is_a_power(pieces, anchor, side)):
@@ -461,7 +469,7 @@ def _grown(
         distance = abs(here - anchor)
         done += count
         if count == 0:
-            fallen = _has_fallen(diffusion, pieces, anchor, side, outward)
+            fallen = _has_fallen(diffusion, pieces, anchor, side, outward, strength)
             return pieces, fallen and _falls_on(diffusion, here, anchor, end)
 
 
@@ -528,7 +536,9 @@ def _last_usable(diffusion: Diffusion, inside: Any, outside: Any) -> Array:
     return first + (inside - first) * (np.arange(9) / 8) if inside != first else np.array([first])
 
 
-def _log_density_at_edges(diffusion: Diffusion, pieces: list[Samples]) -> tuple[Array, Array]:
+def _log_density_at_edges(
+    diffusion: Diffusion, pieces: list[Samples], strength: float
+) -> tuple[Array, Array]:
     """log P, up to a constant, at the edges of all panels (from the left at each)."""
     joined = Samples.joined(pieces)
     h, ell = joined.coefficients
@@ -538,14 +548,19 @@ def _log_density_at_edges(diffusion: Diffusion, pieces: list[Samples]) -> tuple[
     phi = np.concatenate([zeros(1, arithmetic), np.cumsum(rises)])
     log_a = np.append(ell[::2].sum(axis=0) - ell[1::2].sum(axis=0), ell[:, -1].sum())
     edges = np.append(joined.lower, joined.upper[-1])
-    return edges, phi - (1 - diffusion.convention.value) * log_a
+    return edges, strength * phi - (1 - diffusion.convention.value) * log_a
 
 
 def _has_fallen(
-    diffusion: Diffusion, pieces: list[Samples], anchor: Any, side: int, outward: bool
+    diffusion: Diffusion,
+    pieces: list[Samples],
+    anchor: Any,
+    side: int,
+    outward: bool,
+    strength: float,
 ) -> bool:
     """Whether what lies beyond holds no probability that the arithmetic could show."""
-    x, log_density = _log_density_at_edges(diffusion, pieces)
+    x, log_density = _log_density_at_edges(diffusion, pieces, strength)
     log_mass = log_density + log(np.maximum(np.abs(x - anchor), 2.0**-1000))
     last, before = (0, 1) if side == 0 else (-1, -2)
     steepness = abs(log_mass[last] - log_mass[before])

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from stationary.line.ends import Anatomy, anatomy
 from stationary.line.partition import Behaviour, Partition, Side
-from stationary.line.reshape import dual
 from stationary.line.sampling import sampling
 from stationary.numbers.elementary import (
     arithmetic_of,
@@ -149,12 +148,15 @@ class Classes:
             pieces = self.partition.pieces[group.first : group.last + 1]
             # The scale density is greatest where the density has fallen to nothing.
             whole = [
-                sampling(p.sampling.diffusion, complete=True, arithmetic=p.sampling.arithmetic)
+                anatomy(
+                    sampling(p.sampling.diffusion, complete=True, arithmetic=p.sampling.arithmetic)
+                )
                 if any(p.sampling.fallen)
-                else p.sampling
+                else p
                 for p in pieces
             ]
-            memory[g] = joined([component_on(anatomy(dual(s))) for s in whole])
+            c = float(self.partition.diffusion.convention.value)
+            memory[g] = joined([component_on(p, -1, c) for p in whole])
         return memory[g]
 
     def _index_of_group(self, g: int) -> int:
@@ -320,17 +322,16 @@ def joined(solved: list[tuple[Anatomy, Component]]) -> Joined:
 
 
 def _exponent_at(parts: Anatomy, c: Component, end: int) -> Any:
-    """int 2 f / a at an end, in the normalisation of the component's log-density.
+    """s int 2 f / a at an end, in the normalisation of the component's log-weight.
 
     Where the panels stop, 2 f / a goes on as r^-order, with order below 1.
     """
     found = parts.sampling
     side = -1 if end else 0
-    weight = 1 - found.diffusion.convention.value
     signs = np.ones(len(found.ell)) if end else (-1.0) ** np.arange(len(found.ell))
     log_a, h = signs @ found.ell[:, side], signs @ found.h[:, side]
-    at_edge = c.density.edge_values[end][side] + weight * log_a
+    at_edge = c.density.edge_values[end][side] + c.density.k * log_a
     order = parts.ends[end].order or 0.0
     edge = found.upper if end else found.lower
     reach = abs(edge - found.diffusion.end(end, found.arithmetic))
-    return at_edge + (h if end else -h) * reach / (1 - order)
+    return at_edge + c.density.s * (h if end else -h) * reach / (1 - order)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from stationary.line.ends import anatomy
 from stationary.line.feller import Feller
-from stationary.line.reshape import dual, within
+from stationary.line.reshape import within
 from stationary.line.sampling import Sampling, nodes_in
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import nodes_of, rule
@@ -77,9 +77,10 @@ class Passage:
 
 def _scale(found: Sampling, low: Any, high: Any) -> tuple[Component | None, bool, bool]:
     """The scale measure between two points, normalised, and whether it is finite at each end."""
-    parts = anatomy(dual(within(found, low, high)))
-    finite = tuple(bool(end.integrable) for end in parts.ends)
-    return (component_on(parts)[1] if all(finite) else None), finite[0], finite[1]
+    parts = anatomy(within(found, low, high))
+    c = float(found.diffusion.convention.value)
+    finite = tuple(bool(end.converges(-1, c)) for end in parts.ends)
+    return (component_on(parts, -1, c)[1] if all(finite) else None), finite[0], finite[1]
 
 
 def splitting_probabilities(found: Sampling, x: Any, below: Any, above: Any) -> tuple[Any, Any]:
@@ -138,7 +139,7 @@ def _one_sided(found: Sampling, x: Any, target: Any, *, upwards: bool) -> Passag
         return Passage(math.inf, 0.0)  # probability is lost, or spreads without limit
     if not ahead.integrable:
         # The speed measure is infinite at the target, but finite up to any point before it.
-        if not anatomy(dual(part)).ends[1 if upwards else 0].integrable:
+        if not ahead.converges(-1, float(found.diffusion.convention.value)):
             return Passage(math.inf, 0.0)
         near = _before_singular(part, upwards)
         if (x < near) if upwards else (x > near):

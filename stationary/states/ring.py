@@ -21,14 +21,14 @@ from stationary.functions.evaluation import evaluate
 from stationary.line.ends import Anatomy, anatomy
 from stationary.line.equilibria import Equilibrium
 from stationary.line.partition import Behaviour, Partition, Side
-from stationary.line.reshape import dual, focused, mirrored
+from stationary.line.reshape import focused, mirrored
 from stationary.line.sampling import Sampling, VanishingVarianceError, sampling
 from stationary.process.diffusion import Diffusion
 from stationary.states.classes import Classes, Group, Outcome
 from stationary.weight.component import Component
 from stationary.weight.flow import EPSILON, Flow
 from stationary.weight.mesh import monotone_mesh
-from stationary.weight.zero_flux import LogDensity, peak_edges
+from stationary.weight.weight import Weight, peak_edges
 
 __all__ = ["Current", "anatomy_of_ring", "classes_of_ring", "component_on_ring"]
 
@@ -121,8 +121,9 @@ def classes_of_ring(parts: Anatomy) -> Classes:
 def component_on_ring(parts: Anatomy) -> tuple[Component, Current, tuple[str, ...]]:
     """The density on the ring, cut open at the lower end of the domain; its current; notes."""
     ring = parts.sampling
-    for one in (ring, dual(ring)):
-        cuts = peak_edges(LogDensity.on(one, (None, None)))
+    c = float(ring.diffusion.convention.value)
+    for s, k in ((1, 1 - c), (-1, c)):  # the density and the scale density
+        cuts = peak_edges(Weight.on(ring, s, k))
         if cuts.size:
             ring = focused(ring, cuts)
     tilt = math.fsum(ring.climb[1].tolist())

@@ -37,7 +37,7 @@ from stationary.numbers.elementary import (
     smallest_of,
 )
 from stationary.weight.mesh import Mesh, mesh_on, monotone_mesh
-from stationary.weight.zero_flux import LogDensity, Tail, peak_edges, zero_flux_log_density
+from stationary.weight.weight import Tail, Weight, peak_edges, weight_on
 
 __all__ = ["Component", "component_on"]
 
@@ -50,10 +50,12 @@ GENTLE = 8.0  # the fall of log P over a panel, of which a part then loses three
 VISIBLE = 18.5  # log 1e8
 
 
-def component_on(parts: Anatomy, weight: float = 1.0) -> tuple[Anatomy, Component]:
-    """The density on a class whose ends keep their probability inside; and the anatomy, whose
-    panels may have been refined around the peaks."""
-    density = zero_flux_log_density(parts)
+def component_on(parts: Anatomy, s: Any = 1.0, k: float | None = None) -> tuple[Anatomy, Component]:
+    """The weight e^(s Phi) a^-k, normalised; and the anatomy, cut finer around its peaks.
+
+    Without s and k it is the density on a class whose ends keep their probability inside.
+    """
+    density = weight_on(parts, s, k)
     cuts = peak_edges(density)
     if cuts.size:
         parts = replace(parts, sampling=focused(parts.sampling, cuts))
@@ -67,7 +69,7 @@ def component_on(parts: Anatomy, weight: float = 1.0) -> tuple[Anatomy, Componen
             r = np.abs(edges - tail.anchor)
             marks += edges[(r < r.max() / 64) & (edges > start) & (edges < stop)].tolist()
     cuts = np.union1d(density.turns, np.array(marks, dtype=density.turns.dtype))
-    return parts, Component(parts.sampling.interval, weight, density, monotone_mesh(density, cuts))
+    return parts, Component(parts.sampling.interval, 1.0, density, monotone_mesh(density, cuts))
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +81,7 @@ class Component:
 
     interval: tuple[Any, Any]
     weight: Any  # a number; None where it depends on the start, and no start was given
-    density: LogDensity
+    density: Weight
     mesh: Mesh
     group: int | None = None  # its closed class, left to right
     log_share: Any = 0.0  # of what the class holds
@@ -385,7 +387,7 @@ class Component:
     def _pieces(self) -> Array:
         return self._log_masses_between(self.density, self.density.turns)
 
-    def _log_masses_between(self, density: LogDensity, turns: Array) -> Array:
+    def _log_masses_between(self, density: Weight, turns: Array) -> Array:
         """log of the probability between consecutive turns, each right relative to itself."""
         mesh = mesh_on(density, turns[:-1], turns[1:])
         pieces = np.full(len(turns) - 1, -math.inf, dtype=turns.dtype)

@@ -28,7 +28,7 @@ from stationary.line.sampling import NODES, Sampling
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import chebyshev_sum, nodes_of, rule
 from stationary.panels.pieces import sample
-from stationary.weight.zero_flux import LogDensity
+from stationary.weight.weight import Weight
 
 __all__ = ["EPSILON", "Flow", "RingDensity"]
 
@@ -54,7 +54,7 @@ class _RingSampling(Sampling):
 
 
 @dataclass(frozen=True, eq=False)
-class RingDensity(LogDensity):
+class RingDensity(Weight):
     """log P on a ring that carries a current."""
 
     blur: Array = field(default_factory=lambda: np.zeros(0))  # (panels,): the error of log u
@@ -68,9 +68,9 @@ class RingDensity(LogDensity):
         """As without current, or less where P is decided by what is near."""
         far = super().errors
         peak = int(np.argmax(self.coefficients[0]))
-        s, weight = self.sampling.samples, 1 - self.sampling.diffusion.convention.value
-        own = 4 * self.panels.half * s.tails[0] + weight * 4 * s.tails[1]
-        stored = np.abs(self.sampling.phi[0]) + weight * np.abs(self.sampling.ell[0])
+        s = self.sampling.samples
+        own = 4 * self.panels.half * s.tails[0] + self.k * 4 * s.tails[1]
+        stored = np.abs(self.phi[0]) + self.k * np.abs(self.sampling.ell[0])
         near = self.blur + own + EPSILON * (2 + self.span / 4 + stored)
         near = near + near[peak]
         return np.asarray(np.where(s.resolved, np.minimum(far, near), far))
@@ -91,10 +91,7 @@ class RingDensity(LogDensity):
         found = mirrored(self.sampling)
         assert isinstance(found, _RingSampling)
         found = replace(found, inherited=found.inherited[::-1])
-        plain = LogDensity.on(found, (None, None))
-        return RingDensity(
-            plain.panels, plain.coefficients, plain.noise, found, (None, None), blur=self.blur[::-1]
-        )
+        return replace(RingDensity.on(found), blur=self.blur[::-1])
 
 
 def _steep(ring: Sampling, span: Array) -> tuple[Array, Array, Array, Array]:
@@ -299,10 +296,7 @@ class Flow:
             ring.upper,
             inherited=total[last + 1] - total[first] + rounding,
         )
-        plain = LogDensity.on(found, (None, None))
-        return RingDensity(
-            plain.panels, plain.coefficients, plain.noise, found, (None, None), blur=worst
-        )
+        return replace(RingDensity.on(found), blur=worst)
 
     def log_scale(self, density: RingDensity, sign: float) -> tuple[float, float]:
         """log N before the density (of x, or -x for sign = -1) is normalised, and its error."""

@@ -28,7 +28,7 @@ from stationary.numbers.elementary import (
     to_float,
 )
 from stationary.panels.logarithm import PiecewiseLog
-from stationary.weight.zero_flux import LogDensity
+from stationary.weight.weight import Weight
 
 __all__ = ["Mesh", "mesh_on", "monotone_mesh"]
 
@@ -75,7 +75,7 @@ def _level_of(arithmetic: Arithmetic) -> tuple[float, int]:
     return level, math.ceil(depth_of(arithmetic) / level) + 1
 
 
-def monotone_mesh(density: LogDensity, cuts: Array, depth: float | None = None) -> Mesh:
+def monotone_mesh(density: Weight, cuts: Array, depth: float | None = None) -> Mesh:
     """The mesh between `cuts`, ascending, which must include all turns of the density.
 
     Next to a tail that falls as a power nothing is left out: moments may need all of it.

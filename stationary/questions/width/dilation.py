@@ -24,7 +24,6 @@ from numpy.typing import ArrayLike, NDArray
 from stationary.errors import LandscapeError
 from stationary.functions.given import number as real_number
 from stationary.line.ends import anatomy
-from stationary.line.reshape import tempered
 from stationary.line.sampling import sampling
 from stationary.numbers.chebyshev import chebyshev_sum
 from stationary.numbers.elementary import exp, log, log1p, number, to_float
@@ -32,6 +31,7 @@ from stationary.questions.width.tempered import Tempered, of_basin
 from stationary.states.basins import Basin, basins_of, climb_error
 from stationary.states.distribution import EndState
 from stationary.weight.component import component_on
+from stationary.weight.weight import density_power
 
 __all__ = ["BasinBias", "dilation_bias", "noise_bias"]
 
@@ -290,18 +290,24 @@ def _widths(alone: Tempered, strengths: Array) -> tuple[Array, Array]:
 
 def _width_alone(alone: Tempered, q: Any) -> tuple[Any, Any]:
     """The same by a solve of its own, which knows what heavy tails hold."""
-    found = tempered(alone.parts.sampling, q)
+    parts, found = alone.parts, alone.parts.sampling
+    diffusion = found.diffusion
     if any(found.open_ends):  # with a weaker exponent there is more to see further out
-        found = sampling(found.diffusion, suspicious=False, arithmetic=found.arithmetic)
-    parts = anatomy(found)
-    if not all(end.integrable for end in parts.ends):
-        diffusion = alone.parts.sampling.diffusion
+        found = sampling(
+            diffusion,
+            suspicious=False,
+            arithmetic=found.arithmetic,
+            strength=min(1.0, float(q)),
+        )
+        parts = anatomy(found)
+    sides = zip(parts.ends, found.fallen, strict=True)
+    if not all(end.converges(q, density_power(found), fallen=fell) for end, fell in sides):
         raise LandscapeError(
             f"{diffusion.name}: with its exponent multiplied by {float(q):.6g} the basin around "
             f"{diffusion.variable} = {float(alone.centres[0]):.6g} holds no probability that could "
             "be normalised. Choose factors nearer to 1."
         )
-    component = component_on(parts)[1]
+    component = component_on(parts, q)[1]
     density = component.density
     panel, within = density.sampling.quieter(
         np.array([alone.centres[0]], dtype=component.mesh.lower.dtype)

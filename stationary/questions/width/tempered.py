@@ -11,7 +11,7 @@ powers of two of q, laid over each other, serve every q; how well is measured fo
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from stationary.errors import StationaryError
 from stationary.line.digits import sampled_in_digits
 from stationary.line.ends import Anatomy, anatomy
-from stationary.line.reshape import tempered, within
+from stationary.line.reshape import within
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import Rule, chebyshev_sum, nodes_of, rule
 from stationary.numbers.elementary import (
@@ -37,6 +37,7 @@ from stationary.numbers.elementary import (
 from stationary.states.basins import Basin, basins_of
 from stationary.states.distribution import EndState
 from stationary.weight.component import Component, component_on
+from stationary.weight.weight import density_power
 
 __all__ = ["Shares", "Tempered", "of_basin", "of_state"]
 
@@ -78,10 +79,9 @@ def _joined(parts: list[Shares], order: Array) -> Shares:
 class _Section:
     """Panels that serve all strengths between two, with the exponent and log a at their nodes."""
 
-    strength: Any  # the exponent below belongs to this one
     lower: Array  # (panels,)
     upper: Array
-    phi: Array  # (nodes, panels)
+    phi: Array  # (nodes, panels): Phi
     ell: Array
     rough: Array  # (panels,): the relative error of P before normalisation
     at_centres: tuple[Array, Array]  # exponent and log a there
@@ -96,17 +96,11 @@ class Tempered:
     parts: Anatomy
     borders: tuple[Any, ...]  # n + 1, ascending
     centres: tuple[Any, ...]  # n
-    base: float = 1.0  # the strength of the sampling in `parts`
     _memory: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @property
     def arithmetic(self) -> Arithmetic:
         return self.parts.sampling.arithmetic
-
-    @property
-    def weight(self) -> float:
-        """The power of 1 / a in the density."""
-        return 1.0 - float(self.parts.sampling.diffusion.convention.value)
 
     def at(self, strengths: Array) -> Shares | None:
         """The shares at each strength, or None if the density has a heavy tail at some of them.
@@ -134,17 +128,16 @@ class Tempered:
         found = self.parts.sampling
         if math.isfinite(found.diffusion.domain[1] - found.diffusion.domain[0]):
             return self
-        if weakest >= self.base:
+        if weakest >= 1:
             return self
         if weakest not in self._memory:
-            driven = tempered(found, weakest / self.base).diffusion
             try:
-                parts = anatomy(sampled_in_digits(driven, 4000, digits=None))
+                wide = sampled_in_digits(found.diffusion, 4000, strength=weakest)
             except StationaryError:
                 return None
-            same = parts.sampling.arithmetic is found.arithmetic
+            same = wide.arithmetic is found.arithmetic
             self._memory[weakest] = (
-                Tempered(parts, self.borders, self.centres, weakest) if same else None
+                Tempered(anatomy(wide), self.borders, self.centres) if same else None
             )
         result: Tempered | None = self._memory[weakest]
         return result
@@ -152,10 +145,8 @@ class Tempered:
     def _component(self, exponent: float) -> Component | None:
         """The density at strength 2^exponent; None if it has a heavy tail or none exists."""
         if exponent not in self._memory:
-            sampling = tempered(self.parts.sampling, 2.0**exponent / self.base)
-            parts = replace(self.parts, sampling=sampling)
             self._memory[exponent] = None
-            component = component_on(parts)[1]
+            component = component_on(self.parts, 2.0**exponent)[1]
             if component.density.tails == (None, None) and component.mesh.top.size:
                 self._memory[exponent] = component
         result: Component | None = self._memory[exponent]
@@ -167,11 +158,11 @@ class Tempered:
             ends = self._component(low), self._component(high)
             self._memory[low, high] = None
             if ends[0] is not None and ends[1] is not None:
-                self._memory[low, high] = self._laid_over(ends[0], ends[1], 2.0**high)
+                self._memory[low, high] = self._laid_over(ends[0], ends[1])
         result: _Section | None = self._memory[low, high]
         return result
 
-    def _laid_over(self, weak: Component, strong: Component, strength: float) -> _Section:
+    def _laid_over(self, weak: Component, strong: Component) -> _Section:
         found = strong.density.sampling
         meshes = weak.mesh, strong.mesh
         marks = np.array([*self.borders, *self.centres], dtype=meshes[0].lower.dtype)
@@ -184,13 +175,12 @@ class Tempered:
         together = together[np.append(True, apart)]
         lower, upper = together[:-1], together[1:]
         x, offset = nodes_of(lower, upper, self._rule(strong))
-        p, phi, ell = found.panels, found.phi, found.ell
+        p, phi, ell = found.panels, strong.density.phi, found.ell
         k, _ = p.locate((lower + upper) / 2)
         centres = np.clip(np.array(self.centres, dtype=marks.dtype), found.lower, found.upper)
         panel, within = found.quieter(centres)
         errors = strong.density.errors
         return _Section(
-            strength=strength,
             lower=lower,
             upper=upper,
             phi=p.evaluate(phi, x, offset),
@@ -240,8 +230,8 @@ class Tempered:
 
     def _solve(self, s: _Section, q: Array) -> Shares:
         """The kernel: every strength on every panel at once."""
-        one, w, epsilon = q / s.strength, self.weight, self.arithmetic.epsilon
-        level = s.phi[:, :, None] * one - w * s.ell[:, :, None]  # (nodes, panels, M)
+        w, epsilon = density_power(self.parts.sampling), self.arithmetic.epsilon
+        level = s.phi[:, :, None] * q - w * s.ell[:, :, None]  # (nodes, panels, M)
         top = level.max(axis=0)
         values = exp(level - top)
         rows = (self._rows @ values.reshape(len(values), -1)).reshape(6, *top.shape)
@@ -271,7 +261,7 @@ class Tempered:
         errors = own * (1 - share) + (together - growth)
         errors = errors + 8 * epsilon * (1 + np.abs(log_mass))
         phi, ell = s.at_centres
-        at_centre = phi[:, None] * one - w * ell[:, None]
+        at_centre = phi[:, None] * q - w * ell[:, None]
         # Moments, counted from where the heaviest stretch has its centre.
         centre = np.array(self.centres, dtype=s.lower.dtype)[np.argmax(log_mass, axis=0)]
         weight = exp(log_piece - log_norm)

@@ -1,11 +1,13 @@
-"""`LogDensity`: log P of the state without probability current, on one closed class.
+"""`Weight`: e^(s Phi) a^-k with Phi = int 2 f / a, on one closed class.
 
 J = f P - (1/2) a^c d(a^(1-c) P)/dx = 0 gives d log(a^(1-c) P)/dx = 2 f / a, hence
 
-    log P = int 2 f / a  -  (1 - c) log a  +  constant,
+    log P = Phi - (1 - c) log a + constant,
 
-with c = 0 (Ito), 1/2 (Stratonovich), 1 (Haenggi-Klimontovich). Kept as polynomials on panels,
-and as a power of the distance beyond the last panel at an open end.
+with c = 0 (Ito), 1/2 (Stratonovich), 1 (Haenggi-Klimontovich). So the density without current is
+the weight (s, k) = (1, 1 - c), the speed density (1, 1 - c), too, the scale density (-1, c), and
+the density at q times the exponent (q, 1 - c). Kept as polynomials on panels, and as a power of
+the distance beyond the last panel at an open end.
 
 References
 ----------
@@ -17,7 +19,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +32,7 @@ from stationary.line.sampling import Sampling, anchor_of
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.elementary import (
     arithmetic_of,
+    converted,
     exact_sum,
     exp,
     finite,
@@ -41,7 +44,7 @@ from stationary.numbers.elementary import (
 )
 from stationary.panels.logarithm import PiecewiseLog
 
-__all__ = ["LogDensity", "Tail", "peak_edges", "zero_flux_log_density"]
+__all__ = ["Tail", "Weight", "density_power", "peak_edges", "weight_on"]
 
 Array = NDArray[Any]
 
@@ -130,22 +133,35 @@ class Tail:
 
 
 @dataclass(frozen=True, eq=False)
-class LogDensity(PiecewiseLog):
-    """log P up to a constant, where it turns, and what it is beyond the panels."""
+class Weight(PiecewiseLog):
+    """log of e^(s Phi) a^-k up to a constant, where it turns, and what it is beyond the panels."""
 
     sampling: Sampling
+    s: Any
+    k: float
     tails: tuple[Tail | None, Tail | None]
+    phi: Array  # Phi as coefficients, zero on the panel where the weight is greatest
     _memory: dict[str, Any] = field(default_factory=dict)
 
     ROUGH: ClassVar[float] = 1.0  # roundings in log P that its derivative on the panels feels
 
     @classmethod
-    def on(cls, found: Sampling, tails: tuple[Tail | None, Tail | None]) -> LogDensity:
-        c = found.phi.copy()
-        weight = 1 - found.diffusion.convention.value
-        c[:-1] -= weight * found.ell
+    def on(
+        cls,
+        found: Sampling,
+        s: Any = 1.0,
+        k: float | None = None,
+        tails: tuple[Tail | None, Tail | None] = (None, None),
+    ) -> Self:
+        """On the panels of a sampling; without s and k, the density without current."""
+        s = converted(s, found.arithmetic)
+        k = density_power(found) if k is None else k
+        phi = found.potential(s, k)
+        c = s * phi
+        c[:-1] -= k * found.ell
         rough_ell = 4 * found.samples.tails[1] + 8 * found.epsilon * (1 + np.abs(found.ell[0]))
-        return cls(found.panels, c, found.noise + weight * rough_ell, found, tails)
+        noise = abs(s) * found.noise + k * rough_ell
+        return cls(found.panels, c, noise, found, s, k, tails, phi)
 
     def __call__(self, x: Array, offset: Array | None = None) -> Array:
         """log P at points x + offset inside the domain (any shape)."""
@@ -172,13 +188,13 @@ class LogDensity(PiecewiseLog):
                     result[beyond] = tail.log_density(np.abs(x[beyond] - tail.anchor))
         return result
 
-    def focused(self, parts: Anatomy) -> LogDensity:
-        """The same density on panels cut close around its peaks; its turns are where they were."""
-        sharp = zero_flux_log_density(parts)
+    def focused(self, parts: Anatomy) -> Weight:
+        """The same weight on panels cut close around its peaks; its turns are where they were."""
+        sharp = weight_on(parts, self.s, self.k)
         sharp.__dict__["turns"] = self.turns
         return sharp
 
-    def reaching(self, low: Any, high: Any) -> LogDensity:
+    def reaching(self, low: Any, high: Any) -> Weight:
         """This density with panels from `low` to `high` where no tail serves, if possible.
 
         What was sampled reaches to where the density is e^-750 of its peak; this samples further
@@ -189,10 +205,10 @@ class LogDensity(PiecewiseLog):
         high = self.sampling.upper if above is not None else high
         if low >= self.sampling.lower and high <= self.sampling.upper:
             return self
-        wide: LogDensity = self._memory.get("wide", self)
+        wide: Weight = self._memory.get("wide", self)
         if low < wide.sampling.lower or high > wide.sampling.upper:
             further = extended(wide.sampling, low, high)
-            wide = LogDensity.on(further, self.tails)
+            wide = Weight.on(further, self.s, self.k, self.tails)
             # Both are least blurred where the density peaks.
             peak = int(np.argmax(self.coefficients[0]))
             at = (self.panels.lower[[peak]] + self.panels.upper[[peak]]) / 2
@@ -202,7 +218,7 @@ class LogDensity(PiecewiseLog):
         return wide
 
     def polished(self, x: Array) -> Array:
-        """Turning points x, moved by Newton's method to where 2 f / a - (1 - c) a' / a vanishes.
+        """Turning points x, moved by Newton's method to where (2 s f - k a') / a vanishes.
 
         The panels know the turns to the rounding of log P over the panel's width; where the
         functions can be differentiated exactly, this knows them to rounding.
@@ -236,13 +252,12 @@ class LogDensity(PiecewiseLog):
     def slope_and_bend(self, x: Array) -> tuple[Array, Array]:
         """The first two derivatives of log P from those of the functions themselves."""
         diffusion, arithmetic = self.sampling.diffusion, arithmetic_of(x)
-        weight = 1 - diffusion.convention.value
         f, f1 = evaluate(diffusion.drift, x, order=1, arithmetic=arithmetic)
         a, a1, a2 = evaluate(diffusion.variance, x, order=2, arithmetic=arithmetic)
         with np.errstate(all="ignore"):
             a = np.where(a == 0, math.nan, a)  # cancelled away: no peak is there
-            slope = (2 * f - weight * a1) / a
-            return slope, (2 * f1 - weight * a2 - slope * a1) / a
+            slope = (2 * self.s * f - self.k * a1) / a
+            return slope, (2 * self.s * f1 - self.k * a2 - slope * a1) / a
 
     @cached_property
     def errors(self) -> Array:
@@ -252,22 +267,26 @@ class LogDensity(PiecewiseLog):
         of |2 f / a|; the sums run outwards from the peak. Storing int 2 f / a and log a costs
         a rounding of either.
         """
-        s, step = self.sampling.samples, self.sampling.climb_errors
-        cut_ell = s.tails[1]
+        samples, step = self.sampling.samples, abs(self.s) * self.sampling.climb_errors
+        cut_ell = samples.tails[1]
         peak = int(np.argmax(self.coefficients[0]))
         none = zeros(1, self.sampling.arithmetic)
         right = np.concatenate([none, np.cumsum(step[peak + 1 :])])
         left = np.cumsum(step[: peak + 1][::-1])[::-1]
         total = np.concatenate([left[:-1], none, right[1:]]) + step[peak]
         # Where a jump or a corner was not resolved, the last coefficients tell too little of it.
-        cut_ell = np.where(s.resolved, cut_ell, 8 * cut_ell)
-        weight = 1 - self.sampling.diffusion.convention.value
-        stored = np.abs(self.sampling.phi[0]) + weight * np.abs(self.sampling.ell[0])
+        cut_ell = np.where(samples.resolved, cut_ell, 8 * cut_ell)
+        stored = np.abs(self.s * self.phi[0]) + self.k * np.abs(self.sampling.ell[0])
         rounding = self.sampling.epsilon * (2 + self.span / 4 + stored)
-        return np.asarray(total + weight * 4 * cut_ell + rounding)
+        return np.asarray(total + self.k * 4 * cut_ell + rounding)
 
 
-def peak_edges(density: LogDensity) -> Array:
+def density_power(found: Sampling) -> float:
+    """The power of 1 / a in the density, 1 - c."""
+    return 1 - float(found.diffusion.convention.value)
+
+
+def peak_edges(density: Weight) -> Array:
     """Where panels should be cut so that every peak of the density is known to rounding.
 
     Empty where the panels are fine enough as they are.
@@ -301,22 +320,25 @@ def peak_edges(density: LogDensity) -> Array:
     return np.unique(cuts[(cuts > found.lower) & (cuts < found.upper)])
 
 
-def zero_flux_log_density(parts: Anatomy) -> LogDensity:
-    """log P of a sampled process whose ends all keep their probability inside."""
-    density = LogDensity.on(parts.sampling, (None, None))
+def weight_on(parts: Anatomy, s: Any = 1.0, k: float | None = None) -> Weight:
+    """A weight with its tails; without s and k, the density without current."""
+    density = Weight.on(parts.sampling, s, k)
     below, above = (_tail(density, end) for end in parts.ends)
     return replace(density, tails=(below, above))
 
 
-def _tail(density: LogDensity, end: End) -> Tail | None:
+def _tail(density: Weight, end: End) -> Tail | None:
     """The power law beyond the panels, or None where there is nothing beyond."""
     found = density.sampling
     lower = end.side == "lower"
     start = found.lower if lower else found.upper
     interval = found.interval
-    if start == interval[0 if lower else 1] or found.fallen[0 if lower else 1]:
+    if start == interval[0 if lower else 1] or (density.s > 0 and found.fallen[0 if lower else 1]):
         return None
-    if end.exponent is None or end.room is None or infinite(end.exponent):
+    if end.powers is None:
+        return None
+    room, room_error = end.powers.of(density.s, density.k)
+    if not finite(room):
         return None
     arithmetic, epsilon = found.arithmetic, found.epsilon
     side = 0 if lower else 1
@@ -325,8 +347,8 @@ def _tail(density: LogDensity, end: End) -> Tail | None:
     reach = abs(start - anchor)
     first, last = density.edge_values
     level = number(first[0] if lower else last[-1])
-    room = number(arithmetic.array([end.room])[0])
-    exponent = number(arithmetic.array([end.exponent])[0])
+    room = number(arithmetic.array([room])[0])
+    exponent = room - 1
     tilt, sign = number(arithmetic.zero), 1 if lower != outward else -1
     doubt = number(density.errors[0 if lower else -1])
     log_2, direction = log(number(arithmetic.one * 2)), -1 if outward else 1
@@ -347,6 +369,6 @@ def _tail(density: LogDensity, end: End) -> Tail | None:
         if abs(base - 2) * abs(rest) > 8 * doubt and LEAST_BASE < base < LARGEST_BASE:
             tilt, step = rest / (base - 1), log(base) / log_2
     over = inside(3) - tilt * (8**step - 1)
-    error = end.exponent_error / abs(room) + 8 * epsilon
+    error = room_error / abs(room) + 8 * epsilon
     error += (4 * abs(over) if abs(over) > 8 * doubt else 0.0) + abs(tilt) ** 3
     return Tail(end.side, interval[side], anchor, reach, level, exponent, room, tilt, error, step)
