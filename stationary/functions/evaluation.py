@@ -35,6 +35,7 @@ __all__ = [
     "derivative",
     "evaluate",
     "many_digits",
+    "name_of",
 ]
 
 Function = Callable[[Any], Any]
@@ -85,7 +86,7 @@ def evaluate(
     argument = x if plain else Taylor.variable(x, order, arithmetic)
     result = call_user_function(function, argument)
     if plain and type(result) is np.ndarray and result.dtype == float and result.shape == x.shape:
-        return (result,)
+        return (result.copy(),)  # it may be a work array, written to again by the next call
     with np.errstate(all="ignore"):
         table = _table(function, result, x.shape, order, arithmetic)
         found = tuple(c if k < 2 else c * math.factorial(k) for k, c in enumerate(table))
@@ -101,7 +102,7 @@ def call_user_function(function: Function, argument: Any) -> Any:
             return function(argument)
     except StationaryError:
         raise
-    except (Exception, SystemExit) as error:
+    except Exception as error:
         if isinstance(argument, Taylor) and "truth value" in str(error):
             raise NotDifferentiableError(_explained(function, error)) from error
         raise UserFunctionError(_explained(function, error)) from error
@@ -109,9 +110,9 @@ def call_user_function(function: Function, argument: Any) -> Any:
 
 def _explained(function: Function, error: BaseException) -> str:
     """What went wrong, in the deepest of the user's own lines."""
-    text = f"{_name(function)} raised {type(error).__name__}: {error}"
+    text = f"{name_of(function)} raised {type(error).__name__}: {error}"
     if isinstance(error, SyntaxError):
-        text = f"{_name(function)} raised {type(error).__name__}: {error.msg}"
+        text = f"{name_of(function)} raised {type(error).__name__}: {error.msg}"
     theirs = [step for step, _ in traceback.walk_tb(error.__traceback__) if not is_internal(step)]
     if theirs:
         step = error.__traceback__
@@ -130,7 +131,7 @@ def _explained(function: Function, error: BaseException) -> str:
     return text
 
 
-def _name(function: Function) -> str:
+def name_of(function: Function) -> str:
     return str(getattr(function, "__name__", type(function).__name__))
 
 
@@ -150,13 +151,13 @@ def _table(
             if isinstance(row, Taylor) and c.shape == ():
                 came = "a single number that depends on the weights"
             raise LandscapeError(
-                f"{_name(function)} returned {came} for weights of shape {shape}. Return one "
+                f"{name_of(function)} returned {came} for weights of shape {shape}. Return one "
                 f"number per weight, shape {(*shape,)}; for several datapoints one such row each: "
                 f"a tuple of N rows, or an array of shape (N, {', '.join(map(str, shape))})."
             )
-    if not series:
+    if not series or (single and len(allowed) == 3 and not len(series[0])):
         raise LandscapeError(
-            f"{_name(function)} returned no datapoints. Return one entry for each."
+            f"{name_of(function)} returned no datapoints. Return one entry for each."
         )
     whole = allowed[-1] if single else (len(series), *shape)
     table = np.zeros((order + 1, *whole), arithmetic.dtype)
@@ -179,6 +180,12 @@ def _series(function: Function, row: Any, order: int, arithmetic: Arithmetic) ->
             if not _is_complex(row.value):
                 return row
             row = np.asarray(row.value, dtype=complex)
+        if np.ma.is_masked(row):
+            raise LandscapeError(
+                f"{name_of(function)} returned {np.ma.getmaskarray(row).sum()} masked values. "
+                "There is no process where its functions are unknown: fill them in, or shrink the "
+                "domain."
+            )
         array = np.asarray(row)
         if array.dtype.kind in "biuf" or (array.dtype.kind == "O" and None not in array.ravel()):
             return Taylor((arithmetic.array(array), *[ZERO] * order), arithmetic)
@@ -187,7 +194,7 @@ def _series(function: Function, row: Any, order: int, arithmetic: Arithmetic) ->
         if isinstance(error, StationaryError):
             raise
         came = f"{row!r:.60}, which is no array of numbers"
-    raise LandscapeError(f"{_name(function)} returned {came}. {wanted}")
+    raise LandscapeError(f"{name_of(function)} returned {came}. {wanted}")
 
 
 def _is_complex(values: Any) -> bool:
@@ -236,7 +243,7 @@ def derivative(function: Function) -> Function:
             total = total * step + table[k] * k
         return total
 
-    derived.__name__ = derived.__qualname__ = f"derivative of {_name(function)}"
+    derived.__name__ = derived.__qualname__ = f"derivative of {name_of(function)}"
     return derived
 
 

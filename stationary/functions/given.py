@@ -77,7 +77,7 @@ def checked_breakpoints(given: Any, where: str) -> tuple[float, ...]:
 
 def number(given: Any) -> float | None:
     """`given` as a float if it is a real number (not a truth value or a string), else None."""
-    if isinstance(given, (bool, np.bool_, str, bytes)):
+    if isinstance(given, (bool, np.bool_, str, bytes)) or given is np.ma.masked:
         return None
     try:
         return float(given)

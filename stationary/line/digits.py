@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.evaluation import evaluate
-from stationary.functions.pointwise import Pointwise
 from stationary.line.sampling import Sampling, VanishingVarianceError, sampling
 from stationary.numbers.arithmetic import Arithmetic, many_digits
 from stationary.numbers.elementary import to_float
@@ -98,8 +97,6 @@ def sampled_in_digits(
 
 def can_be_raised(diffusion: Diffusion, evaluations: int = 0) -> bool:
     """Whether the functions run in many digits, and so many evaluations are affordable."""
-    if isinstance(diffusion.drift, Pointwise) or isinstance(diffusion.variance, Pointwise):
-        return False
     if diffusion.cost * max(evaluations, 1000) > WORK:
         return False
     lower, upper = diffusion.domain

@@ -26,7 +26,7 @@ from stationary.functions.given import (
     checked_noise,
     interval,
 )
-from stationary.functions.pointwise import Pointwise, as_function, probe_points, settle_function
+from stationary.functions.written import Written, probe_points
 from stationary.process.initial import Initial
 
 __all__ = ["Convention", "Diffusion"]
@@ -159,33 +159,19 @@ class Diffusion:
             )
         ((kind, noise),) = noises.items()
         x = probe_points(lower, upper)
-        drift = settle_function(as_function(self.drift, "drift", where), x, "drift", where)
-        noise = settle_function(as_function(noise, kind, where), x, kind, where)
-        for what, function in (("drift", drift), (kind, noise)):
-            (values,) = evaluate(function, x)
-            if values.shape != x.shape:
-                raise LandscapeError(
-                    f"{where}: {what}(x) must give one value per point: for {x.size} points it "
-                    f"gave an array of shape {values.shape}."
-                )
-            if kind == what == "diffusivity" and (values < 0).any():
-                i = int(np.argmin(values))
-                raise LandscapeError(
-                    f"{where}: diffusivity(x) must not be negative, but diffusivity({x[i]:.6g}) = "
-                    f"{values[i]:.3g}. Mend it there, or shrink the domain."
-                )
-        put("drift", drift)
-        put("variance", _variance_from(kind, noise))
-        slow = [n for n, g in (("drift", drift), (kind, noise)) if isinstance(g, Pointwise)]
-        if slow:
-            put(
-                "notes",
-                (
-                    *self.notes,
-                    f"{' and '.join(slow)} takes one number at a time, so it is slower and runs "
-                    "in doubles only; write it with NumPy functions to be rid of both.",
-                ),
+        drift = Written.tried(self.drift, "drift", where, (lower, upper))
+        written = Written.tried(noise, kind, where, (lower, upper))
+        if kind == "diffusivity" and ((values := evaluate(written, x)[0]) < 0).any():
+            i = int(np.argmin(values))
+            raise LandscapeError(
+                f"{where}: diffusivity(x) must not be negative, but diffusivity({x[i]:.6g}) = "
+                f"{values[i]:.3g}. Mend it there, or shrink the domain."
             )
+        put("drift", drift)
+        put("variance", _variance_from(kind, written))
+        slow = [w.name for w in (drift, written) if w.pointwise]
+        if slow:
+            put("notes", (*self.notes, slow_note(slow)))
         put("settled", True)
         self.check(x, *self.coefficients(x))
 
@@ -349,6 +335,13 @@ class Diffusion:
     def __repr__(self) -> str:
         lower, upper = self.domain
         return f"<Diffusion {self.name!r} on ({lower:g}, {upper:g}), {self.convention.title}>"
+
+
+def slow_note(names: Sequence[str]) -> str:
+    return (
+        f"{' and '.join(names)} takes one number at a time, so it is slower and runs in doubles "
+        "only; write it with NumPy functions to be rid of both."
+    )
 
 
 def _variance_from(kind: str, noise: Function) -> Function:

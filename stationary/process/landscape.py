@@ -20,12 +20,11 @@ from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError
 from stationary.functions.cancellation import DecadesLost, decades_lost
-from stationary.functions.evaluation import DOUBLE, Arithmetic, derivative, evaluate, many_digits
+from stationary.functions.evaluation import DOUBLE, Arithmetic, evaluate, many_digits
 from stationary.functions.given import checked_boundaries, checked_breakpoints, interval, number
-from stationary.functions.pointwise import Pointwise, probe_points
-from stationary.functions.pointwise import settle_function as settle
+from stationary.functions.written import Written, probe_points
 from stationary.numbers.elementary import to_float
-from stationary.process.diffusion import Convention, Diffusion
+from stationary.process.diffusion import Convention, Diffusion, slow_note
 from stationary.process.initial import Initial
 
 __all__ = ["Landscape"]
@@ -39,19 +38,6 @@ DIGIT_STEP = 128
 FIRST_LOOK = 48  # weights at which cancellation is looked for first
 MOST_DIGITS = 4096  # gradients that agree to so many digits are taken as equal
 MANY = 2000  # datapoints from which a scan of the domain is coarser, to stay affordable
-
-
-def _stacked(rows: Function) -> Function:
-    """A function whose rows may come as a tuple or list, made to return them as one array."""
-
-    def stacked(w: Any) -> Any:
-        table = rows(w)
-        if isinstance(table, (tuple, list)):
-            return np.stack([row + 0 * w for row in table])
-        return table
-
-    stacked.rows = rows  # type: ignore[attr-defined]
-    return stacked
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -117,16 +103,6 @@ class Landscape:
                 f"{where}: give either losses(w) or gradients(w); {what} was given."
             )
         self._check_learning_rate()
-        key, given = ("losses", self.losses)
-        if given is None:
-            key, given = ("gradients", self.gradients)
-        if not callable(given):
-            raise LandscapeError(
-                f"{where}: {key} must be a function of w, as in `def {key}(w): ...`, but it is "
-                f"{given!r:.80}."
-            )
-        if self.losses is not None:
-            self._check_losses()
         # Everything below depends on the gradients, which are tried here for the first time.
         n = self.datapoints
         if n < 2:
@@ -175,20 +151,6 @@ class Landscape:
                 "Lower batch_size or set replacement = True."
             )
 
-    def _check_losses(self) -> None:
-        assert self.losses is not None
-        x = probe_points(*self.domain)
-        value, slope = evaluate(self.losses, x, order=1)
-        if value.shape[0] == 0:
-            raise LandscapeError(
-                f"{self.name}: losses(w) returned no datapoints. Return one entry per datapoint."
-            )
-        (again,) = evaluate(self.losses, x)
-        if again.shape != value.shape:
-            raise self._fickle(len(np.atleast_2d(again)), len(np.atleast_2d(value)))
-        for what, table in (("losses", value), ("derivative of losses", slope)):
-            self._check_finite(what, x, table)
-
     def _check_finite(self, what: str, x: Array, table: Array) -> None:
         table = np.atleast_2d(table)
         bad = ~np.isfinite(table)
@@ -201,20 +163,27 @@ class Landscape:
             )
 
     @cached_property
+    def _written(self) -> Written:
+        """The gradients as the user wrote them, or as the losses give them."""
+        x = probe_points(*self.domain)
+        if self.losses is None:
+            return Written.tried(self.gradients, "gradients", self.name, self.domain, rows=True)
+        losses = Written(self.losses, "losses", self.name, rows=True)
+        self._check_finite("losses", x, evaluate(losses, x, order=1)[0])
+        return Written.derived(losses, x)
+
+    @property
     def gradient(self) -> Function:
         """w -> the gradients of the datapoints, shape (N, M)."""
-        if self.losses is not None:
-            return derivative(self.losses)
-        assert self.gradients is not None
-        return _stacked(settle(self.gradients, probe_points(*self.domain), "gradients", self.name))
+        return self._written.table
 
     @cached_property
     def datapoints(self) -> int:
         """N, the number of datapoints."""
         x = probe_points(*self.domain)
-        (g,) = evaluate(self.gradient, x)
-        self._check_finite("gradients", x, g)
-        return 1 if g.ndim == 1 else len(g)
+        what = "gradients" if self.losses is None else "derivative of losses"
+        self._check_finite(what, x, evaluate(self.gradient, x)[0])
+        return self._written.count
 
     @property
     def noise_factor(self) -> float:
@@ -281,20 +250,12 @@ class Landscape:
         """Mean and variance of the gradients, and their largest size."""
         (g,) = evaluate(self.gradient, w, arithmetic=arithmetic)
         # Two passes: the mean of squares less the square of the mean can come out negative.
-        if len(g) != self.datapoints:
-            raise self._fickle(len(g), self.datapoints)
         with np.errstate(all="ignore"):  # what overflows is found, and located, further on
             mean = g.sum(axis=0) / len(g)
             deviation = g - mean
             spread = (deviation * deviation).sum(axis=0) / len(g)
             size = mean if arithmetic is DOUBLE else np.abs(g).max(axis=0)
             return mean, spread, size
-
-    def _fickle(self, now: int, before: int) -> LandscapeError:
-        return LandscapeError(
-            f"{self.name}: the number of datapoints changed from {before} to {now} between two "
-            "calls. The function must return the same datapoints each time."
-        )
 
     def loss_table(self, w: Array) -> Array | None:
         """The losses at w, shape (N, M), or None where only gradients were given."""
@@ -344,11 +305,8 @@ class Landscape:
                 return -rate * mean, scaled(spread)
 
         notes: tuple[str, ...] = ()
-        if isinstance(getattr(self.gradient, "rows", None), Pointwise):
-            notes = (
-                "gradients takes one number at a time, so it is slower and runs in doubles only; "
-                "write it with NumPy functions to be rid of both.",
-            )
+        if self._written.pointwise:
+            notes = (slow_note(["gradients"]),)
         drawn = "with" if self.replacement else "without"
         if self.replacement:
             noise = "S2" if self.batch_size == 1 else "S2 / B"

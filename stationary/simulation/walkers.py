@@ -17,7 +17,7 @@ from stationary.errors import LandscapeError
 from stationary.functions.evaluation import DOUBLE, Taylor, evaluate
 from stationary.functions.evaluation import call_user_function as call
 from stationary.functions.given import Boundary
-from stationary.functions.pointwise import probe_points
+from stationary.functions.written import probe_points
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 
@@ -74,8 +74,6 @@ def gradient_rows(landscape: Landscape, x: Array) -> Any:
             if table is not None and np.isfinite(table.sum()):
                 return table
     (table,) = evaluate(landscape.gradient, x)  # with checks, and mending what overflowed
-    if table.shape != (landscape.datapoints, len(x)):
-        raise landscape._fickle(len(np.atleast_2d(table)), landscape.datapoints)
     return table
 
 

@@ -1,0 +1,108 @@
+"""How coarsely a function's values are rounded: its floor, measured where doubles would see more.
+
+Around a few points the function is called at five neighbours each, at distances that grow from a
+few units of rounding to a sixteenth. What no cubic explains there is rounding where it stays the
+same from one distance to the next sixteen times as large; a smooth function leaves 16^4 times as
+much. Arithmetic in doubles leaves its noise at every distance; numbers of fewer digits leave
+nothing until the distance comes up to their own spacing [1]_.
+
+References
+----------
+.. [1] J. J. More and S. M. Wild, *Estimating computational noise*, SIAM J. Sci. Comput. 33 (2011)
+   1292.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ORDINARY", "Rounding", "ladder", "rounding_of"]
+
+Array = NDArray[Any]
+
+STEPS = 2.0 ** np.arange(-44, -4, 4)  # relative to a point; 8 bits of it are left at the first
+OFFSETS = np.array([-2.03, -0.91, 0.13, 1.07, 1.87])  # on no lattice that numbers are rounded to
+CUBICS = np.linalg.svd(np.vander(OFFSETS, 4).T)[2][-1]  # orthogonal to cubics, of length one
+SAME = 64.0  # within this factor two levels are the same: five samples scatter less, 16^4 is more
+ORDINARY = 2.0**-40  # what double arithmetic makes of 2^-53 in a formula; float32 leaves 2^-24
+SINGLE, HALF = "float32", "float16"
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """How coarse values are, in proportion to |f| + |x f'|: what they and x carry."""
+
+    floor: float
+    dtype: str  # of what is returned
+
+    @property
+    def digits(self) -> int:
+        return int(-np.log10(self.floor))
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether the returned type does not show it."""
+        return self.dtype not in (SINGLE, HALF)
+
+    @property
+    def text(self) -> str:
+        """As in "drift returns float32 (7 digits)"."""
+        what = "is rounded" if self.is_hidden else f"returns {self.dtype}"
+        return f"{what} ({self.digits} digits)"
+
+
+def ladder(x: Array, places: int) -> Array:
+    """The points at which a function is looked at closely, around `places` of the points x."""
+    centres = x[:: max(1, len(x) // places)][:places]
+    near = centres[:, None, None] * (1 + STEPS[:, None] * OFFSETS)
+    return np.asarray(near).ravel()
+
+
+def rounding_of(table: Array, returned: Any, *, exact: bool) -> Rounding | None:
+    """What is coarser than double arithmetic in values at the points of a `ladder`; else None.
+
+    Parameters
+    ----------
+    table
+        Shape (K, M): K functions.
+    returned
+        What the user's function returned, for its dtype.
+    exact
+        The function runs in many digits: noise of its own arithmetic in doubles can be helped.
+    """
+    dtype = _dtype(returned)
+    f = table.reshape(len(table), -1, len(STEPS), len(OFFSETS))
+    with np.errstate(all="ignore"):
+        slope = (f[..., -1, -1] - f[..., -1, 0]) / (np.ptp(OFFSETS) * STEPS[-1])  # x f'
+        size = np.abs(f[..., -1, 2]) + np.abs(slope)
+        left = np.abs(f @ CUBICS) / size[..., None]
+    left = np.median(np.where(np.isfinite(left), left, 0.0), axis=1)  # (K, distances)
+    floor = max(_plateau(levels, exact) for levels in left)
+    known = np.finfo(dtype).eps if dtype in (SINGLE, HALF) else 0.0
+    if known == 0.0 and floor <= ORDINARY:
+        return None
+    return Rounding(max(floor, float(known)), dtype)
+
+
+def _plateau(levels: Array, exact: bool) -> float:
+    """The level at which what is left stays the same; 0 where that is not rounding."""
+    same = levels[:-1] >= levels[1:] / SAME
+    floor = float(np.where(same, np.minimum(levels[:-1], levels[1:]), 0.0).max())
+    first = int(np.argmax(levels >= floor / SAME))
+    if first == 0:
+        return 0.0 if exact else floor
+    # A fine structure comes up out of the noise by 16^4 at a time, a spacing all at once.
+    smooth = levels[first - 1] > SAME * max(levels[:first].min(), np.finfo(float).eps)
+    return 0.0 if smooth else floor
+
+
+def _dtype(returned: Any) -> str:
+    """The coarsest type of number in what was returned."""
+    rows = returned if isinstance(returned, (tuple, list)) else [returned]
+    kinds = [getattr(row, "dtype", None) for row in rows]
+    names = {str(k).rpartition(".")[2] for k in kinds if k is not None}  # of torch, too
+    return next((n for n in (HALF, "bfloat16", SINGLE) if n in names), "float64")

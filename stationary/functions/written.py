@@ -1,0 +1,243 @@
+"""Functions as users write them: tried once, where they are given, and run in one way from then on.
+
+Some take whole arrays, some one number at a time, some are plain constants; some compute in fewer
+digits than doubles have, or turn their argument into one. `Written` finds out, and nothing later
+asks again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.errors import (
+    LandscapeError,
+    NotDifferentiableError,
+    StationaryError,
+    UserFunctionError,
+)
+from stationary.functions.evaluation import call_user_function, derivative, evaluate, name_of
+from stationary.functions.given import number
+from stationary.functions.rounding import Rounding, ladder, rounding_of
+from stationary.functions.taylor import Taylor
+
+__all__ = ["Written", "probe_points"]
+
+Array = NDArray[Any]
+Function = Callable[[Any], Any]
+
+CONTRACT = "It must return, for an array of points, the value at each of them."
+CHUNK = 2**18  # doubles per array while functions of datapoints are tried: 2 MiB
+
+
+def probe_points(lower: float, upper: float) -> Array:
+    """A few points well inside the domain, not symmetric, to try a function at."""
+    u = np.array([0.1237, 0.3121, 0.4789, 0.6343, 0.8917])
+    if math.isinf(lower) and math.isinf(upper):
+        return np.asarray(4 * (2 * u - 1) / (1 - (2 * u - 1) ** 2))
+    if math.isinf(upper):
+        return np.asarray(lower + u / (1 - u))
+    if math.isinf(lower):
+        return np.asarray(upper - (u / (1 - u))[::-1])
+    return np.asarray(lower + u * (upper - lower))
+
+
+class Constant:
+    """The function that is the same everywhere."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def __call__(self, x: Any) -> Any:
+        return self.value + 0 * x
+
+
+class Written:
+    """A function that a user wrote, and how it can be run.
+
+    Attributes
+    ----------
+    pointwise
+        It takes one number at a time: arrays are taken apart for it.
+    refusal
+        Why it runs on doubles alone, and neither on series nor in many digits; or None.
+    rounding
+        How coarsely its values are rounded, where that is coarser than double arithmetic.
+    count
+        How many rows it returns, where it may return several.
+    """
+
+    def __init__(self, given: Any, name: str, where: str, *, rows: bool = False) -> None:
+        constant = None if callable(given) or rows else number(given)
+        if not callable(given) and (constant is None or not math.isfinite(constant)):
+            v, also = ("w", "") if rows else ("x", ", or a finite number")
+            raise LandscapeError(
+                f"{where}: {name} must be a function of {v}, as in `def {name}({v}): ...`{also}, "
+                f"not {given!r:.80}."
+            )
+        self.function: Function = given if constant is None else Constant(constant)
+        self.name, self.where, self.rows = name, where, rows
+        self.__name__ = name if constant is not None else name_of(given)
+        self.pointwise = False
+        self.refusal: str | None = None
+        self.rounding: Rounding | None = None
+        self.count = 1
+
+    @classmethod
+    def tried(
+        cls, given: Any, name: str, where: str, domain: tuple[float, float], *, rows: bool = False
+    ) -> Written:
+        """`given` as a function with one value for each point, or with several `rows` of them.
+
+        Raises
+        ------
+        UserFunctionError
+            If it fails on arrays and on single numbers, too.
+        LandscapeError
+            If it is no function of the points alone, one by one.
+        """
+        self = cls(given, name, where, rows=rows)
+        x = probe_points(*domain)
+        try:
+            (values,) = evaluate(self, x)
+        except UserFunctionError as error:
+            if not isinstance(error.__cause__, (TypeError, ValueError)):
+                raise
+            self.pointwise, self.refusal = True, "it takes one number at a time"
+            (values,) = evaluate(self, x)
+        if not rows and values.shape != x.shape:
+            raise LandscapeError(
+                f"{where}: {name}(x) must give one value per point: for {x.size} points it "
+                f"gave an array of shape {values.shape}."
+            )
+        self.count = 1 if values.ndim == 1 else len(values)
+        if not self.pointwise:
+            try:
+                evaluate(self, x[:2], order=1)
+            except StationaryError as error:
+                self.refusal = str(error)
+        self._look_closely(x, values)
+        return self
+
+    @classmethod
+    def derived(cls, losses: Written, x: Array) -> Written:
+        """The derivatives of losses, which run in any arithmetic."""
+        self = cls(derivative(losses), losses.name, losses.where, rows=True)
+        (plain,) = evaluate(losses, x)
+        self.count = 1 if plain.ndim == 1 else len(plain)
+        (values,) = evaluate(self.table, x)
+        for i in (slice(3, 1, -1), slice(1)):
+            self._require_same(x[i], values[..., i])
+        return self
+
+    def __call__(self, x: Any) -> Any:
+        if isinstance(x, Taylor) and self.refusal is not None:
+            raise NotDifferentiableError(
+                f"{self.where}: {self.name} runs in doubles only: {self.refusal}"
+            )
+        if not self.pointwise:
+            return self.function(x)
+        values = [_copied(self._at(v)) for v in np.ravel(x).tolist()]
+        return np.moveaxis(np.array(values, dtype=float), 0, -1)
+
+    def _at(self, x: float) -> Any:
+        try:
+            return self.function(x)
+        except ArithmeticError:  # where NumPy's functions would give inf or nan
+            return math.nan
+
+    def table(self, x: Any) -> Any:
+        """All rows as one array, shape (N, M); they may come as a tuple or a list."""
+        rows = self(x)
+        if isinstance(rows, (tuple, list)):
+            self._require_count(len(rows), np.size(x))
+            return np.stack([row + 0 * x for row in rows])
+        self._require_count(1 if np.ndim(rows) == 1 else len(rows), np.size(x))
+        return rows
+
+    def _require_count(self, now: int, points: int) -> None:
+        if now != self.count:
+            raise LandscapeError(
+                f"{self.where}: the number of datapoints changed from {self.count} to {now} "
+                f"between two calls of {self.name}, the second with {points} weights. The "
+                "function must return the same datapoints each time."
+            )
+
+    def _require_same(self, points: Array, known: Array, skip: int = 0) -> Array:
+        try:
+            (values,) = evaluate(self, points)
+        except UserFunctionError as error:
+            raise UserFunctionError(
+                f"{error}\nThis happened with {len(points)} points, and not with 5. {CONTRACT}"
+            ) from error.__cause__
+        if self.rows:
+            self._require_count(1 if values.ndim == 1 else len(values), len(points))
+        if not _agree(values[..., skip:], known):
+            raise LandscapeError(
+                f"{self.where}: {self.name}(x) does not act on each point by itself: called with "
+                f"5 points and with {len(points)} it gives different values at "
+                f"x = {points[skip]:.6g}. {CONTRACT}"
+            )
+        return values
+
+    def _look_closely(self, x: Array, values: Array) -> None:
+        """Call it with other numbers of points, in another order; and see how it rounds."""
+        first, again = (call_user_function(self, x.copy()) for _ in range(2))
+        if isinstance(first, (tuple, list)) and isinstance(again, (tuple, list)):
+            places, others = ([_address(row) for row in rows] for rows in (first, again))
+            shared = [p for p in places if p is not None and places.count(p) > 1 and p in others]
+            if shared:
+                raise LandscapeError(
+                    f"{self.where}: {self.name} returns the same work array for several "
+                    "datapoints, so that only what was written last is left of them. Return a "
+                    "copy for each, as in `out.copy()`."
+                )
+        for i in (slice(3, 1, -1), slice(1)):
+            self._require_same(x[i], values[..., i])
+        most = max(1, CHUNK // self.count)  # points at a time
+        near = ladder(x, 3 if most > 200 else 1)
+        if most > 200:
+            table = self._condensed(self._require_same(np.append(near, x), values, len(near)))
+            table = table[:, : len(near)]
+        else:
+            parts = [near[i : i + most] for i in range(0, len(near), most)]
+            table = np.concatenate([self._condensed(evaluate(self, p)[0]) for p in parts], axis=-1)
+        self.rounding = rounding_of(table, first, exact=self.refusal is None)
+        if self.rounding is not None and self.rounding.is_hidden and self.refusal is None:
+            # Series leave out conversions to shorter numbers: what is left then, digits can help.
+            table = self._condensed(evaluate(self, near, order=1)[0])
+            if rounding_of(table, None, exact=True) is not None:
+                self.rounding = None
+
+    def _condensed(self, table: Array) -> Array:
+        """The function itself, or of datapoints their mean and their variance."""
+        table = np.atleast_2d(table)
+        if not self.rows:
+            return table
+        with np.errstate(all="ignore"):
+            return np.stack([table.mean(axis=0), table.var(axis=0)])
+
+
+def _address(row: Any) -> int | None:
+    return row.ctypes.data if isinstance(row, np.ndarray) and row.size else None
+
+
+def _copied(value: Any) -> Any:
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
+def _agree(x: Array, y: Array) -> bool:
+    """Whether two tables are the same but for rounding, in proportion to what they hold.
+
+    Sums of float32 in another order differ by 1e-6; another function, by parts of one.
+    """
+    if x.shape != y.shape:
+        return False
+    with np.errstate(all="ignore"):
+        finite = np.where(np.isfinite(y), np.abs(y), 0.0)
+        close = np.abs(x - y) <= 1e-5 * finite.max(axis=-1, initial=0.0, keepdims=True)
+    return bool((close | (x == y) | ((x != x) & (y != y))).all())
