@@ -1,77 +1,174 @@
-"""What the commands share: their options, and files that are written whole or not at all."""
+"""What the commands share: their options, and what becomes of an answer."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import math
 import os
+import sys
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
 __all__ = [
-    "AsJson",
-    "BatchSize",
-    "Conventions",
-    "Domain",
-    "LearningRate",
-    "Plot",
-    "Replacement",
-    "Settings",
-    "Source",
-    "Start",
+    "DIGITS",
+    "PROCESS",
+    "REPLACED",
+    "SETTINGS",
+    "SOURCE",
+    "WHOLE",
+    "Output",
+    "at_least",
     "changes_from",
-    "check_figure",
-    "check_output",
-    "write_whole",
+    "output",
+    "together",
 ]
 
 FIGURES = (".png", ".svg", ".pdf")
 
-Source = Annotated[Path, typer.Argument(help="Landscape file.", show_default=False)]
-LearningRate = Annotated[
-    float | None, typer.Option("--learning-rate", "-T", help="Replaces that of the file.")
-]
-BatchSize = Annotated[
-    int | None, typer.Option("--batch-size", "-B", help="Replaces that of the file.")
-]
-Replacement = Annotated[
-    bool | None, typer.Option("--replacement/--no-replacement", help="How batches are drawn.")
-]
-Conventions = Annotated[
-    str | None, typer.Option(help="ito, stratonovich or klimontovich.", show_default=False)
-]
-Domain = Annotated[tuple[float, float] | None, typer.Option(help="Two ends; inf and -inf work.")]
-Start = Annotated[
-    str | None,
-    typer.Option(
-        help="The start: a point, normal:MEAN,DEVIATION, uniform:A,B or a file of samples.",
-        show_default=False,
+Command = Callable[..., None]
+Option = Callable[[Command], Command]
+
+
+def at_least(least: float) -> Callable[[Any], int]:
+    """What reads a whole number, however it is typed: 20000, 20_000 or 2e4."""
+
+    def whole(value: Any) -> int:
+        number = _whole(value)
+        if number is None:
+            raise click.BadParameter(f"{value!r} is not a whole number.")
+        if number < least:
+            raise click.BadParameter(f"{value} is below {least}.")
+        return number
+
+    return whole
+
+
+def _whole(value: Any) -> int | None:
+    with contextlib.suppress(ValueError):
+        return int(value)
+    with contextlib.suppress(ValueError):
+        return int(float(value)) if float(value).is_integer() else None
+    return None
+
+
+def together(*options: Option) -> Option:
+    """Several options as one decorator, in the order in which help lists them."""
+
+    def of(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return of
+
+
+WHOLE = at_least(-math.inf)  # what is wrong with its value, the library says
+
+SOURCE = click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
+REPLACED = together(
+    click.option("--convention", metavar="NAME", help="ito, stratonovich or klimontovich."),
+    click.option(
+        "--domain", type=float, nargs=2, metavar="LOW HIGH", help="Two ends; inf and -inf work."
     ),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the file; repeatable."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-Plot = Annotated[Path | None, typer.Option(help="Draw the figure to this .png, .svg or .pdf file.")]
+    click.option(
+        "--initial",
+        metavar="START",
+        help="The start: a point, normal:MEAN,DEVIATION, uniform:A,B or a file of samples.",
+    ),
+)
+SETTINGS = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter of the file; repeatable.",
+)
+PROCESS = together(
+    SOURCE,
+    click.option(
+        "--learning-rate", "-T", type=float, metavar="T", help="Replaces that of the file."
+    ),
+    click.option("--batch-size", "-B", type=WHOLE, metavar="B", help="Replaces that of the file."),
+    click.option("--replacement/--no-replacement", default=None, help="How batches are drawn."),
+    REPLACED,
+    SETTINGS,
+)
+DIGITS = click.option(
+    "--digits",
+    type=WHOLE,
+    metavar="N",
+    help="Significant digits of every number; doubles if left out.",
+)
 
 
-def changes_from(settings: list[str] | None, **given: Any) -> dict[str, Any]:
+def changes_from(settings: tuple[str, ...] = (), **given: Any) -> dict[str, Any]:
     """What replaces values of a file: the options that were given, and its parameters."""
     changes = {k: v for k, v in given.items() if v is not None}
     if settings:
         from stationary.sources.parameters import parameters_from
 
-        changes["parameters"] = parameters_from(settings)
+        changes["parameters"] = parameters_from(list(settings))
     return changes
 
 
-def check_figure(path: Path | None) -> None:
-    """Refuse a figure that cannot be written before anything is computed for it."""
-    if path is not None:
-        check_output(path, FIGURES)
+@dataclass(frozen=True)
+class Output:
+    """Where an answer goes: to the terminal, as text or JSON, and to files."""
+
+    as_json: bool
+    plot: Path | None
+    csv: Path | None
+
+    def answer(
+        self,
+        find: Callable[[], Any],
+        *,
+        has_table: Callable[[Any], bool] = lambda found: True,
+        **drawing: Any,
+    ) -> Any:
+        """Find the answer, write the files that were asked for, and print it.
+
+        What a landscape file writes goes to standard error, so that ours stays readable.
+        """
+        with contextlib.redirect_stdout(sys.stderr):
+            check_output(self.csv)
+            check_output(self.plot, FIGURES)
+            found = find()
+            report = found.to_json() if self.as_json else found.summary()
+            tabled = self.csv is None or has_table(found)
+            if self.csv is not None and tabled:
+                write_whole(self.csv, found.to_csv())
+            if self.plot is not None:
+                found.plot(self.plot, **drawing)
+        click.echo(report)
+        if not tabled:
+            click.echo(f"stationary: {self.csv} was not written: there is no density.", err=True)
+        return found
+
+
+def output(*, csv: str = "") -> Option:
+    """The options of an `Output`, handed on as `to`; `csv` says what a table holds."""
+    path = click.Path(path_type=Path)
+    options = [click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")]
+    if csv:
+        options.append(click.option("--csv", type=path, metavar="FILE", help=csv))
+    figure = "Draw the figure to this .png, .svg or .pdf file."
+    options.append(click.option("--plot", type=path, metavar="FILE", help=figure))
+
+    def of(command: Command) -> Command:
+        @functools.wraps(command)
+        def run(as_json: bool, plot: Path | None, csv: Path | None = None, **given: Any) -> None:
+            command(to=Output(as_json, plot, csv), **given)
+
+        return together(*options)(run)
+
+    return of
 
 
 def check_output(path: Path | None, suffixes: tuple[str, ...] = ()) -> None:

@@ -143,6 +143,45 @@ def test_help_and_version(run):
     assert out.startswith("stationary ")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--digits", "abc"], ("--digits", "'abc' is not a whole number")),
+        (["--batch-size", "2.5"], ("--batch-size", "'2.5' is not a whole number")),
+        (["--learning-rate", "fast"], ("--learning-rate", "'fast'")),
+        (["--domain", "0", "far"], ("--domain", "'far'")),
+        (["--digit", "30"], ("--digit", "--digits")),
+    ],
+)
+def test_wrong_usage_names_the_option_the_value_and_what_was_meant(run, arguments, said):
+    code, _, err = run("analyze", TWO_MINIMA, *arguments)
+    assert code == 2
+    assert all(words in err for words in said)
+
+
+def test_numbers_are_read_however_they_are_typed(run):
+    code, out, _ = run("analyze", TWO_MINIMA, "-T", "+5e-2", "-B", "2e0", "--json")
+    assert code == 0
+    process = json.loads(out)["process"]
+    assert (process["learning_rate"], process["batch_size"]) == (0.05, 2)
+
+
+@pytest.mark.parametrize("command", ["analyze", "bias", "check", "evolve", "regularise", "sweep"])
+def test_help_of_a_command_fits_80_columns_and_names_its_options(run, command):
+    code, out, _ = run(command, "--help")
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 80
+    for option in ("--learning-rate", "--set", "--initial", "--domain", "--json", "--plot"):
+        assert option in out
+
+
+def test_help_says_what_exit_codes_mean(run):
+    _, out, _ = run("--help")
+    assert "0 done, 1 an error, 2 wrong usage, 3 not converged or not decided" in (
+        " ".join(out.split())
+    )
+
+
 def test_a_process_without_end_state_is_an_answer(run, tmp_path):
     path = tmp_path / "brownian.py"
     path.write_text("drift = 0.0\nvariance = 1.0\n")
