@@ -72,7 +72,7 @@ def test_units_of_a_trillionth_cost_nothing():
         (lambda x: np.exp(x) / 4, np.exp, (0, INF), "ito", "density"),  # P = exp(-x / 2)
         (lambda x: -np.exp(-x) / 4, lambda x: np.exp(-x), (0, INF), "ito", "none"),
         (0.0, lambda x: np.exp(-1 / x), (0, 1), "klimontovich", "density"),  # uniform
-        (0.0, lambda x: np.exp(-1 / x), (0, 1), "ito", "none"),
+        (0.0, lambda x: np.exp(-1 / x), (0, 1), "ito", "atoms"),  # a martingale: it tends to 0
         (lambda x: np.exp(-1 / x) / (4 * x * x), lambda x: np.exp(-1 / x), (0, 1), "ito", "none"),
     ],
 )

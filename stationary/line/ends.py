@@ -9,7 +9,7 @@ from typing import Any
 from stationary.errors import LandscapeError
 from stationary.functions.given import Boundary
 from stationary.line.equilibria import Equilibrium, equilibria_of
-from stationary.line.feller import CRITICAL, Feller, Powers, exponents_at, feller_class
+from stationary.line.feller import Exponents, Feller, exponents_at
 from stationary.line.sampling import Sampling
 
 __all__ = ["Anatomy", "End", "anatomy"]
@@ -31,21 +31,17 @@ class End:
     integrable: bool | None  # whether P can be integrated up to here; None: not decided
     push: int = 0  # the drift at a finite singular end: +1 inwards, -1 outwards, 0 if it vanishes
     absorbs: bool = False  # because that was asked for
-    powers: Powers | None = field(default=None, repr=False, compare=False)  # None at a wall
+    exponents: Exponents | None = field(default=None, repr=False, compare=False)  # None at a wall
 
     def converges(self, s: Any, k: float, *, fallen: bool = False) -> bool | None:
         """Whether the weight e^(s Phi) a^-k can be integrated up to here; None: not decided.
 
         `fallen` says that it is seen to fall to nothing on the way.
         """
-        if self.powers is None:
+        if self.exponents is None:
             return True
-        room, error = self.powers.of(s, k)
-        if math.isnan(room):
-            return fallen or None
-        if error > CRITICAL and abs(room) <= 4 * error:
-            return None  # too close to call
-        return bool(room < -CRITICAL) if math.isinf(self.position) else bool(room > CRITICAL)
+        converges = self.exponents.converges(s, k)
+        return True if converges is None and fallen else converges
 
     def describe(self, variable: str) -> str:
         """The end in words."""
@@ -120,38 +116,28 @@ def _end(found: Sampling, position: float, side: str, is_open: bool) -> End:
             integrable=True,
             absorbs=absorbs,
         )
-    outward = math.isinf(position)
-    e = exponents_at(found, position, side)
-    integrable: bool | None
-    if math.isnan(e.room) or math.isnan(e.scale):
-        feller, integrable = Feller.UNDECIDED, _integrable_as_sampled(found, side)
-    else:
-        integrable = bool(e.room < -CRITICAL) if outward else bool(e.room > CRITICAL)
-        feller = feller_class(e, integrable, outward)
-        if e.error > CRITICAL and abs(e.room) <= 4 * e.error:
-            integrable, feller = None, Feller.UNDECIDED  # too close to call
-        elif feller is Feller.UNDECIDED and found.fallen[0 if side == "lower" else 1]:
-            integrable = True
+    index = 0 if side == "lower" else 1
+    e = exponents_at(found, index)
+    density = (1, 1 - diffusion.convention.value)
+    feller, integrable = e.feller, e.converges(*density)
+    if integrable is None and found.fallen[index]:
+        integrable = True  # as it was sampled, the density has fallen to nothing on its way there
     absorbs = given is Boundary.ABSORBING
     keeps = feller in (Feller.ENTRANCE, Feller.NATURAL)
-    push = 0 if outward else e.push
+    push = 0 if e.outward else e.push
+    room, error = e.of(*density)
     return End(
         position,
         side,
         feller,
         reflects=keeps or (feller is Feller.REGULAR and not absorbs),
         assumed=feller is Feller.REGULAR and given is None and push <= 0,
-        exponent=None if math.isnan(e.room) else e.room - 1,
-        room=None if math.isnan(e.room) else e.room,
-        exponent_error=e.error,
+        exponent=None if math.isnan(room) else room - 1,
+        room=None if math.isnan(room) else room,
+        exponent_error=error if math.isfinite(room) else 0.0,
         order=None if math.isnan(e.order) else e.order,
         integrable=integrable,
         push=push,
         absorbs=absorbs,
-        powers=e.powers,
+        exponents=e,
     )
-
-
-def _integrable_as_sampled(found: Sampling, side: str) -> bool | None:
-    """Whether the sampled density has fallen to nothing on its way to an undecided end."""
-    return found.fallen[0 if side == "lower" else 1] or None

@@ -1,9 +1,10 @@
-"""Feller's classes, from the exponents of drift and variance at a singular point.
+"""Feller's classes, from the powers with which potential and variance go at a singular point.
 
-With r the distance to the point (or |x| at an infinite end), the powers with which scale density,
-speed density and drift go there decide which of their integrals converge, and so the class.
-Exponents are read in many digits, at distances no double could carry, wherever the user's
-functions allow it.
+With r the distance to the point (or to where distances count from, at an infinite end), what
+decides is d Phi / d log r, where Phi = int 2 f / a, and d log a / d log r: whether the integral of
+e^(s Phi) a^-k converges follows for any s and k. Both are read in many digits, at distances no
+double could carry, wherever the user's functions allow it; so each side of a point has its own
+limits, and what the functions are at the point itself is never asked.
 
 References
 ----------
@@ -15,19 +16,21 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stationary.errors import StationaryError
 from stationary.functions.evaluation import many_digits
+from stationary.line.chart import Chart
 from stationary.line.sampling import Sampling
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import rule
-from stationary.numbers.elementary import number
+from stationary.numbers.elementary import arithmetic_of, number
 
-__all__ = ["Exponents", "Feller", "Powers", "exponents_at", "feller_class"]
+__all__ = ["Exponent", "Exponents", "Feller", "exponents_at"]
 
 Array = NDArray[Any]
 
@@ -37,7 +40,7 @@ PROBES = np.array([0.5, 1.0, 1.5, 2.0])  # these powers of 10^60, where they are
 PROBE_MARGIN = 25  # by which a probe in many digits is further out than these
 PROBE_ACCURACY = 80  # digits beyond those of the sampling that a probe is evaluated to
 VANISHES = 1e-6  # a drift with a power below this does not vanish
-CRITICAL = 1e-14  # an exponent this close to where the class changes is there, to rounding
+CRITICAL = 1e-14  # an exponent this close to where an integral ceases to converge is there
 SETTLED = 1e-12  # an exponent that changes by less between the last probes is one
 STEADY = 0.9  # ratio of the changes from probe to probe, above which they may never end
 
@@ -55,170 +58,164 @@ class Feller(Enum):
     JOINED = "joined"  # no end at all: a ring runs on at its other end
 
 
-@dataclass(frozen=True, eq=False)
-class Powers:
-    """How a weight e^(s Phi) a^-k goes next to an open end, Phi = int 2 f / a."""
+class Exponent(NamedTuple):
+    """A power of r and its error: infinite beyond all powers, nan if not settled."""
 
-    pull: Array  # r dPhi / dr at the probes
-    order: Array  # r d(log a) / dr there
-    digits: Arithmetic  # of the probes
-    arithmetic: Arithmetic  # of the sampling, in which exponents are handed out
-
-    def of(self, s: Any, k: float) -> tuple[Any, float]:
-        """The exponent e of a weight that goes as r^(e - 1), and its error.
-
-        It is formed in the digits of the probes, so that no rounding decides its sign: the weight
-        can be integrated up to a finite end for e > 0 and to infinity for e < 0. Infinite beyond
-        all powers, nan if not settled.
-        """
-        values = self.digits.array([s])[0] * self.pull - k * self.order + 1
-        room, error = _limit(values, self.digits)
-        if not math.isfinite(room):
-            return room, 0.0
-        if error == 0:
-            if self.arithmetic is not DOUBLE and room != 0:
-                room = number(self.arithmetic.array(values[-1])[()])
-            error = float(abs(values[-1] - values[1]))
-        return room, error
+    value: Any
+    error: float
 
 
 @dataclass(frozen=True, eq=False)
-class _SampledPowers(Powers):
-    """The same from the two outermost octaves that were sampled (outer one first).
-
-    There pull and order go as limit + constant r (or 1 / r): the next octave has half the
-    correction, and what is left after extrapolation is of second order in the change per octave.
-    """
-
-    endless: bool  # r 2 f / a grows without limit
-
-    def of(self, s: Any, k: float) -> tuple[Any, float]:
-        (first, second), (order, before) = self.pull, self.order
-        if self.endless:
-            return math.copysign(math.inf, float(s) * first), 0.0
-        limit = float(2 * first - second)
-        change = float(abs(first - second) + abs(order - before))
-        if change > 1e-3 * (1 + abs(limit)):
-            return math.nan, math.inf
-        room = float(s) * limit + (1 - k * float(2 * order - before))
-        return room, max(1.0, float(s)) * (change**2 + 1e-14 * (1 + abs(limit)))
-
-
-@dataclass(frozen=True)
 class Exponents:
-    """Powers of the distance r at an open end; infinite beyond all powers, nan if not settled."""
+    """How potential and variance go with the distance r from a point, or from far away.
 
-    room: Any  # P ~ r^(room - 1): integrable for room > 0 at a finite end, < 0 at infinity
-    scale: float  # r times the logarithmic fall of the scale density: s ~ r^-scale
-    order: float  # a ~ r^order
-    drift: float  # f ~ r^drift, in the Ito form
-    push: int  # +1 if f does not vanish there and points to larger r, -1 to smaller, 0 if it does
-    error: float  # of room
-    powers: Powers  # of any weight
-    doubt: float = 0.0  # the error of the others, where they were still changing
-
-
-def feller_class(e: Exponents, speed_converges: bool, outward: bool) -> Feller:
-    """Feller's class, from the convergence of three integrals up to the end.
-
-    These are of the scale density s, of the speed density m ~ P, and of m times the integral of
-    s, which goes as r^(1 - order) or, if s falls or grows beyond powers, as 1 / f.
+    Rows of values at probes that lie ever closer to the end (ever further out).
     """
-    product = -e.drift if math.isinf(e.scale) else 1 - e.order
-    soon = product < -1 if outward else product > -1
-    scale_converges = e.scale > 1 + CRITICAL if outward else e.scale < 1 - CRITICAL
-    if e.doubt > SETTLED and abs(e.scale - 1) <= e.doubt:
-        return Feller.UNDECIDED
-    if scale_converges and speed_converges:
-        return Feller.REGULAR
-    if math.isnan(product) or (e.doubt > SETTLED and abs(product + 1) <= e.doubt):
-        return Feller.UNDECIDED
-    if scale_converges:
-        return Feller.EXIT if soon else Feller.ATTRACTING
-    return Feller.ENTRANCE if soon else Feller.NATURAL
+
+    potential: Array  # d Phi / d log r, Phi = int 2 f / a
+    variance: Array  # d log a / d log r
+    drift: Array | None  # d log |f| / d log r of the drift in its Ito form; None where it is zero
+    ahead: bool  # whether that drift points to larger r at the last probe
+    outward: bool
+    convention: float
+    arithmetic: Arithmetic | None  # of the probes; None: octaves of a sampling in doubles
+
+    def of(self, s: Any, k: float) -> Exponent:
+        """The power of r that the integral of e^(s Phi) a^-k goes with: its integrand's plus 1.
+
+        The limit is taken of the combination, in the digits of the probes: what cancels does.
+        """
+        s = number(arithmetic_of(self.potential).array([s])[0])
+        return self._limit(s * self.potential - k * self.variance + 1)
+
+    def converges(self, s: Any, k: float) -> bool | None:
+        """Whether the integral of e^(s Phi) a^-k up to the end converges; None: not decided.
+
+        Where it goes as log r it does not.
+        """
+        return self._below_infinity(self.of(s, k))
+
+    def _below_infinity(self, power: Exponent) -> bool | None:
+        towards = -power.value if self.outward else power.value
+        if math.isnan(towards) or (power.error > CRITICAL and abs(towards) <= power.error):
+            return None
+        return bool(towards > CRITICAL)
+
+    @cached_property
+    def _scale_and_speed(self) -> tuple[Exponent, Exponent]:
+        c = self.convention
+        return self.of(-1, c), self.of(1, 1 - c)
+
+    @cached_property
+    def feller(self) -> Feller:
+        """Feller's class, from the convergence of three integrals up to the end.
+
+        These are of the scale density e^-Phi a^-c, of the speed density e^Phi a^(c - 1), which is
+        that without current, and of the time that it takes to come here or to leave.
+        """
+        scale, speed = (self._below_infinity(e) for e in self._scale_and_speed)
+        if scale is None or speed is None:
+            return Feller.UNDECIDED
+        if scale and speed:
+            return Feller.REGULAR
+        soon = self._below_infinity(self._time)
+        if soon is None:
+            return Feller.UNDECIDED
+        if scale:
+            return Feller.EXIT if soon else Feller.ATTRACTING
+        return Feller.ENTRANCE if soon else Feller.NATURAL
+
+    @property
+    def _time(self) -> Exponent:
+        """That of the speed density times the integral of the scale density.
+
+        The product goes as r / a; where the scale density falls or grows beyond powers, as 1 / f.
+        """
+        if not math.isinf(self._scale_and_speed[0].value):
+            return self._limit(2 - self.variance)
+        if self.drift is None:
+            return Exponent(math.nan, 0.0)
+        return self._limit(1 - self.drift)
+
+    @property
+    def order(self) -> float:
+        """The power of r that the variance goes with."""
+        return float(self._limit(self.variance).value)
+
+    @property
+    def push(self) -> int:
+        """+1 if the drift does not vanish at the end and points to larger r, -1 to smaller."""
+        if self.drift is None:
+            return 0
+        power = float(self._limit(self.drift).value)
+        if self.arithmetic is None:  # a slope between two octaves, which few powers are as small as
+            power = math.nan if power > 0.1 else min(power, 0.0)
+        if not power <= VANISHES:
+            return 0
+        return 1 if self.ahead else -1
+
+    def _limit(self, values: Array) -> Exponent:
+        if self.arithmetic is None:
+            return Exponent(*_limit_of_octaves(values))
+        value, error = _limit(values)
+        in_digits = self.arithmetic is not DOUBLE and math.isfinite(value)
+        here = number(self.arithmetic.array([value])[0]) if in_digits else float(value)
+        return Exponent(here, error)
 
 
-def exponents_at(found: Sampling, position: float, side: str) -> Exponents:
+def exponents_at(found: Sampling, side: int) -> Exponents:
+    """How potential and variance go at the lower (side 0) or upper (1) end of a sampled process."""
     if found.diffusion.cost > TOO_MANY:
-        return _exponents_as_sampled(found, position, side)  # many digits would take minutes
+        return _as_sampled(found, side)  # many digits would take minutes
     try:
-        return _exponents_in_digits(found, position, side)
+        return _in_digits(found, side)
     except (StationaryError, OverflowError, MemoryError):
-        return _exponents_as_sampled(found, position, side)
+        return _as_sampled(found, side)
 
 
-def _exponents_in_digits(found: Sampling, position: float, side: str) -> Exponents:
+def _in_digits(found: Sampling, side: int) -> Exponents:
     accuracy = math.ceil(found.arithmetic.accuracy)
     probe = PROBE
     if found.arithmetic is not DOUBLE:
         probe = max(PROBE, accuracy + PROBE_MARGIN)
     many = many_digits(5 * probe, accuracy + PROBE_ACCURACY)
-    weight = found.diffusion.convention.value
-    outward = math.isinf(position)
-    inside = 1 if side == "lower" else -1  # from the end into the domain
+    chart = Chart.of(found.diffusion, side, many)
     powers = np.array([10 ** round(k * probe) for k in PROBES], dtype=object)
     near = many.array(powers)
     apart = 1 + 1 / many.array([10**probe])[0]  # of the two points that tell a slope
     radii = np.concatenate([near, near * apart])
-    if outward:
-        x = -inside * radii
-    else:
+    if not chart.outward:
         radii = 1 / radii
-        x = found.diffusion.end(0 if side == "lower" else 1, many) + inside * radii
-    f, a = found.diffusion.coefficients(x, many)
+    f, a = found.diffusion.coefficients(chart.at(radii), many)
     if not (many.isfinite(f).all() and many.isfinite(a).all()) or not (a > 0).all():
         raise OverflowError("not a process there")
-    towards_larger_r = -inside if outward else inside
-    log_r, log_a = many.log(radii), many.log(a)
     first, second = np.arange(len(near)), np.arange(len(near), 2 * len(near))
-    step = log_r[second] - log_r[first]
-    order = (log_a[second] - log_a[first]) / step
-    pull = (2 * f / a * radii)[first] * towards_larger_r
-    at_probes = Powers(pull, order, many, found.arithmetic)
-    room, room_error = at_probes.of(1, 1 - weight)
-    scale, scale_error = _limit(pull + weight * order, many)
+    step = np.diff(many.log(radii).reshape(2, -1), axis=0)[0]
+    order = np.diff(many.log(a).reshape(2, -1), axis=0)[0] / step
+    potential = (2 * f / a * radii)[first] * chart.sign
+    c = found.diffusion.convention.value
     # In the Ito form the drift is f + (c / 2) a'; where f r / a grows without limit, a' is nothing
     # beside f.
-    drift = f
-    if not math.isinf(scale):
-        drift = f + towards_larger_r * weight / 2 * np.tile(order, 2) * a / radii
-    power, power_error, push = math.nan, 0.0, 0
+    drift, slopes = f, None
+    if not math.isinf(_limit(c * order + potential)[0]):
+        drift = f + chart.sign * c / 2 * np.tile(order, 2) * a / radii
     if not (drift == 0).any():
-        log_f = many.log(many.abs(drift))
-        power, power_error = _limit((log_f[second] - log_f[first]) / step, many)
-        push = _push(power, bool(drift[first[-1]] * towards_larger_r > 0))
-    a_power, order_error = _limit(order, many)
-    return Exponents(
-        room=room,
-        scale=scale,
-        order=a_power,
-        drift=power,
-        push=push,
-        error=room_error,
-        powers=at_probes,
-        doubt=max(scale_error, power_error if math.isinf(scale) else order_error),
-    )
+        slopes = np.diff(many.log(many.abs(drift)).reshape(2, -1), axis=0)[0] / step
+    ahead = bool(drift[second[-1]] * chart.sign > 0)
+    return Exponents(potential, order, slopes, ahead, chart.outward, c, found.arithmetic)
 
 
-def _push(power: float, positive: bool) -> int:
-    """Which way a drift that goes as r^power points where r vanishes; 0 if it vanishes, too."""
-    if not power <= VANISHES:
-        return 0
-    return 1 if positive else -1
-
-
-def _limit(values: Array, many: Any) -> tuple[float, float]:
+def _limit(values: Array) -> tuple[Any, float]:
     """The limit of a function of r from its values at the probes: a number, +-inf, or nan.
 
-    And its error: 0 for a limit that is reached; else what extrapolating it as limit + constant
-    r^d leaves over.
+    And its error: what extrapolating it as limit + constant r^d leaves over.
     """
     near, far = values[1], values[-1]  # at twice the power
     if abs(far - near) <= SETTLED * (1 + abs(far)):
-        return (float(far) if abs(far) > 1e-40 else 0.0), 0.0
+        return (number(far) if abs(far) > 1e-40 else 0.0), float(abs(far - near))
     steps = np.diff(values)
     closing = bool((steps[1:] * steps[:-1] > 0).all()) and bool(
-        (many.abs(steps[1:]) < STEADY * many.abs(steps[:-1])).all()
+        (np.abs(steps[1:]) < STEADY * np.abs(steps[:-1])).all()
     )
     if closing:
         # Aitken's limits from the first three and from the last three.
@@ -227,44 +224,47 @@ def _limit(values: Array, many: Any) -> tuple[float, float]:
         return (float(last), error) if error < 0.1 * (1 + abs(last)) else (math.nan, 0.0)
     if abs(far) < SETTLED * min(abs(near), 1):
         return 0.0, 0.0
-    pair = many.abs(np.array([near, far], dtype=object))
-    if near * far > 0 and pair[1] > 1.5 * pair[0] and pair[1] > 1:
+    if near * far > 0 and abs(far) > 1.5 * abs(near) and abs(far) > 1:
         return (math.inf if far > 0 else -math.inf), 0.0  # perhaps as slowly as a logarithm
-    if near * far > 0:
-        growth = float((many.log(pair[1:]) - many.log(pair[:1]))[0])
-        if growth > 0.02 * many.digits / 5 * math.log(10):
-            return (math.inf if far > 0 else -math.inf), 0.0
+    if near * far > 0 and abs(far) > 10.0 ** (0.02 * PROBE) * abs(near):
+        return (math.inf if far > 0 else -math.inf), 0.0
     return math.nan, 0.0
 
 
-def _exponents_as_sampled(found: Sampling, position: float, side: str) -> Exponents:
-    """The same from the outermost samples, where the functions run in doubles only."""
-    r = rule(len(found.samples.values[0]))
-    p = found.panels
-    pick = np.array([0, 1]) if side == "lower" else np.array([-1, -2])
+def _as_sampled(found: Sampling, side: int) -> Exponents:
+    """The same from the two outermost panels, where the functions run in doubles only."""
+    r, p = rule(len(found.samples.values[0])), found.panels
+    pick = np.array([1, 0]) if side == 0 else np.array([-2, -1])
     x = p.lower[pick] + p.half[pick] * (1 + r.nodes[:, None])
-    lower, upper = found.diffusion.domain
-    outward = math.isinf(position)
-    other = upper if side == "lower" else lower
-    origin = position if not outward else other if math.isfinite(other) else 0.0
-    distance = np.abs(x - origin).astype(float)
-    inside = 1 if side == "lower" else -1
-    towards_larger_r = -inside if outward else inside
+    chart = Chart.of(found.diffusion, side)
+    distance = np.abs(x - float(chart.anchor)).astype(float)
     h, ell = (v[:, pick].astype(float) for v in found.samples.values)
-    c = h * distance * towards_larger_r
     log_r = np.log(distance)
-    slope = (ell[-1] - ell[0]) / (log_r[-1] - log_r[0])
-    log_f = np.log(np.maximum(np.abs(h), 1e-300)) + ell
-    k = float(((log_f[-1] - log_f[0]) / (log_r[-1] - log_r[0]))[0])
-    means = c.mean(axis=0)
-    seen_to_vanish = math.nan if abs(k) > 0.1 else k
-    push = _push(min(seen_to_vanish, 0.0), bool(means[0] > 0))
-    weight = found.diffusion.convention.value
-    order = float(2 * slope[0] - slope[1])
-    apart = abs(float(log_r[:, 0].mean() - log_r[:, 1].mean()))
-    growing = abs(means[0]) > abs(means[1]) * math.exp(0.3 * apart) and abs(means[0]) > 30
-    endless = bool(growing or abs(means[0]) > 1e6)
-    powers = _SampledPowers(means, slope, DOUBLE, DOUBLE, endless)
-    room, error = powers.of(1, 1 - weight)
-    scale = 1 - powers.of(-1, weight)[0]
-    return Exponents(room, scale, math.nan if math.isnan(room) else order, k, push, error, powers)
+    across = log_r[-1] - log_r[0]
+    with np.errstate(divide="ignore"):
+        log_f = np.log(np.abs(h)) + ell
+    slopes = (log_f[-1] - log_f[0]) / across
+    return Exponents(
+        potential=(h * distance * chart.sign).mean(axis=0),
+        variance=(ell[-1] - ell[0]) / across,
+        drift=slopes if np.isfinite(slopes).all() else None,
+        ahead=bool(h[:, 1].mean() * chart.sign > 0),
+        outward=chart.outward,
+        convention=found.diffusion.convention.value,
+        arithmetic=None,
+    )
+
+
+def _limit_of_octaves(values: Array) -> tuple[float, float]:
+    """The same from the means over two octaves.
+
+    A correction of first order in r is half as large on the last: what is left after extrapolation
+    is of second order in the change.
+    """
+    before, last = map(float, values)
+    if (abs(last) > 1.2 * abs(before) and abs(last) > 30) or abs(last) > 1e6:
+        return math.copysign(math.inf, last), 0.0
+    limit, change = 2 * last - before, abs(last - before)
+    if change > 1e-3 * (1 + abs(limit)):
+        return math.nan, math.inf
+    return limit, change**2 + 1e-14 * (1 + abs(limit))

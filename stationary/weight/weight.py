@@ -335,9 +335,9 @@ def _tail(density: Weight, end: End) -> Tail | None:
     interval = found.interval
     if start == interval[0 if lower else 1] or (density.s > 0 and found.fallen[0 if lower else 1]):
         return None
-    if end.powers is None:
+    if end.exponents is None:
         return None
-    room, room_error = end.powers.of(density.s, density.k)
+    room, room_error = end.exponents.of(density.s, density.k)
     if not finite(room):
         return None
     arithmetic, epsilon = found.arithmetic, found.epsilon

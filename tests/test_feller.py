@@ -1,0 +1,70 @@
+"""Feller's classes and the exponents that decide them, against cases done on paper."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from stationary import Diffusion, end_state
+
+INF = math.inf
+
+
+def ends(drift, variance, domain, **more):
+    return end_state(Diffusion(drift=drift, variance=variance, domain=domain, **more)).anatomy.ends
+
+
+@pytest.mark.parametrize(
+    ("convention", "order", "feller"),
+    [
+        # Without drift s = a^-c and m = a^(c - 1); the time to arrive goes as int r / a.
+        ("ito", 0.5, "regular, singular"),
+        ("ito", 1.0, "exit"),
+        ("ito", 1.5, "exit"),
+        ("ito", 2.0, "natural, attracting"),
+        ("ito", 3.0, "natural, attracting"),
+        ("stratonovich", 0.5, "regular, singular"),
+        ("stratonovich", 1.5, "regular, singular"),
+        ("stratonovich", 2.0, "natural"),
+        ("stratonovich", 3.0, "natural"),
+        ("klimontovich", 0.5, "regular, singular"),
+        ("klimontovich", 1.0, "entrance"),
+        ("klimontovich", 1.5, "entrance"),
+        ("klimontovich", 2.0, "natural"),
+        ("klimontovich", 3.0, "natural"),
+    ],
+)
+def test_the_convention_decides_what_a_zero_without_drift_is(convention, order, feller):
+    lower, _ = ends(0, lambda x: x**order, (0, 1), convention=convention)
+    assert lower.feller.value == feller
+
+
+@pytest.mark.parametrize("c", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize(("s", "k"), [(1, 1), (1, 0.5), (-1, 0), (2.5, 1), (0, 1), (-1, 1)])
+def test_the_exponent_of_any_weight_is_that_of_its_integrand_plus_one(c, s, k):
+    """f = 0.7 and a = 2 x at 0: e^Phi = x^0.7; f = -3 x and a = 1 + x^2 far out: e^Phi = x^-6."""
+    name = {0.0: "ito", 0.5: "stratonovich", 1.0: "klimontovich"}[c]
+    near, _ = ends(0.7, lambda x: 2 * x, (0, 1), convention=name)
+    value, error = near.exponents.of(s, k)
+    assert abs(value - (0.7 * s - k + 1)) <= error + 1e-15
+    _, far = ends(lambda x: -3 * x, lambda x: 1 + x * x, (0, INF), convention=name)
+    exponent = far.exponents.of(s, k)
+    assert abs(exponent.value - (-6 * s - 2 * k + 1)) <= exponent.error + 1e-15
+    assert far.exponents.converges(s, k) is (-6 * s - 2 * k + 1 < 0)
+
+
+def test_what_cancels_in_a_weight_cancels_before_the_limit_is_taken():
+    """f = -1 and a = x^2 at 0: Phi = 2 / x, and e^(0 Phi) a^-k is a plain power."""
+    near, _ = ends(-1, lambda x: x**2, (0, 1))
+    assert near.exponents.of(1, 0).value == -INF
+    assert near.exponents.of(-1, 3).value == INF
+    assert near.exponents.of(0, 0.25).value == 0.5
+    assert near.exponents.converges(0, 0.5) is False  # int dx / x: a logarithm, but it diverges
+
+
+def test_the_drift_at_a_singular_end_itself_is_never_asked():
+    """-1 at 0 and 1 / 2 above it: only the limit from inside is the process's business."""
+    at_once, _ = ends(lambda x: np.where(x > 0, 0.5, -1.0), lambda x: 2 * x, (0, 1))
+    assert (at_once.feller.value, at_once.push) == ("regular, singular", 1)
