@@ -3,5 +3,5 @@
 `given` (values as they are given, checked), `source_lines` (whose line an error is in), `taylor`,
 `taylor_elementary` and `taylor_arrays` (series: exact derivatives), `evaluation` (a function run in
 any arithmetic), `rounding` (how coarse its values are), `written` (tried once, and run as it can
-be), `cancellation` (digits that sums lose).
+be), `tape` (a function as a list of operations).
 """

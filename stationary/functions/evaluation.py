@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ __all__ = [
     "DOUBLE",
     "Arithmetic",
     "Taylor",
+    "composed",
     "derivative",
     "evaluate",
     "many_digits",
@@ -232,19 +233,23 @@ def derivative(function: Function) -> Function:
             w = arithmetic.array(w)
             flat = evaluate(function, w.reshape(-1), order=1, arithmetic=arithmetic)[1]
             return flat.reshape(*flat.shape[:-1], *w.shape)
-        # With d_k the coefficients of l' around w_0: l'(w) = sum_k d_k (w - w_0)^k.
-        order, arithmetic = w.order, w.arithmetic
-        argument = Taylor.variable(w.value, order + 1, arithmetic)
+        order, arithmetic = w.order + 1, w.arithmetic
+        argument = Taylor.variable(w.value, order, arithmetic)
         result = call_user_function(function, argument)
-        table = _table(function, result, w.shape, order + 1, arithmetic)
-        step = Taylor((w.value - w.value, *w.coefficients[1:]), arithmetic)
-        total: Any = Taylor((table[order + 1] * (order + 1), *[ZERO] * order), arithmetic)
-        for k in range(order, 0, -1):
-            total = total * step + table[k] * k
-        return total
+        table = _table(function, result, w.shape, order, arithmetic)
+        return composed([table[k] * k for k in range(1, order + 1)], w)
 
     derived.__name__ = derived.__qualname__ = f"derivative of {name_of(function)}"
     return derived
+
+
+def composed(coefficients: Sequence[Any], w: Taylor) -> Any:
+    """F(w) as a series, with c_k the coefficients of F around w_0: sum_k c_k (w - w_0)^k."""
+    step = Taylor((w.value - w.value, *w.coefficients[1:]), w.arithmetic)
+    total: Any = Taylor((coefficients[-1], *[ZERO] * w.order), w.arithmetic)
+    for c in reversed(coefficients[:-1]):
+        total = total * step + c
+    return total
 
 
 def _arithmetic_of(w: Any) -> Arithmetic:

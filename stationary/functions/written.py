@@ -124,9 +124,15 @@ class Written:
         return self
 
     @classmethod
-    def derived(cls, losses: Written, x: Array) -> Written:
-        """The derivatives of losses, which run in any arithmetic."""
+    def derived(cls, losses: Written, x: Array, count: int | None = None) -> Written:
+        """The derivatives of losses, which run in any arithmetic.
+
+        With a `count` of datapoints they have been found to be functions of the points alone.
+        """
         self = cls(derivative(losses), losses.name, losses.where, rows=True)
+        if count is not None:
+            self.count = count
+            return self
         (plain,) = evaluate(losses, x)
         self.count = 1 if plain.ndim == 1 else len(plain)
         (values,) = evaluate(self.table, x)

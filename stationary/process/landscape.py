@@ -19,13 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError
-from stationary.functions.cancellation import DecadesLost, decades_lost
-from stationary.functions.evaluation import DOUBLE, Arithmetic, evaluate, many_digits
+from stationary.functions.evaluation import DOUBLE, Arithmetic, evaluate
 from stationary.functions.given import checked_boundaries, checked_breakpoints, interval, number
 from stationary.functions.written import Written, probe_points
-from stationary.numbers.elementary import to_float
 from stationary.process.diffusion import Convention, Diffusion, slow_note
 from stationary.process.initial import Initial
+from stationary.process.moments import GradientMoments, Tapes
 
 __all__ = ["Landscape"]
 
@@ -33,10 +32,6 @@ Array = NDArray[Any]
 Function = Callable[[Any], Any]
 
 CHUNK = 2**18  # doubles per array while the datapoints are visited: 2 MiB, and fits the cache
-SPARE_DIGITS = 1  # that a difference of gradients may lose: those of the guard are spoken for
-DIGIT_STEP = 128
-FIRST_LOOK = 48  # weights at which cancellation is looked for first
-MOST_DIGITS = 4096  # gradients that agree to so many digits are taken as equal
 MANY = 2000  # datapoints from which a scan of the domain is coarser, to stay affordable
 
 
@@ -168,9 +163,21 @@ class Landscape:
         x = probe_points(*self.domain)
         if self.losses is None:
             return Written.tried(self.gradients, "gradients", self.name, self.domain, rows=True)
-        losses = Written(self.losses, "losses", self.name, rows=True)
-        self._check_finite("losses", x, evaluate(losses, x, order=1)[0])
-        return Written.derived(losses, x)
+        losses, tape = Written(self.losses, "losses", self.name, rows=True), self._tapes(0)
+        self._check_finite("losses", x, evaluate(losses, x, order=int(tape is None))[0])
+        return Written.derived(losses, x, None if tape is None else tape.n)
+
+    @cached_property
+    def _tapes(self) -> Tapes:
+        x = probe_points(*self.domain)
+        if self.losses is not None:
+            return Tapes(self.losses, 1, x)
+        plain = self._written.refusal is not None
+        return Tapes(None if plain else self.gradients, 0, x)
+
+    @cached_property
+    def _moments(self) -> GradientMoments:
+        return GradientMoments(self._tapes, self.gradient, self.datapoints)
 
     @property
     def gradient(self) -> Function:
@@ -180,10 +187,11 @@ class Landscape:
     @cached_property
     def datapoints(self) -> int:
         """N, the number of datapoints."""
-        x = probe_points(*self.domain)
+        x, count, tape = probe_points(*self.domain), self._written.count, self._tapes(0)
         what = "gradients" if self.losses is None else "derivative of losses"
-        self._check_finite(what, x, evaluate(self.gradient, x)[0])
-        return self._written.count
+        table = evaluate(self.gradient, x)[0] if tape is None else tape.rows_at(x)
+        self._check_finite(what, x, table)
+        return count
 
     @property
     def noise_factor(self) -> float:
@@ -198,64 +206,8 @@ class Landscape:
 
     def moments(self, w: Array, arithmetic: Arithmetic = DOUBLE) -> tuple[Array, Array]:
         """G and S2 at the weights w, shape (M,) each, in memory that does not grow with N M."""
-        size = max(1, CHUNK // self.datapoints)
-        parts = [self._moments(w[i : i + size], arithmetic) for i in range(0, max(len(w), 1), size)]
-        if len(parts) == 1:
-            return parts[0]
-        return np.concatenate([g for g, _ in parts]), np.concatenate([s for _, s in parts])
-
-    def _moments(self, w: Array, arithmetic: Arithmetic) -> tuple[Array, Array]:
-        if arithmetic is DOUBLE:
-            return self._moments_and_size(w, arithmetic)[:2]
-        return self._moments_in_digits(w, arithmetic)
-
-    def _moments_in_digits(self, w: Array, arithmetic: Arithmetic) -> tuple[Array, Array]:
-        """G and S2 with all their digits where the gradients nearly cancel, too.
-
-        Gradients that agree to k digits leave k digits fewer of their deviations: that many are
-        added. How many it takes changes little from a weight to its neighbours, so what was found
-        before tells where to begin.
-        """
-        digits, kept = arithmetic.digits, math.ceil(arithmetic.accuracy)
-        at = to_float(w)
-        if len(w) > 4 * FIRST_LOOK and not self._lost.covers(at):
-            self._moments_in_digits(w[:: len(w) // FIRST_LOOK], arithmetic)
-        lost = self._lost.expected(at)
-        tried = np.zeros(len(w), dtype=int)
-        mean, spread = arithmetic.array(np.zeros(len(w))), arithmetic.array(np.zeros(len(w)))
-        again = np.arange(len(w))
-        while len(again):
-            short = np.maximum(kept + lost[again] * 1.02 - digits, 0)
-            blank = lost[again] >= tried[again]  # nothing but rounding was seen
-            short = np.where(blank & (tried[again] > 0), 2 * tried[again] - digits, short)
-            steps = np.ceil(short / DIGIT_STEP).astype(int) * DIGIT_STEP
-            for step in np.unique(steps):
-                here = again[steps == step]
-                more = many_digits(digits + int(step)) if step else arithmetic
-                m, s, size = self._moments_and_size(more.array(w[here]), more)
-                tried[here] = more.digits
-                lost[here] = decades_lost(s, size, more.digits)
-                mean[here], spread[here] = (m, s) if step == 0 else map(arithmetic.array, (m, s))
-            enough = (tried >= kept + lost) | (lost <= SPARE_DIGITS) | (tried >= MOST_DIGITS)
-            again = np.flatnonzero(~enough)
-        told = lost < tried  # elsewhere they agree in all digits
-        self._lost.learn(at[told], lost[told])
-        return mean, spread
-
-    @cached_property
-    def _lost(self) -> DecadesLost:
-        return DecadesLost()
-
-    def _moments_and_size(self, w: Array, arithmetic: Arithmetic) -> tuple[Array, Array, Array]:
-        """Mean and variance of the gradients, and their largest size."""
-        (g,) = evaluate(self.gradient, w, arithmetic=arithmetic)
-        # Two passes: the mean of squares less the square of the mean can come out negative.
-        with np.errstate(all="ignore"):  # what overflows is found, and located, further on
-            mean = g.sum(axis=0) / len(g)
-            deviation = g - mean
-            spread = (deviation * deviation).sum(axis=0) / len(g)
-            size = mean if arithmetic is DOUBLE else np.abs(g).max(axis=0)
-            return mean, spread, size
+        found = self._moments(w, arithmetic)
+        return found.mean[0], found.variance[0]
 
     def loss_table(self, w: Array) -> Array | None:
         """The losses at w, shape (N, M), or None where only gradients were given."""
@@ -287,17 +239,11 @@ class Landscape:
             with np.errstate(all="ignore"):  # what overflows is found, and located, further on
                 return rate * (rate * spread) * numerator / denominator
 
-        def mean_gradient(w: Any) -> Any:
-            g = self.gradient(w)
-            return g.sum(axis=0) / self.datapoints
-
         def drift(w: Any) -> Any:
-            return -rate * mean_gradient(w)
+            return -rate * self._moments.mean(w)
 
         def variance(w: Any) -> Any:
-            g = self.gradient(w)
-            deviation = g - g.sum(axis=0) / self.datapoints
-            return scaled((deviation * deviation).sum(axis=0) / self.datapoints)
+            return scaled(self._moments.variance(w))
 
         def pair(w: Array, arithmetic: Arithmetic) -> tuple[Array, Array]:
             mean, spread = self.moments(w, arithmetic)

@@ -1,0 +1,363 @@
+"""What a function does to its argument, recorded: a graph of elementary operations.
+
+The function is handed a series (`Taylor`) whose coefficients are `Symbol`s. So the rules of
+series differentiate, and what they do to the coefficients is what is recorded. Equal operations
+on equal arguments are one node. Constants are numbers, or one number for each datapoint.
+
+What cannot be recorded raises: whatever depends on values or on the number of weights, or mixes
+weights with each other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+from numpy.typing import NDArray
+
+from stationary.functions.taylor import ZERO, Taylor, operand
+from stationary.numbers.arithmetic import DOUBLE
+
+__all__ = ["Node", "Recording", "Tape", "UnknownOperationError", "record"]
+
+Array = NDArray[Any]
+
+WEIGHTS = 7  # that a function is recorded with; a check with another number follows
+EXACT = 2**53  # integers up to here are doubles
+_OPERATORS = (
+    "add subtract multiply negative greater greater_equal less less_equal equal not_equal "
+    "logical_and logical_or logical_not bitwise_and bitwise_or invert"
+)
+OPERATORS = _OPERATORS.split()
+FUNCTIONS = [name for name in DOUBLE.functions if name not in ("to_float", "absolute")]
+KNOWN = {"absolute": "abs", "true_divide": "divide"} | {n: n for n in (*OPERATORS, *FUNCTIONS)}
+
+
+class UnknownOperationError(Exception):
+    """Something that a tape cannot hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An operation on earlier nodes, and whether it depends on the weight and the datapoint."""
+
+    op: str
+    args: tuple[int, ...]
+    by_weight: bool
+    by_datapoint: bool
+
+
+class Tape:
+    """Nodes in the order in which they can be computed. Node 0 is the weight."""
+
+    def __init__(self) -> None:
+        self.nodes = [Node("weight", (), by_weight=True, by_datapoint=False)]
+        self.constants: dict[int, Any] = {}  # a number, or an array of shape (N,)
+        self.datapoints: int | None = None
+        self._index: dict[Any, int] = {}
+
+    def constant(self, value: Any) -> int:
+        """The node of a number (a float, a Fraction, a bool), or of an array of shape (N,)."""
+        many = isinstance(value, np.ndarray)
+        key = (value.dtype.str, value.tobytes()) if many else (type(value), str(value))
+        return self._node(key, Node("constant", (), by_weight=False, by_datapoint=many), value)
+
+    def operation(self, op: str, *args: int) -> int:
+        """The node of an operation; the trivial ones are their arguments."""
+        unit = {"add": 0, "subtract": 0, "multiply": 1, "divide": 1}.get(op)
+        if unit is not None:
+            if self.number(args[1]) == unit:
+                return args[0]
+            if self.number(args[0]) == unit and op in ("add", "multiply"):
+                return args[1]
+            if op in ("add", "multiply"):
+                args = (min(args), max(args))
+        if op == "negative" and self.nodes[args[0]].op == "negative":
+            return self.nodes[args[0]].args[0]
+        parents = [self.nodes[i] for i in args]
+        node = Node(
+            op,
+            args,
+            by_weight=any(p.by_weight for p in parents),
+            by_datapoint=any(p.by_datapoint for p in parents),
+        )
+        return self._node((op, args), node)
+
+    def number(self, index: int) -> Any:
+        """The value of a node that is one number, the same for all, or None."""
+        value = self.constants.get(index)
+        return None if value is None or isinstance(value, np.ndarray) else value
+
+    def _node(self, key: Any, node: Node, value: Any = None) -> int:
+        found = self._index.setdefault(key, len(self.nodes))
+        if found == len(self.nodes):
+            self.nodes.append(node)
+            if value is not None:
+                self.constants[found] = value
+        return found
+
+    def captured(self, given: Any, axis: int) -> int:
+        """The node of a constant that meets weights on an axis (counted from the last, 1)."""
+        values = np.array(given)  # a copy: the function may go on to change it
+        if values.dtype.kind not in "biuf" or values.dtype.itemsize > 8:
+            raise UnknownOperationError("a constant of another kind")
+        if values.dtype.kind in "iu" and values.size and np.abs(values).max() > EXACT:
+            raise UnknownOperationError("an integer that is no double")
+        if values.ndim >= axis:
+            # The same for all weights, or else it was made for these ones.
+            values = np.moveaxis(values, values.ndim - axis, -1)
+            if values.shape[-1] != 1 and (values != values[..., :1]).any():
+                raise UnknownOperationError("a constant for each weight")
+            values = values[..., :1]
+        values = values.ravel() if values.size == max(values.shape, default=1) else values
+        if values.ndim > 1 or not values.size:
+            raise UnknownOperationError("a constant of two or more dimensions")
+        values = values if values.dtype == bool else values.astype(float)
+        flat = values.ravel()
+        if len(flat) > 1:
+            self.has_datapoints(len(flat))
+        if (flat == flat[0]).all():
+            return self.constant(flat[0].item())
+        return self.constant(flat)
+
+    def has_datapoints(self, count: int) -> None:
+        if self.datapoints not in (None, count):
+            raise UnknownOperationError("two numbers of datapoints")
+        self.datapoints = count
+
+    def recorded(self, op: str, inputs: tuple[Any, ...]) -> Symbol:
+        """An operation on symbols and constants, broadcast as NumPy would."""
+        if any(isinstance(x, _Rows) for x in inputs):
+            raise UnknownOperationError("an operation on rows that were stacked")
+        axes = {x.axis for x in inputs if isinstance(x, Symbol) and x.axis}
+        if len(axes) > 1:
+            raise UnknownOperationError("weights along two axes")
+        axis = axes.pop() if axes else 0
+        shape = np.broadcast_shapes(*(np.shape(x) for x in inputs))
+        args = [x.index if isinstance(x, Symbol) else self.captured(x, axis or 1) for x in inputs]
+        return Symbol(self, self.operation(op, *args), shape, axis)
+
+
+class Symbol(NDArrayOperatorsMixin):
+    """The result of a node in the function's own eyes: an array of some shape."""
+
+    __slots__ = ("axis", "index", "shape", "tape")
+    __array_priority__ = 500.0
+    base = None
+
+    def __init__(self, tape: Tape, index: int, shape: tuple[int, ...], axis: int) -> None:
+        self.tape, self.index, self.shape = tape, index, shape
+        self.axis = axis  # of the weights, counted from the last, which is 1; 0 for none
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, *_: Any, **__: Any) -> Array:
+        raise UnknownOperationError("a conversion to plain numbers")
+
+    def __bool__(self) -> bool:
+        raise UnknownOperationError("a decision by values")
+
+    __float__ = __int__ = __index__ = __iter__ = __bool__
+
+    def __getitem__(self, key: Any) -> Symbol:
+        """New axes around the weights; parts of an array mix weights."""
+        everything = slice(None)
+        if key is Ellipsis or (isinstance(key, slice) and key == everything):
+            return self
+        if self.ndim == 1 and (key is None or isinstance(key, tuple)):
+            if key in (None, (None, everything), (None, Ellipsis)):
+                return Symbol(self.tape, self.index, (1, *self.shape), self.axis)
+            if key in ((everything, None), (Ellipsis, None)):
+                return Symbol(self.tape, self.index, (*self.shape, 1), 2 * self.axis)
+        raise UnknownOperationError("a part of an array")
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        op = KNOWN.get(ufunc.__name__)
+        if op is None or method != "__call__" or options:
+            raise UnknownOperationError(ufunc.__name__)
+        return self.tape.recorded(op, inputs)
+
+    def __array_function__(self, function: Any, _: Any, args: Any, options: Any) -> Any:
+        rule = _ARRAY_FUNCTIONS.get(function)
+        if rule is None:
+            raise UnknownOperationError(function.__name__)
+        return rule(*args, **options)
+
+
+class _Rows:
+    """Rows stacked to an array of shape (N, M)."""
+
+    base = None
+    ndim = 2
+
+    def __init__(self, rows: list[Any], shape: tuple[int, ...]) -> None:
+        self.rows, self.shape = rows, shape
+
+    def __array_function__(self, function: Any, *_: Any) -> Any:
+        raise UnknownOperationError(function.__name__)
+
+    def __array_ufunc__(self, ufunc: Any, *_: Any, **__: Any) -> Any:
+        raise UnknownOperationError(ufunc.__name__)
+
+
+def _stacked(arrays: Any, axis: int = 0) -> _Rows:
+    rows = list(arrays)
+    if axis != 0 or any(np.ndim(row) != 1 for row in rows):
+        raise UnknownOperationError("rows stacked in another way")
+    return _Rows(rows, (len(rows), *np.shape(rows[0])))
+
+
+def _where(condition: Any, a: Any, b: Any) -> Symbol:
+    tape = next(x.tape for x in (condition, a, b) if isinstance(x, Symbol))
+    return tape.recorded("where", (condition, a, b))
+
+
+def _broadcast_to(x: Symbol, shape: Any, subok: bool = False) -> Symbol:
+    shape = np.broadcast_shapes(x.shape, tuple(np.atleast_1d(shape).tolist()))
+    return Symbol(x.tape, x.index, shape, x.axis)
+
+
+def _transposed(x: Symbol, axes: Any = None) -> Symbol:
+    if x.ndim == 1:
+        return x
+    if x.ndim != 2 or axes not in (None, (1, 0), [1, 0]):
+        raise UnknownOperationError("a transposition")
+    return Symbol(x.tape, x.index, x.shape[::-1], 3 - x.axis if x.axis else 0)
+
+
+def _reshaped(x: Symbol, shape: Any, **_: Any) -> Symbol:
+    shape = tuple(np.atleast_1d(shape).tolist())
+    if x.ndim == 1 and shape in ((1, -1), (1, *x.shape)):
+        return x[None, :]
+    if x.ndim == 1 and shape in ((-1, 1), (*x.shape, 1)):
+        return x[:, None]
+    raise UnknownOperationError("an array reshaped")
+
+
+def _expanded(x: Symbol, axis: Any) -> Symbol:
+    if x.ndim != 1 or axis not in (0, 1, -1, -2):
+        raise UnknownOperationError("more dimensions")
+    return x[None, :] if axis in (0, -2) else x[:, None]
+
+
+_ARRAY_FUNCTIONS: dict[Any, Callable[..., Any]] = {
+    np.where: _where,
+    np.broadcast_to: _broadcast_to,
+    np.transpose: _transposed,
+    np.reshape: _reshaped,
+    np.expand_dims: _expanded,
+    np.stack: _stacked,
+    np.vstack: _stacked,
+    np.shape: lambda x: x.shape,
+    np.ndim: lambda x: x.ndim,
+    np.size: lambda x: x.size,
+}
+
+
+class _RecordingArithmetic:
+    """What series ask of an arithmetic, recorded."""
+
+    dtype = np.dtype(float)
+    zero, one = 0.0, 1.0
+
+    def __init__(self, tape: Tape) -> None:
+        self.tape = tape
+        self.functions = {name: self._recorder(KNOWN[name]) for name in (*FUNCTIONS, "absolute")}
+
+    def _recorder(self, op: str) -> Callable[..., Symbol]:
+        return lambda *inputs: self.tape.recorded(op, inputs)
+
+    @property
+    def pi(self) -> Symbol:
+        return Symbol(self.tape, self.tape.operation("pi"), (), 0)
+
+    def array(self, values: Any) -> Any:
+        return values if isinstance(values, (Symbol, _Rows)) else np.asarray(values, dtype=float)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.functions[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A tape and, for each derivative from 0 on, where its results are on it.
+
+    `results[k]` lists the nodes of the k-th derivative of each datapoint, each a function of the
+    weight alone; or it is the one node that holds all datapoints.
+    """
+
+    tape: Tape
+    results: tuple[list[int] | int, ...]
+    datapoints: int
+
+
+def record(function: Callable[[Any], Any], order: int) -> Recording:
+    """Run a function of an array of weights on a recording argument.
+
+    Raises
+    ------
+    Exception
+        Whatever the function, or an operation that a tape does not know, raises.
+    """
+    tape = Tape()
+    w = Symbol(tape, 0, (WEIGHTS,), 1)
+    arithmetic: Any = _RecordingArithmetic(tape)
+    rest = (1.0, *[ZERO] * (order - 1)) if order else ()
+    with np.errstate(all="ignore"):
+        result = function(Taylor((w, *rest), arithmetic))
+    rows = list(result) if isinstance(result, (tuple, list)) else [operand(result)]
+    if not isinstance(result, (tuple, list)) and isinstance(rows[0], Taylor):
+        value = rows[0].value
+        if isinstance(value, _Rows):
+            parts = [_rows_of(rows[0].coefficients[k], value) for k in range(order + 1)]
+            rows = [Taylor(tuple(c), arithmetic) for c in zip(*parts, strict=True)]
+        elif rows[0].ndim == 2:
+            count = rows[0].shape[0]
+            tape.has_datapoints(count)
+            whole = [_node_of(tape, rows[0], k, (count, WEIGHTS)) for k in range(order + 1)]
+            return Recording(tape, tuple(whole), count)
+    nodes = [[_node_of(tape, row, k, (WEIGHTS,)) for row in rows] for k in range(order + 1)]
+    if any(tape.nodes[i].by_datapoint for row in nodes for i in row):
+        raise UnknownOperationError("datapoints along the weights")
+    return Recording(tape, tuple(nodes), len(rows))
+
+
+def _rows_of(c: Any, like: _Rows) -> list[Any]:
+    return c.rows if isinstance(c, _Rows) else [c] * len(like.rows)
+
+
+def _node_of(tape: Tape, row: Any, k: int, shape: tuple[int, ...]) -> int:
+    """The node of the k-th derivative of what was returned."""
+    row = operand(row)
+    constant = not isinstance(row, Taylor)
+    c = row if constant and k == 0 else ZERO if constant else row.coefficients[k]
+    if constant and not isinstance(row, (int, float, np.floating, np.integer)):
+        raise UnknownOperationError("a constant array")
+    if not constant and row.shape != shape:
+        raise UnknownOperationError("a result of another shape")
+    if isinstance(c, Symbol):
+        if c.axis > 1:
+            raise UnknownOperationError("datapoints along the last axis")
+        index = c.index
+    else:
+        index = tape.captured(c, 1)
+    if k < 2:
+        return index
+    return tape.operation("multiply", index, tape.constant(Fraction(math.factorial(k))))

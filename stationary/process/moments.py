@@ -1,0 +1,156 @@
+"""Mean and variance of the gradients over the datapoints, with derivatives, in any arithmetic.
+
+The function is recorded once, and its tape is run; what cannot be recorded goes by series. Where
+gradients agree to k digits (other than by what they visibly share, which a tape takes out), k
+digits more are used.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.functions.evaluation import DOUBLE, Arithmetic, composed, evaluate, many_digits
+from stationary.functions.tape.recording import record
+from stationary.functions.tape.running import Moments, TapeMoments, moments_of_rows, rows_of
+from stationary.functions.taylor import Taylor
+from stationary.numbers.elementary import arithmetic_of, magnitude
+
+__all__ = ["GradientMoments", "Tapes"]
+
+Array = NDArray[Any]
+Function = Callable[[Any], Any]
+
+CHUNK = 2**18  # gradients by series at a time: 2 MiB in doubles
+SPARE_DIGITS = 1  # that a difference of gradients may lose: those of the guard are spoken for
+DIGIT_STEP = 128
+MOST_DIGITS = 4096  # gradients that agree to so many digits are taken as equal
+SAME = 1e-9  # of the largest value: what a tape may differ by from the function, by rounding
+MENDED = 2**14  # gradients that are looked at again, by series, where a tape leaves the range
+
+
+class Tapes:
+    """The tapes of the gradients of a landscape, with as many derivatives as are asked for.
+
+    Parameters
+    ----------
+    function
+        The losses, or the gradients, of all datapoints, as the user wrote them; None if these
+        cannot be recorded.
+    derivatives
+        How often it is differentiated to give the gradients: 1 or 0.
+    probe
+        Weights at which a tape is held against the function.
+    """
+
+    def __init__(self, function: Function | None, derivatives: int, probe: Array) -> None:
+        self.function, self.derivatives, self.probe = function, derivatives, probe
+        self._made: dict[int, TapeMoments | None] = {}
+
+    def __call__(self, order: int) -> TapeMoments | None:
+        if order not in self._made:
+            recording = None
+            if self.function is not None and (not order or self(0) is not None):
+                recording = _recorded(self.function, self.derivatives + order, self.probe)
+            made = None if recording is None else TapeMoments(recording, self.derivatives)
+            self._made[order] = made
+        return self._made[order]
+
+
+class GradientMoments:
+    """G and S2 of a landscape as functions of the weights.
+
+    Parameters
+    ----------
+    tapes
+        Of the gradients.
+    gradient
+        The gradients by series, shape (N, M), where there is no tape.
+    datapoints
+        How many there are.
+    """
+
+    def __init__(self, tapes: Tapes, gradient: Function, datapoints: int) -> None:
+        self.tapes, self.gradient, self.n = tapes, gradient, datapoints
+
+    def __call__(self, w: Array, arithmetic: Arithmetic = DOUBLE, order: int = 0) -> Moments:
+        """Mean and variance at the weights w, shape (M,) each, and `order` derivatives."""
+        with np.errstate(all="ignore"):  # what overflows is found, and located, further on
+            if arithmetic is not DOUBLE:
+                return self._in_digits(w, arithmetic, order)
+            found = self._moments(w, arithmetic, order)
+            lost = ~np.isfinite(np.sum([*found.mean, *found.variance], axis=0))
+            if self.tapes(order) is not None and 0 < lost.sum() * self.n <= MENDED:
+                found = found.replaced(lost, self._by_series(w[lost], arithmetic, order))
+            return found
+
+    def mean(self, w: Any) -> Any:
+        """G of numbers of any arithmetic, or of series."""
+        return self._of_any(w, lambda m: m.mean)
+
+    def variance(self, w: Any) -> Any:
+        """S2 of numbers of any arithmetic, or of series."""
+        return self._of_any(w, lambda m: m.variance)
+
+    def _of_any(self, w: Any, part: Callable[[Moments], tuple[Array, ...]]) -> Any:
+        if not isinstance(w, Taylor):
+            return part(self(w, arithmetic_of(w)))[0]
+        derivatives = part(self(w.value, w.arithmetic, w.order))
+        return composed([d / math.factorial(k) for k, d in enumerate(derivatives)], w)
+
+    def _moments(self, w: Array, arithmetic: Arithmetic, order: int) -> Moments:
+        tape = self.tapes(order)
+        if tape is not None:
+            return tape(w, arithmetic)
+        size = max(1, CHUNK // self.n)
+        starts = range(0, max(len(w), 1), size)
+        return Moments.joined([self._by_series(w[i : i + size], arithmetic, order) for i in starts])
+
+    def _by_series(self, w: Array, arithmetic: Arithmetic, order: int) -> Moments:
+        tables = evaluate(self.gradient, w, order=order, arithmetic=arithmetic)
+        rows = [np.ascontiguousarray(t.T) for t in tables]
+        return moments_of_rows(rows, rows)
+
+    def _in_digits(self, w: Array, arithmetic: Arithmetic, order: int) -> Moments:
+        """All digits of both where the gradients nearly cancel, too."""
+        kept = math.ceil(arithmetic.accuracy)
+        found = self._moments(w, arithmetic, order)
+        tried = np.full(len(w), arithmetic.digits)
+        while True:
+            large, small = magnitude(found.size), magnitude(found.variance[0]) / 2
+            known = np.isfinite(large)
+            lost = np.where(known, large - np.where(known, small, 0.0), 0.0) * math.log10(2)
+            blank = lost >= tried  # nothing but rounding was seen
+            wanted = np.where(blank, 2.0 * tried, kept + 1.02 * lost)
+            again = (wanted > tried) & (lost > SPARE_DIGITS) & (tried < MOST_DIGITS)
+            if not again.any():
+                return found
+            steps = np.where(again, np.ceil(wanted / DIGIT_STEP), 0).astype(int)
+            for step in np.unique(steps[again]):
+                here = steps == step
+                more = many_digits(int(step) * DIGIT_STEP)
+                exact = self._moments(more.array(w[here]), more, order)
+                found = found.replaced(here, exact.rounded(arithmetic))
+                tried[here] = more.digits
+
+
+def _recorded(function: Function, order: int, probe: Array) -> Any:
+    """A recording that gives what the function gives, or None."""
+    try:
+        recording = record(function, order)
+        values = rows_of(recording, 0, probe)
+    except Exception:  # whatever it is, the function is called as it stands then
+        return None
+    plain = np.atleast_2d(evaluate(function, probe)[0])
+    if plain.shape != values.shape:
+        return None
+    with np.errstate(all="ignore"):
+        off = np.abs(values - plain) > SAME * np.abs(plain).max(
+            initial=0.0, where=np.isfinite(plain)
+        )
+        same = ~off | (values == plain) | ((values != values) & (plain != plain))
+    return recording if same.all() else None

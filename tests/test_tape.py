@@ -1,0 +1,215 @@
+"""Moments of gradients: what is shared drops out, blocks are the whole, nothing is fooled."""
+
+from __future__ import annotations
+
+import math
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stationary import Landscape, LandscapeError
+
+RNG = np.random.default_rng(7)
+EPS = np.finfo(float).eps
+EXACT = mpmath.MPContext()
+EXACT.dps = 60
+
+
+def moments(losses, w, **options):
+    process = Landscape(losses=losses, learning_rate=0.1, domain=(-3, 3), **options)
+    return process.moments(np.asarray(w, dtype=float))
+
+
+def by_differentiation(terms, w):
+    """G and S2 of losses given as functions of mpmath numbers, by mpmath's own derivatives."""
+    g = [EXACT.diff(term, EXACT.mpf(w)) for term in terms]
+    mean = sum(g) / len(g)
+    return mean, sum((x - mean) ** 2 for x in g) / len(g)
+
+
+def pit(w):
+    wide = -np.exp(-((w - 2) ** 2))
+    return wide, wide - np.exp(-100 * (w - 1) ** 2)
+
+
+def test_a_shared_minimum_leaves_no_rounding_in_the_variance():
+    w = np.array([-0.5, 0.3, 0.9, 1.2, 2.0, 2.5, 2.8])
+    _, s2 = Landscape(losses=pit, learning_rate=0.05, domain=(-1, 4)).moments(w)
+    for x, found in zip(w, s2, strict=True):
+        u = EXACT.mpf(x) - 1
+        exact = (100 * u * EXACT.exp(-100 * u**2)) ** 2
+        # exp(u) of a rounded u is off by |u| roundings.
+        assert abs(found / exact - 1) < (2 + 200 * u**2) * 4 * EPS
+
+
+def test_many_datapoints_share_terms_however_these_are_written():
+    z = RNG.normal(size=(500, 1))
+    w = np.array([-2.0, 0.1, 1.7])
+    scale = 1e-9 * z
+
+    def losses(w):
+        return np.cosh(w) + 3 * (np.sin(w) - scale * np.exp(w) / 5)
+
+    _, s2 = moments(losses, w)
+    exact = (0.6 * np.exp(w)) ** 2 * scale.var()
+    assert np.abs(s2 / exact - 1).max() < 1e-14
+
+
+def test_sums_do_not_grow_rough_with_the_number_of_datapoints():
+    x = RNG.normal(size=(20_000, 1))
+    w = np.linspace(-1, 1, 7)
+    g, s2 = moments(lambda w: np.logaddexp(0, -x * w) + 3.0 * w, w)
+    rows = 3.0 - x * (1 / (1 + np.exp(x * w)))
+    mean = np.array([math.fsum(column) for column in rows.T]) / len(x)
+    spread = np.array(
+        [math.fsum((column - m) ** 2) for column, m in zip(rows.T, mean, strict=True)]
+    ) / len(x)
+    assert np.abs(g / mean - 1).max() < 8 * EPS
+    assert np.abs(s2 / spread - 1).max() < 1e-14
+
+
+def test_linear_regression_on_many_datapoints_is_what_its_sums_say():
+    x = RNG.normal(size=50_000)
+    y = 1.5 * x + RNG.normal(size=x.size)
+    w = np.array([-2.0, 0.0, 1.5, 2.5])
+    g, s2 = moments(lambda w: (x[:, None] * w - y[:, None]) ** 2 / 2, w)
+    rows = x[:, None] * (x[:, None] * w - y[:, None])
+    assert g == pytest.approx(rows.mean(axis=0), rel=1e-12, abs=1e-13)
+    assert s2 == pytest.approx(rows.var(axis=0), rel=1e-12)
+
+
+def test_one_by_one_is_the_same_as_all_at_once():
+    x = RNG.normal(size=(5000, 1))
+    process = Landscape(
+        losses=lambda w: np.tanh(x * w) ** 2 - np.cos(w + x), learning_rate=0.1, domain=(-3, 3)
+    )
+    w = np.linspace(-2, 2, 41)
+    g, s2 = process.moments(w)
+    single = [process.moments(np.array([v])) for v in w]
+    assert np.abs(g - np.concatenate([p[0] for p in single])).max() < 4 * EPS
+    assert np.abs(s2 / np.concatenate([p[1] for p in single]) - 1).max() < 8 * EPS
+
+
+ATOMS = {
+    "w": (lambda w: w, lambda w: w),
+    "exp": (lambda w: np.exp(-(w**2)), lambda w: EXACT.exp(-(w**2))),
+    "sin": (lambda w: np.sin(2 * w + 1), lambda w: EXACT.sin(2 * w + 1)),
+    "tanh": (lambda w: np.tanh(w), lambda w: EXACT.tanh(w)),
+    "log": (lambda w: np.log(4 + w * w), lambda w: EXACT.log(4 + w * w)),
+    "softplus": (lambda w: np.logaddexp(0, w), lambda w: EXACT.log(1 + EXACT.exp(w))),
+    "root": (lambda w: np.sqrt(1 + w * w), lambda w: EXACT.sqrt(1 + w * w)),
+    "arctan": (lambda w: np.arctan(w) / 3, lambda w: EXACT.atan(w) / 3),
+    "power": (lambda w: (w + 5) ** 1.5, lambda w: (w + 5) ** EXACT.mpf(1.5)),
+}
+
+
+def joined(op, a, b):
+    if op == "+":
+        return lambda w: a(w) + b(w)
+    if op == "-":
+        return lambda w: a(w) - b(w)
+    if op == "*":
+        return lambda w: a(w) * b(w)
+    return lambda w: a(w) / (2 + b(w) ** 2)
+
+
+def expressions():
+    atoms = st.sampled_from(sorted(ATOMS)).map(lambda name: ATOMS[name])
+
+    def extended(children):
+        pairs = st.tuples(st.sampled_from("+-*/"), children, children)
+        return pairs.map(lambda t: tuple(joined(t[0], t[1][i], t[2][i]) for i in (0, 1)))
+
+    return st.recursive(atoms, extended, max_leaves=6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(expressions(), min_size=2, max_size=4), expressions(), st.floats(-2, 2))
+def test_any_losses_have_the_moments_of_their_derivatives(parts, common, at):
+    plain = [joined("+", common[0], p[0]) for p in parts]
+    exact = [joined("+", common[1], p[1]) for p in parts]
+
+    def losses(w):
+        return [loss(w) for loss in plain]
+
+    w = np.array([at])
+    (g,), (s2,) = Landscape(losses=losses, learning_rate=0.1, domain=(-3, 3)).moments(w)
+    mean, spread = by_differentiation(exact, at)
+    slopes = [abs(EXACT.diff(p[1], EXACT.mpf(at))) for p in (*parts, common)]
+    size = float(max(*slopes, 1))
+    assert abs(float(mean) - g) < 1e-13 * size
+    # What is common costs nothing: only the parts themselves are rounded.
+    own = float(max(*slopes[:-1], 1e-3))
+    assert abs(math.sqrt(s2) - math.sqrt(float(spread))) < 2e-13 * max(own, size * 1e-2)
+
+
+C = np.array([[1.0], [2.0], [4.0]])
+
+
+def changed_on_the_way(w):
+    scale = np.array([[1.0], [2.0], [4.0]])
+    first = scale * w
+    scale *= 3
+    return first + scale * w**2
+
+
+def added_in_place(w):
+    total = np.zeros((3, len(w)))
+    total = total + C * w
+    total += w**2
+    return total
+
+
+def transposed(w):
+    return ((w[:, None] - C.ravel()) ** 2).T
+
+
+def by_rows(w):
+    return np.stack([c * (w - c) ** 2 for c in C.ravel()])
+
+
+def masked(w):
+    y = np.zeros_like(w)
+    y[w > 0] = w[w > 0] ** 2
+    return y, 2 * y, w
+
+
+def piecewise(w):
+    return np.where(w > C - 2, (w - C) ** 2, 1 - w * C)
+
+
+CASES = {
+    changed_on_the_way: lambda w: C + 6 * C * w,
+    added_in_place: lambda w: C + 2 * w,
+    transposed: lambda w: 2 * (w - C),
+    by_rows: lambda w: 2 * C * (w - C),
+    masked: lambda w: np.stack([2 * w * (w > 0), 4 * w * (w > 0), 1 + 0 * w]),
+    piecewise: lambda w: np.where(w > C - 2, 2 * (w - C), -C),
+}
+
+
+@pytest.mark.parametrize("losses", CASES, ids=lambda f: f.__name__)
+def test_losses_written_in_any_way_have_their_gradients(losses):
+    w = np.array([-1.3, 0.4, 2.2, 0.7, 0.1, -0.6])
+    g, s2 = moments(losses, w)
+    rows = CASES[losses](w)
+    assert g == pytest.approx(rows.mean(axis=0), rel=1e-14, abs=1e-15)
+    assert s2 == pytest.approx(rows.var(axis=0), rel=1e-13)
+
+
+def test_gradients_that_look_at_the_number_of_weights_are_called_as_they_are():
+    def gradients(w):
+        return np.stack([w, 2 * w]) if len(w) != 7 else np.stack([0 * w, 0 * w])
+
+    w = np.array([1.0, 2.0])
+    process = Landscape(gradients=gradients, learning_rate=0.1, domain=(-3, 3))
+    assert process.moments(w)[0].tolist() == [1.5, 3.0]
+
+
+def test_losses_whose_constants_are_drawn_anew_are_refused_and_not_frozen():
+    rng = np.random.default_rng(0)
+    with pytest.raises(LandscapeError, match="does not act on each point by itself"):
+        Landscape(losses=lambda w: np.stack([w, w * rng.normal()]), learning_rate=0.1)
