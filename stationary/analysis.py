@@ -20,6 +20,7 @@ from stationary.result import Result
 from stationary.sources.loading import load
 from stationary.states.basins import Basin, basins_of
 from stationary.states.distribution import EndState
+from stationary.states.merging import MIN_BARRIER, checked_barrier
 from stationary.states.passage import Passage, mean_exit_passage
 from stationary.states.solve import end_state
 
@@ -35,6 +36,7 @@ class Analysis(Result):
 
     process: Landscape | Diffusion
     end_state: EndState
+    min_barrier: float = MIN_BARRIER  # in the exponent, below which minima are one basin
 
     @property
     def diffusion(self) -> Diffusion:
@@ -52,13 +54,13 @@ class Analysis(Result):
 
     @cached_property
     def basins(self) -> tuple[Basin, ...]:
-        """What each minimum holds, left to right."""
-        return basins_of(self.end_state)
+        """What each minimum holds, left to right; see `basins_of`."""
+        return basins_of(self.end_state, self.min_barrier)
 
     @cached_property
     def bias(self) -> tuple[Ratio, ...]:
         """Every pair of minima compared: see `stationary.ratios`."""
-        return ratios_of(self.process, self.end_state, self.basins)
+        return ratios_of(self.process, self.end_state, self.basins, self.min_barrier)
 
     @cached_property
     def steps(self) -> StepIndicators | None:
@@ -94,7 +96,7 @@ class Analysis(Result):
         """The same with all numbers rounded to doubles; itself if they are."""
         if self.end_state.digits is None:
             return self
-        return Analysis(self.process, replace(self.end_state, digits=None))
+        return replace(self, end_state=replace(self.end_state, digits=None))
 
     def __repr__(self) -> str:
         shares = ", ".join(f"{b.mass:.4g} at {b.position:.6g}" for b in self.basins)
@@ -107,6 +109,7 @@ def analyze(
     digits: int | None = None,
     regularise: float | None = None,
     parameters: Mapping[str, float] | None = None,
+    min_barrier: float = MIN_BARRIER,
     **changes: Any,
 ) -> Analysis:
     """Where a process ends up, how its probability is shared between minima, and how sure that is.
@@ -121,6 +124,8 @@ def analyze(
         An even noise to add, as a variance per time: a + regularise takes the place of a.
     parameters
         Values for some of the parameters that a landscape file defines.
+    min_barrier
+        Minima separated by less than this in the exponent are one basin; see `basins_of`.
     changes
         Fields to replace, such as ``learning_rate=0.02``.
 
@@ -155,4 +160,5 @@ def analyze(
             f"not {source!r}."
         )
     added = 0.0 if regularise is None else regularise
-    return Analysis(process, end_state(process, digits=digits, regularise=added))
+    least = checked_barrier(min_barrier, process.name)
+    return Analysis(process, end_state(process, digits=digits, regularise=added), least)

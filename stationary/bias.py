@@ -82,7 +82,9 @@ def width_bias(
         ("noise", noise, noise_bias),
     ):
         if factors is not None:
-            changed[name] = bias(state, _the_one(analysis, minimum), factors)
+            changed[name] = bias(
+                state, _the_one(analysis, minimum), factors, min_barrier=analysis.min_barrier
+            )
     return WidthBias(analysis, analysis.bias, **changed)
 
 

@@ -12,6 +12,7 @@ import click
 
 from stationary.options import (
     DIGITS,
+    MIN_BARRIER,
     PROCESS,
     REPLACED,
     SOURCE,
@@ -54,6 +55,7 @@ def app() -> None:
 
 @app.command(short_help="The end state, its minima and how they share it.")
 @PROCESS
+@MIN_BARRIER
 @click.option(
     "--regularise", type=float, metavar="EPS", help="An even noise to add: a + EPS in place of a."
 )
@@ -75,6 +77,7 @@ def analyze(path: Path, to: Output, log: bool, **given: Any) -> None:
 
 @app.command(short_help="How much more each minimum holds, and why; or what if.")
 @PROCESS
+@MIN_BARRIER
 @click.option(
     "--minimum", type=WHOLE, metavar="I", help="The minimum to change, left to right from 0."
 )
@@ -113,6 +116,7 @@ def bias(
 
 @app.command(short_help="The end state held against SGD with its finite step.")
 @PROCESS
+@MIN_BARRIER
 @click.option(
     "--walkers",
     type=at_least(2),

@@ -17,6 +17,7 @@ import click
 
 __all__ = [
     "DIGITS",
+    "MIN_BARRIER",
     "PROCESS",
     "REPLACED",
     "SETTINGS",
@@ -104,6 +105,12 @@ DIGITS = click.option(
     type=WHOLE,
     metavar="N",
     help="Significant digits of every number; doubles if left out.",
+)
+MIN_BARRIER = click.option(
+    "--min-barrier",
+    type=float,
+    metavar="I",
+    help="Minima separated by less in the exponent are one basin; 1 if left out.",
 )
 
 

@@ -7,7 +7,16 @@ import math
 import numpy as np
 import pytest
 
-from stationary import Diffusion, Landscape, analyze, basins_of, end_state, width_bias
+from stationary import (
+    Diffusion,
+    Landscape,
+    LandscapeError,
+    analyze,
+    basins_of,
+    end_state,
+    width_bias,
+)
+from stationary.cli import main
 
 
 def test_a_basin_reports_mass_barrier_and_curvature_of_its_minimum(double_well):
@@ -49,7 +58,7 @@ def test_the_error_of_a_mass_is_true(double_well, scale):
 def test_a_wall_that_the_drift_presses_against_is_a_minimum_of_its_own():
     """f = x - x^3 + 0.2 on [0.5, 3] has no zero below 1.09; from [-3, -1.2] it drifts right."""
     process = Diffusion(drift=lambda x: (x - 0.3) * (x - 1), variance=0.2, domain=(0, 1.5))
-    basins = basins_of(end_state(process))
+    basins = basins_of(end_state(process), min_barrier=0)
     assert [b.at_wall for b in basins] == [False, True]
     assert basins[1].position == 1.5
     assert basins[1].curvature is None
@@ -135,7 +144,7 @@ def test_zeros_of_the_drift_at_walls_are_no_borders():
     process = Diffusion(
         drift=lambda x: np.sin(np.pi * x), variance=lambda x: np.exp(7 * np.sin(x)), domain=(-2, 2)
     )
-    basins = basins_of(end_state(process))
+    basins = basins_of(end_state(process), min_barrier=0)
     assert [(b.lower, b.upper) for b in basins] == [(-2, 0), (0, 2)]
 
 
@@ -211,3 +220,146 @@ def test_a_basin_whose_log_mass_is_hardly_known_is_doubt_for_all_others(noise):
     assert ratio.mass_error > 1
     assert not ratio.is_known
     assert "is not known" in " ".join(width_bias(analysis).summary().split())
+
+
+def rippled(x):
+    """-V' of V = x^2 / 16 + 0.15 cos 8 x + 0.02 cos 3 x: many minima with low barriers."""
+    return -x / 8 + 1.2 * np.sin(8 * x) + 0.06 * np.sin(3 * x)
+
+
+def rippled_exponent(x):
+    """-2 V for a variance of 1."""
+    return -(x**2) / 8 - 0.3 * np.cos(8 * x) - 0.04 * np.cos(3 * x)
+
+
+def test_minima_that_less_than_one_in_the_exponent_separates_are_one_basin():
+    """By paper: persistence is the fall of -2 V from the shallower minimum to the top between."""
+    process = Diffusion(drift=rippled, variance=1.0, domain=(-4, 4))
+    state = end_state(process)
+    parts = basins_of(state, min_barrier=0)
+    assert len(parts) > 6
+    heights = [rippled_exponent(b.position) for b in parts]
+    tops = [rippled_exponent(b.upper) for b in parts[:-1]]
+    falls = [min(heights[i], heights[i + 1]) - tops[i] for i in range(len(tops))]
+    assert max(falls) < 1
+    (valley,) = basins_of(state)
+    assert [p.position for p in valley.parts] == [p.position for p in parts]
+    assert (valley.lower, valley.upper) == (-4, 4)
+    assert valley.barrier_left is valley.barrier_right is None
+    assert abs(valley.log_mass) <= valley.mass_error < 1e-13
+    assert valley.position == max(parts, key=lambda b: b.log_mass).position
+
+
+def test_the_lowest_barriers_go_first_and_those_of_a_merged_basin_lead_to_its_neighbours():
+    """Two valleys of a tilted cosine, full of ripples."""
+
+    def exponent(x):
+        return 4 * (np.cos(x) + 0.05 * np.cos(18 * x + 1) + 0.01 * x)
+
+    def drift(x):
+        return 2 * (-np.sin(x) - 0.9 * np.sin(18 * x + 1) + 0.01)
+
+    process = Diffusion(drift=drift, variance=1.0, domain=(-np.pi, 3 * np.pi))
+    state = end_state(process)
+    parts = basins_of(state, min_barrier=0)
+    left, right = basins_of(state)
+    assert len(parts) == len(left.parts) + len(right.parts) > 4
+    assert left.upper == right.lower
+    for basin in (left, right):
+        assert basin.position == max(basin.parts, key=lambda p: p.log_mass).position
+    fall = exponent(left.position) - exponent(left.upper)
+    assert abs(left.barrier_right - fall) <= left.barrier_error + 1e-14
+    fall = exponent(right.position) - exponent(right.lower)
+    assert abs(right.barrier_left - fall) <= right.barrier_error + 1e-14
+    for basin in (left, right):
+        exact = state.log_probability(basin.lower, basin.upper)
+        assert abs(basin.log_mass - exact) <= basin.mass_error + state.error
+        assert basin.mass_error < 1e-13
+    few = [len(basins_of(state, min_barrier=b)) for b in (0, 0.1, 1, 100)]
+    assert few == sorted(few, reverse=True)
+    assert few[-1] == 1
+
+
+def test_around_a_ring_ripples_are_merged_across_the_seam():
+    """The same circle cut elsewhere: the same basins, whichever of them the seam cuts."""
+
+    def ring(shift):
+        def drift(x):
+            y = x + shift
+            return np.sin(2 * y) - 0.6 * np.sin(14 * y) + 0.05
+
+        return Diffusion(drift=drift, variance=0.5, domain=(0, 2 * np.pi), boundaries="periodic")
+
+    one, other = (basins_of(end_state(ring(shift))) for shift in (0.0, 1.4))
+    assert len(one) == len(other) == 2
+    assert all(len(b.parts) > 1 for b in one)
+    here = sorted((b.position % (2 * np.pi), b.mass, b.upper - b.lower) for b in one)
+    there = sorted(((b.position + 1.4) % (2 * np.pi), b.mass, b.upper - b.lower) for b in other)
+    np.testing.assert_allclose(here, there, atol=1e-9)
+    for b in (*one, *other):
+        assert b.lower < b.position < b.upper
+        assert 0 <= b.position <= 2 * np.pi
+        assert b.upper - b.lower < 2 * np.pi
+        assert math.fsum(p.mass for p in b.parts) == pytest.approx(b.mass, rel=1e-12)
+
+
+def test_the_valley_of_a_relu_network_is_one_minimum_in_the_answer():
+    """Kinks beside each other make two minima of a valley; what is between is 0.2 high."""
+
+    def losses(w):
+        mean = np.abs(np.abs(w) - 0.05) + 0.01 * w
+        return mean + w, mean - w
+
+    landscape = Landscape(losses=losses, learning_rate=0.5, domain=(-3, 5))
+    analysis = analyze(landscape)
+    assert len(analyze(landscape, min_barrier=0).basins) > 1
+    (valley,) = analysis.basins
+    words = " ".join(analysis.summary().split())
+    n = len(valley.parts)
+    assert f"around the {n} minima from w = " in words
+    assert f"{n} minima were merged into one basin: what separates them is less than 1" in words
+    data = analysis.to_dict()
+    assert data["min_barrier"] == 1
+    assert [p["position"] for p in data["basins"][0]["parts"]] == [p.position for p in valley.parts]
+    assert data["basins"][0]["parts"][0]["mass"] == valley.parts[0].mass
+    assert "merged" not in analyze(landscape, min_barrier=0).summary()
+
+
+def test_ratios_are_those_between_merged_basins():
+    def drift(x):
+        return 2 * (-np.sin(x) - 0.3 * np.sin(6 * x + 1) + 0.01)
+
+    process = Diffusion(drift=drift, variance=1.0, domain=(-np.pi, 3 * np.pi))
+    bias = width_bias(process, minimum=1, dilate=[1, 2])
+    (ratio,) = bias.ratios
+    left, right = bias.analysis.basins
+    assert ratio.indices == (1, 0)
+    assert ratio.log_mass == right.log_mass - left.log_mass
+    assert ratio.exponent + ratio.noise + ratio.width == pytest.approx(ratio.log_mass, abs=1e-13)
+    exponent = 8 * 0.01 * np.pi  # both have the same shape, one period further up the tilt
+    assert ratio.exponent == pytest.approx(exponent, abs=1e-13)
+    assert bias.dilation.position == right.position
+    assert bias.dilation.log_shares[0] == pytest.approx(right.log_mass, abs=1e-12)
+    assert len(width_bias(process, min_barrier=0).ratios) > 1
+
+
+@pytest.mark.parametrize("given", [-1, math.nan, "low", None, True])
+def test_a_least_barrier_that_is_none_is_refused(given, double_well):
+    with pytest.raises(LandscapeError, match=r"min_barrier = .* must be a number from 0 upwards"):
+        basins_of(end_state(double_well(1)), min_barrier=given)
+
+
+def test_the_least_barrier_is_an_option_of_the_command(capfd, tmp_path):
+    path = tmp_path / "rippled.py"
+    path.write_text(
+        "import numpy as np\nvariance = 1.0\ndomain = (-3, 3)\n"
+        "def drift(x):\n    return -x + np.sin(6 * x)\n"
+    )
+    shown = []
+    for options in ([], ["--min-barrier", "0"]):
+        with pytest.raises(SystemExit) as ended:
+            main(["analyze", str(path), *options])
+        assert ended.value.code == 0
+        shown.append(capfd.readouterr().out)
+    assert "of which" in shown[0]
+    assert "of which" not in shown[1]

@@ -404,12 +404,14 @@ TWO_CLASSES = Diffusion(
 def test_a_changed_basin_shares_with_its_own_closed_class_only():
     """Against the same class by itself, x > 0, whose weight the start decides."""
     alone = end_state(replace(TWO_CLASSES, domain=(0, 2.1)))
-    expected = dilation_bias(alone, 0, [0.5, 2.0])
-    found = dilation_bias(end_state(TWO_CLASSES), 2, [0.5, 2.0])
+    expected = dilation_bias(alone, 0, [0.5, 2.0], min_barrier=0)
+    found = dilation_bias(end_state(TWO_CLASSES), 2, [0.5, 2.0], min_barrier=0)
     assert found.log_shares == pytest.approx(expected.log_shares, abs=1e-12)
-    weighted = dilation_bias(end_state(TWO_CLASSES, initial="uniform:-1,1.5"), 2, [0.5, 2.0])
+    weighted = dilation_bias(
+        end_state(TWO_CLASSES, initial="uniform:-1,1.5"), 2, [0.5, 2.0], min_barrier=0
+    )
     assert weighted.log_shares == pytest.approx(expected.log_shares + math.log(0.6), abs=1e-12)
-    text = " ".join(width_bias(TWO_CLASSES, minimum=2, dilate=[2]).summary().split())
+    text = " ".join(width_bias(TWO_CLASSES, minimum=2, dilate=[2], min_barrier=0).summary().split())
     assert "of its closed class" in text
     assert "all probability" not in text
 

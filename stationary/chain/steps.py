@@ -190,7 +190,7 @@ def step_indicators(landscape: Landscape, state: EndState) -> StepIndicators:
     gates = [_gate(batches, p) for p in points if p.role.startswith("gate")]
     resting = [p for p in points if p.is_rest and p.interval is None]
     rests = tuple(rest_point(batches, p.position, landscape.domain) for p in resting)
-    basins = [_minimum(batches, b, landscape) for b in basins_of(state)]
+    basins = [_minimum(batches, b, landscape) for b in basins_of(state, min_barrier=0)]
     against = [r for r, p in zip(rests, resting, strict=True) if _contradicts(r, p)]
     return StepIndicators(
         learning_rate=batches.rate,

@@ -72,8 +72,14 @@ def stretches_of(analysis: Analysis) -> list[Stretch]:
     absorbing = [kind is Boundary.ABSORBING for kind in diffusion.boundaries]
     first = math.nextafter(lower, math.inf) if absorbing[0] else lower
     last = math.nextafter(upper, -math.inf) if absorbing[1] else upper
-    unstable = [float(e.position) for e in analysis.equilibria if not e.stable]
-    minima = [tidy(float(e.position), e.error) for e in analysis.equilibria if e.stable]
+    merged = [b for b in analysis.basins if b.parts]
+    kept = [
+        e
+        for e in analysis.equilibria
+        if not any(b.lower < e.position < b.upper and e.position != b.position for b in merged)
+    ]
+    unstable = [float(e.position) for e in kept if not e.stable]
+    minima = [tidy(float(e.position), e.error) for e in kept if e.stable]
     minima += [float(b.position) for b in analysis.basins if b.at_wall]
     found = []
     for low, high in pairwise([first, *unstable, last]):

@@ -94,21 +94,23 @@ def _where(analysis: Analysis) -> str:
         return f"In the long run {who} is not around any minimum of the drift; {_quartiles(state)}."
     place, gates = places(state), _gates(state)
     shares = [
-        f"{'at the wall' if b.at_wall else 'around'} {v} = {centre(b, place)} with probability "
+        f"{_at(b, v, place)} with probability "
         f"{probability_text(b.log_mass, digits_left(b.mass_error, 6))}"
         for b in basins[:4]
     ]
     if len(basins) == 1:
         b, deviation = basins[0], state.std()
-        where = "at the wall" if b.at_wall else "around the only minimum,"
+        where = _at(b, v, place)
+        if not b.at_wall and not b.parts:
+            where = f"around the only minimum, {v} = {centre(b, place)}"
         spread = f"standard deviation {deviation:.6g}"
         if not math.isfinite(deviation):
             spread = f"with tails so heavy that no standard deviation exists; {_quartiles(state)}"
-        return f"In the long run {who} is {where} {v} = {centre(b, place)} ({spread}). {gates}"
+        return f"In the long run {who} is {where} ({spread}). {gates}"
     if not all(is_known(b.mass_error, b.log_mass) for b in basins[:4]):
-        around = " and ".join(f"{v} = {centre(b, place)}" for b in basins[:4])
+        around = " and ".join(_at(b, v, place) for b in basins[:4])
         return (
-            f"How much of the time {who} is around each of {around} is not known: the errors are "
+            f"How much of the time {who} is {around} is not known: the errors are "
             f"larger than the probabilities. {gates}"
         )
     more = f", and in {len(basins) - 4} more minima with the rest" if len(basins) > 4 else ""
@@ -117,13 +119,22 @@ def _where(analysis: Analysis) -> str:
     gain = first.log_mass - second.log_mass
     error = first.mass_error + second.mass_error
     times = f"{math.exp(gain):.{digits_left(error, 4)}g}" if gain < 13 else power_text(gain)
-    compared = f"The first minimum holds {times} times as much as the second."
+    what = "basin" if first.parts or second.parts else "minimum"
+    compared = f"The first {what} holds {times} times as much as the second."
     if abs(gain) < 1e-9:
         within = "" if error < 1e-6 else ", to within the error"
         compared = f"The first two hold the same{within}."
     if first.log_mass > -1e-9 and math.isfinite(state.std()):
         compared = f"The standard deviation is {state.std():.3g}. {compared}"
     return f"In the long run {who} is {listed}{more}. {compared} {gates}"
+
+
+def _at(b: Basin, v: str, place: Callable[[float], str]) -> str:
+    """Around a minimum, or around several that count as one basin."""
+    if b.parts:
+        first, last = (place(p.position) for p in (b.parts[0], b.parts[-1]))
+        return f"around the {len(b.parts)} minima from {v} = {first} to {last}"
+    return f"{'at the wall' if b.at_wall else 'around'} {v} = {centre(b, place)}"
 
 
 def _gates(state: EndState) -> str:
@@ -156,7 +167,7 @@ def _shares(analysis: Analysis) -> str:
     """Atoms and basins with their probabilities, heaviest first."""
     state, v = analysis.end_state, analysis.diffusion.variable
     shares = [(math.log(a.weight), f"at {v} = {a.position:.9g}") for a in state.atoms if a.weight]
-    shares += [(b.log_mass, f"around {v} = {b.position:.6g}") for b in analysis.basins]
+    shares += [(b.log_mass, _at(b, v, "{:.6g}".format)) for b in analysis.basins]
     shares.sort(reverse=True)
     named = [f"{where} with probability {probability_text(log)}" for log, where in shares[:5]]
     lost = [e.words.rstrip(".") for e in state.escapes if e.weight]

@@ -24,6 +24,7 @@ from stationary.numbers.elementary import (
     to_float,
 )
 from stationary.states.distribution import EndState
+from stationary.states.merging import MIN_BARRIER, checked_barrier, merged
 from stationary.weight.component import Component
 from stationary.weight.modes import Mode, modes_of
 
@@ -37,7 +38,8 @@ class Basin:
     """A stable equilibrium and the interval between the unstable ones around it.
 
     All logarithms are natural. `log_mass` is right to `mass_error`, which is the absolute
-    error of log_mass and so the relative error of mass.
+    error of log_mass and so the relative error of mass. Where several minima were too close to
+    count as basins of their own, these are its `parts`, and the heaviest of them its minimum.
     """
 
     position: Any  # of the minimum
@@ -55,6 +57,7 @@ class Basin:
     barrier_right: Any  # None where there is no neighbour on that side
     barrier_error: float  # absolute, of both
     modes: tuple[Mode, ...]
+    parts: tuple[Basin, ...] = ()  # the minima that were merged, left to right, if any were
     offset: float = 0.0  # what position leaves out of where the minimum is
     places: tuple[Any, Any, Any] = field(default=(None, None, None), repr=False, compare=False)
     # lower, position and upper with all the digits that were computed
@@ -71,18 +74,34 @@ class Basin:
         return exp(self.log_density)
 
 
-def basins_of(state: EndState) -> tuple[Basin, ...]:
+def basins_of(state: EndState, min_barrier: float = MIN_BARRIER) -> tuple[Basin, ...]:
     """The basins of every closed class, left to right.
 
     A reflecting wall that the drift presses against counts as a minimum, since mass collects
     there. Where the weights of the classes are not known, a mass is that within its class.
     Returns () where there is no density.
+
+    Parameters
+    ----------
+    state
+        A solved process.
+    min_barrier
+        Minima of which the shallower one is separated from the other by less than this, in the
+        exponent int 2 f / a (dimensionless), are one basin, and its `parts`; lower barriers go
+        first. 0: every minimum is a basin.
+
+    Raises
+    ------
+    LandscapeError
+        If `min_barrier` is not a number from 0 upwards.
     """
+    least = checked_barrier(min_barrier, state.diffusion.name)
     if state.diffusion.is_periodic:
-        return tuple(b for c in state.components for b in _basins_of_ring(state, c))
-    return tuple(
-        b for c in state.components if c.weight is None or c.weight > 0 for b in _basins(state, c)
-    )
+        lower, upper = state.diffusion.domain
+        rings = (_basins_of_ring(state, c) for c in state.components)
+        return tuple(b for ring in rings for b in merged(ring, least, state, upper - lower))
+    lines = (_basins(state, c) for c in state.components if c.weight is None or c.weight > 0)
+    return tuple(b for line in lines for b in merged(line, least, state))
 
 
 def _basins(state: EndState, c: Component) -> list[Basin]:

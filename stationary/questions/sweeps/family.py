@@ -110,7 +110,7 @@ def answer_of(state: EndState) -> Answer:
     known = state.kind != "classes"
     state = replace(state, digits=None)  # as doubles, with what they round away in the errors
     minima = []
-    for b in basins_of(state):
+    for b in basins_of(state, min_barrier=0):
         log_mass = _float(b.log_mass)
         held = log_mass, _float(b.mass_error), _float(b.log_density)
         held = held if known else (NAN, NAN, NAN)

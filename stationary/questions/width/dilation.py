@@ -30,6 +30,7 @@ from stationary.numbers.elementary import exp, log, log1p, number, to_float
 from stationary.questions.width.tempered import Tempered, of_basin
 from stationary.states.basins import Basin, basins_of, climb_error
 from stationary.states.distribution import EndState
+from stationary.states.merging import MIN_BARRIER
 from stationary.weight.component import component_on
 from stationary.weight.weight import density_power
 
@@ -86,7 +87,9 @@ class BasinBias:
         return table
 
 
-def dilation_bias(state: EndState, basin: Basin | int, factors: ArrayLike) -> BasinBias:
+def dilation_bias(
+    state: EndState, basin: Basin | int, factors: ArrayLike, *, min_barrier: float = MIN_BARRIER
+) -> BasinBias:
     """A basin against its copy stretched by lambda, joined at a common top.
 
     Parameters
@@ -94,10 +97,12 @@ def dilation_bias(state: EndState, basin: Basin | int, factors: ArrayLike) -> Ba
     state
         A solved process.
     basin
-        One of `basins_of(state)`, or its index, left to right from 0.
+        One of `basins_of(state, min_barrier)`, or its index, left to right from 0.
     factors
         lambda, for every one that is asked for, dimensionless; above 1 the copy is wider. One
         integration of the basin serves all.
+    min_barrier
+        As for `basins_of`.
 
     Returns
     -------
@@ -118,15 +123,18 @@ def dilation_bias(state: EndState, basin: Basin | int, factors: ArrayLike) -> Ba
     """
     lam = _checked(factors, "lambda", state.diffusion.name)
     w = 1 - state.diffusion.convention.value
-    return _changed(state, basin, "dilation", lam, lambda x: x * x, 2 * w, 1.0)
+    index, one = picked(state, basin, min_barrier)
+    return _changed(state, index, one, "dilation", lam, lambda x: x * x, 2 * w, 1.0)
 
 
-def noise_bias(state: EndState, basin: Basin | int, factors: ArrayLike) -> BasinBias:
+def noise_bias(
+    state: EndState, basin: Basin | int, factors: ArrayLike, *, min_barrier: float = MIN_BARRIER
+) -> BasinBias:
     """A basin against its copy with the same drift and the variance scaled by kappa.
 
     Parameters
     ----------
-    state, basin
+    state, basin, min_barrier
         As for `dilation_bias`.
     factors
         kappa, dimensionless; above 1 the copy is noisier.
@@ -143,7 +151,8 @@ def noise_bias(state: EndState, basin: Basin | int, factors: ArrayLike) -> Basin
     """
     kappa = _checked(factors, "kappa", state.diffusion.name)
     w = 1 - state.diffusion.convention.value
-    return _changed(state, basin, "noise", kappa, lambda x: 1 / x, -w, 0.0)
+    index, one = picked(state, basin, min_barrier)
+    return _changed(state, index, one, "noise", kappa, lambda x: 1 / x, -w, 0.0)
 
 
 def _checked(factors: ArrayLike, what: str, where: str) -> Array:
@@ -164,9 +173,9 @@ def _checked(factors: ArrayLike, what: str, where: str) -> Array:
     return values
 
 
-def picked(state: EndState, basin: Basin | int) -> tuple[int, Basin]:
+def picked(state: EndState, basin: Basin | int, min_barrier: float) -> tuple[int, Basin]:
     """A basin and its index."""
-    basins = basins_of(state)
+    basins = basins_of(state, min_barrier)
     name, v = state.diffusion.name, state.diffusion.variable
     if not basins:
         raise LandscapeError(f"{name}: there is no minimum with a density around it to change.")
@@ -189,7 +198,8 @@ def picked(state: EndState, basin: Basin | int) -> tuple[int, Basin]:
 
 def _changed(
     state: EndState,
-    basin: Basin | int,
+    index: int,
+    one: Basin,
     kind: str,
     factors: Array,
     strength: Any,
@@ -203,7 +213,6 @@ def _changed(
             f"{state.diffusion.name}: on a periodic domain a basin cannot be changed by itself: a "
             'current flows through it. Cut the ring with boundaries = "reflecting".'
         )
-    index, one = picked(state, basin)
     alone = of_basin(state, one)
     top, climb, error = _meeting(state, one, alone)
     exact = alone.arithmetic.array(factors)

@@ -25,7 +25,7 @@ References
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 from typing import Any
@@ -44,6 +44,7 @@ from stationary.questions.width.dilation import dilation_bias
 from stationary.questions.width.stretch import Stretch, best_stretch
 from stationary.states.basins import Basin, climb_error
 from stationary.states.distribution import EndState
+from stationary.states.merging import MIN_BARRIER
 
 __all__ = ["Causes", "Ratio", "ratios_of"]
 
@@ -86,6 +87,7 @@ class Ratio:
     width: float | None = None
     depths: tuple[float, float] | None = None  # -int f up to the top [x^2 / time]
     depth_errors: tuple[float, float] = (0.0, 0.0)
+    min_barrier: float = MIN_BARRIER  # as for `basins_of`
     exponent_error: float = 0.0
     noise_error: float = 0.0
     width_error: float = 0.0
@@ -200,7 +202,9 @@ class Ratio:
         w = 1 - self.state.diffusion.convention.value
         gain = (fit.factor**2 - 1) * self.exponents[1]
         try:
-            copy = dilation_bias(self.state, self.basins[1], [fit.factor])
+            copy = dilation_bias(
+                self.state, self.basins[1], [fit.factor], min_barrier=self.min_barrier
+            )
         except StationaryError:
             return None
         local = float(copy.log_mass_ratios[0] - (fit.factor**2 - 1) * copy.exponent)
@@ -208,7 +212,10 @@ class Ratio:
 
 
 def ratios_of(
-    process: Landscape | Diffusion, state: EndState, basins: tuple[Basin, ...]
+    process: Landscape | Diffusion,
+    state: EndState,
+    basins: tuple[Basin, ...],
+    min_barrier: float = MIN_BARRIER,
 ) -> tuple[Ratio, ...]:
     """Every pair of minima that share a closed class, the heavier one first; heaviest pair first.
 
@@ -216,7 +223,8 @@ def ratios_of(
     """
     order = sorted(range(len(basins)), key=lambda i: -basins[i].log_mass)
     pairs = combinations(order, 2) if len(basins) <= MOST else ((order[0], i) for i in order[1:])
-    return tuple(r for i, j in pairs if (r := _ratio(process, state, basins, i, j)) is not None)
+    found = (_ratio(process, state, basins, i, j) for i, j in pairs)
+    return tuple(replace(r, min_barrier=min_barrier) for r in found if r is not None)
 
 
 def _ratio(

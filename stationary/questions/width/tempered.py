@@ -296,7 +296,7 @@ def of_state(state: EndState) -> Tempered | None:
     That is where the process is in several pieces, on a ring, in many digits, or where a basin
     has its minimum at infinity.
     """
-    pieces, basins = state.anatomy.pieces, basins_of(state)
+    pieces, basins = state.anatomy.pieces, basins_of(state, min_barrier=0)
     if len(pieces) != 1 or len(state.components) != 1 or not basins or state.atoms:
         return None
     parts = pieces[0]

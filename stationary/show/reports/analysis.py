@@ -179,15 +179,20 @@ def _basins(analysis: Analysis) -> list[str]:
     everything = zip(analysis.basins, analysis.exits, strict=True)
     pairs = [(b, passage) for b, passage in everything if b in heaviest]
     left_out = len(analysis.basins) - len(pairs)
-    shares = [
-        (
-            f"{centre(b, place)}{' (wall)' if b.at_wall else ''}",
+
+    def share(b: Basin, part: str = "") -> tuple[str, ...]:
+        return (
+            f"{part}{centre(b, place)}{' (wall)' if b.at_wall else ''}",
             place(b.lower),
             place(b.upper),
             probability_text(b.log_mass, 9),
             relative_error_text(b.mass_error, b.log_mass),
         )
+
+    shares = [
+        row
         for b, _ in pairs
+        for row in (share(b), *(share(p, "of which ") for p in b.parts[:MOST_ROWS]))
     ]
     lines = table(("minimum", "from", "to", "mass", "rel. error"), shares)
     rows = [
@@ -214,6 +219,7 @@ def _basins(analysis: Analysis) -> list[str]:
         )
     if left_out:
         lines.append(f"and {left_out} lighter ones; --json lists them all.")
+    lines += _merged(analysis)
     return [
         *lines,
         "",
@@ -223,6 +229,22 @@ def _basins(analysis: Analysis) -> list[str]:
         "unstable neighbour. Errors: of log P where most of the probability is "
         f"{error_text(analysis.end_state.error)}, elsewhere that of the log of the mass; of the "
         f"barriers {error_text(max(b.barrier_error for b in analysis.basins))}." + timing,
+    ]
+
+
+def _merged(analysis: Analysis) -> list[str]:
+    """How many minima count together, and why."""
+    merged = [b for b in analysis.basins if b.parts]
+    if not merged:
+        return []
+    minima = sum(len(b.parts) for b in merged)
+    hidden = sum(max(len(b.parts) - MOST_ROWS, 0) for b in merged)
+    into = "one basin" if len(merged) == 1 else f"{len(merged)} basins"
+    return [
+        f"{minima} minima were merged into {into}: what separates them is less than "
+        f"{analysis.min_barrier:g} in the exponent (--min-barrier 0 keeps them apart)."
+        + f" {hidden} more of them are in --json."
+        * bool(hidden)
     ]
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from stationary.line.partition import Side, SingularPoint
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.elementary import spacing, to_float
+from stationary.states.basins import Basin
 from stationary.states.classes import Classes, Outcome
 from stationary.states.distribution import EndState
 from stationary.weight.moments import entropy
@@ -148,25 +149,13 @@ def _content(analysis: Analysis) -> dict[str, Any]:
             }
             for e in state.anatomy.ends
         ],
+        "min_barrier": analysis.min_barrier,
         "basins": [
-            {
-                "position": b.position,
-                "position_error": b.position_error,
-                "at_wall": b.at_wall,
-                "lower": b.lower,
-                "upper": b.upper,
-                "mass": b.mass,
-                "log_mass": b.log_mass,
-                "mass_error": b.mass_error,
-                "log_density": b.log_density,
-                "curvature": b.curvature,
-                "variance": b.variance,
-                "barrier_left": b.barrier_left,
-                "barrier_right": b.barrier_right,
-                "barrier_error": b.barrier_error,
+            _basin(b)
+            | {
                 "log_exit_time": None if exit is None else exit.log_time,
                 "exit_time_error": None if exit is None else exit.error,
-                "modes": [m.position for m in b.modes],
+                "parts": [_basin(part) for part in b.parts],
             }
             for b, exit in zip(analysis.basins, analysis.exits, strict=True)
         ],
@@ -180,6 +169,26 @@ def _content(analysis: Analysis) -> dict[str, Any]:
             "resolution": state.anatomy.resolution,
         },
         "notes": list(state.notes),
+    }
+
+
+def _basin(b: Basin) -> dict[str, Any]:
+    return {
+        "position": b.position,
+        "position_error": b.position_error,
+        "at_wall": b.at_wall,
+        "lower": b.lower,
+        "upper": b.upper,
+        "mass": b.mass,
+        "log_mass": b.log_mass,
+        "mass_error": b.mass_error,
+        "log_density": b.log_density,
+        "curvature": b.curvature,
+        "variance": b.variance,
+        "barrier_left": b.barrier_left,
+        "barrier_right": b.barrier_right,
+        "barrier_error": b.barrier_error,
+        "modes": [m.position for m in b.modes],
     }
 
 
