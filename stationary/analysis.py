@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stationary.chain.steps import StepIndicators, step_indicators
 from stationary.errors import LandscapeError
@@ -15,7 +15,6 @@ from stationary.line.equilibria import Equilibrium
 from stationary.line.reshape import unrolled
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
-from stationary.questions.width.ratios import Ratio, ratios_of
 from stationary.result import Result
 from stationary.sources.loading import load
 from stationary.states.basins import Basin, basins_of
@@ -23,6 +22,9 @@ from stationary.states.distribution import EndState
 from stationary.states.merging import MIN_BARRIER, checked_barrier
 from stationary.states.passage import Passage, mean_exit_passage
 from stationary.states.solve import end_state
+
+if TYPE_CHECKING:
+    from stationary.questions.width.ratios import Ratio
 
 __all__ = ["Analysis", "analyze"]
 
@@ -59,7 +61,9 @@ class Analysis(Result):
 
     @cached_property
     def bias(self) -> tuple[Ratio, ...]:
-        """Every pair of minima compared: see `stationary.ratios`."""
+        """Every pair of minima compared, with what makes the difference."""
+        from stationary.questions.width.ratios import ratios_of  # seldom asked for
+
         return ratios_of(self.process, self.end_state, self.basins, self.min_barrier)
 
     @cached_property

@@ -180,5 +180,5 @@ def _quartiles(state: EndState) -> str:
 
 
 def interval_text(interval: tuple[float, float]) -> str:
-    low, high = interval
+    low, high = map(float, interval)  # an mpf of mpmath 1.3 takes no format
     return f"{low:.9g} to {high:.9g}"
