@@ -133,9 +133,68 @@ def test_the_sign_of_c_less_half_a_decides_at_a_rest_point(slope, attracts):
 
 
 def test_at_the_critical_noise_probability_spreads_towards_the_point():
+    """f = x and a = 2 x^2: log|x| has no drift, so it is recurrent, and P ~ 1 / |x|."""
     state = solve(lambda x: x - x**3, lambda x: 2 * x**2)
     assert state.kind == "none"
     assert "spreads" in state.reason
+    (point,) = state.anatomy.points
+    assert point.role == "neutral point"
+    assert "neither attracts nor repels" in point.describe("x")
+
+
+@pytest.mark.parametrize("at", [0.0, 0.2, -1e3])
+@pytest.mark.parametrize("order", [1.0, 1.5, 2.0, 3.0])
+@pytest.mark.parametrize("push", [0.1, 1.5, 40.0])
+def test_a_drift_that_points_to_a_zero_from_both_sides_holds_what_comes(at, order, push):
+    """Whatever the drift is at the zero itself, which no path feels."""
+    for value in (0, push, -push):
+
+        def drift(x, value=value):
+            return np.where(x == at, value, -push * np.sign(x - at))
+
+        state = solve(
+            drift, lambda x: 2 * np.abs(x - at) ** order, (at - 1, at + 2), initial=at + 0.7
+        )
+        assert [(p.position, p.role) for p in state.anatomy.points] == [(at, "trap")]
+        assert [(a.position, a.weight) for a in state.atoms] == [(at, 1)]
+        assert "points here from both sides" in state.anatomy.points[0].describe("x")
+
+
+def test_a_drift_that_points_to_a_zero_of_integrable_noise_does_not_hold():
+    """f = -sign(x), a = |x|^(1/2) on (-1, 1): P ~ exp(-4 r^(1/2)) r^(-1/2), alike on both sides."""
+    state = solve(lambda x: -np.sign(x), lambda x: np.sqrt(np.abs(x)), (-1, 1))
+    assert (state.kind, state.anatomy.points[0].role) == ("density", "removable")
+    r = np.array([1e-6, 0.01, 0.3, 0.9])
+    exact = (1 - np.exp(-4 * np.sqrt(r))) / (1 - np.exp(-4.0)) / 2
+    assert np.abs(state.cdf(-r) - (0.5 - exact)).max() <= state.error
+
+
+def test_a_jump_of_the_drift_is_felt_on_its_own_side_only():
+    """Drawn to 0 from the left and away from it on the right: through, whatever f(0) is."""
+    for value in (-1, 0, 1):
+
+        def drift(x, value=value):
+            return np.where(x == 0, value, 1 + (x > 0))
+
+        state = solve(drift, np.square, (-1, 1))
+        assert state.anatomy.points[0].role == "gate to the right"
+    still = solve(lambda x: np.where(x > 0, 1.0, 0.0), np.abs, (-1, 1))
+    assert still.anatomy.points[0].role == "gate to the right"
+
+
+@pytest.mark.parametrize("steep", [1.0, 0.3])
+def test_a_kink_that_all_datapoints_share_is_a_trap(steep):
+    """G jumps from -1 to 1 where S2 = 0: the process gets there and stays."""
+    kink = Landscape(
+        losses=lambda w: (np.abs(w) * steep + w * w / 2, np.abs(w) * steep - w * w / 4),
+        learning_rate=0.05,
+        domain=(-2, 2),
+    )
+    analysis = analyze(kink)
+    state = analysis.end_state
+    assert [(a.position, a.weight) for a in state.atoms] == [(0, 1)]
+    assert [(e.position, e.stable) for e in analysis.equilibria if e.position == 0] == [(0, True)]
+    assert "a trap: the noise vanishes" in analysis.summary()
 
 
 def test_the_two_sides_of_a_point_may_differ():
