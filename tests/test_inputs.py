@@ -212,3 +212,119 @@ def test_an_exception_for_single_numbers_is_shown_as_the_users():
 
     with pytest.raises(UserFunctionError, match=r"(?s)NameError.*missing"):
         Diffusion(drift=drift, variance=1, domain=(-1, 1))
+
+
+# Few digits.
+
+
+def single(function):
+    return lambda x: function(np.asarray(x, np.float32))
+
+
+def hidden(function):
+    return lambda x: function(np.asarray(x, np.float32)).astype(float)
+
+
+def returned(function):
+    return lambda x: function(x).astype(np.float32)
+
+
+class Counted:
+    """How many points a function was asked for."""
+
+    def __init__(self, function):
+        self.function, self.points = function, 0
+
+    def __call__(self, x):
+        self.points += np.size(x)
+        return self.function(x)
+
+
+inf = math.inf
+ROUNDED = {
+    "well": (lambda x: x - x**3, lambda x: 0.1 + 0 * x, (-3, 3)),
+    "cold well": (lambda x: x - x**3 + 0.1, lambda x: 0.01 + 0 * x, (-3, 3)),
+    "Ornstein-Uhlenbeck": (lambda x: -x, lambda x: 1 + 0 * x, (-inf, inf)),
+    "far from 0": (lambda x: 1000 - x, lambda x: 1 + 0 * x, (990, 1010)),
+    "Student": (lambda x: -x, lambda x: 1 + x * x, (-inf, inf)),
+    "Feller": (lambda x: 0.3 - x, lambda x: x, (0, inf)),
+    "Wright-Fisher": (lambda x: 0.5 - x, lambda x: 0.1 * x * (1 - x), (0, 1)),
+    "logistic growth": (lambda x: x * (1 - x), lambda x: 0.3 * x * x, (0, inf)),
+    "one way": (lambda x: 1 - x, lambda x: (x - 0.3) ** 2, (-1, 3)),
+}
+
+
+@pytest.mark.parametrize("name", ROUNDED)
+@pytest.mark.parametrize("form", [single, hidden, returned])
+def test_single_precision_gives_the_answer_of_doubles_within_its_stated_error(form, name):
+    drift, variance, domain = ROUNDED[name]
+    counted = Counted(form(drift))
+    found = end_state(Diffusion(drift=counted, variance=form(variance), domain=domain))
+    exact = end_state(Diffusion(drift=drift, variance=variance, domain=domain))
+    assert found.kind == exact.kind == "density"
+    x = exact.ppf(np.linspace(0.001, 0.999, 40))
+    off = np.abs(found.logpdf(x) - exact.logpdf(x)).max()
+    assert off < found.error < 5000 * max(off, 6e-8)
+    assert found.error > 6e-8
+    assert counted.points < 25_000  # and not 340,000
+    assert found.status.name == "INEXACT"  # which names no kinks
+    assert any("7 digits" in note for note in found.notes)
+    if form is not hidden:
+        assert any("drift(x) returns float32" in note for note in found.notes)
+
+
+def test_a_trap_in_single_precision_is_the_trap_of_doubles():
+    found = end_state(
+        Diffusion(drift=single(lambda x: -x), variance=single(lambda x: x * x), domain=(-1, 1))
+    )
+    assert [(a.position, a.weight) for a in found.atoms] == [(0, 1)]
+    assert any("vanishes is known to 7 digits" in note for note in found.notes)
+
+
+def test_gradients_in_single_precision_are_answered_to_their_digits():
+    def gradients(w):
+        return w**3 - w + 0.1, 2 * w - 0.3 * np.cos(w)
+
+    given = {"learning_rate": 0.2, "domain": (-3, 3)}
+    found = end_state(Landscape(gradients=lambda w: single(gradients)(w), **given))
+    exact = end_state(Landscape(gradients=gradients, **given))
+    x = exact.ppf(np.linspace(0.001, 0.999, 40))
+    off = np.abs(found.logpdf(x) - exact.logpdf(x)).max()
+    assert off < found.error < 1e-3
+    assert any("gradients(w) returns float32" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    "cast",
+    [
+        lambda x: -float(x),
+        lambda x: -np.asarray(x, float),
+        lambda x: -np.float64(x),
+        lambda x: -math.sinh(math.asinh(x)),
+        lambda x: np.interp(x, [-9.0, 9.0], [9.0, -9.0]),
+    ],
+)
+def test_a_function_that_casts_to_float_is_never_given_anything_else(cast):
+    """f = -x, a = 1: variance 1/2; and digits that it does not have are refused."""
+    kinds = set()
+
+    def drift(x):
+        kinds.add(type(x) if not isinstance(x, np.ndarray) else x.dtype.kind)
+        return cast(x)
+
+    process = Diffusion(drift=drift, variance=1, domain=(-8, 8))
+    kinds.clear()
+    assert end_state(process).var() == pytest.approx(0.5, abs=1e-12)
+    assert kinds <= {float, "f"}
+    with pytest.raises(LandscapeError, match="drift runs in doubles only"):
+        end_state(process, digits=30)
+    assert kinds <= {float, "f"}
+
+
+def test_cancellation_in_doubles_is_no_rounding_that_digits_could_not_help():
+    """1 - cos(1e-5 x) is known to 7 digits in doubles, and to all in more."""
+    state = end_state(
+        Diffusion(drift=lambda x: -1e10 * (1 - np.cos(1e-5 * x)) * np.sign(x), variance=1,
+                  domain=(-3, 3))
+    )  # fmt: skip
+    assert not any("is rounded" in note for note in state.notes)

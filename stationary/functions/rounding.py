@@ -29,30 +29,42 @@ OFFSETS = np.array([-2.03, -0.91, 0.13, 1.07, 1.87])  # on no lattice that numbe
 CUBICS = np.linalg.svd(np.vander(OFFSETS, 4).T)[2][-1]  # orthogonal to cubics, of length one
 SAME = 64.0  # within this factor two levels are the same: five samples scatter less, 16^4 is more
 ORDINARY = 2.0**-40  # what double arithmetic makes of 2^-53 in a formula; float32 leaves 2^-24
-SINGLE, HALF = "float32", "float16"
+UNITS = {"float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}  # half a spacing at 1
+NORMAL = {"float16": 2.0**-14}  # below which digits are lost; 2^-126 for the others
 
 
 @dataclass(frozen=True)
 class Rounding:
-    """How coarse values are, in proportion to |f| + |x f'|: what they and x carry."""
+    """How coarse values are: by floor (|f| + |x f'|) for what is measured, and unit |f|."""
 
-    floor: float
+    name: str  # of the function: "drift(x)"
     dtype: str  # of what is returned
+    floor: float
+
+    @property
+    def unit(self) -> float:
+        """Half a spacing at 1, of what is returned in fewer digits than doubles have."""
+        return UNITS.get(self.dtype, 0.0)
+
+    @property
+    def least(self) -> float:
+        """The size below which digits are lost, in its dtype or else in single precision."""
+        return NORMAL.get(self.dtype, 2.0**-126)
 
     @property
     def digits(self) -> int:
-        return int(-np.log10(self.floor))
+        return int(-np.log10(max(self.floor, self.unit)))
 
     @property
     def is_hidden(self) -> bool:
         """Whether the returned type does not show it."""
-        return self.dtype not in (SINGLE, HALF)
+        return self.dtype not in UNITS
 
     @property
     def text(self) -> str:
-        """As in "drift returns float32 (7 digits)"."""
+        """As in "drift(x) returns float32 (7 digits)"."""
         what = "is rounded" if self.is_hidden else f"returns {self.dtype}"
-        return f"{what} ({self.digits} digits)"
+        return f"{self.name} {what} ({self.digits} digit{'s' if self.digits > 1 else ''})"
 
 
 def ladder(x: Array, places: int) -> Array:
@@ -62,7 +74,7 @@ def ladder(x: Array, places: int) -> Array:
     return np.asarray(near).ravel()
 
 
-def rounding_of(table: Array, returned: Any, *, exact: bool) -> Rounding | None:
+def rounding_of(table: Array, returned: Any, name: str, *, exact: bool) -> Rounding | None:
     """What is coarser than double arithmetic in values at the points of a `ladder`; else None.
 
     Parameters
@@ -71,6 +83,8 @@ def rounding_of(table: Array, returned: Any, *, exact: bool) -> Rounding | None:
         Shape (K, M): K functions.
     returned
         What the user's function returned, for its dtype.
+    name
+        What the function is called.
     exact
         The function runs in many digits: noise of its own arithmetic in doubles can be helped.
     """
@@ -82,10 +96,9 @@ def rounding_of(table: Array, returned: Any, *, exact: bool) -> Rounding | None:
         left = np.abs(f @ CUBICS) / size[..., None]
     left = np.median(np.where(np.isfinite(left), left, 0.0), axis=1)  # (K, distances)
     floor = max(_plateau(levels, exact) for levels in left)
-    known = np.finfo(dtype).eps if dtype in (SINGLE, HALF) else 0.0
-    if known == 0.0 and floor <= ORDINARY:
+    if dtype not in UNITS and floor <= ORDINARY:
         return None
-    return Rounding(max(floor, float(known)), dtype)
+    return Rounding(name, dtype, 2 * floor)  # half a spacing is 1.7 deviations
 
 
 def _plateau(levels: Array, exact: bool) -> float:
@@ -105,4 +118,4 @@ def _dtype(returned: Any) -> str:
     rows = returned if isinstance(returned, (tuple, list)) else [returned]
     kinds = [getattr(row, "dtype", None) for row in rows]
     names = {str(k).rpartition(".")[2] for k in kinds if k is not None}  # of torch, too
-    return next((n for n in (HALF, "bfloat16", SINGLE) if n in names), "float64")
+    return max(names & UNITS.keys(), key=UNITS.__getitem__, default="float64")

@@ -9,7 +9,7 @@ from types import CodeType, FrameType
 
 from stationary.errors import NotDifferentiableError
 
-__all__ = ["is_internal", "refusal", "source_place"]
+__all__ = ["WAY_OUT", "is_internal", "refusal", "source_place"]
 
 WAY_OUT = (
     "Write it with NumPy's own functions, all points at once, with np.where in place of a Python "

@@ -23,6 +23,7 @@ from stationary.errors import (
 from stationary.functions.evaluation import call_user_function, derivative, evaluate, name_of
 from stationary.functions.given import number
 from stationary.functions.rounding import Rounding, ladder, rounding_of
+from stationary.functions.source_lines import WAY_OUT
 from stationary.functions.taylor import Taylor
 
 __all__ = ["Written", "probe_points"]
@@ -119,7 +120,7 @@ class Written:
             try:
                 evaluate(self, x[:2], order=1)
             except StationaryError as error:
-                self.refusal = str(error)
+                self.refusal = str(error).removesuffix(WAY_OUT).rstrip()
         self._look_closely(x, values)
         return self
 
@@ -143,7 +144,8 @@ class Written:
     def __call__(self, x: Any) -> Any:
         if isinstance(x, Taylor) and self.refusal is not None:
             raise NotDifferentiableError(
-                f"{self.where}: {self.name} runs in doubles only: {self.refusal}"
+                f"{self.where}: {self.name} runs in doubles only, so that more digits cannot be "
+                f"had: {self.refusal}"
             )
         if not self.pointwise:
             return self.function(x)
@@ -212,12 +214,15 @@ class Written:
         else:
             parts = [near[i : i + most] for i in range(0, len(near), most)]
             table = np.concatenate([self._condensed(evaluate(self, p)[0]) for p in parts], axis=-1)
-        self.rounding = rounding_of(table, first, exact=self.refusal is None)
+        title = f"{self.name}({'w' if self.rows else 'x'})"
+        self.rounding = rounding_of(table, first, title, exact=self.refusal is None)
         if self.rounding is not None and self.rounding.is_hidden and self.refusal is None:
             # Series leave out conversions to shorter numbers: what is left then, digits can help.
             table = self._condensed(evaluate(self, near, order=1)[0])
-            if rounding_of(table, None, exact=True) is not None:
+            if rounding_of(table, None, title, exact=True) is not None:
                 self.rounding = None
+        if self.rounding is not None:
+            self.refusal = self.rounding.text
 
     def _condensed(self, table: Array) -> Array:
         """The function itself, or of datapoints their mean and their variance."""

@@ -79,6 +79,8 @@ class Exponents:
     outward: bool
     convention: float
     arithmetic: Arithmetic | None  # of the probes; None: octaves of a sampling in doubles
+    rounding: tuple[float, float, float] = (0.0, 0.0, 0.0)  # of the three, as it states them
+    change: float = 1e-3  # from octave to octave, beyond which they have no limit
 
     def of(self, s: Any, k: float) -> Exponent:
         """The power of r that the integral of e^(s Phi) a^-k goes with: its integrand's plus 1.
@@ -86,7 +88,8 @@ class Exponents:
         The limit is taken of the combination, in the digits of the probes: what cancels does.
         """
         s = number(arithmetic_of(self.potential).array([s])[0])
-        return self._limit(s * self.potential - k * self.variance + 1)
+        rounding = float(abs(s)) * self.rounding[0] + abs(k) * self.rounding[1]
+        return self._limit(s * self.potential - k * self.variance + 1, rounding)
 
     def converges(self, s: Any, k: float) -> bool | None:
         """Whether the integral of e^(s Phi) a^-k up to the end converges; None: not decided.
@@ -119,6 +122,8 @@ class Exponents:
         if scale and speed:
             return Feller.REGULAR
         soon = self._below_infinity(self._time)
+        if soon is None and any(self.rounding) and not math.isnan(self._time.value):
+            soon = False  # to all digits that are known it is the border case, which is for ever
         if soon is None:
             return Feller.UNDECIDED
         if scale:
@@ -132,31 +137,31 @@ class Exponents:
         The product goes as r / a; where the scale density falls or grows beyond powers, as 1 / f.
         """
         if not math.isinf(self._scale_and_speed[0].value):
-            return self._limit(2 - self.variance)
+            return self._limit(2 - self.variance, self.rounding[1])
         if self.drift is None:
             return Exponent(math.nan, 0.0)
-        return self._limit(1 - self.drift)
+        return self._limit(1 - self.drift, self.rounding[2])
 
     @property
     def order(self) -> float:
         """The power of r that the variance goes with."""
-        return float(self._limit(self.variance).value)
+        return float(self._limit(self.variance, self.rounding[1]).value)
 
     @property
     def push(self) -> int:
         """+1 if the drift does not vanish at the end and points to larger r, -1 to smaller."""
         if self.drift is None:
             return 0
-        power = float(self._limit(self.drift).value)
+        power = float(self._limit(self.drift, self.rounding[2]).value)
         if self.arithmetic is None:  # a slope between two octaves, which few powers are as small as
             power = math.nan if power > 0.1 else min(power, 0.0)
         if not power <= VANISHES:
             return 0
         return 1 if self.ahead else -1
 
-    def _limit(self, values: Array) -> Exponent:
+    def _limit(self, values: Array, rounding: float) -> Exponent:
         if self.arithmetic is None:
-            return Exponent(*_limit_of_octaves(values))
+            return Exponent(*_limit_of_octaves(values, rounding, self.change))
         value, error = _limit(values)
         in_digits = self.arithmetic is not DOUBLE and math.isfinite(value)
         here = number(self.arithmetic.array([value])[0]) if in_digits else float(value)
@@ -232,30 +237,50 @@ def _limit(values: Array) -> tuple[Any, float]:
 
 
 def _as_sampled(found: Sampling, side: int) -> Exponents:
-    """The same from the two outermost panels, where the functions run in doubles only."""
+    """The same from two panels an octave apart, where the functions run in doubles only."""
     r, p = rule(len(found.samples.values[0])), found.panels
-    pick = np.array([1, 0]) if side == 0 else np.array([-2, -1])
-    x = p.lower[pick] + p.half[pick] * (1 + r.nodes[:, None])
     chart = Chart.of(found.diffusion, side)
+    middle = (p.lower + p.half - float(chart.anchor)).astype(float)  # signed distances
+    last = 0 if side == 0 else len(middle) - 1
+    before = int(np.argmin(np.abs(middle - middle[last] * (0.5 if chart.outward else 2.0))))
+    pick = np.array([before, last])
+    x = p.lower[pick] + p.half[pick] * (1 + r.nodes[:, None])
     distance = np.abs(x - float(chart.anchor)).astype(float)
     h, ell = (v[:, pick].astype(float) for v in found.samples.values)
     log_r = np.log(distance)
     across = log_r[-1] - log_r[0]
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         log_f = np.log(np.abs(h)) + ell
-    slopes = (log_f[-1] - log_f[0]) / across
+        slopes = (log_f[-1] - log_f[0]) / across
+    potential, variance = (h * distance * chart.sign).mean(axis=0), (ell[-1] - ell[0]) / across
+    cut_h, cut_ell = (t[pick].astype(float) for t in found.samples.tails)
+    of_slope = 2 * cut_ell / np.abs(across)
+    of_drift = of_slope + 2 * cut_h / np.maximum(np.abs(h).max(axis=0), 1e-300) / np.abs(across)
+    shift = np.zeros(2)
+    if found.diffusion.is_rounded and found.diffusion.exact_ends[side] is not None:
+        # A zero of the variance that was found is where a zoom came to its end.
+        shift = 64 * found.diffusion.grain * abs(float(chart.anchor)) / distance.min(axis=0)
+    errors = (
+        cut_h * distance.max(axis=0) + shift * np.abs(potential),
+        of_slope + shift * np.abs(variance),
+        of_drift + shift * np.abs(np.where(np.isfinite(slopes), slopes, 0)),
+    )
+    of_potential, of_variance, of_f = (3 * float(e.max()) for e in errors)  # of 2 last - before
     return Exponents(
-        potential=(h * distance * chart.sign).mean(axis=0),
-        variance=(ell[-1] - ell[0]) / across,
+        potential=potential,
+        variance=variance,
         drift=slopes if np.isfinite(slopes).all() else None,
         ahead=bool(h[:, 1].mean() * chart.sign > 0),
         outward=chart.outward,
         convention=found.diffusion.convention.value,
         arithmetic=None,
+        rounding=(of_potential, of_variance, of_f),
+        # A sampling of rounded functions stops further from the end.
+        change=max(1e-3, 64 * math.sqrt(found.diffusion.grain)),
     )
 
 
-def _limit_of_octaves(values: Array) -> tuple[float, float]:
+def _limit_of_octaves(values: Array, rounding: float, most: float) -> tuple[float, float]:
     """The same from the means over two octaves.
 
     A correction of first order in r is half as large on the last: what is left after extrapolation
@@ -265,6 +290,6 @@ def _limit_of_octaves(values: Array) -> tuple[float, float]:
     if (abs(last) > 1.2 * abs(before) and abs(last) > 30) or abs(last) > 1e6:
         return math.copysign(math.inf, last), 0.0
     limit, change = 2 * last - before, abs(last - before)
-    if change > 1e-3 * (1 + abs(limit)):
+    if change > most * (1 + abs(limit)) + rounding:
         return math.nan, math.inf
-    return limit, change**2 + 1e-14 * (1 + abs(limit))
+    return limit, change**2 + 1e-14 * (1 + abs(limit)) + rounding

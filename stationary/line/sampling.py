@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError, StationaryError
+from stationary.functions.rounding import Rounding
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
 from stationary.numbers.chebyshev import Rule, chebyshev_sum, rule
 from stationary.numbers.elementary import (
@@ -68,7 +69,6 @@ DROP = 4.0  # of log a on both sides, within a twentieth of the domain: a ~ u^0.
 MANY = 2000  # datapoints, to evaluate in many digits
 HEADROOM = 2.0**40
 ENOUGH = 60  # digits in which a variance that doubles call zero is looked at
-SMALLEST = 1e-290  # a variance below this has lost digits in a double
 
 
 class VanishingVarianceError(LandscapeError):
@@ -296,9 +296,13 @@ def _is_open(diffusion: Diffusion, side: int, arithmetic: Arithmetic) -> bool:
         return True
     end = arithmetic.array([diffusion.end(side, arithmetic)])
     f, a = diffusion.coefficients(end, arithmetic)
-    if finite(a)[0] and 0 <= a[0] <= _least_variance(arithmetic) and _is_tiny(diffusion, side):
+    if (
+        finite(a)[0]
+        and 0 <= a[0] <= _least_variance(diffusion, arithmetic)
+        and _is_tiny(diffusion, side)
+    ):
         raise _vanishing(diffusion, to_float(end), to_float(a))
-    return not (finite(f)[0] and finite(a)[0] and a[0] > _least_variance(arithmetic))
+    return not (finite(f)[0] and finite(a)[0] and a[0] > _least_variance(diffusion, arithmetic))
 
 
 def _is_tiny(diffusion: Diffusion, side: int) -> bool:
@@ -313,8 +317,8 @@ def _is_tiny(diffusion: Diffusion, side: int) -> bool:
     return bool(many.isfinite(a)[0] and a[0] > 0)
 
 
-def _least_variance(arithmetic: Arithmetic) -> float:
-    return SMALLEST if arithmetic is DOUBLE else 0.0
+def _least_variance(diffusion: Diffusion, arithmetic: Arithmetic) -> float:
+    return diffusion.least_variance if arithmetic is DOUBLE else 0.0
 
 
 def _core(diffusion: Diffusion, opened: tuple[bool, bool]) -> tuple[float, float]:
@@ -341,7 +345,7 @@ def anchor_of(diffusion: Diffusion, side: int, arithmetic: Arithmetic = DOUBLE) 
 def sampled(diffusion: Diffusion, lower: Array, upper: Array, max_panels: int) -> Samples:
     arithmetic = arithmetic_of(lower)
 
-    smallest = SMALLEST if arithmetic is DOUBLE else 0
+    smallest = _least_variance(diffusion, arithmetic)
 
     def logarithms(x: Array) -> tuple[Array, Array]:
         f, a = diffusion.coefficients(x, arithmetic)
@@ -361,7 +365,30 @@ def sampled(diffusion: Diffusion, lower: Array, upper: Array, max_panels: int) -
             n=nodes_in(arithmetic),
             arithmetic=arithmetic,
             max_panels=max_panels,
+            floor=_floor(*diffusion.rounding) if diffusion.is_rounded else None,
         )
+
+
+def _floor(of_f: Rounding | None, of_a: Rounding | None) -> Any:
+    """How coarse h = 2 f / a and log a are where f and a are rounded.
+
+    Relative to f that is the unit and the floor of `Rounding`, and the floor times x f' / f, where
+    2 f' / a = h' + h (log a)'; likewise of a. Where nothing is known of a but that it is positive,
+    h still has the sign of f.
+    """
+    (unit_f, floor_f), (unit_a, floor_a) = (
+        (0.0, 0.0) if r is None else (r.unit + r.floor, r.floor) for r in (of_f, of_a)
+    )
+
+    def floor(
+        x: Array, values: tuple[Array, ...], slopes: tuple[Array, ...]
+    ) -> tuple[Array, Array]:
+        h = np.abs(values[0])
+        of_log_a = unit_a + floor_a * np.abs(x * slopes[1])
+        of_h = unit_f * h + floor_f * np.abs(x * (slopes[0] + values[0] * slopes[1]))
+        return (of_h + h * np.minimum(of_log_a, 1)).mean(axis=0), of_log_a.max(axis=0)
+
+    return floor
 
 
 def _vanishing(diffusion: Diffusion, x: Array, a: Array) -> VanishingVarianceError:
@@ -398,6 +425,8 @@ def _refuse_vanishing_variance(found: Sampling) -> None:
     whole = upper - lower if math.isfinite(upper - lower) else CORE
     small = np.where(found.samples.resolved, 1e-9, 1e-6)
     tiny = width < small * np.minimum(whole, np.maximum(np.abs(left), np.abs(right)) + 1)
+    if found.diffusion.is_rounded:  # where rounding hides by how much the density changes
+        tiny |= found.climb_errors > 1
     tiny &= np.asarray((p.lower > found.lower) & (p.upper < found.upper), dtype=bool)
     for k in np.flatnonzero(tiny):
         near = (np.abs(left - left[k]) < whole / 20) & ~tiny
@@ -434,7 +463,7 @@ def _grown(
         octaves, cuts = max(octaves, 2 * enough), cuts[:1]
     if not outward and end != 0:
         # Near an end at e, a double knows x - e to about 1e-16 e only.
-        least = 2.0**-26 if arithmetic is DOUBLE else sqrt(arithmetic.grain)
+        least = math.sqrt(diffusion.grain) if arithmetic is DOUBLE else sqrt(arithmetic.grain)
         octaves = max(2, math.floor(math.log2(distance / (least * abs(end)))))
     done, batch = 0, FIRST
     while True:
@@ -504,9 +533,11 @@ def _is_a_power(pieces: list[Samples], anchor: Any, side: int) -> bool:
         return False
     nodes = rule(len(h), arithmetic_of(lower)).nodes[:, None]
     x = lower + (upper - lower) * ((1 + nodes) / 2)
-    c = (h * np.abs(x - anchor)).mean(axis=0)
-    last, before = (c[0], c[7]) if side == 0 else (c[-1], c[-8])
-    settled = abs(last - before) <= 1e-12 * (1 + abs(last))
+    r = np.abs(x - anchor)
+    c, error = (h * r).mean(axis=0), (piece.tails[0] * r).max(axis=0)
+    i, j = (0, 7) if side == 0 else (-1, -8)
+    last, before = c[i], c[j]
+    settled = abs(last - before) <= 1e-12 * (1 + abs(last)) + error[i] + error[j]
     beyond_powers = abs(last) > 1e3 and abs(last) > 4 * abs(before)
     return bool(settled or beyond_powers)
 
@@ -515,7 +546,7 @@ def usable(diffusion: Diffusion, x: Array) -> int:
     """How many of the points, from the first on, the arithmetic can carry f and a at."""
     f, a = coefficients_at(diffusion, x)
     with np.errstate(all="ignore"):
-        good = finite(f) & finite(a) & (a > _least_variance(arithmetic_of(x)))
+        good = finite(f) & finite(a) & (a > _least_variance(diffusion, arithmetic_of(x)))
         if good.all():
             # The integral of 2 f / a, roughly, and with room for the sums that it takes.
             good = finite(HEADROOM * f / a * np.maximum(np.abs(x), 1))

@@ -95,6 +95,8 @@ def _beside(diffusion: Diffusion, z: Zero, known: list[Zero]) -> list[Zero]:
     lower, upper = diffusion.domain
     at, whole = float(z.lower), upper - lower if math.isfinite(upper - lower) else CORE
     least = max(CLOSEST * whole, 64 * float(np.spacing(abs(at))))
+    if diffusion.is_rounded:  # zeros that a zoom could not tell apart are one
+        least = max(least, 256 * diffusion.grain * abs(at))
     count = math.ceil(PER_OCTAVE * math.log2(whole / FARTHEST / least))
     r = least * 2.0 ** (np.arange(max(count, 0)) / PER_OCTAVE)
     arithmetic = many_digits(SURE, ENOUGH)
@@ -297,6 +299,7 @@ def _zoom(
     by the same factor as the variance should shrink if it is a power of the distance.
     """
     low, high = arithmetic.array([low])[0], arithmetic.array([high])[0]
+    grain = diffusion.grain if arithmetic is DOUBLE else arithmetic.grain
     steps = arithmetic.array(np.arange(ZOOM)) / (ZOOM - 1)
     history: list[tuple[float, float]] = []  # log of the width, log of the variance at the edges
     best = (low + high) / 2
@@ -320,11 +323,12 @@ def _zoom(
             break
         history.append((width, float(arithmetic.to_float(arithmetic.log(np.array([rim])))[0])))
         low, high = x[i - 1], x[i + 1]
-        if not high - low > 64 * arithmetic.grain * abs(best):
+        if not high - low > 64 * grain * abs(best):
             break
     half = len(history) // 2
     (w1, a1), (w2, a2) = history[half], history[-1]
-    falling = len(history) < 4 or math.isinf(a2) or (a1 - a2) > FLAT * (w1 - w2)
+    short = len(history) < 4 and not diffusion.is_rounded  # else a dip of rounding
+    falling = short or math.isinf(a2) or (a1 - a2) > FLAT * (w1 - w2)
     return low, best, high, falling
 
 

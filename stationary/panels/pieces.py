@@ -34,6 +34,9 @@ from stationary.numbers.elementary import FLOAT, arithmetic_of, exact_sum, spaci
 __all__ = ["Panels", "Samples", "sample", "without_ripples"]
 
 Array = NDArray[Any]
+Floor = Callable[[Array, tuple[Array, ...], tuple[Array, ...]], tuple[Array, ...]]
+
+SCATTER = 64.0  # times the floor that rounding may come to where it was not measured
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,8 +159,11 @@ def _settled(
     half: Array,
     negligible: Any,
     noise: Any,
+    floor: Any,
 ) -> Array:
     """Whether each panel's coefficients have fallen to rounding, or to noise, or to nothing.
+
+    Rounding is `noise`, relative to the size on the panel, or the absolute `floor`.
 
     `ends` holds the function next to both ends (by `shift`, relative), where no node is: a jump
     between the last node and the end would not be seen otherwise. `steady` counts the halvings
@@ -166,8 +172,8 @@ def _settled(
     size = np.abs(c).max(axis=0)
     last = _tail(c)
     middle = np.abs(c[len(c) // 2 : -3]).max(axis=0)
-    rounding = last <= noise * size
-    noisy = (last <= 1e7 * noise * size) & (last >= middle / 2)
+    rounding = last <= noise * size + floor
+    noisy = (last <= 1e7 * noise * size + SCATTER * floor) & (last >= middle / 2)
     plateau = noisy & (steady >= np.where(last <= 1e4 * noise * size, 1, 3))
     small = last * half <= negligible
     odd, even = c[1::2].sum(axis=0), c[::2].sum(axis=0)
@@ -176,7 +182,7 @@ def _settled(
     left = ends[0] - (even - odd) - shift[0] * (rise - fall)
     right = ends[1] - (even + odd) - shift[1] * (rise + fall)
     off = np.maximum(np.abs(left), np.abs(right))
-    whole = (off <= 64 * (noise * size + last)) | (off * half <= 16 * negligible)
+    whole = (off <= 64 * (noise * size + last + floor)) | (off * half <= 16 * negligible)
     return np.asarray((rounding | plateau | small) & whole)
 
 
@@ -189,6 +195,7 @@ def sample(
     n: int = 20,
     arithmetic: Arithmetic = DOUBLE,
     max_panels: int = 4000,
+    floor: Floor | None = None,
 ) -> Samples:
     """Sample `function` on panels [lower, upper], halving them until it is resolved.
 
@@ -206,6 +213,9 @@ def sample(
     max_panels
         Halving stops there, or where a panel is a few units of rounding wide; such panels
         are returned as not resolved, with a tail that says by how much.
+    floor
+        How coarsely each output is rounded on each panel, from the nodes (n, panels), the
+        values and the slopes there. What is finer is not looked for, and no tail is below it.
     """
     r = rule(n, arithmetic)
     epsilon = arithmetic.epsilon
@@ -230,19 +240,25 @@ def sample(
         )
         cs = tuple(r.coefficients @ v for v in values)
         good = np.ones(len(lower), dtype=bool)
+        floors: tuple[Any, ...] = (0.0,) * len(cs)
+        if floor is not None:
+            floors = floor(x, values, tuple(r.slopes @ v / half for v in values))
         tails = tuple(_tail(c) for c in cs)
         steady = [
             np.where(t >= 0.75 * b, s + 1, 0) for t, b, s in zip(tails, before, steady, strict=True)
         ]
-        for c, v, count, weighted in zip(cs, tables, steady, weights, strict=True):
+        for c, v, count, weighted, least in zip(cs, tables, steady, weights, floors, strict=True):
             # Integration divides the last coefficients by their degree.
             width, noise = (
                 (half, n * epsilon / 2) if weighted else (np.ones_like(half), 4 * epsilon)
             )
-            good &= _settled(c, v[n:], shift, count, width, epsilon / 4, noise).astype(bool)
+            found = _settled(c, v[n:], shift, count, width, epsilon / 4, noise, least)
+            good &= found.astype(bool)
         tiny = (upper - lower) <= 16 * arithmetic.grain * size
         full = accepted + 2 * len(lower) > max_panels
         keep = good | tiny | full
+        if floor is not None:  # whoever adds up tails allows for four times each
+            tails = tuple(np.maximum(t, f / 4) for t, f in zip(tails, floors, strict=True))
         here = Samples(lower, upper, values, cs, tails, good, (n + 2) * len(lower))
         done.append(here if keep.all() else here.only(keep))
         accepted += int(keep.sum())

@@ -26,6 +26,7 @@ from stationary.functions.given import (
     checked_noise,
     interval,
 )
+from stationary.functions.rounding import Rounding
 from stationary.functions.written import Written, probe_points
 from stationary.process.initial import Initial
 
@@ -120,6 +121,7 @@ class Diffusion:
     diffusivity: InitVar[Function | None] = None
     exact_ends: tuple[Any, Any] = (None, None)  # of ends known to be zeros of the variance
     added: float = 0.0  # how much of the variance `regularised` has added [x^2 / time]
+    rounding: tuple[Rounding | None, Rounding | None] = (None, None)  # of drift and variance
     settled: bool = field(default=False)  # the functions have been tried already
 
     def __post_init__(self, sigma: Function | None, diffusivity: Function | None) -> None:
@@ -172,6 +174,10 @@ class Diffusion:
         slow = [w.name for w in (drift, written) if w.pointwise]
         if slow:
             put("notes", (*self.notes, slow_note(slow)))
+        of_a = written.rounding
+        if of_a is not None and kind == "sigma":
+            of_a = replace(of_a, floor=2 * of_a.floor)
+        put("rounding", (drift.rounding, of_a))
         put("settled", True)
         self.check(x, *self.coefficients(x))
 
@@ -216,6 +222,22 @@ class Diffusion:
                 f"{a[i]:.3g} (on [{self.domain[0]:g}, {self.domain[1]:g}]). Return the square of "
                 "sigma, or shrink the domain."
             )
+
+    @property
+    def is_rounded(self) -> bool:
+        """Whether drift or variance is computed in fewer digits than doubles have."""
+        return any(r is not None for r in self.rounding)
+
+    @property
+    def grain(self) -> float:
+        """How far apart, in proportion, points must be for the functions to tell them apart."""
+        known = [max(r.floor, r.unit) for r in self.rounding if r is not None]
+        return max([2.0**-52, *known])
+
+    @property
+    def least_variance(self) -> float:
+        """The variance below which doubles, or what is computed in less, have lost digits."""
+        return 1e-290 if self.rounding[1] is None else self.rounding[1].least
 
     @property
     def is_periodic(self) -> bool:

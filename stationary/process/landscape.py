@@ -278,6 +278,7 @@ class Landscape:
             cost=self.datapoints,
             scan_panels=64 if self.datapoints <= MANY else 32,
             notes=notes,
+            rounding=(self._written.rounding, self._written.rounding),
             settled=True,
         )
 

@@ -260,7 +260,7 @@ def _put_together(
         status = Status.NOT_NORMALISABLE
     elif error <= TOLERANCE and complete:
         status = Status.CONVERGED
-    elif all(p.sampling.samples.resolved.all() for p in parts.pieces):
+    elif parts.diffusion.is_rounded or all(p.sampling.samples.resolved.all() for p in parts.pieces):
         status = Status.INEXACT
     else:
         status = Status.PANEL_LIMIT
@@ -273,13 +273,27 @@ def _put_together(
         status=status,
         kind=kind,
         reason=reason,
-        notes=notes,
+        notes=notes + _of_rounding(parts, error if used else None),
         escapes=tuple(escapes),
         classes=classes,
         initial=start,
         weight_error=weight_error,
         digits=digits,
     )
+
+
+def _of_rounding(parts: Partition, error: float | None) -> tuple[str, ...]:
+    """What it means that functions are computed in fewer digits than doubles have."""
+    coarse = {r.text: r for r in parts.diffusion.rounding if r is not None}
+    if not coarse:
+        return ()
+    known = ["more digits cannot be had"]
+    if error is not None:
+        known.insert(0, f"the answer is known to {min(error, 1.0):.1g}")
+    if parts.points:
+        digits = min(r.digits for r in coarse.values())
+        known.insert(0, f"that the variance vanishes is known to {digits} digits")
+    return (f"{', '.join(coarse)}: {', and '.join(known)}.",)
 
 
 def _weights(classes: Classes, start: Initial | None) -> tuple[list[float | None], float]:
