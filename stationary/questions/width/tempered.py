@@ -4,15 +4,19 @@
 
 At a fixed landscape, q is what learning rate and batch size do; to stretch a basin by lambda makes
 q = lambda^2 of it, and to scale its noise by kappa makes q = 1 / kappa. One sampling serves them
-all. Panels that resolve the density at two strengths resolve it in between, so the meshes at
-powers of two of q, laid over each other, serve every q; how well is measured for each.
+all. What a stretch holds relative to the density at its centre,
+
+    R(q) = int exp(q (Phi - Phi_centre)) (a / a_centre)^-(1-c) dx,
+
+is analytic in q, and its logarithm smooth in log q: over a band of strengths it is known from a few
+of them, so that any number of strengths costs as much as these. The ratio of the densities at two
+centres is exact. So are the means and variances of the stretches, each about its centre.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -23,70 +27,77 @@ from stationary.errors import StationaryError
 from stationary.line.digits import sampled_in_digits
 from stationary.line.ends import Anatomy, anatomy
 from stationary.line.reshape import within
+from stationary.line.sampling import Sampling
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
-from stationary.numbers.chebyshev import Rule, chebyshev_sum, nodes_of, rule
+from stationary.numbers.chebyshev import rule
 from stationary.numbers.elementary import (
-    exp,
-    log,
-    possible_growth,
-    smallest_of,
     spacing,
-    sqrt,
     to_float,
 )
+from stationary.questions.width.stretches import TOLERANCE, Held, Shares, Stretches, replaced
 from stationary.states.basins import Basin, basins_of
 from stationary.states.distribution import EndState
 from stationary.weight.component import Component, component_on
-from stationary.weight.weight import density_power
 
 __all__ = ["Shares", "Tempered", "of_basin", "of_state"]
 
 Array = NDArray[Any]
 
-CHUNK = 2**19  # exponentials that are taken at once: 4 MiB
-TOLERANCE = 1e-12  # of a mass, that the common panels may leave out
-HALVINGS = 4  # of the step between two strengths, where the common panels cut off more
-SEEN = 1e-8  # a share below this does not count for the error of the whole
+BAND = 4  # powers of two, which one set of panels and one interpolation serve if nothing is said
+# log R is analytic in log q within a strip around the real axis: of half the height pi / 2 for a
+# lone peak, less where a ledge beside it comes to hold as much. This much is taken for granted, and
+# what it misses is measured.
+STRIP = math.pi / 3
+HALVINGS = 4  # of a band, where that does not hold
+BLOCK = 1024  # points at which polynomials are summed at a time: they stay in the cache
 
 
-@dataclass(frozen=True, eq=False)
-class Shares:
-    """What each stretch of the line holds, for M strengths and n stretches.
-
-    Errors are absolute for logarithms (so relative for what they are logarithms of).
-    """
-
-    strengths: Array  # (M,)
-    log_masses: Array  # (M, n): of all that is on the stretches
-    mass_errors: Array  # (M, n)
-    log_densities: Array  # (M, n): log P at the centre of each stretch, per unit of x
-    log_widths: Array  # (M, n): mass over density at the centre [log of x]
-    width_errors: Array  # (M, n)
-    mean: Array  # (M,)
-    mean_error: Array
-    std: Array  # (M,)
-    std_error: Array
-    error: Array  # (M,): relative, of the density where it is
-    computed: Array  # (M,), bool: False where the numbers are not to be used
-
-
-def _joined(parts: list[Shares], order: Array) -> Shares:
+def _beside(parts: list[tuple[Array, Shares]]) -> Shares:
+    """Results for some strengths each, put together in the order of the strengths."""
+    order = np.argsort(np.concatenate([index for index, _ in parts]))
     names = Shares.__dataclass_fields__
-    return Shares(**{n: np.concatenate([getattr(s, n) for s in parts])[order] for n in names})
+    return Shares(**{n: np.concatenate([getattr(s, n) for _, s in parts])[order] for n in names})
 
 
 @dataclass(frozen=True, eq=False)
-class _Section:
-    """Panels that serve all strengths between two, with the exponent and log a at their nodes."""
+class _Band:
+    """What is held at the strengths between two, as polynomials in log q."""
 
-    lower: Array  # (panels,)
-    upper: Array
-    phi: Array  # (nodes, panels): Phi
-    ell: Array
-    rough: Array  # (panels,): the relative error of P before normalisation
-    at_centres: tuple[Array, Array]  # exponent and log a there
-    rough_at_centres: Array
-    leak: Any
+    low: float  # powers of two
+    high: float
+    relative: Stretches
+    coefficients: Array  # (nodes, 3, stretches)
+    errors: Array  # (stretches, nodes), from the weakest to the strongest
+    cut: Array  # (stretches,): what the polynomials leave out
+    left_out: Array
+
+    def at(self, q: Array) -> Held:
+        t = (2 * np.log2(q) - self.low - self.high) / (self.high - self.low)
+        values = _polynomials(t, self.coefficients)  # (3, stretches, M)
+        nodes = rule(self.errors.shape[1]).nodes
+        k = np.clip(np.searchsorted(nodes, t), 1, len(nodes) - 1)
+        beside = np.stack([k - 1, k])
+        errors = self.errors[:, beside].max(axis=1) + self.cut[:, None]
+        left_out = self.left_out[:, beside].max(axis=1) + self.cut[:, None]
+        return Held(values[0], values[1], values[2], errors, left_out)
+
+
+def _polynomials(t: Array, c: Array) -> Array:
+    """Sums of Chebyshev polynomials at points t, shape (*c.shape[1:], M)."""
+    flat = c.reshape(len(c), -1).T
+    whole = np.zeros(-(-len(t) // BLOCK) * BLOCK)  # a point gives the same digits among others
+    whole[: len(t)] = t
+    values = np.empty((len(flat), len(whole)))
+    basis = np.empty((len(c), BLOCK))
+    basis[0] = 1
+    for i in range(0, len(whole), BLOCK):
+        basis[1] = whole[i : i + BLOCK]
+        twice = 2 * basis[1]
+        for k in range(2, len(c)):
+            np.multiply(twice, basis[k - 1], out=basis[k])
+            basis[k] -= basis[k - 2]
+        values[:, i : i + BLOCK] = flat @ basis
+    return values[:, : len(t)].reshape(*c.shape[1:], len(t))
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,33 +110,50 @@ class Tempered:
     _memory: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @property
-    def arithmetic(self) -> Arithmetic:
-        return self.parts.sampling.arithmetic
+    def sampling(self) -> Sampling:
+        return self.parts.sampling
 
-    def at(self, strengths: Array) -> Shares | None:
+    @property
+    def arithmetic(self) -> Arithmetic:
+        return self.sampling.arithmetic
+
+    def at(self, strengths: Array, span: tuple[float, float] | None = None) -> Shares | None:
         """The shares at each strength, or None if the density has a heavy tail at some of them.
 
         What is found for a strength does not depend on which others are asked for, except where
-        the domain is infinite: there the weakest one decides how far out all are followed.
+        the domain is infinite: there the weakest one decides how far out all are followed. With
+        `span`, the weakest and the strongest that will ever be asked for, it costs less.
         """
         q = self.arithmetic.array(np.asarray(strengths).ravel())
-        octave = np.floor(np.log2(to_float(q)))
-        process = self._reaching(2.0 ** octave.min())
+        if self.arithmetic is not DOUBLE:  # few strengths, and no polynomials to so many digits
+            weak, strong = (float(to_float(x)) for x in (q.min(), q.max()))
+            process = self._reaching(weak)
+            found = None
+            if process is not None:
+                found = process._between(math.log2(weak), math.log2(strong), q)
+            return None if found is None else found[0].together(q, found[1])
+        start, length = 0.0, float(BAND)
+        if span is not None:
+            start, stop = (math.log2(end) for end in span)
+            length = max((stop - start) / math.ceil((stop - start) / (2 * BAND) or 1), 1e-3)
+            start, length = start - 1e-9 * length, length * (1 + 1e-8)
+        band = np.floor((np.log2(q) - start) / length).astype(int)
+        process = self._reaching(2.0 ** (start + length * int(band.min())))
         if process is None:
             return None
-        parts: list[tuple[Array, Shares]] = []
-        for k in np.unique(octave):
-            index = np.flatnonzero(octave == k)
-            found = process._between(float(k), float(k) + 1, q[index], HALVINGS)
-            if found is None:
+        parts = []
+        for k in np.unique(band):
+            index = np.flatnonzero(band == k)
+            low, high = float(start + length * k), float(start + length * (k + 1))
+            shares = process._shares(low, high, q[index], HALVINGS)
+            if shares is None:
                 return None
-            parts.append((index, found))
-        order = np.argsort(np.concatenate([index for index, _ in parts]))
-        return _joined([s for _, s in parts], order)
+            parts.append((index, shares))
+        return _beside(parts) if len(parts) > 1 else parts[0][1]
 
     def _reaching(self, weakest: float) -> Tempered | None:
         """This with a sampling as far out as the weakest strength needs."""
-        found = self.parts.sampling
+        found = self.sampling
         if math.isfinite(found.diffusion.domain[1] - found.diffusion.domain[0]):
             return self
         if weakest >= 1:
@@ -142,152 +170,105 @@ class Tempered:
         result: Tempered | None = self._memory[weakest]
         return result
 
-    def _component(self, exponent: float) -> Component | None:
-        """The density at strength 2^exponent; None if it has a heavy tail or none exists."""
-        if exponent not in self._memory:
-            self._memory[exponent] = None
-            component = component_on(self.parts, 2.0**exponent)[1]
-            if component.density.tails == (None, None) and component.mesh.top.size:
-                self._memory[exponent] = component
-        result: Component | None = self._memory[exponent]
-        return result
+    # -- a band of strengths ----------------------------------------------------------------------
 
-    def _section(self, low: float, high: float) -> _Section | None:
-        """Panels for the strengths from 2^low to 2^high."""
-        if (low, high) not in self._memory:
-            ends = self._component(low), self._component(high)
-            self._memory[low, high] = None
-            if ends[0] is not None and ends[1] is not None:
-                self._memory[low, high] = self._laid_over(ends[0], ends[1])
-        result: _Section | None = self._memory[low, high]
-        return result
-
-    def _laid_over(self, weak: Component, strong: Component) -> _Section:
-        found = strong.density.sampling
-        meshes = weak.mesh, strong.mesh
-        marks = np.array([*self.borders, *self.centres], dtype=meshes[0].lower.dtype)
-        edges = [e for m in meshes for e in (m.lower, m.upper)]
-        edges += [np.array([found.lower, found.upper], dtype=marks.dtype)]
-        edges += [marks[(marks > found.lower) & (marks < found.upper)]]
-        together = np.unique(np.concatenate(edges))
-        # Two edges that differ by rounding only are one.
-        apart = np.diff(together) > 4 * spacing(together[1:])
-        together = together[np.append(True, apart)]
-        lower, upper = together[:-1], together[1:]
-        x, offset = nodes_of(lower, upper, self._rule(strong))
-        p, phi, ell = found.panels, strong.density.phi, found.ell
-        k, _ = p.locate((lower + upper) / 2)
-        centres = np.clip(np.array(self.centres, dtype=marks.dtype), found.lower, found.upper)
-        panel, within = found.quieter(centres)
-        errors = strong.density.errors
-        return _Section(
-            lower=lower,
-            upper=upper,
-            phi=p.evaluate(phi, x, offset),
-            ell=p.evaluate(ell, x, offset),
-            rough=errors[k],
-            at_centres=(chebyshev_sum(phi, within, panel), chebyshev_sum(ell, within, panel)),
-            rough_at_centres=errors[panel],
-            leak=max(weak.leak, strong.leak),
-        )
-
-    def _rule(self, component: Component) -> Rule:
-        return rule(len(component.mesh.coefficients), self.arithmetic)
-
-    @cached_property
-    def _rows(self) -> Array:
-        """Values at the nodes -> integral, first and second moment over [-1, 1], last terms."""
-        r = self._rule(self._some)
-        w, t = r.quadrature, r.nodes
-        last: Array = r._coefficients[-3:]
-        return np.vstack([w, w * t, w * t * t, last])
-
-    @property
-    def _some(self) -> Component:
-        return next(c for c in self._memory.values() if isinstance(c, Component))
-
-    def _between(self, low: float, high: float, q: Array, halvings: int) -> Shares | None:
-        section = self._section(low, high)
-        if section is None:
+    def _shares(self, low: float, high: float, q: Array, halvings: int) -> Shares | None:
+        """The shares at strengths from 2^low to 2^high."""
+        band = self._band(low, high)
+        if band is None:
             return None
-        panels = section.phi.size
-        step = max(1, CHUNK // panels)
-        chunks = [self._solve(section, q[i : i + step]) for i in range(0, len(q), step)]
-        shares = _joined(chunks, np.arange(len(q)))
-        if shares.computed.all() or halvings == 0:
-            return shares
+        if halvings == 0 or (band.cut < TOLERANCE / 2).all():
+            return band.relative.together(q, band.at(q))
         middle = (low + high) / 2
-        above = to_float(q) >= 2.0**middle
-        halves = []
-        for ends, chosen in (((low, middle), ~above), ((middle, high), above)):
+        parts = []
+        for ends, chosen in (
+            ((low, middle), q < 2.0**middle),
+            ((middle, high), q >= 2.0**middle),
+        ):
             if chosen.any():
-                half = self._between(*ends, q[chosen], halvings - 1)
+                half = self._shares(*ends, q[chosen], halvings - 1)
                 if half is None:
                     return None
-                halves.append((np.flatnonzero(chosen), half))
-        order = np.argsort(np.concatenate([index for index, _ in halves]))
-        return _joined([s for _, s in halves], order)
+                parts.append((np.flatnonzero(chosen), half))
+        return _beside(parts)
 
-    def _solve(self, s: _Section, q: Array) -> Shares:
-        """The kernel: every strength on every panel at once."""
-        w, epsilon = density_power(self.parts.sampling), self.arithmetic.epsilon
-        level = s.phi[:, :, None] * q - w * s.ell[:, :, None]  # (nodes, panels, M)
-        top = level.max(axis=0)
-        values = exp(level - top)
-        rows = (self._rows @ values.reshape(len(values), -1)).reshape(6, *top.shape)
-        mean_value = np.where(rows[0] > 0, rows[0], smallest_of(self.arithmetic))
-        cut = np.abs(rows[3:]).max(axis=0)
-        half, middle = ((s.upper - s.lower) / 2)[:, None], ((s.upper + s.lower) / 2)[:, None]
-        with np.errstate(divide="ignore"):
-            log_piece = top + log(half * mean_value)
-        inner = np.array(self.borders[1:-1], dtype=s.lower.dtype)
-        stretch = np.searchsorted(inner, ((s.lower + s.upper) / 2), side="right")
-        starts = np.searchsorted(stretch, np.arange(len(self.centres)))
-        highest = np.maximum.reduceat(log_piece, starts, axis=0)
-        part = exp(log_piece - highest[stretch])
-        held = np.add.reduceat(part, starts, axis=0)
-        log_raw = highest + log(held)  # (n, M)
-        # What the polynomials leave out, relative to what the stretch holds.
-        left_out = exp(top + log(half) - log_raw[stretch]) * (4 * cut)
-        cut_off = np.add.reduceat(left_out, starts, axis=0)
-        rough = np.add.reduceat(part * s.rough[:, None], starts, axis=0) / held
-        own = cut_off + rough + s.leak
-        most = log_raw.max(axis=0)
-        log_norm = most + log(exp(log_raw - most).sum(axis=0))
-        log_mass = log_raw - log_norm
-        share = exp(log_mass)
-        growth = possible_growth(log_mass, own)
-        together = growth.sum(axis=0)
-        errors = own * (1 - share) + (together - growth)
-        errors = errors + 8 * epsilon * (1 + np.abs(log_mass))
-        phi, ell = s.at_centres
-        at_centre = phi[:, None] * q - w * ell[:, None]
-        # Moments, counted from where the heaviest stretch has its centre.
-        centre = np.array(self.centres, dtype=s.lower.dtype)[np.argmax(log_mass, axis=0)]
-        weight = exp(log_piece - log_norm)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            first, second = (np.where(weight > 0, r / rows[0], 0.0) for r in rows[1:3])
-        away = (middle - centre) + half * first
-        shift = (weight * away).sum(axis=0)
-        spread = (weight * (away - shift) ** 2).sum(axis=0)
-        spread = spread + (weight * half**2 * (second - first**2)).sum(axis=0)
-        mean, std = centre + shift, sqrt(np.maximum(spread, 0))
-        error = 1.5 * (together + np.where(share > SEEN, own, 0.0).max(axis=0))
-        blur = spacing(mean) + error * std
-        return Shares(
-            strengths=q,
-            log_masses=np.minimum(log_mass, 0).T,
-            mass_errors=errors.T,
-            log_densities=(at_centre - log_norm).T,
-            log_widths=(log_raw - at_centre).T,
-            width_errors=(own + s.rough_at_centres[:, None]).T,
-            mean=mean,
-            mean_error=blur,
-            std=std,
-            std_error=blur,
-            error=error,
-            computed=np.asarray((cut_off + s.leak < TOLERANCE).all(axis=0), dtype=bool),
-        )
+    def _band(self, low: float, high: float) -> _Band | None:
+        if (low, high) not in self._memory:
+            self._memory[low, high] = None
+            ratio = 2 * STRIP / ((high - low) * math.log(2))
+            digits = -math.log(self.arithmetic.epsilon)
+            r = rule(math.ceil(digits / math.asinh(ratio)) + 3)
+            q = 2.0 ** ((low + high) / 2 + (high - low) / 2 * r.nodes)
+            found = self._between(low, high, q)
+            if found is not None:
+                relative, held = found
+                values = np.stack([held.log_widths, held.means, held.log_deviations])
+                c = np.tensordot(np.asarray(r._coefficients), values, axes=(1, 2))
+                cut = 4 * np.abs(c[-3:]).max(axis=(0, 1))
+                # What is rounding only is left out, for the sake of many strengths.
+                seen = np.abs(c).max(axis=(1, 2)) > self.arithmetic.epsilon
+                c = c[: max(2, int(np.flatnonzero(seen)[-1]) + 1)]
+                self._memory[low, high] = _Band(
+                    low, high, relative, c, held.errors, cut, held.left_out
+                )
+        result: _Band | None = self._memory[low, high]
+        return result
+
+    def _between(self, low: float, high: float, q: Array) -> tuple[Stretches, Held] | None:
+        """What is held at given strengths from 2^low to 2^high; None if there is a heavy tail.
+
+        Panels that resolve the density at the weakest or the strongest one, laid over each other,
+        are halved wherever the density at one in between is not resolved.
+        """
+        strong, weak = self._component(high), None
+        if strong is None:
+            return None
+        found = strong.density.sampling
+        leak, meshes = 0.0, [strong.mesh]
+        if found.interval != (found.lower, found.upper):  # how far out all is followed matters
+            weak = self._component(low)
+            if weak is None:
+                return None
+            leak, meshes = max(strong.leak, weak.leak), [strong.mesh, weak.mesh]
+        # Each lies within one panel of the sampling, whose error is then its own.
+        marks = np.array([*self.borders, *self.centres], dtype=found.panels.edges.dtype)
+        edges = [e for m in meshes for e in (m.lower, m.upper)]
+        edges += [found.panels.edges, marks[(marks > found.lower) & (marks < found.upper)]]
+        together = np.unique(np.concatenate(edges))
+        # Two edges that differ by rounding only are one.
+        together = together[np.append(True, np.diff(together) > 4 * spacing(together[1:]))]
+        relative = Stretches(found, strong.density.phi, self.borders, self.centres)
+        size = len(strong.mesh.coefficients)
+        panels = relative.on(together[:-1], together[1:], size)
+        pieces = relative.pieces(panels, q, size)
+        while True:
+            held, bad = relative.solve(panels, pieces, q, leak)
+            if not bad.any():
+                return relative, held
+            middle = (panels.lower[bad] + panels.upper[bad]) / 2
+            fresh = relative.on(
+                np.concatenate([panels.lower[bad], middle]),
+                np.concatenate([middle, panels.upper[bad]]),
+                size,
+            )
+            more = relative.pieces(fresh, q, size)
+            order = np.argsort(np.concatenate([panels.lower[~bad], fresh.lower]), kind="stable")
+            panels = replaced(panels, fresh, ~bad, order)
+            top, rows = (
+                np.concatenate([a[..., ~bad, :], b], axis=-2)[..., order, :]
+                for a, b in zip(pieces, more, strict=True)
+            )
+            pieces = top, rows
+
+    def _component(self, exponent: float) -> Component | None:
+        """The density at strength 2^exponent; None if it has a heavy tail or none exists."""
+        if ("at", exponent) not in self._memory:
+            self._memory["at", exponent] = None
+            component = component_on(self.parts, 2.0**exponent)[1]
+            if component.density.tails == (None, None) and component.mesh.top.size:
+                self._memory["at", exponent] = component
+        result: Component | None = self._memory["at", exponent]
+        return result
 
 
 def of_state(state: EndState) -> Tempered | None:
