@@ -1,26 +1,22 @@
-"""Time and memory of an end state with 100,000 logistic datapoints.
+"""Time and memory of an analysis with 100,000 and with 1,000,000 logistic datapoints.
 
-python benchmarks/many_datapoints.py
+python benchmarks/many_datapoints.py [--against PYTHON]
 """
 
 from __future__ import annotations
 
-import resource
-import time
-
 import numpy as np
+from against import compare
 
 from stationary import Landscape, analyze
 
-N = 100_000
 
-
-def main():
+def of(datapoints):
     generator = np.random.default_rng(1)
-    x = generator.normal(size=N)
-    y = np.where(generator.random(N) < 1 / (1 + np.exp(-2 * x)), 1.0, -1.0)
+    x = generator.normal(size=datapoints)
+    y = np.where(generator.random(datapoints) < 1 / (1 + np.exp(-2 * x)), 1.0, -1.0)
     signed = (x * y)[:, None]
-    begin = time.perf_counter()
+
     analysis = analyze(
         Landscape(
             losses=lambda w: np.logaddexp(0, -signed * w),
@@ -29,10 +25,9 @@ def main():
             domain=(-2, 6),
         )
     )
-    elapsed = time.perf_counter() - begin
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"{N} datapoints: {elapsed:.1f} s, {peak:.2f} GiB; {analysis.end_state!r}")
+    state = analysis.end_state
+    return f"mean {state.mean():.10g}, error {state.error:.0e}"
 
 
 if __name__ == "__main__":
-    main()
+    compare({f"{n:,} datapoints": lambda n=n: of(n) for n in (1_000, 100_000, 1_000_000)}, turns=3)

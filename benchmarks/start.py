@@ -1,39 +1,42 @@
-"""Whole processes against `python -c "import numpy, typer"`, taking turns.
+"""Whole processes against `python -c "import numpy, typer"`: what a person waits for in a shell.
 
-python benchmarks/start.py
+`typer` stands for a common command line. As an installed package has them, modules are compiled
+first.
+
+    pip install typer
+    python benchmarks/start.py [--against PYTHON]
 """
 
 from __future__ import annotations
 
-import statistics
+import compileall
+import importlib.util
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-EXAMPLE = Path(__file__).parent.parent / "examples" / "two_minima.py"
-BASE = ["-c", "import numpy, typer"]
-COMMANDS = {
-    "stationary --help": ["-m", "stationary", "--help"],
-    "stationary analyze two_minima.py": ["-m", "stationary", "analyze", str(EXAMPLE)],
+from against import ROOT, compare
+
+EXAMPLE = ROOT / "examples" / "two_minima.py"
+
+
+def shell(*arguments):
+    def run():
+        subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
+
+    return run
+
+
+BASE = "import numpy, typer"
+JOBS = {
+    BASE: shell("-c", BASE),
+    "stationary --help": shell("-m", "stationary", "--help"),
+    "analyze two_minima.py": shell("-m", "stationary", "analyze", str(EXAMPLE)),
 }
-TURNS = 15
-
-
-def seconds(arguments):
-    begin = time.perf_counter()
-    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - begin
-
-
-def main():
-    for name, arguments in COMMANDS.items():
-        seconds(arguments), seconds(BASE)
-        turns = [(seconds(arguments), seconds(BASE)) for _ in range(TURNS)]
-        ratio = statistics.median(a / b for a, b in turns)
-        base = statistics.median(b for _, b in turns)
-        print(f"{name}: {ratio:.2f} times `import numpy, typer` ({1e3 * base:.0f} ms)")
-
 
 if __name__ == "__main__":
-    main()
+    if importlib.util.find_spec("typer") is None:
+        sys.exit("typer is not installed: pip install typer")
+    (package,) = importlib.util.find_spec("stationary").submodule_search_locations
+    compileall.compile_dir(Path(package), quiet=2)
+    compare(JOBS, units=dict.fromkeys(JOBS, BASE), turns=15)

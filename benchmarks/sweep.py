@@ -1,66 +1,55 @@
-"""Sweeps: a thousand learning rates against one analysis, and ten thousand points of a family.
+"""Sweeps, in units of one end state with its basins: learning rates alone, and of a family.
 
-python benchmarks/sweep.py
+python benchmarks/sweep.py [--against PYTHON]
 """
 
 from __future__ import annotations
 
-import statistics
-import time
 from pathlib import Path
 
 import numpy as np
+from against import compare
 
-from stationary import analyze, basins_of, end_state, load, sweep
+from stationary import basins_of, end_state, load, sweep
 from stationary.progress import processes
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
-TURNS = 5
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+FAMILY = {
+    "parameters": {"sharpness": np.geomspace(10, 1000, 200)},
+    "learning_rate": np.geomspace(1e-2, 1e-1, 50),
+}
 
 
-def seconds(function):
-    begin = time.perf_counter()
-    function()
-    return time.perf_counter() - begin
+def one(name):
+    return lambda: basins_of(end_state(load(EXAMPLES / name)))[:0]
 
 
-def main():
-    for name in ("two_minima", "family"):
-        landscape = load(EXAMPLES / f"{name}.py")
-        rates = np.geomspace(1e-3, 1e-1, 1000)
+def rates(name, n):
+    def run():
+        found = sweep(EXAMPLES / name, learning_rate=np.geomspace(1e-3, 1e-1, n))
+        return f"{len(found.crossovers)} crossovers"
 
-        def once(landscape=landscape):
-            return analyze(landscape).to_dict()
+    return run
 
-        def bare(landscape=landscape):
-            return basins_of(end_state(landscape))
 
-        def thousand(landscape=landscape, rates=rates):
-            return sweep(landscape, learning_rate=rates)
-
-        once(), bare(), thousand()
-        turns = [(seconds(thousand), seconds(once), seconds(bare)) for _ in range(TURNS)]
-        many, one, least = (1e3 * statistics.median(times) for times in zip(*turns, strict=True))
-        print(
-            f"{name}: 1000 learning rates in {many:.0f} ms; one whole analysis in {one:.1f} ms "
-            f"({many / one:.1f} times), its end state and basins alone in {least:.1f} ms "
-            f"({many / least:.0f} times)"
-        )
-
-    grid = {
-        "parameters": {"sharpness": np.geomspace(10, 1000, 200)},
-        "learning_rate": np.geomspace(1e-2, 1e-1, 50),
-    }
-    for jobs in (1, 2):
+def family(jobs):
+    def run():
         with processes(jobs) as executor:
-            begin = time.perf_counter()
-            found = sweep(EXAMPLES / "family.py", executor=executor, **grid)
-            taken = time.perf_counter() - begin
-        print(
-            f"{len(found.rows)} points of a family and {len(found.crossovers)} crossovers, "
-            f"{jobs} process{'es' if jobs > 1 else ''}: {taken:.1f} s"
-        )
+            found = sweep(EXAMPLES / "family.py", executor=executor, **FAMILY)
+        return f"{len(found.rows)} points, {len(found.crossovers)} crossovers"
 
+    return run
+
+
+JOBS, UNITS = {}, {}
+for name in ("two_minima", "family"):
+    unit = f"{name}: one end state"
+    JOBS[unit] = one(f"{name}.py")
+    for n in (1_000, 100_000):
+        JOBS[f"{name}: {n:,} rates"] = rates(f"{name}.py", n)
+        UNITS[f"{name}: {n:,} rates"] = unit
+JOBS["10,000 points of a family"] = family(1)
+JOBS["the same in two processes"] = family(2)
 
 if __name__ == "__main__":
-    main()
+    compare(JOBS, units=UNITS, turns=5)

@@ -1,0 +1,49 @@
+"""The README says what is so: its Python runs block by block, and its options are all there are."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from stationary.cli import app
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+class Cluster:
+    """What the README asks of a Dask client."""
+
+    def __init__(self, address):
+        self.address = address
+
+    def get_executor(self):
+        return ThreadPoolExecutor(2)
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
+def test_a_block_of_the_readme_runs_on_its_own(block, tmp_path, monkeypatch):
+    if "distributed" in block:
+        monkeypatch.setattr("distributed.Client", Cluster)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, f"block {BLOCKS.index(block)}", "exec"), {"__name__": "readme"})
+
+
+def test_the_readme_names_every_option_of_every_command_and_no_other():
+    usage = README.partition("## The command line")[2].partition("Exit codes")[0]
+    named = set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", usage))
+    options = {
+        option
+        for command in app.commands.values()
+        for param in command.params
+        for option in (*param.opts, *param.secondary_opts)
+        if option.startswith("-")
+    }
+    assert {o for o in options if o.startswith("--")} - {"--simulation"} <= named
+    assert named <= options
+    assert all(f"stationary {name} FILE" in usage for name in app.commands)
