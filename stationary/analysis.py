@@ -6,17 +6,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stationary.chain.steps import StepIndicators, step_indicators
-from stationary.errors import LandscapeError
 from stationary.line.equilibria import Equilibrium
 from stationary.line.reshape import unrolled
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.result import Result
-from stationary.sources.loading import load
+from stationary.sources.loading import as_process
 from stationary.states.basins import Basin, basins_of
 from stationary.states.distribution import EndState
 from stationary.states.merging import MIN_BARRIER, checked_barrier
@@ -138,31 +136,7 @@ def analyze(
     LandscapeError
         If the landscape cannot be solved as given; the message says what to do.
     """
-    process: Landscape | Diffusion
-    changes = {name: value for name, value in changes.items() if value is not None}
-    if isinstance(source, (str, os.PathLike)):
-        process = load(Path(source), parameters=parameters, **changes)
-    elif isinstance(source, (Landscape, Diffusion)):
-        process = source
-        if parameters:
-            raise LandscapeError(
-                f"{source.name}: parameters = {dict(parameters)!r:.60} can only be set for a file, "
-                "whose functions are then given them. Pass its path."
-            )
-        if changes:
-            try:
-                process = replace(source, **changes)
-            except TypeError:
-                fields = sorted(set(changes) - set(source.__dataclass_fields__))
-                raise LandscapeError(
-                    f"{source.name}: {', '.join(fields)} cannot be set on a "
-                    f"{type(source).__name__}."
-                ) from None
-    else:
-        raise LandscapeError(
-            f"analyze takes the path of a landscape file, a Landscape or a Diffusion, "
-            f"not {source!r}."
-        )
+    process = as_process(source, "analyze", parameters=parameters, **changes)
     added = 0.0 if regularise is None else regularise
     least = checked_barrier(min_barrier, process.name)
     return Analysis(process, end_state(process, digits=digits, regularise=added), least)

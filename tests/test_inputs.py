@@ -7,12 +7,15 @@ import math
 import numpy as np
 import pytest
 
+import stationary
 from stationary import (
     Diffusion,
     Landscape,
     LandscapeError,
     UserFunctionError,
+    analyze,
     end_state,
+    load,
     simulate,
 )
 
@@ -328,3 +331,211 @@ def test_cancellation_in_doubles_is_no_rounding_that_digits_could_not_help():
                   domain=(-3, 3))
     )  # fmt: skip
     assert not any("is rounded" in note for note in state.notes)
+
+
+# How a process is given.
+
+
+def test_a_diffusion_is_drift_variance_and_domain_in_this_order():
+    found = Diffusion(lambda x: -x, 2.0, (0, inf))
+    assert found.domain == (0, inf)
+    assert end_state(found).mean() == pytest.approx(math.sqrt(2 / math.pi), rel=1e-12)
+    assert Diffusion(lambda x: -x, 2.0).domain == (-inf, inf)
+
+
+@pytest.mark.parametrize("convention", ["ito", "stratonovich", "klimontovich"])
+def test_a_potential_at_a_temperature_has_its_boltzmann_density(convention):
+    """rho ~ e^(-V / T), whatever the convention."""
+
+    def potential(x):
+        return x**4 / 4 - x**2 / 2 + 0.1 * np.sin(x)
+
+    process = Diffusion(potential=potential, temperature=0.2, domain=(-3, 3), convention=convention)
+    state = end_state(process)
+    found = state.logpdf(POINTS) - state.logpdf(0.0)
+    np.testing.assert_allclose(found, (potential(0.0) - potential(POINTS)) / 0.2, atol=1e-12)
+    assert "dx = -V'(x) dt + sqrt(2 T) dB, T = 0.2" in process.stated_equation
+    many = end_state(process, digits=30)
+    assert abs(float(many.logpdf("1.5") - many.logpdf("0.5")) - (
+        potential(0.5) - potential(1.5)) / 0.2) < 1e-13  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"potential": np.cosh}, "one of them is missing"),
+        ({"temperature": 1.0}, "one of them is missing"),
+        ({"potential": np.cosh, "temperature": 0}, "must be a positive number"),
+        ({"potential": np.cosh, "temperature": np.abs}, "must be a positive number"),
+        ({"potential": 3.0, "temperature": 1}, "potential must be a function of x"),
+        ({"potential": np.cosh, "temperature": 1, "drift": 0}, "drift came, too"),
+        ({"potential": np.cosh, "temperature": 1, "sigma": 1}, "sigma came, too"),
+        ({"variance": 1}, "there is no drift"),
+        ({"drift": 0}, "none was given"),
+    ],
+)
+def test_half_a_process_is_refused(given, message):
+    with pytest.raises(LandscapeError, match=message):
+        Diffusion(domain=(-1, 1), **given)
+
+
+def test_a_file_may_give_a_potential_at_a_temperature(write_file):
+    path = write_file(
+        "import numpy as np\nparameters = {'k': 2.0}\ntemperature = 0.5\n"
+        "def potential(x, k):\n    return k * x**2 / 2\n"
+    )
+    assert end_state(path).var() == pytest.approx(0.25, rel=1e-12)
+    assert analyze(path, temperature=1.0, parameters={"k": 4}).end_state.var() == pytest.approx(
+        0.25, rel=1e-12
+    )
+    with pytest.raises(LandscapeError, match="potential is given without a temperature"):
+        load(write_file("def potential(x):\n    return x**2\n"))
+
+
+@pytest.fixture
+def write_file(tmp_path):
+    def write(text, name="process.py"):
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_parameters_of_a_process_are_handed_to_its_functions():
+    process = Diffusion(
+        drift=lambda x, k: -k * x,
+        variance=lambda x, c: c + 0 * x,
+        domain=lambda reach: (-reach, reach),
+        parameters={"k": 2.0, "c": 4.0, "reach": 40.0},
+    )
+    assert process.domain == (-40, 40)
+    assert end_state(process).var() == pytest.approx(1.0, rel=1e-12)
+    assert end_state(process, digits=20).var() - 1 < 1e-18
+    assert dict(process.parameters) == {"k": 2.0, "c": 4.0, "reach": 40.0}
+    landscape = Landscape(
+        losses=lambda w, tilt: ((w - tilt) ** 2, (w + 1) ** 2),
+        learning_rate=0.01,
+        parameters={"tilt": 3.0},
+    )
+    assert end_state(landscape).mean() == pytest.approx(1.0, rel=1e-12)
+    assert landscape.diffusion().parameters == landscape.parameters
+
+
+@pytest.mark.parametrize("make", [Diffusion, Landscape])
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"k": 1.0, "l": 2.0}, "no function takes the parameter l"),
+        ({"kk": 1.0}, "takes k, but the parameters are kk. Did you mean kk"),
+        ({"k": "steep"}, "must be a finite number"),
+        ([1, 2], "must be a dictionary"),
+    ],
+)
+def test_parameters_that_no_function_takes_are_refused(make, parameters, message):
+    given = {
+        Diffusion: {"drift": lambda x, k: -k * x, "variance": 1},
+        Landscape: {"losses": lambda w, k: (k * w**2, (w - 1) ** 2), "learning_rate": 0.1},
+    }[make]
+    with pytest.raises(LandscapeError, match=message):
+        make(**given, parameters=parameters)
+
+
+def test_a_path_is_taken_wherever_a_process_is(write_file):
+    path = write_file(
+        "learning_rate = 0.3\ndomain = (-4, 3)\ninitial = 0.5\n"
+        "def losses(w):\n    return (w - 1)**2, (w + 1)**2 + (w**2 - 1)**2 / 2\n"
+    )
+    process = load(path)
+    exact = end_state(process)
+    assert end_state(path).mean() == exact.mean()
+    assert end_state(str(path)).mean() == exact.mean()
+    for ask in (stationary.mean_first_passage_time, stationary.log_mean_first_passage_time):
+        assert ask(path, 0.5, -0.5) == ask(process, 0.5, -0.5)
+    for ask in (stationary.hitting_probability, stationary.log_hitting_probability):
+        assert ask(path, 0.1, [-0.5, 0.5]) == ask(process, 0.1, [-0.5, 0.5])
+    assert stationary.exact_chain(path, cells=200).mean() == pytest.approx(
+        stationary.exact_chain(process, cells=200).mean(), rel=1e-12
+    )
+    assert stationary.step_indicators(path, exact).learning_rate == 0.3
+    assert stationary.evolve(path, times=[1.0], cells=60).process.name == "process.py"
+    assert stationary.regularisation_path(path, [1e-3]).process.name == "process.py"
+    path = write_file(
+        "domain = (-3, 3)\nvariance = 0.3\ndef drift(x):\n    return x - x**3 + 0.1\n", "well.py"
+    )
+    exact = end_state(path)
+    wider = [stationary.dilation_bias(p, 0, [2.0]).log_mass_ratios[0] for p in (path, exact)]
+    assert wider[0] == wider[1]
+    noisier = [stationary.noise_bias(p, 0, [2.0]).log_mass_ratios[0] for p in (path, exact)]
+    assert noisier[0] == noisier[1]
+    for ask in (end_state, stationary.evolve, stationary.exact_chain, stationary.sweep, analyze):
+        with pytest.raises(LandscapeError, match=r"a Diffusion or a Landscape is needed|nothing to"):
+            ask(3)
+
+
+# Names that mean nothing.
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "hint"),
+    [
+        ("momentum", 0.9, r"learning_rate / \(1 - momentum\)"),
+        ("nesterov", True, r"learning_rate / \(1 - momentum\)"),
+        ("dampening", 0.1, "Momentum is not modelled"),
+        ("weight_decay", 1e-4, r"weight_decay \* w\*\*2 / 2"),
+        ("label_noise", 0.1, "once for every label"),
+        ("clip", 1.0, r"np\.clip"),
+        ("schedule", "cosine", "constant here"),
+        ("warmup", 100, "constant here"),
+        ("betas", (0.9, 0.999), "Plain SGD"),
+        ("optimizer", "adam", "Plain SGD"),
+        ("optimiser", "adam", "Plain SGD"),
+    ],
+)
+def test_what_an_optimiser_has_and_sgd_has_not_is_refused_by_name(write_file, name, value, hint):
+    losses = "learning_rate = 0.1\ndef losses(w):\n    return (w - 1)**2, (w + 1)**2\n"
+    with pytest.raises(
+        LandscapeError, match=f"process.py: {name} = .*would have no effect.*{hint}"
+    ):
+        load(write_file(f"{losses}{name} = {value!r}\n"))
+    load(write_file(f"{losses}_{name} = {value!r}\n"))
+    with pytest.raises(LandscapeError, match=f"no {name}.*{hint}"):
+        load(write_file(losses), **{name: value})
+    with pytest.raises(LandscapeError, match=f"Landscape has no {name}.*{hint}"):
+        Landscape(losses=lambda w: (w**2, w), learning_rate=0.1, **{name: value})
+    with pytest.raises(LandscapeError, match=f"has no {name}.*{hint}"):
+        analyze(load(write_file(losses)), **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("make", "given", "hint"),
+    [
+        (Diffusion, {"varience": 1}, "Did you mean variance"),
+        (Diffusion, {"bounds": (0, 1)}, "Did you mean boundaries"),
+        (Diffusion, {"xyz": 1}, "Known are drift, variance"),
+        (Landscape, {"learning_rates": 1}, "Did you mean learning_rate"),
+        (Landscape, {"loss": abs}, "Did you mean losses"),
+    ],
+)
+def test_an_unknown_argument_is_told_with_the_nearest_name(make, given, hint):
+    with pytest.raises(LandscapeError, match=f"{make.__name__} has no .*{hint}"):
+        make(**given)
+
+
+def test_breakpoints_outside_the_domain_are_named():
+    given = {"drift": lambda x: -x, "variance": 1, "domain": (-1, 1)}
+    with pytest.raises(
+        LandscapeError, match=r"breakpoints: -3, 2 lie outside the domain \(-1, 1\)"
+    ):
+        Diffusion(breakpoints=[-3, 0.5, 2], **given)
+    with pytest.raises(LandscapeError, match=r"breakpoints: 7 lies outside"):
+        Landscape(losses=lambda w: (w**2, w), learning_rate=0.1, domain=(-1, 1), breakpoints=[7])
+    assert Diffusion(breakpoints=[-1, 0.5, 1], **given).breakpoints == (0.5,)
+
+
+def test_a_domain_given_in_place_of_a_files_drops_what_lies_outside_it(write_file):
+    path = write_file(
+        "domain = (-3, 3)\nbreakpoints = [-2, 0.5]\nvariance = 1\ndef drift(x):\n    return -x\n"
+    )
+    assert analyze(path, domain=(-1, 1)).diffusion.breakpoints == (0.5,)
+    assert analyze(load(path), domain=(-1, 1)).diffusion.breakpoints == (0.5,)

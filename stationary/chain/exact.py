@@ -34,6 +34,7 @@ from stationary.errors import LandscapeError, Status
 from stationary.functions.given import Boundary, checked_boundaries
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
+from stationary.sources.loading import ProcessLike, as_process
 from stationary.states.mixture import Atom, Escape
 
 __all__ = ["exact_chain"]
@@ -47,7 +48,7 @@ PASSES = 6  # of cells laid by what others hold
 COARSE = 0.05  # an error of the distribution function that asks for more cells
 
 
-def exact_chain(landscape: Landscape, initial: Any = None, *, cells: int = 2000) -> ChainState:
+def exact_chain(landscape: ProcessLike, initial: Any = None, *, cells: int = 2000) -> ChainState:
     """The end state of SGD as it steps: a Markov chain, each step one of the minibatches' maps.
 
     Parameters
@@ -74,11 +75,13 @@ def exact_chain(landscape: Landscape, initial: Any = None, *, cells: int = 2000)
     LandscapeError
         If the landscape is none, or the gradients are not finite where a step leads.
     """
-    if not isinstance(landscape, Landscape):
+    process = as_process(landscape, "exact_chain")
+    if not isinstance(process, Landscape):
         raise LandscapeError(
-            f"exact_chain takes a Landscape, not {landscape!r:.60}: a drift and a variance alone "
+            f"exact_chain takes a Landscape, not {process!r:.60}: a drift and a variance alone "
             "do not say what steps SGD takes. Give the losses or gradients of the datapoints."
         )
+    landscape = process
     name = landscape.name
     if isinstance(cells, bool) or not isinstance(cells, Integral) or not FEWEST <= cells <= MOST:
         raise LandscapeError(

@@ -21,6 +21,7 @@ from stationary.chain.reach import held_interval
 from stationary.errors import LandscapeError
 from stationary.line.partition import SingularPoint
 from stationary.process.landscape import Landscape
+from stationary.sources.loading import ProcessLike, as_process
 from stationary.states.basins import Basin, basins_of
 from stationary.states.distribution import EndState
 from stationary.wording import tidy
@@ -164,7 +165,7 @@ class StepIndicators:
         return self.line
 
 
-def step_indicators(landscape: Landscape, state: EndState) -> StepIndicators:
+def step_indicators(landscape: ProcessLike, state: EndState) -> StepIndicators:
     """How large the steps of SGD are, compared with what the end state has to resolve.
 
     Parameters
@@ -179,11 +180,13 @@ def step_indicators(landscape: Landscape, state: EndState) -> StepIndicators:
     LandscapeError
         If there is no landscape: a drift and a variance alone do not say what the steps are.
     """
-    if not isinstance(landscape, Landscape):
+    process = as_process(landscape, "step_indicators")
+    if not isinstance(process, Landscape):
         raise LandscapeError(
             f"{state.diffusion.name}: the size of the steps is known for a landscape only. Give "
             "the losses or gradients of the datapoints, and analyze that."
         )
+    landscape = process
     state = replace(state, digits=None)
     batches = batches_of(landscape)
     points = state.anatomy.points

@@ -32,6 +32,7 @@ from stationary.evolution.window import leaks, near_the_unreached, windowed
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
+from stationary.sources.loading import ProcessLike, as_process
 from stationary.states.distribution import EndState
 from stationary.states.solve import end_state
 
@@ -48,7 +49,7 @@ NEGLIGIBLE = 1e-15
 
 
 def evolve(
-    process: Diffusion | Landscape,
+    process: ProcessLike,
     initial: Any = None,
     times: ArrayLike = (),
     *,
@@ -82,11 +83,7 @@ def evolve(
     LandscapeError
         If there is no start, if the times are not times, or if the process cannot be solved.
     """
-    if not isinstance(process, (Diffusion, Landscape)):
-        raise LandscapeError(
-            f"evolve takes a Diffusion or a Landscape, not {process!r:.60}. For a file write "
-            'evolve(stationary.load("landscape.py"), ...).'
-        )
+    process = as_process(process, "evolve")
     diffusion = process.diffusion() if isinstance(process, Landscape) else process
     name = diffusion.name
     at = checked_times(times, name)

@@ -35,6 +35,7 @@ __all__ = [
     "composed",
     "derivative",
     "evaluate",
+    "explained",
     "many_digits",
     "name_of",
 ]
@@ -105,11 +106,11 @@ def call_user_function(function: Function, argument: Any) -> Any:
         raise
     except Exception as error:
         if isinstance(argument, Taylor) and "truth value" in str(error):
-            raise NotDifferentiableError(_explained(function, error)) from error
-        raise UserFunctionError(_explained(function, error)) from error
+            raise NotDifferentiableError(explained(function, error)) from error
+        raise UserFunctionError(explained(function, error)) from error
 
 
-def _explained(function: Function, error: BaseException) -> str:
+def explained(function: Function, error: BaseException) -> str:
     """What went wrong, in the deepest of the user's own lines."""
     text = f"{name_of(function)} raised {type(error).__name__}: {error}"
     if isinstance(error, SyntaxError):

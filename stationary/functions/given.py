@@ -2,25 +2,90 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from stationary.errors import LandscapeError
 
 __all__ = [
+    "ALIKE",
+    "OPTIMISERS",
     "Boundary",
     "checked_boundaries",
     "checked_breakpoints",
     "checked_noise",
     "interval",
+    "named",
     "number",
+    "unknown",
+    "way_out",
 ]
 
 
+T = TypeVar("T")
+
 LARGEST = 1e100
+ALIKE = 0.6  # how much a name must look like another one for "did you mean"
+
+# What optimisers have and plain SGD has not, and how to have it all the same.
+_MOMENTUM = (
+    "Momentum is not modelled. For small steps its end state is that of plain SGD with "
+    "learning_rate / (1 - momentum): set that learning rate"
+)
+_DECAY = "Write it into the losses: add weight_decay * w**2 / 2 to each of them"
+_CLIP = "Define gradients(w) and clip them there, as in np.clip(g, -1, 1), which is exact for B = 1"
+_SCHEDULE = "The learning rate is constant here. Solve for several of them: `sweep` does"
+_PLAIN = "Plain SGD is what is solved. Leave it out, and take the answer as that of plain SGD"
+OPTIMISERS = (
+    dict.fromkeys(("momentum", "nesterov", "dampening"), _MOMENTUM)
+    | dict.fromkeys(("weight_decay", "decay", "l2"), _DECAY)
+    | dict.fromkeys(("clip", "clip_norm", "clip_value", "grad_clip", "max_grad_norm"), _CLIP)
+    | dict.fromkeys(("schedule", "scheduler", "lr_schedule", "warmup", "annealing"), _SCHEDULE)
+    | dict.fromkeys(("optimizer", "optimiser", "betas", "beta1", "beta2", "amsgrad"), _PLAIN)
+    | {"label_noise": "Give each datapoint once for every label that it may have"}
+)
+
+
+def way_out(name: str, known: Iterable[str]) -> str:
+    """What to do about a name that means nothing here."""
+    plain = name.lower()
+    if plain in OPTIMISERS:
+        return f"{OPTIMISERS[plain]}."
+    near = get_close_matches(plain, known, 1, ALIKE)
+    return f"Did you mean {near[0]}?" if near else f"Known are {', '.join(known)}."
+
+
+def unknown(names: Iterable[str], known: Iterable[str], what: str) -> LandscapeError:
+    """The error for arguments that `what` does not take."""
+    first = next(iter(names))
+    return LandscapeError(f"{what} has no {first}. {way_out(first, known)}")
+
+
+def named(*known: str) -> Callable[[type[T]], type[T]]:
+    """Make a dataclass that says of keywords it does not take what may have been meant."""
+
+    def decorator(made: type[T]) -> type[T]:
+        original: Callable[..., None] = made.__init__
+        taken = set(inspect.signature(original).parameters)
+
+        @functools.wraps(original)
+        def checked(self: T, *arguments: Any, **given: Any) -> None:
+            strange = [name for name in given if name not in taken]
+            if strange:
+                raise unknown(strange, known, made.__name__)
+            original(self, *arguments, **given)
+
+        made.__init__ = checked  # type: ignore[assignment, method-assign]
+        return made
+
+    return decorator
 
 
 class Boundary(Enum):
@@ -63,16 +128,24 @@ def checked_boundaries(given: Any, where: str) -> tuple[Boundary | None, Boundar
     return pair
 
 
-def checked_breakpoints(given: Any, where: str) -> tuple[float, ...]:
-    """The breakpoints, ascending."""
+def checked_breakpoints(given: Any, where: str, domain: tuple[float, float]) -> tuple[float, ...]:
+    """The breakpoints inside the domain, ascending."""
     points = None
     if isinstance(given, (list, tuple, set, frozenset, np.ndarray)):
-        points = [number(p) for p in given]
+        points = [number(p) if np.ndim(p) == 0 else None for p in given]
     if points is None or any(p is None or not math.isfinite(p) for p in points):
         raise LandscapeError(
             f"{where}: breakpoints = {given!r} must be a list of finite numbers, as in [0.5, 2]."
         )
-    return tuple(sorted({p for p in points if p is not None}))
+    lower, upper = domain
+    known = sorted({p for p in points if p is not None})
+    outside = [f"{p:g}" for p in known if not lower <= p <= upper]
+    if outside:
+        raise LandscapeError(
+            f"{where}: breakpoints: {', '.join(outside)} lie{'s' * (len(outside) == 1)} outside "
+            f"the domain ({lower:g}, {upper:g}). Remove what cannot be meant, or widen the domain."
+        )
+    return tuple(p for p in known if lower < p < upper)
 
 
 def number(given: Any) -> float | None:

@@ -9,23 +9,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import InitVar, dataclass, field, replace
+from dataclasses import KW_ONLY, InitVar, dataclass, field, replace
 from enum import Enum
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError
-from stationary.functions.evaluation import DOUBLE, Arithmetic, evaluate
+from stationary.functions.evaluation import DOUBLE, Arithmetic, derivative, evaluate
 from stationary.functions.given import (
     Boundary,
     checked_boundaries,
     checked_breakpoints,
     checked_noise,
     interval,
+    named,
+    number,
 )
+from stationary.functions.parameters import Parameters, handed_over
 from stationary.functions.rounding import Rounding
 from stationary.functions.written import Written, probe_points
 from stationary.process.initial import Initial
@@ -65,7 +67,11 @@ def _absent(x: Any) -> Any:
     raise LandscapeError("this function was not given")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@named(
+    "drift", "variance", "sigma", "diffusivity", "potential", "temperature", "domain",
+    "boundaries", "convention", "breakpoints", "initial", "name", "parameters",
+)  # fmt: skip
+@dataclass(frozen=True, eq=False, repr=False)
 class Diffusion:
     """A process dx = f(x) dt + sqrt(a(x)) dB on an interval.
 
@@ -76,8 +82,12 @@ class Diffusion:
     variance, sigma, diffusivity
         The noise, by exactly one of a(x) = sigma(x)^2 = 2 D(x), in units of x^2 per time
         (sigma: x per square root of time).
+    potential, temperature
+        Instead of both: V(x), a NumPy function, and T > 0 in the same units. The process is then
+        dx = -V'(x) dt + sqrt(2 T) dB, with the exact derivative and mobility one, whose density is
+        e^(-V/T) whatever the convention.
     domain
-        The two ends; either may be infinite.
+        The two ends; either may be infinite. Left out: the whole line.
     boundaries
         "reflecting", "absorbing", "natural", "periodic" (the ends of a finite domain are joined)
         or None, for both ends or as a pair. None, the default: a finite end where the variance
@@ -91,6 +101,9 @@ class Diffusion:
         Where the process starts, if that is known: see `stationary.initial`.
     name
         What errors and reports call the process.
+    parameters
+        Numbers by name, handed over to the functions that take them: ``drift(x, k)`` is given
+        ``parameters={"k": 2.0}``. `domain` and `breakpoints` may be functions of them.
 
     Raises
     ------
@@ -99,9 +112,10 @@ class Diffusion:
         variance) not negative at a few points inside the domain.
     """
 
-    drift: Function  # f(x)       [x / time]
+    drift: Function = _absent  # f(x)       [x / time]
     variance: Function = _absent  # a(x) >= 0  [x^2 / time]
-    domain: tuple[float, float]
+    domain: tuple[float, float] = (-math.inf, math.inf)
+    _: KW_ONLY
     boundaries: Any = None
     convention: Any = Convention.ITO
     breakpoints: Sequence[float] = ()
@@ -119,21 +133,39 @@ class Diffusion:
     notes: tuple[str, ...] = ()
     sigma: InitVar[Function | None] = None
     diffusivity: InitVar[Function | None] = None
+    potential: InitVar[Function | None] = None
+    temperature: InitVar[float | None] = None
     exact_ends: tuple[Any, Any] = (None, None)  # of ends known to be zeros of the variance
     added: float = 0.0  # how much of the variance `regularised` has added [x^2 / time]
     rounding: tuple[Rounding | None, Rounding | None] = (None, None)  # of drift and variance
     settled: bool = field(default=False)  # the functions have been tried already
 
-    def __post_init__(self, sigma: Function | None, diffusivity: Function | None) -> None:
+    def __post_init__(
+        self,
+        sigma: Function | None,
+        diffusivity: Function | None,
+        potential: Function | None,
+        temperature: float | None,
+    ) -> None:
         def put(key: str, value: Any) -> None:
             object.__setattr__(self, key, value)
 
         where = self.name
-        put("parameters", MappingProxyType(dict(self.parameters)))
+        given: dict[str, Any] = {"domain": self.domain, "breakpoints": self.breakpoints}
+        if not self.settled:
+            given |= {"drift": self.drift, "variance": self.variance, "sigma": sigma}
+            given |= {"diffusivity": diffusivity, "potential": potential}
+            given = {k: v for k, v in given.items() if v is not None and v is not _absent}
+        elif not isinstance(self.parameters, Parameters):
+            raise LandscapeError(
+                f"{where}: parameters are handed over when a Diffusion is made. Make another one."
+            )
+        given, parameters = handed_over(given, self.parameters, where)
+        put("parameters", parameters)
         # What lies between a zero of the variance and an end may be narrower than a domain that
         # somebody gives: it is looked at in many digits.
         cut = any(end is not None for end in self.exact_ends)
-        lower, upper = interval(self.domain, where, 0.0 if cut else 1e-9)
+        lower, upper = interval(given["domain"], where, 0.0 if cut else 1e-9)
         put("domain", (lower, upper))
         put("convention", Convention.of(self.convention, where))
         put("boundaries", checked_boundaries(self.boundaries, where))
@@ -143,26 +175,35 @@ class Diffusion:
                 "can be joined. Give one period as the domain, as in (0, 2 * np.pi), or leave "
                 "boundaries out."
             )
-        points = checked_breakpoints(self.breakpoints, where)
-        put("breakpoints", tuple(b for b in points if lower < b < upper))
+        points = given["breakpoints"]
+        if self.settled:  # on a part of the domain that they were given for
+            points = [b for b in points if lower < b < upper]
+        put("breakpoints", checked_breakpoints(points, where, (lower, upper)))
         if self.initial is not None:
             domain, v = (lower, upper), self.variable
             put("initial", Initial.of(self.initial, domain=domain, name=where, variable=v))
         if self.settled:
             return
 
-        given = {"variance": self.variance, "sigma": sigma, "diffusivity": diffusivity}
-        noises = {k: v for k, v in given.items() if v is not None and v is not _absent}
+        if "potential" in given or temperature is not None:
+            given |= _downhill(given, temperature, where)
+            put("equation", f"dx = -V'(x) dt + sqrt(2 T) dB, T = {temperature:g}")
+        if "drift" not in given:
+            raise LandscapeError(
+                f"{where}: there is no drift. Give drift and variance, as in Diffusion(drift, "
+                "variance, domain), or potential and temperature."
+            )
+        noises = [k for k in ("variance", "sigma", "diffusivity") if k in given]
         if len(noises) != 1:
             what = "none was" if not noises else " and ".join(noises) + " were"
             raise LandscapeError(
                 f"{where}: give the noise as exactly one of variance (a = sigma^2), sigma, or "
                 f"diffusivity (D = a / 2); {what} given."
             )
-        ((kind, noise),) = noises.items()
+        (kind,) = noises
         x = probe_points(lower, upper)
-        drift = Written.tried(self.drift, "drift", where, (lower, upper))
-        written = Written.tried(noise, kind, where, (lower, upper))
+        drift = Written.tried(given["drift"], "drift", where, (lower, upper))
+        written = Written.tried(given[kind], kind, where, (lower, upper))
         if kind == "diffusivity" and ((values := evaluate(written, x)[0]) < 0).any():
             i = int(np.argmin(values))
             raise LandscapeError(
@@ -357,6 +398,36 @@ class Diffusion:
     def __repr__(self) -> str:
         lower, upper = self.domain
         return f"<Diffusion {self.name!r} on ({lower:g}, {upper:g}), {self.convention.title}>"
+
+
+def _downhill(given: Mapping[str, Any], temperature: Any, where: str) -> dict[str, Any]:
+    """Drift and variance of a potential at a temperature."""
+    also = [k for k in ("drift", "variance", "sigma", "diffusivity") if k in given]
+    if also or "potential" not in given or temperature is None:
+        what = f"{also[0]} came, too" if also else "one of them is missing"
+        raise LandscapeError(
+            f"{where}: potential and temperature make a process together, dx = -V'(x) dt + "
+            f"sqrt(2 T) dB, and nothing else does beside them; {what}."
+        )
+    kelvin, potential = number(temperature), given["potential"]
+    if kelvin is None or not 0 < kelvin < math.inf:
+        raise LandscapeError(
+            f"{where}: temperature = {temperature!r:.60} must be a positive number, in the units "
+            "of the potential. For one that depends on x give drift and variance: it then matters "
+            "which convention holds."
+        )
+    if not callable(potential):
+        raise LandscapeError(
+            f"{where}: potential must be a function of x, as in `def potential(x): ...`, not "
+            f"{potential!r:.60}."
+        )
+    slope = derivative(potential)
+
+    def drift(x: Any) -> Any:
+        return -slope(x)
+
+    drift.__name__ = slope.__name__
+    return {"drift": drift, "variance": 2 * kelvin}
 
 
 def slow_note(names: Sequence[str]) -> str:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Integral
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,14 @@ from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError
 from stationary.functions.evaluation import DOUBLE, Arithmetic, evaluate
-from stationary.functions.given import checked_boundaries, checked_breakpoints, interval, number
+from stationary.functions.given import (
+    checked_boundaries,
+    checked_breakpoints,
+    interval,
+    named,
+    number,
+)
+from stationary.functions.parameters import handed_over
 from stationary.functions.written import Written, probe_points
 from stationary.process.diffusion import Convention, Diffusion, slow_note
 from stationary.process.initial import Initial
@@ -35,6 +41,10 @@ CHUNK = 2**18  # doubles per array while the datapoints are visited: 2 MiB, and 
 MANY = 2000  # datapoints from which a scan of the domain is coarser, to stay affordable
 
 
+@named(
+    "losses", "gradients", "learning_rate", "batch_size", "replacement", "domain", "boundaries",
+    "convention", "breakpoints", "initial", "name", "parameters",
+)  # fmt: skip
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Landscape:
     """The losses of N datapoints as functions of one weight, and how SGD steps on them.
@@ -59,7 +69,8 @@ class Landscape:
     name
         What errors and reports call the landscape.
     parameters
-        What its functions were given, where they come from a file that has parameters.
+        Numbers by name, handed over to the functions that take them: ``losses(w, k)`` is given
+        ``parameters={"k": 2.0}``. `domain` and `breakpoints` may be functions of them.
 
     Raises
     ------
@@ -80,17 +91,21 @@ class Landscape:
     breakpoints: Sequence[float] = ()
     initial: Any = None  # an `Initial` once this is made
     name: str = "unnamed"
-    parameters: Mapping[str, float] = field(default_factory=dict)  # read-only once this is made
+    parameters: Mapping[str, float] = field(default_factory=dict)  # `Parameters` once it is made
 
     def __post_init__(self) -> None:
         where = self.name
-        object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
-        object.__setattr__(self, "domain", interval(self.domain, where))
+        keys = ("losses", "gradients", "domain", "breakpoints")
+        given = {k: v for k in keys if (v := getattr(self, k)) is not None}
+        given, parameters = handed_over(given, self.parameters, where)
+        domain = interval(given["domain"], where)
+        for key, value in (given | {"domain": domain, "parameters": parameters}).items():
+            object.__setattr__(self, key, value)
         object.__setattr__(self, "convention", Convention.of(self.convention, where))
         checked_boundaries(self.boundaries, where)
-        checked_breakpoints(self.breakpoints, where)
+        checked_breakpoints(self.breakpoints, where, domain)
         if self.initial is not None:
-            start = Initial.of(self.initial, domain=self.domain, name=where, variable="w")
+            start = Initial.of(self.initial, domain=domain, name=where, variable="w")
             object.__setattr__(self, "initial", start)
         if (self.losses is None) == (self.gradients is None):
             what = "neither" if self.losses is None else "both"

@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ from stationary.simulation.blocks import ESCAPED, Crew, pool
 from stationary.simulation.departure import edges_from
 from stationary.simulation.result import Simulation
 from stationary.simulation.run import Run
-from stationary.sources.loading import load
+from stationary.sources.loading import as_process
 
 __all__ = ["simulate"]
 
@@ -155,21 +154,8 @@ def _process(process: Any, changes: dict[str, Any]) -> tuple[Landscape | Diffusi
     """The process, and the path that it was read from, if it was."""
     for name in [name for name, value in changes.items() if value is None]:
         del changes[name]
-    if isinstance(process, (str, os.PathLike)):
-        return load(Path(process), **changes), process
-    if not isinstance(process, (Landscape, Diffusion)):
-        raise LandscapeError(
-            "simulate takes the path of a landscape file, a Landscape or a Diffusion, "
-            f"not {process!r:.60}."
-        )
-    try:
-        return (replace(process, **changes) if changes else process), None
-    except TypeError:
-        fields = sorted(set(changes) - set(process.__dataclass_fields__))
-        raise LandscapeError(
-            f"{process.name}: {', '.join(fields)} cannot be set on a {type(process).__name__}, and "
-            "simulate takes no such argument."
-        ) from None
+    path = process if isinstance(process, (str, os.PathLike)) else None
+    return as_process(process, "simulate", **changes), path
 
 
 def _check(

@@ -1,8 +1,9 @@
 """Reading a landscape from a file, and saying what is wrong with it.
 
 A landscape file is plain Python. It defines ``losses(w)`` or ``gradients(w)``, or else ``drift(x)``
-with one of ``variance``, ``sigma`` and ``diffusivity``; and settings, by their names. With
-``parameters = {"sharpness": 100.0}`` its functions are given these as well.
+with one of ``variance``, ``sigma`` and ``diffusivity``, or ``potential(x)`` and ``temperature``;
+and settings, by their names. With ``parameters = {"sharpness": 100.0}`` its functions are given
+these as well.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
+from dataclasses import replace
 from difflib import SequenceMatcher, get_close_matches
 from numbers import Real
 from pathlib import Path
@@ -27,20 +29,23 @@ from typing import Any
 import numpy as np
 
 from stationary.errors import LandscapeError, UserFunctionError
+from stationary.functions.given import ALIKE, OPTIMISERS, unknown, way_out
+from stationary.functions.parameters import chosen_parameters
 from stationary.functions.source_lines import source_place
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.process.starts import located
-from stationary.sources.parameters import PERHAPS, bound, chosen_parameters
 
-__all__ = ["load", "load_text", "source_text"]
+__all__ = ["ProcessLike", "as_process", "load", "load_text", "source_text"]
+
+ProcessLike = str | os.PathLike[str] | Landscape | Diffusion
 
 LOSSES = ("losses", "gradients")
 NOISES = ("variance", "sigma", "diffusivity")
 SGD = ("learning_rate", "batch_size", "replacement")
 COMMON = ("domain", "boundaries", "convention", "breakpoints", "initial")
-KNOWN = (*LOSSES, "drift", *NOISES, *SGD, *COMMON, "parameters")
-MOVABLE = ("domain", "breakpoints")  # that may be functions of the parameters
+LANGEVIN = ("potential", "temperature")
+KNOWN = (*LOSSES, "drift", *NOISES, *LANGEVIN, *SGD, *COMMON, "parameters")
 
 # A name that resembles a setting is taken for it, misspelt, only if its value could be that
 # setting's: `convection = 0.1` is no convention.
@@ -101,8 +106,7 @@ def load_text(
     """The same from the text of a file, which need not be there: the path names it in errors."""
     for name, value in changes.items():
         if name not in KNOWN:
-            near = get_close_matches(name.lower(), KNOWN, 1, PERHAPS)
-            hint = f"Did you mean {near[0]}?" if near else f"Known are {', '.join(KNOWN)}."
+            hint = way_out(name, KNOWN)
             raise LandscapeError(f"{file}: there is no {name} (= {_short(value)}) to set. {hint}")
     given = {k: v for k, v in changes.items() if v is not None}
     with RUNNING, _registered(file) as module:
@@ -129,46 +133,41 @@ def _build(
     displaced = {k for group in (LOSSES, NOISES) if set(group) & set(changes) for k in group}
     given = {k: names[k] for k in KNOWN if k in names and k not in displaced} | changes
     own = {k: v for k, v in names.items() if k not in KNOWN and not _imported(v)}
+    if set(given) & {*LOSSES, "drift"} and not set(changes) & set(LANGEVIN):
+        given = {k: v for k, v in given.items() if k not in LANGEVIN}  # helpers of the file's own
     _check_kind(given, own, where)
-    main = next(k for k in (*LOSSES, "drift") if k in given)
+    main = next(k for k in (*LOSSES, "drift", "potential") if k in given)
     _check_foreign(given, changes, main, where)
-    accepted = ("drift", *NOISES, *COMMON) if main == "drift" else (*LOSSES, *SGD, *COMMON)
+    accepted = {"drift": ("drift", *NOISES, *COMMON), "potential": (*LANGEVIN, *COMMON)}.get(
+        main, (*LOSSES, *SGD, *COMMON)
+    )
     settings = [k for k in (*accepted, "parameters") if k in VALUES and k not in given]
     _check_spelling(own, settings, where)
-    if main != "drift" and not callable(given[main]):
+    if main in LOSSES:
+        _check_optimiser(own, where)
+    if main in LOSSES and not callable(given[main]):
         raise LandscapeError(
             f"{where}: {main} must be a function of w, not {_short(given[main])}. Write "
             f"def {main}(w): and return one entry per datapoint, such as a tuple."
         )
     fields: dict[str, Any] = {"domain": (-math.inf, math.inf), "name": where}
     fields |= {k: given[k] for k in accepted if k in given}
-    chosen = chosen_parameters(given.get("parameters"), parameters, where, KNOWN)
-    functions = {k: v for k, v in fields.items() if k in (*LOSSES, "drift", *NOISES, *MOVABLE)}
-    fields |= bound(functions, chosen, where, MOVABLE) | {"parameters": chosen}
-    for key in MOVABLE:
-        if chosen and callable(fields.get(key)):
-            fields[key] = _called(fields[key], key, file)
+    if "domain" in changes and "breakpoints" not in changes:
+        fields["breakpoints"] = _inside(fields.get("breakpoints", ()), changes["domain"])
+    fields["parameters"] = chosen_parameters(given.get("parameters"), parameters, where, KNOWN)
     if "initial" in fields and "initial" not in changes:  # samples may lie next to the file
         fields["initial"] = located(fields["initial"], Path(str(module.__file__)).parent)
     try:
-        return Diffusion(**fields) if main == "drift" else Landscape(**fields)
+        return Landscape(**fields) if main in LOSSES else Diffusion(**fields)
     except LandscapeError as error:
         if where in str(error):
             raise
         raise type(error)(f"{where}: {error}") from error
 
 
-def _called(function: Any, key: str, file: Path) -> Any:
-    """What a function of the parameters alone says, such as where the domain ends."""
-    try:
-        return function()
-    except (Exception, SystemExit) as error:
-        raise _explained(error, file) from error
-
-
 def _check_kind(given: dict[str, Any], own: dict[str, Any], where: str) -> None:
     """Raise unless exactly one of losses, gradients, and drift with one noise is given."""
-    main = [k for k in (*LOSSES, "drift") if k in given]
+    main = [k for k in (*LOSSES, "drift", "potential") if k in given]
     noises = [k for k in NOISES if k in given]
     if len(main) > 1 or (main == ["drift"] and len(noises) > 1):
         two = " and ".join(main if len(main) > 1 else noises)
@@ -178,6 +177,11 @@ def _check_kind(given: dict[str, Any], own: dict[str, Any], where: str) -> None:
             "if the other is a helper of your own, rename it."
         )
     if main and (main != ["drift"] or noises):
+        if main == ["potential"] and "temperature" not in given:
+            raise LandscapeError(
+                f"{where}: potential is given without a temperature. Define temperature = 0.1, in "
+                "the units of the potential."
+            )
         return
     if main:
         text = "drift is given without its noise. Define one of variance(x) = sigma(x)^2, sigma(x) "
@@ -186,16 +190,18 @@ def _check_kind(given: dict[str, Any], own: dict[str, Any], where: str) -> None:
         text = f"{noises[0]} is given without a drift. Define drift(x), or drift = 0"
     else:
         text = "there is no losses(w), no gradients(w) and no drift(x). Define one of them"
-    near = _nearest(own, NOISES if main else (*LOSSES, "drift"), PERHAPS)
+    near = _nearest(own, NOISES if main else (*LOSSES, "drift"), ALIKE)
     hint = f"; did you mean `{near[1]}`? The file defines `{near[0]}`." if near else "."
     raise LandscapeError(f"{where}: {text}{hint}")
 
 
 def _check_foreign(given: dict[str, Any], changes: dict[str, Any], main: str, where: str) -> None:
     """Raise for what only the other kind of process has."""
-    if main == "drift":
-        noise = next(k for k in NOISES if k in given)
-        process, foreign = f"drift and {noise}", [k for k in SGD if k in given]
+    if main not in LOSSES:
+        noise = next(k for k in (*NOISES, "temperature") if k in given)
+        process, foreign = f"{main} and {noise}", [k for k in SGD if k in given]
+        if main == "potential":
+            foreign += [k for k in NOISES if k in changes]
     else:
         # Beside losses, a number called sigma or a function called so (a sigmoid) is a helper.
         suspects = [k for k in ("variance", "diffusivity") if callable(given.get(k))]
@@ -223,6 +229,17 @@ def _check_spelling(own: dict[str, Any], settings: Iterable[str], where: str) ->
             )
 
 
+def _check_optimiser(own: dict[str, Any], where: str) -> None:
+    """Raise for what only other optimisers have: it would change nothing."""
+    for name, value in own.items():
+        always = name.startswith(("optimi", "schedule", "lr_schedule"))
+        if name.lower() in OPTIMISERS and (always or not callable(value)):
+            raise LandscapeError(
+                f"{where}: {name} = {_short(value)} would have no effect. "
+                f"{way_out(name, KNOWN)} Or rename it to _{name} if it is a helper of your own."
+            )
+
+
 def _nearest(own: Iterable[str], wanted: Iterable[str], cutoff: float) -> tuple[str, str] | None:
     """The name and the wanted name that are most alike."""
     pairs = [(SequenceMatcher(None, n.lower(), w).ratio(), n, w) for n in own for w in wanted]
@@ -237,6 +254,63 @@ def _imported(value: Any) -> bool:
 def _short(value: Any) -> str:
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def as_process(
+    given: Any,
+    asked: str,
+    *,
+    parameters: Mapping[str, float] | None = None,
+    **changes: Any,
+) -> Landscape | Diffusion:
+    """The process that is meant by a `Landscape`, a `Diffusion` or the path of a landscape file.
+
+    Parameters
+    ----------
+    given
+        One of these.
+    asked
+        What takes it, for errors: "end_state".
+    parameters
+        Values for some of the parameters that a landscape file defines.
+    changes
+        Fields to replace, such as ``learning_rate=0.02``; None changes nothing.
+
+    Raises
+    ------
+    LandscapeError
+        If it is none of these, or has no such field.
+    """
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if isinstance(given, (str, os.PathLike)):
+        return load(Path(given), parameters=parameters, **changes)
+    if not isinstance(given, (Landscape, Diffusion)):
+        raise LandscapeError(
+            f"{asked}: a Diffusion or a Landscape is needed, or the path of its file, not "
+            f"{given!r:.60}."
+        )
+    if parameters:
+        raise LandscapeError(
+            f"{given.name}: parameters = {dict(parameters)!r:.60} can only be set for a file, "
+            "whose functions are then given them. Pass its path."
+        )
+    fields = [f for f in KNOWN if f in given.__dataclass_fields__]
+    strange = [name for name in changes if name not in given.__dataclass_fields__]
+    if strange:
+        kind = type(given).__name__
+        raise unknown(strange, fields, f"{given.name}: {', '.join(strange)} cannot be set: {kind}")
+    if "domain" in changes and "breakpoints" not in changes:
+        changes["breakpoints"] = _inside(given.breakpoints, changes["domain"])
+    return replace(given, **changes) if changes else given
+
+
+def _inside(breakpoints: Any, domain: Any) -> Any:
+    """The breakpoints that a domain given in place of the file's still holds."""
+    try:
+        lower, upper = domain
+        return [b for b in breakpoints if lower <= b <= upper]
+    except (TypeError, ValueError):
+        return breakpoints  # what is wrong with either is said where it is read
 
 
 # Reading and running a file.
@@ -284,7 +358,7 @@ def source_text(path: str | Path) -> tuple[Path, str]:
 
 def _suggestion(folder: Path, name: str = "") -> str:
     others = sorted(p.name for p in folder.glob("*.py"))
-    near = get_close_matches(name, others, 3, PERHAPS)
+    near = get_close_matches(name, others, 3, ALIKE)
     if near:
         return f"Did you mean {' or '.join(near)}?"
     return f"Name a file such as {' or '.join(others[:3] or ['examples/two_minima.py'])}."

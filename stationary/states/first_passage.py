@@ -21,6 +21,7 @@ from stationary.line.sampling import Sampling
 from stationary.numbers.elementary import compact, exp, logsumexp
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
+from stationary.sources.loading import ProcessLike, as_process
 from stationary.states.passage import Passage, mean_exit_passage, splitting_probabilities
 from stationary.states.ring import anatomy_of_ring
 
@@ -33,14 +34,18 @@ __all__ = [
 
 
 def mean_first_passage_time(
-    process: Diffusion | Landscape, start: Any, target: Any, *, digits: int | None = None
+    process: ProcessLike,
+    start: Any,
+    target: Any,
+    *,
+    digits: int | None = None,
 ) -> Any:
     """The mean time from `start` until a target is reached first.
 
     Parameters
     ----------
     process
-        A `Diffusion`, or a `Landscape`, whose diffusion is then taken.
+        A `Diffusion`, a `Landscape` (whose diffusion is then taken), or the path of its file.
     start
         A point of the domain.
     target
@@ -65,14 +70,18 @@ def mean_first_passage_time(
 
 
 def log_mean_first_passage_time(
-    process: Diffusion | Landscape, start: Any, target: Any, *, digits: int | None = None
+    process: ProcessLike,
+    start: Any,
+    target: Any,
+    *,
+    digits: int | None = None,
 ) -> Any:
     """The natural logarithm of `mean_first_passage_time`, right where that would overflow."""
     return _passage(process, start, target, digits).log_time
 
 
 def hitting_probability(
-    process: Diffusion | Landscape,
+    process: ProcessLike,
     start: Any,
     targets: Sequence[Any],
     *,
@@ -83,7 +92,7 @@ def hitting_probability(
     Parameters
     ----------
     process
-        A `Diffusion`, or a `Landscape`, whose diffusion is then taken.
+        A `Diffusion`, a `Landscape` (whose diffusion is then taken), or the path of its file.
     start
         A point of the domain.
     targets
@@ -102,7 +111,7 @@ def hitting_probability(
 
 
 def log_hitting_probability(
-    process: Diffusion | Landscape,
+    process: ProcessLike,
     start: Any,
     targets: Sequence[Any],
     *,
@@ -128,7 +137,10 @@ def log_hitting_probability(
 
 
 def _passage(
-    process: Diffusion | Landscape, start: Any, target: Any, digits: int | None
+    process: ProcessLike,
+    start: Any,
+    target: Any,
+    digits: int | None,
 ) -> Passage:
     line = _line(process, digits)
     x = line.inside(start, "start")
@@ -140,9 +152,8 @@ def _passage(
     return found if digits is not None else found.rounded()
 
 
-def _line(process: Diffusion | Landscape, digits: int | None) -> _Line | _Ring:
-    if not isinstance(process, (Diffusion, Landscape)):
-        raise LandscapeError(f"a Diffusion or a Landscape is needed, not {process!r:.80}.")
+def _line(process: ProcessLike, digits: int | None) -> _Line | _Ring:
+    process = as_process(process, "first passage")
     diffusion = process.diffusion() if isinstance(process, Landscape) else process
     digits = checked(digits, diffusion.name)
     if diffusion.is_periodic:

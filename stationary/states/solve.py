@@ -20,19 +20,20 @@ from stationary.numbers.elementary import compact, finite
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
+from stationary.sources.loading import ProcessLike, as_process
 from stationary.states.classes import Classes, Joined, Outcome, classes_of, joined
 from stationary.states.distribution import EndState
 from stationary.states.mixture import Atom, Escape
 from stationary.states.ring import anatomy_of_ring, classes_of_ring, component_on_ring
 from stationary.weight.component import Component, component_on
 
-__all__ = ["end_state"]
+__all__ = ["end_state", "solved"]
 
 TOLERANCE = 1e-10  # of every mass; an estimate above this is reported as not converged
 
 
 def end_state(
-    process: Diffusion | Landscape,
+    process: ProcessLike,
     initial: Any = None,
     *,
     digits: int | None = None,
@@ -44,7 +45,7 @@ def end_state(
     Parameters
     ----------
     process
-        A `Diffusion`, or a `Landscape`, whose diffusion is then taken.
+        A `Diffusion`, a `Landscape` (whose diffusion is then taken), or the path of its file.
     initial
         Where the process starts: a point, a frozen `scipy.stats` distribution,
         ``"normal:0.5,0.175"``, ``"uniform:a,b"``, samples or a file of them. It matters only
@@ -73,11 +74,7 @@ def end_state(
         If the process is not one: a drift or variance that is not finite, a variance that is
         negative or zero everywhere, a landscape without any equilibrium.
     """
-    if not isinstance(process, (Diffusion, Landscape)):
-        raise LandscapeError(
-            f"end_state takes a Diffusion or a Landscape, not {process!r:.80}; `analyze` takes the "
-            "path of a file, too."
-        )
+    process = as_process(process, "end_state")
     if not isinstance(max_panels, int) or max_panels < 1:
         raise LandscapeError(f"max_panels = {max_panels!r} must be a whole number, at least 1.")
     diffusion = process.diffusion() if isinstance(process, Landscape) else process
@@ -104,6 +101,11 @@ def end_state(
     if digits is None:
         notes += _raised(parts)
     return _put_together(classes, solved, start, notes, digits)
+
+
+def solved(given: EndState | ProcessLike, asked: str) -> EndState:
+    """An end state, or that of a process or of the file of one; `asked` is what takes it."""
+    return given if isinstance(given, EndState) else end_state(as_process(given, asked))
 
 
 def _on_ring(

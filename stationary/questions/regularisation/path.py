@@ -24,6 +24,7 @@ from stationary.process.landscape import Landscape
 from stationary.questions.regularisation.places import Place, places_of
 from stationary.questions.regularisation.verdict import Verdict, verdict_on
 from stationary.result import Result
+from stationary.sources.loading import ProcessLike, as_process
 from stationary.sources.ranges import values_from
 from stationary.states.distribution import EndState
 from stationary.states.solve import end_state
@@ -95,7 +96,7 @@ class RegularisationPath(Result):
 
 
 def regularisation_path(
-    process: Diffusion | Landscape,
+    process: ProcessLike,
     epsilons: Sequence[float] | Array | None = None,
     initial: Any = None,
 ) -> RegularisationPath:
@@ -104,7 +105,7 @@ def regularisation_path(
     Parameters
     ----------
     process
-        A `Diffusion`, or a `Landscape`, whose diffusion is then taken.
+        A `Diffusion`, a `Landscape` (whose diffusion is then taken), or the path of its file.
     epsilons
         What is added to the variance, in units of x^2 per time; they are followed from the
         largest to the smallest. None: by decades from about a tenth of a typical variance, as far
@@ -124,6 +125,7 @@ def regularisation_path(
     LandscapeError
         If the process cannot be solved, or an eps is not positive.
     """
+    process = as_process(process, "regularisation_path")
     exact = end_state(process, initial)
     diffusion = exact.diffusion
     if diffusion.is_periodic:

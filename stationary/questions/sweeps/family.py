@@ -23,7 +23,7 @@ from stationary.numbers.elementary import log, number, to_float
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.questions.width.tempered import Shares, of_state
-from stationary.sources.loading import load_text
+from stationary.sources.loading import as_process, load_text
 from stationary.states.basins import basins_of
 from stationary.states.distribution import EndState
 from stationary.states.solve import TOLERANCE, end_state
@@ -175,7 +175,7 @@ class Recipe:
         assert self.process is not None
         if self.initial is not None:
             settings["initial"] = self.initial
-        return replace(self.process, **settings)
+        return as_process(self.process, "sweep", **settings)
 
 
 class Family:

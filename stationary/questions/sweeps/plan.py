@@ -18,7 +18,7 @@ from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.process.starts import located
 from stationary.questions.sweeps.family import Point, Recipe
-from stationary.sources.loading import load_text, source_text
+from stationary.sources.loading import as_process, load_text, source_text
 from stationary.sources.ranges import checked_values
 
 __all__ = ["planned"]
@@ -94,11 +94,7 @@ def planned(
                 f"{source.name}: the parameters {', '.join(named)} can only be swept for a file, "
                 "whose functions are then given them. Pass its path."
             )
-        for key in changes:
-            if key not in type(base).__dataclass_fields__:
-                raise LandscapeError(
-                    f"{source.name}: {key} cannot be set on a {type(source).__name__}."
-                )
+        as_process(source, "sweep", **changes)
         if isinstance(base, Diffusion):
             raise LandscapeError(
                 f"{source.name}: a Diffusion has no learning rate and no batch size, so that there "
@@ -106,9 +102,7 @@ def planned(
             )
         base = recipe.make(None)
     else:
-        raise LandscapeError(
-            f"sweep takes the path of a landscape file or a Landscape, not {source!r:.60}."
-        )
+        base = as_process(source, "sweep")  # which it is not
     checked(digits, base.name)
     axes: dict[str, tuple[Any, ...]] = dict(named)
     if isinstance(base, Landscape):

@@ -28,9 +28,11 @@ from stationary.line.sampling import sampling
 from stationary.numbers.chebyshev import chebyshev_sum
 from stationary.numbers.elementary import exp, log, log1p, number, to_float
 from stationary.questions.width.tempered import Tempered, of_basin
+from stationary.sources.loading import ProcessLike
 from stationary.states.basins import Basin, basins_of, climb_error
 from stationary.states.distribution import EndState
 from stationary.states.merging import MIN_BARRIER
+from stationary.states.solve import solved
 from stationary.weight.component import component_on
 from stationary.weight.weight import density_power
 
@@ -88,14 +90,18 @@ class BasinBias:
 
 
 def dilation_bias(
-    state: EndState, basin: Basin | int, factors: ArrayLike, *, min_barrier: float = MIN_BARRIER
+    state: EndState | ProcessLike,
+    basin: Basin | int,
+    factors: ArrayLike,
+    *,
+    min_barrier: float = MIN_BARRIER,
 ) -> BasinBias:
     """A basin against its copy stretched by lambda, joined at a common top.
 
     Parameters
     ----------
     state
-        A solved process.
+        A solved process; or a `Landscape`, a `Diffusion` or the path of a file, solved here.
     basin
         One of `basins_of(state, min_barrier)`, or its index, left to right from 0.
     factors
@@ -121,6 +127,7 @@ def dilation_bias(
     ----------
     The law follows from the zero-flux condition; see the description of this module.
     """
+    state = solved(state, "dilation_bias")
     lam = _checked(factors, "lambda", state.diffusion.name)
     w = 1 - state.diffusion.convention.value
     index, one = picked(state, basin, min_barrier)
@@ -128,7 +135,11 @@ def dilation_bias(
 
 
 def noise_bias(
-    state: EndState, basin: Basin | int, factors: ArrayLike, *, min_barrier: float = MIN_BARRIER
+    state: EndState | ProcessLike,
+    basin: Basin | int,
+    factors: ArrayLike,
+    *,
+    min_barrier: float = MIN_BARRIER,
 ) -> BasinBias:
     """A basin against its copy with the same drift and the variance scaled by kappa.
 
@@ -149,6 +160,7 @@ def noise_bias(
     LandscapeError
         As for `dilation_bias`.
     """
+    state = solved(state, "noise_bias")
     kappa = _checked(factors, "kappa", state.diffusion.name)
     w = 1 - state.diffusion.convention.value
     index, one = picked(state, basin, min_barrier)
