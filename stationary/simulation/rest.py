@@ -18,6 +18,7 @@ Array = NDArray[Any]
 RESTED = 64  # steps without a move after which a walker may have come to rest
 ASIDE = 1e-6  # of the scale: where drift and variance are looked at beside a walker that stands
 VANISHES = 1e-4  # of what they are there
+LONGEST = 1e12  # steps: what noise does not move a walker in these, it never does
 PLACES = 4  # of rest that are listed
 
 
@@ -42,15 +43,15 @@ class Rests:
     def _rests_at(self, x: Array) -> Array:
         """Whether drift and variance vanish at each x, beside what they are a little further on.
 
-        Where they are merely tiny all around, a walker that seems to stand moves after all.
+        Where they are merely tiny all around, a walker that seems to stand moves after all; but a
+        variance so tiny that no number of steps shows it is none.
         """
         places, of_place = np.unique(x, return_inverse=True)
         h = ASIDE * self.scale
         around = np.clip(np.stack([places - h, places, places + h]), *self.diffusion.domain)
         f, a = (np.abs(v).reshape(3, -1) for v in self.diffusion.coefficients(around.ravel()))
-        still = (f[1] <= VANISHES * np.maximum(f[0], f[2])) & (
-            a[1] <= VANISHES * np.maximum(a[0], a[2])
-        )
+        quiet = np.maximum(VANISHES * np.maximum(a[0], a[2]), (STILL * self.scale) ** 2 / LONGEST)
+        still = (f[1] <= VANISHES * np.maximum(f[0], f[2])) & (a[1] <= quiet)
         return np.asarray(still[of_place])
 
     def words(self, x: Array, variable: str) -> tuple[str, ...]:
