@@ -226,6 +226,7 @@ def regularise(path: Path, to: Output, eps: str | None, **given: Any) -> None:
     help="A parameter of the file, as in sharpness=10:1000:30:log; repeatable.",
 )
 @REPLACED
+@MIN_BARRIER
 @DIGITS
 @click.option(
     "--jobs",
@@ -281,7 +282,7 @@ def sweep(
         n = len(found.rows)
         click.echo(f"stationary: {found.stopped}; {n} points are done and kept.", err=True)
         sys.exit(INTERRUPTED if found.interrupted else FAILED)
-    if any(row.status in ("panel_limit", "not_decided") for row in found.rows):
+    if {"panel_limit", "not_decided"} & set(found.table()["status"]):
         sys.exit(NOT_CONVERGED)
 
 

@@ -469,7 +469,9 @@ def test_a_path_is_taken_wherever_a_process_is(write_file):
     noisier = [stationary.noise_bias(p, 0, [2.0]).log_mass_ratios[0] for p in (path, exact)]
     assert noisier[0] == noisier[1]
     for ask in (end_state, stationary.evolve, stationary.exact_chain, stationary.sweep, analyze):
-        with pytest.raises(LandscapeError, match=r"a Diffusion or a Landscape is needed|nothing to"):
+        with pytest.raises(
+            LandscapeError, match=r"a Diffusion or a Landscape is needed|nothing to"
+        ):
             ask(3)
 
 

@@ -17,7 +17,8 @@ import pytest
 
 from stationary import Diffusion, Landscape, LandscapeError, analyze, load, sweep
 from stationary.cli import main
-from stationary.questions.sweeps.family import Answer, Family, Minimum, Point
+from stationary.questions.sweeps.answers import Answer, Minimum, Point
+from stationary.questions.sweeps.family import Family
 from stationary.questions.sweeps.labels import labels_of
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -355,7 +356,7 @@ def test_a_third_minimum_that_wins_in_between_has_two_crossovers():
 
 def test_where_a_minimum_vanishes_its_crossover_is_given_up_with_a_reason(write):
     """f = c x - x^3 + 0.01 has one stable zero for c < 0 and two above: the right one wins."""
-    found = sweep(write(FORK), parameters={"c": [-1.0, -0.5, 1.0, 2.0]})
+    found = sweep(write(FORK), parameters={"c": [-1.0, -0.5, 1.0, 2.0]}, min_barrier=0)
     assert [len(r.minima) for r in found.rows] == [1, 1, 2, 2]
     assert all(not math.isnan(c.value) or c.reason for c in found.crossovers)
     assert found.labels == (0, 1)
@@ -514,8 +515,8 @@ def test_the_order_in_which_points_are_asked_for_changes_nothing(write):
     forward = Family(process, points)
     answers = forward.solve()
     backward = Family(process, points)
-    backward.at(backward.coldness(points[3]), points[3])
-    assert backward.solve() == answers
+    backward.at(backward.inverse_temperature(points[3]), points[3])
+    assert [*backward.solve()] == [*answers]
 
 
 # -- pictures and the command ---------------------------------------------------------------------
@@ -631,3 +632,81 @@ def test_a_terminal_is_shown_how_far_it_is(monkeypatch):
     assert lines[1].startswith("312 of 1000 points, ")
     assert lines[2].startswith("1000 of 1000 points, 0 s left")
     assert lines[-2].strip() == ""  # and wiped in the end
+
+
+# -- many rates -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["two_minima.py", "family.py"])
+def test_any_of_a_thousand_rates_is_what_an_analysis_of_its_own_says(name):
+    rates = np.geomspace(0.01, 0.5, 1000)
+    found = sweep(EXAMPLES / name, learning_rate=rates, min_barrier=0)
+    assert {r.status for r in found.rows} == {"converged"}
+    for i in (0, 1, 137, 500, 862, 999):
+        row = found.rows[i]
+        one = analyze(EXAMPLES / name, learning_rate=row.learning_rate, min_barrier=0)
+        state = one.end_state
+        assert abs(row.mean - state.mean()) <= row.mean_error + state.mean_error
+        assert abs(row.std - state.std()) <= row.std_error + state.std_error
+        assert row.mean_error + row.std_error < 1e-11
+        for basin, m in zip(one.basins, row.minima.values(), strict=True):
+            assert abs(m.log_mass - basin.log_mass) <= m.mass_error + basin.mass_error
+            assert m.mass_error < 1e-13 * (1 + abs(m.log_mass))
+            assert m.log_density == pytest.approx(basin.log_density, abs=1e-11)
+
+
+def test_masses_at_many_rates_are_right_within_their_errors_by_quadrature(write):
+    found = sweep(write(TILTED), learning_rate=np.geomspace(0.05, 2, 300), min_barrier=0)
+    for i in (0, 77, 150, 299):
+        row = found.rows[i]
+        left, right = row.minima.values()
+        exact = tilted_log_ratio(mpmath.mpf(row.learning_rate))
+        difference = abs(float(mpmath.mpf(left.log_mass) - mpmath.mpf(right.log_mass) - exact))
+        assert difference <= left.mass_error + right.mass_error < 1e-11
+
+
+def test_the_losses_are_not_run_more_often_for_more_rates():
+    runs = []
+
+    def losses(w):
+        runs.append(np.size(w))
+        mean = (w**2 - 1) ** 2 + 0.1 * w
+        return mean - w, mean + w
+
+    landscape = Landscape(losses=losses, learning_rate=0.1, domain=(-2, 2))
+    counts = []
+    for n in (10, 20_000):
+        runs.clear()
+        found = sweep(landscape, learning_rate=np.geomspace(0.01, 0.5, n))
+        assert len(found.rows) == n
+        counts.append(sum(runs))
+    assert counts[0] == counts[1]
+
+
+def test_where_minima_are_one_basin_a_row_says_what_an_analysis_says():
+    """Its barrier is below 1 in the exponent at the hot rates: two minima become one basin."""
+    rates = np.geomspace(0.05, 20, 40)
+    found = sweep(EXAMPLES / "two_minima.py", learning_rate=rates)
+    counts = [len(r.minima) for r in found.rows]
+    assert counts == sorted(counts, reverse=True)
+    assert set(counts) == {1, 2}
+    assert found.labels == (0, 1)
+    for i in (0, counts.index(1) - 1, counts.index(1), 39):
+        row = found.rows[i]
+        basins = analyze(EXAMPLES / "two_minima.py", learning_rate=row.learning_rate).basins
+        for basin, m in zip(basins, row.minima.values(), strict=True):
+            assert m.position == pytest.approx(basin.position, abs=1e-12)
+            assert abs(m.log_mass - basin.log_mass) <= m.mass_error + basin.mass_error
+    table = found.table()
+    assert np.isnan(table["mass_1"]).tolist() == [n == 1 for n in counts]
+    assert found.crossovers == ()
+    apart = sweep(EXAMPLES / "two_minima.py", learning_rate=rates, min_barrier=0)
+    assert {len(r.minima) for r in apart.rows} == {2}
+
+
+def test_rows_are_a_sequence_like_any_other():
+    found = sweep(FAMILY, learning_rate=[0.01, 0.02, 0.05])
+    assert found.rows[-1].learning_rate == 0.05
+    assert [r.learning_rate for r in found.rows[1:]] == [0.02, 0.05]
+    with pytest.raises(IndexError):
+        found.rows[3]

@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stationary.errors import StationaryError
-from stationary.questions.sweeps.family import Answer, Family, Point
+from stationary.questions.sweeps.answers import Answer, Answers, Point
+from stationary.questions.sweeps.family import Family
 
 __all__ = ["Crossing", "brackets", "crossings_between", "crossings_of_rates"]
+
+Array = NDArray[Any]
 
 STEP = 1e-3  # of a bracket, over which the slope at a crossing is taken
 MOST = 1e300  # beyond which differences of logarithms are cut off, so that none is infinite
@@ -34,14 +38,23 @@ class Crossing:
     reason: str = ""
 
 
-def brackets(answers: list[Answer]) -> list[tuple[int, int]]:
+def brackets(answers: Answers, along: Array) -> list[tuple[int, int]]:
     """Neighbouring decided points between which the dominant minimum changes.
 
-    The answers are those along one axis. Points that are not decided are passed over. Minima are
-    told apart by their place from left to right or, where their number changes, by where they are.
+    `along` are the indices of the answers along one axis. Points that are not decided are passed
+    over. Minima are told apart by their column or, where these are not the same minima at all
+    points, by their place from left to right or, where their number changes, by where they are.
     """
-    decided = [i for i, a in enumerate(answers) if a.dominant is not None]
-    return [(i, k) for i, k in pairwise(decided) if not _same(answers[i], answers[k])]
+    decided = along[answers.dominant[along] >= 0]
+    pairs = np.stack([decided[:-1], decided[1:]], axis=1)
+    if answers.held_by is None:
+        return [(i, k) for i, k in pairs.tolist() if not _same(answers[i], answers[k])]
+    ends = answers.dominant[pairs]
+    pairs, ends = pairs[ends[:, 0] != ends[:, 1]], ends[ends[:, 0] != ends[:, 1]]
+    # What is one basin at both ends does not change places with itself.
+    parts = [answers.held_by[pairs[:, end][:, None], ends] for end in (0, 1)]
+    apart = (parts[0][:, 0] != parts[0][:, 1]) | (parts[1][:, 0] != parts[1][:, 1])
+    return [(i, k) for i, k in pairs[apart].tolist()]
 
 
 def _same(a: Answer, b: Answer) -> bool:
@@ -123,6 +136,8 @@ def _refined(
         ]
     step = STEP * (high - low)
     left, right = max(low, x - step), min(high, x + step)
+    if max(abs(gain(left)), abs(gain(right))) >= MOST:
+        raise _LostError("too little separates the two there: they are one basin")
     slope = abs(gain(right) - gain(left)) / (right - left)
     by = here.minima[i].mass_error + here.minima[k].mass_error
     error = by / slope + 2 * float(np.spacing(x)) + finest if slope > 0 else math.inf
@@ -132,21 +147,16 @@ def _refined(
     return [replace(blank, value=x, error=error, log_mass=log_mass)]
 
 
-def crossings_of_rates(family: Family, answers: tuple[Answer, ...]) -> list[Crossing]:
+def crossings_of_rates(family: Family, answers: Answers) -> list[Crossing]:
     """All crossings along the learning rate, at each batch size and replacement of a family.
 
     The same T c gives the same crossing: it is looked for once. `low` and `high` of a result are
     indices of the family's points.
     """
-    rows: dict[tuple[int | None, bool | None], list[int]] = {}
-    for n, point in enumerate(family.points):
-        rows.setdefault((point.batch_size, point.replacement), []).append(n)
-    found: list[tuple[float, float, Crossing]] = []  # with the coldness and its error
+    found: list[tuple[float, float, Crossing]] = []  # with the inverse temperature and its error
     result = []
-    for indices in rows.values():
-        indices.sort(key=lambda n: family.points[n].learning_rate or 0)
-        for a, b in brackets([answers[n] for n in indices]):
-            low, high = indices[a], indices[b]
+    for indices, _, _ in family.lines:
+        for low, high in brackets(answers, indices):
             for c in _of_bracket(family, answers, low, high, found):
                 result.append(replace(c, low=low, high=high))
     return result
@@ -154,31 +164,31 @@ def crossings_of_rates(family: Family, answers: tuple[Answer, ...]) -> list[Cros
 
 def _of_bracket(
     family: Family,
-    answers: tuple[Answer, ...],
+    answers: Answers,
     low: int,
     high: int,
     found: list[tuple[float, float, Crossing]],
 ) -> list[Crossing]:
     point: Point = family.points[low]
     factor = family.factor(point)
-    # The masses are nearly exponential in the coldness, which falls as the learning rate grows.
-    ends = family.coldness(family.points[high]), family.coldness(point)
-    pair = answers[low].dominant, answers[high].dominant
+    # The masses are nearly exponential in it, and it falls as the learning rate grows.
+    ends = family.inverse_temperature(family.points[high]), family.inverse_temperature(point)
+    pair = int(answers.dominant[low]), int(answers.dominant[high])
     again = [
-        (cold, by, c)
-        for cold, by, c in found
-        if (c.first, c.second) == pair and ends[0] <= cold <= ends[1]
+        (beta, by, c)
+        for beta, by, c in found
+        if (c.first, c.second) == pair and ends[0] <= beta <= ends[1]
     ]
     if not again:
         swapped = answers[high], answers[low]
-        fresh = crossings_between(lambda cold: family.at(cold, point), ends, swapped)
+        fresh = crossings_between(lambda beta: family.at(beta, point), ends, swapped)
         again = [
             (c.value, c.error, replace(c, first=c.second, second=c.first)) for c in fresh[::-1]
         ]
         found += [entry for entry in again if math.isfinite(entry[0])]
     return [
-        replace(c, value=1 / (cold * factor), error=by / cold**2 / factor)
-        if math.isfinite(cold)
+        replace(c, value=1 / (beta * factor), error=by / beta**2 / factor)
+        if math.isfinite(beta)
         else c
-        for cold, by, c in again
+        for beta, by, c in again
     ]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,16 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.errors import StationaryError, Status
-from stationary.numbers.elementary import log, number, to_float
+from stationary.numbers.elementary import log, number, possible_growth, to_float
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
-from stationary.questions.width.tempered import Shares, of_state
+from stationary.questions.sweeps.answers import Answer, Answers, Minimum, Point, Points
+from stationary.questions.width.stretches import Shares
+from stationary.questions.width.tempered import of_state
 from stationary.sources.loading import as_process, load_text
-from stationary.states.basins import basins_of
+from stationary.states.basins import Basin, basins_of
 from stationary.states.distribution import EndState
+from stationary.states.merging import MIN_BARRIER, merges
 from stationary.states.solve import TOLERANCE, end_state
 
-__all__ = ["Answer", "Family", "Minimum", "Point", "Recipe", "answer_of"]
+__all__ = ["Family", "Recipe", "answer_of", "failed"]
 
 Array = NDArray[Any]
 
@@ -36,62 +38,6 @@ NAN = math.nan
 FEW = 3  # points below which a solve each costs less than one sampling for all
 # What a solve may raise for a process that is out of the reach of its arithmetic.
 LOST = (StationaryError, ArithmeticError, ValueError)
-
-
-@dataclass(frozen=True)
-class Point:
-    """How SGD steps; all None for a process that is given by drift and variance."""
-
-    learning_rate: float | None = None
-    batch_size: int | None = None
-    replacement: bool | None = None
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return {k: v for k, v in vars(self).items() if v is not None}
-
-
-@dataclass(frozen=True)
-class Minimum:
-    """What one minimum, wall or trap holds; logarithms are natural."""
-
-    position: float
-    kind: str  # "minimum", "wall" or "trap" (an atom)
-    log_mass: float  # nan where it depends on a start that was not given
-    mass_error: float  # absolute, of log_mass; so relative, of the mass
-    log_density: float  # at the minimum; nan for a trap
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The end state at one point, in plain numbers; or why there is none."""
-
-    status: str  # a `Status` in small letters, or "failed"
-    reason: str = ""  # why numbers are missing
-    error: float = NAN  # relative, of every mass
-    kind: str = ""
-    mean: float = NAN
-    mean_error: float = NAN
-    std: float = NAN
-    std_error: float = NAN
-    minima: tuple[Minimum, ...] = ()  # left to right
-
-    @property
-    def is_known(self) -> bool:
-        """Whether it says what the minima hold."""
-        return any(not math.isnan(m.log_mass) for m in self.minima)
-
-    @property
-    def dominant(self) -> int | None:
-        """The index of the minimum with most mass; None if that is not decided."""
-        order = sorted(range(len(self.minima)), key=lambda i: -self.minima[i].log_mass)
-        if not order or not self.is_known:
-            return None
-        if len(order) > 1:
-            first, second = (self.minima[i] for i in order[:2])
-            if not first.log_mass - second.log_mass > first.mass_error + second.mass_error:
-                return None
-        return order[0]
 
 
 def failed(error: BaseException, name: str = "") -> Answer:
@@ -102,7 +48,7 @@ def failed(error: BaseException, name: str = "") -> Answer:
     return Answer("failed", words.removeprefix(f"{name}: "))
 
 
-def answer_of(state: EndState) -> Answer:
+def answer_of(state: EndState, min_barrier: float) -> Answer:
     """An end state in plain numbers."""
     status, error = state.status.name.lower(), float(state.error)
     if state.kind == "none":
@@ -110,7 +56,7 @@ def answer_of(state: EndState) -> Answer:
     known = state.kind != "classes"
     state = replace(state, digits=None)  # as doubles, with what they round away in the errors
     minima = []
-    for b in basins_of(state, min_barrier=0):
+    for b in basins_of(state, min_barrier):
         log_mass = _float(b.log_mass)
         held = log_mass, _float(b.mass_error), _float(b.log_density)
         held = held if known else (NAN, NAN, NAN)
@@ -161,10 +107,15 @@ class Recipe:
     initial: Any = None
     settings: Mapping[str, Any] | None = None  # with which it can be made, if it can at all
     digits: int | None = None
+    min_barrier: float = MIN_BARRIER
 
     @property
     def name(self) -> str:
         return self.file.name if self.file is not None else getattr(self.process, "name", "")
+
+    def family(self, process: Landscape | Diffusion, points: Sequence[Point]) -> Family:
+        """The process at several points."""
+        return Family(process, points, self.digits, self.min_barrier)
 
     def make(self, parameters: Mapping[str, float] | None) -> Landscape | Diffusion:
         settings = dict(self.settings or {})
@@ -186,12 +137,17 @@ class Family:
     """
 
     def __init__(
-        self, process: Landscape | Diffusion, points: Sequence[Point], digits: int | None = None
+        self,
+        process: Landscape | Diffusion,
+        points: Sequence[Point],
+        digits: int | None = None,
+        min_barrier: float = MIN_BARRIER,
     ) -> None:
-        self.process, self.points, self.digits = process, tuple(points), digits
+        self.process, self.points, self.digits = process, points, digits
+        self.min_barrier = min_barrier
         self._factors: dict[tuple[int | None, bool | None], float] = {}
 
-    # -- how cold it is ---------------------------------------------------------------------------
+    # -- the inverse temperature ------------------------------------------------------------------
 
     def factor(self, point: Point) -> float:
         """What drawing the batch makes of S2.
@@ -208,107 +164,181 @@ class Family:
             self._factors[key] = made.noise_factor
         return self._factors[key]
 
-    def coldness(self, point: Point) -> float:
+    def inverse_temperature(self, point: Point) -> float:
         """1 / (T c): the exponent int 2 f / a is this times something of the landscape alone."""
         assert point.learning_rate is not None
         return 1 / (point.learning_rate * self.factor(point))
+
+    @cached_property
+    def lines(self) -> tuple[tuple[Array, Array, Point], ...]:
+        """Points that differ in the learning rate only: their indices, rates, and one of them."""
+        if isinstance(self.points, Points):
+            n = len(self.points.rates)
+            rates = np.array(self.points.rates, dtype=float)
+            starts = range(0, len(self.points), n)
+            return tuple((np.arange(i, i + n), rates, self.points[i]) for i in starts)
+        found: dict[Point, list[int]] = {}
+        for i, point in enumerate(self.points):
+            found.setdefault(replace(point, learning_rate=None), []).append(i)
+        lines = []
+        for listed in found.values():
+            rates = np.array([self.points[i].learning_rate for i in listed], dtype=float)
+            order = np.argsort(rates, kind="stable")
+            lines.append((np.array(listed)[order], rates[order], self.points[listed[0]]))
+        return tuple(lines)
+
+    @cached_property
+    def _inverse_temperatures(self) -> tuple[Array, dict[int, Answer]]:
+        """Of all points; nan with an answer that says why where there is none."""
+        betas = np.full(len(self.points), NAN)
+        lost: dict[int, Answer] = {}
+        for indices, rates, point in self.lines:
+            try:
+                betas[indices] = 1 / (rates * self.factor(point))
+            except StationaryError as error:
+                lost |= dict.fromkeys(indices.tolist(), failed(error, self.process.name))
+        return betas, lost
 
     def _made(self, point: Point) -> Landscape | Diffusion:
         return replace(self.process, **point.settings)
 
     # -- solving ----------------------------------------------------------------------------------
 
-    def solve(self) -> tuple[Answer, ...]:
+    def solve(self) -> Answers:
         """The answer at each of the points."""
         if self.kernel is None:
-            return tuple(self.alone(p) for p in self.points)
-        found: dict[int, Answer] = {}
-        colds = []
-        for i, point in enumerate(self.points):
-            try:
-                colds.append((i, self.coldness(point)))
-            except StationaryError as error:
-                found[i] = failed(error, self.process.name)
-        for (i, _), answer in zip(
-            colds, self.kernel(np.array([cold for _, cold in colds])), strict=True
-        ):
-            found[i] = answer if answer is not None else self.alone(self.points[i])
-        return tuple(found[i] for i in range(len(self.points)))
+            return Answers.of([self.alone(p) for p in self.points])
+        betas, lost = self._inverse_temperatures
+        answers, computed = self.kernel(betas)
+        for i in np.flatnonzero(~computed).tolist():
+            answers.put(i, lost[i] if i in lost else self.alone(self.points[i]))
+        return answers
 
     def alone(self, point: Point) -> Answer:
         """The answer at one point, solved by itself."""
         try:
-            return answer_of(end_state(self._made(point), digits=self.digits))
+            return answer_of(end_state(self._made(point), digits=self.digits), self.min_barrier)
         except LOST as error:
             return failed(error, self.process.name)
 
-    def at(self, cold: float, point: Point) -> Answer:
-        """The answer at another learning rate, of that coldness, with the batches of `point`."""
+    def at(self, beta: float, point: Point) -> Answer:
+        """The answer at another inverse temperature, with the batches of `point`."""
         if self.kernel is not None:
-            (answer,) = self.kernel(np.array([cold]))
-            if answer is not None:
-                return answer
-        return self.alone(replace(point, learning_rate=1 / (cold * self.factor(point))))
+            answers, computed = self.kernel(np.array([beta]))
+            if computed.all():
+                found: Answer = answers[0]
+                return found
+        return self.alone(replace(point, learning_rate=1 / (beta * self.factor(point))))
 
     @cached_property
-    def kernel(self) -> Callable[[Array], list[Answer | None]] | None:
-        """Answers at many coldnesses at once, where that works; None for those to solve alone."""
+    def kernel(self) -> Callable[[Array], tuple[Answers, Array]] | None:
+        """Answers at many inverse temperatures at once, and which of them hold; None if none do."""
         if self.digits is not None or not isinstance(self.process, Landscape):
             return None
-        colds = []
-        for point in self.points:
-            with suppress(StationaryError):
-                colds.append((self.coldness(point), point))
-        if len(colds) < FEW:
+        betas, _ = self._inverse_temperatures
+        known = np.flatnonzero(np.isfinite(betas))
+        if len(known) < FEW:
             return None
         # In the middle, so that neither the coldest nor the hottest point is far away.
-        base, point = sorted(colds, key=lambda pair: pair[0])[len(colds) // 2]
+        middle = int(known[np.argsort(betas[known], kind="stable")[len(known) // 2]])
+        base, span = betas[middle], (betas[known].min(), betas[known].max())
         try:
-            state = end_state(self._made(point))
+            state = end_state(self._made(self.points[middle]))
             tempered = of_state(state)
         except LOST:
             return None
         if tempered is None or state.status is Status.PANEL_LIMIT:
             return None
-        known = answer_of(state).minima
+        stages = tuple(merges(basins_of(state, min_barrier=0)))
+        first = answer_of(state, 0.0).minima
 
-        def answers(cold: Array) -> list[Answer | None]:
+        def answers(beta: Array) -> tuple[Answers, Array]:
+            computed = np.isfinite(beta)
+            q = np.where(computed, beta / base, 1.0)
             try:
-                shares = tempered.at(cold / base)
+                shares = tempered.at(q, (span[0] / base, span[1] / base))
             except LOST:
                 shares = None
-            return [None] * len(cold) if shares is None else _answers(shares, known)
+            if shares is None:
+                blank = Answers.of([Answer("")] * len(q))
+                return replace(blank, places=np.array([m.position for m in first])), ~computed
+            return _answers(shares, first, stages, self.min_barrier, computed)
 
         return answers
 
 
-def _answers(s: Shares, known: tuple[Minimum, ...]) -> list[Answer | None]:
-    """The shares at each strength, as what a solve would have said."""
-    finite = np.isfinite(s.error) & np.isfinite(s.mean) & np.isfinite(s.std)
-    finite &= np.isfinite(s.log_masses).all(axis=1)
-    moments = (s.mean, s.mean_error, s.std, s.std_error)
-    result: list[Answer | None] = []
-    for m in range(len(s.strengths)):
-        error = float(s.error[m])
-        mean, mean_error, std, std_error = (float(c[m]) for c in moments)
-        held = zip(
-            s.log_masses[m].tolist(),
-            s.mass_errors[m].tolist(),
-            s.log_densities[m].tolist(),
-            strict=True,
-        )
-        answer = Answer(
-            (Status.CONVERGED if error <= TOLERANCE else Status.INEXACT).name.lower(),
-            error=error,
-            kind="density",
-            mean=mean,
-            mean_error=mean_error,
-            std=std,
-            std_error=std_error,
-            minima=tuple(
-                Minimum(k.position, k.kind, *numbers)
-                for k, numbers in zip(known, held, strict=True)
-            ),
-        )
-        result.append(answer if s.computed[m] and finite[m] else None)
-    return result
+Stages = tuple[tuple[Any, list[list[Basin]]], ...]
+
+
+def _answers(
+    s: Shares, known: tuple[Minimum, ...], stages: Stages, min_barrier: float, computed: Array
+) -> tuple[Answers, Array]:
+    """The shares at each strength, as what a solve would have said; and which of them hold."""
+    computed = computed & s.computed & np.isfinite(s.log_masses).all(axis=1)
+    for numbers in (s.error, s.mean, s.std):
+        computed &= np.isfinite(numbers)
+    m, n = s.log_masses.shape
+    names = np.array([Status.CONVERGED.name.lower(), Status.INEXACT.name.lower()], dtype=object)
+    places = np.array([k.position for k in known])
+    kinds = np.array([k.kind for k in known], dtype=object)
+    minima = {
+        "position": np.broadcast_to(places, (m, n)).copy(),
+        "kind": np.broadcast_to(kinds, (m, n)).copy(),
+        "log_mass": s.log_masses.copy(),
+        "mass_error": s.mass_errors.copy(),
+        "log_density": s.log_densities.copy(),
+    }
+    # All barriers in the exponent grow with the strength: the order in which they fall stays.
+    heights = np.maximum.accumulate([float(height) for height, _ in stages[:-1]] or [math.inf])
+    stage = np.searchsorted(heights, min_barrier / s.strengths)
+    held_by = np.broadcast_to(np.arange(n), (m, n))
+    if stage.any():
+        held_by = held_by.copy()
+        order = {place: i for i, place in enumerate(places.tolist())}
+        for k in np.unique(stage[stage > 0]):
+            rows = np.flatnonzero(stage == k)
+            for group in stages[k][1]:
+                if len(group) > 1:
+                    _merge(minima, held_by, rows, [order[float(b.position)] for b in group])
+    scalars = {
+        "status": names[(s.error > TOLERANCE).astype(int)],
+        "reason": np.full(m, "", dtype=object),
+        "error": s.error.copy(),
+        "kind": np.full(m, "density", dtype=object),
+        "mean": s.mean.copy(),
+        "mean_error": s.mean_error.copy(),
+        "std": s.std.copy(),
+        "std_error": s.std_error.copy(),
+    }
+    return Answers(scalars, minima, places, held_by), computed
+
+
+def _merge(minima: dict[str, Array], held_by: Array, rows: Array, group: list[int]) -> None:
+    """Several minima as one, at some of the points: as in `basins_of`, that of the heaviest."""
+    block = np.ix_(rows, np.array(group))
+    logs, errors = minima["log_mass"][block], minima["mass_error"][block]
+    which = np.arange(len(rows))
+    top = np.argmax(logs, axis=1)
+    tied = logs[which, top][:, None] - logs <= errors[which, top][:, None] + errors
+    chosen = np.argmax(tied, axis=1)
+    highest = logs.max(axis=1)
+    total = highest + np.log(np.exp(logs - highest[:, None]).sum(axis=1))
+    rest = np.setdiff1d(np.arange(held_by.shape[1]), group)
+    own = possible_growth(logs - total[:, None], errors).sum(axis=1)
+    others = np.ix_(rows, rest)
+    over = np.minimum(minima["log_mass"][others] - total[:, None], 700.0)
+    known = np.isfinite(over)
+    unsure = np.where(known, minima["mass_error"][others], 0.0)
+    growth = possible_growth(np.where(known, over, -700.0), unsure)
+    other = np.where(known, growth, 0.0).sum(axis=1)
+    error = np.minimum(own, other) + 2.0**-49 * (1 + np.abs(total))
+    stands = np.array(group)[chosen]
+    gone = np.ones(logs.shape, dtype=bool)
+    gone[which, chosen] = False
+    for name, column in minima.items():
+        part = column[block]
+        part[gone] = "" if name == "kind" else NAN
+        column[block] = part
+    minima["log_mass"][rows, stands] = np.minimum(total, 0.0)
+    minima["mass_error"][rows, stands] = error
+    held_by[block] = stands[:, None]

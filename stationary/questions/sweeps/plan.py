@@ -17,9 +17,11 @@ from stationary.line.digits import checked
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.process.starts import located
-from stationary.questions.sweeps.family import Point, Recipe
+from stationary.questions.sweeps.answers import Points
+from stationary.questions.sweeps.family import Recipe
 from stationary.sources.loading import as_process, load_text, source_text
 from stationary.sources.ranges import checked_values
+from stationary.states.merging import checked_barrier
 
 __all__ = ["planned"]
 
@@ -38,8 +40,9 @@ def planned(
     parameters: Any,
     initial: Any,
     digits: int | None,
+    min_barrier: float,
     changes: dict[str, Any],
-) -> tuple[Recipe, dict[str, tuple[Any, ...]], list[dict[str, float] | None], list[Point]]:
+) -> tuple[Recipe, dict[str, tuple[Any, ...]], list[dict[str, float] | None], Points]:
     """How to make the process, the axes, all combinations of parameters and all other points."""
     given: dict[str, tuple[Any, ...]] = {}
     if replacement is not None:
@@ -83,11 +86,11 @@ def planned(
     initial = located(initial, None)
     if isinstance(source, (str, os.PathLike)):
         file, text = source_text(Path(source))
-        recipe = Recipe(text, file, None, initial, settings, digits)
+        recipe = Recipe(text, file, None, initial, settings, digits, min_barrier)
         first = {name: values[0] for name, values in named.items()}
         base = _base(text, file, settings, initial, first)
     elif isinstance(source, (Landscape, Diffusion)):
-        recipe = Recipe("", None, source, initial, settings, digits)
+        recipe = Recipe("", None, source, initial, settings, digits, min_barrier)
         base = source
         if named:
             raise LandscapeError(
@@ -104,6 +107,7 @@ def planned(
     else:
         base = as_process(source, "sweep")  # which it is not
     checked(digits, base.name)
+    checked_barrier(min_barrier, base.name)
     axes: dict[str, tuple[Any, ...]] = dict(named)
     if isinstance(base, Landscape):
         for key in ("replacement", "batch_size", "learning_rate"):
@@ -116,14 +120,9 @@ def planned(
     combinations: list[dict[str, float] | None] = [
         dict(zip(named, values, strict=True)) for values in itertools.product(*named.values())
     ]
-    points = [Point()]
+    points = Points()
     if isinstance(base, Landscape):
-        points = [
-            Point(rate, size, drawn)
-            for drawn in axes["replacement"]
-            for size in axes["batch_size"]
-            for rate in axes["learning_rate"]
-        ]
+        points = Points(axes["learning_rate"], axes["batch_size"], axes["replacement"])
     return recipe, axes, combinations if named else [None], points
 
 

@@ -15,12 +15,20 @@ from numpy.typing import NDArray
 
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
+from stationary.questions.sweeps.answers import (
+    OF_MINIMA,
+    SCALARS,
+    TEXTS,
+    Answers,
+    Minimum,
+    Points,
+)
 from stationary.questions.sweeps.crossover import Crossing
-from stationary.questions.sweeps.family import Answer, Minimum, Point
 from stationary.questions.sweeps.labels import labels_of
 from stationary.questions.sweeps.plan import planned
 from stationary.questions.sweeps.tasks import INTERRUPTED, Grid, Solved, run
 from stationary.result import Result
+from stationary.states.merging import MIN_BARRIER
 
 __all__ = ["Crossover", "Row", "Sweep", "sweep"]
 
@@ -86,10 +94,23 @@ class Sweep(Result):
 
     name: str
     axes: Mapping[str, tuple[Any, ...]]
-    rows: tuple[Row, ...]
+    data: Mapping[str, Array] = field(repr=False)  # the columns of `table`
+    kinds: Mapping[int, Array] = field(repr=False)  # of the minimum with each label, or ""
     crossovers: tuple[Crossover, ...]
     stopped: str = ""
-    places: tuple[tuple[int, ...], ...] = field(default=(), repr=False)  # of the rows in the grid
+    numbers: Array = field(default_factory=lambda: np.empty(0, dtype=int), repr=False)
+    # of the points that were computed, in the order of the grid
+
+    @property
+    def rows(self) -> Rows:
+        """The points that were computed, each with what was found."""
+        return Rows(self)
+
+    @cached_property
+    def places(self) -> Array:
+        """The indices of the rows along each axis, shape (rows, axes)."""
+        shape = tuple(len(v) for v in self.axes.values())
+        return np.stack(np.unravel_index(self.numbers, shape), axis=1)
 
     @property
     def complete(self) -> bool:
@@ -100,9 +121,9 @@ class Sweep(Result):
         """Whether it was stopped by hand."""
         return self.stopped == INTERRUPTED
 
-    @cached_property
+    @property
     def labels(self) -> tuple[int, ...]:
-        return tuple(sorted({label for row in self.rows for label in row.minima}))
+        return tuple(sorted(self.kinds))
 
     @property
     def swept(self) -> tuple[str, ...]:
@@ -128,42 +149,55 @@ class Sweep(Result):
         For each label i there are position_i, mass_i, log_mass_i, mass_error_i (absolute, of
         log_mass_i, and so relative to mass_i) and log_density_i.
         """
-        rows = self.rows
+        return dict(self.data)
 
-        def column(values: list[Any], dtype: Any = float) -> Array:
-            return np.array(values, dtype=dtype)
-
-        table: dict[str, Array] = {}
-        for name, dtype in (("learning_rate", float), ("batch_size", int), ("replacement", bool)):
-            if name in self.axes:
-                table[name] = column([getattr(r, name) for r in rows], dtype)
-        for name in self.parameters:
-            table[name] = column([r.parameters[name] for r in rows])
-        for name in ("status", "reason"):
-            table[name] = column([getattr(r, name) for r in rows], object)
-        table["error"] = column([r.error for r in rows])
-        table["kind"] = column([r.kind for r in rows], object)
-        for name in ("mean", "mean_error", "std", "std_error"):
-            table[name] = column([getattr(r, name) for r in rows])
-        table["dominant"] = column([-1 if r.dominant is None else r.dominant for r in rows], int)
-        blank = Minimum(NAN, "", NAN, NAN, NAN)
-        for i in self.labels:
-            minima = [r.minima.get(i, blank) for r in rows]
-            table[f"position_{i}"] = column([m.position for m in minima])
-            log_mass = column([m.log_mass for m in minima])
-            with np.errstate(under="ignore"):
-                table[f"mass_{i}"] = np.exp(log_mass)
-            table[f"log_mass_{i}"] = log_mass
-            table[f"mass_error_{i}"] = column([m.mass_error for m in minima])
-            table[f"log_density_{i}"] = column([m.log_density for m in minima])
-        return table
+    @cached_property
+    def has_numbers(self) -> Array:
+        """At which points there is a minimum."""
+        there = [kind != "" for kind in self.kinds.values()] or [self.numbers < 0]
+        return np.asarray(np.any(there, axis=0))
 
     def __repr__(self) -> str:
-        n, lost = len(self.rows), sum(not r.minima for r in self.rows)
+        n, lost = len(self.rows), int((~self.has_numbers).sum())
         return (
             f"<Sweep of {self.name!r} over {', '.join(self.swept) or 'one point'}: {n} points, "
             f"{lost} of them without numbers, {len(self.crossovers)} crossovers"
             f"{'' if self.complete else ', stopped'}>"
+        )
+
+
+class Rows(Sequence[Row]):
+    """The rows of a sweep, made when they are looked at."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        self.sweep = sweep
+
+    def __len__(self) -> int:
+        return len(self.sweep.numbers)
+
+    def __getitem__(self, i: Any) -> Any:
+        if isinstance(i, slice):
+            return tuple(self[k] for k in range(*i.indices(len(self))))
+        i = range(len(self))[i]
+        sweep = self.sweep
+        values = {name: column[i] for name, column in sweep.data.items()}
+        values = {n: v.item() if hasattr(v, "item") else v for n, v in values.items()}
+        return Row(
+            learning_rate=values.get("learning_rate"),
+            batch_size=values.get("batch_size"),
+            replacement=values.get("replacement"),
+            parameters={name: values[name] for name in sweep.parameters},
+            dominant=None if values["dominant"] < 0 else values["dominant"],
+            minima={
+                label: Minimum(
+                    values[f"position_{label}"],
+                    kinds[i],
+                    *(values[f"{what}_{label}"] for what in OF_MINIMA[2:]),
+                )
+                for label, kinds in sweep.kinds.items()
+                if kinds[i]
+            },
+            **{name: values[name] for name in SCALARS},
         )
 
 
@@ -178,6 +212,7 @@ def sweep(
     executor: Executor | None = None,
     progress: Callable[[int, int], None] | None = None,
     digits: int | None = None,
+    min_barrier: float = MIN_BARRIER,
     **changes: Any,
 ) -> Sweep:
     """The end state at all combinations of learning rates, batch sizes and parameters.
@@ -202,6 +237,8 @@ def sweep(
         Called with the number of points that are done and that of all.
     digits
         As for `end_state`; the results are rounded to doubles.
+    min_barrier
+        As for `basins_of`. Where minima are one basin, the heaviest of them stands for all.
     changes
         What else replaces values of the source, such as ``convention`` or ``domain``.
 
@@ -218,7 +255,15 @@ def sweep(
         goes wrong at single points is told in their rows.
     """
     recipe, axes, combinations, points = planned(
-        source, learning_rate, batch_size, replacement, parameters, initial, digits, changes
+        source,
+        learning_rate,
+        batch_size,
+        replacement,
+        parameters,
+        initial,
+        digits,
+        min_barrier,
+        changes,
     )
     solved = run(Grid(recipe, combinations, points), executor, progress)
     return _assembled(recipe.name, axes, combinations, points, solved)
@@ -228,73 +273,124 @@ def _assembled(
     name: str,
     axes: dict[str, tuple[Any, ...]],
     combinations: Sequence[dict[str, float] | None],
-    points: Sequence[Point],
+    points: Points,
     solved: Solved,
 ) -> Sweep:
-    """Rows and crossovers, with minima labelled."""
-    width = len(points)
-    shape = tuple(len(v) for v in axes.values())
-    numbers = sorted(solved.answers)
-    places = {
-        n: tuple(int(i) for i in np.unravel_index(n, shape)) if shape else () for n in numbers
-    }
-    seen = {n: solved.answers[n] for n in numbers if solved.answers[n].minima}
-    labels = labels_of({places[n]: [m.position for m in a.minima] for n, a in seen.items()})
-    rows = [
-        _row(solved.answers[n], points[n % width], combinations[n // width], labels.get(places[n]))
-        for n in numbers
-    ]
-    crossovers = []
-    for axis, crossing in solved.crossings:
-        crossovers.append(_crossover(axis, crossing, axes, places, labels))
-    return Sweep(name, axes, tuple(rows), tuple(crossovers), solved.stopped, tuple(places.values()))
-
-
-def _row(
-    a: Answer,
-    point: Point,
-    parameters: dict[str, float] | None,
-    labels: tuple[int, ...] | None,
-) -> Row:
-    known = labels or ()
-    return Row(
-        learning_rate=point.learning_rate,
-        batch_size=point.batch_size,
-        replacement=point.replacement,
-        parameters=parameters or {},
-        status=a.status,
-        reason=a.reason or _undecided(a, known),
-        error=a.error,
-        kind=a.kind,
-        mean=a.mean,
-        mean_error=a.mean_error,
-        std=a.std,
-        std_error=a.std_error,
-        dominant=None if a.dominant is None else known[a.dominant],
-        minima=dict(zip(known, a.minima, strict=True)),
+    """Columns and crossovers, with minima labelled."""
+    starts = sorted(solved.blocks)
+    blocks = [solved.blocks[start] for start in starts]
+    numbers = np.concatenate(
+        [np.arange(n, n + len(b)) for n, b in zip(starts, blocks, strict=True)] or [np.arange(0)]
     )
+    shape = tuple(len(v) for v in axes.values())
+    labels = _labels(dict(zip(starts, blocks, strict=True)), shape)
+    count = 1 + max((label for listed in labels.values() for label in listed), default=-1)
+    columns = {n: np.full((count, len(numbers)), NAN) for n in OF_MINIMA if n != "kind"}
+    kinds = np.full((count, len(numbers)), "", dtype=object)
+    dominant = np.full(len(numbers), -1)
+    at = 0
+    for start, block in zip(starts, blocks, strict=True):
+        whole = block.places is not None
+        for i in range(1 if whole else len(block)):
+            known = labels.get(start + i)
+            if known is None:
+                continue
+            here = slice(at, at + len(block)) if whole else slice(at + i, at + i + 1)
+            there = slice(None) if whole else slice(i, i + 1)
+            for k, label in enumerate(known):
+                kinds[label, here] = block.minima["kind"][there, k]
+                for n, column in columns.items():
+                    column[label, here] = block.minima[n][there, k]
+            first = block.dominant[there]
+            dominant[here] = np.where(first >= 0, np.array([*known, -1])[first], -1)
+        at += len(block)
+    data = _axes_columns(axes, combinations, points, numbers)
+    for n in SCALARS:
+        empty = np.empty(0, dtype=object if n in TEXTS else float)
+        data[n] = np.concatenate([b.scalars[n] for b in blocks] or [empty])
+    moments = {n: data.pop(n) for n in SCALARS[-4:]}
+    data |= moments | {"dominant": dominant}
+    for i in range(count):
+        with np.errstate(under="ignore"):
+            mass = np.exp(columns["log_mass"][i])
+        data[f"position_{i}"], data[f"mass_{i}"] = columns["position"][i], mass
+        for n in OF_MINIMA[2:]:
+            data[f"{n}_{i}"] = columns[n][i]
+    _explain(data, columns["log_mass"], kinds)
+    crossovers = tuple(
+        _crossover(axis, c, axes, shape, solved, labels) for axis, c in solved.crossings
+    )
+    return Sweep(name, axes, data, dict(enumerate(kinds)), crossovers, solved.stopped, numbers)
 
 
-def _undecided(a: Answer, labels: tuple[int, ...]) -> str:
-    """Why no minimum dominates, where the masses are known."""
-    if a.dominant is not None or not a.is_known:
-        return "" if a.minima else "there is no minimum"
-    first, second = sorted(range(len(a.minima)), key=lambda i: -a.minima[i].log_mass)[:2]
-    pair = sorted((labels[first], labels[second]))
-    return f"minima {pair[0]} and {pair[1]} hold the same to within the error"
+def _labels(blocks: dict[int, Answers], shape: tuple[int, ...]) -> dict[int, tuple[int, ...]]:
+    """The labels of the minima, by the point; for a block of the same ones, by its first point."""
+    positions: dict[int, list[float]] = {}
+    for start, block in blocks.items():
+        if block.places is not None:
+            if (block.minima["kind"] != "").any():
+                positions[start] = block.places.tolist()
+            continue
+        for i, row in enumerate(block.minima["position"]):
+            if len(row) and not math.isnan(row[0]):
+                positions[start + i] = row[~np.isnan(row)].tolist()
+    places = {n: tuple(int(i) for i in np.unravel_index(n, shape)) for n in positions}
+    found = labels_of({places[n]: listed for n, listed in positions.items()})
+    return {n: found[place] for n, place in places.items()}
+
+
+def _axes_columns(
+    axes: Mapping[str, tuple[Any, ...]],
+    combinations: Sequence[dict[str, float] | None],
+    points: Points,
+    numbers: Array,
+) -> dict[str, Array]:
+    """The values at which each point was computed: learning rate first, parameters last."""
+    width = len(points)
+    data: dict[str, Array] = {}
+    inner, index = numbers % width, {}
+    inner, index["learning_rate"] = np.divmod(inner, len(points.rates))
+    index["replacement"], index["batch_size"] = np.divmod(inner, len(points.sizes))
+    for n, dtype in (("learning_rate", float), ("batch_size", int), ("replacement", bool)):
+        if n in axes:
+            data[n] = np.array(axes[n], dtype=dtype)[index[n]]
+    for n in axes:
+        if n not in index:
+            values = np.array([(c or {}).get(n, NAN) for c in combinations])
+            data[n] = values[numbers // width]
+    return data
+
+
+def _explain(data: dict[str, Array], log_masses: Array, kinds: Array) -> None:
+    """Say why no minimum dominates, where nothing else was said."""
+    silent = (data["dominant"] < 0) & (data["reason"] == "")
+    for i in np.flatnonzero(silent).tolist():
+        here = log_masses[:, i]
+        known = np.flatnonzero(~np.isnan(here))
+        if len(known) > 1:
+            pair = sorted(known[np.argsort(-here[known], kind="stable")[:2]].tolist())
+            data["reason"][i] = f"minima {pair[0]} and {pair[1]} hold the same to within the error"
+        elif not (kinds[:, i] != "").any():
+            data["reason"][i] = "there is no minimum"
 
 
 def _crossover(
     axis: str,
     c: Crossing,
     axes: Mapping[str, tuple[Any, ...]],
-    places: Mapping[int, tuple[int, ...]],
-    labels: Mapping[tuple[int, ...], tuple[int, ...]],
+    shape: tuple[int, ...],
+    solved: Solved,
+    labels: Mapping[int, tuple[int, ...]],
 ) -> Crossover:
-    low, high = places[c.low], places[c.high]
+    low, high = (tuple(int(i) for i in np.unravel_index(n, shape)) for n in (c.low, c.high))
     k = list(axes).index(axis)
+
+    def labels_at(n: int) -> tuple[int, ...]:
+        block, i = solved.at(n)
+        return labels[n - i if block.places is not None else n]
+
     # A third minimum that dominates only in between has its label from the lower point.
-    ends = labels[low], labels[high]
+    ends = labels_at(c.low), labels_at(c.high)
     same = len(ends[0]) == len(ends[1])
     return Crossover(
         axis=axis,

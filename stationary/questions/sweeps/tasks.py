@@ -13,14 +13,17 @@ from dataclasses import dataclass, field, replace
 from pickle import PicklingError
 from typing import Any
 
+import numpy as np
+
 from stationary.errors import LandscapeError, StationaryError
+from stationary.questions.sweeps.answers import Answer, Answers, Point, Points
 from stationary.questions.sweeps.crossover import (
     Crossing,
     brackets,
     crossings_between,
     crossings_of_rates,
 )
-from stationary.questions.sweeps.family import Answer, Family, Point, Recipe, failed
+from stationary.questions.sweeps.family import Family, Recipe, failed
 
 __all__ = ["INTERRUPTED", "Grid", "Solved", "run"]
 
@@ -41,7 +44,7 @@ class Grid:
 
     recipe: Recipe
     combinations: Sequence[Parameters]
-    points: Sequence[Point]
+    points: Points
 
     @property
     def size(self) -> int:
@@ -50,16 +53,29 @@ class Grid:
 
 @dataclass
 class Solved:
-    """What is done, by the number of the point in the grid."""
+    """What is done, by the number of the first point of each block of points."""
 
-    answers: dict[int, Answer] = field(default_factory=dict)
+    grid: Grid
+    blocks: dict[int, Answers] = field(default_factory=dict)
     crossings: list[tuple[str, Crossing]] = field(default_factory=list)  # with the axis
     stopped: str = ""
+
+    @property
+    def done(self) -> int:
+        return sum(map(len, self.blocks.values()))
+
+    def at(self, n: int) -> tuple[Answers, int]:
+        """The block that the point is in, and its index there."""
+        start = n if n in self.blocks else n - n % len(self.grid.points)
+        return self.blocks[start], n - start
+
+    def several(self, numbers: list[int]) -> Answers:
+        return Answers.of([block[i] for block, i in map(self.at, numbers)])
 
 
 def run(grid: Grid, executor: Executor | None, progress: Progress | None) -> Solved:
     """Solve a grid and find its crossings. An interrupt leaves what is done by then."""
-    solved = Solved()
+    solved = Solved(grid)
     try:
         each = _solve(grid, executor, progress, solved)
         _cross(grid, each, executor, solved)
@@ -76,7 +92,7 @@ def _solve(
     grid: Grid, executor: Executor | None, progress: Progress | None, solved: Solved
 ) -> bool:
     """Solve all points; whether they were solved one by one, so that crossings are left to find."""
-    width, points = len(grid.points), tuple(grid.points)
+    width, points = len(grid.points), grid.points
     tasks: list[tuple[int, Work]] = [
         (n * width, (_combination, grid.recipe, c, points)) for n, c in enumerate(grid.combinations)
     ]
@@ -89,12 +105,12 @@ def _solve(
             for n, p in enumerate(points)
         ]
     for start, (answers, crossings) in _done(tasks, executor, grid.recipe):
-        solved.answers |= {start + i: a for i, a in enumerate(answers)}
+        solved.blocks[start] = answers
         solved.crossings += [
             ("learning_rate", replace(c, low=start + c.low, high=start + c.high)) for c in crossings
         ]
         if progress is not None:
-            progress(len(solved.answers), grid.size)
+            progress(solved.done, grid.size)
     return family is not None and family.kernel is None
 
 
@@ -107,27 +123,27 @@ def _only_family(grid: Grid) -> Family | None:
     except StationaryError:
         return None
     with TURNS:
-        family = Family(process, grid.points, grid.recipe.digits)
+        family = grid.recipe.family(process, grid.points)
         _ = family.kernel
     return family
 
 
 def _combination(
-    recipe: Recipe, parameters: Parameters, points: tuple[Point, ...]
-) -> tuple[tuple[Answer, ...], list[Crossing]]:
+    recipe: Recipe, parameters: Parameters, points: Sequence[Point]
+) -> tuple[Answers, list[Crossing]]:
     """The answers at all points of one combination, and the crossings between them."""
     try:
         with TURNS:
-            family = Family(recipe.make(parameters), points, recipe.digits)
+            family = recipe.family(recipe.make(parameters), points)
     except StationaryError as error:
-        return (failed(error, recipe.name),) * len(points), []
+        return Answers.of([failed(error, recipe.name)] * len(points)), []
     return _family(family)
 
 
-def _family(family: Family) -> tuple[tuple[Answer, ...], list[Crossing]]:
+def _family(family: Family) -> tuple[Answers, list[Crossing]]:
     with TURNS:
         answers = family.solve()
-        several = len({p.learning_rate for p in family.points}) > 1
+        several = any(len(rates) > 1 for _, rates, _ in family.lines)
         return answers, crossings_of_rates(family, answers) if several else []
 
 
@@ -135,9 +151,8 @@ def _family(family: Family) -> tuple[tuple[Answer, ...], list[Crossing]]:
 
 
 def _cross(grid: Grid, each: bool, executor: Executor | None, solved: Solved) -> None:
-    rates = {p.learning_rate for p in grid.points}
     tasks: list[tuple[int, Work]] = []
-    if len(rates) > 1:
+    if len(grid.points.rates) > 1:
         if not each:
             return  # they are found already
         axis = "learning_rate"
@@ -155,26 +170,24 @@ def _cross(grid: Grid, each: bool, executor: Executor | None, solved: Solved) ->
 
 def _along_rates(grid: Grid, solved: Solved) -> Iterator[tuple[int, Work]]:
     """Tasks, one for each batch size and replacement, where points were solved one by one."""
-    rows: dict[tuple[Any, Any], list[int]] = {}
-    for n, p in enumerate(grid.points):
-        rows.setdefault((p.batch_size, p.replacement), []).append(n)
-    for indices in rows.values():
-        for a, b in brackets([solved.answers[n] for n in indices]):
-            pair = indices[a], indices[b]
-            ends = tuple(grid.points[n] for n in pair)
-            answers = tuple(solved.answers[n] for n in pair)
-            yield pair[0], (_rates_again, grid.recipe, grid.combinations[0], ends, answers, pair)
+    n = len(grid.points.rates)
+    for start in range(0, len(grid.points), n):
+        answers = solved.several(list(range(start, start + n)))
+        for i, k in brackets(answers, np.arange(n)):
+            pair = start + i, start + k
+            ends, two = tuple(grid.points[j] for j in pair), Answers.of([answers[i], answers[k]])
+            yield pair[0], (_rates_again, grid.recipe, grid.combinations[0], ends, two, pair)
 
 
 def _rates_again(
     recipe: Recipe,
     parameters: Parameters,
     ends: tuple[Point, ...],
-    answers: tuple[Answer, ...],
+    answers: Answers,
     numbers: tuple[int, int],
 ) -> list[Crossing]:
     with TURNS:
-        family = Family(recipe.make(parameters), ends, recipe.digits)
+        family = recipe.family(recipe.make(parameters), ends)
         found = crossings_of_rates(family, answers)
     return [replace(c, low=numbers[c.low], high=numbers[c.high]) for c in found]
 
@@ -189,10 +202,11 @@ def _along_parameter(grid: Grid, axis: str, solved: Solved) -> Iterator[tuple[in
         )
         rows.setdefault((others, n % width), []).append(n)
     for (_, k), numbers in rows.items():
-        for a, b in brackets([solved.answers[n] for n in numbers]):
+        along = solved.several(numbers)
+        for a, b in brackets(along, np.arange(len(numbers))):
             pair = numbers[a], numbers[b]
             ends = tuple(grid.combinations[n // width] for n in pair)
-            answers = tuple(solved.answers[n] for n in pair)
+            answers = along[a], along[b]
             yield pair[0], (_parameter, grid.recipe, axis, ends, grid.points[k], answers, pair)
 
 
@@ -206,7 +220,7 @@ def _parameter(
 ) -> list[Crossing]:
     def answer_at(value: float) -> Answer:
         process = recipe.make(ends[0] | {axis: value})
-        return Family(process, (point,), recipe.digits).alone(point)
+        return recipe.family(process, (point,)).alone(point)
 
     with TURNS:
         found = crossings_between(answer_at, (ends[0][axis], ends[1][axis]), answers)

@@ -21,6 +21,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.polynomial.chebyshev import chebval
 from numpy.typing import NDArray
 
 from stationary.errors import StationaryError
@@ -49,7 +50,10 @@ BAND = 4  # powers of two, which one set of panels and one interpolation serve i
 # what it misses is measured.
 STRIP = math.pi / 3
 HALVINGS = 4  # of a band, where that does not hold
-BLOCK = 1024  # points at which polynomials are summed at a time: they stay in the cache
+FEW, MANY = 64, 1024  # points at which polynomials are summed at a time: they stay in the cache
+PIECE = (
+    27  # terms on a piece of a quarter as many as the whole has terms: 2 pi radians, to rounding
+)
 
 
 def _beside(parts: list[tuple[Array, Shares]]) -> Shares:
@@ -66,14 +70,14 @@ class _Band:
     low: float  # powers of two
     high: float
     relative: Stretches
-    coefficients: Array  # (nodes, 3, stretches)
+    functions: _Polynomials  # widths, means and deviations, of each stretch
     errors: Array  # (stretches, nodes), from the weakest to the strongest
     cut: Array  # (stretches,): what the polynomials leave out
     left_out: Array
 
     def at(self, q: Array) -> Held:
         t = (2 * np.log2(q) - self.low - self.high) / (self.high - self.low)
-        values = _polynomials(t, self.coefficients)  # (3, stretches, M)
+        values = self.functions.at(t).reshape(3, -1, len(q))
         nodes = rule(self.errors.shape[1]).nodes
         k = np.clip(np.searchsorted(nodes, t), 1, len(nodes) - 1)
         beside = np.stack([k - 1, k])
@@ -82,22 +86,38 @@ class _Band:
         return Held(values[0], values[1], values[2], errors, left_out)
 
 
-def _polynomials(t: Array, c: Array) -> Array:
-    """Sums of Chebyshev polynomials at points t, shape (*c.shape[1:], M)."""
-    flat = c.reshape(len(c), -1).T
-    whole = np.zeros(-(-len(t) // BLOCK) * BLOCK)  # a point gives the same digits among others
-    whole[: len(t)] = t
-    values = np.empty((len(flat), len(whole)))
-    basis = np.empty((len(c), BLOCK))
-    basis[0] = 1
-    for i in range(0, len(whole), BLOCK):
-        basis[1] = whole[i : i + BLOCK]
-        twice = 2 * basis[1]
-        for k in range(2, len(c)):
-            np.multiply(twice, basis[k - 1], out=basis[k])
-            basis[k] -= basis[k - 2]
-        values[:, i : i + BLOCK] = flat @ basis
-    return values[:, : len(t)].reshape(*c.shape[1:], len(t))
+class _Polynomials:
+    """Functions on [-1, 1] given by Chebyshev coefficients, shape (n, functions), for many points.
+
+    A series of hundreds of terms is cut into pieces of few, each right to rounding.
+    """
+
+    def __init__(self, c: Array) -> None:
+        count = max(1, len(c) // 4)
+        self.edges = -np.cos(np.pi * np.arange(count + 1) / count)
+        r = rule(PIECE)
+        middle, half = (self.edges[1:] + self.edges[:-1]) / 2, np.diff(self.edges) / 2
+        nodes = middle[:, None] + half[:, None] * r.nodes
+        values = chebval(nodes, c)  # (functions, pieces, PIECE)
+        self.coefficients = values @ np.asarray(r._coefficients).T
+
+    def at(self, t: Array) -> Array:
+        """Their values, shape (functions, M)."""
+        piece = np.clip(np.searchsorted(self.edges, t, side="right") - 1, 0, len(self.edges) - 2)
+        order = np.argsort(piece, kind="stable")
+        starts = np.searchsorted(piece[order], np.arange(len(self.edges)))
+        values = np.empty((len(self.coefficients), len(t)))
+        for k in np.unique(piece):
+            low, high = self.edges[k], self.edges[k + 1]
+            for start in range(starts[k], starts[k + 1], MANY):
+                index = order[start : min(start + MANY, starts[k + 1])]
+                inner = (2 * t[index] - low - high) / (high - low)
+                basis = np.zeros((PIECE, -(-len(index) // FEW) * FEW))  # the same digits alone
+                basis[0], basis[1, : len(index)] = 1, inner
+                for n in range(2, PIECE):
+                    basis[n] = 2 * basis[1] * basis[n - 1] - basis[n - 2]
+                values[:, index] = (self.coefficients[:, k] @ basis)[:, : len(index)]
+        return values
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,10 +217,13 @@ class Tempered:
             self._memory[low, high] = None
             ratio = 2 * STRIP / ((high - low) * math.log(2))
             digits = -math.log(self.arithmetic.epsilon)
-            r = rule(math.ceil(digits / math.asinh(ratio)) + 3)
-            q = 2.0 ** ((low + high) / 2 + (high - low) / 2 * r.nodes)
-            found = self._between(low, high, q)
-            if found is not None:
+            count = math.ceil(digits / math.asinh(ratio)) + 3
+            for _ in range(2):  # the second time with as many as the first one shows to be needed
+                r = rule(count)
+                q = 2.0 ** ((low + high) / 2 + (high - low) / 2 * r.nodes)
+                found = self._between(low, high, q)
+                if found is None:
+                    break
                 relative, held = found
                 values = np.stack([held.log_widths, held.means, held.log_deviations])
                 c = np.tensordot(np.asarray(r._coefficients), values, axes=(1, 2))
@@ -209,8 +232,18 @@ class Tempered:
                 seen = np.abs(c).max(axis=(1, 2)) > self.arithmetic.epsilon
                 c = c[: max(2, int(np.flatnonzero(seen)[-1]) + 1)]
                 self._memory[low, high] = _Band(
-                    low, high, relative, c, held.errors, cut, held.left_out
+                    low,
+                    high,
+                    relative,
+                    _Polynomials(c.reshape(len(c), -1)),
+                    held.errors,
+                    cut,
+                    held.left_out,
                 )
+                worst = float(cut.max())
+                if worst < TOLERANCE / 2 or not worst < 1e-3:
+                    break
+                count = math.ceil(1.1 * count * digits / -math.log(worst))
         result: _Band | None = self._memory[low, high]
         return result
 
