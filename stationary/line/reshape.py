@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stationary.functions.given import Boundary
 from stationary.line.sampling import NODES, Sampling, anchor_of, is_essential, sampled, usable
 from stationary.numbers.arithmetic import Arithmetic
-from stationary.numbers.elementary import number
+from stationary.numbers.elementary import finite, number
 from stationary.panels.pieces import Samples
 
 __all__ = ["extended", "focused", "mirrored", "unrolled", "within"]
@@ -20,32 +20,28 @@ __all__ = ["extended", "focused", "mirrored", "unrolled", "within"]
 Array = NDArray[Any]
 
 
-def extended(found: Sampling, lower: Any, upper: Any) -> Sampling:
-    """The sampling with panels out to `lower` and `upper`, or as far as doubles carry it."""
+def extended(found: Sampling, side: int, octaves: int) -> Sampling:
+    """The sampling that many octaves further out, or in, or as far as doubles carry it.
+
+    The panels are halves of octaves, counted from where it stopped.
+    """
     diffusion = found.diffusion
-    pieces = [found.samples]
-    for side, target in enumerate((lower, upper)):
-        here = found.lower if side == 0 else found.upper
-        if (target >= here) if side == 0 else (target <= here):
-            continue
-        anchor = anchor_of(diffusion, side, found.arithmetic)
-        near, far = abs(here - anchor), abs(target - anchor)
-        count = max(1, math.ceil(2 * abs(math.log2(far / near)))) if near and far else 8
-        r = near * (far / near) ** (np.arange(count + 1) / count)
-        x = anchor + (1 if here > anchor else -1) * r
-        x[0], x[-1] = here, target
-        known = usable(diffusion, x)
-        if known >= 2:
-            known = 1 + next(
-                (k for k in range(known - 1) if is_essential(diffusion, x[k : k + 2], anchor)),
-                known - 1,
-            )
-        if known < 2:
-            continue
-        ordered = np.sort(x[:known])
-        piece = sampled(diffusion, ordered[:-1], ordered[1:], 500)
-        pieces = [piece, *pieces] if side == 0 else [*pieces, piece]
-    samples = Samples.joined(pieces)
+    here = found.lower if side == 0 else found.upper
+    anchor = anchor_of(diffusion, side, found.arithmetic)
+    outward = math.isinf(diffusion.domain[side])
+    with np.errstate(over="ignore"):
+        r = abs(here - anchor) * (2.0 if outward else 0.5) ** (np.arange(2 * octaves + 1) / 2)
+    r = r[finite(r) & (r > 0)]
+    x = anchor + (1 if here > anchor else -1) * r
+    x[:1] = here
+    x = x[: usable(diffusion, x)]
+    if len(x) > 1:
+        x = x[: 1 + int(np.argmax(np.append(is_essential(diffusion, x, anchor), True)))]
+    if len(x) < 2:
+        return found
+    ordered = np.sort(x)
+    piece = sampled(diffusion, ordered[:-1], ordered[1:], 500 + 4 * len(x))
+    samples = Samples.joined([piece, found.samples] if side == 0 else [found.samples, piece])
     return replace(
         found, samples=samples, lower=number(samples.lower[0]), upper=number(samples.upper[-1])
     )

@@ -486,7 +486,7 @@ def _grown(
             count = 0
         if known < 2:
             return pieces, False
-        if not outward and is_essential(diffusion, x[:2], anchor):
+        if not outward and is_essential(diffusion, x[:2], anchor)[0]:
             return pieces, False
         ordered = np.sort(x[:known])
         extra = [b for b in diffusion.breakpoints if ordered[0] < b < ordered[-1]]
@@ -502,14 +502,14 @@ def _grown(
             return pieces, fallen and _falls_on(diffusion, here, anchor, end)
 
 
-def is_essential(diffusion: Diffusion, x: Array, anchor: Any) -> bool:
-    """Whether r 2 f / a changes by more from one point to the next than panels could follow."""
+def is_essential(diffusion: Diffusion, x: Array, anchor: Any) -> Array:
+    """Whether r 2 f / a changes by more from each point to the next than panels could follow."""
     f, a = coefficients_at(diffusion, x)
     with np.errstate(all="ignore"):
         pull = np.abs(f / a * (x - anchor))
-    if not (pull > 0).all() or not finite(pull).all():
-        return False
-    return bool(abs(log(pull[1:])[0] - log(pull[:1])[0]) > ESSENTIAL)
+        known = finite(pull) & np.asarray(pull > 0, dtype=bool)
+        level = log(np.where(known, pull, 1.0))
+    return np.asarray(known[1:] & known[:-1] & (np.abs(np.diff(level)) > ESSENTIAL), dtype=bool)
 
 
 def _falls_on(diffusion: Diffusion, here: Any, anchor: Any, end: Any) -> bool:

@@ -8,7 +8,7 @@ that it is right relative to itself however small it is.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from stationary.line.ends import Anatomy
 from stationary.line.reshape import focused
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
-from stationary.numbers.chebyshev import Rule, chebyshev_sum, rule
+from stationary.numbers.chebyshev import Rule, rule
 from stationary.numbers.elementary import (
     converted,
     depth_of,
@@ -28,15 +28,13 @@ from stationary.numbers.elementary import (
     infinite,
     log,
     log1p,
-    logaddexp,
-    logaddexp_at,
-    logcumsumexp,
     logsumexp,
     number,
     possible_growth,
     smallest_of,
 )
-from stationary.weight.mesh import Mesh, mesh_on, monotone_mesh
+from stationary.weight.cumulative import Cumulative, Integrated
+from stationary.weight.mesh import Mesh, monotone_mesh
 from stationary.weight.weight import Tail, Weight, peak_edges, weight_on
 
 __all__ = ["Component", "component_on"]
@@ -45,8 +43,7 @@ Array = NDArray[Any]
 
 DEEP = -8.0  # below this logarithm of a probability, what the mesh left out may matter
 DEEPEST = 700.0
-FEW = 8  # points that are worth no mesh of their own
-GENTLE = 8.0  # the fall of log P over a panel, of which a part then loses three or four digits
+NEXT_OCTAVES = 2  # beyond a point, that are followed to integrate its tail
 VISIBLE = 18.5  # log 1e8
 
 
@@ -85,6 +82,7 @@ class Component:
     mesh: Mesh
     group: int | None = None  # its closed class, left to right
     log_share: Any = 0.0  # of what the class holds
+    _memory: dict[tuple[int, int], Cumulative] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def arithmetic(self) -> Arithmetic:
@@ -205,40 +203,24 @@ class Component:
     # -- distribution function ------------------------------------------------------------------
 
     @cached_property
-    def left_of(self) -> Array:
-        """log of the probability left of each panel, and left of the upper tail (last)."""
-        return logcumsumexp(
-            np.concatenate([[self.log_tail_masses[0] - self.log_norm], self.log_panel_mass])
-        )
+    def cumulative(self) -> Cumulative:
+        """The mass on either side of a point, where that is not tiny."""
+        return Cumulative.on_mesh(self.density, self.mesh, self.log_tail_masses)
 
-    @cached_property
-    def right_of(self) -> Array:
-        """log of the probability right of the lower tail (first), and right of each panel."""
-        return logcumsumexp(
-            np.concatenate([[self.log_tail_masses[1] - self.log_norm], self.log_panel_mass[::-1]])
-        )[::-1]
-
-    @cached_property
-    def partial_means(self) -> tuple[Array, Array]:
-        """Coefficients of the means from the left edge to t, and from t to the right edge."""
-        return self._means_on(self.mesh)
-
-    def _means_on(self, mesh: Mesh) -> tuple[Array, Array]:
-        c, from_left = mesh.coefficients, self.rule.from_left
-        flip = ((-1) ** np.arange(len(c)))[:, None]
-        return from_left @ c, flip * (from_left @ (flip * c))
-
-    def _log_part(self, k: Array, x: Array, *, left: bool, gentle: bool = False) -> Array:
-        """log of the probability between x and the left (right) edge of its panel k."""
-        m, means = self.mesh, self.partial_means
-        if gentle:
-            m, means = self._gentle, self._gentle_means
-        a, b = m.lower[k], m.upper[k]
-        t = ((x - a) - (b - x)) / (b - a)
-        mean = chebyshev_sum(means[0 if left else 1], t, k)
-        length = x - a if left else b - x
-        with np.errstate(divide="ignore"):
-            return np.asarray(m.top[k] + log(np.maximum(length * mean, 0)) - self.log_norm)
+    def deep(self, side: int, octaves: int) -> Cumulative | Integrated:
+        """The same however small it is, as far as octaves beyond what was sampled on a side."""
+        if (side, octaves) not in self._memory:
+            wide = self.density if octaves == 0 else self.density.beyond(side, octaves)
+            ends = [wide.sampling.lower, wide.sampling.upper]
+            if self.arithmetic is not DOUBLE:
+                return Integrated(wide, ends[0], ends[1], self.log_tail_masses)
+            # The mesh knows what is not tiny.
+            level = np.array([DEEP + 1 + self.log_norm], dtype=self.mesh.lower.dtype)
+            ends[1 - side] = number(self.cumulative.inverse(level, left=side == 0)[0])
+            self._memory[side, octaves] = Cumulative.to_the_bottom(
+                wide, self.log_tail_masses, *ends
+            )
+        return self._memory[side, octaves]
 
     def logcdf(self, x: Array) -> Array:
         x = converted(x, self.arithmetic)
@@ -265,17 +247,7 @@ class Component:
         if not inside.any():
             return result
         at = x[inside]
-        m = self.mesh
-        k = np.searchsorted(m.lower, at, side="right") - 1
-        within = (k >= 0) & (at < m.upper[np.maximum(k, 0)])
-        near = np.maximum(k, 0)
-        # Left of a point in no panel lie all panels that start before it.
-        value = self.left_of[k + 1] if left else self.right_of[k + 1]
-        if within.any():
-            part = self._log_part(near[within], at[within], left=left)
-            whole = self.left_of[near] if left else self.right_of[near + 1]
-            value[within] = logaddexp(whole[within], part)
-        value = np.minimum(value, 0)
+        value = np.minimum(self.cumulative.log_mass(at, left=left) - self.log_norm, 0)
         tail, other = self.density.tails[:: 1 if left else -1]
         deep = value < DEEP
         if other is not None:
@@ -299,107 +271,23 @@ class Component:
         return result
 
     def _deep(self, x: Array, *, left: bool) -> Array:
-        """Tail probabilities by integrating from each x down to the next turn, and beyond."""
-        if self.arithmetic is DOUBLE or (len(x) <= FEW and "_gentle" not in self.__dict__):
-            return self._afresh(x, left=left)
-        m = self._gentle
-        k = np.maximum(np.searchsorted(m.lower, x, side="right") - 1, 0)
-        covered = (x >= m.lower[k]) & (x <= m.upper[k]) & self._gentle_reaches[k]
-        result = np.empty_like(x)
-        if covered.any():
-            k, at = k[covered], x[covered]
-            whole = self._gentle_sums[0 if left else 1][k]
-            result[covered] = logaddexp(whole, self._log_part(k, at, left=left, gentle=True))
-        if not covered.all():
-            result[~covered] = self._afresh(x[~covered], left=left)
+        side = 0 if left else 1
+        found = self.density.sampling
+        octaves = np.zeros(len(x), dtype=int)
+        outside = np.asarray((x < found.lower) if left else (x > found.upper), dtype=bool)
+        if self.density.fades[side]:
+            # What lies beyond the next octaves is nothing beside what lies beyond this one.
+            octaves[:] = NEXT_OCTAVES
+            octaves[outside] += self.density.octaves(side, x[outside])
+        result = np.full(len(x), -math.inf, dtype=x.dtype)
+        for count in np.unique(octaves):
+            table = self.deep(side, int(count))
+            end = (table.weight.sampling.lower, table.weight.sampling.upper)[side]
+            # Where 2 f / a grows beyond what panels could follow, so little is left that it is
+            # none.
+            here = (octaves == count) & np.asarray((x >= end) if left else (x <= end), dtype=bool)
+            result[here] = table.log_mass(x[here], left=left) - self.log_norm
         return result
-
-    def _afresh(self, x: Array, *, left: bool) -> Array:
-        density = self.density
-        turns = density.turns
-        start, stop = density.sampling.lower, density.sampling.upper
-        beyond = (x < start) if left else (x > stop)
-        if beyond.any():
-            # Out there the density only falls; e^45 of it are within another octave.
-            end, far = self.interval[0 if left else 1], number(x.min() if left else x.max())
-            if infinite(end):
-                origin = min(max(0, self.interval[0]), self.interval[1])
-                edge = origin + 2 * (far - origin)
-            else:
-                edge = end + (far - end) / 2
-            density = density.reaching(*((edge, stop) if left else (start, edge)))
-            limit = density.sampling.lower if left else density.sampling.upper
-            turns = np.union1d(turns, np.array([limit], dtype=turns.dtype))
-        if left:
-            i = np.clip(np.searchsorted(turns, x, side="left") - 1, 0, len(turns) - 1)
-        else:
-            i = np.clip(np.searchsorted(turns, x, side="right"), 0, len(turns) - 1)
-        base = turns[i]
-        if turns is self.density.turns:
-            pieces = self._pieces
-        else:
-            pieces = self._log_masses_between(density, turns)
-        whole, where = self._cumulated(pieces, left=left), base
-        low, high = (where, x) if left else (x, where)
-        result = whole[i]
-        real = high > low
-        if real.any():
-            mesh = mesh_on(density, low[real], high[real])
-            pieces = np.full(int(real.sum()), -math.inf, dtype=x.dtype)
-            logaddexp_at(pieces, mesh.piece, mesh.log_mass - self.log_norm)
-            result[real] = logaddexp(result[real], pieces)
-        # Where 2 f / a grows beyond what panels could follow, so little is left that it is none.
-        result[(x < density.sampling.lower) if left else (x > density.sampling.upper)] = -math.inf
-        return np.asarray(result)
-
-    # To integrate from each point afresh is slow in many digits. There one mesh on which P falls
-    # gently, so that a part of a panel is right relative to itself, serves all points.
-
-    @cached_property
-    def _gentle(self) -> Mesh:
-        turns = self.density.turns
-        depth = DEEPEST + depth_of(self.arithmetic)
-        return mesh_on(self.density, turns[:-1], turns[1:], depth=depth, level=GENTLE)
-
-    @cached_property
-    def _gentle_reaches(self) -> Array:
-        """On which of its panels P is still far above where it leaves off."""
-        m = self._gentle
-        summit = np.full(len(self.density.turns), -math.inf, dtype=m.top.dtype)
-        np.maximum.at(summit, m.piece, m.top)
-        return np.asarray(m.top > summit[m.piece] - (DEEPEST - 2 * GENTLE))
-
-    @cached_property
-    def _gentle_means(self) -> tuple[Array, Array]:
-        return self._means_on(self._gentle)
-
-    @cached_property
-    def _gentle_sums(self) -> tuple[Array, Array]:
-        """log of the probability left of each of its panels, and right of each."""
-        masses = self._gentle.log_mass - self.log_norm
-        below, above = ([tail - self.log_norm] for tail in self.log_tail_masses)
-        return (
-            logcumsumexp(np.concatenate([below, masses]))[:-1],
-            logcumsumexp(np.concatenate([above, masses[::-1]]))[::-1][1:],
-        )
-
-    @cached_property
-    def _pieces(self) -> Array:
-        return self._log_masses_between(self.density, self.density.turns)
-
-    def _log_masses_between(self, density: Weight, turns: Array) -> Array:
-        """log of the probability between consecutive turns, each right relative to itself."""
-        mesh = mesh_on(density, turns[:-1], turns[1:])
-        pieces = np.full(len(turns) - 1, -math.inf, dtype=turns.dtype)
-        logaddexp_at(pieces, mesh.piece, mesh.log_mass - self.log_norm)
-        return pieces
-
-    def _cumulated(self, pieces: Array, *, left: bool) -> Array:
-        """log of the probability left (right) of each turn."""
-        outer = self.log_tail_masses[0 if left else 1] - self.log_norm
-        if left:
-            return logcumsumexp(np.concatenate([[outer], pieces]))
-        return logcumsumexp(np.concatenate([[outer], pieces[::-1]]))[::-1]
 
     # -- integrals against the density ----------------------------------------------------------
 
@@ -425,7 +313,10 @@ class Component:
                 inside = low < tail.start if tail.side == "lower" else high > tail.start
                 if inside:
                     parts.append(self._tail_between(tail, low, high))
-        density = density.reaching(low, high)
+        for side, point in enumerate((low, high)):
+            edge = (density.sampling.lower, density.sampling.upper)[side]
+            if density.fades[side] and ((point < edge) if side == 0 else (point > edge)):
+                density = density.beyond(side, int(density.octaves(side, np.array([point]))[0]))
         start, stop = density.sampling.lower, density.sampling.upper
         a, b = max(low, start), min(high, stop)
         if a < b:

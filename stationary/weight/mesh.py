@@ -30,7 +30,7 @@ from stationary.numbers.elementary import (
 from stationary.panels.logarithm import PiecewiseLog
 from stationary.weight.weight import Weight
 
-__all__ = ["Mesh", "mesh_on", "monotone_mesh"]
+__all__ = ["Mesh", "level_of", "mesh_on", "monotone_mesh"]
 
 Array = NDArray[Any]
 
@@ -67,7 +67,7 @@ class Mesh:
         return np.asarray(self.top + log(self.half * (r.integral @ self.coefficients)))
 
 
-def _level_of(arithmetic: Arithmetic) -> tuple[float, int]:
+def level_of(arithmetic: Arithmetic) -> tuple[float, int]:
     """How far log P should fall over one panel, and how many of these reach its depth."""
     if arithmetic is DOUBLE:
         return LEVEL, 13
@@ -100,7 +100,7 @@ def mesh_on(
     fall by much more than `level`, if that is given.
     """
     arithmetic = arithmetic_of(density.coefficients)
-    usual, levels = _level_of(arithmetic)
+    usual, levels = level_of(arithmetic)
     steepest, level = (levels, usual) if level is None else (STEEPEST, level)
     depth = depth_of(arithmetic) if depth is None else depth
     length = high - low

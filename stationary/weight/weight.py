@@ -30,6 +30,7 @@ from stationary.line.ends import Anatomy, End
 from stationary.line.reshape import extended
 from stationary.line.sampling import Sampling, anchor_of
 from stationary.numbers.arithmetic import DOUBLE
+from stationary.numbers.chebyshev import derived
 from stationary.numbers.elementary import (
     arithmetic_of,
     converted,
@@ -40,6 +41,7 @@ from stationary.numbers.elementary import (
     log,
     number,
     sqrt,
+    to_float,
     zeros,
 )
 from stationary.panels.logarithm import PiecewiseLog
@@ -51,6 +53,7 @@ Array = NDArray[Any]
 SILENCE = 1e-300
 LEAST_BASE, LARGEST_BASE = 1.05, 8.0  # 2^d of corrections r^d that are told from measurement
 MOST_POLISHED = 64  # modes; more are kinks of the noise, not worth evaluating again
+MOST_OCTAVES = 2100  # beyond all doubles
 BLUNT = 40.0  # a panel across which log P changes by more is cut around its peaks
 BLUNT_IN_DIGITS = 4000.0  # the guard digits bear more
 
@@ -141,7 +144,7 @@ class Weight(PiecewiseLog):
     k: float
     tails: tuple[Tail | None, Tail | None]
     phi: Array  # Phi as coefficients, zero on the panel where the weight is greatest
-    _memory: dict[str, Any] = field(default_factory=dict)
+    _memory: dict[tuple[int, int], Weight] = field(default_factory=dict, init=False, repr=False)
 
     ROUGH: ClassVar[float] = 1.0  # roundings in log P that its derivative on the panels feels
 
@@ -163,59 +166,78 @@ class Weight(PiecewiseLog):
         noise = abs(s) * found.noise + k * rough_ell
         return cls(found.panels, c, noise, found, s, k, tails, phi)
 
+    @cached_property
+    def derivative(self) -> Array:
+        """d log W / dx as coefficients: 2 s f / a is known better than its integral."""
+        found = self.sampling
+        return np.asarray(self.s * found.h - self.k * derived(found.ell) / self.panels.half)
+
+    @property
+    def fades(self) -> tuple[bool, bool]:
+        """Whether the panels stop at either end because next to nothing is left."""
+        below, above = self.sampling.fallen
+        return (below, above) if self.s > 0 else (False, False)
+
     def __call__(self, x: Array, offset: Array | None = None) -> Array:
-        """log P at points x + offset inside the domain (any shape)."""
+        """log W at points x + offset inside the domain (any shape)."""
         if x.size == 0:
             return np.zeros_like(x)
-        far = self.reaching(number(x.min()), number(x.max()))
-        found = far.sampling
-        below, above = x < found.lower, x > found.upper
-        if far is not self and not found.samples.resolved.all():
-            # Beyond what was sampled the density is next to nothing; where even its logarithm
-            # cannot be followed, it is nothing.
-            k, _ = far.panels.locate(x)
-            lost = ~found.samples.resolved[k]
-            below |= lost & (x < self.sampling.lower)
-            above |= lost & (x > self.sampling.upper)
-        if not (below.any() or above.any()):
-            return far.panels.evaluate(far.coefficients, x, offset)
-        result = far.panels.evaluate(far.coefficients, np.clip(x, found.lower, found.upper))
-        for tail, beyond in zip(far.tails, (below, above), strict=True):
-            if beyond.any():
-                if tail is None:
-                    result[beyond] = -math.inf  # doubles carry the process no further
+        lower, upper = self.sampling.lower, self.sampling.upper
+        if lower <= x.min() and x.max() <= upper:
+            return self.panels.evaluate(self.coefficients, x, offset)
+        result = self.panels.evaluate(self.coefficients, np.clip(x, lower, upper))
+        for side, outside in enumerate((x < lower, x > upper)):
+            if outside.any():
+                tail, at = self.tails[side], x[outside]
+                if tail is not None:
+                    result[outside] = tail.log_density(np.abs(at - tail.anchor))
                 else:
-                    result[beyond] = tail.log_density(np.abs(x[beyond] - tail.anchor))
+                    result[outside] = self._further(side, at)
         return result
+
+    def _further(self, side: int, x: Array) -> Array:
+        """log W beyond what was sampled; where even its logarithm cannot be followed, nothing."""
+        result = np.full(x.shape, -math.inf, dtype=x.dtype)
+        octaves = self.octaves(side, x)
+        for count in np.unique(octaves):
+            wide = self.beyond(side, int(count))
+            k, _ = wide.panels.locate(x)
+            known = (octaves == count) & wide.sampling.samples.resolved[k]
+            known &= np.asarray((x >= wide.sampling.lower) & (x <= wide.sampling.upper), dtype=bool)
+            result[known] = wide.inside(x[known])
+        return result
+
+    def octaves(self, side: int, x: Array) -> Array:
+        """How many octaves further out, or in, than was sampled each point lies."""
+        found = self.sampling
+        anchor = anchor_of(found.diffusion, side, found.arithmetic)
+        near, r = np.abs((found.lower, found.upper)[side] - anchor), np.abs(x - anchor)
+        with np.errstate(divide="ignore"):
+            apart = np.abs(log(to_float(r / near))) / math.log(2)
+        return np.asarray(np.minimum(np.ceil(apart), MOST_OCTAVES), dtype=int)
+
+    def beyond(self, side: int, octaves: int) -> Weight:
+        """This weight on that many more octaves on one side, if possible.
+
+        What was sampled reaches to where the density is e^-750 of its peak; this samples further
+        where somebody asks for more. The panels do not depend on what else was asked.
+        """
+        wide = self._memory.get((side, octaves))
+        if wide is None:
+            further = extended(self.sampling, side, octaves)
+            wide = Weight.on(further, self.s, self.k, self.tails)
+            # Both are least blurred where the weight peaks.
+            peak = int(np.argmax(self.coefficients[0]))
+            at = (self.panels.lower[[peak]] + self.panels.upper[[peak]]) / 2
+            wide.coefficients[0] += self.inside(at) - wide.inside(at)
+            self._memory[side, octaves] = wide
+        return wide
 
     def focused(self, parts: Anatomy) -> Weight:
         """The same weight on panels cut close around its peaks; its turns are where they were."""
         sharp = weight_on(parts, self.s, self.k)
         sharp.__dict__["turns"] = self.turns
         return sharp
-
-    def reaching(self, low: Any, high: Any) -> Weight:
-        """This density with panels from `low` to `high` where no tail serves, if possible.
-
-        What was sampled reaches to where the density is e^-750 of its peak; this samples further
-        where somebody asks for more.
-        """
-        below, above = self.tails
-        low = self.sampling.lower if below is not None else low
-        high = self.sampling.upper if above is not None else high
-        if low >= self.sampling.lower and high <= self.sampling.upper:
-            return self
-        wide: Weight = self._memory.get("wide", self)
-        if low < wide.sampling.lower or high > wide.sampling.upper:
-            further = extended(wide.sampling, low, high)
-            wide = Weight.on(further, self.s, self.k, self.tails)
-            # Both are least blurred where the density peaks.
-            peak = int(np.argmax(self.coefficients[0]))
-            at = (self.panels.lower[[peak]] + self.panels.upper[[peak]]) / 2
-            shift = self.panels.evaluate(self.coefficients, at)
-            wide.coefficients[0] += shift - wide.panels.evaluate(wide.coefficients, at)
-            self._memory["wide"] = wide
-        return wide
 
     def polished(self, x: Array) -> Array:
         """Turning points x, moved by Newton's method to where (2 s f - k a') / a vanishes.
@@ -333,7 +355,7 @@ def _tail(density: Weight, end: End) -> Tail | None:
     lower = end.side == "lower"
     start = found.lower if lower else found.upper
     interval = found.interval
-    if start == interval[0 if lower else 1] or (density.s > 0 and found.fallen[0 if lower else 1]):
+    if start == interval[0 if lower else 1] or density.fades[0 if lower else 1]:
         return None
     if end.exponents is None:
         return None

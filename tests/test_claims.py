@@ -1,0 +1,118 @@
+"""What is said of an error, against random closed forms: never too small, rarely far too large."""
+
+import math
+
+import numpy as np
+import pytest
+
+from stationary import Diffusion, basins_of, end_state
+
+LONG = np.longdouble
+pytestmark = pytest.mark.skipif(
+    np.finfo(LONG).eps > 1e-18, reason="the exact integrals need extended precision"
+)
+
+
+def gauss_legendre(n=40):
+    """Nodes and weights in extended precision, by Newton's method from those of doubles."""
+    x = np.polynomial.legendre.leggauss(n)[0].astype(LONG)
+    for _ in range(3):
+        before, here = np.ones_like(x), x
+        for k in range(2, n + 1):
+            before, here = here, ((2 * k - 1) * x * here - (k - 1) * before) / k
+        slope = n * (x * here - before) / (x * x - 1)
+        x = x - here / slope
+    return x, 2 / ((1 - x * x) * slope**2)
+
+
+NODES, WEIGHTS = gauss_legendre()
+
+
+class Gibbs:
+    """f = -V', a = 2 T on [-3, 3]: P ~ exp(-V / T); V a quartic and a wave, or with a corner."""
+
+    def __init__(self, seed):
+        rng = np.random.default_rng(seed)
+        self.c = rng.normal(size=3) * [1, 1, 0.5]
+        self.quartic = abs(rng.normal()) * 0.2 + 0.02
+        self.height, self.rate, self.phase = rng.normal() * 0.5, *rng.uniform(0.5, 6, 2)
+        self.temperature = 10 ** rng.uniform(-1.7, 0.3)
+        self.kink, self.at = (rng.normal() if seed % 3 == 0 else 0.0), 0.25
+        self.points = rng.uniform(-2.9, 2.9, 6)
+
+    def potential(self, x):
+        c, h = self.c.astype(x.dtype), x.dtype.type
+        wave = h(self.height) * np.cos(h(self.rate) * x + h(self.phase))
+        quartic = h(self.quartic) * x**4 / 4
+        corner = h(self.kink) * np.abs(x - h(self.at))
+        return c[0] * x + c[1] * x**2 / 2 + c[2] * x**3 / 3 + quartic + wave + corner
+
+    def slope(self, x):
+        wave = self.height * self.rate * np.sin(self.rate * x + self.phase)
+        smooth = self.c[0] + self.c[1] * x + self.c[2] * x**2 + self.quartic * x**3 - wave
+        return smooth + self.kink * np.sign(x - self.at)
+
+    def process(self):
+        return Diffusion(
+            drift=lambda x: -self.slope(x), variance=2 * self.temperature, domain=(-3, 3)
+        )
+
+    def log_mass(self, low, high, moment=0):
+        """log int_low^high x^moment exp(-V / T) dx, on 400 panels cut at the corner."""
+        cuts = np.linspace(LONG(low), LONG(high), 401)
+        if low < self.at < high:
+            cuts = np.sort(np.append(cuts, LONG(self.at)))
+        half = np.diff(cuts) / 2
+        x = cuts[:-1] + half + half * NODES[:, None]
+        level = -self.potential(x) / LONG(self.temperature)
+        top = level.max()
+        parts = WEIGHTS @ (np.exp(level - top) * x**moment) * half
+        return parts.sum() * np.exp(top - top) if moment else top + np.log(parts.sum()), top
+
+
+SEEDS = range(36)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_densities_tails_and_basins_are_as_right_as_they_say(seed):
+    case = Gibbs(seed)
+    state = end_state(case.process())
+    whole = case.log_mass(-3, 3)[0]
+    exact = -case.potential(case.points.astype(LONG)) / LONG(case.temperature) - whole
+    off = np.abs(state.logpdf(case.points) - exact)
+    seen = exact > exact.max() - 12
+    assert (off[seen] <= state.error + 3e-16 * np.abs(exact[seen])).all()
+    for x in case.points:
+        for low, high, found in ((-3, x, state.logcdf(x)), (x, 3, state.logsf(x))):
+            tail = case.log_mass(low, high)[0] - whole
+            # The error of a deep tail is that of int 2 f / a on the way.
+            assert abs(found - tail) <= 20 * state.error + 3e-16 * abs(tail)
+    for b in basins_of(state):
+        low, high = (border(case, end) for end in (b.lower, b.upper))
+        mass = case.log_mass(low, high)[0] - whole
+        assert abs(b.log_mass - mass) <= b.mass_error
+        assert b.mass_error < 1e-11 * max(1, abs(mass))
+    assert state.error < 1e-11
+
+
+def border(case, x):
+    """An unstable equilibrium in extended precision: a root of V' near x (or an end)."""
+    if abs(x) == 3 or x == case.at:
+        return LONG(x)
+    x, step = LONG(x), LONG(1e-5)
+    for _ in range(4):
+        x -= 2 * step * case.slope(x) / (case.slope(x + step) - case.slope(x - step))
+    return x
+
+
+@pytest.mark.parametrize("seed", SEEDS[:12])
+def test_a_mean_is_as_right_as_it_says(seed):
+    case = Gibbs(seed)
+    state = end_state(case.process())
+    first, top = case.log_mass(-3, 3, moment=1)
+    log_whole, same = case.log_mass(-3, 3)
+    assert top == same
+    mean = first / np.exp(log_whole - top)
+    assert abs(state.mean() - mean) <= state.mean_error + 3e-16 * abs(mean)
+    assert state.mean_error < 1e-11
+    assert math.isfinite(state.std())
