@@ -33,7 +33,8 @@ from stationary.states.solve import end_state
 
 
 def analysed(process):
-    return Analysis(process, end_state(process))
+    """With every minimum a basin of its own, however low the barriers."""
+    return Analysis(process, end_state(process), min_barrier=0)
 
 
 def diffusion(drift, variance, domain, **more):

@@ -137,9 +137,12 @@ def plot_density(
 ) -> Axes:
     """The density of the end state, its basins shaded and labelled with their masses."""
     given = analysis_or_end_state
-    state = given if isinstance(given, EndState) else given.end_state
+    if isinstance(given, EndState):
+        state, basins = given, basins_of(given)
+    else:
+        state, basins = given.end_state, given.basins
     view = View.of(state)
-    return on_axes(ax, lambda axes: draw_density(axes, state, basins_of(state), view, log=log))
+    return on_axes(ax, lambda axes: draw_density(axes, state, basins, view, log=log))
 
 
 def plot_outcomes(analysis_or_end_state: Analysis | EndState, ax: Axes | None = None) -> Axes:
