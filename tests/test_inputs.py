@@ -179,6 +179,34 @@ def test_booleans_and_objects_that_are_numbers_count_as_such():
         assert state.mean() == pytest.approx(reference.mean(), abs=1e-12)
 
 
+@pytest.mark.parametrize(
+    "losses",
+    [
+        lambda w: ((w - w.mean()) ** 2, (w + 1) ** 2),
+        lambda w: ((w - 1) ** 2 * len(w), (w + 1) ** 2),
+        lambda w: ((w - np.random.random()) ** 2, (w + 1) ** 2),  # noqa: NPY002
+    ],
+)
+def test_losses_that_are_no_function_of_each_weight_are_refused(losses):
+    with pytest.raises(LandscapeError, match=r"losses\(w\) does not act on each point by itself"):
+        Landscape(losses=losses, learning_rate=0.1)
+
+
+def test_a_list_of_numbers_is_as_good_as_an_array():
+    state = end_state(Diffusion(drift=lambda x: (-x).tolist(), variance=1, domain=(-8, 8)))
+    assert state.var() == pytest.approx(0.5, rel=1e-12)
+
+
+def test_masked_starts_and_domains_are_refused():
+    given = {"drift": lambda x: -x, "variance": 1}
+    start = np.ma.array([0.0, 0.5], mask=[False, True])
+    with pytest.raises(LandscapeError, match="1 of the 2 samples are masked"):
+        Diffusion(initial=start, domain=(-1, 1), **given)
+    for domain in ((np.ma.masked, 1), None, {0: 1, 1: 2}):
+        with pytest.raises(LandscapeError, match="is not a pair of numbers"):
+            Diffusion(domain=domain, **given)
+
+
 @pytest.mark.parametrize("key", ["losses", "gradients"])
 def test_a_number_of_datapoints_that_varies_is_told_with_both_numbers(key):
     def rows(w):
@@ -274,6 +302,30 @@ def test_single_precision_gives_the_answer_of_doubles_within_its_stated_error(fo
     assert any("7 digits" in note for note in found.notes)
     if form is not hidden:
         assert any("drift(x) returns float32" in note for note in found.notes)
+
+
+def test_far_out_equal_gradients_of_single_precision_are_no_zero_of_the_noise():
+    """w - 1 and w + 1 in float32 are the same beyond 2^24; the variance is T C / 2."""
+    landscape = Landscape(
+        gradients=lambda w: np.stack([w - 1, w + 1]).astype(np.float32), learning_rate=0.1
+    )
+    state = end_state(landscape)
+    assert abs(state.var() - 0.05) < 0.05 * state.error
+    assert not state.anatomy.points
+
+
+@pytest.mark.parametrize("decimals", [2, 4])
+def test_values_with_few_decimals_are_answered_to_these(decimals):
+    """A drift off by at most h moves log rho by at most 2 h |x - y| / a."""
+    counted = Counted(lambda x: np.round(well(x), decimals))
+    found = end_state(Diffusion(drift=counted, variance=0.5, domain=(-3, 3)))
+    exact = end_state(Diffusion(drift=well, variance=0.5, domain=(-3, 3)))
+    x = exact.ppf(np.linspace(0.001, 0.999, 40))
+    off = np.abs(found.logpdf(x) - exact.logpdf(x)).max()
+    assert off < found.error < 12 * 10.0**-decimals
+    assert counted.points < 25_000
+    assert found.status.name == "INEXACT"
+    assert any("drift(x) is rounded" in note for note in found.notes)
 
 
 def test_a_trap_in_single_precision_is_the_trap_of_doubles():

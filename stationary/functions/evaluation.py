@@ -196,6 +196,8 @@ def _series(function: Function, row: Any, order: int, arithmetic: Arithmetic) ->
         if isinstance(error, StationaryError):
             raise
         came = f"{row!r:.60}, which is no array of numbers"
+    if hasattr(row, "close"):
+        row.close()  # a coroutine would complain that nobody awaits it
     raise LandscapeError(f"{name_of(function)} returned {came}. {wanted}")
 
 

@@ -35,11 +35,12 @@ NORMAL = {"float16": 2.0**-14}  # below which digits are lost; 2^-126 for the ot
 
 @dataclass(frozen=True)
 class Rounding:
-    """How coarse values are: by floor (|f| + |x f'|) for what is measured, and unit |f|."""
+    """How coarse values are: floor (|f| + |x f'|), or step, as measured; and unit |f|."""
 
     name: str  # of the function: "drift(x)"
     dtype: str  # of what is returned
     floor: float
+    step: float = 0.0  # where it is the same everywhere, as for values with a few decimals
 
     @property
     def unit(self) -> float:
@@ -53,7 +54,7 @@ class Rounding:
 
     @property
     def digits(self) -> int:
-        return int(-np.log10(max(self.floor, self.unit)))
+        return max(int(-np.log10(max(self.floor, self.unit))), 0)
 
     @property
     def is_hidden(self) -> bool:
@@ -63,8 +64,10 @@ class Rounding:
     @property
     def text(self) -> str:
         """As in "drift(x) returns float32 (7 digits)"."""
+        if self.step:
+            return f"{self.name} is rounded (to about {self.step:.0e})"
         what = "is rounded" if self.is_hidden else f"returns {self.dtype}"
-        return f"{self.name} {what} ({self.digits} digit{'s' if self.digits > 1 else ''})"
+        return f"{self.name} {what} ({self.digits} digit{'' if self.digits == 1 else 's'})"
 
 
 def ladder(x: Array, places: int) -> Array:
@@ -93,12 +96,35 @@ def rounding_of(table: Array, returned: Any, name: str, *, exact: bool) -> Round
     with np.errstate(all="ignore"):
         slope = (f[..., -1, -1] - f[..., -1, 0]) / (np.ptp(OFFSETS) * STEPS[-1])  # x f'
         size = np.abs(f[..., -1, 2]) + np.abs(slope)
-        left = np.abs(f @ CUBICS) / size[..., None]
-    left = np.median(np.where(np.isfinite(left), left, 0.0), axis=1)  # (K, distances)
-    floor = max(_plateau(levels, exact) for levels in left)
-    if dtype not in UNITS and floor <= ORDINARY:
+        off = _known(np.abs(f @ CUBICS))  # (K, places, distances)
+        relative = _known(off / size[..., None])
+    floor, step = _level(relative, exact).max(), _level(off, exact)
+    if dtype in UNITS:
+        return Rounding(name, dtype, 2 * floor)
+    if floor <= ORDINARY:
         return None
-    return Rounding(name, dtype, 2 * floor)  # half a spacing is 1.7 deviations
+    # Half a spacing is 1.7 deviations.
+    if step.any() and _scatter(off) < _scatter(relative):
+        return Rounding(name, dtype, 0.0, 2 * step.max())
+    return Rounding(name, dtype, 2 * floor)
+
+
+def _level(levels: Array, exact: bool) -> Array:
+    """Of each function the level of rounding at its worst place, if it is seen at most of them."""
+    found = np.array([[_plateau(place, exact) for place in places] for places in levels])
+    seen = (found > 0).mean(axis=1) > 0.5
+    return np.asarray(np.where(seen, found.max(axis=1), 0.0))
+
+
+def _known(values: Array) -> Array:
+    return np.asarray(np.where(np.isfinite(values), values, 0.0))
+
+
+def _scatter(off: Array) -> float:
+    """By how much the noise varies from place to place, as the largest of the ratios."""
+    most = off.max(axis=-1)  # (K, places)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(_known(most.max(axis=1) / most.min(axis=1)).max(initial=0.0))
 
 
 def _plateau(levels: Array, exact: bool) -> float:

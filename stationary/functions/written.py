@@ -88,6 +88,10 @@ class Written:
         self.rounding: Rounding | None = None
         self.count = 1
 
+    @property
+    def call(self) -> str:
+        return f"{self.name}({'w' if self.rows else 'x'})"
+
     @classmethod
     def tried(
         cls, given: Any, name: str, where: str, domain: tuple[float, float], *, rows: bool = False
@@ -128,17 +132,17 @@ class Written:
     def derived(cls, losses: Written, x: Array, count: int | None = None) -> Written:
         """The derivatives of losses, which run in any arithmetic.
 
-        With a `count` of datapoints they have been found to be functions of the points alone.
+        With a `count` of datapoints they have been recorded, and are not tried again.
         """
         self = cls(derivative(losses), losses.name, losses.where, rows=True)
-        if count is not None:
-            self.count = count
-            return self
         (plain,) = evaluate(losses, x)
-        self.count = 1 if plain.ndim == 1 else len(plain)
-        (values,) = evaluate(self.table, x)
+        losses.count = 1 if plain.ndim == 1 else len(plain)
+        self.count = losses.count if count is None else count
         for i in (slice(3, 1, -1), slice(1)):
-            self._require_same(x[i], values[..., i])
+            losses._require_same(x[i], plain[..., i])
+        if count is None:
+            (values,) = evaluate(self.table, x)
+            self._require_same(x[:1], values[..., :1])
         return self
 
     def __call__(self, x: Any) -> Any:
@@ -148,7 +152,9 @@ class Written:
                 f"had: {self.refusal}"
             )
         if not self.pointwise:
-            return self.function(x)
+            result = self.function(x)
+            one = not self.rows and isinstance(result, (tuple, list)) and isinstance(x, np.ndarray)
+            return np.asarray(result) if one else result
         values = [_copied(self._at(v)) for v in np.ravel(x).tolist()]
         return np.moveaxis(np.array(values, dtype=float), 0, -1)
 
@@ -186,9 +192,9 @@ class Written:
             self._require_count(1 if values.ndim == 1 else len(values), len(points))
         if not _agree(values[..., skip:], known):
             raise LandscapeError(
-                f"{self.where}: {self.name}(x) does not act on each point by itself: called with "
+                f"{self.where}: {self.call} does not act on each point by itself: called with "
                 f"5 points and with {len(points)} it gives different values at "
-                f"x = {points[skip]:.6g}. {CONTRACT}"
+                f"{self.call[-2]} = {points[skip]:.6g}. {CONTRACT}"
             )
         return values
 
@@ -214,12 +220,11 @@ class Written:
         else:
             parts = [near[i : i + most] for i in range(0, len(near), most)]
             table = np.concatenate([self._condensed(evaluate(self, p)[0]) for p in parts], axis=-1)
-        title = f"{self.name}({'w' if self.rows else 'x'})"
-        self.rounding = rounding_of(table, first, title, exact=self.refusal is None)
+        self.rounding = rounding_of(table, first, self.call, exact=self.refusal is None)
         if self.rounding is not None and self.rounding.is_hidden and self.refusal is None:
             # Series leave out conversions to shorter numbers: what is left then, digits can help.
             table = self._condensed(evaluate(self, near, order=1)[0])
-            if rounding_of(table, None, title, exact=True) is not None:
+            if rounding_of(table, None, self.call, exact=True) is not None:
                 self.rounding = None
         if self.rounding is not None:
             self.refusal = self.rounding.text

@@ -369,24 +369,25 @@ def sampled(diffusion: Diffusion, lower: Array, upper: Array, max_panels: int) -
         )
 
 
-def _floor(of_f: Rounding | None, of_a: Rounding | None) -> Any:
+def _floor(*rounding: Rounding | None) -> Any:
     """How coarse h = 2 f / a and log a are where f and a are rounded.
 
     Relative to f that is the unit and the floor of `Rounding`, and the floor times x f' / f, where
     2 f' / a = h' + h (log a)'; likewise of a. Where nothing is known of a but that it is positive,
     h still has the sign of f.
     """
-    (unit_f, floor_f), (unit_a, floor_a) = (
-        (0.0, 0.0) if r is None else (r.unit + r.floor, r.floor) for r in (of_f, of_a)
+    (unit_f, floor_f, step_f), (unit_a, floor_a, step_a) = (
+        (0.0, 0.0, 0.0) if r is None else (r.unit + r.floor, r.floor, r.step) for r in rounding
     )
 
     def floor(
         x: Array, values: tuple[Array, ...], slopes: tuple[Array, ...]
     ) -> tuple[Array, Array]:
-        h = np.abs(values[0])
-        of_log_a = unit_a + floor_a * np.abs(x * slopes[1])
+        h, a = np.abs(values[0]), np.exp(values[1])
+        of_log_a = unit_a + floor_a * np.abs(x * slopes[1]) + step_a / a
         of_h = unit_f * h + floor_f * np.abs(x * (slopes[0] + values[0] * slopes[1]))
-        return (of_h + h * np.minimum(of_log_a, 1)).mean(axis=0), of_log_a.max(axis=0)
+        of_h += 2 * step_f / a + h * np.minimum(of_log_a, 1)
+        return of_h.mean(axis=0), of_log_a.max(axis=0)
 
     return floor
 
@@ -547,6 +548,8 @@ def usable(diffusion: Diffusion, x: Array) -> int:
     f, a = coefficients_at(diffusion, x)
     with np.errstate(all="ignore"):
         good = finite(f) & finite(a) & (a > _least_variance(diffusion, arithmetic_of(x)))
+        if arithmetic_of(x) is DOUBLE:
+            good &= ~diffusion.is_lost(f, a)
         if good.all():
             # The integral of 2 f / a, roughly, and with room for the sums that it takes.
             good = finite(HEADROOM * f / a * np.maximum(np.abs(x), 1))

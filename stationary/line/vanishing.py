@@ -160,6 +160,10 @@ def _log_variance(diffusion: Diffusion, x: Array) -> tuple[Array, bool]:
         if diffusion.pair is not None:  # gradients of datapoints, whose differences cancel
             doubtful |= a < LOST * f * f
     log_a = np.where(np.isfinite(a), log_a, math.inf)  # unknown: neither a zero nor a dip
+    lost = diffusion.is_lost(f, a)
+    in_row = lost[1:-1] & lost[:-2] & lost[2:]  # one alone may be a zero
+    log_a[1:-1][in_row] = math.inf
+    log_a[[0, -1]] = np.where(lost[[1, -2]], math.inf, log_a[[0, -1]])
     if not doubtful.any():
         return log_a, True
     if diffusion.cost > TOO_MANY:

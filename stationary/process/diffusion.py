@@ -151,15 +151,16 @@ class Diffusion:
             object.__setattr__(self, key, value)
 
         where = self.name
-        given: dict[str, Any] = {"domain": self.domain, "breakpoints": self.breakpoints}
+        given: dict[str, Any] = {}
         if not self.settled:
-            given |= {"drift": self.drift, "variance": self.variance, "sigma": sigma}
+            given = {"drift": self.drift, "variance": self.variance, "sigma": sigma}
             given |= {"diffusivity": diffusivity, "potential": potential}
             given = {k: v for k, v in given.items() if v is not None and v is not _absent}
         elif not isinstance(self.parameters, Parameters):
             raise LandscapeError(
                 f"{where}: parameters are handed over when a Diffusion is made. Make another one."
             )
+        given |= {"domain": self.domain, "breakpoints": self.breakpoints}
         given, parameters = handed_over(given, self.parameters, where)
         put("parameters", parameters)
         # What lies between a zero of the variance and an end may be narrower than a domain that
@@ -274,6 +275,13 @@ class Diffusion:
         """How far apart, in proportion, points must be for the functions to tell them apart."""
         known = [max(r.floor, r.unit) for r in self.rounding if r is not None]
         return max([2.0**-52, *known])
+
+    def is_lost(self, f: Array, a: Array) -> Array:
+        """Where the variance of rounded gradients is what rounding makes of equal ones."""
+        if not self.is_rounded or self.pair is None:
+            return np.zeros(np.shape(a), dtype=bool)
+        with np.errstate(all="ignore"):
+            return np.asarray(a <= (64 * self.grain * f) ** 2)
 
     @property
     def least_variance(self) -> float:

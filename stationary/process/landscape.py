@@ -95,8 +95,8 @@ class Landscape:
 
     def __post_init__(self) -> None:
         where = self.name
-        keys = ("losses", "gradients", "domain", "breakpoints")
-        given = {k: v for k in keys if (v := getattr(self, k)) is not None}
+        given = {"domain": self.domain, "breakpoints": self.breakpoints}
+        given |= {k: v for k in ("losses", "gradients") if (v := getattr(self, k)) is not None}
         given, parameters = handed_over(given, self.parameters, where)
         domain = interval(given["domain"], where)
         for key, value in (given | {"domain": domain, "parameters": parameters}).items():

@@ -364,6 +364,11 @@ def _numbers(given: Any, where: str) -> Array:
             f"{where} has the shape {shape}. Give the samples as one row of numbers, as .ravel() "
             "makes it."
         )
+    if np.ma.is_masked(given):
+        raise LandscapeError(
+            f"{where}: {np.ma.getmaskarray(given).sum()} of the {len(given)} samples are masked. "
+            "Leave them out, as .compressed() does."
+        )
     if isinstance(given, np.ndarray) and given.dtype.kind in "fiu":
         return given.astype(float)
     values = [_number(v) for v in given]
