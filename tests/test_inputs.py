@@ -431,6 +431,11 @@ def test_half_a_process_is_refused(given, message):
         Diffusion(domain=(-1, 1), **given)
 
 
+def test_a_potential_that_cannot_be_differentiated_is_told_what_to_give_instead():
+    with pytest.raises(LandscapeError, match=r"(?s)np.interp has no derivative.*drift\(x\) = -V"):
+        Diffusion(potential=lambda x: np.interp(x, [-1, 1], [0, 1]), temperature=1)
+
+
 def test_a_file_may_give_a_potential_at_a_temperature(write_file):
     path = write_file(
         "import numpy as np\nparameters = {'k': 2.0}\ntemperature = 0.5\n"
@@ -442,6 +447,8 @@ def test_a_file_may_give_a_potential_at_a_temperature(write_file):
     )
     with pytest.raises(LandscapeError, match="potential is given without a temperature"):
         load(write_file("def potential(x):\n    return x**2\n"))
+    with pytest.raises(LandscapeError, match="variance does not apply to a process given by pot"):
+        load(write_file("temperature = variance = 1\ndef potential(x):\n    return x**2\n"))
 
 
 @pytest.fixture

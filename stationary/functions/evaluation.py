@@ -192,9 +192,9 @@ def _series(function: Function, row: Any, order: int, arithmetic: Arithmetic) ->
         if array.dtype.kind in "biuf" or (array.dtype.kind == "O" and None not in array.ravel()):
             return Taylor((arithmetic.array(array), *[ZERO] * order), arithmetic)
         came = "complex numbers" if array.dtype.kind == "c" else f"{row!r:.60}"
-    except (TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, StationaryError):
-            raise
+    except StationaryError:
+        raise
+    except Exception:
         came = f"{row!r:.60}, which is no array of numbers"
     if hasattr(row, "close"):
         row.close()  # a coroutine would complain that nobody awaits it

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.errors import LandscapeError
+from stationary.errors import LandscapeError, NotDifferentiableError
 from stationary.functions.evaluation import DOUBLE, Arithmetic, derivative, evaluate
 from stationary.functions.given import (
     Boundary,
@@ -29,6 +29,7 @@ from stationary.functions.given import (
 )
 from stationary.functions.parameters import Parameters, handed_over
 from stationary.functions.rounding import Rounding
+from stationary.functions.source_lines import WAY_OUT
 from stationary.functions.written import Written, probe_points
 from stationary.process.initial import Initial
 
@@ -430,6 +431,13 @@ def _downhill(given: Mapping[str, Any], temperature: Any, where: str) -> dict[st
             f"{potential!r:.60}."
         )
     slope = derivative(potential)
+    try:
+        slope(probe_points(*interval(given["domain"], where)))
+    except NotDifferentiableError as error:
+        raise NotDifferentiableError(
+            f"{where}: {str(error).removesuffix(WAY_OUT)}Or give drift(x) = -V'(x) and variance = "
+            "2 T in place of the potential."
+        ) from error
 
     def drift(x: Any) -> Any:
         return -slope(x)

@@ -201,7 +201,7 @@ def _check_foreign(given: dict[str, Any], changes: dict[str, Any], main: str, wh
         noise = next(k for k in (*NOISES, "temperature") if k in given)
         process, foreign = f"{main} and {noise}", [k for k in SGD if k in given]
         if main == "potential":
-            foreign += [k for k in NOISES if k in changes]
+            foreign += [k for k in NOISES if k in given]
     else:
         # Beside losses, a number called sigma or a function called so (a sigmoid) is a helper.
         suspects = [k for k in ("variance", "diffusivity") if callable(given.get(k))]
