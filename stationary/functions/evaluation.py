@@ -81,7 +81,7 @@ def evaluate(
     A derivative in doubles that is not finite although the value is, as that of
     ``1 / (1 + exp(-w))`` below -709, is computed again in many digits, which do not overflow.
     """
-    x = np.array(arithmetic.array(x))  # a copy: the function may write into its argument
+    x = arithmetic.array(x).copy()  # a copy: the function may write into its argument
     if x.ndim != 1:
         raise LandscapeError(f"x must have shape (M,), but its shape is {x.shape}.")
     plain = order == 0 and arithmetic is DOUBLE
@@ -162,8 +162,7 @@ def _table(
             f"{name_of(function)} returned no datapoints. Return one entry for each."
         )
     whole = allowed[-1] if single else (len(series), *shape)
-    table = np.zeros((order + 1, *whole), arithmetic.dtype)
-    table[...] = arithmetic.zero
+    table = arithmetic.array(np.zeros((order + 1, *whole)))
     for i, c in enumerate(series):
         for k, coefficient in enumerate(c.coefficients):
             if coefficient is not ZERO:
@@ -202,6 +201,8 @@ def _series(function: Function, row: Any, order: int, arithmetic: Arithmetic) ->
 
 
 def _is_complex(values: Any) -> bool:
+    if hasattr(values, "arithmetic"):
+        return False
     values = np.asarray(values)
     if values.dtype == object:
         return any(hasattr(v, "_mpc_") for v in values.ravel())

@@ -56,7 +56,7 @@ class Taylor:
     def variable(cls, values: Any, order: int, arithmetic: Arithmetic) -> Taylor:
         """The independent variable: each value, with derivative 1, to the given order."""
         rest = (arithmetic.one, *[ZERO] * (order - 1)) if order else ()
-        return cls((np.array(arithmetic.array(values)), *rest), arithmetic)
+        return cls((arithmetic.array(values).copy(), *rest), arithmetic)
 
     # What an array is asked for.
 
@@ -91,7 +91,8 @@ class Taylor:
     def full(self, k: int) -> Any:
         """Coefficient k as a (read-only) array of the full shape."""
         c = self.coefficients[k]
-        return np.broadcast_to(self.arithmetic.zero if c is ZERO else c, self.shape)
+        c = self.arithmetic.array(self.arithmetic.zero if c is ZERO else c)
+        return np.broadcast_to(c, self.shape)
 
     def __len__(self) -> int:
         if not self.shape:
@@ -126,7 +127,7 @@ class Taylor:
             if k and c is ZERO and self.coefficients[k] is ZERO:
                 changed.append(ZERO)
                 continue
-            whole = np.array(self.full(k))  # a copy: coefficients may be shared
+            whole = self.full(k).copy()  # a copy: coefficients may be shared
             whole[key] = self.arithmetic.zero if c is ZERO else c
             changed.append(whole)
         self.coefficients = tuple(changed)
@@ -339,9 +340,10 @@ def gathered(x: np.ndarray) -> Any:
     if first is None:
         return x
     rows = [lift(item, first).coefficients for item in items]
-    dtype = first.arithmetic.dtype
     columns = [
-        ZERO if k and all(c is ZERO for c in column) else np.array(column, dtype).reshape(x.shape)
+        ZERO
+        if k and all(c is ZERO for c in column)
+        else first.arithmetic.array(list(column)).reshape(x.shape)
         for k, column in enumerate(zip(*rows, strict=True))
     ]
     return Taylor(tuple(columns), first.arithmetic)

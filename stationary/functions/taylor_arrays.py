@@ -69,7 +69,7 @@ def _filled_like(a: Any, fill_value: Any = 0, dtype: Any = None, **options: Any)
     if dtype is not None and np.dtype(dtype).kind != "f":
         return np.full(shape, fill_value, dtype=dtype)
     like = lifted(a, fill_value)[1]
-    y = Taylor((np.zeros(shape, like.arithmetic.dtype), *[ZERO] * like.order), like.arithmetic)
+    y = Taylor((like.arithmetic.array(np.zeros(shape)), *[ZERO] * like.order), like.arithmetic)
     y[...] = like
     return y
 

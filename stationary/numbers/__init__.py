@@ -1,6 +1,6 @@
 """Numbers: doubles or many digits, under one set of names.
 
-`arithmetic` (the two kinds), `operators` (of many digits, without detours), `elementary` (their
-functions), `fixed_point` (linear algebra in many digits), `chebyshev` (polynomials on one interval,
-their rules of quadrature).
+`arithmetic` (the two kinds), `elementary` (their functions), `digit_array` (arrays of many digits),
+`compiled` (what these can do), `chebyshev` (polynomials on one interval, their rules of
+quadrature).
 """

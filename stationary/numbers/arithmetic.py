@@ -1,8 +1,9 @@
 """Two arithmetics under one set of names: doubles, and as many digits as asked.
 
 A kernel takes an :class:`Arithmetic` and says ``arithmetic.exp(x)``; it then runs in doubles
-(NumPy's own functions on float64 arrays) or at any number of digits (object arrays of mpmath
-numbers that belong to a private context, so that ``mpmath.mp`` is never touched).
+(NumPy's own functions on float64 arrays) or at any number of digits (a `DigitArray`, which NumPy's
+functions take for an array). What is shown to users are mpmath numbers of a private context:
+``mpmath.mp`` is never touched.
 """
 
 from __future__ import annotations
@@ -11,16 +12,16 @@ import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from stationary.errors import LandscapeError
-from stationary.numbers.operators import make_swift
 
 __all__ = ["DOUBLE", "Arithmetic", "many_digits"]
 
 GUARD_DIGITS = 10
+SPARE_BITS = 8  # an elementary function of an exact argument loses two or three
 LARGEST_EXPONENT_BITS = 1024  # |x| beyond 2^1024: exp(x) would need numbers that fill the memory
 
 Function = Callable[..., Any]
@@ -61,6 +62,11 @@ class Arithmetic:
     _made_with: tuple[int, ...] = ()
 
     @property
+    def bits(self) -> int:
+        """Of many digits: the mantissa's, with a few for the rounding of a function."""
+        return int(self.one.context.prec) + SPARE_BITS
+
+    @property
     def accuracy(self) -> float:
         """How many decimal digits `epsilon` stands for."""
         if self.dtype == float:
@@ -73,7 +79,7 @@ class Arithmetic:
         A constant such as 0.1 is the double next to one tenth, and is taken as that double; a
         string ("0.1") or a Fraction is rounded once, to the digits of this arithmetic.
         """
-        return np.asarray(self._convert(values), dtype=self.dtype)
+        return cast(np.ndarray, self._convert(values))
 
     def isfinite(self, values: Any) -> Any:
         """Where the values are neither infinite nor nan (booleans)."""
@@ -119,6 +125,15 @@ def _same(values: Any) -> Any:
     return values
 
 
+def _doubles(values: Any) -> Any:
+    return np.asarray(values, dtype=float)
+
+
+def _log2_size(values: Any) -> Any:
+    with np.errstate(divide="ignore"):
+        return np.log2(np.abs(values))
+
+
 _NUMPY_NAMES = (
     "exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh arcsin arccos arctan arctan2 "
     "arcsinh arccosh arctanh sqrt cbrt abs sign floor ceil trunc rint divide power maximum minimum "
@@ -134,10 +149,11 @@ DOUBLE = Arithmetic(
     zero=np.float64(0),
     one=np.float64(1),
     functions=_with_composites(
-        {name: getattr(np, name) for name in _NUMPY_NAMES.split()} | {"to_float": _same}
+        {name: getattr(np, name) for name in _NUMPY_NAMES.split()}
+        | {"to_float": _same, "exact_sum": np.add, "magnitude": _log2_size}
     ),
     dtype=np.dtype(float),
-    _convert=_same,
+    _convert=_doubles,
 )
 
 
@@ -155,12 +171,12 @@ def many_digits(digits: int, accuracy: int | None = None) -> Arithmetic:
     """
     if digits < 1:
         raise LandscapeError(f"digits must be positive, but digits = {digits}. Try 30.")
-    import mpmath  # only where many digits are asked for: importing it takes a while
+    import mpmath  # only where many digits are asked for: importing these takes a while
+
+    from stationary.numbers import compiled, digit_array
 
     context = mpmath.MPContext()
     context.dps = max(digits, 15) + GUARD_DIGITS  # never so few that a double would be rounded
-    make_swift(context)
-    number = functools.partial(_number, context)
     grain = +context.eps
     arithmetic = Arithmetic(
         name=f"{digits} digits",
@@ -170,40 +186,17 @@ def many_digits(digits: int, accuracy: int | None = None) -> Arithmetic:
         pi=+context.pi,
         zero=context.mpf(0),
         one=context.mpf(1),
-        functions=_with_composites(_mpf_functions(context, number)),
+        functions=_with_composites(compiled.functions(context, _exact_functions(context))),
         dtype=np.dtype(object),
-        _convert=_vectorised(number, 1),
+        _convert=functools.partial(digit_array.digits, context=context),
         _made_with=(digits,) if accuracy is None else (digits, accuracy),
     )
     context.stationary_arithmetic = arithmetic  # so that it can be found again from a number
     return arithmetic
 
 
-def _vectorised(function: Function, inputs: int) -> Function:
-    elementwise = np.frompyfunc(function, inputs, 1)
-
-    def quiet(*arrays: Any) -> Any:
-        with np.errstate(all="ignore"):  # nan and inf are answers, not accidents
-            return elementwise(*arrays)
-
-    return quiet
-
-
-def _number(context: Any, x: Any) -> Any:
-    """One number of ``context``, exactly if it is a double, an integer or an mpmath number."""
-    if type(x) is context.mpf:
-        return x
-    if hasattr(x, "_mpf_"):
-        return context.make_mpf(x._mpf_)
-    if isinstance(x, np.generic):
-        x = x.item()
-    if isinstance(x, (float, int, str)):
-        return context.mpf(x)
-    numerator, denominator = x.as_integer_ratio()  # a Fraction, a long double
-    return context.mpf(numerator) / denominator
-
-
-def _mpf_functions(context: Any, number: Function) -> dict[str, Function]:
+def _exact_functions(context: Any) -> dict[str, tuple[int, Function]]:
+    """How many arguments each function takes, and the function of mpmath numbers."""
     mpf, nan, inf = context.mpf, context.nan, context.inf
 
     def real(function: Function) -> Function:
@@ -211,7 +204,7 @@ def _mpf_functions(context: Any, number: Function) -> dict[str, Function]:
 
         def guarded(*arguments: Any) -> Any:
             try:
-                y = function(*(x if type(x) is mpf else number(x) for x in arguments))
+                y = function(*arguments)
             except (ZeroDivisionError, ValueError):
                 return nan
             return y if isinstance(y, mpf) else nan
@@ -287,7 +280,6 @@ def _mpf_functions(context: Any, number: Function) -> dict[str, Function]:
         "arctanh": context.atanh,
         "sqrt": context.sqrt,
         "cbrt": cbrt,
-        "abs": abs,
         "sign": sign,
         "floor": context.floor,
         "ceil": context.ceil,
@@ -298,20 +290,9 @@ def _mpf_functions(context: Any, number: Function) -> dict[str, Function]:
         "divide": divide,
         "power": power,
         "arctan2": context.atan2,
-        "maximum": lambda x, y: x if x >= y or x != x else y,
-        "minimum": lambda x, y: x if x <= y or x != x else y,
+        "remainder": lambda x, y: x % y,
+        "floor_divide": lambda x, y: context.floor(x / y),
     }
-    finite = _vectorised(context.isfinite, 1)
-    functions = {name: _vectorised(real(f), 1) for name, f in unary.items()}
-    functions |= {name: _vectorised(real(f), 2) for name, f in binary.items()}
-    return functions | {
-        "isfinite": lambda values: np.asarray(finite(values), dtype=bool),
-        "to_float": _vectorised(_to_float, 1),
+    return {name: (1, real(f)) for name, f in unary.items()} | {
+        name: (2, real(f)) for name, f in binary.items()
     }
-
-
-def _to_float(x: Any) -> float:
-    try:
-        return float(x)
-    except OverflowError:
-        return float("inf") if x > 0 else -float("inf")

@@ -10,14 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
-from stationary.numbers.elementary import FLOAT, arithmetic_of
-from stationary.numbers.fixed_point import (
-    FixedPointMatrix,
-    bits_of,
-    clenshaw,
-    exact_nodes,
-    fractions,
-)
+from stationary.numbers.elementary import FLOAT, arithmetic_of, as_array
 
 __all__ = [
     "NEXT_TO_AN_END",
@@ -39,7 +32,7 @@ FEW_POINTS = 200  # below this, cos(k arccos t) costs fewer NumPy calls than Cle
 class Rule:
     """The Chebyshev nodes of the first kind on [-1, 1] and what is linear on them.
 
-    Each matrix is an array in doubles; in many digits it is a `FixedPointMatrix`, made when it is
+    Each matrix is an array in doubles; in many digits it is a compiled matrix, made when it is
     first used. Either way `matrix @ columns` is what it does to columns.
     """
 
@@ -48,7 +41,7 @@ class Rule:
     nodes: Array  # (n,), ascending; neither the ends nor the centre is a node (n is even)
 
     def _operator(self, entries: Array) -> Any:
-        return entries if self.arithmetic is DOUBLE else FixedPointMatrix(entries, self.arithmetic)
+        return entries if self.arithmetic is DOUBLE else self.arithmetic.matrix(entries)
 
     @cached_property
     def basis(self) -> Array:
@@ -56,7 +49,7 @@ class Rule:
         # T_k(-cos t) = (-1)^k cos(k t).
         k, j = np.arange(self.n), np.arange(self.n)
         signs = self.arithmetic.array((-1) ** k)[:, None]
-        return np.asarray(_cosine(np.outer(k, 2 * j + 1), self.n, self.arithmetic) * signs)
+        return as_array(_cosine(np.outer(k, 2 * j + 1), self.n, self.arithmetic) * signs)
 
     @cached_property
     def coefficients(self) -> Any:
@@ -66,7 +59,7 @@ class Rule:
     @cached_property
     def _coefficients(self) -> Array:
         scale = self.arithmetic.array(np.where(np.arange(self.n) == 0, 1, 2)) / self.n
-        return np.asarray(self.basis * scale[:, None])  # discrete orthogonality
+        return as_array(self.basis * scale[:, None])  # discrete orthogonality
 
     @cached_property
     def antiderivative(self) -> Any:
@@ -131,7 +124,7 @@ class Rule:
     @cached_property
     def quadrature(self) -> Array:
         """(n,): the weights of the nodes in the integral over [-1, 1]."""
-        return np.asarray(self._integral @ self._coefficients)
+        return as_array(self._integral @ self._coefficients)
 
     @cached_property
     def closed(self) -> tuple[Array, Any]:
@@ -145,13 +138,7 @@ class Rule:
     @cached_property
     def slopes(self) -> Array:
         """(n, n), of doubles: values at the nodes -> derivative at the nodes."""
-        return np.asarray(self.basis.T @ self.derivative @ self.coefficients)
-
-    @cached_property
-    def fractions(self) -> list[Any]:
-        """Of many digits: how far along a panel each node is, as whole numbers."""
-        table = fractions((1 + self.nodes) / 2, bits_of(self.arithmetic))
-        return list(table)
+        return as_array(self.basis.T @ self.derivative @ self.coefficients)
 
 
 @lru_cache(maxsize=32)
@@ -169,12 +156,12 @@ def derived(c: Array) -> Array:
     """The derivative on [-1, 1] of columns of coefficients, as coefficients."""
     if c.dtype is FLOAT:
         n = len(c)
-        return np.asarray(rule_of(c).derivative[:n, :n] @ c)
+        return as_array(rule_of(c).derivative[:n, :n] @ c)
     result = np.concatenate([c, c[:1]]) * 0
     for k in range(len(c) - 1, 0, -1):
         result[k - 1] = result[k + 1] + 2 * k * c[k]
     result[0] = result[0] / 2
-    return np.asarray(result[:-1])
+    return as_array(result[:-1])
 
 
 def _cosine(m: Array, n: int, arithmetic: Arithmetic) -> Array:
@@ -185,7 +172,7 @@ def _cosine(m: Array, n: int, arithmetic: Arithmetic) -> Array:
     m = np.where(m > n, 2 * n - m, m)
     exact = arithmetic.array
     quadrant = arithmetic.cos(arithmetic.pi * exact(np.arange(n + 1)) / (2 * n))
-    return np.asarray(exact(sign) * quadrant[m])
+    return as_array(exact(sign) * quadrant[m])
 
 
 def nodes_of(lower: Array, upper: Array, r: Rule) -> tuple[Array, Array | None]:
@@ -194,7 +181,7 @@ def nodes_of(lower: Array, upper: Array, r: Rule) -> tuple[Array, Array | None]:
     None stands for nothing: many digits are as many as the nodes need.
     """
     if r.arithmetic is not DOUBLE:
-        return exact_nodes(lower, upper, r.fractions, bits_of(r.arithmetic)), None
+        return r.arithmetic.exact_nodes(lower, upper, (1 + r.nodes) / 2), None
     x = lower + (upper - lower) * ((1 + r.nodes[:, None]) / 2)
     half = (upper - lower) / 2
     return x, r.nodes[:, None] * half - ((x - lower) - (upper - x)) / 2
@@ -208,16 +195,16 @@ def chebyshev_sum(c: Array, t: Array, k: Array | None = None) -> Array:
     if not t.size:
         return np.empty_like(t)
     if c.dtype is not FLOAT:
-        return clenshaw(c, t, k, arithmetic_of(c))
+        return as_array(arithmetic_of(c).polynomials(c, t, k))
     c = c if k is None else c[:, k]
     if t.size <= FEW_POINTS:
         k = np.arange(len(c))[:, None]
         basis = np.cos(k * np.arccos(np.minimum(np.maximum(t, -1.0), 1.0)))
-        return np.asarray(np.add.reduce(c * basis))
+        return as_array(np.add.reduce(c * basis))
     twice, b, previous, spare = 2 * t, c[-1].copy(), np.zeros_like(t), np.empty_like(t)
     for row in c[-2:0:-1]:  # in place: these arrays are small, and making them is not free
         np.multiply(twice, b, out=spare)
         spare -= previous
         spare += row
         b, previous, spare = spare, b, previous
-    return np.asarray(t * b - previous + c[0])
+    return as_array(t * b - previous + c[0])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 
 __all__ = [
     "arithmetic_of",
+    "as_array",
     "compact",
     "converted",
     "depth_of",
@@ -53,6 +54,9 @@ def arithmetic_of(values: Any) -> Arithmetic:
     kind = getattr(values, "dtype", None)
     if kind is FLOAT:
         return DOUBLE
+    own: Arithmetic | None = getattr(values, "arithmetic", None)
+    if own is not None:
+        return own
     if kind is None:
         return _arithmetic_of_number(values)
     if kind.kind == "O":
@@ -91,11 +95,19 @@ log1p = _in_either("log1p", math.log1p)
 sqrt = _in_either("sqrt", math.sqrt)
 
 
+def as_array(x: Any) -> Array:
+    """x as the array that it is, of doubles or of many digits.
+
+    (`np.asarray` makes an object array of mpmath numbers of the latter, for users.)
+    """
+    return cast(Array, x)
+
+
 def finite(x: Any) -> Any:
     """Where x is neither infinite nor nan."""
     if getattr(x, "dtype", None) is FLOAT:
         return np.isfinite(x)
-    if isinstance(x, np.ndarray):
+    if hasattr(x, "dtype"):
         arithmetic = arithmetic_of(x)
         return np.isfinite(x.astype(float)) if arithmetic is DOUBLE else arithmetic.isfinite(x)
     return x - x == 0
@@ -132,8 +144,8 @@ def possible_growth(log_share: Any, error: Any) -> Any:
 def logcumsumexp(x: Array) -> Array:
     """log of the cumulated sums of exp(x)."""
     if x.dtype is FLOAT:
-        return np.asarray(np.logaddexp.accumulate(x))
-    return np.asarray(log(np.cumsum(exp(x))))  # the exponents of many digits have no limit
+        return as_array(np.logaddexp.accumulate(x))
+    return as_array(log(np.cumsum(exp(x))))  # the exponents of many digits have no limit
 
 
 def logaddexp_at(x: Array, where: Array, y: Array) -> None:
@@ -143,9 +155,10 @@ def logaddexp_at(x: Array, where: Array, y: Array) -> None:
         return
     if not y.size:
         return
-    sums = exp(x) if arithmetic_of(x) is not DOUBLE else np.exp(x.astype(float)).astype(object)
+    arithmetic = arithmetic_of(y)
+    sums = arithmetic.exp(arithmetic.array(x))
     np.add.at(sums, where, exp(y))
-    x[:] = arithmetic_of(y).log(sums)
+    x[:] = arithmetic.log(sums)
 
 
 def logsumexp(values: Array) -> Any:
@@ -160,7 +173,9 @@ def logsumexp(values: Array) -> Any:
 
 def number(x: Any) -> Any:
     """A single number: a float, or the mpmath number that it is."""
-    return x if hasattr(x, "_mpf_") else float(x)
+    if hasattr(x, "_mpf_"):
+        return x
+    return float(x) if arithmetic_of(x) is DOUBLE else x[()]
 
 
 def to_float(x: Any) -> Any:
@@ -175,22 +190,12 @@ def converted(x: Any, arithmetic: Arithmetic) -> Any:
     """x in another arithmetic, rounded once if that has fewer digits."""
     if arithmetic is DOUBLE:
         return to_float(x)
-    if isinstance(x, np.ndarray):
-        return x if arithmetic_of(x) is arithmetic else arithmetic.array(x)
-    return arithmetic.array(x)[()]
+    return arithmetic.array(x) if np.ndim(x) else arithmetic.array(x)[()]
 
 
 def magnitude(x: Array) -> Array:
-    """log2 |x| to within 1, for mpmath numbers; -inf for 0."""
-    return np.asarray(_magnitude(x), dtype=float)
-
-
-def _bits(x: Any) -> float:
-    _, mantissa, exponent, length = x._mpf_
-    return float(exponent + length) if mantissa else -math.inf
-
-
-_magnitude = np.frompyfunc(_bits, 1, 1)
+    """log2 |x| to within 1; -inf for 0."""
+    return np.asarray(arithmetic_of(x).magnitude(x), dtype=float)
 
 
 def compact(x: Any) -> Any:
@@ -217,7 +222,4 @@ def exact_sum(x: Any, y: Any) -> Any:
     """x + y; in many digits with as many of them as that takes."""
     arithmetic = arithmetic_of(x)
     arithmetic = arithmetic_of(y) if arithmetic is DOUBLE else arithmetic
-    if arithmetic is DOUBLE:
-        return x + y
-    add = arithmetic.one.context.fadd
-    return np.frompyfunc(lambda x, y: add(x, y, exact=True), 2, 1)(x, y)
+    return arithmetic.exact_sum(x, y)

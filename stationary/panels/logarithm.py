@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.numbers.chebyshev import chebyshev_sum, derived
+from stationary.numbers.elementary import as_array
 from stationary.panels.pieces import Panels, without_ripples
 from stationary.panels.roots import sign_changes
 
@@ -32,12 +33,12 @@ class PiecewiseLog:
     @cached_property
     def derivative(self) -> Array:
         """Its derivative, as coefficients (n + 1, panels)."""
-        return np.asarray(derived(self.coefficients) / self.panels.half)
+        return as_array(derived(self.coefficients) / self.panels.half)
 
     @cached_property
     def span(self) -> Array:
         """How much it can vary on each panel; its rounding is 2^-52 times that."""
-        return np.asarray(np.abs(self.coefficients[1:]).sum(axis=0))
+        return as_array(np.abs(self.coefficients[1:]).sum(axis=0))
 
     @cached_property
     def edge_values(self) -> tuple[Array, Array]:
@@ -66,7 +67,7 @@ class PiecewiseLog:
     def _jumps(self) -> Array:
         """At which inner edges the function jumps."""
         first, last = self.edge_values
-        return np.asarray(np.abs(first[1:] - last[:-1]) > INSIGNIFICANT * (1 + np.abs(last[:-1])))
+        return as_array(np.abs(first[1:] - last[:-1]) > INSIGNIFICANT * (1 + np.abs(last[:-1])))
 
     def _significant(self, points: Array) -> Array:
         """The turning points between which the logarithm rises or falls by more than rounding."""

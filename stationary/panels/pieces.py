@@ -29,7 +29,7 @@ from stationary.numbers.chebyshev import (
     nodes_of,
     rule,
 )
-from stationary.numbers.elementary import FLOAT, arithmetic_of, exact_sum, spacing
+from stationary.numbers.elementary import FLOAT, as_array, exact_sum, spacing
 
 __all__ = ["Panels", "Samples", "sample", "without_ripples"]
 
@@ -71,8 +71,7 @@ class Panels:
     @cached_property
     def _centred(self) -> tuple[Array, Array]:
         """Of many digits: the middle of each panel, exactly, and 1 over half its width."""
-        halved = np.frompyfunc(arithmetic_of(self.edges).one.context.ldexp, 2, 1)
-        return halved(exact_sum(self.lower, self.upper), -1), 1 / self.half
+        return exact_sum(self.lower / 2, self.upper / 2), 1 / self.half
 
     def evaluate(self, c: Array, x: Array, offset: Array | None = None) -> Array:
         """The function with coefficients `c` at points `x` (any shape; ascending in columns).
@@ -148,7 +147,7 @@ class Samples:
 
 
 def _tail(c: Array) -> Array:
-    return np.asarray(np.abs(c[-3:]).max(axis=0))
+    return as_array(np.abs(c[-3:]).max(axis=0))
 
 
 def _settled(
@@ -183,7 +182,7 @@ def _settled(
     right = ends[1] - (even + odd) - shift[1] * (rise + fall)
     off = np.maximum(np.abs(left), np.abs(right))
     whole = (off <= 64 * (noise * size + last + floor)) | (off * half <= 16 * negligible)
-    return np.asarray((rounding | plateau | small) & whole)
+    return as_array((rounding | plateau | small) & whole)
 
 
 def sample(

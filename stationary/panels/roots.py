@@ -14,7 +14,7 @@ from stationary.numbers.chebyshev import (
     derived,
     rule_of,
 )
-from stationary.numbers.elementary import FLOAT, arithmetic_of, finite, spacing
+from stationary.numbers.elementary import FLOAT, arithmetic_of, as_array, finite, spacing
 from stationary.panels.pieces import Panels
 
 __all__ = ["SignChanges", "find_roots", "sign_changes"]
@@ -49,7 +49,7 @@ def sign_changes(panels: Panels, c: Array) -> SignChanges:
 
     def place(i: Array) -> Array:
         k = i // m
-        return np.asarray(panels.lower[k] + panels.half[k] * (1 + t[i % m]))
+        return as_array(panels.lower[k] + panels.half[k] * (1 + t[i % m]))
 
     within = (i // m == j // m) & ~stretch
     # Across an edge without a stretch of zeros the change is at the edge itself.
@@ -89,7 +89,7 @@ def _polished(c: Array, low: Array, high: Array) -> Array:
     if astray.any():
         some = c[:, astray]
         t[astray] = find_roots(lambda t: chebyshev_sum(some, t), low[astray], high[astray])
-    return np.asarray(t)
+    return as_array(t)
 
 
 def find_roots(
@@ -134,11 +134,11 @@ def find_roots(
             t = np.where(safe & finite(t), t, 0.5)
             least = np.minimum(0.5, _over(close, width) / 2)
             t = np.clip(t, least, 1 - least)
-    return np.asarray(np.where(np.abs(fa) < np.abs(fb), a, b))
+    return as_array(np.where(np.abs(fa) < np.abs(fb), a, b))
 
 
 def _over(x: Array, y: Array) -> Array:
     """x / y; nan or inf where y is zero."""
     if x.dtype is FLOAT and y.dtype is FLOAT:
-        return np.asarray(x / y)
-    return np.asarray(arithmetic_of(y).divide(x, y))
+        return as_array(x / y)
+    return as_array(arithmetic_of(y).divide(x, y))

@@ -394,7 +394,7 @@ class EndState:
             given = given.astype(object)
         if given.dtype == object:
             given = np.frompyfunc(self._parsed, 1, 1)(given)
-        return np.asarray(self.arithmetic.array(given))
+        return self.arithmetic.array(given)
 
     def _parsed(self, x: Any) -> Any:
         """A string as a number with twice the digits: it may say how close to something it is."""
@@ -406,8 +406,7 @@ class EndState:
         return context.make_mpf(from_str(x, 2 * context.prec, "n"))
 
     def _shaped(self, values: Array, shape: tuple[int, ...]) -> Any:
-        if self.digits is None:
-            values = np.asarray(to_float(values))
+        values = np.asarray(values if self.digits is not None else to_float(values))
         return values.reshape(shape) if shape else values.reshape(())[()]
 
     # -- how the parts are put together ---------------------------------------------------------

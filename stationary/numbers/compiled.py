@@ -1,0 +1,228 @@
+"""What many digits can do, as calls of a compiled library on whole arrays.
+
+What is not finite, or what Arb cannot tell to all digits (a sine next to pi, an exponential of
+2^600), is left to mpmath, number by number.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from flint import arb, arb_mat, arb_poly
+from numpy.typing import NDArray
+
+from stationary.numbers.digit_array import (
+    DigitArray,
+    boxed,
+    centres,
+    digits,
+    entered,
+    left,
+    precision,
+    raw_of,
+)
+
+__all__ = ["functions"]
+
+Array = NDArray[Any]
+Scalar = Callable[..., Any]
+
+WITHOUT_END = 1 << 40  # bits: sums are exact, whatever they take
+GROWTH = math.log2(1 + math.sqrt(2))  # bits a degree, of T_k in powers of t
+FEW = 16  # coefficients a point: below, a sum costs less than to change to powers of t
+HUGE: Any = arb((1, 1024))
+
+_accuracy: Any = np.frompyfunc(arb.rel_accuracy_bits, 1, 1)
+_finite: Any = np.frompyfunc(arb.is_finite, 1, 1)
+
+
+def functions(context: Any, exact: Mapping[str, tuple[int, Scalar]]) -> dict[str, Scalar]:
+    """The functions of arrays by name; `exact` does for mpmath numbers what Arb cannot."""
+
+    def many(x: Any) -> DigitArray:
+        return digits(x, context)
+
+    def absolute(x: Any) -> Any:
+        x = many(x)
+        with precision(x.arithmetic.bits):
+            return DigitArray(boxed(centres(np.absolute(x.raw))), x.arithmetic)[()]
+
+    def first_where(compared: np.ufunc) -> Scalar:
+        def chosen(x: Any, y: Any) -> Any:
+            x, y = many(x), many(y)
+            return np.where(compared(x, y) | (x != x), x, y)[()]
+
+        return chosen
+
+    f = {
+        name: _elementary(_METHODS.get(name), inputs, scalar, context)
+        for name, (inputs, scalar) in exact.items()
+    }
+    return f | {
+        "abs": absolute,
+        "log2": lambda x: f["divide"](f["log"](x), context.log(2)),
+        "log10": lambda x: f["divide"](f["log"](x), context.log(10)),
+        "exp2": lambda x: f["exp"](many(x) * context.log(2)),
+        "maximum": first_where(np.greater_equal),
+        "minimum": first_where(np.less_equal),
+        "isfinite": lambda x: np.asarray(_finite(raw_of(x, context)), dtype=bool),
+        "to_float": lambda x: raw_of(x, context).astype(float),
+        "magnitude": lambda x: _magnitude(raw_of(x, context)),
+        "exact_sum": lambda x, y: _exact_sum(many(x), many(y)),
+        "exact_nodes": lambda *x: _exact_nodes(*map(many, x)),
+        "matrix": lambda x: Matrix(many(x)),
+        "polynomials": lambda c, t, k: _polynomials(many(c), many(t), k),
+    }
+
+
+def _elementary(method: Any, inputs: int, exact: Scalar, context: Any) -> Scalar:
+    compiled = None if method is None else np.frompyfunc(method, inputs, 1)
+
+    def of_arrays(*arguments: Any) -> Any:
+        own = context.stationary_arithmetic
+        raw = [raw_of(x, context) for x in arguments]
+        made = np.empty(np.broadcast_shapes(*[r.shape for r in raw]), dtype=object)
+        poor: Any = np.ones(made.shape, dtype=bool)
+        if compiled is not None:
+            with precision(own.bits):
+                made = boxed(compiled(*raw))
+                poor = np.less(_accuracy(made), context.prec)
+                if method in _BOUNDED:
+                    poor |= np.less(HUGE, np.absolute(raw[0]))
+                made = boxed(centres(made))
+        if np.any(poor):
+            columns = [r[poor] for r in np.broadcast_arrays(*raw)]
+            made[poor] = [
+                entered(exact(*(left(x, context) for x in row)), context)
+                for row in zip(*columns, strict=True)
+            ]
+        return DigitArray(made, own)[()]
+
+    return of_arrays
+
+
+def _power(x: Any, y: Any) -> Any:
+    whole = int(y.unique_fmpz()) if y.is_integer() and -64 < y < 64 else None
+    if whole is None:
+        return x**y
+    return x**whole if whole else arb(1)
+
+
+_METHODS: dict[str, Any] = {
+    **{name: getattr(arb, name) for name in ("exp", "expm1", "log", "log1p", "sqrt")},
+    **{name: getattr(arb, name) for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
+    **{f"arc{name}": getattr(arb, f"a{name}") for name in ("sin", "cos", "tan")},
+    **{f"arc{name}": getattr(arb, f"a{name}") for name in ("sinh", "cosh", "tanh")},
+    "floor": arb.floor,
+    "ceil": arb.ceil,
+    "sign": arb.sgn,
+    "arctan2": arb.atan2,
+    "divide": operator.truediv,
+    "power": _power,
+}
+_BOUNDED = {arb.sin, arb.cos, arb.tan, arb.tanh}  # of huge arguments these are left to mpmath
+
+
+def _magnitude(raw: Array) -> Array:
+    def bits(x: Any) -> float:
+        mantissa, exponent = x.man_exp()
+        return float(mantissa.bit_length() + exponent) if mantissa else -math.inf
+
+    return np.asarray(np.frompyfunc(bits, 1, 1)(raw), dtype=float)
+
+
+def _exact_sum(x: DigitArray, y: DigitArray) -> Any:
+    with precision(WITHOUT_END):
+        return DigitArray(boxed(x.raw + y.raw), x.arithmetic)[()]
+
+
+def _exact_nodes(lower: DigitArray, upper: DigitArray, fractions: DigitArray) -> DigitArray:
+    """lower + (upper - lower) u for fractions u, with as many digits as that takes.
+
+    A node next to 2 on a panel 1e-40 wide has 40 digits more than the arithmetic: differences
+    such as x - 2 then lose none.
+    """
+    with precision(lower.arithmetic.bits):
+        width = centres(upper.raw - lower.raw)
+        steps = centres(np.multiply.outer(fractions.raw, width))
+    with precision(WITHOUT_END):
+        return DigitArray(lower.raw + steps, lower.arithmetic)
+
+
+class Matrix:
+    """A constant matrix (or a row); `matrix @ columns` is right relative to each column."""
+
+    def __init__(self, entries: DigitArray) -> None:
+        self.entries, self.arithmetic = entries, entries.arithmetic
+        self.compiled = _matrix(np.atleast_2d(entries.raw))
+
+    def __matmul__(self, columns: Any) -> Any:
+        raw = raw_of(columns, self.arithmetic.one.context)
+        table = raw if raw.ndim == 2 else raw[:, None]
+        made = _product(self.compiled, table, self.arithmetic.bits)
+        made = made if self.entries.ndim == 2 else made[0]
+        made = made if raw.ndim == 2 else made[..., 0]
+        return DigitArray(boxed(made), self.arithmetic)[()]
+
+
+def _matrix(table: Array) -> Any:
+    rows, columns = table.shape
+    return arb_mat(rows, columns, table.ravel().tolist())
+
+
+def _product(matrix: Any, table: Array, bits: int) -> Array:
+    made = np.empty((matrix.nrows(), table.shape[1]), dtype=object)
+    if made.size:
+        with precision(bits):
+            made.ravel()[:] = (matrix * _matrix(table)).entries()
+    return boxed(centres(made))
+
+
+@lru_cache(maxsize=64)
+def _powers(n: int) -> Any:
+    """(n, n): coefficients of T_k -> those of the powers of t, in which Horner's rule is one call.
+
+    They take more digits: the coefficients of T_k in powers of t grow as (1 + sqrt(2))^k.
+    """
+    table = [[0] * n for _ in range(n)]  # a row for each power
+    for k in range(n):
+        if k < 2:
+            table[k][k] = 1
+            continue
+        for i in range(n):
+            table[i][k] = (2 * table[i - 1][k - 1] if i else 0) - table[i][k - 2]
+    return arb_mat(n, n, [arb(x) for row in table for x in row])
+
+
+def _polynomials(c: DigitArray, t: DigitArray, k: Array | None) -> DigitArray:
+    """sum_j c[j, k] T_j(t) for each point t, in its column k (None: a column for each)."""
+    table, points, bits = c.raw, t.raw, c.arithmetic.bits
+    which = np.arange(len(points)) if k is None else np.asarray(k)
+    used, column_of = np.unique(which, return_inverse=True)
+    if FEW * len(points) < len(table) * len(used):
+        with precision(bits):
+            made = _clenshaw(table[:, which], points)
+            return DigitArray(boxed(centres(made)), c.arithmetic)
+    more = bits + math.ceil(GROWTH * len(table))
+    columns = _product(_powers(len(table)), table[:, used], more).T.tolist()
+    order = np.argsort(column_of, kind="stable")
+    ends = np.searchsorted(column_of[order], np.arange(len(used) + 1))
+    made = np.empty(len(points), dtype=object)
+    with precision(more):
+        for j, column in enumerate(columns):
+            here = order[ends[j] : ends[j + 1]]
+            made[here] = arb_poly(column).evaluate(points[here].tolist(), algorithm="iter")
+    with precision(bits):
+        return DigitArray(boxed(centres(np.positive(boxed(centres(made))))), c.arithmetic)
+
+
+def _clenshaw(table: Array, t: Array) -> Any:
+    twice, b, previous = 2 * t, table[-1], 0 * t
+    for row in table[-2:0:-1]:
+        b, previous = twice * b - previous + row, b
+    return t * b - previous + table[0] if len(table) > 1 else table[0] + 0 * t

@@ -1,0 +1,93 @@
+"""Many digits: right to all of them, whatever else runs, and NumPy's own numbers to look at."""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+import mpmath
+import numpy as np
+import pytest
+
+from stationary import Diffusion, basins_of, end_state
+
+
+def double_well():
+    return Diffusion(
+        drift=lambda x: -(x**3 - x),
+        variance=lambda x: 0.25 * (1 + 0.5 * np.sin(x)) ** 2,
+        domain=(-3, 3),
+    )
+
+
+def beta(p, q):
+    """f = p (1 - x) - q x and a = 2 x (1 - x) give the beta law x^(p - 1) (1 - x)^(q - 1)."""
+    return Diffusion(
+        drift=lambda x: p * (1 - x) - q * x, variance=lambda x: 2 * x * (1 - x), domain=(0, 1)
+    )
+
+
+@pytest.mark.parametrize("digits", [30, 50, 100, 200])
+def test_a_tilted_double_well_is_right_to_all_digits(digits):
+    """f = x - x^3 + 1/8 and a = 1/4 give P ~ exp(8 (x^2/2 - x^4/4 + x/8))."""
+    process = Diffusion(drift=lambda x: x - x**3 + 0.125, variance=0.25, domain=(-3, 3))
+    ratio = end_state(process, digits=digits).log_ratio((-3, 0), (0, 3))
+    with mpmath.workdps(digits + 20):
+
+        def density(x):
+            return mpmath.exp(8 * (x**2 / 2 - x**4 / 4 + x / 8))
+
+        left, right = mpmath.quad(density, [-3, -1.5, 0]), mpmath.quad(density, [0, 1.5, 3])
+        assert abs(ratio - mpmath.log(left / right)) < mpmath.mpf(10) ** -digits
+
+
+@pytest.mark.parametrize("digits", [30, 60])
+def test_a_beta_law_is_right_to_all_digits(digits):
+    state = end_state(beta(2.5, 4.25), digits=digits)
+    with mpmath.workdps(digits + 20):
+        x = mpmath.mpf(3) / 8
+        exact = mpmath.betainc(2.5, 4.25, 0, x, regularized=True)
+        assert abs(state.cdf("0.375") - exact) < mpmath.mpf(10) ** -digits
+        assert abs(state.mean() - mpmath.mpf(2.5) / 6.75) < mpmath.mpf(10) ** -digits
+
+
+def test_threads_with_different_digits_do_not_disturb_each_other():
+    def log_ratio(digits):
+        state = end_state(double_well(), digits=digits)
+        basins = basins_of(state)
+        return mpmath.nstr(basins[0].log_mass - basins[1].log_mass, digits), state.sf(0.25)
+
+    digits = [20, 60, 35, 90]
+    alone = [log_ratio(n) for n in digits]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(log_ratio, digits)) == alone
+
+
+def test_what_is_handed_out_are_arrays_of_mpmath_numbers():
+    state = end_state(double_well(), digits=25)
+    for answer in (state.pdf([-1, 0.5]), state.logcdf([-1, 0.5]), state.ppf([0.1, 0.9])):
+        assert type(answer) is np.ndarray
+        assert all(type(y).__name__ == "mpf" for y in answer)
+    assert type(state.pdf(0.5)).__name__ == "mpf"
+
+
+@pytest.mark.parametrize(
+    ("variance", "name"),
+    [
+        (lambda x: np.where(np.abs(x) > 1, np.abs(x), 1.0), "where and abs"),
+        (lambda x: np.maximum(np.abs(x), 1), "maximum"),
+        (lambda x: np.clip(np.abs(x), 1, None), "clip"),
+        (lambda x: np.select([x < -1, x <= 1], [-x, 1.0 + 0 * x], x), "select"),
+        (lambda x: np.max(np.stack([np.abs(x), 1 + 0 * x]), axis=0), "max of a stack"),
+        (lambda x: 1 + (np.abs(x) - 1) * (1 + np.sign(np.abs(x) - 1)) / 2, "sign"),
+        (lambda x: np.abs(x) * (np.abs(x) > 1) + (np.abs(x) <= 1), "comparisons"),
+    ],
+)
+def test_functions_that_compare_run_in_many_digits(variance, name):
+    """a = max(|x|, 1) and f = 0 give P ~ 1/a: on (-e, e) the middle has 2 of 4."""
+    edge = math.e
+    process = Diffusion(drift=lambda x: 0 * x, variance=variance, domain=(-edge, edge))
+    state = end_state(process, digits=20)
+    with mpmath.workdps(40):
+        exact = 1 / (1 + mpmath.log(mpmath.mpf(edge)))
+        assert abs(state.probability(-1, 1) - exact) < mpmath.mpf(10) ** -18, name
