@@ -12,6 +12,7 @@ from contextlib import contextmanager
 __all__ = ["counter", "processes"]
 
 EVERY = 0.1  # seconds between two updates
+GRACE = 1.0  # seconds that a worker has to come to an end
 SILENT = 1.0  # seconds before the first: what is short needs none
 
 
@@ -57,17 +58,24 @@ def processes(jobs: int) -> Iterator[Executor | None]:
     if jobs == 1:
         yield None
         return
-    from multiprocessing import get_context
+    from multiprocessing import active_children, get_context
 
+    others = set(active_children())
     # Forking a process that has threads, as NumPy's libraries start them, may lock up.
     pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_begin)
     try:
         yield pool
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        # What is not begun is never begun; what is, is given up if it takes long.
+        pool.shutdown(wait=False, cancel_futures=True)
+        workers = set(active_children()) - others
+        for worker in workers:
+            worker.join(GRACE)
+        for worker in workers:
+            worker.terminate()
 
 
 def _begin() -> None:
-    """Standard output is for the answer alone; an interrupt ends a worker without a word."""
+    """Standard output is for the answer alone; an interrupt is for the one who handed out work."""
     sys.stdout = sys.stderr
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -251,6 +251,14 @@ def test_a_missing_file_is_told_with_near_names(write, name):
     assert "Did you mean pit.py?" in message
 
 
+def test_a_link_to_nothing_is_not_suggested_in_its_own_place(tmp_path):
+    link = tmp_path / "walk.py"
+    link.symlink_to(tmp_path / "gone.py")
+    message = message_of(link, LandscapeError)
+    assert "there is no such file" in message
+    assert "Did you mean" not in message
+
+
 def test_a_missing_file_is_told_with_other_names_or_an_example(write, tmp_path):
     assert "examples/two_minima.py" in message_of(tmp_path / "x.py")
     assert "examples/two_minima.py" in message_of(tmp_path / "nowhere" / "x.py")

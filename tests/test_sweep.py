@@ -7,6 +7,7 @@ import io
 import json
 import math
 import re
+import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 
 from stationary import Diffusion, Landscape, LandscapeError, analyze, load, sweep
 from stationary.cli import main
+from stationary.progress import processes
 from stationary.questions.sweeps.answers import Answer, Minimum, Point
 from stationary.questions.sweeps.family import Family
 from stationary.questions.sweeps.labels import labels_of
@@ -612,6 +614,18 @@ def test_ctrl_c_keeps_the_rows_that_are_done(capfd, write, tmp_path):
     assert err == "stationary: it was interrupted; 2 points are done and kept.\n"
     assert len(table.read_text().splitlines()) == 3
     assert "Not complete" in out
+
+
+def test_processes_still_at_work_are_given_up_without_a_word(capfd):
+    begin = time.monotonic()
+    with processes(2) as pool:
+        tasks = [pool.submit(time.sleep, 300) for _ in range(8)]
+        while not tasks[0].running():
+            time.sleep(0.01)
+        for task in tasks:  # as an interrupt does
+            task.cancel()
+    assert time.monotonic() - begin < 60
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_terminal_is_shown_how_far_it_is(monkeypatch):

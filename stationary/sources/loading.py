@@ -357,7 +357,7 @@ def source_text(path: str | Path) -> tuple[Path, str]:
 
 
 def _suggestion(folder: Path, name: str = "") -> str:
-    others = sorted(p.name for p in folder.glob("*.py"))
+    others = sorted(p.name for p in folder.glob("*.py") if p.is_file())
     near = get_close_matches(name, others, 3, ALIKE)
     if near:
         return f"Did you mean {' or '.join(near)}?"
