@@ -247,6 +247,16 @@ def test_importing_and_helping_stay_light():
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
 
 
+def test_a_report_in_doubles_needs_no_library_but_numpy():
+    program = (
+        "import sys, stationary\n"
+        f"stationary.analyze({TWO_MINIMA!r}).summary()\n"
+        "heavy = {'matplotlib', 'scipy', 'mpmath', 'flint', 'click'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_a_start_decides_between_traps(run, tmp_path):
     genes = str(EXAMPLES / "wright_fisher.py")
     code, out, _ = run("analyze", genes)
