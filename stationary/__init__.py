@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         mean_first_passage_time,
     )
     from stationary.states.passage import Passage
+    from stationary.states.peaks import Peak, peaks_of
     from stationary.states.solve import end_state
 
 __all__ = [
@@ -77,6 +78,7 @@ __all__ = [
     "LandscapeError",
     "NotDifferentiableError",
     "Passage",
+    "Peak",
     "RegularisationPath",
     "Row",
     "Simulation",
@@ -99,6 +101,7 @@ __all__ = [
     "log_mean_first_passage_time",
     "mean_first_passage_time",
     "noise_bias",
+    "peaks_of",
     "regularisation_path",
     "simulate",
     "step_indicators",
@@ -139,6 +142,8 @@ _ROOMS = {
     "load": "sources.loading",
     "simulate": "simulation.simulate",
     "Passage": "states.passage",
+    "Peak": "states.peaks",
+    "peaks_of": "states.peaks",
     "RegularisationPath": "questions.regularisation.path",
     "regularisation_path": "questions.regularisation.path",
     "Simulation": "simulation.result",

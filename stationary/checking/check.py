@@ -101,7 +101,7 @@ def check(
         )
         landscape = replace(landscape, initial=evenly)
         start = landscape.initial
-        analysis = Analysis(landscape, end_state(landscape))
+        analysis = replace(analysis, process=landscape, end_state=end_state(landscape))
         chain = exact_chain(landscape, cells=cells)
     analysis = analysis.rounded
     stretches = stretches_of(analysis)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from stationary.states.basins import Basin
 from stationary.states.distribution import EndState
+from stationary.states.peaks import Peak, peaks_of
 from stationary.wording import (
     digits_left,
     is_known,
@@ -90,6 +91,9 @@ def _where(analysis: Analysis) -> str:
     state, v = analysis.end_state, analysis.diffusion.variable
     who = "SGD" if analysis.landscape is not None else "the process"
     basins = sorted(analysis.basins, key=lambda b: -b.log_mass)
+    peaks = sorted(peaks_of(state), key=lambda p: -p.log_mass)
+    if peaks and state.kind != "mixture":
+        return f"In the long run {who} is {_gathered(peaks, v, places(state))}. {_gates(state)}"
     if not basins:
         return f"In the long run {who} is not around any minimum of the drift; {_quartiles(state)}."
     place, gates = places(state), _gates(state)
@@ -127,6 +131,25 @@ def _where(analysis: Analysis) -> str:
     if first.log_mass > -1e-9 and math.isfinite(state.std()):
         compared = f"The standard deviation is {state.std():.3g}. {compared}"
     return f"In the long run {who} is {listed}{more}. {compared} {gates}"
+
+
+def _gathered(peaks: list[Peak], v: str, place: Callable[[float], str]) -> str:
+    """Where the density has no bound, with what gathers there."""
+    listed = [
+        f"gathered at {v} = {place(p.position)} with probability "
+        f"{probability_text(p.log_mass, digits_left(p.mass_error, 6))} (half of that within "
+        f"{_distance(p.log_half)} of it)"
+        for p in peaks
+    ]
+    held = math.fsum(math.exp(p.log_mass) for p in peaks)
+    rest = max(1 - held, 0.0)
+    elsewhere = f", and elsewhere with probability {rest:.6g}" if rest > 1e-9 else ""
+    where = "there its density has no bound"
+    return f"{' and '.join(listed)}{elsewhere}: {where}"
+
+
+def _distance(log_r: float) -> str:
+    return f"{math.exp(log_r):.3g}" if log_r > -700 else power_text(log_r)
 
 
 def _at(b: Basin, v: str, place: Callable[[float], str]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.numbers.elementary import depth_of, log, log1p
+from stationary.numbers.elementary import depth_of, exp, log, log1p
 from stationary.weight.component import DEEP, NEXT_OCTAVES, Component
 
 __all__ = ["quantile", "sample"]
@@ -36,6 +36,16 @@ def quantile(c: Component, log_q: Array, *, left: bool, deep_below: float = DEEP
             r = tail.distance(log_q[in_tail] + c.log_norm)
             result[in_tail] = tail.anchor + tail.sign * r
         rest &= ~in_tail
+    # What the tail of the other end holds counts from there.
+    other = c.density.tails[1 - side]
+    if other is not None and rest.any():
+        index = np.flatnonzero(rest)
+        over = log1p(-exp(log_q[index]))
+        beyond = np.asarray(over <= c.log_tail_masses[1 - side] - c.log_norm, dtype=bool)
+        if beyond.any():
+            r = other.distance(over[beyond] + c.log_norm)
+            result[index[beyond]] = other.anchor + other.sign * r
+            rest[index[beyond]] = False
     target = log_q + c.log_norm
     shallow = rest & (log_q > deep_below)
     if shallow.any():

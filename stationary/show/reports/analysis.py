@@ -14,6 +14,7 @@ from stationary.show.layout import WIDTH, report, table
 from stationary.show.tables.analysis import hitting_table, many_digits_table, moment_dict, quantiles
 from stationary.states.basins import Basin
 from stationary.states.distribution import EndState
+from stationary.states.peaks import peaks_of
 from stationary.weight.modes import Mode
 from stationary.wording import (
     error_text,
@@ -45,6 +46,7 @@ def text(analysis: Analysis) -> str:
         ("Where the noise vanishes", _singular_points(analysis)),
         ("Closed classes", _classes(analysis)),
         ("Basins", _basins(analysis)),
+        ("Where the density has no bound", _unbounded(analysis)),
         ("End state", _moments(analysis)),
         ("Ends of the domain", _ends(analysis)),
         ("How far to trust this", _trust(analysis)),
@@ -232,6 +234,29 @@ def _basins(analysis: Analysis) -> list[str]:
     ]
 
 
+def _unbounded(analysis: Analysis) -> list[str]:
+    """What gathers at points next to which the density grows without bound."""
+    state, place = analysis.end_state, places(analysis.end_state)
+    rows = [
+        (
+            place(p.position),
+            place(p.lower),
+            place(p.upper),
+            probability_text(p.log_mass, 9),
+            relative_error_text(p.mass_error, p.log_mass),
+            f"{math.exp(p.log_half):.4g}" if p.log_half > -700 else power_text(p.log_half),
+        )
+        for p in peaks_of(state)
+    ]
+    if not rows:
+        return []
+    header = (analysis.diffusion.variable, "from", "to", "mass", "rel. error", "half within")
+    return [
+        *table(header, rows),
+        "Each reaches to where the density is least before the next peak.",
+    ]
+
+
 def _merged(analysis: Analysis) -> list[str]:
     """How many minima count together, and why."""
     merged = [b for b in analysis.basins if b.parts]
@@ -251,7 +276,8 @@ def _merged(analysis: Analysis) -> list[str]:
 def _highest(basin: Basin) -> list[Mode]:
     """The peaks of the density in a basin that are worth a mention, highest first, at most two."""
     ranked = sorted(basin.modes, key=lambda m: -m.log_density)
-    return [m for m in ranked[:2] if m.log_density > ranked[0].log_density - 7 or m is ranked[0]]
+    first = ranked[0].log_density if ranked else 0.0
+    return [m for m in ranked[:2] if m.log_density > first - 7 or m.log_density == first]
 
 
 def _moments(analysis: Analysis) -> list[str]:

@@ -17,6 +17,7 @@ from stationary.numbers.elementary import spacing, to_float
 from stationary.states.basins import Basin
 from stationary.states.classes import Classes, Outcome
 from stationary.states.distribution import EndState
+from stationary.states.peaks import peaks_of
 from stationary.weight.moments import entropy
 from stationary.wording import many_digits_text
 
@@ -160,6 +161,7 @@ def _content(analysis: Analysis) -> dict[str, Any]:
             for b, exit in zip(analysis.basins, analysis.exits, strict=True)
         ],
         "modes": [{"position": m.position, "log_density": m.log_density} for m in state.modes],
+        "unbounded": [asdict(p) for p in peaks_of(state)],
         "current": current_dict(state),
         "moments": moment_dict(state),
         "quantiles": quantiles(state),

@@ -1,0 +1,93 @@
+"""`peaks_of`: where the density has no bound, and how much of the probability gathers there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from stationary.numbers.elementary import compact, log, logaddexp, number
+from stationary.states.distribution import EndState
+from stationary.weight.component import Component
+from stationary.weight.quantiles import quantile
+
+__all__ = ["Peak", "peaks_of"]
+
+
+@dataclass(frozen=True)
+class Peak:
+    """A point next to which the density grows without bound, and what lies around it.
+
+    Logarithms are natural. It reaches to where the density is least between it and the next peak.
+    """
+
+    position: Any
+    lower: Any
+    upper: Any
+    log_mass: Any
+    mass_error: float  # absolute, of log_mass; so relative, of the mass
+    log_half: Any  # log of the distance within which half of that mass lies
+
+
+def peaks_of(state: EndState) -> tuple[Peak, ...]:
+    """The peaks without bound, left to right: at ends of the domain, or where the noise vanishes.
+
+    Returns () where the masses depend on a start that was not given, or there is no end state.
+    """
+    if state.kind in ("none", "classes"):
+        return ()
+    found: list[Peak] = []
+    for c in state.components:
+        for peak in _of_component(c) if c.weight > 0 else ():
+            before = found[-1] if found else None
+            if before is not None and before.position == peak.position == before.upper:
+                found[-1] = replace(  # both sides of one point
+                    before,
+                    upper=peak.upper,
+                    log_mass=logaddexp(before.log_mass, peak.log_mass),
+                    mass_error=max(before.mass_error, peak.mass_error),
+                    log_half=max(before.log_half, peak.log_half),
+                )
+            else:
+                found.append(peak)
+    error = compact(state.error)
+    return tuple(
+        Peak(
+            state.given(p.position),
+            state.given(p.lower),
+            state.given(p.upper),
+            state.given(p.log_mass),
+            p.mass_error + error,
+            state.given(p.log_half),
+        )
+        for p in found
+    )
+
+
+def _of_component(c: Component) -> Iterator[Peak]:
+    """Those at the two ends of one component, without the error of the whole."""
+    turns = c.density.turns
+    height = c.density(turns)
+    rising = height[1:] > height[:-1]
+    for side, tail in enumerate(c.density.tails):
+        if tail is None or tail.outward or not tail.exponent < 0:
+            continue
+        # From the end on, the density falls up to the first turn at which it rises again.
+        away = ~rising if side == 0 else rising[::-1]
+        steps = len(away) if away.all() else int(np.argmin(away))
+        border = c.interval[1 - side] if steps == len(away) else turns[:: 1 - 2 * side][steps]
+        low, high = (c.interval[0], border) if side == 0 else (border, c.interval[1])
+        log_mass = c.log_probability(low, high)
+        half = log_mass + math.log(0.5)
+        beyond = c.log_tail_masses[side] - c.log_norm
+        if half <= beyond:
+            log_half = log(number(tail.reach)) + (half - beyond) / tail.room
+        else:
+            x = quantile(c, c.arithmetic.array([half]), left=side == 0)
+            log_half = log(abs(number(x[0]) - c.interval[side]))
+        yield Peak(
+            c.interval[side], low, high, log_mass + log(c.weight), float(tail.error), log_half
+        )

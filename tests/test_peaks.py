@@ -1,0 +1,92 @@
+"""Where the density has no bound: how much gathers there, and what is said of it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.special import beta, betainc, betaincc
+
+from stationary import Diffusion, analyze, end_state, peaks_of
+
+
+def genes(a, b):
+    """Mutation at rates a / 2 and b / 2: P ~ x^(a - 1) (1 - x)^(b - 1)."""
+    return Diffusion(
+        drift=lambda x: (a * (1 - x) - b * x) / 2,
+        variance=lambda x: x * (1 - x),
+        domain=(0, 1),
+        name="genes",
+    )
+
+
+@pytest.mark.parametrize(("a", "b"), [(0.1, 0.05), (0.3, 0.7), (0.02, 0.0002), (0.5, 0.001)])
+def test_what_gathers_at_the_ends_is_the_beta_law(a, b):
+    """Each side reaches to the least of x^(a-1) (1-x)^(b-1), at (1 - a) / (2 - a - b)."""
+    low, high = peaks_of(end_state(genes(a, b)))
+    least = (1 - a) / (2 - a - b)
+    assert (low.position, low.lower, high.position, high.upper) == (0, 0, 1, 1)
+    assert low.upper == high.lower == pytest.approx(least, abs=1e-7)
+    for peak, exact in ((low, betainc(a, b, low.upper)), (high, betaincc(a, b, high.lower))):
+        assert abs(peak.log_mass - math.log(exact)) <= peak.mass_error + 1e-14
+        assert peak.mass_error < 1e-10
+
+
+@pytest.mark.parametrize(("a", "b"), [(0.02, 0.0002), (0.001, 0.003)])
+def test_half_of_a_peak_lies_closer_than_any_double_tells(a, b):
+    """Next to 1 the mass within r is r^b / (b B(a, b)), to first order in r."""
+    low, high = peaks_of(end_state(genes(a, b)))
+    for peak, power in ((low, a), (high, b)):
+        half = (peak.log_mass - math.log(2) + math.log(power * beta(a, b))) / power
+        assert half < -25
+        assert peak.log_half == pytest.approx(half, rel=1e-9)
+
+
+def test_the_answer_says_where_the_probability_is_and_not_where_the_drift_vanishes():
+    """Of x^-0.98 (1-x)^-0.9998 half lies above 0.99999998, and the drift vanishes at 0.9901."""
+    analysis = analyze(genes(0.02, 0.0002))
+    words = " ".join(analysis.summary().split())
+    assert words.startswith(
+        "genes In the long run the process is gathered at x = 1 with probability 0.990106 (half of "
+        "that within 10^-1505.15 of it) and gathered at x = 0 with probability 0.00989394"
+    )
+    assert "around the only minimum" not in words
+    assert "P peaks at 0.990099 -3.9" not in words
+    unbounded = analysis.to_dict()["unbounded"]
+    assert [p["position"] for p in unbounded] == [0, 1]
+    assert max(map(len, analysis.summary().splitlines())) <= 80
+
+
+def test_quantiles_next_to_an_end_that_holds_nearly_all_are_at_it():
+    """P(X > 1 - r) = r^b / (b B(a, b)) to first order: the median is 1 to any double."""
+    state = end_state(genes(0.02, 0.0002))
+    assert state.median() == 1
+    assert state.ppf(0.025) == 1
+    q = np.array([0.3, 0.6])
+    state = end_state(genes(0.3, 0.05))
+    assert state.cdf(state.ppf(q)) == pytest.approx(q, abs=1e-9)
+
+
+def test_a_peak_at_one_end_only_holds_everything():
+    """P ~ x^-0.9 exp(-x): of a gamma law with shape 0.1 half lies below 5.9e-4."""
+    process = Diffusion(drift=lambda x: 0.1 - x, variance=lambda x: 2 * x, domain=(0, np.inf))
+    (peak,) = peaks_of(end_state(process))
+    assert (peak.position, peak.lower, peak.upper) == (0, 0, np.inf)
+    assert peak.log_mass == pytest.approx(0, abs=1e-12)
+    assert math.exp(peak.log_half) == pytest.approx(0.00059339110446, rel=1e-9)
+
+
+def test_both_sides_of_a_point_where_the_noise_vanishes_are_one_peak():
+    """f = 0 and a = |x|^0.5 on (-1, 1): P ~ |x|^-1/2, half of it within 1 / 4 of 0."""
+    process = Diffusion(drift=0.0, variance=lambda x: np.sqrt(np.abs(x)), domain=(-1, 1))
+    (peak,) = peaks_of(end_state(process))
+    assert (peak.lower, peak.position, peak.upper) == (-1, 0, 1)
+    assert peak.log_mass == pytest.approx(0, abs=1e-12)
+    assert math.exp(peak.log_half) == pytest.approx(0.25, rel=1e-9)
+
+
+def test_a_bounded_density_has_no_such_peak(double_well):
+    assert peaks_of(end_state(double_well(1))) == ()
+    assert peaks_of(end_state(genes(2.0, 3.0))) == ()
+    assert "no bound" not in analyze(double_well(1)).summary()
