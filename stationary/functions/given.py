@@ -32,6 +32,7 @@ __all__ = [
 T = TypeVar("T")
 
 LARGEST = 1e100
+NO_NUMBERS = (bool, np.bool_, str, bytes, complex, np.complexfloating)
 ALIKE = 0.6  # how much a name must look like another one for "did you mean"
 
 # What optimisers have and plain SGD has not, and how to have it all the same.
@@ -150,7 +151,7 @@ def checked_breakpoints(given: Any, where: str, domain: tuple[float, float]) -> 
 
 def number(given: Any) -> float | None:
     """`given` as a float if it is a real number (not a truth value or a string), else None."""
-    if isinstance(given, (bool, np.bool_, str, bytes)) or given is np.ma.masked:
+    if isinstance(given, NO_NUMBERS) or given is np.ma.masked:
         return None
     try:
         return float(given)

@@ -98,6 +98,8 @@ def rounding_of(table: Array, returned: Any, name: str, *, exact: bool) -> Round
         size = np.abs(f[..., -1, 2]) + np.abs(slope)
         off = _known(np.abs(f @ CUBICS))  # (K, places, distances)
         relative = _known(off / size[..., None])
+    if dtype not in UNITS and _pairs(relative).max() <= ORDINARY:
+        return None
     floor, step = _level(relative, exact).max(), _level(off, exact)
     if dtype in UNITS:
         return Rounding(name, dtype, 2 * floor)
@@ -127,10 +129,15 @@ def _scatter(off: Array) -> float:
         return float(_known(most.max(axis=1) / most.min(axis=1)).max(initial=0.0))
 
 
+def _pairs(levels: Array) -> Array:
+    """What two distances in a row have in common; 0 where they have not."""
+    here, after = levels[..., :-1], levels[..., 1:]
+    return np.where(here >= after / SAME, np.minimum(here, after), 0.0)
+
+
 def _plateau(levels: Array, exact: bool) -> float:
     """The level at which what is left stays the same; 0 where that is not rounding."""
-    same = levels[:-1] >= levels[1:] / SAME
-    floor = float(np.where(same, np.minimum(levels[:-1], levels[1:]), 0.0).max())
+    floor = float(_pairs(levels).max())
     first = int(np.argmax(levels >= floor / SAME))
     if first == 0:
         return 0.0 if exact else floor

@@ -1,5 +1,6 @@
 """What goes in: a process, checked once, and where it starts.
 
 `laws` (of one variable, cut to an interval), `starts` (what may be given as a start), `initial`
-(where a process starts), `diffusion` (drift and variance), `landscape` (losses of datapoints).
+(where a process starts), `forms` (in which drift and noise are given), `diffusion` (drift and
+variance), `moments` (of gradients), `landscape` (losses of datapoints).
 """

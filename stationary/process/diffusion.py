@@ -10,14 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, InitVar, dataclass, field, replace
-from enum import Enum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.errors import LandscapeError, NotDifferentiableError
-from stationary.functions.evaluation import DOUBLE, Arithmetic, derivative, evaluate
+from stationary.errors import LandscapeError
+from stationary.functions.evaluation import DOUBLE, Arithmetic, evaluate
 from stationary.functions.given import (
     Boundary,
     checked_boundaries,
@@ -25,43 +24,17 @@ from stationary.functions.given import (
     checked_noise,
     interval,
     named,
-    number,
 )
 from stationary.functions.parameters import Parameters, handed_over
 from stationary.functions.rounding import Rounding
-from stationary.functions.source_lines import WAY_OUT
-from stationary.functions.written import Written, probe_points
+from stationary.functions.written import probe_points
+from stationary.process.forms import Convention, settled
 from stationary.process.initial import Initial
 
 __all__ = ["Convention", "Diffusion"]
 
 Array = NDArray[Any]
 Function = Callable[[Any], Any]
-
-
-class Convention(Enum):
-    """Where in a step the noise is evaluated; the value is the letter c of the equation."""
-
-    ITO = 0.0
-    STRATONOVICH = 0.5
-    KLIMONTOVICH = 1.0
-
-    @classmethod
-    def of(cls, name: str | Convention, where: str) -> Convention:
-        if isinstance(name, cls):
-            return name
-        plain = str(name).lower().replace("ä", "ae").replace("ô", "o").replace("_", "-")
-        for suffix in ("stratonovich", "klimontovich", "ito"):
-            if plain == suffix or plain.endswith("-" + suffix):
-                return cls[suffix.upper()]
-        raise LandscapeError(
-            f"{where}: convention = {name!r} is not known. "
-            'Use "ito" (SGD; the default), "stratonovich" or "klimontovich".'
-        )
-
-    @property
-    def title(self) -> str:
-        return {0.0: "Ito", 0.5: "Stratonovich", 1.0: "Haenggi-Klimontovich"}[self.value]
 
 
 def _absent(x: Any) -> Any:
@@ -187,41 +160,10 @@ class Diffusion:
         if self.settled:
             return
 
-        if "potential" in given or temperature is not None:
-            given |= _downhill(given, temperature, where)
-            put("equation", f"dx = -V'(x) dt + sqrt(2 T) dB, T = {temperature:g}")
-        if "drift" not in given:
-            raise LandscapeError(
-                f"{where}: there is no drift. Give drift and variance, as in Diffusion(drift, "
-                "variance, domain), or potential and temperature."
-            )
-        noises = [k for k in ("variance", "sigma", "diffusivity") if k in given]
-        if len(noises) != 1:
-            what = "none was" if not noises else " and ".join(noises) + " were"
-            raise LandscapeError(
-                f"{where}: give the noise as exactly one of variance (a = sigma^2), sigma, or "
-                f"diffusivity (D = a / 2); {what} given."
-            )
-        (kind,) = noises
-        x = probe_points(lower, upper)
-        drift = Written.tried(given["drift"], "drift", where, (lower, upper))
-        written = Written.tried(given[kind], kind, where, (lower, upper))
-        if kind == "diffusivity" and ((values := evaluate(written, x)[0]) < 0).any():
-            i = int(np.argmin(values))
-            raise LandscapeError(
-                f"{where}: diffusivity(x) must not be negative, but diffusivity({x[i]:.6g}) = "
-                f"{values[i]:.3g}. Mend it there, or shrink the domain."
-            )
-        put("drift", drift)
-        put("variance", _variance_from(kind, written))
-        slow = [w.name for w in (drift, written) if w.pointwise]
-        if slow:
-            put("notes", (*self.notes, slow_note(slow)))
-        of_a = written.rounding
-        if of_a is not None and kind == "sigma":
-            of_a = replace(of_a, floor=2 * of_a.floor)
-        put("rounding", (drift.rounding, of_a))
+        for key, value in settled(given, temperature, where, (lower, upper)).items():
+            put(key, (*self.notes, *value) if key == "notes" else value)
         put("settled", True)
+        x = probe_points(lower, upper)
         self.check(x, *self.coefficients(x))
 
     def coefficients(self, x: Array, arithmetic: Arithmetic = DOUBLE) -> tuple[Array, Array]:
@@ -407,55 +349,3 @@ class Diffusion:
     def __repr__(self) -> str:
         lower, upper = self.domain
         return f"<Diffusion {self.name!r} on ({lower:g}, {upper:g}), {self.convention.title}>"
-
-
-def _downhill(given: Mapping[str, Any], temperature: Any, where: str) -> dict[str, Any]:
-    """Drift and variance of a potential at a temperature."""
-    also = [k for k in ("drift", "variance", "sigma", "diffusivity") if k in given]
-    if also or "potential" not in given or temperature is None:
-        what = f"{also[0]} came, too" if also else "one of them is missing"
-        raise LandscapeError(
-            f"{where}: potential and temperature make a process together, dx = -V'(x) dt + "
-            f"sqrt(2 T) dB, and nothing else does beside them; {what}."
-        )
-    kelvin, potential = number(temperature), given["potential"]
-    if kelvin is None or not 0 < kelvin < math.inf:
-        raise LandscapeError(
-            f"{where}: temperature = {temperature!r:.60} must be a positive number, in the units "
-            "of the potential. For one that depends on x give drift and variance: it then matters "
-            "which convention holds."
-        )
-    if not callable(potential):
-        raise LandscapeError(
-            f"{where}: potential must be a function of x, as in `def potential(x): ...`, not "
-            f"{potential!r:.60}."
-        )
-    slope = derivative(potential)
-    try:
-        slope(probe_points(*interval(given["domain"], where)))
-    except NotDifferentiableError as error:
-        raise NotDifferentiableError(
-            f"{where}: {str(error).removesuffix(WAY_OUT)}Or give drift(x) = -V'(x) and variance = "
-            "2 T in place of the potential."
-        ) from error
-
-    def drift(x: Any) -> Any:
-        return -slope(x)
-
-    drift.__name__ = slope.__name__
-    return {"drift": drift, "variance": 2 * kelvin}
-
-
-def slow_note(names: Sequence[str]) -> str:
-    return (
-        f"{' and '.join(names)} takes one number at a time, so it is slower and runs in doubles "
-        "only; write it with NumPy functions to be rid of both."
-    )
-
-
-def _variance_from(kind: str, noise: Function) -> Function:
-    if kind == "sigma":
-        return lambda x: noise(x) ** 2
-    if kind == "diffusivity":
-        return lambda x: 2 * noise(x)
-    return noise

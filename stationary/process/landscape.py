@@ -28,7 +28,8 @@ from stationary.functions.given import (
 )
 from stationary.functions.parameters import handed_over
 from stationary.functions.written import Written, probe_points
-from stationary.process.diffusion import Convention, Diffusion, slow_note
+from stationary.process.diffusion import Diffusion
+from stationary.process.forms import Convention, slow_note
 from stationary.process.initial import Initial
 from stationary.process.moments import GradientMoments, Tapes
 

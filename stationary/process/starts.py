@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError
+from stationary.functions.given import number
 from stationary.process.laws import Given, Law, Normal, Uniform
 
 __all__ = ["Source", "located", "nowhere", "place", "read_samples", "understood"]
@@ -91,7 +92,7 @@ def understood(given: Any, name: str) -> Source:
     if sized or isinstance(given, (list, tuple, range)):
         samples = _numbers(given, where)
         return _samples(samples, f"{_counted(samples)} given as numbers", where)
-    value = _number(given)
+    value = number(given)
     if value is None:
         raise LandscapeError(f"{where} is no start. Give {FORMS}.")
     plain = isinstance(given, (int, float, np.number)) and value == given
@@ -339,16 +340,6 @@ def _require_one_column(line: str, where: str, i: int) -> None:
 # Numbers and words.
 
 
-def _number(given: Any) -> float | None:
-    """A real number as a double (a truth value is none), or None."""
-    if isinstance(given, (bool, np.bool_, str, bytes, complex, np.complexfloating)):
-        return None
-    try:
-        return float(given)
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
 def _decimal(text: str) -> float | None:
     try:
         return float(text)
@@ -371,7 +362,7 @@ def _numbers(given: Any, where: str) -> Array:
         )
     if isinstance(given, np.ndarray) and given.dtype.kind in "fiu":
         return given.astype(float)
-    values = [_number(v) for v in given]
+    values = [number(v) for v in given]
     if None in values:
         i = values.index(None)
         raise LandscapeError(

@@ -17,11 +17,10 @@ import threading
 import traceback
 import warnings
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import replace
-from difflib import SequenceMatcher, get_close_matches
-from numbers import Real
+from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,40 +28,18 @@ from typing import Any
 import numpy as np
 
 from stationary.errors import LandscapeError, UserFunctionError
-from stationary.functions.given import ALIKE, OPTIMISERS, unknown, way_out
+from stationary.functions.given import ALIKE, unknown, way_out
 from stationary.functions.parameters import chosen_parameters
 from stationary.functions.source_lines import source_place
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.process.starts import located
+from stationary.sources.settings import KNOWN, LANGEVIN, LOSSES, NOISES, accepted_names, short
 
 __all__ = ["ProcessLike", "as_process", "load", "load_text", "source_text"]
 
 ProcessLike = str | os.PathLike[str] | Landscape | Diffusion
 
-LOSSES = ("losses", "gradients")
-NOISES = ("variance", "sigma", "diffusivity")
-SGD = ("learning_rate", "batch_size", "replacement")
-COMMON = ("domain", "boundaries", "convention", "breakpoints", "initial")
-LANGEVIN = ("potential", "temperature")
-KNOWN = (*LOSSES, "drift", *NOISES, *LANGEVIN, *SGD, *COMMON, "parameters")
-
-# A name that resembles a setting is taken for it, misspelt, only if its value could be that
-# setting's: `convection = 0.1` is no convention.
-SEVERAL = (tuple, list, np.ndarray)
-VALUES: dict[str, tuple[type, ...]] = {
-    "learning_rate": (Real,),
-    "batch_size": (Real,),
-    "replacement": (int, np.bool_),
-    "domain": SEVERAL,
-    "boundaries": (str, *SEVERAL),
-    "convention": (str,),
-    "breakpoints": (Real, *SEVERAL),
-    "initial": (Real, str, *SEVERAL),
-    "parameters": (dict,),
-}
-CLEARLY = 0.77  # alike: "boundary" and "replace" are caught, "points" and "batch" are not
-ALSO_LEARNING_RATE = ("lr", "T", "eta", "rate", "step_size")
 PREFIX = "landscape_file_"
 RUNNING = threading.RLock()  # `_guest` changes what all threads share
 
@@ -107,7 +84,7 @@ def load_text(
     for name, value in changes.items():
         if name not in KNOWN:
             hint = way_out(name, KNOWN)
-            raise LandscapeError(f"{file}: there is no {name} (= {_short(value)}) to set. {hint}")
+            raise LandscapeError(f"{file}: there is no {name} (= {short(value)}) to set. {hint}")
     given = {k: v for k, v in changes.items() if v is not None}
     with RUNNING, _registered(file) as module:
         _run(text, file, module)
@@ -135,19 +112,10 @@ def _build(
     own = {k: v for k, v in names.items() if k not in KNOWN and not _imported(v)}
     if set(given) & {*LOSSES, "drift"} and not set(changes) & set(LANGEVIN):
         given = {k: v for k, v in given.items() if k not in LANGEVIN}  # helpers of the file's own
-    _check_kind(given, own, where)
-    main = next(k for k in (*LOSSES, "drift", "potential") if k in given)
-    _check_foreign(given, changes, main, where)
-    accepted = {"drift": ("drift", *NOISES, *COMMON), "potential": (*LANGEVIN, *COMMON)}.get(
-        main, (*LOSSES, *SGD, *COMMON)
-    )
-    settings = [k for k in (*accepted, "parameters") if k in VALUES and k not in given]
-    _check_spelling(own, settings, where)
-    if main in LOSSES:
-        _check_optimiser(own, where)
+    main, accepted = accepted_names(given, own, changes, where)
     if main in LOSSES and not callable(given[main]):
         raise LandscapeError(
-            f"{where}: {main} must be a function of w, not {_short(given[main])}. Write "
+            f"{where}: {main} must be a function of w, not {short(given[main])}. Write "
             f"def {main}(w): and return one entry per datapoint, such as a tuple."
         )
     fields: dict[str, Any] = {"domain": (-math.inf, math.inf), "name": where}
@@ -165,95 +133,8 @@ def _build(
         raise type(error)(f"{where}: {error}") from error
 
 
-def _check_kind(given: dict[str, Any], own: dict[str, Any], where: str) -> None:
-    """Raise unless exactly one of losses, gradients, and drift with one noise is given."""
-    main = [k for k in (*LOSSES, "drift", "potential") if k in given]
-    noises = [k for k in NOISES if k in given]
-    if len(main) > 1 or (main == ["drift"] and len(noises) > 1):
-        two = " and ".join(main if len(main) > 1 else noises)
-        what = "the process" if len(main) > 1 else "the noise"
-        raise LandscapeError(
-            f"{where}: {two} are given, but each says by itself what {what} is. Keep one of them; "
-            "if the other is a helper of your own, rename it."
-        )
-    if main and (main != ["drift"] or noises):
-        if main == ["potential"] and "temperature" not in given:
-            raise LandscapeError(
-                f"{where}: potential is given without a temperature. Define temperature = 0.1, in "
-                "the units of the potential."
-            )
-        return
-    if main:
-        text = "drift is given without its noise. Define one of variance(x) = sigma(x)^2, sigma(x) "
-        text += "or diffusivity(x) = variance(x) / 2"
-    elif noises:
-        text = f"{noises[0]} is given without a drift. Define drift(x), or drift = 0"
-    else:
-        text = "there is no losses(w), no gradients(w) and no drift(x). Define one of them"
-    near = _nearest(own, NOISES if main else (*LOSSES, "drift"), ALIKE)
-    hint = f"; did you mean `{near[1]}`? The file defines `{near[0]}`." if near else "."
-    raise LandscapeError(f"{where}: {text}{hint}")
-
-
-def _check_foreign(given: dict[str, Any], changes: dict[str, Any], main: str, where: str) -> None:
-    """Raise for what only the other kind of process has."""
-    if main not in LOSSES:
-        noise = next(k for k in (*NOISES, "temperature") if k in given)
-        process, foreign = f"{main} and {noise}", [k for k in SGD if k in given]
-        if main == "potential":
-            foreign += [k for k in NOISES if k in given]
-    else:
-        # Beside losses, a number called sigma or a function called so (a sigmoid) is a helper.
-        suspects = [k for k in ("variance", "diffusivity") if callable(given.get(k))]
-        process, foreign = main, [k for k in NOISES if k in changes or k in suspects]
-    if foreign:
-        key = foreign[0]
-        way_out = "Leave it out." if key in changes else "Remove it, or rename your own helper."
-        raise LandscapeError(
-            f"{where}: {key} does not apply to a process given by {process}, but {key} = "
-            f"{_short(given[key])} came. {way_out}"
-        )
-
-
-def _check_spelling(own: dict[str, Any], settings: Iterable[str], where: str) -> None:
-    """Raise for a name that is clearly meant as one of the settings."""
-    for right in settings:
-        meant = {k: v for k, v in own.items() if isinstance(v, VALUES[right])}
-        wrong, _ = _nearest(meant, [right], CLEARLY) or (None, None)
-        if right == "learning_rate" and not wrong:  # it is missing, so this is no false alarm
-            wrong = next((k for k in ALSO_LEARNING_RATE if k in meant), None)
-        if wrong:
-            raise LandscapeError(
-                f"{where}: {wrong} = {_short(own[wrong])} has no meaning here; did you mean "
-                f"`{right}`? Rename it to {right}, or to _{wrong} if it is a helper of your own."
-            )
-
-
-def _check_optimiser(own: dict[str, Any], where: str) -> None:
-    """Raise for what only other optimisers have: it would change nothing."""
-    for name, value in own.items():
-        always = name.startswith(("optimi", "schedule", "lr_schedule"))
-        if name.lower() in OPTIMISERS and (always or not callable(value)):
-            raise LandscapeError(
-                f"{where}: {name} = {_short(value)} would have no effect. "
-                f"{way_out(name, KNOWN)} Or rename it to _{name} if it is a helper of your own."
-            )
-
-
-def _nearest(own: Iterable[str], wanted: Iterable[str], cutoff: float) -> tuple[str, str] | None:
-    """The name and the wanted name that are most alike."""
-    pairs = [(SequenceMatcher(None, n.lower(), w).ratio(), n, w) for n in own for w in wanted]
-    ratio, name, right = max(pairs, default=(0.0, "", ""))
-    return (name, right) if ratio >= cutoff else None
-
-
 def _imported(value: Any) -> bool:
     return callable(value) and not str(getattr(value, "__module__", "")).startswith(PREFIX)
-
-
-def _short(value: Any) -> str:
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def as_process(
@@ -319,7 +200,7 @@ def _inside(breakpoints: Any, domain: Any) -> Any:
 def source_text(path: str | Path) -> tuple[Path, str]:
     """A Python file and its text."""
     if not isinstance(path, (str, os.PathLike)):
-        raise LandscapeError(f"load takes the path of a landscape file, not {_short(path)}.")
+        raise LandscapeError(f"load takes the path of a landscape file, not {short(path)}.")
     file = Path(os.path.expanduser(path))
     try:
         if file.is_dir():
