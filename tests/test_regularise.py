@@ -400,3 +400,13 @@ def test_a_mistake_is_code_1_with_a_message(capfd, file, arguments):
     assert (code, out) == (1, "")
     assert "stationary: " in err
     assert "Traceback" not in err
+
+
+def test_a_state_that_gathers_at_the_ends_is_seen_to_gather_there():
+    """f = 0 and a = (1 - x^2)^2: P ~ 1 / (a + eps) is even, half of it next to either end."""
+    process = Diffusion(drift=0.0, variance=lambda x: (1 - x * x) ** 2, domain=(-1, 1))
+    path = regularisation_path(process, 10.0 ** -np.arange(2, 9), initial=0.2)
+    assert "does not gather" not in path.verdict
+    assert "the point x = -1 0.5, the point x = 1 0.5 (they are equal)" in path.verdict
+    assert path.outcome == "differs"  # from 0.2 it ends at the ends with 0.4 and 0.6
+    assert "goes as eps^0.5" in path.verdict

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from stationary import Diffusion, Landscape, LandscapeError, Status, analyze, end_state
 from stationary.cli import main
@@ -184,3 +185,76 @@ def test_what_is_not_decided_ends_the_command_with_code_3(capfd, tmp_path):
         main(["analyze", str(path)])
     assert ended.value.code == 3
     assert "not decided whether there is an end state" in " ".join(capfd.readouterr().out.split())
+
+
+def test_every_column_of_the_table_is_what_it_is_called():
+    """f = -(x - 0.3) and a = 0.5: a normal law of mean 0.3 and variance 0.25, on both sides."""
+    process = Diffusion(drift=lambda x: 0.3 - x, variance=0.5, domain=(-INF, INF))
+    rows = list(csv.DictReader(io.StringIO(analyze(process).to_csv(points=101))))
+    table = {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+    x, law = table.pop("x"), norm(0.3, 0.5)
+    exact = {
+        "density": law.pdf(x),
+        "log_density": law.logpdf(x),
+        "cdf": law.cdf(x),
+        "sf": law.sf(x),
+        "drift": 0.3 - x,
+        "variance": np.full(len(x), 0.5),
+    }
+    assert set(table) == set(exact)
+    for name, values in exact.items():
+        np.testing.assert_allclose(table[name], values, rtol=1e-11, atol=1e-15, err_msg=name)
+
+
+def test_every_number_of_a_basin_in_the_json_is_what_it_is_called():
+    """-V = x^2 - x^4 / 2 + 0.3 x and a = 0.4: nothing is the same on two sides."""
+    analysis = analyze(
+        Diffusion(drift=lambda x: 2 * (x - x**3) + 0.3, variance=0.4, domain=(-2, 2.5))
+    )
+    data, state = analysis.to_dict(), analysis.end_state
+
+    def exponent(x):
+        return 2 / 0.4 * (x**2 - x**4 / 2 + 0.3 * x)
+
+    low, top, high = np.sort(np.roots([-2, 0, 2, 0.3]).real)
+    left, right = data["basins"]
+    for basin, at, lower, upper in ((left, low, -2, top), (right, high, top, 2.5)):
+        assert basin["position"] == pytest.approx(at, abs=1e-13)
+        assert (basin["lower"], basin["upper"]) == pytest.approx((lower, upper), abs=1e-13)
+        assert basin["log_mass"] == pytest.approx(state.log_probability(lower, upper), abs=1e-12)
+        assert basin["mass"] == pytest.approx(math.exp(basin["log_mass"]), rel=1e-14)
+        assert basin["log_density"] == pytest.approx(state.logpdf(at), abs=1e-12)
+        assert basin["curvature"] == pytest.approx(6 * at**2 - 2, rel=1e-12)
+        assert basin["variance"] == pytest.approx(0.4, rel=1e-14)
+        assert basin["modes"] == pytest.approx([at], abs=1e-12)
+        assert 0 < basin["mass_error"] < 1e-12
+        assert 0 <= basin["position_error"] < 1e-13
+        assert not basin["at_wall"]
+    assert left["barrier_left"] is right["barrier_right"] is None
+    assert left["barrier_right"] == pytest.approx(exponent(low) - exponent(top), rel=1e-12)
+    assert right["barrier_left"] == pytest.approx(exponent(high) - exponent(top), rel=1e-12)
+    assert left["log_exit_time"] < right["log_exit_time"]
+    assert [e["stable"] for e in data["equilibria"]] == [True, False, True]
+    assert [e["drift_slope"] for e in data["equilibria"]] == pytest.approx(
+        [2 - 6 * x**2 for x in (low, top, high)], rel=1e-12
+    )
+    assert [(e["side"], e["position"]) for e in data["ends"]] == [("lower", -2), ("upper", 2.5)]
+    for level, q in data["quantiles"].items():
+        assert state.cdf(q["value"]) == pytest.approx(float(level), rel=1e-10)
+    assert data["moments"]["mean"]["value"] == state.mean()
+    assert data["moments"]["standard_deviation"]["value"] == state.std()
+    assert data["moments"]["entropy"]["value"] == state.entropy()
+
+
+def test_the_table_of_the_report_has_its_columns_in_order():
+    analysis = analyze(
+        Diffusion(drift=lambda x: 2 * (x - x**3) + 0.3, variance=0.4, domain=(-2, 2.5))
+    )
+    lines = analysis.summary().splitlines()
+    start = next(i for i, line in enumerate(lines) if line.split()[:3] == ["minimum", "from", "to"])
+    for basin, line in zip(analysis.basins, lines[start + 1 : start + 3], strict=True):
+        minimum, low, high, mass, error = map(float, line.split())
+        assert minimum == pytest.approx(basin.position, abs=1e-5)
+        assert (low, high) == pytest.approx((basin.lower, basin.upper), abs=1e-5)
+        assert mass == pytest.approx(basin.mass, rel=1e-8)
+        assert error == pytest.approx(basin.mass_error, rel=0.5)
