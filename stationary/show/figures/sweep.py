@@ -106,8 +106,8 @@ def _colour(label: int) -> str:
 
 
 def _name(sweep: Sweep, label: int) -> str:
-    where = [row.minima[label].position for row in sweep.rows if label in row.minima]
-    low, high = f"{min(where):.3g}", f"{max(where):.3g}"
+    where = sweep.table()[f"position_{label}"]
+    low, high = f"{np.nanmin(where):.3g}", f"{np.nanmax(where):.3g}"
     at = low if low == high else f"{low} to {high}"
     return f"minimum {label}, at {at}"
 

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from stationary.show.layout import report, table
 from stationary.wording import error_text, probability_text
 
@@ -58,19 +60,23 @@ def _stopped(sweep: Sweep) -> list[str]:
 def _minima(sweep: Sweep) -> list[str]:
     if not sweep.labels:
         return []
-    wins = Counter(row.dominant for row in sweep.rows)
-    scale = max((row.std for row in sweep.rows if math.isfinite(row.std)), default=0.0)
+    data = sweep.table()
+    wins = Counter(data["dominant"].tolist())
+    deviations = data["std"][np.isfinite(data["std"])]
+    scale = float(deviations.max(initial=0.0))
     rows = []
     for label in sweep.labels[:MOST_ROWS]:
-        here = [row.minima[label] for row in sweep.rows if label in row.minima]
-        kinds = sorted({m.kind for m in here})
-        logs = [m.log_mass for m in here if not math.isnan(m.log_mass)]
-        least, most = ("", "") if not logs else map(probability_text, (min(logs), max(logs)))
-        where = [m.position for m in here]
+        here = sweep.kinds[label] != ""
+        kinds = sorted(set(sweep.kinds[label][here]))
+        logs = data[f"log_mass_{label}"]
+        logs = logs[here & ~np.isnan(logs)]
+        ends = (float(logs.min()), float(logs.max())) if len(logs) else None
+        least, most = ("", "") if ends is None else map(probability_text, ends)
+        where = data[f"position_{label}"][here]
         rows.append(
             (
                 str(label),
-                _span(min(where), max(where), scale),
+                _span(float(where.min()), float(where.max()), scale),
                 " or ".join(kinds),
                 least,
                 most,
@@ -83,7 +89,7 @@ def _minima(sweep: Sweep) -> list[str]:
     )
     if len(sweep.labels) > MOST_ROWS:
         lines.append(f"{len(sweep.labels) - MOST_ROWS} more are not listed.")
-    undecided = wins[None] - sum(not row.minima for row in sweep.rows)
+    undecided = wins[-1] - int((~sweep.has_numbers).sum())
     if undecided > 0:
         many = "1 point" if undecided == 1 else f"{undecided} points"
         lines.append(f"At {many} none dominates, or that is not known.")
@@ -146,17 +152,16 @@ def _digits(value: float, error: float) -> str:
 
 
 def _reasons(sweep: Sweep) -> list[str]:
-    lost = [row for row in sweep.rows if row.reason]
-    groups: dict[str, list[Row]] = {}
-    for row in lost:
-        groups.setdefault(row.reason, []).append(row)
+    groups: dict[str, list[int]] = {}
+    reasons = sweep.table()["reason"]
+    for i in np.flatnonzero(reasons != "").tolist():
+        groups.setdefault(reasons[i], []).append(i)
     order = sorted(groups, key=lambda reason: -len(groups[reason]))
     lines = []
     for reason in order[:MOST_REASONS]:
-        rows = groups[reason]
-        n = len(rows)
+        n = len(groups[reason])
         which = "1 point" if n == 1 else f"{n} points, the first"
-        where = _where(sweep, rows[0])
+        where = _where(sweep, sweep.rows[groups[reason][0]])
         lines.append(f"{which}{f' at {where}' if where else ''}: {reason.rstrip('.')}.")
     if len(order) > MOST_REASONS:
         rest = sum(len(groups[r]) for r in order[MOST_REASONS:])
@@ -174,20 +179,25 @@ def _where(sweep: Sweep, row: Row) -> str:
 
 
 def _trust(sweep: Sweep) -> list[str]:
-    known = [row for row in sweep.rows if not math.isnan(row.error)]
-    if not known:
+    data = sweep.table()
+    known = ~np.isnan(data["error"])
+    if not known.any():
         return []
-    worst = max(row.error for row in known)
+    worst = float(data["error"][known].max())
     # Of the mass itself or, where that is known by its logarithm only, of the logarithm.
-    held = [m for row in known for m in row.minima.values() if m.mass_error >= 0]
-    light = [m.mass_error / max(1.0, abs(m.log_mass)) for m in held if math.isfinite(m.log_mass)]
+    light = []
+    for label in sweep.labels:
+        log_mass, error = data[f"log_mass_{label}"], data[f"mass_error_{label}"]
+        held = np.isfinite(log_mass) & (error >= 0)
+        if held.any():
+            light.append(float((error[held] / np.maximum(1.0, np.abs(log_mass[held]))).max()))
     lines = [f"The densities are right to {error_text(worst)} of themselves where the mass is."]
     if light:
         lines.append(
             f"The mass of each minimum, however light, is right to {error_text(max(light))} of "
             "itself, or of its logarithm where that is large."
         )
-    rough = sum(row.status == "panel_limit" for row in known)
+    rough = int((data["status"] == "panel_limit").sum())
     if rough:
         lines.append(
             f"At {rough} points the panel limit was reached: name the kinks or jumps as "
