@@ -43,6 +43,9 @@ def solve(drift, variance, domain=(-3, 3), initial=None, **more):
         (lambda x: 1 + x**2, []),
         (lambda x: (x - 0.3) ** 2 + 1e-60, []),
         (lambda x: (x - 0.3) ** 2 + 1e-200, []),
+        (lambda x: (x - 0.3) ** 2 + 1e-300, []),
+        (lambda x: (x - 0.3) ** 2 + np.exp(-1200 + 0 * x), []),
+        (lambda x: (np.exp(x - 0.3) - 1 - (x - 0.3)) ** 2, [0.3]),  # blurred by 1e-8 in doubles
         (lambda x: np.exp(-800 + x), []),  # not zero, though doubles say so
     ],
 )
@@ -64,6 +67,67 @@ def test_a_stretch_without_noise_has_exact_ends():
 
     (zero,) = zeros_of_variance(process(0.0, variance))
     assert (zero.lower, zero.upper, zero.decided) == (-1.0, 0.25, True)
+
+
+@pytest.mark.parametrize("half", [0.5, 0.1, 2e-3, 1e-3, 3e-4, 1e-5, 1e-8, 1e-12])
+@pytest.mark.parametrize("at", [0.3, -1 / 3])
+@pytest.mark.parametrize("power", [1, 2, 0.5])
+def test_a_stretch_of_any_width_is_one_stretch(half, at, power):
+    def variance(x):
+        return np.maximum(np.abs(x - at) - half, 0) ** power
+
+    (zero,) = zeros_of_variance(process(lambda x: 1 - x, variance))
+    assert zero.decided
+    near = 4 * np.spacing(abs(at) + half)
+    assert abs(zero.lower - (at - half)) <= near
+    assert abs(zero.upper - (at + half)) <= near
+
+
+@pytest.mark.parametrize("half", [0.1, 1e-3, 1e-6])
+def test_what_lies_next_to_a_stretch_is_told_apart_from_it(half):
+    def stretch(x, at):
+        return np.maximum(np.abs(x - at) - half, 0)
+
+    two = process(0, lambda x: stretch(x, 0.3) * stretch(x, 0.3 + 4 * half))
+    edges = [(float(z.lower), float(z.upper)) for z in zeros_of_variance(two)]
+    expected = [(0.3 - half, 0.3 + half), (0.3 + 3 * half, 0.3 + 5 * half)]
+    np.testing.assert_allclose(edges, expected, rtol=4e-16)
+    point = process(0, lambda x: stretch(x, 0.3) * (x - 0.3 - 2 * half) ** 2)
+    first, second = zeros_of_variance(point)
+    assert (first.is_stretch, second.is_stretch) == (True, False)
+    assert abs(second.lower - (0.3 + 2 * half)) <= 2e-16
+
+
+def test_a_stretch_whose_edges_are_flat_is_found_to_the_double():
+    """exp(-1 / r) is nothing in doubles already where r = 1 / 745."""
+
+    def variance(x):
+        r = np.maximum(np.abs(x - 0.25) - 0.125, 0)
+        return np.where(r > 0, np.exp(-1 / np.where(r > 0, r, 1)), 0)
+
+    (zero,) = zeros_of_variance(process(0, variance))
+    assert (zero.lower, zero.upper) == (0.125, 0.375)
+
+
+def test_a_cusp_too_narrow_for_doubles_is_solved_in_as_many_digits_as_it_takes():
+    """a = 1e-20 + |x - 0.3|^(1/2), f = 0: P = 1 / a, whose mass is 2 sqrt(r) less a logarithm."""
+    state = solve(0, lambda x: 1e-20 + np.abs(x - 0.3) ** 0.5, (-1, 1))
+    assert state.status.name == "CONVERGED"
+
+    def mass(r):  # int_0^r dr / (e + r^(1/2)) = 2 (r^(1/2) - e log(1 + r^(1/2) / e))
+        s = mpmath.sqrt(r)
+        return 2 * (s - mpmath.mpf("1e-20") * mpmath.log(1 + s / mpmath.mpf("1e-20")))
+
+    whole = mass(mpmath.mpf("1.3")) + mass(mpmath.mpf("0.7"))
+    x = np.array([-0.9, 0.2999, 0.3, 0.30001, 0.8])
+    side = [mass(abs(mpmath.mpf(v) - mpmath.mpf(0.3))) for v in x]
+    exact = [
+        (mass(mpmath.mpf("1.3")) + (m if v > 0.3 else -m)) / whole
+        for v, m in zip(x, side, strict=True)
+    ]
+    np.testing.assert_allclose(state.cdf(x), np.array(exact, dtype=float), rtol=1e-14)
+    a = 1e-20 + np.abs(x - 0.3) ** 0.5
+    np.testing.assert_allclose(state.pdf(x), 1 / a / float(whole), rtol=1e-12)
 
 
 def test_gradients_that_cancel_in_doubles_are_not_taken_for_zero():

@@ -62,10 +62,12 @@ def sampled_in_digits(
     *,
     complete: bool = False,
     digits: int | None = None,
-    suspicious: bool = True,
     strength: float = 1.0,
+    position: int = 0,
 ) -> Sampling:
     """A sampling in doubles, or in `digits` digits, or in as many as it takes if doubles fail.
+
+    `position` is how many digits of a position are known to be needed; 0 if doubles may do.
 
     Raises
     ------
@@ -77,14 +79,14 @@ def sampled_in_digits(
         diffusion,
         max_panels,
         complete=complete,
-        suspicious=suspicious,
         strength=strength,
     )
     if digits is not None:
-        return sampled(arithmetic=arithmetic_for(diffusion, digits))
+        return sampled(arithmetic=arithmetic_for(diffusion, digits, position))
     try:
-        if _digits_of_width(diffusion) > NARROW and can_be_raised(diffusion):
-            return sampled(arithmetic=arithmetic_for(diffusion))
+        narrow = position > 0 or _digits_of_width(diffusion) > NARROW
+        if narrow and can_be_raised(diffusion):
+            return sampled(arithmetic=arithmetic_for(diffusion, position=position))
         return sampled()
     except VanishingVarianceError as vanishing:
         if not can_be_raised(diffusion):
@@ -109,14 +111,16 @@ def can_be_raised(diffusion: Diffusion, evaluations: int = 0) -> bool:
     return bool(many.isfinite(f).all() and many.isfinite(a).all())
 
 
-def arithmetic_for(diffusion: Diffusion, digits: int | None = None) -> Arithmetic:
+def arithmetic_for(
+    diffusion: Diffusion, digits: int | None = None, position: int = 0
+) -> Arithmetic:
     """Numbers long enough to place the narrowest peak, resolved to `digits` (None: to a double's).
 
     The peaks are where the drift is zero and attracts; there the density is about as wide as that
     of a linear drift with constant noise.
     """
     accuracy = ACCURACY if digits is None else digits + SPARE
-    position = max(_position_digits(diffusion), _digits_of_width(diffusion))
+    position = max(position, _position_digits(diffusion), _digits_of_width(diffusion))
     return many_digits(accuracy + MARGIN + position, accuracy)
 
 

@@ -9,7 +9,7 @@ stays (a trap) or never arrives (a repelling rest point).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -21,8 +21,8 @@ from stationary.line.digits import sampled_in_digits
 from stationary.line.ends import Anatomy, End, anatomy
 from stationary.line.equilibria import Equilibrium, drift_slope
 from stationary.line.junction import Behaviour, Side, SingularPoint, at_end, at_zero
-from stationary.line.sampling import Sampling, VanishingVarianceError, sampling
-from stationary.line.vanishing import Zero, zeros_of_variance
+from stationary.line.sampling import Sampling
+from stationary.line.vanishing import Zero, dips_of_variance
 from stationary.numbers.arithmetic import Arithmetic
 from stationary.process.diffusion import Diffusion
 
@@ -31,8 +31,6 @@ __all__ = ["Behaviour", "Partition", "Side", "SingularPoint", "partition"]
 Array = NDArray[Any]
 
 MOST_ZEROS = 200
-ROUNDS = 8  # of looking for zeros that the scan missed
-UNRESOLVED = 40  # panels that are a sign of more than a kink
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,44 +106,24 @@ def partition(
     LandscapeError
         If there is no noise at all, or the drift or variance is no drift or variance somewhere.
     """
-    zeros: tuple[Zero, ...] = ()
-    hints: list[float] = []
-    suspicious = True
-    for _ in range(ROUNDS):
-        try:
-            if not hints:
-                samplings = [sampling(diffusion, max_panels, complete=complete)]
-                zeros = _overlooked(diffusion, samplings[0])
-                if digits is None and not zeros:
-                    break
-            samplings = [
-                sampled_in_digits(
-                    d, max_panels, complete=complete, digits=digits, suspicious=suspicious
-                )
-                for d in _between(diffusion, zeros)
-            ]
-            break
-        except VanishingVarianceError as vanishing:
-            hints.append(vanishing.near)
-            found = zeros_of_variance(diffusion, hints)
-            if len(found) > MOST_ZEROS or (len(found) <= len(zeros) and not suspicious):
-                raise
-            suspicious = len(found) > len(zeros)  # else it was a cusp, and not a zero
-            zeros = found
-    else:
-        raise VanishingVarianceError(
-            f"{diffusion.name}: the variance vanishes at more places than could be found. Name "
-            "them as breakpoints.",
-            hints[-1],
+    zeros, dips = dips_of_variance(diffusion)
+    if len(zeros) > MOST_ZEROS:
+        raise LandscapeError(
+            f"{diffusion.name}: the variance vanishes at {len(zeros)} places; {MOST_ZEROS} are the "
+            "most that are told apart. Choose a smaller domain."
         )
-    return _assembled(diffusion, zeros, [anatomy(s) for s in samplings])
-
-
-def _overlooked(diffusion: Diffusion, found: Sampling) -> tuple[Zero, ...]:
-    """The zeros of the variance where a sampling ran out of panels before it could tell."""
-    if (~found.samples.resolved).sum() <= UNRESOLVED:
-        return ()
-    return zeros_of_variance(diffusion)
+    if dips:
+        marks = (*diffusion.breakpoints, *(d.position for d in dips))
+        diffusion = replace(diffusion, breakpoints=marks)
+    pieces = []
+    for piece in _between(diffusion, zeros):
+        lower, upper = piece.domain
+        position = max((d.digits for d in dips if lower < d.position < upper), default=0)
+        found = sampled_in_digits(
+            piece, max_panels, complete=complete, digits=digits, position=position
+        )
+        pieces.append(anatomy(found))
+    return _assembled(diffusion, zeros, pieces)
 
 
 def _between(diffusion: Diffusion, zeros: Iterable[Zero]) -> list[Diffusion]:

@@ -65,7 +65,6 @@ FALLEN = 750.0  # exp(-750) is below the smallest double
 SILENCE = 1e-300  # so that no noise is zero
 MARGIN = 100.0  # by which sampling goes deeper than any mass is followed
 ESSENTIAL = 300.0  # e-folds of r 2 f / a within an octave, or half of one
-DROP = 4.0  # of log a on both sides, within a twentieth of the domain: a ~ u^0.2 shows it
 MANY = 2000  # datapoints, to evaluate in many digits
 HEADROOM = 2.0**40
 ENOUGH = 60  # digits in which a variance that doubles call zero is looked at
@@ -231,14 +230,11 @@ def sampling(
     *,
     complete: bool = False,
     arithmetic: Arithmetic = DOUBLE,
-    suspicious: bool = True,
     strength: float = 1.0,
 ) -> Sampling:
     """Sample the process over its domain.
 
     `strength` is the least power of e^Phi that will be asked for: how far out there is anything.
-
-    `suspicious` takes a cusp of log a for a zero of the variance; else only zeros count.
 
     `complete` goes on towards open ends where the density has fallen to nothing, too.
 
@@ -285,8 +281,6 @@ def sampling(
         upper=number(samples.upper[-1]),
         arithmetic=arithmetic,
     )
-    if suspicious:
-        _refuse_vanishing_variance(found)
     return found
 
 
@@ -415,25 +409,6 @@ def _vanishing(diffusion: Diffusion, x: Array, a: Array) -> VanishingVarianceErr
         "the process falls into parts; choose a domain on which it is positive.",
         float(x[first]),
     )
-
-
-def _refuse_vanishing_variance(found: Sampling) -> None:
-    """Raise where panels were halved down to rounding because log a falls without bound."""
-    p = found.panels
-    left, right, width = to_float(p.lower), to_float(p.upper), to_float(2 * p.half)
-    ell = to_float(found.samples.values[1].min(axis=0))
-    lower, upper = found.diffusion.domain
-    whole = upper - lower if math.isfinite(upper - lower) else CORE
-    small = np.where(found.samples.resolved, 1e-9, 1e-6)
-    tiny = width < small * np.minimum(whole, np.maximum(np.abs(left), np.abs(right)) + 1)
-    if found.diffusion.is_rounded:  # where rounding hides by how much the density changes
-        tiny |= found.climb_errors > 1
-    tiny &= np.asarray((p.lower > found.lower) & (p.upper < found.upper), dtype=bool)
-    for k in np.flatnonzero(tiny):
-        near = (np.abs(left - left[k]) < whole / 20) & ~tiny
-        sides = ell[:k][near[:k]], ell[k + 1 :][near[k + 1 :]]
-        if all(side.max(initial=-np.inf) - ell[k] > DROP for side in sides):
-            raise _vanishing(found.diffusion, left[[k]], np.zeros(1))
 
 
 def _grown(

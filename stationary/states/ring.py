@@ -23,6 +23,7 @@ from stationary.line.equilibria import Equilibrium
 from stationary.line.partition import Behaviour, Partition, Side
 from stationary.line.reshape import focused, mirrored
 from stationary.line.sampling import Sampling, VanishingVarianceError, sampling
+from stationary.line.vanishing import zeros_of_variance
 from stationary.process.diffusion import Diffusion
 from stationary.states.classes import Classes, Group, Outcome
 from stationary.weight.component import Component
@@ -68,13 +69,17 @@ def anatomy_of_ring(
         "Where the variance vanishes the ring is cut: begin and end the domain there, and leave "
         "boundaries out; or add an even noise, as in regularise = 1e-6."
     )
+    vanishes = (
+        f"{diffusion.name}: the variance vanishes near {diffusion.variable} = {{:.9g}} (or is too "
+        f"small for a double). {remedy}"
+    )
+    zeros = zeros_of_variance(diffusion)
+    if zeros:
+        raise LandscapeError(vanishes.format(float(zeros[0].lower)))
     try:
         found = sampling(diffusion, max_panels)
     except VanishingVarianceError as error:
-        raise LandscapeError(
-            f"{diffusion.name}: the variance vanishes near {diffusion.variable} = "
-            f"{error.near:.9g} (or is too small for a double). {remedy}"
-        ) from None
+        raise LandscapeError(vanishes.format(error.near)) from None
     except LandscapeError as error:
         if isinstance(error, UserFunctionError):
             raise

@@ -316,7 +316,6 @@ def _width_alone(alone: Tempered, q: Any) -> tuple[Any, Any]:
     if any(found.open_ends):  # with a weaker exponent there is more to see further out
         found = sampling(
             diffusion,
-            suspicious=False,
             arithmetic=found.arithmetic,
             strength=min(1.0, float(q)),
         )
