@@ -9,6 +9,7 @@ exponents of f and a there, which `anatomy` finds.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -67,6 +68,9 @@ MARGIN = 100.0  # by which sampling goes deeper than any mass is followed
 ESSENTIAL = 300.0  # e-folds of r 2 f / a within an octave, or half of one
 MANY = 2000  # datapoints, to evaluate in many digits
 HEADROOM = 2.0**40
+DISTANCE_DIGITS = (
+    33  # of f and a next to an end: twice those of doubles, so that x - e has them all
+)
 ENOUGH = 60  # digits in which a variance that doubles call zero is looked at
 
 
@@ -340,9 +344,17 @@ def sampled(diffusion: Diffusion, lower: Array, upper: Array, max_panels: int) -
     arithmetic = arithmetic_of(lower)
 
     smallest = _least_variance(diffusion, arithmetic)
+    blurred = _blurred_ends(diffusion) if arithmetic is DOUBLE else ()
 
     def logarithms(x: Array) -> tuple[Array, Array]:
         f, a = diffusion.coefficients(x, arithmetic)
+        for end, reach in blurred:
+            near = np.abs(x - end) < reach
+            if near.any():
+                many = many_digits(DISTANCE_DIGITS)
+                exact = diffusion.coefficients(many.array(x[near]), many)
+                f, a = f.copy(), a.copy()
+                f[near], a[near] = map(to_float, exact)
         if not (a > smallest).all() or not (finite(f).all() and finite(a).all()):
             diffusion.check(*map(to_float, (x, f, a)))
             raise _vanishing(diffusion, to_float(x), to_float(a))
@@ -361,6 +373,41 @@ def sampled(diffusion: Diffusion, lower: Array, upper: Array, max_panels: int) -
             max_panels=max_panels,
             floor=_floor(*diffusion.rounding) if diffusion.is_rounded else None,
         )
+
+
+@functools.lru_cache(maxsize=64)
+def _blurred_ends(diffusion: Diffusion) -> tuple[tuple[float, float], ...]:
+    """Singular ends next to which doubles lose the distance to them, and how far that is felt.
+
+    At x = e + r a function of x - e may be off by epsilon |e| / r in proportion, unless it takes
+    the difference of two doubles as it is. The points are doubles in any case; more digits in
+    between are all it takes.
+    """
+    found = []
+    for side, inside in ((0, 1), (1, -1)):
+        end = diffusion.domain[side]
+        if end == 0 or math.isinf(end) or diffusion.cost > MANY or diffusion.is_rounded:
+            continue
+        # With all bits in use, so that no rounding is left out by chance.
+        x = end + inside * abs(end) * (math.pi / 3) * 2.0 ** -np.arange(10.0, 27.0)
+        x = x[(x > diffusion.domain[0]) & (x < diffusion.domain[1])]
+        at_end = diffusion.coefficients(np.array([end]))[1][0]
+        if not len(x) or (diffusion.exact_ends[side] is None and at_end > diffusion.least_variance):
+            continue
+        many = many_digits(DISTANCE_DIGITS)
+        try:
+            exact = diffusion.coefficients(many.array(x), many)
+        except (StationaryError, OverflowError):
+            continue
+        lost = 0.0
+        with np.errstate(all="ignore"):
+            blur = 2.0**-52 * abs(end) / np.abs(x - end)
+            for rough, sharp in zip(diffusion.coefficients(x), exact, strict=True):
+                off = np.abs(rough / to_float(sharp) - 1) / blur
+                lost = max(lost, float(np.max(off[np.isfinite(off)], initial=0.0)))
+        if lost > 0.01:
+            found.append((end, min(lost, 1.0) * abs(end) / 64))
+    return tuple(found)
 
 
 def _floor(*rounding: Rounding | None) -> Any:

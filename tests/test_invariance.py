@@ -1,0 +1,108 @@
+"""Units and origin are the user's choice: whatever they are, the same process has the same answer.
+
+y = shift + scale x and time in other units: f becomes scale f / time, a becomes scale^2 a / time.
+Zeros of the variance, classes, exponents and weights stay, and densities move with y.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from stationary import Diffusion, end_state
+
+INF = math.inf
+
+
+@dataclass(frozen=True)
+class Case:
+    drift: object
+    variance: object
+    domain: tuple
+    start: float
+
+    def moved(self, shift, scale, time):
+        def back(y):
+            return (y - shift) / scale
+
+        process = Diffusion(
+            drift=lambda y: scale / time * self.drift(back(y)),
+            variance=lambda y: scale**2 / time * self.variance(back(y)),
+            domain=tuple(shift + scale * x for x in self.domain),
+        )
+        return end_state(process, shift + scale * self.start)
+
+
+def positive(x):
+    return np.maximum(x, 0)
+
+
+CASES = {
+    "removable zero": Case(lambda x: 1 - x, lambda x: np.sqrt(np.abs(x - 0.5)), (-2, 2), 0.75),
+    "gate": Case(lambda x: 1 - x, lambda x: (x - 0.5) ** 2, (-2, 2), 0.75),
+    "gate, linear": Case(lambda x: 1 - x, lambda x: np.abs(x - 0.5), (-2, 2), 0.75),
+    "two gates": Case(lambda x: 1 + 0 * x, lambda x: ((x - 0.25) * (x - 0.5)) ** 2, (-2, 2), 0.125),
+    "trap": Case(lambda x: 0.5 - x, lambda x: (x - 0.5) ** 2, (-2, 2), 0.75),
+    "kink": Case(lambda x: -np.sign(x - 0.25), lambda x: 2 * np.abs(x - 0.25), (-1, 1), 0.5),
+    "repelling": Case(
+        lambda x: (x - 0.5) - (x - 0.5) ** 3, lambda x: (x - 0.5) ** 2, (-2, 2), 0.75
+    ),
+    "two traps": Case(lambda x: 0 * x, lambda x: (x - 0.25) ** 2 * (x + 1) ** 2, (-2, 2), -0.5),
+    "stretch": Case(
+        lambda x: 1 - x, lambda x: positive(np.abs(x - 0.25) - 0.125) ** 2, (-2, 2), 0.0
+    ),
+    "CIR": Case(lambda x: 1 - x, lambda x: x, (0, INF), 0.75),
+    "CEV": Case(lambda x: 0.5 - x, lambda x: positive(x) ** 1.5, (0, INF), 0.75),
+    "Wright-Fisher": Case(lambda x: 0 * x, lambda x: x * (1 - x), (0, 1), 0.25),
+    "beta": Case(lambda x: 2 * (1 - x) - 3 * x, lambda x: x * (1 - x), (0, 1), 0.25),
+    "weak mutation": Case(lambda x: 0.3 * (1 - x) - 0.2 * x, lambda x: x * (1 - x), (0, 1), 0.25),
+    "approached": Case(lambda x: 0 * x, lambda x: (1 - x * x) ** 2, (-1, 1), 0.25),
+    "Student": Case(lambda x: -2 * x, lambda x: 1 + x * x, (-INF, INF), 0.25),
+    "Ornstein-Uhlenbeck": Case(lambda x: -x, lambda x: 1 + 0 * x, (-INF, INF), 0.25),
+    "two wells": Case(lambda x: x - x**3, lambda x: 0.5 + 0 * x, (-3, 3), 0.25),
+}
+MOVES = {
+    "in units of 1e8": (0, 1e-8, 1),
+    "in units of 1e-8": (0, 1e8, 1),
+    "in units of 1e-4": (0, 1e4, 1),
+    "in slow motion": (0, 1e-4, 1e6),
+    "shifted": (1, 1, 1),
+    "shifted by 100": (100, 1, 1),
+}
+POINTS = np.array([-1.5, -0.375, 0.125, 0.4375, 0.5625, 0.875, 1.25])  # whose shifts are exact
+
+
+@pytest.fixture(scope="module")
+def at_home():
+    return {name: case.moved(0, 1, 1) for name, case in CASES.items()}
+
+
+@pytest.mark.parametrize("move", MOVES)
+@pytest.mark.parametrize("name", CASES)
+def test_units_and_origin_change_nothing_but_the_numbers(name, move, at_home):
+    shift, scale, time = MOVES[move]
+    home, moved = at_home[name], CASES[name].moved(shift, scale, time)
+    assert moved.kind == home.kind
+    assert moved.status is home.status
+    assert [p.role for p in moved.anatomy.points] == [p.role for p in home.anatomy.points]
+    for here, there in zip(home.anatomy.points, moved.anatomy.points, strict=True):
+        edges = shift + scale * np.array([float(here.lower), float(here.upper)])
+        near = 4e-16 * np.abs(edges).max()
+        np.testing.assert_allclose([float(there.lower), float(there.upper)], edges, atol=near)
+    for here, there in zip(home.anatomy.ends, moved.anatomy.ends, strict=True):
+        assert there.feller is here.feller
+        if here.exponent is not None:
+            assert there.exponent == pytest.approx(here.exponent, abs=1e-12)
+    for here, there in zip(home.atoms, moved.atoms, strict=True):
+        assert there.position == pytest.approx(shift + scale * here.position, rel=4e-16)
+        assert abs(there.weight - here.weight) <= home.error + moved.error + 1e-14
+    if home.kind == "density":
+        y = shift + scale * POINTS
+        off = home.error + moved.error + 1e-13
+        assert np.abs(moved.cdf(y) - home.cdf(POINTS)).max() <= off
+        with np.errstate(invalid="ignore"):
+            change = moved.logpdf(y) + math.log(scale) - home.logpdf(POINTS)
+        assert np.nanmax(np.abs(change)) <= 10 * off
