@@ -116,3 +116,17 @@ def test_a_mean_is_as_right_as_it_says(seed):
     assert abs(state.mean() - mean) <= state.mean_error + 3e-16 * abs(mean)
     assert state.mean_error < 1e-11
     assert math.isfinite(state.std())
+
+
+@pytest.mark.parametrize("floor", [1e-20, 1e-6, 1e-3])
+def test_a_cusp_that_is_hardly_above_zero_says_what_is_not_seen_of_it(floor):
+    """P ~ 1 / a with a = floor + sqrt|x - 0.3|: at 0.3 doubles see no more than sqrt(1e-16)."""
+
+    def variance(x):
+        return floor + np.sqrt(np.abs(x - 0.3))
+
+    state = end_state(Diffusion(drift=0.0, variance=variance, domain=(-1, 1)))
+    x = np.array([-0.5, 0.0, 0.29, 0.3, 0.31])
+    off = state.logpdf(x) + np.log(variance(x))
+    assert np.ptp(off) <= state.error
+    assert state.error <= 1e-10 or state.status.name == "PANEL_LIMIT"

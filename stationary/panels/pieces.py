@@ -242,6 +242,7 @@ def sample(
         floors: tuple[Any, ...] = (0.0,) * len(cs)
         if floor is not None:
             floors = floor(x, values, tuple(r.slopes @ v / half for v in values))
+        tiny = (upper - lower) <= 16 * arithmetic.grain * size
         tails = tuple(_tail(c) for c in cs)
         steady = [
             np.where(t >= 0.75 * b, s + 1, 0) for t, b, s in zip(tails, before, steady, strict=True)
@@ -253,7 +254,15 @@ def sample(
             )
             found = _settled(c, v[n:], shift, count, width, epsilon / 4, noise, least)
             good &= found.astype(bool)
-        tiny = (upper - lower) <= 16 * arithmetic.grain * size
+        blind = tiny & ~good
+        if blind.any():
+            # On a panel a few roundings wide slopes mean nothing, and what is integrated may be
+            # anything of its size.
+            values = tuple(np.where(blind, t[:n], v) for t, v in zip(tables, values, strict=True))
+            tails = tuple(
+                np.where(blind & weighted, np.maximum(t, np.abs(v).max(axis=0) / 2), t)
+                for t, v, weighted in zip(tails, tables, weights, strict=True)
+            )
         full = accepted + 2 * len(lower) > max_panels
         keep = good | tiny | full
         if floor is not None:  # whoever adds up tails allows for four times each

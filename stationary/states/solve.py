@@ -271,7 +271,7 @@ def _put_together(
         parts,
         atoms=tuple(sorted(atoms, key=lambda a: a.position)),
         components=tuple(components),
-        error=math.inf if kind == "none" else min(error, 1.0),
+        error=math.inf if kind == "none" else error,
         status=status,
         kind=kind,
         reason=reason,

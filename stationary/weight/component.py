@@ -1,8 +1,8 @@
 """`Component`: the normalised density on one closed class, with both of its tails.
 
 Everything is kept as logarithms. Quantities that are dominated by where the density is come from
-the mesh; a tail probability below e^-8 is integrated afresh, from the queried point outwards, so
-that it is right relative to itself however small it is.
+the mesh; a tail probability below e^-8 comes from panels that reach down its slope (`cumulative`),
+so that it is right relative to itself however small it is.
 """
 
 from __future__ import annotations
@@ -35,14 +35,15 @@ from stationary.numbers.elementary import (
 )
 from stationary.weight.cumulative import Cumulative, Integrated
 from stationary.weight.mesh import Mesh, monotone_mesh
-from stationary.weight.weight import Tail, Weight, peak_edges, weight_on
+from stationary.weight.tail import Tail
+from stationary.weight.weight import Weight, peak_edges, weight_on
 
 __all__ = ["Component", "component_on"]
 
 Array = NDArray[Any]
 
 DEEP = -8.0  # below this logarithm of a probability, what the mesh left out may matter
-DEEPEST = 700.0
+DEEPEST = 700.0  # below the top of log P a function that grows may still matter to a mean
 NEXT_OCTAVES = 2  # beyond a point, that are followed to integrate its tail
 VISIBLE = 18.5  # log 1e8
 
@@ -149,7 +150,7 @@ class Component:
         for tail in self.density.tails:
             if tail is not None and tail.level > top.max() - VISIBLE:
                 worst = max(worst, tail.error)
-        return 1.5 * (self.norm_error + worst)
+        return 1.5 * (self.norm_error + max(worst, self.density.spike))
 
     def tail_error(self, x: Any, *, left: bool) -> Any:
         """The relative error of P(X <= x), or of P(X > x).
@@ -286,7 +287,8 @@ class Component:
             # Where 2 f / a grows beyond what panels could follow, so little is left that it is
             # none.
             here = (octaves == count) & np.asarray((x >= end) if left else (x <= end), dtype=bool)
-            result[here] = table.log_mass(x[here], left=left) - self.log_norm
+            if here.any():
+                result[here] = table.log_mass(x[here], left=left) - self.log_norm
         return result
 
     # -- integrals against the density ----------------------------------------------------------

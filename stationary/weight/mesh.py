@@ -186,14 +186,15 @@ def _refined(density: PiecewiseLog, lower: Array, upper: Array, piece: Array, fl
             negligible = top + log(upper - lower) < floor[piece]
         full = count + 2 * len(lower) > MAX_PANELS
         complete = complete and not full
-        good = ((cut <= limit) & (off <= AT_ENDS * limit)) | narrow | full
+        fine = (cut <= limit) & (off <= AT_ENDS * limit)
+        good = fine | narrow | full
         keep = good & ~negligible
         if keep.any() or not len(lower):
             parts.append(
                 (
                     *(v[keep] for v in (lower, upper, piece, top)),
                     *(v[:, keep] for v in (x, log_p, c)),
-                    cut[keep],
+                    np.where(fine | narrow, cut, np.maximum(cut, off))[keep],
                 )
             )
             count += int(keep.sum())

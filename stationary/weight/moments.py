@@ -14,7 +14,7 @@ from stationary.numbers.chebyshev import nodes_of, rule
 from stationary.numbers.elementary import exp, finite, log, number, spacing
 from stationary.weight.component import Component
 from stationary.weight.mesh import Mesh
-from stationary.weight.weight import Tail
+from stationary.weight.tail import Tail
 
 __all__ = ["entropy", "expectation", "power_mean"]
 

@@ -14,13 +14,11 @@ __all__ = ["quantile", "sample"]
 
 Array = NDArray[Any]
 
-LOWEST = -1e300
-
 
 def quantile(c: Component, log_q: Array, *, left: bool, deep_below: float = DEEP) -> Array:
     """x with log P(X <= x) = log_q (left), or log P(X > x) = log_q.
 
-    Below `deep_below` what the mesh left out is integrated afresh.
+    Below `deep_below` what the mesh left out is looked for, too.
     """
     lower, upper = c.interval
     side = 0 if left else 1

@@ -35,9 +35,7 @@ from stationary.numbers.elementary import (
     arithmetic_of,
     converted,
     exact_sum,
-    exp,
     finite,
-    infinite,
     log,
     number,
     sqrt,
@@ -45,8 +43,9 @@ from stationary.numbers.elementary import (
     zeros,
 )
 from stationary.panels.logarithm import PiecewiseLog
+from stationary.weight.tail import Tail
 
-__all__ = ["Tail", "Weight", "density_power", "peak_edges", "weight_on"]
+__all__ = ["Weight", "density_power", "peak_edges", "weight_on"]
 
 Array = NDArray[Any]
 
@@ -56,83 +55,6 @@ MOST_POLISHED = 64  # modes; more are kinks of the noise, not worth evaluating a
 MOST_OCTAVES = 2100  # beyond all doubles
 BLUNT = 40.0  # a panel across which log P changes by more is cut around its peaks
 BLUNT_IN_DIGITS = 4000.0  # the guard digits bear more
-
-
-@dataclass(frozen=True)
-class Tail:
-    """P beyond the last panel: exp(level + tilt (u^d - 1)) u^exponent with u = r / reach.
-
-    r is the distance from `anchor`; d is mostly 1 at a finite end and -1 at an infinite one.
-    """
-
-    side: str
-    end: Any
-    anchor: Any
-    reach: Any  # r where the panels stop
-    level: Any  # log P there
-    exponent: Any
-    room: Any  # exponent + 1, without its rounding
-    tilt: Any  # << 1: the correction to the power where the panels stop
-    error: Any  # relative, of the mass in the tail
-    step: Any = 1  # |d|
-
-    @property
-    def outward(self) -> bool:
-        return infinite(self.end)
-
-    @property
-    def direction(self) -> Any:
-        """d."""
-        return -self.step if self.outward else self.step
-
-    @property
-    def sign(self) -> int:
-        """The direction in which r grows."""
-        return 1 if (self.side == "lower") != self.outward else -1
-
-    @property
-    def start(self) -> Any:
-        return self.anchor + self.sign * self.reach
-
-    def log_density(self, r: Array) -> Array:
-        u = r / self.reach
-        with np.errstate(divide="ignore"):
-            power = self.level + self.exponent * log(u)
-        return np.asarray(power + self.tilt * (u**self.direction - 1) if self.tilt else power)
-
-    def log_moment(self, power: float = 0.0) -> Any:
-        """log int r^power P dr over the tail (must exist)."""
-        return self.level + (power + 1) * log(self.reach) + log(self._bracket(power, 1))
-
-    def _bracket(self, power: float, u: Any) -> Any:
-        """int u^(power + exponent) exp(tilt (u^d - 1)) from u to the end, over u^(e).
-
-        To second order in the tilt.
-        """
-        e, d, sign = self.room + power, self.direction, -1 if self.outward else 1
-        if not self.tilt:
-            return sign / e
-        v, tilt = u**d, self.tilt
-        first = v / (e + d) - 1 / e
-        second = v**2 / (e + 2 * d) - 2 * v / (e + d) + 1 / e
-        return sign * (1 / e + tilt * first + tilt**2 / 2 * second)
-
-    def log_mass(self, r: Array) -> Array:
-        """log of the mass between r and the end."""
-        u = r / self.reach
-        with np.errstate(divide="ignore"):
-            power = self.room * log(u)
-        return np.asarray(self.level + log(self.reach) + power + log(self._bracket(0.0, u)))
-
-    def distance(self, log_mass: Array) -> Array:
-        """r beyond which the tail holds the mass exp(log_mass)."""
-        rest = log_mass - (self.level + log(self.reach))
-        log_u = (rest - log(self._bracket(0.0, 1))) / self.room
-        if self.tilt:
-            for _ in range(3):  # each step is right to another factor of the tilt
-                log_u = (rest - log(self._bracket(0.0, exp(log_u)))) / self.room
-        with np.errstate(over="ignore"):
-            return np.asarray(self.reach * exp(log_u))
 
 
 @dataclass(frozen=True, eq=False)
@@ -301,6 +223,33 @@ class Weight(PiecewiseLog):
         stored = np.abs(self.s * self.phi[0]) + self.k * np.abs(self.sampling.ell[0])
         rounding = self.sampling.epsilon * (2 + self.span / 4 + stored)
         return np.asarray(total + self.k * 4 * cut_ell + rounding)
+
+    @cached_property
+    def spike(self) -> Any:
+        """How far log W goes beyond both sides where it changes within a few roundings of x.
+
+        A jump does not. Where W goes up or down by as much as it is, more may happen than is seen.
+        """
+        found, p = self.sampling, self.panels
+        size = np.maximum(np.abs(p.lower), np.abs(p.upper))
+        narrow = ~found.samples.resolved & (p.half <= 32 * found.arithmetic.grain * size)
+        if not narrow.any() or narrow.all():
+            return 0.0
+        index, ell = np.arange(len(narrow)), found.samples.values[1]
+        before = np.maximum.accumulate(np.where(narrow, -1, index))[narrow]
+        after = np.where(narrow, len(narrow), index)[::-1]
+        after = np.minimum.accumulate(after)[::-1][narrow]
+        left = np.where(before < 0, after, before)
+        right = np.where(after == len(narrow), before, after)
+        sides = np.stack([ell[-1, left], ell[0, right]])
+        over = np.maximum(
+            ell[:, narrow].max(axis=0) - sides.max(axis=0),
+            sides.min(axis=0) - ell[:, narrow].min(axis=0),
+        )
+        # What a panel shows of it is what halving it once more would still change.
+        seen = np.minimum(over, np.ptp(ell[:, narrow], axis=0))
+        most = number(self.k * seen.max(initial=0.0))
+        return most if most < 1 else math.inf
 
 
 def density_power(found: Sampling) -> float:
