@@ -237,6 +237,13 @@ def test_a_function_of_single_numbers_that_overflows_is_told_where():
         end_state(Diffusion(drift=lambda x: math.exp(x), variance=1, domain=(-1, 2000)))
 
 
+def test_no_warning_of_numpy_leaves_the_functions_of_a_process():
+    process = Diffusion(drift=lambda x: 1 / x - x**5, sigma=np.exp, domain=(0, 5))
+    x = np.array([0.0, 1e-300, 1e200])
+    assert process.drift(x)[0] == inf  # warnings are errors here
+    assert process.variance(x)[2] == inf
+
+
 def test_an_exception_for_single_numbers_is_shown_as_the_users():
     def drift(x):
         return -x if x > 0 else missing  # noqa: F821

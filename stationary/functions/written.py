@@ -152,7 +152,8 @@ class Written:
                 f"had: {self.refusal}"
             )
         if not self.pointwise:
-            result = self.function(x)
+            with np.errstate(all="ignore"):  # what overflows is found, and located, further on
+                result = self.function(x)
             one = not self.rows and isinstance(result, (tuple, list)) and isinstance(x, np.ndarray)
             return np.asarray(result) if one else result
         values = [_copied(self._at(v)) for v in np.ravel(x).tolist()]

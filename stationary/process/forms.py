@@ -147,8 +147,11 @@ def slow_note(names: Sequence[str]) -> str:
 
 
 def _variance_from(kind: str, noise: Function) -> Function:
-    if kind == "sigma":
-        return lambda x: noise(x) ** 2
-    if kind == "diffusivity":
-        return lambda x: 2 * noise(x)
-    return noise
+    if kind == "variance":
+        return noise
+
+    def variance(x: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return noise(x) ** 2 if kind == "sigma" else 2 * noise(x)
+
+    return variance
