@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
-__all__ = ["labels_of"]
+import numpy as np
+
+from stationary.questions.sweeps.answers import Answers
+
+__all__ = ["labels_of", "labels_of_blocks"]
 
 Place = tuple[int, ...]  # of a point in the grid
 
@@ -82,3 +87,21 @@ def _from_left_to_right(
     order = sorted(where, key=lambda label: sum(where[label]) / len(where[label]))
     rank = {label: n for n, label in enumerate(order)}
     return {place: tuple(rank[label] for label in labels) for place, labels in found.items()}
+
+
+def labels_of_blocks(
+    blocks: Mapping[int, Answers], shape: tuple[int, ...]
+) -> dict[int, tuple[int, ...]]:
+    """The labels of the minima, by the point; for a block of the same ones, by its first point."""
+    positions: dict[int, list[float]] = {}
+    for start, block in blocks.items():
+        if block.places is not None:
+            if (block.minima["kind"] != "").any():
+                positions[start] = block.places.tolist()
+            continue
+        for i, row in enumerate(block.minima["position"]):
+            if len(row) and not math.isnan(row[0]):
+                positions[start + i] = row[~np.isnan(row)].tolist()
+    places = {n: tuple(int(i) for i in np.unravel_index(n, shape)) for n in positions}
+    found = labels_of({places[n]: listed for n, listed in positions.items()})
+    return {n: found[place] for n, place in places.items()}

@@ -19,12 +19,11 @@ from stationary.questions.sweeps.answers import (
     OF_MINIMA,
     SCALARS,
     TEXTS,
-    Answers,
     Minimum,
     Points,
 )
 from stationary.questions.sweeps.crossover import Crossing
-from stationary.questions.sweeps.labels import labels_of
+from stationary.questions.sweeps.labels import labels_of_blocks
 from stationary.questions.sweeps.plan import planned
 from stationary.questions.sweeps.tasks import INTERRUPTED, Grid, Solved, run
 from stationary.result import Result
@@ -283,7 +282,7 @@ def _assembled(
         [np.arange(n, n + len(b)) for n, b in zip(starts, blocks, strict=True)] or [np.arange(0)]
     )
     shape = tuple(len(v) for v in axes.values())
-    labels = _labels(dict(zip(starts, blocks, strict=True)), shape)
+    labels = labels_of_blocks(dict(zip(starts, blocks, strict=True)), shape)
     count = 1 + max((label for listed in labels.values() for label in listed), default=-1)
     columns = {n: np.full((count, len(numbers)), NAN) for n in OF_MINIMA if n != "kind"}
     kinds = np.full((count, len(numbers)), "", dtype=object)
@@ -321,22 +320,6 @@ def _assembled(
         _crossover(axis, c, axes, shape, solved, labels) for axis, c in solved.crossings
     )
     return Sweep(name, axes, data, dict(enumerate(kinds)), crossovers, solved.stopped, numbers)
-
-
-def _labels(blocks: dict[int, Answers], shape: tuple[int, ...]) -> dict[int, tuple[int, ...]]:
-    """The labels of the minima, by the point; for a block of the same ones, by its first point."""
-    positions: dict[int, list[float]] = {}
-    for start, block in blocks.items():
-        if block.places is not None:
-            if (block.minima["kind"] != "").any():
-                positions[start] = block.places.tolist()
-            continue
-        for i, row in enumerate(block.minima["position"]):
-            if len(row) and not math.isnan(row[0]):
-                positions[start + i] = row[~np.isnan(row)].tolist()
-    places = {n: tuple(int(i) for i in np.unravel_index(n, shape)) for n in positions}
-    found = labels_of({places[n]: listed for n, listed in positions.items()})
-    return {n: found[place] for n, place in places.items()}
 
 
 def _axes_columns(
