@@ -54,7 +54,8 @@ class Rounding:
 
     @property
     def digits(self) -> int:
-        return max(int(-np.log10(max(self.floor, self.unit))), 0)
+        coarse = max(self.floor, self.unit, self.step)
+        return max(int(-np.log10(coarse)), 0)
 
     @property
     def is_hidden(self) -> bool:

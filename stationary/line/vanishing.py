@@ -74,6 +74,8 @@ def dips_of_variance(diffusion: Diffusion) -> tuple[tuple[Zero, ...], tuple[Dip,
     """The zeros of the variance inside the domain, and what only many digits tell from zeros."""
     x = _scan_points(diffusion)
     log_a, exact = _log_variance(diffusion, x)
+    if diffusion.is_rounded:
+        x, log_a = _apart_from_ends(diffusion, x, log_a)
     zero = np.isneginf(log_a)
     look = _Look(diffusion, exact and diffusion.cost <= TOO_MANY)
     flags = np.concatenate([[False], zero, [False]])
@@ -96,6 +98,17 @@ def dips_of_variance(diffusion: Diffusion) -> tuple[tuple[Zero, ...], tuple[Dip,
         tuple(sorted(look.zeros, key=lambda z: float(z.lower))),
         tuple(sorted(look.dips, key=lambda d: d.position)),
     )
+
+
+def _apart_from_ends(diffusion: Diffusion, x: Array, log_a: Array) -> tuple[Array, Array]:
+    """The points that rounding tells from the ends of the domain."""
+    keep = np.ones(len(x), dtype=bool)
+    for end in diffusion.domain:
+        if math.isfinite(end):
+            keep &= np.abs(x - end) > 256 * diffusion.grain * abs(end)
+    small = log_a <= math.log(diffusion.least_variance)
+    keep &= ~np.logical_and.accumulate(small) & ~np.logical_and.accumulate(small[::-1])[::-1]
+    return x[keep], log_a[keep]
 
 
 def _scan_points(diffusion: Diffusion) -> Array:
