@@ -142,6 +142,17 @@ def test_gradients_that_cancel_in_doubles_are_not_taken_for_zero():
     assert (zero.lower, zero.upper, zero.decided) == (1.0, 1.0, True)
 
 
+def test_the_rounding_of_many_datapoints_is_no_zero():
+    """Next to the ends points lie so close that their variances differ by rounding alone."""
+    z = np.random.default_rng(0).normal(1, 1, 3000)
+
+    def losses(w):
+        return np.log1p(np.exp(-z[:, None] * w))
+
+    landscape = Landscape(losses=losses, learning_rate=0.1, domain=(-3, 6))
+    assert zeros_of_variance(landscape.diffusion()) == ()
+
+
 def test_all_gradients_must_agree():
     def losses(w):  # in pairs they agree at 1, 2.5 and elsewhere, never all three
         return (w - 1) ** 2, (w + 1) ** 2, 2 * (w - 0.5) ** 2

@@ -284,7 +284,8 @@ class _Look:
     def between(self, left: float, middle: float, right: float) -> None:
         """What is at the bottom of a dip: a stretch, a zero, a dip that is narrow, or a floor."""
         low, best, high, falling = self.zoom(left, right, DOUBLE, rounds=14, middle=middle)
-        if not falling:
+        bottom, *rims = self.variance(np.array([best, left, right], dtype=float))
+        if not falling or bottom > 0.99 * max(rims):  # between points this close it is rounding
             return
         if self.exact and self.diffusion.cost * 14 * ZOOM <= WORK:
             # Where parts of the variance cancel, doubles see its bottom blurred.
