@@ -70,6 +70,11 @@ def test_how_much_denser_it_is_at_2(analysis, rate):
     assert wide.mass == 1
 
 
+def test_quantiles_deep_in_the_tail_that_carries_the_peak(analysis, rate):
+    # A normal law to the digits of a double: mean 2 - 1.86e-42, deviation 4e-43.
+    assert analysis.end_state.isf([1e-9, 1e-100]).tolist() == [2, 2]
+
+
 def test_times(analysis, rate):
     out_of_pit, out_of_wide = analysis.exits
     if rate == 0.05:

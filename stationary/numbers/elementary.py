@@ -143,8 +143,8 @@ def possible_growth(log_share: Any, error: Any) -> Any:
 
 def logcumsumexp(x: Array) -> Array:
     """log of the cumulated sums of exp(x)."""
-    if x.dtype is FLOAT:
-        return as_array(np.logaddexp.accumulate(x))
+    if arithmetic_of(x) is DOUBLE:  # where nothing lies, -inf alone has no arithmetic of its own
+        return as_array(np.logaddexp.accumulate(x.astype(float)))
     return as_array(log(np.cumsum(exp(x))))  # the exponents of many digits have no limit
 
 
