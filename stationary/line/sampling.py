@@ -25,6 +25,7 @@ from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
 from stationary.numbers.chebyshev import Rule, chebyshev_sum, rule
 from stationary.numbers.elementary import (
     arithmetic_of,
+    as_array,
     depth_of,
     finite,
     infinite,
@@ -135,7 +136,7 @@ class Sampling:
     def climb_errors(self) -> Array:
         """The error of int h over each panel: what was cut off, and what rounding takes."""
         s, half = self.samples, self.panels.half
-        return np.asarray(
+        return as_array(
             4 * half * s.tails[0] + self.epsilon * half * np.abs(s.values[0]).mean(axis=0)
         )
 
@@ -155,7 +156,7 @@ class Sampling:
         between = np.array(
             [rise[i:j].sum() if j > i else 0.0 for i, j in pairwise(k)], dtype=rise.dtype
         )
-        return np.asarray(between - part[:-1] + part[1:])
+        return as_array(between - part[:-1] + part[1:])
 
     def quieter(self, x: Array) -> tuple[Array, Array]:
         """The panel in which to read values at each point, and where in it, from -1 to 1.

@@ -127,13 +127,20 @@ class Rule:
         return as_array(self._integral @ self._coefficients)
 
     @cached_property
-    def closed(self) -> tuple[Array, Any]:
-        """The nodes with both ends, and coefficients -> values there."""
-        signs = self.arithmetic.array((-1) ** np.arange(self.n))
-        t = np.concatenate([-signs[:1], self.nodes, signs[:1]])
-        if self.arithmetic is DOUBLE:
-            return t, np.cos(np.outer(np.arange(self.n), np.arccos(t))).T.copy()
-        return t, self._operator(np.vstack([signs, self.basis.T, signs[0] + 0 * signs]))
+    def closed(self) -> Array:
+        """(n + 2,): the nodes with both ends."""
+        one = self.arithmetic.array(np.ones(1))
+        return np.concatenate([-one, self.nodes, one])
+
+    @cached_property
+    def at_nodes(self) -> Any:
+        """(n, n): coefficients -> values at the nodes."""
+        return self._operator(self.basis.T)
+
+    @cached_property
+    def values(self) -> Any:
+        """(n + 2, n), of doubles: coefficients -> values at the nodes and both ends."""
+        return np.cos(np.outer(np.arange(self.n), np.arccos(self.closed))).T.copy()
 
     @cached_property
     def slopes(self) -> Array:
@@ -157,11 +164,12 @@ def derived(c: Array) -> Array:
     if c.dtype is FLOAT:
         n = len(c)
         return as_array(rule_of(c).derivative[:n, :n] @ c)
-    result = np.concatenate([c, c[:1]]) * 0
-    for k in range(len(c) - 1, 0, -1):
-        result[k - 1] = result[k + 1] + 2 * k * c[k]
+    # c'_(k-1) - c'_(k+1) = 2 k c_k: a sum from the last row up, odd rows and even ones apart.
+    steps, result = c * (2 * np.arange(len(c)))[:, None], np.zeros_like(c)
+    for first in (1, 2):
+        result[first - 1 : len(c) - 1 : 2] = np.cumsum(steps[first::2][::-1], axis=0)[::-1]
     result[0] = result[0] / 2
-    return as_array(result[:-1])
+    return as_array(result)
 
 
 def _cosine(m: Array, n: int, arithmetic: Arithmetic) -> Array:

@@ -204,19 +204,22 @@ def _polynomials(c: DigitArray, t: DigitArray, k: Array | None) -> DigitArray:
     table, points, bits = c.raw, t.raw, c.arithmetic.bits
     which = np.arange(len(points)) if k is None else np.asarray(k)
     used, column_of = np.unique(which, return_inverse=True)
-    if FEW * len(points) < len(table) * len(used):
+    new = [j for j in used.tolist() if j not in c.powers]
+    if FEW * len(points) < len(table) * len(new):
         with precision(bits):
             made = _clenshaw(table[:, which], points)
             return DigitArray(boxed(centres(made)), c.arithmetic)
     more = bits + math.ceil(GROWTH * len(table))
-    columns = _product(_powers(len(table)), table[:, used], more).T.tolist()
+    columns = _product(_powers(len(table)), table[:, new], more).T.tolist()
+    with precision(more):
+        c.powers.update(zip(new, map(arb_poly, columns), strict=True))
     order = np.argsort(column_of, kind="stable")
     ends = np.searchsorted(column_of[order], np.arange(len(used) + 1))
     made = np.empty(len(points), dtype=object)
     with precision(more):
-        for j, column in enumerate(columns):
-            here = order[ends[j] : ends[j + 1]]
-            made[here] = arb_poly(column).evaluate(points[here].tolist(), algorithm="iter")
+        for i, j in enumerate(used.tolist()):
+            here = order[ends[i] : ends[i + 1]]
+            made[here] = c.powers[j].evaluate(points[here].tolist(), algorithm="iter")
     with precision(bits):
         return DigitArray(boxed(centres(np.positive(boxed(centres(made))))), c.arithmetic)
 

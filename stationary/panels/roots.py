@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.numbers.chebyshev import (
-    chebyshev_sum,
-    derived,
-    rule_of,
+from stationary.numbers.arithmetic import DOUBLE
+from stationary.numbers.chebyshev import chebyshev_sum, derived, rule, rule_of
+from stationary.numbers.elementary import (
+    FLOAT,
+    arithmetic_of,
+    as_array,
+    finite,
+    spacing,
+    to_float,
 )
-from stationary.numbers.elementary import FLOAT, arithmetic_of, as_array, finite, spacing
 from stationary.panels.pieces import Panels
 
 __all__ = ["SignChanges", "find_roots", "sign_changes"]
@@ -36,11 +40,9 @@ class SignChanges:
 def sign_changes(panels: Panels, c: Array) -> SignChanges:
     """The sign changes of the function with coefficients `c` (jumps across edges included)."""
     r = rule_of(c)
-    t, values = r.closed
+    t = r.closed
     m = len(t)
-    v = values @ (c if len(c) == r.n else np.concatenate([c, 0 * c[:1]]))
-    v[np.abs(v) < 9 * r.arithmetic.epsilon * np.abs(c).max(axis=0)] = 0  # rounding has no sign
-    sign = np.sign(v).T.ravel().astype(float)
+    sign = _signs(c, t).T.ravel()
     moving = np.flatnonzero(sign)
     there = sign[moving]
     change = np.flatnonzero(there[1:] != there[:-1])
@@ -61,6 +63,27 @@ def sign_changes(panels: Panels, c: Array) -> SignChanges:
     # Where the function vanishes exactly, the stretch ends at the last points that are zero.
     left, right = place(np.where(stretch, i + 1, i)), place(np.where(stretch, j - 1, j))
     return SignChanges(points, left, right, sign[i] > 0, stretch)
+
+
+def _signs(c: Array, t: Array) -> Array:
+    """The signs at points `t` of all polynomials, 0 where the value is no more than rounding.
+
+    Many digits are looked at where doubles, scaled for each polynomial, do not tell.
+    """
+    size = np.abs(c).max(axis=0)
+    values = rule(len(c) + len(c) % 2).values[:, : len(c)]
+    if c.dtype is FLOAT:
+        v = values @ c
+        return np.where(np.abs(v) < 9 * DOUBLE.epsilon * size, 0.0, np.sign(v))
+    v = values @ to_float(c / np.where(size > 0, size, 1))
+    known = np.abs(v) >= 9 * len(c) * DOUBLE.epsilon
+    sign = np.where(known, np.sign(v), 0.0)
+    if not known.all():
+        i, k = np.nonzero(~known)
+        v = chebyshev_sum(c, t[i], k)
+        v[np.abs(v) < 9 * arithmetic_of(c).epsilon * size[k]] = 0
+        sign[i, k] = np.sign(v).astype(float)
+    return sign
 
 
 def _polished(c: Array, low: Array, high: Array) -> Array:

@@ -20,6 +20,7 @@ from stationary.line.reshape import focused
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import Rule, rule
 from stationary.numbers.elementary import (
+    as_array,
     converted,
     depth_of,
     exp,
@@ -108,7 +109,7 @@ class Component:
 
     @cached_property
     def log_panel_mass(self) -> Array:
-        return np.asarray(self.mesh.log_mass - self.log_norm)
+        return as_array(self.mesh.log_mass - self.log_norm)
 
     @cached_property
     def panel_errors(self) -> Array:
@@ -117,7 +118,7 @@ class Component:
 
     def errors_on(self, mesh: Mesh) -> Array:
         k, _ = self.density.panels.locate((mesh.lower + mesh.upper) / 2)
-        return np.asarray(self.density.errors[k] + 2 * mesh.cut)
+        return as_array(self.density.errors[k] + 2 * mesh.cut)
 
     @cached_property
     def norm_error(self) -> Any:
@@ -197,7 +198,7 @@ class Component:
         inside = (x >= lower) & (x <= upper) & finite(x)
         result = np.full(x.shape, -math.inf, dtype=x.dtype)
         if inside.all():
-            return np.asarray(self.density(x) - self.log_norm)
+            return as_array(self.density(x) - self.log_norm)
         result[inside] = self.density(x[inside]) - self.log_norm
         return result
 
@@ -296,7 +297,7 @@ class Component:
     def weights_on(self, m: Mesh) -> Array:
         quadrature = self.rule.quadrature[:, None]
         with np.errstate(under="ignore"):
-            return np.asarray(quadrature * m.half * exp(m.log_density - self.log_norm))
+            return as_array(quadrature * m.half * exp(m.log_density - self.log_norm))
 
     def log_probability(self, low: Any, high: Any) -> Any:
         """log P(low < X < high), right relative to itself."""

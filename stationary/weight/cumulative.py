@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from stationary.numbers.chebyshev import chebyshev_sum, nodes_of, rule_of
 from stationary.numbers.elementary import (
     arithmetic_of,
+    as_array,
     depth_of,
     exp,
     expm1,
@@ -115,7 +116,7 @@ class Cumulative:
         mean = chebyshev_sum(self._means[0 if left else 1], _place(x, a, b), k)
         length = x - a if left else b - x
         with np.errstate(divide="ignore"):
-            result = np.asarray(self.top[k] + log(np.maximum(length * mean, 0)))
+            result = as_array(self.top[k] + log(np.maximum(length * mean, 0)))
         if self._steep:
             chosen = self.is_steep[k]
             k = k[chosen]
@@ -138,7 +139,7 @@ class Cumulative:
         k = np.maximum(np.searchsorted(self.lower, x, side="right") - 1, 0)
         x = np.minimum(np.maximum(x, self.lower[k]), self.upper[k])  # else between panels
         beyond = self._cumulated[0][k] if left else self._cumulated[1][k + 1]
-        return np.asarray(logaddexp(beyond, self._part(k, x, left=left)))
+        return as_array(logaddexp(beyond, self._part(k, x, left=left)))
 
     # -- and back -------------------------------------------------------------------------------
 
@@ -156,7 +157,7 @@ class Cumulative:
         beyond = below[k] if left else above[k + 1]
 
         def log_mass(x: Array, i: Array) -> Array:
-            return np.asarray(logaddexp(beyond[i], self._part(k[i], x, left=left)))
+            return as_array(logaddexp(beyond[i], self._part(k[i], x, left=left)))
 
         return _inverted(log_mass, self.weight, target, self.lower[k], self.upper[k], left=left)
 
@@ -182,7 +183,7 @@ class Integrated:
         outer = np.array([self.outer[0 if left else 1]], dtype=x.dtype)
         masses = np.concatenate([outer, between if left else between[::-1]])
         masses = logcumsumexp(masses) if left else logcumsumexp(masses)[::-1]
-        return np.asarray(masses[np.searchsorted(cuts, x)])
+        return as_array(masses[np.searchsorted(cuts, x)])
 
     def inverse(self, target: Array, *, left: bool) -> Array:
         """The points left (right) of which there is the mass exp(target)."""
@@ -231,7 +232,7 @@ def _inverted(
 
 def _place(x: Array, a: Array, b: Array) -> Array:
     """Where in its panel each point is, from -1 to 1."""
-    return np.asarray(((x - a) - (b - x)) / (b - a))
+    return as_array(((x - a) - (b - x)) / (b - a))
 
 
 def _log_weight(weight: Weight, x: Array, k: Array) -> Array:
@@ -245,7 +246,7 @@ def _log_difference(x: Array, y: Array) -> Array:
     """log |exp(x) - exp(y)|."""
     high = np.maximum(x, y)
     with np.errstate(divide="ignore"):
-        return np.asarray(high + log(-expm1(np.minimum(x, y) - high)))
+        return as_array(high + log(-expm1(np.minimum(x, y) - high)))
 
 
 def _panels(weight: Weight, start: Any, stop: Any) -> list[tuple[tuple[Array, ...], Array]]:
@@ -299,14 +300,13 @@ def _mass_over_weight(
     k = np.broadcast_to(own, x.shape)
     place = _place(x, p.lower[k], p.upper[k])
     slope = chebyshev_sum(weight.derivative, place.ravel(), k.ravel()).reshape(x.shape)
-    _, values = r.closed
     best: Any = np.full(len(half), np.inf)
     c, active = np.zeros_like(x), np.arange(len(half))
     with np.errstate(all="ignore"):
         log_g = -log(np.abs(slope))
         while len(active):
             new = r.coefficients @ log_g
-            bend = (values @ (r.derivative @ new))[1:-1] / half[active]
+            bend = r.at_nodes @ (r.derivative @ new) / half[active]
             follows = -log(np.abs(slope[:, active] + bend))
             error = np.abs(follows - log_g).max(axis=0) + np.abs(new[-3:]).max(axis=0)
             # Rounds that gain little gain nothing more: halves of such a panel do.

@@ -20,6 +20,7 @@ from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import chebyshev_sum, nodes_of, rule
 from stationary.numbers.elementary import (
     arithmetic_of,
+    as_array,
     depth_of,
     exp,
     log,
@@ -64,7 +65,7 @@ class Mesh:
     @property
     def log_mass(self) -> Array:
         r = rule(len(self.coefficients), arithmetic_of(self.lower))
-        return np.asarray(self.top + log(self.half * (r.integral @ self.coefficients)))
+        return as_array(self.top + log(self.half * (r.integral @ self.coefficients)))
 
 
 def level_of(arithmetic: Arithmetic) -> tuple[float, int]:
@@ -117,11 +118,31 @@ def mesh_on(
     finest = np.maximum(4 * spacing(summit), share * length)
     ratio = to_float(np.maximum(length / finest, 1)) if len(length) else np.ones(1)
     steps = 2 + math.ceil(np.log2(ratio).max(initial=0.0) / 3)
-    distance = length * 8.0 ** -np.arange(steps)[:, None]
-    fall = np.maximum(ceiling - density.inside(summit + toward * distance), 0)
-    beyond_level = np.minimum((fall >= level).sum(axis=0), steps - 1)
-    far, piece_of = np.maximum(beyond_level - 1, 0), np.arange(len(low))
-    d, high_fall, low_fall = distance[far, piece_of], fall[far, piece_of], fall[far + 1, piece_of]
+
+    def falls(step: Array) -> tuple[Array, Array]:
+        distance = length * arithmetic.array(8.0) ** -step
+        at = summit + toward * distance
+        return distance, np.maximum(ceiling - density.inside(at), 0)
+
+    if arithmetic is DOUBLE:
+        every, piece_of = np.arange(steps)[:, None], np.arange(len(low))
+        distance, fall = falls(every)
+        beyond_level = np.minimum((fall >= level).sum(axis=0), steps - 1)
+        far = np.maximum(beyond_level - 1, 0)
+        d, high_fall, low_fall = (
+            distance[far, piece_of],
+            fall[far, piece_of],
+            fall[far + 1, piece_of],
+        )
+    else:
+        beyond_level, most = np.zeros(len(low), dtype=int), np.full(len(low), steps - 1)
+        while (beyond_level < most).any():  # many steps, of which each is dear: bisected
+            middle = (beyond_level + most + 1) // 2
+            so_far = np.asarray(falls(middle - 1)[1] >= level, dtype=bool)
+            beyond_level = np.where(so_far, middle, beyond_level)
+            most = np.where(so_far, most, middle - 1)
+        far = np.maximum(beyond_level - 1, 0)
+        (d, high_fall), (_, low_fall) = falls(far), falls(far + 1)
     with np.errstate(all="ignore"):
         # The power need not be known to more than a double.
         fallen = to_float(high_fall / np.maximum(low_fall, 1e-12))
@@ -222,4 +243,4 @@ def _off_at_ends(density: PiecewiseLog, lower: Array, upper: Array, c: Array, to
     t = ((near - lower) - (upper - near)) / np.where(width > 0, width, 1)
     values = exp(np.minimum(density.inside(near) - top, HIGHEST))
     below, above = (np.abs(chebyshev_sum(c, t[i]) - values[i]) for i in (0, 1))
-    return np.asarray(np.maximum(below, above))
+    return as_array(np.maximum(below, above))

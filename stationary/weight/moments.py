@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import nodes_of, rule
-from stationary.numbers.elementary import exp, finite, log, number, spacing
+from stationary.numbers.elementary import as_array, exp, finite, log, number, spacing
 from stationary.weight.component import Component
 from stationary.weight.mesh import Mesh
 from stationary.weight.tail import Tail
@@ -43,7 +43,7 @@ def _tail_nodes(c: Component, tail: Tail, nodes: int) -> tuple[Array, Array]:
     s = (edges[:-1] + half + half * x[:, None]).ravel()
     with np.errstate(over="ignore", under="ignore"):
         weights = (half * w[:, None]).ravel() * exp(-s) * share
-        distance = np.asarray(tail.reach * exp(-s / tail.room))
+        distance = as_array(tail.reach * exp(-s / tail.room))
     # `_in_tail` counts what lies beyond
     known = distance < (FAR if c.arithmetic is DOUBLE else math.inf)
     return distance[known], weights[known]

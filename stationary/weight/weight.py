@@ -33,6 +33,7 @@ from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import derived
 from stationary.numbers.elementary import (
     arithmetic_of,
+    as_array,
     converted,
     exact_sum,
     finite,
@@ -92,7 +93,7 @@ class Weight(PiecewiseLog):
     def derivative(self) -> Array:
         """d log W / dx as coefficients: 2 s f / a is known better than its integral."""
         found = self.sampling
-        return np.asarray(self.s * found.h - self.k * derived(found.ell) / self.panels.half)
+        return as_array(self.s * found.h - self.k * derived(found.ell) / self.panels.half)
 
     @property
     def fades(self) -> tuple[bool, bool]:
@@ -222,7 +223,7 @@ class Weight(PiecewiseLog):
         cut_ell = np.where(samples.resolved, cut_ell, 8 * cut_ell)
         stored = np.abs(self.s * self.phi[0]) + self.k * np.abs(self.sampling.ell[0])
         rounding = self.sampling.epsilon * (2 + self.span / 4 + stored)
-        return np.asarray(total + self.k * 4 * cut_ell + rounding)
+        return as_array(total + self.k * 4 * cut_ell + rounding)
 
     @cached_property
     def spike(self) -> Any:
