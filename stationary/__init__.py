@@ -52,7 +52,10 @@ if TYPE_CHECKING:
     from stationary.sources.loading import load
     from stationary.states.basins import Basin, basins_of
     from stationary.states.distribution import EndState
+    from stationary.states.estimate import Estimate
     from stationary.states.first_passage import (
+        FirstPassage,
+        first_passage,
         hitting_probability,
         log_hitting_probability,
         log_mean_first_passage_time,
@@ -73,7 +76,9 @@ __all__ = [
     "Crossover",
     "Diffusion",
     "EndState",
+    "Estimate",
     "Evolution",
+    "FirstPassage",
     "Landscape",
     "LandscapeError",
     "NotDifferentiableError",
@@ -95,6 +100,7 @@ __all__ = [
     "end_state",
     "evolve",
     "exact_chain",
+    "first_passage",
     "hitting_probability",
     "load",
     "log_hitting_probability",
@@ -134,6 +140,9 @@ _ROOMS = {
     "UserFunctionError": "errors",
     "Evolution": "evolution.evolution",
     "evolve": "evolution.evolve",
+    "Estimate": "states.estimate",
+    "FirstPassage": "states.first_passage",
+    "first_passage": "states.first_passage",
     "hitting_probability": "states.first_passage",
     "log_hitting_probability": "states.first_passage",
     "log_mean_first_passage_time": "states.first_passage",

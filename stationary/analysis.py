@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from stationary.chain.steps import StepIndicators, step_indicators
+from stationary.line.ends import anatomy
 from stationary.line.equilibria import Equilibrium
 from stationary.line.reshape import unrolled
 from stationary.process.diffusion import Diffusion
@@ -18,7 +19,7 @@ from stationary.sources.loading import as_process
 from stationary.states.basins import Basin, basins_of
 from stationary.states.distribution import EndState
 from stationary.states.merging import MIN_BARRIER, checked_barrier
-from stationary.states.passage import Passage, mean_exit_passage
+from stationary.states.passage import Passage, Stretch
 from stationary.states.solve import end_state
 
 if TYPE_CHECKING:
@@ -79,15 +80,16 @@ class Analysis(Result):
         """
 
         def exit_of(b: Basin) -> Passage | None:
-            found = self.end_state.anatomy.piece_at(b.places[0]).sampling
-            found = unrolled(found) if found.diffusion.is_periodic else found
-            lower, upper = found.interval
+            piece = self.end_state.anatomy.piece_at(b.places[0])
+            if piece.sampling.diffusion.is_periodic:
+                piece = anatomy(unrolled(piece.sampling))
+            lower, upper = piece.sampling.interval
             low, position, high = b.places
-            below = low if low > lower else None
-            above = high if high < upper else None
-            if below is None and above is None:
+            inner = (low > lower, high < upper)
+            if not any(inner):
                 return None
-            passage = mean_exit_passage(found, position, below, above)
+            ends = low if inner[0] else None, high if inner[1] else None
+            passage = Stretch((piece,), ends, inner).exit_from(position)
             return passage if self.end_state.digits is not None else passage.rounded()
 
         heavy = sorted(self.basins, key=lambda b: -b.log_mass)[:MOST_EXITS]

@@ -9,16 +9,18 @@ import mpmath
 import numpy as np
 import pytest
 
-from stationary import Diffusion, basins_of, end_state
-from stationary.line.ends import anatomy
-from stationary.line.sampling import sampling
-from stationary.numbers.arithmetic import many_digits
-from stationary.states.first_passage import (
+from stationary import (
+    Diffusion,
+    basins_of,
+    end_state,
+    first_passage,
     hitting_probability,
     log_mean_first_passage_time,
     mean_first_passage_time,
 )
-from stationary.states.passage import mean_exit_passage
+from stationary.line.ends import anatomy
+from stationary.line.sampling import sampling
+from stationary.numbers.arithmetic import many_digits
 from stationary.weight.component import component_on
 
 INF = math.inf
@@ -249,13 +251,10 @@ def test_time_to_leave_a_well():
         return context.quad(lambda z: 8 * context.exp(rise(z) - rise(y)), [-4, -2, -1, y])
 
     exact = context.log(context.quad(inner, [-1, -0.5, 0]))
-    found = sampling(process, complete=True, arithmetic=many_digits(25))
-    passage = mean_exit_passage(found, *found.arithmetic.array([-1.0]), None, found.arithmetic.zero)
-    assert off(passage.log_time, exact) < max(EXACT.mpf(passage.error), EXACT.mpf(10) ** -28)
-    assert passage.error < 1e-28
-    assert passage.rounded().log_time == pytest.approx(
-        log_mean_first_passage_time(process, -1, 0), rel=1e-14
-    )
+    mean = first_passage(process, -1, 0, digits=25).mean
+    assert off(mean.log, exact) < max(EXACT.mpf(mean.error), EXACT.mpf(10) ** -28)
+    assert mean.error < 1e-28
+    assert float(mean.log) == pytest.approx(log_mean_first_passage_time(process, -1, 0), rel=1e-14)
 
 
 def test_time_to_a_singular_end():
@@ -271,10 +270,8 @@ def test_time_to_a_singular_end():
 
     marks = [-170, -120, -80, -40, -20, -8, -3, context.log(0.5)]
     exact = context.log(context.quad(integrand, marks))
-    found = sampling(process, complete=True, arithmetic=many_digits(30))
-    start, end = found.arithmetic.array([0.5, 0.0])
-    passage = mean_exit_passage(found, start, end, None)
-    assert off(passage.log_time, exact, relative=False) < EXACT.mpf(passage.error) < 1e-31
+    mean = first_passage(process, 0.5, 0, digits=30).mean
+    assert off(mean.log, exact, relative=False) < EXACT.mpf(mean.error) < 1e-31
 
 
 def test_mpmath_keeps_its_own_precision():

@@ -30,7 +30,6 @@ from stationary.numbers.elementary import (
 )
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
-from stationary.states.classes import Classes
 from stationary.states.mixture import (
     Atom,
     Escape,
@@ -43,6 +42,7 @@ from stationary.states.mixture import (
     variance_and_error,
     with_lumps,
 )
+from stationary.states.network import Network
 from stationary.states.ring import Current
 from stationary.weight.component import Component
 from stationary.weight.modes import Mode, modes_of
@@ -96,7 +96,7 @@ class EndState:
     reason: str = ""  # for kind "none": where the probability goes; for "classes": what is missing
     notes: tuple[str, ...] = field(default=())
     escapes: tuple[Escape, ...] = ()
-    classes: Classes | None = None
+    classes: Network | None = None
     initial: Initial | None = None  # the start that the weights belong to
     weight_error: float = 0.0  # of the weights of the classes, relative
     digits: int | None = None
@@ -216,7 +216,11 @@ class EndState:
 
     def probability(self, lower: Any, upper: Any) -> Any:
         """P(lower < X <= upper)."""
-        return self.given(exp(self._log_probability(lower, upper)))
+        log_whole = self._log_probability(lower, upper)
+        if any(c.weight > 0 for c in self.components):
+            return self.given(exp(log_whole))
+        low, high = self._number(lower), self._number(upper)
+        return self.given(sum(p.weight for p in self._lumps if low < p.position <= high))
 
     def log_ratio(self, first: tuple[Any, Any], second: tuple[Any, Any]) -> Any:
         """log of P(X in first) / P(X in second), two intervals; exact where exp would overflow."""

@@ -1,44 +1,152 @@
-"""What is reached first, and when, on a line that zeros of the variance cut into pieces.
-
-Within a piece `passage` answers. A process that leaves a piece by a gate goes on in the next one,
-from the end where it enters: nothing takes it back, so probabilities multiply and times add.
-"""
+"""What is reached first, and when, on a line that zeros of the variance cut into pieces."""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError
 from stationary.line.digits import checked
-from stationary.line.partition import Behaviour, Partition, Side, partition
+from stationary.line.ends import anatomy
+from stationary.line.partition import partition
 from stationary.line.reshape import unrolled
-from stationary.line.sampling import Sampling
-from stationary.numbers.elementary import compact, exp, logsumexp
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic
+from stationary.numbers.elementary import converted, exp, number
 from stationary.process.diffusion import Diffusion
+from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.sources.loading import ProcessLike, as_process
-from stationary.states.passage import Passage, mean_exit_passage, splitting_probabilities
-from stationary.states.ring import anatomy_of_ring
+from stationary.states.estimate import Estimate
+from stationary.states.law import Law, Value
+from stationary.states.network import Network, network_of
+from stationary.states.ring import anatomy_of_ring, classes_of_ring
 
 __all__ = [
+    "FirstPassage",
+    "first_passage",
     "hitting_probability",
     "log_hitting_probability",
     "log_mean_first_passage_time",
     "mean_first_passage_time",
 ]
 
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FirstPassage:
+    """Which of several targets a process reaches first, and after how long.
+
+    Everything is an `Estimate`: its `value`, its `log`, right where the value is beyond doubles,
+    and the `error` of the logarithm. Times are in the unit of the process (steps of SGD).
+
+    Attributes
+    ----------
+    start
+        Where the process starts: a point or points of any shape, or the law it is drawn from.
+    targets
+        As they were given.
+    probability
+        That each target is the first, shape (targets, *starts). Less than 1 in sum where none
+        may ever be reached.
+    mean, variance
+        Of the time until the first target is reached, shape of the starts; inf where that may
+        never be.
+    conditional_mean, conditional_variance
+        The same given which target is the first, shape (targets, *starts); nan where it never is.
+    """
+
+    diffusion: Diffusion
+    start: Any
+    targets: tuple[Any, ...]
+    probability: Estimate
+    mean: Estimate
+    variance: Estimate
+    conditional_mean: Estimate
+    conditional_variance: Estimate
+    _line: Any = field(repr=False)
+
+    def __repr__(self) -> str:
+        return f"<FirstPassage of {self.diffusion.name!r} from {self.start} to {self.targets}>"
+
+    def occupation(self, x: Any) -> Estimate:
+        """The mean time spent per unit of x, at points of any shape, before a target is reached.
+
+        The Green's function of the passage: its integral over x is the mean time. For a single
+        start; inf where the process comes back for ever.
+        """
+        if np.ndim(self._line.starts) or isinstance(self.start, Initial):
+            raise LandscapeError(
+                f"{self.diffusion.name}: the occupation density is that of a single start; ask "
+                "first_passage for one start at a time."
+            )
+        at = self._line.points(x)
+        value = self._line.occupation(at.ravel())
+        estimate: Estimate = self._line.estimate(
+            value.log.reshape(at.shape), value.error.reshape(at.shape)
+        )
+        return estimate
+
+
+def first_passage(
+    process: ProcessLike, start: Any, targets: Any, *, digits: int | None = None
+) -> FirstPassage:
+    """Which target is reached first, with what probability, and when.
+
+    Parameters
+    ----------
+    process
+        A `Diffusion`, a `Landscape` (whose diffusion is then taken), or the path of its file.
+    start
+        A point of the domain, an array of them, or a law: ``"normal:0.5,0.1"``, a frozen
+        distribution of `scipy.stats`, an `EndState`.
+    targets
+        A point of the domain or several, among them possibly its ends. Only the nearest on either
+        side of a start can be reached first.
+    digits
+        To compute in so many digits. Points may then be strings or mpmath numbers, and the
+        results are mpmath numbers.
+
+    Returns
+    -------
+    FirstPassage
+        Probabilities, means and variances, each with its error.
+
+    Raises
+    ------
+    LandscapeError
+        If a point lies outside the domain.
+
+    References
+    ----------
+    .. [1] S. Karlin and H. M. Taylor, *A Second Course in Stochastic Processes*, ch. 15.3.
+    """
+    line = _line(process, start, targets, digits)
+    law = line.law(2)
+    whole, mean, variance = line.first_of(law)
+    del whole
+    return FirstPassage(
+        line.diffusion,
+        line.given,
+        tuple(line.asked),
+        line.shaped(law.chance),
+        line.shaped(mean),
+        line.shaped(variance),
+        line.shaped(law.mean),
+        line.shaped(law.variance),
+        line,
+    )
+
 
 def mean_first_passage_time(
-    process: ProcessLike,
-    start: Any,
-    target: Any,
-    *,
-    digits: int | None = None,
+    process: ProcessLike, start: Any, target: Any, *, digits: int | None = None
 ) -> Any:
     """The mean time from `start` until a target is reached first.
 
@@ -47,37 +155,35 @@ def mean_first_passage_time(
     process
         A `Diffusion`, a `Landscape` (whose diffusion is then taken), or the path of its file.
     start
-        A point of the domain.
+        A point of the domain, or an array of them.
     target
-        A point, or a pair of points on either side of `start`: the first of them counts.
+        A point, or several: the first of them counts.
     digits
         To compute in so many digits. Points may then be strings or mpmath numbers, and the
         result is an mpmath number.
 
     Returns
     -------
-    float
+    float or array
         In the unit of time of the process (SGD steps for a landscape). inf where the target may
         never be reached, where the mean is infinite, and where it is beyond the range of doubles:
-        `log_mean_first_passage_time` then tells these apart.
+        `log_mean_first_passage_time` then tells these apart. `first_passage` gives the error.
 
     Raises
     ------
     LandscapeError
         If a point lies outside the domain.
     """
-    return _passage(process, start, target, digits).time
+    line = _line(process, start, target, digits)
+    return line.shaped(line.first_of(line.law(1))[1]).value
 
 
 def log_mean_first_passage_time(
-    process: ProcessLike,
-    start: Any,
-    target: Any,
-    *,
-    digits: int | None = None,
+    process: ProcessLike, start: Any, target: Any, *, digits: int | None = None
 ) -> Any:
     """The natural logarithm of `mean_first_passage_time`, right where that would overflow."""
-    return _passage(process, start, target, digits).log_time
+    line = _line(process, start, target, digits)
+    return line.shaped(line.first_of(line.law(1))[1]).log
 
 
 def hitting_probability(
@@ -94,7 +200,7 @@ def hitting_probability(
     process
         A `Diffusion`, a `Landscape` (whose diffusion is then taken), or the path of its file.
     start
-        A point of the domain.
+        A point of the domain, or an array of them.
     targets
         Points of the domain, among them possibly its ends. Only the nearest on either side can
         be reached first. The probabilities add up to less than one if the process may never
@@ -107,7 +213,9 @@ def hitting_probability(
     LandscapeError
         If a point lies outside the domain.
     """
-    return tuple(exp(p) for p in log_hitting_probability(process, start, targets, digits=digits))
+    line = _line(process, start, targets, digits)
+    chance = line.law(0).chance
+    return tuple(line.shaped(chance[i]).value for i in range(len(line.asked)))
 
 
 def log_hitting_probability(
@@ -118,236 +226,221 @@ def log_hitting_probability(
     digits: int | None = None,
 ) -> tuple[Any, ...]:
     """The natural logarithms of `hitting_probability`; -inf where it is zero."""
-    line = _line(process, digits)
-    points = [line.inside(t, "target") for t in targets]
-    x = line.inside(start, "start")
-    below = max((t for t in line.seen(points) if t <= x), default=None)
-    above = min((t for t in line.seen(points) if t >= x), default=None)
-    left, right = line.first(x, below, above)
-
-    def chance(t: Any) -> Any:
-        images = line.seen([t])
-        if x in images:
-            return 0.0
-        hits = [log for end, log in ((below, left), (above, right)) if end in images]
-        total = min(logsumexp(np.array(hits)), 0.0) if len(hits) > 1 else [*hits, -math.inf][0]
-        return total if digits is not None else float(total)
-
-    return tuple(chance(t) for t in points)
+    line = _line(process, start, targets, digits)
+    chance = line.law(0).chance
+    return tuple(line.shaped(chance[i]).log for i in range(len(line.asked)))
 
 
-def _passage(
-    process: ProcessLike,
-    start: Any,
-    target: Any,
-    digits: int | None,
-) -> Passage:
-    line = _line(process, digits)
-    x = line.inside(start, "start")
-    given = target if isinstance(target, (tuple, list)) else (target,)
-    points = line.seen([line.inside(t, "target") for t in given])
-    below = max((t for t in points if t <= x), default=None)
-    above = min((t for t in points if t >= x), default=None)
-    found = line.time(x, below, above)
-    return found if digits is not None else found.rounded()
+# -- how it is done -----------------------------------------------------------------------------
 
 
-def _line(process: ProcessLike, digits: int | None) -> _Line | _Ring:
+def _line(process: Any, start: Any, targets: Any, digits: int | None) -> _Line:
     process = as_process(process, "first passage")
     diffusion = process.diffusion() if isinstance(process, Landscape) else process
     digits = checked(digits, diffusion.name)
-    if diffusion.is_periodic:
-        return _Ring(anatomy_of_ring(diffusion, digits=digits).sampling)
-    # The scale grows where the density falls.
-    return _Line(partition(diffusion, complete=True, digits=digits))
+    asked = list(targets) if isinstance(targets, (tuple, list, np.ndarray)) else [targets]
+    if not asked:
+        raise LandscapeError(f"{diffusion.name}: first passage needs a target, as in targets = 1.")
+    return _Line(diffusion, start, asked, digits)
 
 
-def _checked_inside(diffusion: Diffusion, value: Any, what: str) -> Any:
-    lower, upper = diffusion.domain
-    if not lower <= value <= upper:
-        raise LandscapeError(
-            f"{diffusion.name}: {what} = {float(value):g} lies outside the domain "
-            f"({lower:g}, {upper:g})."
-        )
-    return value
-
-
-@dataclass(frozen=True, eq=False)
-class _Ring:
-    """A periodic domain, unrolled, so that a target behind is also one ahead."""
-
-    found: Sampling
-
-    def inside(self, x: Any, what: str) -> Any:
-        return _checked_inside(self.found.diffusion, float(x), what)
-
-    def seen(self, points: list[Any]) -> list[Any]:
-        """The points, also where they are one turn earlier and one later."""
-        lower, upper = self.found.diffusion.domain
-        return [t + turn for t in points for turn in (lower - upper, 0.0, upper - lower)]
-
-    def first(self, x: Any, below: Any, above: Any) -> tuple[Any, Any]:
-        return splitting_probabilities(unrolled(self.found), x, below, above)
-
-    def time(self, x: Any, below: Any, above: Any) -> Passage:
-        return mean_exit_passage(unrolled(self.found), x, below, above)
-
-
-@dataclass(frozen=True, eq=False)
 class _Line:
-    """The pieces of a line, and what leads from one to the next."""
+    """A process with its starts and targets, in the numbers that it is computed in."""
 
-    parts: Partition
+    def __init__(
+        self, diffusion: Diffusion, start: Any, asked: list[Any], digits: int | None
+    ) -> None:
+        self.diffusion, self.asked, self.digits = diffusion, asked, digits
+        if diffusion.is_periodic:
+            self.parts = classes_of_ring(anatomy_of_ring(diffusion, digits=digits)).partition
+        else:
+            self.parts = partition(diffusion, digits=digits)
+        self.arithmetic: Arithmetic = DOUBLE if digits is None else self.parts.arithmetic
+        self.law_of_start: Initial | None = None
+        self.given = start
+        if _is_law(start):
+            self.given = self.law_of_start = Initial.of(
+                start, domain=diffusion.domain, name=diffusion.name, variable=diffusion.variable
+            )
+            self.starts = np.zeros(())
+        else:
+            self.starts = self.inside(start, "start")
+        self.targets = [self.inside(t, "target")[()] for t in asked]
 
-    def inside(self, x: Any, what: str) -> Any:
-        arithmetic = self.parts.arithmetic
-        value = float(x) if arithmetic.dtype == float else arithmetic.array([x])[0]
-        return _checked_inside(self.parts.diffusion, value, what)
+    def points(self, x: Any) -> Array:
+        given = np.asarray(x, dtype=None if self.digits is None else object)
+        if self.digits is None:
+            return np.asarray(given, dtype=float)
+        return np.asarray(self.arithmetic.array(given))
 
-    def seen(self, points: list[Any]) -> list[Any]:
-        return points
+    def inside(self, x: Any, what: str) -> Array:
+        try:
+            at = self.points(x)
+        except (TypeError, ValueError):
+            raise LandscapeError(
+                f"{self.diffusion.name}: {what} = {x!r:.40} is no point of the domain."
+            ) from None
+        lower, upper = self.diffusion.domain
+        outside = ~np.asarray((at >= lower) & (at <= upper), dtype=bool)
+        if outside.any():
+            raise LandscapeError(
+                f"{self.diffusion.name}: {what} = {float(at[outside].flat[0]):g} lies outside the "
+                f"domain ({lower:g}, {upper:g})."
+            )
+        return at
 
-    def first(self, x: Any, below: Any, above: Any) -> tuple[Any, Any]:
-        """log of the probabilities to reach `below` first and `above` first."""
-        if x in (below, above):
-            return (0.0 if x == below else -math.inf), (0.0 if x == above else -math.inf)
-        self.refuse_stretches(x, below, above)
-        k = self._piece_of(x)
-        if k is None:
-            return -math.inf, -math.inf
-        here, low, high = self._local(k, x, below, above)
-        to_low, to_high = splitting_probabilities(here, self._in(here, x), low, high)
-        if low is not None and below is not None and not self._holds(k, below):
-            to_low = to_low + self._beyond(k, 0, below)
-        elif low is not None and below is None:
-            to_low = -math.inf
-        if high is not None and above is not None and not self._holds(k, above):
-            to_high = to_high + self._beyond(k, 1, above)
-        elif high is not None and above is None:
-            to_high = -math.inf
-        return to_low, to_high
-
-    def time(self, x: Any, below: Any, above: Any) -> Passage:
-        """The mean time to `below` or `above`, whichever comes first."""
-        if x in (below, above):
-            return Passage(-math.inf, 0.0)
-        self.refuse_stretches(x, below, above)
-        k = self._piece_of(x)
-        if k is None:
-            return Passage(math.inf, 0.0)
-        here, low, high = self._local(k, x, below, above)
-        leaks = [side.behaviour.loses for side in self.parts.sides[k]]
-        # A way out that leads to no target makes the mean infinite, unless it is never taken.
-        open_low = leaks[0] and not (below is not None and self._holds(k, below))
-        open_high = leaks[1] and not (above is not None and self._holds(k, above))
-        lost_low = open_low and (below is None or not self._leads(k, 0))
-        lost_high = open_high and (above is None or not self._leads(k, 1))
-        at = self._in(here, x)
-        chances = splitting_probabilities(here, at, low, high)
-        if (lost_low and chances[0] > -math.inf) or (lost_high and chances[1] > -math.inf):
-            return Passage(math.inf, 0.0)
-        parts = [mean_exit_passage(here, at, low, high)]
-        for end, target, chance in ((0, below, chances[0]), (1, above, chances[1])):
-            crossing = (open_low, open_high)[end]
-            if crossing and target is not None and chance > -math.inf:
-                onwards = self._onwards(k, end, target)
-                parts.append(Passage(chance + onwards.log_time, onwards.error))
-        log_time = logsumexp(np.array([p.log_time for p in parts]))
-        if not log_time < math.inf:
-            return Passage(math.inf, 0.0)
-        shares = [exp(p.log_time - log_time) * p.error for p in parts if p.log_time > -math.inf]
-        return Passage(log_time, compact(sum(shares)))
-
-    # -- from piece to piece -------------------------------------------------------------------
-
-    def _piece_of(self, x: Any) -> int | None:
-        """The piece that a process at x is in, or enters; None if it stays where it is."""
-        for k, piece in enumerate(self.parts.pieces):
-            lower, upper = piece.sampling.diffusion.domain
-            if lower < x < upper:
-                return k
-        domains = [piece.sampling.diffusion.domain for piece in self.parts.pieces]
-        if x == domains[0][0]:
-            return 0
-        if x == domains[-1][1]:
-            return len(domains) - 1
-        f = float(self.parts.diffusion.coefficients(np.array([float(x)]))[0][0])
-        if f > 0:
-            return next((k for k, d in enumerate(domains) if d[0] >= x), None)
-        if f < 0:
-            return next((k for k in reversed(range(len(domains))) if domains[k][1] <= x), None)
-        return None
-
-    def _holds(self, k: int, x: Any) -> bool:
-        lower, upper = self.parts.pieces[k].sampling.diffusion.domain
-        return bool(lower <= x <= upper)
-
-    def _in(self, found: Sampling, x: Any) -> Any:
-        return float(x) if found.arithmetic.dtype == float else found.arithmetic.array([x])[0]
-
-    def _local(self, k: int, x: Any, below: Any, above: Any) -> tuple[Sampling, Any, Any]:
-        """The piece, and the points at which the process leaves it or is where it should be."""
-        found = self.parts.pieces[k].sampling
-        lower, upper = found.interval
-        sides = self.parts.sides[k]
-        low = high = None
-        if below is not None and self._holds(k, below):
-            low = self._in(found, below)
-        elif sides[0].behaviour.loses:
-            low = lower
-        if above is not None and self._holds(k, above):
-            high = self._in(found, above)
-        elif sides[1].behaviour.loses:
-            high = upper
-        return found, low, high
-
-    def _leads(self, k: int, end: int) -> bool:
-        """Whether leaving a piece by an end leads into the next one."""
-        side: Side = self.parts.sides[k][end]
-        return side.behaviour is Behaviour.CROSSES and 0 <= k + (1 if end else -1) < len(
-            self.parts.pieces
-        )
-
-    def _entry(self, k: int, end: int) -> Any:
-        """The end of the next piece at which a process comes in."""
-        domain = self.parts.pieces[k + (1 if end else -1)].sampling.diffusion.domain
-        return domain[0] if end else domain[1]
-
-    def _beyond(self, k: int, end: int, target: Any) -> Any:
-        """log of the probability to reach a target beyond an end, once there."""
-        if not self._leads(k, end):
-            return -math.inf
-        at = self._entry(k, end)
-        if at == target:
-            return 0.0
-        pair = (None, target) if end else (target, None)
-        next_line = self._entering(k, end)
-        return next_line.first(at, *pair)[1 if end else 0]
-
-    def refuse_stretches(self, *points: Any) -> None:
-        """Times and probabilities where the drift alone moves the process are not offered."""
-        given = [float(p) for p in points if p is not None]
-        for p in self.parts.points:
-            if p.interval is not None:
-                low, high = p.interval
-                if min(given) <= high and max(given) >= low:
-                    raise LandscapeError(
-                        f"{self.parts.diffusion.name}: between {low:.6g} and {high:.6g} there is "
-                        "no noise. First passage from, to or across such a stretch is not offered; "
-                        "choose points on one side of it."
-                    )
-
-    def _onwards(self, k: int, end: int, target: Any) -> Passage:
-        at = self._entry(k, end)
-        if at == target:
-            return Passage(-math.inf, 0.0)
-        pair = (None, target) if end else (target, None)
-        return self._entering(k, end).time(at, *pair)
-
-    def _entering(self, k: int, end: int) -> _Line:
-        """The rest of the line, which is never left backwards."""
-        rest = slice(k + 1, None) if end else slice(None, k)
+    @cached_property
+    def network(self) -> Network:
+        targets = self.targets
+        starts = self.starts.ravel()
+        reach = (None, None)
+        if len(starts) and self.law_of_start is None:
+            reach = (number(starts.min()), number(starts.max()))
         parts = self.parts
-        return _Line(
-            Partition(parts.diffusion, parts.pieces[rest], parts.points, parts.sides[rest])
+        if self.diffusion.is_periodic:
+            # Unrolled, a target behind is also one ahead.
+            lower, upper = self.diffusion.domain
+            targets = [t + turn for t in targets for turn in (lower - upper, 0.0, upper - lower)]
+            low, high = lower - (upper - lower), upper + (upper - lower)
+            targets = [t for t in targets if low < t < high]
+            parts = classes_of_ring(anatomy(unrolled(parts.pieces[0].sampling))).partition
+        return network_of(parts, tuple(sorted(set(targets))), reach=reach)
+
+    def law(self, moments: int) -> Law:
+        """What is known of each target that was asked for, shape (targets, starts)."""
+        start = self.law_of_start
+        if start is None:
+            return self._at(self.starts.ravel(), moments)
+        return self._averaged(start, moments)
+
+    def _at(self, x: Array, moments: int) -> Law:
+        network = self.network
+        found = network.law(x, moments)
+        first = len(network.outcomes)
+        period = self.diffusion.domain[1] - self.diffusion.domain[0]
+        rows: list[Law] = []
+        for t in self.targets:
+            same = [
+                first + i
+                for i, one in enumerate(network.targets)
+                if one == t or (self.diffusion.is_periodic and abs(one - t) in (0, period))
+            ]
+            laws = [
+                Law(*(v[[i]] for v in (found.chance, found.mean, found.variance))) for i in same
+            ]
+            whole = laws[0]
+            for law in laws[1:]:
+                whole = whole.or_else(law)
+            rows.append(whole)
+        return Law(
+            *(
+                Value(
+                    np.concatenate([getattr(r, name).log for r in rows]),
+                    np.concatenate([getattr(r, name).error for r in rows]),
+                )
+                for name in ("chance", "mean", "variance")
+            )
         )
+
+    def _averaged(self, start: Initial, moments: int) -> Law:
+        """The same for a start that is drawn from a law."""
+        count = len(self.targets)
+        cuts = np.unique(np.concatenate([self.network.cuts, np.array(self.targets, dtype=float)]))
+        worst = [0.0, 0.0, 0.0]
+
+        def parts(x: Array, k: int, centre: Array) -> Array:
+            law = self._at(x, moments)
+            with np.errstate(all="ignore"):
+                p = exp(law.chance.log)
+                times = np.where(p > 0, exp(law.mean.log), 0)
+                spread = np.where(p > 0, exp(law.variance.log), 0)
+            names = ("chance", "mean", "variance")[: k + 1]
+            known = [getattr(law, n).error[law.chance.log > -50] for n in names]
+            worst[k] = max([worst[k], *(float(e.max(initial=0.0)) for e in known)])
+            values = (p, p * times, p * (spread + (times - centre[:, None]) ** 2))[k]
+            return np.asarray(np.where(p > 0, values, 0), dtype=float)
+
+        chance, off = start.expectation(lambda x: parts(x, 0, np.zeros(count)), cuts)
+        logs = [Value(*_logarithm(np.asarray(chance), off, worst[0]))]
+        centre = np.zeros(count)
+        for k in range(1, moments + 1):
+            value, off = start.expectation(functools.partial(parts, k=k, centre=centre), cuts)
+            with np.errstate(all="ignore"):
+                share = np.where(chance > 0, value / chance, 0)
+                relative = off / np.where(chance > 0, chance, 1)
+            if k == 1:
+                centre = np.where(np.isfinite(share), share, 0)
+            logs.append(Value(*_logarithm(share, relative, worst[k])))
+        logs += [Value(np.full((count, 1), -math.inf), np.zeros((count, 1)))] * (3 - len(logs))
+        return Law(*logs)
+
+    def first_of(self, law: Law) -> tuple[Value, Value, Value]:
+        """The probability to reach any target, and the mean and variance of when."""
+        rows = [Law(*(v[[i]] for v in (law.chance, law.mean, law.variance))) for i in self.distinct]
+        whole = rows[0]
+        for other in rows[1:]:
+            whole = whole.or_else(other)
+        sure = self._is_sure()[None]
+        endless = np.full(whole.mean.log.shape, math.inf, dtype=whole.mean.log.dtype)
+        mean, variance = (
+            Value(np.where(sure, v.log, endless), np.where(sure, v.error, 0 * v.error))
+            for v in (whole.mean, whole.variance)
+        )
+        endless_mean = np.asarray(mean.log == math.inf, dtype=bool)
+        variance = Value(np.where(endless_mean, math.inf, variance.log), variance.error)
+        return whole.chance[0], mean[0], variance[0]
+
+    @property
+    def distinct(self) -> list[int]:
+        return [i for i, t in enumerate(self.targets) if t not in self.targets[:i]]
+
+    def _is_sure(self) -> Array:
+        """Whether no start can end anywhere else."""
+        network = self.network
+        first = len(network.outcomes)
+
+        def lost(x: Array) -> Array:
+            law = network.law(x)
+            others = np.asarray((law.chance.log[:first] > -math.inf).any(axis=0), dtype=bool)
+            some = np.asarray((law.chance.log[first:] > -math.inf).any(axis=0), dtype=bool)
+            return np.asarray(others | ~some)
+
+        if self.law_of_start is None:
+            return np.asarray(~lost(self.starts.ravel()))
+        share, _ = self.law_of_start.expectation(
+            lambda x: lost(x)[None].astype(float), network.cuts
+        )
+        return np.array([float(share[0]) < 1e-300])
+
+    def occupation(self, y: Array) -> Value:
+        return self.network.occupation(self.starts.ravel()[0], y)
+
+    def shaped(self, value: Value) -> Estimate:
+        log, error = value.log, value.error
+        shape = self.starts.shape
+        lead = log.shape[:-1]
+        return self.estimate(log.reshape(lead + shape), error.reshape(lead + shape))
+
+    def estimate(self, log: Array, error: Array) -> Estimate:
+        if self.digits is None:
+            log, error = converted(log, DOUBLE), converted(error, DOUBLE)
+            error = error + DOUBLE.epsilon * np.where(np.isfinite(log), np.abs(log), 0) / 2
+        if log.ndim:
+            return Estimate(log, error)
+        return Estimate(number(log[()]), number(error[()]))
+
+
+def _logarithm(value: Array, off: Any, relative: float) -> tuple[Array, Array]:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log = np.log(value)[:, None]
+        error = np.where(value > 0, off / np.where(value > 0, value, 1), 0) + relative
+    return log, np.asarray(error)[:, None]
+
+
+def _is_law(start: Any) -> bool:
+    """Whether a start is a law, rather than a point or an array of points."""
+    if isinstance(start, Initial):
+        return start.point is None
+    if isinstance(start, str):
+        return ":" in start
+    return hasattr(start, "cdf") and hasattr(start, "ppf")

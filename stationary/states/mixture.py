@@ -19,6 +19,7 @@ from stationary.errors import ConvergenceError
 from stationary.line.partition import SingularPoint
 from stationary.numbers.arithmetic import Arithmetic
 from stationary.numbers.elementary import (
+    arithmetic_of,
     converted,
     exp,
     finite,
@@ -86,7 +87,7 @@ def log_mixed(
         for c in components
         if c.weight > 0
     ]
-    parts = parts or [np.full(at.shape, -math.inf, dtype=at.dtype)]
+    parts = parts or [arithmetic.array(np.full(at.shape, -math.inf))]
     result = parts[0] if len(parts) == 1 else functools.reduce(logaddexp, parts)
     undefined = at != at
     return np.where(undefined, math.nan, result) if undefined.any() else result
@@ -96,7 +97,7 @@ def with_lumps(logs: Array, at: Array, lumps: Lumps, *, left: bool) -> Array:
     """Logarithms of a distribution function (or of its complement), with points added to it."""
     for a in lumps:
         here = (at >= a.position) if left else (at < a.position)
-        logs = logaddexp(logs, np.where(here, log(a.weight), -math.inf).astype(at.dtype))
+        logs = logaddexp(logs, arithmetic_of(logs).array(np.where(here, log(a.weight), -math.inf)))
     return logs
 
 

@@ -1,56 +1,51 @@
-"""First passage: where a process arrives first, and how long that takes on average.
+"""A stretch of the line left by one end or the other: how likely, and after how long.
 
-With scale density s = a^-c exp(-int 2 f / a) and speed density m = (2 / a^(1-c)) exp(int 2 f / a),
-both up to constants that cancel (c = 0 for Ito): from x, the probability to reach b before a is
-S(x) / S(b) with S = int_a s; the mean time to reach b, with what lies below a keeping its
-probability inside, is int_x^b s(y) (int^y m) dy. The inner integrals are distribution functions
-of states without current, so everything that holds for those (both tails, singular ends,
-logarithms throughout) holds here.
+With scale density s = a^-c e^-Phi, speed density m = a^(c-1) e^Phi, Phi = int 2 f / a, and A the
+probability to leave above (1 where nothing leaves below), a process that is told that it leaves
+above has scale density s / A^2 and speed density m A^2, and nothing of it leaves below. So its
+mean time from x is T = 2 int_x (s / A^2) M with M = int^y m A^2, and its variance, which has the
+source a T'^2, is 8 int_x (s / A^2) int^y (s / A^2) M^2: sums of positive terms, of which none
+cancels. Leaving below is the same seen in a mirror.
 
 References
 ----------
-.. [1] S. Karlin and H. M. Taylor, *A Second Course in Stochastic Processes*, ch. 15.3.
+.. [1] S. Karlin and H. M. Taylor, *A Second Course in Stochastic Processes*, ch. 15.3 and 15.9.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.line.ends import anatomy
-from stationary.line.feller import Feller
-from stationary.line.reshape import within
-from stationary.line.sampling import Sampling, nodes_in
-from stationary.numbers.arithmetic import DOUBLE
-from stationary.numbers.chebyshev import nodes_of, rule
-from stationary.numbers.elementary import (
-    arithmetic_of,
-    compact,
-    depth_of,
-    exact_sum,
-    exp,
-    finite,
-    infinite,
-    log,
-    logsumexp,
-    number,
-    smallest_of,
-    spacing,
+from stationary.line.ends import Anatomy, anatomy
+from stationary.line.sampling import sampling
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic
+from stationary.numbers.elementary import compact, exp, log, log1p, number
+from stationary.states.cumulation import (
+    Cumulated,
+    DivergesError,
+    Log,
+    Mesh,
+    UnresolvedError,
+    _sum,
+    beyond,
+    cumulated,
+    mesh_on,
 )
-from stationary.weight.component import Component, component_on
+from stationary.states.law import Value
 
-__all__ = ["Passage", "mean_exit_passage", "splitting_probabilities"]
+__all__ = ["Passage", "Stretch"]
 
 Array = NDArray[Any]
 
-ROUNDS = 60
-TRUSTED = 1e-11
-MARGIN = 200.0  # by which an integrand may rise between two cuts
+MOST_IN_DIGITS = 8  # where each costs more than all of doubles, and panels are finer
+ADDED_UP = 2  # roundings that add up the same way; against closed forms 1.5 were exceeded
+MOST_ROUNDS = 60  # of cutting panels; each finds where one more integral turns
 
 
 @dataclass(frozen=True)
@@ -72,274 +67,245 @@ class Passage:
         return Passage(float(self.log_time), self.error)
 
 
-# -- how it is done -----------------------------------------------------------------------------
+@dataclass(frozen=True, eq=False)
+class Times:
+    """Mean time and its variance for a process that leaves upwards, as functions of the start."""
+
+    mean: Cumulated | None  # None: infinite
+    variance: Cumulated | None
 
 
-def _scale(found: Sampling, low: Any, high: Any) -> tuple[Component | None, bool, bool]:
-    """The scale measure between two points, normalised, and whether it is finite at each end."""
-    parts = anatomy(within(found, low, high))
-    c = float(found.diffusion.convention.value)
-    finite = tuple(bool(end.converges(-1, c)) for end in parts.ends)
-    return (component_on(parts, -1, c)[1] if all(finite) else None), finite[0], finite[1]
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """The line between two points, on neighbouring pieces that are passed both ways.
 
+    Attributes
+    ----------
+    pieces
+        Sampled, with no more than removable zeros of the variance between them.
+    ends
+        Where the stretch ends; None for where its pieces do.
+    leaves
+        Whether the process leaves at the lower and at the upper end.
+    arrives
+        Whether that happens in finite time.
+    reach
+        The lowest and the highest start, where they may lie beyond what was sampled.
+    """
 
-def splitting_probabilities(found: Sampling, x: Any, below: Any, above: Any) -> tuple[Any, Any]:
-    """log of the probabilities to reach `below` first and `above` first."""
-    lower, upper = found.interval
-    ends = anatomy(found).ends
-    low = lower if below is None else below
-    high = upper if above is None else above
-    if below == x or above == x or low == high:
-        return (0.0 if below == x else -math.inf), (0.0 if above == x else -math.inf)
-    scale, finite_low, finite_high = _scale(found, low, high)
-    # An end that is not a target turns the process back, unless the scale measure is finite
-    # there and nothing reflects: then it may be lost to it.
-    lost_low = below is not None or (finite_low and not ends[0].reflects)
-    lost_high = above is not None or (finite_high and not ends[1].reflects)
-    to_low: Any = -math.inf
-    to_high: Any = -math.inf
-    if not (finite_low and lost_low):
-        to_high = 0.0 if finite_high and lost_high else -math.inf
-    elif not (finite_high and lost_high):
-        to_low = 0.0
-    else:
-        assert scale is not None
-        at = np.array([x])
-        to_low, to_high = number(scale.logsf(at)[0]), number(scale.logcdf(at)[0])
-    return (to_low if below is not None else -math.inf), (
-        to_high if above is not None else -math.inf
-    )
+    pieces: tuple[Anatomy, ...]
+    ends: tuple[Any, Any] = (None, None)
+    leaves: tuple[bool, bool] = (True, True)
+    arrives: tuple[bool, bool] = (True, True)
+    reach: tuple[Any, Any] = (None, None)
 
+    @cached_property
+    def whole(self) -> tuple[Anatomy, ...]:
+        """The pieces, sampled as far as somebody goes: the scale grows where no density is."""
 
-def mean_exit_passage(found: Sampling, x: Any, below: Any, above: Any) -> Passage:
-    """The mean time from x to `below` or `above`, whichever comes first; one may be None."""
-    if x in (below, above):
-        return Passage(-math.inf, 0.0)
-    for target, end, k in ((below, found.interval[0], 0), (above, found.interval[1], 1)):
-        # A natural end is come to in infinite time or never, whatever a sum might give.
-        singular = target is not None and target == end and found.open_ends[k]
-        if singular and anatomy(found).ends[k].feller is Feller.ATTRACTING:
+        def goes_beyond(piece: Anatomy, side: int) -> bool:
+            found, sign = piece.sampling, (-1, 1)[side]
+            edge = (found.lower, found.upper)[side]
+            wanted = [x for x in (*self.ends, *self.reach) if x is not None]
+            return found.fallen[side] and (
+                (self.leaves[side] and self.ends[side] is None)
+                or any(sign * x > sign * edge for x in wanted)
+            )
+
+        return tuple(
+            anatomy(sampling(p.sampling.diffusion, complete=True, arithmetic=p.sampling.arithmetic))
+            if goes_beyond(p, 0) or goes_beyond(p, 1)
+            else p
+            for p in self.pieces
+        )
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        return max((p.sampling.arithmetic for p in self.pieces), key=lambda a: a.digits)
+
+    @property
+    def scale_error(self) -> Any:
+        """The error of the probabilities where both ends are about as likely."""
+        mesh, up, down = self._scales
+        return ADDED_UP * max(up.total_error, down.total_error) + mesh.arithmetic.epsilon
+
+    @property
+    def interval(self) -> tuple[Any, Any]:
+        low, high = self.ends
+        return (
+            self.pieces[0].sampling.interval[0] if low is None else low,
+            self.pieces[-1].sampling.interval[1] if high is None else high,
+        )
+
+    # -- which end ------------------------------------------------------------------------------
+
+    @cached_property
+    def _scales(self) -> tuple[Mesh, Cumulated, Cumulated]:
+        """The scale measure from the lower end up, and from the upper end down."""
+
+        def both(mesh: Mesh, rounds: int) -> tuple[Mesh, Cumulated, Cumulated]:
+            up = cumulated(mesh, mesh.scale, rounds=rounds)
+            down = cumulated(mesh, mesh.scale, down=True, rounds=rounds)
+            return mesh, up, down
+
+        return self._resolved(both)  # type: ignore[no-any-return]
+
+    def _resolved(self, build: Any) -> Any:
+        cuts: list[Any] = list(self.__dict__.setdefault("_cuts", []))
+        most = MOST_ROUNDS if self.arithmetic is DOUBLE else MOST_IN_DIGITS
+        for rounds in range(most):
+            mesh = mesh_on(self.whole, *self.ends, cuts)
+            if mesh.is_hopeless:
+                return build(mesh, None)
+            try:
+                return build(mesh, rounds)
+            except UnresolvedError as unresolved:
+                cuts += unresolved.cuts
+        return build(mesh_on(self.whole, *self.ends, cuts), None)
+
+    def log_probabilities(self, x: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+        """log of the probabilities to leave below and above, from each x, with their errors."""
+        none = np.full(x.shape, -math.inf, dtype=x.dtype)
+        if not all(self.leaves):
+            low, high = (np.zeros_like(none) if leaves else none for leaves in self.leaves)
+            return (low, np.zeros_like(none)), (high, np.zeros_like(none))
+        mesh, up, down = self._scales
+        apart = mesh.step_errors_beyond(x)
+        sides = []
+        for f, steps in ((down, apart[0]), (up, apart[1])):
+            value, error = f(x)
+            sides.append((np.minimum(value - f.total, 0), error + f.total_error + steps))
+        (low, low_error), (high, high_error) = sides
+        # Close to 1, a probability is what the other one leaves over.
+        result = []
+        for one, error, other, other_error in (
+            (low, low_error, high, high_error),
+            (high, high_error, low, low_error),
+        ):
+            near = np.asarray(one > other, dtype=bool)
+            value, off = one.copy(), error.copy()
+            rest = np.minimum(other[near], -math.log(2))
+            value[near] = log1p(-exp(rest))
+            off[near] = np.minimum(off[near], exp(rest - value[near]) * other_error[near])
+            rounding = mesh.arithmetic.epsilon * (1 + np.where(value > -math.inf, -value, 0))
+            result.append((value, ADDED_UP * off + rounding))
+        return result[0], result[1]
+
+    # -- when -----------------------------------------------------------------------------------
+
+    def times(self, end: int, *, variance: bool = False) -> Times:
+        """For what leaves at an end, the mean time and, if asked for, its variance."""
+        memory = self.__dict__.setdefault("_known", {})
+        if (end, variance) not in memory:
+            memory[end, variance] = self._times(end, variance)
+        return memory[end, variance]  # type: ignore[no-any-return]
+
+    def _times(self, end: int, variance: bool) -> Times:
+        down = end == 0
+        behind, ahead = (1, 0) if down else (0, 1)
+        last = self.pieces[-1 if behind else 0].ends[behind]
+        keeps = self.ends[behind] is not None or self.leaves[behind] or last.integrable
+        if not self.leaves[ahead] or not self.arrives[ahead] or not keeps:
+            return Times(None, None)
+
+        def build(mesh: Mesh, rounds: int) -> Times:
+            s, m = mesh.scale, mesh.speed
+            if self.leaves[behind]:
+                chance = 2 * cumulated(mesh, s, down=down, rounds=rounds).log
+                s, m = s + (-1) * chance, m + chance
+            held = cumulated(mesh, m, down=down, ahead=False, rounds=rounds).log
+            first = _last_leg(mesh, s, m, held, down=down, rounds=rounds)
+            mean = cumulated(mesh, s + held, down=not down, rounds=rounds, first=first)
+            if not variance:
+                return Times(mean, None)
+            source = cumulated(mesh, s + 2 * held, down=down, ahead=False, rounds=rounds).log
+            return Times(mean, cumulated(mesh, s + source, down=not down, rounds=rounds))
+
+        try:
+            return self._resolved(build)  # type: ignore[no-any-return]
+        except DivergesError:
+            return Times(None, None)
+
+    def log_times(self, x: Array, end: int, moments: int = 2) -> list[tuple[Array, Array]]:
+        """log of the mean time and of its variance, from each x, given the end; with errors."""
+        if not moments:
+            return []
+        found = self.times(end, variance=moments > 1)
+        result = []
+        for f, factor in ((found.mean, 2), (found.variance, 8))[:moments]:
+            if f is None:
+                endless = np.full(x.shape, math.inf, dtype=x.dtype)
+                result.append((endless, np.zeros(x.shape)))
+            else:
+                value, error = f(x)
+                two = log(number(factor * f.mesh.arithmetic.one))
+                result.append((value + two, ADDED_UP * error + f.mesh.arithmetic.epsilon))
+        return result
+
+    def exit_from(self, x: Any) -> Passage:
+        """The mean time from x until it is left by either end."""
+        at = np.array([x], dtype=self.arithmetic.dtype)
+        times: Value | None = None
+        for end, chance in enumerate(self.log_probabilities(at)):
+            if self.leaves[end]:
+                part = Value(*chance) * Value(*self.log_times(at, end, 1)[0])
+                times = part if times is None else times + part
+        if times is None:
             return Passage(math.inf, 0.0)
-    if below is not None and above is not None:
-        return _two_sided(found, x, below, above)
-    if above is not None:
-        return _one_sided(found, x, above, upwards=True)
-    if below is not None:
-        return _one_sided(found, x, below, upwards=False)
-    return Passage(math.inf, 0.0)
+        return Passage(number(times.log[0]), compact(times.error[0]))
+
+    # -- how long where -------------------------------------------------------------------------
+
+    def log_occupation(self, x: Any, y: Array) -> tuple[Array, Array]:
+        """log of the density, at points y, of the mean time spent there before leaving, from x.
+
+        2 A(min) B(max) m(y), with A = 1 (B = 1) where nothing leaves below (above).
+        """
+        if not any(self.leaves):
+            return np.full(y.shape, math.inf, dtype=y.dtype), np.zeros(y.shape)
+        mesh, up, down = self._scales if all(self.leaves) else self._one_scale
+        at = np.array([x], dtype=y.dtype)
+        low, high = np.minimum(y, at), np.maximum(y, at)
+        value = mesh.value(mesh.speed, np.clip(y, mesh.lower[0], mesh.upper[-1]))
+        value = value + log(number(2 * mesh.arithmetic.one))
+        k, _ = mesh.locate(y)
+        error = mesh.speed.error[k] + mesh.step_error.sum()
+        if self.leaves[0]:
+            part, off = up(low)
+            value, error = value + part, error + off
+        if self.leaves[1]:
+            part, off = down(high)
+            value, error = value + part, error + off
+        if all(self.leaves):
+            value = value - up.total
+            error = error + up.total_error
+        value[(y <= mesh.ends[0]) | (y >= mesh.ends[1])] = -math.inf
+        return value, error
+
+    @cached_property
+    def _one_scale(self) -> tuple[Mesh, Cumulated, Cumulated]:
+        down = self.leaves[1]
+
+        def build(mesh: Mesh, rounds: int) -> tuple[Mesh, Cumulated, Cumulated]:
+            f = cumulated(mesh, mesh.scale, down=down, ahead=False, rounds=rounds)
+            return mesh, f, f
+
+        return self._resolved(build)  # type: ignore[no-any-return]
 
 
-def _one_sided(found: Sampling, x: Any, target: Any, *, upwards: bool) -> Passage:
-    lower, upper = found.interval
-    part = within(found, lower, target) if upwards else within(found, target, upper)
-    parts = anatomy(part)
-    behind = parts.ends[0 if upwards else 1]
-    ahead = parts.ends[1 if upwards else 0]
-    if not behind.integrable or not behind.reflects:
-        return Passage(math.inf, 0.0)  # probability is lost, or spreads without limit
-    if not ahead.integrable:
-        # The speed measure is infinite at the target, but finite up to any point before it.
-        if not ahead.converges(-1, float(found.diffusion.convention.value)):
-            return Passage(math.inf, 0.0)
-        near = _before_singular(part, upwards)
-        if (x < near) if upwards else (x > near):
-            part = within(part, lower, near) if upwards else within(part, near, upper)
-            parts = anatomy(part)
-        else:
-            return _two_sided(found, x, *((lower, target) if upwards else (target, upper)))
-    parts, speed = component_on(parts)
-    panels, density = parts.sampling.panels, speed.density
-    # 2 s m with the speed measure normalised: log s = -(log P + log a) on the same panels.
-    c = -density.coefficients
-    c[:-1] -= parts.sampling.ell
+def _last_leg(
+    mesh: Mesh, s: Log, m: Log, held: Log, *, down: bool, rounds: int
+) -> tuple[Any, Any] | None:
+    """int s M between the panels and the end that is left by, as B M + int B m, B = int s.
 
-    constant = speed.log_norm + _log_two(found)
-
-    def ceiling(y: Array) -> Array:
-        return np.asarray(panels.evaluate(c, y) + constant)
-
-    def integrand(y: Array) -> Array:
-        return ceiling(y) + (speed.logcdf(y) if upwards else speed.logsf(y))
-
-    low, high = (x, target) if upwards else (target, x)
-    low, high = max(low, parts.sampling.lower), min(high, parts.sampling.upper)
-    if x == lower and upwards and parts.sampling.open_ends[0]:
-        low = _before_singular(parts.sampling, False)
-    if x == upper and not upwards and parts.sampling.open_ends[1]:
-        high = _before_singular(parts.sampling, True)
-    integrals = [
-        _log_integral(integrand, ceiling, _cuts(speed, low, high)),
-        _log_rest(integrand, target, high if upwards else low),
-    ]
-    if x == (lower if upwards else upper):  # from an entrance end, before the panels begin
-        integrals.append(_log_rest(integrand, x, low if upwards else high))
-    return _added(integrals, _blur(speed, low, high))
-
-
-def _before_singular(part: Sampling, upwards: bool) -> Any:
-    """The last point before a singular end up to which int 2 f / a is known to 1e-11.
-
-    Beyond all powers it grows without limit, and its rounding with it, while the time that is
-    left falls with the distance.
+    Next to a trap M may grow as a logarithm, which no power follows; B m is one.
     """
-    p, end = part.panels, part.interval[1 if upwards else 0]
-    h = np.abs(part.samples.values[0]).max(axis=0)
-    r = np.abs((p.lower if upwards else p.upper) - end)
-    known = np.flatnonzero(np.asarray(h * r * part.epsilon < TRUSTED, dtype=bool))
-    if not len(known):
-        return part.lower if upwards else part.upper
-    return p.upper[known[-1]] if upwards else p.lower[known[0]]
-
-
-def _two_sided(found: Sampling, x: Any, below: Any, above: Any) -> Passage:
-    scale, _, _ = _scale(found, below, above)
-    if scale is None:
-        return Passage(math.inf, 0.0)
-    density = scale.density
-    panels, part = density.panels, density.sampling
-    # With q(z) = S(z) / S the chance to leave above, the time is 2 S times
-    # q(x) int_x (1 - q) m + (1 - q(x)) int^x q m; log m = -(log s + log a).
-    c = -density.coefficients
-    c[:-1] -= part.ell
-    at = np.array([x])
-    to_above, to_below = number(scale.logcdf(at)[0]), number(scale.logsf(at)[0])
-
-    constant = scale.log_norm + _log_two(found)
-
-    def speed(z: Array) -> Array:
-        return np.asarray(panels.evaluate(c, z) + constant)
-
-    low, high = max(below, part.lower), min(above, part.upper)
-
-    def on_the_right(z: Array) -> Array:
-        return np.asarray(speed(z) + scale.logsf(z) + to_above)
-
-    def on_the_left(z: Array) -> Array:
-        return np.asarray(speed(z) + scale.logcdf(z) + to_below)
-
-    parts = [
-        _log_integral(on_the_right, lambda z: speed(z) + to_above, _cuts(scale, x, high)),
-        _log_integral(on_the_left, lambda z: speed(z) + to_below, _cuts(scale, low, x)),
-        _log_rest(on_the_right, above, high),
-        _log_rest(on_the_left, below, low),
-    ]
-    return _added(parts, _blur(scale, low, high))
-
-
-def _added(parts: list[tuple[Any, Any]], blur: Any) -> Passage:
-    """The time that integrals, given as logarithms with their errors, add up to."""
-    log_time = logsumexp(np.array([part for part, _ in parts]))
-    shares = [exp(part - log_time) * error for part, error in parts if part > -math.inf]
-    return Passage(log_time, compact(sum(shares) + blur))
-
-
-def _log_two(found: Sampling) -> Any:
-    return log(number(2 * found.arithmetic.one))
-
-
-def _cuts(c: Component, low: Any, high: Any) -> Array:
-    """Where to start cutting [low, high]: at the turns and along the mesh of the inner measure."""
-    ends = np.array([low, high], dtype=c.density.turns.dtype)
-    edges = np.concatenate(
-        [c.density.turns, c.mesh.lower, c.mesh.upper, c.density.panels.edges, ends]
-    )
-    return np.unique(edges[(edges >= low) & (edges <= high)])
-
-
-def _blur(c: Component, low: Any, high: Any) -> Any:
-    """What the errors of int 2 f / a leave in a time: those of all panels on the way."""
-    p = c.density.panels
-    near = (p.upper > low) & (p.lower < high)
-    return 1.5 * (c.norm_error + number(c.density.errors[near].max(initial=0.0)))
-
-
-def _log_rest(integrand: Callable[[Array], Array], end: Any, start: Any) -> tuple[Any, Any]:
-    """log of the integral from where the panels stop to a singular end, and its error.
-
-    There log of the integrand goes as power log r + tilt (r / reach)^q, which four points tell.
-    """
-    if end == start or infinite(end):
-        return -math.inf, 0.0
-    r = start - end
-    steps = r * np.array([1.0, 2.0, 4.0, 8.0])
-    values = integrand(exact_sum(np.array([end]), steps))
-    if not finite(values).all():
-        return math.inf, 0.0
-    one, rises = number(values[0]), np.diff(values)
-    arithmetic = arithmetic_of(one)
-    log_2, rounding = log(number(2 * arithmetic.one)), 4.5 * arithmetic.epsilon
-    bend, further = np.diff(rises)
-    tilt, q = number(arithmetic.zero), number(arithmetic.one)
-    error = 4 * abs(bend)
-    ratio = number(further / bend) if bend else 0.0  # 2^q
-    if abs(bend) > 16 * rounding * (1 + abs(one)) and 1.01 < ratio < 8:
-        tilt, q = number(bend / (ratio - 1) ** 2), log(ratio) / log_2
-        error = tilt**2
-    power = number(rises[0] - tilt * (2**q - 1)) / log_2
-    if not power > -1:
-        return math.inf, 0.0
-    share = 1 / (power + 1) + tilt * (1 / (power + q + 1) - 1 / (power + 1))
-    return one + log(number(abs(r) * share)), number(error / (power + 1) + rounding)
-
-
-def _log_integral(
-    integrand: Callable[[Array], Array], ceiling: Callable[[Array], Array], cuts: Array
-) -> tuple[Any, Any]:
-    """log of int exp(integrand) between the first and the last cut, and its absolute error.
-
-    The integrand nowhere exceeds the `ceiling`, which is cheaper.
-    """
-    arithmetic = arithmetic_of(cuts)
-    r, epsilon = rule(nodes_in(arithmetic), arithmetic), arithmetic.epsilon
-    depth, least = depth_of(arithmetic), smallest_of(arithmetic)
-    lower, upper = cuts[:-1], cuts[1:]
-    if arithmetic is not DOUBLE:
-        # A look at the cuts alone tells most of what cannot matter, at a fraction of the cost.
-        at = ceiling(cuts)
-        height = np.maximum(at[:-1], at[1:])
-        least_top = integrand(cuts[[int(np.argmax(at))]])[0]
-        if 4 * epsilon * abs(least_top) > MARGIN:
-            # The exponent is so large that its own rounding covers all the rest.
-            return least_top, 4 * epsilon * abs(least_top)
-        low = height < least_top - (depth + MARGIN)
-        lower, upper = lower[~low], upper[~low]
-    best: Any = -math.inf
-    logs: list[Array] = []
-    errors: list[Array] = []
-    for _ in range(ROUNDS if arithmetic is DOUBLE else 4 * arithmetic.digits):
-        if not len(lower):
-            break
-        x, _ = nodes_of(lower, upper, r)
-        value = integrand(x.ravel()).reshape(x.shape)
-        top = value.max(axis=0)
-        seen = finite(top)
-        with np.errstate(invalid="ignore"):
-            c = r.coefficients @ exp(value - np.where(seen, top, 0))
-        half = (upper - lower) / 2
-        with np.errstate(divide="ignore"):
-            log_part = top + log(half * np.maximum(r.integral @ c, least))
-        best = max(best, number(log_part[seen].max(initial=-math.inf)))
-        cut = np.abs(c[-3:]).max(axis=0)
-        size = np.abs(c).max(axis=0)
-        matters = seen & (log_part > best - depth)
-        # The integrand is the difference of exponents that may be large: their rounding is its own.
-        large = np.abs(ceiling(np.concatenate([lower, upper]))).reshape(2, -1).max(axis=0)
-        fine = cut <= (18 * epsilon + 4 * epsilon * np.where(finite(large), large, 0)) * size
-        # What weighs little may be rough: its cut-off counts against the whole.
-        share = np.maximum(cut / np.where(size == 0, 1, size), 1e-300)
-        with np.errstate(divide="ignore"):
-            slight = log(share) + log_part < best - (depth - 9)
-        narrow = (upper - lower) <= 64 * spacing(np.maximum(np.abs(lower), np.abs(upper)))
-        done = fine | narrow | slight
-        keep = matters & done
-        logs.append(log_part[keep])
-        errors.append(log_part[keep] + log(np.maximum(share[keep], 0.045 * epsilon)))
-        again = matters & ~done
-        lower, upper = lower[again], upper[again]
-        middle = (lower + upper) / 2
-        lower, upper = np.concatenate([lower, middle]), np.concatenate([middle, upper])
-    total = logsumexp(np.concatenate(logs)) if logs else -math.inf
-    if infinite(total):
-        return total, 0.0
-    left_out = exp(logsumexp(np.concatenate(errors)) - total)
-    return total, left_out + 2 * epsilon * (1 + abs(total))
+    left = beyond(mesh, s, at_upper=not down)
+    if left is None:
+        return None
+    b = cumulated(mesh, s, down=not down, ahead=False, rounds=rounds)
+    rest = beyond(mesh, m + b.log, at_upper=not down)
+    edge = mesh.lower[:1] if down else mesh.upper[-1:]
+    here = number(left[0] + mesh.value(held, edge)[0])
+    assert rest is not None
+    return _sum(here, left[1] + held.error[0 if down else -1], *rest)

@@ -25,7 +25,7 @@ from stationary.line.reshape import focused, mirrored
 from stationary.line.sampling import Sampling, VanishingVarianceError, sampling
 from stationary.line.vanishing import zeros_of_variance
 from stationary.process.diffusion import Diffusion
-from stationary.states.classes import Classes, Group, Outcome
+from stationary.states.network import Group, Network, Outcome
 from stationary.weight.component import Component
 from stationary.weight.flow import EPSILON, Flow
 from stationary.weight.mesh import monotone_mesh
@@ -114,13 +114,13 @@ def _equilibrium_at_seam(found: Sampling, *, stable: bool) -> Equilibrium:
     return Equilibrium(float(ends[0]), error, stable, slope)
 
 
-def classes_of_ring(parts: Anatomy) -> Classes:
+def classes_of_ring(parts: Anatomy) -> Network:
     """The one closed class of a ring, in which the process is from everywhere."""
     lower, upper = parts.ends
     sides = Side(lower, Behaviour.STAYS), Side(upper, Behaviour.STAYS)
     whole = Partition(parts.sampling.diffusion, (parts,), (), (sides,))
     ring = Group(0, 0, lower.position, upper.position, sides)
-    return Classes(whole, (ring,), (Outcome("density", group=0),))
+    return Network(whole, (ring,), (Outcome("density", group=0),))
 
 
 def component_on_ring(parts: Anatomy) -> tuple[Component, Current, tuple[str, ...]]:

@@ -16,14 +16,15 @@ from stationary.line.partition import Behaviour, Partition, partition
 from stationary.line.sampling import Sampling, sampling
 from stationary.line.vanishing import zeros_of_variance
 from stationary.numbers.arithmetic import DOUBLE
-from stationary.numbers.elementary import compact, finite
+from stationary.numbers.elementary import compact, exp, finite, number
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.sources.loading import ProcessLike, as_process
-from stationary.states.classes import Classes, Joined, Outcome, classes_of, joined
 from stationary.states.distribution import EndState
+from stationary.states.joined import Joined, joined
 from stationary.states.mixture import Atom, Escape
+from stationary.states.network import Network, Outcome, network_of
 from stationary.states.ring import anatomy_of_ring, classes_of_ring, component_on_ring
 from stationary.weight.component import Component, component_on
 
@@ -88,7 +89,7 @@ def end_state(
     if isinstance(process, Landscape):
         _require_equilibrium(process, parts)
         notes += _jumps(process, parts)
-    classes = classes_of(parts)
+    classes = network_of(parts)
     solved = {}
     pieces = list(parts.pieces)
     for o in classes.outcomes:
@@ -209,7 +210,7 @@ def _start(diffusion: Diffusion, given: Any) -> Initial | None:
     )
 
 
-def _indices(classes: Classes, outcome: Outcome) -> slice:
+def _indices(classes: Network, outcome: Outcome) -> slice:
     """The pieces of an outcome that is a density."""
     assert outcome.group is not None
     group = classes.groups[outcome.group]
@@ -217,7 +218,7 @@ def _indices(classes: Classes, outcome: Outcome) -> slice:
 
 
 def _put_together(
-    classes: Classes,
+    classes: Network,
     solved: dict[int | None, Joined],
     start: Initial | None,
     notes: tuple[str, ...],
@@ -234,7 +235,7 @@ def _put_together(
             components += [
                 replace(
                     c,
-                    weight=None if w is None else w * math.exp(share),
+                    weight=None if w is None else w * exp(number(share)),
                     group=o.group,
                     log_share=share,
                 )
@@ -298,7 +299,7 @@ def _of_rounding(parts: Partition, error: float | None) -> tuple[str, ...]:
     return (f"{', '.join(coarse)}: {', and '.join(known)}.",)
 
 
-def _weights(classes: Classes, start: Initial | None) -> tuple[list[float | None], float]:
+def _weights(classes: Network, start: Initial | None) -> tuple[list[float | None], float]:
     """The probability of each outcome, or None where it depends on a start that was not given."""
     restful = any(p.interval is not None or p.is_rest for p in classes.partition.points)
     if len(classes.outcomes) == 1 and (start is None or not restful):
@@ -315,7 +316,7 @@ def _weights(classes: Classes, start: Initial | None) -> tuple[list[float | None
     return [float(w) for w in expected], error + more
 
 
-def _resting(classes: Classes, start: Initial) -> list[Atom]:
+def _resting(classes: Network, start: Initial) -> list[Atom]:
     """What starts exactly at a rest point and so stays there, though nothing else comes."""
     resting: list[Atom] = []
     if start.point is not None:
@@ -363,14 +364,14 @@ def _counts(part: Atom | Component | Escape) -> bool:
     return part.weight is None or part.weight > 0
 
 
-def _place(classes: Classes, o: Outcome) -> float:
+def _place(classes: Network, o: Outcome) -> float:
     """Where an escape, or what spreads, goes."""
     if o.kind == "escape":
         return float(o.position)
     return _losing(classes, o)[0].position
 
 
-def _losing(classes: Classes, o: Outcome) -> list[End]:
+def _losing(classes: Network, o: Outcome) -> list[End]:
     """The ends up to which the density of an outcome cannot be integrated."""
     if o.side is not None:
         return [o.side.end]
@@ -379,7 +380,7 @@ def _losing(classes: Classes, o: Outcome) -> list[End]:
     return [s.end for s in sides if not s.end.integrable or s.behaviour is Behaviour.UNDECIDED]
 
 
-def _words(classes: Classes, o: Outcome) -> str:
+def _words(classes: Network, o: Outcome) -> str:
     """Where the probability goes, in a sentence for each end that loses it."""
     v = classes.partition.diffusion.variable
     sentences = []

@@ -19,8 +19,8 @@ from stationary.show.figures.drawing import (
 )
 from stationary.show.figures.marks import draw_marks
 from stationary.show.figures.view import View
-from stationary.states.classes import Outcome
 from stationary.states.distribution import EndState
+from stationary.states.network import Outcome
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,8 +14,8 @@ from stationary.line.partition import SingularPoint
 from stationary.numbers.elementary import converted, logsumexp, to_float
 from stationary.process.initial import Initial
 from stationary.states.basins import Basin
-from stationary.states.classes import joined
 from stationary.states.distribution import EndState
+from stationary.states.joined import joined
 from stationary.weight.component import Component
 from stationary.weight.modes import Mode, modes_of
 from stationary.weight.quantiles import quantile

@@ -15,8 +15,8 @@ from stationary.line.partition import Side, SingularPoint
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.elementary import spacing, to_float
 from stationary.states.basins import Basin
-from stationary.states.classes import Classes, Outcome
 from stationary.states.distribution import EndState
+from stationary.states.network import Network, Outcome
 from stationary.states.peaks import peaks_of
 from stationary.weight.moments import entropy
 from stationary.wording import many_digits_text
@@ -289,7 +289,7 @@ def hitting_table(state: EndState) -> dict[str, Any] | None:
     }
 
 
-def _group_interval(classes: Classes, outcome: Outcome) -> tuple[float, float]:
+def _group_interval(classes: Network, outcome: Outcome) -> tuple[float, float]:
     assert outcome.group is not None
     group = classes.groups[outcome.group]
     return group.lower, group.upper

@@ -1,0 +1,81 @@
+"""Where there is no noise: the drift alone takes the process along, in the time int dx / |f|."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.numbers.arithmetic import DOUBLE
+from stationary.numbers.chebyshev import rule
+from stationary.panels.pieces import sample
+from stationary.process.diffusion import Diffusion
+from stationary.states.law import Value
+
+__all__ = ["travel_times"]
+
+Array = NDArray[Any]
+
+OCTAVES = 50  # towards a point where the drift vanishes; what is left is a power of the distance
+
+
+def travel_times(diffusion: Diffusion, x: Array, goal: float) -> Value:
+    """log of the time from each x to the goal, which all lie on one side of it; inf if for ever.
+
+    Between them the drift keeps its sign; at the goal it may vanish, as a power of the distance.
+    """
+    r = rule(20)
+    sign = 1.0 if (x <= goal).all() else -1.0
+    distance = sign * (goal - x)  # from the goal
+    far = float(distance.max(initial=0.0))
+    if far == 0:
+        return Value(np.full(x.shape, -math.inf), np.zeros(x.shape))
+
+    def speed(d: Array) -> Array:
+        with np.errstate(all="ignore"):
+            return np.asarray(1 / np.abs(diffusion.coefficients(goal - sign * d)[0]))
+
+    ends, rest = np.zeros(1), 0.0
+    slow = _power(diffusion, goal, sign, far)
+    if slow is not None:
+        if slow > 1 - 1e-6:
+            endless = np.where(distance > 0, math.inf, -math.inf)
+            return Value(endless, np.zeros(x.shape))
+        ends = far * 2.0 ** -np.arange(float(OCTAVES), 0, -1)
+        rest = float(ends[0] * speed(ends[:1])[0] / (1 - slow))
+    edges = np.union1d(ends, distance[distance > ends[0]])
+    extra = [sign * (goal - b) for b in diffusion.breakpoints]
+    edges = np.union1d(edges, [d for d in extra if edges[0] < d < edges[-1]])
+    found = sample(
+        lambda d: (speed(d),), edges[:-1], edges[1:], weights=(True,), n=r.n, arithmetic=DOUBLE
+    )
+    half = (found.upper - found.lower) / 2
+    parts = half * (r.integral @ found.coefficients[0])
+    errors = 4 * half * found.tails[0] + 4 * DOUBLE.epsilon * np.abs(parts)
+    cell = np.searchsorted(edges, found.lower, side="right") - 1
+    times, off = np.zeros(len(edges)), np.zeros(len(edges))
+    np.add.at(times, cell + 1, parts)
+    np.add.at(off, cell + 1, errors)
+    times, off = rest + np.cumsum(times), 1e-8 * rest + np.cumsum(off)
+    at = np.searchsorted(edges, distance)
+    near = distance < edges[0]
+    time, error = times[np.minimum(at, len(edges) - 1)], off[np.minimum(at, len(edges) - 1)]
+    if near.any():
+        time[near] = rest * (distance[near] / edges[0]) ** (1 - (slow or 0.0))
+    with np.errstate(divide="ignore"):
+        return Value(np.log(time), error / np.where(time > 0, time, 1))
+
+
+def _power(diffusion: Diffusion, goal: float, sign: float, far: float) -> float | None:
+    """The power of the distance as which the drift vanishes at the goal; None: it does not."""
+    d = far * np.array([1e-6, 1e-9])
+    with np.errstate(all="ignore"):
+        f = np.abs(diffusion.coefficients(np.append(goal - sign * d, goal))[0])
+        if f[2] > 0 and f[0] < 2 * f[2]:
+            return None
+        if not (f[:2] > 0).all():
+            return math.inf
+        power = float(np.log(f[0] / f[1]) / np.log(d[0] / d[1]))
+    return None if power < 1e-3 else power

@@ -1,0 +1,178 @@
+"""`Law`: how likely each outcome is, and after what time, as it is carried from place to place.
+
+Everything is a logarithm with its absolute error. Legs of a journey follow each other: then
+probabilities multiply, and times and their variances add. Or one of several is taken: then all
+are mixed, by what the law of total variance says.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic
+from stationary.numbers.elementary import arithmetic_of, converted, exp, log, logaddexp
+
+__all__ = ["Law", "Value", "filled"]
+
+Array = NDArray[Any]
+
+
+def chosen(where: Array, values: Any, other: Any) -> Array:
+    """np.where, whose result stays in the arithmetic of what is chosen from."""
+    arithmetic = arithmetic_of(values)
+    arithmetic = arithmetic_of(other) if arithmetic is DOUBLE else arithmetic
+    return arithmetic.array(np.where(where, values, other))
+
+
+def filled(shape: Any, value: float, arithmetic: Arithmetic) -> Array:
+    return arithmetic.array(np.full(shape, value))
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """The logarithm of something that is not negative, and its error."""
+
+    log: Array
+    error: Array
+
+    def __getitem__(self, where: Any) -> Value:
+        return Value(self.log[where], self.error[where])
+
+    def __mul__(self, other: Value) -> Value:
+        return Value(self.log + other.log, self.error + other.error)
+
+    def __add__(self, other: Value) -> Value:
+        log_sum = logaddexp(self.log, other.log)
+        return Value(log_sum, self.share(log_sum) + other.share(log_sum))
+
+    def share(self, whole: Array) -> Array:
+        """What the error of this one is to a sum."""
+        some = np.asarray((self.log > -math.inf) & (whole < math.inf), dtype=bool)
+        part = chosen(some, self.log, 0) - chosen(some, whole, 0)
+        return np.asarray(chosen(some, exp(part) * self.error, 0 * self.error))
+
+    def as_row(self) -> Value:
+        return Value(self.log[None], self.error[None])
+
+    def in_arithmetic(self, arithmetic: Arithmetic) -> Value:
+        if arithmetic_of(self.log) is arithmetic:
+            return self
+        return Value(converted(self.log, arithmetic), converted(self.error, arithmetic))
+
+    def only_where(self, possible: Array) -> Value:
+        return Value(
+            chosen(possible, self.log, -math.inf), chosen(possible, self.error, 0 * self.error)
+        )
+
+    def square_of_difference(self, other: Value) -> Value:
+        """(a - b)^2."""
+        top = np.maximum(self.log, other.log)
+        known = np.asarray((top > -math.inf) & (top < math.inf), dtype=bool)
+        top = chosen(known, top, 0)
+        a, b = (exp(chosen(known, v.log, 0) - top) for v in (self, other))
+        gap = chosen(known, np.abs(a - b), 0)
+        off = chosen(known, a * self.error + b * other.error, 0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logs = 2 * (log(gap) + top)
+            # As large as the gap may be, where that is less than what is known.
+            floor = 2 * (log(chosen(off > 0, off, 1)) + top)
+        hidden = np.asarray(gap <= off, dtype=bool) & np.asarray(off > 0, dtype=bool)
+        relative = chosen(gap > 0, 2 * off / chosen(gap > 0, gap, 1), 0)
+        result = Value(chosen(hidden, floor, logs), chosen(hidden, 4, relative + relative**2))
+        return result.only_where(known)
+
+
+@dataclass(frozen=True, eq=False)
+class Law:
+    """The probability of each outcome, and mean and variance of the time given it.
+
+    All of shape (outcomes, points).
+    """
+
+    chance: Value
+    mean: Value
+    variance: Value
+
+    @staticmethod
+    def nowhere(outcomes: int, points: int, arithmetic: Arithmetic) -> Law:
+        def none() -> Value:
+            shape = (outcomes, points)
+            return Value(filled(shape, -math.inf, arithmetic), filled(shape, 0.0, arithmetic))
+
+        return Law(none(), none(), none())
+
+    @staticmethod
+    def at(outcome: int, outcomes: int, arithmetic: Arithmetic) -> Law:
+        """It has arrived."""
+        law = Law.nowhere(outcomes, 1, arithmetic)
+        law.chance.log[outcome] = 0 * law.chance.error[outcome]
+        return law
+
+    def after(self, leg: Law) -> Law:
+        """What comes of it when this follows a leg, of shape (1, points)."""
+        possible = np.asarray((leg.chance * self.chance).log > -math.inf, dtype=bool)
+        return Law(
+            (leg.chance * self.chance).only_where(possible),
+            (leg.mean + self.mean).only_where(possible),
+            (leg.variance + self.variance).only_where(possible),
+        )
+
+    def or_else(self, other: Law) -> Law:
+        """One or the other, which exclude each other."""
+        whole = self.chance + other.chance
+        possible = np.asarray(whole.log > -math.inf, dtype=bool)
+        some = chosen(possible, whole.log, 0)
+        weights = [
+            Value(chosen(possible, one.chance.log - some, -math.inf), one.chance.error)
+            for one in (self, other)
+        ]
+        a, b = weights
+
+        def mixed(x: Value, y: Value) -> Value:
+            return _weighed(a, x) + _weighed(b, y)
+
+        apart = self.mean.square_of_difference(other.mean)
+        both = np.asarray((a.log > -math.inf) & (b.log > -math.inf), dtype=bool)
+        spread = (a * b * apart).only_where(both)
+        return Law(
+            whole,
+            mixed(self.mean, other.mean),
+            mixed(self.variance, other.variance) + spread,
+        )
+
+    def in_arithmetic(self, arithmetic: Arithmetic) -> Law:
+        parts = (self.chance, self.mean, self.variance)
+        return Law(*(v.in_arithmetic(arithmetic) for v in parts))
+
+    def spread(self, points: int) -> Law:
+        """The same for so many starts."""
+        return Law(
+            *(
+                Value(np.repeat(v.log, points, axis=1), np.repeat(v.error, points, axis=1))
+                for v in (self.chance, self.mean, self.variance)
+            )
+        )
+
+    def placed(self, where: Array, into: Law) -> None:
+        """Write it into the columns `where` of another one."""
+        for mine, theirs in (
+            (self.chance, into.chance),
+            (self.mean, into.mean),
+            (self.variance, into.variance),
+        ):
+            for values, target in ((mine.log, theirs.log), (mine.error, theirs.error)):
+                target[:, where] = values
+
+
+def _weighed(weight: Value, x: Value) -> Value:
+    """weight x; nothing where the weight is 0, though x be infinite."""
+    possible = np.asarray((weight.log > -math.inf) & (x.log > -math.inf), dtype=bool)
+    return Value(
+        chosen(possible, chosen(possible, weight.log, 0) + x.log, -math.inf),
+        chosen(possible, weight.error + x.error, 0 * x.error),
+    )

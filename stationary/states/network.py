@@ -1,0 +1,492 @@
+"""The line as a network: stretches with noise, and junctions that let through, hold or turn back.
+
+Zeros of the variance, ends of the domain and targets of a passage are all junctions. A process in
+a stretch leaves it, if at all, by one of its two ends, with the probabilities and after the times
+that `passage` gives; a junction then holds it, lets it escape, or hands it on to what lies
+beyond, into which it comes at an end by which nothing leaves. One walk from junction to junction
+gives what every question about ends and arrivals needs.
+
+References
+----------
+.. [1] S. Karlin and H. M. Taylor, *A Second Course in Stochastic Processes*, ch. 15.3.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.line.feller import Feller
+from stationary.line.junction import Behaviour, Side, SingularPoint
+from stationary.line.partition import Partition
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic
+from stationary.numbers.elementary import arithmetic_of, compact, converted, exp, to_float
+from stationary.states.flow import travel_times
+from stationary.states.law import Law, Value, filled
+from stationary.states.passage import Stretch
+
+__all__ = ["Group", "Network", "Outcome", "network_of"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One of the ways in which a process can end."""
+
+    kind: str  # "density", "atom", "escape", "spread" (without end) or "not decided"
+    position: Any = None  # of an atom or an escape; exact, see `SingularPoint.lower`
+    group: int | None = None  # of a density, or of what spreads
+    side: Side | None = None  # which end of a piece leads there
+
+
+@dataclass(frozen=True)
+class Group:
+    """Neighbouring pieces between which the process passes both ways; mostly a single one."""
+
+    first: int  # index of its first piece
+    last: int
+    lower: float
+    upper: float
+    sides: tuple[Side, Side]
+
+    @property
+    def leaks(self) -> tuple[bool, bool]:
+        """Whether the process can leave at the lower and at the upper end."""
+        low, high = (s.behaviour.loses for s in self.sides)
+        return low, high
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """All outcomes of a process, left to right, and how likely each is from a start.
+
+    With `targets`, ascending, the process ends at these, too; they are the last of the outcomes
+    that a law has.
+    """
+
+    partition: Partition
+    groups: tuple[Group, ...]
+    outcomes: tuple[Outcome, ...]
+    targets: tuple[Any, ...] = ()
+    reach: tuple[Any, Any] = (None, None)  # the lowest and the highest start, for a passage
+    _memory: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def cuts(self) -> Array:
+        """Where the probabilities may jump or have a kink, ascending."""
+        points = [float(e) for p in self.partition.points for e in (p.lower, p.upper)]
+        points += [x for p in self.partition.points for x in p.stops]
+        return np.unique(np.array([*points, *map(float, self.targets)]))
+
+    def is_transient(self, group: Group) -> bool:
+        return any(group.leaks)
+
+    def probabilities(self, x: Array) -> Array:
+        """The probability of each outcome, shape (outcomes, points), from starts of shape (M,).
+
+        In the arithmetic of the starts. A column that adds up to less than 1 is a start at a rest
+        point, which is never left.
+        """
+        chance = self.law(x).chance
+        with np.errstate(under="ignore"):
+            return np.asarray(np.minimum(exp(chance.log), 1))
+
+    def probability_errors(self, x: Array) -> Array:
+        """The estimated errors of these, relative to each."""
+        return self.law(x).chance.error
+
+    @cached_property
+    def error(self) -> float:
+        """The error of every probability, relative to itself or to what it lacks to 1."""
+        worst = 0.0
+        for g, group in enumerate(self.groups):
+            if all(group.leaks):
+                (stretch,) = self._stretches(g)
+                worst = max(worst, float(stretch.scale_error))
+        return worst
+
+    def error_from(self, x: Any) -> Any:
+        """The same for a single start x; a probability that is 0 to any number is that."""
+        at = self.partition.arithmetic.array([x])
+        chance = self.law(at).chance
+        with np.errstate(under="ignore"):
+            some = np.asarray(exp(chance.log) > 0, dtype=bool)
+        return compact(chance.error[some].max(initial=0.0))
+
+    # -- the walk -------------------------------------------------------------------------------
+
+    def law(self, x: Array, moments: int = 0) -> Law:
+        """What becomes of starts x, shape (M,), and when: 1 with mean times, 2 with variances.
+
+        The times of outcomes that are no targets are those until it is clear which it is.
+        """
+        arithmetic = arithmetic_of(x)
+        count = len(self.outcomes) + len(self.targets)
+        law = Law.nowhere(count, len(x), arithmetic)
+        done = np.zeros(len(x), dtype=bool)
+        for i, t in enumerate(self.targets):
+            done |= (here := np.asarray(x == t, dtype=bool))
+            if here.any():
+                self._at(len(self.outcomes) + i, arithmetic).placed(here, law)
+        for g in range(len(self.groups)):
+            for i, stretch in enumerate(self._stretches(g)):
+                low, high = stretch.interval
+                inside = np.asarray((x > low) & (x < high), dtype=bool) & ~done
+                if inside.any():
+                    found = self._from_stretch(g, i, x[inside], moments)
+                    found.in_arithmetic(arithmetic).placed(inside, law)
+                    done |= inside
+        for p in self.partition.points:
+            if p.interval is not None:
+                inside = np.asarray((x >= p.lower) & (x <= p.upper), dtype=bool) & ~done
+                if inside.any():
+                    at = to_float(x[inside])
+                    self._from_flow(p, at, moments).in_arithmetic(arithmetic).placed(inside, law)
+                    done |= inside
+        for k in np.flatnonzero(~done):
+            here = np.arange(len(x)) == k
+            self._from_singular(x[k], moments).in_arithmetic(arithmetic).placed(here, law)
+        return law
+
+    @cached_property
+    def _count(self) -> int:
+        return len(self.outcomes) + len(self.targets)
+
+    def _at(self, outcome: int, arithmetic: Arithmetic = DOUBLE) -> Law:
+        return Law.at(outcome, self._count, arithmetic)
+
+    def _nowhere(self, points: int = 1) -> Law:
+        return Law.nowhere(self._count, points, DOUBLE)
+
+    def _target_at(self, x: Any) -> int | None:
+        """The outcome that a target at x is."""
+        return next((len(self.outcomes) + i for i, t in enumerate(self.targets) if t == x), None)
+
+    def _stretches(self, g: int) -> tuple[Stretch, ...]:
+        """A group, cut at the targets in it."""
+        if ("stretches", g) not in self._memory:
+            group = self.groups[g]
+            pieces = self.partition.pieces[group.first : group.last + 1]
+            lower, upper = (pieces[0].sampling.interval[0], pieces[-1].sampling.interval[1])
+            inside = [t for t in self.targets if lower < t < upper]
+            ends = [None, *inside, None]
+            inner = [(True, True)] * len(inside)
+            leaves = [self._leaves(group, 0), *inner, self._leaves(group, 1)]
+            self._memory["stretches", g] = tuple(
+                Stretch(
+                    tuple(
+                        p
+                        for p in pieces
+                        if (low is None or p.sampling.interval[1] > low)
+                        and (high is None or p.sampling.interval[0] < high)
+                    ),
+                    (low, high),
+                    (leaves[i][0], leaves[i + 1][0]),
+                    (leaves[i][1], leaves[i + 1][1]),
+                    self.reach,
+                )
+                for i, (low, high) in enumerate(pairwise(ends))
+            )
+        return self._memory["stretches", g]  # type: ignore[no-any-return]
+
+    def _leaves(self, group: Group, end: int) -> tuple[bool, bool]:
+        """Whether the process leaves a group at an end, and whether in finite time."""
+        side = group.sides[end]
+        reached = side.end.feller in (Feller.WALL, Feller.REGULAR, Feller.EXIT)
+        leaves = side.behaviour.loses
+        if self._target_at((group.lower, group.upper)[end]) is not None:
+            leaves |= reached
+        return leaves, reached
+
+    def _from_stretch(self, g: int, i: int, x: Array, moments: int) -> Law:
+        stretches = self._stretches(g)
+        stretch = stretches[i]
+        x = converted(x, stretch.arithmetic)
+        if not any(stretch.leaves):
+            index = next((k for k, o in enumerate(self.outcomes) if o.group == g), None)
+            return self._nowhere(len(x)) if index is None else self._at(index).spread(len(x))
+        result: Law | None = None
+        chances = stretch.log_probabilities(x)
+        for end in (0, 1):
+            if not stretch.leaves[end]:
+                continue
+            last = i == (len(stretches) - 1 if end else 0)
+            beyond = self._after(g, end, moments) if last else self._at(self._at_cut(g, i + end))
+            times = [Value(*pair) for pair in stretch.log_times(x, end, moments)]
+            none = Value(filled(x.shape, -math.inf, stretch.arithmetic), np.zeros(x.shape))
+            times += [none] * (2 - len(times))
+            leg = Law(*(v.as_row() for v in (Value(*chances[end]), *times)))
+            found = beyond.in_arithmetic(stretch.arithmetic).after(leg)
+            result = found if result is None else result.or_else(found)
+        assert result is not None
+        return result
+
+    def _at_cut(self, g: int, k: int) -> int:
+        """The outcome of the k-th target in a group, from 1."""
+        ends = [s.ends[0] for s in self._stretches(g)]
+        outcome = self._target_at(ends[k])
+        assert outcome is not None
+        return outcome
+
+    def _after(self, g: int, end: int, moments: int) -> Law:
+        """What comes of it once the process has left group g by an end."""
+        key = ("after", g, end, moments)
+        if key not in self._memory:
+            self._memory[key] = self._nowhere()  # what comes back for ever ends nowhere
+            self._memory[key] = self._beyond(g, end, moments)
+        return self._memory[key]  # type: ignore[no-any-return]
+
+    def _beyond(self, g: int, end: int, moments: int) -> Law:
+        group, up = self.groups[g], bool(end)
+        side = group.sides[end]
+        edge = group.upper if up else group.lower
+        here = self._target_at(edge)
+        if here is not None:
+            return self._at(here)
+        for p in self.partition.points:
+            if p.interval is not None and float(p.lower if up else p.upper) == edge:
+                if side.behaviour.holds and float(side.stops_at) == edge:
+                    break
+                return self._carried(p, np.array([float(edge)]), up, moments)
+        if side.behaviour is Behaviour.CROSSES:
+            return self._entering(g + (1 if up else -1), up, moments)
+        for i, o in enumerate(self.outcomes):
+            if side.behaviour.holds and o.kind == "atom":
+                same = o.position == side.stops_at
+            else:
+                same = side.behaviour is Behaviour.ESCAPES and o.kind == "escape" and o.side is side
+            if same:
+                return self._at(i)
+        return self._nowhere()
+
+    def _entering(self, g: int, from_below: bool, moments: int) -> Law:
+        """What becomes of a process that comes into group g at an end by which nothing leaves."""
+        if not 0 <= g < len(self.groups):
+            return self._nowhere()
+        group, stretches = self.groups[g], self._stretches(g)
+        edge = group.lower if from_below else group.upper
+        here = self._target_at(edge)
+        if here is not None:
+            return self._at(here)
+        i = 0 if from_below else len(stretches) - 1
+        if all(group.leaks):  # it is let in by one end, and goes out by the other
+            return self._after(g, 1 if from_below else 0, moments)
+        end = stretches[i].interval[0 if from_below else 1]
+        at = np.array([end], dtype=stretches[i].arithmetic.dtype)
+        return self._from_stretch(g, i, at, moments).in_arithmetic(DOUBLE)
+
+    # -- how long where -------------------------------------------------------------------------
+
+    def occupation(self, x: Any, y: Array) -> Value:
+        """log of the mean time spent per unit of length at points y, from a start x."""
+        total = Value(filled(y.shape, -math.inf, arithmetic_of(y)), np.zeros(y.shape))
+        sure = Value(np.zeros(1), np.zeros(1))
+        waiting = [(sure, g, s, x) for g, s, x in self._places_of(x)]
+        flows: list[tuple[Value, float, float]] = []
+        if not waiting:
+            waiting, flows = self._flown(x)
+        while waiting:
+            chance, g, i, at = waiting.pop()
+            stretches = self._stretches(g)
+            stretch = stretches[i]
+            low, high = stretch.interval
+            inside = np.asarray((y >= low) & (y <= high), dtype=bool)
+            if inside.any():
+                here = converted(y[inside], stretch.arithmetic)
+                value = Value(*stretch.log_occupation(at, here)) * chance
+                more = Value(filled(y.shape, -math.inf, arithmetic_of(y)), np.zeros(y.shape))
+                for mine, found in ((more.log, value.log), (more.error, value.error)):
+                    mine[inside] = converted(found, arithmetic_of(y))
+                total = total + more
+            start = np.array([at], dtype=stretch.arithmetic.dtype)
+            for end, part in enumerate(stretch.log_probabilities(start)):
+                last = i == (len(stretches) - 1 if end else 0)
+                if stretch.leaves[end] and last and (part[0] > -math.inf).all():
+                    onwards = chance * Value(*(converted(v, DOUBLE) for v in part))
+                    if self.groups[g].sides[end].behaviour is Behaviour.CROSSES:
+                        edge = self.groups[g].upper if end else self.groups[g].lower
+                        places, more_flows = self._flown(edge, onwards, bool(end))
+                        waiting += places
+                        flows += more_flows
+        for chance, a, b in flows:
+            inside = np.asarray((y > a) & (y < b), dtype=bool)
+            f = np.abs(self.partition.diffusion.coefficients(to_float(y))[0])
+            with np.errstate(divide="ignore"):
+                flowing = np.where(inside, chance.log - np.log(f), -math.inf)
+            total = total + Value(flowing, np.where(inside, chance.error + DOUBLE.epsilon, 0))
+        return total
+
+    def _places_of(self, x: Any) -> list[tuple[int, int, Any]]:
+        """The stretch that holds x."""
+        if self._target_at(x) is not None:
+            return []
+        for g in range(len(self.groups)):
+            for i, s in enumerate(self._stretches(g)):
+                if s.interval[0] < x < s.interval[1]:
+                    return [(g, i, converted(x, s.arithmetic))]
+        return []
+
+    def _flown(
+        self, x: Any, chance: Value | None = None, up: bool | None = None
+    ) -> tuple[list[tuple[Value, int, int, Any]], list[tuple[Value, float, float]]]:
+        """Where a process that is at a junction, or where there is no noise, comes in next."""
+        chance = Value(np.zeros(1), np.zeros(1)) if chance is None else chance
+        if self._target_at(x) is not None:
+            return [], []
+        if up is None:
+            lowest = x == self.groups[0].lower
+            f = float(self.partition.diffusion.coefficients(np.array([float(x)]))[0][0])
+            up = f > 0 or lowest
+            if f == 0 and not lowest and x != self.groups[-1].upper:
+                return [], []
+        goal = float(x)
+        for p in self.partition.points:
+            if p.interval is not None and p.lower <= x <= p.upper:
+                goal = float(p.upper if up else p.lower)
+                halts = [*p.stops, *map(float, self.targets)]
+                ahead = [s for s in halts if (x <= s <= goal if up else goal <= s <= x)]
+                if ahead:
+                    goal = min(ahead) if up else max(ahead)
+                    return [], [(chance, min(float(x), goal), max(float(x), goal))]
+        flows = [(chance, min(float(x), goal), max(float(x), goal))] if goal != x else []
+        if self._target_at(goal) is not None:
+            return [], flows
+        for g, group in enumerate(self.groups):
+            if float(group.lower if up else group.upper) == goal:
+                i = 0 if up else len(self._stretches(g)) - 1
+                return [(chance, g, i, self._stretches(g)[i].interval[0 if up else 1])], flows
+        return [], flows
+
+    # -- without noise --------------------------------------------------------------------------
+
+    def _from_flow(self, p: SingularPoint, x: Array, moments: int) -> Law:
+        """Starts on a stretch without noise."""
+        law = self._nowhere(len(x))
+        f = self.partition.diffusion.coefficients(x)[0]
+        for up in (True, False):
+            going = (f > 0) if up else (f < 0)
+            goals = [float(p.upper if up else p.lower), *p.stops]
+            for goal in sorted(set(goals), reverse=not up):
+                mine = going & ((x <= goal) if up else (x >= goal))
+                if mine.any():
+                    self._carried(p, x[mine], up, moments).placed(mine, law)
+                going &= ~mine
+        for i, o in enumerate(self.outcomes):
+            if o.kind == "atom" and (at := (f == 0) & (x == float(o.position))).any():
+                self._at(i).placed(at, law)
+        return law
+
+    def _carried(self, p: SingularPoint, x: Array, up: bool, moments: int) -> Law:
+        """What the drift alone makes of starts x on a stretch without noise, all going one way.
+
+        They come to rest at the first stop ahead, or leave the stretch and come into what follows.
+        """
+        nearest = float(x.max() if up else x.min())
+        edge = float(p.upper if up else p.lower)
+        ahead = [s for s in p.stops if (s >= nearest if up else s <= nearest)]
+        goal = (min(ahead) if up else max(ahead)) if ahead else edge
+        law = self._nowhere(len(x))
+        rest = np.ones(len(x), dtype=bool)
+        for t in sorted(map(float, self.targets), reverse=not up):
+            mine = rest & ((x <= t) & (t <= goal) if up else (x >= t) & (t >= goal))
+            if mine.any():
+                outcome = self._target_at(t)
+                assert outcome is not None
+                then = self._at(outcome)
+                then.after(self._leg(x[mine], t, moments)).placed(mine, law)
+                rest &= ~mine
+        if rest.any():
+            atom = [i for i, o in enumerate(self.outcomes) if o.kind == "atom"]
+            held = [i for i in atom if float(self.outcomes[i].position) == goal]
+            if ahead:
+                then = self._at(held[0]) if held else self._nowhere()
+            else:
+                then = self._into_group_at(edge, up, moments)
+            leg = self._leg(x[rest], goal, moments if not ahead else 0)
+            then.after(leg).placed(rest, law)
+        return law
+
+    def _into_group_at(self, edge: float, up: bool, moments: int) -> Law:
+        for g, group in enumerate(self.groups):
+            if float(group.lower if up else group.upper) == edge:
+                return self._entering(g, up, moments)
+        return self._nowhere()
+
+    def _leg(self, x: Array, goal: float, moments: int) -> Law:
+        sure = Value(np.zeros((1, len(x))), np.zeros((1, len(x))))
+        never = Value(np.full((1, len(x)), -math.inf), np.zeros((1, len(x))))
+        if not moments:
+            return Law(sure, never, never)
+        return Law(sure, travel_times(self.partition.diffusion, x, goal).as_row(), never)
+
+    def _from_singular(self, x: Any, moments: int) -> Law:
+        """From a start exactly at an end of the domain or a zero of the variance."""
+        for i, o in enumerate(self.outcomes):
+            if o.kind in ("atom", "escape") and float(o.position) == x:
+                return self._at(i)
+        groups = self.groups
+        for end, edge in ((0, groups[0].lower), (1, groups[-1].upper)):
+            if x == edge:
+                return self._entering(0 if end == 0 else len(groups) - 1, end == 0, moments)
+        f = float(self.partition.diffusion.coefficients(np.array([float(x)]))[0][0])
+        if f == 0:
+            return self._nowhere()  # it stays where it is
+        for p in self.partition.points:
+            if p.lower <= x <= p.upper:
+                return self._into_group_at(float(p.upper if f > 0 else p.lower), f > 0, moments)
+        return self._nowhere()
+
+
+def network_of(parts: Partition, targets: tuple[Any, ...] = (), **more: Any) -> Network:
+    """The closed classes of a process and the other ways in which it can end."""
+    groups: list[Group] = []
+    for i, sides in enumerate(parts.sides):
+        lower, upper = parts.pieces[i].sampling.diffusion.domain
+        passes = bool(groups) and sides[0].passes_both_ways and groups[-1].sides[1].passes_both_ways
+        if passes and groups[-1].upper == lower:
+            before = groups.pop()
+            groups.append(Group(before.first, i, before.lower, upper, (before.sides[0], sides[1])))
+        else:
+            groups.append(Group(i, i, lower, upper, sides))
+    outcomes: list[Outcome] = []
+    for g, group in enumerate(groups):
+        low, high = (_outcome_at(s) for s in group.sides)
+        at = [p for p in parts.points if float(p.lower) == group.upper]
+        found = [low, None if any(group.leaks) else _closed(parts, g, group), high]
+        outcomes += [o for o in found if o is not None]
+        outcomes += [Outcome("atom", x) for p in at for x in p.stops]
+    first = [p for p in parts.points if float(p.lower) < groups[0].lower]
+    outcomes = [Outcome("atom", x) for p in first for x in p.stops] + outcomes
+    # A trap is seen from both sides: one outcome.
+    distinct: list[Outcome] = []
+    for o in outcomes:
+        known = any(o.kind == "atom" == d.kind and o.position == d.position for d in distinct)
+        if not known:
+            distinct.append(o)
+    return Network(parts, tuple(groups), tuple(distinct), targets, **more)
+
+
+def _outcome_at(side: Side) -> Outcome | None:
+    if side.behaviour.holds:
+        return Outcome("atom", side.stops_at, side=side)
+    if side.behaviour is Behaviour.ESCAPES:
+        return Outcome("escape", side.end.position, side=side)
+    return None
+
+
+def _closed(parts: Partition, g: int, group: Group) -> Outcome:
+    if any(s.behaviour is Behaviour.UNDECIDED for s in group.sides):
+        return Outcome("not decided", group=g)
+    inner = [
+        end.integrable for i in range(group.first, group.last + 1) for end in parts.pieces[i].ends
+    ]
+    if None in inner:
+        return Outcome("not decided", group=g)
+    return Outcome("density" if all(inner) else "spread", group=g)

@@ -1,0 +1,344 @@
+"""`first_passage`: probabilities, means, variances and occupation, with errors that are true."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import mpmath
+import numpy as np
+import pytest
+from scipy import integrate
+
+from stationary import (
+    Diffusion,
+    LandscapeError,
+    end_state,
+    first_passage,
+    hitting_probability,
+    mean_first_passage_time,
+)
+
+INF = np.inf
+DIGITS = mpmath.MPContext()
+DIGITS.dps = 30
+
+
+def brownian(drift=0.0, domain=(-INF, INF)):
+    return Diffusion(drift=drift, variance=1.0, domain=domain)
+
+
+def agrees(estimate, exact, at_most=1e-12):
+    """Whether the logarithm is within the error that is claimed for it."""
+    off = np.abs(np.asarray(estimate.log) - np.log(np.asarray(exact, dtype=float)))
+    return (off <= np.asarray(estimate.error) + 1e-300).all() and np.max(estimate.error) < at_most
+
+
+def test_brownian_motion_with_drift_between_two_targets():
+    """From the Laplace transform of the time, in 30 digits; given the end, coth."""
+    mu, a, b = 0.5, -1.0, 2.0
+    x = np.array([-0.999, 0.0, 0.7, 1.9])
+    found = first_passage(brownian(mu), x, (a, b))
+    up = np.expm1(-2 * mu * (x - a)) / np.expm1(-2 * mu * (b - a))
+    assert agrees(found.probability, [1 - up, up])
+
+    def mean_to(distances):  # of y / tanh(mu y), the whole less that from behind
+        def part(y):
+            return DIGITS.mpf(y) * DIGITS.coth(mu * DIGITS.mpf(y))
+
+        return np.array([float(part(b - a) - part(DIGITS.mpf(y))) for y in distances])
+
+    assert agrees(
+        found.conditional_mean,
+        [
+            mean_to([b - DIGITS.mpf(v) for v in x]) / mu,
+            mean_to([DIGITS.mpf(v) - a for v in x]) / mu,
+        ],
+    )
+    assert agrees(found.mean, (up * (b - a) - (x - a)) / mu)
+
+    def transform(at, s):
+        g = DIGITS.sqrt(DIGITS.mpf(mu) ** 2 + 2 * s)
+        low, high = DIGITS.mpf(at - a), DIGITS.mpf(b - at)
+        above = DIGITS.exp(mu * high) * DIGITS.sinh(g * low)
+        return (above + DIGITS.exp(-mu * low) * DIGITS.sinh(g * high)) / DIGITS.sinh(g * (b - a))
+
+    for at, variance in zip(x, found.variance.value, strict=True):
+        first, second = (DIGITS.diff(lambda s, at=at: transform(at, s), 0, n) for n in (1, 2))
+        assert variance == pytest.approx(float(second - first**2), rel=1e-11)
+
+
+def test_brownian_motion_with_drift_towards_one_target():
+    """Mean d / mu and variance d / mu^3 over the distance d."""
+    found = first_passage(brownian(0.5), [0.0, -3.0], 1)
+    assert agrees(found.mean, [2, 8])
+    assert agrees(found.variance, [8, 32])
+    assert found.probability.value.tolist() == [[1.0, 1.0]]
+
+
+def test_what_is_given_the_rare_end_is_as_without_the_drift_against_it():
+    """With drift -mu, given that it goes up, Brownian motion is that with drift +mu."""
+    found = first_passage(brownian(-8.0), 0.0, (20,))
+    assert found.probability.log[0] == pytest.approx(-320, rel=1e-13)
+    assert agrees(found.conditional_mean, [20 / 8])
+    assert agrees(found.conditional_variance, [20 / 8**3])
+    assert found.mean.value == math.inf
+
+
+@pytest.mark.parametrize("start", [0.0, -3.0, 2.9])
+def test_mean_and_variance_of_an_ornstein_uhlenbeck_passage(start):
+    """T' and the variance by nested quadrature in doubles."""
+    process = Diffusion(drift=lambda x: -x, variance=2.0, domain=(-INF, INF))
+    found = first_passage(process, start, 3)
+    exact = DIGITS.quad(
+        lambda y: DIGITS.exp(y * y / 2) * DIGITS.sqrt(2 * DIGITS.pi) * DIGITS.ncdf(y),
+        np.linspace(start, 3, 7).tolist(),
+    )
+    assert agrees(found.mean, float(exact))
+    if start == 0:
+
+        def below(y):  # int exp(z^2 / 2) (int^z exp(-u^2 / 2) du)^2 dz
+            def inner(z):
+                return math.exp(z * z / 2) * (math.pi / 2) * math.erfc(-z / math.sqrt(2)) ** 2
+
+            return integrate.quad(inner, -30, y, points=[-10, -3], epsabs=0, epsrel=1e-12)[0]
+
+        outer = integrate.quad(lambda y: math.exp(y * y / 2) * below(y), 0, 3, epsrel=1e-11)[0]
+        assert found.variance.value == pytest.approx(2 * outer, rel=1e-9)
+
+
+def test_fixation_times_of_a_neutral_allele():
+    """Kimura and Ohta: given fixation -2 (1 - x) log(1 - x) / x; given loss its mirror image."""
+    process = Diffusion(drift=0.0, variance=lambda x: x * (1 - x), domain=(0, 1))
+    x = np.array([0.001, 0.3, 0.5, 0.9])
+    found = first_passage(process, x, (0, 1))
+    assert agrees(found.probability, [1 - x, x])
+    fixed, lost = -2 * (1 - x) * np.log1p(-x) / x, -2 * x * np.log(x) / (1 - x)
+    assert agrees(found.conditional_mean, [lost, fixed])
+    assert agrees(found.mean, x * fixed + (1 - x) * lost)
+
+
+def test_a_square_root_process_reaches_zero():
+    """f = -x and a = x from 1: 2 int_0^1 e^2y E1(2 y) dy."""
+    exact = DIGITS.quad(lambda y: 2 * DIGITS.exp(2 * y) * DIGITS.e1(2 * y), [0, 1e-3, 0.1, 1])
+    process = Diffusion(drift=lambda x: -x, variance=lambda x: x, domain=(0, INF))
+    assert agrees(first_passage(process, 1, 0).mean, float(exact))
+
+
+@pytest.mark.parametrize(("c", "at_most"), [(1.0, 1e-12), (100.0, 1e-12), (1e4, 1e-7)])
+def test_a_singular_end_away_from_zero_costs_no_more_than_is_said(c, at_most):
+    """The same shifted by c, where doubles know the distance from the end to c epsilon only."""
+    exact = DIGITS.quad(lambda y: 2 * DIGITS.exp(2 * y) * DIGITS.e1(2 * y), [0, 1e-3, 0.1, 1])
+    process = Diffusion(drift=lambda x: -(x - c), variance=lambda x: x - c, domain=(c, INF))
+    assert agrees(first_passage(process, c + 1, c).mean, float(exact), at_most)
+
+
+def test_geometric_brownian_motion_is_brownian_motion_in_the_logarithm():
+    """f = x, a = x^2: log x has drift 1/2; from 1 to e^2, mean 4 and variance 16."""
+    process = Diffusion(drift=lambda x: x, variance=lambda x: x * x, domain=(0, INF))
+    found = first_passage(process, 1, math.exp(2))
+    assert agrees(found.mean, 4)
+    assert agrees(found.variance, 16)
+
+
+def test_a_bessel_process_in_three_dimensions():
+    """From 0 to b: mean b^2 / 3, variance 2 b^4 / 45, as Laplace says: l b / sinh(l b)."""
+    process = Diffusion(drift=lambda x: 1 / x, variance=1.0, domain=(0, INF))
+    found = first_passage(process, 0, 2)
+    assert found.mean.value == pytest.approx(4 / 3, rel=1e-12)
+    assert found.variance.value == pytest.approx(2 * 16 / 45, rel=1e-12)
+
+
+def test_times_and_variances_add_along_gates_in_a_row():
+    """f = 1 and a = 2 (x (x - 1))^2: no path turns back at 0 or 1."""
+    process = Diffusion(drift=1, variance=lambda x: 2 * (x * (x - 1)) ** 2, domain=(-1, 2))
+    whole = first_passage(process, -0.5, 1.5)
+    legs = [first_passage(process, *leg) for leg in ((-0.5, 0), (0, 1), (1, 1.5))]
+    assert whole.mean.value == pytest.approx(sum(leg.mean.value for leg in legs), rel=1e-13)
+    total = sum(leg.variance.value for leg in legs)
+    assert whole.variance.value == pytest.approx(total, rel=1e-12)
+    assert whole.probability.value[0] == 1
+
+
+def test_a_zero_of_the_variance_that_hinders_nothing_is_passed_both_ways():
+    """f = 0, a = |x|^(1/2) on (-1, 1): x is its own scale; T = int G(x, y) 2 / a(y) dy."""
+    process = Diffusion(drift=0, variance=lambda x: np.abs(x) ** 0.5, domain=(-2, 2))
+    x = np.array([-0.5, 0.25, 0.9])
+    found = first_passage(process, x, (-1, 1))
+    assert agrees(found.probability, [(1 - x) / 2, (1 + x) / 2])
+    # T'' = -2 |x|^(-1/2) with T(+-1) = 0: 8/3 (1 - |x|^(3/2)).
+    assert agrees(found.mean, 8 / 3 * (1 - np.abs(x) ** 1.5))
+
+
+def quiet_between_0_and_1(x):
+    return np.maximum(x - 1, 0) ** 2 + np.maximum(-x, 0) ** 2
+
+
+def test_the_drift_alone_crosses_a_stretch_without_noise():
+    """f = 2 there: half a unit of time from 0 to 1, and no variance."""
+    process = Diffusion(drift=2.0, variance=quiet_between_0_and_1, domain=(-1, 3))
+    across = first_passage(process, np.array([0.0, 0.25]), 1)
+    assert across.mean.value == pytest.approx([0.5, 0.375], rel=1e-14)
+    assert across.variance.value.tolist() == [0, 0]
+    parts = [first_passage(process, a, b).mean.value for a, b in ((-0.5, 0), (0, 1), (1, 2))]
+    assert first_passage(process, -0.5, 2).mean.value == pytest.approx(sum(parts), rel=1e-13)
+    assert hitting_probability(process, 0.5, (0.2, 0.7)) == (0, 1)
+    assert mean_first_passage_time(process, 0.5, 0.2) == math.inf
+
+
+def test_starts_spread_over_a_stretch_without_noise():
+    """Uniform on it at speed 2: mean 1/4 to its end, variance 1/48 of a uniform time."""
+    process = Diffusion(drift=2.0, variance=quiet_between_0_and_1, domain=(-1, 3))
+    found = first_passage(process, "uniform:0,1", 1)
+    assert found.mean.value == pytest.approx(0.25, rel=1e-10)
+    assert found.variance.value == pytest.approx(1 / 48, rel=1e-9)
+
+
+def test_where_the_drift_dies_out_it_takes_for_ever():
+    process = Diffusion(drift=lambda x: 0.5 - x, variance=quiet_between_0_and_1, domain=(-1, 2))
+    assert mean_first_passage_time(process, 0.2, 0.5) == math.inf
+    assert hitting_probability(process, 0.2, (0.5,)) == (1.0,)
+    # int_0.2^0.4 dx / (0.5 - x) = log 3.
+    assert mean_first_passage_time(process, 0.2, 0.4) == pytest.approx(math.log(3), rel=1e-13)
+
+
+def test_a_start_drawn_from_a_law_mixes_by_the_law_of_total_variance():
+    """Brownian motion with drift 1 from a normal start with deviation 1/2 to 10.
+
+    What starts beyond 10, with probability e^-200, may never come: only given that it does.
+    """
+    found = first_passage(brownian(1.0), "normal:0,0.5", 10)
+    assert found.mean.value == math.inf
+    assert found.conditional_mean.value[0] == pytest.approx(10, rel=1e-9)
+    assert found.conditional_variance.value[0] == pytest.approx(10 + 0.25, rel=1e-9)
+
+
+def test_the_occupation_density_is_the_greens_function():
+    """Brownian motion on (0, 1) from x: 2 min (1 - max); its integral is the mean time."""
+    found = first_passage(brownian(), 0.3, (0, 1))
+    y = np.linspace(0.01, 0.99, 99)
+    exact = 2 * np.minimum(0.3, y) * (1 - np.maximum(0.3, y))
+    assert agrees(found.occupation(y), exact)
+    assert found.occupation(2.0).value == 0
+    process = Diffusion(drift=lambda x: -x, variance=2.0, domain=(-INF, INF))
+    found = first_passage(process, 0, 2)
+    mean = sum(
+        integrate.quad(lambda y: float(found.occupation(y).value), a, b, epsrel=1e-10)[0]
+        for a, b in ((-9, 0), (0, 2))
+    )
+    assert mean == pytest.approx(found.mean.value, rel=1e-8)
+
+
+def test_only_the_nearest_target_on_either_side_can_be_first():
+    found = first_passage(brownian(), [0.5, 3.0], (0, 1, 2, 4))
+    assert found.probability.value == pytest.approx(
+        np.array([[0.5, 0], [0.5, 0], [0, 0.5], [0, 0.5]]), abs=1e-14
+    )
+
+
+def test_many_starts_are_answered_as_one_by_one():
+    """A random drift: every number of a batch lies within its error of that asked for alone."""
+    rng = np.random.default_rng(3)
+    k, phase = rng.normal(size=6), rng.uniform(0, 2 * np.pi, 6)
+
+    def drift(x):
+        return sum(3 * k[i] * np.sin((i + 1) * x + phase[i]) for i in range(6))
+
+    process = Diffusion(drift=drift, variance=lambda x: 1 + 0.5 * np.sin(x), domain=(-4, 4))
+    x = np.sort(rng.uniform(-3, 3, 3000))
+    many = first_passage(process, x, (-3, 3))
+    for i in (0, 777, 2999):
+        one = first_passage(process, float(x[i]), (-3, 3))
+        for name in ("mean", "variance"):
+            a, b = getattr(many, name)[i], getattr(one, name)
+            assert abs(a.log - b.log) <= a.error + b.error
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_errors_of_mean_times_of_random_drifts_are_true(seed):
+    """int_x^b 2 s int_a^y m by nested Gauss-Legendre sums in 30 digits."""
+    rng = np.random.default_rng(seed)
+    k, phase = rng.normal(size=4), rng.uniform(0, 2 * np.pi, 4)
+    strength = 10 ** rng.uniform(0, 1.5)
+
+    def drift(x):
+        return sum(strength * k[i] * np.cos((i + 1) * x + phase[i]) for i in range(4))
+
+    def exponent(x):  # int 2 f / a with a = 1
+        return sum(
+            2 * strength * float(k[i]) / (i + 1) * DIGITS.sin((i + 1) * x + float(phase[i]))
+            for i in range(4)
+        )
+
+    panels, order = 120, 12
+    nodes, weights = gauss(order)
+    edges = [DIGITS.mpf(-2) + DIGITS.mpf(3) * j / panels for j in range(panels + 1)]
+    total, below = DIGITS.mpf(0), DIGITS.mpf(0)
+    for a, b in pairwise(edges):
+        h = (b - a) / 2
+        x = [a + h * (1 + t) for t in nodes]
+        m = [DIGITS.exp(exponent(y)) for y in x]
+        part = running(m, nodes, weights, h)
+        if a >= -0.5 - DIGITS.mpf(10) ** -20:
+            total += h * sum(
+                w * 2 * (below + p) / v for w, p, v in zip(weights, part, m, strict=True)
+            )
+        below += h * sum(w * v for w, v in zip(weights, m, strict=True))
+    mean = first_passage(Diffusion(drift=drift, variance=1.0, domain=(-2, 2)), -0.5, 1.0).mean
+    off = abs(mean.log - float(DIGITS.log(total)))
+    assert off <= mean.error < 1e-11
+
+
+def gauss(order):
+    """Gauss-Legendre nodes and weights on (-1, 1), to 30 digits."""
+    x, _ = np.polynomial.legendre.leggauss(order)
+    roots = [DIGITS.findroot(lambda t: DIGITS.legendre(order, t), DIGITS.mpf(float(r))) for r in x]
+    slopes = [DIGITS.diff(lambda t: DIGITS.legendre(order, t), r) for r in roots]
+    return roots, [2 / ((1 - r * r) * d * d) for r, d in zip(roots, slopes, strict=True)]
+
+
+def running(values, nodes, weights, half):
+    """int from the left end to each node of the polynomial through the values."""
+    if "matrix" not in CACHE:
+        n = len(nodes)
+        rows = []
+        for t in nodes:
+            row = []
+            for j in range(n):
+
+                def basis(u, j=j):
+                    product = DIGITS.mpf(1)
+                    for i in range(n):
+                        if i != j:
+                            product *= (u - nodes[i]) / (nodes[j] - nodes[i])
+                    return product
+
+                mid, h = (t - 1) / 2, (t + 1) / 2
+                row.append(
+                    h * sum(w * basis(mid + h * s) for w, s in zip(weights, nodes, strict=True))
+                )
+            rows.append(row)
+        CACHE["matrix"] = rows
+    return [half * sum(c * v for c, v in zip(row, values, strict=True)) for row in CACHE["matrix"]]
+
+
+CACHE: dict[str, list[list[object]]] = {}
+
+
+def test_the_start_may_be_where_the_process_ends_in_the_long_run():
+    """Its own end state as the start: an even mixture of the starts."""
+    process = Diffusion(drift=lambda x: -x, variance=2.0, domain=(-3, 3))
+    found = first_passage(process, end_state(process), 2)
+    x = np.linspace(-3, 3, 2001)
+    x = x[x < 2]
+    assert 0 < found.mean.value < mean_first_passage_time(process, -3, 2)
+    assert found.probability.value[0] == pytest.approx(1, rel=1e-9)
+
+
+def test_what_makes_no_sense_is_refused():
+    with pytest.raises(LandscapeError, match="needs a target"):
+        first_passage(brownian(), 0, [])
+    with pytest.raises(LandscapeError, match="one start at a time"):
+        first_passage(brownian(), [0, 0.5], (1, -1)).occupation(0.5)
+    with pytest.raises(LandscapeError, match="lies outside"):
+        first_passage(brownian(domain=(0, 1)), [0.5, 2.0], 1)
