@@ -342,3 +342,18 @@ def test_what_makes_no_sense_is_refused():
         first_passage(brownian(), [0, 0.5], (1, -1)).occupation(0.5)
     with pytest.raises(LandscapeError, match="lies outside"):
         first_passage(brownian(domain=(0, 1)), [0.5, 2.0], 1)
+
+
+@pytest.mark.parametrize("shift", [0.0, 30.0, 5e3, 1e6])
+def test_the_way_to_a_singular_end_far_from_0_takes_as_long_as_to_one_at_0(shift):
+    """f = -r, a = r: int_0^1 2 e^2y E1(2y) dy. f = 1, a = r^2 to the left: known from r = 0."""
+    c = shift
+    towards = Diffusion(lambda x: -(x - c), lambda x: x - c, (c, math.inf))
+    time = first_passage(towards, c + 1, [c]).mean
+    exact = 1.6316914623497007  # by mpmath.quad in 30 digits
+    assert abs(time.value / exact - 1) <= time.error < 1e-13
+
+    through = Diffusion(lambda x: 1 + 0 * x, lambda x: (x - c) ** 2, (c - 2, c + 5))
+    time = first_passage(through, c - 1, [c]).mean
+    exact = 0.8979712981487367  # int_0^1 2/s(r) int_r^2 s(y) / y^2 dy dr, s = exp(2/r - 2/y)
+    assert abs(time.value / exact - 1) <= time.error < 1e-13

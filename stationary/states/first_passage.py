@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError
-from stationary.line.digits import checked
+from stationary.line.digits import can_be_raised, checked
 from stationary.line.ends import anatomy
-from stationary.line.partition import partition
+from stationary.line.partition import Partition, partition
 from stationary.line.reshape import unrolled
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.elementary import converted, exp, number
@@ -38,6 +38,9 @@ __all__ = [
 ]
 
 Array = NDArray[Any]
+
+FAR = 4.0  # ends this many times as far from 0 as from a point: 2^-26 of it, squared, is a rounding
+DIGITS = 8  # asked of a line that is sampled anew: with the spare ones more than a double has
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -266,6 +269,8 @@ class _Line:
         else:
             self.starts = self.inside(start, "start")
         self.targets = [self.inside(t, "target")[()] for t in asked]
+        if digits is None and _loses_distance(self.parts, [*self.starts.flat, *self.targets]):
+            self.parts = partition(diffusion, digits=DIGITS)
 
     def points(self, x: Any) -> Array:
         given = np.asarray(x, dtype=None if self.digits is None else object)
@@ -424,7 +429,8 @@ class _Line:
     def estimate(self, log: Array, error: Array) -> Estimate:
         if self.digits is None:
             log, error = converted(log, DOUBLE), converted(error, DOUBLE)
-            error = error + DOUBLE.epsilon * np.where(np.isfinite(log), np.abs(log), 0) / 2
+            rounded = np.where(np.isfinite(log) & (log != 0), 1 + np.abs(log) / 2, 0)
+            error = error + DOUBLE.epsilon * rounded  # of the logarithm, and of its exponential
         if log.ndim:
             return Estimate(log, error)
         return Estimate(number(log[()]), number(error[()]))
@@ -435,6 +441,25 @@ def _logarithm(value: Array, off: Any, relative: float) -> tuple[Array, Array]:
         log = np.log(value)[:, None]
         error = np.where(value > 0, off / np.where(value > 0, value, 1), 0) + relative
     return log, np.asarray(error)[:, None]
+
+
+def _loses_distance(parts: Partition, points: list[float]) -> bool:
+    """Whether doubles lose the distance to a singular end that the way to a point depends on.
+
+    They know x - e to a rounding of e: panels follow the process to the root of that, and what is
+    left of the way, relative to the whole, is its square off where no power describes it.
+    """
+    pieces = [p for p in parts.pieces if p.sampling.arithmetic is DOUBLE]
+    ends = [
+        end.position
+        for piece in pieces
+        for end, is_open in zip(piece.ends, piece.sampling.open_ends, strict=True)
+        if is_open and math.isfinite(end.position)
+    ]
+    away = np.abs(np.subtract.outer(np.array(ends), np.array(points)))
+    nearest = np.where(away > 0, away, math.inf).min(axis=1, initial=math.inf)
+    lost = (np.abs(ends) > FAR * nearest).any()
+    return bool(lost) and all(can_be_raised(p.sampling.diffusion) for p in pieces)
 
 
 def _is_law(start: Any) -> bool:
