@@ -108,3 +108,18 @@ def test_in_many_digits_as_in_doubles():
     low, high = state.logpdf(np.array([1.2, 2.0]))
     assert abs((high - low) / EXACT.mpf("3.677392082603097740739742e79") - 1) < 1e-24
     assert state.error < 1e-40
+
+
+@pytest.mark.parametrize("domain", [(-10, 14), (-math.inf, math.inf)])
+def test_a_wider_domain_or_none_costs_little_more_and_changes_nothing(domain):
+    """Far out gradients agree to thousands of digits, and nobody needs to look."""
+    near, wide = end_state(load(PIT)), end_state(load(PIT, domain=domain))
+    assert wide.std() == pytest.approx(near.std(), rel=1e-13)
+    assert wide.mean_offset == pytest.approx(near.mean_offset, rel=1e-12)
+    assert wide.logpdf(2.0) - wide.logpdf(1.2) == pytest.approx(GAINS[0.05], rel=1e-15)
+    assert wide.error < 1e-10
+    assert wide.anatomy.evaluations < 3 * near.anatomy.evaluations
+    out = log_mean_first_passage_time(
+        load(PIT, domain=(0.9, 1.3)), float(POSITIONS[0]), float(POSITIONS[1])
+    )
+    assert analyze(load(PIT, domain=domain)).exits[0].log_time == pytest.approx(out, rel=1e-14)

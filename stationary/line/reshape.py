@@ -23,7 +23,7 @@ Array = NDArray[Any]
 def extended(found: Sampling, side: int, octaves: int) -> Sampling:
     """The sampling that many octaves further out, or in, or as far as doubles carry it.
 
-    The panels are halves of octaves, counted from where it stopped.
+    The panels are halves of octaves, counted from where it stopped; up to a wall, all the rest.
     """
     diffusion = found.diffusion
     here = found.lower if side == 0 else found.upper
@@ -34,8 +34,12 @@ def extended(found: Sampling, side: int, octaves: int) -> Sampling:
     r = r[finite(r) & (r > 0)]
     x = anchor + (1 if here > anchor else -1) * r
     x[:1] = here
+    if not found.open_ends[side]:
+        end = number(diffusion.end(side, found.arithmetic))
+        x = here + (end - here) * (np.arange(diffusion.scan_panels + 1) / diffusion.scan_panels)
+        x = np.append(x[:-1], end) if end != here else x[:1]
     x = x[: usable(diffusion, x)]
-    if len(x) > 1:
+    if len(x) > 1 and found.open_ends[side]:
         x = x[: 1 + int(np.argmax(np.append(is_essential(diffusion, x, anchor), True)))]
     if len(x) < 2:
         return found

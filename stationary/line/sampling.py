@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError, StationaryError
+from stationary.functions.given import Boundary
 from stationary.functions.rounding import Rounding
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
 from stationary.numbers.chebyshev import Rule, chebyshev_sum, rule
@@ -66,6 +67,7 @@ BATCH = 12  # octaves that are sampled at once before looking whether more are n
 FALLEN = 750.0  # exp(-750) is below the smallest double
 SILENCE = 1e-300  # so that no noise is zero
 MARGIN = 100.0  # by which sampling goes deeper than any mass is followed
+STEEP = 4.0  # e-folds of the density in an octave: more than a power that matters
 ESSENTIAL = 300.0  # e-folds of r 2 f / a within an octave, or half of one
 MANY = 2000  # datapoints, to evaluate in many digits
 HEADROOM = 2.0**40
@@ -73,6 +75,7 @@ DISTANCE_DIGITS = (
     33  # of f and a next to an end: twice those of doubles, so that x - e has them all
 )
 ENOUGH = 60  # digits in which a variance that doubles call zero is looked at
+FREE = (None, Boundary.REFLECTING, Boundary.NATURAL)  # ends that nothing needs to be known of
 
 
 class VanishingVarianceError(LandscapeError):
@@ -253,7 +256,9 @@ def sampling(
     max_panels = min(max_panels, max(200, WORK // ((n + 2) * diffusion.cost)))
     lower, upper = diffusion.domain
     opened = (_is_open(diffusion, 0, arithmetic), _is_open(diffusion, 1, arithmetic))
-    start, stop = _core(diffusion, opened)
+    (start, stop), fallen = _core(diffusion, opened), [False, False]
+    if arithmetic is not DOUBLE and not complete:
+        (start, stop), fallen = _in_reach(diffusion, opened, (start, stop), arithmetic, strength)
     # Where panels have more nodes fewer of them give the same view.
     edges = np.linspace(start, stop, max(4, math.ceil(diffusion.scan_panels * NODES / n)) + 1)
     if math.isinf(upper - lower):
@@ -269,10 +274,9 @@ def sampling(
         edges = np.union1d(edges, extra)
     edges = arithmetic.array(edges)
     for side, i in enumerate((0, -1)):
-        if not opened[side]:
+        if not opened[side] and not fallen[side]:
             edges[i] = diffusion.end(side, arithmetic)
-    core = sampled(diffusion, edges[:-1], edges[1:], max_panels)
-    pieces, fallen = [core], [False, False]
+    pieces = [sampled(diffusion, edges[:-1], edges[1:], max_panels)]
     for side, is_open in enumerate(opened):
         if is_open:
             pieces, fallen[side] = _grown(diffusion, pieces, side, max_panels, complete, strength)
@@ -331,6 +335,54 @@ def _core(diffusion: Diffusion, opened: tuple[bool, bool]) -> tuple[float, float
         return (upper - CORE, upper - (CORE / 128 if opened[1] else 0.0))
     step = (upper - lower) / diffusion.scan_panels
     return lower + (step if opened[0] else 0.0), upper - (step if opened[1] else 0.0)
+
+
+def _in_reach(
+    diffusion: Diffusion,
+    opened: tuple[bool, bool],
+    core: tuple[float, float],
+    arithmetic: Arithmetic,
+    strength: float,
+) -> tuple[tuple[float, float], list[bool]]:
+    """The core without what lies in front of walls and towards infinity, where nothing is left.
+
+    From a scan: the density has fallen by what is followed at most, by the least that the drift
+    ratio at both ends of each step says, and the drift points away from the wall from there on.
+    Where gradients vanish like e^(-x^2), 2 f / a has thousands of e-folds on its way to a wall.
+    """
+    ends, fallen = list(core), [False, False]
+    x = np.linspace(*core, diffusion.scan_panels + 1)
+    inner = x[1:-1]
+    f, a = diffusion.coefficients(arithmetic.array(inner), arithmetic)
+    coarse = np.diff(x).min() <= len(x) ** 2 * np.spacing(np.abs(x).max())  # one step is cut again
+    if coarse or not (finite(f).all() and finite(a).all() and (a > 0).all()):
+        return core, fallen
+    fine = np.linspace(*core, diffusion.scan_panels * NODES + 1)
+    drift = diffusion.coefficients(fine)[0]
+    h, log_a = 2 * strength * f / a, log(a)
+    enough = max(FALLEN, depth_of(arithmetic) + MARGIN)
+    for side in (0, 1):
+        end = diffusion.domain[side]
+        if (opened[side] and math.isfinite(end)) or diffusion.boundaries[side] not in FREE:
+            continue
+        outward = slice(None, None, -1 if side == 0 else 1)
+        sign = -1 if side == 0 else 1
+        back = np.flatnonzero(~np.asarray(sign * drift[outward] <= 0, dtype=bool))
+        marks = [sign * b for b in diffusion.breakpoints]
+        marks += [sign * x for x in fine[outward][back[-1:]]]
+        if opened[side]:
+            marks.append(sign * float(anchor_of(diffusion, side)) + CORE / 128)
+        seen = np.flatnonzero(sign * inner[outward] > max(marks, default=-math.inf))
+        pull, level, at = -sign * h[outward][seen], log_a[outward][seen], inner[outward][seen]
+        if len(seen) < 2 or not (pull > 0).all():
+            continue
+        least = np.minimum(pull[1:], pull[:-1]) * np.abs(np.diff(at))
+        log_density = -np.cumsum(least) - (1 - diffusion.convention.value) * (level[1:] - level[0])
+        low = np.asarray(log_density < -enough, dtype=bool)
+        if low[-1] and low.any():
+            first = len(low) - int(np.argmin(low[::-1])) if not low.all() else 0
+            ends[side], fallen[side] = float(at[1:][first]), not opened[side]
+    return (ends[0], ends[1]), fallen
 
 
 def anchor_of(diffusion: Diffusion, side: int, arithmetic: Arithmetic = DOUBLE) -> Any:
@@ -491,12 +543,15 @@ def _grown(
         octaves = max(2, math.floor(math.log2(distance / (least * abs(end)))))
     done, batch = 0, FIRST
     while True:
-        fallen = not complete and _has_fallen(diffusion, pieces, anchor, side, outward, strength)
+        log_mass = _log_mass_inwards(diffusion, pieces, anchor, side, strength)
+        fallen = not complete and _has_fallen(log_mass, outward)
         if fallen and _falls_on(diffusion, here, anchor, end):
             return pieces, True
         if done >= octaves or (done >= enough and _is_a_power(pieces, anchor, side)):
             return pieces, False
-        count = min(batch, octaves - done)
+        # At an essential singularity the next octave falls as much as all before it.
+        steep = not complete and not outward and abs(log_mass[0] - log_mass[1]) > STEEP
+        count = 1 if steep else min(batch, octaves - done)
         batch = min(2 * batch, BATCH)
         powers = np.add.outer(np.arange(count), cuts).ravel()
         powers = np.append(powers, float(count))
@@ -522,8 +577,10 @@ def _grown(
         distance = abs(here - anchor)
         done += count
         if count == 0:
-            fallen = _has_fallen(diffusion, pieces, anchor, side, outward, strength)
-            return pieces, fallen and _falls_on(diffusion, here, anchor, end)
+            log_mass = _log_mass_inwards(diffusion, pieces, anchor, side, strength)
+            return pieces, _has_fallen(log_mass, outward) and _falls_on(
+                diffusion, here, anchor, end
+            )
 
 
 def is_essential(diffusion: Diffusion, x: Array, anchor: Any) -> Array:
@@ -608,19 +665,23 @@ def _log_density_at_edges(
     return edges, strength * phi - (1 - diffusion.convention.value) * log_a
 
 
-def _has_fallen(
-    diffusion: Diffusion,
-    pieces: list[Samples],
-    anchor: Any,
-    side: int,
-    outward: bool,
-    strength: float,
-) -> bool:
-    """Whether what lies beyond holds no probability that the arithmetic could show."""
+def _log_mass_inwards(
+    diffusion: Diffusion, pieces: list[Samples], anchor: Any, side: int, strength: float
+) -> Array:
+    """log of what an octave of the distance holds, at the edges of panels from an end inwards."""
     x, log_density = _log_density_at_edges(diffusion, pieces, strength)
     log_mass = log_density + log(np.maximum(np.abs(x - anchor), 2.0**-1000))
-    last, before = (0, 1) if side == 0 else (-1, -2)
-    steepness = abs(log_mass[last] - log_mass[before])
-    falling = log_mass[last] < log_mass[before] and steepness > (2.0 if outward else 4.0)
-    fallen = max(FALLEN, depth_of(arithmetic_of(x)) + MARGIN)
-    return bool(falling and log_mass[last] < log_mass.max() - fallen)
+    inwards: Array = log_mass if side == 0 else log_mass[::-1]
+    return inwards
+
+
+def _has_fallen(log_mass: Array, outward: bool) -> bool:
+    """Whether what lies beyond holds no probability that the arithmetic could show."""
+    arithmetic = arithmetic_of(log_mass)
+    steepness = log_mass[1] - log_mass[0]
+    falling = steepness > (2.0 if outward else STEEP)
+    if not outward:  # the nearest peak may be e^-750 of another, and yet be left by way of the end
+        nearest = log_mass[int(np.argmax(np.append(np.diff(log_mass) < 0, True)))]
+        falling &= log_mass[0] < nearest - depth_of(arithmetic)
+    fallen = max(FALLEN, depth_of(arithmetic) + MARGIN)
+    return bool(falling and log_mass[0] < log_mass.max() - fallen)

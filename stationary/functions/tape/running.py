@@ -211,7 +211,7 @@ class _Statistics:
         self.means.append(means)
         self.own_means.append(own_means)
         self.products.append([_product(spread, k).sum(axis=1) for k in orders])
-        self.sizes.append(np.abs(own[0]).max(axis=1) if own[0].dtype == object else means[0])
+        self.sizes.append(np.abs(own[0]).max(axis=1) if own[0].dtype != float else means[0])
 
     def moments(self) -> Moments:
         if len(self.counts) == 1:
@@ -317,7 +317,7 @@ class TapeMoments:
         values = self.program.prepared(x, arithmetic)
 
         def table(rows: Sequence[int | None]) -> Array:
-            made = np.empty((len(x), self.n), arithmetic.dtype)
+            made = arithmetic.array(np.zeros((len(x), self.n)))
             for j, index in enumerate(rows):
                 made[:, j] = arithmetic.zero if index is None else values[index]
             return made
