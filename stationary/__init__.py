@@ -61,7 +61,7 @@ if TYPE_CHECKING:
         log_mean_first_passage_time,
         mean_first_passage_time,
     )
-    from stationary.states.passage import Passage
+    from stationary.states.law import Passage
     from stationary.states.peaks import Peak, peaks_of
     from stationary.states.solve import end_state
 
@@ -150,7 +150,7 @@ _ROOMS = {
     "Landscape": "process.landscape",
     "load": "sources.loading",
     "simulate": "simulation.simulate",
-    "Passage": "states.passage",
+    "Passage": "states.law",
     "Peak": "states.peaks",
     "peaks_of": "states.peaks",
     "RegularisationPath": "questions.regularisation.path",

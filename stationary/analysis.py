@@ -18,8 +18,9 @@ from stationary.result import Result
 from stationary.sources.loading import as_process
 from stationary.states.basins import Basin, basins_of
 from stationary.states.distribution import EndState
+from stationary.states.law import Passage
 from stationary.states.merging import MIN_BARRIER, checked_barrier
-from stationary.states.passage import Passage, Stretch
+from stationary.states.passage import Stretch
 from stationary.states.solve import end_state
 
 if TYPE_CHECKING:

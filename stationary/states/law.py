@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.elementary import arithmetic_of, converted, exp, log, logaddexp
 
-__all__ = ["Law", "Value", "filled"]
+__all__ = ["Law", "Passage", "Value", "filled"]
 
 Array = NDArray[Any]
 
@@ -31,6 +31,25 @@ def chosen(where: Array, values: Any, other: Any) -> Array:
 
 def filled(shape: Any, value: float, arithmetic: Arithmetic) -> Array:
     return arithmetic.array(np.full(shape, value))
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A mean first-passage time, as its natural logarithm; infinite where it is."""
+
+    log_time: Any  # a float, or an mpmath number
+    error: float  # absolute of log_time: relative of time
+
+    @property
+    def time(self) -> Any:
+        """In the unit of time of the process: steps, for SGD."""
+        if type(self.log_time) is float and not self.log_time < 709.7:
+            return math.inf
+        return exp(self.log_time)
+
+    def rounded(self) -> Passage:
+        """The same as a double."""
+        return Passage(float(self.log_time), self.error)
 
 
 @dataclass(frozen=True, eq=False)

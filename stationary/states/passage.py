@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.errors import LandscapeError
 from stationary.line.ends import Anatomy, anatomy
 from stationary.line.sampling import sampling
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
@@ -37,34 +38,17 @@ from stationary.states.cumulation import (
     cumulated,
     mesh_on,
 )
-from stationary.states.law import Value
+from stationary.states.exit_in_digits import mean_exit_passage, splitting_probabilities
+from stationary.states.law import Passage, Value
 
-__all__ = ["Passage", "Stretch"]
+__all__ = ["Stretch"]
 
 Array = NDArray[Any]
 
 MOST_IN_DIGITS = 8  # where each costs more than all of doubles, and panels are finer
 ADDED_UP = 2  # roundings that add up the same way; against closed forms 1.5 were exceeded
+EXTREME = 1e6  # a change of int 2 f / a, beyond which moments are not had in many digits
 MOST_ROUNDS = 60  # of cutting panels; each finds where one more integral turns
-
-
-@dataclass(frozen=True)
-class Passage:
-    """A mean first-passage time, as its natural logarithm; infinite where it is."""
-
-    log_time: Any  # a float, or an mpmath number
-    error: float  # absolute of log_time: relative of time
-
-    @property
-    def time(self) -> Any:
-        """In the unit of time of the process: steps, for SGD."""
-        if type(self.log_time) is float and not self.log_time < 709.7:
-            return math.inf
-        return exp(self.log_time)
-
-    def rounded(self) -> Passage:
-        """The same as a double."""
-        return Passage(float(self.log_time), self.error)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +121,28 @@ class Stretch:
             self.pieces[-1].sampling.interval[1] if high is None else high,
         )
 
+    @cached_property
+    def is_extreme(self) -> bool:
+        """Whether exponents are so large that panels of many digits cannot follow products."""
+        if len(self.pieces) > 1 or self.arithmetic is DOUBLE:
+            return False
+        rises = self.whole[0].sampling.climb[1]
+        return bool(abs(rises).sum() > EXTREME)
+
+    @property
+    def _targets(self) -> tuple[Any, Any]:
+        """The points that it is left by; None for an end where it is not."""
+        low, high = self.interval
+        return low if self.leaves[0] else None, high if self.leaves[1] else None
+
+    def _refuse(self) -> LandscapeError:
+        return LandscapeError(
+            f"{self.pieces[0].sampling.diffusion.name}: the integral of 2 f / a changes by more "
+            f"than {EXTREME:.0e} on the way, where only mean times and probabilities are had, not "
+            "variances, conditional means and occupation densities. Ask for "
+            "mean_first_passage_time or hitting_probability, or choose points closer together."
+        )
+
     # -- which end ------------------------------------------------------------------------------
 
     @cached_property
@@ -169,6 +175,17 @@ class Stretch:
         if not all(self.leaves):
             low, high = (np.zeros_like(none) if leaves else none for leaves in self.leaves)
             return (low, np.zeros_like(none)), (high, np.zeros_like(none))
+        if self.is_extreme:
+            found = self.whole[0].sampling
+            exact = found.arithmetic.array
+            ends = [number(exact([e])[0]) for e in self.interval]
+            pairs = [splitting_probabilities(found, number(y), *ends) for y in exact(x)]
+            slack = ADDED_UP * number(found.climb_errors.sum())
+            sides = []
+            for one in zip(*pairs, strict=True):
+                error = [slack + found.epsilon * (1 + abs(v)) if v > -math.inf else 0 for v in one]
+                sides.append((exact(list(one)), exact(error)))
+            return sides[0], sides[1]
         mesh, up, down = self._scales
         apart = mesh.step_errors_beyond(x)
         sides = []
@@ -230,9 +247,16 @@ class Stretch:
         """log of the mean time and of its variance, from each x, given the end; with errors."""
         if not moments:
             return []
-        found = self.times(end, variance=moments > 1)
+        if self.is_extreme:
+            # Whichever end it is left by: their sum with the probabilities is the mean time.
+            if moments > 1:
+                raise self._refuse()
+            exact = self.arithmetic.array
+            times = [self.exit_from(y) for y in exact(x)]
+            return [(exact([t.log_time for t in times]), exact([float(t.error) for t in times]))]
+        known = self.times(end, variance=moments > 1)
         result = []
-        for f, factor in ((found.mean, 2), (found.variance, 8))[:moments]:
+        for f, factor in ((known.mean, 2), (known.variance, 8))[:moments]:
             if f is None:
                 endless = np.full(x.shape, math.inf, dtype=x.dtype)
                 result.append((endless, np.zeros(x.shape)))
@@ -244,6 +268,13 @@ class Stretch:
 
     def exit_from(self, x: Any) -> Passage:
         """The mean time from x until it is left by either end."""
+        if self.is_extreme:
+            found = self.whole[0].sampling
+            given = [
+                x if x is None else number(found.arithmetic.array([x])[0])
+                for x in (x, *self._targets)
+            ]
+            return mean_exit_passage(found, *given)
         at = np.array([x], dtype=self.arithmetic.dtype)
         times: Value | None = None
         for end, chance in enumerate(self.log_probabilities(at)):
@@ -263,6 +294,8 @@ class Stretch:
         """
         if not any(self.leaves):
             return np.full(y.shape, math.inf, dtype=y.dtype), np.zeros(y.shape)
+        if self.is_extreme:
+            raise self._refuse()
         mesh, up, down = self._scales if all(self.leaves) else self._one_scale
         at = np.array([x], dtype=y.dtype)
         low, high = np.minimum(y, at), np.maximum(y, at)
