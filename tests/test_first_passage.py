@@ -357,3 +357,12 @@ def test_the_way_to_a_singular_end_far_from_0_takes_as_long_as_to_one_at_0(shift
     time = first_passage(through, c - 1, [c]).mean
     exact = 0.8979712981487367  # int_0^1 2/s(r) int_r^2 s(y) / y^2 dy dr, s = exp(2/r - 2/y)
     assert abs(time.value / exact - 1) <= time.error < 1e-13
+
+
+@pytest.mark.parametrize("x", [1e-3, 1e-17, 1e-30, 1e-60])
+def test_the_time_to_a_trap_from_next_to_it_is_known_to_its_error(x):
+    """Neutral Wright-Fisher, a = x (1 - x): given loss, -2 x log x / (1 - x)."""
+    drifting = Diffusion(drift=0, variance=lambda x: x * (1 - x), domain=(0, 1))
+    time = first_passage(drifting, x, [0, 1]).conditional_mean[0]
+    exact = -2 * x * math.log(x) / (1 - x)
+    assert abs(math.log(time.value / exact)) <= time.error

@@ -387,6 +387,7 @@ class Rest:
     q: Any
     error: Any
     is_steep: bool = False  # e^L falls or grows beyond all powers, or is not seen to go on
+    bend: Any = 0.0  # of L from octave to octave, where that hardly dies away: a logarithm's
 
     @property
     def outward(self) -> bool:
@@ -416,6 +417,13 @@ class Rest:
         if self.diverges or self.is_steep:
             return None
         return sign * abs(self.start - self.anchor) * (1 + self.tilt * (e / (e + self.q) - 1)) / e
+
+    def error_at(self, x: Array) -> Array:
+        """What a bend that goes on as it is adds to the error of log_mass, beyond the panels."""
+        u = np.abs(x - self.anchor) / abs(self.start - self.anchor)
+        with np.errstate(divide="ignore"):
+            octaves = np.where(u > 0, log(u) / math.log(2), 0)
+        return np.asarray(self.bend * octaves**2)
 
     def log_mass(self, x: Array) -> Array:
         """log of the integral between x, beyond the panels, and the end."""
@@ -462,7 +470,11 @@ def _rest(mesh: Mesh, f: Log, panel: int, end: Any, *, at_lower: bool) -> Rest:
         power, q = -power, -q
     scale = abs(power + 1)
     error = number(error / scale + rounding) if scale else 0.0
-    return Rest(end, anchor, start, one, power, tilt, q, error, is_steep)
+    # One that falls by less than the root of two in an octave may be that of a logarithm.
+    slow = abs(bend) > 16 * rounding * (1 + abs(one)) and not ratio > math.sqrt(2)
+    return Rest(
+        end, anchor, start, one, power, tilt, q, error, is_steep, abs(bend) if slow else 0.0
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -522,6 +534,7 @@ class Cumulated:
                 mine &= x <= mesh.gaps_at(i)
             if mine.any():
                 beyond = rest.log_mass(x[mine])
+                error[mine] += rest.error_at(x[mine])
                 if key % 2:
                     result[mine] = logaddexp(self._level(key, beyond), beyond)
                 else:

@@ -443,7 +443,7 @@ def _logarithm(value: Array, off: Any, relative: float) -> tuple[Array, Array]:
     return log, np.asarray(error)[:, None]
 
 
-def _loses_distance(parts: Partition, points: list[float]) -> bool:
+def _loses_distance(parts: Partition, points: list[Any]) -> bool:
     """Whether doubles lose the distance to a singular end that the way to a point depends on.
 
     They know x - e to a rounding of e: panels follow the process to the root of that, and what is

@@ -47,7 +47,7 @@ Array = NDArray[Any]
 
 MOST_IN_DIGITS = 8  # where each costs more than all of doubles, and panels are finer
 ADDED_UP = 2  # roundings that add up the same way; against closed forms 1.5 were exceeded
-EXTREME = 1e6  # a change of int 2 f / a, beyond which moments are not had in many digits
+EXTREME = 1e6  # of int 2 f / a between two turns: beyond it moments are not had in many digits
 MOST_ROUNDS = 60  # of cutting panels; each finds where one more integral turns
 
 
@@ -127,7 +127,10 @@ class Stretch:
         if len(self.pieces) > 1 or self.arithmetic is DOUBLE:
             return False
         rises = self.whole[0].sampling.climb[1]
-        return bool(abs(rises).sum() > EXTREME)
+        up = np.asarray(rises > 0, dtype=bool)
+        turns = np.flatnonzero(up[1:] != up[:-1])
+        # From the last turn on to a singular end there is no more than the one integral.
+        return len(turns) > 1 and bool(abs(rises[turns[0] + 1 : turns[-1] + 1]).sum() > EXTREME)
 
     @property
     def _targets(self) -> tuple[Any, Any]:
@@ -181,11 +184,11 @@ class Stretch:
             ends = [number(exact([e])[0]) for e in self.interval]
             pairs = [splitting_probabilities(found, number(y), *ends) for y in exact(x)]
             slack = ADDED_UP * number(found.climb_errors.sum())
-            sides = []
-            for one in zip(*pairs, strict=True):
-                error = [slack + found.epsilon * (1 + abs(v)) if v > -math.inf else 0 for v in one]
-                sides.append((exact(list(one)), exact(error)))
-            return sides[0], sides[1]
+            found_sides = []
+            for logs in zip(*pairs, strict=True):
+                off = [slack + found.epsilon * (1 + abs(v)) if v > -math.inf else 0 for v in logs]
+                found_sides.append((exact(list(logs)), exact(off)))
+            return found_sides[0], found_sides[1]
         mesh, up, down = self._scales
         apart = mesh.step_errors_beyond(x)
         sides = []
