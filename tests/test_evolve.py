@@ -546,7 +546,9 @@ def test_bad_input_is_refused_in_words(changes, words):
 
 def test_only_processes_evolve():
     with pytest.raises(LandscapeError, match="Diffusion or a Landscape"):
-        evolve("pit.py", 1.0, [1.0])
+        evolve(3, 1.0, [1.0])
+    with pytest.raises(LandscapeError, match=r"no_such\.py: there is no such file"):
+        evolve("no_such.py", 1.0, [1.0])
 
 
 # -- the command ----------------------------------------------------------------------------------

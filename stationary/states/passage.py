@@ -47,7 +47,7 @@ Array = NDArray[Any]
 
 MOST_IN_DIGITS = 8  # where each costs more than all of doubles, and panels are finer
 ADDED_UP = 2  # roundings that add up the same way; against closed forms 1.5 were exceeded
-EXTREME = 1e6  # of int 2 f / a between two turns: beyond it moments are not had in many digits
+EXTREME = 1e6  # of int 2 f / a between two turns: beyond it only means are had
 MOST_ROUNDS = 60  # of cutting panels; each finds where one more integral turns
 
 
@@ -123,8 +123,8 @@ class Stretch:
 
     @cached_property
     def is_extreme(self) -> bool:
-        """Whether exponents are so large that panels of many digits cannot follow products."""
-        if len(self.pieces) > 1 or self.arithmetic is DOUBLE:
+        """Whether exponents are so large that panels cannot follow products."""
+        if len(self.pieces) > 1:
             return False
         rises = self.whole[0].sampling.climb[1]
         up = np.asarray(rises > 0, dtype=bool)

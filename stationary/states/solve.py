@@ -256,6 +256,8 @@ def _put_together(
     kind, reason = _kind(parts, atoms, components, escapes)
     used = [c for c in components if _counts(c)]
     error = compact(max([c.error for c in used], default=0.0) + weight_error)
+    if digits is None:
+        error = max(error, max(map(_handed_out, used), default=0.0))
     complete = all(c.mesh.complete for c in used)
     if not all(e.decided for e in escapes if _counts(e)):
         status = Status.NOT_DECIDED
@@ -357,6 +359,13 @@ def _kind(
             f"(or --initial 0.3), or a distribution of {v}, as in normal:0.5,0.175."
         )
     return ("density" if not points else "mixture" if densities else "atoms"), ""
+
+
+def _handed_out(c: Component) -> float:
+    """What is lost where the logarithm of a density in many digits is handed out as a double."""
+    if c.arithmetic is DOUBLE or not c.mesh.top.size:
+        return 0.0
+    return 2 * DOUBLE.epsilon * (1 + float(abs(c.mesh.top.max() - c.log_norm)))
 
 
 def _counts(part: Atom | Component | Escape) -> bool:
