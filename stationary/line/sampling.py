@@ -549,8 +549,10 @@ def _grown(
             return pieces, True
         if done >= octaves or (done >= enough and _is_a_power(pieces, anchor, side)):
             return pieces, False
-        # At an essential singularity the next octave falls as much as all before it.
-        steep = not complete and not outward and abs(log_mass[0] - log_mass[1]) > STEEP
+        # At an essential singularity the next octave falls as much as all before it. (Doubles have
+        # few, and exponents may have to be read from them.)
+        steep = arithmetic is not DOUBLE and not complete and not outward
+        steep = steep and abs(log_mass[0] - log_mass[1]) > STEEP
         count = 1 if steep else min(batch, octaves - done)
         batch = min(2 * batch, BATCH)
         powers = np.add.outer(np.arange(count), cuts).ravel()
