@@ -538,7 +538,7 @@ def test_what_cannot_be_meant_is_refused(changes, message):
 
 
 def test_a_process_of_another_kind_is_refused():
-    with pytest.raises(LandscapeError, match="simulate: a Diffusion or a Landscape is needed, or the path"):
+    with pytest.raises(LandscapeError, match="simulate: a Diffusion or a Landscape is needed"):
         simulate(3)
 
 

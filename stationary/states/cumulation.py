@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.errors import LandscapeError
 from stationary.line.ends import Anatomy
 from stationary.line.sampling import anchor_of
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
@@ -194,7 +195,11 @@ def mesh_on(pieces: tuple[Anatomy, ...], low: Any, high: Any, cuts: list[Any]) -
     arithmetic = max((b.arithmetic for b in blocks), key=lambda a: a.digits)
     n = max(len(b.log_a) for b in blocks)
     if any(len(b.log_a) != n or b.arithmetic is not arithmetic for b in blocks):
-        raise NotImplementedError
+        raise LandscapeError(
+            f"{pieces[0].sampling.diffusion.name}: parts of the line that are passed both ways "
+            f"were solved in different numbers of digits. Give digits = {arithmetic.digits}, so "
+            "that all are solved in as many."
+        )
     gaps: list[tuple[int, Any]] = []
     count = 0
     jumps = []  # of Phi, before each panel

@@ -365,7 +365,7 @@ def _handed_out(c: Component) -> float:
     """What is lost where the logarithm of a density in many digits is handed out as a double."""
     if c.arithmetic is DOUBLE or not c.mesh.top.size:
         return 0.0
-    return 2 * DOUBLE.epsilon * (1 + float(abs(c.mesh.top.max() - c.log_norm)))
+    return 2 * float(DOUBLE.epsilon) * (1 + float(abs(c.mesh.top.max() - c.log_norm)))
 
 
 def _counts(part: Atom | Component | Escape) -> bool:
