@@ -170,7 +170,7 @@ def _classes(analysis: Analysis) -> list[str]:
 
 
 def _weight_text(weight: float | None) -> str:
-    return "by the start" if weight is None else f"{weight:.12g}"
+    return "by the start" if weight is None else f"{float(weight):.12g}"
 
 
 def _basins(analysis: Analysis) -> list[str]:
