@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,6 +23,7 @@ from stationary.options import (
     at_least,
     changes_from,
     output,
+    table_in,
 )
 
 __all__ = ["app", "main"]
@@ -60,7 +63,7 @@ def app() -> None:
     "--regularise", type=float, metavar="EPS", help="An even noise to add: a + EPS in place of a."
 )
 @DIGITS
-@output(csv="Write the density as a table to this file.")
+@output(table="Write the density as a table to this file.")
 @click.option("--log", is_flag=True, help="Logarithmic density in the figure.")
 def analyze(path: Path, to: Output, log: bool, **given: Any) -> None:
     """Say where FILE ends up: its end state, its minima and how they share it."""
@@ -87,7 +90,7 @@ def analyze(path: Path, to: Output, log: bool, **given: Any) -> None:
     help="Stretch it by these: 1:4:13 (from:to:count), 1:100:9:log, or 1,2,4.",
 )
 @click.option("--noise", metavar="FACTORS", help="Multiply its variance by these, written alike.")
-@output(csv="Write the table to this file.")
+@output(table="Write the table to this file.")
 def bias(
     path: Path,
     to: Output,
@@ -163,7 +166,7 @@ def check(path: Path, to: Output, **given: Any) -> None:
 @click.option(
     "--tolerance", type=float, metavar="P", help="The error of a probability that is aimed at."
 )
-@output(csv="Write the density over time.")
+@output(table="Write the density over time.")
 def evolve(
     path: Path,
     to: Output,
@@ -237,7 +240,8 @@ def regularise(path: Path, to: Output, eps: str | None, **given: Any) -> None:
     show_default=True,
     help="Processes to use.",
 )
-@output(csv="Write all points as a table.")
+@click.option("--resume", is_flag=True, help="Go on from the points in the table that --csv names.")
+@output(table="Write all points as a table.")
 def sweep(
     path: Path,
     to: Output,
@@ -246,6 +250,7 @@ def sweep(
     replacement: tuple[bool, ...],
     settings: tuple[str, ...],
     jobs: int,
+    resume: bool,
     **given: Any,
 ) -> None:
     """Say which minimum of FILE dominates, over learning rates, batch sizes and parameters."""
@@ -274,13 +279,18 @@ def sweep(
                 parameters=named or None,
                 executor=executor,
                 progress=progress,
+                resume=table_in(to.csv) if resume else None,
                 **changes_from(**given),
             )
 
-    found = to.answer(find)
+    if resume and to.csv is None:
+        raise click.UsageError("--resume goes on from a table: name it with --csv FILE.")
+    found = to.answer(find, has_table=lambda found: bool(len(found.rows)))
     if not found.complete:
         n = len(found.rows)
-        click.echo(f"stationary: {found.stopped}; {n} points are done and kept.", err=True)
+        kept = f"{n} point{' is' if n == 1 else 's are'} done and kept"
+        way_on = "; --resume goes on from there" if n and to.csv else ""
+        click.echo(f"stationary: {found.stopped}; {kept}{way_on}.", err=True)
         sys.exit(INTERRUPTED if found.interrupted else FAILED)
     if {"panel_limit", "not_decided"} & set(found.table()["status"]):
         sys.exit(NOT_CONVERGED)
@@ -293,6 +303,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     # Many digits are millions of small objects without a cycle among them: to search them for
     # cycles as often as Python does by itself takes a fifth of the time.
     gc.set_threshold(*LITTER)
+    before = None
+    with suppress(ValueError):  # not in the main thread
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is done is kept
     try:
         code = app(arguments, standalone_mode=False)
     except StationaryError as error:
@@ -311,4 +324,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except OSError as error:
         print(f"stationary: the output could not be written: {error}", file=sys.stderr)
         code = FAILED
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
     sys.exit(code if isinstance(code, int) else 0)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import functools
 import math
-import os
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +26,9 @@ __all__ = [
     "at_least",
     "changes_from",
     "output",
+    "table_in",
     "together",
 ]
-
-FIGURES = (".png", ".svg", ".pdf")
 
 Command = Callable[..., None]
 Option = Callable[[Command], Command]
@@ -124,6 +122,21 @@ def changes_from(settings: tuple[str, ...] = (), **given: Any) -> dict[str, Any]
     return changes
 
 
+def table_in(path: Path | None) -> dict[str, list[str]] | None:
+    """The columns of a CSV file, as text; None if there is no such file."""
+    from stationary.errors import LandscapeError
+
+    if path is None or not path.is_file():
+        return None
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *rows = list(csv.reader(file)) or [[]]
+        columns = list(map(list, zip(*rows, strict=True))) or [[] for _ in header]
+        return dict(zip(header, columns, strict=True))
+    except (OSError, ValueError, csv.Error) as error:
+        raise LandscapeError(f"{path}: this is no table to go on from: {error}.") from error
+
+
 @dataclass(frozen=True)
 class Output:
     """Where an answer goes: to the terminal, as text or JSON, and to files."""
@@ -131,6 +144,7 @@ class Output:
     as_json: bool
     plot: Path | None
     csv: Path | None
+    reads: tuple[Path, ...] = ()  # files that are read, and never written over
 
     def answer(
         self,
@@ -139,79 +153,64 @@ class Output:
         has_table: Callable[[Any], bool] = lambda found: True,
         **drawing: Any,
     ) -> Any:
-        """Find the answer, write the files that were asked for, and print it.
+        """Find the answer, print it, and write the files that were asked for.
 
-        What a landscape file writes goes to standard error, so that ours stays readable.
+        Files are probed before anything is computed, and the answer is printed whatever becomes of
+        them. What a landscape file writes goes to standard error, so that ours stays readable.
         """
-        with contextlib.redirect_stdout(sys.stderr):
-            check_output(self.csv)
-            check_output(self.plot, FIGURES)
+        from stationary.errors import LandscapeError
+        from stationary.show.files import FIGURES, probe, write
+
+        quiet = contextlib.redirect_stdout(sys.stderr)
+        with quiet:
+            if self.csv is not None:
+                probe(self.csv, spared=self.reads)
+            if self.plot is not None:
+                spared = self.reads if self.csv is None else (*self.reads, self.csv)
+                probe(self.plot, suffixes=FIGURES, spared=spared)
             found = find()
             report = found.to_json() if self.as_json else found.summary()
-            tabled = self.csv is None or has_table(found)
-            if self.csv is not None and tabled:
-                write_whole(self.csv, found.to_csv())
-            if self.plot is not None:
-                found.plot(self.plot, **drawing)
-        click.echo(report)
-        if not tabled:
-            click.echo(f"stationary: {self.csv} was not written: there is no density.", err=True)
+        wrong: list[LandscapeError] = []
+        tabled = self.csv is not None and has_table(found)
+        try:
+            if str(self.csv) != "-":  # then it has standard output for itself
+                click.echo(report)
+        finally:
+            try:
+                if self.csv is not None and tabled:
+                    with quiet:
+                        content = found.to_csv()
+                    write(self.csv, content)
+            except LandscapeError as error:
+                wrong.append(error)
+            try:
+                with quiet:
+                    _ = self.plot is None or found.plot(self.plot, **drawing)
+            except LandscapeError as error:
+                wrong.append(error)
+        if self.csv is not None and not tabled:
+            words = f"{self.csv} was not written: there is nothing to list."
+            click.echo(f"stationary: {words}", err=True)
+        if wrong:
+            raise LandscapeError("\n".join(map(str, wrong)))
         return found
 
 
-def output(*, csv: str = "") -> Option:
-    """The options of an `Output`, handed on as `to`; `csv` says what a table holds."""
+def output(*, table: str = "") -> Option:
+    """The options of an `Output`, handed on as `to`; `table` says what a table holds."""
     path = click.Path(path_type=Path)
     options = [click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")]
-    if csv:
-        options.append(click.option("--csv", type=path, metavar="FILE", help=csv))
+    if table:
+        options.append(click.option("--csv", type=path, metavar="FILE", help=table))
     figure = "Draw the figure to this .png, .svg or .pdf file."
     options.append(click.option("--plot", type=path, metavar="FILE", help=figure))
 
     def of(command: Command) -> Command:
         @functools.wraps(command)
         def run(as_json: bool, plot: Path | None, csv: Path | None = None, **given: Any) -> None:
-            command(to=Output(as_json, plot, csv), **given)
+            named = [given["path"], *filter(None, [given.get("initial")])]
+            command(to=Output(as_json, plot, csv, tuple(map(Path, named))), **given)
 
         return together(*options)(run)
 
     return of
-
-
-def check_output(path: Path | None, suffixes: tuple[str, ...] = ()) -> None:
-    """Refuse a file that cannot be written before anything is computed for it."""
-    if path is None:
-        return
-    from stationary.errors import LandscapeError
-
-    if suffixes and path.suffix.lower() not in suffixes:
-        raise LandscapeError(
-            f"{path}: a figure is written as one of {', '.join(suffixes)}, not as "
-            f"{path.suffix or 'a file without a suffix'}."
-        )
-    if path.is_dir() or not path.parent.is_dir():
-        what = "is a folder" if path.is_dir() else f"lies in {path.parent}, which is no folder"
-        raise LandscapeError(f"{path} {what}. Name a file in a folder that exists.")
-
-
-def write_whole(path: Path, content: str) -> None:
-    """Write a text file so that it is there in full or, if anything fails, as it was before."""
-    from stationary.errors import LandscapeError
-
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                file.write(content)
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(name, 0o666 & ~mask)
-            os.replace(name, path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name)
-            raise
-    except OSError as error:
-        raise LandscapeError(
-            f"{path}: cannot be written ({error.strerror}). Name a file in a folder that exists."
-        ) from None

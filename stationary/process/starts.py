@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from stationary.errors import LandscapeError
 from stationary.functions.given import number
 from stationary.process.laws import Given, Law, Normal, Uniform
+from stationary.process.reading import read_bounded
 
 __all__ = ["Source", "located", "nowhere", "place", "read_samples", "understood"]
 
@@ -270,10 +271,10 @@ def read_samples(path: Path, where: str, hint: str) -> tuple[Array, Array | None
             )
         if path.suffix.lower() == ".npy":
             return _array(path, where), None
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_bounded(path).decode("utf-8-sig")
     except OSError as error:
         raise LandscapeError(
-            f"{where}: the file cannot be read: {error.strerror or error}. Check its permissions."
+            f"{where}: the file cannot be read: {error.strerror or error}. Name a file of numbers."
         ) from error
     except UnicodeDecodeError as error:
         raise LandscapeError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 from stationary.errors import StationaryError
@@ -16,6 +17,8 @@ from stationary.errors import StationaryError
 __all__ = ["RENDERERS", "renderer"]
 
 Renderer = Callable[..., Any]
+
+ONE_AT_A_TIME = RLock()  # matplotlib's settings are shared by all threads while one of them draws
 
 RENDERERS = {
     "Analysis": {
@@ -83,10 +86,11 @@ def _saved(plot: Renderer) -> Renderer:
     from stationary.show.figures.saving import save
 
     def drawn(answer: Any, path: str | Path | None, **settings: Any) -> Any:
-        axes = plot(answer, **settings)
-        figure = axes.get_figure() if hasattr(axes, "get_figure") else axes
-        if path is not None:
-            save(figure, path)
+        with ONE_AT_A_TIME:
+            axes = plot(answer, **settings)
+            figure = axes.get_figure() if hasattr(axes, "get_figure") else axes
+            if path is not None:
+                save(figure, path)
         return figure
 
     return drawn

@@ -208,6 +208,8 @@ def source_text(path: str | Path) -> tuple[Path, str]:
         if not file.exists():
             where = f"there is no such file in {file.parent.resolve()}"
             raise LandscapeError(f"{file}: {where}. {_suggestion(file.parent, file.name)}")
+        if not file.is_file():
+            raise LandscapeError(f"{file} is not a file, but a device or a pipe. Name a file.")
         if file.suffix.lower() != ".py":
             raise LandscapeError(
                 f"{file} is not a Python file. A landscape file is plain Python and its name ends "

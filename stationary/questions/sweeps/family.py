@@ -30,7 +30,7 @@ from stationary.states.distribution import EndState
 from stationary.states.merging import MIN_BARRIER, merges
 from stationary.states.solve import TOLERANCE, end_state
 
-__all__ = ["Family", "Recipe", "answer_of", "failed"]
+__all__ = ["Family", "Recipe", "StoppedError", "answer_of", "failed"]
 
 Array = NDArray[Any]
 
@@ -38,6 +38,14 @@ NAN = math.nan
 FEW = 3  # points below which a solve each costs less than one sampling for all
 # What a solve may raise for a process that is out of the reach of its arithmetic.
 LOST = (StationaryError, ArithmeticError, ValueError)
+
+
+class StoppedError(KeyboardInterrupt):
+    """An interrupt, with the answers that were found before it, by their place."""
+
+    def __init__(self, answers: Mapping[int, Answer], first: int = 0) -> None:
+        super().__init__()
+        self.answers, self.first = answers, first
 
 
 def failed(error: BaseException, name: str = "") -> Answer:
@@ -206,12 +214,26 @@ class Family:
 
     def solve(self) -> Answers:
         """The answer at each of the points."""
+        answers, done = None, {}
         if self.kernel is None:
-            return Answers.of([self.alone(p) for p in self.points])
-        betas, lost = self._inverse_temperatures
-        answers, computed = self.kernel(betas)
-        for i in np.flatnonzero(~computed).tolist():
-            answers.put(i, lost[i] if i in lost else self.alone(self.points[i]))
+            left = list(range(len(self.points)))
+        else:
+            betas, lost = self._inverse_temperatures
+            answers, computed = self.kernel(betas)
+            left = np.flatnonzero(~computed).tolist()
+            done = lost
+        try:
+            for i in left:
+                if i not in done:
+                    done[i] = self.alone(self.points[i])
+        except KeyboardInterrupt:
+            if answers is not None:
+                done = {i: answers[i] for i in np.flatnonzero(computed).tolist()} | done
+            raise StoppedError(done) from None
+        if answers is None:
+            return Answers.of([done[i] for i in left])
+        for i in left:
+            answers.put(i, done[i])
         return answers
 
     def alone(self, point: Point) -> Answer:

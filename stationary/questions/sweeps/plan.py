@@ -28,7 +28,7 @@ __all__ = ["planned"]
 MOST_POINTS = 1_000_000
 OWN_COLUMN = re.compile(
     r"status|reason|error|kind|mean|mean_error|std|std_error|dominant"
-    r"|(position|mass|log_mass|mass_error|log_density)_\d+"
+    r"|(position|kind|mass|log_mass|mass_error|log_density)_\d+"
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -13,12 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.errors import LandscapeError
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.questions.sweeps.answers import (
     OF_MINIMA,
     SCALARS,
     TEXTS,
+    Answer,
     Minimum,
     Points,
 )
@@ -145,8 +148,8 @@ class Sweep(Result):
         """A column for each name: what `pandas.DataFrame` takes.
 
         Numbers that do not exist are nan; a minimum that dominates nothing is -1 in `dominant`.
-        For each label i there are position_i, mass_i, log_mass_i, mass_error_i (absolute, of
-        log_mass_i, and so relative to mass_i) and log_density_i.
+        For each label i there are position_i, kind_i, mass_i, log_mass_i, mass_error_i (absolute,
+        of log_mass_i, and so relative to mass_i) and log_density_i.
         """
         return dict(self.data)
 
@@ -212,6 +215,7 @@ def sweep(
     progress: Callable[[int, int], None] | None = None,
     digits: int | None = None,
     min_barrier: float = MIN_BARRIER,
+    resume: Sweep | Mapping[str, Sequence[Any]] | None = None,
     **changes: Any,
 ) -> Sweep:
     """The end state at all combinations of learning rates, batch sizes and parameters.
@@ -238,6 +242,9 @@ def sweep(
         As for `end_state`; the results are rounded to doubles.
     min_barrier
         As for `basins_of`. Where minima are one basin, the heaviest of them stands for all.
+    resume
+        A sweep that was stopped, or its table: the points in it are not computed again. All else
+        must be as it was then.
     changes
         What else replaces values of the source, such as ``convention`` or ``domain``.
 
@@ -264,8 +271,57 @@ def sweep(
         min_barrier,
         changes,
     )
-    solved = run(Grid(recipe, combinations, points), executor, progress)
+    known = {} if resume is None else known_points(resume, axes, recipe.name)
+    solved = run(Grid(recipe, combinations, points), executor, progress, known)
     return _assembled(recipe.name, axes, combinations, points, solved)
+
+
+def known_points(
+    table: Sweep | Mapping[str, Sequence[Any]], axes: Mapping[str, tuple[Any, ...]], name: str
+) -> dict[int, Answer]:
+    """The answers in a table of a sweep over the same axes, by the number of their point.
+
+    Raises
+    ------
+    LandscapeError
+        If it is the table of another sweep.
+    """
+    columns = table.table() if isinstance(table, Sweep) else table
+    lost = [c for c in (*axes, *SCALARS) if c not in columns]
+    if lost:
+        raise LandscapeError(
+            f"{name}: the table to go on from has no column {lost[0]}: it is that of another "
+            "sweep. Name the one that was stopped."
+        )
+    texts = ("kind_", *TEXTS)
+
+    def read(column: str, value: Any) -> Any:
+        if column.startswith(texts):
+            return str(value)
+        if str(value) in ("True", "False"):
+            return float(str(value) == "True")
+        return math.nan if value in ("", None) else float(value)
+
+    rows = [
+        {c: read(c, v) for c, v in zip(columns, row, strict=True)}
+        for row in zip(*columns.values(), strict=True)
+    ]
+    places = [{float(v): i for i, v in enumerate(values)} for values in axes.values()]
+    shape = tuple(map(len, places))
+    found = {}
+    for row in rows:
+        place = tuple(at.get(float(row[n]), -1) for n, at in zip(axes, places, strict=True))
+        if min(place) < 0:
+            where = ", ".join(f"{n} = {row[n]:g}" for n in axes)
+            raise LandscapeError(
+                f"{name}: the table to go on from has a point at {where}, which is not asked for "
+                "now. Ask for the same values, or name another file."
+            )
+        labels = [c[5:] for c in columns if re.fullmatch(r"kind_\d+", c) and row[c]]
+        minima = [Minimum(**{n: row[f"{n}_{label}"] for n in OF_MINIMA}) for label in labels]
+        scalars = {n: row[n] for n in SCALARS}
+        found[int(np.ravel_multi_index(place, shape))] = Answer(**scalars, minima=tuple(minima))
+    return found
 
 
 def _assembled(
@@ -312,7 +368,8 @@ def _assembled(
     for i in range(count):
         with np.errstate(under="ignore"):
             mass = np.exp(columns["log_mass"][i])
-        data[f"position_{i}"], data[f"mass_{i}"] = columns["position"][i], mass
+        data[f"position_{i}"], data[f"kind_{i}"] = columns["position"][i], kinds[i]
+        data[f"mass_{i}"] = mass
         for n in OF_MINIMA[2:]:
             data[f"{n}_{i}"] = columns[n][i]
     _explain(data, columns["log_mass"], kinds)

@@ -6,10 +6,13 @@ parameters are fixed and no sampling serves all of these, each point is a task.
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pickle import PicklingError
 from typing import Any
 
@@ -23,7 +26,7 @@ from stationary.questions.sweeps.crossover import (
     crossings_between,
     crossings_of_rates,
 )
-from stationary.questions.sweeps.family import Family, Recipe, failed
+from stationary.questions.sweeps.family import Family, Recipe, StoppedError, failed
 
 __all__ = ["INTERRUPTED", "Grid", "Solved", "run"]
 
@@ -36,6 +39,7 @@ Work = tuple[Any, ...]  # a function and its arguments
 TURNS = threading.Lock()
 INTERRUPTED = "it was interrupted"
 AHEAD = 4000  # tasks that an executor holds at a time
+PATIENCE = 1.0  # seconds between two looks at tasks that were called off without a word
 
 
 @dataclass(frozen=True)
@@ -73,37 +77,57 @@ class Solved:
         return Answers.of([block[i] for block, i in map(self.at, numbers)])
 
 
-def run(grid: Grid, executor: Executor | None, progress: Progress | None) -> Solved:
-    """Solve a grid and find its crossings. An interrupt leaves what is done by then."""
+def run(
+    grid: Grid,
+    executor: Executor | None,
+    progress: Progress | None,
+    known: Mapping[int, Answer] | None = None,
+) -> Solved:
+    """Solve a grid and find its crossings. Whatever ends it early leaves what is done by then."""
     solved = Solved(grid)
     try:
-        each = _solve(grid, executor, progress, solved)
-        _cross(grid, each, executor, solved)
+        _solve(grid, executor, progress, solved, known or {})
+        _cross(grid, executor, solved)
+    except StoppedError as stop:
+        found = {stop.first + i: Answers.of([answer]) for i, answer in stop.answers.items()}
+        solved.blocks |= {n: found[n] for n in found if n not in solved.blocks}
+        solved.stopped = INTERRUPTED
     except KeyboardInterrupt:
         solved.stopped = INTERRUPTED
-    except BrokenExecutor as error:
-        solved.stopped = f"a worker process ended ({' '.join(str(error).split())})"
+    except _LostWorkersError as error:
+        solved.stopped = str(error)
     width = len(grid.points)
     solved.crossings.sort(key=lambda pair: (pair[1].low // width, pair[1].low, pair[1].value))
     return solved
 
 
 def _solve(
-    grid: Grid, executor: Executor | None, progress: Progress | None, solved: Solved
-) -> bool:
-    """Solve all points; whether they were solved one by one, so that crossings are left to find."""
+    grid: Grid,
+    executor: Executor | None,
+    progress: Progress | None,
+    solved: Solved,
+    known: Mapping[int, Answer],
+) -> None:
+    """Solve all points that are not known."""
     width, points = len(grid.points), grid.points
-    tasks: list[tuple[int, Work]] = [
-        (n * width, (_combination, grid.recipe, c, points)) for n, c in enumerate(grid.combinations)
-    ]
-    family = _only_family(grid)
+    family = _only_family(grid) if len(known) < grid.size else None
+    tasks: list[tuple[int, Work]]
     if family is not None and family.kernel is not None:
-        tasks, executor = [(0, (_family, family))], None  # it costs less than to send it away
-    elif family is not None:
+        # All at once, which costs less than to send it away.
+        tasks, executor, known = [(0, (_family, family))], None, {}
+    else:
+        parts = 1 if family is not None or len(grid.combinations) == 1 else width
         tasks = [
-            (n, (_combination, grid.recipe, grid.combinations[0], (p,)))
-            for n, p in enumerate(points)
+            (n, (_combination, grid.recipe, grid.combinations[n // width], points))
+            if parts == width
+            else (n, (_combination, grid.recipe, grid.combinations[0], (points[n],)))
+            for n in range(0, grid.size, parts)
         ]
+        done = {n for n, _ in tasks if all(k in known for k in range(n, n + parts))}
+        solved.blocks |= {
+            n + i: Answers.of([known[n + i]]) for n in sorted(done) for i in range(parts)
+        }
+        tasks = [task for task in tasks if task[0] not in done]
     for start, (answers, crossings) in _done(tasks, executor, grid.recipe):
         solved.blocks[start] = answers
         solved.crossings += [
@@ -111,7 +135,6 @@ def _solve(
         ]
         if progress is not None:
             progress(solved.done, grid.size)
-    return family is not None and family.kernel is None
 
 
 def _only_family(grid: Grid) -> Family | None:
@@ -144,17 +167,18 @@ def _family(family: Family) -> tuple[Answers, list[Crossing]]:
     with TURNS:
         answers = family.solve()
         several = any(len(rates) > 1 for _, rates, _ in family.lines)
-        return answers, crossings_of_rates(family, answers) if several else []
+        try:
+            return answers, crossings_of_rates(family, answers) if several else []
+        except KeyboardInterrupt:
+            raise StoppedError(dict(enumerate(answers))) from None
 
 
 # -- crossings that no task has seen --------------------------------------------------------------
 
 
-def _cross(grid: Grid, each: bool, executor: Executor | None, solved: Solved) -> None:
+def _cross(grid: Grid, executor: Executor | None, solved: Solved) -> None:
     tasks: list[tuple[int, Work]] = []
     if len(grid.points.rates) > 1:
-        if not each:
-            return  # they are found already
         axis = "learning_rate"
         tasks = list(_along_rates(grid, solved))
     else:
@@ -171,12 +195,16 @@ def _cross(grid: Grid, each: bool, executor: Executor | None, solved: Solved) ->
 def _along_rates(grid: Grid, solved: Solved) -> Iterator[tuple[int, Work]]:
     """Tasks, one for each batch size and replacement, where points were solved one by one."""
     n = len(grid.points.rates)
-    for start in range(0, len(grid.points), n):
+    for start in range(0, grid.size, n):
+        if solved.at(start)[0] is solved.at(start + n - 1)[0]:
+            continue  # solved as one family, which found its crossings
         answers = solved.several(list(range(start, start + n)))
+        combination, first = divmod(start, len(grid.points))
         for i, k in brackets(answers, np.arange(n)):
-            pair = start + i, start + k
-            ends, two = tuple(grid.points[j] for j in pair), Answers.of([answers[i], answers[k]])
-            yield pair[0], (_rates_again, grid.recipe, grid.combinations[0], ends, two, pair)
+            ends = tuple(grid.points[first + j] for j in (i, k))
+            two, pair = Answers.of([answers[i], answers[k]]), (start + i, start + k)
+            parameters = grid.combinations[combination]
+            yield pair[0], (_rates_again, grid.recipe, parameters, ends, two, pair)
 
 
 def _rates_again(
@@ -230,34 +258,81 @@ def _parameter(
 # -- running tasks --------------------------------------------------------------------------------
 
 
+class _LostWorkersError(Exception):
+    """An executor that does no more work; the message says why."""
+
+
 def _done(
     tasks: Sequence[tuple[int, Work]], executor: Executor | None, recipe: Recipe
 ) -> Iterator[tuple[int, Any]]:
     """Tasks with their results, as they come."""
     if executor is None:
         for key, (function, *arguments) in tasks:
-            yield key, function(*arguments)
+            try:
+                result = function(*arguments)
+            except StoppedError as stop:
+                stop.first = key
+                raise
+            yield key, result
         return
     waiting = iter(tasks)
     running: dict[Future[Any], int] = {}
+    lost: _LostWorkersError | None = None
     try:
         while True:
-            for key, (function, *arguments) in waiting:
-                running[executor.submit(function, *arguments)] = key
-                if len(running) >= AHEAD:
-                    break
+            while len(running) < AHEAD and (task := next(waiting, None)) is not None:
+                key, work = task
+                try:
+                    running[_told(partial(executor.submit, _tried, *work), recipe)] = key
+                except _LostWorkersError as error:
+                    lost, waiting = lost or error, iter(())
             if not running:
-                return
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                yield running.pop(future), future.result()
-    except (PicklingError, TypeError, AttributeError) as error:
-        if "pickle" not in str(error).lower():
-            raise
-        raise LandscapeError(
-            f"{recipe.name}: this landscape cannot be sent to another process, since its functions "
-            "belong to this one. Write them into a file and pass its path, or leave the executor "
-            "out."
-        ) from error
+                break
+            done = wait(running, PATIENCE, return_when=FIRST_COMPLETED).done
+            # A task that was called off while it waited wakes nobody up.
+            for future in done or [f for f in running if f.cancelled()]:
+                key = running.pop(future)
+                try:
+                    result, error = _told(future.result, recipe)
+                except _LostWorkersError as stop:
+                    lost = lost or stop  # others may be well
+                    continue
+                if error is not None:
+                    raise error
+                yield key, result
+        if lost is not None:
+            raise lost
     finally:
         for future in running:
-            future.cancel()
+            with suppress(Exception):  # of an executor that is no longer there
+                future.cancel()
+
+
+def _tried(function: Callable[..., Any], *arguments: Any) -> tuple[Any, Exception | None]:
+    """A result or what was raised, so that errors of the executor itself are told from it."""
+    try:
+        return function(*arguments), None
+    except Exception as error:
+        return None, error
+
+
+def _told(ask: Callable[[], Any], recipe: Recipe) -> Any:
+    """What an executor answers; where it fails, why."""
+    try:
+        return ask()
+    except (
+        Exception,
+        asyncio.CancelledError,
+    ) as error:  # each library has its own
+        words = " ".join(str(error).split()).rstrip(".")
+        # Dask tells of some functions that cannot be pickled by their text only.
+        if isinstance(error, PicklingError) or "pickle" in words.lower():
+            raise LandscapeError(
+                f"{recipe.name}: this landscape cannot be sent to another process, since its "
+                "functions belong to this one. Write them into a file and pass its path, or leave "
+                "the executor out."
+            ) from error
+        if isinstance(error, (CancelledError, asyncio.CancelledError)):
+            words = words or "the executor called off what was left"
+        name = type(error).__name__
+        raise _LostWorkersError(f"a worker process ended ({name}: {words})") from error

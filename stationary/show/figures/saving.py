@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stationary.errors import LandscapeError
 from stationary.show.figures.drawing import STYLE, UNDATED
+from stationary.show.files import FIGURES, probe, unwritable, write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,23 +27,11 @@ def save(figure: Figure, path: str | Path) -> None:
     import matplotlib
 
     path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in UNDATED:
-        what = f"the suffix {path.suffix!r}" if suffix else "a name without a suffix"
-        raise LandscapeError(f"{path}: {what} names no kind of figure. Use .png, .svg or .pdf.")
-    if not path.parent.is_dir():
-        raise LandscapeError(
-            f"{path}: the folder {path.parent} does not exist. Make it, or choose another."
-        )
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    probe(path, suffixes=FIGURES)
+    suffix, content = path.suffix.lower(), BytesIO()
     try:
-        with part.open("wb") as file, matplotlib.rc_context(STYLE):
-            figure.savefig(file, format=suffix[1:], dpi=200, metadata=UNDATED[suffix])
-        os.replace(part, path)
+        with matplotlib.rc_context(STYLE):
+            figure.savefig(content, format=suffix[1:], dpi=200, metadata=UNDATED[suffix])
     except OSError as error:
-        raise LandscapeError(
-            f"{path}: the figure cannot be written: {error.strerror or error}."
-        ) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
+        raise unwritable(path, error) from error
+    write(path, content.getvalue())

@@ -1,0 +1,197 @@
+"""Files that answers are written to: probed before the work, whole or as they were after it.
+
+A file that is there keeps its mode and its links: what cannot be replaced as a whole (a hard link,
+a device, a pipe) is written through. Nothing is ever written over Python source.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from stationary.errors import LandscapeError
+
+__all__ = ["FIGURES", "STANDARD", "probe", "unwritable", "write"]
+
+FIGURES = (".png", ".svg", ".pdf")
+STANDARD = "-"  # standard output
+
+
+def probe(path: Path, *, suffixes: Sequence[str] = (), spared: Sequence[Path] = ()) -> None:
+    """Refuse a file that could not be written, or should not be.
+
+    Parameters
+    ----------
+    suffixes
+        Those that a name may end in; any if empty.
+    spared
+        Files that are read, or written otherwise: none of them is written over.
+
+    Raises
+    ------
+    LandscapeError
+        That says why, and what to do.
+    """
+    name = str(path)
+    if suffixes and path.suffix.lower() not in suffixes:
+        what = f"the suffix {path.suffix!r}" if path.suffix else "a name without a suffix"
+        kinds = " or ".join(", ".join(suffixes).rsplit(", ", 1))
+        raise LandscapeError(f"{name}: {what} names no kind of figure. Use {kinds}.")
+    if name == STANDARD:
+        return
+    if name.startswith("-"):
+        raise LandscapeError(
+            f"{name}: this is the name of an option, not of a file. Name the file before the next "
+            f"option; if it is really called that, write ./{name}."
+        )
+    if path.suffix.lower() in (".py", ".ipynb"):
+        raise LandscapeError(
+            f"{name}: no output is written over source. Name a file that ends otherwise."
+        )
+    for other in spared:
+        if _same(path, other):
+            raise LandscapeError(
+                f"{name}: this file is read, or written as something else, too. Name another one."
+            )
+    try:
+        found = _status(path)
+        if found is None or stat.S_ISREG(found.st_mode):
+            target = Path(os.path.realpath(path))
+            if found is not None and _written_through(target, found):
+                with target.open("r+b"):
+                    return
+            handle, part = _beside(target)
+            os.close(handle)
+            os.unlink(part)
+        elif stat.S_ISDIR(found.st_mode):
+            raise LandscapeError(f"{name}: cannot be written: it is a folder. Name another.")
+        elif not (stat.S_ISCHR(found.st_mode) or stat.S_ISFIFO(found.st_mode)):
+            raise LandscapeError(f"{name}: is no file, pipe or terminal. Name a file.")
+    except OSError as error:
+        raise unwritable(path, error) from None
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Write a file so that it is there in full or, if anything fails, as it was before.
+
+    Raises
+    ------
+    LandscapeError
+        If it cannot be written.
+    """
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    if str(path) == STANDARD:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+        return
+    try:
+        found = _status(path)
+        if found is not None and not stat.S_ISREG(found.st_mode):
+            # Without a reader, a pipe would be waited for for ever.
+            handle = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+            with os.fdopen(handle, "wb") as file:
+                os.set_blocking(handle, True)
+                file.write(data)
+            return
+        target = Path(os.path.realpath(path))
+        if found is not None and _written_through(target, found):
+            _overwrite(target, data)
+        else:
+            _replace(target, data, found)
+    except OSError as error:
+        raise unwritable(path, error) from None
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except FileNotFoundError:
+        return None
+
+
+def _same(path: Path, other: Path) -> bool:
+    with suppress(OSError):
+        if stat.S_ISREG(os.stat(path).st_mode):
+            return os.path.samefile(path, other)
+        return False  # what is no file holds nothing that could be lost
+    return os.path.realpath(path) == os.path.realpath(other)
+
+
+def _written_through(target: Path, found: os.stat_result) -> bool:
+    """Whether other names share the file, or its folder or owner do not let it be replaced."""
+    own = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
+    return found.st_nlink > 1 or not own or not os.access(target.parent, os.W_OK)
+
+
+def _beside(target: Path) -> tuple[int, str]:
+    """A new file of a name of its own in the same folder, which a rename takes to its place."""
+    os.stat(target.parent / ".")
+    with suppress(FileNotFoundError):
+        os.lstat(target)  # says whether its name is too long
+    return tempfile.mkstemp(dir=target.parent, prefix=".stationary-", suffix=".part")
+
+
+def _replace(target: Path, data: bytes, found: os.stat_result | None) -> None:
+    handle, part = _beside(target)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(handle)
+        if found is None:
+            mask = os.umask(0)
+            os.umask(mask)
+            os.chmod(part, 0o666 & ~mask)
+        else:
+            os.chmod(part, stat.S_IMODE(found.st_mode))
+        os.replace(part, target)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(part)
+        raise
+
+
+def _overwrite(target: Path, data: bytes) -> None:
+    """The content of a file exchanged in place; the old one comes back if that fails."""
+    with target.open("r+b") as file:
+        before = file.read()
+        try:
+            if data and hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, len(data))  # a full disk is told before harm
+            _exchange(file.fileno(), data)
+        except BaseException:
+            _exchange(file.fileno(), before)
+            raise
+
+
+def _exchange(handle: int, data: bytes) -> None:
+    os.lseek(handle, 0, os.SEEK_SET)
+    left = memoryview(data)
+    while left:
+        left = left[os.write(handle, left) :]
+    os.ftruncate(handle, len(data))
+
+
+def unwritable(path: Path, error: OSError) -> LandscapeError:
+    """What stands in the way, in the words of who is to clear it."""
+    words = error.strerror or str(error)
+    disk = "Nothing was changed. Free some space, or name a file on another disk"
+    ways = {
+        "ENOSPC": disk,
+        "EDQUOT": disk,
+        "ENOENT": f"The folder {path.parent} does not exist: make it, or name another one",
+        "ENOTDIR": f"{path.parent} is no folder: name a file in one that exists",
+        "ENXIO": "Nobody reads from this pipe: start its reader first",
+        "ENAMETOOLONG": "Choose a shorter name",
+        "EROFS": "Name a file in a folder that can be written to",
+    }
+    known = errno.errorcode.get(error.errno or 0, "")
+    advice = ways.get(known, "Check its permissions and those of its folder")
+    return LandscapeError(f"{path}: cannot be written ({words}). {advice}.")
