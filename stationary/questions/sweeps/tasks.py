@@ -293,12 +293,12 @@ def _done(
             for future in done or [f for f in running if f.cancelled()]:
                 key = running.pop(future)
                 try:
-                    result, error = _told(future.result, recipe)
+                    result, raised = _told(future.result, recipe)
                 except _LostWorkersError as stop:
                     lost = lost or stop  # others may be well
                     continue
-                if error is not None:
-                    raise error
+                if raised is not None:
+                    raise raised
                 yield key, result
         if lost is not None:
             raise lost
