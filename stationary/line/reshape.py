@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from stationary.functions.given import Boundary
 from stationary.line.sampling import NODES, Sampling, anchor_of, is_essential, sampled, usable
 from stationary.numbers.arithmetic import Arithmetic
-from stationary.numbers.elementary import finite, number
+from stationary.numbers.elementary import finite, number, spacing
 from stationary.panels.pieces import Samples
 
 __all__ = ["extended", "focused", "mirrored", "unrolled", "within"]
 
 Array = NDArray[Any]
+
+FURTHER = 4000  # panels beyond what was sampled; the pit up to w = 14 takes 1,500
 
 
 def extended(found: Sampling, side: int, octaves: int) -> Sampling:
@@ -44,11 +46,22 @@ def extended(found: Sampling, side: int, octaves: int) -> Sampling:
     if len(x) < 2:
         return found
     ordered = np.sort(x)
-    piece = sampled(diffusion, ordered[:-1], ordered[1:], 500 + 4 * len(x))
+    piece = _followed(sampled(diffusion, ordered[:-1], ordered[1:], FURTHER + 4 * len(x)), side)
     samples = Samples.joined([piece, found.samples] if side == 0 else [found.samples, piece])
     return replace(
         found, samples=samples, lower=number(samples.lower[0]), upper=number(samples.upper[-1])
     )
+
+
+def _followed(piece: Samples, side: int) -> Samples:
+    """What lies before the first panel, seen from inside, on which the process is not resolved.
+
+    A jump lies in a panel of a few roundings, which counts as resolved.
+    """
+    size = np.maximum(np.abs(piece.lower), np.abs(piece.upper))
+    lost = ~piece.resolved & np.asarray(piece.upper - piece.lower > 64 * spacing(size), dtype=bool)
+    good = np.logical_and.accumulate(~lost[::-1])[::-1] if side == 0 else ~lost
+    return piece.only(good if side == 0 else np.logical_and.accumulate(good))
 
 
 def within(found: Sampling, lower: Any, upper: Any) -> Sampling:

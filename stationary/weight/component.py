@@ -35,7 +35,7 @@ from stationary.numbers.elementary import (
     smallest_of,
 )
 from stationary.weight.cumulative import Cumulative, Integrated
-from stationary.weight.mesh import Mesh, monotone_mesh
+from stationary.weight.mesh import Mesh, log_masses, monotone_mesh
 from stationary.weight.tail import Tail
 from stationary.weight.weight import Weight, peak_edges, weight_on
 
@@ -310,27 +310,30 @@ class Component:
         if high == self.interval[1]:
             return number(self.logsf(np.array([low]))[0])
         density = self.density
-        parts = []
+        start, stop = density.sampling.lower, density.sampling.upper
+        parts = [self._log_mass_between(density, max(low, start), min(high, stop))]
         for tail in density.tails:
             if tail is not None:
                 inside = low < tail.start if tail.side == "lower" else high > tail.start
                 if inside:
                     parts.append(self._tail_between(tail, low, high))
-        for side, point in enumerate((low, high)):
-            edge = (density.sampling.lower, density.sampling.upper)[side]
-            if density.fades[side] and ((point < edge) if side == 0 else (point > edge)):
-                density = density.beyond(side, int(density.octaves(side, np.array([point]))[0]))
-        start, stop = density.sampling.lower, density.sampling.upper
-        a, b = max(low, start), min(high, stop)
-        if a < b:
-            turns = density.turns
-            cuts = np.concatenate([[a], turns[(turns > a) & (turns < b)], [b]])
-            parts.append(logsumexp(monotone_mesh(density, cuts).log_mass) - self.log_norm)
+        # Beyond what was sampled the panels of more octaves count, within it those of the peaks.
+        for side, (a, b) in enumerate(((low, min(high, start)), (max(low, stop), high))):
+            if density.fades[side] and a < b:
+                far = np.array([(a, b)[side]])
+                wide = density.beyond(side, int(density.octaves(side, far)[0]))
+                a, b = max(a, wide.sampling.lower), min(b, wide.sampling.upper)
+                parts.append(self._log_mass_between(wide, a, b))
         total = logsumexp(np.array(parts))
-        if infinite(total):  # an interval of a few roundings
-            middle = np.array([low + (high - low) / 2])
-            total = number(self.logpdf(middle)[0]) + log(high - low)
         return min(total, 0 * total)
+
+    def _log_mass_between(self, density: Weight, low: Any, high: Any) -> Any:
+        """log of the probability between two points on the panels of a weight."""
+        if not low < high:
+            return -math.inf
+        turns = density.turns
+        cuts = np.concatenate([[low], turns[(turns > low) & (turns < high)], [high]])
+        return logsumexp(log_masses(density, cuts)) - self.log_norm
 
     def _tail_between(self, tail: Tail, low: Any, high: Any) -> Any:
         """log of the probability between two points in a tail (clipped to it)."""

@@ -12,7 +12,6 @@ which repeated substitution solves, and log G is a polynomial on panels as wide 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,11 +30,11 @@ from stationary.numbers.elementary import (
     finite,
     log,
     logaddexp,
-    logaddexp_at,
     logcumsumexp,
     spacing,
+    to_float,
 )
-from stationary.weight.mesh import Mesh, mesh_on
+from stationary.weight.mesh import Mesh, log_masses
 from stationary.weight.weight import Weight
 
 __all__ = ["Cumulative", "Integrated"]
@@ -177,9 +176,7 @@ class Integrated:
         cuts = np.unique(np.concatenate([x, self.weight.turns, [bottom]]))
         cuts = cuts[(cuts >= bottom) & (cuts <= x.max())] if left else cuts[cuts >= x.min()]
         cuts = cuts if left else cuts[cuts <= bottom]
-        mesh = mesh_on(self.weight, cuts[:-1], cuts[1:])
-        between = np.full(len(cuts) - 1, -math.inf, dtype=x.dtype)
-        logaddexp_at(between, mesh.piece, mesh.log_mass)
+        between = log_masses(self.weight, cuts)
         outer = np.array([self.outer[0 if left else 1]], dtype=x.dtype)
         masses = np.concatenate([outer, between if left else between[::-1]])
         masses = logcumsumexp(masses) if left else logcumsumexp(masses)[::-1]
@@ -211,6 +208,7 @@ def _inverted(
     low, high = low + 0, high + 0
     x = low + (high - low) / 2
     i = np.arange(len(x))
+    before = np.full(len(x), np.nan)
     for _ in range(60 if x.dtype == float else 4 * arithmetic_of(x).digits + 60):
         at = x[i]
         value = log_mass(at, i)
@@ -221,8 +219,11 @@ def _inverted(
         over = np.asarray(more > 0, dtype=bool) == left
         high[i], low[i] = np.where(over, at, high[i]), np.where(over, low[i], at)
         new = at - step if left else at + step
-        # Newton's step where it stays in the bracket, else the middle.
+        # Newton's step where it stays in the bracket and the last one gained, else the middle.
         inside = np.asarray((new >= low[i]) & (new <= high[i]), dtype=bool)
+        size = to_float(np.abs(more))
+        inside &= (2 * size < before[i]) | np.isnan(before[i])
+        before[i] = size
         x[i] = new = np.where(inside, new, (low[i] + high[i]) / 2)
         i = i[np.asarray(np.abs(new - at) > spacing(at), dtype=bool)]
         if not i.size:

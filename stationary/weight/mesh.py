@@ -24,6 +24,7 @@ from stationary.numbers.elementary import (
     depth_of,
     exp,
     log,
+    logaddexp_at,
     smallest_of,
     spacing,
     to_float,
@@ -31,7 +32,7 @@ from stationary.numbers.elementary import (
 from stationary.panels.logarithm import PiecewiseLog
 from stationary.weight.weight import Weight
 
-__all__ = ["Mesh", "level_of", "mesh_on", "monotone_mesh"]
+__all__ = ["Mesh", "level_of", "log_masses", "mesh_on", "monotone_mesh"]
 
 Array = NDArray[Any]
 
@@ -86,6 +87,25 @@ def monotone_mesh(density: Weight, cuts: Array, depth: float | None = None) -> M
     whole[0], whole[-1] = below is not None, whole[-1] or above is not None
     depth = depth_of(density.sampling.arithmetic) if depth is None else depth
     return mesh_on(density, cuts[:-1], cuts[1:], np.where(whole, np.inf, depth))
+
+
+def log_masses(density: Weight, cuts: Array, depth: float | Array | None = None) -> Array:
+    """log of the mass between neighbouring cuts, ascending, which must include all turns.
+
+    Between some, all that counts lies within a few roundings of the end where log P is greater:
+    there it is the density over its slope.
+    """
+    mesh = mesh_on(density, cuts[:-1], cuts[1:], depth)
+    masses = np.full(len(cuts) - 1, -math.inf, dtype=cuts.dtype)
+    logaddexp_at(masses, mesh.piece, mesh.log_mass)
+    lost = np.flatnonzero(np.asarray(masses == -math.inf, dtype=bool))
+    if lost.size:
+        low, high = cuts[:-1][lost], cuts[1:][lost]
+        left, right = density.inside(low), density.inside(high)
+        at = np.where(left > right, low, high)
+        slope = np.abs(density.panels.evaluate(density.derivative, at))
+        masses[lost] = np.maximum(left, right) - log(np.maximum(slope, 1 / (high - low)))
+    return masses
 
 
 def mesh_on(
