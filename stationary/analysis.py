@@ -68,9 +68,11 @@ class Analysis(Result):
 
     @cached_property
     def steps(self) -> StepIndicators | None:
-        """How large the steps of SGD are; None for a process that is no landscape."""
+        """How large the steps of SGD are; None with momentum, or for no landscape."""
         landscape = self.landscape
-        return None if landscape is None else step_indicators(landscape, self.end_state)
+        if landscape is None or landscape.momentum:
+            return None
+        return step_indicators(landscape, self.end_state)
 
     @cached_property
     def exits(self) -> tuple[Passage | None, ...]:

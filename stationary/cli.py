@@ -15,6 +15,7 @@ import click
 from stationary.options import (
     DIGITS,
     MIN_BARRIER,
+    OPTIMISER,
     PROCESS,
     REPLACED,
     SOURCE,
@@ -228,6 +229,7 @@ def regularise(path: Path, to: Output, eps: str | None, **given: Any) -> None:
     metavar="NAME=VALUES",
     help="A parameter of the file, as in sharpness=10:1000:30:log; repeatable.",
 )
+@OPTIMISER
 @REPLACED
 @MIN_BARRIER
 @DIGITS

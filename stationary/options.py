@@ -17,6 +17,7 @@ import click
 __all__ = [
     "DIGITS",
     "MIN_BARRIER",
+    "OPTIMISER",
     "PROCESS",
     "REPLACED",
     "SETTINGS",
@@ -88,6 +89,15 @@ SETTINGS = click.option(
     metavar="NAME=VALUE",
     help="A parameter of the file; repeatable.",
 )
+OPTIMISER = together(
+    click.option("--weight-decay", type=float, metavar="L", help="Adds L w to every gradient."),
+    click.option(
+        "--label-noise", type=float, metavar="S", help="Deviation of the noise in the labels."
+    ),
+    click.option("--clip", type=float, metavar="C", help="Clips a minibatch's gradient to +-C."),
+    click.option("--momentum", type=float, metavar="B", help="That of SGD, as in 0.9."),
+    click.option("--optimiser", metavar="NAME", help='"sgd", or "sign" for signSGD.'),
+)
 PROCESS = together(
     SOURCE,
     click.option(
@@ -95,6 +105,7 @@ PROCESS = together(
     ),
     click.option("--batch-size", "-B", type=WHOLE, metavar="B", help="Replaces that of the file."),
     click.option("--replacement/--no-replacement", default=None, help="How batches are drawn."),
+    OPTIMISER,
     REPLACED,
     SETTINGS,
 )

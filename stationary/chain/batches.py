@@ -1,17 +1,14 @@
 """Every minibatch that SGD can draw, with its probability: the maps w -> w - T g_batch(w).
 
-Drawn with replacement, a minibatch is a count of each datapoint (a multinomial law); without, a
-set of B datapoints. Where these are too many, the gradient of the batch is taken to have the right
-mean, variance and skewness instead, and a `note` says so.
+Where these are too many, the gradient of the batch is taken to have the right mean, variance and
+skewness instead, and a `note` says so.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -20,6 +17,7 @@ from numpy.typing import NDArray
 from stationary.errors import LandscapeError
 from stationary.functions.evaluation import evaluate
 from stationary.process.landscape import Landscape
+from stationary.process.minibatches import how_many, minibatches
 
 __all__ = ["Batches", "batches_of"]
 
@@ -58,7 +56,7 @@ class Batches:
         return self.shares is not None
 
     def gradients(self, w: Array) -> Array:
-        """The gradient of each batch at the weights w, shape (K, M)."""
+        """What a step makes of the gradient of each batch at the weights w, shape (K, M)."""
         (g,) = evaluate(self.landscape.gradient, w)
         if not np.isfinite(g).all():
             j, i = (int(k) for k in np.argwhere(~np.isfinite(g))[0])
@@ -67,9 +65,24 @@ class Batches:
                 f"{g[j, i]:g}, so SGD cannot step from there. Shrink the domain, or mend the "
                 "function there."
             )
-        if self.shares is not None:
-            return np.asarray(self.shares @ g)
-        return self._by_moments(g)
+        return self._stepped(g, w)
+
+    def _stepped(self, g: Array, w: Array) -> Array:
+        """What each batch makes of the gradients: the optimiser's rule, and noise in the labels."""
+        if self.shares is None and self.landscape.batch_size == 1:
+            return self._by_moments(self.landscape.stepped(g, w))
+        u = self._by_moments(g) if self.shares is None else self.shares @ g
+        if not self.landscape.label_noise:
+            return np.asarray(self.landscape.stepped(u, w))
+        noisy = u[:, None] + self._label_deviation(w)[:, None] * self._nodes[:, None]
+        return np.asarray(noisy.reshape(-1, len(w)))
+
+    def _label_deviation(self, w: Array) -> Array:
+        """Of the noise that the labels of each batch add to its gradient, (K, M) or (1, M)."""
+        rows = np.atleast_2d(self.landscape.label_rows(w))
+        if len(rows) > 1:
+            rows = rows.mean(axis=0)[None] if self.shares is None else self.shares @ rows
+        return np.asarray(np.sqrt(rows))
 
     def images(self, w: Array) -> Array:
         """Where each batch takes SGD from the weights w in one step, shape (K, M)."""
@@ -93,6 +106,16 @@ class Batches:
         if not np.isfinite(slope).all():
             return None
         curvature = self.shares @ slope if self.shares is not None else self._by_moments(slope)
+        at = np.array([w])
+        if self.landscape.label_noise:
+            h = 1e-6 * (1 + abs(w))
+            slopes = (self._label_deviation(at + h) - self._label_deviation(at - h)) / (2 * h)
+            curvature = (curvature[:, None] + slopes[:, None] * self._nodes[:, None]).reshape(-1, 1)
+        elif not self.landscape.rule.linear:
+            g = evaluate(self.landscape.loss_gradient, at)[0]
+            u = self._by_moments(g) if self.shares is None else self.shares @ g
+            decay = self.landscape.weight_decay
+            curvature = self.landscape.rule.slopes(u, curvature - decay, at)
         return np.asarray(1 - self.rate * curvature[:, 0])
 
     def _by_moments(self, g: Array) -> Array:
@@ -126,10 +149,32 @@ class Batches:
 
 def batches_of(landscape: Landscape, most: int = MOST_MAPS) -> Batches:
     """The distinct minibatches of a landscape; more than `most` of them by their moments."""
+    if landscape.momentum:
+        raise LandscapeError(
+            f"{landscape.name}: with momentum = {landscape.momentum:g} a step depends on the one "
+            "before, so that there is no chain on w alone. `simulate` runs SGD with momentum; for "
+            "small steps it ends as SGD without it at learning_rate / (1 - momentum) = "
+            f"{landscape.small_step_rate:g} does: set that, and momentum = 0."
+        )
+    found = _plain_batches(landscape, most)
+    if not landscape.label_noise:
+        return found
+    weights = np.polynomial.hermite_e.hermegauss(NODES)[1]
+    p = np.outer(found.probability, weights / weights.sum()).ravel()
+    note = (
+        f"The normal noise in the labels stands as {NODES} nodes with its moments up to order "
+        f"{2 * NODES - 1}. What that changes is not part of the errors; it shows only where single "
+        "steps are as long as the end state is wide."
+    )
+    return replace(found, probability=p, note=f"{found.note} {note}".lstrip())
+
+
+def _plain_batches(landscape: Landscape, most: int) -> Batches:
+    """Of the gradients, without noise in the labels."""
     n, b = landscape.datapoints, landscape.batch_size
     if b == 1 and n <= MOST_SINGLE:
         return Batches(landscape, np.full(n, 1 / n), np.eye(n))
-    count = math.comb(n + b - 1, b) if landscape.replacement else math.comb(n, b)
+    count = how_many(n, b, bool(landscape.replacement))
     if count > most:
         weights = np.polynomial.hermite_e.hermegauss(NODES)[1]
         drawn = "with" if landscape.replacement else "without"
@@ -142,23 +187,5 @@ def batches_of(landscape: Landscape, most: int = MOST_MAPS) -> Batches:
             "law with their mean and variance, and to first order their skewness. How far the "
             "end state is from that of the real batches is not part of the errors.",
         )
-    if not landscape.replacement:
-        chosen = np.array(list(combinations(range(n), b)))
-        shares = np.zeros((len(chosen), n))
-        np.put_along_axis(shares, chosen, 1 / b, axis=1)
-        return Batches(landscape, np.full(len(chosen), 1 / len(chosen)), shares)
-    counts = np.array(list(_compositions(b, n)))
-    log_factorial = np.array([math.lgamma(k + 1) for k in range(b + 1)])
-    log_p = log_factorial[b] - log_factorial[counts].sum(axis=1) - b * math.log(n)
-    probability = np.exp(log_p)
-    return Batches(landscape, probability / probability.sum(), counts / b)
-
-
-def _compositions(total: int, parts: int) -> Iterator[tuple[int, ...]]:
-    """All ways to write `total` as an ordered sum of so many whole numbers, 0 included."""
-    if parts == 1:
-        yield (total,)
-        return
-    for first in range(total, -1, -1):
-        for rest in _compositions(total - first, parts - 1):
-            yield (first, *rest)
+    every = minibatches(n, b, bool(landscape.replacement))
+    return Batches(landscape, every.probability, every.shares)

@@ -113,7 +113,7 @@ def _region(batches: Batches, lower: float, upper: float) -> tuple[float, float]
     known = np.sort([p for p in batches.landscape.breakpoints if lower < p < upper])
     w = np.unique(np.concatenate([w, known]))
     with np.errstate(all="ignore"):
-        (g,) = evaluate(batches.landscape.gradient, w)
+        g = batches.landscape.stepped(evaluate(batches.landscape.gradient, w)[0], w)
     good = np.isfinite(g).all(axis=0)
     w, sign = w[good], np.sign(g[:, good])
     turns = ((sign[:, 1:] != sign[:, :-1]) | (sign[:, 1:] == 0)).any(axis=0)
@@ -213,11 +213,13 @@ def _limit(x: float, y: float, z: float) -> float:
 def rest_points(batches: Batches, low: float, high: float) -> tuple[RestPoint, ...]:
     """The points of an interval at which the gradients of all datapoints vanish."""
     landscape = batches.landscape
-    if landscape.datapoints * SCAN > 2**24:
-        return ()
+    if landscape.datapoints * SCAN > 2**24 or landscape.rule.sign:
+        return ()  # of a sign, every step is of one length
 
     def gradient(w: Array) -> Array:
-        return evaluate(landscape.gradient, w)[0]
+        g = evaluate(landscape.gradient, w)[0]
+        noise = np.sqrt(np.atleast_2d(landscape.label_rows(w))) if landscape.label_noise else g[:0]
+        return np.concatenate([landscape.stepped(g, w), noise])
 
     w = np.unique(
         np.concatenate(

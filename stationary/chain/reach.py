@@ -36,8 +36,8 @@ def held_interval(landscape: Landscape, basin: Basin) -> tuple[float, float] | N
     at, ends = float(basin.position), (float(basin.lower), float(basin.upper))
     walls = landscape.domain
     inner = [walls[0] < ends[0], ends[1] < walls[1]]
-    if not any(inner):
-        return None  # there is nowhere else to go
+    if not any(inner) or landscape.label_noise:
+        return None  # there is nowhere else to go, or noise without a bound to go there
     low, high = _finite(ends, at)
     points = min(POINTS, max(64, WORK // landscape.datapoints))
     w = np.linspace(low, high, points)
@@ -49,7 +49,7 @@ def held_interval(landscape: Landscape, basin: Basin) -> tuple[float, float] | N
         return None
     least, most = _extremes(g, landscape)
     assert landscape.learning_rate is not None
-    down, up = w - landscape.learning_rate * most, w - landscape.learning_rate * least
+    down, up = (w - landscape.learning_rate * landscape.stepped(u, w) for u in (most, least))
     # A walker in [left, right] can be as low as the least of `down` there, and as high as of `up`.
     left = right = at
     for _ in range(ROUNDS):

@@ -37,20 +37,21 @@ ALIKE = 0.6  # how much a name must look like another one for "did you mean"
 
 # What optimisers have and plain SGD has not, and how to have it all the same.
 _MOMENTUM = (
-    "Momentum is not modelled. For small steps its end state is that of plain SGD with "
-    "learning_rate / (1 - momentum): set that learning rate"
+    "It is not modelled. For small steps its end state is that of SGD with momentum: write "
+    "momentum = 0.9."
 )
-_DECAY = "Write it into the losses: add weight_decay * w**2 / 2 to each of them"
-_CLIP = "Define gradients(w) and clip them there, as in np.clip(g, -1, 1), which is exact for B = 1"
-_SCHEDULE = "The learning rate is constant here. Solve for several of them: `sweep` does"
-_PLAIN = "Plain SGD is what is solved. Leave it out, and take the answer as that of plain SGD"
+_SCHEDULE = "The learning rate is constant here. Solve for several of them: `sweep` does."
+_PLAIN = 'optimiser = "sgd" and "sign" are what is solved. Leave it out, and take the answer so.'
 OPTIMISERS = (
-    dict.fromkeys(("momentum", "nesterov", "dampening"), _MOMENTUM)
-    | dict.fromkeys(("weight_decay", "decay", "l2"), _DECAY)
-    | dict.fromkeys(("clip", "clip_norm", "clip_value", "grad_clip", "max_grad_norm"), _CLIP)
+    dict.fromkeys(("nesterov", "dampening"), _MOMENTUM)
+    | dict.fromkeys(("decay", "l2", "wd"), "Did you mean weight_decay?")
+    | dict.fromkeys(
+        ("clip_norm", "clip_value", "grad_clip", "gradient_clip", "max_grad_norm"),
+        "Did you mean clip?",
+    )
     | dict.fromkeys(("schedule", "scheduler", "lr_schedule", "warmup", "annealing"), _SCHEDULE)
-    | dict.fromkeys(("optimizer", "optimiser", "betas", "beta1", "beta2", "amsgrad"), _PLAIN)
-    | {"label_noise": "Give each datapoint once for every label that it may have"}
+    | dict.fromkeys(("betas", "beta1", "beta2", "amsgrad"), _PLAIN)
+    | {"optimizer": "Did you mean optimiser?"}
 )
 
 
@@ -58,7 +59,7 @@ def way_out(name: str, known: Iterable[str]) -> str:
     """What to do about a name that means nothing here."""
     plain = name.lower()
     if plain in OPTIMISERS:
-        return f"{OPTIMISERS[plain]}."
+        return OPTIMISERS[plain]
     near = get_close_matches(plain, known, 1, ALIKE)
     return f"Did you mean {near[0]}?" if near else f"Known are {', '.join(known)}."
 

@@ -3,6 +3,16 @@
 With losses l_j(w), gradients g_j = l_j', learning rate T and batch size B, a step of SGD has mean
 -T G and variance T^2 D, where G is the mean of the g_j, S2 their population variance, and
 D = S2 / B for batches drawn with replacement, D = (S2 / B) (N - B) / (N - 1) without.
+
+What the optimiser does beside: weight decay adds to G; noise of deviation sigma in the labels, on
+outputs with derivative phi_j, adds sigma^2 <phi_j^2> / B to D; where a step clips the gradient of a
+minibatch, or takes its sign, G and D are mean and variance of that, over all minibatches; momentum
+beta makes small steps those of the learning rate T / (1 - beta) [1]_.
+
+References
+----------
+.. [1] Q. Li, C. Tai, W. E, *Stochastic Modified Equations and Dynamics of Stochastic Gradient
+   Algorithms*, JMLR 20 (2019).
 """
 
 from __future__ import annotations
@@ -31,7 +41,9 @@ from stationary.functions.written import Written, probe_points
 from stationary.process.diffusion import Diffusion
 from stationary.process.forms import Convention, slow_note
 from stationary.process.initial import Initial
+from stationary.process.minibatches import how_many, minibatches
 from stationary.process.moments import GradientMoments, Tapes
+from stationary.process.optimiser import SIGN, StepRule, checked_number, checked_optimiser
 
 __all__ = ["Landscape"]
 
@@ -40,10 +52,12 @@ Function = Callable[[Any], Any]
 
 CHUNK = 2**18  # doubles per array while the datapoints are visited: 2 MiB, and fits the cache
 MANY = 2000  # datapoints from which a scan of the domain is coarser, to stay affordable
+MOST_BATCHES = 4096  # that are gone through one by one where a step is not linear in the gradients
 
 
 @named(
-    "losses", "gradients", "learning_rate", "batch_size", "replacement", "domain", "boundaries",
+    "losses", "gradients", "learning_rate", "batch_size", "replacement", "weight_decay",
+    "label_noise", "outputs", "clip", "momentum", "optimiser", "domain", "boundaries",
     "convention", "breakpoints", "initial", "name", "parameters",
 )  # fmt: skip
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -61,6 +75,19 @@ class Landscape:
         T, the factor on the gradient in each step.
     batch_size, replacement
         B datapoints are drawn for each step, with replacement or without.
+    weight_decay
+        lambda: lambda w is added to every gradient, after clipping and before a sign is taken.
+    label_noise, outputs
+        Standard deviation of the noise that each label gets whenever its datapoint is drawn, and
+        the outputs h(w) that the labels are compared with, for losses such as (h - y)^2 / 2: it
+        adds `label_noise` times h' times a normal number to the gradient. `outputs` is one NumPy
+        function for all datapoints, or returns one entry for each; without it h = w.
+    clip
+        The gradient of a minibatch is clipped to [-clip, clip] before it is used.
+    momentum
+        beta of v <- beta v + gradient, w <- w - T v.
+    optimiser
+        "sgd", or "sign": every step is T times the sign of the gradient of a minibatch.
     domain
         The weights of interest; either end may be infinite.
     boundaries, convention, breakpoints
@@ -86,6 +113,12 @@ class Landscape:
     learning_rate: float | None = None
     batch_size: int = 1
     replacement: bool = True
+    weight_decay: float = 0.0
+    label_noise: float = 0.0
+    outputs: Function | None = None
+    clip: float | None = None
+    momentum: float = 0.0
+    optimiser: str = "sgd"
     domain: tuple[float, float] = (-math.inf, math.inf)
     boundaries: Any = None
     convention: Any = Convention.ITO
@@ -97,7 +130,8 @@ class Landscape:
     def __post_init__(self) -> None:
         where = self.name
         given = {"domain": self.domain, "breakpoints": self.breakpoints}
-        given |= {k: v for k in ("losses", "gradients") if (v := getattr(self, k)) is not None}
+        functions = ("losses", "gradients", "outputs")
+        given |= {k: v for k in functions if (v := getattr(self, k)) is not None}
         given, parameters = handed_over(given, self.parameters, where)
         domain = interval(given["domain"], where)
         for key, value in (given | {"domain": domain, "parameters": parameters}).items():
@@ -114,9 +148,10 @@ class Landscape:
                 f"{where}: give either losses(w) or gradients(w); {what} was given."
             )
         self._check_learning_rate()
+        self._check_optimiser()
         # Everything below depends on the gradients, which are tried here for the first time.
         n = self.datapoints
-        if n < 2:
+        if n < 2 and not self.label_noise:
             raise LandscapeError(
                 f"{where}: there is one datapoint, so the gradient has no noise and SGD is plain "
                 "gradient descent. Return one entry per datapoint: a tuple, a list, or an array "
@@ -138,6 +173,36 @@ class Landscape:
             )
         object.__setattr__(self, "learning_rate", value)
 
+    def _check_optimiser(self) -> None:
+        where = self.name
+        for name, value, words, limits in (
+            ("weight_decay", self.weight_decay, "a number from 0 on, such as 1e-4", {}),
+            ("label_noise", self.label_noise, "a standard deviation, from 0 on, such as 0.1", {}),
+            ("momentum", self.momentum, "a number from 0 to below 1, such as 0.9", {"below": 1}),
+            ("clip", self.clip, "a positive number, such as 1.0, or None", {"positive": True}),
+        ):
+            if name == "clip" and value is None:
+                continue
+            object.__setattr__(self, name, checked_number(value, name, where, words, **limits))
+        object.__setattr__(self, "optimiser", checked_optimiser(self.optimiser, where))
+        sign = self.optimiser == SIGN
+        for first, second, clash in (
+            ("clip", 'optimiser = "sign"', self.clip and sign),
+            ("momentum", 'optimiser = "sign"', self.momentum and sign),
+            ("label_noise", 'optimiser = "sign"', self.label_noise and sign),
+            ("label_noise", "clip", self.label_noise and self.clip),
+        ):
+            if clash:
+                raise LandscapeError(
+                    f"{where}: {first} = {getattr(self, first):g} beside {second} is not modelled. "
+                    "Leave one of the two out."
+                )
+        if self.outputs is not None and not callable(self.outputs):
+            raise LandscapeError(
+                f"{where}: outputs must be a function of w, not {self.outputs!r:.60}. Write def "
+                "outputs(w): and return what the labels are compared with, or leave it out: w."
+            )
+
     def _check_batch(self, n: int) -> None:
         b = self.batch_size
         if isinstance(b, bool) or not isinstance(b, Integral) or not 1 <= b <= 10**9:
@@ -155,11 +220,24 @@ class Landscape:
                 f"{self.name}: batch_size = {b} is larger than the {n} datapoints, which cannot "
                 "be drawn without replacement. Lower batch_size or set replacement = True."
             )
-        if not self.replacement and b == n:
+        if not self.replacement and b == n and not self.label_noise:
             raise LandscapeError(
                 f"{self.name}: a batch of all {n} datapoints without replacement has no noise: "
                 "SGD is plain gradient descent and ends in the minimum that it starts above. "
                 "Lower batch_size or set replacement = True."
+            )
+        count = how_many(n, int(b), bool(self.replacement))
+        if not self.rule.linear and b > 1 and count > MOST_BATCHES:
+            what = "the sign" if self.rule.sign else "clipping"
+            raise LandscapeError(
+                f"{self.name}: {what} of the gradient of a minibatch is worked out for up to "
+                f"{MOST_BATCHES} different minibatches; of {b} of {n} datapoints there are "
+                f"{float(min(count, 10**300)):.3g}. Lower batch_size, or take fewer datapoints."
+            )
+        if self.outputs is not None and (k := self._output_slopes.count) not in (1, n):
+            raise LandscapeError(
+                f"{self.name}: outputs(w) gives {k} entries for {n} datapoints. Return one for "
+                "each, or one for all."
             )
 
     def _check_finite(self, what: str, x: Array, table: Array) -> None:
@@ -193,12 +271,65 @@ class Landscape:
 
     @cached_property
     def _moments(self) -> GradientMoments:
-        return GradientMoments(self._tapes, self.gradient, self.datapoints)
+        n, b = self.datapoints, self.batch_size
+        one_by_one = self.rule.linear or b == 1
+        batches = None if one_by_one else minibatches(n, b, bool(self.replacement))
+        return GradientMoments(self._tapes, self.loss_gradient, n, self.rule, batches)
+
+    @cached_property
+    def _output_slopes(self) -> Written:
+        """The derivatives of the outputs."""
+        outputs = Written(self.outputs, "outputs", self.name, rows=True)
+        x = probe_points(*self.domain)
+        self._check_finite("outputs", x, evaluate(outputs, x, order=1)[0])
+        return Written.derived(outputs, x)
+
+    @property
+    def loss_gradient(self) -> Function:
+        """w -> the gradients of the losses of the datapoints, shape (N, M)."""
+        return self._written.table
 
     @property
     def gradient(self) -> Function:
-        """w -> the gradients of the datapoints, shape (N, M)."""
-        return self._written.table
+        """w -> the gradients of the datapoints with weight decay, before clipping, (N, M)."""
+        decay, table = self.weight_decay, self._written.table
+        return table if not decay else lambda w: table(w) + decay * w
+
+    @cached_property
+    def rule(self) -> StepRule:
+        """What a step makes of the gradient of a minibatch."""
+        return StepRule(self.weight_decay, self.clip, self.optimiser == SIGN)
+
+    def stepped(self, u: Array, w: Array) -> Array:
+        """What a step makes of the mean `gradient` of a minibatch, and multiplies by T.
+
+        Parameters
+        ----------
+        u
+            The mean, weight decay in it, shape (..., M).
+        w
+            The weights, shape (M,).
+        """
+        return u if self.rule.linear else self.rule(u - self.weight_decay * w, w)
+
+    def label_rows(self, w: Any) -> Any:
+        """What noise in the label of each datapoint adds to D, or of any: (N, M) or (M,).
+
+        For weights of any arithmetic, or a series.
+        """
+        slopes = 1 + 0 * w if self.outputs is None else self._output_slopes.table(w)
+        return self.label_noise * (self.label_noise / self.batch_size * (slopes * slopes))
+
+    def label_variance(self, w: Any) -> Any:
+        """What noise in the labels adds to D, shape (M,); for weights as `label_rows`."""
+        rows = self.label_rows(w)
+        return rows.mean(axis=0) if rows.ndim > 1 else rows
+
+    @property
+    def small_step_rate(self) -> float:
+        """The learning rate of the SGD that this is for small steps: T / (1 - momentum)."""
+        assert self.learning_rate is not None
+        return self.learning_rate / (1 - self.momentum)
 
     @cached_property
     def datapoints(self) -> int:
@@ -211,26 +342,40 @@ class Landscape:
 
     @property
     def noise_factor(self) -> float:
-        """D / S2: what drawing the batch makes of the variance of the gradients."""
+        """D / S2: what drawing the batch makes of the variance of the gradients.
+
+        1 where S2 is that of minibatches, clipped or by their sign.
+        """
         numerator, denominator = self._noise_ratio
         return numerator / denominator
 
     @property
+    def noise_scales(self) -> bool:
+        """Whether another batch size or way to draw multiplies D by one number for all w."""
+        return self.rule.linear and not self.label_noise
+
+    @property
     def _noise_ratio(self) -> tuple[int, int]:
         n, b = self.datapoints, self.batch_size
-        return (1, b) if self.replacement else (n - b, b * (n - 1))
+        if not self.rule.linear:
+            return 1, 1  # the moments are those of minibatches
+        return (1, b) if self.replacement else (n - b, b * max(n - 1, 1))
 
     def moments(self, w: Array, arithmetic: Arithmetic = DOUBLE) -> tuple[Array, Array]:
-        """G and S2 at the weights w, shape (M,) each, in memory that does not grow with N M."""
+        """G and S2 at the weights w, shape (M,) each, in memory that does not grow with N M.
+
+        G is with weight decay. With clipping, or the sign, both are of what a minibatch gives.
+        """
         found = self._moments(w, arithmetic)
         return found.mean[0], found.variance[0]
 
     def loss_table(self, w: Array) -> Array | None:
-        """The losses at w, shape (N, M), or None where only gradients were given."""
+        """The losses with weight decay at w, (N, M), or None where only gradients were given."""
         if self.losses is None:
             return None
+        w = np.asarray(w, dtype=float)
         (table,) = evaluate(self.losses, w)
-        return np.atleast_2d(table)
+        return np.atleast_2d(table) + self.weight_decay / 2 * w * w
 
     def mean_loss(self, w: Array) -> tuple[Array, Array] | None:
         """The mean loss at w and the largest loss in size, shape (M,) each; None without losses."""
@@ -247,33 +392,38 @@ class Landscape:
 
     def diffusion(self) -> Diffusion:
         """The process that SGD is for small steps: f = -T G, a = T^2 D, time in steps."""
-        rate = self.learning_rate
+        rate, noisy = self.small_step_rate, self.label_noise > 0
         numerator, denominator = self._noise_ratio
-        assert rate is not None
 
-        def scaled(spread: Any) -> Any:  # one factor at a time, so that many digits stay exact
+        def scaled(spread: Any, label: Any) -> Any:  # one factor at a time: many digits stay exact
             with np.errstate(all="ignore"):  # what overflows is found, and located, further on
-                return rate * (rate * spread) * numerator / denominator
+                a = rate * (rate * spread) * numerator / denominator
+                return a + rate * (rate * label) if noisy else a
 
         def drift(w: Any) -> Any:
             return -rate * self._moments.mean(w)
 
         def variance(w: Any) -> Any:
-            return scaled(self._moments.variance(w))
+            return scaled(self._moments.variance(w), self.label_variance(w) if noisy else None)
 
         def pair(w: Array, arithmetic: Arithmetic) -> tuple[Array, Array]:
             mean, spread = self.moments(w, arithmetic)
+            label = evaluate(self.label_variance, w, arithmetic=arithmetic)[0] if noisy else None
             with np.errstate(all="ignore"):
-                return -rate * mean, scaled(spread)
+                return -rate * mean, scaled(spread, label)
 
         notes: tuple[str, ...] = ()
         if self._written.pointwise:
             notes = (slow_note(["gradients"]),)
         drawn = "with" if self.replacement else "without"
-        if self.replacement:
-            noise = "S2" if self.batch_size == 1 else "S2 / B"
+        if self.replacement or not self.rule.linear:
+            noise = "S2" if self.batch_size == 1 or not self.rule.linear else "S2 / B"
         else:
             noise = "(S2 / B) (N - B) / (N - 1)"
+        label = f" + {self.label_noise:g}^2 <phi^2> / B" if noisy else ""
+        rate_text = f"{rate:g}"
+        if self.momentum:
+            rate_text = f"{self.learning_rate:g} / (1 - {self.momentum:g}) = {rate_text}"
         return Diffusion(
             drift=drift,
             variance=variance,
@@ -288,8 +438,8 @@ class Landscape:
             variable="w",
             time_unit="step",
             equation=(
-                f"dw = -T G dt + T sqrt(D) dB, D = {noise}, T = {rate:g}, B = {self.batch_size} of "
-                f"N = {self.datapoints} drawn {drawn} replacement"
+                f"dw = -T G dt + T sqrt(D) dB, D = {noise}{label}, T = {rate_text}, "
+                f"B = {self.batch_size} of N = {self.datapoints} drawn {drawn} replacement"
             ),
             cost=self.datapoints,
             scan_panels=64 if self.datapoints <= MANY else 32,

@@ -8,7 +8,7 @@ digits more are used.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,17 @@ from numpy.typing import NDArray
 
 from stationary.functions.evaluation import DOUBLE, Arithmetic, composed, evaluate, many_digits
 from stationary.functions.tape.recording import record
-from stationary.functions.tape.running import Moments, TapeMoments, moments_of_rows, rows_of
+from stationary.functions.tape.running import (
+    Moments,
+    TapeMoments,
+    moments_of_rows,
+    product,
+    rows_of,
+)
 from stationary.functions.taylor import Taylor
 from stationary.numbers.elementary import arithmetic_of, magnitude
+from stationary.process.minibatches import Minibatches
+from stationary.process.optimiser import StepRule
 
 __all__ = ["GradientMoments", "Tapes"]
 
@@ -72,13 +80,31 @@ class GradientMoments:
         The gradients by series, shape (N, M), where there is no tape.
     datapoints
         How many there are.
+    rule
+        What a step makes of them.
+    batches
+        Where the rule is not linear, mean and variance are of what it makes of the gradient of
+        each minibatch; None for minibatches of one datapoint.
     """
 
-    def __init__(self, tapes: Tapes, gradient: Function, datapoints: int) -> None:
+    def __init__(
+        self,
+        tapes: Tapes,
+        gradient: Function,
+        datapoints: int,
+        rule: StepRule | None = None,
+        batches: Minibatches | None = None,
+    ) -> None:
         self.tapes, self.gradient, self.n = tapes, gradient, datapoints
+        self.rule, self.batches = rule or StepRule(), batches
 
     def __call__(self, w: Array, arithmetic: Arithmetic = DOUBLE, order: int = 0) -> Moments:
         """Mean and variance at the weights w, shape (M,) each, and `order` derivatives."""
+        found = self._of_losses(w, arithmetic, order)
+        decay = self.rule.weight_decay
+        return found if self.rule.sign or not decay else found.drawn_to_zero(decay, w)
+
+    def _of_losses(self, w: Array, arithmetic: Arithmetic, order: int) -> Moments:
         with np.errstate(all="ignore"):  # what overflows is found, and located, further on
             if arithmetic is not DOUBLE:
                 return self._in_digits(w, arithmetic, order)
@@ -104,16 +130,36 @@ class GradientMoments:
 
     def _moments(self, w: Array, arithmetic: Arithmetic, order: int) -> Moments:
         tape = self.tapes(order)
-        if tape is not None:
+        if tape is not None and self.rule.linear:
             return tape(w, arithmetic)
-        size = max(1, CHUNK // self.n)
+        size = max(1, CHUNK // (self.n if self.batches is None else len(self.batches.counts)))
         starts = range(0, max(len(w), 1), size)
         return Moments.joined([self._by_series(w[i : i + size], arithmetic, order) for i in starts])
 
     def _by_series(self, w: Array, arithmetic: Arithmetic, order: int) -> Moments:
-        tables = evaluate(self.gradient, w, order=order, arithmetic=arithmetic)
+        tape = self.tapes(order)
+        if not self.rule.linear and tape is not None and arithmetic is DOUBLE:
+            tables = tuple(tape.rows_at(w, k) for k in range(order + 1))
+        else:
+            tables = evaluate(self.gradient, w, order=order, arithmetic=arithmetic)
+        if not self.rule.linear:
+            return self._of_batches(tables, w, arithmetic)
         rows = [np.ascontiguousarray(t.T) for t in tables]
         return moments_of_rows(rows, rows)
+
+    def _of_batches(self, tables: Sequence[Array], w: Array, arithmetic: Arithmetic) -> Moments:
+        """Moments of what the rule makes of the gradient of each minibatch."""
+        if self.batches is None:
+            p = arithmetic.one / self.n
+        else:
+            size = int(self.batches.counts[0].sum())
+            tables = [self.batches.counts @ t / size for t in tables]
+            p = arithmetic.array(self.batches.chances)[:, None]
+        tables, largest = self.rule.bent(tables, w)
+        mean = tuple((p * v).sum(axis=0) for v in tables)
+        apart = [v - m for v, m in zip(tables, mean, strict=True)]
+        variance = tuple((p * product(apart, k)).sum(axis=0) for k in range(len(apart)))
+        return Moments(mean, variance, largest)
 
     def _in_digits(self, w: Array, arithmetic: Arithmetic, order: int) -> Moments:
         """All digits of both where the gradients nearly cancel, too."""

@@ -26,7 +26,7 @@ from stationary.functions.given import Boundary
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.simulation.streams import Moments, Observation, Record, Watch
-from stationary.simulation.walkers import SdeStepper, Walls, stepper_for
+from stationary.simulation.walkers import SdeStepper, SgdStepper, Walls, stepper_for
 from stationary.sources.loading import PREFIX, load
 
 __all__ = ["Block", "Crew", "Outcome", "Plan", "advance"]
@@ -43,6 +43,7 @@ class Block:
     rng: np.random.Generator
     fate: Array  # int8
     label: Array  # the basin in whose core each was last seen; -1 for none
+    velocity: Array | None = None  # with momentum; None at rest
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,9 @@ def advance(process: Landscape | Diffusion, block: Block, plan: Plan) -> Outcome
     walkers, rng = len(x), block.rng
     walls = Walls(plan.domain, plan.kinds, plan.limit, plan.shelter)
     stepper = stepper_for(process, walkers, plan.steps, plan.dt, plan.milstein)
+    velocity = stepper.velocity if isinstance(stepper, SgdStepper) else None
+    if velocity is not None and block.velocity is not None:
+        np.copyto(velocity, block.velocity)
     sees = None if plan.watch is None else Observation(plan.watch, walkers, label)
     bridges = isinstance(stepper, SdeStepper) and any(walls.absorbing)
     moments: list[Moments] = []
@@ -96,6 +100,8 @@ def advance(process: Landscape | Diffusion, block: Block, plan: Plan) -> Outcome
             walls.touch(stepper.before, x, spread, fate, rng)
         if bridges or not inside:
             if not inside:
+                if velocity is not None and not walls.periodic:  # walls turn it back
+                    np.negative(velocity, out=velocity, where=(x < walls.lower) | (x > walls.upper))
                 walls.apply(x, fate)
             ends = np.flatnonzero(fate)
             if len(ends) != len(gone):
@@ -107,7 +113,7 @@ def advance(process: Landscape | Diffusion, block: Block, plan: Plan) -> Outcome
             if plan.keep:
                 positions.append(np.where(fate == ESCAPED, np.nan, x))
     return Outcome(
-        Block(x, rng, fate, label),
+        Block(x, rng, fate, label, velocity),
         walls.folded,
         None if sees is None else sees.finished(),
         Moments.stacked(moments),

@@ -20,6 +20,7 @@ from stationary.functions.given import Boundary
 from stationary.functions.written import probe_points
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
+from stationary.process.optimiser import StepRule
 
 __all__ = ["SdeStepper", "SgdStepper", "Stepper", "Walls", "block_size"]
 
@@ -73,7 +74,7 @@ def gradient_rows(landscape: Landscape, x: Array) -> Any:
             table = _slope(result, (landscape.datapoints, len(x)))
             if table is not None and np.isfinite(table.sum()):
                 return table
-    (table,) = evaluate(landscape.gradient, x)  # with checks, and mending what overflowed
+    (table,) = evaluate(landscape.loss_gradient, x)  # with checks, and mending what overflowed
     return table
 
 
@@ -84,13 +85,19 @@ def _slope(row: Any, shape: tuple[int, ...]) -> Any:
 
 
 class SgdStepper:
-    """w <- w - T (mean gradient of a batch), a batch for each walker."""
+    """w <- w - T (what the optimiser makes of the gradient of a batch), a batch for each walker.
+
+    With momentum `velocity` is the average over steps, which belongs to the walkers.
+    """
 
     def __init__(self, landscape: Landscape, walkers: int, steps: int = AHEAD) -> None:
         self.landscape = landscape
         self.n, self.b = landscape.datapoints, landscape.batch_size
-        self.rate = landscape.learning_rate
+        self.rate = float(landscape.learning_rate or 0.0)
         self.walkers = walkers
+        self.velocity = np.zeros(walkers) if landscape.momentum else None
+        extras = landscape.label_noise, landscape.momentum
+        self.plain = landscape.rule == StepRule() and not any(extras)
         self.draws = min(AHEAD, steps * self.b)
         self.columns = np.arange(walkers)
         self.total, self.part = np.empty(walkers), np.empty(walkers)
@@ -109,9 +116,37 @@ class SgdStepper:
     def step(self, x: Array, rng: Generator) -> None:
         rows = gradient_rows(self.landscape, x)
         with np.errstate(all="ignore"):
-            self.sum_batch(rows, rng)
-            self.total *= self.rate / self.b  # type: ignore[operator]
+            if self.plain:
+                self.sum_batch(rows, rng)
+                self.total *= self.rate / self.b
+            else:
+                self.total = self.rate * self._update(rows, x, rng)
             x -= self.total
+
+    def _update(self, rows: Any, x: Array, rng: Generator) -> Array:
+        """What the optimiser makes of the gradient of a batch."""
+        noise = self._label_noise(x, rng) if self.landscape.label_noise else 0.0
+        self.sum_batch(rows, rng)
+        v = self.landscape.rule(self.total / self.b + noise, x)
+        if self.velocity is not None:
+            self.velocity *= self.landscape.momentum
+            self.velocity += v
+            v = self.velocity
+        return v
+
+    def _label_noise(self, x: Array, rng: Generator) -> Array:
+        """Normal noise with the variance that the labels of the coming batch give its gradient."""
+        noise = rng.standard_normal(len(x))
+        rows = np.atleast_2d(self.landscape.label_rows(x))
+        variance = rows[0]
+        if len(rows) > 1:  # the draws made here are made again, from the same state, of gradients
+            state, ahead = rng.bit_generator.state, self.ahead
+            order = None if self.order is None else self.order.copy()
+            self.sum_batch(rows, rng)
+            variance = self.total / self.b
+            rng.bit_generator.state, self.ahead, self.order = state, ahead, order
+        noise *= np.sqrt(variance)
+        return noise
 
     def _indices(self, rng: Generator) -> Array:
         """One datapoint for each walker: those of the next steps are drawn together."""

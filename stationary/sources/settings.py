@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import SequenceMatcher
 from numbers import Real
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,10 @@ __all__ = ["KNOWN", "LANGEVIN", "LOSSES", "NOISES", "accepted_names", "short"]
 
 LOSSES = ("losses", "gradients")
 NOISES = ("variance", "sigma", "diffusivity")
-SGD = ("learning_rate", "batch_size", "replacement")
+SGD = (
+    "learning_rate", "batch_size", "replacement", "weight_decay", "label_noise", "outputs", "clip",
+    "momentum", "optimiser",
+)  # fmt: skip
 COMMON = ("domain", "boundaries", "convention", "breakpoints", "initial")
 LANGEVIN = ("potential", "temperature")
 KNOWN = (*LOSSES, "drift", *NOISES, *LANGEVIN, *SGD, *COMMON, "parameters")
@@ -28,6 +32,12 @@ VALUES: dict[str, tuple[type, ...]] = {
     "learning_rate": (Real,),
     "batch_size": (Real,),
     "replacement": (int, np.bool_),
+    "weight_decay": (Real,),
+    "label_noise": (Real,),
+    "outputs": (FunctionType,),
+    "clip": (Real,),
+    "momentum": (Real,),
+    "optimiser": (str,),
     "domain": SEVERAL,
     "boundaries": (str, *SEVERAL),
     "convention": (str,),

@@ -439,7 +439,7 @@ def _jumps(landscape: Landscape, parts: Partition) -> tuple[str, ...]:
 
 def _jump(landscape: Landscape, found: Sampling) -> str:
     p = found.panels
-    known = landscape.mean_loss(p.edges)
+    known = landscape.mean_loss(p.edges) if landscape.rule.linear else None
     if known is None or not np.isfinite(known).all():
         return ""
     loss, size = known
@@ -447,8 +447,7 @@ def _jump(landscape: Landscape, found: Sampling) -> str:
         return ""
     r = found.rule
     gradient = -found.samples.values[0] * np.exp(found.samples.values[1]) / 2
-    assert landscape.learning_rate is not None
-    climbed = p.half * ((r.integral @ r.coefficients) @ gradient) / landscape.learning_rate
+    climbed = p.half * ((r.integral @ r.coefficients) @ gradient) / landscape.small_step_rate
     missing = np.abs(np.diff(loss) - climbed)
     tolerance = 1e-7 * (size[1:] + size[:-1] + np.abs(climbed))
     jump = missing > tolerance

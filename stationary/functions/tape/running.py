@@ -16,7 +16,7 @@ from stationary.functions.tape.recording import Recording, Tape
 from stationary.functions.tape.sharing import Factors, factors_of, without_shared
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 
-__all__ = ["Moments", "TapeMoments", "moments_of_rows"]
+__all__ = ["Moments", "TapeMoments", "moments_of_rows", "product"]
 
 Array = NDArray[Any]
 
@@ -174,6 +174,11 @@ class Moments:
             put(self.size, by.size),
         )
 
+    def drawn_to_zero(self, decay: float, w: Array) -> Moments:
+        """The same with decay * w added to every row."""
+        mean = [m + decay * (w, 1.0)[k] if k < 2 else m for k, m in enumerate(self.mean)]
+        return Moments(tuple(mean), self.variance, self.size)
+
     def rounded(self, arithmetic: Arithmetic) -> Moments:
         """The same numbers in another arithmetic."""
         mean, variance = map(arithmetic.array, self.mean), map(arithmetic.array, self.variance)
@@ -210,7 +215,7 @@ class _Statistics:
         self.counts.append(n)
         self.means.append(means)
         self.own_means.append(own_means)
-        self.products.append([_product(spread, k).sum(axis=1) for k in orders])
+        self.products.append([product(spread, k).sum(axis=1) for k in orders])
         self.sizes.append(np.abs(own[0]).max(axis=1) if own[0].dtype != float else means[0])
 
     def moments(self) -> Moments:
@@ -227,13 +232,13 @@ class _Statistics:
         apart = [o - (share * o).sum(axis=0) for o in own]
         variance = tuple(
             np.stack([p[k] for p in self.products]).sum(axis=0) / n
-            + (share * _product(apart, k)).sum(axis=0)
+            + (share * product(apart, k)).sum(axis=0)
             for k in orders
         )
         return Moments(mean, variance, np.stack(self.sizes).max(axis=0))
 
 
-def _product(d: Sequence[Array], k: int) -> Any:
+def product(d: Sequence[Array], k: int) -> Any:
     """The k-th derivative of d^2, from those of d."""
     return sum(math.comb(k, i) * (d[i] * d[k - i]) for i in range(k + 1))
 
@@ -284,9 +289,9 @@ class TapeMoments:
         results = [i for r in self.own for i in r if i is not None]
         self.program = Program(self.tape, results + [i for r in self.rows for i in r])
 
-    def rows_at(self, x: Array) -> Array:
-        """The rows themselves at weights x, in doubles, shape (N, M)."""
-        return _rows_at(self.program, self.rows[0], self.n, x)
+    def rows_at(self, x: Array, order: int = 0) -> Array:
+        """The rows themselves at weights x, or a derivative, in doubles, shape (N, M)."""
+        return _rows_at(self.program, self.rows[order], self.n, x)
 
     def __call__(self, x: Array, arithmetic: Arithmetic) -> Moments:
         """The moments at weights x, shape (M,), numbers of the arithmetic."""

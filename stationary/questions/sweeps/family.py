@@ -257,6 +257,9 @@ class Family:
         """Answers at many inverse temperatures at once, and which of them hold; None if none do."""
         if self.digits is not None or not isinstance(self.process, Landscape):
             return None
+        batches = {(p.batch_size, p.replacement) for _, _, p in self.lines}
+        if len(batches) > 1 and not self.process.noise_scales:
+            return None
         betas, _ = self._inverse_temperatures
         known = np.flatnonzero(np.isfinite(betas))
         if len(known) < FEW:

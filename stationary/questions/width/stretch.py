@@ -191,7 +191,7 @@ def _rows(process: Landscape | Diffusion, domain: tuple[float, float]) -> tuple[
         chosen = np.unique(
             np.linspace(0, process.datapoints - 1, min(process.datapoints, COMPARED)).astype(int)
         )
-        if process.losses is not None:
+        if process.losses is not None and process.rule.linear:
 
             def losses(x: Array) -> Array:
                 table = process.loss_table(inside(x))
@@ -201,7 +201,9 @@ def _rows(process: Landscape | Diffusion, domain: tuple[float, float]) -> tuple[
             return losses, None
 
         def integrated(x: Array) -> Array:
-            return _antiderivative(lambda w: process.gradient(w)[chosen], inside(x))
+            return _antiderivative(
+                lambda w: process.stepped(process.gradient(w)[chosen], w), inside(x)
+            )
 
         return integrated, None
 

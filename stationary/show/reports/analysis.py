@@ -9,6 +9,7 @@ from stationary.errors import Status
 from stationary.line.equilibria import Equilibrium
 from stationary.numbers.arithmetic import many_digits
 from stationary.process.diffusion import Diffusion
+from stationary.process.landscape import Landscape
 from stationary.show.answer import answer, caution, centre, interval_text, places
 from stationary.show.layout import WIDTH, report, table
 from stationary.show.tables.analysis import hitting_table, many_digits_table, moment_dict, quantiles
@@ -63,6 +64,7 @@ def _model(analysis: Analysis) -> list[str]:
             "G is the mean gradient of the datapoints and S2 the population variance of their "
             "gradients; f = -T G, a = T^2 D; time is counted in SGD steps."
         )
+        lines += optimiser_lines(analysis.landscape)
     else:
         lines.append("Time is in the unit of the drift; a = sigma^2 = 2 D.")
     if analysis.steps is not None:
@@ -79,6 +81,31 @@ def _model(analysis: Analysis) -> list[str]:
     return lines
 
 
+def optimiser_lines(landscape: Landscape) -> list[str]:
+    """What the optimiser does beside plain SGD, and what that is in G and D."""
+    said, n = [], "those of a minibatch"
+    if landscape.optimiser == "sign":
+        said.append(f"signSGD: each step is T times a sign; the gradients meant are {n}, by sign.")
+    if landscape.clip is not None:
+        said.append(f"Clipping to +-{landscape.clip:g}: the gradients meant are {n}, clipped.")
+    if landscape.weight_decay:
+        said.append(f"Weight decay: {landscape.weight_decay:g} w is part of G.")
+    if landscape.label_noise:
+        of = "1: no outputs are given" if landscape.outputs is None else "the slope of the output"
+        said.append(
+            f"Label noise of deviation {landscape.label_noise:g}; phi is {of}, <phi^2> its mean "
+            "square over the datapoints."
+        )
+    if landscape.momentum:
+        said.append(
+            f"Momentum {landscape.momentum:g} stands for a learning rate of T / (1 - beta), which "
+            "it is for small steps only: on a parabola of curvature h the variance is 1 / (1 - T h "
+            "/ (2 (1 + beta))) times as large, and barriers are crossed at another rate unless T h "
+            "is far below (1 - beta)^2."
+        )
+    return said
+
+
 def _equilibria(analysis: Analysis) -> list[str]:
     equilibria = analysis.equilibria[:MOST_ROWS]
     if not equilibria:
@@ -88,7 +115,7 @@ def _equilibria(analysis: Analysis) -> list[str]:
         return ["The drift has no zero inside the domain."]
     diffusion = analysis.diffusion
     v = diffusion.variable
-    rate = analysis.landscape.learning_rate if analysis.landscape is not None else None
+    rate = analysis.landscape.small_step_rate if analysis.landscape is not None else None
     slope = f"dG/d{v}" if rate else f"df/d{v}"
     rows = []
     for e in equilibria:

@@ -112,6 +112,11 @@ def _content(analysis: Analysis) -> dict[str, Any]:
             "batch_size": landscape.batch_size,
             "replacement": bool(landscape.replacement),
             "datapoints": landscape.datapoints,
+            "optimiser": landscape.optimiser,
+            "weight_decay": landscape.weight_decay,
+            "label_noise": landscape.label_noise,
+            "clip": landscape.clip,
+            "momentum": landscape.momentum,
         }
     return {
         "schema": SCHEMA,

@@ -1,0 +1,126 @@
+"""What an optimiser makes of the mean gradient u of a minibatch: w <- w - T v(u, w).
+
+Plain SGD steps by v = u + weight_decay w; with clipping by v = clip(u, -c, c) + weight_decay w (the
+gradient is clipped before weight decay is added, as in the common libraries); signSGD [1]_ by
+v = sign(u + weight_decay w). Each grows with u, so that the least and the greatest gradient of a
+minibatch give the farthest steps.
+
+References
+----------
+.. [1] J. Bernstein et al., *signSGD: Compressed Optimisation for Non-Convex Problems*, ICML 2018.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.errors import LandscapeError
+from stationary.functions.given import ALIKE, number
+
+__all__ = ["SIGN", "StepRule", "checked_number", "checked_optimiser"]
+
+Array = NDArray[Any]
+
+SIGN = "sign"
+SAME_THING = {"signsgd": SIGN, "sgd": "sgd", SIGN: SIGN}
+_ADAPTIVE = (
+    "its step depends on all gradients before. Near one minimum it is, to a first approximation, "
+    "SGD with learning_rate / sqrt(v), v being the mean square of the minibatch gradient there: "
+    "set that learning rate and call the answer approximate"
+)
+_NOT_MODELLED = (
+    dict.fromkeys(("adam", "adamw", "adamax", "nadam", "amsgrad", "rmsprop", "lamb"), _ADAPTIVE)
+    | dict.fromkeys(("adagrad", "adadelta"), _ADAPTIVE)
+    | dict.fromkeys(
+        ("nesterov", "nag"),
+        "for small steps it ends as SGD with momentum does: set momentum, which is modelled",
+    )
+    | dict.fromkeys(
+        ("lion", "signum"),
+        'the sign of an average over steps is no function of w. optimiser = "sign" takes the sign '
+        "of each minibatch's gradient",
+    )
+    | {"lbfgs": "it takes no noisy steps of a given length"}
+)
+
+
+def checked_optimiser(given: Any, where: str) -> str:
+    """ "sgd" or "sign"."""
+    plain = "".join(c for c in given.lower() if c.isalnum()) if isinstance(given, str) else ""
+    if plain in SAME_THING:
+        return SAME_THING[plain]
+    if plain in _NOT_MODELLED:
+        raise LandscapeError(
+            f"{where}: optimiser = {given!r} is not modelled: {_NOT_MODELLED[plain]}."
+        )
+    near = get_close_matches(plain, SAME_THING, 1, ALIKE)
+    hint = f'Did you mean "{SAME_THING[near[0]]}"?' if near else 'Write "sgd" or "sign".'
+    raise LandscapeError(f"{where}: optimiser = {given!r:.60} is not known. {hint}")
+
+
+def checked_number(
+    given: Any,
+    name: str,
+    where: str,
+    words: str,
+    *,
+    below: float = math.inf,
+    positive: bool = False,
+) -> float:
+    """A finite number from 0 (or above it) to below `below`, as a float."""
+    value = number(given)
+    if value is None or not 0 <= value < below or (positive and value == 0):
+        raise LandscapeError(f"{where}: {name} = {given!r:.60} must be {words}.")
+    return value
+
+
+@dataclass(frozen=True)
+class StepRule:
+    """The function v(u, w) of the mean gradient u of a minibatch, weight decay not yet in it."""
+
+    weight_decay: float = 0.0
+    clip: float | None = None
+    sign: bool = False
+
+    @property
+    def linear(self) -> bool:
+        """Whether v - u does not depend on u, so that moments are those of the gradients."""
+        return self.clip is None and not self.sign
+
+    def __call__(self, u: Array, w: Array) -> Array:
+        """v for doubles, shapes (..., M) and (M,)."""
+        if self.sign:
+            return np.asarray(np.sign(u + self.weight_decay * w))
+        v = u if self.clip is None else np.clip(u, -self.clip, self.clip)
+        return np.asarray(v + self.weight_decay * w) if self.weight_decay else v
+
+    def slopes(self, u: Array, slope: Array, w: Array) -> Array:
+        """dv/dw, where du/dw = slope."""
+        if self.sign:
+            return np.zeros_like(slope)
+        inside = True if self.clip is None else np.abs(u) < self.clip
+        return np.asarray(np.where(inside, slope, 0.0) + self.weight_decay)
+
+    def bent(self, tables: Sequence[Array], w: Array) -> tuple[list[Array], Array]:
+        """sign(u) or clip(u), with derivatives, and the largest u that is not cut, shape (M,).
+
+        `tables` hold u and its derivatives, shape (K, M), numbers of any arithmetic.
+        """
+        u, *rest = tables
+        if self.sign:
+            u = u + self.weight_decay * w
+            v = np.where(np.greater(u, 0), 1.0, np.where(np.less(u, 0), -1.0, 0.0))
+            cut = np.ones(v.shape, dtype=bool)
+        else:
+            c = math.inf if self.clip is None else self.clip
+            cut = np.greater_equal(abs(u), c)
+            v = np.where(cut, np.where(np.less(u, 0), -c, c), u)
+        rest = [np.where(cut, 0.0, d) for d in rest]
+        return [v, *rest], np.where(cut, 0.0, abs(u)).max(axis=0)

@@ -1,0 +1,170 @@
+"""Weight decay, label noise, clipping, signs and momentum: against closed forms and each other."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from stationary import Landscape, LandscapeError, analyze, end_state, exact_chain, load, simulate
+from stationary.cli import app
+
+CURVATURES, CENTRES = np.array([1, 2, 2, 1.5]), np.array([-1.25, -0.25, 0.5, 1])
+
+
+def parabolas(w):
+    return [h * (w - c) ** 2 / 2 for h, c in zip(CURVATURES, CENTRES, strict=True)]
+
+
+def alike(w):  # one curvature, so that the noise is the same everywhere
+    return [1.5 * (w - c) ** 2 / 2 for c in CENTRES]
+
+
+def landscape(losses=parabolas, rate=0.1, **given):
+    return Landscape(losses=losses, learning_rate=rate, **given)
+
+
+def test_weight_decay_is_a_parabola_added_to_every_loss():
+    decayed = end_state(landscape(weight_decay=0.3))
+    added = end_state(landscape(lambda w: [loss + 0.15 * w * w for loss in parabolas(w)]))
+    x = np.linspace(-1, 1, 21)
+    assert np.abs(decayed.logpdf(x) - added.logpdf(x)).max() < 1e-11
+    chain = exact_chain(landscape(weight_decay=0.3), cells=200)
+    rate = 0.1 * (CURVATURES + 0.3)
+    shift = 0.1 * CURVATURES * CENTRES
+    mean = shift.mean() / rate.mean()
+    square = ((shift**2) + 2 * (1 - rate) * shift * mean).mean() / (1 - (1 - rate) ** 2).mean()
+    assert chain.mean() == pytest.approx(mean, abs=1e-12)
+    assert chain.std() == pytest.approx(np.sqrt(square - mean**2), rel=1e-10)
+
+
+@pytest.mark.parametrize("outputs", [None, lambda w: 2 * w, lambda w: [h * w for h in CURVATURES]])
+@pytest.mark.parametrize(("batch", "replacement"), [(1, True), (3, True), (3, False)])
+def test_label_noise_adds_its_variance_to_that_of_the_gradients(outputs, batch, replacement):
+    """On parabolas of one curvature h the variance is T D / (2 h) in the limit of small steps and
+    T D / (h (2 - T h)) with steps, D being the sum of what datapoints and labels give."""
+    how = {"batch_size": batch, "replacement": replacement, "label_noise": 0.4, "outputs": outputs}
+    squares = {True: np.ones(4), False: np.zeros(4)}[outputs is None]
+    if outputs is not None:
+        slopes = np.broadcast_to(np.array(outputs(1.0)), 4)
+        squares = slopes**2
+    factor = 1 / batch if replacement else (4 - batch) / (batch * 3)
+    noise = factor * np.var(1.5 * CENTRES) + 0.16 * squares.mean() / batch
+    given = landscape(alike, **how)
+    assert end_state(given).std() ** 2 == pytest.approx(0.1 * noise / 3, rel=1e-11)
+    exact = 0.1 * noise / (1.5 * (2 - 0.15))
+    assert exact_chain(given, cells=64).std() ** 2 == pytest.approx(exact, rel=1e-9)
+    walk = simulate(given, walkers=4000, steps=100, burn_in=60, seed=1)
+    assert abs(walk.std**2 - exact) < 4 * 2 * walk.std * walk.std_error
+
+
+def test_a_clipped_minibatch_has_the_moments_of_what_is_left():
+    """By hand, for each of the minibatches, where their gradients are far from the corners."""
+    given = landscape(clip=1.0, batch_size=2, replacement=False, weight_decay=0.2, domain=(-4, 4))
+    w = np.array([-0.8, 0.1, 1.3])
+    g = CURVATURES[:, None] * (w - CENTRES[:, None])
+    pairs = np.array([(g[i] + g[j]) / 2 for i in range(4) for j in range(i)])
+    f, a = given.diffusion().coefficients(w)
+    assert f == pytest.approx(-0.1 * (np.clip(pairs, -1, 1).mean(axis=0) + 0.2 * w), rel=1e-14)
+    assert a == pytest.approx(0.01 * np.clip(pairs, -1, 1).var(axis=0), rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"clip": 0.8, "weight_decay": 0.3},
+        {"clip": 0.8, "batch_size": 2},
+        {"clip": 0.8, "batch_size": 3, "replacement": False},
+        {"label_noise": 0.4, "outputs": lambda w: [h * w for h in CURVATURES], "batch_size": 2},
+    ],
+)
+def test_the_chain_and_walkers_take_the_same_steps(how):
+    given = landscape(rate=0.3, domain=(-4, 4), **how)
+    chain = exact_chain(given, cells=500)
+    walk = simulate(given, walkers=4000, steps=150, burn_in=60, seed=2)
+    assert abs(walk.mean - chain.mean()) < 4 * walk.mean_error + chain.mean_error
+    assert abs(walk.std - chain.std()) < 4 * walk.std_error + chain.std_error
+
+
+@pytest.mark.parametrize("beta", [0.5, 0.9])
+def test_momentum_on_a_parabola_has_its_variance_in_closed_form(beta):
+    """var = T C (1 + b) / ((1 - b) h (2 (1 + b) - T h)); for small steps T / (1 - b) C / (2 h)."""
+    rate, h, noise = 0.2, 1.5, np.var(1.5 * CENTRES)
+    exact = rate * noise * (1 + beta) / ((1 - beta) * h * (2 * (1 + beta) - rate * h))
+    given = landscape(alike, rate, momentum=beta)
+    walk = simulate(given, walkers=4000, steps=300, burn_in=150, seed=3)
+    assert abs(walk.std - np.sqrt(exact)) < 4 * walk.std_error
+    small = end_state(given).std() ** 2
+    assert small == pytest.approx(rate / (1 - beta) * noise / (2 * h), rel=1e-12)
+    assert exact / small == pytest.approx(1 / (1 - rate * h / (2 * (1 + beta))), rel=1e-12)
+    with pytest.raises(LandscapeError, match=r"no chain on w alone.*simulate.*momentum = 0"):
+        exact_chain(given)
+
+
+def test_one_datapoint_has_noise_if_its_label_has():
+    one = landscape(lambda w: [w**2 / 2], label_noise=0.5)
+    assert end_state(one).std() ** 2 == pytest.approx(0.1 * 0.25 / 2, rel=1e-12)
+    whole = landscape(alike, label_noise=0.5, batch_size=4, replacement=False)
+    assert end_state(whole).std() ** 2 == pytest.approx(0.1 * 0.25 / 4 / 3, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"weight_decay": -1}, "weight_decay = -1 must be a number from 0 on"),
+        ({"weight_decay": "much"}, "weight_decay = 'much' must be"),
+        ({"label_noise": np.inf}, "label_noise = inf must be a standard deviation"),
+        ({"clip": 0}, "clip = 0 must be a positive number"),
+        ({"clip": True}, "clip = True must be a positive number"),
+        ({"momentum": 1.0}, "momentum = 1.0 must be a number from 0 to below 1"),
+        ({"momentum": np.nan}, "momentum = nan must be"),
+        ({"optimiser": "adam"}, r"'adam' is not modelled.*learning_rate / sqrt\(v\).*approximate"),
+        ({"optimiser": "Nesterov"}, "'Nesterov' is not modelled.*set momentum"),
+        ({"optimiser": "sing"}, "optimiser = 'sing' is not known. Did you mean \"sign\""),
+        ({"optimiser": 3}, 'optimiser = 3 is not known. Write "sgd" or "sign"'),
+        ({"optimiser": "sign", "clip": 1}, "clip = 1 beside optimiser"),
+        ({"optimiser": "sign", "momentum": 0.5}, "momentum = 0.5 beside optimiser"),
+        ({"label_noise": 0.1, "clip": 1}, "label_noise = 0.1 beside clip is not modelled"),
+        ({"label_noise": 0.1, "outputs": 3}, "outputs must be a function of w, not 3"),
+        ({"label_noise": 0.1, "outputs": lambda w: [w, w]}, "2 entries for 4 datapoints"),
+        ({"clip": 1, "batch_size": 60}, "up to 4096 different minibatches; of 60 of 4"),
+    ],
+)
+def test_what_an_optimiser_cannot_be_is_told(given, message):
+    with pytest.raises(LandscapeError, match=message):
+        landscape(**given)
+
+
+def test_files_the_command_line_and_the_report_know_the_optimiser(tmp_path):
+    def write_file(text):
+        path = tmp_path / "process.py"
+        path.write_text(text)
+        return path
+
+    text = (
+        "import numpy as np\nlearning_rate = 0.1\nweight_decay = 0.2\nlabel_noise = 0.3\n"
+        "def losses(w):\n    return [(w - c)**2 for c in (0, 1)]\n"
+        "def outputs(w):\n    return 2 * w\n"
+    )
+    path = write_file(text)
+    found = analyze(path, momentum=0.5)
+    words = " ".join(str(found).split())
+    for said in (
+        "D = S2 + 0.3^2 <phi^2> / B, T = 0.1 / (1 - 0.5) = 0.2",
+        "Weight decay: 0.2 w is part of G.",
+        "Label noise of deviation 0.3",
+        "Momentum 0.5 stands for a learning rate of T / (1 - beta)",
+    ):
+        assert said in words
+    process = found.to_dict()["process"]
+    assert (process["weight_decay"], process["momentum"], process["clip"]) == (0.2, 0.5, None)
+    assert load(path, clip=None).label_noise == 0.3
+    options = ["--clip", "2", "--weight-decay", "0.1", "--label-noise", "0", "--json"]
+    run = CliRunner().invoke(app, ["analyze", str(path), "--domain", "-4", "4", *options])
+    process = json.loads(run.output)["process"]
+    assert (process["weight_decay"], process["label_noise"], process["clip"]) == (0.1, 0.0, 2.0)
+    for wrong in ("optimzer", "optimizer"):
+        with pytest.raises(LandscapeError, match=rf"{wrong} = 'adam' has no.*`optimiser`"):
+            load(write_file(text + f"{wrong} = 'adam'\n"))
+    with pytest.raises(LandscapeError, match=r"weigth_decay = 0.1 has no meaning.*`weight_decay`"):
+        load(write_file(text.replace("weight_decay = 0.2", "weigth_decay = 0.1")))
