@@ -106,6 +106,16 @@ def partition(
     LandscapeError
         If there is no noise at all, or the drift or variance is no drift or variance somewhere.
     """
+    known, key = diffusion.memory, (max_panels, complete, digits)
+    if key not in known:
+        known[key] = _partition(diffusion, max_panels, complete, digits)
+    found: Partition = known[key]
+    return found
+
+
+def _partition(
+    diffusion: Diffusion, max_panels: int, complete: bool, digits: int | None
+) -> Partition:
     zeros, dips = dips_of_variance(diffusion)
     if len(zeros) > MOST_ZEROS:
         raise LandscapeError(

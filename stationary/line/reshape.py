@@ -42,6 +42,10 @@ def extended(found: Sampling, side: int, octaves: int) -> Sampling:
         x = np.append(x[:-1], end) if end != here else x[:1]
     x = x[: usable(diffusion, x)]
     if len(x) > 1 and found.open_ends[side]:
+        # Four halvings: e^1200 in half an octave are an exponent beyond all doubles.
+        for _ in range(4 if outward else 0):
+            sharp = 1 + np.flatnonzero(is_essential(diffusion, x, anchor))
+            x = np.insert(x, sharp, (x[sharp - 1] + x[sharp]) / 2)
         x = x[: 1 + int(np.argmax(np.append(is_essential(diffusion, x, anchor), True)))]
     if len(x) < 2:
         return found

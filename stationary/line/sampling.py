@@ -35,7 +35,6 @@ from stationary.numbers.elementary import (
     spacing,
     sqrt,
     to_float,
-    zeros,
 )
 from stationary.panels.pieces import Panels, Samples, sample
 from stationary.process.diffusion import Diffusion
@@ -549,11 +548,7 @@ def _grown(
             return pieces, True
         if done >= octaves or (done >= enough and _is_a_power(pieces, anchor, side)):
             return pieces, False
-        # At an essential singularity the next octave falls as much as all before it. (Doubles have
-        # few, and exponents may have to be read from them.)
-        steep = arithmetic is not DOUBLE and not complete and not outward
-        steep = steep and abs(log_mass[0] - log_mass[1]) > STEEP
-        count = 1 if steep else min(batch, octaves - done)
+        count = min(batch, octaves - done)
         batch = min(2 * batch, BATCH)
         powers = np.add.outer(np.arange(count), cuts).ravel()
         powers = np.append(powers, float(count))
@@ -567,8 +562,12 @@ def _grown(
             count = 0
         if known < 2:
             return pieces, False
-        if not outward and is_essential(diffusion, x[:2], anchor)[0]:
-            return pieces, False
+        if not outward:
+            # (Doubles have few octaves, and exponents may have to be read from them.)
+            essential = is_essential(diffusion, x[: 2 if arithmetic is DOUBLE else known], anchor)
+            if essential[0]:
+                return pieces, False
+            known = 1 + int(np.argmax(essential)) if essential.any() else known
         ordered = np.sort(x[:known])
         extra = [b for b in diffusion.breakpoints if ordered[0] < b < ordered[-1]]
         if extra:
@@ -656,14 +655,11 @@ def _log_density_at_edges(
     diffusion: Diffusion, pieces: list[Samples], strength: float
 ) -> tuple[Array, Array]:
     """log P, up to a constant, at the edges of all panels (from the left at each)."""
-    joined = Samples.joined(pieces)
-    h, ell = joined.coefficients
-    arithmetic = arithmetic_of(joined.lower)
-    r = rule(len(h), arithmetic)
-    rises = (joined.upper - joined.lower) / 2 * (r.integral @ h)
-    phi = np.concatenate([zeros(1, arithmetic), np.cumsum(rises)])
-    log_a = np.append(ell[::2].sum(axis=0) - ell[1::2].sum(axis=0), ell[:, -1].sum())
-    edges = np.append(joined.lower, joined.upper[-1])
+    rises = np.concatenate([p.integrals[0] for p in pieces])
+    phi = np.concatenate([0 * rises[:1], np.cumsum(rises)])
+    last = pieces[-1].at_edges[1][1][-1:]
+    log_a = np.concatenate([*(p.at_edges[1][0] for p in pieces), last])
+    edges = np.concatenate([*(p.lower for p in pieces), pieces[-1].upper[-1:]])
     return edges, strength * phi - (1 - diffusion.convention.value) * log_a
 
 

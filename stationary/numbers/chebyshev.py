@@ -54,7 +54,10 @@ class Rule:
     @cached_property
     def coefficients(self) -> Any:
         """(n, n): values at the nodes -> Chebyshev coefficients."""
-        return self._operator(self._coefficients)
+        if self.arithmetic is DOUBLE:
+            return self._coefficients
+        matrix, half = self.arithmetic.matrix, self._coefficients[:, : self.n // 2]
+        return _Analysis(matrix(half[::2]), matrix(half[1::2]))
 
     @cached_property
     def _coefficients(self) -> Array:
@@ -64,7 +67,7 @@ class Rule:
     @cached_property
     def antiderivative(self) -> Any:
         """(n + 1, n): coefficients -> those of the integral from -1."""
-        return self._operator(self._antiderivative)
+        return self._antiderivative if self.arithmetic is DOUBLE else _Antiderivative()
 
     @cached_property
     def _antiderivative(self) -> Array:
@@ -135,7 +138,10 @@ class Rule:
     @cached_property
     def at_nodes(self) -> Any:
         """(n, n): coefficients -> values at the nodes."""
-        return self._operator(self.basis.T)
+        if self.arithmetic is DOUBLE:
+            return self.basis.T
+        matrix, half = self.arithmetic.matrix, self.basis.T[: self.n // 2]
+        return _Synthesis(matrix(half[:, ::2]), matrix(half[:, 1::2]))
 
     @cached_property
     def values(self) -> Any:
@@ -146,6 +152,47 @@ class Rule:
     def slopes(self) -> Array:
         """(n, n), of doubles: values at the nodes -> derivative at the nodes."""
         return as_array(self.basis.T @ self.derivative @ self.coefficients)
+
+
+@dataclass(frozen=True, eq=False)
+class _Analysis:
+    """Values at nodes -> coefficients, as T_k(-t) = (-1)^k T_k(t) makes it: half the products."""
+
+    even: Any
+    odd: Any
+
+    def __matmul__(self, v: Array) -> Array:
+        half, made = len(v) // 2, np.empty_like(v)
+        left, right = v[:half], v[half:][::-1]
+        made[::2], made[1::2] = self.even @ (left + right), self.odd @ (left - right)
+        return made
+
+
+@dataclass(frozen=True, eq=False)
+class _Synthesis:
+    """Coefficients -> values at nodes, likewise."""
+
+    even: Any
+    odd: Any
+
+    def __matmul__(self, c: Array) -> Array:
+        even, odd = self.even @ c[::2], self.odd @ c[1::2]
+        return as_array(np.concatenate([even + odd, (even - odd)[::-1]]))
+
+
+class _Antiderivative:
+    """Coefficients -> those of the integral from -1, without the zeros of its matrix."""
+
+    def __matmul__(self, c: Array) -> Array:
+        n = len(c)
+        made = np.empty_like(c, shape=(n + 1, *c.shape[1:]))
+        by = (2 * np.arange(1, n + 1)).reshape(-1, *[1] * (c.ndim - 1))
+        made[1:] = c
+        made[1] = 2 * c[0]
+        made[1 : n - 1] = made[1 : n - 1] - c[2:]
+        made[1:] = made[1:] / by
+        made[0] = made[1::2].sum(axis=0) - made[2::2].sum(axis=0)
+        return made
 
 
 @lru_cache(maxsize=32)

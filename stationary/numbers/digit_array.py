@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import flint
@@ -34,16 +33,25 @@ _from_doubles: Any = np.frompyfunc(arb, 1, 1)
 centres: Any = np.frompyfunc(arb.mid, 1, 1)  # of the library's numbers only: it does not ask
 
 
-@contextmanager
-def precision(bits: int) -> Iterator[None]:
+class precision:  # noqa: N801 (it is used as a word)
     """So many bits, for operations of the library alone: nothing of a user's may run inside."""
-    with _lock, np.errstate(all="ignore"):
-        before = flint.ctx.prec
-        flint.ctx.prec = bits
-        try:
-            yield
-        finally:
-            flint.ctx.prec = before
+
+    __slots__ = ("before", "bits", "quiet")
+
+    def __init__(self, bits: int) -> None:
+        self.bits = bits
+
+    def __enter__(self) -> None:
+        _lock.acquire()
+        self.quiet = np.errstate(all="ignore")
+        self.quiet.__enter__()
+        self.before = flint.ctx.prec
+        flint.ctx.prec = self.bits
+
+    def __exit__(self, *failure: Any) -> None:
+        flint.ctx.prec = self.before
+        self.quiet.__exit__(*failure)
+        _lock.release()
 
 
 def entered(x: Any, context: Any) -> Any:
@@ -234,6 +242,16 @@ class DigitArray(NDArrayOperatorsMixin):
     # How NumPy asks.
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        if ufunc in _ARITHMETIC and method == "__call__" and not options:
+            x, y = inputs
+            a, b = type(x), type(y)
+            if (a is DigitArray or a in _PLAIN) and (b is DigitArray or b in _PLAIN):
+                context = self.context
+                x = x.raw if a is DigitArray else x if a is int else entered(x, context)
+                y = y.raw if b is DigitArray else y if b is int else entered(y, context)
+                with precision(self.arithmetic.bits):
+                    made = boxed(centres(ufunc(x, y)))
+                return DigitArray(made, self.arithmetic)[()]
         if any(hasattr(x, "__array_ufunc__") and not isinstance(x, _ARRAYS) for x in inputs):
             return NotImplemented  # a series, which knows what to do
         (out,) = options.pop("out", (None,))
@@ -285,6 +303,8 @@ class DigitArray(NDArrayOperatorsMixin):
             return self._outside(function(*raw, **options))
 
 
+_ARITHMETIC = {np.add, np.subtract, np.multiply}
+_PLAIN = {int, float}
 _ARRAYS = (DigitArray, np.ndarray, np.generic)
 _FILLED = {np.zeros_like: 0.0, np.empty_like: 0.0, np.ones_like: 1.0}
 # Where plain numbers may meet those of many digits in one array.

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.numbers.chebyshev import chebyshev_sum, derived
+from stationary.numbers.arithmetic import DOUBLE
+from stationary.numbers.chebyshev import Rule, chebyshev_sum, derived, nodes_of
 from stationary.numbers.elementary import as_array
 from stationary.panels.pieces import Panels, without_ripples
 from stationary.panels.roots import sign_changes
@@ -50,6 +51,20 @@ class PiecewiseLog:
     def inside(self, x: Array, offset: Array | None = None) -> Array:
         """Its values at points x + offset that the panels cover."""
         return self.panels.evaluate(self.coefficients, x, offset)
+
+    def at_nodes(self, lower: Array, upper: Array, r: Rule) -> Array:
+        """Its values at the nodes of other panels, which often are its own."""
+        x, offset = nodes_of(lower, upper, r)
+        c, p = self.coefficients, self.panels
+        if r.arithmetic is DOUBLE or len(c) != r.n + 1:
+            return self.inside(x, offset)
+        k, _ = p.locate((lower + upper) / 2)
+        own = np.asarray((p.lower[k] == lower) & (p.upper[k] == upper), dtype=bool)
+        result = np.empty_like(x)
+        result[:, own] = r.at_nodes @ c[: r.n, k[own]]  # T_n is zero at the nodes
+        if not own.all():
+            result[:, ~own] = self.inside(x[:, ~own])
+        return as_array(result)
 
     def bend(self, x: Array) -> Array:
         """Its second derivative at points that the panels cover."""

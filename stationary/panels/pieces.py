@@ -29,7 +29,7 @@ from stationary.numbers.chebyshev import (
     nodes_of,
     rule,
 )
-from stationary.numbers.elementary import FLOAT, as_array, exact_sum, spacing
+from stationary.numbers.elementary import FLOAT, arithmetic_of, as_array, exact_sum, spacing
 
 __all__ = ["Panels", "Samples", "sample", "without_ripples"]
 
@@ -107,6 +107,19 @@ class Samples:
     tails: tuple[Array, ...]  # each (panels,): size of the coefficients that were cut off
     resolved: Array  # (panels,), bool
     evaluations: int
+
+    @cached_property
+    def integrals(self) -> tuple[Array, ...]:
+        """Of each output over each panel."""
+        c = self.coefficients[0]
+        half, r = (self.upper - self.lower) / 2, rule(len(c), arithmetic_of(self.lower))
+        return tuple(half * (r.integral @ c) for c in self.coefficients)
+
+    @cached_property
+    def at_edges(self) -> tuple[tuple[Array, Array], ...]:
+        """Each output at the lower and at the upper edge of each panel, from inside it."""
+        sums = ((c[::2].sum(axis=0), c[1::2].sum(axis=0)) for c in self.coefficients)
+        return tuple((even - odd, even + odd) for even, odd in sums)
 
     def only(self, chosen: Array) -> Samples:
         """Some of the panels."""

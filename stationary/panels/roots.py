@@ -110,8 +110,13 @@ def _polished(c: Array, low: Array, high: Array) -> Array:
                 break
     astray = ~((t >= low) & (t <= high) & (np.abs(step) < 4e6 * epsilon))
     if astray.any():
-        some = c[:, astray]
-        t[astray] = find_roots(lambda t: chebyshev_sum(some, t), low[astray], high[astray])
+        some, rounding = c[:, astray], epsilon * np.abs(c[:, astray]).max(axis=0)
+
+        def known(t: Array) -> Array:
+            value = chebyshev_sum(some, t)
+            return np.where(np.abs(value) > rounding, value, 0 * value)
+
+        t[astray] = find_roots(known, low[astray], high[astray])
     return as_array(t)
 
 

@@ -303,6 +303,18 @@ class Diffusion:
             added=total,
         )
 
+    def remembering(self) -> Diffusion:
+        """The same, but what is found out about it is kept: for functions that never change."""
+        same = replace(self)
+        object.__setattr__(same, "_memory", {})
+        return same
+
+    @property
+    def memory(self) -> dict[Any, Any]:
+        """What was found out by keys; nothing where the functions may change."""
+        known: dict[Any, Any] = self.__dict__.get("_memory", {})
+        return known
+
     def _is_still(self, side: int) -> bool:
         """Whether the variance vanishes at a finite end of the domain."""
         if self.exact_ends[side] is not None:

@@ -392,6 +392,15 @@ class Landscape:
 
     def diffusion(self) -> Diffusion:
         """The process that SGD is for small steps: f = -T G, a = T^2 D, time in steps."""
+        taped = self.rule.linear and not self.label_noise and self._tapes(0) is not None
+        return self._recorded if taped else self._diffusion()
+
+    @cached_property
+    def _recorded(self) -> Diffusion:
+        """Once for all: a recording does not change, and neither does what is found about it."""
+        return self._diffusion().remembering()
+
+    def _diffusion(self) -> Diffusion:
         rate, noisy = self.small_step_rate, self.label_noise > 0
         numerator, denominator = self._noise_ratio
 

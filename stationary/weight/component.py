@@ -61,14 +61,23 @@ def component_on(parts: Anatomy, s: Any = 1.0, k: float | None = None) -> tuple[
         density = density.focused(parts)
     start, stop = parts.sampling.lower, parts.sampling.upper
     marks = [e.place for e in parts.equilibria if start < e.place < stop]
+    cuts = np.union1d(_cuts(density), np.array(marks, dtype=density.turns.dtype))
+    return parts, Component(parts.sampling.interval, 1.0, density, monotone_mesh(density, cuts))
+
+
+def _cuts(density: Weight) -> Array:
+    """Where it turns; and panels in proportion to r at an end where it vanishes as a power of r.
+
+    Only such panels know the power there.
+    """
+    found, edges = density.sampling, density.panels.edges
+    cuts = [density.turns]
     for tail in density.tails:
         if tail is not None and not tail.outward and tail.exponent > 0:
-            # A power of r vanishes at the end: only panels in proportion to r know it there.
-            edges = parts.sampling.panels.edges
             r = np.abs(edges - tail.anchor)
-            marks += edges[(r < r.max() / 64) & (edges > start) & (edges < stop)].tolist()
-    cuts = np.union1d(density.turns, np.array(marks, dtype=density.turns.dtype))
-    return parts, Component(parts.sampling.interval, 1.0, density, monotone_mesh(density, cuts))
+            near = (r < r.max() / 64) & (edges > found.lower) & (edges < found.upper)
+            cuts.append(edges[np.asarray(near, dtype=bool)])
+    return np.unique(np.concatenate(cuts))
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,7 +224,8 @@ class Component:
             wide = self.density if octaves == 0 else self.density.beyond(side, octaves)
             ends = [wide.sampling.lower, wide.sampling.upper]
             if self.arithmetic is not DOUBLE:
-                return Integrated(wide, ends[0], ends[1], self.log_tail_masses)
+                outer = self.log_tail_masses
+                return Integrated(wide, ends[0], ends[1], outer, self.cumulative)
             # The mesh knows what is not tiny.
             level = np.array([DEEP + 1 + self.log_norm], dtype=self.mesh.lower.dtype)
             ends[1 - side] = number(self.cumulative.inverse(level, left=side == 0)[0])
@@ -351,5 +361,9 @@ class Component:
     @cached_property
     def deep_mesh(self) -> Mesh:
         """A mesh down to e^-700 of the density, for functions that grow where it falls."""
+        m, p = self.mesh, self.density.panels
+        covered = np.append(m.lower, p.edges[-1:]) == np.append(p.edges[:1], m.upper)
+        if np.all(covered):
+            return m  # which leaves nothing out
         depth = max(DEEPEST, 1.5 * depth_of(self.arithmetic))
-        return monotone_mesh(self.density, self.density.turns, depth=depth)
+        return monotone_mesh(self.density, _cuts(self.density), depth=depth)

@@ -169,6 +169,7 @@ class Integrated:
     lower: Any
     upper: Any
     outer: tuple[Any, Any]
+    near: Cumulative  # the same as far as it is not tiny
 
     def log_mass(self, x: Array, *, left: bool) -> Array:
         """log of the mass left (right) of each point, from one to the next."""
@@ -189,7 +190,8 @@ class Integrated:
         def log_mass(x: Array, i: Array) -> Array:
             return self.log_mass(x, left=left)
 
-        return _inverted(log_mass, self.weight, target, low, high, left=left)
+        near = self.near.inverse(target, left=left)
+        return _inverted(log_mass, self.weight, target, low, high, left=left, x=near)
 
 
 def _inverted(
@@ -200,13 +202,14 @@ def _inverted(
     high: Array,
     *,
     left: bool,
+    x: Array | None = None,
 ) -> Array:
     """Where the mass left (right) of a point is exp(target), by Newton's method in a bracket.
 
     `log_mass` takes points and the indices of what is asked for there.
     """
     low, high = low + 0, high + 0
-    x = low + (high - low) / 2
+    x = low + (high - low) / 2 if x is None else x
     i = np.arange(len(x))
     before = np.full(len(x), np.nan)
     for _ in range(60 if x.dtype == float else 4 * arithmetic_of(x).digits + 60):

@@ -211,8 +211,7 @@ def _refined(density: PiecewiseLog, lower: Array, upper: Array, piece: Array, fl
     parts: list[tuple[Array, ...]] = []
     count, complete = 0, True
     while len(lower) or not parts:  # also once for nothing, which gives the empty mesh its shapes
-        x, offset = nodes_of(lower, upper, r)
-        log_p = density.inside(x, offset)
+        x, log_p = nodes_of(lower, upper, r)[0], density.at_nodes(lower, upper, r)
         top = np.maximum.reduce(log_p, initial=-math.inf)
         c = r.coefficients @ exp(log_p - top)
         size = np.abs(c)
