@@ -14,6 +14,7 @@ The rooms, in the order in which data passes through them; each imports only fro
   what is integrated from them), `states` (the end state, its basins, first passage);
 - `questions` (what is asked beyond one end state: width bias, sweeps, added noise);
 - `chain` (SGD with the steps that it really takes), `evolution` (in time), `simulation` (walkers);
+- `sgd` (what the finite step makes of an end state);
 - `analysis` (the whole pipe), `bias` (its minima compared), `checking` (the end state held against
   the chain and the walkers);
 - `show` (reports, tables, figures), `progress`, `options` and `cli`.
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from stationary.questions.regularisation.path import RegularisationPath, regularisation_path
     from stationary.questions.sweeps.sweep import Crossover, Row, Sweep, sweep
     from stationary.questions.width.dilation import BasinBias, dilation_bias, noise_bias
+    from stationary.sgd import FiniteStep, SgdBasin
     from stationary.simulation.result import Simulation
     from stationary.simulation.simulate import simulate
     from stationary.sources.loading import load
@@ -78,6 +80,7 @@ __all__ = [
     "EndState",
     "Estimate",
     "Evolution",
+    "FiniteStep",
     "FirstPassage",
     "Landscape",
     "LandscapeError",
@@ -86,6 +89,7 @@ __all__ = [
     "Peak",
     "RegularisationPath",
     "Row",
+    "SgdBasin",
     "Simulation",
     "StationaryError",
     "Status",
@@ -141,6 +145,8 @@ _ROOMS = {
     "Evolution": "evolution.evolution",
     "evolve": "evolution.evolve",
     "Estimate": "states.estimate",
+    "FiniteStep": "sgd",
+    "SgdBasin": "sgd",
     "FirstPassage": "states.first_passage",
     "first_passage": "states.first_passage",
     "hitting_probability": "states.first_passage",

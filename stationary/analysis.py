@@ -15,6 +15,7 @@ from stationary.line.reshape import unrolled
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.result import Result
+from stationary.sgd import FiniteStep, finite_step, is_cheap
 from stationary.sources.loading import as_process
 from stationary.states.basins import Basin, basins_of
 from stationary.states.distribution import EndState
@@ -39,6 +40,7 @@ class Analysis(Result):
     process: Landscape | Diffusion
     end_state: EndState
     min_barrier: float = MIN_BARRIER  # in the exponent, below which minima are one basin
+    chain: bool | None = None  # whether reports hold `sgd`; None: where it costs no more than this
 
     @property
     def diffusion(self) -> Diffusion:
@@ -73,6 +75,22 @@ class Analysis(Result):
         if landscape is None or landscape.momentum:
             return None
         return step_indicators(landscape, self.end_state)
+
+    @cached_property
+    def sgd(self) -> FiniteStep | None:
+        """What the finite step makes of it: SGD's own chain; None for a process without steps."""
+        landscape, plain = self.landscape, self.rounded
+        if landscape is None or plain.steps is None:
+            return None
+        return finite_step(landscape, plain.end_state, plain.basins, plain.exits, plain.steps)
+
+    @cached_property
+    def shown_sgd(self) -> FiniteStep | None:
+        """`sgd` where a report is to hold it."""
+        wanted = self.chain
+        if wanted is None:
+            wanted = self.landscape is not None and is_cheap(self.landscape)
+        return self.sgd if wanted else None
 
     @cached_property
     def exits(self) -> tuple[Passage | None, ...]:
@@ -117,6 +135,7 @@ def analyze(
     regularise: float | None = None,
     parameters: Mapping[str, float] | None = None,
     min_barrier: float = MIN_BARRIER,
+    chain: bool | None = None,
     **changes: Any,
 ) -> Analysis:
     """Where a process ends up, how its probability is shared between minima, and how sure that is.
@@ -133,6 +152,9 @@ def analyze(
         Values for some of the parameters that a landscape file defines.
     min_barrier
         Minima separated by less than this in the exponent are one basin; see `basins_of`.
+    chain
+        Whether the report says what SGD's own chain makes of it, as `Analysis.sgd` does for
+        Python. None: for a landscape where that takes about as long as all the rest.
     changes
         Fields to replace, such as ``learning_rate=0.02``.
 
@@ -144,4 +166,4 @@ def analyze(
     process = as_process(source, "analyze", parameters=parameters, **changes)
     added = 0.0 if regularise is None else regularise
     least = checked_barrier(min_barrier, process.name)
-    return Analysis(process, end_state(process, digits=digits, regularise=added), least)
+    return Analysis(process, end_state(process, digits=digits, regularise=added), least, chain)

@@ -64,6 +64,11 @@ def app() -> None:
     "--regularise", type=float, metavar="EPS", help="An even noise to add: a + EPS in place of a."
 )
 @DIGITS
+@click.option(
+    "--chain/--no-chain",
+    default=None,
+    help="Whether the exact chain of SGD's own steps is part of it; by default where it is cheap.",
+)
 @output(table="Write the density as a table to this file.")
 @click.option("--log", is_flag=True, help="Logarithmic density in the figure.")
 def analyze(path: Path, to: Output, log: bool, **given: Any) -> None:

@@ -75,7 +75,7 @@ def test_json_has_the_documented_keys_and_no_infinity(analyses, kind):
     assert set(data) == {
         "schema", "name", "process", "kind", "reason", "status", "error", "equilibria", "ends",
         "basins", "modes", "moments", "quantiles", "scan", "notes", "singular_points", "classes",
-        "initial", "hitting", "many_digits", "current", "steps",
+        "initial", "hitting", "many_digits", "current", "steps", "sgd",
         "min_barrier", "unbounded",
     }  # fmt: skip
     assert data["process"]["kind"] == (

@@ -16,7 +16,7 @@ from stationary.chain.elimination import Elimination
 from stationary.chain.tilt import tilt
 from stationary.chain.transfer import transfer
 from stationary.errors import ConvergenceError, LandscapeError
-from stationary.functions.given import number
+from stationary.functions.given import Boundary, checked_boundaries, number
 from stationary.process.landscape import Landscape
 
 __all__ = ["ExitTime", "exit_time"]
@@ -49,7 +49,10 @@ class ExitTime:
 def exit_time(
     landscape: Landscape, batches: Batches, lower: Any, upper: Any, start: Any, cells: int
 ) -> ExitTime:
-    """The mean number of steps until SGD is outside; see `ChainState.mean_exit_time`."""
+    """The mean number of steps until SGD is outside; see `ChainState.mean_exit_time`.
+
+    A wall at the end of the domain turns steps back, so that it is no way out.
+    """
     low, high = number(lower), number(upper)
     if low is None or high is None or not low < high or math.isinf(high - low):
         raise LandscapeError(
@@ -78,7 +81,13 @@ def _log_time(
     landscape = batches.landscape
     joints = np.array([b for b in landscape.breakpoints if low < b < high])
     edges = graded(low, high, count, joints=joints)
-    chain = transfer(batches, edges, ("leave", "leave"), joints, tilt(batches, edges, None))
+    kinds = checked_boundaries(landscape.boundaries, landscape.name)
+    walls = [
+        end == own and kind in (None, Boundary.REFLECTING, Boundary.NATURAL)
+        for end, own, kind in zip((low, high), landscape.domain, kinds, strict=True)
+    ]
+    ends = "fold" if walls[0] else "leave", "fold" if walls[1] else "leave"
+    chain = transfer(batches, edges, ends, joints, tilt(batches, edges, None))
     leaving, inner = chain.leaving.sum(axis=1), chain.inner.tocsr()
     members = np.arange(chain.cells)
     if start is not None:
@@ -95,6 +104,8 @@ def _log_time(
         )
     if start is not None:
         image = batches.images(np.array([start]))[:, 0]
+        image = np.where((image < low) & walls[0], 2 * low - image, image)
+        image = np.where((image > high) & walls[1], 2 * high - image, image)
         inside = (image > low) & (image < high)
         middle = ((edges[1:] + edges[:-1]) / 2)[members]
         later = np.where(inside, np.exp(np.interp(image, middle, np.log(steps))), 0.0)

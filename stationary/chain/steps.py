@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from stationary.chain.batches import Batches, batches_of
 from stationary.chain.cells import RestPoint, rest_point
 from stationary.chain.reach import held_interval
+from stationary.chain.tilt import exponent
 from stationary.errors import LandscapeError
+from stationary.functions.evaluation import evaluate
 from stationary.line.partition import SingularPoint
 from stationary.process.landscape import Landscape
 from stationary.sources.loading import ProcessLike, as_process
@@ -26,7 +28,7 @@ from stationary.states.basins import Basin, basins_of
 from stationary.states.distribution import EndState
 from stationary.wording import tidy
 
-__all__ = ["GateStep", "MinimumStep", "StepIndicators", "step_indicators"]
+__all__ = ["Climb", "GateStep", "MinimumStep", "StepIndicators", "step_indicators"]
 
 Array = NDArray[Any]
 
@@ -36,7 +38,19 @@ WIDER = 1.1  # spread of SGD over that of the diffusion that is worth a word
 JUMPS = 0.3  # the noise of a step, relative to the way to a barrier, that is worth a word
 BEYOND = 256  # points at which the steps just beyond a gate are asked
 ALONE = 1e-6  # of the probability elsewhere, below which a basin is left by nothing
+KICKS = 2**16  # gradients looked at on the way from a minimum to a barrier
+MISJUDGED = 1.0  # change of a barrier that is worth a word: times and masses change by e
 LEAK = 1e-4  # share of steps back over a gate that is worth a word
+
+
+@dataclass(frozen=True)
+class Climb:
+    """The way from a minimum to a barrier, in the steps of single datapoints."""
+
+    barrier: float  # where it is
+    kick: float  # the most that one datapoint adds to a step, over the way there
+    height: float  # in the exponent, by the diffusion,
+    change: float  # and what SGD has more of it; inf where some of it cannot be climbed
 
 
 @dataclass(frozen=True)
@@ -56,6 +70,7 @@ class MinimumStep:
     length: float | None = None  # root mean square of a step from a corner,
     widths: float | None = None  # and the same over the width of the diffusion's peak there
     rests: bool = False  # no datapoint has a gradient there: the exponent decides, not curvature
+    climbs: tuple[Climb, ...] = ()  # to the barriers on either side
 
 
 @dataclass(frozen=True)
@@ -90,6 +105,15 @@ class StepIndicators:
         """T times the curvature, at the minimum where it is largest; rest points aside."""
         known = (m.curvature for m in self.minima if m.curvature is not None and not m.rests)
         return max(known, default=None)
+
+    @property
+    def kept(self) -> tuple[MinimumStep, ...]:
+        """The minima that SGD cannot leave although the diffusion does."""
+        return tuple(
+            m
+            for m in self.minima
+            if m.held is not None and m.mass is not None and m.mass < 1 - ALONE
+        )
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -131,10 +155,18 @@ class StepIndicators:
             if m.barrier is not None and m.barrier > JUMPS
         ]
         found += [
+            f"the barrier from w = {m.position:.4g} to w = {c.barrier:.4g} is "
+            f"{c.height + c.change:.3g} in the exponent for SGD, {c.height:.3g} for the diffusion: "
+            f"a single datapoint moves it up to {c.kick:.2g} times the way"
+            for m in self.minima
+            for c in m.climbs
+            if abs(c.change) > MISJUDGED and math.isfinite(c.change)
+        ]
+        found += [
             f"SGD cannot leave the minimum at w = {m.position:.4g}, as the diffusion does: from "
             f"{m.held[0]:.4g} to {m.held[1]:.4g} no minibatch leads out"
-            for m in self.minima
-            if m.held is not None and m.mass is not None and m.mass < 1 - ALONE
+            for m in self.kept
+            if m.held is not None
         ]
         found += [
             f"the rest point w = {p.position:.4g} {'attracts' if p.attracts else 'repels'} SGD, "
@@ -270,6 +302,11 @@ def _minimum(batches: Batches, basin: Basin, landscape: Landscape) -> MinimumSte
         if lower < float(e) < upper and float(e) != at
     ]
     way, border, past = min(borders, default=(None, None, "barrier"))
+    climbs = tuple(
+        _climb(landscape, at, float(e), float(height))
+        for e, height in ((basin.lower, basin.barrier_left), (basin.upper, basin.barrier_right))
+        if height is not None and math.isfinite(e) and at != e
+    )
     left = basin.barrier_left is not None or basin.barrier_right is not None
     return MinimumStep(
         position=at,
@@ -284,7 +321,31 @@ def _minimum(batches: Batches, basin: Basin, landscape: Landscape) -> MinimumSte
         wider=None if factors is None else _wider(batches, factors),
         length=length,
         widths=widths,
+        climbs=climbs,
     )
+
+
+def _climb(landscape: Landscape, at: float, border: float, height: float) -> Climb:
+    """How SGD climbs, to leading order in the step.
+
+    Drawn once in a batch, a datapoint moves SGD by x_j = -T g_j / B. Where the density goes as
+    exp(-t w), t is the root, other than 0, of E exp(t x) = 1 (Cramer and Lundberg); the diffusion
+    has -2 E x / Var x in its place, as if every x_j were small against 1 / t. Integrated over
+    the way, the difference is that of the barriers.
+    """
+    places = int(np.clip(KICKS // landscape.datapoints, 8, 64))
+    way = border - at
+    w = at + way * (np.arange(places) + 0.5) / places
+    assert landscape.learning_rate is not None
+    (g,) = evaluate(landscape.gradient, w)
+    x = -landscape.learning_rate / landscape.batch_size * g
+    with np.errstate(all="ignore"):
+        mean, spread = x.mean(axis=0), x.var(axis=0)
+        small = -2 * mean / spread
+        exact = exponent(np.full(len(x), 1 / len(x)), x)
+        change = way * (exact - small).mean()
+    uphill = np.where(np.isfinite(x), x / way, 0.0).max(initial=0.0)
+    return Climb(border, float(uphill), height, float(change) if change == change else math.inf)
 
 
 def _near(at: float) -> float:

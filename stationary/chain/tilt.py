@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from stationary.chain.batches import Batches
 
-__all__ = ["rare_slope", "seen_slope", "tilt"]
+__all__ = ["exponent", "rare_slope", "seen_slope", "tilt"]
 
 Array = NDArray[Any]
 
@@ -51,7 +51,7 @@ def rare_slope(batches: Batches, edges: Array) -> tuple[Array, Array]:
     stride = max(1, len(centre) * max(len(batches), batches.landscape.datapoints) // WORK)
     w = np.unique(np.append(centre[::stride], centre[-1]))
     p, step = batches.probability, batches.images(w) - w
-    q = -_exponent(p, step)
+    q = -exponent(p, step)
     known = np.isfinite(q)
     if known.sum() < 3:
         return np.zeros(len(centre)), np.zeros(len(centre), dtype=bool)
@@ -83,7 +83,7 @@ def _prefactor(p: Array, step: Array, q: Array, w: Array) -> Array:
     return np.asarray(np.clip(found, -np.abs(q) / 2, np.abs(q) / 2))
 
 
-def _exponent(p: Array, step: Array) -> Array:
+def exponent(p: Array, step: Array) -> Array:
     """t != 0 with sum p exp(t step) = 1, for each column; nan where all steps go one way.
 
     log sum p exp(t step) is convex and vanishes at 0, where its slope is the mean step. From

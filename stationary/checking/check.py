@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,6 @@ from stationary.analysis import Analysis, analyze
 from stationary.chain.exact import exact_chain
 from stationary.chain.state import ChainState
 from stationary.chain.steps import step_indicators
-from stationary.checking.basins import COMPARED, SETTLED, BasinCheck, basin_checks, stretches_of
 from stationary.checking.comparison import (
     Distance,
     Variation,
@@ -30,11 +30,13 @@ from stationary.errors import ConvergenceError, LandscapeError, StationaryError
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.process.diffusion import Convention
 from stationary.process.landscape import Landscape
+from stationary.sgd import COMPARED, SETTLED, SgdBasin, Stretch, sgd_basins, stretches_of
+from stationary.simulation.result import Simulation
 from stationary.simulation.simulate import simulate
 from stationary.states.distribution import EndState
 from stationary.states.solve import end_state
 
-__all__ = ["BasinCheck", "Check", "check"]
+__all__ = ["Check", "check"]
 
 WALKERS, STEPS = 1000, 20_000
 FEWEST_STEPS = 1000
@@ -104,7 +106,7 @@ def check(
         analysis = replace(analysis, process=landscape, end_state=end_state(landscape))
         chain = exact_chain(landscape, cells=cells)
     analysis = analysis.rounded
-    stretches = stretches_of(analysis)
+    stretches = stretches_of(analysis.end_state, analysis.basins)
     if steps is None:
         work = int(walkers) * landscape.datapoints
         steps = max(FEWEST_STEPS, min(STEPS, GRADIENTS // work))
@@ -126,11 +128,13 @@ def check(
     solved, settled = state.kind in COMPARED, chain.kind in SETTLED
     reach = _reach(analysis, chain)
     apart = between_chain_and_diffusion(chain, state) if solved and settled else None
+    indicators = step_indicators(landscape, state)
+    basins = sgd_basins(state, analysis.basins, analysis.exits, chain, stretches, indicators)
     return Check(
         analysis=analysis,
         chain=chain,
         simulation=sent,
-        steps=step_indicators(landscape, state),
+        steps=indicators,
         diffusion_and_chain=apart,
         diffusion_and_simulation=between_walkers_and(
             sent, distribution_of(state), float(state.error), reach
@@ -141,10 +145,18 @@ def check(
         if sent is not None and settled
         else None,
         conventions=_conventions(analysis, chain, apart) if apart is not None else {},
-        basins=basin_checks(analysis, chain, sent, stretches),
+        basins=tuple(map(partial(_walked, sent), basins, stretches)),
         closed=(_closed(state), len(chain.atoms) + len(chain.components)),
         notes=tuple(notes),
     )
+
+
+def _walked(sent: Simulation | None, basin: SgdBasin, stretch: Stretch) -> SgdBasin:
+    """With what the walkers say of it."""
+    if sent is None:
+        return basin
+    pairs = [(sent.probability(*p), sent.probability_error(*p)) for p in stretch.parts]
+    return replace(basin, simulation=(sum(p for p, _ in pairs), sum(e for _, e in pairs)))
 
 
 def _closed(state: EndState) -> int:

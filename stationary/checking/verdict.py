@@ -9,17 +9,15 @@ from functools import cached_property
 from stationary.analysis import Analysis
 from stationary.chain.state import ChainState
 from stationary.chain.steps import StepIndicators
-from stationary.checking.basins import COMPARED, SETTLED, BasinCheck
 from stationary.checking.comparison import Distance, Variation
 from stationary.result import Result
+from stationary.sgd import COMPARED, HELD, LEAST, NEVER, SETTLED, SgdBasin
 from stationary.simulation.result import Simulation
 from stationary.wording import LN10, power_text, probability_text, time_text
 
 __all__ = ["Check"]
 
 HOLDS, ROUGHLY = 0.05, 0.2  # distances
-HELD, NEVER = 0.01, 1e-6  # probabilities: worth a word, and as good as none
-LEAST = -700.0  # logarithm of a probability below which none is worth a word
 FACTOR = 2.0  # between two small probabilities, or
 SLOWER = 10.0  # between two times, that is worth a word
 APART = 5.0  # standard errors between walkers and the chain that are no chance
@@ -52,7 +50,7 @@ class Check(Result):
     diffusion_and_simulation: Distance | None
     chain_and_simulation: Distance | None
     conventions: dict[str, Variation | None]
-    basins: tuple[BasinCheck, ...]
+    basins: tuple[SgdBasin, ...]
     closed: tuple[int, int]
     notes: tuple[str, ...]
 
@@ -280,7 +278,7 @@ def _parted(one: float, other: float) -> bool:
     return one > HELD and other < NEVER
 
 
-def _left(b: BasinCheck) -> str:
+def _left(b: SgdBasin) -> str:
     """How SGD leaves a basin that it does not hold."""
     after = ""
     if b.log_chain_exit_time is not None and math.isfinite(b.log_chain_exit_time):

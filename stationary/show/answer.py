@@ -21,7 +21,7 @@ from stationary.wording import (
 if TYPE_CHECKING:
     from stationary.analysis import Analysis
 
-__all__ = ["answer", "caution", "centre", "interval_text", "places"]
+__all__ = ["answer", "centre", "interval_text", "places"]
 
 
 def places(state: EndState) -> Callable[[float], str]:
@@ -50,9 +50,10 @@ def centre(basin: Basin, place: Callable[[float], str]) -> str:
     return text if " " in text else place(basin.position)
 
 
-def answer(analysis: Analysis) -> str:
+def answer(analysis: Analysis, who: str = "") -> str:
+    """What the diffusion says, in a few sentences."""
     state = analysis.end_state
-    who = "SGD" if analysis.landscape is not None else "the process"
+    who = who or ("SGD" if analysis.landscape is not None else "the process")
     if state.kind == "none":
         return state.verdict[0].upper() + state.verdict[1:]
     if state.kind == "classes":
@@ -60,15 +61,8 @@ def answer(analysis: Analysis) -> str:
     if state.kind in ("atoms", "mixture"):
         return f"In the long run {who} is {_shares(analysis)}."
     if state.kind == "flux":
-        return f"{_where(analysis).rstrip()} {_around(state)}"
-    return _where(analysis)
-
-
-def caution(analysis: Analysis) -> str:
-    """A word where SGD with its finite step may end up elsewhere than its diffusion."""
-    if analysis.steps is None or not analysis.steps.warnings:
-        return ""
-    return " With this step SGD itself may differ: see the step below, or `stationary check`."
+        return f"{_where(analysis, who).rstrip()} {_around(state)}"
+    return _where(analysis, who).rstrip()
 
 
 def _around(state: EndState) -> str:
@@ -86,10 +80,9 @@ def _around(state: EndState) -> str:
     )
 
 
-def _where(analysis: Analysis) -> str:
+def _where(analysis: Analysis, who: str) -> str:
     """The minima around which the process is, with their shares."""
     state, v = analysis.end_state, analysis.diffusion.variable
-    who = "SGD" if analysis.landscape is not None else "the process"
     basins = sorted(analysis.basins, key=lambda b: -b.log_mass)
     peaks = sorted(peaks_of(state), key=lambda p: -p.log_mass)
     if peaks and state.kind != "mixture":

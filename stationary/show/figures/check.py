@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.checking.basins import COMPARED, SETTLED
 from stationary.checking.comparison import distribution_of
 from stationary.checking.verdict import Check
+from stationary.sgd import COMPARED, SETTLED
 from stationary.show.figures.drawing import BLUE, GREY, HEIGHT, INK, RED, STYLE, new_figure
 
 if TYPE_CHECKING:

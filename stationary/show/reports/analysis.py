@@ -10,7 +10,8 @@ from stationary.line.equilibria import Equilibrium
 from stationary.numbers.arithmetic import many_digits
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
-from stationary.show.answer import answer, caution, centre, interval_text, places
+from stationary.show.answer import centre, interval_text, places
+from stationary.show.headline import headline
 from stationary.show.layout import WIDTH, report, table
 from stationary.show.tables.analysis import hitting_table, many_digits_table, moment_dict, quantiles
 from stationary.states.basins import Basin
@@ -41,7 +42,7 @@ def text(analysis: Analysis) -> str:
     """What ends up where, then the numbers, then how far to trust them; 80 columns."""
     asked, analysis = analysis, analysis.rounded
     sections = [
-        (analysis.diffusion.name, [answer(analysis) + caution(analysis)]),
+        (analysis.diffusion.name, headline(asked)),
         ("The model", _model(analysis)),
         ("Equilibria", _equilibria(analysis)),
         ("Where the noise vanishes", _singular_points(analysis)),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from stationary.line.partition import Side, SingularPoint
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.elementary import spacing, to_float
+from stationary.show.tables.sgd import as_dict as sgd_dict
 from stationary.states.basins import Basin
 from stationary.states.distribution import EndState
 from stationary.states.network import Network, Outcome
@@ -171,6 +172,7 @@ def _content(analysis: Analysis) -> dict[str, Any]:
         "moments": moment_dict(state),
         "quantiles": quantiles(state),
         "steps": _steps(analysis),
+        "sgd": None if analysis.shown_sgd is None else sgd_dict(analysis.shown_sgd),
         "scan": {
             "evaluations": state.anatomy.evaluations,
             "resolution": state.anatomy.resolution,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 from typing import Any
 
-from stationary.checking.basins import BasinCheck
 from stationary.checking.comparison import Distance, Variation
 from stationary.checking.verdict import Check
+from stationary.show.tables.sgd import basin_dict
 
 __all__ = ["as_dict"]
 
@@ -25,7 +24,7 @@ def as_dict(check: Check) -> dict[str, Any]:
         "outcome": check.outcome,
         "verdict": check.verdict,
         "reasons": list(check.reasons),
-        "basins": [_basin(b) for b in check.basins],
+        "basins": [basin_dict(b) for b in check.basins],
         "distances": {
             "diffusion_chain": _distance(check.diffusion_and_chain),
             "diffusion_simulation": _distance(check.diffusion_and_simulation),
@@ -48,31 +47,6 @@ def as_dict(check: Check) -> dict[str, Any]:
         },
         "simulation": None if sent is None else sent.to_dict() | {"positions": None},
         "notes": list(check.notes),
-    }
-
-
-def _basin(b: BasinCheck) -> dict[str, Any]:
-    def pair(p: tuple[float, float] | None) -> dict[str, float] | None:
-        return None if p is None else {"probability": p[0], "error": p[1]}
-
-    def end(x: float) -> float | None:
-        return x if math.isfinite(x) else None
-
-    return {
-        "position": b.position,
-        "lower": end(b.lower),
-        "upper": end(b.upper),
-        "diffusion": pair(b.diffusion),
-        "chain": pair(b.chain),
-        "simulation": pair(b.simulation),
-        "at_end": b.at_end,
-        "endless": b.endless,
-        "log_diffusion": None if b.log_diffusion is None else end(b.log_diffusion),
-        "log_chain": None if b.log_chain is None else end(b.log_chain),
-        "log_exit_time": None if b.log_exit_time is None else end(b.log_exit_time),
-        "log_chain_exit_time": None
-        if b.log_chain_exit_time is None
-        else end(b.log_chain_exit_time),
     }
 
 

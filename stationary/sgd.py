@@ -1,0 +1,368 @@
+"""What the finite step makes of an end state: SGD's own chain, on the basins of its diffusion.
+
+The diffusion is the limit of small steps. The exact chain takes the steps that SGD takes, so where
+the two differ the chain is right; `FiniteStep` holds both, says which to believe, and how long a
+run takes to leave each minimum.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from stationary.chain.batches import batches_of
+from stationary.chain.steps import MinimumStep, StepIndicators
+from stationary.errors import ConvergenceError, StationaryError, Status
+from stationary.functions.given import Boundary
+from stationary.process.landscape import Landscape
+from stationary.states.basins import Basin
+from stationary.states.distribution import EndState
+from stationary.states.law import Passage
+from stationary.wording import tidy
+
+if TYPE_CHECKING:
+    from stationary.chain.state import ChainState
+
+__all__ = [
+    "COMPARED",
+    "HELD",
+    "LEAST",
+    "NEVER",
+    "SETTLED",
+    "Belief",
+    "FiniteStep",
+    "SgdBasin",
+    "Stretch",
+    "finite_step",
+    "is_cheap",
+    "sgd_basins",
+    "stretches_of",
+]
+
+SETTLED = ("density", "atoms", "mixture")  # kinds of an end state that is one distribution
+COMPARED = (*SETTLED, "flux")  # of the diffusion: around a ring, too
+INSIDE = 1e-9  # of a position: minima nearer to each other are the same
+CELLS = 256  # of the chain in every analysis: masses to three digits; `check` takes 2,000
+AFFORDABLE = 256  # maps and datapoints for which so many cells cost about as much as an analysis
+CLOSE = 0.05  # difference of two masses, and relative of two deviations, up to which they agree
+LEAST = -700.0  # logarithm of a probability below which none is worth a word
+HELD, NEVER = 0.01, 1e-6  # probabilities: worth a word, and as good as none
+
+
+class Belief(Enum):
+    """Which of the two answers to believe. The value is what is shown to the user."""
+
+    EITHER = "the two agree as far as the cells of the chain tell"
+    CHAIN = "believe the first, the exact chain of SGD's own steps"
+    OPEN = "which of the two to believe is not decided, see `stationary check`"
+
+
+@dataclass(frozen=True)
+class SgdBasin:
+    """What one basin holds by each answer: (probability, error), or None where there is none.
+
+    An absorbing end counts as a basin, with `at_end`.
+    """
+
+    position: float
+    lower: float
+    upper: float
+    diffusion: tuple[float, float] | None
+    chain: tuple[float, float] | None
+    log_exit_time: float | None  # steps to leave it, by the diffusion; natural logarithm
+    log_chain_exit_time: float | None  # by the chain
+    exit_error: float = math.inf  # absolute, of `log_chain_exit_time`
+    log_diffusion: float | None = None  # log of the probability, right where that underflows
+    log_chain: float | None = None
+    log_chain_error: float = math.inf  # absolute; inf where the cells do not tell
+    at_end: bool = False
+    endless: bool = False  # whether the chain takes more than 1e290 steps to leave it
+    held: tuple[float, float] | None = None  # the interval that SGD cannot leave, if there is one
+    simulation: tuple[float, float] | None = None
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both answers hold the same: to 0.05, and to a factor of two where they are rare.
+
+        By more than what the cells of the chain leave open.
+        """
+        if self.diffusion is None or self.chain is None:
+            return True
+        mine, theirs = self.diffusion[0], self.chain[0]
+        if abs(mine - theirs) > CLOSE or self.parted:
+            return False
+        one, other = self.log_diffusion, self.log_chain
+        if one is None or other is None or not max(one, other) > LEAST or mine > HELD < theirs:
+            return True
+        return self.untold or abs(one - other) <= math.log(2) + self.log_chain_error
+
+    @property
+    def untold(self) -> bool:
+        """Whether the chain holds so little here that its cells do not tell how much."""
+        return self.chain is not None and self.chain[0] <= self.chain[1] and not self.certain
+
+    @property
+    def certain(self) -> bool:
+        """Whether the logarithm of what the chain holds is known to 1, or that it is nothing."""
+        return self.log_chain == -math.inf or self.log_chain_error < 1
+
+    @property
+    def parted(self) -> bool:
+        """Whether one answer holds here what the other does not hold at all."""
+        if self.diffusion is None or self.chain is None:
+            return False
+        pair = self.diffusion[0], self.chain[0]
+        return max(pair) > HELD and min(pair) < NEVER
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """What lies around a minimum, from one unstable equilibrium to the next.
+
+    A gate is no border to steps that lead back over it, so only unstable equilibria are. On a ring
+    it may lie on both sides of the seam.
+    """
+
+    position: float
+    parts: tuple[tuple[float, float], ...]  # intervals (lower, upper], left to right
+    at_end: bool = False
+
+    @property
+    def lower(self) -> float:
+        return self.parts[0][0]
+
+    @property
+    def upper(self) -> float:
+        return self.parts[-1][1]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FiniteStep:
+    """SGD's own end state beside its small-step limit, basin by basin.
+
+    Attributes
+    ----------
+    chain
+        The exact chain: what `exact_chain` gives, with few cells.
+    basins
+        What each holds by either answer, and how many steps it takes to leave it.
+    steps
+        How large the steps are; `held` are the minima that SGD cannot leave.
+    spread
+        The standard deviations by the diffusion and by the chain; None where one does not exist.
+    """
+
+    chain: ChainState
+    basins: tuple[SgdBasin, ...]
+    steps: StepIndicators
+    settled: bool  # whether the diffusion has one end state to compare
+    spread: tuple[float, float] | None
+
+    @cached_property
+    def held(self) -> tuple[MinimumStep, ...]:
+        """The minima that SGD cannot leave although the diffusion does."""
+        return self.steps.kept
+
+    @property
+    def apart(self) -> tuple[float, float]:
+        """The most by which the masses of a basin differ, and its error."""
+        pairs = [(b.diffusion, b.chain) for b in self.basins]
+        known = [(abs(d[0] - c[0]), d[1] + c[1]) for d, c in pairs if d and c]
+        return max(known, default=(0.0, math.inf))
+
+    @property
+    def believed(self) -> Belief:
+        """Whether the two agree, in masses to 0.05 and in deviations to 5 per cent, or which."""
+        chain = self.chain
+        if not self.settled or chain.kind not in SETTLED:
+            return Belief.CHAIN if chain.kind == "none" or chain.batches.exact else Belief.OPEN
+        if all(b.agrees for b in self.basins):
+            wide = self.spread and abs(self.spread[1] - self.spread[0]) > CLOSE * self.spread[0]
+            return Belief.CHAIN if wide and chain.kind == "density" else Belief.EITHER
+        apart, error = self.apart
+        if chain.status is Status.CONVERGED and apart > error:
+            return Belief.CHAIN
+        return Belief.OPEN
+
+    def __repr__(self) -> str:
+        shares = ", ".join(
+            f"{b.chain[0]:.4g} at {b.position:.6g}" for b in self.basins if b.chain is not None
+        )
+        return f"<FiniteStep: {shares or self.chain.kind}; {self.believed.value}>"
+
+
+def is_cheap(landscape: Landscape) -> bool:
+    """Whether the chain takes about as long as an analysis."""
+    return landscape.datapoints + len(batches_of(landscape)) <= AFFORDABLE
+
+
+def finite_step(
+    landscape: Landscape,
+    state: EndState,
+    basins: Sequence[Basin],
+    exits: Sequence[Passage | None],
+    steps: StepIndicators,
+) -> FiniteStep:
+    """What SGD with its finite step makes of the end state of its diffusion.
+
+    Parameters
+    ----------
+    basins, exits
+        Of that end state, with the mean time to leave each, in steps.
+    steps
+        Its indicators, for the minima that SGD cannot leave.
+    """
+    from stationary.chain.exact import exact_chain  # with SciPy, which a report may do without
+
+    chain = exact_chain(landscape, state.initial, cells=CELLS)
+    stretches = stretches_of(state, basins)
+    settled, spread = state.kind in COMPARED, None
+    if settled and chain.kind in SETTLED:
+        pair = float(state.std()), chain.std()
+        spread = pair if all(map(math.isfinite, pair)) else None
+    found = sgd_basins(state, basins, exits, chain, stretches, steps)
+    return FiniteStep(chain, found, steps, settled, spread)
+
+
+def stretches_of(state: EndState, basins: Sequence[Basin]) -> list[Stretch]:
+    """The basins that are compared, left to right, and the ends that absorb."""
+    diffusion = state.diffusion
+    lower, upper = diffusion.domain
+    if diffusion.is_periodic:
+        return [_on_ring(b.position, b.lower, b.upper, lower, upper) for b in basins]
+    absorbing = [kind is Boundary.ABSORBING for kind in diffusion.boundaries]
+    first = math.nextafter(lower, math.inf) if absorbing[0] else lower
+    last = math.nextafter(upper, -math.inf) if absorbing[1] else upper
+    merged = [b for b in basins if b.parts]
+    kept = [
+        e
+        for e in state.equilibria
+        if not any(b.lower < e.position < b.upper and e.position != b.position for b in merged)
+    ]
+    unstable = [float(e.position) for e in kept if not e.stable]
+    minima = [tidy(float(e.position), e.error) for e in kept if e.stable]
+    minima += [float(b.position) for b in basins if b.at_wall]
+    found = []
+    for low, high in pairwise([first, *unstable, last]):
+        inside = [m for m in minima if low <= m <= high]
+        if inside and low < high:
+            found.append(Stretch(inside[0], ((low, high),)))
+    if absorbing[0]:
+        found.insert(0, Stretch(lower, ((math.nextafter(lower, -math.inf), lower),), True))
+    if absorbing[1]:
+        found.append(Stretch(upper, ((last, upper),), True))
+    return found
+
+
+def _on_ring(at: float, low: float, high: float, lower: float, upper: float) -> Stretch:
+    period = upper - lower
+    if low < lower:
+        return Stretch(at, ((lower, high), (low + period, upper)))
+    if high > upper:
+        return Stretch(at, ((lower, high - period), (low, upper)))
+    return Stretch(at, ((low, high),))
+
+
+def sgd_basins(
+    state: EndState,
+    basins: Sequence[Basin],
+    exits: Sequence[Passage | None],
+    chain: ChainState,
+    stretches: Sequence[Stretch],
+    steps: StepIndicators,
+) -> tuple[SgdBasin, ...]:
+    """Each stretch by the diffusion and by the chain."""
+    pairs = list(zip(basins, exits, strict=True))
+    kept = {m.position: m.held for m in steps.minima if m.held is not None}
+    found = []
+    for stretch in stretches:
+        at = stretch.position
+        near = INSIDE * (1 + abs(at))
+        basin, passage = next(
+            (
+                (b, p)
+                for b, p in pairs
+                if abs(float(b.position) - at) <= near and not stretch.at_end
+            ),
+            (None, None),
+        )
+        by_diffusion = by_chain = log_diffusion = log_chain = None
+        unsure = math.inf
+        if state.kind in COMPARED:
+            log_diffusion = _sum([float(state.log_probability(*part)) for part in stretch.parts])
+            share = math.exp(log_diffusion)
+            doubt = float(state.error) if basin is None else float(basin.mass_error)
+            by_diffusion = share, share * min(doubt + state.weight_error, 1.0)
+        if chain.kind in SETTLED:
+            log_chain = _sum([chain.log_probability(*part) for part in stretch.parts])
+            share = math.exp(log_chain)
+            if math.isfinite(log_chain):
+                unsure = max(
+                    chain.log_probability_error(*part)
+                    for part in stretch.parts
+                    if math.isfinite(chain.log_probability(*part))
+                )
+            doubt = share * unsure if math.isfinite(unsure) else math.inf
+            by_chain = share, min(2 * chain.error, doubt, 1.0)
+        held = next((h for x, h in kept.items() if abs(x - at) <= near), None)
+        leaving, error, endless = _leaving(chain, stretch, passage, held)
+        found.append(
+            SgdBasin(
+                at,
+                stretch.lower,
+                stretch.upper,
+                diffusion=by_diffusion,
+                chain=by_chain,
+                log_exit_time=None if passage is None else float(passage.log_time),
+                log_chain_exit_time=leaving,
+                exit_error=error,
+                log_diffusion=log_diffusion,
+                log_chain=log_chain,
+                log_chain_error=unsure,
+                at_end=stretch.at_end,
+                endless=endless,
+                held=held,
+            )
+        )
+    return tuple(found)
+
+
+def _leaving(
+    chain: ChainState,
+    stretch: Stretch,
+    passage: Passage | None,
+    held: tuple[float, float] | None,
+) -> tuple[float | None, float, bool]:
+    """log of the steps that the chain takes to leave it, its error, and whether it is endless."""
+    if passage is None or len(stretch.parts) > 1:
+        return None, math.inf, False
+    if held is not None:
+        return math.inf, 0.0, False
+    at, low, high = stretch.position, stretch.lower, stretch.upper
+    # An infinite side, which is no way out, is cut off where hardly anything comes.
+    known = chain.edges if len(chain.edges) else [at]
+    if math.isinf(low):
+        low = min(float(known[0]), 2 * at - high)
+    if math.isinf(high):
+        high = max(float(known[-1]), 2 * at - low)
+    try:
+        time = chain.mean_exit_time(low, high, at)
+    except ConvergenceError:
+        return None, math.inf, True  # beyond what doubles hold
+    except StationaryError:
+        return None, math.inf, False  # not to be had on its cells
+    if math.isnan(time.log_time):
+        return None, math.inf, True
+    return float(time.log_time), float(time.error), False
+
+
+def _sum(logs: list[float]) -> float:
+    top = max(logs)
+    if not math.isfinite(top):
+        return -math.inf
+    return min(top + math.log(sum(math.exp(v - top) for v in logs)), 0.0)

@@ -1,0 +1,156 @@
+"""The first lines of an analysis: where SGD ends up, beside what its small-step limit says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from stationary.sgd import COMPARED, Belief, FiniteStep, SgdBasin
+from stationary.show.answer import answer, places
+from stationary.wording import LN10, digits_left, power_text, probability_text
+
+if TYPE_CHECKING:
+    from stationary.analysis import Analysis
+
+__all__ = ["headline"]
+
+SHOWN = 4  # minima in a sentence
+RUN = 1_000_000  # steps of the run that is spoken of where none was asked for
+HARDLY = 0.01  # probability to leave within a run that is as good as none
+
+Place = Callable[[float], str]
+
+
+def headline(analysis: Analysis) -> list[str]:
+    """One paragraph, or several: each true of SGD by itself."""
+    sgd, plain = analysis.shown_sgd, analysis.rounded
+    if sgd is None:
+        return [answer(plain) + _caution(plain)]
+    place = places(plain.end_state)
+    if sgd.believed is Belief.EITHER and not any(b.untold for b in sgd.basins):
+        apart, error = sgd.apart
+        within = max(apart + error, 1e-9)
+        agrees = f"SGD's exact chain with this step agrees, to within {within:.1g} in each mass."
+        return [f"{answer(plain).rstrip()} {agrees}", *_reach(sgd, place)]
+    return [
+        *_confined(sgd),
+        _settled(sgd, place),
+        f"{_limit(plain, sgd, place)}: {sgd.believed.value}.",
+        *_reach(sgd, place),
+    ]
+
+
+def _caution(analysis: Analysis) -> str:
+    """A word where SGD with its finite step may end up elsewhere than its diffusion."""
+    if analysis.steps is None or not analysis.steps.warnings:
+        return ""
+    return " With this step SGD itself may differ: see the step below, or `stationary check`."
+
+
+def _confined(sgd: FiniteStep) -> list[str]:
+    return [
+        f"SGD cannot leave the minimum at w = {m.position:.6g}: from {m.held[0]:.4g} to "
+        f"{m.held[1]:.4g} no minibatch leads out."
+        for m in sgd.held[:SHOWN]
+        if m.held is not None
+    ]
+
+
+def _settled(sgd: FiniteStep, place: Place) -> str:
+    """Where the chain ends up."""
+    chain = sgd.chain
+    if chain.kind == "none":
+        return f"SGD has no end state at this step. {chain.reason.rstrip()}"
+    if chain.kind == "classes":
+        parts = [f"at w = {a.position:.6g}" for a in chain.atoms]
+        parts += [f"between {c.interval[0]:.6g} and {c.interval[1]:.6g}" for c in chain.components]
+        return f"In the long run SGD is {' or '.join(parts[:SHOWN])}, depending on where it starts."
+    ranked = sorted(sgd.basins, key=lambda b: -_log(b.log_chain))
+    kept = [b for b in ranked if _log(b.log_chain) > -math.inf]
+    listed = _listed([_held(b, place) for b in kept], kept, chain.std())
+    gone = [f"w = {place(b.position)}" for b in ranked[len(kept) :] if not b.at_end]
+    left = f", and leaves {' and '.join(gone[:SHOWN])} for good" if gone else ""
+    return f"In the long run SGD is {listed}{left}."
+
+
+def _log(log_mass: float | None) -> float:
+    return -math.inf if log_mass is None else log_mass
+
+
+def _listed(shares: Sequence[str], ranked: Sequence[SgdBasin], deviation: float) -> str:
+    if len(shares) < 2:
+        spread = f" (standard deviation {deviation:.3g})" if math.isfinite(deviation) else ""
+        return (shares[0].partition(" with ")[0] if shares else "around no minimum") + spread
+    more = f", and in {len(ranked) - SHOWN} more minima" if len(ranked) > SHOWN else ""
+    return f"{', '.join(shares[:SHOWN][:-1])} and {shares[:SHOWN][-1]}{more}"
+
+
+def _at(b: SgdBasin, place: Place) -> str:
+    return f"{'at the end' if b.at_end else 'around'} w = {place(b.position)}"
+
+
+def _held(b: SgdBasin, place: Place) -> str:
+    """What the chain holds of a basin, with the digits that its cells give."""
+    (value, error), where = b.chain or (0.0, 0.0), _at(b, place)
+    unsure = min(b.log_chain_error, error / value if value > 0 else math.inf)
+    if b.untold:
+        return f"{where} with a probability that its few cells do not tell (below {error:.0e})"
+    if unsure > 0.5:
+        return f"{where} with a probability of about {power_text(_log(b.log_chain))}"
+    digits = max(2, digits_left(unsure, 6))
+    return f"{where} with probability {probability_text(_log(b.log_chain), digits)}"
+
+
+def _limit(analysis: Analysis, sgd: FiniteStep, place: Place) -> str:
+    """What the diffusion says of the same basins."""
+    if analysis.end_state.kind not in COMPARED:
+        told = answer(analysis, "the diffusion").rstrip(". ")
+        return f"The small-step limit says: {told[0].lower()}{told[1:]}"
+    ranked = sorted(sgd.basins, key=lambda b: -_log(b.log_diffusion))
+    shares = [
+        f"{_at(b, place)} with probability {probability_text(_log(b.log_diffusion))}"
+        for b in ranked
+    ]
+    listed = _listed(shares, ranked, float(analysis.end_state.std()))
+    return f"The small-step limit has it {listed}"
+
+
+def _reach(sgd: FiniteStep, place: Place) -> list[str]:
+    """Whether a run gets there: how many steps it takes to leave each minimum."""
+    timed = [
+        (b, math.inf if b.endless else b.log_chain_exit_time)
+        for b in sgd.basins
+        if b.endless or b.log_chain_exit_time is not None
+    ]
+    slow = [(b, t) for b, t in timed if t is not None and t > math.log(RUN / HARDLY)]
+    fast = [(b, t) for b, t in timed if t is not None and t <= math.log(RUN / HARDLY)]
+    said = [
+        f"w = {place(b.position)} is left after {_steps(t, b.exit_error)} steps on average"
+        for b, t in fast[:SHOWN]
+    ]
+    left = [(b, t) for b, t in slow if b.held is None]
+    if not left:
+        return [f"{'; '.join(said)}."] if said else []
+    first, t = min(left, key=lambda pair: pair[1])
+    after = "more than 10^290" if first.endless else _steps(t, first.exit_error)
+    where = "the minimum it is in"
+    if fast:
+        where = " or ".join(f"w = {place(b.position)}" for b, _ in left[:SHOWN])
+    least = "at least " if len(left) > 1 else ""
+    return [
+        "; ".join([f"No run of a million steps leaves {where} ({least}{after} on average)", *said])
+        + "."
+    ]
+
+
+def _steps(log_time: float, error: float) -> str:
+    """A number of steps in as many digits as its error leaves: 34.2, or 10^97 to 10^102."""
+    if math.isinf(log_time):
+        return "never"
+    if error > LN10 / 2:
+        low, high = math.floor((log_time - error) / LN10), math.ceil((log_time + error) / LN10)
+        return f"10^{low} to 10^{high}"
+    if log_time > math.log(1e7):
+        return f"10^{log_time / LN10:.1f}"
+    return f"{float(f'{math.exp(log_time):.{max(2, digits_left(error, 4))}g}'):,.6g}"

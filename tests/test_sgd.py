@@ -1,0 +1,149 @@
+"""What the finite step makes of an end state, and that a report speaks of SGD first."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stationary import Diffusion, Landscape, analyze, exact_chain
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def lines_of(analysis):
+    """The first paragraph of the report, without its line breaks."""
+    return " ".join(str(analysis).partition("\n\n")[0].split())
+
+
+def quadratic(rate, **changes):
+    return Landscape(
+        losses=lambda w: ((w + 1) ** 2 / 2, (w - 1) ** 2 / 2), learning_rate=rate, **changes
+    )
+
+
+def wells(pushes, rate, tilt=0.0, **changes):
+    """A double well in which each datapoint has a constant push of its own."""
+    pushes = np.asarray(pushes, dtype=float)
+
+    def losses(w):
+        shared = (w * w - 1) ** 2 / 4 + tilt * w
+        return [shared + push * w for push in pushes]
+
+    return Landscape(losses=losses, learning_rate=rate, **{"domain": (-3, 3), **changes})
+
+
+def test_a_minimum_that_sgd_cannot_leave_comes_first():
+    found = analyze(EXAMPLES / "two_minima.py")
+    wide, narrow = found.sgd.basins
+    assert wide.diffusion[0] > 0.97
+    assert (wide.chain[0], narrow.chain[0]) == (0, pytest.approx(1))
+    assert found.sgd.believed.name == "CHAIN"
+    assert narrow.log_chain_exit_time == math.inf
+    said = lines_of(found)
+    assert said.startswith("two_minima.py SGD cannot leave the minimum at w = 0.993321")
+    assert "In the long run SGD is around w = 0.993321" in said
+    assert "leaves w = -1.5 for good" in said
+    assert "small-step limit has it around w = -1.5 with probability 0.972503" in said
+    assert "No run of a million steps leaves the minimum it is in (10^20." in said
+
+
+def test_small_steps_are_told_as_the_diffusion_tells_them_and_confirmed():
+    found = analyze(quadratic(0.01, domain=(-3, 3)))
+    assert found.sgd.believed.name == "EITHER"
+    assert "SGD's exact chain with this step agrees" in lines_of(found)
+
+
+def test_a_law_that_is_uniform_is_not_called_gaussian():
+    """T = 1/2: SGD is uniform on [-1, 1], with a variance of 1/3 and not of 1/4."""
+    found = analyze(quadratic(0.5))
+    assert found.sgd.spread == pytest.approx((0.5, math.sqrt(1 / 3)), rel=1e-3)
+    assert found.sgd.believed.name == "CHAIN"
+    assert "(standard deviation 0.577)" in lines_of(found)
+
+
+def test_steps_that_diverge_are_said_to_have_no_end_state():
+    found = analyze(quadratic(2.5))
+    assert "SGD has no end state at this step" in lines_of(found)
+    assert found.to_dict()["sgd"]["kind"] == "none"
+
+
+def test_masses_and_exit_times_are_those_of_walkers():
+    """A run of NumPy alone, over a barrier of a few steps, with a wall close to each minimum."""
+    landscape = wells([0.9, -0.9], 0.3, tilt=0.1, domain=(-1.4, 1.3))
+    left, right = analyze(landscape).sgd.basins
+    rng, walkers = np.random.default_rng(3), 5000
+
+    def step(w):
+        w = w - 0.3 * (w**3 - w + 0.1 + 0.9 * (2 * rng.integers(0, 2, len(w)) - 1))
+        w = np.where(w > 1.3, 2.6 - w, w)
+        return np.where(w < -1.4, -2.8 - w, w)
+
+    for basin in (left, right):
+        w, time = np.full(walkers, basin.position), np.zeros(walkers)
+        inside = np.ones(walkers, dtype=bool)
+        while inside.any():
+            time += inside
+            w[inside] = step(w[inside])
+            inside &= (w > basin.lower) & (w < basin.upper)
+        error = time.std() / math.sqrt(walkers) / time.mean() + basin.exit_error
+        assert abs(math.log(time.mean()) - basin.log_chain_exit_time) < 4 * error
+    w = np.zeros(walkers)
+    for _ in range(1000):
+        w = step(w)
+    share = (w < left.upper).mean()
+    error = math.sqrt(share * (1 - share) / walkers) + left.chain[1]
+    assert abs(share - left.chain[0]) < 4 * error
+
+
+@pytest.mark.parametrize(
+    ("kick", "rate", "count", "right"),
+    [(0.5, 0.1, 100, 0.9), (0.2, 0.02, 200, 1.0), (0.1, 0.01, 100, 0.7), (0.1, 0.01, 30, 0.7)],
+)
+def test_single_datapoints_that_jump_are_seen_where_noise_and_curvature_are_small(
+    kick, rate, count, right
+):
+    """Two datapoints push, the others do not: the diffusion takes rare jumps for small steps."""
+    push = kick / rate
+    pushes = [push, -right * push] + [-(1 - right) * push / (count - 2)] * (count - 2)
+    found = analyze(wells(pushes, rate, tilt=-0.05), chain=False)
+    assert max(m.barrier for m in found.steps.minima) < 0.1
+    assert found.steps.largest < 0.25
+    assert "in the exponent for SGD" in found.steps.line
+    one, other = (math.log(b.diffusion[0] / b.chain[0]) for b in found.sgd.basins)
+    assert abs(one - other) > math.log(3)
+    for minimum, basin in zip(found.steps.minima, found.sgd.basins, strict=True):
+        (climb,) = minimum.climbs
+        longer = basin.log_chain_exit_time - basin.log_exit_time
+        assert climb.change == pytest.approx(longer, abs=0.6 + 0.1 * abs(longer))
+
+
+def test_what_is_rarer_than_the_cells_can_tell_is_not_claimed():
+    found = analyze(EXAMPLES / "stretched_copy.py")
+    assert found.sgd.basins[1].untold
+    assert (
+        "SGD is around w = -2 with probability 1 and around w = 1 with a probability that its"
+        in (lines_of(found))
+    )
+
+
+def test_a_diffusion_has_no_steps_and_a_chain_can_be_left_out():
+    process = Diffusion(drift=lambda x: -x, variance=1.0, domain=(-3, 3))
+    assert analyze(process).sgd is None
+    assert analyze(process).to_dict()["sgd"] is None
+    without = analyze(EXAMPLES / "two_minima.py", chain=False)
+    assert without.to_dict()["sgd"] is None
+    assert "`stationary check`" in lines_of(without)
+    data = json.loads(analyze(EXAMPLES / "two_minima.py").to_json())
+    assert data["sgd"]["believe"] == "chain"
+    assert [b["never_left"] for b in data["sgd"]["basins"]] == [False, True]
+
+
+def test_its_masses_are_those_of_the_chain_on_many_cells():
+    for rate in (0.3, 0.5):
+        found = analyze(EXAMPLES / "two_minima.py", learning_rate=rate)
+        fine = exact_chain(found.landscape)
+        for b in found.sgd.basins:
+            exact = fine.probability(b.lower, b.upper)
+            assert abs(b.chain[0] - exact) <= b.chain[1] + 2 * fine.error
