@@ -78,7 +78,7 @@ class Analysis(Result):
 
     @cached_property
     def sgd(self) -> FiniteStep | None:
-        """What the finite step makes of it: SGD's own chain; None for a process without steps."""
+        """What the finite step makes of it: SGD's own chain; None where `steps` are."""
         landscape, plain = self.landscape, self.rounded
         if landscape is None or plain.steps is None:
             return None
@@ -88,8 +88,8 @@ class Analysis(Result):
     def shown_sgd(self) -> FiniteStep | None:
         """`sgd` where a report is to hold it."""
         wanted = self.chain
-        if wanted is None:
-            wanted = self.landscape is not None and is_cheap(self.landscape)
+        if wanted is None and self.landscape is not None and self.steps is not None:
+            wanted = is_cheap(self.landscape)
         return self.sgd if wanted else None
 
     @cached_property

@@ -303,7 +303,7 @@ def _minimum(batches: Batches, basin: Basin, landscape: Landscape) -> MinimumSte
     ]
     way, border, past = min(borders, default=(None, None, "barrier"))
     climbs = tuple(
-        _climb(landscape, at, float(e), float(height))
+        _climb(batches, at, float(e), float(height))
         for e, height in ((basin.lower, basin.barrier_left), (basin.upper, basin.barrier_right))
         if height is not None and math.isfinite(e) and at != e
     )
@@ -325,24 +325,28 @@ def _minimum(batches: Batches, basin: Basin, landscape: Landscape) -> MinimumSte
     )
 
 
-def _climb(landscape: Landscape, at: float, border: float, height: float) -> Climb:
+def _climb(batches: Batches, at: float, border: float, height: float) -> Climb:
     """How SGD climbs, to leading order in the step.
 
     Drawn once in a batch, a datapoint moves SGD by x_j = -T g_j / B. Where the density goes as
-    exp(-t w), t is the root, other than 0, of E exp(t x) = 1 (Cramer and Lundberg); the diffusion
-    has -2 E x / Var x in its place, as if every x_j were small against 1 / t. Integrated over
-    the way, the difference is that of the barriers.
+    exp(-t w), t is the root, other than 0, of E exp(t x) = 1 (Cramer and Lundberg), which draws
+    that do not depend on each other share; the diffusion has -2 E x / Var x in its place, as if
+    every x_j were small against 1 / t. Integrated over the way, the difference is that of the
+    barriers. Steps that are not linear in the gradients are taken batch by batch.
     """
+    landscape = batches.landscape
     places = int(np.clip(KICKS // landscape.datapoints, 8, 64))
     way = border - at
     w = at + way * (np.arange(places) + 0.5) / places
-    assert landscape.learning_rate is not None
-    (g,) = evaluate(landscape.gradient, w)
-    x = -landscape.learning_rate / landscape.batch_size * g
     with np.errstate(all="ignore"):
-        mean, spread = x.mean(axis=0), x.var(axis=0)
-        small = -2 * mean / spread
-        exact = exponent(np.full(len(x), 1 / len(x)), x)
+        if landscape.rule.linear and not landscape.label_noise:
+            (g,) = evaluate(landscape.gradient, w)
+            x, p = -batches.rate / landscape.batch_size * g, np.full(len(g), 1 / len(g))
+        else:
+            x, p = batches.images(w) - w, batches.probability
+        mean = p @ x
+        small = -2 * mean / (p @ (x - mean) ** 2)
+        exact = exponent(p, x)
         change = way * (exact - small).mean()
     uphill = np.where(np.isfinite(x), x / way, 0.0).max(initial=0.0)
     return Climb(border, float(uphill), height, float(change) if change == change else math.inf)

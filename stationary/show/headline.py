@@ -43,6 +43,8 @@ def headline(analysis: Analysis) -> list[str]:
 
 def _caution(analysis: Analysis) -> str:
     """A word where SGD with its finite step may end up elsewhere than its diffusion."""
+    if analysis.landscape is not None and analysis.landscape.momentum:
+        return " That is the limit of small steps; with momentum hold it against walkers."
     if analysis.steps is None or not analysis.steps.warnings:
         return ""
     return " With this step SGD itself may differ: see the step below, or `stationary check`."
