@@ -55,6 +55,15 @@ def test_zeros_are_found_and_told_from_tiny_values(variance, zeros):
     assert all(z.decided and not z.is_stretch for z in found)
 
 
+def test_zeros_without_end_on_an_infinite_domain_are_told_with_a_way_out():
+    periodic = Landscape(losses=lambda w: (np.cos(w), np.cos(w + 1)), learning_rate=0.1)
+    with pytest.raises(LandscapeError, match=r"vanishes again and again .* domain = \(-10, 10\)"):
+        end_state(periodic)
+    # Noise that dips without end, but never vanishes, is none of these.
+    wavy = Diffusion(lambda x: -x, lambda x: 1 + np.sin(x) / 2, (-INF, INF))
+    assert end_state(wavy).cdf(0.0) == pytest.approx(0.542766506729044, abs=1e-12)  # quadrature
+
+
 def test_a_zero_that_no_double_is_keeps_its_digits():
     _, zero = zeros_of_variance(process(0.0, lambda x: (x * x - 2) ** 2))
     with mpmath.workdps(60):

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.errors import StationaryError
+from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.evaluation import DOUBLE, Arithmetic, evaluate, many_digits
 from stationary.process.diffusion import Diffusion
 
@@ -35,6 +35,7 @@ DIGITS = (60, 300, 1200)  # in which a zero is tried, one after the other
 MOST_PER_RUN = 96  # points of a run of zeros that are tried again in many digits
 CLOSEST = 1e-13  # of the domain: zeros that are closer to each other are one
 PER_OCTAVE = 8  # points around a zero, in whose neighbourhood another one may hide
+MOST_FAR = 8  # zeros outside the core of an infinite domain, of which octaves see a few each
 CROWD = 40  # zeros, next to each of which others are looked for
 ZOOM = 17  # points per round of a zoom, which then keeps an eighth
 LOST = 1e-24  # gradients that differ by less, squared and relative, have cancelled in doubles
@@ -90,6 +91,7 @@ def dips_of_variance(diffusion: Diffusion) -> tuple[tuple[Zero, ...], tuple[Dip,
     alone = zero[inner] & ~zero[inner - 1] & ~zero[inner + 1]
     for i in look.elsewhere(inner[dip | alone], x):
         look.between(x[i - 1], x[i], x[i + 1])
+        look.check_that_they_end()
     # Zeros closer to each other than the points of a scan look like one.
     for z in look.zeros:  # which grows
         if len(look.zeros) <= CROWD:
@@ -237,6 +239,17 @@ class _Look:
             low, high = float(z.lower), float(z.upper)
             indices = indices[(x[indices + 1] < low) | (x[indices - 1] > high)]
         return indices
+
+    def check_that_they_end(self) -> None:
+        """Raise if an infinite domain goes on having zeros as far out as it is looked at."""
+        d = self.diffusion
+        far = [z for z in self.zeros if abs(float(z.upper)) > 2 * CORE]
+        if math.isinf(d.domain[1] - d.domain[0]) and len(far) > MOST_FAR:
+            raise LandscapeError(
+                f"{d.name}: the variance vanishes again and again as far out as {d.variable} = "
+                f"{float(far[0].upper):.1g}. Give a finite domain, as in domain = (-10, 10), or one "
+                'period of it with boundaries = "periodic".'
+            )
 
     # -- stretches -----------------------------------------------------------------------------
 
