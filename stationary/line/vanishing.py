@@ -247,8 +247,8 @@ class _Look:
         if math.isinf(d.domain[1] - d.domain[0]) and len(far) > MOST_FAR:
             raise LandscapeError(
                 f"{d.name}: the variance vanishes again and again as far out as {d.variable} = "
-                f"{float(far[0].upper):.1g}. Give a finite domain, as in domain = (-10, 10), or one "
-                'period of it with boundaries = "periodic".'
+                f"{float(far[0].upper):.1g}. Give a finite domain, as in domain = (-10, 10), or "
+                'one period of it with boundaries = "periodic".'
             )
 
     # -- stretches -----------------------------------------------------------------------------
