@@ -263,7 +263,12 @@ def _drift_alone(diffusion: Diffusion, z: Zero) -> tuple[tuple[float, ...], int 
     without drift, of which the ends are named.
     """
     low, high = float(z.lower), float(z.upper)
-    x = np.linspace(low, high, STRETCH_SAMPLES)
+    if math.isfinite(high - low):
+        x = np.linspace(low, high, STRETCH_SAMPLES)
+    else:  # an infinite one in octaves from where it begins
+        edge, side = (high, -1.0) if math.isinf(low) else (low, 1.0)
+        out = np.exp2(np.linspace(-20, 60, STRETCH_SAMPLES - 1)) * max(1.0, abs(edge))
+        x = np.sort(edge + side * np.append(0.0, out))
     sign = np.sign(diffusion.coefficients(x)[0])
     inner = sign[1:-1]
     stops = []

@@ -260,7 +260,8 @@ class _Look:
 
         Where there is nothing outside, it reaches to the end of the domain.
         """
-        inside = [low + (high - low) * share for share in (0.0, 0.3, 0.5, 0.7, 1.0)]
+        # The ends exactly, however far apart they are.
+        inside = [low * (1 - share) + high * share for share in (0.0, 0.3, 0.5, 0.7, 1.0)]
         with contextlib.suppress(*CANNOT):
             if self.vanishing(inside).all():
                 self.collect_stretch(low, high, outside_left, outside_right)
@@ -290,7 +291,46 @@ class _Look:
             if last + 1 >= ZOOM or (x[last], x[last + 1]) == (a, b):
                 break
             a, b = float(x[last]), float(x[last + 1])
-        return _roundest(a, b, lambda x: bool(self.vanishing([x])[0]))
+        nice = _roundest(a, b, lambda x: bool(self.vanishing([x])[0]))
+        return self.edge_in_digits(a, nice) if self.exact else nice
+
+    def edge_in_digits(self, outside: float, inside: float) -> Any:
+        """The same to `POSITION_DIGITS` digits, where no double is the edge.
+
+        By the secant method on a / a', as in `pinned`, from outside. Where a step leads into the
+        stretch, the next one goes back by more than what it was wrong by and less than its length.
+        """
+        many = many_digits(DIGITS[1], ENOUGH)
+        side = 1 if outside > inside else -1
+        scale = many.array([max(abs(inside), self.whole)])[0]
+        goal = many.array([f"1e-{POSITION_DIGITS}"])[0] * scale
+
+        def ratio(x: Any) -> Any:
+            a, slope = evaluate(self.diffusion.variance, np.array([x]), order=1, arithmetic=many)
+            return a[0] / slope[0] if a[0] > 0 and slope[0] != 0 else None
+
+        with contextlib.suppress(*CANNOT, ZeroDivisionError):
+            zero = many.array([inside])[0]
+            before, here = many.array([inside + 4 * (outside - inside), outside])
+            r_before, r_here = ratio(before), ratio(here)
+            if ratio(zero + side * goal) is not None or r_before is None or r_here is None:
+                return inside
+            for _ in range(60):
+                new = here - r_here * (here - before) / (r_here - r_before)
+                r_new = ratio(new) if (new - zero) * side > 0 else None
+                if r_new is None:
+                    zero = max(new, zero) if side > 0 else min(new, zero)
+                    back = abs(here - zero)
+                    back = back * many.sqrt(np.array([back / scale]))[0]
+                    while r_new is None and back < abs(here - zero):
+                        new, back = zero + side * back, 16 * back
+                        r_new = ratio(new)
+                if r_new is None:
+                    break
+                if min(abs(new - zero), abs(new - here)) < goal:
+                    return zero if abs(new - zero) < goal else new
+                before, here, r_before, r_here = here, new, r_here, r_new
+        return inside
 
     # -- points --------------------------------------------------------------------------------
 

@@ -38,6 +38,7 @@ from stationary.functions.given import (
 )
 from stationary.functions.parameters import handed_over
 from stationary.functions.written import Written, probe_points
+from stationary.process.corners import corners
 from stationary.process.diffusion import Diffusion
 from stationary.process.forms import Convention, slow_note
 from stationary.process.initial import Initial
@@ -325,6 +326,21 @@ class Landscape:
         rows = self.label_rows(w)
         return rows.mean(axis=0) if rows.ndim > 1 else rows
 
+    @cached_property
+    def _corners(self) -> tuple[float, ...]:
+        """Where a step ceases to be smooth in w: a minibatch begins to be clipped, or turns."""
+        if self.rule.linear:
+            return ()
+        table = self.gradient if self.rule.sign else self.loss_gradient
+        batches = self._moments.batches
+
+        def rows(w: Array) -> Array:
+            (g,) = evaluate(table, w)
+            return np.asarray(g if batches is None else batches.shares @ g)
+
+        c = self.clip
+        return corners(rows, (0.0,) if c is None else (-c, c), self.domain)
+
     @property
     def small_step_rate(self) -> float:
         """The learning rate of the SGD that this is for small steps: T / (1 - momentum)."""
@@ -440,7 +456,7 @@ class Landscape:
             domain=self.domain,
             boundaries=self.boundaries,
             convention=self.convention,
-            breakpoints=self.breakpoints,
+            breakpoints=(*self.breakpoints, *self._corners),
             initial=self.initial,
             name=self.name,
             parameters=self.parameters,
