@@ -1,6 +1,7 @@
 """Weight decay, label noise, clipping, signs and momentum: against closed forms and each other."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -168,3 +169,64 @@ def test_files_the_command_line_and_the_report_know_the_optimiser(tmp_path):
             load(write_file(text + f"{wrong} = 'adam'\n"))
     with pytest.raises(LandscapeError, match=r"weigth_decay = 0.1 has no meaning.*`weight_decay`"):
         load(write_file(text.replace("weight_decay = 0.2", "weigth_decay = 0.1")))
+
+
+def density_by_quadrature(drift, variance, edges, count=400):
+    """P ~ exp(int 2 f / a) / a between the edges by Gauss-Legendre panels: mean and deviation."""
+    t, weight = np.polynomial.legendre.leggauss(12)
+    x, mass, log_p, level = [], [], [], 0.0
+    for low, high in pairwise(edges):
+        cuts = np.linspace(low, high, count)
+        for a, b in pairwise(cuts):
+            half, middle = (b - a) / 2, (a + b) / 2
+
+            def slope(w):
+                return 2 * drift(w) / variance(w)
+
+            at = middle + half * t
+            inner = [
+                (w - a) / 2 * weight @ slope((a + w) / 2 + (w - a) / 2 * t) for w in at.tolist()
+            ]
+            x.append(at)
+            mass.append(half * weight / variance(at))
+            log_p.append(level + np.array(inner))
+            level += half * weight @ slope(at)
+    x, mass, log_p = np.concatenate(x), np.concatenate(mass), np.concatenate(log_p)
+    p = mass * np.exp(log_p - log_p.max())
+    mean = p @ x / p.sum()
+    return mean, np.sqrt(p @ (x - mean) ** 2 / p.sum())
+
+
+@pytest.mark.parametrize("domain", [(-4, 4), (-np.inf, np.inf)])
+def test_a_clipped_end_state_ends_where_all_datapoints_are_clipped(domain):
+    """Below -9/4 and above 5/3, which no double is, no noise is left, and the drift leads in."""
+    state = end_state(landscape(clip=1.0, rate=0.3, domain=domain))
+    assert [c.interval for c in state.components] == [(-2.25, 5 / 3)]
+
+    def clipped(w):
+        return np.clip(CURVATURES[:, None] * (w - CENTRES[:, None]), -1, 1)
+
+    corners = np.unique([CENTRES - 1 / CURVATURES, CENTRES + 1 / CURVATURES])
+    mean, std = density_by_quadrature(
+        lambda w: -0.3 * clipped(w).mean(axis=0),
+        lambda w: 0.09 * clipped(w).var(axis=0),
+        [-2.2, *corners[1:-1], 1.64],  # what lies beyond holds less than 1e-12
+        40,
+    )
+    assert state.mean() == pytest.approx(mean, abs=1e-10)
+    assert state.std() == pytest.approx(std, rel=1e-9)
+    assert state.mean_error < 1e-12
+
+
+def test_the_drift_of_signs_jumps_where_a_minibatch_turns():
+    state = end_state(landscape(rate=0.3, optimiser="sign"))
+
+    def signs(w):
+        return np.sign(w - CENTRES[:, None])
+
+    mean, std = density_by_quadrature(
+        lambda w: -0.3 * signs(w).mean(axis=0), lambda w: 0.09 * signs(w).var(axis=0), CENTRES, 20
+    )
+    assert state.mean() == pytest.approx(mean, abs=1e-11)
+    assert state.std() == pytest.approx(std, rel=1e-10)
+    assert state.anatomy.evaluations < 10_000
