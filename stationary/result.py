@@ -6,15 +6,125 @@ An answer is data and knows nothing of paper. What sets it as text, JSON, CSV or
 
 from __future__ import annotations
 
+import copy
 import json
+import sys
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from threading import local
+from types import FunctionType
 from typing import Any
 
-__all__ = ["Result"]
+import numpy as np
+
+__all__ = ["Data", "Result"]
+
+PACKING = local()  # whether what is being pickled is inside something that is
 
 
-class Result:
+class Data:
+    """What can be pickled, copied and compared, with the functions that it was made of.
+
+    Functions travel by value, as cloudpickle [1]_ packs them: those of landscape files, too, which
+    need not be there where the data arrive. As with any pickle, load only what you trust.
+
+    References
+    ----------
+    .. [1] https://github.com/cloudpipe/cloudpickle
+    """
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if getattr(PACKING, "busy", False):
+            return super().__reduce_ex__(protocol)
+        import cloudpickle  # seldom needed
+
+        # Functions of files that users name can be imported nowhere else.
+        guests = [m for name, m in sys.modules.items() if name.startswith("landscape_file_")]
+        PACKING.busy = True
+        try:
+            for module in guests:
+                cloudpickle.register_pickle_by_value(module)
+            return _unpacked, (cloudpickle.dumps((type(self), vars(self))),)
+        finally:
+            PACKING.busy = False
+            for module in guests:
+                cloudpickle.unregister_pickle_by_value(module)
+
+    def __copy__(self) -> Any:
+        return _made(type(self), dict(vars(self)))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        memo[id(self)] = twin = _made(type(self), {})
+        vars(twin).update(copy.deepcopy(vars(self), memo))
+        return twin
+
+    def __eq__(self, other: object) -> bool:
+        return _same(self, other, set())
+
+    def __hash__(self) -> int:
+        return hash((type(self), getattr(self, "name", None)))
+
+
+def _made(kind: type, state: dict[str, Any]) -> Any:
+    new: Any = object.__new__(kind)
+    vars(new).update(state)
+    return new
+
+
+def _unpacked(content: bytes) -> Any:
+    import cloudpickle
+
+    return _made(*cloudpickle.loads(content))
+
+
+def _same(a: Any, b: Any, seen: set[tuple[int, int]]) -> bool:
+    """Whether two things hold the same, nan being nan and functions being what they are made of."""
+    if a is b or (id(a), id(b)) in seen:
+        return True
+    if type(a) is not type(b):
+        return False
+    seen.add((id(a), id(b)))
+
+    def alike(x: Any, y: Any) -> bool:
+        return _same(x, y, seen)
+
+    if isinstance(a, np.ndarray):
+        if a.shape != b.shape or a.dtype != b.dtype:
+            return False
+        if a.dtype.kind == "O":
+            return all(map(alike, a.ravel().tolist(), b.ravel().tolist()))
+        return np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")
+    if isinstance(a, Mapping):
+        return a.keys() == b.keys() and all(alike(a[k], b[k]) for k in a)
+    if isinstance(a, (tuple, list)):
+        return len(a) == len(b) and all(map(alike, a, b))
+    if isinstance(a, FunctionType):
+        code, other = a.__code__, b.__code__
+        cells = [[c.cell_contents for c in f.__closure__ or ()] for f in (a, b)]
+        return (
+            (code.co_code, code.co_names) == (other.co_code, other.co_names)
+            and alike(_constants(code), _constants(other))
+            and alike((cells[0], a.__defaults__), (cells[1], b.__defaults__))
+        )
+    fields = getattr(a, "__dataclass_fields__", None)
+    if fields is not None:
+        names = [name for name, f in fields.items() if f.compare and hasattr(a, name)]
+        return all(alike(getattr(a, name), getattr(b, name)) for name in names)
+    if hasattr(a, "nnz"):  # sparse
+        return bool(a.shape == b.shape and (a != b).nnz == 0)
+    plain: tuple[Any, ...] = (object.__eq__, Data.__eq__)
+    if type(a).__eq__ in plain:
+        return alike(getattr(a, "__dict__", None) or id(a), getattr(b, "__dict__", None) or id(b))
+    return bool(np.all(a == b)) or (a != a and b != b)
+
+
+def _constants(code: Any) -> list[Any]:
+    """What a code holds; for a function inside it, its own."""
+    return [(c.co_code, _constants(c)) if hasattr(c, "co_code") else c for c in code.co_consts]
+
+
+class Result(Data):
     """The base of all answers.
 
     `print(answer)` gives what a person reads. Which forms an answer has says

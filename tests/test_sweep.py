@@ -11,6 +11,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Lock
 
 import mpmath
 import numpy as np
@@ -400,7 +401,10 @@ def test_processes_give_the_same_digits(alone):
         # One combination whose points are solved one by one, with its crossover.
         few = {"learning_rate": [0.03, 0.1]}
         assert sweep(FAMILY, executor=pool, **few).to_json() == sweep(FAMILY, **few).to_json()
-        unsendable = Landscape(losses=lambda w: (w**2, (w - 1) ** 2), learning_rate=0.1)
+        lock = Lock()
+        unsendable = Landscape(
+            losses=lambda w: (w**2 + (lock is None), (w - 1) ** 2), learning_rate=0.1
+        )
         with pytest.raises(LandscapeError, match="Write them into a file and pass its path"):
             sweep(unsendable, learning_rate=[0.1, 0.2], executor=pool)
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.chain.transfer import Transfer
+from stationary.result import Data
 
 __all__ = ["FULL", "ChainClass", "class_of", "refined_limit", "still_class", "unevenness"]
 
@@ -21,7 +22,7 @@ UNSETTLED = 0.5  # change of a log mass with finer cells that proves it unknown,
 
 
 @dataclass(frozen=True, eq=False)
-class ChainClass:
+class ChainClass(Data):
     """One closed class of the chain that is spread out: once in it, the walker never leaves."""
 
     interval: tuple[float, float]

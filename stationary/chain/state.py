@@ -17,6 +17,7 @@ from stationary.errors import LandscapeError, Status
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
+from stationary.result import Data
 from stationary.states.distribution import EndState
 from stationary.states.mixture import Atom, Escape
 
@@ -26,7 +27,7 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ChainState:
+class ChainState(Data):
     """The end state of SGD with its finite step, and how far to trust it.
 
     Attributes

@@ -23,6 +23,7 @@ from stationary.errors import LandscapeError
 from stationary.functions.evaluation import evaluate
 from stationary.line.partition import SingularPoint
 from stationary.process.landscape import Landscape
+from stationary.result import Data
 from stationary.sources.loading import ProcessLike, as_process
 from stationary.states.basins import Basin, basins_of
 from stationary.states.distribution import EndState
@@ -83,7 +84,7 @@ class GateStep:
 
 
 @dataclass(frozen=True, eq=False)
-class StepIndicators:
+class StepIndicators(Data):
     """How large the steps of SGD are, compared with what they have to resolve.
 
     Attributes

@@ -8,6 +8,7 @@ functions take for an array). What is shown to users are mpmath numbers of a pri
 
 from __future__ import annotations
 
+import copyreg
 import functools
 import math
 from collections.abc import Callable, Mapping
@@ -192,7 +193,13 @@ def many_digits(digits: int, accuracy: int | None = None) -> Arithmetic:
         _made_with=(digits,) if accuracy is None else (digits, accuracy),
     )
     context.stationary_arithmetic = arithmetic  # so that it can be found again from a number
+    copyreg.pickle(context.mpf, lambda x: (_number, (arithmetic, x._mpf_)))
     return arithmetic
+
+
+def _number(arithmetic: Arithmetic, raw: Any) -> Any:
+    """The mpmath number that was pickled or copied."""
+    return arithmetic.one.context.make_mpf(raw)
 
 
 def _exact_functions(context: Any) -> dict[str, tuple[int, Function]]:

@@ -6,6 +6,7 @@ What is not finite, or what Arb cannot tell to all digits (a sine next to pi, an
 
 from __future__ import annotations
 
+import copyreg
 import math
 import operator
 from collections.abc import Callable, Mapping
@@ -229,3 +230,7 @@ def _clenshaw(table: Array, t: Array) -> Any:
     for row in table[-2:0:-1]:
         b, previous = twice * b - previous + row, b
     return t * b - previous + table[0] if len(table) > 1 else table[0] + 0 * t
+
+
+copyreg.pickle(arb_mat, lambda m: (arb_mat, (m.nrows(), m.ncols(), m.entries())))
+copyreg.pickle(arb_poly, lambda p: (arb_poly, (p.coeffs(),)))

@@ -13,6 +13,7 @@ References
 
 from __future__ import annotations
 
+import copyreg
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -31,6 +32,17 @@ Array = NDArray[Any]
 _lock = threading.Lock()
 _from_doubles: Any = np.frompyfunc(arb, 1, 1)
 centres: Any = np.frompyfunc(arb.mid, 1, 1)  # of the library's numbers only: it does not ask
+
+
+def _parts(x: arb) -> tuple[type, tuple[Any, ...]]:
+    """How a number is pickled and copied: exactly."""
+    if not x.is_finite():
+        return arb, (float(x),)
+    mantissa, exponent = x.man_exp()
+    return arb, ((int(mantissa), int(exponent)),)
+
+
+copyreg.pickle(arb, _parts)
 
 
 class precision:  # noqa: N801 (it is used as a word)

@@ -7,6 +7,7 @@ Numbers are taken as well as arrays; a Python float gives a Python float.
 
 from __future__ import annotations
 
+import copyreg
 import math
 from collections.abc import Callable
 from typing import Any, cast
@@ -45,6 +46,8 @@ __all__ = [
 Array = NDArray[Any]
 
 FLOAT = np.dtype(float)
+# Where arrays are unpickled, too, their doubles are of this very type.
+copyreg.pickle(type(FLOAT), lambda d: (np.dtype, (d.str,)) if d == FLOAT else d.__reduce__())
 DEPTH = 45.0  # of doubles: e^-45 = 3e-20
 FLOATS = (1e-300, 1e300)  # sizes between which a double keeps all its digits, with room to spare
 

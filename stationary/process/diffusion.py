@@ -30,6 +30,7 @@ from stationary.functions.rounding import Rounding
 from stationary.functions.written import probe_points
 from stationary.process.forms import Convention, settled
 from stationary.process.initial import Initial
+from stationary.result import Data
 
 __all__ = ["Convention", "Diffusion"]
 
@@ -46,7 +47,7 @@ def _absent(x: Any) -> Any:
     "boundaries", "convention", "breakpoints", "initial", "name", "parameters",
 )  # fmt: skip
 @dataclass(frozen=True, eq=False, repr=False)
-class Diffusion:
+class Diffusion(Data):
     """A process dx = f(x) dt + sqrt(a(x)) dB on an interval.
 
     Parameters

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from stationary.errors import LandscapeError
 from stationary.process.laws import Normal, Truncated, Uniform
 from stationary.process.starts import Source, located, nowhere, place, understood
+from stationary.result import Data
 
 __all__ = ["Initial"]
 
@@ -38,7 +39,7 @@ HOPELESS = 1e-9  # probability inside it that is no more than a slip
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Initial:
+class Initial(Data):
     """Where a process starts.
 
     Attributes

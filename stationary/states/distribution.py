@@ -30,6 +30,7 @@ from stationary.numbers.elementary import (
 )
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
+from stationary.result import Data
 from stationary.states.mixture import (
     Atom,
     Escape,
@@ -56,7 +57,7 @@ MOST = 2.0**1000  # beyond this logarithm a density is infinite even to mpmath
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class EndState:
+class EndState(Data):
     """The end state of one process, and how far to trust it.
 
     Attributes

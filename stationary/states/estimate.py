@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from stationary.result import Data
+
 __all__ = ["Estimate"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Estimate:
+class Estimate(Data):
     """A number that is not negative, or an array of such, and how far to trust it.
 
     Attributes

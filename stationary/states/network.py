@@ -27,6 +27,7 @@ from stationary.line.junction import Behaviour, Side, SingularPoint
 from stationary.line.partition import Partition
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.elementary import arithmetic_of, compact, converted, exp, to_float
+from stationary.result import Data
 from stationary.states.flow import travel_times
 from stationary.states.law import Law, Value, filled
 from stationary.states.passage import Stretch
@@ -64,7 +65,7 @@ class Group:
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class Network(Data):
     """All outcomes of a process, left to right, and how likely each is from a start.
 
     With `targets`, ascending, the process ends at these, too; they are the last of the outcomes

@@ -29,7 +29,7 @@ from stationary.questions.sweeps.crossover import Crossing
 from stationary.questions.sweeps.labels import labels_of_blocks
 from stationary.questions.sweeps.plan import planned
 from stationary.questions.sweeps.tasks import INTERRUPTED, Grid, Solved, run
-from stationary.result import Result
+from stationary.result import Data, Result
 from stationary.states.merging import MIN_BARRIER
 
 __all__ = ["Crossover", "Row", "Sweep", "sweep"]
@@ -168,7 +168,7 @@ class Sweep(Result):
         )
 
 
-class Rows(Sequence[Row]):
+class Rows(Data, Sequence[Row]):
     """The rows of a sweep, made when they are looked at."""
 
     def __init__(self, sweep: Sweep) -> None:

@@ -28,6 +28,7 @@ from stationary.line.sampling import sampling
 from stationary.numbers.chebyshev import chebyshev_sum
 from stationary.numbers.elementary import exp, log, log1p, number, to_float
 from stationary.questions.width.tempered import Tempered, of_basin
+from stationary.result import Data
 from stationary.sources.loading import ProcessLike
 from stationary.states.basins import Basin, basins_of, climb_error
 from stationary.states.distribution import EndState
@@ -45,7 +46,7 @@ MOST = 100_000
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class BasinBias:
+class BasinBias(Data):
     """One basin changed by a range of factors, compared with itself as it is.
 
     All arrays have one entry per factor; logarithms are natural, and errors are absolute for

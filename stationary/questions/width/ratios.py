@@ -42,6 +42,7 @@ from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.questions.width.dilation import dilation_bias
 from stationary.questions.width.stretch import Stretch, best_stretch
+from stationary.result import Data
 from stationary.states.basins import Basin, climb_error
 from stationary.states.distribution import EndState
 from stationary.states.merging import MIN_BARRIER
@@ -68,7 +69,7 @@ class Causes:
 
 
 @dataclass(frozen=True, eq=False)
-class Ratio:
+class Ratio(Data):
     """Two minima of one closed class. Logarithms are natural, their errors absolute."""
 
     process: Landscape | Diffusion

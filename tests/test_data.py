@@ -1,0 +1,108 @@
+"""Answers are data: pickled, copied, compared, sent to other processes, saved and read again."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import subprocess
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import stationary as st
+from stationary import Diffusion, analyze
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+TWO_MINIMA = str(EXAMPLES / "two_minima.py")
+
+
+@pytest.fixture(name="answers", scope="module")
+def _answers():
+    """One of every kind that is public, none of a function that pickle could find by its name."""
+    level = 0.2
+    process = Diffusion(lambda x: x - x**3, lambda x: level + 0.1 * x**2, (-3, 3), initial=0.2)
+    found, landscape = analyze(TWO_MINIMA), st.load(TWO_MINIMA)
+    trap = Diffusion(0, lambda x: x * (1 - x), (0, 1), initial=0.3)
+    swept = st.sweep(TWO_MINIMA, learning_rate=[0.05, 0.06])
+    passage = st.first_passage(process, [0.2, 0.5], (-1, 1))
+    several = (
+        process, landscape, found, analyze(process), st.end_state(trap), found.end_state,
+        found.basins[0], found.bias, found.steps, found.exits, st.peaks_of(found.end_state),
+        st.width_bias(TWO_MINIMA), st.dilation_bias(found.end_state, 1, [1, 2]),
+        st.exact_chain(landscape, cells=100), swept, swept.rows, swept.rows[0], swept.crossovers,
+        passage, passage.conditional_mean, st.regularisation_path(process, [1e-2, 1e-3]),
+        st.simulate(process, dt=0.01, steps=50, walkers=10), st.evolve(process, times=[0, 1]),
+        st.check(TWO_MINIMA, walkers=20, steps=100, cells=100, simulation=False),
+        analyze(process, digits=25), st.Status.CONVERGED,
+    )  # fmt: skip
+    return several
+
+
+@pytest.mark.parametrize(
+    "again", [lambda x: pickle.loads(pickle.dumps(x)), copy.deepcopy, copy.copy]
+)
+def test_every_answer_is_pickled_and_copied_as_its_equal(answers, again):
+    for answer in answers:
+        assert again(answer) == answer, type(answer)
+        assert hash(type(answer)) == hash(type(again(answer)))
+
+
+def test_a_copy_computes_what_the_original_does(answers):
+    x = np.linspace(-3, 2, 7)
+    for found in (a for a in answers if isinstance(a, st.Analysis)):
+        twin = pickle.loads(pickle.dumps(found))
+        assert str(twin) == str(found)
+        assert twin.to_json() == found.to_json()
+        inside = x[(x > found.diffusion.domain[0]) & (x < found.diffusion.domain[1])]
+        assert np.all(twin.end_state.cdf(inside) == found.end_state.cdf(inside))
+
+
+def test_what_differs_is_not_equal():
+    def made(strength, rate=1.0):
+        return Diffusion(lambda x: -strength * x, rate, (-3, 3))
+
+    one = analyze(made(2.0))
+    assert one == analyze(made(2.0))
+    assert one != analyze(made(2.1))
+    assert one != analyze(made(2.0, 1.1))
+    assert made(2.0) != made(3.0)
+    assert one.end_state != one
+    assert len({made(2.0), made(2.0)}) == 1
+
+
+def test_an_answer_is_read_where_its_landscape_file_is_not(tmp_path):
+    file = tmp_path / "well.py"
+    file.write_text(
+        "from shape import power\nlevel = 0.5\nvariance = lambda x: level + 0 * x\n"
+        "domain = (-2, 2)\ndrift = lambda x: x - power(x)\n"
+    )
+    (tmp_path / "shape.py").write_text("def power(x):\n    return x**3\n")
+    found = analyze(file)
+    (tmp_path / "found.pickle").write_bytes(pickle.dumps(found))
+    file.unlink()
+    (tmp_path / "shape.py").unlink()
+    program = (
+        "import pickle, stationary\n"
+        "found = pickle.load(open('found.pickle', 'rb'))\n"
+        "wider = stationary.analyze(found.diffusion, domain=(-3, 3))\n"
+        "print(found.end_state.std(), wider.diffusion.domain)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True,
+        env={"PYTHONPATH": str(EXAMPLES.parent)},
+    )  # fmt: skip
+    assert done.stdout == f"{found.end_state.std()!r} (-3.0, 3.0)\n".replace("np.float64", "")
+
+
+def standard_deviation(found):
+    return found.end_state.std()
+
+
+def test_analyses_go_through_a_pool_of_processes():
+    found = [analyze(Diffusion(lambda x, k=k: -k * x, 1.0, (-5, 5))) for k in (1, 2)]
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        assert list(pool.map(standard_deviation, found)) == list(map(standard_deviation, found))
