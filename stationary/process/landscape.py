@@ -18,6 +18,7 @@ References
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -172,6 +173,11 @@ class Landscape(Data):
         if value is None or not 0 < value < math.inf:
             raise LandscapeError(
                 f"{self.name}: learning_rate = {rate!r} must be a positive number, such as 0.05."
+            )
+        if value * value < sys.float_info.min:
+            raise LandscapeError(
+                f"{self.name}: learning_rate = {rate!r} is so small that its square, by which the "
+                "noise is multiplied, is no number that doubles hold. Give one above 1e-150."
             )
         object.__setattr__(self, "learning_rate", value)
 
