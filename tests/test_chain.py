@@ -9,7 +9,6 @@ import pytest
 import scipy.sparse as sp
 
 from stationary import (
-    ConvergenceError,
     Diffusion,
     Landscape,
     LandscapeError,
@@ -18,10 +17,11 @@ from stationary import (
     exact_chain,
 )
 from stationary.chain.batches import batches_of
-from stationary.chain.closed_class import refined_limit
-from stationary.chain.elimination import Elimination, log_stationary, mixed_vector
-from stationary.chain.tilt import rare_slope
-from stationary.chain.transfer import transfer
+from stationary.chain.elimination import Elimination
+from stationary.chain.multilevel import log_stationary
+from stationary.chain.tilt import Lean
+from stationary.chain.transfer import transfers
+from stationary.numbers.limit import limit
 
 
 def quadratics(centres, rate, curvatures=None, **changes):
@@ -149,7 +149,7 @@ def test_the_error_is_true_for_digits_that_leave_ever_wider_gaps(rate):
 
 def test_what_is_extrapolated_claims_no_less_than_the_extrapolation_changed():
     """Three values can fall as squares by luck: 17, 5, 2 point to 1, which proves nothing."""
-    value, error = refined_limit([17.0, 5.0, 2.0], 0.0)
+    value, error = limit([17.0, 5.0, 2.0])
     assert value == pytest.approx(1)
     assert error >= 1
 
@@ -263,11 +263,11 @@ def test_density_that_leans_as_the_steps_imply_is_stationary_on_cells_of_any_wid
     )
     edges = np.append(0, np.cumsum(np.random.default_rng(0).uniform(0.01, 0.09, 60)))
     batches = batches_of(landscape)
-    slope, steady = rare_slope(batches, edges)
-    assert steady.all()
-    assert np.allclose(slope, -10 * math.log(3), rtol=1e-12)
-    chain = transfer(batches, edges, ("leave", "leave"), np.empty(0), slope)
-    mass = -np.diff(np.exp(slope[0] * edges))
+    lean = Lean(batches, edges)
+    assert lean.steady.all()
+    assert np.allclose(lean(edges), -10 * math.log(3), rtol=1e-12)
+    (chain,) = transfers(batches, edges, ("leave", "leave"), np.empty(0), [lean])
+    mass = -np.diff(np.exp(-10 * math.log(3) * edges))
     inner = (edges[:-1] > 0.1) & (edges[1:] < edges[-1] - 0.1)
     assert np.allclose((mass @ chain.inner)[inner], mass[inner], rtol=1e-12)
 
@@ -299,29 +299,40 @@ def test_a_basin_that_is_left_once_in_1e100_steps_keeps_its_share():
     matrix[0, m], matrix[m, 0] = 1e-100, 3e-100
     log_mass, sound = log_stationary(sp.csr_array(matrix))
     assert sound
-    assert mixed_vector(sp.csr_array(matrix)) is None
     assert np.allclose(np.exp(log_mass[:m]), 0.75 / m, rtol=1e-12)
     assert np.allclose(np.exp(log_mass[m:]), 0.25 / m, rtol=1e-12)
 
 
-def test_links_that_doubles_cannot_hold_are_said_to_be_lost():
+def test_links_and_masses_far_beyond_doubles_are_followed_in_logarithms():
     chain = sp.diags_array([np.full(19, 1e-40), np.full(19, 0.5)], offsets=[1, -1]).tocsr()
-    assert log_stationary(chain)[1]  # a product of 1e-760, but of ratios that doubles hold
+    log_mass, sound = log_stationary(chain)  # (2e-40)^19 is 1e-754
+    assert sound
+    assert np.allclose(np.diff(log_mass), math.log(2e-40), rtol=1e-12)
     far = np.zeros((4, 4))
     far[0, 1] = far[1, 0] = far[2, 3] = far[3, 2] = 0.5
-    far[0, 2] = far[2, 0] = 1e-300
-    assert not log_stationary(sp.csr_array(far))[1]
+    far[0, 2], far[2, 0] = 1e-300, 3e-300
+    log_mass, sound = log_stationary(sp.csr_array(far))
+    assert sound
+    assert np.allclose(np.exp(log_mass), [3 / 8, 3 / 8, 1 / 8, 1 / 8], rtol=1e-12)
 
 
-def test_iteration_and_elimination_agree():
+def test_iteration_and_elimination_agree_with_dense_matrices():
     rng = np.random.default_rng(0)
     dense = rng.random((150, 150)) ** 8
     dense /= dense.sum(axis=1, keepdims=True)
     matrix = sp.csr_array(dense)
-    quick = mixed_vector(matrix)
-    parts = Elimination.of(matrix, np.zeros(150), kept=1)
-    exact = np.exp(parts.log_visits())
-    assert np.allclose(quick, exact / exact.sum(), rtol=1e-12)
+    whole = np.vstack([dense.T - np.eye(150), np.ones(150)])
+    exact = np.linalg.lstsq(whole, np.append(np.zeros(150), 1), rcond=None)[0]
+    for towards in (0, 70, 149):
+        parts = Elimination.of(matrix, np.zeros(150), towards)
+        assert np.allclose(np.exp(parts.log_stationary()), exact, rtol=1e-10)
+    wide = (
+        sp.kron(sp.eye_array(4), matrix) * 0.9
+        + sp.kron(np.roll(np.eye(4), 1, axis=1), sp.eye_array(150)) * 0.1
+    )
+    log_mass, sound = log_stationary(wide.tocsr())
+    assert sound
+    assert np.allclose(np.exp(log_mass), np.tile(exact / 4, 4), rtol=1e-9)
 
 
 def test_steps_until_a_birth_and_death_chain_is_left_obey_their_recursion():
@@ -504,13 +515,25 @@ def test_exit_times_of_many_decades_settle_on_few_cells(start):
     assert fine.error < 0.02
 
 
-def test_an_exit_time_that_doubles_cannot_hold_is_refused():
-    landscape = Landscape(
-        gradients=lambda w: (w**3 - w + 0.6, w**3 - w - 0.5), learning_rate=0.002, domain=(-3, 3)
-    )
-    state = exact_chain(landscape, cells=64)
-    with pytest.raises(ConvergenceError, match="more than 1e290"):
-        state.mean_exit_time(-3, 0)
+@pytest.mark.parametrize("start", [None, -1.0])
+def test_an_exit_time_beyond_all_doubles_is_a_logarithm(start):
+    """10^328 steps: the height of the barrier over the rate, which T = 0.005 and 0.01 give."""
+    log_times = [
+        exact_chain(
+            Landscape(
+                gradients=lambda w: (w**3 - w + 0.6, w**3 - w - 0.5),
+                learning_rate=rate,
+                domain=(-3, 3),
+            ),
+            cells=800,
+        ).mean_exit_time(-3, 0, start)
+        for rate in (0.002, 0.004, 0.008)
+    ]
+    t = [x.log_time for x in log_times]
+    assert t[0] > 700
+    assert log_times[0].time == math.inf
+    # log time = S / T + log(c / T) + O(T): three times as known, with T, 2 T and 4 T.
+    assert abs((t[0] - 2 * t[1]) - (t[1] - 2 * t[2]) + 2 * math.log(2) / 2) < 0.5
 
 
 def test_a_metastable_start_is_told_of():

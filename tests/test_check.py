@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -290,8 +291,8 @@ def test_a_basin_that_the_chain_hardly_holds_and_one_it_leaves_in_no_time_to_spe
     sharp = check(EXAMPLES / "family.py", learning_rate=0.2, simulation=False)
     assert "holds 0.12 by the diffusion and 10^-5.03 by the chain" in " ".join(sharp.reasons)
     slow = check(EXAMPLES / "two_minima.py", learning_rate=0.001, simulation=False)
-    assert slow.basins[0].endless
-    assert "leaves it for good, after more than 10^290 steps" in slow.reasons[0]
+    assert slow.basins[0].log_chain_exit_time > 1000 * math.log(10)
+    assert re.search(r"leaves it for good, after 10\^\d{4}(\.\d+)? steps", slow.reasons[0])
 
 
 def test_what_the_diffusion_cannot_say_has_its_reason_told():

@@ -1,8 +1,8 @@
 """Where the steps of SGD stay, and the cells that this is cut into.
 
-Three questions about the maps of all minibatches: which interval holds the walker (`working`);
-which points all of them leave where they are, and whether those attract (`rest_points`); what the
-smallest interval is that none of them leads out of (`hull`).
+Two questions about the maps of all minibatches: which points all of them leave where they are, and
+whether those attract (`rest_points`); what the smallest interval is that none of them leads out of
+(`hull`).
 """
 
 from __future__ import annotations
@@ -16,18 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.chain.batches import Batches
+from stationary.chain.far import Held, covered
 from stationary.errors import LandscapeError
 from stationary.functions.evaluation import evaluate
 
 __all__ = [
-    "Held",
     "RestPoint",
     "bisected",
     "graded",
     "hull",
     "rest_points",
-    "tail_powers",
-    "working",
 ]
 
 Array = NDArray[Any]
@@ -37,7 +35,6 @@ SCAN = 2001  # weights at which rest points are looked for
 CAPTURE = 1e-11  # nearer than this, relative to the interval, an attracting rest point has its own
 CAPTURE_NEUTRAL = 1e-3  # the same where distances shrink ever more slowly
 NEUTRAL = 1e-12  # exponents below this are none
-FARTHEST = 1e6  # times the region of the minima: where a tail is cut at first
 ROUNDS = 400
 
 
@@ -54,134 +51,11 @@ class RestPoint:
     attracts: bool
 
 
-@dataclass(frozen=True)
-class Held:
-    """An interval to work on."""
-
-    lower: float
-    upper: float
-    ends: tuple[str, str]  # "fold", "leave", "periodic", or "keep" (nothing to speak of goes out)
-    escapes: bool = False  # what leaves goes to infinity
-    note: str = ""
-    tails: bool = False  # the ends are far out, and wait to be drawn in
-
-
-def working(batches: Batches, ends: tuple[str, str], start: tuple[float, float] | None) -> Held:
-    """The interval on which to work, where an end of the domain may be infinite."""
-    lower, upper = batches.landscape.domain
-    if math.isfinite(lower) and math.isfinite(upper):
-        return Held(lower, upper, ends)
-    low, high = _region(batches, lower, upper)
-    if start is not None:
-        low, high = min(low, start[0]), max(high, start[1])
-    size = max(high - low, 1e-3 * max(abs(low), abs(high)), 1e-9)
-    far = (low - 1e3 * size, high + 1e3 * size)
-    a, b = low, high
-    for _ in range(ROUNDS):
-        margin = 0.02 * (b - a) + 1e-3 * size
-        wider = (max(a - margin, lower), min(b + margin, upper))
-        c, d = _covered(batches, *wider)
-        if wider[0] <= max(c, lower) and min(d, upper) <= wider[1]:
-            kinds = [
-                e if math.isfinite(w) else "keep" for e, w in zip(ends, (lower, upper), strict=True)
-            ]
-            return Held(*wider, (kinds[0], kinds[1]))
-        a, b = max(min(a, c), lower), min(max(b, d), upper)
-        if not (far[0] < a and b < far[1]):
-            break
-    middle = (low + high) / 2
-    if _runs_away(batches, middle, size):
-        kinds = [
-            e if math.isfinite(w) else "leave" for e, w in zip(ends, (lower, upper), strict=True)
-        ]
-        wide = (max(low - 20 * size, lower), min(high + 20 * size, upper))
-        return Held(*wide, (kinds[0], kinds[1]), escapes=True)
-    kinds = [e if math.isfinite(w) else "keep" for e, w in zip(ends, (lower, upper), strict=True)]
-    reach = FARTHEST * size
-    return Held(max(low - reach, lower), min(high + reach, upper), (kinds[0], kinds[1]), tails=True)
-
-
-def _region(batches: Batches, lower: float, upper: float) -> tuple[float, float]:
-    """Where the gradients of the batches change sign."""
-    out = np.logspace(-4, 6, 1201)
-    if math.isfinite(lower):
-        w = lower + np.append(0.0, out)
-    elif math.isfinite(upper):
-        w = upper - np.append(0.0, out)[::-1]
-    else:
-        w = np.concatenate([-out[::-1], [0.0], out])
-    known = np.sort([p for p in batches.landscape.breakpoints if lower < p < upper])
-    w = np.unique(np.concatenate([w, known]))
-    with np.errstate(all="ignore"):
-        g = batches.landscape.stepped(evaluate(batches.landscape.gradient, w)[0], w)
-    good = np.isfinite(g).all(axis=0)
-    w, sign = w[good], np.sign(g[:, good])
-    turns = ((sign[:, 1:] != sign[:, :-1]) | (sign[:, 1:] == 0)).any(axis=0)
-    if not len(w) or not turns.any():
-        centre = 0.0 if not math.isfinite(lower + upper) else lower
-        centre = lower if math.isfinite(lower) else upper if math.isfinite(upper) else centre
-        return centre - 1, centre + 1
-    i = np.flatnonzero(turns)
-    return float(w[i[0]]), float(w[i[-1] + 1])
-
-
-def _covered(batches: Batches, low: float, high: float) -> tuple[float, float]:
-    """The hull of where one step leads from an interval."""
-    w = np.linspace(low, high, 257)
-    with np.errstate(all="ignore"):
-        try:
-            images = batches.images(w)
-        except LandscapeError:
-            return -math.inf, math.inf
-    ends = []
-    for sign, table in ((-1.0, -images), (1.0, images)):
-        k, i = np.unravel_index(np.argmax(table), table.shape)
-        best = float(table[k, i])
-        if 0 < i < len(w) - 1:  # the top of a parabola through it and its neighbours
-            left, right = float(table[k, i - 1]), float(table[k, i + 1])
-            bend = 2 * best - left - right
-            if bend > 0:
-                best += (right - left) ** 2 / (8 * bend)
-        ends.append(sign * best)
-    return ends[0], ends[1]
-
-
-def _runs_away(batches: Batches, middle: float, size: float) -> bool:
-    """Whether the distance from the minima grows far out, in the mean of its logarithm."""
-    lower, upper = batches.landscape.domain
-    for distance in (1e2, 1e4, 1e6):
-        rates = []
-        for w in (middle - distance * size, middle + distance * size):
-            if not lower < w < upper:
-                continue
-            with np.errstate(all="ignore"):
-                try:
-                    images = batches.images(np.array([w]))[:, 0]
-                except LandscapeError:
-                    return True
-                growth = np.log(np.abs(images - middle) / abs(w - middle))
-            outward = np.sign(w - middle) * (batches.probability @ (images - w)) > 0
-            rate = float(batches.probability @ np.maximum(growth, -700))
-            rates.append(rate if abs(rate) > 1e-3 else (1.0 if outward else -1.0))
-        if rates and max(rates) > 0:
-            return True
-    return False
-
-
-def tail_powers(batches: Batches, low: float, high: float) -> tuple[float, float]:
-    """Means of |growth of the distance| and of its square in a step far out: at least 1 where the
-    moment of that order diverges (Kesten 1973)."""
-    middle = (low + high) / 2
-    growth = np.abs((batches.images(np.array([low, high])) - middle) / (high - middle))
-    first, second = (float((batches.probability @ growth**k).max()) for k in (1, 2))
-    return first, second
-
-
 def hull(batches: Batches, low: float, high: float, held: Held) -> tuple[float, float]:
     """The largest interval in [low, high] that one step fills again: what a class lies in."""
     past: list[tuple[float, float]] = []
     for _ in range(ROUNDS):
-        a, b = _covered(batches, low, high)
+        a, b = covered(batches, low, high)
         if a < held.lower and held.ends[0] == "fold":
             b = max(b, min(2 * held.lower - a, held.upper))
         if b > held.upper and held.ends[1] == "fold":
@@ -226,11 +100,16 @@ def rest_points(batches: Batches, low: float, high: float) -> tuple[RestPoint, .
             [np.linspace(low, high, SCAN), [p for p in landscape.breakpoints if low < p < high]]
         )
     )
-    size = np.abs(gradient(w)).max(axis=0)
+    table = gradient(w)
+    size = np.abs(table).max(axis=0)
     typical = float(np.median(size)) or float(size.max())
     padded = np.concatenate([[np.inf], size, [np.inf]])
     least = (size <= padded[:-2]) & (size <= padded[2:]) & ~((size == 0) & (padded[:-2] == 0))
     least &= ~((size == 0) & (padded[2:] == 0))  # not on a stretch
+    # What vanishes between two neighbours differs there by as much as it is, or is flat.
+    change = np.abs(np.diff(table, axis=1))
+    near = np.maximum(np.append(change[:, :1], change, 1), np.append(change, change[:, -1:], 1))
+    least &= (np.abs(table) <= 2 * near + 1e-6 * typical).all(axis=0)
     at = w[least]
     if not len(at):
         return ()
@@ -305,22 +184,27 @@ def graded(
     joints: Sequence[float] | Array = (),
     profile: tuple[Array, Array] | None = None,
     even: float = 0.4,
+    core: tuple[float, float] | None = None,
 ) -> Array:
     """About `count` cells: fine where the mass of a profile (edges, mass) is, and at rest points.
 
     The error of a cell of width h is about density h^2, which the cube root of the density
     spreads evenly. A share `even` of the cells goes by length alone: what is rare may decide.
+    With a `core`, its middle and size, length counts as the logarithm of the distance from it.
     """
     width = high - low
     inside = [p for p in rests if low <= p.position <= high]
     reach = [capture(p, width) for p in inside]
     distance = [np.geomspace(d, width, 400) for d in reach]
-    knots = [np.linspace(low, high, 2 * count + 1)]
+    knots = [_spaced(low, high, 2 * count + 1, core)]
     knots += [p.position + s * d for p, d in zip(inside, distance, strict=True) for s in (1, -1)]
     if profile is not None:
         knots.append(profile[0])
     x = np.unique(np.clip(np.concatenate(knots), low, high))
     level = (x - low) / width
+    if core is not None:
+        level = np.arcsinh((x - core[0]) / core[1])
+        level = (level - level[0]) / (level[-1] - level[0])
     if profile is not None:
         edges, mass = profile
         cell = np.diff(edges)
@@ -349,6 +233,14 @@ def graded(
     keep = np.append(True, np.diff(edges) > 8 * EPS * np.abs(edges[1:]))
     keep[-1] = True
     return np.asarray(edges[keep])
+
+
+def _spaced(low: float, high: float, count: int, core: tuple[float, float] | None) -> Array:
+    if core is None:
+        return np.linspace(low, high, count)
+    middle, size = core
+    ends = np.arcsinh((np.array([low, high]) - middle) / size)
+    return np.asarray(middle + size * np.sinh(np.linspace(ends[0], ends[1], count)))
 
 
 def bisected(edges: Array) -> Array:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.chain.far import Far
 from stationary.chain.transfer import Transfer
+from stationary.numbers.limit import limit, remainder
 from stationary.result import Data
 
-__all__ = ["FULL", "ChainClass", "class_of", "refined_limit", "still_class", "unevenness"]
+__all__ = ["FULL", "ChainClass", "Level", "class_of", "still_class", "unevenness"]
+
+Level = tuple[Transfer, NDArray[Any]]  # cells, and the logarithms of their masses
 
 Array = NDArray[Any]
 
@@ -28,10 +33,8 @@ class ChainClass(Data):
     interval: tuple[float, float]
     edges: Array  # of the cells, n + 1
     log_mass: Array  # of the cells, n, given that the walker is in the class
-    mean: float
-    mean_error: float
-    variance: float
-    variance_error: float
+    moments: Array  # the mean, and the central moments of order 2 to 4
+    moment_errors: Array  # absolute
     cdf_error: float  # the largest error of the distribution function
     distance: float  # of Wasserstein, between this histogram and that of cells twice as wide
     folded: float  # probability per step to be turned back at an end of the domain
@@ -42,6 +45,22 @@ class ChainClass(Data):
     others: tuple[tuple[Array, Array], ...] = ()  # edges and log masses of cells 4 and 2 times as
     # wide, and of cells laid differently
     weight: float | None = None  # None where it depends on the start, and none was given
+
+    @property
+    def mean(self) -> float:
+        return float(self.moments[0])
+
+    @property
+    def mean_error(self) -> float:
+        return float(self.moment_errors[0])
+
+    @property
+    def variance(self) -> float:
+        return float(self.moments[1])
+
+    @property
+    def variance_error(self) -> float:
+        return float(self.moment_errors[1])
 
     @property
     def notes(self) -> list[str]:
@@ -137,10 +156,8 @@ def still_class(chain: Transfer, low: float, high: float) -> ChainClass:
         interval=(low, high),
         edges=np.array([low, high]),
         log_mass=np.zeros(1),
-        mean=(low + high) / 2,
-        mean_error=width / 2,
-        variance=width**2 / 12,
-        variance_error=width**2 / 4,
+        moments=np.array([(low + high) / 2, width**2 / 12, 0.0, width**4 / 80]),
+        moment_errors=width ** np.arange(1.0, 5) / 2,
         cdf_error=1.0,
         distance=width / 2,
         folded=0.0,
@@ -151,104 +168,118 @@ def still_class(chain: Transfer, low: float, high: float) -> ChainClass:
 
 
 def class_of(
-    levels: list[tuple[Transfer, Array]],
-    check: tuple[Transfer, Array],
-    low: float,
-    high: float,
-    heavy: tuple[bool, bool],
+    levels: list[Level],
+    check: Level,
+    interval: tuple[float, float],
+    far: Far,
+    exact: tuple[Array, Array] | None,
 ) -> ChainClass:
-    """A class from three refinements and other cells, with errors from their differences."""
+    """A class from three refinements and other cells, with errors from their differences.
+
+    `exact` are moments and their errors that are known without cells.
+    """
     masses = [np.exp(log_mass) for _, log_mass in levels]
-    moments = [chain.moments(mass) for (chain, _), mass in zip(levels, masses, strict=True)]
     chain, log_mass = levels[-1]
-    size = max(abs(low), abs(high))
-    deviation = math.sqrt(moments[-1][1])
-    floor = 4e-13 * deviation + 1e-15 * size
-    mean, mean_error = refined_limit([m for m, _ in moments], floor)
-    variance, variance_error = refined_limit([v for _, v in moments], floor * deviation)
-    variance = max(variance, 0.0)
-    others = check[0].moments(np.exp(check[1]))
-    mean_error += 2 * abs(others[0] - mean)
-    variance_error += 2 * abs(others[1] - variance)
+    edges, width = chain.edges, np.diff(chain.edges)
     below = [np.cumsum(np.append(0.0, m)) for m in masses]
-    changes = [
-        float(
-            np.abs(
-                np.interp(levels[k + 1][0].edges, levels[k][0].edges, below[k]) - below[k + 1]
-            ).max()
-        )
-        for k in (0, 1)
-    ]
-    ratio = min(max(changes[0] / max(changes[1], 1e-300), 1.2), 4.0)
-    cdf_error = 1.5 * max(changes[1], changes[0] / 8) / (ratio - 1) + 1e-14
-    edges = chain.edges
+    onto = [
+        np.interp(edges, t.edges, f) for (t, _), f in zip(levels[:2], below[:2], strict=True)
+    ] + [below[2]]
     beside = np.cumsum(np.append(0.0, np.exp(check[1])))
-    apart = np.abs(np.interp(edges, check[0].edges, beside) - below[2])
-    cdf_error += 1.5 * float(apart.max())
-    coarse = np.interp(edges, levels[1][0].edges, below[1])
-    gap = np.abs(coarse - below[2])
-    distance = float(np.diff(edges) @ (gap[1:] + gap[:-1]) / 2) * 1.5 / (ratio - 1)
+    apart = 1.5 * np.abs(np.interp(edges, check[0].edges, beside) - below[2])
+    largest = [0.0, *np.cumsum([float(np.abs(g - f).max()) for f, g in pairwise(onto)])]
+    cdf_error = float(remainder(largest, 2)) + float(apart.max()) + 1e-14
+    # The integral of |F - F'|, by which means differ at most.
+    gaps = [_area(width, np.abs(g - f)) for f, g in pairwise(onto)]
+    distance = max(float(remainder([0.0, *np.cumsum(gaps)], 2)), _area(width, apart))
     rough = [unevenness(m, t.edges) for m, (t, _) in zip(masses, levels, strict=True)]
-    width = np.diff(edges)
-    distance = max(distance, float(width @ (apart[1:] + apart[:-1]) / 2) * 1.5)
     has_density = _settles(rough)
     if has_density is not True or masses[-1].max() > FULL / len(width):
         cdf_error += float(masses[-1].max())  # where in its cell the mass of one lies
-    known = np.array([*moments, others])
-    exact = np.ptp(known[:, 0]) <= 1e-9 * deviation and np.ptp(known[:, 1]) <= 1e-9 * deviation**2
-    if not exact and not (has_density and all(_squares(v) for v in known[:3].T)):
-        # Changes that are small by chance prove nothing. What holds is that means differ by at
-        # most the integral of |F - F'|, and variances by that of 2 |x - mean| |F - F'|.
-        mean_error = max(mean_error, distance)
-        off = np.maximum(1.5 / (ratio - 1) * gap, 1.5 * apart) * np.abs(edges - mean)
-        variance_error = max(variance_error, float(width @ (off[1:] + off[:-1])))
-    if heavy[0]:
-        mean, mean_error = math.nan, 0.0
-    if heavy[1]:
-        variance, variance_error = math.nan if heavy[0] else math.inf, 0.0
+    if exact is None:
+        size = max(map(abs, interval))
+        found = _moments(levels, check, has_density, distance, size, apart)
+        exact = _with_tail(*found, below[2], edges, far)
     return ChainClass(
-        interval=(low, high),
+        interval=interval,
         edges=edges,
         log_mass=log_mass,
-        mean=mean,
-        mean_error=mean_error,
-        variance=variance,
-        variance_error=variance_error,
+        moments=exact[0],
+        moment_errors=exact[1],
         cdf_error=min(cdf_error, 1.0),
         distance=distance,
         folded=float(masses[-1] @ chain.folded),
         has_density=has_density,
         transfer=chain,
-        rigid=chain.rigid(masses[-1]),
+        rigid=len(chain.links) > 1 and chain.rigid(masses[-1]),
         others=tuple((t.edges, m) for t, m in (*levels[:2], check)),
     )
 
 
+def _area(width: Array, height: Array) -> float:
+    return float(width @ (height[1:] + height[:-1]) / 2)
+
+
+def _moments(
+    levels: list[Level],
+    check: Level,
+    has_density: bool | None,
+    distance: float,
+    size: float,
+    apart: Array,
+) -> tuple[Array, Array]:
+    """The mean and central moments, and their errors."""
+    known = [t.moments(np.exp(m)) for t, m in levels]
+    other = check[0].moments(np.exp(check[1]))
+    deviation = math.sqrt(known[-1][1])
+    scale = deviation ** np.arange(1, 5)
+    floor = (4e-13 * deviation + 1e-15 * size) * deviation ** np.arange(4)
+    found, error = limit(known, (2,))
+    error = error + 2 * np.abs(other - found) + floor
+    exact = (np.ptp([*known, other], axis=0) <= 1e-9 * scale).all()
+    if not exact and not has_density:
+        # Changes that are small by chance prove nothing. What holds is that moments differ by at
+        # most the integral of |F - F'| times the largest slope of what is averaged.
+        edges = levels[-1][0].edges
+        slope = [
+            k * max(abs(edges[0] - found[0]), abs(edges[-1] - found[0])) ** (k - 1)
+            for k in range(1, 5)
+        ]
+        within = np.append(1.0, slope[1:]) * distance
+        second = 2 * _area(np.diff(edges), apart * np.abs(edges - found[0]))
+        error = np.maximum(error, np.minimum(within, [np.inf, max(second, error[1]), *scale[2:]]))
+    found[1] = max(found[1], 0.0)
+    return found, error
+
+
+def _with_tail(
+    moments: Array, errors: Array, below: Array, edges: Array, far: Far
+) -> tuple[Array, Array]:
+    """What lies beyond the cells, where the law falls like a power: no part of them."""
+    if not math.isfinite(far.exponent):
+        return moments, errors
+    moments, errors = moments.copy(), errors.copy()
+    away = np.abs(edges - moments[0])
+    reach = float(away.min(initial=math.inf, where=away > 0.4 * away.max()))
+    outer = float(1 - np.ptp(np.interp(moments[0] + reach * np.array([-0.5, 0.5]), edges, below)))
+    for k in range(1, 5):
+        if far.exponent <= k:
+            odd = k == 1 or k == 3 or far.exponent <= 1
+            moments[k - 1], errors[k - 1] = (math.nan if odd else math.inf), 0.0
+        else:
+            # P(|X| > x) ~ x^-exponent: what is beyond `reach`, from what is beyond half of it.
+            beyond = outer * 2**-far.exponent * reach**k * far.exponent / (far.exponent - k)
+            errors[k - 1] += 3 * beyond
+    return moments, errors
+
+
 def _settles(rough: list[float]) -> bool | None:
-    """Whether a histogram settles as its cells are halved."""
+    """Whether a histogram settles as its cells are halved: with a density, it halves each time."""
     if rough[2] < 0.02 or rough[2] < 0.62 * rough[1]:
         return True
     if rough[2] > 0.05 and rough[2] > 0.8 * rough[1] > 0.64 * rough[0]:
         return False
     return None
-
-
-def _squares(values: Any) -> bool:
-    """Whether the changes fall with the square of the cell."""
-    before, after = values[1] - values[0], values[2] - values[1]
-    return bool(after != 0 and 3 < before / after < 5.5)
-
-
-def refined_limit(values: list[float], floor: float) -> tuple[float, float]:
-    """What three refinements lead to, and the error of that."""
-    before, after = values[1] - values[0], values[2] - values[1]
-    if _squares(values):
-        better = values[2] + after / 3
-        error = max(abs(better - (values[1] + before / 3)), abs(after) / 3)  # may be luck
-        return float(better), float(error + floor)
-    ratio = min(max(abs(before) / max(abs(after), 1e-300), 1.5), 4.0)
-    error = 3 * max(abs(after), abs(before) / 3) / (ratio - 1) + floor
-    return float(values[2]), float(error)
 
 
 def unevenness(mass: Array, edges: Array) -> float:

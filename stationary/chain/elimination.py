@@ -1,117 +1,58 @@
-"""The stationary vector of a Markov chain, right in every component however small it is.
+"""Markov chains taken apart without subtraction: right in every component however small it is.
 
 Gaussian elimination on 1 - P loses small probabilities to the subtraction from 1. Grassmann,
 Taksar and Heyman take the diagonal from the row's other entries instead: then nothing is ever
-subtracted, and every component is right to a few roundings relative to itself. Here it is done
-by blocks (matrix products, and only within the band that fills), and the vector is put together
-in logarithms, so that it may span any number of decades.
+subtracted, and every component is right to a few roundings relative to itself. Here states lie
+in blocks as long as a step reaches, so that only neighbouring blocks are linked; every second
+block is eliminated, all of these at once, until one is left (cyclic reduction).
 
 References
 ----------
 .. [1] W. K. Grassmann, M. I. Taksar, D. P. Heyman, *Operations Research* 33 (1985) 1107.
 .. [2] C. A. O'Cinneide, *Numerische Mathematik* 65 (1993) 109: the error of each component.
+.. [3] B. Meini, *Numerical Linear Algebra with Applications* 5 (1998) 437: cyclic reduction.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Elimination", "log_stationary", "mixed_vector"]
+__all__ = ["IN_LOGS", "Elimination", "band_of", "solved_in_logs", "stationary_in_logs"]
 
 Array = NDArray[Any]
 
+IN_LOGS = 4e7  # states times the square of the reach that can be gone through in logarithms
 UNDERFLOW = 1e-290  # below this a double loses digits, and then everything
-ONE_BY_ONE = 300_000  # entries of a band that can be gone through state by state
-TRIES = 300  # steps in which a chain that forgets its start fast has forgotten it
+BLOCK = 16  # states of a block, at least, for products of matrices to be worth it
+ONE_BY_ONE = 8  # states of a block that are gone through one by one; the rest is matrix products
 
 
-def log_stationary(matrix: Any) -> tuple[Array, bool]:
-    """log of the stationary vector of an irreducible chain, and whether doubles could hold it.
-
-    Parameters
-    ----------
-    matrix
-        Shape (n, n), sparse: P[i, j] is the probability to go from i to j. Its diagonal is
-        taken to be what the rest of the row leaves.
-
-    Returns
-    -------
-    tuple
-        The logarithms, shape (n,), normalised; False where states are linked by probabilities
-        beyond 1e-290, which doubles cannot hold.
-    """
-    n = matrix.shape[0]
-    if n == 1:
-        return np.zeros(1), True
-    quick = mixed_vector(matrix)
-    if quick is not None:
-        with np.errstate(divide="ignore"):
-            return np.log(quick), True
-    order = _towards_peak(matrix)
-    parts = Elimination.of(matrix[order][:, order].tocsr(), np.zeros(n), kept=1)
-    if not parts.sound:
-        order = np.arange(n)
-        parts = Elimination.of(matrix, np.zeros(n), kept=1)
-    log_vector = np.empty(n)
-    log_vector[order] = parts.log_visits()
-    if not parts.sound:
-        log_vector = np.nan_to_num(log_vector, nan=-np.inf, posinf=0.0, neginf=-np.inf)
-    top = log_vector.max()
-    return log_vector - top - np.log(np.exp(log_vector - top).sum()), parts.sound
+def band_of(matrix: Any) -> int:
+    """How far a step of a sparse chain reaches, in states."""
+    coo = matrix.tocoo()
+    return int(np.abs(coo.row.astype(int) - coo.col).max(initial=0))
 
 
-def _towards_peak(matrix: Any) -> Array:
-    """An order in which states go from both sides, and last where the walker mostly is.
+@dataclass(eq=False)
+class _Step:
+    """One round: what was known of the blocks that it eliminated, all arrays (blocks, b, b)."""
 
-    A state that is taken away must be left for one that stays: towards the peak that is likely,
-    away from it as unlikely as the tail is thin.
-    """
-    n = matrix.shape[0]
-    forward = matrix.T.tocsr()
-    rest = np.clip(1 - np.asarray(matrix.sum(axis=1)).ravel(), 0, None)
-    vector = np.full(n, 1 / n)
-    for _ in range(TRIES):
-        vector = forward @ vector + rest * vector
-    return np.argsort(-np.abs(np.arange(n) - int(np.argmax(vector))), kind="stable")
+    gone: slice  # which blocks of this round
+    left: slice  # of those that stay
+    inverse: Array  # (1 - P)^-1 inside each block that went
+    lower: Array  # their links to the block before,
+    upper: Array  # and after
+    from_left: Array  # expected visits of each state, from the block before,
+    from_right: Array  # and from the block after
 
 
-def mixed_vector(matrix: Any) -> Array | None:
-    """The stationary vector by iteration, where the chain forgets its start fast; else None.
-
-    That a vector hardly changes from step to step proves nothing: two basins that are left once
-    in 1e20 steps look like that. What proves it is that functions of the state come to have the
-    same expectation from every start.
-    """
-    n = matrix.shape[0]
-    rng = np.random.default_rng(0)
-    rest = np.clip(1 - np.asarray(matrix.sum(axis=1)).ravel(), 0, None)  # to be on the diagonal
-    f = np.stack([np.linspace(0, 1, n), rng.random(n), rng.random(n) < 0.5], axis=1)
-    for step in range(1, TRIES + 1):
-        f = matrix @ f + rest[:, None] * f
-        if np.ptp(f, axis=0).max() < 1e-13:
-            break
-        if step == 60 and np.ptp(f, axis=0).max() > 0.1:
-            return None
-    else:
-        return None
-    transposed = matrix.T.tocsr()
-    vector = np.full(n, 1 / n)
-    for i in range(4 * step + 40):
-        new = transposed @ vector + rest * vector
-        new /= new.sum()
-        if i >= step and (np.abs(new - vector) <= 1e-14 * new).all():
-            return new if new.min() > UNDERFLOW else None
-        vector = new
-    return None
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Elimination:
-    """1 - P taken apart without subtraction, for a chain that is left in the end.
+    """1 - P taken apart, for a chain that is left in the end, or for one that never is.
 
     Attributes
     ----------
@@ -119,93 +60,247 @@ class Elimination:
         False where probabilities beyond 1e-290 matter, which doubles cannot hold.
     """
 
-    blocks: tuple[tuple[int, int, slice, slice, Array, Array, Array], ...]
     size: int
-    sound: bool
+    width: int  # of a block
+    sound: bool = True
+    inner: Array = field(default_factory=lambda: np.empty(0))  # of the block that is left
+    leaving: Array = field(default_factory=lambda: np.empty(0))
+    rounds: list[_Step] = field(default_factory=list)
 
     @classmethod
-    def of(
-        cls, matrix: Any, leaving: Array, kept: int = 0, block: int | None = None
-    ) -> Elimination:
+    def of(cls, matrix: Any, leaving: Array, towards: int = 0, block: int = BLOCK) -> Elimination:
         """For P, shape (n, n), sparse, and the probability to leave from each state, shape (n,).
 
-        The diagonal of P is taken to be what the rest of the row leaves. The `kept` last states
-        are left in place. Large blocks are fast, but what they hold spans fewer decades.
+        The diagonal of P is taken to be what the rest of the row leaves. The block with the state
+        `towards` is left last: best where the walker mostly is, since a state that is eliminated
+        must be left for one that stays. Blocks are as long as a step reaches, and at least
+        `block`; what short ones hold spans fewer decades, so that they are the second try.
         """
-        n = matrix.shape[0]
-        right, below = _reach(matrix)
-        band = int(max((right - np.arange(n)).max(), (below - np.arange(n)).max()))
-        step = min(max(band // 8, 32), 128) if block is None else block
-        given = leaving
-        p, leaving = matrix.toarray(), leaving.astype(float)
-        blocks = []
-        sound = True
-        with np.errstate(all="ignore"):
-            for first in range(0, n - kept, step):
-                last = min(first + step, n - kept)
-                rows, columns = slice(last, below[last - 1]), slice(last, right[last - 1])
-                out = p[first:last, columns].copy()
-                exits = out.sum(axis=1) + leaving[first:last]
-                inverse, smallest = _inverse(p[first:last, first:last], exits)
-                into = p[rows, first:last] @ inverse  # expected visits, from each state outside
-                p[rows, columns] += into @ out
-                leaving[rows] += into @ leaving[first:last]
-                sound &= smallest > UNDERFLOW and bool(np.isfinite(into).all())
-                blocks.append((first, last, rows, columns, into, inverse, out))
-        if not sound and block is None and n * band < ONE_BY_ONE:
-            return cls.of(matrix, given, kept, block=1)
-        return cls(tuple(blocks), n, sound)
+        n, band = matrix.shape[0], max(band_of(matrix), 1)
+        b = min(max(band, block), n)
+        m = -(-n // b)
+        coo = matrix.tocoo()
+        d, low, up = (np.zeros((m, b, b)) for _ in range(3))
+        own, other = coo.row // b, coo.col // b
+        for table, shift in ((d, 0), (low, -1), (up, 1)):
+            on = other - own == shift
+            table[own[on], coo.row[on] % b, coo.col[on] % b] = coo.data[on]
+        out: Array = np.ones(m * b)  # states that only fill the last block are left at once
+        out[:n] = leaving
+        out = out.reshape(m, b)
+        self = cls(n, b)
+        keep = towards // b
+        with np.errstate(all="ignore"):  # `sound` tells
+            while m > 1:
+                parity = keep % 2
+                d, low, up, out = self._halved(d, low, up, out, parity)
+                keep //= 2
+                m = len(d)
+        self.inner, self.leaving = d[0], out[0]
+        if not self.sound and band < block:
+            return cls.of(matrix, leaving, towards, band)
+        return self
+
+    def _halved(
+        self, d: Array, low: Array, up: Array, out: Array, parity: int
+    ) -> tuple[Array, Array, Array, Array]:
+        m, b = len(d), self.width
+        gone, left = slice(1 - parity, m, 2), slice(parity, m, 2)
+        exits = low[gone].sum(axis=2) + up[gone].sum(axis=2) + out[gone]
+        inverse, smallest = _inverse(d[gone], exits)
+        self.sound &= bool(smallest > UNDERFLOW)
+        count, stay = len(inverse), len(range(*left.indices(m)))
+        # Block k that stays has before it the one that went with index k - first, and after it
+        # the next; at either end there may be none.
+        first = 0 if parity == 0 else -1
+        before = np.arange(stay) - 1 - first
+        after = before + 1
+        a, z = (before >= 0) & (before < count), (after >= 0) & (after < count)
+        from_left, from_right = np.zeros((count, b, b)), np.zeros((count, b, b))
+        from_right[before[a]] = low[left][a] @ inverse[before[a]]
+        from_left[after[z]] = up[left][z] @ inverse[after[z]]
+        self.sound &= bool(np.isfinite(from_left).all() and np.isfinite(from_right).all())
+        new_d, new_out = d[left].copy(), out[left].copy()
+        new_low, new_up = np.zeros_like(new_d), np.zeros_like(new_d)
+        gone_low, gone_up, gone_out = low[gone], up[gone], out[gone]
+        r, s = from_right[before[a]], from_left[after[z]]
+        new_d[a] += r @ gone_up[before[a]]
+        new_d[z] += s @ gone_low[after[z]]
+        new_low[a] = r @ gone_low[before[a]]
+        new_up[z] = s @ gone_up[after[z]]
+        new_out[a] += (r @ gone_out[before[a]][:, :, None])[..., 0]
+        new_out[z] += (s @ gone_out[after[z]][:, :, None])[..., 0]
+        self.rounds.append(_Step(gone, left, inverse, gone_low, gone_up, from_left, from_right))
+        return new_d, new_low, new_up, new_out
 
     def solve(self, source: Array) -> Array:
         """x = P x + source, for a source that is nowhere negative, shape (n, k)."""
-        x = source.astype(float)
-        with np.errstate(all="ignore"):  # `sound` tells
-            for first, last, rows, _, into, _, _ in self.blocks:
-                x[rows] += into @ x[first:last]
-            for first, last, _, columns, _, inverse, out in reversed(self.blocks):
-                x[first:last] = inverse @ (x[first:last] + out @ x[columns])
-        return x
-
-    def log_visits(self) -> Array:
-        """log of x = x P with x = 1 for the last state, which was kept."""
-        x = np.full(self.size, -np.inf)
-        x[-1] = 0.0
+        b, k = self.width, source.shape[1]
+        x: Array = np.zeros((-(-self.size // b) * b, k))
+        x[: self.size] = source
+        x = x.reshape(-1, b, k)
+        held = []
         with np.errstate(all="ignore"):
-            for first, last, rows, _, into, _, _ in reversed(self.blocks):
-                terms = x[rows, None] + np.log(into)
-                top = terms.max(axis=0)
-                top = np.where(np.isfinite(top), top, 0.0)
-                x[first:last] = top + np.log(np.exp(terms - top).sum(axis=0))
-        return x
+            for step in self.rounds:
+                went, stays = x[step.gone], x[step.left].copy()
+                before, after = _beside(step, len(went), len(stays))
+                stays[before[0]] += step.from_left[before[1]] @ went[before[1]]
+                stays[after[0]] += step.from_right[after[1]] @ went[after[1]]
+                held.append(went)
+                x = stays
+            inverse, smallest = _inverse(self.inner[None], self.leaving[None])
+            self.sound &= bool(smallest > UNDERFLOW)
+            x = inverse @ x
+            for step, went in zip(reversed(self.rounds), reversed(held), strict=True):
+                before, after = _beside(step, len(went), len(x))
+                whole = went.copy()
+                whole[before[1]] += step.lower[before[1]] @ x[before[0]]
+                whole[after[1]] += step.upper[after[1]] @ x[after[0]]
+                x = _woven(step, step.inverse @ whole, x)
+        return x.reshape(-1, k)[: self.size]
+
+    def log_stationary(self) -> Array:
+        """log of the stationary vector of an irreducible chain that is never left, shape (n,)."""
+        with np.errstate(all="ignore"):
+            used = np.flatnonzero(self.leaving < 1)  # the others only fill the block
+            x = np.full((1, self.width), -np.inf)
+            kept, smallest = _log_kept(self.inner[np.ix_(used, used)])
+            self.sound &= bool(smallest > UNDERFLOW)
+            x[0, used] = kept
+            for step in reversed(self.rounds):
+                count = len(step.inverse)
+                before, after = _beside(step, count, len(x))
+                found = np.full((count, self.width), -np.inf)
+                found[before[1]] = _log_sums(x[before[0]], step.from_left[before[1]])
+                right = _log_sums(x[after[0]], step.from_right[after[1]])
+                found[after[1]] = np.logaddexp(found[after[1]], right)
+                x = _woven(step, found, x)
+        x = x.reshape(-1)[: self.size]
+        top = x.max()
+        return np.asarray(x - top - np.log(np.exp(x - top).sum()))
 
 
-def _reach(matrix: Any) -> tuple[Array, Array]:
-    """How far elimination fills to the right of, and below, each state."""
-    coo = matrix.tocoo()
-    n = matrix.shape[0]
-    right, below = np.arange(n), np.arange(n)
-    np.maximum.at(right, coo.row, coo.col)
-    np.maximum.at(below, coo.col, coo.row)
-    return np.maximum.accumulate(right) + 1, np.maximum.accumulate(below) + 1
+def _beside(step: _Step, went: int, stay: int) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """Pairs (block that stays, block that went): with the former before, and after, the latter."""
+    parity = step.left.start
+    k = np.arange(went)
+    before, after = (k, k + 1) if parity == 0 else (k - 1, k)
+    a, z = (before >= 0) & (before < stay), after < stay
+    return (before[a], k[a]), (after[z], k[z])
+
+
+def _woven(step: _Step, went: Array, stay: Array) -> Array:
+    whole = np.empty((len(went) + len(stay), *went.shape[1:]))
+    whole[step.gone], whole[step.left] = went, stay
+    return whole
+
+
+def _log_sums(x: Array, table: Array) -> Array:
+    """log of exp(x) @ table, over stacks, where x may span any number of decades."""
+    terms = x[..., :, None] + np.log(table)
+    top = terms.max(axis=-2, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0.0)
+    return np.asarray((top + np.log(np.exp(terms - top).sum(axis=-2, keepdims=True)))[..., 0, :])
+
+
+def _log_kept(matrix: Array) -> tuple[Array, float]:
+    """log of the stationary vector of a dense chain, up to a constant, and the smallest pivot."""
+    n = len(matrix)
+    p = matrix.astype(float)
+    smallest = np.inf
+    with np.errstate(all="ignore"):
+        for k in range(n - 1, 0, -1):
+            pivot = p[k, :k].sum()
+            smallest = min(smallest, float(pivot))
+            p[:k, k] /= pivot
+            p[:k, :k] += p[:k, k, None] * p[k, :k]
+        log_p = np.log(p)
+        x = np.zeros(n)
+        for k in range(1, n):
+            terms = x[:k] + log_p[:k, k]
+            top = terms.max()
+            x[k] = top + np.log(np.exp(terms - top).sum()) if np.isfinite(top) else -np.inf
+    return x, smallest
 
 
 def _inverse(inside: Array, leaving: Array) -> tuple[Array, float]:
-    """(1 - P)^-1 of a block from its off-diagonals and what leaves it: without subtraction.
+    """(1 - P)^-1 of stacks of blocks from their off-diagonals and what leaves: no subtraction."""
+    n = inside.shape[-1]
+    if n <= ONE_BY_ONE:
+        return _inverse_one_by_one(inside, leaving)
+    h = n // 2
+    p, q = inside[..., :h, :h], inside[..., :h, h:]
+    r, s = inside[..., h:, :h], inside[..., h:, h:]
+    first, least = _inverse(p, leaving[..., :h] + q.sum(axis=-1))
+    into = r @ first  # from the second half, expected visits in the first
+    rest = leaving[..., h:] + (into @ leaving[..., :h, None])[..., 0]
+    second, other = _inverse(s + into @ q, rest)
+    out = first @ q @ second
+    result = np.empty_like(inside)
+    result[..., h:, h:] = second
+    result[..., :h, h:] = out
+    result[..., h:, :h] = second @ into
+    result[..., :h, :h] = first + out @ into
+    return result, min(least, other)
 
-    1 - P = L U with unit lower L: column k of L is -p[:, k] / s_k, row k of U is s_k and -p[k, :].
-    """
+
+def _inverse_one_by_one(inside: Array, leaving: Array) -> tuple[Array, float]:
+    """1 - P = L U: column k of L is -p[:, k] / s_k, row k of U is s_k and -p[k, :]."""
     p, leaving = inside.copy(), leaving.copy()
-    n = len(p)
-    pivots = np.empty(n)
+    n = p.shape[-1]
+    pivots = np.empty(p.shape[:-1])
     for k in range(n):
-        pivots[k] = max(p[k, k + 1 :].sum() + leaving[k], 5e-324)
-        factor = p[k + 1 :, k] / pivots[k]
-        p[k + 1 :, k + 1 :] += factor[:, None] * p[k, k + 1 :]
-        leaving[k + 1 :] += factor * leaving[k]
-        p[k + 1 :, k] = factor
-    result = np.eye(n)
+        pivots[..., k] = np.maximum(p[..., k, k + 1 :].sum(axis=-1) + leaving[..., k], 5e-324)
+        factor = p[..., k + 1 :, k] / pivots[..., k, None]
+        p[..., k + 1 :, k + 1 :] += factor[..., None] * p[..., k, None, k + 1 :]
+        leaving[..., k + 1 :] += factor * leaving[..., k, None]
+        p[..., k + 1 :, k] = factor
+    result = np.zeros_like(p)
+    result[..., np.arange(n), np.arange(n)] = 1.0
     for k in range(n - 1):
-        result[k + 1 :] += p[k + 1 :, k, None] * result[k]
+        result[..., k + 1 :, :] += p[..., k + 1 :, k, None] * result[..., k, None, :]
     for k in range(n - 1, -1, -1):
-        result[k] = (result[k] + p[k, k + 1 :] @ result[k + 1 :]) / pivots[k]
-    return result, float(pivots.min())
+        later = (p[..., k, None, k + 1 :] @ result[..., k + 1 :, :])[..., 0, :]
+        result[..., k, :] = (result[..., k, :] + later) / pivots[..., k, None]
+    return result, float(pivots.min(initial=np.inf))
+
+
+# State by state, in logarithms: slower by far, but nothing is too small.
+
+
+def _taken_apart(matrix: Any, leaving: Array, source: Array) -> tuple[Array, Array, Array, int]:
+    """log of P with all but the first state eliminated, last first; what leaves, the source."""
+    band = band_of(matrix)
+    with np.errstate(divide="ignore"):
+        p, leaving, source = (np.log(x) for x in (matrix.toarray(), leaving, source))
+    with np.errstate(invalid="ignore"):
+        for k in range(len(p) - 1, 0, -1):
+            near = slice(max(k - band, 0), k)
+            leaves = np.logaddexp(np.logaddexp.reduce(p[k, near]), leaving[k])
+            into = p[near, k] - leaves
+            p[near, k] = into
+            p[near, near] = np.logaddexp(p[near, near], into[:, None] + p[k, near])
+            leaving[near] = np.logaddexp(leaving[near], into + leaving[k])
+            source[near] = np.logaddexp(source[near], into + source[k])
+    return p, leaving, source, band
+
+
+def stationary_in_logs(matrix: Any) -> Array:
+    """log of the stationary vector of an irreducible chain, shape (n,)."""
+    n = matrix.shape[0]
+    p, _, _, band = _taken_apart(matrix, np.zeros(n), np.zeros(n))
+    x = np.zeros(n)
+    for k in range(1, n):
+        near = slice(max(k - band, 0), k)
+        x[k] = np.logaddexp.reduce(x[near] + p[near, k])
+    return np.asarray(x - np.logaddexp.reduce(x))
+
+
+def solved_in_logs(matrix: Any, leaving: Array, source: Array) -> Array:
+    """log of x = P x + source, (n,), for a chain that is left in the end."""
+    p, leaving, x, band = _taken_apart(matrix, leaving, source)
+    for k in range(len(x)):
+        near = slice(max(k - band, 0), k)
+        leaves = np.logaddexp(np.logaddexp.reduce(p[k, near]), leaving[k])
+        x[k] = np.logaddexp(x[k], np.logaddexp.reduce(p[k, near] + x[near])) - leaves
+    return x

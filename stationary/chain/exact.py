@@ -10,32 +10,30 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 from numbers import Integral
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from stationary.chain.batches import batches_of
-from stationary.chain.cells import (
-    bisected,
-    graded,
-    hull,
-    rest_points,
-    tail_powers,
-    working,
-)
+from stationary.chain.cells import bisected, graded, hull
 from stationary.chain.closed_class import FULL, ChainClass, class_of, still_class
-from stationary.chain.outcomes import Outcomes
+from stationary.chain.far import Fate, held_by
+from stationary.chain.ground import Ground
+from stationary.chain.linear import linear_moments
+from stationary.chain.outcomes import Weights, weights_of
 from stationary.chain.state import ChainState
-from stationary.chain.transfer import Transfer, closed_classes, transfer
+from stationary.chain.tilt import Seen
+from stationary.chain.transfer import Transfer, closed_classes
 from stationary.errors import LandscapeError, Status
 from stationary.functions.given import Boundary, checked_boundaries
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.sources.loading import ProcessLike, as_process
 from stationary.states.mixture import Atom, Escape
+from stationary.wording import time_text
 
 __all__ = ["exact_chain"]
 
@@ -44,7 +42,9 @@ Array = NDArray[Any]
 FEWEST, MOST = 32, 8000  # cells
 NARROW = 64 * np.finfo(float).eps  # classes narrower than this, relative, are points
 TRIM = 1e-14  # mass of a tail that is left out
+ROUGH = 1e-4  # of log masses, good enough to lay cells by
 PASSES = 6  # of cells laid by what others hold
+SLOW = 1e6  # steps until a closed class that are worth a word
 COARSE = 0.05  # an error of the distribution function that asks for more cells
 
 
@@ -92,10 +92,9 @@ def exact_chain(landscape: ProcessLike, initial: Any = None, *, cells: int = 200
     if given is not None:
         start = Initial.of(given, domain=landscape.domain, name=name, variable="w")
     batches = batches_of(landscape)
-    notes = [batches.note] if batches.note else []
-    held = working(batches, _ends(landscape), _range(start))
-    solver = _Solver(batches, held, int(cells), start, notes)
-    return solver.state()
+    held = held_by(batches, _ends(landscape), _range(start))
+    ground = Ground.of(batches, held, int(cells), start)
+    return _Search(ground).state()
 
 
 def _ends(landscape: Landscape) -> tuple[str, str]:
@@ -117,199 +116,196 @@ def _range(start: Initial | None) -> tuple[float, float] | None:
     return float(few.min()), float(few.max())
 
 
-class _Solver(Outcomes):
-    """What `exact_chain` knows on its way."""
+class _Search:
+    """What `exact_chain` learns on its way."""
 
-    # -- the whole ------------------------------------------------------------------------------
+    def __init__(self, ground: Ground) -> None:
+        self.ground = ground
+        self.notes = [ground.batches.note] if ground.batches.note else []
+        self.profile: Seen | None = None  # where the mass is: edges and masses
+        self.sound = True
+        self.split = False  # whether a class turned out to be several
 
     def state(self) -> ChainState:
-        if self.held.tails:
+        if self.ground.held.tails:
             self._draw_in()
-        atoms, spread = self._classes()
-        escapes = self._outside()
-        solved = [self._solved(*interval) for interval in spread]
-        components = [c for c in (*solved, *self.still) if c is not None]
-        return self._weighed(atoms, components, escapes)
+        points, intervals, components = self._classes()
+        for low, high in intervals:
+            solved = self._solved(low, high)
+            if solved is not None:
+                components.append(solved)
+        return self._weighed(points, components)
 
     def _draw_in(self) -> None:
         """Cut tails that hold next to nothing."""
-        held = self.held
-        middle = (held.lower + held.upper) / 2
+        ground, held = self.ground, self.ground.held
+        core = ((held.lower + held.upper) / 2, 1e-9 * (held.upper - held.lower))
         profile = None
-        for _ in range(2):
-            if profile is None:
-                half = np.geomspace(1e-9, 1, self.cells // 4) * (held.upper - held.lower) / 2
-                edges = np.unique(np.concatenate([middle - half, middle + half]))
-                edges[0], edges[-1] = held.lower, held.upper
-            else:
-                edges = graded(held.lower, held.upper, self.cells // 2, profile=profile)
-            chain = transfer(self.batches, edges, held.ends, np.empty(0))
-            classes = closed_classes(chain.inner)
+        for _ in range(3):
+            edges = graded(
+                held.lower, held.upper, ground.cells // 4, profile=profile, core=core, even=0.5
+            )
+            (chain,) = ground.chain(edges, held.ends, leaning=False)
             mass = np.zeros(chain.cells)
-            for members in classes:
-                log_mass, _ = chain.stationary(members)
-                mass += np.exp(log_mass)
+            for members in closed_classes(chain.inner):
+                mass += np.exp(chain.stationary(members)[0])
             mass /= mass.sum()
             low = edges[max(int((np.cumsum(mass) < TRIM).sum()) - 1, 0)]
             high = edges[::-1][max(int((np.cumsum(mass[::-1]) < TRIM).sum()) - 1, 0)]
-            if self.start is not None:
-                a, b = _range(self.start) or (low, high)
+            if ground.start is not None:
+                a, b = _range(ground.start) or (low, high)
                 low, high = min(low, a), max(high, b)
-            heavy = low == edges[0] or high == edges[-1]
+            below = np.append(0.0, np.cumsum(mass))
+            first, middle, last = np.interp([0.05, 0.5, 0.95], below, edges)
+            core = (float(middle), max(float(last - first), 1e-12 * float(high - low)))
             profile = (edges, mass)
-            held = replace(held, lower=float(low), upper=float(high))
-        self.profile = profile
-        self.held = held
-        self.rests = rest_points(self.batches, held.lower, held.upper)
-        powers = tail_powers(self.batches, held.lower, held.upper)
-        text = f"about {TRIM:.0e} of the probability."
-        if heavy:
-            self.heavy = (powers[0] >= 1, powers[1] >= 1)
-            text = "a tail that falls like a power, which is not part of the errors."
+            ground = ground.within(float(low), float(high), core)
+            held = ground.held
+        self.profile, self.ground = profile, ground
+        far = held.far
+        heavy = math.isfinite(far.exponent)
+        text = (
+            f"a tail that falls like |w|^-{far.exponent:.4g}, for which errors allow."
+            if heavy
+            else f"about {TRIM:.0e} of the probability."
+        )
         self.notes.append(
             "No bounded interval holds every walker. What lies beyond "
             f"({held.lower:.6g}, {held.upper:.6g}) was left out: {text}"
         )
-        if self.heavy[1]:
-            what = (
-                "neither mean nor variance exist" if self.heavy[0] else "the variance is infinite"
-            )
+        if far.exponent <= 2:
+            nothing = far.exponent <= 1
+            what = "neither mean nor variance exist" if nothing else "the variance is infinite"
             self.notes.append(f"Far out some steps overshoot ever farther: {what}.")
 
     # -- closed classes -------------------------------------------------------------------------
 
-    def _closed(self, chain: Transfer) -> list[Array]:
-        """The closed classes of cells; what is captured or leaves is none of them."""
-        n = chain.cells
-        owner = self.captured(chain.edges)
-        matrix = sp.vstack([chain.matrix, sp.csr_array((2, n + 2))]).tocsr()
-        stopped = np.append(owner >= 0, [True, True])
-        keep = sp.diags_array((~stopped).astype(float))
-        classes = closed_classes((keep @ matrix + sp.diags_array(stopped.astype(float))).tocsr())
-        return [c for c in classes if not stopped[c].any()]
-
-    def _classes(self) -> tuple[list[float], list[tuple[float, float]]]:
-        """The atoms, and the intervals of the classes that are spread out."""
-        held = self.held
-        edges = graded(held.lower, held.upper, self.cells, self.rests, self.joints, self.profile)
-        chain = self.chain(edges, held.ends)
-        points = [p.position for p in self.rests if p.attracts]
+    def _classes(self) -> tuple[list[float], list[tuple[float, float]], list[ChainClass]]:
+        """The atoms, the intervals of the classes that are spread out, and what stands still."""
+        ground, held = self.ground, self.ground.held
+        edges = graded(
+            held.lower, held.upper, ground.cells, ground.rests, ground.joints, self.profile,
+            core=ground.core,
+        )  # fmt: skip
+        (chain,) = ground.chain(edges, held.ends, leaning=False)
+        points = [p.position for p in ground.rests if p.attracts]
         intervals: list[tuple[float, float]] = []
-        closed = self._closed(chain)
+        closed = ground.closed(chain)
         still = np.array([c[0] for c in closed if len(c) == 1 and self._stands(edges, c[0])], int)
-        for run in np.split(still, np.flatnonzero(np.diff(still) > 1) + 1):
-            if len(run):
-                self.still.append(
-                    still_class(chain, float(edges[run[0]]), float(edges[run[-1] + 1]))
-                )
+        resting = [
+            still_class(chain, float(edges[run[0]]), float(edges[run[-1] + 1]))
+            for run in np.split(still, np.flatnonzero(np.diff(still) > 1) + 1)
+            if len(run)
+        ]
         for members in closed:
             if len(members) == 1 and members[0] in still:
                 continue
             low, high = float(edges[members[0]]), float(edges[members[-1] + 1])
+            if held.far.fate is Fate.SPREADS and (low == held.lower or high == held.upper):
+                continue  # it goes on without end
             if held.ends[0] != "periodic":
-                low, high = hull(self.batches, low, high, held)
+                low, high = hull(ground.batches, low, high, held)
             if high - low <= NARROW * max(abs(low), abs(high)):
                 points.append((low + high) / 2)  # doubles cannot tell its points apart
             elif (low, high) not in intervals:
                 intervals.append((low, high))
-        return sorted(points), intervals
+        return sorted(points), intervals, resting
 
     def _stands(self, edges: Array, cell: int) -> bool:
         """Whether no datapoint has a gradient in a cell."""
         w = edges[cell] + np.array([0.2, 0.5, 0.8]) * (edges[cell + 1] - edges[cell])
-        return bool((self.batches.gradients(w) == 0).all())
+        return bool((self.ground.batches.gradients(w) == 0).all())
 
     # -- one class ------------------------------------------------------------------------------
 
     def _solved(self, low: float, high: float) -> ChainClass | None:
-        held = self.held
+        ground, held = self.ground, self.ground.held
         ends = (
             held.ends[0] if low == held.lower else "keep",
             held.ends[1] if high == held.upper else "keep",
         )
-        joints = self.joints[(low < self.joints) & (self.joints < high)]
-        profile = self.profile
-        count = max(self.cells // 4, 16)
-        seen = None
+        joints = ground.joints[(low < ground.joints) & (ground.joints < high)]
+        laid = partial(graded, low, high, rests=ground.rests, joints=joints, core=ground.core)
+        count = max(ground.cells // 4, 16)
+        seen, profile = None, self.profile
         for k in range(PASSES):
-            edges = graded(low, high, count, self.rests, joints, profile)
-            found = self._level(edges, ends, seen)
-            if found is None:
+            edges = laid(count=count, profile=profile)
+            (chain,) = ground.chain(edges, ends, seen)
+            log_mass = self._stationary(chain, seen, ROUGH)
+            if log_mass is None:
                 return None
-            seen = (edges, found[1])
-            profile = (edges, np.exp(found[1]))
+            seen, profile = (edges, log_mass), (edges, np.exp(log_mass))
             if k and profile[1].max() < FULL / count:
                 break
-        levels = []
-        for _ in range(3):
-            found = self._level(edges, ends, seen)
-            if found is None:
-                return None
-            levels.append(found)
-            seen = (edges, found[1])
-            edges = bisected(edges)
+        fine = bisected(bisected(edges))
+        other = laid(count=int(0.7 * ground.cells), profile=profile, even=0.75)
+        free = ends == ("keep", "keep")
+        exact = linear_moments(ground.batches, low, high, held.far) if free else None
         # Halved cells share their blind spots: others, laid differently, look from outside.
-        other = graded(low, high, int(0.7 * self.cells), self.rests, joints, profile, even=0.75)
-        check = self._level(other, ends, seen)
-        if check is None:
-            return None
-        result = class_of(levels, check, low, high, self.heavy)
+        chains = [
+            *ground.chain(fine, ends, seen, levels=3, moments=exact is None)[::-1],
+            *ground.chain(other, ends, seen, moments=exact is None),
+        ]
+        levels = []
+        for chain in chains:
+            log_mass = self._stationary(chain, seen)
+            if log_mass is None:
+                return None
+            seen = (chain.edges, log_mass)
+            levels.append((chain, log_mass))
+        result = class_of(levels[:3], levels[3], (low, high), held.far, exact)
         # Where mass stays in few cells however they are laid, their histogram says nothing.
         return replace(result, has_density=None) if k > 1 and result.has_density else result
 
-    def _level(
-        self, edges: Array, ends: tuple[str, str], seen: tuple[Array, Array] | None
-    ) -> tuple[Transfer, Array] | None:
-        """A chain and the logarithm of its stationary vector."""
-        chain = self.chain(edges, ends, seen)
-        classes = self._closed(chain)
+    def _stationary(
+        self, chain: Transfer, seen: Seen | None, settled: float = 1e-11
+    ) -> Array | None:
+        """The logarithm of its stationary vector."""
+        classes = self.ground.closed(chain)
         if not classes:
             return None
         if len(classes) > 1:
-            width = [float(np.diff(edges)[c].sum()) for c in classes]
+            width = [float(np.diff(chain.edges)[c].sum()) for c in classes]
             classes = [classes[int(np.argmax(width))]]
             self.split = True
-        log_mass, sound = chain.stationary(classes[0])
+        guess = None
+        if seen is not None and np.isfinite(seen[1]).any():
+            before, middle = ((e[1:] + e[:-1]) / 2 for e in (seen[0], chain.edges))
+            known = np.isfinite(seen[1])
+            density = seen[1][known] - np.log(np.diff(seen[0])[known])
+            guess = np.interp(middle, before[known], density) + np.log(np.diff(chain.edges))
+        log_mass, sound = chain.stationary(classes[0], guess, settled)
         self.sound &= sound
-        return chain, log_mass
+        return log_mass
 
     # -- their weights --------------------------------------------------------------------------
 
     def _outside(self) -> list[Escape]:
         """Where the walker can leave for good."""
-        held = self.held
+        held = self.ground.held
         found = []
-        for k, end in enumerate(self.landscape.domain):
+        for k, end in enumerate(self.ground.batches.landscape.domain):
             if held.ends[k] == "leave":
                 words = "runs away to infinity" if math.isinf(end) else "stops at the end"
                 found.append(Escape(end, None, words))
         return found
 
-    def _weighed(
-        self, points: list[float], components: list[ChainClass], outside: list[Escape]
-    ) -> ChainState:
+    def _weighed(self, points: list[float], components: list[ChainClass]) -> ChainState:
         """The end state, with the weights of all that it can end in."""
+        ground, outside = self.ground, self._outside()
         components = sorted(components, key=lambda c: c.interval)
-        resting = [p.position for p in self.rests if not p.attracts]
-        count = len(points) + len(components) + len(outside)
-        weights: Array | None = None
-        error = 0.0
+        resting = [p.position for p in ground.rests if not p.attracts]
         stays = np.zeros(len(resting))
-        if self.start is not None:
-            stays = np.array([self.start.mass_at(p) for p in resting])
-        if count == 1:
-            weights = np.array([1 - stays.sum()])
-        if count > 1:
-            weights, error, certain = self.weights(points, components, outside, stays.sum())
-            if weights is None and certain is not None:
-                weights = certain
-        elif points or [c.interval for c in components] != [(self.held.lower, self.held.upper)]:
-            self.absorbed(self.passing(components, points), points, components, outside)
+        if ground.start is not None:
+            stays = np.array([ground.start.mass_at(p) for p in resting])
+        found = weights_of(ground, points, components, outside, float(stays.sum()))
+        self.sound &= found.sound
         if points or components:
-            self.arrival()
+            self._arrives(found.log_arrival)
+        count = len(points) + len(components) + len(outside)
         n: list[float | None] = [None] * count
-        if weights is not None:
-            n = [max(float(w), 0.0) for w in weights]
+        if found.weights is not None:
+            n = [max(float(w), 0.0) for w in found.weights]
         a, b = len(points), len(points) + len(components)
         atoms = [Atom(p, w) for p, w in zip(points, n[:a], strict=True)]
         atoms += [Atom(p, float(s)) for p, s in zip(resting, stays, strict=True) if s > 0]
@@ -321,7 +317,15 @@ class _Solver(Outcomes):
             elif w is None or w > 0:
                 atoms.append(Atom(e.position, w))
         atoms.sort(key=lambda x: x.position)
-        return self._finished(atoms, components, escapes, error)
+        return self._finished(atoms, components, escapes, found)
+
+    def _arrives(self, log_steps: float) -> None:
+        if log_steps > math.log(SLOW):
+            where = "its start" if self.ground.start is not None else "the worst start"
+            self.notes.append(
+                f"From {where} it takes {time_text(log_steps)} steps in the mean to come "
+                "to a closed class. Until then SGD is metastable, and this is not what it shows."
+            )
 
     # -- in words -------------------------------------------------------------------------------
 
@@ -330,9 +334,10 @@ class _Solver(Outcomes):
         atoms: list[Atom],
         components: list[ChainClass],
         escapes: list[Escape],
-        error: float,
+        found: Weights,
     ) -> ChainState:
-        notes = self.notes
+        notes, ground = self.notes, self.ground
+        far = ground.held.far
         lasting = bool(atoms or components)
         weights = [a.weight for a in atoms] + [c.weight for c in components]
         unknown = lasting and None in [*weights, *(e.weight for e in escapes)]
@@ -348,17 +353,13 @@ class _Solver(Outcomes):
             )
         elif not lasting or lost > 1 - 1e-12:
             kind, status = "none", Status.NOT_NORMALISABLE
-            reason = (
-                "Its steps lead ever farther away: it diverges. Where T times the curvature is "
-                "above 2 every step grows, and a lower learning rate helps; where the losses fall "
-                "for ever it does not."
-            )
+            reason = (far.fate if far.fate is not Fate.RETURNS else Fate.DIVERGES).value
         elif not any(c.weight for c in components):
             kind = "atoms"
         elif any(a.weight for a in atoms) or lost:
             kind = "mixture"
         notes += [note for c in components for note in c.notes]
-        for p in self.rests:
+        for p in ground.rests:
             if p.attracts:
                 notes.append(
                     f"w = {p.position:.9g} is a rest point of every datapoint and attracts "
@@ -374,25 +375,25 @@ class _Solver(Outcomes):
             status = Status.INEXACT
             notes.append(
                 "Some cells of a class turned out to lead nowhere else: it falls into several, of "
-                f"which the widest is shown. Ask for more than {self.cells} cells to part them."
+                f"which the widest is shown. Ask for more than {ground.cells} cells to part them."
             )
         worst = max((c.cdf_error for c in components if not c.still), default=0.0)
         if status is Status.CONVERGED and worst > COARSE:
             status = Status.INEXACT
-            notes.append(f"The cells are coarse for this chain. Ask for more than {self.cells}.")
-        known = self.start if not unknown else None
+            notes.append(f"The cells are coarse for this chain. Ask for more than {ground.cells}.")
         return ChainState(
-            landscape=self.landscape,
-            batches=self.batches,
+            landscape=ground.batches.landscape,
+            batches=ground.batches,
             atoms=tuple(atoms),
             components=tuple(components),
             status=status,
             kind=kind,
-            cells=self.cells,
-            weight_error=error,
-            log_arrival=self.log_arrival,
+            cells=ground.cells,
+            weight_error=found.error,
+            log_arrival=found.log_arrival,
             reason=reason if kind != "density" else "",
             notes=tuple(notes),
             escapes=tuple(escapes),
-            initial=known,
+            initial=ground.start if not unknown else None,
+            far=far,
         )

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from stationary.chain.batches import Batches
 from stationary.chain.cells import graded
-from stationary.chain.closed_class import refined_limit
-from stationary.chain.elimination import Elimination
-from stationary.chain.tilt import tilt
-from stationary.chain.transfer import transfer
+from stationary.chain.elimination import IN_LOGS, Elimination, band_of, solved_in_logs
+from stationary.chain.tilt import Lean
+from stationary.chain.transfer import transfers
 from stationary.errors import ConvergenceError, LandscapeError
 from stationary.functions.given import Boundary, checked_boundaries, number
+from stationary.numbers.limit import limit
 from stationary.process.landscape import Landscape
 
 __all__ = ["ExitTime", "exit_time"]
@@ -65,18 +65,19 @@ def exit_time(
             f"{landscape.name}: mean_exit_time: start = {start!r} must lie between {low:g} and "
             f"{high:g}."
         )
+    lean = Lean(batches, np.linspace(low, high, max(min(cells, MOST_CELLS), 64) + 1))
     levels = [
-        _log_time(batches, low, high, at, max(n, 16))
+        _log_time(batches, lean, low, high, at, max(n, 16))
         for n in (min(cells, MOST_CELLS) // 4, min(cells, MOST_CELLS) // 2, min(cells, MOST_CELLS))
     ]
     if any(math.isinf(t) for t, _ in levels):
         return ExitTime(math.inf, 0.0)
-    time, error = refined_limit([t for t, _ in levels], 1e-12)
-    return ExitTime(time, error + levels[-1][1])
+    time, error = limit([t for t, _ in levels])
+    return ExitTime(float(time), float(error) + 1e-12 + levels[-1][1])
 
 
 def _log_time(
-    batches: Batches, low: float, high: float, start: float | None, count: int
+    batches: Batches, lean: Lean, low: float, high: float, start: float | None, count: int
 ) -> tuple[float, float]:
     landscape = batches.landscape
     joints = np.array([b for b in landscape.breakpoints if low < b < high])
@@ -87,7 +88,7 @@ def _log_time(
         for end, own, kind in zip((low, high), landscape.domain, kinds, strict=True)
     ]
     ends = "fold" if walls[0] else "leave", "fold" if walls[1] else "leave"
-    chain = transfer(batches, edges, ends, joints, tilt(batches, edges, None))
+    (chain,) = transfers(batches, edges, ends, joints, [lean])
     leaving, inner = chain.leaving.sum(axis=1), chain.inner.tocsr()
     members = np.arange(chain.cells)
     if start is not None:
@@ -97,19 +98,25 @@ def _log_time(
         return math.inf, 0.0  # some of it is never left
     parts = Elimination.of(inner, leaving)
     steps = parts.solve(np.ones((len(members), 1)))[:, 0]
-    if not (parts.sound and steps.max() < MOST_STEPS):
+    in_logs = not (parts.sound and steps.max() < MOST_STEPS)
+    if in_logs and len(steps) * band_of(inner) ** 2 > IN_LOGS:
         raise ConvergenceError(
             f"{landscape.name}: the steps to leave ({low:g}, {high:g}) are more than 1e290, which "
             "doubles cannot hold."
         )
+    log_steps = solved_in_logs(inner, leaving, np.ones(len(steps))) if in_logs else np.log(steps)
     if start is not None:
         image = batches.images(np.array([start]))[:, 0]
         image = np.where((image < low) & walls[0], 2 * low - image, image)
         image = np.where((image > high) & walls[1], 2 * high - image, image)
         inside = (image > low) & (image < high)
         middle = ((edges[1:] + edges[:-1]) / 2)[members]
-        later = np.where(inside, np.exp(np.interp(image, middle, np.log(steps))), 0.0)
-        return math.log1p(float(batches.probability @ later)), 0.0
+        with np.errstate(divide="ignore"):
+            later = np.log(np.where(inside, batches.probability, 0.0))
+        later = later + np.interp(image, middle, log_steps)
+        return float(np.logaddexp(0.0, np.logaddexp.reduce(later))), 0.0
+    if in_logs:  # wherever it starts it has long been everywhere before it leaves
+        return float(log_steps.max()), 1e-9
     # The time in the quasi-stationary state is the largest eigenvalue of the inverse; that of
     # each round lies between the least and the greatest ratio (Collatz and Wielandt).
     x = steps / steps.max()

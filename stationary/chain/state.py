@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from stationary.chain.batches import Batches
 from stationary.chain.closed_class import ChainClass, unevenness
 from stationary.chain.exit_time import ExitTime, exit_time
+from stationary.chain.far import Far
 from stationary.errors import LandscapeError, Status
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.process.initial import Initial
@@ -63,6 +64,7 @@ class ChainState(Data):
     notes: tuple[str, ...] = ()
     escapes: tuple[Escape, ...] = ()
     initial: Initial | None = None
+    far: Far = field(default_factory=Far)
 
     def __repr__(self) -> str:
         parts = (

@@ -27,43 +27,55 @@ from numpy.typing import NDArray
 
 from stationary.chain.batches import Batches
 
-__all__ = ["exponent", "rare_slope", "seen_slope", "tilt"]
+__all__ = ["Lean", "exponent"]
 
 Array = NDArray[Any]
+Seen = tuple[Array, Array]  # edges and log masses of cells
 
 STEADY = 0.3  # relative change of the exponent over a step, below which it counts
 WORK = 2**16  # steps looked at in one evaluation
-DOUBLINGS, NEWTON = 60, 60
+NEWTON = 60
 
 
-def tilt(batches: Batches, edges: Array, seen: tuple[Array, Array] | None) -> Array:
-    """The slope of log density in each cell; `seen`: edges and log masses of other cells."""
-    slope, steady = rare_slope(batches, edges)
-    if seen is None or len(seen[0]) < 3:
-        return np.where(steady, slope, 0.0)
-    before, fresh = (e[1:] + e[:-1] for e in (seen[0], edges))
-    return np.where(steady, slope, np.interp(fresh, before, seen_slope(*seen)))
+class Lean:
+    """The slope of log density, as the steps alone imply it, on an interval.
 
+    Attributes
+    ----------
+    w, slope
+        Where it was computed, and it.
+    steady
+        Where it changes little over a step.
+    """
 
-def rare_slope(batches: Batches, edges: Array) -> tuple[Array, Array]:
-    """The slope that the steps alone imply in each cell, and whether it is steady there."""
-    centre = (edges[1:] + edges[:-1]) / 2
-    stride = max(1, len(centre) * max(len(batches), batches.landscape.datapoints) // WORK)
-    w = np.unique(np.append(centre[::stride], centre[-1]))
-    p, step = batches.probability, batches.images(w) - w
-    q = -exponent(p, step)
-    known = np.isfinite(q)
-    if known.sum() < 3:
-        return np.zeros(len(centre)), np.zeros(len(centre), dtype=bool)
-    steady = known
-    for further in (step.min(axis=0), step.max(axis=0)):
-        there = np.interp(w + further, w, q)  # nan next to where there is none
-        with np.errstate(invalid="ignore"):
-            steady = steady & (np.abs(there - q) <= STEADY * np.abs(q))
-    w, step, q = w[known], step[:, known], q[known]
-    whole = q + _prefactor(p, step, q, w)
-    slope = np.interp(centre, w, whole)
-    return slope, np.interp(centre, w, steady[known].astype(float)) == 1.0
+    def __init__(self, batches: Batches, w: Array) -> None:
+        stride = max(1, len(w) * max(len(batches), batches.landscape.datapoints) // WORK)
+        w = np.unique(np.append(w[::stride], w[-1]))
+        p, step = batches.probability, batches.images(w) - w
+        q = -exponent(p, step)
+        known = np.isfinite(q)
+        self.w, self.slope, self.steady = w, np.zeros(len(w)), np.zeros(len(w))
+        if known.sum() < 3:
+            return
+        steady = known
+        for further in (step.min(axis=0), step.max(axis=0)):
+            there = np.interp(w + further, w, q)  # nan next to where there is none
+            with np.errstate(invalid="ignore"):
+                steady = steady & (np.abs(there - q) <= STEADY * np.abs(q))
+        self.w, step, q = w[known], step[:, known], q[known]
+        self.slope = q + _prefactor(p, step, q, self.w)
+        self.steady = steady[known].astype(float)
+
+    def __call__(self, edges: Array, seen: Seen | None = None) -> Array:
+        """The slope in each cell; where the steps do not tell, as in cells `seen` before."""
+        centre = (edges[1:] + edges[:-1]) / 2
+        slope = np.interp(centre, self.w, self.slope)
+        steady = np.interp(centre, self.w, self.steady) == 1.0
+        other: Array | float = 0.0
+        if seen is not None and len(seen[0]) > 2:
+            before = (seen[0][1:] + seen[0][:-1]) / 2
+            other = np.interp(centre, before, seen_slope(*seen))
+        return np.where(steady, slope, other)
 
 
 def _prefactor(p: Array, step: Array, q: Array, w: Array) -> Array:
@@ -103,18 +115,23 @@ def exponent(p: Array, step: Array) -> Array:
         return top + np.log(total), (terms * x).sum(axis=0) / total
 
     u = 2 * np.abs(mean[both]) / size[both]
-    for _ in range(DOUBLINGS):
-        low = value(u, x)[0] <= 0
-        if not low.any():
+    beyond = np.zeros(len(u), dtype=bool)
+    going = np.arange(len(u))
+    for _ in range(NEWTON):  # up until it is beyond the root
+        f, slope = value(u[going], x[:, going])
+        beyond[going] = (f > 0) & (slope > 0)
+        going = going[f <= 0]
+        if not len(going):
             break
-        u = np.where(low, 2 * u, u)
-    beyond = value(u, x)[0] > 0
+        u[going] *= 2
+    going = np.flatnonzero(beyond)
     for _ in range(NEWTON):
-        f, slope = value(u, x)
-        new = np.where(beyond & (slope > 0), u - f / np.where(slope > 0, slope, 1.0), u)
-        settled = np.abs(new - u) <= 1e-12 * u
-        u = new
-        if settled.all():
+        f, slope = value(u[going], x[:, going])
+        new = u[going] - f / slope
+        moved = np.abs(new - u[going]) > 1e-12 * u[going]
+        u[going] = new
+        going = going[moved]
+        if not len(going):
             break
     result[both] = np.where(beyond, sign[both] * u / size[both], np.nan)
     return result

@@ -18,18 +18,21 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
+from scipy.sparse.linalg import splu
 
 from stationary.chain.batches import Batches
-from stationary.chain.elimination import log_stationary
+from stationary.chain.multilevel import log_stationary
 
-__all__ = ["Transfer", "closed_classes", "transfer"]
+__all__ = ["Transfer", "closed_classes", "transfers"]
 
 Array = NDArray[Any]
 
@@ -37,22 +40,38 @@ CHUNK = 2**18  # images at a time
 FOLDS = 50  # reflections of one step before what is left is put at the end
 NOISE = 16 * np.finfo(float).eps  # overlaps below this, relative to the positions, are rounding
 STEEPEST = 300.0  # change of log density within one cell
-CARRIED = 4000  # steps in which the moments within cells must settle
+ROUNDS = 60  # of ten steps in which the moments within cells may settle, before elimination
 
 
 @dataclass(frozen=True, eq=False)
 class Transfer:
-    """A chain on n cells. Columns n and n + 1 are what leaves at the lower and upper end."""
+    """A chain on n cells. Columns n and n + 1 are what leaves at the lower and upper end.
+
+    `links` holds, for each pair of cells, the probability and that times s, s^2, o, s o and
+    o^2 + ..., where s is the slope of the map and o the offset of what arrives from the centre of
+    its cell (the probability alone, if no moments were asked for).
+    """
 
     edges: Array  # n + 1 ascending
-    matrix: Any  # (n, n + 2), sparse; rows add up to 1
+    starts: Array  # where the links of each cell begin, (n + 1,)
+    columns: Array  # to which cell, (L,)
+    links: Array  # (1 or 6, L)
     folded: Array  # (n,) the probability per step to be turned back at an end, from each cell
-    weighted: tuple[Any, ...]  # like matrix, with weights s, s^2, o, s o, and o^2 + ...
     steep: Array  # (n,) where log density was to lean more within a cell than doubles hold
 
     @property
     def cells(self) -> int:
         return len(self.edges) - 1
+
+    def table(self, k: int = 0) -> Any:
+        """One kind of links as a sparse matrix, (n, n + 2)."""
+        parts = self.links[k], self.columns, self.starts
+        return sp.csr_array(parts, shape=(self.cells, self.cells + 2))
+
+    @cached_property
+    def matrix(self) -> Any:
+        """Shape (n, n + 2), sparse; rows add up to 1."""
+        return self.table()
 
     @property
     def inner(self) -> Any:
@@ -64,21 +83,27 @@ class Transfer:
         """The probabilities to leave by each end, shape (n, 2)."""
         return np.asarray(self.matrix[:, self.cells :].toarray())
 
-    def stationary(self, members: Array) -> tuple[Array, bool]:
+    def stationary(
+        self, members: Array, guess: Array | None = None, settled: float = 1e-11
+    ) -> tuple[Array, bool]:
         """log of the stationary vector of a closed class, shape (n,), -inf outside it."""
         log_mass = np.full(self.cells, -np.inf)
-        inside = self.inner[members][:, members]
-        log_mass[members], sound = log_stationary(inside.tocsr())
+        whole = len(members) == self.cells
+        inside = self.inner if whole else self.inner[members][:, members]
+        known = None if guess is None else guess[members]
+        log_mass[members], sound = log_stationary(inside, known, settled)
         return log_mass, sound
 
     def rigid(self, mass: Array) -> bool:
         """Whether hardly any step changes the distance of walkers that are near each other."""
-        inner, square = self.inner.tocsr(), self.weighted[1][:, : self.cells].tocsr()
-        moved = inner.multiply(abs(square - inner) > 1e-9).sum(axis=1)
-        return bool(mass @ np.asarray(moved).ravel() < 0.1)
+        moved = np.where(
+            abs(self.links[2] - self.links[0]) > 1e-9 * self.links[0], self.links[0], 0
+        )
+        rows = np.repeat(np.arange(self.cells), np.diff(self.starts))
+        return bool(mass @ np.bincount(rows, moved, self.cells) < 0.1)
 
-    def moments(self, mass: Array) -> tuple[float, float]:
-        """Mean and variance of a stationary vector, with what is known within the cells.
+    def moments(self, mass: Array) -> Array:
+        """Mean, and central moments of order 2 to 4, of a stationary vector.
 
         With o the offset of a deposit from the centre of its cell, s the slope of the map, and
         U, Q the first and second moments about the centres times the mass: the moments of what
@@ -86,34 +111,41 @@ class Transfer:
         """
         n, width = self.cells, np.diff(self.edges)
         centre = (self.edges[:-1] + self.edges[1:]) / 2
-        slope, square, offset, both, rest = (m[:, :n].T.tocsr() for m in self.weighted)
-        spread = mass * width**2 / 12
-        largest = width.max()
-        first = self._settled(slope, offset @ mass, largest)
+        slope, square, offset, both, rest = (self.table(k)[:, :n].T.tocsr() for k in range(1, 6))
+        first = _settled(slope, offset @ mass, mass * width / 2)
         second = None
         if first is not None:
-            second = self._settled(square, rest @ mass + 2 * (both @ first), largest**2)
+            second = _settled(square, rest @ mass + 2 * (both @ first), mass * width**2)
         if first is None or second is None:
-            first, second = np.zeros(n), spread
+            first, second = np.zeros(n), mass * width**2 / 12
         origin = centre[np.argmax(mass)]  # counted from the peak, to round as the width does
-        d = centre - origin
-        mean = float(mass @ d + first.sum())
-        d = d - mean
-        variance = float(second.sum() + 2 * (first @ d) + mass @ d**2)
-        return origin + mean, max(variance, 0.0)
+        mean = float(mass @ (centre - origin) + first.sum())
+        d = centre - origin - mean
+        central = [
+            k * (k - 1) / 2 * second @ d ** (k - 2) + k * first @ d ** (k - 1) + mass @ d**k
+            for k in (2, 3, 4)
+        ]
+        return np.array([origin + mean, max(central[0], 0.0), *central[1:]])
 
-    def _settled(self, matrix: Any, source: Array, scale: float) -> Array | None:
-        """x = matrix x + source, by iteration; None where it does not settle."""
-        x = source
-        for _ in range(CARRIED):
-            new = matrix @ x + source
-            change = float(np.abs(new - x).sum())
-            x = new
-            if change <= 1e-15 * scale:
-                return np.asarray(x)
-            if not change < 1e6 * scale:
-                return None
-        return None
+
+def _settled(matrix: Any, source: Array, most: Array) -> Array | None:
+    """x = matrix x + source; None where |x| would be more than `most`, which cannot be."""
+    n, scale, x = len(source), float(most.max()), source
+    for _ in range(ROUNDS):
+        for _ in range(9):
+            x = matrix @ x + source
+        new = matrix @ x + source
+        change, size = float(np.abs(new - x).sum()), float(np.abs(new).sum())
+        x = new
+        if change <= 1e-15 * (scale + size) or not size < 1e9 * scale * n:
+            break
+    else:
+        try:
+            system = (sp.eye_array(n) - matrix).tocsc()
+            x = splu(system, permc_spec="NATURAL").solve(source)
+        except RuntimeError:
+            return None
+    return np.asarray(x) if (np.abs(x) <= most + 1e-12 * scale).all() else None
 
 
 def closed_classes(matrix: Any) -> list[Array]:
@@ -129,54 +161,82 @@ def closed_classes(matrix: Any) -> list[Array]:
     return sorted(found, key=lambda states: int(states[0]))
 
 
-def transfer(
+def transfers(
     batches: Batches,
     edges: Array,
     ends: tuple[str, str],
     joints: Array,
-    tilt: Array | None = None,
-) -> Transfer:
-    """The chain on cells between ascending edges.
+    leans: Sequence[Callable[[Array], Array] | None] = (None,),
+    moments: bool = False,
+) -> list[Transfer]:
+    """The chain on cells between ascending edges, and on cells 2, 4, ... times as wide.
 
     Parameters
     ----------
+    edges
+        Their number less one is a multiple of 2 to the number of wider levels.
     ends
         What becomes of a step beyond each end: "fold" (turned back), "leave", or "periodic".
     joints
         Edges at which the gradients may jump: they are taken from inside each cell.
-    tilt
-        Slope of log density within each cell, shape (n,); None: spread evenly.
+    leans
+        For each level, the widest last: the slope of log density within cells, as a function of
+        their edges; None: spread evenly.
+    moments
+        Whether the moments within cells are wanted.
     """
+    every = [edges[:: 2**k] for k in range(len(leans))]
+    rises, steeps = [], []
+    for level, lean in zip(every, leans, strict=True):
+        rise = np.zeros(len(level) - 1) if lean is None else lean(level) * np.diff(level)
+        rises.append(np.clip(rise, -STEEPEST, STEEPEST))
+        steeps.append(rises[-1] != rise)
+    n, block = len(edges) - 1, 2 ** (len(leans) - 1)
+    size = max(16, CHUNK // max(len(batches), batches.landscape.datapoints)) // block * block
+    size = max(size, block)
+    parts: list[list[tuple[Array, ...]]] = [[] for _ in leans]
+    for start in range(0, n, size):
+        cells = slice(start, min(start + size, n))
+        left, middle, right = _images(batches, edges[start : cells.stop + 1], joints)
+        for k in range(len(leans)):
+            if k:
+                left, middle, right = left[:, ::2], right[:, ::2], right[:, 1::2]
+            here = slice(cells.start >> k, cells.stop >> k)
+            parts[k].append(
+                _part(batches, every[k], rises[k], here, (left, middle, right), ends, moments)
+            )
+    found = []
+    for level, steep, part in zip(every, steeps, parts, strict=True):
+        counts = np.concatenate([p[0] for p in part])
+        starts = np.append(0, np.cumsum(counts))
+        columns, folded = (np.concatenate([p[i] for p in part]) for i in (1, 3))
+        links = np.concatenate([p[2] for p in part], axis=1)
+        found.append(Transfer(level, starts, columns, links, folded, steep))
+    return found
+
+
+def _images(batches: Batches, edges: Array, joints: Array) -> tuple[Array, Array, Array]:
+    """Where each batch leads from the lower end, the middle and the upper end of each cell."""
     n = len(edges) - 1
-    size = max(16, CHUNK // max(len(batches), batches.landscape.datapoints))
-    width = np.diff(edges)
-    lean = np.zeros(n) if tilt is None else tilt * width
-    rise = np.clip(lean, -STEEPEST, STEEPEST)
-    parts = [
-        _part(batches, edges, rise, slice(i, min(i + size, n)), ends, joints)
-        for i in range(0, n, size)
-    ]
-    # Weights of a deposit: 1, s, s^2, o, s o, o^2 + its variance - s^2 that of its origin, with o
-    # taken as if it came from the centre of its cell.
-    rows, columns, mass, s, o, variance = (np.concatenate([p[k] for p in parts]) for k in range(6))
-    total = np.bincount(rows, mass, minlength=n)
-    mass = mass / total[rows]
-    outside = columns >= n
-    middle, spread = _lean(rise)
-    s = np.where(outside, 0.0, s)
-    o = np.where(outside, 0.0, o - s * ((middle - 0.5) * width)[rows])
-    rest = o * o + variance - s * s * (spread * width * width)[rows]
-
-    def summed(values: Array) -> Any:
-        return sp.coo_array((values, (rows, columns)), shape=(n, n + 2)).tocsr()
-
-    weighted = tuple(summed(mass * v) for v in (s, s * s, o, s * o, rest))
-    folded = np.concatenate([p[6] for p in parts])
-    return Transfer(edges, summed(mass), np.clip(folded, 0.0, 1.0), weighted, rise != lean)
+    jumps = np.flatnonzero(np.isin(edges, joints))
+    beside = np.concatenate([np.nextafter(edges[jumps], s * np.inf) for s in (-1, 1)])
+    images = batches.images(np.concatenate([edges, (edges[1:] + edges[:-1]) / 2, beside]))
+    left, right = images[:, :n].copy(), images[:, 1 : n + 1].copy()
+    middle, from_left, from_right = (
+        images[:, n + 1 : 2 * n + 1],
+        images[:, 2 * n + 1 : 2 * n + 1 + len(jumps)],
+        images[:, 2 * n + 1 + len(jumps) :],
+    )
+    starting, ending = jumps < n, jumps > 0
+    left[:, jumps[starting]] = from_right[:, starting]
+    right[:, jumps[ending] - 1] = from_left[:, ending]
+    return left, middle, right
 
 
 def _between(rise: Array, start: Array, stop: Array) -> Array:
     """What part of exp(rise t) on [0, 1] lies between two t."""
+    if not rise.any():
+        return stop - start
     sloped = rise != 0
     k = np.where(sloped, rise, 1.0)
     # In powers that fall, so that nothing overflows.
@@ -201,42 +261,65 @@ def _part(
     edges: Array,
     rise: Array,
     cells: slice,
+    images: tuple[Array, Array, Array],
     ends: tuple[str, str],
-    joints: Array,
-) -> tuple[Array, ...]:
-    """The deposits of some cells: row, column, mass, slope, offset, variance; what is folded."""
-    lower, upper = edges[:-1][cells], edges[1:][cells]
-    m = len(lower)
-    left = np.where(np.isin(lower, joints), np.nextafter(lower, np.inf), lower)
-    right = np.where(np.isin(upper, joints), np.nextafter(upper, -np.inf), upper)
-    images = batches.images(np.concatenate([left, (lower + upper) / 2, right]))
-    a, middle, b = images[:, :m], images[:, m : 2 * m], images[:, 2 * m :]
+    moments: bool,
+) -> tuple[Array, Array, Array, Array]:
+    """Of some cells: how many links each has, their columns, the links, and what is folded."""
+    n, m = len(edges) - 1, cells.stop - cells.start
+    a, middle, b = images
     share = np.broadcast_to(batches.probability[:, None], a.shape)
     row = np.broadcast_to(np.arange(m) + cells.start, a.shape)
-    width = np.broadcast_to(upper - lower, a.shape)
+    all_widths = np.diff(edges)
+    width = np.broadcast_to(all_widths[cells], a.shape)
     k = np.broadcast_to(rise[cells], a.shape)
     # Where a parabola through the three images turns within the cell, the map folds there.
     bend = middle - (a + b) / 2
     folds = (np.abs(b - a) < 4 * np.abs(bend)) & (np.abs(bend) > NOISE * (np.abs(a) + np.abs(b)))
-    at = 0.5 + np.divide(b - a, 8 * bend, out=np.zeros_like(a), where=folds)
-    top = a * (1 - at) + b * at + 4 * bend * at * (1 - at)
-    at = np.where(folds, at, 1.0)
-    first = _between(k, np.zeros_like(at), at)
-    pieces = [(row, share * first, a, np.where(folds, top, b), width * at, k * at)]
     if folds.any():
+        at = 0.5 + np.divide(b - a, 8 * bend, out=np.zeros_like(a), where=folds)
+        top = a * (1 - at) + b * at + 4 * bend * at * (1 - at)
+        at = np.where(folds, at, 1.0)
+        first = _between(k, np.zeros_like(at), at)
+        pieces = [(row, share * first, a, np.where(folds, top, b), width * at, k * at)]
         f, t = folds, at[folds]
         second = _between(k[f], t, np.ones_like(t))
         rest = (1 - t) * width[f], (1 - t) * k[f]
         pieces.append((row[f], share[f] * second, top[f], b[f], *rest))
-    row, share, a, b, width, k = (
-        np.concatenate([np.ravel(y) for y in x]) for x in zip(*pieces, strict=True)
-    )
+        row, share, a, b, width, k = (
+            np.concatenate([np.ravel(y) for y in x]) for x in zip(*pieces, strict=True)
+        )
+    row, share, a, b, width, k = (np.ravel(x) for x in (row, share, a, b, width, k))
     slope = (b - a) / width
     kept, out, turned = _kept((row, share, a, b, slope, k), edges, ends)
-    deposits = _spread(edges, *kept)
-    everything = [np.concatenate([x, y]) for x, y in zip(deposits, out, strict=True)]
+    deposits = _spread(edges, *kept, moments=moments)
+    if len(out[0]):
+        deposits = tuple(
+            np.concatenate([x, y]) for x, y in zip(deposits, out[: len(deposits)], strict=True)
+        )
+    rows, columns, mass, *local = deposits
+    key = (rows - cells.start) * (n + 2) + columns
+    order = np.argsort(key, kind="stable")
+    key, mass, rows = key[order], mass[order], rows[order]
+    mass = mass / np.bincount(rows - cells.start, mass, minlength=m)[rows - cells.start]
+    weights = [mass]
+    if moments:
+        s, o, variance = (x[order] for x in local)
+        # o is taken as if it came from the centre of its cell; the last weight is o^2 with the
+        # variance of the deposit, less s^2 that of its origin.
+        outside = columns[order] >= n
+        lean, spread = _lean(rise[cells])
+        local_width = all_widths[cells]
+        here = rows - cells.start
+        s = np.where(outside, 0.0, s)
+        o = np.where(outside, 0.0, o - s * ((lean - 0.5) * local_width)[here])
+        rest = o * o + variance - s * s * (spread * local_width**2)[here]
+        weights += [mass * s, mass * s * s, mass * o, mass * s * o, mass * rest]
+    begins = np.flatnonzero(np.append(True, np.diff(key) > 0))
+    links = np.add.reduceat(np.array(weights), begins, axis=1)
+    counts = np.bincount(key[begins] // (n + 2), minlength=m)
     folded = np.bincount(turned[0] - cells.start, turned[1], minlength=m)
-    return (*everything, folded)
+    return counts, key[begins] % (n + 2), links, np.clip(folded, 0.0, 1.0)
 
 
 def _kept(
@@ -300,7 +383,15 @@ def _kept(
 
 
 def _spread(
-    edges: Array, row: Array, share: Array, a: Array, b: Array, slope: Array, k: Array
+    edges: Array,
+    row: Array,
+    share: Array,
+    a: Array,
+    b: Array,
+    slope: Array,
+    k: Array,
+    *,
+    moments: bool,
 ) -> tuple[Array, ...]:
     """Each piece laid over the cells that it overlaps."""
     n = len(edges) - 1
@@ -328,6 +419,9 @@ def _spread(
     part = _between(k[piece], start, start + run)
     total = np.add.reduceat(part, np.cumsum(count) - count) if len(count) else part
     part = np.where(alone, 1.0, part / np.where(total > 0, total, 1.0)[piece])
+    mass = share[piece] * part
+    if not moments:
+        return row[piece], column, mass
     mean, spread = _lean(k[piece] * run)
     offset = left + length * mean - (edges[column] + edges[column + 1]) / 2
-    return row[piece], column, share[piece] * part, slope[piece], offset, length**2 * spread
+    return row[piece], column, mass, slope[piece], offset, length**2 * spread

@@ -1,0 +1,308 @@
+"""What the steps do far out, and the interval on which the chain is followed.
+
+Far from all minima a batch multiplies the distance by |1 - T l''| (`Far.growth`), or moves it by
+some way. Where distances shrink in every step, a bounded interval holds every walker. Where only
+the mean of their logarithm is negative, the law falls like a power, with the exponent k at which
+E |1 - T l''|^k = 1 (Kesten, Goldie). Where no step changes them but by a way, the mean of that way
+decides: inwards, with the exponent of Cramer and Lundberg; none, or too little of it (Lamperti):
+SGD spreads for ever.
+
+References
+----------
+.. [1] H. Kesten, *Acta Mathematica* 131 (1973) 207.
+.. [2] J. Lamperti, *Journal of Mathematical Analysis and Applications* 1 (1960) 314.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+
+from stationary.chain.batches import Batches
+from stationary.errors import LandscapeError
+from stationary.functions.evaluation import evaluate
+
+__all__ = ["Far", "Fate", "Held", "far_of", "held_by"]
+
+Array = NDArray[np.float64]
+
+DISTANCES = (1e2, 1e4, 1e6)  # times the region of the minima, at which the steps are asked
+NEUTRAL = 1e-3  # mean logarithm of the growth below which the way decides
+TRIMMED = 14  # decades of probability beyond which a tail is not followed
+FARTHEST = 12  # decades: how far out a tail is followed at most, times the region of the minima
+
+
+class Fate(Enum):
+    """What becomes of SGD far out. The value says why there is no end state, where there is none.
+
+    A tail like a power is a stationary law; `Far.exponent` says which of its moments exist.
+    """
+
+    RETURNS = ""
+    DIVERGES = (
+        "Its steps lead ever farther away: it diverges. Where T times the curvature is above 2 "
+        "every step grows, and a lower learning rate helps; where the losses fall for ever it "
+        "does not."
+    )
+    SPREADS = (
+        "Far out its steps have no mean pull back, or too weak a one, so that it spreads for ever "
+        "as a random walk does: there is no stationary law. Where T times the curvature is 2 a "
+        "lower learning rate helps; else give a finite domain, or losses that grow on both sides."
+    )
+
+
+@dataclass(frozen=True)
+class Far:
+    """The steps far out.
+
+    Attributes
+    ----------
+    exponent
+        P(|w| > x) ~ x^-exponent; inf where it falls faster than every power.
+    rate_with_variance, rate_with_law
+        The learning rates at which the variance and the stationary law itself are lost, other
+        things equal: the lowest with E |1 - T l''|^2 = 1 and with E log |1 - T l''| = 0, l'' of a
+        batch far out. None where there is no such rate: nothing curves there, or the interval is
+        bounded.
+    """
+
+    fate: Fate = Fate.RETURNS
+    exponent: float = math.inf
+    reach: float = math.inf  # how far out the law is followed
+    steps: _Distant | None = None  # at the largest distance that was looked at
+
+    @cached_property
+    def rate_with_variance(self) -> float | None:
+        return None if self.steps is None else self.steps.critical_rate(2.0)
+
+    @cached_property
+    def rate_with_law(self) -> float | None:
+        return None if self.steps is None else self.steps.critical_rate(0.0)
+
+
+@dataclass(frozen=True)
+class Held:
+    """An interval to work on."""
+
+    lower: float
+    upper: float
+    ends: tuple[str, str]  # "fold", "leave", "periodic", or "keep" (nothing to speak of goes out)
+    far: Far
+    tails: bool = False  # the ends are far out, and wait to be drawn in
+
+
+def held_by(batches: Batches, ends: tuple[str, str], start: tuple[float, float] | None) -> Held:
+    """The interval on which to work, where an end of the domain may be infinite."""
+    lower, upper = batches.landscape.domain
+    if math.isfinite(lower) and math.isfinite(upper):
+        return Held(lower, upper, ends, Far(Fate.RETURNS))
+    low, high = _region(batches, lower, upper)
+    if start is not None:
+        low, high = min(low, start[0]), max(high, start[1])
+    size = max(high - low, 1e-3 * max(abs(low), abs(high)), 1e-9)
+
+    def around(reach: float, beyond: str) -> tuple[float, float, tuple[str, str]]:
+        a = ends[0] if math.isfinite(lower) else beyond
+        b = ends[1] if math.isfinite(upper) else beyond
+        return max(low - reach, lower), min(high + reach, upper), (a, b)
+
+    far = far_of(batches, (low + high) / 2, size)
+    for reach in size * np.append(0.0, 2.0 ** np.arange(-5, 10)):  # one that no step leads out of
+        a, b, kinds = around(float(reach), "keep")
+        c, d = covered(batches, a, b)
+        slack = 1e-3 * size
+        if a - slack <= max(c, lower) and min(d, upper) <= b + slack:
+            return Held(max(a - slack, lower), min(b + slack, upper), kinds, far)
+    if far.fate is Fate.DIVERGES:
+        return Held(*around(20 * size, "leave"), far)
+    if far.fate is Fate.SPREADS:
+        return Held(*around(20 * size, "fold"), far)
+    return Held(*around(far.reach, "keep"), far, tails=True)
+
+
+def covered(batches: Batches, low: float, high: float) -> tuple[float, float]:
+    """The hull of where one step leads from an interval."""
+    w = np.linspace(low, high, 257)
+    with np.errstate(all="ignore"):
+        try:
+            images = batches.images(w)
+        except LandscapeError:
+            return -math.inf, math.inf
+    ends = []
+    for sign, table in ((-1.0, -images), (1.0, images)):
+        k, i = np.unravel_index(np.argmax(table), table.shape)
+        best = float(table[k, i])
+        if 0 < i < len(w) - 1:  # the top of a parabola through it and its neighbours
+            left, right = float(table[k, i - 1]), float(table[k, i + 1])
+            bend = 2 * best - left - right
+            if bend > 0:
+                best += (right - left) ** 2 / (8 * bend)
+        ends.append(sign * best)
+    return ends[0], ends[1]
+
+
+def _region(batches: Batches, lower: float, upper: float) -> tuple[float, float]:
+    """Where the gradients of the batches change sign."""
+    out = np.logspace(-4, 6, 1201)
+    if math.isfinite(lower):
+        w = lower + np.append(0.0, out)
+    elif math.isfinite(upper):
+        w = upper - np.append(0.0, out)[::-1]
+    else:
+        w = np.concatenate([-out[::-1], [0.0], out])
+    known = np.sort([p for p in batches.landscape.breakpoints if lower < p < upper])
+    w = np.unique(np.concatenate([w, known]))
+    with np.errstate(all="ignore"):
+        g = batches.landscape.stepped(evaluate(batches.landscape.gradient, w)[0], w)
+    good = np.isfinite(g).all(axis=0)
+    w, sign = w[good], np.sign(g[:, good])
+    turns = ((sign[:, 1:] != sign[:, :-1]) | (sign[:, 1:] == 0)).any(axis=0)
+    if not len(w) or not turns.any():
+        centre = lower if math.isfinite(lower) else upper if math.isfinite(upper) else 0.0
+        return centre - 1, centre + 1
+    i = np.flatnonzero(turns)
+    return float(w[i[0]]), float(w[i[-1] + 1])
+
+
+def far_of(batches: Batches, middle: float, size: float) -> Far:
+    """What the steps do at ever larger distances from the minima."""
+    found = _Distant.at(batches, middle, DISTANCES[-1] * size)
+    if found is None:
+        return Far(Fate.DIVERGES)
+    if found.growth > NEUTRAL:
+        return Far(Fate.DIVERGES, steps=found)
+    if found.growth < -NEUTRAL:
+        exponent = found.exponent()
+        decades = min(TRIMMED / exponent, FARTHEST) if math.isfinite(exponent) else 6
+        return Far(Fate.RETURNS, exponent, size * 10.0 ** max(decades, 1), steps=found)
+    # Distances hardly change: the mean way counts, against the spread of the ways.
+    near = [_Distant.at(batches, middle, distance * size) for distance in DISTANCES[:2]]
+    pulls = [d.pull for d in near if d is not None] or [0.0]
+    pull = max(pulls)  # 2 x E step / E step^2: below -1 it returns, above 1 it is lost
+    if pull > 1 and min(pulls) > 1:
+        return Far(Fate.DIVERGES)
+    if pull >= -1 - 1e-6:
+        return Far(Fate.SPREADS, steps=found)
+    if pulls[-1] < 10 * pulls[0]:  # a steady pull: the law falls like an exponential
+        rate = abs(pulls[0]) / (DISTANCES[0] * size)
+        return Far(Fate.RETURNS, math.inf, (TRIMMED + 1) * math.log(10) / rate, found)
+    exponent = -max(pulls) - 1
+    decades = min(TRIMMED / exponent, FARTHEST)
+    return Far(Fate.RETURNS, exponent, size * 10.0**decades, found)
+
+
+@dataclass(frozen=True)
+class _Distant:
+    """The steps at one distance on either side: to which side they lead, by which factor."""
+
+    probability: Array
+    factor: Array  # (sides, K), signed: below 0 where a step leads to the other side
+    way: Array  # (sides, K): by how much it changes the distance
+    distance: float
+    rate: float
+
+    @classmethod
+    def at(cls, batches: Batches, middle: float, distance: float) -> _Distant | None:
+        """None where the gradients are not finite there."""
+        lower, upper = batches.landscape.domain
+        w = np.array([middle - distance, middle + distance])
+        w = w[(lower < w) & (w < upper)]
+        with np.errstate(all="ignore"):
+            try:
+                gradients = batches.gradients(w)
+            except LandscapeError:
+                return None
+        side = np.sign(w - middle)
+        step = -batches.rate * gradients * side
+        factor = 1 + step / distance
+        way = np.where(factor >= 0, step, -2 * distance - step)
+        if len(w) == 1:  # what would go beyond the other end is turned back, or stays there
+            factor = np.abs(factor)
+        return cls(batches.probability, factor.T, way.T, distance, batches.rate)
+
+    def _moved(self, factor: Array, weight: Array) -> Array:
+        """The matrix of means of a weight, from side to side."""
+        if len(factor) == 1:
+            return np.array([[float(self.probability @ weight[0])]])
+        stays = factor >= 0
+        same, other = ((weight * on) @ self.probability for on in (stays, ~stays))
+        return np.array([[same[0], other[0]], [other[1], same[1]]])
+
+    def _sides(self, factor: Array) -> Array:
+        """How often the walker is on each side."""
+        turn = self._moved(factor, np.ones_like(factor))
+        if len(turn) == 1 or turn[0, 1] + turn[1, 0] == 0:
+            return np.full(len(turn), 1 / len(turn))
+        return np.asarray(np.array([turn[1, 0], turn[0, 1]]) / (turn[0, 1] + turn[1, 0]))
+
+    def _growth(self, factor: Array) -> float:
+        """The mean logarithm of the growth: where no step changes sides, of the worse side."""
+        with np.errstate(divide="ignore"):
+            logs = np.maximum(np.log(np.abs(factor)), -700) @ self.probability
+        turn = self._moved(factor, np.ones_like(factor))
+        apart = len(turn) == 2 and turn[0, 1] + turn[1, 0] == 0
+        return float(logs.max() if apart else self._sides(factor) @ logs)
+
+    @property
+    def growth(self) -> float:
+        return self._growth(self.factor)
+
+    @property
+    def pull(self) -> float:
+        mean, square = self.way @ self.probability, self.way**2 @ self.probability
+        turn = self._moved(self.factor, np.ones_like(self.factor))
+        apart = len(turn) == 2 and turn[0, 1] + turn[1, 0] == 0
+        if apart:
+            with np.errstate(all="ignore"):
+                ratios = 2 * self.distance * mean / square
+            return float(np.nan_to_num(ratios, nan=0.0).max())
+        sides = self._sides(self.factor)
+        # On both sides in turn: what one gives the other takes back.
+        spread = float(sides @ square)
+        drift = float(sides @ mean)
+        noise = 64 * np.finfo(float).eps * self.distance
+        return 0.0 if abs(drift) <= noise or spread == 0 else 2 * self.distance * drift / spread
+
+    def _radius(self, factor: Array, power: float) -> float:
+        """The largest eigenvalue of the means of |factor|^power, as its logarithm."""
+        with np.errstate(divide="ignore", over="ignore"):
+            weight = np.abs(factor) ** power
+        means = self._moved(factor, weight)
+        return math.log(max(float(np.abs(np.linalg.eigvals(means)).max()), 1e-300))
+
+    def exponent(self) -> float:
+        """k > 0 with E |factor|^k = 1; inf where no step grows."""
+        if not (np.abs(self.factor) > 1 + 1e-9).any():
+            return math.inf
+        high = 1.0
+        while self._radius(self.factor, high) <= 0:
+            high *= 2
+            if high > 1e4:
+                return math.inf
+        low = high / 2
+        while self._radius(self.factor, low) > 0:
+            low /= 2
+        return float(brentq(lambda k: self._radius(self.factor, k), low, high, rtol=1e-13))
+
+    def critical_rate(self, power: float) -> float | None:
+        """The lowest learning rate with E |factor|^power = 1; with power 0, E log |factor| = 0."""
+        curvature = (1 - self.factor) / self.rate
+        scale = np.abs(curvature).max()
+        if not curvature.mean() > 0 or scale * self.rate < NEUTRAL:
+            return None
+
+        def value(t: float) -> float:
+            factor = 1 - t * curvature
+            return self._radius(factor, power) if power else self._growth(factor)
+
+        at = np.geomspace(1e-3, 1e3, 601) / scale
+        first = next((k for k, t in enumerate(at.tolist()) if value(t) > 0), 0)
+        if not first:
+            return None
+        return float(brentq(value, at[first - 1], at[first], rtol=1e-14))

@@ -1,0 +1,106 @@
+"""`Ground`: what the parts of an exact chain have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from stationary.chain.batches import Batches
+from stationary.chain.cells import RestPoint, capture, graded, rest_points
+from stationary.chain.far import Held
+from stationary.chain.tilt import Lean, Seen
+from stationary.chain.transfer import Transfer, closed_classes, transfers
+from stationary.process.initial import Initial
+
+__all__ = ["Ground"]
+
+Array = NDArray[Any]
+
+LEANS = 1000  # points at which the steps are asked how density leans, at least
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """The maps, the interval on which they are followed, and the points that they leave alone."""
+
+    batches: Batches
+    held: Held
+    cells: int
+    start: Initial | None
+    rests: tuple[RestPoint, ...]
+    core: tuple[float, float] | None = None  # middle and size of what is likely, in long tails
+
+    @classmethod
+    def of(cls, batches: Batches, held: Held, cells: int, start: Initial | None) -> Ground:
+        return cls(batches, held, cells, start, rest_points(batches, held.lower, held.upper))
+
+    def within(self, lower: float, upper: float, core: tuple[float, float]) -> Ground:
+        """The same on a shorter interval."""
+        rests = rest_points(self.batches, lower, upper)
+        held = replace(self.held, lower=lower, upper=upper)
+        return replace(self, held=held, rests=rests, core=core)
+
+    @cached_property
+    def joints(self) -> Array:
+        """Where the gradients may jump."""
+        known = self.batches.landscape.breakpoints
+        return np.array([b for b in known if self.held.lower < b < self.held.upper])
+
+    @cached_property
+    def lean(self) -> Lean:
+        held = self.held
+        edges = graded(
+            held.lower, held.upper, max(self.cells, LEANS), self.rests, self.joints,
+            core=self.core,
+        )  # fmt: skip
+        return Lean(self.batches, (edges[1:] + edges[:-1]) / 2)
+
+    def chain(
+        self,
+        edges: Array,
+        ends: tuple[str, str],
+        seen: Seen | None = None,
+        *,
+        levels: int = 1,
+        moments: bool = False,
+        leaning: bool = True,
+    ) -> list[Transfer]:
+        """The chain on cells, and on cells 2, 4, ... times as wide."""
+
+        def lean(level: Array) -> Array:
+            return self.lean(level, seen)
+
+        leans = [lean if leaning else None] * levels
+        return transfers(self.batches, edges, ends, self.joints, leans, moments)
+
+    def captured(self, edges: Array) -> Array:
+        """For each cell, which attracting rest point has it for its own; -1 for none."""
+        owner = np.full(len(edges) - 1, -1)
+        width = self.held.upper - self.held.lower
+        middle = (edges[1:] + edges[:-1]) / 2
+        for k, p in enumerate(self.rests):
+            if p.attracts:
+                owner[np.abs(middle - p.position) < capture(p, width)] = k
+        return owner
+
+    def closed(self, chain: Transfer) -> list[Array]:
+        """The closed classes of cells; what is captured or leaves is none of them."""
+        n = chain.cells
+        owner = self.captured(chain.edges)
+        if (owner < 0).all() and not chain.leaving.any():
+            return closed_classes(chain.inner)
+        matrix = sp.vstack([chain.matrix, sp.csr_array((2, n + 2))]).tocsr()
+        stopped = np.append(owner >= 0, [True, True])
+        keep = sp.diags_array((~stopped).astype(float))
+        classes = closed_classes((keep @ matrix + sp.diags_array(stopped.astype(float))).tocsr())
+        return [c for c in classes if not stopped[c].any()]
+
+    def point(self, position: float) -> RestPoint:
+        """A class that is a point: one of the known rest points, or one that steps lead to."""
+        known = (r for r in self.rests if r.position == position)
+        return next(known, RestPoint(position, -1.0, True))

@@ -1,0 +1,67 @@
+"""Moments in closed form, where every batch's map is linear: w' = a w + b with (a, b) drawn."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.chain.batches import Batches
+from stationary.chain.far import Far
+
+__all__ = ["linear_moments"]
+
+Array = NDArray[Any]
+
+EPS = float(np.finfo(float).eps)
+
+
+def linear_moments(
+    batches: Batches, low: float, high: float, far: Far
+) -> tuple[Array, Array] | None:
+    """The mean and the central moments of order 2 to 4, and their errors, which are rounding.
+
+    Of those that exist: with u = w - E w and d = b + (a - 1) E w,
+
+        E u^k (1 - E a^k) = sum over i < k of (k over i) E[a^i d^(k-i)] E u^i.
+
+    None where the maps are not linear on the interval.
+    """
+    w = np.unique(np.concatenate([np.linspace(low, high, 65), np.geomspace(1e-6, 1, 33) * high]))
+    w = w[(low <= w) & (w <= high)]
+    images, p = batches.images(w), batches.probability
+    at = np.argmin(np.abs(w - (low + high) / 2)) if math.isfinite(far.exponent) else 0
+    a = (images[:, -1] - images[:, 0]) / (w[-1] - w[0])
+    b = images[:, at] - a * w[at]
+    rounding = 64 * EPS * (np.abs(images).max(axis=1) + max(abs(low), abs(high)))
+    if (np.abs(images - (a[:, None] * w + b[:, None])) > rounding[:, None]).any():
+        return None
+    if math.isinf(far.exponent) and not float(p @ a**2) < 1 - 1e-9:
+        return None  # the steps turn the line over or move it: nothing is drawn together
+    size = max(abs(low), abs(high)) if math.isinf(far.exponent) else 1 + float(np.abs(b).max())
+    mean = float(p @ b) / float(1 - p @ a)
+    d = b + (a - 1) * mean
+    found, errors = [1.0, 0.0], [0.0, 64 * EPS * (size + abs(mean)) / abs(1 - float(p @ a))]
+    for k in range(2, 5):
+        if far.exponent <= k:
+            found.append(math.inf if k % 2 == 0 else math.nan)
+            errors.append(0.0)
+            continue
+        terms = [math.comb(k, i) * (p @ (a**i * d ** (k - i))) * found[i] for i in range(k)]
+        sizes = [
+            math.comb(k, i) * (p @ (np.abs(a) ** i * np.abs(d) ** (k - i))) * abs(found[i])
+            for i in range(k)
+        ]
+        off = sum(
+            math.comb(k, i) * (p @ (np.abs(a) ** i * np.abs(d) ** (k - i))) * errors[i]
+            for i in range(k)
+        )
+        gap = 1 - float(p @ a**k)
+        found.append(float(sum(terms)) / gap)
+        whole = abs(found[-1])
+        errors.append((off + 64 * EPS * (float(sum(sizes)) + whole)) / gap)
+    if far.exponent <= 1:
+        return np.full(4, math.nan), np.zeros(4)
+    return np.array([mean, *found[2:]]), np.array(errors[1:])

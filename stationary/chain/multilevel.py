@@ -1,0 +1,147 @@
+"""The stationary vector of a chain on cells: directly, or by aggregation on ever wider cells.
+
+Where a step reaches over many cells a chain is expensive to eliminate, but forgets within a few
+steps how its mass lies among neighbouring cells. Then pairs of cells are joined, again and again,
+each weighted as the current vector weighs them; the widest are solved by elimination, and on the
+way back every level is smoothed. All vectors are logarithms, and are multiplied rather than added
+to, so that masses of 1e-300 settle as fast as others.
+
+References
+----------
+.. [1] G. Horton, S. T. Leutenegger, *ACM SIGMETRICS* 22 (1994) 191: a multi-level solution
+   algorithm for steady-state Markov chains.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from stationary.chain.elimination import IN_LOGS, Elimination, band_of, stationary_in_logs
+
+__all__ = ["log_stationary"]
+
+Array = NDArray[Any]
+
+DIRECT = 2.5e7  # states times the square of the reach, for elimination to be the faster way
+COARSEST = 12  # states that are not joined any further, nor are those of which
+LINKED = 16  # a step reaches no more: within these, mass does not settle at once
+CYCLES = 60  # a chain that takes more than this is eliminated after all
+SETTLED = 1e-11  # change of the logarithm of every component in one cycle, if nothing is said
+PLAIN = 600.0  # range of logarithms that doubles hold without them
+WEIGHT = 0.9  # of a new value in a step of Jacobi's: with 1, chains of two colours never settle
+
+
+def log_stationary(
+    matrix: Any, guess: Array | None = None, settled: float = SETTLED
+) -> tuple[Array, bool]:
+    """log of the stationary vector of an irreducible chain, and whether it is right.
+
+    Parameters
+    ----------
+    matrix
+        Shape (n, n), sparse: P[i, j] is the probability to go from i to j. Its diagonal is
+        taken to be what the rest of the row leaves.
+    guess
+        Logarithms to begin with, shape (n,), finite.
+    settled
+        How well each logarithm is to be known, where it is iterated.
+
+    Returns
+    -------
+    tuple
+        The logarithms, shape (n,), normalised; False where so many states are linked by
+        probabilities beyond 1e-290 that nothing can be done about it.
+    """
+    n = matrix.shape[0]
+    if n * band_of(matrix) ** 2 > DIRECT:
+        x = _by_levels(matrix, np.zeros(n) if guess is None else guess, settled)
+        if x is not None:
+            return x, True
+    peak = 0 if guess is None else int(np.argmax(guess))
+    parts = Elimination.of(matrix, np.zeros(n), peak)
+    x = parts.log_stationary()
+    if parts.sound:
+        return x, True
+    if n * band_of(matrix) ** 2 <= IN_LOGS:
+        return stationary_in_logs(matrix), True
+    return np.nan_to_num(x, nan=-np.inf, posinf=0.0), False
+
+
+class _Level:
+    """The links of a chain, by rows, and those between pairs of its states."""
+
+    def __init__(self, rows: Array, columns: Array, n: int) -> None:
+        self.rows, self.columns, self.n = rows, columns, n
+        self.begins = np.searchsorted(rows, np.arange(n + 1))
+        self.into = sp.csc_array((np.ones(len(rows)), columns, self.begins), shape=(n, n))
+        self.starts = np.arange(0, n, 2)
+        self.pair = np.arange(n) // 2
+        half = len(self.starts)
+        key = rows // 2 * half + columns // 2
+        self.out = np.flatnonzero(rows // 2 != columns // 2)
+        key, self.place = np.unique(key[self.out], return_inverse=True)
+        self.next = key // half, key % half, half
+
+    def smoothed(self, links: Array, x: Array, times: int) -> Array:
+        """Steps of Jacobi's, for the ratio to x: what flows in over what flows out."""
+        top = x.max()
+        plain = top - x.min() < PLAIN
+        flow = links if plain else links * np.exp(x[self.rows] - x[self.columns])
+        self.into.data = flow
+        out = np.add.reduceat(links, self.begins[:-1])
+        y = np.exp(x - top) if plain else np.ones(self.n)
+        for _ in range(times):
+            y = (1 - WEIGHT) * y + WEIGHT * (self.into @ y) / out
+        return np.asarray(np.log(y) + top if plain else np.log(y) + x)
+
+    def joined(self, links: Array, x: Array) -> tuple[Array, Array]:
+        """The links between pairs, each state weighted as x says, and the pairs' logarithms."""
+        top = np.maximum.reduceat(x, self.starts)
+        weight = np.exp(x - top[self.pair])
+        total = np.add.reduceat(weight, self.starts)
+        flow = links * (weight / total[self.pair])[self.rows]
+        between = np.bincount(self.place, flow[self.out], len(self.next[0]))
+        return between, top + np.log(total)
+
+
+def _by_levels(matrix: Any, x: Array, settled: float) -> Array | None:
+    coo = matrix.tocoo()
+    off = (coo.row != coo.col) & (coo.data > 0)
+    rows, columns, n = coo.row[off].astype(np.int64), coo.col[off].astype(np.int64), coo.shape[0]
+    links = coo.data[off]
+    if (np.diff(rows) < 0).any():
+        order = np.argsort(rows, kind="stable")
+        rows, columns, links = rows[order], columns[order], links[order]
+    levels = []
+    while n > COARSEST and int(np.abs(rows - columns).max()) > LINKED:
+        levels.append(_Level(rows, columns, n))
+        rows, columns, n = levels[-1].next
+    with np.errstate(all="ignore"):  # what is not finite is not taken
+        for _ in range(CYCLES):
+            new = _cycle(levels, (rows, columns, n), links, x)
+            new = new - new.max()
+            change = np.abs(new - x).max()
+            x = new
+            if not np.isfinite(change):
+                return None
+            if change < settled:
+                return np.asarray(x - np.log(np.exp(x).sum()))
+    return None
+
+
+def _cycle(
+    levels: list[_Level], coarsest: tuple[Array, Array, int], links: Array, x: Array
+) -> Array:
+    if not levels:
+        rows, columns, n = coarsest
+        whole = sp.csr_array((links, (rows, columns)), shape=(n, n))
+        return Elimination.of(whole, np.zeros(n), int(np.argmax(x))).log_stationary()
+    level = levels[0]
+    x = level.smoothed(links, x, 1)
+    between, pairs = level.joined(links, x)
+    better = _cycle(levels[1:], coarsest, between, pairs)
+    return level.smoothed(links, x + (better - pairs)[level.pair], 2)
