@@ -577,7 +577,8 @@ def _grown(
         here = number(x[known - 1])
         distance = abs(here - anchor)
         done += count
-        if count == 0:
+        lost = outward and not piece.resolved.any()  # it oscillates faster than can be followed
+        if count == 0 or lost:
             log_mass = _log_mass_inwards(diffusion, pieces, anchor, side, strength)
             return pieces, _has_fallen(log_mass, outward) and _falls_on(
                 diffusion, here, anchor, end
