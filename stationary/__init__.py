@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from stationary.simulation.result import Simulation
     from stationary.simulation.simulate import simulate
     from stationary.sources.loading import load
+    from stationary.sources.saved import Saved
     from stationary.states.basins import Basin, basins_of
     from stationary.states.distribution import EndState
     from stationary.states.estimate import Estimate
@@ -89,6 +90,7 @@ __all__ = [
     "Peak",
     "RegularisationPath",
     "Row",
+    "Saved",
     "SgdBasin",
     "Simulation",
     "StationaryError",
@@ -155,6 +157,7 @@ _ROOMS = {
     "mean_first_passage_time": "states.first_passage",
     "Landscape": "process.landscape",
     "load": "sources.loading",
+    "Saved": "sources.saved",
     "simulate": "simulation.simulate",
     "Passage": "states.law",
     "Peak": "states.peaks",

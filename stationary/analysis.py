@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from stationary.chain.steps import StepIndicators, step_indicators
 from stationary.line.ends import anatomy
 from stationary.line.equilibria import Equilibrium
@@ -59,7 +61,32 @@ class Analysis(Result):
     @cached_property
     def basins(self) -> tuple[Basin, ...]:
         """What each minimum holds, left to right; see `basins_of`."""
-        return basins_of(self.end_state, self.min_barrier)
+        found = basins_of(self.end_state, self.min_barrier)
+        return tuple(replace(b, owner=self) for b in found)
+
+    @cached_property
+    def losses(self) -> tuple[float | None, ...]:
+        """The mean loss at each minimum; None where no losses were given."""
+        at = np.array([float(b.position) for b in self.basins])
+        known = None if self.landscape is None else self.landscape.mean_loss(at)
+        return (None,) * len(at) if known is None else tuple(known[0].tolist())
+
+    @cached_property
+    def sharpnesses(self) -> tuple[tuple[float | None, float | None], ...]:
+        """l'' at each minimum: of the mean loss, and of the minibatch where it is largest."""
+        steps, landscape = self.steps, self.landscape
+        if steps is None or landscape is None or landscape.learning_rate is None:
+            return ((None, None),) * len(self.basins)
+        rate = landscape.learning_rate
+        found = {m.position: m for m in steps.minima}
+
+        def of(b: Basin) -> tuple[float | None, float | None]:
+            m = found.get(b.position)
+            pair = (None, None) if m is None else (m.curvature, m.largest)
+            first, second = (None if x is None else x / rate for x in pair)
+            return first, second
+
+        return tuple(map(of, self.basins))
 
     @cached_property
     def bias(self) -> tuple[Ratio, ...]:

@@ -7,9 +7,13 @@ An answer is data and knows nothing of paper. What sets it as text, JSON, CSV or
 from __future__ import annotations
 
 import copy
+import csv
+import io
 import json
+import math
 import sys
 from collections.abc import Mapping
+from enum import Enum
 from importlib import import_module
 from pathlib import Path
 from threading import local
@@ -18,7 +22,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Data", "Result"]
+from stationary.errors import StationaryError
+
+__all__ = ["Data", "Result", "plain"]
 
 PACKING = local()  # whether what is being pickled is inside something that is
 
@@ -45,7 +51,7 @@ class Data:
         try:
             for module in guests:
                 cloudpickle.register_pickle_by_value(module)
-            return _unpacked, (cloudpickle.dumps((type(self), vars(self))),)
+            return _unpacked, (cloudpickle.dumps(self),)
         finally:
             PACKING.busy = False
             for module in guests:
@@ -59,11 +65,36 @@ class Data:
         vars(twin).update(copy.deepcopy(vars(self), memo))
         return twin
 
+    def to_dict(self) -> dict[str, Any]:
+        """What it holds as plain numbers, strings and lists; None for what no number can say."""
+        fields = getattr(self, "__dataclass_fields__", {})
+        return {name: plain(getattr(self, name)) for name, f in fields.items() if f.repr}
+
     def __eq__(self, other: object) -> bool:
         return _same(self, other, set())
 
     def __hash__(self) -> int:
         return hash((type(self), getattr(self, "name", None)))
+
+
+def plain(value: Any) -> Any:
+    """The same as numbers, strings, lists and dictionaries; None for what JSON cannot carry."""
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, Enum):
+        return value.name.lower()
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(v) for v in value]
+    if isinstance(value, float) or hasattr(value, "_mpf_"):
+        number = float(value)
+        return number if math.isfinite(number) else None
+    return repr(value)
 
 
 def _made(kind: type, state: dict[str, Any]) -> Any:
@@ -75,7 +106,7 @@ def _made(kind: type, state: dict[str, Any]) -> Any:
 def _unpacked(content: bytes) -> Any:
     import cloudpickle
 
-    return _made(*cloudpickle.loads(content))
+    return cloudpickle.loads(content)
 
 
 def _same(a: Any, b: Any, seen: set[tuple[int, int]]) -> bool:
@@ -145,7 +176,8 @@ class Result(Data):
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain numbers, strings and lists; None for what no number can say."""
-        return dict(self.render("dict"))
+        found: dict[str, Any] = plain(self.render("dict"))
+        return found
 
     def to_json(self) -> str:
         """`to_dict` as JSON, without NaN or Infinity."""
@@ -154,9 +186,44 @@ class Result(Data):
     def to_csv(self, *args: Any, **settings: Any) -> str:
         """A table with a line of column names; what does not exist is left empty.
 
-        An `Analysis` takes the number of `points` at which its density is listed, 1001 by default.
+        An `Analysis` takes the number of `points` at which its density is listed, 1001 by default,
+        or ``of="minima"``.
         """
-        return str(self.render("csv", *args, **settings))
+        columns = {n: plain(c) for n, c in self.render("table", *args, **settings).items()}
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(columns)
+        for row in zip(*columns.values(), strict=True):
+            cells = ("" if x is None else x for x in row)
+            writer.writerow(c if isinstance(c, str) else repr(c) for c in cells)
+        return out.getvalue()
+
+    def to_frame(self, *args: Any, **settings: Any) -> Any:
+        """The table of `to_csv` as a `pandas.DataFrame`; pandas must be installed."""
+        try:
+            import pandas
+        except ImportError:
+            raise StationaryError(
+                "to_frame makes a DataFrame of pandas, which is not installed: pip install pandas, "
+                "or take to_csv()."
+            ) from None
+        columns = self.render("table", *args, **settings)
+        return pandas.DataFrame({n: list(c) for n, c in columns.items()})
+
+    def to_html(self) -> str:
+        """The report and the figure as one page that needs nothing else."""
+        return str(self.render("html"))
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return str(self.render("notebook"))
+
+    def save(self, path: str | Path) -> None:
+        """Write what was found to a .json file, which `stationary.load` reads; no pickle.
+
+        Numbers, report and tables are kept; functions are not.
+        """
+        self.render("saved", path)
 
     def plot(self, path: str | Path | None = None, **settings: Any) -> Any:
         """Draw the answer; save it to `path` (.png, .svg or .pdf) if given.

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 __all__ = [
+    "digits_known",
     "digits_left",
     "error_text",
     "is_known",
+    "known_text",
     "many_digits_text",
     "mean_text",
     "measured",
@@ -54,7 +56,8 @@ def time_text(log_time: float) -> str:
 
 def error_text(error: Any) -> str:
     """An error to one digit."""
-    return f"{float(error):.0e}" if error > 0 else "0"
+    # Next to the least double there is no digit to be shown.
+    return (f"{float(error):.0e}" if error > 1e-300 else "<1e-300") if error > 0 else "0"
 
 
 def is_known(error: Any, log_value: Any) -> bool:
@@ -106,14 +109,22 @@ def mean_text(mean: float, std: float) -> str:
     return "0" if abs(mean) < 1e-13 * max(1.0, std) else f"{mean:.6g}"
 
 
+def digits_known(value: float, error: Any, most: int) -> int:
+    """Significant digits of a value up to the decade of its error; at least one."""
+    if not (error > 0 and value and math.isfinite(value)):
+        return most
+    known = math.floor(math.log10(abs(value))) - math.floor(math.log10(float(error))) + 1
+    return min(max(known, 1), most)
+
+
+def known_text(value: Any, error: Any, most: int = 10) -> str:
+    """A value to the last digit that its error leaves, and at most so many."""
+    x = float(value)
+    if not math.isfinite(float(error)):
+        return "not known"
+    return f"{tidy(x, error):.{digits_known(x, error, most)}g}"
+
+
 def measured(value: float, error: float) -> str:
     """A value to the digits that its error leaves, and the error."""
-    if not error > 0:
-        return f"{value:.10g} +- 0"
-    decimals = 1 - math.floor(math.log10(error))
-    held = 15 - math.floor(math.log10(abs(value))) if value else 15  # by a double
-    if not 0 <= decimals <= 12:
-        return f"{value:.8g} +- {error:.2g}"
-    decimals = max(0, min(decimals, held))
-    shown = f"{error:.{decimals}f}" if decimals else f"{error:.2g}"
-    return f"{value:.{decimals}f} +- {shown}"
+    return f"{known_text(value, error)} +- {error_text(error)}"

@@ -106,3 +106,42 @@ def test_analyses_go_through_a_pool_of_processes():
     found = [analyze(Diffusion(lambda x, k=k: -k * x, 1.0, (-5, 5))) for k in (1, 2)]
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         assert list(pool.map(standard_deviation, found)) == list(map(standard_deviation, found))
+
+
+def test_an_answer_is_saved_and_read_again_without_pickle(answers, tmp_path):
+    for found in (a for a in answers if isinstance(a, st.Analysis | st.Sweep | st.WidthBias)):
+        found.save(tmp_path / "found.json")
+        again = st.load(tmp_path / "found.json")
+        assert isinstance(again, st.Saved)
+        assert str(again) == str(found)
+        assert again.to_dict() == found.to_dict()
+        assert again.to_csv() == found.to_csv()
+        assert again == pickle.loads(pickle.dumps(again))
+    (tmp_path / "other.json").write_text("{}")
+    with pytest.raises(st.StationaryError, match="no answer that save"):
+        st.load(tmp_path / "other.json")
+
+
+def test_a_minimum_has_what_the_json_has():
+    found = analyze(TWO_MINIMA)
+    for basin, listed in zip(found.basins, found.to_dict()["basins"], strict=True):
+        told = {k: v for k, v in listed.items() if k not in ("parts", "modes")}
+        assert {k: getattr(basin, k) for k in told} == told
+        # exp(-(w - 1)^2 / 2 s^2) and the like: l'' by hand, and the mean of the losses.
+        assert basin.loss == pytest.approx(np.mean(found.landscape.losses(basin.position)))
+        assert basin.sharpness == pytest.approx(basin.curvature / found.landscape.learning_rate)
+        assert basin.batch_sharpness >= basin.sharpness
+    rows = found.to_csv(of="minima").splitlines()
+    assert len(rows) == 1 + len(found.basins)
+    assert "batch_sharpness" in rows[0]
+
+
+def test_a_frame_is_made_where_pandas_is_and_else_said_to_need_it(answers):
+    swept = next(a for a in answers if isinstance(a, st.Sweep))
+    try:
+        import pandas  # noqa: F401
+    except ImportError:
+        with pytest.raises(st.StationaryError, match="pip install pandas"):
+            swept.to_frame()
+    else:
+        assert list(swept.to_frame().columns) == list(swept.columns)

@@ -86,8 +86,8 @@ def test_an_answer_refuses_a_form_that_it_does_not_have_by_name():
     walk = simulate(
         Diffusion(drift=lambda x: -x, variance=1.0, domain=(-3, 3)), dt=0.1, steps=20, walkers=10
     )
-    with pytest.raises(StationaryError, match=r"Simulation.*'csv'.*'text', 'dict'"):
-        walk.to_csv()
+    with pytest.raises(StationaryError, match=r"Simulation.*'figure'.*'text', 'dict'"):
+        walk.plot()
 
 
 def test_a_class_derived_from_an_answer_is_shown_as_that_answer():

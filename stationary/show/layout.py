@@ -1,23 +1,93 @@
-"""How a report is set: sections, sentences and tables, 80 columns wide."""
+"""How a report is set: sections, sentences and tables, 80 columns wide.
+
+What it was set from stays with it, so that the same report can be set as a page.
+"""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-__all__ = ["WIDTH", "report", "table"]
+__all__ = ["WIDTH", "Line", "Report", "Table", "report", "table"]
 
 WIDTH = 80
 INDENT = "  "
 
 
-def report(sections: Iterable[tuple[str, Sequence[str]]]) -> str:
-    """Titled sections of sentences and table rows; those without lines are left out."""
-    return "\n\n".join("\n".join([title, *map(_set, lines)]) for title, lines in sections if lines)
+@dataclass(frozen=True)
+class Table:
+    """Columns under their names, numbers to the right."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def __str__(self) -> str:
+        """Columns that do not fit beside the others follow in a table of their own."""
+        rows = [self.header, *self.rows]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(self.header))]
+        blocks, used = [[0]], widths[0]
+        for i, width in enumerate(widths[1:], start=1):
+            if used + 2 + width > WIDTH - len(INDENT) and len(blocks[-1]) > 1:
+                blocks.append([0])
+                used = widths[0]
+            blocks[-1].append(i)
+            used += 2 + width
+        return "\n\n".join(
+            "\n".join(
+                (INDENT + "  ".join(row[i].rjust(widths[i]) for i in block)).rstrip()
+                for row in rows
+            )
+            for block in blocks
+        )
 
 
-def _set(line: str) -> str:
-    if line.startswith("|"):  # a row of a table, set already
+Line = Any  # a sentence or a `Table`
+Section = tuple[str, Sequence[Line]]
+
+
+class Report(str):
+    """A report as text, with the sections that it was set from."""
+
+    sections: tuple[Section, ...]
+
+    @property
+    def brief(self) -> str:
+        """Its first ten lines at most: what is said first, and the first table."""
+        title, head = self.sections[0]
+        rest = [line for _, lines in self.sections[1:] for line in lines]
+        tables = [line for line in rest if isinstance(line, Table)]
+        tables.sort(key=lambda t: t.header[0] != "minimum")
+        first = str(tables[0]) if tables else ""
+        shown = first.split("\n\n")[0].splitlines()[:4]
+        room = 10 - bool(shown) - len(shown)
+        lines = [title]
+        for paragraph in head:
+            more = _set(paragraph).splitlines()
+            if len(lines) + len(more) > room and len(lines) > 1:
+                break
+            lines += more[: room - len(lines)]
+        return "\n".join([*lines, "", *shown] if shown else lines)
+
+
+def report(sections: Iterable[Section]) -> Report:
+    """Titled sections of sentences and tables; those without lines are left out."""
+    kept = tuple((title, lines) for title, lines in sections if lines)
+    made = Report("\n\n".join(map(_section, kept)))
+    made.sections = kept
+    return made
+
+
+def _section(section: Section) -> str:
+    title, lines = section
+    return "\n".join([title, *map(_set, lines)])
+
+
+def _set(line: Line) -> str:
+    if not isinstance(line, str):
+        return f"{line}"
+    if line.startswith("|"):  # set already
         return INDENT + line[1:].rstrip()
     return textwrap.fill(
         line,
@@ -29,22 +99,6 @@ def _set(line: str) -> str:
     )
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Rows set in columns, numbers to the right, each marked as set with a leading bar.
-
-    Columns that do not fit beside the others follow in a table of their own, after the first.
-    """
-    rows = [tuple(header), *(tuple(r) for r in rows)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
-    blocks, used = [[0]], widths[0]
-    for i, width in enumerate(widths[1:], start=1):
-        if used + 2 + width > WIDTH - len(INDENT) and len(blocks[-1]) > 1:
-            blocks.append([0])
-            used = widths[0]
-        blocks[-1].append(i)
-        used += 2 + width
-    lines: list[str] = []
-    for block in blocks:
-        lines += [""] if lines else []
-        lines += ["|" + "  ".join(row[i].rjust(widths[i]) for i in block) for row in rows]
-    return lines
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[Line]:
+    """A table as the only line of a list, to which sentences can be added."""
+    return [Table(tuple(header), tuple(map(tuple, rows)))]

@@ -20,46 +20,25 @@ Renderer = Callable[..., Any]
 
 ONE_AT_A_TIME = RLock()  # matplotlib's settings are shared by all threads while one of them draws
 
-RENDERERS = {
-    "Analysis": {
-        "text": "reports.analysis:text",
-        "dict": "tables.analysis:as_dict",
-        "csv": "tables.analysis:as_csv",
-        "figure": "figures.analysis:plot_analysis",
-    },
-    "Check": {
-        "text": "reports.check:text",
-        "dict": "tables.check:as_dict",
-        "figure": "figures.check:plot_check",
-    },
-    "Evolution": {
-        "text": "reports.evolution:text",
-        "dict": "tables.evolution:as_dict",
-        "csv": "tables.evolution:as_csv",
-        "figure": "figures.evolution:plot_evolution",
-    },
-    "RegularisationPath": {
-        "text": "reports.regularisation:text",
-        "dict": "tables.regularisation:as_dict",
-        "figure": "figures.regularisation:plot_path",
-    },
-    "Simulation": {
-        "text": "reports.simulation:text",
-        "dict": "tables.simulation:as_dict",
-    },
-    "Sweep": {
-        "text": "reports.sweep:text",
-        "dict": "tables.sweep:as_dict",
-        "csv": "tables.sweep:as_csv",
-        "figure": "figures.sweep:plot_phases",
-    },
-    "WidthBias": {
-        "text": "reports.bias:text",
-        "dict": "tables.bias:as_dict",
-        "csv": "tables.bias:as_csv",
-        "figure": "figures.bias:plot_bias",
-    },
+ROOMS = {  # of each kind of answer, with the name of its figure
+    "Analysis": ("analysis", "plot_analysis"),
+    "Check": ("check", "plot_check"),
+    "Evolution": ("evolution", "plot_evolution"),
+    "RegularisationPath": ("regularisation", "plot_path"),
+    "Simulation": ("simulation", ""),
+    "Sweep": ("sweep", "plot_phases"),
+    "WidthBias": ("bias", "plot_bias"),
 }
+PAGES = {"html": "html:page", "notebook": "html:fragment", "saved": "saved:save"}
+RENDERERS = {
+    kind: {"text": f"reports.{room}:text", "dict": f"tables.{room}:as_dict"}
+    | {"table": f"tables.{room}:as_table"}
+    | ({"figure": f"figures.{room}:{figure}"} if figure else {})
+    | PAGES
+    for kind, (room, figure) in ROOMS.items()
+}
+
+RENDERERS["Saved"] = {form: f"saved:{form}" for form in ("text", "dict", "table")} | PAGES
 
 
 def renderer(kind: type, form: str) -> Renderer:

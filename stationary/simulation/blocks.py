@@ -238,7 +238,7 @@ def _recipe(process: Landscape | Diffusion, source: Any, changes: dict[str, Any]
 def _made(recipe: bytes) -> Landscape | Diffusion:
     what, settings, _ = pickle.loads(recipe)
     if isinstance(what, str):
-        return load(what, **settings)
+        return load(what, **settings)  # type: ignore[no-any-return]
     return what(**settings)  # type: ignore[no-any-return]
 
 

@@ -34,6 +34,7 @@ from stationary.functions.source_lines import source_place
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.process.starts import located
+from stationary.sources.saved import read_saved
 from stationary.sources.settings import KNOWN, LANGEVIN, LOSSES, NOISES, accepted_names, short
 
 __all__ = ["ProcessLike", "as_process", "load", "load_text", "source_text"]
@@ -44,9 +45,7 @@ PREFIX = "landscape_file_"
 RUNNING = threading.RLock()  # `_guest` changes what all threads share
 
 
-def load(
-    path: str | Path, *, parameters: Mapping[str, float] | None = None, **changes: Any
-) -> Landscape | Diffusion:
+def load(path: str | Path, *, parameters: Mapping[str, float] | None = None, **changes: Any) -> Any:
     """The landscape or the process that a Python file describes.
 
     Parameters
@@ -55,6 +54,7 @@ def load(
         A file that defines ``losses(w)`` or ``gradients(w)``, which makes a `Landscape`; or
         ``drift(x)`` and one of ``variance``, ``sigma`` and ``diffusivity``, each a function or a
         number, which makes a `Diffusion`. Without a ``domain`` it is on the whole line.
+        Or a .json file that `save` wrote: then the answer as it was printed and listed.
     parameters
         Values for some of the parameters that the file defines, such as ``{"sharpness": 30}``.
     changes
@@ -69,6 +69,8 @@ def load(
     UserFunctionError
         If the file raises an exception; the message shows its line.
     """
+    if isinstance(path, (str, os.PathLike)) and str(path).endswith(".json"):
+        return read_saved(Path(os.path.expanduser(path)))
     file, text = source_text(path)
     return load_text(text, file, parameters=parameters, **changes)
 
@@ -164,7 +166,8 @@ def as_process(
     """
     changes = {name: value for name, value in changes.items() if value is not None}
     if isinstance(given, (str, os.PathLike)):
-        return load(Path(given), parameters=parameters, **changes)
+        file, text = source_text(Path(given))
+        return load_text(text, file, parameters=parameters, **changes)
     if not isinstance(given, (Landscape, Diffusion)):
         raise LandscapeError(
             f"{asked}: a Diffusion or a Landscape is needed, or the path of its file, not "

@@ -23,6 +23,7 @@ from stationary.numbers.elementary import (
     spacing,
     to_float,
 )
+from stationary.result import Data
 from stationary.states.distribution import EndState
 from stationary.states.merging import MIN_BARRIER, checked_barrier, merged
 from stationary.weight.component import Component
@@ -33,8 +34,8 @@ __all__ = ["Basin", "basins_of", "climb_error"]
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
-class Basin:
+@dataclass(frozen=True, eq=False)
+class Basin(Data):
     """A stable equilibrium and the interval between the unstable ones around it.
 
     All logarithms are natural. `log_mass` is right to `mass_error`, which is the absolute
@@ -65,6 +66,56 @@ class Basin:
     weight_error: float = field(
         default=0.0, repr=False, compare=False
     )  # of its component, relative
+
+    owner: Any = field(default=None, repr=False, compare=False)  # the analysis it is part of
+
+    @property
+    def width(self) -> float | None:
+        """The standard deviation of a small peak there: sqrt(a / (2 curvature)); None if flat."""
+        if self.curvature is None or not self.curvature > 0:
+            return None
+        return math.sqrt(float(self.variance) / (2 * float(self.curvature)))
+
+    @property
+    def log_exit_time(self) -> Any:
+        """log of the mean time from the minimum to the first border; None without a border."""
+        return None if (known := self._of("exits")) is None else known.log_time
+
+    @property
+    def exit_time(self) -> Any:
+        """That time; inf where doubles overflow."""
+        log_time = self.log_exit_time
+        if type(log_time) is float:
+            return math.exp(log_time) if log_time < 709 else math.inf
+        return None if log_time is None else exp(log_time)
+
+    @property
+    def exit_time_error(self) -> Any:
+        """Of `log_exit_time`, absolute, and so relative to the time."""
+        return None if (known := self._of("exits")) is None else known.error
+
+    @property
+    def loss(self) -> Any:
+        """The mean loss at the minimum; None where no losses were given."""
+        return self._of("losses")
+
+    @property
+    def sharpness(self) -> Any:
+        """The second derivative of the mean loss there; None without a landscape."""
+        return self._of("sharpnesses", 0)
+
+    @property
+    def batch_sharpness(self) -> Any:
+        """That of the minibatch for which it is largest in size."""
+        return self._of("sharpnesses", 1)
+
+    def _of(self, what: str, *item: int) -> Any:
+        """What the analysis knows of its minima, for this one."""
+        if self.owner is None:
+            return None
+        at = next((i for i, b in enumerate(self.owner.basins) if b is self), None)
+        found = None if at is None else getattr(self.owner, what)[at]
+        return found[item[0]] if item and found is not None else found
 
     @property
     def density(self) -> Any:

@@ -12,11 +12,21 @@ from stationary.show.files import FIGURES, probe, unwritable, write
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["save"]
+__all__ = ["content_of", "save"]
+
+
+def content_of(figure: Figure, suffix: str) -> bytes:
+    """A figure as the bytes of such a file: .png (200 dpi), .svg or .pdf."""
+    import matplotlib
+
+    content = BytesIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(content, format=suffix[1:], dpi=200, metadata=UNDATED[suffix])
+    return content.getvalue()
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Write a figure to `path`, as its suffix says: .png (200 dpi), .svg or .pdf.
+    """Write a figure to `path`, as its suffix says.
 
     Raises
     ------
@@ -24,14 +34,9 @@ def save(figure: Figure, path: str | Path) -> None:
         If the suffix is another one, or the file cannot be written; a file that was there
         before is then left as it was.
     """
-    import matplotlib
-
     path = Path(path)
     probe(path, suffixes=FIGURES)
-    suffix, content = path.suffix.lower(), BytesIO()
     try:
-        with matplotlib.rc_context(STYLE):
-            figure.savefig(content, format=suffix[1:], dpi=200, metadata=UNDATED[suffix])
+        write(path, content_of(figure, path.suffix.lower()))
     except OSError as error:
         raise unwritable(path, error) from error
-    write(path, content.getvalue())

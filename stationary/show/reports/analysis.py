@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stationary.errors import Status
 from stationary.line.equilibria import Equilibrium
@@ -12,14 +12,17 @@ from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.show.answer import centre, interval_text, places
 from stationary.show.headline import headline
-from stationary.show.layout import WIDTH, report, table
+from stationary.show.layout import WIDTH, Line, report, table
 from stationary.show.tables.analysis import hitting_table, many_digits_table, moment_dict, quantiles
 from stationary.states.basins import Basin
 from stationary.states.distribution import EndState
 from stationary.states.peaks import peaks_of
 from stationary.weight.modes import Mode
 from stationary.wording import (
+    digits_known,
+    digits_left,
     error_text,
+    known_text,
     offset_text,
     power_text,
     probability_text,
@@ -57,7 +60,7 @@ def text(analysis: Analysis) -> str:
     return report(sections)
 
 
-def _model(analysis: Analysis) -> list[str]:
+def _model(analysis: Analysis) -> list[Line]:
     diffusion = analysis.diffusion
     lines = [diffusion.stated_equation + "."]
     if analysis.landscape is not None:
@@ -82,7 +85,7 @@ def _model(analysis: Analysis) -> list[str]:
     return lines
 
 
-def optimiser_lines(landscape: Landscape) -> list[str]:
+def optimiser_lines(landscape: Landscape) -> list[Line]:
     """What the optimiser does beside plain SGD, and what that is in G and D."""
     said, n = [], "those of a minibatch"
     if landscape.optimiser == "sign":
@@ -107,7 +110,7 @@ def optimiser_lines(landscape: Landscape) -> list[str]:
     return said
 
 
-def _equilibria(analysis: Analysis) -> list[str]:
+def _equilibria(analysis: Analysis) -> list[Line]:
     equilibria = analysis.equilibria[:MOST_ROWS]
     if not equilibria:
         pieces = analysis.end_state.anatomy.pieces
@@ -136,31 +139,31 @@ def _equilibria(analysis: Analysis) -> list[str]:
 def _position(e: Equilibrium, diffusion: Diffusion) -> str:
     """Where an equilibrium is, with its offset from the nearest double if the noise shows it."""
     if not e.offset or not e.slope or not e.stable:
-        return f"{e.position:.12g}"
+        return known_text(e.position, e.error, 12)
     many = many_digits(60, 15)
     a = diffusion.coefficients(many.array([e.place]), many)[1]
     width = math.sqrt(float(many.to_float(a)[0]) / (2 * abs(e.slope)))
     return offset_text(e.position, e.offset, width)
 
 
-def _many_digits(analysis: Analysis) -> list[str]:
+def _many_digits(analysis: Analysis) -> list[Line]:
     """Every number in full, one per line, wrapped as it must be."""
     numbers = many_digits_table(analysis)
     if numbers is None:
         return []
-    lines = []
+    lines: list[Line] = []
     for name, value in numbers.items():
         text = f"{name}: {value}"
         lines += [f"|{text[k : k + WIDTH - 4]}" for k in range(0, len(text), WIDTH - 4)]
     return lines
 
 
-def _singular_points(analysis: Analysis) -> list[str]:
+def _singular_points(analysis: Analysis) -> list[Line]:
     v, points = analysis.diffusion.variable, analysis.end_state.anatomy.points
     return [p.describe(v) for p in points[:MOST_ROWS]]
 
 
-def _classes(analysis: Analysis) -> list[str]:
+def _classes(analysis: Analysis) -> list[Line]:
     """What the process ends in, where it cannot stay, and how that depends on the start."""
     state, v = analysis.end_state, analysis.diffusion.variable
     if not state.anatomy.points and not state.atoms and not state.escapes:
@@ -201,7 +204,7 @@ def _weight_text(weight: float | None) -> str:
     return "by the start" if weight is None else f"{float(weight):.12g}"
 
 
-def _basins(analysis: Analysis) -> list[str]:
+def _basins(analysis: Analysis) -> list[Line]:
     if not analysis.basins:
         return []
     v, place = analysis.diffusion.variable, places(analysis.end_state)
@@ -215,7 +218,7 @@ def _basins(analysis: Analysis) -> list[str]:
             f"{part}{centre(b, place)}{' (wall)' if b.at_wall else ''}",
             place(b.lower),
             place(b.upper),
-            probability_text(b.log_mass, 9),
+            probability_text(b.log_mass, digits_left(b.mass_error, 9)),
             relative_error_text(b.mass_error, b.log_mass),
         )
 
@@ -234,10 +237,18 @@ def _basins(analysis: Analysis) -> list[str]:
             "-" if b.barrier_right is None else f"{b.barrier_right:.6g}",
             "-" if passage is None else time_text(passage.log_time),
             ", ".join(place(m.position) for m in _highest(b)) or "-",
+            *("-" if x is None else f"{x:.6g}" for x in (b.width, *_of_losses(b))),
         )
         for b, passage in pairs
     ]
-    header = ("minimum", "log P", "a", "barrier left", "right", "exit time", "P peaks at")
+    header = ["minimum", "log P", "a", "barrier left", "right", "exit time", "P peaks at", "width"]
+    told = "Width: the deviation of a small peak there, sqrt(a / (2 |f'|))."
+    if analysis.landscape is not None:
+        header += ["loss", "sharpness", "of a batch"]
+        told += (
+            " Loss: the mean one; sharpness: its second derivative, and that of the minibatch "
+            "where it is largest; to rounding."
+        )
     timed = [p for _, p in pairs if p is not None and math.isfinite(p.log_time)]
     worst = max(timed, key=lambda p: p.error, default=None)
     timing = ""
@@ -259,10 +270,16 @@ def _basins(analysis: Analysis) -> list[str]:
         "unstable neighbour. Errors: of log P where most of the probability is "
         f"{error_text(analysis.end_state.error)}, elsewhere that of the log of the mass; of the "
         f"barriers {error_text(max(b.barrier_error for b in analysis.basins))}." + timing,
+        told,
     ]
 
 
-def _unbounded(analysis: Analysis) -> list[str]:
+def _of_losses(b: Basin) -> tuple[Any, ...]:
+    """What a landscape says of a minimum; nothing for another process."""
+    return () if b.owner.landscape is None else (b.loss, b.sharpness, b.batch_sharpness)
+
+
+def _unbounded(analysis: Analysis) -> list[Line]:
     """What gathers at points next to which the density grows without bound."""
     state, place = analysis.end_state, places(analysis.end_state)
     rows = [
@@ -270,7 +287,7 @@ def _unbounded(analysis: Analysis) -> list[str]:
             place(p.position),
             place(p.lower),
             place(p.upper),
-            probability_text(p.log_mass, 9),
+            probability_text(p.log_mass, digits_left(p.mass_error, 9)),
             relative_error_text(p.mass_error, p.log_mass),
             f"{math.exp(p.log_half):.4g}" if p.log_half > -700 else power_text(p.log_half),
         )
@@ -285,7 +302,7 @@ def _unbounded(analysis: Analysis) -> list[str]:
     ]
 
 
-def _merged(analysis: Analysis) -> list[str]:
+def _merged(analysis: Analysis) -> list[Line]:
     """How many minima count together, and why."""
     merged = [b for b in analysis.basins if b.parts]
     if not merged:
@@ -308,7 +325,7 @@ def _highest(basin: Basin) -> list[Mode]:
     return [m for m in ranked[:2] if m.log_density > first - 7 or m.log_density == first]
 
 
-def _moments(analysis: Analysis) -> list[str]:
+def _moments(analysis: Analysis) -> list[Line]:
     state = analysis.end_state
     if state.kind in ("none", "classes"):
         return []
@@ -316,12 +333,14 @@ def _moments(analysis: Analysis) -> list[str]:
     for name, moment in moment_dict(state).items():
         value = "does not exist"
         if moment["value"] is not None:
-            value = offset_text(moment["value"], moment.get("offset", 0.0), state.std(), 10)
+            digits = digits_known(moment["value"], moment["error"], 10)
+            value = offset_text(moment["value"], moment.get("offset", 0.0), state.std(), digits)
         error = error_text(moment["error"]) if moment["error"] is not None else moment["why"]
         rows.append((name.replace("_", " "), value, error))
     for level, q in quantiles(state, (0.025, 0.5, 0.975)).items():
         name = "median" if level == "0.5" else f"quantile {level}"
-        value = offset_text(q["value"], q.get("offset", 0.0), state.std(), 10)
+        digits = digits_known(q["value"], q["error"], 10)
+        value = offset_text(q["value"], q.get("offset", 0.0), state.std(), digits)
         rows.append((name, value, error_text(q["error"])))
     if state.flow is not None:
         rows += _current_rows(state)
@@ -333,7 +352,8 @@ def _current_rows(state: EndState) -> list[tuple[str, str, str]]:
     assert flow is not None
     rows = []
     for name, factor in (("current", 1.0), ("mean velocity", upper - lower)):
-        value, error = f"{flow.value * factor:.10g}", flow.error * factor
+        error = flow.error * factor
+        value = known_text(flow.value * factor, error)
         if flow.log_abs > -math.inf and abs(flow.log_abs) > 600:
             sign = "-" if flow.tilt < 0 else ""
             value = sign + power_text(flow.log_abs + math.log(factor))
@@ -343,7 +363,7 @@ def _current_rows(state: EndState) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _ends(analysis: Analysis) -> list[str]:
+def _ends(analysis: Analysis) -> list[Line]:
     v = analysis.diffusion.variable
     if analysis.diffusion.is_periodic:
         lower, upper = analysis.diffusion.domain
@@ -354,9 +374,9 @@ def _ends(analysis: Analysis) -> list[str]:
     return [e.describe(v) for e in analysis.end_state.anatomy.ends]
 
 
-def _trust(analysis: Analysis) -> list[str]:
+def _trust(analysis: Analysis) -> list[Line]:
     state, parts = analysis.end_state, analysis.end_state.anatomy
-    lines = []
+    lines: list[Line] = []
     if state.status is Status.NOT_DECIDED:
         lines.append(f"{state.status.value[0].upper()}{state.status.value[1:]}.")
     elif state.kind not in ("none", "classes"):

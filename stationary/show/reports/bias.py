@@ -9,7 +9,7 @@ from itertools import pairwise
 from stationary.bias import WidthBias
 from stationary.questions.width.dilation import BasinBias
 from stationary.questions.width.ratios import Ratio
-from stationary.show.layout import report, table
+from stationary.show.layout import Line, report, table
 from stationary.states.basins import Basin
 from stationary.wording import error_text, power_text, probability_text, relative_error_text
 
@@ -59,7 +59,7 @@ def times_text(log_ratio: float) -> str:
     return f"{math.exp(log_ratio):.3g}" if abs(log_ratio) < 11.5 else power_text(log_ratio)
 
 
-def _answer(bias: WidthBias, place: Callable[[float], str]) -> list[str]:
+def _answer(bias: WidthBias, place: Callable[[float], str]) -> list[Line]:
     analysis = bias.analysis
     state, basins, v = analysis.end_state, analysis.basins, analysis.diffusion.variable
     if bias.changed:
@@ -92,7 +92,7 @@ def _answer(bias: WidthBias, place: Callable[[float], str]) -> list[str]:
     return lines + _elsewhere(bias)
 
 
-def _elsewhere(bias: WidthBias) -> list[str]:
+def _elsewhere(bias: WidthBias) -> list[Line]:
     """What is around no minimum: where the drift leads to infinity, though noise brings back."""
     basins, state = bias.analysis.basins, bias.analysis.end_state
     rest = 1 - sum(math.exp(float(b.log_mass)) for b in basins)
@@ -136,7 +136,7 @@ def _power(log_value: float) -> str:
     return power_text(log_value + 0.0 if abs(log_value) > 0.005 * LN10 else 0.0)
 
 
-def _minima(bias: WidthBias, place: Callable[[float], str]) -> list[str]:
+def _minima(bias: WidthBias, place: Callable[[float], str]) -> list[Line]:
     rows = [
         (
             str(i),
@@ -170,7 +170,7 @@ def _title(r: Ratio) -> str:
     return f"Minimum {r.indices[0]} over minimum {r.indices[1]}"
 
 
-def _ratio(r: Ratio, place: Callable[[float], str]) -> list[str]:
+def _ratio(r: Ratio, place: Callable[[float], str]) -> list[Line]:
     def row(name: str, value: float, error: float | None = None) -> tuple[str, str, str, str]:
         if error is not None and abs(value) <= error:
             value = 0.0  # what is left is rounding
@@ -241,7 +241,7 @@ def _stretch(r: Ratio) -> str:
     )
 
 
-def _words(bias: WidthBias) -> list[str]:
+def _words(bias: WidthBias) -> list[Line]:
     parts = [r for r in bias.ratios if r.exponent is not None]
     if not parts:
         return []
@@ -298,7 +298,7 @@ def _whole(bias: WidthBias) -> str:
     return "its closed class" if classes else "all probability"
 
 
-def _changed(c: BasinBias, bias: WidthBias, place: Callable[[float], str]) -> list[str]:
+def _changed(c: BasinBias, bias: WidthBias, place: Callable[[float], str]) -> list[Line]:
     name = "lambda" if c.kind == "dilation" else "kappa"
     shared = c.log_shares is not None
     header = (name, "ln density", "ln mass", "mass ratio", "error of ln", "share")[: 5 + shared]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from stationary.checking.verdict import Check
-from stationary.show.layout import report, table
+from stationary.show.layout import Line, report, table
 from stationary.wording import LN10, error_text, power_text, time_text
 
 __all__ = ["text"]
@@ -38,13 +38,13 @@ def text(check: Check) -> str:
     )
 
 
-def _step(check: Check) -> list[str]:
+def _step(check: Check) -> list[Line]:
     """Nothing where it is among the reasons."""
     line = check.steps.line
     return [] if check.steps.warnings else [f"{line[0].upper()}{line[1:]}"]
 
 
-def _basins(check: Check) -> list[str]:
+def _basins(check: Check) -> list[Line]:
     shown = check.basins[:MOST_ROWS]
     if not shown:
         return []
@@ -95,7 +95,7 @@ def _share(pair: tuple[float, float] | None, log_value: float | None) -> str:
     return f"{shown} +- {error_text(error)}"
 
 
-def _distances(check: Check) -> list[str]:
+def _distances(check: Check) -> list[Line]:
     pairs = (
         ("diffusion, chain", check.diffusion_and_chain),
         ("diffusion, simulation", check.diffusion_and_simulation),
@@ -132,7 +132,7 @@ def _measured(value: float, error: float) -> str:
     return f"{value:.3g} +- {error_text(error)}"
 
 
-def _conventions(check: Check) -> list[str]:
+def _conventions(check: Check) -> list[Line]:
     known = {name: d for name, d in check.conventions.items() if d is not None}
     if len(known) < 2:
         return []
@@ -149,7 +149,7 @@ def _conventions(check: Check) -> list[str]:
     return [*table(("convention", "total variation to the chain"), rows), line]
 
 
-def _trust(check: Check) -> list[str]:
+def _trust(check: Check) -> list[Line]:
     lines = list(check.notes)
     chain, sent = check.chain, check.simulation
     if chain.kind not in ("none", "classes"):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.questions.regularisation.path import RegularisationPath
-from stationary.show.layout import report, table
+from stationary.show.layout import Line, report, table
 from stationary.wording import mean_text, probability_text
 
 __all__ = ["text"]
@@ -59,7 +59,7 @@ def _exact_text(path: RegularisationPath, i: int) -> str:
     return "by the start" if mass is None else f"{mass:.6g}"
 
 
-def _exact_mean(path: RegularisationPath) -> list[str]:
+def _exact_mean(path: RegularisationPath) -> list[Line]:
     if path.exact.kind in ("none", "classes"):
         return ["-", "-"]
     mean = mean_text(path.exact.mean(), path.exact.std())

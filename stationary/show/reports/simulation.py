@@ -2,60 +2,62 @@
 
 from __future__ import annotations
 
-import textwrap
-
+from stationary.show.layout import Line, report, table
 from stationary.simulation.result import Simulation
-from stationary.wording import measured
+from stationary.wording import error_text, known_text
 
 __all__ = ["text"]
 
-WIDTH = 80
-
 
 def text(s: Simulation) -> str:
-    """At most 80 columns wide."""
-    v, unit = s.variable, s.time_unit
+    """The averages, where the walkers were, and whether they are to be believed; 80 columns."""
     steps = f"{s.steps_done:,} steps after {s.burn_in:,} of burn-in"
-    lines = [
-        f"Simulation of {s.name}: {s.method}",
-        f"  {s.walkers:,} walkers, {steps}, {s.rate / 1e6:.3g} million per second",
-        "",
-        f"  mean of {v}      {measured(s.mean, s.mean_error)}",
-        f"  deviation      {measured(s.std, s.std_error)}",
-    ]
-    for (low, high), p, error in zip(
-        s.intervals, s.probabilities, s.probability_errors, strict=True
-    ):
-        lines.append(f"  P({low:g} <= {v} <= {high:g}) = {measured(p, error)}")
-    if len(s.occupied):
-        shares = ", ".join(
-            f"{share:.4g} at {x:.4g}" for x, share in zip(s.basins, s.occupied, strict=True)
+    verdict = f"{s.ending.name.lower().replace('_', ' ')}: {s.ending.value}"
+    return report(
+        [
+            (
+                f"Simulation of {s.name}",
+                [f"{s.method}: {s.walkers:,} walkers, {steps}.", f"{_capital(verdict)}."],
+            ),
+            ("Averages", _averages(s)),
+            ("Where they were", _places(s)),
+            ("How far to trust this", [f"{_capital(w)}." for w in (*s.reasons, *s.notes)]),
+        ]
+    )
+
+
+def _averages(s: Simulation) -> list[Line]:
+    v = s.variable
+    named = [(f"mean of {v}", s.mean, s.mean_error), ("deviation", s.std, s.std_error)]
+    named += [
+        (f"P({low:g} <= {v} <= {high:g})", p, error)
+        for (low, high), p, error in zip(
+            s.intervals, s.probabilities, s.probability_errors, strict=True
         )
-        lines += _wrapped(f"last seen near {shares}; {s.changes:,} changes between them")
+    ]
+    return table(
+        ("", "value", "error"), [(n, known_text(x, by), error_text(by)) for n, x, by in named]
+    )
+
+
+def _places(s: Simulation) -> list[Line]:
+    lines: list[Line] = []
+    if len(s.occupied):
+        rows = [(f"{x:.4g}", f"{share:.4g}") for x, share in zip(s.basins, s.occupied, strict=True)]
+        lines += table(("last seen near", "share of time"), rows)
+        lines.append(f"{s.changes:,} changes between them.")
     if s.autocorrelation_time > 0:
         memory = f"{s.autocorrelation_time:.3g} steps"
-        if unit != "step":
+        if s.time_unit != "step":
             memory += f" ({s.autocorrelation_time * s.dt:.3g} in time)"
-        lines += _wrapped(f"autocorrelation time {memory}, R-hat {s.r_hat:.4g}")
-    for what, pair in (("reflected", s.folded), ("absorbed", s.absorbed)):
+        lines.append(f"Autocorrelation time {memory}, R-hat {s.r_hat:.4g}.")
+    for what, pair in (("Reflected", s.folded), ("Absorbed", s.absorbed)):
         if any(pair):
-            lines.append(f"  {what} at the lower end {pair[0]:,}, at the upper end {pair[1]:,}")
+            lines.append(f"{what} at the lower end {pair[0]:,}, at the upper end {pair[1]:,}.")
     if s.escaped:
-        lines += _wrapped(f"escaped: {s.escaped:,} of {s.walkers:,} walkers, left out above")
-    lines += ["", *_wrapped(f"{s.ending.name.lower().replace('_', ' ')}: {s.ending.value}")]
-    for reason in s.reasons:
-        lines += _wrapped(f"- {reason}")
-    for note in s.notes:
-        lines += _wrapped(f"note: {note}")
-    return "\n".join(lines)
+        lines.append(f"Escaped: {s.escaped:,} of {s.walkers:,} walkers, left out above.")
+    return lines
 
 
-def _wrapped(line: str) -> list[str]:
-    return textwrap.wrap(
-        line,
-        WIDTH,
-        initial_indent="  ",
-        subsequent_indent="    ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+def _capital(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}".rstrip(".")

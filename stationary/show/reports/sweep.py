@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stationary.show.layout import report, table
-from stationary.wording import error_text, probability_text
+from stationary.show.layout import Line, report, table
+from stationary.wording import error_text, known_text, probability_text
 
 if TYPE_CHECKING:
     from stationary.questions.sweeps.sweep import Crossover, Row, Sweep
@@ -50,14 +50,14 @@ def value_text(value: Any) -> str:
     return str(value) if isinstance(value, bool) else f"{value:.6g}"
 
 
-def _stopped(sweep: Sweep) -> list[str]:
+def _stopped(sweep: Sweep) -> list[Line]:
     if sweep.complete:
         return []
     n = len(sweep.rows)
     return [f"Not complete: {sweep.stopped} when {n} point{' was' if n == 1 else 's were'} done."]
 
 
-def _minima(sweep: Sweep) -> list[str]:
+def _minima(sweep: Sweep) -> list[Line]:
     if not sweep.labels:
         return []
     data = sweep.table()
@@ -102,16 +102,16 @@ def _span(low: float, high: float, scale: float) -> str:
     return a if a == b else f"{a} to {b}"
 
 
-def _crossovers(sweep: Sweep) -> list[str]:
+def _crossovers(sweep: Sweep) -> list[Line]:
     found = [c for c in sweep.crossovers if not c.reason]
-    lines: list[str] = []
+    lines: list[Line] = []
     if found:
         axis = found[0].axis
         fixed = [name for name in sweep.swept if name != axis]
         rows = [
             (
                 *(value_text(c.fixed[name]) for name in fixed),
-                _digits(c.value, c.error),
+                known_text(c.value, c.error, 12),
                 error_text(c.error),
                 str(c.below),
                 str(c.above),
@@ -143,21 +143,13 @@ def _lost(sweep: Sweep, c: Crossover) -> str:
     )
 
 
-def _digits(value: float, error: float) -> str:
-    """A number to the digits that its error leaves, at most twelve."""
-    known = 12
-    if error > 0 and value:
-        known = int(min(12.0, max(1.0, math.floor(math.log10(abs(value) / error)) + 1.0)))
-    return f"{value:.{known}g}"
-
-
-def _reasons(sweep: Sweep) -> list[str]:
+def _reasons(sweep: Sweep) -> list[Line]:
     groups: dict[str, list[int]] = {}
     reasons = sweep.table()["reason"]
     for i in np.flatnonzero(reasons != "").tolist():
         groups.setdefault(reasons[i], []).append(i)
     order = sorted(groups, key=lambda reason: -len(groups[reason]))
-    lines = []
+    lines: list[Line] = []
     for reason in order[:MOST_REASONS]:
         n = len(groups[reason])
         which = "1 point" if n == 1 else f"{n} points, the first"
@@ -178,7 +170,7 @@ def _where(sweep: Sweep, row: Row) -> str:
     return ", ".join(f"{name} = {value_text(values[name])}" for name in sweep.swept)
 
 
-def _trust(sweep: Sweep) -> list[str]:
+def _trust(sweep: Sweep) -> list[Line]:
     data = sweep.table()
     known = ~np.isnan(data["error"])
     if not known.any():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.errors import LandscapeError
 from stationary.line.partition import Side, SingularPoint
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.elementary import spacing, to_float
@@ -26,10 +25,9 @@ if TYPE_CHECKING:
     from stationary.analysis import Analysis
 
 __all__ = [
-    "as_csv",
     "as_dict",
+    "as_table",
     "current_dict",
-    "finite_only",
     "hitting_table",
     "many_digits_table",
     "moment_dict",
@@ -43,8 +41,7 @@ SCHEMA = 1
 
 def as_dict(analysis: Analysis) -> dict[str, Any]:
     """The schema documented in the README; null stands for what is infinite or does not exist."""
-    content = _content(analysis.rounded)
-    return dict(finite_only(content | {"many_digits": many_digits_table(analysis)}))
+    return _content(analysis.rounded) | {"many_digits": many_digits_table(analysis)}
 
 
 def many_digits_table(analysis: Analysis) -> dict[str, str] | None:
@@ -82,17 +79,6 @@ def many_digits_table(analysis: Analysis) -> dict[str, str] | None:
         table |= {f"quantile {q:g}": text(state.ppf(q)) for q in (0.025, 0.5, 0.975)}
     table["relative error of density and masses"] = f"{float(state.error):.1e}"
     return table
-
-
-def finite_only(value: Any) -> Any:
-    """The same with None for every number that JSON cannot carry."""
-    if isinstance(value, dict):
-        return {key: finite_only(v) for key, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [finite_only(v) for v in value]
-    if isinstance(value, (float, np.floating)) or hasattr(value, "_mpf_"):
-        return float(value) if math.isfinite(value) else None
-    return value
 
 
 def _content(analysis: Analysis) -> dict[str, Any]:
@@ -158,13 +144,7 @@ def _content(analysis: Analysis) -> dict[str, Any]:
         ],
         "min_barrier": analysis.min_barrier,
         "basins": [
-            _basin(b)
-            | {
-                "log_exit_time": None if exit is None else exit.log_time,
-                "exit_time_error": None if exit is None else exit.error,
-                "parts": [_basin(part) for part in b.parts],
-            }
-            for b, exit in zip(analysis.basins, analysis.exits, strict=True)
+            _basin(b) | {"parts": [_basin(part) for part in b.parts]} for b in analysis.basins
         ],
         "modes": [{"position": m.position, "log_density": m.log_density} for m in state.modes],
         "unbounded": [asdict(p) for p in peaks_of(state)],
@@ -197,6 +177,13 @@ def _basin(b: Basin) -> dict[str, Any]:
         "barrier_left": b.barrier_left,
         "barrier_right": b.barrier_right,
         "barrier_error": b.barrier_error,
+        "exit_time": b.exit_time,
+        "log_exit_time": b.log_exit_time,
+        "exit_time_error": b.exit_time_error,
+        "width": b.width,
+        "loss": b.loss,
+        "sharpness": b.sharpness,
+        "batch_sharpness": b.batch_sharpness,
         "modes": [m.position for m in b.modes],
     }
 
@@ -389,10 +376,24 @@ def quantiles(state: EndState, levels: tuple[float, ...] = LEVELS) -> dict[str, 
     return result
 
 
-def as_csv(analysis: Analysis, points: int = 1001) -> str:
-    """CSV with a row per point: where the density is, and evenly over the range it spans."""
+def as_table(analysis: Analysis, points: int = 1001, *, of: str = "density") -> dict[str, Any]:
+    """The density, a row per point, both where it is and evenly over the range it spans.
+
+    Or, for "minima", a row for each of them, with everything that is known of it.
+    """
+    if of not in ("density", "minima"):
+        raise LandscapeError(f'to_csv(of={of!r}): there are tables of "density" and of "minima".')
+    return _minima(analysis.rounded) if of == "minima" else _density(analysis, points)
+
+
+def _minima(analysis: Analysis) -> dict[str, Any]:
+    rows = [_basin(b) for b in analysis.basins]
+    names = [n for n in (rows[0] if rows else {}) if n not in ("parts", "modes")]
+    return {name: [row[name] for row in rows] for name in names}
+
+
+def _density(analysis: Analysis, points: int) -> dict[str, Any]:
     state = analysis.rounded.end_state
-    v = analysis.diffusion.variable
     state._require()
     edge = 1e-6
     lower, upper = analysis.diffusion.domain
@@ -403,8 +404,8 @@ def as_csv(analysis: Analysis, points: int = 1001) -> str:
     x = np.unique(np.concatenate([even, np.clip(state.ppf(q), low, high)]))
     log_density = state.logpdf(x)
     f, a = analysis.diffusion.coefficients(x)
-    columns = {
-        v: x,
+    return {
+        analysis.diffusion.variable: x,
         "density": np.exp(log_density),
         "log_density": log_density,
         "cdf": state.cdf(x),
@@ -412,9 +413,3 @@ def as_csv(analysis: Analysis, points: int = 1001) -> str:
         "drift": f,
         "variance": a,
     }
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    for row in zip(*(c.tolist() for c in columns.values()), strict=True):
-        writer.writerow([repr(c) if math.isfinite(c) else "" for c in row])
-    return out.getvalue()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 from typing import Any
 
 import numpy as np
@@ -13,9 +10,8 @@ from stationary.bias import WidthBias
 from stationary.questions.width.dilation import BasinBias
 from stationary.questions.width.ratios import Ratio
 from stationary.questions.width.stretch import Stretch
-from stationary.show.tables.analysis import finite_only
 
-__all__ = ["as_csv", "as_dict"]
+__all__ = ["as_dict", "as_table"]
 
 PAIR_COLUMNS = (
     *("first", "second", "log_mass", "mass_error", "log_density", "density_error"),
@@ -44,10 +40,10 @@ def as_dict(bias: WidthBias) -> dict[str, Any]:
         "noise": None if bias.noise is None else _changed(bias.noise),
         "notes": list(bias.analysis.end_state.notes),
     }
-    return dict(finite_only(content))
+    return content
 
 
-def as_csv(bias: WidthBias) -> str:
+def as_table(bias: WidthBias) -> dict[str, Any]:
     """The changed basin, a row per factor; without one, the ratios, a row per pair.
 
     Where both are asked for, stretched and noisier copies are rows of one table.
@@ -56,19 +52,12 @@ def as_csv(bias: WidthBias) -> str:
         tables = [c.columns for c in bias.changed]
         names = list(dict.fromkeys(name for table in tables for name in table))
         blanks = [np.full(len(c.factors), None) for c in bias.changed]
-        columns = {
+        return {
             n: np.concatenate([t.get(n, b) for t, b in zip(tables, blanks, strict=True)])
             for n in names
         }
-    else:
-        rows = [_ratio(r) for r in bias.ratios]
-        columns = {n: np.array([row[n] for row in rows], dtype=object) for n in PAIR_COLUMNS}
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    for row in zip(*columns.values(), strict=True):
-        writer.writerow(["" if x is None else repr(x if type(x) is int else float(x)) for x in row])
-    return out.getvalue()
+    rows = [_ratio(r) for r in bias.ratios]
+    return {n: [row[n] for row in rows] for n in PAIR_COLUMNS}
 
 
 def _ratio(r: Ratio) -> dict[str, Any]:
@@ -113,7 +102,7 @@ def _stretch(fit: Stretch | None) -> dict[str, Any] | None:
         return None
     return {
         "factor": fit.factor,
-        "factor_error": fit.factor_error if math.isfinite(fit.factor_error) else None,
+        "factor_error": fit.factor_error,
         "mirrored": fit.mirrored,
         "misfit": fit.misfit,
         "fits": fit.fits,

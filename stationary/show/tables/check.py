@@ -9,7 +9,7 @@ from stationary.checking.comparison import Distance, Variation
 from stationary.checking.verdict import Check
 from stationary.show.tables.sgd import basin_dict
 
-__all__ = ["as_dict"]
+__all__ = ["as_dict", "as_table"]
 
 
 def as_dict(check: Check) -> dict[str, Any]:
@@ -48,6 +48,17 @@ def as_dict(check: Check) -> dict[str, Any]:
         "simulation": None if sent is None else sent.to_dict() | {"positions": None},
         "notes": list(check.notes),
     }
+
+
+def as_table(check: Check) -> dict[str, Any]:
+    """A row for each basin, by each answer."""
+    rows = []
+    for b in map(basin_dict, check.basins):
+        for name in ("diffusion", "chain", "simulation"):
+            pair = b.pop(name) or {"probability": None, "error": None}
+            b |= {name: pair["probability"], f"{name}_error": pair["error"]}
+        rows.append(b)
+    return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
 
 
 def _distance(d: Distance | None) -> dict[str, float] | None:

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from stationary.questions.regularisation.path import RegularisationPath
 
-__all__ = ["as_dict"]
+__all__ = ["as_dict", "as_table"]
 
 
 def as_dict(path: RegularisationPath) -> dict[str, Any]:
     """Plain numbers, strings and lists; None stands for what is not finite."""
     exact = path.exact
-
-    def listed(values: Any) -> Any:
-        array = np.asarray(values, dtype=float)
-        if array.ndim == 0:
-            return float(array) if np.isfinite(array) else None
-        return [listed(v) for v in array]
 
     return {
         "schema": 1,
@@ -29,27 +21,37 @@ def as_dict(path: RegularisationPath) -> dict[str, Any]:
         "exact": {"kind": exact.kind, "reason": exact.reason or None},
         "basins": [
             {
-                "lower": listed(p.lower),
-                "upper": listed(p.upper),
+                "lower": p.lower,
+                "upper": p.upper,
                 "position": p.position,
                 "kind": p.kind,
                 "exact_mass": p.exact,
                 "law": {
                     "kind": law.kind,
-                    "value": listed(law.value),
-                    "rate": listed(law.rate),
-                    "error": listed(law.error),
+                    "value": law.value,
+                    "rate": law.rate,
+                    "error": law.error,
                 },
             }
             for p, law in zip(path.basins, path.judged.laws, strict=True)
         ],
-        "epsilons": listed(path.epsilons),
-        "log_masses": listed(path.log_masses),
-        "errors": listed(path.errors),
-        "exponents": listed(path.exponents),
-        "widths": listed(path.widths),
-        "mean": listed(path.mean),
-        "std": listed(path.std),
+        "epsilons": path.epsilons,
+        "log_masses": path.log_masses,
+        "errors": path.errors,
+        "exponents": path.exponents,
+        "widths": path.widths,
+        "mean": path.mean,
+        "std": path.std,
         "kinds": list(path.kinds),
         "stopped": path.stopped or None,
     }
+
+
+def as_table(path: RegularisationPath) -> dict[str, Any]:
+    """A row for each amount of noise that was added."""
+    columns: dict[str, Any] = {"eps": path.epsilons, "kind": path.kinds}
+    columns |= {"mean": path.mean, "std": path.std}
+    for i in range(len(path.basins)):
+        columns[f"log_mass_{i}"] = [row[i] for row in path.log_masses]
+        columns[f"mass_error_{i}"] = [row[i] for row in path.errors]
+    return columns

@@ -1,0 +1,163 @@
+"""An answer as a page that needs nothing else: its report, its figure, where it came from."""
+
+from __future__ import annotations
+
+import inspect
+import linecache
+import platform
+from collections.abc import Sequence
+from html import escape
+from importlib.metadata import version
+from typing import Any
+
+from stationary.errors import StationaryError
+from stationary.result import Result
+from stationary.show.layout import Line, Report, Table
+
+__all__ = ["fragment", "page"]
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1b1b1b; --paper: #fff; --line: #d0d0d0;
+  --quiet: #5a5a5a; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e6e6e6; --paper: #16181b; --line: #44484d; --quiet: #a8a8a8; }
+  figure { background: #fff; }
+}
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
+  max-width: 46rem; margin: 0 auto; padding: 1rem; }
+h1 { font-size: 1.4rem; overflow-wrap: anywhere; } h2 { font-size: 1.1rem; margin-top: 2rem; }
+.first { font-size: 1.1rem; } p { overflow-wrap: break-word; }
+figure { margin: 1.5rem 0; padding: .5rem; border-radius: 4px; }
+figure svg { width: 100%; height: auto; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem; }
+th, td { padding: .25rem .7rem; text-align: right; white-space: nowrap;
+  border-bottom: 1px solid var(--line); }
+th { font-weight: 600; color: var(--quiet); } th:first-child, td:first-child { padding-left: 0; }
+pre { overflow-x: auto; font-size: .85rem; line-height: 1.4; padding: .8rem;
+  border: 1px solid var(--line); border-radius: 4px; }
+footer { color: var(--quiet); font-size: .85rem; margin-top: 3rem; }
+"""
+
+
+def page(answer: Result, *, command: str = "", **drawing: Any) -> str:
+    """The report with its figure, the source of the landscape, how to repeat and to cite it."""
+    report = answer.render("text")
+    sections = _sections(report)
+    title = sections[0][0]
+    body = [f"<h1>{escape(title)}</h1>", *_lines(sections[0][1], "first"), _figure(answer, drawing)]
+    for heading, lines in sections[1:]:
+        body += [f"<h2>{escape(heading)}</h2>", *_lines(lines)]
+    source = _source(answer)
+    if source:
+        body += ["<h2>The landscape</h2>", f"<pre>{escape(source)}</pre>"]
+    body += ["<h2>To repeat and to cite it</h2>", *_origin(command)]
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        + "\n".join(filter(None, body))
+        + "\n</body>\n</html>\n"
+    )
+
+
+def fragment(answer: Result) -> str:
+    """What a notebook shows: the first sentences and all tables."""
+    sections = _sections(answer.render("text"))
+    made = [f"<strong>{escape(sections[0][0])}</strong>", *_lines(sections[0][1])]
+    for heading, lines in sections[1:]:
+        tables = [line for line in lines if isinstance(line, Table)]
+        if tables:
+            made += [f"<em>{escape(heading)}</em>", *_lines(tables)]
+    return "\n".join(made)
+
+
+def _sections(report: str) -> Sequence[tuple[str, Sequence[Line]]]:
+    if isinstance(report, Report):
+        return report.sections
+    title, _, rest = report.partition("\n")
+    return [(title, [f"|{line}" for line in rest.splitlines()])]
+
+
+def _lines(lines: Sequence[Line], kind: str = "") -> list[str]:
+    made: list[str] = []
+    kept: list[str] = []  # lines whose breaks stay
+
+    def close() -> None:
+        if kept:
+            made.append(f"<pre>{escape(chr(10).join(kept))}</pre>")
+            kept.clear()
+
+    for line in lines:
+        if isinstance(line, str) and line.startswith("|"):
+            kept.append(line[1:])
+            continue
+        close()
+        if isinstance(line, Table):
+            made.append(_table(line))
+        elif line:
+            made.append(
+                f'<p class="{kind}">{escape(line)}</p>' if kind else f"<p>{escape(line)}</p>"
+            )
+    close()
+    return made
+
+
+def _table(table: Table) -> str:
+    def row(cells: Sequence[str], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{escape(c)}</{tag}>" for c in cells) + "</tr>"
+
+    rows = "".join(row(cells, "td") for cells in table.rows)
+    head = f"<thead>{row(table.header, 'th')}</thead>"
+    return f'<div class="wide"><table>{head}<tbody>{rows}</tbody></table></div>'
+
+
+def _figure(answer: Result, drawing: dict[str, Any]) -> str:
+    try:
+        figure = answer.plot(**drawing)
+    except StationaryError:
+        return ""  # nothing to draw
+    from stationary.show.figures.saving import content_of
+
+    content = content_of(figure, ".svg").decode()
+    return f"<figure>{content[content.index('<svg') :]}</figure>"
+
+
+def _source(answer: Result) -> str:
+    """The text of the landscape's file, or of its functions; empty if it cannot be had."""
+    owner = getattr(answer, "analysis", answer)
+    process = getattr(owner, "process", None) or getattr(owner, "diffusion", None)
+    for name in ("losses", "gradients", "drift"):
+        function = getattr(process, name, None)
+        while function is not None and not hasattr(function, "__code__"):
+            inner = (getattr(function, n, None) for n in ("function", "func", "__wrapped__"))
+            function = next((f for f in inner if f is not None), None)
+        if function is None:
+            continue
+        function = inspect.unwrap(function)
+        if getattr(function, "__module__", "").startswith("landscape_file_"):
+            return "".join(linecache.getlines(function.__code__.co_filename))
+        try:
+            return inspect.getsource(function)
+        except (OSError, TypeError):
+            continue
+    return ""
+
+
+def _origin(command: str) -> list[str]:
+    parts = ("stationary", "numpy", "scipy", "mpmath", "python-flint")
+    with_ = ", ".join(f"{p} {version(p)}" for p in parts if _installed(p))
+    lines = [f"<pre>{escape(command)}</pre>"] if command else []
+    lines.append(f"<p>Computed with {escape(with_)}, Python {platform.python_version()}.</p>")
+    lines.append(
+        "<p>Cite the version above, and for the method H. Risken, <cite>The Fokker-Planck "
+        "Equation</cite>, 2nd ed., Springer 1989, ch. 5.</p>"
+    )
+    return lines
+
+
+def _installed(package: str) -> bool:
+    try:
+        return bool(version(package))
+    except ModuleNotFoundError:
+        return False

@@ -1,0 +1,41 @@
+"""An answer written as JSON, with its report and its table, so that it is read without pickle."""
+
+from __future__ import annotations
+
+import json
+from operator import attrgetter
+from pathlib import Path
+
+from stationary.errors import StationaryError
+from stationary.result import Result, plain
+from stationary.show.files import probe, write
+
+__all__ = ["dict", "save", "table", "text"]
+
+text, dict, table = map(attrgetter, ("report", "data", "table"))  # of what was saved
+
+FORMAT = 1
+
+
+def save(answer: Result, path: str | Path) -> None:
+    """What `stationary.load` reads again.
+
+    Raises
+    ------
+    LandscapeError
+        If the file cannot be written, or its name does not end in .json.
+    """
+    path = Path(path)
+    probe(path, suffixes=(".json",))
+    try:
+        columns = {name: plain(column) for name, column in answer.render("table").items()}
+    except StationaryError:
+        columns = {}  # there is no density to list
+    content = {
+        "stationary": FORMAT,
+        "kind": type(answer).__name__,
+        "report": answer.summary(),
+        "data": answer.to_dict(),
+        "table": columns,
+    }
+    write(path, json.dumps(content, indent=1, allow_nan=False))

@@ -1,0 +1,58 @@
+"""Answers that were saved, read again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stationary.errors import LandscapeError
+from stationary.process.reading import read_bounded
+from stationary.result import Result
+
+__all__ = ["Saved", "read_saved"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Saved(Result):
+    """What `save` kept of an answer: printing it gives the report that was printed then.
+
+    Attributes
+    ----------
+    kind
+        The class of the answer, such as "Analysis".
+    data
+        What its `to_dict` gave.
+    """
+
+    kind: str
+    report: str
+    data: Mapping[str, Any]
+    table: Mapping[str, list[Any]]
+
+    def __repr__(self) -> str:
+        return f"<Saved {self.kind} of {self.data.get('name', '')!r}>"
+
+
+def read_saved(path: Path) -> Saved:
+    """The answer in a .json file that `save` wrote.
+
+    Raises
+    ------
+    LandscapeError
+        If there is no such file, or something else is in it.
+    """
+    try:
+        content = json.loads(read_bounded(path))
+        if content.pop("stationary") != 1:
+            raise ValueError("it is of a newer version")
+        return Saved(**content)
+    except OSError as error:
+        raise LandscapeError(f"{path}: cannot be read: {error.strerror or error}.") from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise LandscapeError(
+            f"{path}: this is no answer that save() wrote ({error}). Name one, or a landscape "
+            "file, which ends in .py."
+        ) from error
