@@ -40,9 +40,10 @@ def probe(path: Path, *, suffixes: Sequence[str] = (), spared: Sequence[Path] = 
     """
     name = str(path)
     if suffixes and path.suffix.lower() not in suffixes:
-        what = f"the suffix {path.suffix!r}" if path.suffix else "a name without a suffix"
         kinds = " or ".join(", ".join(suffixes).rsplit(", ", 1))
-        raise LandscapeError(f"{name}: {what} names no kind of figure. Use {kinds}.")
+        what = "a figure" if tuple(suffixes) == FIGURES else "this"
+        came = path.suffix or "a name without a suffix"
+        raise LandscapeError(f"{name}: {what} is written as {kinds}, not as {came}.")
     if name == STANDARD:
         return
     if name.startswith("-"):
