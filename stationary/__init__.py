@@ -52,7 +52,9 @@ if TYPE_CHECKING:
     from stationary.simulation.result import Simulation
     from stationary.simulation.simulate import simulate
     from stationary.sources.loading import load
+    from stationary.sources.sampled import sampled
     from stationary.sources.saved import Saved
+    from stationary.sources.table import Table, table
     from stationary.states.basins import Basin, basins_of
     from stationary.states.distribution import EndState
     from stationary.states.estimate import Estimate
@@ -97,6 +99,7 @@ __all__ = [
     "Status",
     "StepIndicators",
     "Sweep",
+    "Table",
     "UserFunctionError",
     "WidthBias",
     "analyze",
@@ -115,9 +118,11 @@ __all__ = [
     "noise_bias",
     "peaks_of",
     "regularisation_path",
+    "sampled",
     "simulate",
     "step_indicators",
     "sweep",
+    "table",
     "width_bias",
 ]
 
@@ -158,6 +163,9 @@ _ROOMS = {
     "Landscape": "process.landscape",
     "load": "sources.loading",
     "Saved": "sources.saved",
+    "sampled": "sources.sampled",
+    "Table": "sources.table",
+    "table": "sources.table",
     "simulate": "simulation.simulate",
     "Passage": "states.law",
     "Peak": "states.peaks",

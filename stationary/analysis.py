@@ -107,7 +107,7 @@ class Analysis(Result):
     def sgd(self) -> FiniteStep | None:
         """What the finite step makes of it: SGD's own chain; None where `steps` are."""
         landscape, plain = self.landscape, self.rounded
-        if landscape is None or plain.steps is None:
+        if landscape is None or plain.steps is None or not landscape.has_datapoints:
             return None
         return finite_step(landscape, plain.end_state, plain.basins, plain.exits, plain.steps)
 
@@ -115,8 +115,9 @@ class Analysis(Result):
     def shown_sgd(self) -> FiniteStep | None:
         """`sgd` where a report is to hold it."""
         wanted = self.chain
-        if wanted is None and self.landscape is not None and self.steps is not None:
-            wanted = is_cheap(self.landscape)
+        own = self.landscape
+        if wanted is None and own is not None and own.has_datapoints and self.steps is not None:
+            wanted = is_cheap(own)
         return self.sgd if wanted else None
 
     @cached_property

@@ -61,6 +61,9 @@ class Status(Enum):
     INEXACT = (
         "rounding in the given functions limits the answer: trust it only to the stated errors"
     )
+    INTERPOLATED = (
+        "what is known between the given values limits the answer: trust it to the stated errors"
+    )
     PANEL_LIMIT = "the panel limit was reached: name the kinks or jumps as breakpoints"
     NOT_NORMALISABLE = "there is no end state: the density cannot be normalised"
     NOT_DECIDED = (

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from stationary import Diffusion, Landscape
+from stationary.cli import main
 
 
 def double_well(scale: float = 1.0, **changes: object) -> Diffusion:
@@ -42,3 +43,16 @@ def _double_well():
 @pytest.fixture(name="two_wells")
 def _two_wells():
     return two_wells
+
+
+@pytest.fixture
+def run(capfd):
+    """Run the command line; return exit code, standard output and standard error."""
+
+    def _run(*arguments):
+        with pytest.raises(SystemExit) as stop:
+            main([str(a) for a in arguments])
+        out, err = capfd.readouterr()
+        return stop.value.code, out, err
+
+    return _run

@@ -11,23 +11,9 @@ import pytest
 
 from stationary import analyze
 from stationary.bias import width_bias
-from stationary.cli import main
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 TWO_MINIMA = str(EXAMPLES / "two_minima.py")
-
-
-@pytest.fixture
-def run(capfd):
-    """Run the command line; return exit code, standard output and standard error."""
-
-    def _run(*arguments):
-        with pytest.raises(SystemExit) as stop:
-            main([str(a) for a in arguments])
-        out, err = capfd.readouterr()
-        return stop.value.code, out, err
-
-    return _run
 
 
 def test_analyze_prints_the_report_of_the_library(run):

@@ -221,6 +221,9 @@ def step_indicators(landscape: ProcessLike, state: EndState) -> StepIndicators:
         )
     landscape = process
     state = replace(state, digits=None)
+    if not landscape.has_datapoints:
+        minima = [_minimum(None, b, landscape) for b in basins_of(state, min_barrier=0)]
+        return StepIndicators(landscape.small_step_rate, tuple(minima), (), ())
     batches = batches_of(landscape)
     points = state.anatomy.points
     gates = [_gate(batches, p) for p in points if p.role.startswith("gate")]
@@ -281,14 +284,20 @@ def _others(
     return found
 
 
-def _minimum(batches: Batches, basin: Basin, landscape: Landscape) -> MinimumStep:
+def _minimum(batches: Batches | None, basin: Basin, landscape: Landscape) -> MinimumStep:
     at = tidy(float(basin.position), basin.position_error)
-    factors = None if basin.at_wall else batches.multipliers(at)
+    factors = None if basin.at_wall or batches is None else batches.multipliers(at)
     curvature = None if basin.curvature is None else float(basin.curvature)
-    if curvature is None and factors is not None and not _is_corner(batches, at, factors):
+    if (
+        batches is not None
+        and factors is not None
+        and curvature is None
+        and not _is_corner(batches, at, factors)
+    ):
         curvature = float(batches.probability @ (1 - factors))
     length = widths = None
-    if curvature is None and not basin.at_wall:
+    # In a table of moments alone single minibatches are not known.
+    if curvature is None and not basin.at_wall and batches is not None:
         factors = None
         around = at + _near(at) * np.array([-1.0, 1.0])
         steps = batches.images(around) - around
@@ -306,7 +315,7 @@ def _minimum(batches: Batches, basin: Basin, landscape: Landscape) -> MinimumSte
     climbs = tuple(
         _climb(batches, at, float(e), float(height))
         for e, height in ((basin.lower, basin.barrier_left), (basin.upper, basin.barrier_right))
-        if height is not None and math.isfinite(e) and at != e
+        if batches is not None and height is not None and math.isfinite(e) and at != e
     )
     left = basin.barrier_left is not None or basin.barrier_right is not None
     return MinimumStep(
@@ -315,11 +324,11 @@ def _minimum(batches: Batches, basin: Basin, landscape: Landscape) -> MinimumSte
         largest=None if factors is None else float((1 - factors).max()),
         noise=noise,
         barrier=None if way is None else noise / way,
-        held=held_interval(landscape, basin) if left else None,
+        held=held_interval(landscape, basin) if left and batches is not None else None,
         mass=float(basin.mass),
         border=border,
         past=past,
-        wider=None if factors is None else _wider(batches, factors),
+        wider=None if factors is None or batches is None else _wider(batches, factors),
         length=length,
         widths=widths,
         climbs=climbs,

@@ -3,5 +3,6 @@
 `given` (values as they are given, checked), `source_lines` (whose line an error is in), `taylor`,
 `taylor_elementary` and `taylor_arrays` (series: exact derivatives), `evaluation` (a function run in
 any arithmetic), `rounding` (how coarse its values are), `written` (tried once, and run as it can
-be), `tape` (a function as a list of operations).
+be), `interpolation` (piecewise polynomials that run like such functions), `tape` (a function as a
+list of operations).
 """

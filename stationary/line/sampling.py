@@ -38,6 +38,7 @@ from stationary.numbers.elementary import (
 )
 from stationary.panels.pieces import Panels, Samples, sample
 from stationary.process.diffusion import Diffusion
+from stationary.process.known import SPREAD
 
 __all__ = [
     "NODES",
@@ -141,6 +142,29 @@ class Sampling:
         return as_array(
             4 * half * s.tails[0] + self.epsilon * half * np.abs(s.values[0]).mean(axis=0)
         )
+
+    @cached_property
+    def unknown(self) -> tuple[Array, Array]:
+        """What is not known of the process: of int h over each panel, and of log a on it.
+
+        Errors of one sign last from one knot to the next, and are then of another: the squares of
+        those of int h add up, from panel to panel. Shape (panels,) each.
+        """
+        bounds, p, r = self.diffusion.uncertainty, self.panels, self.rule
+        if bounds is None:
+            return np.zeros(len(p.half)), np.zeros(len(p.half))
+        half = to_float(p.half)
+        x = to_float(p.lower) + half * (1 + to_float(r.nodes)[:, None])
+        of_f, of_a = (e.reshape(x.shape) for e in bounds(x.ravel()))
+        relative = of_a / np.exp(to_float(self.samples.values[1]))
+        of_h = 2 * of_f / np.exp(to_float(self.samples.values[1]))
+        of_h += np.abs(to_float(self.samples.values[0])) * relative
+        step = 2 * half * of_h.mean(axis=0)
+        knot = np.searchsorted(self.diffusion.breakpoints, x[0])
+        before = np.cumsum(step) - step
+        start = before[np.searchsorted(knot, knot)]  # of the panels between the same two knots
+        squares = (before + step - start) ** 2 - (before - start) ** 2
+        return SPREAD**2 * squares, relative.max(axis=0)
 
     @cached_property
     def noise(self) -> Array:

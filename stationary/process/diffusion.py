@@ -30,6 +30,8 @@ from stationary.functions.rounding import Rounding
 from stationary.functions.written import probe_points
 from stationary.process.forms import Convention, settled
 from stationary.process.initial import Initial
+from stationary.process.known import Bounds
+from stationary.process.sample import Sample
 from stationary.result import Data
 
 __all__ = ["Convention", "Diffusion"]
@@ -113,6 +115,8 @@ class Diffusion(Data):
     exact_ends: tuple[Any, Any] = (None, None)  # of ends known to be zeros of the variance
     added: float = 0.0  # how much of the variance `regularised` has added [x^2 / time]
     rounding: tuple[Rounding | None, Rounding | None] = (None, None)  # of drift and variance
+    uncertainty: Bounds | None = None  # x -> bounds of the errors of f and a, if interpolated
+    sample: Sample | None = None  # what f and a were estimated from
     settled: bool = field(default=False)  # the functions have been tried already
 
     def __post_init__(

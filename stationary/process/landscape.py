@@ -43,9 +43,11 @@ from stationary.process.corners import corners
 from stationary.process.diffusion import Diffusion
 from stationary.process.forms import Convention, slow_note
 from stationary.process.initial import Initial
+from stationary.process.known import Bounds, KnownGradients, KnownMoments
 from stationary.process.minibatches import how_many, minibatches
 from stationary.process.moments import GradientMoments, Tapes
 from stationary.process.optimiser import SIGN, StepRule, checked_number, checked_optimiser
+from stationary.process.sample import GradientSample
 from stationary.result import Data
 
 __all__ = ["Landscape"]
@@ -61,7 +63,7 @@ MOST_BATCHES = 4096  # that are gone through one by one where a step is not line
 @named(
     "losses", "gradients", "learning_rate", "batch_size", "replacement", "weight_decay",
     "label_noise", "outputs", "clip", "momentum", "optimiser", "domain", "boundaries",
-    "convention", "breakpoints", "initial", "name", "parameters",
+    "convention", "breakpoints", "initial", "name", "parameters", "sample",
 )  # fmt: skip
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Landscape(Data):
@@ -129,9 +131,12 @@ class Landscape(Data):
     initial: Any = None  # an `Initial` once this is made
     name: str = "unnamed"
     parameters: Mapping[str, float] = field(default_factory=dict)  # `Parameters` once it is made
+    sample: bool = False
 
     def __post_init__(self) -> None:
         where = self.name
+        if isinstance(self.gradients, KnownGradients):
+            object.__setattr__(self, "domain", self.gradients.within(self.domain, where))
         given = {"domain": self.domain, "breakpoints": self.breakpoints}
         functions = ("losses", "gradients", "outputs")
         given |= {k: v for k in functions if (v := getattr(self, k)) is not None}
@@ -154,13 +159,33 @@ class Landscape(Data):
         self._check_optimiser()
         # Everything below depends on the gradients, which are tried here for the first time.
         n = self.datapoints
-        if n < 2 and not self.label_noise:
+        if n < 2 and self.has_datapoints and not self.label_noise:
             raise LandscapeError(
                 f"{where}: there is one datapoint, so the gradient has no noise and SGD is plain "
                 "gradient descent. Return one entry per datapoint: a tuple, a list, or an array "
                 "of shape (datapoints, weights)."
             )
         self._check_batch(n)
+        if self.known is not None:
+            if not self.rule.linear:
+                raise LandscapeError(
+                    f"{where}: clipping and signs are taken of each minibatch, which needs the "
+                    f"gradients as a function; {self.known.name} knows them in between only. "
+                    "Leave clip and optimiser out."
+                )
+            scale = 2 / (self.small_step_rate * self.noise_factor)
+            known = self.known.bound(scale, self.weight_decay)
+            object.__setattr__(self, "gradients", known)
+
+    @property
+    def known(self) -> KnownGradients | None:
+        """The gradients, where they are known from a table or a few evaluations."""
+        return self.gradients if isinstance(self.gradients, KnownGradients) else None
+
+    @property
+    def has_datapoints(self) -> bool:
+        """Whether the gradients of single datapoints are known, not their moments alone."""
+        return self.known is None or self.known.rows is not None
 
     def _check_learning_rate(self) -> None:
         rate = self.learning_rate
@@ -205,6 +230,12 @@ class Landscape(Data):
                     f"{where}: {first} = {getattr(self, first):g} beside {second} is not modelled. "
                     "Leave one of the two out."
                 )
+        if not isinstance(self.sample, (bool, np.bool_)):
+            raise LandscapeError(
+                f"{where}: sample = {self.sample!r:.60} must be True (the datapoints are a "
+                f"sample of "
+                "many more) or False (they are all there is)."
+            )
         if self.outputs is not None and not callable(self.outputs):
             raise LandscapeError(
                 f"{where}: outputs must be a function of w, not {self.outputs!r:.60}. Write def "
@@ -262,6 +293,10 @@ class Landscape(Data):
     @cached_property
     def _written(self) -> Written:
         """The gradients as the user wrote them, or as the losses give them."""
+        if self.known is not None:
+            made = Written(self.known, "gradients", self.name, rows=True)
+            made.count = self.known.datapoints
+            return made
         x = probe_points(*self.domain)
         if self.losses is None:
             return Written.tried(self.gradients, "gradients", self.name, self.domain, rows=True)
@@ -278,7 +313,9 @@ class Landscape(Data):
         return Tapes(None if plain else self.gradients, 0, x)
 
     @cached_property
-    def _moments(self) -> GradientMoments:
+    def _moments(self) -> GradientMoments | KnownMoments:
+        if self.known is not None:
+            return KnownMoments(self.known, self.weight_decay)
         n, b = self.datapoints, self.batch_size
         one_by_one = self.rule.linear or b == 1
         batches = None if one_by_one else minibatches(n, b, bool(self.replacement))
@@ -339,6 +376,7 @@ class Landscape(Data):
         if self.rule.linear:
             return ()
         table = self.gradient if self.rule.sign else self.loss_gradient
+        assert isinstance(self._moments, GradientMoments)
         batches = self._moments.batches
 
         def rows(w: Array) -> Array:
@@ -357,6 +395,8 @@ class Landscape(Data):
     @cached_property
     def datapoints(self) -> int:
         """N, the number of datapoints."""
+        if self.known is not None:
+            return self.known.datapoints
         x, count, tape = probe_points(*self.domain), self._written.count, self._tapes(0)
         what = "gradients" if self.losses is None else "derivative of losses"
         table = evaluate(self.gradient, x)[0] if tape is None else tape.rows_at(x)
@@ -444,7 +484,9 @@ class Landscape(Data):
             with np.errstate(all="ignore"):
                 return -rate * mean, scaled(spread, label)
 
-        notes: tuple[str, ...] = ()
+        known = self.known
+        notes: tuple[str, ...] = () if known is None else known.notes
+        knots = () if known is None else known.knots.tolist()
         if self._written.pointwise:
             notes = (slow_note(["gradients"]),)
         drawn = "with" if self.replacement else "without"
@@ -453,6 +495,7 @@ class Landscape(Data):
         else:
             noise = "(S2 / B) (N - B) / (N - 1)"
         label = f" + {self.label_noise:g}^2 <phi^2> / B" if noisy else ""
+        of_n = f" of N = {self.datapoints}" if self.datapoints else ""
         rate_text = f"{rate:g}"
         if self.momentum:
             rate_text = f"{self.learning_rate:g} / (1 - {self.momentum:g}) = {rate_text}"
@@ -463,7 +506,9 @@ class Landscape(Data):
             domain=self.domain,
             boundaries=self.boundaries,
             convention=self.convention,
-            breakpoints=(*self.breakpoints, *self._corners),
+            breakpoints=(*self.breakpoints, *self._corners, *knots),
+            uncertainty=self._uncertainty,
+            sample=GradientSample(self) if self.is_sample else None,
             initial=self.initial,
             name=self.name,
             parameters=self.parameters,
@@ -471,14 +516,32 @@ class Landscape(Data):
             time_unit="step",
             equation=(
                 f"dw = -T G dt + T sqrt(D) dB, D = {noise}{label}, T = {rate_text}, "
-                f"B = {self.batch_size} of N = {self.datapoints} drawn {drawn} replacement"
+                f"B = {self.batch_size}{of_n} drawn {drawn} replacement"
             ),
-            cost=self.datapoints,
-            scan_panels=64 if self.datapoints <= MANY else 32,
+            cost=self.datapoints if known is None else 1,
+            scan_panels=64 if self.datapoints <= MANY or known is not None else 32,
             notes=notes,
             rounding=(self._written.rounding, self._written.rounding),
             settled=True,
         )
+
+    @property
+    def _uncertainty(self) -> Bounds | None:
+        """How well drift and variance are known, where the gradients were interpolated."""
+        if self.known is None or self.known.error is None:
+            return None
+        of_gradients, rate = self.known.error, self.small_step_rate
+
+        def bounds(w: Array) -> tuple[Array, Array]:
+            of_g, of_s = of_gradients(w)
+            return rate * of_g, rate * rate * self.noise_factor * of_s
+
+        return bounds
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether answers have a standard error: of datapoints that are a sample, or of a table."""
+        return self.sample or (self.known is not None and self.known.sample is not None)
 
     def __repr__(self) -> str:
         lower, upper = self.domain

@@ -27,6 +27,7 @@ ROOMS = {  # of each kind of answer, with the name of its figure
     "RegularisationPath": ("regularisation", "plot_path"),
     "Simulation": ("simulation", ""),
     "Sweep": ("sweep", "plot_phases"),
+    "Table": ("table", ""),
     "WidthBias": ("bias", "plot_bias"),
 }
 PAGES = {"html": "html:page", "notebook": "html:fragment", "saved": "saved:save"}

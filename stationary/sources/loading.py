@@ -34,8 +34,19 @@ from stationary.functions.source_lines import source_place
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.process.starts import located
+from stationary.sources.columns import is_table
 from stationary.sources.saved import read_saved
-from stationary.sources.settings import KNOWN, LANGEVIN, LOSSES, NOISES, accepted_names, short
+from stationary.sources.settings import (
+    COMMON,
+    KNOWN,
+    LANGEVIN,
+    LOSSES,
+    NOISES,
+    SGD,
+    accepted_names,
+    short,
+)
+from stationary.sources.table import table
 
 __all__ = ["ProcessLike", "as_process", "load", "load_text", "source_text"]
 
@@ -55,6 +66,7 @@ def load(path: str | Path, *, parameters: Mapping[str, float] | None = None, **c
         ``drift(x)`` and one of ``variance``, ``sigma`` and ``diffusivity``, each a function or a
         number, which makes a `Diffusion`. Without a ``domain`` it is on the whole line.
         Or a .json file that `save` wrote: then the answer as it was printed and listed.
+        Or a table: see `table`.
     parameters
         Values for some of the parameters that the file defines, such as ``{"sharpness": 30}``.
     changes
@@ -71,8 +83,24 @@ def load(path: str | Path, *, parameters: Mapping[str, float] | None = None, **c
     """
     if isinstance(path, (str, os.PathLike)) and str(path).endswith(".json"):
         return read_saved(Path(os.path.expanduser(path)))
+    if is_table(path):
+        return _table(path, parameters, {k: v for k, v in changes.items() if v is not None})
     file, text = source_text(path)
     return load_text(text, file, parameters=parameters, **changes)
+
+
+def _table(path: Any, parameters: Any, changes: dict[str, Any]) -> Landscape | Diffusion:
+    if parameters:
+        raise LandscapeError(
+            f"{path}: a table has no parameters, but {dict(parameters)!r:.60} came. Leave them out."
+        )
+    found = table(path)
+    known = COMMON if found.kind == "process" else (*SGD, *COMMON)
+    for name, value in changes.items():
+        if name not in known:
+            hint = way_out(name, known)
+            raise LandscapeError(f"{path}: there is no {name} (= {short(value)}) to set. {hint}")
+    return found.process(**changes)
 
 
 def load_text(

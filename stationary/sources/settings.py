@@ -13,13 +13,13 @@ import numpy as np
 from stationary.errors import LandscapeError
 from stationary.functions.given import ALIKE, OPTIMISERS, way_out
 
-__all__ = ["KNOWN", "LANGEVIN", "LOSSES", "NOISES", "accepted_names", "short"]
+__all__ = ["COMMON", "KNOWN", "LANGEVIN", "LOSSES", "NOISES", "SGD", "accepted_names", "short"]
 
 LOSSES = ("losses", "gradients")
 NOISES = ("variance", "sigma", "diffusivity")
 SGD = (
     "learning_rate", "batch_size", "replacement", "weight_decay", "label_noise", "outputs", "clip",
-    "momentum", "optimiser",
+    "momentum", "optimiser", "sample",
 )  # fmt: skip
 COMMON = ("domain", "boundaries", "convention", "breakpoints", "initial")
 LANGEVIN = ("potential", "temperature")
@@ -38,6 +38,7 @@ VALUES: dict[str, tuple[type, ...]] = {
     "clip": (Real,),
     "momentum": (Real,),
     "optimiser": (str,),
+    "sample": (int, np.bool_),
     "domain": SEVERAL,
     "boundaries": (str, *SEVERAL),
     "convention": (str,),

@@ -322,7 +322,7 @@ def climb_error(found: Sampling, start: Any, stop: Any) -> Any:
     beside = np.clip(np.stack([points - near, points + near]), found.lower, found.upper)
     steep = np.abs(found.panels.evaluate(found.h, beside)).max(axis=0)
     blur = 1.8 * found.epsilon * way.sum() + (steep * near).sum()
-    return number(found.climb_errors[some].sum() + blur)
+    return number(found.climb_errors[some].sum() + np.sqrt(found.unknown[0][some].sum()) + blur)
 
 
 def _masses(c: Component, borders: Array) -> tuple[Array, Array]:

@@ -168,7 +168,9 @@ def _too_much(diffusion: Diffusion) -> LandscapeError:
 
 
 def _is_rough(found: Sampling) -> bool:
-    """Whether kinks or jumps limit a sampling, which more digits would not mend."""
+    """Whether kinks, jumps or what is known limit a sampling, which more digits would not mend."""
+    if found.diffusion.uncertainty is not None:
+        return True
     p = found.panels
     inner = (p.lower > found.lower) & (p.upper < found.upper)
     return bool((~found.samples.resolved & inner).sum() > 8)
@@ -265,6 +267,8 @@ def _put_together(
         status = Status.NOT_NORMALISABLE
     elif error <= TOLERANCE and complete:
         status = Status.CONVERGED
+    elif parts.diffusion.uncertainty is not None and complete:
+        status = Status.INTERPOLATED
     elif parts.diffusion.is_rounded or all(p.sampling.samples.resolved.all() for p in parts.pieces):
         status = Status.INEXACT
     else:

@@ -212,18 +212,23 @@ class Weight(PiecewiseLog):
         of |2 f / a|; the sums run outwards from the peak. Storing int 2 f / a and log a costs
         a rounding of either.
         """
-        samples, step = self.sampling.samples, abs(self.s) * self.sampling.climb_errors
+        samples, unknown = self.sampling.samples, self.sampling.unknown
+        step = abs(self.s) * self.sampling.climb_errors
         cut_ell = samples.tails[1]
         peak = int(np.argmax(self.coefficients[0]))
-        none = zeros(1, self.sampling.arithmetic)
-        right = np.concatenate([none, np.cumsum(step[peak + 1 :])])
-        left = np.cumsum(step[: peak + 1][::-1])[::-1]
-        total = np.concatenate([left[:-1], none, right[1:]]) + step[peak]
+
+        def outwards(step: Array, first: Any) -> Array:
+            right = np.cumsum(step[peak + 1 :])
+            left = np.cumsum(step[: peak + 1][::-1])[::-1]
+            return as_array(np.concatenate([left[:-1], first, right]) + step[peak])
+
+        total = outwards(step, zeros(1, self.sampling.arithmetic))
+        total = total + abs(self.s) * np.sqrt(outwards(unknown[0], np.zeros(1)))
         # Where a jump or a corner was not resolved, the last coefficients tell too little of it.
         cut_ell = np.where(samples.resolved, cut_ell, 8 * cut_ell)
         stored = np.abs(self.s * self.phi[0]) + self.k * np.abs(self.sampling.ell[0])
         rounding = self.sampling.epsilon * (2 + self.span / 4 + stored)
-        return as_array(total + self.k * 4 * cut_ell + rounding)
+        return as_array(total + self.k * (4 * cut_ell + unknown[1]) + rounding)
 
     @cached_property
     def spike(self) -> Any:

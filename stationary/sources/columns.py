@@ -1,0 +1,162 @@
+"""Columns of numbers by their names, from files, data frames and mappings. Reading runs nothing."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.errors import LandscapeError
+from stationary.sources.settings import short
+
+__all__ = ["SUFFIXES", "columns_of", "is_table"]
+
+Array = NDArray[Any]
+
+SUFFIXES = (".csv", ".tsv", ".txt", ".npz", ".parquet", ".pq")
+
+
+def is_table(path: Any) -> bool:
+    """Whether this is the path of a table, by its suffix."""
+    named = isinstance(path, (str, os.PathLike))
+    return named and Path(path).suffix.lower() in SUFFIXES
+
+
+def columns_of(source: Any) -> tuple[dict[str, Array], str, int]:
+    """The columns of a table, what errors call it, and the number of its first row in there.
+
+    Parameters
+    ----------
+    source
+        The path of a CSV, NPZ or Parquet file; or a mapping, a data frame, or a structured array.
+
+    Raises
+    ------
+    LandscapeError
+        If it cannot be read, or holds something other than numbers.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(os.path.expanduser(source))
+        suffix = path.suffix.lower()
+        if suffix not in SUFFIXES:
+            raise LandscapeError(
+                f"{path} is not a table: its name ends in none of {', '.join(SUFFIXES)}. Save it "
+                "as CSV with a line of column names."
+            )
+        try:
+            if suffix == ".npz":
+                return _npz(path), path.name, 0
+            if suffix in (".parquet", ".pq"):
+                return _numbers(_parquet(path), path.name), path.name, 0
+            return _csv(path), path.name, 2
+        except (OSError, UnicodeError) as error:
+            what = getattr(error, "strerror", None) or error
+            raise LandscapeError(
+                f"{path}: the table cannot be read: {what}. Check its name and permissions."
+            ) from error
+    names = getattr(source, "columns", None)  # pandas, polars
+    if names is None and isinstance(source, np.ndarray):
+        names = source.dtype.names
+    if names is None and isinstance(source, Mapping):
+        names = list(source)
+    if names is None:
+        raise LandscapeError(
+            "a table is the path of a file, a data frame, or a mapping of columns such as "
+            f"dict(w=..., gradients=...), not {short(source)}."
+        )
+    return _numbers({str(k): source[k] for k in names}, "the table"), "the table", 0
+
+
+def _numbers(columns: Mapping[str, Any], where: str) -> dict[str, Array]:
+    found = {}
+    for name, values in columns.items():
+        array = np.asarray(values)
+        if array.dtype.kind not in "fiub":
+            try:
+                array = array.astype(float)
+            except (TypeError, ValueError):
+                continue  # dates and words: what is needed is asked for by name
+        found[name.strip()] = array
+    return found
+
+
+def _npz(path: Path) -> dict[str, Array]:
+    import zipfile
+
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return _numbers({k: file[k] for k in file.files}, path.name)
+    except (ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise LandscapeError(
+            f"{path}: this is no NPZ file of plain numbers: {error}. Save it with "
+            f"numpy.savez(path, "
+            "w=w, gradients=gradients)."
+        ) from error
+
+
+def _parquet(path: Path) -> dict[str, Any]:
+    try:
+        from pyarrow import parquet
+    except ImportError:
+        raise LandscapeError(
+            f"{path}: Parquet files are read by pyarrow, which is not installed. Install "
+            "'stationary[parquet]', or save the table as CSV."
+        ) from None
+    try:
+        read = parquet.read_table(path)
+    except ValueError as error:  # pyarrow's own errors are such
+        raise LandscapeError(f"{path}: this is no Parquet file: {error}.") from error
+    return {name: read.column(name).to_numpy() for name in read.column_names}
+
+
+def _csv(path: Path) -> dict[str, Array]:
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    kept = [(k, line) for k, line in enumerate(lines, 1) if line.strip() and line[0] != "#"]
+    if not kept:
+        raise LandscapeError(f"{path}: the table is empty. Start it with a line of column names.")
+    head = kept[0][1]
+    mark = max(",;\t", key=head.count)
+    if not head.count(mark):
+        mark = " "
+    rows = list(csv.reader((line for _, line in kept), delimiter=mark, skipinitialspace=True))
+    names = [name.strip() for name in rows[0]]
+    if all(_is_number(name) for name in names):
+        raise LandscapeError(
+            f"{path}, line {kept[0][0]}: the first line holds numbers, not column names. Put a "
+            f"line "
+            "such as w,gradient,variance first."
+        )
+    values = np.full((len(names), len(rows) - 1), np.nan)
+    wordy: dict[int, tuple[int, str]] = {}
+    for i, ((line, _), row) in enumerate(zip(kept[1:], rows[1:], strict=True)):
+        if len(row) != len(names):
+            raise LandscapeError(
+                f"{path}, line {line}: {len(row)} entries in place of {len(names)}, one for each "
+                f"of "
+                f"{', '.join(names)}. Mend that line; the decimal mark is a point."
+            )
+        for j, entry in enumerate(row):
+            try:
+                values[j, i] = float(entry) if entry.strip() else np.nan
+            except ValueError:
+                wordy.setdefault(j, (line, entry))
+    for j, (line, entry) in wordy.items():
+        if not np.isnan(values[j]).all():  # not a column of words
+            raise LandscapeError(
+                f"{path}, line {line}: {names[j]} = {entry!r} is not a number. Write it as in 0.05 "
+                "or 5e-2, and leave the place empty where there is none."
+            )
+    return {n: v for j, (n, v) in enumerate(zip(names, values, strict=True)) if j not in wordy}
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

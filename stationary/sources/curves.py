@@ -1,0 +1,177 @@
+"""A drift and a variance through measured values: interpolated, or smoothed if they have errors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.functions.interpolation import Spline
+from stationary.sources.smoothing import smoothed
+
+__all__ = ["Curves"]
+
+Array = NDArray[Any]
+Function = Callable[[Any], Any]
+
+FINE = 40  # points between two knots at which curves are compared
+LEAST = 5  # values that can be smoothed
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """Curves through a mean (a drift) and a variance at x, with their standard errors or None."""
+
+    x: Array
+    values: Array
+    variances: Array
+    value_errors: Array | None = None
+    variance_errors: Array | None = None
+    smooth: bool = True
+    what: str = "gradient"
+
+    @property
+    def smoothed(self) -> bool:
+        return self.smooth and self.value_errors is not None and len(self.x) >= LEAST
+
+    @cached_property
+    def _fine(self) -> Array:
+        share = np.arange(FINE) / FINE
+        return np.append((self.x[:-1, None] + np.diff(self.x)[:, None] * share).ravel(), self.x[-1])
+
+    @cached_property
+    def _mean(self) -> tuple[Spline, Spline | None]:
+        """The curve, and one for each independent change of it by a standard deviation."""
+        if self.value_errors is None:
+            return Spline.through(self.x, self.values, 5), None
+        if self.smoothed:
+            made = smoothed(self.x, self.values, self.value_errors)
+            return made.curve, made.changes
+        changes = Spline.through(self.x, np.diag(self.value_errors), 5)
+        return Spline.through(self.x, self.values, 5), changes
+
+    @cached_property
+    def _variance(self) -> tuple[str, Spline, Spline | None]:
+        """The same for the variance or its logarithm, whichever is the smoother."""
+        errors, v = self.variance_errors, self.variances
+        if errors is not None and v.min() > 0:
+            if self.smooth and len(self.x) >= LEAST:
+                made = smoothed(self.x, np.log(v), errors / v)
+                return "log", made.curve, made.changes
+            changes = Spline.through(self.x, np.diag(errors / v), 5)
+            return "log", Spline.through(self.x, np.log(v), 5), changes
+        plain, off = (Spline.through(self.x, v, k)(self._fine) for k in (5, 7))
+        best = math.inf
+        if plain.min() > 0 or (plain.min() >= -1e-14 * v.max() and v.min() == 0):
+            with np.errstate(divide="ignore", invalid="ignore"):
+                best = float(np.nanmean(np.where(plain > 0, np.abs(off / plain - 1), 0)))
+        if v.min() > 0:
+            logs, off = (Spline.through(self.x, np.log(v), k)(self._fine) for k in (5, 7))
+            if float(np.abs(logs - off).mean()) < best:
+                return "log", Spline.through(self.x, np.log(v), 5), None
+        if math.isfinite(best):
+            return "plain", Spline.through(self.x, v, 5).pinned(np.flatnonzero(v == 0)), None
+        from scipy.interpolate import PchipInterpolator
+
+        shape = PchipInterpolator(self.x, v)  # never below the values that it connects
+        return "pchip", Spline(self.x, shape.c).pinned(np.flatnonzero(v == 0)), None
+
+    @property
+    def mean(self) -> Function:
+        return self._mean[0]
+
+    @property
+    def variance(self) -> Function:
+        kind, curve, _ = self._variance
+        return (lambda w: np.exp(curve(w))) if kind == "log" else curve
+
+    @cached_property
+    def _others(self) -> tuple[Function | None, Function | None]:
+        """Curves of another degree, which say how well these are known between the values."""
+        n, other = len(self.x), Spline.through
+        mean = variance = None
+        degree = 7 if n >= 8 else 3 if n >= 6 else 1
+        if not self.smoothed:
+            mean = other(self.x, self.values, degree)
+        kind, _, changes = self._variance
+        if changes is None or not self.smooth:
+            if kind == "log":
+                logs = other(self.x, np.log(self.variances), degree)
+                variance = lambda w: np.exp(logs(w))  # noqa: E731
+            else:
+                degree = degree if kind == "plain" else 1
+                variance = other(self.x, self.variances, degree)
+        return mean, variance
+
+    def error(self, w: Array) -> tuple[Array, Array]:
+        """What two degrees more would change of either; bounds, summed up without signs."""
+        pairs = zip(self._others, (self.mean, self.variance), strict=True)
+        of_mean, of_variance = (
+            np.zeros(np.shape(w)) if other is None else np.abs(other(w) - own(w))
+            for other, own in pairs
+        )
+        return of_mean, of_variance
+
+    @property
+    def sample(self) -> Curves | None:
+        """Itself where anything has an error: it has `scores`."""
+        return None if self._mean[1] is None and self._variance[2] is None else self
+
+    def scores(self, x: Array, of_f: Array, of_a: Array) -> Array:
+        """As `stationary.process.known.Sample`: changes of the mean, then of the variance."""
+        found = [np.zeros((len(of_f), 0))]
+        if self._mean[1] is not None:
+            found.append(of_f @ self._mean[1].taylor(x)[0])
+        changes = self._variance[2]
+        if changes is not None:
+            found.append((of_a * self.variance(x)) @ changes.taylor(x)[0])
+        return np.concatenate(found, axis=1)
+
+    def zeros(self, sign: int) -> tuple[tuple[float, bool, float], ...]:
+        """Zeros of the mean, whether it falls there (times `sign`), and their significance."""
+        x, g = self._fine, self.mean(self._fine)
+        heights = np.full(len(x), np.inf)
+        if self._mean[1] is not None:
+            spread = np.sqrt((self._mean[1].taylor(x)[0] ** 2).sum(axis=1))
+            heights = np.abs(g) / np.maximum(spread, np.finfo(float).tiny)
+        at = np.flatnonzero((g[:-1] * g[1:] < 0) | (g[:-1] == 0))
+        edges = [0, *(at + 1).tolist(), len(x)]
+        tops = [heights[i:j].max(initial=0.0) for i, j in pairwise(edges)]
+        found = []
+        for k, i in enumerate(at):
+            share = g[i] / (g[i] - g[i + 1]) if g[i] != g[i + 1] else 0.0
+            place = float(x[i] + share * (x[i + 1] - x[i]))
+            found.append(
+                (place, bool(sign * (g[i + 1] - g[i]) < 0), float(min(tops[k], tops[k + 1])))
+            )
+        return tuple(found)
+
+    def notes(self, variable: str) -> list[str]:
+        """What smoothing did, and which equilibria rest on little."""
+        if self._mean[1] is None:
+            return []
+        notes, found = [], self.zeros(1)
+        if self.smoothed:
+            assert self.value_errors is not None
+            off = (self.mean(self.x) - self.values) / self.value_errors
+            direct = Spline.through(self.x, self.values, 5)(self._fine)
+            zeros = int((direct[:-1] * direct[1:] < 0).sum())
+            notes.append(
+                f"against interpolation, smoothing moved the {self.what} by "
+                f"{np.sqrt((off**2).mean()):.2g} of its standard errors (root mean square; at most "
+                f"{np.abs(off).max():.2g}): {len(found)} equilibria in place of {zeros}"
+            )
+        if found:
+            listed = ", ".join(f"{place:.4g} ({height:.2g})" for place, _, height in found[:12])
+            weak = [p for p, _, height in found if height < 3]
+            notes.append(
+                f"equilibria, each with the standard errors that it stands on: {variable} = "
+                f"{listed}" + ("; below 3, noise may have made them" if weak else "")
+            )
+        return notes

@@ -1,0 +1,328 @@
+"""`sampled`: gradients that are expensive or rounded, evaluated where the answer needs them.
+
+Each datapoint is interpolated by a spline of degree 7 through the weights evaluated so far. The
+next ones go where splines of degrees 5 and 7 differ most in what they make of the ratios of the
+masses of neighbouring minima; degrees 7 and 9 say what is still open. With
+K(w) = P_A(W > w) - P_B(W > w), log(M_A / M_B) changes by
+
+    int K d(2f/a) dw - int (p_A - p_B) dS2 / S2 dw.
+
+Between two knots the absolute values of this add up; from one pair of knots to the next errors
+have other signs, and three times the root of the sum of their squares is claimed. (Of corners, one
+pair of knots holds all of it; a sum with its signs would cancel and claim too little.)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.errors import LandscapeError, StationaryError
+from stationary.functions.evaluation import call_user_function, name_of
+from stationary.functions.given import interval, number
+from stationary.functions.rounding import UNITS
+from stationary.process.known import SPREAD, KnownGradients
+from stationary.sources.interpolated import Interpolated, known_from
+
+__all__ = ["sampled"]
+
+Array = NDArray[Any]
+Function = Callable[[Any], Any]
+
+FIRST = 13  # weights, evenly spread, before anything is known
+DEGREE = 7  # analytic functions, once resolved, are known better by splines of high degree
+FINE = 32  # points between two knots at which the state is looked at
+NEAR = 1e-7  # of the domain: how far apart the weights are that show the rounding
+NOISY = 1e-2  # of the gradients: what no rounding to 3 digits does, but dropout
+LEARNED = ("mean", "variance", "rows", "knots", "error", "notes")  # from evaluations
+AT_ONCE = 2**23  # gradients that are asked for in one call
+
+
+def sampled(
+    gradients: Function,
+    domain: tuple[float, float],
+    *,
+    tolerance: float = 1e-3,
+    most: int = 200,
+    name: str = "sampled gradients",
+) -> KnownGradients:
+    """Gradients that are expensive or rounded, as a `Landscape` takes them.
+
+    Nothing is evaluated at more weights than the answer needs: the landscape, which knows its
+    learning rate, asks for them when it is made, and what was evaluated is kept for the next one.
+
+    Parameters
+    ----------
+    gradients
+        Takes an array of M weights, or a single weight. Returns the gradients of the N datapoints,
+        shape (N, M) or (N,); in doubles, float32, or another type that NumPy can read.
+    domain
+        Two finite ends, which reflect unless the landscape says otherwise.
+    tolerance
+        To which the logarithm of the ratio of the masses of neighbouring minima is wanted (with a
+        single minimum, of its two halves).
+    most
+        Weights at which it may be evaluated. What is reached is the error of every answer.
+    name
+        What errors call them.
+
+    Raises
+    ------
+    LandscapeError
+        If they are not finite, are not the same datapoints each time, or are no function of the
+        weight alone.
+    """
+    low, high = interval(domain, name)
+    if math.isinf(low) or math.isinf(high):
+        raise LandscapeError(
+            f"{name}: the domain ({low:g}, {high:g}) is infinite, and expensive functions are "
+            "evaluated at a few points of it. Give two finite ends."
+        )
+    wanted, count = number(tolerance), number(most)
+    if wanted is None or not 0 < wanted < math.inf:
+        raise LandscapeError(f"{name}: tolerance = {tolerance!r:.60} must be positive, as 1e-3.")
+    if count is None or not FIRST + 2 <= count < math.inf:
+        raise LandscapeError(
+            f"{name}: most = {most!r:.60} must be a number of weights, at least {FIRST + 2}."
+        )
+    evaluated = _Evaluated(gradients, name, low, high)
+    table = evaluated.table()
+    return _Sampled(
+        **vars(known_from(table, name=name, needed="more of them")),
+        evaluated=evaluated,
+        tolerance=wanted,
+        most=int(count),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Sampled(KnownGradients):
+    evaluated: _Evaluated
+    tolerance: float
+    most: int
+
+    def bound(self, scale: float, decay: float) -> KnownGradients:
+        """Evaluated where 2 f / a = -scale (G + decay w) / S2 needs it."""
+        table, claimed, limited = _refined(self.evaluated, scale, decay, self.tolerance, self.most)
+        reached = (
+            "" if claimed <= self.tolerance else f", which is not the {self.tolerance:g} asked for"
+        )
+        why = " by the rounding of the gradients" if limited else f" by most = {self.most}"
+        notes: tuple[str, ...] = (
+            f"the gradients were evaluated at {self.evaluated.calls} weights and interpolated for "
+            "each datapoint: logarithms of ratios of masses are known to about "
+            f"{claimed:.1g}{reached + ', limited' + why if reached else ''}",
+        )
+        if table.floor > 1e-9 * self.evaluated.size:
+            notes += (
+                f"the gradients are rounded ({self.evaluated.dtype}): to about "
+                f"{table.floor:.0e} each, which is in all errors",
+            )
+        found = known_from(table, notes=notes)
+        return replace(self, **{f: getattr(found, f) for f in LEARNED})
+
+
+@dataclass(eq=False)
+class _Evaluated:
+    """What has been evaluated so far."""
+
+    function: Function
+    name: str
+    low: float
+    high: float
+    known: dict[float, Array] = field(default_factory=dict)
+    calls: int = 0  # weights
+    pointwise: bool = False
+    dtype: str = "float64"
+    floor: float = 0.0
+    size: float = 0.0  # root mean square of the gradients
+
+    def __post_init__(self) -> None:
+        self.add(np.linspace(self.low, self.high, FIRST))
+        self._look_closely()
+
+    def add(self, weights: Sequence[float] | Array) -> None:
+        new = [float(w) for w in weights if float(w) not in self.known]
+        if not new:
+            return
+        table = self._rows(np.array(new))
+        self.known |= dict(zip(new, table.T, strict=True))
+
+    def table(self) -> Interpolated:
+        x = np.sort(np.array(list(self.known)))
+        return Interpolated(x, np.stack([self.known[w] for w in x.tolist()]), self.floor, DEGREE)
+
+    def _rows(self, w: Array) -> Array:
+        """The gradients at w, shape (N, M), finite."""
+        self.calls += len(w)
+        if not self.pointwise and not self.known:
+            try:
+                table = self._called(w)
+            except StationaryError:
+                table = None
+            if table is None or table.ndim != 2 or table.shape[1] != len(w):
+                self.pointwise = True
+        if self.pointwise:
+            columns = [self._called(float(v)).reshape(-1) for v in w]
+            if len({len(c) for c in columns}) > 1:
+                raise LandscapeError(f"{self.name}: {self._changed()}")
+            table = np.stack(columns, axis=1)
+        elif self.known:
+            size = max(1, AT_ONCE // self.datapoints)
+            parts = [self._called(w[i : i + size]) for i in range(0, len(w), size)]
+            if any(p.ndim != 2 for p in parts):
+                raise LandscapeError(f"{self.name}: {self._changed()}")
+            table = np.concatenate(parts, axis=1)
+        assert table is not None
+        if self.known and table.shape != (self.datapoints, len(w)):
+            raise LandscapeError(f"{self.name}: {self._changed()}")
+        bad = ~np.isfinite(table)
+        if bad.any():
+            j, i = (int(k) for k in np.argwhere(bad)[0])
+            raise LandscapeError(
+                f"{self.name}: the gradient of datapoint {j} at w = {w[i]:.6g} is {table[j, i]:g}. "
+                "Shrink the domain, or mend the function there."
+            )
+        return table.astype(float)
+
+    @property
+    def datapoints(self) -> int:
+        return len(next(iter(self.known.values())))
+
+    def _changed(self) -> str:
+        return (
+            f"{name_of(self.function)} returned another number of datapoints than before. Return "
+            "the gradients of the same datapoints each time, shape (N, M) for M weights."
+        )
+
+    def _called(self, w: Any) -> Array:
+        result = call_user_function(self.function, w)
+        if isinstance(result, (list, tuple)):
+            result = np.stack([np.asarray(r) for r in result])
+        elif hasattr(result, "detach"):  # as PyTorch's tensors
+            result = result.detach().cpu().numpy()
+        result = np.asarray(result)
+        if result.dtype.kind not in "fiu" and str(result.dtype) not in UNITS:
+            raise LandscapeError(
+                f"{self.name}: {name_of(self.function)} returned {result.dtype} in place of "
+                f"numbers."
+            )
+        if str(result.dtype) in UNITS:
+            self.dtype = str(result.dtype)
+        return result
+
+    def _look_closely(self) -> None:
+        """How the gradients are rounded, from three weights next to each other."""
+        step = NEAR * (self.high - self.low)
+        first = self.low + 0.4137 * (self.high - self.low)
+        table = self._rows(first + step * np.arange(3.0))
+        table = np.asarray(table, dtype=float)
+        bend = np.diff(table, 2, axis=1) / math.sqrt(6)
+        self.size = float(np.sqrt((table**2).mean()))
+        seen = float(np.sqrt((bend**2).mean()))
+        if seen > NOISY * self.size:
+            raise LandscapeError(
+                f"{self.name}: {name_of(self.function)} is not a function of the weight alone: at "
+                f"weights {step:.1g} apart the gradients differ by {seen / self.size:.1%} of their "
+                "size. Switch dropout off and batch normalisation to evaluation mode, and draw "
+                "nothing at random; or round less coarsely."
+            )
+        self.floor = max(seen, UNITS.get(self.dtype, 0.0) * self.size, 2.0**-52 * self.size)
+
+
+def _refined(
+    evaluated: _Evaluated, scale: float, decay: float, tolerance: float, most: int
+) -> tuple[Interpolated, float, bool]:
+    """Evaluate where it matters; what is known then, how well, and whether rounding limits it."""
+    before: Interpolated | None = None
+    claimed = math.inf
+    while True:
+        table = evaluated.table()
+        x = table.x
+        claim, where, rough, moved = _errors(table, scale, decay, before)
+        total, least = (SPREAD * float(np.sqrt((e**2).sum())) for e in (claim, rough))
+        # What the last weights changed tells whether the error before was as large as it was said.
+        table = replace(table, caution=max(1.0, moved / claimed))
+        total *= table.caution
+        limited = total > tolerance and least > 0.5 * total
+        room = most - evaluated.calls
+        # An interval as narrow as the points that showed the rounding cannot be told further.
+        able = (rough < 0.5 * claim) & (np.diff(x) > 4 * NEAR * (x[-1] - x[0]))
+        useful = np.where(able, where, 0.0)
+        done = total <= tolerance and before is not None
+        if done or limited or room <= 0 or not useful.any():
+            return table, total, bool(limited or not useful.any())
+        # All that lie above an even share of the tolerance, the worst of them first.
+        chosen = np.argsort(-useful)[: max(1, min(room, len(x) // 6))]
+        enough = max(tolerance / (4 * math.sqrt(len(x))), 0.02 * useful.max())
+        chosen = chosen[useful[chosen] >= min(enough, useful.max())]
+        before, claimed = table, max(total, 1e-300)
+        evaluated.add((x[chosen] + x[chosen + 1]) / 2)
+
+
+def _errors(
+    table: Interpolated, scale: float, decay: float, before: Interpolated | None
+) -> tuple[Array, Array, Array, float]:
+    """By interval between knots, in the worst of the log ratios of neighbouring masses.
+
+    Returns what is claimed, what tells where to evaluate next, what rounding alone makes, and by
+    how much the whole has changed from what was known before.
+    """
+    x = table.x
+    share = (np.arange(FINE) + 0.5) / FINE
+    w = (x[:-1, None] + np.diff(x)[:, None] * share).ravel()
+    dw = np.repeat(np.diff(x) / FINE, FINE)
+    g, s = table.moments(w)
+    least = np.finfo(float).tiny + (1e-3 * table.floor) ** 2
+    s = np.maximum(s, least)
+    g = g + decay * w
+    h = -scale * g / s
+    log_p = np.cumsum(h * dw) - h * dw / 2 - np.log(s) + np.log(dw)
+    kernel, mass = _kernels(g, log_p)
+
+    def summed(of_g: Array, of_s: Array, of_h: Array) -> Array:
+        off = (scale * of_g + of_h * of_s) / s * dw * kernel + of_s / s * mass
+        return np.asarray(off.reshape(-1, FINE).sum(axis=1))
+
+    size = np.abs(h)
+    coarse_g, coarse_s = table.mean(-2)(w) + decay * w - g, table.spread(-2).square(w) - s
+    moved = 0.0
+    if before is not None:
+        old_g, old_s = before.moments(w)
+        moved = abs(float(summed(old_g + decay * w - g, old_s - s, h).sum()))
+    return (
+        summed(*table.error(w), size),
+        summed(np.abs(coarse_g), np.abs(coarse_s), size),
+        summed(*table.rough(s), size),
+        moved,
+    )
+
+
+def _kernels(g: Array, log_p: Array) -> tuple[Array, Array]:
+    """The largest |K| and p_A + p_B over the pairs of neighbouring minima."""
+    tops = np.flatnonzero((g[:-1] > 0) & (g[1:] <= 0)) + 1
+    if not len(tops):  # one minimum: its halves
+        p = np.exp(log_p - log_p.max())
+        tops = np.array([np.searchsorted(np.cumsum(p), p.sum() / 2)])
+        tops = np.clip(tops, 1, len(g) - 1)
+    edges = [0, *tops.tolist(), len(g)]
+    kernel, mass = np.zeros_like(g), np.zeros_like(g)
+    p, sf = np.zeros_like(g), np.ones_like(g)
+    for k in range(len(edges) - 1):
+        some = slice(edges[k], edges[k + 1])
+        own = np.exp(log_p[some] - log_p[some].max())
+        own /= own.sum()
+        above = np.concatenate(
+            [np.ones(edges[k]), 1 - np.cumsum(own), np.zeros(len(g) - edges[k + 1])]
+        )
+        here = np.zeros_like(g)
+        here[some] = own
+        if k:
+            kernel, mass = np.maximum(kernel, np.abs(above - sf)), np.maximum(mass, here + p)
+        p, sf = here, above
+    return kernel, mass

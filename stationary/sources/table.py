@@ -1,0 +1,370 @@
+"""`table`: gradients, or a drift and a variance, that somebody measured at a few weights.
+
+Columns are `w, gradient, variance`, with `gradient_error`, `variance_error` and `count` where these
+are estimates; or arrays `w` (n,) with `gradients` or `losses` (N, n) of each datapoint; or
+`x, drift, variance` of any process. A table is data: reading one runs nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.errors import LandscapeError
+from stationary.functions.given import ALIKE
+from stationary.functions.interpolation import Spline
+from stationary.process.diffusion import Diffusion
+from stationary.process.known import KnownGradients
+from stationary.process.landscape import Landscape
+from stationary.result import Result
+from stationary.sources.columns import columns_of
+from stationary.sources.curves import Curves
+from stationary.sources.interpolated import Interpolated, known_from
+
+__all__ = ["Table", "table"]
+
+Array = NDArray[Any]
+
+PLACES = ("w", "x")
+OPTIONAL = ("gradient_error", "drift_error", "variance_error", "count")
+KNOWN = (*PLACES, "gradient", "drift", "variance", "gradients", "losses", *OPTIONAL)
+ROOTS = ("sd", "std", "sigma", "deviation", "stdev", "standard_deviation")
+CLEARLY = 0.77
+UNITS = 3.0  # by which errors may differ from those that the number of samples gives
+DOUBTFUL = 3.0  # standard errors that an equilibrium should stand on
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Table(Result):
+    """A table that was read and checked. Printed, it says what it holds.
+
+    Attributes
+    ----------
+    name
+        What errors and reports call it.
+    columns
+        What it holds, by name; those that mean nothing here are `ignored`.
+    smooth
+        Whether values with errors are smoothed.
+    """
+
+    name: str
+    columns: dict[str, Array]
+    smooth: bool = True
+    ignored: tuple[str, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def variable(self) -> str:
+        return "w" if "w" in self.columns else "x"
+
+    @property
+    def w(self) -> Array:
+        """Where it was measured, shape (n,), ascending."""
+        return self.columns[self.variable]
+
+    @property
+    def kind(self) -> str:
+        """ "gradients" or "losses" of datapoints, "moments" of gradients, or a "process"."""
+        found = [k for k in ("gradients", "losses") if k in self.columns]
+        return found[0] if found else "process" if "drift" in self.columns else "moments"
+
+    @property
+    def datapoints(self) -> int:
+        """N, where each datapoint has a row; else 0."""
+        return len(self.columns[self.kind]) if self.kind in ("gradients", "losses") else 0
+
+    @cached_property
+    def curves(self) -> Curves:
+        """The curves through what was measured, of a table of moments or of a process."""
+        c, main = self.columns, "drift" if self.kind == "process" else "gradient"
+        of_mean, of_variance = c.get(f"{main}_error"), c.get("variance_error")
+        if "count" in c:  # of samples that are as good as normal
+            if of_mean is None:
+                of_mean = np.sqrt(c["variance"] / c["count"])
+            if of_variance is None:
+                of_variance = c["variance"] * np.sqrt(2 / (c["count"] - 1))
+        values, v = c[main], c["variance"]
+        return Curves(self.w, values, v, of_mean, of_variance, self.smooth, main)
+
+    def landscape(
+        self,
+        learning_rate: float | None = None,
+        batch_size: int = 1,
+        *,
+        datapoints: int | None = None,
+        **more: Any,
+    ) -> Landscape:
+        """SGD on what the table holds.
+
+        Parameters
+        ----------
+        learning_rate, batch_size, more
+            As for a `Landscape`. Without a domain it is that of the table, whose ends reflect.
+        datapoints
+            N, where the table does not tell it; only draws without replacement need it.
+        """
+        if self.kind == "process":
+            raise LandscapeError(
+                f"{self.name}: a drift and a variance make a process, of no learning rate. Use "
+                ".diffusion(), or name the columns gradient and variance (over the datapoints)."
+            )
+        if not more.get("replacement", True) and not (datapoints or self.datapoints):
+            raise LandscapeError(
+                f"{self.name}: to draw without replacement the number of datapoints must be known: "
+                "give datapoints=N."
+            )
+        n = self.datapoints or (datapoints if datapoints is not None else 0)
+        fields = {"name": self.name} | self.settings | more
+        return Landscape(
+            gradients=self._known(n),
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            **fields,
+        )
+
+    def diffusion(self, **more: Any) -> Diffusion:
+        """The process of a table of x, drift and variance; `more` as for a `Diffusion`."""
+        if self.kind != "process":
+            raise LandscapeError(
+                f"{self.name}: {self.kind} make a landscape: use .landscape(learning_rate=0.1). A "
+                "process has columns x, drift and variance."
+            )
+        curves, low, high = self.curves, float(self.w[0]), float(self.w[-1])
+        given = KnownGradients(
+            mean=curves.mean, variance=curves.variance, datapoints=0, domain=(low, high),
+            knots=self.w, name=self.name,
+        )  # fmt: skip
+        fields = {"name": self.name, "domain": (-math.inf, math.inf)} | self.settings | more
+        fields["domain"] = given.within(fields["domain"], self.name)
+        points = [*fields.pop("breakpoints", ()), *self.w[1:-1].tolist()]
+        return Diffusion(
+            drift=curves.mean,
+            variance=curves.variance,
+            breakpoints=[b for b in points if fields["domain"][0] < b < fields["domain"][1]],
+            uncertainty=curves.error,
+            sample=curves.sample,
+            variable=self.variable,
+            notes=self.notes,
+            **fields,
+        )
+
+    def process(self, **changes: Any) -> Landscape | Diffusion:
+        """A landscape or a diffusion, as the columns say."""
+        return self.diffusion(**changes) if self.kind == "process" else self.landscape(**changes)
+
+    def _known(self, n: int) -> KnownGradients:
+        whole = f"{self.name}"
+        if self.kind == "moments":
+            c = self.curves
+            return KnownGradients(
+                mean=c.mean, variance=c.variance, datapoints=n, name=whole, error=c.error,
+                domain=(float(self.w[0]), float(self.w[-1])), knots=self.w[1:-1], sample=c.sample,
+                notes=self.notes,
+            )  # fmt: skip
+        values = np.ascontiguousarray(self.columns[self.kind].T)
+        if self.kind == "gradients":
+            return known_from(Interpolated(self.w, values), name=whole, notes=self.notes)
+        slopes = [Spline.through(self.w, values, k).taylor(self.w, 1)[1] for k in (5, 7)]
+        table, other = (Interpolated(self.w, s) for s in slopes)
+        off = Spline.through(self.w, np.abs(other.gradients - table.gradients).mean(axis=1), 1)
+
+        def error(w: Array) -> tuple[Array, Array]:
+            of_g, of_s = table.error(w)
+            more = np.abs(off(w))  # of the slopes at the knots themselves
+            return of_g + more, of_s + 2 * np.sqrt(table.moments(w)[1]) * more
+
+        return known_from(table, name=whole, notes=self.notes, error=error)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a report should say of the table."""
+        low, high = self.w[0], self.w[-1]
+        what = "each datapoint" if self.datapoints else "drift and variance"
+        if self.kind == "moments":
+            what = "mean and variance of the gradients"
+        how = "interpolated between"
+        if self.datapoints == 0 and self.curves.smoothed:
+            how = "smoothed, with the weights of its errors, over"
+        notes = [
+            f"{self.name} has {len(self.w)} values of {self.variable} from {low:g} to {high:g}; "
+            f"{what} "
+            f"{'is' if self.datapoints else 'are'} {how} them, and nothing is known outside: the "
+            f"walls "
+            "at its ends are where it ends"
+        ]
+        if self.datapoints == 0:
+            notes += self.curves.notes(self.variable)
+        return tuple(notes)
+
+    @property
+    def equilibria(self) -> tuple[tuple[float, bool, float], ...]:
+        """The zeros of the drift: position, whether stable, and on how many standard errors.
+
+        That is the least height, in standard errors, of the two stretches of drift next to it; inf
+        where the table has no errors.
+        """
+        if self.datapoints:
+            return ()
+        sign = -1 if self.kind == "moments" else 1
+        return self.curves.zeros(sign)
+
+    def __repr__(self) -> str:
+        return f"<Table {self.name!r}: {self.kind} at {len(self.w)} values of {self.variable}>"
+
+
+def table(source: Any, *, smooth: bool = True, **settings: Any) -> Table:
+    """Gradients, losses or a process, measured at a few weights.
+
+    Parameters
+    ----------
+    source
+        The path of a CSV, NPZ or Parquet file (the last by ``stationary[parquet]``), a data frame,
+        or a mapping of columns to arrays. Columns, each of n numbers: `w`, `gradient` (the mean
+        over the datapoints) and `variance` (over the datapoints, not of the mean), and where these
+        are estimates `gradient_error`, `variance_error` (standard errors), or `count` (the number
+        of datapoints that they are from); or `w` with `gradients` or `losses`, shape (N, n); or
+        `x`, `drift`, `variance`.
+    smooth
+        Values with errors are smoothed, with the weights of their errors. False: interpolated.
+    settings
+        Fields of every landscape or diffusion made of it, such as ``boundaries="absorbing"``.
+
+    Raises
+    ------
+    LandscapeError
+        If a column is missing or is not what it should be; the message says which, and where.
+    """
+    columns, where, first = columns_of(source)
+    if "name" in settings:
+        where = settings["name"]
+    c, ignored = _named(columns, where)
+    _check(c, where, first)
+    return Table(where, c, smooth, ignored, settings)
+
+
+def _named(columns: dict[str, Array], where: str) -> tuple[dict[str, Array], tuple[str, ...]]:
+    """The columns that mean something, under their own names, and those that do not."""
+    c = {k: np.asarray(v, dtype=float) for k, v in columns.items() if k in KNOWN}
+    others = [k for k in columns if k not in KNOWN]
+
+    def missing(names: Sequence[str], why: str) -> LandscapeError:
+        near = [m for n in names for m in get_close_matches(n, others, 1, ALIKE)]
+        roots = [k for k in others if k.lower() in ROOTS]
+        hint = f"It has {', '.join(columns) or 'no columns of numbers'}."
+        if "variance" in names and roots:
+            hint = f"It has {roots[0]}: its square is the variance."
+        elif near:
+            hint = f"Did you mean {near[0]}? Rename it to {names[0]}."
+        return LandscapeError(f"{where}: there is no column {' or '.join(names)}{why}. {hint}")
+
+    if not any(p in c for p in PLACES):
+        raise missing(PLACES, ", the places where it was measured")
+    if all(p in c for p in PLACES):
+        raise LandscapeError(f"{where}: there are columns w and x. Keep the one that is meant.")
+    main = [k for k in ("gradients", "losses", "gradient", "drift") if k in c]
+    if not main:
+        raise missing(("gradient", "gradients", "losses", "drift"), "")
+    if len(main) > 1 and not {"gradients", "gradient"} >= set(main):
+        raise LandscapeError(
+            f"{where}: there are columns {' and '.join(main)}, each of which says by itself what "
+            f"the "
+            "process is. Keep one of them."
+        )
+    if main[0] in ("gradient", "drift") and "variance" not in c:
+        raise missing(("variance",), f" beside {main[0]}")
+    for name in others:
+        near = get_close_matches(name.lower(), [k for k in OPTIONAL if k not in c], 1, CLEARLY)
+        if near:
+            raise LandscapeError(
+                f"{where}: the column {name} has no meaning here; did you mean {near[0]}? Rename "
+                f"it, "
+                "or leave it out."
+            )
+    if main[0] in ("gradients", "losses"):
+        others += [k for k in c if k not in (*PLACES, main[0])]
+        c = {k: v for k, v in c.items() if k in (*PLACES, main[0])}
+    return c, tuple(others)
+
+
+def _check(c: dict[str, Array], where: str, first: int) -> None:
+    """Raise for the first entry that is not what its column should hold."""
+    place = "w" if "w" in c else "x"
+    w = c[place]
+    counted = "line" if first else "row"
+
+    def at(i: int) -> str:
+        return f"{counted} {i + first}"
+
+    if w.ndim != 1 or len(w) < 2:
+        raise LandscapeError(
+            f"{where}: {place} has shape {w.shape}; a curve needs at least two places, shape (n,). "
+            "Measure at more of them."
+        )
+    for name, values in c.items():
+        wanted = f"({len(w)},)"
+        right = values.shape == w.shape or (name == "count" and values.ndim == 0)
+        if name in ("gradients", "losses"):
+            wanted, right = f"(N, {len(w)})", values.ndim == 2 and values.shape[1] == len(w)
+        if not right:
+            turned = values.ndim == 2 and values.shape[0] == len(w)
+            hint = "Transpose it: datapoints first." if turned else "They belong together."
+            raise LandscapeError(
+                f"{where}: {name} has shape {values.shape}, but {place} has {len(w)} entries, so "
+                f"that "
+                f"{wanted} is expected. {hint}"
+            )
+        bad = ~np.isfinite(values)
+        if bad.any():
+            index = [int(k) for k in np.argwhere(bad)[0]]
+            i = index[-1] if index else 0
+            which = f" of datapoint {index[0]}" if len(index) == 2 else ""
+            raise LandscapeError(
+                f"{where}, {at(i)}: {name}{which} is {values[tuple(index)]:g}. Leave out rows with "
+                "nothing in them, as with df.dropna()."
+            )
+    down = np.flatnonzero(np.diff(w) <= 0)
+    if len(down):
+        i = int(down[0]) + 1
+        same = w[i] == w[i - 1]
+        raise LandscapeError(
+            f"{where}, {at(i)}: {place} = {w[i]:g} comes after {w[i - 1]:g}, but must ascend. "
+            + ("Average the rows with the same " + place + "." if same else f"Sort by {place}.")
+        )
+    for name in ("variance", "gradient_error", "drift_error", "variance_error"):
+        low = c[name].min() if name in c else 1.0
+        if low < 0 or (low == 0 and name != "variance"):
+            i = int(np.argmin(c[name]))
+            what = "not negative" if name == "variance" else "positive"
+            hint = "Give the variance over the datapoints, a square."
+            if name != "variance":
+                hint = f"Give its standard error, or leave the column out if {name[:-6]} is exact."
+            raise LandscapeError(
+                f"{where}, {at(i)}: {name} = {low:g} at {place} = {w[i]:g} must be {what}. {hint}"
+            )
+    if "count" in c:
+        c["count"] = np.broadcast_to(c["count"], w.shape)
+        if c["count"].min() < 2:
+            i = int(np.argmin(c["count"]))
+            raise LandscapeError(
+                f"{where}, {at(i)}: count = {c['count'][i]:g}; a variance is from at least 2 "
+                f"samples."
+            )
+        if "gradient_error" in c and c["variance"].min() > 0:
+            ratio = c["gradient_error"] / np.sqrt(c["variance"] / c["count"])
+            typical = float(np.exp(np.median(np.log(ratio))))
+            if not 1 / UNITS < typical < UNITS:
+                raise LandscapeError(
+                    f"{where}: gradient_error is about {typical:.2g} times sqrt(variance / count), "
+                    "which it should be. Is variance that over the datapoints (not that of their "
+                    "mean), gradient_error a standard error (not a deviation), and both in the "
+                    "same "
+                    "units? Leave count out if it means something else."
+                )

@@ -1,0 +1,133 @@
+"""Expensive and rounded gradients: few evaluations, and errors that are true."""
+
+import numpy as np
+import pytest
+
+from stationary import Landscape, LandscapeError, analyze, end_state, sampled, simulate, sweep
+
+RNG = np.random.default_rng(3)
+N, UNITS = 1000, 12
+INPUTS = RNG.normal(size=(N, 3))
+LABELS = np.sign(INPUTS @ [1.0, -0.5, 0.3] + 0.8 * RNG.normal(size=N))
+LAYER, SLOPE = RNG.normal(size=(3, UNITS)) * 0.6, RNG.normal(size=(3, UNITS)) * 0.12
+OUT, OUT_SLOPE = RNG.normal(size=UNITS) * 0.5, RNG.normal(size=UNITS) * 0.1
+
+
+class Network:
+    """Gradients of logistic losses along a line through the weights of a small network."""
+
+    def __init__(self, dtype=float):
+        self.dtype, self.calls = dtype, 0
+
+    def __call__(self, w):
+        self.calls += np.size(w)
+        return np.stack([self.at(v) for v in np.atleast_1d(w)], axis=1)
+
+    def at(self, w):
+        w, x = self.dtype(w), INPUTS.astype(self.dtype)
+        layer, slope = LAYER.astype(self.dtype), SLOPE.astype(self.dtype)
+        out, along = OUT.astype(self.dtype), OUT_SLOPE.astype(self.dtype)
+        h = np.tanh(x @ (layer + w * slope))
+        o = h @ (out + w * along)
+        moved = (h * along).sum(axis=1) + ((1 - h**2) * (x @ slope)) @ (out + w * along)
+        labels = LABELS.astype(self.dtype)
+        pull = self.dtype(0.03) * (w**3 - 9 * w) / 9
+        return -labels * moved / (1 + np.exp(labels * o)) + pull
+
+
+DOMAIN = (-6.0, 6.0)
+
+
+def log_ratio(state):
+    return state.log_ratio((DOMAIN[0], 0.0), (0.0, DOMAIN[1]))
+
+
+@pytest.fixture(scope="module")
+def reference():
+    function = Network()
+    exact = sampled(function, DOMAIN, tolerance=1e-9)
+    return end_state(Landscape(gradients=exact, learning_rate=1.0, batch_size=4))
+
+
+def test_few_evaluations_give_the_ratio_with_a_true_error(reference):
+    function = Network()
+    gradients = sampled(function, DOMAIN, tolerance=1e-3)
+    landscape = Landscape(gradients=gradients, learning_rate=1.0, batch_size=4)
+    state = end_state(landscape)
+    off = abs(log_ratio(state) - log_ratio(reference))
+    assert off < 1e-3
+    assert function.calls <= 40
+    assert str(function.calls) in " ".join(state.notes)
+    (claimed,) = (n for n in state.notes if "ratios of masses are known to about" in n)
+    assert off <= float(claimed.rsplit(" ", 1)[1]) <= 1e-3
+
+
+def test_single_precision_gives_the_same_verdict_with_an_honest_error(reference):
+    gradients = sampled(Network(np.float32), DOMAIN, tolerance=1e-8, most=120)
+    found = analyze(Landscape(gradients=gradients, learning_rate=1.0, batch_size=4))
+    off = abs(log_ratio(found.end_state) - log_ratio(reference))
+    assert found.end_state.kind == "density"
+    assert max(b.mass_error for b in found.basins) >= 1e-7
+    assert off <= 3 * found.end_state.error
+    assert any("rounded (float32)" in note for note in found.end_state.notes)
+    assert any("limited by the rounding" in note for note in found.end_state.notes)
+
+
+def test_another_learning_rate_takes_only_what_is_missing():
+    function = Network()
+    gradients = sampled(function, DOMAIN)
+    Landscape(gradients=gradients, learning_rate=1.0, batch_size=4)
+    before = function.calls
+    Landscape(gradients=gradients, learning_rate=0.9, batch_size=4)
+    assert function.calls <= before + 6
+
+
+def test_functions_of_one_weight_at_a_time_are_taken_too(reference):
+    function = Network()
+    one = sampled(lambda w: function.at(float(w)), DOMAIN)
+    state = end_state(Landscape(gradients=one, learning_rate=1.0, batch_size=4))
+    assert abs(log_ratio(state) - log_ratio(reference)) < 1e-3
+
+
+def test_a_corner_costs_what_it_costs_and_the_error_says_so():
+    shifts = np.linspace(-1, 1, 5)[:, None]
+
+    def gradients(w):
+        return np.sign(w - 0.137 + shifts) * 0.3 + w + shifts
+
+    landscape = Landscape(gradients=sampled(gradients, (-3, 3), most=80), learning_rate=0.5)
+    exact = end_state(Landscape(gradients=gradients, learning_rate=0.5, domain=(-3, 3)))
+    state = end_state(landscape)
+    off = abs(state.log_ratio((-3, 0), (0, 3)) - exact.log_ratio((-3, 0), (0, 3)))
+    assert off <= 2 * state.error
+    assert any("not the 0.001 asked for" in note for note in state.notes)
+
+
+def test_walkers_take_the_steps_of_the_interpolated_datapoints():
+    landscape = Landscape(gradients=sampled(Network(), DOMAIN), learning_rate=1.0, batch_size=4)
+    assert landscape.datapoints == N
+    exact = Network()(np.array([0.3, 2.7]))
+    assert np.abs(landscape.gradient(np.array([0.3, 2.7])) - exact).max() < 1e-3
+    walk = simulate(landscape, walkers=20, steps=50, seed=1)
+    assert np.isfinite(walk.mean)
+
+
+def test_what_is_no_function_of_the_weight_is_refused():
+    rng = np.random.default_rng(0)
+    with pytest.raises(LandscapeError, match=r"dropout off and batch normalisation"):
+        sampled(lambda w: np.ones((50, len(w))) + 0.3 * rng.normal(size=(50, len(w))), (0, 1))
+    with pytest.raises(LandscapeError, match=r"is infinite"):
+        sampled(Network(), (0, np.inf))
+    with pytest.raises(LandscapeError, match=r"datapoint 2 at w = .* is nan"):
+        sampled(lambda w: np.ones((5, len(w))) * np.where(np.arange(5) == 2, np.nan, 1)[:, None],
+                (0, 1))  # fmt: skip
+    with pytest.raises(LandscapeError, match=r"clipping and signs"):
+        Landscape(gradients=sampled(Network(), DOMAIN), learning_rate=0.1, clip=1.0)
+
+
+def test_a_sweep_shares_what_was_evaluated():
+    function = Network()
+    landscape = Landscape(gradients=sampled(function, DOMAIN), learning_rate=1.0, batch_size=4)
+    found = sweep(landscape, learning_rate=[0.3, 0.4, 0.5])
+    assert len(found.rows) == 3
+    assert function.calls < 60

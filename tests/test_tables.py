@@ -1,0 +1,185 @@
+"""Tables of what somebody measured: read, checked, interpolated or smoothed."""
+
+import re
+
+import numpy as np
+import pytest
+
+import stationary
+from stationary import Diffusion, Landscape, LandscapeError, analyze, end_state, load, table
+
+W = np.linspace(-3.0, 3.0, 25)
+
+
+def student(w):
+    """G = w and S2 = 1 + w^2: P ~ (1 + w^2)^-(1 + 1/T)."""
+    return {"w": w, "gradient": w, "variance": 1 + w**2}
+
+
+def test_a_table_of_a_line_and_a_parabola_gives_student_t():
+    state = end_state(table(student(W)).landscape(learning_rate=0.5))
+    x = np.linspace(-2.9, 2.9, 201)
+    assert np.ptp(state.logpdf(x) + 3 * np.log1p(x**2)) < 1e-9
+    assert state.error < 1e-9
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".npz", ".parquet"])
+def test_files_of_all_kinds_hold_the_same_table(tmp_path, suffix):
+    path, columns = tmp_path / f"gradients{suffix}", student(W)
+    if suffix == ".csv":
+        rows = np.stack(list(columns.values()), axis=1)
+        text = "\n".join(",".join(f"{v!r}" for v in row) for row in rows.tolist())
+        path.write_text(f"# measured\nw, gradient, variance\n{text}\n")
+    elif suffix == ".npz":
+        np.savez(path, **columns)
+    else:
+        pyarrow = pytest.importorskip("pyarrow")
+        parquet = pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(pyarrow.table(columns), path)
+    found, direct = load(path, learning_rate=0.5, batch_size=2), table(columns)
+    state = end_state(direct.landscape(learning_rate=0.5, batch_size=2))
+    assert end_state(found).std() == pytest.approx(state.std(), rel=1e-14)
+
+
+def test_the_command_line_reads_a_table(tmp_path, run):
+    path = tmp_path / "gradients.npz"
+    np.savez(path, **student(W))
+    code, out, _ = run("analyze", path, "-T", "0.5", "-B", "8")
+    assert code == 0
+    assert "around the only minimum, w = 0" in out
+    assert "nothing is known outside" in re.sub(r"\s+", " ", out)
+    code, _, err = run("analyze", path, "--set", "k=1", "-T", "0.5")
+    assert code == 1
+    assert "a table has no parameters" in err
+
+
+def test_losses_and_gradients_of_each_datapoint_give_what_their_formula_gives():
+    centres = np.linspace(-1, 1, 7)[:, None]
+
+    def losses(w):
+        return 0.3 * np.sin(1.5 * w + centres) + (w - centres) ** 2 / 2
+
+    def gradients(w):
+        return 0.45 * np.cos(1.5 * w + centres) + w - centres
+
+    exact = end_state(Landscape(losses=losses, learning_rate=0.3, domain=(-3, 3)))
+    for values in ({"losses": losses(W)}, {"gradients": gradients(W)}):
+        state = end_state(table({"w": W, **values}).landscape(learning_rate=0.3))
+        for mine, true in ((state.mean(), exact.mean()), (state.std(), exact.std())):
+            assert abs(mine - true) < 1e-4
+        q = state.log_ratio((-3, 0), (0, 3)) - exact.log_ratio((-3, 0), (0, 3))
+        assert abs(q) <= 3 * state.error
+        assert state.error < 0.02
+    chain = stationary.exact_chain(table({"w": W, **values}).landscape(learning_rate=0.3))
+    own = stationary.exact_chain(Landscape(gradients=gradients, learning_rate=0.3, domain=(-3, 3)))
+    assert chain.mean() == pytest.approx(own.mean(), abs=1e-4)
+
+
+def test_a_table_of_a_process_and_a_data_frame():
+    class Frame:  # what a data frame has
+        columns = ("x", "drift", "variance")
+
+        def __getitem__(self, name):
+            return {"x": W, "drift": -W, "variance": np.full(len(W), 0.5)}[name]
+
+    process = table(Frame()).diffusion()
+    assert isinstance(process, Diffusion)
+    exact = end_state(Diffusion(lambda x: -x, 0.5, (-3, 3)))
+    assert end_state(process).std() == pytest.approx(exact.std(), rel=1e-10)
+
+
+def test_a_variance_that_vanishes_in_a_table_stays_zero():
+    process = table({"x": W, "drift": 1 - W / 2, "variance": W**2}).diffusion(domain=(-3, 3))
+    state = end_state(process)
+    assert [p.position for p in state.anatomy.points] == pytest.approx([0], abs=1e-6)
+
+
+def noisy(seed, count=2000):
+    rng = np.random.default_rng(seed)
+    w = np.linspace(-1.9, 1.9, 60)
+    variance = 0.3 + 0.1 * w**2
+    return {
+        "w": w,
+        "gradient": w**3 - w + rng.normal(size=60) * np.sqrt(variance / count),
+        "variance": variance * (1 + rng.normal(size=60) * np.sqrt(2 / (count - 1))),
+        "count": np.full(60, float(count)),
+    }
+
+
+def test_smoothing_finds_the_equilibria_that_noise_hides_and_says_how_sure_they_are():
+    for seed in range(6):
+        found = table(noisy(seed, count=20))
+        assert [stable for _, stable, _ in found.equilibria] == [True, False, True]
+        assert min(height for _, _, height in found.equilibria) > 2
+    said = re.sub(r"\s+", " ", str(found))
+    assert "3 equilibria in place of" in said
+    assert "standard errors" in said
+    rough = table(noisy(seed, count=20), smooth=False)
+    assert len(rough.equilibria) > 3
+
+
+def test_outside_a_table_nothing_is_made_up():
+    with pytest.raises(LandscapeError, match=r"reaches beyond the table, which ends at -3 and 3"):
+        table(student(W)).landscape(learning_rate=0.1, domain=(-4, 3))
+    state = end_state(table(student(W)).landscape(learning_rate=0.1, domain=(-2, 1)))
+    assert state.cdf(-2) == 0
+
+
+def test_moments_alone_do_not_make_steps():
+    landscape = table(student(W)).landscape(learning_rate=0.1)
+    assert "curvature is at most 0.1" in str(analyze(landscape).steps)
+    with pytest.raises(LandscapeError, match="do not say what a single step of SGD does"):
+        stationary.simulate(landscape, walkers=10, steps=10)
+    with pytest.raises(LandscapeError, match="give datapoints=N"):
+        table(student(W)).landscape(learning_rate=0.1, replacement=False)
+
+
+def changed(**columns):
+    return student(W) | columns
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (changed(w=W[::-1]), r"row 1: w = 2.75 comes after 3, but must ascend. Sort by w"),
+        (changed(w=np.repeat(W[:13], 2)[:25]), r"Average the rows with the same w"),
+        (changed(variance=W), r"row 0: variance = -3 at w = -3 must be not negative"),
+        (changed(gradient=np.where(W > 0, np.nan, W)), r"row 13: gradient is nan. Leave out rows"),
+        (changed(gradient=W[:5]), r"gradient has shape \(5,\), but w has 25 entries"),
+        ({"w": W, "gradient": W, "sd": W}, r"no column variance beside gradient.*sd: its square"),
+        ({"w": W, "gradeint": W, "variance": W}, r"Did you mean gradeint\? Rename it to gradient"),
+        (changed(gradient_err=W), r"gradient_err has no meaning here; did you mean gradient_error"),
+        (changed(gradient_error=0 * W), r"gradient_error = 0 at w = -3 must be positive"),
+        ({"gradient": W, "variance": W}, r"no column w or x"),
+        ({k: v[:1] for k, v in student(W).items()}, r"at least two places"),
+        ({"w": W, "gradients": np.ones((25, 4))}, r"Transpose it: datapoints first"),
+        (changed(count=0 * W + 100, gradient_error=0 * W + 50.0), r"is about .* times sqrt"),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_said_with_its_place(columns, message):
+    with pytest.raises(LandscapeError, match=re.sub(" ", r"\\s+", message)):
+        table(columns).landscape(learning_rate=0.1)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1,2,3\n4,5,6\n", "the first line holds numbers, not column names"),
+        ("w,gradient,variance\n1,2\n", "line 2: 2 entries in place of 3"),
+        ("w,gradient,variance\n0,1,1\n1,a,1\n", "line 3: gradient = 'a' is not a number"),
+        ("w,gradient,variance\n0,1,1\n1,,1\n", "line 3: gradient is nan"),
+        ("", "the table is empty"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_with_its_line(tmp_path, text, message):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    with pytest.raises(LandscapeError, match=message):
+        load(path, learning_rate=0.1)
+
+
+def test_reading_a_table_runs_nothing(tmp_path):
+    path = tmp_path / "t.npz"
+    np.savez(path, w=np.array([print], dtype=object), gradient=W, variance=W)
+    with pytest.raises(LandscapeError, match="no NPZ file of plain numbers"):
+        load(path, learning_rate=0.1)
