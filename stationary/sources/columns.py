@@ -18,7 +18,7 @@ __all__ = ["SUFFIXES", "columns_of", "is_table"]
 
 Array = NDArray[Any]
 
-SUFFIXES = (".csv", ".tsv", ".txt", ".npz", ".parquet", ".pq")
+SUFFIXES = (".csv", ".tsv", ".npz", ".parquet", ".pq")
 
 
 def is_table(path: Any) -> bool:

@@ -83,6 +83,10 @@ def load(path: str | Path, *, parameters: Mapping[str, float] | None = None, **c
     """
     if isinstance(path, (str, os.PathLike)) and str(path).endswith(".json"):
         return read_saved(Path(os.path.expanduser(path)))
+    return _read(path, parameters, changes)
+
+
+def _read(path: Any, parameters: Any, changes: dict[str, Any]) -> Landscape | Diffusion:
     if is_table(path):
         return _table(path, parameters, {k: v for k, v in changes.items() if v is not None})
     file, text = source_text(path)
@@ -194,8 +198,7 @@ def as_process(
     """
     changes = {name: value for name, value in changes.items() if value is not None}
     if isinstance(given, (str, os.PathLike)):
-        file, text = source_text(Path(given))
-        return load_text(text, file, parameters=parameters, **changes)
+        return _read(given, parameters, changes)
     if not isinstance(given, (Landscape, Diffusion)):
         raise LandscapeError(
             f"{asked}: a Diffusion or a Landscape is needed, or the path of its file, not "

@@ -19,6 +19,7 @@ from stationary.process.landscape import Landscape
 from stationary.process.starts import located
 from stationary.questions.sweeps.answers import Points
 from stationary.questions.sweeps.family import Recipe
+from stationary.sources.columns import is_table
 from stationary.sources.loading import as_process, load_text, source_text
 from stationary.sources.ranges import checked_values
 from stationary.states.merging import checked_barrier
@@ -84,6 +85,8 @@ def planned(
     }
     settings = {k: v for k, v in (changes | lenient).items() if v is not None}
     initial = located(initial, None)
+    if is_table(source):
+        source = as_process(source, "sweep", **settings)
     if isinstance(source, (str, os.PathLike)):
         file, text = source_text(Path(source))
         recipe = Recipe(text, file, None, initial, settings, digits, min_barrier)
