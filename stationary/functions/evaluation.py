@@ -38,6 +38,7 @@ __all__ = [
     "explained",
     "many_digits",
     "name_of",
+    "tabulated",
 ]
 
 Function = Callable[[Any], Any]
@@ -86,7 +87,14 @@ def evaluate(
         raise LandscapeError(f"x must have shape (M,), but its shape is {x.shape}.")
     plain = order == 0 and arithmetic is DOUBLE
     argument = x if plain else Taylor.variable(x, order, arithmetic)
-    result = call_user_function(function, argument)
+    return tabulated(function, call_user_function(function, argument), x, order, arithmetic)
+
+
+def tabulated(
+    function: Function, result: Any, x: np.ndarray, order: int = 0, arithmetic: Arithmetic = DOUBLE
+) -> tuple[np.ndarray, ...]:
+    """What `evaluate` gives, from what the function returned for the points x."""
+    plain = order == 0 and arithmetic is DOUBLE
     if plain and type(result) is np.ndarray and result.dtype == float and result.shape == x.shape:
         return (result.copy(),)  # it may be a work array, written to again by the next call
     with np.errstate(all="ignore"):

@@ -20,7 +20,13 @@ from stationary.errors import (
     StationaryError,
     UserFunctionError,
 )
-from stationary.functions.evaluation import call_user_function, derivative, evaluate, name_of
+from stationary.functions.evaluation import (
+    call_user_function,
+    derivative,
+    evaluate,
+    name_of,
+    tabulated,
+)
 from stationary.functions.given import number
 from stationary.functions.rounding import Rounding, ladder, rounding_of
 from stationary.functions.source_lines import WAY_OUT
@@ -66,6 +72,8 @@ class Written:
         It takes one number at a time: arrays are taken apart for it.
     refusal
         Why it runs on doubles alone, and neither on series nor in many digits; or None.
+    probed
+        Its values at the `probe_points` of the domain.
     rounding
         How coarsely its values are rounded, where that is coarser than double arithmetic.
     count
@@ -85,6 +93,7 @@ class Written:
         self.__name__ = name if constant is not None else name_of(given)
         self.pointwise = False
         self.refusal: str | None = None
+        self.probed: Array = np.empty(0)
         self.rounding: Rounding | None = None
         self.count = 1
 
@@ -108,24 +117,26 @@ class Written:
         self = cls(given, name, where, rows=rows)
         x = probe_points(*domain)
         try:
-            (values,) = evaluate(self, x)
+            first = call_user_function(self, x.copy())
         except UserFunctionError as error:
             if not isinstance(error.__cause__, (TypeError, ValueError)):
                 raise
             self.pointwise, self.refusal = True, "it takes one number at a time"
-            (values,) = evaluate(self, x)
+            first = call_user_function(self, x.copy())
+        (values,) = tabulated(self, first, x)
         if not rows and values.shape != x.shape:
             raise LandscapeError(
                 f"{where}: {name}(x) must give one value per point: for {x.size} points it "
                 f"gave an array of shape {values.shape}."
             )
         self.count = 1 if values.ndim == 1 else len(values)
+        self.probed = values
         if not self.pointwise:
             try:
                 evaluate(self, x[:2], order=1)
             except StationaryError as error:
                 self.refusal = str(error).removesuffix(WAY_OUT).rstrip()
-        self._look_closely(x, values)
+        self._look_closely(x, first, values)
         return self
 
     @classmethod
@@ -199,11 +210,12 @@ class Written:
             )
         return values
 
-    def _look_closely(self, x: Array, values: Array) -> None:
+    def _look_closely(self, x: Array, first: Any, values: Array) -> None:
         """Call it with other numbers of points, in another order; and see how it rounds."""
-        first, again = (call_user_function(self, x.copy()) for _ in range(2))
-        if isinstance(first, (tuple, list)) and isinstance(again, (tuple, list)):
-            places, others = ([_address(row) for row in rows] for rows in (first, again))
+        if isinstance(first, (tuple, list)):
+            again = call_user_function(self, x.copy())
+            rows = again if isinstance(again, (tuple, list)) else ()
+            places, others = ([_address(row) for row in given] for given in (first, rows))
             shared = [p for p in places if p is not None and places.count(p) > 1 and p in others]
             if shared:
                 raise LandscapeError(
@@ -211,13 +223,13 @@ class Written:
                     "datapoints, so that only what was written last is left of them. Return a "
                     "copy for each, as in `out.copy()`."
                 )
-        for i in (slice(3, 1, -1), slice(1)):
-            self._require_same(x[i], values[..., i])
+        self._require_same(x[3:1:-1], values[..., 3:1:-1])
         most = max(1, CHUNK // self.count)  # points at a time
         near = ladder(x, 3 if most > 200 else 1)
         if most > 200:
-            table = self._condensed(self._require_same(np.append(near, x), values, len(near)))
-            table = table[:, : len(near)]
+            backwards = np.append(near, x[::-1])
+            table = self._require_same(backwards, values[..., ::-1], len(near))
+            table = self._condensed(table)[:, : len(near)]
         else:
             parts = [near[i : i + most] for i in range(0, len(near), most)]
             table = np.concatenate([self._condensed(evaluate(self, p)[0]) for p in parts], axis=-1)

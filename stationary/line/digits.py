@@ -19,6 +19,7 @@ from stationary.functions.evaluation import evaluate
 from stationary.line.sampling import Sampling, VanishingVarianceError, sampling
 from stationary.numbers.arithmetic import Arithmetic, many_digits
 from stationary.numbers.elementary import to_float
+from stationary.panels.pieces import Samples
 from stationary.process.diffusion import Diffusion
 
 __all__ = [
@@ -64,10 +65,12 @@ def sampled_in_digits(
     digits: int | None = None,
     strength: float = 1.0,
     position: int = 0,
+    look: Samples | None = None,
 ) -> Sampling:
     """A sampling in doubles, or in `digits` digits, or in as many as it takes if doubles fail.
 
-    `position` is how many digits of a position are known to be needed; 0 if doubles may do.
+    `look` is what `first_look` saw in doubles. `position` is how many digits of a position are
+    known to be needed; 0 if doubles may do.
 
     Raises
     ------
@@ -87,7 +90,7 @@ def sampled_in_digits(
         narrow = position > 0 or _digits_of_width(diffusion) > NARROW
         if narrow and can_be_raised(diffusion):
             return sampled(arithmetic=arithmetic_for(diffusion, position=position))
-        return sampled()
+        return sampled(look=look)
     except VanishingVarianceError as vanishing:
         if not can_be_raised(diffusion):
             raise

@@ -172,19 +172,19 @@ def _significant(found: Sampling, roots: Array) -> Array:
 
     A root that a wall is no more apart from is the wall itself.
     """
-    keep = np.arange(len(roots))
-    if len(roots) > 1:
-        k, _ = found.panels.locate(roots)
-        noise = np.maximum(found.noise[k[:-1]], found.noise[k[1:]])
-        keep = without_ripples(found.climbs(roots), noise, fixed_ends=False)
+    if not len(roots):
+        return np.arange(0)
+    ends = np.array([found.lower, found.upper], dtype=roots.dtype)
+    points = np.concatenate([ends[:1], roots, ends[1:]])
+    rises, noise = found.climbs(points), found.noise[found.panels.locate(points)[0]]
+    noise = np.maximum(noise[:-1], noise[1:])
+    keep = without_ripples(rises[1:-1], noise[1:-1], fixed_ends=False)
     if found.diffusion.is_periodic:
         return keep
-    for side, wall in enumerate((found.lower, found.upper)):
+    for side in (0, 1):
         if not found.open_ends[side] and len(keep):
-            at = keep[-side]
-            between = np.sort(np.append(roots[[at]], np.array([wall], dtype=roots.dtype)))
-            k, _ = found.panels.locate(between)
-            if abs(found.climbs(between)[0]) <= found.noise[k].max():
+            to_wall = slice(keep[0] + 1) if side == 0 else slice(keep[-1] + 1, None)
+            if abs(rises[to_wall].sum()) <= noise[to_wall].max():
                 keep = np.delete(keep, -side)
     return keep
 

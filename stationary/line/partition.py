@@ -21,7 +21,7 @@ from stationary.line.digits import sampled_in_digits
 from stationary.line.ends import Anatomy, End, anatomy
 from stationary.line.equilibria import Equilibrium, drift_slope
 from stationary.line.junction import Behaviour, Side, SingularPoint, at_end, at_zero
-from stationary.line.sampling import Sampling
+from stationary.line.sampling import Sampling, first_look
 from stationary.line.vanishing import Zero, dips_of_variance
 from stationary.numbers.arithmetic import Arithmetic
 from stationary.process.diffusion import Diffusion
@@ -116,12 +116,14 @@ def partition(
 def _partition(
     diffusion: Diffusion, max_panels: int, complete: bool, digits: int | None
 ) -> Partition:
-    zeros, dips = dips_of_variance(diffusion)
+    look = first_look(diffusion)
+    zeros, dips = dips_of_variance(diffusion, look)
     if len(zeros) > MOST_ZEROS:
         raise LandscapeError(
             f"{diffusion.name}: the variance vanishes at {len(zeros)} places; {MOST_ZEROS} are the "
             "most that are told apart. Choose a smaller domain."
         )
+    seen = diffusion
     if dips:
         marks = (*diffusion.breakpoints, *(d.position for d in dips))
         diffusion = replace(diffusion, breakpoints=marks)
@@ -130,7 +132,12 @@ def _partition(
         lower, upper = piece.domain
         position = max((d.digits for d in dips if lower < d.position < upper), default=0)
         found = sampled_in_digits(
-            piece, max_panels, complete=complete, digits=digits, position=position
+            piece,
+            max_panels,
+            complete=complete,
+            digits=digits,
+            position=position,
+            look=look if piece is seen else None,
         )
         pieces.append(anatomy(found))
     return _assembled(diffusion, zeros, pieces)

@@ -95,8 +95,10 @@ def within(found: Sampling, lower: Any, upper: Any) -> Sampling:
     )
 
 
-def focused(found: Sampling, points: Array) -> Sampling:
-    """The sampling with the panels around `points` cut there and sampled again.
+def focused(
+    found: Sampling, points: Array, sharp: tuple[tuple[float, float], ...] = ()
+) -> Sampling:
+    """The sampling with the panels around `points` cut there and sampled again, as `sampled` does.
 
     A panel across which the exponent changes by 1e9 knows it to 1e-7 only. Cut close around
     a peak of the density, it knows the peak to rounding.
@@ -105,7 +107,7 @@ def focused(found: Sampling, points: Array) -> Sampling:
     touched = np.unique(np.searchsorted(found.panels.edges, points, side="right") - 1)
     edges = np.unique(np.concatenate([s.lower[touched], points, s.upper[touched]]))
     keep = np.isin(edges[:-1], s.upper[touched]) & ~np.isin(edges[:-1], s.lower[touched])
-    new = sampled(found.diffusion, edges[:-1][~keep], edges[1:][~keep], 2000)
+    new = sampled(found.diffusion, edges[:-1][~keep], edges[1:][~keep], 2000, sharp=sharp)
     old = s.only(np.setdiff1d(np.arange(len(s.lower)), touched))
     return replace(found, samples=Samples.joined([old, new]))
 

@@ -9,11 +9,10 @@ exponents of f and a there, which `anatomy` finds.
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -36,7 +35,7 @@ from stationary.numbers.elementary import (
     sqrt,
     to_float,
 )
-from stationary.panels.pieces import Panels, Samples, sample
+from stationary.panels.pieces import Panels, Samples, sample, sums_between
 from stationary.process.diffusion import Diffusion
 from stationary.process.known import SPREAD
 
@@ -46,6 +45,7 @@ __all__ = [
     "VanishingVarianceError",
     "anchor_of",
     "coefficients_at",
+    "first_look",
     "is_essential",
     "nodes_in",
     "sampled",
@@ -179,10 +179,7 @@ class Sampling:
         inside, rise = self.climb
         k, t = self.panels.locate(points)
         part = chebyshev_sum(inside, t, k)
-        between = np.array(
-            [rise[i:j].sum() if j > i else 0.0 for i, j in pairwise(k)], dtype=rise.dtype
-        )
-        return as_array(between - part[:-1] + part[1:])
+        return as_array(sums_between(rise, k[:-1], k[1:]) - part[:-1] + part[1:])
 
     def quieter(self, x: Array) -> tuple[Array, Array]:
         """The panel in which to read values at each point, and where in it, from -1 to 1.
@@ -262,8 +259,9 @@ def sampling(
     complete: bool = False,
     arithmetic: Arithmetic = DOUBLE,
     strength: float = 1.0,
+    look: Samples | None = None,
 ) -> Sampling:
-    """Sample the process over its domain.
+    """Sample the process over its domain; `look` is what `first_look` saw of it.
 
     `strength` is the least power of e^Phi that will be asked for: how far out there is anything.
 
@@ -277,29 +275,18 @@ def sampling(
     """
     n = nodes_in(arithmetic)
     max_panels = min(max_panels, max(200, WORK // ((n + 2) * diffusion.cost)))
-    lower, upper = diffusion.domain
-    opened = (_is_open(diffusion, 0, arithmetic), _is_open(diffusion, 1, arithmetic))
-    (start, stop), fallen = _core(diffusion, opened), [False, False]
+    opened = _open_ends(diffusion, arithmetic)
+    core, fallen = _core(diffusion, opened), [False, False]
     if arithmetic is not DOUBLE and not complete:
-        (start, stop), fallen = _in_reach(diffusion, opened, (start, stop), arithmetic, strength)
-    # Where panels have more nodes fewer of them give the same view.
-    edges = np.linspace(start, stop, max(4, math.ceil(diffusion.scan_panels * NODES / n)) + 1)
-    if math.isinf(upper - lower):
-        # With no length to go by, look at every scale around the point distances count from.
-        zero = anchor_of(diffusion, 1 if math.isinf(upper) else 0)
-        grades = GRADES if diffusion.scan_panels >= 64 else 10
-        graded = CORE * 2.0 ** -np.arange(4.0, 4 + grades, max(1, n // NODES))
-        graded = graded[graded > 2.0**-26 * abs(zero)]  # a double knows no less beside zero
-        graded = np.concatenate([-graded, graded])
-        edges = np.union1d(edges, [x for x in float(zero) + graded if start < x < stop])
-    extra = [b for b in diffusion.breakpoints if start < b < stop]
-    if extra:
-        edges = np.union1d(edges, extra)
-    edges = arithmetic.array(edges)
-    for side, i in enumerate((0, -1)):
-        if not opened[side] and not fallen[side]:
-            edges[i] = diffusion.end(side, arithmetic)
-    pieces = [sampled(diffusion, edges[:-1], edges[1:], max_panels)]
+        core, fallen = _in_reach(diffusion, opened, core, arithmetic, strength)
+    if look is None:
+        edges = _first_edges(diffusion, core, arithmetic)
+        for side, i in enumerate((0, -1)):
+            if not opened[side] and not fallen[side]:
+                edges[i] = diffusion.end(side, arithmetic)
+        pieces = [sampled(diffusion, edges[:-1], edges[1:], max_panels)]
+    else:
+        pieces = [sampled(diffusion, look.lower, look.upper, max_panels, look)]
     for side, is_open in enumerate(opened):
         if is_open:
             pieces, fallen[side] = _grown(diffusion, pieces, side, max_panels, complete, strength)
@@ -316,19 +303,61 @@ def sampling(
     return found
 
 
-def _is_open(diffusion: Diffusion, side: int, arithmetic: Arithmetic) -> bool:
-    """Whether an end is infinite or a singular point, rather than a wall."""
-    if math.isinf(diffusion.domain[side]) or diffusion.exact_ends[side] is not None:
-        return True
-    end = arithmetic.array([diffusion.end(side, arithmetic)])
-    f, a = diffusion.coefficients(end, arithmetic)
-    if (
-        finite(a)[0]
-        and 0 <= a[0] <= _least_variance(diffusion, arithmetic)
-        and _is_tiny(diffusion, side)
-    ):
-        raise _vanishing(diffusion, to_float(end), to_float(a))
-    return not (finite(f)[0] and finite(a)[0] and a[0] > _least_variance(diffusion, arithmetic))
+def first_look(diffusion: Diffusion) -> Samples | None:
+    """The first panels of a sampling in doubles, none of them halved yet.
+
+    None where that is not a process: the variance vanishes, or is lost, at some of their points.
+    """
+    with contextlib.suppress(LandscapeError):
+        core = _core(diffusion, _open_ends(diffusion, DOUBLE))
+        edges = _first_edges(diffusion, core, DOUBLE)
+        return sampled(diffusion, edges[:-1], edges[1:], 0)
+    return None
+
+
+def _first_edges(diffusion: Diffusion, core: tuple[float, float], arithmetic: Arithmetic) -> Array:
+    """The ends of the panels that a sampling begins with."""
+    (lower, upper), (start, stop), n = diffusion.domain, core, nodes_in(arithmetic)
+    # Where panels have more nodes fewer of them give the same view.
+    edges = np.linspace(start, stop, max(4, math.ceil(diffusion.scan_panels * NODES / n)) + 1)
+    if math.isinf(upper - lower):
+        # With no length to go by, look at every scale around the point distances count from.
+        zero = anchor_of(diffusion, 1 if math.isinf(upper) else 0)
+        grades = GRADES if diffusion.scan_panels >= 64 else 10
+        graded = CORE * 2.0 ** -np.arange(4.0, 4 + grades, max(1, n // NODES))
+        graded = graded[graded > 2.0**-26 * abs(zero)]  # a double knows no less beside zero
+        graded = np.concatenate([-graded, graded])
+        edges = np.union1d(edges, [x for x in float(zero) + graded if start < x < stop])
+    extra = [b for b in diffusion.breakpoints if start < b < stop]
+    if extra:
+        edges = np.union1d(edges, extra)
+    return arithmetic.array(edges)
+
+
+def _open_ends(diffusion: Diffusion, arithmetic: Arithmetic) -> tuple[bool, bool]:
+    """Whether each end is infinite or a singular point, rather than a wall."""
+    found: tuple[bool, bool] = diffusion.once(
+        ("open", arithmetic.name), lambda: _seen_as_open(diffusion, arithmetic)
+    )
+    return found
+
+
+def _seen_as_open(diffusion: Diffusion, arithmetic: Arithmetic) -> tuple[bool, bool]:
+    known = [
+        math.isinf(end) or exact is not None
+        for end, exact in zip(diffusion.domain, diffusion.exact_ends, strict=True)
+    ]
+    sides = [side for side in (0, 1) if not known[side]]
+    if not sides:
+        return known[0], known[1]
+    ends = arithmetic.array([diffusion.end(side, arithmetic) for side in sides])
+    least = _least_variance(diffusion, arithmetic)
+    f, a = diffusion.coefficients(ends, arithmetic)
+    for i, side in enumerate(sides):
+        if finite(a)[i] and 0 <= a[i] <= least and _is_tiny(diffusion, side):
+            raise _vanishing(diffusion, *(to_float(v[i : i + 1]) for v in (ends, a)))
+        known[side] = not (finite(f)[i] and finite(a)[i] and a[i] > least)
+    return known[0], known[1]
 
 
 def _is_tiny(diffusion: Diffusion, side: int) -> bool:
@@ -416,16 +445,29 @@ def anchor_of(diffusion: Diffusion, side: int, arithmetic: Arithmetic = DOUBLE) 
     return number(arithmetic.zero)
 
 
-def sampled(diffusion: Diffusion, lower: Array, upper: Array, max_panels: int) -> Samples:
+def sampled(
+    diffusion: Diffusion,
+    lower: Array,
+    upper: Array,
+    max_panels: int,
+    begun: Samples | None = None,
+    sharp: tuple[tuple[float, float], ...] = (),
+) -> Samples:
+    """2 f / a and log a on panels, in their arithmetic; `begun` is what is known on these.
+
+    Within the distances `sharp` of some points doubles do with values that many digits gave.
+    """
     arithmetic = arithmetic_of(lower)
 
     smallest = _least_variance(diffusion, arithmetic)
-    blurred = _blurred_ends(diffusion) if arithmetic is DOUBLE else ()
+    blurred: tuple[tuple[float, float], ...] = ()
+    if arithmetic is DOUBLE:
+        blurred = (*diffusion.once("blurred", lambda: _blurred_ends(diffusion)), *sharp)
 
     def logarithms(x: Array) -> tuple[Array, Array]:
         f, a = diffusion.coefficients(x, arithmetic)
-        for end, reach in blurred:
-            near = np.abs(x - end) < reach
+        for at, reach in blurred:
+            near = np.abs(x - at) < reach
             if near.any():
                 many = many_digits(DISTANCE_DIGITS)
                 exact = diffusion.coefficients(many.array(x[near]), many)
@@ -448,10 +490,10 @@ def sampled(diffusion: Diffusion, lower: Array, upper: Array, max_panels: int) -
             arithmetic=arithmetic,
             max_panels=max_panels,
             floor=_floor(*diffusion.rounding) if diffusion.is_rounded else None,
+            begun=begun,
         )
 
 
-@functools.lru_cache(maxsize=64)
 def _blurred_ends(diffusion: Diffusion) -> tuple[tuple[float, float], ...]:
     """Singular ends next to which doubles lose the distance to them, and how far that is felt.
 
@@ -467,8 +509,7 @@ def _blurred_ends(diffusion: Diffusion) -> tuple[tuple[float, float], ...]:
         # With all bits in use, so that no rounding is left out by chance.
         x = end + inside * abs(end) * (math.pi / 3) * 2.0 ** -np.arange(10.0, 27.0)
         x = x[(x > diffusion.domain[0]) & (x < diffusion.domain[1])]
-        at_end = diffusion.coefficients(np.array([end]))[1][0]
-        if not len(x) or (diffusion.exact_ends[side] is None and at_end > diffusion.least_variance):
+        if not len(x) or not _open_ends(diffusion, DOUBLE)[side]:
             continue
         many = many_digits(DISTANCE_DIGITS)
         try:

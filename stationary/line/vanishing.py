@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.evaluation import DOUBLE, Arithmetic, evaluate, many_digits
+from stationary.panels.pieces import Samples
 from stationary.process.diffusion import Diffusion
 
 __all__ = ["Dip", "Zero", "dips_of_variance", "zeros_of_variance"]
@@ -71,35 +72,67 @@ def zeros_of_variance(diffusion: Diffusion) -> tuple[Zero, ...]:
     return dips_of_variance(diffusion)[0]
 
 
-def dips_of_variance(diffusion: Diffusion) -> tuple[tuple[Zero, ...], tuple[Dip, ...]]:
-    """The zeros of the variance inside the domain, and what only many digits tell from zeros."""
-    x = _scan_points(diffusion)
+def dips_of_variance(
+    diffusion: Diffusion, look: Samples | None = None
+) -> tuple[tuple[Zero, ...], tuple[Dip, ...]]:
+    """The zeros of the variance inside the domain, and what only many digits tell from zeros.
+
+    Where panels of a `first_look` resolve log a there are none, since next to one it is singular.
+    """
+    x, unseen = _scan_points(diffusion), None
+    if look is not None and not diffusion.is_rounded:
+        x, unseen = _unseen(diffusion, look, x)
+    if not len(x):
+        return (), ()
     log_a, exact = _log_variance(diffusion, x)
     if diffusion.is_rounded:
         x, log_a = _apart_from_ends(diffusion, x, log_a)
     zero = np.isneginf(log_a)
-    look = _Look(diffusion, exact and diffusion.cost <= TOO_MANY)
+    closely = _Look(diffusion, exact and diffusion.cost <= TOO_MANY)
     flags = np.concatenate([[False], zero, [False]])
     starts, stops = np.flatnonzero(~flags[:-1] & flags[1:]), np.flatnonzero(flags[:-1] & ~flags[1:])
     for first, stop in zip(starts, stops, strict=True):
         if stop - first > 1:
             outer = (x[first - 1] if first else None, x[stop] if stop < len(x) else None)
-            look.on_stretch(outer[0], x[first], x[stop - 1], outer[1])
+            closely.on_stretch(outer[0], x[first], x[stop - 1], outer[1])
     # A dip between two neighbours: lower than both, and not part of a stretch.
     inner = np.arange(1, len(x) - 1)
     dip = (log_a[inner] <= log_a[inner - 1]) & (log_a[inner] < log_a[inner + 1])
     alone = zero[inner] & ~zero[inner - 1] & ~zero[inner + 1]
-    for i in look.elsewhere(inner[dip | alone], x):
-        look.between(x[i - 1], x[i], x[i + 1])
-        look.check_that_they_end()
+    found = dip | alone
+    if unseen is not None:
+        found &= unseen[inner]
+    for i in closely.elsewhere(inner[found], x):
+        closely.between(x[i - 1], x[i], x[i + 1])
+        closely.check_that_they_end()
     # Zeros closer to each other than the points of a scan look like one.
-    for z in look.zeros:  # which grows
-        if len(look.zeros) <= CROWD:
-            look.beside(z, x)
+    for z in closely.zeros:  # which grows
+        if len(closely.zeros) <= CROWD:
+            closely.beside(z, x)
     return (
-        tuple(sorted(look.zeros, key=lambda z: float(z.lower))),
-        tuple(sorted(look.dips, key=lambda d: d.position)),
+        tuple(sorted(closely.zeros, key=lambda z: float(z.lower))),
+        tuple(sorted(closely.dips, key=lambda d: d.position)),
     )
+
+
+def _unseen(diffusion: Diffusion, look: Samples, x: Array) -> tuple[Array, Array]:
+    """The points of a scan where the panels of a first look leave something to be seen.
+
+    Those of the panels next to them go with them, as neighbours; the second array tells which are
+    not of these.
+    """
+    h, ell = look.values
+    doubtful = ell < math.log(diffusion.least_variance)
+    if diffusion.pair is not None:
+        with np.errstate(over="ignore"):
+            doubtful |= LOST * h * h * np.exp(ell) > 4
+    clear = look.resolved & ~doubtful.any(axis=0)
+    around = clear.copy()
+    around[1:] &= clear[:-1]
+    around[:-1] &= clear[1:]
+    panel = np.searchsorted(look.lower, x, side="right") - 1
+    inside = (panel >= 0) & (x <= look.upper[-1])
+    return x[~inside | ~around[panel]], (~inside | ~clear[panel])[~inside | ~around[panel]]
 
 
 def _apart_from_ends(diffusion: Diffusion, x: Array, log_a: Array) -> tuple[Array, Array]:

@@ -25,7 +25,7 @@ __all__ = [
 Array = NDArray[Any]
 
 NEXT_TO_AN_END = 450.0  # roundings; 1e-13 of a panel of doubles
-FEW_POINTS = 200  # below this, cos(k arccos t) costs fewer NumPy calls than Clenshaw's loop
+FEW_POINTS = 90  # below this, cos(k arccos t) costs fewer NumPy calls than Clenshaw's loop
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +123,14 @@ class Rule:
         row = exact(np.zeros(self.n))
         row[even] = exact(np.full(even.sum(), 2)) / exact(1 - k[even] ** 2)
         return row
+
+    @cached_property
+    def at_ends(self) -> Any:
+        """(4, n): coefficients -> values at -1 and at 1, and slopes there."""
+        # T_k(1) = 1, T_k'(1) = k^2, and T_k(-t) = (-1)^k T_k(t).
+        k, exact = np.arange(self.n), self.arithmetic.array
+        signs = (-1) ** k
+        return self._operator(exact(np.stack([signs, signs * signs, -signs * k**2, k**2])))
 
     @cached_property
     def quadrature(self) -> Array:

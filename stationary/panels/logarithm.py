@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import Rule, chebyshev_sum, derived, nodes_of
 from stationary.numbers.elementary import as_array
-from stationary.panels.pieces import Panels, without_ripples
+from stationary.panels.pieces import Panels, sums_between, without_ripples
 from stationary.panels.roots import sign_changes
 
 __all__ = ["INSIGNIFICANT", "PiecewiseLog"]
@@ -104,12 +103,8 @@ class PiecewiseLog:
         whole = 2 * c[1::2].sum(axis=0) + jumps  # over a panel and the jump at its right edge
         k, t = self.panels.locate(points)
         part = chebyshev_sum(c, t, k)
-        between = np.zeros(len(points) - 1, dtype=c.dtype)
-        for n, (i, j) in enumerate(pairwise(k)):
-            if j > i:
-                to_edge = c[:, i].sum() - part[n] + jumps[i]
-                from_edge = part[n + 1] - (c[::2, j].sum() - c[1::2, j].sum())
-                between[n] = to_edge + whole[i + 1 : j].sum() + from_edge
-            else:
-                between[n] = part[n + 1] - part[n]
-        return between
+        i, j = k[:-1], k[1:]
+        at_left = c[::2].sum(axis=0) - c[1::2].sum(axis=0)
+        to_edge, from_edge = (c.sum(axis=0) + jumps)[i] - part[:-1], part[1:] - at_left[j]
+        across = to_edge + sums_between(whole, i + 1, j) + from_edge
+        return np.where(i < j, across, part[1:] - part[:-1])

@@ -25,17 +25,20 @@ from numpy.typing import NDArray
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import (
     NEXT_TO_AN_END,
+    Rule,
     chebyshev_sum,
     nodes_of,
     rule,
 )
 from stationary.numbers.elementary import FLOAT, arithmetic_of, as_array, exact_sum, spacing
+from stationary.panels.halving import halved
 
-__all__ = ["Panels", "Samples", "sample", "without_ripples"]
+__all__ = ["Panels", "Samples", "sample", "sums_between", "without_ripples"]
 
 Array = NDArray[Any]
 Floor = Callable[[Array, tuple[Array, ...], tuple[Array, ...]], tuple[Array, ...]]
 
+FINE = 1e-6  # of a panel
 SCATTER = 64.0  # times the floor that rounding may come to where it was not measured
 
 
@@ -59,8 +62,7 @@ class Panels:
 
     def locate(self, x: Array) -> tuple[Array, Array]:
         """The panel of each point, and where in it, from -1 to 1."""
-        k = self.edges.searchsorted(x, side="right") - 1
-        k = np.minimum(np.maximum(k, 0), len(self.edges) - 2)
+        k = self.edges[1:-1].searchsorted(x, side="right")
         if self.edges.dtype is not FLOAT:
             centre, scale = self._centred
             return k, (x - centre[k]) * scale[k]
@@ -164,38 +166,27 @@ def _tail(c: Array) -> Array:
 
 
 def _settled(
-    c: Array,
-    ends: Array,
-    shift: Array,
-    steady: Array,
-    half: Array,
-    negligible: Any,
-    noise: Any,
-    floor: Any,
+    r: Rule, c: Array, ends: Array, shift: Array, steady: Array, half: Any, noise: Any, floor: Any
 ) -> Array:
     """Whether each panel's coefficients have fallen to rounding, or to noise, or to nothing.
 
-    Rounding is `noise`, relative to the size on the panel, or the absolute `floor`.
+    Rounding is `noise`, relative to the size on the panel, or the absolute `floor`; nothing is a
+    quarter of a rounding of 1 once multiplied by `half`.
 
     `ends` holds the function next to both ends (by `shift`, relative), where no node is: a jump
     between the last node and the end would not be seen otherwise. `steady` counts the halvings
     that have not lowered the tail: noise is what they do not lower, whereas at a corner it halves.
     """
-    size = np.abs(c).max(axis=0)
-    last = _tail(c)
-    middle = np.abs(c[len(c) // 2 : -3]).max(axis=0)
-    rounding = last <= noise * size + floor
-    noisy = (last <= 1e7 * noise * size + SCATTER * floor) & (last >= middle / 2)
-    plateau = noisy & (steady >= np.where(last <= 1e4 * noise * size, 1, 3))
-    small = last * half <= negligible
-    odd, even = c[1::2].sum(axis=0), c[::2].sum(axis=0)
-    square = (np.arange(len(c)) ** 2)[:, None] * c  # T_k'(1) = k^2, T_k'(-1) = (-1)^(k+1) k^2
-    rise, fall = square[1::2].sum(axis=0), square[::2].sum(axis=0)
-    left = ends[0] - (even - odd) - shift[0] * (rise - fall)
-    right = ends[1] - (even + odd) - shift[1] * (rise + fall)
-    off = np.maximum(np.abs(left), np.abs(right))
-    whole = (off <= 64 * (noise * size + last + floor)) | (off * half <= 16 * negligible)
-    return as_array((rounding | plateau | small) & whole)
+    absolute = np.abs(c)
+    size, last = absolute.max(axis=0), absolute[-3:].max(axis=0)
+    middle = absolute[len(c) // 2 : -3].max(axis=0)
+    negligible, blur = r.arithmetic.epsilon / 4, noise * size
+    noisy = (last <= 1e7 * blur + SCATTER * floor) & (last >= middle / 2)
+    plateau = noisy & (steady >= np.where(last <= 1e4 * blur, 1, 3))
+    low = (last <= blur + floor) | plateau | (last * half <= negligible)
+    at_ends = r.at_ends @ c
+    off = np.abs(ends - at_ends[:2] - shift * at_ends[2:]).max(axis=0)
+    return as_array(low & ((off <= 64 * (blur + last + floor)) | (off * half <= 16 * negligible)))
 
 
 def sample(
@@ -208,6 +199,7 @@ def sample(
     arithmetic: Arithmetic = DOUBLE,
     max_panels: int = 4000,
     floor: Floor | None = None,
+    begun: Samples | None = None,
 ) -> Samples:
     """Sample `function` on panels [lower, upper], halving them until it is resolved.
 
@@ -224,19 +216,24 @@ def sample(
         Nodes per panel.
     max_panels
         Halving stops there, or where a panel is a few units of rounding wide; such panels
-        are returned as not resolved, with a tail that says by how much.
+        are returned as not resolved, with a tail that says by how much. 0: nothing is halved.
     floor
         How coarsely each output is rounded on each panel, from the nodes (n, panels), the
         values and the slopes there. What is finer is not looked for, and no tail is below it.
+    begun
+        What was sampled on just these panels.
     """
     r = rule(n, arithmetic)
-    epsilon = arithmetic.epsilon
-    done: list[Samples] = []
-    accepted = 0
-    # The tails of the panels that were halved, and how many halvings have not lowered them.
-    before: list[Array] = [np.full(len(lower), np.inf) for _ in weights]
-    steady = [np.zeros(len(lower), dtype=int) for _ in weights]
-    while len(lower):
+    epsilon, outputs, evaluations = arithmetic.epsilon, len(weights), 0
+
+    def beside(per_panel: Array) -> Array:
+        return np.concatenate([per_panel] * outputs, axis=-1)
+
+    def judge(lower: Array, upper: Array, carried: tuple[Array, ...], full: bool) -> Any:
+        nonlocal evaluations
+        evaluations += (n + 2) * len(lower)
+        # The tails of the panels that were halved, and how many halvings have not lowered them.
+        before, steady = np.concatenate(carried[:outputs]), np.concatenate(carried[outputs:])
         x, offset = nodes_of(lower, upper, r)
         half = (upper - lower) / 2
         size = np.maximum(np.abs(lower), np.abs(upper))
@@ -244,51 +241,73 @@ def sample(
         inner = np.minimum(inner, half / 8)
         near = np.stack([lower + inner, upper - inner])
         shift = ((near - lower) - (upper - near)) / (upper - lower) - np.array([[-1], [1]])
-        outputs = function(np.concatenate([x, near]).ravel())
-        tables = [v.reshape(n + 2, -1) for v in outputs]
-        # The node meant and the double next to it differ: move along the slope.
-        values = tuple(
-            v[:n] if offset is None else v[:n] + offset / half * (r.slopes @ v[:n]) for v in tables
-        )
-        cs = tuple(r.coefficients @ v for v in values)
-        good = np.ones(len(lower), dtype=bool)
-        floors: tuple[Any, ...] = (0.0,) * len(cs)
+        points = np.concatenate([x, near])
+        # All outputs side by side, as if there were so many times the panels.
+        table = np.concatenate([v.reshape(points.shape) for v in function(points.ravel())], axis=1)
+        values = table[:n]
+        if offset is not None:
+            # The node meant and the double next to it differ: move along the slope.
+            values = values + beside(offset / half) * (r.slopes @ values)
+        c = r.coefficients @ values
+        each = [slice(i * len(lower), (i + 1) * len(lower)) for i in range(outputs)]
+        # What a rounding of x makes of the values is not looked into, unless it is a jump.
+        blur = arithmetic.grain * size / (upper - lower)
+        least = beside(np.where(blur < FINE, blur, 0)) * np.abs(table[n - 1] - table[0])
+        floors: Any = 0.0
         if floor is not None:
-            floors = floor(x, values, tuple(r.slopes @ v / half for v in values))
+            slopes = r.slopes @ values / beside(half)
+            parts = (tuple(v[:, i] for i in each) for v in (values, slopes))
+            floors = np.concatenate(floor(x, *parts))
+            least = least + floors
+        tails = _tail(c)
+        steady = np.where(tails >= 0.75 * before, steady + 1, 0)
+        # Integration divides the last coefficients by their degree.
+        width = np.concatenate([half if w else np.ones_like(half) for w in weights])
+        noise = np.repeat([n * epsilon / 2 if w else 4 * epsilon for w in weights], len(lower))
+        found = _settled(r, c, table[n:], beside(shift), steady, width, noise, least)
+        good = np.asarray(found, dtype=bool).reshape(outputs, -1).all(axis=0)
         tiny = (upper - lower) <= 16 * arithmetic.grain * size
-        tails = tuple(_tail(c) for c in cs)
-        steady = [
-            np.where(t >= 0.75 * b, s + 1, 0) for t, b, s in zip(tails, before, steady, strict=True)
-        ]
-        for c, v, count, weighted, least in zip(cs, tables, steady, weights, floors, strict=True):
-            # Integration divides the last coefficients by their degree.
-            width, noise = (
-                (half, n * epsilon / 2) if weighted else (np.ones_like(half), 4 * epsilon)
-            )
-            found = _settled(c, v[n:], shift, count, width, epsilon / 4, noise, least)
-            good &= found.astype(bool)
         blind = tiny & ~good
         if blind.any():
             # On a panel a few roundings wide slopes mean nothing, and what is integrated may be
             # anything of its size.
-            values = tuple(np.where(blind, t[:n], v) for t, v in zip(tables, values, strict=True))
-            tails = tuple(
-                np.where(blind & weighted, np.maximum(t, np.abs(v).max(axis=0) / 2), t)
-                for t, v, weighted in zip(tails, tables, weights, strict=True)
-            )
-        full = accepted + 2 * len(lower) > max_panels
-        keep = good | tiny | full
+            values = np.where(beside(blind), table[:n], values)
+            weighted = beside(blind) & np.repeat(weights, len(lower))
+            largest = np.maximum(tails, np.abs(table).max(axis=0) / 2)
+            tails = np.where(weighted, largest, tails)
         if floor is not None:  # whoever adds up tails allows for four times each
-            tails = tuple(np.maximum(t, f / 4) for t, f in zip(tails, floors, strict=True))
-        here = Samples(lower, upper, values, cs, tails, good, (n + 2) * len(lower))
-        done.append(here if keep.all() else here.only(keep))
-        accepted += int(keep.sum())
-        lower, upper = lower[~keep], upper[~keep]
-        middle = (lower + upper) / 2
-        lower, upper = np.concatenate([lower, middle]), np.concatenate([middle, upper])
-        before = [np.tile(t[~keep], 2) for t in tails]
-        steady = [np.tile(s[~keep], 2) for s in steady]
-    return Samples.joined(done)
+            tails = np.maximum(tails, floors / 4)
+        keep = good | tiny | full
+        split = [v[..., i] for v in (values, c, tails) for i in each]
+        inherited = [v[i] for v in (tails, steady) for i in each]
+        return (*split, good), keep, ~keep, tuple(inherited)
+
+    tails, done = tuple(np.full(len(lower), np.inf) for _ in weights), []
+    if begun is not None:
+        if begun.resolved.all():
+            return begun
+        again, tails = ~begun.resolved, begun.tails
+        done = [begun.only(begun.resolved)]
+        max_panels -= int(begun.resolved.sum())
+        middle = (lower[again] + upper[again]) / 2
+        lower = np.concatenate([lower[again], middle])
+        upper = np.concatenate([middle, upper[again]])
+        tails = tuple(np.concatenate([t[again]] * 2) for t in tails)
+    carried = (*tails, *[np.zeros(len(lower), dtype=int)] * outputs)
+    lower, upper, *rest = halved(judge, lower, upper, carried, max_panels=max_panels)
+    values, cs, tails = (tuple(rest[i : i + outputs]) for i in range(0, 3 * outputs, outputs))
+    return Samples.joined([*done, Samples(lower, upper, values, cs, tails, rest[-1], evaluations)])
+
+
+def sums_between(values: Array, start: Array, stop: Array) -> Array:
+    """The sum of values[start[i]:stop[i]] for each i; none goes to the end."""
+    if values.dtype is FLOAT:
+        if not len(start):
+            return np.zeros(0)
+        both = np.minimum(np.stack([start, stop], axis=1).ravel(), len(values) - 1)
+        return np.where(start < stop, np.add.reduceat(values, both)[::2], 0.0)
+    pairs = zip(start, stop, strict=True)
+    return np.array([values[i:j].sum() if j > i else 0.0 for i, j in pairs], dtype=values.dtype)
 
 
 def without_ripples(rises: Array, noise: Array, *, fixed_ends: bool) -> Array:

@@ -165,11 +165,12 @@ class Diffusion(Data):
         if self.settled:
             return
 
-        for key, value in settled(given, temperature, where, (lower, upper)).items():
+        kept = settled(given, temperature, where, (lower, upper))
+        known = kept.pop("probed")
+        for key, value in kept.items():
             put(key, (*self.notes, *value) if key == "notes" else value)
         put("settled", True)
-        x = probe_points(lower, upper)
-        self.check(x, *self.coefficients(x))
+        self.check(probe_points(lower, upper), *known)
 
     def coefficients(self, x: Array, arithmetic: Arithmetic = DOUBLE) -> tuple[Array, Array]:
         """f and a at the points x (one-dimensional), unchecked: they may be inf or nan."""
@@ -313,6 +314,13 @@ class Diffusion(Data):
         same = replace(self)
         object.__setattr__(same, "_memory", {})
         return same
+
+    def once(self, key: Any, find: Callable[[], Any]) -> Any:
+        """What `find` gives, which is called once for each key."""
+        known = self.__dict__.setdefault("_once", {})
+        if key not in known:
+            known[key] = find()
+        return known[key]
 
     @property
     def memory(self) -> dict[Any, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from stationary.errors import LandscapeError, NotDifferentiableError
-from stationary.functions.evaluation import derivative, evaluate
+from stationary.functions.evaluation import derivative
 from stationary.functions.given import interval, number
 from stationary.functions.source_lines import WAY_OUT
 from stationary.functions.written import Written, probe_points
@@ -82,8 +82,8 @@ def settled(
     (kind,) = noises
     drift = Written.tried(given["drift"], "drift", where, domain)
     noise = Written.tried(given[kind], kind, where, domain)
-    x = probe_points(*domain)
-    if kind == "diffusivity" and ((values := evaluate(noise, x)[0]) < 0).any():
+    x, values = probe_points(*domain), noise.probed
+    if kind == "diffusivity" and (values < 0).any():
         i = int(np.argmin(values))
         raise LandscapeError(
             f"{where}: diffusivity(x) must not be negative, but diffusivity({x[i]:.6g}) = "
@@ -93,9 +93,14 @@ def settled(
     of_a = noise.rounding
     if of_a is not None and kind == "sigma":
         of_a = replace(of_a, floor=2 * of_a.floor)
+
+    def variance(x: Any) -> Any:
+        return _variance_from(kind, noise(x))
+
     kept = {
         "drift": drift,
-        "variance": _variance_from(kind, noise),
+        "variance": noise if kind == "variance" else variance,
+        "probed": (drift.probed, _variance_from(kind, values)),
         "rounding": (drift.rounding, of_a),
         "notes": (slow_note(slow),) if slow else (),
     }
@@ -146,12 +151,6 @@ def slow_note(names: Sequence[str]) -> str:
     )
 
 
-def _variance_from(kind: str, noise: Function) -> Function:
-    if kind == "variance":
-        return noise
-
-    def variance(x: Any) -> Any:
-        with np.errstate(all="ignore"):
-            return noise(x) ** 2 if kind == "sigma" else 2 * noise(x)
-
-    return variance
+def _variance_from(kind: str, noise: Any) -> Any:
+    with np.errstate(all="ignore"):
+        return noise if kind == "variance" else noise**2 if kind == "sigma" else 2 * noise

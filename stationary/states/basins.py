@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from stationary.result import Data
 from stationary.states.distribution import EndState
 from stationary.states.merging import MIN_BARRIER, checked_barrier, merged
 from stationary.weight.component import Component
-from stationary.weight.modes import Mode, modes_of
+from stationary.weight.modes import Mode
 
 __all__ = ["Basin", "basins_of", "climb_error"]
 
@@ -57,7 +58,6 @@ class Basin(Data):
     barrier_left: Any  # drop of int 2 f / a from the minimum to the unstable neighbour
     barrier_right: Any  # None where there is no neighbour on that side
     barrier_error: float  # absolute, of both
-    modes: tuple[Mode, ...]
     parts: tuple[Basin, ...] = ()  # the minima that were merged, left to right, if any were
     offset: float = 0.0  # what position leaves out of where the minimum is
     places: tuple[Any, Any, Any] = field(default=(None, None, None), repr=False, compare=False)
@@ -66,6 +66,20 @@ class Basin(Data):
     weight_error: float = field(
         default=0.0, repr=False, compare=False
     )  # of its component, relative
+    state: EndState | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def modes(self) -> tuple[Mode, ...]:
+        """The local maxima of the density on it, left to right."""
+        assert self.state is not None
+        low, _, high = self.places
+        domain, turns = self.state.diffusion.domain, [0.0]
+        if self.state.diffusion.is_periodic:
+            turns = [t * (domain[1] - domain[0]) for t in (-1, 0, 1)]
+        inside = {
+            m.place + t: m for t in turns for m in self.state.modes if low <= m.place + t <= high
+        }
+        return tuple(dict.fromkeys(inside[place] for place in sorted(inside)))
 
     owner: Any = field(default=None, repr=False, compare=False)  # the analysis it is part of
 
@@ -191,16 +205,19 @@ def _basins(state: EndState, c: Component) -> list[Basin]:
         # Of a start that is spread out, the error of a weight is absolute.
         spread = state.initial is not None and state.initial.law is not None
         weight_error += compact(state.weight_error / (c.weight if spread else 1))
-    modes = modes_of(c)
+    real = [(i, m[0], m[1]) for i, m in enumerate(minima) if m is not None]
+    # Left and right ends of the basins, with the minima between.
+    inner = [found.lower, *borders[1:-1], found.upper]
+    places = [[inner[i], place, inner[i + 1]] for i, place, _ in real]
+    around = np.array(places, dtype=at.dtype).ravel()
+    climbs = np.append(np.abs(found.climbs(around)), 0 * around[-1:]).reshape(-1, 3)
+    doubts = climb_errors(found, around[:-1], around[1:])
+    doubts = np.append(doubts, 0 * doubts[-1:]).reshape(-1, 3)
     result = []
     given = state.given
-    for i, minimum in enumerate(minima):
-        if minimum is None:
-            continue
-        place, e = minimum
+    for (i, place, e), climb, doubt in zip(real, climbs, doubts, strict=True):
         low, high = borders[i], borders[i + 1]
-        inner = [found.lower if i == 0 else low, found.upper if i + 1 == len(minima) else high]
-        climbs = np.abs(found.climbs(np.array([inner[0], place, inner[1]])))
+        has_left, has_right = i > 0, i + 1 < len(minima)
         if e is None:
             place = lower if place is found.lower else upper
         slope = None if e is None else e.in_digits().slope
@@ -217,22 +234,19 @@ def _basins(state: EndState, c: Component) -> list[Basin]:
                 log_density=given(next(densities)),
                 curvature=None if slope is None else given(-slope),
                 variance=given(next(variances)),
-                barrier_left=given(climbs[0]) if i > 0 else None,
-                barrier_right=given(climbs[1]) if i + 1 < len(minima) else None,
+                barrier_left=given(climb[0]) if has_left else None,
+                barrier_right=given(climb[1]) if has_right else None,
                 barrier_error=compact(
                     max(
-                        climb_error(found, end, place) + rounded(climb) if real else 0.0
-                        for end, climb, real in (
-                            (low, climbs[0], i > 0),
-                            (high, climbs[1], i + 1 < len(minima)),
-                        )
+                        doubt[0] + rounded(climb[0]) if has_left else 0.0,
+                        doubt[1] + rounded(climb[1]) if has_right else 0.0,
                     )
                 ),
-                modes=tuple(state.shown(m) for m in modes if low <= m.place <= high),
                 offset=state.left_out(place),
                 places=(low, place, high),
                 component=c,
                 weight_error=weight_error,
+                state=state,
             )
         )
     return result
@@ -277,7 +291,6 @@ def _basins_of_ring(state: EndState, c: Component) -> list[Basin]:
             left = abs(left + _signed(found, low + period, upper))
         if high > upper:
             right = abs(right - _signed(found, lower, high - period))
-        turns = (-period, 0.0, period)
         result.append(
             Basin(
                 position=e.position,
@@ -294,11 +307,9 @@ def _basins_of_ring(state: EndState, c: Component) -> list[Basin]:
                 barrier_left=left,
                 barrier_right=right,
                 barrier_error=climb_error(found, lower, upper),
-                modes=tuple(
-                    m for m in state.modes if any(low <= m.position + t <= high for t in turns)
-                ),
                 places=(low, e.position, high),
                 component=c,
+                state=state,
             )
         )
     return result
@@ -310,19 +321,29 @@ def _signed(found: Sampling, low: float, high: float) -> float:
 
 def climb_error(found: Sampling, start: Any, stop: Any) -> Any:
     """The error of int 2 f / a between two points that the panels cover."""
-    points = np.array([min(start, stop), max(start, stop)], dtype=found.panels.edges.dtype)
-    points = np.minimum(np.maximum(points, found.lower), found.upper)
-    if points[0] == points[1]:
-        return 0.0
-    first, last = found.panels.locate(points)[0]
-    some = slice(first, last + 1)
-    way = 2 * np.abs(found.samples.values[0][:, some]).mean(axis=0) * found.panels.half[some]
+    low, high = (
+        np.array([end], dtype=found.panels.edges.dtype)
+        for end in (min(start, stop), max(start, stop))
+    )
+    return number(climb_errors(found, low, high)[0])
+
+
+def climb_errors(found: Sampling, start: Array, stop: Array) -> Array:
+    """The same between each start and stop above it."""
+    start, stop = (np.minimum(np.maximum(x, found.lower), found.upper) for x in (start, stop))
+    way = np.abs(found.samples.values[0]).mean(axis=0) * found.panels.half
+    each = found.climb_errors + 3.6 * found.epsilon * way
+    sums = np.concatenate([0 * each[:1], np.cumsum(each)])
     # Where the drift jumps, the point itself is known to a few roundings only.
-    near = 8 * spacing(points)
-    beside = np.clip(np.stack([points - near, points + near]), found.lower, found.upper)
-    steep = np.abs(found.panels.evaluate(found.h, beside)).max(axis=0)
-    blur = 1.8 * found.epsilon * way.sum() + (steep * near).sum()
-    return number(found.climb_errors[some].sum() + np.sqrt(found.unknown[0][some].sum()) + blur)
+    ends = np.stack([start, stop])
+    near = 8 * spacing(ends)
+    beside = np.minimum(np.maximum(np.stack([ends - near, ends + near]), found.lower), found.upper)
+    steep = np.abs(found.panels.evaluate(found.h, beside.reshape(4, -1))).reshape(beside.shape)
+    blur = (steep.max(axis=0) * near).sum(axis=0)
+    first, last = (found.panels.locate(x)[0] for x in (start, stop))
+    unknown = np.concatenate([[0.0], np.cumsum(found.unknown[0])])
+    blur = blur + np.sqrt(unknown[last + 1] - unknown[first])
+    return np.where(np.asarray(start < stop, dtype=bool), sums[last + 1] - sums[first] + blur, 0)
 
 
 def _masses(c: Component, borders: Array) -> tuple[Array, Array]:

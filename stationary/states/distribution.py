@@ -351,7 +351,7 @@ class EndState(Data):
         groups = self.classes.groups
         return tuple((g.lower, g.upper) for g in groups if self.classes.is_transient(g))
 
-    @property
+    @cached_property
     def modes(self) -> tuple[Mode, ...]:
         """The local maxima of the density, left to right."""
         return tuple(self.shown(mode) for c in self.components for mode in modes_of(c))

@@ -126,7 +126,6 @@ def _joined(group: list[Basin], all_of_them: list[Basin], state: EndState, perio
         for i, (a, b) in enumerate(pairwise(group)):
             turns[i + 1] = turns[i] + period * round((a.upper - b.lower) / period)
         turns = [t - turns[k] for t in turns]
-    modes = {m.place: m for b in group for m in b.modes}
     return replace(
         centre,
         lower=first.lower + turns[0],
@@ -141,7 +140,6 @@ def _joined(group: list[Basin], all_of_them: list[Basin], state: EndState, perio
         if last.barrier_right is None
         else last.barrier_right + levels[k] - levels[-1],
         barrier_error=compact(sum(b.barrier_error for b in group)),
-        modes=tuple(modes.values()),
         parts=tuple(group),
         places=(first.places[0] + turns[0], centre.places[1], last.places[2] + turns[-1])
         if period is not None

@@ -149,6 +149,10 @@ def _component(piece: Anatomy, max_panels: int) -> tuple[Anatomy, Component]:
         if component is None:
             raise _too_much(diffusion)
         return parts, component
+    if component is not None:
+        sharp = component_on(piece, sharp=True)
+        if sharp[1].error <= TOLERANCE:
+            return sharp
     many = arithmetic_for(diffusion)
     exact = component_on(anatomy(sampling(diffusion, max_panels, arithmetic=many)))
     if not finite(exact[1].log_norm):

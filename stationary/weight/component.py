@@ -35,29 +35,33 @@ from stationary.numbers.elementary import (
     smallest_of,
 )
 from stationary.weight.cumulative import Cumulative, Integrated
-from stationary.weight.mesh import Mesh, log_masses, monotone_mesh
+from stationary.weight.mesh import DEEP, Mesh, log_masses, monotone_mesh
 from stationary.weight.tail import Tail
-from stationary.weight.weight import Weight, peak_edges, weight_on
+from stationary.weight.weight import Weight, peak_edges, summits, weight_on
 
 __all__ = ["Component", "component_on"]
 
 Array = NDArray[Any]
 
-DEEP = -8.0  # below this logarithm of a probability, what the mesh left out may matter
 DEEPEST = 700.0  # below the top of log P a function that grows may still matter to a mean
-NEXT_OCTAVES = 2  # beyond a point, that are followed to integrate its tail
 VISIBLE = 18.5  # log 1e8
+NEXT_OCTAVES = 2  # beyond a point, that are followed to integrate its tail
 
 
-def component_on(parts: Anatomy, s: Any = 1.0, k: float | None = None) -> tuple[Anatomy, Component]:
+def component_on(
+    parts: Anatomy, s: Any = 1.0, k: float | None = None, *, sharp: bool = False
+) -> tuple[Anatomy, Component]:
     """The weight e^(s Phi) a^-k, normalised; and the anatomy, cut finer around its peaks.
 
-    Without s and k it is the density on a class whose ends keep their probability inside.
+    Without s and k it is the density on a class whose ends keep their probability inside. Next to
+    a peak the drift, which vanishes there, is what is left of larger terms: where their rounding
+    is felt, `sharp` takes more digits for it, between the same points.
     """
     density = weight_on(parts, s, k)
     cuts = peak_edges(density)
     if cuts.size:
-        parts = replace(parts, sampling=focused(parts.sampling, cuts))
+        tops = summits(density, VISIBLE) if sharp else ()
+        parts = replace(parts, sampling=focused(parts.sampling, cuts, tops))
         density = density.focused(parts)
     start, stop = parts.sampling.lower, parts.sampling.upper
     marks = [e.place for e in parts.equilibria if start < e.place < stop]
@@ -156,7 +160,8 @@ class Component:
         k, _ = p.locate((self.mesh.lower + self.mesh.upper) / 2)
         sliver = p.half <= 32 * self.arithmetic.grain * np.maximum(np.abs(p.lower), np.abs(p.upper))
         known = self.density.sampling.samples.resolved[k] | ~sliver[k]
-        worst = number(self.panel_errors[(top > top.max() - VISIBLE) & known].max(initial=0.0))
+        seen = (top > top.max() - VISIBLE) & known
+        worst = number(self.density.errors[k[seen]].max(initial=0.0))
         for tail in self.density.tails:
             if tail is not None and tail.level > top.max() - VISIBLE:
                 worst = max(worst, tail.error)

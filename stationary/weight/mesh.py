@@ -9,7 +9,7 @@ e^45. Its cost hardly depends on how narrow the peaks are.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -29,19 +29,21 @@ from stationary.numbers.elementary import (
     spacing,
     to_float,
 )
+from stationary.panels.halving import halved
 from stationary.panels.logarithm import PiecewiseLog
 from stationary.weight.weight import Weight
 
-__all__ = ["Mesh", "level_of", "log_masses", "mesh_on", "monotone_mesh"]
+__all__ = ["DEEP", "Mesh", "level_of", "log_masses", "mesh_on", "monotone_mesh"]
 
 Array = NDArray[Any]
 
-LEVEL = 4.0  # the fall of log P over a panel of 20 nodes
 LEVEL_IN_DIGITS = 0.3  # the same per node, where there are more
 STEEPEST = 10000  # panels that one is cut into at most
 SMALLEST_SHARE = 1e-100  # of a piece, in which its whole mass may lie
 MAX_PANELS = 20000
 HIGHEST = 600.0  # of log P above its top at the nodes, so that no double overflows
+LEVEL = 4.0  # the fall of log P over a panel of 20 nodes
+DEEP = -10.0  # log of a part of the mass, below which it need not be right relative to itself
 AT_ENDS = 64.0  # times what the polynomial may leave out, it may be off next to an end
 
 
@@ -49,6 +51,7 @@ AT_ENDS = 64.0  # times what the polynomial may leave out, it may be off next to
 class Mesh:
     """Panels, left to right, with P = exp(top) * polynomial on each."""
 
+    complete: bool  # whether there were panels enough
     lower: Array  # (panels,)
     upper: Array
     piece: Array  # the piece each panel belongs to
@@ -57,7 +60,6 @@ class Mesh:
     log_density: Array  # (n, panels)
     coefficients: Array  # (n, panels), of P / exp(top)
     cut: Array  # (panels,), relative size of what the polynomial leaves out
-    complete: bool
 
     @property
     def half(self) -> Array:
@@ -86,7 +88,53 @@ def monotone_mesh(density: Weight, cuts: Array, depth: float | None = None) -> M
     below, above = density.tails
     whole[0], whole[-1] = below is not None, whole[-1] or above is not None
     depth = depth_of(density.sampling.arithmetic) if depth is None else depth
-    return mesh_on(density, cuts[:-1], cuts[1:], np.where(whole, np.inf, depth))
+    depths = np.where(whole, np.inf, depth)
+    if density.sampling.arithmetic is DOUBLE and len(cuts) > 1:
+        return _on_panels(density, cuts, depths)
+    return mesh_on(density, cuts[:-1], cuts[1:], depths)
+
+
+def _on_panels(density: Weight, cuts: Array, depth: Array) -> Mesh:
+    """The mesh of the panels that the density has, where it is resolved on these; else on parts."""
+    p, r, epsilon = density.panels, rule(nodes_in(DOUBLE)), DOUBLE.epsilon
+    edges = np.union1d(p.edges[(p.edges > cuts[0]) & (p.edges < cuts[-1])], cuts)
+    lower, upper = edges[:-1], edges[1:]
+    middle, width = (lower + upper) / 2, upper - lower
+    owner, piece = p.locate(middle)[0], np.searchsorted(cuts, middle) - 1
+    x, log_p = nodes_of(lower, upper, r)[0], density.at_nodes(lower, upper, r)
+    first, last = (v[owner] for v in density.edge_values)
+    for own, edge, at in ((p.lower, lower, first), (p.upper, upper, last)):
+        inside = edge != own[owner]
+        at[inside] = density.inside(edge[inside])
+    top = log_p.max(axis=0)
+    size = np.maximum(np.maximum(first, last), top) + np.log(width)
+    most = np.full(len(depth), -math.inf)
+    np.maximum.at(most, piece, size)
+    below = size - most[piece]
+    alive = below >= -depth[piece]
+    c = r.coefficients @ np.exp(log_p[:, alive] - top[alive])
+    cut = np.abs(c[-3:]).max(axis=0)
+    even, odd = c[::2].sum(axis=0), c[1::2].sum(axis=0)
+    off = np.stack([even - odd, even + odd])
+    off -= np.exp(np.minimum(np.stack([first, last])[:, alive] - top[alive], HIGHEST))
+    limit = (45 * epsilon + 2 * epsilon * np.abs(top[alive])) * np.abs(c).max(axis=0)
+    # The rounding of log P itself.
+    k = owner[alive]
+    limit += epsilon * density.span[k] + density.noise[k] / 8
+    # Far down a slope little depends on what little there is, unless more was asked for.
+    usual = depth[piece[alive]] <= depth_of(DOUBLE)
+    limit *= np.exp(np.where(usual, np.maximum(DEEP - below[alive], 0), 0))
+    fine = (cut <= limit) & (np.abs(off).max(axis=0) <= AT_ENDS * limit)
+    fine |= width[alive] <= 64 * spacing(middle[alive])
+    i, rest = np.flatnonzero(alive)[fine], np.flatnonzero(alive)[~fine]
+    done = (lower[i], upper[i], piece[i], top[i], x[:, i], log_p[:, i], c[:, fine], cut[fine])
+    if not len(rest):
+        return Mesh(True, *done)
+    more = mesh_on(density, lower[rest], upper[rest], depth[piece[rest]] + below[rest])
+    others = replace(more, piece=piece[rest][more.piece])
+    order = np.argsort(np.append(done[0], more.lower), kind="stable")
+    both = zip(done, (getattr(others, f.name) for f in fields(Mesh)[1:]), strict=True)
+    return Mesh(more.complete, *(np.concatenate(v, axis=-1)[..., order] for v in both))
 
 
 def log_masses(density: Weight, cuts: Array, depth: float | Array | None = None) -> Array:
@@ -208,9 +256,11 @@ def mesh_on(
 def _refined(density: PiecewiseLog, lower: Array, upper: Array, piece: Array, floor: Array) -> Mesh:
     arithmetic = arithmetic_of(density.coefficients)
     epsilon, r = arithmetic.epsilon, rule(nodes_in(arithmetic), arithmetic)
-    parts: list[tuple[Array, ...]] = []
-    count, complete = 0, True
-    while len(lower) or not parts:  # also once for nothing, which gives the empty mesh its shapes
+    complete = True
+
+    def judge(lower: Array, upper: Array, carried: tuple[Array, ...], full: bool) -> Any:
+        nonlocal complete
+        (piece,) = carried
         x, log_p = nodes_of(lower, upper, r)[0], density.at_nodes(lower, upper, r)
         top = np.maximum.reduce(log_p, initial=-math.inf)
         c = r.coefficients @ exp(log_p - top)
@@ -224,29 +274,15 @@ def _refined(density: PiecewiseLog, lower: Array, upper: Array, piece: Array, fl
         narrow = (upper - lower) <= 64 * spacing(np.maximum(np.abs(lower), np.abs(upper)))
         with np.errstate(divide="ignore"):
             negligible = top + log(upper - lower) < floor[piece]
-        full = count + 2 * len(lower) > MAX_PANELS
         complete = complete and not full
         fine = (cut <= limit) & (off <= AT_ENDS * limit)
         good = fine | narrow | full
-        keep = good & ~negligible
-        if keep.any() or not len(lower):
-            parts.append(
-                (
-                    *(v[keep] for v in (lower, upper, piece, top)),
-                    *(v[:, keep] for v in (x, log_p, c)),
-                    np.where(fine | narrow, cut, np.maximum(cut, off))[keep],
-                )
-            )
-            count += int(keep.sum())
-        again = ~good & ~negligible
-        lower, upper, piece = lower[again], upper[again], piece[again]
-        middle = (lower + upper) / 2
-        lower, upper = np.concatenate([lower, middle]), np.concatenate([middle, upper])
-        piece = np.concatenate([piece, piece])
-    joined = [np.concatenate(group, axis=-1) for group in zip(*parts, strict=True)]
-    order = np.argsort(joined[0], kind="stable")
-    low, high, piece, top, x, log_p, c, cut = (j[..., order] for j in joined)
-    return Mesh(low, high, piece, top, x, log_p, c, cut, complete)
+        cut = np.where(fine | narrow, cut, np.maximum(cut, off))
+        found = (piece, top, x, log_p, c, cut)
+        return found, good & ~negligible, ~good & ~negligible, carried
+
+    found = halved(judge, lower, upper, (piece,), max_panels=MAX_PANELS)
+    return Mesh(complete, *found)
 
 
 def _off_at_ends(density: PiecewiseLog, lower: Array, upper: Array, c: Array, top: Array) -> Array:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.numbers.elementary import depth_of, exp, log, log1p
-from stationary.weight.component import DEEP, NEXT_OCTAVES, Component
+from stationary.weight.component import NEXT_OCTAVES, Component
+from stationary.weight.mesh import DEEP
 
 __all__ = ["quantile", "sample"]
 
