@@ -125,8 +125,10 @@ class Batches:
         """
         mean = g.mean(axis=0)
         deviation = g - mean
-        spread = (deviation**2).mean(axis=0)
-        third = (deviation**3).mean(axis=0)
+        square = deviation * deviation
+        spread = square.mean(axis=0)
+        square *= deviation
+        third = square.mean(axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
             skew = np.where(spread > 0, third / spread**1.5, 0.0) * self._skew_factor
         c = np.clip(np.nan_to_num(skew), -1, 1) / 6

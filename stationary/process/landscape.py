@@ -332,12 +332,23 @@ class Landscape(Data):
     @property
     def loss_gradient(self) -> Function:
         """w -> the gradients of the losses of the datapoints, shape (N, M)."""
-        return self._written.table
+        return self._rows
+
+    def _rows(self, w: Any) -> Any:
+        """By the tape, where there is one and nothing overflows on it."""
+        plain = isinstance(w, np.ndarray) and w.dtype == float and w.ndim == 1
+        tape = self._tapes(0) if plain else None
+        if tape is not None:
+            with np.errstate(all="ignore"):
+                rows = tape.rows_at(w)
+                if np.isfinite(rows.sum()):
+                    return rows
+        return self._written.table(w)
 
     @property
     def gradient(self) -> Function:
         """w -> the gradients of the datapoints with weight decay, before clipping, (N, M)."""
-        decay, table = self.weight_decay, self._written.table
+        decay, table = self.weight_decay, self._rows
         return table if not decay else lambda w: table(w) + decay * w
 
     @cached_property
