@@ -23,8 +23,9 @@ from stationary import (
     simulate,
 )
 from stationary.simulation.result import Ending
+from stationary.simulation.sgd import SgdStepper
 from stationary.simulation.streams import Moments
-from stationary.simulation.walkers import SdeStepper, SgdStepper
+from stationary.simulation.walkers import SdeStepper
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 LINE = (-math.inf, math.inf)
@@ -98,11 +99,11 @@ def test_without_replacement_every_batch_is_equally_likely(n, batch):
         replacement=False,
     )
     walkers, steps = 2000, 20
-    stepper, rng = SgdStepper(p, walkers), np.random.default_rng(1)
-    sums = []
+    x, sums = np.zeros(walkers), []
+    stepper, rng = SgdStepper(p, x), np.random.default_rng(1)
     for _ in range(steps):
-        x = np.zeros(walkers)
-        stepper.step(x, rng)
+        x[:] = 0
+        stepper.step(rng)
         sums.append(np.rint(-x * batch).astype(int))
     found, counts = np.unique(np.concatenate(sums), return_counts=True)
     wanted = sorted(int(sum(c)) for c in combinations(powers, batch))
@@ -225,8 +226,8 @@ def test_the_strong_order_is_a_half_for_euler_and_one_for_milstein(milstein, ord
     exact = np.exp(dw.sum(axis=0) - 0.5)
     errors = []
     for factor in (16, 1):
-        stepper = SdeStepper(p, factor / fine, milstein, walkers)
         x = np.ones(walkers)
+        stepper = SdeStepper(p, factor / fine, milstein, x)
         for k in range(0, fine, factor):
             stepper.move(x, dw[k : k + factor].sum(axis=0))
         errors.append(math.sqrt(np.mean((x - exact) ** 2)))

@@ -7,6 +7,7 @@ which process steps it, in which order, or how many others there are.
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import pickle
 import signal
@@ -25,8 +26,9 @@ from stationary.errors import ConvergenceError, LandscapeError
 from stationary.functions.given import Boundary
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
+from stationary.simulation.sgd import SgdStepper
 from stationary.simulation.streams import Moments, Observation, Record, Watch
-from stationary.simulation.walkers import SdeStepper, SgdStepper, Walls, stepper_for
+from stationary.simulation.walkers import SdeStepper, Walls
 from stationary.sources.loading import PREFIX, load
 
 __all__ = ["Block", "Crew", "Outcome", "Plan", "advance"]
@@ -79,7 +81,11 @@ def advance(process: Landscape | Diffusion, block: Block, plan: Plan) -> Outcome
     x, fate, label = block.x.copy(), block.fate.copy(), block.label.copy()
     walkers, rng = len(x), block.rng
     walls = Walls(plan.domain, plan.kinds, plan.limit, plan.shelter)
-    stepper = stepper_for(process, walkers, plan.steps, plan.dt, plan.milstein)
+    stepper: SgdStepper | SdeStepper
+    if isinstance(process, Landscape):
+        stepper = SgdStepper(process, x)
+    else:
+        stepper = SdeStepper(process, plan.dt or math.nan, plan.milstein, x)
     velocity = stepper.velocity if isinstance(stepper, SgdStepper) else None
     if velocity is not None and block.velocity is not None:
         np.copyto(velocity, block.velocity)
@@ -91,7 +97,7 @@ def advance(process: Landscape | Diffusion, block: Block, plan: Plan) -> Outcome
     held = x[gone]
     present = _present(fate)
     for t in range(plan.start + 1, plan.start + plan.steps + 1):
-        stepper.step(x, rng)
+        stepper.step(rng)
         x[gone] = held
         inside = walls.all_inside(x)
         if bridges:

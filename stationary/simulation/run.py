@@ -26,14 +26,16 @@ from stationary.simulation.departure import (
 from stationary.simulation.mixing import STILL, agree, halves_of, reasons_against, split_r_hat
 from stationary.simulation.rest import Rests
 from stationary.simulation.result import Ending, Simulation
+from stationary.simulation.sgd import block_size
 from stationary.simulation.streams import Estimate, Moments, Record, Watch, estimate, joined, total
 from stationary.simulation.terrain import survey_terrain
-from stationary.simulation.walkers import Walls, block_size
+from stationary.simulation.walkers import Walls
 
 __all__ = ["Run"]
 
 Array = NDArray[Any]
 
+BLOCK = 12288  # walkers of a diffusion: an array of them, 96 KiB, fits the cache
 FAR = 1e12  # times the scale: a walker beyond this has escaped
 WINDOW = 32  # steps of the first window of an automatic burn-in
 ROUNDS = 16  # in which progress is told and the target error is looked at
@@ -42,7 +44,6 @@ MOST_SLOTS = 32  # of time, for which sums are kept apart; a quarter of them
 MOST_WALKERS = 2**17  # from so many walkers on, to save memory
 ROUGH = 0.2  # relative standard error of a variance from which on that is told
 SEVERAL = 32  # walkers, whose spread is known to 13 per cent
-MANY = 20  # times as many datapoints as a batch: worth a word
 
 
 class Run:
@@ -85,7 +86,7 @@ class Run:
             every=every,
             keep=keep,
         )
-        size = block_size(process)
+        size = block_size(process) if isinstance(process, Landscape) else BLOCK
         walls = Walls(self.plan.domain, kinds, self.plan.limit, self.plan.shelter)
         seeds = sequence.spawn(-(-len(x) // size))
         ring = Boundary.PERIODIC in kinds
@@ -383,7 +384,7 @@ class Run:
             confined=self.confined,
             complete=ending is not Ending.INTERRUPTED,
             reasons=tuple(reasons),
-            notes=tuple(dict.fromkeys(self.notes)) + self._cost(),
+            notes=tuple(dict.fromkeys(self.notes)),
             rate=len(fate) * self.done / max(seconds, 1e-9),
         )
 
@@ -407,12 +408,3 @@ class Run:
             )
         name = "Milstein" if self.plan.milstein else "Euler-Maruyama"
         return f"{name}, dt = {self.plan.dt:.4g}, {p.convention.title}"
-
-    def _cost(self) -> tuple[str, ...]:
-        p = self.process
-        if not isinstance(p, Landscape) or p.datapoints < MANY * p.batch_size:
-            return ()
-        return (
-            f"each step evaluates all {p.datapoints:,} gradients of each walker and uses "
-            f"{p.batch_size}, since the function returns them all.",
-        )

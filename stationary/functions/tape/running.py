@@ -16,7 +16,7 @@ from stationary.functions.tape.recording import Recording, Tape
 from stationary.functions.tape.sharing import Factors, factors_of, without_shared
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 
-__all__ = ["Moments", "TapeMoments", "moments_of_rows", "product"]
+__all__ = ["Moments", "Program", "TapeMoments", "applied", "moments_of_rows", "product"]
 
 Array = NDArray[Any]
 
@@ -56,7 +56,7 @@ class Program:
             elif node.op == "pi":
                 values[index] = arithmetic.pi
             elif node.args:
-                values[index] = _applied(arithmetic, node.op, [values[i] for i in node.args])
+                values[index] = applied(arithmetic, node.op, [values[i] for i in node.args])
         return values
 
     def run(self, values: dict[int, Any], arithmetic: Arithmetic, buffers: _Buffers) -> None:
@@ -71,7 +71,7 @@ class Program:
                 if values[index] is not out:
                     buffers.free(out)
             else:
-                values[index] = _applied(arithmetic, node.op, args)
+                values[index] = applied(arithmetic, node.op, args)
             for i in self.done[index]:
                 buffers.free(values.pop(i))
 
@@ -115,7 +115,7 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
 }
 
 
-def _applied(arithmetic: Arithmetic, op: str, args: Sequence[Any]) -> Any:
+def applied(arithmetic: Arithmetic, op: str, args: Sequence[Any]) -> Any:
     function = arithmetic.functions.get(op) or _OPERATORS.get(op) or getattr(np, op)
     return function(*args)
 

@@ -1,0 +1,121 @@
+"""A tape laid out once for weights in one array, to be run over and over as these change.
+
+All arrays are there before the first run, and each is used again as soon as it is free. Either the
+gradient of every datapoint is computed, or, where one row of the tape stands for all of them, only
+those of the datapoints that are asked for at each weight: what differs between datapoints is
+gathered, so that the cost does not grow with their number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.functions.tape.recording import Node
+from stationary.functions.tape.running import Program, TapeMoments, applied
+from stationary.numbers.arithmetic import DOUBLE
+
+__all__ = ["Plan"]
+
+Array = NDArray[Any]
+
+
+class Plan:
+    """The gradients of a tape at weights in one array.
+
+    Parameters
+    ----------
+    tape
+        Whose rows are wanted.
+    x
+        The weights, shape (M,): what it holds when the plan is run.
+    index
+        Which datapoints are wanted at each weight, whole numbers of shape (..., M), as they are
+        when the plan is run; None for all of them.
+
+    Attributes
+    ----------
+    rows
+        The gradients after `run`, shape (N, M), or that of `index`.
+    """
+
+    def __init__(self, tape: TapeMoments, x: Array, index: Array | None = None) -> None:
+        self.tape, self.x, self.index = tape.tape, x, index
+        results = tape.rows[0]
+        self.program = program = Program(tape.tape, results)
+        self.rows = np.empty((tape.n, *x.shape) if index is None else index.shape)
+        self.steps: list[Callable[[], Any]] = []
+        self.free: dict[Any, list[Array]] = {}
+        nodes = tape.tape.nodes
+        with np.errstate(all="ignore"):
+            known = program.prepared(np.zeros(1), DOUBLE)
+        self.values: dict[Any, Any] = {k: v for k, v in known.items() if not nodes[k].by_weight}
+        self.values[0] = x
+        order = [i for i in program.order if nodes[i].by_weight and i]
+        last = {j: i for i in order for j in nodes[i].args}
+        target = {
+            i: self.rows if index is not None else self.rows[j] for j, i in enumerate(results)
+        }
+        with np.errstate(all="ignore"):
+            for i in order:
+                self._lay(i, nodes[i], target.get(i))
+                for j in {*nodes[i].args} - target.keys() - {0}:
+                    if last[j] == i and nodes[j].by_weight:
+                        self._freed(self.values.pop(j))
+        for j, i in enumerate(results):  # the weights themselves, constants, rows that are the same
+            row = self.rows if index is not None else self.rows[j]
+            if target[i] is not row or i not in order:
+                self.steps.append(partial(np.copyto, row, self._value(i)))
+
+    def run(self) -> Array:
+        """The gradients at what the weights are now; in the same array each time."""
+        for step in self.steps:
+            step()
+        return self.rows
+
+    def _lay(self, i: int, node: Node, out: Array | None) -> None:
+        args = [self._value(j) for j in node.args]
+        tried = applied(DOUBLE, node.op, [np.zeros(1, v.dtype) if np.ndim(v) else v for v in args])
+        shape = np.broadcast_shapes(*(np.shape(v) for v in args))
+        if out is None or np.asarray(tried).dtype != float or out.shape != shape:
+            out = self._taken(shape, np.asarray(tried).dtype)
+        function = DOUBLE.functions.get(node.op) or getattr(np, node.op, None)
+        if node.op == "where":
+            self.steps.append(partial(_where, *args, out))
+        elif isinstance(function, np.ufunc):
+            self.steps.append(partial(function, *args, out))
+        else:
+            self.steps.append(partial(_into, out, node.op, args))
+        self.values[i] = out
+
+    def _value(self, j: int) -> Any:
+        """The value of a node; that of a datapoint for the datapoints that are asked for."""
+        value = self.values[j]
+        node = self.tape.nodes[j]
+        if self.index is None or not node.by_datapoint or node.by_weight:
+            return value
+        if ("of", j) not in self.values:
+            out = np.empty(self.index.shape, value.dtype)
+            self.steps.append(partial(np.take, value, self.index, None, out, "clip"))
+            self.values[("of", j)] = out
+        return self.values[("of", j)]
+
+    def _taken(self, shape: tuple[int, ...], kind: Any) -> Array:
+        waiting = self.free.get((shape, kind))
+        return waiting.pop() if waiting else np.empty(shape, kind)
+
+    def _freed(self, value: Array) -> None:
+        self.free.setdefault((value.shape, value.dtype), []).append(value)
+
+
+def _where(condition: Array, one: Any, other: Any, out: Array) -> None:
+    np.copyto(out, other)
+    np.copyto(out, one, where=condition)
+
+
+def _into(out: Array, op: str, args: list[Any]) -> None:
+    out[...] = applied(DOUBLE, op, args)

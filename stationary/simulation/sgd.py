@@ -1,0 +1,200 @@
+"""SGD itself: steps of many walkers at once, a minibatch for each.
+
+Two ways to draw a minibatch: which datapoints are in it, with or without replacement; or, where it
+is larger than the data, how often each is. Gradients come from the tape laid out for the walkers
+(see `Plan`), so that none is evaluated that was not drawn; without a tape all of them are.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.functions.evaluation import evaluate
+from stationary.functions.tape.plan import Plan
+from stationary.process.landscape import Landscape
+from stationary.process.optimiser import StepRule
+
+__all__ = ["SgdStepper", "block_size", "gradients_per_step"]
+
+Array = NDArray[Any]
+Generator = np.random.Generator
+
+CACHED = 2**13  # doubles in an array: 64 KiB, so that the few of a plan stay in the cache
+ROWS = 2**16  # gradients in a table of all datapoints
+DRAWS = 2**18  # datapoints that are drawn at once
+OFTEN = 8  # times the data, from which on a minibatch counts each datapoint instead of drawing it
+
+
+def _is_single(landscape: Landscape) -> bool:
+    """Whether one row of a tape stands for all datapoints, so that each has its own cost only."""
+    tape = landscape._tapes(0)
+    return tape is not None and tape.single
+
+
+def _counts(landscape: Landscape) -> bool:
+    """Whether a minibatch is how often each datapoint is in it."""
+    return bool(landscape.replacement) and landscape.batch_size > OFTEN * landscape.datapoints
+
+
+def block_size(landscape: Landscape) -> int:
+    """How many walkers are stepped together: as many as keep their gradients in the cache."""
+    drawn = min(landscape.batch_size, OFTEN * landscape.datapoints)
+    if _is_single(landscape) and not _counts(landscape):
+        return max(256, CACHED // drawn)
+    return int(np.clip(ROWS // landscape.datapoints, 64, CACHED))
+
+
+def gradients_per_step(landscape: Landscape) -> int:
+    """How many gradients, or random numbers of the same cost, a step of a walker takes."""
+    n, b = landscape.datapoints, landscape.batch_size
+    return b if _is_single(landscape) and not _counts(landscape) else n + min(b, 8 * n)
+
+
+class SgdStepper:
+    """w <- w - T (what the optimiser makes of the gradient of a batch), a batch for each walker.
+
+    Parameters
+    ----------
+    x
+        The walkers, changed in place by each step.
+
+    With momentum `velocity` is the average over steps, which belongs to the walkers.
+    """
+
+    def __init__(self, landscape: Landscape, x: Array) -> None:
+        self.landscape, self.x = landscape, x
+        self.n, self.b = landscape.datapoints, landscape.batch_size
+        self.rate = float(landscape.learning_rate or 0.0)
+        self.velocity = np.zeros(len(x)) if landscape.momentum else None
+        self.simple = landscape.rule == StepRule() and not landscape.label_noise
+        self.simple &= self.velocity is None
+        self.counts, self.single = _counts(landscape), _is_single(landscape)
+        tape = landscape._tapes(0)
+        shape = (len(x),) if self.b == 1 else (self.b, len(x))
+        self.index = np.zeros((0, len(x)) if self.counts else shape, dtype=np.intp)
+        self.columns = np.arange(len(x))
+        wanted = self.index if self.single else None
+        if self.single and self.counts:
+            wanted = np.repeat(np.arange(self.n)[:, None], len(x), axis=1)
+        self.plan = None if tape is None else Plan(tape, x, wanted)
+        self.single &= not self.counts
+        self.ahead: Array = self.index[:0]
+        self.order: Array | None = None
+
+    def step(self, rng: Generator) -> None:
+        """One step of every walker."""
+        with np.errstate(all="ignore"):
+            change = self._update(rng)
+            change *= self.rate
+            self.x -= change
+
+    def _update(self, rng: Generator) -> Array:
+        """What the optimiser makes of the gradient of a batch."""
+        weights = self._times(rng) if self.counts else self._drawn(rng)
+        v = self._mean(weights)
+        if self.simple:
+            return v
+        if self.landscape.label_noise:
+            v = v + self._label_noise(weights, rng)
+        v = self.landscape.rule(v, self.x)
+        if self.velocity is None:
+            return np.array(v)
+        self.velocity *= self.landscape.momentum
+        self.velocity += v
+        return self.velocity.copy()
+
+    def _mean(self, weights: Array) -> Array:
+        """The mean gradient of each batch."""
+        if self.single and self.plan is not None:
+            rows = self.plan.run()
+            found = rows if self.b == 1 else np.add.reduce(rows, axis=0)
+        else:
+            found = self._of_table(self.plan.run() if self.plan else self._table(self.x), weights)
+        if self.b > 1:
+            found /= self.b
+        lost = ~np.isfinite(found) if not math.isfinite(np.add.reduce(found)) else None
+        if lost is not None and self.plan is not None:  # what overflowed on the tape
+            weights = weights[..., lost]
+            found[lost] = self._of_table(self._table(self.x[lost]), weights) / self.b
+        return found
+
+    def _table(self, x: Array) -> Array:
+        """The gradients of all datapoints as the function gives them, (N, M)."""
+        return np.atleast_2d(evaluate(self.landscape._written.table, x)[0])
+
+    def _of_table(self, rows: Array, weights: Array) -> Array:
+        """The sum over each batch, from the gradients of all."""
+        if self.counts:
+            return np.asarray(np.einsum("jm,jm->m", rows, weights))
+        columns = self.columns[: rows.shape[1]]
+        flat = weights * rows.shape[1]
+        flat += columns
+        picked = np.take(rows.ravel(), flat, mode="clip")
+        return picked if self.b == 1 else np.asarray(np.add.reduce(picked, axis=0))
+
+    def _label_noise(self, weights: Array, rng: Generator) -> Array:
+        """Normal noise with the variance that the labels of the batch give its gradient."""
+        rows = np.atleast_2d(self.landscape.label_rows(self.x))
+        variance = rows[0] if len(rows) == 1 else self._of_table(rows, weights) / self.b
+        return rng.standard_normal(len(self.x)) * np.sqrt(variance)
+
+    # Which datapoints.
+
+    def _drawn(self, rng: Generator) -> Array:
+        """Those of each batch, of the shape of `index`; those of the next steps come together."""
+        if not self.landscape.replacement and self.b > 1:
+            self._distinct(rng)
+            return self.index
+        if not len(self.ahead):
+            steps = max(1, DRAWS // self.index.size)
+            self.ahead = random_indices(rng, self.n, steps * self.index.size).reshape(
+                steps, *self.index.shape
+            )
+        np.copyto(self.index, self.ahead[0])
+        self.ahead = self.ahead[1:]
+        return self.index
+
+    def _times(self, rng: Generator) -> Array:
+        """How often each datapoint is in a batch, (N, M): multinomial, one after the other."""
+        left = np.full(len(self.x), self.b)
+        times = np.empty((self.n, len(self.x)))
+        for j in range(self.n - 1):
+            times[j] = rng.binomial(left, 1 / (self.n - j))
+            left -= times[j].astype(left.dtype)
+        times[-1] = left
+        return times
+
+    def _distinct(self, rng: Generator) -> None:
+        """Without replacement: drawn again until all differ, or the first steps of a shuffle."""
+        if self.b * self.b < 2 * self.n:
+            waiting = self.columns
+            while len(waiting):
+                drawn = random_indices(rng, self.n, self.b * len(waiting)).reshape(self.b, -1)
+                self.index[:, waiting] = drawn
+                ordered = np.sort(drawn, axis=0)
+                waiting = waiting[(ordered[1:] == ordered[:-1]).any(axis=0)]
+            return
+        if self.order is None:  # which any shuffle may begin with
+            kind = np.min_scalar_type(self.n)
+            self.order = np.repeat(np.arange(self.n, dtype=kind)[:, None], len(self.x), axis=1)
+        order, columns = self.order, self.columns
+        for k in range(self.b):
+            at = rng.integers(k, self.n, len(self.x), dtype=np.int64)
+            chosen = order[at, columns]
+            order[at, columns] = order[k]
+            order[k] = chosen
+            self.index[k] = chosen
+
+
+def random_indices(rng: Generator, n: int, count: int) -> Array:
+    """Uniform whole numbers below n; bits of random words if n allows it."""
+    if n == 2:
+        return np.unpackbits(np.frombuffer(rng.bytes((count + 7) // 8), np.uint8))[:count]
+    if n in (4, 8, 16, 32, 64, 128, 256):
+        return np.frombuffer(rng.bytes(count), np.uint8) & np.uint8(n - 1)
+    kind: Any = np.uint8 if n <= 2**8 else np.uint16 if n <= 2**16 else np.int64
+    return rng.integers(0, n, count, dtype=kind)
