@@ -130,15 +130,13 @@ def bias(
     "--walkers",
     type=at_least(2),
     metavar="N",
-    default=1000,
-    show_default=True,
-    help="Walkers of the simulation.",
+    help="Walkers of the simulation; by default 1000, fewer where a step takes many gradients.",
 )
 @click.option(
     "--steps",
     type=at_least(1),
     metavar="N",
-    help="Steps of each, after burn-in; by default 20,000, fewer with many datapoints.",
+    help="Steps of each, after burn-in; by default 20,000, fewer where one takes many gradients.",
 )
 @click.option(
     "--seed", type=at_least(0), metavar="N", default=0, show_default=True, help="Of the simulation."
@@ -156,8 +154,15 @@ def bias(
 def check(path: Path, to: Output, **given: Any) -> None:
     """Hold the end state of FILE against SGD with its finite step."""
     from stationary.checking.check import check as run
+    from stationary.progress import counter
 
-    to.answer(lambda: run(path, progress=True, **changes_from(**given)))
+    def find() -> Any:
+        with counter("steps of walkers") as progress:
+            return run(path, progress=progress or False, **changes_from(**given))
+
+    if to.answer(find).interrupted:
+        click.echo("stationary: stopped; what was done is kept.", err=True)
+        sys.exit(INTERRUPTED)
 
 
 @app.command(short_help="The probability over time, from a start.")

@@ -345,3 +345,58 @@ def test_the_report_has_a_line_about_the_step(pit):
     steps = analyze(EXAMPLES / "two_minima.py").to_dict()["steps"]
     assert steps["largest_curvature"] == pytest.approx(0.55, abs=0.01)
     assert any("cannot leave" in w for w in steps["warnings"])
+
+
+def test_equal_runs_have_equal_json():
+    one, two = (check(quadratic(0.1, domain=(-3, 3)), walkers=50, steps=200) for _ in range(2))
+    assert one.to_json() == two.to_json()
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_an_interrupt_of_the_walkers_keeps_what_the_chain_says(first):
+    calls = []
+
+    def progress(done, total):
+        if total > 50 * 4000:  # the burn-in is over
+            calls.append(done)
+        if first or len(calls) == 5:
+            raise KeyboardInterrupt
+
+    found = check(quadratic(0.1, domain=(-3, 3)), walkers=50, steps=4000, progress=progress)
+    assert found.interrupted
+    assert (found.simulation is None) == first
+    assert found.diffusion_and_chain.total_variation < 0.1
+    assert "stopped" in str(found) or "interrupted" in str(found)
+
+
+def test_what_would_take_days_is_refused_or_left_out_with_a_word():
+    with pytest.raises(LandscapeError, match="take days. Give at most 3.33e\\+08 steps"):
+        check(quadratic(0.1, domain=(-3, 3)), steps=10**12, cells=64)
+    centres = np.linspace(-1, 1, 3000)[:, None]
+    many = Landscape(
+        losses=lambda w: (w - centres) ** 2 / 2,
+        learning_rate=0.3,
+        batch_size=10**9,
+        domain=(-3, 3),
+    )
+    found = check(many, cells=64)
+    assert found.simulation is None
+    assert "No walkers were sent out: each step of one takes 30,000 gradients" in found.notes[0]
+
+
+def test_minibatches_of_many_datapoints_cost_what_they_hold():
+    """The variance of 3,000 parabolas, with 32 drawn, is T S2 / (B (2 - T)) for chain and SGD."""
+    centres = np.random.default_rng(0).normal(size=3000)[:, None]
+    for replacement, factor in ((True, 1.0), (False, (3000 - 32) / 2999)):
+        many = Landscape(
+            losses=lambda w: (w - centres) ** 2 / 2,
+            learning_rate=0.3,
+            batch_size=32,
+            replacement=replacement,
+            domain=(-3, 3),
+        )
+        found = check(many, walkers=300, steps=1000, cells=256)
+        exact = 0.3 * centres.var() * factor / (32 * 1.7)
+        assert found.chain.var() == pytest.approx(exact, rel=1e-3)
+        assert abs(found.simulation.var - exact) < 4 * found.simulation.var_error
+        assert found.outcome in ("holds", "roughly")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -32,6 +33,7 @@ from stationary.process.diffusion import Convention
 from stationary.process.landscape import Landscape
 from stationary.sgd import COMPARED, SETTLED, SgdBasin, Stretch, sgd_basins, stretches_of
 from stationary.simulation.result import Simulation
+from stationary.simulation.sgd import gradients_per_step
 from stationary.simulation.simulate import simulate
 from stationary.states.distribution import EndState
 from stationary.states.solve import end_state
@@ -39,20 +41,21 @@ from stationary.states.solve import end_state
 __all__ = ["Check", "check"]
 
 WALKERS, STEPS = 1000, 20_000
-FEWEST_STEPS = 1000
-GRADIENTS = 2 * 10**9  # evaluated by the walkers at most, if nothing is said
+FEWEST_WALKERS, FEWEST_STEPS = 100, 1000
+GRADIENTS = 2 * 10**9  # evaluated by the walkers at most, if nothing is said: 10 to 30 seconds
+ENDLESS = 10**12  # and if something is: some hours
 
 
 def check(
     source: str | os.PathLike[str] | Landscape,
     initial: Any = None,
     *,
-    walkers: int = WALKERS,
+    walkers: int | None = None,
     steps: int | None = None,
     cells: int = 2000,
     seed: Any = 0,
     simulation: bool = True,
-    progress: bool = False,
+    progress: bool | Callable[[int, int], None] = False,
     **changes: Any,
 ) -> Check:
     """Hold the end state of the diffusion against SGD with its finite step.
@@ -66,23 +69,31 @@ def check(
         said, all are compared from a start that is spread evenly over the domain, and a note says
         so.
     walkers, steps, seed
-        Of the simulation. Steps are 20,000 if nothing is said, fewer with many datapoints.
+        Of the simulation: 1000 walkers and 20,000 steps if nothing is said, fewer where a step
+        takes many gradients. Interrupted by Ctrl-C, walkers keep what they have seen, and what the
+        chain says is there in any case.
     cells
         Of the exact chain.
     simulation
         Whether walkers are sent out at all.
+    progress
+        As for `simulate`.
     changes
         Fields of the landscape to replace, as for `analyze`.
 
     Raises
     ------
     LandscapeError
-        If the source is no landscape: a drift and a variance do not say what steps SGD takes.
+        If the source is no landscape: a drift and a variance do not say what steps SGD takes; or
+        if the walkers would take days.
     """
-    if isinstance(walkers, bool) or not isinstance(walkers, (int, np.integer)) or walkers < 2:
-        raise LandscapeError(
-            f"check: walkers = {walkers!r:.40} must be a whole number, at least 2."
-        )
+    for name, value, least in (("walkers", walkers, 2), ("steps", steps, 1)):
+        if value is not None and (
+            isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least
+        ):
+            raise LandscapeError(
+                f"check: {name} = {value!r:.40} must be a whole number, at least {least}."
+            )
     given = {"initial": initial} if initial is not None else {}
     analysis = analyze(source, **changes, **given)
     landscape = analysis.landscape
@@ -93,6 +104,7 @@ def check(
             "use stationary.simulate."
         )
     notes: list[str] = []
+    crew = _affordable(landscape, walkers, steps, notes) if simulation else None
     start = analysis.end_state.initial
     chain = exact_chain(landscape, start, cells=cells)
     if start is None and "classes" in (chain.kind, analysis.end_state.kind):
@@ -107,23 +119,24 @@ def check(
         chain = exact_chain(landscape, cells=cells)
     analysis = analysis.rounded
     stretches = stretches_of(analysis.end_state, analysis.basins)
-    if steps is None:
-        work = int(walkers) * landscape.datapoints
-        steps = max(FEWEST_STEPS, min(STEPS, GRADIENTS // work))
-    sent = None
-    if simulation:
+    sent, interrupted = None, False
+    if crew is not None:
         try:
             sent = simulate(
                 landscape,
                 start,
-                walkers=walkers,
-                steps=steps,
+                walkers=crew[0],
+                steps=crew[1],
                 seed=seed,
                 intervals=[part for s in stretches for part in s.parts],
                 progress=progress,
             )
+            interrupted = not sent.complete
         except ConvergenceError as error:  # they ran away, which is an answer, too
             notes.append(f"Simulation: {str(error).removeprefix(f'{landscape.name}: ')}")
+        except KeyboardInterrupt:
+            interrupted = True
+            notes.append("The walkers were stopped before they were observed.")
     state = analysis.end_state
     solved, settled = state.kind in COMPARED, chain.kind in SETTLED
     reach = _reach(analysis, chain)
@@ -148,7 +161,33 @@ def check(
         basins=tuple(map(partial(_walked, sent), basins, stretches)),
         closed=(_closed(state), len(chain.atoms) + len(chain.components)),
         notes=tuple(notes),
+        interrupted=interrupted,
     )
+
+
+def _affordable(
+    landscape: Landscape, walkers: int | None, steps: int | None, notes: list[str]
+) -> tuple[int, int] | None:
+    """How many walkers take how many steps; None where a step takes more than there is time for."""
+    each = gradients_per_step(landscape)
+    if steps is not None:
+        many = walkers or WALKERS
+        if many * steps * each > ENDLESS:
+            raise LandscapeError(
+                f"{landscape.name}: {many:,} walkers with {steps:.3g} steps of {each:,} gradients "
+                f"take days. Give at most {max(ENDLESS // (many * each), 1):.3g} steps, fewer "
+                "walkers, or leave the walkers out (--no-simulation): the chain says where they go."
+            )
+        return many, steps
+    many = walkers or max(FEWEST_WALKERS, min(WALKERS, GRADIENTS // (FEWEST_STEPS * each)))
+    found = min(STEPS, GRADIENTS // (many * each))
+    if found >= FEWEST_STEPS:
+        return many, found
+    notes.append(
+        f"No walkers were sent out: each step of one takes {each:,} gradients. To have them all the "
+        "same, say how many steps (--steps)."
+    )
+    return None
 
 
 def _walked(sent: Simulation | None, basin: SgdBasin, stretch: Stretch) -> SgdBasin:

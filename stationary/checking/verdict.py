@@ -38,6 +38,8 @@ class Check(Result):
     conventions
         The distance of the diffusion to the chain under each noise convention, None where it has
         no end state to compare; `obeyed` is the nearest, None if they cannot be told apart.
+    interrupted
+        Whether the walkers were stopped.
     closed
         How many closed classes the diffusion and the chain have.
     """
@@ -53,6 +55,7 @@ class Check(Result):
     basins: tuple[SgdBasin, ...]
     closed: tuple[int, int]
     notes: tuple[str, ...]
+    interrupted: bool = False
 
     @cached_property
     def obeyed(self) -> str | None:

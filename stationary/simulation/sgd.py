@@ -26,6 +26,7 @@ Generator = np.random.Generator
 CACHED = 2**13  # doubles in an array: 64 KiB, so that the few of a plan stay in the cache
 ROWS = 2**16  # gradients in a table of all datapoints
 DRAWS = 2**18  # datapoints that are drawn at once
+COUNTED, SERIES = 10, 10  # times the cost of a gradient: a binomial number, and one by series
 OFTEN = 8  # times the data, from which on a minibatch counts each datapoint instead of drawing it
 
 
@@ -49,9 +50,13 @@ def block_size(landscape: Landscape) -> int:
 
 
 def gradients_per_step(landscape: Landscape) -> int:
-    """How many gradients, or random numbers of the same cost, a step of a walker takes."""
+    """How many gradients, or what costs as much, a step of a walker takes."""
     n, b = landscape.datapoints, landscape.batch_size
-    return b if _is_single(landscape) and not _counts(landscape) else n + min(b, 8 * n)
+    if _counts(landscape):
+        return COUNTED * n
+    if _is_single(landscape):
+        return b
+    return n * (1 if landscape._tapes(0) is not None else SERIES) + b
 
 
 class SgdStepper:

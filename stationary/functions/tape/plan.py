@@ -85,7 +85,7 @@ class Plan:
             out = self._taken(shape, np.asarray(tried).dtype)
         function = DOUBLE.functions.get(node.op) or getattr(np, node.op, None)
         if node.op == "where":
-            self.steps.append(partial(_where, *args, out))
+            self.steps.append(partial(_where, args, out))
         elif isinstance(function, np.ufunc):
             self.steps.append(partial(function, *args, out))
         else:
@@ -112,7 +112,8 @@ class Plan:
         self.free.setdefault((value.shape, value.dtype), []).append(value)
 
 
-def _where(condition: Array, one: Any, other: Any, out: Array) -> None:
+def _where(args: list[Any], out: Array) -> None:
+    condition, one, other = args
     np.copyto(out, other)
     np.copyto(out, one, where=condition)
 

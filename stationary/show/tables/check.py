@@ -47,6 +47,7 @@ def as_dict(check: Check) -> dict[str, Any]:
         },
         "simulation": None if sent is None else sent.to_dict() | {"positions": None},
         "notes": list(check.notes),
+        "interrupted": check.interrupted,
     }
 
 

@@ -12,8 +12,11 @@ __all__ = ["as_dict", "as_table"]
 
 
 def as_dict(s: Simulation) -> dict[str, Any]:
-    """Plain numbers, strings and lists; None for what is not finite."""
-    fields = {k: getattr(s, k) for k in s.__dataclass_fields__}
+    """Plain numbers, strings and lists; None for what is not finite.
+
+    Without the rate, which alone would differ from run to run.
+    """
+    fields = {k: getattr(s, k) for k in s.__dataclass_fields__ if k != "rate"}
     return fields | {"std": s.std, "std_error": s.std_error}
 
 
