@@ -184,10 +184,10 @@ def _plain_batches(landscape: Landscape, most: int) -> Batches:
             landscape,
             weights / weights.sum(),
             None,
-            f"There are {float(min(count, 10**300)):.3g} different batches of {b} of {n} datapoints drawn "
-            f"{drawn} replacement. Instead of these, the gradient of a batch was given a normal "
-            "law with their mean and variance, and to first order their skewness. How far the "
-            "end state is from that of the real batches is not part of the errors.",
+            f"There are {float(min(count, 10**300)):.3g} different batches of {b} of {n} "
+            f"datapoints drawn {drawn} replacement. Instead of these, the gradient of a batch was "
+            "given a normal law with their mean and variance, and to first order their skewness. "
+            "How far the end state is from that of the real batches is not part of the errors.",
         )
     every = minibatches(n, b, bool(landscape.replacement))
     return Batches(landscape, every.probability, every.shares)

@@ -22,7 +22,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 from stationary.chain.batches import Batches
 from stationary.errors import LandscapeError
@@ -280,6 +279,8 @@ class _Distant:
         """k > 0 with E |factor|^k = 1; inf where no step grows."""
         if not (np.abs(self.factor) > 1 + 1e-9).any():
             return math.inf
+        from scipy.optimize import brentq  # which a report without the chain does without
+
         high = 1.0
         while self._radius(self.factor, high) <= 0:
             high *= 2
@@ -296,6 +297,7 @@ class _Distant:
         scale = np.abs(curvature).max()
         if not curvature.mean() > 0 or scale * self.rate < NEUTRAL:
             return None
+        from scipy.optimize import brentq
 
         def value(t: float) -> float:
             factor = 1 - t * curvature

@@ -184,8 +184,8 @@ def _affordable(
     if found >= FEWEST_STEPS:
         return many, found
     notes.append(
-        f"No walkers were sent out: each step of one takes {each:,} gradients. To have them all the "
-        "same, say how many steps (--steps)."
+        f"No walkers were sent out: each step of one takes {each:,} gradients. To have them all "
+        "the same, say how many steps (--steps)."
     )
     return None
 
