@@ -77,14 +77,15 @@ class Analysis(Result):
         steps, landscape = self.steps, self.landscape
         if steps is None or landscape is None or landscape.learning_rate is None:
             return ((None, None),) * len(self.basins)
-        rate = landscape.learning_rate
-        found = {m.position: m for m in steps.minima}
+        rate, slow = landscape.learning_rate, landscape.small_step_rate
 
         def of(b: Basin) -> tuple[float | None, float | None]:
-            m = found.get(b.position)
-            pair = (None, None) if m is None else (m.curvature, m.largest)
-            first, second = (None if x is None else x / rate for x in pair)
-            return first, second
+            near = min(steps.minima, key=lambda m: abs(m.position - b.position), default=None)
+            largest = None if near is None else near.largest
+            return (
+                None if b.curvature is None or not slow else float(b.curvature) / slow,
+                None if largest is None else largest / rate,
+            )
 
         return tuple(map(of, self.basins))
 

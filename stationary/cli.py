@@ -69,7 +69,7 @@ def app() -> None:
     default=None,
     help="Whether the exact chain of SGD's own steps is part of it; by default where it is cheap.",
 )
-@output(table="Write the density as a table to this file.")
+@output(table="Write the density as a table to this file.", minima=True)
 @click.option("--log", is_flag=True, help="Logarithmic density in the figure.")
 def analyze(path: Path, to: Output, log: bool, **given: Any) -> None:
     """Say where FILE ends up: its end state, its minima and how they share it."""
@@ -150,7 +150,7 @@ def bias(
     show_default=True,
     help="Whether walkers are sent out.",
 )
-@output()
+@output(table="Write the basins, by each answer.")
 def check(path: Path, to: Output, **given: Any) -> None:
     """Hold the end state of FILE against SGD with its finite step."""
     from stationary.checking.check import check as run
@@ -209,7 +209,7 @@ def evolve(
     metavar="FROM:TO:COUNT",
     help="What to add to the variance, as in 1e-1:1e-8:8; by default by decades.",
 )
-@output()
+@output(table="Write the masses at each amount of noise.")
 def regularise(path: Path, to: Output, eps: str | None, **given: Any) -> None:
     """Add ever less noise to FILE, and compare the limit with the exact end state."""
     from stationary.questions.regularisation.path import epsilons_from, regularisation_path
@@ -220,6 +220,65 @@ def regularise(path: Path, to: Output, eps: str | None, **given: Any) -> None:
         return regularisation_path(load(path, **changes_from(**given)), epsilons)
 
     to.answer(find)
+
+
+@app.command(short_help="What is reached first, and when.")
+@PROCESS
+@click.option("--from", "start", metavar="X", required=True, help="The start: a point or a law.")
+@click.option(
+    "--to",
+    "targets",
+    type=float,
+    multiple=True,
+    metavar="X",
+    required=True,
+    help="A target; repeatable, once for each side.",
+)
+@DIGITS
+@output(table="Write probabilities and times.")
+def passage(path: Any, to: Output, start: str, targets: tuple[float, ...], **given: Any) -> None:
+    """Say which target the process of FILE reaches first, and after how long."""
+    from stationary.sources.loading import as_process
+    from stationary.states.first_passage import first_passage
+
+    digits = given.pop("digits")
+    try:
+        begin: Any = float(start)
+    except ValueError:
+        begin = start
+    to.answer(
+        lambda: first_passage(
+            as_process(path, "passage", **changes_from(**given)), begin, targets, digits=digits
+        )
+    )
+
+
+@app.command(short_help="Walkers sent out, and where they are found.")
+@PROCESS
+@click.option(
+    "--walkers", type=at_least(2), metavar="N", default=1000, show_default=True, help="How many."
+)
+@click.option(
+    "--steps", type=at_least(1), metavar="N", default=20_000, show_default=True, help="Of each."
+)
+@click.option("--dt", type=float, metavar="DT", help="The step of time, of a drift and a variance.")
+@click.option("--seed", type=at_least(0), metavar="N", default=0, show_default=True)
+@output(table="Write the histogram.")
+def simulate(path: Any, to: Output, **given: Any) -> None:
+    """Send walkers out on FILE; for a landscape, they take the steps of SGD itself."""
+    from stationary.progress import counter
+    from stationary.simulation.simulate import simulate as run
+    from stationary.sources.loading import as_process
+
+    settings = {name: given.pop(name) for name in ("walkers", "steps", "dt", "seed")}
+    with counter("steps") as progress:
+        to.answer(
+            lambda: run(
+                as_process(path, "simulate", **changes_from(**given)),
+                progress=progress or False,
+                **settings,
+            )
+        )
 
 
 @app.command(short_help="Which minimum dominates, over rates, batch sizes, parameters.")

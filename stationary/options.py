@@ -6,6 +6,7 @@ import contextlib
 import csv
 import functools
 import math
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -70,7 +71,26 @@ def together(*options: Option) -> Option:
 
 WHOLE = at_least(-math.inf)  # what is wrong with its value, the library says
 
-SOURCE = click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
+FORMULAS = {
+    "drift": "A drift typed as a formula, in place of FILE.",
+    "variance": "Its variance; or --sigma.",
+    "sigma": "Its square root.",
+    "potential": "In place of both, with --temperature.",
+    "temperature": "That of the potential.",
+    "losses": "Losses of w, one for each datapoint, as in '(w-1)**2, (w+1)**2'.",
+}
+SOURCE = together(
+    click.argument("paths", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path)),
+    *(
+        click.option(
+            f"--{name}",
+            metavar="NUMBER" if name == "temperature" else "FORMULA",
+            type=float if name == "temperature" else str,
+            help=words,
+        )
+        for name, words in FORMULAS.items()
+    ),
+)
 REPLACED = together(
     click.option("--convention", metavar="NAME", help="ito, stratonovich or klimontovich."),
     click.option(
@@ -123,6 +143,25 @@ MIN_BARRIER = click.option(
 )
 
 
+def source_of(path: Path | None, given: dict[str, Any]) -> Any:
+    """What is asked about: a file, standard input, or formulas, which are taken out of `given`."""
+    formulas = {k: v for k in FORMULAS if (v := given.pop(k, None)) is not None}
+    if path is None and not formulas:
+        raise click.UsageError('Give a FILE, or formulas as in --drift "x - x**3" --variance 0.1.')
+    if path is not None and formulas:
+        raise click.UsageError(f"Give either a FILE or --{next(iter(formulas))}, not both.")
+    if formulas:
+        from stationary.sources.formulas import inline
+        from stationary.sources.parameters import pairs_from
+
+        return inline(formulas, pairs_from(list(given.get("settings", ()))))
+    if str(path) == "-":
+        from stationary.sources.formulas import Inline
+
+        return Inline("standard input", sys.stdin.read())
+    return path
+
+
 def changes_from(settings: tuple[str, ...] = (), **given: Any) -> dict[str, Any]:
     """What replaces values of a file: the options that were given, and its parameters."""
     changes = {k: v for k, v in given.items() if v is not None}
@@ -153,9 +192,14 @@ class Output:
     """Where an answer goes: to the terminal, as text or JSON, and to files."""
 
     as_json: bool
-    plot: Path | None
-    csv: Path | None
+    brief: bool
+    files: dict[str, Path]  # by what is written: "csv", "minima", "plot", "html"
     reads: tuple[Path, ...] = ()  # files that are read, and never written over
+    reports: list[str] | None = None  # of several files, which are printed in the end
+
+    @property
+    def csv(self) -> Path | None:
+        return self.files.get("csv")
 
     def answer(
         self,
@@ -172,56 +216,100 @@ class Output:
         from stationary.errors import LandscapeError
         from stationary.show.files import FIGURES, probe, write
 
+        def written(found: Any, what: str, path: Path) -> None:
+            with quiet:
+                if what == "plot":
+                    found.plot(path, **drawing)
+                    return
+                if what == "html":
+                    command = shlex.join(["stationary", *sys.argv[1:]])
+                    content = found.render("html", command=command, **drawing)
+                else:
+                    content = found.to_csv(**({"of": "minima"} if what == "minima" else {}))
+            write(path, content)
+
         quiet = contextlib.redirect_stdout(sys.stderr)
         with quiet:
-            if self.csv is not None:
-                probe(self.csv, spared=self.reads)
-            if self.plot is not None:
-                spared = self.reads if self.csv is None else (*self.reads, self.csv)
-                probe(self.plot, suffixes=FIGURES, spared=spared)
+            spared = list(self.reads)
+            for what, path in self.files.items():
+                probe(path, suffixes=FIGURES if what == "plot" else (), spared=spared)
+                spared.append(path)
             found = find()
-            report = found.to_json() if self.as_json else found.summary()
-        wrong: list[LandscapeError] = []
-        tabled = self.csv is not None and has_table(found)
+            report = found.to_json() if self.as_json else found.summary(brief=self.brief)
+        wrong: list[str] = []
+        files = dict(self.files)
+        if self.csv is not None and not has_table(found):
+            del files["csv"]
         try:
-            if str(self.csv) != "-":  # then it has standard output for itself
+            if self.reports is not None:
+                self.reports.append(report)
+            elif not any(str(path) == "-" for path in files.values()):  # it has standard output
                 click.echo(report)
         finally:
-            try:
-                if self.csv is not None and tabled:
-                    with quiet:
-                        content = found.to_csv()
-                    write(self.csv, content)
-            except LandscapeError as error:
-                wrong.append(error)
-            try:
-                with quiet:
-                    _ = self.plot is None or found.plot(self.plot, **drawing)
-            except LandscapeError as error:
-                wrong.append(error)
-        if self.csv is not None and not tabled:
+            for what, path in files.items():
+                try:
+                    written(found, what, path)
+                except LandscapeError as error:
+                    wrong.append(str(error))
+        if len(files) < len(self.files):
             words = f"{self.csv} was not written: there is nothing to list."
             click.echo(f"stationary: {words}", err=True)
         if wrong:
-            raise LandscapeError("\n".join(map(str, wrong)))
+            raise LandscapeError("\n".join(wrong))
         return found
 
 
-def output(*, table: str = "") -> Option:
-    """The options of an `Output`, handed on as `to`; `table` says what a table holds."""
-    path = click.Path(path_type=Path)
-    options = [click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")]
-    if table:
-        options.append(click.option("--csv", type=path, metavar="FILE", help=table))
-    figure = "Draw the figure to this .png, .svg or .pdf file."
-    options.append(click.option("--plot", type=path, metavar="FILE", help=figure))
+def output(*, table: str, minima: bool = False) -> Option:
+    """The options of an `Output`, handed on as `to`; `table` says what its table holds."""
+    kinds = {"csv": table}
+    if minima:
+        kinds["minima"] = "Write a table of the minima: mass, exit time, loss, sharpness, ..."
+    kinds["plot"] = "Draw the figure to this .png, .svg or .pdf file."
+    kinds["html"] = "Write report and figure as one page to this file."
+    options = [
+        click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text."),
+        click.option("--brief", is_flag=True, help="Print ten lines at most."),
+        *(
+            click.option(f"--{k}", type=click.Path(path_type=Path), metavar="FILE", help=words)
+            for k, words in kinds.items()
+        ),
+    ]
 
     def of(command: Command) -> Command:
         @functools.wraps(command)
-        def run(as_json: bool, plot: Path | None, csv: Path | None = None, **given: Any) -> None:
-            named = [given["path"], *filter(None, [given.get("initial")])]
-            command(to=Output(as_json, plot, csv, tuple(map(Path, named))), **given)
+        def run(paths: tuple[Path, ...], as_json: bool, brief: bool, **given: Any) -> None:
+            files = {k: v for k in kinds if (v := given.pop(k)) is not None}
+            reads = tuple(Path(p) for p in (*paths, given.get("initial")) if p is not None)
+            if len(paths) < 2:
+                source = source_of(paths[0] if paths else None, given)
+                command(path=source, to=Output(as_json, brief, files, reads), **given)
+                return
+            if files:
+                raise click.UsageError(f"--{next(iter(files))} holds the answer for one FILE.")
+            _each(command, paths, Output(as_json, brief, files, reads, []), given)
 
         return together(*options)(run)
 
     return of
+
+
+def _each(command: Command, paths: tuple[Path, ...], to: Output, given: dict[str, Any]) -> None:
+    """One file after the other, whatever is wrong with one of them."""
+    from stationary.errors import StationaryError
+
+    codes, reports = {0}, to.reports
+    assert reports is not None
+    try:
+        for path in paths:
+            here = dict(given)
+            try:
+                command(path=source_of(path, here), to=to, **here)
+            except StationaryError as error:
+                click.echo(f"stationary: {error}", err=True)
+                codes.add(1)
+            except SystemExit as stop:
+                codes.add(int(stop.code or 0))
+    finally:
+        click.echo(f"[{', '.join(reports)}]" if to.as_json else "\n\n".join(reports))
+    if max(codes):
+        sys.exit(max(codes))

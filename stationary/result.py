@@ -167,9 +167,10 @@ class Result(Data):
         show: Any = import_module("stationary.show.renderers")
         return show.renderer(type(self), form)(self, *args, **settings)
 
-    def summary(self) -> str:
-        """The answer in words and numbers, at most 80 columns wide."""
-        return str(self.render("text"))
+    def summary(self, *, brief: bool = False) -> str:
+        """The answer in words and numbers, at most 80 columns wide; `brief`: in ten lines."""
+        text = self.render("text")
+        return str(getattr(text, "brief", text)) if brief else str(text)
 
     def __str__(self) -> str:
         return self.summary()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import html
+import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from stationary import analyze
+from stationary import Diffusion, analyze, first_passage
 from stationary.bias import width_bias
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -152,7 +157,9 @@ def test_numbers_are_read_however_they_are_typed(run):
     assert (process["learning_rate"], process["batch_size"]) == (0.05, 2)
 
 
-@pytest.mark.parametrize("command", ["analyze", "bias", "check", "evolve", "regularise", "sweep"])
+@pytest.mark.parametrize(
+    "command", ["analyze", "bias", "check", "evolve", "passage", "regularise", "simulate", "sweep"]
+)
 def test_help_of_a_command_fits_80_columns_and_names_its_options(run, command):
     code, out, _ = run(command, "--help")
     assert code == 0
@@ -272,3 +279,110 @@ def test_digits_are_printed_in_full(run):
     code, _, err = run("analyze", str(EXAMPLES / "noisy_double_well.py"), "--digits", "0")
     assert code == 1
     assert "must be a whole number" in err
+
+
+# -- formulas, standard input, several files, pages ---------------------------------------------
+
+
+DOUBLE_WELL = ("--drift", "x - a*x**3", "--variance", "0.1", "--set", "a=2", "--domain", -2, 2)
+
+
+def test_a_process_is_typed_as_formulas(run):
+    code, out, _ = run("analyze", *DOUBLE_WELL, "--json")
+    assert code == 0
+    expected = analyze(Diffusion(lambda x: x - 2 * x**3, 0.1, (-2, 2)))
+    found = json.loads(out)
+    assert found["moments"] == expected.to_dict()["moments"]
+    potential = ("--potential", "x**4/4 - cos(pi*x)", "--temperature", "0.5", "--domain", -2, 2)
+    code, out, _ = run("analyze", *potential, "--json")
+    assert code == 0
+    law = Diffusion(potential=lambda x: x**4 / 4 - np.cos(np.pi * x), temperature=0.5,
+                    domain=(-2, 2))  # fmt: skip
+    assert json.loads(out)["moments"] == analyze(law).to_dict()["moments"]
+    code, out, _ = run("sweep", "--drift", "t - x", "--variance", "1", "--set", "t=0:1:3",
+                       "--domain", -9, 9, "--json")  # fmt: skip
+    assert code == 0
+    assert [row["mean"] for row in json.loads(out)["rows"]] == pytest.approx([0, 0.5, 1])
+
+
+@pytest.mark.parametrize(
+    ("formula", "message"),
+    [
+        ("__import__('os').system('true')", "something else"),
+        ("open('x')", "not among the functions"),
+        ("x^3", "writes ** for a power"),
+        ("x.__class__", "something else (attribute)"),
+        ("[y for y in x]", "something else"),
+        ("9**9**9**9*x", "too large"),
+        ("x" + "+x" * 2000, "characters"),
+        ("-" * 1900 + "x", "nested too deeply"),
+        ("x - b", "--set b=1"),
+        ("x -", "is no formula"),
+        ("sin", "without an argument"),
+    ],
+)
+def test_a_formula_is_read_and_never_run(run, formula, message):
+    code, out, err = run("analyze", "--drift", formula, "--variance", "1", "--domain", -1, 1)
+    assert (code, out) == (1, "")
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_a_source_is_one_file_or_formulas(run):
+    assert run("analyze")[0] == 2
+    assert "not both" in run("analyze", TWO_MINIMA, "--drift", "x")[2]
+
+
+def test_a_landscape_comes_through_standard_input(run, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(Path(TWO_MINIMA).read_text()))
+    code, out, _ = run("analyze", "-", "--json")
+    assert code == 0
+    assert json.loads(out)["moments"] == analyze(TWO_MINIMA).to_dict()["moments"]
+
+
+def test_several_files_are_answered_one_after_the_other(run, tmp_path):
+    well = str(EXAMPLES / "noisy_double_well.py")
+    code, out, err = run("analyze", TWO_MINIMA, tmp_path / "no.py", well, "--json")
+    assert code == 1
+    assert [found["name"] for found in json.loads(out)] == [
+        Path(p).name for p in (TWO_MINIMA, well)
+    ]
+    assert "there is no such file" in err
+    assert run("analyze", TWO_MINIMA, well, "--csv", tmp_path / "t.csv")[0] == 2
+
+
+def test_a_page_needs_nothing_else_and_a_brief_answer_has_ten_lines(run, tmp_path):
+    page = tmp_path / "page.html"
+    code, out, _ = run("analyze", TWO_MINIMA, "--brief", "--html", page)
+    assert code == 0
+    assert len(out.splitlines()) <= 10
+    assert "rel. error" in out
+    text = page.read_text()
+    assert text.startswith("<!DOCTYPE html>")
+    for part in ("<svg", "def losses(w):", "Fokker-Planck", "viewport", "Converged"):
+        assert part in text
+    assert not re.search(r"(src|href)=.http|@import|<script", text)
+    whole = " ".join(re.sub(r"<[^>]+>", " ", text).split())
+    for word in set(analyze(TWO_MINIMA).summary().split()):
+        assert html.escape(word) in whole, word
+
+
+def test_passages_and_walkers_have_their_commands(run, tmp_path):
+    table, figure = tmp_path / "t.csv", tmp_path / "f.png"
+    code, out, _ = run("passage", *DOUBLE_WELL, "--from", "0.1", "--to", -0.5, "--to", 0.5,
+                       "--csv", table)  # fmt: skip
+    assert code == 0
+    process = Diffusion(lambda x: x - 2 * x**3, 0.1, (-2, 2))
+    expected = first_passage(process, 0.1, (-0.5, 0.5))
+    assert f"{expected.mean.value:.6g}" in out
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    assert [float(r["probability"]) for r in rows] == expected.probability.value.tolist()
+    assert [float(r["mean"]) for r in rows] == [expected.mean.value] * 2
+    code, out, _ = run("simulate", *DOUBLE_WELL, "--walkers", 50, "--steps", 200, "--csv", table,
+                       "--plot", figure)  # fmt: skip
+    assert code == 0
+    assert out.startswith("Simulation of formula")
+    assert sum(
+        float(r["mass"]) for r in csv.DictReader(table.read_text().splitlines())
+    ) == pytest.approx(1, abs=1e-6)
+    assert figure.exists()

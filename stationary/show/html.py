@@ -29,7 +29,7 @@ h1 { font-size: 1.4rem; overflow-wrap: anywhere; } h2 { font-size: 1.1rem; margi
 .first { font-size: 1.1rem; } p { overflow-wrap: break-word; }
 figure { margin: 1.5rem 0; padding: .5rem; border-radius: 4px; }
 figure svg { width: 100%; height: auto; }
-.wide { overflow-x: auto; }
+.wide { overflow-x: auto; margin: .9rem 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem; }
 th, td { padding: .25rem .7rem; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--line); }

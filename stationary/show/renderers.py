@@ -24,8 +24,9 @@ ROOMS = {  # of each kind of answer, with the name of its figure
     "Analysis": ("analysis", "plot_analysis"),
     "Check": ("check", "plot_check"),
     "Evolution": ("evolution", "plot_evolution"),
+    "FirstPassage": ("passage", "walks:plot_passage"),
     "RegularisationPath": ("regularisation", "plot_path"),
-    "Simulation": ("simulation", ""),
+    "Simulation": ("simulation", "walks:plot_simulation"),
     "Sweep": ("sweep", "plot_phases"),
     "Table": ("table", ""),
     "WidthBias": ("bias", "plot_bias"),
@@ -34,7 +35,7 @@ PAGES = {"html": "html:page", "notebook": "html:fragment", "saved": "saved:save"
 RENDERERS = {
     kind: {"text": f"reports.{room}:text", "dict": f"tables.{room}:as_dict"}
     | {"table": f"tables.{room}:as_table"}
-    | ({"figure": f"figures.{room}:{figure}"} if figure else {})
+    | ({"figure": f"figures.{figure if ':' in figure else f'{room}:{figure}'}"} if figure else {})
     | PAGES
     for kind, (room, figure) in ROOMS.items()
 }

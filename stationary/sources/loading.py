@@ -35,6 +35,7 @@ from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.process.starts import located
 from stationary.sources.columns import is_table
+from stationary.sources.formulas import Inline
 from stationary.sources.saved import read_saved
 from stationary.sources.settings import (
     COMMON,
@@ -231,10 +232,12 @@ def _inside(breakpoints: Any, domain: Any) -> Any:
 # Reading and running a file.
 
 
-def source_text(path: str | Path) -> tuple[Path, str]:
+def source_text(path: str | os.PathLike[str]) -> tuple[Path, str]:
     """A Python file and its text."""
     if not isinstance(path, (str, os.PathLike)):
         raise LandscapeError(f"load takes the path of a landscape file, not {short(path)}.")
+    if isinstance(path, Inline):
+        return Path(path), path.text
     file = Path(os.path.expanduser(path))
     try:
         if file.is_dir():

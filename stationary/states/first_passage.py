@@ -22,7 +22,7 @@ from stationary.numbers.elementary import converted, exp, number
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
-from stationary.result import Data
+from stationary.result import Result
 from stationary.sources.loading import ProcessLike, as_process
 from stationary.states.estimate import Estimate
 from stationary.states.law import Law, Value
@@ -45,7 +45,7 @@ DIGITS = 8  # asked of a line that is sampled anew: with the spare ones more tha
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FirstPassage(Data):
+class FirstPassage(Result):
     """Which of several targets a process reaches first, and after how long.
 
     Everything is an `Estimate`: its `value`, its `log`, right where the value is beyond doubles,

@@ -88,7 +88,7 @@ def planned(
     if is_table(source):
         source = as_process(source, "sweep", **settings)
     if isinstance(source, (str, os.PathLike)):
-        file, text = source_text(Path(source))
+        file, text = source_text(source)
         recipe = Recipe(text, file, None, initial, settings, digits, min_barrier)
         first = {name: values[0] for name, values in named.items()}
         base = _base(text, file, settings, initial, first)

@@ -27,6 +27,7 @@ from stationary.wording import (
     power_text,
     probability_text,
     relative_error_text,
+    tidy,
     time_text,
 )
 
@@ -334,13 +335,15 @@ def _moments(analysis: Analysis) -> list[Line]:
         value = "does not exist"
         if moment["value"] is not None:
             digits = digits_known(moment["value"], moment["error"], 10)
-            value = offset_text(moment["value"], moment.get("offset", 0.0), state.std(), digits)
+            known = tidy(moment["value"], moment["error"])
+            value = offset_text(known, moment.get("offset", 0.0), state.std(), digits)
         error = error_text(moment["error"]) if moment["error"] is not None else moment["why"]
         rows.append((name.replace("_", " "), value, error))
     for level, q in quantiles(state, (0.025, 0.5, 0.975)).items():
         name = "median" if level == "0.5" else f"quantile {level}"
         digits = digits_known(q["value"], q["error"], 10)
-        value = offset_text(q["value"], q.get("offset", 0.0), state.std(), digits)
+        known = tidy(q["value"], q["error"])
+        value = offset_text(known, q.get("offset", 0.0), state.std(), digits)
         rows.append((name, value, error_text(q["error"])))
     if state.flow is not None:
         rows += _current_rows(state)

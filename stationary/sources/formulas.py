@@ -1,0 +1,184 @@
+"""Functions that are typed as formulas, `x - x**3`: read as trees of a few known nodes, never run.
+
+`Formula` is the function; `Inline` is a landscape file that is not a file, made of formulas or read
+from standard input.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import math
+import operator
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from stationary.errors import LandscapeError
+
+__all__ = ["Formula", "Inline", "inline"]
+
+LONGEST = 2000  # characters: what is longer is a program, and belongs into a file
+CONSTANTS = {"pi": math.pi, "e": math.e}
+FUNCTIONS = frozenset(
+    "sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh exp expm1 log log1p "  # noqa: SIM905
+    "log2 log10 sqrt cbrt abs square sign minimum maximum hypot arctan2".split()
+)
+OPERATORS: dict[type, Callable[..., Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Pow: operator.pow,
+    ast.USub: operator.neg,
+    ast.UAdd: operator.pos,
+}
+
+
+class Formula:
+    """A function of a variable and of parameters, which are all other names in it.
+
+    Parameters
+    ----------
+    text
+        Arithmetic with + - * / **, numbers, pi and e, and functions of NumPy by their names. Commas
+        separate several values.
+    variable
+        "x" or "w".
+    option
+        Where it was given, for errors: "--drift".
+
+    Raises
+    ------
+    LandscapeError
+        If it is anything else.
+    """
+
+    def __init__(self, text: str, variable: str, option: str) -> None:
+        self.text, self.variable, self.option = text, variable, option
+        self.parameters: list[str] = []
+        if len(text) > LONGEST:
+            raise self._wrong(f"has {len(text)} characters, and {LONGEST} is the most")
+        try:
+            self._tree = ast.parse(text.strip(), mode="eval").body
+        except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+            raise self._wrong(f"is no formula ({getattr(error, 'msg', error)})") from None
+        try:
+            self._check(self._tree)
+        except RecursionError:
+            raise self._wrong("is nested too deeply") from None
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        names = (variable, *self.parameters)
+        self.__signature__ = inspect.Signature([inspect.Parameter(n, kind) for n in names])
+        self.__name__ = option.lstrip("-")
+
+    def __call__(self, x: Any, **parameters: float) -> Any:
+        names = {**CONSTANTS, **parameters, self.variable: x}
+        try:
+            return _value(self._tree, names)
+        except OverflowError:
+            raise self._wrong("holds a number that is too large") from None
+
+    def _wrong(self, what: str) -> LandscapeError:
+        return LandscapeError(
+            f"{self.option} {self.text!r:.80}: it {what}. Write arithmetic of {self.variable} with "
+            f"+ - * / **, pi, e and functions such as sin, exp, log, sqrt and tanh, as in "
+            f'{self.option} "{self.variable} - {self.variable}**3".'
+        )
+
+    def _check(self, node: ast.AST) -> None:
+        """Refuse every node that is not known; note the names that are parameters."""
+        match node:
+            case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
+                if isinstance(number, int) and abs(number) > 2**53:
+                    raise self._wrong("holds a whole number that no double is")
+            case ast.Name(id=name):
+                known = {*CONSTANTS, *FUNCTIONS, self.variable, *self.parameters}
+                if name in FUNCTIONS:
+                    raise self._wrong(f"has {name} without an argument")
+                if name not in known:
+                    self.parameters.append(name)
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in OPERATORS:
+                self._check(left)
+                self._check(right)
+            case ast.BinOp(op=ast.BitXor()):
+                raise self._wrong("has ^, where Python writes ** for a power")
+            case ast.UnaryOp(op=op, operand=inner) if type(op) in OPERATORS:
+                self._check(inner)
+            case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in FUNCTIONS:
+                for argument in args:
+                    self._check(argument)
+            case ast.Call(func=ast.Name(id=name)):
+                raise self._wrong(f"has {name}(...), which is not among the functions")
+            case ast.Tuple(elts=parts) if node is self._tree:
+                for part in parts:
+                    self._check(part)
+            case _:
+                raise self._wrong(f"holds something else ({type(node).__name__.lower()})")
+
+
+def _value(node: ast.AST, names: Mapping[str, Any]) -> Any:
+    match node:
+        case ast.Constant(value=number):
+            return number
+        case ast.Name(id=name):
+            return names[name]
+        case ast.BinOp(left=left, op=op, right=right):
+            a, b = _value(left, names), _value(right, names)
+            # Whole powers stay whole, for exact derivatives; of whole numbers they might not end.
+            a = float(a) if isinstance(a, int) else a
+            return OPERATORS[type(op)](a, b)
+        case ast.UnaryOp(op=op, operand=inner):
+            return OPERATORS[type(op)](_value(inner, names))
+        case ast.Call(func=ast.Name(id=name), args=args):
+            return getattr(np, name)(*(_value(a, names) for a in args))
+        case ast.Tuple(elts=parts):
+            return tuple(_value(p, names) for p in parts)
+    raise AssertionError(node)  # the tree was checked
+
+
+class Inline(str):
+    """The text of a landscape file, under the name that errors and reports give it."""
+
+    text: str
+
+    def __new__(cls, name: str, text: str = "") -> Inline:
+        made = super().__new__(cls, name)
+        made.text = text
+        return made
+
+
+def inline(given: Mapping[str, Any], settings: Collection[str]) -> Inline:
+    """A landscape file of formulas, by the names of what it defines: "drift", "variance".
+
+    Parameters
+    ----------
+    given
+        Formulas as text; numbers stand as they are.
+    settings
+        The names in them that will have values.
+
+    Raises
+    ------
+    LandscapeError
+        If a formula is none, or a name in it has no value.
+    """
+    lines = ["from stationary.sources.formulas import Formula"]
+    names: dict[str, None] = {}
+    for key, text in given.items():
+        if not isinstance(text, str):
+            lines.append(f"{key} = {text!r}")
+            continue
+        made = Formula(text, "w" if key in ("losses", "gradients") else "x", f"--{key}")
+        names |= dict.fromkeys(made.parameters)
+        lines.append(f"{key} = Formula({text!r}, {made.variable!r}, {made.option!r})")
+    lost = [name for name in names if name not in settings]
+    if lost:
+        raise LandscapeError(
+            f"--{next(iter(given))}: {lost[0]} is the name of nothing here. Give it a value, as in "
+            f"--set {lost[0]}=1, or use x, pi, e and functions such as sin, exp, log and tanh."
+        )
+    if names:
+        lines.append(f"parameters = {dict.fromkeys(names, 1.0)!r}")
+    return Inline("formula", "\n".join(lines) + "\n")
