@@ -289,8 +289,6 @@ class _Distant:
         low = high / 2
         while self._radius(self.factor, low) > 0:
             low /= 2
-        from scipy.optimize import brentq
-
         return float(brentq(lambda k: self._radius(self.factor, k), low, high, rtol=1e-13))
 
     def critical_rate(self, power: float) -> float | None:
@@ -309,6 +307,4 @@ class _Distant:
         first = next((k for k, t in enumerate(at.tolist()) if value(t) > 0), 0)
         if not first:
             return None
-        from scipy.optimize import brentq
-
         return float(brentq(value, at[first - 1], at[first], rtol=1e-14))
