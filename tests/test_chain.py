@@ -581,11 +581,18 @@ def test_a_stretch_without_gradients_holds_what_arrives():
         domain=(0, 3),
         breakpoints=[1],
     )
-    state = exact_chain(landscape, 2.0)
+    state = exact_chain(landscape, "uniform:1.5,2.5")
     (still,) = state.components
     assert still.still
     assert still.interval[0] == 0
     assert state.error == 1
+    # From one point there are two where it can stop, with what a walk of 0.1 or 0.2 gives them.
+    from_two = exact_chain(landscape, 2.05)
+    assert [a.position for a in from_two.atoms] == pytest.approx([0.85, 0.95])
+    passed = [1.0, 0.5]  # the probabilities to be at 2.05 - k / 10 at all
+    for _ in range(10):
+        passed.append((passed[-1] + passed[-2]) / 2)
+    assert from_two.atoms[1].weight == pytest.approx(passed[11], abs=1e-12)
 
 
 def test_the_end_of_a_stretch_without_gradients_is_a_point_that_holds_what_comes_down_to_it():
@@ -670,3 +677,109 @@ def test_a_start_outside_the_exit_interval_is_refused():
         state.mean_exit_time(0, 1, start=3)
     with pytest.raises(LandscapeError, match="must not be above"):
         state.probability(1, 0)
+
+
+# -- what there is far out, and at points ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        lambda w: (w, -w),  # a fair walk
+        lambda w: (w**2 / 2, (w - 1) ** 2 / 2),  # at T = 2: w -> -w or 2 - w, on the line of a walk
+        lambda w: (np.log1p(w**2) / 50 + w, np.log1p(w**2) / 50 - w),  # a pull of 0.04 / w
+    ],
+)
+def test_a_chain_without_a_stationary_law_is_said_to_have_none(losses):
+    state = exact_chain(Landscape(losses=losses, learning_rate=2.0))
+    assert state.kind == "none"
+    assert "spreads for ever" in state.reason
+    assert state.status is Status.NOT_NORMALISABLE
+
+
+def test_a_pull_like_one_over_the_distance_leaves_a_tail_with_the_exponent_of_lamperti():
+    """2 x E step / E step^2 = -2 T 2 / T^2 = -40 / 3: a density like x^(-40/3)."""
+    steps = Landscape(losses=lambda w: (np.log1p(w**2) + w, np.log1p(w**2) - w), learning_rate=0.3)
+    assert exact_chain(steps, cells=200).tail_exponent == pytest.approx(40 / 3 - 1, rel=1e-3)
+
+
+@pytest.mark.parametrize("rate", [0.45, 0.55, 0.62])
+def test_tails_have_the_exponent_of_kesten_and_rates_at_which_moments_are_lost(rate):
+    """Factors 1 - T and 1 - 4 T: E factor^2 = 1 at T = 10/17; product -1 at T = (5 + 57^.5) / 8."""
+    state = exact_chain(quadratics([0, 1], rate, [1, 4]), cells=300)
+    k, factors = state.tail_exponent, np.abs([1 - rate, 1 - 4 * rate])
+    if math.isfinite(k):
+        assert (factors**k).mean() == pytest.approx(1, rel=1e-10)
+    else:
+        assert factors.max() < 1
+    assert math.isinf(state.var()) == (rate > 10 / 17)
+    assert state.far.rate_with_variance == pytest.approx(10 / 17, rel=1e-9)
+    # log |(1 - T) (1 - 4 T)| = 0 beyond 1/4 first where (1 - T)(4 T - 1) = 1 has no root, then
+    # where (T - 1)(4 T - 1) = 1.
+    assert state.far.rate_with_law == pytest.approx(1.25, rel=1e-9)
+
+
+def test_moments_of_power_tails_are_closed_forms():
+    """The variance was 42 times further off than was claimed."""
+    k, c = [0.5, 1, 3, 3, 1, 1, 1, 1], np.linspace(-1, 1, 8)
+    landscape = quadratics(c, 0.9, k, batch_size=2)
+    state = exact_chain(landscape, cells=200)
+    mean, variance = moments_by_recursion(landscape, c, k)
+    assert abs(state.mean() - mean) <= state.mean_error < 1e-12
+    assert abs(state.var() - variance) <= state.var_error < 1e-12
+    assert 2 < state.tail_exponent < math.inf
+
+
+def test_third_and_fourth_moments_of_the_uniform_law_and_of_the_cantor_measure():
+    for rate, fourth in ((0.5, 1 / 80), (2 / 3, None)):
+        (only,) = exact_chain(quadratics([0, 1], rate), cells=200).components
+        # Of sum T (1 - T)^k digits, the fourth cumulant is -1/8 T^4 / (1 - (1 - T)^4).
+        variance = rate**2 / 4 / (1 - (1 - rate) ** 2)
+        exact = 3 * variance**2 - rate**4 / 8 / (1 - (1 - rate) ** 4)
+        assert abs(only.moments[3] - exact) <= only.moment_errors[3] < 1e-12
+        assert abs(only.moments[2]) <= only.moment_errors[2]
+        assert fourth is None or exact == pytest.approx(fourth)
+
+
+def test_a_batch_that_leads_to_one_point_from_everywhere_makes_the_law_one_of_atoms():
+    """w -> 0 or (w + 1) / 2: 1 - 2^-n with probability 2^-(n + 1)."""
+    state = exact_chain(quadratics([0, 1], 0.5, [2, 1]), cells=100)
+    assert state.kind == "atoms"
+    assert state.status is Status.CONVERGED
+    n = np.arange(20)
+    assert np.allclose([a.position for a in state.atoms[:20]], 1 - 0.5**n, atol=1e-14)
+    assert np.allclose([a.weight for a in state.atoms[:20]], 0.5 ** (n + 1), rtol=1e-10)
+    assert abs(state.mean() - 1 / 3) <= state.mean_error < 1e-10
+
+
+def test_steps_of_one_length_from_a_start_stay_on_a_lattice_with_ratios_of_probabilities():
+    """pi(w) p_up(w) = pi(w + T) p_down(w + T): signs of w - c, for four c."""
+    c = np.array([-0.2, 0.0, 0.3, 0.5])
+    walk = Landscape(
+        losses=lambda w: np.abs(w - c[:, None]), learning_rate=0.1, breakpoints=c, domain=(-2, 2)
+    )
+    state = exact_chain(walk, 0.05, cells=100)
+    x = np.array([a.position for a in state.atoms])
+    weight = np.array([a.weight for a in state.atoms])
+    up, down = (x < c[:, None]).mean(axis=0), (x > c[:, None]).mean(axis=0)
+    assert np.allclose(np.diff(x), 0.1)
+    assert np.allclose(weight[:-1] * up[:-1], weight[1:] * down[1:], rtol=1e-10)
+    assert weight.sum() == pytest.approx(1, abs=1e-13)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 1.5])
+def test_the_second_eigenvalue_of_equal_curvatures_is_one_minus_the_step(rate):
+    found = exact_chain(quadratics([0, 1, 2], rate), cells=500).relaxation()
+    exact = -math.log(-math.log(abs(1 - rate)))
+    assert abs(found.log_time - exact) <= found.error < 0.3
+    assert np.sign(found.eigenvalue.real) == np.sign(1 - rate)
+
+
+def test_relaxation_between_wells_takes_about_twice_as_long_as_leaving_the_shallower_one():
+    """Half of what is at the top goes back; less where steps jump beyond it."""
+    landscape = Landscape(
+        gradients=lambda w: (w**3 - w + 0.6, w**3 - w - 0.5), learning_rate=0.02, domain=(-3, 3)
+    )
+    state = exact_chain(landscape)
+    found, leaving = state.relaxation(), state.mean_exit_time(0.05, 3)
+    assert math.log(1.6) - found.error < found.log_time - leaving.log_time < math.log(2)

@@ -22,6 +22,7 @@ from stationary.chain.cells import bisected, graded, hull
 from stationary.chain.closed_class import FULL, ChainClass, class_of, still_class
 from stationary.chain.far import Fate, held_by
 from stationary.chain.ground import Ground
+from stationary.chain.lattice import Points, points_from, renewed
 from stationary.chain.linear import linear_moments
 from stationary.chain.outcomes import Weights, weights_of
 from stationary.chain.state import ChainState
@@ -129,7 +130,18 @@ class _Search:
     def state(self) -> ChainState:
         if self.ground.held.tails:
             self._draw_in()
+        single = self._on_points()
+        if single is not None:
+            return single
         points, intervals, components = self._classes()
+        if (
+            len(intervals) == 1
+            and not (points or components)
+            and "leave" not in self.ground.held.ends
+        ):
+            renewal = renewed(self.ground.batches, *intervals[0])
+            if renewal is not None:
+                return self._of_points(renewal)
         for low, high in intervals:
             solved = self._solved(low, high)
             if solved is not None:
@@ -177,6 +189,33 @@ class _Search:
             nothing = far.exponent <= 1
             what = "neither mean nor variance exist" if nothing else "the variance is infinite"
             self.notes.append(f"Far out some steps overshoot ever farther: {what}.")
+        if heavy and far.rate_with_variance and far.rate_with_law:
+            self.notes.append(
+                "Other things equal, the variance is lost at a learning rate of "
+                f"{far.rate_with_variance:.6g} and the law itself at {far.rate_with_law:.6g}."
+            )
+
+    def _on_points(self) -> ChainState | None:
+        """The law, where a start at points leads to few others."""
+        ground, start = self.ground, self.ground.start
+        if start is None or start.law is not None or ground.held.far.fate is not Fate.RETURNS:
+            return None
+        if any(p.attracts for p in ground.rests):
+            return None
+        found = points_from(ground.batches, ground.held, start.points, start.weights)
+        return None if found is None else self._of_points(found)
+
+    def _of_points(self, found: Points) -> ChainState:
+        pairs = zip(found.position.tolist(), found.weight.tolist(), strict=True)
+        self.notes.append(
+            f"From its start SGD can only ever be at {len(found.position)} points: the law is one "
+            "of atoms, solved without cells."
+            if self.ground.start is not None
+            else f"Some minibatches lead to one point from everywhere, so that the law is one of "
+            f"atoms: {len(found.position)} of them, without {found.missing:.1g} of the probability."
+        )
+        weights = Weights(None, 4e-14 + found.missing, -math.inf)
+        return self._finished([Atom(x, p) for x, p in pairs], [], [], weights)
 
     # -- closed classes -------------------------------------------------------------------------
 

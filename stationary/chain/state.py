@@ -14,6 +14,7 @@ from stationary.chain.batches import Batches
 from stationary.chain.closed_class import ChainClass, unevenness
 from stationary.chain.exit_time import ExitTime, exit_time
 from stationary.chain.far import Far
+from stationary.chain.relaxation import Relaxation, relaxation_of
 from stationary.errors import LandscapeError, Status
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.process.initial import Initial
@@ -224,6 +225,14 @@ class ChainState(Data):
             return None if not known else False
         return False if False in known else None if None in known else True
 
+    @property
+    def tail_exponent(self) -> float:
+        """k where P(|w| > x) falls like x^-k: moments of order below k exist; inf if it is faster.
+
+        Of an unbounded domain; k solves E |1 - T l''|^k = 1 far out (Kesten).
+        """
+        return self.far.exponent
+
     # -- how fast, and how far from another -----------------------------------------------------
 
     def mean_exit_time(self, lower: float, upper: float, start: float | None = None) -> ExitTime:
@@ -236,6 +245,17 @@ class ChainState(Data):
             what is left in it after long; it is then left with `.probability` in each step.
         """
         return exit_time(self.landscape, self.batches, lower, upper, start, self.cells)
+
+    def relaxation(self) -> Relaxation:
+        """How fast the chain forgets its start within its closed class: its second eigenvalue."""
+        self._require()
+        spread = [c for c in self.components if c.weight and not c.still]
+        if len(spread) != 1 or len(self._parts) != 1 or self._lumps:
+            raise LandscapeError(
+                f"{self.landscape.name}: relaxation() is that of one closed class with cells, and "
+                f"here there are {len(self._parts)} and {len(self._lumps)} atoms."
+            )
+        return relaxation_of(spread[0].transfer, spread[0].log_mass)
 
     def total_variation(self, other: EndState) -> tuple[float, float]:
         """How far apart the two distributions are: the most a probability can differ by.

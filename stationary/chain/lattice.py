@@ -1,0 +1,143 @@
+"""Laws on single points: walks that keep to a lattice, and steps that lead to one point at once.
+
+From a few starting points, steps of fixed lengths (signs of gradients, losses like |w|) lead to
+finitely many others: these are the states of a chain, without cells. Where some minibatch leads to
+the same point from everywhere, the walk begins anew whenever that is drawn, and the law is a sum
+over how long ago it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from stationary.chain.batches import Batches
+from stationary.chain.elimination import Elimination
+from stationary.chain.far import Held
+from stationary.chain.multilevel import log_stationary
+from stationary.chain.transfer import closed_classes
+
+__all__ = ["Points", "points_from", "renewed"]
+
+Array = NDArray[np.float64]
+
+MOST = 4000  # points
+SAME = 64 * np.finfo(float).eps  # relative to where they lie: points nearer than this are one
+TRIED = 300  # points that must lead to others that are not known yet at a falling rate
+FORGOTTEN = 1e-14  # probability of what was longer ago than is followed
+COARSE = 1e-3  # more of it than this, and points are not the way
+
+
+@dataclass(frozen=True)
+class Points:
+    """A law on points, and the probability that is missing from it."""
+
+    position: Array
+    weight: Array
+    missing: float = 0.0
+
+
+def points_from(batches: Batches, held: Held, start: Array, weight: Array) -> Points | None:
+    """Where a walk from some points ends up, if it can only be at a few thousand of them."""
+    if held.ends[0] == "periodic":
+        return None
+    scale = SAME * max(abs(held.lower), abs(held.upper), float(np.abs(start).max()))
+    known, first = _merged(start, scale)
+    old = np.zeros(len(known), dtype=bool)
+    while not old.all():
+        found = np.concatenate([known, _inside(batches, held, known[~old]).ravel()])
+        merged, place = _merged(found, scale)
+        if len(merged) > MOST or (len(merged) > TRIED and len(merged) > 1.8 * len(known)):
+            return None
+        seen = np.zeros(len(merged), dtype=bool)
+        seen[place[: len(known)]] = True
+        known, first, old = merged, place[first], seen
+    n = len(known)
+    images = _inside(batches, held, known)
+    column = _merged(np.concatenate([known, images.ravel()]), scale)[1][n:].reshape(images.shape)
+    rows = np.broadcast_to(np.arange(n), images.shape)
+    share = np.broadcast_to(batches.probability[:, None], images.shape)
+    matrix = sp.csr_array((share.ravel(), (rows.ravel(), column.ravel())), shape=(n, n))
+    if "leave" in held.ends:
+        stops = ((known <= held.lower) & (held.ends[0] == "leave")) | (
+            (known >= held.upper) & (held.ends[1] == "leave")
+        )
+        keep = sp.diags_array((~stops).astype(float))
+        matrix = (keep @ matrix + sp.diags_array(stops.astype(float))).tocsr()
+    classes = closed_classes(matrix)
+    owner = np.full(n, -1)
+    for k, members in enumerate(classes):
+        owner[members] = k
+    ends = np.zeros((n, len(classes)))
+    ends[owner >= 0, owner[owner >= 0]] = 1.0
+    going = np.flatnonzero(owner < 0)
+    if len(going):
+        rest = matrix[going]
+        arrives = np.asarray(rest @ ends)
+        parts = Elimination.of(rest[:, going].tocsr(), arrives.sum(axis=1))
+        ends[going] = parts.solve(arrives)
+        if not parts.sound:
+            return None
+    share_of = weight / weight.sum() @ ends[first]
+    mass = np.zeros(n)
+    for k, members in enumerate(classes):
+        inside = matrix[members][:, members].tocsr()
+        log_mass, sound = log_stationary(inside)
+        if not sound:
+            return None
+        mass[members] = share_of[k] * np.exp(log_mass)
+    held_by = mass > 0
+    return Points(known[held_by], mass[held_by])
+
+
+def renewed(batches: Batches, low: float, high: float) -> Points | None:
+    """The law on an interval on which some batches lead to one point from everywhere."""
+    w = np.linspace(low, high, 65)
+    images, p = batches.images(w), batches.probability
+    scale = SAME * max(abs(low), abs(high))
+    constant = np.ptp(images, axis=1) <= scale
+    if not constant.any():
+        return None
+    at, weight = images[constant, 0], p[constant].copy()
+    positions, weights, left = [at], [weight], 1.0 - weight.sum()
+    while left > FORGOTTEN:
+        image = batches.images(at)[~constant]
+        merged, place = _merged(image.ravel(), scale)
+        weight = np.bincount(place, (p[~constant, None] * weight).ravel())
+        at = merged
+        if sum(map(len, positions)) + len(at) > MOST:
+            break
+        positions.append(at)
+        weights.append(weight)
+        left -= float(weight.sum())
+    if left > COARSE:
+        return None
+    merged, place = _merged(np.concatenate(positions), scale)
+    total = np.bincount(place, np.concatenate(weights))
+    return Points(merged, total / total.sum(), max(left, 0.0))
+
+
+def _merged(points: Array, scale: float) -> tuple[Array, Array]:
+    """Points without repetition, ascending, and which of them each is."""
+    order = np.argsort(points, kind="stable")
+    fresh = np.append(True, np.diff(points[order]) > scale)
+    place = np.empty(len(points), dtype=int)
+    place[order] = np.cumsum(fresh) - 1
+    return points[order][fresh], place
+
+
+def _inside(batches: Batches, held: Held, w: Array) -> Array:
+    """Images, turned back at walls; what would leave a window without one stays where it is."""
+    images = batches.images(w)
+    for end, sign, kind in ((held.lower, -1, held.ends[0]), (held.upper, 1, held.ends[1])):
+        beyond = sign * (images - end) > 0
+        if kind == "fold":
+            images = np.where(beyond, 2 * end - images, images)
+        elif kind == "leave":
+            images = np.where(beyond, end, images)
+        else:
+            images = np.where(beyond, w, images)
+    return np.clip(images, held.lower, held.upper)
