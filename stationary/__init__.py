@@ -14,6 +14,7 @@ The rooms, in the order in which data passes through them; each imports only fro
   what is integrated from them), `states` (the end state, its basins, first passage);
 - `questions` (what is asked beyond one end state: width bias, sweeps, added noise);
 - `chain` (SGD with the steps that it really takes), `evolution` (in time), `simulation` (walkers);
+- `plane` (two weights, and position with velocity);
 - `sgd` (what the finite step makes of an end state);
 - `analysis` (the whole pipe), `bias` (its minima compared), `checking` (the end state held against
   the chain and the walkers);
@@ -43,8 +44,12 @@ if TYPE_CHECKING:
     )
     from stationary.evolution.evolution import Evolution
     from stationary.evolution.evolve import evolve
+    from stationary.plane.doors import end_state, equilibria, mean_exit_time
+    from stationary.plane.finite import PlaneCheck
+    from stationary.plane.state import PlaneBasin, PlaneState
     from stationary.process.diffusion import Diffusion
     from stationary.process.landscape import Landscape
+    from stationary.process.plane import Kinetic
     from stationary.questions.regularisation.path import RegularisationPath, regularisation_path
     from stationary.questions.sweeps.sweep import Crossover, Row, Sweep, sweep
     from stationary.questions.width.dilation import BasinBias, dilation_bias, noise_bias
@@ -68,7 +73,6 @@ if TYPE_CHECKING:
     )
     from stationary.states.law import Passage
     from stationary.states.peaks import Peak, peaks_of
-    from stationary.states.solve import end_state
 
 __all__ = [
     "Analysis",
@@ -85,11 +89,15 @@ __all__ = [
     "Evolution",
     "FiniteStep",
     "FirstPassage",
+    "Kinetic",
     "Landscape",
     "LandscapeError",
     "NotDifferentiableError",
     "Passage",
     "Peak",
+    "PlaneBasin",
+    "PlaneCheck",
+    "PlaneState",
     "RegularisationPath",
     "Row",
     "Saved",
@@ -107,6 +115,7 @@ __all__ = [
     "check",
     "dilation_bias",
     "end_state",
+    "equilibria",
     "evolve",
     "exact_chain",
     "first_passage",
@@ -114,6 +123,7 @@ __all__ = [
     "load",
     "log_hitting_probability",
     "log_mean_first_passage_time",
+    "mean_exit_time",
     "mean_first_passage_time",
     "noise_bias",
     "peaks_of",
@@ -160,6 +170,7 @@ _ROOMS = {
     "log_hitting_probability": "states.first_passage",
     "log_mean_first_passage_time": "states.first_passage",
     "mean_first_passage_time": "states.first_passage",
+    "Kinetic": "process.plane",
     "Landscape": "process.landscape",
     "load": "sources.loading",
     "Saved": "sources.saved",
@@ -173,7 +184,12 @@ _ROOMS = {
     "RegularisationPath": "questions.regularisation.path",
     "regularisation_path": "questions.regularisation.path",
     "Simulation": "simulation.result",
-    "end_state": "states.solve",
+    "end_state": "plane.doors",
+    "equilibria": "plane.doors",
+    "mean_exit_time": "plane.doors",
+    "PlaneBasin": "plane.state",
+    "PlaneCheck": "plane.finite",
+    "PlaneState": "plane.state",
     "StepIndicators": "chain.steps",
     "step_indicators": "chain.steps",
     "Crossover": "questions.sweeps.sweep",

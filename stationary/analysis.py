@@ -18,7 +18,7 @@ from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.result import Result
 from stationary.sgd import FiniteStep, finite_step, is_cheap
-from stationary.sources.loading import as_process
+from stationary.sources.loading import PLANE, any_process
 from stationary.states.basins import Basin, basins_of
 from stationary.states.distribution import EndState
 from stationary.states.law import Passage
@@ -192,7 +192,18 @@ def analyze(
     LandscapeError
         If the landscape cannot be solved as given; the message says what to do.
     """
-    process = as_process(source, "analyze", parameters=parameters, **changes)
+    process = any_process(source, "analyze", parameters=parameters, **changes)
+    if isinstance(process, PLANE):
+        state: Analysis = _in_the_plane(process, digits=digits, regularise=regularise)
+        return state
     added = 0.0 if regularise is None else regularise
     least = checked_barrier(min_barrier, process.name)
     return Analysis(process, end_state(process, digits=digits, regularise=added), least, chain)
+
+
+def _in_the_plane(process: Any, **options: Any) -> Any:
+    """A `PlaneState`, which answers and prints what an `Analysis` does."""
+    from stationary.plane.doors import end_state
+
+    state: Any = end_state(process, **options)
+    return state

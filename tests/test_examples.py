@@ -70,6 +70,12 @@ def check_stretched_copy(analysis):
     assert ratio.stretch.factor == pytest.approx(2, rel=1e-9)
 
 
+def check_two_weights(state):
+    assert [b.mass for b in state.basins] == pytest.approx([0.0273793, 0.9726207], abs=5e-7)
+    assert 0.026 < state.curl.fraction < 0.027
+    assert state.circulation > 0
+
+
 CHECKS = {
     name.removeprefix("check_"): function
     for name, function in list(globals().items())

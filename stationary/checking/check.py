@@ -29,6 +29,8 @@ from stationary.checking.comparison import (
 from stationary.checking.verdict import Check
 from stationary.errors import ConvergenceError, LandscapeError, StationaryError
 from stationary.numbers.arithmetic import DOUBLE
+from stationary.plane.finite import plane_check
+from stationary.plane.state import PlaneState
 from stationary.process.diffusion import Convention
 from stationary.process.landscape import Landscape
 from stationary.sgd import COMPARED, SETTLED, SgdBasin, Stretch, sgd_basins, stretches_of
@@ -95,7 +97,11 @@ def check(
                 f"check: {name} = {value!r:.40} must be a whole number, at least {least}."
             )
     given = {"initial": initial} if initial is not None else {}
-    analysis = analyze(source, **changes, **given)
+    analysis: Any = analyze(source, **changes, **given)
+    if isinstance(analysis, PlaneState):
+        how: Any = {"walkers": walkers or 1000, "steps": steps, "simulation": simulation}
+        held: Any = plane_check(analysis, seed=seed, **how)
+        return held  # type: ignore[no-any-return]
     landscape = analysis.landscape
     if landscape is None:
         raise LandscapeError(

@@ -32,6 +32,7 @@ from stationary.process.forms import Convention, settled
 from stationary.process.initial import Initial
 from stationary.process.known import Bounds
 from stationary.process.sample import Sample
+from stationary.process.spaces import BySpace
 from stationary.result import Data
 
 __all__ = ["Convention", "Diffusion"]
@@ -49,7 +50,7 @@ def _absent(x: Any) -> Any:
     "boundaries", "convention", "breakpoints", "initial", "name", "parameters",
 )  # fmt: skip
 @dataclass(frozen=True, eq=False, repr=False)
-class Diffusion(Data):
+class Diffusion(Data, metaclass=BySpace):
     """A process dx = f(x) dt + sqrt(a(x)) dB on an interval.
 
     Parameters

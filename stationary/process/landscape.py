@@ -48,6 +48,7 @@ from stationary.process.minibatches import how_many, minibatches
 from stationary.process.moments import GradientMoments, Tapes
 from stationary.process.optimiser import SIGN, StepRule, checked_number, checked_optimiser
 from stationary.process.sample import GradientSample
+from stationary.process.spaces import BySpace
 from stationary.result import Data
 
 __all__ = ["Landscape"]
@@ -66,7 +67,7 @@ MOST_BATCHES = 4096  # that are gone through one by one where a step is not line
     "convention", "breakpoints", "initial", "name", "parameters", "sample",
 )  # fmt: skip
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Landscape(Data):
+class Landscape(Data, metaclass=BySpace):
     """The losses of N datapoints as functions of one weight, and how SGD steps on them.
 
     Parameters

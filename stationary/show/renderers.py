@@ -25,6 +25,8 @@ ROOMS = {  # of each kind of answer, with the name of its figure
     "Check": ("check", "plot_check"),
     "Evolution": ("evolution", "plot_evolution"),
     "FirstPassage": ("passage", "walks:plot_passage"),
+    "PlaneCheck": ("plane_check", "plot_check"),
+    "PlaneState": ("plane", "plot_plane"),
     "RegularisationPath": ("regularisation", "plot_path"),
     "Simulation": ("simulation", "walks:plot_simulation"),
     "Sweep": ("sweep", "plot_phases"),

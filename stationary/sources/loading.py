@@ -33,6 +33,8 @@ from stationary.functions.parameters import chosen_parameters
 from stationary.functions.source_lines import source_place
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
+from stationary.process.plane import PlaneDiffusion
+from stationary.process.plane_landscape import PlaneLandscape
 from stationary.process.starts import located
 from stationary.sources.columns import is_table
 from stationary.sources.formulas import Inline
@@ -49,8 +51,9 @@ from stationary.sources.settings import (
 )
 from stationary.sources.table import table
 
-__all__ = ["ProcessLike", "as_process", "load", "load_text", "source_text"]
+__all__ = ["ProcessLike", "any_process", "as_process", "load", "load_text", "source_text"]
 
+PLANE = (PlaneDiffusion, PlaneLandscape)
 ProcessLike = str | os.PathLike[str] | Landscape | Diffusion
 
 PREFIX = "landscape_file_"
@@ -155,7 +158,7 @@ def _build(
         )
     fields: dict[str, Any] = {"domain": (-math.inf, math.inf), "name": where}
     fields |= {k: given[k] for k in accepted if k in given}
-    if "domain" in changes and "breakpoints" not in changes:
+    if "domain" in changes and "breakpoints" in fields:
         fields["breakpoints"] = _inside(fields.get("breakpoints", ()), changes["domain"])
     fields["parameters"] = chosen_parameters(given.get("parameters"), parameters, where, KNOWN)
     if "initial" in fields and "initial" not in changes:  # samples may lie next to the file
@@ -179,6 +182,24 @@ def as_process(
     parameters: Mapping[str, float] | None = None,
     **changes: Any,
 ) -> Landscape | Diffusion:
+    """The same as `any_process`, which must have one weight."""
+    process: Landscape | Diffusion = any_process(given, asked, parameters=parameters, **changes)
+    if isinstance(process, PLANE):
+        raise LandscapeError(
+            f"{process.name}: {asked} is had for one weight, and this process has "
+            f"{process.dimensions}. With two weights there are analyze, end_state, "
+            "mean_exit_time and check."
+        )
+    return process
+
+
+def any_process(
+    given: Any,
+    asked: str,
+    *,
+    parameters: Mapping[str, float] | None = None,
+    **changes: Any,
+) -> Any:
     """The process that is meant by a `Landscape`, a `Diffusion` or the path of a landscape file.
 
     Parameters
@@ -200,7 +221,7 @@ def as_process(
     changes = {name: value for name, value in changes.items() if value is not None}
     if isinstance(given, (str, os.PathLike)):
         return _read(given, parameters, changes)
-    if not isinstance(given, (Landscape, Diffusion)):
+    if not isinstance(given, (Landscape, Diffusion, *PLANE)):
         raise LandscapeError(
             f"{asked}: a Diffusion or a Landscape is needed, or the path of its file, not "
             f"{given!r:.60}."
@@ -215,7 +236,7 @@ def as_process(
     if strange:
         kind = type(given).__name__
         raise unknown(strange, fields, f"{given.name}: {', '.join(strange)} cannot be set: {kind}")
-    if "domain" in changes and "breakpoints" not in changes:
+    if "domain" in changes and "breakpoints" not in changes and not isinstance(given, PLANE):
         changes["breakpoints"] = _inside(given.breakpoints, changes["domain"])
     return replace(given, **changes) if changes else given
 

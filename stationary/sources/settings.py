@@ -21,7 +21,7 @@ SGD = (
     "learning_rate", "batch_size", "replacement", "weight_decay", "label_noise", "outputs", "clip",
     "momentum", "optimiser", "sample",
 )  # fmt: skip
-COMMON = ("domain", "boundaries", "convention", "breakpoints", "initial")
+COMMON = ("domain", "weights", "boundaries", "convention", "breakpoints", "initial")
 LANGEVIN = ("potential", "temperature")
 KNOWN = (*LOSSES, "drift", *NOISES, *LANGEVIN, *SGD, *COMMON, "parameters")
 
@@ -40,6 +40,7 @@ VALUES: dict[str, tuple[type, ...]] = {
     "optimiser": (str,),
     "sample": (int, np.bool_),
     "domain": SEVERAL,
+    "weights": (int, np.integer),
     "boundaries": (str, *SEVERAL),
     "convention": (str,),
     "breakpoints": (Real, *SEVERAL),

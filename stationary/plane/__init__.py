@@ -1,0 +1,1 @@
+"""Two weights, and position with velocity: end states of processes in the plane."""

@@ -1,0 +1,176 @@
+"""Closed forms: log P as the integral of A where its curl vanishes, and Gaussians."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_continuous_lyapunov
+from scipy.special import log_ndtr, ndtr
+
+from stationary.errors import LandscapeError
+from stationary.plane.density import Density, Predicate, Region, log_sum
+from stationary.plane.mesh import Mesh, basis, gauss
+from stationary.process.plane import Box, PlaneDiffusion, probes
+
+__all__ = ["Gaussian", "integrated", "linear"]
+
+Array = NDArray[Any]
+
+DEGREE = 16
+FIRST, MOST = 8, 40_000  # rectangles for each direction, and in all
+
+
+def integrated(process: PlaneDiffusion, box: Box, peak: Array) -> tuple[Density, Density, bool]:
+    """-log P on a box, integrated along x and then y, and the other way round; both agree where A
+    is resolved and its curl vanishes."""
+    p = basis(DEGREE)
+    # Antiderivatives from -1 at the nodes.
+    t, w = gauss(DEGREE + 2)
+    s = (p.nodes[:, None] + 1) / 2
+    integral = np.stack([(w * h) @ p.at(-1 + h * (1 + t)) for h in s[:, 0]])
+    mesh = Mesh.over(box, (FIRST, FIRST))
+    while True:
+        n = mesh.used.shape
+        x = mesh.points(p.nodes)
+        fields = process.fields(x.reshape(2, -1), 1)
+        process.check(x.reshape(2, -1), fields)
+        slope = fields.slope.reshape(2, *n, DEGREE + 1, DEGREE + 1)
+        half = (mesh.size / 2).reshape(2, *n)[..., None, None]
+        rise = [
+            np.einsum("ai,xyij->xyaj", integral, slope[0] * half[0]),
+            np.einsum("bj,xyij->xyib", integral, slope[1] * half[1]),
+        ]
+        start = [
+            int(np.clip(np.searchsorted(line, v) - 1, 0, len(line) - 2))
+            for line, v in zip(mesh.lines, peak, strict=True)
+        ]
+        whole = [_summed(r, axis) for axis, r in enumerate(rise)]
+        first = whole[0][:, [start[1]]][..., [0]] + whole[1] - whole[1][:, [start[1]]][..., [0]]
+        other = whole[1][[start[0]]][:, :, [0]] + whole[0] - whole[0][[start[0]]][:, :, [0]]
+        shape = (-1, DEGREE + 1, DEGREE + 1)
+        made = [
+            Density(mesh, (u.max() - u).reshape(shape), np.ones((n[0] * n[1], 2, 2)))
+            for u in (first, other)
+        ]
+        transform = p.to_legendre
+        table = np.abs(np.einsum("ai,bj,kxyij->kxyab", transform, transform, slope * half))
+        reach = np.abs(first - first.max()).max()
+        tails = [table[..., -2:, :].max(axis=(0, 3, 4)), table[..., -2:].max(axis=(0, 3, 4))]
+        limit = 1e-14 * max(reach, 1.0)
+        bad = [tails[0].max(axis=1) > limit, tails[1].max(axis=0) > limit]
+        finer = mesh.split(*bad)
+        if not (bad[0].any() or bad[1].any()) or finer.used.size * (DEGREE + 1) ** 2 > MOST * 25:
+            return made[0], made[1], not (bad[0].any() or bad[1].any())
+        mesh = finer
+
+
+def _summed(rise: Array, axis: int) -> Array:
+    """Antiderivatives over all rectangles in a row, from those over each."""
+    ends = rise[..., -1:, :] if axis == 0 else rise[..., -1:]
+    before = np.cumsum(ends, axis=axis) - ends
+    return np.asarray(rise + before)
+
+
+@dataclass(frozen=True, eq=False)
+class Gaussian:
+    """A Gaussian density, in place of a `Density` on rectangles."""
+
+    mean: Array
+    covariance: Array
+
+    log_total = 0.0
+    mesh = None
+
+    @cached_property
+    def _root(self) -> Array:
+        return np.asarray(np.linalg.cholesky(self.covariance))
+
+    def log_at(self, x: Array) -> Array:
+        z = np.linalg.solve(self._root, x - self.mean[:, None])
+        volume = np.log(2 * np.pi) + np.log(np.diag(self._root)).sum()
+        return np.asarray(-(z**2).sum(axis=0) / 2 - volume)
+
+    def slope_at(self, x: Array) -> Array:
+        return np.asarray(-np.linalg.solve(self.covariance, x - self.mean[:, None]))
+
+    def quadrature(self, panels: Any = None) -> tuple[Array, Array, Array]:
+        t, w = gauss(12)
+        ends = np.linspace(-9, 9, 7)
+        z = np.concatenate([low + 1.5 * (1 + t) for low in ends[:-1]])
+        weight = np.log(1.5 * np.tile(w, 6))
+        both = np.stack([v.ravel() for v in np.meshgrid(z, z, indexing="ij")])
+        log = np.add.outer(weight, weight).ravel() - (both**2).sum(axis=0) / 2 - np.log(2 * np.pi)
+        return self.mean[:, None] + self._root @ both, log, np.ones(len(log))
+
+    def log_mass(self, region: Region) -> float:
+        if region is None:
+            return 0.0
+        if callable(region):
+            return self._inside(region)
+        (a, b), (c, d) = region
+        # Along x the law is normal, and so it is along y given x.
+        (sxx, sxy), (_, syy) = self.covariance
+        deviation, rest = np.sqrt(sxx), np.sqrt(syy - sxy**2 / sxx)
+        reach = 9 * deviation
+        low, high = max(a, self.mean[0] - reach), min(b, self.mean[0] + reach)
+        if not low < high:
+            low, high = (a, a + deviation) if a > self.mean[0] else (b - deviation, b)
+        t, w = gauss(40)
+        ends = np.linspace(low, high, 33)
+        x = (ends[:-1, None] + np.diff(ends)[:, None] * (1 + t) / 2).ravel()
+        weight = np.log((np.diff(ends)[:, None] / 2 * w).ravel())
+        centre = self.mean[1] + sxy / sxx * (x - self.mean[0])
+        u, v = (c - centre) / rest, (d - centre) / rest
+        flip = u > 0  # of two tails the smaller one is exact
+        u, v = np.where(flip, -v, u), np.where(flip, -u, v)
+        with np.errstate(divide="ignore"):
+            inner = np.where(v < -30, log_ndtr(v), np.log(np.maximum(ndtr(v) - ndtr(u), 1e-300)))
+        z = (x - self.mean[0]) / deviation
+        log = weight + inner - z**2 / 2 - np.log(deviation * np.sqrt(2 * np.pi))
+        return log_sum(log, np.ones(len(log)))
+
+    def _inside(self, predicate: Predicate) -> float:
+        x, log, u = self.quadrature()
+        keep = np.asarray(predicate(x), dtype=bool)
+        return log_sum(log[keep], u[keep])
+
+
+def linear(process: PlaneDiffusion) -> Gaussian | None:
+    """The Gaussian of a process with linear drift and even noise on the whole plane, or None.
+
+    Raises
+    ------
+    LandscapeError
+        If it has no end state, or one without a density.
+    """
+    if any(np.isfinite(v) for ends in process.domain for v in ends):
+        return None
+    x = probes(((-2.0, 3.0), (-3.0, 2.0)))
+    fields = process.fields(np.concatenate([x, 7 * x, 0 * x[:, :1]], axis=1), 1)
+    slope = fields.df[..., -1].T
+    size = np.abs(slope).max() + np.abs(fields.f[:, -1]).max()
+    even = np.abs(fields.a - fields.a[..., -1:]).max() <= 1e-14 * np.abs(fields.a).max()
+    if not even or np.abs(fields.df - fields.df[..., -1:]).max() > 1e-13 * size:
+        return None
+    values = np.linalg.eigvals(slope)
+    if values.real.max() >= -1e-13 * np.abs(values).max():
+        raise LandscapeError(
+            f"{process.name}: the drift is linear and does not lead back: its eigenvalues are "
+            f"{', '.join(f'{v:.4g}' for v in values)}. There is no end state on the whole plane; "
+            "give a finite domain."
+        )
+    a = fields.a[..., -1]
+    covariance = solve_continuous_lyapunov(slope, -a)
+    covariance = (covariance + covariance.T) / 2
+    least, most = np.linalg.eigvalsh(covariance)
+    if least <= 1e-13 * most:
+        raise LandscapeError(
+            f"{process.name}: all collapses onto a line through the equilibrium: the noise acts "
+            "along one direction, and the drift does not turn it. There is no density in the "
+            "plane; take the coordinate along that line as a process on the line."
+        )
+    return Gaussian(-np.linalg.solve(slope, fields.f[:, -1]), covariance)

@@ -1,0 +1,228 @@
+"""The curl test: whether the density has an energy that is local, or probability circulates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.plane.density import Density
+from stationary.process.plane import Box, Fields, PlaneDiffusion, point_text
+
+__all__ = ["Circulation", "Curl", "Noise", "curl_test"]
+
+Array = NDArray[Any]
+
+GRID = 24  # points for each direction at which the curl and the noise are looked at
+ROUNDING = 1e-9  # of the derivatives of A, which the curl is a difference of
+SEEN = 15.0
+SINGULAR = 1e-12  # smallest eigenvalue of a over its largest
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The rank of the covariance: 2, or 1 "everywhere", "on curves" or "at points"."""
+
+    singular: str  # "nowhere", "everywhere", "on curves", "at points"
+    where: tuple[tuple[float, ...], ...] = ()
+    in_range: bool = True  # whether 2 f - div a lies in the range of a where that is singular
+
+    @property
+    def words(self) -> str:
+        if self.singular == "nowhere":
+            return "The noise acts in every direction everywhere."
+        if self.singular == "everywhere":
+            return "The noise has rank 1 everywhere: it pushes along one direction at each point."
+        shown = ", ".join(point_text(x) for x in self.where[:4])
+        return f"The noise has rank 1 or less {self.singular}, as at {shown}."
+
+
+@dataclass(frozen=True)
+class Curl:
+    """The curl of A = a^-1 (2 f - div a), the slope that log P would have without a current.
+
+    Attributes
+    ----------
+    local
+        Whether it vanishes to rounding, so that log P is the integral of A.
+    maximum, where
+        The largest |d_1 A_2 - d_2 A_1| seen, and where; None where the noise is singular.
+    fraction
+        Entropy production over that of the driving alone, between 0 and 1: how much of what
+        drives the process goes into circulation. None before the end state is known, and where
+        the noise is singular.
+    """
+
+    local: bool
+    maximum: float | None
+    where: tuple[float, ...] | None
+    noise: Noise
+    fraction: float | None = None
+
+    @property
+    def words(self) -> str:
+        if self.local:
+            return "A local energy exists: the current vanishes, and log P is the integral of A."
+        if self.maximum is None:
+            why = (
+                "what drives it does not lie in the directions of the noise"
+                if not self.noise.in_range
+                else "the noise has rank 1"
+            )
+            return f"There is no local energy, and probability circulates for ever: {why}."
+        share = "" if self.fraction is None else f": {100 * self.fraction:.3g} % of the driving"
+        assert self.where is not None
+        return (
+            f"Probability circulates for ever{share}. The curl is largest, {self.maximum:.4g}, at "
+            f"{point_text(self.where)}."
+        )
+
+
+def curl_test(
+    process: PlaneDiffusion, box: Box, height: Callable[[Array], Array] | None = None
+) -> Curl:
+    """The test on a grid of points in a box, before anything is solved.
+
+    The largest curl is looked for where `height`, a rough -log P, is below `SEEN`.
+    """
+    axes = [low + (high - low) * (np.arange(GRID) + 0.5) / GRID for low, high in box]
+    x = np.stack([v.ravel() for v in np.meshgrid(*axes, indexing="ij")])
+    fields = process.fields(x, 2)
+    process.check(x, fields)
+    noise = noise_of(process, axes, x, fields)
+    if noise.singular == "everywhere":
+        return Curl(False, None, None, noise)
+    good = _ratio(fields.a) > 1e-8
+    tables = (fields.f, fields.a, fields.df, fields.da, fields.dda)
+    some = Fields(*(t[..., good] for t in tables))
+    slope, curl = some.slope_and_curl()
+    # A curl is a difference of derivatives, each as exact as it is large.
+    inverse = np.abs(np.linalg.inv(np.moveaxis(some.a, -1, 0))).max(axis=(1, 2))
+    parts = 2 * np.abs(some.df).max(axis=(0, 1)) + np.abs(some.dda).max(axis=(0, 1, 2, 3))
+    parts = inverse * (parts + np.abs(some.da).max(axis=(0, 1, 2)) * np.abs(slope).max(axis=0))
+    size = np.abs(curl[0, 1])
+    seen = size if height is None else np.where(height(x[:, good]) < SEEN, size, -1.0)
+    k = int(np.argmax(seen))
+    local = bool((size <= ROUNDING * parts).all()) and noise.singular == "nowhere"
+    return Curl(local, float(size[k]), tuple(map(float, x[:, good][:, k])), noise)
+
+
+def _ratio(a: Array) -> Array:
+    values = np.linalg.eigvalsh(np.moveaxis(a, -1, 0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.nan_to_num(values[:, 0] / values[:, -1])
+
+
+def noise_of(process: PlaneDiffusion, axes: list[Array], x: Array, fields: Fields) -> Noise:
+    """Where the covariance is singular: dips of its least eigenvalue, followed down along x."""
+    ratio = _ratio(fields.a)
+    if (ratio < SINGULAR).all():
+        _, vectors = np.linalg.eigh(np.moveaxis(fields.a, -1, 0))
+        across = np.abs(np.einsum("mi,im->m", vectors[:, :, 0], 2 * fields.f - fields.div))
+        size = np.abs(2 * fields.f - fields.div).max(axis=0) + 1e-300
+        return Noise("everywhere", (), bool((across < 1e-9 * size).all()))
+    grid = ratio.reshape(GRID, GRID)
+    found: list[Array] = []
+    lines = 0
+    for axis in (0, 1):
+        table = grid if axis == 0 else grid.T
+        padded = np.pad(table, ((1, 1), (0, 0)), constant_values=np.inf)
+        i, j = np.nonzero((padded[1:-1] <= padded[:-2]) & (padded[1:-1] <= padded[2:]))
+        if not len(i):
+            continue
+        step = axes[axis][1] - axes[axis][0]
+        low, high = axes[axis][i] - step, axes[axis][i] + step
+        low, high = np.maximum(low, axes[axis][0]), np.minimum(high, axes[axis][-1])
+
+        def at(v: Array, axis: int = axis, j: Array = j) -> Array:
+            point = [v, axes[1 - axis][j]]
+            return np.stack(point if axis == 0 else point[::-1])
+
+        golden = (np.sqrt(5) - 1) / 2
+        for _ in range(60):
+            p, q = high - golden * (high - low), low + golden * (high - low)
+            lower = _ratio(process.fields(at(p)).a) < _ratio(process.fields(at(q)).a)
+            low, high = np.where(lower, low, p), np.where(lower, q, high)
+        ends = at((low + high) / 2)
+        zero = _ratio(process.fields(ends).a) < 1e-10
+        lines = max(lines, len(np.unique(j[zero])))
+        found += list(ends[:, zero].T)
+    if lines >= 3:
+        some = found[:: max(1, len(found) // 4)]
+        return Noise("on curves", tuple(tuple(map(float, p)) for p in some))
+    points = _points(process, axes, x[:, np.argsort(ratio)[:8]])
+    if points:
+        return Noise("at points", tuple(points))
+    return Noise("nowhere")
+
+
+def _points(process: PlaneDiffusion, axes: list[Array], x: Array) -> list[tuple[float, ...]]:
+    """Single points at which the covariance is singular: the lowest of a stencil, ever closer."""
+    step = np.array([v[1] - v[0] for v in axes])
+    low, high = np.array([[v[0], v[-1]] for v in axes]).T[..., None]
+    k = np.arange(-2, 3)
+    stencil = np.stack([v.ravel() for v in np.meshgrid(k, k, indexing="ij")])
+    for _ in range(90):
+        near = x[:, :, None] + step[:, None, None] * stencil[:, None, :] / 2
+        near = np.clip(near, low[..., None], high[..., None])
+        ratio = _ratio(process.fields(near.reshape(2, -1)).a).reshape(x.shape[1], -1)
+        best = ratio.argmin(axis=1)
+        x = near[:, np.arange(x.shape[1]), best]
+        step = 0.8 * step  # so that five first steps are reached
+    zero = _ratio(process.fields(x).a) < 1e-10
+    kept: list[tuple[float, ...]] = []
+    for p in x[:, zero].T:
+        if all((np.abs(p - k) > 1e-4 * (high - low)[:, 0]).any() for k in kept):
+            kept.append(tuple(map(float, p)))
+    return kept
+
+
+@dataclass(frozen=True)
+class Circulation:
+    """What flows for ever: entropy production, and the rate of turning.
+
+    Attributes
+    ----------
+    entropy_production
+        2 int J a^-1 J / P, per time; None where the noise is singular.
+    driving
+        <A a A> / 2: what the entropy production would be if all driving were in vain.
+    turning
+        int ((x - m) x J) dx around the mean m: twice the area swept per time, positive
+        anticlockwise.
+    """
+
+    entropy_production: float | None
+    driving: float | None
+    turning: float
+
+    @property
+    def fraction(self) -> float | None:
+        if self.entropy_production is None or not self.driving:
+            return None
+        return min(max(self.entropy_production / self.driving, 0.0), 1.0)
+
+
+def circulation(process: PlaneDiffusion, density: Density, singular: bool) -> Circulation:
+    """From the density, at those of its Gauss points that matter."""
+    x, log, u = density.quadrature()
+    log = log - density.log_total
+    keep = (log + np.log(np.maximum(u, 1e-300)) > -40) & (u > 0)
+    x, mass = x[:, keep], np.exp(log[keep]) * u[keep]
+    fields = process.fields(x, 1)
+    slope = density.slope_at(x)
+    driving = fields.f - fields.div / 2
+    current = driving - np.einsum("ijm,jm->im", fields.a, slope) / 2
+    mean = x @ mass / mass.sum()
+    d = x - mean[:, None]
+    turning = float(((d[0] * current[1] - d[1] * current[0]) * mass).sum())
+    if singular:
+        return Circulation(None, None, turning)
+    a = np.moveaxis(fields.a, -1, 0)
+    pairs = np.linalg.solve(a, np.stack([current, driving], axis=-1).transpose(1, 0, 2))
+    lost = 2 * float(((current * pairs[:, :, 0].T).sum(axis=0) * mass).sum())
+    whole = 2 * float(((driving * pairs[:, :, 1].T).sum(axis=0) * mass).sum())
+    return Circulation(lost, whole, turning)

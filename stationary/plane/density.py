@@ -1,0 +1,280 @@
+"""A density on rectangles, P = e^-Phi u: its values and integrals, in logarithms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.plane.mesh import Mesh, basis, gauss
+from stationary.process.plane import Box
+
+__all__ = ["Density", "Panels", "Region"]
+
+Array = NDArray[Any]
+Predicate = Callable[[Array], Array]  # points (2, M) -> truth values
+Region = Box | Predicate | None
+
+RULE = 12  # Gauss points in a panel for each direction, exact where Phi varies by up to STEEP
+STEEP = 10.0
+NOTHING = 45.0  # in Phi above the nearest minimum, where e^-Phi does not matter any more
+BISECTIONS = 36
+
+
+@dataclass(frozen=True, eq=False)
+class Panels:
+    """Parts of rectangles, each in the local coordinates [-1, 1] of its rectangle."""
+
+    number: Array  # (P,)
+    low: Array  # (2, P)
+    size: Array  # (2, P)
+
+    def restricted(self, keep: Array) -> Panels:
+        return Panels(self.number[keep], self.low[:, keep], self.size[:, keep])
+
+    def joined(self, other: Panels) -> Panels:
+        return Panels(
+            np.concatenate([self.number, other.number]),
+            np.concatenate([self.low, other.low], axis=1),
+            np.concatenate([self.size, other.size], axis=1),
+        )
+
+    def quartered(self) -> Panels:
+        corners = [(i, j) for i in (0, 1) for j in (0, 1)]
+        low = [self.low + self.size / 2 * np.array(c)[:, None] for c in corners]
+        return Panels(
+            np.tile(self.number, 4), np.concatenate(low, axis=1), np.tile(self.size / 2, 4)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Density:
+    """P = e^-Phi u, not normalised, on the rectangles of a mesh; nothing elsewhere.
+
+    Attributes
+    ----------
+    phi, u
+        Values at Gauss-Lobatto nodes, shapes (E, n, n) and (E, m, m).
+    """
+
+    mesh: Mesh
+    phi: Array
+    u: Array
+    cache: dict[Any, Any] = field(default_factory=dict)
+
+    @property
+    def degrees(self) -> tuple[int, int]:
+        return self.phi.shape[1] - 1, self.u.shape[1] - 1
+
+    def log_at(self, x: Array) -> Array:
+        """log P at points (2, M), not normalised; -inf outside, or where P is not positive."""
+        number, local = self.mesh.place(x)
+        made = np.full(x.shape[1], -np.inf)
+        here = number >= 0
+        if here.any():
+            phi, u = self._both(number[here], local[:, here])
+            with np.errstate(divide="ignore", invalid="ignore"):
+                made[here] = np.where(u > 0, np.log(np.maximum(u, 0)) - phi, -np.inf)
+        return made
+
+    def _both(self, number: Array, local: Array) -> tuple[Array, Array]:
+        p, q = self.degrees
+        return (
+            self.mesh.values(self.phi, p, number, local),
+            self.mesh.values(self.u, q, number, local),
+        )
+
+    def slope_at(self, x: Array) -> Array:
+        """grad log P at points (2, M); nan outside."""
+        number, local = self.mesh.place(x)
+        made = np.full(x.shape, np.nan)
+        here = number >= 0
+        e, t = number[here], local[:, here]
+        u = self.mesh.values(self.u, self.degrees[1], e, t)
+        for axis in range(2):
+            parts = []
+            for tables in (self.phi, self.u):
+                p = basis(tables.shape[1] - 1)
+                rows = [p.slope_at(t[k]) if k == axis else p.at(t[k]) for k in range(2)]
+                parts.append(np.einsum("mi,mj,mij->m", *rows, tables[e], optimize=True))
+            with np.errstate(divide="ignore", invalid="ignore"):
+                slope = (parts[1] / u - parts[0]) * 2 / self.mesh.size[axis, e]
+            made[axis, here] = slope
+        return made
+
+    @cached_property
+    def height(self) -> Array:
+        """(E, n, n): -log P at the nodes of Phi; inf where P is not positive."""
+        p, q = self.degrees
+        b = basis(q).at(basis(p).nodes)
+        u = np.einsum("ai,bj,eij->eab", b, b, self.u, optimize=True)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.where(u > 0, self.phi - np.log(np.maximum(u, 0)), np.inf))
+
+    @cached_property
+    def nearest(self) -> Array:
+        """(E,): the least height in the valley that each rectangle belongs to."""
+        least = self.height.min(axis=(1, 2))
+        grid = np.full(np.array(self.mesh.used.shape) + 2, np.inf)
+        i, j = self.mesh.cells + 1
+        grid[i, j] = least
+        lowest = np.arange(len(least))
+        number = np.pad(self.mesh.number, 1, constant_values=-1)
+        value = least.copy()
+        for di in (-1, 0, 1):
+            for dj in (-1, 0, 1):
+                lower = grid[i + di, j + dj] < value
+                value = np.where(lower, grid[i + di, j + dj], value)
+                lowest = np.where(lower, number[i + di, j + dj], lowest)
+        for _ in range(12):
+            lowest = lowest[lowest]
+        return np.asarray(least[lowest])
+
+    @cached_property
+    def panels(self) -> Panels:
+        """Panels on each of which Phi varies by little, where it matters."""
+        count = self.mesh.cells.shape[1]
+        waiting = Panels(np.arange(count), -np.ones((2, count)), 2 * np.ones((2, count)))
+        done: Panels | None = None
+        t = np.linspace(-1, 1, 7)
+        for _ in range(30):
+            phi = self._tables(waiting, t)[0].reshape(len(waiting.number), -1)
+            least = phi.min(axis=1)
+            steep = (phi.max(axis=1) - least > STEEP) & (
+                least < self.nearest[waiting.number] + NOTHING + STEEP
+            )
+            kept = waiting.restricted(~steep)
+            done = kept if done is None else done.joined(kept)
+            if not steep.any():
+                break
+            waiting = waiting.restricted(steep).quartered()
+        assert done is not None
+        return done
+
+    def _tables(self, panels: Panels, t: Array) -> tuple[Array, Array]:
+        """Phi and u at the tensor points of t in each panel, (P, m, m) each."""
+        s = panels.low[:, :, None] + panels.size[:, :, None] * (1 + t) / 2
+        made = []
+        for tables in (self.phi, self.u):
+            p = basis(tables.shape[1] - 1)
+            rows = [p.at(v.ravel()).reshape(*v.shape, p.degree + 1) for v in s]
+            made.append(rows[0] @ tables[panels.number] @ np.swapaxes(rows[1], 1, 2))
+        return made[0], made[1]
+
+    def points(self, panels: Panels, t: Array) -> Array:
+        """(2, P, m, m): the tensor points of t in each panel."""
+        s = panels.low[:, :, None] + panels.size[:, :, None] * (1 + t) / 2
+        low, size = self.mesh.low[:, panels.number], self.mesh.size[:, panels.number]
+        x = low[:, :, None] + size[:, :, None] * (1 + s) / 2
+        shape = (x.shape[1], len(t), len(t))
+        return np.stack(
+            [np.broadcast_to(x[0][:, :, None], shape), np.broadcast_to(x[1][:, None, :], shape)]
+        )
+
+    def quadrature(self, panels: Panels | None = None) -> tuple[Array, Array, Array]:
+        """Points (2, K), logs of weight times e^-Phi, and u: integrals are sums of products."""
+        if panels is None:
+            if "quadrature" not in self.cache:
+                self.cache["quadrature"] = self.quadrature(self.panels)
+            made: tuple[Array, Array, Array] = self.cache["quadrature"]
+            return made
+        t, w = gauss(RULE)
+        phi, u = self._tables(panels, t)
+        area = (panels.size * self.mesh.size[:, panels.number] / 4).prod(axis=0)
+        log = np.log(np.outer(w, w))[None] + np.log(area)[:, None, None] - phi
+        return self.points(panels, t).reshape(2, -1), log.ravel(), u.ravel()
+
+    @cached_property
+    def log_total(self) -> float:
+        _, log, u = self.quadrature()
+        return log_sum(log, u)
+
+    def log_mass(self, region: Region) -> float:
+        """log of the probability of a region, normalised."""
+        if region is None:
+            return 0.0
+        if callable(region):
+            log, u = self._inside(region)
+        else:
+            _, log, u = self.quadrature(self._clipped(region))
+        return log_sum(log, u) - self.log_total
+
+    def _clipped(self, box: Box) -> Panels:
+        """The parts of the panels inside a box."""
+        p, (low, size) = self.panels, (self.mesh.low, self.mesh.size)
+        ends = np.array(box, dtype=float)
+        t = [2 * (ends[:, [k]] - low[:, p.number]) / size[:, p.number] - 1 for k in (0, 1)]
+        lower = np.maximum(p.low, t[0])
+        upper = np.minimum(p.low + p.size, t[1])
+        return Panels(p.number, lower, upper - lower).restricted((upper > lower).all(axis=0))
+
+    def _inside(self, predicate: Predicate) -> tuple[Array, Array]:
+        """Weights and u inside a region: panels that its edge crosses are cut along rows."""
+        t, _ = gauss(RULE)
+        corners = np.concatenate([[-1.0], t, [1.0]])
+        x = self.points(self.panels, corners)
+        label = np.asarray(predicate(x.reshape(2, -1)), dtype=bool).reshape(x.shape[1:])
+        flat = label.reshape(len(label), -1)
+        whole = np.asarray(flat.all(axis=1))
+        cut = np.asarray(flat.any(axis=1) & ~whole)
+        _, log, u = self.quadrature(self.panels.restricted(whole))
+        if not cut.any():
+            return log, u
+        pieces = self._rows(predicate, self.panels.restricted(cut))
+        return np.concatenate([log, pieces[0]]), np.concatenate([u, pieces[1]])
+
+    def _rows(self, predicate: Predicate, panels: Panels) -> tuple[Array, Array]:
+        """Weights inside a region on panels cut in 16, by rows along x that end where it does."""
+        panels = panels.quartered().quartered()
+        t, w = gauss(RULE)
+        stops = np.concatenate([[-1.0], t, [1.0]])  # where labels along a row are looked at
+        count = len(panels.number)
+        y = np.repeat(np.arange(count), RULE), np.tile(np.arange(RULE), count)  # panel and row
+
+        def world(panel: Array, s: Array, row: Array) -> Array:
+            local = np.stack([s, t[row]])
+            local = panels.low[:, panel] + panels.size[:, panel] * (1 + local) / 2
+            e = panels.number[panel]
+            return np.asarray(self.mesh.low[:, e] + self.mesh.size[:, e] * (1 + local) / 2)
+
+        at = np.repeat(y[0], len(stops)), np.repeat(y[1], len(stops))
+        label = np.asarray(predicate(world(at[0], np.tile(stops, len(y[0])), at[1])), dtype=bool)
+        label = label.reshape(len(y[0]), len(stops))
+        k, gap = np.nonzero(label[:, 1:] != label[:, :-1])
+        low, high, first = stops[gap], stops[gap + 1], label[k, gap]
+        for _ in range(BISECTIONS if len(k) else 0):
+            middle = (low + high) / 2
+            same = np.asarray(predicate(world(y[0][k], middle, y[1][k])), dtype=bool) == first
+            low, high = np.where(same, middle, low), np.where(same, high, middle)
+        # Along each row the region begins and ends at crossings and at the ends of the row.
+        crossing = (low + high) / 2
+        row_of = np.concatenate([k, np.flatnonzero(label[:, 0]), np.flatnonzero(label[:, -1])])
+        where = np.concatenate(
+            [crossing, np.full(int(label[:, 0].sum()), -1.0), np.full(int(label[:, -1].sum()), 1.0)]
+        )
+        order = np.lexsort((where, row_of))
+        row_of, where = row_of[order], where[order]
+        begins, ends, rows = where[0::2], where[1::2], row_of[0::2]
+        panel, row = y[0][rows], y[1][rows]
+        s = begins[:, None] + (ends - begins)[:, None] * (1 + t) / 2
+        local = np.stack([s, np.broadcast_to(t[row][:, None], s.shape)])
+        local = panels.low[:, panel, None] + panels.size[:, panel, None] * (1 + local) / 2
+        number = np.repeat(panels.number[panel], RULE)
+        phi, u = self._both(number, local.reshape(2, -1))
+        area = (panels.size * self.mesh.size[:, panels.number] / 4).prod(axis=0)[panel]
+        weight = w[row][:, None] * w * (area * (ends - begins) / 2)[:, None]
+        with np.errstate(divide="ignore"):
+            return np.log(weight).ravel() - phi, u
+
+
+def log_sum(log: Array, factor: Array) -> float:
+    """log of the sum of e^log factor; -inf where it is not positive."""
+    if not len(log):
+        return -np.inf
+    top = float(np.max(log))
+    total = float((np.exp(log - top) * factor).sum())
+    return top + float(np.log(total)) if total > 0 else -np.inf

@@ -1,0 +1,278 @@
+"""The steps that SGD really takes in the plane: its chain on a grid, and walkers.
+
+The chain takes each point of a grid by every minibatch, and what lands between points is shared
+among them so that polynomials keep their mean: the law is exact for smooth averages to a high order
+of the spacing, where cells that take all would spread the process by h^2 / 12 in each step. Two
+grids tell the error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_array, csr_array, eye_array
+from scipy.sparse.linalg import splu
+
+from stationary.errors import LandscapeError
+from stationary.plane.state import PlaneState
+from stationary.process.stepping import Stepper
+from stationary.result import Result
+
+__all__ = ["Measured", "PlaneCheck", "plane_check"]
+
+Array = NDArray[Any]
+
+POINTS = (72, 56)  # of the grid, for each direction: fine and coarse
+STENCIL = 6  # points for each direction among which is shared
+WORK = 2e8  # numbers that the walkers may go through
+ROOM = 0.1  # of where the diffusion is that is added on each side
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Means, standard deviations, correlation and basin masses, each with its error.
+
+    `values` and `errors` have the order of `PlaneCheck.names`.
+    """
+
+    values: Array
+    errors: Array
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PlaneCheck(Result):
+    """The end state of SGD's diffusion in the plane held against its own steps.
+
+    Attributes
+    ----------
+    names
+        What is compared.
+    diffusion, chain, walkers
+        Its values; None where one could not be had.
+    """
+
+    state: PlaneState
+    names: tuple[str, ...]
+    diffusion: Measured
+    chain: Measured | None
+    walkers: Measured | None
+    settings: dict[str, int]
+    notes: tuple[str, ...] = ()
+
+    interrupted = False  # as a `Check` can be
+
+    @property
+    def off(self) -> tuple[float, float, str]:
+        """The largest difference from the diffusion that is no error, in proportion; its error;
+        and of what."""
+        truth = self.chain if self.chain is not None else self.walkers
+        worst = (0.0, 0.0, "anything")
+        if truth is None:
+            return worst
+        for k, name in enumerate(self.names):
+            if name.startswith("mean"):
+                scale = self.diffusion.values[self.names.index(name.replace("mean", "deviation"))]
+            else:
+                scale = abs(self.diffusion.values[k])
+            if name == "correlation":
+                scale = 1.0
+            known = (truth.errors[k] + self.diffusion.errors[k]) / scale
+            apart = abs(truth.values[k] - self.diffusion.values[k]) / scale
+            if np.isfinite(known) and apart > max(worst[0], 2 * known):
+                worst = (float(apart), float(known), name)
+        return worst
+
+    @property
+    def verdict(self) -> str:
+        """ "agree", "roughly" or "differ": whether the diffusion tells what SGD does."""
+        if self.chain is None and self.walkers is None:
+            return "not known"
+        apart = self.off[0]
+        return "agree" if apart < 0.02 else "roughly" if apart < 0.2 else "differ"
+
+    def __repr__(self) -> str:
+        return (
+            f"<PlaneCheck of {self.state.diffusion.name!r}: {self.verdict}, {self.off[0]:.2g} off>"
+        )
+
+
+def plane_check(
+    state: PlaneState,
+    *,
+    walkers: int = 1000,
+    steps: int | None = None,
+    seed: int = 0,
+    simulation: bool = True,
+) -> PlaneCheck:
+    """Hold an end state against the chain of SGD's own steps and against walkers.
+
+    Raises
+    ------
+    LandscapeError
+        If the process is not of losses: a drift and a noise do not say what steps are taken.
+    """
+    stepper = state.diffusion.stepper
+    if stepper is None:
+        raise LandscapeError(
+            f"{state.diffusion.name}: check needs the losses or gradients of datapoints: a drift "
+            "and a variance do not say what steps SGD takes."
+        )
+    count = max(1, len([b for b in state.basins if b.attractor is not None]))
+    names: tuple[str, ...] = ("mean 1", "mean 2", "deviation 1", "deviation 2", "correlation")
+    if count > 1:
+        names = (*names, *(f"mass of basin {k}" for k in range(count)))
+    own = _summary(state, count)
+    errors = np.asarray(state.error_of(lambda s: _summary(s, count)))
+    notes: list[str] = []
+    chain = None
+    if stepper.chances is None:
+        notes.append(
+            "There are too many minibatches to go through one by one: there is no chain, and the "
+            "walkers alone tell."
+        )
+    else:
+        found = [_chain(state, stepper, n, count, notes) for n in POINTS]
+        if all(f is not None for f in found):
+            fine, coarse = np.array(found)
+            chain = Measured(fine, np.abs(fine - coarse) + 1e-12)
+    sent = None
+    if simulation:
+        work = walkers * stepper.datapoints
+        steps = steps or int(min(20_000, max(2_000, WORK / work)))
+        sent = _walk(state, stepper, walkers, steps, seed, count, notes)
+    settings = {"points": POINTS[0], "walkers": walkers, "steps": steps or 0, "seed": seed}
+    return PlaneCheck(
+        state, names, Measured(own, errors), chain, sent, settings, tuple(dict.fromkeys(notes))
+    )
+
+
+def _summary(state: PlaneState, count: int) -> Array:
+    c = state.cov()
+    moments = [*state.mean(), *np.sqrt(np.diag(c)), c[0, 1] / np.sqrt(c[0, 0] * c[1, 1])]
+    return np.array([*moments, *(np.exp(state._log_masses) if count > 1 else ())])
+
+
+def _moments(x: Array, weight: Array) -> list[float]:
+    mean = x @ weight
+    d = x - mean[:, None]
+    c = (d * weight) @ d.T
+    return [*mean, *np.sqrt(np.diag(c)), c[0, 1] / np.sqrt(c[0, 0] * c[1, 1])]
+
+
+def _chain(
+    state: PlaneState, stepper: Stepper, n: int, count: int, notes: list[str]
+) -> Array | None:
+    """What the chain on n x n points gives, or None."""
+    axes = [_axis(state, k, n) for k in (0, 1)]
+    low, h = np.array([[v[0], v[1] - v[0]] for v in axes]).T[..., None]
+    x = np.stack([v.ravel() for v in np.meshgrid(*axes, indexing="ij")])
+    size, each = n * n, STENCIL * STENCIL
+    columns, weights = [], []
+    outside = np.zeros(size)
+    assert stepper.chances is not None
+    for image, chance in zip(stepper.images(x), stepper.chances, strict=True):
+        place = (image - low) / h
+        inside = np.clip(place, 0, n - 1)
+        outside += (np.abs(place - inside) > 0).any(axis=0) * chance
+        first = np.clip(np.floor(inside).astype(int) - STENCIL // 2 + 1, 0, n - STENCIL)
+        parts = [_lagrange(v) for v in inside - first]
+        k = first[:, :, None] + np.arange(STENCIL)
+        columns.append((k[0][:, :, None] * n + k[1][:, None, :]).reshape(size, each))
+        weights.append(chance * (parts[0][:, :, None] * parts[1][:, None, :]).reshape(size, each))
+    shape = (size, each * len(columns))
+    matrix = csr_array(
+        (
+            np.stack(weights, axis=1).ravel(),
+            np.stack(columns, axis=1).ravel(),
+            np.arange(size + 1) * shape[1],
+        ),
+        shape=(size, size),
+    )
+    matrix.sum_duplicates()
+    flow = csc_array(matrix.T) - eye_array(size, format="csc")
+    pin = int(np.argmax(state.logpdf(x)))
+    rest = np.delete(np.arange(size), pin)
+    p = np.ones(size)
+    try:
+        p[rest] = splu(csc_array(flow[:, rest][rest])).solve(-flow[:, [pin]].toarray()[rest, 0])
+    except RuntimeError:
+        return None
+    p = p / p.sum()
+    if not np.isfinite(p).all() or np.abs(p).sum() > 1.5:
+        notes.append("The chain has no one smooth law on the box of the diffusion.")
+        return None
+    if float((outside * np.abs(p)).sum()) > 1e-4:
+        notes.append(
+            "SGD's steps lead out of the box of the diffusion: what they do beyond is not seen."
+        )
+    made = _moments(x, p)
+    if count > 1:
+        basin = np.asarray(state.basin_of(x))
+        made += [float(p[basin == k].sum()) for k in range(count)]
+    return np.array(made)
+
+
+def _axis(state: PlaneState, axis: int, n: int) -> Array:
+    low, high = state.marginal(axis).interval(1 - 1e-8)
+    room, by = state.diffusion.domain[axis], ROOM * (high - low)
+    return np.linspace(max(low - by, room[0]), min(high + by, room[1]), n)
+
+
+def _lagrange(t: Array) -> Array:
+    """The weights of a polynomial through 0, 1, ..., STENCIL - 1 at points t, (M, STENCIL)."""
+    nodes = np.arange(STENCIL)
+    made = np.ones((len(t), STENCIL))
+    for j in nodes:
+        for k in nodes:
+            if k != j:
+                made[:, j] *= (t - k) / (j - k)
+    return made
+
+
+def _walk(
+    state: PlaneState, stepper: Stepper, walkers: int, steps: int, seed: int, count: int,
+    notes: list[str],
+) -> Measured | None:  # fmt: skip
+    """Averages over walkers that start in the diffusion's end state, and over time after that."""
+    rng = np.random.default_rng(seed)
+    x = state.rvs(walkers, rng)
+    ends = np.array(state.diffusion.domain)
+    burn, every = steps // 4, max(1, steps // 400)
+    sums = np.zeros((6, walkers))
+    held = np.zeros((count, walkers))
+    seen = 0
+    for step in range(burn + steps):
+        x = stepper.draw(x, rng)
+        if step % 64 == 0 and not np.isfinite(x).all():
+            notes.append("Some walkers ran away to infinity: SGD diverges with this step.")
+            return None
+        x = np.where(x < ends[:, :1], 2 * ends[:, :1] - x, x)
+        x = np.where(x > ends[:, 1:], 2 * ends[:, 1:] - x, x)
+        if step >= burn and (step - burn) % every == 0:
+            seen += 1
+            sums += np.stack([x[0], x[1], x[0] ** 2, x[1] ** 2, x[0] * x[1], np.ones(walkers)])
+            if count > 1:
+                basin = np.asarray(state.basin_of(x))
+                held += basin == np.arange(count)[:, None]
+    each = sums / seen
+
+    def values(some: Array) -> Array:
+        m = each[:, some].mean(axis=1)
+        v = m[2] - m[0] ** 2, m[3] - m[1] ** 2
+        made = [m[0], m[1], *np.sqrt(v), (m[4] - m[0] * m[1]) / np.sqrt(v[0] * v[1])]
+        return np.array([*made, *(held[:, some].mean(axis=1) / seen if count > 1 else ())])
+
+    # The walkers are independent: errors are from what groups of them give.
+    groups = np.array_split(np.arange(walkers), 20)
+    spread = np.std([values(g) for g in groups], axis=0, ddof=1) / np.sqrt(len(groups))
+    if count > 1:
+        changed = ((held > 0) & (held < seen)).any(axis=0).sum()
+        if changed < 0.2 * walkers:
+            notes.append(
+                f"{changed} of {walkers} walkers changed the basin, so that their masses still "
+                "remember the start, which was the end state of the diffusion."
+            )
+    return Measured(values(np.arange(walkers)), spread)

@@ -1,0 +1,229 @@
+"""Where the drift alone leads: which attractor each point belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.integrate import solve_ivp
+from scipy.linalg import solve_continuous_lyapunov
+from scipy.ndimage import binary_dilation, distance_transform_cdt, label, maximum_position
+from scipy.spatial import cKDTree
+
+from stationary.plane.local import Equilibrium
+from stationary.process.plane import Box, PlaneDiffusion
+
+__all__ = ["Borders", "Flow"]
+
+Array = NDArray[Any]
+
+STEPS = 4000
+SHELLS = 12
+PIXELS, COARSE = 800, 100
+
+
+@dataclass(frozen=True, eq=False)
+class Flow:
+    """dx/dt = f(x), and the neighbourhoods of its stable equilibria from which nothing leaves."""
+
+    process: PlaneDiffusion
+    attractors: tuple[Equilibrium, ...]
+    traps: tuple[tuple[Array, float], ...]  # a matrix and the largest x^T P x, for each
+    box: Box
+
+    @classmethod
+    def of(cls, process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...], box: Box) -> Flow:
+        attractors = tuple(e for e in equilibria if e.kind == "stable")
+        others = [e.position for e in equilibria]
+        traps = tuple(_trap(process, e, others, box) for e in attractors)
+        return cls(process, attractors, traps, box)
+
+    def label(self, x: Array) -> Array:
+        """The number of the attractor that each point (2, M) goes to; -1 where to none."""
+        label = np.full(x.shape[1], -1)
+        going, y = np.arange(x.shape[1]), x.copy()
+        low, high = np.array(self.box).T[..., None]
+        wide = high - low
+        rate = max((np.abs(e.eigenvalues).max() for e in self.attractors), default=0.0)
+        for step in range(STEPS):
+            for k, (e, (p, most)) in enumerate(zip(self.attractors, self.traps, strict=True)):
+                d = y - e.position[:, None]
+                held = np.einsum("im,ij,jm->m", d, p, d) <= most
+                label[going[held]] = k
+                going, y = going[~held], y[:, ~held]
+            if not len(going):
+                break
+            f = self.process.fields(y).f
+            speed = np.abs(f / wide).max(axis=0)
+            with np.errstate(divide="ignore"):
+                dt = np.minimum(0.01 / speed, 0.3 / rate if rate else np.inf)
+            # What creeps away from a saddle may take longer steps later.
+            dt = np.where(np.isfinite(dt), dt, 0.0)
+            f2 = self.process.fields(y + dt / 2 * f).f
+            f3 = self.process.fields(y + dt / 2 * f2).f
+            f4 = self.process.fields(y + dt * f3).f
+            y = y + dt / 6 * (f + 2 * f2 + 2 * f3 + f4)
+            lost = ~np.isfinite(y).all(axis=0) | (np.abs(y - low) > 5 * wide).any(axis=0)
+            going, y = going[~lost], y[:, ~lost]
+            if step > 600 and len(going) == len(label):
+                break  # nothing arrives anywhere: there are cycles
+        return label
+
+
+@dataclass(frozen=True, eq=False)
+class Borders:
+    """The stable manifolds of the saddles, which part the basins, on a raster.
+
+    Attributes
+    ----------
+    curve, side
+        Points of the manifolds, close together, and unit normals, shape (2, K).
+    pixels
+        The number of the attractor for each pixel; -2 next to a manifold.
+    """
+
+    box: Box
+    curve: Array
+    normal: Array
+    pixels: Array
+    sides: Array  # (2, K): what lies against the normal, and along it
+    exact: bool = True  # no: there are other borders, such as cycles, and only pixels are known
+
+    @classmethod
+    def of(cls, flow: Flow, equilibria: tuple[Equilibrium, ...]) -> Borders:
+        low, high = np.array(flow.box).T[..., None]
+        pixel = (high - low) / PIXELS
+        parts = [
+            _resampled(branch / pixel) * pixel
+            for e in equilibria
+            if e.kind == "saddle"
+            for branch in _branches(flow, e)
+        ]
+        curves = [c for c in parts if c.shape[1] > 1]
+        table = np.zeros((PIXELS, PIXELS), dtype=bool)
+        for c in curves:
+            i, j = np.floor((c - low) / pixel).astype(int)
+            keep = (i >= 0) & (i < PIXELS) & (j >= 0) & (j < PIXELS)
+            table[i[keep], j[keep]] = True
+        table = binary_dilation(table, np.ones((3, 3), dtype=bool))
+        parts_of, count = label(~table)
+        of = np.full(count + 1, -1)
+        if count:
+            depth = distance_transform_cdt(np.pad(~table, 1))[1:-1, 1:-1]
+            deepest = maximum_position(depth, parts_of, np.arange(1, count + 1))
+            middle = low + pixel * (np.array(deepest).T + 0.5)
+            of[1:] = flow.label(middle)
+        pixels = np.where(table, -2, of[parts_of])
+        if not curves:
+            empty = np.zeros((2, 0))
+            made = cls(flow.box, empty, empty, pixels, np.zeros((2, 0), dtype=int))
+            return made.checked(flow)
+        curve = np.concatenate(curves, axis=1)
+        tangent = np.concatenate([np.gradient(c, axis=1) for c in curves], axis=1) / pixel
+        normal = np.stack([-tangent[1], tangent[0]]) / np.hypot(*tangent) * pixel
+        made = cls(flow.box, curve, normal, pixels, np.zeros((2, 0), dtype=int))
+        sides = np.full((2, curve.shape[1]), -2)
+        for distance in (3, 5, 9):
+            for k, sign in enumerate((-1, 1)):
+                at = made._pixel(curve + sign * distance * normal)
+                sides[k] = np.where(sides[k] == -2, at, sides[k])
+        return cls(flow.box, curve, normal, pixels, sides).checked(flow)
+
+    def checked(self, flow: Flow) -> Borders:
+        """The same where it agrees with the flow from points all over; else pixels of the flow."""
+        low, high = np.array(self.box).T[..., None]
+        x = low + (high - low) * np.random.default_rng(0).uniform(size=(2, 200))
+        if (flow.label(x) == self.label(x)).all():
+            return self
+        t = (np.arange(COARSE) + 0.5) / COARSE
+        unit = np.stack([v.ravel() for v in np.meshgrid(t, t, indexing="ij")])
+        coarse = flow.label(low + (high - low) * unit).reshape(COARSE, COARSE)
+        index = np.arange(PIXELS) * COARSE // PIXELS
+        empty = np.zeros((2, 0))
+        return Borders(self.box, empty, empty, coarse[np.ix_(index, index)], empty, exact=False)
+
+    def _pixel(self, x: Array) -> Array:
+        low, high = np.array(self.box).T[..., None]
+        i, j = np.clip((PIXELS * (x - low) / (high - low)).astype(int), 0, PIXELS - 1)
+        return np.asarray(self.pixels[i, j])
+
+    @cached_property
+    def _tree(self) -> cKDTree:
+        low, high = np.array(self.box).T[..., None]
+        return cKDTree((self.curve / (high - low)).T)
+
+    def label(self, x: Array) -> Array:
+        """The number of the attractor of each point (2, M)."""
+        made = self._pixel(x)
+        near = np.flatnonzero(made == -2)
+        if len(near):
+            low, high = np.array(self.box).T[..., None]
+            wide = high - low
+            _, k = self._tree.query((x[:, near] / wide).T)
+            d = (x[:, near] - self.curve[:, k]) / wide
+            side = ((d * self.normal[:, k] / wide).sum(axis=0) > 0).astype(int)
+            made[near] = self.sides[side, k]
+        return made
+
+
+def _branches(flow: Flow, saddle: Equilibrium) -> list[Array]:
+    """The stable manifold of a saddle, backwards in time until it leaves the box: (2, K) each."""
+    values, vectors = np.linalg.eig(saddle.jacobian)
+    direction = vectors[:, int(np.argmin(values.real))].real
+    low, high = np.array(flow.box).T
+    wide = high - low
+
+    def back(_: float, x: Array) -> Array:
+        f = flow.process.fields(x[:, None]).f[:, 0]
+        return np.asarray(-f / max(float(np.abs(f / wide).max()), 1e-12))
+
+    def outside(_: float, x: Array) -> float:
+        return float(np.minimum(x - low + 0.05 * wide, high - x + 0.05 * wide).min())
+
+    outside.terminal = True  # type: ignore[attr-defined]
+    made = []
+    for sign in (-1, 1):
+        start = saddle.position + sign * 1e-5 * wide.min() * direction
+        run = solve_ivp(
+            back, (0, 30), start, "DOP853", events=outside, rtol=1e-9, atol=1e-10 * wide.min(),
+            dense_output=True,
+        )  # fmt: skip
+        solution: Any = run.sol
+        t = np.linspace(0, run.t[-1], max(2, int(4 * PIXELS * run.t[-1])))
+        made.append(np.concatenate([saddle.position[:, None], solution(t)], axis=1))
+    return made
+
+
+def _resampled(curve: Array) -> Array:
+    """Points a fifth of a pixel apart along a curve in pixels."""
+    length = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(curve, axis=1)))])
+    s = np.linspace(0, length[-1], max(2, int(5 * length[-1])))
+    return np.stack([np.interp(s, length, v) for v in curve])
+
+
+def _trap(
+    process: PlaneDiffusion, e: Equilibrium, others: list[Array], box: Box
+) -> tuple[Array, float]:
+    """An ellipse around an attractor that the drift crosses inwards everywhere."""
+    p = solve_continuous_lyapunov(e.jacobian.T, -np.eye(2))
+    angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+    root = np.linalg.inv(np.linalg.cholesky((p + p.T) / 2)).T
+    ring = root @ np.stack([np.cos(angle), np.sin(angle)])
+    width = min(high - low for low, high in box)
+    nearest = min(
+        (float(np.linalg.norm(o - e.position)) for o in others if o is not e.position),
+        default=width,
+    )
+    size = 0.4 * min(nearest, width) / np.abs(ring).max()
+    for _ in range(40):
+        shells = size * np.linspace(0.05, 1, SHELLS)
+        x = (e.position[:, None, None] + shells[:, None] * ring[:, None, :]).reshape(2, -1)
+        d = x - e.position[:, None]
+        inward = np.einsum("im,ij,jm->m", d, p, process.fields(x).f)
+        if (inward < 0).all():
+            break
+        size *= 0.7
+    return p, float(size**2)

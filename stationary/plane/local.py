@@ -1,0 +1,183 @@
+"""What a process does around a point, for any number of weights: zeros of the drift, Gaussians."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_continuous_lyapunov
+
+from stationary.process.plane import Box, PlaneDiffusion, point_text
+
+__all__ = ["Equilibrium", "curvature", "equilibria_of", "equilibrium_at"]
+
+Array = NDArray[Any]
+
+SEEDS = 16  # for each direction of a plane, from which zeros of the drift are looked for
+NEWTON = 60
+
+
+@dataclass(frozen=True, eq=False)
+class Equilibrium:
+    """A zero of the drift.
+
+    Attributes
+    ----------
+    position, error
+        Where it is, shape (n,), and how well that is known.
+    jacobian, variance
+        d_j f_i and a there, shape (n, n).
+    eigenvalues
+        Of the Jacobian, by falling real part.
+    covariance
+        S with J S + S J^T + a = 0, the Gaussian that small noise makes of it; None unless stable.
+    curl
+        The largest |d_k A_i - d_i A_k|; None where the noise is singular.
+    """
+
+    position: Array
+    error: float
+    jacobian: Array
+    variance: Array
+    eigenvalues: Array
+    covariance: Array | None
+    curl: float | None
+
+    @property
+    def kind(self) -> str:
+        up = int((self.eigenvalues.real > 0).sum())
+        if self.covariance is not None:
+            return "stable"
+        if (self.eigenvalues.real == 0).any():
+            return "marginal"
+        return "unstable" if up == len(self.eigenvalues) else "saddle"
+
+    @property
+    def log_determinant(self) -> float:
+        """log det of the covariance: twice the log of the Gaussian's volume."""
+        assert self.covariance is not None
+        return float(np.linalg.slogdet(self.covariance)[1])
+
+    def __repr__(self) -> str:
+        return f"<Equilibrium at {point_text(self.position)}: {self.kind}>"
+
+
+def equilibrium_at(process: PlaneDiffusion, near: Any) -> Equilibrium | None:
+    """The zero of the drift that Newton's method finds from a point, or None."""
+    x = newton(process, np.asarray(near, dtype=float)[:, None])
+    return described(process, x[:, 0]) if np.isfinite(x).all() else None
+
+
+def equilibria_of(process: PlaneDiffusion, box: Box) -> tuple[Equilibrium, ...]:
+    """The zeros of the drift in a finite box, as far as a grid of starts finds them."""
+    n = len(box)
+    if n == 2:
+        t = (np.arange(SEEDS) + 0.5) / SEEDS
+        unit = np.stack([v.ravel() for v in np.meshgrid(t, t, indexing="ij")])
+    else:
+        from scipy.stats.qmc import Sobol
+
+        unit = Sobol(n, scramble=False).random(256).T
+    low, high = np.array(box).T
+    x = newton(process, low[:, None] + (high - low)[:, None] * unit, high - low)
+    x = x[:, np.isfinite(x).all(axis=0)]
+    slack = 1e-9 * (high - low)[:, None]
+    x = x[:, ((x >= low[:, None] - slack) & (x <= high[:, None] + slack)).all(axis=0)]
+    kept: list[Array] = []
+    for point in x.T:
+        if all((np.abs(point - k) > 1e-6 * (high - low)).any() for k in kept):
+            kept.append(point)
+    kept.sort(key=lambda p: tuple(p))
+    return tuple(described(process, p) for p in kept)
+
+
+def newton(process: PlaneDiffusion, x: Array, width: Array | None = None) -> Array:
+    """Newton's method from many points (n, M); nan where it does not converge."""
+    most = (0.2 * width if width is not None else 1e3 + np.abs(x).max(axis=1))[:, None]
+    x = x.copy()
+    out = np.full_like(x, np.nan)
+    going = np.arange(x.shape[1])
+    for _ in range(NEWTON):
+        if not len(going):
+            break
+        with np.errstate(all="ignore"):
+            found = process.fields(x[:, going], 1)
+            slopes = np.moveaxis(np.swapaxes(found.df, 0, 1), -1, 0)  # (M, i, k)
+        fine = np.isfinite(slopes).all(axis=(1, 2)) & np.isfinite(found.f).all(axis=0)
+        going, slopes, f = going[fine], slopes[fine], found.f[:, fine]
+        if not len(going):
+            break
+        step = -(np.linalg.pinv(slopes) @ f.T[..., None])[..., 0].T
+        step /= np.maximum(1, (np.abs(step) / most).max(axis=0))
+        x[:, going] += step
+        near = (np.abs(step) <= 1e-13 * (most + np.abs(x[:, going]))).all(axis=0)
+        out[:, going[near]] = x[:, going[near]]
+        going = going[~near]
+    lost = np.flatnonzero(np.isfinite(out).all(axis=0))
+    if len(lost):  # least squares ends where the drift does not vanish, too
+        found = process.fields(out[:, lost], 1)
+        size = np.abs(found.df).max(axis=(0, 1)) * most.max()
+        out[:, lost[np.abs(found.f).max(axis=0) > 1e-9 * size]] = np.nan
+    return out
+
+
+def described(process: PlaneDiffusion, x: Array) -> Equilibrium:
+    fields = process.fields(x[:, None], 2)
+    jacobian, a = fields.df[..., 0].T, fields.a[..., 0]
+    values = np.linalg.eigvals(jacobian)
+    values = values[np.argsort(-values.real)]
+    flat = 1e-7 * np.abs(jacobian).max()  # a double zero is known to half of the digits
+    values = np.where(np.abs(values.real) <= flat, 1j * values.imag, values)
+    covariance = None
+    if (values.real < 0).all():
+        covariance = solve_continuous_lyapunov(jacobian, -a)
+        covariance = (covariance + covariance.T) / 2
+    step = np.abs(np.linalg.pinv(jacobian)) @ np.abs(fields.f[:, 0])
+    error = float(step.max() + 4e-16 * np.abs(x).max())
+    curl = None
+    if np.linalg.cond(a) < 1e12:
+        curl = float(np.abs(fields.slope_and_curl()[1]).max())
+    return Equilibrium(x, error, jacobian, a, values, covariance, curl)
+
+
+def curvature(process: PlaneDiffusion, x: Array) -> Array:
+    """The Gauss curvature of the metric a^-1 at points (2, M): 0 where coordinates exist in which
+    the noise is the same everywhere."""
+    fields = process.fields(x, 2)
+    g = np.linalg.inv(np.moveaxis(fields.a, -1, 0))
+
+    def of(k: int) -> Array:
+        return np.asarray(-g @ np.moveaxis(fields.da[k], -1, 0) @ g)
+
+    def second(k: int, m: int) -> Array:
+        da, dda = fields.da, fields.dda
+        p, q = np.moveaxis(da[k], -1, 0), np.moveaxis(da[m], -1, 0)
+        mixed = np.moveaxis(dda[k, m], -1, 0)
+        return np.asarray(g @ p @ g @ q @ g + g @ q @ g @ p @ g - g @ mixed @ g)
+
+    e, f, h = g[:, 0, 0], g[:, 0, 1], g[:, 1, 1]
+    (eu, fu, gu), (ev, fv, gv) = ((d[:, 0, 0], d[:, 0, 1], d[:, 1, 1]) for d in (of(0), of(1)))
+    top = -second(1, 1)[:, 0, 0] / 2 + second(0, 1)[:, 0, 1] - second(0, 0)[:, 1, 1] / 2
+    zero = np.zeros_like(e)
+    first = [[top, eu / 2, fu - ev / 2], [fv - gu / 2, e, f], [gv / 2, f, h]]
+    other = [[zero, ev / 2, gu / 2], [ev / 2, e, f], [gu / 2, f, h]]
+    made = [np.linalg.det(np.moveaxis(np.array(m), -1, 0)) for m in (first, other)]
+    return np.asarray((made[0] - made[1]) / (e * h - f * f) ** 2)
+
+
+def finite_box(box: Box) -> Box:
+    """A finite box in which equilibria are looked for where a domain is infinite."""
+    made = []
+    for low, high in box:
+        if math.isfinite(low) and math.isfinite(high):
+            made.append((low, high))
+        elif math.isfinite(low):
+            made.append((low, low + 20 + abs(low)))
+        elif math.isfinite(high):
+            made.append((high - 20 - abs(high), high))
+        else:
+            made.append((-10.0, 10.0))
+    return tuple(made)

@@ -1,0 +1,170 @@
+"""A marginal of a density in the plane: a distribution on a line, on polynomials."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.errors import LandscapeError
+from stationary.plane.density import Density
+from stationary.plane.mesh import basis, gauss
+
+__all__ = ["Marginal", "marginal_of"]
+
+Array = NDArray[Any]
+
+DEGREE = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Marginal:
+    """A density in one dimension, a polynomial between each two `edges`.
+
+    Attributes
+    ----------
+    edges
+        Ascending, shape (K + 1,).
+    values
+        The density at the Gauss-Lobatto nodes of each interval, shape (K, n).
+    """
+
+    edges: Array
+    values: Array
+
+    @cached_property
+    def _pieces(self) -> Array:
+        """(K + 1,): the probability below each edge."""
+        t, w = gauss(DEGREE + 1)
+        mass = np.diff(self.edges) / 2 * (self.values @ basis(DEGREE).at(t).T @ w)
+        return np.concatenate([[0.0], np.cumsum(np.maximum(mass, 0))])
+
+    def _place(self, x: Array) -> tuple[Array, Array]:
+        i = np.clip(np.searchsorted(self.edges, x, side="right") - 1, 0, len(self.edges) - 2)
+        return i, np.clip(2 * (x - self.edges[i]) / np.diff(self.edges)[i] - 1, -1, 1)
+
+    def pdf(self, x: Any) -> Any:
+        x = np.asarray(x, dtype=float)
+        i, t = self._place(x.ravel())
+        made = (basis(DEGREE).at(t) * self.values[i]).sum(axis=1)
+        inside = (x.ravel() >= self.edges[0]) & (x.ravel() <= self.edges[-1])
+        return np.where(inside, np.maximum(made, 0), 0.0).reshape(x.shape)[()]
+
+    def logpdf(self, x: Any) -> Any:
+        with np.errstate(divide="ignore"):
+            return np.log(self.pdf(x))
+
+    def cdf(self, x: Any) -> Any:
+        """P(X <= x)."""
+        return self._below(x) / self._pieces[-1]
+
+    def sf(self, x: Any) -> Any:
+        """P(X > x)."""
+        return 1 - self.cdf(x)
+
+    def _below(self, x: Any) -> Any:
+        x = np.asarray(x, dtype=float)
+        i, t = self._place(x.ravel())
+        s, w = gauss(DEGREE + 1)
+        inner = -1 + (1 + t)[:, None] * (1 + s) / 2
+        rows = basis(DEGREE).at(inner.ravel()).reshape(*inner.shape, -1)
+        part = np.einsum("mqn,mn,q->m", rows, self.values[i], w)
+        made = self._pieces[i] + part * (1 + t) / 2 * np.diff(self.edges)[i] / 2
+        return np.maximum(made, 0).reshape(x.shape)[()]
+
+    def ppf(self, q: Any) -> Any:
+        """The point below which lies the probability q."""
+        q = np.asarray(q, dtype=float)
+        if ((q < 0) | (q > 1)).any() or np.isnan(q).any():
+            raise LandscapeError(f"ppf: q = {q!r:.60} must be probabilities, from 0 to 1.")
+        goal = q.ravel() * self._pieces[-1]
+        i = np.clip(np.searchsorted(self._pieces, goal) - 1, 0, len(self.edges) - 2)
+        low, high = self.edges[i], self.edges[i + 1]
+        for _ in range(52):
+            middle = (low + high) / 2
+            below = np.asarray(self._below(middle)) < goal
+            low, high = np.where(below, middle, low), np.where(below, high, middle)
+        return ((low + high) / 2).reshape(q.shape)[()]
+
+    def _moment(self, k: int, centre: float) -> float:
+        t, w = gauss(DEGREE + 1)
+        x = self.edges[:-1, None] + np.diff(self.edges)[:, None] * (1 + t) / 2
+        values = self.values @ basis(DEGREE).at(t).T
+        weight = np.diff(self.edges)[:, None] / 2 * w
+        return float(((x - centre) ** k * values * weight).sum() / self._pieces[-1])
+
+    def mean(self) -> float:
+        return self._moment(1, 0.0)
+
+    def var(self) -> float:
+        return self._moment(2, self.mean())
+
+    def std(self) -> float:
+        return float(np.sqrt(self.var()))
+
+    def median(self) -> float:
+        return float(self.ppf(0.5))
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """The two points between which lies this probability, equal tails outside."""
+        low, high = self.ppf([(1 - confidence) / 2, (1 + confidence) / 2])
+        return float(low), float(high)
+
+    def probability(self, lower: float, upper: float) -> float:
+        return float(self.cdf(upper) - self.cdf(lower))
+
+    def rvs(self, size: int = 1, rng: Any = None) -> Array:
+        return np.asarray(self.ppf(np.random.default_rng(rng).uniform(size=size)))
+
+    def support(self) -> tuple[float, float]:
+        return float(self.edges[0]), float(self.edges[-1])
+
+
+def normal(mean: float, deviation: float) -> Marginal:
+    """A normal law in the same form."""
+    edges = mean + deviation * np.linspace(-9, 9, 37)
+    x = edges[:-1, None] + np.diff(edges)[:, None] * (1 + basis(DEGREE).nodes) / 2
+    z = (x - mean) / deviation
+    return Marginal(edges, np.exp(-(z**2) / 2) / (deviation * np.sqrt(2 * np.pi)))
+
+
+def marginal_of(density: Density, axis: int) -> Marginal:
+    """The marginal along x (0) or y (1)."""
+    panels, mesh = density.panels, density.mesh
+    low = mesh.low[:, panels.number] + mesh.size[:, panels.number] * (1 + panels.low) / 2
+    size = mesh.size[:, panels.number] * panels.size / 2
+    ends = np.concatenate([low[axis], low[axis] + size[axis]])
+    slack = 1e-11 * (ends.max() - ends.min())
+    edges = np.unique(ends)
+    edges = edges[np.concatenate([[True], np.diff(edges) > slack])]
+    first = np.searchsorted(edges, low[axis] + slack, side="right") - 1
+    last = np.searchsorted(edges, low[axis] + size[axis] - slack, side="left")
+    count = last - first
+    panel = np.repeat(np.arange(len(count)), count)
+    inside = np.arange(len(panel)) - np.repeat(np.cumsum(count) - count, count)
+    interval = first[panel] + inside
+    nodes, (t, w) = basis(DEGREE).nodes, gauss(12)
+    values = np.zeros((len(edges) - 1, DEGREE + 1))
+    for begin in range(0, len(panel), 4000):
+        some, at = panel[begin : begin + 4000], interval[begin : begin + 4000]
+        along = edges[at, None] + np.diff(edges)[at, None] * (1 + nodes) / 2
+        across = low[1 - axis, some, None] + size[1 - axis, some, None] * (1 + t) / 2
+        number = panels.number[some]
+        local: list[Any] = [None, None]
+        for k, v in ((axis, along), (1 - axis, across)):
+            e = mesh.low[k, number, None], mesh.size[k, number, None]
+            local[k] = 2 * (v - e[0]) / e[1] - 1
+        made = []
+        for tables in (density.phi, density.u):
+            p = basis(tables.shape[1] - 1)
+            rows = [p.at(v.ravel()).reshape(*v.shape, -1) for v in local]
+            made.append(rows[0] @ tables[number] @ np.swapaxes(rows[1], 1, 2))
+        with np.errstate(under="ignore"):
+            table = made[1] * np.exp(-made[0] - density.log_total)
+        table = table if axis == 0 else np.swapaxes(table, 1, 2)
+        part = table @ w * (size[1 - axis, some] / 2)[:, None]
+        np.add.at(values, at, part)
+    return Marginal(edges, values)

@@ -1,0 +1,214 @@
+"""A rough end state, positive whatever the noise: a chain on the points of a grid.
+
+From each point the process moves by f t and by sqrt(2 t) along either axis of its noise, and lands
+on the corners of a cell with the weights of linear interpolation. This is a Markov chain for noise
+of any rank; its density is too wide by what interpolation adds, and so finds every basin and the
+box that holds the probability. Its exponents are rough and start what is exact.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_array
+from scipy.sparse.linalg import splu
+
+from stationary.errors import ConvergenceError, LandscapeError
+from stationary.plane.local import Equilibrium
+from stationary.process.plane import Box, PlaneDiffusion, box_text
+
+__all__ = ["Rough", "found"]
+
+Array = NDArray[Any]
+
+POINTS = 64  # of the grid, for each direction
+# Cells that one move by the noise, and one by the drift, spans: interpolation adds a sixth of a
+# cell squared to the noise of each move, so that short moves widen the density.
+BY_NOISE, BY_DRIFT = 1.5, 5.0
+SMOOTH = 2.0  # cells
+CAP = 25.0
+
+
+def _pinned(process: PlaneDiffusion, flow: Any, pin: int) -> Array:
+    """The vector that a chain's generator takes to nothing, one at a point."""
+    n = flow.shape[0]
+    rest = np.delete(np.arange(n), pin)
+    try:
+        lu = splu(
+            csc_array(flow[:, rest][rest]), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0,
+            options={"SymmetricMode": True},
+        )  # fmt: skip
+    except RuntimeError as error:
+        raise ConvergenceError(
+            f"{process.name}: there are points that are never left, or several closed classes: no "
+            "single density. Add a little noise, or shrink the domain to one class."
+        ) from error
+    p = np.ones(n)
+    p[rest] = lu.solve(-flow[:, [pin]].toarray()[rest, 0])
+    return np.maximum(p, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Rough:
+    """Phi = -log P, least 0, on a grid over a box."""
+
+    axes: tuple[Array, ...]
+    phi: Array  # (POINTS, POINTS)
+
+    @property
+    def box(self) -> Box:
+        return tuple((float(x[0]), float(x[-1])) for x in self.axes)
+
+    @property
+    def peak(self) -> Array:
+        """Where Phi is least."""
+        place = np.unravel_index(np.argmin(self.phi), self.phi.shape)
+        return np.array([v[i] for v, i in zip(self.axes, place, strict=True)])
+
+    def at(self, x: Array) -> Array:
+        """Phi at points (2, ...), by splines."""
+        from scipy.interpolate import RectBivariateSpline
+        from scipy.ndimage import gaussian_filter
+
+        # A chain has structure in every cell, which the splines must not have.
+        smooth = gaussian_filter(CAP * np.tanh(self.phi / CAP), SMOOTH, mode="nearest")
+        spline = RectBivariateSpline(self.axes[0], self.axes[1], smooth, kx=5, ky=5)
+        return np.asarray(spline.ev(x[0].ravel(), x[1].ravel())).reshape(x.shape[1:])
+
+
+def on_box(process: PlaneDiffusion, box: Box, start: Array | None, most: float) -> Rough:
+    """The chain's end state on a box; `start` is a point where the density is not small."""
+    axes = tuple(np.linspace(*ends, POINTS) for ends in box)
+    x = np.stack([v.ravel() for v in np.meshgrid(*axes, indexing="ij")])
+    fields = process.fields(x)
+    process.check(x, fields)
+    h = np.array([v[1] - v[0] for v in axes])[:, None]
+    values, vectors = np.linalg.eigh(np.moveaxis(fields.a, -1, 0) / (h @ h.T))
+    values = np.maximum(values, 0)  # (M, 2), in cells^2 per time
+    speed = np.abs(fields.f / h).max(axis=0)
+    with np.errstate(divide="ignore"):
+        time = np.minimum(BY_DRIFT / speed, BY_NOISE**2 / (2 * values[:, -1]))
+    time[~np.isfinite(time)] = 1.0
+    low_end, high_end = np.array(box).T[..., None]
+    middle = process.fields(np.clip(x + fields.f * time / 2, low_end, high_end)).f
+    moved = np.where(np.isfinite(middle), middle, fields.f) / h * time
+    n = x.shape[1]
+    rows, columns, weights = [], [], []
+    here = np.stack(np.unravel_index(np.arange(n), (POINTS, POINTS))).astype(float)
+    for k in range(2):
+        along = np.sqrt(2 * time * values[:, k]) * vectors[:, :, k].T
+        for sign in (-1, 1):
+            to = here + moved + sign * along
+            to = np.clip(to, 0, POINTS - 1)
+            low = np.minimum(to.astype(int), POINTS - 2)
+            part = to - low
+            for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
+                share = np.where(i, part[0], 1 - part[0]) * np.where(j, part[1], 1 - part[1])
+                rows.append((low[0] + i) * POINTS + low[1] + j)
+                columns.append(np.arange(n))
+                weights.append(share / 4 / time)
+    rows.append(np.arange(n))
+    columns.append(np.arange(n))
+    weights.append(-1 / time)
+    flow = csc_array(
+        (np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns))), shape=(n, n)
+    )
+    if start is None:  # where the drift leads from next to the middle
+        place = np.array([0.53, 0.46]) * POINTS
+        for _ in range(4 * POINTS):
+            i, j = np.clip(np.rint(place).astype(int), 0, POINTS - 1)
+            place = np.clip(place + moved[:, i * POINTS + j], 0, POINTS - 1)
+        i, j = np.rint(place).astype(int)
+        pin = int(i * POINTS + j)
+    else:
+        pin = int(np.argmin((((x - start[:, None]) / h) ** 2).sum(axis=0)))
+    p = _pinned(process, flow, pin)
+    if p.max() > 1e3:  # far from the peak a pin leaves few digits
+        p = _pinned(process, flow, int(np.argmax(p)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        phi = -np.log(p / p.max())
+    phi = np.where(np.isfinite(phi), np.minimum(phi, most), most)
+    return Rough(axes, phi.reshape(POINTS, POINTS))
+
+
+def found(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...], cut: float) -> Rough:
+    """The chain on the smallest box that holds all probability above e^-cut of the peak."""
+    stable = [e for e in equilibria if e.covariance is not None]
+    box = first_box(process, stable, cut)
+    start = stable[0].position if stable else None
+    first, shrunk = None, False
+    for _ in range(40):
+        rough = on_box(process, box, start, 700.0)
+        start = rough.peak
+        grown = []
+        for axis, (low, high) in enumerate(box):
+            least = rough.phi.min(axis=1 - axis)
+            ends = [low, high]
+            for side, at in ((0, 0), (1, -1)):
+                room = process.domain[axis][side]
+                if least[at] < cut and ends[side] != room:
+                    by = 0.4 * (high - low) * (1 if side else -1)
+                    ends[side] = min(ends[side] + by, room) if side else max(ends[side] + by, room)
+            grown.append((ends[0], ends[1]))
+        if tuple(grown) != box:
+            if shrunk:
+                return on_box(process, tuple(grown), start, 700.0)
+            if first is not None and _area(tuple(grown)) > 1e12 * first:
+                break
+            first = first or _area(box)
+            box = tuple(grown)
+            continue
+        smaller = []
+        for axis, x in enumerate(rough.axes):
+            held = np.flatnonzero(rough.phi.min(axis=1 - axis) < cut)
+            smaller.append((float(x[max(held[0] - 2, 0)]), float(x[min(held[-1] + 2, POINTS - 1)])))
+        if _area(tuple(smaller)) > 0.5 * _area(box):
+            return cropped(rough, tuple(smaller))
+        box, shrunk = tuple(smaller), True
+    raise LandscapeError(
+        f"{process.name}: the density has not fallen to e^-{cut:g} of its peak on {box_text(box)}: "
+        "its tails are heavy, or nothing holds the process together. Give a finite domain; its "
+        "ends then reflect."
+    )
+
+
+def cropped(rough: Rough, box: Box) -> Rough:
+    """The part of a grid inside a box."""
+    keep = [
+        (x >= low - 1e-12 * abs(high - low)) & (x <= high + 1e-12 * abs(high - low))
+        for x, (low, high) in zip(rough.axes, box, strict=True)
+    ]
+    axes = tuple(x[k] for x, k in zip(rough.axes, keep, strict=True))
+    return replace(rough, axes=axes, phi=rough.phi[np.ix_(*keep)])
+
+
+def _area(box: Box) -> float:
+    return math.prod(high - low for low, high in box)
+
+
+def first_box(process: PlaneDiffusion, stable: list[Equilibrium], cut: float) -> Box:
+    """Where to look first: the domain, and along infinite directions around what attracts."""
+    box = []
+    for axis, (low, high) in enumerate(process.domain):
+        if math.isfinite(low) and math.isfinite(high):
+            box.append((low, high))
+            continue
+        ends = []
+        for e in stable:
+            assert e.covariance is not None
+            reach = math.sqrt(2 * cut * e.covariance[axis, axis])
+            ends += [e.position[axis] - reach, e.position[axis] + reach]
+        finite = [v for v in (low, high) if math.isfinite(v)]
+        if not ends:
+            ends = (
+                [finite[0], finite[0] + 2.0]
+                if low in finite
+                else ([finite[0] - 2.0, finite[0]] if finite else [-2.0, 2.0])
+            )
+        made = max(min(ends), low), min(max(ends), high)
+        box.append(made if made[0] < made[1] else (made[0], made[0] + 1.0))
+    return tuple(box)

@@ -1,0 +1,167 @@
+"""The three roads to an end state in the plane, and the tests that choose one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.errors import ConvergenceError, LandscapeError, Status
+from stationary.plane import closed
+from stationary.plane.curl import Curl, curl_test
+from stationary.plane.local import Equilibrium, equilibria_of, finite_box
+from stationary.plane.rough import Rough, found
+from stationary.plane.spectral import CUT, spectral
+from stationary.plane.state import PlaneState
+from stationary.process.plane import Box, PlaneDiffusion, box_text
+from stationary.process.plane_landscape import PlaneLandscape
+
+__all__ = ["plane_end_state"]
+
+Array = NDArray[Any]
+
+ENOUGH = 1e-6  # of the peak: an error above this is told as not converged
+HELD = 45.0  # in -log P: what a basin's own box reaches
+
+
+def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
+    """The end state of a process with two weights.
+
+    Raises
+    ------
+    LandscapeError
+        If it has no density, or more weights than two.
+    ConvergenceError
+        If barriers are beyond what can be followed.
+    """
+    diffusion = process.diffusion() if isinstance(process, PlaneLandscape) else process
+    if diffusion.dimensions != 2:
+        raise LandscapeError(
+            f"{diffusion.name}: end states are had for one weight and for two, not for "
+            f"{diffusion.dimensions}. Around each minimum `stationary.equilibria` gives the "
+            "Gaussian, the curl and the metric for any number of weights."
+        )
+    gaussian = closed.linear(diffusion)
+    if gaussian is not None:
+        return _gaussian(process, diffusion, gaussian)
+    wide = finite_box(diffusion.domain)
+    equilibria = equilibria_of(diffusion, wide)
+    rough = found(diffusion, equilibria, CUT)
+    places = np.array([*np.array(rough.box).T, *(e.position for e in equilibria)])
+    hull = tuple(zip(places.min(axis=0).tolist(), places.max(axis=0).tolist(), strict=True))
+    equilibria = merged(equilibria, equilibria_of(diffusion, hull))
+    tested = curl_test(diffusion, rough.box, rough.at)
+    notes = _notes(diffusion, rough, equilibria, tested)
+    if tested.local:
+        return _integrated(process, diffusion, rough, equilibria, tested, notes)
+    solved = spectral(diffusion, rough)
+    held = solved.density.mesh.place(np.array([e.position for e in equilibria]).reshape(-1, 2).T)
+    lost = [e for e, k in zip(equilibria, held[0], strict=True) if e.kind == "stable" and k < 0]
+    if lost:
+        raise ConvergenceError(
+            f"{diffusion.name}: the attractors {', '.join(map(repr, lost))} lie beyond barriers of "
+            f"more than e^{CUT:g}, and a current flows. Raise the noise, or take each basin as a "
+            "domain of its own."
+        )
+    state = PlaneState(
+        process, diffusion, solved.density, solved.others, equilibria, tested, "elements",
+        Status.CONVERGED, notes,
+    )  # fmt: skip
+    if not state.error < ENOUGH:
+        state = replace(state, status=Status.PANEL_LIMIT)
+    if not state.error < 1e-2:
+        raise ConvergenceError(
+            f"{diffusion.name}: the density could not be resolved: its error is {state.error:.0e} "
+            "of its peak. It may have a narrow ridge or no bound; add noise, or shrink the domain.",
+            state,
+        )
+    return state
+
+
+def merged(a: tuple[Equilibrium, ...], b: tuple[Equilibrium, ...]) -> tuple[Equilibrium, ...]:
+    kept = list(a)
+    for e in b:
+        size = max(1e-3, *(float(np.abs(k.position - e.position).max()) for k in a)) if a else 1.0
+        if all(np.abs(k.position - e.position).max() > 1e-6 * size for k in kept):
+            kept.append(e)
+    return tuple(sorted(kept, key=lambda e: tuple(e.position)))
+
+
+def _gaussian(
+    process: PlaneLandscape | PlaneDiffusion, diffusion: PlaneDiffusion, gaussian: closed.Gaussian
+) -> PlaneState:
+    reach = 6 * np.sqrt(np.diag(gaussian.covariance))
+    ends = np.stack([gaussian.mean - reach, gaussian.mean + reach]).T
+    box: Box = tuple((float(low), float(high)) for low, high in ends)
+    equilibria = equilibria_of(diffusion, box)
+    tested = curl_test(diffusion, box)
+    return PlaneState(
+        process, diffusion, gaussian, (), equilibria, tested, "gaussian", Status.CONVERGED
+    )
+
+
+def _integrated(
+    process: PlaneLandscape | PlaneDiffusion,
+    diffusion: PlaneDiffusion,
+    rough: Rough,
+    equilibria: tuple[Equilibrium, ...],
+    tested: Curl,
+    notes: tuple[str, ...],
+) -> PlaneState:
+    box = list(rough.box)
+    for e in equilibria:
+        if e.covariance is None:
+            continue
+        for k in (0, 1):
+            reach = math.sqrt(2 * HELD * e.covariance[k, k])
+            low, high = diffusion.domain[k]
+            box[k] = (
+                min(box[k][0], max(low, e.position[k] - reach)),
+                max(box[k][1], min(high, e.position[k] + reach)),
+            )
+    first, other, resolved = closed.integrated(diffusion, tuple(box), rough.peak)
+    status = Status.CONVERGED if resolved else Status.PANEL_LIMIT
+    return PlaneState(
+        process, diffusion, first, (("path", other),), equilibria, tested, "integral", status, notes
+    )
+
+
+def _notes(
+    process: PlaneDiffusion, rough: Rough, equilibria: tuple[Equilibrium, ...], tested: Curl
+) -> tuple[str, ...]:
+    """What a reader should know about the box and the noise."""
+    notes = []
+    inside = [
+        e for e in equilibria
+        if all(low <= v <= high for v, (low, high) in zip(e.position, process.domain, strict=True))
+    ]  # fmt: skip
+    if not inside:
+        notes.append("The drift vanishes nowhere in the domain.")
+    sides = []
+    for axis, name in ((0, "first"), (1, "second")):
+        least = rough.phi.min(axis=1 - axis)
+        for side, at in ((0, 0), (1, -1)):
+            end = process.domain[axis][side]
+            if math.isfinite(end) and rough.box[axis][side] == end and least[at] < 6:
+                share = math.exp(-max(float(least[at]), 0.0))
+                sides.append(f"{end:g} of the {name} coordinate (about {share:.1g} of the peak)")
+    if sides:
+        wider = _wider(process, equilibria)
+        better = f" Without walls {box_text(wider)} would hold all of it." if wider else ""
+        notes.append(
+            f"The density is not small at the walls {' and '.join(sides)}, which reflect: where "
+            f"nothing stops the process there, the box is too small.{better}"
+        )
+    return tuple(notes)
+
+
+def _wider(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]) -> Box | None:
+    """The box of the same process without walls, where that can be had."""
+    free = replace(process, domain=((-math.inf, math.inf),) * 2)
+    try:
+        return found(free, equilibria, CUT).box
+    except (LandscapeError, ConvergenceError):
+        return None

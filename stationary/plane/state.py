@@ -1,0 +1,393 @@
+"""`PlaneState`: the end state of a process in the plane, with what is asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.errors import LandscapeError, Status
+from stationary.functions.given import interval
+from stationary.plane.closed import Gaussian
+from stationary.plane.curl import Circulation, Curl, circulation
+from stationary.plane.density import Density, Region
+from stationary.plane.flow import Borders, Flow
+from stationary.plane.local import Equilibrium, curvature
+from stationary.plane.marginal import Marginal, marginal_of, normal
+from stationary.process.plane import Box, PlaneDiffusion, point_text
+from stationary.process.plane_landscape import PlaneLandscape
+from stationary.result import Result
+
+__all__ = ["Metric", "PlaneBasin", "PlaneState"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PlaneBasin:
+    """What flows into one attractor, and how much of the probability it holds.
+
+    Attributes
+    ----------
+    attractor
+        The stable equilibrium; None for cycles.
+    log_mass, mass_error
+        The log of its probability, and the error of that.
+    barriers
+        For each saddle on its border: its number among the equilibria, and log P at the
+        attractor less log P there.
+    index
+        Its number, by which a state takes it for a region.
+    """
+
+    attractor: Equilibrium | None
+    log_mass: float
+    mass_error: float
+    barriers: tuple[tuple[int, float], ...]
+    index: int
+
+    @property
+    def position(self) -> Array | None:
+        return None if self.attractor is None else self.attractor.position
+
+    @property
+    def mass(self) -> float:
+        return float(np.exp(self.log_mass))
+
+    def __repr__(self) -> str:
+        where = "cycles" if self.attractor is None else point_text(self.attractor.position)
+        return f"<PlaneBasin of {where}: {self.mass:.6g}>"
+
+
+@dataclass(frozen=True, eq=False)
+class Metric:
+    """The metric a^-1, in which the noise is the same in all directions and everywhere."""
+
+    diffusion: PlaneDiffusion
+
+    def at(self, x: Any) -> Array:
+        """a^-1 at points (2, M), shape (2, 2, M)."""
+        a = np.moveaxis(self.diffusion.fields(_points(x)).a, -1, 0)
+        return np.asarray(np.moveaxis(np.linalg.inv(a), 0, -1))
+
+    def curvature(self, x: Any) -> Any:
+        """The Gauss curvature at points (2, M): 0 where coordinates make the noise the same."""
+        made = curvature(self.diffusion, _points(x))
+        return made.reshape(np.shape(x)[1:])[()]
+
+
+def _points(x: Any) -> Array:
+    made = np.asarray(x, dtype=float)
+    if made.ndim == 0 or made.shape[0] != 2:
+        raise LandscapeError(
+            f"points must have shape (2, M), x above y, not {made.shape}. Transpose them."
+        )
+    return made.reshape(2, -1)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PlaneState(Result):
+    """An end state in the plane; points are given with shape (2,) or (2, M).
+
+    Attributes
+    ----------
+    curl
+        The curl test: whether a local energy exists, and how much of the driving circulates.
+    road
+        "gaussian", "integral", "elements" or "newton": how it was found.
+    equilibria
+        The zeros of the drift.
+    others
+        The same found in coarser ways: their differences are the errors.
+    """
+
+    process: PlaneLandscape | PlaneDiffusion
+    diffusion: PlaneDiffusion
+    density: Any  # a `Density`, or a `Gaussian`
+    others: tuple[tuple[str, Any], ...]
+    equilibria: tuple[Equilibrium, ...]
+    tested: Curl
+    road: str
+    status: Status
+    notes: tuple[str, ...] = ()
+
+    kind = "density"
+
+    @property
+    def end_state(self) -> PlaneState:
+        return self
+
+    @property
+    def components(self) -> tuple[Any, ...]:
+        return (self.density,)
+
+    # The density.
+
+    def logpdf(self, x: Any) -> Any:
+        made = self.density.log_at(_points(x)) - self.density.log_total
+        return made.reshape(np.shape(x)[1:])[()]
+
+    def pdf(self, x: Any) -> Any:
+        return np.exp(self.logpdf(x))
+
+    def energy(self, x: Any) -> Any:
+        """-log P, least 0."""
+        return self.peak - self.logpdf(x)
+
+    @cached_property
+    def peak(self) -> float:
+        """The largest log P seen."""
+        if isinstance(self.density, Gaussian):
+            return float(self.logpdf(self.density.mean))
+        return float(-self.density.height.min() - self.density.log_total)
+
+    @cached_property
+    def error(self) -> float:
+        """The largest error of the density, as a part of its peak."""
+        if isinstance(self.density, Gaussian):
+            return 1e-14
+        x, _, _ = self.density.quadrature()
+        x = x[:, :: max(1, x.shape[1] // 40_000)]
+        own = self.pdf(x)
+        apart = [
+            float(np.abs(np.exp(o.log_at(x) - o.log_total) - own).max()) for _, o in self.others
+        ]
+        return sum(apart) / float(np.exp(self.peak)) + 1e-14
+
+    # Regions.
+
+    def _region(self, region: Any) -> Region:
+        if region is None or callable(region):
+            return region  # type: ignore[no-any-return]
+        if isinstance(region, PlaneBasin):
+            region = region.index
+        if isinstance(region, (int, np.integer)) and not isinstance(region, bool):
+            if not 0 <= region < len(self._attractors):
+                count = len(self._attractors)
+                known = f"they are numbered from 0 to {count - 1}" if count else "there are none"
+                raise LandscapeError(f"{self.diffusion.name}: there is no basin {region}; {known}.")
+            index = int(region)
+            return lambda x: self.basin_of(x) == index
+        box = region if isinstance(region, (tuple, list, np.ndarray)) else ()
+        if len(box) != 2 or any(np.ndim(b) != 1 for b in box):
+            raise LandscapeError(
+                f"{self.diffusion.name}: region = {region!r:.60} must be a rectangle such as "
+                "((-2, 0), (-1, 3)), a basin or its number, or a function of points (2, M) that "
+                "says which lie inside."
+            )
+        made = tuple(interval(tuple(b), self.diffusion.name) for b in box)
+        return made[0], made[1]
+
+    def log_probability(self, region: Any) -> float:
+        """log of the probability of a region: a rectangle, a basin or its number, or a function."""
+        return float(self.density.log_mass(self._region(region)))
+
+    def probability(self, region: Any) -> float:
+        return float(np.exp(self.log_probability(region)))
+
+    def log_ratio(self, a: Any, b: Any) -> float:
+        """log of P(a) / P(b), right where either is beyond doubles; see `log_ratio_error`."""
+        return self.log_probability(a) - self.log_probability(b)
+
+    def log_ratio_error(self, a: Any, b: Any) -> float:
+        return float(self.error_of(lambda s: s.log_ratio(a, b)))
+
+    def error_of(self, quantity: Callable[[PlaneState], Any]) -> Any:
+        """How far a quantity moves with the degree, the cut and the box, added up."""
+        own = np.asarray(quantity(self))
+        moved = [np.abs(np.asarray(quantity(s)) - own) for s in self._siblings]
+        return np.asarray(sum(moved, 1e-14 * np.maximum(1, np.abs(own))))[()]
+
+    @cached_property
+    def _siblings(self) -> tuple[PlaneState, ...]:
+        made = tuple(replace(self, density=d, others=()) for _, d in self.others)
+        for state in made:
+            vars(state)["borders"] = self.borders
+        return made
+
+    # Basins.
+
+    @cached_property
+    def _attractors(self) -> tuple[Equilibrium, ...]:
+        return tuple(e for e in self.equilibria if e.kind == "stable")
+
+    @cached_property
+    def box(self) -> Box:
+        """What holds all but next to nothing of the probability."""
+        if isinstance(self.density, Density):
+            return self.density.mesh.box
+        reach = 9 * np.sqrt(np.diag(self.density.covariance))
+        low, high = self.density.mean - reach, self.density.mean + reach
+        return tuple(zip(low.tolist(), high.tolist(), strict=True))
+
+    @cached_property
+    def borders(self) -> tuple[Flow, Borders | None]:
+        flow = Flow.of(self.diffusion, self.equilibria, self.box)
+        alone = len(flow.attractors) == 1 and len(self.equilibria) == 1
+        return flow, None if alone else Borders.of(flow, self.equilibria)
+
+    def basin_of(self, x: Any) -> Any:
+        """The number of the basin that each point lies in; -1 where the drift leads to a cycle."""
+        flow, borders = self.borders
+        points = _points(x)
+        made = flow.label(points) if borders is None else borders.label(points)
+        return made.reshape(np.shape(x)[1:])[()]
+
+    @cached_property
+    def basins(self) -> tuple[PlaneBasin, ...]:
+        """What each stable equilibrium holds, in the order of `equilibria`."""
+        if not self._attractors:
+            return (PlaneBasin(None, 0.0, 0.0, (), -1),)
+        if self.borders[1] is None:
+            return (PlaneBasin(self._attractors[0], 0.0, 0.0, (), 0),)
+        saddles = [(k, e) for k, e in enumerate(self.equilibria) if e.kind == "saddle"]
+        sides = [self._sides(e) for _, e in saddles]
+        logs = self._log_masses
+        errors = np.asarray(self.error_of(lambda s: s._log_masses))
+        made = []
+        for i, e in enumerate(self._attractors):
+            top = self.logpdf(e.position)
+            barriers = tuple(
+                (k, float(top - self.logpdf(s.position)))
+                for (k, s), both in zip(saddles, sides, strict=True)
+                if i in both
+            )
+            error = float(np.nan_to_num(errors[i], nan=np.inf))
+            if not self.borders[1].exact:
+                error = 0.1  # of what the pixels along a border hold, for all that is known
+            made.append(PlaneBasin(e, float(logs[i]), error, barriers, i))
+        rest = 1 - sum(b.mass for b in made)
+        if rest > 1e-6 and any(e.kind == "unstable" for e in self.equilibria):
+            made.append(PlaneBasin(None, float(np.log(rest)), float("nan"), (), -1))
+        return tuple(made)
+
+    @cached_property
+    def _log_masses(self) -> Array:
+        return np.array([self.log_probability(k) for k in range(len(self._attractors))])
+
+    def _sides(self, saddle: Equilibrium) -> set[int]:
+        values, vectors = np.linalg.eig(saddle.jacobian)
+        way = vectors[:, int(np.argmax(values.real))].real
+        box = np.array(self.borders[0].box)
+        step = 1e-3 * float(np.diff(box, axis=1).min()) * way
+        points = np.stack([saddle.position + step, saddle.position - step], axis=1)
+        return set(self.borders[0].label(points).tolist())
+
+    # Averages.
+
+    def _moments(self) -> tuple[Array, Array, Array]:
+        x, log, u = self.density.quadrature()
+        weight = np.exp(log - self.density.log_total) * u
+        mean = x @ weight
+        d = x - mean[:, None]
+        return x, mean, (d * weight) @ d.T
+
+    def mean(self) -> Array:
+        """Shape (2,)."""
+        if isinstance(self.density, Gaussian):
+            return self.density.mean.copy()
+        return self._moments()[1]
+
+    def cov(self) -> Array:
+        """Shape (2, 2)."""
+        if isinstance(self.density, Gaussian):
+            return self.density.covariance.copy()
+        return self._moments()[2]
+
+    def std(self) -> Array:
+        return np.asarray(np.sqrt(np.diag(self.cov())))
+
+    def expectation(self, function: Callable[[Array], Any]) -> float:
+        """The mean of a NumPy function of points (2, M)."""
+        x, log, u = self.density.quadrature()
+        return float((np.exp(log - self.density.log_total) * u * function(x)).sum())
+
+    def marginal(self, axis: int) -> Marginal:
+        """The law of x (0) or y (1) alone."""
+        if axis not in (0, 1):
+            raise LandscapeError(f"marginal: axis = {axis!r} must be 0 for x or 1 for y.")
+        if isinstance(self.density, Gaussian):
+            return normal(float(self.density.mean[axis]), float(self.std()[axis]))
+        key = ("marginal", axis)
+        if key not in self.density.cache:
+            self.density.cache[key] = marginal_of(self.density, axis)
+        made: Marginal = self.density.cache[key]
+        return made
+
+    def rvs(self, size: int = 1, rng: Any = None) -> Array:
+        """Draws, shape (2, size)."""
+        generator = np.random.default_rng(rng)
+        if isinstance(self.density, Gaussian):
+            d = self.density
+            return np.asarray(generator.multivariate_normal(d.mean, d.covariance, size).T)
+        d, panels = self.density, self.density.panels
+        _, log, u = d.quadrature()
+        mass = np.exp(log - d.log_total) * np.maximum(u, 0)
+        mass = mass.reshape(len(panels.number), -1).sum(axis=1)
+        chosen = generator.choice(len(mass), size, p=mass / mass.sum())
+        t = np.linspace(-1, 1, 9)
+        phi, v = d._tables(panels, t)
+        with np.errstate(divide="ignore"):
+            top = (np.log(np.maximum(v, 1e-300)) - phi).reshape(len(mass), -1).max(axis=1) + 0.2
+        made, waiting = np.empty((2, size)), np.arange(size)
+        while len(waiting):
+            p = chosen[waiting]
+            local = panels.low[:, p] + panels.size[:, p] * generator.uniform(size=(2, len(p)))
+            e = panels.number[p]
+            x = d.mesh.low[:, e] + d.mesh.size[:, e] * (1 + local) / 2
+            phi_x, u_x = d._both(e, local)
+            with np.errstate(divide="ignore"):
+                log_x = np.log(np.maximum(u_x, 1e-300)) - phi_x
+            taken = np.log(generator.uniform(size=len(p))) < log_x - top[p]
+            made[:, waiting[taken]] = x[:, taken]
+            waiting = waiting[~taken]
+        return made
+
+    # Currents.
+
+    def current(self, x: Any) -> Array:
+        """J = f P - div(a P) / 2 at points (2, M), per time; 0 outside."""
+        points = _points(x)
+        fields = self.diffusion.fields(points, 1)
+        slope = np.nan_to_num(self.density.slope_at(points))
+        velocity = fields.f - fields.div / 2 - np.einsum("ijm,jm->im", fields.a, slope) / 2
+        return np.asarray(velocity * self.pdf(points)).reshape(np.shape(x))
+
+    @cached_property
+    def circulates(self) -> Circulation:
+        return circulation(
+            self.diffusion,
+            self.density,
+            self.tested.noise.singular != "nowhere",
+        )
+
+    @property
+    def entropy_production(self) -> float | None:
+        """2 int J a^-1 J / P per time; None where the noise is singular."""
+        return 0.0 if self.curl.local else self.circulates.entropy_production
+
+    @property
+    def circulation(self) -> float:
+        """int ((x - m) x J) dx around the mean m: twice the area swept per time."""
+        return 0.0 if self.curl.local else self.circulates.turning
+
+    @cached_property
+    def curl(self) -> Curl:
+        if self.tested.local:
+            return replace(self.tested, fraction=0.0)
+        return replace(self.tested, fraction=self.circulates.fraction)
+
+    @property
+    def metric(self) -> Metric:
+        return Metric(self.diffusion)
+
+    def __repr__(self) -> str:
+        shares = ", ".join(f"{b.mass:.4g}" for b in self.basins)
+        return (
+            f"<PlaneState of {self.diffusion.name!r}: {len(self.basins)} basins ({shares}), error "
+            f"{self.error:.0e}, {self.status.name.lower()}>"
+        )

@@ -1,0 +1,355 @@
+"""`PlaneDiffusion`: a process with two weights or more, checked once.
+
+The process is dX = f(X) dt + sigma(X) dB (Ito) with drift f, shape (n, M) at M points, and
+covariance a = sigma sigma^T. Its probability current is J = f P - div(a P) / 2, with
+(div a)_i = sum_j d_j a_ij.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.errors import LandscapeError, NotDifferentiableError
+from stationary.functions.given import interval, named, number
+from stationary.functions.jets import Jet, differenced, jet
+from stationary.functions.parameters import handed_over
+from stationary.functions.written import probe_points
+from stationary.process.forms import Convention
+from stationary.process.stepping import Stepper
+from stationary.result import Data
+
+__all__ = ["Box", "Fields", "Kinetic", "PlaneDiffusion", "dimensions_of", "domain_of", "only_ito"]
+
+Array = NDArray[Any]
+Box = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Fields:
+    """Drift and covariance at M points, with derivatives.
+
+    `f` is (n, M) and `a` (n, n, M); `df[k, i]` is d_k f_i, `da[k, i, j]` is d_k a_ij and
+    `dda[k, l, i, j]` the second derivative; what was not asked for is empty.
+    """
+
+    f: Array
+    a: Array
+    df: Array = field(default_factory=lambda: np.empty(0))
+    da: Array = field(default_factory=lambda: np.empty(0))
+    dda: Array = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def div(self) -> Array:
+        """(div a)_i = sum_j d_j a_ij, shape (n, M)."""
+        return np.asarray(np.einsum("kikm->im", self.da))
+
+    @property
+    def slope(self) -> Array:
+        """A = a^-1 (2 f - div a), shape (n, M): grad log P wherever there is no current."""
+        rows = (2 * self.f - self.div).T[..., None]
+        return np.asarray(np.linalg.solve(np.moveaxis(self.a, -1, 0), rows)[..., 0].T)
+
+    def slope_and_curl(self) -> tuple[Array, Array]:
+        """A, and d_k A_i - d_i A_k, shape (n, n, M)."""
+        slope = self.slope
+        right = 2 * self.df - np.einsum("kjijm->kim", self.dda)
+        right = right - np.einsum("kijm,jm->kim", self.da, slope)
+        rows = np.moveaxis(right, -1, 0)  # (M, k, i)
+        made = np.linalg.solve(np.moveaxis(self.a, -1, 0), np.swapaxes(rows, 1, 2))  # (M, i, k)
+        made = np.moveaxis(np.swapaxes(made, 1, 2), 0, -1)
+        return slope, made - np.swapaxes(made, 0, 1)
+
+
+@named("drift", "variance", "domain", "name", "parameters", "weights", "convention")
+@dataclass(frozen=True, eq=False, repr=False)
+class PlaneDiffusion(Data):
+    """A process dX = f dt + sigma dB in two dimensions or more.
+
+    Parameters
+    ----------
+    drift
+        f(x), in units of x per time: a NumPy function of points of shape (n, M) that returns n
+        rows, as a tuple or an array of shape (n, M).
+    variance
+        a = sigma sigma^T, in units of x^2 per time: a number, or a function that returns one
+        number for each point (the same noise in all directions), n rows (a diagonal matrix) or
+        n rows of n rows, shape (n, n, M).
+    domain
+        A pair of ends for each direction; finite ends reflect, except where no noise crosses
+        them and the drift leads out.
+    name, parameters
+        As for `Diffusion`.
+    """
+
+    drift: Any
+    variance: Any
+    domain: Any = None
+    _: KW_ONLY
+    weights: int | None = None
+    convention: Any = Convention.ITO
+    name: str = "unnamed"
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    variable: str = "x"
+    time_unit: str = "time"
+    equation: str = "dx = f(x) dt + sigma(x) dB, a = sigma sigma^T"
+    source: Callable[[Array, int], Fields] | None = None  # where both are had at once
+    notes: tuple[str, ...] = ()
+    stepper: Stepper | None = None  # the steps of SGD that it is the limit of
+
+    def __post_init__(self) -> None:
+        where = self.name
+        given: dict[str, Any] = {"domain": self.domain}
+        if self.source is None:
+            given |= {"drift": self.drift, "variance": self.variance}
+        given, parameters = handed_over(given, self.parameters, where)
+        box = domain_of(given["domain"], self.weights, where)
+        only_ito(self.convention, where)
+        kept = given | {"domain": box, "weights": len(box), "parameters": parameters}
+        for key, value in kept.items():
+            object.__setattr__(self, key, value)
+        if self.source is None:
+            for what in ("drift", "variance"):
+                value = given[what]
+                if not callable(value) and (what == "drift" or number(value) is None):
+                    try:
+                        np.asarray(value, dtype=float)
+                    except (TypeError, ValueError):
+                        raise LandscapeError(
+                            f"{where}: {what} must be a function of x, as in `def {what}(x): ...` "
+                            f"with x of shape ({len(box)}, M), not {value!r:.60}."
+                        ) from None
+        x = probes(box)
+        self.check(x, self.fields(x))
+
+    @property
+    def dimensions(self) -> int:
+        return len(self.domain)
+
+    @cached_property
+    def scale(self) -> Array:
+        """A length for each direction, to difference functions that cannot be differentiated."""
+        return np.array(
+            [
+                u - v if math.isfinite(u - v) else max(1.0, abs(u) if math.isfinite(u) else 0.0)
+                for v, u in self.domain
+            ]
+        )
+
+    def fields(self, x: Array, order: int = 0) -> Fields:
+        """Drift and covariance at points of shape (n, M), with derivatives of a to `order`."""
+        if self.source is not None:
+            return self.source(x, order)
+        n = self.dimensions
+        f = self._jet(self.drift, x, min(order, 1))
+        a = self._jet(self.variance, x, order)
+        f = {k: self._rows(v, x) for k, v in f.items()}
+        a = {k: self._matrix(v, x) for k, v in a.items()}
+        return gathered(f, a, n, order)
+
+    def _jet(self, function: Any, x: Array, order: int) -> Jet:
+        if not callable(function):
+            value = np.asarray(function, dtype=float)
+            return jet(lambda w: value, x, order)
+        if self._differentiable.get(id(function), True):
+            try:
+                return jet(function, x, order)
+            except (NotDifferentiableError, LandscapeError):
+                if order == 0:
+                    raise
+                jet(function, x, 0)  # what is wrong with it anyhow, is said
+                self._differentiable[id(function)] = False
+        return differenced(lambda y: jet(function, y, 0)[()], x, order, self.scale)
+
+    @cached_property
+    def _differentiable(self) -> dict[int, bool]:
+        return {}
+
+    def _rows(self, f: Array, x: Array) -> Array:
+        n, m = x.shape
+        if f.shape != (n, m):
+            came = f"{f.shape[:-1] or 'one number'} for each point"
+            raise LandscapeError(
+                f"{self.name}: drift({self.variable}) must return {n} rows for points of shape "
+                f"({n}, M): one velocity for each direction. It returned {came}. Write x, y = "
+                f"{self.variable} and return a tuple of {n}."
+            )
+        return f
+
+    def _matrix(self, a: Array, x: Array) -> Array:
+        n, m = x.shape
+        made = np.zeros((n, n, m))
+        if a.shape in ((m,), (n, m)):
+            made[np.arange(n), np.arange(n)] = a
+        elif a.shape == (n, n, m):
+            made[:] = a
+        else:
+            raise LandscapeError(
+                f"{self.name}: variance({self.variable}) must be a number, {n} rows (a diagonal "
+                f"matrix) or {n} rows of {n} rows, shape ({n}, {n}, M), for points of shape "
+                f"({n}, M). It returned shape {(*a.shape[:-1], 'M')}."
+            )
+        return made
+
+    def check(self, x: Array, fields: Fields) -> None:
+        """Raise for the first point where the process is not one."""
+        v = self.variable
+        for what, values in (("drift", fields.f), ("variance", fields.a)):
+            bad = ~np.isfinite(values).reshape(-1, x.shape[1]).all(axis=0)
+            if bad.any():
+                raise LandscapeError(
+                    f"{self.name}: {what}({v}) must be finite inside the domain, but at {v} = "
+                    f"{point_text(x[:, np.argmax(bad)])} it is not. Shrink the domain, or mend "
+                    "the function there."
+                )
+        a = np.moveaxis(fields.a, -1, 0)
+        size = np.abs(a).max(axis=(1, 2))
+        skew = np.abs(a - np.swapaxes(a, 1, 2)).max(axis=(1, 2))
+        if (skew > 1e-8 * size).any():
+            i = int(np.argmax(skew - 1e-8 * size))
+            raise LandscapeError(
+                f"{self.name}: variance({v}) must be a symmetric matrix, but at {v} = "
+                f"{point_text(x[:, i])} it is {matrix_text(a[i])}. Return sigma sigma^T."
+            )
+        least = np.linalg.eigvalsh(a)[:, 0]
+        if (least < -1e-9 * size).any():
+            i = int(np.argmin(least + 1e-9 * size))
+            raise LandscapeError(
+                f"{self.name}: variance({v}) must not be negative in any direction, but at {v} = "
+                f"{point_text(x[:, i])} it is {matrix_text(a[i])}, with the eigenvalue "
+                f"{least[i]:.3g}. Return sigma sigma^T, or shrink the domain."
+            )
+
+    def restricted(self, box: Box) -> PlaneDiffusion:
+        """The same process in another box."""
+        return replace(self, domain=box)
+
+    def __repr__(self) -> str:
+        return f"<PlaneDiffusion {self.name!r} on {box_text(self.domain)}>"
+
+
+def Kinetic(  # noqa: N802
+    force: Any,
+    friction: Any = 1.0,
+    temperature: float = 1.0,
+    *,
+    domain: Any = None,
+    name: str = "unnamed",
+    parameters: Mapping[str, float] | None = None,
+) -> PlaneDiffusion:
+    """Position q and velocity v: dq = v dt, dv = (F(q) - friction v) dt + sqrt(2 friction T) dB.
+
+    Parameters
+    ----------
+    force, friction
+        F(q) and friction(q) >= 0: NumPy functions of an array of positions, or numbers; mass one.
+    temperature
+        T > 0. Where F = -V', the end state is e^(-(V + v^2 / 2) / T).
+    domain
+        A pair of ends for q and one for v; left out, the whole plane.
+    """
+    kelvin = number(temperature)
+    if kelvin is None or not 0 < kelvin < math.inf:
+        raise LandscapeError(
+            f"{name}: temperature = {temperature!r:.60} must be a positive number, in the units of "
+            "v^2."
+        )
+    given, chosen = handed_over({"force": force, "friction": friction}, parameters or {}, name)
+
+    def at(what: str, q: Any) -> Any:
+        return given[what](q) if callable(given[what]) else given[what] + 0 * q
+
+    def drift(x: Any) -> Any:
+        q, v = x
+        return v, at("force", q) - at("friction", q) * v
+
+    def variance(x: Any) -> Any:
+        q, _ = x
+        return (0 * q, 0 * q), (0 * q, 2 * kelvin * at("friction", q))
+
+    return PlaneDiffusion(
+        drift, variance, domain, weights=2, name=name, variable="(q, v)",
+        equation="dq = v dt, dv = (F(q) - friction v) dt + sqrt(2 friction T) dB, "
+        f"T = {kelvin:g}" + "".join(f", {k} = {v:g}" for k, v in chosen.items()),
+    )  # fmt: skip
+
+
+def gathered(f: Jet, a: Jet, n: int, order: int) -> Fields:
+    """The fields from jets of f, shape (n, M), and of a, shape (n, n, M)."""
+    every = range(n)
+    made = [f[()], a[()]]
+    if order:
+        made += [np.stack([t[(k,)] for k in every]) for t in (f, a)]
+    if order >= 2:
+        rows = [np.stack([a[min(k, j), max(k, j)] for j in every]) for k in every]
+        made.append(np.stack(rows))
+    return Fields(*made)
+
+
+def dimensions_of(arguments: tuple[Any, ...], given: Mapping[str, Any], place: int | None) -> int:
+    """How many weights a process is meant to have: by `weights`, else by its domain."""
+    weights = given.get("weights")
+    if weights is not None:
+        count = number(weights)
+        if count is None or count != int(count) or not 1 <= count <= 100:
+            raise LandscapeError(
+                f"{given.get('name', 'unnamed')}: weights = {weights!r:.40} must be a whole number "
+                "of weights, such as 2."
+            )
+        return int(count)
+    domain = given.get("domain")
+    if domain is None and place is not None and len(arguments) > place:
+        domain = arguments[place]
+    if not isinstance(domain, (tuple, list, np.ndarray)) or len(domain) < 2:
+        return 1
+    pairs = all(isinstance(d, (tuple, list, np.ndarray)) and np.ndim(d) == 1 for d in domain)
+    return len(domain) if pairs else 1
+
+
+def domain_of(domain: Any, weights: int | None, where: str) -> Box:
+    """A pair of ends for each direction, checked."""
+    if domain is None or (np.shape(domain) == (2,) and list(domain) == [-math.inf, math.inf]):
+        return ((-math.inf, math.inf),) * (weights or 2)
+    fine = isinstance(domain, (tuple, list, np.ndarray)) and len(domain) >= 2
+    if not fine or any(np.ndim(d) != 1 for d in domain) or weights not in (None, len(domain)):
+        n = weights or 2
+        example = ", ".join(["(-2, 2)", "(-1, 3)", *["(-1, 1)"] * (n - 2)][:n])
+        raise LandscapeError(
+            f"{where}: domain = {domain!r:.80} is not a pair of ends for each of {n} weights. "
+            f"Write domain = ({example}); an end may be -np.inf or np.inf."
+        )
+    return tuple(interval(tuple(d), where) for d in domain)
+
+
+def only_ito(convention: Any, where: str) -> None:
+    if Convention.of(convention, where) is not Convention.ITO:
+        raise LandscapeError(
+            f"{where}: convention = {convention!r:.40}: with more than one weight only Ito is "
+            "had, because the covariance alone does not say what another one means. Add the drift "
+            "that it makes, as in f_i + (1/2) sum_jk sigma_jk d_j sigma_ik for Stratonovich."
+        )
+
+
+def probes(box: Box) -> Array:
+    """Points well inside a box, in no pattern, shape (n, 25)."""
+    rows = [np.tile(np.roll(probe_points(*ends), k), 5) for k, ends in enumerate(box)]
+    rows[1] = np.repeat(probe_points(*box[1]), 5)
+    return np.stack(rows)
+
+
+def point_text(x: Any) -> str:
+    return "(" + ", ".join(f"{v:.6g}" for v in x) + ")"
+
+
+def matrix_text(a: Any) -> str:
+    return "[" + ", ".join("[" + ", ".join(f"{v:.4g}" for v in row) + "]" for row in a) + "]"
+
+
+def box_text(box: Box) -> str:
+    return " x ".join(f"({low:g}, {high:g})" for low, high in box)

@@ -1,0 +1,277 @@
+"""`PlaneLandscape`: losses of two weights or more, and the diffusion that SGD on them is.
+
+With gradients g_j, their mean G and population covariance S: f = -T G, a = T^2 D, D = S / B for
+batches drawn with replacement and (S / B) (N - B) / (N - 1) without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import combinations_with_replacement
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.errors import LandscapeError, NotDifferentiableError
+from stationary.functions.given import named, number
+from stationary.functions.jets import Jet, differenced, jet
+from stationary.functions.parameters import handed_over
+from stationary.process.forms import Convention
+from stationary.process.landscape import Landscape
+from stationary.process.optimiser import StepRule
+from stationary.process.plane import (
+    Fields,
+    PlaneDiffusion,
+    box_text,
+    domain_of,
+    gathered,
+    only_ito,
+    probes,
+)
+from stationary.process.stepping import Stepper
+from stationary.result import Data
+
+__all__ = ["PlaneLandscape"]
+
+Array = NDArray[Any]
+
+CHUNK = 2**21  # numbers in all series of a chunk of points: 16 MiB
+
+
+@named(
+    "losses", "gradients", "weights", "learning_rate", "batch_size", "replacement",
+    "weight_decay", "domain", "convention", "name", "parameters",
+)  # fmt: skip
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class PlaneLandscape(Data):
+    """The losses of N datapoints as functions of n weights, and how SGD steps on them.
+
+    Parameters
+    ----------
+    losses
+        A NumPy function: for weights of shape (n, M), one entry per datapoint, each of shape
+        (M,), as a tuple, a list or an array of shape (N, M). It is differentiated exactly.
+    gradients
+        Instead of `losses`: their derivatives, n rows of N, shape (n, N, M).
+    weights
+        n. Left out, it is the number of pairs in `domain`.
+    weight_decay
+        Adds -T weight_decay w to the drift.
+    learning_rate, batch_size, replacement, name, parameters
+        As for `Landscape`.
+    domain
+        A pair of ends for each weight; finite ends reflect.
+    """
+
+    losses: Any = None
+    gradients: Any = None
+    weights: int | None = None
+    learning_rate: float | None = None
+    batch_size: int = 1
+    replacement: bool = True
+    weight_decay: float = 0.0
+    domain: Any = None
+    convention: Any = Convention.ITO
+    name: str = "unnamed"
+    parameters: Mapping[str, float] = field(default_factory=dict)
+
+    # What the checks of a `Landscape` ask for, and what is not had with several weights.
+    label_noise = 0.0
+    outputs = None
+    rule = StepRule(0.0, None, False)
+
+    def __post_init__(self) -> None:
+        where = self.name
+        given = {
+            k: v for k in ("losses", "gradients", "domain") if (v := getattr(self, k)) is not None
+        }
+        given, parameters = handed_over(given, self.parameters, where)
+        box = domain_of(given.get("domain"), self.weights, where)
+        only_ito(self.convention, where)
+        decay = number(self.weight_decay)
+        if decay is None or not decay >= 0:
+            raise LandscapeError(
+                f"{where}: weight_decay = {self.weight_decay!r:.40} must be a number, at least 0."
+            )
+        kept = {"domain": box, "weights": len(box), "parameters": parameters, "weight_decay": decay}
+        for key, value in (given | kept).items():
+            object.__setattr__(self, key, value)
+        main = "losses" if self.losses is not None else "gradients"
+        if (self.losses is None) == (self.gradients is None):
+            what = "neither" if self.losses is None else "both"
+            raise LandscapeError(
+                f"{where}: give either losses(w) or gradients(w); {what} was given."
+            )
+        if not callable(given[main]):
+            raise LandscapeError(f"{where}: {main} must be a function of w.")
+        line: Any = Landscape  # what is asked of rate and batch does not depend on the weights
+        line._check_learning_rate(self)
+        if self.datapoints < 2:
+            raise LandscapeError(
+                f"{where}: there is one datapoint, so the gradient has no noise and SGD is plain "
+                "gradient descent. Return one entry per datapoint."
+            )
+        line._check_batch(self, self.datapoints)
+
+    @property
+    def dimensions(self) -> int:
+        return len(self.domain)
+
+    @cached_property
+    def datapoints(self) -> int:
+        """N, the number of datapoints."""
+        return int(self.gradient_rows(probes(self.domain), 0)[0][()].shape[0])
+
+    @cached_property
+    def _refused(self) -> list[NotDifferentiableError]:
+        """Why gradients that were given are differenced, if they are."""
+        return []
+
+    def gradient_rows(self, w: Array, order: int) -> list[dict[tuple[int, ...], Array]]:
+        """For each weight i, the jet to `order` of d_i l_j, shape (N, M)."""
+        n, m = w.shape
+        if self.losses is not None:
+            try:
+                found = jet(self.losses, w, order + 1)
+            except NotDifferentiableError as error:
+                raise NotDifferentiableError(
+                    f"{self.name}: {error} With several weights, gradients(w) returns shape "
+                    f"({n}, N, M)."
+                ) from error
+            self._require_rows(found[()], "losses", (m,), m)
+            return [_shifted(found, i, n, order) for i in range(n)]
+        if order and not self._refused:
+            try:
+                return self._split(jet(self.gradients, w, order), n, m)
+            except NotDifferentiableError as error:
+                self._refused.append(error)
+        scale = np.array([1.0 if np.isinf(u - v) else u - v for v, u in self.domain])
+        plain = self.gradients
+        return self._split(differenced(lambda y: jet(plain, y, 0)[()], w, order, scale), n, m)
+
+    def _split(self, found: Jet, n: int, m: int) -> list[Jet]:
+        table = found[()]
+        if table.ndim != 3 or len(table) != n:
+            raise LandscapeError(
+                f"{self.name}: gradients(w) must return {n} rows of one entry per datapoint, shape "
+                f"({n}, N, M): first all derivatives by the first weight. It returned shape "
+                f"{(*table.shape[:-1], 'M')}."
+            )
+        return [{k: v[i] for k, v in found.items()} for i in range(n)]
+
+    def _require_rows(self, table: Array, what: str, shape: tuple[int, ...], m: int) -> None:
+        if table.ndim != 2:
+            n = self.dimensions
+            came = (*table.shape[:-1], "M")
+            hint = (
+                f"it treats w as one weight, but w has {n} rows: write x, y = w"
+                if table.ndim == 3 and table.shape[1] == n
+                else "return one entry of shape (M,) per datapoint"
+            )
+            raise LandscapeError(
+                f"{self.name}: {what}(w) returned shape {came} for weights of shape ({n}, M): "
+                f"{hint}."
+            )
+
+    @property
+    def noise_factor(self) -> float:
+        """D / S: what drawing the batch makes of the covariance of the gradients."""
+        n, b = self.datapoints, self.batch_size
+        return 1 / b if self.replacement else (n - b) / (b * (n - 1))
+
+    def moments(self, w: Array, order: int = 0) -> Fields:
+        """G and S at weights of shape (n, M), with derivatives, as fields f and a."""
+        n, m = w.shape
+        series = {0: 2, 1: 3 * (n * (n + 1) // 2), 2: 4 * (n * n + n)}[order] * n
+        size = max(1, CHUNK // (self.datapoints * series))
+        parts = [self._moments(w[:, i : i + size], order) for i in range(0, m, size)]
+        return Fields(
+            *(
+                np.concatenate(tables, axis=-1)
+                for tables in zip(*((p.f, p.a, p.df, p.da, p.dda) for p in parts), strict=True)
+            )
+        )
+
+    def _moments(self, w: Array, order: int) -> Fields:
+        n = self.dimensions
+        rows = self.gradient_rows(w, order)
+        mean = [{k: v.mean(axis=0) for k, v in r.items()} for r in rows]
+        own = [{k: v - m[k] for k, v in r.items()} for r, m in zip(rows, mean, strict=True)]
+        f = {k: np.stack([m[k] for m in mean]) for k in mean[0]}
+        a = {k: np.empty((n, n, w.shape[1])) for k in own[0]}
+        for i, j in combinations_with_replacement(range(n), 2):
+            for k in own[0]:
+                made = _product(own[i], own[j], k)
+                a[k][i, j] = a[k][j, i] = made
+        return gathered(f, a, n, order)
+
+    def diffusion(self) -> PlaneDiffusion:
+        """The process that SGD is for small steps: f = -T G, a = T^2 D, time in steps."""
+        rate, decay = self.learning_rate, self.weight_decay
+        assert rate is not None
+        factor = rate * rate * self.noise_factor
+
+        def source(w: Array, order: int) -> Fields:
+            found = self.moments(w, order)
+            f = -rate * (found.f + decay * w)
+            if not order:
+                return Fields(f, factor * found.a)
+            df = -rate * (found.df + decay * np.eye(len(w))[..., None])
+            return Fields(f, factor * found.a, df, factor * found.da, factor * found.dda)
+
+        share = "/ B" if self.replacement else "(N - B) / (B (N - 1))"
+        drawn = "with" if self.replacement else "without"
+        return PlaneDiffusion(
+            None,
+            None,
+            self.domain,
+            source=source,
+            stepper=Stepper(
+                lambda w: np.stack([r[()] for r in self.gradient_rows(w, 0)], axis=1),
+                lambda w, g: w - rate * (g + decay * w),
+                self.datapoints,
+                self.batch_size,
+                bool(self.replacement),
+            ),
+            name=self.name,
+            parameters=self.parameters,
+            variable="w",
+            time_unit="step",
+            equation=(
+                f"dw = -T G dt + T sqrt(D) dB, D = S {share}, "
+                f"T = {rate:g}, B = {self.batch_size} of N = {self.datapoints} drawn {drawn} "
+                "replacement" + (f", weight decay {decay:g}" if decay else "")
+            ),
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"<PlaneLandscape {self.name!r}: {self.datapoints} datapoints on "
+            f"{box_text(self.domain)}, T = {self.learning_rate:g}, B = {self.batch_size}>"
+        )
+
+
+def _shifted(found: Jet, i: int, n: int, order: int) -> Jet:
+    """The jet of the derivative by weight i."""
+    return {
+        k: found[tuple(sorted((*k, i)))]
+        for depth in range(order + 1)
+        for k in combinations_with_replacement(range(n), depth)
+    }
+
+
+def _product(u: Jet, v: Jet, k: tuple[int, ...]) -> Array:
+    """The derivative k of the mean over datapoints of u v."""
+
+    def mean(p: Array, q: Array) -> Array:
+        return np.asarray(np.einsum("jm,jm->m", p, q)) / len(p)
+
+    if len(k) == 0:
+        return mean(u[()], v[()])
+    if len(k) == 1:
+        return mean(u[k], v[()]) + mean(u[()], v[k])
+    i, j = (k[0],), (k[1],)
+    return mean(u[k], v[()]) + mean(u[i], v[j]) + mean(u[j], v[i]) + mean(u[()], v[k])

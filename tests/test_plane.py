@@ -1,0 +1,408 @@
+"""Two weights: end states held against closed forms, and their errors against the truth."""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.integrate import dblquad, quad
+from scipy.linalg import solve_continuous_lyapunov
+
+import stationary
+from stationary import Diffusion, Kinetic, Landscape, LandscapeError, analyze, end_state
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def grid(state, count=61, within=14.0):
+    """Points where the density is not below e^-within of its peak."""
+    ends = [state.marginal(k).interval(1 - 1e-9) for k in (0, 1)]
+    x = np.stack([v.ravel() for v in np.meshgrid(*(np.linspace(*e, count) for e in ends))])
+    return x[:, np.asarray(state.energy(x)) < within]
+
+
+def test_linear_drift_gives_the_gaussian_of_lyapunov_for_any_rank_of_the_noise():
+    drift = np.array([[-1.0, 3.0], [-3.0, -1.5]])
+    for noise in ([[0.3, 0.1], [0.1, 0.2]], [[1e-6, 0.0], [0.0, 0.0]]):
+        a = np.array(noise)
+        process = Diffusion(lambda x, m=drift: m @ np.stack([x[0], x[1]]), a, weights=2)
+        state = end_state(process)
+        s = solve_continuous_lyapunov(drift, -a)
+        law = stats.multivariate_normal([0, 0], s)
+        x = law.rvs(200, random_state=1).T
+        assert np.allclose(state.pdf(x), law.pdf(x.T), rtol=1e-10)
+        # The current turns with the antisymmetric part of drift times covariance.
+        turn = drift @ s + a / 2
+        assert state.circulation == pytest.approx(turn[1, 0] - turn[0, 1], rel=1e-9)
+        assert state.marginal(1).std() == pytest.approx(math.sqrt(s[1, 1]), rel=1e-9)
+        share = law.cdf([np.inf, 0.0]) - law.cdf([0.0, 0.0])
+        assert state.probability(((0, np.inf), (-np.inf, 0))) == pytest.approx(share, rel=1e-4)
+
+
+def rotated(noise, c, tilt=0.3):
+    """f = -grad V + c (V_y, -V_x): e^(-V / noise) whatever c is."""
+
+    def v(x, y):
+        return (x**2 - 1) ** 2 / 4 + tilt * x + y**2 / 2 + 0.3 * x * y
+
+    def drift(w):
+        x, y = w
+        vx, vy = x**3 - x + tilt + 0.3 * y, y + 0.3 * x
+        return -vx + c * vy, -vy - c * vx
+
+    return Diffusion(drift, 2 * noise, weights=2), v
+
+
+def test_gibbs_with_rotation_has_the_density_without_it_and_its_claims_hold():
+    noise, c = 0.1, 0.7
+    process, v = rotated(noise, c)
+    state = end_state(process)
+    x = grid(state)
+    exact = -v(*x) / noise
+    exact -= exact.max()
+    top = x[:, exact.argmax()]
+    own = state.pdf(x) / state.pdf(top)
+    assert np.abs(own - np.exp(exact)).max() < min(1e-8, state.error)
+    # <Laplacian of V> c^2 is the entropy production.
+    laplacian = state.expectation(lambda p: 3 * p[0] ** 2 - 1 + 1)
+    assert state.entropy_production == pytest.approx(c**2 * laplacian, rel=1e-9)
+    assert state.circulation == pytest.approx(-2 * c * noise, rel=1e-9)
+    assert state.curl.fraction == pytest.approx(c**2 / (1 + c**2), rel=1e-8)
+    assert "32.9 % of the driving" in state.curl.words
+
+    def weight(a, b):
+        return dblquad(
+            lambda y, x: math.exp(-v(x, y) / noise), a, b, -4, 4, epsabs=0, epsrel=1e-12
+        )[0]
+
+    left, right = ((-9, -0.2), (-9, 9)), ((-0.2, 9), (-9, 9))
+    truth = math.log(weight(-3, -0.2) / weight(-0.2, 3))
+    off = abs(state.log_ratio(left, right) - truth)
+    assert off < 1e-9
+    assert off < state.log_ratio_error(left, right) < 1e-8
+    assert sum(b.mass for b in state.basins) == pytest.approx(1, abs=1e-9)
+    assert state.marginal(0).mean() == pytest.approx(state.mean()[0], abs=1e-11)
+    draws = state.rvs(20_000, rng=3)
+    assert np.abs(draws.mean(axis=1) - state.mean()).max() < 5 * state.std().max() / 141
+
+
+def test_a_local_energy_is_told_and_integrated_at_any_noise():
+    for noise, tolerance in ((0.1, 1e-9), (7e-5, 1e-9)):
+        process, v = rotated(noise, 0.0)
+        state = end_state(process)
+        assert state.curl.local
+        assert "A local energy exists" in state.curl.words
+        assert state.entropy_production == 0
+        low, high = (e.position for e in state.equilibria if e.kind == "stable")
+        exact = (v(*high) - v(*low)) / noise
+        assert state.logpdf(low) - state.logpdf(high) == pytest.approx(exact, abs=tolerance)
+        left, right = state.basins
+        # Laplace's method: equal to the ratio but for a part that vanishes with the noise.
+        bent = [np.linalg.slogdet(b.attractor.covariance)[1] / 2 for b in state.basins]
+        laplace = exact + bent[0] - bent[1]
+        assert left.log_mass - right.log_mass == pytest.approx(laplace, abs=5 * noise + 1e-9)
+
+
+def test_noise_that_is_a_matrix_and_depends_on_the_place_has_its_own_energy_or_a_current():
+    def coefficients(w):
+        x, y = w
+        a = [[1 + 0.5 * np.sin(y), 0.3 * x * np.exp(-x * x)], [0, 1.5 + 0.4 * np.cos(x)]]
+        a[1][0] = a[0][1]
+        div = 0.0, 0.3 * (1 - 2 * x * x) * np.exp(-x * x)
+        v = x**4 / 4 - x**2 / 2 + 0.3 * x + y**2 + 0.2 * x * y
+        vx, vy = x**3 - x + 0.3 + 0.2 * y, 2 * y + 0.2 * x
+        return a, div, v, vx, vy
+
+    def noise(w):
+        return coefficients(w)[0]
+
+    def gradient(w):
+        a, div, _, vx, vy = coefficients(w)
+        return [(div[i] - a[i][0] * vx - a[i][1] * vy) / 2 for i in (0, 1)]
+
+    def driven(w):
+        """With e^V rot(psi e^-V), psi = sin(x) y, which moves nothing."""
+        x, y = w
+        _, _, _, vx, vy = coefficients(w)
+        psi, px, py = np.sin(x) * y, np.cos(x) * y, np.sin(x)
+        f = gradient(w)
+        return f[0] + py - psi * vy, f[1] - px + psi * vx
+
+    for drift, local, bound in ((gradient, True, 1e-11), (driven, False, 1e-8)):
+        state = end_state(Diffusion(drift, noise, weights=2))
+        assert state.curl.local is local
+        x = grid(state, within=10)
+        off = np.asarray(state.logpdf(x)) + coefficients(x)[2]
+        off -= off[np.argmax(state.pdf(x))]
+        assert np.abs(np.expm1(off) * state.pdf(x)).max() < bound * math.exp(state.peak)
+
+
+def test_a_limit_cycle_has_its_radial_law():
+    def drift(w):
+        x, y = w
+        r2 = x * x + y * y
+        return x * (1 - r2) - (1 + r2) * y, y * (1 - r2) + (1 + r2) * x
+
+    state = end_state(Diffusion(drift, 0.1, weights=2))
+    x = grid(state)
+    r2 = (x**2).sum(axis=0)
+    total = math.pi * math.sqrt(math.pi / 5) * stats.norm.cdf(math.sqrt(10))
+    exact = np.exp(-5 * (r2 - 1) ** 2) / total
+    assert np.abs(state.pdf(x) - exact).max() < min(1e-8, state.error) / total
+    assert state.basins[0].attractor is None
+    assert state.circulation > 0
+
+
+def test_position_with_velocity_ends_in_gibbs_whatever_the_friction():
+    state = end_state(
+        Kinetic(lambda q: q - q**3, friction=lambda q: 0.6 + 0.3 * np.cos(q), temperature=0.2)
+    )
+    x = grid(state)
+    v = x[0] ** 4 / 4 - x[0] ** 2 / 2 + x[1] ** 2 / 2
+    total = quad(lambda q: math.exp(-(q**4 / 4 - q**2 / 2) / 0.2), -5, 5, epsabs=0, epsrel=1e-12)
+    exact = np.exp(-v / 0.2) / (total[0] * math.sqrt(0.4 * math.pi))
+    assert np.abs(state.pdf(x) - exact).max() < min(1e-8, state.error) * exact.max()
+    assert state.curl.noise.singular == "everywhere"
+    assert state.entropy_production is None
+    left, right = state.basins
+    assert left.mass == pytest.approx(0.5, abs=1e-9)
+    assert right.mass == pytest.approx(0.5, abs=1e-9)
+    assert state.marginal(1).var() == pytest.approx(0.2, rel=1e-8)
+
+
+def test_exit_times_of_a_product_are_those_of_the_line_and_their_claims_hold():
+    process = Diffusion(
+        lambda w: (w[0] - w[0] ** 3, -w[1]),
+        lambda w: (0.15 + 0.05 * w[0] ** 2, 0.3 + 0 * w[1]),
+        weights=2,
+    )
+    line = Diffusion(lambda x: x - x**3, lambda x: 0.15 + 0.05 * x**2, (-6, 6))
+    everywhere = (-np.inf, np.inf)
+    for ends, target in (((-0.5, np.inf), -0.5), ((-0.5, 1.5), (-0.5, 1.5))):
+        found = stationary.mean_exit_time(process, (1.0, 0.2), (ends, everywhere))
+        truth = stationary.mean_first_passage_time(line, 1.0, target)
+        assert found.value == pytest.approx(truth, rel=1e-8)
+        assert abs(found.value - truth) < found.absolute_error + 1e-12 * truth
+    with pytest.raises(LandscapeError, match="never left"):
+        stationary.mean_exit_time(process, (1.0, 0.2), (everywhere, everywhere))
+
+
+def quadratics():
+    rng = np.random.default_rng(5)
+    centre = rng.normal(size=(4, 2))
+    roots = rng.normal(size=(4, 2, 2))
+    bent = np.einsum("nij,nkj->nik", roots, roots) + np.eye(2)
+
+    def losses(w):
+        rows = []
+        for h, c in zip(bent, centre, strict=True):
+            x, y = w[0] - c[0], w[1] - c[1]
+            rows.append((h[0, 0] * x * x + 2 * h[0, 1] * x * y + h[1, 1] * y * y) / 2)
+        return rows
+
+    return losses, bent, np.einsum("nij,nj->ni", bent, centre)
+
+
+def test_sgd_on_quadratics_has_rational_moments():
+    losses, bent, shift = quadratics()
+    rate = 0.05
+    process = Landscape(losses=losses, weights=2, learning_rate=rate, batch_size=2)
+    state = end_state(process)
+    h, b = bent.mean(axis=0), shift.mean(axis=0)
+    mean = np.linalg.solve(h, b)
+    # E w w^T solves a linear equation, since a is quadratic in w.
+    eye = np.eye(2)
+
+    def covariance(second):
+        each = [
+            m @ second @ m - np.outer(m @ mean, s) - np.outer(s, m @ mean) + np.outer(s, s)
+            for m, s in zip(bent, shift, strict=True)
+        ]
+        whole = h @ second @ h - np.outer(h @ mean, b) - np.outer(b, h @ mean) + np.outer(b, b)
+        return np.mean(each, axis=0) - whole
+
+    def residual(second):
+        drift = h @ second - np.outer(b, mean)
+        return -rate * (drift + drift.T) + rate**2 / 2 * covariance(second)
+
+    base = residual(np.zeros((2, 2)))
+    columns = [residual(np.outer(eye[i], eye[j])) - base for i in (0, 1) for j in (0, 1)]
+    matrix = np.stack([c.ravel() for c in columns], axis=1)
+    second = np.linalg.lstsq(matrix, -base.ravel(), rcond=None)[0].reshape(2, 2)
+    assert np.allclose(state.mean(), mean, atol=1e-7)
+    assert np.allclose(state.cov(), second - np.outer(mean, mean), rtol=1e-6)
+    assert process.gradient_rows(mean[:, None], 0)[0][()].shape == (4, 1)
+
+
+def test_mirrored_basins_hold_half_each_and_swapped_axes_change_nothing():
+    def drift(w):
+        x, y = w
+        return x - x**3 + y * (1 - x * x), -y + 0.4 * x * (x * x - 1)
+
+    def noise(w):
+        return 0.3 + 0.1 * w[0] ** 2, 0.2 + 0 * w[1]
+
+    state = end_state(Diffusion(drift, noise, ((-3, 3), (-3, 3))))
+    left, right = state.basins
+    assert left.mass == pytest.approx(0.5, abs=1e-8)
+    assert right.mass == pytest.approx(0.5, abs=1e-8)
+    turned = end_state(
+        Diffusion(
+            lambda w: drift(w[::-1])[::-1], lambda w: noise(w[::-1])[::-1], ((-3, 3), (-3, 3))
+        )
+    )
+    x = grid(state, 21)
+    assert np.allclose(turned.pdf(x[::-1]), state.pdf(x), atol=1e-8 * math.exp(state.peak))
+    assert turned.circulation == pytest.approx(-state.circulation, rel=1e-6)
+
+
+def test_singular_noise_is_found_and_named():
+    centre = np.random.default_rng(0).normal(size=(5, 2))
+
+    def landscape(count):
+        return Landscape(
+            losses=lambda w: [
+                (w[0] - p) ** 2 * (1 + 0.3 * w[1] ** 2) + np.cos(w[1] - q) + w[1] ** 2
+                for p, q in centre[:count]
+            ],
+            domain=((-2, 2), (-2, 2)),
+            learning_rate=0.05,
+        )
+
+    from stationary.plane.curl import curl_test
+
+    found = [curl_test(p.diffusion(), p.domain).noise for p in map(landscape, (2, 3, 5))]
+    assert [n.singular for n in found] == ["everywhere", "on curves", "nowhere"]
+
+
+def test_around_a_minimum_any_number_of_weights_has_its_gaussian_and_its_curl():
+    m = np.array([[-2.0, 1.0, 0.0], [-1.0, -1.0, 0.5], [0.0, -0.5, -3.0]])
+
+    def drift(w):
+        x, y, z = w
+        return -2 * x + y - x**3, -x - y + 0.5 * z, -0.5 * y - 3 * z + x * x
+
+    (only,) = stationary.equilibria(Diffusion(drift, 0.1, domain=((-1, 1),) * 3))
+    assert np.abs(only.position).max() < 1e-12
+    assert np.allclose(only.jacobian, m)
+    assert np.allclose(m @ only.covariance + only.covariance @ m.T, -0.1 * np.eye(3))
+    assert only.curl == pytest.approx(2 * 2 / 0.1)
+    with pytest.raises(LandscapeError, match=r"one weight and for two, not for 3"):
+        end_state(Diffusion(drift, 0.1, domain=((-1, 1),) * 3))
+
+
+def test_curvature_of_the_metric():
+    """For a = s I it is s Delta(log s) / 2."""
+    process = Diffusion(
+        lambda w: (-w[0], -w[1]), lambda w: 1 + w[0] ** 2 + w[1] ** 2, ((-3, 3), (-3, 3))
+    )
+    state = end_state(process)
+    x = np.array([[0.3, -1.0], [0.7, 2.0]])
+    assert np.allclose(state.metric.curvature(x), 2 / (1 + (x**2).sum(axis=0)))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Diffusion(lambda x: -x[0], 0.1, ((-2, 2), (-1, 3))), r"2 rows.*one number"),
+        (
+            lambda: Diffusion(
+                lambda x: (-x[0], -x[1]), lambda x: ((x[0], 1), (1, 1)), ((-2, 2), (-1, 3))
+            ),
+            r"not be negative in any direction, but at x = \(.*eigenvalue",
+        ),
+        (
+            lambda: Diffusion(
+                lambda x: (-x[0], -x[1]), lambda x: ((2, 1), (0, 1)), ((-2, 2), (-1, 3))
+            ),
+            r"symmetric",
+        ),
+        (
+            lambda: Diffusion(lambda x: (-x[0], -x[1]), 1, domain=(-1, 3), weights=2),
+            r"pair of ends for each of 2 weights",
+        ),
+        (
+            lambda: Landscape(
+                losses=lambda w: ((w - 1) ** 2, (w + 1) ** 2), weights=2, learning_rate=0.1
+            ),
+            r"treats w as one weight",
+        ),
+        (
+            lambda: end_state(Diffusion(lambda x: (-x[0], -x[1]), ((1, 1), (1, 1)), weights=2)),
+            r"collapses onto a line",
+        ),
+        (
+            lambda: end_state(
+                Diffusion(lambda x: (-x[0], -x[1]), lambda x: 1 + x[0] ** 2 + x[1] ** 2, weights=2)
+            ),
+            r"tails are heavy",
+        ),
+        (lambda: end_state(Diffusion(lambda x: (x[0], -x[1]), 1, weights=2)), r"no end state"),
+        (lambda: Kinetic(lambda q: -q, temperature=-1), r"positive number"),
+        (
+            lambda: stationary.evolve(EXAMPLES / "two_weights.py", times=[1.0]),
+            r"one weight, and this process has 2",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said(make, words):
+    with pytest.raises(LandscapeError, match=words):
+        make()
+
+
+def test_a_box_that_cuts_the_density_is_told_with_a_better_one():
+    process, _ = rotated(0.1, 0.7)
+    state = end_state(Diffusion(process.drift, 0.2, domain=((-1.2, 0.5), (-2, 2))))
+    assert any("the box is too small" in note for note in state.notes)
+
+
+def test_the_example_from_its_file_to_every_form(tmp_path):
+    state = analyze(EXAMPLES / "two_weights.py")
+    assert state.basins[0].mass == pytest.approx(0.0273793, abs=1e-6)
+    text = state.summary()
+    assert "Probability circulates for ever: 2.64 % of the driving" in text
+    assert max(map(len, text.splitlines())) <= 80
+    content = json.loads(state.to_json())
+    assert content["basins"][1]["mass"] == state.basins[1].mass
+    assert len(state.to_csv(points=5).splitlines()) == 26
+    state.plot(tmp_path / "plane.svg")
+    assert (tmp_path / "plane.svg").stat().st_size > 10_000
+    again = pickle.loads(pickle.dumps(state))
+    assert again.pdf([0.9, 0.0]) == state.pdf([0.9, 0.0])
+    assert "<svg" in state.to_html()
+
+
+def test_the_chain_of_sgd_has_the_moments_of_its_own_steps_and_the_verdict_tells():
+    """On quadratics E w' w'^T = E w w^T is a linear equation for the finite step, too."""
+    losses, bent, shift = quadratics()
+    rate = 0.1
+    landscape = Landscape(losses=losses, weights=2, learning_rate=rate)
+    found = stationary.check(landscape, steps=2000, walkers=400)
+    maps = np.eye(2) - rate * bent
+    moved = rate * shift
+    mean = np.linalg.solve(np.eye(2) - maps.mean(axis=0), moved.mean(axis=0))
+    kron = np.mean([np.kron(m, m) for m in maps], axis=0)
+    rest = np.mean(
+        [
+            np.outer(m @ mean, b) + np.outer(b, m @ mean) + np.outer(b, b)
+            for m, b in zip(maps, moved, strict=True)
+        ],
+        axis=0,
+    )
+    second = np.linalg.solve(np.eye(4) - kron, rest.ravel()).reshape(2, 2)
+    exact = np.sqrt(np.diag(second - np.outer(mean, mean)))
+    assert found.chain is not None
+    apart = np.abs(found.chain.values[2:4] - exact)
+    assert (apart < 1e-3 * exact).all()
+    assert (apart <= 2 * found.chain.errors[2:4]).all()
+    assert (np.abs(found.walkers.values[2:4] - exact) < 5 * found.walkers.errors[2:4]).all()
+    off = np.abs(found.diffusion.values[2:4] / exact - 1).max()
+    assert found.off[0] == pytest.approx(off, abs=0.02)
+    assert found.verdict == ("differ" if off > 0.2 else "roughly")
+    assert "% off" in found.summary()
+    assert found.to_dict()["chain"]["mean 1"]["value"] == pytest.approx(mean[0], abs=1e-3)
