@@ -322,6 +322,7 @@ def sweep(
     settings: tuple[str, ...],
     jobs: int,
     resume: bool,
+    quantities: tuple[str, ...],
     **given: Any,
 ) -> None:
     """Say which minimum of FILE dominates, over learning rates, batch sizes and parameters."""
@@ -351,6 +352,7 @@ def sweep(
                 executor=executor,
                 progress=progress,
                 resume=table_in(to.csv) if resume else None,
+                quantities=quantities or None,
                 **changes_from(**given),
             )
 

@@ -728,3 +728,51 @@ def test_rows_are_a_sequence_like_any_other():
     assert [r.learning_rate for r in found.rows[1:]] == [0.02, 0.05]
     with pytest.raises(IndexError):
         found.rows[3]
+
+
+# -- any quantity, of anything that can be made ---------------------------------------------------
+
+
+def test_quantities_are_columns_with_errors_and_are_what_analyses_say():
+    def well(k):
+        return Diffusion(lambda x: k * x - x**3, 0.1, (-3, 3), name="well")
+
+    asked = ["exit_time", "barrier_right", "entropy"]
+    found = sweep(well, {"k": [0.7, 1.0]}, quantities=asked)
+    table = found.table()
+    for i, k in enumerate((0.7, 1.0)):
+        one = analyze(well(k))
+        for j, basin in enumerate(one.basins):
+            assert table[f"exit_time_{j}"][i] == pytest.approx(basin.exit_time, rel=1e-12)
+        # int 2 f / a from the minimum at -sqrt(k) to the top at 0 is k^2 / 2 / 0.1.
+        assert abs(table["barrier_right_0"][i] - k**2 / 0.2) <= table["barrier_right_0_error"][i]
+        assert table["entropy"][i] == one.end_state.entropy()
+    assert np.isnan(table["barrier_right_1"]).all() if "barrier_right_1" in table else True
+    assert "exit_time_0" in found.summary()
+    again = sweep(well, {"k": [0.7, 1.0]}, quantities=asked, resume=found)
+    assert again == found
+
+
+def test_a_quantity_is_any_function_of_an_analysis():
+    spread = {"spread": lambda a: (a.end_state.std(), a.end_state.std_error)}
+    found = sweep(lambda k: Diffusion(lambda x: -k * x, 2.0, (-9, 9)), {"k": [1, 4]},
+                  quantities=spread)  # fmt: skip
+    assert found.table()["spread"] == pytest.approx([1, 0.5], rel=1e-9)
+    assert found.plot(quantity="spread").axes[0].get_ylabel() == "spread"
+    with pytest.raises(LandscapeError, match="Did you mean exit_time"):
+        sweep(lambda k: Diffusion(0, k, (0, 1)), {"k": [1]}, quantities="exit_tim")
+    with pytest.raises(LandscapeError, match="must take the parameters by name"):
+        sweep(lambda k: Diffusion(0, k, (0, 1)), {"j": [1]})
+
+
+def test_a_ring_without_minima_is_an_answer():
+    """f = c on a ring with a = 1 flows with P = 1 / L: the mean velocity is c."""
+    found = sweep(
+        lambda c: Diffusion(lambda x: c + 0 * x, 1.0, (0, 2), boundaries="periodic"),
+        {"c": [0.5, 2.0]},
+    )
+    table = found.table()
+    assert (abs(table["mean_velocity"] - [0.5, 2.0]) <= table["mean_velocity_error"] + 1e-15).all()
+    assert "missing" not in found.summary()
+    assert (table["reason"] == "").all()
+    found.plot()

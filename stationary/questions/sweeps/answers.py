@@ -77,6 +77,7 @@ class Answer:
     std: float = NAN
     std_error: float = NAN
     minima: tuple[Minimum, ...] = ()  # left to right
+    extras: Any = None  # quantities that were asked for, see `quantities`
 
     @property
     def is_known(self) -> bool:
@@ -114,6 +115,7 @@ class Answers(Sequence[Answer]):
     minima: dict[str, Array]
     places: Array | None = None  # (n,): where they are
     held_by: Array | None = None  # (M, n): the column that each is part of
+    extras: tuple[Any, ...] | None = None  # of each point, where some were asked for
 
     @classmethod
     def of(cls, listed: Sequence[Answer]) -> Answers:
@@ -130,7 +132,7 @@ class Answers(Sequence[Answer]):
             for k, m in enumerate(a.minima):
                 for n in OF_MINIMA:
                     minima[n][i, k] = getattr(m, n)
-        return cls(scalars, minima)
+        return cls(scalars, minima, extras=tuple(a.extras for a in listed))
 
     def __len__(self) -> int:
         return len(self.scalars["status"])
@@ -153,7 +155,8 @@ class Answers(Sequence[Answer]):
                     continue
                 values |= {"position": float(self.places[k]), "log_mass": -math.inf}
             minima.append(Minimum(**values))
-        return Answer(**numbers, minima=tuple(minima))
+        extras = None if self.extras is None else self.extras[i]
+        return Answer(**numbers, minima=tuple(minima), extras=extras)
 
     def put(self, i: int, answer: Answer) -> None:
         """An answer that was found otherwise, in place of what is there."""

@@ -22,6 +22,7 @@ from stationary.numbers.elementary import log, number, possible_growth, to_float
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.questions.sweeps.answers import Answer, Answers, Minimum, Point, Points
+from stationary.questions.sweeps.quantities import Quantity, measured
 from stationary.questions.width.stretches import Shares
 from stationary.questions.width.tempered import of_state
 from stationary.sources.loading import as_process, load_text
@@ -116,14 +117,19 @@ class Recipe:
     settings: Mapping[str, Any] | None = None  # with which it can be made, if it can at all
     digits: int | None = None
     min_barrier: float = MIN_BARRIER
+    build: Callable[..., Landscape | Diffusion] | None = None  # of the parameters, by name
+    quantities: Mapping[str, Quantity] | None = None
 
     @property
     def name(self) -> str:
+        if self.build is not None:
+            name = str(getattr(self.build, "__name__", "process"))
+            return "process" if name == "<lambda>" else name
         return self.file.name if self.file is not None else getattr(self.process, "name", "")
 
     def family(self, process: Landscape | Diffusion, points: Sequence[Point]) -> Family:
         """The process at several points."""
-        return Family(process, points, self.digits, self.min_barrier)
+        return Family(process, points, self.digits, self.min_barrier, self.quantities)
 
     def make(self, parameters: Mapping[str, float] | None) -> Landscape | Diffusion:
         settings = dict(self.settings or {})
@@ -131,10 +137,10 @@ class Recipe:
             return load_text(
                 self.text, self.file, parameters=parameters, initial=self.initial, **settings
             )
-        assert self.process is not None
+        process = self.process if self.build is None else self.build(**(parameters or {}))
         if self.initial is not None:
             settings["initial"] = self.initial
-        return as_process(self.process, "sweep", **settings)
+        return as_process(process, "sweep", **settings)
 
 
 class Family:
@@ -150,9 +156,10 @@ class Family:
         points: Sequence[Point],
         digits: int | None = None,
         min_barrier: float = MIN_BARRIER,
+        quantities: Mapping[str, Quantity] | None = None,
     ) -> None:
         self.process, self.points, self.digits = process, points, digits
-        self.min_barrier = min_barrier
+        self.min_barrier, self.quantities = min_barrier, quantities
         self._factors: dict[tuple[int | None, bool | None], float] = {}
 
     # -- the inverse temperature ------------------------------------------------------------------
@@ -239,7 +246,13 @@ class Family:
     def alone(self, point: Point) -> Answer:
         """The answer at one point, solved by itself."""
         try:
-            return answer_of(end_state(self._made(point), digits=self.digits), self.min_barrier)
+            process = self._made(point)
+            state = end_state(process, digits=self.digits)
+            answer = answer_of(state, self.min_barrier)
+            if not self.quantities:
+                return answer
+            extras = measured(process, state, self.min_barrier, self.quantities)
+            return replace(answer, extras=extras)
         except LOST as error:
             return failed(error, self.process.name)
 
@@ -255,7 +268,7 @@ class Family:
     @cached_property
     def kernel(self) -> Callable[[Array], tuple[Answers, Array]] | None:
         """Answers at many inverse temperatures at once, and which of them hold; None if none do."""
-        if self.digits is not None or not isinstance(self.process, Landscape):
+        if self.digits is not None or self.quantities or not isinstance(self.process, Landscape):
             return None
         batches = {(p.batch_size, p.replacement) for _, _, p in self.lines}
         if len(batches) > 1 and not self.process.noise_scales:

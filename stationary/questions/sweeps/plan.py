@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import math
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from stationary.process.landscape import Landscape
 from stationary.process.starts import located
 from stationary.questions.sweeps.answers import Points
 from stationary.questions.sweeps.family import Recipe
+from stationary.questions.sweeps.quantities import quantities_from
 from stationary.sources.columns import is_table
 from stationary.sources.loading import as_process, load_text, source_text
 from stationary.sources.ranges import checked_values
@@ -43,6 +46,7 @@ def planned(
     digits: int | None,
     min_barrier: float,
     changes: dict[str, Any],
+    quantities: Any = None,
 ) -> tuple[Recipe, dict[str, tuple[Any, ...]], list[dict[str, float] | None], Points]:
     """How to make the process, the axes, all combinations of parameters and all other points."""
     given: dict[str, tuple[Any, ...]] = {}
@@ -98,7 +102,8 @@ def planned(
         if named:
             raise LandscapeError(
                 f"{source.name}: the parameters {', '.join(named)} can only be swept for a file, "
-                "whose functions are then given them. Pass its path."
+                "whose functions are then given them, or for a function that makes the process. "
+                "Pass the path of the file, or the function."
             )
         as_process(source, "sweep", **changes)
         if isinstance(base, Diffusion):
@@ -107,8 +112,16 @@ def planned(
                 "is nothing to sweep. Pass the path of a file with parameters."
             )
         base = recipe.make(None)
+    elif callable(source):
+        build = _taking(source, named)
+        recipe = Recipe("", None, None, initial, settings, digits, min_barrier, build)
+        base = recipe.make({name: values[0] for name, values in named.items()})
     else:
         base = as_process(source, "sweep")  # which it is not
+    wanted = quantities_from(quantities)
+    if quantities is None and isinstance(base, Diffusion) and base.is_periodic:
+        wanted = quantities_from(("current", "mean_velocity"))
+    recipe = replace(recipe, quantities=wanted)
     checked(digits, base.name)
     checked_barrier(min_barrier, base.name)
     axes: dict[str, tuple[Any, ...]] = dict(named)
@@ -127,6 +140,19 @@ def planned(
     if isinstance(base, Landscape):
         points = Points(axes["learning_rate"], axes["batch_size"], axes["replacement"])
     return recipe, axes, combinations if named else [None], points
+
+
+def _taking(build: Any, named: Mapping[str, Any]) -> Any:
+    """A function that makes a process of parameters, if it takes these."""
+    name = getattr(build, "__name__", "build")
+    try:
+        inspect.signature(build).bind(**dict.fromkeys(named))
+    except TypeError as error:
+        raise LandscapeError(
+            f"{name}: it cannot be called with {', '.join(named) or 'nothing'} ({error}). It must "
+            "take the parameters by name, as in sweep(lambda k: Diffusion(...), {'k': [1, 2]})."
+        ) from None
+    return build
 
 
 def _base(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -14,20 +13,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.errors import LandscapeError
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.questions.sweeps.answers import (
     OF_MINIMA,
     SCALARS,
     TEXTS,
-    Answer,
     Minimum,
     Points,
 )
 from stationary.questions.sweeps.crossover import Crossing
 from stationary.questions.sweeps.labels import labels_of_blocks
 from stationary.questions.sweeps.plan import planned
+from stationary.questions.sweeps.quantities import columns_of
+from stationary.questions.sweeps.resume import known_points
 from stationary.questions.sweeps.tasks import INTERRUPTED, Grid, Solved, run
 from stationary.result import Data, Result
 from stationary.states.merging import MIN_BARRIER
@@ -102,6 +101,7 @@ class Sweep(Result):
     stopped: str = ""
     numbers: Array = field(default_factory=lambda: np.empty(0, dtype=int), repr=False)
     # of the points that were computed, in the order of the grid
+    quantities: tuple[str, ...] = ()  # what else was asked for, each with its columns
 
     @property
     def rows(self) -> Rows:
@@ -155,9 +155,9 @@ class Sweep(Result):
 
     @cached_property
     def has_numbers(self) -> Array:
-        """At which points there is a minimum."""
-        there = [kind != "" for kind in self.kinds.values()] or [self.numbers < 0]
-        return np.asarray(np.any(there, axis=0))
+        """At which points there is an end state, or a minimum."""
+        there = [kind != "" for kind in self.kinds.values()]
+        return np.asarray(np.any([*there, np.isfinite(self.data["mean"])], axis=0))
 
     def __repr__(self) -> str:
         n, lost = len(self.rows), int((~self.has_numbers).sum())
@@ -204,12 +204,13 @@ class Rows(Data, Sequence[Row]):
 
 
 def sweep(
-    source: str | os.PathLike[str] | Landscape | Diffusion,
+    source: str | os.PathLike[str] | Landscape | Diffusion | Callable[..., Landscape | Diffusion],
+    parameters: Mapping[str, Any] | None = None,
     *,
     learning_rate: Any = None,
     batch_size: Any = None,
     replacement: Any = None,
-    parameters: Mapping[str, Any] | None = None,
+    quantities: Any = None,
     initial: Any = None,
     executor: Executor | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -226,11 +227,18 @@ def sweep(
     Parameters
     ----------
     source
-        The path of a landscape file, or a `Landscape`.
+        The path of a landscape file, a `Landscape`, or a function that makes a process of the
+        parameters: ``sweep(lambda k: Diffusion(lambda x: -k * x, 1, (-9, 9)), {"k": [1, 2]})``.
+    parameters
+        Values, one or several, for parameters that the file defines or the function takes.
     learning_rate, batch_size, replacement
         A value or several; None: as the source says. Values are sorted, and each is taken once.
-    parameters
-        Values, one or several, for parameters that the file defines, by name.
+    quantities
+        What else is wanted of each point, as columns: names such as "exit_time", "barrier_left",
+        "current", "mean_velocity", "entropy", "sharpness" or "chain_mass", or a mapping of names to
+        functions of an `Analysis`, which give a number, a number and its error, or a list of these
+        with one for each basin. Each point is then analysed by itself. On a ring, its current and
+        mean velocity if nothing is said.
     initial
         Where the process starts, as for `end_state`.
     executor
@@ -270,58 +278,16 @@ def sweep(
         digits,
         min_barrier,
         changes,
+        quantities,
     )
-    known = {} if resume is None else known_points(resume, axes, recipe.name)
+    known = (
+        {}
+        if resume is None
+        else known_points(resume, axes, recipe.name, tuple(recipe.quantities or ()))
+    )
     solved = run(Grid(recipe, combinations, points), executor, progress, known)
-    return _assembled(recipe.name, axes, combinations, points, solved)
-
-
-def known_points(
-    table: Sweep | Mapping[str, Sequence[Any]], axes: Mapping[str, tuple[Any, ...]], name: str
-) -> dict[int, Answer]:
-    """The answers in a table of a sweep over the same axes, by the number of their point.
-
-    Raises
-    ------
-    LandscapeError
-        If it is the table of another sweep.
-    """
-    columns = table.table() if isinstance(table, Sweep) else table
-    lost = [c for c in (*axes, *SCALARS) if c not in columns]
-    if lost:
-        raise LandscapeError(
-            f"{name}: the table to go on from has no column {lost[0]}: it is that of another "
-            "sweep. Name the one that was stopped."
-        )
-    texts = ("kind_", *TEXTS)
-
-    def read(column: str, value: Any) -> Any:
-        if column.startswith(texts):
-            return str(value)
-        if str(value) in ("True", "False"):
-            return float(str(value) == "True")
-        return math.nan if value in ("", None) else float(value)
-
-    rows = [
-        {c: read(c, v) for c, v in zip(columns, row, strict=True)}
-        for row in zip(*columns.values(), strict=True)
-    ]
-    places = [{float(v): i for i, v in enumerate(values)} for values in axes.values()]
-    shape = tuple(map(len, places))
-    found = {}
-    for row in rows:
-        place = tuple(at.get(float(row[n]), -1) for n, at in zip(axes, places, strict=True))
-        if min(place) < 0:
-            where = ", ".join(f"{n} = {row[n]:g}" for n in axes)
-            raise LandscapeError(
-                f"{name}: the table to go on from has a point at {where}, which is not asked for "
-                "now. Ask for the same values, or name another file."
-            )
-        labels = [c[5:] for c in columns if re.fullmatch(r"kind_\d+", c) and row[c]]
-        minima = [Minimum(**{n: row[f"{n}_{label}"] for n in OF_MINIMA}) for label in labels]
-        scalars = {n: row[n] for n in SCALARS}
-        found[int(np.ravel_multi_index(place, shape))] = Answer(**scalars, minima=tuple(minima))
-    return found
+    wanted = tuple(recipe.quantities or ())
+    return _assembled(recipe.name, axes, combinations, points, solved, wanted)
 
 
 def _assembled(
@@ -330,6 +296,7 @@ def _assembled(
     combinations: Sequence[dict[str, float] | None],
     points: Points,
     solved: Solved,
+    quantities: Sequence[str],
 ) -> Sweep:
     """Columns and crossovers, with minima labelled."""
     starts = sorted(solved.blocks)
@@ -372,11 +339,14 @@ def _assembled(
         data[f"mass_{i}"] = mass
         for n in OF_MINIMA[2:]:
             data[f"{n}_{i}"] = columns[n][i]
+    extras = [e for b in blocks for e in (b.extras or [None] * len(b))]
+    data |= columns_of(quantities, extras, columns["position"])
     _explain(data, columns["log_mass"], kinds)
     crossovers = tuple(
         _crossover(axis, c, axes, shape, solved, labels) for axis, c in solved.crossings
     )
-    return Sweep(name, axes, data, dict(enumerate(kinds)), crossovers, solved.stopped, numbers)
+    stopped, named = solved.stopped, tuple(quantities)
+    return Sweep(name, axes, data, dict(enumerate(kinds)), crossovers, stopped, numbers, named)
 
 
 def _axes_columns(
@@ -410,7 +380,7 @@ def _explain(data: dict[str, Array], log_masses: Array, kinds: Array) -> None:
         if len(known) > 1:
             pair = sorted(known[np.argsort(-here[known], kind="stable")[:2]].tolist())
             data["reason"][i] = f"minima {pair[0]} and {pair[1]} hold the same to within the error"
-        elif not (kinds[:, i] != "").any():
+        elif not (kinds[:, i] != "").any() and math.isnan(data["mean"][i]):
             data["reason"][i] = "there is no minimum"
 
 

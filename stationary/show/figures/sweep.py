@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.errors import StationaryError
 from stationary.questions.sweeps.sweep import Sweep
 from stationary.show.figures.drawing import BASINS, GREY, HEIGHT, INK, STYLE, add_legend, new_figure
 from stationary.show.reports.sweep import value_text
@@ -25,7 +26,7 @@ MOST_NAMED = 12  # minima in the legend
 MARKED = 40  # values from which the points of a curve are not marked one by one
 
 
-def plot_phases(sweep: Sweep, ax: Axes | None = None) -> Axes:
+def plot_phases(sweep: Sweep, ax: Axes | None = None, *, quantity: str | None = None) -> Axes:
     """Which minimum dominates over two axes, with the crossovers as lines; or masses over one.
 
     Of more than two axes with several values, the last two are drawn (the learning rate is the
@@ -38,9 +39,15 @@ def plot_phases(sweep: Sweep, ax: Axes | None = None) -> Axes:
         What `sweep` returned.
     ax
         Axes to draw on; by default those of a new figure.
+    quantity
+        The name of a column of numbers to draw instead, over the last axis that has several
+        values, with a curve for each value of the one before; by default the first quantity that
+        was asked for.
     """
     import matplotlib
 
+    if quantity is None and sweep.quantities:
+        quantity = sweep.quantities[0]
     drawn = _drawn_axes(sweep)
     with matplotlib.rc_context(STYLE):
         if ax is None:
@@ -48,6 +55,9 @@ def plot_phases(sweep: Sweep, ax: Axes | None = None) -> Axes:
         title = _title(sweep, drawn)
         if title:
             ax.set_title(title, loc="left", pad=18)
+        if quantity is not None:
+            _draw_quantity(ax, sweep, drawn, quantity)
+            return ax
         if len(drawn) == 2:
             _draw_phases(ax, sweep, drawn[0], drawn[1])
         else:
@@ -55,6 +65,56 @@ def plot_phases(sweep: Sweep, ax: Axes | None = None) -> Axes:
         if len(sweep.labels) <= MOST_NAMED:
             add_legend(ax)
     return ax
+
+
+def _draw_quantity(ax: Axes, sweep: Sweep, drawn: Sequence[str], quantity: str) -> None:
+    """One column, or that of each minimum, over the last axis, with its error where that shows."""
+    data = sweep.table()
+    named = [quantity] if quantity in data else [f"{quantity}_{i}" for i in sweep.labels]
+    named = [n for n in named if n in data and data[n].dtype.kind == "f"]
+    if not named:
+        raise StationaryError(
+            f"{sweep.name}: there is no column {quantity!r} of numbers to draw. Ask for it, as in "
+            f'sweep(..., quantities=["{quantity}"]), or take one of {", ".join(data)}.'
+        )
+    rows = _slice(sweep, drawn)
+    index = {id_: i for i, id_ in enumerate(map(tuple, sweep.places.tolist()))}
+    names = list(sweep.axes)
+    across, others = drawn[-1], drawn[:-1]
+    values = sweep.axes[across]
+    curves: dict[Any, list[tuple[int, int]]] = {}
+    whole = [0] * len(names)
+    for place, _ in rows:
+        for name, i in zip(drawn, place, strict=True):
+            whole[names.index(name)] = i
+        curves.setdefault(place[:-1], []).append((place[-1], index[tuple(whole)]))
+    shown: list[Array] = []
+    for k, (place, points) in enumerate(curves.items()):
+        x = [float(values[i]) for i, _ in points]
+        at = [n for _, n in points]
+        for m, column in enumerate(named):
+            y, error = data[column][at], data.get(f"{column}_error", np.full(len(data[column]), 0))
+            parts = [
+                f"{n} = {value_text(sweep.axes[n][i])}" for n, i in zip(others, place, strict=True)
+            ]
+            parts += [_name(sweep, int(column.rpartition("_")[2]))] if len(named) > 1 else []
+            style = ("-", "--", ":", "-.")[k % 4]
+            colour = _colour(m if len(named) > 1 else k)
+            marker = "." if len(x) < MARKED else ""
+            bars = np.nan_to_num(error[at], posinf=0.0)
+            label = ", ".join(parts) or None
+            ax.errorbar(
+                x, y, bars, color=colour, ls=style, marker=marker, label=label, clip_on=False
+            )
+            shown.append(y[np.isfinite(y)])
+    every = np.concatenate(shown)
+    if len(every) and every.min() > 0 and every.max() / every.min() > SPREAD**2:
+        ax.set_yscale("log")
+    _prepare(ax, across, values, upright=False)
+    ax.set_xlim(min(map(float, values)), max(map(float, values)))
+    ax.set_ylabel(quantity.replace("_", " "))
+    if ax.get_legend_handles_labels()[1]:
+        ax.legend(frameon=False)
 
 
 def _drawn_axes(sweep: Sweep) -> list[str]:

@@ -27,6 +27,7 @@ def text(sweep: Sweep) -> str:
         (sweep.name, [_grid(sweep), *_stopped(sweep)]),
         ("Minima", _minima(sweep)),
         ("Where the dominant minimum changes", _crossovers(sweep)),
+        ("What else was asked for", _quantities(sweep)),
         ("What is missing", _reasons(sweep)),
         ("How far to trust this", _trust(sweep)),
     ]
@@ -141,6 +142,24 @@ def _lost(sweep: Sweep, c: Crossover) -> str:
         f"{f'At {fixed}: ' if fixed else ''}minimum {c.below} below and minimum {c.above} above, "
         f"somewhere between {c.axis} = {low:.6g} and {high:.6g}: {c.reason}."
     )
+
+
+def _quantities(sweep: Sweep) -> list[Line]:
+    """The range of each quantity, and its largest error."""
+    data = sweep.table()
+    rows = []
+    for name in sweep.quantities:
+        for column in (name, *(f"{name}_{label}" for label in sweep.labels)):
+            values = data.get(column, np.empty(0))
+            known = values[np.isfinite(values)]
+            if not len(known):
+                continue
+            errors = data[f"{column}_error"]
+            errors = errors[np.isfinite(errors)]
+            worst = error_text(float(errors.max())) if len(errors) else "not known"
+            ends = (known_text(x, 0, 6) for x in (known.min(), known.max()))
+            rows.append((column, *ends, worst, f"{len(known)}"))
+    return table(("", "least", "most", "largest error", "points"), rows) if rows else []
 
 
 def _reasons(sweep: Sweep) -> list[Line]:

@@ -1,0 +1,157 @@
+"""What else a sweep tells of each point: currents, exit times, barriers, moments, any function.
+
+A quantity is a function of an `Analysis`, which gives a number, a number and its error, or a list
+of these, one for each basin from left to right.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.errors import LandscapeError, StationaryError
+from stationary.functions.given import unknown
+from stationary.process.diffusion import Diffusion
+from stationary.process.landscape import Landscape
+from stationary.states.distribution import EndState
+
+__all__ = ["QUANTITIES", "Quantity", "columns_of", "measured", "quantities_from"]
+
+Array = NDArray[Any]
+Quantity = Callable[[Any], Any]
+Extras = dict[tuple[str, float | None], tuple[float, float]]  # by the name and the basin's place
+
+
+def _flow(analysis: Any) -> tuple[float, float]:
+    state = analysis.end_state
+    return state.current, state.current_error
+
+
+def _velocity(analysis: Any) -> tuple[float, float]:
+    lower, upper = analysis.diffusion.domain
+    current, error = _flow(analysis)
+    return current * (upper - lower), error * (upper - lower)
+
+
+def _exit_times(analysis: Any) -> list[Any]:
+    def of(b: Any) -> Any:
+        t, error = b.exit_time, b.exit_time_error
+        return None if t is None else (t, math.inf if math.isinf(t) else t * error)
+
+    return [of(b) for b in analysis.basins]
+
+
+def _chain_masses(analysis: Any) -> list[Any]:
+    """What SGD with its finite step holds; None where there is no chain."""
+    known = [] if analysis.sgd is None else analysis.sgd.basins
+    by_place = {b.position: b.chain for b in known}
+    return [by_place.get(b.position) for b in analysis.basins]
+
+
+def _of_basins(name: str, error: str = "") -> Quantity:
+    def of(analysis: Any) -> list[Any]:
+        pairs = [(getattr(b, name), getattr(b, error) if error else 0.0) for b in analysis.basins]
+        return [None if value is None else (value, by) for value, by in pairs]
+
+    return of
+
+
+QUANTITIES: dict[str, Quantity] = {
+    "current": _flow,
+    "mean_velocity": _velocity,
+    "entropy": lambda a: a.end_state.entropy(),
+    "median": lambda a: a.end_state.median(),
+    "exit_time": _exit_times,
+    "log_exit_time": _of_basins("log_exit_time", "exit_time_error"),
+    "barrier_left": _of_basins("barrier_left", "barrier_error"),
+    "barrier_right": _of_basins("barrier_right", "barrier_error"),
+    "width": _of_basins("width"),
+    "loss": _of_basins("loss"),
+    "sharpness": _of_basins("sharpness"),
+    "chain_mass": _chain_masses,
+}
+
+
+def quantities_from(given: Any) -> dict[str, Quantity]:
+    """Quantities by name, from a name, several of them, or a mapping of names and functions.
+
+    Raises
+    ------
+    LandscapeError
+        If there is no such quantity.
+    """
+    if given is None:
+        return {}
+    if isinstance(given, Mapping):
+        for name, function in given.items():
+            if not (isinstance(name, str) and name.isidentifier() and callable(function)):
+                raise LandscapeError(
+                    f"quantities: {name!r:.40} = {function!r:.40} must be a name and a function of "
+                    'an Analysis, as in {"spread": lambda a: a.end_state.std()}.'
+                )
+        return dict(given)
+    names = [given] if isinstance(given, str) else list(given)
+    strange = [str(name) for name in names if name not in QUANTITIES]
+    if strange:
+        raise unknown(strange, list(QUANTITIES), f"quantities: there is no {', '.join(strange)}:")
+    return {name: QUANTITIES[name] for name in names}
+
+
+def measured(
+    process: Landscape | Diffusion,
+    state: EndState,
+    min_barrier: float,
+    quantities: Mapping[str, Quantity],
+) -> Extras:
+    """All quantities of one solved process; what cannot be had is left out."""
+    # The whole pipe lies behind this room, and is asked for by those who want it only.
+    analysis = import_module("stationary.analysis").Analysis(process, state, min_barrier)
+    found: Extras = {}
+    for name, function in quantities.items():
+        try:
+            value = function(analysis)
+        except StationaryError:
+            continue
+        several = isinstance(value, (list, np.ndarray)) and not isinstance(value, tuple)
+        places = [float(b.position) for b in analysis.basins] if several else [None]
+        for place, one in zip(places, value if several else [value], strict=False):
+            if one is None:
+                continue
+            pair = tuple(one) if isinstance(one, tuple) else (one, math.nan)
+            found[name, place] = float(pair[0]), float(pair[1])
+    return found
+
+
+def columns_of(
+    names: Sequence[str], extras: Sequence[Extras | None], positions: Array
+) -> dict[str, Array]:
+    """A column for each quantity and one for its error; for those of minima, by their labels.
+
+    Parameters
+    ----------
+    positions
+        Of the minima, shape (labels, rows).
+    """
+    columns: dict[str, Array] = {}
+
+    def put(column: str, i: int, pair: tuple[float, float]) -> None:
+        for key, value in zip((column, f"{column}_error"), pair, strict=True):
+            columns.setdefault(key, np.full(len(extras), math.nan))[i] = value
+
+    for name in names:
+        for i, found in enumerate(extras):
+            for (key, place), pair in (found or {}).items():
+                if key != name:
+                    continue
+                if place is None:
+                    put(name, i, pair)
+                    continue
+                away = np.abs(positions[:, i] - place)
+                if len(away) and not np.isnan(away).all():
+                    put(f"{name}_{int(np.nanargmin(away))}", i, pair)
+    return columns
