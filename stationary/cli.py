@@ -311,6 +311,13 @@ def simulate(path: Any, to: Output, **given: Any) -> None:
     show_default=True,
     help="Processes to use.",
 )
+@click.option(
+    "--quantity",
+    "quantities",
+    multiple=True,
+    metavar="NAME",
+    help="What else is told of each point: exit_time, barrier_left, current, ...; repeatable.",
+)
 @click.option("--resume", is_flag=True, help="Go on from the points in the table that --csv names.")
 @output(table="Write all points as a table.")
 def sweep(
