@@ -5,8 +5,8 @@ A `Landscape` (the losses of datapoints, for SGD) or a `Diffusion` (drift and va
 
 The rooms, in the order in which data passes through them; each imports only from those before it:
 
-- `errors` (what is said when something is wrong), `wording` (how numbers are written) and `result`
-  (what every answer can do);
+- `errors` (what is said when something is wrong), `wording` (how numbers are written), `result`
+  (what every answer can do) and `distribution` (what all laws can do);
 - `numbers` (doubles or many digits), `functions` (what users write, run in either), `panels`
   (piecewise polynomials);
 - `process` (a `Diffusion` or a `Landscape`, and its start), `sources` (files and typed values);
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from stationary.chain.state import ChainState
     from stationary.chain.steps import StepIndicators, step_indicators
     from stationary.checking.check import Check, check
+    from stationary.distribution import Cells, Distance, Distribution
     from stationary.errors import (
         ConvergenceError,
         LandscapeError,
@@ -78,12 +79,15 @@ __all__ = [
     "Analysis",
     "Basin",
     "BasinBias",
+    "Cells",
     "ChainClass",
     "ChainState",
     "Check",
     "ConvergenceError",
     "Crossover",
     "Diffusion",
+    "Distance",
+    "Distribution",
     "EndState",
     "Estimate",
     "Evolution",
@@ -149,6 +153,9 @@ _ROOMS = {
     "Check": "checking.check",
     "check": "checking.check",
     "Diffusion": "process.diffusion",
+    "Cells": "distribution",
+    "Distance": "distribution",
+    "Distribution": "distribution",
     "BasinBias": "questions.width.dilation",
     "dilation_bias": "questions.width.dilation",
     "noise_bias": "questions.width.dilation",

@@ -556,8 +556,8 @@ def test_small_steps_end_where_the_diffusion_does():
     for rate in (0.2, 0.05):
         landscape = quadratics([0, 0.5, 1], rate, domain=(-1, 2))
         state, diffusion = exact_chain(landscape), analyze(landscape).end_state
-        distance, error = state.wasserstein(diffusion)
-        variation, _ = state.total_variation(diffusion)
+        distance, error = state.distance(diffusion, "wasserstein")
+        variation, _ = state.distance(diffusion)
         assert 0 < error < 0.1 * distance
         assert 0 <= variation <= 1
         distances.append(distance)
@@ -568,9 +568,9 @@ def test_what_is_compared_with_itself_is_at_no_distance():
     """T = 1/2 gives the uniform law, as does a diffusion without drift between walls."""
     state = exact_chain(quadratics([0, 1], 0.5, domain=(0, 1)))
     uniform = analyze(Diffusion(drift=0.0, variance=1.0, domain=(0, 1))).end_state
-    distance, error = state.total_variation(uniform)
+    distance, error = state.distance(uniform)
     assert distance <= error < 1e-8
-    distance, error = state.wasserstein(uniform)
+    distance, error = state.distance(uniform, "wasserstein")
     assert distance <= error < 1e-8
 
 

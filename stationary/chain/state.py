@@ -15,12 +15,10 @@ from stationary.chain.closed_class import ChainClass, unevenness
 from stationary.chain.exit_time import ExitTime, exit_time
 from stationary.chain.far import Far
 from stationary.chain.relaxation import Relaxation, relaxation_of
+from stationary.distribution import Cells, Distribution, Grid
 from stationary.errors import LandscapeError, Status
-from stationary.numbers.arithmetic import DOUBLE
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
-from stationary.result import Data
-from stationary.states.distribution import EndState
 from stationary.states.mixture import Atom, Escape
 
 __all__ = ["ChainState"]
@@ -29,7 +27,7 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ChainState(Data):
+class ChainState(Distribution):
     """The end state of SGD with its finite step, and how far to trust it.
 
     Attributes
@@ -233,6 +231,19 @@ class ChainState(Data):
         """
         return self.far.exponent
 
+    def moment(self, order: int) -> float:
+        """E X^order, for an order from 1 to 4."""
+        self._require_moments()
+        if order not in (1, 2, 3, 4):
+            raise LandscapeError(f"moment({order!r:.20}): the order is 1, 2, 3 or 4.")
+        total = sum(w * x**order for w, x in self._lumps)
+        for w, c in self._parts:
+            central = [1.0, 0.0, *c.moments[1:]]
+            total += w * sum(
+                math.comb(order, k) * central[k] * c.mean ** (order - k) for k in range(order + 1)
+            )
+        return float(total)
+
     # -- how fast, and how far from another -----------------------------------------------------
 
     def mean_exit_time(self, lower: float, upper: float, start: float | None = None) -> ExitTime:
@@ -257,62 +268,46 @@ class ChainState(Data):
             )
         return relaxation_of(spread[0].transfer, spread[0].log_mass)
 
-    def total_variation(self, other: EndState) -> tuple[float, float]:
-        """How far apart the two distributions are: the most a probability can differ by.
+    def _grid(self) -> Grid:
+        return self.cells_law._grid()
 
-        Compared cell by cell, which finer cells could only increase; an atom and what lies within
-        1e-9 of it (relative to the domain) count as the same cell. Returned with its error.
-        """
-        edges = self._partition(other)
-        mine, theirs = np.diff(self.cdf(edges)), np.diff(np.asarray(other.cdf(edges)))
-        outside = 1 - theirs.sum() + abs(1 - mine.sum())
-        distance = 0.5 * float(np.abs(mine - theirs).sum() + max(outside, 0.0))
-        rounding = 1e-12
-        return min(distance, 1.0), self._histogram_error + float(other.error) + rounding
-
-    def wasserstein(self, other: EndState) -> tuple[float, float]:
-        """The integral of the difference of the distribution functions, and its error."""
-        edges = self._partition(other)
-        low, high = other.diffusion.domain
-        ends = [v for v in (low, high) if math.isfinite(v)]
-        ends += [
-            float(other.ppf(q))
-            for q, v in ((1e-12, low), (1 - 1e-12, high))
-            if not math.isfinite(v)
-        ]
-        edges = np.unique(np.concatenate([edges, ends]))
-        fine = 2001 if other.arithmetic is DOUBLE else 65  # in many digits each one costs
-        x = np.unique(np.concatenate([edges, np.linspace(edges[0], edges[-1], fine)]))
-        gap = np.asarray(self.cdf(x)) - np.asarray(other.cdf(x))
-        middle = (x[1:] + x[:-1]) / 2
-        inner = np.abs(np.asarray(self.cdf(middle)) - np.asarray(other.cdf(middle)))
-        by_ends = (np.abs(gap[1:]) + np.abs(gap[:-1])) / 2
-        by_both = (by_ends + 2 * inner) / 3
-        width = np.diff(x)
-        error = float(width @ np.abs(by_ends - by_both))
-        error += sum(w * c.distance for w, c in self._parts)
-        span = float(edges[-1] - edges[0])
-        return float(width @ by_both), error + (
-            self.weight_error + float(other.error) + 1e-12
-        ) * span
-
-    @property
-    def _histogram_error(self) -> float:
-        """By how much the cells' masses may be off, summed and halved: from cells twice as wide."""
-        return float(
-            sum(w * unevenness(c.mass, c.edges) for w, c in self._parts) + self.weight_error
+    @cached_property
+    def cells_law(self) -> Cells:
+        """The law on its cells, with the density even within each."""
+        self._require()
+        spread = [(w, c) for w, c in self._parts]
+        span = float(np.ptp(self.edges)) if len(self.edges) else 0.0
+        unevenly = sum(w * unevenness(c.mass, c.edges) for w, c in spread)
+        lumps = np.array(self._lumps).reshape(-1, 2)
+        return Cells(
+            edges=self.edges,
+            masses=self.mass,
+            positions=lumps[:, 1],
+            weights=lumps[:, 0],
+            error=self.error,
+            mass_error=float(unevenly) + self.weight_error,
+            shift_error=float(sum(w * c.distance for w, c in spread)) + self.weight_error * span,
         )
 
-    def _partition(self, other: EndState) -> Array:
-        low, high = self.landscape.domain
-        spread = [self.edges] if len(self.edges) else []
-        known = [float(a.position) for a in (*self.atoms, *other.atoms)]
-        scale = high - low if math.isfinite(high - low) else max(map(abs, known), default=1.0) + 1
-        near = [np.array([p - 1e-9 * scale, p + 1e-9 * scale]) for p in known]
-        edges = np.unique(np.concatenate([*spread, *near]))
-        return np.unique(
-            np.concatenate([[max(low, edges[0] - scale)], edges, [min(high, edges[-1] + scale)]])
-        )
+    def pdf(self, x: ArrayLike) -> Any:
+        """The mean density of the cell that each point lies in, per unit of w; atoms aside."""
+        return self.cells_law.pdf(x)
+
+    def logpdf(self, x: ArrayLike) -> Any:
+        """log of the density; -inf where there is none."""
+        return self.cells_law.logpdf(x)
+
+    def sf(self, x: ArrayLike) -> Any:
+        """P(X > x)."""
+        return 1 - self.cdf(x)
+
+    def ppf(self, q: ArrayLike) -> Any:
+        """The w with P(X <= w) = q; nan for q outside [0, 1]."""
+        return self.cells_law.ppf(q)
+
+    def rvs(self, size: Any = None, rng: np.random.Generator | int | None = None) -> Any:
+        """Independent draws: `size` of them, or an array of that shape."""
+        return self.cells_law.rvs(size, rng)
 
     # -- inside ---------------------------------------------------------------------------------
 

@@ -19,13 +19,7 @@ from stationary.analysis import Analysis, analyze
 from stationary.chain.exact import exact_chain
 from stationary.chain.state import ChainState
 from stationary.chain.steps import step_indicators
-from stationary.checking.comparison import (
-    Distance,
-    Variation,
-    between_chain_and_diffusion,
-    between_walkers_and,
-    distribution_of,
-)
+from stationary.checking.comparison import Distances, Variation, compared
 from stationary.checking.verdict import Check
 from stationary.errors import ConvergenceError, LandscapeError, StationaryError
 from stationary.numbers.arithmetic import DOUBLE
@@ -145,8 +139,7 @@ def check(
             notes.append("The walkers were stopped before they were observed.")
     state = analysis.end_state
     solved, settled = state.kind in COMPARED, chain.kind in SETTLED
-    reach = _reach(analysis, chain)
-    apart = between_chain_and_diffusion(chain, state) if solved and settled else None
+    apart = compared(chain, state) if solved and settled else None
     indicators = step_indicators(landscape, state)
     basins = sgd_basins(state, analysis.basins, analysis.exits, chain, stretches, indicators)
     return Check(
@@ -155,14 +148,8 @@ def check(
         simulation=sent,
         steps=indicators,
         diffusion_and_chain=apart,
-        diffusion_and_simulation=between_walkers_and(
-            sent, distribution_of(state), float(state.error), reach
-        )
-        if sent is not None and solved
-        else None,
-        chain_and_simulation=between_walkers_and(sent, chain.cdf, chain.error, reach)
-        if sent is not None and settled
-        else None,
+        diffusion_and_simulation=compared(sent.distribution, state) if sent and solved else None,
+        chain_and_simulation=compared(sent.distribution, chain) if sent and settled else None,
         conventions=_conventions(analysis, chain, apart) if apart is not None else {},
         basins=tuple(map(partial(_walked, sent), basins, stretches)),
         closed=(_closed(state), len(chain.atoms) + len(chain.components)),
@@ -211,18 +198,6 @@ def _closed(state: EndState) -> int:
     return sum(o.kind in ("density", "atom") for o in state.classes.outcomes)
 
 
-def _reach(analysis: Analysis, chain: ChainState) -> tuple[float, float]:
-    """An interval that holds all of the domain, or, of an infinite one, all but 1e-9."""
-    state, (low, high) = analysis.end_state, analysis.diffusion.domain
-    solved = state.kind in COMPARED
-    edges = chain.edges if len(chain.edges) else np.zeros(1)
-    if math.isinf(low):
-        low = min(float(edges[0]), float(state.ppf(1e-9)) if solved else math.inf)
-    if math.isinf(high):
-        high = max(float(edges[-1]), float(state.isf(1e-9)) if solved else -math.inf)
-    return low, high
-
-
 def _evenly(analysis: Analysis) -> str:
     """A start spread evenly over the domain, or around the equilibria of an infinite one."""
     lower, upper = analysis.diffusion.domain
@@ -234,7 +209,7 @@ def _evenly(analysis: Analysis) -> str:
 
 
 def _conventions(
-    analysis: Analysis, chain: ChainState, apart: Distance
+    analysis: Analysis, chain: ChainState, apart: Distances
 ) -> dict[str, Variation | None]:
     """The distance to the chain under each convention."""
     landscape = analysis.landscape
@@ -251,7 +226,7 @@ def _conventions(
         try:
             state = end_state(replace(landscape, convention=convention))
             if state.kind in COMPARED:
-                found[name] = Variation(*chain.total_variation(state))
+                found[name] = Variation(*chain.distance(state))
         except StationaryError:
             continue
     return found

@@ -9,7 +9,7 @@ from functools import cached_property
 from stationary.analysis import Analysis
 from stationary.chain.state import ChainState
 from stationary.chain.steps import StepIndicators
-from stationary.checking.comparison import Distance, Variation
+from stationary.checking.comparison import Distances, Variation
 from stationary.result import Result
 from stationary.sgd import COMPARED, HELD, LEAST, NEVER, SETTLED, SgdBasin
 from stationary.simulation.result import Simulation
@@ -48,9 +48,9 @@ class Check(Result):
     chain: ChainState
     simulation: Simulation | None
     steps: StepIndicators
-    diffusion_and_chain: Distance | None
-    diffusion_and_simulation: Distance | None
-    chain_and_simulation: Distance | None
+    diffusion_and_chain: Distances | None
+    diffusion_and_simulation: Distances | None
+    chain_and_simulation: Distances | None
     conventions: dict[str, Variation | None]
     basins: tuple[SgdBasin, ...]
     closed: tuple[int, int]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.distribution import Cells
 from stationary.errors import LandscapeError
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
@@ -129,6 +130,28 @@ class Evolution(Result):
     def _below(self) -> Array:
         """(times, cells + 1): the probability of the cells below each edge."""
         return np.concatenate([np.zeros((len(self.times), 1)), np.cumsum(self.masses, 1)], axis=1)
+
+    def at(self, time: float) -> Cells:
+        """Where the process is at one of the times, as a distribution."""
+        k = int(np.argmin(np.abs(self.times - time)))
+        if not abs(self.times[k] - time) <= 1e-9 * max(abs(time), float(self.times[-1])):
+            known = ", ".join(f"{t:g}" for t in self.times[:5])
+            more = ", ..." if len(self.times) > 5 else ""
+            raise LandscapeError(
+                f"{self.diffusion.name}: at({time!r:.40}) is none of the times of this evolution: "
+                f"{known}{more}. Ask evolve for it."
+            )
+        span = float(self.edges[-1] - self.edges[0])
+        within = float(np.diff(self.edges) @ self.masses[k]) / 4
+        return Cells(
+            edges=self.edges,
+            masses=self.masses[k],
+            positions=np.array([a.position for a in self.atoms]),
+            weights=np.array([a.weights[k] for a in self.atoms]),
+            error=float(self.error[k]),
+            mass_error=float(self.mass_error[k]),
+            shift_error=float(self.error[k]) * span + within,
+        )
 
     def probability(self, lower: float, upper: float) -> Array:
         """P(lower < X <= upper) at every time, shape (times,).

@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from stationary.distribution import Distribution, Grid
 from stationary.errors import LandscapeError
 from stationary.process.laws import Normal, Truncated, Uniform
 from stationary.process.starts import Source, located, nowhere, place, understood
-from stationary.result import Data
 
 __all__ = ["Initial"]
 
@@ -39,7 +39,7 @@ HOPELESS = 1e-9  # probability inside it that is no more than a slip
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Initial(Data):
+class Initial(Distribution):
     """Where a process starts.
 
     Attributes
@@ -71,6 +71,8 @@ class Initial(Data):
     law: Truncated | None = None
     samples: int = 0
     notes: tuple[str, ...] = ()
+
+    error = 0.0  # of the distribution function
 
     @classmethod
     def of(
@@ -158,6 +160,32 @@ class Initial(Data):
         if self.law is not None:
             return self.law.probability(lower, upper)
         return self._share(lambda x: (lower < x) & (x < upper))
+
+    def cdf(self, x: ArrayLike) -> Any:
+        """P(X <= x), at points of any shape."""
+        at = np.asarray(x, dtype=float)
+        if self.law is None:
+            held = np.append(0.0, np.cumsum(self.weights) / self.weights.sum())
+            found = held[np.searchsorted(self.points, at, side="right")]
+        else:
+            below = np.asarray(self.law.law.cdf(np.clip(at, self.law.lower, self.law.upper)))
+            found = np.clip((below - self.law.ends[0].before) / self.law.total, 0.0, 1.0)
+            found = np.where(at < self.law.lower, 0.0, np.where(at >= self.law.upper, 1.0, found))
+        return np.where(np.isnan(at), np.nan, found)[()]
+
+    def _grid(self) -> Grid:
+        if self.law is None:
+            return Grid(self.points, self.points, 0.0, 0.0, 0)
+        first, last = self.law.ends
+        inner = np.linspace(0, 1, 1001)[1:-1]
+        share = np.concatenate([np.geomspace(1e-12, 1e-3, 46), inner])
+        before, after = first.before + share * self.law.total, last.after + share * self.law.total
+        one = np.ones(len(share))
+        quantiles = [
+            self.law.at(before, one - before, np.zeros(len(share), dtype=bool)),
+            self.law.at(one - after, after, np.ones(len(share), dtype=bool)),
+        ]
+        return Grid(np.unique(np.concatenate(quantiles)), np.empty(0), 1e-12, 0.0, 0)
 
     def mass_at(self, x: float) -> float:
         """P(X = x): what starts at the point itself."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.distribution import Cells
 from stationary.errors import LandscapeError
 from stationary.result import Result
 from stationary.wording import measured
@@ -134,6 +135,19 @@ class Simulation(Result):
     def histogram(self) -> tuple[Array, Array, Array]:
         """Edges, mass of each bin, and its standard error."""
         return self.edges, self.mass, self.mass_error
+
+    @property
+    def distribution(self) -> Cells:
+        """The histogram as a distribution, to be held against others."""
+        # The mean of the walkers is known to its standard error, and within a bin nothing is.
+        within = float(np.diff(self.edges) @ self.mass) / 4
+        return Cells(
+            edges=self.edges,
+            masses=self.mass,
+            error=float(np.sqrt((self.mass_error**2).sum())) / 2,
+            shift_error=self.mean_error + within,
+            noise=self.mass_error,
+        )
 
     @property
     def density(self) -> tuple[Array, Array]:

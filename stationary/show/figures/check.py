@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.checking.comparison import distribution_of
 from stationary.checking.verdict import Check
 from stationary.sgd import COMPARED, SETTLED
 from stationary.show.figures.drawing import BLUE, GREY, HEIGHT, INK, RED, STYLE, new_figure
@@ -80,7 +79,7 @@ def _answers(check: Check) -> list[tuple[str, str, Any]]:
     found: list[tuple[str, str, Any]] = []
     state = check.analysis.rounded.end_state
     if state.kind in COMPARED:
-        found.append(("diffusion", BLUE, distribution_of(state)))
+        found.append(("diffusion", BLUE, state.below))
     if check.chain.kind in SETTLED:
         found.append(("exact chain", RED, check.chain.cdf))
     return found

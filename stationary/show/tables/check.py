@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from stationary.checking.comparison import Distance, Variation
+from stationary.checking.comparison import Distances, Variation
 from stationary.checking.verdict import Check
 from stationary.show.tables.sgd import basin_dict
 
@@ -62,7 +62,7 @@ def as_table(check: Check) -> dict[str, Any]:
     return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
 
 
-def _distance(d: Distance | None) -> dict[str, float] | None:
+def _distance(d: Distances | None) -> dict[str, float] | None:
     return None if d is None else asdict(d)
 
 

@@ -1,0 +1,332 @@
+"""`Distribution`: what all answers that are laws on the line have in common, and how far apart two
+of them are.
+
+End states, the chain's law, the histogram of walkers, a row of an evolution and a start are all
+distributions: atoms, and densities on intervals or on cells. What a law must say of itself is its
+distribution function and how well that is known; the rest follows from it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from stationary.errors import LandscapeError
+from stationary.result import Data
+
+__all__ = ["Cells", "Distance", "Distribution", "Grid"]
+
+Array = NDArray[Any]
+
+KINDS = ("total variation", "kolmogorov", "wasserstein")
+ROUNDING = 1e-12
+RESOLVED = 1e-15  # difference of two masses, below which it is rounding
+SAME = 1e-9  # relative to the whole: what is nearer to an atom counts as the atom
+ATOM = 1e-4  # probability so near to the edge of a bin that rounding decides where a walker is put
+NARROWEST = 1e-6  # of a bin of walkers, relative to the positions: only an atom could fill less
+CROSSINGS, FEW = 24, 256  # rounds in which crossings of densities are halved, and how many of them
+FINEST = 4001  # points at which an integral of distribution functions is looked at, at most
+
+
+class Distance(NamedTuple):
+    """How far apart two distributions are, and the absolute error of that."""
+
+    value: float
+    error: float
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What a distribution says of itself to be compared.
+
+    Attributes
+    ----------
+    edges
+        Points, ascending, from end to end: what it knows of itself between neighbours is their
+        probability. An infinite end is cut where next to nothing is left.
+    atoms
+        Points that hold probability of their own.
+    mass_error
+        Half the sum of the errors of the probabilities between neighbouring edges.
+    shift_error
+        The error of the integral of its distribution function.
+    rank
+        0 for densities, 1 for cells, 2 for bins of samples: the coarser of two is the partition.
+    """
+
+    edges: Array
+    atoms: Array
+    mass_error: float
+    shift_error: float
+    rank: int
+    noise: Array | None = None  # of each bin of samples
+
+
+class Distribution(Data):
+    """A law on the line that can be held against another one."""
+
+    error: Any  # absolute, of the distribution function where it is worst
+
+    def cdf(self, x: ArrayLike) -> Any:
+        """P(X <= x), at points of any shape."""
+        raise NotImplementedError
+
+    def _grid(self) -> Grid:
+        raise NotImplementedError
+
+    def below(self, x: Array) -> Array:
+        """P(X <= x) at ascending points, in doubles."""
+        return np.asarray(self.cdf(x), dtype=float)
+
+    def distance(self, other: Distribution, kind: str = "total variation") -> Distance:
+        """How far apart two distributions are, and the error of that.
+
+        Parameters
+        ----------
+        other
+            An end state, the law of an exact chain, a row of an evolution (`Evolution.at`), the
+            histogram of walkers (`Simulation.distribution`), a start.
+        kind
+            "total variation": the most by which a probability can differ, from 0 to 1; on the
+            cells of the coarser of the two, which finer ones could only increase.
+            "kolmogorov": the most by which distribution functions differ, which is at most that.
+            "wasserstein": the mean way that probability has to be moved, in the unit of x.
+        """
+        if kind not in KINDS:
+            raise LandscapeError(
+                f"distance: kind = {kind!r:.40} must be one of {', '.join(map(repr, KINDS))}."
+            )
+        mine, theirs = self._grid(), other._grid()
+        edges, noise = _partition(self, other, mine, theirs)
+        if kind == "wasserstein":
+            return _wasserstein(self, other, mine, theirs)
+        smooth = max(mine.rank, theirs.rank) == 0
+        edges, f, g = _crossed(self, other, edges, CROSSINGS if smooth else 0)
+        p, q = np.diff(f), np.diff(g)
+        crossed = _crossings(p - q)
+        if kind == "kolmogorov":
+            apart = float(np.abs(f - g).max(initial=0.0))
+            if noise is not None:
+                between = float(np.sqrt((noise**2).sum())) / 2
+            else:  # between two points either function lies between its values at both
+                wide = np.diff(edges) > 3 * SAME * _scale(edges)
+                most = np.maximum(f[1:] - g[:-1], g[1:] - f[:-1])[crossed if smooth else wide]
+                between = max(float(most.max(initial=apart)) - apart, 0.0)
+            errors = float(self.error) + float(other.error) + ROUNDING
+            return Distance(min(apart, 1.0), between + errors)
+        outside = abs(f[0] - g[0]) + abs((1 - f[-1]) - (1 - g[-1]))
+        value = float(np.abs(p - q).sum() + outside) / 2
+        unsure = mine.mass_error + theirs.mass_error + ROUNDING
+        if noise is not None:
+            # Together, bins where no walker was hold about as much as one of them might.
+            held = p if mine.rank == 2 else q
+            unsure += float(noise[held > 0].sum() + noise[held == 0].max(initial=0.0)) / 2
+        elif smooth:
+            unsure += float((p + q)[crossed].sum()) / 2
+        return Distance(min(value, 1.0), unsure)
+
+
+def _crossed(
+    one: Distribution, other: Distribution, x: Array, rounds: int
+) -> tuple[Array, Array, Array]:
+    """Points, and both distribution functions there; halved where the densities cross."""
+    f, g = one.below(x), other.below(x)
+    for _ in range(rounds):
+        where = np.flatnonzero(_crossings(np.diff(f - g)))
+        middle = (x[where] + x[where + 1]) / 2
+        fresh = (middle > x[where]) & (middle < x[where + 1])
+        if not fresh.any() or len(where) > FEW:
+            break
+        where, middle = where[fresh] + 1, middle[fresh]
+        x = np.insert(x, where, middle)
+        f, g = (np.insert(y, where, law.below(middle)) for y, law in ((f, one), (g, other)))
+    return x, f, g
+
+
+def _crossings(difference: Array) -> Array:
+    """The intervals in which, or at whose end, differences of masses change their sign."""
+    sign = np.where(np.abs(difference) > RESOLVED, np.sign(difference), 0.0)
+    known = np.flatnonzero(sign)
+    change = np.flatnonzero(np.diff(sign[known]) != 0)
+    steps = np.zeros(len(sign) + 1)
+    np.add.at(steps, known[change], 1)
+    np.add.at(steps, known[change + 1] + 1, -1)
+    return np.asarray(np.cumsum(steps)[:-1] > 0)
+
+
+def _scale(edges: Array) -> float:
+    return max(float(np.abs(edges).max()), float(np.ptp(edges)), 1e-300)
+
+
+def _partition(
+    one: Distribution, other: Distribution, mine: Grid, theirs: Grid
+) -> tuple[Array, Array | None]:
+    """The edges on which two distributions are compared, and the noise of bins of samples."""
+    rank = max(mine.rank, theirs.rank)
+    coarse = [g for g in (mine, theirs) if g.rank == rank]
+    whole = min(coarse, key=lambda g: len(g.edges)) if rank else None
+    atoms = np.concatenate([mine.atoms, theirs.atoms])
+    if rank == 2 and whole is not None and whole.noise is not None:
+        return _without_atoms(whole.edges, whole.noise, other if whole is mine else one)
+    edges = [whole.edges] if whole is not None else [mine.edges, theirs.edges]
+    known = np.concatenate([*edges, atoms])
+    near = SAME * _scale(known) if len(known) else 0.0
+    ends = [np.array([g.edges[0], g.edges[-1]]) for g in (mine, theirs) if len(g.edges)]
+    return np.unique(np.concatenate([*edges, atoms - near, atoms + near, *ends])), None
+
+
+def _without_atoms(edges: Array, noise: Array, other: Distribution) -> tuple[Array, Array]:
+    """Bins of walkers without edges on an atom, and none so narrow that only one could fill it."""
+    least = NARROWEST * _scale(edges)
+    keep = np.append(True, np.diff(np.floor((edges - edges[0]) / least)) > 0)
+    near = SAME * _scale(edges)
+    keep &= other.below(edges + near) - other.below(edges - near) < ATOM
+    keep[[0, -1]] = True
+    starts = np.flatnonzero(keep)[:-1]
+    return edges[keep], np.sqrt(np.add.reduceat(noise**2, starts))
+
+
+def _wasserstein(one: Distribution, other: Distribution, mine: Grid, theirs: Grid) -> Distance:
+    known = np.concatenate([mine.edges, theirs.edges, mine.atoms, theirs.atoms])
+    near = SAME * _scale(known)
+    atoms = np.concatenate([mine.atoms, theirs.atoms])
+    x = np.unique(np.concatenate([known, atoms - near, atoms + near]))
+    x = np.unique(np.concatenate([x, np.linspace(x[0], x[-1], 257)]))
+    while True:
+        middle = (x[1:] + x[:-1]) / 2
+        at = np.sort(np.concatenate([x, middle]))
+        gap = np.abs(one.below(at) - other.below(at))
+        width = np.diff(at)[::2] + np.diff(at)[1::2]
+        ends, inner = (gap[:-1:2] + gap[2::2]) / 2, gap[1::2]
+        by_ends, by_both = width * ends, width * (ends + 2 * inner) / 3
+        error = np.abs(by_ends - by_both)
+        total = float(error.sum())
+        inside = (middle > x[:-1]) & (middle < x[1:])
+        if total <= 1e-9 * float(by_both.sum()) or len(x) > FINEST:
+            break
+        rough = inside & (error > total / (4 * len(error)))
+        if not rough.any():
+            break
+        x = np.sort(np.concatenate([x, middle[rough]]))
+    value = float(by_both.sum())
+    return Distance(value, total + mine.shift_error + theirs.shift_error + ROUNDING * value)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Cells(Distribution):
+    """A law of atoms and of cells on which the density is even.
+
+    Attributes
+    ----------
+    edges, masses
+        Of the cells, ascending, and the probability of each.
+    positions, weights
+        Of the atoms.
+    error, mass_error, shift_error
+        Absolute: of the distribution function; of the masses, half their sum; of its integral.
+    noise
+        The standard error of each mass, for bins of samples.
+    """
+
+    edges: Array
+    masses: Array
+    positions: Array = field(default_factory=lambda: np.empty(0))
+    weights: Array = field(default_factory=lambda: np.empty(0))
+    error: float = 0.0
+    mass_error: float = 0.0
+    shift_error: float = 0.0
+    noise: Array | None = None
+    before: float = 0.0  # probability below all cells, of samples that are not binned
+
+    def __repr__(self) -> str:
+        return (
+            f"<Cells: {len(self.masses)} from {self.edges[0]:.6g} to {self.edges[-1]:.6g}, "
+            f"{len(self.positions)} atoms, error {self.error:.0e}>"
+            if len(self.edges)
+            else f"<Cells: {len(self.positions)} atoms, error {self.error:.0e}>"
+        )
+
+    @cached_property
+    def _sums(self) -> Array:
+        return self.before + np.concatenate([[0.0], np.cumsum(self.masses)])
+
+    def cdf(self, x: ArrayLike) -> Any:
+        """P(X <= x), at points of any shape."""
+        at = np.asarray(x, dtype=float)
+        total = np.interp(at, self.edges, self._sums) if len(self.edges) else np.zeros(at.shape)
+        order = np.argsort(self.positions)
+        held = np.concatenate([[0.0], np.cumsum(self.weights[order])])
+        total = total + held[np.searchsorted(self.positions[order], at, side="right")]
+        return np.where(np.isnan(at), np.nan, np.clip(total, 0.0, 1.0))[()]
+
+    def sf(self, x: ArrayLike) -> Any:
+        """P(X > x)."""
+        return 1 - self.cdf(x)
+
+    def pdf(self, x: ArrayLike) -> Any:
+        """The mean density of the cell that each point lies in, per unit of x; atoms aside."""
+        at = np.asarray(x, dtype=float)
+        if not len(self.masses):
+            return np.zeros(at.shape)[()]
+        cell = np.clip(np.searchsorted(self.edges, at, side="right") - 1, 0, len(self.masses) - 1)
+        inside = (at >= self.edges[0]) & (at <= self.edges[-1])
+        found = np.where(inside, (self.masses / np.diff(self.edges))[cell], 0.0)
+        return np.where(np.isnan(at), np.nan, found)[()]
+
+    def logpdf(self, x: ArrayLike) -> Any:
+        """log of the density; -inf where there is none."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.pdf(x))
+
+    def ppf(self, q: ArrayLike) -> Any:
+        """The x with P(X <= x) = q; nan for q outside [0, 1]."""
+        at = np.asarray(q, dtype=float)
+        x = np.sort(np.concatenate([self.edges, np.repeat(self.positions, 2)]))
+        below, before = np.asarray(self.cdf(x)), np.asarray(self.cdf(np.nextafter(x, -np.inf)))
+        first = np.append(True, np.diff(x) > 0)  # at an atom: before it, and with it
+        f = np.where(first & np.isin(x, self.positions), before, below)
+        rising = np.append(np.diff(f) > 0, True) | np.append(True, np.diff(f) > 0)
+        found = np.interp(at, f[rising], x[rising])
+        return np.where((at >= 0) & (at <= 1), found, np.nan)[()]
+
+    def probability(self, lower: float, upper: float) -> float:
+        """P(lower < X <= upper)."""
+        if not lower <= upper:
+            raise LandscapeError(
+                f"probability({lower:g}, {upper:g}): the first end must not be above the second."
+            )
+        return float(self.cdf(upper) - self.cdf(lower))
+
+    def moment(self, order: int) -> float:
+        """E X^order, with the density even within each cell."""
+        low, high, k = self.edges[:-1], self.edges[1:], order
+        inside = sum(low**i * high ** (k - i) for i in range(k + 1)) / (k + 1)
+        return float(self.masses @ inside + self.weights @ self.positions**k)
+
+    def mean(self) -> float:
+        """E X."""
+        return self.moment(1)
+
+    def var(self) -> float:
+        """The variance."""
+        centre = self.mean()
+        away = Cells(self.edges - centre, self.masses, self.positions - centre, self.weights)
+        return max(away.moment(2), 0.0)
+
+    def std(self) -> float:
+        """The standard deviation."""
+        return math.sqrt(self.var())
+
+    def rvs(self, size: Any = None, rng: np.random.Generator | int | None = None) -> Any:
+        """Independent draws: `size` of them, or an array of that shape."""
+        return self.ppf(np.random.default_rng(rng).random(size))
+
+    def _grid(self) -> Grid:
+        rank = 1 if self.noise is None else 2
+        edges = self.edges if len(self.edges) else np.unique(self.positions)
+        return Grid(edges, self.positions, self.mass_error, self.shift_error, rank, self.noise)

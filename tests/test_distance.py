@@ -1,0 +1,106 @@
+"""Distances between distributions of every kind, against closed forms."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from stationary import (
+    Cells,
+    Diffusion,
+    Distribution,
+    Landscape,
+    LandscapeError,
+    end_state,
+    evolve,
+    exact_chain,
+    simulate,
+)
+
+KINDS = ("total variation", "kolmogorov", "wasserstein")
+
+
+def normal(mean, deviation):
+    return end_state(Diffusion(drift=lambda x: mean - x, variance=2 * deviation**2, name="normal"))
+
+
+def uniform(low, high, **changes):
+    return end_state(Diffusion(drift=0.0, variance=1.0, domain=(low, high)), **changes)
+
+
+@pytest.mark.parametrize("shift", [1e-3, 0.5, 3.0])
+def test_shifted_normal_laws_are_apart_by_what_paper_says(shift):
+    one, other = normal(0, 1), normal(shift, 1)
+    exact = 2 * stats.norm.cdf(shift / 2) - 1
+    for kind, truth in zip(KINDS, (exact, exact, shift), strict=True):
+        value, error = one.distance(other, kind)
+        assert abs(value - truth) <= error < 2e-2 * truth + 1e-9
+        assert other.distance(one, kind).value == pytest.approx(value, rel=1e-6)
+
+
+def test_atoms_and_densities_compare_alike():
+    """Half at 0 and half at 1 against the uniform law: no overlap, and a quarter to be moved."""
+    coin = exact_chain(Landscape(losses=lambda w: (w**2 / 2, (w - 1) ** 2 / 2), learning_rate=1.0))
+    even = uniform(0, 1)
+    for kind, truth in zip(KINDS, (1.0, 0.5, 0.25), strict=True):
+        value, error = coin.distance(even, kind)
+        assert abs(value - truth) <= error + 1e-6 < 1e-3
+        assert coin.distance(coin, kind).value <= 1e-12
+
+
+def test_a_start_walkers_the_chain_and_an_evolution_are_distributions():
+    process = Diffusion(drift=lambda x: -x, variance=2.0, initial="normal:3,1", name="pull")
+    end, path = end_state(process), evolve(process, times=[0.5, 2.0, 20.0])
+    start = path.initial
+    assert isinstance(start, Distribution)
+    for kind, truth in zip(KINDS, (2 * stats.norm.cdf(1.5) - 1,) * 2 + (3.0,), strict=True):
+        value, error = start.distance(end, kind)
+        assert abs(value - truth) <= error + 1e-6
+    for t in path.times:
+        value, error = path.at(t).distance(end, "wasserstein")
+        assert abs(value - 3 * math.exp(-t)) <= error
+    walk = simulate(process, walkers=400, steps=2000, dt=0.02, seed=1).distribution
+    value, error = walk.distance(end)
+    assert value < 3 * error
+    with pytest.raises(LandscapeError, match="none of the times"):
+        path.at(3.0)
+
+
+def test_a_distance_that_is_none_is_refused_by_name():
+    with pytest.raises(LandscapeError, match="'total variation', 'kolmogorov', 'wasserstein'"):
+        normal(0, 1).distance(normal(1, 1), "hellinger")
+
+
+def test_cells_with_atoms_answer_as_distributions_do():
+    """Half evenly on (0, 2), a quarter at each of 1 and 3."""
+    law = Cells(
+        np.array([0.0, 0.5, 2.0]), np.array([0.125, 0.375]), np.array([3.0, 1.0]),
+        np.array([0.25, 0.25]),
+    )  # fmt: skip
+    x = np.array([-1, 0, 0.4, 1, 1.5, 2, 2.9, 3, 4])
+    exact = np.array([0, 0, 0.1, 0.5, 0.625, 0.75, 0.75, 1, 1])
+    assert np.allclose(law.cdf(x), exact)
+    assert [law.cdf(v) for v in x] == law.cdf(x).tolist()
+    assert np.allclose(law.sf(x), 1 - exact)
+    assert law.mean() == pytest.approx(1.5)
+    assert law.var() == pytest.approx(0.5 * 4 / 3 + 0.25 + 0.25 * 9 - 2.25)
+    q = np.array([0, 0.1, 0.25, 0.3, 0.49, 0.5, 0.625, 0.76, 1.0])
+    assert np.allclose(law.ppf(q), [0, 0.4, 1, 1, 1, 1, 1.5, 3, 3])
+    assert np.isnan(law.ppf([-0.1, 1.1])).all()
+    drawn = law.rvs(20_000, rng=1)
+    assert abs((drawn == 1).mean() - 0.25) < 0.02
+    assert law.pdf(0.2) == pytest.approx(0.25)
+    assert law.logpdf(-5) == -math.inf
+    assert law.probability(0.5, 1) == pytest.approx(0.375)
+
+
+def test_the_moments_of_the_chain_are_those_of_its_law():
+    state = exact_chain(Landscape(losses=lambda w: (w**2 / 2, (w - 1) ** 2 / 2), learning_rate=0.5))
+    for k in range(1, 5):  # uniform on (0, 1)
+        assert state.moment(k) == pytest.approx(1 / (k + 1), abs=1e-12)
+    assert np.allclose(state.ppf([0.1, 0.5, 0.9]), [0.1, 0.5, 0.9], atol=1e-9)
+    assert state.sf(0.25) == pytest.approx(0.75, abs=1e-9)
+    assert state.pdf(0.3) == pytest.approx(1, abs=1e-6)
