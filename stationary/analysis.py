@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stationary.chain.steps import StepIndicators, step_indicators
+from stationary.errors import LandscapeError
 from stationary.line.ends import anatomy
 from stationary.line.equilibria import Equilibrium
 from stationary.line.reshape import unrolled
@@ -27,6 +28,7 @@ from stationary.states.passage import Stretch
 from stationary.states.solve import end_state
 
 if TYPE_CHECKING:
+    from stationary.chain.run import Run
     from stationary.questions.width.ratios import Ratio
 
 __all__ = ["Analysis", "analyze"]
@@ -43,6 +45,7 @@ class Analysis(Result):
     end_state: EndState
     min_barrier: float = MIN_BARRIER  # in the exponent, below which minima are one basin
     chain: bool | None = None  # whether reports hold `sgd`; None: where it costs no more than this
+    run_length: int | None = None  # steps of the run that reports speak of
 
     @property
     def diffusion(self) -> Diffusion:
@@ -115,11 +118,18 @@ class Analysis(Result):
     @cached_property
     def shown_sgd(self) -> FiniteStep | None:
         """`sgd` where a report is to hold it."""
-        wanted = self.chain
+        wanted = self.chain if self.run_length is None else True
         own = self.landscape
         if wanted is None and own is not None and own.has_datapoints and self.steps is not None:
             wanted = is_cheap(own)
         return self.sgd if wanted else None
+
+    @cached_property
+    def run(self) -> Run | None:
+        """Where SGD is after the steps that were asked for; None where none were."""
+        if self.run_length is None or self.sgd is None:
+            return None
+        return self.sgd.after(self.run_length)
 
     @cached_property
     def exits(self) -> tuple[Passage | None, ...]:
@@ -165,6 +175,7 @@ def analyze(
     parameters: Mapping[str, float] | None = None,
     min_barrier: float = MIN_BARRIER,
     chain: bool | None = None,
+    steps: int | None = None,
     **changes: Any,
 ) -> Analysis:
     """Where a process ends up, how its probability is shared between minima, and how sure that is.
@@ -184,6 +195,9 @@ def analyze(
     chain
         Whether the report says what SGD's own chain makes of it, as `Analysis.sgd` does for
         Python. None: for a landscape where that takes about as long as all the rest.
+    steps
+        How long the run of SGD is: the report says where it is then (`Analysis.run`), from the
+        start or from each minimum, and whether it has forgotten where it began.
     changes
         Fields to replace, such as ``learning_rate=0.02``.
 
@@ -193,12 +207,21 @@ def analyze(
         If the landscape cannot be solved as given; the message says what to do.
     """
     process = any_process(source, "analyze", parameters=parameters, **changes)
+    if steps is not None and not (
+        isinstance(process, Landscape) and process.has_datapoints and not process.momentum
+    ):
+        raise LandscapeError(
+            f"{process.name}: steps = {steps!r:.40} are those of SGD without momentum on the "
+            "losses of datapoints with one weight. For a drift and a variance ask "
+            "stationary.evolve."
+        )
     if isinstance(process, PLANE):
-        state: Analysis = _in_the_plane(process, digits=digits, regularise=regularise)
-        return state
+        found: Analysis = _in_the_plane(process, digits=digits, regularise=regularise)
+        return found
     added = 0.0 if regularise is None else regularise
     least = checked_barrier(min_barrier, process.name)
-    return Analysis(process, end_state(process, digits=digits, regularise=added), least, chain)
+    state = end_state(process, digits=digits, regularise=added)
+    return Analysis(process, state, least, chain, steps)
 
 
 def _in_the_plane(process: Any, **options: Any) -> Any:

@@ -69,6 +69,12 @@ def app() -> None:
     default=None,
     help="Whether the exact chain of SGD's own steps is part of it; by default where it is cheap.",
 )
+@click.option(
+    "--steps",
+    type=WHOLE,
+    metavar="N",
+    help="Of a run of SGD: where it is then, and whether it has forgotten its start.",
+)
 @output(table="Write the density as a table to this file.", minima=True)
 @click.option("--log", is_flag=True, help="Logarithmic density in the figure.")
 def analyze(path: Path, to: Output, log: bool, **given: Any) -> None:

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stationary.chain.batches import batches_of
 from stationary.chain.steps import MinimumStep, StepIndicators
-from stationary.errors import ConvergenceError, StationaryError, Status
-from stationary.functions.given import Boundary
+from stationary.errors import ConvergenceError, LandscapeError, StationaryError, Status
+from stationary.functions.given import Boundary, number
+from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.states.basins import Basin
 from stationary.states.distribution import EndState
@@ -26,6 +27,7 @@ from stationary.states.law import Passage
 from stationary.wording import tidy
 
 if TYPE_CHECKING:
+    from stationary.chain.run import Run
     from stationary.chain.state import ChainState
 
 __all__ = [
@@ -51,6 +53,7 @@ CELLS = 256  # of the chain in every analysis: masses to three digits; `check` t
 AFFORDABLE = 256  # maps and datapoints for which so many cells cost about as much as an analysis
 CLOSE = 0.05  # difference of two masses, and relative of two deviations, up to which they agree
 LEAST = -700.0  # logarithm of a probability below which none is worth a word
+MOST_STEPS = 10**18  # of a run, whose powers are squared in a few seconds
 HELD, NEVER = 0.01, 1e-6  # probabilities: worth a word, and as good as none
 
 
@@ -84,6 +87,7 @@ class SgdBasin:
     endless: bool = False  # whether the chain takes more than 1e290 steps to leave it
     held: tuple[float, float] | None = None  # the interval that SGD cannot leave, if there is one
     simulation: tuple[float, float] | None = None
+    parts: tuple[tuple[float, float], ...] = ()  # intervals (lower, upper]: two across a seam
 
     @property
     def agrees(self) -> bool:
@@ -188,6 +192,30 @@ class FiniteStep:
         if chain.status is Status.CONVERGED and apart > error:
             return Belief.CHAIN
         return Belief.OPEN
+
+    def after(self, steps: int, initial: Any = None) -> Run:
+        """Where SGD is after so many steps, basin by basin.
+
+        Parameters
+        ----------
+        initial
+            Where it starts, as for a landscape. None: what the landscape says, else each minimum.
+        """
+        from stationary.chain.run import run_of
+
+        landscape = self.chain.landscape
+        where = landscape.name
+        count = number(steps)
+        if count is None or not 1 <= count <= MOST_STEPS or count != int(count):
+            raise LandscapeError(
+                f"{where}: steps = {steps!r:.40} must be a whole number from 1 to {MOST_STEPS:.0e}."
+            )
+        given = landscape.initial if initial is None else initial
+        start = None
+        if given is not None:
+            start = Initial.of(given, domain=landscape.domain, name=where, variable="w")
+        parts, minima = [b.parts for b in self.basins], [b.position for b in self.basins]
+        return run_of(landscape, int(count), parts, minima, start)
 
     def __repr__(self) -> str:
         shares = ", ".join(
@@ -324,6 +352,7 @@ def sgd_basins(
                 log_diffusion=log_diffusion,
                 log_chain=log_chain,
                 log_chain_error=unsure,
+                parts=stretch.parts,
                 at_end=stretch.at_end,
                 endless=endless,
                 held=held,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stationary import Diffusion, Landscape, analyze, exact_chain
+from stationary import Diffusion, Landscape, LandscapeError, analyze, exact_chain, simulate
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -147,3 +147,37 @@ def test_its_masses_are_those_of_the_chain_on_many_cells():
         for b in found.sgd.basins:
             exact = fine.probability(b.lower, b.upper)
             assert abs(b.chain[0] - exact) <= b.chain[1] + 2 * fine.error
+
+
+def test_after_so_many_steps_it_is_where_walkers_are_and_in_the_end_where_the_chain_is():
+    landscape = wells([0.9, -0.9], 0.3, tilt=0.1)
+    found = analyze(landscape, initial=-1.0, steps=50)
+    left, _ = found.sgd.basins
+    walked = simulate(
+        landscape, -1.0, walkers=20_000, steps=1, burn_in=49, seed=2, intervals=[left.parts[0]]
+    )
+    share = np.exp(found.run.log_shares[0, 0])
+    error = walked.probability_errors[0] + share * found.run.errors[0, 0]
+    assert abs(share - walked.probabilities[0]) < 4 * error
+    assert "After 50 steps" in str(found)
+    last = found.sgd.after(10**15)
+    assert np.exp(last.log_shares[0, 0]) == pytest.approx(left.chain[0], abs=3 * left.chain[1])
+    apart = []
+    for n in (100, 200):
+        one, other = (np.exp(found.sgd.after(n, x).log_shares[0, 0]) for x in (-1.0, 1.0))
+        apart.append(one - other)
+    memory = math.exp(found.run.log_relaxation)
+    assert 100 / math.log(apart[0] / apart[1]) == pytest.approx(memory, rel=0.02)
+
+
+def test_a_run_that_is_too_short_for_the_long_run_is_told():
+    found = analyze(EXAMPLES / "two_minima.py", steps=10**6)
+    assert found.run.log_relaxation == pytest.approx(48, abs=1)  # 10^20.8
+    assert "where the run is depends on where it starts" in " ".join(str(found).split())
+    rare = found.run.log_shares[0, 1]
+    assert rare == pytest.approx(math.log(1e6) - found.sgd.basins[0].log_chain_exit_time, abs=1.5)
+    assert found.to_dict()["sgd"]["run"]["starts"] == ["w = -1.5", "w = 0.993321"]
+    with pytest.raises(LandscapeError, match="whole number from 1"):
+        analyze(EXAMPLES / "two_minima.py").sgd.after(0)
+    with pytest.raises(LandscapeError, match="drift and a variance"):
+        analyze(EXAMPLES / "ornstein_uhlenbeck.py", steps=5)

@@ -36,7 +36,7 @@ from stationary.sources.loading import ProcessLike, as_process
 from stationary.states.mixture import Atom, Escape
 from stationary.wording import time_text
 
-__all__ = ["exact_chain"]
+__all__ = ["ends_of", "exact_chain", "range_of"]
 
 Array = NDArray[Any]
 
@@ -93,12 +93,12 @@ def exact_chain(landscape: ProcessLike, initial: Any = None, *, cells: int = 200
     if given is not None:
         start = Initial.of(given, domain=landscape.domain, name=name, variable="w")
     batches = batches_of(landscape)
-    held = held_by(batches, _ends(landscape), _range(start))
+    held = held_by(batches, ends_of(landscape), range_of(start))
     ground = Ground.of(batches, held, int(cells), start)
     return _Search(ground).state()
 
 
-def _ends(landscape: Landscape) -> tuple[str, str]:
+def ends_of(landscape: Landscape) -> tuple[str, str]:
     words = {Boundary.ABSORBING: "leave", Boundary.PERIODIC: "periodic"}
     low, high = (
         "fold" if b is None else words.get(b, "fold")
@@ -107,7 +107,7 @@ def _ends(landscape: Landscape) -> tuple[str, str]:
     return low, high
 
 
-def _range(start: Initial | None) -> tuple[float, float] | None:
+def range_of(start: Initial | None) -> tuple[float, float] | None:
     """Where nearly all of a start lies."""
     if start is None:
         return None
@@ -165,7 +165,7 @@ class _Search:
             low = edges[max(int((np.cumsum(mass) < TRIM).sum()) - 1, 0)]
             high = edges[::-1][max(int((np.cumsum(mass[::-1]) < TRIM).sum()) - 1, 0)]
             if ground.start is not None:
-                a, b = _range(ground.start) or (low, high)
+                a, b = range_of(ground.start) or (low, high)
                 low, high = min(low, a), max(high, b)
             below = np.append(0.0, np.cumsum(mass))
             first, middle, last = np.interp([0.05, 0.5, 0.95], below, edges)

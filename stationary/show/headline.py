@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from stationary.sgd import COMPARED, Belief, FiniteStep, SgdBasin
 from stationary.show.answer import answer, places
+from stationary.show.layout import table
 from stationary.wording import LN10, digits_left, power_text, probability_text
 
 if TYPE_CHECKING:
     from stationary.analysis import Analysis
+    from stationary.chain.run import Run
 
-__all__ = ["headline"]
+__all__ = ["after", "headline"]
 
 SHOWN = 4  # minima in a sentence
 RUN = 1_000_000  # steps of the run that is spoken of where none was asked for
@@ -25,6 +27,7 @@ Place = Callable[[float], str]
 def headline(analysis: Analysis) -> list[str]:
     """One paragraph, or several: each true of SGD by itself."""
     sgd, plain = analysis.shown_sgd, analysis.rounded
+    run = analysis.run_length or RUN
     if sgd is None:
         return [answer(plain) + _caution(plain)]
     place = places(plain.end_state)
@@ -32,12 +35,49 @@ def headline(analysis: Analysis) -> list[str]:
         apart, error = sgd.apart
         within = max(apart + error, 1e-9)
         agrees = f"SGD's exact chain with this step agrees, to within {within:.1g} in each mass."
-        return [f"{answer(plain).rstrip()} {agrees}", *_reach(sgd, place)]
+        return [f"{answer(plain).rstrip()} {agrees}", *_reach(sgd, place, run)]
     return [
         *_confined(sgd),
         _settled(sgd, place),
         f"{_limit(plain, sgd, place)}: {sgd.believed.value}.",
-        *_reach(sgd, place),
+        *_reach(sgd, place, run),
+    ]
+
+
+def after(analysis: Analysis) -> list[str]:
+    """Where SGD is after the steps that were asked for, by where it starts."""
+    run, sgd = analysis.run, analysis.shown_sgd
+    if run is None or sgd is None:
+        return []
+    place = places(analysis.rounded.end_state)
+    rows = [
+        (
+            start,
+            *(
+                probability_text(log, max(2, digits_left(error, 6)))
+                for log, error in zip(logs, errors, strict=True)
+            ),
+        )
+        for start, logs, errors in zip(run.starts, run.log_shares, run.errors, strict=True)
+    ]
+    header = ("started at", *(f"around {place(b.position)}" for b in sgd.basins))
+    return [*table(header, rows), *_forgotten(run)]
+
+
+def _forgotten(run: Run) -> list[str]:
+    """Whether the run has reached the end state."""
+    memory = run.log_relaxation
+    if memory is None:
+        return []
+    if math.isinf(memory):
+        return ["SGD never forgets which minimum it came from."]
+    times = math.log(run.steps) - memory
+    reached = "has long been reached" if times > math.log(5) else "is being reached"
+    if times < -math.log(5):
+        reached = "is not reached: where the run is depends on where it starts"
+    return [
+        f"SGD forgets which minimum it came from in {_steps(memory, 0.1)} steps (the relaxation "
+        f"time). In a run of {run.steps:,} its end state {reached}."
     ]
 
 
@@ -118,15 +158,15 @@ def _limit(analysis: Analysis, sgd: FiniteStep, place: Place) -> str:
     return f"The small-step limit has it {listed}"
 
 
-def _reach(sgd: FiniteStep, place: Place) -> list[str]:
+def _reach(sgd: FiniteStep, place: Place, run: int) -> list[str]:
     """Whether a run gets there: how many steps it takes to leave each minimum."""
     timed = [
         (b, math.inf if b.endless else b.log_chain_exit_time)
         for b in sgd.basins
         if b.endless or b.log_chain_exit_time is not None
     ]
-    slow = [(b, t) for b, t in timed if t is not None and t > math.log(RUN / HARDLY)]
-    fast = [(b, t) for b, t in timed if t is not None and t <= math.log(RUN / HARDLY)]
+    slow = [(b, t) for b, t in timed if t is not None and t > math.log(run / HARDLY)]
+    fast = [(b, t) for b, t in timed if t is not None and t <= math.log(run / HARDLY)]
     said = [
         f"w = {place(b.position)} is left after {_steps(t, b.exit_error)} steps on average"
         for b, t in fast[:SHOWN]
@@ -140,8 +180,9 @@ def _reach(sgd: FiniteStep, place: Place) -> list[str]:
     if fast:
         where = " or ".join(f"w = {place(b.position)}" for b, _ in left[:SHOWN])
     least = "at least " if len(left) > 1 else ""
+    length = "a million" if run == RUN else f"{run:,}"
     return [
-        "; ".join([f"No run of a million steps leaves {where} ({least}{after} on average)", *said])
+        "; ".join([f"No run of {length} steps leaves {where} ({least}{after} on average)", *said])
         + "."
     ]
 

@@ -11,7 +11,7 @@ from stationary.numbers.arithmetic import many_digits
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.show.answer import centre, interval_text, places
-from stationary.show.headline import headline
+from stationary.show.headline import after, headline
 from stationary.show.layout import WIDTH, Line, report, table
 from stationary.show.tables.analysis import hitting_table, many_digits_table, moment_dict, quantiles
 from stationary.states.basins import Basin
@@ -47,6 +47,7 @@ def text(analysis: Analysis) -> str:
     asked, analysis = analysis, analysis.rounded
     sections = [
         (analysis.diffusion.name, headline(asked)),
+        (f"After {asked.run_length or 0:,} steps", after(asked)),
         ("The model", _model(analysis)),
         ("Equilibria", _equilibria(analysis)),
         ("Where the noise vanishes", _singular_points(analysis)),

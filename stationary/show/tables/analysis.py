@@ -152,7 +152,7 @@ def _content(analysis: Analysis) -> dict[str, Any]:
         "moments": moment_dict(state),
         "quantiles": quantiles(state),
         "steps": _steps(analysis),
-        "sgd": None if analysis.shown_sgd is None else sgd_dict(analysis.shown_sgd),
+        "sgd": None if analysis.shown_sgd is None else sgd_dict(analysis.shown_sgd, analysis.run),
         "scan": {
             "evaluations": state.anatomy.evaluations,
             "resolution": state.anatomy.resolution,

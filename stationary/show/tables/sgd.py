@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stationary.sgd import SETTLED, FiniteStep, SgdBasin
+
+if TYPE_CHECKING:
+    from stationary.chain.run import Run
 
 __all__ = ["as_dict", "basin_dict"]
 
 
-def as_dict(sgd: FiniteStep) -> dict[str, Any]:
-    """Plain numbers, strings and lists."""
+def as_dict(sgd: FiniteStep, run: Run | None = None) -> dict[str, Any]:
+    """Plain numbers, strings and lists; with a run of a given length, if there is one."""
     chain = sgd.chain
     return {
         "believe": sgd.believed.name.lower(),
@@ -24,6 +27,15 @@ def as_dict(sgd: FiniteStep) -> dict[str, Any]:
         "standard_deviation": None if sgd.spread is None else sgd.spread[1],
         "basins": [basin_dict(b) for b in sgd.basins],
         "held": [{"position": m.position, "interval": m.held} for m in sgd.held],
+        "run": None
+        if run is None
+        else {
+            "steps": run.steps,
+            "starts": list(run.starts),
+            "log_shares": run.log_shares.tolist(),
+            "errors": run.errors.tolist(),
+            "log_relaxation_time": run.log_relaxation,
+        },
         "notes": list(chain.notes),
     }
 

@@ -1,0 +1,167 @@
+"""Where SGD is after so many steps, and how many it takes to forget its start.
+
+The chain on a few hundred cells is a matrix whose powers are taken by squaring: numbers that are
+not negative are added only, so that what is rarer than rounding keeps its digits. Where it takes
+longer than any squaring to cross between basins, what passes between these is squared on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.chain.batches import Batches, batches_of
+from stationary.chain.cells import bisected, graded
+from stationary.chain.exact import ends_of, range_of
+from stationary.chain.far import held_by
+from stationary.chain.ground import Ground
+from stationary.chain.transfer import Transfer
+from stationary.process.initial import Initial
+from stationary.process.landscape import Landscape
+from stationary.result import Data
+
+__all__ = ["Run", "run_of"]
+
+Array = NDArray[Any]
+
+CELLS = 384
+MIXED = 22  # squarings after which a walker is taken to have been everywhere in its basin
+MOST = 960  # squarings: 1e289 steps
+
+
+@dataclass(frozen=True, eq=False)
+class Run(Data):
+    """Where SGD is after some steps.
+
+    Attributes
+    ----------
+    starts
+        Where it starts, in words.
+    log_shares, errors
+        Natural logarithm of the probability of each basin, by start: shape (starts, basins), and
+        its absolute error: twice the change from cells twice as wide.
+    log_relaxation
+        Natural logarithm of the steps in which it forgets which basin it came from by a factor of
+        e; inf where it never does, None with one basin or where it runs away.
+    """
+
+    steps: int
+    starts: tuple[str, ...]
+    log_shares: Array
+    errors: Array
+    log_relaxation: float | None
+
+
+def run_of(
+    landscape: Landscape,
+    steps: int,
+    basins: Sequence[Sequence[tuple[float, float]]],
+    minima: Sequence[float],
+    start: Initial | None,
+) -> Run:
+    """After `steps`, from a start or, where there is none, from each of the minima.
+
+    Parameters
+    ----------
+    basins
+        The intervals (lower, upper] of each.
+    """
+    batches = batches_of(landscape)
+    held = held_by(batches, ends_of(landscape), range_of(start))
+    ground = Ground.of(batches, held, CELLS, start)
+    borders = [x for parts in basins for part in parts for x in part]
+    joints = np.unique([*ground.joints, *(b for b in borders if held.lower < b < held.upper)])
+    edges = bisected(
+        graded(held.lower, held.upper, CELLS // 2, ground.rests, joints, core=ground.core)
+    )
+    fine, coarse = (
+        _Cells.of(ground, chain, basins) for chain in ground.chain(edges, held.ends, levels=2)
+    )
+    shares = []
+    for cells in (coarse, fine):
+        begin = [cells.after_one(batches, m) for m in minima]
+        first = np.array(begin if start is None else [cells.spread(start)])
+        shares.append(cells.moved(first, steps - (start is None)) @ cells.inside)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        less, more = np.log(shares[0]), np.log(shares[1])
+        errors = np.where(more > -np.inf, 2 * np.abs(more - less), 0.0)
+    words = [f"w = {m:.6g}" for m in minima] if start is None else [start.text]
+    relaxation = None
+    if len(minima) > 1 and "leave" not in held.ends:
+        relaxation = fine.relaxation(np.array([fine.after_one(batches, m) for m in minima]))
+    return Run(steps, tuple(words), np.minimum(more, 0.0), errors, relaxation)
+
+
+@dataclass(frozen=True, eq=False)
+class _Cells:
+    """A chain as a dense matrix, and which cells each basin holds."""
+
+    edges: Array
+    matrix: Array  # (n + 2, n + 2), with what has left at either end
+    inside: Array  # (n + 2, basins)
+
+    @classmethod
+    def of(
+        cls, ground: Ground, chain: Transfer, basins: Sequence[Sequence[tuple[float, float]]]
+    ) -> _Cells:
+        n = chain.cells
+        matrix = np.eye(n + 2)
+        going = np.flatnonzero(ground.captured(chain.edges) < 0)
+        matrix[going] = chain.matrix.toarray()[going]
+        middle = (chain.edges[1:] + chain.edges[:-1]) / 2
+        inside = np.zeros((n + 2, len(basins)))
+        for k, parts in enumerate(basins):
+            for low, high in parts:
+                inside[:n, k] += (low < middle) & (middle < high)
+                inside[n:, k] += [low < chain.edges[0] <= high, low < chain.edges[-1] <= high]
+        return cls(chain.edges, matrix, np.minimum(inside, 1.0))
+
+    def after_one(self, batches: Batches, at: float) -> Array:
+        """From a point, after its first step."""
+        image = batches.images(np.array([at]))[:, 0]
+        image = np.clip(image, self.edges[0], self.edges[-1])
+        cell = np.clip(np.searchsorted(self.edges, image, side="right") - 1, 0, len(self.edges) - 2)
+        return np.bincount(cell, batches.probability, len(self.edges) + 1)
+
+    def spread(self, start: Initial) -> Array:
+        """A start, as cells see it."""
+        pairs = zip(self.edges[:-1].tolist(), self.edges[1:].tolist(), strict=True)
+        mass = [start.probability(a, b) + start.mass_at(b) for a, b in pairs]
+        mass[0] += start.mass_at(float(self.edges[0]))
+        return np.array([*mass, 0.0, 0.0]) / math.fsum(mass)
+
+    def moved(self, rows: Array, steps: int) -> Array:
+        """Rows of probabilities after so many steps."""
+        for power in self._powers():
+            if steps & 1:
+                rows = rows @ power
+            steps >>= 1
+            if not steps:
+                break
+        return rows
+
+    def _powers(self) -> Iterator[Array]:
+        """The matrix of 1, 2, 4, ... steps."""
+        power = self.matrix
+        while True:
+            yield power
+            power = power @ power
+            power /= power.sum(axis=1, keepdims=True)  # squaring would double what rounding does
+
+    def relaxation(self, rows: Array) -> float:
+        """log of the steps in which the basins of walkers forget these starts, one in each."""
+        apart, powers, shares = 1.0, self._powers(), rows
+        for k in range(MOST):
+            # Later on each basin is one number, and what has passed between them is squared.
+            shares = rows @ next(powers) @ self.inside if k <= MIXED else shares @ shares
+            shares /= shares.sum(axis=1, keepdims=True)
+            now = 0.5 * max(np.abs(a - b).sum() for a in shares for b in shares)
+            if now < 0.5:  # it falls as exp(-steps / relaxation), and the steps have doubled
+                return (k - 1) * math.log(2) - math.log(math.log(apart / max(now, 1e-300)))
+            apart = now
+        return math.inf
