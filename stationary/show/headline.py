@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from stationary.analysis import Analysis
     from stationary.chain.run import Run
 
-__all__ = ["after", "headline"]
+__all__ = ["after", "chain_text", "headline"]
 
 SHOWN = 4  # minima in a sentence
 RUN = 1_000_000  # steps of the run that is spoken of where none was asked for
@@ -133,15 +133,29 @@ def _at(b: SgdBasin, place: Place) -> str:
 
 
 def _held(b: SgdBasin, place: Place) -> str:
-    """What the chain holds of a basin, with the digits that its cells give."""
-    (value, error), where = b.chain or (0.0, 0.0), _at(b, place)
+    """What the chain holds of a basin."""
+    text = chain_text(b)
+    if text.startswith("<"):
+        error = text.removeprefix("< ")
+        return f"{_at(b, place)} with a probability that its few cells do not tell (below {error})"
+    about = text.startswith("~")
+    kind = f"a probability of about {text[1:]}" if about else f"probability {text}"
+    return f"{_at(b, place)} with {kind}"
+
+
+def chain_text(b: SgdBasin) -> str:
+    """A mass by the chain, with the digits that its cells give: .97, ~ 10^-21.8 or < 2e-3."""
+    value, error = b.chain or (0.0, 0.0)
+    if b.chain is None:
+        return "-"
     unsure = min(b.log_chain_error, error / value if value > 0 else math.inf)
+    if b.log_chain == -math.inf:
+        return "0"
     if b.untold:
-        return f"{where} with a probability that its few cells do not tell (below {error:.0e})"
+        return f"< {error:.0e}"
     if unsure > 0.5:
-        return f"{where} with a probability of about {power_text(_log(b.log_chain))}"
-    digits = max(2, digits_left(unsure, 6))
-    return f"{where} with probability {probability_text(_log(b.log_chain), digits)}"
+        return f"~{power_text(_log(b.log_chain))}"
+    return probability_text(_log(b.log_chain), max(2, digits_left(unsure, 6)))
 
 
 def _limit(analysis: Analysis, sgd: FiniteStep, place: Place) -> str:

@@ -11,7 +11,7 @@ from stationary.numbers.arithmetic import many_digits
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.show.answer import centre, interval_text, places
-from stationary.show.headline import after, headline
+from stationary.show.headline import after, chain_text, headline
 from stationary.show.layout import WIDTH, Line, report, table
 from stationary.show.tables.analysis import hitting_table, many_digits_table, moment_dict, quantiles
 from stationary.states.basins import Basin
@@ -33,6 +33,7 @@ from stationary.wording import (
 
 if TYPE_CHECKING:
     from stationary.analysis import Analysis
+    from stationary.sgd import FiniteStep
 
 __all__ = ["text"]
 
@@ -52,7 +53,7 @@ def text(analysis: Analysis) -> str:
         ("Equilibria", _equilibria(analysis)),
         ("Where the noise vanishes", _singular_points(analysis)),
         ("Closed classes", _classes(analysis)),
-        ("Basins", _basins(analysis)),
+        ("Basins", _basins(analysis, asked.shown_sgd)),
         ("Where the density has no bound", _unbounded(analysis)),
         ("End state", _moments(analysis)),
         ("Ends of the domain", _ends(analysis)),
@@ -206,7 +207,14 @@ def _weight_text(weight: float | None) -> str:
     return "by the start" if weight is None else f"{float(weight):.12g}"
 
 
-def _basins(analysis: Analysis) -> list[Line]:
+def _of_sgd(b: Basin, sgd: FiniteStep) -> str:
+    """What SGD's own chain holds of a basin."""
+    near = 1e-9 * (1 + abs(float(b.position)))
+    found = next((s for s in sgd.basins if abs(s.position - float(b.position)) <= near), None)
+    return "-" if found is None else chain_text(found)
+
+
+def _basins(analysis: Analysis, sgd: FiniteStep | None) -> list[Line]:
     if not analysis.basins:
         return []
     v, place = analysis.diffusion.variable, places(analysis.end_state)
@@ -216,12 +224,14 @@ def _basins(analysis: Analysis) -> list[Line]:
     left_out = len(analysis.basins) - len(pairs)
 
     def share(b: Basin, part: str = "") -> tuple[str, ...]:
+        own = () if sgd is None else (_of_sgd(b, sgd),)
         return (
             f"{part}{centre(b, place)}{' (wall)' if b.at_wall else ''}",
             place(b.lower),
             place(b.upper),
             probability_text(b.log_mass, digits_left(b.mass_error, 9)),
             relative_error_text(b.mass_error, b.log_mass),
+            *own,
         )
 
     shares = [
@@ -229,7 +239,8 @@ def _basins(analysis: Analysis) -> list[Line]:
         for b, _ in pairs
         for row in (share(b), *(share(p, "of which ") for p in b.parts[:MOST_ROWS]))
     ]
-    lines = table(("minimum", "from", "to", "mass", "rel. error"), shares)
+    own = () if sgd is None else ("of SGD",)
+    lines = table(("minimum", "from", "to", "mass", "rel. error", *own), shares)
     rows = [
         (
             f"{place(b.position)}{' (wall)' if b.at_wall else ''}",
