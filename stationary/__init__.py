@@ -15,7 +15,7 @@ The rooms, in the order in which data passes through them; each imports only fro
 - `questions` (what is asked beyond one end state: width bias, sweeps, added noise);
 - `chain` (SGD with the steps that it really takes), `evolution` (in time), `simulation` (walkers);
 - `plane` (two weights, and position with velocity);
-- `sgd` (what the finite step makes of an end state);
+- `sgd` (what the finite step makes of an end state), `annealing` (what a schedule freezes in);
 - `analysis` (the whole pipe), `bias` (its minima compared), `checking` (the end state held against
   the chain and the walkers);
 - `show` (reports, tables, figures), `progress`, `options` and `cli`.
@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stationary.analysis import Analysis, analyze
+    from stationary.annealing import Annealing, anneal
     from stationary.bias import WidthBias, width_bias
     from stationary.chain.closed_class import ChainClass
     from stationary.chain.exact import exact_chain
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from stationary.process.diffusion import Diffusion
     from stationary.process.landscape import Landscape
     from stationary.process.plane import Kinetic
+    from stationary.process.schedules import Schedule
     from stationary.questions.regularisation.path import RegularisationPath, regularisation_path
     from stationary.questions.sweeps.sweep import Crossover, Row, Sweep, sweep
     from stationary.questions.width.dilation import BasinBias, dilation_bias, noise_bias
@@ -77,6 +79,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Analysis",
+    "Annealing",
     "Basin",
     "BasinBias",
     "Cells",
@@ -105,6 +108,7 @@ __all__ = [
     "RegularisationPath",
     "Row",
     "Saved",
+    "Schedule",
     "SgdBasin",
     "Simulation",
     "StationaryError",
@@ -115,6 +119,7 @@ __all__ = [
     "UserFunctionError",
     "WidthBias",
     "analyze",
+    "anneal",
     "basins_of",
     "check",
     "dilation_bias",
@@ -143,6 +148,9 @@ __all__ = [
 _ROOMS = {
     "Analysis": "analysis",
     "analyze": "analysis",
+    "Annealing": "annealing",
+    "anneal": "annealing",
+    "Schedule": "process.schedules",
     "Basin": "states.basins",
     "basins_of": "states.basins",
     "WidthBias": "bias",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stationary.annealing import Annealing, anneal
 from stationary.chain.steps import StepIndicators, step_indicators
 from stationary.errors import LandscapeError
 from stationary.line.ends import anatomy
@@ -130,6 +131,14 @@ class Analysis(Result):
         if self.run_length is None or self.sgd is None:
             return None
         return self.sgd.after(self.run_length)
+
+    @cached_property
+    def annealing(self) -> Annealing | None:
+        """What the schedule of the learning rate freezes in; None without one."""
+        landscape = self.landscape
+        if landscape is None or landscape.schedule is None:
+            return None
+        return anneal(landscape, min_barrier=self.min_barrier)
 
     @cached_property
     def exits(self) -> tuple[Passage | None, ...]:

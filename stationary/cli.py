@@ -171,9 +171,9 @@ def check(path: Path, to: Output, **given: Any) -> None:
         sys.exit(INTERRUPTED)
 
 
-@app.command(short_help="The probability over time, from a start.")
+@app.command(short_help="The probability over time, or what a schedule freezes in.")
 @PROCESS
-@click.option("--until", type=float, metavar="T", required=True, help="The last time.")
+@click.option("--until", type=float, metavar="T", help="The last time.")
 @click.option(
     "--every", type=float, metavar="DT", help="Between times; by default a twentieth of T."
 )
@@ -183,28 +183,43 @@ def check(path: Path, to: Output, **given: Any) -> None:
 @click.option(
     "--tolerance", type=float, metavar="P", help="The error of a probability that is aimed at."
 )
-@output(table="Write the density over time.")
+@output(table="Write the density, or the shares of the minima, over time.")
 def evolve(
     path: Path,
     to: Output,
-    until: float,
+    until: float | None,
     every: float | None,
     cells: int | None,
     tolerance: float | None,
     **given: Any,
 ) -> None:
-    """Follow the probability of FILE over time, from its start to T."""
-    from stationary.evolution.evolve import evolve as run
-    from stationary.evolution.request import times_until
+    """Follow the probability of FILE over time, from its start to T.
+
+    With a schedule of the learning rate: what each minimum holds, and what is frozen in.
+    """
     from stationary.sources.loading import load
 
     how = {} if tolerance is None else {"tolerance": tolerance}
 
     def find() -> Any:
-        times = times_until(until, every)
-        return run(load(path, **changes_from(**given)), times=times, cells=cells, **how)
+        process = load(path, **changes_from(**given))
+        if getattr(process, "schedule", None) is not None:
+            from stationary.annealing import anneal
 
-    if not to.answer(find).converged:
+            asked = {"--until": until, "--every": every, "--tolerance": tolerance}
+            for option in (o for o, v in asked.items() if v is not None):
+                raise click.UsageError(
+                    f"{option} does not go with a schedule, which has its steps."
+                )
+            return anneal(process, **({} if cells is None else {"cells": cells}))
+        if until is None:
+            raise click.UsageError("Missing option '--until', the last time (or '--schedule').")
+        from stationary.evolution.evolve import evolve as run
+        from stationary.evolution.request import times_until
+
+        return run(process, times=times_until(until, every), cells=cells, **how)
+
+    if not getattr(to.answer(find), "converged", True):
         sys.exit(NOT_CONVERGED)
 
 

@@ -118,6 +118,12 @@ OPTIMISER = together(
     click.option("--momentum", type=float, metavar="B", help="That of SGD, as in 0.9."),
     click.option("--optimiser", metavar="NAME", help='"sgd", or "sign" for signSGD.'),
 )
+SCHEDULE = click.option(
+    "--schedule",
+    metavar="WORDS",
+    help="In place of the learning rate: cosine:0.1:0.001:20000, linear:..., exponential:..., "
+    "step:0.1:0.5:5000:20000, constant:0.1:500, table:FILE; several with commas.",
+)
 PROCESS = together(
     SOURCE,
     click.option(
@@ -126,6 +132,7 @@ PROCESS = together(
     click.option("--batch-size", "-B", type=WHOLE, metavar="B", help="Replaces that of the file."),
     click.option("--replacement/--no-replacement", default=None, help="How batches are drawn."),
     OPTIMISER,
+    SCHEDULE,
     REPLACED,
     SETTINGS,
 )

@@ -19,6 +19,12 @@ def check_two_minima(analysis):
     assert narrow.position == pytest.approx(0.993321, abs=5e-7)
 
 
+def check_annealed(analysis):
+    """A schedule freezes in what the end state at its last learning rate has nothing of."""
+    assert analysis.basins[0].mass < 1e-9
+    assert analysis.annealing.final[0] == pytest.approx(0.119, abs=0.002)
+
+
 def check_ornstein_uhlenbeck(analysis):
     assert analysis.end_state.mean() == pytest.approx(1, rel=1e-13)
     assert analysis.end_state.var() == pytest.approx(0.09, rel=1e-13)

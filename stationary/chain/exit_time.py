@@ -34,6 +34,7 @@ class ExitTime:
 
     log_time: float
     error: float  # absolute of log_time: relative of the time
+    upper: float = math.nan  # the probability to leave by the upper end, from a given start
 
     @property
     def time(self) -> float:
@@ -70,15 +71,16 @@ def exit_time(
         _log_time(batches, lean, low, high, at, max(n, 16))
         for n in (min(cells, MOST_CELLS) // 4, min(cells, MOST_CELLS) // 2, min(cells, MOST_CELLS))
     ]
-    if any(math.isinf(t) for t, _ in levels):
+    if any(math.isinf(t) for t, _, _ in levels):
         return ExitTime(math.inf, 0.0)
-    time, error = limit([t for t, _ in levels])
-    return ExitTime(float(time), float(error) + 1e-12 + levels[-1][1])
+    time, error = limit([t for t, _, _ in levels])
+    return ExitTime(float(time), float(error) + 1e-12 + levels[-1][1], levels[-1][2])
 
 
 def _log_time(
     batches: Batches, lean: Lean, low: float, high: float, start: float | None, count: int
-) -> tuple[float, float]:
+) -> tuple[float, float, float]:
+    """The logarithm of the steps, its error, and the probability to leave by the upper end."""
     landscape = batches.landscape
     joints = np.array([b for b in landscape.breakpoints if low < b < high])
     edges = graded(low, high, count, joints=joints)
@@ -89,15 +91,15 @@ def _log_time(
     ]
     ends = "fold" if walls[0] else "leave", "fold" if walls[1] else "leave"
     (chain,) = transfers(batches, edges, ends, joints, [lean])
-    leaving, inner = chain.leaving.sum(axis=1), chain.inner.tocsr()
+    leaving, upwards, inner = chain.leaving.sum(axis=1), chain.leaving[:, 1], chain.inner.tocsr()
     members = np.arange(chain.cells)
     if start is not None:
         members = _reached(inner, np.array([_cell(edges, start)]))
-        inner, leaving = inner[members][:, members], leaving[members]
+        inner, leaving, upwards = inner[members][:, members], leaving[members], upwards[members]
     if len(_reached(inner.T.tocsr(), np.flatnonzero(leaving > 0))) < len(members):
-        return math.inf, 0.0  # some of it is never left
+        return math.inf, 0.0, math.nan  # some of it is never left
     parts = Elimination.of(inner, leaving)
-    steps = parts.solve(np.ones((len(members), 1)))[:, 0]
+    steps, above = parts.solve(np.stack([np.ones(len(members)), upwards], axis=1)).T
     in_logs = not (parts.sound and steps.max() < MOST_STEPS)
     if in_logs and len(steps) * band_of(inner) ** 2 > IN_LOGS:
         raise ConvergenceError(
@@ -106,6 +108,8 @@ def _log_time(
         )
     log_steps = solved_in_logs(inner, leaving, np.ones(len(steps))) if in_logs else np.log(steps)
     if start is not None:
+        if in_logs:
+            above = np.exp(solved_in_logs(inner, leaving, upwards))
         image = batches.images(np.array([start]))[:, 0]
         image = np.where((image < low) & walls[0], 2 * low - image, image)
         image = np.where((image > high) & walls[1], 2 * high - image, image)
@@ -114,9 +118,11 @@ def _log_time(
         with np.errstate(divide="ignore"):
             later = np.log(np.where(inside, batches.probability, 0.0))
         later = later + np.interp(image, middle, log_steps)
-        return float(np.logaddexp(0.0, np.logaddexp.reduce(later))), 0.0
+        up = np.where(inside, np.interp(image, middle, above), image >= high)
+        time = float(np.logaddexp(0.0, np.logaddexp.reduce(later)))
+        return time, 0.0, float(np.clip(batches.probability @ up, 0.0, 1.0))
     if in_logs:  # wherever it starts it has long been everywhere before it leaves
-        return float(log_steps.max()), 1e-9
+        return float(log_steps.max()), 1e-9, math.nan
     # The time in the quasi-stationary state is the largest eigenvalue of the inverse; that of
     # each round lies between the least and the greatest ratio (Collatz and Wielandt).
     x = steps / steps.max()
@@ -130,7 +136,7 @@ def _log_time(
         x = new / new.max()
         if greatest - least < 1e-10:
             break
-    return (least + greatest) / 2, (greatest - least) / 2
+    return (least + greatest) / 2, (greatest - least) / 2, math.nan
 
 
 def _reached(matrix: Any, states: Array) -> Array:

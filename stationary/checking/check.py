@@ -96,7 +96,7 @@ def check(
         how: Any = {"walkers": walkers or 1000, "steps": steps, "simulation": simulation}
         held: Any = plane_check(analysis, seed=seed, **how)
         return held  # type: ignore[no-any-return]
-    landscape = analysis.landscape
+    landscape = None if analysis.landscape is None else analysis.landscape.at_last_rate
     if landscape is None:
         raise LandscapeError(
             f"{analysis.diffusion.name}: check needs the losses or gradients of datapoints: a "

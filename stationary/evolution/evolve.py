@@ -84,6 +84,11 @@ def evolve(
         If there is no start, if the times are not times, or if the process cannot be solved.
     """
     process = as_process(process, "evolve")
+    if isinstance(process, Landscape) and process.schedule is not None:
+        raise LandscapeError(
+            f"{process.name}: evolve follows one learning rate. `anneal` follows the schedule "
+            f"{process.schedule}; or give learning_rate, which takes its place."
+        )
     diffusion = process.diffusion() if isinstance(process, Landscape) else process
     name = diffusion.name
     at = checked_times(times, name)

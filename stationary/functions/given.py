@@ -40,7 +40,7 @@ _MOMENTUM = (
     "It is not modelled. For small steps its end state is that of SGD with momentum: write "
     "momentum = 0.9."
 )
-_SCHEDULE = "The learning rate is constant here. Solve for several of them: `sweep` does."
+_SCHEDULE = 'Write schedule = "cosine:0.1:0.001:20000", or its like, in place of learning_rate.'
 _PLAIN = 'optimiser = "sgd" and "sign" are what is solved. Leave it out, and take the answer so.'
 OPTIMISERS = (
     dict.fromkeys(("nesterov", "dampening"), _MOMENTUM)
@@ -49,7 +49,7 @@ OPTIMISERS = (
         ("clip_norm", "clip_value", "grad_clip", "gradient_clip", "max_grad_norm"),
         "Did you mean clip?",
     )
-    | dict.fromkeys(("schedule", "scheduler", "lr_schedule", "warmup", "annealing"), _SCHEDULE)
+    | dict.fromkeys(("scheduler", "lr_schedule", "warmup", "annealing"), _SCHEDULE)
     | dict.fromkeys(("betas", "beta1", "beta2", "amsgrad"), _PLAIN)
     | {"optimizer": "Did you mean optimiser?"}
 )

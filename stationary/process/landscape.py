@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from numbers import Integral
 from typing import Any
@@ -49,6 +49,7 @@ from stationary.process.moments import GradientMoments, Tapes
 from stationary.process.optimiser import SIGN, StepRule, checked_number, checked_optimiser
 from stationary.process.sample import GradientSample
 from stationary.process.spaces import BySpace
+from stationary.process.schedules import Schedule
 from stationary.result import Data
 
 __all__ = ["Landscape"]
@@ -63,7 +64,7 @@ MOST_BATCHES = 4096  # that are gone through one by one where a step is not line
 
 @named(
     "losses", "gradients", "learning_rate", "batch_size", "replacement", "weight_decay",
-    "label_noise", "outputs", "clip", "momentum", "optimiser", "domain", "boundaries",
+    "label_noise", "outputs", "clip", "momentum", "optimiser", "schedule", "domain", "boundaries",
     "convention", "breakpoints", "initial", "name", "parameters", "sample",
 )  # fmt: skip
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -94,6 +95,10 @@ class Landscape(Data, metaclass=BySpace):
         beta of v <- beta v + gradient, w <- w - T v.
     optimiser
         "sgd", or "sign": every step is T times the sign of the gradient of a minibatch.
+    schedule
+        Instead of `learning_rate`: a rate for each step, see `Schedule.of`. End states are those of
+        the last rate, which `learning_rate` then is; `simulate` follows it, and `anneal` tells
+        what is frozen in.
     domain
         The weights of interest; either end may be infinite.
     boundaries, convention, breakpoints
@@ -125,6 +130,7 @@ class Landscape(Data, metaclass=BySpace):
     clip: float | None = None
     momentum: float = 0.0
     optimiser: str = "sgd"
+    schedule: Any = None  # a `Schedule` once this is made
     domain: tuple[float, float] = (-math.inf, math.inf)
     boundaries: Any = None
     convention: Any = Convention.ITO
@@ -190,6 +196,16 @@ class Landscape(Data, metaclass=BySpace):
 
     def _check_learning_rate(self) -> None:
         rate = self.learning_rate
+        if self.schedule is not None:
+            schedule = Schedule.of(self.schedule, self.name)
+            if rate is not None and rate != schedule.last:
+                raise LandscapeError(
+                    f"{self.name}: learning_rate = {rate!r:.40} and a schedule that ends at "
+                    f"{schedule.last:g} are both given. Remove one of the two: with a schedule the "
+                    "end state is that of its last rate."
+                )
+            object.__setattr__(self, "schedule", schedule)
+            rate = schedule.last
         if rate is None:
             raise LandscapeError(
                 f"{self.name}: learning_rate is missing. Write learning_rate = 0.05 in the file, "
@@ -381,6 +397,11 @@ class Landscape(Data, metaclass=BySpace):
         """What noise in the labels adds to D, shape (M,); for weights as `label_rows`."""
         rows = self.label_rows(w)
         return rows.mean(axis=0) if rows.ndim > 1 else rows
+
+    @property
+    def at_last_rate(self) -> Landscape:
+        """The same with the last learning rate of its schedule for good; itself without one."""
+        return self if self.schedule is None else replace(self, schedule=None)
 
     @cached_property
     def _corners(self) -> tuple[float, ...]:

@@ -22,6 +22,7 @@ ONE_AT_A_TIME = RLock()  # matplotlib's settings are shared by all threads while
 
 ROOMS = {  # of each kind of answer, with the name of its figure
     "Analysis": ("analysis", "plot_analysis"),
+    "Annealing": ("annealing", "plot_annealing"),
     "Check": ("check", "plot_check"),
     "Evolution": ("evolution", "plot_evolution"),
     "FirstPassage": ("passage", "walks:plot_passage"),

@@ -96,7 +96,10 @@ def advance(process: Landscape | Diffusion, block: Block, plan: Plan) -> Outcome
     gone = np.flatnonzero(fate)
     held = x[gone]
     present = _present(fate)
+    schedule = process.schedule if isinstance(process, Landscape) else None
     for t in range(plan.start + 1, plan.start + plan.steps + 1):
+        if schedule is not None and isinstance(stepper, SgdStepper):
+            stepper.rate = schedule[t - 1]
         stepper.step(rng)
         x[gone] = held
         inside = walls.all_inside(x)

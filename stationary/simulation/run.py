@@ -256,6 +256,9 @@ class Run:
     def _reasons(self) -> tuple[float, list[str]]:
         """R-hat, and what speaks against the averages."""
         fate, p = self.fate, self.process
+        if getattr(p, "schedule", None) is not None:  # nothing says that it would settle
+            self.confined = False
+            return math.nan, []
         moving = (fate == 0) & ~self.rests.resting
         v = variable_of(p)
         r_hat = split_r_hat(self.slots, moving, self.scale) if moving.sum() > 1 else 1.0
@@ -402,9 +405,9 @@ class Run:
         p = self.process
         if isinstance(p, Landscape):
             drawn = "with" if p.replacement else "without"
+            rate = f"T = {p.learning_rate:g}" if p.schedule is None else f"schedule {p.schedule}"
             return (
-                f"SGD, T = {p.learning_rate:g}, B = {p.batch_size} of N = {p.datapoints} drawn "
-                f"{drawn} replacement"
+                f"SGD, {rate}, B = {p.batch_size} of N = {p.datapoints} drawn {drawn} replacement"
             )
         name = "Milstein" if self.plan.milstein else "Euler-Maruyama"
         return f"{name}, dt = {self.plan.dt:.4g}, {p.convention.title}"

@@ -43,7 +43,7 @@ def simulate(
     initial: Any = None,
     *,
     walkers: int | None = None,
-    steps: int = STEPS,
+    steps: int | None = None,
     burn_in: int | None = None,
     seed: Any = None,
     dt: float | None = None,
@@ -73,7 +73,8 @@ def simulate(
     walkers
         How many, independent of each other; 1000 if nothing is said.
     steps
-        Steps in which each is observed, after the burn-in.
+        Steps in which each is observed, after the burn-in; 10,000 if nothing is said, and with a
+        schedule of the learning rate its last one.
     burn_in
         Steps before that. None: windows that double in length, until the means of position, its
         square and the shares of the basins agree between both halves of one within 3 standard
@@ -123,6 +124,11 @@ def simulate(
        Springer 1992, chapter 10.
     """
     given, source = _process(process, changes)
+    schedule = getattr(given, "schedule", None)
+    if schedule is not None:  # where it ends is what is asked for
+        burn_in = max(len(schedule) - 1, 0) if burn_in is None else burn_in
+        steps = 1 if steps is None else steps
+    steps = STEPS if steps is None else steps
     pairs = _pairs(intervals, given.name)
     _check(given, walkers, steps, burn_in, every, dt, method, target_error, target, pairs, jobs)
     with pool(jobs, executor, given.name) as workers:
@@ -174,13 +180,13 @@ def _check(
     where = process.name
     whole = {
         "walkers": (walkers, 2, "at least 2, since errors come from the spread between them"),
-        "steps": (steps, 1, "at least 1"),
+        "steps": (steps, 1, "at least 1, or None"),
         "burn_in": (burn_in, 0, "at least 0, or None"),
         "every": (every, 1, "at least 1, or None"),
         "jobs": (jobs, 1, "at least 1, or None"),
     }
     for name, (value, least, words) in whole.items():
-        if value is None and name != "steps":
+        if value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
             raise LandscapeError(

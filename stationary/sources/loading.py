@@ -146,6 +146,9 @@ def _build(
     }
     # A change of one noise, or of losses or gradients, takes the place of the file's.
     displaced = {k for group in (LOSSES, NOISES) if set(group) & set(changes) for k in group}
+    # So does a schedule of the learning rate, and the other way round.
+    rates = {"learning_rate", "schedule"}
+    displaced |= rates if rates & set(changes) else set()
     given = {k: names[k] for k in KNOWN if k in names and k not in displaced} | changes
     own = {k: v for k, v in names.items() if k not in KNOWN and not _imported(v)}
     if set(given) & {*LOSSES, "drift"} and not set(changes) & set(LANGEVIN):
@@ -238,6 +241,8 @@ def any_process(
         raise unknown(strange, fields, f"{given.name}: {', '.join(strange)} cannot be set: {kind}")
     if "domain" in changes and "breakpoints" not in changes and not isinstance(given, PLANE):
         changes["breakpoints"] = _inside(given.breakpoints, changes["domain"])
+    if len({"learning_rate", "schedule"} & set(changes)) == 1 and hasattr(given, "schedule"):
+        changes = {"learning_rate": None, "schedule": None} | changes
     return replace(given, **changes) if changes else given
 
 

@@ -19,7 +19,7 @@ LOSSES = ("losses", "gradients")
 NOISES = ("variance", "sigma", "diffusivity")
 SGD = (
     "learning_rate", "batch_size", "replacement", "weight_decay", "label_noise", "outputs", "clip",
-    "momentum", "optimiser", "sample",
+    "momentum", "optimiser", "schedule", "sample",
 )  # fmt: skip
 COMMON = ("domain", "weights", "boundaries", "convention", "breakpoints", "initial")
 LANGEVIN = ("potential", "temperature")
@@ -39,6 +39,7 @@ VALUES: dict[str, tuple[type, ...]] = {
     "momentum": (Real,),
     "optimiser": (str,),
     "sample": (int, np.bool_),
+    "schedule": (str, *SEVERAL),
     "domain": SEVERAL,
     "weights": (int, np.integer),
     "boundaries": (str, *SEVERAL),
@@ -148,7 +149,7 @@ def _check_spelling(own: dict[str, Any], settings: Iterable[str], where: str) ->
 def _check_optimiser(own: dict[str, Any], where: str) -> None:
     """Raise for what only other optimisers have: it would change nothing."""
     for name, value in own.items():
-        always = name.startswith(("optimi", "schedule", "lr_schedule"))
+        always = name.startswith(("scheduler", "lr_schedule"))
         if name.lower() in OPTIMISERS and (always or not callable(value)):
             raise LandscapeError(
                 f"{where}: {name} = {short(value)} would have no effect. "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from stationary.errors import Status
+from stationary.errors import LandscapeError, Status
 from stationary.line.equilibria import Equilibrium
 from stationary.numbers.arithmetic import many_digits
 from stationary.process.diffusion import Diffusion
@@ -13,6 +13,7 @@ from stationary.process.landscape import Landscape
 from stationary.show.answer import centre, interval_text, places
 from stationary.show.headline import after, chain_text, headline
 from stationary.show.layout import WIDTH, Line, report, table
+from stationary.show.reports.annealing import course_lines
 from stationary.show.tables.analysis import hitting_table, many_digits_table, moment_dict, quantiles
 from stationary.states.basins import Basin
 from stationary.states.distribution import EndState
@@ -49,6 +50,7 @@ def text(analysis: Analysis) -> str:
     sections = [
         (analysis.diffusion.name, headline(asked)),
         (f"After {asked.run_length or 0:,} steps", after(asked)),
+        ("The schedule", _schedule(analysis)),
         ("The model", _model(analysis)),
         ("Equilibria", _equilibria(analysis)),
         ("Where the noise vanishes", _singular_points(analysis)),
@@ -61,6 +63,18 @@ def text(analysis: Analysis) -> str:
         (f"To {asked.end_state.digits} digits", _many_digits(asked)),
     ]
     return report(sections)
+
+
+def _schedule(analysis: Analysis) -> list[Line]:
+    landscape = analysis.landscape
+    if landscape is None or landscape.schedule is None:
+        return []
+    first = f"The learning rate follows {landscape.schedule}; all else here is at its last one."
+    try:
+        assert analysis.annealing is not None
+        return [first, *course_lines(analysis.annealing)]
+    except LandscapeError as error:
+        return [first, f"What is frozen in cannot be said: {error}"]
 
 
 def _model(analysis: Analysis) -> list[Line]:

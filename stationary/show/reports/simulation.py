@@ -46,7 +46,7 @@ def _places(s: Simulation) -> list[Line]:
         rows = [(f"{x:.4g}", f"{share:.4g}") for x, share in zip(s.basins, s.occupied, strict=True)]
         lines += table(("last seen near", "share of time"), rows)
         lines.append(f"{s.changes:,} changes between them.")
-    if s.autocorrelation_time > 0:
+    if s.autocorrelation_time > 0 and s.r_hat == s.r_hat:
         memory = f"{s.autocorrelation_time:.3g} steps"
         if s.time_unit != "step":
             memory += f" ({s.autocorrelation_time * s.dt:.3g} in time)"

@@ -104,6 +104,7 @@ def _content(analysis: Analysis) -> dict[str, Any]:
             "label_noise": landscape.label_noise,
             "clip": landscape.clip,
             "momentum": landscape.momentum,
+            "schedule": None if landscape.schedule is None else landscape.schedule.text,
         }
     return {
         "schema": SCHEMA,

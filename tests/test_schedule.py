@@ -1,0 +1,186 @@
+"""Learning rates that follow a schedule: what they are, what walkers do, and what freezes in."""
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from stationary import (
+    Diffusion,
+    Landscape,
+    LandscapeError,
+    Schedule,
+    UserFunctionError,
+    analyze,
+    anneal,
+    end_state,
+    evolve,
+    load,
+    simulate,
+)
+from stationary.cli import app
+
+TWO_MINIMA = "examples/two_minima.py"
+
+
+def parabolas(w):
+    return [0.75 * (w - c) ** 2 for c in (-1.25, -0.25, 0.5, 1)]
+
+
+def well(w):
+    """Two wells, the left one wider, with noise that is the same everywhere."""
+    loss = (w * w - 1) ** 2 / 4 - 0.08 * w
+    return loss - 1.2 * w, loss + 1.2 * w
+
+
+def test_schedules_are_written_in_words():
+    def rates(text):
+        return Schedule.of(text, "file").rates
+
+    assert rates("linear:0.3:0.1:3") == pytest.approx([0.3, 0.2, 0.1])
+    assert rates("cosine:0.3:0.1:3") == pytest.approx([0.3, 0.2, 0.1])
+    assert rates("exponential:1:0.01:3") == pytest.approx([1, 0.1, 0.01])
+    assert rates("step:0.4:0.5:2:5") == pytest.approx([0.4, 0.4, 0.2, 0.2, 0.1])
+    assert rates("constant:0.4:2, linear:0.4:0:3") == pytest.approx([0.4, 0.4, 0.4, 0.2, 0])
+    assert Schedule.of("linear:0.4:0:3", "file").last == pytest.approx(0.2)
+
+
+def test_schedules_are_functions_and_tables(tmp_path):
+    def inverse(step):
+        return 0.1 / (1 + step)
+
+    assert Schedule.of((inverse, 3), "file").rates == pytest.approx([0.1, 0.05, 0.1 / 3])
+    assert Schedule.of([0.3, 0.2], "file").rates == pytest.approx([0.3, 0.2])
+    assert Schedule.of([(0, 0.4), (2, 0.2)], "file").rates == pytest.approx([0.4, 0.3, 0.2])
+    path = tmp_path / "rates.csv"
+    path.write_text("step,rate\n0,0.4\n2,0.2\n")
+    assert Schedule.of(f"table:{path}", "file").rates == pytest.approx([0.4, 0.3, 0.2])
+    path.write_text("0.4\n0.1\n")
+    assert Schedule.of(f"table:{path}", "file").rates == pytest.approx([0.4, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("cosin:0.1:0.01:9", "did you mean cosine:FROM:TO:STEPS"),
+        ("warm:0.1:0.01:9", "known are linear:FROM"),
+        ("cosine:0.1:0.01", "it is written cosine:FROM:TO:STEPS"),
+        ("cosine:0.1:x:9", "it is written cosine:FROM:TO:STEPS"),
+        ("linear:0.1:-0.1:9", "numbers from 0 on"),
+        ("linear:0.1:0.01:2.5", "must be a whole number"),
+        ("linear:0.1:0.01:1e9", "must be a whole number from 1 to 10,000,000"),
+        ("exponential:0.1:0:9", "reaches no 0"),
+        ("constant:0:9", "every learning rate is 0"),
+        ("table:nowhere.csv", "cannot be read"),
+        ("", "known are"),
+        ([0.1, -0.2], "the learning rate of step 1 is -0.2"),
+        ([0.1, np.nan], "the learning rate of step 1 is nan"),
+        ([], "a table holds"),
+        ([(1, 0.1), (2, 0.2)], "ascend from 0"),
+        ({"T": 3}, "write"),
+        (np.cos, "say for how many steps"),
+        ((lambda n: n[:1], 9), "one rate for each of 9 steps"),
+        ((np.cos, "many"), "the number of steps"),
+        ((lambda n: 1j * n, 9), "rates must be numbers"),
+    ],
+)
+def test_what_is_no_schedule_is_told(given, message):
+    with pytest.raises(LandscapeError, match=message):
+        Landscape(losses=parabolas, schedule=given)
+
+
+def test_a_function_that_fails_is_told_with_its_line():
+    with pytest.raises(UserFunctionError, match=r"schedule: .*ZeroDivisionError"):
+        Landscape(losses=parabolas, schedule=(lambda n: 1 / 0, 9))
+
+
+def test_a_schedule_and_a_learning_rate_take_each_others_place(tmp_path):
+    path = tmp_path / "process.py"
+    path.write_text("learning_rate = 0.1\ndef losses(w):\n    return w**2, (w - 1)**2\n")
+    scheduled = load(path, schedule="linear:0.3:0.02:10")
+    assert scheduled.learning_rate == pytest.approx(0.02)
+    path.write_text(path.read_text() + 'schedule = "linear:0.3:0.02:10"\n')
+    with pytest.raises(LandscapeError, match=r"learning_rate = 0.1 and a schedule.*Remove one"):
+        load(path)
+    assert load(path, learning_rate=0.05).schedule is None
+    with pytest.raises(LandscapeError, match=r"process.py: schedule = 'cosin:1:0.1:9'"):
+        load(path, schedule="cosin:1:0.1:9")
+    with pytest.raises(LandscapeError, match="`anneal` follows the schedule"):
+        evolve(load(path, schedule="linear:0.3:0.02:10"), 0.5, [1.0])
+    with pytest.raises(LandscapeError, match="anneal needs a landscape with a schedule"):
+        anneal(Diffusion(drift=lambda x: -x, variance=1.0))
+
+
+def test_walkers_follow_the_schedule_step_by_step():
+    """On parabolas of one curvature h: var <- (1 - T h)^2 var + T^2 D, exactly."""
+    given = Landscape(losses=parabolas, schedule="cosine:0.6:0.05:40", initial=1.0)
+    mean, var, noise = 1.0, 0.0, 2.25 * np.var([-1.25, -0.25, 0.5, 1])
+    for rate in given.schedule.rates:
+        mean -= rate * 1.5 * mean
+        var = (1 - 1.5 * rate) ** 2 * var + rate**2 * noise
+    walk = simulate(given, walkers=20_000, seed=4)
+    assert (walk.burn_in, walk.steps_done) == (39, 1)
+    assert abs(walk.std - np.sqrt(var)) < 4 * walk.std_error
+    assert not walk.metastable
+    still = end_state(given).std()
+    assert abs(walk.std - still) > 20 * walk.std_error  # it has not settled at the last rate
+
+
+@pytest.mark.parametrize("shape", ["linear", "cosine", "exponential"])
+def test_what_is_frozen_in_is_what_walkers_hold(shape):
+    """Rates of the steps that SGD takes, over 10 decades, against walkers that take them."""
+    given = Landscape(
+        losses=well, schedule=f"{shape}:0.25:0.01:4000", domain=(-3, 3), initial="normal:0,1"
+    )
+    found = anneal(given)
+    walk = simulate(given, walkers=4000, seed=5, intervals=[(-3, 0.1)])
+    off = abs(found.final[0] - walk.probabilities[0])
+    assert off < 4 * walk.probability_errors[0] + found.course.error + 0.01
+    (freeze,) = found.course.freezes
+    assert 0 < freeze.step < 4000
+    assert freeze.learning_rate == pytest.approx(given.schedule[freeze.step])
+    # At the last learning rate next to nothing would be left of the shallower well.
+    assert found.small_step.end[0] < 1e-6 < 0.02 < found.final[0]
+
+
+def test_the_report_says_what_is_frozen_and_since_when(tmp_path):
+    options = ["--schedule", "linear:0.8:0.1:5000"]
+    figure = ["--plot", str(tmp_path / "a.png")]
+    run = CliRunner().invoke(app, ["evolve", TWO_MINIMA, *options, *figure])
+    assert run.exit_code == 0, run.output
+    words = " ".join(run.output.split())
+    assert "The way between w = -1.5 and w = 0.9933 is frozen from step" in words
+    assert "The small-step limit differs" in words
+    assert max(map(len, run.output.splitlines())) <= 80
+    run = CliRunner().invoke(app, ["evolve", TWO_MINIMA, *options, "--until", "5"])
+    assert run.exit_code == 2
+    assert "--until does not go with a schedule" in run.output
+    run = CliRunner().invoke(app, ["evolve", TWO_MINIMA])
+    assert run.exit_code == 2
+    assert "--until" in run.output
+    found = analyze(TWO_MINIMA, schedule="linear:0.8:0.1:5000")
+    assert "The schedule\n  The learning rate follows linear:0.8:0.1:5000" in str(found)
+    assert found.to_dict()["process"]["schedule"] == "linear:0.8:0.1:5000"
+    assert sum(found.annealing.to_dict()["sgd"]["final"]) == pytest.approx(1)
+    assert found.annealing.to_csv().startswith("step,learning_rate,share_0,share_1,balance_0")
+
+
+def test_momentum_leaves_the_small_step_limit_to_follow_a_schedule():
+    found = anneal(TWO_MINIMA, schedule="linear:0.1:0.01:1000", momentum=0.5)
+    assert found.sgd is None
+    assert "With momentum" in str(found)
+
+
+def test_three_basins_exchange_with_their_neighbours():
+    """In balance all the time where the learning rate stays high; the sum is kept."""
+
+    def three(w):
+        loss = 0.3 * (1 - np.cos(2 * np.pi * w)) / (2 * np.pi) + 0.02 * w * w
+        return loss - 1.0 * w, loss + 1.0 * w
+
+    given = Landscape(losses=three, schedule="constant:0.1:3000", domain=(-1.5, 1.5), initial=-1.0)
+    found = anneal(given)
+    assert len(found.minima) == 3
+    assert found.course.shares.sum(axis=1) == pytest.approx(1)
+    walk = simulate(given, walkers=4000, seed=6, intervals=[(-1.5, -0.5), (-0.5, 0.5)])
+    for share, p, by in zip(found.final, walk.probabilities, walk.probability_errors, strict=False):
+        assert abs(share - p) < 4 * by + found.course.error + 0.02
