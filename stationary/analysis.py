@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stationary.annealing import Annealing, anneal
 from stationary.chain.steps import StepIndicators, step_indicators
 from stationary.errors import LandscapeError
 from stationary.line.ends import anatomy
@@ -30,6 +29,7 @@ from stationary.states.solve import end_state
 
 if TYPE_CHECKING:
     from stationary.chain.run import Run
+    from stationary.annealing import Annealing
     from stationary.questions.width.ratios import Ratio
 
 __all__ = ["Analysis", "analyze"]
@@ -138,6 +138,8 @@ class Analysis(Result):
         landscape = self.landscape
         if landscape is None or landscape.schedule is None:
             return None
+        from stationary.annealing import anneal  # seldom asked for
+
         return anneal(landscape, min_barrier=self.min_barrier)
 
     @cached_property

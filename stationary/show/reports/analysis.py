@@ -13,7 +13,6 @@ from stationary.process.landscape import Landscape
 from stationary.show.answer import centre, interval_text, places
 from stationary.show.headline import after, chain_text, headline
 from stationary.show.layout import WIDTH, Line, report, table
-from stationary.show.reports.annealing import course_lines
 from stationary.show.tables.analysis import hitting_table, many_digits_table, moment_dict, quantiles
 from stationary.states.basins import Basin
 from stationary.states.distribution import EndState
@@ -69,6 +68,8 @@ def _schedule(analysis: Analysis) -> list[Line]:
     landscape = analysis.landscape
     if landscape is None or landscape.schedule is None:
         return []
+    from stationary.show.reports.annealing import course_lines  # seldom asked for
+
     first = f"The learning rate follows {landscape.schedule}; all else here is at its last one."
     try:
         assert analysis.annealing is not None
