@@ -48,8 +48,8 @@ from stationary.process.minibatches import how_many, minibatches
 from stationary.process.moments import GradientMoments, Tapes
 from stationary.process.optimiser import SIGN, StepRule, checked_number, checked_optimiser
 from stationary.process.sample import GradientSample
-from stationary.process.spaces import BySpace
 from stationary.process.schedules import Schedule
+from stationary.process.spaces import BySpace
 from stationary.result import Data
 
 __all__ = ["Landscape"]
