@@ -196,8 +196,9 @@ class Landscape(Data, metaclass=BySpace):
 
     def _check_learning_rate(self) -> None:
         rate = self.learning_rate
-        if self.schedule is not None:
-            schedule = Schedule.of(self.schedule, self.name)
+        given = getattr(self, "schedule", None)  # one of two weights has none
+        if given is not None:
+            schedule = Schedule.of(given, self.name)
             if rate is not None and rate != schedule.last:
                 raise LandscapeError(
                     f"{self.name}: learning_rate = {rate!r:.40} and a schedule that ends at "
