@@ -28,8 +28,8 @@ from stationary.states.passage import Stretch
 from stationary.states.solve import end_state
 
 if TYPE_CHECKING:
-    from stationary.chain.run import Run
     from stationary.annealing import Annealing
+    from stationary.chain.run import Run
     from stationary.questions.width.ratios import Ratio
 
 __all__ = ["Analysis", "analyze"]
