@@ -12,7 +12,7 @@ The rooms, in the order in which data passes through them; each imports only fro
 - `process` (a `Diffusion` or a `Landscape`, and its start), `sources` (files and typed values);
 - `line` (the process sampled: rest points, ends, points without noise), `weight` (densities and
   what is integrated from them), `states` (the end state, its basins, first passage);
-- `questions` (what is asked beyond one end state: width bias, sweeps, added noise);
+- `questions` (what is asked beyond one end state: width bias, sweeps, added noise, influence);
 - `chain` (SGD with the steps that it really takes), `evolution` (in time), `simulation` (walkers);
 - `plane` (two weights, and position with velocity);
 - `sgd` (what the finite step makes of an end state), `annealing` (what a schedule freezes in);
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from stationary.process.landscape import Landscape
     from stationary.process.plane import Kinetic
     from stationary.process.schedules import Schedule
+    from stationary.questions.influence import Influence, StandardErrors
     from stationary.questions.regularisation.path import RegularisationPath, regularisation_path
     from stationary.questions.sweeps.sweep import Crossover, Row, Sweep, sweep
     from stationary.questions.width.dilation import BasinBias, dilation_bias, noise_bias
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from stationary.sources.loading import load
     from stationary.sources.sampled import sampled
     from stationary.sources.saved import Saved
+    from stationary.sources.series.fit import Fit, fit
     from stationary.sources.table import Table, table
     from stationary.states.basins import Basin, basins_of
     from stationary.states.distribution import EndState
@@ -96,6 +98,8 @@ __all__ = [
     "Evolution",
     "FiniteStep",
     "FirstPassage",
+    "Fit",
+    "Influence",
     "Kinetic",
     "Landscape",
     "LandscapeError",
@@ -111,6 +115,7 @@ __all__ = [
     "Schedule",
     "SgdBasin",
     "Simulation",
+    "StandardErrors",
     "StationaryError",
     "Status",
     "StepIndicators",
@@ -128,6 +133,7 @@ __all__ = [
     "evolve",
     "exact_chain",
     "first_passage",
+    "fit",
     "hitting_probability",
     "load",
     "log_hitting_probability",
@@ -190,6 +196,10 @@ _ROOMS = {
     "load": "sources.loading",
     "Saved": "sources.saved",
     "sampled": "sources.sampled",
+    "Fit": "sources.series.fit",
+    "fit": "sources.series.fit",
+    "Influence": "questions.influence",
+    "StandardErrors": "questions.influence",
     "Table": "sources.table",
     "table": "sources.table",
     "simulate": "simulation.simulate",

@@ -30,6 +30,7 @@ from stationary.states.solve import end_state
 if TYPE_CHECKING:
     from stationary.annealing import Annealing
     from stationary.chain.run import Run
+    from stationary.questions.influence import Influence, StandardErrors
     from stationary.questions.width.ratios import Ratio
 
 __all__ = ["Analysis", "analyze"]
@@ -165,6 +166,29 @@ class Analysis(Result):
 
         heavy = sorted(self.basins, key=lambda b: -b.log_mass)[:MOST_EXITS]
         return tuple(exit_of(b) if b in heavy else None for b in self.basins)
+
+    @cached_property
+    def influence(self) -> Influence:
+        """Which datapoints make a minimum win: see `stationary.Influence`."""
+        from stationary.questions.influence import influence_of  # seldom asked for
+
+        landscape, plain = self.landscape, self.rounded
+        if landscape is None:
+            raise LandscapeError(
+                f"{self.diffusion.name}: a drift and a variance have no datapoints. Give losses or "
+                "gradients."
+            )
+        return influence_of(landscape, plain.end_state, plain.basins)
+
+    @cached_property
+    def standard_errors(self) -> StandardErrors | None:
+        """How sure a sample makes the answer; None where nothing was estimated from one."""
+        if self.diffusion.sample is None:
+            return None
+        from stationary.questions.influence import standard_errors
+
+        plain = self.rounded
+        return standard_errors(plain.end_state, plain.basins)
 
     @cached_property
     def rounded(self) -> Analysis:

@@ -77,17 +77,45 @@ def app() -> None:
 )
 @output(table="Write the density as a table to this file.", minima=True)
 @click.option("--log", is_flag=True, help="Logarithmic density in the figure.")
-def analyze(path: Path, to: Output, log: bool, **given: Any) -> None:
+@click.option(
+    "--influence",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write what each datapoint does to the answer to this .csv file.",
+)
+@click.option(
+    "--sample",
+    is_flag=True,
+    default=None,
+    help="The datapoints are a sample of many more: give standard errors.",
+)
+def analyze(path: Path, to: Output, log: bool, influence: Path | None, **given: Any) -> None:
     """Say where FILE ends up: its end state, its minima and how they share it."""
     from stationary.analysis import analyze as run
     from stationary.errors import Status
+    from stationary.show.files import probe, write
 
     def has_density(found: Any) -> bool:
         return bool(found.end_state.components) and found.end_state.kind != "classes"
 
+    if influence is not None:
+        probe(influence, suffixes=(".csv",), spared=to.reads)
     found = to.answer(lambda: run(path, **changes_from(**given)), has_table=has_density, log=log)
+    if influence is not None:
+        write(influence, found.influence.to_csv())
     if found.end_state.status in (Status.PANEL_LIMIT, Status.NOT_DECIDED):
         sys.exit(NOT_CONVERGED)
+
+
+@app.command(short_help="Drift, variance and end state of a recorded series.")
+@SOURCE
+@click.option("--dt", type=float, metavar="DT", help="The time between observations.")
+@output(table="Write drift and variance with their errors to this file.")
+def fit(path: Path, to: Output, dt: float | None) -> None:
+    """Fit a drift and a variance to the series in FILE: a table with a column x (and t, run)."""
+    from stationary.sources.series.fit import fit as run
+
+    to.answer(lambda: run(path, dt))
 
 
 @app.command(short_help="How much more each minimum holds, and why; or what if.")

@@ -158,6 +158,7 @@ def batches_of(landscape: Landscape, most: int = MOST_MAPS) -> Batches:
             "small steps it ends as SGD without it at learning_rate / (1 - momentum) = "
             f"{landscape.small_step_rate:g} does: set that, and momentum = 0."
         )
+    landscape.require_datapoints()
     found = _plain_batches(landscape, most)
     if not landscape.label_noise:
         return found

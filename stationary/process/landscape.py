@@ -194,6 +194,11 @@ class Landscape(Data, metaclass=BySpace):
         """Whether the gradients of single datapoints are known, not their moments alone."""
         return self.known is None or self.known.rows is not None
 
+    def require_datapoints(self) -> None:
+        """Raise where only the moments of the gradients are known: steps need more."""
+        if self.known is not None and self.known.rows is None:
+            self.known(None)
+
     def _check_learning_rate(self) -> None:
         rate = self.learning_rate
         given = getattr(self, "schedule", None)  # one of two weights has none

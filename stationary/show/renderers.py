@@ -28,6 +28,8 @@ ROOMS = {  # of each kind of answer, with the name of its figure
     "FirstPassage": ("passage", "walks:plot_passage"),
     "PlaneCheck": ("plane_check", "plot_check"),
     "PlaneState": ("plane", "plot_plane"),
+    "Fit": ("fit", "plot_fit"),
+    "Influence": ("influence", "plot_influence"),
     "RegularisationPath": ("regularisation", "plot_path"),
     "Simulation": ("simulation", "walks:plot_simulation"),
     "Sweep": ("sweep", "plot_phases"),

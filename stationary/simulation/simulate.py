@@ -129,6 +129,8 @@ def simulate(
         burn_in = max(len(schedule) - 1, 0) if burn_in is None else burn_in
         steps = 1 if steps is None else steps
     steps = STEPS if steps is None else steps
+    if isinstance(given, Landscape):
+        given.require_datapoints()
     pairs = _pairs(intervals, given.name)
     _check(given, walkers, steps, burn_in, every, dt, method, target_error, target, pairs, jobs)
     with pool(jobs, executor, given.name) as workers:

@@ -13,6 +13,7 @@ from stationary.process.landscape import Landscape
 from stationary.show.answer import centre, interval_text, places
 from stationary.show.headline import after, chain_text, headline
 from stationary.show.layout import WIDTH, Line, report, table
+from stationary.show.reports.influence import errors_of
 from stationary.show.tables.analysis import hitting_table, many_digits_table, moment_dict, quantiles
 from stationary.states.basins import Basin
 from stationary.states.distribution import EndState
@@ -58,6 +59,7 @@ def text(analysis: Analysis) -> str:
         ("Where the density has no bound", _unbounded(analysis)),
         ("End state", _moments(analysis)),
         ("Ends of the domain", _ends(analysis)),
+        ("How sure the sample makes this", errors_of(analysis)),
         ("How far to trust this", _trust(analysis)),
         (f"To {asked.end_state.digits} digits", _many_digits(asked)),
     ]

@@ -1,0 +1,372 @@
+"""Which datapoints decide, and how sure a sample makes an answer.
+
+Whatever changes the drift and the variance a little, by df and da, changes the logarithm of a mass,
+a ratio of masses or a mean exit time by
+
+    int K(w) d(2 f / a) dw - int p(w) da / a dw,
+
+with a kernel K and a density p (of either sign) that belong to the number asked for. Of the mass
+of A among B, in convention c: p = (1 - c) (p_A - p_B) and K = P_A(W > w) - P_B(W > w). Of the mean
+time from x to the ends of an interval, with Z and Y drawn as speed and scale densities weigh them
+in int int m(z) s(y): p is that of Z, and K the difference of the two distributions [1]_. Minima
+and borders move, too, by -df / f' each. A datapoint j among N changes G by (g_j - G) / N and S2 by
+((g_j - G)^2 - S2) / N.
+
+References
+----------
+.. [1] F. R. Hampel et al., *Robust Statistics: The Approach Based on Influence Functions*, Wiley
+   1986; S. Karlin and H. M. Taylor, *A Second Course in Stochastic Processes*, ch. 15.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.errors import LandscapeError
+from stationary.numbers.arithmetic import DOUBLE
+from stationary.process.landscape import Landscape
+from stationary.process.sample import GradientSample, Sample
+from stationary.result import Result
+from stationary.states.basins import Basin
+from stationary.states.distribution import EndState
+
+__all__ = ["Influence", "StandardErrors", "influence_of", "standard_errors"]
+
+Array = NDArray[Any]
+
+ORDER = 8  # Gauss nodes on a panel
+SHARE = 10  # datapoints whose part of the variance is told
+
+
+@dataclass(frozen=True, eq=False)
+class _Grid:
+    """Points with weights, on which the kernels of all numbers are known."""
+
+    x: Array
+    of_h: Array  # (Q, M): K times the weights
+    of_log_a: Array  # (Q, M): -p times the weights
+    names: list[tuple[str, int]]  # ("mass", i) and ("exit time", i) of basin i, ("mean", 0)
+    places: Array  # (P,): the equilibria, which move
+    moved: Array  # (Q, P): what df there changes by moving them
+
+    def scores(self, state: EndState, sample: Sample) -> Array:
+        """What each independent change makes of each number, shape (Q, K)."""
+        f, a = state.diffusion.coefficients(self.x)
+        # d(2 f / a) = 2 df / a - (2 f / a) da / a
+        of_a = (self.of_log_a - self.of_h * 2 * f / a) / a
+        x = np.append(self.x, self.places)
+        of_f = np.concatenate([2 * self.of_h / a, self.moved], axis=1)
+        return sample.scores(x, of_f, np.concatenate([of_a, 0 * self.moved], axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class StandardErrors:
+    """Standard errors of what was found from a sample: of natural logarithms.
+
+    Attributes
+    ----------
+    log_masses, log_exit_times
+        Of each basin, left to right; nan for an exit time that there is not.
+    mean
+        Of the mean, in units of w.
+    log_ratios
+        (basins, basins): of the log of the ratio of the masses of two basins.
+    share
+        What the ten changes (datapoints) with the most influence make of the variance of the first
+        ratio, or of the mean where there is one basin: near 1, the errors rest on a few, and a
+        nominal 95 % covers less.
+    """
+
+    log_masses: tuple[float, ...]
+    log_exit_times: tuple[float, ...]
+    mean: float
+    log_ratios: Array
+    share: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Influence(Result):
+    """What each datapoint does to the answer, to first order.
+
+    Attributes
+    ----------
+    basins
+        The positions of the minima, left to right.
+    log_masses
+        (basins, N): N times what a datapoint adds to the log of the mass of a basin; left out, it
+        changes by minus this over N - 1.
+    log_exit_times
+        The same of the mean exit times (nan where there is none).
+    mean
+        (N,): the same of the mean.
+    """
+
+    name: str
+    basins: tuple[float, ...]
+    masses: tuple[float, ...]
+    log_masses: Array
+    log_exit_times: Array
+    mean: Array
+
+    @property
+    def datapoints(self) -> int:
+        return len(self.mean)
+
+    @cached_property
+    def pair(self) -> tuple[int, int] | None:
+        """The two heaviest basins, the heavier first; None if there is one."""
+        order = np.argsort(self.masses)[::-1]
+        return (int(order[0]), int(order[1])) if len(order) > 1 else None
+
+    def of_ratio(self, first: int | None = None, second: int | None = None) -> Array:
+        """(N,): of log(mass of `first` / mass of `second`), by default of the two heaviest."""
+        if first is None or second is None:
+            if self.pair is None:
+                return self.mean
+            first, second = self.pair
+        count = len(self.basins)
+        if not 0 <= first < count or not 0 <= second < count:
+            raise LandscapeError(
+                f"{self.name}: there are basins 0 to {count - 1}, left to right, and not "
+                f"{first} and {second}."
+            )
+        return np.asarray(self.log_masses[first] - self.log_masses[second])
+
+    def top(
+        self, count: int = 10, first: int | None = None, second: int | None = None
+    ) -> list[tuple[int, float, float]]:
+        """The datapoints with the most influence: index, what leaving it out changes, and share.
+
+        The change is that of log(mass of `first` / mass of `second`), by default of the two
+        heaviest minima (with one minimum: of the mean); the share is of the squared influence of
+        all.
+        """
+        scores = self.of_ratio(first, second)
+        whole = float((scores**2).sum())
+        order = np.argsort(-np.abs(scores))[:count]
+        return [
+            (int(j), float(-scores[j] / (self.datapoints - 1)), float(scores[j] ** 2 / whole))
+            for j in order
+            if whole > 0
+        ]
+
+    @property
+    def standard_error(self) -> float:
+        """Of the ratio (or mean) that `top` is about, if the datapoints are a sample."""
+        return float(np.sqrt((self.of_ratio() ** 2).sum()) / self.datapoints)
+
+    def __repr__(self) -> str:
+        return f"<Influence of {self.datapoints} datapoints on {self.name!r}>"
+
+
+def influence_of(landscape: Landscape, state: EndState, basins: tuple[Basin, ...]) -> Influence:
+    """The influence of each datapoint on the masses, exit times and mean of an end state.
+
+    Raises
+    ------
+    LandscapeError
+        If the datapoints are not known one by one, or the end state is not one density in doubles.
+    """
+    if not landscape.has_datapoints:
+        raise LandscapeError(
+            f"{landscape.name}: the gradients of single datapoints are not known, so that none has "
+            "an influence. Give them (w, gradients) in place of their mean and variance."
+        )
+    grid = _grid(state, basins)
+    scores = grid.scores(state, GradientSample(landscape)) * landscape.datapoints
+    masses, times, (mean,) = _sorted(grid, scores, len(basins))
+    return Influence(
+        landscape.name,
+        tuple(float(b.position) for b in basins),
+        tuple(float(b.log_mass) for b in basins),
+        masses,
+        times,
+        mean,
+    )
+
+
+def standard_errors(state: EndState, basins: tuple[Basin, ...]) -> StandardErrors | None:
+    """The standard errors of an end state; None where nothing was estimated from a sample."""
+    sample = state.diffusion.sample
+    if sample is None or _refusal(state) is not None or not basins:
+        return None
+    grid = _grid(state, basins)
+    masses, times, (mean,) = _sorted(grid, grid.scores(state, sample), len(basins))
+    ratios = np.sqrt(((masses[:, None] - masses[None, :]) ** 2).sum(axis=-1))
+    order = np.argsort([-float(b.log_mass) for b in basins])
+    main = mean if len(basins) == 1 else masses[order[0]] - masses[order[1]]
+    squares = np.sort(main**2)[::-1]
+    return StandardErrors(
+        tuple(np.sqrt((masses**2).sum(axis=1)).tolist()),
+        tuple(np.sqrt((times**2).sum(axis=1)).tolist()),
+        float(np.sqrt((mean**2).sum())),
+        ratios,
+        float(squares[:SHARE].sum() / squares.sum()) if squares.sum() > 0 else 0.0,
+    )
+
+
+def _sorted(grid: _Grid, scores: Array, count: int) -> tuple[Array, Array, Array]:
+    """The scores of the masses and of the exit times of all basins, and of the mean."""
+    masses, times = np.zeros((count, scores.shape[1])), np.full((count, scores.shape[1]), np.nan)
+    mean = np.zeros((1, scores.shape[1]))
+    into = {"mass": masses, "exit time": times, "mean": mean}
+    for (what, i), row in zip(grid.names, scores, strict=True):
+        into[what][i] = row
+    return masses, times, mean
+
+
+def _refusal(state: EndState) -> str | None:
+    if state.kind != "density" or len(state.components) != 1:
+        return "the end state is not one density"
+    if state.components[0].arithmetic is not DOUBLE or state.diffusion.is_periodic:
+        return "it takes more digits than doubles have, or is around a ring"
+    return None
+
+
+def _grid(state: EndState, basins: tuple[Basin, ...]) -> _Grid:
+    refusal = _refusal(state)
+    if refusal is not None:
+        raise LandscapeError(
+            f"{state.diffusion.name}: the influence of datapoints is not known here: {refusal}."
+        )
+    x, dx = _points(state, basins)
+    log_p = state.logpdf(x)
+    power = 1 - state.diffusion.convention.value
+    log_a = np.log(state.diffusion.coefficients(x)[1])
+    phi = log_p + power * log_a
+    of_h, of_log_a, names, moved = [], [], [], []
+    steady = [e for e in state.equilibria if e.slope]
+    places = np.array([float(e.position) for e in steady])
+    slopes = np.array([float(e.slope or 0.0) for e in steady])
+
+    def add(name: str, i: int, measure: Array, on_a: Array, by_place: dict[float, float]) -> None:
+        """`by_place`: what it changes by where these places are."""
+        of_h.append(_above(measure, dx) * dx)
+        of_log_a.append(-on_a * dx)
+        names.append((name, i))
+        row = np.zeros(len(places))
+        for place, change in by_place.items():
+            if len(places):
+                k = int(np.argmin(np.abs(places - place)))
+                row[k] -= change / slopes[k] if abs(places[k] - place) < 1e-6 * np.ptp(x) else 0.0
+        moved.append(row)
+
+    p = np.exp(log_p)
+    p /= p @ dx
+    for i, b in enumerate(basins):
+        low, high = float(b.lower), float(b.upper)
+        inner = b.barrier_left is not None, b.barrier_right is not None
+        own = _within(log_p, dx, x, low, high)
+        if len(basins) > 1:
+            at = np.exp(state.logpdf(np.array([low, high])) - float(b.log_mass))
+            sides = zip((low, high), (-at[0], at[1]), inner, strict=True)
+            change = {place: float(c) for place, c, real in sides if real}
+            add("mass", i, own - p, power * (own - p), change)
+        if power == 1 and any(inner) and not b.at_wall:  # of Ito's processes
+            ends = low if inner[0] else None, high if inner[1] else None
+            add("exit time", i, *_exit(state, x, dx, phi, log_a, float(b.position), ends))
+    centred = (x - float(p @ (x * dx))) * p
+    add("mean", 0, centred, power * centred, {})
+    return _Grid(x, np.array(of_h), np.array(of_log_a), names, places, np.array(moved))
+
+
+def _points(state: EndState, basins: tuple[Basin, ...]) -> tuple[Array, Array]:
+    """Gauss points on panels that are fine where any basin is."""
+    c = state.components[0]
+    found = c.density.sampling
+    edges = [found.panels.edges, c.mesh.lower, c.mesh.upper]
+    edges += [np.array([float(v) for v in (b.lower, b.position, b.upper)]) for b in basins]
+    whole = np.unique(np.concatenate(edges).astype(float))
+    whole = whole[np.concatenate([[True], np.diff(whole) > 1e-13 * np.abs(whole[1:])])]
+    for _ in range(30):  # until the exponent changes little between neighbours
+        change = np.abs(np.diff(state.logpdf(whole)))
+        steep = (change > 2.0) & np.isfinite(change) & (np.diff(whole) > 1e-13 * np.ptp(whole))
+        if not steep.any() or len(whole) > 20_000:
+            break
+        whole = np.sort(np.append(whole, (whole[:-1] + whole[1:])[steep] / 2))
+    t, w = np.polynomial.legendre.leggauss(ORDER)
+    half = np.diff(whole) / 2
+    x = (whole[:-1] + half)[:, None] + half[:, None] * t
+    return x.ravel(), (half[:, None] * w).ravel()
+
+
+def _within(log_w: Array, dx: Array, x: Array, low: float, high: float) -> Array:
+    """exp(log_w) between two points, normalised there."""
+    inside = (x > low) & (x < high)
+    values = np.where(inside, log_w, -np.inf)
+    values = np.exp(values - values.max())
+    return np.asarray(values / (values @ dx))
+
+
+def _above(density: Array, dx: Array) -> Array:
+    """int of a density over what lies above each Gauss point, right within panels, too."""
+    t, w = np.polynomial.legendre.leggauss(ORDER)
+    # Of the polynomial through the nodes of a panel, from each node to the panel's end.
+    whole = np.polynomial.legendre.legint(np.eye(ORDER), axis=0)
+    ends = np.asarray(np.polynomial.legendre.legval(1.0, whole))[:, None]
+    rest = ends - np.polynomial.legendre.legval(t, whole)
+    matrix = rest.T @ np.linalg.inv(np.polynomial.legendre.legvander(t, ORDER - 1))
+    half = dx.reshape(-1, ORDER)[:, 0] / w[0]
+    panels = density.reshape(-1, ORDER)
+    masses = half * (panels @ w)
+    beyond = np.cumsum(masses[::-1])[::-1] - masses
+    return np.asarray((half[:, None] * (panels @ matrix.T) + beyond[:, None]).ravel())
+
+
+def _below(density: Array, dx: Array) -> Array:
+    return _above(density[::-1], dx[::-1])[::-1]
+
+
+def _exit(
+    state: EndState,
+    x: Array,
+    dx: Array,
+    phi: Array,
+    log_a: Array,
+    start: float,
+    ends: tuple[float | None, float | None],
+) -> tuple[Array, Array, dict[float, float]]:
+    """The measure of d Phi, the density of Z, and the changes with start and ends, of log T.
+
+    T = int m(z) S(low, min(z, x)) S(max(z, x), high) / S(low, high) dz with m = 2 e^Phi / a and
+    S the integral of e^-Phi; where one end is not left by, its factor is one.
+    """
+    low = -np.inf if ends[0] is None else ends[0]
+    high = np.inf if ends[1] is None else ends[1]
+    inside = (x > low) & (x < high)
+    least = phi[inside].min()
+
+    def scale_at(place: float) -> float:
+        at = np.array([place])
+        log_s = state.logpdf(at) + np.log(state.diffusion.coefficients(at)[1])
+        return float(np.exp(np.clip(least - log_s[0], -700, 0)))
+
+    scale = np.where(inside, np.exp(np.clip(least - phi, -700, 0)), 0.0)
+    right, left = x > start, x < start
+    above, below, total = _above(scale, dx), _below(scale, dx), float(scale @ dx)
+    ones, tiny = np.ones_like(x), np.finfo(float).tiny
+    to_high = np.where(right, above, scale[right] @ dx[right]) if ends[1] is not None else ones
+    to_low = np.where(left, below, scale[left] @ dx[left]) if ends[0] is not None else ones
+    z = np.where(inside, np.exp(phi - phi[inside].max() - log_a), 0.0) * to_high * to_low
+    z /= z @ dx
+    # d log T = E[dPhi(Z)] + E[d log S(low, min)] + E[d log S(max, high)] - d log S(low, high),
+    # where d log S(a, b) = -int s dPhi / S(a, b).
+    nu, changes = z.copy(), {start: 0.0}
+    between = 1 / total if ends[0] is not None and ends[1] is not None else 0.0
+    nu += scale * between
+    if ends[1] is not None:
+        share = z / np.maximum(to_high, tiny)
+        nu -= scale * np.where(right, _below(share, dx), 0.0)
+        changes[high] = scale_at(high) * (float(share @ dx) - between)
+        changes[start] -= scale_at(start) * float(share[left] @ dx[left])
+    if ends[0] is not None:
+        share = z / np.maximum(to_low, tiny)
+        nu -= scale * np.where(left, _above(share, dx), 0.0)
+        changes[low] = -scale_at(low) * (float(share @ dx) - between)
+        changes[start] += scale_at(start) * float(share[right] @ dx[right])
+    return nu, z, changes

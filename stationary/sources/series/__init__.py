@@ -1,0 +1,3 @@
+"""Recorded series: `runs` (what was recorded), `chain` (a diffusion on cells and its likelihood),
+`likelihood` (the fit, and how smooth it is), `lags` (whether a diffusion it is), `fit` (all of it).
+"""

@@ -1,0 +1,153 @@
+"""`fit`: the drift, the variance and the end state of a recorded series, with errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.functions.evaluation import composed
+from stationary.functions.interpolation import Spline
+from stationary.functions.taylor import Taylor
+from stationary.process.diffusion import Diffusion
+from stationary.result import Result
+from stationary.sources.series.lags import Lags, lags_of
+from stationary.sources.series.likelihood import Fitted, fitted
+from stationary.sources.series.runs import Runs, runs_of
+
+__all__ = ["Fit", "fit"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Fit(Result):
+    """What a recorded series says of the process behind it. Printed, all of it in words.
+
+    The diffusion is dx = f dt + sqrt(a) dB (Ito), on the range of the series; what is estimated is
+    log P, the density of its end state, and log a, so f = a (log P)' / 2 + a' / 2.
+
+    Attributes
+    ----------
+    name
+        Of the series.
+    runs
+        What was recorded.
+    found
+        The coefficients, their covariance, how smooth the curves are.
+    """
+
+    name: str
+    runs: Runs
+    found: Fitted
+
+    @cached_property
+    def _curves(self) -> tuple[Spline, Spline, Spline, Spline]:
+        """log P and log a, and what independent changes of one standard deviation make of them."""
+        root = np.linalg.cholesky(self.found.covariance)
+        return *self.found.splines(self.found.theta), *self.found.splines(root)
+
+    def log_density(self, x: Any) -> Any:
+        """log P up to a constant."""
+        return self._curves[0](x)
+
+    def variance(self, x: Any) -> Any:
+        """a(x), in units of x^2 per time."""
+        return np.exp(self._curves[1](x))
+
+    def drift(self, x: Any) -> Any:
+        """f(x), in units of x per time."""
+        series = isinstance(x, Taylor)
+        at, order = (x.value, x.order) if series else (np.atleast_1d(x), 0)
+        log_p, log_a, *_ = self._curves
+        slopes = [p + a for p, a in zip(log_p.taylor(at, order + 1), log_a.taylor(at, order + 1),
+                                        strict=True)]  # fmt: skip
+        half = [(k + 1) * c / 2 for k, c in enumerate(slopes[1:])]
+        return self.variance(x) * (composed(half, x) if series else half[0])
+
+    def scores(self, x: Array, of_f: Array, of_a: Array) -> Array:
+        """As `stationary.process.sample.Sample` says."""
+        changes_f, changes_a = self._changes(x)
+        return np.asarray(of_f @ changes_f + of_a @ changes_a)
+
+    def _changes(self, x: Array) -> tuple[Array, Array]:
+        """Of f and a at x, shape (M, K), by changes of one standard deviation."""
+        _, _, of_p, of_a = self._curves
+        (_, p1), (a0, a1) = of_p.taylor(x, 1), of_a.taylor(x, 1)
+        f, a = self.drift(x)[:, None], self.variance(x)[:, None]
+        return f * a0 + a / 2 * (p1 + a1), a * a0
+
+    def drift_error(self, x: Any) -> Array:
+        """The standard error of f at x, shape (M,)."""
+        return np.asarray(np.sqrt((self._changes(np.atleast_1d(x))[0] ** 2).sum(axis=1)))
+
+    def variance_error(self, x: Any) -> Array:
+        """The standard error of a at x, shape (M,)."""
+        return np.asarray(np.sqrt((self._changes(np.atleast_1d(x))[1] ** 2).sum(axis=1)))
+
+    @cached_property
+    def lags(self) -> Lags:
+        """Whether it is a diffusion at all: how fast it runs at several lags, and the verdict."""
+        return lags_of(self.runs, self.found)
+
+    @property
+    def domain(self) -> tuple[float, float]:
+        return float(self.found.knots[0]), float(self.found.knots[-1])
+
+    @cached_property
+    def diffusion(self) -> Diffusion:
+        """The process, whose answers have standard errors; on the range of the series."""
+        low, high = self.domain
+        return Diffusion(
+            drift=self.drift,
+            variance=self.variance,
+            domain=(low, high),
+            breakpoints=np.union1d(self._curves[0].knots, self._curves[1].knots)[1:-1].tolist(),
+            name=self.name,
+            sample=self,
+            notes=(
+                f"drift and variance were fitted to a series from {low:g} to {high:g}, where the "
+                f"walls are; the ladder of lags says: {self.lags.verdict.value}",
+            ),
+        )
+
+    def __repr__(self) -> str:
+        n = sum(map(len, self.runs.values))
+        return f"<Fit of {self.name!r}: {n} observations, {self.lags.verdict.name.lower()}>"
+
+
+def fit(x: Any, dt: float | None = None, *, times: Any = None, name: str = "") -> Fit:
+    """The diffusion that a recorded series came from, by maximum likelihood.
+
+    Parameters
+    ----------
+    x
+        The observations: an array (n,), with nan where some are missing; a list of arrays, one for
+        each run; a data frame or the path of a table with a column x, and t and run if they apply.
+    dt, times
+        The time between observations, or their times in the shape of x; in any unit. Times may be
+        irregular.
+    name
+        What reports call it.
+
+    Returns
+    -------
+    Fit
+        Its `diffusion` goes wherever a `Diffusion` does; `lags` says whether it is one.
+
+    Raises
+    ------
+    LandscapeError
+        If there is no series in it, or too little of it.
+
+    Notes
+    -----
+    The steps between observations are those of a jump process on cells whose end state is P, for
+    whatever time they take: nothing is lost where observations are as far apart as the process
+    remembers. How smooth log P and log a are, restricted maximum likelihood decides.
+    """
+    runs = runs_of(x, dt, times)
+    return Fit(name or runs.name, runs, fitted(runs))

@@ -1,0 +1,139 @@
+"""The ladder of lags: whether what was recorded is a diffusion at all.
+
+With the end state and the shape of the variance as fitted, how fast the process runs is fitted
+anew to steps over 1, 2, 4, ... observations. A diffusion runs equally fast at every lag. Noise of
+the measurement looks like fast motion at short lags; inertia, like slow motion there.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from stationary.sources.series.chain import Chain, Counts
+from stationary.sources.series.likelihood import Fitted
+from stationary.sources.series.runs import Runs
+
+__all__ = ["Lags", "Verdict", "lags_of"]
+
+LADDER = (1, 2, 4, 8, 16)
+SURE = 3.0  # standard errors
+WORTH = 0.05  # relative difference that is worth a word
+UNTOLD = 0.5  # relative standard error of a lag that tells nothing any more
+
+
+class Verdict(Enum):
+    """What the ladder says of the model; the value is what a person reads."""
+
+    DIFFUSION = "a diffusion: it runs equally fast at every lag"
+    NOISE = (
+        "measurement noise, or jumps, on top of a diffusion: it runs faster at short lags than at "
+        "long ones; fit every second or fourth observation, or take the noise out"
+    )
+    INERTIA = (
+        "inertia: it runs slower at short lags than at long ones, as something that has a velocity "
+        "does; fit every second or fourth observation"
+    )
+    NOT_STATIONARY = (
+        "not stationary: its first half and its second one differ by more than chance; fit parts "
+        "of it, or take the trend out"
+    )
+
+
+@dataclass(frozen=True)
+class Lags:
+    """How fast the process runs by steps over several observations.
+
+    Attributes
+    ----------
+    lags, times
+        Numbers of observations, and the mean times that they take.
+    speeds, errors
+        Relative to the fit, with standard errors.
+    halves
+        How far the two halves of the series are apart, in standard errors: of the mean, and of the
+        speed.
+    """
+
+    lags: tuple[int, ...]
+    times: tuple[float, ...]
+    speeds: tuple[float, ...]
+    errors: tuple[float, ...]
+    halves: tuple[float, float]
+    verdict: Verdict
+
+
+def lags_of(runs: Runs, found: Fitted) -> Lags:
+    """The ladder for what was fitted."""
+    chain, cells = found.chain, found.cells
+    lags, times, speeds, errors = [], [], [], []
+    for lag in LADDER:
+        if min(map(len, runs.values)) <= 4 * lag:
+            break
+        counts = [(t, cells.counts(x, y)) for t, x, y in runs.classes(lag)]
+        speed, error = _speed(chain, counts)
+        error *= math.sqrt(lag)  # steps over the same observations are not independent
+        if lag > 1 and not error < UNTOLD * speed:
+            break
+        lags.append(lag)
+        times.append(float(runs.steps(lag)[2].mean()))
+        speeds.append(speed)
+        errors.append(error)
+    halves = _halves(runs, chain)
+    return Lags(
+        tuple(lags), tuple(times), tuple(speeds), tuple(errors), halves,
+        _verdict(speeds, errors, halves),
+    )  # fmt: skip
+
+
+def _speed(chain: Chain, counts: Counts) -> tuple[float, float]:
+    """The most likely factor on time, and its standard error."""
+    scale, error = 1.0, math.inf
+    values, vectors = chain.modes
+    for _ in range(30):
+        slope = bend = 0.0
+        for t, n in chain.blurred(counts):
+            e = np.maximum((vectors * np.exp(values * t * scale)) @ vectors.T, 1e-13)
+            change = (vectors * (values * t * scale * np.exp(values * t * scale))) @ vectors.T / e
+            slope += float((n * change).sum())
+            bend += float((n * change**2).sum())
+        if bend == 0:
+            break
+        error = scale / math.sqrt(bend)
+        step = float(np.clip(slope / bend, -0.5, 0.5))
+        scale *= math.exp(step)
+        if abs(step) < 1e-4:
+            break
+    return scale, error
+
+
+def _halves(runs: Runs, chain: Chain) -> tuple[float, float]:
+    first, second = runs.halves()
+    values = (first.all, second.all)
+    memory = chain.relaxation_time
+    spread = float(runs.all.var())
+    # The variance of a mean over a time T is 2 var tau / T; var / n of observations far apart.
+    of_mean = [
+        max(2 * spread * memory / max(half.duration, memory), spread / len(x))
+        for half, x in zip((first, second), values, strict=True)
+    ]
+    apart = abs(float(values[0].mean() - values[1].mean())) / math.sqrt(sum(of_mean))
+    speeds = []
+    for half in (first, second):
+        counts = [(t, chain.cells.counts(x, y)) for t, x, y in half.classes()]
+        speeds.append(_speed(chain, counts))
+    (a, of_a), (b, of_b) = speeds
+    return apart, abs(math.log(a / b)) / math.hypot(of_a / a, of_b / b)
+
+
+def _verdict(speeds: list[float], errors: list[float], halves: tuple[float, float]) -> Verdict:
+    if max(halves) > SURE + 1:
+        return Verdict.NOT_STATIONARY
+    for speed, error in zip(speeds[1:], errors[1:], strict=True):
+        apart = math.log(speed / speeds[0])
+        if abs(apart) > max(SURE * math.hypot(error / speed, errors[0] / speeds[0]), WORTH):
+            return Verdict.NOISE if apart < 0 else Verdict.INERTIA
+    return Verdict.DIFFUSION

@@ -1,0 +1,166 @@
+"""A recorded series as steps: from where, to where, in what time."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.errors import LandscapeError
+from stationary.functions.given import number
+from stationary.sources.columns import columns_of
+
+__all__ = ["Runs", "runs_of"]
+
+Array = NDArray[Any]
+
+FEWEST = 100  # observations, from which anything can be told
+CLASSES = 0.1  # relative width of classes of times between observations: what is lost is 0.1^2 / 12
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """Observations of one process, in one run or several; gaps are left out.
+
+    Attributes
+    ----------
+    times, values
+        Of each run, shape (n,) each.
+    """
+
+    times: tuple[Array, ...]
+    values: tuple[Array, ...]
+    name: str
+
+    @property
+    def all(self) -> Array:
+        return np.concatenate(self.values)
+
+    @property
+    def duration(self) -> float:
+        return float(sum(t[-1] - t[0] for t in self.times))
+
+    def steps(self, lag: int = 1) -> tuple[Array, Array, Array]:
+        """Where each step starts and ends, and how long it takes, over `lag` observations."""
+        start = np.concatenate([v[:-lag] for v in self.values])
+        stop = np.concatenate([v[lag:] for v in self.values])
+        return start, stop, np.concatenate([t[lag:] - t[:-lag] for t in self.times])
+
+    def classes(self, lag: int = 1) -> list[tuple[float, Array, Array]]:
+        """The steps by how long they take: the mean of each class, starts and ends."""
+        start, stop, time = self.steps(lag)
+        label = np.floor(np.log(time / time.min()) / CLASSES + 1e-9).astype(int)
+        found = []
+        for k in np.unique(label):
+            own = label == k
+            found.append((float(time[own].mean()), start[own], stop[own]))
+        return found
+
+    def halves(self) -> tuple[Runs, Runs]:
+        """The first and the second half of what was observed."""
+        if len(self.values) > 1:
+            k = len(self.values) // 2
+            return (
+                Runs(self.times[:k], self.values[:k], self.name),
+                Runs(self.times[k:], self.values[k:], self.name),
+            )
+        k = len(self.values[0]) // 2
+        (t,), (v,) = self.times, self.values
+        return Runs((t[:k],), (v[:k],), self.name), Runs((t[k:],), (v[k:],), self.name)
+
+
+def runs_of(x: Any, dt: Any, times: Any) -> Runs:
+    """What was recorded, checked.
+
+    Raises
+    ------
+    LandscapeError
+        If it is no series of numbers, or there is too little of it.
+    """
+    name = "the series"
+    if isinstance(x, (str, os.PathLike)) or hasattr(x, "columns"):
+        columns, name, _ = columns_of(x)
+        x, times = _from_columns(columns, name, times)
+    several = isinstance(x, (list, tuple)) and len(x) > 0 and np.ndim(x[0]) > 0
+    series = list(x) if several else [x]
+    if times is not None and dt is not None:
+        raise LandscapeError(f"{name}: dt and times both say when it was observed. Keep one.")
+    if times is None:
+        step = number(dt)
+        if step is None or not 0 < step < np.inf:
+            raise LandscapeError(
+                f"{name}: dt = {dt!r:.60} must be the time between observations, as in dt=0.1; or "
+                "give times."
+            )
+        clocks: list[Any] = [step * np.arange(np.size(v)) for v in series]
+    else:
+        clocks = list(times) if several else [times]
+    if len(clocks) != len(series):
+        raise LandscapeError(
+            f"{name}: there are {len(series)} runs, but times for {len(clocks)}. Give one of each."
+        )
+    kept_times, kept = [], []
+    for k, (t, v) in enumerate(zip(clocks, series, strict=True)):
+        where = f"{name}, run {k}" if several else name
+        t, v = _one(t, v, where)
+        if len(v) > 1:
+            kept_times.append(t)
+            kept.append(v)
+    count = sum(map(len, kept))
+    if count < FEWEST:
+        raise LandscapeError(
+            f"{name}: {count} observations in a row are too few to tell a drift and a variance: at "
+            f"least {FEWEST} are needed, thousands are better."
+        )
+    found = Runs(tuple(kept_times), tuple(kept), name)
+    if np.ptp(found.all) == 0:
+        raise LandscapeError(f"{name}: all {count} observations are {found.all[0]:g}.")
+    return found
+
+
+def _one(t: Any, v: Any, where: str) -> tuple[Array, Array]:
+    try:
+        t, v = np.asarray(t, dtype=float), np.asarray(v, dtype=float)
+    except (TypeError, ValueError):
+        raise LandscapeError(
+            f"{where}: a series is an array of numbers, or a list of such, one for each run."
+        ) from None
+    if v.ndim != 1 or t.shape != v.shape:
+        raise LandscapeError(
+            f"{where}: the observations have shape {v.shape} and the times {t.shape}; both must be "
+            "(n,). Several runs are a list of arrays."
+        )
+    if np.isinf(v).any() or np.isinf(t).any():
+        i = int(np.argmax(np.isinf(v) | np.isinf(t)))
+        raise LandscapeError(f"{where}: entry {i} is infinite. Mark what is missing by nan.")
+    known = ~np.isnan(v) & ~np.isnan(t)
+    t, v = t[known], v[known]
+    back = np.flatnonzero(np.diff(t) <= 0)
+    if len(back):
+        i = int(back[0]) + 1
+        raise LandscapeError(
+            f"{where}: time {t[i]:g} comes after {t[i - 1]:g}. Times must ascend within a run; "
+            "give several runs as a list."
+        )
+    return t, v
+
+
+def _from_columns(columns: dict[str, Array], name: str, times: Any) -> tuple[Any, Any]:
+    """The column that was observed, and when, of a table; by run, where there is such a column."""
+    clock = next((c for c in ("t", "time", "times") if c in columns), None)
+    rest = [c for c in columns if c not in (clock, "run")]
+    chosen = next((c for c in ("x", "w", "value") if c in rest), rest[0] if rest else None)
+    if chosen is None or (len(rest) > 1 and chosen not in ("x", "w", "value")):
+        raise LandscapeError(
+            f"{name}: which column was observed? It has {', '.join(columns) or 'none of numbers'}. "
+            "Name it x, the times (if any) t, and the runs (if several) run."
+        )
+    x, t = columns[chosen], columns[clock] if clock and times is None else times
+    if "run" not in columns:
+        return x, t
+    labels = columns["run"]
+    groups = [labels == k for k in np.unique(labels)]
+    return [x[g] for g in groups], None if t is None else [np.asarray(t)[g] for g in groups]

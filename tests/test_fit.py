@@ -1,0 +1,126 @@
+"""Recorded series: the process behind them, with errors, and whether it is a diffusion at all."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from stationary import Diffusion, LandscapeError, analyze, end_state, fit
+
+
+def ornstein_uhlenbeck(dt, n, seed, runs=1):
+    """dx = -x dt + dB, exactly."""
+    rng = np.random.default_rng(seed)
+    r = np.exp(-np.broadcast_to(dt, n - 1))
+    x = np.empty((n, runs))
+    x[0] = rng.normal(size=runs) * np.sqrt(0.5)
+    noise = rng.normal(size=(n - 1, runs)) * np.sqrt(0.5 * (1 - r**2))[:, None]
+    for i in range(n - 1):
+        x[i + 1] = r[i] * x[i] + noise[i]
+    return x.T if runs > 1 else x[:, 0]
+
+
+def double_well(dt, n, seed, runs, drift=lambda x: x - x**3):
+    """With a = (0.7 + 0.1 sin x)^2, by small steps."""
+    rng = np.random.default_rng(seed)
+    sub = max(2, round(dt / 0.01))
+    h, x, out = dt / sub, rng.normal(size=runs), np.empty((n, runs))
+    for i in range(-round(10 / dt), n):
+        for _ in range(sub):
+            x = x + drift(x) * h + (0.7 + 0.1 * np.sin(x)) * np.sqrt(h) * rng.normal(size=runs)
+        out[max(i, 0)] = x
+    return out.T
+
+
+@pytest.mark.parametrize("dt", [0.02, 0.1, 0.5, 2.0])
+def test_intervals_of_a_line_cover_what_they_should(dt):
+    """Of drift and variance at three places, over 25 series; and the variance is not biased."""
+    x = np.array([-0.7, 0.0, 0.7])
+    hits, ratio = [], []
+    for series in ornstein_uhlenbeck(dt, 3000, 7, runs=25):
+        found = fit(series, dt)
+        hits += (np.abs(found.drift(x) + x) < 1.96 * found.drift_error(x)).tolist()
+        hits += (np.abs(found.variance(x) - 1) < 1.96 * found.variance_error(x)).tolist()
+        ratio.append(found.variance(x))
+    assert 0.88 <= np.mean(hits) <= 1.0
+    spread = np.std(np.mean(ratio, axis=1)) / 5
+    assert abs(np.mean(ratio) - 1) < 0.03 + 2 * spread
+
+
+@pytest.mark.parametrize("dt", [0.1, 0.5])
+def test_the_ratio_of_two_wells_is_known_to_its_standard_error(dt):
+    exact = Diffusion(lambda x: x - x**3, lambda x: (0.7 + 0.1 * np.sin(x)) ** 2, (-3, 3))
+    true = end_state(exact).log_ratio((-3, 0), (0, 3))
+    off = []
+    for series in double_well(dt, 3000, 3, runs=12):
+        state = analyze(fit(series, dt).diffusion, min_barrier=0)
+        first, second = state.basins
+        error = state.standard_errors.log_ratios[0, 1]
+        off.append((first.log_mass - second.log_mass - true) / error)
+    assert np.sqrt(np.mean(np.square(off))) < 1.6
+    assert abs(np.mean(off)) < 0.9
+
+
+def test_several_runs_irregular_times_and_gaps_are_ordinary_input():
+    rng = np.random.default_rng(5)
+    times = np.cumsum(rng.uniform(0.05, 0.4, size=6000))
+    x = ornstein_uhlenbeck(np.diff(times), 6000, 8)
+    x[rng.random(6000) < 0.1] = np.nan
+    found = fit(x, times=times)
+    assert found.variance(0.0) == pytest.approx(1, abs=4 * found.variance_error(0.0)[0])
+    many = fit(list(ornstein_uhlenbeck(0.1, 400, 9, runs=12)), 0.1)
+    assert many.variance(0.0) == pytest.approx(1, abs=4 * many.variance_error(0.0)[0])
+    assert len(many.runs.values) == 12
+
+
+def test_the_ladder_of_lags_tells_what_is_no_diffusion():
+    dt = 0.05
+    clean = ornstein_uhlenbeck(dt, 8000, 1)
+    assert fit(clean, dt).lags.verdict.name == "DIFFUSION"
+    rng = np.random.default_rng(2)
+    assert fit(clean + 0.15 * rng.normal(size=8000), dt).lags.verdict.name == "NOISE"
+    v, x, heavy = 0.0, 0.0, np.empty(8000)  # a velocity that is remembered for 0.3
+    for i in range(8000):
+        for _ in range(10):
+            v += (-v - x) * dt / 10 / 0.3 + np.sqrt(dt / 10) / 0.3 * rng.normal()
+            x += v * dt / 10
+        heavy[i] = x
+    assert fit(heavy, dt).lags.verdict.name == "INERTIA"
+    assert fit(clean + np.linspace(-2, 2, 8000), dt).lags.verdict.name == "NOT_STATIONARY"
+
+
+def test_the_command_line_fits_a_file(tmp_path, run):
+    path, figure = tmp_path / "run.csv", tmp_path / "fit.png"
+    values = double_well(0.1, 2000, 4, runs=1)[0]
+    path.write_text("x\n" + "\n".join(f"{v:.6f}" for v in values) + "\n")
+    code, out, err = run("fit", path, "--dt", "0.1", "--plot", figure)
+    assert (code, err) == (0, "")
+    assert "a diffusion: it runs equally fast at every lag" in re.sub(r"\s+", " ", out)
+    assert max(map(len, out.splitlines())) <= 80
+    assert figure.exists()
+    code, out, _ = run("fit", path, "--dt", "0.1", "--json")
+    data = json.loads(out)
+    assert data["verdict"] == "diffusion"
+    assert data["basins"][0]["standard_error"] > 0
+    code, _, err = run("fit", path)
+    assert code == 1
+    assert "must be the time between observations" in err
+
+
+@pytest.mark.parametrize(
+    ("x", "given", "message"),
+    [
+        (np.zeros(500), {"dt": 0.1}, "all 500 observations are 0"),
+        (np.arange(20.0), {"dt": 0.1}, "20 observations in a row are too few"),
+        (np.arange(500.0), {"dt": -1}, "dt = -1 must be the time"),
+        (np.arange(500.0), {"times": np.zeros(500)}, "time 0 comes after 0"),
+        (np.full(500, np.inf), {"dt": 1}, "entry 0 is infinite"),
+        ("no.csv", {"dt": 1}, "cannot be read"),
+        (np.ones((5, 5, 5)), {"dt": 1}, "both must be"),
+        (np.arange(500.0), {"dt": 1, "times": np.arange(500)}, "Keep one"),
+    ],
+)
+def test_what_is_no_series_is_told(x, given, message):
+    with pytest.raises(LandscapeError, match=message):
+        fit(x, **given)

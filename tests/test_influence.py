@@ -1,0 +1,140 @@
+"""Influence of datapoints and standard errors: against leaving out, bootstraps and closed forms."""
+
+import re
+
+import numpy as np
+import pytest
+
+from stationary import Landscape, LandscapeError, analyze, sampled, table
+
+RNG = np.random.default_rng(2)
+N = 300
+SHIFTS, WAVES = RNG.normal(size=N), 0.5 * RNG.normal(size=N)
+
+
+def landscape(chosen=slice(None), **changes):
+    c, s = SHIFTS[chosen][:, None], WAVES[chosen][:, None]
+
+    def gradients(w):
+        return w**3 - w + c * (1 + 0.2 * w) + s * np.sin(2 * w) - 0.02
+
+    settings = {"learning_rate": 0.3, "batch_size": 2, "domain": (-3, 3), "sample": True}
+    return Landscape(**({"gradients": gradients} | settings | changes))
+
+
+def numbers(found):
+    """What influence is asked about: a log ratio, two log exit times, and a mean."""
+    first, second = found.basins
+    times = [passage.log_time for passage in found.exits]
+    return np.array([first.log_mass - second.log_mass, *times, found.end_state.mean()])
+
+
+@pytest.fixture(scope="module")
+def found():
+    return analyze(landscape(), chain=False)
+
+
+@pytest.fixture(scope="module")
+def scores(found):
+    of = found.influence
+    return np.array([of.of_ratio(0, 1), *of.log_exit_times, of.mean])
+
+
+@pytest.mark.parametrize("j", [3, 17, 291])
+def test_leaving_a_datapoint_out_changes_the_answer_as_predicted(found, scores, j):
+    left = numbers(analyze(landscape(np.delete(np.arange(N), j)), chain=False)) - numbers(found)
+    predicted = -scores[:, j] / (N - 1)
+    assert np.abs(left - predicted).max() < 0.05 * np.abs(left).max()
+    assert left == pytest.approx(predicted, rel=0.1, abs=1e-3)
+
+
+def test_the_standard_error_is_that_of_the_bootstrap(found):
+    rng = np.random.default_rng(4)
+    drawn = [
+        numbers(analyze(landscape(rng.integers(N, size=N)), min_barrier=0, chain=False))
+        for _ in range(40)
+    ]  # fmt: skip
+    errors = found.standard_errors
+    mine = [errors.log_ratios[0, 1], *errors.log_exit_times]
+    # The deviation of 40 is known to 1 / sqrt(80) = 11 %; the mean is not linear enough.
+    assert np.std(drawn, axis=0)[:3] == pytest.approx(np.array(mine), rel=0.35)
+    assert errors.log_ratios[0, 1] == pytest.approx(found.influence.standard_error)
+
+
+def test_of_a_quadratic_the_influence_on_the_mean_is_known():
+    """g_j = w - c_j has mean c and no other influence on it: IF_j = c_j - c."""
+    c = RNG.normal(size=50)
+    found = analyze(
+        Landscape(gradients=lambda w: w - c[:, None], learning_rate=0.1, domain=(-6, 6))
+    )
+    assert found.influence.mean == pytest.approx(c - c.mean(), abs=1e-8)
+    assert found.influence.standard_error == pytest.approx(c.std() / np.sqrt(50))
+    ((first, change, _),) = found.influence.top(1)
+    assert first == np.argmax(np.abs(c - c.mean()))
+    assert change == pytest.approx(-(c[first] - c.mean()) / 49)
+
+
+def test_the_whole_training_set_has_no_standard_error(found):
+    assert analyze(landscape(sample=False), chain=False).standard_errors is None
+    assert "std. error" not in str(analyze(landscape(sample=False), chain=False))
+    said = re.sub(r"\s+", " ", str(found))
+    assert "How sure the sample makes this" in said
+    assert "with a standard error of" in said
+
+
+def test_an_outlier_is_the_first_datapoint_and_its_share_is_told():
+    centres = np.append(np.zeros(99), 30.0)[:, None] + np.linspace(-1, 1, 100)[:, None]
+    found = analyze(
+        Landscape(gradients=lambda w: w**3 - w + 0.1 * centres, learning_rate=0.2, sample=True,
+                  domain=(-3, 3)), chain=False
+    )  # fmt: skip
+    assert found.influence.top(1)[0][0] == 99
+    assert found.standard_errors.share > 0.3
+    assert "heavy tails" in re.sub(r"\s+", " ", str(found))
+
+
+def test_errors_of_a_table_are_errors_of_its_answer():
+    """The mean of a quadratic is where the line of the gradient crosses zero."""
+    w = np.linspace(-2, 2, 41)
+    rng = np.random.default_rng(0)
+    off = []
+    for _ in range(30):
+        noisy = {"w": w, "gradient": w + 0.1 * rng.normal(size=41), "variance": 1 + 0 * w,
+                 "gradient_error": 0.1 + 0 * w}  # fmt: skip
+        one = analyze(table(noisy).landscape(learning_rate=0.1, batch_size=4))
+        off.append(one.end_state.mean() / one.standard_errors.mean)
+    assert 0.6 < np.sqrt(np.mean(np.square(off))) < 1.4
+    assert (np.abs(off) < 1.96).mean() >= 0.85
+
+
+def test_interpolated_datapoints_have_the_same_influence(found):
+    own = landscape()
+    known = sampled(own.gradients, (-3, 3), tolerance=1e-6)
+    other = analyze(landscape(gradients=known), chain=False)
+    assert other.influence.of_ratio(0, 1) == pytest.approx(found.influence.of_ratio(0, 1), abs=0.05)
+
+
+def test_the_command_line_writes_influence(tmp_path, run):
+    file = tmp_path / "influence.csv"
+    code, _, _ = run("analyze", "examples/two_minima.py", "--influence", file)
+    assert code == 0
+    header, *rows = file.read_text().splitlines()
+    assert header.startswith("datapoint,ratio,log_mass_")
+    assert len(rows) == analyze("examples/two_minima.py").landscape.datapoints
+
+
+def test_influence_that_is_not_known_is_refused(tmp_path):
+    w = np.linspace(-1, 1, 9)
+    moments = table({"w": w, "gradient": w, "variance": 1 + 0 * w}).landscape(learning_rate=0.1)
+    with pytest.raises(LandscapeError, match="of single datapoints are not known"):
+        _ = analyze(moments).influence
+    with pytest.raises(LandscapeError, match="the influence of datapoints is not known here"):
+        _ = analyze("examples/pit.py").influence
+    with pytest.raises(LandscapeError, match="there are basins 0 to 1"):
+        analyze(landscape(), chain=False).influence.top(3, 0, 5)
+
+
+def test_the_figure_of_influence_names_the_first(found, tmp_path):
+    axes = found.influence.plot(tmp_path / "influence.png").axes[0]
+    named = {t.get_text() for t in axes.texts}
+    assert str(found.influence.top(1)[0][0]) in named
