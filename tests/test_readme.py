@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from stationary import analyze
 from stationary.cli import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+PAGES = [README, *(p.read_text(encoding="utf-8") for p in sorted((ROOT / "docs").glob("*.md")))]
+BLOCKS = [
+    b for p in PAGES for b in re.findall(r"^```python\n(.*?)^```", p, re.DOTALL | re.MULTILINE)
+]
 
 
 class Cluster:
@@ -47,3 +51,18 @@ def test_the_readme_names_every_option_of_every_command_and_no_other():
     assert {o for o in options if o.startswith("--")} - {"--simulation"} <= named
     assert named <= options
     assert all(f"stationary {name} FILE" in usage for name in app.commands)
+
+
+def test_the_first_screen_holds_what_it_is_for():
+    """A sentence, the formula, one command, the picture and Python, in the first 60 lines."""
+    first = "\n".join(README.splitlines()[:60])
+    for part in ("Where does a noisy process end up?", "$$", "```sh", ".png)", "```python"):
+        assert part in first
+
+
+def test_the_report_in_the_documentation_is_what_is_printed_but_for_errors():
+    shown = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
+    block = re.search(r"^    \$ stationary analyze .*?(?=^[^ \n])", shown, re.DOTALL | re.MULTILINE)
+    titles = re.findall(r"^    (\w[^.\n]*)$", block.group(), re.MULTILINE)
+    printed = analyze(ROOT / "examples" / "pit.py").summary().splitlines()
+    assert [t for t in titles if t not in printed] == []

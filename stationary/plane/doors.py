@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stationary.errors import LandscapeError
-from stationary.plane.exit import exit_time
-from stationary.plane.local import Equilibrium, equilibria_of, finite_box
-from stationary.plane.solve import plane_end_state
 from stationary.process.plane_landscape import PlaneLandscape
 from stationary.sources.loading import PLANE, any_process
 from stationary.states.distribution import EndState
 from stationary.states.estimate import Estimate
 from stationary.states.solve import end_state as on_a_line
+
+if TYPE_CHECKING:
+    from stationary.plane.local import Equilibrium
 
 __all__ = ["end_state", "equilibria", "mean_exit_time"]
 
@@ -46,6 +46,8 @@ def end_state(
             raise LandscapeError(
                 f"{given.name}: {name} = {value!r:.40} is had for one weight only. Leave it out."
             )
+    from stationary.plane.solve import plane_end_state  # which needs much of SciPy
+
     state: Any = plane_end_state(given)
     return state  # type: ignore[no-any-return]
 
@@ -74,6 +76,8 @@ def mean_exit_time(process: Any, x: Any, region: Any) -> Estimate:
             f"{given.name}: mean_exit_time is had for two weights. On a line that is "
             "mean_first_passage_time(process, x, (lower, upper))."
         )
+    from stationary.plane.exit import exit_time
+
     return exit_time(given.diffusion() if isinstance(given, PlaneLandscape) else given, x, region)
 
 
@@ -86,5 +90,7 @@ def equilibria(process: Any) -> tuple[Equilibrium, ...]:
     given: Any = any_process(process, "equilibria")
     if not isinstance(given, PLANE):
         raise LandscapeError(f"{given.name}: on a line they are end_state(process).equilibria.")
+    from stationary.plane.local import equilibria_of, finite_box
+
     diffusion = given.diffusion() if isinstance(given, PlaneLandscape) else given
     return equilibria_of(diffusion, finite_box(diffusion.domain))
