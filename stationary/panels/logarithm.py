@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import Rule, chebyshev_sum, derived, nodes_of
 from stationary.numbers.elementary import as_array
 from stationary.panels.pieces import Panels, sums_between, without_ripples
@@ -55,14 +54,17 @@ class PiecewiseLog:
         """Its values at the nodes of other panels, which often are its own."""
         x, offset = nodes_of(lower, upper, r)
         c, p = self.coefficients, self.panels
-        if r.arithmetic is DOUBLE or len(c) != r.n + 1:
+        if len(c) != r.n + 1:
             return self.inside(x, offset)
         k, _ = p.locate((lower + upper) / 2)
         own = np.asarray((p.lower[k] == lower) & (p.upper[k] == upper), dtype=bool)
+        if not own.any():
+            return self.inside(x, offset)
         result = np.empty_like(x)
         result[:, own] = r.at_nodes @ c[: r.n, k[own]]  # T_n is zero at the nodes
         if not own.all():
-            result[:, ~own] = self.inside(x[:, ~own])
+            rest = None if offset is None else offset[:, ~own]
+            result[:, ~own] = self.inside(x[:, ~own], rest)
         return as_array(result)
 
     def bend(self, x: Array) -> Array:

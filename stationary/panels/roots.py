@@ -42,7 +42,8 @@ def sign_changes(panels: Panels, c: Array) -> SignChanges:
     r = rule_of(c)
     t = r.closed
     m = len(t)
-    sign = _signs(c, t).T.ravel()
+    sign, values = _signs(c, t)
+    sign = sign.T.ravel()
     moving = np.flatnonzero(sign)
     there = sign[moving]
     change = np.flatnonzero(there[1:] != there[:-1])
@@ -57,16 +58,19 @@ def sign_changes(panels: Panels, c: Array) -> SignChanges:
     # Across an edge without a stretch of zeros the change is at the edge itself.
     points = np.where(stretch, (place(i) + place(j)) / 2, panels.edges[j // m])
     if within.any():
-        k = i[within] // m
-        root = _polished(c[:, k], t[i[within] % m], t[j[within] % m])
+        k, a, b = i[within] // m, i[within] % m, j[within] % m
+        ends = None if values is None else (values[a, k], values[b, k])
+        root = _polished(c[:, k], t[a], t[b], ends)
         points[within] = panels.lower[k] + panels.half[k] * (1 + root)
     # Where the function vanishes exactly, the stretch ends at the last points that are zero.
     left, right = place(np.where(stretch, i + 1, i)), place(np.where(stretch, j - 1, j))
     return SignChanges(points, left, right, sign[i] > 0, stretch)
 
 
-def _signs(c: Array, t: Array) -> Array:
+def _signs(c: Array, t: Array) -> tuple[Array, Array | None]:
     """The signs at points `t` of all polynomials, 0 where the value is no more than rounding.
+
+    Doubles come with the values.
 
     Many digits are looked at where doubles, scaled for each polynomial, do not tell.
     """
@@ -74,7 +78,7 @@ def _signs(c: Array, t: Array) -> Array:
     values = rule(len(c) + len(c) % 2).values[:, : len(c)]
     if c.dtype is FLOAT:
         v = values @ c
-        return np.where(np.abs(v) < 9 * DOUBLE.epsilon * size, 0.0, np.sign(v))
+        return np.where(np.abs(v) < 9 * DOUBLE.epsilon * size, 0.0, np.sign(v)), v
     v = values @ to_float(c / np.where(size > 0, size, 1))
     known = np.abs(v) >= 9 * len(c) * DOUBLE.epsilon
     sign = np.where(known, np.sign(v), 0.0)
@@ -83,19 +87,20 @@ def _signs(c: Array, t: Array) -> Array:
         v = chebyshev_sum(c, t[i], k)
         v[np.abs(v) < 9 * arithmetic_of(c).epsilon * size[k]] = 0
         sign[i, k] = np.sign(v).astype(float)
-    return sign
+    return sign, None
 
 
-def _polished(c: Array, low: Array, high: Array) -> Array:
+def _polished(c: Array, low: Array, high: Array, ends: tuple[Array, Array] | None) -> Array:
     """A root of each polynomial c[:, i] between low[i] and high[i], where it changes sign.
 
-    Newton's method from the secant's root; where that leaves the bracket, Chandrupatla's.
+    `ends` are its values there. Newton's method from the secant's root; where that leaves the
+    bracket, Chandrupatla's.
     """
     epsilon = arithmetic_of(c).epsilon
     slopes = derived(c)
     both = np.stack([c, slopes]) if c.dtype is FLOAT else None
     k = np.arange(len(c))[:, None]
-    left, right = chebyshev_sum(c, low), chebyshev_sum(c, high)
+    left, right = ends or (chebyshev_sum(c, low), chebyshev_sum(c, high))
     with np.errstate(all="ignore"):
         t = low - left * (high - low) / (right - left)
         for _ in range(5 if c.dtype is FLOAT else 12):

@@ -34,6 +34,7 @@ from stationary.numbers.elementary import (
     spacing,
     to_float,
 )
+from stationary.panels.halving import halved
 from stationary.weight.mesh import Mesh, log_masses
 from stationary.weight.weight import Weight
 
@@ -68,10 +69,7 @@ class Cumulative:
         cls, weight: Weight, outer: tuple[Any, Any], lower: Any, upper: Any
     ) -> Cumulative:
         """On panels that cover all that was sampled between two points."""
-        parts = [[v[..., k] for v in found] for found, k in _panels(weight, lower, upper)]
-        lower, upper, top, c, steep = (np.concatenate(v, axis=-1) for v in zip(*parts, strict=True))
-        i = np.argsort(lower, kind="stable")
-        return cls(weight, lower[i], upper[i], top[i], c[:, i], steep[i], outer)
+        return cls(weight, *_panels(weight, lower, upper), outer)
 
     # -- masses ---------------------------------------------------------------------------------
 
@@ -253,26 +251,22 @@ def _log_difference(x: Array, y: Array) -> Array:
         return as_array(high + log(-expm1(np.minimum(x, y) - high)))
 
 
-def _panels(weight: Weight, start: Any, stop: Any) -> list[tuple[tuple[Array, ...], Array]]:
+def _panels(weight: Weight, start: Any, stop: Any) -> tuple[Array, Array, Array, Array, Array]:
     """Panels that cover the weight: halved until they are gentle or W G is known on them."""
     found, p = weight.sampling, weight.panels
     arithmetic, epsilon, r = found.arithmetic, found.epsilon, found.rule
     edges = np.union1d(np.union1d(p.edges, weight.turns), [start, stop])
     edges = edges[(edges >= start) & (edges <= stop)]
-    lower, upper = edges[:-1], edges[1:]
-    done: list[tuple[tuple[Array, ...], Array]] = []
-    count = 0
-    while len(lower):
+
+    def judge(lower: Array, upper: Array, carried: tuple[Array, ...], full: bool) -> Any:
         own, _ = p.locate((lower + upper) / 2)
         x, _ = nodes_of(lower, upper, r)
         level = _log_weight(weight, x, np.broadcast_to(own, x.shape))
-        fall = level.max(axis=0) - level.min(axis=0)
+        top = level.max(axis=0)
+        fall = top - level.min(axis=0)
         narrow = (upper - lower) <= 64 * spacing(np.maximum(np.abs(lower), np.abs(upper)))
         gentle = np.asarray((fall <= FALL) | narrow, dtype=bool)
-        top = level.max(axis=0)
-        nothing = np.zeros_like(top)
-        kept = lower, upper, top, r.coefficients @ exp(level - top), np.zeros(len(top), dtype=bool)
-        done.append((kept, gentle))
+        c = r.coefficients @ exp(level - top)
         # Where the weight begins from nothing at a wall, mass below a point is not W G.
         begins = ((lower == found.lower) & (not weight.fades[0])) | (
             (upper == found.upper) & (not weight.fades[1])
@@ -281,18 +275,14 @@ def _panels(weight: Weight, start: Any, stop: Any) -> list[tuple[tuple[Array, ..
         if steep.any():
             i = np.flatnonzero(steep)
             log_g, error = _mass_over_weight(weight, lower[i], upper[i], x[:, i], own[i])
-            full = count + 2 * len(lower) > MOST_PANELS
             known = finite(error) & (error < 64 * epsilon * (1 + np.abs(log_g[0])) + full)
             steep[i] = np.asarray(known, dtype=bool)
-            c = np.zeros_like(level)
-            c[:, i] = log_g
-            done.append(((lower, upper, nothing, c, steep.copy()), steep))
-        again = ~gentle & ~steep
-        count += int((~again).sum())
-        lower, upper = lower[again], upper[again]
-        middle = (lower + upper) / 2
-        lower, upper = np.concatenate([lower, middle]), np.concatenate([middle, upper])
-    return done
+            c[:, steep], top[steep] = log_g[:, steep[i]], 0 * top[steep]
+        keep = gentle | steep
+        return (top, c, steep), keep, ~keep, carried
+
+    lower, upper, top, c, steep = halved(judge, edges[:-1], edges[1:], max_panels=MOST_PANELS)
+    return lower, upper, top, c, steep
 
 
 def _mass_over_weight(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import nodes_of, rule
 from stationary.numbers.elementary import as_array, exp, finite, log, number, spacing
+from stationary.panels.halving import halved
 from stationary.weight.component import Component
 from stationary.weight.mesh import Mesh
 from stationary.weight.tail import Tail
@@ -20,7 +21,7 @@ __all__ = ["entropy", "expectation", "power_mean"]
 
 Array = NDArray[Any]
 
-ROUNDS = 60
+MOST_PANELS = 20_000  # on which a function is taken to be resolved
 FAR = 1e300
 
 
@@ -107,14 +108,16 @@ def _product(
     """int function P over the mesh, its error, and int |function| P."""
     epsilon = c.arithmetic.epsilon if epsilon is None else epsilon
     r, nodes = c.rule, c.rule.n
-    quadrature = r.quadrature
-    lower, upper, x, log_p = mesh.lower, mesh.upper, mesh.x, mesh.log_density
-    errors = c.errors_on(mesh)
-    total: Any = 0.0
-    size: Any = 0.0
-    error: Any = 0.0
-    for turn in range(ROUNDS):
-        half = (upper - lower) / 2
+    whole: Any = 0.0
+
+    def judge(lower: Array, upper: Array, carried: tuple[Array, ...], full: bool) -> Any:
+        nonlocal whole
+        half, (errors,) = (upper - lower) / 2, carried
+        if lower is mesh.lower:
+            x, log_p = mesh.x, mesh.log_density
+        else:
+            x, offset = nodes_of(lower, upper, r)
+            log_p = c.density(x, offset)
         # Next to the ends, where no node is, a jump would go unseen.
         ends = np.stack([lower + 1e-9 * half, upper - 1e-9 * half])
         table = function(np.concatenate([x, ends]).ravel()).reshape(nodes + 2, -1)
@@ -122,35 +125,28 @@ def _product(
             product = table[:nodes] * exp(log_p - c.log_norm)
             near = table[nodes:] * exp(c.density.inside(ends) - c.log_norm)
         q = r.coefficients @ product
-        odd, even = q[1::2].sum(axis=0), q[::2].sum(axis=0)
-        off = np.maximum(np.abs(near[0] - even + odd), np.abs(near[1] - even - odd))
+        off = np.abs(near - (r.at_ends @ q)[:2]).max(axis=0)
         most = np.abs(q).max(axis=0)
         off = np.where(off > 1e-6 * most, np.where(most > 0, np.minimum(off, 4 * most), off), 0.0)
         cut = np.maximum(np.abs(q[-3:]).max(axis=0), off) * half
-        parts = half * (quadrature @ product)
-        sizes = half * (quadrature @ np.abs(product))
-        whole = size + number(sizes.sum())
+        parts = half * (r.quadrature @ product)
+        sizes = half * (r.quadrature @ np.abs(product))
         # Nodes are rounded, and the function with them: halving does not mend that.
         extent = np.abs(upper) + np.abs(lower)
         grain = spacing(extent) if lower.dtype == float else epsilon * extent
         blur = grain * (np.arange(nodes) @ np.abs(q))
-        again = cut > 4.5 * epsilon * np.maximum(np.abs(sizes), whole / 64) + blur
-        again &= (upper - lower) > 64 * spacing(np.maximum(np.abs(lower), np.abs(upper)))
-        if len(lower) > 20000 or turn == ROUNDS - 1:
+        share = np.maximum(np.abs(sizes), (whole + number(sizes.sum())) / 64)
+        again = np.asarray(cut > 4.5 * epsilon * share + blur, dtype=bool)
+        wide = (upper - lower) > 64 * spacing(np.maximum(np.abs(lower), np.abs(upper)))
+        again &= np.asarray(wide, dtype=bool)
+        if full:
             cut = np.where(again, cut + np.abs(sizes), cut)
             again[:] = False
-        done = ~again
-        total += number(parts[done].sum())
-        size += number(sizes[done].sum())
-        error += number((sizes * errors + cut)[done].sum())
-        if not again.any():
-            break
-        lower, upper, errors = lower[again], upper[again], errors[again]
-        middle = (lower + upper) / 2
-        lower, upper = np.concatenate([lower, middle]), np.concatenate([middle, upper])
-        errors = np.concatenate([errors, errors])
-        x, offset = nodes_of(lower, upper, r)
-        log_p = c.density(x, offset)
+        whole += number(sizes[~again].sum())
+        return (parts, sizes, sizes * errors + cut), ~again, again, carried
+
+    found = halved(judge, mesh.lower, mesh.upper, (c.errors_on(mesh),), max_panels=MOST_PANELS)
+    total, size, error = (number(v.sum()) for v in found[2:])
     return total, error + 4 * epsilon * size, size
 
 
