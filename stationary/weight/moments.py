@@ -21,6 +21,7 @@ __all__ = ["entropy", "expectation", "power_mean"]
 
 Array = NDArray[Any]
 
+ROUNDS = 60
 MOST_PANELS = 20_000  # on which a function is taken to be resolved
 FAR = 1e300
 
@@ -112,7 +113,7 @@ def _product(
 
     def judge(lower: Array, upper: Array, carried: tuple[Array, ...], full: bool) -> Any:
         nonlocal whole
-        half, (errors,) = (upper - lower) / 2, carried
+        half, (errors, rounds) = (upper - lower) / 2, carried
         if lower is mesh.lower:
             x, log_p = mesh.x, mesh.log_density
         else:
@@ -125,7 +126,8 @@ def _product(
             product = table[:nodes] * exp(log_p - c.log_norm)
             near = table[nodes:] * exp(c.density.inside(ends) - c.log_norm)
         q = r.coefficients @ product
-        off = np.abs(near - (r.at_ends @ q)[:2]).max(axis=0)
+        odd, even = q[1::2].sum(axis=0), q[::2].sum(axis=0)
+        off = np.maximum(np.abs(near[0] - even + odd), np.abs(near[1] - even - odd))
         most = np.abs(q).max(axis=0)
         off = np.where(off > 1e-6 * most, np.where(most > 0, np.minimum(off, 4 * most), off), 0.0)
         cut = np.maximum(np.abs(q[-3:]).max(axis=0), off) * half
@@ -139,14 +141,16 @@ def _product(
         again = np.asarray(cut > 4.5 * epsilon * share + blur, dtype=bool)
         wide = (upper - lower) > 64 * spacing(np.maximum(np.abs(lower), np.abs(upper)))
         again &= np.asarray(wide, dtype=bool)
-        if full:
+        if full or rounds.max(initial=0) == ROUNDS:
             cut = np.where(again, cut + np.abs(sizes), cut)
             again[:] = False
         whole += number(sizes[~again].sum())
-        return (parts, sizes, sizes * errors + cut), ~again, again, carried
+        found = parts, sizes, sizes * errors + cut
+        return found, ~again, again, (errors, rounds + 1)
 
-    found = halved(judge, mesh.lower, mesh.upper, (c.errors_on(mesh),), max_panels=MOST_PANELS)
-    total, size, error = (number(v.sum()) for v in found[2:])
+    first = c.errors_on(mesh), np.zeros(len(mesh.lower), dtype=int)
+    _, _, *sums = halved(judge, mesh.lower, mesh.upper, first, max_panels=MOST_PANELS)
+    total, size, error = (number(v.sum()) for v in sums)
     return total, error + 4 * epsilon * size, size
 
 

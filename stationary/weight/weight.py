@@ -318,8 +318,8 @@ def peak_edges(density: Weight) -> Array:
         return np.empty(0)
     if found.arithmetic is DOUBLE:
         steps, sharpness = _distances(density, x, FALLS)
-        # A jump is caught by panels a rounding wide.
-        blunt = (sharpness * 2 * half > 1)[:, 0] & (half[:, 0] > 64 * spacing(x))
+        # At a jump, which no panel resolves, nothing is to be cut.
+        blunt = (sharpness * 2 * half > 1)[:, 0] & found.samples.resolved[k[peak]]
         x, half, steps = x[blunt], half[blunt], steps[blunt]
         if not len(x):
             return np.empty(0)
