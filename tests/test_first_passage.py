@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from pathlib import Path
 
 import mpmath
 import numpy as np
@@ -16,6 +17,7 @@ from stationary import (
     end_state,
     first_passage,
     hitting_probability,
+    load,
     mean_first_passage_time,
 )
 
@@ -366,3 +368,39 @@ def test_the_time_to_a_trap_from_next_to_it_is_known_to_its_error(x):
     time = first_passage(drifting, x, [0, 1]).conditional_mean[0]
     exact = -2 * x * math.log(x) / (1 - x)
     assert abs(math.log(time.value / exact)) <= time.error
+
+
+@pytest.mark.parametrize("s", [1e7, 1e8, 1e10, 1e12])
+def test_extreme_exponents_have_variances_and_conditional_times(s):
+    """dx = s (x - x^3) dt + dB: Kramers' time 2 pi / (s sqrt 2) e^(s / 2), exponentially spread.
+
+    From x the left minimum is reached first with the share of e^(-s (y^2 - y^4 / 2)) beyond x, and
+    given the end the time from 0 is the same for both.
+    """
+    double_well = Diffusion(drift=lambda x: s * (x - x**3), variance=1.0, domain=(-2, 2))
+    out = first_passage(double_well, -1.0, 1.0)
+    kramers = s / 2 + math.log(2 * math.pi / math.sqrt(2) / s)
+    assert abs(out.mean.log - kramers) < out.mean.error + 10 / s
+    assert out.mean.error < 1e-13 * out.mean.log
+    assert abs(out.variance.log - 2 * out.mean.log) < out.variance.error + 2 * out.mean.error
+
+    split = first_passage(double_well, [0.01, 0.0], [-1.0, 1.0])
+    x = 0.01
+    asymptotic = -s * (x**2 - x**4 / 2) - math.log(2 * x * (1 - x**2) * math.sqrt(math.pi * s))
+    assert abs(split.probability.log[0, 0] - asymptotic) < split.probability.error[0, 0] + 1e4 / s
+    times = split.conditional_mean
+    assert abs(times.log[0, 1] - times.log[1, 1]) <= times.error[:, 1].sum()
+
+
+def test_the_pit_has_the_variance_of_its_exits_and_what_is_given_the_likely_one():
+    """From the wide minimum it leaves after an exponential time: the deviation is the mean."""
+    pit = load(Path(__file__).parent.parent / "examples" / "pit.py")
+    out = first_passage(pit, 2.0, 1.17431)
+    assert out.mean.log == pytest.approx(3.677392082603098e79, rel=1e-14)
+    assert out.variance.log == pytest.approx(2 * out.mean.log, rel=1e-14)
+    split = first_passage(pit, 1.3, [1.17431, 2.5])  # the other one is e^(6e189) times rarer
+    assert split.probability.log[0] == 0.0
+    assert split.conditional_mean.log[0] == pytest.approx(out.mean.log, rel=1e-14)
+    exit_time = first_passage(pit, 1.0074533, 1.17431)
+    assert abs(exit_time.mean.value - 21.845818036261329) <= exit_time.mean.absolute_error
+    assert exit_time.mean.error < 1e-12

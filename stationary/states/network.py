@@ -209,7 +209,7 @@ class Network(Data):
     def _from_stretch(self, g: int, i: int, x: Array, moments: int) -> Law:
         stretches = self._stretches(g)
         stretch = stretches[i]
-        x = converted(x, stretch.arithmetic)
+        x = converted(x, stretch.positions)
         if not any(stretch.leaves):
             index = next((k for k, o in enumerate(self.outcomes) if o.group == g), None)
             return self._nowhere(len(x)) if index is None else self._at(index).spread(len(x))
@@ -280,7 +280,7 @@ class Network(Data):
         if all(group.leaks):  # it is let in by one end, and goes out by the other
             return self._after(g, 1 if from_below else 0, moments)
         end = stretches[i].interval[0 if from_below else 1]
-        at = np.array([end], dtype=stretches[i].arithmetic.dtype)
+        at = stretches[i].positions.array([end])
         return self._from_stretch(g, i, at, moments).in_arithmetic(DOUBLE)
 
     # -- how long where -------------------------------------------------------------------------
@@ -300,13 +300,13 @@ class Network(Data):
             low, high = stretch.interval
             inside = np.asarray((y >= low) & (y <= high), dtype=bool)
             if inside.any():
-                here = converted(y[inside], stretch.arithmetic)
+                here = converted(y[inside], stretch.positions)
                 value = Value(*stretch.log_occupation(at, here)) * chance
                 more = Value(filled(y.shape, -math.inf, arithmetic_of(y)), np.zeros(y.shape))
                 for mine, found in ((more.log, value.log), (more.error, value.error)):
                     mine[inside] = converted(found, arithmetic_of(y))
                 total = total + more
-            start = np.array([at], dtype=stretch.arithmetic.dtype)
+            start = stretch.positions.array([at])
             for end, part in enumerate(stretch.log_probabilities(start)):
                 last = i == (len(stretches) - 1 if end else 0)
                 if stretch.leaves[end] and last and (part[0] > -math.inf).all():
@@ -331,7 +331,7 @@ class Network(Data):
         for g in range(len(self.groups)):
             for i, s in enumerate(self._stretches(g)):
                 if s.interval[0] < x < s.interval[1]:
-                    return [(g, i, converted(x, s.arithmetic))]
+                    return [(g, i, converted(x, s.positions))]
         return []
 
     def _flown(

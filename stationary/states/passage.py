@@ -15,39 +15,37 @@ References
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.errors import LandscapeError
 from stationary.line.ends import Anatomy, anatomy
+from stationary.line.reshape import focused
 from stationary.line.sampling import sampling
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
-from stationary.numbers.elementary import compact, exp, log, log1p, number
+from stationary.numbers.chebyshev import chebyshev_sum
+from stationary.numbers.elementary import compact, converted, exp, log, log1p, number
 from stationary.states.cumulation import (
     Cumulated,
     DivergesError,
-    Log,
-    Mesh,
     UnresolvedError,
-    _sum,
     beyond,
     cumulated,
-    mesh_on,
+    log_sum,
 )
-from stationary.states.exit_in_digits import mean_exit_passage, splitting_probabilities
 from stationary.states.law import Passage, Value
+from stationary.states.scales import Log, Mesh, mesh_on, shapes_of
 
 __all__ = ["Stretch"]
 
 Array = NDArray[Any]
 
-MOST_IN_DIGITS = 8  # where each costs more than all of doubles, and panels are finer
 ADDED_UP = 2  # roundings that add up the same way; against closed forms 1.5 were exceeded
-EXTREME = 1e6  # of int 2 f / a between two turns: beyond it only means are had
+BLUNT = 64  # widths of a rest point, beyond which a panel of many digits does not place it
+CLOSER = 512  # from panel to panel towards one
 MOST_ROUNDS = 60  # of cutting panels; each finds where one more integral turns
 
 
@@ -96,22 +94,29 @@ class Stretch:
                 or any(sign * x > sign * edge for x in wanted)
             )
 
-        return tuple(
+        pieces = [
             anatomy(sampling(p.sampling.diffusion, complete=True, arithmetic=p.sampling.arithmetic))
             if goes_beyond(p, 0) or goes_beyond(p, 1)
             else p
             for p in self.pieces
-        )
+        ]
+        return tuple(_sharp(p, *self.interval) for p in pieces)
 
     @property
-    def arithmetic(self) -> Arithmetic:
+    def positions(self) -> Arithmetic:
+        """What points are given in."""
         return max((p.sampling.arithmetic for p in self.pieces), key=lambda a: a.digits)
+
+    @cached_property
+    def arithmetic(self) -> Arithmetic:
+        """What answers are given in."""
+        return shapes_of(self.pieces)
 
     @property
     def scale_error(self) -> Any:
         """The error of the probabilities where both ends are about as likely."""
-        mesh, up, down = self._scales
-        return ADDED_UP * max(up.total_error, down.total_error) + mesh.arithmetic.epsilon
+        _, up, down = self._scales
+        return ADDED_UP * max(up.total_error, down.total_error) + self.arithmetic.epsilon
 
     @property
     def interval(self) -> tuple[Any, Any]:
@@ -119,31 +124,6 @@ class Stretch:
         return (
             self.pieces[0].sampling.interval[0] if low is None else low,
             self.pieces[-1].sampling.interval[1] if high is None else high,
-        )
-
-    @cached_property
-    def is_extreme(self) -> bool:
-        """Whether exponents are so large that panels cannot follow products."""
-        if len(self.pieces) > 1:
-            return False
-        rises = self.whole[0].sampling.climb[1]
-        up = np.asarray(rises > 0, dtype=bool)
-        turns = np.flatnonzero(up[1:] != up[:-1])
-        # From the last turn on to a singular end there is no more than the one integral.
-        return len(turns) > 1 and bool(abs(rises[turns[0] + 1 : turns[-1] + 1]).sum() > EXTREME)
-
-    @property
-    def _targets(self) -> tuple[Any, Any]:
-        """The points that it is left by; None for an end where it is not."""
-        low, high = self.interval
-        return low if self.leaves[0] else None, high if self.leaves[1] else None
-
-    def _refuse(self) -> LandscapeError:
-        return LandscapeError(
-            f"{self.pieces[0].sampling.diffusion.name}: the integral of 2 f / a changes by more "
-            f"than {EXTREME:.0e} on the way, where only mean times and probabilities are had, not "
-            "variances, conditional means and occupation densities. Ask for "
-            "mean_first_passage_time or hitting_probability, or choose points closer together."
         )
 
     # -- which end ------------------------------------------------------------------------------
@@ -160,41 +140,30 @@ class Stretch:
         return self._resolved(both)  # type: ignore[no-any-return]
 
     def _resolved(self, build: Any) -> Any:
-        cuts: list[Any] = list(self.__dict__.setdefault("_cuts", []))
-        most = MOST_ROUNDS if self.arithmetic is DOUBLE else MOST_IN_DIGITS
-        for rounds in range(most):
-            mesh = mesh_on(self.whole, *self.ends, cuts)
-            if mesh.is_hopeless:
-                return build(mesh, None)
+        cuts: list[Any] = []
+        marks: list[Any] = []
+        for rounds in range(MOST_ROUNDS):
+            mesh = mesh_on(self.whole, *self.ends, cuts, marks)
             try:
                 return build(mesh, rounds)
             except UnresolvedError as unresolved:
                 cuts += unresolved.cuts
-        return build(mesh_on(self.whole, *self.ends, cuts), None)
+                marks += unresolved.marks
+        return build(mesh_on(self.whole, *self.ends, cuts, marks), None)
 
     def log_probabilities(self, x: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
         """log of the probabilities to leave below and above, from each x, with their errors."""
-        none = np.full(x.shape, -math.inf, dtype=x.dtype)
+        none = self.arithmetic.array(np.full(x.shape, -math.inf))
         if not all(self.leaves):
             low, high = (np.zeros_like(none) if leaves else none for leaves in self.leaves)
             return (low, np.zeros_like(none)), (high, np.zeros_like(none))
-        if self.is_extreme:
-            found = self.whole[0].sampling
-            exact = found.arithmetic.array
-            ends = [number(exact([e])[0]) for e in self.interval]
-            pairs = [splitting_probabilities(found, number(y), *ends) for y in exact(x)]
-            slack = ADDED_UP * number(found.climb_errors.sum())
-            found_sides = []
-            for logs in zip(*pairs, strict=True):
-                off = [slack + found.epsilon * (1 + abs(v)) if v > -math.inf else 0 for v in logs]
-                found_sides.append((exact(list(logs)), exact(off)))
-            return found_sides[0], found_sides[1]
         mesh, up, down = self._scales
         apart = mesh.step_errors_beyond(x)
         sides = []
         for f, steps in ((down, apart[0]), (up, apart[1])):
             value, error = f(x)
-            sides.append((np.minimum(value - f.total, 0), error + f.total_error + steps))
+            value = converted(np.minimum(value - f.total, 0), self.arithmetic)
+            sides.append((value, error + f.total_error + steps))
         (low, low_error), (high, high_error) = sides
         # Close to 1, a probability is what the other one leaves over.
         result = []
@@ -207,7 +176,7 @@ class Stretch:
             rest = np.minimum(other[near], -math.log(2))
             value[near] = log1p(-exp(rest))
             off[near] = np.minimum(off[near], exp(rest - value[near]) * other_error[near])
-            rounding = mesh.arithmetic.epsilon * (1 + np.where(value > -math.inf, -value, 0))
+            rounding = self.arithmetic.epsilon * (1 + np.where(value > -math.inf, -value, 0))
             result.append((value, ADDED_UP * off + rounding))
         return result[0], result[1]
 
@@ -231,7 +200,8 @@ class Stretch:
         def build(mesh: Mesh, rounds: int) -> Times:
             s, m = mesh.scale, mesh.speed
             if self.leaves[behind]:
-                chance = 2 * cumulated(mesh, s, down=down, rounds=rounds).log
+                f = cumulated(mesh, s, down=down, rounds=rounds)
+                chance = 2 * f.log.plus(-f.total)  # 1 where nothing is left to be collected
                 s, m = s + (-1) * chance, m + chance
             held = cumulated(mesh, m, down=down, ahead=False, rounds=rounds).log
             first = _last_leg(mesh, s, m, held, down=down, rounds=rounds)
@@ -250,35 +220,26 @@ class Stretch:
         """log of the mean time and of its variance, from each x, given the end; with errors."""
         if not moments:
             return []
-        if self.is_extreme:
-            # Whichever end it is left by: their sum with the probabilities is the mean time.
-            if moments > 1:
-                raise self._refuse()
-            exact = self.arithmetic.array
-            times = [self.exit_from(y) for y in exact(x)]
-            return [(exact([t.log_time for t in times]), exact([float(t.error) for t in times]))]
         known = self.times(end, variance=moments > 1)
         result = []
         for f, factor in ((known.mean, 2), (known.variance, 8))[:moments]:
             if f is None:
-                endless = np.full(x.shape, math.inf, dtype=x.dtype)
+                endless = self.arithmetic.array(np.full(x.shape, math.inf))
                 result.append((endless, np.zeros(x.shape)))
             else:
                 value, error = f(x)
-                two = log(number(factor * f.mesh.arithmetic.one))
-                result.append((value + two, ADDED_UP * error + f.mesh.arithmetic.epsilon))
+                value = converted(
+                    value + log(number(factor * f.mesh.arithmetic.one)), self.arithmetic
+                )
+                rounding = self.arithmetic.epsilon * (
+                    1 + np.where(value > -math.inf, np.abs(value), 0)
+                )
+                result.append((value, ADDED_UP * error + rounding))
         return result
 
     def exit_from(self, x: Any) -> Passage:
         """The mean time from x until it is left by either end."""
-        if self.is_extreme:
-            found = self.whole[0].sampling
-            given = [
-                x if x is None else number(found.arithmetic.array([x])[0])
-                for x in (x, *self._targets)
-            ]
-            return mean_exit_passage(found, *given)
-        at = np.array([x], dtype=self.arithmetic.dtype)
+        at = self.positions.array([x])
         times: Value | None = None
         for end, chance in enumerate(self.log_probabilities(at)):
             if self.leaves[end]:
@@ -296,16 +257,13 @@ class Stretch:
         2 A(min) B(max) m(y), with A = 1 (B = 1) where nothing leaves below (above).
         """
         if not any(self.leaves):
-            return np.full(y.shape, math.inf, dtype=y.dtype), np.zeros(y.shape)
-        if self.is_extreme:
-            raise self._refuse()
+            return self.arithmetic.array(np.full(y.shape, math.inf)), np.zeros(y.shape)
         mesh, up, down = self._scales if all(self.leaves) else self._one_scale
-        at = np.array([x], dtype=y.dtype)
-        low, high = np.minimum(y, at), np.maximum(y, at)
-        value = mesh.value(mesh.speed, np.clip(y, mesh.lower[0], mesh.upper[-1]))
-        value = value + log(number(2 * mesh.arithmetic.one))
+        low, high = np.minimum(y, x), np.maximum(y, x)
+        inner = np.minimum(np.maximum(y, mesh.lower[0]), mesh.upper[-1])
+        value = mesh.value(mesh.speed, inner) + log(number(2 * mesh.arithmetic.one))
         k, _ = mesh.locate(y)
-        error = mesh.speed.error[k] + mesh.step_error.sum()
+        error = mesh.speed.error[k] + mesh.step_error.sum() + mesh.rounding(mesh.speed, inner)
         if self.leaves[0]:
             part, off = up(low)
             value, error = value + part, error + off
@@ -316,7 +274,7 @@ class Stretch:
             value = value - up.total
             error = error + up.total_error
         value[(y <= mesh.ends[0]) | (y >= mesh.ends[1])] = -math.inf
-        return value, error
+        return converted(value, self.arithmetic), error
 
     @cached_property
     def _one_scale(self) -> tuple[Mesh, Cumulated, Cumulated]:
@@ -327,6 +285,31 @@ class Stretch:
             return mesh, f, f
 
         return self._resolved(build)  # type: ignore[no-any-return]
+
+
+def _sharp(piece: Anatomy, low: Any, high: Any) -> Anatomy:
+    """The piece with panels close around each rest point in a stretch, as narrow as it asks for.
+
+    A panel knows where 2 f / a is zero to a part of its width only. Doubles know no better.
+    """
+    found = piece.sampling
+    cuts: list[Any] = []
+    for e in piece.equilibria:
+        if found.arithmetic is DOUBLE or not low < e.place < high or not e.exact_slope:
+            continue
+        k, t = found.panels.locate(found.arithmetic.array([e.place]))
+        half = number(found.panels.half[k][0])
+        level = number(chebyshev_sum(found.ell, t, k)[0])
+        width = exp((level - log(2 * abs(e.exact_slope))) / 2)
+        distance = 8 * width
+        while BLUNT * width < half and distance < 2 * half:
+            cuts += [x for x in (e.place - distance, e.place + distance) if low < x < high]
+            distance *= CLOSER
+    inside = [x for x in cuts if found.lower < x < found.upper]
+    if not inside:
+        return piece
+    edges = found.arithmetic.array(np.array(sorted(inside), dtype=object))
+    return replace(piece, sampling=focused(found, edges))
 
 
 def _last_leg(
@@ -344,4 +327,4 @@ def _last_leg(
     edge = mesh.lower[:1] if down else mesh.upper[-1:]
     here = number(left[0] + mesh.value(held, edge)[0])
     assert rest is not None
-    return _sum(here, left[1] + held.error[0 if down else -1], *rest)
+    return log_sum(here, left[1] + held.error[0 if down else -1], *rest)

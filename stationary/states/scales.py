@@ -1,0 +1,398 @@
+"""Panels along a stretch of the line, and on them the logarithms of scale and speed densities.
+
+Each function is kept as level + v + k Phi with Phi = int 2 f / a: positions and levels in as many
+digits as tell points and large exponents apart, shapes (what varies over one panel) in doubles,
+unless more digits than doubles have are asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.line.digits import ACCURACY
+from stationary.line.ends import Anatomy
+from stationary.line.sampling import anchor_of
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
+from stationary.numbers.chebyshev import Rule, chebyshev_sum, nodes_of, rule
+from stationary.numbers.elementary import (
+    as_array,
+    converted,
+    depth_of,
+    infinite,
+    magnitude,
+    number,
+    to_float,
+)
+from stationary.panels.pieces import Panels
+
+__all__ = ["LEVEL", "Log", "Mesh", "mesh_on", "shapes_of"]
+
+Array = NDArray[Any]
+
+LEVEL = 0.15  # the rise of Phi over a panel, per node: twice that is still resolved to rounding
+SUDDEN = 2.0**-12  # of an e-fold that is hidden by rounding: what happens within it is not followed
+SPARE = 30  # digits of levels beyond the largest exponent
+STEEPEST = 1e280  # of Phi over a panel, in doubles: its sums do not overflow
+
+
+@dataclass(frozen=True, eq=False)
+class Log:
+    """The logarithm level + v + k Phi of a positive function, at the nodes of every panel."""
+
+    v: Array  # (n, panels)
+    k: Array  # (panels,), whole numbers
+    error: Array  # (panels,), absolute (relative of the function), beside that of k Phi
+    level: Array  # (panels,)
+
+    def __add__(self, other: Log) -> Log:
+        error = self.error + other.error
+        return Log(self.v + other.v, self.k + other.k, error, self.level + other.level)
+
+    def __rmul__(self, factor: int) -> Log:
+        return Log(factor * self.v, factor * self.k, abs(factor) * self.error, factor * self.level)
+
+    def plus(self, constant: Any) -> Log:
+        return replace(self, level=self.level + constant)
+
+    @property
+    def mirrored(self) -> Log:
+        return Log(self.v[::-1, ::-1], self.k[::-1], self.error[::-1], self.level[::-1])
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """Panels from end to end; between some of them, and at the ends, singular points may lie."""
+
+    arithmetic: Arithmetic  # of positions and levels
+    numbers: Arithmetic  # of shapes
+    lower: Array  # (panels,)
+    upper: Array
+    half: Array  # a shape
+    middle: Array  # (panels,): Phi, a level; what is k Phi below counts from there
+    phi: Array  # (n + 1, panels): Phi less that, as coefficients
+    rises: Array  # (2, panels): levels of Phi at the lower and the upper edge
+    slope: Array  # (n, panels): 2 f / a at the nodes
+    log_a: Array  # (n, panels): at the nodes
+    step_error: Array  # (panels,): of the rise of Phi over each
+    log_a_error: Array  # (panels,)
+    ends: tuple[Any, Any]  # where the stretch ends; beyond the panels if these stop before
+    gaps: tuple[tuple[int, Any], ...]  # before which panel a singular point lies, and where
+    weight: Any  # the convention c
+    origin: Any  # from which distances count towards an infinite end
+
+    @property
+    def rule(self) -> Rule:
+        return rule(len(self.log_a), self.numbers)
+
+    @property
+    def scale(self) -> Log:
+        """The scale density a^-c e^-Phi."""
+        return self._power(-self.weight, -1)
+
+    @property
+    def speed(self) -> Log:
+        """The speed density a^(c - 1) e^Phi; with the scale density the time needs a factor 2."""
+        return self._power(self.weight - 1, 1)
+
+    def _power(self, power: Any, k: int) -> Log:
+        whole = np.full(len(self.lower), k)
+        return Log(power * self.log_a, whole, abs(power) * self.log_a_error, 0 * self.middle)
+
+    @property
+    def mirrored(self) -> Mesh:
+        signs = (-1.0) ** np.arange(len(self.phi))[:, None]
+        count = len(self.lower)
+        backwards = {name: getattr(self, name)[::-1] for name in _BACKWARDS}
+        return replace(
+            self,
+            **backwards,
+            lower=-self.upper[::-1],
+            upper=-self.lower[::-1],
+            phi=signs * self.phi[:, ::-1],
+            rises=self.rises[::-1, ::-1],
+            slope=-self.slope[::-1, ::-1],
+            log_a=self.log_a[::-1, ::-1],
+            ends=(-self.ends[1], -self.ends[0]),
+            origin=-self.origin,
+            gaps=tuple((count - k, -z) for k, z in reversed(self.gaps)),
+        )
+
+    def locate(self, x: Array) -> tuple[Array, Array]:
+        """The panel of each point, or the nearest; and where in it, from -1 to 1."""
+        k = np.maximum(np.searchsorted(self.lower, x, side="right") - 1, 0)
+        k = np.minimum(k, len(self.lower) - 1)
+        a, b = self.lower[k], self.upper[k]
+        return k, converted(((x - a) - (b - x)) / (b - a), self.numbers)
+
+    def step_errors_beyond(self, x: Array) -> tuple[Array, Array]:
+        """The error of the rise of Phi from the lower end to x, and from x to the upper end."""
+        k, _ = self.locate(x)
+        cumulated = np.cumsum(self.step_error)
+        return cumulated[k], cumulated[-1] - cumulated[k] + self.step_error[k]
+
+    def gaps_at(self, i: int) -> Any:
+        return dict(self.gaps)[i]
+
+    def value(self, f: Log, x: Array) -> Array:
+        """The logarithm f, a level, at points x that the panels cover."""
+        k, t = self.locate(x)
+        c = self.rule.coefficients @ f.v[:, k]
+        local = chebyshev_sum(c, t) + f.k[k] * chebyshev_sum(self.phi, t, k)
+        return as_array(f.level[k] + f.k[k] * self.middle[k] + local)
+
+    def rounding(self, f: Log, x: Array) -> Array:
+        """What the rounding of shapes is to that value."""
+        k, _ = self.locate(x)
+        local = np.abs(f.k[k]) * np.abs(self.phi[:, k]).sum(axis=0) + np.abs(f.v[:, k]).max(axis=0)
+        return as_array(self.numbers.epsilon * local)
+
+
+_BACKWARDS = ("half", "middle", "step_error", "log_a_error")
+
+
+def shapes_of(pieces: tuple[Anatomy, ...]) -> Arithmetic:
+    """What shapes are computed in: doubles, unless more digits than these have are asked for."""
+    most = max((p.sampling.arithmetic for p in pieces), key=lambda a: a.digits)
+    return DOUBLE if most.accuracy <= ACCURACY + 1 else most
+
+
+def mesh_on(
+    pieces: tuple[Anatomy, ...], low: Any, high: Any, cuts: list[Any], marks: list[Any]
+) -> Mesh:
+    """Panels from `low` to `high` (None: as far as there are any) on neighbouring pieces.
+
+    Cut at `cuts`, and finely next to `marks`.
+    """
+    arithmetic = max((p.sampling.arithmetic for p in pieces), key=lambda a: a.digits)
+    numbers, n = shapes_of(pieces), max(len(p.sampling.h) for p in pieces)
+    if arithmetic is not numbers:  # what adds up to a large exponent keeps its own digits
+        bits = max(magnitude(p.sampling.climb[1]).max(initial=0.0) for p in pieces)
+        arithmetic = many_digits(max(arithmetic.digits, math.ceil(bits * math.log10(2)) + SPARE))
+    blocks = [_block(p, low, high, (cuts, marks), arithmetic, numbers, n) for p in pieces]
+    blocks = [b for b in blocks if len(b.lower)]
+    gaps: list[tuple[int, Any]] = []
+    count = 0
+    jumps = []  # of Phi, before each panel
+    for i, b in enumerate(blocks):
+        jump = np.zeros_like(b.middle)
+        if i:
+            # 2 f / a goes on as r^-order, with order below 1, on both sides of the point.
+            gaps.append((count, b.ends[0]))
+            jump[0] = _across(pieces, blocks[i - 1], b)
+        jumps.append(jump)
+        count += len(b.lower)
+    whole: dict[str, Any] = {
+        name: np.concatenate([getattr(b, name) for b in blocks], axis=-1) for name in _BY_PANEL
+    }
+    levels = _levels(whole["rises"][1] - whole["rises"][0], np.concatenate(jumps), arithmetic)
+    start = whole["rises"][0].copy()
+    whole["middle"] = whole["middle"] + (levels - start)
+    whole["rises"] = whole["rises"] + (levels - start)
+    ends = blocks[0].ends[0], blocks[-1].ends[1]
+    if blocks[0].lower[0] != ends[0]:
+        gaps.insert(0, (0, ends[0]))
+    if blocks[-1].upper[-1] != ends[1]:
+        gaps.append((count, ends[1]))
+    origin = blocks[-1].origin if infinite(ends[1]) else blocks[0].origin
+    return replace(blocks[0], **whole, ends=ends, gaps=tuple(gaps), origin=origin)
+
+
+_BY_PANEL = (
+    "lower", "upper", "half", "middle", "phi", "rises", "slope", "log_a", "step_error",
+    "log_a_error",
+)  # fmt: skip
+
+
+def _levels(rises: Array, jumps: Array, arithmetic: Arithmetic) -> Array:
+    """Phi at the lower edge of each panel, 0 where it is least: there the scale is greatest.
+
+    Summed from there on, so that it is least rounded where that matters.
+    """
+    wide: Any = np.longdouble if arithmetic is DOUBLE else object
+    start = 0
+    levels = np.zeros_like(rises)
+    for _ in range(len(rises)):
+        up = np.cumsum(rises[start:-1] + jumps[start + 1 :], dtype=wide)
+        down = -np.cumsum((rises[:start] + jumps[1 : start + 1])[::-1], dtype=wide)[::-1]
+        levels = np.concatenate([down, [0 * rises[start]], up]).astype(rises.dtype)
+        least = int(np.argmin(np.minimum(levels, levels + rises)))
+        if least == start:
+            break
+        start = least
+    return as_array(levels)
+
+
+def _across(pieces: tuple[Anatomy, ...], left: Mesh, right: Mesh) -> Any:
+    """The rise of Phi between the panels on both sides of a point that is passed."""
+    z = right.ends[0]
+    total: Any = 0.0
+    for p in pieces:
+        lower, upper = p.sampling.interval
+        for block, edge, end, node in (
+            (left, left.upper[-1], p.ends[1], -1),
+            (right, right.lower[0], p.ends[0], 0),
+        ):
+            if (upper if node else lower) == z and end.order is not None:
+                total += number(block.slope[node, node]) * abs(z - edge) / (1 - end.order)
+    return total
+
+
+def _block(
+    piece: Anatomy,
+    low: Any,
+    high: Any,
+    given: tuple[list[Any], list[Any]],
+    arithmetic: Arithmetic,
+    numbers: Arithmetic,
+    n: int,
+) -> Mesh:
+    found = piece.sampling
+    own = found.arithmetic
+    r, panels = rule(n, own), found.panels
+    first, last = found.interval
+    low, high = (None if x is None else number(own.array([x])[0]) for x in (low, high))
+    inner_low = found.lower if low is None else max(low, found.lower)
+    inner_high = found.upper if high is None else min(high, found.upper)
+    ends = (first if low is None else max(low, first), last if high is None else min(high, last))
+    edges = panels.edges[:0]
+    if inner_low < inner_high:
+        turns = [e.place for e in piece.equilibria if inner_low < e.place < inner_high]
+        # Where the panels stop before an end, nothing begins.
+        turns += [x for x, end in zip((inner_low, inner_high), ends, strict=True) if x == end]
+        cuts, marks = (
+            [
+                x
+                for x in map(number, own.array(np.array(some, dtype=object)))
+                if inner_low < x < inner_high
+            ]
+            if some
+            else []
+            for some in given
+        )
+        first_edges = own.array(np.array([inner_low, inner_high, *turns], dtype=object))
+        edges = panels.edges[(panels.edges > inner_low) & (panels.edges < inner_high)]
+        edges = np.unique(np.concatenate([edges, first_edges]))
+        # Below n^2 / 8 e-folds a polynomial follows solutions that do not vary slowly, too.
+        steep = max(2 * depth_of(numbers), n * n / 8)
+        followed = steep, LEVEL * n, SUDDEN / numbers.epsilon
+        edges = _graded(panels, found.climb[0], edges, turns, marks, followed, own)
+        edges = np.union1d(edges, own.array(np.array(cuts, dtype=object))) if cuts else edges
+    lower, upper = edges[:-1], edges[1:]
+    at, _ = panels.locate((lower + upper) / 2)
+    # Most panels are those of the sampling: their values are known.
+    same = np.isin(lower, panels.lower) & np.isin(upper, panels.upper) & (n == len(found.h))
+    x, offset = nodes_of(lower, upper, r)
+    slope, log_a = np.empty_like(x), np.empty_like(x)
+    for made, v, c in zip((slope, log_a), found.samples.values, (found.h, found.ell), strict=True):
+        made[:, same] = v[:, at[same]]
+        if not same.all():
+            other = x[:, ~same], None if offset is None else offset[:, ~same]
+            made[:, ~same] = panels.evaluate(c, *other)
+    # Integrated again on each panel, so that a large exponent does not round what it rises there.
+    half = (upper - lower) / 2
+    phi = half * (r.antiderivative @ (r.coefficients @ slope))
+    middle = phi[0].copy()
+    rises = np.stack([0 * middle, phi.sum(axis=0)])
+    phi[0] = 0 * middle
+    # Shapes that no double holds keep their form.
+    most = np.abs(phi).sum(axis=0)
+    if numbers is DOUBLE and own is not DOUBLE:
+        factor = STEEPEST / np.maximum(most, STEEPEST)
+        phi, slope = phi * factor, slope * factor
+    phi, slope, log_a, half = (converted(v, numbers) for v in (phi, slope, log_a, half))
+    span = np.abs(phi).sum(axis=0)
+    cut = converted(np.where(found.samples.resolved, 4, 32) * found.samples.tails[1], numbers)
+    steps = converted(found.climb_errors / panels.half, numbers)[at] * half
+    return Mesh(
+        arithmetic,
+        numbers,
+        converted(lower, arithmetic),
+        converted(upper, arithmetic),
+        half,
+        converted(middle, arithmetic),
+        phi,
+        converted(rises, arithmetic),
+        slope,
+        log_a,
+        steps if own is DOUBLE or numbers is not DOUBLE else steps + numbers.epsilon * span / 4,
+        cut[at] + numbers.epsilon * (1 + np.abs(log_a).max(axis=0, initial=0)),
+        (number(arithmetic.array([ends[0]])[0]), number(arithmetic.array([ends[1]])[0])),
+        (),
+        found.diffusion.convention.value,
+        anchor_of(found.diffusion, 1 if infinite(ends[1]) else 0, arithmetic),
+    )
+
+
+def _graded(
+    panels: Panels,
+    phi: Array,
+    edges: Array,
+    turns: list[Any],
+    marks: list[Any],
+    followed: tuple[float, float, Any],
+    arithmetic: Arithmetic,
+) -> Array:
+    """The edges, cut so that Phi rises gently over a panel, or is steep on all of it.
+
+    Panels on which it would take too many keep their length, but for the part next to where the
+    process turns, or where more begins to be collected than has been.
+
+    Parameters
+    ----------
+    phi
+        int 2 f / a on each panel, as coefficients.
+    followed
+        From how many e-folds a panel is steep, what is gentle, and what no mark can be seen in.
+    """
+    steep, level, sudden = followed
+    local = np.concatenate([0 * phi[:1], phi[1:]])
+    inside = rule(20).closed[:, None]
+    shape = np.clip(to_float(local), -STEEPEST, STEEPEST)
+
+    def rise(lower: Array, upper: Array) -> Array:
+        """To see how steep it is, doubles do; what they cannot hold is steep."""
+        k, t = panels.locate((lower + upper) / 2)
+        wide = to_float((upper - lower) / (2 * panels.half[k]))
+        at = np.clip(to_float(t) + wide * inside, -1, 1)
+        values = chebyshev_sum(shape, at.ravel(), np.tile(k, len(inside))).reshape(at.shape)
+        return as_array(values.max(axis=0) - values.min(axis=0))
+
+    for sharp, last in ((turns, math.inf), (marks, 2 * steep)):
+        if not sharp:
+            continue
+        points = arithmetic.array(np.array(sharp, dtype=object))
+        edges = np.union1d(edges, points)
+        marked = np.isin(edges, points)
+        lower, upper = edges[:-1], edges[1:]
+        rises, new = rise(lower, upper), [edges]
+        for at_left in (True, False):
+            near = marked[:-1] if at_left else marked[1:]
+            for i in np.flatnonzero((rises > steep) & near):
+                if last < math.inf and rises[i] > sudden:
+                    continue  # within a rounding
+                count = math.ceil(math.log2(rises[i] / level)) + 2
+                d = (upper[i] - lower[i]) * arithmetic.array(0.5 ** np.arange(1, count))
+                x = lower[i] + d if at_left else upper[i] - d
+                k = panels.locate((lower[i : i + 1] + upper[i : i + 1]) / 2)[0]
+                x = np.append(x, edges[i : i + 1] if at_left else edges[i + 1 : i + 2])
+                a, b = panels.lower[k], panels.upper[k]
+                values = chebyshev_sum(local, ((x - a) - (b - x)) / (b - a), np.repeat(k, len(x)))
+                risen = to_float(np.abs(values[:-1] - values[-1]))
+                new.append(x[:-1][(risen > level / 4) & (risen < last)])
+        edges = np.unique(np.concatenate(new))
+    for _ in range(3):  # a panel on which Phi turns may rise by more than its part
+        lower, upper = edges[:-1], edges[1:]
+        rises = rise(lower, upper)
+        parts = np.where((rises > level) & (rises <= steep), np.ceil(rises / level), 1).astype(int)
+        if (parts == 1).all():
+            break
+        owner = np.repeat(np.arange(len(parts)), parts)
+        nth = np.arange(len(owner)) - np.repeat(np.cumsum(parts) - parts, parts)
+        inner = lower[owner] + (upper - lower)[owner] * nth / parts[owner]
+        edges = np.unique(np.concatenate([inner, edges[-1:]]))
+    return as_array(edges)

@@ -1,0 +1,225 @@
+"""F = int e^L on a panel across which L is steep: e^L times what varies slowly, or constant.
+
+With F = rho e^L, rho' = 1 - L' rho: of all solutions one varies as slowly as L' does, and the
+others forget within an e-fold how they came in. Where F was far more than that, it is constant
+until the slow solution takes over.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.numbers.arithmetic import DOUBLE
+from stationary.numbers.chebyshev import Rule, chebyshev_sum, derived, rule
+from stationary.numbers.elementary import (
+    depth_of,
+    exp,
+    log,
+    logaddexp,
+    number,
+    to_float,
+)
+from stationary.panels.roots import find_roots
+from stationary.states.scales import SUDDEN
+
+__all__ = ["Course", "course_on", "derivative_at_nodes"]
+
+Array = NDArray[Any]
+
+FORGOTTEN = 1e-6  # of a function that forgets within an e-fold: what is left then is rounding
+ROUNDINGS = 64.0  # of the exponent, within which nobody knows which of two is the larger
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """What F does on a steep panel."""
+
+    constant: bool
+    ratio: Array  # log F - L at the nodes, where it is not constant
+    end: Any  # log F - L at the upper edge
+    cuts: tuple[Any, ...] = ()  # where (from -1 to 1) the panel must be cut for this to be true
+    sharp: bool = True  # whether F changes within an e-fold there
+    gain: Any = 0.0  # what a constant gains at the lower edge, in its logarithm
+    error: Any = 0.0
+
+
+def course_on(
+    local: Array,
+    slopes: Array,
+    half: Any,
+    lr: Any,
+    slip: Any,
+    r: Rule,
+    *,
+    begins: bool,
+    finest: Any,
+) -> Course:
+    """The course of F on a panel.
+
+    Parameters
+    ----------
+    local
+        L at the lower edge, at the nodes and at the upper edge, relative to anything.
+    slopes
+        L' at the nodes.
+    lr, slip
+        log F - L at the lower edge, and what it may be off by.
+    begins
+        Whether F comes from where L is as steep.
+    finest
+        The smallest distance that is followed, over half the width.
+    """
+    nodes, first, last = local[1:-1], number(local[0]), number(local[-1])
+    low, top, span = lr + first, number(local.max()), number(local.max() - local.min())
+    eps = r.arithmetic.epsilon
+    blur = ROUNDINGS * (eps * number(np.abs(local).max()) + slip)
+    sudden = bool(eps * span > SUDDEN or span * finest > 1 or slip > SUDDEN)
+    standing = Course(constant=True, ratio=low - nodes, end=low - last)
+    if low > top + log(number(2 * half)) + depth_of(r.arithmetic):
+        return standing
+    one = r.arithmetic.one
+    ends = np.concatenate([[-one], r.nodes, [one]])
+    if (slopes < 0).all() and sudden:
+        # All is collected at the lower edge at once.
+        gain = first + _extended(-log(-slopes), r)[0]
+        total = gain if low == -math.inf else number(logaddexp(low, gain))
+        return Course(True, total - nodes, total - last, gain=total - low, error=2 / span)
+    wide = span > max(2 * depth_of(r.arithmetic), r.n * r.n / 8)
+
+    def cut(*at: Any, to: Any) -> Course:
+        """Next to a sharp cut panels become fine; where they are so already, halves will do."""
+        return Course(False, 0 * nodes, to, at if wide else (0 * one,), wide)
+
+    if not (slopes > 0).all():
+        turn = np.flatnonzero((slopes[:-1] > 0) != (slopes[1:] > 0))
+        turns = [_crossing(slopes, r.nodes[j], r.nodes[j + 1], r) for j in turn] or [-one]
+        return cut(*turns, to=low - last)
+    slow = -log(slopes)
+    start, at, end = _slowest(slopes * half, half, r)
+    slowly = _is_resolved(at, r) and start > 0
+    if slowly:
+        late = sudden and lr < log(start) + blur
+        if begins or late or abs(lr - log(start)) < FORGOTTEN:
+            return Course(False, log(at), log(end), error=2 / span if late else 0.0)
+    if not slowly and (wide or abs(lr - slow[0]) < 1):
+        # L' varies by too much: it falls to nothing at one end.
+        octaves = max(1, math.ceil(math.log2(float(slopes.max() / slopes.min()))))
+        towards = 1 if slopes[-1] < slopes[0] else -1
+        cuts = tuple(towards * (one - 2 * one / 2**j) for j in range(1, octaves + 1))
+        return Course(False, 0 * nodes, number(slow[-1]), cuts, sharp=False)
+    if abs(lr - slow[0]) < 1:
+        at, end = _slow(slopes * half, exp(lr), half, r)
+        if _is_resolved(at, r) and end > 0:
+            return Course(False, log(at), log(number(end)))
+    after = log(end) if slowly else number(slow[-1])
+    if low == -math.inf:
+        return cut(-one, to=after)
+    # F is constant until what comes in here takes over: that is where.
+    ahead = nodes + slow - low
+    edge = _extended(ahead, r)
+    beyond = np.concatenate([[edge[0]], ahead, [edge[1]]])
+    late_at = np.flatnonzero(np.asarray(beyond > 0, dtype=bool))
+    if sudden and not (beyond > blur).any():
+        return standing
+    if not len(late_at):
+        return cut(one, to=low - last)
+    j = int(late_at[0])
+    return cut(-one if j == 0 else _crossing(ahead, ends[j - 1], ends[j], r), to=after)
+
+
+def _extended(values: Array, r: Rule) -> tuple[Any, Any]:
+    """A polynomial's values at -1 and 1, from those at the nodes."""
+    c = (r.coefficients @ values[:, None])[:, 0]
+    odd, even = c[1::2].sum(), c[::2].sum()
+    return number(even - odd), number(even + odd)
+
+
+def _crossing(values: Array, low: Any, high: Any, r: Rule) -> Any:
+    """Where the polynomial with these values at the nodes is zero between two points."""
+    c = r.coefficients @ values[:, None]
+    between = r.arithmetic.array([low]), r.arithmetic.array([high])
+    return number(find_roots(lambda t: chebyshev_sum(c, t), *between)[0])
+
+
+def derivative_at_nodes(c: Array, r: Rule) -> Array:
+    """The derivative at the nodes of the polynomial with coefficients c."""
+    return np.asarray((r.at_nodes @ derived(c[:, None]))[:, 0])
+
+
+def _slow(slopes: Array, first: Any, half: Any, r: Rule) -> tuple[Array, Any]:
+    """rho at the nodes and at the right end: rho' = half - slopes rho, from rho = first."""
+    if r.arithmetic is DOUBLE:
+        integral, whole = _integration(r.n)
+        matrix = np.diag(1 / slopes) + integral
+        d = np.linalg.solve(matrix, half / slopes - first)
+        return first + integral @ d, first + whole @ d
+    return _slow_in_digits(slopes, first, half, r)
+
+
+def _is_resolved(rho: Array, r: Rule) -> bool:
+    size = np.abs(rho).max()
+    tail = np.abs((r.coefficients @ rho[:, None])[-3:, 0]).max()
+    return bool((rho > 0).all() and tail < 1e4 * r.arithmetic.epsilon * size)
+
+
+def _slowest(slopes: Array, half: Any, r: Rule) -> tuple[Any, Array, Any]:
+    """rho at the left end, at the nodes and at the right end: that which varies slowly.
+
+    Of all solutions of rho' = half - slopes rho it is the only one that a polynomial follows.
+    """
+    plain = rule(r.n)
+    relative = to_float(slopes / slopes[0])
+    steep = min(float(to_float(slopes[0])), 1e300)
+    inverse = np.linalg.inv(plain.slopes / steep + np.diag(relative))
+    unit = r.arithmetic.array(inverse @ np.ones(r.n))  # of half / slopes[0]
+    if r.arithmetic is not DOUBLE:
+        for _ in range(math.ceil(r.arithmetic.accuracy / 8) + 4):
+            slope = derivative_at_nodes((r.coefficients @ unit[:, None])[:, 0], r)
+            rest = 1 - slope / slopes[0] - slopes / slopes[0] * unit
+            worst = max(abs(x) for x in rest)
+            if worst == 0:
+                break
+            unit = unit + r.arithmetic.array(inverse @ to_float(rest / worst)) * worst
+    c = (r.coefficients @ unit[:, None])[:, 0]
+    scale = half / slopes[0]
+    odd, even = c[1::2].sum(), c[::2].sum()
+    return number(scale * (even - odd)), scale * unit, number(scale * (even + odd))
+
+
+def _slow_in_digits(slopes: Array, first: Any, half: Any, r: Rule) -> tuple[Array, Any]:
+    """The same, solved in doubles and corrected by what it leaves over in many digits."""
+    integral, _ = _integration(r.n)
+    steep = to_float(slopes)
+    inverse = np.linalg.inv(np.diag(1 / steep) + integral)
+    unit = half / slopes[0]
+    right = (half / slopes - first) / unit
+    d = 0 * right
+    total = d
+    for _ in range(math.ceil(r.arithmetic.accuracy / 8) + 4):
+        c = r.antiderivative @ (r.coefficients @ d[:, None])
+        total = (r.at_nodes @ c[: r.n])[:, 0]
+        rest = right - d / slopes - total
+        worst = max(abs(x) for x in rest)
+        if worst == 0:
+            break
+        d = d + r.arithmetic.array(inverse @ to_float(rest / worst)) * worst
+    c = r.antiderivative @ (r.coefficients @ d[:, None])
+    total = (r.at_nodes @ c[: r.n])[:, 0]
+    return first + unit * total, first + unit * c.sum()
+
+
+def _integration(n: int) -> tuple[Array, Array]:
+    """Values at the nodes -> integrals from -1 to the nodes, and to 1 (doubles)."""
+    if n not in _MATRICES:
+        r = rule(n)
+        table = r.antiderivative @ r.coefficients
+        _MATRICES[n] = (r.basis.T @ table[:n], table.sum(axis=0))
+    return _MATRICES[n]
+
+
+_MATRICES: dict[int, tuple[Array, Array]] = {}
