@@ -101,8 +101,10 @@ class Value:
             # As large as the gap may be, where that is less than what is known.
             floor = 2 * (log(chosen(off > 0, off, 1)) + top)
         hidden = np.asarray(gap <= off, dtype=bool) & np.asarray(off > 0, dtype=bool)
-        relative = chosen(gap > 0, 2 * off / chosen(gap > 0, gap, 1), 0)
-        result = Value(chosen(hidden, floor, logs), chosen(hidden, 4, relative + relative**2))
+        with np.errstate(over="ignore"):
+            relative = chosen(gap > 0, 2 * off / chosen(gap > 0, gap, 1), 0)
+            relative = relative + relative**2
+        result = Value(chosen(hidden, floor, logs), chosen(hidden, 4, relative))
         return result.only_where(known)
 
 

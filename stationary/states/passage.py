@@ -142,14 +142,15 @@ class Stretch:
     def _resolved(self, build: Any) -> Any:
         cuts: list[Any] = []
         marks: list[Any] = []
+        memory: dict[int, Mesh] = self.__dict__.setdefault("_panels", {})
         for rounds in range(MOST_ROUNDS):
-            mesh = mesh_on(self.whole, *self.ends, cuts, marks)
+            mesh = mesh_on(self.whole, self.ends, (cuts, marks), memory)
             try:
                 return build(mesh, rounds)
             except UnresolvedError as unresolved:
                 cuts += unresolved.cuts
                 marks += unresolved.marks
-        return build(mesh_on(self.whole, *self.ends, cuts, marks), None)
+        return build(mesh_on(self.whole, self.ends, (cuts, marks), memory), None)
 
     def log_probabilities(self, x: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
         """log of the probabilities to leave below and above, from each x, with their errors."""

@@ -89,6 +89,18 @@ class Mesh:
     def rule(self) -> Rule:
         return rule(len(self.log_a), self.numbers)
 
+    def beside(self, known: Mesh, lower: Array, upper: Array) -> Mesh:
+        """The panels of this one and of another, as far as they are asked for."""
+        still = _among(known.lower, known.upper, lower, upper)
+        order = np.argsort(np.concatenate([known.lower[still], self.lower]), kind="stable")
+        parts: dict[str, Any] = {
+            name: np.concatenate([getattr(known, name)[..., still], getattr(self, name)], axis=-1)
+            for name in _BY_PANEL
+        }
+        for name, part in parts.items():
+            parts[name] = part[..., order]
+        return replace(self, **parts)
+
     @property
     def scale(self) -> Log:
         """The scale density a^-c e^-Phi."""
@@ -162,19 +174,29 @@ def shapes_of(pieces: tuple[Anatomy, ...]) -> Arithmetic:
 
 
 def mesh_on(
-    pieces: tuple[Anatomy, ...], low: Any, high: Any, cuts: list[Any], marks: list[Any]
+    pieces: tuple[Anatomy, ...],
+    ends: tuple[Any, Any],
+    given: tuple[list[Any], list[Any]],
+    memory: dict[int, Mesh],
 ) -> Mesh:
-    """Panels from `low` to `high` (None: as far as there are any) on neighbouring pieces.
+    """Panels between two ends (None: as far as there are any) on neighbouring pieces.
 
-    Cut at `cuts`, and finely next to `marks`.
+    `given` is where they are cut, and where finely. `memory` keeps what was known before.
     """
     arithmetic = max((p.sampling.arithmetic for p in pieces), key=lambda a: a.digits)
     numbers, n = shapes_of(pieces), max(len(p.sampling.h) for p in pieces)
     if arithmetic is not numbers:  # what adds up to a large exponent keeps its own digits
         bits = max(magnitude(p.sampling.climb[1]).max(initial=0.0) for p in pieces)
         arithmetic = many_digits(max(arithmetic.digits, math.ceil(bits * math.log10(2)) + SPARE))
-    blocks = [_block(p, low, high, (cuts, marks), arithmetic, numbers, n) for p in pieces]
-    blocks = [b for b in blocks if len(b.lower)]
+    for i, p in enumerate(pieces):
+        edges, first_and_last = _edges_on(p, ends, given, numbers, n)
+        lower, upper = edges[:-1], edges[1:]
+        new = np.ones(len(lower), dtype=bool)
+        if i in memory:
+            new = ~_among(lower, upper, memory[i].lower, memory[i].upper)
+        block = _block(p, lower[new], upper[new], first_and_last, arithmetic, numbers, n)
+        memory[i] = block.beside(memory[i], lower, upper) if i in memory else block
+    blocks = [memory[i] for i in range(len(pieces)) if len(memory[i].lower)]
     gaps: list[tuple[int, Any]] = []
     count = 0
     jumps = []  # of Phi, before each panel
@@ -206,6 +228,14 @@ _BY_PANEL = (
     "lower", "upper", "half", "middle", "phi", "rises", "slope", "log_a", "step_error",
     "log_a_error",
 )  # fmt: skip
+
+
+def _among(lower: Array, upper: Array, lowers: Array, uppers: Array) -> Array:
+    """Which panels are one of others."""
+    if not len(lowers):
+        return np.zeros(len(lower), dtype=bool)
+    k = np.minimum(np.searchsorted(lowers, lower), len(lowers) - 1)
+    return np.asarray((lowers[k] == lower) & (uppers[k] == upper), dtype=bool)
 
 
 def _levels(rises: Array, jumps: Array, arithmetic: Arithmetic) -> Array:
@@ -242,47 +272,55 @@ def _across(pieces: tuple[Anatomy, ...], left: Mesh, right: Mesh) -> Any:
     return total
 
 
+def _edges_on(
+    piece: Anatomy,
+    wanted: tuple[Any, Any],
+    given: tuple[list[Any], list[Any]],
+    numbers: Arithmetic,
+    n: int,
+) -> tuple[Array, tuple[Any, Any]]:
+    """The edges of panels on a piece, and where what they cover ends."""
+    found = piece.sampling
+    own, panels = found.arithmetic, found.panels
+    first, last = found.interval
+    low, high = (None if x is None else number(own.array([x])[0]) for x in wanted)
+    inner_low = found.lower if low is None else max(low, found.lower)
+    inner_high = found.upper if high is None else min(high, found.upper)
+    ends = (first if low is None else max(low, first), last if high is None else min(high, last))
+    if not inner_low < inner_high:
+        return panels.edges[:0], ends
+
+    def inside(points: list[Any]) -> list[Any]:
+        exact = own.array(np.array(points, dtype=object)) if points else ()
+        return [x for x in map(number, exact) if inner_low < x < inner_high]
+
+    turns = inside([e.place for e in piece.equilibria])
+    # Where the panels stop before an end, nothing begins.
+    turns += [x for x, end in zip((inner_low, inner_high), ends, strict=True) if x == end]
+    cuts, marks = map(inside, given)
+    both = own.array(np.array([inner_low, inner_high, *turns], dtype=object))
+    edges = panels.edges[(panels.edges > inner_low) & (panels.edges < inner_high)]
+    edges = np.unique(np.concatenate([edges, both]))
+    # Below n^2 / 8 e-folds a polynomial follows solutions that do not vary slowly, too.
+    steep = max(2 * depth_of(numbers), n * n / 8)
+    followed = steep, LEVEL * n, SUDDEN / numbers.epsilon
+    edges = _graded(panels, found.climb[0], edges, turns, marks, followed, own)
+    return (np.union1d(edges, own.array(np.array(cuts, dtype=object))) if cuts else edges), ends
+
+
 def _block(
     piece: Anatomy,
-    low: Any,
-    high: Any,
-    given: tuple[list[Any], list[Any]],
+    lower: Array,
+    upper: Array,
+    ends: tuple[Any, Any],
     arithmetic: Arithmetic,
     numbers: Arithmetic,
     n: int,
 ) -> Mesh:
+    """What is known on some panels of a piece; Phi counts from the lower edge of each."""
     found = piece.sampling
-    own = found.arithmetic
-    r, panels = rule(n, own), found.panels
-    first, last = found.interval
-    low, high = (None if x is None else number(own.array([x])[0]) for x in (low, high))
-    inner_low = found.lower if low is None else max(low, found.lower)
-    inner_high = found.upper if high is None else min(high, found.upper)
-    ends = (first if low is None else max(low, first), last if high is None else min(high, last))
-    edges = panels.edges[:0]
-    if inner_low < inner_high:
-        turns = [e.place for e in piece.equilibria if inner_low < e.place < inner_high]
-        # Where the panels stop before an end, nothing begins.
-        turns += [x for x, end in zip((inner_low, inner_high), ends, strict=True) if x == end]
-        cuts, marks = (
-            [
-                x
-                for x in map(number, own.array(np.array(some, dtype=object)))
-                if inner_low < x < inner_high
-            ]
-            if some
-            else []
-            for some in given
-        )
-        first_edges = own.array(np.array([inner_low, inner_high, *turns], dtype=object))
-        edges = panels.edges[(panels.edges > inner_low) & (panels.edges < inner_high)]
-        edges = np.unique(np.concatenate([edges, first_edges]))
-        # Below n^2 / 8 e-folds a polynomial follows solutions that do not vary slowly, too.
-        steep = max(2 * depth_of(numbers), n * n / 8)
-        followed = steep, LEVEL * n, SUDDEN / numbers.epsilon
-        edges = _graded(panels, found.climb[0], edges, turns, marks, followed, own)
-        edges = np.union1d(edges, own.array(np.array(cuts, dtype=object))) if cuts else edges
-    lower, upper = edges[:-1], edges[1:]
+    own, panels = found.arithmetic, found.panels
+    r = rule(n, own)
     at, _ = panels.locate((lower + upper) / 2)
     # Most panels are those of the sampling: their values are known.
     same = np.isin(lower, panels.lower) & np.isin(upper, panels.upper) & (n == len(found.h))
