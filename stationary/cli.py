@@ -308,7 +308,7 @@ def passage(path: Any, to: Output, start: str, targets: tuple[float, ...], **giv
     "--walkers", type=at_least(2), metavar="N", default=1000, show_default=True, help="How many."
 )
 @click.option(
-    "--steps", type=at_least(1), metavar="N", default=20_000, show_default=True, help="Of each."
+    "--steps", type=at_least(1), metavar="N", help="Of each; 20,000, or those of a schedule."
 )
 @click.option("--dt", type=float, metavar="DT", help="The step of time, of a drift and a variance.")
 @click.option("--seed", type=at_least(0), metavar="N", default=0, show_default=True)
@@ -320,14 +320,15 @@ def simulate(path: Any, to: Output, **given: Any) -> None:
     from stationary.sources.loading import as_process
 
     settings = {name: given.pop(name) for name in ("walkers", "steps", "dt", "seed")}
-    with counter("steps") as progress:
-        to.answer(
-            lambda: run(
-                as_process(path, "simulate", **changes_from(**given)),
-                progress=progress or False,
-                **settings,
-            )
-        )
+
+    def find() -> Any:
+        process = as_process(path, "simulate", **changes_from(**given))
+        if getattr(process, "schedule", None) is None:
+            settings["steps"] = settings["steps"] or 20_000
+        with counter("steps") as progress:
+            return run(process, progress=progress or False, **settings)
+
+    to.answer(find)
 
 
 @app.command(short_help="Which minimum dominates, over rates, batch sizes, parameters.")

@@ -1,6 +1,8 @@
 """Weight decay, label noise, clipping, signs and momentum: against closed forms and each other."""
 
+import itertools
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -230,3 +232,29 @@ def test_the_drift_of_signs_jumps_where_a_minibatch_turns():
     assert state.mean() == pytest.approx(mean, abs=1e-11)
     assert state.std() == pytest.approx(std, rel=1e-10)
     assert state.anatomy.evaluations < 10_000
+
+
+@pytest.mark.parametrize(("batch", "replacement"), [(1, True), (3, True), (3, False)])
+def test_signs_keep_to_a_lattice_with_a_law_in_closed_form(batch, replacement):
+    """pi_k = prod p_+(w_i) / p_-(w_{i+1}), p_+ and p_- by going through all minibatches."""
+    given = landscape(
+        rate=0.3, optimiser="sign", batch_size=batch, replacement=replacement, initial=0.07
+    )
+    drawn = itertools.product(range(4), repeat=batch)
+    drawn = [d for d in drawn if replacement or len(set(d)) == batch]
+    w = 0.07 + 0.3 * np.arange(-12, 13)
+    g = CURVATURES[:, None] * (w - CENTRES[:, None])
+    signs = np.sign(np.array([g[list(d)].sum(axis=0) for d in drawn]))
+    up, down = (signs < 0).mean(axis=0), (signs > 0).mean(axis=0)
+    inside = np.flatnonzero((up > 0) & (down > 0))
+    inside = np.arange(inside[0] - 1, inside[-1] + 2)  # and the ends, which turn it back
+    law = np.cumprod(np.append(1.0, up[inside[:-1]] / down[inside[1:]]))
+    law /= law.sum()
+    chain = exact_chain(given)
+    held = {round(a.position, 9): a.weight for a in chain.atoms}
+    assert chain.kind == "atoms"
+    for k, p in zip(inside, law, strict=True):
+        assert held.get(round(w[k], 9), 0.0) == pytest.approx(p, rel=1e-11, abs=1e-15)
+    walk = simulate(given, walkers=4000, steps=100, burn_in=60, seed=1)
+    assert abs(walk.mean - law @ w[inside]) < 4 * walk.mean_error
+    assert any("Give initial" in note for note in exact_chain(replace(given, initial=None)).notes)

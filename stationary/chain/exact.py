@@ -95,7 +95,14 @@ def exact_chain(landscape: ProcessLike, initial: Any = None, *, cells: int = 200
     batches = batches_of(landscape)
     held = held_by(batches, ends_of(landscape), range_of(start))
     ground = Ground.of(batches, held, int(cells), start)
-    return _Search(ground).state()
+    state = _Search(ground).state()
+    if landscape.rule.sign and start is None and state.kind != "none":
+        note = (
+            "Steps of one length keep to a lattice, and the start decides to which. Without one "
+            "this is the law over all lattices alike. Give initial, as in initial = 0.3."
+        )
+        state = replace(state, notes=(*state.notes, note))
+    return state
 
 
 def ends_of(landscape: Landscape) -> tuple[str, str]:

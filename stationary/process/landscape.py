@@ -405,6 +405,20 @@ class Landscape(Data, metaclass=BySpace):
         return rows.mean(axis=0) if rows.ndim > 1 else rows
 
     @property
+    def steps_text(self) -> str:
+        """How it steps, in words: "T = 0.1, momentum 0.9, B = 1 of N = 4 drawn with ..."."""
+        drawn = "with" if self.replacement else "without"
+        rate = f"T = {self.learning_rate:g}" if self.schedule is None else str(self.schedule)
+        extras = {"weight decay": self.weight_decay, "label noise": self.label_noise}
+        extras |= {"clip": self.clip or 0, "momentum": self.momentum}
+        said = [f"{name} {value:g}" for name, value in extras.items() if value]
+        parts = [rate, *(["by sign"] if self.rule.sign else []), *said]
+        return (
+            f"{', '.join(parts)}, B = {self.batch_size} of N = {self.datapoints} drawn {drawn} "
+            "replacement"
+        )
+
+    @property
     def at_last_rate(self) -> Landscape:
         """The same with the last learning rate of its schedule for good; itself without one."""
         return self if self.schedule is None else replace(self, schedule=None)

@@ -404,10 +404,6 @@ class Run:
     def _method(self) -> str:
         p = self.process
         if isinstance(p, Landscape):
-            drawn = "with" if p.replacement else "without"
-            rate = f"T = {p.learning_rate:g}" if p.schedule is None else f"schedule {p.schedule}"
-            return (
-                f"SGD, {rate}, B = {p.batch_size} of N = {p.datapoints} drawn {drawn} replacement"
-            )
+            return f"SGD, {p.steps_text}"
         name = "Milstein" if self.plan.milstein else "Euler-Maruyama"
         return f"{name}, dt = {self.plan.dt:.4g}, {p.convention.title}"

@@ -20,11 +20,7 @@ def text(check: Check) -> str:
     """The verdict, the basins by each answer, the distances and the step; 80 columns."""
     landscape = check.analysis.landscape
     assert landscape is not None
-    drawn = "with" if landscape.replacement else "without"
-    sgd = (
-        f"SGD: T = {landscape.learning_rate:g}, B = {landscape.batch_size} of "
-        f"N = {landscape.datapoints} drawn {drawn} replacement."
-    )
+    sgd = f"SGD: {landscape.at_last_rate.steps_text}."
     reasons = [f"{r[0].upper()}{r[1:]}." for r in check.reasons]
     return report(
         [
