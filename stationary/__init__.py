@@ -60,7 +60,9 @@ if TYPE_CHECKING:
     from stationary.sgd import FiniteStep, SgdBasin
     from stationary.simulation.result import Simulation
     from stationary.simulation.simulate import simulate
+    from stationary.sources import network
     from stationary.sources.loading import load
+    from stationary.sources.network import Around
     from stationary.sources.sampled import sampled
     from stationary.sources.saved import Saved
     from stationary.sources.series.fit import Fit, fit
@@ -82,6 +84,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Analysis",
     "Annealing",
+    "Around",
     "Basin",
     "BasinBias",
     "Cells",
@@ -140,6 +143,7 @@ __all__ = [
     "log_mean_first_passage_time",
     "mean_exit_time",
     "mean_first_passage_time",
+    "network",
     "noise_bias",
     "peaks_of",
     "regularisation_path",
@@ -198,6 +202,7 @@ _ROOMS = {
     "sampled": "sources.sampled",
     "Fit": "sources.series.fit",
     "fit": "sources.series.fit",
+    "Around": "sources.network",
     "Influence": "questions.influence",
     "StandardErrors": "questions.influence",
     "Table": "sources.table",
@@ -226,6 +231,8 @@ _ROOMS = {
 
 def __getattr__(name: str) -> Any:
     """Open a room when something in it is first asked for: importing the package stays cheap."""
+    if name == "network":  # a room of its own
+        return import_module("stationary.sources.network")
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)

@@ -1,5 +1,6 @@
 """What is asked beyond one end state.
 
 `width` (why one minimum holds more, and what if it were wider), `sweeps` (over learning rates,
-batch sizes and parameters), `regularisation` (with ever less noise added).
+batch sizes and parameters), `regularisation` (with ever less noise added), `influence`
+(which datapoints decide, and standard errors).
 """

@@ -23,6 +23,7 @@ ONE_AT_A_TIME = RLock()  # matplotlib's settings are shared by all threads while
 ROOMS = {  # of each kind of answer, with the name of its figure
     "Analysis": ("analysis", "plot_analysis"),
     "Annealing": ("annealing", "plot_annealing"),
+    "Around": ("around", ""),
     "Check": ("check", "plot_check"),
     "Evolution": ("evolution", "plot_evolution"),
     "FirstPassage": ("passage", "walks:plot_passage"),
