@@ -33,8 +33,8 @@ def framework(request):
     module = pytest.importorskip(request.param)
     best = least_squares()[0]
     if request.param == "jax":
-        switch = getattr(module, "enable_x64", None) or import_module("jax.experimental").enable_x64
-        with switch(True):
+        older = not hasattr(module, "enable_x64")
+        with (import_module("jax.experimental") if older else module).enable_x64(True):
             made = tuple(map(module.numpy.asarray, (INPUTS, TARGETS, best)))
             yield squares, made[:2], made[2]
     else:
