@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from stationary.plane.state import PlaneBasin, PlaneState
     from stationary.process.diffusion import Diffusion
     from stationary.process.landscape import Landscape
+    from stationary.process.phase_space import phase_space
     from stationary.process.plane import Kinetic
     from stationary.process.schedules import Schedule
     from stationary.questions.influence import Influence, StandardErrors
@@ -146,6 +147,7 @@ __all__ = [
     "network",
     "noise_bias",
     "peaks_of",
+    "phase_space",
     "regularisation_path",
     "sampled",
     "simulate",
@@ -218,6 +220,7 @@ _ROOMS = {
     "equilibria": "plane.doors",
     "mean_exit_time": "plane.doors",
     "PlaneBasin": "plane.state",
+    "phase_space": "process.phase_space",
     "PlaneCheck": "plane.finite",
     "PlaneState": "plane.state",
     "StepIndicators": "chain.steps",

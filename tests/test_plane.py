@@ -406,3 +406,22 @@ def test_the_chain_of_sgd_has_the_moments_of_its_own_steps_and_the_verdict_tells
     assert found.verdict == ("differ" if off > 0.2 else "roughly")
     assert "% off" in found.summary()
     assert found.to_dict()["chain"]["mean 1"]["value"] == pytest.approx(mean[0], abs=1e-3)
+
+
+def test_momentum_has_its_own_variance_and_small_steps_are_those_of_a_larger_rate():
+    """T C (1 + b) / ((1 - b) l (2 (1 + b) - T l)) for a quadratic of curvature l."""
+    centre, curved, rate, beta = np.array([-1, 0.5, 0.3, 1.2]), 2.0, 0.1, 0.8
+    landscape = Landscape(
+        losses=lambda w: [curved * (w - c) ** 2 / 2 for c in centre],
+        learning_rate=rate,
+        momentum=beta,
+    )
+    process = stationary.phase_space(landscape)
+    state = end_state(process)
+    assert state.cov()[0, 0] == pytest.approx(end_state(landscape).var(), rel=1e-12)
+    found = stationary.check(process, simulation=False)
+    c = curved**2 * centre.var()
+    exact = rate * c * (1 + beta) / ((1 - beta) * curved * (2 * (1 + beta) - rate * curved))
+    assert found.chain.values[2] == pytest.approx(math.sqrt(exact), rel=1e-10)
+    with pytest.raises(LandscapeError, match="momentum"):
+        stationary.phase_space(Landscape(losses=landscape.losses, learning_rate=rate))

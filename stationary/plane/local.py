@@ -114,7 +114,7 @@ def newton(process: PlaneDiffusion, x: Array, width: Array | None = None) -> Arr
         step /= np.maximum(1, (np.abs(step) / most).max(axis=0))
         x[:, going] += step
         near = (np.abs(step) <= 1e-13 * (most + np.abs(x[:, going]))).all(axis=0)
-        out[:, going[near]] = x[:, going[near]]
+        out[:, going[near]] = np.where(np.abs(x) < 1e-15 * most, 0.0, x)[:, going[near]]
         going = going[~near]
     lost = np.flatnonzero(np.isfinite(out).all(axis=0))
     if len(lost):  # least squares ends where the drift does not vanish, too

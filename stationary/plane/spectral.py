@@ -27,7 +27,7 @@ FIT = 12  # Chebyshev polynomials for each direction in the first guess of Phi
 # Less than the rough Phi: where that is too steep, u would have to grow without bound.
 FACTOR = 0.8
 MOST = 1200  # rectangles
-RESOLVED = 1e-9  # of the peak: what the last coefficients of a rectangle may be
+RESOLVED = 1e-6  # of the peak: what the last coefficients of a rectangle may be
 
 
 @dataclass(frozen=True, eq=False)

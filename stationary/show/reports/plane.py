@@ -44,7 +44,7 @@ def text(state: PlaneState) -> str:
 
 
 def _headline(state: PlaneState) -> str:
-    who = "SGD" if isinstance(state.process, PlaneLandscape) else "the process"
+    who = "the process" if state.diffusion.stepper is None else "SGD"
     v = state.diffusion.variable
     basins = sorted(state.basins, key=lambda b: -b.log_mass)
     shares = [f"{_place(b, v)} with probability {probability_text(b.log_mass)}" for b in basins[:4]]
@@ -162,7 +162,7 @@ def _trust(state: PlaneState) -> list[str]:
     lines = [f"{words}. Estimated error of the density: {relative} of its peak.", ROADS[state.road]]
     if state.peak > 300:
         lines.append(f"The density is largest at {power_text(state.peak)}.")
-    if isinstance(state.process, PlaneLandscape):
+    if state.diffusion.stepper is not None:
         lines.append(
             "This is the diffusion that SGD is for small steps; how far the steps that it takes "
             "are from that says `stationary check`."
