@@ -425,3 +425,23 @@ def test_momentum_has_its_own_variance_and_small_steps_are_those_of_a_larger_rat
     assert found.chain.values[2] == pytest.approx(math.sqrt(exact), rel=1e-10)
     with pytest.raises(LandscapeError, match="momentum"):
         stationary.phase_space(Landscape(losses=landscape.losses, learning_rate=rate))
+
+
+def test_basins_beyond_all_barriers_are_compared_although_a_current_flows():
+    """Gibbs with rotation again: log P at the minima differs by their V over the noise."""
+    noise = 0.0043
+    process, v = rotated(noise, 0.7)
+    state = end_state(process)
+    low, high = (b.position for b in state.basins)
+    exact = (v(*high) - v(*low)) / noise
+    assert exact > 140
+
+    def ratio(s):
+        return s.logpdf(low) - s.logpdf(high)
+
+    off = abs(ratio(state) - exact)
+    assert off < 1e-6
+    assert off <= state.error_of(ratio) < 1e-4
+    bent = [b.attractor.log_determinant / 2 for b in state.basins]
+    assert state.log_ratio(0, 1) == pytest.approx(exact + bent[0] - bent[1], abs=2 * noise)
+    assert state.curl.fraction == pytest.approx(0.49 / 1.49, rel=1e-6)

@@ -13,6 +13,7 @@ from stationary.errors import ConvergenceError, LandscapeError, Status
 from stationary.plane import closed
 from stationary.plane.curl import Curl, curl_test
 from stationary.plane.local import Equilibrium, equilibria_of, finite_box
+from stationary.plane.newton import low_noise
 from stationary.plane.rough import Rough, found
 from stationary.plane.spectral import CUT, spectral
 from stationary.plane.state import PlaneState
@@ -24,6 +25,7 @@ __all__ = ["plane_end_state"]
 Array = NDArray[Any]
 
 ENOUGH = 1e-6  # of the peak: an error above this is told as not converged
+FAR = 22.0  # in -log P of an attractor: beyond, spectral elements have lost its digits
 HELD = 45.0  # in -log P: what a basin's own box reaches
 
 
@@ -57,15 +59,13 @@ def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
     notes = _notes(diffusion, rough, equilibria, tested)
     if tested.local:
         return _integrated(process, diffusion, rough, equilibria, tested, notes)
+    stable = np.array([e.position for e in equilibria if e.kind == "stable"]).reshape(-1, 2).T
+    if _out_of_reach(stable, rough.box) or (rough.at(stable) > CUT).any():
+        return _low_noise(process, diffusion, equilibria, tested, notes)
     solved = spectral(diffusion, rough)
-    held = solved.density.mesh.place(np.array([e.position for e in equilibria]).reshape(-1, 2).T)
-    lost = [e for e, k in zip(equilibria, held[0], strict=True) if e.kind == "stable" and k < 0]
-    if lost:
-        raise ConvergenceError(
-            f"{diffusion.name}: the attractors {', '.join(map(repr, lost))} lie beyond barriers of "
-            f"more than e^{CUT:g}, and a current flows. Raise the noise, or take each basin as a "
-            "domain of its own."
-        )
+    held = solved.density.log_at(stable) + solved.density.height.min()
+    if (held < -FAR).any():
+        return _low_noise(process, diffusion, equilibria, tested, notes)
     state = PlaneState(
         process, diffusion, solved.density, solved.others, equilibria, tested, "elements",
         Status.CONVERGED, notes,
@@ -79,6 +79,32 @@ def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
             state,
         )
     return state
+
+
+def _out_of_reach(x: Array, box: Box) -> bool:
+    low, high = np.array(box).T[..., None]
+    return bool(((x < low) | (x > high)).any())
+
+
+def _low_noise(
+    process: PlaneLandscape | PlaneDiffusion,
+    diffusion: PlaneDiffusion,
+    equilibria: tuple[Equilibrium, ...],
+    tested: Curl,
+    notes: tuple[str, ...],
+) -> PlaneState:
+    """By Newton's method on a box around the equilibria."""
+    if tested.noise.singular != "nowhere":
+        raise ConvergenceError(
+            f"{diffusion.name}: some attractors lie beyond barriers of more than e^{FAR:g}, the "
+            "noise is singular, and a current flows: that cannot be followed. Raise the noise, or "
+            "take each basin as a domain of its own."
+        )
+    density, others = low_noise(diffusion, equilibria)
+    state = PlaneState(
+        process, diffusion, density, others, equilibria, tested, "newton", Status.CONVERGED, notes
+    )
+    return state if state.error < ENOUGH else replace(state, status=Status.PANEL_LIMIT)
 
 
 def merged(a: tuple[Equilibrium, ...], b: tuple[Equilibrium, ...]) -> tuple[Equilibrium, ...]:
