@@ -443,5 +443,5 @@ def test_basins_beyond_all_barriers_are_compared_although_a_current_flows():
     assert off < 1e-6
     assert off <= state.error_of(ratio) < 1e-4
     bent = [b.attractor.log_determinant / 2 for b in state.basins]
-    assert state.log_ratio(0, 1) == pytest.approx(exact + bent[0] - bent[1], abs=2 * noise)
+    assert state.log_ratio(0, 1) == pytest.approx(exact + bent[0] - bent[1], abs=5 * noise)
     assert state.curl.fraction == pytest.approx(0.49 / 1.49, rel=1e-6)

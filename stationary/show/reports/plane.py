@@ -23,8 +23,8 @@ ROADS = {
     "difference.",
     "elements": "Spectral elements; errors are what the answer moves by with the degree (8 against "
     "7) and with where the tails are cut (e^-36 against e^-30 of the peak).",
-    "newton": "Newton's method for log P, because of the barriers; errors are what the answer moves "
-    "by with the mesh, the box, and what is frozen at its sides.",
+    "newton": "Newton's method for log P, because of the barriers; errors are what the answer "
+    "moves by with the mesh, the box, and what is frozen at its sides.",
 }
 
 
