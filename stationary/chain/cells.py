@@ -32,6 +32,7 @@ Array = NDArray[Any]
 
 EPS = float(np.finfo(float).eps)
 SCAN = 2001  # weights at which rest points are looked for
+ENDS = 1e-7  # of an interval, to which its ends are found where batches stand for others
 CAPTURE = 1e-11  # nearer than this, relative to the interval, an attracting rest point has its own
 CAPTURE_NEUTRAL = 1e-3  # the same where distances shrink ever more slowly
 NEUTRAL = 1e-12  # exponents below this are none
@@ -54,6 +55,7 @@ class RestPoint:
 def hull(batches: Batches, low: float, high: float, held: Held) -> tuple[float, float]:
     """The largest interval in [low, high] that one step fills again: what a class lies in."""
     past: list[tuple[float, float]] = []
+    bounds = [[-math.inf, math.inf], [-math.inf, math.inf]]  # between which each end comes to rest
     for _ in range(ROUNDS):
         a, b = covered(batches, low, high)
         if a < held.lower and held.ends[0] == "fold":
@@ -62,13 +64,23 @@ def hull(batches: Batches, low: float, high: float, held: Held) -> tuple[float, 
             a = min(a, max(2 * held.upper - b, held.lower))
         a, b = max(a, held.lower), min(b, held.upper)
         near = 4 * EPS * max(abs(a), abs(b))
-        settled = abs(a - low) <= near and abs(b - high) <= near
+        if not batches.exact:  # a normal law has no ends to be exact about
+            near = max(near, ENDS * (high - low))
+        settled = all(  # or known between two points, where a step jumps
+            abs(new - now) <= near or most - least <= 4 * near
+            for now, new, (least, most) in zip((low, high), (a, b), bounds, strict=True)
+        )
+        for side, now, new in zip(bounds, (low, high), (a, b), strict=True):
+            if new > now:
+                side[0] = max(side[0], now)
+            elif new < now:
+                side[1] = min(side[1], now)
         past.append((a, b))
         low, high = a, b
-        if settled or high - low <= 8 * near:
+        if settled or high - low <= 32 * EPS * max(abs(a), abs(b)):
             break
         if len(past) == 3:  # the ends approach geometrically: go where they lead
-            low, high = (_limit(*(p[k] for p in past)) for k in (0, 1))
+            low, high = (_limit(*(p[k] for p in past), *bounds[k]) for k in (0, 1))
             low, high = max(low, held.lower), min(high, held.upper)
             if not low < high:
                 low, high = a, b
@@ -77,11 +89,15 @@ def hull(batches: Batches, low: float, high: float, held: Held) -> tuple[float, 
     return (0.0 if abs(low) < size else low), (0.0 if abs(high) < size else high)
 
 
-def _limit(x: float, y: float, z: float) -> float:
+def _limit(x: float, y: float, z: float, least: float, most: float) -> float:
+    """Where a sequence leads, but not past where it is known to turn back."""
     first, second = y - x, z - y
     if first == 0 or not 0 <= second / first < 1:
         return z
-    return z + second * (second / first) / (1 - second / first)
+    found = z + second * (second / first) / (1 - second / first)
+    if not least <= found <= most and math.isfinite(most - least):
+        return (least + most) / 2
+    return found
 
 
 def rest_points(batches: Batches, low: float, high: float) -> tuple[RestPoint, ...]:
