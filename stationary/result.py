@@ -229,7 +229,11 @@ class Result(Data):
     def plot(self, path: str | Path | None = None, **settings: Any) -> Any:
         """Draw the answer; save it to `path` (.png, .svg or .pdf) if given.
 
-        An `Analysis` takes ``log=True``, for a logarithmic density.
+        With ``width="column"``, ``"page"`` or a number of inches it is drawn for a journal: letters
+        name the panels, and there is no title. Style sheets and rcParams of the user hold. An
+        `Analysis` takes ``log=True``, for a logarithmic density; ``panels=["density"]``, of
+        "loss", "gradient", "density" and "outcomes"; and ``ax=axes``, on which the only panel is
+        drawn, the density by default. Answers with a single panel take ``ax``, too.
 
         Returns
         -------

@@ -327,7 +327,9 @@ def test_gradient_and_noise_have_an_axis_each(two_minima):
     for which, curve_, name in ((left, line, "$G$"), (right, right.lines[0], "$S_2$")):
         assert name in which.get_ylabel()
         assert which.yaxis.label.get_color() == curve_.get_color()
-    assert right.get_ylim()[0] == 0
+    heights = [-a.get_ylim()[0] / np.ptp(a.get_ylim()) for a in (left, right)]
+    assert heights[0] == pytest.approx(heights[1])  # of zero
+    assert min(right.get_yticks()) == 0
 
 
 def test_equilibria_are_filled_where_stable_and_open_where_not(two_minima):
@@ -814,3 +816,47 @@ def test_an_analysis_plots_and_saves_itself(gaussian, tmp_path):
     figure = gaussian.plot(tmp_path / "figure.svg", log=True)
     assert figure.axes[2].get_yscale() == "log"
     assert (tmp_path / "figure.svg").stat().st_size > 1000
+
+
+# -- for a journal, and for those who have settings of their own --------------------------------
+
+
+def test_panels_are_chosen_and_drawn_on_axes_that_are_given(gaussian):
+    from matplotlib.figure import Figure
+
+    figure = gaussian.plot(panels=["density"])
+    assert [a.get_ylabel() for a in figure.axes] == ["density $P$($x$)"]
+    mine = Figure().add_subplot()
+    assert gaussian.plot(ax=mine) is mine.figure
+    assert mine.get_ylabel() == "density $P$($x$)"
+    with pytest.raises(LandscapeError, match="there are loss, gradient, density"):
+        gaussian.plot(panels=["densities"])
+    with pytest.raises(LandscapeError, match="one panel fits"):
+        gaussian.plot(panels=["loss", "density"], ax=mine)
+
+
+def test_a_column_of_a_journal_has_letters_and_no_title(gaussian):
+    figure = gaussian.plot(width="column")
+    assert figure.get_size_inches()[0] == pytest.approx(3.4)
+    assert figure.get_suptitle() == ""
+    assert [t.get_text() for a in figure.axes for t in a.texts if t.get_weight() == "bold"] == [
+        "a", "b", "c"
+    ]  # fmt: skip
+    with pytest.raises(LandscapeError, match=r'"column", "page"'):
+        gaussian.plot(width="wide")
+
+
+def test_a_style_sheet_of_the_user_holds(gaussian):
+    import matplotlib.style
+
+    with matplotlib.style.context(["dark_background", {"font.size": 11}]):
+        figure = gaussian.plot()
+        title = figure._suptitle
+    assert figure.get_facecolor() == (0, 0, 0, 1)
+    assert sum(matplotlib.colors.to_rgb(title.get_color())) > 2
+    curve = figure.axes[0].lines[0]
+    assert sum(matplotlib.colors.to_rgb(curve.get_color())) > 2
+
+
+def test_a_notebook_shows_a_figure_without_pyplot(gaussian):
+    assert gaussian.plot()._repr_png_().startswith(b"\x89PNG")

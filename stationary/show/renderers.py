@@ -70,12 +70,21 @@ def renderer(kind: type, form: str) -> Renderer:
 
 def _saved(plot: Renderer) -> Renderer:
     """The same, with its figure written to a path if one is given."""
+    from stationary.show.figures.drawing import sized, suited
     from stationary.show.figures.saving import save
 
-    def drawn(answer: Any, path: str | Path | None, **settings: Any) -> Any:
-        with ONE_AT_A_TIME:
+    def drawn(
+        answer: Any,
+        path: str | Path | None,
+        *,
+        width: float | str | None = None,
+        **settings: Any,
+    ) -> Any:
+        with ONE_AT_A_TIME, sized(width):
             axes = plot(answer, **settings)
             figure = axes.get_figure() if hasattr(axes, "get_figure") else axes
+            if "ax" not in settings:
+                suited(figure, journal=width is not None)
             if path is not None:
                 save(figure, path)
         return figure

@@ -11,6 +11,7 @@ functions, and its settings are left as they were.
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +32,6 @@ from stationary.show.figures.drawing import (
     MOST_ZOOMS,
     NORMAL,
     RED,
-    STYLE,
     add_legend,
     draw_hairlines,
     finish_axes,
@@ -40,6 +40,7 @@ from stationary.show.figures.drawing import (
     new_figure,
     on_axes,
     settle_layout,
+    style,
     symbol_of,
 )
 from stationary.show.figures.marks import draw_marks
@@ -64,7 +65,16 @@ __all__ = [
 Array = NDArray[Any]
 
 
-def plot_analysis(analysis: Analysis, *, log: bool = False) -> Figure:
+PANELS = ("loss", "gradient", "density", "outcomes")
+
+
+def plot_analysis(
+    analysis: Analysis,
+    *,
+    log: bool = False,
+    panels: Sequence[str] | None = None,
+    ax: Axes | None = None,
+) -> Figure | Axes:
     """Losses, gradient and noise, and end state, one above another on the same x.
 
     Parameters
@@ -73,39 +83,48 @@ def plot_analysis(analysis: Analysis, *, log: bool = False) -> Figure:
         What `analyze` returned.
     log
         Whether the density has a logarithmic axis.
+    panels
+        Which of "loss", "gradient", "density" and "outcomes" (where the end depends on the start);
+        all that there are if left out.
+    ax
+        Axes for a single panel, the density if nothing else is said.
     """
     import matplotlib
 
     analysis = analysis.rounded
     state = analysis.end_state
     view = View.of(state)
-    narrow = [part for part in view.parts if part.peak is not None]
+    chosen = _chosen(panels, ax, state.kind == "classes", state.diffusion.name)
+    draw: dict[str, Callable[[Axes], None]] = {
+        "loss": lambda axes: _draw_losses(axes, analysis, view),
+        "gradient": lambda axes: _draw_gradients(axes, analysis, view),
+        "density": lambda axes: draw_density(axes, state, analysis.basins, view, log=log),
+        "outcomes": lambda axes: draw_outcomes(axes, state, view),
+    }
+    if ax is not None:
+        return on_axes(ax, draw[chosen[0]])
+    narrow = [part for part in view.parts if part.peak is not None and "density" in chosen]
     narrow = sorted(narrow, key=lambda part: -part.log_weight)[:MOST_ZOOMS]
-    rows = 4 if state.kind == "classes" else 3
     # Stems alone need no room; a further panel is a little lower than the first three.
     bare = not view.parts and state.kind == "classes"
-    heights = [1, 1, 0.6 if bare else 1, 0.9][:rows] + [0.75] * bool(narrow)
-    with matplotlib.rc_context(STYLE):
+    height = {"density": 0.6 if bare else 1.0, "outcomes": 0.9}
+    heights = [height.get(name, 1.0) for name in chosen] + [0.75] * bool(narrow)
+    with matplotlib.rc_context(style()):
         figure = new_figure(HEIGHT * sum(heights) / 3)
         figure.suptitle(_title(analysis), x=0.01, ha="left", fontsize=NORMAL, parse_math=False)
         grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
         top = figure.add_subplot(grid[0])
-        shared: list[Axes] = [
-            top,
-            *(figure.add_subplot(grid[i], sharex=top) for i in range(1, rows)),
-        ]
+        others = range(1, len(chosen))
+        shared: list[Axes] = [top, *(figure.add_subplot(grid[i], sharex=top) for i in others)]
         for axes in shared[:-1]:
             axes.tick_params(labelbottom=False)
-        _draw_losses(top, analysis, view)
-        _draw_gradients(shared[1], analysis, view)
-        draw_density(shared[2], state, analysis.basins, view, log=log)
-        if rows > 3:
-            draw_outcomes(shared[3], state, view)
+        for axes, name in zip(shared, chosen, strict=True):
+            draw[name](axes)
         for axes in shared[:-1]:
             axes.set_xlabel("")
         zooms = []
         if narrow:
-            row = grid[rows]
+            row = grid[len(chosen)]
             parts = row.subgridspec(1, len(narrow))
             places = [parts[i] for i in range(len(narrow))] if len(narrow) > 1 else [row]
             narrow.sort(key=lambda part: part.component.interval)
@@ -118,6 +137,19 @@ def plot_analysis(analysis: Analysis, *, log: bool = False) -> Figure:
                 axes.set_ylabel("")
         settle_layout(figure)
     return figure
+
+
+def _chosen(panels: Any, ax: Axes | None, by_start: bool, name: str) -> list[str]:
+    """The panels that are drawn, from top to bottom."""
+    there = [p for p in PANELS if by_start or p != "outcomes"]
+    if panels is None:
+        return there if ax is None else ["density"]
+    chosen = [panels] if isinstance(panels, str) else list(panels)
+    wrong = [p for p in chosen if p not in there]
+    if wrong or not chosen or (ax is not None and len(chosen) > 1):
+        what = "one panel fits on ax" if not wrong and chosen else f"there are {', '.join(there)}"
+        raise LandscapeError(f"{name}: plot(panels={panels!r:.60}): {what}.")
+    return chosen
 
 
 def plot_losses(analysis: Analysis, ax: Axes | None = None) -> Axes:
@@ -277,13 +309,25 @@ def _draw_gradients(axes: Axes, analysis: Analysis, view: View) -> None:
         limit_axis(which, view, x, finite_only(values))
         which.set_ylabel(label, color=colour)
         which.tick_params(axis="y", colors=colour)
-    right.set_ylim(bottom=0)
+    _align_zeros(axes, right)
     right.spines["right"].set(visible=True, color=RED)
     right.spines["left"].set_visible(False)
     axes.spines["left"].set_color(BLUE)
     add_legend(axes)
     draw_hairlines(axes, view)
     finish_axes(axes, view)
+
+
+def _align_zeros(left: Axes, right: Axes) -> None:
+    """Zero of the variance at the height of zero of the drift, if that leaves it enough room."""
+    from matplotlib.ticker import MaxNLocator
+
+    (low, high), top = left.get_ylim(), right.get_ylim()[1]
+    above = high / (high - low) if low < 0 < high else 1.0
+    if above < 0.4:
+        above = 1.0
+    right.set_ylim(top - top / above, top)
+    right.set_yticks([t for t in MaxNLocator(5).tick_values(0, top) if 0 <= t <= top])
 
 
 def _title(analysis: Analysis) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stationary.annealing import Annealing
-from stationary.show.figures.drawing import BASINS, GREY, HEIGHT, STYLE, WIDTH
+from stationary.show.figures.drawing import BASINS, GREY, HEIGHT, WIDTH, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +28,7 @@ def plot_annealing(found: Annealing, ax: Axes | None = None) -> Axes:
     from matplotlib.figure import Figure
 
     course = found.course
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(style()):
         if ax is None:
             figure = Figure(figsize=(WIDTH, 0.5 * HEIGHT), layout="constrained")
             FigureCanvasAgg(figure)

@@ -9,7 +9,7 @@ import numpy as np
 
 from stationary.bias import WidthBias
 from stationary.questions.width.dilation import BasinBias
-from stationary.show.figures.drawing import BLUE, GREY, HEIGHT, INK, RED, STYLE, new_figure
+from stationary.show.figures.drawing import BLUE, GREY, HEIGHT, INK, RED, new_figure, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +27,7 @@ def plot_bias(bias: WidthBias) -> Figure:
     """The changed basin, if one was changed, else the parts of the heaviest pairs."""
     import matplotlib
 
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(style()):
         if bias.changed:
             panels = sum(1 if c.log_shares is None else 2 for c in bias.changed)
             figure = new_figure(0.34 * HEIGHT * panels + 0.2)

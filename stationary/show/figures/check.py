@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stationary.checking.verdict import Check
 from stationary.sgd import COMPARED, SETTLED
-from stationary.show.figures.drawing import BLUE, GREY, HEIGHT, INK, RED, STYLE, new_figure
+from stationary.show.figures.drawing import BLUE, GREY, HEIGHT, INK, RED, new_figure, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +28,7 @@ def plot_check(check: Check) -> Figure:
     """Distribution functions, densities averaged over the same bins, and masses."""
     import matplotlib
 
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(style()):
         figure = new_figure(1.05 * HEIGHT)
         density, below, masses = figure.subplots(3, 1, height_ratios=(1.2, 1, 0.8))
         edges = _edges(check)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
+from stationary.errors import LandscapeError
 from stationary.show.figures.view import (
     View,
 )
@@ -35,7 +39,6 @@ __all__ = [
     "RED",
     "SMALL",
     "STEEP",
-    "STYLE",
     "UNDATED",
     "WIDTH",
     "add_legend",
@@ -48,6 +51,9 @@ __all__ = [
     "new_figure",
     "on_axes",
     "settle_layout",
+    "sized",
+    "style",
+    "suited",
     "symbol_of",
 ]
 
@@ -95,6 +101,8 @@ STYLE: Any = {
     "ytick.labelsize": SMALL,
     "ytick.major.width": 0.6,
 }
+WIDTHS = {"column": 3.4, "page": 7.0}  # inches, of most journals
+_width: ContextVar[float] = ContextVar("width", default=WIDTH)
 UNDATED: dict[str, Any] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 
 
@@ -192,13 +200,63 @@ def add_legend(axes: Axes) -> None:
         axes.legend(frameon=False, **place, **space)
 
 
-def new_figure(height: float) -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+def style() -> Any:
+    """Our settings of matplotlib, but for what the user has set otherwise, as by a style sheet."""
+    from matplotlib import rcParams, rcParamsDefault
 
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    return {k: v for k, v in STYLE.items() if rcParams[k] == rcParamsDefault[k]}
+
+
+@contextmanager
+def sized(width: float | str | None) -> Iterator[None]:
+    """New figures so many inches wide, or as a "column" or a "page" of a journal."""
+    inches = WIDTHS.get(width, width) if isinstance(width, str) else width
+    if not (inches is None or (isinstance(inches, (int, float)) and 1 <= inches <= 100)):
+        raise LandscapeError(
+            f'plot(width={width!r:.40}): it is "column", "page", or a number of inches from 1 on.'
+        )
+    token = _width.set(inches or WIDTH)
+    try:
+        yield
+    finally:
+        _width.reset(token)
+
+
+def new_figure(height: float) -> Figure:
+    from stationary.show.figures.picture import Picture
+
+    return Picture(figsize=(_width.get(), height), layout="constrained")
+
+
+def suited(figure: Any, *, journal: bool) -> None:
+    """Ink that shows on dark paper; letters in place of a title, for a journal."""
+    from matplotlib.colors import to_hex, to_rgb
+
+    paper = figure.axes[0].get_facecolor() if figure.axes else "white"
+    if sum(to_rgb(paper)) < 1.5:
+        exchanged = {INK: "#e6e6e6", GREY.lower(): "#9a9a9a"}
+        kinds = ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor")
+        for artist, kind in product(figure.findobj(), kinds):
+            get: Any = getattr(artist, f"get_{kind}", None)
+            put: Any = getattr(artist, f"set_{kind}", None)
+            hollow = {"#ffffff": paper} if kind == "markerfacecolor" else {}
+            with suppress(ValueError, TypeError, AttributeError, KeyError):
+                put((exchanged | hollow)[to_hex(get())])
+    if journal:
+        figure.suptitle("")
+        places = [a for a in figure.axes if a.get_subplotspec() is not None]
+        first = {id(a.get_subplotspec()): a for a in reversed(places)}
+        panels = [a for a in places if first[id(a.get_subplotspec())] is a]
+        for letter, axes in zip("abcdefgh", panels if len(panels) > 1 else [], strict=False):
+            axes.annotate(
+                letter,
+                (0, 1),
+                (-28, 4),
+                "axes fraction",
+                "offset points",
+                weight="bold",
+                va="bottom",
+            )
 
 
 def settle_layout(figure: Any) -> None:
@@ -210,7 +268,7 @@ def on_axes(ax: Axes | None, draw: Callable[[Axes], None]) -> Axes:
     """Draw on the given axes, or on new ones on a figure of their own."""
     import matplotlib
 
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(style()):
         axes = new_figure(0.37 * HEIGHT).add_subplot() if ax is None else ax
         draw(axes)
     return axes

@@ -15,8 +15,8 @@ from stationary.show.figures.drawing import (
     HEIGHT,
     INK,
     RED,
-    STYLE,
     new_figure,
+    style,
     symbol_of,
 )
 
@@ -39,7 +39,7 @@ def plot_evolution(e: Evolution) -> Figure:
     """Density against x at a few times, P(X <= x) over time, and mean and deviation over time."""
     import matplotlib
 
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(style()):
         figure = new_figure(HEIGHT)
         axes = figure.subplots(3, 1, height_ratios=(1.1, 1.1, 0.9))
         low, high = _range(e)

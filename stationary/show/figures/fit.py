@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stationary.show.figures.drawing import BLUE, GREY, HEIGHT, INK, RED, STYLE, WIDTH
+from stationary.show.figures.drawing import BLUE, GREY, HEIGHT, INK, RED, WIDTH, style
 from stationary.sources.series.fit import Fit
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def plot_fit(fit: Fit, **settings: Any) -> Figure:
     values = fit.runs.all
     low, high = np.quantile(values, SEEN)
     x = np.linspace(low, high, 301)
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(style()):
         figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
         FigureCanvasAgg(figure)
         drift, variance, density = figure.subplots(3, sharex=True)

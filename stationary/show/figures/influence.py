@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stationary.questions.influence import Influence
-from stationary.show.figures.drawing import BLUE, GREY, HEIGHT, RED, STYLE, WIDTH
+from stationary.show.figures.drawing import BLUE, GREY, HEIGHT, RED, WIDTH, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +23,7 @@ def plot_influence(i: Influence, ax: Axes | None = None) -> Axes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(style()):
         if ax is None:
             figure = Figure(figsize=(WIDTH, 0.45 * HEIGHT), layout="constrained")
             FigureCanvasAgg(figure)

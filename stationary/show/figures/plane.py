@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.plane.state import PlaneState
-from stationary.show.figures.drawing import BLUE, GREY, INK, RED, STYLE
+from stationary.show.figures.drawing import BLUE, GREY, INK, RED, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,7 +40,7 @@ def plot_plane(state: PlaneState, log: bool = False) -> Figure:
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(style()):
         figure = Figure(figsize=(6.5, 6.0), layout="constrained")
         grid = figure.add_gridspec(2, 2, width_ratios=(4, 1), height_ratios=(1, 4))
         axes = figure.add_subplot(grid[1, 0])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stationary.plane.finite import PlaneCheck
-from stationary.show.figures.drawing import BLUE, INK, RED, STYLE
+from stationary.show.figures.drawing import BLUE, INK, RED, style
 from stationary.show.reports.plane_check import verdict_text
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def plot_check(check: PlaneCheck) -> Figure:
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(style()):
         figure = Figure(figsize=(6.0, 1.4 + 0.3 * len(check.names)), layout="constrained")
         axes = figure.add_subplot()
         place = np.arange(len(check.names))

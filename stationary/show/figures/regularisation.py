@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stationary.questions.regularisation.path import RegularisationPath
-from stationary.show.figures.drawing import BASINS, GREY, HEIGHT, INK, STYLE, WIDTH
+from stationary.show.figures.drawing import BASINS, GREY, HEIGHT, INK, WIDTH, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +31,7 @@ def plot_path(path: RegularisationPath, ax: Axes | None = None) -> Axes:
     from matplotlib.figure import Figure
 
     v = path.exact.diffusion.variable
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(style()):
         if ax is None:
             figure = Figure(figsize=(WIDTH, 0.5 * HEIGHT), layout="constrained")
             FigureCanvasAgg(figure)

@@ -6,7 +6,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stationary.show.figures.drawing import STYLE, UNDATED
+from stationary.show.figures.drawing import UNDATED, style
 from stationary.show.files import FIGURES, probe, unwritable, write
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def content_of(figure: Figure, suffix: str) -> bytes:
     import matplotlib
 
     content = BytesIO()
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(style()):
         figure.savefig(content, format=suffix[1:], dpi=200, metadata=UNDATED[suffix])
     return content.getvalue()
 

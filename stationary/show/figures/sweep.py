@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stationary.errors import StationaryError
 from stationary.questions.sweeps.sweep import Sweep
-from stationary.show.figures.drawing import BASINS, GREY, HEIGHT, INK, STYLE, add_legend, new_figure
+from stationary.show.figures.drawing import BASINS, GREY, HEIGHT, INK, add_legend, new_figure, style
 from stationary.show.reports.sweep import value_text
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def plot_phases(sweep: Sweep, ax: Axes | None = None, *, quantity: str | None = 
     if quantity is None and sweep.quantities:
         quantity = sweep.quantities[0]
     drawn = _drawn_axes(sweep)
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(style()):
         if ax is None:
             ax = new_figure(0.6 * HEIGHT if len(drawn) == 2 else 0.5 * HEIGHT).add_subplot()
         title = _title(sweep, drawn)
