@@ -49,7 +49,9 @@ __all__ = [
 SETTLED = ("density", "atoms", "mixture")  # kinds of an end state that is one distribution
 COMPARED = (*SETTLED, "flux")  # of the diffusion: around a ring, too
 INSIDE = 1e-9  # of a position: minima nearer to each other are the same
-CELLS = 256  # of the chain in every analysis: masses to three digits; `check` takes 2,000
+# Cells of the chain in every analysis: masses to three digits, and more where the first are few
+# for its deviation, as with long tails; `check` takes 2,000.
+CELLS = (256, 1024)
 AFFORDABLE = 256  # maps and datapoints for which so many cells cost about as much as an analysis
 CLOSE = 0.05  # difference of two masses, and relative of two deviations, up to which they agree
 LEAST = -700.0  # logarithm of a probability below which none is worth a word
@@ -158,7 +160,8 @@ class FiniteStep:
     steps
         How large the steps are; `held` are the minima that SGD cannot leave.
     spread
-        The standard deviations by the diffusion and by the chain; None where one does not exist.
+        The standard deviations by the diffusion and by the chain; None where one does not exist,
+        or the cells do not tell it to 5 per cent.
     """
 
     chain: ChainState
@@ -247,10 +250,14 @@ def finite_step(
     """
     from stationary.chain.exact import exact_chain  # with SciPy, which a report may do without
 
-    chain = exact_chain(landscape, state.initial, cells=CELLS)
+    for cells in CELLS:
+        chain = exact_chain(landscape, state.initial, cells=cells)
+        known = chain.kind not in SETTLED or chain.std_error <= CLOSE * chain.std()
+        if known:
+            break
     stretches = stretches_of(state, basins)
     settled, spread = state.kind in COMPARED, None
-    if settled and chain.kind in SETTLED:
+    if settled and known and chain.kind in SETTLED:
         pair = float(state.std()), chain.std()
         spread = pair if all(map(math.isfinite, pair)) else None
     found = sgd_basins(state, basins, exits, chain, stretches, steps)

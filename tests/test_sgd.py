@@ -181,3 +181,15 @@ def test_a_run_that_is_too_short_for_the_long_run_is_told():
         analyze(EXAMPLES / "two_minima.py").sgd.after(0)
     with pytest.raises(LandscapeError, match="drift and a variance"):
         analyze(EXAMPLES / "ornstein_uhlenbeck.py", steps=5)
+
+
+def test_a_deviation_is_said_where_cells_tell_it():
+    """Logistic losses without a domain: long tails, which 256 cells do not carry."""
+    x = np.array([1.0, -2, 0.5, 3, 1.5, -0.3])[:, None]
+    y = np.array([1.0, 0, 1, 1, 0, 0])[:, None]
+    landscape = Landscape(losses=lambda w: np.logaddexp(0, x * w) - y * x * w, learning_rate=0.5)
+    sgd = analyze(landscape).sgd
+    # 80 million steps of 20,000 walkers: 0.5386.
+    assert sgd.chain.std() == pytest.approx(0.5387, abs=5e-4)
+    assert sgd.chain.std_error < 0.05 * sgd.chain.std()
+    assert "(standard deviation 0.539)" in analyze(landscape).summary()

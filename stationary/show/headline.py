@@ -110,7 +110,8 @@ def _settled(sgd: FiniteStep, place: Place) -> str:
         return f"In the long run SGD is {' or '.join(parts[:SHOWN])}, depending on where it starts."
     ranked = sorted(sgd.basins, key=lambda b: -_log(b.log_chain))
     kept = [b for b in ranked if _log(b.log_chain) > -math.inf]
-    listed = _listed([_held(b, place) for b in kept], kept, chain.std())
+    deviation = math.nan if sgd.spread is None else sgd.spread[1]
+    listed = _listed([_held(b, place) for b in kept], kept, deviation)
     gone = [f"w = {place(b.position)}" for b in ranked[len(kept) :] if not b.at_end]
     left = f", and leaves {' and '.join(gone[:SHOWN])} for good" if gone else ""
     return f"In the long run SGD is {listed}{left}."
