@@ -51,6 +51,7 @@ MOST_RATES = 65  # at which rates are computed
 NEVER = 20.0  # e-folds below one crossing in the whole schedule, where a rate is taken for 0
 INTERVALS = 2048  # of time; with half as many shares change by less than what `error` says
 LOOKS = 2**17  # steps at which rates are looked at; all of them where there are no more
+OUT = 1e-6  # probability to leave the outermost basins outwards that is worth a word
 BEYOND = 2.0  # times the way between the outermost minima, that an infinite domain is followed
 
 
@@ -214,6 +215,12 @@ def anneal(
             end = found.masses_of_chain(schedule.last, cells)
             crossings = partial(found.in_steps, cells=cells)
             sgd = looks.course(found, crossings, by_chain, end)
+            if found.lost_from < math.inf:
+                notes.append(
+                    f"From T = {found.lost_from:.3g} on SGD can leave all basins and run far away. "
+                    "What becomes of it then is not followed: the shares are those of runs that "
+                    "stay."
+                )
         except (ConvergenceError, LandscapeError) as error:
             notes.append(f"The steps of SGD could not be followed: {error}")
     return Annealing(
@@ -234,6 +241,7 @@ class _Basins:
 
     def __init__(self, landscape: Landscape, last: float, min_barrier: float) -> None:
         self.landscape = landscape
+        self.lost_from = math.inf  # the least learning rate at which a step leads far away
         state = self._state(last)
         found = basins_of(state, min_barrier)
         self.minima = tuple(float(b.position) for b in found)
@@ -317,8 +325,11 @@ class _Basins:
                 continue
             if math.isinf(left.log_time):  # no minibatch leads out
                 continue
+            share = left.upper, 1 - left.upper
+            if (i == 0 and share[1] > OUT) or (i + 1 == len(self.minima) and share[0] > OUT):
+                self.lost_from = min(self.lost_from, rate)
             with np.errstate(divide="ignore"):
-                up, down = np.log([left.upper, 1 - left.upper]) - left.log_time
+                up, down = np.log(share) - left.log_time
             if i > 0:
                 log_k[1, i - 1], errors[1, i - 1] = down, left.error
             if i + 1 < len(self.minima):
@@ -378,6 +389,9 @@ class _Looks:
         moving = self.rates > 0
         shape = (len(self.rates), 2, self.n - 1)
         floor = -math.log(len(self.schedule)) - NEVER
+        if self.n == 1:
+            none = np.zeros(shape)
+            return none, none, none
         x = 1 / self.rates[moving]
         known: dict[float, tuple[Array, Array]] = {}
 
@@ -390,7 +404,7 @@ class _Looks:
         low, high = float(x.min()), float(x.max())
         waiting = list(pairwise(np.geomspace(low, high, 5).tolist())) if high > low else []
         at(low), at(high)
-        while waiting and self.n > 1:
+        while waiting:
             a, b = waiting.pop(0)
             both = at(a), at(b)
             if b <= a * CLOSE or all((v == floor).all() for v in both):

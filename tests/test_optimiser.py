@@ -258,3 +258,29 @@ def test_signs_keep_to_a_lattice_with_a_law_in_closed_form(batch, replacement):
     walk = simulate(given, walkers=4000, steps=100, burn_in=60, seed=1)
     assert abs(walk.mean - law @ w[inside]) < 4 * walk.mean_error
     assert any("Give initial" in note for note in exact_chain(replace(given, initial=None)).notes)
+
+
+@pytest.mark.parametrize("clip", [0.3, 0.9])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_on_the_whole_line_clipped_end_states_are_those_of_small_steps(clip, batch):
+    """Far out all gradients are clipped alike: there is exactly no noise, whatever doubles say."""
+    h, c = np.array([0.55, 1.6, 0.76, 1.8, 1.3]), np.array([0.41, 1.04, -0.13, 1.37, -0.67])
+    given = landscape(
+        lambda w: [a * (w - b) ** 2 / 2 + 0.1 * (w - b) ** 4 for a, b in zip(h, c, strict=True)],
+        rate=0.01,
+        clip=clip,
+        batch_size=batch,
+        weight_decay=0.1,
+    )
+    state, chain = end_state(given), exact_chain(given, cells=200)
+    assert state.status.name == "CONVERGED"
+    assert abs(state.mean() - chain.mean()) < 0.01 * chain.std()
+    assert state.std() == pytest.approx(chain.std(), rel=0.01)
+
+
+def test_where_signs_balance_the_end_state_is_even_up_to_where_they_agree():
+    """Between -b and b the drift is zero; beyond it there is no noise, and the drift leads back."""
+    state = end_state(landscape(lambda w: [w**2 / 2 - w, w**2 / 2 + w], optimiser="sign"))
+    (component,) = state.components
+    assert component.interval == pytest.approx((-1, 1), abs=1e-14)
+    assert state.std() == pytest.approx(1 / np.sqrt(3), rel=1e-12)

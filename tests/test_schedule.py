@@ -187,3 +187,9 @@ def test_three_basins_exchange_with_their_neighbours():
     walk = simulate(given, walkers=4000, seed=6, intervals=[(-1.5, -0.5), (-0.5, 0.5)])
     for share, p, by in zip(found.final, walk.probabilities, walk.probability_errors, strict=False):
         assert abs(share - p) < 4 * by + found.course.error + 0.02
+
+
+def test_with_one_basin_there_is_nothing_to_freeze_in():
+    found = anneal(Landscape(losses=parabolas, schedule="linear:0.3:0.01:100"))
+    assert found.final == pytest.approx([1.0])
+    assert "nothing to freeze in" in str(found)

@@ -214,13 +214,13 @@ def at_zero(
 ) -> SingularPoint:
     """A zero of the variance between the ends of the pieces on its left and on its right."""
     stops: tuple[float, ...] = ()
-    carries = None
+    carries, back = None, (False, False)
     pair: list[Side | None] = []
     if z.is_stretch:
-        stops, carries = _drift_alone(diffusion, z)
-        for end, edge in ((left, z.lower), (right, z.upper)):
+        stops, carries, back = _drift_alone(diffusion, z)
+        for end, edge, returns in ((left, z.lower, back[0]), (right, z.upper, back[1])):
             ahead = stops[:1] if end is left else stops[-1:]
-            pair.append(None if end is None else _side_of_stretch(end, edge, ahead))
+            pair.append(None if end is None else _side_of_stretch(end, edge, ahead, returns))
     else:
         for end, other in ((left, right), (right, left)):
             pair.append(None if end is None else _side_of_point(z, end, other))
@@ -256,8 +256,12 @@ def _hinders_nothing(end: End) -> bool:
     return end.feller is Feller.REGULAR and end.order is not None and end.order < 1
 
 
-def _drift_alone(diffusion: Diffusion, z: Zero) -> tuple[tuple[float, ...], int | None]:
+def _drift_alone(
+    diffusion: Diffusion, z: Zero
+) -> tuple[tuple[float, ...], int | None, tuple[bool, bool]]:
     """Where the drift alone comes to rest on a stretch without noise, and which way it carries.
+
+    And whether next to its lower, and its upper end it leads out again at that end.
 
     An end of the domain against which the drift presses is such a place; so is a whole stretch
     without drift, of which the ends are named.
@@ -281,15 +285,16 @@ def _drift_alone(diffusion: Diffusion, z: Zero) -> tuple[tuple[float, ...], int 
     if high == diffusion.domain[1] and inner[-1] > 0:
         stops.append(high)
     same = (inner == inner[0]).all()
-    return tuple(sorted(set(stops))), int(inner[0]) if same else None
+    back = bool(inner[0] < 0), bool(inner[-1] > 0)
+    return tuple(sorted(set(stops))), int(inner[0]) if same else None, back
 
 
-def _side_of_stretch(end: End, edge: Any, ahead: tuple[float, ...]) -> Side:
+def _side_of_stretch(end: End, edge: Any, ahead: tuple[float, ...], returns: bool) -> Side:
     """Where the drift alone takes what enters a stretch without noise at an edge."""
     if end.feller is Feller.UNDECIDED:
         return Side(end, Behaviour.UNDECIDED)
     if end.feller in (Feller.ENTRANCE, Feller.NATURAL) or (
-        end.feller is Feller.REGULAR and end.push > 0
+        end.feller is Feller.REGULAR and (end.push > 0 or returns)
     ):
         return Side(end, Behaviour.STAYS)
     if end.push == 0:

@@ -343,9 +343,13 @@ class _Look:
             return a[0] / slope[0] if a[0] > 0 and slope[0] != 0 else None
 
         with contextlib.suppress(*CANNOT, ZeroDivisionError):
-            zero = many.array([inside])[0]
-            before, here = many.array([inside + 4 * (outside - inside), outside])
-            r_before, r_here = ratio(before), ratio(here)
+            zero, gap = many.array([inside])[0], outside - inside
+            for _ in range(4):  # what doubles see outside may be their rounding
+                before, here = many.array([inside + 4 * gap, inside + gap])
+                r_before, r_here = ratio(before), ratio(here)
+                if r_here is not None:
+                    break
+                gap *= 4
             if ratio(zero + side * goal) is not None or r_before is None or r_here is None:
                 return inside
             for _ in range(60):

@@ -156,8 +156,12 @@ class GradientMoments:
             tables = [self.batches.counts @ t / size for t in tables]
             p = arithmetic.array(self.batches.chances)[:, None]
         tables, largest = self.rule.bent(tables, w)
-        mean = tuple((p * v).sum(axis=0) for v in tables)
-        apart = [v - m for v, m in zip(tables, mean, strict=True)]
+        # Counted from the first of them: where all are clipped alike there is exactly no variance.
+        first = tuple(v[0] for v in tables)
+        above = [v - v0 for v, v0 in zip(tables, first, strict=True)]
+        rise = [(p * v).sum(axis=0) for v in above]
+        mean = tuple(v0 + r for v0, r in zip(first, rise, strict=True))
+        apart = [v - r for v, r in zip(above, rise, strict=True)]
         variance = tuple((p * product(apart, k)).sum(axis=0) for k in range(len(apart)))
         return Moments(mean, variance, largest)
 
