@@ -96,10 +96,12 @@ class Analysis(Result):
 
     @cached_property
     def bias(self) -> tuple[Ratio, ...]:
-        """Every pair of minima compared, with what makes the difference."""
-        from stationary.questions.width.ratios import ratios_of  # seldom asked for
+        """Every pair of minima compared, with what makes the difference; printed as a report."""
+        from stationary.questions.width.ratios import Ratios, ratios_of  # seldom asked for
 
-        return ratios_of(self.process, self.end_state, self.basins, self.min_barrier)
+        found = Ratios(ratios_of(self.process, self.end_state, self.basins, self.min_barrier))
+        found.analysis = self
+        return found
 
     @cached_property
     def steps(self) -> StepIndicators | None:

@@ -145,3 +145,27 @@ def test_a_frame_is_made_where_pandas_is_and_else_said_to_need_it(answers):
             swept.to_frame()
     else:
         assert list(swept.to_frame().columns) == list(swept.columns)
+
+
+def test_an_end_state_has_the_manners_of_scipy_stats():
+    """An Ornstein-Uhlenbeck process with f = -x and a = 2 ends in a standard normal law."""
+    from scipy.stats import norm
+
+    state = st.end_state(Diffusion(lambda x: -x, 2.0, (-np.inf, np.inf)))
+    assert state.stats("mvsk") == pytest.approx(norm().stats("mvsk"), abs=1e-9)
+    assert state.stats("v") == pytest.approx(1)
+    for k in range(7):
+        assert state.moment(k) == pytest.approx(norm.moment(k), abs=1e-9)
+    assert state.support() == norm.support()
+    assert (state.rvs(5, random_state=3) == state.rvs(5, rng=3)).all()
+    assert state.rvs(size=(2, 3), random_state=np.random.default_rng(1)).shape == (2, 3)
+    heavy = st.end_state(Diffusion(lambda x: -x, lambda x: 1 + x**2, (-np.inf, np.inf)))
+    assert np.isinf(heavy.moment(4))
+    with pytest.raises(st.StationaryError, match="mvsk"):
+        state.stats("mq")
+
+
+def test_the_bias_of_an_analysis_prints_the_report_of_the_command():
+    found = analyze(TWO_MINIMA)
+    assert str(found.bias) == st.width_bias(TWO_MINIMA).summary()
+    assert pickle.loads(pickle.dumps(found.bias)) == found.bias

@@ -31,6 +31,7 @@ from stationary.numbers.elementary import (
 )
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
+from stationary.states.manners import Manners
 from stationary.states.mixture import (
     Atom,
     Escape,
@@ -58,7 +59,7 @@ MOST = 2.0**1000  # beyond this logarithm a density is infinite even to mpmath
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class EndState(Distribution):
+class EndState(Manners, Distribution):
     """The end state of one process, and how far to trust it.
 
     Attributes
@@ -175,6 +176,8 @@ class EndState(Distribution):
         self,
         size: int | tuple[int, ...] | None = None,
         rng: np.random.Generator | int | None = None,
+        *,
+        random_state: np.random.Generator | int | None = None,
     ) -> Any:
         """Independent draws.
 
@@ -184,8 +187,11 @@ class EndState(Distribution):
             How many, or the shape of the result; None for a single number.
         rng
             A NumPy generator, or a seed for one.
+        random_state
+            The same, by the name that it has in `scipy.stats`.
         """
         self._require()
+        rng = random_state if rng is None else rng
         try:
             generator = np.random.default_rng(rng)
             sizes = () if size is None else size if isinstance(size, tuple) else (size,)

@@ -27,6 +27,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib import import_module
 from itertools import combinations
 from typing import Any
 
@@ -47,7 +48,7 @@ from stationary.states.basins import Basin, climb_error
 from stationary.states.distribution import EndState
 from stationary.states.merging import MIN_BARRIER
 
-__all__ = ["Causes", "Ratio", "ratios_of"]
+__all__ = ["Causes", "Ratio", "Ratios", "ratios_of"]
 
 Array = NDArray[Any]
 
@@ -210,6 +211,17 @@ class Ratio(Data):
             return None
         local = float(copy.log_mass_ratios[0] - (fit.factor**2 - 1) * copy.exponent)
         return 2 * w * math.log(fit.factor) + gain, gain + local
+
+
+class Ratios(tuple[Ratio, ...]):
+    """Every pair of minima; printing it gives the report that the command `bias` prints."""
+
+    analysis: Any
+
+    def __str__(self) -> str:
+        # What compares minima and prints it lies behind this room.
+        compared = import_module("stationary.bias").WidthBias(self.analysis, tuple(self))
+        return str(compared)
 
 
 def ratios_of(
