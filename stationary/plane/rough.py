@@ -127,8 +127,13 @@ def on_box(process: PlaneDiffusion, box: Box, start: Array | None, most: float) 
     else:
         pin = int(np.argmin((((x - start[:, None]) / h) ** 2).sum(axis=0)))
     p = _pinned(process, flow, pin)
-    if p.max() > 1e3:  # far from the peak a pin leaves few digits
-        p = _pinned(process, flow, int(np.argmax(p)))
+    if not p.max() < 1e3:  # far from the peak a pin leaves few digits, or none
+        p = _pinned(process, flow, int(np.argmax(np.where(np.isfinite(p), p, np.inf))))
+        if not p.max() < 1e3:
+            raise LandscapeError(
+                f"{process.name}: no density was found on {box_text(box)}: nothing holds the "
+                "process together there. Give a finite domain; its ends then reflect."
+            )
     with np.errstate(divide="ignore", invalid="ignore"):
         phi = -np.log(p / p.max())
     phi = np.where(np.isfinite(phi), np.minimum(phi, most), most)
@@ -140,7 +145,7 @@ def found(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...], cut: flo
     stable = [e for e in equilibria if e.covariance is not None]
     box = first_box(process, stable, cut)
     start = stable[0].position if stable else None
-    first, shrunk = None, False
+    first, shrunk, settled = None, False, False
     for _ in range(40):
         rough = on_box(process, box, start, 700.0)
         start = rough.peak
@@ -155,18 +160,18 @@ def found(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...], cut: flo
                     ends[side] = min(ends[side] + by, room) if side else max(ends[side] + by, room)
             grown.append((ends[0], ends[1]))
         if tuple(grown) != box:
-            if shrunk:
-                return on_box(process, tuple(grown), start, 700.0)
             if first is not None and _area(tuple(grown)) > 1e12 * first:
                 break
             first = first or _area(box)
-            box = tuple(grown)
+            box, settled = tuple(grown), shrunk  # what was cut too far is not cut again
             continue
         smaller = []
         for axis, x in enumerate(rough.axes):
             held = np.flatnonzero(rough.phi.min(axis=1 - axis) < cut)
             smaller.append((float(x[max(held[0] - 2, 0)]), float(x[min(held[-1] + 2, POINTS - 1)])))
-        if _area(tuple(smaller)) > 0.5 * _area(box):
+        if settled or _area(tuple(smaller)) > 0.5 * _area(box):
+            if _runs_away(process, box):
+                break
             return cropped(rough, tuple(smaller))
         box, shrunk = tuple(smaller), True
     raise LandscapeError(
@@ -174,6 +179,18 @@ def found(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...], cut: flo
         "its tails are heavy, or nothing holds the process together. Give a finite domain; its "
         "ends then reflect."
     )
+
+
+def _runs_away(process: PlaneDiffusion, box: Box) -> bool:
+    """Whether the drift leads out all along a side that is no end of the domain."""
+    for axis in (0, 1):
+        for side, end in ((0, -1), (1, 1)):
+            if box[axis][side] != process.domain[axis][side]:
+                x = np.empty((2, POINTS))
+                x[axis], x[1 - axis] = box[axis][side], np.linspace(*box[1 - axis], POINTS)
+                if (end * process.fields(x).f[axis] > 0).all():
+                    return True
+    return False
 
 
 def cropped(rough: Rough, box: Box) -> Rough:

@@ -25,6 +25,7 @@ __all__ = ["plane_end_state"]
 Array = NDArray[Any]
 
 ENOUGH = 1e-6  # of the peak: an error above this is told as not converged
+LOW = 12.0  # in -log P, above which a side does not matter
 FAR = 22.0  # in -log P of an attractor: beyond, spectral elements have lost its digits
 HELD = 45.0  # in -log P: what a basin's own box reaches
 
@@ -39,6 +40,13 @@ def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
     ConvergenceError
         If barriers are beyond what can be followed.
     """
+    state = _found(process)
+    if state.road != "gaussian":
+        _require_held(state)
+    return state
+
+
+def _found(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
     diffusion = process.diffusion() if isinstance(process, PlaneLandscape) else process
     if diffusion.dimensions != 2:
         raise LandscapeError(
@@ -70,6 +78,7 @@ def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
         process, diffusion, solved.density, solved.others, equilibria, tested, "elements",
         Status.CONVERGED, notes,
     )  # fmt: skip
+    _require_held(state)
     if not state.error < ENOUGH:
         state = replace(state, status=Status.PANEL_LIMIT)
     if not state.error < 1e-2:
@@ -79,6 +88,39 @@ def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
             state,
         )
     return state
+
+
+def _require_held(state: PlaneState) -> None:
+    """Raise where the density has not fallen at a side on which nothing holds the process."""
+    name, domain = state.diffusion.name, state.diffusion.domain
+    if not math.isfinite(state.density.log_total):
+        raise ConvergenceError(
+            f"{name}: no density was found that is positive: what the drift carries out of the box "
+            "may never come back, or the box may hold no closed class. Widen the domain."
+        )
+    box = state.box
+    for axis in (0, 1):
+        for side, end in ((0, -1), (1, 1)):
+            at = box[axis][side]
+            x = np.empty((2, 201))
+            x[axis], x[1 - axis] = at, np.linspace(*box[1 - axis], 201)
+            height = np.asarray(state.energy(x))
+            if at != domain[axis][side]:
+                if height.min() < LOW:
+                    raise LandscapeError(
+                        f"{name}: the density has not fallen at {at:.4g} of coordinate {axis + 1}: "
+                        "the process runs away, or its tails are heavy. Give a finite domain; its "
+                        "ends then reflect."
+                    )
+                continue
+            fields = state.diffusion.fields(x)
+            free = fields.a[axis, axis] <= 1e-9 * np.abs(fields.a).max(axis=(0, 1))
+            if (free & (end * fields.f[axis] > 0) & (height < LOW)).any():
+                raise LandscapeError(
+                    f"{name}: the drift leads out across {at:.4g} of coordinate {axis + 1}, where "
+                    "no noise crosses and nothing reflects: what leaves does not come back, so "
+                    "that there is no end state in this box. Widen the domain."
+                )
 
 
 def _out_of_reach(x: Array, box: Box) -> bool:
