@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -783,3 +784,31 @@ def test_relaxation_between_wells_takes_about_twice_as_long_as_leaving_the_shall
     state = exact_chain(landscape)
     found, leaving = state.relaxation(), state.mean_exit_time(0.05, 3)
     assert math.log(1.6) - found.error < found.log_time - leaving.log_time < math.log(2)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_moments_to_order_four_of_random_linear_gradients_are_within_their_errors(seed):
+    """Units, origins and tails of all kinds, against the recursion in fractions."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2, 8))
+    k, c = rng.uniform(0.1, 3, n), rng.normal(size=n) * 10.0 ** rng.integers(-2, 3) + 100 * seed
+    rate = float(rng.uniform(0.1, 1.9) / k.max())
+    landscape = quadratics(c, rate, k)
+    (only,) = exact_chain(landscape, cells=64).components
+    a = [1 - Fraction(rate) * Fraction(float(x)) for x in k]
+    b = [(1 - u) * Fraction(float(x)) for u, x in zip(a, c, strict=True)]
+    mean = sum(b) / (n - sum(a))
+    d = [y + (x - 1) * mean for x, y in zip(a, b, strict=True)]
+    central = [Fraction(1), Fraction(0)]
+    for order in range(2, 5):
+        if sum(abs(x) ** order for x in a) >= n:
+            break
+        terms = sum(
+            math.comb(order, i) * x**i * y ** (order - i) * central[i]
+            for i in range(order)
+            for x, y in zip(a, d, strict=True)
+        )
+        central.append(terms / (n - sum(x**order for x in a)))
+    exact = [mean, *central[2:]]
+    for value, truth, error in zip(only.moments, exact, only.moment_errors, strict=False):
+        assert abs(Fraction(float(value)) - truth) <= error

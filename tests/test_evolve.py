@@ -619,3 +619,11 @@ def test_a_landscape_evolves_in_steps():
     # T S2 / 2 = 0.1 * 0.09 / 2 is the variance in the end.
     assert_moments(e, fall, 0.0045 * (1 - fall**2))
     assert e.diffusion.time_unit == "step"
+
+
+def test_probabilities_that_cells_do_not_tell_are_called_unknown():
+    """A pulse a thousandth wide, carried by the drift: an error of 1 is no "0"."""
+    e = evolve(ornstein_uhlenbeck(1.0, 1e-6), "normal:2,0.001", [0.5], cells=256)
+    assert e.error[0] == 1
+    assert "the distance to the end state is unknown" in " ".join(e.summary().split())
+    assert "not been reached" not in e.summary()

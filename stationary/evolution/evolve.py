@@ -19,6 +19,7 @@ from stationary.evolution.destination import distance_to_end
 from stationary.evolution.evolution import Evolution, EvolutionAtom
 from stationary.evolution.features import COUNTED
 from stationary.evolution.gap import gap_of
+from stationary.evolution.generator import Chain
 from stationary.evolution.moments import moments
 from stationary.evolution.propagation import Run, run_on
 from stationary.evolution.refinement import FEWEST, Refined, refined
@@ -45,6 +46,7 @@ DEEPEST = 9  # levels of refinement, if nothing was said
 STEEPEST = 8.0  # by which errors fall from level to level: with more to go it is no use,
 MOST_NEEDED = 1e5  # if it would take more cells than this for noise to smooth what the drift does
 TOLERANCE = 1e-4
+ENOUGH = 4096  # cells that show the relaxation time to 1e-4 or so: more only cost
 NEGLIGIBLE = 1e-15
 
 
@@ -119,6 +121,7 @@ def _evolved(
     grid = windowed(state, start, times, BASE if cells is None else cells // 4)
     runs = [run_on(state, start, grid.edges(level), times, tolerance) for level in range(FEWEST)]
     found = refined(runs, grid.blurred)
+    chains = [r.chain for r in runs]
     if cells is None:
         most = MOST_NUMBERS // len(times)
         for level in range(FEWEST, DEEPEST + 1):
@@ -128,7 +131,9 @@ def _evolved(
                 break
             runs = [*runs[1:], run_on(state, start, grid.edges(level), times, tolerance)]
             found = refined(runs, grid.blurred)
-    return _put_together(process, state, start, times, runs, found, tolerance)
+            if len(runs[-1].chain.width) <= ENOUGH:  # for a relaxation time
+                chains = [*chains[1:], runs[-1].chain]
+    return _put_together(process, state, start, times, runs, chains, found, tolerance)
 
 
 # The result.
@@ -140,6 +145,7 @@ def _put_together(
     start: Initial,
     times: Array,
     runs: Sequence[Run],
+    chains: Sequence[Chain],
     found: Refined,
     tolerance: float,
 ) -> Evolution:
@@ -154,7 +160,7 @@ def _put_together(
         if found.atoms[:, k].max() > 0 or ends[k]
     )
     mean, std = moments(start, state.diffusion, times, runs[-1], found, leak)
-    gap = gap_of(state, [r.chain for r in runs], edges, float(times[-1]) or 1.0)
+    gap = gap_of(state, chains, edges, float(times[-1]) or 1.0)
     distance, is_resolved = distance_to_end(state, found)
     return Evolution(
         process=process,

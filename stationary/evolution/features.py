@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,13 @@ def is_whole(state: EndState) -> bool:
     return sum(float(e.weight or 0.0) for e in state.escapes) <= COUNTED
 
 
+@lru_cache(maxsize=1)
+def _quantiles(state: EndState) -> Array:
+    """Of levels TAIL, 0.1, 0.25, 0.5, 0.75, 0.9, 1 - TAIL: asked for once, as digits are dear."""
+    below = state.ppf(np.array([TAIL, 0.1, 0.25, 0.5, 0.75, 0.9]))
+    return np.append(np.asarray(below, dtype=float), float(state.isf(TAIL)))
+
+
 def first_reach(state: EndState, start: Initial, times: Array) -> tuple[float, float]:
     """An interval that holds the start, whatever is special on the line, and most of what comes."""
     diffusion = state.diffusion
@@ -46,9 +54,9 @@ def first_reach(state: EndState, start: Initial, times: Array) -> tuple[float, f
     places = [low, high, *(float(e.position) for e in state.anatomy.equilibria)]
     places += [float(e) for p in state.anatomy.points for e in (p.lower, p.upper)]
     if state.kind in ("density", "mixture", "flux") and is_whole(state):
-        q = [float(x) for x in (state.ppf(0.1), state.ppf(0.9))]
+        q = _quantiles(state)[[1, 5]].tolist()
         reach = LIGHT * (q[1] - q[0])
-        tails = [float(state.ppf(TAIL)), float(state.isf(TAIL))]
+        tails = _quantiles(state)[[0, 6]].tolist()
         places += [x for x in tails if q[0] - reach < x < q[1] + reach]
     x = np.clip(np.array([low, high]), lower, upper)
     t = float(times[-1])
@@ -118,7 +126,7 @@ def grid_in(
     minima, blurred = _minima(state, low, high)
     features = [Feature(centre, max(width, noise, given)), *minima]
     if is_whole(state) and len(state.components) and not state.atoms:
-        q = [float(x) for x in (state.ppf(0.25), state.ppf(0.5), state.ppf(0.75))]
+        q = _quantiles(state)[2:5].tolist()
         if low < q[1] < high:
             features.append(Feature(q[1], max(q[2] - q[0], POINT * span)))
     singular = [float(e) for p in state.anatomy.points for e in (p.lower, p.upper)]

@@ -46,7 +46,8 @@ def gap_of(state: EndState, chains: Sequence[Chain], edges: Array, span: float) 
         return NONE  # it would be that of the cells
     slow = [slowest(chain, span) for chain in chains]
     fine = chains[-1]
-    mode = np.add.reduceat(slow[-1].mode[fine.is_cell], np.searchsorted(fine.edges, edges[:-1]))
+    below = np.append(0.0, np.cumsum(slow[-1].mode[fine.is_cell]))
+    mode = np.diff(np.interp(edges, fine.edges, below))
     logs = np.array([r.log_time for r in slow])
     if logs[-1] == math.inf:
         return Gap(math.inf, 0.0, mode)

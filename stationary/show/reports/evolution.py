@@ -54,8 +54,8 @@ def text(e: Evolution) -> str:
         row += [_to_error(e.mean[k], e.mean_error[k]), error_text(e.mean_error[k])]
         row += [_to_error(e.std[k], e.std_error[k]), error_text(e.std_error[k])]
         if to_end is not None:
-            row.append(_to_error(to_end[k], worst))
-        row += [_to_error(a.weights[k], by) for a, by in zip(shown, weights, strict=True)]
+            row.append(_share(to_end[k], worst))
+        row += [_share(a.weights[k], by) for a, by in zip(shown, weights, strict=True)]
         rows.append(row)
     widths = [max(len(r[i]) for r in [header, *rows]) for i in range(len(header))]
     lines += [
@@ -88,7 +88,7 @@ def _shares(e: Evolution) -> list[str]:
         return []
     lines = ["", f"Where it is at {_at(e.times[-1], e.diffusion.time_unit)}"]
     for a, b in pairwise([low, *inner, high]):
-        share = _to_error(float(e.probability(a, b)[-1]), 2 * float(e.error[-1]))
+        share = _share(float(e.probability(a, b)[-1]), 2 * float(e.error[-1]))
         lines.append(f"  {v} from {a:.6g} to {b:.6g}: {share}")
     return lines
 
@@ -126,6 +126,11 @@ def _bound(e: Evolution) -> str:
     )
 
 
+def _share(value: float, error: float) -> str:
+    """A probability; none where its error is most of what it could be."""
+    return "unknown" if error >= 0.5 else _to_error(value, error)
+
+
 def _to_error(value: float, error: float) -> str:
     """A number to the digit that its error allows, or to its own precision."""
     if math.isnan(value):
@@ -158,10 +163,11 @@ def _answer(e: Evolution) -> str:
     if to_end is None:
         words.append("There is no end state that all of the probability goes to.")
     else:
-        left = _to_error(to_end[-1], max(e.mass_error[-1], 1e-12))
-        least = "" if e.end_is_resolved else "at least "
+        left = _share(to_end[-1], max(e.mass_error[-1], 1e-12))
+        known = e.mass_error[-1] < 0.5
+        least = "at least " if known and not e.end_is_resolved else ""
         words.append(f"At {_at(e.times[-1], unit)} the distance to the end state is {least}{left}.")
-        if to_end[-1] > 0.01:
+        if known and to_end[-1] > 0.01:
             words.append("The end state has not been reached: this is a state on the way.")
     return " ".join(words)
 
