@@ -43,7 +43,7 @@ def linear_moments(
     size = max(abs(low), abs(high)) if math.isinf(far.exponent) else 1 + float(np.abs(b).max())
     mean = float(p @ b) / float(1 - p @ a)
     d = b + (a - 1) * mean
-    found, errors = [1.0, 0.0], [0.0, 16 * EPS * (size + abs(mean)) / abs(1 - float(p @ a))]
+    found, errors = [1.0, 0.0], [0.0, 64 * EPS * (size + abs(mean)) / abs(1 - float(p @ a))]
     for k in range(2, 5):
         if far.exponent <= k:
             found.append(math.inf if k % 2 == 0 else math.nan)
@@ -61,7 +61,7 @@ def linear_moments(
         gap = 1 - float(p @ a**k)
         found.append(float(sum(terms)) / gap)
         whole = abs(found[-1])
-        errors.append((off + 16 * EPS * (float(sum(sizes)) + whole)) / gap)
+        errors.append((off + 64 * EPS * (float(sum(sizes)) + whole)) / gap)
     if far.exponent <= 1:
         return np.full(4, math.nan), np.zeros(4)
     return np.array([mean, *found[2:]]), np.array(errors[1:])
