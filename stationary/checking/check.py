@@ -23,14 +23,13 @@ from stationary.checking.comparison import Distances, Variation, compared
 from stationary.checking.verdict import Check
 from stationary.errors import ConvergenceError, LandscapeError, StationaryError
 from stationary.numbers.arithmetic import DOUBLE
-from stationary.plane.finite import plane_check
-from stationary.plane.state import PlaneState
 from stationary.process.diffusion import Convention
 from stationary.process.landscape import Landscape
 from stationary.sgd import COMPARED, SETTLED, SgdBasin, Stretch, sgd_basins, stretches_of
 from stationary.simulation.result import Simulation
 from stationary.simulation.sgd import gradients_per_step
 from stationary.simulation.simulate import simulate
+from stationary.sources.loading import PLANE
 from stationary.states.distribution import EndState
 from stationary.states.solve import end_state
 
@@ -92,7 +91,9 @@ def check(
             )
     given = {"initial": initial} if initial is not None else {}
     analysis: Any = analyze(source, **changes, **given)
-    if isinstance(analysis, PlaneState):
+    if isinstance(analysis.process, PLANE):
+        from stationary.plane.finite import plane_check
+
         how: Any = {"walkers": walkers or 1000, "steps": steps, "simulation": simulation}
         held: Any = plane_check(analysis, seed=seed, **how)
         return held  # type: ignore[no-any-return]
