@@ -17,7 +17,7 @@ from enum import Enum
 from importlib import import_module
 from pathlib import Path
 from threading import local
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -138,6 +138,8 @@ def _same(a: Any, b: Any, seen: set[tuple[int, int]]) -> bool:
             and alike(_constants(code), _constants(other))
             and alike((cells[0], a.__defaults__), (cells[1], b.__defaults__))
         )
+    if isinstance(a, MethodType):
+        return a.__func__ is b.__func__ and alike(a.__self__, b.__self__)
     fields = getattr(a, "__dataclass_fields__", None)
     if fields is not None:
         names = [name for name, f in fields.items() if f.compare and hasattr(a, name)]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -33,18 +34,18 @@ def double_well(dt, n, seed, runs, drift=lambda x: x - x**3):
     return out.T
 
 
-@pytest.mark.parametrize("dt", [0.02, 0.1, 0.5, 2.0])
+@pytest.mark.parametrize("dt", [0.02, 0.3, 2.0])
 def test_intervals_of_a_line_cover_what_they_should(dt):
-    """Of drift and variance at three places, over 25 series; and the variance is not biased."""
+    """Of drift and variance at three places, over 15 series; and the variance is not biased."""
     x = np.array([-0.7, 0.0, 0.7])
     hits, ratio = [], []
-    for series in ornstein_uhlenbeck(dt, 3000, 7, runs=25):
+    for series in ornstein_uhlenbeck(dt, 3000, 7, runs=15):
         found = fit(series, dt)
         hits += (np.abs(found.drift(x) + x) < 1.96 * found.drift_error(x)).tolist()
         hits += (np.abs(found.variance(x) - 1) < 1.96 * found.variance_error(x)).tolist()
         ratio.append(found.variance(x))
     assert 0.88 <= np.mean(hits) <= 1.0
-    spread = np.std(np.mean(ratio, axis=1)) / 5
+    spread = np.std(np.mean(ratio, axis=1)) / np.sqrt(15)
     assert abs(np.mean(ratio) - 1) < 0.03 + 2 * spread
 
 
@@ -53,7 +54,7 @@ def test_the_ratio_of_two_wells_is_known_to_its_standard_error(dt):
     exact = Diffusion(lambda x: x - x**3, lambda x: (0.7 + 0.1 * np.sin(x)) ** 2, (-3, 3))
     true = end_state(exact).log_ratio((-3, 0), (0, 3))
     off = []
-    for series in double_well(dt, 3000, 3, runs=12):
+    for series in double_well(dt, 3000, 3, runs=8):
         state = analyze(fit(series, dt).diffusion, min_barrier=0)
         first, second = state.basins
         error = state.standard_errors.log_ratios[0, 1]
@@ -124,3 +125,10 @@ def test_the_command_line_fits_a_file(tmp_path, run):
 def test_what_is_no_series_is_told(x, given, message):
     with pytest.raises(LandscapeError, match=message):
         fit(x, **given)
+
+
+def test_the_example_with_two_states_is_right_about_both(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend("examples/data")
+    score, verdict = import_module("two_states").main(tmp_path / "fit.png")
+    assert abs(score) < 3
+    assert verdict == "DIFFUSION"

@@ -120,3 +120,15 @@ def test_losses_that_are_not_of_single_datapoints_are_refused(framework):
         network.line(loss, data, minimum, minimum)
     with pytest.raises(LandscapeError, match="directions = 7 must be from 1 to 6"):
         network.around(loss, data, minimum, directions=7)
+
+
+def test_the_example_has_losses_of_single_datapoints(monkeypatch):
+    """Training it takes half a minute, which this leaves out."""
+    pytest.importorskip("jax")
+    monkeypatch.syspath_prepend("examples/data")
+    example = import_module("small_network")
+    data, weights = example.crescents(), np.linspace(-1, 1, 4 * example.HIDDEN + 1)
+    cut = network.line(example.losses, data, weights, weights, domain=(-1, 1))
+    assert cut.network.datapoints == example.POINTS
+    up, down = (example.losses(weights + h * cut.direction, data) for h in (1e-2, -1e-2))
+    assert cut.slopes(0.0) == pytest.approx(np.asarray((up - down) / 2e-2), abs=2e-3)

@@ -131,3 +131,15 @@ def test_a_sweep_shares_what_was_evaluated():
     found = sweep(landscape, learning_rate=[0.3, 0.4, 0.5])
     assert len(found.rows) == 3
     assert function.calls < 60
+
+
+def test_exit_times_hold_what_is_not_known_between_the_weights():
+    def gradients(w):
+        return np.tanh(w) ** 3 * 2 - np.sin(w) + 0.4 * np.linspace(-1, 1, 20)[:, None]
+
+    exact = analyze(Landscape(gradients=gradients, learning_rate=0.5, domain=(-3, 3)), chain=False)
+    rough = sampled(gradients, (-3, 3), tolerance=1e-2, most=25)
+    found = analyze(Landscape(gradients=rough, learning_rate=0.5), chain=False)
+    for mine, true in zip(found.exits, exact.exits, strict=True):
+        if true is not None:
+            assert 1e-9 < abs(mine.log_time - true.log_time) < mine.error < 0.2

@@ -352,7 +352,8 @@ def _exit(
     ones, tiny = np.ones_like(x), np.finfo(float).tiny
     to_high = np.where(right, above, scale[right] @ dx[right]) if ends[1] is not None else ones
     to_low = np.where(left, below, scale[left] @ dx[left]) if ends[0] is not None else ones
-    z = np.where(inside, np.exp(phi - phi[inside].max() - log_a), 0.0) * to_high * to_low
+    speed = np.exp(np.where(inside, phi - phi[inside].max(), -np.inf) - log_a)
+    z = speed * to_high * to_low
     z /= z @ dx
     # d log T = E[dPhi(Z)] + E[d log S(low, min)] + E[d log S(max, high)] - d log S(low, high),
     # where d log S(a, b) = -int s dPhi / S(a, b).

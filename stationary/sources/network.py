@@ -217,8 +217,10 @@ def line(
             f"the direction has {way.size} weights, and the start {network.start.size}."
         )
     length = float(np.linalg.norm(way))
-    if not 0 < length < math.inf:
-        raise LandscapeError(f"the direction has the length {length:g}: there is no line.")
+    least = 0.0 if end is None else 1e-6 * float(np.linalg.norm(network.start))
+    if not least < length < math.inf:
+        what = "direction has" if end is None else "start and the end are the same: the line has"
+        raise LandscapeError(f"the {what} the length {length:.3g}.")
     if domain is None:
         if end is None:
             raise LandscapeError(

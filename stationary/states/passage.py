@@ -27,7 +27,7 @@ from stationary.line.reshape import focused
 from stationary.line.sampling import sampling
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import chebyshev_sum
-from stationary.numbers.elementary import compact, converted, exp, log, log1p, number
+from stationary.numbers.elementary import compact, converted, exp, log, log1p, number, to_float
 from stationary.states.cumulation import (
     Cumulated,
     DivergesError,
@@ -217,6 +217,28 @@ class Stretch:
         except DivergesError:
             return Times(None, None)
 
+    @cached_property
+    def unknown(self) -> float:
+        """What is not known of the log of a time, where drift and variance were interpolated.
+
+        An error of 2 f / a where the process hardly comes, on the way out that is none, counts as
+        the share of the time that is spent beyond.
+        """
+        if all(p.sampling.diffusion.uncertainty is None for p in self.pieces):
+            return 0.0
+        total, (low, high) = 0.0, self.interval
+        for found in (p.sampling for p in self.pieces):
+            p = found.panels
+            inside = np.asarray((p.upper > low) & (p.lower < high), dtype=bool)
+            of_h, of_a = (v[inside] for v in found.unknown)
+            log_time = to_float(found.potential(1, 1.0)[0] - found.ell[0] + log(p.half))[inside]
+            spent = np.exp(log_time - log_time.max())
+            spent /= spent.sum()
+            below = 1.0 if self.leaves[0] else np.cumsum(spent)
+            above = 1.0 if self.leaves[1] else np.cumsum(spent[::-1])[::-1]
+            total += float(np.sqrt(of_h @ np.minimum(below, above) ** 2) + of_a @ spent)
+        return total
+
     def log_times(self, x: Array, end: int, moments: int = 2) -> list[tuple[Array, Array]]:
         """log of the mean time and of its variance, from each x, given the end; with errors."""
         if not moments:
@@ -235,7 +257,7 @@ class Stretch:
                 rounding = self.arithmetic.epsilon * (
                     1 + np.where(value > -math.inf, np.abs(value), 0)
                 )
-                result.append((value, ADDED_UP * error + rounding))
+                result.append((value, ADDED_UP * error + rounding + self.unknown))
         return result
 
     def exit_from(self, x: Any) -> Passage:
