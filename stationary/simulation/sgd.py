@@ -26,7 +26,9 @@ Generator = np.random.Generator
 CACHED = 2**13  # doubles in an array: 64 KiB, so that the few of a plan stay in the cache
 ROWS = 2**16  # gradients in a table of all datapoints
 DRAWS = 2**18  # datapoints that are drawn at once
-COUNTED, SERIES = 10, 10  # times the cost of a gradient: a binomial number, and one by series
+MANY, TABLE = 1024, 2**22  # walkers, where so many gradients fit in memory
+# Times the cost of a gradient: a binomial number, one of a row of its own, and one by series.
+COUNTED, ROW, SERIES = 10, 2, 10
 OFTEN = 8  # times the data, from which on a minibatch counts each datapoint instead of drawing it
 
 
@@ -46,7 +48,10 @@ def block_size(landscape: Landscape) -> int:
     drawn = min(landscape.batch_size, OFTEN * landscape.datapoints)
     if _is_single(landscape) and not _counts(landscape):
         return max(256, CACHED // drawn)
-    return int(np.clip(ROWS // landscape.datapoints, 64, CACHED))
+    n = (
+        landscape.datapoints
+    )  # each row costs a few calls: there have to be walkers to be worth them
+    return int(np.clip(ROWS // n, max(64, min(MANY, TABLE // n)), CACHED))
 
 
 def gradients_per_step(landscape: Landscape) -> int:
@@ -56,7 +61,7 @@ def gradients_per_step(landscape: Landscape) -> int:
         return COUNTED * n
     if _is_single(landscape):
         return b
-    return n * (1 if landscape._tapes(0) is not None else SERIES) + b
+    return n * (ROW if landscape._tapes(0) is not None else SERIES) + b
 
 
 class SgdStepper:
