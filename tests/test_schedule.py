@@ -143,7 +143,7 @@ def test_what_is_frozen_in_is_what_walkers_hold(shape):
 
 
 def test_the_report_says_what_is_frozen_and_since_when(tmp_path):
-    options = ["--schedule", "linear:0.8:0.1:5000"]
+    options = ["--schedule", "linear:0.8:0.3:5000"]
     figure = ["--plot", str(tmp_path / "a.png")]
     run = CliRunner().invoke(app, ["evolve", TWO_MINIMA, *options, *figure])
     assert run.exit_code == 0, run.output
@@ -158,11 +158,11 @@ def test_the_report_says_what_is_frozen_and_since_when(tmp_path):
     assert run.exit_code == 2
     assert "--until" in run.output
     run = CliRunner().invoke(app, ["simulate", TWO_MINIMA, *options, "--walkers", "100"])
-    assert "linear:0.8:0.1:5000" in run.output
+    assert "linear:0.8:0.3:5000" in run.output
     assert "1 steps after 4,999 of burn-in" in " ".join(run.output.split())
-    found = analyze(TWO_MINIMA, schedule="linear:0.8:0.1:5000")
-    assert "The schedule\n  The learning rate follows linear:0.8:0.1:5000" in str(found)
-    assert found.to_dict()["process"]["schedule"] == "linear:0.8:0.1:5000"
+    found = analyze(TWO_MINIMA, schedule="linear:0.8:0.3:5000")
+    assert "The schedule\n  The learning rate follows linear:0.8:0.3:5000" in str(found)
+    assert found.to_dict()["process"]["schedule"] == "linear:0.8:0.3:5000"
     assert sum(found.annealing.to_dict()["sgd"]["final"]) == pytest.approx(1)
     assert found.annealing.to_csv().startswith("step,learning_rate,share_0,share_1,balance_0")
 
