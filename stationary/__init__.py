@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stationary.analysis import Analysis, analyze
-    from stationary.annealing import Annealing, anneal
+    from stationary.annealing.anneal import Annealing, anneal
     from stationary.bias import WidthBias, width_bias
     from stationary.chain.closed_class import ChainClass
     from stationary.chain.exact import exact_chain
@@ -160,8 +160,8 @@ __all__ = [
 _ROOMS = {
     "Analysis": "analysis",
     "analyze": "analysis",
-    "Annealing": "annealing",
-    "anneal": "annealing",
+    "Annealing": "annealing.anneal",
+    "anneal": "annealing.anneal",
     "Schedule": "process.schedules",
     "Basin": "states.basins",
     "basins_of": "states.basins",

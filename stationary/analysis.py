@@ -28,7 +28,7 @@ from stationary.states.passage import Stretch
 from stationary.states.solve import end_state
 
 if TYPE_CHECKING:
-    from stationary.annealing import Annealing
+    from stationary.annealing.anneal import Annealing
     from stationary.chain.run import Run
     from stationary.questions.influence import Influence, StandardErrors
     from stationary.questions.width.ratios import Ratio
@@ -141,7 +141,7 @@ class Analysis(Result):
         landscape = self.landscape
         if landscape is None or landscape.schedule is None:
             return None
-        from stationary.annealing import anneal  # seldom asked for
+        from stationary.annealing.anneal import anneal  # seldom asked for
 
         return anneal(landscape, min_barrier=self.min_barrier)
 

@@ -232,7 +232,7 @@ def evolve(
     def find() -> Any:
         process = load(path, **changes_from(**given))
         if getattr(process, "schedule", None) is not None:
-            from stationary.annealing import anneal
+            from stationary.annealing.anneal import anneal
 
             asked = {"--until": until, "--every": every, "--tolerance": tolerance}
             for option in (o for o, v in asked.items() if v is not None):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stationary.annealing import Annealing
+from stationary.annealing.anneal import Annealing
 from stationary.show.figures.drawing import BASINS, GREY, HEIGHT, WIDTH, style
 
 if TYPE_CHECKING:

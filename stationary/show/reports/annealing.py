@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.annealing import Annealing, Course, Freeze
+from stationary.annealing.anneal import Annealing
+from stationary.annealing.course import Course, Freeze
 from stationary.show.layout import report, table
 from stationary.wording import error_text, probability_text
 

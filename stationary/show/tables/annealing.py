@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from stationary.annealing import Annealing, Course
+from stationary.annealing.anneal import Annealing
+from stationary.annealing.course import Course
 
 __all__ = ["as_dict", "as_table"]
 

@@ -1,0 +1,129 @@
+"""The basins of a landscape, and how fast each is left for the next, at any learning rate."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.chain.batches import batches_of
+from stationary.chain.exact import exact_chain
+from stationary.chain.exit_time import exit_time
+from stationary.errors import ConvergenceError, LandscapeError
+from stationary.process.initial import Initial
+from stationary.process.landscape import Landscape
+from stationary.states.basins import basins_of
+from stationary.states.distribution import EndState
+from stationary.states.first_passage import first_passage
+from stationary.states.solve import end_state
+
+__all__ = ["Basins"]
+
+Array = NDArray[Any]
+
+OUT = 1e-6  # probability to leave the outermost basins outwards that is worth a word
+BEYOND = 2.0  # times the way between the outermost minima, that an infinite domain is followed
+
+
+class Basins:
+    """The basins of a landscape, and how fast they are left at any learning rate."""
+
+    def __init__(self, landscape: Landscape, last: float, min_barrier: float) -> None:
+        self.landscape = landscape
+        self.lost_from = math.inf  # the least learning rate at which a step leads far away
+        state = self._state(last)
+        found = basins_of(state, min_barrier)
+        self.minima = tuple(float(b.position) for b in found)
+        self.borders = [float(b.upper) for b in found[:-1]]
+        self.why = self._why_not(state)
+        if self.why:
+            raise LandscapeError(
+                f"{landscape.name}: at T = {last:g} {self.why}, and no rates between basins can "
+                "be given. `simulate` follows the schedule all the same."
+            )
+
+    def at(self, rate: float) -> Landscape:
+        return replace(self.landscape, learning_rate=rate)
+
+    def _state(self, rate: float) -> EndState:
+        state = end_state(self.at(rate))
+        if state.kind != "density":
+            raise LandscapeError(f"{self.landscape.name}: at T = {rate:g}: {state.verdict}")
+        return state
+
+    def _why_not(self, state: EndState) -> str:
+        if state.diffusion.is_periodic:
+            return "the domain is periodic"
+        if len(state.components) != 1:
+            return "zeros of the noise part the basins, so that some are left for good"
+        return ""
+
+    def masses(self, rate: float) -> Array:
+        """Of the basins in the end state at a learning rate, shape (n,)."""
+        cdf = np.asarray(self._state(rate).cdf(np.array(self.borders)), dtype=float)
+        return np.diff(cdf, prepend=0.0, append=1.0)
+
+    def masses_of_chain(self, rate: float, cells: int) -> Array | None:
+        """The same of the exact chain; None where it has no end state that no start decides."""
+        chain = exact_chain(self.at(rate), cells=cells)
+        if chain.kind in ("none", "classes"):
+            return None
+        cdf = np.asarray(chain.cdf(np.array(self.borders)), dtype=float)
+        return np.diff(cdf, prepend=0.0, append=1.0)
+
+    def shares_of(self, start: Initial, rate: float) -> Array:
+        """What each basin gets of a start: by which minimum is reached first."""
+        if len(self.minima) == 1:
+            return np.ones(1)
+        points = start.law is None
+        given = start.points if points else start
+        found = first_passage(self.at(rate).diffusion(), given, self.minima).probability.value
+        shares = np.asarray(found, dtype=float).reshape(len(self.minima), -1)
+        if points:
+            shares = shares @ start.weights[:, None] / start.weights.sum()
+        return np.asarray(shares[:, 0] / shares.sum())
+
+    def in_the_limit(self, rate: float) -> tuple[Array, Array]:
+        """log k upwards and downwards between neighbours, (2, n - 1), of small steps; errors."""
+        process = self.at(rate).diffusion()
+        log_k, errors = np.full((2, len(self.borders)), -np.inf), np.zeros((2, len(self.borders)))
+        for i, place in enumerate(self.minima):
+            near = self.minima[max(i - 1, 0) : i] + self.minima[i + 1 : i + 2]
+            found = first_passage(process, place, near)
+            logs = np.asarray(found.probability.log) - float(found.mean.log)
+            if i > 0:
+                log_k[1, i - 1], errors[1, i - 1] = logs[0], found.mean.error
+            if i + 1 < len(self.minima):
+                log_k[0, i], errors[0, i] = logs[-1], found.mean.error
+        return log_k, errors
+
+    def in_steps(self, rate: float, cells: int) -> tuple[Array, Array]:
+        """The same of the steps that SGD takes."""
+        process = self.at(rate)
+        batches = batches_of(process)
+        low, high = process.domain
+        way = BEYOND * (self.minima[-1] - self.minima[0])
+        low = self.minima[0] - way if math.isinf(low) else low
+        high = self.minima[-1] + way if math.isinf(high) else high
+        places = (low, *self.minima, high)
+        log_k, errors = np.full((2, len(self.borders)), -np.inf), np.zeros((2, len(self.borders)))
+        for i, (a, place, b) in enumerate(zip(places, places[1:], places[2:], strict=False)):
+            try:
+                left = exit_time(process, batches, a, b, place, cells)
+            except ConvergenceError:  # more steps than doubles hold
+                continue
+            if math.isinf(left.log_time):  # no minibatch leads out
+                continue
+            share = left.upper, 1 - left.upper
+            if (i == 0 and share[1] > OUT) or (i + 1 == len(self.minima) and share[0] > OUT):
+                self.lost_from = min(self.lost_from, rate)
+            with np.errstate(divide="ignore"):
+                up, down = np.log(share) - left.log_time
+            if i > 0:
+                log_k[1, i - 1], errors[1, i - 1] = down, left.error
+            if i + 1 < len(self.minima):
+                log_k[0, i], errors[0, i] = up, left.error
+        return log_k, errors

@@ -1,0 +1,190 @@
+"""What basins hold over time, from the rates at which probability moves between neighbours."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.process.schedules import Schedule
+
+__all__ = ["Course", "Freeze", "Looks"]
+
+Array = NDArray[Any]
+Crossings = Callable[[float], tuple[Array, Array]]
+
+TOLERANCE = 0.2  # of log k half-way between two learning rates, by a straight line
+CLOSE = 1.02  # ratio of learning rates between which a rate may jump, as where SGD is held
+MOST_RATES = 65  # at which rates are computed
+NEVER = 20.0  # e-folds below one crossing in the whole schedule, where a rate is taken for 0
+INTERVALS = 2048  # of time; with half as many shares change by less than what `error` says
+LOOKS = 2**17  # steps at which rates are looked at; all of them where there are no more
+
+
+@dataclass(frozen=True)
+class Freeze:
+    """When the way between two neighbouring basins is frozen.
+
+    Attributes
+    ----------
+    minima
+        The two.
+    step, learning_rate
+        From which step on less than one crossing is left, and T there; step 0: from the start.
+    crossings
+        How many there are over the whole schedule: the sum of both rates.
+    """
+
+    minima: tuple[float, float]
+    step: int
+    learning_rate: float
+    crossings: float
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """What each of n basins holds at M times.
+
+    Attributes
+    ----------
+    shares
+        Shape (M, n).
+    balance
+        What they would hold if the learning rate stayed as it is then, by the rates, (M, n); nan
+        where no rate leads from one basin to the next.
+    error
+        Of the shares at the end, estimated: of the rates and of their integration.
+    freezes
+        Of each pair of neighbours.
+    end
+        What each holds in the end state of the last learning rate, shape (n,); None if there is
+        none, or it depends on the start.
+    """
+
+    shares: Array
+    balance: Array
+    error: float
+    freezes: tuple[Freeze, ...]
+    end: Array | None
+
+    @property
+    def final(self) -> Array:
+        """What each basin holds in the end, shape (n,)."""
+        return np.asarray(self.shares[-1])
+
+
+class Looks:
+    """The steps of a schedule at which rates are looked at, and what follows from the rates."""
+
+    def __init__(self, schedule: Schedule, n: int) -> None:
+        self.schedule, self.n = schedule, n
+        count = len(schedule)
+        self.steps = np.unique(np.linspace(0, count - 1, min(count, LOOKS)).astype(int))
+        self.every = np.diff(self.steps, append=count).astype(float)  # what each stands for
+        self.rates = schedule.rates[self.steps]
+        self.cuts = np.unique(np.linspace(0, len(self.steps), INTERVALS + 1).astype(int))
+        self.at_cuts = np.minimum(self.cuts, len(self.steps) - 1)
+
+    def course(
+        self, minima: tuple[float, ...], crossings: Crossings, begin: Array, end: Array | None
+    ) -> Course:
+        """The shares over time, from rates that are computed at a few learning rates."""
+        log_k, errors, thinned = self._interpolated(crossings)
+        coarse = np.append(self.cuts[:-1:2], self.cuts[-1])
+        shares = self._followed(begin, log_k, self.cuts)
+        # Fewer times; fewer learning rates; rates as far off as they may be, one way and the other.
+        others = [(log_k, coarse), (thinned, self.cuts)]
+        others += [(log_k + s * errors, self.cuts) for s in (-1, 1)]
+        off = [self._followed(begin, *other)[-1] - shares[-1] for other in others]
+        k = np.exp(log_k)
+        left = np.cumsum((k.sum(axis=1) * self.every[:, None])[::-1], axis=0)[::-1]
+        freezes = []
+        for i, pair in enumerate(pairwise(minima)):
+            more = np.flatnonzero(left[:, i] >= 1)
+            step = int(self.steps[min(more[-1] + 1, len(self.steps) - 1)]) if len(more) else 0
+            freezes.append(Freeze(pair, step, self.schedule[step], float(left[0, i])))
+        rise = np.zeros((len(self.cuts), self.n))
+        with np.errstate(invalid="ignore"):
+            rise[:, 1:] = np.cumsum(
+                np.nan_to_num(log_k[self.at_cuts, 0] - log_k[self.at_cuts, 1]), 1
+            )
+        balance = np.exp(rise - rise.max(axis=1, keepdims=True))
+        balance /= balance.sum(axis=1, keepdims=True)
+        balance[np.isneginf(log_k[self.at_cuts]).all(axis=1).any(axis=1)] = np.nan
+        worst = float(sum(np.abs(v).max() for v in off))
+        return Course(shares, balance, worst + 1e-9, tuple(freezes), end)
+
+    def _interpolated(self, crossings: Crossings) -> tuple[Array, Array, Array]:
+        """log k at the looks, (looks, 2, n - 1), its errors, and log k from half as many rates.
+
+        Interpolated in 1 / T, in which it is nearly straight, between learning rates that are
+        halved until the middle is near where a straight line has it.
+        """
+        from scipy.interpolate import PchipInterpolator
+
+        moving = self.rates > 0
+        shape = (len(self.rates), 2, self.n - 1)
+        floor = -math.log(len(self.schedule)) - NEVER
+        if self.n == 1:
+            none = np.zeros(shape)
+            return none, none, none
+        x = 1 / self.rates[moving]
+        known: dict[float, tuple[Array, Array]] = {}
+
+        def at(u: float) -> Array:
+            if u not in known:
+                logs, errors = crossings(1 / u)
+                known[u] = np.maximum(logs, floor), np.where(logs > floor + NEVER - 5, errors, 0.0)
+            return known[u][0]
+
+        low, high = float(x.min()), float(x.max())
+        waiting = list(pairwise(np.geomspace(low, high, 5).tolist())) if high > low else []
+        at(low), at(high)
+        while waiting:
+            a, b = waiting.pop(0)
+            both = at(a), at(b)
+            if b <= a * CLOSE or all((v == floor).all() for v in both):
+                continue
+            middle = math.sqrt(a * b)
+            share = (middle - a) / (b - a)
+            gap = np.abs(at(middle) - both[0] - share * (both[1] - both[0])).max()
+            if gap > TOLERANCE and len(known) < MOST_RATES:
+                waiting += [(a, middle), (middle, b)]
+        places = np.array(sorted(known))
+        table, errors = (np.array([known[u][k] for u in places.tolist()]) for k in (0, 1))
+
+        def between(nodes: Array, values: Array) -> Array:
+            if len(nodes) == 1:
+                return np.broadcast_to(values[0], (len(x), *values[0].shape))
+            return np.asarray(PchipInterpolator(nodes, values)(x))
+
+        some = np.unique(np.append(np.arange(0, len(places), 2), len(places) - 1))
+        found = []
+        for nodes, values, still in (
+            (places, table, -np.inf), (places, errors, 0.0), (places[some], table[some], -np.inf)
+        ):  # fmt: skip
+            made = np.full(shape, still)
+            made[moving] = between(nodes, values)
+            found.append(np.where(made <= floor, -np.inf, made))
+        return found[0], found[1], found[2]
+
+    def _followed(self, p: Array, log_k: Array, cuts: Array) -> Array:
+        """The shares at the cuts, each interval with the rates that it has on average."""
+        from scipy.linalg import expm
+
+        sums = np.add.reduceat(np.exp(log_k) * self.every[:, None, None], cuts[:-1], axis=0)
+        q = np.zeros((len(sums), self.n, self.n))
+        i = np.arange(self.n - 1)
+        q[:, i, i + 1], q[:, i + 1, i] = sums[:, 0], sums[:, 1]
+        q[:, np.arange(self.n), np.arange(self.n)] = -q.sum(axis=2)
+        shares = [p]
+        for step in expm(q):
+            p = np.clip(p @ step, 0.0, 1.0)
+            p = p / p.sum()
+            shares.append(p)
+        return np.array(shares)
