@@ -401,3 +401,71 @@ def test_the_pit_has_the_variance_of_its_exits():
     exit_time = first_passage(pit, 1.0074533, 1.17431)
     assert abs(exit_time.mean.value - 21.845818036261329) <= exit_time.mean.absolute_error
     assert exit_time.mean.error < 1e-12
+
+
+def test_the_weights_of_classes_take_lists_and_single_starts():
+    neutral = Diffusion(drift=0, variance=lambda x: x * (1 - x), domain=(0, 1))
+    classes = end_state(neutral).classes
+    assert classes.probabilities([0.25, 0.5])[1] == pytest.approx([0.25, 0.5], abs=1e-12)
+    assert classes.probabilities(0.25) == pytest.approx([0.75, 0.25], abs=1e-12)
+
+
+LONG = np.longdouble
+
+
+def integration(n):
+    """Values at Chebyshev nodes, integrals from -1 to each and to 1: in long doubles."""
+    t = -np.cos((2 * np.arange(n) + 1) * LONG(np.pi) / (2 * n))
+    back = np.cos(np.outer(np.arange(n), np.arccos(t))) * np.where(np.arange(n), 2, 1)[:, None] / n
+    ends = np.append(t, LONG(1))
+    table = [1 + ends, (ends**2 - 1) / 2]
+    for k in range(2, n):
+        up, down = (np.cos(j * np.arccos(ends)) / j for j in (k + 1, k - 1))
+        at_start = LONG((-1) ** (k + 1)) * (1 / LONG(k + 1) - 1 / LONG(k - 1))
+        table.append((up - down - at_start) / 2)
+    return t, np.stack(table).T @ back
+
+
+@pytest.mark.skipif(np.finfo(LONG).eps > 1e-18, reason="long doubles are doubles here")
+@pytest.mark.parametrize("seed", range(12))
+def test_claims_of_passage_hold_for_random_drifts(seed):
+    """T = 2 int s M, M = int m; variance 8 int s int s M^2, on 2000 panels in long doubles."""
+    rng = np.random.default_rng(seed)
+    count, amplitude = rng.integers(1, 5), 10 ** rng.uniform(-1, 2.2)
+    c, w, phase = rng.normal(size=(3, count)) * [[amplitude], [3], [6]]
+    b = rng.uniform(0, 0.9)
+
+    def drift(x):
+        return sum(c[i] * w[i] * np.sin(w[i] * x + phase[i]) for i in range(count)) * noise(x) / 2
+
+    def noise(x):
+        return 1 + b * np.sin(x)
+
+    t, matrix = integration(20)
+    start = rng.uniform(-0.9, 1.5)
+    edges = np.sort(np.append(np.linspace(LONG(-1), LONG(2), 2000), LONG(start)))
+    half, first = np.diff(edges) / 2, int(np.searchsorted(edges, LONG(start)))
+    x = edges[:-1] + half * (1 + t[:, None])
+    phi = -sum(LONG(c[i]) * np.cos(LONG(w[i]) * x + LONG(phase[i])) for i in range(count))
+    scale, speed = np.exp(-phi), np.exp(phi) / (1 + LONG(b) * np.sin(x))
+
+    def cumulated(v):
+        parts = half * (matrix @ v)
+        return parts[:-1] + np.append(LONG(0), np.cumsum(parts[-1])[:-1]), parts[-1]
+
+    inner, _ = cumulated(speed)
+    source, _ = cumulated(scale * inner**2)
+    exact = [2 * cumulated(scale * inner)[1][first:].sum()]
+    exact.append(8 * cumulated(scale * source)[1][first:].sum())
+    below, parts = cumulated(scale)
+    exact.append(parts[:first].sum() / parts.sum())
+    given, _ = cumulated(speed * below**2)
+    exact.append(2 * cumulated(scale / below**2 * given)[1][first:].sum())
+
+    process = Diffusion(drift=drift, variance=noise, domain=(-1, 2))
+    one, two = first_passage(process, start, 2), first_passage(process, start, [-1, 2])
+    found = [one.mean, one.variance, two.probability[1], two.conditional_mean[1]]
+    for truth, estimate in zip(exact, found, strict=True):
+        off = abs(LONG(estimate.log) - np.log(truth))
+        assert off <= estimate.error + 1e-17
+        assert estimate.error < 1000 * 2.2e-16 * (1 + abs(estimate.log) + amplitude)

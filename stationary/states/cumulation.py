@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.numbers.arithmetic import Arithmetic
 from stationary.numbers.chebyshev import Rule, chebyshev_sum
 from stationary.numbers.elementary import (
     as_array,
@@ -33,7 +34,7 @@ from stationary.numbers.elementary import (
     to_float,
 )
 from stationary.states.rests import Rest, rest_of
-from stationary.states.scales import LEVEL, Log, Mesh
+from stationary.states.scales import LEVEL, STEEPEST, Log, Mesh
 from stationary.states.steep import course_on, derivative_at_nodes
 
 __all__ = ["Cumulated", "DivergesError", "UnresolvedError", "beyond", "cumulated", "log_sum"]
@@ -94,7 +95,7 @@ class Cumulated:
             part = self.top[k] + log(converted(x - mesh.lower[k], mesh.numbers) * mean)
             result = self.base[k] + logaddexp(self.before[k], part)
         size = np.abs(np.where(finite(result), result, 0))
-        error = self.left_error[k] + converted(mesh.arithmetic.grain * size, mesh.numbers)
+        error = self.left_error[k] + _capped(mesh.arithmetic.grain * size, mesh.numbers)
         steep = ~self.summed[k]
         if steep.any():
             result[steep] = mesh.value(self._own, x[steep])
@@ -189,7 +190,7 @@ def _upwards(
     step = np.abs(f.k) * mesh.step_error
     own = f.error + 2 * cut + eps * (4 + 2 * np.abs(f.v).max(axis=0)) + step
     # Where something constant is a factor, its logarithm was rounded, and its sum with k Phi is.
-    own = own + converted(4 * mesh.arithmetic.grain * np.abs(f.level), numbers)
+    own = own + _capped(4 * mesh.arithmetic.grain * np.abs(f.level), numbers)
     lows = (f.level + f.k * mesh.rises[0] + at[0]).tolist()
     highs = (f.level + f.k * mesh.rises[1] + at[-1]).tolist()
     first, last = local[0].tolist(), local[-1].tolist()
@@ -225,7 +226,7 @@ def _upwards(
             lr = lr + number(at[-1, i - 1] - at[0, i])  # Phi goes on as it was
         elif i:
             lr = shape(here - lows[i])
-            slip = mesh.arithmetic.grain * abs(lows[i]) if here > -math.inf else 0.0
+            slip = min(mesh.arithmetic.grain * abs(lows[i]), STEEPEST) if here > -math.inf else 0.0
         ratio[i], errors[i] = lr, error
         low, high = lr + first[i], masses[i]
         if low > high + depth + 1:
@@ -333,6 +334,11 @@ class _Walk:
                 more = number(converted(np.array([rest.error]), self.mesh.numbers)[0])
                 here, error = log_sum(here, error, rest.total, more + self.log.error[panel])
         return here, error
+
+
+def _capped(error: Array, numbers: Arithmetic) -> Array:
+    """An error of levels among those of shapes, which doubles hold."""
+    return as_array(converted(np.minimum(error, STEEPEST), numbers))
 
 
 def log_sum(a: Any, a_error: Any, b: Any, b_error: Any) -> tuple[Any, Any]:

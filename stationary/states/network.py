@@ -89,13 +89,16 @@ class Network(Data):
     def is_transient(self, group: Group) -> bool:
         return any(group.leaks)
 
-    def probabilities(self, x: Array) -> Array:
+    def probabilities(self, x: Any) -> Array:
         """The probability of each outcome, shape (outcomes, points), from starts of shape (M,).
 
-        In the arithmetic of the starts. A column that adds up to less than 1 is a start at a rest
-        point, which is never left.
+        In the arithmetic of the starts; of one start, shape (outcomes,). A column that adds up to
+        less than 1 is a start at a rest point, which is never left.
         """
-        chance = self.law(x).chance
+        starts = x if hasattr(x, "dtype") else np.asarray(x, dtype=float)
+        chance = self.law(starts.reshape(-1)).chance
+        if starts.ndim == 0:
+            chance = chance[:, 0]
         with np.errstate(under="ignore"):
             return np.asarray(np.minimum(exp(chance.log), 1))
 

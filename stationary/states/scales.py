@@ -30,7 +30,7 @@ from stationary.numbers.elementary import (
 )
 from stationary.panels.pieces import Panels
 
-__all__ = ["LEVEL", "Log", "Mesh", "mesh_on", "shapes_of"]
+__all__ = ["LEVEL", "STEEPEST", "Log", "Mesh", "mesh_on", "shapes_of"]
 
 Array = NDArray[Any]
 
@@ -342,10 +342,11 @@ def _block(
     if numbers is DOUBLE and own is not DOUBLE:
         factor = STEEPEST / np.maximum(most, STEEPEST)
         phi, slope = phi * factor, slope * factor
-    phi, slope, log_a, half = (converted(v, numbers) for v in (phi, slope, log_a, half))
+    steps = np.minimum((found.climb_errors / panels.half)[at] * half, STEEPEST)
+    many = phi, slope, log_a, half, steps
+    phi, slope, log_a, half, steps = (converted(v, numbers) for v in many)
     span = np.abs(phi).sum(axis=0)
     cut = converted(np.where(found.samples.resolved, 4, 32) * found.samples.tails[1], numbers)
-    steps = converted(found.climb_errors / panels.half, numbers)[at] * half
     return Mesh(
         arithmetic,
         numbers,
