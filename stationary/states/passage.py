@@ -37,7 +37,7 @@ from stationary.states.cumulation import (
     log_sum,
 )
 from stationary.states.law import Passage, Value
-from stationary.states.scales import Log, Mesh, mesh_on, shapes_of
+from stationary.states.scales import STEEPEST, Log, Mesh, mesh_on, shapes_of
 
 __all__ = ["Stretch"]
 
@@ -164,7 +164,7 @@ class Stretch:
         for f, steps in ((down, apart[0]), (up, apart[1])):
             value, error = f(x)
             value = converted(np.minimum(value - f.total, 0), self.arithmetic)
-            sides.append((value, error + f.total_error + steps))
+            sides.append((value, np.minimum(error + f.total_error + steps, STEEPEST)))
         (low, low_error), (high, high_error) = sides
         # Close to 1, a probability is what the other one leaves over.
         result = []
