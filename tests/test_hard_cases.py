@@ -178,3 +178,33 @@ def test_absolute_values_have_no_noise_beyond_the_outer_corners():
     exact = math.log(7.5 / 2 / -math.expm1(-7.5))
     assert state.logpdf(0.0) == pytest.approx(exact, abs=1e-9)
     assert state.components[0].interval == pytest.approx((-1, 1), abs=1e-14)
+
+
+def double_well(s, counted=lambda: None):
+    def drift(x):
+        counted()
+        return -(x**3 - x) + 0.1 * np.exp(-x)
+
+    return Diffusion(drift, lambda x: 0.25 * (1 + 0.5 * np.sin(x)) ** 2 / s, (-3, 3))
+
+
+@pytest.mark.parametrize("s", [1e10, 1e12, 1e15])
+def test_the_root_of_the_drift_is_known_to_doubles_however_little_noise_there_is(s):
+    """Next to its root x^3 - x is rounding; more digits at the same points leave doubles in use."""
+    state, exact = end_state(double_well(s)), end_state(double_well(s), digits=25)
+    assert not any("digits were used" in note for note in state.notes)
+    assert state.error < 1e-10
+    x = float(exact.mean()) + float(exact.std()) * np.array([-5.5, -3, -1, 0, 0.5, 2, 5.5])
+    off = np.abs(state.logpdf(x) - [float(exact.logpdf(at)) for at in x])
+    assert off.max() <= state.error
+    assert abs(state.std() - float(exact.std())) <= min(state.std_error, 1e-10 * state.std())
+
+
+@pytest.mark.parametrize("s", [1.0, 5e4])
+def test_a_small_job_calls_the_drift_a_few_times(s):
+    """Calls are what a small job costs: one grid is shared by all that look at the line."""
+    calls = []
+    state = end_state(double_well(s, lambda: calls.append(1)))
+    state.logpdf(np.linspace(-3, 3, 200))
+    basins_of(state)
+    assert len(calls) <= 12

@@ -104,12 +104,13 @@ def focused(
     a peak of the density, it knows the peak to rounding.
     """
     s = found.samples
-    touched = np.unique(np.searchsorted(found.panels.edges, points, side="right") - 1)
-    edges = np.unique(np.concatenate([s.lower[touched], points, s.upper[touched]]))
-    keep = np.isin(edges[:-1], s.upper[touched]) & ~np.isin(edges[:-1], s.lower[touched])
-    new = sampled(found.diffusion, edges[:-1][~keep], edges[1:][~keep], 2000, sharp=sharp)
-    old = s.only(np.setdiff1d(np.arange(len(s.lower)), touched))
-    return replace(found, samples=Samples.joined([old, new]))
+    touched = np.zeros(len(s.lower), dtype=bool)
+    touched[found.panels.locate(points)[0]] = True
+    edges = np.union1d(found.panels.edges, points)
+    lower, upper = edges[:-1], edges[1:]
+    again = touched[found.panels.locate((lower + upper) / 2)[0]]
+    new = sampled(found.diffusion, lower[again], upper[again], 2000, sharp=sharp)
+    return replace(found, samples=Samples.joined([s.only(~touched), new]))
 
 
 def mirrored(found: Sampling) -> Sampling:
