@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.elementary import number
 from stationary.process.diffusion import Diffusion
@@ -50,3 +52,8 @@ class Chart:
 
     def distance(self, x: Any) -> Any:
         return abs(x - self.anchor)
+
+    def onwards(self, here: Any, octaves: Any) -> Any:
+        """The points so many octaves from `here` on towards the end."""
+        with np.errstate(over="ignore"):
+            return self.at(self.distance(here) * self.factor**octaves)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.functions.given import Boundary
-from stationary.line.sampling import NODES, Sampling, anchor_of, is_essential, sampled, usable
+from stationary.line.chart import Chart
+from stationary.line.sampling import NODES, Sampling, is_essential, sampled, usable
 from stationary.numbers.arithmetic import Arithmetic
 from stationary.numbers.elementary import finite, number, spacing
 from stationary.panels.pieces import Samples
@@ -29,12 +29,9 @@ def extended(found: Sampling, side: int, octaves: int) -> Sampling:
     """
     diffusion = found.diffusion
     here = found.lower if side == 0 else found.upper
-    anchor = anchor_of(diffusion, side, found.arithmetic)
-    outward = math.isinf(diffusion.domain[side])
-    with np.errstate(over="ignore"):
-        r = abs(here - anchor) * (2.0 if outward else 0.5) ** (np.arange(2 * octaves + 1) / 2)
-    r = r[finite(r) & (r > 0)]
-    x = anchor + (1 if here > anchor else -1) * r
+    chart = Chart.of(diffusion, side, found.arithmetic)
+    x = chart.onwards(here, np.arange(2 * octaves + 1) / 2)
+    x = x[finite(x) & np.asarray(x != chart.anchor, dtype=bool)]
     x[:1] = here
     if not found.open_ends[side]:
         end = number(diffusion.end(side, found.arithmetic))
@@ -43,10 +40,10 @@ def extended(found: Sampling, side: int, octaves: int) -> Sampling:
     x = x[: usable(diffusion, x)]
     if len(x) > 1 and found.open_ends[side]:
         # Four halvings: e^1200 in half an octave are an exponent beyond all doubles.
-        for _ in range(4 if outward else 0):
-            sharp = 1 + np.flatnonzero(is_essential(diffusion, x, anchor))
+        for _ in range(4 if chart.outward else 0):
+            sharp = 1 + np.flatnonzero(is_essential(diffusion, x, chart.anchor))
             x = np.insert(x, sharp, (x[sharp - 1] + x[sharp]) / 2)
-        x = x[: 1 + int(np.argmax(np.append(is_essential(diffusion, x, anchor), True)))]
+        x = x[: 1 + int(np.argmax(np.append(is_essential(diffusion, x, chart.anchor), True)))]
     if len(x) < 2:
         return found
     ordered = np.sort(x)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.given import Boundary
 from stationary.functions.rounding import Rounding
+from stationary.line.chart import Chart
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
 from stationary.numbers.chebyshev import Rule, chebyshev_sum, rule
 from stationary.numbers.elementary import (
@@ -28,7 +29,6 @@ from stationary.numbers.elementary import (
     as_array,
     depth_of,
     finite,
-    infinite,
     log,
     number,
     spacing,
@@ -43,7 +43,6 @@ __all__ = [
     "NODES",
     "Sampling",
     "VanishingVarianceError",
-    "anchor_of",
     "coefficients_at",
     "first_look",
     "is_essential",
@@ -322,7 +321,7 @@ def _first_edges(diffusion: Diffusion, core: tuple[float, float], arithmetic: Ar
     edges = np.linspace(start, stop, max(4, math.ceil(diffusion.scan_panels * NODES / n)) + 1)
     if math.isinf(upper - lower):
         # With no length to go by, look at every scale around the point distances count from.
-        zero = anchor_of(diffusion, 1 if math.isinf(upper) else 0)
+        zero = Chart.of(diffusion, 1 if math.isinf(upper) else 0).anchor
         grades = GRADES if diffusion.scan_panels >= 64 else 10
         graded = CORE * 2.0 ** -np.arange(4.0, 4 + grades, max(1, n // NODES))
         graded = graded[graded > 2.0**-26 * abs(zero)]  # a double knows no less beside zero
@@ -423,7 +422,7 @@ def _in_reach(
         marks = [sign * b for b in diffusion.breakpoints]
         marks += [sign * x for x in fine[outward][back[-1:]]]
         if opened[side]:
-            marks.append(sign * float(anchor_of(diffusion, side)) + CORE / 128)
+            marks.append(sign * float(Chart.of(diffusion, side).anchor) + CORE / 128)
         seen = np.flatnonzero(sign * inner[outward] > max(marks, default=-math.inf))
         pull, level, at = -sign * h[outward][seen], log_a[outward][seen], inner[outward][seen]
         if len(seen) < 2 or not (pull > 0).all():
@@ -435,14 +434,6 @@ def _in_reach(
             first = len(low) - int(np.argmin(low[::-1])) if not low.all() else 0
             ends[side], fallen[side] = float(at[1:][first]), not opened[side]
     return (ends[0], ends[1]), fallen
-
-
-def anchor_of(diffusion: Diffusion, side: int, arithmetic: Arithmetic = DOUBLE) -> Any:
-    """The point from which the distance r to an open end is counted."""
-    for end in (side, 1 - side):
-        if math.isfinite(diffusion.domain[end]):
-            return number(diffusion.end(end, arithmetic))
-    return number(arithmetic.zero)
 
 
 def sampled(
@@ -589,12 +580,8 @@ def _grown(
     """
     here = pieces[0].lower[0] if side == 0 else pieces[-1].upper[-1]
     arithmetic = arithmetic_of(here)
-    end = number(diffusion.end(side, arithmetic))
-    anchor = anchor_of(diffusion, side, arithmetic)
-    outward = infinite(end)
-    sign = 1 if here > anchor else -1
-    distance = abs(here - anchor)
-    factor = 2.0 if outward else 0.5
+    end, chart = number(diffusion.end(side, arithmetic)), Chart.of(diffusion, side, arithmetic)
+    anchor, outward = chart.anchor, chart.outward
     octaves, enough = SLOW_OCTAVES, OCTAVES
     cuts = np.array([0.0, 0.5])  # of an octave
     if arithmetic is not DOUBLE:
@@ -604,21 +591,18 @@ def _grown(
     if not outward and end != 0:
         # Near an end at e, a double knows x - e to about 1e-16 e only.
         least = math.sqrt(diffusion.grain) if arithmetic is DOUBLE else sqrt(arithmetic.grain)
-        octaves = max(2, math.floor(math.log2(distance / (least * abs(end)))))
+        octaves = max(2, math.floor(math.log2(chart.distance(here) / (least * abs(end)))))
     done, batch = 0, FIRST
     while True:
         log_mass = _log_mass_inwards(diffusion, pieces, anchor, side, strength)
         fallen = not complete and _has_fallen(log_mass, outward)
-        if fallen and _falls_on(diffusion, here, anchor, end):
+        if fallen and _falls_on(diffusion, here, chart, end):
             return pieces, True
         if done >= octaves or (done >= enough and _is_a_power(pieces, anchor, side)):
             return pieces, False
         count = min(batch, octaves - done)
         batch = min(2 * batch, BATCH)
-        powers = np.add.outer(np.arange(count), cuts).ravel()
-        powers = np.append(powers, float(count))
-        r = distance * factor**powers
-        x = anchor + sign * r
+        x = chart.onwards(here, np.append(np.add.outer(np.arange(count), cuts), float(count)))
         x[0] = here
         known = usable(diffusion, x)
         if known < 2:
@@ -640,14 +624,12 @@ def _grown(
         piece = sampled(diffusion, ordered[:-1], ordered[1:], max(200, max_panels // 8))
         pieces = [piece, *pieces] if side == 0 else [*pieces, piece]
         here = number(x[known - 1])
-        distance = abs(here - anchor)
         done += count
         lost = outward and not piece.resolved.any()  # it oscillates faster than can be followed
         if count == 0 or lost:
             log_mass = _log_mass_inwards(diffusion, pieces, anchor, side, strength)
-            return pieces, _has_fallen(log_mass, outward) and _falls_on(
-                diffusion, here, anchor, end
-            )
+            fallen = _has_fallen(log_mass, outward)
+            return pieces, fallen and _falls_on(diffusion, here, chart, end)
 
 
 def is_essential(diffusion: Diffusion, x: Array, anchor: Any) -> Array:
@@ -660,15 +642,12 @@ def is_essential(diffusion: Diffusion, x: Array, anchor: Any) -> Array:
     return np.asarray(known[1:] & known[:-1] & (np.abs(np.diff(level)) > ESSENTIAL), dtype=bool)
 
 
-def _falls_on(diffusion: Diffusion, here: Any, anchor: Any, end: Any) -> bool:
+def _falls_on(diffusion: Diffusion, here: Any, chart: Chart, end: Any) -> bool:
     """Whether the drift points away from the end everywhere beyond `here` that doubles reach."""
     if any(min(here, end) < b < max(here, end) for b in diffusion.breakpoints):
         return False
-    outward = infinite(end)
-    r = abs(here - anchor) * (2.0 if outward else 0.5) ** (np.arange(1, 4 * OCTAVES) / 4)
-    sign = 1 if here > anchor else -1
-    f, a = coefficients_at(diffusion, anchor + sign * r)
-    towards_end = f * sign * (1 if outward else -1)
+    f, a = coefficients_at(diffusion, chart.onwards(here, np.arange(1, 4 * OCTAVES) / 4))
+    towards_end = f * chart.sign * (1 if chart.outward else -1)
     known = finite(f) & finite(a) & (a > 0)
     return not (towards_end[known] > 0).any()
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.line.chart import Chart
 from stationary.line.digits import ACCURACY
 from stationary.line.ends import Anatomy
-from stationary.line.sampling import anchor_of
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
 from stationary.numbers.chebyshev import Rule, chebyshev_sum, nodes_of, rule
 from stationary.numbers.elementary import (
@@ -363,7 +363,7 @@ def _block(
         (number(arithmetic.array([ends[0]])[0]), number(arithmetic.array([ends[1]])[0])),
         (),
         found.diffusion.convention.value,
-        anchor_of(found.diffusion, 1 if infinite(ends[1]) else 0, arithmetic),
+        Chart.of(found.diffusion, 1 if infinite(ends[1]) else 0, arithmetic).anchor,
     )
 
 

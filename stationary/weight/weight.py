@@ -26,9 +26,10 @@ from numpy.typing import NDArray
 
 from stationary.errors import StationaryError
 from stationary.functions.evaluation import evaluate
+from stationary.line.chart import Chart
 from stationary.line.ends import Anatomy, End
 from stationary.line.reshape import extended
-from stationary.line.sampling import Sampling, anchor_of
+from stationary.line.sampling import Sampling
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import derived
 from stationary.numbers.elementary import (
@@ -139,8 +140,8 @@ class Weight(PiecewiseLog):
     def octaves(self, side: int, x: Array) -> Array:
         """How many octaves further out, or in, than was sampled each point lies."""
         found = self.sampling
-        anchor = anchor_of(found.diffusion, side, found.arithmetic)
-        near, r = np.abs((found.lower, found.upper)[side] - anchor), np.abs(x - anchor)
+        chart = Chart.of(found.diffusion, side, found.arithmetic)
+        near, r = chart.distance((found.lower, found.upper)[side]), chart.distance(x)
         with np.errstate(divide="ignore"):
             apart = np.abs(log(to_float(r / near))) / math.log(2)
         return np.asarray(np.minimum(np.ceil(apart), MOST_OCTAVES), dtype=int)
@@ -366,7 +367,7 @@ def _tail(density: Weight, end: End) -> Tail | None:
     arithmetic, epsilon = found.arithmetic, found.epsilon
     side = 0 if lower else 1
     outward = math.isinf(end.position)
-    anchor = anchor_of(found.diffusion, side, arithmetic)
+    anchor = Chart.of(found.diffusion, side, arithmetic).anchor
     reach = abs(start - anchor)
     first, last = density.edge_values
     level = number(first[0] if lower else last[-1])
