@@ -1,7 +1,9 @@
 """The exact chain: SGD with the steps that it really takes.
 
-`batches` (every minibatch), `elimination` (stationary vectors), `tilt` (how density leans within a
-cell), `transfer` (the operator on cells), `cells` (where they lie), `closed_class`, `exit_time`,
-`state` (the result), `outcomes` (from each start), `exact`; `reach` and `steps` (how large a step
-is, at next to no cost).
+`batches` (every minibatch), `far` (what steps do far out, and the interval to work on), `cells`
+(where they lie), `elimination` and `multilevel` (stationary vectors), `tilt` (how density leans
+within a cell), `transfer` (the operator on cells), `ground` (these together), `closed_class`,
+`linear` (moments in closed form), `lattice` (laws on points), `outcomes` (from each start),
+`exit_time`, `relaxation`, `state` (the result), `exact`; `reach`, `steps` and `run` (how large a
+step is and how far a run gets, at next to no cost).
 """
