@@ -37,6 +37,8 @@ def extended(found: Sampling, side: int, octaves: int) -> Sampling:
         end = number(diffusion.end(side, found.arithmetic))
         x = here + (end - here) * (np.arange(diffusion.scan_panels + 1) / diffusion.scan_panels)
         x = np.append(x[:-1], end) if end != here else x[:1]
+    apart = np.asarray(x[1:] != x[:-1], dtype=bool)  # as far as the digits tell points apart
+    x = x[: 1 + int(np.argmin(np.append(apart, False)))]
     x = x[: usable(diffusion, x)]
     if len(x) > 1 and found.open_ends[side]:
         # Four halvings: e^1200 in half an octave are an exponent beyond all doubles.

@@ -295,7 +295,7 @@ class Component:
         if self.density.fades[side]:
             # What lies beyond the next octaves is nothing beside what lies beyond this one.
             octaves[:] = NEXT_OCTAVES
-            octaves[outside] += self.density.octaves(side, x[outside])
+            octaves[outside] = self.density.octaves(side, x[outside], NEXT_OCTAVES)
         result = np.full(len(x), -math.inf, dtype=x.dtype)
         for count in np.unique(octaves):
             table = self.deep(side, int(count))

@@ -129,7 +129,8 @@ class Weight(PiecewiseLog):
         """log W beyond what was sampled; where even its logarithm cannot be followed, nothing."""
         result = np.full(x.shape, -math.inf, dtype=x.dtype)
         octaves = self.octaves(side, x)
-        for count in np.unique(octaves):
+        at_end = np.asarray(x == self.sampling.interval[side], dtype=bool)
+        for count in np.unique(octaves[~at_end]):
             wide = self.beyond(side, int(count))
             k, _ = wide.panels.locate(x)
             known = (octaves == count) & wide.sampling.samples.resolved[k]
@@ -137,14 +138,18 @@ class Weight(PiecewiseLog):
             result[known] = wide.inside(x[known])
         return result
 
-    def octaves(self, side: int, x: Array) -> Array:
-        """How many octaves further out, or in, than was sampled each point lies."""
+    def octaves(self, side: int, x: Array, more: int = 0) -> Array:
+        """How many octaves further out, or in, than was sampled reach each point, and `more`.
+
+        Rounded up to powers of two, each of which goes on from the one before.
+        """
         found = self.sampling
         chart = Chart.of(found.diffusion, side, found.arithmetic)
         near, r = chart.distance((found.lower, found.upper)[side]), chart.distance(x)
         with np.errstate(divide="ignore"):
             apart = np.abs(log(to_float(r / near))) / math.log(2)
-        return np.asarray(np.minimum(np.ceil(apart), MOST_OCTAVES), dtype=int)
+            powers = np.ceil(np.log2(np.minimum(np.ceil(apart) + more, MOST_OCTAVES)))
+        return np.where(apart + more > 0, 2 ** np.maximum(powers, 0).astype(int), 0)
 
     def beyond(self, side: int, octaves: int) -> Weight:
         """This weight on that many more octaves on one side, if possible.
@@ -154,7 +159,8 @@ class Weight(PiecewiseLog):
         """
         wide = self._memory.get((side, octaves))
         if wide is None:
-            further = extended(self.sampling, side, octaves)
+            before = self if octaves == 1 else self.beyond(side, octaves // 2)
+            further = extended(before.sampling, side, octaves - octaves // 2)
             wide = Weight.on(further, self.s, self.k, self.tails)
             # Both are least blurred where the weight peaks.
             peak = int(np.argmax(self.coefficients[0]))
