@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stationary.chain.steps import StepIndicators, step_indicators
-from stationary.errors import LandscapeError
+from stationary.errors import LandscapeError, StationaryError
 from stationary.line.ends import anatomy
 from stationary.line.equilibria import Equilibrium
 from stationary.line.reshape import unrolled
@@ -121,12 +121,17 @@ class Analysis(Result):
 
     @cached_property
     def shown_sgd(self) -> FiniteStep | None:
-        """`sgd` where a report is to hold it."""
+        """`sgd` where a report is to hold it; None where nobody asked and it is not to be had."""
         wanted = self.chain if self.run_length is None else True
         own = self.landscape
-        if wanted is None and own is not None and own.has_datapoints and self.steps is not None:
-            wanted = is_cheap(own)
-        return self.sgd if wanted else None
+        if wanted is not None:
+            return self.sgd if wanted else None
+        if own is None or not own.has_datapoints or self.steps is None or not is_cheap(own):
+            return None
+        try:
+            return self.sgd
+        except StationaryError:  # SGD may step where there are no losses: see `sgd`
+            return None
 
     @cached_property
     def run(self) -> Run | None:

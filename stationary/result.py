@@ -189,9 +189,11 @@ class Result(Data):
     def to_csv(self, *args: Any, **settings: Any) -> str:
         """A table with a line of column names; what does not exist is left empty.
 
+        Written to a file, too, if the first argument is a path, as in ``to_csv("table.csv")``.
         An `Analysis` takes the number of `points` at which its density is listed, 1001 by default,
         or ``of="minima"``.
         """
+        path, args = (args[0], args[1:]) if args and isinstance(args[0], str | Path) else ("", args)
         columns = {n: plain(c) for n, c in self.render("table", *args, **settings).items()}
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
@@ -199,6 +201,9 @@ class Result(Data):
         for row in zip(*columns.values(), strict=True):
             cells = ("" if x is None else x for x in row)
             writer.writerow(c if isinstance(c, str) else repr(c) for c in cells)
+        if path:
+            files: Any = import_module("stationary.show.files")
+            files.write(Path(path), out.getvalue())
         return out.getvalue()
 
     def to_frame(self, *args: Any, **settings: Any) -> Any:

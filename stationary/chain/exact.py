@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.chain.batches import batches_of
+from stationary.chain.batches import Batches, batches_of
 from stationary.chain.cells import bisected, graded, hull
 from stationary.chain.closed_class import FULL, ChainClass, class_of, still_class
-from stationary.chain.far import Fate, held_by
+from stationary.chain.far import Fate, Held, held_by
 from stationary.chain.ground import Ground
 from stationary.chain.lattice import Points, points_from, renewed
 from stationary.chain.linear import linear_moments
@@ -46,6 +46,7 @@ TRIM = 1e-14  # mass of a tail that is left out
 ROUGH = 1e-4  # of log masses, good enough to lay cells by
 PASSES = 6  # of cells laid by what others hold
 SLOW = 1e6  # steps until a closed class that are worth a word
+STILL = 1e-11  # of the interval: steps that doubles carry to four digits
 COARSE = 0.05  # an error of the distribution function that asks for more cells
 
 
@@ -94,6 +95,7 @@ def exact_chain(landscape: ProcessLike, initial: Any = None, *, cells: int = 200
         start = Initial.of(given, domain=landscape.domain, name=name, variable="w")
     batches = batches_of(landscape)
     held = held_by(batches, ends_of(landscape), range_of(start))
+    _check_that_it_moves(batches, held)
     ground = Ground.of(batches, held, int(cells), start)
     state = _Search(ground).state()
     if landscape.rule.sign and start is None and state.kind != "none":
@@ -103,6 +105,18 @@ def exact_chain(landscape: ProcessLike, initial: Any = None, *, cells: int = 200
         )
         state = replace(state, notes=(*state.notes, note))
     return state
+
+
+def _check_that_it_moves(batches: Batches, held: Held) -> None:
+    """Raise if doubles hardly tell a step from none: cells would then take it for rest."""
+    w = np.linspace(held.lower, held.upper, 257)
+    step = batches.rate * float(np.abs(batches.gradients(w)).max())
+    if 0 < step < STILL * (held.upper - held.lower):
+        raise LandscapeError(
+            f"{batches.landscape.name}: a step of SGD moves w by at most {step:.1g} between "
+            f"{held.lower:.4g} and {held.upper:.4g}, which doubles hardly tell from nothing. The "
+            "limit of small steps is the answer there: use end_state, or --no-chain."
+        )
 
 
 def ends_of(landscape: Landscape) -> tuple[str, str]:

@@ -83,7 +83,8 @@ def _forgotten(run: Run) -> list[str]:
 
 def _caution(analysis: Analysis) -> str:
     """A word where SGD with its finite step may end up elsewhere than its diffusion."""
-    if analysis.landscape is not None and analysis.landscape.momentum:
+    landscape = analysis.landscape
+    if landscape is not None and landscape.momentum:
         return " That is the limit of small steps; with momentum hold it against walkers."
     if analysis.steps is None or not analysis.steps.warnings:
         return ""
