@@ -90,6 +90,7 @@ class SgdBasin:
     held: tuple[float, float] | None = None  # the interval that SGD cannot leave, if there is one
     simulation: tuple[float, float] | None = None
     parts: tuple[tuple[float, float], ...] = ()  # intervals (lower, upper]: two across a seam
+    minima: tuple[float, ...] = ()  # the minima that count as one, where these are several
 
     @property
     def agrees(self) -> bool:
@@ -360,6 +361,7 @@ def sgd_basins(
                 log_chain=log_chain,
                 log_chain_error=unsure,
                 parts=stretch.parts,
+                minima=() if basin is None else tuple(float(p.position) for p in basin.parts),
                 at_end=stretch.at_end,
                 endless=endless,
                 held=held,

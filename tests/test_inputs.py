@@ -551,8 +551,7 @@ def test_a_path_is_taken_wherever_a_process_is(write_file):
         ("dampening", 0.1, "It is not modelled"),
         ("decay", 1e-4, r"Did you mean weight_decay\?"),
         ("clip_norm", 1.0, r"Did you mean clip\?"),
-        ("schedule", "cosine", "constant here"),
-        ("warmup", 100, "constant here"),
+        ("warmup", 100, "Write schedule = "),
         ("betas", (0.9, 0.999), "are what is solved"),
     ],
 )

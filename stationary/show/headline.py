@@ -131,6 +131,9 @@ def _listed(shares: Sequence[str], ranked: Sequence[SgdBasin], deviation: float)
 
 
 def _at(b: SgdBasin, place: Place) -> str:
+    if b.minima:
+        first, last = place(b.minima[0]), place(b.minima[-1])
+        return f"around the {len(b.minima)} minima from w = {first} to {last}"
     return f"{'at the end' if b.at_end else 'around'} w = {place(b.position)}"
 
 

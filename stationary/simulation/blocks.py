@@ -204,8 +204,12 @@ def pool(jobs: int | None, executor: Any, where: str) -> Iterator[Any]:
     if executor is not None:
         raise LandscapeError(f"{where}: give either jobs or executor, not both.")
     from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
 
-    with ProcessPoolExecutor(jobs, initializer=_leave_interrupts_to_the_parent) as own:
+    # A fork would copy locks that threads of other libraries hold.
+    context = get_context("spawn")
+    begin = _leave_interrupts_to_the_parent
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=begin) as own:
         yield own
 
 
