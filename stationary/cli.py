@@ -340,7 +340,9 @@ def simulate(path: Any, to: Output, **given: Any) -> None:
     help="As in 0.01,0.05 or 0.01:0.1:10 or 1e-3:1e-1:50:log.",
 )
 @click.option("--batch-size", "-B", metavar="VALUES", help="Whole numbers, as in 1,2,4,8.")
-@click.option("--replacement/--no-replacement", multiple=True, help="Give both to compare them.")
+@click.option(
+    "--replacement/--no-replacement", multiple=True, default=(), help="Give both to compare them."
+)
 @click.option(
     "--set",
     "settings",
