@@ -639,3 +639,14 @@ def test_noise_of_any_size_is_classified_at_infinity(noise):
     assert [e.feller for e in state.anatomy.ends] == [Feller.ENTRANCE] * 2
     assert state.kind == "density"
     assert state.std() == pytest.approx(math.sqrt(noise / 2), rel=1e-6)
+
+
+def test_a_divide_is_reached_and_left_and_the_side_is_said_to_be_assumed():
+    """a = 2 |x|, f = sign(x) / 2 - x: regular from both sides, with the drift pointing away."""
+    analysis = analyze(process(lambda x: np.sign(x) / 2 - x, lambda x: 2 * np.abs(x)), initial=0.5)
+    (point,) = analysis.end_state.anatomy.points
+    assert point.role == "divide"
+    words = " ".join(str(analysis).split())
+    assert "x = 0: reached, and left again at once" in words
+    assert "is an assumption" in words
+    assert analysis.end_state.probability(-3, 0) == 0

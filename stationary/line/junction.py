@@ -135,6 +135,8 @@ class SingularPoint:
             return f"trap from the {'left' if left in held else 'right'}"
         if any(s.is_neutral for s in self.sides):
             return "neutral point"
+        if any(s.end.feller is Feller.REGULAR and s.end.push > 0 for s in self.sides):
+            return "divide"
         if self.is_rest:
             return "repelling rest point"
         return "never reached"
@@ -172,6 +174,8 @@ class SingularPoint:
             "neutral point": "neither attracts nor repels: the process comes ever closer and goes "
             "away again, never arriving and never passing, and its probability spreads towards "
             "here for ever",
+            "divide": "reached, and left again at once, as the drift points away from it; that this "
+            "is to the side it came from is an assumption, on which the equation is silent",
             "never reached": "never reached from either side",
         }
         by_side = {
