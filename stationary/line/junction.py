@@ -174,8 +174,8 @@ class SingularPoint:
             "neutral point": "neither attracts nor repels: the process comes ever closer and goes "
             "away again, never arriving and never passing, and its probability spreads towards "
             "here for ever",
-            "divide": "reached, and left again at once, as the drift points away from it; that this "
-            "is to the side it came from is an assumption, on which the equation is silent",
+            "divide": "reached, and left again at once, as the drift points away from it; that "
+            "this is to the side it came from is an assumption, on which the equation is silent",
             "never reached": "never reached from either side",
         }
         by_side = {
