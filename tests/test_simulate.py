@@ -8,6 +8,7 @@ import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import combinations
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -424,7 +425,7 @@ def test_the_same_seed_gives_the_same_result_with_any_number_of_processes():
     path = EXAMPLES / "two_minima.py"
     one = simulate(path, **settings)
     assert same(one, simulate(path, **settings))
-    with ProcessPoolExecutor(2) as pool:
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         assert same(one, simulate(path, executor=pool, **settings))
     with ThreadPoolExecutor(2) as pool:
         assert same(one, simulate(path, executor=pool, **settings))
@@ -447,7 +448,7 @@ def test_a_seed_that_was_not_given_can_be_used_again():
 
 def test_local_functions_are_refused_for_other_processes():
     with (
-        ProcessPoolExecutor(1) as pool,
+        ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool,
         pytest.raises(LandscapeError, match="path of a landscape file"),
     ):
         simulate(parabolas([0, 1]), executor=pool)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -144,6 +144,12 @@ class Borders:
         index = np.arange(PIXELS) * COARSE // PIXELS
         empty = np.zeros((2, 0))
         return Borders(self.box, empty, empty, coarse[np.ix_(index, index)], empty, exact=False)
+
+    def coarser(self) -> Borders:
+        """The same with every second point: what this changes is three times what points miss."""
+        half = slice(None, None, 2)
+        curve, normal, sides = (v[:, half] for v in (self.curve, self.normal, self.sides))
+        return replace(self, curve=curve, normal=normal, sides=sides)
 
     def _pixel(self, x: Array) -> Array:
         low, high = np.array(self.box).T[..., None]

@@ -197,9 +197,14 @@ class PlaneState(Result):
         return float(self.error_of(lambda s: s.log_ratio(a, b)))
 
     def error_of(self, quantity: Callable[[PlaneState], Any]) -> Any:
-        """How far a quantity moves with the degree, the cut and the box, added up."""
+        """How far a quantity moves with the degree, the cut, the box and the borders, added up."""
         own = np.asarray(quantity(self))
         moved = [np.abs(np.asarray(quantity(s)) - own) for s in self._siblings]
+        flow, borders = vars(self).get("borders", (None, None))  # known if the quantity asks
+        if borders is not None and borders.exact:
+            coarse = replace(self, others=())
+            vars(coarse)["borders"] = flow, borders.coarser()
+            moved.append(2 * np.abs(np.asarray(quantity(coarse)) - own))
         return np.asarray(sum(moved, 1e-14 * np.maximum(1, np.abs(own))))[()]
 
     @cached_property
