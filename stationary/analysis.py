@@ -12,6 +12,7 @@ import numpy as np
 
 from stationary.chain.steps import StepIndicators, step_indicators
 from stationary.errors import LandscapeError, StationaryError
+from stationary.functions.given import number
 from stationary.line.ends import anatomy
 from stationary.line.equilibria import Equilibrium
 from stationary.line.reshape import unrolled
@@ -256,6 +257,11 @@ def analyze(
             f"{process.name}: steps = {steps!r:.40} are those of SGD without momentum on the "
             "losses of datapoints with one weight. For a drift and a variance ask "
             "stationary.evolve."
+        )
+    if steps is not None and (number(steps) is None or steps < 1):
+        raise LandscapeError(
+            f"{process.name}: steps = {steps!r:.40} must be a whole number of steps of a run, 1 or "
+            "more."
         )
     if isinstance(process, PLANE):
         found: Analysis = _in_the_plane(process, digits=digits, regularise=regularise)

@@ -70,6 +70,11 @@ def width_bias(
         If the process cannot be solved, there is no such minimum, or a factor is not positive.
     """
     analysis = source if isinstance(source, Analysis) else analyze(source, **changes)
+    if not isinstance(analysis, Analysis):
+        raise LandscapeError(
+            f"{analysis.diffusion.name}: width bias is that of one weight; in the plane it is not "
+            "measured yet. `basins` have the masses and barriers of two weights."
+        )
     state = analysis.end_state
     if minimum is not None and dilate is None and noise is None:
         raise LandscapeError(

@@ -189,6 +189,8 @@ class FiniteStep:
         chain = self.chain
         if not self.settled or chain.kind not in SETTLED:
             return Belief.CHAIN if chain.kind == "none" or chain.batches.exact else Belief.OPEN
+        if self.basins and not math.isfinite(self.apart[1]):
+            return Belief.OPEN
         if all(b.agrees for b in self.basins):
             wide = self.spread and abs(self.spread[1] - self.spread[0]) > CLOSE * self.spread[0]
             return Belief.CHAIN if wide and chain.kind == "density" else Belief.EITHER

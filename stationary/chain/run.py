@@ -29,7 +29,7 @@ __all__ = ["Run", "run_of"]
 
 Array = NDArray[Any]
 
-CELLS = 384
+CELLS = 768
 MIXED = 22  # squarings after which a walker is taken to have been everywhere in its basin
 MOST = 960  # squarings: 1e289 steps
 

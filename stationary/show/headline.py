@@ -34,7 +34,8 @@ def headline(analysis: Analysis) -> list[str]:
     if sgd.believed is Belief.EITHER and not any(b.untold for b in sgd.basins):
         apart, error = sgd.apart
         within = max(apart + error, 1e-9)
-        agrees = f"SGD's exact chain with this step agrees, to within {within:.1g} in each mass."
+        agrees = "SGD's exact chain with this step agrees"
+        agrees += f", to within {within:.1g} in each mass." if math.isfinite(within) else "."
         return [f"{answer(plain).rstrip()} {agrees}", *_reach(sgd, place, run)]
     return [
         *_confined(sgd),
@@ -53,15 +54,21 @@ def after(analysis: Analysis) -> list[str]:
     rows = [
         (
             start,
-            *(
-                probability_text(log, max(2, digits_left(error, 6)))
-                for log, error in zip(logs, errors, strict=True)
-            ),
+            *(_share(log, error) for log, error in zip(logs, errors, strict=True)),
         )
         for start, logs, errors in zip(run.starts, run.log_shares, run.errors, strict=True)
     ]
     header = ("started at", *(f"around {place(b.position)}" for b in sgd.basins))
     return [*table(header, rows), *_forgotten(run)]
+
+
+def _share(log: float, error: float) -> str:
+    """A probability with the digits that its error leaves, and the error where these are few."""
+    text = probability_text(log, max(2, digits_left(error, 6)))
+    share = math.exp(log)
+    if error < 0.02 or share < 1e-5:
+        return text
+    return f"{text} +- {min(share * math.expm1(min(error, 700.0)), 1.0):.1g}"
 
 
 def _forgotten(run: Run) -> list[str]:

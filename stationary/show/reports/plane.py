@@ -59,7 +59,24 @@ def _headline(state: PlaneState) -> str:
     if not state.curl.local:
         way = "anticlockwise" if state.circulation > 0 else "clockwise"
         turns = f" Probability circulates, on the whole {way}."
-    return f"In the long run {who} is {said}.{turns}"
+    return f"In the long run {who} is {said}.{turns}{_overshooting(state)}"
+
+
+def _overshooting(state: PlaneState) -> str:
+    """A word where the step that SGD takes on average leads away from a minimum."""
+    if state.diffusion.stepper is None:
+        return ""
+    found = []
+    for e in state.equilibria:
+        factor = float(np.abs(1 + e.eigenvalues).max())
+        if e.kind == "stable" and factor >= 1:
+            found.append(f"{state.diffusion.variable} = {point_text(e.position)}")
+    if not found:
+        return ""
+    return (
+        f" That is the limit of small steps: with this one SGD overshoots {' and '.join(found)} "
+        "and does not settle there; see `stationary check`."
+    )
 
 
 def _place(basin: PlaneBasin, v: str) -> str:

@@ -363,9 +363,13 @@ def quantiles(state: EndState, levels: tuple[float, ...] = LEVELS) -> dict[str, 
         exact = replace(state, digits=state.arithmetic.digits)
     q = np.array(levels)
     x = exact.ppf(q)
-    # P(X <= x) has the relative error of a mass; divided by the density it is one of x.
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        error = to_float(float(state.error) * q * (1 - q) / exact.pdf(x) + 2 * spacing(x))
+    # P(X <= x) has the relative error of a mass: divided by the density it is one of x, and where
+    # next to nothing lies, as between two wells, x may be anywhere up to what lies beyond.
+    doubt = float(state.error) * q * (1 - q)
+    low, high = exact.ppf(np.maximum(q - doubt, 0)), exact.ppf(np.minimum(q + doubt, 1))
+    with np.errstate(all="ignore"):
+        reach = to_float(np.maximum(x - low, high - x))
+        error = np.fmax(to_float(doubt / exact.pdf(x) + 2 * spacing(x)), reach)
     at = to_float(x)
     on_atom = np.isin(at, [a.position for a in state.atoms])
     error = np.where(on_atom, np.spacing(np.abs(at)), error)

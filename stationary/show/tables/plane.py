@@ -66,8 +66,18 @@ def as_dict(state: PlaneState) -> dict[str, Any]:
     }
 
 
-def as_table(state: PlaneState, points: int = 101) -> dict[str, Any]:
-    """The density and its current on a grid, a row for each point."""
+def as_table(state: PlaneState, points: int = 101, *, of: str = "density") -> dict[str, Any]:
+    """The density and its current on a grid, a row for each point; or, for "minima", the basins."""
+    if of == "minima":
+        kept = [b for b in state.basins if b.position is not None]
+        at = np.array([b.position for b in kept]).reshape(-1, 2)
+        return {
+            "x": at[:, 0],
+            "y": at[:, 1],
+            "mass": [b.mass for b in kept],
+            "log_mass": [b.log_mass for b in kept],
+            "mass_error": [b.mass_error for b in kept],
+        }
     from stationary.show.figures.plane import window
 
     axes = [np.linspace(low, high, points) for low, high in window(state)]

@@ -37,6 +37,10 @@ class Verdict(Enum):
         "inertia: it runs slower at short lags than at long ones, as something that has a velocity "
         "does; fit every second or fourth observation"
     )
+    UNDECIDED = (
+        "not decided: only one lag is known, as observations are few or lie far apart; white noise "
+        "would look the same"
+    )
     NOT_STATIONARY = (
         "not stationary: its first half and its second one differ by more than chance; fit parts "
         "of it, or take the trend out"
@@ -136,4 +140,4 @@ def _verdict(speeds: list[float], errors: list[float], halves: tuple[float, floa
         apart = math.log(speed / speeds[0])
         if abs(apart) > max(SURE * math.hypot(error / speed, errors[0] / speeds[0]), WORTH):
             return Verdict.NOISE if apart < 0 else Verdict.INERTIA
-    return Verdict.DIFFUSION
+    return Verdict.DIFFUSION if len(speeds) > 1 else Verdict.UNDECIDED
