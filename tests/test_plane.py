@@ -460,3 +460,29 @@ def test_basins_beyond_all_barriers_are_compared_although_a_current_flows():
     bent = [b.attractor.log_determinant / 2 for b in state.basins]
     assert state.log_ratio(0, 1) == pytest.approx(exact + bent[0] - bent[1], abs=5 * noise)
     assert state.curl.fraction == pytest.approx(0.49 / 1.49, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("losses", "words"),
+    [
+        (lambda w: ((w[0] - 1) ** 2, (w[0] + 1) ** 2), "nothing moves the component 1"),
+        (lambda w: (w[0] ** 2 + w[1] ** 2, 2 * w[0] ** 2 + w[1] ** 2), "comes to rest there"),
+        (lambda w: ((w[0] - 1) ** 2, (w[1] + 1) ** 2, (w[0] + w[1]) ** 2), "comes to rest there"),
+    ],
+)
+def test_where_nothing_spreads_there_is_no_density_and_why_is_said(losses, words):
+    domain = ((-2, 2), (-2, 2))
+    with pytest.raises(LandscapeError, match=words):
+        end_state(Landscape(losses=losses, weights=2, learning_rate=0.1, domain=domain))
+
+
+def test_a_step_that_overshoots_is_said_first():
+    def losses(w):
+        x, y = w
+        pairs = ((-1, 0.5), (0, -1), (1, 0.5), (0.5, 1))
+        return [(x - c) ** 2 + y**2 / 2 + 0.3 * c * x * y + d * y for c, d in pairs]
+
+    small = Landscape(losses=losses, weights=2, learning_rate=0.1)
+    assert "overshoots" not in analyze(small).summary()
+    large = Landscape(losses=losses, weights=2, learning_rate=1.9)
+    assert "with this one SGD overshoots" in " ".join(analyze(large).summary().split())

@@ -258,3 +258,11 @@ def test_the_table_of_the_report_has_its_columns_in_order():
         assert (low, high) == pytest.approx((basin.lower, basin.upper), abs=1e-5)
         assert mass == pytest.approx(basin.mass, rel=1e-8)
         assert error == pytest.approx(basin.mass_error, rel=0.5)
+
+
+@pytest.mark.parametrize("noise", [0.005, 0.01])
+def test_a_median_between_two_wells_is_known_to_the_gap_only(noise):
+    """Next to nothing lies between the wells: the median may be anywhere between them."""
+    found = analyze(Diffusion(lambda x: x - x**3, noise, (-3, 3))).to_dict()["quantiles"]["0.5"]
+    assert abs(found["value"]) <= found["error"]
+    assert found["error"] > 0.3

@@ -17,7 +17,7 @@ from stationary.plane.newton import low_noise
 from stationary.plane.rough import Rough, found
 from stationary.plane.spectral import CUT, spectral
 from stationary.plane.state import PlaneState
-from stationary.process.plane import Box, PlaneDiffusion, box_text
+from stationary.process.plane import Box, PlaneDiffusion, box_text, point_text
 from stationary.process.plane_landscape import PlaneLandscape
 
 __all__ = ["plane_end_state"]
@@ -27,6 +27,7 @@ Array = NDArray[Any]
 ENOUGH = 1e-6  # of the peak: an error above this is told as not converged
 LOW = 12.0  # in -log P, above which a side does not matter
 FAR = 22.0  # in -log P of an attractor: beyond, spectral elements have lost its digits
+RESTING = 1e-20  # of the usual variance: what rounding leaves of squared differences of gradients
 HELD = 45.0  # in -log P: what a basin's own box reaches
 
 
@@ -46,6 +47,31 @@ def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
     return state
 
 
+def _check_that_it_spreads(
+    diffusion: PlaneDiffusion, equilibria: tuple[Equilibrium, ...], box: Box
+) -> None:
+    """Raise where a direction has neither drift nor noise, or the process comes to rest."""
+    low, high = np.array(box).T[..., None]
+    x = low + (high - low) * np.random.default_rng(0).uniform(size=(2, 64))
+    found = diffusion.fields(x)
+    v, name = diffusion.variable, diffusion.name
+    for k in range(2):
+        if (found.f[k] == 0).all() and (found.a[k, k] == 0).all():
+            raise LandscapeError(
+                f"{name}: nothing moves the component {k} of {v}: neither drift nor noise depends "
+                "on it. Leave it out, and solve for the other one alone."
+            )
+    usual = float(np.median(found.a[0, 0] + found.a[1, 1]))
+    for e in equilibria:
+        here = diffusion.fields(e.position[:, None]).a[..., 0]
+        if e.kind == "stable" and float(np.trace(here)) < RESTING * usual:
+            raise LandscapeError(
+                f"{name}: drift and noise both vanish at {v} = {point_text(e.position)}, as at a "
+                "minimum that all datapoints share: what comes near comes to rest there, so that "
+                "no density exists around it. Add noise, such as label noise, to have one."
+            )
+
+
 def _found(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
     diffusion = process.diffusion() if isinstance(process, PlaneLandscape) else process
     if diffusion.dimensions != 2:
@@ -59,6 +85,7 @@ def _found(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
         return _gaussian(process, diffusion, gaussian)
     wide = finite_box(diffusion.domain)
     equilibria = equilibria_of(diffusion, wide)
+    _check_that_it_spreads(diffusion, equilibria, wide)
     rough = found(diffusion, equilibria, CUT)
     places = np.array([*np.array(rough.box).T, *(e.position for e in equilibria)])
     hull = tuple(zip(places.min(axis=0).tolist(), places.max(axis=0).tolist(), strict=True))

@@ -203,6 +203,11 @@ def _trust(sweep: Sweep) -> list[Line]:
         if held.any():
             light.append(float((error[held] / np.maximum(1.0, np.abs(log_mass[held]))).max()))
     lines = [f"The densities are right to {error_text(worst)} of themselves where the mass is."]
+    if "learning_rate" in sweep.axes:
+        lines.append(
+            "All this is the limit of small steps. What the steps of SGD make of one of these "
+            "points says `stationary analyze`."
+        )
     if light:
         lines.append(
             f"The mass of each minimum, however light, is right to {error_text(max(light))} of "
