@@ -20,11 +20,18 @@ __all__ = [
     "power_text",
     "probability_text",
     "relative_error_text",
+    "sentence",
     "tidy",
     "time_text",
 ]
 
 LN10 = math.log(10.0)
+
+
+def sentence(text: str, name: str = "") -> str:
+    """Words with a full stop, and a capital unless they begin with the name of a file."""
+    begun = text if name and text.startswith(name) else f"{text[0].upper()}{text[1:]}"
+    return begun if begun.endswith(".") else f"{begun}."
 
 
 def probability_text(log_p: float, digits: int = 6) -> str:

@@ -112,7 +112,7 @@ def test_smoothing_finds_the_equilibria_that_noise_hides_and_says_how_sure_they_
         assert [stable for _, stable, _ in found.equilibria] == [True, False, True]
         assert min(height for _, _, height in found.equilibria) > 2
     said = re.sub(r"\s+", " ", str(found))
-    assert "3 equilibria in place of" in said
+    assert "equilibria it left 3" in said
     assert "standard errors" in said
     rough = table(noisy(seed, count=20), smooth=False)
     assert len(rough.equilibria) > 3

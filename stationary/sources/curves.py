@@ -165,7 +165,7 @@ class Curves:
             notes.append(
                 f"against interpolation, smoothing moved the {self.what} by "
                 f"{np.sqrt((off**2).mean()):.2g} of its standard errors (root mean square; at most "
-                f"{np.abs(off).max():.2g}): {len(found)} equilibria in place of {zeros}"
+                f"{np.abs(off).max():.2g}): of {zeros} equilibria it left {len(found)}"
             )
         if found:
             listed = ", ".join(f"{place:.4g} ({height:.2g})" for place, _, height in found[:12])

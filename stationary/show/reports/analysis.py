@@ -28,6 +28,7 @@ from stationary.wording import (
     power_text,
     probability_text,
     relative_error_text,
+    sentence,
     tidy,
     time_text,
 )
@@ -423,5 +424,5 @@ def _trust(analysis: Analysis) -> list[Line]:
         f"a feature narrower than {100 * parts.resolution:.2g} % of {whole} could have been "
         "missed. Name such places as breakpoints in the file."
     )
-    lines += [note[0].upper() + note[1:] for note in state.notes]
+    lines += [sentence(note, state.diffusion.name) for note in state.notes]
     return lines

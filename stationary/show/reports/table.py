@@ -6,6 +6,7 @@ import math
 
 from stationary.show.layout import report, table
 from stationary.sources.table import Table
+from stationary.wording import sentence
 
 __all__ = ["text"]
 
@@ -18,8 +19,7 @@ def text(t: Table) -> str:
         "moments": "mean and variance of the gradients",
         "process": "drift and variance",
     }[t.kind]
-    lines = [f"{what[0].upper()}{what[1:]}."]
-    lines += [f"{note[0].upper()}{note[1:]}." for note in t.notes]
+    lines = [sentence(what), *(sentence(note, t.name) for note in t.notes)]
     if t.ignored:
         lines.append(f"Columns that mean nothing here: {', '.join(t.ignored)}.")
     rows = [
