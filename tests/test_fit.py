@@ -132,3 +132,10 @@ def test_the_example_with_two_states_is_right_about_both(monkeypatch, tmp_path):
     score, verdict = import_module("two_states").main(tmp_path / "fit.png")
     assert abs(score) < 3
     assert verdict == "DIFFUSION"
+
+
+def test_a_walk_without_an_end_state_is_not_called_a_diffusion_that_has_one():
+    found = fit(np.cumsum(np.random.default_rng(1).normal(size=400)), dt=0.1)
+    assert "not decided" in found.lags.verdict.value
+    white = fit(np.random.default_rng(2).normal(size=1000), dt=0.1)
+    assert "white noise would look the same" in white.lags.verdict.value

@@ -22,6 +22,7 @@ __all__ = ["Lags", "Verdict", "lags_of"]
 LADDER = (1, 2, 4, 8, 16)
 SURE = 3.0  # standard errors
 WORTH = 0.05  # relative difference that is worth a word
+ENOUGH = 10.0  # relaxation times: a random walk of any length shows fewer
 UNTOLD = 0.5  # relative standard error of a lag that tells nothing any more
 
 
@@ -40,6 +41,10 @@ class Verdict(Enum):
     UNDECIDED = (
         "not decided: only one lag is known, as observations are few or lie far apart; white noise "
         "would look the same"
+    )
+    SHORT = (
+        "not decided: the series lasts less than ten of the times in which it forgets, as a walk "
+        "without an end state would, too; observe it longer"
     )
     NOT_STATIONARY = (
         "not stationary: its first half and its second one differ by more than chance; fit parts "
@@ -89,7 +94,7 @@ def lags_of(runs: Runs, found: Fitted) -> Lags:
     halves = _halves(runs, chain)
     return Lags(
         tuple(lags), tuple(times), tuple(speeds), tuple(errors), halves,
-        _verdict(speeds, errors, halves),
+        _verdict(speeds, errors, halves, runs.duration / chain.relaxation_time),
     )  # fmt: skip
 
 
@@ -133,11 +138,15 @@ def _halves(runs: Runs, chain: Chain) -> tuple[float, float]:
     return apart, abs(math.log(a / b)) / math.hypot(of_a / a, of_b / b)
 
 
-def _verdict(speeds: list[float], errors: list[float], halves: tuple[float, float]) -> Verdict:
+def _verdict(
+    speeds: list[float], errors: list[float], halves: tuple[float, float], memories: float
+) -> Verdict:
     if max(halves) > SURE + 1:
         return Verdict.NOT_STATIONARY
     for speed, error in zip(speeds[1:], errors[1:], strict=True):
         apart = math.log(speed / speeds[0])
         if abs(apart) > max(SURE * math.hypot(error / speed, errors[0] / speeds[0]), WORTH):
             return Verdict.NOISE if apart < 0 else Verdict.INERTIA
-    return Verdict.DIFFUSION if len(speeds) > 1 else Verdict.UNDECIDED
+    if len(speeds) < 2:
+        return Verdict.UNDECIDED
+    return Verdict.DIFFUSION if memories > ENOUGH else Verdict.SHORT
