@@ -21,6 +21,7 @@ from stationary.errors import ConvergenceError, LandscapeError, StationaryError,
 from stationary.functions.given import Boundary, number
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
+from stationary.result import Data
 from stationary.states.basins import Basin
 from stationary.states.distribution import EndState
 from stationary.states.law import Passage
@@ -149,7 +150,7 @@ class Stretch:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FiniteStep:
+class FiniteStep(Data):
     """SGD's own end state beside its small-step limit, basin by basin.
 
     Attributes

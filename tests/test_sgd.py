@@ -2,6 +2,7 @@
 
 import json
 import math
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -193,3 +194,8 @@ def test_a_deviation_is_said_where_cells_tell_it():
     assert sgd.chain.std() == pytest.approx(0.5387, abs=5e-4)
     assert sgd.chain.std_error < 0.05 * sgd.chain.std()
     assert "(standard deviation 0.539)" in analyze(landscape).summary()
+
+
+def test_what_sgd_makes_of_it_is_the_same_after_a_journey():
+    sgd = analyze(EXAMPLES / "two_minima.py").sgd
+    assert pickle.loads(pickle.dumps(sgd)) == sgd
