@@ -6,7 +6,7 @@ A `Landscape` (the losses of datapoints, for SGD) or a `Diffusion` (drift and va
 The rooms, in the order in which data passes through them; each imports only from those before it:
 
 - `errors` (what is said when something is wrong), `wording` (how numbers are written), `result`
-  (what every answer can do) and `distribution` (what all laws can do);
+  (what every answer can do), `distribution` (what all laws can do) and `progress` (the time left);
 - `numbers` (doubles or many digits), `functions` (what users write, run in either), `panels`
   (piecewise polynomials);
 - `process` (a `Diffusion` or a `Landscape`, and its start), `sources` (files and typed values);
@@ -18,7 +18,7 @@ The rooms, in the order in which data passes through them; each imports only fro
 - `sgd` (what the finite step makes of an end state), `annealing` (what a schedule freezes in);
 - `analysis` (the whole pipe), `bias` (its minima compared), `checking` (the end state held against
   the chain and the walkers);
-- `show` (reports, tables, figures), `progress`, `options` and `cli`.
+- `show` (reports, tables, figures), `options` and `cli`.
 """
 
 from __future__ import annotations

@@ -192,13 +192,8 @@ def bias(
 def check(path: Path, to: Output, **given: Any) -> None:
     """Hold the end state of FILE against SGD with its finite step."""
     from stationary.checking.check import check as run
-    from stationary.progress import counter
 
-    def find() -> Any:
-        with counter("steps of walkers") as progress:
-            return run(path, progress=progress or False, **changes_from(**given))
-
-    if to.answer(find).interrupted:
+    if to.answer(lambda: run(path, progress=True, **changes_from(**given)), bar=True).interrupted:
         click.echo("stationary: stopped; what was done is kept.", err=True)
         sys.exit(INTERRUPTED)
 
@@ -270,9 +265,9 @@ def regularise(path: Path, to: Output, eps: str | None, **given: Any) -> None:
 
     def find() -> Any:
         epsilons = None if eps is None else epsilons_from(eps)
-        return regularisation_path(load(path, **changes_from(**given)), epsilons)
+        return regularisation_path(load(path, **changes_from(**given)), epsilons, progress=True)
 
-    to.answer(find)
+    to.answer(find, bar=True)
 
 
 @app.command(short_help="What is reached first, and when.")
@@ -319,7 +314,6 @@ def passage(path: Any, to: Output, start: str, targets: tuple[float, ...], **giv
 @output(table="Write the histogram.")
 def simulate(path: Any, to: Output, **given: Any) -> None:
     """Send walkers out on FILE; for a landscape, they take the steps of SGD itself."""
-    from stationary.progress import counter
     from stationary.simulation.simulate import simulate as run
     from stationary.sources.loading import as_process
 
@@ -329,10 +323,9 @@ def simulate(path: Any, to: Output, **given: Any) -> None:
         process = as_process(path, "simulate", **changes_from(**given))
         if getattr(process, "schedule", None) is None:
             settings["steps"] = settings["steps"] or 20_000
-        with counter("steps") as progress:
-            return run(process, progress=progress or False, **settings)
+        return run(process, progress=True, **settings)
 
-    to.answer(find)
+    to.answer(find, bar=True)
 
 
 @app.command(short_help="Which minimum dominates, over rates, batch sizes, parameters.")
@@ -389,7 +382,7 @@ def sweep(
     **given: Any,
 ) -> None:
     """Say which minimum of FILE dominates, over learning rates, batch sizes and parameters."""
-    from stationary.progress import counter, processes
+    from stationary.progress import processes
     from stationary.questions.sweeps.sweep import sweep as run
     from stationary.sources.parameters import pairs_from
     from stationary.sources.ranges import values_from
@@ -405,7 +398,7 @@ def sweep(
             name: values_from(values, f"--set {name}", example=f"--set {name}=10:1000:30:log")
             for name, values in pairs_from(list(settings)).items()
         }
-        with processes(jobs) as executor, counter() as progress:
+        with processes(jobs) as executor:
             return run(
                 path,
                 learning_rate=rates,
@@ -413,7 +406,7 @@ def sweep(
                 replacement=list(replacement) or None,
                 parameters=named or None,
                 executor=executor,
-                progress=progress,
+                progress=True,
                 resume=table_in(to.csv) if resume else None,
                 quantities=quantities or None,
                 **changes_from(**given),
@@ -421,7 +414,7 @@ def sweep(
 
     if resume and to.csv is None:
         raise click.UsageError("--resume goes on from a table: name it with --csv FILE.")
-    found = to.answer(find, has_table=lambda found: bool(len(found.rows)))
+    found = to.answer(find, has_table=lambda found: bool(len(found.rows)), bar=True)
     if not found.complete:
         n = len(found.rows)
         kept = f"{n} point{' is' if n == 1 else 's are'} done and kept"

@@ -9,6 +9,7 @@ import math
 import shlex
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -213,14 +214,17 @@ class Output:
         find: Callable[[], Any],
         *,
         has_table: Callable[[Any], bool] = lambda found: True,
+        bar: bool = False,
         **drawing: Any,
     ) -> Any:
         """Find the answer, print it, and write the files that were asked for.
 
         Files are probed before anything is computed, and the answer is printed whatever becomes of
         them. What a landscape file writes goes to standard error, so that ours stays readable.
+        On a terminal it is shown how far the work is, by `find` itself if it has a `bar`.
         """
         from stationary.errors import LandscapeError
+        from stationary.progress import waiting
         from stationary.show.files import FIGURES, probe, write
 
         def written(found: Any, what: str, path: Path) -> None:
@@ -241,8 +245,9 @@ class Output:
             for what, path in self.files.items():
                 probe(path, suffixes=FIGURES if what == "plot" else (), spared=spared)
                 spared.append(path)
-            found = find()
-            report = found.to_json() if self.as_json else found.summary(brief=self.brief)
+            with nullcontext() if bar else waiting(click.get_current_context().info_name or ""):
+                found = find()
+                report = found.to_json() if self.as_json else found.summary(brief=self.brief)
         wrong: list[str] = []
         files = dict(self.files)
         if self.csv is not None and not has_table(found):

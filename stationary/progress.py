@@ -1,55 +1,68 @@
-"""What a long command shows on a terminal, and the processes that it may use."""
+"""How far long work is, on a terminal or in a notebook; and the processes that it may use."""
 
 from __future__ import annotations
 
 import signal
 import sys
-import time
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
-__all__ = ["counter", "processes"]
+__all__ = ["Progress", "processes", "told", "waiting"]
 
-EVERY = 0.1  # seconds between two updates
+Progress = bool | Callable[[int, int], None]  # called with what is done and all there is to do
+
 GRACE = 1.0  # seconds that a worker has to come to an end
-SILENT = 1.0  # seconds before the first: what is short needs none
+SILENT = 1.0  # seconds before anything is shown: what is short needs none
 
 
 @contextmanager
-def counter(what: str = "points") -> Iterator[Callable[[int, int], None] | None]:
-    """A function that shows "312 of 1000 points, 12 s left" on standard error, if a terminal."""
-    stream = sys.stderr
-    if not stream.isatty():
-        yield None
+def told(progress: Progress, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """What to call with how much is done, of how much: a function of the user's, or a bar.
+
+    The bar, with the time left, is shown where somebody looks: in a notebook, or on standard error
+    if that is a terminal. It is gone when the work is done.
+    """
+    if callable(progress) or not progress:
+        yield progress or (lambda done, total: None)
         return
-    begin, last = time.monotonic(), time.monotonic() + SILENT - EVERY
-    width = 0
+    with _bar(unit=f" {unit}", unit_scale=True) as bar:
 
-    def show(done: int, total: int) -> None:
-        nonlocal last, width
-        now = time.monotonic()
-        if now - last < EVERY:
-            return
-        last = now
-        left = (now - begin) * (total - done) / max(done, 1)
-        line = f"{done} of {total} {what}, {_duration(left)} left"
-        stream.write("\r" + line.ljust(width))
-        stream.flush()
-        width = len(line)
+        def tell(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
 
-    try:
-        yield show
-    finally:
-        if width:
-            stream.write("\r" + " " * width + "\r")
-            stream.flush()
+        yield tell
 
 
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.0f} h"
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Show for how long something has been at work that cannot say how much is left."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    over = threading.Event()
+    with _bar(desc=what, bar_format="{desc}: {elapsed}") as bar:
+
+        def tick() -> None:
+            while not over.wait(SILENT):
+                bar.update()
+
+        watch = threading.Thread(target=tick, daemon=True)
+        watch.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watch.join()
+
+
+def _bar(**how: Any) -> Any:
+    from tqdm.auto import tqdm
+
+    return tqdm(**how, disable=None, leave=False, delay=SILENT, dynamic_ncols=True)
 
 
 @contextmanager

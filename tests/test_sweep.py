@@ -632,26 +632,6 @@ def test_processes_still_at_work_are_given_up_without_a_word(capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_terminal_is_shown_how_far_it_is(monkeypatch):
-    from stationary import progress
-
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
-    screen = Terminal()
-    monkeypatch.setattr(progress, "SILENT", 0.0)
-    monkeypatch.setattr(progress, "EVERY", 0.0)
-    monkeypatch.setattr("sys.stderr", screen)
-    with progress.counter() as show:
-        show(312, 1000)
-        show(1000, 1000)
-    lines = screen.getvalue().split("\r")
-    assert lines[1].startswith("312 of 1000 points, ")
-    assert lines[2].startswith("1000 of 1000 points, 0 s left")
-    assert lines[-2].strip() == ""  # and wiped in the end
-
-
 # -- many rates -----------------------------------------------------------------------------------
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -25,6 +24,7 @@ from stationary.errors import ConvergenceError, LandscapeError, StationaryError
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.process.diffusion import Convention
 from stationary.process.landscape import Landscape
+from stationary.progress import Progress
 from stationary.sgd import COMPARED, SETTLED, SgdBasin, Stretch, sgd_basins, stretches_of
 from stationary.simulation.result import Simulation
 from stationary.simulation.sgd import gradients_per_step
@@ -50,7 +50,7 @@ def check(
     cells: int = 2000,
     seed: Any = 0,
     simulation: bool = True,
-    progress: bool | Callable[[int, int], None] = False,
+    progress: Progress = False,
     **changes: Any,
 ) -> Check:
     """Hold the end state of the diffusion against SGD with its finite step.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import sys
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -60,9 +60,9 @@ class Run:
         method: str | None,
         every: int | None,
         keep: bool,
-        progress: Any,
+        tell: Callable[[int, int], None],
     ) -> None:
-        self.process, self.crew, self.progress = process, crew, progress
+        self.process, self.crew, self.tell = process, crew, tell
         self.terrain = survey_terrain(process)
         sequence = seeds_from(seed, process.name)
         self.seed = sequence.entropy
@@ -128,7 +128,7 @@ class Run:
         plan = replace(self.plan, steps=steps, start=self.done, watch=watch)
 
         def tell(finished: int) -> None:
-            self._tell(self.done * walkers + finished * steps, max(self.total, self.done) * walkers)
+            self.tell(self.done * walkers + finished * steps, max(self.total, self.done) * walkers)
 
         walkers = sum(len(b.x) for b in self.blocks)
         before = self.x
@@ -147,12 +147,6 @@ class Run:
         self._visit()
         records = [o.record for o in outcomes if o.record is not None]
         return joined(records) if records else None
-
-    def _tell(self, done: int, total: int) -> None:
-        if callable(self.progress):
-            self.progress(done, total)
-        elif self.progress and sys.stderr.isatty():
-            print(f"\r{100 * done / total:5.1f} %", end="", file=sys.stderr, flush=True)
 
     def _round(self, steps: int, thin: int, work: int = ROUND_WORK) -> int:
         largest = max(len(b.x) for b in self.blocks)
@@ -234,9 +228,6 @@ class Run:
                 raise
             self.ending = Ending.INTERRUPTED
             return
-        finally:
-            if self.progress is True and sys.stderr.isatty():
-                print(file=sys.stderr)
         if target_error is not None and not self._met(target_error, target):
             self.ending = Ending.TARGET_MISSED
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from stationary.errors import LandscapeError
 from stationary.functions.given import number
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
+from stationary.progress import Progress, told
 from stationary.simulation.blocks import ESCAPED, Crew, pool
 from stationary.simulation.departure import edges_from
 from stationary.simulation.result import Simulation
@@ -56,7 +57,7 @@ def simulate(
     target: str = "mean",
     executor: Any = None,
     jobs: int | None = None,
-    progress: bool | Callable[[int, int], None] = False,
+    progress: Progress = False,
     **changes: Any,
 ) -> Simulation:
     """Let walkers go, and say where they are found.
@@ -99,8 +100,8 @@ def simulate(
     executor, jobs
         A `concurrent.futures.Executor` that shares the work, or how many processes to start.
     progress
-        True: tell it on standard error, if that is a terminal. Or a function that is called with
-        the steps of walkers done and to be done.
+        True: show the time left, in a notebook, or on standard error if that is a terminal. Or a
+        function that is called with the steps of walkers done and to be done.
     changes
         Fields of the process to replace, such as ``learning_rate=0.02``.
 
@@ -133,9 +134,12 @@ def simulate(
         given.require_datapoints()
     pairs = _pairs(intervals, given.name)
     _check(given, walkers, steps, burn_in, every, dt, method, target_error, target, pairs, jobs)
-    with pool(jobs, executor, given.name) as workers:
+    with (
+        pool(jobs, executor, given.name) as workers,
+        told(progress, "steps of walkers") as tell,
+    ):
         crew = Crew.of(given, source, workers, changes)
-        run = Run(given, crew, initial, walkers, seed, dt, method, every, snapshots, progress)
+        run = Run(given, crew, initial, walkers, seed, dt, method, every, snapshots, tell)
         run.total = steps + (burn_in or 0)
         begin = time.perf_counter()
         run.burn_in(burn_in, steps)

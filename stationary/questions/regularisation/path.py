@@ -8,7 +8,7 @@ zero is another limit than that of long times at eps = 0, and need not agree wit
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -21,6 +21,7 @@ from stationary.functions.given import checked_noise
 from stationary.numbers.elementary import exp, log, to_float
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
+from stationary.progress import Progress, told
 from stationary.questions.regularisation.places import Place, places_of
 from stationary.questions.regularisation.verdict import Verdict, verdict_on
 from stationary.result import Result
@@ -99,6 +100,7 @@ def regularisation_path(
     process: ProcessLike,
     epsilons: Sequence[float] | Array | None = None,
     initial: Any = None,
+    progress: Progress = False,
 ) -> RegularisationPath:
     """Follow an end state while an added noise a + eps goes to zero, and compare with eps = 0.
 
@@ -113,6 +115,9 @@ def regularisation_path(
     initial
         Where the process starts, as for `end_state`. Only the exact answer depends on it (and,
         with absorbing walls, the others).
+    progress
+        True: show the time left, in a notebook, or on standard error if that is a terminal. Or a
+        function that is called with how many values of eps are done, and how many there are.
 
     Returns
     -------
@@ -135,10 +140,24 @@ def regularisation_path(
             "1e-6 (or --regularise 1e-6) to analyze."
         )
     asked = _checked(epsilons, diffusion) if epsilons is not None else _decades(exact)
+    with told(progress, "values of eps") as tell:
+        states, stopped = _followed(diffusion, exact, asked, epsilons is None, tell)
+    return _path(process, exact, asked[: len(states)], states, stopped)
+
+
+def _followed(
+    diffusion: Diffusion,
+    exact: EndState,
+    asked: Array,
+    by_itself: bool,
+    tell: Callable[[int, int], None],
+) -> tuple[list[EndState], str]:
+    """The end states, as far as they are known; and why the path goes no further."""
     zeros = [float(e) for p in exact.anatomy.points for e in (p.lower, p.upper)]
     states: list[EndState] = []
     stopped = ""
     for eps in asked:
+        tell(len(states), len(asked))
         noisy = diffusion.regularised(eps)
         noisy = replace(noisy, breakpoints=(*noisy.breakpoints, *zeros))
         try:
@@ -154,13 +173,13 @@ def regularisation_path(
             stopped = f"at eps = {eps:.3g} the error of a mass is {state.error:.0e}."
             break
         states.append(state)
-        if epsilons is None and state.status is Status.PANEL_LIMIT:
+        if by_itself and state.status is Status.PANEL_LIMIT:
             stopped = f"from eps = {eps:.3g} on doubles blur what happens where the noise vanished."
             break
-        if epsilons is None and [s.kind for s in states[-NONES:]] == ["none"] * NONES:
+        if by_itself and [s.kind for s in states[-NONES:]] == ["none"] * NONES:
             stopped = "there is no end state at any of these eps."
             break
-    return _path(process, exact, asked[: len(states)], states, stopped)
+    return states, stopped
 
 
 def epsilons_from(text: str) -> Array:

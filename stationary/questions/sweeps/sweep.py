@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
+from stationary.progress import Progress, told
 from stationary.questions.sweeps.answers import (
     OF_MINIMA,
     SCALARS,
@@ -213,7 +214,7 @@ def sweep(
     quantities: Any = None,
     initial: Any = None,
     executor: Executor | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = False,
     digits: int | None = None,
     min_barrier: float = MIN_BARRIER,
     resume: Sweep | Mapping[str, Sequence[Any]] | None = None,
@@ -245,7 +246,8 @@ def sweep(
         Any `concurrent.futures.Executor`, such as a process pool or a Dask client's
         ``get_executor()``; None: one point after the other, here.
     progress
-        Called with the number of points that are done and that of all.
+        True: show the time left, in a notebook, or on standard error if that is a terminal. Or a
+        function that is called with the number of points that are done and that of all.
     digits
         As for `end_state`; the results are rounded to doubles.
     min_barrier
@@ -285,7 +287,8 @@ def sweep(
         if resume is None
         else known_points(resume, axes, recipe.name, tuple(recipe.quantities or ()))
     )
-    solved = run(Grid(recipe, combinations, points), executor, progress, known)
+    with told(progress, "points") as tell:
+        solved = run(Grid(recipe, combinations, points), executor, tell, known)
     wanted = tuple(recipe.quantities or ())
     return _assembled(recipe.name, axes, combinations, points, solved, wanted)
 

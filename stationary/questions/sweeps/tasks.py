@@ -31,7 +31,7 @@ from stationary.questions.sweeps.family import Family, Recipe, StoppedError, fai
 __all__ = ["INTERRUPTED", "Grid", "Solved", "run"]
 
 Parameters = dict[str, float] | None
-Progress = Callable[[int, int], None]
+Tell = Callable[[int, int], None]
 Work = tuple[Any, ...]  # a function and its arguments
 
 # Threads of one process take turns: the arithmetic of many digits is not made to be shared, and
@@ -80,13 +80,13 @@ class Solved:
 def run(
     grid: Grid,
     executor: Executor | None,
-    progress: Progress | None,
+    tell: Tell,
     known: Mapping[int, Answer] | None = None,
 ) -> Solved:
     """Solve a grid and find its crossings. Whatever ends it early leaves what is done by then."""
     solved = Solved(grid)
     try:
-        _solve(grid, executor, progress, solved, known or {})
+        _solve(grid, executor, tell, solved, known or {})
         _cross(grid, executor, solved)
     except StoppedError as stop:
         found = {stop.first + i: Answers.of([answer]) for i, answer in stop.answers.items()}
@@ -104,7 +104,7 @@ def run(
 def _solve(
     grid: Grid,
     executor: Executor | None,
-    progress: Progress | None,
+    tell: Tell,
     solved: Solved,
     known: Mapping[int, Answer],
 ) -> None:
@@ -133,8 +133,7 @@ def _solve(
         solved.crossings += [
             ("learning_rate", replace(c, low=start + c.low, high=start + c.high)) for c in crossings
         ]
-        if progress is not None:
-            progress(solved.done, grid.size)
+        tell(solved.done, grid.size)
 
 
 def _only_family(grid: Grid) -> Family | None:
