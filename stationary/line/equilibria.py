@@ -141,7 +141,10 @@ def _around(found: Sampling, roots: Array, step: Array, stable: Array) -> tuple[
 
 def _stretches_of_zeros(found: Sampling) -> list[tuple[Any, Any]]:
     """Where the drift vanishes on whole panels."""
-    still = np.concatenate([[False], (found.samples.values[0] == 0).all(axis=0), [False]])
+    still = (found.samples.values[0] == 0).all(axis=0)
+    if not still.any():
+        return []
+    still = np.concatenate([[False], still, [False]])
     starts = np.flatnonzero(~still[:-1] & still[1:])
     stops = np.flatnonzero(still[:-1] & ~still[1:])
     p = found.panels
@@ -151,6 +154,8 @@ def _stretches_of_zeros(found: Sampling) -> list[tuple[Any, Any]]:
 
 def _confirmed(found: Sampling, changes: SignChanges) -> SignChanges:
     """The sign changes that the drift itself shows, where the panels could not resolve it."""
+    if found.samples.resolved.all():
+        return changes
     k, _ = found.panels.locate(changes.x)
     unsure = ~found.samples.resolved[k]
     if not unsure.any():

@@ -187,6 +187,9 @@ class Sampling:
         the density is the greater.
         """
         p, near = self.panels, 4 * spacing(x)
+        k, t = p.locate(x)
+        if ((x - near > p.lower[k]) & (x + near < p.upper[k]) & self.samples.resolved[k]).all():
+            return k, t
         size = np.maximum(np.abs(p.lower), np.abs(p.upper))
         sound = self.samples.resolved | (p.half > 32 * self.arithmetic.grain * size)
         if not sound.any():
@@ -214,7 +217,7 @@ class Sampling:
         inside, rise = self.climb[0].copy(), self.climb[1]
         start, lowered = inside[0].copy(), k * self.ell[0]
         wide: Any = np.longdouble if rise.dtype == float else object
-        peak = int(np.argmin(np.abs(rise)))  # where sums are least blurred by what they began with
+        peak = int(np.argmax(s * np.cumsum(rise) - lowered))  # a first guess, blurred or not
         for _ in range(len(rise)):
             # Summed outwards from the peak, so that rounding is least where the density is
             # greatest; far from the first guess the sum may be too blurred to see the peak.
@@ -495,12 +498,13 @@ def _blurred_ends(diffusion: Diffusion) -> tuple[tuple[float, float], ...]:
     found = []
     for side, inside in ((0, 1), (1, -1)):
         end = diffusion.domain[side]
-        if end == 0 or math.isinf(end) or diffusion.cost > MANY or diffusion.is_rounded:
+        known = end == 0 or math.isinf(end) or diffusion.cost > MANY or diffusion.is_rounded
+        if known or not _open_ends(diffusion, DOUBLE)[side]:
             continue
         # With all bits in use, so that no rounding is left out by chance.
         x = end + inside * abs(end) * (math.pi / 3) * 2.0 ** -np.arange(10.0, 27.0)
         x = x[(x > diffusion.domain[0]) & (x < diffusion.domain[1])]
-        if not len(x) or not _open_ends(diffusion, DOUBLE)[side]:
+        if not len(x):
             continue
         many = many_digits(DISTANCE_DIGITS)
         try:

@@ -79,9 +79,14 @@ def dips_of_variance(
 
     Where panels of a `first_look` resolve log a there are none, since next to one it is singular.
     """
-    x, unseen = _scan_points(diffusion), None
+    unseen = clear = None
     if look is not None and not diffusion.is_rounded:
-        x, unseen = _unseen(diffusion, look, x)
+        clear = _clear(diffusion, look)
+        if clear.all() and (look.lower[0], look.upper[-1]) == diffusion.domain:
+            return (), ()
+    x = _scan_points(diffusion)
+    if look is not None and clear is not None:
+        x, unseen = _unseen(look, clear, x)
     if not len(x):
         return (), ()
     log_a, exact = _log_variance(diffusion, x)
@@ -115,18 +120,22 @@ def dips_of_variance(
     )
 
 
-def _unseen(diffusion: Diffusion, look: Samples, x: Array) -> tuple[Array, Array]:
+def _clear(diffusion: Diffusion, look: Samples) -> Array:
+    """The panels of a first look on which log a is resolved, and no double is lost."""
+    h, ell = look.values
+    clear = look.resolved & (ell.min(axis=0) >= math.log(diffusion.least_variance))
+    if diffusion.pair is not None:
+        with np.errstate(over="ignore"):
+            clear &= (LOST * h * h * np.exp(ell) <= 4).all(axis=0)
+    return np.asarray(clear)
+
+
+def _unseen(look: Samples, clear: Array, x: Array) -> tuple[Array, Array]:
     """The points of a scan where the panels of a first look leave something to be seen.
 
     Those of the panels next to them go with them, as neighbours; the second array tells which are
     not of these.
     """
-    h, ell = look.values
-    doubtful = ell < math.log(diffusion.least_variance)
-    if diffusion.pair is not None:
-        with np.errstate(over="ignore"):
-            doubtful |= LOST * h * h * np.exp(ell) > 4
-    clear = look.resolved & ~doubtful.any(axis=0)
     around = clear.copy()
     around[1:] &= clear[:-1]
     around[:-1] &= clear[1:]

@@ -53,8 +53,8 @@ def halved(
         middle = (lower + upper) / 2
         lower, upper = np.concatenate([lower, middle]), np.concatenate([middle, upper])
         carried = tuple(np.concatenate([v[..., again]] * 2, axis=-1) for v in carried)
-    joined = parts[0]
-    if len(parts) > 1:
-        joined = tuple(np.concatenate(group, axis=-1) for group in zip(*parts, strict=True))
+    if len(parts) == 1 and bool((parts[0][0][1:] >= parts[0][0][:-1]).all()):
+        return parts[0]
+    joined = tuple(np.concatenate(group, axis=-1) for group in zip(*parts, strict=True))
     order = np.argsort(joined[0], kind="stable")
     return tuple(v[..., order] for v in joined)

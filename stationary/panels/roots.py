@@ -39,8 +39,7 @@ class SignChanges:
 
 def sign_changes(panels: Panels, c: Array) -> SignChanges:
     """The sign changes of the function with coefficients `c` (jumps across edges included)."""
-    r = rule_of(c)
-    t = r.closed
+    t = rule_of(c).closed
     m = len(t)
     sign, values = _signs(c, t)
     sign = sign.T.ravel()
@@ -49,21 +48,18 @@ def sign_changes(panels: Panels, c: Array) -> SignChanges:
     change = np.flatnonzero(there[1:] != there[:-1])
     i, j = moving[change], moving[change + 1]
     stretch = j - i > 4  # beyond an edge, which counts twice, and a node on either side
-
-    def place(i: Array) -> Array:
-        k = i // m
-        return as_array(panels.lower[k] + panels.half[k] * (1 + t[i % m]))
-
-    within = (i // m == j // m) & ~stretch
+    # Where the function vanishes exactly, the stretch ends at the last points that are zero.
+    at = np.stack([i, j, i + stretch, j - stretch])
+    k, node = np.divmod(at, m)
+    before, after, left, right = panels.lower[k] + panels.half[k] * (1 + t[node])
+    within = (k[0] == k[1]) & ~stretch
     # Across an edge without a stretch of zeros the change is at the edge itself.
-    points = np.where(stretch, (place(i) + place(j)) / 2, panels.edges[j // m])
+    points = np.where(stretch, (before + after) / 2, panels.edges[k[1]])
     if within.any():
-        k, a, b = i[within] // m, i[within] % m, j[within] % m
+        k, (a, b) = k[0][within], node[:2, within]
         ends = None if values is None else (values[a, k], values[b, k])
         root = _polished(c[:, k], t[a], t[b], ends)
         points[within] = panels.lower[k] + panels.half[k] * (1 + root)
-    # Where the function vanishes exactly, the stretch ends at the last points that are zero.
-    left, right = place(np.where(stretch, i + 1, i)), place(np.where(stretch, j - 1, j))
     return SignChanges(points, left, right, sign[i] > 0, stretch)
 
 

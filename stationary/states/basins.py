@@ -352,9 +352,8 @@ def _masses(c: Component, borders: Array) -> tuple[Array, Array]:
     With m_j the masses before normalisation and d_j their relative errors, the share
     p_i = m_i / sum m has relative error d_i - sum_j p_j d_j.
     """
-    m = c.mesh
-    basin = np.searchsorted(borders, (m.lower + m.upper) / 2)
-    raw = m.log_mass - c.log_norm
+    raw, basin, panel = c.mesh.masses_between(borders)
+    raw = raw - c.log_norm
     log_mass = np.full(len(borders) + 1, -math.inf, dtype=raw.dtype)
     own = np.zeros(len(borders) + 1, dtype=raw.dtype)
     for i in range(len(log_mass)):
@@ -365,7 +364,7 @@ def _masses(c: Component, borders: Array) -> tuple[Array, Array]:
             if t is not None and i == (0 if t.side == "lower" else len(borders))
         ]
         logs = np.concatenate([raw[inside], [log for log, _ in extra]])
-        weights = np.concatenate([c.panel_errors[inside], [error for _, error in extra]])
+        weights = np.concatenate([c.panel_errors[panel[inside]], [error for _, error in extra]])
         log_mass[i] = logsumexp(logs)
         own[i] = exp(logs - log_mass[i]) @ weights if len(logs) else 0.0
     some = np.asarray(own > 0, dtype=bool)

@@ -145,8 +145,7 @@ def component_on_ring(parts: Anatomy) -> tuple[Component, Current, tuple[str, ..
     density = replace(
         density, log_current=log_scale + flow.log_k, direction=-1.0 if backwards else 1.0
     )
-    marks = [e.position for e in parts.equilibria if ring.lower < e.position < ring.upper]
-    mesh = monotone_mesh(density, np.union1d(density.turns, marks))
+    mesh = monotone_mesh(density, density.turns)
     component = Component(ring.diffusion.domain, 1.0, density, mesh)
     # 2 J = N k; the error of k, relative, is that of the tilt over e^Phi - 1.
     log_half = log_scale - component.log_norm - math.log(2.0)

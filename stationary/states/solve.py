@@ -239,12 +239,7 @@ def _put_together(
         if o.kind == "density":
             j = solved[o.group]
             components += [
-                replace(
-                    c,
-                    weight=None if w is None else w * exp(number(share)),
-                    group=o.group,
-                    log_share=share,
-                )
+                c.weighing(None if w is None else w * exp(number(share)), o.group, share)
                 for c, share in zip(j.components, j.log_shares, strict=True)
             ]
         elif o.kind == "atom":

@@ -7,6 +7,7 @@ so that it is right relative to itself however small it is.
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -63,10 +64,8 @@ def component_on(
         tops = summits(density, VISIBLE) if sharp else ()
         parts = replace(parts, sampling=focused(parts.sampling, cuts, tops))
         density = density.focused(parts)
-    start, stop = parts.sampling.lower, parts.sampling.upper
-    marks = [e.place for e in parts.equilibria if start < e.place < stop]
-    cuts = np.union1d(_cuts(density), np.array(marks, dtype=density.turns.dtype))
-    return parts, Component(parts.sampling.interval, 1.0, density, monotone_mesh(density, cuts))
+    mesh = monotone_mesh(density, _cuts(density))
+    return parts, Component(parts.sampling.interval, 1.0, density, mesh)
 
 
 def _cuts(density: Weight) -> Array:
@@ -107,6 +106,12 @@ class Component:
     def rule(self) -> Rule:
         """That of the panels of the mesh."""
         return rule(len(self.mesh.coefficients), self.arithmetic)
+
+    def weighing(self, weight: Any, group: int | None, log_share: Any) -> Component:
+        """The same as a part of a state, with all that is known of it."""
+        part = copy.copy(self)
+        part.__dict__.update(weight=weight, group=group, log_share=log_share)
+        return part
 
     # -- normalisation --------------------------------------------------------------------------
 

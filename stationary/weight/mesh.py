@@ -9,7 +9,8 @@ e^45. Its cost hardly depends on how narrow the peaks are.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from stationary.line.sampling import nodes_in
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
-from stationary.numbers.chebyshev import chebyshev_sum, nodes_of, rule
+from stationary.numbers.chebyshev import Rule, chebyshev_sum, nodes_of, rule
 from stationary.numbers.elementary import (
     arithmetic_of,
     as_array,
@@ -56,8 +57,7 @@ class Mesh:
     upper: Array
     piece: Array  # the piece each panel belongs to
     top: Array  # the greatest log P at the nodes
-    x: Array  # (n, panels): nodes
-    log_density: Array  # (n, panels)
+    log_density: Array  # (n, panels), at the nodes
     coefficients: Array  # (n, panels), of P / exp(top)
     cut: Array  # (panels,), relative size of what the polynomial leaves out
 
@@ -66,9 +66,47 @@ class Mesh:
         return (self.upper - self.lower) / 2
 
     @property
+    def rule(self) -> Rule:
+        return rule(len(self.coefficients), arithmetic_of(self.lower))
+
+    @cached_property
+    def x(self) -> Array:
+        """(n, panels): the nodes."""
+        return nodes_of(self.lower, self.upper, self.rule)[0]
+
+    @cached_property
     def log_mass(self) -> Array:
-        r = rule(len(self.coefficients), arithmetic_of(self.lower))
-        return as_array(self.top + log(self.half * (r.integral @ self.coefficients)))
+        return as_array(self.top + log(self.half * (self.rule.integral @ self.coefficients)))
+
+    def masses_between(self, points: Array) -> tuple[Array, Array, Array]:
+        """log of the mass of each part of a panel that `points`, ascending, leave whole.
+
+        Also which part of the line it lies in, counted from 0, and which panel it is of.
+        """
+        first = np.searchsorted(points, self.lower, side="right")
+        last = np.searchsorted(points, self.upper, side="left")
+        whole, panel = np.asarray(first == last, dtype=bool), np.arange(len(first))
+        if whole.all():
+            return self.log_mass, first, panel
+        k = np.repeat(panel[~whole], (last - first)[~whole] + 1)
+        nth = np.arange(len(k)) - np.searchsorted(k, k)
+        part, ends = first[k] + nth, np.append(points, points[-1:])
+        stop = np.minimum(ends[part], self.upper[k])
+        t = ((stop - self.lower[k]) - (self.upper[k] - stop)) / (self.upper[k] - self.lower[k])
+        t = np.where(part == last[k], 1, t)
+        below = chebyshev_sum(self.rule.antiderivative @ self.coefficients[:, k], t)
+        mass = np.diff(below, prepend=below[:1])
+        mass = np.where(nth == 0, below, mass)
+        with np.errstate(divide="ignore"):
+            parts = self.top[k] + log(np.maximum(self.half[k] * mass, 0))
+        return (
+            np.concatenate([self.log_mass[whole], parts]),
+            np.concatenate([first[whole], part]),
+            np.concatenate([panel[whole], k]),
+        )
+
+
+FIELDS = fields(Mesh)[1:]
 
 
 def level_of(arithmetic: Arithmetic) -> tuple[float, int]:
@@ -97,43 +135,53 @@ def monotone_mesh(density: Weight, cuts: Array, depth: float | None = None) -> M
 def _on_panels(density: Weight, cuts: Array, depth: Array) -> Mesh:
     """The mesh of the panels that the density has, where it is resolved on these; else on parts."""
     p, r, epsilon = density.panels, rule(nodes_in(DOUBLE)), DOUBLE.epsilon
-    edges = np.union1d(p.edges[(p.edges > cuts[0]) & (p.edges < cuts[-1])], cuts)
-    lower, upper = edges[:-1], edges[1:]
-    middle, width = (lower + upper) / 2, upper - lower
-    owner, piece = p.locate(middle)[0], np.searchsorted(cuts, middle) - 1
-    x, log_p = nodes_of(lower, upper, r)[0], density.at_nodes(lower, upper, r)
-    first, last = (v[owner] for v in density.edge_values)
-    for own, edge, at in ((p.lower, lower, first), (p.upper, upper, last)):
-        inside = edge != own[owner]
-        at[inside] = density.inside(edge[inside])
+    lower, upper, owner = p.lower, p.upper, np.arange(len(p.lower))
+    first, last = density.edge_values
+    log_p = r.at_nodes @ density.coefficients[: r.n]  # T_n is zero at the nodes
     top = log_p.max(axis=0)
-    size = np.maximum(np.maximum(first, last), top) + np.log(width)
+    size = np.maximum(np.maximum(first, last), top) + np.log(upper - lower)
+    # A panel with cuts in it belongs to the pieces at both of its ends.
+    piece = np.searchsorted(cuts, lower, side="right") - 1
+    other = np.searchsorted(cuts, upper) - 1
     most = np.full(len(depth), -math.inf)
     np.maximum.at(most, piece, size)
+    np.maximum.at(most, other, size)
+    # Where log P changes by much on it, these are told apart.
+    split = (piece != other) & (density.span > LEVEL)
+    piece = np.where(most[other] - depth[other] < most[piece] - depth[piece], other, piece)
     below = size - most[piece]
     alive = below >= -depth[piece]
-    c = r.coefficients @ np.exp(log_p[:, alive] - top[alive])
-    cut = np.abs(c[-3:]).max(axis=0)
+    if not alive.all():
+        lower, upper, top, log_p = (v[..., alive] for v in (lower, upper, top, log_p))
+        first, last, below, piece = (v[alive] for v in (first, last, below, piece))
+        owner, split = owner[alive], split[alive]
+    c = r.coefficients @ np.exp(log_p - top)
+    greatest = np.abs(c)
+    cut = greatest[-3:].max(axis=0)
     even, odd = c[::2].sum(axis=0), c[1::2].sum(axis=0)
-    off = np.stack([even - odd, even + odd])
-    off -= np.exp(np.minimum(np.stack([first, last])[:, alive] - top[alive], HIGHEST))
-    limit = (45 * epsilon + 2 * epsilon * np.abs(top[alive])) * np.abs(c).max(axis=0)
+    off = np.abs(even - odd - np.exp(np.minimum(first - top, HIGHEST)))
+    off = np.maximum(off, np.abs(even + odd - np.exp(np.minimum(last - top, HIGHEST))))
+    limit = (45 * epsilon + 2 * epsilon * np.abs(top)) * greatest.max(axis=0)
     # The rounding of log P itself.
-    k = owner[alive]
-    limit += epsilon * density.span[k] + density.noise[k] / 8
+    limit += epsilon * density.span[owner] + density.noise[owner] / 8
     # Far down a slope little depends on what little there is, unless more was asked for.
-    usual = depth[piece[alive]] <= depth_of(DOUBLE)
-    limit *= np.exp(np.where(usual, np.maximum(DEEP - below[alive], 0), 0))
-    fine = (cut <= limit) & (np.abs(off).max(axis=0) <= AT_ENDS * limit)
-    fine |= width[alive] <= 64 * spacing(middle[alive])
-    i, rest = np.flatnonzero(alive)[fine], np.flatnonzero(alive)[~fine]
-    done = (lower[i], upper[i], piece[i], top[i], x[:, i], log_p[:, i], c[:, fine], cut[fine])
-    if not len(rest):
-        return Mesh(True, *done)
-    more = mesh_on(density, lower[rest], upper[rest], depth[piece[rest]] + below[rest])
-    others = replace(more, piece=piece[rest][more.piece])
+    usual = depth[piece] <= depth_of(DOUBLE)
+    limit *= np.exp(np.where(usual, np.maximum(DEEP - below, 0), 0))
+    fine = (cut <= limit) & (off <= AT_ENDS * limit)
+    fine |= upper - lower <= 64 * spacing(upper)
+    fine &= ~split
+    if fine.all():
+        return Mesh(True, lower, upper, piece, top, log_p, c, cut)
+    done = tuple(v[..., fine] for v in (lower, upper, piece, top, log_p, c, cut))
+    edges = np.unique(np.concatenate([lower[~fine], upper[~fine], cuts]))
+    middle = (edges[1:] + edges[:-1]) / 2
+    own = np.minimum(np.searchsorted(upper, middle), len(upper) - 1)
+    mine = ~fine[own] & (lower[own] < middle)
+    own, piece = own[mine], np.searchsorted(cuts, middle[mine]) - 1
+    more = mesh_on(density, edges[:-1][mine], edges[1:][mine], depth[piece] + below[own])
+    others = (piece[more.piece] if f.name == "piece" else getattr(more, f.name) for f in FIELDS)
     order = np.argsort(np.append(done[0], more.lower), kind="stable")
-    both = zip(done, (getattr(others, f.name) for f in fields(Mesh)[1:]), strict=True)
+    both = zip(done, others, strict=True)
     return Mesh(more.complete, *(np.concatenate(v, axis=-1)[..., order] for v in both))
 
 
@@ -261,7 +309,7 @@ def _refined(density: PiecewiseLog, lower: Array, upper: Array, piece: Array, fl
     def judge(lower: Array, upper: Array, carried: tuple[Array, ...], full: bool) -> Any:
         nonlocal complete
         (piece,) = carried
-        x, log_p = nodes_of(lower, upper, r)[0], density.at_nodes(lower, upper, r)
+        log_p = density.at_nodes(lower, upper, r)
         top = np.maximum.reduce(log_p, initial=-math.inf)
         c = r.coefficients @ exp(log_p - top)
         size = np.abs(c)
@@ -278,7 +326,7 @@ def _refined(density: PiecewiseLog, lower: Array, upper: Array, piece: Array, fl
         fine = (cut <= limit) & (off <= AT_ENDS * limit)
         good = fine | narrow | full
         cut = np.where(fine | narrow, cut, np.maximum(cut, off))
-        found = (piece, top, x, log_p, c, cut)
+        found = (piece, top, log_p, c, cut)
         return found, good & ~negligible, ~good & ~negligible, carried
 
     found = halved(judge, lower, upper, (piece,), max_panels=MAX_PANELS)

@@ -57,8 +57,9 @@ LEAST_BASE, LARGEST_BASE = 1.05, 8.0  # 2^d of corrections r^d that are told fro
 MOST_POLISHED = 64  # modes; more are kinks of the noise, not worth evaluating again
 MOST_OCTAVES = 2100  # beyond all doubles
 # How far log W falls, below a peak, at the ends of panels of 20 nodes that resolve W to rounding,
-# be it a Gaussian or an exponential; less is enough where W is below e^-18 of its peak.
-FALLS = np.array([1.2, 4.8, 9.0, 13.2, 17.4, 21.6, 26.5, 32.0, 38.5, 46.0])
+# be it a Gaussian (the first two of which hold the peak between them) or an exponential; less is
+# enough where W is below e^-18 of its peak. Beyond the last, 8 times as far, is less than e^-45.
+FALLS = np.array([0.35, 2.2, 5.8, 10.0, 14.2, 18.4, 22.6, 27.5, 33.0, 40.0, 51.0])
 FEWEST = 1e8  # numbers next to a peak: a position among them is known to 1e-8 of its width
 CLOSE = 0.02  # of the distance to the peak
 GROWTH = 8.0  # of the panels beyond
