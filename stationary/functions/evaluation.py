@@ -82,10 +82,11 @@ def evaluate(
     A derivative in doubles that is not finite although the value is, as that of
     ``1 / (1 + exp(-w))`` below -709, is computed again in many digits, which do not overflow.
     """
-    x = arithmetic.array(x).copy()  # a copy: the function may write into its argument
+    plain = order == 0 and arithmetic is DOUBLE
+    # A copy: the function may write into its argument.
+    x = np.array(x, dtype=float) if plain else arithmetic.array(x).copy()
     if x.ndim != 1:
         raise LandscapeError(f"x must have shape (M,), but its shape is {x.shape}.")
-    plain = order == 0 and arithmetic is DOUBLE
     argument = x if plain else Taylor.variable(x, order, arithmetic)
     return tabulated(function, call_user_function(function, argument), x, order, arithmetic)
 

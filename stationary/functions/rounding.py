@@ -26,6 +26,7 @@ Array = NDArray[Any]
 
 STEPS = 2.0 ** np.arange(-44, -4, 4)  # relative to a point; 8 bits of it are left at the first
 OFFSETS = np.array([-2.03, -0.91, 0.13, 1.07, 1.87])  # on no lattice that numbers are rounded to
+SPAN = float(np.ptp(OFFSETS) * STEPS[-1])
 CUBICS = np.linalg.svd(np.vander(OFFSETS, 4).T)[2][-1]  # orthogonal to cubics, of length one
 SAME = 64.0  # within this factor two levels are the same: five samples scatter less, 16^4 is more
 ORDINARY = 2.0**-40  # what double arithmetic makes of 2^-53 in a formula; float32 leaves 2^-24
@@ -95,19 +96,19 @@ def rounding_of(table: Array, returned: Any, name: str, *, exact: bool) -> Round
     dtype = _dtype(returned)
     f = table.reshape(len(table), -1, len(STEPS), len(OFFSETS))
     with np.errstate(all="ignore"):
-        slope = (f[..., -1, -1] - f[..., -1, 0]) / (np.ptp(OFFSETS) * STEPS[-1])  # x f'
+        slope = (f[..., -1, -1] - f[..., -1, 0]) / SPAN  # x f'
         size = np.abs(f[..., -1, 2]) + np.abs(slope)
-        off = _known(np.abs(f @ CUBICS))  # (K, places, distances)
+        off = np.abs(f @ CUBICS)  # (K, places, distances)
         relative = _known(off / size[..., None])
     if dtype not in UNITS and _pairs(relative).max() <= ORDINARY:
         return None
-    floor, step = _level(relative, exact).max(), _level(off, exact)
+    floor, step = _level(relative, exact).max(), _level(_known(off), exact)
     if dtype in UNITS:
         return Rounding(name, dtype, 2 * floor)
     if floor <= ORDINARY:
         return None
     # Half a spacing is 1.7 deviations.
-    if step.any() and _scatter(off) < _scatter(relative):
+    if step.any() and _scatter(_known(off)) < _scatter(relative):
         return Rounding(name, dtype, 0.0, 2 * step.max())
     return Rounding(name, dtype, 2 * floor)
 
@@ -149,6 +150,8 @@ def _plateau(levels: Array, exact: bool) -> float:
 
 def _dtype(returned: Any) -> str:
     """The coarsest type of number in what was returned."""
+    if isinstance(returned, np.ndarray) and returned.dtype == float:
+        return "float64"
     rows = returned if isinstance(returned, (tuple, list)) else [returned]
     kinds = [getattr(row, "dtype", None) for row in rows]
     names = {str(k).rpartition(".")[2] for k in kinds if k is not None}  # of torch, too

@@ -133,7 +133,7 @@ class Written:
         self.probed = values
         if not self.pointwise:
             try:
-                evaluate(self, x[:2], order=1)
+                evaluate(self, x[:1], order=1)
             except StationaryError as error:
                 self.refusal = str(error).removesuffix(WAY_OUT).rstrip()
         self._look_closely(x, first, values)
@@ -223,7 +223,8 @@ class Written:
                     "datapoints, so that only what was written last is left of them. Return a "
                     "copy for each, as in `out.copy()`."
                 )
-        self._require_same(x[3:1:-1], values[..., 3:1:-1])
+        if self.rows:
+            self._require_same(x[3:1:-1], values[..., 3:1:-1])
         most = max(1, CHUNK // self.count)  # points at a time
         near = ladder(x, 3 if most > 200 else 1)
         if most > 200:
@@ -266,6 +267,8 @@ def _agree(x: Array, y: Array) -> bool:
     """
     if x.shape != y.shape:
         return False
+    if (x == y).all():
+        return True
     with np.errstate(all="ignore"):
         finite = np.where(np.isfinite(y), np.abs(y), 0.0)
         close = np.abs(x - y) <= 1e-5 * finite.max(axis=-1, initial=0.0, keepdims=True)

@@ -72,7 +72,16 @@ class Mesh:
     @cached_property
     def x(self) -> Array:
         """(n, panels): the nodes."""
-        return nodes_of(self.lower, self.upper, self.rule)[0]
+        return self._nodes[0]
+
+    def from_point(self, centre: Any) -> Array:
+        """(n, panels): how far the nodes lie from a point, with what rounding takes from them."""
+        x, offset = self._nodes
+        return x - centre if offset is None else (x - centre) + offset
+
+    @cached_property
+    def _nodes(self) -> tuple[Array, Array | None]:
+        return nodes_of(self.lower, self.upper, self.rule)
 
     @cached_property
     def log_mass(self) -> Array:

@@ -179,7 +179,7 @@ def power_mean(c: Component, power: int, centre: Any) -> tuple[Any, Any]:
     """
     mesh = c.deep_mesh
     weights = c.weights_on(mesh)
-    deviation = (mesh.x - centre) ** power
+    deviation = mesh.from_point(centre) ** power
     total = number((weights * deviation).sum())
     mass = number(weights.sum())
     spread = weights * np.abs(deviation)
