@@ -77,7 +77,7 @@ class Mesh:
     def from_point(self, centre: Any) -> Array:
         """(n, panels): how far the nodes lie from a point, with what rounding takes from them."""
         x, offset = self._nodes
-        return x - centre if offset is None else (x - centre) + offset
+        return as_array(x - centre if offset is None else (x - centre) + offset)
 
     @cached_property
     def _nodes(self) -> tuple[Array, Array | None]:
