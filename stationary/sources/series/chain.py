@@ -25,13 +25,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eigh_tridiagonal
 
 __all__ = ["Cells", "Chain", "Counts"]
 
 Array = NDArray[Any]
 
 LEAST = 1e-13  # probability of a step, below which eigenvectors know nothing of it
-Counts = Sequence[tuple[float, Array]]  # times, and how many steps (m, m) took so long
+# Steps that took a time each: from which cell, to which, how many.
+Counts = Sequence[tuple[float, tuple[Array, Array, Array]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,13 +48,16 @@ class Cells:
     def h(self) -> float:
         return float(self.edges[1] - self.edges[0])
 
-    def counts(self, start: Array, stop: Array) -> Array:
-        """How many steps lead from cell to cell."""
-        m = len(self.edges) - 1
-        i, j = (
-            np.clip(((x - self.edges[0]) / self.h).astype(int), 0, m - 1) for x in (start, stop)
-        )
-        return np.bincount(i * m + j, minlength=m * m).reshape(m, m).astype(float)
+    def counts(self, classes: Sequence[tuple[float, Array, Array]]) -> Counts:
+        """Steps, by how long they take, as numbers of steps between cells."""
+        m, found = len(self.edges) - 1, []
+        for time, start, stop in classes:
+            i, j = (
+                np.clip(((x - self.edges[0]) / self.h).astype(int), 0, m - 1) for x in (start, stop)
+            )
+            pairs, n = np.unique(i * m + j, return_counts=True)
+            found.append((time, (pairs // m, pairs % m, n.astype(float))))
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,20 +68,28 @@ class Chain:
     theta: Array  # (K + L,): of log p, then of log a
 
     @cached_property
-    def _parts(self) -> tuple[Array, Array, Array, Array, Array, Array]:
-        from scipy.linalg import eigh_tridiagonal
-
+    def _rates(self) -> tuple[Array, Array, Array, Array]:
+        """log p, and the off-diagonal of S, which is the root of the rates up and down."""
         k = self.cells.of_p.shape[1]
         u, v = self.cells.of_p @ self.theta[:k], self.cells.of_a @ self.theta[k:]
         with np.errstate(over="ignore"):
             c = np.exp(v) / (2 * self.cells.h**2)
-            up = c * np.exp(np.diff(u) / 2)  # from each cell to the next
-            down = c * np.exp(-np.diff(u) / 2)
+            up, down = c * np.exp(np.diff(u) / 2), c * np.exp(-np.diff(u) / 2)
+        return u, c, up, down
+
+    @cached_property
+    def modes(self) -> tuple[Array, Array]:
+        """Eigenvalues of S, ascending up to 0, and its eigenvectors."""
+        _, c, up, down = self._rates
         diagonal = -np.append(up, 0.0) - np.append(0.0, down)
         if not np.isfinite(diagonal).all():
             raise FloatingPointError("the rates overflow")
         values, vectors = eigh_tridiagonal(diagonal, c)
-        return u, c, up, down, np.minimum(values, 0.0), vectors
+        return np.minimum(values, 0.0), vectors
+
+    @property
+    def relaxation_time(self) -> float:
+        return float(-1 / self.modes[0][-2])
 
     def blurred(self, counts: Counts) -> Counts:
         """The same steps with the times in which the chain goes as far as cells make of them.
@@ -84,76 +97,81 @@ class Chain:
         A place within a cell of width h is known to h^2 / 12, which makes the variance of a step
         a t + h^2 / 6.
         """
-        occupied = sum(n.sum(axis=1) for _, n in counts)
-        c = self._parts[1]
-        log_c = (occupied[:-1] + occupied[1:]) @ np.log(c) / (occupied[:-1] + occupied[1:]).sum()
-        more = 1 / (12 * math.exp(log_c))  # h^2 / (6 a)
-        return [(t + more, n) for t, n in counts]
+        m, c = len(self.cells.edges) - 1, self._rates[1]
+        occupied = sum(np.bincount(i, n, m) for _, (i, _, n) in counts)
+        weights = occupied[:-1] + occupied[1:]
+        more = 1 / (12 * math.exp(weights @ np.log(c) / weights.sum()))  # h^2 / (6 a)
+        return [(t + more, steps) for t, steps in counts]
 
-    @property
-    def relaxation_time(self) -> float:
-        return float(-1 / self._parts[4][-2])
+    def log_likelihood(self, counts: Counts) -> float:
+        values, vectors = self.modes
+        u, total = self._rates[0], 0.0
+        for t, (i, j, n) in counts:
+            e = (vectors[i] * np.exp(values * t) * vectors[j]).sum(axis=1)
+            total += float(n @ (np.log(np.maximum(e, LEAST)) + (u[j] - u[i]) / 2))
+        return total
 
-    @property
-    def modes(self) -> tuple[Array, Array]:
-        """Eigenvalues of S, ascending up to 0, and its eigenvectors."""
-        return self._parts[4], self._parts[5]
-
-    def steps(self, time: float, scale: float = 1.0) -> tuple[Array, Array]:
-        """e^(S t) and log P, shape (m, m); time runs `scale` times as fast."""
-        u, _, _, _, values, vectors = self._parts
-        e = (vectors * np.exp(values * time * scale)) @ vectors.T
-        return e, np.log(np.maximum(e, LEAST)) + (u[None, :] - u[:, None]) / 2
-
-    def log_likelihood(self, counts: Counts, scale: float = 1.0) -> float:
-        return float(sum((n * self.steps(t, scale)[1]).sum() for t, n in counts))
+    def speed(self, counts: Counts) -> tuple[float, float]:
+        """The most likely factor on time, and its standard error."""
+        values, vectors = self.modes
+        log_scale, error = 0.0, math.inf
+        known = [(vectors[i] * vectors[j], values * t, n) for t, (i, j, n) in self.blurred(counts)]
+        for _ in range(30):
+            slope = bend = 0.0
+            for pairs, rate, n in known:
+                rate = rate * math.exp(log_scale)
+                both = pairs @ np.stack([np.exp(rate), rate * np.exp(rate)], axis=1)
+                change = both[:, 1] / np.maximum(both[:, 0], LEAST)
+                slope += float(n @ change)
+                bend += float(n @ change**2)
+            if bend == 0:
+                break
+            error = math.exp(log_scale) / math.sqrt(bend)
+            step = float(np.clip(slope / bend, -0.5, 0.5))
+            log_scale += step
+            if abs(step) < 1e-4:
+                break
+        return math.exp(log_scale), error
 
     def score(self, counts: Counts) -> tuple[float, Array, Array]:
         """log L, its gradient, and the expected information, by the coefficients."""
-        _, c, up, down, values, vectors = self._parts
-        k, count = self.cells.of_p.shape[1], len(self.theta)
+        u, c, up, down = self._rates
+        values, vectors = self.modes
         b, faces = self.cells.of_p, self.cells.of_a
-        total, gradient, information = 0.0, np.zeros(count), np.zeros((count, count))
-        slope = np.diff(b, axis=0) / 2  # of log sqrt(p) from cell to cell
-        zero = np.zeros((1, k))
-        diagonal = np.concatenate(
-            [
-                -np.vstack([up[:, None] * slope, zero]) + np.vstack([zero, down[:, None] * slope]),
-                -np.vstack([up[:, None] * faces, 0 * faces[:1]])
-                - np.vstack([0 * faces[:1], down[:, None] * faces]),
-            ],
-            axis=1,
-        )  # (m, K + L): of the diagonal of S by each coefficient
+        k, count, m = b.shape[1], len(self.theta), len(b)
+        slope, zero = np.diff(b, axis=0) / 2, np.zeros((1, count))  # of log sqrt(p)
+        rise = np.vstack([np.hstack([up[:, None] * slope, up[:, None] * faces]), zero])
+        fall = np.vstack([zero, np.hstack([-down[:, None] * slope, down[:, None] * faces])])
+        diagonal = -rise - fall  # (m, K + L): of the diagonal of S by each coefficient
         off = c[:, None] * faces  # (m - 1, L): of the others
-        rotated = []
+        rotated = np.empty((count, m, m))
         for q in range(count):
             d = np.flatnonzero(diagonal[:, q])
-            made = (vectors[d].T * diagonal[d, q]) @ vectors[d]
+            rotated[q] = (vectors[d].T * diagonal[d, q]) @ vectors[d]
             if q >= k:
                 f = np.flatnonzero(off[:, q - k])
                 part = (vectors[f].T * off[f, q - k]) @ vectors[f + 1]
-                made = made + part + part.T
-            rotated.append(made)
-        for time, n in counts:
-            e, log_p = self.steps(time)
-            total += float((n * log_p).sum())
-            power, gap = np.exp(values * time), values[:, None] - values[None, :]
-            near = np.abs(gap) * time < 1e-6
+                rotated[q] += part + part.T
+        gradient, information = np.zeros(count), np.zeros((count, count))
+        gap = values[:, None] - values[None, :]
+        for t, (i, j, n) in counts:
+            power = np.exp(values * t)
             with np.errstate(divide="ignore", invalid="ignore"):
                 gamma = np.where(
-                    near,
-                    time * np.exp((values[:, None] + values[None, :]) * time / 2),
+                    np.abs(gap) * t < 1e-6,
+                    t * np.exp((values[:, None] + values[None, :]) * t / 2),
                     (power[:, None] - power[None, :]) / gap,
                 )
-            known = e > LEAST
-            inverse = np.where(known, 1 / np.maximum(e, LEAST), 0.0)
-            changes = np.empty((count, *e.shape))
+            e = (vectors * power) @ vectors.T
+            inverse = np.where(e > LEAST, 1 / np.maximum(e, LEAST), 0.0)
+            changes = np.empty((count, m, m))
             for q in range(count):
-                changes[q] = (vectors @ (gamma * rotated[q])) @ vectors.T * inverse
+                np.multiply((vectors @ (gamma * rotated[q])) @ vectors.T, inverse, out=changes[q])
                 if q < k:
                     changes[q] += (b[None, :, q] - b[:, None, q]) / 2
+            gradient += changes[:, i, j] @ n
+            likely = np.where(e > LEAST, e, 0.0) * np.exp((u[None, :] - u[:, None]) / 2)
+            weights = np.bincount(i, n, m)[:, None] * likely
             flat = changes.reshape(count, -1)
-            gradient += flat @ n.ravel()
-            weights = n.sum(axis=1)[:, None] * np.exp(log_p) * known
             information += (flat * weights.ravel()) @ flat.T
-        return total, gradient, information
+        return self.log_likelihood(counts), gradient, information

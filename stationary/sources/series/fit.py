@@ -95,7 +95,7 @@ class Fit(Result):
 
     @property
     def domain(self) -> tuple[float, float]:
-        return float(self.found.knots[0]), float(self.found.knots[-1])
+        return self.found.domain
 
     @cached_property
     def diffusion(self) -> Diffusion:

@@ -13,7 +13,7 @@ from enum import Enum
 
 import numpy as np
 
-from stationary.sources.series.chain import Chain, Counts
+from stationary.sources.series.chain import Chain
 from stationary.sources.series.likelihood import Fitted
 from stationary.sources.series.runs import Runs
 
@@ -82,8 +82,7 @@ def lags_of(runs: Runs, found: Fitted) -> Lags:
     for lag in LADDER:
         if min(map(len, runs.values)) <= 4 * lag:
             break
-        counts = [(t, cells.counts(x, y)) for t, x, y in runs.classes(lag)]
-        speed, error = _speed(chain, counts)
+        speed, error = chain.speed(cells.counts(runs.classes(lag)))
         error *= math.sqrt(lag)  # steps over the same observations are not independent
         if lag > 1 and not error < UNTOLD * speed:
             break
@@ -98,27 +97,6 @@ def lags_of(runs: Runs, found: Fitted) -> Lags:
     )  # fmt: skip
 
 
-def _speed(chain: Chain, counts: Counts) -> tuple[float, float]:
-    """The most likely factor on time, and its standard error."""
-    scale, error = 1.0, math.inf
-    values, vectors = chain.modes
-    for _ in range(30):
-        slope = bend = 0.0
-        for t, n in chain.blurred(counts):
-            e = np.maximum((vectors * np.exp(values * t * scale)) @ vectors.T, 1e-13)
-            change = (vectors * (values * t * scale * np.exp(values * t * scale))) @ vectors.T / e
-            slope += float((n * change).sum())
-            bend += float((n * change**2).sum())
-        if bend == 0:
-            break
-        error = scale / math.sqrt(bend)
-        step = float(np.clip(slope / bend, -0.5, 0.5))
-        scale *= math.exp(step)
-        if abs(step) < 1e-4:
-            break
-    return scale, error
-
-
 def _halves(runs: Runs, chain: Chain) -> tuple[float, float]:
     first, second = runs.halves()
     values = (first.all, second.all)
@@ -130,11 +108,9 @@ def _halves(runs: Runs, chain: Chain) -> tuple[float, float]:
         for half, x in zip((first, second), values, strict=True)
     ]
     apart = abs(float(values[0].mean() - values[1].mean())) / math.sqrt(sum(of_mean))
-    speeds = []
-    for half in (first, second):
-        counts = [(t, chain.cells.counts(x, y)) for t, x, y in half.classes()]
-        speeds.append(_speed(chain, counts))
-    (a, of_a), (b, of_b) = speeds
+    (a, of_a), (b, of_b) = (
+        chain.speed(chain.cells.counts(half.classes())) for half in (first, second)
+    )
     return apart, abs(math.log(a / b)) / math.hypot(of_a / a, of_b / b)
 
 
