@@ -36,16 +36,16 @@ def double_well(dt, n, seed, runs, drift=lambda x: x - x**3):
 
 @pytest.mark.parametrize("dt", [0.02, 0.3, 2.0])
 def test_intervals_of_a_line_cover_what_they_should(dt):
-    """Of drift and variance at three places, over 15 series; and the variance is not biased."""
+    """Of drift and variance at three places, over 40 series; and the variance is not biased."""
     x = np.array([-0.7, 0.0, 0.7])
     hits, ratio = [], []
-    for series in ornstein_uhlenbeck(dt, 3000, 7, runs=15):
+    for series in ornstein_uhlenbeck(dt, 3000, 7, runs=40):
         found = fit(series, dt)
         hits += (np.abs(found.drift(x) + x) < 1.96 * found.drift_error(x)).tolist()
         hits += (np.abs(found.variance(x) - 1) < 1.96 * found.variance_error(x)).tolist()
         ratio.append(found.variance(x))
-    assert 0.88 <= np.mean(hits) <= 1.0
-    spread = np.std(np.mean(ratio, axis=1)) / np.sqrt(15)
+    assert 0.9 <= np.mean(hits) <= 0.99
+    spread = np.std(np.mean(ratio, axis=1)) / np.sqrt(40)
     assert abs(np.mean(ratio) - 1) < 0.03 + 2 * spread
 
 
@@ -69,9 +69,9 @@ def test_several_runs_irregular_times_and_gaps_are_ordinary_input():
     x = ornstein_uhlenbeck(np.diff(times), 6000, 8)
     x[rng.random(6000) < 0.1] = np.nan
     found = fit(x, times=times)
-    assert found.variance(0.0) == pytest.approx(1, abs=4 * found.variance_error(0.0)[0])
+    assert found.variance(0.0) == pytest.approx(1, abs=4 * found.variance_error(0.0))
     many = fit(list(ornstein_uhlenbeck(0.1, 400, 9, runs=12)), 0.1)
-    assert many.variance(0.0) == pytest.approx(1, abs=4 * many.variance_error(0.0)[0])
+    assert many.variance(0.0) == pytest.approx(1, abs=4 * many.variance_error(0.0))
     assert len(many.runs.values) == 12
 
 
@@ -139,3 +139,13 @@ def test_a_walk_without_an_end_state_is_not_called_a_diffusion_that_has_one():
     assert "not decided" in found.lags.verdict.value
     white = fit(np.random.default_rng(2).normal(size=1000), dt=0.1)
     assert "white noise would look the same" in white.lags.verdict.value
+
+
+def test_curves_of_a_fit_take_numbers_and_arrays_of_any_shape():
+    found = fit(ornstein_uhlenbeck(0.1, 2000, 3), dt=0.1)
+    for curve in (found.drift, found.variance, found.log_density, found.drift_error,
+                  found.variance_error):  # fmt: skip
+        at = np.array([[-0.5, 0.0], [0.3, 0.5]])
+        assert np.ndim(curve(0.5)) == 0
+        assert float(curve(0.5)) == curve(at)[1, 1] == curve(at[1])[1]
+        assert curve(at).shape == at.shape

@@ -7,6 +7,7 @@ doubles, on many digits, and on series.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from stationary.functions.evaluation import composed
 from stationary.functions.taylor import Taylor
 from stationary.numbers.elementary import as_array, to_float
 
-__all__ = ["Spline", "degree_for"]
+__all__ = ["Spline", "degree_for", "shaped"]
 
 Array = NDArray[Any]
 
@@ -26,6 +27,15 @@ CHUNK = 2**21  # coefficients that are gathered at a time: 16 MiB
 def degree_for(points: int, most: int) -> int:
     """The highest odd degree up to `most` that so many points determine; 2 for three of them."""
     return max(1, min(most, points - 1 if points <= 3 else points - 1 - points % 2))
+
+
+def shaped(function: Callable[[Any], Any], x: Any) -> Any:
+    """A function of arrays (M,), or of series, at numbers of any shape: of one, a number."""
+    if isinstance(x, Taylor):
+        return function(x)
+    at = np.asarray(x)
+    values = np.asarray(function(at.reshape(-1))).reshape(at.shape)
+    return values if at.ndim else values[()]
 
 
 class Spline:

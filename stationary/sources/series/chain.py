@@ -98,7 +98,7 @@ class Chain:
         a t + h^2 / 6.
         """
         m, c = len(self.cells.edges) - 1, self._rates[1]
-        occupied = sum(np.bincount(i, n, m) for _, (i, _, n) in counts)
+        occupied = np.sum([np.bincount(i, n, m) for _, (i, _, n) in counts], axis=0)
         weights = occupied[:-1] + occupied[1:]
         more = 1 / (12 * math.exp(weights @ np.log(c) / weights.sum()))  # h^2 / (6 a)
         return [(t + more, steps) for t, steps in counts]

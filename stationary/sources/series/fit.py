@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.functions.evaluation import composed
-from stationary.functions.interpolation import Spline
+from stationary.functions.interpolation import Spline, shaped
 from stationary.functions.taylor import Taylor
 from stationary.process.diffusion import Diffusion
 from stationary.result import Result
@@ -52,21 +52,31 @@ class Fit(Result):
 
     def log_density(self, x: Any) -> Any:
         """log P up to a constant."""
-        return self._curves[0](x)
+        return shaped(self._curves[0], x)
 
     def variance(self, x: Any) -> Any:
         """a(x), in units of x^2 per time."""
-        return np.exp(self._curves[1](x))
+        return np.exp(shaped(self._curves[1], x))
 
     def drift(self, x: Any) -> Any:
         """f(x), in units of x per time."""
-        series = isinstance(x, Taylor)
-        at, order = (x.value, x.order) if series else (np.atleast_1d(x), 0)
-        log_p, log_a, *_ = self._curves
-        slopes = [p + a for p, a in zip(log_p.taylor(at, order + 1), log_a.taylor(at, order + 1),
-                                        strict=True)]  # fmt: skip
-        half = [(k + 1) * c / 2 for k, c in enumerate(slopes[1:])]
-        return self.variance(x) * (composed(half, x) if series else half[0])
+
+        def half_slope(x: Any) -> Any:  # of log P + log a
+            series = isinstance(x, Taylor)
+            at, order = (x.value, x.order + 1) if series else (x, 1)
+            both = zip(*(c.taylor(at, order) for c in self._curves[:2]), strict=True)
+            found = [k * (p + a) / 2 for k, (p, a) in enumerate(both)][1:]
+            return composed(found, x) if series else found[0]
+
+        return self.variance(x) * shaped(half_slope, x)
+
+    def drift_error(self, x: Any) -> Any:
+        """The standard error of f at x."""
+        return shaped(lambda x: np.sqrt((self._changes(x)[0] ** 2).sum(axis=1)), x)
+
+    def variance_error(self, x: Any) -> Any:
+        """The standard error of a at x."""
+        return shaped(lambda x: np.sqrt((self._changes(x)[1] ** 2).sum(axis=1)), x)
 
     def scores(self, x: Array, of_f: Array, of_a: Array) -> Array:
         """As `stationary.process.sample.Sample` says."""
@@ -79,14 +89,6 @@ class Fit(Result):
         (_, p1), (a0, a1) = of_p.taylor(x, 1), of_a.taylor(x, 1)
         f, a = self.drift(x)[:, None], self.variance(x)[:, None]
         return f * a0 + a / 2 * (p1 + a1), a * a0
-
-    def drift_error(self, x: Any) -> Array:
-        """The standard error of f at x, shape (M,)."""
-        return np.asarray(np.sqrt((self._changes(np.atleast_1d(x))[0] ** 2).sum(axis=1)))
-
-    def variance_error(self, x: Any) -> Array:
-        """The standard error of a at x, shape (M,)."""
-        return np.asarray(np.sqrt((self._changes(np.atleast_1d(x))[1] ** 2).sum(axis=1)))
 
     @cached_property
     def lags(self) -> Lags:

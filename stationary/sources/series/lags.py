@@ -11,8 +11,6 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 
-import numpy as np
-
 from stationary.sources.series.chain import Chain
 from stationary.sources.series.likelihood import Fitted
 from stationary.sources.series.runs import Runs

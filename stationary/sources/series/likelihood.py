@@ -1,10 +1,11 @@
 """Maximum likelihood on splines, whose smoothness the series itself decides.
 
 log P is a spline whose third derivative is penalised (a Gaussian costs nothing) and log a one
-whose second is (a constant costs nothing). At each step of scoring the likelihood is a quadratic,
-of which both penalties are those of restricted maximum likelihood: the fixed point of Fellner and
-Schall [1]_, lambda = (rank - lambda tr(V S)) / (theta' S theta), with V the covariance of theta.
-It is first climbed on cells that are wide, and then on ones that lose nothing.
+whose first is (a constant costs nothing: where observations lie far apart, little else is known).
+At each step of scoring the likelihood is a quadratic, of which both penalties are those of
+restricted maximum likelihood: the fixed point of Fellner and Schall [1]_,
+lambda = (rank - lambda tr(V S)) / (theta' S theta), with V the covariance of theta. It is first
+climbed on cells that are wide, and then on ones that lose nothing.
 
 References
 ----------
@@ -37,6 +38,7 @@ FEWEST, MOST = 64, 240  # cells
 ROUNDS = 40
 SETTLED = 0.02  # of log L, and of the number of parameters: chance makes 1 of either
 STIFFEST = 1e7  # a penalty that leaves nothing
+UNKNOWN = 1e-6  # information: of logarithms that may be off by a thousand
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +79,7 @@ def fitted(runs: Runs) -> Fitted:
 def _climbed(runs: Runs, cells: Cells, theta: Array, smoothing: Array) -> tuple[Fitted, Array]:
     """Steps of scoring, each with the smoothing of its quadratic."""
     size = OF_P + OF_A
-    penalties = np.stack([_penalty(0, OF_P, 3, size), _penalty(OF_P, size, 2, size)])
+    penalties = np.stack([_penalty(0, OF_P, 3, size), _penalty(OF_P, size, 1, size)])
     gauge = np.zeros((size, size))
     gauge[:OF_P, :OF_P] = 1.0 / OF_P**2  # a constant in log P changes nothing
     counts = cells.counts(runs.classes())
@@ -86,7 +88,7 @@ def _climbed(runs: Runs, cells: Cells, theta: Array, smoothing: Array) -> tuple[
         chain = Chain(cells, theta)
         blurred = chain.blurred(counts)
         total, gradient, information = chain.score(blurred)
-        held = information + gauge * np.trace(information) / size
+        held = information + gauge * np.trace(information) / size + UNKNOWN * np.eye(size)
         aim, smoothing, covariance = _smoothest(held, gradient + held @ theta, penalties, smoothing)
         now = np.array([total, float((covariance * information).sum())])
         converged = bool(np.abs(now - last).max() < SETTLED)
@@ -111,7 +113,7 @@ def _smoothest(
     information: Array, pull: Array, penalties: Array, smoothing: Array
 ) -> tuple[Array, Array, Array]:
     """Where a quadratic is largest under the penalties that it asks for, these, and its width."""
-    ranks = np.array([OF_P - 3, OF_A - 2])
+    ranks = np.array([OF_P - 3, OF_A - 1])
     for _ in range(200):
         covariance = np.linalg.inv(information + np.tensordot(smoothing, penalties, 1))
         theta = covariance @ pull
