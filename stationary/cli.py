@@ -292,6 +292,7 @@ def passage(path: Any, to: Output, start: str, targets: tuple[float, ...], **giv
     digits = given.pop("digits")
     try:
         begin: Any = float(start)
+        begin = start if digits else begin  # what is meant, not the double next to it
     except ValueError:
         begin = start
     to.answer(

@@ -34,8 +34,11 @@ def sentence(text: str, name: str = "") -> str:
     return begun if begun.endswith(".") else f"{begun}."
 
 
-def probability_text(log_p: float, digits: int = 6) -> str:
+def probability_text(log_p: Any, digits: int = 6) -> str:
     """A probability from its natural logarithm: 0.958482, or 10^-52.46 beyond reach."""
+    if digits > 17 and hasattr(log_p, "context") and log_p > math.log(1e-5):
+        return many_digits_text(log_p.context.exp(log_p), digits)
+    log_p, digits = float(log_p), min(digits, 17)
     if math.isinf(log_p):
         return "0"
     if log_p > math.log(1e-5):
@@ -54,8 +57,14 @@ def power_text(log_value: float) -> str:
     return f"10^({exponent:.3g})"
 
 
-def time_text(log_time: float) -> str:
-    """A time from its natural logarithm: 2133.4, 10^52.46, or infinite."""
+def time_text(log_time: Any, error: Any = 0.0, most: int = 6) -> str:
+    """A time from its natural logarithm: 2133.4, 10^52.46, or infinite.
+
+    Of many digits as many are shown as the error of the logarithm leaves, and at most so many.
+    """
+    if most > 17 and hasattr(log_time, "context") and abs(log_time) < 20:
+        return many_digits_text(log_time.context.exp(log_time), digits_left(error, most))
+    log_time = float(log_time)
     if math.isinf(log_time):
         return "infinite" if log_time > 0 else "0"
     return f"{math.exp(log_time):.6g}" if abs(log_time) < 20 else power_text(log_time)

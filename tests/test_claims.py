@@ -131,3 +131,20 @@ def test_a_cusp_that_is_hardly_above_zero_says_what_is_not_seen_of_it(floor):
     off = state.logpdf(x) + np.log(variance(x))
     assert np.ptp(off) <= state.error
     assert state.error <= 1e-10 or state.status.name == "PANEL_LIMIT"
+
+
+def test_corners_of_the_noise_do_not_take_the_claim_everywhere_with_them():
+    """P ~ exp(-x^2) / a with 200 jumps of a: panels run out, next to the jumps alone."""
+    generator = np.random.default_rng(1)
+    places, sizes = np.sort(generator.uniform(-2, 2, 200)), generator.uniform(0, 1, 200)
+
+    def variance(x):
+        return 1 + sum(c * (x > p) for c, p in zip(sizes, places, strict=True)) / 200
+
+    state = end_state(
+        Diffusion(drift=lambda x: -x * variance(x), variance=variance, domain=(-3, 3))
+    )
+    x = np.linspace(-2.9, 2.9, 301)
+    off = state.logpdf(x) + x * x + np.log(variance(x))
+    assert np.ptp(off) <= state.error < 1e-7
+    assert any("corners" in note for note in state.notes)

@@ -199,7 +199,8 @@ def test_starts_spread_over_a_stretch_without_noise():
 def test_where_the_drift_dies_out_it_takes_for_ever():
     process = Diffusion(drift=lambda x: 0.5 - x, variance=quiet_between_0_and_1, domain=(-1, 2))
     assert mean_first_passage_time(process, 0.2, 0.5) == math.inf
-    assert hitting_probability(process, 0.2, (0.5,)) == (1.0,)
+    assert hitting_probability(process, 0.2, (0.5,)) == (0.0,)
+    assert first_passage(process, 0.2, 0.5).approached.value == [1.0]
     # int_0.2^0.4 dx / (0.5 - x) = log 3.
     assert mean_first_passage_time(process, 0.2, 0.4) == pytest.approx(math.log(3), rel=1e-13)
 
@@ -469,3 +470,30 @@ def test_claims_of_passage_hold_for_random_drifts(seed):
         off = abs(LONG(estimate.log) - np.log(truth))
         assert off <= estimate.error + 1e-17
         assert estimate.error < 1000 * 2.2e-16 * (1 + abs(estimate.log) + amplitude)
+
+
+@pytest.mark.parametrize("start", [1e-3, 1e-18, 1e-30, 1e-100, 1e-300])
+def test_however_close_to_a_trap_the_time_until_it_is_reached_is_known(start):
+    """Neutral drift, a = x (1 - x): given that x is lost, it takes -2 x log x / (1 - x)."""
+    process = Diffusion(drift=0, variance=lambda x: x * (1 - x), domain=(0, 1))
+    found = first_passage(process, start, (0, 1))
+    exact = math.log(-2 * start * math.log(start) / (1 - start))
+    assert abs(found.conditional_mean.log[0] - exact) <= found.conditional_mean.error[0] < 1e-9
+    assert abs(found.probability.log[1] - math.log(start)) <= found.probability.error[1] < 1e-11
+
+
+def test_what_is_approached_for_ever_is_never_reached():
+    """a = (1 - x^2)^2 without drift: +-1 are natural, and attract with (1 +- x) / 2."""
+    process = Diffusion(drift=0, variance=lambda x: (1 - x * x) ** 2, domain=(-1, 1))
+    found = first_passage(process, [0.2, -0.6], (-1, 1))
+    assert (found.probability.value == 0).all()
+    assert np.isinf(found.mean.value).all()
+    assert agrees(found.approached, [[0.4, 0.8], [0.6, 0.2]])
+    assert hitting_probability(process, 0.2, (1,)) == (0.0,)
+    assert "without ever reaching it, with probability 0.6." in " ".join(str(found).split())
+
+
+def test_digits_that_are_asked_for_are_shown_as_far_as_the_error_goes():
+    process = Diffusion(drift=0, variance=2, domain=(0, 3))
+    shown = str(first_passage(process, 1, (0, 3), digits=30))
+    assert "0.666666666666666666666666666667" in shown

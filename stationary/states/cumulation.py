@@ -25,7 +25,6 @@ from stationary.numbers.elementary import (
     converted,
     depth_of,
     exp,
-    expm1,
     finite,
     log,
     logaddexp,
@@ -33,7 +32,7 @@ from stationary.numbers.elementary import (
     spacing,
     to_float,
 )
-from stationary.states.rests import Rest, rest_of
+from stationary.states.rests import LastLeg, Rest, rest_of
 from stationary.states.scales import LEVEL, STEEPEST, Log, Mesh
 from stationary.states.steep import course_on, derivative_at_nodes
 
@@ -72,7 +71,7 @@ class Cumulated:
     top: Array
     means: Array  # (n, panels): of e^(L - top), from the lower edge to t
     total: Any  # log F at the upper end
-    rests: dict[int, Rest]
+    rests: dict[int, Rest | LastLeg]
     left_error: Array
     levels: dict[int, Any]  # log F where each rest begins
     sign: int = 1  # -1: the mesh is that of -x
@@ -110,12 +109,11 @@ class Cumulated:
                 mine &= x <= mesh.gaps_at(i)
             if not mine.any():
                 continue
-            here = rest.log_mass(x[mine])
+            if isinstance(rest, Rest) and not key % 2:
+                here = rest.log_inside(x[mine])
+            else:
+                here = rest.log_mass(x[mine])
             error[mine] += converted(rest.error_at(x[mine]), mesh.numbers)
-            if not key % 2:
-                whole = rest.total if rest.total > -math.inf else 0.0
-                with np.errstate(divide="ignore"):
-                    here = rest.total + log(-expm1(np.minimum(here - whole, 0)))
             result[mine] = logaddexp(mesh.arithmetic.array(np.array([self.levels[key]])), here)
         result[x <= mesh.ends[0]] = -math.inf
         at_end = x >= mesh.ends[1]
@@ -131,7 +129,7 @@ def cumulated(
     down: bool = False,
     ahead: bool = True,
     rounds: int | None = None,
-    first: tuple[Any, Any] | None = None,
+    first: LastLeg | None = None,
 ) -> Cumulated:
     """The integral of e^f from the lower end of the mesh up, or from the upper end down.
 
@@ -142,8 +140,8 @@ def cumulated(
     rounds
         How often panels have been cut before; None: to take them as they are.
     first
-        log of what lies beyond the panels where the integral begins, and its error, where more
-        is known of that than e^f tells.
+        What lies beyond the panels where the integral begins, where more is known of that than
+        e^f tells.
 
     Raises
     ------
@@ -163,7 +161,7 @@ def cumulated(
 
 
 def _upwards(
-    mesh: Mesh, f: Log, ahead: bool, rounds: int | None, begin: tuple[Any, Any] | None
+    mesh: Mesh, f: Log, ahead: bool, rounds: int | None, begin: LastLeg | None
 ) -> Cumulated:
     r, numbers, half = mesh.rule, mesh.numbers, mesh.half
     n, count, eps, depth = r.n, len(half), numbers.epsilon, depth_of(numbers)
@@ -295,28 +293,30 @@ def _upwards(
     )
 
 
-def beyond(mesh: Mesh, f: Log, *, at_upper: bool) -> tuple[Any, Any] | None:
-    """log of the integral of e^f between the panels and an end, and its error; None: no gap."""
+def beyond(mesh: Mesh, f: Log, *, at_upper: bool) -> Rest | None:
+    """The integral of e^f between the panels and an end; None: no gap."""
     gaps = dict(mesh.gaps)
     i = len(mesh.lower) if at_upper else 0
     if i not in gaps:
         return None
     panel = i - 1 if at_upper else 0
     rest = rest_of(mesh, f, panel, gaps[i], at_lower=not at_upper)
-    return rest.total, rest.error + f.error[panel]
+    return replace(rest, error=rest.error + f.error[panel])
 
 
 class _Walk:
     """What lies between the panels, and at the ends."""
 
-    def __init__(self, mesh: Mesh, f: Log, ahead: bool, begin: tuple[Any, Any] | None) -> None:
+    def __init__(self, mesh: Mesh, f: Log, ahead: bool, begin: LastLeg | None) -> None:
         self.begin = begin
         count = len(mesh.lower)
         inner = {i: z for i, z in mesh.gaps if 0 < i < count}
         outer = {i: z for i, z in mesh.gaps if i == 0 or (i == count and ahead)}
         self.gaps = {**inner, **outer}
         self.mesh, self.log = mesh, f
-        self.rests: dict[int, Rest] = {}  # 2 i: beyond the panel before; 2 i + 1: before panel i
+        self.rests: dict[
+            int, Rest | LastLeg
+        ] = {}  # 2 i: beyond the panel before; 2 i + 1: before panel i
         self.levels: dict[int, Any] = {}
         self.begins_steep = False
 
@@ -324,9 +324,11 @@ class _Walk:
         count = len(self.mesh.lower)
         for key, panel, at_lower in ((2 * i, i - 1, False), (2 * i + 1, i, True)):
             if 0 <= panel < count:
-                rest = rest_of(self.mesh, self.log, panel, self.gaps[i], at_lower=at_lower)
+                rest: Rest | LastLeg
                 if i == 0 and self.begin is not None:
-                    rest = rest.holding(*self.begin)
+                    rest = self.begin
+                else:
+                    rest = rest_of(self.mesh, self.log, panel, self.gaps[i], at_lower=at_lower)
                 self.rests[key], self.levels[key] = rest, here
                 self.begins_steep |= i == 0 and rest.is_steep and not rest.diverges
                 if rest.diverges and i < count:

@@ -60,6 +60,8 @@ class FirstPassage(Result):
     probability
         That each target is the first, shape (targets, *starts). Less than 1 in sum where none
         may ever be reached.
+    approached
+        That the process comes ever closer to each target without ever reaching it.
     mean, variance
         Of the time until the first target is reached, shape of the starts; inf where that may
         never be.
@@ -75,7 +77,14 @@ class FirstPassage(Result):
     variance: Estimate
     conditional_mean: Estimate
     conditional_variance: Estimate
+    approached: Estimate
     _line: Any = field(repr=False)
+
+    @property
+    def digits(self) -> int | None:
+        """How many were asked for; None: doubles."""
+        found: int | None = self._line.digits
+        return found
 
     def __repr__(self) -> str:
         return f"<FirstPassage of {self.diffusion.name!r} from {self.start} to {self.targets}>"
@@ -134,17 +143,18 @@ def first_passage(
     """
     line = _line(process, start, targets, digits)
     law = line.law(2)
-    whole, mean, variance = line.first_of(law)
-    del whole
+    mean, variance = line.first_of(law)
+    count, shaped = len(line.asked), line.shaped
     return FirstPassage(
         line.diffusion,
         line.given,
         tuple(line.asked),
-        line.shaped(law.chance),
-        line.shaped(mean),
-        line.shaped(variance),
-        line.shaped(law.mean),
-        line.shaped(law.variance),
+        shaped(law.chance[:count]),
+        shaped(mean),
+        shaped(variance),
+        shaped(law.mean),
+        shaped(law.variance),
+        shaped(law.chance[count:]),
         line,
     )
 
@@ -179,7 +189,7 @@ def mean_first_passage_time(
         If a point lies outside the domain.
     """
     line = _line(process, start, target, digits)
-    return line.shaped(line.first_of(line.law(1))[1]).value
+    return line.shaped(line.first_of(line.law(1))[0]).value
 
 
 def log_mean_first_passage_time(
@@ -187,7 +197,7 @@ def log_mean_first_passage_time(
 ) -> Any:
     """The natural logarithm of `mean_first_passage_time`, right where that would overflow."""
     line = _line(process, start, target, digits)
-    return line.shaped(line.first_of(line.law(1))[1]).log
+    return line.shaped(line.first_of(line.law(1))[0]).log
 
 
 def hitting_probability(
@@ -208,7 +218,8 @@ def hitting_probability(
     targets
         Points of the domain, among them possibly its ends. Only the nearest on either side can
         be reached first. The probabilities add up to less than one if the process may never
-        reach any of them.
+        reach any of them: 0 for a point that it comes ever closer to (`first_passage` then says
+        with what probability it is `approached`).
     digits
         To compute in so many digits, as for `mean_first_passage_time`.
 
@@ -313,44 +324,37 @@ class _Line:
         return network_of(parts, tuple(sorted(set(targets))), reach=reach)
 
     def law(self, moments: int) -> Law:
-        """What is known of each target that was asked for, shape (targets, starts)."""
+        """What is known of each target that was asked for, shape (targets, starts).
+
+        The chances go on with those that each is approached and never reached.
+        """
         start = self.law_of_start
         if start is None:
-            return self._at(self.starts.ravel(), moments)
-        return self._averaged(start, moments)
+            law = self._at(self.starts.ravel(), moments)
+        else:
+            law = self._averaged(start, moments)
+        count = len(self.targets)
+        return Law(law.chance, law.mean[:count], law.variance[:count])
 
     def _at(self, x: Array, moments: int) -> Law:
         network = self.network
         found = network.law(x, moments)
-        first = len(network.outcomes)
         period = self.diffusion.domain[1] - self.diffusion.domain[0]
         rows: list[Law] = []
-        for t in self.targets:
-            same = [
-                first + i
-                for i, one in enumerate(network.targets)
-                if one == t or (self.diffusion.is_periodic and abs(one - t) in (0, period))
-            ]
-            laws = [
-                Law(*(v[[i]] for v in (found.chance, found.mean, found.variance))) for i in same
-            ]
-            whole = laws[0]
-            for law in laws[1:]:
-                whole = whole.or_else(law)
-            rows.append(whole)
-        return Law(
-            *(
-                Value(
-                    np.concatenate([getattr(r, name).log for r in rows]),
-                    np.concatenate([getattr(r, name).error for r in rows]),
-                )
-                for name in ("chance", "mean", "variance")
-            )
-        )
+        for first in (len(network.outcomes), len(network.outcomes) + len(network.targets)):
+            for t in self.targets:
+                turns = (0, period) if self.diffusion.is_periodic else (0,)
+                same = [
+                    first + i
+                    for i, one in enumerate(network.targets)
+                    if one == t or abs(one - t) in turns
+                ]
+                rows.append(functools.reduce(Law.or_else, [found.row(i) for i in same]))
+        return Law.stacked(rows)
 
     def _averaged(self, start: Initial, moments: int) -> Law:
         """The same for a start that is drawn from a law."""
-        count = len(self.targets)
+        count = 2 * len(self.targets)
         cuts = np.unique(np.concatenate([self.network.cuts, np.array(self.targets, dtype=float)]))
         worst = [0.0, 0.0, 0.0]
 
@@ -380,12 +384,10 @@ class _Line:
         logs += [Value(np.full((count, 1), -math.inf), np.zeros((count, 1)))] * (3 - len(logs))
         return Law(*logs)
 
-    def first_of(self, law: Law) -> tuple[Value, Value, Value]:
-        """The probability to reach any target, and the mean and variance of when."""
-        rows = [Law(*(v[[i]] for v in (law.chance, law.mean, law.variance))) for i in self.distinct]
-        whole = rows[0]
-        for other in rows[1:]:
-            whole = whole.or_else(other)
+    def first_of(self, law: Law) -> tuple[Value, Value]:
+        """The mean and variance of when any target is reached."""
+        distinct = [i for i, t in enumerate(self.targets) if t not in self.targets[:i]]
+        whole = functools.reduce(Law.or_else, [law.row(i) for i in distinct])
         sure = self._is_sure()[None]
         endless = np.full(whole.mean.log.shape, math.inf, dtype=whole.mean.log.dtype)
         mean, variance = (
@@ -394,22 +396,19 @@ class _Line:
         )
         endless_mean = np.asarray(mean.log == math.inf, dtype=bool)
         variance = Value(np.where(endless_mean, math.inf, variance.log), variance.error)
-        return whole.chance[0], mean[0], variance[0]
-
-    @property
-    def distinct(self) -> list[int]:
-        return [i for i, t in enumerate(self.targets) if t not in self.targets[:i]]
+        return mean[0], variance[0]
 
     def _is_sure(self) -> Array:
         """Whether no start can end anywhere else."""
         network = self.network
         first = len(network.outcomes)
+        targets = slice(first, first + len(network.targets))
 
         def lost(x: Array) -> Array:
-            law = network.law(x)
-            others = np.asarray((law.chance.log[:first] > -math.inf).any(axis=0), dtype=bool)
-            some = np.asarray((law.chance.log[first:] > -math.inf).any(axis=0), dtype=bool)
-            return np.asarray(others | ~some)
+            possible = np.asarray(network.law(x).chance.log > -math.inf, dtype=bool)
+            reached = possible[targets].any(axis=0)
+            possible[targets] = False
+            return np.asarray(possible.any(axis=0) | ~reached)
 
         if self.law_of_start is None:
             return np.asarray(~lost(self.starts.ravel()))

@@ -8,6 +8,7 @@ are mixed, by what the law of total variance says.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,12 +137,10 @@ class Law:
 
     def after(self, leg: Law) -> Law:
         """What comes of it when this follows a leg, of shape (1, points)."""
-        possible = np.asarray((leg.chance * self.chance).log > -math.inf, dtype=bool)
-        return Law(
-            (leg.chance * self.chance).only_where(possible),
-            (leg.mean + self.mean).only_where(possible),
-            (leg.variance + self.variance).only_where(possible),
-        )
+        chance = leg.chance * self.chance
+        possible = np.asarray(chance.log > -math.inf, dtype=bool)
+        both = Law(chance, leg.mean + self.mean, leg.variance + self.variance)
+        return both.each(lambda v: v.only_where(possible))
 
     def or_else(self, other: Law) -> Law:
         """One or the other, which exclude each other."""
@@ -166,28 +165,34 @@ class Law:
             mixed(self.variance, other.variance) + spread,
         )
 
+    def each(self, change: Callable[[Value], Value]) -> Law:
+        """The same change of all three."""
+        return Law(change(self.chance), change(self.mean), change(self.variance))
+
     def in_arithmetic(self, arithmetic: Arithmetic) -> Law:
-        parts = (self.chance, self.mean, self.variance)
-        return Law(*(v.in_arithmetic(arithmetic) for v in parts))
+        return self.each(lambda v: v.in_arithmetic(arithmetic))
+
+    def row(self, outcome: int) -> Law:
+        """That of one outcome."""
+        return self.each(lambda v: v[[outcome]])
 
     def spread(self, points: int) -> Law:
         """The same for so many starts."""
+        return self.each(lambda v: Value(*(np.repeat(x, points, axis=1) for x in (v.log, v.error))))
+
+    @staticmethod
+    def stacked(rows: list[Law]) -> Law:
+        """One row after the other."""
+        parts = [[(v.log, v.error) for v in (r.chance, r.mean, r.variance)] for r in rows]
         return Law(
-            *(
-                Value(np.repeat(v.log, points, axis=1), np.repeat(v.error, points, axis=1))
-                for v in (self.chance, self.mean, self.variance)
-            )
+            *(Value(*map(np.concatenate, zip(*v, strict=True))) for v in zip(*parts, strict=True))
         )
 
     def placed(self, where: Array, into: Law) -> None:
         """Write it into the columns `where` of another one."""
-        for mine, theirs in (
-            (self.chance, into.chance),
-            (self.mean, into.mean),
-            (self.variance, into.variance),
-        ):
-            for values, target in ((mine.log, theirs.log), (mine.error, theirs.error)):
-                target[:, where] = values
+        for name in ("chance", "mean", "variance"):
+            mine, theirs = getattr(self, name), getattr(into, name)
+            theirs.log[:, where], theirs.error[:, where] = mine.log, mine.error
 
 
 def _weighed(weight: Value, x: Value) -> Value:

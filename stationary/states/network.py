@@ -68,8 +68,8 @@ class Group:
 class Network(Data):
     """All outcomes of a process, left to right, and how likely each is from a start.
 
-    With `targets`, ascending, the process ends at these, too; they are the last of the outcomes
-    that a law has.
+    With `targets`, ascending, the process ends at these, too. A law has as many more outcomes:
+    that each target is reached, and then that each is approached for ever and never reached.
     """
 
     partition: Partition
@@ -132,8 +132,7 @@ class Network(Data):
         The times of outcomes that are no targets are those until it is clear which it is.
         """
         arithmetic = arithmetic_of(x)
-        count = len(self.outcomes) + len(self.targets)
-        law = Law.nowhere(count, len(x), arithmetic)
+        law = Law.nowhere(self._count, len(x), arithmetic)
         done = np.zeros(len(x), dtype=bool)
         for i, t in enumerate(self.targets):
             done |= (here := np.asarray(x == t, dtype=bool))
@@ -159,9 +158,9 @@ class Network(Data):
             self._from_singular(x[k], moments).in_arithmetic(arithmetic).placed(here, law)
         return law
 
-    @cached_property
+    @property
     def _count(self) -> int:
-        return len(self.outcomes) + len(self.targets)
+        return len(self.outcomes) + 2 * len(self.targets)
 
     def _at(self, outcome: int, arithmetic: Arithmetic = DOUBLE) -> Law:
         return Law.at(outcome, self._count, arithmetic)
@@ -253,7 +252,7 @@ class Network(Data):
         edge = group.upper if up else group.lower
         here = self._target_at(edge)
         if here is not None:
-            return self._at(here)
+            return self._at(here if self._leaves(group, end)[1] else here + len(self.targets))
         for p in self.partition.points:
             if p.interval is not None and float(p.lower if up else p.upper) == edge:
                 if side.behaviour.holds and float(side.stops_at) == edge:
@@ -403,8 +402,10 @@ class Network(Data):
             if mine.any():
                 outcome = self._target_at(t)
                 assert outcome is not None
-                then = self._at(outcome)
-                then.after(self._leg(x[mine], t, moments)).placed(mine, law)
+                leg = self._leg(x[mine], t, 1)
+                never = np.asarray(leg.mean.log == math.inf, dtype=bool).all()
+                then = self._at(outcome + len(self.targets) if never else outcome)
+                then.after(leg if moments else self._leg(x[mine], t, 0)).placed(mine, law)
                 rest &= ~mine
         if rest.any():
             atom = [i for i, o in enumerate(self.outcomes) if o.kind == "atom"]

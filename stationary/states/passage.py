@@ -34,9 +34,9 @@ from stationary.states.cumulation import (
     UnresolvedError,
     beyond,
     cumulated,
-    log_sum,
 )
 from stationary.states.law import Passage, Value
+from stationary.states.rests import LastLeg
 from stationary.states.scales import STEEPEST, Log, Mesh, mesh_on, shapes_of
 
 __all__ = ["Stretch"]
@@ -335,19 +335,16 @@ def _sharp(piece: Anatomy, low: Any, high: Any) -> Anatomy:
     return replace(piece, sampling=focused(found, edges))
 
 
-def _last_leg(
-    mesh: Mesh, s: Log, m: Log, held: Log, *, down: bool, rounds: int
-) -> tuple[Any, Any] | None:
-    """int s M between the panels and the end that is left by, as B M + int B m, B = int s.
-
-    Next to a trap M may grow as a logarithm, which no power follows; B m is one.
-    """
-    left = beyond(mesh, s, at_upper=not down)
-    if left is None:
+def _last_leg(mesh: Mesh, s: Log, m: Log, held: Log, *, down: bool, rounds: int) -> LastLeg | None:
+    """int s M between the panels and the end that is left by, seen as the lower one."""
+    if not down:
+        mesh, s, m, held = mesh.mirrored, s.mirrored, m.mirrored, held.mirrored
+    scale, speed = (beyond(mesh, f, at_upper=False) for f in (s, m))
+    if scale is None or speed is None or scale.is_steep or speed.is_steep or scale.diverges:
         return None
-    b = cumulated(mesh, s, down=not down, ahead=False, rounds=rounds)
-    rest = beyond(mesh, m + b.log, at_upper=not down)
-    edge = mesh.lower[:1] if down else mesh.upper[-1:]
-    here = number(left[0] + mesh.value(held, edge)[0])
-    assert rest is not None
-    return log_sum(here, left[1] + held.error[0 if down else -1], *rest)
+    b = cumulated(mesh, s, ahead=False, rounds=rounds)
+    both = beyond(mesh, m + b.log, at_upper=False)
+    if both is None or both.diverges or both.is_steep:
+        return None
+    level = number(mesh.value(held, mesh.lower[:1])[0])
+    return LastLeg(scale, speed, both, level, scale.error + held.error[0] + both.error)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.numbers.elementary import infinite, log, number
+from stationary.numbers.elementary import expm1, infinite, log, logaddexp, number
 from stationary.states.scales import Log, Mesh
 
-__all__ = ["Rest", "rest_of"]
+__all__ = ["LastLeg", "Rest", "rest_of"]
 
 Array = NDArray[Any]
 
@@ -34,6 +34,7 @@ class Rest:
     error: Any
     is_steep: bool = False  # e^L falls or grows beyond all powers, or is not seen to go on
     bend: Any = 0.0  # of L from octave to octave, where that hardly dies away: a logarithm's
+    doubt: Any = 0.0  # of L after each octave beyond the panels: the error of the power
 
     @property
     def outward(self) -> bool:
@@ -50,12 +51,6 @@ class Rest:
         """log of the whole."""
         return math.inf if self.diverges else number(self.log_mass(np.array([self.start]))[0])
 
-    def holding(self, total: Any, error: Any) -> Rest:
-        """The same shape with another whole."""
-        if self.is_steep or self.diverges:
-            return self
-        return replace(self, level=self.level + (total - self.total), error=error)
-
     @property
     def ratio(self) -> Any:
         """The whole over e^L where the panels stop."""
@@ -65,11 +60,30 @@ class Rest:
         return sign * abs(self.start - self.anchor) * (1 + self.tilt * (e / (e + self.q) - 1)) / e
 
     def error_at(self, x: Array) -> Array:
-        """What a bend that goes on as it is adds to the error of log_mass, beyond the panels."""
+        """What is not known of the power adds to the error of log_mass, beyond the panels.
+
+        And what a bend that goes on as it is adds to it.
+        """
         u = np.abs(x - self.anchor) / abs(self.start - self.anchor)
         with np.errstate(divide="ignore"):
-            octaves = np.where(u > 0, log(u) / math.log(2), 0)
-        return np.asarray(self.bend * octaves**2)
+            octaves = np.abs(np.where(u > 0, log(u) / math.log(2), 0))
+        return np.asarray(self.doubt * octaves + self.bend * octaves**2)
+
+    def log_inside(self, x: Array) -> Array:
+        """log of the integral between the panels and x, beyond them, on the way to the end."""
+        if self.is_steep:
+            return np.full(x.shape, -math.inf, dtype=x.dtype)
+        reach = abs(self.start - self.anchor)
+        with np.errstate(divide="ignore"):
+            octaves = log(np.abs(x - self.anchor) / reach)
+
+        def taken(e: Any) -> Any:  # (1 - u^e) / e
+            return -expm1(e * octaves) / e if e else -octaves
+
+        e = self.power + 1
+        whole = taken(e) + (self.tilt * (taken(e + self.q) - taken(e)) if self.tilt else 0)
+        with np.errstate(divide="ignore"):
+            return np.asarray(self.level + log((-reach if self.outward else reach) * whole))
 
     def log_mass(self, x: Array) -> Array:
         """log of the integral between x, beyond the panels, and the end."""
@@ -82,6 +96,35 @@ class Rest:
         with np.errstate(divide="ignore"):
             bracket = sign * (1 / e + self.tilt * (u**self.q / (e + self.q) - 1 / e))
             return np.asarray(self.level + log(reach * bracket) + e * log(u))
+
+
+@dataclass(frozen=True, eq=False)
+class LastLeg:
+    """int s M between the end that is left by and where the panels stop: what is waited there.
+
+    That is B M + int B m with B = int s. Next to a trap M = int m may grow as a logarithm, which
+    no power follows; B m is one.
+    """
+
+    scale: Rest
+    speed: Rest
+    both: Rest  # of B m
+    held: Any  # log M where the panels stop
+    error: Any
+    is_steep: bool = False
+    diverges: bool = False
+    ratio: Any = None
+
+    @property
+    def total(self) -> Any:
+        return number(self.log_mass(np.array([self.scale.start]))[0])
+
+    def error_at(self, x: Array) -> Array:
+        return np.asarray(self.scale.error_at(x) + self.speed.error_at(x))
+
+    def log_mass(self, x: Array) -> Array:
+        within = self.scale.log_mass(x) + logaddexp(0 * x + self.held, self.speed.log_inside(x))
+        return np.asarray(logaddexp(within, self.both.log_mass(x)))
 
 
 def rest_of(mesh: Mesh, f: Log, panel: int, end: Any, *, at_lower: bool) -> Rest:
@@ -116,8 +159,8 @@ def rest_of(mesh: Mesh, f: Log, panel: int, end: Any, *, at_lower: bool) -> Rest
         power, q = -power, -q
     scale = abs(power + 1)
     error = number(error / scale + rounding) if scale else 0.0
+    noise = rounding * (1 + abs(one))
+    doubt = 4 * noise + (0 if tilt else abs(bend))
     # One that falls by less than the root of two in an octave may be that of a logarithm.
-    slow = abs(bend) > 16 * rounding * (1 + abs(one)) and not ratio > math.sqrt(2)
-    return Rest(
-        end, anchor, start, one, power, tilt, q, error, is_steep, abs(bend) if slow else 0.0
-    )
+    bend = abs(bend) if abs(bend) > 16 * noise and not ratio > math.sqrt(2) else 0.0
+    return Rest(end, anchor, start, one, power, tilt, q, error, is_steep, bend, doubt)

@@ -281,7 +281,9 @@ def _put_together(
         status=status,
         kind=kind,
         reason=reason,
-        notes=notes + _of_rounding(parts, error if used else None),
+        notes=notes
+        + _of_rounding(parts, error if used else None)
+        + _of_corners(parts, used, error),
         escapes=tuple(escapes),
         classes=classes,
         initial=start,
@@ -302,6 +304,17 @@ def _of_rounding(parts: Partition, error: float | None) -> tuple[str, ...]:
         digits = min(r.digits for r in coarse.values())
         known.insert(0, f"that the variance vanishes is known to {digits} digits")
     return (f"{', '.join(coarse)}: {', and '.join(known)}.",)
+
+
+def _of_corners(parts: Partition, used: list[Component], error: float) -> tuple[str, ...]:
+    """What is known of the density at corners, where that is less than elsewhere."""
+    share, there = max((c.corners for c in used), key=lambda c: c[1], default=(0.0, 0.0))
+    if not there > max(TOLERANCE, error):
+        return ()
+    return (
+        "the density has corners that are too sharp for the panels: at these, where "
+        f"{share:.1g} of the probability lies, it is known to {min(there, 1.0):.1g}.",
+    )
 
 
 def _weights(classes: Network, start: Initial | None) -> tuple[list[float | None], float]:

@@ -226,9 +226,8 @@ class Weight(PiecewiseLog):
         of |2 f / a|; the sums run outwards from the peak. Storing int 2 f / a and log a costs
         a rounding of either.
         """
-        samples, unknown = self.sampling.samples, self.sampling.unknown
+        unknown = self.sampling.unknown
         step = abs(self.s) * self.sampling.climb_errors
-        cut_ell = samples.tails[1]
         peak = int(np.argmax(self.coefficients[0]))
 
         def outwards(step: Array, first: Any) -> Array:
@@ -238,11 +237,16 @@ class Weight(PiecewiseLog):
 
         total = outwards(step, zeros(1, self.sampling.arithmetic))
         total = total + abs(self.s) * np.sqrt(outwards(unknown[0], np.zeros(1)))
-        # Where a jump or a corner was not resolved, the last coefficients tell too little of it.
-        cut_ell = np.where(samples.resolved, cut_ell, 8 * cut_ell)
         stored = np.abs(self.s * self.phi[0]) + self.k * np.abs(self.sampling.ell[0])
         rounding = self.sampling.epsilon * (2 + self.span / 4 + stored)
-        return as_array(total + self.k * (4 * cut_ell + unknown[1]) + rounding)
+        return as_array(total + self.cut + self.k * unknown[1] + rounding)
+
+    @cached_property
+    def cut(self) -> Array:
+        """What the polynomials of log a leave out on each panel, and there alone."""
+        samples = self.sampling.samples
+        # Where a jump or a corner was not resolved, the last coefficients tell too little of it.
+        return as_array(self.k * np.where(samples.resolved, 4, 32) * samples.tails[1])
 
     @cached_property
     def spike(self) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from stationary.show.layout import Line, report, table
+from stationary.states.estimate import Estimate
 from stationary.states.first_passage import FirstPassage
 from stationary.wording import (
     digits_left,
@@ -38,34 +39,49 @@ def _rows(p: FirstPassage) -> list[Line]:
         if starts
         else [getattr(p.start, "text", f"{p.start}")]
     )
-    flat = [np.ravel(e) for e in (p.mean.log, p.mean.error, p.variance.log)]
-    chance = [np.reshape(e, (len(p.targets), -1)) for e in (p.probability.log, p.probability.error)]
-    given = np.reshape(p.conditional_mean.log, (len(p.targets), -1))
-    rows = []
+
+    def listed(e: Estimate) -> list[Any]:
+        return [np.reshape(v, (len(p.targets), -1)) for v in (e.log, e.error)]
+
+    chance, given, near = map(listed, (p.probability, p.conditional_mean, p.approached))
+    most = p.digits or 9
+    rows, creeps = [], []
     for i, name in enumerate(names[:MOST_ROWS]):
         for k, target in enumerate(p.targets):
-            log_p, by = (float(c[k, i]) for c in chance)
+            (log_p, by), (log_time, off), (log_near, near_off) = (
+                (e[0][k, i], e[1][k, i]) for e in (chance, given, near)
+            )
+            then = "-"
+            if not math.isnan(float(log_time)):
+                then = time_text(log_time, off, p.digits or 6)
             rows.append(
                 (
                     name,
                     f"{float(target):g}",
-                    probability_text(log_p, digits_left(by, 9)),
+                    probability_text(log_p, digits_left(by, most)),
                     relative_error_text(by, log_p),
-                    "-" if math.isnan(float(given[k, i])) else time_text(float(given[k, i])),
-                    *_overall(k, *(float(f[i]) for f in flat)),
+                    then,
+                    *(("", "", "") if k else _overall(p, i)),
                 )
             )
+            if log_near > -math.inf:
+                chance_text = probability_text(log_near, digits_left(near_off, most))
+                creeps.append(
+                    f"From {name} the process comes ever closer to {float(target):g}, without "
+                    f"ever reaching it, with probability {chance_text}."
+                )
     header = ("from", "to", "probability", "error", "mean time then")
     lines = table((*header, "mean time", "error of it", "deviation"), rows)
     if len(names) > MOST_ROWS:
         lines.append(f"and {len(names) - MOST_ROWS} more starts; --json lists them all.")
     lines.append("Errors are relative. Mean time then: given that this target is the first.")
-    return lines
+    return lines + creeps
 
 
-def _overall(k: int, log_mean: float, error: float, log_variance: float) -> tuple[Any, ...]:
-    """What does not depend on which target is the first, on the first of the rows."""
-    if k:
-        return ("", "", "")
-    shown = error_text(error) if math.isfinite(log_mean) else "-"
-    return time_text(log_mean), shown, time_text(log_variance / 2)
+def _overall(p: FirstPassage, i: int) -> tuple[str, str, str]:
+    """The mean time from the i-th start, whichever the target; its error; the deviation."""
+    known = (p.mean.log, p.mean.error, p.variance.log, p.variance.error)
+    log_mean, error, log_variance, off = (np.ravel(e)[i] for e in known)
+    shown = error_text(error) if math.isfinite(float(log_mean)) else "-"
+    most = p.digits or 6
+    return time_text(log_mean, error, most), shown, time_text(log_variance / 2, off, most)

@@ -10,7 +10,14 @@ from stationary.states.first_passage import FirstPassage
 
 __all__ = ["as_dict", "as_table"]
 
-QUANTITIES = ("probability", "conditional_mean", "conditional_variance", "mean", "variance")
+QUANTITIES = (
+    "probability",
+    "conditional_mean",
+    "conditional_variance",
+    "mean",
+    "variance",
+    "approached",
+)
 
 
 def as_dict(p: FirstPassage) -> dict[str, Any]:
