@@ -100,6 +100,105 @@ def test_a_chord_goes_beyond_both_of_its_ends(framework):
     assert cut.domain == pytest.approx((-length / 4, 5 * length / 4))
 
 
+K, TILT, SPREAD = 10.0, 0.05, np.tile([-1.0, 1.0], 50)
+
+
+def valley(weights, data):
+    """Steep to both sides of the unit circle, shallow along it; the noise pushes across, too."""
+    if hasattr(weights, "detach"):
+        import torch as lib
+    else:
+        import jax.numpy as lib
+    x, y = weights[0], weights[1]
+    r, along = (x * x + y * y) ** 0.5, lib.arctan2(y, x)
+    return K / 2 * (r - 1) ** 2 + TILT / 2 * along**2 + data * (along - 0.5 * (r - 1))
+
+
+def points_like(weights, values):
+    """An array in the framework of the weights, in doubles."""
+    if hasattr(weights, "detach"):
+        return import_module("torch").as_tensor(values)
+    return import_module("jax.numpy").asarray(values)
+
+
+def test_along_a_bent_valley_the_curvature_pushes_as_sgd_in_the_plane_says(framework):
+    """f = -T (TILT s) + T^2 / 2, since Cov(g_t, g_n) is 1/2 on the unit circle: SGD is at T 10."""
+    minimum, rate = framework[2], 0.05
+    ends = np.linspace(-2.8, 2.8, 29)
+    data = points_like(minimum, SPREAD)
+    arc = points_like(minimum, np.stack([np.cos(ends), np.sin(ends)], axis=1))
+    cut = network.curve(valley, data, arc)
+    assert cut.path.length == pytest.approx(5.6, abs=1e-6)
+    assert cut.slopes(2.8 + 0.4) == pytest.approx(TILT * 0.4 + SPREAD, abs=1e-5)
+    state = analyze(cut.landscape(rate), chain=False).end_state
+    assert state.mean() - 2.8 == pytest.approx(rate / 2 / TILT, rel=2e-2)  # walls cut a little
+    rng, w, seen = np.random.default_rng(5), np.tile([1.0, 0.0], (4000, 1)), []
+    for step in range(6000):
+        r, angle = np.hypot(*w.T), np.arctan2(w[:, 1], w[:, 0])
+        push = rng.choice([-1.0, 1.0], size=4000)
+        out, turn = K * (r - 1) - 0.5 * push, (TILT * angle + push) / r
+        c, s = np.cos(angle), np.sin(angle)
+        w = w - rate * np.stack([out * c - turn * s, out * s + turn * c], axis=1)
+        if step >= 3000 and step % 500 == 0:
+            seen.append(angle)
+    # Without the curvature the mean would be 0; what is left is of the next order in T.
+    assert np.mean(seen) == pytest.approx(state.mean() - 2.8, rel=0.06)
+    assert np.std(seen) == pytest.approx(state.std(), rel=0.06)
+
+
+def test_a_curve_may_be_a_function_and_is_refused_where_it_is_none(framework):
+    minimum, data = framework[2], points_like(framework[2], SPREAD)
+
+    def arc(u):
+        return points_like(minimum, np.array([np.cos(u), np.sin(u)]))
+
+    cut = network.curve(valley, data, arc, domain=(0.0, 0.9))
+    assert cut.path.length == pytest.approx(1.0, abs=1e-8)
+    place, tangent, bend = cut.path(0.3)
+    assert place == pytest.approx([np.cos(0.3), np.sin(0.3)], abs=1e-8)
+    assert tangent == pytest.approx([-np.sin(0.3), np.cos(0.3)], abs=1e-6)
+    assert bend == pytest.approx([-np.cos(0.3), -np.sin(0.3)], abs=1e-4)
+    straight = network.curve(valley, data, [arc(0.0), arc(1.0)])
+    assert straight.path.length == pytest.approx(2 * np.sin(0.5))
+    for path, given, message in (
+        ([arc(0.0)], {}, "two points at least"),
+        ([arc(0.0), arc(0.0), arc(1.0)], {}, "points 0 and 1 of the curve are 0 apart"),
+        (lambda u: arc(abs(u - 0.3)), {}, "the curve is not smooth"),
+        (arc, {"domain": (0, 2)}, "arc lengths from 0 to 1"),
+    ):
+        with pytest.raises(LandscapeError, match=re.sub(" ", r"\\s+", message)):
+            network.curve(valley, data, path, **given)
+    for settings in ({"momentum": 0.9}, {"weight_decay": 0.1}):
+        with pytest.raises(LandscapeError, match=next(iter(settings))):
+            cut.landscape(0.1, **settings)
+
+
+def wells(weights, data):
+    """(1 - x^2)^2 / 4 and a parabola in y; g_j - G is data in both."""
+    return (weights[0] ** 2 - 1) ** 2 / 4 + 3 * weights[1] ** 2 + data * (weights[0] + weights[1])
+
+
+def test_barriers_along_eigenvectors_are_those_of_the_slices_end_states(framework):
+    """Along x the exponent is 2 (1/4) / (T Var) to the barrier at 0, one away from the minimum."""
+    minimum = points_like(framework[2], np.array([1.0, 0.0]))
+    local = network.around(wells, points_like(minimum, SPREAD), minimum, directions=2)
+    assert local.curvatures == pytest.approx([6, 2], rel=1e-5)
+    found = local.escapes(0.1, 2, width=1.5)
+    side = 0 if local.vectors[0, 1] > 0 else 1  # where x falls
+    assert found.exponents[1, side] == pytest.approx(4 * 0.5 / 0.1 / 2, rel=1e-3)
+    assert abs(found.places[1, side]) == pytest.approx(1, abs=1e-2)
+    assert found.found.tolist() == [[False, False], [side == 0, side == 1]]
+    basins = analyze(local.line(1, 1.5).landscape(0.1, 2), chain=False).basins
+    own = min(basins, key=lambda b: abs(b.position))
+    barrier = own.barrier_left if side == 0 else own.barrier_right
+    assert found.exponents[1, side] == pytest.approx(barrier, abs=2e-3)
+    assert local.escapes(0.1, 2, directions=2).exponents[1, side] == pytest.approx(10, rel=2e-3)
+    said = re.sub(r"\s+", " ", str(found))
+    assert "Barriers at learning rate 0.1 and batch size 2" in said
+    assert "> " in said
+    assert max(map(len, str(found).splitlines())) <= 80
+
+
 def test_losses_that_are_not_of_single_datapoints_are_refused(framework):
     loss, data, minimum = framework
 

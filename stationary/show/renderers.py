@@ -25,6 +25,7 @@ ROOMS = {  # of each kind of answer, with the name of its figure
     "Annealing": ("annealing", "plot_annealing"),
     "Around": ("around", ""),
     "Check": ("check", "plot_check"),
+    "Escapes": ("escapes", ""),
     "Evolution": ("evolution", "plot_evolution"),
     "FirstPassage": ("passage", "walks:plot_passage"),
     "PlaneCheck": ("plane_check", "plot_check"),

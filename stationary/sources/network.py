@@ -12,6 +12,7 @@ other.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,19 +21,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError
-from stationary.functions.given import interval
+from stationary.functions.given import interval, number
+from stationary.functions.interpolation import Spline
 from stationary.process.known import KnownGradients
 from stationary.process.landscape import Landscape
 from stationary.result import Result
 from stationary.sources.frameworks import Network, network_of
 from stationary.sources.sampled import sampled
 
-__all__ = ["Around", "Line", "around", "line"]
+__all__ = ["Around", "Curve", "Escapes", "Line", "Path", "around", "curve", "line"]
 
 Array = NDArray[Any]
 
 CHUNK = 4096  # datapoints that are worked on at a time
 BEYOND = 0.25  # of a chord, to which it is followed beyond its ends
+DEGREE = 5  # of the splines that curves are
+ORDER, PARTS = 8, 4  # Gauss nodes, and panels between two points, of an arc length
+SMOOTH, MOST_POINTS = 1e-9, 1000
+CLIMB = 8001  # points at which a barrier is looked for
 ALIGNED = 0.95  # cosine of H u and u from which u is as good as an eigenvector
 
 
@@ -57,6 +63,8 @@ class Line:
     domain: tuple[float, float]
     tolerance: float
 
+    kind = "line"
+
     @cached_property
     def _bent(self) -> Array:
         return self.network.bent(self.network.start, self.direction)
@@ -73,17 +81,16 @@ class Line:
     @property
     def trust(self) -> str:
         """What the alignment means, in a sentence."""
-        cosine = self.alignment
-        if abs(cosine) >= ALIGNED:
+        cosine = f"(cos(Hu, u) = {self.alignment:.3f})"
+        if abs(self.alignment) >= ALIGNED:
             return (
-                f"the line is along an eigenvector of the Hessian at its start (cos(Hu, u) = "
-                f"{cosine:.3f}): how far SGD spreads there in all weights is what it does on it"
+                f"the {self.kind} is along an eigenvector of the Hessian at its start {cosine}: "
+                "how far SGD spreads there in all weights is what it does on it"
             )
         return (
-            f"the line is not along an eigenvector of the Hessian at its start (cos(Hu, u) = "
-            f"{cosine:.3f}): SGD in all weights leaves it, and spreads along it otherwise than "
-            f"this "
-            "says; take eigenvectors for that (`network.around`)"
+            f"the {self.kind} is not along an eigenvector of the Hessian at its start {cosine}: "
+            "SGD in all weights leaves it, and spreads along it otherwise than this says; take "
+            "eigenvectors for that (`network.around`)"
         )
 
     def slopes(self, w: Any) -> Array:
@@ -96,18 +103,124 @@ class Line:
         return sampled(self.slopes, self.domain, tolerance=self.tolerance, name="the slice")
 
     def landscape(self, learning_rate: float, batch_size: int = 1, **more: Any) -> Landscape:
-        """SGD on the line, as if nothing else could move."""
-        fields: dict[str, Any] = {"name": "a slice of a network"} | more
+        """SGD on the line, as if nothing else could move; `more` as for a `Landscape`."""
         return Landscape(
-            gradients=self.gradients, learning_rate=learning_rate, batch_size=batch_size, **fields
+            gradients=self.gradients,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            **self._settings(more),
         )
+
+    def _settings(self, more: dict[str, Any]) -> dict[str, Any]:
+        if more.get("weight_decay"):
+            raise LandscapeError(
+                f"a {self.kind} through weights: weight_decay pulls all weights to zero, not the "
+                f"distance along the {self.kind}. Add it to the losses, as in "
+                "loss + weight_decay / 2 * (weights**2).sum()."
+            )
+        return {"name": "a slice of a network"} | more
 
     def __repr__(self) -> str:
         low, high = self.domain
         return (
-            f"<Line through {len(self.direction)} weights, {self.network.datapoints} datapoints, "
-            f"from {low:g} to {high:g}, cos(Hu, u) = {self.alignment:.3f}>"
+            f"<{self.kind.capitalize()} through {len(self.direction)} weights, "
+            f"{self.network.datapoints} datapoints, from {low:g} to {high:g}, "
+            f"cos(Hu, u) = {self.alignment:.3f}>"
         )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Curve(Line):
+    """The losses of a network along a curve; w is the arc length from its start.
+
+    SGD beside the curve, of curvature kappa and normal n, has the drift and the variance
+
+        f = -T G_t + T^2 kappa Cov(g_t, g_n) / B,   a = T^2 Var(g_t) / B
+
+    along it (Ito's formula for the place next to which it is), as if nothing held it to the curve
+    but did not let it go far: so it is in a valley whose walls are steep and equally so.
+    """
+
+    path: Path
+
+    kind = "curve"
+
+    @cached_property
+    def _bent(self) -> Array:
+        return self.network.bent(self.path(self.domain[0])[0], self.direction)
+
+    @cached_property
+    def _known(self) -> dict[float, tuple[Array, float]]:
+        return {}
+
+    def _at(self, w: float) -> tuple[Array, float]:
+        """The slopes along the curve, and kappa Cov(g_t, g_n)."""
+        if w not in self._known:
+            at, tangent, bend = self.path(w)
+            along = self.network.slopes(at, tangent)
+            across = self.network.slopes(at, bend) if bend.any() else 0 * along
+            covariance = float(((along - along.mean()) * (across - across.mean())).mean())
+            self._known[w] = along, covariance
+        return self._known[w]
+
+    def slopes(self, w: Any) -> Array:
+        """The derivatives of the losses of all datapoints along the curve, shape (N,)."""
+        return self._at(float(w))[0]
+
+    def landscape(self, learning_rate: float, batch_size: int = 1, **more: Any) -> Landscape:
+        """SGD along the curve, which it does not leave; `more` as for a `Landscape`."""
+        for name in ("clip", "momentum", "optimiser", "schedule"):
+            if more.get(name) and more[name] != "sgd":
+                raise LandscapeError(
+                    f"a curve through weights: {name} = {more[name]!r:.40} is not known with the "
+                    "drift that the curvature makes. Leave it out, or take a straight line."
+                )
+        share = number(learning_rate), number(batch_size)
+        noise = 0.0  # what is wrong with either is said by the landscape
+        if share[0] is not None and share[1]:
+            n, size = self.network.datapoints, share[1]
+            noise = share[0] / size * (1 if more.get("replacement", True) else (n - size) / (n - 1))
+
+        def moved(w: Any) -> Array:
+            slopes, covariance = self._at(float(w))
+            return slopes - noise * covariance
+
+        known = sampled(moved, self.domain, tolerance=self.tolerance, name="the curve")
+        return Landscape(
+            gradients=known,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            **self._settings(more),
+        )
+
+
+class Path:
+    """A smooth curve through weights, by its arc length."""
+
+    def __init__(self, parameters: Array, weights: Array) -> None:
+        self._curve = Spline.through(parameters, weights, DEGREE)
+        t, half = np.polynomial.legendre.leggauss(ORDER)[0], np.diff(parameters) / 2 / PARTS
+        fine = np.linspace(parameters[:-1], parameters[1:], PARTS + 1)[:-1].T.ravel()
+        half = np.repeat(half, PARTS)
+        inner = ((fine + half)[:, None] + half[:, None] * t).ravel()
+        speed = np.concatenate([self._speed(u) for u in np.array_split(inner, len(parameters))])
+        steps = half * (speed.reshape(-1, ORDER) @ np.polynomial.legendre.leggauss(ORDER)[1])
+        if not (speed > 0).all():
+            raise LandscapeError("the curve stands still at a point: give each point once.")
+        lengths = np.append(0.0, np.cumsum(steps))
+        self.length = float(lengths[-1])
+        self._parameter = Spline.through(lengths, np.append(fine, parameters[-1]), DEGREE)
+
+    def _speed(self, u: Array) -> Array:
+        return np.asarray(np.linalg.norm(self._curve.taylor(u, 1)[1], axis=1))
+
+    def __call__(self, w: float) -> tuple[Array, Array, Array]:
+        """The place, the tangent, and the curvature times the normal, at arc length w."""
+        at, first, second = (c[0] for c in self._curve.taylor(self._parameter(w), 2))
+        speed = np.linalg.norm(first)
+        tangent = first / speed
+        bend = 2 * second / speed**2  # of which the part along the tangent is a change of speed
+        return at, tangent, bend - (bend @ tangent) * tangent
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -164,12 +277,104 @@ class Around(Result):
         domain = interval((-width, width), "the slice")
         return Line(self.network, self.vectors[:, k], domain, tolerance)
 
+    def escapes(
+        self,
+        learning_rate: float,
+        batch_size: int = 1,
+        *,
+        directions: int | None = None,
+        width: float | None = None,
+    ) -> Escapes:
+        """How high the barrier is to either side along each eigenvector, on its slice.
+
+        Parameters
+        ----------
+        learning_rate, batch_size
+            Of SGD.
+        directions
+            How many of the eigenvectors, the first of which are the sharpest; all by default.
+        width
+            How far to look; by default from 8 deviations on, twice as far each time, until there is
+            a barrier on both sides, at most as far as the weights are from zero.
+        """
+        deviations = self.deviations(learning_rate, batch_size)
+        count = len(deviations) if directions is None else directions
+        if not 1 <= count <= len(deviations):
+            raise LandscapeError(f"directions = {count!r} must be from 1 to {len(deviations)}.")
+        farthest = max(float(np.linalg.norm(self.network.start)), 8 * float(np.nanmax(deviations)))
+        exponents, places = np.full((count, 2), np.nan), np.full((count, 2), np.nan)
+        found = np.zeros((count, 2), dtype=bool)
+        for k in range(count):
+            reach = width or (8 * deviations[k] if deviations[k] > 0 else farthest)
+            while True:
+                cut = self.line(k, reach).landscape(learning_rate, batch_size)
+                exponents[k], places[k], found[k] = _climbs(cut, reach)
+                if found[k].all() or width is not None or reach >= farthest:
+                    break
+                reach = min(2 * reach, farthest)
+        return Escapes(
+            learning_rate, batch_size, self.curvatures[:count], deviations[:count], exponents,
+            places, found,
+        )  # fmt: skip
+
     def __repr__(self) -> str:
         return (
             f"<Around a point in {len(self.vectors)} weights: {len(self.curvatures)} curvatures "
             f"from "
             f"{self.curvatures[0]:.4g} to {self.curvatures[-1]:.4g}>"
         )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Escapes(Result):
+    """The barriers around a minimum along the sharpest eigenvectors, each on its own slice.
+
+    Attributes
+    ----------
+    learning_rate, batch_size
+        Of SGD.
+    curvatures, deviations
+        (K,): the eigenvalues, and how far SGD spreads along each.
+    exponents
+        (K, 2): max of -int 2 f / a from the minimum to the left and to the right; the mean time to
+        leave that way grows with its exponential. At most known to 1e-3.
+    places
+        (K, 2): where the barrier is; the end of the slice, where none was found before it.
+    found
+        (K, 2): whether it is a barrier; else the exponent is that of the end of the slice, and a
+        lower bound.
+    """
+
+    learning_rate: float
+    batch_size: int
+    curvatures: Array
+    deviations: Array
+    exponents: Array
+    places: Array
+    found: Array
+
+    def __repr__(self) -> str:
+        return f"<Escapes along {len(self.curvatures)} eigenvectors>"
+
+
+def _climbs(landscape: Landscape, reach: float) -> tuple[Array, Array, Array]:
+    """The exponents to the left and to the right of the minimum at 0, where they end, and if so."""
+    s = np.linspace(-reach, reach, CLIMB)
+    f, a = landscape.diffusion().coefficients(s)
+    h = 2 * f / a
+    climb = -np.append(0.0, np.cumsum((h[1:] + h[:-1]) / 2 * np.diff(s)))
+    middle = CLIMB // 2
+    near = np.flatnonzero((f[:-1] > 0) & (f[1:] <= 0))
+    if len(near):
+        middle = int(near[np.argmin(np.abs(near - middle))])
+    exponents, places, found = np.empty(2), np.empty(2), np.empty(2, dtype=bool)
+    for side, own in enumerate((slice(middle, None, -1), slice(middle, None))):
+        up = climb[own] - climb[middle]
+        fell = np.flatnonzero(up < np.maximum.accumulate(up) - 1)  # more than a ripple
+        found[side] = bool(len(fell))
+        top = int(np.argmax(up[: fell[0]])) if len(fell) else int(np.argmax(up))
+        exponents[side], places[side] = up[top], s[own][top]
+    return exponents, places, found
 
 
 def line(
@@ -228,6 +433,79 @@ def line(
             )
         domain = (-BEYOND * length, (1 + BEYOND) * length)
     return Line(network, way / length, interval(domain, "the line"), tolerance)
+
+
+def curve(
+    per_sample_loss: Any,
+    data: Any,
+    path: Any,
+    *,
+    domain: tuple[float, float] | None = None,
+    tolerance: float = 1e-3,
+    chunk: int = CHUNK,
+) -> Curve:
+    """The losses of a network along a curve, as along the bottom of a bent valley.
+
+    Parameters
+    ----------
+    per_sample_loss, data, tolerance, chunk
+        As for `line`.
+    path
+        Weights to go through: a list of points, or an array whose first axis counts them; or a
+        smooth function of a number from 0 to 1 that returns weights.
+    domain
+        Arc lengths from its start, within the curve; all of it by default.
+
+    Raises
+    ------
+    LandscapeError
+        If it is no smooth curve, or the losses are not those of single datapoints.
+    """
+    if callable(path):
+        network = network_of(per_sample_loss, data, path(0.0), chunk)
+        parameters, weights = _followed(lambda u: network.flat(path(float(u))))
+    else:
+        points = list(path)
+        if len(points) < 2:
+            raise LandscapeError(f"a curve goes through two points at least, and {len(points)} came.")
+        network = network_of(per_sample_loss, data, points[0], chunk)
+        flat = [network.flat(p) for p in points]
+        if len({len(p) for p in flat}) > 1:
+            raise LandscapeError(f"the points have {', '.join(str(len(p)) for p in flat)} weights.")
+        weights = np.stack(flat)
+        chords = np.linalg.norm(np.diff(weights, axis=0), axis=1)
+        if not (np.isfinite(chords).all() and chords.min() > 1e-9 * chords.max()):
+            k = int(np.argmin(np.where(np.isfinite(chords), chords, -1)))
+            raise LandscapeError(
+                f"points {k} and {k + 1} of the curve are {chords[k]:.3g} apart. Give each once."
+            )
+        parameters = np.append(0.0, np.cumsum(chords))
+    made = Path(parameters, weights)
+    ends = (0.0, made.length) if domain is None else interval(domain, "the curve")
+    if not (ends[0] >= 0 and ends[1] <= made.length * (1 + 1e-12)):
+        raise LandscapeError(
+            f"the curve has arc lengths from 0 to {made.length:.6g}, and not {ends[0]:g} to "
+            f"{ends[1]:g}. Give more points to go further."
+        )
+    return Curve(network, made(ends[0])[1], ends, tolerance, made)
+
+
+def _followed(function: Callable[[float], Array]) -> tuple[Array, Array]:
+    """A function of 0 to 1 at as many points as tell it."""
+    u = np.linspace(0, 1, 9)
+    weights = np.stack([function(v) for v in u])
+    while len(u) < MOST_POINTS:
+        between = np.stack([function(v) for v in (u[:-1] + u[1:]) / 2])
+        off = Spline.through(u, weights, DEGREE).taylor((u[:-1] + u[1:]) / 2)[0] - between
+        both = np.empty((2 * len(u) - 1, weights.shape[1]))
+        both[::2], both[1::2] = weights, between
+        u, weights = np.linspace(0, 1, len(both)), both
+        if np.abs(off).max() <= SMOOTH * np.ptp(weights, axis=0).max():
+            return u, weights
+    raise LandscapeError(
+        f"the curve is not smooth: {MOST_POINTS} points of it do not tell what is between. Give "
+        "points to go through."
+    )
 
 
 def around(
