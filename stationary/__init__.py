@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from stationary.simulation.simulate import simulate
     from stationary.sources import network
     from stationary.sources.loading import load
-    from stationary.sources.network import Around
+    from stationary.sources.local import Around, Escapes
     from stationary.sources.sampled import sampled
     from stationary.sources.saved import Saved
     from stationary.sources.series.fit import Fit, fit
@@ -98,6 +98,7 @@ __all__ = [
     "Distance",
     "Distribution",
     "EndState",
+    "Escapes",
     "Estimate",
     "Evolution",
     "FiniteStep",
@@ -204,7 +205,8 @@ _ROOMS = {
     "sampled": "sources.sampled",
     "Fit": "sources.series.fit",
     "fit": "sources.series.fit",
-    "Around": "sources.network",
+    "Around": "sources.local",
+    "Escapes": "sources.local",
     "Influence": "questions.influence",
     "StandardErrors": "questions.influence",
     "Table": "sources.table",

@@ -161,7 +161,7 @@ def test_a_curve_may_be_a_function_and_is_refused_where_it_is_none(framework):
     straight = network.curve(valley, data, [arc(0.0), arc(1.0)])
     assert straight.path.length == pytest.approx(2 * np.sin(0.5))
     for path, given, message in (
-        ([arc(0.0)], {}, "two points at least"),
+        ([arc(0.0)], {}, "two points or more, not 1"),
         ([arc(0.0), arc(0.0), arc(1.0)], {}, "points 0 and 1 of the curve are 0 apart"),
         (lambda u: arc(abs(u - 0.3)), {}, "the curve is not smooth"),
         (arc, {"domain": (0, 2)}, "arc lengths from 0 to 1"),

@@ -7,6 +7,8 @@ datapoints along the first axis of every array) that returns the loss of each da
 from __future__ import annotations
 
 import sys
+import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +27,7 @@ COUPLED = 1e-3  # of the losses: by which those of a part of the datapoints may 
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class Network(ABC):
     """Losses of datapoints as functions of one long vector of weights.
 
     `chunk` is how many datapoints are worked on at a time.
@@ -38,24 +40,21 @@ class Network:
 
     # What a framework has to provide.
 
+    @abstractmethod
     def flat(self, weights: Any) -> Array:
         """Weights as one vector of doubles."""
-        raise NotImplementedError
 
+    @abstractmethod
+    def _leaves(self, tree: Any) -> tuple[list[Any], Callable[[list[Any]], Any]]:
+        """The arrays in a tree, and what makes such a tree of others."""
+
+    @abstractmethod
     def _pushed(self, at: Array, along: Array, data: Any) -> tuple[Array, Array]:
         """The losses of some datapoints, and their derivatives along a direction."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _bent(self, at: Array, along: Array, data: Any) -> Array:
         """The Hessian of the sum of the losses of some datapoints, times a direction."""
-        raise NotImplementedError
-
-    def _arrays(self) -> list[Any]:
-        """The arrays in the data."""
-        raise NotImplementedError
-
-    def _part(self, chosen: slice) -> Any:
-        raise NotImplementedError
 
     # What follows.
 
@@ -65,13 +64,17 @@ class Network:
 
     @cached_property
     def datapoints(self) -> int:
-        lengths = {len(a) for a in self._arrays()}
+        lengths = {len(a) for a in self._leaves(self.data)[0]}
         if len(lengths) != 1:
             raise LandscapeError(
                 f"the data has arrays of lengths {sorted(lengths)}: every array must have the "
                 "datapoints along its first axis."
             )
         return lengths.pop()
+
+    def _part(self, chosen: slice) -> Any:
+        arrays, tree = self._leaves(self.data)
+        return tree([a[chosen] for a in arrays])
 
     def _parts(self) -> list[Any]:
         n = self.datapoints
@@ -105,8 +108,7 @@ class Network:
             raise LandscapeError(
                 f"the losses of {half} datapoints change by {off:.2g} when others come with them. "
                 "Put batch normalisation in evaluation mode (model.eval(), or running averages), "
-                "and "
-                "switch dropout off."
+                "and switch dropout off."
             )
 
 
@@ -115,6 +117,12 @@ class _Jax(Network):
         from jax.flatten_util import ravel_pytree
 
         return np.asarray(ravel_pytree(weights)[0], dtype=float)
+
+    def _leaves(self, tree: Any) -> tuple[list[Any], Callable[[list[Any]], Any]]:
+        import jax
+
+        leaves, shape = jax.tree_util.tree_flatten(tree)
+        return leaves, lambda others: jax.tree_util.tree_unflatten(shape, others)
 
     @cached_property
     def _functions(self) -> tuple[Any, Any, Any]:
@@ -144,74 +152,52 @@ class _Jax(Network):
         _, bent, kind = self._functions
         return np.asarray(bent(at.astype(kind), along.astype(kind), data), dtype=float)
 
-    def _arrays(self) -> list[Any]:
-        import jax
-
-        return list(jax.tree_util.tree_leaves(self.data))
-
-    def _part(self, chosen: slice) -> Any:
-        import jax
-
-        return jax.tree_util.tree_map(lambda a: a[chosen], self.data)
-
 
 class _Torch(Network):
     """Weights are a tensor, or a list, tuple or dict of tensors."""
 
-    @cached_property
-    def _leaves(self) -> tuple[list[Any], Any]:
-        from torch.utils import _pytree as pytree
-
-        leaves, shape = pytree.tree_flatten(self.weights)
-        return [leaf.detach() for leaf in leaves], shape
-
     def flat(self, weights: Any) -> Array:
-        from torch.utils import _pytree as pytree
-
-        leaves = pytree.tree_flatten(weights)[0]
-        parts = [leaf.detach().cpu().double().numpy().ravel() for leaf in leaves]
-        return np.concatenate(parts)
-
-    def _tree(self, flat: Any) -> Any:
-        from torch.utils import _pytree as pytree
-
-        leaves, shape = self._leaves
-        parts, i = [], 0
-        for leaf in leaves:
-            parts.append(flat[i : i + leaf.numel()].reshape(leaf.shape))
-            i += leaf.numel()
-        return pytree.tree_unflatten(parts, shape)
-
-    def _vector(self, x: Array) -> Any:
         import torch
 
-        first = self._leaves[0][0]
-        return torch.as_tensor(x).to(dtype=first.dtype, device=first.device)
+        leaves = [torch.as_tensor(leaf) for leaf in self._leaves(weights)[0]]
+        return np.concatenate([leaf.detach().cpu().double().numpy().ravel() for leaf in leaves])
+
+    def _leaves(self, tree: Any) -> tuple[list[Any], Callable[[list[Any]], Any]]:
+        from torch.utils import _pytree as pytree
+
+        leaves, shape = pytree.tree_flatten(tree)
+        return leaves, lambda others: pytree.tree_unflatten(others, shape)
+
+    def _losses(self, data: Any) -> Callable[[Any], Any]:
+        """As a function of one vector."""
+        leaves, tree = self._leaves(self.weights)
+        sizes, shapes = [leaf.numel() for leaf in leaves], [leaf.shape for leaf in leaves]
+        return lambda flat: self.loss(
+            tree([p.reshape(s) for p, s in zip(flat.split(sizes), shapes, strict=True)]), data
+        )
+
+    def _jvp(self, function: Callable[[Any], Any], at: Array, along: Array) -> list[Array]:
+        import torch
+
+        first = self._leaves(self.weights)[0][0]
+        point, way = (
+            torch.as_tensor(x).to(dtype=first.dtype, device=first.device) for x in (at, along)
+        )
+        with warnings.catch_warnings():  # of what it uses itself
+            warnings.simplefilter("ignore", DeprecationWarning)
+            found = torch.func.jvp(function, (point,), (way,))
+        return [x.detach().cpu().numpy() for x in found]
 
     def _pushed(self, at: Array, along: Array, data: Any) -> tuple[Array, Array]:
-        import torch
-
-        value, slope = torch.func.jvp(
-            lambda v: self.loss(self._tree(v), data), (self._vector(at),), (self._vector(along),)
-        )
-        return value.detach().cpu().numpy(), slope.detach().cpu().numpy()
+        value, slope = self._jvp(self._losses(data), at, along)
+        return value, slope
 
     def _bent(self, at: Array, along: Array, data: Any) -> Array:
         import torch
 
-        slope = torch.func.grad(lambda v: self.loss(self._tree(v), data).sum())
-        found = torch.func.jvp(slope, (self._vector(at),), (self._vector(along),))[1]
-        return np.asarray(found.detach().cpu().double().numpy())
-
-    def _arrays(self) -> list[Any]:
-        from torch.utils import _pytree as pytree
-
-        return list(pytree.tree_flatten(self.data)[0])
-
-    def _part(self, chosen: slice) -> Any:
-        from torch.utils import _pytree as pytree
-
-        return pytree.tree_map(lambda a: a[chosen], self.data)
+        losses = self._losses(data)
+        slope = torch.func.grad(lambda v: losses(v).sum())
+        return self._jvp(slope, at, along)[1].astype(float)
 
 
 def network_of(loss: Any, data: Any, weights: Any, chunk: int) -> Network:

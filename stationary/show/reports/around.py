@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from stationary.show.layout import report, table
-from stationary.sources.network import Around
+from stationary.sources.local import Around
 
 __all__ = ["text"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stationary.show.layout import report, table
-from stationary.sources.network import Escapes
+from stationary.sources.local import Escapes
 
 __all__ = ["text"]
 
@@ -11,11 +11,15 @@ __all__ = ["text"]
 def text(e: Escapes) -> str:
     """At most 80 columns wide."""
     rows = [
-        (str(k), f"{e.curvatures[k]:.5g}", f"{e.deviations[k]:.4g}")
-        + tuple(
-            f"{'' if e.found[k, side] else '> '}{e.exponents[k, side]:.4g} at "
-            f"{e.places[k, side]:.3g}"
-            for side in (0, 1)
+        (
+            str(k),
+            f"{e.curvatures[k]:.5g}",
+            f"{e.deviations[k]:.4g}",
+            *(
+                f"{'' if e.found[k, side] else '> '}{e.exponents[k, side]:.4g} at "
+                f"{e.places[k, side]:.3g}"
+                for side in (0, 1)
+            ),
         )
         for k in range(len(e.curvatures))
     ]

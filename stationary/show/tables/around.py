@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from stationary.sources.network import Around
+from stationary.sources.local import Around
 
 __all__ = ["as_dict", "as_table"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stationary.sources.network import Escapes
+from stationary.sources.local import Escapes
 
 __all__ = ["as_dict", "as_table"]
 
