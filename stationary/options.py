@@ -249,9 +249,11 @@ class Output:
                 found = find()
                 report = found.to_json() if self.as_json else found.summary(brief=self.brief)
         wrong: list[str] = []
-        files = dict(self.files)
-        if self.csv is not None and not has_table(found):
-            del files["csv"]
+        empty = {
+            "csv": lambda: not has_table(found),
+            "minima": lambda: not found.basins,
+        }
+        files = {k: v for k, v in self.files.items() if k not in empty or not empty[k]()}
         try:
             if self.reports is not None:
                 self.reports.append(report)
@@ -263,8 +265,8 @@ class Output:
                     written(found, what, path)
                 except LandscapeError as error:
                     wrong.append(str(error))
-        if len(files) < len(self.files):
-            words = f"{self.csv} was not written: there is nothing to list."
+        for path in (p for k, p in self.files.items() if k not in files):
+            words = f"{path} was not written: there is nothing to list."
             click.echo(f"stationary: {words}", err=True)
         if wrong:
             raise LandscapeError("\n".join(wrong))

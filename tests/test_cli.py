@@ -193,6 +193,13 @@ def test_no_table_is_written_where_there_is_no_density(run, tmp_path):
     assert not (tmp_path / "t.csv").exists()
 
 
+def test_without_minima_there_is_no_table_of_them_and_the_report_is_printed(run):
+    code, out, err = run("analyze", "--drift", "1", "--variance", "1", "--minima", "-")
+    assert code == 0
+    assert "There is no end state" in out
+    assert err == "stationary: - was not written: there is nothing to list.\n"
+
+
 def test_what_a_file_writes_stays_out_of_the_output(run, tmp_path):
     path = tmp_path / "chatty.py"
     path.write_text(

@@ -357,6 +357,7 @@ class _Line:
         count = 2 * len(self.targets)
         cuts = np.unique(np.concatenate([self.network.cuts, np.array(self.targets, dtype=float)]))
         worst = [0.0, 0.0, 0.0]
+        endless = np.zeros((3, count), dtype=bool)  # means that no average of numbers makes finite
 
         def parts(x: Array, k: int, centre: Array) -> Array:
             law = self._at(x, moments)
@@ -367,8 +368,10 @@ class _Line:
             names = ("chance", "mean", "variance")[: k + 1]
             known = [getattr(law, n).error[law.chance.log > -50] for n in names]
             worst[k] = max([worst[k], *(float(e.max(initial=0.0)) for e in known)])
-            values = (p, p * times, p * (spread + (times - centre[:, None]) ** 2))[k]
-            return np.asarray(np.where(p > 0, values, 0), dtype=float)
+            with np.errstate(all="ignore"):
+                values = (p, p * times, p * (spread + (times - centre[:, None]) ** 2))[k]
+            endless[k] |= ((p > 0) & ~np.isfinite(values)).any(axis=1)
+            return np.where((p > 0) & ~endless[k][:, None], values, 0).astype(float)
 
         chance, off = start.expectation(lambda x: parts(x, 0, np.zeros(count)), cuts)
         logs = [Value(*_logarithm(np.asarray(chance), off, worst[0]))]
@@ -377,6 +380,7 @@ class _Line:
             value, off = start.expectation(functools.partial(parts, k=k, centre=centre), cuts)
             with np.errstate(all="ignore"):
                 share = np.where(chance > 0, value / chance, 0)
+                share = np.where(endless[k], math.inf, share)
                 relative = off / np.where(chance > 0, chance, 1)
             if k == 1:
                 centre = np.where(np.isfinite(share), share, 0)

@@ -176,7 +176,8 @@ class Moments:
 
     def drawn_to_zero(self, decay: float, w: Array) -> Moments:
         """The same with decay * w added to every row."""
-        mean = [m + decay * (w, 1.0)[k] if k < 2 else m for k, m in enumerate(self.mean)]
+        with np.errstate(over="ignore"):  # what is not finite is refused with its place
+            mean = [m + decay * (w, 1.0)[k] if k < 2 else m for k, m in enumerate(self.mean)]
         return Moments(tuple(mean), self.variance, self.size)
 
     def rounded(self, arithmetic: Arithmetic) -> Moments:

@@ -33,7 +33,7 @@ def text(path: RegularisationPath) -> str:
             f"{eps:.3g}",
             *(_mass_text(path.log_masses[k, i]) for i in numbers),
             mean_text(path.mean[k], path.std[k]),
-            f"{_worst(path.errors[k]):.0e}",
+            _worst(path.errors[k]),
         ]
         for k, eps in enumerate(path.epsilons)
     ]
@@ -66,5 +66,5 @@ def _exact_mean(path: RegularisationPath) -> list[Line]:
     return [mean, f"{path.exact.error:.0e}"]
 
 
-def _worst(errors: Array) -> float:
-    return float(np.nanmax(errors)) if np.isfinite(errors).any() else math.nan
+def _worst(errors: Array) -> str:
+    return f"{np.nanmax(errors):.0e}" if np.isfinite(errors).any() else "-"
