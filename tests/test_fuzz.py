@@ -269,7 +269,7 @@ class TooLongError(BaseException):
 
 
 def ended(arguments):
-    """Exit code, standard output and standard error of a run within `LONGEST` seconds of the processor."""
+    """Exit code, standard output and standard error, within `LONGEST` seconds of the processor."""
 
     def stop(*_):
         raise TooLongError
