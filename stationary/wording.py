@@ -23,6 +23,7 @@ __all__ = [
     "sentence",
     "tidy",
     "time_text",
+    "to_error",
 ]
 
 LN10 = math.log(10.0)
@@ -144,3 +145,16 @@ def known_text(value: Any, error: Any, most: int = 10) -> str:
 def measured(value: float, error: float) -> str:
     """A value to the digits that its error leaves, and the error."""
     return f"{known_text(value, error)} +- {error_text(error)}"
+
+
+def to_error(value: float, error: float) -> str:
+    """A number to the digit that its error allows, or to its own precision."""
+    if math.isnan(value):
+        return "unknown"
+    if not error > 0:
+        return f"{value:.7g}"
+    places = max(0, min(math.ceil(-math.log10(error)), 9))
+    shown = f"{value:.{places}f}"
+    if abs(value) < 10.0**-places:
+        return "0" if abs(value) <= error else f"{value:.1g}"
+    return shown if len(shown) <= 12 else f"{value:.7g}"

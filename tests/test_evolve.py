@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.integrate import cumulative_trapezoid
+from scipy.integrate import cumulative_trapezoid, solve_ivp
 
 import stationary
 from stationary import (
@@ -397,6 +397,106 @@ def test_errors_are_true_where_the_drift_alone_moves_a_pulse():
     found = np.concatenate([np.zeros((2, 1)), np.cumsum(e.masses, axis=1)], axis=1)
     assert (np.abs(found - p).max(axis=1) <= e.error).all()
     assert not e.converged
+
+
+def followed(e, law):
+    """Moments and P(X <= x) against a law of scipy.stats at each time, to the errors claimed."""
+    assert_sound(e)
+    for k, t in enumerate(e.times):
+        exact = law(t)
+        assert abs(e.mean[k] - exact.mean()) <= e.mean_error[k]
+        assert abs(e.std[k] - exact.std()) <= e.std_error[k]
+        below = np.append(0.0, np.cumsum(e.masses[k]))
+        assert np.abs(below - exact.cdf(e.edges)).max() <= e.error[k] + 1e-12
+
+
+@pytest.mark.parametrize("width", [0.0, 1e-6, 1e-3, 0.1])
+@pytest.mark.parametrize("a", [1e-12, 1e-6, 1e-2])
+def test_a_pulse_is_carried_however_narrow_it_is(width, a):
+    """Ornstein and Uhlenbeck from 2, hundreds to millions of widths away from where it settles."""
+    start = 2.0 if not width else f"normal:2,{width}"
+    e = evolve(ornstein_uhlenbeck(1.0, a), start, [0.01, 0.1, 1.0, 5.0, 20.0])
+    assert e.converged
+
+    def law(t):
+        spread = width**2 * math.exp(-2 * t) + a / 2 * -math.expm1(-2 * t)
+        return stats.norm(2 * math.exp(-t), math.sqrt(spread))
+
+    followed(e, law)
+    assert (e.std_error < 1e-6 * e.std).all()
+    assert e.relaxation_time == pytest.approx(1, rel=1e-2)
+
+
+@pytest.mark.parametrize("s", [0.003, 0.01])
+def test_a_pulse_bends_as_noise_that_grows_with_x_makes_it(s):
+    """dx = m x dt + s x dB is log-normal: skewness is in the expansion."""
+    m, t = 0.3, np.array([0.1, 1.0, 3.0])
+    e = evolve(process(lambda x: m * x, lambda x: s * s * x * x, (0, INF)), 1.0, t)
+    followed(e, lambda t: stats.lognorm(s * math.sqrt(t), scale=math.exp((m - s * s / 2) * t)))
+    third = (e.masses * ((e.edges[1:] + e.edges[:-1]) / 2 - e.mean[:, None]) ** 3).sum(axis=1)
+    # Within cells of a quarter of the deviation.
+    assert third / e.std**3 == pytest.approx(3 * s * np.sqrt(t), rel=0.05)
+
+
+def test_square_root_noise_carries_a_pulse_to_where_it_settles():
+    """A scaled noncentral chi-square at all times; skewed, and in the end a gamma law."""
+    s = 0.02
+
+    def law(t):
+        c = s * s * -math.expm1(-t) / 4
+        return stats.ncx2(4 / s**2, 2 * math.exp(-t) / c, scale=c)
+
+    e = evolve(process(lambda x: 1 - x, lambda x: s * s * x, (0, INF)), 2.0, [0.1, 1.0, 3.0, 10.0])
+    followed(e, law)
+
+
+def test_with_next_to_no_noise_a_start_of_any_shape_follows_the_drift():
+    """x' = x (1 - x) takes the edges of an even start along; P(X <= x) is that of where it was."""
+    e = evolve(process(lambda x: x * (1 - x), 1e-30, (-0.5, 2)), "uniform:0.05,0.15", [1.0, 3.0])
+    for k, t in enumerate(e.times):
+        x = np.clip(e.edges, 0, 1)
+        before = x * math.exp(-t) / (1 - x + x * math.exp(-t))
+        exact = np.clip((before - 0.05) / 0.1, 0, 1)
+        assert np.abs(np.append(0, np.cumsum(e.masses[k])) - exact).max() <= e.error[k] < 1e-6
+
+
+def test_the_current_of_a_pulse_is_what_passes():
+    """P(X <= x) falls by the current, between two times that are close."""
+    t = np.array([0.49999, 0.5, 0.50001])
+    e = evolve(process(lambda x: -x - x**3 / 10, lambda x: 1e-6 * (1 + x * x)), "normal:1,1e-3", t)
+    below = np.cumsum(e.masses, axis=1)
+    passed = (below[0] - below[2]) / 2e-5
+    assert np.abs(e.current[1, 1:] - passed).max() < 1e-4 * np.abs(e.current[1]).max()
+
+
+def test_a_point_in_the_pit_is_a_narrow_pulse_until_it_meets_the_noise():
+    """dm/dt = f(m) and dv/dt = 2 f'(m) v + a(m), integrated apart from all that."""
+    pit = load(EXAMPLES / "pit.py", learning_rate=0.05)
+    e = evolve(pit, 0.5, np.arange(11.0))
+    assert e.converged
+    d = pit.diffusion()
+
+    def rates(_, y):
+        (f, _), (a, _) = (c.tolist() for c in d.coefficients(np.array([y[0], y[0] + 1e-6])))
+        return [f, 2 * y[1] * (d.coefficients(np.array([y[0] + 1e-6]))[0][0] - f) / 1e-6 + a]
+
+    found = solve_ivp(rates, (0, 10), [0.5, 0.0], rtol=1e-9, atol=1e-40, t_eval=np.arange(11.0))
+    assert np.abs(e.mean - found.y[0]).max() < 1e-7
+    assert e.std[1:] == pytest.approx(np.sqrt(found.y[1, 1:]), rel=1e-2)
+    assert (e.total_variation_to_end > 0.99).all()
+
+
+def test_a_pulse_that_noise_widens_is_handed_to_a_grid():
+    """Beyond the pit's edge it is no pulse; what cells see then agrees with a wide start's pace."""
+    e = evolve(EXAMPLES / "pit.py", 0.5, np.arange(0, 41, 5.0))
+    assert_sound(e)
+    assert (np.diff(e.mean) > 0).all()
+    walk = stationary.simulate(
+        load(EXAMPLES / "pit.py").diffusion(), 0.5, walkers=4000, steps=400, burn_in=0, dt=0.1,
+        every=50, seed=2,
+    )  # fmt: skip
+    apart = np.abs(walk.means - e.mean)
+    assert (apart <= 4 * walk.mean_errors + e.mean_error + 2e-3).all()
 
 
 def test_steps_in_time_are_right_to_their_tolerance_for_a_shift_and_for_stiff_rates():

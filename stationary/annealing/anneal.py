@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from stationary.annealing.basins import Basins
 from stationary.annealing.course import Course, Looks
+from stationary.annealing.spread import Spread, spread_of
 from stationary.errors import ConvergenceError, LandscapeError
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
@@ -52,6 +53,8 @@ class Annealing(Result):
         By the steps that SGD takes; None where they are no chain (momentum), or too many.
     small_step
         By the small-step limit.
+    spread
+        Where there is one basin: mean and deviation of the weights at these times.
     notes
         What else there is to know, in words.
     """
@@ -64,6 +67,7 @@ class Annealing(Result):
     rates: Array
     sgd: Course | None
     small_step: Course
+    spread: Spread | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -129,7 +133,9 @@ def anneal(
     assert begin is not None
     small = looks.course(found.minima, found.in_the_limit, begin, found.masses(schedule.last))
     sgd, notes = None, []
-    if given.momentum:
+    if len(found.minima) == 1:
+        pass  # nothing moves between basins
+    elif given.momentum:
         notes.append(
             "With momentum the rates are those of the small-step limit; `simulate` follows the "
             "schedule with the steps that are taken."
@@ -154,14 +160,20 @@ def anneal(
                 )
         except (ConvergenceError, LandscapeError) as error:
             notes.append(f"The steps of SGD could not be followed: {error}")
+    times = np.append(looks.steps[looks.cuts[:-1]], len(schedule))
+    spread = None
+    if len(found.minima) == 1:
+        begins = start if start is not None else found.state(first)
+        spread = spread_of(found.at(schedule.last), schedule, times, *found.moments_of(begins))
     return Annealing(
         landscape=given,
         schedule=schedule,
         initial=start,
         minima=found.minima,
-        steps=np.append(looks.steps[looks.cuts[:-1]], len(schedule)),
+        steps=times,
         rates=schedule.rates[looks.steps[looks.at_cuts]],
         sgd=sgd,
         small_step=small,
+        spread=spread,
         notes=tuple(notes),
     )

@@ -34,7 +34,7 @@ class Basins:
     def __init__(self, landscape: Landscape, last: float, min_barrier: float) -> None:
         self.landscape = landscape
         self.lost_from = math.inf  # the least learning rate at which a step leads far away
-        state = self._state(last)
+        state = self.state(last)
         found = basins_of(state, min_barrier)
         self.minima = tuple(float(b.position) for b in found)
         self.borders = [float(b.upper) for b in found[:-1]]
@@ -48,7 +48,7 @@ class Basins:
     def at(self, rate: float) -> Landscape:
         return replace(self.landscape, learning_rate=rate)
 
-    def _state(self, rate: float) -> EndState:
+    def state(self, rate: float) -> EndState:
         state = end_state(self.at(rate))
         if state.kind != "density":
             raise LandscapeError(f"{self.landscape.name}: at T = {rate:g}: {state.verdict}")
@@ -63,7 +63,7 @@ class Basins:
 
     def masses(self, rate: float) -> Array:
         """Of the basins in the end state at a learning rate, shape (n,)."""
-        cdf = np.asarray(self._state(rate).cdf(np.array(self.borders)), dtype=float)
+        cdf = np.asarray(self.state(rate).cdf(np.array(self.borders)), dtype=float)
         return np.diff(cdf, prepend=0.0, append=1.0)
 
     def masses_of_chain(self, rate: float, cells: int) -> Array | None:
@@ -73,6 +73,15 @@ class Basins:
             return None
         cdf = np.asarray(chain.cdf(np.array(self.borders)), dtype=float)
         return np.diff(cdf, prepend=0.0, append=1.0)
+
+    def moments_of(self, start: Initial | EndState) -> tuple[float, float]:
+        """Mean and deviation of where it starts."""
+        if isinstance(start, EndState):
+            return float(start.mean()), float(start.std())
+        found = start.moments()
+        if found is None:
+            raise LandscapeError(f"{self.landscape.name}: the start has no mean and deviation.")
+        return found[0], found[2]
 
     def shares_of(self, start: Initial, rate: float) -> Array:
         """What each basin gets of a start: by which minimum is reached first."""

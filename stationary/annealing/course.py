@@ -18,9 +18,10 @@ __all__ = ["Course", "Freeze", "Looks"]
 Array = NDArray[Any]
 Crossings = Callable[[float], tuple[Array, Array]]
 
-TOLERANCE = 0.2  # of log k half-way between two learning rates, by a straight line
+TOLERANCE = 0.02  # of log k half-way between two learning rates, as those around have it
 CLOSE = 1.02  # ratio of learning rates between which a rate may jump, as where SGD is held
-MOST_RATES = 65  # at which rates are computed
+MOST_RATES = 33  # at which rates are computed
+BETTER = 4.0  # times nearer than interpolation with every other learning rate: h^2, at the least
 NEVER = 20.0  # e-folds below one crossing in the whole schedule, where a rate is taken for 0
 INTERVALS = 2048  # of time; with half as many shares change by less than what `error` says
 LOOKS = 2**17  # steps at which rates are looked at; all of them where there are no more
@@ -94,12 +95,11 @@ class Looks:
         self, minima: tuple[float, ...], crossings: Crossings, begin: Array, end: Array | None
     ) -> Course:
         """The shares over time, from rates that are computed at a few learning rates."""
-        log_k, errors, thinned = self._interpolated(crossings)
+        log_k, errors = self._interpolated(crossings)
         coarse = np.append(self.cuts[:-1:2], self.cuts[-1])
         shares = self._followed(begin, log_k, self.cuts)
-        # Fewer times; fewer learning rates; rates as far off as they may be, one way and the other.
-        others = [(log_k, coarse), (thinned, self.cuts)]
-        others += [(log_k + s * errors, self.cuts) for s in (-1, 1)]
+        # Fewer times; rates as far off as they may be, one way and the other.
+        others = [(log_k, coarse)] + [(log_k + s * errors, self.cuts) for s in (-1, 1)]
         off = [self._followed(begin, *other)[-1] - shares[-1] for other in others]
         k = np.exp(log_k)
         left = np.cumsum((k.sum(axis=1) * self.every[:, None])[::-1], axis=0)[::-1]
@@ -116,62 +116,65 @@ class Looks:
         balance = np.exp(rise - rise.max(axis=1, keepdims=True))
         balance /= balance.sum(axis=1, keepdims=True)
         balance[np.isneginf(log_k[self.at_cuts]).all(axis=1).any(axis=1)] = np.nan
-        worst = float(sum(np.abs(v).max() for v in off))
+        worst = float(np.abs(off[0]).max() + max(np.abs(v).max() for v in off[1:]))
         return Course(shares, balance, worst + 1e-9, tuple(freezes), end)
 
-    def _interpolated(self, crossings: Crossings) -> tuple[Array, Array, Array]:
-        """log k at the looks, (looks, 2, n - 1), its errors, and log k from half as many rates.
+    def _interpolated(self, crossings: Crossings) -> tuple[Array, Array]:
+        """log k at the looks, (looks, 2, n - 1), and its errors.
 
         Interpolated in 1 / T, in which it is nearly straight, between learning rates that are
-        halved until the middle is near where a straight line has it.
+        halved until the middle is where those around have it. Where hardly a crossing is to be
+        expected in the whole schedule, less will do.
         """
         from scipy.interpolate import PchipInterpolator
 
         moving = self.rates > 0
         shape = (len(self.rates), 2, self.n - 1)
-        floor = -math.log(len(self.schedule)) - NEVER
         if self.n == 1:
-            none = np.zeros(shape)
-            return none, none, none
+            return np.zeros(shape), np.zeros(shape)
+        many = math.log(len(self.schedule))
         x = 1 / self.rates[moving]
         known: dict[float, tuple[Array, Array]] = {}
 
         def at(u: float) -> Array:
             if u not in known:
                 logs, errors = crossings(1 / u)
-                known[u] = np.maximum(logs, floor), np.where(logs > floor + NEVER - 5, errors, 0.0)
+                known[u] = np.maximum(logs, -many - NEVER), errors
             return known[u][0]
 
-        low, high = float(x.min()), float(x.max())
-        waiting = list(pairwise(np.geomspace(low, high, 5).tolist())) if high > low else []
-        at(low), at(high)
-        while waiting:
-            a, b = waiting.pop(0)
-            both = at(a), at(b)
-            if b <= a * CLOSE or all((v == floor).all() for v in both):
-                continue
-            middle = math.sqrt(a * b)
-            share = (middle - a) / (b - a)
-            gap = np.abs(at(middle) - both[0] - share * (both[1] - both[0])).max()
-            if gap > TOLERANCE and len(known) < MOST_RATES:
-                waiting += [(a, middle), (middle, b)]
-        places = np.array(sorted(known))
-        table, errors = (np.array([known[u][k] for u in places.tolist()]) for k in (0, 1))
-
-        def between(nodes: Array, values: Array) -> Array:
+        def between(nodes: Array, values: Array, x: Array) -> Array:
             if len(nodes) == 1:
                 return np.broadcast_to(values[0], (len(x), *values[0].shape))
             return np.asarray(PchipInterpolator(nodes, values)(x))
 
-        some = np.unique(np.append(np.arange(0, len(places), 2), len(places) - 1))
-        found = []
-        for nodes, values, still in (
-            (places, table, -np.inf), (places, errors, 0.0), (places[some], table[some], -np.inf)
-        ):  # fmt: skip
-            made = np.full(shape, still)
-            made[moving] = between(nodes, values)
-            found.append(np.where(made <= floor, -np.inf, made))
-        return found[0], found[1], found[2]
+        def table(k: int) -> tuple[Array, Array]:
+            nodes = np.array(sorted(known))
+            return nodes, np.array([known[u][k] for u in nodes.tolist()])
+
+        low, high = float(x.min()), float(x.max())
+        waiting = list(pairwise(np.geomspace(low, high, 5).tolist())) if high > low else []
+        for u in (low, high, *(b for _, b in waiting)):
+            at(u)
+        while waiting:
+            # The fastest first: what is decided there is seen by the fewest rates.
+            waiting.sort(key=lambda w: -float(known[w[0]][0].max()))
+            a, b = waiting.pop(0)
+            top = float(max(at(a).max(), at(b).max()))
+            if b <= a * CLOSE or top <= -many - NEVER or len(known) >= MOST_RATES:
+                continue
+            middle = math.sqrt(a * b)
+            expected = between(*table(0), np.array([middle]))[0]
+            gap = float(np.abs(at(middle) - expected).max())
+            if gap > TOLERANCE * math.exp(max(-many - top, 0.0) / 4):
+                waiting += [(a, middle), (middle, b)]
+        (nodes, logs), errors = table(0), table(1)[1]
+        some = np.unique(np.append(np.arange(0, len(nodes), 2), len(nodes) - 1))
+        log_k, off = np.full(shape, -np.inf), np.zeros(shape)
+        log_k[moving] = between(nodes, logs, x)
+        off[moving] = between(nodes, errors, x)
+        off[moving] += np.abs(log_k[moving] - between(nodes[some], logs[some], x)) / BETTER
+        never = log_k <= -many - NEVER + 1e-9
+        return np.where(never, -np.inf, log_k), np.where(never, 0.0, off)
 
     def _followed(self, p: Array, log_k: Array, cuts: Array) -> Array:
         """The shares at the cuts, each interval with the rates that it has on average."""

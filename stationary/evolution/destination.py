@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.evolution.evolution import EvolutionAtom
 from stationary.evolution.features import COUNTED, is_whole
-from stationary.evolution.refinement import Refined
 from stationary.numbers.elementary import converted, exp, to_float
 from stationary.states.distribution import EndState
 from stationary.weight.quantiles import quantile
@@ -22,28 +23,30 @@ Array = NDArray[Any]
 MOST_IN_ONE = 0.25  # of all probability in the end
 
 
-def distance_to_end(state: EndState, found: Refined) -> tuple[Array | None, bool]:
+def distance_to_end(
+    state: EndState, edges: Array, masses: Array, atoms: Sequence[EvolutionAtom]
+) -> tuple[Array | None, bool]:
     """Half the sum of |mass - mass in the end| over cells and atoms, and if cells show the end.
 
     They do not where one of them holds most of a density: the distance is then a lower bound.
     """
     if not is_whole(state) or not state.error <= COUNTED:
         return None, True
-    edges, positions = found.cells.edges, found.cells.places
     goal = np.zeros(len(edges) - 1)
     for c in state.components:
         if c.weight > 0:
             goal += float(c.weight) * _cell_masses(replace(c, weight=1.0), edges)
     is_resolved = not goal.max(initial=0.0) > MOST_IN_ONE
-    lumps = np.zeros(len(positions))
+    lumps = {a.position: 0.0 for a in atoms}
     for atom in state.atoms:
-        k = np.flatnonzero(positions == atom.position)
-        if len(k):
-            lumps[k[0]] += atom.weight
+        if float(atom.position) in lumps:
+            lumps[float(atom.position)] += float(atom.weight)
         else:  # where the drift alone comes to rest
             i = int(np.searchsorted(edges, atom.position)) - 1
             goal[min(max(i, 0), len(goal) - 1)] += atom.weight
-    apart = np.abs(found.masses - goal).sum(axis=1) + np.abs(found.atoms - lumps).sum(axis=1)
+    apart = np.abs(masses - goal).sum(axis=1)
+    for a in atoms:
+        apart = apart + np.abs(a.weights - lumps[a.position])
     return np.asarray(np.minimum(apart / 2, 1.0)), is_resolved
 
 

@@ -8,7 +8,9 @@ width would have it, and their differences give the errors (`refinement`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -17,13 +19,16 @@ from numpy.typing import ArrayLike, NDArray
 from stationary.errors import LandscapeError
 from stationary.evolution.destination import distance_to_end
 from stationary.evolution.evolution import Evolution, EvolutionAtom
-from stationary.evolution.features import COUNTED
+from stationary.evolution.features import COUNTED, first_reach, grid_in
 from stationary.evolution.gap import gap_of
-from stationary.evolution.generator import Chain
+from stationary.evolution.generator import Chain, chain_on
+from stationary.evolution.grid import Grid
 from stationary.evolution.moments import moments
-from stationary.evolution.propagation import Run, run_on
-from stationary.evolution.refinement import FEWEST, Refined, refined
+from stationary.evolution.propagation import run_on
+from stationary.evolution.pulse import Pulses, Seen, pulses_of
+from stationary.evolution.refinement import FEWEST, refined
 from stationary.evolution.request import (
+    FINER,
     MOST_NUMBERS,
     checked_cells,
     checked_times,
@@ -48,6 +53,7 @@ MOST_NEEDED = 1e5  # if it would take more cells than this for noise to smooth w
 TOLERANCE = 1e-4
 ENOUGH = 4096  # cells that show the relaxation time to 1e-4 or so: more only cost
 NEGLIGIBLE = 1e-15
+HANDED = 1e-6  # of probabilities, by the table in which pulses are handed to a grid
 
 
 def evolve(
@@ -104,21 +110,36 @@ def evolve(
         )
     start = Initial.of(given, domain=diffusion.domain, name=name, variable=diffusion.variable)
     state = end_state(process, start)
-    return _evolved(process, state, start, at, cells, tolerance)
+    asked = _Asked(process, state, start, at, tolerance)
+    later = at[at > 0]
+    pulses = None
+    if cells is None and len(later):
+        unstable = [float(e.position) for e in state.anatomy.equilibria if not e.stable]
+        pulses = pulses_of(diffusion, start, later, tolerance / 4, np.array(unstable))
+    if pulses is not None and pulses.until >= later[-1]:
+        return _of_pulses(asked, pulses)
+    grid = windowed(state, start, at, BASE if cells is None else cells // 4)
+    if pulses is not None and grid.needed > MOST_NEEDED and pulses.until > 0.1 * later[0]:
+        return _handed_over(asked, pulses)
+    return _on_grids(asked, grid, cells)
 
 
-# The grids.
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """A process, its end state, and what is asked of it."""
+
+    process: Diffusion | Landscape
+    state: EndState
+    start: Initial
+    times: Array
+    tolerance: float
 
 
-def _evolved(
-    process: Diffusion | Landscape,
-    state: EndState,
-    start: Initial,
-    times: Array,
-    cells: int | None,
-    tolerance: float,
-) -> Evolution:
-    grid = windowed(state, start, times, BASE if cells is None else cells // 4)
+# With a grid, with pulses, or first with these and then with a grid.
+
+
+def _on_grids(asked: _Asked, grid: Grid, cells: int | None) -> Evolution:
+    state, start, times, tolerance = asked.state, asked.start, asked.times, asked.tolerance
     runs = [run_on(state, start, grid.edges(level), times, tolerance) for level in range(FEWEST)]
     found = refined(runs, grid.blurred)
     chains = [r.chain for r in runs]
@@ -133,22 +154,6 @@ def _evolved(
             found = refined(runs, grid.blurred)
             if len(runs[-1].chain.width) <= ENOUGH:  # for a relaxation time
                 chains = [*chains[1:], runs[-1].chain]
-    return _put_together(process, state, start, times, runs, chains, found, tolerance)
-
-
-# The result.
-
-
-def _put_together(
-    process: Diffusion | Landscape,
-    state: EndState,
-    start: Initial,
-    times: Array,
-    runs: Sequence[Run],
-    chains: Sequence[Chain],
-    found: Refined,
-    tolerance: float,
-) -> Evolution:
     edges, places = found.cells.edges, found.cells.places
     leak = np.add(*leaks(runs[-1], state.diffusion)) + near_the_unreached(runs[-1], state)
     leak = np.maximum.accumulate(leak)  # what has been lost does not come back right
@@ -160,35 +165,20 @@ def _put_together(
         if found.atoms[:, k].max() > 0 or ends[k]
     )
     mean, std = moments(start, state.diffusion, times, runs[-1], found, leak)
-    gap = gap_of(state, chains, edges, float(times[-1]) or 1.0)
-    distance, is_resolved = distance_to_end(state, found)
-    return Evolution(
-        process=process,
-        diffusion=state.diffusion,
-        initial=start,
-        times=times,
-        edges=edges,
+    seen = Seen(
         masses=found.masses,
-        atoms=atoms,
         mean=mean.value,
         mean_error=mean.error,
         std=std.value,
         std_error=std.error,
-        error=np.minimum(found.error + extra, 1.0),
-        mass_error=np.minimum(found.mass_error + extra, 1.0),
+        error=found.error + extra,
+        mass_error=found.mass_error + extra,
         time_error=found.time_error,
         current=found.current.value,
         current_error=found.current.error,
-        end_state=state,
-        total_variation_to_end=distance,
-        end_is_resolved=is_resolved,
-        log_relaxation_time=gap.log_time,
-        relaxation_error=gap.error,
-        slowest_mode=gap.mode,
-        finest=len(runs[-1].chain.width),
-        tolerance=tolerance,
-        notes=(*state.notes, *start.notes, *_of_window(state, edges, leak)),
     )
+    finest = len(runs[-1].chain.width)
+    return _answer(asked, edges, seen, atoms, chains, finest, _of_window(state, edges, leak))
 
 
 def _of_window(state: EndState, edges: Array, leak: Array) -> tuple[str, ...]:
@@ -200,4 +190,84 @@ def _of_window(state: EndState, edges: Array, leak: Array) -> tuple[str, ...]:
         f"cells end at {state.diffusion.variable} = {low:.4g} and {high:.4g}, and up to "
         f"{float(leak.max()):.2g} of the probability reaches them: what would be beyond is kept "
         "inside, and counts as error.",
+    )
+
+
+def _of_pulses(asked: _Asked, pulses: Pulses) -> Evolution:
+    """All from pulses; cells are there to show it, and for the relaxation time."""
+    state, start, times = asked.state, asked.start, asked.times
+    edges = pulses.edges(times, MOST_NUMBERS // (FINER * len(times)))
+    margin = float(edges[-1] - edges[0]) / 100
+    low, high = state.diffusion.domain
+    low = low if math.isfinite(low) else edges[0] - margin
+    high = high if math.isfinite(high) else edges[-1] + margin
+    zeros = [float(x) for p in state.anatomy.points for x in (p.lower, p.upper)]
+    edges = np.unique(np.clip(np.concatenate([edges, zeros, [low, high]]), low, high))
+    grid = grid_in(state, start, times, first_reach(state, start, times), (), 4 * BASE)
+    chains = [chain_on(state.diffusion, state.anatomy, grid.edges(k)) for k in range(FEWEST)]
+    return _answer(asked, edges, pulses.seen(edges, times), (), chains, 0, ())
+
+
+def _handed_over(asked: _Asked, pulses: Pulses) -> Evolution:
+    """Pulses as long as they are narrow, and what they have become by then on grids."""
+    at, early = pulses.until, asked.times <= pulses.until
+    later = replace(asked, start=pulses.start_at(at), times=asked.times[~early] - at)
+    then = _on_grids(later, windowed(asked.state, later.start, later.times, BASE), None)
+    before = pulses.seen(then.edges, asked.times[early])
+    off = pulses.error(at) + HANDED
+    span = off * float(then.edges[-1] - then.edges[0])
+    more = {"mean_error": span, "std_error": span, "error": off, "mass_error": 4 * off}
+    seen = Seen(
+        **{
+            f.name: np.concatenate(
+                [getattr(before, f.name), getattr(then, f.name) + more.get(f.name, 0.0)]
+            )
+            for f in fields(Seen)
+        }
+    )
+    nothing = np.zeros(int(early.sum()))
+    atoms = tuple(
+        EvolutionAtom(a.position, np.append(nothing, a.weights), np.append(nothing, a.errors + off))
+        for a in then.atoms
+    )
+    answer = _answer(asked, then.edges, seen, atoms, (), then.finest, then.notes)
+    return replace(
+        answer,
+        log_relaxation_time=then.log_relaxation_time,
+        relaxation_error=then.relaxation_error,
+        slowest_mode=then.slowest_mode,
+    )
+
+
+def _answer(
+    asked: _Asked,
+    edges: Array,
+    seen: Seen,
+    atoms: tuple[EvolutionAtom, ...],
+    chains: Sequence[Chain],
+    finest: int,
+    notes: tuple[str, ...],
+) -> Evolution:
+    state, times = asked.state, asked.times
+    gap = gap_of(state, chains, edges, float(times[-1]) or 1.0)
+    distance, is_resolved = distance_to_end(state, edges, seen.masses, atoms)
+    held = {f.name: getattr(seen, f.name) for f in fields(Seen)}
+    held |= {k: np.minimum(held[k], 1.0) for k in ("error", "mass_error")}
+    return Evolution(
+        process=asked.process,
+        diffusion=state.diffusion,
+        initial=asked.start,
+        times=times,
+        edges=edges,
+        atoms=atoms,
+        end_state=state,
+        total_variation_to_end=distance,
+        end_is_resolved=is_resolved,
+        log_relaxation_time=gap.log_time,
+        relaxation_error=gap.error,
+        slowest_mode=gap.mode,
+        finest=finest,
+        tolerance=asked.tolerance,
+        notes=tuple(dict.fromkeys((*state.notes, *asked.start.notes, *notes))),
+        **held,
     )

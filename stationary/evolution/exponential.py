@@ -13,8 +13,9 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+import math
+from dataclasses import dataclass, field
+from functools import lru_cache
 from math import comb, factorial
 from typing import Any
 
@@ -26,9 +27,10 @@ __all__ = ["Propagator"]
 Array = NDArray[Any]
 
 POLES = 6
-FIRST = 1e-3  # of an interval, the first step tried
+FIRST = 10  # halvings of the first interval, the first step tried
 TRUST = 30.0  # by which two halves are better than one step; in theory up to 2^11
-GROWTH, SHRINK = 4.0, 0.1
+KEPT = 6  # lengths of steps for which the equations are kept factorised
+WIDE = 4  # times the states that a solution reaches there are no more than: all are solved for
 ROUNDING = 4e-15  # of 1 + step * rate, that a step may be wrong by
 TINY = 1e-300
 NOTHING = 1e-40  # a probability that need not be followed
@@ -80,24 +82,21 @@ class Propagator:
     up: Array  # [1 / time]
     down: Array
     is_ring: bool = False
-
-    @cached_property
-    def _order(self) -> Array:
-        """A ring folded flat: its neighbours are then no more than two places apart."""
-        n = len(self.up)
-        order = np.empty(n, dtype=int)
-        order[::2] = np.arange((n + 1) // 2)
-        order[1::2] = np.arange(n - 1, (n + 1) // 2 - 1, -1)
-        return order
+    _factors: dict[float, list[Any]] = field(default_factory=dict, init=False)
 
     def step(self, p: Array, dt: float) -> Array:
         """exp(dt Q) p, real; it may be negative by as much as the step is wrong."""
         inverse, weight = _pade()
         result = np.zeros_like(p)
         slowest = float((abs(inverse) ** 2 / inverse.real).max())
-        reach = slice(None) if self.is_ring else self._reach(p, dt * slowest)
+        reach = slice(0, len(p)) if self.is_ring else self._reach(p, dt * slowest)
+        if WIDE * (reach.stop - reach.start) > len(p):
+            for solve, w in zip(self._solvers(dt), weight, strict=True):
+                result += (w * solve(p)).real
+            return result
+        part = Propagator(self.up[reach], self.down[reach])
         for g, w in zip(inverse, weight, strict=True):
-            result[reach] += (w * self._solved(g * dt, p, reach)).real
+            result[reach] += (w * part._solver(g * dt)(p[reach])).real
         return result
 
     def _reach(self, p: Array, dt: float) -> slice:
@@ -112,38 +111,43 @@ class Propagator:
         right = _steps_until(dt * self.up[last + 1 :], dt * self.down[last + 1 :])
         return slice(first - left, last + 1 + right)
 
-    def _solved(self, g: complex, p: Array, reach: slice) -> Array:
-        """(1 - g Q)^-1 p on some of the states, beyond which it vanishes."""
+    def _solvers(self, dt: float) -> list[Any]:
+        """p -> (1 - g dt Q)^-1 p for each pole, of which those last used are kept."""
+        if dt not in self._factors:
+            if len(self._factors) >= KEPT:
+                del self._factors[next(iter(self._factors))]
+            self._factors[dt] = [self._solver(g * dt) for g in _pade()[0]]
+        return self._factors[dt]
+
+    def _solver(self, g: complex) -> Any:
+        """p -> (1 - g Q)^-1 p; strictly diagonally dominant by columns."""
+        diagonal = 1 + g * (self.up + self.down)
         if self.is_ring:
-            return self._solved_on_ring(g, p)
-        from scipy.linalg.lapack import zgtsv
+            from scipy.sparse import coo_array
+            from scipy.sparse.linalg import splu
 
-        up, down = self.up[reach], self.down[reach]
-        below, above = -g * up[:-1], -g * down[1:]
-        *_, x, info = zgtsv(below, 1 + g * (up + down), above, p[reach].astype(complex))
-        assert info == 0  # strictly diagonally dominant by columns
-        return np.asarray(x)
+            i = np.arange(len(diagonal))
+            values = np.concatenate([diagonal, -g * self.up, -g * self.down])
+            rows = np.concatenate([i, np.roll(i, -1), np.roll(i, 1)])
+            solve = splu(coo_array((values, (rows, np.tile(i, 3)))).tocsc()).solve
+            return lambda p: solve(p.astype(complex))
+        if len(diagonal) < 3:  # which LAPACK's wrapper does not take
+            inverse = np.linalg.inv(
+                np.diag(diagonal) - g * (np.diag(self.up[:-1], -1) + np.diag(self.down[1:], 1))
+            )
+            return lambda p: inverse @ p
+        from scipy.linalg.lapack import zgttrf, zgttrs
 
-    def _solved_on_ring(self, g: complex, p: Array) -> Array:
-        from scipy.linalg import solve_banded
-
-        n, order = len(p), self._order
-        place = np.empty(n, dtype=int)
-        place[order] = np.arange(n)
-        bands = np.zeros((5, n), dtype=complex)
-        bands[2] = (1 + g * (self.up + self.down))[order]
-        for rates, shift in ((self.up, 1), (self.down, -1)):
-            to = place[(np.arange(n) + shift) % n]
-            np.add.at(bands, (2 + to - place, place), -g * rates)
-        x = np.empty(n, dtype=complex)
-        x[order] = solve_banded((2, 2), bands, p[order], check_finite=False)
-        return x
+        *factors, info = zgttrf(-g * self.up[:-1], diagonal, -g * self.down[1:])
+        assert info == 0
+        return lambda p: zgttrs(*factors, p.astype(complex))[0]
 
     def propagate(
         self, p: Array, times: Array, tolerance: float, weights: Array | None = None
     ) -> tuple[Array, Array, Array]:
         """p at ascending times, from p at time 0, and the errors of each.
 
+        Steps are halves of halves of the time from one to the next, so that their lengths recur.
         The errors are sums over steps of the difference between one step and two halves, of which
         the halves have at most a small part; what came out below zero is set to zero, counts as
         error, and the rest is scaled to sum to one.
@@ -159,16 +163,17 @@ class Propagator:
         result, errors = np.empty((len(times), len(p))), np.zeros(len(times))
         weighted, relative = np.zeros((len(times), len(weights))), np.zeros(len(weights))
         largest = weights @ p
-        last, error = 0.0, 0.0
+        last, error, wanted = 0.0, 0.0, 0.0
         span = float(times[-1])
-        dt = 0.0
         noise = float(np.abs(_pade()[1]).sum())
         for k, t in enumerate(times):
-            rest = float(t) - last
-            if rest > 0 and dt == 0.0:
-                dt = FIRST * rest
-            while rest > 0:
-                step = rest if dt > 0.99 * rest else min(dt, rest / 2)
+            interval = float(t) - last
+            left = 1  # steps
+            if interval > 0:
+                halvings = FIRST if wanted == 0 else max(math.ceil(math.log2(interval / wanted)), 0)
+                left = 2**halvings
+            while interval > 0 and left:
+                step = float(f"{interval / 2**halvings:.12g}")
                 whole = self.step(p, step)
                 half = self.step(self.step(p, step / 2), step / 2)
                 negative = -float(np.minimum(half, 0).sum())
@@ -176,9 +181,10 @@ class Propagator:
                 # 1 + step * rate has lost digits of the 1: shorter steps would not mend the sum.
                 blur = ROUNDING * (noise + step * float((self.up + self.down) @ p))
                 allowed = tolerance * max(step / span, 0.01) + blur
-                change = (allowed / max(off, 1e-4 * allowed)) ** (1 / (2 * POLES))
+                change = (allowed / max(off, 1e-8 * allowed)) ** (1 / POLES)
                 if off > allowed and step > SHORTEST * span:
-                    dt = step * max(0.8 * change**2, SHRINK)
+                    more = min(max(math.ceil(-math.log2(0.8 * change)), 1), 3)
+                    halvings, left = halvings + more, left * 2**more
                     continue
                 apart = np.abs(whole - half) / TRUST + np.maximum(-half, 0)
                 p = np.maximum(half, 0)
@@ -187,9 +193,10 @@ class Propagator:
                 sums = weights @ p
                 relative += weights @ apart / np.maximum(sums, TINY)
                 largest = np.maximum(largest, sums)
-                rest -= step
-                if step >= dt or change < 1:
-                    dt = max(step, dt) * min(0.9 * change**2, GROWTH)
+                left -= 1
+                wanted = 0.9 * change * step
+                while wanted >= 2 * interval / 2**halvings and halvings and left % 2 == 0:
+                    halvings, left = halvings - 1, left // 2
             last = float(t)
             result[k], errors[k], weighted[k] = p, error, relative * largest
         return result, errors, weighted

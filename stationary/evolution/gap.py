@@ -40,6 +40,8 @@ NONE = Gap(None, None, None)
 
 def gap_of(state: EndState, chains: Sequence[Chain], edges: Array, span: float) -> Gap:
     """The gap, as five grids have it when cells shrink to nothing; the mode on cells of `edges`."""
+    if not chains:
+        return NONE
     lower, upper = state.diffusion.domain
     cuts = [x for x, end in ((edges[0], lower), (edges[-1], upper)) if x != end]
     if (cuts and not is_whole(state)) or _never_arrives(state):

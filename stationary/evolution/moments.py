@@ -52,7 +52,7 @@ def moments(
     std_error = np.maximum(upper - std, std - lower) + rounding
     at_first = times == 0
     if at_first.any():
-        exact = _of_start(start)
+        exact = start.moments()
         if exact is not None:
             mean[at_first], mean_error[at_first], std[at_first], std_error[at_first] = exact
     gone = leak > MUCH
@@ -62,29 +62,3 @@ def moments(
     mean[no_mean] = std[no_std] = math.nan
     mean_error[no_mean] = std_error[no_std] = math.inf
     return Limit(mean, mean_error), Limit(std, std_error)
-
-
-def _of_start(start: Initial) -> tuple[float, float, float, float] | None:
-    """Mean, its error, deviation and its error of the start; None where it does not say."""
-    if start.law is None:
-        low, high = float(start.points.min()), float(start.points.max())
-    else:
-        tails = start.law.at(
-            np.array([start.law.ends[0].before + 1e-9 * start.law.total, 0.5]),
-            np.array([0.5, start.law.ends[1].after + 1e-9 * start.law.total]),
-            np.array([False, True]),
-        )
-        low, high = float(tails[0]), float(tails[1])
-    centre, scale = (low + high) / 2, (high - low) / 2 or 1.0
-    with np.errstate(all="ignore"):
-        found, error = start.expectation(
-            lambda x: np.array([(x - centre) / scale, ((x - centre) / scale) ** 2]), np.zeros(0)
-        )
-    if not np.isfinite(found).all() or not error < 1e-6:
-        return None
-    first, second = float(found[0]), float(found[1])
-    variance = max(second - first**2, 0.0)
-    error += ROUNDING * (1 + abs(centre) / scale)
-    off = math.sqrt(variance + 3 * error) - math.sqrt(variance)
-    mean = centre + scale * first
-    return mean, scale * error, scale * math.sqrt(variance), scale * off

@@ -24,11 +24,11 @@ FINER = 4  # the finest grid has so many times the cells that are asked for
 def times_until(until: float, every: float | None = None) -> Array:
     """0, every, 2 every, ... and `until`; by default twenty-one times."""
     step = until / 20 if every is None else every
-    if not (0 < until < math.inf and 0 < step < math.inf):
-        raise LandscapeError(
-            f"--until {until:g} and --every {step:g} must be positive numbers, as in --until 400 "
-            "--every 10."
-        )
+    for option, value in (("until", until), ("every", step)):
+        if not 0 < value < math.inf:
+            raise LandscapeError(
+                f"--{option} {value:g} must be positive and finite, as in --until 400 --every 10."
+            )
     if until / step > MOST_TIMES:
         raise LandscapeError(
             f"--every {step:g} makes more than {MOST_TIMES} times up to {until:g}. Take fewer, as "

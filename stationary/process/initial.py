@@ -35,6 +35,7 @@ Function = Callable[[Array], Array]
 
 CHUNK = 2**16  # points per call of a function
 NEGLIGIBLE = 1e-12  # probability outside the domain that is not worth a word
+ROUNDING = 4e-16
 HOPELESS = 1e-9  # probability inside it that is no more than a slip
 
 
@@ -133,6 +134,30 @@ class Initial(Distribution):
         if self.law is not None:
             return self.law.mean(function, np.asarray(cuts, dtype=float))
         return self._mean(function), 0.0
+
+    def moments(self) -> tuple[float, float, float, float] | None:
+        """Mean, its error, deviation and its error; None where they are not had."""
+        if self.law is None:
+            low, high = float(self.points.min()), float(self.points.max())
+        else:
+            tails = self.law.at(
+                np.array([self.law.ends[0].before + 1e-9 * self.law.total, 0.5]),
+                np.array([0.5, self.law.ends[1].after + 1e-9 * self.law.total]),
+                np.array([False, True]),
+            )
+            low, high = float(tails[0]), float(tails[1])
+        centre, scale = (low + high) / 2, (high - low) / 2 or 1.0
+        with np.errstate(all="ignore"):
+            found, error = self.expectation(
+                lambda x: np.array([(x - centre) / scale, ((x - centre) / scale) ** 2]), nowhere()
+            )
+        if not np.isfinite(found).all() or not error < 1e-6:
+            return None
+        first, second = float(found[0]), float(found[1])
+        variance = max(second - first**2, 0.0)
+        error += ROUNDING * (1 + abs(centre) / scale)
+        off = math.sqrt(variance + 3 * error) - math.sqrt(variance)
+        return centre + scale * first, scale * error, scale * math.sqrt(variance), scale * off
 
     def standard_error(self, function: Function) -> Array | None:
         """By how much the K means would scatter among other samples as many; None without samples.

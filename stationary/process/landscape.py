@@ -561,7 +561,7 @@ class Landscape(Data, metaclass=BySpace):
             convention=self.convention,
             breakpoints=(*self.breakpoints, *self._corners, *knots),
             uncertainty=self._uncertainty,
-            sample=GradientSample(self) if self.is_sample else None,
+            sample=self.as_sample() if self.is_sample else None,
             initial=self.initial,
             name=self.name,
             parameters=self.parameters,
@@ -590,6 +590,23 @@ class Landscape(Data, metaclass=BySpace):
             return rate * of_g, rate * rate * self.noise_factor * of_s
 
         return bounds
+
+    def as_sample(self) -> GradientSample:
+        """What the datapoints could just as well have been."""
+        mixed = not self.rule.linear and self.batch_size > 1
+        return GradientSample(
+            rows=lambda w: self.stepped(evaluate(self.gradient, w)[0], w),
+            moments=self.moments,
+            to_drift=-self.small_step_rate,
+            to_variance=self.small_step_rate**2 * self.noise_factor,
+            datapoints=self.datapoints,
+            refusal=f"{self.name}: minibatches that are clipped, or of which the sign is taken, "
+            "belong to no single datapoint. Influence is known for batch_size = 1, or plain "
+            "gradients."
+            if mixed
+            else "",
+            table=None if self.known is None else self.known.sample,
+        )
 
     @property
     def is_sample(self) -> bool:

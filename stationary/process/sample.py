@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError
-from stationary.functions.evaluation import evaluate
-
-if TYPE_CHECKING:
-    from stationary.process.landscape import Landscape
 
 __all__ = ["GradientSample", "Sample"]
 
@@ -36,31 +33,31 @@ class Sample(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class GradientSample:
-    """The gradients of a landscape as a sample: one change for each datapoint, or its table's.
+    """The gradients of N datapoints as a sample: one change for each.
 
     What datapoint j adds to the mean and the variance of the gradients is (g_j - G) / N and
     ((g_j - G)^2 - S2) / N.
     """
 
-    landscape: Landscape
+    rows: Callable[[Array], Array]  # w -> what each makes of a step, over T: (N, M)
+    moments: Callable[[Array], tuple[Array, Array]]  # w -> G and S2
+    to_drift: float  # f over G
+    to_variance: float  # a over S2
+    datapoints: int
+    refusal: str = ""  # why no datapoint has changes of its own
+    table: Sample | None = None  # of what G and S2 were estimated from, in place of the datapoints
 
     def scores(self, x: Array, of_f: Array, of_a: Array) -> Array:
         """As `Sample` says; of datapoints K = N."""
-        own, known = self.landscape, self.landscape.known
-        rate, n = own.small_step_rate, own.datapoints
-        of_g, of_s = -rate * of_f, rate * rate * own.noise_factor * of_a
-        if known is not None and known.sample is not None:
-            return known.sample.scores(x, of_g, of_s)
-        if not own.rule.linear and own.batch_size > 1:
-            raise LandscapeError(
-                f"{own.name}: minibatches that are clipped, or of which the sign is taken, belong "
-                "to no single datapoint. Influence is known for batch_size = 1, or plain gradients."
-            )
-        mean, variance = own.moments(x)
+        of_g, of_s = self.to_drift * of_f, self.to_variance * of_a
+        if self.table is not None:
+            return self.table.scores(x, of_g, of_s)
+        if self.refusal:
+            raise LandscapeError(self.refusal)
+        n, (mean, variance) = self.datapoints, self.moments(x)
         found, size = np.zeros((len(of_f), n)), max(1, BLOCK // n)
         for i in range(0, len(x), size):
             some = slice(i, i + size)
-            rows = own.stepped(evaluate(own.gradient, x[some])[0], x[some])
-            off = rows - mean[some]
+            off = self.rows(x[some]) - mean[some]
             found += of_g[:, some] @ off.T + of_s[:, some] @ (off**2 - variance[some]).T
         return found / n

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from stationary.errors import LandscapeError
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.process.landscape import Landscape
-from stationary.process.sample import GradientSample, Sample
+from stationary.process.sample import Sample
 from stationary.result import Result
 from stationary.states.basins import Basin
 from stationary.states.distribution import EndState
@@ -178,7 +178,7 @@ def influence_of(landscape: Landscape, state: EndState, basins: tuple[Basin, ...
             "an influence. Give them (w, gradients) in place of their mean and variance."
         )
     grid = _grid(state, basins)
-    scores = grid.scores(state, GradientSample(landscape)) * landscape.datapoints
+    scores = grid.scores(state, landscape.as_sample()) * landscape.datapoints
     masses, times, (mean,) = _sorted(grid, scores, len(basins))
     return Influence(
         landscape.name,

@@ -153,12 +153,17 @@ class Run:
         return max(thin, min(-(-steps // ROUNDS), max(64, work // largest)))
 
     def burn_in(self, given: int | None, most: int) -> None:
-        """Steps that are not observed."""
-        if given is not None:
-            while self.done < given and not self._over:
-                self.advance(min(self._round(given, 1), given - self.done), None)
-        else:
-            self._settle(max(most, 2 * WINDOW))
+        """Steps that are not observed; where they are interrupted, the walkers stay there."""
+        try:
+            if given is not None:
+                while self.done < given and not self._over:
+                    self.advance(min(self._round(given, 1), given - self.done), None)
+            else:
+                self._settle(max(most, 2 * WINDOW))
+        except KeyboardInterrupt:
+            if not self.done:
+                raise
+            self.ending, self.unsettled = Ending.INTERRUPTED, True
         self.burned = self.done
         present = self.x[self.fate != ESCAPED]
         if len(present):
@@ -199,6 +204,11 @@ class Run:
     def observe(self, watch: Watch, steps: int, target_error: float | None, target: str) -> None:
         """The steps that count."""
         self.watch = watch
+        if self.ending is Ending.INTERRUPTED:  # as soon as this: where the walkers are now
+            record = self.advance(2 * watch.thin, watch)
+            assert record is not None
+            self.slots = [record]
+            return
         self.total = self.done + steps
         left = steps
         work = ROUND_WORK if target_error is None else ROUND_WORK // 16  # not to go far beyond it

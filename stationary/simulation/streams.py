@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -71,47 +73,28 @@ class Record:
 
     @classmethod
     def empty(cls, watch: Watch, walkers: int) -> Record:
-        def zeros(*shape: int) -> Array:
-            return np.zeros(shape)
-
         return cls(
-            0,
-            0,
-            zeros(walkers),
-            zeros(walkers),
-            zeros(len(watch.intervals), walkers),
-            zeros(watch.basins, walkers),
-            zeros(min(GROUPS, walkers), max(0, len(watch.edges) - 1)),
-            np.bincount(group_of(walkers)).astype(float),
+            steps=0,
+            looks=0,
+            first=np.zeros(walkers),
+            second=np.zeros(walkers),
+            inside=np.zeros((len(watch.intervals), walkers)),
+            occupied=np.zeros((watch.basins, walkers)),
+            bins=np.zeros((min(GROUPS, walkers), max(0, len(watch.edges) - 1))),
+            sizes=np.bincount(group_of(walkers)).astype(float),
         )
 
     def __add__(self, later: Record) -> Record:
         """The same walkers, over more steps."""
-        return Record(
-            self.steps + later.steps,
-            self.looks + later.looks,
-            self.first + later.first,
-            self.second + later.second,
-            self.inside + later.inside,
-            self.occupied + later.occupied,
-            self.bins + later.bins,
-            self.sizes,
-            self.changes + later.changes,
-        )
+        sums = {k: getattr(self, k) + getattr(later, k) for k in self.__dict__ if k != "sizes"}
+        return Record(**sums, sizes=self.sizes)
 
 
 def joined(records: Sequence[Record]) -> Record:
     """More walkers, over the same steps."""
-    return replace(
-        records[0],
-        first=np.concatenate([r.first for r in records]),
-        second=np.concatenate([r.second for r in records]),
-        inside=np.concatenate([r.inside for r in records], axis=1),
-        occupied=np.concatenate([r.occupied for r in records], axis=1),
-        bins=np.concatenate([r.bins for r in records]),
-        sizes=np.concatenate([r.sizes for r in records]),
-        changes=sum(r.changes for r in records),
-    )
+    axes = {"first": 0, "second": 0, "inside": 1, "occupied": 1, "bins": 0, "sizes": 0}
+    whole = {k: np.concatenate([getattr(r, k) for r in records], axis=i) for k, i in axes.items()}
+    return replace(records[0], changes=sum(r.changes for r in records), **whole)
 
 
 def group_of(walkers: int) -> Array:
@@ -121,10 +104,7 @@ def group_of(walkers: int) -> Array:
 
 def total(records: Sequence[Record]) -> Record:
     """The same walkers, over all these steps."""
-    whole = records[0]
-    for record in records[1:]:
-        whole = whole + record
-    return whole
+    return reduce(add, records)
 
 
 class Observation:

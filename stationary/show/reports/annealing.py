@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from stationary.annealing.anneal import Annealing
 from stationary.annealing.course import Course, Freeze
 from stationary.show.layout import report, table
-from stationary.wording import error_text, probability_text
+from stationary.wording import error_text, probability_text, to_error
 
 __all__ = ["course_lines", "text"]
 
@@ -30,7 +30,10 @@ def text(found: Annealing) -> str:
     return report(
         [
             (f"{name}: the learning rate follows {found.schedule}", course_lines(found)),
-            ("The shares over time", [f"The start: {start}.", *_table(found)]),
+            (
+                "The shares over time" if found.spread is None else "Mean and deviation over time",
+                [f"The start: {start}.", *_table(found)],
+            ),
             ("How far to trust this", _trust(found)),
         ]
     )
@@ -40,7 +43,13 @@ def course_lines(found: Annealing) -> list[str]:
     """The answer in a few sentences."""
     course, places = found.course, found.minima
     if len(places) == 1:
-        return [f"There is one basin, around w = {places[0]:.6g}: there is nothing to freeze in."]
+        words = [f"There is one basin, around w = {places[0]:.6g}: there is nothing to freeze in."]
+        s = found.spread
+        if s is not None:
+            mean = to_error(s.mean[-1], s.mean_error[-1])
+            std = to_error(s.std[-1], s.std_error[-1])
+            words.append(f"In the end the mean is {mean} and the deviation {std}.")
+        return words
     lines = [f"In the end {_shares(course.final, places)}."]
     lines += [_frozen(f, course, found) for f in course.freezes]
     last = f"The end state at the last learning rate, T = {found.schedule.last:.4g},"
@@ -90,11 +99,23 @@ def _frozen(f: Freeze, course: Course, found: Annealing) -> str:
 
 
 def _table(found: Annealing) -> list[str]:
-    course, n = found.course, len(found.minima)
+    course, n, s = found.course, len(found.minima), found.spread
+    rows: list[list[str]] = []
+    shown = np.unique(np.linspace(0, len(found.steps) - 1, ROWS + 1).round().astype(int))
+    if n == 1 and s is not None:
+        for k in shown:
+            known = [(s.mean[k], s.mean_error[k]), (s.std[k], s.std_error[k])]
+            cells = [c for v, by in known for c in (to_error(v, by), error_text(by))]
+            rows.append([f"{found.steps[k]:,}", f"{found.rates[k]:.4g}", *cells])
+        header = ["step", "T", "mean of w", "error", "deviation", "error"]
+        how = (
+            "As if the weights were normal before every step, which is exact for parabolas; the "
+            "errors are what the curvature of drift and noise beyond that makes."
+        )
+        return [*table(header, rows), how]
     if n == 1:
         return []
-    rows = []
-    for k in np.unique(np.linspace(0, len(found.steps) - 1, ROWS + 1).round().astype(int)):
+    for k in shown:
         pairs = zip(course.shares[k], course.balance[k], strict=True)
         shares = [v for pair in pairs for v in pair]
         rows.append([f"{found.steps[k]:,}", f"{found.rates[k]:.4g}", *map(_cell, shares)])

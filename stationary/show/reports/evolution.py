@@ -11,17 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.evolution.evolution import Evolution
-from stationary.wording import error_text, time_text
+from stationary.wording import error_text, time_text, to_error
 
 __all__ = ["text"]
 
 Array = NDArray[Any]
 
 WIDTH = 80
-ROWS = 12  # of the table, at most
-FEW = 7  # intervals between rows, of which there are no fewer if the times can be divided evenly
+ROWS = 51  # of the table, at most
 ATOMS = 2  # that have a column
-MOST_DIGITS = 7
 UNKNOWN = (
     "Unknown: so much of it comes from so far out, where hardly any probability is, that it cannot "
     "be had from cells."
@@ -51,8 +49,8 @@ def text(e: Evolution) -> str:
     rows = []
     for k in _rows(len(e.times)):
         row = [f"{e.times[k]:.6g}"]
-        row += [_to_error(e.mean[k], e.mean_error[k]), error_text(e.mean_error[k])]
-        row += [_to_error(e.std[k], e.std_error[k]), error_text(e.std_error[k])]
+        row += [to_error(e.mean[k], e.mean_error[k]), error_text(e.mean_error[k])]
+        row += [to_error(e.std[k], e.std_error[k]), error_text(e.std_error[k])]
         if to_end is not None:
             row.append(_share(to_end[k], worst))
         row += [_share(a.weights[k], by) for a, by in zip(shown, weights, strict=True)]
@@ -62,6 +60,14 @@ def text(e: Evolution) -> str:
         "  " + "  ".join(c.rjust(w) for c, w in zip(r, widths, strict=True))
         for r in [header, *rows]
     ]
+    if len(rows) < len(e.times):
+        lines += [
+            "",
+            *_filled(
+                f"{len(rows)} of the {len(e.times)} times are shown; --table FILE writes all "
+                "(to_frame() in Python)."
+            ),
+        ]
     if to_end is not None:
         lines += [
             "",
@@ -111,10 +117,8 @@ def _in(unit: str) -> str:
 
 
 def _rows(count: int) -> list[int]:
-    """At most `ROWS` of the times, the first and the last among them: each so many, if they can."""
-    steps = [k for k in range(FEW, ROWS) if (count - 1) % k == 0]
-    most = steps[-1] + 1 if steps else ROWS
-    return sorted({round(k) for k in np.linspace(0, count - 1, min(count, most)).tolist()})
+    """At most `ROWS` of the times, evenly spread, the last among them."""
+    return list(range(count - 1, -1, -math.ceil(count / ROWS)))[::-1]
 
 
 def _bound(e: Evolution) -> str:
@@ -128,20 +132,7 @@ def _bound(e: Evolution) -> str:
 
 def _share(value: float, error: float) -> str:
     """A probability; none where its error is most of what it could be."""
-    return "unknown" if error >= 0.5 else _to_error(value, error)
-
-
-def _to_error(value: float, error: float) -> str:
-    """A number to the digit that its error allows, or to its own precision."""
-    if math.isnan(value):
-        return "unknown"
-    if not error > 0:
-        return f"{value:.{MOST_DIGITS}g}"
-    places = max(0, min(math.ceil(-math.log10(error)), 9))
-    shown = f"{value:.{places}f}"
-    if abs(value) < 10.0**-places:
-        return "0" if abs(value) <= error else f"{value:.1g}"
-    return shown if len(shown) <= 12 else f"{value:.{MOST_DIGITS}g}"
+    return "unknown" if error >= 0.5 else to_error(value, error)
 
 
 def _answer(e: Evolution) -> str:
@@ -154,7 +145,7 @@ def _answer(e: Evolution) -> str:
     elif e.relaxation_error is not None:
         time, error = time_text(e.log_relaxation_time), error_text(e.relaxation_error)
         if abs(e.log_relaxation_time) < 20:
-            time = _to_error(
+            time = to_error(
                 math.exp(e.log_relaxation_time),
                 math.exp(e.log_relaxation_time) * max(e.relaxation_error, 1e-15),
             )
@@ -179,6 +170,12 @@ def _trust(e: Evolution) -> str:
         f"{e.cells} cells, corrected by grids of up to {e.finest}. Probabilities below an edge "
         f"are right to {worst}, of which {time} is from the steps in time."
     )
+    if not e.finest:
+        words = (
+            "The drift carries the start faster than noise spreads it: each point of it was "
+            "followed in its own frame, and no cells were needed. Probabilities are right to "
+            f"{worst}."
+        )
     if not e.converged:
         words += f" The tolerance of {e.tolerance:g} was not reached: take more cells."
     return words
