@@ -487,16 +487,16 @@ def test_a_point_in_the_pit_is_a_narrow_pulse_until_it_meets_the_noise():
 
 
 def test_a_pulse_that_noise_widens_is_handed_to_a_grid():
-    """Beyond the pit's edge it is no pulse; what cells see then agrees with a wide start's pace."""
-    e = evolve(EXAMPLES / "pit.py", 0.5, np.arange(0, 41, 5.0))
+    """Beyond the pit's edge it is no pulse; walkers of tiny steps find what cells see then."""
+    e = evolve(EXAMPLES / "pit.py", 0.5, np.arange(0, 21, 5.0))
     assert_sound(e)
-    assert (np.diff(e.mean) > 0).all()
+    assert e.error[-1] < 1e-3
     walk = stationary.simulate(
-        load(EXAMPLES / "pit.py").diffusion(), 0.5, walkers=4000, steps=400, burn_in=0, dt=0.1,
-        every=50, seed=2,
+        load(EXAMPLES / "pit.py").diffusion(), 0.5, walkers=1000, steps=2000, burn_in=0, dt=0.01,
+        every=500, seed=2,
     )  # fmt: skip
     apart = np.abs(walk.means - e.mean)
-    assert (apart <= 4 * walk.mean_errors + e.mean_error + 2e-3).all()
+    assert (apart <= 4 * walk.mean_errors + e.mean_error + 1e-3).all()  # of the step of time
 
 
 def test_steps_in_time_are_right_to_their_tolerance_for_a_shift_and_for_stiff_rates():

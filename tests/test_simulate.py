@@ -482,6 +482,43 @@ def test_an_interrupt_keeps_what_is_done():
     assert calls[0] == (20_000, 320_000)
 
 
+def test_an_interrupt_of_the_burn_in_keeps_where_walkers_are():
+    calls = []
+
+    def progress(done, total):
+        calls.append(done)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+
+    p = parabolas([0, 1])
+    s = simulate(p, walkers=500, steps=100, burn_in=3200, seed=1, progress=progress)
+    assert s.ending is Ending.INTERRUPTED
+    assert s.burn_in == 600
+    assert sigmas(s.mean, 0.5, s.mean_error) < 5
+
+
+@pytest.mark.parametrize(("batch", "replacement"), [(1, True), (3, True), (3, False)])
+def test_gradients_that_are_read_from_tables_take_the_same_steps(batch, replacement, monkeypatch):
+    """A list of many losses: what is drawn is looked up; kinks and far walkers are evaluated."""
+    centres = np.linspace(-1, 1, 40)
+
+    def losses(w):
+        return [np.log(np.cosh(w - c)) + 0.1 * np.abs(w - c / 2) for c in centres]
+
+    def walk():
+        how = {"batch_size": batch, "replacement": replacement, "learning_rate": 0.3}
+        p = Landscape(losses=losses, initial=30.0, **how)  # far outside the table
+        return simulate(p, walkers=200, steps=60, burn_in=0, seed=3)
+
+    with_tables = walk()
+    assert any("read from tables" in note for note in with_tables.notes)
+    monkeypatch.setattr("stationary.simulation.tabulated.FEWEST", 1000)
+    without = walk()
+    assert np.abs(np.sort(with_tables.positions).mean() - np.sort(without.positions).mean()) < 0.1
+    error = math.hypot(with_tables.mean_error, without.mean_error)
+    assert sigmas(with_tables.mean, without.mean, error) < 4.5
+
+
 def test_progress_ends_at_the_total():
     calls = []
     simulate(

@@ -26,8 +26,9 @@ from stationary.simulation.departure import (
 from stationary.simulation.mixing import STILL, agree, halves_of, reasons_against, split_r_hat
 from stationary.simulation.rest import Rests
 from stationary.simulation.result import Ending, Simulation
-from stationary.simulation.sgd import block_size
+from stationary.simulation.sgd import block_size, reads_tables
 from stationary.simulation.streams import Estimate, Moments, Record, Watch, estimate, joined, total
+from stationary.simulation.tabulated import TOLERANCE
 from stationary.simulation.terrain import survey_terrain
 from stationary.simulation.walkers import Walls
 
@@ -74,6 +75,10 @@ class Run:
         step, of_step = time_step(process, self.terrain, dt)
         milstein, of_method = is_milstein(process, self.terrain, method)
         self.notes = [*said, *of_ends, *of_step, *of_method]
+        if isinstance(process, Landscape) and reads_tables(process):
+            self.notes.append(
+                f"gradients were read from tables, right to {TOLERANCE:g} of the largest of each."
+            )
         self.plan = Plan(
             steps=0,
             start=0,

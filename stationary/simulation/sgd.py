@@ -2,7 +2,8 @@
 
 Two ways to draw a minibatch: which datapoints are in it, with or without replacement; or, where it
 is larger than the data, how often each is. Gradients come from the tape laid out for the walkers
-(see `Plan`), so that none is evaluated that was not drawn; without a tape all of them are.
+(see `Plan`), so that none is evaluated that was not drawn; without one row for all of them, from
+tables (see `Table`) or, where these are not had, of all datapoints in each step.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from stationary.functions.evaluation import evaluate
 from stationary.functions.tape.plan import Plan
 from stationary.process.landscape import Landscape
 from stationary.process.optimiser import StepRule
+from stationary.simulation.tabulated import table_of
 
-__all__ = ["SgdStepper", "block_size", "gradients_per_step"]
+__all__ = ["SgdStepper", "block_size", "gradients_per_step", "reads_tables"]
 
 Array = NDArray[Any]
 Generator = np.random.Generator
@@ -27,8 +29,9 @@ CACHED = 2**13  # doubles in an array: 64 KiB, so that the few of a plan stay in
 ROWS = 2**16  # gradients in a table of all datapoints
 DRAWS = 2**18  # datapoints that are drawn at once
 MANY, TABLE = 1024, 2**22  # walkers, where so many gradients fit in memory
-# Times the cost of a gradient: a binomial number, one of a row of its own, and one by series.
-COUNTED, ROW, SERIES = 10, 2, 10
+# Times the cost of a gradient: a binomial number, one of a row of its own, one by series, and one
+# that is read from a table.
+COUNTED, ROW, SERIES, LOOK = 10, 2, 10, 4
 OFTEN = 8  # times the data, from which on a minibatch counts each datapoint instead of drawing it
 
 
@@ -43,10 +46,22 @@ def _counts(landscape: Landscape) -> bool:
     return bool(landscape.replacement) and landscape.batch_size > OFTEN * landscape.datapoints
 
 
+def reads_tables(landscape: Landscape) -> bool:
+    """Whether gradients come from tables."""
+    if _counts(landscape) or _is_single(landscape):
+        return False
+    return table_of(landscape) is not None
+
+
+def _draws_alone(landscape: Landscape) -> bool:
+    """Whether a step costs no more than the gradients that were drawn."""
+    return (_is_single(landscape) and not _counts(landscape)) or reads_tables(landscape)
+
+
 def block_size(landscape: Landscape) -> int:
     """How many walkers are stepped together: as many as keep their gradients in the cache."""
     drawn = min(landscape.batch_size, OFTEN * landscape.datapoints)
-    if _is_single(landscape) and not _counts(landscape):
+    if _draws_alone(landscape):
         return max(256, CACHED // drawn)
     n = (
         landscape.datapoints
@@ -61,6 +76,8 @@ def gradients_per_step(landscape: Landscape) -> int:
         return COUNTED * n
     if _is_single(landscape):
         return b
+    if reads_tables(landscape):
+        return LOOK * b
     return n * (ROW if landscape._tapes(0) is not None else SERIES) + b
 
 
@@ -83,7 +100,8 @@ class SgdStepper:
         self.simple = landscape.rule == StepRule() and not landscape.label_noise
         self.simple &= self.velocity is None
         self.counts, self.single = _counts(landscape), _is_single(landscape)
-        tape = landscape._tapes(0)
+        self.table = table_of(landscape) if reads_tables(landscape) else None
+        tape = landscape._tapes(0) if self.table is None else None
         shape = (len(x),) if self.b == 1 else (self.b, len(x))
         self.index = np.zeros((0, len(x)) if self.counts else shape, dtype=np.intp)
         self.columns = np.arange(len(x))
@@ -119,7 +137,13 @@ class SgdStepper:
 
     def _mean(self, weights: Array) -> Array:
         """The mean gradient of each batch."""
-        if self.single and self.plan is not None:
+        if self.table is not None:
+            rows, missed = self.table(weights, self.x)
+            found = rows if self.b == 1 else np.add.reduce(rows, axis=0)
+            if missed.any():
+                some = weights[..., missed]
+                found[missed] = self._of_table(self._table(self.x[missed]), some)
+        elif self.single and self.plan is not None:
             rows = self.plan.run()
             found = rows if self.b == 1 else np.add.reduce(rows, axis=0)
         else:
