@@ -116,7 +116,8 @@ def compare(name, dt, replicates, observations, seed=0):
         f"{name:12} {dt:5.3g}  covered: f {100 * np.mean(hits_f):5.1f} %, "
         f"a {100 * np.mean(hits_a):5.1f} %, "
         f"ratio {100 * np.mean(hits_r) if hits_r else np.nan:5.1f} % (of {len(hits_r)}); "
-        f"bias of a {100 * np.mean(bias):+.2f} %, of its median {100 * np.median(bias):+.2f} %, {spent / replicates:.2f} s"
+        f"bias of a {100 * np.mean(bias):+.2f} %, of its median {100 * np.median(bias):+.2f} %, "
+        f"{spent / replicates:.2f} s"
     )
     for who, values in off.items():
         of_a, of_ratio = np.array(values).T

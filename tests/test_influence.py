@@ -55,9 +55,9 @@ def test_the_standard_error_is_that_of_the_bootstrap(found):
         for _ in range(40)
     ]  # fmt: skip
     errors = found.standard_errors
-    mine = [errors.log_ratios[0, 1], *errors.log_exit_times]
-    # The deviation of 40 is known to 1 / sqrt(80) = 11 %; the mean is not linear enough.
-    assert np.std(drawn, axis=0)[:3] == pytest.approx(np.array(mine), rel=0.35)
+    mine = [errors.log_ratios[0, 1], *errors.log_exit_times, errors.mean]
+    # The deviation of 40 is known to 1 / sqrt(80) = 11 %.
+    assert np.std(drawn, axis=0) == pytest.approx(np.array(mine), rel=0.35)
     assert errors.log_ratios[0, 1] == pytest.approx(found.influence.standard_error)
 
 
@@ -138,3 +138,19 @@ def test_the_figure_of_influence_names_the_first(found, tmp_path):
     axes = found.influence.plot(tmp_path / "influence.png").axes[0]
     named = {t.get_text() for t in axes.texts}
     assert str(found.influence.top(1)[0][0]) in named
+
+
+def test_the_mean_of_two_wells_that_are_hardly_told_apart_is_not_taken_to_be_linear(found):
+    """Their masses are e^z / (1 + e^z) with z normal: of a large error, no more than 1/2 each."""
+    errors, (first, second) = found.standard_errors, found.basins
+    z = first.log_mass - second.log_mass + errors.log_ratios[0, 1] * RNG.normal(size=200_000)
+    assert errors.masses[0] == pytest.approx(np.std(1 / (1 + np.exp(-z))), rel=0.03)
+    linear = np.sqrt((found.influence.mean**2).sum()) / N
+    assert errors.log_ratios[0, 1] > 0.5
+    assert errors.mean < 0.97 * linear
+    single = analyze(
+        Landscape(gradients=lambda w: w - SHIFTS[:, None], learning_rate=0.1, domain=(-6, 6),
+                  sample=True)
+    )  # fmt: skip
+    assert single.standard_errors.mean == pytest.approx(SHIFTS.std() / np.sqrt(N), rel=1e-6)
+    assert single.standard_errors.masses == pytest.approx((0.0,), abs=1e-9)

@@ -40,6 +40,7 @@ __all__ = ["Influence", "StandardErrors", "influence_of", "standard_errors"]
 Array = NDArray[Any]
 
 ORDER = 8  # Gauss nodes on a panel
+DRAWS = 4096  # pairs of them: what is not linear is known to 1 or 2 %
 SHARE = 10  # datapoints whose part of the variance is told
 
 
@@ -53,6 +54,7 @@ class _Grid:
     names: list[tuple[str, int]]  # ("mass", i) and ("exit time", i) of basin i, ("mean", 0)
     places: Array  # (P,): the equilibria, which move
     moved: Array  # (Q, P): what df there changes by moving them
+    means: Array  # of each basin
 
     def scores(self, state: EndState, sample: Sample) -> Array:
         """What each independent change makes of each number, shape (Q, K)."""
@@ -66,14 +68,15 @@ class _Grid:
 
 @dataclass(frozen=True, eq=False)
 class StandardErrors:
-    """Standard errors of what was found from a sample: of natural logarithms.
+    """Standard errors of what was found from a sample.
 
     Attributes
     ----------
     log_masses, log_exit_times
-        Of each basin, left to right; nan for an exit time that there is not.
-    mean
-        Of the mean, in units of w.
+        Of natural logarithms, of each basin, left to right; nan for an exit time that there is not.
+    masses, mean
+        Of each basin, and of the mean in units of w: beyond first order, with logarithms of masses
+        that are normal.
     log_ratios
         (basins, basins): of the log of the ratio of the masses of two basins.
     share
@@ -83,6 +86,7 @@ class StandardErrors:
     """
 
     log_masses: tuple[float, ...]
+    masses: tuple[float, ...]
     log_exit_times: tuple[float, ...]
     mean: float
     log_ratios: Array
@@ -201,13 +205,40 @@ def standard_errors(state: EndState, basins: tuple[Basin, ...]) -> StandardError
     order = np.argsort([-float(b.log_mass) for b in basins])
     main = mean if len(basins) == 1 else masses[order[0]] - masses[order[1]]
     squares = np.sort(main**2)[::-1]
+    log_masses = np.array([float(b.log_mass) for b in basins])
+    of_masses, of_mean = _beyond_first_order(log_masses, grid.means, masses, mean)
     return StandardErrors(
         tuple(np.sqrt((masses**2).sum(axis=1)).tolist()),
+        tuple(of_masses.tolist()),
         tuple(np.sqrt((times**2).sum(axis=1)).tolist()),
-        float(np.sqrt((mean**2).sum())),
+        of_mean,
         ratios,
         float(squares[:SHARE].sum() / squares.sum()) if squares.sum() > 0 else 0.0,
     )
+
+
+def _beyond_first_order(
+    log_masses: Array, means: Array, of_masses: Array, of_mean: Array
+) -> tuple[Array, float]:
+    """Standard errors of masses and mean where logarithms of masses are normal, but by how much.
+
+    Masses are between 0 and 1, whatever their logarithms: where those are off by one or more,
+    neither they nor a mean that depends on them are linear in the datapoints.
+    """
+    p = np.exp(log_masses - np.logaddexp.reduce(log_masses))
+    within = of_mean - (p * means) @ of_masses  # what moves within basins
+    rows = np.vstack([of_masses, within])
+    values, vectors = np.linalg.eigh(rows @ rows.T)
+    z = np.random.default_rng(0).normal(size=(len(values), DRAWS))
+    drawn = vectors @ (np.sqrt(np.maximum(values, 0))[:, None] * np.hstack([z, -z]))
+    logs = log_masses[:, None] + drawn[:-1]
+    found = np.exp(logs - np.logaddexp.reduce(logs, axis=0))
+    first = np.vstack([p[:, None] * drawn[:-1], (p * means) @ drawn[:-1] + drawn[-1]])
+    whole = np.vstack([found, means @ found + drawn[-1]])
+    exact = np.sqrt((np.vstack([p[:, None] * of_masses, of_mean]) ** 2).sum(axis=1))
+    apart, linear = whole.std(axis=1), first.std(axis=1)
+    errors = exact * np.divide(apart, linear, out=np.ones_like(apart), where=linear > 0)
+    return errors[:-1], float(errors[-1])
 
 
 def _sorted(grid: _Grid, scores: Array, count: int) -> tuple[Array, Array, Array]:
@@ -256,12 +287,14 @@ def _grid(state: EndState, basins: tuple[Basin, ...]) -> _Grid:
                 row[k] -= change / slopes[k] if abs(places[k] - place) < 1e-6 * np.ptp(x) else 0.0
         moved.append(row)
 
+    inside: list[Array] = []
     p = np.exp(log_p)
     p /= p @ dx
     for i, b in enumerate(basins):
         low, high = float(b.lower), float(b.upper)
         inner = b.barrier_left is not None, b.barrier_right is not None
         own = _within(log_p, dx, x, low, high)
+        inside.append(own)
         if len(basins) > 1:
             at = np.exp(state.logpdf(np.array([low, high])) - float(b.log_mass))
             sides = zip((low, high), (-at[0], at[1]), inner, strict=True)
@@ -272,7 +305,8 @@ def _grid(state: EndState, basins: tuple[Basin, ...]) -> _Grid:
             add("exit time", i, *_exit(state, x, dx, phi, log_a, float(b.position), ends))
     centred = (x - float(p @ (x * dx))) * p
     add("mean", 0, centred, power * centred, {})
-    return _Grid(x, np.array(of_h), np.array(of_log_a), names, places, np.array(moved))
+    means = np.array([w @ (x * dx) for w in inside])
+    return _Grid(x, np.array(of_h), np.array(of_log_a), names, places, np.array(moved), means)
 
 
 def _points(state: EndState, basins: tuple[Basin, ...]) -> tuple[Array, Array]:

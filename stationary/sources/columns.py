@@ -116,7 +116,7 @@ def _parquet(path: Path) -> dict[str, Any]:
 
 def _csv(path: Path) -> dict[str, Array]:
     lines = path.read_text(encoding="utf-8-sig").splitlines()
-    kept = [(k, line) for k, line in enumerate(lines, 1) if line.strip() and line[0] != "#"]
+    kept = [(k, line) for k, line in enumerate(lines, 1) if line.strip()[:1] not in ("", "#")]
     if not kept:
         raise LandscapeError(f"{path}: the table is empty. Start it with a line of column names.")
     head = kept[0][1]

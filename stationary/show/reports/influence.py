@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["errors_of", "text"]
 
+SMALL = -11.5  # log of a mass of which the error says nothing
+BENT = 0.5  # error of a logarithm from which exp() is bent
 HEAVY = 0.3  # share of the ten datapoints with the most influence that is worth a word
 
 
@@ -43,14 +45,15 @@ def errors_of(analysis: Analysis) -> list[str]:
         return []
     basins = analysis.rounded.basins
     rows = []
-    for b, of_mass, of_time in zip(basins, found.log_masses, found.log_exit_times, strict=True):
-        mass = math.exp(float(b.log_mass))
+    for b, of_mass, of_log, of_time in zip(
+        basins, found.masses, found.log_masses, found.log_exit_times, strict=True
+    ):
         rows.append(
             (
                 f"{float(b.position):.6g}",
                 probability_text(float(b.log_mass), 4),
-                f"{mass * of_mass:.2g}" if mass > 1e-5 else "-",
-                f"{of_mass:.2g}",
+                f"{of_mass:.2g}" if float(b.log_mass) > SMALL else "-",
+                f"{of_log:.2g}",
                 "-" if math.isnan(of_time) else f"{of_time:.2g}",
             )
         )
@@ -64,8 +67,13 @@ def errors_of(analysis: Analysis) -> list[str]:
             f"The logarithm of the ratio of the two heaviest is {gain:.4g}, with a standard error "
             f"of {found.log_ratios[first, second]:.2g}."
         )
+        if max(found.log_masses) > BENT:
+            lines.append(
+                "With errors as large as that, masses and the mean are not normal: two standard "
+                "errors of the logarithm are the better interval."
+            )
     lines.append(f"The standard error of the mean is {found.mean:.2g}.")
-    if found.share > HEAVY and analysis.landscape is not None:
+    if found.share > HEAVY and analysis.landscape is not None and analysis.landscape.has_datapoints:
         lines.append(
             f"Ten datapoints make {100 * found.share:.2g} % of that variance: with such heavy "
             "tails an interval of two standard errors covers less than 95 %."
