@@ -602,3 +602,10 @@ def test_a_domain_given_in_place_of_a_files_drops_what_lies_outside_it(write_fil
     )
     assert analyze(path, domain=(-1, 1)).diffusion.breakpoints == (0.5,)
     assert analyze(load(path), domain=(-1, 1)).diffusion.breakpoints == (0.5,)
+
+
+@pytest.mark.parametrize("kind", ["losses", "gradients"])
+def test_a_root_of_what_is_negative_is_an_error_and_no_warning(kind):
+    function = {kind: lambda w: (np.sqrt(w) - 1, np.sqrt(w) ** 3)}
+    with pytest.raises(LandscapeError, match=rf"{kind}\(w\) must be finite inside the domain"):
+        Landscape(**function, learning_rate=0.1, domain=(-1, 4)).diffusion()

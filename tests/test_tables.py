@@ -169,6 +169,10 @@ def test_what_is_wrong_with_a_table_is_said_with_its_place(columns, message):
         ("w,gradient,variance\n0,1,1\n1,a,1\n", "line 3: gradient = 'a' is not a number"),
         ("w,gradient,variance\n0,1,1\n1,,1\n", "line 3: gradient is nan"),
         ("", "the table is empty"),
+        ("w,w,gradient,variance\n0,0,1,1\n1,1,1,1\n", "line 1: there are 2 columns w. Keep the"),
+        ("# a\n\nw,gradient,variance\n0,1,1\n # b\n1,1,-1\n", "line 6: variance = -1 at w = 1"),
+        ("W,Gradient,Variance\n0,1,1\n1,1,1\n", "Did you mean W. Rename it to w"),
+        ("w [1];gradient (1/s);variance\n0;1;1\n1;1;1\n", "Did you mean w .1.. Rename it to w"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said_with_its_line(tmp_path, text, message):
@@ -176,6 +180,32 @@ def test_what_is_wrong_with_a_file_is_said_with_its_line(tmp_path, text, message
     path.write_text(text)
     with pytest.raises(LandscapeError, match=message):
         load(path, learning_rate=0.1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace(",", ";"),
+        lambda text: text.replace(",", "\t"),
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: "\ufeff" + text,
+        lambda text: re.sub(r"([^,\n]+)", r'"\1"', text),
+        lambda text: text.replace("\n", "\n  # measured again\n\n", 3),
+    ],
+)
+def test_files_are_read_as_other_programs_write_them(tmp_path, change):
+    path, columns = tmp_path / "t.csv", student(W)
+    rows = np.stack(list(columns.values()), axis=1).tolist()
+    text = "\n".join(",".join(map(repr, row)) for row in rows)
+    path.write_bytes(change(f"w,gradient,variance\n{text}\n").encode())
+    assert all((table(path).columns[k] == v).all() for k, v in columns.items())
+
+
+def test_a_table_in_another_encoding_is_told_so(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("w,gradient,variance\n0,1,1\n", encoding="utf-16")
+    with pytest.raises(LandscapeError, match="not text in UTF-8"):
+        table(path)
 
 
 def test_reading_a_table_runs_nothing(tmp_path):

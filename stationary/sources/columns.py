@@ -27,8 +27,8 @@ def is_table(path: Any) -> bool:
     return named and Path(path).suffix.lower() in SUFFIXES
 
 
-def columns_of(source: Any) -> tuple[dict[str, Array], str, int]:
-    """The columns of a table, what errors call it, and the number of its first row in there.
+def columns_of(source: Any) -> tuple[dict[str, Array], str, list[int] | None]:
+    """The columns of a table, what errors call it, and the lines of its rows, if it has lines.
 
     Parameters
     ----------
@@ -50,14 +50,19 @@ def columns_of(source: Any) -> tuple[dict[str, Array], str, int]:
             )
         try:
             if suffix == ".npz":
-                return _npz(path), path.name, 0
+                return _npz(path), path.name, None
             if suffix in (".parquet", ".pq"):
-                return _numbers(_parquet(path), path.name), path.name, 0
-            return _csv(path), path.name, 2
-        except (OSError, UnicodeError) as error:
-            what = getattr(error, "strerror", None) or error
+                return _numbers(_parquet(path), path.name), path.name, None
+            columns, lines = _csv(path)
+            return columns, path.name, lines
+        except OSError as error:
             raise LandscapeError(
-                f"{path}: the table cannot be read: {what}. Check its name and permissions."
+                f"{path}: the table cannot be read: {error.strerror or error}. Check its name and "
+                "permissions."
+            ) from error
+        except UnicodeError as error:
+            raise LandscapeError(
+                f"{path}: the table is not text in UTF-8: {error}. Save it as such."
             ) from error
     names = getattr(source, "columns", None)  # pandas, polars
     if names is None and isinstance(source, np.ndarray):
@@ -69,7 +74,7 @@ def columns_of(source: Any) -> tuple[dict[str, Array], str, int]:
             "a table is the path of a file, a data frame, or a mapping of columns such as "
             f"dict(w=..., gradients=...), not {short(source)}."
         )
-    return _numbers({str(k): source[k] for k in names}, "the table"), "the table", 0
+    return _numbers({str(k): source[k] for k in names}, "the table"), "the table", None
 
 
 def _numbers(columns: Mapping[str, Any], where: str) -> dict[str, Array]:
@@ -114,7 +119,7 @@ def _parquet(path: Path) -> dict[str, Any]:
     return {name: read.column(name).to_numpy() for name in read.column_names}
 
 
-def _csv(path: Path) -> dict[str, Array]:
+def _csv(path: Path) -> tuple[dict[str, Array], list[int]]:
     lines = path.read_text(encoding="utf-8-sig").splitlines()
     kept = [(k, line) for k, line in enumerate(lines, 1) if line.strip()[:1] not in ("", "#")]
     if not kept:
@@ -130,6 +135,12 @@ def _csv(path: Path) -> dict[str, Array]:
             f"{path}, line {kept[0][0]}: the first line holds numbers, not column names. Put a "
             f"line "
             "such as w,gradient,variance first."
+        )
+    double = next((n for n in names if n and names.count(n) > 1), None)
+    if double is not None:
+        raise LandscapeError(
+            f"{path}, line {kept[0][0]}: there are {names.count(double)} columns {double}. Keep "
+            "the one that is meant."
         )
     values = np.full((len(names), len(rows) - 1), np.nan)
     wordy: dict[int, tuple[int, str]] = {}
@@ -151,7 +162,8 @@ def _csv(path: Path) -> dict[str, Array]:
                 f"{path}, line {line}: {names[j]} = {entry!r} is not a number. Write it as in 0.05 "
                 "or 5e-2, and leave the place empty where there is none."
             )
-    return {n: v for j, (n, v) in enumerate(zip(names, values, strict=True)) if j not in wordy}
+    found = {n: v for j, (n, v) in enumerate(zip(names, values, strict=True)) if j not in wordy}
+    return found, [line for line, _ in kept[1:]]
 
 
 def _is_number(text: str) -> bool:

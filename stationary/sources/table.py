@@ -242,11 +242,11 @@ def table(source: Any, *, smooth: bool = True, **settings: Any) -> Table:
     LandscapeError
         If a column is missing or is not what it should be; the message says which, and where.
     """
-    columns, where, first = columns_of(source)
+    columns, where, lines = columns_of(source)
     if "name" in settings:
         where = settings["name"]
     c, ignored = _named(columns, where)
-    _check(c, where, first)
+    _check(c, where, lines)
     return Table(where, c, smooth, ignored, settings)
 
 
@@ -256,7 +256,8 @@ def _named(columns: dict[str, Array], where: str) -> tuple[dict[str, Array], tup
     others = [k for k in columns if k not in KNOWN]
 
     def missing(names: Sequence[str], why: str) -> LandscapeError:
-        near = [m for n in names for m in get_close_matches(n, others, 1, ALIKE)]
+        plain = {k.lower().partition(" ")[0]: k for k in others}  # "W", "gradient (1/s)"
+        near = [plain[m] for n in names for m in get_close_matches(n, plain, 1, ALIKE)]
         roots = [k for k in others if k.lower() in ROOTS]
         hint = f"It has {', '.join(columns) or 'no columns of numbers'}."
         if "variance" in names and roots:
@@ -275,8 +276,7 @@ def _named(columns: dict[str, Array], where: str) -> tuple[dict[str, Array], tup
     if len(main) > 1 and not {"gradients", "gradient"} >= set(main):
         raise LandscapeError(
             f"{where}: there are columns {' and '.join(main)}, each of which says by itself what "
-            f"the "
-            "process is. Keep one of them."
+            "the process is. Keep one of them."
         )
     if main[0] in ("gradient", "drift") and "variance" not in c:
         raise missing(("variance",), f" beside {main[0]}")
@@ -285,8 +285,7 @@ def _named(columns: dict[str, Array], where: str) -> tuple[dict[str, Array], tup
         if near:
             raise LandscapeError(
                 f"{where}: the column {name} has no meaning here; did you mean {near[0]}? Rename "
-                f"it, "
-                "or leave it out."
+                "it, or leave it out."
             )
     if main[0] in ("gradients", "losses"):
         others += [k for k in c if k not in (*PLACES, main[0])]
@@ -294,14 +293,13 @@ def _named(columns: dict[str, Array], where: str) -> tuple[dict[str, Array], tup
     return c, tuple(others)
 
 
-def _check(c: dict[str, Array], where: str, first: int) -> None:
+def _check(c: dict[str, Array], where: str, lines: list[int] | None) -> None:
     """Raise for the first entry that is not what its column should hold."""
     place = "w" if "w" in c else "x"
     w = c[place]
-    counted = "line" if first else "row"
 
     def at(i: int) -> str:
-        return f"{counted} {i + first}"
+        return f"row {i}" if lines is None else f"line {lines[i]}"
 
     if w.ndim != 1 or len(w) < 2:
         raise LandscapeError(

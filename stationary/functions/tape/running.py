@@ -251,6 +251,7 @@ def rows_of(recording: Recording, order: int, x: Array) -> Array:
     return _rows_at(Program(recording.tape, rows), rows, recording.datapoints, x)
 
 
+@np.errstate(all="ignore")  # where they are not finite is found, and said, by those who ask
 def _rows_at(program: Program, rows: Sequence[int], n: int, x: Array) -> Array:
     made = np.empty((n, len(x)))
     if len(rows) == n:
