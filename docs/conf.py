@@ -11,6 +11,10 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx_gallery.scrapers import figure_rst
+
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -20,11 +24,12 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
-    "sphinx.ext.mathjax",
     "sphinx_gallery.gen_gallery",
     "myst_parser",
 ]
 exclude_patterns = ["gallery/*"]  # what is made of it is in `pages`
+templates_path = ["templates"]
+html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = "stationary"
 html_static_path = ["static"]
@@ -33,7 +38,7 @@ html_copy_source = False
 default_role = "code"
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 2
-suppress_warnings = ["myst.xref_missing", "ref.footnote", "ref.python"]
+suppress_warnings = ["myst.xref_missing", "ref.footnote", "ref.python", "config.cache"]
 autosummary_generate = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
@@ -41,19 +46,6 @@ autodoc_default_options = {"members": True, "inherited-members": False}
 napoleon_google_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
-sphinx_gallery_conf = {
-    "examples_dirs": "gallery",
-    "gallery_dirs": "pages",
-    "within_subsection_order": "FileNameSortKey",
-    "capture_repr": ("_repr_html_", "__repr__"),
-    "ignore_repr_types": r"matplotlib\.",
-    "abort_on_example_error": True,
-    "show_signature": False,
-    "download_all_examples": False,
-    "remove_config_comments": True,
-    "min_reported_time": 1000,
-    "image_srcset": ["2x"],
-}
 
 
 def comments_of(cls: type) -> dict[str, str]:
@@ -83,12 +75,50 @@ def with_fields(app: Any, what: str, name: str, obj: Any, options: Any, lines: l
     if what != "class" or not dataclasses.is_dataclass(obj) or "Attributes" in lines:
         return
     said = comments_of(obj)
-    fields = [f.name for f in dataclasses.fields(obj) if said.get(f.name)]
+    fields = [f.name for f in dataclasses.fields(obj) if f.name in said]
     if fields and "Parameters" not in lines:
         lines += ["", "Attributes", "----------"]
         lines += [line for f in fields for line in (f, f"    {said[f]}")]
 
 
+def drawn(block: Any, variables: dict[str, Any], settings: dict[str, Any]) -> str:
+    """The picture that a block calls `figure`, whoever drew it."""
+    found = variables["example_globals"].pop("figure", None)
+    if found is None:
+        return ""
+    found = getattr(found, "figure", found)  # of axes
+    path = next(variables["image_path_iterator"])
+    found.savefig(path, dpi=160, bbox_inches="tight")
+    return str(figure_rst([path], settings["src_dir"]))
+
+
+def mathml(block: bool) -> Any:
+    """Formulas that browsers draw by themselves, without a network."""
+
+    def visit(writer: Any, node: Any) -> None:
+        text = tex2mathml(node.astext(), as_block=block)
+        writer.body.append(f'<div class="math">{text}</div>' if block else text)
+        raise nodes.SkipNode
+
+    return visit, None
+
+
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "pages",
+    "within_subsection_order": "FileNameSortKey",
+    "capture_repr": ("_repr_html_", "__repr__"),
+    "ignore_repr_types": r"matplotlib\.",
+    "image_scrapers": (drawn,),
+    "abort_on_example_error": True,
+    "show_signature": False,
+    "download_all_examples": False,
+    "remove_config_comments": True,
+    "min_reported_time": 1000,
+}
+
+
 def setup(app: Any) -> None:
+    app.add_html_math_renderer("mathml", mathml(block=False), mathml(block=True))
     for priority, change in enumerate((with_fields, as_text)):  # before napoleon
         app.connect("autodoc-process-docstring", change, priority=priority)
