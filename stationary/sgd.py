@@ -54,6 +54,7 @@ INSIDE = 1e-9  # of a position: minima nearer to each other are the same
 # for its deviation, as with long tails; `check` takes 2,000.
 CELLS = (256, 1024)
 AFFORDABLE = 256  # maps and datapoints for which so many cells cost about as much as an analysis
+TOLD = 0.05  # error of the logarithm of an exit time up to which more cells are not asked for
 CLOSE = 0.05  # difference of two masses, and relative of two deviations, up to which they agree
 LEAST = -700.0  # logarithm of a probability below which none is worth a word
 MOST_STEPS = 10**18  # of a run, whose powers are squared in a few seconds
@@ -386,13 +387,18 @@ def _leaving(
         return math.inf, 0.0, False
     at, low, high = stretch.position, stretch.lower, stretch.upper
     # An infinite side, which is no way out, is cut off where hardly anything comes.
+    from stationary.chain.exit_time import exit_time
+
     known = chain.edges if len(chain.edges) else [at]
     if math.isinf(low):
         low = min(float(known[0]), 2 * at - high)
     if math.isinf(high):
         high = max(float(known[-1]), 2 * at - low)
     try:
-        time = chain.mean_exit_time(low, high, at)
+        for cells in CELLS:
+            time = exit_time(chain.landscape, chain.batches, low, high, at, max(cells, chain.cells))
+            if time.error < TOLD:
+                break
     except ConvergenceError:
         return None, math.inf, True  # beyond what doubles hold
     except StationaryError:

@@ -199,3 +199,24 @@ def test_a_deviation_is_said_where_cells_tell_it():
 def test_what_sgd_makes_of_it_is_the_same_after_a_journey():
     sgd = analyze(EXAMPLES / "two_minima.py").sgd
     assert pickle.loads(pickle.dumps(sgd)) == sgd
+
+
+def test_every_minimum_that_no_minibatch_leads_out_of_is_named_and_nothing_takes_never_steps():
+    c, h = [-0.055, 0.829, 0.308, -0.123, -0.261], [0.628, 0.485, 0.982, 1.627, 0.807]
+    landscape = Landscape(
+        losses=lambda w: [
+            0.3 * k * (1 - np.cos(3 * (w - 0.3 * m))) + 0.1 * (w - m) ** 2
+            for k, m in zip(h, c, strict=True)
+        ],
+        learning_rate=0.559,
+        batch_size=3,
+        domain=(-5, 5),
+    )
+    analysis = analyze(landscape)
+    said = " ".join(analysis.summary().split())
+    closed = [m for m in analysis.sgd.steps.minima if m.held is not None]
+    assert len(closed) == len(analysis.sgd.chain.components) == 3
+    first = said[said.index("SGD cannot leave") : said.index("leads out")]
+    assert all(f"w = {m.position:.6g}" in first for m in closed)
+    assert "SGD stays for ever around the 2 minima from w = -3.70" in said
+    assert "never on average" not in said

@@ -138,10 +138,13 @@ def possible_growth(log_share: Any, error: Any) -> Any:
     """By how much log of a whole may be off where the log of one share of it is off by `error`.
 
     That is the share times the error as long as the error is small; a light share whose log is
-    hardly known may be the whole.
+    hardly known may be the whole. A share of nothing changes nothing.
     """
+    some = np.asarray(log_share > -math.inf, dtype=bool)
+    x, e, growth = log_share[some], error[some], np.zeros_like(error)
     with np.errstate(divide="ignore"):
-        return logaddexp(0 * log_share, log_share + error + log(-expm1(-error)))
+        growth[some] = logaddexp(0 * x, x + e + log(-expm1(-e)))
+    return growth
 
 
 def logcumsumexp(x: Array) -> Array:

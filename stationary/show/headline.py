@@ -99,12 +99,27 @@ def _caution(analysis: Analysis) -> str:
 
 
 def _confined(sgd: FiniteStep) -> list[str]:
+    """The minima that SGD cannot leave, all of them as soon as the diffusion misses one."""
+    if not sgd.held:
+        return []
+    held = [f"w = {at:.6g}: from {low:.4g} to {high:.4g}" for at, (low, high) in _closed(sgd)]
+    if len(held) == 1:
+        return [f"SGD cannot leave the minimum at {held[0]} no minibatch leads out."]
+    *first, last = [f"{text.replace(': ', ' (')})" for text in held[:SHOWN]]
+    more = f" (and {_more(len(held))})" if len(held) > SHOWN else ""
     return [
-        f"SGD cannot leave the minimum at w = {m.position:.6g}: from {m.held[0]:.4g} to "
-        f"{m.held[1]:.4g} no minibatch leads out."
-        for m in sgd.held[:SHOWN]
-        if m.held is not None
+        f"SGD cannot leave the minima at {', '.join(first)} or {last}{more}: no minibatch leads "
+        "out of these intervals."
     ]
+
+
+def _closed(sgd: FiniteStep) -> list[tuple[float, tuple[float, float]]]:
+    return [(m.position, m.held) for m in sgd.steps.minima if m.held is not None]
+
+
+def _more(count: int) -> str:
+    """What is not named of so many minima."""
+    return f"{count - SHOWN} more minim{'um' if count == SHOWN + 1 else 'a'}"
 
 
 def _settled(sgd: FiniteStep, place: Place) -> str:
@@ -115,7 +130,11 @@ def _settled(sgd: FiniteStep, place: Place) -> str:
     if chain.kind == "classes":
         parts = [f"at w = {a.position:.6g}" for a in chain.atoms]
         parts += [f"between {c.interval[0]:.6g} and {c.interval[1]:.6g}" for c in chain.components]
-        return f"In the long run SGD is {' or '.join(parts[:SHOWN])}, depending on where it starts."
+        if len(parts) == len(_closed(sgd)) and sgd.held:
+            return "In the long run SGD stays in one of these; in which, its start decides."
+        more = f" or in one of {len(parts)} in all" if len(parts) > SHOWN else ""
+        listed = " or ".join(parts[:SHOWN])
+        return f"In the long run SGD is {listed}{more}, depending on where it starts."
     ranked = sorted(sgd.basins, key=lambda b: -_log(b.log_chain))
     kept = [b for b in ranked if _log(b.log_chain) > -math.inf]
     deviation = math.nan if sgd.spread is None else sgd.spread[1]
@@ -133,8 +152,9 @@ def _listed(shares: Sequence[str], ranked: Sequence[SgdBasin], deviation: float)
     if len(shares) < 2:
         spread = f" (standard deviation {deviation:.3g})" if math.isfinite(deviation) else ""
         return (shares[0].partition(" with ")[0] if shares else "around no minimum") + spread
-    more = f", and in {len(ranked) - SHOWN} more minima" if len(ranked) > SHOWN else ""
-    return f"{', '.join(shares[:SHOWN][:-1])} and {shares[:SHOWN][-1]}{more}"
+    if len(ranked) > SHOWN:
+        return f"{', '.join(shares[:SHOWN])} and in {_more(len(ranked))}"
+    return f"{', '.join(shares[:-1])} and {shares[-1]}"
 
 
 def _at(b: SgdBasin, place: Place) -> str:
@@ -187,30 +207,37 @@ def _limit(analysis: Analysis, sgd: FiniteStep, place: Place) -> str:
 def _reach(sgd: FiniteStep, place: Place, run: int) -> list[str]:
     """Whether a run gets there: how many steps it takes to leave each minimum."""
     timed = [
-        (b, math.inf if b.endless else b.log_chain_exit_time)
+        (b, math.inf if b.endless else float(b.log_chain_exit_time or 0.0))
         for b in sgd.basins
         if b.endless or b.log_chain_exit_time is not None
     ]
-    slow = [(b, t) for b, t in timed if t is not None and t > math.log(run / HARDLY)]
-    fast = [(b, t) for b, t in timed if t is not None and t <= math.log(run / HARDLY)]
+    never = [b for b, t in timed if t == math.inf and not b.endless and b.held is None]
+    slow = [(b, t) for b, t in timed if t > math.log(run / HARDLY) and (b.endless or t < math.inf)]
+    fast = [(b, t) for b, t in timed if t <= math.log(run / HARDLY)]
     said = [
         f"w = {place(b.position)} is left after {_steps(t, b.exit_error)} steps on average"
         for b, t in fast[:SHOWN]
     ]
-    left = [(b, t) for b, t in slow if b.held is None]
-    if not left:
-        return [f"{'; '.join(said)}."] if said else []
-    first, t = min(left, key=lambda pair: pair[1])
-    after = "more than 10^290" if first.endless else _steps(t, first.exit_error)
+    said += [f"SGD stays for ever {_at(b, place)} once it has settled there" for b in never[:SHOWN]]
+    if slow:
+        said.insert(0, _kept_for(slow, bool(fast or never), place, run))
+    return [f"{'; '.join(said)}."] if said else []
+
+
+def _kept_for(slow: Sequence[tuple[SgdBasin, float]], others: bool, place: Place, run: int) -> str:
+    """That no run leaves these minima, and how long it would take."""
+    first, t = min(slow, key=lambda pair: pair[1] - pair[0].exit_error)
+    if first.endless:
+        after = "more than 10^290"
+    elif len(slow) > 1:
+        after = f"at least {_steps(t - min(first.exit_error, t), 0.01)}"
+    else:
+        after = _steps(t, first.exit_error)
     where = "the minimum it is in"
-    if fast:
-        where = " or ".join(f"w = {place(b.position)}" for b, _ in left[:SHOWN])
-    least = "at least " if len(left) > 1 else ""
+    if others:
+        where = " or ".join(f"w = {place(b.position)}" for b, _ in slow[:SHOWN])
     length = "a million" if run == RUN else f"{run:,}"
-    return [
-        "; ".join([f"No run of {length} steps leaves {where} ({least}{after} on average)", *said])
-        + "."
-    ]
+    return f"No run of {length} steps leaves {where} ({after} on average)"
 
 
 def _steps(log_time: float, error: float) -> str:
@@ -222,4 +249,5 @@ def _steps(log_time: float, error: float) -> str:
         return f"10^{low} to 10^{high}"
     if log_time > math.log(1e7):
         return f"10^{log_time / LN10:.1f}"
-    return f"{float(f'{math.exp(log_time):.{max(2, digits_left(error, 4))}g}'):,.6g}"
+    steps = float(f"{math.exp(log_time):.{max(2, digits_left(error, 4))}g}")
+    return f"{steps:,.0f}" if steps >= 100 else f"{steps:.6g}"

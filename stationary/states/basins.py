@@ -180,7 +180,8 @@ def _basins(state: EndState, c: Component) -> list[Basin]:
 
     def rounded(x: Any) -> float:
         """What a number loses when it is handed out as a double."""
-        return 0.0 if state.digits is not None else float(np.spacing(abs(to_float(number(x))))) / 2
+        size = abs(to_float(number(x)))
+        return 0.0 if state.digits is not None or size == math.inf else float(np.spacing(size)) / 2
 
     minima: list[tuple[Any, Equilibrium | None] | None] = [(e.place, e) for e in stable]
     first, last = found.diffusion.domain
@@ -366,7 +367,7 @@ def _masses(c: Component, borders: Array) -> tuple[Array, Array]:
         logs = np.concatenate([raw[inside], [log for log, _ in extra]])
         weights = np.concatenate([c.panel_errors[panel[inside]], [error for _, error in extra]])
         log_mass[i] = logsumexp(logs)
-        own[i] = exp(logs - log_mass[i]) @ weights if len(logs) else 0.0
+        own[i] = exp(logs - log_mass[i]) @ weights if log_mass[i] > -math.inf else 0.0
     some = np.asarray(own > 0, dtype=bool)
     growth = 0 * own
     growth[some] = possible_growth(log_mass[some], own[some])
