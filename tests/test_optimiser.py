@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from stationary import Landscape, LandscapeError, analyze, end_state, exact_chain, load, simulate
+from stationary import (
+    Landscape,
+    LandscapeError,
+    analyze,
+    check,
+    end_state,
+    exact_chain,
+    load,
+    simulate,
+)
 from stationary.cli import app
 
 CURVATURES, CENTRES = np.array([1, 2, 2, 1.5]), np.array([-1.25, -0.25, 0.5, 1])
@@ -102,6 +111,40 @@ def test_momentum_on_a_parabola_has_its_variance_in_closed_form(beta):
     assert exact / small == pytest.approx(1 / (1 - rate * h / (2 * (1 + beta))), rel=1e-12)
     with pytest.raises(LandscapeError, match=r"no chain on w alone.*simulate.*momentum = 0"):
         exact_chain(given)
+
+
+@pytest.mark.parametrize(("rate", "beta"), [(0.2, 0.5), (0.1, 0.9)])
+def test_check_takes_momentum_to_the_chain_of_weight_and_velocity(rate, beta):
+    """On a parabola the variances of w and v and their covariance have closed forms."""
+    h, noise = 1.5, np.var(1.5 * CENTRES)
+    held = check(landscape(alike, rate, momentum=beta), walkers=200, steps=1000)
+    found = dict(
+        zip(held.names, zip(held.chain.values, held.chain.errors, strict=True), strict=True)
+    )
+    # v' = b v - T h w - T e, w' = w + v': the stationary covariance solves S = M S M^t + N.
+    step = np.array([[1 - rate * h, beta], [-rate * h, beta]])
+    push = rate**2 * noise * np.ones((2, 2))
+    s = np.linalg.solve(np.eye(4) - np.kron(step, step), push.ravel()).reshape(2, 2)
+    exact = rate * noise * (1 + beta) / ((1 - beta) * h * (2 * (1 + beta) - rate * h))
+    assert s[0, 0] == pytest.approx(exact, rel=1e-10)
+    for name, truth in (
+        ("deviation 1", s[0, 0] ** 0.5),
+        ("deviation 2", s[1, 1] ** 0.5),
+        ("correlation", s[0, 1] / (s[0, 0] * s[1, 1]) ** 0.5),
+    ):
+        value, error = found[name]
+        assert abs(value - truth) <= error + 1e-11
+        walked = held.walkers.values[held.names.index(name)]
+        assert abs(walked - truth) < 5 * held.walkers.errors[held.names.index(name)]
+    assert "velocity" in held.summary()
+    with pytest.raises(LandscapeError, match=r"Leave these out.*simulate"):
+        check(landscape(alike, rate, momentum=beta, clip=0.5))
+
+
+def test_walkers_that_run_away_with_momentum_are_said_to():
+    held = check(landscape(alike, 20.0, momentum=0.5), walkers=50, steps=2000)
+    assert held.walkers is None
+    assert "ran away" in held.summary()
 
 
 def test_one_datapoint_has_noise_if_its_label_has():

@@ -24,6 +24,8 @@ from stationary.errors import ConvergenceError, LandscapeError, StationaryError
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.process.diffusion import Convention
 from stationary.process.landscape import Landscape
+from stationary.process.phase_space import phase_space
+from stationary.process.plane import PlaneDiffusion
 from stationary.progress import Progress
 from stationary.sgd import COMPARED, SETTLED, SgdBasin, Stretch, sgd_basins, stretches_of
 from stationary.simulation.result import Simulation
@@ -38,6 +40,7 @@ __all__ = ["Check", "check"]
 WALKERS, STEPS = 1000, 20_000
 FEWEST_WALKERS, FEWEST_STEPS = 100, 1000
 GRADIENTS = 2 * 10**9  # evaluated by the walkers at most, if nothing is said: 10 to 30 seconds
+VELOCITY = "With momentum the chain is that of the weight, 1, and its velocity, 2, in w per step."
 ENDLESS = 10**12  # and if something is: some hours
 
 
@@ -76,6 +79,11 @@ def check(
     changes
         Fields of the landscape to replace, as for `analyze`.
 
+    Returns
+    -------
+    Check
+        With two weights, or momentum, a `PlaneCheck`.
+
     Raises
     ------
     LandscapeError
@@ -91,11 +99,16 @@ def check(
             )
     given = {"initial": initial} if initial is not None else {}
     analysis: Any = analyze(source, **changes, **given)
+    momentum = isinstance(analysis.process, Landscape) and analysis.process.momentum
+    if momentum:
+        analysis = analyze(_with_velocity(analysis.process))
     if isinstance(analysis.process, PLANE):
         from stationary.plane.finite import plane_check
 
-        how: Any = {"walkers": walkers or 1000, "steps": steps, "simulation": simulation}
+        how: Any = {"walkers": walkers or WALKERS, "steps": steps, "simulation": simulation}
         held: Any = plane_check(analysis, seed=seed, **how)
+        if momentum:
+            held = replace(held, notes=(VELOCITY, *held.notes))
         return held  # type: ignore[no-any-return]
     landscape = None if analysis.landscape is None else analysis.landscape.at_last_rate
     if landscape is None:
@@ -157,6 +170,16 @@ def check(
         notes=tuple(notes),
         interrupted=interrupted,
     )
+
+
+def _with_velocity(landscape: Landscape) -> PlaneDiffusion:
+    """With momentum a step depends on the one before, so that the chain is that of (w, v)."""
+    if not landscape.rule.linear or landscape.label_noise:
+        raise LandscapeError(
+            f"{landscape.name}: check with momentum is for plain SGD, not with clip or label "
+            "noise. Leave these out, or send out walkers alone with stationary.simulate."
+        )
+    return phase_space(landscape.at_last_rate)
 
 
 def _affordable(

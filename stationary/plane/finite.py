@@ -245,8 +245,9 @@ def _walk(
     held = np.zeros((count, walkers))
     seen = 0
     for step in range(burn + steps):
-        x = stepper.draw(x, rng)
-        if step % 64 == 0 and not np.isfinite(x).all():
+        with np.errstate(over="ignore", invalid="ignore"):  # they may run away
+            x = stepper.draw(x, rng)
+        if not np.isfinite(x).all():
             notes.append("Some walkers ran away to infinity: SGD diverges with this step.")
             return None
         x = np.where(x < ends[:, :1], 2 * ends[:, :1] - x, x)
