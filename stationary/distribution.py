@@ -8,18 +8,21 @@ distribution function and how well that is known; the rest follows from it.
 
 from __future__ import annotations
 
+import functools
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, cast, overload
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError
 from stationary.result import Data
 
-__all__ = ["Cells", "Distance", "Distribution", "Grid"]
+__all__ = ["Cells", "Distance", "Distribution", "Grid", "Pointwise", "pointwise"]
 
 Array = NDArray[Any]
 
@@ -67,17 +70,113 @@ class Grid:
     noise: Array | None = None  # of each bin of samples
 
 
-class Distribution(Data):
-    """A law on the line that can be held against another one."""
+class Pointwise(Protocol):
+    """A method that takes one point, or points of any shape."""
+
+    @overload
+    def __call__(self, x: float, /) -> float: ...
+    @overload
+    def __call__(self, x: Array | Sequence[Any], /) -> Array: ...
+
+
+def pointwise(method: Callable[[Any, Array], Array]) -> Pointwise:
+    """The method of an array of points, shape (M,), for one point and for any shape.
+
+    A number is given back for a number.
+    """
+
+    @functools.wraps(method)
+    def at_points(self: Any, *x: Any, **named: Any) -> Any:
+        (given,) = (*x, *named.values())
+        at = self._points(given)
+        return self._handed_out(method(self, at.ravel()), at.shape)
+
+    return cast(Pointwise, at_points)
+
+
+class Distribution(Data, ABC):
+    """A law on the line, with the methods of `scipy.stats`, that can be held against another."""
 
     error: Any  # absolute, of the distribution function where it is worst
 
-    def cdf(self, x: ArrayLike) -> Any:
+    @pointwise
+    @abstractmethod
+    def cdf(self, x: Array) -> Array:
         """P(X <= x), at points of any shape."""
-        raise NotImplementedError
 
-    def _grid(self) -> Grid:
-        raise NotImplementedError
+    @pointwise
+    @abstractmethod
+    def ppf(self, q: Array) -> Array:
+        """The x with P(X <= x) = q; nan for q outside [0, 1]."""
+
+    @abstractmethod
+    def mean(self) -> float:
+        """E[X]."""
+
+    @abstractmethod
+    def var(self) -> float:
+        """The variance."""
+
+    @abstractmethod
+    def _grid(self) -> Grid: ...
+
+    @pointwise
+    def sf(self, x: Array) -> Array:
+        """P(X > x)."""
+        return 1 - self.cdf(x)
+
+    @pointwise
+    def logcdf(self, x: Array) -> Array:
+        """log P(X <= x)."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.cdf(x))
+
+    @pointwise
+    def logsf(self, x: Array) -> Array:
+        """log P(X > x)."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.sf(x))
+
+    @pointwise
+    def isf(self, q: Array) -> Array:
+        """The x with P(X > x) = q; nan for q outside [0, 1]."""
+        return self.ppf(1 - q)
+
+    def median(self) -> float:
+        """The x with half of the probability on either side."""
+        return self.ppf(0.5)
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """The interval around the median that holds `confidence`, with equal tails."""
+        if not 0 <= confidence <= 1:
+            raise LandscapeError(f"confidence = {confidence!r} must lie between 0 and 1.")
+        return self.ppf((1 - confidence) / 2), self.isf((1 - confidence) / 2)
+
+    def support(self) -> tuple[float, float]:
+        """The ends of the smallest interval that holds all probability."""
+        return self.ppf(0.0), self.ppf(1.0)
+
+    def std(self) -> float:
+        """The standard deviation."""
+        return math.sqrt(self.var())
+
+    def probability(self, lower: float, upper: float) -> float:
+        """P(lower < X <= upper)."""
+        if not lower <= upper:
+            raise LandscapeError(
+                f"probability({lower:g}, {upper:g}): the first end must not be above the second."
+            )
+        return float(self.cdf(upper) - self.cdf(lower))
+
+    def rvs(self, size: Any = None, rng: np.random.Generator | int | None = None) -> Any:
+        """Independent draws: `size` of them, or an array of that shape."""
+        return self.ppf(np.random.default_rng(rng).random(size))
+
+    def _points(self, x: Any) -> Array:
+        return np.asarray(x, dtype=float)
+
+    def _handed_out(self, values: Array, shape: tuple[int, ...]) -> Any:
+        return values.reshape(shape)[()]
 
     def below(self, x: Array) -> Array:
         """P(X <= x) at ascending points, in doubles."""
@@ -255,52 +354,41 @@ class Cells(Distribution):
     def _sums(self) -> Array:
         return self.before + np.concatenate([[0.0], np.cumsum(self.masses)])
 
-    def cdf(self, x: ArrayLike) -> Any:
+    @pointwise
+    def cdf(self, x: Array) -> Array:
         """P(X <= x), at points of any shape."""
-        at = np.asarray(x, dtype=float)
-        total = np.interp(at, self.edges, self._sums) if len(self.edges) else np.zeros(at.shape)
+        total = np.interp(x, self.edges, self._sums) if len(self.edges) else np.zeros(x.shape)
         order = np.argsort(self.positions)
         held = np.concatenate([[0.0], np.cumsum(self.weights[order])])
-        total = total + held[np.searchsorted(self.positions[order], at, side="right")]
-        return np.where(np.isnan(at), np.nan, np.clip(total, 0.0, 1.0))[()]
+        total = total + held[np.searchsorted(self.positions[order], x, side="right")]
+        return np.where(np.isnan(x), np.nan, np.clip(total, 0.0, 1.0))
 
-    def sf(self, x: ArrayLike) -> Any:
-        """P(X > x)."""
-        return 1 - self.cdf(x)
-
-    def pdf(self, x: ArrayLike) -> Any:
+    @pointwise
+    def pdf(self, x: Array) -> Array:
         """The mean density of the cell that each point lies in, per unit of x; atoms aside."""
-        at = np.asarray(x, dtype=float)
         if not len(self.masses):
-            return np.zeros(at.shape)[()]
-        cell = np.clip(np.searchsorted(self.edges, at, side="right") - 1, 0, len(self.masses) - 1)
-        inside = (at >= self.edges[0]) & (at <= self.edges[-1])
+            return np.zeros(x.shape)
+        cell = np.clip(np.searchsorted(self.edges, x, side="right") - 1, 0, len(self.masses) - 1)
+        inside = (x >= self.edges[0]) & (x <= self.edges[-1])
         found = np.where(inside, (self.masses / np.diff(self.edges))[cell], 0.0)
-        return np.where(np.isnan(at), np.nan, found)[()]
+        return np.where(np.isnan(x), np.nan, found)
 
-    def logpdf(self, x: ArrayLike) -> Any:
+    @pointwise
+    def logpdf(self, x: Array) -> Array:
         """log of the density; -inf where there is none."""
         with np.errstate(divide="ignore"):
             return np.log(self.pdf(x))
 
-    def ppf(self, q: ArrayLike) -> Any:
+    @pointwise
+    def ppf(self, q: Array) -> Array:
         """The x with P(X <= x) = q; nan for q outside [0, 1]."""
-        at = np.asarray(q, dtype=float)
         x = np.sort(np.concatenate([self.edges, np.repeat(self.positions, 2)]))
-        below, before = np.asarray(self.cdf(x)), np.asarray(self.cdf(np.nextafter(x, -np.inf)))
+        below, before = self.cdf(x), self.cdf(np.nextafter(x, -np.inf))
         first = np.append(True, np.diff(x) > 0)  # at an atom: before it, and with it
         f = np.where(first & np.isin(x, self.positions), before, below)
         rising = np.append(np.diff(f) > 0, True) | np.append(True, np.diff(f) > 0)
-        found = np.interp(at, f[rising], x[rising])
-        return np.where((at >= 0) & (at <= 1), found, np.nan)[()]
-
-    def probability(self, lower: float, upper: float) -> float:
-        """P(lower < X <= upper)."""
-        if not lower <= upper:
-            raise LandscapeError(
-                f"probability({lower:g}, {upper:g}): the first end must not be above the second."
-            )
-        return float(self.cdf(upper) - self.cdf(lower))
+        found = np.interp(q, f[rising], x[rising])
+        return np.where((q >= 0) & (q <= 1), found, np.nan)
 
     def moment(self, order: int) -> float:
         """E X^order, with the density even within each cell."""
@@ -317,14 +405,6 @@ class Cells(Distribution):
         centre = self.mean()
         away = Cells(self.edges - centre, self.masses, self.positions - centre, self.weights)
         return max(away.moment(2), 0.0)
-
-    def std(self) -> float:
-        """The standard deviation."""
-        return math.sqrt(self.var())
-
-    def rvs(self, size: Any = None, rng: np.random.Generator | int | None = None) -> Any:
-        """Independent draws: `size` of them, or an array of that shape."""
-        return self.ppf(np.random.default_rng(rng).random(size))
 
     def _grid(self) -> Grid:
         rank = 1 if self.noise is None else 2

@@ -169,3 +169,30 @@ def test_the_bias_of_an_analysis_prints_the_report_of_the_command():
     found = analyze(TWO_MINIMA)
     assert str(found.bias) == st.width_bias(TWO_MINIMA).summary()
     assert pickle.loads(pickle.dumps(found.bias)) == found.bias
+
+
+def test_every_law_answers_the_same_questions():
+    """Atoms of 3/4 at 0 and 1/4 at 1, said by an end state, by a start, and by cells."""
+    process = Diffusion(0.0, lambda x: x * (1 - x), (0, 1))
+    state = st.end_state(process, 0.25)
+    start = st.end_state(process, [0.0, 0.0, 0.0, 1.0]).initial
+    cells = st.Cells(np.empty(0), np.empty(0), np.array([0.0, 1.0]), np.array([0.75, 0.25]))
+    x, q = np.array([[-1.0, 0.0], [0.5, 1.0]]), np.array([0.1, 0.74, 0.76, 2.0])
+    for law in (state, start, cells):
+        assert law.cdf(x) == pytest.approx(np.array([[0, 0.75], [0.75, 1]]), abs=1e-14)
+        assert law.logcdf(0.5) == pytest.approx(np.log(0.75), abs=1e-14)
+        assert law.logsf(x[1]) == pytest.approx([np.log(0.25), -np.inf], abs=1e-14)
+        assert law.ppf(q) == pytest.approx([0, 0, 1, np.nan], nan_ok=True)
+        assert law.isf(q) == pytest.approx([1, 0, 0, np.nan], nan_ok=True)
+        assert (law.mean(), law.var()) == pytest.approx((0.25, 0.1875), abs=1e-14)
+        assert (law.median(), law.support()) == (0, (0, 1))
+        assert isinstance(law.cdf(0.5), float)
+
+
+def test_an_end_state_gives_the_weights_of_what_it_ends_in():
+    found = st.end_state(Diffusion(0.0, lambda x: x * (1 - x), (0, 1)), 0.25).to_dict()
+    atoms = [c for c in found["classes"] if c["kind"] == "atom"]
+    assert [a["weight"] for a in atoms] == pytest.approx([0.75, 0.25], abs=1e-14)
+    assert all(0 < a["weight_error"] < 1e-13 for a in atoms)
+    assert found["status"]["name"] == "converged"
+    assert found["moments"]["mean"]["value"] == pytest.approx(0.25, abs=1e-14)

@@ -8,14 +8,14 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from stationary.chain.batches import Batches
 from stationary.chain.closed_class import ChainClass, unevenness
 from stationary.chain.exit_time import ExitTime, exit_time
 from stationary.chain.far import Far
 from stationary.chain.relaxation import Relaxation, relaxation_of
-from stationary.distribution import Cells, Distribution, Grid
+from stationary.distribution import Cells, Distribution, Grid, pointwise
 from stationary.errors import LandscapeError, Status
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
@@ -76,17 +76,16 @@ class ChainState(Distribution):
 
     # -- distribution function and probabilities ------------------------------------------------
 
-    def cdf(self, x: ArrayLike) -> Any:
+    @pointwise
+    def cdf(self, x: Array) -> Array:
         """P(X <= x), at points of any shape."""
         self._require()
-        at = np.asarray(x, dtype=float)
-        total = np.zeros(at.shape)
+        total = np.zeros(x.shape)
         for w, c in self._parts:
-            total = total + w * c.cdf(at)
-        for w, x in self._lumps:
-            total = total + w * (at >= x)
-        total = np.where(np.isnan(at), np.nan, np.minimum(total, 1.0))
-        return total[()]
+            total = total + w * c.cdf(x)
+        for w, position in self._lumps:
+            total = total + w * (x >= position)
+        return np.where(np.isnan(x), np.nan, np.minimum(total, 1.0))
 
     def log_probability(self, lower: float, upper: float) -> float:
         """log P(lower < X <= upper), also where the probability itself underflows.
@@ -190,10 +189,6 @@ class ChainState(Distribution):
             + sum(self.weight_error * (x - mean) ** 2 for w, x in self._lumps)
         )
 
-    def std(self) -> float:
-        """The standard deviation."""
-        return math.sqrt(self.var())
-
     @property
     def std_error(self) -> float:
         """The estimated absolute error of `std()`."""
@@ -289,25 +284,20 @@ class ChainState(Distribution):
             shift_error=float(sum(w * c.distance for w, c in spread)) + self.weight_error * span,
         )
 
-    def pdf(self, x: ArrayLike) -> Any:
+    @pointwise
+    def pdf(self, x: Array) -> Array:
         """The mean density of the cell that each point lies in, per unit of w; atoms aside."""
         return self.cells_law.pdf(x)
 
-    def logpdf(self, x: ArrayLike) -> Any:
+    @pointwise
+    def logpdf(self, x: Array) -> Array:
         """log of the density; -inf where there is none."""
         return self.cells_law.logpdf(x)
 
-    def sf(self, x: ArrayLike) -> Any:
-        """P(X > x)."""
-        return 1 - self.cdf(x)
-
-    def ppf(self, q: ArrayLike) -> Any:
+    @pointwise
+    def ppf(self, q: Array) -> Array:
         """The w with P(X <= w) = q; nan for q outside [0, 1]."""
         return self.cells_law.ppf(q)
-
-    def rvs(self, size: Any = None, rng: np.random.Generator | int | None = None) -> Any:
-        """Independent draws: `size` of them, or an array of that shape."""
-        return self.cells_law.rvs(size, rng)
 
     # -- inside ---------------------------------------------------------------------------------
 

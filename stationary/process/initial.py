@@ -17,13 +17,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from stationary.distribution import Distribution, Grid
+from stationary.distribution import Distribution, Grid, pointwise
 from stationary.errors import LandscapeError
 from stationary.process.laws import Normal, Truncated, Uniform
 from stationary.process.starts import Source, located, nowhere, place, understood
@@ -186,17 +187,54 @@ class Initial(Distribution):
             return self.law.probability(lower, upper)
         return self._share(lambda x: (lower < x) & (x < upper))
 
-    def cdf(self, x: ArrayLike) -> Any:
+    @pointwise
+    def cdf(self, x: Array) -> Array:
         """P(X <= x), at points of any shape."""
-        at = np.asarray(x, dtype=float)
         if self.law is None:
-            held = np.append(0.0, np.cumsum(self.weights) / self.weights.sum())
-            found = held[np.searchsorted(self.points, at, side="right")]
+            found = self._held[np.searchsorted(self.points, x, side="right")]
         else:
-            below = np.asarray(self.law.law.cdf(np.clip(at, self.law.lower, self.law.upper)))
+            below = np.asarray(self.law.law.cdf(np.clip(x, self.law.lower, self.law.upper)))
             found = np.clip((below - self.law.ends[0].before) / self.law.total, 0.0, 1.0)
-            found = np.where(at < self.law.lower, 0.0, np.where(at >= self.law.upper, 1.0, found))
-        return np.where(np.isnan(at), np.nan, found)[()]
+            found = np.where(x < self.law.lower, 0.0, np.where(x >= self.law.upper, 1.0, found))
+        return np.where(np.isnan(x), np.nan, found)
+
+    @pointwise
+    def ppf(self, q: Array) -> Array:
+        """The x with P(X <= x) = q; nan for q outside [0, 1]."""
+        return self._inverted(q, 1 - q)
+
+    @pointwise
+    def isf(self, q: Array) -> Array:
+        """The x with P(X > x) = q; nan for q outside [0, 1]."""
+        return self._inverted(1 - q, q)
+
+    def _inverted(self, below: Array, above: Array) -> Array:
+        valid = (below >= 0) & (above >= 0)
+        q = np.where(valid, below, 0.5)
+        if self.law is None:
+            # Half a rounding less: a share that is reached is that of its point.
+            k = np.searchsorted(self._held[1:], q * (1 - 2.0**-52))
+            found = self.points[np.minimum(k, len(self.points) - 1)]
+        else:
+            first, last = self.law.ends
+            u, v = first.before + q * self.law.total, last.after + (1 - q) * self.law.total
+            v = np.where(valid, last.after + above * self.law.total, v)
+            found = np.clip(self.law.at(u, v, u > 0.5), self.law.lower, self.law.upper)
+        return np.where(valid, found, np.nan)
+
+    @cached_property
+    def _held(self) -> Array:
+        return np.append(0.0, np.cumsum(self.weights) / self.weights.sum())
+
+    def mean(self) -> float:
+        """E[X]; nan where a law has none, or it could not be had."""
+        known = self.moments()
+        return math.nan if known is None else known[0]
+
+    def var(self) -> float:
+        """The variance; nan where a law has none, or it could not be had."""
+        known = self.moments()
+        return math.nan if known is None else known[2] ** 2
 
     def _grid(self) -> Grid:
         if self.law is None:
@@ -221,11 +259,12 @@ class Initial(Distribution):
     def _share(self, which: Function) -> float:
         return float(self.weights[which(self.points)].sum() / self.weights.sum())
 
-    def rvs(self, size: int | tuple[int, ...], rng: np.random.Generator | int | None) -> Array:
+    def rvs(self, size: Any = None, rng: np.random.Generator | int | None = None) -> Any:
         """Independent starts: `size` of them, or an array of that shape."""
         generator = np.random.default_rng(rng)
         if self.law is not None:
-            return self.law.rvs(size, generator)
+            drawn = self.law.rvs(1 if size is None else size, generator)
+            return drawn[0] if size is None else drawn
         return generator.choice(self.points, size=size, p=self.weights / self.weights.sum())
 
     def __repr__(self) -> str:

@@ -7,12 +7,13 @@ import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from importlib import import_module
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stationary.distribution import Distribution, Grid
+from stationary.distribution import Distribution, Grid, pointwise
 from stationary.errors import LandscapeError, Status
 from stationary.functions.evaluation import evaluate
 from stationary.line.equilibria import Equilibrium
@@ -31,7 +32,7 @@ from stationary.numbers.elementary import (
 )
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
-from stationary.states.manners import Manners
+from stationary.result import plain
 from stationary.states.mixture import (
     Atom,
     Escape,
@@ -59,7 +60,7 @@ MOST = 2.0**1000  # beyond this logarithm a density is infinite even to mpmath
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class EndState(Manners, Distribution):
+class EndState(Distribution):
     """The end state of one process, and how far to trust it.
 
     Attributes
@@ -105,6 +106,16 @@ class EndState(Manners, Distribution):
     digits: int | None = None
     flow: Current | None = None  # on a periodic domain
 
+    def to_dict(self) -> dict[str, Any]:
+        """What the JSON of `stationary analyze` carries of it, as plain numbers and strings.
+
+        Classes, atoms and escapes with their weights and errors; moments, quantiles and modes; the
+        status, its reason and notes.
+        """
+        show: Any = import_module("stationary.show.tables.analysis")
+        found: dict[str, Any] = plain({"name": self.diffusion.name} | show.state_dict(self))
+        return found
+
     @property
     def verdict(self) -> str:
         """For kind "none", what that means, in sentences."""
@@ -122,7 +133,8 @@ class EndState(Manners, Distribution):
 
     # -- density and distribution function ------------------------------------------------------
 
-    def logpdf(self, x: ArrayLike) -> Any:
+    @pointwise
+    def logpdf(self, x: Array) -> Array:
         """Natural logarithm of the density; -inf where there is none.
 
         Parameters
@@ -130,47 +142,48 @@ class EndState(Manners, Distribution):
         x
             Points, of any shape, in the unit of the process.
         """
-        return self._density(x)
+        self._require()
+        return log_mixed(self.components, x, Component.logpdf, self.arithmetic)
 
-    def pdf(self, x: ArrayLike) -> Any:
+    @pointwise
+    def pdf(self, x: Array) -> Array:
         """The density, per unit of x, at points of any shape (atoms are not part of it)."""
-        return self._density(x, exponential=True)
+        self._require()
+        return _exp(log_mixed(self.components, x, Component.logpdf, self.arithmetic))
 
-    def logcdf(self, x: ArrayLike) -> Any:
+    @pointwise
+    def logcdf(self, x: Array) -> Array:
         """log P(X <= x), right relative to the probability itself however small that is."""
         return self._tail(x, left=True)
 
-    def cdf(self, x: ArrayLike) -> Any:
+    @pointwise
+    def cdf(self, x: Array) -> Array:
         """P(X <= x)."""
-        return self._tail(x, left=True, exponential=True)
+        return _exp(self._tail(x, left=True))
 
-    def logsf(self, x: ArrayLike) -> Any:
+    @pointwise
+    def logsf(self, x: Array) -> Array:
         """log P(X > x), right relative to the probability itself however small that is."""
         return self._tail(x, left=False)
 
-    def sf(self, x: ArrayLike) -> Any:
+    @pointwise
+    def sf(self, x: Array) -> Array:
         """P(X > x)."""
-        return self._tail(x, left=False, exponential=True)
+        return _exp(self._tail(x, left=False))
 
-    def ppf(self, q: ArrayLike) -> Any:
+    @pointwise
+    def ppf(self, q: Array) -> Array:
         """The x with P(X <= x) = q; nan for q outside [0, 1]."""
         return self._inverted(q, left=True)
 
-    def isf(self, q: ArrayLike) -> Any:
+    @pointwise
+    def isf(self, q: Array) -> Array:
         """The x with P(X > x) = q; nan for q outside [0, 1]. Keeps digits that ppf(1 - q) loses."""
         return self._inverted(q, left=False)
 
-    def median(self) -> Any:
-        """The x with half of the probability on either side."""
-        return number(self.ppf(0.5))
-
-    def interval(self, confidence: Any = 0.95) -> tuple[Any, Any]:
+    def interval(self, confidence: Any = 0.95) -> tuple[float, float]:
         """The interval around the median that holds `confidence`, with equal tails."""
-        share = self._number(confidence)
-        if not 0 <= share <= 1:
-            raise LandscapeError(f"confidence = {confidence!r} must lie between 0 and 1.")
-        tail = (1 - share) / 2
-        return number(self.ppf(tail)), number(self.isf(tail))
+        return super().interval(self._number(confidence))
 
     def rvs(
         self,
@@ -204,7 +217,7 @@ class EndState(Manners, Distribution):
         if any(n < 0 for n in shape):
             raise LandscapeError(f"rvs: size = {size!r} must not be negative.")
         drawn = draws(self.components, self._lumps, math.prod(shape), generator, self.arithmetic)
-        return self.given(drawn[0]) if size is None else self._shaped(drawn, shape)
+        return self.given(drawn[0]) if size is None else self._handed_out(drawn, shape)
 
     # -- probabilities and their ratios ---------------------------------------------------------
 
@@ -241,22 +254,22 @@ class EndState(Manners, Distribution):
 
     # -- moments --------------------------------------------------------------------------------
 
-    def mean(self) -> Any:
+    def mean(self) -> float:
         """E[X]; +-inf where only one tail diverges, nan where both do (it does not exist)."""
-        return self.given(self._mean_and_error[0])
+        return cast(float, self.given(self._mean_and_error[0]))
 
     @property
     def mean_offset(self) -> float:
         """What `mean()` leaves out of the mean, where that was computed in many digits."""
         return self.left_out(self._mean_and_error[0])
 
-    def var(self) -> Any:
+    def var(self) -> float:
         """The variance; inf where it does not exist but the mean does, else nan."""
-        return self.given(self._variance_and_error[0])
+        return cast(float, self.given(self._variance_and_error[0]))
 
-    def std(self) -> Any:
+    def std(self) -> float:
         """The standard deviation; inf or nan as for `var`."""
-        return self.given(sqrt(self._variance_and_error[0]))
+        return cast(float, self.given(sqrt(self._variance_and_error[0])))
 
     def entropy(self) -> Any:
         """Differential entropy -int P log P, in nats; needs a density without atoms."""
@@ -318,6 +331,43 @@ class EndState(Manners, Distribution):
         """The estimated absolute error of `std()`."""
         variance, error = self._variance_and_error
         return compact(error / (2 * sqrt(variance))) if 0 < variance < math.inf else 0.0
+
+    def moment(self, order: int) -> Any:
+        """E[X^order], for order 0, 1, 2, ...; +-inf where the tails are too heavy for it."""
+        try:
+            k = operator.index(order)
+        except TypeError:
+            k = -1
+        if k < 0:
+            raise LandscapeError(f"moment: order = {order!r:.40} must be a whole number from 0 on.")
+        return self.mean() if k == 1 else self.expect(lambda x: x**k)
+
+    def stats(self, moments: str = "mv") -> Any:
+        """Mean "m", variance "v", skewness "s" and excess kurtosis "k", in the order asked for.
+
+        A single one is a number, several are a tuple.
+        """
+        if not moments or set(moments) - set("mvsk"):
+            raise LandscapeError(f'stats: moments = {moments!r:.40} must be letters of "mvsk".')
+        mean, variance = self.mean(), self.var()
+
+        def moment(letter: str) -> Any:
+            order = "mvsk".index(letter) + 1
+            if order < 3:
+                return mean if order == 1 else variance
+            central = self.expect(lambda x: (x - float(mean)) ** order)
+            return central / variance ** (order / 2) - (3 if order == 4 else 0)
+
+        values = tuple(map(moment, moments))
+        return values[0] if len(values) == 1 else values
+
+    def support(self) -> tuple[float, float]:
+        """The ends of the smallest interval that holds all probability."""
+        held = [c.interval for c in self.components if c.weight is None or c.weight > 0]
+        held += [(a.position, a.position) for a in self.atoms if a.weight is None or a.weight > 0]
+        if not held:
+            raise LandscapeError("support: there is no end state, and so nothing that holds it.")
+        return float(min(low for low, _ in held)), float(max(high for _, high in held))
 
     # -- held against others --------------------------------------------------------------------
 
@@ -460,9 +510,9 @@ class EndState(Manners, Distribution):
         context = self.arithmetic.one.context
         return context.make_mpf(from_str(x, 2 * context.prec, "n"))
 
-    def _shaped(self, values: Array, shape: tuple[int, ...]) -> Any:
+    def _handed_out(self, values: Array, shape: tuple[int, ...]) -> Any:
         values = np.asarray(values if self.digits is not None else to_float(values))
-        return values.reshape(shape) if shape else values.reshape(())[()]
+        return values.reshape(shape)[()]
 
     # -- how the parts are put together ---------------------------------------------------------
 
@@ -478,44 +528,30 @@ class EndState(Manners, Distribution):
         if self.kind == "classes":
             raise LandscapeError(f"{self.diffusion.name}: {self.reason}")
 
-    def _density(self, x: ArrayLike, *, exponential: bool = False) -> Any:
+    def _tail(self, x: Array, *, left: bool) -> Array:
         self._require()
-        at = self._points(x)
-        logs = log_mixed(self.components, at.ravel(), Component.logpdf, self.arithmetic)
-        return self._handed_out(logs, at.shape, exponential)
-
-    def _tail(self, x: ArrayLike, *, left: bool, exponential: bool = False) -> Any:
-        self._require()
-        at = self._points(x)
-        flat = at.ravel()
         part = Component.logcdf if left else Component.logsf
-        logs = log_mixed(self.components, flat, part, self.arithmetic)
-        logs = with_lumps(logs, flat, self._lumps, left=left)
-        return self._handed_out(logs, at.shape, exponential)
+        logs = log_mixed(self.components, x, part, self.arithmetic)
+        return with_lumps(logs, x, self._lumps, left=left)
 
-    def _handed_out(self, logs: Array, shape: tuple[int, ...], exponential: bool) -> Any:
-        if exponential:
-            with np.errstate(under="ignore", over="ignore", invalid="ignore"):
-                logs = exp(logs if logs.dtype == float else _bounded(logs))
-        return self._shaped(logs, shape)
-
-    def _inverted(self, q: ArrayLike, *, left: bool) -> Any:
+    def _inverted(self, q: Array, *, left: bool) -> Array:
         self._require()
-        given = self._points(q)
-        flat = given.ravel()
-        result = np.full(flat.shape, math.nan, dtype=flat.dtype)
-        valid = (flat >= 0) & (flat <= 1)
+        result = np.full(q.shape, math.nan, dtype=q.dtype)
+        valid = (q >= 0) & (q <= 1)
         # Invert the smaller of the two tails: it keeps its digits.
         for small in (True, False):
-            chosen = valid & ((flat <= 0.5) if small else (flat > 0.5))
+            chosen = valid & ((q <= 0.5) if small else (q > 0.5))
             if chosen.any():
                 with np.errstate(divide="ignore"):
-                    log_q = log(flat[chosen]) if small else log1p(-flat[chosen])
+                    log_q = log(q[chosen]) if small else log1p(-q[chosen])
                 result[chosen] = mixed_quantile(
                     self.components, self._lumps, log_q, self.arithmetic, left=left == small
                 )
-        return self._shaped(result, given.shape)
+        return result
 
 
-def _bounded(logs: Array) -> Array:
-    return np.where(logs > MOST, MOST, np.where(logs < -MOST, -math.inf, logs))
+def _exp(logs: Array) -> Array:
+    with np.errstate(under="ignore", over="ignore", invalid="ignore"):
+        if logs.dtype != float:
+            logs = np.where(logs > MOST, MOST, np.where(logs < -MOST, -math.inf, logs))
+        return np.asarray(exp(logs))

@@ -82,7 +82,7 @@ def many_digits_table(analysis: Analysis) -> dict[str, str] | None:
 
 
 def _content(analysis: Analysis) -> dict[str, Any]:
-    state, diffusion, landscape = analysis.end_state, analysis.diffusion, analysis.landscape
+    diffusion, landscape = analysis.diffusion, analysis.landscape
     process: dict[str, Any] = {
         "kind": "diffusion" if landscape is None else "landscape",
         "equation": diffusion.stated_equation,
@@ -110,6 +110,19 @@ def _content(analysis: Analysis) -> dict[str, Any]:
         "schema": SCHEMA,
         "name": diffusion.name,
         "process": process,
+        **state_dict(analysis.end_state),
+        "min_barrier": analysis.min_barrier,
+        "basins": [
+            _basin(b) | {"parts": [_basin(part) for part in b.parts]} for b in analysis.basins
+        ],
+        "steps": _steps(analysis),
+        "sgd": None if analysis.shown_sgd is None else sgd_dict(analysis.shown_sgd, analysis.run),
+    }
+
+
+def state_dict(state: EndState) -> dict[str, Any]:
+    """What the JSON of an analysis says of its end state."""
+    return {
         "kind": state.kind,
         "reason": state.reason or None,
         "status": {"name": state.status.name.lower(), "advice": state.status.value},
@@ -123,9 +136,11 @@ def _content(analysis: Analysis) -> dict[str, Any]:
                 "drift_slope": e.slope,
                 "interval": list(e.interval) if e.interval else None,
             }
-            for e in analysis.equilibria
+            for e in state.equilibria
         ],
-        "singular_points": [_singular_point(p, diffusion.variable) for p in state.anatomy.points],
+        "singular_points": [
+            _singular_point(p, state.diffusion.variable) for p in state.anatomy.points
+        ],
         "classes": _classes(state),
         "initial": None if state.initial is None else state.initial.text,
         "hitting": hitting_table(state),
@@ -139,21 +154,15 @@ def _content(analysis: Analysis) -> dict[str, Any]:
                 "density_exponent": e.exponent,
                 "variance_exponent": e.order,
                 "integrable": e.integrable,
-                "words": e.describe(diffusion.variable),
+                "words": e.describe(state.diffusion.variable),
             }
             for e in state.anatomy.ends
-        ],
-        "min_barrier": analysis.min_barrier,
-        "basins": [
-            _basin(b) | {"parts": [_basin(part) for part in b.parts]} for b in analysis.basins
         ],
         "modes": [{"position": m.position, "log_density": m.log_density} for m in state.modes],
         "unbounded": [asdict(p) for p in peaks_of(state)],
         "current": current_dict(state),
         "moments": moment_dict(state),
         "quantiles": quantiles(state),
-        "steps": _steps(analysis),
-        "sgd": None if analysis.shown_sgd is None else sgd_dict(analysis.shown_sgd, analysis.run),
         "scan": {
             "evaluations": state.anatomy.evaluations,
             "resolution": state.anatomy.resolution,
@@ -227,13 +236,28 @@ def _singular_point(point: SingularPoint, variable: str) -> dict[str, Any]:
 
 
 def _classes(state: EndState) -> list[dict[str, Any]]:
-    """What the process ends in, left to right, and the pieces that it leaves."""
+    """What the process ends in, left to right, and the pieces that it leaves.
+
+    Errors of weights are relative.
+    """
+    alone = len(state.components) == 1 and not state.atoms and not state.escapes
+    unsure = 0.0 if alone else float(state.weight_error)
     rows: list[dict[str, Any]] = [
-        {"kind": "density", "interval": list(c.interval), "weight": c.weight}
+        {
+            "kind": "density",
+            "interval": list(c.interval),
+            "weight": c.weight,
+            "weight_error": unsure + (float(c.error) if c.log_share else 0.0),
+        }
         for c in state.components
     ]
     rows += [
-        {"kind": "atom", "interval": [a.position, a.position], "weight": a.weight}
+        {
+            "kind": "atom",
+            "interval": [a.position, a.position],
+            "weight": a.weight,
+            "weight_error": unsure,
+        }
         for a in state.atoms
     ]
     rows += [
