@@ -109,6 +109,18 @@ def test_the_command_line_fits_a_file(tmp_path, run):
     assert "must be the time between observations" in err
 
 
+def test_runs_in_a_file_are_told_apart_by_numbers_or_words(tmp_path):
+    values = ornstein_uhlenbeck(0.1, 200, 4, runs=2)
+    for names in (("1", "2"), ("monday", "tuesday")):
+        rows = [f"{n},{i / 10},{v}" for n, run in zip(names, values, strict=True)
+                for i, v in enumerate(run)]  # fmt: skip
+        path = tmp_path / "runs.csv"
+        path.write_text("\n".join(["run,t,x", *rows]))
+        found = fit(path).runs
+        assert [len(v) for v in found.values] == [200, 200]
+        assert (found.values[1] == values[1]).all()
+
+
 @pytest.mark.parametrize(
     ("x", "given", "message"),
     [

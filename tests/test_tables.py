@@ -88,6 +88,21 @@ def test_a_table_of_a_process_and_a_data_frame():
     assert end_state(process).std() == pytest.approx(exact.std(), rel=1e-10)
 
 
+def test_frames_of_pandas_hold_tables_and_series(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(student(W) | {"taken": ["monday"] * len(W)})
+    state = end_state(table(frame).landscape(learning_rate=0.5))
+    assert state.std() == end_state(table(student(W)).landscape(learning_rate=0.5)).std()
+    walk = np.random.default_rng(0).normal(size=(2, 300)).cumsum(axis=1) * 0.1
+    series = pandas.DataFrame({"x": walk.ravel(), "t": np.tile(np.arange(300.0), 2),
+                               "run": np.repeat(["a", "b"], 300)})  # fmt: skip
+    assert len(stationary.fit(series).runs.values) == 2
+    assert stationary.fit(series["x"], dt=1.0).runs.values[0].shape == (600,)
+    pytest.importorskip("pyarrow")
+    frame.drop(columns="taken").to_parquet(tmp_path / "t.parquet")
+    assert load(tmp_path / "t.parquet", learning_rate=0.5).datapoints == 0
+
+
 def test_a_variance_that_vanishes_in_a_table_stays_zero():
     process = table({"x": W, "drift": 1 - W / 2, "variance": W**2}).diffusion(domain=(-3, 3))
     state = end_state(process)

@@ -18,6 +18,7 @@ __all__ = ["SUFFIXES", "columns_of", "is_table"]
 
 Array = NDArray[Any]
 
+RUN = "run"  # the one column that may hold words
 SUFFIXES = (".csv", ".tsv", ".npz", ".parquet", ".pq")
 
 
@@ -85,9 +86,16 @@ def _numbers(columns: Mapping[str, Any], where: str) -> dict[str, Array]:
             try:
                 array = array.astype(float)
             except (TypeError, ValueError):
-                continue  # dates and words: what is needed is asked for by name
+                if name.strip() != RUN:
+                    continue  # dates and words: what is needed is asked for by name
+                array = _labels(array)
         found[name.strip()] = array
     return found
+
+
+def _labels(words: Any) -> Array:
+    """Words as numbers, the same for the same word."""
+    return np.unique(np.asarray(words).astype(str), return_inverse=True)[1]
 
 
 def _npz(path: Path) -> dict[str, Array]:
@@ -157,11 +165,14 @@ def _csv(path: Path) -> tuple[dict[str, Array], list[int]]:
             except ValueError:
                 wordy.setdefault(j, (line, entry))
     for j, (line, entry) in wordy.items():
-        if not np.isnan(values[j]).all():  # not a column of words
+        if names[j] != RUN and not np.isnan(values[j]).all():  # not a column of words
             raise LandscapeError(
                 f"{path}, line {line}: {names[j]} = {entry!r} is not a number. Write it as in 0.05 "
                 "or 5e-2, and leave the place empty where there is none."
             )
+    if RUN in names and names.index(RUN) in wordy:
+        j = names.index(RUN)
+        values[j], _ = _labels([row[j].strip() for row in rows[1:]]), wordy.pop(j)
     found = {n: v for j, (n, v) in enumerate(zip(names, values, strict=True)) if j not in wordy}
     return found, [line for line, _ in kept[1:]]
 
