@@ -243,11 +243,14 @@ class Failing(Executor):
             future.set_exception(NobodyLeftError("3 workers died"))
         elif self.how == "shut down":
             future.cancel()  # which wakes nobody up
+        elif self.how == "silent" and self.count > 4:
+            raise RuntimeError("the client is closed")  # what it has taken it never answers
         return future
 
 
-@pytest.mark.parametrize("how", ["no scheduler", "killed", "shut down"])
-def test_rows_that_are_done_stay_when_an_executor_fails(tilted, how):
+@pytest.mark.parametrize("how", ["no scheduler", "killed", "shut down", "silent"])
+def test_rows_that_are_done_stay_when_an_executor_fails(tilted, how, monkeypatch):
+    monkeypatch.setattr("stationary.questions.sweeps.tasks.SILENCE", 0.1)
     found = sweep(tilted, parameters={"tilt": [0, 0.1, 0.2, 0.3]}, executor=Failing(how))
     assert not found.complete
     assert "a worker process ended" in found.stopped

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from contextlib import suppress
@@ -40,6 +41,7 @@ TURNS = threading.Lock()
 INTERRUPTED = "it was interrupted"
 AHEAD = 4000  # tasks that an executor holds at a time
 PATIENCE = 1.0  # seconds between two looks at tasks that were called off without a word
+SILENCE = 15.0  # seconds without an answer, after which an executor is asked whether it is there
 
 
 @dataclass(frozen=True)
@@ -277,6 +279,7 @@ def _done(
     waiting = iter(tasks)
     running: dict[Future[Any], int] = {}
     lost: _LostWorkersError | None = None
+    heard = time.monotonic()
     try:
         while True:
             while len(running) < AHEAD and (task := next(waiting, None)) is not None:
@@ -288,6 +291,12 @@ def _done(
             if not running:
                 break
             done = wait(running, PATIENCE, return_when=FIRST_COMPLETED).done
+            if done:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > SILENCE:
+                # One that is gone may leave its tasks waiting for ever, but takes no other.
+                _told(partial(executor.submit, _tried, bool), recipe).cancel()
+                heard = time.monotonic()
             # A task that was called off while it waited wakes nobody up.
             for future in done or [f for f in running if f.cancelled()]:
                 key = running.pop(future)

@@ -1,0 +1,116 @@
+"""Real faults: a full file system, signals in the middle of a write, a scheduler that goes away."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import stationary
+from stationary import sweep
+
+TWO_MINIMA = str(Path(__file__).parent.parent / "examples" / "two_minima.py")
+
+MOUNTED = """
+mount -t tmpfs -o size=16k tmpfs {folder} && cd {folder} || exit 77
+echo precious > old.csv
+{python} -m stationary analyze {source} --csv old.csv --plot new.pdf --html new.html --brief
+code=$?
+cat old.csv >&2
+ls {folder} >&2
+exit $code
+"""
+
+
+def test_a_full_file_system_leaves_the_old_file_and_no_half_of_a_new_one(tmp_path):
+    if shutil.which("unshare") is None:
+        pytest.skip("there is no unshare")
+    script = MOUNTED.format(folder=tmp_path, python=sys.executable, source=TWO_MINIMA)
+    done = subprocess.run(
+        ["unshare", "--map-root-user", "--mount", "sh", "-c", script],
+        env=os.environ | {"PYTHONPATH": str(Path(stationary.__file__).parent.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip(f"no file system can be mounted: {done.stderr}")
+    assert done.returncode == 1
+    assert done.stdout.startswith("two_minima.py")
+    said, _, listed = done.stderr.partition("precious\n")
+    assert said.count("No space left on device") == 3
+    assert "Traceback" not in said
+    assert listed.split() == ["old.csv"]
+
+
+WRITER = """
+import pathlib, signal, sys
+from stationary.show.files import write
+signal.signal(signal.SIGTERM, signal.default_int_handler)  # as the command line has it
+path = pathlib.Path(sys.argv[1])
+print("ready", flush=True)
+while True:
+    for letter in "ab":
+        write(path, letter * 1_000_000)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_in_the_middle_of_a_write_leaves_a_whole_file(tmp_path, number):
+    path, draw = tmp_path / "table.csv", random.Random(int(number))
+    for _ in range(4):
+        program = [sys.executable, "-c", WRITER, str(path)]
+        with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as writer:
+            writer.stdout.readline()
+            time.sleep(0.02 + 0.05 * draw.random())
+            writer.send_signal(number)
+        text = path.read_text()
+        assert len(text) == 1_000_000
+        assert len(set(text)) == 1
+        if number != signal.SIGKILL:  # which nobody can clean up after
+            assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_scheduler_that_goes_away_loses_no_row_and_nothing_hangs(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    path = tmp_path / "slow.py"
+    path.write_text(
+        "import time\ndomain = (-2, 2)\nparameters = {'tilt': 0.0}\nvariance = 0.1\n"
+        "def drift(x, tilt):\n    time.sleep(0.01 * (tilt > 0.05))\n    return x - x**3 + tilt\n"
+    )
+    cluster = distributed.LocalCluster(
+        1, threads_per_worker=1, dashboard_address=None, silence_logs=60
+    )
+    client = distributed.Client(cluster)
+    closing = []
+
+    def close(done, total):
+        if not closing:
+            closing.append(threading.Thread(target=cluster.close))
+            closing[0].start()
+
+    found = []
+
+    def work():
+        values = [0, 0.1, 0.2, 0.3, 0.4, 0.5]
+        executor = client.get_executor()
+        found.append(sweep(path, {"tilt": values}, executor=executor, progress=close))
+
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
+    worker.join(120)
+    for thread in closing:
+        thread.join(30)
+    client.close()
+    assert not worker.is_alive()
+    assert "a worker process ended" in found[0].stopped
+    assert 1 <= len(found[0].rows) < 6
+    assert {row.status for row in found[0].rows} == {"converged"}
