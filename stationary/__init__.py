@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stationary.analysis import Analysis, analyze
     from stationary.annealing.anneal import Annealing, anneal
-    from stationary.bias import WidthBias, width_bias
+    from stationary.bias import width_bias
     from stationary.chain.closed_class import ChainClass
     from stationary.chain.exact import exact_chain
     from stationary.chain.state import ChainState
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from stationary.questions.regularisation.path import RegularisationPath, regularisation_path
     from stationary.questions.sweeps.sweep import Crossover, Row, Sweep, sweep
     from stationary.questions.width.dilation import BasinBias, dilation_bias, noise_bias
+    from stationary.questions.width.ratios import WidthBias
     from stationary.sgd import FiniteStep, SgdBasin
     from stationary.simulation.result import Simulation
     from stationary.simulation.simulate import simulate
@@ -166,7 +167,7 @@ _ROOMS = {
     "Schedule": "process.schedules",
     "Basin": "states.basins",
     "basins_of": "states.basins",
-    "WidthBias": "bias",
+    "WidthBias": "questions.width.ratios",
     "width_bias": "bias",
     "exact_chain": "chain.exact",
     "ChainClass": "chain.closed_class",

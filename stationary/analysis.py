@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from stationary.annealing.anneal import Annealing
     from stationary.chain.run import Run
     from stationary.questions.influence import Influence, StandardErrors
-    from stationary.questions.width.ratios import Ratio
+    from stationary.questions.width.ratios import WidthBias
 
 __all__ = ["Analysis", "analyze"]
 
@@ -96,13 +96,12 @@ class Analysis(Result):
         return tuple(map(of, self.basins))
 
     @cached_property
-    def bias(self) -> tuple[Ratio, ...]:
+    def bias(self) -> WidthBias:
         """Every pair of minima compared, with what makes the difference; printed as a report."""
-        from stationary.questions.width.ratios import Ratios, ratios_of  # seldom asked for
+        from stationary.questions.width.ratios import WidthBias, ratios_of  # seldom asked for
 
-        found = Ratios(ratios_of(self.process, self.end_state, self.basins, self.min_barrier))
-        found.analysis = self
-        return found
+        pairs = ratios_of(self.process, self.end_state, self.basins, self.min_barrier)
+        return WidthBias(self.process, self.end_state, self.basins, pairs)
 
     @cached_property
     def steps(self) -> StepIndicators | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from numpy.typing import ArrayLike
@@ -12,29 +12,10 @@ from stationary.analysis import Analysis, analyze
 from stationary.errors import LandscapeError
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
-from stationary.questions.width.dilation import BasinBias, dilation_bias, noise_bias
-from stationary.questions.width.ratios import Ratio
-from stationary.result import Result
+from stationary.questions.width.dilation import dilation_bias, noise_bias, picked
+from stationary.questions.width.ratios import WidthBias
 
-__all__ = ["WidthBias", "width_bias"]
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class WidthBias(Result):
-    """The minima of a process compared, and one of them changed, if that was asked."""
-
-    analysis: Analysis
-    ratios: tuple[Ratio, ...]  # every pair in one closed class
-    dilation: BasinBias | None = None
-    noise: BasinBias | None = None
-
-    def __repr__(self) -> str:
-        n = len(self.analysis.basins)
-        return f"<WidthBias of {self.analysis.diffusion.name!r}: {n} minima>"
-
-    @property
-    def changed(self) -> tuple[BasinBias, ...]:
-        return tuple(c for c in (self.dilation, self.noise) if c is not None)
+__all__ = ["width_bias"]
 
 
 def width_bias(
@@ -75,22 +56,25 @@ def width_bias(
             f"{analysis.diffusion.name}: width bias is that of one weight; in the plane it is not "
             "measured yet. `basins` have the masses and barriers of two weights."
         )
-    state = analysis.end_state
-    if minimum is not None and dilate is None and noise is None:
-        raise LandscapeError(
-            f"{state.diffusion.name}: minimum = {minimum!r:.40} is chosen but nothing is asked of "
-            "it. Give factors to stretch it by, as in dilate=[1, 2, 4] (or --dilate 1:4:13)."
-        )
-    changed: dict[str, BasinBias] = {}
-    for name, factors, bias in (
+    bias, name = analysis.bias, analysis.diffusion.name
+    if minimum is not None:
+        picked(bias.state, minimum, analysis.min_barrier)  # whether there is one
+        if dilate is None and noise is None:
+            raise LandscapeError(
+                f"{name}: minimum = {minimum!r:.40} is chosen but nothing is asked of it. Give "
+                "factors to stretch it by, as in dilate=[1, 2, 4] (or --dilate 1:4:13)."
+            )
+    changed: dict[str, Any] = {}
+    for kind, factors, changes_of in (
         ("dilation", dilate, dilation_bias),
         ("noise", noise, noise_bias),
     ):
         if factors is not None:
-            changed[name] = bias(
-                state, _the_one(analysis, minimum), factors, min_barrier=analysis.min_barrier
+            chosen = _the_one(analysis, minimum)
+            changed[kind] = changes_of(
+                bias.state, chosen, factors, min_barrier=analysis.min_barrier
             )
-    return WidthBias(analysis, analysis.bias, **changed)
+    return replace(bias, **changed)
 
 
 def _the_one(analysis: Analysis, minimum: int | None) -> int:

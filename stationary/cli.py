@@ -16,6 +16,7 @@ from stationary.options import (
     DIGITS,
     MIN_BARRIER,
     OPTIMISER,
+    PATH,
     PROCESS,
     REPLACED,
     SOURCE,
@@ -23,6 +24,7 @@ from stationary.options import (
     Output,
     at_least,
     changes_from,
+    option,
     output,
     table_in,
 )
@@ -60,34 +62,32 @@ def app() -> None:
 @app.command(short_help="The end state, its minima and how they share it.")
 @PROCESS
 @MIN_BARRIER
-@click.option(
-    "--regularise", type=float, metavar="EPS", help="An even noise to add: a + EPS in place of a."
-)
+@option("An even noise to add: a + EPS in place of a.", "--regularise", metavar="EPS", type=float)
 @DIGITS
-@click.option(
+@option(
+    "Whether the exact chain of SGD's own steps is part of it; by default where it is cheap.",
     "--chain/--no-chain",
     default=None,
-    help="Whether the exact chain of SGD's own steps is part of it; by default where it is cheap.",
 )
-@click.option(
+@option(
+    "Of a run of SGD: where it is then, and whether it has forgotten its start.",
     "--steps",
-    type=WHOLE,
     metavar="N",
-    help="Of a run of SGD: where it is then, and whether it has forgotten its start.",
+    type=WHOLE,
 )
 @output(table="Write the density as a table to this file.", minima=True)
-@click.option("--log", is_flag=True, help="Logarithmic density in the figure.")
-@click.option(
+@option("Logarithmic density in the figure.", "--log", is_flag=True)
+@option(
+    "Write what each datapoint does to the answer to this .csv file.",
     "--influence",
-    type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write what each datapoint does to the answer to this .csv file.",
+    type=PATH,
 )
-@click.option(
+@option(
+    "The datapoints are a sample of many more: give standard errors.",
     "--sample",
     is_flag=True,
     default=None,
-    help="The datapoints are a sample of many more: give standard errors.",
 )
 def analyze(path: Path, to: Output, log: bool, influence: Path | None, **given: Any) -> None:
     """Say where FILE ends up: its end state, its minima and how they share it."""
@@ -113,7 +113,7 @@ def analyze(path: Path, to: Output, log: bool, influence: Path | None, **given: 
 
 @app.command(short_help="Drift, variance and end state of a recorded series.")
 @SOURCE
-@click.option("--dt", type=float, metavar="DT", help="The time between observations.")
+@option("The time between observations.", "--dt", metavar="DT", type=float)
 @output(table="Write drift and variance with their errors to this file.")
 def fit(path: Path, to: Output, dt: float | None) -> None:
     """Fit a drift and a variance to the series in FILE: a table with a column x (and t, run)."""
@@ -125,15 +125,13 @@ def fit(path: Path, to: Output, dt: float | None) -> None:
 @app.command(short_help="How much more each minimum holds, and why; or what if.")
 @PROCESS
 @MIN_BARRIER
-@click.option(
-    "--minimum", type=WHOLE, metavar="I", help="The minimum to change, left to right from 0."
-)
-@click.option(
+@option("The minimum to change, left to right from 0.", "--minimum", metavar="I", type=WHOLE)
+@option(
+    "Stretch it by these: 1:4:13 (from:to:count), 1:100:9:log, or 1,2,4.",
     "--dilate",
     metavar="FACTORS",
-    help="Stretch it by these: 1:4:13 (from:to:count), 1:100:9:log, or 1,2,4.",
 )
-@click.option("--noise", metavar="FACTORS", help="Multiply its variance by these, written alike.")
+@option("Multiply its variance by these, written alike.", "--noise", metavar="FACTORS")
 @output(table="Write the table to this file.")
 def bias(
     path: Path,
@@ -164,29 +162,22 @@ def bias(
 @app.command(short_help="The end state held against SGD with its finite step.")
 @PROCESS
 @MIN_BARRIER
-@click.option(
+@option(
+    "Walkers of the simulation; by default 1000, fewer where a step takes many gradients.",
     "--walkers",
+    metavar="N",
     type=at_least(2),
-    metavar="N",
-    help="Walkers of the simulation; by default 1000, fewer where a step takes many gradients.",
 )
-@click.option(
+@option(
+    "Steps of each, after burn-in; by default 20,000, fewer where one takes many gradients.",
     "--steps",
-    type=at_least(1),
     metavar="N",
-    help="Steps of each, after burn-in; by default 20,000, fewer where one takes many gradients.",
+    type=at_least(1),
 )
-@click.option(
-    "--seed", type=at_least(0), metavar="N", default=0, show_default=True, help="Of the simulation."
-)
-@click.option(
-    "--cells", type=WHOLE, metavar="N", default=2000, show_default=True, help="Of the exact chain."
-)
-@click.option(
-    "--simulation/--no-simulation",
-    default=True,
-    show_default=True,
-    help="Whether walkers are sent out.",
+@option("Of the simulation.", "--seed", metavar="N", type=at_least(0), default=0, show_default=True)
+@option("Of the exact chain.", "--cells", metavar="N", type=WHOLE, default=2000, show_default=True)
+@option(
+    "Whether walkers are sent out.", "--simulation/--no-simulation", default=True, show_default=True
 )
 @output(table="Write the basins, by each answer.")
 def check(path: Path, to: Output, **given: Any) -> None:
@@ -200,16 +191,10 @@ def check(path: Path, to: Output, **given: Any) -> None:
 
 @app.command(short_help="The probability over time, or what a schedule freezes in.")
 @PROCESS
-@click.option("--until", type=float, metavar="T", help="The last time.")
-@click.option(
-    "--every", type=float, metavar="DT", help="Between times; by default a twentieth of T."
-)
-@click.option(
-    "--cells", type=WHOLE, metavar="N", help="How many cells; by default as many as it takes."
-)
-@click.option(
-    "--tolerance", type=float, metavar="P", help="The error of a probability that is aimed at."
-)
+@option("The last time.", "--until", metavar="T", type=float)
+@option("Between times; by default a twentieth of T.", "--every", metavar="DT", type=float)
+@option("How many cells; by default as many as it takes.", "--cells", metavar="N", type=WHOLE)
+@option("The error of a probability that is aimed at.", "--tolerance", metavar="P", type=float)
 @output(table="Write the density, or the shares of the minima, over time.")
 def evolve(
     path: Path,
@@ -252,10 +237,10 @@ def evolve(
 
 @app.command(short_help="Ever less noise added, beside the exact end state.")
 @PROCESS
-@click.option(
+@option(
+    "What to add to the variance, as in 1e-1:1e-8:8; by default by decades.",
     "--eps",
     metavar="FROM:TO:COUNT",
-    help="What to add to the variance, as in 1e-1:1e-8:8; by default by decades.",
 )
 @output(table="Write the masses at each amount of noise.")
 def regularise(path: Path, to: Output, eps: str | None, **given: Any) -> None:
@@ -272,15 +257,15 @@ def regularise(path: Path, to: Output, eps: str | None, **given: Any) -> None:
 
 @app.command(short_help="What is reached first, and when.")
 @PROCESS
-@click.option("--from", "start", metavar="X", required=True, help="The start: a point or a law.")
-@click.option(
+@option("The start: a point or a law.", "--from", "start", metavar="X", required=True)
+@option(
+    "A target; repeatable, once for each side.",
     "--to",
     "targets",
+    metavar="X",
     type=float,
     multiple=True,
-    metavar="X",
     required=True,
-    help="A target; repeatable, once for each side.",
 )
 @DIGITS
 @output(table="Write probabilities and times.")
@@ -304,13 +289,9 @@ def passage(path: Any, to: Output, start: str, targets: tuple[float, ...], **giv
 
 @app.command(short_help="Walkers sent out, and where they are found.")
 @PROCESS
-@click.option(
-    "--walkers", type=at_least(2), metavar="N", default=1000, show_default=True, help="How many."
-)
-@click.option(
-    "--steps", type=at_least(1), metavar="N", help="Of each; 20,000, or those of a schedule."
-)
-@click.option("--dt", type=float, metavar="DT", help="The step of time, of a drift and a variance.")
+@option("How many.", "--walkers", metavar="N", type=at_least(2), default=1000, show_default=True)
+@option("Of each; 20,000, or those of a schedule.", "--steps", metavar="N", type=at_least(1))
+@option("The step of time, of a drift and a variance.", "--dt", metavar="DT", type=float)
 @click.option("--seed", type=at_least(0), metavar="N", default=0, show_default=True)
 @output(table="Write the histogram.")
 def simulate(path: Any, to: Output, **given: Any) -> None:
@@ -331,44 +312,33 @@ def simulate(path: Any, to: Output, **given: Any) -> None:
 
 @app.command(short_help="Which minimum dominates, over rates, batch sizes, parameters.")
 @SOURCE
-@click.option(
-    "--learning-rate",
-    "-T",
-    metavar="VALUES",
-    help="As in 0.01,0.05 or 0.01:0.1:10 or 1e-3:1e-1:50:log.",
+@option(
+    "As in 0.01,0.05 or 0.01:0.1:10 or 1e-3:1e-1:50:log.", "--learning-rate", "-T", metavar="VALUES"
 )
-@click.option("--batch-size", "-B", metavar="VALUES", help="Whole numbers, as in 1,2,4,8.")
-@click.option(
-    "--replacement/--no-replacement", multiple=True, default=(), help="Give both to compare them."
-)
-@click.option(
+@option("Whole numbers, as in 1,2,4,8.", "--batch-size", "-B", metavar="VALUES")
+@option("Give both to compare them.", "--replacement/--no-replacement", multiple=True, default=())
+@option(
+    "A parameter of the file, as in sharpness=10:1000:30:log; repeatable.",
     "--set",
     "settings",
-    multiple=True,
     metavar="NAME=VALUES",
-    help="A parameter of the file, as in sharpness=10:1000:30:log; repeatable.",
+    multiple=True,
 )
 @OPTIMISER
 @REPLACED
 @MIN_BARRIER
 @DIGITS
-@click.option(
-    "--jobs",
-    "-j",
-    type=at_least(1),
-    metavar="N",
-    default=1,
-    show_default=True,
-    help="Processes to use.",
+@option(
+    "Processes to use.", "--jobs", "-j", metavar="N", type=at_least(1), default=1, show_default=True
 )
-@click.option(
+@option(
+    "What else is told of each point: exit_time, barrier_left, current, ...; repeatable.",
     "--quantity",
     "quantities",
-    multiple=True,
     metavar="NAME",
-    help="What else is told of each point: exit_time, barrier_left, current, ...; repeatable.",
+    multiple=True,
 )
-@click.option("--resume", is_flag=True, help="Go on from the points in the table that --csv names.")
+@option("Go on from the points in the table that --csv names.", "--resume", is_flag=True)
 @output(table="Write all points as a table.")
 def sweep(
     path: Path,

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError
-from stationary.result import Data
+from stationary.result import Shown
 
 __all__ = ["Cells", "Distance", "Distribution", "Grid", "Pointwise", "pointwise"]
 
@@ -94,7 +94,7 @@ def pointwise(method: Callable[[Any, Array], Array]) -> Pointwise:
     return cast(Pointwise, at_points)
 
 
-class Distribution(Data, ABC):
+class Distribution(Shown, ABC):
     """A law on the line, with the methods of `scipy.stats`, that can be held against another."""
 
     error: Any  # absolute, of the distribution function where it is worst

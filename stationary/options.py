@@ -20,6 +20,7 @@ __all__ = [
     "DIGITS",
     "MIN_BARRIER",
     "OPTIMISER",
+    "PATH",
     "PROCESS",
     "REPLACED",
     "SETTINGS",
@@ -28,6 +29,7 @@ __all__ = [
     "Output",
     "at_least",
     "changes_from",
+    "option",
     "output",
     "table_in",
     "together",
@@ -35,6 +37,14 @@ __all__ = [
 
 Command = Callable[..., None]
 Option = Callable[[Command], Command]
+
+
+PATH = click.Path(path_type=Path)
+
+
+def option(words: str, *names: str, **more: Any) -> Option:
+    """An option, with its help first."""
+    return click.option(*names, help=words, **more)
 
 
 def at_least(least: float) -> Callable[[Any], int]:
@@ -83,71 +93,58 @@ FORMULAS = {
 SOURCE = together(
     click.argument("paths", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path)),
     *(
-        click.option(
+        option(
+            words,
             f"--{name}",
             metavar="NUMBER" if name == "temperature" else "FORMULA",
             type=float if name == "temperature" else str,
-            help=words,
         )
         for name, words in FORMULAS.items()
     ),
 )
 REPLACED = together(
-    click.option("--convention", metavar="NAME", help="ito, stratonovich or klimontovich."),
-    click.option(
-        "--domain", type=float, nargs=2, metavar="LOW HIGH", help="Two ends; inf and -inf work."
-    ),
-    click.option(
+    option("ito, stratonovich or klimontovich.", "--convention", metavar="NAME"),
+    option("Two ends; inf and -inf work.", "--domain", metavar="LOW HIGH", type=float, nargs=2),
+    option(
+        "The start: a point, normal:MEAN,DEVIATION, uniform:A,B or a file of samples.",
         "--initial",
         metavar="START",
-        help="The start: a point, normal:MEAN,DEVIATION, uniform:A,B or a file of samples.",
     ),
 )
-SETTINGS = click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="A parameter of the file; repeatable.",
+SETTINGS = option(
+    "A parameter of the file; repeatable.", "--set", "settings", metavar="NAME=VALUE", multiple=True
 )
 OPTIMISER = together(
-    click.option("--weight-decay", type=float, metavar="L", help="Adds L w to every gradient."),
-    click.option(
-        "--label-noise", type=float, metavar="S", help="Deviation of the noise in the labels."
-    ),
-    click.option("--clip", type=float, metavar="C", help="Clips a minibatch's gradient to +-C."),
-    click.option("--momentum", type=float, metavar="B", help="That of SGD, as in 0.9."),
-    click.option("--optimiser", metavar="NAME", help='"sgd", or "sign" for signSGD.'),
+    option("Adds L w to every gradient.", "--weight-decay", metavar="L", type=float),
+    option("Deviation of the noise in the labels.", "--label-noise", metavar="S", type=float),
+    option("Clips a minibatch's gradient to +-C.", "--clip", metavar="C", type=float),
+    option("That of SGD, as in 0.9.", "--momentum", metavar="B", type=float),
+    option('"sgd", or "sign" for signSGD.', "--optimiser", metavar="NAME"),
 )
-SCHEDULE = click.option(
+SCHEDULE = option(
+    "In place of the learning rate: cosine:0.1:0.001:20000, linear:..., exponential:..., "
+    "step:0.1:0.5:5000:20000, constant:0.1:500, table:FILE; several with commas.",
     "--schedule",
     metavar="WORDS",
-    help="In place of the learning rate: cosine:0.1:0.001:20000, linear:..., exponential:..., "
-    "step:0.1:0.5:5000:20000, constant:0.1:500, table:FILE; several with commas.",
 )
 PROCESS = together(
     SOURCE,
-    click.option(
-        "--learning-rate", "-T", type=float, metavar="T", help="Replaces that of the file."
-    ),
-    click.option("--batch-size", "-B", type=WHOLE, metavar="B", help="Replaces that of the file."),
-    click.option("--replacement/--no-replacement", default=None, help="How batches are drawn."),
+    option("Replaces that of the file.", "--learning-rate", "-T", metavar="T", type=float),
+    option("Replaces that of the file.", "--batch-size", "-B", metavar="B", type=WHOLE),
+    option("How batches are drawn.", "--replacement/--no-replacement", default=None),
     OPTIMISER,
     SCHEDULE,
     REPLACED,
     SETTINGS,
 )
-DIGITS = click.option(
-    "--digits",
-    type=WHOLE,
-    metavar="N",
-    help="Significant digits of every number; doubles if left out.",
+DIGITS = option(
+    "Significant digits of every number; doubles if left out.", "--digits", metavar="N", type=WHOLE
 )
-MIN_BARRIER = click.option(
+MIN_BARRIER = option(
+    "Minima separated by less in the exponent are one basin; 1 if left out.",
     "--min-barrier",
-    type=float,
     metavar="I",
-    help="Minima separated by less in the exponent are one basin; 1 if left out.",
+    type=float,
 )
 
 
@@ -281,12 +278,9 @@ def output(*, table: str, minima: bool = False) -> Option:
     kinds["plot"] = "Draw the figure to this .png, .svg or .pdf file."
     kinds["html"] = "Write report and figure as one page to this file."
     options = [
-        click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text."),
-        click.option("--brief", is_flag=True, help="Print ten lines at most."),
-        *(
-            click.option(f"--{k}", type=click.Path(path_type=Path), metavar="FILE", help=words)
-            for k, words in kinds.items()
-        ),
+        option("Print JSON instead of text.", "--json", "as_json", is_flag=True),
+        option("Print ten lines at most.", "--brief", is_flag=True),
+        *(option(words, f"--{k}", metavar="FILE", type=PATH) for k, words in kinds.items()),
     ]
 
     def of(command: Command) -> Command:

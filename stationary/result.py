@@ -18,13 +18,17 @@ from importlib import import_module
 from pathlib import Path
 from threading import local
 from types import FunctionType, MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from stationary.errors import StationaryError
 
-__all__ = ["Data", "Result", "plain"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+__all__ = ["Data", "Result", "Shown", "plain"]
 
 PACKING = local()  # whether what is being pickled is inside something that is
 
@@ -157,17 +161,29 @@ def _constants(code: Any) -> list[Any]:
     return [(c.co_code, _constants(c)) if hasattr(c, "co_code") else c for c in code.co_consts]
 
 
-class Result(Data):
-    """The base of all answers.
-
-    `print(answer)` gives what a person reads. Which forms an answer has says
-    `stationary.show.renderers`; asked for another one, it raises a `StationaryError`.
-    """
+class Shown(Data):
+    """What `show` can set in some form: which ones, it says by the name of the class."""
 
     def render(self, form: str, *args: Any, **settings: Any) -> Any:
-        """This answer as "text", "dict", "csv" or "figure", by the renderer of its class."""
+        """This answer as "text", "dict", "table", "figure" or "html", by what shows its class."""
         show: Any = import_module("stationary.show.renderers")
         return show.renderer(type(self), form)(self, *args, **settings)
+
+    def plot(self, path: str | Path | None = None, **settings: Any) -> Figure:
+        """Draw it; save the figure to `path` (.png, .svg or .pdf) if given.
+
+        With ``width="column"``, ``"page"`` or a number of inches it is drawn for a journal: letters
+        name the panels, and there is no title. Style sheets and rcParams of the user hold. An
+        `Analysis` takes ``log=True``, for a logarithmic density; ``panels=["density"]``, of
+        "loss", "gradient", "density" and "outcomes"; and ``ax=axes``, on which the only panel is
+        drawn, the density by default. Answers with a single panel take ``ax``, too.
+        """
+        drawn: Figure = self.render("figure", path, **settings)
+        return drawn
+
+
+class Result(Shown):
+    """The base of all answers: `print(answer)` gives what a person reads."""
 
     def summary(self, *, brief: bool = False) -> str:
         """The answer in words and numbers, at most 80 columns wide; `brief`: in ten lines."""
@@ -206,7 +222,7 @@ class Result(Data):
             files.write(Path(path), out.getvalue())
         return out.getvalue()
 
-    def to_frame(self, *args: Any, **settings: Any) -> Any:
+    def to_frame(self, *args: Any, **settings: Any) -> DataFrame:
         """The table of `to_csv` as a `pandas.DataFrame`; pandas must be installed."""
         try:
             import pandas
@@ -232,18 +248,3 @@ class Result(Data):
         Numbers, report and tables are kept; functions are not.
         """
         self.render("saved", path)
-
-    def plot(self, path: str | Path | None = None, **settings: Any) -> Any:
-        """Draw the answer; save it to `path` (.png, .svg or .pdf) if given.
-
-        With ``width="column"``, ``"page"`` or a number of inches it is drawn for a journal: letters
-        name the panels, and there is no title. Style sheets and rcParams of the user hold. An
-        `Analysis` takes ``log=True``, for a logarithmic density; ``panels=["density"]``, of
-        "loss", "gradient", "density" and "outcomes"; and ``ax=axes``, on which the only panel is
-        drawn, the density by default. Answers with a single panel take ``ax``, too.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-        """
-        return self.render("figure", path, **settings)

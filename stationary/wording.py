@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 __all__ = [
+    "capital",
     "digits_known",
     "digits_left",
     "error_text",
     "is_known",
+    "joined",
     "known_text",
     "many_digits_text",
     "mean_text",
@@ -29,9 +32,19 @@ __all__ = [
 LN10 = math.log(10.0)
 
 
+def capital(text: str) -> str:
+    """The same beginning with a capital."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def joined(parts: Sequence[str]) -> str:
+    """A, b and c."""
+    return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
+
+
 def sentence(text: str, name: str = "") -> str:
     """Words with a full stop, and a capital unless they begin with the name of a file."""
-    begun = text if name and text.startswith(name) else f"{text[0].upper()}{text[1:]}"
+    begun = text if name and text.startswith(name) else capital(text)
     return begun if begun.endswith(".") else f"{begun}."
 
 
@@ -142,9 +155,9 @@ def known_text(value: Any, error: Any, most: int = 10) -> str:
     return f"{tidy(x, error):.{digits_known(x, error, most)}g}"
 
 
-def measured(value: float, error: float) -> str:
+def measured(value: float, error: float, most: int = 10) -> str:
     """A value to the digits that its error leaves, and the error."""
-    return f"{known_text(value, error)} +- {error_text(error)}"
+    return f"{known_text(value, error, most)} +- {error_text(error)}"
 
 
 def to_error(value: float, error: float) -> str:

@@ -333,7 +333,7 @@ def test_ratios_are_those_between_merged_basins():
     process = Diffusion(drift=drift, variance=1.0, domain=(-np.pi, 3 * np.pi))
     bias = width_bias(process, minimum=1, dilate=[1, 2])
     (ratio,) = bias.ratios
-    left, right = bias.analysis.basins
+    left, right = bias.basins
     assert ratio.indices == (1, 0)
     assert ratio.log_mass == right.log_mass - left.log_mass
     assert ratio.exponent + ratio.noise + ratio.width == pytest.approx(ratio.log_mass, abs=1e-13)

@@ -424,7 +424,7 @@ def test_what_is_around_no_minimum_shares_with_a_changed_basin():
         domain=(-np.inf, np.inf),
     )
     bias = width_bias(process, minimum=0, dilate=[1, 1.5])
-    (basin,) = bias.analysis.basins
+    (basin,) = bias.basins
     assert basin.mass < 0.9
     assert bias.dilation.log_shares[0] == pytest.approx(basin.log_mass, abs=1e-13)
     assert "is around no minimum" in width_bias(process).summary()

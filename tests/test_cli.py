@@ -393,3 +393,34 @@ def test_passages_and_walkers_have_their_commands(run, tmp_path):
         float(r["mass"]) for r in csv.DictReader(table.read_text().splitlines())
     ) == pytest.approx(1, abs=1e-6)
     assert figure.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sweep", "-T", "0.1,0.2"], "sweep is had for one weight, and this process has 2"),
+        (["analyze", "--clip", "1"], "SGD on two weights has no clip"),
+        (["analyze", "--momentum", "0.9"], "SGD on two weights has no momentum"),
+        (["analyze", "--schedule", "cosine:0.1:0.01:100"], "SGD on two weights has no schedule"),
+    ],
+)
+def test_what_is_not_had_with_two_weights_is_said_so(run, arguments, message):
+    command, *options = arguments
+    code, out, err = run(command, EXAMPLES / "two_weights.py", *options)
+    assert (code, out) == (1, "")
+    assert message in err
+
+
+def test_a_minimum_that_does_not_exist_is_said_even_where_nothing_is_asked_of_it(run):
+    code, out, err = run("bias", TWO_MINIMA, "--minimum", "7")
+    assert (code, out) == (1, "")
+    assert "there is no minimum 7" in err
+    assert "1 at w = 0.99" in err
+
+
+def test_a_relaxation_time_has_the_unit_of_the_drift_without_a_word(run, tmp_path):
+    path = tmp_path / "pull.py"
+    path.write_text("domain = (-3, 3)\nvariance = 1.0\ndef drift(x):\n    return -x\n")
+    code, out, _ = run("evolve", path, "--until", "2", "--initial", "0.5")
+    assert code == 0
+    assert re.search(r"Relaxation time \(1 / spectral gap\): [\d.]+\s+\(relative", out)

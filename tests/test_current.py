@@ -381,12 +381,10 @@ def test_the_report_and_the_json_tell_the_current():
 
 
 def test_the_figure_says_the_current_and_shades_across_the_seam():
-    from stationary.show.figures.analysis import plot_density
-
-    axes = plot_density(analyze(washboard(0.5, 0.25)))
+    axes = analyze(washboard(0.5, 0.25)).plot(panels="density").axes[0]
     assert axes.get_title(loc="left") == "current 0.0005352, mean velocity 0.003363"
     assert len(axes.collections) == 2  # one basin in two places
-    assert plot_density(end_state(washboard(0, 1))).get_title(loc="left") == "no current"
+    assert end_state(washboard(0, 1)).plot().axes[0].get_title(loc="left") == "no current"
 
 
 def test_sgd_on_a_circle_may_go_round_although_every_loss_is_periodic():
@@ -506,13 +504,12 @@ def test_losses_that_jump_on_a_ring_are_told():
 
 def test_a_narrow_peak_at_the_seam_is_one_stem():
     """Half of it lies at either end of the domain."""
-    from stationary.show.figures.analysis import plot_zoom
-    from stationary.show.figures.view import View
+    from stationary.show.view import View
 
     state = end_state(washboard(0.0, 1e-9))
     (part,) = View.of(state).parts
     assert part.peak.position == pytest.approx(0, abs=1e-12)
-    curve = plot_zoom(state).lines[0]
+    curve = analyze(washboard(0.0, 1e-9)).plot().axes[-1].lines[0]
     left, right = curve.get_ydata()[[100, -101]]
     assert curve.get_xdata()[100] < 0 < curve.get_xdata()[-101]
     assert left == pytest.approx(right, rel=1e-3)

@@ -13,23 +13,30 @@ import matplotlib
 import numpy as np
 import pytest
 
-from stationary.analysis import Analysis
-from stationary.errors import LandscapeError
-from stationary.process.diffusion import Diffusion
-from stationary.process.landscape import Landscape
-from stationary.show.figures.analysis import (
-    INK,
-    plot_analysis,
-    plot_density,
-    plot_gradients,
-    plot_losses,
-    plot_outcomes,
-    plot_zoom,
-)
-from stationary.show.figures.saving import save
-from stationary.show.figures.view import drawn_range, mass_label, rest_of
+from stationary import Analysis, Diffusion, Landscape, LandscapeError
+from stationary.show.drawing import INK, save
+from stationary.show.view import drawn_range, mass_label, rest_of
 from stationary.states.mixture import Atom
 from stationary.states.solve import end_state
+
+
+def plot_analysis(analysis, **settings):
+    return analysis.plot(**settings)
+
+
+def panel(name):
+    """A function that draws one panel of an analysis, or of an end state, and returns its axes."""
+
+    def plot(answer, **settings):
+        how = {"panels": name} if isinstance(answer, Analysis) else {"panel": name}
+        return answer.plot(**how, **settings).axes[0]
+
+    return plot
+
+
+plot_losses, plot_gradients, plot_density, plot_outcomes = map(
+    panel, ("loss", "gradient", "density", "outcomes")
+)
 
 
 def analysed(process):
@@ -407,8 +414,10 @@ def test_a_panel_is_drawn_on_the_axes_that_are_given(tilted):
     from matplotlib.figure import Figure
 
     first, second = Figure().subplots(2)
-    assert plot_density(tilted, first) is first
-    assert plot_losses(tilted, ax=second) is second
+    assert tilted.plot(ax=first) is first.figure
+    assert "density" in first.get_ylabel()
+    tilted.plot(panels="loss", ax=second)
+    assert "∫" in second.get_ylabel()
 
 
 def test_drawing_warns_of_nothing_and_leaves_the_settings_alone(tilted, tmp_path):
@@ -420,7 +429,7 @@ def test_drawing_warns_of_nothing_and_leaves_the_settings_alone(tilted, tmp_path
 
 
 def test_matplotlib_is_not_imported_before_something_is_drawn():
-    code = "import sys, stationary.show.figures.analysis; sys.exit('matplotlib' in sys.modules)"
+    code = "import sys, stationary.show.figure; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -734,19 +743,14 @@ def test_densities_in_many_digits_are_drawn_as_those_in_doubles_are():
 
 def test_a_density_without_a_peak_has_no_panel():
     """f = 0.4 (1/2 - x) and a = x (1 - x): Beta(0.4, 0.4), which diverges at both ends."""
-    with pytest.raises(LandscapeError, match="no peak of finite height"):
-        plot_zoom(diffusion(lambda x: 0.4 * (0.5 - x), lambda x: x * (1 - x), (0, 1)))
+    found = diffusion(lambda x: 0.4 * (0.5 - x), lambda x: x * (1 - x), (0, 1))
+    assert len(plot_analysis(found).axes) == 4
 
 
 def test_a_mass_next_to_an_atom_is_not_what_other_basins_leave_over():
     basins = [SimpleNamespace(log_mass=math.log(m)) for m in (0.7 - 1e-5, 1e-5)]
     state = SimpleNamespace(atoms=(Atom(0.0, 0.3),), escapes=())
     assert rest_of(state, basins, basins[0]) == pytest.approx(math.log(0.3 + 1e-5))
-
-
-def test_a_component_that_does_not_exist_has_no_panel(gaussian):
-    with pytest.raises(LandscapeError, match="names no density"):
-        plot_zoom(gaussian, component=1)
 
 
 # -- files --------------------------------------------------------------------------------------

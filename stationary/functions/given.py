@@ -81,7 +81,7 @@ def named(*known: str) -> Callable[[type[T]], type[T]]:
         def checked(self: T, *arguments: Any, **given: Any) -> None:
             strange = [name for name in given if name not in taken]
             if strange:
-                raise unknown(strange, known, made.__name__)
+                raise unknown(strange, known, getattr(made, "kind", made.__name__))
             original(self, *arguments, **given)
 
         made.__init__ = checked  # type: ignore[assignment, method-assign]

@@ -79,6 +79,7 @@ class PlaneLandscape(Data):
     parameters: Mapping[str, float] = field(default_factory=dict)
 
     # What the checks of a `Landscape` ask for, and what is not had with several weights.
+    kind = "SGD on two weights"  # for errors
     label_noise = 0.0
     outputs = None
     rule = StepRule(0.0, None, False)

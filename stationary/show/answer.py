@@ -10,8 +10,10 @@ from stationary.states.basins import Basin
 from stationary.states.distribution import EndState
 from stationary.states.peaks import Peak, peaks_of
 from stationary.wording import (
+    capital,
     digits_left,
     is_known,
+    joined,
     offset_text,
     power_text,
     probability_text,
@@ -21,7 +23,7 @@ from stationary.wording import (
 if TYPE_CHECKING:
     from stationary.analysis import Analysis
 
-__all__ = ["answer", "centre", "interval_text", "places"]
+__all__ = ["answer", "centre", "distance_text", "interval_text", "places"]
 
 
 def places(state: EndState) -> Callable[[float], str]:
@@ -55,7 +57,7 @@ def answer(analysis: Analysis, who: str = "") -> str:
     state = analysis.end_state
     who = who or ("SGD" if analysis.landscape is not None else "the process")
     if state.kind == "none":
-        return state.verdict[0].upper() + state.verdict[1:]
+        return capital(state.verdict)
     if state.kind == "classes":
         return f"In the long run {who} is {_outcomes(state)}: {state.reason}"
     if state.kind in ("atoms", "mixture"):
@@ -111,7 +113,7 @@ def _where(analysis: Analysis, who: str) -> str:
             f"larger than the probabilities. {gates}"
         )
     more = f", and in {len(basins) - 4} more minima with the rest" if len(basins) > 4 else ""
-    listed = ", ".join(shares[:-1]) + " and " + shares[-1] if not more else ", ".join(shares)
+    listed = joined(shares) if not more else ", ".join(shares)
     first, second = basins[0], basins[1]
     gain = first.log_mass - second.log_mass
     error = first.mass_error + second.mass_error
@@ -131,7 +133,7 @@ def _gathered(peaks: list[Peak], v: str, place: Callable[[float], str]) -> str:
     listed = [
         f"gathered at {v} = {place(p.position)} with probability "
         f"{probability_text(p.log_mass, digits_left(p.mass_error, 6))} (half of that within "
-        f"{_distance(p.log_half)} of it)"
+        f"{distance_text(p.log_half)} of it)"
         for p in peaks
     ]
     held = math.fsum(math.exp(p.log_mass) for p in peaks)
@@ -141,8 +143,9 @@ def _gathered(peaks: list[Peak], v: str, place: Callable[[float], str]) -> str:
     return f"{' and '.join(listed)}{elsewhere}: {where}"
 
 
-def _distance(log_r: float) -> str:
-    return f"{math.exp(log_r):.3g}" if log_r > -700 else power_text(log_r)
+def distance_text(log_r: float, digits: int = 3) -> str:
+    """A distance from its natural logarithm."""
+    return f"{math.exp(log_r):.{digits}g}" if log_r > -700 else power_text(log_r)
 
 
 def _at(b: Basin, v: str, place: Callable[[float], str]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from stationary.sgd import COMPARED, Belief, FiniteStep, SgdBasin
 from stationary.show.answer import answer, places
-from stationary.show.layout import table
+from stationary.show.layout import tabulated
 from stationary.wording import LN10, digits_left, power_text, probability_text
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def after(analysis: Analysis) -> list[str]:
         for start, logs, errors in zip(run.starts, run.log_shares, run.errors, strict=True)
     ]
     header = ("started at", *(f"around {place(b.position)}" for b in sgd.basins))
-    return [*table(header, rows), *_forgotten(run)]
+    return [*tabulated(header, rows), *_forgotten(run)]
 
 
 def _share(log: float, error: float) -> str:

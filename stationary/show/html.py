@@ -12,7 +12,7 @@ from typing import Any
 
 from stationary.errors import StationaryError
 from stationary.result import Result
-from stationary.show.layout import Line, Report, Table
+from stationary.show.layout import Line, Table
 
 __all__ = ["fragment", "page"]
 
@@ -42,8 +42,7 @@ footer { color: var(--quiet); font-size: .85rem; margin-top: 3rem; }
 
 def page(answer: Result, *, command: str = "", **drawing: Any) -> str:
     """The report with its figure, the source of the landscape, how to repeat and to cite it."""
-    report = answer.render("text")
-    sections = _sections(report)
+    sections = answer.render("text").sections
     title = sections[0][0]
     body = [f"<h1>{escape(title)}</h1>", *_lines(sections[0][1], "first"), _figure(answer, drawing)]
     for heading, lines in sections[1:]:
@@ -63,20 +62,13 @@ def page(answer: Result, *, command: str = "", **drawing: Any) -> str:
 
 def fragment(answer: Result) -> str:
     """What a notebook shows: the first sentences and all tables."""
-    sections = _sections(answer.render("text"))
+    sections = answer.render("text").sections
     made = [f"<strong>{escape(sections[0][0])}</strong>", *_lines(sections[0][1])]
     for heading, lines in sections[1:]:
         tables = [line for line in lines if isinstance(line, Table)]
         if tables:
             made += [f"<em>{escape(heading)}</em>", *_lines(tables)]
     return "\n".join(made)
-
-
-def _sections(report: str) -> Sequence[tuple[str, Sequence[Line]]]:
-    if isinstance(report, Report):
-        return report.sections
-    title, _, rest = report.partition("\n")
-    return [(title, [f"|{line}" for line in rest.splitlines()])]
 
 
 def _lines(lines: Sequence[Line], kind: str = "") -> list[str]:
@@ -117,7 +109,7 @@ def _figure(answer: Result, drawing: dict[str, Any]) -> str:
         figure = answer.plot(**drawing)
     except StationaryError:
         return ""  # nothing to draw
-    from stationary.show.figures.saving import content_of
+    from stationary.show.drawing import content_of
 
     content = content_of(figure, ".svg").decode()
     return f"<figure>{content[content.index('<svg') :]}</figure>"

@@ -1,16 +1,27 @@
-"""How a report is set: sections, sentences and tables, 80 columns wide.
+"""The document that every answer is set in: sections of sentences and tables, as data.
 
-What it was set from stays with it, so that the same report can be set as a page.
+A `Report` is text, 80 columns wide, and keeps the sections that it was set from, so that the same
+one is set as a page (`html`), in a notebook, or in ten lines.
 """
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["WIDTH", "Line", "Report", "Table", "report", "table"]
+__all__ = [
+    "WIDTH",
+    "Line",
+    "Report",
+    "Table",
+    "first_of",
+    "picked",
+    "report",
+    "rows_of",
+    "tabulated",
+]
 
 WIDTH = 80
 INDENT = "  "
@@ -71,17 +82,12 @@ class Report(str):
         return "\n".join([*lines, "", *shown] if shown else lines)
 
 
-def report(sections: Iterable[Section]) -> Report:
-    """Titled sections of sentences and tables; those without lines are left out."""
-    kept = tuple((title, lines) for title, lines in sections if lines)
-    made = Report("\n\n".join(map(_section, kept)))
+def report(sections: Mapping[str, Sequence[Line]]) -> Report:
+    """Sections of sentences and tables by their titles; those without lines are left out."""
+    kept = tuple((title, lines) for title, lines in sections.items() if lines)
+    made = Report("\n\n".join("\n".join([title, *map(_set, lines)]) for title, lines in kept))
     made.sections = kept
     return made
-
-
-def _section(section: Section) -> str:
-    title, lines = section
-    return "\n".join([title, *map(_set, lines)])
 
 
 def _set(line: Line) -> str:
@@ -99,6 +105,32 @@ def _set(line: Line) -> str:
     )
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[Line]:
-    """A table as the only line of a list, to which sentences can be added."""
-    return [Table(tuple(header), tuple(map(tuple, rows)))]
+def tabulated(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[Line]:
+    """A table as the only line of a list, to which sentences can be added; none without rows.
+
+    Cells are text, or numbers, which are shown to six digits; None is what does not exist.
+    """
+    made = tuple(tuple(map(_cell, row)) for row in rows)
+    return [Table(tuple(header), made)] if made else []
+
+
+def _cell(x: Any) -> str:
+    if x is None:
+        return "-"
+    return x if isinstance(x, str) else str(x) if isinstance(x, int) else f"{float(x):.6g}"
+
+
+def first_of(items: Sequence[Any], most: int, rest: str) -> tuple[Sequence[Any], list[str]]:
+    """As many as are shown, and a sentence on the `rest`, in which {n} is their number."""
+    left_out = len(items) - most
+    return items[:most], [rest.format(n=left_out)] if left_out > 0 else []
+
+
+def picked(answer: Any, names: str) -> dict[str, Any]:
+    """Attributes by their names, separated by spaces; what is nothing has none of them."""
+    return {} if answer is None else {name: getattr(answer, name) for name in names.split()}
+
+
+def rows_of(names: str, *columns: Iterable[Any]) -> list[dict[str, Any]]:
+    """Columns of equal length as a list of rows, each by the names of the columns."""
+    return [dict(zip(names.split(), row, strict=True)) for row in zip(*columns, strict=True)]

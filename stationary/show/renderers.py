@@ -1,12 +1,14 @@
-"""Which function sets each kind of answer in each form: the one registry.
+"""Which module shows each kind of answer: the one registry.
 
-A new form is a new module and an entry here; no answer changes. Nothing is imported until it is
-asked for, so that JSON needs no matplotlib.
+A module shows a kind of answer by what it defines: `text` (a `Report`), `data` (what JSON holds),
+`table` (columns), `figure` (which draws on a `Sheet`). Pages are made of these for all kinds alike.
+Nothing is imported until it is asked for, so that JSON needs no matplotlib.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from threading import RLock
@@ -14,80 +16,86 @@ from typing import Any
 
 from stationary.errors import StationaryError
 
-__all__ = ["RENDERERS", "renderer"]
+__all__ = ["KINDS", "renderer"]
 
 Renderer = Callable[..., Any]
 
 ONE_AT_A_TIME = RLock()  # matplotlib's settings are shared by all threads while one of them draws
 
-ROOMS = {  # of each kind of answer, with the name of its figure
-    "Analysis": ("analysis", "plot_analysis"),
-    "Annealing": ("annealing", "plot_annealing"),
-    "Around": ("around", ""),
-    "Check": ("check", "plot_check"),
-    "Escapes": ("escapes", ""),
-    "Evolution": ("evolution", "plot_evolution"),
-    "FirstPassage": ("passage", "walks:plot_passage"),
-    "PlaneCheck": ("plane_check", "plot_check"),
-    "PlaneState": ("plane", "plot_plane"),
-    "Fit": ("fit", "plot_fit"),
-    "Influence": ("influence", "plot_influence"),
-    "RegularisationPath": ("regularisation", "plot_path"),
-    "Simulation": ("simulation", "walks:plot_simulation"),
-    "Sweep": ("sweep", "plot_phases"),
-    "Table": ("table", ""),
-    "WidthBias": ("bias", "plot_bias"),
+KINDS = {  # the modules that show each kind of answer
+    "Analysis": "report listing figure",
+    "Annealing": "annealing",
+    "Around": "around",
+    "ChainState": "law",
+    "Check": "check",
+    "EndState": "law",
+    "Escapes": "around",
+    "Evolution": "evolution",
+    "FirstPassage": "passage",
+    "Fit": "fit",
+    "Influence": "influence",
+    "PlaneCheck": "plane_check",
+    "PlaneState": "plane plane_figure",
+    "RegularisationPath": "regularisation",
+    "Saved": "saved",
+    "Simulation": "simulation",
+    "Sweep": "sweep phases",
+    "Table": "columns",
+    "WidthBias": "bias bias_figure",
 }
-PAGES = {"html": "html:page", "notebook": "html:fragment", "saved": "saved:save"}
-RENDERERS = {
-    kind: {"text": f"reports.{room}:text", "dict": f"tables.{room}:as_dict"}
-    | {"table": f"tables.{room}:as_table"}
-    | ({"figure": f"figures.{figure if ':' in figure else f'{room}:{figure}'}"} if figure else {})
-    | PAGES
-    for kind, (room, figure) in ROOMS.items()
-}
+PAGES = {"html": ("html", "page"), "notebook": ("html", "fragment"), "saved": ("saved", "save")}
+FORMS = {"text": "text", "dict": "data", "table": "table", "figure": "figure"}
 
-RENDERERS["Saved"] = {form: f"saved:{form}" for form in ("text", "dict", "table")} | PAGES
+
+def _shown(kind: type, form: str) -> Renderer | None:
+    """What shows an answer of this class, or of one derived from it, in a form; None if nothing."""
+    modules = next((KINDS[c.__name__] for c in kind.__mro__ if c.__name__ in KINDS), "").split()
+    function = FORMS.get(form, "text")
+    for module in (import_module(f"stationary.show.{m}") for m in modules):
+        if hasattr(module, function):
+            if form in PAGES:  # of what can be set as text
+                room, function = PAGES[form]
+                module = import_module(f"stationary.show.{room}")
+            found: Renderer = getattr(module, function)
+            return found
+    return None
 
 
 def renderer(kind: type, form: str) -> Renderer:
-    """The function that sets an answer of this class, or of one derived from it, in a form.
+    """The function that sets an answer of this class in a form.
 
     Raises
     ------
     StationaryError
         If there is none; the message says which forms there are.
     """
-    forms = next((RENDERERS[c.__name__] for c in kind.__mro__ if c.__name__ in RENDERERS), {})
-    if form not in forms:
+    found = _shown(kind, form)
+    if found is None:
+        forms = ", ".join(repr(f) for f in (*FORMS, *PAGES) if _shown(kind, f) is not None)
         raise StationaryError(
-            f"{kind.__name__}: there is no renderer for {form!r}. "
-            f"It can be had as {', '.join(map(repr, forms)) or 'repr() only'}."
+            f"{kind.__name__}: there is no renderer for {form!r}. It can be had as "
+            f"{forms or 'repr() only'}."
         )
-    module, _, name = forms[form].partition(":")
-    function: Renderer = getattr(import_module(f"stationary.show.{module}"), name)
-    return _saved(function) if form == "figure" else function
+    return partial(_drawn, found) if form == "figure" else found
 
 
-def _saved(plot: Renderer) -> Renderer:
-    """The same, with its figure written to a path if one is given."""
-    from stationary.show.figures.drawing import sized, suited
-    from stationary.show.figures.saving import save
+def _drawn(
+    draw: Renderer,
+    answer: Any,
+    path: str | Path | None = None,
+    *,
+    width: float | str | None = None,
+    ax: Any = None,
+    **settings: Any,
+) -> Any:
+    """The figure, written to a path if one is given."""
+    from stationary.show.drawing import Sheet, save, written
 
-    def drawn(
-        answer: Any,
-        path: str | Path | None,
-        *,
-        width: float | str | None = None,
-        **settings: Any,
-    ) -> Any:
-        with ONE_AT_A_TIME, sized(width):
-            axes = plot(answer, **settings)
-            figure = axes.get_figure() if hasattr(axes, "get_figure") else axes
-            if "ax" not in settings:
-                suited(figure, journal=width is not None)
-            if path is not None:
-                save(figure, path)
-        return figure
-
-    return drawn
+    with ONE_AT_A_TIME, written():
+        name = getattr(answer, "name", None) or type(answer).__name__
+        sheet = Sheet(ax, width, name)
+        draw(answer, sheet, **settings)
+        figure = sheet.finished()
+        if path is not None:
+            save(figure, path)
+    return figure

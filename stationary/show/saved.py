@@ -9,12 +9,22 @@ from pathlib import Path
 from stationary.errors import StationaryError
 from stationary.result import Result, plain
 from stationary.show.files import probe, write
+from stationary.show.layout import Report
+from stationary.sources.saved import Saved
 
-__all__ = ["dict", "save", "table", "text"]
+__all__ = ["data", "save", "table", "text"]
 
-text, dict, table = map(attrgetter, ("report", "data", "table"))  # of what was saved
+data, table = map(attrgetter, ("data", "table"))  # of what was saved
 
 FORMAT = 1
+
+
+def text(answer: Saved) -> Report:
+    """What was printed then, as its lines were set."""
+    title, _, rest = answer.report.partition("\n")
+    made = Report(answer.report)
+    made.sections = ((title, [f"|{line}" for line in rest.splitlines()]),)
+    return made
 
 
 def save(answer: Result, path: str | Path) -> None:

@@ -7,7 +7,6 @@ import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import import_module
 from typing import Any, cast
 
 import numpy as np
@@ -112,8 +111,7 @@ class EndState(Distribution):
         Classes, atoms and escapes with their weights and errors; moments, quantiles and modes; the
         status, its reason and notes.
         """
-        show: Any = import_module("stationary.show.tables.analysis")
-        found: dict[str, Any] = plain({"name": self.diffusion.name} | show.state_dict(self))
+        found: dict[str, Any] = plain(self.render("dict"))
         return found
 
     @property

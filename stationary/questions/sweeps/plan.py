@@ -118,6 +118,7 @@ def planned(
         base = recipe.make({name: values[0] for name, values in named.items()})
     else:
         base = as_process(source, "sweep")  # which it is not
+    base = as_process(base, "sweep")
     wanted = quantities_from(quantities)
     if quantities is None and isinstance(base, Diffusion) and base.is_periodic:
         wanted = quantities_from(("current", "mean_velocity"))

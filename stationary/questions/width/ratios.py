@@ -25,9 +25,9 @@ References
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib import import_module
 from itertools import combinations
 from typing import Any
 
@@ -41,14 +41,14 @@ from stationary.numbers.chebyshev import chebyshev_sum, nodes_of
 from stationary.numbers.elementary import exp, log, number, to_float
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
-from stationary.questions.width.dilation import dilation_bias
+from stationary.questions.width.dilation import BasinBias, dilation_bias
 from stationary.questions.width.stretch import Stretch, best_stretch
-from stationary.result import Data
+from stationary.result import Data, Result
 from stationary.states.basins import Basin, climb_error
 from stationary.states.distribution import EndState
 from stationary.states.merging import MIN_BARRIER
 
-__all__ = ["Causes", "Ratio", "Ratios", "ratios_of"]
+__all__ = ["Causes", "Ratio", "WidthBias", "ratios_of"]
 
 Array = NDArray[Any]
 
@@ -213,15 +213,35 @@ class Ratio(Data):
         return 2 * w * math.log(fit.factor) + gain, gain + local
 
 
-class Ratios(tuple[Ratio, ...]):
-    """Every pair of minima; printing it gives the report that the command `bias` prints."""
+@dataclass(frozen=True, eq=False, repr=False)
+class WidthBias(Result):
+    """The minima of a process compared, and one of them changed, if that was asked.
 
-    analysis: Any
+    It is the sequence of its `ratios`, and prints the report of the command `bias`.
+    """
 
-    def __str__(self) -> str:
-        # What compares minima and prints it lies behind this room.
-        compared = import_module("stationary.bias").WidthBias(self.analysis, tuple(self))
-        return str(compared)
+    process: Landscape | Diffusion
+    state: EndState
+    basins: tuple[Basin, ...]
+    ratios: tuple[Ratio, ...]  # every pair in one closed class
+    dilation: BasinBias | None = None
+    noise: BasinBias | None = None
+
+    def __repr__(self) -> str:
+        return f"<WidthBias of {self.state.diffusion.name!r}: {len(self.basins)} minima>"
+
+    def __len__(self) -> int:
+        return len(self.ratios)
+
+    def __iter__(self) -> Iterator[Ratio]:
+        return iter(self.ratios)
+
+    def __getitem__(self, k: int) -> Ratio:
+        return self.ratios[k]
+
+    @property
+    def changed(self) -> tuple[BasinBias, ...]:
+        return tuple(c for c in (self.dilation, self.noise) if c is not None)
 
 
 def ratios_of(

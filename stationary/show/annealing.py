@@ -1,0 +1,188 @@
+"""What a schedule freezes in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.annealing.anneal import Annealing
+from stationary.annealing.course import Course, Freeze
+from stationary.show.drawing import GREY, Sheet, add_legend, colour_of
+from stationary.show.layout import Report, picked, report, tabulated
+from stationary.wording import error_text, joined, probability_text, to_error
+
+__all__ = ["course_lines", "data", "figure", "table", "text"]
+
+Array = NDArray[np.float64]
+
+ROWS = 12  # of the table: times, evenly spread
+CLEAR = 3.0  # times the error, by which two shares differ clearly
+
+
+def text(found: Annealing) -> Report:
+    """What is left where, from when on it is frozen, and the shares over time."""
+    start = "the end state of the first learning rate"
+    if found.initial is not None:
+        start = found.initial.text
+    over = "The shares over time" if found.spread is None else "Mean and deviation over time"
+    whose = "the steps that SGD takes" if found.sgd is not None else "the small-step limit"
+    return report(
+        {
+            f"{found.landscape.name}: the learning rate follows {found.schedule}": course_lines(
+                found
+            ),
+            over: [f"The start: {start}.", *_over_time(found)],
+            "How far to trust this": [
+                f"The rates between basins are those of {whose}. Estimated error of the shares at "
+                f"the end, from the rates and their integration: {error_text(found.course.error)}. "
+                "That each basin is left from its own quasi-stationary state, at one rate at a "
+                "time, is not part of it; `simulate` follows the same schedule step by step.",
+                *found.notes,
+            ],
+        }
+    )
+
+
+def course_lines(found: Annealing) -> list[str]:
+    """The answer in a few sentences."""
+    course, places = found.course, found.minima
+    if len(places) == 1:
+        words = [f"There is one basin, around w = {places[0]:.6g}: there is nothing to freeze in."]
+        s = found.spread
+        if s is not None:
+            mean = to_error(s.mean[-1], s.mean_error[-1])
+            std = to_error(s.std[-1], s.std_error[-1])
+            words.append(f"In the end the mean is {mean} and the deviation {std}.")
+        return words
+    lines = [f"In the end {_shares(course.final, places)}."]
+    lines += [_frozen(f, course, found) for f in course.freezes]
+    last = f"The end state at the last learning rate, T = {found.schedule.last:.4g},"
+    if course.end is None:
+        lines.append(f"{last} depends on the start: SGD does not come from one basin to another.")
+    else:
+        lines.append(f"{last} has {_shares(course.end, places, 'at')}.")
+    small = found.small_step
+    if found.sgd is not None:
+        apart = float(np.abs(small.final - course.final).max())
+        same = "agrees" if apart < CLEAR * (course.error + small.error) + 0.005 else "differs"
+        lines.append(
+            f"The small-step limit {same}: {_shares(small.final, places, 'at')}"
+            + ("." if same == "agrees" else "; the steps are too large for it, SGD is as above.")
+        )
+    return lines
+
+
+def _shares(shares: Array, places: Sequence[float], of: str = "of the runs are around") -> str:
+    pairs = zip(shares.tolist(), places, strict=True)
+    return joined([f"{_percent(share)} {of} w = {w:.4g}" for share, w in pairs])
+
+
+def _percent(share: float) -> str:
+    if 1e-5 < share < 1:
+        rest = 1 - share
+        return f"{100 * share:.3g} %" if rest > 5e-4 else f"100 % but for {rest:.2g}"
+    return f"{100 * share:.3g} %" if share in (0, 1) else probability_text(math.log(share), 3)
+
+
+def _frozen(f: Freeze, course: Course, found: Annealing) -> str:
+    way = f"The way between w = {f.minima[0]:.4g} and w = {f.minima[1]:.4g} is"
+    if f.crossings < 1:
+        return f"{way} frozen from the start: {f.crossings:.2g} crossings are expected in all."
+    if f.step >= len(found.schedule) - 1:
+        return f"{way} open until the end."
+    i = found.minima.index(f.minima[1])
+    stay = _percent(float(course.final[i:].sum()))
+    side = f"w = {f.minima[1]:.4g}" + (" and beyond" if i + 1 < len(found.minima) else "")
+    return (
+        f"{way} frozen from step {f.step:,} on, at T = {f.learning_rate:.3g}, with less than one "
+        f"crossing left; {stay} stay at {side}."
+    )
+
+
+def _over_time(found: Annealing) -> list[Any]:
+    course, n, s = found.course, len(found.minima), found.spread
+    rows: list[list[str]] = []
+    shown = np.unique(np.linspace(0, len(found.steps) - 1, ROWS + 1).round().astype(int))
+    if n == 1 and s is not None:
+        for k in shown:
+            known = [(s.mean[k], s.mean_error[k]), (s.std[k], s.std_error[k])]
+            cells = [c for v, by in known for c in (to_error(v, by), error_text(by))]
+            rows.append([f"{found.steps[k]:,}", f"{found.rates[k]:.4g}", *cells])
+        header = ["step", "T", "mean of w", "error", "deviation", "error"]
+        how = (
+            "As if the weights were normal before every step, which is exact for parabolas; the "
+            "errors are what the curvature of drift and noise beyond that makes."
+        )
+        return [*tabulated(header, rows), how]
+    if n == 1:
+        return []
+    for k in shown:
+        shares = np.stack([course.shares[k], course.balance[k]], axis=1).ravel()
+        rows.append([f"{found.steps[k]:,}", f"{found.rates[k]:.4g}", *map(_cell, shares)])
+    header = ["step", "T", *(h for w in found.minima for h in (f"w = {w:.4g}", "(balance)"))]
+    note = (
+        "(balance): what the rates would lead to if the learning rate stayed as it is at that "
+        "step; - where SGD does not come from one basin to another."
+    )
+    return [*tabulated(header, rows), note]
+
+
+def _cell(share: float) -> str:
+    if math.isnan(share):
+        return "-"
+    return f"{share:.4f}" if share > 5e-5 or share == 0 else f"{share:.0e}"
+
+
+def data(found: Annealing) -> dict[str, Any]:
+    def of(course: Course | None) -> dict[str, Any] | None:
+        if course is None:
+            return None
+        freezes = [picked(f, "minima step learning_rate crossings") for f in course.freezes]
+        return picked(course, "final error shares balance") | {
+            "end_state": course.end,
+            "freezes": freezes,
+        }
+
+    return {
+        "schema": 1,
+        "name": found.landscape.name,
+        "schedule": found.schedule.text,
+        "initial": None if found.initial is None else found.initial.text,
+        "learning_rates": found.rates,
+        "sgd": of(found.sgd),
+        "small_step": of(found.small_step),
+    } | picked(found, "minima steps notes")
+
+
+def table(found: Annealing) -> dict[str, Any]:
+    """A row per time: the shares of SGD, or of the small-step limit without them."""
+    course, columns = found.course, {"step": found.steps, "learning_rate": found.rates}
+    columns |= {f"share_{i}": column for i, column in enumerate(course.shares.T)}
+    return columns | {f"balance_{i}": column for i, column in enumerate(course.balance.T)}
+
+
+def figure(found: Annealing, sheet: Sheet) -> None:
+    """The share of each basin, what it would be in balance, where it freezes, and the rate."""
+    ax, course = sheet.axes(3.25), found.course
+    balance: dict[str, Any] = {"lw": 0.8, "ls": (0, (4, 2))}
+    for i, place in enumerate(found.minima):
+        ax.plot(found.steps, course.shares[:, i], color=colour_of(i), label=f"w = {place:.4g}")
+        ax.plot(found.steps, course.balance[:, i], color=colour_of(i), **balance)
+    ax.plot([], [], color=GREY, label="in balance at that rate", **balance)
+    last = float(found.steps[-1])
+    for f in course.freezes:
+        if 0 < f.step < last:
+            ax.axvline(f.step, color=GREY, lw=0.8)
+            words = f" frozen, \n $T$ = {f.learning_rate:.3g} "
+            side = "left" if f.step < 0.7 * last else "right"
+            ax.text(f.step, 0.5, words, color=GREY, va="center", ha=side, fontsize="small")
+    ax.set(xlabel="step", ylabel="share of the runs", ylim=(-0.03, 1.03), xlim=(0, last))
+    add_legend(ax)
+    right = ax.twinx()
+    right.plot(found.steps, found.rates, color=GREY, lw=1.0, ls=":")
+    right.set_ylabel("learning rate $T$", color=GREY)
+    right.set_ylim(bottom=0)

@@ -1,0 +1,395 @@
+"""The width bias: ratios of minima and what makes them so, and what changing one would do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from stationary.questions.width.dilation import BasinBias
+from stationary.questions.width.ratios import Ratio, WidthBias
+from stationary.show.layout import Line, Report, first_of, picked, report, tabulated
+from stationary.wording import (
+    LN10,
+    error_text,
+    known_text,
+    power_text,
+    probability_text,
+    relative_error_text,
+)
+
+__all__ = ["data", "table", "text"]
+
+Place = Callable[[float], str]
+
+MOST_PAIRS = 6
+MOST_ROWS = 60
+APART = 0.05  # by how much Laplace's logarithm may be off before it is said
+
+
+def text(bias: WidthBias) -> Report:
+    """The answer in a line, then the minima, the parts of each ratio, and what was changed."""
+    place = _places(bias)
+    if bias.changed:
+        kinds = {"dilation": "stretched by lambda", "noise": "with its noise scaled by kappa"}
+        rest = {
+            f"Minimum {c.index} {kinds[c.kind]}": _changed(c, bias, place) for c in bias.changed
+        }
+    else:
+        rest = {
+            "Minimum {} over minimum {}".format(*r.indices): _ratio(r, place)
+            for r in bias.ratios[:MOST_PAIRS]
+        } | {"What the words mean": _words(bias)}
+    first = {bias.state.diffusion.name: _answer(bias, place), "Minima": _minima(bias, place)}
+    return report(first | rest)
+
+
+def _places(bias: WidthBias) -> Place:
+    """How positions are written: with the digits that tell the minima apart."""
+    at = sorted(float(b.position) for b in bias.basins)
+    gap = min((b - a for a, b in pairwise(at)), default=1.0)
+
+    def place(x: float) -> str:
+        if not math.isfinite(x) or x == 0 or gap <= 0:
+            return f"{x:.6g}"
+        if abs(x) < 1e-9 * gap:
+            return "0"
+        return f"{x:.{min(15, max(4, 3 + math.ceil(math.log10(abs(x) / gap))))}g}"
+
+    return place
+
+
+def _times(log_ratio: float) -> str:
+    """A ratio from its natural logarithm: 35.4, 10^33.2, or 1 + 2e-05."""
+    if math.isinf(log_ratio):
+        return "more than 10^(1e+307)" if log_ratio > 0 else "less than 10^(-1e+307)"
+    if 0 < abs(log_ratio) < 5e-4:
+        return f"1 {'+' if log_ratio > 0 else '-'} {abs(math.expm1(log_ratio)):.1g}"
+    return f"{math.exp(log_ratio):.3g}" if abs(log_ratio) < 11.5 else power_text(log_ratio)
+
+
+# -- what is said first ----------------------------------------------------------------------------
+
+
+def _answer(bias: WidthBias, place: Place) -> list[Line]:
+    state, basins, v = bias.state, bias.basins, bias.state.diffusion.variable
+    if bias.changed:
+        return [_changed_answer(c, bias, place) for c in bias.changed]
+    if not basins:
+        why = state.reason if state.kind == "none" else "No minimum has a density around it."
+        return [f"There is nothing to compare. {why}"]
+    if len(basins) == 1:
+        (only,) = basins
+        free = only.barrier_left is None and only.barrier_right is None
+        infinite = not all(map(math.isfinite, state.diffusion.domain))
+        return [
+            f"There is one minimum, at {v} = {place(float(only.position))}, and no second one to "
+            "compare it with. For what would be if it were wider, ask with --dilate 1:4:13"
+            f"{' and a finite domain, as in --domain -4 4' if free and infinite else ''}.",
+            *_elsewhere(bias),
+        ]
+    if not bias.ratios:
+        return [
+            "The minima lie in different closed classes: how much each holds depends on where the "
+            "process starts. Give the start with --initial, a point as in --initial 0.3, or a "
+            "distribution as in --initial normal:0.5,0.175."
+        ]
+    lines = [_sentence(bias.ratios[0], v, place)]
+    if state.kind == "classes":
+        lines.append(
+            "Other minima lie in other closed classes; how much those hold depends on where the "
+            "process starts: give it with --initial."
+        )
+    return lines + _elsewhere(bias)
+
+
+def _elsewhere(bias: WidthBias) -> list[Line]:
+    """What is around no minimum: where the drift leads to infinity, though noise brings back."""
+    rest = 1 - sum(math.exp(float(b.log_mass)) for b in bias.basins)
+    error = sum(float(b.mass_error) for b in bias.basins)
+    if bias.state.kind != "density" or not rest > 1e-6 + error:
+        return []
+    return [f"Of all probability {known_text(rest, error, 6)} is around no minimum."]
+
+
+def _sentence(r: Ratio, v: str, place: Place) -> str:
+    one, two = (place(float(b.position)) for b in r.basins)
+    if not r.is_known:
+        return (
+            f"How much more the minimum at {v} = {one} holds than the one at {two} is not known: "
+            f"the logarithm of the ratio has an error of {error_text(r.mass_error)}. The exponents "
+            "are too large for their difference to keep a digit."
+        )
+    start = (
+        f"The minimum at {v} = {one} holds {_times(r.log_mass)} times the mass of the one at {two}"
+        if abs(r.log_mass) > r.mass_error
+        else f"The minima at {v} = {one} and {two} hold the same, to within the error"
+    )
+    if r.why:
+        return f"{start}; {r.why}."
+    c = r.causes
+    if c is not None:
+        return (
+            f"{start}: {_power(c.width)} from width, {_power(c.depth)} from depth, "
+            f"{_power(c.noise)} from noise."
+        )
+    exponent, noise, width = (_power(float(x or 0)) for x in (r.exponent, r.noise, r.width))
+    return (
+        f"{start}: {exponent} from the exponent up to the barrier, {noise} from local noise, "
+        f"{width} from local width."
+    )
+
+
+def _power(log_value: float) -> str:
+    return power_text(log_value + 0.0 if abs(log_value) > 0.005 * LN10 else 0.0)
+
+
+def _minima(bias: WidthBias, place: Place) -> list[Line]:
+    basins, more = first_of(bias.basins, MOST_ROWS, "and {n} more; --json lists them all.")
+    rows = [
+        (
+            str(i),
+            place(float(b.position)) + (" (wall)" if b.at_wall else ""),
+            probability_text(float(b.log_mass), 6),
+            relative_error_text(b.mass_error, b.log_mass),
+            b.log_density,
+            b.barrier_left,
+            b.barrier_right,
+        )
+        for i, b in enumerate(basins)
+    ]
+    v = bias.state.diffusion.variable
+    header = ("minimum", v, "mass", "rel. error", "log P", "barrier left", "right")
+    if rows and bias.state.kind == "classes":
+        more.append("Masses and densities are those within each closed class.")
+    return [*tabulated(header, rows), *more]
+
+
+# -- the parts of a ratio --------------------------------------------------------------------------
+
+
+def _ratio(r: Ratio, place: Place) -> list[Line]:
+    rows: list[tuple[str, ...]] = []
+
+    def row(name: str, value: float | None, error: float | None = None) -> None:
+        if value is not None:
+            by = 0.0 if error is None else error
+            value = 0.0 if abs(value) <= by else value  # what is left is rounding
+            shown = "" if error is None else error_text(error)
+            rows.append((name, known_text(value, by, 8), _power(value), shown))
+
+    row("mass", r.log_mass, r.mass_error)
+    row("= exponent", r.exponent, r.exponent_error)
+    row("+ local noise", r.noise, r.noise_error)
+    row("+ local width", r.width, r.width_error)
+    c = r.causes
+    if c is not None:
+        row("= depth", c.depth, c.depth_error)
+        row("+ width", c.width, r.width_error + c.doubt)
+        row("+ noise", c.noise, r.density_error + c.depth_error + c.doubt)
+    row("mass by Laplace", r.laplace)
+    row("density", r.log_density, r.density_error)
+    lines = tabulated(("", "ln", "times", "error of ln"), rows)
+    if r.exponents is None or r.top is None:
+        return [*lines, f"No parts: {r.why}."]
+    one, two = (f"{x:.6g}" for x in r.exponents)
+    lines.append(f"Exponents up to the barrier at {place(r.top)}: {one} and {two}.")
+    if r.laplace is None:
+        lines.append("Laplace's value does not exist: a minimum is a corner, or flat.")
+    elif abs(r.laplace - r.log_mass) > APART + r.mass_error:
+        lines.append(
+            f"Laplace's value, which is that of small noise, is off by a factor of "
+            f"{_times(abs(r.laplace - r.log_mass))}."
+        )
+    return [*lines, _stretch(r)]
+
+
+def _stretch(r: Ratio) -> str:
+    fit = r.stretch
+    if fit is None:
+        return "Effective width: none, for a basin has no finite extent around its minimum."
+    which = "losses" if fit.datapoints else "potentials"
+    mirrored = " and mirrored" if fit.mirrored else ""
+    words = (
+        f"Effective width: minimum {r.indices[0]} is best described as minimum {r.indices[1]} "
+        f"stretched by {fit.factor:.6g}{mirrored}, with {fit.misfit:.2g} of the spread of the "
+        f"{which} left over"
+    )
+    if fit.fits and not r.meet:
+        return f"{words}: a copy, but not one that it has a barrier in common with, as in the law."
+    if r.predicted is None:
+        words += ": no stretched copy, so that the law for one says nothing here."
+        mean = r.mean_stretch
+        if mean is not None:
+            words += (
+                f" The mean loss alone fits a stretch by {mean.factor:.6g}, with {mean.misfit:.2g} "
+                "left over."
+            )
+        return words
+    density, mass = r.predicted
+    law = _to_the("lambda", 2 * (1 - r.state.diffusion.convention.value))
+    return (
+        f"{words}. For an exact copy the law {law}exp((lambda^2 - 1) I) gives "
+        f"{power_text(density)} for the density (found: {power_text(r.log_density)}) and "
+        f"{power_text(mass)} for the mass (found: {power_text(r.log_mass)})."
+    )
+
+
+def _to_the(name: str, power: float) -> str:
+    """A factor of a law: nothing, name or name^power, and a space."""
+    if power == 0:
+        return ""
+    return f"{name} " if power == 1 else f"{name}^{power:g} "
+
+
+def _words(bias: WidthBias) -> list[Line]:
+    parts = [r for r in bias.ratios if r.exponent is not None]
+    if not parts:
+        return []
+    left_out = len(bias.ratios) - MOST_PAIRS
+    lines = [
+        "Exponent: int 2 f / a from each minimum to the highest point between them. Local noise: "
+        "1 / a at the minima. Local width: mass over density at the minimum. These three add up "
+        "to the mass, the first two to the density; that they are these is a convention.",
+        "Depth, width and noise add up to the mass, too: the exponent is split in proportion to "
+        "the logarithms of the depths, of the squared widths (where the losses of the basins fit "
+        "as stretched copies to a tenth; else width is local width alone), and of what is left.",
+    ]
+    worst = max((r.causes.doubt for r in parts[:MOST_PAIRS] if r.causes is not None), default=0.0)
+    if worst > 1e-6:
+        lines.append(
+            f"As the stretch is not exact, up to {power_text(worst)} of the width may be noise."
+        )
+    if left_out > 0:
+        lines.append(f"and {left_out} more pairs; --json lists them all.")
+    return lines
+
+
+# -- a minimum that was changed --------------------------------------------------------------------
+
+
+def _changed_answer(c: BasinBias, bias: WidthBias, place: Place) -> str:
+    v, factor = bias.state.diffusion.variable, float(c.factors[-1])
+    stretched = c.kind == "dilation"
+    what = f"stretched by {factor:g}" if stretched else f"with {factor:g} times the noise"
+    mass, density = float(c.log_mass_ratios[-1]), float(c.log_density_ratios[-1])
+    sentence = (
+        f"A copy of the minimum at {v} = {place(float(c.position))} {what} holds "
+        f"{_times(mass)} times its mass ({_times(density)} times its density)."
+    )
+    if c.log_shares is None:
+        return sentence
+    share = probability_text(float(c.log_shares[-1]), 6)
+    now = probability_text(float(bias.basins[c.index].log_mass), 6)
+    return (
+        f"{sentence} So changed where it is, it would hold {share} of {_whole(bias)} instead of "
+        f"{now}."
+    )
+
+
+def _whole(bias: WidthBias) -> str:
+    return "its closed class" if bias.state.kind == "classes" else "all probability"
+
+
+def _changed(c: BasinBias, bias: WidthBias, place: Place) -> list[Line]:
+    stretched = c.kind == "dilation"
+    name = "lambda" if stretched else "kappa"
+    header = [name, "ln density", "ln mass", "mass ratio", "error of ln"]
+    chosen, more = first_of(
+        range(len(c.factors)), MOST_ROWS, "and {n} more; --csv and --json list them all."
+    )
+    rows = []
+    for i in chosen:
+        density, mass = float(c.log_density_ratios[i]), float(c.log_mass_ratios[i])
+        by = float(c.density_errors[i]), float(c.mass_errors[i])
+        known = known_text(density, by[0]), known_text(mass, by[1])
+        rows.append([c.factors[i], *known, _times(mass), error_text(max(by))])
+    if c.log_shares is not None:
+        header.append("share")
+        for row, i in zip(rows, chosen, strict=True):
+            row.append(probability_text(float(c.log_shares[i]), 6))
+        more.append(f"Share: of {_whole(bias)}, if the basin were so changed where it is.")
+    power = 1 - c.convention
+    if stretched:
+        factor, own = _to_the("lambda", 2 * power), _to_the("lambda", 1 + 2 * power)
+        law = f"Density: {factor}exp((lambda^2 - 1) I); mass: {own}R(lambda^2) / R(1)"
+    else:
+        factor = _to_the("kappa", -power)
+        law = f"Density: {factor}exp((1 / kappa - 1) I); mass: {factor}R(1 / kappa) / R(1)"
+    more.insert(
+        len(c.factors) > MOST_ROWS,
+        f"{law}, with R as in the README. The copy meets the basin at "
+        f"{bias.state.diffusion.variable} = {place(float(c.top))}, where the exponent is I = "
+        f"{known_text(c.exponent, c.exponent_error)} (error {error_text(c.exponent_error)}).",
+    )
+    return [*tabulated(header, rows), *more]
+
+
+# -- data ------------------------------------------------------------------------------------------
+
+PAIR_COLUMNS = (
+    "first second log_mass mass_error log_density density_error exponent noise width laplace"
+)
+
+
+def data(bias: WidthBias) -> dict[str, Any]:
+    number = "log_mass mass_error log_density"
+    return {
+        "schema": 1,
+        "name": bias.state.diffusion.name,
+        "minima": [
+            {"index": i, **picked(b, f"position {number}")} for i, b in enumerate(bias.basins)
+        ],
+        "ratios": [_pair(r) for r in bias.ratios],
+        "dilation": _changes(bias.dilation),
+        "noise": _changes(bias.noise),
+        "notes": bias.state.notes,
+    }
+
+
+def _pair(r: Ratio) -> dict[str, Any]:
+    parts = {} if r.exponent is None else picked(r, "exponent_error noise_error width_error")
+    stretch = "factor factor_error mirrored misfit fits"
+    predicted = None
+    if r.predicted is not None:
+        predicted = {"log_density": r.predicted[0], "log_mass": r.predicted[1]}
+    return {
+        "first": r.indices[0],
+        "second": r.indices[1],
+        "why_no_parts": r.why or None,
+        **dict.fromkeys(("exponent_error", "noise_error", "width_error")),
+        **parts,
+        "causes": picked(r.causes, "depth depth_error width noise stretched doubt") or None,
+        "stretch": picked(r.stretch, stretch) or None,
+        "stretch_of_mean_loss": picked(r.mean_stretch, stretch) or None,
+        "predicted": predicted,
+    } | picked(
+        r,
+        "log_mass mass_error log_density density_error top exponents exponent noise width laplace",
+    )
+
+
+def _changes(c: BasinBias | None) -> dict[str, Any] | None:
+    if c is None:
+        return None
+    return {"minimum": c.index, **picked(c, "position top exponent exponent_error"), **c.columns}
+
+
+def table(bias: WidthBias) -> dict[str, Any]:
+    """The changed basin, a row per factor; without one, the ratios, a row per pair.
+
+    Where both are asked for, stretched and noisier copies are rows of one table.
+    """
+    if bias.changed:
+        tables = [c.columns for c in bias.changed]
+        names = list(dict.fromkeys(name for t in tables for name in t))
+        blanks = [np.full(len(c.factors), None) for c in bias.changed]
+        return {
+            n: np.concatenate([t.get(n, b) for t, b in zip(tables, blanks, strict=True)])
+            for n in names
+        }
+    rows = [_pair(r) for r in bias.ratios]
+    return {n: [row[n] for row in rows] for n in PAIR_COLUMNS.split()}

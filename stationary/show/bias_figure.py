@@ -1,0 +1,102 @@
+"""The figure of the width bias: a basin against its changed copy, or the parts of each ratio."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stationary.questions.width.dilation import BasinBias
+from stationary.questions.width.ratios import WidthBias
+from stationary.show.drawing import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    RED,
+    Sheet,
+    add_legend,
+    spans_decades,
+)
+from stationary.wording import LN10
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["figure"]
+
+MOST_PAIRS = 8
+MOST_MARKS = 40
+
+
+def figure(bias: WidthBias, sheet: Sheet) -> None:
+    """The changed basin, if one was changed, else the parts of the heaviest pairs."""
+    if not bias.changed:
+        pairs = min(len(bias.ratios), MOST_PAIRS)
+        _draw_parts(bias, sheet.axes(1.4 + 0.55 * max(pairs, 1)))
+        return
+    count = sum(1 if c.log_shares is None else 2 for c in bias.changed)
+    axes = iter([sheet.axes(2.4)] if count == 1 else sheet.panels(*[2.3] * count))
+    for c in bias.changed:
+        _draw_changed(c, next(axes))
+        if c.log_shares is not None:
+            _draw_share(c, next(axes))
+
+
+def _draw_changed(c: BasinBias, ax: Axes) -> None:
+    """Ratios of the changed copy to the basin, as powers of ten, against the factor."""
+    for ratios, colour, line, label in (
+        (c.log_density_ratios, BLUE, "-", "density at the centre"),
+        (c.log_mass_ratios, RED, "--", "mass"),
+    ):
+        decades = np.array([float(v) for v in ratios]) / LN10
+        _curve(c, ax, decades, color=colour, ls=line, label=label)
+    ax.axhline(0, color=GREY, lw=0.6)
+    ax.set_ylabel(r"$\log_{10}$ (copy / original)")
+    add_legend(ax)
+
+
+def _draw_share(c: BasinBias, ax: Axes) -> None:
+    assert c.log_shares is not None
+    _curve(c, ax, np.exp(np.array([float(v) for v in c.log_shares])), color=INK)
+    ax.set(ylim=(-0.03, 1.03), ylabel=f"share of minimum {c.index}")
+
+
+def _curve(c: BasinBias, ax: Axes, y: Any, **kind: Any) -> None:
+    order = np.argsort(c.factors)
+    marker = "o" if len(y) <= MOST_MARKS else None
+    ax.plot(c.factors[order], y[order], marker=marker, ms=3, **kind)
+    changed = r"stretched by $\lambda$"
+    if c.kind != "dilation":
+        changed = r"with noise multiplied by $\kappa$"
+    ax.set_xlabel(f"minimum {c.index} {changed}")
+    if spans_decades(c.factors):
+        ax.set_xscale("log")
+
+
+def _draw_parts(bias: WidthBias, ax: Axes) -> None:
+    """The parts of the logarithm of each mass ratio, as bars side by side."""
+    shown = [r for r in bias.ratios if r.exponent is not None][:MOST_PAIRS]
+    if not shown:
+        ax.text(0.5, 0.5, "no two minima to compare", ha="center", transform=ax.transAxes)
+        ax.set_axis_off()
+        return
+    if any(r.causes is None for r in shown):
+        names, colours = ("exponent", "local noise", "local width"), (GREEN, RED, BLUE)
+        parts = [(r.exponent, r.noise, r.width) for r in shown]
+    else:
+        names, colours = ("width", "depth", "noise"), (BLUE, GREY, RED)
+        parts = [tuple(getattr(r.causes, n) for n in names) for r in shown]
+    bars = np.array([(*p, r.log_mass) for p, r in zip(parts, shown, strict=True)], dtype=float)
+    place, height = np.arange(len(shown)), 0.2
+    for i, (name, colour) in enumerate(zip((*names, "mass"), (*colours, INK), strict=True)):
+        hatch: dict[str, Any] = {"hatch": "///", "edgecolor": "white", "lw": 0} if i == 1 else {}
+        ax.barh(
+            place - 0.3 + i * height, bars[:, i] / LN10, 0.18, color=colour, label=name, **hatch
+        )
+    ax.axvline(0, color=INK, lw=0.6)
+    ax.set_yticks(place, ["{:.4g} over {:.4g}".format(*(float(b.position) for b in r.basins))
+                          for r in shown])  # fmt: skip
+    ax.invert_yaxis()
+    ax.set_xlabel(r"$\log_{10}$ of the ratio of masses, and its parts")
+    add_legend(ax)

@@ -1,0 +1,290 @@
+"""The verdict on the diffusion: what each basin holds by each answer, how far they are apart."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.checking.verdict import Check
+from stationary.sgd import COMPARED, SETTLED
+from stationary.show.drawing import BLUE, GREY, INK, RED, Sheet, add_legend
+from stationary.show.layout import Line, Report, picked, report, tabulated
+from stationary.show.listing import chain_basin
+from stationary.wording import LN10, capital, error_text, measured, power_text, sentence, time_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["data", "figure", "table", "text"]
+
+Array = NDArray[Any]
+
+MOST_ROWS = 30
+PLACES = 6  # decimals of a probability that are shown at most
+EXACT = 1e-9  # error below which none is shown
+SMALL = 1e-4  # a probability from which on powers of ten say more
+
+BINS = 160
+MOST_POINTS = 60  # that stand for walkers
+TAIL = 1e-5  # probability beyond either end of what is drawn
+ALONE = 0.05  # of the domain that is drawn at least, around an atom
+
+
+def text(check: Check) -> Report:
+    """The verdict, the basins by each answer, the distances and the step."""
+    landscape = check.analysis.landscape
+    assert landscape is not None
+    first = [f"SGD: {landscape.at_last_rate.steps_text}.", check.verdict]
+    return report(
+        {
+            f"{landscape.name}: the diffusion against SGD": [
+                *first,
+                *map(sentence, check.reasons),
+            ],
+            "What each basin holds": _basins(check),
+            "How far apart the answers are": _distances(check),
+            # Nothing where it is among the reasons.
+            "The step": [] if check.steps.warnings else [capital(check.steps.line)],
+            "The noise convention": _conventions(check),
+            "How far to trust this": _trust(check),
+        }
+    )
+
+
+def _basins(check: Check) -> list[Line]:
+    shown = check.basins[:MOST_ROWS]
+    rows = [
+        [
+            f"{b.position:.6g}{' (end)' if b.at_end else ''}",
+            _share(b.diffusion, b.log_diffusion),
+            _share(b.chain, b.log_chain),
+            _share(b.simulation, None),
+        ]
+        for b in shown
+    ]
+    header, words = ["minimum", "diffusion", "exact chain", "simulation"], ""
+    if any(b.log_exit_time is not None or b.log_chain_exit_time is not None for b in shown):
+        header += ["exit time", "of the chain"]
+        words = (
+            "Exit time: mean number of steps from the minimum to beyond the barriers, by the "
+            "diffusion and by the chain. "
+        )
+        for row, b in zip(rows, shown, strict=True):
+            times = (b.log_exit_time, b.log_chain_exit_time)
+            row += ["-" if t is None else time_text(t) for t in times]
+            if b.endless:
+                row[-1] = "> 10^290"
+    lines = tabulated(header, rows)
+    return [*lines, f"{words}Errors below 1e-9 are not shown."] if lines else []
+
+
+def _share(pair: tuple[float, float] | None, log_value: float | None) -> str:
+    """A probability and its error, in as many digits as that leaves."""
+    if pair is None:
+        return "-"
+    value, error = pair
+    if log_value is None:
+        log_value = math.log(value) if value > 0 else -math.inf
+    if error < EXACT and (value >= SMALL or not value):
+        return f"{value:.{PLACES}g}" if math.isinf(log_value) or value else power_text(log_value)
+    if math.isinf(log_value):
+        return f"0 +- {error_text(error)}"
+    if value < SMALL:
+        if error < 0.1 * value or not error:
+            return power_text(log_value)
+        return f"below 10^{math.log(value + error) / LN10:.1f}"
+    places = PLACES if error <= 0 else min(PLACES, max(1, 1 - math.floor(math.log10(error))))
+    shown = f"{value:.{places}f}"
+    if value < 1 and float(shown) == 1 and error < 1 - value:
+        shown = f"1 - {1 - value:.1e}"
+    return f"{shown} +- {error_text(error)}"
+
+
+def _distances(check: Check) -> list[Line]:
+    pairs = (
+        ("diffusion, chain", check.diffusion_and_chain),
+        ("diffusion, simulation", check.diffusion_and_simulation),
+        ("chain, simulation", check.chain_and_simulation),
+    )
+    kinds = ("total_variation", "kolmogorov", "wasserstein")
+    rows = [
+        (name, *(_apart(getattr(d, k), getattr(d, f"{k}_error")) for k in kinds))
+        for name, d in pairs
+        if d is not None
+    ]
+    if not rows:
+        return ["There are no two distributions to compare."]
+    lines = [
+        *tabulated(("", "total variation", "Kolmogorov", "Wasserstein"), rows),
+        "Total variation: the most by which a probability can differ. Kolmogorov: the same of the "
+        "distribution functions. Wasserstein: the mean way that probability has to be moved.",
+    ]
+    if check.simulation is not None:
+        lines.append(
+            "Those of the simulation are compared bin by bin, and few walkers make them larger by "
+            "up to the error."
+        )
+    return lines
+
+
+def _apart(value: float, error: float) -> str:
+    return "0" if value < EXACT and error < EXACT else measured(value, error, 3)
+
+
+def _conventions(check: Check) -> list[Line]:
+    known = {name: d for name, d in check.conventions.items() if d is not None}
+    if len(known) < 2:
+        return []
+    if all(d.total_variation < EXACT for d in known.values()):
+        return ["They all end in the same places, and cannot be told apart here."]
+    rows = [(n, _apart(d.total_variation, d.total_variation_error)) for n, d in known.items()]
+    line = (
+        f"SGD obeys {check.obeyed}: under it the diffusion is nearest to the chain."
+        if check.obeyed
+        else "They cannot be told apart here: the finite step does more than the convention."
+    )
+    return [*tabulated(("convention", "total variation to the chain"), rows), line]
+
+
+def _trust(check: Check) -> list[Line]:
+    lines = list(check.notes)
+    chain, sent = check.chain, check.simulation
+    if chain.kind in SETTLED:
+        lines.append(
+            f"Exact chain: {chain.cells} cells on each class; error of the distribution function "
+            f"{error_text(chain.error)}."
+        )
+        if chain.has_density is False and chain.kind == "density":
+            lines.append(
+                "Without a density of the chain total variations depend on its cells, and go to 1 "
+                "as these become finer: the verdict goes by Kolmogorov's distance."
+            )
+    lines += [f"Chain: {note}" for note in chain.notes]
+    if sent is not None:
+        lines.append(
+            f"Simulation: {sent.walkers:,} walkers, {sent.steps_done:,} steps after "
+            f"{sent.burn_in:,} of burn-in, seed {sent.seed}."
+            + ("" if sent.complete else " It was interrupted.")
+        )
+        lines += [f"Simulation: {note}" for note in sent.notes]
+    return list(map(capital, [*lines, *check.analysis.end_state.notes]))
+
+
+def data(check: Check) -> dict[str, Any]:
+    landscape, chain, sent = check.analysis.landscape, check.chain, check.simulation
+    assert landscape is not None
+    distances = ("diffusion_and_chain", "diffusion_and_simulation", "chain_and_simulation")
+    found = {name.replace("_and", ""): getattr(check, name) for name in distances}
+    variation = "total_variation total_variation_error"
+    return {
+        "schema": 1,
+        "name": landscape.name,
+        "learning_rate": landscape.learning_rate,
+        "basins": [chain_basin(b) for b in check.basins],
+        "distances": {name: None if d is None else asdict(d) for name, d in found.items()},
+        "conventions": {n: picked(d, variation) or None for n, d in check.conventions.items()},
+        "closed_classes": {"diffusion": check.closed[0], "chain": check.closed[1]},
+        "steps": picked(check.steps, "line warnings") | {"largest_curvature": check.steps.largest},
+        "chain": picked(chain, "kind cells has_density notes")
+        | {"error": chain.error if chain.kind in SETTLED else None},
+        "simulation": None if sent is None else sent.to_dict() | {"positions": None},
+    } | picked(check, "outcome verdict reasons obeyed notes interrupted")
+
+
+def table(check: Check) -> dict[str, Any]:
+    """A row for each basin, by each answer."""
+    rows = []
+    for b in map(chain_basin, check.basins):
+        for name in ("diffusion", "chain", "simulation"):
+            pair = b.pop(name) or {"probability": None, "error": None}
+            b |= {name: pair["probability"], f"{name}_error": pair["error"]}
+        rows.append(b)
+    return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
+
+
+def figure(check: Check, sheet: Sheet) -> None:
+    """Distribution functions, densities averaged over the same bins, and masses."""
+    density, below, masses = sheet.panels(2.7, 2.3, 1.8)
+    edges = _edges(check)
+    for k, (name, colour, cdf) in enumerate(_answers(check)):
+        at = np.asarray(cdf(edges), dtype=float)
+        # The first is drawn wider, so that it is seen where the second lies on it.
+        width = (2.0, 1.0)[k]
+        density.stairs(np.diff(at) / np.diff(edges), edges, color=colour, label=name, lw=width)
+        below.plot(edges, at, color=colour, label=name, lw=width)
+    _draw_walkers(check, density, below, edges)
+    density.set_ylabel("probability density")
+    add_legend(density)
+    below.set(xlabel="$w$", ylabel="distribution function", ylim=(-0.03, 1.03))
+    for axes in (density, below):
+        axes.set_xlim(edges[0], edges[-1])
+    _draw_masses(check, masses)
+
+
+def _edges(check: Check) -> Array:
+    """Bins over where any of the answers has something."""
+    domain = check.analysis.diffusion.domain
+    ends = [b.position for b in check.basins]
+    state, chain = check.analysis.rounded.end_state, check.chain
+    if state.kind in COMPARED:
+        ends += [float(state.ppf(TAIL)), float(state.isf(TAIL))]
+    if chain.kind in SETTLED:
+        below = np.asarray(chain.cdf(chain.edges))
+        inside = chain.edges[(below > TAIL) & (below < 1 - TAIL)]
+        ends += [float(x) for x in (*inside[:1], *inside[-1:])]
+        ends += [float(a.position) for a in chain.atoms if a.weight]
+    sent = check.simulation
+    if sent is not None:
+        seen = np.flatnonzero(sent.mass)
+        if len(seen):
+            ends += [float(sent.edges[seen[0]]), float(sent.edges[seen[-1] + 1])]
+    low, high = (min(ends), max(ends)) if ends else (0.0, 0.0)
+    size = domain[1] - domain[0]
+    least = ALONE * (size if np.isfinite(size) else max(abs(low), abs(high), 1.0))
+    margin = max(0.04 * (high - low), (least - (high - low)) / 2)
+    return np.linspace(max(domain[0], low - margin), min(domain[1], high + margin), BINS + 1)
+
+
+def _answers(check: Check) -> list[tuple[str, str, Any]]:
+    found: list[tuple[str, str, Any]] = []
+    state = check.analysis.rounded.end_state
+    if state.kind in COMPARED:
+        found.append(("diffusion", BLUE, state.below))
+    if check.chain.kind in SETTLED:
+        found.append(("exact chain", RED, check.chain.cdf))
+    return found
+
+
+def _draw_walkers(check: Check, density: Axes, below: Axes, edges: Array) -> None:
+    sent = check.simulation
+    if sent is None:
+        return
+    # Bins at least as wide as those of the curves: narrower ones would tower above an atom.
+    least = float(edges[1] - edges[0])
+    count = max(1, int(np.ptp(sent.edges) / least))
+    step = max(1, len(sent.mass) // min(count, MOST_POINTS))
+    starts = np.arange(0, len(sent.mass), step)
+    ends = np.append(starts[1:], len(sent.mass))
+    width = np.maximum(sent.edges[ends] - sent.edges[starts], least)
+    mass = np.add.reduceat(sent.mass, starts)
+    error = np.sqrt(np.add.reduceat(sent.mass_error**2, starts))
+    middle = (sent.edges[starts] + sent.edges[ends]) / 2
+    points: dict[str, Any] = {"fmt": "o", "ms": 2, "lw": 0.6, "color": INK, "zorder": 3}
+    density.errorbar(middle, mass / width, error / width, label="simulation", **points)
+    below.plot(sent.edges[ends], np.cumsum(mass), "o", ms=2, color=INK)
+
+
+def _draw_masses(check: Check, axes: Axes) -> None:
+    place = np.arange(len(check.basins), dtype=float)
+    colours = {"diffusion": BLUE, "chain": RED, "simulation": INK}
+    for k, (name, colour) in enumerate(colours.items()):
+        pairs = np.array([getattr(b, name) or (math.nan,) * 2 for b in check.basins]).reshape(-1, 2)
+        at, known = place + 0.25 * (k - 1), np.isfinite(pairs[:, 0])
+        axes.bar(at[known], pairs[known, 0], 0.22, color=colour)
+        axes.errorbar(at[known], pairs[known, 0], pairs[known, 1], fmt="none", ecolor=GREY, lw=1)
+    axes.set_xticks(place, [f"{b.position:.4g}" for b in check.basins])
+    axes.set(ylim=(0, 1.05), xlabel="minimum", ylabel="probability")

@@ -1,0 +1,363 @@
+"""The panels of an end state: densities, stems, outcomes by the start, and zooms."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.errors import Status
+from stationary.show.drawing import (
+    GREY,
+    INK,
+    MINUS,
+    RED,
+    SMALL,
+    colour_of,
+    settle_layout,
+    symbol_of,
+)
+from stationary.show.marks import draw_hairlines, draw_marks, finish_axes
+from stationary.show.outcomes import outcome_colour
+from stationary.show.view import Part, View, Zoom, asked, mass_label, rest_of
+from stationary.states.basins import Basin
+from stationary.states.distribution import EndState
+from stationary.weight.modes import modes_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["draw_density", "draw_zoom"]
+
+Array = NDArray[Any]
+
+DECADES = 12  # of a logarithmic axis, unless a basin lies lower
+DEEPEST = 100  # decades beyond which even a basin is not followed
+FURTHEST = 100.0  # units from a peak to the double next to it, from which it is then counted
+
+
+def draw_density(
+    axes: Axes, state: EndState, basins: Sequence[Basin], view: View, *, log: bool
+) -> None:
+    finish_axes(axes, view)
+    if state.kind == "none":
+        draw_marks(axes, state, view)
+        _draw_reason(axes, state.reason)
+        return
+    wide = [part for part in view.parts if part.peak is None]
+    stems = _stems(state, basins, view)
+    # A stem stands for the heaviest basin of its density.
+    seen = [b for part in view.parts for b in _basins_in(part, basins)[part.peak is not None :]]
+    seen = [b for b in seen if view.holds(b.position)]
+    named = [(b.position, mass_label(b.log_mass, rest_of(state, basins, b))) for b in seen]
+    basins = [b for part in wide for b in _basins_in(part, basins)]
+    basins.sort(key=lambda b: b.position)
+    named += [(s.position, s.label) for s in stems if s.label]
+    named += [
+        (
+            min(max(e.position, view.lower), view.upper),
+            f"{mass_label(math.log(e.weight))} escapes",
+        )
+        for e in state.escapes
+        if e.weight
+    ]
+    strip = _label_basins(axes, named, view)
+    draw_hairlines(axes, view, 1 - strip)
+    draw_marks(axes, state, view, top=1 - strip, words=True)
+    if wide:
+        axes.set_ylabel(f"density $P$({symbol_of(view.variable)})")
+        _draw_parts(axes, state, wide, basins, view, strip, log=log)
+        if state.kind == "classes":
+            axes.set_ylabel(f"{axes.get_ylabel()}\nwithin its class")
+    if stems:
+        _draw_stems(axes.twinx() if wide else axes, stems, strip, log=log, alone=not wide)
+    foot: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "clip_on": False, "zorder": 4}
+    minima = sorted(b.position for b in seen)
+    if minima:
+        axes.plot(minima, np.zeros(len(minima)), "o", ms=4.5, color=INK, label="minimum", **foot)
+    if state.flow is not None:
+        axes.set_title(_current_text(state), loc="left", parse_math=False)
+    if state.kind == "classes":
+        axes.set_title("their weights depend on the start", loc="right")
+    elif state.status is not Status.CONVERGED:
+        axes.set_title(f"estimated error {state.error:.0e}", loc="right")
+
+
+def _label_basins(axes: Axes, named: Sequence[tuple[float, str]], view: View) -> float:
+    """Write each label above its place, side by side; the share of the height that this took."""
+    if not named:
+        return 0.03
+    named = sorted(named)
+    from scipy.optimize import isotonic_regression
+
+    settle_layout(axes.figure)
+    box = axes.get_window_extent()
+    centred: dict[str, Any] = {"ha": "center", "va": "center", "transform": axes.transAxes}
+    texts = [axes.text(0.5, 0.5, label, fontsize=SMALL, **centred) for _, label in named]
+    extents = [t.get_window_extent() for t in texts]
+    widths = np.array([e.width for e in extents]) / box.width + 0.02
+    line = 1.35 * max(e.height for e in extents) / box.height
+    rows = min(len(named), math.ceil(widths.sum() / 0.9))
+    strip = float(rows * line + 0.08)
+    place = (np.array([x for x, _ in named]) - view.lower) / (view.upper - view.lower)
+    for row in range(rows):
+        mine = slice(row, None, rows)
+        w = widths[mine]
+        # The nearest places that keep order and distance: less the distances, they must ascend.
+        before = np.cumsum(w) - w / 2
+        z = isotonic_regression(place[mine] - before).x
+        z = np.clip(z, 0, max(0.0, 1 - w.sum()))
+        for text, x, there in zip(texts[mine], z + before, place[mine], strict=True):
+            y = 1 - (row + 0.5) * line
+            text.set_position((float(x), y))
+            # A line to another label may pass behind this one, or a stretch without noise.
+            if rows > 1 or len(view.cuts):
+                text.set_bbox(
+                    {"facecolor": axes.get_facecolor(), "alpha": 0.8, "lw": 0, "pad": 0.5}
+                )
+            ends = [x, there], [y - line / 2, 1 - strip]
+            axes.plot(*ends, color=GREY, lw=0.5, zorder=2.5, transform=axes.transAxes)
+    return strip
+
+
+def _draw_parts(
+    axes: Axes,
+    state: EndState,
+    parts: Sequence[Part],
+    basins: Sequence[Basin],
+    view: View,
+    strip: float,
+    *,
+    log: bool,
+) -> None:
+    """The densities, and the basins below them."""
+    within = state.kind == "classes"
+    pieces = [view.inside(*part.interval) for part in parts]
+    x = np.concatenate(pieces)
+    log_p = np.concatenate([_log_density(part, at) for part, at in zip(parts, pieces, strict=True)])
+    low, high = _density_limits(parts, basins, view, x, log_p, strip, log=log)
+    # A density that diverges leaves the picture at a finite height, which files can hold.
+    height = np.exp(np.clip(log_p, math.log(low) - 3 if log else None, math.log(high) + 3))
+    tops = np.maximum(height, low)
+    ends = [(b.lower, b.upper) for b in basins]
+    for part in parts:
+        if not _basins_in(part, basins):
+            ends.append(part.interval)
+    for i, lower, upper in _stretches(state, ends, view):
+        inside = (x >= lower) & (x <= upper)
+        colour = outcome_colour(state, (lower + upper) / 2) if within else colour_of(i)
+        axes.fill_between(x[inside], low, tops[inside], color=colour, alpha=0.6, lw=0)
+        axes.axvspan(lower, upper, color=colour, alpha=0.1, lw=0)
+    if within:
+        for part in parts:
+            lower, upper = part.interval
+            inside = (x >= lower) & (x <= upper)
+            colour = outcome_colour(state, part.interval)
+            axes.plot(x[inside], height[inside], color=colour, ls=(0, (4, 1.2)))
+    else:
+        axes.plot(*view.split(x, height), color=INK)
+    if log:
+        axes.set_yscale("log")
+    axes.set_ylim(low, high)
+
+
+def _log_density(part: Part, x: Array) -> Array:
+    """log of weight times density; exactly at an end, where it may be 0 times infinity, as next
+    to it."""
+    c = part.component
+    found = c.density.sampling
+    log_p = np.full(x.shape, -math.inf)
+    # Where it has fallen to nothing nobody looked how it goes on.
+    inside = ~((found.fallen[0] & (x < found.lower)) | (found.fallen[1] & (x > found.upper)))
+    with np.errstate(invalid="ignore"):
+        log_p[inside] = asked(c.logpdf, c, x[inside]) + part.log_weight
+    known = ~np.isnan(log_p)
+    if known.all() or not known.any():
+        return np.asarray(log_p)
+    return np.asarray(log_p[known][np.searchsorted(x[known], x).clip(0, known.sum() - 1)])
+
+
+def _basins_in(part: Part, basins: Sequence[Basin]) -> list[Basin]:
+    """The basins of one density, the heaviest first."""
+    if part.component.density.sampling.diffusion.is_periodic:
+        # One part is all of a ring, across whose seam a basin may lie.
+        return sorted(basins, key=lambda b: -b.log_mass)
+    lower, upper = part.component.interval
+    found = [b for b in basins if lower <= b.places[0] and b.places[2] <= upper]
+    return sorted(found, key=lambda b: -b.log_mass)
+
+
+@dataclass(frozen=True)
+class _Stem:
+    """What holds probability at a point, or so near to one that no picture tells."""
+
+    position: float
+    log_weight: float | None  # None where it depends on the start
+    colour: str
+
+    @property
+    def label(self) -> str:
+        return "" if self.log_weight is None else mass_label(self.log_weight)
+
+
+def _stems(state: EndState, basins: Sequence[Basin], view: View) -> list[_Stem]:
+    """The atoms, and the densities that are too narrow to be seen, left to right."""
+    unknown = state.kind == "classes"
+    stems = []
+    for atom in state.atoms:
+        if (unknown or atom.weight > 0) and view.holds(atom.position):
+            colour = outcome_colour(state, atom.position) if unknown else RED
+            stems.append(_Stem(atom.position, None if unknown else math.log(atom.weight), colour))
+    for part in view.parts:
+        if part.peak is not None:
+            colour = outcome_colour(state, part.interval) if unknown else INK
+            own = _basins_in(part, basins)
+            log_weight = own[0].log_mass if len(own) > 1 else part.log_weight
+            at = float(part.peak.position)
+            stems.append(_Stem(at, None if unknown else log_weight, colour))
+    return sorted(stems, key=lambda s: s.position)
+
+
+def _draw_stems(
+    axes: Axes, stems: Sequence[_Stem], strip: float, *, log: bool, alone: bool
+) -> None:
+    """Stems as high as their probability, on an axis for that; open where it is not known."""
+    known = [s.log_weight for s in stems if s.log_weight is not None]
+    room = 1.03 / (1 - strip)
+    if log and known:
+        bottom = max(min([math.log(0.1), min(known) - math.log(10)]), -DEEPEST * math.log(10))
+        low, high = math.exp(bottom), math.exp(bottom - bottom * room)
+        axes.set_yscale("log")
+    else:
+        low, high = 0.0, room
+    for s in stems:
+        open_ = s.log_weight is None
+        height = 0.8 if s.log_weight is None else max(math.exp(s.log_weight), low)
+        style: dict[str, Any] = {"color": s.colour, "clip_on": False, "zorder": 3.5}
+        axes.plot([s.position] * 2, [low, height], lw=1.6, ls=":" if open_ else "-", **style)
+        face = "white" if open_ else s.colour
+        axes.plot([s.position], [height], "o", ms=5, mfc=face, mew=1.2, label="stem", **style)
+    axes.set_ylim(low, high)
+    if not known:
+        axes.set_yticks([])
+    elif not log:
+        axes.set_yticks([0, 0.5, 1])
+    axes.set_ylabel("probability" if known else "where it ends" if alone else "")
+    if not alone:
+        axes.spines["left"].set_visible(False)
+        axes.spines["right"].set_visible(bool(known))
+    elif not known:
+        axes.spines["left"].set_visible(False)
+
+
+def draw_zoom(axes: Axes, state: EndState, part: Part, view: View) -> None:
+    """The density of one component against the distance from its highest mode."""
+    zoom = Zoom.of(part.component)
+    assert zoom is not None
+    unit = zoom.unit
+    height = np.exp(zoom.log_density + part.log_weight + unit * math.log(10))
+    origin, name = _origin(zoom, view.variable)
+    local = zoom.steps + origin
+    axes.fill_between(local, 0, height, color=colour_of(0), alpha=0.6, lw=0)
+    axes.axvspan(local[0], local[-1], color=colour_of(0), alpha=0.1, lw=0)
+    axes.plot(local, height, color=INK)
+    axes.set_xlim(local[0], local[-1])
+    axes.set_ylim(0, 1.06 * float(height[np.isfinite(height)].max(initial=1e-300)))
+    axes.set_xlabel(name + (f"\n(in units of $10^{{{unit}}}$)" if unit else ""))
+    if state.kind == "classes":
+        axes.set_title("within its class", loc="right")
+    axes.set_ylabel(f"density\nper $10^{{{unit}}}$" if unit else "density")
+
+
+def _origin(zoom: Zoom, variable: str) -> tuple[float, str]:
+    """Where the peak is on the axis of a zoom, in its units, and what that axis is called."""
+    name = symbol_of(variable)
+    if zoom.position == 0:
+        return 0.0, name
+    size = abs(zoom.position)
+    digits = math.floor(math.log10(size)) - zoom.unit + 4
+    sign = "+" if zoom.position < 0 else MINUS
+    if abs(zoom.offset) > FURTHEST:  # no double is anywhere near
+        return 0.0, f"{name} {sign} the peak's place, {size:.9g}"
+    place = f"{size:.{max(digits, 1)}g}" if digits < 17 else repr(size).removesuffix(".0")
+    return zoom.offset, f"{name} {sign} {place}"
+
+
+def _stretches(
+    state: EndState, ends: Sequence[tuple[float, float]], view: View
+) -> list[tuple[int, float, float]]:
+    """Where to shade which basin: on a ring, the one across the seam in two places."""
+    lower, upper = state.diffusion.domain
+    turns = (lower - upper, 0.0, upper - lower) if view.is_ring else (0.0,)
+    clipped = [
+        (i, max(low + t, view.lower), min(high + t, view.upper))
+        for i, (low, high) in enumerate(ends)
+        for t in turns
+    ]
+    return [(i, low, high) for i, low, high in clipped if low < high]
+
+
+def _current_text(state: EndState) -> str:
+    if state.kind != "flux":
+        return "no current"
+    if state.current and abs(state.log_abs_current) < 200:
+        return f"current {state.current:.4g}, mean velocity {state.mean_velocity:.4g}"
+    assert state.flow is not None
+    sign = "" if state.flow.tilt > 0 else "\N{MINUS SIGN}"
+    return f"current {sign}10^{state.log_abs_current / math.log(10):.1f}"
+
+
+def _draw_reason(axes: Axes, reason: str) -> None:
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    points = axes.get_window_extent().width / axes.figure.dpi * 72
+    lines = textwrap.fill(reason, max(20, int(points / (0.55 * SMALL))))
+    middle: dict[str, Any] = {"ha": "center", "va": "center", "transform": axes.transAxes}
+    axes.text(0.5, 0.5, f"There is no end state.\n\n{lines}", parse_math=False, **middle)
+
+
+def _density_limits(
+    parts: Sequence[Part],
+    basins: Sequence[Basin],
+    view: View,
+    x: Array,
+    log_p: Array,
+    strip: float,
+    *,
+    log: bool,
+) -> tuple[float, float]:
+    """The range of the density axis, with a strip above for the labels."""
+    inside = np.linspace(view.lower, view.upper, 501)[1:-1]
+    held = np.zeros(inside.shape, dtype=bool)
+    for part in parts:
+        held |= (inside >= part.interval[0]) & (inside <= part.interval[1])
+    even = log_p[np.searchsorted(x, inside[held]).clip(0, len(x) - 1)]
+    heights = [
+        float(m.log_density) + part.log_weight
+        for part in parts
+        for m in modes_of(part.component)
+        if view.holds(m.position)
+    ]
+    peak = float(log_p.max())
+    if math.inf in heights:
+        # Where the density diverges, the height of the rest decides.
+        usual = float(np.quantile(even, 0.97)) + math.log(1.6)
+        peak = max([usual, *(h for h in heights if h < math.inf)])
+    if not log:
+        return 0.0, math.exp(peak) * 1.03 / (1 - strip)
+    decade = math.log(10)
+    least = float(even[np.isfinite(even)].min(initial=peak))
+    wanted = [peak - DECADES * decade]
+    for basin in basins:
+        seen = log_p[(x >= basin.lower) & (x <= basin.upper)]
+        crest = float(seen.max(initial=-math.inf))
+        if crest > peak - DEEPEST * decade:  # with enough of the axis below it to be seen
+            wanted.append(crest - max(3 * decade, (peak - crest) / 8))
+    bottom = max(min(max(min(wanted), least), peak - decade), -650.0)
+    top = bottom + (peak - bottom) * 1.03 / (1 - strip)
+    return math.exp(bottom), math.exp(min(top, 700.0))

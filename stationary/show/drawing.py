@@ -1,0 +1,307 @@
+"""What all figures share: their sheet and style, axes, labels and legends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from io import BytesIO
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.errors import LandscapeError
+from stationary.show.files import FIGURES, probe, unwritable, write
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.gridspec import GridSpec
+
+__all__ = [
+    *("BLUE", "COLOURS", "GREEN", "GREY", "HEIGHT", "INK", "MINUS", "NORMAL", "RED", "SMALL"),
+    *("Sheet", "add_legend", "colour_of", "content_of", "label_curves", "save", "settle_layout"),
+    *("spans_decades", "style", "symbol_of", "written"),
+]
+
+Array = NDArray[Any]
+
+WIDTH, HEIGHT = 6.0, 6.5  # inches: three panels in a column of a journal
+SMALL, NORMAL = 8.0, 9.0  # points
+MINUS = "\N{MINUS SIGN}"
+
+# The palette of M. Okabe and K. Ito, which stays apart for colour-blind readers.
+BLUE, RED, GREEN, GREY, INK = "#0072B2", "#D55E00", "#009E73", "#8C8C8C", "#222222"
+COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#0072B2", "#D55E00")
+
+STYLE: Any = {
+    "axes.edgecolor": INK,
+    "axes.facecolor": "white",
+    "axes.formatter.limits": (-3, 4),
+    "axes.formatter.use_mathtext": True,
+    "axes.grid": False,
+    "axes.labelcolor": INK,
+    "axes.labelsize": NORMAL,
+    "axes.linewidth": 0.6,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": SMALL,
+    "figure.facecolor": "white",
+    "font.size": SMALL,
+    "legend.fontsize": SMALL,
+    "lines.linewidth": 1.2,
+    "pdf.fonttype": 42,
+    "savefig.bbox": "standard",
+    "savefig.transparent": False,
+    "svg.hashsalt": "stationary",  # the same figure gives the same file
+    "text.color": INK,
+    "text.usetex": False,
+    "xtick.labelsize": SMALL,
+    "xtick.major.width": 0.6,
+    "ytick.labelsize": SMALL,
+    "ytick.major.width": 0.6,
+}
+WIDTHS = {"column": 3.4, "page": 7.0}  # inches, of most journals
+UNDATED: dict[str, Any] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+SPREAD = 8.0  # of the largest value over the smallest, from which an axis is logarithmic
+
+
+def style() -> Any:
+    """Our settings of matplotlib, but for what the user has set otherwise, as by a style sheet."""
+    from matplotlib import rcParams, rcParamsDefault
+
+    return {k: v for k, v in STYLE.items() if rcParams[k] == rcParamsDefault[k]}
+
+
+class Sheet:
+    """What a figure is drawn on: panels of a new one, or the axes that were given.
+
+    Parameters
+    ----------
+    ax
+        Axes for the only panel.
+    width
+        Inches; or "column" or "page", those of a journal.
+    name
+        Of the answer, for errors.
+    """
+
+    def __init__(self, ax: Axes | None, width: float | str | None, name: str) -> None:
+        inches = WIDTHS.get(width, width) if isinstance(width, str) else width
+        if not (inches is None or (isinstance(inches, (int, float)) and 1 <= inches <= 100)):
+            raise LandscapeError(
+                f'plot(width={width!r:.40}): it is "column", "page", or a number of inches from 1 '
+                "on."
+            )
+        self.ax, self.name, self.inches = ax, name, inches or WIDTH
+        self.journal = width is not None
+        self.figure: Any = None if ax is None else ax.get_figure()
+
+    def axes(self, height: float) -> Axes:
+        """The axes that were given, or those of a new figure so many inches high."""
+        axes: Axes = self.new(height).add_subplot() if self.ax is None else self.ax
+        return axes
+
+    def panels(self, *heights: float, sharex: bool = False) -> list[Axes]:
+        """Panels of these heights, one below the other."""
+        return list(self.new(sum(heights)).subplots(len(heights), 1, height_ratios=heights,
+                    sharex=sharex, squeeze=False).ravel())  # fmt: skip
+
+    def grid(self, *heights: float, widths: Sequence[float] = (1.0,)) -> GridSpec:
+        """A new figure cut into rows of these heights, and columns in proportion to the widths."""
+        grid: GridSpec = self.new(sum(heights)).add_gridspec(
+            len(heights), len(widths), height_ratios=heights, width_ratios=widths
+        )
+        return grid
+
+    def new(self, height: float) -> Figure:
+        """A new figure, which belongs to no window."""
+        if self.ax is not None:
+            raise LandscapeError(
+                f"{self.name}: plot(ax=...) takes a figure of one panel, and this one has several. "
+                "Leave ax out."
+            )
+        figure: Figure = _picture()(figsize=(self.inches, height), layout="constrained")
+        self.figure = figure
+        return figure
+
+    def finished(self) -> Any:
+        """The figure, its ink fit for dark paper, with letters in place of a title in a journal."""
+        if self.ax is None:
+            _suit(self.figure)
+            if self.journal:
+                self.figure.suptitle("")
+                _letter(self.figure)
+        return self.figure
+
+
+def _picture() -> Any:
+    """A figure that notebooks show although pyplot was never asked."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    class Picture(Figure):
+        def _repr_png_(self) -> bytes:
+            content = BytesIO()
+            self.savefig(content, format="png", dpi=120)
+            return content.getvalue()
+
+    def picture(**settings: Any) -> Picture:
+        figure = Picture(**settings)
+        FigureCanvasAgg(figure)
+        return figure
+
+    return picture
+
+
+def _suit(figure: Any) -> None:
+    """Ink that shows on dark paper."""
+    from matplotlib.colors import to_hex, to_rgb
+
+    paper = figure.axes[0].get_facecolor() if figure.axes else "white"
+    if sum(to_rgb(paper)) >= 1.5:
+        return
+    exchanged = {INK: "#e6e6e6", GREY.lower(): "#9a9a9a"}
+    kinds = ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor")
+    for artist, kind in product(figure.findobj(), kinds):
+        get: Any = getattr(artist, f"get_{kind}", None)
+        put: Any = getattr(artist, f"set_{kind}", None)
+        hollow = {"#ffffff": paper} if kind == "markerfacecolor" else {}
+        with suppress(ValueError, TypeError, AttributeError, KeyError):
+            put((exchanged | hollow)[to_hex(get())])
+
+
+def _letter(figure: Any) -> None:
+    """A letter for each panel, where there are several."""
+    places = [a for a in figure.axes if a.get_subplotspec() is not None]
+    first = {id(a.get_subplotspec()): a for a in reversed(places)}
+    panels = [a for a in places if first[id(a.get_subplotspec())] is a]
+    bold: dict[str, Any] = {"weight": "bold", "va": "bottom"}
+    for letter, axes in zip("abcdefgh", panels if len(panels) > 1 else [], strict=False):
+        axes.annotate(letter, (0, 1), (-28, 4), "axes fraction", "offset points", **bold)
+
+
+# -- files ----------------------------------------------------------------------------------------
+
+
+def content_of(figure: Figure, suffix: str) -> bytes:
+    """A figure as the bytes of such a file: .png (200 dpi), .svg or .pdf."""
+    import matplotlib
+
+    content = BytesIO()
+    with matplotlib.rc_context(style()):
+        figure.savefig(content, format=suffix[1:], dpi=200, metadata=UNDATED[suffix])
+    return content.getvalue()
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a figure to `path`, as its suffix says, whole or not at all.
+
+    Raises
+    ------
+    LandscapeError
+        If the suffix is another one, or the file cannot be written; a file that was there
+        before is then left as it was.
+    """
+    path = Path(path)
+    probe(path, suffixes=FIGURES)
+    try:
+        write(path, content_of(figure, path.suffix.lower()))
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+@contextmanager
+def written() -> Iterator[None]:
+    """Our style, for as long as something is drawn."""
+    import matplotlib
+
+    with matplotlib.rc_context(style()):
+        yield
+
+
+# -- labels ---------------------------------------------------------------------------------------
+
+
+def colour_of(k: int) -> str:
+    """That of the k-th of several things."""
+    return COLOURS[k % len(COLOURS)]
+
+
+def symbol_of(variable: str) -> str:
+    """A variable as it stands in a formula."""
+    if len(variable) == 1 and variable.isalpha():
+        return f"${variable}$"
+    return variable.replace("$", r"\$")
+
+
+def spans_decades(values: Sequence[float] | Array) -> bool:
+    """Whether positive values lie so far apart that their axis is better logarithmic."""
+    return len(values) > 1 and min(values) > 0 and max(values) / min(values) >= SPREAD
+
+
+def settle_layout(figure: Any) -> None:
+    """Give everything its place."""
+    figure.figure.draw_without_rendering()  # of the whole figure, if this is a part of one
+
+
+def add_legend(axes: Axes, **more: Any) -> None:
+    """Lines above the panel, where they cover nothing, in as many columns as fit."""
+    names = axes.get_legend_handles_labels()[1]
+    if not names:
+        return
+    # Sizes in points: a handle and the spaces around it, and a little more than half a letter.
+    room = axes.get_figure().get_size_inches()[0] * 72 - 60  # type: ignore[union-attr]
+    widest = max(map(len, names)) * 0.55 * SMALL + 32
+    columns = max(1, min(4, len(names), int(room / widest)))
+    columns = math.ceil(len(names) / math.ceil(len(names) / columns))
+    space: dict[str, Any] = {"borderaxespad": 0.1, "columnspacing": 1.5, "handlelength": 1.5}
+    place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": columns}
+    axes.legend(frameon=False, **(place | space | more))
+
+
+def label_curves(axes: Axes, curves: Sequence[tuple[str, str, Array, Array]]) -> None:
+    """Write the name of each curve next to it, where it meets neither a curve nor a name.
+
+    Curves are given as name, colour, x and y.
+    """
+    settle_layout(axes.figure)
+    frame = axes.get_window_extent()
+    drawn = []
+    for _, _, x, y in curves:
+        known = np.isfinite(x) & np.isfinite(y)
+        path = axes.transData.transform(np.stack([x[known], y[known]], axis=1))
+        steps = np.linspace(0, 1, 8, endpoint=False)[:, None, None]
+        drawn.append((path[:-1] + steps * np.diff(path, axis=0)).reshape(-1, 2))
+    whole = np.concatenate(drawn)
+    taken: list[Any] = []
+    for (name, colour, _, _), own in zip(curves, drawn, strict=True):
+        text = axes.text(0, 0, name, color=INK, ha="center", va="center", zorder=5)
+        box = text.get_window_extent()
+        w, h = box.width / 2 + 3, box.height / 2 + 1.5
+        best = (math.inf, 0.0, 0.0)
+        for k in np.unique(np.linspace(0, len(own) - 1, 160).astype(int)):
+            for dx, dy in ((0, 1), (0, -1), (1, 0.6), (-1, 0.6), (1, -0.6), (-1, -0.6)):
+                cx, cy = own[k, 0] + dx * (w + 2), own[k, 1] + dy * (h + 2)
+                inside = (np.abs(whole[:, 0] - cx) < w) & (np.abs(whole[:, 1] - cy) < h)
+                out = max(frame.x0 - cx + w, cx + w - frame.x1, 0.0)
+                out += max(frame.y0 - cy + h, cy + h - frame.y1, 0.0)
+                hit = sum(
+                    abs(bx - cx) < w + bw and abs(by - cy) < h + bh for bx, by, bw, bh in taken
+                )
+                # Rather where the end is likely, and away from the names that are there.
+                near = min((math.hypot(bx - cx, by - cy) for bx, by, _, _ in taken), default=1e3)
+                likely = (own[k, 1] - frame.y0) / frame.height
+                cost = (
+                    10 * inside.sum() + 1e4 * hit + 100 * out + 20 / near - likely + 0.5 * (dy < 0)
+                )
+                if cost < best[0]:
+                    best = float(cost), cx, cy
+        _, cx, cy = best
+        taken.append((cx, cy, w, h))
+        text.set_transform(axes.transAxes)
+        text.set_position(((cx - frame.x0) / frame.width, (cy - frame.y0) / frame.height))
+        text.set_color(colour)

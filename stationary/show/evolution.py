@@ -1,0 +1,315 @@
+"""An evolution: where the probability is over time."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.evolution.evolution import Evolution
+from stationary.show.drawing import BLUE, GREY, INK, RED, Sheet, add_legend, symbol_of
+from stationary.show.layout import Line, Report, picked, report, tabulated
+from stationary.wording import capital, error_text, time_text, to_error
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["data", "figure", "table", "text"]
+
+Array = NDArray[Any]
+
+ROWS = 51  # of the table, at most
+ATOMS = 2  # that have a column
+MOST_CUTS = 9  # between which probabilities are listed
+LEAST = 1e-12  # error of a probability, below which it is not believed
+CURVES = 6  # times at which the density is drawn
+COLUMNS = 600  # of the picture of the density
+SHARP = 30.0  # times the even density, beyond which a logarithmic axis shows more
+DEEPEST = 1e-6  # of the highest density that such an axis shows
+SEEN = 1e-3  # of all probability, on either side, that need not be in the picture
+LEVELS = (0.025, 0.25, 0.5, 0.75, 0.975)  # of the quantiles that are drawn
+
+
+def text(e: Evolution) -> Report:
+    """The evolution as a table and a few sentences."""
+    unit = e.diffusion.time_unit
+    return report(
+        {
+            e.diffusion.name: [
+                f"From {e.initial.text}, to {unit} {e.times[-1]:g}. {_answer(e)}",
+                *_over_time(e),
+            ],
+            f"Where it is at {unit} {e.times[-1]:g}": _shares(e),
+            "How far to trust this": [_trust(e), *map(capital, e.notes)],
+        }
+    )
+
+
+def _over_time(e: Evolution) -> list[Line]:
+    header = [e.diffusion.time_unit, f"mean of {e.diffusion.variable}", "error", "deviation"]
+    header.append("error")
+    # Columns of probabilities, with the largest error of each.
+    shares = [(a.weights, float(a.errors.max())) for a in e.atoms[:ATOMS]]
+    to_end, unbound = e.total_variation_to_end, ""
+    if to_end is not None:
+        shares.insert(0, (to_end, float(e.mass_error.max())))
+        header.append("to the end")
+        unbound = '"To the end": the total-variation distance to the end state'
+        unbound += (
+            "."
+            if e.end_is_resolved
+            else " as far as cells show it. Most of the end state is within one cell, so that it "
+            "could be larger, up to 1."
+        )
+    header += [f"at {a.position:.4g}" for a in e.atoms[:ATOMS]]
+    moments = ((e.mean, e.mean_error), (e.std, e.std_error))
+    rows = [
+        [
+            f"{e.times[k]:.6g}",
+            *(text for x, by in moments for text in (to_error(x[k], by[k]), error_text(by[k]))),
+            *(_share(p[k], max(by, LEAST)) for p, by in shares),
+        ]
+        for k in _rows(len(e.times))
+    ]
+    lines = ["", *tabulated(header, rows)]
+    if len(rows) < len(e.times):
+        lines += [
+            "",
+            f"{len(rows)} of the {len(e.times)} times are shown; --csv FILE writes all (to_frame() "
+            "in Python).",
+        ]
+    lines += ["", unbound] if unbound else []
+    if not np.isfinite(e.std).all():
+        lines += [
+            "",
+            "Unknown: so much of it comes from so far out, where hardly any probability is, that "
+            "it cannot be had from cells.",
+        ]
+    return lines
+
+
+def _rows(count: int) -> list[int]:
+    """At most `ROWS` of the times, evenly spread, the last among them."""
+    return list(range(count - 1, -1, -math.ceil(count / ROWS)))[::-1]
+
+
+def _shares(e: Evolution) -> list[str]:
+    """The probability between barriers and gates at the last time, where there are several."""
+    found = e.end_state.anatomy
+    cuts = [float(x.position) for x in found.equilibria if not x.stable]
+    cuts += [float(x) for p in found.points for x in (p.lower, p.upper)]
+    low, high = float(e.edges[0]), float(e.edges[-1])
+    inner = sorted({x for x in cuts if low < x < high})
+    if not 1 <= len(inner) <= MOST_CUTS:
+        return []
+    error = 2 * float(e.error[-1])
+    return [
+        f"{e.diffusion.variable} from {a:.6g} to {b:.6g}: "
+        + _share(float(e.probability(a, b)[-1]), error)
+        for a, b in pairwise([low, *inner, high])
+    ]
+
+
+def _share(value: float, error: float) -> str:
+    """A probability; none where its error is most of what it could be."""
+    return "unknown" if error >= 0.5 else to_error(value, error)
+
+
+def _answer(e: Evolution) -> str:
+    unit, to_end, log_time = e.diffusion.time_unit, e.total_variation_to_end, e.log_relaxation_time
+    words = []
+    if log_time is None:
+        why = "times have no longest one (an end that is never reached), or the drift alone decides"
+        why = "not all of the probability settles" if to_end is None else why
+        words.append(f"There is no relaxation time: {why}.")
+    elif math.isinf(log_time):
+        words.append("Some wells are never left, even on a logarithmic scale of times: metastable.")
+    elif e.relaxation_error is not None:
+        time = time_text(log_time)
+        if abs(log_time) < 20:
+            time = to_error(math.exp(log_time), math.exp(log_time) * max(e.relaxation_error, 1e-15))
+        units = "" if unit == "time" else f" {unit}s"
+        words.append(
+            f"Relaxation time (1 / spectral gap): {time}{units} (relative error "
+            f"{error_text(e.relaxation_error)})."
+        )
+    if to_end is None:
+        words.append("There is no end state that all of the probability goes to.")
+    else:
+        left = _share(to_end[-1], max(e.mass_error[-1], LEAST))
+        known = e.mass_error[-1] < 0.5
+        least = "at least " if known and not e.end_is_resolved else ""
+        words.append(f"At {unit} {e.times[-1]:g} the distance to the end state is {least}{left}.")
+        if known and to_end[-1] > 0.01:
+            words.append("The end state has not been reached: this is a state on the way.")
+    return " ".join(words)
+
+
+def _trust(e: Evolution) -> str:
+    words = (
+        f"{e.cells} cells, corrected by grids of up to {e.finest}. Probabilities below an edge are "
+        f"right to {error_text(float(e.error.max()))}, of which "
+        f"{error_text(float(e.time_error.max()))} is from the steps in time."
+    )
+    if not e.finest:
+        words = (
+            "The drift carries the start faster than noise spreads it: each point of it was "
+            "followed in its own frame, and no cells were needed. Probabilities are right to "
+            f"{error_text(float(e.error.max()))}."
+        )
+    if not e.converged:
+        words += f" The tolerance of {e.tolerance:g} was not reached: take more cells."
+    return words
+
+
+def data(e: Evolution) -> dict[str, Any]:
+    direct = (
+        "converged tolerance times error mass_error time_error total_variation_to_end "
+        "end_is_resolved edges masses notes"
+    )
+    return (
+        {
+            "schema": 1,
+            "equation": e.diffusion.stated_equation,
+            "initial": e.initial.text,
+            "mean": {"value": e.mean, "error": e.mean_error},
+            "standard_deviation": {"value": e.std, "error": e.std_error},
+            "relaxation": {
+                "time": e.relaxation_time,
+                "log_time": e.log_relaxation_time,
+                "log_error": e.relaxation_error,
+            },
+            "atoms": [
+                {"position": a.position, "weight": a.weights, "error": a.errors} for a in e.atoms
+            ],
+            "end_state": {"kind": e.end_state.kind, "reason": e.end_state.reason or None},
+        }
+        | picked(e.diffusion, "name variable time_unit")
+        | picked(e, direct)
+    )
+
+
+def table(e: Evolution) -> dict[str, Any]:
+    """A row per time and cell, and one per time and atom, which has no density."""
+    v, n, atoms = e.diffusion.variable, len(e.edges) - 1, e.atoms
+    places = [a.position for a in atoms]
+    weights = np.array([a.weights for a in atoms]).reshape(len(atoms), len(e.times)).T
+    none = np.full(len(atoms), np.nan)
+    return {
+        e.diffusion.time_unit: np.repeat(e.times, n + len(atoms)),
+        f"{v}_lower": np.tile([*e.edges[:-1], *places], len(e.times)),
+        f"{v}_upper": np.tile([*e.edges[1:], *places], len(e.times)),
+        "mass": np.concatenate([e.masses, weights], axis=1).ravel(),
+        "density": np.concatenate([[*row, *none] for row in e.density]),
+    }
+
+
+def figure(e: Evolution, sheet: Sheet) -> None:
+    """Density against x at a few times, P(X <= x) over time, and mean and deviation over time."""
+    density, quantiles, moments = sheet.panels(2.3, 2.3, 1.9)
+    _densities(e, density)
+    _quantiles(e, quantiles)
+    _moments(e, moments)
+    first, last = float(e.times[0]), float(e.times[-1])
+    limits = (min(first, 0.0), last) if last > first else (0.0, last or 1.0)
+    for axes in (quantiles, moments):
+        axes.set(xlim=limits, ylabel=symbol_of(e.diffusion.variable))
+    moments.set_xlabel(_unit(e))
+
+
+def _unit(e: Evolution) -> str:
+    return "steps" if e.diffusion.time_unit.startswith("step") else e.diffusion.time_unit
+
+
+def _range(e: Evolution) -> tuple[float, float]:
+    """The interval that holds all but a little of the probability at all times."""
+    below = e._below
+    some = np.flatnonzero((below > SEEN).any(axis=0))
+    rest = np.flatnonzero((below[:, -1:] - below > SEEN).any(axis=0))
+    places = [a.position for a in e.atoms if a.weights.max() > SEEN]
+    low = min([float(e.edges[max(some[0] - 1, 0) if len(some) else 0]), *places])
+    high = max([float(e.edges[min(rest[-1] + 1, e.cells) if len(rest) else -1]), *places])
+    margin = 0.03 * (high - low) or 0.5
+    return low - margin, high + margin
+
+
+def _densities(e: Evolution, axes: Axes) -> None:
+    """The density at a few times, over cells no narrower than can be seen."""
+    import matplotlib
+    from scipy.interpolate import PchipInterpolator
+
+    low, high = _range(e)
+    # A start at a point has no density.
+    first = int(e.initial.point is not None and e.times[0] == 0 and len(e.times) > 1)
+    chosen = np.unique(np.rint(np.linspace(first, len(e.times) - 1, CURVES)).astype(int))
+    colours = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.9, len(chosen)))
+    x = np.linspace(low, high, COLUMNS + 1)
+    top = 0.0
+    for k, colour in zip(chosen, colours, strict=True):
+        # A smooth rise from edge to edge: cells may be wider than columns.
+        below = PchipInterpolator(e.edges, e._below[k])
+        p = np.diff(below(np.clip(x, e.edges[0], e.edges[-1]))) / np.diff(x)
+        top = max(top, float(p.max()))
+        axes.stairs(p, x, color=colour, lw=1.1, label=f"{e.times[k]:g}")
+    if top > SHARP / (high - low):  # narrow peaks would flatten all the rest
+        axes.set_yscale("log")
+        axes.set_ylim(top * DEEPEST, 2 * top)
+    else:
+        axes.set_ylim(bottom=0)
+    axes.set(xlim=(low, high), xlabel=symbol_of(e.diffusion.variable), ylabel="density")
+    add_legend(axes, ncols=7, columnspacing=1.2, handlelength=1.2)
+    axes.set_title(f"{_unit(e)}:", loc="left", pad=8)
+
+
+def _quantiles(e: Evolution, axes: Axes) -> None:
+    """Bands between quantiles over time."""
+    q = np.array([_at_levels(e, k, np.array(LEVELS)) for k in range(len(e.times))])
+    low, high = float(q.min()), float(q.max())
+    margin = 0.05 * (high - low) or 0.5
+    low, high = low - margin, high + margin
+    t = e.times
+    kind: dict[str, Any] = {"color": BLUE, "lw": 0}
+    axes.fill_between(t, q[:, 0], q[:, 4], alpha=0.18, label="95 %", **kind)
+    axes.fill_between(t, q[:, 1], q[:, 3], alpha=0.40, label="50 %", **kind)
+    axes.plot(t, q[:, 2], color=BLUE, label="median", marker="o" if len(t) == 1 else None, ms=3)
+    for point in e.end_state.anatomy.equilibria:
+        if low < float(point.position) < high:
+            style = "-" if point.stable else ":"
+            axes.axhline(float(point.position), color=GREY, lw=0.6, ls=style, zorder=0.5)
+    axes.set_ylim(low, high)
+    add_legend(axes)
+
+
+def _at_levels(e: Evolution, k: int, levels: Array) -> Array:
+    """Quantiles at one time, with the atoms as jumps."""
+    x = np.concatenate([e.edges, [a.position for a in e.atoms]])
+    step = np.concatenate([np.diff(e._below[k], prepend=0.0), [a.weights[k] for a in e.atoms]])
+    order = np.argsort(x, kind="stable")
+    x, total = x[order], np.cumsum(step[order])
+    after = np.minimum(np.searchsorted(total, levels * total[-1], side="left"), len(x) - 1)
+    before = np.maximum(after - 1, 0)
+    rise = total[after] - total[before]
+    share = np.where(
+        rise > 0, (levels * total[-1] - total[before]) / np.where(rise > 0, rise, 1), 1
+    )
+    return np.asarray(x[before] + np.clip(share, 0, 1) * (x[after] - x[before]))
+
+
+def _moments(e: Evolution, axes: Axes) -> None:
+    marker = "o" if len(e.times) == 1 else None
+    for name, values, errors, end, colour in (
+        ("mean", e.mean, e.mean_error, "mean", INK),
+        ("deviation", e.std, e.std_error, "std", RED),
+    ):
+        axes.plot(e.times, values, color=colour, label=name, marker=marker, ms=3)
+        axes.fill_between(e.times, values - errors, values + errors, color=colour, alpha=0.25, lw=0)
+        if e.total_variation_to_end is not None:
+            value = float(getattr(e.end_state, end)())
+            if math.isfinite(value):
+                axes.axhline(value, color=colour, lw=0.7, ls="--", zorder=0.5)
+    if e.total_variation_to_end is not None:
+        axes.plot([], [], color=GREY, lw=0.7, ls="--", label="in the end")
+    add_legend(axes)

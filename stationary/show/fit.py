@@ -1,0 +1,139 @@
+"""What a recorded series says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from stationary.analysis import analyze
+from stationary.show.drawing import BLUE, GREY, INK, RED, Sheet
+from stationary.show.influence import errors_of
+from stationary.show.layout import Report, picked, report, rows_of, tabulated
+from stationary.sources.series.fit import Fit
+from stationary.wording import known_text, time_text
+
+__all__ = ["data", "figure", "table", "text"]
+
+SHOWN = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)  # quantiles of the series
+BINS = 60
+SEEN = (0.001, 0.999)  # quantiles of the series between which curves are drawn
+
+
+def text(f: Fit) -> Report:
+    runs, lags, found = f.runs, f.lags, analyze(f.diffusion)
+    count = sum(map(len, runs.values))
+    several = f" in {len(runs.values)} runs" if len(runs.values) > 1 else ""
+    typical = float(np.median(runs.steps()[2]))
+    lines = [
+        f"It is {lags.verdict.value}.",
+        f"{count:,} observations{several}, about {typical:.4g} apart, of a process that forgets "
+        f"within {f.found.chain.relaxation_time:.4g}.",
+    ]
+    if not f.found.converged:
+        lines.append(
+            "The likelihood was still changing when the fit was stopped: trust it to a standard "
+            "error or two."
+        )
+    x = np.quantile(runs.all, SHOWN)
+    curves = [
+        (f"{v:.5g}", known_text(b, c), f"{c:.2g}", known_text(d, e), f"{e:.2g}")
+        for v, b, c, d, e in zip(x, *list(_curves(f, x).values())[1:5], strict=True)
+    ]
+    ladder = [
+        (lag, f"{time:.4g}", known_text(speed, error), f"{error:.2g}")
+        for lag, time, speed, error in zip(
+            lags.lags, lags.times, lags.speeds, lags.errors, strict=True
+        )
+    ]
+    ends = [
+        (b.position, f"{b.mass:.5g}", None if passage is None else time_text(passage.log_time))
+        for b, passage in zip(found.basins, found.exits, strict=True)
+    ]
+    peaks = ", ".join(f"{m.position:.5g}" for m in found.end_state.modes)
+    header = ("x", "drift f", "std. error", "variance a", "std. error")
+    return report(
+        {
+            f.name: lines,
+            "Drift and variance": tabulated(header, curves),
+            "The end state": [
+                *tabulated(("minimum", "mass", "exit time"), ends),
+                f"Mean {found.end_state.mean():.6g}, standard deviation "
+                f"{found.end_state.std():.6g}; the density peaks at {peaks}.",
+            ],
+            "How sure the series makes this": errors_of(found),
+            "The ladder of lags": [
+                *tabulated(("observations", "time", "speed", "std. error"), ladder),
+                "Speed: how fast the process runs by steps over so many observations, against the "
+                "fit. A diffusion runs equally fast at all.",
+                f"Its two halves are {lags.halves[0]:.2g} standard errors apart in the mean, and "
+                f"{lags.halves[1]:.2g} in speed (above 4: not stationary).",
+            ],
+        }
+    )
+
+
+def data(f: Fit) -> dict[str, Any]:
+    """The verdict, the ladder of lags, the curves, and the end state with its standard errors."""
+    lags, found = f.lags, analyze(f.diffusion)
+    errors = found.standard_errors
+    ladder = (lags.lags, lags.times, lags.speeds, lags.errors)
+    basins = [
+        {
+            "position": b.position,
+            "log_mass": b.log_mass,
+            "standard_error": None if errors is None else errors.log_masses[k],
+            "log_exit_time": None if passage is None else passage.log_time,
+            "exit_time_standard_error": None if errors is None else errors.log_exit_times[k],
+        }
+        for k, (b, passage) in enumerate(zip(found.basins, found.exits, strict=True))
+    ]
+    return {
+        "name": f.name,
+        "observations": sum(map(len, f.runs.values)),
+        "runs": len(f.runs.values),
+        "verdict": lags.verdict.name.lower(),
+        "relaxation_time": f.found.chain.relaxation_time,
+        "parameters": f.found.freedom,
+        "lags": rows_of("observations time speed standard_error", *ladder),
+        "halves": lags.halves,
+        "curves": table(f),
+        "basins": basins,
+    } | picked(f.found, "log_likelihood converged")
+
+
+def table(f: Fit) -> dict[str, Any]:
+    """Drift and variance with their standard errors, on an even grid."""
+    return _curves(f, np.linspace(*f.domain, 201))
+
+
+def _curves(f: Fit, x: Any) -> dict[str, Any]:
+    names = ("drift", "drift_error", "variance", "variance_error", "log_density")
+    return {"x": x} | {name: getattr(f, name)(x) for name in names}
+
+
+def figure(fit: Fit, sheet: Sheet) -> None:
+    """Three panels over x: f, a, each with two standard errors, and P over the histogram."""
+    values = fit.runs.all
+    low, high = np.quantile(values, SEEN)
+    x = np.linspace(low, high, 301)
+    drift, variance, density = sheet.panels(2.15, 2.15, 2.2, sharex=True)
+    curves = _curves(fit, x)
+    for axes, of, colour, symbol in (
+        (drift, "drift", RED, "$f$"),
+        (variance, "variance", BLUE, "$a$"),
+    ):
+        centre, error = curves[of], curves[f"{of}_error"]
+        band: dict[str, Any] = {"color": colour, "alpha": 0.2, "lw": 0}
+        axes.fill_between(x, centre - 2 * error, centre + 2 * error, **band)
+        axes.plot(x, centre, color=colour)
+        axes.set_ylabel(f"{of} {symbol}")
+    drift.axhline(0, color=GREY, lw=0.6)
+    drift.set_xlim(low, high)
+    variance.set_ylim(bottom=0)
+    density.hist(values, BINS, range=(low, high), density=True, color=GREY, alpha=0.4)
+    whole = np.linspace(*fit.domain, 2001)
+    log_p = fit.log_density(whole)
+    norm = np.log(np.trapezoid(np.exp(log_p - log_p.max()), whole)) + log_p.max()
+    density.plot(x, np.exp(curves["log_density"] - norm), color=INK)
+    density.set(ylabel="density $P$, and the series", xlabel="$x$")

@@ -1,0 +1,117 @@
+"""Which datapoints decide, and how sure a sample makes an answer."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stationary.questions.influence import Influence
+from stationary.show.drawing import BLUE, GREY, RED, Sheet
+from stationary.show.layout import Line, Report, picked, report, rows_of, tabulated
+from stationary.wording import known_text, probability_text
+
+if TYPE_CHECKING:
+    from stationary.analysis import Analysis
+
+__all__ = ["data", "errors_of", "figure", "table", "text"]
+
+SMALL = -11.5  # log of a mass of which the error says nothing
+BENT = 0.5  # error of a logarithm from which exp() is bent
+HEAVY = 0.3  # share of the ten datapoints with the most influence that is worth a word
+NAMED = 5  # datapoints that are named in the figure
+
+
+def text(i: Influence) -> Report:
+    top = i.top(10)
+    rows = [(str(j), f"{change:+.4g}", f"{100 * share:.3g} %") for j, change, share in top]
+    held = sum(share for _, _, share in top)
+    lines = [
+        f"What leaving a datapoint out changes of {_what(i)}, to first order, and its share of the "
+        "squared influence of all:",
+        *tabulated(("datapoint", "change", "share"), rows),
+        f"These {len(top)} of {i.datapoints} have {100 * held:.3g} % of it.",
+        f"If the datapoints are a sample, the standard error is {i.standard_error:.3g}; if they "
+        "are all there is, there is none.",
+    ]
+    return report({i.name: lines})
+
+
+def _what(i: Influence) -> str:
+    if i.pair is None:
+        return "the mean"
+    return "log(mass at {:.6g} / mass at {:.6g})".format(*(i.basins[k] for k in i.pair))
+
+
+def errors_of(analysis: Analysis) -> list[Line]:
+    """How sure the sample makes the answer, for the report of an analysis."""
+    found = analysis.standard_errors
+    if found is None:
+        return []
+    basins = analysis.rounded.basins
+    rows = []
+    for b, of_mass, of_log, of_time in zip(
+        basins, found.masses, found.log_masses, found.log_exit_times, strict=True
+    ):
+        rows.append(
+            (
+                float(b.position),
+                probability_text(float(b.log_mass), 4),
+                f"{of_mass:.2g}" if float(b.log_mass) > SMALL else "-",
+                f"{of_log:.2g}",
+                "-" if math.isnan(of_time) else f"{of_time:.2g}",
+            )
+        )
+    header = ("minimum", "mass", "std. error", "of its log", "of log exit time")
+    lines = tabulated(header, rows)
+    if len(basins) > 1:
+        first, second = sorted(range(len(basins)), key=lambda k: -float(basins[k].log_mass))[:2]
+        gain, error = basins[first].log_mass - basins[second].log_mass, found.log_ratios
+        lines.append(
+            "The logarithm of the ratio of the two heaviest is "
+            f"{known_text(gain, error[first, second], 4)}, with a standard error of "
+            f"{error[first, second]:.2g}."
+        )
+        if max(found.log_masses) > BENT:
+            lines.append(
+                "With errors as large as that, masses and the mean are not normal: two standard "
+                "errors of the logarithm are the better interval."
+            )
+    lines.append(f"The standard error of the mean is {found.mean:.2g}.")
+    landscape = analysis.landscape
+    if found.share > HEAVY and landscape is not None and landscape.has_datapoints:
+        lines.append(
+            f"Ten datapoints make {100 * found.share:.2g} % of that variance: with such heavy "
+            "tails an interval of two standard errors covers less than 95 %."
+        )
+    return ["These are errors of the sample, beside the numerical ones above.", *lines]
+
+
+def data(i: Influence) -> dict[str, Any]:
+    """The datapoints that decide, and the standard error if they are a sample."""
+    top = rows_of("datapoint change share", *zip(*i.top(10), strict=True))
+    return picked(i, "name datapoints basins pair standard_error") | {"top": top}
+
+
+def table(i: Influence) -> dict[str, Any]:
+    """N times what each adds to the log masses, the log exit times and the mean."""
+    columns: dict[str, Any] = {"datapoint": np.arange(i.datapoints), "ratio": i.of_ratio()}
+    for k, place in enumerate(i.basins):
+        columns[f"log_mass_{place:.6g}"] = i.log_masses[k]
+        columns[f"log_exit_time_{place:.6g}"] = i.log_exit_times[k]
+    return columns | {"mean": i.mean}
+
+
+def figure(i: Influence, sheet: Sheet) -> None:
+    """What leaving each datapoint out changes, those with the most influence named."""
+    ax = sheet.axes(2.9)
+    change = -i.of_ratio() / (i.datapoints - 1)
+    ax.axhline(0, color=GREY, lw=0.6)
+    ax.vlines(np.arange(i.datapoints), 0, change, color=BLUE, lw=0.8)
+    for j, c, _ in i.top(NAMED):
+        ax.plot([j], [c], marker="o", ms=3, color=RED)
+        above: dict[str, Any] = {"xytext": (3, 3 if c > 0 else -9), "textcoords": "offset points"}
+        ax.annotate(str(j), (j, c), color=RED, **above)
+    ax.set(xlabel="datapoint that is left out", ylabel="change", title=f"of {_what(i)}")
+    ax.margins(x=0.02, y=0.12)

@@ -1,0 +1,82 @@
+"""The figure of a law by itself: an end state, or that of SGD's own chain."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from stationary.chain.state import ChainState
+from stationary.errors import LandscapeError
+from stationary.show.density import draw_density
+from stationary.show.drawing import BLUE, RED, Sheet, symbol_of
+from stationary.show.listing import state_data
+from stationary.show.outcomes import draw_outcomes
+from stationary.show.view import View
+from stationary.states.basins import basins_of
+from stationary.states.distribution import EndState
+
+__all__ = ["data", "figure"]
+
+TAIL = 1e-5  # probability beyond either end of what is drawn of the chain's cells
+
+
+def data(law: EndState | ChainState) -> dict[str, Any]:
+    """What the JSON of an analysis carries of an end state; of the chain, its fields."""
+    if isinstance(law, ChainState):
+        return law.to_dict()
+    return {"name": law.diffusion.name} | state_data(law)
+
+
+def figure(
+    law: EndState | ChainState, sheet: Sheet, *, log: bool = False, panel: str = "density"
+) -> None:
+    """The density with its basins and atoms; of an end state, or "outcomes" by the start.
+
+    Parameters
+    ----------
+    log
+        Whether the density has a logarithmic axis.
+    """
+    axes = sheet.axes(2.4)
+    if isinstance(law, ChainState):
+        _draw_cells(axes, law, log=log)
+        return
+    view = View.of(law)
+    if panel == "outcomes":
+        draw_outcomes(axes, law, view)
+    elif panel == "density":
+        draw_density(axes, law, basins_of(law), view, log=log)
+    else:
+        raise LandscapeError(f'{sheet.name}: plot(panel={panel!r:.40}): "density" or "outcomes".')
+
+
+def _draw_cells(axes: Any, law: ChainState, *, log: bool) -> None:
+    """The density of each cell, and atoms as stems on an axis of their own."""
+    edges = law.edges
+    if len(edges):
+        log_mass = np.asarray(law.log_mass)
+        below = np.cumsum(np.exp(log_mass))
+        seen = np.flatnonzero((below > TAIL) & (below < below[-1] - TAIL))
+        first, last = (seen[0], seen[-1] + 2) if len(seen) else (0, len(edges) - 1)
+        density = np.exp(log_mass) / np.diff(edges)
+        axes.stairs(density, edges, color=BLUE, fill=not log, alpha=None if log else 0.6)
+        axes.set_xlim(edges[first], edges[min(last, len(edges) - 1)])
+        if log:
+            axes.set_yscale("log")
+        else:
+            axes.set_ylim(bottom=0)
+    atoms = [(float(a.position), a.weight) for a in law.atoms if a.weight]
+    if atoms:
+        stems = axes.twinx() if len(edges) else axes
+        for x, weight in atoms:
+            stems.plot([x, x], [0, weight], color=RED, lw=1.6)
+            stems.plot([x], [weight], "o", ms=5, color=RED)
+        stems.set(ylim=(0, 1.05), ylabel="probability")
+        stems.spines["right"].set_visible(len(edges) > 0)
+    if len(edges) or not atoms:
+        axes.set_ylabel("density of the chain")
+    axes.set_xlabel(symbol_of("w"))
+    if not math.isfinite(law.error):
+        axes.set_title("its error is not known", loc="right")

@@ -1,0 +1,383 @@
+"""An analysis as JSON and CSV."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.errors import LandscapeError
+from stationary.line.partition import Side, SingularPoint
+from stationary.numbers.arithmetic import DOUBLE
+from stationary.numbers.elementary import spacing, to_float
+from stationary.sgd import SETTLED, FiniteStep, SgdBasin
+from stationary.show.layout import picked
+from stationary.states.basins import Basin
+from stationary.states.distribution import EndState
+from stationary.states.peaks import peaks_of
+from stationary.weight.moments import entropy
+from stationary.wording import many_digits_text
+
+if TYPE_CHECKING:
+    from stationary.analysis import Analysis
+    from stationary.chain.run import Run
+
+__all__ = [
+    "chain_basin",
+    "data",
+    "hitting",
+    "in_full",
+    "moments",
+    "quantiles",
+    "state_data",
+    "table",
+]
+
+Array = NDArray[Any]
+
+BASIN = (
+    "position position_error at_wall lower upper mass log_mass mass_error log_density curvature "
+    "variance barrier_left barrier_right barrier_error exit_time log_exit_time exit_time_error "
+    "width loss sharpness batch_sharpness"
+)
+STARTS = 9  # per transient piece
+LEVELS = (0.001, 0.025, 0.05, 0.25, 0.5, 0.75, 0.95, 0.975, 0.999)
+EDGE = 1e-6  # probability beyond an infinite end of the table of the density
+
+
+def data(analysis: Analysis) -> dict[str, Any]:
+    """The schema documented in the README; null stands for what is infinite or does not exist."""
+    return _content(analysis.rounded) | {"many_digits": in_full(analysis)}
+
+
+def in_full(analysis: Analysis) -> dict[str, str] | None:
+    """Every number to the digits that were asked for, as text, by what it is; None if none were."""
+    state, v = analysis.end_state, analysis.diffusion.variable
+    digits = state.digits
+    if digits is None:
+        return None
+    found: dict[str, Any] = {}
+    for k, e in enumerate(state.equilibria):
+        found[f"equilibrium {k} ({'stable' if e.stable else 'unstable'}), {v}"] = e.position
+    for k, a in enumerate(state.atoms):
+        found |= {f"atom {k}, {v}": a.position, f"atom {k}, weight": a.weight}
+    for k, (b, passage) in enumerate(zip(analysis.basins, analysis.exits, strict=True)):
+        named = {
+            "minimum": b.position,
+            "mass": b.mass if b.mass_error < 10.0**-digits else None,
+            "log mass": b.log_mass if abs(b.log_mass) > b.mass_error else 0.0,
+            "log P": b.log_density,
+            "variance": b.variance,
+            "barrier left": b.barrier_left,
+            "barrier right": b.barrier_right,
+            "log of mean exit time": None if passage is None else passage.log_time,
+        }
+        found |= {f"basin {k}, {what}": x for what, x in named.items()}
+    if state.kind in SETTLED:
+        found |= {"mean": state.mean(), "standard deviation": state.std()}
+        found |= {f"quantile {q:g}": state.ppf(q) for q in (0.025, 0.5, 0.975)}
+    told = {what: many_digits_text(x, digits) for what, x in found.items() if x is not None}
+    return told | {"relative error of density and masses": f"{float(state.error):.1e}"}
+
+
+def _content(analysis: Analysis) -> dict[str, Any]:
+    diffusion, landscape = analysis.diffusion, analysis.landscape
+    process: dict[str, Any] = {
+        "kind": "diffusion" if landscape is None else "landscape",
+        "equation": diffusion.stated_equation,
+        "convention": diffusion.convention.name.lower(),
+        "regularise": diffusion.added,
+    } | picked(diffusion, "variable time_unit domain parameters")
+    if landscape is not None:
+        process |= picked(
+            landscape,
+            "learning_rate batch_size datapoints optimiser weight_decay label_noise clip momentum",
+        )
+        process["replacement"] = bool(landscape.replacement)
+        process["schedule"] = None if landscape.schedule is None else landscape.schedule.text
+    basins = [_basin(b) | {"parts": [_basin(part) for part in b.parts]} for b in analysis.basins]
+    return {
+        "schema": 1,
+        "name": diffusion.name,
+        "process": process,
+        **state_data(analysis.end_state),
+        "min_barrier": analysis.min_barrier,
+        "basins": basins,
+        "steps": _steps(analysis),
+        "sgd": None if analysis.shown_sgd is None else _sgd(analysis.shown_sgd, analysis.run),
+    }
+
+
+def state_data(state: EndState) -> dict[str, Any]:
+    """What the JSON of an analysis says of its end state."""
+    v, anatomy = state.diffusion.variable, state.anatomy
+    return {
+        "reason": state.reason or None,
+        "status": {"name": state.status.name.lower(), "advice": state.status.value},
+        "equilibria": [
+            picked(e, "position offset error stable interval") | {"drift_slope": e.slope}
+            for e in state.equilibria
+        ],
+        "singular_points": [_singular_point(p, v) for p in anatomy.points],
+        "classes": _classes(state),
+        "initial": None if state.initial is None else state.initial.text,
+        "hitting": hitting(state),
+        "ends": [
+            picked(e, "position side reflects assumed integrable")
+            | {
+                "class": e.feller.value,
+                "density_exponent": e.exponent,
+                "variance_exponent": e.order,
+                "words": e.describe(v),
+            }
+            for e in anatomy.ends
+        ],
+        "modes": [picked(m, "position log_density") for m in state.modes],
+        "unbounded": [asdict(p) for p in peaks_of(state)],
+        "current": _current(state),
+        "moments": moments(state),
+        "quantiles": quantiles(state),
+        "scan": picked(anatomy, "evaluations resolution"),
+    } | picked(state, "kind error notes")
+
+
+def _basin(b: Basin) -> dict[str, Any]:
+    return picked(b, BASIN) | {"modes": [m.position for m in b.modes]}
+
+
+def _steps(analysis: Analysis) -> dict[str, Any] | None:
+    steps = analysis.steps
+    if steps is None:
+        return None
+    return picked(steps, "line warnings") | {
+        "largest_curvature": steps.largest,
+        "minima": [asdict(m) for m in steps.minima],
+        "gates": [asdict(g) for g in steps.gates],
+        "rest_points": [asdict(r) for r in steps.rests],
+    }
+
+
+def _singular_point(point: SingularPoint, variable: str) -> dict[str, Any]:
+    def side(s: Side | None) -> dict[str, Any] | None:
+        if s is None:
+            return None
+        return {
+            "class": s.end.feller.value,
+            "fate": s.behaviour.name.lower(),
+            "density_exponent": s.end.exponent,
+            "variance_exponent": s.end.order,
+            "drift": {1: "inwards", -1: "outwards", 0: "vanishes"}[s.end.push],
+        }
+
+    return picked(point, "position interval role decided") | {
+        "left": side(point.left),
+        "right": side(point.right),
+        "words": point.describe(variable),
+    }
+
+
+def _classes(state: EndState) -> list[dict[str, Any]]:
+    """What the process ends in, left to right, and the pieces that it leaves.
+
+    Errors of weights are relative.
+    """
+    alone = len(state.components) == 1 and not state.atoms and not state.escapes
+    unsure = 0.0 if alone else float(state.weight_error)
+
+    def row(kind: str, ends: Any, weight: Any, error: float | None = None) -> dict[str, Any]:
+        known = {} if error is None else {"weight_error": error}
+        return {"kind": kind, "interval": list(ends), "weight": weight} | known
+
+    rows = [
+        row("density", c.interval, c.weight, unsure + (float(c.error) if c.log_share else 0.0))
+        for c in state.components
+    ]
+    rows += [row("atom", (a.position,) * 2, a.weight, unsure) for a in state.atoms]
+    for e in state.escapes:
+        kind = "spread" if e.interval else "escape"
+        ends = e.interval or (e.position,) * 2
+        rows.append(row(kind if e.decided else "not decided", ends, e.weight))
+    rows += [row("transient", interval, 0.0) for interval in state.transient]
+    return sorted(rows, key=lambda row: (row["interval"][0], row["interval"][1]))
+
+
+def hitting(state: EndState) -> dict[str, Any] | None:
+    """The probability of each outcome from a few starts; None where all starts end alike."""
+    classes = state.classes
+    if classes is None or len(classes.outcomes) < 2:
+        return None
+    starts = [
+        _inner_points(group.lower, group.upper, STARTS if classes.is_transient(group) else 1)
+        for group in classes.groups
+    ]
+    x = np.concatenate(starts)
+    labels = []
+    for o in classes.outcomes:
+        group = None if o.group is None else classes.groups[o.group]
+        ends = [o.position] if group is None else [group.lower, group.upper]
+        labels.append(" to ".join(f"{float(end):.6g}" for end in ends))
+    return {
+        "start": x.tolist(),
+        "outcomes": labels,
+        "probabilities": classes.probabilities(x).T.tolist(),
+        "error": classes.error,
+    }
+
+
+def _inner_points(lower: float, upper: float, count: int) -> Array:
+    """Points inside an interval: even ones, or such that their distance from its end doubles."""
+    share = np.arange(1, count + 1) / (count + 1)
+    if math.isfinite(upper - lower):
+        return lower + (upper - lower) * share
+    spread = share / (1 - share)
+    if math.isfinite(lower):
+        return lower + spread
+    return upper - spread[::-1] if math.isfinite(upper) else np.asarray(np.log(spread))
+
+
+def _current(state: EndState) -> dict[str, float] | None:
+    """The current around a ring; None where the domain is not periodic."""
+    if state.flow is None:
+        return None
+    return {
+        "value": state.current,
+        "error": state.current_error,
+        "log_abs": state.log_abs_current,
+        "log_error": state.flow.log_error,
+        "mean_velocity": state.mean_velocity,
+    }
+
+
+def moments(state: EndState) -> dict[str, dict[str, Any]]:
+    """Mean, deviation and entropy, each with its error, or with why it does not exist."""
+    if state.kind in ("none", "classes"):
+        return {}
+    named = {
+        "mean": (state.mean(), state.mean_error),
+        "standard_deviation": (state.std(), state.std_error),
+    }
+    if not state.atoms:
+        error = sum(c.weight * entropy(c)[1] for c in state.components)
+        named["entropy"] = (state.entropy(), float(error))
+    result: dict[str, dict[str, Any]] = {
+        name: {"value": value, "error": error, "why": None}
+        if math.isfinite(value)
+        else {"value": None, "error": None, "why": _why_infinite(state)}
+        for name, (value, error) in named.items()
+    }
+    if result["mean"]["value"] is not None and state.mean_offset:
+        result["mean"]["offset"] = state.mean_offset
+    return result
+
+
+def _why_infinite(state: EndState) -> str:
+    powers = [
+        e.exponent
+        for e in state.anatomy.ends
+        if math.isinf(e.position) and e.exponent is not None and math.isfinite(e.exponent)
+    ]
+    v = state.diffusion.variable
+    return f"the density falls only as |{v}|^{max(powers):.6g}" if powers else "the tails diverge"
+
+
+def quantiles(state: EndState, levels: tuple[float, ...] = LEVELS) -> dict[str, dict[str, float]]:
+    """Quantiles by level, each with its absolute error."""
+    if state.kind in ("none", "classes"):
+        return {}
+    exact = state
+    if state.arithmetic is not DOUBLE:  # positions that doubles cannot tell apart
+        exact = replace(state, digits=state.arithmetic.digits)
+    q = np.array(levels)
+    x = exact.ppf(q)
+    # P(X <= x) has the relative error of a mass: divided by the density it is one of x, and where
+    # next to nothing lies, as between two wells, x may be anywhere up to what lies beyond.
+    doubt = float(state.error) * q * (1 - q)
+    low, high = exact.ppf(np.maximum(q - doubt, 0)), exact.ppf(np.minimum(q + doubt, 1))
+    with np.errstate(all="ignore"):
+        reach = to_float(np.maximum(x - low, high - x))
+        error = np.fmax(to_float(doubt / exact.pdf(x) + 2 * spacing(x)), reach)
+    at = to_float(x)
+    on_atom = np.isin(at, [a.position for a in state.atoms])
+    error = np.where(on_atom, np.spacing(np.abs(at)), error)
+    result = {}
+    for level, place, nearest, by in zip(levels, x, at, error, strict=True):
+        result[f"{level:g}"] = {"value": float(nearest), "error": float(by)}
+        if exact is not state and place != nearest:
+            result[f"{level:g}"]["offset"] = float(place - nearest)
+    return result
+
+
+# -- SGD's own chain -------------------------------------------------------------------------------
+
+
+def _sgd(sgd: FiniteStep, run: Run | None) -> dict[str, Any]:
+    """Its end state, basin by basin, with a run of a given length, if there is one."""
+    chain = sgd.chain
+    return {
+        "believe": sgd.believed.name.lower(),
+        "advice": sgd.believed.value,
+        "reason": chain.reason or None,
+        "error": chain.error if chain.kind in SETTLED else None,
+        "exact_batches": chain.batches.exact,
+        "standard_deviation": None if sgd.spread is None else sgd.spread[1],
+        "basins": [chain_basin(b) for b in sgd.basins],
+        "held": [{"position": m.position, "interval": m.held} for m in sgd.held],
+        "run": None
+        if run is None
+        else picked(run, "steps starts log_shares errors")
+        | {"log_relaxation_time": run.log_relaxation},
+    } | picked(chain, "kind cells notes")
+
+
+def chain_basin(b: SgdBasin) -> dict[str, Any]:
+    """One basin by each answer; None for what there is not."""
+    pairs = {}
+    for name in ("diffusion", "chain", "simulation"):
+        pair = getattr(b, name)
+        pairs[name] = None if pair is None else {"probability": pair[0], "error": pair[1]}
+    numbers = picked(b, "log_diffusion log_chain log_chain_error log_exit_time log_chain_exit_time")
+    numbers["log_chain_exit_time_error"] = b.exit_error
+    finite = {n: x if x is not None and math.isfinite(x) else None for n, x in numbers.items()}
+    return (
+        picked(b, "position lower upper")
+        | pairs
+        | picked(b, "at_end endless")
+        | {"never_left": b.log_chain_exit_time == math.inf}
+        | finite
+    )
+
+
+# -- columns ---------------------------------------------------------------------------------------
+
+
+def table(analysis: Analysis, points: int = 1001, *, of: str = "density") -> dict[str, Any]:
+    """The density, a row per point, both where it is and evenly over the range it spans.
+
+    Or, for "minima", a row for each of them, with everything that is known of it.
+    """
+    if of == "minima":
+        return {n: [getattr(b, n) for b in analysis.rounded.basins] for n in BASIN.split()}
+    if of != "density":
+        raise LandscapeError(f'to_csv(of={of!r}): there are tables of "density" and of "minima".')
+    state = analysis.rounded.end_state
+    state._require()
+    lower, upper = analysis.diffusion.domain
+    low = lower if math.isfinite(lower) else float(state.ppf(EDGE))
+    high = upper if math.isfinite(upper) else float(state.isf(EDGE))
+    even = np.linspace(low, high, points // 2 + 1)
+    q = np.linspace(EDGE, 1 - EDGE, points - points // 2 - 1)
+    x = np.unique(np.concatenate([even, np.clip(state.ppf(q), low, high)]))
+    log_density = state.logpdf(x)
+    f, a = analysis.diffusion.coefficients(x)
+    return {
+        analysis.diffusion.variable: x,
+        "density": np.exp(log_density),
+        "log_density": log_density,
+        "cdf": state.cdf(x),
+        "sf": state.sf(x),
+        "drift": f,
+        "variance": a,
+    }

@@ -1,0 +1,198 @@
+"""The axes of panels over x, and where the noise vanishes: arrows, marks for traps, shades."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.line.partition import SingularPoint
+from stationary.show.drawing import GREY, INK, RED, symbol_of
+from stationary.show.view import View
+from stationary.states.distribution import EndState
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["draw_hairlines", "draw_marks", "finish_axes", "finite_only", "limit_axis"]
+
+Array = NDArray[Any]
+
+STEEP = 1e3  # times the range of its middle half: the rest of a curve is then cut off
+
+
+def finish_axes(axes: Axes, view: View) -> None:
+    axes.set_xlim(view.lower, view.upper)
+    axes.set_xlabel(symbol_of(view.variable))
+
+
+def draw_hairlines(axes: Axes, view: View, top: float = 1.0) -> None:
+    """A line through the panels at each minimum."""
+    for x in view.stable:
+        axes.axvline(x, ymax=top, color=GREY, lw=0.5, ls=":", zorder=0.5)
+
+
+def finite_only(values: Array) -> Array:
+    """The values, with nan (which is not drawn) for those no axis could hold."""
+    return np.where(np.abs(values) < 1e290, values, np.nan)
+
+
+def limit_axis(
+    axes: Axes, view: View, x: Array, y: Array, others: Array | None = None, *, room: float = 1.0
+) -> None:
+    """Limit the axis of y so that steep walls do not flatten what lies between them.
+
+    Shown are the values between the outermost equilibria with as much again on either side, and
+    those on half of x or more; on a ring, all. What else is drawn, `others`, takes up to `room`
+    times that.
+    """
+    known = np.isfinite(y)
+    if not known.any():
+        return
+    x, y = x[known], y[known]
+    even = np.interp(np.linspace(view.lower, view.upper, 501), x, y)
+    at = view.stable + view.unstable
+    inner = y[(x >= min(at)) & (x <= max(at))] if len(at) > 1 else y[:0]
+    if view.is_ring:
+        low, high = y.min(), y.max()
+    elif len(inner):
+        low, high = np.quantile(even, [0.25, 0.75])
+        span = np.ptp(inner)
+        low, high = min(low, inner.min() - span), max(high, inner.max() + span)
+    else:
+        low, first, third, high = np.quantile(even, [0.02, 0.25, 0.75, 0.98])
+        if high - low > STEEP * (third - first) > 0:
+            low, high = first, third
+        low, high = low - (high - low) / 2, high + (high - low) / 2
+    low, high = max(low, y.min()), min(high, y.max())
+    if others is not None:
+        span = room * (high - low)
+        low = min(low, max(low - span, np.nanmin(others)))
+        high = max(high, min(high + span, np.nanmax(others)))
+    margin = 0.06 * (high - low) or 0.5 * abs(high) or 1.0
+    axes.set_ylim(low - margin, high + margin)
+
+
+def draw_marks(
+    axes: Axes,
+    state: EndState,
+    view: View,
+    *,
+    top: float = 1.0,
+    named: bool = False,
+    words: bool = False,
+) -> None:
+    """Singular points at the foot of a panel, stretches without noise, and what is left for good.
+
+    `named` gives them names for a legend; `words` writes "transient" where there is room.
+    """
+    x_axis = axes.get_xaxis_transform()
+    spans = _merged(view.transient)
+    for a, b in spans:
+        axes.axvspan(a, b, color=GREY, alpha=0.09, lw=0, zorder=0, gid="transient")
+    seen: dict[str, Any] = {}
+    for p in view.points:
+        trapped = words and any(a.point is p for a in state.atoms)  # under a stem
+        if p.interval is not None:
+            a, b = np.clip(p.interval, view.lower, view.upper)
+            style: dict[str, Any] = {"hatch": "/////", "fill": False, "ec": GREY, "alpha": 0.45}
+            band = axes.axvspan(a, b, lw=0, zorder=0.2, gid="no noise", **style)
+            seen.setdefault("no noise", band)
+        elif not trapped:
+            axes.axvline(p.position, ymax=top, color=INK, lw=0.5, ls=(0, (6, 3)), zorder=0.6)
+        if p.role.startswith("gate"):
+            seen.setdefault("one-way gate", _arrow(axes, p, view))
+    for kind, places in _resting(state, view).items():
+        style = {"transform": x_axis, "clip_on": False, "zorder": 4.5, "color": INK, "mew": 0.9}
+        marker, face, size = {
+            "trap": ("D", RED, 4.0),
+            "absorbing end": ("D", RED, 4.0),
+            "repelling rest point": ("D", "white", 4.0),
+            "removable": ("|", INK, 7.0),
+        }.get(kind, ("x", INK, 4.5))
+        (line,) = axes.plot(places, [0.0] * len(places), marker, mfc=face, ms=size, **style)
+        line.set_gid(kind)
+        seen.setdefault(kind, line)
+    if named:
+        for kind, artist in seen.items():
+            if kind == "one-way gate":
+                arrow: dict[str, Any] = {"marker": r"$\rightarrow$", "ms": 9, "mew": 0.3}
+                axes.plot([], [], ls="", color=INK, label=kind, **arrow)
+            else:
+                artist.set_label(kind)
+    if words:
+        _write_transient(axes, spans, view, top)
+
+
+def _resting(state: EndState, view: View) -> dict[str, list[float]]:
+    """Singular points that are no gates, by what they are; a trap in a stretch where it traps."""
+    found: dict[str, list[float]] = {}
+    for p in view.points:
+        if p.role.startswith("gate"):
+            continue
+        kind = "trap" if p.role.startswith("trap") else p.role
+        within = [a.position for a in state.atoms if a.point is p]
+        places = within if p.interval is not None and within else [p.position]
+        found.setdefault(kind, []).extend(x for x in places if view.holds(x))
+    ends = state.diffusion.domain
+    walls = [a.position for a in state.atoms if a.point is None and a.position in ends]
+    if walls:
+        found.setdefault("trap" if "trap" in found else "absorbing end", []).extend(walls)
+    return {kind: places for kind, places in found.items() if places}
+
+
+def _arrow(axes: Axes, p: SingularPoint, view: View) -> Any:
+    """An arrow through a gate, near the foot of the panel, in the direction of passage."""
+    from matplotlib.patches import FancyArrowPatch
+    from matplotlib.patheffects import withStroke
+
+    reach = 0.035 * (view.upper - view.lower)
+    sign = 1 if p.role.endswith("right") else -1
+    ends = [(p.position - sign * reach, 0.075), (p.position + sign * reach, 0.075)]
+    arrow = FancyArrowPatch(
+        *ends,
+        arrowstyle="-|>",
+        mutation_scale=9,
+        shrinkA=0,
+        shrinkB=0,
+        lw=1.4,
+        color=INK,
+        transform=axes.get_xaxis_transform(),
+        clip_on=False,
+        zorder=5,
+        path_effects=[withStroke(linewidth=3.2, foreground="white")],
+        gid=p.role,
+    )
+    axes.add_patch(arrow)
+    return arrow
+
+
+def _merged(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Neighbouring intervals as one."""
+    merged: list[tuple[float, float]] = []
+    for a, b in spans:
+        if merged and merged[-1][1] == a:
+            merged[-1] = merged[-1][0], b
+        else:
+            merged.append((a, b))
+    return merged
+
+
+def _write_transient(
+    axes: Axes, spans: Sequence[tuple[float, float]], view: View, top: float
+) -> None:
+    """The word in each transient stretch, in the widest gap between what stands there."""
+    width = axes.get_window_extent().width
+    for a, b in spans:
+        cuts = [x for p in view.points for x in (float(p.lower), float(p.upper)) if a < x < b]
+        edges = sorted([a, *cuts, b])
+        low, high = max(pairwise(edges), key=lambda pair: pair[1] - pair[0])
+        style: dict[str, Any] = {"ha": "center", "va": "center", "color": "#666666"}
+        place: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "zorder": 3}
+        text = axes.text((low + high) / 2, top / 2, "transient", **style, **place)
+        room = (high - low) / (view.upper - view.lower) * width
+        if text.get_window_extent().width + 6 > room:
+            text.remove()

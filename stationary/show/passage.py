@@ -1,0 +1,146 @@
+"""What is reached first, and when."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from stationary.errors import StationaryError
+from stationary.show.drawing import BLUE, RED, Sheet, add_legend, symbol_of
+from stationary.show.layout import Line, Report, first_of, report, tabulated
+from stationary.states.estimate import Estimate
+from stationary.states.first_passage import FirstPassage
+from stationary.wording import (
+    digits_left,
+    error_text,
+    probability_text,
+    relative_error_text,
+    time_text,
+)
+
+__all__ = ["data", "figure", "table", "text"]
+
+MOST_ROWS = 30
+QUANTITIES = (
+    *("probability", "conditional_mean", "conditional_variance", "mean", "variance", "approached"),
+)
+
+
+def text(p: FirstPassage) -> Report:
+    """Probabilities and mean times, each with its error."""
+    d = p.diffusion
+    targets = " or ".join(f"{d.variable} = {float(t):g}" for t in p.targets)
+    unit = "steps" if d.time_unit == "step" else "the unit of the drift"
+    first = f"How soon {targets} is reached; times in {unit}. {d.stated_equation}."
+    return report({d.name: [first], "First passage": _rows(p)})
+
+
+def _starts(p: FirstPassage) -> list[Any]:
+    """The points where it starts, or its law."""
+    return list(np.ravel(p.start)) if np.ndim(p.mean.log) else [getattr(p.start, "text", p.start)]
+
+
+def _rows(p: FirstPassage) -> list[Line]:
+    every = [x if isinstance(x, str) else f"{float(x):.6g}" for x in _starts(p)]
+    names, more = first_of(every, MOST_ROWS, "and {n} more starts; --json lists them all.")
+
+    def at(e: Estimate, k: int, i: int) -> tuple[Any, Any]:
+        log, error = (np.reshape(v, (len(p.targets), -1)) for v in (e.log, e.error))
+        return log[k, i], error[k, i]
+
+    def chance(log_p: Any, by: Any) -> str:
+        return probability_text(log_p, digits_left(by, p.digits or 9))
+
+    rows, creeps = [], []
+    for i, name in enumerate(names):
+        for k, target in enumerate(p.targets):
+            first, then = at(p.probability, k, i), at(p.conditional_mean, k, i)
+            rows.append(
+                (
+                    name,
+                    f"{float(target):g}",
+                    chance(*first),
+                    relative_error_text(first[1], first[0]),
+                    None if math.isnan(float(then[0])) else time_text(*then, p.digits or 6),
+                    # What does not depend on which target is the first, on the first of the rows.
+                    *(("", "", "") if k else _overall(p, i)),
+                )
+            )
+            near = at(p.approached, k, i)
+            if near[0] > -math.inf:
+                creeps.append(
+                    f"From {name} the process comes ever closer to {float(target):g}, without "
+                    f"ever reaching it, with probability {chance(*near)}."
+                )
+    header = ("from", "to", "probability", "error", "mean time then")
+    return [
+        *tabulated((*header, "mean time", "error of it", "deviation"), rows),
+        *more,
+        "Errors are relative. Mean time then: given that this target is the first.",
+        *creeps,
+    ]
+
+
+def _overall(p: FirstPassage, i: int) -> tuple[str, str, str]:
+    """The mean time from the i-th start, whichever the target; its error; the deviation."""
+    known = (p.mean.log, p.mean.error, p.variance.log, p.variance.error)
+    mean, error, variance, off = (np.ravel(e)[i] for e in known)
+    shown, most = error_text(error) if math.isfinite(float(mean)) else "-", p.digits or 6
+    return time_text(mean, error, most), shown, time_text(variance / 2, off, most)
+
+
+def data(p: FirstPassage) -> dict[str, Any]:
+    """Each estimate with its value, its logarithm and the error of that."""
+    found = {name: getattr(p, name) for name in QUANTITIES}
+    return {
+        "schema": 1,
+        "name": p.diffusion.name,
+        "equation": p.diffusion.stated_equation,
+        "start": getattr(p.start, "text", p.start),
+        "targets": [float(t) for t in p.targets],
+        **{n: {"value": e.value, "log": e.log, "error_of_log": e.error} for n, e in found.items()},
+    }
+
+
+def table(p: FirstPassage) -> dict[str, Any]:
+    """A row for each start and target; with the errors of logarithms, the relative ones."""
+    n, size = len(p.targets), np.size(p.mean.log)
+    columns: dict[str, Any] = {
+        "start": _starts(p) * n,
+        "target": np.repeat([float(t) for t in p.targets], size),
+    }
+    for name in QUANTITIES:
+        e = getattr(p, name)
+        for key, values in ((name, e.value), (f"{name}_error", e.error)):
+            columns[key] = np.resize(np.ravel(values).astype(float), n * size)
+    return columns
+
+
+def figure(p: FirstPassage, sheet: Sheet) -> None:
+    """The mean time until the first target, over the start, and the deviation around it."""
+    if np.ndim(p.mean.log) != 1 or len(p.mean.log) < 2:
+        raise StationaryError(
+            f"{p.diffusion.name}: a passage is drawn over its starts, and there is one. Give "
+            "several, as in first_passage(process, np.linspace(-1, 1, 101), 2)."
+        )
+    start, mean, variance = (
+        np.asarray(v, dtype=float) for v in (p.start, p.mean.log, p.variance.log)
+    )
+    order = np.argsort(start)
+    known = np.isfinite(mean)
+    even = bool(known.any()) and np.ptp(mean[known]) < 2 * math.log(10)
+    ax = sheet.axes(2.4)
+    for name, log, colour, line in (
+        ("mean", mean, BLUE, "-"),
+        ("standard deviation", variance / 2, RED, "--"),
+    ):
+        decades = np.where(np.isfinite(log), log, np.nan)[order] / math.log(10)
+        ax.plot(start[order], 10.0**decades if even else decades, line, color=colour, label=name)
+    unit = "steps" if p.diffusion.time_unit == "step" else "time"
+    label = f"first passage [{unit}]"
+    ax.set_xlim(start.min(), start.max())
+    ax.set_xlabel(f"start {symbol_of(p.diffusion.variable)}")
+    ax.set_ylabel(label if even else rf"$\log_{{10}}$ of {label}")
+    add_legend(ax)

@@ -1,0 +1,266 @@
+"""The figure of a sweep: which minimum dominates where; masses or a quantity along one axis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.errors import StationaryError
+from stationary.questions.sweeps.sweep import Sweep
+from stationary.show.drawing import GREY, INK, Sheet, add_legend, colour_of, spans_decades
+from stationary.show.sweep import value_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["figure"]
+
+Array = NDArray[Any]
+
+MOST_NAMED = 12  # minima in the legend
+MARKED = 40  # values from which the points of a curve are not marked one by one
+FINE = 400  # points along each axis of a phase diagram, between which its borders are straight
+
+
+def figure(sweep: Sweep, sheet: Sheet, *, quantity: str | None = None) -> None:
+    """Which minimum dominates over two axes, with the crossovers as lines; or masses over one.
+
+    Of more than two axes with several values, the last two are drawn (the learning rate is the
+    last of all); the others are at their first value, as the title says. Points that could not be
+    computed, or where no minimum dominates, are hatched. Where there is a single minimum, mean and
+    deviation are drawn instead.
+
+    Parameters
+    ----------
+    quantity
+        The name of a column of numbers to draw instead, over the last axis that has several
+        values, with a curve for each value of the one before; by default the first quantity that
+        was asked for.
+    """
+    if quantity is None and sweep.quantities:
+        quantity = sweep.quantities[0]
+    elif quantity is None and len(sweep.labels) < 2:
+        quantity = "std"
+    drawn = list(sweep.swept)[-2:] or list(sweep.axes)[-1:]
+    ax = sheet.axes(3.9 if len(drawn) == 2 and quantity is None else 3.25)
+    if quantity is not None:
+        curves = _draw_quantity(ax, sweep, drawn, quantity)
+    elif len(drawn) == 2:
+        curves = _draw_phases(ax, sweep, *drawn)
+    else:
+        curves = _draw_masses(ax, sweep, drawn[0])
+    fixed = [f"{n} = {value_text(sweep.axes[n][0])}" for n in sweep.swept if n not in drawn]
+    title = ", ".join(fixed + ["not complete"] * (not sweep.complete))
+    if title:
+        ax.set_title(title, loc="left", pad=18)
+    if curves <= MOST_NAMED:
+        add_legend(ax)
+
+
+def _slice(sweep: Sweep, drawn: Sequence[str]) -> list[tuple[tuple[int, ...], int]]:
+    """The rows that are drawn, each after its indices along the axes that are drawn."""
+    names = list(sweep.axes)
+    keep = [names.index(name) for name in drawn]
+    others = [i for i in range(len(names)) if i not in keep]
+    return [
+        (tuple(place[keep].tolist()), n)
+        for n, place in enumerate(sweep.places)
+        if not place[others].any()
+    ]
+
+
+def _named(sweep: Sweep, label: int) -> str:
+    where = sweep.table()[f"position_{label}"]
+    low, high = f"{np.nanmin(where):.3g}", f"{np.nanmax(where):.3g}"
+    return f"minimum {label}, at {low if low == high else f'{low} to {high}'}"
+
+
+def _prepare(ax: Axes, which: str, name: str, values: Sequence[Any]) -> None:
+    """Label and scale the axis "x" or "y" as its values are, no wider than they reach."""
+    axis = getattr(ax, f"{which}axis")
+    numbers = [float(v) for v in values]
+    ax.set(**{f"{which}label": name.replace("_", " ")})
+    if spans_decades(numbers) and not isinstance(values[0], bool):
+        ax.set(**{f"{which}scale": "log"})
+    if isinstance(values[0], bool) or (name == "batch_size" and len(values) <= MOST_NAMED):
+        axis.set_ticks(numbers, list(map(str, values)))
+        axis.set_ticks([], minor=True)
+    if len(numbers) > 1:
+        ax.set(**{f"{which}lim": (min(numbers), max(numbers))})
+
+
+def _draw_quantity(ax: Axes, sweep: Sweep, drawn: Sequence[str], quantity: str) -> int:
+    """One column, or that of each minimum, over the last axis, with its error where that shows."""
+    columns = sweep.table()
+    named = [quantity] if quantity in columns else [f"{quantity}_{i}" for i in sweep.labels]
+    named = [n for n in named if n in columns and columns[n].dtype.kind == "f"]
+    if not named:
+        raise StationaryError(
+            f"{sweep.name}: there is no column {quantity!r} of numbers to draw. Ask for it, as in "
+            f'sweep(..., quantities=["{quantity}"]), or take one of {", ".join(columns)}.'
+        )
+    across, others = drawn[-1], drawn[:-1]
+    values = sweep.axes[across]
+    curves: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+    for place, n in _slice(sweep, drawn):
+        curves.setdefault(place[:-1], []).append((place[-1], n))
+    shown: list[Array] = []
+    for k, (place, points) in enumerate(curves.items()):
+        x = [float(values[i]) for i, _ in points]
+        at = [n for _, n in points]
+        for m, column in enumerate(named):
+            y = columns[column][at]
+            by = columns.get(f"{column}_error", np.zeros(len(columns[column])))[at]
+            parts = [
+                f"{n} = {value_text(sweep.axes[n][i])}" for n, i in zip(others, place, strict=True)
+            ]
+            parts += [_named(sweep, int(column.rpartition("_")[2]))] if len(named) > 1 else []
+            kind: dict[str, Any] = {
+                "color": colour_of(m if len(named) > 1 else k),
+                "ls": ("-", "--", ":", "-.")[k % 4],
+                "marker": "." if len(x) < MARKED else "",
+                "label": ", ".join(parts) or None,
+                "clip_on": False,
+            }
+            ax.errorbar(x, y, np.nan_to_num(by, posinf=0.0), **kind)
+            shown.append(y[np.isfinite(y)])
+    every = np.concatenate(shown)
+    if len(every) and every.min() > 0 and every.max() / every.min() > 64:
+        ax.set_yscale("log")
+    _prepare(ax, "x", across, values)
+    words = {"std": "standard deviation"}.get(quantity, quantity)
+    ax.set_ylabel(words.replace("_", " "))
+    return len(shown)
+
+
+def _draw_masses(ax: Axes, sweep: Sweep, across: str) -> int:
+    values, columns = sweep.axes[across], sweep.table()
+    places, rows = zip(*_slice(sweep, (across,)), strict=True)
+    x, at = np.array([float(values[i]) for (i,) in places]), list(rows)
+    marker = "o" if len(values) <= MARKED else ""
+    for label in sweep.labels:
+        mass = np.exp(columns[f"log_mass_{label}"][at])
+        kind: dict[str, Any] = {"color": colour_of(label), "marker": marker, "ms": 3}
+        ax.plot(x, mass, label=_named(sweep, label), **kind)
+    for c in sweep.crossovers:
+        if c.axis == across and not math.isnan(c.value):
+            ax.axvline(c.value, color=GREY, lw=0.5, ls=":", zorder=0.5)
+    lost = np.array([not sweep.rows[n].minima for n in at])
+    if lost.any():
+        crosses: dict[str, Any] = {"ls": "", "ms": 4, "clip_on": False, "label": "no answer"}
+        ax.plot(x[lost], np.zeros(lost.sum()), marker="x", color=INK, **crosses)
+    _prepare(ax, "x", across, values)
+    ax.set(ylabel="probability", ylim=(-0.03, 1.03))
+    return len(sweep.labels)
+
+
+def _draw_phases(ax: Axes, sweep: Sweep, up: str, across: str) -> int:
+    """Regions where each minimum holds most, with smooth borders, and the crossovers."""
+    x, y = (np.array(sweep.axes[name], dtype=float) for name in (across, up))
+    _prepare(ax, "x", across, sweep.axes[across])
+    _prepare(ax, "y", up, sweep.axes[up])
+    logs = np.full((len(sweep.labels), len(y), len(x)), np.nan)
+    known, columns = np.full(logs.shape[1:], False), sweep.table()
+    seen = known.copy()
+    for (j, i), n in _slice(sweep, (up, across)):
+        seen[j, i], known[j, i] = True, columns["dominant"][n] >= 0
+        logs[:, j, i] = [columns[f"log_mass_{label}"][n] for label in sweep.labels]
+    fine_x, fine_y, ahead = _ahead(x, y, logs)
+    for k, label in enumerate(sweep.labels):
+        if (ahead[k] > 0).any():
+            kind: dict[str, Any] = {"colors": [colour_of(label)], "alpha": 0.75}
+            ax.contourf(fine_x, fine_y, ahead[k], levels=[0, math.inf], **kind)
+            square: dict[str, Any] = {"marker": "s", "ms": 6, "ls": "", "alpha": 0.75}
+            ax.plot([], [], color=colour_of(label), label=_named(sweep, label), **square)
+    _hatch(ax, _edges(x), _edges(y), ~known & seen)
+    _hatch(ax, _edges(x), _edges(y), ~seen, hatch="", label=None)
+    _draw_boundary(ax, sweep, up, across)
+    return len(sweep.labels)
+
+
+def _ahead(x: Array, y: Array, logs: Array) -> tuple[Array, Array, Array]:
+    """By how much the log of each mass is ahead of the next one, on a grid as fine as is seen.
+
+    Logarithms of masses are smooth, and dominance is not: so it is them that are interpolated.
+    """
+    from scipy.interpolate import RegularGridInterpolator
+
+    best = np.nanmax(np.where(np.isnan(logs), -math.inf, logs), axis=0)
+    best = np.where(np.isfinite(best), best, 0.0)
+    behind = np.maximum(logs - best, -1e300)
+    usual = np.nanmedian(behind[behind < 0]) if (behind < 0).any() else -1.0
+    behind = np.where(np.isnan(behind), usual, behind)  # a minimum that is not there
+    if len(behind) == 1:
+        behind = np.concatenate([behind, behind - 1])
+    scales = [np.log if spans_decades(v) else np.asarray for v in (y, x)]
+    at = [scale(v) for scale, v in zip(scales, (y, x), strict=True)]
+    fine = [np.linspace(v[0], v[-1], FINE) for v in at]
+    mesh = np.stack(np.meshgrid(*fine, indexing="ij"), axis=-1)
+    method = "pchip" if min(logs.shape[1:]) > 3 else "linear"
+    known = np.array([RegularGridInterpolator(at, row, method=method)(mesh) for row in behind])
+    order = np.sort(known, axis=0)
+    ahead = known - np.where(known == order[-1], order[-2], order[-1])
+    back = [np.exp(v) if s is np.log else v for s, v in zip(scales, fine, strict=True)]
+    return back[1], back[0], ahead
+
+
+def _edges(v: Array) -> Array:
+    """The borders of cells around the values of an axis, which reaches from the first to the last.
+
+    Half-way between neighbours: the half beyond the first and the last is not in the picture.
+    """
+    log = spans_decades(v)
+    w = np.log(v) if log else v
+    edges = np.concatenate([w[:1], (w[1:] + w[:-1]) / 2, w[-1:]])
+    return np.exp(edges) if log else edges
+
+
+def _hatch(
+    ax: Axes,
+    xs: Array,
+    ys: Array,
+    cells: Array,
+    hatch: str = "////",
+    label: str | None = "no answer",
+) -> None:
+    """White over the cells that have no answer."""
+    from matplotlib.collections import PolyCollection
+
+    corners = [
+        [(xs[i], ys[j]), (xs[i + 1], ys[j]), (xs[i + 1], ys[j + 1]), (xs[i], ys[j + 1])]
+        for j, i in np.argwhere(cells)
+    ]
+    if corners:
+        kind: dict[str, Any] = {"facecolor": ax.get_facecolor(), "edgecolor": GREY, "lw": 0}
+        ax.add_collection(PolyCollection(corners, hatch=hatch, label=label, **kind))
+
+
+def _draw_boundary(ax: Axes, sweep: Sweep, up: str, across: str) -> None:
+    """Lines through the crossovers of neighbouring rows or columns of the diagram."""
+    lines: dict[tuple[Any, ...], list[tuple[float, float, int]]] = {}
+    fixed = {name: sweep.axes[name][0] for name in sweep.swept if name not in (up, across)}
+    for c in sweep.crossovers:
+        if math.isnan(c.value) or any(c.fixed.get(k, v) != v for k, v in fixed.items()):
+            continue
+        other = across if c.axis == up else up
+        if other not in c.fixed or c.axis not in (up, across):
+            continue
+        at = c.fixed[other]
+        k = sweep.axes[other].index(at)
+        place = (c.value, float(at), k) if c.axis == across else (float(at), c.value, k)
+        lines.setdefault((c.axis, *sorted((c.below, c.above))), []).append(place)
+    for points in lines.values():
+        runs: list[list[tuple[float, float, int]]] = []  # at consecutive values of the other axis
+        for point in sorted(points, key=lambda p: p[2]):
+            run = next((r for r in runs if r[-1][2] == point[2] - 1), None)
+            if run is None:
+                runs.append([point])
+            else:
+                run.append(point)
+        for run in runs:
+            xs, ys, _ = zip(*run, strict=True)
+            ax.plot(xs, ys, color=INK, lw=1.2, marker=".", ms=3)

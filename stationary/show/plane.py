@@ -1,0 +1,265 @@
+"""An end state in the plane: its report, and its numbers as data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from stationary.errors import Status
+from stationary.plane.state import PlaneBasin, PlaneState
+from stationary.process.plane import point_text
+from stationary.process.plane_landscape import PlaneLandscape
+from stationary.show.layout import Report, picked, report, tabulated
+from stationary.wording import (
+    digits_left,
+    error_text,
+    joined,
+    known_text,
+    measured,
+    power_text,
+    probability_text,
+    relative_error_text,
+)
+
+__all__ = ["data", "table", "text", "window"]
+
+ROADS = {
+    "gaussian": "The drift is linear and the noise even: the end state is the Gaussian of the "
+    "Lyapunov equation, to rounding.",
+    "integral": "log P was integrated along x and then y, and the other way round; errors are the "
+    "difference.",
+    "elements": "Spectral elements; errors are what the answer moves by with the degree (8 against "
+    "7) and with where the tails are cut (e^-36 against e^-30 of the peak).",
+    "newton": "Newton's method for log P, because of the barriers; errors are what the answer "
+    "moves by with the mesh, the box, and what is frozen at its sides.",
+}
+MOST_NAMED = 4  # basins in a sentence
+LEVELS = (0.025, 0.5, 0.975)
+
+
+def text(state: PlaneState) -> Report:
+    """What ends up where, then the numbers, then how far to trust them."""
+    return report(
+        {
+            state.diffusion.name: [_headline(state)],
+            "The model": _model(state),
+            "Is there an energy?": [state.curl.words, *_curl(state), state.curl.noise.words],
+            "Equilibria": _equilibria(state),
+            "Basins": _basins(state),
+            "End state": _moments(state),
+            "How far to trust this": _trust(state),
+        }
+    )
+
+
+def _headline(state: PlaneState) -> str:
+    who = "the process" if state.diffusion.stepper is None else "SGD"
+    v = state.diffusion.variable
+    basins = sorted(state.basins, key=lambda b: -b.log_mass)
+    if len(basins) == 1:
+        spread = " and ".join(f"{s:.4g}" for s in state.std())
+        said = f"{_place(basins[0], v)} (standard deviations {spread})"
+    else:
+        shown = basins[:MOST_NAMED]
+        said = joined([f"{_place(b, v)} with probability {_mass(b)}" for b in shown])
+        if len(basins) > MOST_NAMED:
+            said += f", and in {len(basins) - MOST_NAMED} more basins with the rest"
+    turns = ""
+    if not state.curl.local:
+        way = "anticlockwise" if state.circulation > 0 else "clockwise"
+        turns = f" Probability circulates, on the whole {way}."
+    return f"In the long run {who} is {said}.{turns}{_overshooting(state)}"
+
+
+def _mass(b: PlaneBasin) -> str:
+    known = math.isfinite(b.mass_error)
+    return probability_text(b.log_mass, digits_left(b.mass_error, 6) if known else 6)
+
+
+def _overshooting(state: PlaneState) -> str:
+    """A word where the step that SGD takes on average leads away from a minimum."""
+    if state.diffusion.stepper is None:
+        return ""
+    found = [
+        f"{state.diffusion.variable} = {point_text(e.position)}"
+        for e in state.equilibria
+        if e.kind == "stable" and float(np.abs(1 + e.eigenvalues).max()) >= 1
+    ]
+    if not found:
+        return ""
+    return (
+        f" That is the limit of small steps: with this one SGD overshoots {' and '.join(found)} "
+        "and does not settle there; see `stationary check`."
+    )
+
+
+def _place(basin: PlaneBasin, v: str) -> str:
+    if basin.attractor is None:
+        return "on or around a cycle of the drift" if basin.index < 0 else "elsewhere"
+    return f"around {v} = {point_text(basin.attractor.position)}"
+
+
+def _model(state: PlaneState) -> list[str]:
+    d = state.diffusion
+    lines = [f"{d.equation} (Ito); the current is J = f P - div(a P) / 2, and div J = 0."]
+    if isinstance(state.process, PlaneLandscape):
+        lines.append(
+            "G is the mean gradient of the datapoints and S the population covariance of their "
+            "gradients; f = -T G, a = T^2 D; time is counted in SGD steps."
+        )
+    if d.parameters:
+        chosen = ", ".join(f"{k} = {v:.12g}" for k, v in d.parameters.items())
+        lines.append(f"Parameters: {chosen}.")
+    return lines
+
+
+def _curl(state: PlaneState) -> list[str]:
+    if state.curl.local:
+        return []
+    unit, produced = state.diffusion.time_unit, state.entropy_production
+    lost = "" if produced is None else f"Entropy production: {produced:.6g} per {unit}. "
+    return [
+        f"{lost}Area is swept around the mean at {state.circulation / 2:.6g} per {unit} "
+        "(anticlockwise counts as positive)."
+    ]
+
+
+def _equilibria(state: PlaneState) -> list[str]:
+    def complex_text(v: complex) -> str:
+        return f"{v.real:.4g}{f'{v.imag:+.4g}i' if v.imag else ''}"
+
+    rows = [
+        (str(k), point_text(e.position), e.kind, ", ".join(map(complex_text, e.eigenvalues)))
+        for k, e in enumerate(state.equilibria)
+    ]
+    lines = tabulated(("", state.diffusion.variable, "", "eigenvalues of the drift"), rows)
+    return lines or ["The drift vanishes nowhere that was looked."]
+
+
+def _basins(state: PlaneState) -> list[str]:
+    rows = []
+    for b in state.basins:
+        saddle, lowest = min(b.barriers, key=lambda x: x[1], default=(None, None))
+        rows.append(
+            (
+                "cycles" if b.attractor is None else point_text(b.attractor.position),
+                _mass(b),
+                None if math.isnan(b.mass_error) else relative_error_text(b.mass_error, b.log_mass),
+                lowest,
+                saddle,
+            )
+        )
+    lines = tabulated(("basin of", "mass", "rel. error", "barrier", "saddle"), rows)
+    if len(rows) > 1:
+        lines.append(
+            "Barrier: log P at the minimum less log P at the lowest saddle on the border of its "
+            "basin; saddle: its number above. Basins are those of the drift."
+        )
+    return lines
+
+
+def _moments(state: PlaneState) -> list[str]:
+    def row(name: str, quantity: Callable[[PlaneState], Any]) -> tuple[str, ...]:
+        values, errors = np.atleast_1d(quantity(state)), np.atleast_1d(state.error_of(quantity))
+        pairs = list(zip(values, np.broadcast_to(errors, values.shape), strict=True))
+        return name, *(
+            c for x, e in (pairs[0], pairs[-1]) for c in (known_text(x, e), error_text(e))
+        )
+
+    def correlation(s: PlaneState) -> float:
+        c = s.cov()
+        return float(c[0, 1] / np.sqrt(c[0, 0] * c[1, 1]))
+
+    def at(q: float) -> Callable[[PlaneState], Any]:
+        return lambda s: np.array([float(s.marginal(k).ppf(q)) for k in (0, 1)])
+
+    rows = [row("mean", lambda s: s.mean()), row("standard deviation", lambda s: s.std())]
+    rows += [row(f"quantile {q:g}", at(q)) for q in LEVELS]
+    known = measured(correlation(state), float(state.error_of(correlation)))
+    return [
+        *tabulated(("", "first", "error", "second", "error"), rows),
+        f"Correlation: {known}.",
+    ]
+
+
+def _trust(state: PlaneState) -> list[str]:
+    status = state.status
+    words = "Converged" if status is Status.CONVERGED else f"Not converged ({status.value})"
+    relative = error_text(state.error)
+    lines = [f"{words}. Estimated error of the density: {relative} of its peak.", ROADS[state.road]]
+    if state.peak > 300:
+        lines.append(f"The density is largest at {power_text(state.peak)}.")
+    if state.diffusion.stepper is not None:
+        lines.append(
+            "This is the diffusion that SGD is for small steps; how far the steps that it takes "
+            "are from that says `stationary check`."
+        )
+    return [*lines, *state.notes]
+
+
+def data(state: PlaneState) -> dict[str, Any]:
+    curl = state.curl
+    return (
+        {
+            "schema": 1,
+            "kind": "plane",
+            "status": state.status.name.lower(),
+            "curl": picked(curl, "maximum where fraction words")
+            | {"local_energy": curl.local, "noise": picked(curl.noise, "singular where")},
+            "mean": state.mean(),
+            "covariance": state.cov(),
+            "equilibria": [
+                picked(e, "position kind jacobian covariance curl")
+                | {"eigenvalues": [[float(v.real), float(v.imag)] for v in e.eigenvalues]}
+                for e in state.equilibria
+            ],
+            "basins": [
+                {
+                    "position": None if b.attractor is None else b.attractor.position,
+                    "log_mass_error": b.mass_error,
+                    "barriers": [{"saddle": k, "log_ratio": rise} for k, rise in b.barriers],
+                }
+                | picked(b, "mass log_mass")
+                for b in state.basins
+            ],
+        }
+        | picked(state.diffusion, "name equation domain parameters")
+        | picked(state, "road error notes entropy_production circulation")
+    )
+
+
+def window(state: PlaneState) -> tuple[tuple[float, float], ...]:
+    """The range that is drawn and listed: all but 1e-5 of the probability, and the equilibria."""
+    ends = []
+    for k in (0, 1):
+        low, high = state.marginal(k).interval(1 - 1e-5)
+        edges = state.marginal(k).support()
+        inside = [float(e.position[k]) for e in state.equilibria]
+        inside = [v for v in inside if edges[0] <= v <= edges[1]]
+        low, high = min([low, *inside]), max([high, *inside])
+        room = 0.06 * (high - low)
+        ends.append((max(low - room, edges[0]), min(high + room, edges[1])))
+    return tuple(ends)
+
+
+def table(state: PlaneState, points: int = 101, *, of: str = "density") -> dict[str, Any]:
+    """The density and its current on a grid, a row for each point; or, for "minima", the basins."""
+    if of == "minima":
+        kept = [b for b in state.basins if b.position is not None]
+        at = np.array([b.position for b in kept]).reshape(-1, 2)
+        names = ("mass", "log_mass", "mass_error")
+        return {"x": at[:, 0], "y": at[:, 1]} | {n: [getattr(b, n) for b in kept] for n in names}
+    axes = [np.linspace(*ends, points) for ends in window(state)]
+    x = np.stack([v.ravel() for v in np.meshgrid(*axes, indexing="ij")])
+    current = state.current(x)
+    return {
+        "x": x[0],
+        "y": x[1],
+        "density": state.pdf(x),
+        "log_density": state.logpdf(x),
+        "current_x": current[0],
+        "current_y": current[1],
+    }

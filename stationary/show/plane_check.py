@@ -1,0 +1,132 @@
+"""SGD's own steps in the plane against its diffusion."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+import numpy as np
+
+from stationary.plane.finite import Measured, PlaneCheck
+from stationary.process.plane import point_text
+from stationary.show.drawing import BLUE, INK, RED, Sheet, add_legend
+from stationary.show.layout import Line, Report, picked, report, tabulated
+from stationary.wording import capital, error_text, known_text
+
+__all__ = ["data", "figure", "table", "text"]
+
+ANSWERS = ("diffusion", "chain", "walkers")
+
+
+def text(check: PlaneCheck) -> Report:
+    """The verdict, then every number by each answer."""
+    diffusion = check.state.diffusion
+    return report(
+        {
+            f"{diffusion.name}: the diffusion against SGD": [
+                f"{diffusion.equation}.",
+                _verdict(check),
+            ],
+            "What each says": _numbers(check),
+            "How far to trust this": [*_trust(check), *check.notes],
+        }
+    )
+
+
+def _verdict(check: PlaneCheck) -> str:
+    apart, known, what = check.off
+    said = f"{100 * apart:.2g} % off in the {what} (known to {100 * known:.1g} %)"
+    return {
+        "agree": "The diffusion tells what SGD does: "
+        + (f"at most {said}." if apart else "no difference is larger than the errors."),
+        "roughly": f"The diffusion is a rough guide to what SGD does with this step: {said}.",
+        "differ": f"The diffusion does not tell what SGD does with this step: it is {said}. "
+        "Believe the chain and the walkers.",
+        "not known": "Neither the chain nor walkers could be had.",
+    }[check.verdict]
+
+
+def _numbers(check: PlaneCheck) -> list[Line]:
+    def cells(found: Measured | None, k: int) -> tuple[str, str]:
+        if found is None:
+            return "-", ""
+        return known_text(found.values[k], found.errors[k], 6), error_text(found.errors[k])
+
+    rows = [
+        (name, *(c for a in ANSWERS for c in cells(getattr(check, a), k)))
+        for k, name in enumerate(check.names)
+    ]
+    header = ("", "diffusion", "error", "chain", "error", "walkers", "error")
+    places = [
+        f"basin {b.index} is that of {point_text(b.attractor.position)}"
+        for b in check.state.basins
+        if b.attractor is not None
+    ]
+    named = [f"{capital('; '.join(places))}."] if len(places) > 1 else []
+    return [*tabulated(header, rows), *named]
+
+
+def _trust(check: PlaneCheck) -> list[str]:
+    s = check.settings
+    lines = []
+    if check.chain is not None:
+        lines.append(
+            f"The chain goes through all minibatches on {s['points']} x {s['points']} points; its "
+            "errors are what a coarser grid changes."
+        )
+    if check.walkers is not None:
+        lines.append(
+            f"{s['walkers']} walkers, {s['steps']} steps each after a quarter as many of burn-in "
+            f"(seed {s['seed']}); errors are standard errors."
+        )
+    return lines
+
+
+def data(check: PlaneCheck) -> dict[str, Any]:
+    def values(found: Measured | None) -> dict[str, Any] | None:
+        if found is None:
+            return None
+        pairs = zip(check.names, found.values, found.errors, strict=True)
+        return {name: {"value": v, "error": e} for name, v, e in pairs}
+
+    return {
+        "schema": 1,
+        "kind": "plane check",
+        "name": check.state.diffusion.name,
+        "words": _verdict(check),
+        "off": dict(zip(("part", "error", "of"), check.off, strict=True)),
+        **{answer: values(getattr(check, answer)) for answer in ANSWERS},
+    } | picked(check, "verdict settings notes")
+
+
+def table(check: PlaneCheck) -> dict[str, Any]:
+    """A row for each quantity."""
+    made: dict[str, Any] = {"quantity": list(check.names)}
+    for name in ANSWERS:
+        found = getattr(check, name)
+        none = [None] * len(check.names)
+        made[name], made[f"{name}_error"] = (found.values, found.errors) if found else (none, none)
+    return made
+
+
+def figure(check: PlaneCheck, sheet: Sheet) -> None:
+    """For each quantity how far chain and walkers are from the diffusion, in proportion."""
+    axes = sheet.axes(1.4 + 0.3 * len(check.names))
+    place, base = np.arange(len(check.names)), check.diffusion.values
+    scale = np.abs(base).copy()
+    scale[:2], scale[4] = base[2:4], 1.0  # means by deviations, a correlation as it is
+    for shift, found, colour, mark, label in (
+        (-0.12, check.chain, RED, "s", "exact chain"),
+        (0.12, check.walkers, BLUE, "o", "walkers"),
+    ):
+        if found is not None:
+            apart, by = 100 * (found.values - base) / scale, 100 * found.errors / scale
+            kind: dict[str, Any] = {"fmt": mark, "ms": 4, "capsize": 2, "color": colour}
+            axes.errorbar(apart, place + shift, xerr=by, label=label, **kind)
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.set_yticks(place, check.names)
+    axes.invert_yaxis()
+    axes.set_xlabel("difference from the diffusion (%; of means, of a deviation)")
+    add_legend(axes)
+    if sheet.ax is None:
+        sheet.figure.suptitle("\n".join(textwrap.wrap(_verdict(check), 80)), fontsize="medium")

@@ -1,0 +1,103 @@
+"""A regularisation path: ever less noise added, beside the exact end state."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from stationary.questions.regularisation.path import RegularisationPath
+from stationary.show.drawing import GREY, INK, Sheet, add_legend, colour_of, symbol_of
+from stationary.show.layout import Report, picked, report, tabulated
+from stationary.wording import error_text, mean_text, probability_text
+
+__all__ = ["data", "figure", "table", "text"]
+
+MOST_NAMED = 12  # basins in the legend
+
+
+def text(path: RegularisationPath) -> Report:
+    """The path as a table, the exact answer below it, and the verdict."""
+    exact, v = path.exact, path.exact.diffusion.variable
+    basins = []
+    for k, place in enumerate(path.basins, start=1):
+        at = "" if place.position is None else f", at {v} = {place.position:.6g}"
+        kind = {"between": "no minimum", "transient": "left for good"}.get(place.kind, place.kind)
+        basins.append(f"{k}  {v} from {place.lower:.6g} to {place.upper:.6g}: {kind}{at}")
+    rows = [
+        [
+            f"{eps:.3g}",
+            *("-" if math.isnan(m) else probability_text(float(m)) for m in path.log_masses[k]),
+            mean_text(path.mean[k], path.std[k]),
+            error_text(np.nanmax(e)) if np.isfinite(e := path.errors[k]).any() else "-",
+        ]
+        for k, eps in enumerate(path.epsilons)
+    ]
+    unknown = None if exact.kind == "none" else "by the start"
+    known = [unknown if p.exact is None else p.exact for p in path.basins]
+    end: list[str | None] = [None, None]
+    if exact.kind not in ("none", "classes"):
+        end = [mean_text(exact.mean(), exact.std()), error_text(exact.error)]
+    header = ("eps", *(str(k + 1) for k in range(len(path.basins))), "mean", "rel. error")
+    return report(
+        {
+            f"{exact.diffusion.name}: an even noise a + eps, with eps falling": [path.verdict],
+            "Basins": basins,
+            "Masses": tabulated(header, [*rows, ["exact", *known, *end]]),
+            "The path stops": [path.stopped] if path.stopped else [],
+        }
+    )
+
+
+def data(path: RegularisationPath) -> dict[str, Any]:
+    exact = path.exact
+    return {
+        "schema": 1,
+        "name": exact.diffusion.name,
+        "exact": {"kind": exact.kind, "reason": exact.reason or None},
+        "basins": [
+            picked(p, "lower upper position kind")
+            | {"exact_mass": p.exact, "law": picked(law, "kind value rate error")}
+            for p, law in zip(path.basins, path.judged.laws, strict=True)
+        ],
+        "stopped": path.stopped or None,
+    } | picked(path, "outcome verdict epsilons log_masses errors exponents widths mean std kinds")
+
+
+def table(path: RegularisationPath) -> dict[str, Any]:
+    """A row for each amount of noise that was added."""
+    columns: dict[str, Any] = {"eps": path.epsilons, "kind": path.kinds}
+    columns |= picked(path, "mean std")
+    for i in range(len(path.basins)):
+        columns[f"log_mass_{i}"] = [row[i] for row in path.log_masses]
+        columns[f"mass_error_{i}"] = [row[i] for row in path.errors]
+    return columns
+
+
+def figure(path: RegularisationPath, sheet: Sheet) -> None:
+    """Masses against eps, and the exact ones as marks at the left edge."""
+    ax, eps = sheet.axes(3.25), path.epsilons
+    v = symbol_of(path.exact.diffusion.variable)
+    low, high = (float(eps[-1]), float(eps[0])) if len(eps) else (1e-6, 1.0)
+    edge = low / (high / low) ** 0.06 if high > low else low / 10
+    # Lines on one another are drawn ever thinner, and marks with ever more space between them.
+    order = {kind: k for k, kind in enumerate(("transient", "between"))}
+    ranked = sorted(enumerate(path.basins), key=lambda b: order.get(b[1].kind, 2))
+    for n, (k, place) in enumerate(ranked):
+        colour = {"between": INK, "transient": GREY}.get(place.kind, colour_of(k))
+        where = f"{place.lower:.3g} to {place.upper:.3g}"
+        label = where if place.position is None else f"{v} = {place.position:.4g}"
+        marker = "osv^Dp"[k % 6]
+        width = 1.2 * max(0.6, 2.0 - 0.4 * n)
+        ax.plot(eps, path.masses[:, k], color=colour, marker=marker, ms=3.5, lw=width, label=label)
+        if place.exact is not None:
+            ax.plot([edge], [place.exact], color=colour, marker="D", ms=6, clip_on=False)
+    ax.set_xscale("log")
+    ax.set(xlim=(edge, high * (high / low) ** 0.02 if high > low else 10 * high))
+    ax.set(ylim=(-0.03, 1.03), ylabel="probability")
+    ax.set_xlabel(r"noise added to the variance, $\epsilon$  ($\diamond$: exact)")
+    if len(path.basins) <= MOST_NAMED:
+        add_legend(ax)
+    if not np.isfinite(path.log_masses).any():
+        ax.text(0.5, 0.5, "no end state", ha="center", transform=ax.transAxes)

@@ -1,0 +1,396 @@
+"""The report of an analysis: what ends up where, then the numbers, then how far to trust them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from stationary.errors import LandscapeError, Status
+from stationary.line.equilibria import Equilibrium
+from stationary.numbers.arithmetic import many_digits
+from stationary.process.diffusion import Diffusion
+from stationary.process.landscape import Landscape
+from stationary.show.answer import centre, distance_text, interval_text, places
+from stationary.show.headline import after, chain_text, headline
+from stationary.show.influence import errors_of
+from stationary.show.layout import WIDTH, Line, Report, first_of, report, tabulated
+from stationary.show.listing import hitting, in_full, moments, quantiles
+from stationary.states.basins import Basin
+from stationary.states.distribution import EndState
+from stationary.states.peaks import peaks_of
+from stationary.weight.modes import Mode
+from stationary.wording import (
+    capital,
+    digits_known,
+    digits_left,
+    error_text,
+    known_text,
+    offset_text,
+    power_text,
+    probability_text,
+    relative_error_text,
+    sentence,
+    tidy,
+    time_text,
+)
+
+if TYPE_CHECKING:
+    from stationary.analysis import Analysis
+    from stationary.sgd import FiniteStep
+
+__all__ = ["text"]
+
+MOST_ROWS = 30  # of a table
+MORE = "and {n} more; --json lists them all."
+
+
+def text(analysis: Analysis) -> Report:
+    """The whole report."""
+    asked, analysis = analysis, analysis.rounded
+    v, anatomy = analysis.diffusion.variable, analysis.end_state.anatomy
+    return report(
+        {
+            analysis.diffusion.name: headline(asked),
+            f"After {asked.run_length or 0:,} steps": after(asked),
+            "The schedule": _schedule(analysis),
+            "The model": _model(analysis),
+            "Equilibria": _equilibria(analysis),
+            "Where the noise vanishes": [p.describe(v) for p in anatomy.points[:MOST_ROWS]],
+            "Closed classes": _classes(analysis),
+            "Basins": _basins(analysis, asked.shown_sgd),
+            "Where the density has no bound": _unbounded(analysis),
+            "End state": _moments(analysis.end_state),
+            "Ends of the domain": _ends(analysis),
+            "How sure the sample makes this": errors_of(analysis),
+            "How far to trust this": _trust(analysis),
+            f"To {asked.end_state.digits} digits": _many_digits(asked),
+        }
+    )
+
+
+# -- the model -------------------------------------------------------------------------------------
+
+
+def _schedule(analysis: Analysis) -> list[Line]:
+    landscape = analysis.landscape
+    if landscape is None or landscape.schedule is None:
+        return []
+    from stationary.show.annealing import course_lines  # seldom asked for
+
+    first = f"The learning rate follows {landscape.schedule}; all else here is at its last one."
+    try:
+        assert analysis.annealing is not None
+        return [first, *course_lines(analysis.annealing)]
+    except LandscapeError as error:
+        return [first, f"What is frozen in cannot be said: {error}"]
+
+
+def _model(analysis: Analysis) -> list[Line]:
+    diffusion = analysis.diffusion
+    lines = [diffusion.stated_equation + "."]
+    if analysis.landscape is not None:
+        lines.append(
+            "G is the mean gradient of the datapoints and S2 the population variance of their "
+            "gradients; f = -T G, a = T^2 D; time is counted in SGD steps."
+        )
+        lines += _optimiser(analysis.landscape)
+    else:
+        lines.append("Time is in the unit of the drift; a = sigma^2 = 2 D.")
+    if analysis.steps is not None:
+        lines.append(f"The step: {analysis.steps.line}")
+    if diffusion.parameters:
+        chosen = ", ".join(f"{k} = {v:.12g}" for k, v in diffusion.parameters.items())
+        lines.append(f"Parameters: {chosen}.")
+    if diffusion.added:
+        lines.append(
+            f"An even noise was added: a + {diffusion.added:g} stands for a second, independent "
+            f"source, which alone would spread {diffusion.variable} by sqrt({diffusion.added:g} t) "
+            "in time t."
+        )
+    return lines
+
+
+def _optimiser(landscape: Landscape) -> list[Line]:
+    """What the optimiser does beside plain SGD, and what that is in G and D."""
+    said, n = [], "those of a minibatch"
+    if landscape.optimiser == "sign":
+        said.append(f"signSGD: each step is T times a sign; the gradients meant are {n}, by sign.")
+    if landscape.clip is not None:
+        said.append(f"Clipping to +-{landscape.clip:g}: the gradients meant are {n}, clipped.")
+    if landscape.weight_decay:
+        said.append(f"Weight decay: {landscape.weight_decay:g} w is part of G.")
+    if landscape.label_noise:
+        of = "1: no outputs are given" if landscape.outputs is None else "the slope of the output"
+        said.append(
+            f"Label noise of deviation {landscape.label_noise:g}; phi is {of}, <phi^2> its mean "
+            "square over the datapoints."
+        )
+    if landscape.momentum:
+        said.append(
+            f"Momentum {landscape.momentum:g} stands for a learning rate of T / (1 - beta), which "
+            "it is for small steps only: on a parabola of curvature h the variance is 1 / (1 - T h "
+            "/ (2 (1 + beta))) times as large, and barriers are crossed at another rate unless T h "
+            "is far below (1 - beta)^2."
+        )
+    return said
+
+
+# -- points and classes ----------------------------------------------------------------------------
+
+
+def _equilibria(analysis: Analysis) -> list[Line]:
+    equilibria, more = first_of(analysis.equilibria, MOST_ROWS, MORE)
+    if not equilibria:
+        pieces = analysis.end_state.anatomy.pieces
+        if all((p.sampling.samples.values[0] == 0).all() for p in pieces):
+            return ["The drift is zero everywhere."]
+        return ["The drift has no zero inside the domain."]
+    v = analysis.diffusion.variable
+    rate = analysis.landscape.small_step_rate if analysis.landscape is not None else None
+    rows = []
+    for e in equilibria:
+        kind = "stable" if e.stable else "unstable"
+        steep = None if e.slope is None else float(-e.slope / rate if rate else e.slope)
+        if e.interval is not None:
+            kind += f" on all of [{e.interval[0]:.6g}, {e.interval[1]:.6g}]"
+        shown = ("a corner" if e.interval is None else "0") if steep is None else steep
+        rows.append((_position(e, analysis.diffusion), error_text(e.error), shown, kind))
+    return [*tabulated((v, "error", f"dG/d{v}" if rate else f"df/d{v}", ""), rows), *more]
+
+
+def _position(e: Equilibrium, diffusion: Diffusion) -> str:
+    """Where an equilibrium is, with its offset from the nearest double if the noise shows it."""
+    if not e.offset or not e.slope or not e.stable:
+        return known_text(e.position, e.error, 12)
+    many = many_digits(60, 15)
+    a = diffusion.coefficients(many.array([e.place]), many)[1]
+    width = math.sqrt(float(many.to_float(a)[0]) / (2 * abs(e.slope)))
+    return offset_text(e.position, e.offset, width)
+
+
+def _many_digits(analysis: Analysis) -> list[Line]:
+    """Every number in full, one per line, wrapped as it must be."""
+    lines: list[Line] = []
+    for name, value in (in_full(analysis) or {}).items():
+        line = f"{name}: {value}"
+        lines += [f"|{line[k : k + WIDTH - 4]}" for k in range(0, len(line), WIDTH - 4)]
+    return lines
+
+
+def _classes(analysis: Analysis) -> list[Line]:
+    """What the process ends in, where it cannot stay, and how that depends on the start."""
+    state, v = analysis.end_state, analysis.diffusion.variable
+    if not state.anatomy.points and not state.atoms and not state.escapes:
+        return []
+    rows = [(interval_text(c.interval), "a density", c.weight) for c in state.components]
+    rows += [(f"{a.position:.9g}", "an atom", a.weight) for a in state.atoms]
+    for e in state.escapes:
+        where = f"{e.position:.9g}" if e.interval is None else interval_text(e.interval)
+        kind = "spreads for ever" if e.decided else "not decided"
+        rows.append((where, "lost" if e.interval is None else kind, e.weight))
+    told = [
+        (where, kind, "by the start" if weight is None else f"{float(weight):.12g}")
+        for where, kind, weight in rows
+    ]
+    lines = tabulated((v, "", "probability"), told)
+    if state.initial is not None:
+        lines.append(f"The start: {state.initial.text}.")
+    if state.transient:
+        gone = " and ".join(interval_text(i) for i in state.transient)
+        lines.append(f"Transient, left for good sooner or later: {gone}.")
+    hits = hitting(state)
+    if hits is not None and state.initial is None:
+        starts = zip(hits["start"], hits["probabilities"], strict=True)
+        by_start = [(x, *(f"{p:.9g}" for p in row)) for x, row in starts]
+        lines += ["", "Where it ends, by where it starts:"]
+        lines += tabulated((f"start {v}", *hits["outcomes"]), by_start)
+        lines.append(f"Relative error of these {error_text(hits['error'])}.")
+    return lines
+
+
+# -- basins ----------------------------------------------------------------------------------------
+
+
+def _basins(analysis: Analysis, sgd: FiniteStep | None) -> list[Line]:
+    if not analysis.basins:
+        return []
+    heaviest = sorted(analysis.basins, key=lambda b: -b.log_mass)[:MOST_ROWS]
+    shown = [b for b in analysis.basins if b in heaviest]
+    lines = _shares(analysis, shown, sgd)
+    left_out = len(analysis.basins) - len(shown)
+    if left_out:
+        lines.append(f"and {left_out} lighter ones; --json lists them all.")
+    return [*lines, *_merged(analysis), "", *_heights(analysis, shown)]
+
+
+def _shares(analysis: Analysis, shown: list[Basin], sgd: FiniteStep | None) -> list[Line]:
+    place = places(analysis.end_state)
+
+    def row(b: Basin, part: str = "") -> tuple[str, ...]:
+        at = f"{part}{centre(b, place)}{' (wall)' if b.at_wall else ''}"
+        own = () if sgd is None else (_of_sgd(b, sgd),)
+        return at, place(b.lower), place(b.upper), *_mass(b), *own
+
+    rows = [r for b in shown for r in (row(b), *(row(p, "of which ") for p in b.parts[:MOST_ROWS]))]
+    header = ("minimum", "from", "to", "mass", "rel. error")
+    return tabulated(header if sgd is None else (*header, "of SGD"), rows)
+
+
+def _mass(b: Any) -> tuple[str, str]:
+    """A mass to the digits that its error leaves, and that error."""
+    known = probability_text(b.log_mass, digits_left(b.mass_error, 9))
+    return known, relative_error_text(b.mass_error, b.log_mass)
+
+
+def _of_sgd(b: Basin, sgd: FiniteStep) -> str:
+    """What SGD's own chain holds of a basin."""
+    near = 1e-9 * (1 + abs(float(b.position)))
+    found = next((s for s in sgd.basins if abs(s.position - float(b.position)) <= near), None)
+    return "-" if found is None else chain_text(found)
+
+
+def _heights(analysis: Analysis, shown: list[Basin]) -> list[Line]:
+    """Densities, barriers and times to leave; of a landscape, losses, too."""
+    place, is_landscape = places(analysis.end_state), analysis.landscape is not None
+    exits = dict(zip(map(id, analysis.basins), analysis.exits, strict=True))
+    times = [exits[id(b)] for b in shown]
+    rows = []
+    for b, passage in zip(shown, times, strict=True):
+        row: list[Any] = [f"{place(b.position)}{' (wall)' if b.at_wall else ''}", b.log_density]
+        row += [b.variance, b.barrier_left, b.barrier_right]
+        row.append(None if passage is None else time_text(passage.log_time))
+        row += [", ".join(place(m.position) for m in _highest(b)) or None, b.width]
+        rows.append([*row, b.loss, b.sharpness, b.batch_sharpness] if is_landscape else row)
+    header = ["minimum", "log P", "a", "barrier left", "right", "exit time", "P peaks at", "width"]
+    told = "Width: the deviation of a small peak there, sqrt(a / (2 |f'|))."
+    if is_landscape:
+        header += ["loss", "sharpness", "of a batch"]
+        told += (
+            " Loss: the mean one; sharpness: its second derivative, and that of the minibatch "
+            "where it is largest; to rounding."
+        )
+    timed = [p for p in times if p is not None and math.isfinite(p.log_time)]
+    timing = ""
+    if timed:
+        worst = max(timed, key=lambda p: p.error)
+        unit = f", in {analysis.diffusion.time_unit}s," if is_landscape else ""
+        timing = (
+            f" Exit time: the mean time{unit} from the minimum to the first border of its basin; "
+            f"relative error {relative_error_text(worst.error, worst.log_time)}."
+        )
+    barriers = error_text(max(b.barrier_error for b in analysis.basins))
+    return [
+        *tabulated(header, rows),
+        "log P: natural logarithm of the density at the minimum; a: the variance there. Barrier: "
+        f"how far the exponent (the integral of 2 f / a over {analysis.diffusion.variable}) falls "
+        "from the minimum to the unstable neighbour. Errors: of log P where most of the "
+        f"probability is {error_text(analysis.end_state.error)}, elsewhere that of the log of the "
+        f"mass; of the barriers {barriers}.{timing}",
+        told,
+    ]
+
+
+def _highest(basin: Basin) -> list[Mode]:
+    """The peaks of the density in a basin that are worth a mention, highest first, at most two."""
+    ranked = sorted(basin.modes, key=lambda m: -m.log_density)
+    first = ranked[0].log_density if ranked else 0.0
+    return [m for m in ranked[:2] if m.log_density > first - 7 or m.log_density == first]
+
+
+def _merged(analysis: Analysis) -> list[Line]:
+    """How many minima count together, and why."""
+    merged = [b for b in analysis.basins if b.parts]
+    if not merged:
+        return []
+    minima = sum(len(b.parts) for b in merged)
+    hidden = sum(max(len(b.parts) - MOST_ROWS, 0) for b in merged)
+    into = "one basin" if len(merged) == 1 else f"{len(merged)} basins"
+    return [
+        f"{minima} minima were merged into {into}: what separates them is less than "
+        f"{analysis.min_barrier:g} in the exponent (--min-barrier 0 keeps them apart)."
+        + f" {hidden} more of them are in --json."
+        * bool(hidden)
+    ]
+
+
+def _unbounded(analysis: Analysis) -> list[Line]:
+    """What gathers at points next to which the density grows without bound."""
+    state, place = analysis.end_state, places(analysis.end_state)
+    rows = [
+        (
+            *(place(x) for x in (p.position, p.lower, p.upper)),
+            *_mass(p),
+            distance_text(p.log_half, 4),
+        )
+        for p in peaks_of(state)
+    ]
+    header = (analysis.diffusion.variable, "from", "to", "mass", "rel. error", "half within")
+    lines = tabulated(header, rows)
+    why = "Each reaches to where the density is least before the next peak."
+    return [*lines, why] if lines else []
+
+
+# -- moments and errors ----------------------------------------------------------------------------
+
+
+def _moments(state: EndState) -> list[Line]:
+    rows = []
+    found = {name.replace("_", " "): m for name, m in moments(state).items()}
+    for level, q in quantiles(state, (0.025, 0.5, 0.975)).items():
+        found["median" if level == "0.5" else f"quantile {level}"] = q
+    for name, m in found.items():
+        if m["value"] is None:
+            rows.append((name, "does not exist", m["why"]))
+            continue
+        digits, known = digits_known(m["value"], m["error"], 10), tidy(m["value"], m["error"])
+        value = offset_text(known, m.get("offset", 0.0), state.std(), digits)
+        rows.append((name, value, error_text(m["error"])))
+    return tabulated(("", "value", "error"), [*rows, *_current(state)])
+
+
+def _current(state: EndState) -> list[tuple[str, str, str]]:
+    """The current around a ring, and the velocity that it is."""
+    flow, (lower, upper) = state.flow, state.diffusion.domain
+    if flow is None or state.kind in ("none", "classes"):
+        return []
+    rows = []
+    for name, factor in (("current", 1.0), ("mean velocity", upper - lower)):
+        error = flow.error * factor
+        value, shown = known_text(flow.value * factor, error), error_text(error)
+        if flow.log_abs > -math.inf and abs(flow.log_abs) > 600:  # beyond doubles, or nearly
+            sign = "-" if flow.tilt < 0 else ""
+            value = sign + power_text(flow.log_abs + math.log(factor))
+            shown = f"relative {error_text(flow.log_error)}"
+        rows.append((name, value, shown))
+    return rows
+
+
+def _ends(analysis: Analysis) -> list[Line]:
+    v, (lower, upper) = analysis.diffusion.variable, analysis.diffusion.domain
+    if not analysis.diffusion.is_periodic:
+        return [e.describe(v) for e in analysis.end_state.anatomy.ends]
+    line = f"Periodic: the ends {v} = {lower:g} and {v} = {upper:g} are joined."
+    if any(b.lower < lower or b.upper > upper for b in analysis.basins):
+        line += " The basin across them is given with one end beyond the domain."
+    return [line]
+
+
+def _trust(analysis: Analysis) -> list[Line]:
+    state, parts = analysis.end_state, analysis.end_state.anatomy
+    lines: list[Line] = []
+    if state.status is Status.NOT_DECIDED:
+        lines.append(sentence(state.status.value))
+    elif state.kind not in ("none", "classes"):
+        lines.append(
+            f"{capital(state.status.name.lower().replace('_', ' '))}: {state.status.value}. "
+            "Estimated relative error of the density and of all masses: "
+            f"{error_text(state.error)}."
+        )
+    finite = all(math.isfinite(end) for end in analysis.diffusion.domain)
+    whole = "the domain" if finite else "its distance from the origin"
+    lines.append(
+        f"The drift and the variance were evaluated at {parts.evaluations} points; "
+        f"a feature narrower than {100 * parts.resolution:.2g} % of {whole} could have been "
+        "missed. Name such places as breakpoints in the file."
+    )
+    return [*lines, *(sentence(note, state.diffusion.name) for note in state.notes)]

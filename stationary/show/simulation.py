@@ -1,0 +1,92 @@
+"""How a simulation is told, listed and drawn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from stationary.show.drawing import BLUE, INK, Sheet, symbol_of
+from stationary.show.layout import Line, Report, report, tabulated
+from stationary.simulation.result import Simulation
+from stationary.wording import error_text, known_text, sentence
+
+__all__ = ["data", "figure", "table", "text"]
+
+
+def text(s: Simulation) -> Report:
+    """The averages, where the walkers were, and whether they are to be believed."""
+    steps = f"{s.steps_done:,} steps after {s.burn_in:,} of burn-in"
+    verdict = f"{s.ending.name.lower().replace('_', ' ')}: {s.ending.value}"
+    return report(
+        {
+            f"Simulation of {s.name}": [
+                f"{s.method}: {s.walkers:,} walkers, {steps}.",
+                sentence(verdict),
+            ],
+            "Averages": _averages(s),
+            "Where they were": _places(s),
+            "How far to trust this": list(map(sentence, (*s.reasons, *s.notes))),
+        }
+    )
+
+
+def _averages(s: Simulation) -> list[Line]:
+    v = s.variable
+    inside = [f"P({low:g} <= {v} <= {high:g})" for low, high in s.intervals]
+    rows = [
+        (name, known_text(x, by), error_text(by))
+        for name, x, by in zip(
+            (f"mean of {v}", "deviation", *inside),
+            (s.mean, s.std, *s.probabilities),
+            (s.mean_error, s.std_error, *s.probability_errors),
+            strict=True,
+        )
+    ]
+    return tabulated(("", "value", "error"), rows)
+
+
+def _places(s: Simulation) -> list[Line]:
+    lines: list[Line] = []
+    if len(s.occupied):
+        rows = [(f"{x:.4g}", f"{share:.4g}") for x, share in zip(s.basins, s.occupied, strict=True)]
+        lines += tabulated(("last seen near", "share of time"), rows)
+        lines.append(f"{s.changes:,} changes between them.")
+    if s.autocorrelation_time > 0 and s.r_hat == s.r_hat:
+        memory = f"{s.autocorrelation_time:.3g} steps"
+        if s.time_unit != "step":
+            memory += f" ({s.autocorrelation_time * s.dt:.3g} in time)"
+        lines.append(f"Autocorrelation time {memory}, R-hat {s.r_hat:.4g}.")
+    for what, pair in (("Reflected", s.folded), ("Absorbed", s.absorbed)):
+        if any(pair):
+            lines.append(f"{what} at the lower end {pair[0]:,}, at the upper end {pair[1]:,}.")
+    if s.escaped:
+        lines.append(f"Escaped: {s.escaped:,} of {s.walkers:,} walkers, left out above.")
+    return lines
+
+
+def data(s: Simulation) -> dict[str, Any]:
+    """Without the rate, which alone would differ from run to run."""
+    fields = {k: getattr(s, k) for k in s.__dataclass_fields__ if k != "rate"}
+    return fields | {"std": s.std, "std_error": s.std_error}
+
+
+def table(s: Simulation) -> dict[str, Any]:
+    """The histogram, a row per bin."""
+    v, density = s.variable, s.mass / np.diff(s.edges)
+    columns = {f"{v}_lower": s.edges[:-1], f"{v}_upper": s.edges[1:], "mass": s.mass}
+    return columns | {"mass_error": s.mass_error, "density": density}
+
+
+def figure(s: Simulation, sheet: Sheet) -> None:
+    """The density of each bin, with its standard error."""
+    axes, widths = sheet.axes(2.4), np.diff(s.edges)
+    density, middle = s.mass / widths, (s.edges[1:] + s.edges[:-1]) / 2
+    axes.stairs(density, s.edges, color=BLUE)
+    bars: dict[str, Any] = {"fmt": "none", "ecolor": INK, "elinewidth": 0.5}
+    axes.errorbar(middle, density, s.mass_error / widths, **bars)
+    seen = np.flatnonzero(s.mass > 0)
+    if len(seen):
+        axes.set_xlim(s.edges[seen[0]], s.edges[seen[-1] + 1])
+    axes.set_ylim(bottom=0)
+    axes.set(xlabel=symbol_of(s.variable), ylabel="density of the walkers")

@@ -1,0 +1,235 @@
+"""A sweep for a person: which minimum dominates where, and what was lost; and its rows as data."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stationary.result import plain
+from stationary.show.layout import Line, Report, first_of, report, rows_of, tabulated
+from stationary.wording import error_text, known_text, probability_text
+
+if TYPE_CHECKING:
+    from stationary.questions.sweeps.sweep import Crossover, Row, Sweep
+
+__all__ = ["data", "table", "text", "value_text"]
+
+MOST_ROWS = 20  # of a table
+MOST_REASONS = 5
+
+
+def text(sweep: Sweep) -> Report:
+    """The grid, the minima, the crossovers and the failures."""
+    return report(
+        {
+            sweep.name: _grid(sweep),
+            "Minima": _minima(sweep),
+            "Where the dominant minimum changes": _crossovers(sweep),
+            "What else was asked for": _quantities(sweep),
+            "What is missing": _reasons(sweep),
+            "How far to trust this": _trust(sweep),
+        }
+    )
+
+
+def _points(n: int) -> str:
+    return f"{n} point{'' if n == 1 else 's'}"
+
+
+def _grid(sweep: Sweep) -> list[Line]:
+    axes = "; ".join(_axis(name, values) for name, values in sweep.axes.items())
+    lines = [f"{_points(math.prod(map(len, sweep.axes.values())))}: {axes}."]
+    if not sweep.complete:
+        n = len(sweep.rows)
+        were = "was" if n == 1 else "were"
+        lines.append(f"Not complete: {sweep.stopped} when {_points(n)} {were} done.")
+    return lines
+
+
+def _axis(name: str, values: Sequence[Any]) -> str:
+    if len(values) > 6:
+        return f"{name} with {len(values)} values from {values[0]:.6g} to {values[-1]:.6g}"
+    return f"{name} = {', '.join(map(value_text, values))}"
+
+
+def value_text(value: Any) -> str:
+    """A value of an axis."""
+    return str(value) if isinstance(value, bool) else f"{value:.6g}"
+
+
+def _minima(sweep: Sweep) -> list[Line]:
+    columns = sweep.table()
+    wins = Counter(columns["dominant"].tolist())
+    deviations = columns["std"][np.isfinite(columns["std"])]
+    scale = float(deviations.max(initial=0.0))
+    labels, more = first_of(sweep.labels, MOST_ROWS, "{n} more are not listed.")
+    rows = []
+    for label in labels:
+        here = sweep.kinds[label] != ""
+        logs = columns[f"log_mass_{label}"][here]
+        logs = logs[~np.isnan(logs)]
+        ends = (float(logs.min()), float(logs.max())) if len(logs) else ()
+        where = columns[f"position_{label}"][here]
+        rows.append(
+            (
+                str(label),
+                _span(float(where.min()), float(where.max()), scale),
+                " or ".join(sorted(set(sweep.kinds[label][here]))),
+                *(map(probability_text, ends) if ends else ("", "")),
+                str(wins[label]),
+            )
+        )
+    header = ("", "at", "kind", "least mass", "most mass", "points where most")
+    undecided = wins[-1] - int((~sweep.has_numbers).sum())
+    if rows and undecided > 0:
+        more.append(f"At {_points(undecided)} none dominates, or that is not known.")
+    return [*tabulated(header, rows), *more]
+
+
+def _span(low: float, high: float, scale: float) -> str:
+    # What is far below any width is rounding.
+    a, b = (f"{x:.6g}" if abs(x) > 1e-13 * scale else "0" for x in (low, high))
+    return a if a == b else f"{a} to {b}"
+
+
+def _crossovers(sweep: Sweep) -> list[Line]:
+    found = [c for c in sweep.crossovers if not c.reason]
+    lost = [c for c in sweep.crossovers if c.reason]
+    lines: list[Line] = []
+    if found:
+        axis = found[0].axis
+        fixed = [name for name in sweep.swept if name != axis]
+        rows = [
+            (
+                *(value_text(c.fixed[name]) for name in fixed),
+                known_text(c.value, c.error, 12),
+                error_text(c.error),
+                str(c.below),
+                str(c.above),
+                probability_text(c.log_mass, 4),
+            )
+            for c in found[:MOST_ROWS]
+        ]
+        lines = tabulated((*fixed, axis, "error", "below", "above", "both hold"), rows)
+        lines.append(
+            f"Below and above that {axis.replace('_', ' ')}, these minima hold most; at it, both "
+            "the same."
+        )
+    lines += [_lost(sweep, c) for c in lost[:MOST_REASONS]]
+    more = max(len(found) - MOST_ROWS, 0) + max(len(lost) - MOST_REASONS, 0)
+    if more:
+        lines.append(f"{more} more are in the JSON (--json) and in the figure (--plot).")
+    return lines
+
+
+def _lost(sweep: Sweep, c: Crossover) -> str:
+    fixed = _place(sweep, c.fixed)
+    low, high = c.between
+    return (
+        f"{f'At {fixed}: ' if fixed else ''}minimum {c.below} below and minimum {c.above} above, "
+        f"somewhere between {c.axis} = {low:.6g} and {high:.6g}: {c.reason}."
+    )
+
+
+def _place(sweep: Sweep, values: Any) -> str:
+    """Where a point is, by what was swept."""
+    return ", ".join(f"{n} = {value_text(values[n])}" for n in sweep.swept if n in values)
+
+
+def _quantities(sweep: Sweep) -> list[Line]:
+    """The range of each quantity, and its largest error."""
+    columns = sweep.table()
+    rows = []
+    for name in sweep.quantities:
+        for column in (name, *(f"{name}_{label}" for label in sweep.labels)):
+            values = columns.get(column, np.empty(0))
+            known = values[np.isfinite(values)]
+            if not len(known):
+                continue
+            errors = columns[f"{column}_error"]
+            errors = errors[np.isfinite(errors)]
+            worst = error_text(float(errors.max())) if len(errors) else "not known"
+            ends = (known_text(x, 0, 6) for x in (known.min(), known.max()))
+            rows.append((column, *ends, worst, f"{len(known)}"))
+    return tabulated(("", "least", "most", "largest error", "points"), rows)
+
+
+def _reasons(sweep: Sweep) -> list[Line]:
+    groups: dict[str, list[int]] = {}
+    reasons = sweep.table()["reason"]
+    for i in np.flatnonzero(reasons != "").tolist():
+        groups.setdefault(reasons[i], []).append(i)
+    order = sorted(groups, key=lambda reason: -len(groups[reason]))
+    lines: list[Line] = []
+    for reason in order[:MOST_REASONS]:
+        n = len(groups[reason])
+        which = "1 point" if n == 1 else f"{n} points, the first"
+        where = _place(sweep, _values(sweep.rows[groups[reason][0]]))
+        lines.append(f"{which}{f' at {where}' if where else ''}: {reason.rstrip('.')}.")
+    if len(order) > MOST_REASONS:
+        rest = sum(len(groups[r]) for r in order[MOST_REASONS:])
+        lines.append(f"{rest} more points have other reasons: see the table (--csv).")
+    return lines
+
+
+def _values(row: Row) -> dict[str, Any]:
+    named = ("learning_rate", "batch_size", "replacement")
+    return {name: getattr(row, name) for name in named} | dict(row.parameters)
+
+
+def _trust(sweep: Sweep) -> list[Line]:
+    columns = sweep.table()
+    known = ~np.isnan(columns["error"])
+    if not known.any():
+        return []
+    worst = error_text(float(columns["error"][known].max()))
+    # Of the mass itself or, where that is known by its logarithm only, of the logarithm.
+    light = []
+    for label in sweep.labels:
+        log_mass, error = columns[f"log_mass_{label}"], columns[f"mass_error_{label}"]
+        held = np.isfinite(log_mass) & (error >= 0)
+        if held.any():
+            light.append(float((error[held] / np.maximum(1.0, np.abs(log_mass[held]))).max()))
+    lines = [f"The densities are right to {worst} of themselves where the mass is."]
+    if "learning_rate" in sweep.axes:
+        lines.append(
+            "All this is the limit of small steps. What the steps of SGD make of one of these "
+            "points says `stationary analyze`."
+        )
+    if light:
+        lines.append(
+            f"The mass of each minimum, however light, is right to {error_text(max(light))} of "
+            "itself, or of its logarithm where that is large."
+        )
+    rough = int((columns["status"] == "panel_limit").sum())
+    if rough:
+        lines.append(
+            f"At {_points(rough)} the panel limit was reached: name the kinks or jumps as "
+            "breakpoints."
+        )
+    return lines
+
+
+def table(sweep: Sweep) -> dict[str, Any]:
+    """The columns of `Sweep.table`; what does not exist is None."""
+    columns: dict[str, Any] = sweep.table()
+    return columns | {"dominant": [None if v < 0 else v for v in columns["dominant"].tolist()]}
+
+
+def data(sweep: Sweep) -> dict[str, Any]:
+    columns = {name: plain(values) for name, values in table(sweep).items()}
+    return {
+        "schema": 1,
+        "name": sweep.name,
+        "complete": sweep.complete,
+        "stopped": sweep.stopped or None,
+        "axes": {name: list(values) for name, values in sweep.axes.items()},
+        "columns": list(columns),
+        "rows": rows_of(" ".join(columns), *columns.values()),
+        "crossovers": [asdict(c) | {"reason": c.reason or None} for c in sweep.crossovers],
+    }

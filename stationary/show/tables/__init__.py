@@ -1,1 +1,0 @@
-"""Results as plain numbers, for JSON, and as columns, for CSV: one module for each kind."""
