@@ -154,3 +154,16 @@ def test_the_mean_of_two_wells_that_are_hardly_told_apart_is_not_taken_to_be_lin
     )  # fmt: skip
     assert single.standard_errors.mean == pytest.approx(SHIFTS.std() / np.sqrt(N), rel=1e-6)
     assert single.standard_errors.masses == pytest.approx((0.0,), abs=1e-9)
+
+
+def test_the_influence_of_interpolated_datapoints_is_told_by_their_values_at_the_knots():
+    own = landscape(weight_decay=0.1)
+    w = np.linspace(-3, 3, 41)
+    known = table({"w": w, "gradients": own.gradients(w)}).landscape(
+        learning_rate=0.3, batch_size=2, weight_decay=0.1
+    )
+    one, other = (analyze(m, chain=False, min_barrier=0).influence for m in (own, known))
+    assert other.log_masses == pytest.approx(
+        one.log_masses, abs=2e-3 * np.abs(one.log_masses).max()
+    )
+    assert other.mean == pytest.approx(one.mean, abs=2e-3 * np.abs(one.mean).max())

@@ -75,6 +75,22 @@ class Interpolated:
             return composed([self.gradients.T @ b.T for b in parts], w)
         return self.gradients.T @ self._basis.taylor(to_float(np.atleast_1d(w)))[0].T
 
+    def scores(self, x: Array, of_g: Array, of_s: Array) -> Array:
+        """What each datapoint adds to N (of_g @ G(x) + of_s @ S2(x)), to first order: (Q, N).
+
+        Linear and quadratic in its gradients at the knots, whatever the number of points x.
+        """
+        b = self._basis.taylor(x)[0]
+        linear, quadratic = of_g @ b, [b.T @ (row[:, None] * b) for row in of_s]
+        whole = of_s @ self.moments(x)[1]
+        found = np.empty((len(of_g), self.gradients.shape[1]))
+        size = max(1, BLOCK // len(self.x))
+        for i in range(0, found.shape[1], size):
+            off = self.gradients[:, i : i + size].T - self._mean
+            for q, (a, c) in enumerate(zip(linear, quadratic, strict=True)):
+                found[q, i : i + size] = off @ a + ((off @ c) * off).sum(axis=1) - whole[q]
+        return found
+
     @cached_property
     def _pairs(self) -> list[tuple[Spline, Spline]]:
         return [(self.mean(k), self.spread(k)) for k in (0, self._other)]
@@ -112,6 +128,7 @@ def known_from(table: Interpolated, **given: Any) -> KnownGradients:
         "domain": (float(table.x[0]), float(table.x[-1])),
         "knots": table.x[1:-1],
         "rows": table.rows,
+        "scores": table.scores,
         "error": table.error,
     }
     return KnownGradients(**(fields | given))
