@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import stationary.chain.exact
 from stationary import (
     Landscape,
     LandscapeError,
@@ -145,6 +146,30 @@ def test_walkers_that_run_away_with_momentum_are_said_to():
     held = check(landscape(alike, 20.0, momentum=0.5), walkers=50, steps=2000)
     assert held.walkers is None
     assert "ran away" in held.summary()
+
+
+@pytest.mark.parametrize(("rate", "noise", "truth"), [(0.5, 0.6, 96), (0.9, 0.5, 96)])
+def test_errors_hold_what_nodes_for_label_noise_leave_out(rate, noise, truth, monkeypatch):
+    given = landscape(
+        lambda w: [(w**2 - 1) ** 2 / 4 + c * w for c in (-0.2, 0.2)],
+        rate,
+        label_noise=noise,
+        domain=(-2.2, 2.2),
+    )
+    found = exact_chain(given, cells=250)
+    few = stationary.chain.exact.batches_of
+    monkeypatch.setattr(
+        stationary.chain.exact,
+        "batches_of",
+        lambda landscape, most=256, nodes=truth: few(landscape, most, max(nodes, truth - 16)),
+    )
+    better = exact_chain(given, cells=250)
+    x = np.linspace(-2.2, 2.2, 2001)
+    off = np.abs(found.cdf(x) - better.cdf(x)).max()
+    assert 1e-4 < off < found.error
+    assert abs(found.std() - better.std()) < found.std_error
+    (cells,) = found.components  # what the cells alone would claim
+    assert cells.cdf_error > np.abs(cells.fewer.cdf(x) - cells.cdf(x)).max()
 
 
 def test_one_datapoint_has_noise_if_its_label_has():

@@ -25,7 +25,8 @@ Array = NDArray[Any]
 
 MOST_MAPS = 256
 MOST_SINGLE = 4096  # datapoints drawn one at a time: no more maps than gradients
-NODES = 32  # of the Gauss-Hermite rule that stands for a law of too many batches
+NODES = 32  # of the Gauss-Hermite rule that stands for a law of too many batches, or for noise
+FEWER = 24  # nodes that tell the error of these
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,12 +42,15 @@ class Batches:
         many and stand for a law with their moments.
     note
         What was approximated, in words; "" for every batch.
+    nodes
+        Of the Gauss-Hermite rule for what is not gone through batch by batch.
     """
 
     landscape: Landscape
     probability: Array
     shares: Array | None
     note: str = ""
+    nodes: int = NODES
 
     def __len__(self) -> int:
         return len(self.probability)
@@ -138,7 +142,7 @@ class Batches:
 
     @cached_property
     def _nodes(self) -> Array:
-        return np.polynomial.hermite_e.hermegauss(NODES)[0]
+        return np.polynomial.hermite_e.hermegauss(self.nodes)[0]
 
     @cached_property
     def _skew_factor(self) -> float:
@@ -149,7 +153,7 @@ class Batches:
         return (n - 2 * b) / max(n - 2, 1) * math.sqrt((n - 1) / (b * (n - b)))
 
 
-def batches_of(landscape: Landscape, most: int = MOST_MAPS) -> Batches:
+def batches_of(landscape: Landscape, most: int = MOST_MAPS, nodes: int = NODES) -> Batches:
     """The distinct minibatches of a landscape; more than `most` of them by their moments."""
     if landscape.momentum:
         raise LandscapeError(
@@ -159,27 +163,26 @@ def batches_of(landscape: Landscape, most: int = MOST_MAPS) -> Batches:
             f"{landscape.small_step_rate:g} does: set that, and momentum = 0."
         )
     landscape.require_datapoints()
-    found = _plain_batches(landscape, most)
+    found = _plain_batches(landscape, most, nodes)
     if not landscape.label_noise:
         return found
-    weights = np.polynomial.hermite_e.hermegauss(NODES)[1]
+    weights = np.polynomial.hermite_e.hermegauss(nodes)[1]
     p = np.outer(found.probability, weights / weights.sum()).ravel()
     note = (
-        f"The normal noise in the labels stands as {NODES} nodes with its moments up to order "
-        f"{2 * NODES - 1}. What that changes is not part of the errors; it shows only where single "
-        "steps are as long as the end state is wide."
+        f"The normal noise in the labels stands as {nodes} nodes with its moments up to order "
+        f"{2 * nodes - 1}; the errors hold what {FEWER} of them change."
     )
-    return replace(found, probability=p, note=f"{found.note} {note}".lstrip())
+    return replace(found, probability=p, note=f"{found.note} {note}".lstrip(), nodes=nodes)
 
 
-def _plain_batches(landscape: Landscape, most: int) -> Batches:
+def _plain_batches(landscape: Landscape, most: int, nodes: int) -> Batches:
     """Of the gradients, without noise in the labels."""
     n, b = landscape.datapoints, landscape.batch_size
     if b == 1 and n <= MOST_SINGLE:
         return Batches(landscape, np.full(n, 1 / n), np.eye(n))
     count = how_many(n, b, bool(landscape.replacement))
     if count > most:
-        weights = np.polynomial.hermite_e.hermegauss(NODES)[1]
+        weights = np.polynomial.hermite_e.hermegauss(nodes)[1]
         drawn = "with" if landscape.replacement else "without"
         return Batches(
             landscape,
@@ -189,6 +192,7 @@ def _plain_batches(landscape: Landscape, most: int) -> Batches:
             f"datapoints drawn {drawn} replacement. Instead of these, the gradient of a batch was "
             "given a normal law with their mean and variance, and to first order their skewness. "
             "How far the end state is from that of the real batches is not part of the errors.",
+            nodes,
         )
     every = minibatches(n, b, bool(landscape.replacement))
     return Batches(landscape, every.probability, every.shares)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -44,6 +44,7 @@ class ChainClass(Data):
     still: bool = False  # a stretch without gradients: where on it depends on the start
     others: tuple[tuple[Array, Array], ...] = ()  # edges and log masses of cells 4 and 2 times as
     # wide, and of cells laid differently
+    fewer: ChainClass | None = None  # the same with fewer nodes for noise in the labels
     weight: float | None = None  # None where it depends on the start, and none was given
 
     @property
@@ -124,7 +125,23 @@ class ChainClass(Data):
             return math.inf
         # Once changes are small they need not fall steadily: cells are laid differently each time.
         rest = 2 * max(after, before / 2) if settles else 3 * max(after, before)
+        if self.fewer is not None:
+            rest += abs(self.fewer.log_probability(lower, upper) - value)
         return rest + 2 * abs(beside - value) + 1e-12
+
+    def beside(self, fewer: ChainClass) -> ChainClass:
+        """With what fewer nodes for noise in the labels change as part of the errors."""
+        at = np.union1d(self.edges, fewer.edges)
+        apart = np.abs(self.cdf(at) - fewer.cdf(at))
+        with np.errstate(invalid="ignore"):  # moments that do not exist
+            moved = np.nan_to_num(np.abs(self.moments - fewer.moments), nan=0.0)
+        return replace(
+            self,
+            cdf_error=min(self.cdf_error + float(apart.max()), 1.0),
+            moment_errors=self.moment_errors + moved,
+            distance=self.distance + _area(np.diff(at), apart),
+            fewer=fewer,
+        )
 
     def _beyond_steep(self, lower: float, upper: float) -> bool:
         """Whether cells that are too wide to carry so small a mass lie between it and the peak."""

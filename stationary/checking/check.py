@@ -25,7 +25,6 @@ from stationary.numbers.arithmetic import DOUBLE
 from stationary.process.diffusion import Convention
 from stationary.process.landscape import Landscape
 from stationary.process.phase_space import phase_space
-from stationary.process.plane import PlaneDiffusion
 from stationary.progress import Progress
 from stationary.sgd import COMPARED, SETTLED, SgdBasin, Stretch, sgd_basins, stretches_of
 from stationary.simulation.result import Simulation
@@ -172,7 +171,7 @@ def check(
     )
 
 
-def _with_velocity(landscape: Landscape) -> PlaneDiffusion:
+def _with_velocity(landscape: Landscape) -> Any:
     """With momentum a step depends on the one before, so that the chain is that of (w, v)."""
     if not landscape.rule.linear or landscape.label_noise:
         raise LandscapeError(
