@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.chain.batches import Batches
-from stationary.chain.cells import graded
+from stationary.chain.cells import bisected, graded
 from stationary.chain.elimination import IN_LOGS, Elimination, band_of, solved_in_logs
 from stationary.chain.tilt import Lean
-from stationary.chain.transfer import transfers
+from stationary.chain.transfer import Transfer, transfers
 from stationary.errors import ConvergenceError, LandscapeError
 from stationary.functions.given import Boundary, checked_boundaries, number
 from stationary.numbers.limit import limit
@@ -66,31 +66,31 @@ def exit_time(
             f"{landscape.name}: mean_exit_time: start = {start!r} must lie between {low:g} and "
             f"{high:g}."
         )
-    lean = Lean(batches, np.linspace(low, high, max(min(cells, MOST_CELLS), 64) + 1))
-    levels = [
-        _log_time(batches, lean, low, high, at, max(n, 16))
-        for n in (min(cells, MOST_CELLS) // 4, min(cells, MOST_CELLS) // 2, min(cells, MOST_CELLS))
-    ]
-    if any(math.isinf(t) for t, _, _ in levels):
-        return ExitTime(math.inf, 0.0)
-    time, error = limit([t for t, _, _ in levels])
-    return ExitTime(float(time), float(error) + 1e-12 + levels[-1][1], levels[-1][2])
-
-
-def _log_time(
-    batches: Batches, lean: Lean, low: float, high: float, start: float | None, count: int
-) -> tuple[float, float, float]:
-    """The logarithm of the steps, its error, and the probability to leave by the upper end."""
-    landscape = batches.landscape
+    count = min(cells, MOST_CELLS)
+    lean = Lean(batches, np.linspace(low, high, max(count, 64) + 1))
     joints = np.array([b for b in landscape.breakpoints if low < b < high])
-    edges = graded(low, high, count, joints=joints)
     kinds = checked_boundaries(landscape.boundaries, landscape.name)
     walls = [
         end == own and kind in (None, Boundary.REFLECTING, Boundary.NATURAL)
         for end, own, kind in zip((low, high), landscape.domain, kinds, strict=True)
     ]
     ends = "fold" if walls[0] else "leave", "fold" if walls[1] else "leave"
-    (chain,) = transfers(batches, edges, ends, joints, [lean])
+    edges = bisected(bisected(graded(low, high, max(count // 4, 16), joints=joints)))
+    levels = []
+    for chain in transfers(batches, edges, ends, joints, [lean] * 3)[::-1]:
+        levels.append(_log_time(batches, chain, at, walls))
+        if math.isinf(levels[-1][0]):
+            return ExitTime(math.inf, 0.0)
+    time, error = limit([t for t, _, _ in levels])
+    return ExitTime(float(time), float(error) + 1e-12 + levels[-1][1], levels[-1][2])
+
+
+def _log_time(
+    batches: Batches, chain: Transfer, start: float | None, walls: list[bool]
+) -> tuple[float, float, float]:
+    """The logarithm of the steps, its error, and the probability to leave by the upper end."""
+    edges = chain.edges
+    low, high = float(edges[0]), float(edges[-1])
     leaving, upwards, inner = chain.leaving.sum(axis=1), chain.leaving[:, 1], chain.inner.tocsr()
     members = np.arange(chain.cells)
     if start is not None:
@@ -103,8 +103,8 @@ def _log_time(
     in_logs = not (parts.sound and steps.max() < MOST_STEPS)
     if in_logs and len(steps) * band_of(inner) ** 2 > IN_LOGS:
         raise ConvergenceError(
-            f"{landscape.name}: the steps to leave ({low:g}, {high:g}) are more than 1e290, which "
-            "doubles cannot hold."
+            f"{batches.landscape.name}: the steps to leave ({low:g}, {high:g}) are more than 1e290, "
+            "which doubles cannot hold."
         )
     log_steps = solved_in_logs(inner, leaving, np.ones(len(steps))) if in_logs else np.log(steps)
     if start is not None:
