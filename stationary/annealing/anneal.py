@@ -150,7 +150,8 @@ def anneal(
                     "of the small-step limit is taken. Give initial."
                 )
             end = found.masses_of_chain(schedule.last, cells)
-            crossings = partial(found.in_steps, cells=cells)
+            longest = math.log(len(schedule)) + 3  # with fewer than 1/20 of a crossing
+            crossings = partial(found.in_steps, cells=cells, longest=longest)
             sgd = looks.course(found.minima, crossings, by_chain, end)
             if found.lost_from < math.inf:
                 notes.append(

@@ -24,6 +24,7 @@ __all__ = ["Basins"]
 
 Array = NDArray[Any]
 
+ROUGH = 0.02  # error of log k that is worth finer cells
 OUT = 1e-6  # probability to leave the outermost basins outwards that is worth a word
 BEYOND = 2.0  # times the way between the outermost minima, that an infinite domain is followed
 
@@ -109,8 +110,8 @@ class Basins:
                 log_k[0, i], errors[0, i] = logs[-1], found.mean.error
         return log_k, errors
 
-    def in_steps(self, rate: float, cells: int) -> tuple[Array, Array]:
-        """The same of the steps that SGD takes."""
+    def in_steps(self, rate: float, cells: int, longest: float) -> tuple[Array, Array]:
+        """The same of the steps that SGD takes; on finer cells where e^longest steps may tell."""
         process = self.at(rate)
         batches = batches_of(process)
         low, high = process.domain
@@ -122,6 +123,8 @@ class Basins:
         for i, (a, place, b) in enumerate(zip(places, places[1:], places[2:], strict=False)):
             try:
                 left = exit_time(process, batches, a, b, place, cells)
+                if left.error > ROUGH and left.log_time < longest:
+                    left = exit_time(process, batches, a, b, place, 2 * cells)
             except ConvergenceError:  # more steps than doubles hold
                 continue
             if math.isinf(left.log_time):  # no minibatch leads out
