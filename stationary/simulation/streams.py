@@ -93,7 +93,9 @@ class Record:
 def joined(records: Sequence[Record]) -> Record:
     """More walkers, over the same steps."""
     axes = {"first": 0, "second": 0, "inside": 1, "occupied": 1, "bins": 0, "sizes": 0}
-    whole = {k: np.concatenate([getattr(r, k) for r in records], axis=i) for k, i in axes.items()}
+    whole: dict[str, Any] = {
+        k: np.concatenate([getattr(r, k) for r in records], axis=i) for k, i in axes.items()
+    }
     return replace(records[0], changes=sum(r.changes for r in records), **whole)
 
 
