@@ -632,6 +632,22 @@ def test_processes_still_at_work_are_given_up_without_a_word(capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_rates_that_no_sampling_serves_together_are_solved_one_by_one():
+    """At the largest rates the tails are too heavy for the panels of the others."""
+    from stationary import Landscape
+
+    landscape = Landscape(
+        gradients=lambda w: (w + 0.7, w + 1.0, -0.7 * w), learning_rate=1.0, batch_size=2
+    )
+    rates = np.geomspace(0.01, 1, 4)
+    found = sweep(landscape, learning_rate=rates)
+    assert found.complete
+    for row in found.rows:
+        (basin,) = analyze(landscape, learning_rate=row.learning_rate).basins
+        assert row.minima[0].log_mass == pytest.approx(float(basin.log_mass), abs=1e-10)
+        assert row.minima[0].log_density == pytest.approx(float(basin.log_density), abs=1e-10)
+
+
 # -- many rates -----------------------------------------------------------------------------------
 
 

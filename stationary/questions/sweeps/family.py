@@ -260,13 +260,13 @@ class Family:
         """The answer at another inverse temperature, with the batches of `point`."""
         if self.kernel is not None:
             answers, computed = self.kernel(np.array([beta]))
-            if computed.all():
+            if answers is not None and computed.all():
                 found: Answer = answers[0]
                 return found
         return self.alone(replace(point, learning_rate=1 / (beta * self.factor(point))))
 
     @cached_property
-    def kernel(self) -> Callable[[Array], tuple[Answers, Array]] | None:
+    def kernel(self) -> Callable[[Array], tuple[Answers | None, Array]] | None:
         """Answers at many inverse temperatures at once, and which of them hold; None if none do."""
         if self.digits is not None or self.quantities or not isinstance(self.process, Landscape):
             return None
@@ -290,7 +290,7 @@ class Family:
         stages = tuple(merges(basins_of(state, min_barrier=0)))
         first = answer_of(state, 0.0).minima
 
-        def answers(beta: Array) -> tuple[Answers, Array]:
+        def answers(beta: Array) -> tuple[Answers | None, Array]:
             computed = np.isfinite(beta)
             q = np.where(computed, beta / base, 1.0)
             try:
@@ -298,8 +298,7 @@ class Family:
             except LOST:
                 shares = None
             if shares is None:
-                blank = Answers.of([Answer("")] * len(q))
-                return replace(blank, places=np.array([m.position for m in first])), ~computed
+                return None, np.zeros(len(q), dtype=bool)
             return _answers(shares, first, stages, self.min_barrier, computed)
 
         return answers
