@@ -34,7 +34,7 @@ from stationary.numbers.elementary import (
 )
 from stationary.states.rests import LastLeg, Rest, rest_of
 from stationary.states.scales import LEVEL, STEEPEST, Log, Mesh
-from stationary.states.steep import course_on, derivative_at_nodes
+from stationary.states.steep import course_on, derivatives, slowest_of
 
 __all__ = ["Cumulated", "DivergesError", "UnresolvedError", "beyond", "cumulated", "log_sum"]
 
@@ -196,6 +196,15 @@ def _upwards(
     finest = spacing(np.maximum(np.abs(mesh.lower), np.abs(mesh.upper)))
     finest = converted(64 * finest / ((mesh.upper - mesh.lower) / 2), numbers)
     levels = f.level.tolist()
+    slopes = f.k * mesh.slope + derivatives(v, r) / half
+    rising = np.flatnonzero(~gentle & np.asarray(slopes > 0, dtype=bool).all(axis=0))
+    slowest = {}
+    if len(rising):
+        found = slowest_of(slopes[:, rising] * half[rising], half[rising], r)
+        slowest = {
+            i: (number(found[0][k]), found[1][:, k], number(found[2][k]))
+            for k, i in enumerate(rising.tolist())
+        }
     walk = _Walk(mesh, f, ahead, begin)
 
     def shape(x: Any) -> Any:
@@ -230,10 +239,17 @@ def _upwards(
         if low > high + depth + 1:
             constant[i], standing[i] = True, here  # nothing is added to it
         elif steep[i]:
-            slopes = f.k[i] * mesh.slope[:, i] + derivative_at_nodes(v[:, i], r) / half[i]
             begins = (i == 0 and walk.begins_steep) or follows
             course = course_on(
-                local[:, i], slopes, half[i], lr, shape(slip), r, begins=begins, finest=finest[i]
+                local[:, i],
+                slopes[:, i],
+                half[i],
+                lr,
+                shape(slip),
+                r,
+                begins=begins,
+                finest=finest[i],
+                slowest=slowest.get(i),
             )
             follows = bool(course.cuts) and not course.constant
             wide = (mesh.upper[i] - mesh.lower[i]) / 2

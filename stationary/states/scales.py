@@ -297,15 +297,27 @@ def _edges_on(
     turns = inside([e.place for e in piece.equilibria])
     # Where the panels stop before an end, nothing begins.
     turns += [x for x, end in zip((inner_low, inner_high), ends, strict=True) if x == end]
-    cuts, marks = map(inside, given)
     both = own.array(np.array([inner_low, inner_high, *turns], dtype=object))
     edges = panels.edges[(panels.edges > inner_low) & (panels.edges < inner_high)]
     edges = np.unique(np.concatenate([edges, both]))
+    cuts, marks = (_settled(inside(points), edges, panels, own) for points in given)
     # Below n^2 / 8 e-folds a polynomial follows solutions that do not vary slowly, too.
     steep = max(2 * depth_of(numbers), n * n / 8)
     followed = steep, LEVEL * n, SUDDEN / numbers.epsilon
     edges = _graded(panels, found.climb[0], edges, turns, marks, followed, own)
     return (np.union1d(edges, own.array(np.array(cuts, dtype=object))) if cuts else edges), ends
+
+
+def _settled(points: list[Any], edges: Array, panels: Panels, own: Arithmetic) -> list[Any]:
+    """Points, with the edge in place of one that only rounding tells from it."""
+    if not points:
+        return points
+    x = own.array(np.array(points, dtype=object))
+    rounding = 64 * own.epsilon * panels.half[panels.locate(x)[0]]
+    after = np.clip(np.searchsorted(edges, x), 1, len(edges) - 1)
+    for edge in (edges[after - 1], edges[after]):
+        x = np.where(np.abs(x - edge) <= rounding, edge, x)
+    return [number(one) for one in x]
 
 
 def _block(

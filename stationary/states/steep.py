@@ -8,6 +8,7 @@ until the slow solution takes over.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import Rule, chebyshev_sum, derived, rule
 from stationary.numbers.elementary import (
+    as_array,
     depth_of,
     exp,
     log,
@@ -27,9 +29,10 @@ from stationary.numbers.elementary import (
 from stationary.panels.roots import find_roots
 from stationary.states.scales import SUDDEN
 
-__all__ = ["Course", "course_on", "derivative_at_nodes"]
+__all__ = ["Course", "course_on", "derivatives", "slowest_of"]
 
 Array = NDArray[Any]
+Slowest = tuple[Any, Array, Any]
 
 FORGOTTEN = 1e-6  # of a function that forgets within an e-fold: what is left then is rounding
 ROUNDINGS = 64.0  # of the exponent, within which nobody knows which of two is the larger
@@ -58,6 +61,7 @@ def course_on(
     *,
     begins: bool,
     finest: Any,
+    slowest: Slowest | None,
 ) -> Course:
     """The course of F on a panel.
 
@@ -73,6 +77,9 @@ def course_on(
         Whether F comes from where L is as steep.
     finest
         The smallest distance that is followed, over half the width.
+    slowest
+        Where all slopes are above 0, exp(F - L) at the lower edge, at the nodes and at the upper
+        edge, for the F that varies slowly: see `slowest_of`.
     """
     nodes, first, last = local[1:-1], number(local[0]), number(local[-1])
     low, top, span = lr + first, number(local.max()), number(local.max() - local.min())
@@ -95,12 +102,12 @@ def course_on(
         """Next to a sharp cut panels become fine; where they are so already, halves will do."""
         return Course(False, 0 * nodes, to, at if wide else (0 * one,), wide)
 
-    if not (slopes > 0).all():
+    if slowest is None:
         turn = np.flatnonzero((slopes[:-1] > 0) != (slopes[1:] > 0))
         turns = [_crossing(slopes, r.nodes[j], r.nodes[j + 1], r) for j in turn] or [-one]
         return cut(*turns, to=low - last)
     slow = -log(slopes)
-    start, at, end = _slowest(slopes * half, half, r)
+    start, at, end = slowest
     slowly = _is_resolved(at, r) and start > 0
     if slowly:
         late = sudden and lr < log(start) + blur
@@ -146,9 +153,9 @@ def _crossing(values: Array, low: Any, high: Any, r: Rule) -> Any:
     return number(find_roots(lambda t: chebyshev_sum(c, t), *between)[0])
 
 
-def derivative_at_nodes(c: Array, r: Rule) -> Array:
-    """The derivative at the nodes of the polynomial with coefficients c."""
-    return np.asarray((r.at_nodes @ derived(c[:, None]))[:, 0])
+def derivatives(c: Array, r: Rule) -> Array:
+    """The derivatives at the nodes of polynomials with coefficients c, shape (n, polynomials)."""
+    return as_array(r.at_nodes @ derived(c))
 
 
 def _slow(slopes: Array, first: Any, half: Any, r: Rule) -> tuple[Array, Any]:
@@ -167,50 +174,62 @@ def _is_resolved(rho: Array, r: Rule) -> bool:
     return bool((rho > 0).all() and tail < 1e4 * r.arithmetic.epsilon * size)
 
 
-def _slowest(slopes: Array, half: Any, r: Rule) -> tuple[Any, Array, Any]:
+def slowest_of(slopes: Array, half: Array, r: Rule) -> tuple[Array, Array, Array]:
     """rho at the left end, at the nodes and at the right end: that which varies slowly.
 
     Of all solutions of rho' = half - slopes rho it is the only one that a polynomial follows.
+    `slopes` is of shape (n, panels), and above 0; `half` of shape (panels,).
     """
-    plain = rule(r.n)
-    relative = to_float(slopes / slopes[0])
-    steep = min(float(to_float(slopes[0])), 1e300)
-    inverse = np.linalg.inv(plain.slopes / steep + np.diag(relative))
-    unit = r.arithmetic.array(inverse @ np.ones(r.n))  # of half / slopes[0]
+    plain, relative, first = rule(r.n), slopes / slopes[0], slopes[0]
+    steep = np.minimum(to_float(first), 1e300)[:, None, None]
+    inverse = np.linalg.inv(plain.slopes / steep + to_float(relative).T[:, :, None] * np.eye(r.n))
+    unit = r.arithmetic.array(inverse.sum(axis=2).T)  # of half / slopes[0]
     if r.arithmetic is not DOUBLE:
-        for _ in range(math.ceil(r.arithmetic.accuracy / 8) + 4):
-            slope = derivative_at_nodes((r.coefficients @ unit[:, None])[:, 0], r)
-            rest = 1 - slope / slopes[0] - slopes / slopes[0] * unit
-            worst = max(abs(x) for x in rest)
-            if worst == 0:
-                break
-            unit = unit + r.arithmetic.array(inverse @ to_float(rest / worst)) * worst
-    c = (r.coefficients @ unit[:, None])[:, 0]
-    scale = half / slopes[0]
-    odd, even = c[1::2].sum(), c[::2].sum()
-    return number(scale * (even - odd)), scale * unit, number(scale * (even + odd))
+
+        def left(unit: Array) -> Array:
+            return as_array(1 - derivatives(r.coefficients @ unit, r) / first - relative * unit)
+
+        unit = _corrected(unit, left, inverse, r)
+    c = r.coefficients @ unit
+    scale = half / first
+    odd, even = c[1::2].sum(axis=0), c[::2].sum(axis=0)
+    return scale * (even - odd), scale * unit, scale * (even + odd)
 
 
 def _slow_in_digits(slopes: Array, first: Any, half: Any, r: Rule) -> tuple[Array, Any]:
     """The same, solved in doubles and corrected by what it leaves over in many digits."""
-    integral, _ = _integration(r.n)
-    steep = to_float(slopes)
-    inverse = np.linalg.inv(np.diag(1 / steep) + integral)
+    inverse = np.linalg.inv(np.diag(1 / to_float(slopes)) + _integration(r.n)[0])[None]
     unit = half / slopes[0]
-    right = (half / slopes - first) / unit
-    d = 0 * right
-    total = d
-    for _ in range(math.ceil(r.arithmetic.accuracy / 8) + 4):
-        c = r.antiderivative @ (r.coefficients @ d[:, None])
-        total = (r.at_nodes @ c[: r.n])[:, 0]
-        rest = right - d / slopes - total
-        worst = max(abs(x) for x in rest)
-        if worst == 0:
-            break
-        d = d + r.arithmetic.array(inverse @ to_float(rest / worst)) * worst
-    c = r.antiderivative @ (r.coefficients @ d[:, None])
-    total = (r.at_nodes @ c[: r.n])[:, 0]
-    return first + unit * total, first + unit * c.sum()
+    right = ((half / slopes - first) / unit)[:, None]
+
+    def integrals(d: Array) -> tuple[Array, Array]:
+        c = r.antiderivative @ (r.coefficients @ d)
+        return r.at_nodes @ c[: r.n], c.sum(axis=0)
+
+    def left(d: Array) -> Array:
+        return as_array(right - d / slopes[:, None] - integrals(d)[0])
+
+    within, whole = integrals(_corrected(0 * right, left, inverse, r))
+    return first + unit * within[:, 0], first + unit * number(whole[0])
+
+
+def _corrected(d: Array, left: Callable[[Array], Array], inverse: Array, r: Rule) -> Array:
+    """The solutions of linear systems in many digits, from what is left over at d.
+
+    `inverse` is those of the systems in doubles, shape (systems, n, n); `d` and what is left over
+    have shape (n, systems). Each step gains as many digits as doubles solve them to, until all are
+    right or none gains.
+    """
+    rest = left(d)
+    worst = np.abs(rest).max(axis=0)
+    open_ones = worst > 64 * r.arithmetic.epsilon
+    while open_ones.any():
+        relative = to_float(rest / np.where(worst > 0, worst, 1))
+        d = d + r.arithmetic.array(np.einsum("sij,js->is", inverse, relative)) * worst
+        rest = left(d)
+        before, worst = worst, np.abs(rest).max(axis=0)
+        open_ones = (worst > 64 * r.arithmetic.epsilon) & (worst < before / 4)
+    return d
 
 
 def _integration(n: int) -> tuple[Array, Array]:
