@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,11 +17,9 @@ from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError, StationaryError, Status
 from stationary.functions.given import checked_noise
-from stationary.numbers.elementary import exp, log, to_float
 from stationary.process.diffusion import Diffusion
-from stationary.process.landscape import Landscape
 from stationary.progress import Progress, told
-from stationary.questions.regularisation.places import Place, places_of
+from stationary.questions.regularisation.followed import Followed, followed
 from stationary.questions.regularisation.verdict import Verdict, verdict_on
 from stationary.result import Result
 from stationary.sources.loading import ProcessLike, as_process
@@ -39,47 +36,13 @@ MOST_STEPS = 24  # decades, if nothing was said
 NONES = 4  # end states in a row that do not exist, after which no other is looked for
 MOST_VALUES = 1000
 PANELS = 1500
-FOLLOWED = 1e-9  # of all probability: below this a place has no width of its own to speak of
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class RegularisationPath(Result):
-    """End states for a falling sequence of eps, and the exact answer for eps = 0.
+class RegularisationPath(Followed, Result):
+    """End states for a falling sequence of eps, the exact answer, and what the limit shows."""
 
-    Arrays have a row for each eps. Where no end state exists at some eps, its numbers are nan.
-    """
-
-    process: Diffusion | Landscape
-    exact: EndState  # for eps = 0
-    epsilons: Array  # (n,), descending [x^2 / time]
-    basins: tuple[Place, ...]  # left to right, the same for all eps; each with its exact mass
-    log_masses: Array  # (n, basins), natural logarithms
-    errors: Array  # (n, basins), absolute, of log_masses
-    exponents: Array  # (n, basins): int 2 f / (a + eps) from the basin that is heaviest at last
-    widths: Array  # (n, basins): half of the basin's mass lies within this of its position
-    exact_widths: Array  # (basins,); nan where the exact answer holds nothing there, or depends
-    radii: Array  # (n,): half of all probability lies within this of `centre`
-    centre: float | None  # where the exact process loses its probability to, if that is a point
-    mean: Array  # (n,)
-    std: Array  # (n,)
-    kinds: tuple[str, ...]  # of the end states, see `EndState`
-    states: tuple[EndState, ...]
-    stopped: str  # why the path goes no further; empty if it went as far as was asked
-
-    @property
-    def masses(self) -> Array:
-        with np.errstate(under="ignore"):
-            return np.asarray(np.exp(self.log_masses))
-
-    @property
-    def exact_masses(self) -> tuple[float | None, ...]:
-        """The mass of each basin at eps = 0; None where it depends on the start."""
-        return tuple(place.exact for place in self.basins)
-
-    @cached_property
-    def judged(self) -> Verdict:
-        """The comparison of the limit with the exact answer, in numbers and in words."""
-        return verdict_on(self)
+    judged: Verdict  # the comparison of the limit with the exact answer
 
     @property
     def outcome(self) -> str:
@@ -141,11 +104,12 @@ def regularisation_path(
         )
     asked = _checked(epsilons, diffusion) if epsilons is not None else _decades(exact)
     with told(progress, "values of eps") as tell:
-        states, stopped = _followed(diffusion, exact, asked, epsilons is None, tell)
-    return _path(process, exact, asked[: len(states)], states, stopped)
+        states, stopped = _states_along(diffusion, exact, asked, epsilons is None, tell)
+    numbers = followed(process, exact, asked[: len(states)], states, stopped)
+    return RegularisationPath(**vars(numbers), judged=verdict_on(numbers))
 
 
-def _followed(
+def _states_along(
     diffusion: Diffusion,
     exact: EndState,
     asked: Array,
@@ -223,105 +187,3 @@ def _decades(exact: EndState) -> Array:
     a = a[np.isfinite(a) & (a > 0)]
     typical = float(np.median(a[a > a.max() / 1000])) if len(a) else 1.0
     return np.asarray(10.0 ** (math.floor(math.log10(typical / 10)) - np.arange(MOST_STEPS)))
-
-
-def _path(
-    process: Diffusion | Landscape,
-    exact: EndState,
-    epsilons: Array,
-    states: list[EndState],
-    stopped: str,
-) -> RegularisationPath:
-    usable = [s for s in states if s.kind != "none"]
-    places = places_of(exact, usable[0] if usable else exact)
-    n, m = len(states), len(places)
-    log_masses, errors = np.full((n, m), np.nan), np.full((n, m), np.nan)
-    exponents, widths = np.full((n, m), np.nan), np.full((n, m), np.nan)
-    radii, mean, std = np.full(n, np.nan), np.full(n, np.nan), np.full(n, np.nan)
-    centre = next((e.position for e in exact.escapes if math.isfinite(e.position)), None)
-    centre = centre if exact.kind == "none" else None
-    at = np.array([place.inside for place in places])
-    for k, state in enumerate(states):
-        if state.kind == "none":
-            continue
-        for i, place in enumerate(places):
-            log_masses[k, i], errors[k, i] = _mass(state, place)
-            widths[k, i] = _width(state, place.position, place.reach, place.span)
-        weight = 1 - state.diffusion.convention.value
-        a = state.diffusion.coefficients(at)[1]
-        with np.errstate(all="ignore"):
-            exponents[k] = state.logpdf(at) + weight * np.log(a)
-        whole = state.diffusion.domain
-        radii[k] = _width(state, centre, whole, whole[1] - whole[0])
-        mean[k], std[k] = state.mean(), state.std()
-    if usable:
-        last = max(k for k, s in enumerate(states) if s.kind != "none")
-        heaviest = int(np.argmax(log_masses[last]))
-        with np.errstate(invalid="ignore"):
-            exponents = exponents - exponents[:, [heaviest]]
-    known = exact.kind in ("density", "atoms", "mixture")
-    exact_widths = np.array(
-        [
-            _width(exact, p.position, p.reach, p.span) if known and p.exact else math.nan
-            for p in places
-        ]
-    )
-    return RegularisationPath(
-        process=process,
-        exact=exact,
-        epsilons=epsilons,
-        basins=places,
-        log_masses=log_masses,
-        errors=errors,
-        exponents=exponents,
-        widths=widths,
-        exact_widths=exact_widths,
-        radii=radii,
-        centre=centre,
-        mean=mean,
-        std=std,
-        kinds=tuple(s.kind for s in states),
-        states=tuple(states),
-        stopped=stopped,
-    )
-
-
-def _mass(state: EndState, place: Place) -> tuple[float, float]:
-    """log of the probability of a place, and its error."""
-    log_mass = state.log_probability(*place.reach)
-    if math.isinf(log_mass):
-        return log_mass, state.error
-    error = state.error + 4e-16 * abs(log_mass)
-    for c in state.components:
-        # What is lighter than the peak hangs on the exponent between the two.
-        p = c.density.panels
-        inside = (p.upper > place.lower) & (p.lower < place.upper)
-        if inside.any():
-            height = np.maximum(*c.density.edge_values)[inside] + log(p.half[inside])
-            share = to_float(exp(height - height.max()))
-            rough = np.minimum(to_float(c.density.errors[inside]), 1.0)
-            error += float(share @ rough / share.sum())
-    return log_mass, error
-
-
-def _width(
-    state: EndState, position: float | None, reach: tuple[float, float], span: float
-) -> float:
-    """The distance from `position` within which half of the probability in `reach` lies."""
-    if position is None:
-        return math.nan
-    whole = state.probability(*reach)
-    if not whole > FOLLOWED:
-        return math.nan
-    low, high = math.log(1e-18 * (1 + abs(position))), math.log(min(span, 1e30) * 2)
-    for _ in range(5):
-        r = np.exp(np.linspace(low, high, 49))
-        left, right = np.maximum(position - r, reach[0]), np.minimum(position + r, reach[1])
-        share = (state.cdf(right) - state.cdf(left)) / whole
-        k = int(np.argmax(share >= 0.5))
-        if share[k] < 0.5:
-            return math.nan
-        if k == 0:
-            return 0.0  # an atom, as far as doubles can tell
-        low, high = math.log(r[k - 1]), math.log(r[k])
-    return math.exp((low + high) / 2)

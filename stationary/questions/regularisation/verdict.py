@@ -8,19 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stationary.errors import Status
-from stationary.numbers.elementary import logsumexp
+from stationary.questions.regularisation.followed import Followed
 from stationary.questions.regularisation.laws import FEWEST, Law, law_of
 from stationary.questions.regularisation.places import Outcome, outcomes_of
 from stationary.wording import mean_text, probability_text
-
-if TYPE_CHECKING:
-    from stationary.questions.regularisation.path import RegularisationPath
 
 __all__ = ["Verdict", "verdict_on"]
 
@@ -36,7 +33,7 @@ class Verdict:
     laws: tuple[Law, ...]  # of each basin's mass relative to the heaviest at the last eps
 
 
-def verdict_on(path: RegularisationPath) -> Verdict:
+def verdict_on(path: Followed) -> Verdict:
     """Compare the limit that a path shows with the exact answer."""
     eps = path.epsilons
     n, m = path.log_masses.shape
@@ -63,7 +60,7 @@ def verdict_on(path: RegularisationPath) -> Verdict:
     return Verdict(outcome, " ".join([words, *_gates(path, laws), *_traps(path)]), laws)
 
 
-def _depends(path: RegularisationPath, outcomes: Sequence[Outcome]) -> tuple[str, str]:
+def _depends(path: Followed, outcomes: Sequence[Outcome]) -> tuple[str, str]:
     """The exact answer depends on the start, which a process with noise everywhere forgets."""
     start = (
         "the exact process ends, depending on where it starts, in one of "
@@ -73,12 +70,12 @@ def _depends(path: RegularisationPath, outcomes: Sequence[Outcome]) -> tuple[str
     return "differs", f"Differs: {start} {_limit(path, outcomes)[1]}"
 
 
-def _limit(path: RegularisationPath, outcomes: Sequence[Outcome]) -> tuple[bool, str]:
+def _limit(path: Followed, outcomes: Sequence[Outcome]) -> tuple[bool, str]:
     """Which outcomes the limit picks, and how."""
     shown = [o for o in outcomes if o.places]
     if not shown:
         return False, "None of these is a place on the line."
-    totals = np.array([log_total(path.log_masses, o.places) for o in shown])
+    totals = np.array([path.log_total(o.places) for o in shown])
     top = int(np.argmax(totals[:, -1]))
     laws = _outcome_laws(path, shown, top)
     held = float(np.exp(np.logaddexp.reduce(totals[:, -1])))
@@ -114,8 +111,8 @@ def _limit(path: RegularisationPath, outcomes: Sequence[Outcome]) -> tuple[bool,
     return True, " ".join(sentences) + rest
 
 
-def _outcome_laws(path: RegularisationPath, shown: Sequence[Outcome], top: int) -> list[Law]:
-    totals = [log_total(path.log_masses, o.places) for o in shown]
+def _outcome_laws(path: Followed, shown: Sequence[Outcome], top: int) -> list[Law]:
+    totals = [path.log_total(o.places) for o in shown]
     errors = [path.errors[:, list(o.places)].max(axis=1) for o in shown]
     return [
         law_of(path.epsilons, t - totals[top], e + errors[top])
@@ -123,7 +120,7 @@ def _outcome_laws(path: RegularisationPath, shown: Sequence[Outcome], top: int) 
     ]
 
 
-def _exponents(path: RegularisationPath, shown: Sequence[Outcome], top: int) -> list[str]:
+def _exponents(path: Followed, shown: Sequence[Outcome], top: int) -> list[str]:
     """How int 2 f / (a + eps) between the classes goes."""
     v, sentences = path.exact.diffusion.variable, []
 
@@ -148,7 +145,7 @@ def _exponents(path: RegularisationPath, shown: Sequence[Outcome], top: int) -> 
     return sentences
 
 
-def _compared(path: RegularisationPath, outcomes: Sequence[Outcome]) -> tuple[str, str]:
+def _compared(path: Followed, outcomes: Sequence[Outcome]) -> tuple[str, str]:
     """The exact answer is known: do the masses, and the widths, approach it?"""
     exact = np.array([math.nan if p is None else p for p in path.exact_masses])
     gaps = np.abs(path.masses - exact)
@@ -195,10 +192,10 @@ def _compared(path: RegularisationPath, outcomes: Sequence[Outcome]) -> tuple[st
     return "not decided", f"Not decided: {left}, {trend}."
 
 
-def _contradicted(path: RegularisationPath, outcomes: Sequence[Outcome]) -> bool:
+def _contradicted(path: Followed, outcomes: Sequence[Outcome]) -> bool:
     """Whether the law of the shares leads elsewhere than to the exact ones."""
     shown = [o for o in outcomes if o.places]
-    top = int(np.argmax([log_total(path.log_masses, o.places)[-1] for o in shown]))
+    top = int(np.argmax([path.log_total(o.places)[-1] for o in shown]))
     laws = _outcome_laws(path, shown, top)
     best = shown[top].exact or 0.0
     for o, law in zip(shown, laws, strict=True):
@@ -213,7 +210,7 @@ def _contradicted(path: RegularisationPath, outcomes: Sequence[Outcome]) -> bool
     return False
 
 
-def _gates(path: RegularisationPath, laws: Sequence[Law]) -> list[str]:
+def _gates(path: Followed, laws: Sequence[Law]) -> list[str]:
     """What leaks back to where the exact process never returns, one sentence for each law."""
     v = path.exact.diffusion.variable
     groups: dict[str, list[str]] = {}
@@ -242,13 +239,13 @@ def _gates(path: RegularisationPath, laws: Sequence[Law]) -> list[str]:
     ]
 
 
-def _transient(path: RegularisationPath, i: int) -> bool:
+def _transient(path: Followed, i: int) -> bool:
     """Whether a place lies in what the exact process leaves for good."""
     x = path.basins[i].inside
     return any(a < x < b for a, b in path.exact.transient)
 
 
-def _traps(path: RegularisationPath) -> list[str]:
+def _traps(path: Followed) -> list[str]:
     """How closely the regularised process keeps to each trap."""
     v, sentences = path.exact.diffusion.variable, []
     for i, place in enumerate(path.basins):
@@ -265,7 +262,7 @@ def _traps(path: RegularisationPath) -> list[str]:
     return sentences
 
 
-def _no_end_state(path: RegularisationPath) -> str:
+def _no_end_state(path: Followed) -> str:
     known = path.exact.status is not Status.NOT_DECIDED
     exact = (
         f"The exact process has no end state: {path.exact.reason}"
@@ -300,13 +297,13 @@ def _no_end_state(path: RegularisationPath) -> str:
     return f"{text}, a distance that {trend}: the limit is not decided."
 
 
-def _further_off(path: RegularisationPath, centre: float) -> str:
+def _further_off(path: Followed, centre: float) -> str:
     """Whether the other half gathers at the point, too."""
     others = [i for i, p in enumerate(path.basins) if not p.reach[0] < centre < p.reach[1]]
     window = next((p for p in path.basins if p.reach[0] < centre < p.reach[1]), None)
     if window is None or not others:
         return ""
-    outside = log_total(path.log_masses, others)
+    outside = path.log_total(others)
     law = law_of(path.epsilons, outside, path.errors[:, others].max(axis=1))
     off = max(window.upper - centre, centre - window.lower)
     held = f" Further than {off:.3g} from it there is {probability_text(float(outside[-1]), 3)}"
@@ -322,8 +319,3 @@ def _further_off(path: RegularisationPath, centre: float) -> str:
 
 def _cap(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
-
-
-def log_total(log_masses: Array, indices: Sequence[int]) -> Array:
-    """log of the mass of several basins together, for every eps."""
-    return np.array([logsumexp(row[list(indices)]) for row in log_masses])
