@@ -42,8 +42,8 @@ class KnownGradients:
         N.
     rows
         w -> the gradients of all datapoints, shape (N, M); None where only moments are known.
-    scores
-        (x, of_g, of_s) -> what each datapoint adds to N (of_g @ G(x) + of_s @ S2(x)), shape (Q, N).
+    each
+        What each datapoint adds to G and S2, as a sample, where that is known in a cheap way.
     domain, knots
         Where they are known, and where they are not smooth.
     error
@@ -58,7 +58,7 @@ class KnownGradients:
     domain: tuple[float, float]
     knots: Array
     rows: Function | None = None
-    scores: Callable[[Array, Array, Array], Array] | None = None
+    each: Sample | None = None
     error: Bounds | None = None
     sample: Sample | None = None
     notes: tuple[str, ...] = ()

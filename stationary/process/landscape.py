@@ -605,7 +605,7 @@ class Landscape(Data, metaclass=BySpace):
             "gradients."
             if mixed
             else "",
-            table=None if self.known is None else self.known.sample,
+            table=None if self.known is None else self.known.sample or self.known.each,
         )
 
     @property

@@ -45,7 +45,7 @@ class GradientSample:
     to_variance: float  # a over S2
     datapoints: int
     refusal: str = ""  # why no datapoint has changes of its own
-    table: Sample | None = None  # of what G and S2 were estimated from, in place of the datapoints
+    table: Sample | None = None  # what G and S2 are of, in place of rows
 
     def scores(self, x: Array, of_f: Array, of_a: Array) -> Array:
         """As `Sample` says; of datapoints K = N."""

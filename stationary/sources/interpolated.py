@@ -76,9 +76,9 @@ class Interpolated:
         return self.gradients.T @ self._basis.taylor(to_float(np.atleast_1d(w)))[0].T
 
     def scores(self, x: Array, of_g: Array, of_s: Array) -> Array:
-        """What each datapoint adds to N (of_g @ G(x) + of_s @ S2(x)), to first order: (Q, N).
+        """As `stationary.process.sample.Sample`, of G and S2: one change for each datapoint.
 
-        Linear and quadratic in its gradients at the knots, whatever the number of points x.
+        It is linear and quadratic in its gradients at the knots, whatever the number of points x.
         """
         b = self._basis.taylor(x)[0]
         linear, quadratic = of_g @ b, [b.T @ (row[:, None] * b) for row in of_s]
@@ -89,7 +89,7 @@ class Interpolated:
             off = self.gradients[:, i : i + size].T - self._mean
             for q, (a, c) in enumerate(zip(linear, quadratic, strict=True)):
                 found[q, i : i + size] = off @ a + ((off @ c) * off).sum(axis=1) - whole[q]
-        return found
+        return found / found.shape[1]
 
     @cached_property
     def _pairs(self) -> list[tuple[Spline, Spline]]:
@@ -128,7 +128,7 @@ def known_from(table: Interpolated, **given: Any) -> KnownGradients:
         "domain": (float(table.x[0]), float(table.x[-1])),
         "knots": table.x[1:-1],
         "rows": table.rows,
-        "scores": table.scores,
+        "each": table,
         "error": table.error,
     }
     return KnownGradients(**(fields | given))
