@@ -103,8 +103,8 @@ def _log_time(
     in_logs = not (parts.sound and steps.max() < MOST_STEPS)
     if in_logs and len(steps) * band_of(inner) ** 2 > IN_LOGS:
         raise ConvergenceError(
-            f"{batches.landscape.name}: the steps to leave ({low:g}, {high:g}) are more than 1e290, "
-            "which doubles cannot hold."
+            f"{batches.landscape.name}: the steps to leave ({low:g}, {high:g}) are more than "
+            "1e290, which doubles cannot hold."
         )
     log_steps = solved_in_logs(inner, leaving, np.ones(len(steps))) if in_logs else np.log(steps)
     if start is not None:

@@ -52,6 +52,8 @@ class PlaneCheck(Result):
         What is compared.
     diffusion, chain, walkers
         Its values; None where one could not be had.
+    diverges
+        Whether walkers ran away to infinity, which the diffusion does not see.
     """
 
     state: PlaneState
@@ -61,6 +63,7 @@ class PlaneCheck(Result):
     walkers: Measured | None
     settings: dict[str, int]
     notes: tuple[str, ...] = ()
+    diverges: bool = False
 
     interrupted = False  # as a `Check` can be
 
@@ -87,7 +90,9 @@ class PlaneCheck(Result):
 
     @property
     def verdict(self) -> str:
-        """ "agree", "roughly" or "differ": whether the diffusion tells what SGD does."""
+        """ "agree", "roughly", "differ" or "not known": does the diffusion tell what SGD does."""
+        if self.diverges:
+            return "differ"
         if self.chain is None and self.walkers is None:
             return "not known"
         apart = self.off[0]
@@ -145,8 +150,9 @@ def plane_check(
         sent = _walk(state, stepper, walkers, steps, seed, count, notes)
     settings = {"points": POINTS[0], "walkers": walkers, "steps": steps or 0, "seed": seed}
     return PlaneCheck(
-        state, names, Measured(own, errors), chain, sent, settings, tuple(dict.fromkeys(notes))
-    )
+        state, names, Measured(own, errors), chain, sent, settings, tuple(dict.fromkeys(notes)),
+        simulation and sent is None,
+    )  # fmt: skip
 
 
 def _summary(state: PlaneState, count: int) -> Array:

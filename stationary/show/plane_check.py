@@ -34,6 +34,8 @@ def text(check: PlaneCheck) -> Report:
 
 
 def _verdict(check: PlaneCheck) -> str:
+    if check.diverges:
+        return "SGD diverges with this step, which the diffusion does not see: lower it."
     apart, known, what = check.off
     said = f"{100 * apart:.2g} % off in the {what} (known to {100 * known:.1g} %)"
     return {
