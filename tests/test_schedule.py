@@ -193,3 +193,23 @@ def test_with_one_basin_there_is_nothing_to_freeze_in():
     found = anneal(Landscape(losses=parabolas, schedule="linear:0.3:0.01:100"))
     assert found.final == pytest.approx([1.0])
     assert "nothing to freeze in" in str(found)
+
+
+def test_one_basin_has_its_mean_and_deviation_over_time():
+    """On parabolas with curvatures h the second moment of each step is exact, whatever T does."""
+    h, c = np.array([1.0, 3.0]), np.array([1.0, -1.0])
+    given = Landscape(
+        losses=lambda w: [a * (w - b) ** 2 / 2 for a, b in zip(h, c, strict=True)],
+        schedule="linear:0.3:0.01:400",
+        initial=2.0,
+    )
+    found = anneal(given)
+    first, second = 2.0, 4.0
+    for rate in given.schedule.rates:
+        keep, add = 1 - rate * h, rate * h * c
+        second = (keep**2 * second + 2 * keep * add * first + add**2).mean()
+        first = (keep * first + add).mean()
+    assert found.spread.mean[-1] == pytest.approx(first, abs=1e-9)
+    assert found.spread.std[-1] == pytest.approx(np.sqrt(second - first**2), rel=1e-9)
+    assert "Mean and deviation over time" in str(found)
+    assert "rates between basins" not in str(found)

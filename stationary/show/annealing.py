@@ -30,19 +30,19 @@ def text(found: Annealing) -> Report:
         start = found.initial.text
     over = "The shares over time" if found.spread is None else "Mean and deviation over time"
     whose = "the steps that SGD takes" if found.sgd is not None else "the small-step limit"
+    trust = [
+        f"The rates between basins are those of {whose}. Estimated error of the shares at "
+        f"the end, from the rates and their integration: {error_text(found.course.error)}. "
+        "That each basin is left from its own quasi-stationary state, at one rate at a "
+        "time, is not part of it; `simulate` follows the same schedule step by step."
+    ]
     return report(
         {
             f"{found.landscape.name}: the learning rate follows {found.schedule}": course_lines(
                 found
             ),
             over: [f"The start: {start}.", *_over_time(found)],
-            "How far to trust this": [
-                f"The rates between basins are those of {whose}. Estimated error of the shares at "
-                f"the end, from the rates and their integration: {error_text(found.course.error)}. "
-                "That each basin is left from its own quasi-stationary state, at one rate at a "
-                "time, is not part of it; `simulate` follows the same schedule step by step.",
-                *found.notes,
-            ],
+            "How far to trust this": [*(trust if found.spread is None else ()), *found.notes],
         }
     )
 
