@@ -62,33 +62,20 @@ def app() -> None:
 @app.command(short_help="The end state, its minima and how they share it.")
 @PROCESS
 @MIN_BARRIER
-@option("An even noise to add: a + EPS in place of a.", "--regularise", metavar="EPS", type=float)
+@option("--regularise EPS", "An even noise to add: a + EPS in place of a.", float)
 @DIGITS
 @option(
-    "Whether the exact chain of SGD's own steps is part of it; by default where it is cheap.",
     "--chain/--no-chain",
+    "Whether the exact chain of SGD's own steps is part of it; by default where it is cheap.",
     default=None,
 )
 @option(
-    "Of a run of SGD: where it is then, and whether it has forgotten its start.",
-    "--steps",
-    metavar="N",
-    type=WHOLE,
+    "--steps N", "Of a run of SGD: where it is then, and whether it has forgotten its start.", WHOLE
 )
 @output(table="Write the density as a table to this file.", minima=True)
-@option("Logarithmic density in the figure.", "--log", is_flag=True)
-@option(
-    "Write what each datapoint does to the answer to this .csv file.",
-    "--influence",
-    metavar="FILE",
-    type=PATH,
-)
-@option(
-    "The datapoints are a sample of many more: give standard errors.",
-    "--sample",
-    is_flag=True,
-    default=None,
-)
+@option("--log", "Logarithmic density in the figure.")
+@option("--influence FILE", "Write what each datapoint does to the answer to this .csv file.", PATH)
+@option("--sample", "The datapoints are a sample of many more: give standard errors.", default=None)
 def analyze(path: Path, to: Output, log: bool, influence: Path | None, **given: Any) -> None:
     """Say where FILE ends up: its end state, its minima and how they share it."""
     from stationary.analysis import analyze as run
@@ -113,7 +100,7 @@ def analyze(path: Path, to: Output, log: bool, influence: Path | None, **given: 
 
 @app.command(short_help="Drift, variance and end state of a recorded series.")
 @SOURCE
-@option("The time between observations.", "--dt", metavar="DT", type=float)
+@option("--dt DT", "The time between observations.", float)
 @output(table="Write drift and variance with their errors to this file.")
 def fit(path: Path, to: Output, dt: float | None) -> None:
     """Fit a drift and a variance to the series in FILE: a table with a column x (and t, run)."""
@@ -125,13 +112,9 @@ def fit(path: Path, to: Output, dt: float | None) -> None:
 @app.command(short_help="How much more each minimum holds, and why; or what if.")
 @PROCESS
 @MIN_BARRIER
-@option("The minimum to change, left to right from 0.", "--minimum", metavar="I", type=WHOLE)
-@option(
-    "Stretch it by these: 1:4:13 (from:to:count), 1:100:9:log, or 1,2,4.",
-    "--dilate",
-    metavar="FACTORS",
-)
-@option("Multiply its variance by these, written alike.", "--noise", metavar="FACTORS")
+@option("--minimum I", "The minimum to change, left to right from 0.", WHOLE)
+@option("--dilate FACTORS", "Stretch it by these: 1:4:13 (from:to:count), 1:100:9:log, or 1,2,4.")
+@option("--noise FACTORS", "Multiply its variance by these, written alike.")
 @output(table="Write the table to this file.")
 def bias(
     path: Path,
@@ -163,21 +146,19 @@ def bias(
 @PROCESS
 @MIN_BARRIER
 @option(
+    "--walkers N",
     "Walkers of the simulation; by default 1000, fewer where a step takes many gradients.",
-    "--walkers",
-    metavar="N",
-    type=at_least(2),
+    at_least(2),
 )
 @option(
+    "--steps N",
     "Steps of each, after burn-in; by default 20,000, fewer where one takes many gradients.",
-    "--steps",
-    metavar="N",
-    type=at_least(1),
+    at_least(1),
 )
-@option("Of the simulation.", "--seed", metavar="N", type=at_least(0), default=0, show_default=True)
-@option("Of the exact chain.", "--cells", metavar="N", type=WHOLE, default=2000, show_default=True)
+@option("--seed N", "Of the simulation.", at_least(0), default=0, show_default=True)
+@option("--cells N", "Of the exact chain.", WHOLE, default=2000, show_default=True)
 @option(
-    "Whether walkers are sent out.", "--simulation/--no-simulation", default=True, show_default=True
+    "--simulation/--no-simulation", "Whether walkers are sent out.", default=True, show_default=True
 )
 @output(table="Write the basins, by each answer.")
 def check(path: Path, to: Output, **given: Any) -> None:
@@ -191,10 +172,10 @@ def check(path: Path, to: Output, **given: Any) -> None:
 
 @app.command(short_help="The probability over time, or what a schedule freezes in.")
 @PROCESS
-@option("The last time.", "--until", metavar="T", type=float)
-@option("Between times; by default a twentieth of T.", "--every", metavar="DT", type=float)
-@option("How many cells; by default as many as it takes.", "--cells", metavar="N", type=WHOLE)
-@option("The error of a probability that is aimed at.", "--tolerance", metavar="P", type=float)
+@option("--until T", "The last time.", float)
+@option("--every DT", "Between times; by default a twentieth of T.", float)
+@option("--cells N", "How many cells; by default as many as it takes.", WHOLE)
+@option("--tolerance P", "The error of a probability that is aimed at.", float)
 @output(table="Write the density, or the shares of the minima, over time.")
 def evolve(
     path: Path,
@@ -238,9 +219,7 @@ def evolve(
 @app.command(short_help="Ever less noise added, beside the exact end state.")
 @PROCESS
 @option(
-    "What to add to the variance, as in 1e-1:1e-8:8; by default by decades.",
-    "--eps",
-    metavar="FROM:TO:COUNT",
+    "--eps FROM:TO:COUNT", "What to add to the variance, as in 1e-1:1e-8:8; by default by decades."
 )
 @output(table="Write the masses at each amount of noise.")
 def regularise(path: Path, to: Output, eps: str | None, **given: Any) -> None:
@@ -257,13 +236,11 @@ def regularise(path: Path, to: Output, eps: str | None, **given: Any) -> None:
 
 @app.command(short_help="What is reached first, and when.")
 @PROCESS
-@option("The start: a point or a law.", "--from", "start", metavar="X", required=True)
+@option("--from start X", "The start: a point or a law.", required=True)
 @option(
+    "--to targets X",
     "A target; repeatable, once for each side.",
-    "--to",
-    "targets",
-    metavar="X",
-    type=float,
+    float,
     multiple=True,
     required=True,
 )
@@ -289,9 +266,9 @@ def passage(path: Any, to: Output, start: str, targets: tuple[float, ...], **giv
 
 @app.command(short_help="Walkers sent out, and where they are found.")
 @PROCESS
-@option("How many.", "--walkers", metavar="N", type=at_least(2), default=1000, show_default=True)
-@option("Of each; 20,000, or those of a schedule.", "--steps", metavar="N", type=at_least(1))
-@option("The step of time, of a drift and a variance.", "--dt", metavar="DT", type=float)
+@option("--walkers N", "How many.", at_least(2), default=1000, show_default=True)
+@option("--steps N", "Of each; 20,000, or those of a schedule.", at_least(1))
+@option("--dt DT", "The step of time, of a drift and a variance.", float)
 @click.option("--seed", type=at_least(0), metavar="N", default=0, show_default=True)
 @output(table="Write the histogram.")
 def simulate(path: Any, to: Output, **given: Any) -> None:
@@ -312,33 +289,25 @@ def simulate(path: Any, to: Output, **given: Any) -> None:
 
 @app.command(short_help="Which minimum dominates, over rates, batch sizes, parameters.")
 @SOURCE
+@option("--learning-rate -T VALUES", "As in 0.01,0.05 or 0.01:0.1:10 or 1e-3:1e-1:50:log.")
+@option("--batch-size -B VALUES", "Whole numbers, as in 1,2,4,8.")
+@option("--replacement/--no-replacement", "Give both to compare them.", multiple=True, default=())
 @option(
-    "As in 0.01,0.05 or 0.01:0.1:10 or 1e-3:1e-1:50:log.", "--learning-rate", "-T", metavar="VALUES"
-)
-@option("Whole numbers, as in 1,2,4,8.", "--batch-size", "-B", metavar="VALUES")
-@option("Give both to compare them.", "--replacement/--no-replacement", multiple=True, default=())
-@option(
+    "--set settings NAME=VALUES",
     "A parameter of the file, as in sharpness=10:1000:30:log; repeatable.",
-    "--set",
-    "settings",
-    metavar="NAME=VALUES",
     multiple=True,
 )
 @OPTIMISER
 @REPLACED
 @MIN_BARRIER
 @DIGITS
+@option("--jobs -j N", "Processes to use.", at_least(1), default=1, show_default=True)
 @option(
-    "Processes to use.", "--jobs", "-j", metavar="N", type=at_least(1), default=1, show_default=True
-)
-@option(
+    "--quantity quantities NAME",
     "What else is told of each point: exit_time, barrier_left, current, ...; repeatable.",
-    "--quantity",
-    "quantities",
-    metavar="NAME",
     multiple=True,
 )
-@option("Go on from the points in the table that --csv names.", "--resume", is_flag=True)
+@option("--resume", "Go on from the points in the table that --csv names.")
 @output(table="Write all points as a table.")
 def sweep(
     path: Path,

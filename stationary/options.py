@@ -42,9 +42,13 @@ Option = Callable[[Command], Command]
 PATH = click.Path(path_type=Path)
 
 
-def option(words: str, *names: str, **more: Any) -> Option:
-    """An option, with its help first."""
-    return click.option(*names, help=words, **more)
+def option(spec: str, words: str, kind: Any = None, **more: Any) -> Option:
+    """An option by its names and, in capitals, what it takes; a flag if it takes nothing."""
+    names = [n for n in spec.split() if n != n.upper() or n.startswith("-")]
+    takes = " ".join(spec.split()[len(names) :])
+    if not takes and "/" not in spec:
+        more["is_flag"] = True
+    return click.option(*names, help=words, metavar=takes or None, type=kind, **more)
 
 
 def at_least(least: float) -> Callable[[Any], int]:
@@ -82,75 +86,60 @@ def together(*options: Option) -> Option:
 
 WHOLE = at_least(-math.inf)  # what is wrong with its value, the library says
 
-FORMULAS = {
-    "drift": "A drift typed as a formula, in place of FILE.",
-    "variance": "Its variance; or --sigma.",
-    "sigma": "Its square root.",
-    "potential": "In place of both, with --temperature.",
-    "temperature": "That of the potential.",
-    "losses": "Losses of w, one for each datapoint, as in '(w-1)**2, (w+1)**2'.",
-}
-SOURCE = together(
-    click.argument("paths", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path)),
-    *(
-        option(
-            words,
-            f"--{name}",
-            metavar="NUMBER" if name == "temperature" else "FORMULA",
-            type=float if name == "temperature" else str,
-        )
-        for name, words in FORMULAS.items()
-    ),
+FORMULAS = (
+    option("--drift FORMULA", "A drift typed as a formula, in place of FILE."),
+    option("--variance FORMULA", "Its variance; or --sigma."),
+    option("--sigma FORMULA", "Its square root."),
+    option("--potential FORMULA", "In place of both, with --temperature."),
+    option("--temperature NUMBER", "That of the potential.", float),
+    option("--losses FORMULA", "Losses of w, one for each datapoint, as in '(w-1)**2, (w+1)**2'."),
 )
+FORMULA_NAMES = ("drift", "variance", "sigma", "potential", "temperature", "losses")
+SOURCE = together(click.argument("paths", metavar="[FILE]...", nargs=-1, type=PATH), *FORMULAS)
 REPLACED = together(
-    option("ito, stratonovich or klimontovich.", "--convention", metavar="NAME"),
-    option("Two ends; inf and -inf work.", "--domain", metavar="LOW HIGH", type=float, nargs=2),
+    option("--convention NAME", "ito, stratonovich or klimontovich."),
+    option("--domain LOW HIGH", "Two ends; inf and -inf work.", float, nargs=2),
     option(
+        "--initial START",
         "The start: a point, normal:MEAN,DEVIATION, uniform:A,B or a file of samples.",
-        "--initial",
-        metavar="START",
     ),
 )
 SETTINGS = option(
-    "A parameter of the file; repeatable.", "--set", "settings", metavar="NAME=VALUE", multiple=True
+    "--set settings NAME=VALUE", "A parameter of the file; repeatable.", multiple=True
 )
 OPTIMISER = together(
-    option("Adds L w to every gradient.", "--weight-decay", metavar="L", type=float),
-    option("Deviation of the noise in the labels.", "--label-noise", metavar="S", type=float),
-    option("Clips a minibatch's gradient to +-C.", "--clip", metavar="C", type=float),
-    option("That of SGD, as in 0.9.", "--momentum", metavar="B", type=float),
-    option('"sgd", or "sign" for signSGD.', "--optimiser", metavar="NAME"),
+    option("--weight-decay L", "Adds L w to every gradient.", float),
+    option("--label-noise S", "Deviation of the noise in the labels.", float),
+    option("--clip C", "Clips a minibatch's gradient to +-C.", float),
+    option("--momentum B", "That of SGD, as in 0.9.", float),
+    option("--optimiser NAME", '"sgd", or "sign" for signSGD.'),
 )
 SCHEDULE = option(
+    "--schedule WORDS",
     "In place of the learning rate: cosine:0.1:0.001:20000, linear:..., exponential:..., "
     "step:0.1:0.5:5000:20000, constant:0.1:500, table:FILE; several with commas.",
-    "--schedule",
-    metavar="WORDS",
 )
 PROCESS = together(
     SOURCE,
-    option("Replaces that of the file.", "--learning-rate", "-T", metavar="T", type=float),
-    option("Replaces that of the file.", "--batch-size", "-B", metavar="B", type=WHOLE),
-    option("How batches are drawn.", "--replacement/--no-replacement", default=None),
+    option("--learning-rate -T T", "Replaces that of the file.", float),
+    option("--batch-size -B B", "Replaces that of the file.", WHOLE),
+    option("--replacement/--no-replacement", "How batches are drawn.", default=None),
     OPTIMISER,
     SCHEDULE,
     REPLACED,
     SETTINGS,
 )
-DIGITS = option(
-    "Significant digits of every number; doubles if left out.", "--digits", metavar="N", type=WHOLE
-)
+DIGITS = option("--digits N", "Significant digits of every number; doubles if left out.", WHOLE)
 MIN_BARRIER = option(
+    "--min-barrier I",
     "Minima separated by less in the exponent are one basin; 1 if left out.",
-    "--min-barrier",
-    metavar="I",
-    type=float,
+    float,
 )
 
 
 def source_of(path: Path | None, given: dict[str, Any]) -> Any:
     """What is asked about: a file, standard input, or formulas, which are taken out of `given`."""
-    formulas = {k: v for k in FORMULAS if (v := given.pop(k, None)) is not None}
+    formulas = {k: v for k in FORMULA_NAMES if (v := given.pop(k, None)) is not None}
     if path is None and not formulas:
         raise click.UsageError('Give a FILE, or formulas as in --drift "x - x**3" --variance 0.1.')
     if path is not None and formulas:
@@ -278,9 +267,9 @@ def output(*, table: str, minima: bool = False) -> Option:
     kinds["plot"] = "Draw the figure to this .png, .svg or .pdf file."
     kinds["html"] = "Write report and figure as one page to this file."
     options = [
-        option("Print JSON instead of text.", "--json", "as_json", is_flag=True),
-        option("Print ten lines at most.", "--brief", is_flag=True),
-        *(option(words, f"--{k}", metavar="FILE", type=PATH) for k, words in kinds.items()),
+        option("--json as_json", "Print JSON instead of text."),
+        option("--brief", "Print ten lines at most."),
+        *(option(f"--{k} FILE", words, PATH) for k, words in kinds.items()),
     ]
 
     def of(command: Command) -> Command:
