@@ -196,3 +196,13 @@ def test_an_end_state_gives_the_weights_of_what_it_ends_in():
     assert all(0 < a["weight_error"] < 1e-13 for a in atoms)
     assert found["status"]["name"] == "converged"
     assert found["moments"]["mean"]["value"] == pytest.approx(0.25, abs=1e-14)
+
+
+def test_whatever_can_be_reached_from_an_end_state_is_a_line():
+    """The process has a gate, an atom and a density, so that nothing is left out."""
+    for drift, variance in ((lambda x: x - x**3, 0.2), (0.0, lambda x: x * x)):
+        state = st.end_state(Diffusion(drift, variance, (-2, 2)), 0.5)
+        parts = [state, state.anatomy, state.classes, *state.anatomy.points, *state.components]
+        parts += [x for c in state.components for x in (c.density, c.mesh, c.density.panels)]
+        parts += [x for p in state.anatomy.pieces for x in (p, p.sampling, p.sampling.samples)]
+        assert all(len(repr(part)) < 100 and "\n" not in repr(part) for part in parts)

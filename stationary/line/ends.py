@@ -68,13 +68,17 @@ class End:
         return f"{at}: {words}{tail}"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Anatomy:
     """The equilibria, left to right, and the two ends."""
 
     sampling: Sampling
     equilibria: tuple[Equilibrium, ...]
     ends: tuple[End, End]
+
+    def __repr__(self) -> str:
+        low, high = (end.position for end in self.ends)
+        return f"<Anatomy from {low:g} to {high:g}: {len(self.equilibria)} equilibria>"
 
 
 def anatomy(found: Sampling) -> Anatomy:

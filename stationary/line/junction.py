@@ -69,7 +69,7 @@ class Side:
         return self.behaviour is Behaviour.CROSSES and self.end.feller is Feller.REGULAR
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SingularPoint:
     """A zero of the variance inside the domain, or a stretch of them."""
 
@@ -82,6 +82,9 @@ class SingularPoint:
     stops: tuple[float, ...] = ()  # of a stretch: where the drift alone comes to rest
     carries: int | None = None  # of a stretch: +1 if the drift points to the right on all of it,
     # -1 to the left, 0 if it vanishes, too; None if it does none of these
+
+    def __repr__(self) -> str:
+        return f"<SingularPoint: {self.role} at {self.position:g}>"
 
     @property
     def position(self) -> float:

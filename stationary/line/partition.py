@@ -33,7 +33,7 @@ Array = NDArray[Any]
 MOST_ZEROS = 200
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Partition:
     """The pieces between the zeros of the variance, left to right, and what separates them."""
 
@@ -41,6 +41,9 @@ class Partition:
     pieces: tuple[Anatomy, ...]
     points: tuple[SingularPoint, ...]
     sides: tuple[tuple[Side, Side], ...]  # of each piece: its lower and its upper end
+
+    def __repr__(self) -> str:
+        return f"<Partition of {self.diffusion.name!r}: {len(self.pieces)} pieces>"
 
     @cached_property
     def equilibria(self) -> tuple[Equilibrium, ...]:

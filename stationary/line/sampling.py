@@ -85,7 +85,7 @@ class VanishingVarianceError(LandscapeError):
         self.near = near
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Sampling:
     """What was sampled. `h` is 2 f / a, `ell` is log a; both per panel of `panels`."""
 
@@ -96,6 +96,11 @@ class Sampling:
     lower: Any  # where sampling stopped
     upper: Any
     arithmetic: Arithmetic = DOUBLE
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} of {self.diffusion.name!r}: {len(self.samples.lower)} panels>"
+        )
 
     @cached_property
     def rule(self) -> Rule:

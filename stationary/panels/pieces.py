@@ -42,11 +42,14 @@ FINE = 1e-6  # of a panel
 SCATTER = 64.0  # times the floor that rounding may come to where it was not measured
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Panels:
     """Where the panels are; functions on them are coefficient arrays with a panel per column."""
 
     edges: Array  # (panels + 1,), ascending
+
+    def __repr__(self) -> str:
+        return f"<Panels: {len(self.edges) - 1}>"
 
     @property
     def lower(self) -> Array:
@@ -98,7 +101,7 @@ class Panels:
         return chebyshev_sum(c, t, k).reshape(x.shape)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Samples:
     """A function of several outputs, sampled on panels fine enough to resolve each output."""
 
@@ -109,6 +112,9 @@ class Samples:
     tails: tuple[Array, ...]  # each (panels,): size of the coefficients that were cut off
     resolved: Array  # (panels,), bool
     evaluations: int
+
+    def __repr__(self) -> str:
+        return f"<Samples: {len(self.values)} functions on {len(self.lower)} panels>"
 
     @cached_property
     def integrals(self) -> tuple[Array, ...]:

@@ -15,7 +15,7 @@ from stationary.numbers.elementary import converted, logsumexp, to_float
 from stationary.process.initial import Initial
 from stationary.states.basins import Basin
 from stationary.states.distribution import EndState
-from stationary.states.joined import joined
+from stationary.states.mixture import joined
 from stationary.weight.component import Component
 from stationary.weight.modes import Mode, modes_of
 from stationary.weight.quantiles import quantile

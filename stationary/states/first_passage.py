@@ -101,7 +101,7 @@ class FirstPassage(Result):
                 "first_passage for one start at a time."
             )
         at = self._line.points(x)
-        value = self._line.occupation(at.ravel())
+        value = self._line.network.occupation(self._line.starts.ravel()[0], at.ravel())
         estimate: Estimate = self._line.estimate(
             value.log.reshape(at.shape), value.error.reshape(at.shape)
         )
@@ -162,88 +162,43 @@ def first_passage(
 def mean_first_passage_time(
     process: ProcessLike, start: Any, target: Any, *, digits: int | None = None
 ) -> Any:
-    """The mean time from `start` until a target is reached first.
-
-    Parameters
-    ----------
-    process
-        A `Diffusion`, a `Landscape` (whose diffusion is then taken), or the path of its file.
-    start
-        A point of the domain, or an array of them.
-    target
-        A point, or several: the first of them counts.
-    digits
-        To compute in so many digits. Points may then be strings or mpmath numbers, and the
-        result is an mpmath number.
+    """The mean time from `start` until a target is reached first; all as for `first_passage`.
 
     Returns
     -------
     float or array
-        In the unit of time of the process (SGD steps for a landscape). inf where the target may
-        never be reached, where the mean is infinite, and where it is beyond the range of doubles:
-        `log_mean_first_passage_time` then tells these apart. `first_passage` gives the error.
-
-    Raises
-    ------
-    LandscapeError
-        If a point lies outside the domain.
+        Of the shape of the starts, in the unit of time of the process (SGD steps for a
+        landscape). inf where the target may never be reached, where the mean is infinite, and
+        where it is beyond the range of doubles: `log_mean_first_passage_time` then tells these
+        apart. `first_passage` gives the error.
     """
-    line = _line(process, start, target, digits)
-    return line.shaped(line.first_of(line.law(1))[0]).value
+    return _mean(process, start, target, digits).value
 
 
 def log_mean_first_passage_time(
     process: ProcessLike, start: Any, target: Any, *, digits: int | None = None
 ) -> Any:
     """The natural logarithm of `mean_first_passage_time`, right where that would overflow."""
-    line = _line(process, start, target, digits)
-    return line.shaped(line.first_of(line.law(1))[0]).log
+    return _mean(process, start, target, digits).log
 
 
 def hitting_probability(
-    process: ProcessLike,
-    start: Any,
-    targets: Sequence[Any],
-    *,
-    digits: int | None = None,
+    process: ProcessLike, start: Any, targets: Sequence[Any], *, digits: int | None = None
 ) -> tuple[Any, ...]:
     """The probability, for each target, that it is the first one to be reached from `start`.
 
-    Parameters
-    ----------
-    process
-        A `Diffusion`, a `Landscape` (whose diffusion is then taken), or the path of its file.
-    start
-        A point of the domain, or an array of them.
-    targets
-        Points of the domain, among them possibly its ends. Only the nearest on either side can
-        be reached first. The probabilities add up to less than one if the process may never
-        reach any of them: 0 for a point that it comes ever closer to (`first_passage` then says
-        with what probability it is `approached`).
-    digits
-        To compute in so many digits, as for `mean_first_passage_time`.
-
-    Raises
-    ------
-    LandscapeError
-        If a point lies outside the domain.
+    All as for `first_passage`, which gives the errors. The probabilities add up to less than one
+    if the process may never reach any target: 0 for a point that it comes ever closer to
+    (`first_passage` then says with what probability it is `approached`).
     """
-    line = _line(process, start, targets, digits)
-    chance = line.law(0).chance
-    return tuple(line.shaped(chance[i]).value for i in range(len(line.asked)))
+    return tuple(chance.value for chance in _chances(process, start, targets, digits))
 
 
 def log_hitting_probability(
-    process: ProcessLike,
-    start: Any,
-    targets: Sequence[Any],
-    *,
-    digits: int | None = None,
+    process: ProcessLike, start: Any, targets: Sequence[Any], *, digits: int | None = None
 ) -> tuple[Any, ...]:
     """The natural logarithms of `hitting_probability`; -inf where it is zero."""
-    line = _line(process, start, targets, digits)
-    chance = line.law(0).chance
-    return tuple(line.shaped(chance[i]).log for i in range(len(line.asked)))
+    return tuple(chance.log for chance in _chances(process, start, targets, digits))
 
 
 # -- how it is done -----------------------------------------------------------------------------
@@ -257,6 +212,17 @@ def _line(process: Any, start: Any, targets: Any, digits: int | None) -> _Line:
     if not asked:
         raise LandscapeError(f"{diffusion.name}: first passage needs a target, as in targets = 1.")
     return _Line(diffusion, start, asked, digits)
+
+
+def _mean(process: Any, start: Any, target: Any, digits: int | None) -> Estimate:
+    line = _line(process, start, target, digits)
+    return line.shaped(line.first_of(line.law(1))[0])
+
+
+def _chances(process: Any, start: Any, targets: Any, digits: int | None) -> list[Estimate]:
+    line = _line(process, start, targets, digits)
+    chance = line.law(0).chance
+    return [line.shaped(chance[i]) for i in range(len(line.asked))]
 
 
 class _Line:
@@ -420,9 +386,6 @@ class _Line:
             lambda x: lost(x)[None].astype(float), network.cuts
         )
         return np.array([float(share[0]) < 1e-300])
-
-    def occupation(self, y: Array) -> Value:
-        return self.network.occupation(self.starts.ravel()[0], y)
 
     def shaped(self, value: Value) -> Estimate:
         log, error = value.log, value.error

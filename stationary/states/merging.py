@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,10 +20,8 @@ from stationary.numbers.elementary import (
     possible_growth,
     to_float,
 )
+from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
-
-if TYPE_CHECKING:
-    from stationary.states.basins import Basin
 
 __all__ = ["MIN_BARRIER", "checked_barrier", "heaviest", "merged", "merges"]
 

@@ -64,7 +64,7 @@ class Group:
         return low, high
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Network(Data):
     """All outcomes of a process, left to right, and how likely each is from a start.
 
@@ -78,6 +78,10 @@ class Network(Data):
     targets: tuple[Any, ...] = ()
     reach: tuple[Any, Any] = (None, None)  # the lowest and the highest start, for a passage
     _memory: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def __repr__(self) -> str:
+        kinds = ", ".join(o.kind for o in self.outcomes)
+        return f"<Network of {len(self.groups)} stretches of the line: {kinds}>"
 
     @cached_property
     def cuts(self) -> Array:

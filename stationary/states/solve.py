@@ -22,8 +22,7 @@ from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.sources.loading import ProcessLike, as_process
 from stationary.states.distribution import EndState
-from stationary.states.joined import Joined, joined
-from stationary.states.mixture import Atom, Escape
+from stationary.states.mixture import Atom, Escape, Joined, joined
 from stationary.states.network import Network, Outcome, network_of
 from stationary.states.ring import anatomy_of_ring, classes_of_ring, component_on_ring
 from stationary.weight.component import Component, component_on

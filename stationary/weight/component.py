@@ -85,7 +85,7 @@ def _cuts(density: Weight) -> Array:
     return np.unique(np.concatenate(cuts))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Component:
     """A density on one closed class, or on one piece of it where the noise vanishes inside.
 
@@ -99,6 +99,11 @@ class Component:
     group: int | None = None  # its closed class, left to right
     log_share: Any = 0.0  # of what the class holds
     _memory: dict[tuple[int, int], Cumulative] = field(default_factory=dict, init=False, repr=False)
+
+    def __repr__(self) -> str:
+        low, high = map(float, self.interval)
+        weight = "by the start" if self.weight is None else f"{float(self.weight):.6g}"
+        return f"<Component: a density from {low:g} to {high:g}, weight {weight}>"
 
     @property
     def arithmetic(self) -> Arithmetic:

@@ -41,7 +41,7 @@ STEEP = 800.0  # a panel on which phi changes by more is not cut into cells but 
 LAYER = 60.0  # e-folds of phi on that
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class _RingSampling(Sampling):
     """The sampling of the process without current that has the same density: drift f - J / P."""
 
@@ -53,7 +53,7 @@ class _RingSampling(Sampling):
         return np.asarray(4 * self.panels.half * s.tails[0] + self.inherited)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RingDensity(Weight):
     """log P on a ring that carries a current."""
 

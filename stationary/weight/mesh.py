@@ -48,7 +48,7 @@ DEEP = -10.0  # log of a part of the mass, below which it need not be right rela
 AT_ENDS = 64.0  # times what the polynomial may leave out, it may be off next to an end
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Mesh:
     """Panels, left to right, with P = exp(top) * polynomial on each."""
 
@@ -60,6 +60,9 @@ class Mesh:
     log_density: Array  # (n, panels), at the nodes
     coefficients: Array  # (n, panels), of P / exp(top)
     cut: Array  # (panels,), relative size of what the polynomial leaves out
+
+    def __repr__(self) -> str:
+        return f"<Mesh: {len(self.lower)} panels>"
 
     @property
     def half(self) -> Array:

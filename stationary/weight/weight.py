@@ -66,7 +66,7 @@ GROWTH = 8.0  # of the panels beyond
 BLUNT_IN_DIGITS = 4000.0  # of log P across a panel of many digits: their guard bears so much
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Weight(PiecewiseLog):
     """log of e^(s Phi) a^-k up to a constant, where it turns, and what it is beyond the panels."""
 
@@ -96,6 +96,10 @@ class Weight(PiecewiseLog):
         rough_ell = 4 * found.samples.tails[1] + 8 * found.epsilon * (1 + np.abs(found.ell[0]))
         noise = abs(s) * found.noise + k * rough_ell
         return cls(found.panels, c, noise, found, s, k, tails, phi)
+
+    def __repr__(self) -> str:
+        power = f"exp({float(self.s):g} Phi) a^{-float(self.k):g}"
+        return f"<{type(self).__name__}: {power} on {len(self.panels.lower)} panels>"
 
     @cached_property
     def derivative(self) -> Array:

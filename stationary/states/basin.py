@@ -1,0 +1,120 @@
+"""`Basin`: a minimum, what it holds, and what separates it from its neighbours."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from stationary.numbers.elementary import exp
+from stationary.result import Data
+from stationary.states.distribution import EndState
+from stationary.weight.component import Component
+from stationary.weight.modes import Mode
+
+__all__ = ["Basin"]
+
+
+@dataclass(frozen=True, eq=False)
+class Basin(Data):
+    """A stable equilibrium and the interval between the unstable ones around it.
+
+    All logarithms are natural. `log_mass` is right to `mass_error`, which is the absolute
+    error of log_mass and so the relative error of mass. Where several minima were too close to
+    count as basins of their own, these are its `parts`, and the heaviest of them its minimum.
+    """
+
+    position: Any  # of the minimum
+    position_error: float
+    at_wall: bool  # not a zero of the drift: the drift presses against a reflecting end
+    lower: Any  # on a ring, the basin across the seam runs on beyond the end of the domain that
+    upper: Any  # is nearer to its minimum: lower < position < upper always
+    mass: Any
+    log_mass: Any
+    mass_error: float
+    log_density: Any  # log P at the minimum; where the noise jumps there, on its quieter side
+    curvature: Any  # -f' at the minimum [1 / time]; None at a corner or a wall
+    variance: Any  # a at the minimum [x^2 / time], on the same side
+    barrier_left: Any  # drop of int 2 f / a from the minimum to the unstable neighbour
+    barrier_right: Any  # None where there is no neighbour on that side
+    barrier_error: float  # absolute, of both
+    parts: tuple[Basin, ...] = ()  # the minima that were merged, left to right, if any were
+    offset: float = 0.0  # what position leaves out of where the minimum is
+    places: tuple[Any, Any, Any] = field(default=(None, None, None), repr=False, compare=False)
+    # lower, position and upper with all the digits that were computed
+    component: Component | None = field(default=None, repr=False, compare=False)
+    weight_error: float = field(
+        default=0.0, repr=False, compare=False
+    )  # of its component, relative
+    state: EndState | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def modes(self) -> tuple[Mode, ...]:
+        """The local maxima of the density on it, left to right."""
+        assert self.state is not None
+        low, _, high = self.places
+        domain, turns = self.state.diffusion.domain, [0.0]
+        if self.state.diffusion.is_periodic:
+            turns = [t * (domain[1] - domain[0]) for t in (-1, 0, 1)]
+        inside = {
+            m.place + t: m for t in turns for m in self.state.modes if low <= m.place + t <= high
+        }
+        return tuple(dict.fromkeys(inside[place] for place in sorted(inside)))
+
+    owner: Any = field(default=None, repr=False, compare=False)  # the analysis it is part of
+
+    @property
+    def width(self) -> float | None:
+        """The standard deviation of a small peak there: sqrt(a / (2 curvature)); None if flat."""
+        if self.curvature is None or not self.curvature > 0:
+            return None
+        return math.sqrt(float(self.variance) / (2 * float(self.curvature)))
+
+    @property
+    def log_exit_time(self) -> Any:
+        """log of the mean time from the minimum to the first border; None without a border."""
+        return None if (known := self._of("exits")) is None else known.log_time
+
+    @property
+    def exit_time(self) -> Any:
+        """That time; inf where doubles overflow."""
+        log_time = self.log_exit_time
+        if type(log_time) is float:
+            return math.exp(log_time) if log_time < 709 else math.inf
+        return None if log_time is None else exp(log_time)
+
+    @property
+    def exit_time_error(self) -> Any:
+        """Of `log_exit_time`, absolute, and so relative to the time."""
+        return None if (known := self._of("exits")) is None else known.error
+
+    @property
+    def loss(self) -> Any:
+        """The mean loss at the minimum; None where no losses were given."""
+        return self._of("losses")
+
+    @property
+    def sharpness(self) -> Any:
+        """The second derivative of the mean loss there; None without a landscape."""
+        return self._of("sharpnesses", 0)
+
+    @property
+    def batch_sharpness(self) -> Any:
+        """That of the minibatch for which it is largest in size."""
+        return self._of("sharpnesses", 1)
+
+    def _of(self, what: str, *item: int) -> Any:
+        """What the analysis knows of its minima, for this one."""
+        if self.owner is None:
+            return None
+        at = next((i for i, b in enumerate(self.owner.basins) if b is self), None)
+        found = None if at is None else getattr(self.owner, what)[at]
+        return found[item[0]] if item and found is not None else found
+
+    @property
+    def density(self) -> Any:
+        """P at the minimum, per unit of x."""
+        if type(self.log_density) is float:
+            return math.exp(min(self.log_density, 709.0))
+        return exp(self.log_density)
