@@ -50,14 +50,6 @@ MOST_ROUNDS = 60  # of cutting panels; each finds where one more integral turns
 
 
 @dataclass(frozen=True, eq=False)
-class Times:
-    """Mean time and its variance for a process that leaves upwards, as functions of the start."""
-
-    mean: Cumulated | None  # None: infinite
-    variance: Cumulated | None
-
-
-@dataclass(frozen=True, eq=False)
 class Stretch:
     """The line between two points, on neighbouring pieces that are passed both ways.
 
@@ -183,22 +175,22 @@ class Stretch:
 
     # -- when -----------------------------------------------------------------------------------
 
-    def times(self, end: int, *, variance: bool = False) -> Times:
-        """For what leaves at an end, the mean time and, if asked for, its variance."""
+    def times(self, end: int, moments: int) -> list[Cumulated | None]:
+        """For what leaves at an end, the mean time, and its variance for 2 moments; None: inf."""
         memory = self.__dict__.setdefault("_known", {})
-        if (end, variance) not in memory:
-            memory[end, variance] = self._times(end, variance)
-        return memory[end, variance]  # type: ignore[no-any-return]
+        if (end, moments) not in memory:
+            memory[end, moments] = self._times(end, moments)
+        return memory[end, moments]  # type: ignore[no-any-return]
 
-    def _times(self, end: int, variance: bool) -> Times:
+    def _times(self, end: int, moments: int) -> list[Cumulated | None]:
         down = end == 0
         behind, ahead = (1, 0) if down else (0, 1)
         last = self.pieces[-1 if behind else 0].ends[behind]
         keeps = self.ends[behind] is not None or self.leaves[behind] or last.integrable
         if not self.leaves[ahead] or not self.arrives[ahead] or not keeps:
-            return Times(None, None)
+            return [None] * moments
 
-        def build(mesh: Mesh, rounds: int) -> Times:
+        def build(mesh: Mesh, rounds: int) -> list[Cumulated]:
             s, m = mesh.scale, mesh.speed
             if self.leaves[behind]:
                 f = cumulated(mesh, s, down=down, rounds=rounds)
@@ -207,15 +199,15 @@ class Stretch:
             held = cumulated(mesh, m, down=down, ahead=False, rounds=rounds).log
             first = _last_leg(mesh, s, m, held, down=down, rounds=rounds)
             mean = cumulated(mesh, s + held, down=not down, rounds=rounds, first=first)
-            if not variance:
-                return Times(mean, None)
+            if moments == 1:
+                return [mean]
             source = cumulated(mesh, s + 2 * held, down=down, ahead=False, rounds=rounds).log
-            return Times(mean, cumulated(mesh, s + source, down=not down, rounds=rounds))
+            return [mean, cumulated(mesh, s + source, down=not down, rounds=rounds)]
 
         try:
             return self._resolved(build)  # type: ignore[no-any-return]
         except DivergesError:
-            return Times(None, None)
+            return [None] * moments
 
     @cached_property
     def unknown(self) -> float:
@@ -243,9 +235,8 @@ class Stretch:
         """log of the mean time and of its variance, from each x, given the end; with errors."""
         if not moments:
             return []
-        known = self.times(end, variance=moments > 1)
         result = []
-        for f, factor in ((known.mean, 2), (known.variance, 8))[:moments]:
+        for f, factor in zip(self.times(end, moments), (2, 8), strict=False):
             if f is None:
                 endless = self.arithmetic.array(np.full(x.shape, math.inf))
                 result.append((endless, np.zeros(x.shape)))

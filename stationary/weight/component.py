@@ -196,25 +196,6 @@ class Component:
         error = 1.5 * (self.norm_error + max(worst, density.spike))
         return error, float(share), 1.5 * float(there)
 
-    def tail_error(self, x: Any, *, left: bool) -> Any:
-        """The relative error of P(X <= x), or of P(X > x).
-
-        Either is made of where the density is not negligible beside that next to x, on its side.
-        """
-        found, errors = self.density.sampling, self.density.errors
-        at = number(min(max(x, found.lower), found.upper))
-        k = int(self.density.panels.locate(np.array([at]))[0][0])
-        top = np.maximum(*self.density.edge_values)
-        level = min(number(top[k]), number(self.density(np.array([at]))[0])) - VISIBLE
-        side = slice(None, k + 1) if left else slice(k, None)
-        there = top[side] > level
-        there[-1 if left else 0] = True
-        worst = number(errors[side][there].max())
-        tail = self.density.tails[0 if left else 1]
-        if tail is not None and tail.level > level:
-            worst += tail.error
-        return 1.5 * (self.norm_error + worst)
-
     @cached_property
     def leak(self) -> Any:
         """The most that can lie beyond panels that ended before the density was negligible."""
