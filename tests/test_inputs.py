@@ -237,6 +237,14 @@ def test_a_function_of_single_numbers_that_overflows_is_told_where():
         end_state(Diffusion(drift=lambda x: math.exp(x), variance=1, domain=(-1, 2000)))
 
 
+def test_a_drift_whose_double_overflows_is_told_where():
+    with pytest.raises(LandscapeError, match=r"drift\(-0\.\d+\) = \d\.\d+e\+307, beyond 1e\+300"):
+        end_state(Diffusion(lambda x: -1e308 * x, 1, (-1, 1)))
+    assert end_state(Diffusion(lambda x: -1e299 * x, 1, (-1, 1))).std() == pytest.approx(
+        0.5**0.5 * 1e299**-0.5, rel=1e-9
+    )
+
+
 def test_no_warning_of_numpy_leaves_the_functions_of_a_process():
     process = Diffusion(drift=lambda x: 1 / x - x**5, sigma=np.exp, domain=(0, 5))
     x = np.array([0.0, 1e-300, 1e200])

@@ -40,6 +40,8 @@ __all__ = ["Convention", "Diffusion"]
 Array = NDArray[Any]
 Function = Callable[[Any], Any]
 
+LARGEST = 1e300  # of drift and variance: sums of 2 f stay within doubles
+
 
 def _absent(x: Any) -> Any:
     raise LandscapeError("this function was not given")
@@ -199,13 +201,14 @@ class Diffusion(Data, metaclass=BySpace):
         """Raise for the first point where the process is not one: f or a not finite, a < 0."""
         v = self.variable
         for what, values in (("drift", f), ("variance", a)):
-            bad = ~np.isfinite(values)
+            bad = ~(np.abs(values) < LARGEST)
             if bad.any():
                 i = int(np.argmax(bad))
+                beyond = f", beyond {LARGEST:g}" if np.isfinite(values[i]) else ""
                 raise LandscapeError(
                     f"{self.name}: {what}({v}) must be finite inside the domain "
                     f"({self.domain[0]:g}, {self.domain[1]:g}), but {what}({x[i]:.6g}) = "
-                    f"{values[i]:g}. Shrink the domain, or mend the function there."
+                    f"{values[i]:g}{beyond}. Shrink the domain, or mend the function there."
                 )
         if (a < 0).any():
             i = int(np.argmin(a))
