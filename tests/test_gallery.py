@@ -43,7 +43,7 @@ def check_stochastic_differential_equations(page):
     assert page["means"]["ito"] == pytest.approx(0.75, rel=1e-10)  # of Gamma(3, 1/4)
     assert page["means"]["stratonovich"] == pytest.approx(1, rel=1e-10)
     assert page["means"]["klimontovich"] == pytest.approx(1.25, rel=1e-10)
-    assert page["exact"] / page["kramers"] == pytest.approx(1, abs=0.2)
+    assert page["exact"] / page["kramers"] == pytest.approx(1, abs=0.1)
 
 
 def check_population_genetics(page):

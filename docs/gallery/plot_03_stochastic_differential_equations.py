@@ -36,8 +36,9 @@ passage = stationary.first_passage(well, [-1, 0.2], (-1.5, 1.5))
 print(passage)
 
 # %%
-# Kramers' law for the mean exit time, :math:`2 \pi e^{2 \Delta V / a} / \sqrt{|V''_0 V''_1|}`, is
-# good to some per cent at this noise; the exact number costs no more.
+# Kramers' law for the mean time from a minimum to the top of the barrier,
+# :math:`\pi e^{2 \Delta V / a} / \sqrt{|V''_0 V''_1|}`, is good to a tenth at this noise; the exact
+# number costs no more.
 exact = stationary.mean_first_passage_time(well, -1, 0)
 kramers = np.pi / np.sqrt(2) * np.exp(2 * 0.25 / 0.1)
 exact / kramers

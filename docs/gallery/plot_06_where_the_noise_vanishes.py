@@ -44,7 +44,7 @@ two_traps = Diffusion(lambda x: (1 - x**2) * (x + 0.2), lambda x: (1 - x**2) ** 
 # Adding a little noise everywhere makes another process, which forgets its start. How its masses go
 # as that noise falls is followed, and set beside the exact answer: the two differ.
 path = stationary.regularisation_path(two_traps, 10.0 ** -np.arange(1, 9))
-print(textwrap.fill(path.verdict, 90))
+print(textwrap.fill(path.verdict, 76))
 
 # %%
 figure = path.plot()

@@ -20,7 +20,7 @@ def told(make):
         answer = make()
     except StationaryError as error:
         refused.append(str(error))
-        return textwrap.fill(str(error), 90)
+        return textwrap.fill(str(error), 76)
     return answer
 
 
@@ -46,7 +46,7 @@ print(free.summary(brief=True))
 # %%
 # What depends on the start is not given without one: the weights are functions of it.
 genes = stationary.end_state(Diffusion(0, lambda x: x * (1 - x), domain=(0, 1)))
-print(textwrap.fill(genes.reason, 90))
+print(textwrap.fill(genes.reason, 76))
 
 # %%
 # What it cannot do yet stands in the list of what is known to be wrong or missing, which is part of
