@@ -15,6 +15,8 @@ from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from stationary.chain.batches import batches_of
 from stationary.chain.steps import MinimumStep, StepIndicators
 from stationary.errors import ConvergenceError, LandscapeError, StationaryError, Status
@@ -409,7 +411,4 @@ def _leaving(
 
 
 def _sum(logs: list[float]) -> float:
-    top = max(logs)
-    if not math.isfinite(top):
-        return -math.inf
-    return min(top + math.log(sum(math.exp(v - top) for v in logs)), 0.0)
+    return min(float(np.logaddexp.reduce(logs)), 0.0)

@@ -161,9 +161,7 @@ def _within(edges: Array, log_mass: Array, lower: float, upper: float) -> Array:
 
 
 def _log_probability(edges: Array, log_mass: Array, lower: float, upper: float) -> float:
-    logs = _within(edges, log_mass, lower, upper)
-    top = float(logs.max())
-    return top + math.log(np.exp(logs - top).sum()) if math.isfinite(top) else -math.inf
+    return float(np.logaddexp.reduce(_within(edges, log_mass, lower, upper)))
 
 
 def still_class(chain: Transfer, low: float, high: float) -> ChainClass:

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse.csgraph import breadth_first_order
 
 from stationary.chain.batches import Batches
 from stationary.chain.cells import bisected, graded
 from stationary.chain.elimination import IN_LOGS, Elimination, band_of, solved_in_logs
 from stationary.chain.tilt import Lean
-from stationary.chain.transfer import Transfer, transfers
+from stationary.chain.transfer import Transfer, closed_classes, transfers
 from stationary.errors import ConvergenceError, LandscapeError
 from stationary.functions.given import Boundary, checked_boundaries, number
 from stationary.numbers.limit import limit
@@ -94,9 +95,10 @@ def _log_time(
     leaving, upwards, inner = chain.leaving.sum(axis=1), chain.leaving[:, 1], chain.inner.tocsr()
     members = np.arange(chain.cells)
     if start is not None:
-        members = _reached(inner, np.array([_cell(edges, start)]))
+        cell = int(np.clip(np.searchsorted(edges, start, side="right") - 1, 0, chain.cells - 1))
+        members = np.sort(breadth_first_order(inner, cell, return_predecessors=False))
         inner, leaving, upwards = inner[members][:, members], leaving[members], upwards[members]
-    if len(_reached(inner.T.tocsr(), np.flatnonzero(leaving > 0))) < len(members):
+    if any(not leaving[c].any() for c in closed_classes(inner)):
         return math.inf, 0.0, math.nan  # some of it is never left
     parts = Elimination.of(inner, leaving)
     steps, above = parts.solve(np.stack([np.ones(len(members)), upwards], axis=1)).T
@@ -137,22 +139,3 @@ def _log_time(
         if greatest - least < 1e-10:
             break
     return (least + greatest) / 2, (greatest - least) / 2, math.nan
-
-
-def _reached(matrix: Any, states: Array) -> Array:
-    """All states that can be reached from some, ascending."""
-    if not len(states):
-        return states
-    n = matrix.shape[0]
-    seen = np.zeros(n, dtype=bool)
-    seen[states] = True
-    forward = matrix.T.tocsr()
-    while True:
-        wider = seen | (forward @ seen.astype(float) > 0)
-        if (wider == seen).all():
-            return np.flatnonzero(seen)
-        seen = wider
-
-
-def _cell(edges: Array, x: float) -> int:
-    return int(np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(edges) - 2))

@@ -233,20 +233,20 @@ class _Distant:
         same, other = ((weight * on) @ self.probability for on in (stays, ~stays))
         return np.array([[same[0], other[0]], [other[1], same[1]]])
 
-    def _sides(self, factor: Array) -> Array:
-        """How often the walker is on each side."""
+    def _sides(self, factor: Array) -> Array | None:
+        """How often the walker is on each side; None where no step changes sides."""
         turn = self._moved(factor, np.ones_like(factor))
-        if len(turn) == 1 or turn[0, 1] + turn[1, 0] == 0:
-            return np.full(len(turn), 1 / len(turn))
-        return np.asarray(np.array([turn[1, 0], turn[0, 1]]) / (turn[0, 1] + turn[1, 0]))
+        if len(turn) == 1:
+            return np.ones(1)
+        over = turn[[1, 0], [0, 1]]
+        return over / over.sum() if over.any() else None
 
     def _growth(self, factor: Array) -> float:
         """The mean logarithm of the growth: where no step changes sides, of the worse side."""
         with np.errstate(divide="ignore"):
             logs = np.maximum(np.log(np.abs(factor)), -700) @ self.probability
-        turn = self._moved(factor, np.ones_like(factor))
-        apart = len(turn) == 2 and turn[0, 1] + turn[1, 0] == 0
-        return float(logs.max() if apart else self._sides(factor) @ logs)
+        sides = self._sides(factor)
+        return float(logs.max() if sides is None else sides @ logs)
 
     @property
     def growth(self) -> float:
@@ -255,13 +255,11 @@ class _Distant:
     @property
     def pull(self) -> float:
         mean, square = self.way @ self.probability, self.way**2 @ self.probability
-        turn = self._moved(self.factor, np.ones_like(self.factor))
-        apart = len(turn) == 2 and turn[0, 1] + turn[1, 0] == 0
-        if apart:
+        sides = self._sides(self.factor)
+        if sides is None:
             with np.errstate(all="ignore"):
                 ratios = 2 * self.distance * mean / square
             return float(np.nan_to_num(ratios, nan=0.0).max())
-        sides = self._sides(self.factor)
         # On both sides in turn: what one gives the other takes back.
         spread = float(sides @ square)
         drift = float(sides @ mean)

@@ -100,10 +100,7 @@ class ChainState(Distribution):
             )
         logs = [math.log(w) + c.log_probability(lower, upper) for w, c in self._parts]
         logs += [math.log(w) for w, x in self._lumps if lower < x <= upper]
-        top = max(logs, default=-math.inf)
-        if not math.isfinite(top):
-            return -math.inf
-        return min(top + math.log(sum(math.exp(v - top) for v in logs)), 0.0)
+        return min(float(np.logaddexp.reduce(logs)), 0.0) if logs else -math.inf
 
     def log_probability_error(self, lower: float, upper: float) -> float:
         """The estimated absolute error of `log_probability`: relative of the probability itself.
