@@ -112,26 +112,19 @@ class Elimination:
         inverse, smallest = _inverse(d[gone], exits)
         self.sound &= bool(smallest > UNDERFLOW)
         count, stay = len(inverse), len(range(*left.indices(m)))
-        # Block k that stays has before it the one that went with index k - first, and after it
-        # the next; at either end there may be none.
-        first = 0 if parity == 0 else -1
-        before = np.arange(stay) - 1 - first
-        after = before + 1
-        a, z = (before >= 0) & (before < count), (after >= 0) & (after < count)
+        before, after = _beside(parity, count, stay)
+        (k, i), (m, j) = after, before  # a block that stays, and the one that went before; after it
         from_left, from_right = np.zeros((count, b, b)), np.zeros((count, b, b))
-        from_right[before[a]] = low[left][a] @ inverse[before[a]]
-        from_left[after[z]] = up[left][z] @ inverse[after[z]]
+        from_right[i], from_left[j] = low[left][k] @ inverse[i], up[left][m] @ inverse[j]
         self.sound &= bool(np.isfinite(from_left).all() and np.isfinite(from_right).all())
         new_d, new_out = d[left].copy(), out[left].copy()
         new_low, new_up = np.zeros_like(new_d), np.zeros_like(new_d)
-        gone_low, gone_up, gone_out = low[gone], up[gone], out[gone]
-        r, s = from_right[before[a]], from_left[after[z]]
-        new_d[a] += r @ gone_up[before[a]]
-        new_d[z] += s @ gone_low[after[z]]
-        new_low[a] = r @ gone_low[before[a]]
-        new_up[z] = s @ gone_up[after[z]]
-        new_out[a] += (r @ gone_out[before[a]][:, :, None])[..., 0]
-        new_out[z] += (s @ gone_out[after[z]][:, :, None])[..., 0]
+        gone_low, gone_up, gone_out = low[gone], up[gone], out[gone][:, :, None]
+        new_d[k] += from_right[i] @ gone_up[i]
+        new_d[m] += from_left[j] @ gone_low[j]
+        new_low[k], new_up[m] = from_right[i] @ gone_low[i], from_left[j] @ gone_up[j]
+        new_out[k] += (from_right[i] @ gone_out[i])[..., 0]
+        new_out[m] += (from_left[j] @ gone_out[j])[..., 0]
         self.rounds.append(_Step(gone, left, inverse, gone_low, gone_up, from_left, from_right))
         return new_d, new_low, new_up, new_out
 
@@ -145,7 +138,7 @@ class Elimination:
         with np.errstate(all="ignore"):
             for step in self.rounds:
                 went, stays = x[step.gone], x[step.left].copy()
-                before, after = _beside(step, len(went), len(stays))
+                before, after = _beside(step.left.start, len(went), len(stays))
                 stays[before[0]] += step.from_left[before[1]] @ went[before[1]]
                 stays[after[0]] += step.from_right[after[1]] @ went[after[1]]
                 held.append(went)
@@ -154,7 +147,7 @@ class Elimination:
             self.sound &= bool(smallest > UNDERFLOW)
             x = inverse @ x
             for step, went in zip(reversed(self.rounds), reversed(held), strict=True):
-                before, after = _beside(step, len(went), len(x))
+                before, after = _beside(step.left.start, len(went), len(x))
                 whole = went.copy()
                 whole[before[1]] += step.lower[before[1]] @ x[before[0]]
                 whole[after[1]] += step.upper[after[1]] @ x[after[0]]
@@ -171,7 +164,7 @@ class Elimination:
             x[0, used] = kept
             for step in reversed(self.rounds):
                 count = len(step.inverse)
-                before, after = _beside(step, count, len(x))
+                before, after = _beside(step.left.start, count, len(x))
                 found = np.full((count, self.width), -np.inf)
                 found[before[1]] = _log_sums(x[before[0]], step.from_left[before[1]])
                 right = _log_sums(x[after[0]], step.from_right[after[1]])
@@ -182,12 +175,11 @@ class Elimination:
         return np.asarray(x - top - np.log(np.exp(x - top).sum()))
 
 
-def _beside(step: _Step, went: int, stay: int) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+def _beside(parity: int, went: int, stay: int) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     """Pairs (block that stays, block that went): with the former before, and after, the latter."""
-    parity = step.left.start
     k = np.arange(went)
-    before, after = (k, k + 1) if parity == 0 else (k - 1, k)
-    a, z = (before >= 0) & (before < stay), after < stay
+    before, after = k - parity, k + 1 - parity
+    a, z = before >= 0, after < stay
     return (before[a], k[a]), (after[z], k[z])
 
 

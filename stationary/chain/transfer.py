@@ -41,8 +41,8 @@ CHUNK = 2**18  # images at a time
 FOLDS = 50  # reflections of one step before what is left is put at the end
 NOISE = 16 * np.finfo(float).eps  # overlaps below this, relative to the positions, are rounding
 STEEPEST = 300.0  # change of log density within one cell
-FEW, ROUNDS = 9, 60  # tens of steps in which the moments within cells may settle: if few will not
-NARROW = 150  # do, and a step reaches no more cells than this, they are eliminated
+ROUNDS = 600  # steps in which the moments within cells may settle, where
+NARROW = 150  # a step reaches more cells than this: else they are eliminated
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,26 +132,23 @@ class Transfer:
 
 def _settled(matrix: Any, source: Array, most: Array) -> Array | None:
     """x = matrix x + source; None where |x| would be more than `most`, which cannot be."""
-    n, scale, x = len(source), float(most.max()), source
-    for k in range(ROUNDS):
-        for _ in range(9):
-            x = matrix @ x + source
-        new = matrix @ x + source
-        change, size = float(np.abs(new - x).sum()), float(np.abs(new).sum())
-        x = new
-        if change <= 1e-15 * (scale + size):
-            break
-        if k % 5 == 4 and (np.abs(x) > 10 * most + 1e-6 * scale).any():
+    scale, x = float(most.max()), source
+    if band_of(matrix) <= NARROW:
+        try:
+            system = (sp.eye_array(len(source)) - matrix).tocsc()
+            x = splu(system, permc_spec="NATURAL").solve(source)
+        except RuntimeError:
             return None
-        if k == FEW and band_of(matrix) <= NARROW:
-            try:
-                system = (sp.eye_array(n) - matrix).tocsc()
-                x = splu(system, permc_spec="NATURAL").solve(source)
-            except RuntimeError:
-                return None
-            break
     else:
-        return None
+        for _ in range(ROUNDS):
+            before, x = x, matrix @ x + source
+            size = float(np.abs(x).sum())
+            if float(np.abs(x - before).sum()) <= 1e-15 * (scale + size):
+                break
+            if not size <= 1e3 * len(source) * scale:
+                return None
+        else:
+            return None
     return np.asarray(x) if (np.abs(x) <= most + 1e-12 * scale).all() else None
 
 
