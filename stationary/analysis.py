@@ -263,17 +263,13 @@ def analyze(
             "more."
         )
     if isinstance(process, PLANE):
-        found: Analysis = _in_the_plane(process, digits=digits, regularise=regularise)
+        from stationary.plane.doors import end_state as in_the_plane
+
+        # A `PlaneState`, which answers and prints what an `Analysis` does.
+        state: Any = in_the_plane(process, digits=digits, regularise=regularise)
+        found: Analysis = state
         return found
     added = 0.0 if regularise is None else regularise
     least = checked_barrier(min_barrier, process.name)
     state = end_state(process, digits=digits, regularise=added)
     return Analysis(process, state, least, chain, steps)
-
-
-def _in_the_plane(process: Any, **options: Any) -> Any:
-    """A `PlaneState`, which answers and prints what an `Analysis` does."""
-    from stationary.plane.doors import end_state
-
-    state: Any = end_state(process, **options)
-    return state

@@ -1,5 +1,7 @@
-"""Results made into text, tables and figures: imports results, never the reverse.
+"""Answers made into text, tables and figures: imports answers, never the reverse.
 
-`renderers` (which function sets which result), `layout` (how a report is set), `answer` (the result
-in a few sentences), `reports`, `tables` (JSON and CSV) and `figures` (one of each kind of result).
+`renderers` says which module shows which kind of answer: one for each, with its `text`, `data`,
+`table` and `figure`. They are set by `layout` (reports and tables) and `html` (pages), drawn on a
+sheet of `drawing`, and written by `files` and `saved`. An analysis has `report` (with `headline`
+and `answer`), `listing` and `figure` (with `view`, `marks`, `density` and `outcomes`).
 """
