@@ -30,7 +30,7 @@ COLUMNS = 600  # of the picture of the density
 SHARP = 30.0  # times the even density, beyond which a logarithmic axis shows more
 DEEPEST = 1e-6  # of the highest density that such an axis shows
 SEEN = 1e-3  # of all probability, on either side, that need not be in the picture
-LEVELS = (0.025, 0.25, 0.5, 0.75, 0.975)  # of the quantiles that are drawn
+LEVELS = (SEEN, 0.025, 0.25, 0.5, 0.75, 0.975, 1 - SEEN)  # of quantiles: the range, and the bands
 
 
 def text(e: Evolution) -> Report:
@@ -210,8 +210,9 @@ def table(e: Evolution) -> dict[str, Any]:
 def figure(e: Evolution, sheet: Sheet) -> None:
     """Density against x at a few times, P(X <= x) over time, and mean and deviation over time."""
     density, quantiles, moments = sheet.panels(2.3, 2.3, 1.9)
-    _densities(e, density)
-    _quantiles(e, quantiles)
+    q = np.array([e.at(t).ppf(LEVELS) for t in e.times])
+    _densities(e, density, q)
+    _quantiles(e, quantiles, q[:, 1:-1])
     _moments(e, moments)
     first, last = float(e.times[0]), float(e.times[-1])
     limits = (min(first, 0.0), last) if last > first else (0.0, last or 1.0)
@@ -224,24 +225,19 @@ def _unit(e: Evolution) -> str:
     return "steps" if e.diffusion.time_unit.startswith("step") else e.diffusion.time_unit
 
 
-def _range(e: Evolution) -> tuple[float, float]:
-    """The interval that holds all but a little of the probability at all times."""
-    below = e._below
-    some = np.flatnonzero((below > SEEN).any(axis=0))
-    rest = np.flatnonzero((below[:, -1:] - below > SEEN).any(axis=0))
-    places = [a.position for a in e.atoms if a.weights.max() > SEEN]
-    low = min([float(e.edges[max(some[0] - 1, 0) if len(some) else 0]), *places])
-    high = max([float(e.edges[min(rest[-1] + 1, e.cells) if len(rest) else -1]), *places])
-    margin = 0.03 * (high - low) or 0.5
+def _reach(q: Array) -> tuple[float, float]:
+    """From the least to the largest of quantiles, with a margin."""
+    low, high = float(np.nanmin(q)), float(np.nanmax(q))
+    margin = 0.05 * (high - low) or 0.5
     return low - margin, high + margin
 
 
-def _densities(e: Evolution, axes: Axes) -> None:
+def _densities(e: Evolution, axes: Axes, q: Array) -> None:
     """The density at a few times, over cells no narrower than can be seen."""
     import matplotlib
     from scipy.interpolate import PchipInterpolator
 
-    low, high = _range(e)
+    low, high = _reach(q)
     # A start at a point has no density.
     first = int(e.initial.point is not None and e.times[0] == 0 and len(e.times) > 1)
     chosen = np.unique(np.rint(np.linspace(first, len(e.times) - 1, CURVES)).astype(int))
@@ -264,12 +260,9 @@ def _densities(e: Evolution, axes: Axes) -> None:
     axes.set_title(f"{_unit(e)}:", loc="left", pad=8)
 
 
-def _quantiles(e: Evolution, axes: Axes) -> None:
+def _quantiles(e: Evolution, axes: Axes, q: Array) -> None:
     """Bands between quantiles over time."""
-    q = np.array([_at_levels(e, k, np.array(LEVELS)) for k in range(len(e.times))])
-    low, high = float(q.min()), float(q.max())
-    margin = 0.05 * (high - low) or 0.5
-    low, high = low - margin, high + margin
+    low, high = _reach(q)
     t = e.times
     kind: dict[str, Any] = {"color": BLUE, "lw": 0}
     axes.fill_between(t, q[:, 0], q[:, 4], alpha=0.18, label="95 %", **kind)
@@ -281,21 +274,6 @@ def _quantiles(e: Evolution, axes: Axes) -> None:
             axes.axhline(float(point.position), color=GREY, lw=0.6, ls=style, zorder=0.5)
     axes.set_ylim(low, high)
     add_legend(axes)
-
-
-def _at_levels(e: Evolution, k: int, levels: Array) -> Array:
-    """Quantiles at one time, with the atoms as jumps."""
-    x = np.concatenate([e.edges, [a.position for a in e.atoms]])
-    step = np.concatenate([np.diff(e._below[k], prepend=0.0), [a.weights[k] for a in e.atoms]])
-    order = np.argsort(x, kind="stable")
-    x, total = x[order], np.cumsum(step[order])
-    after = np.minimum(np.searchsorted(total, levels * total[-1], side="left"), len(x) - 1)
-    before = np.maximum(after - 1, 0)
-    rise = total[after] - total[before]
-    share = np.where(
-        rise > 0, (levels * total[-1] - total[before]) / np.where(rise > 0, rise, 1), 1
-    )
-    return np.asarray(x[before] + np.clip(share, 0, 1) * (x[after] - x[before]))
 
 
 def _moments(e: Evolution, axes: Axes) -> None:
