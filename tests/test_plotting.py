@@ -864,3 +864,51 @@ def test_a_style_sheet_of_the_user_holds(gaussian):
 
 def test_a_notebook_shows_a_figure_without_pyplot(gaussian):
     assert gaussian.plot()._repr_png_().startswith(b"\x89PNG")
+
+
+def test_a_figure_travels_as_those_of_matplotlib_do(gaussian):
+    import pickle
+
+    twin = pickle.loads(pickle.dumps(gaussian.plot(panels="density")))
+    assert twin.axes[0].get_ylabel() == "density $P$($x$)"
+
+
+def test_the_border_of_two_phases_is_no_staircase():
+    """A tilted double well: which minimum wins is the sign of the tilt."""
+    from stationary import sweep
+
+    def build(tilt, noise):
+        return Diffusion(lambda x: x - x**3 + tilt, noise, (-2, 2), name="tilted")
+
+    figure = sweep(build, {"noise": [0.1, 0.2, 0.3], "tilt": [-0.1, 0.05]}).plot()
+    axes = figure.axes[0]
+    assert axes.get_xlim() == (-0.1, 0.05)
+    borders = [p.vertices for c in axes.collections for p in c.get_paths() if len(p.vertices)]
+    x, y = np.concatenate(borders).T
+    on_border = x[(np.abs(x) < 0.02) & (y > 0.11) & (y < 0.29)]
+    assert len(on_border) > 100
+    assert np.abs(on_border).max() < 2e-3  # half-way between the values it would be 0.025
+
+
+def test_a_sweep_with_a_single_minimum_shows_its_deviation():
+    from stationary import sweep
+
+    def build(noise):
+        return Diffusion(lambda x: -x, noise, (-np.inf, np.inf), name="pull")
+
+    axes = sweep(build, {"noise": [0.1, 0.2]}).plot().axes[0]
+    assert axes.get_ylabel() == "standard deviation"
+    (line,) = [line for line in axes.lines if len(line.get_xdata()) == 2]
+    assert line.get_ydata() == pytest.approx(np.sqrt([0.05, 0.1]), rel=1e-9)
+
+
+def test_the_chain_has_a_figure_of_its_own():
+    from stationary import exact_chain
+
+    def losses(w):
+        return (w - 1) ** 2 / 2, (w + 1) ** 2 / 2
+
+    chain = exact_chain(Landscape(losses=losses, learning_rate=0.3, domain=(-3, 3)), cells=128)
+    axes = chain.plot().axes[0]
+    assert axes.get_ylabel() == "density of the chain"
+    assert chain.plot(ax=axes) is axes.figure

@@ -124,7 +124,9 @@ class Sheet:
                 f"{self.name}: plot(ax=...) takes a figure of one panel, and this one has several. "
                 "Leave ax out."
             )
-        figure: Figure = _picture()(figsize=(self.inches, height), layout="constrained")
+        from stationary.show.picture import Picture  # which imports matplotlib
+
+        figure: Figure = Picture(figsize=(self.inches, height), layout="constrained")
         self.figure = figure
         return figure
 
@@ -136,25 +138,6 @@ class Sheet:
                 self.figure.suptitle("")
                 _letter(self.figure)
         return self.figure
-
-
-def _picture() -> Any:
-    """A figure that notebooks show although pyplot was never asked."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    class Picture(Figure):
-        def _repr_png_(self) -> bytes:
-            content = BytesIO()
-            self.savefig(content, format="png", dpi=120)
-            return content.getvalue()
-
-    def picture(**settings: Any) -> Picture:
-        figure = Picture(**settings)
-        FigureCanvasAgg(figure)
-        return figure
-
-    return picture
 
 
 def _suit(figure: Any) -> None:
