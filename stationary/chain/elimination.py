@@ -113,18 +113,18 @@ class Elimination:
         self.sound &= bool(smallest > UNDERFLOW)
         count, stay = len(inverse), len(range(*left.indices(m)))
         before, after = _beside(parity, count, stay)
-        (k, i), (m, j) = after, before  # a block that stays, and the one that went before; after it
+        (k, i), (n, j) = after, before  # a block that stays, and the one that went before; after it
         from_left, from_right = np.zeros((count, b, b)), np.zeros((count, b, b))
-        from_right[i], from_left[j] = low[left][k] @ inverse[i], up[left][m] @ inverse[j]
+        from_right[i], from_left[j] = low[left][k] @ inverse[i], up[left][n] @ inverse[j]
         self.sound &= bool(np.isfinite(from_left).all() and np.isfinite(from_right).all())
         new_d, new_out = d[left].copy(), out[left].copy()
         new_low, new_up = np.zeros_like(new_d), np.zeros_like(new_d)
         gone_low, gone_up, gone_out = low[gone], up[gone], out[gone][:, :, None]
         new_d[k] += from_right[i] @ gone_up[i]
-        new_d[m] += from_left[j] @ gone_low[j]
-        new_low[k], new_up[m] = from_right[i] @ gone_low[i], from_left[j] @ gone_up[j]
+        new_d[n] += from_left[j] @ gone_low[j]
+        new_low[k], new_up[n] = from_right[i] @ gone_low[i], from_left[j] @ gone_up[j]
         new_out[k] += (from_right[i] @ gone_out[i])[..., 0]
-        new_out[m] += (from_left[j] @ gone_out[j])[..., 0]
+        new_out[n] += (from_left[j] @ gone_out[j])[..., 0]
         self.rounds.append(_Step(gone, left, inverse, gone_low, gone_up, from_left, from_right))
         return new_d, new_low, new_up, new_out
 
