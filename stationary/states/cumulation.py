@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.numbers.arithmetic import Arithmetic
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import Rule, chebyshev_sum
 from stationary.numbers.elementary import (
     as_array,
@@ -198,13 +198,7 @@ def _upwards(
     levels = f.level.tolist()
     slopes = f.k * mesh.slope + derivatives(v, r) / half
     rising = np.flatnonzero(~gentle & np.asarray(slopes > 0, dtype=bool).all(axis=0))
-    slowest = {}
-    if len(rising):
-        found = slowest_of(slopes[:, rising] * half[rising], half[rising], r)
-        slowest = {
-            i: (number(found[0][k]), found[1][:, k], number(found[2][k]))
-            for k, i in enumerate(rising.tolist())
-        }
+    slowest = _slowest(mesh, f, rising, slopes, half)
     walk = _Walk(mesh, f, ahead, begin)
 
     def shape(x: Any) -> Any:
@@ -307,6 +301,23 @@ def _upwards(
         np.append(known, numbers.array(errors[-1:])),
         walk.levels,
     )
+
+
+def _slowest(mesh: Mesh, f: Log, rising: Array, slopes: Array, half: Array) -> dict[int, Any]:
+    """`slowest_of` the panels on which L rises; in many digits, where it costs, never twice."""
+
+    def key(i: int) -> tuple[Any, ...]:
+        ends = (mesh.lower[i], mesh.upper[i], f.v[0, i], f.v[-1, i])
+        return (int(f.k[i]), *map(number, ends))
+
+    known = {} if mesh.numbers is DOUBLE else mesh.slow
+    keys = {i: i if mesh.numbers is DOUBLE else key(i) for i in rising.tolist()}
+    fresh = [i for i in keys if keys[i] not in known]
+    if fresh:
+        start, at, end = slowest_of(slopes[:, fresh] * half[fresh], half[fresh], mesh.rule)
+        for n, i in enumerate(fresh):
+            known[keys[i]] = number(start[n]), at[:, n], number(end[n])
+    return {i: known[keys[i]] for i in keys}
 
 
 def beyond(mesh: Mesh, f: Log, *, at_upper: bool) -> Rest | None:

@@ -8,7 +8,7 @@ unless more digits than doubles have are asked for.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,7 @@ class Mesh:
     gaps: tuple[tuple[int, Any], ...]  # before which panel a singular point lies, and where
     weight: Any  # the convention c
     origin: Any  # from which distances count towards an infinite end
+    slow: dict[Any, Any] = field(default_factory=dict, repr=False)  # see `cumulation`
 
     @property
     def rule(self) -> Rule:
@@ -99,7 +100,7 @@ class Mesh:
         }
         for name, part in parts.items():
             parts[name] = part[..., order]
-        return replace(self, **parts)
+        return replace(self, **parts, slow=known.slow)
 
     @property
     def scale(self) -> Log:
