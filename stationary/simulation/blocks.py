@@ -10,7 +10,6 @@ import dataclasses
 import math
 import os
 import pickle
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from stationary.errors import ConvergenceError, LandscapeError
 from stationary.functions.given import Boundary
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
+from stationary.progress import processes
 from stationary.simulation.sgd import SgdStepper
 from stationary.simulation.streams import Moments, Observation, Record, Watch
 from stationary.simulation.walkers import SdeStepper, Walls
@@ -203,18 +203,8 @@ def pool(jobs: int | None, executor: Any, where: str) -> Iterator[Any]:
         return
     if executor is not None:
         raise LandscapeError(f"{where}: give either jobs or executor, not both.")
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
-    # A fork would copy locks that threads of other libraries hold.
-    context = get_context("spawn")
-    begin = _leave_interrupts_to_the_parent
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=begin) as own:
+    with processes(jobs) as own:
         yield own
-
-
-def _leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _recipe(process: Landscape | Diffusion, source: Any, changes: dict[str, Any]) -> bytes:
