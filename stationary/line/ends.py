@@ -32,6 +32,7 @@ class End:
     push: int = 0  # the drift at a finite singular end: +1 inwards, -1 outwards, 0 if it vanishes
     absorbs: bool = False  # because that was asked for
     exponents: Exponents | None = field(default=None, repr=False, compare=False)  # None at a wall
+    logarithm: tuple[float, float] | None = None  # b and c, where P ~ 1 / (r (|log r| + c)^b)
 
     def converges(self, s: Any, k: float, *, fallen: bool = False) -> bool | None:
         """Whether the weight e^(s Phi) a^-k can be integrated up to here; None: not decided.
@@ -50,6 +51,8 @@ class End:
         if self.exponent is not None and math.isfinite(self.exponent):
             base = f"|{variable}|" if math.isinf(self.position) else "distance"
             tail = f"; P falls or grows there as {base}^{self.exponent:.6g}"
+            if self.logarithm is not None:
+                tail = f"; P goes there as 1 / ({base} log({base})^{self.logarithm[0]:.6g})"
         words = {
             Feller.WALL: "a reflecting wall" + (" (nothing else was said)" if self.assumed else ""),
             Feller.REGULAR: "reached, and taken as reflecting (an assumption)",
@@ -130,6 +133,9 @@ def _end(found: Sampling, position: float, side: str, is_open: bool) -> End:
     keeps = feller in (Feller.ENTRANCE, Feller.NATURAL)
     push = 0 if e.outward else e.push
     room, error = e.of(*density)
+    logarithm = e.logarithm(*density)
+    if logarithm is not None:
+        room, error, logarithm = 0.0, 0.0, (float(logarithm[0]), float(logarithm[1]))
     return End(
         position,
         side,
@@ -144,4 +150,5 @@ def _end(found: Sampling, position: float, side: str, is_open: bool) -> End:
         push=push,
         absorbs=absorbs,
         exponents=e,
+        logarithm=logarithm,
     )

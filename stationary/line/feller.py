@@ -13,6 +13,7 @@ References
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
 from enum import Enum
@@ -25,10 +26,10 @@ from numpy.typing import NDArray
 from stationary.errors import StationaryError
 from stationary.functions.evaluation import many_digits
 from stationary.line.chart import Chart
-from stationary.line.sampling import Sampling
+from stationary.line.sampling import CORE, Sampling
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import rule
-from stationary.numbers.elementary import arithmetic_of, number
+from stationary.numbers.elementary import arithmetic_of, as_array, log, number, to_float
 
 __all__ = ["Exponent", "Exponents", "Feller", "exponents_at"]
 
@@ -40,6 +41,7 @@ PROBES = np.array([0.5, 1.0, 1.5, 2.0])  # these powers of 10^60, where they are
 PROBE_MARGIN = 25  # by which a probe in many digits is further out than these
 PROBE_ACCURACY = 80  # digits beyond those of the sampling that a probe is evaluated to
 VANISHES = 1e-6  # a drift with a power below this does not vanish
+AVERAGED = 100.0  # e-folds of r, of the outer half of which means are taken
 CRITICAL = 1e-14  # an exponent this close to where an integral ceases to converge is there
 SETTLED = 1e-12  # an exponent that changes by less between the last probes is one
 STEADY = 0.9  # ratio of the changes from probe to probe, above which they may never end
@@ -79,24 +81,49 @@ class Exponents:
     outward: bool
     convention: float
     arithmetic: Arithmetic | None  # of the probes; None: octaves of a sampling in doubles
+    log_r: Array | None = None  # at the probes, where they lie far apart
     rounding: tuple[float, float, float] = (0.0, 0.0, 0.0)  # of the three, as it states them
     change: float = 1e-3  # from octave to octave, beyond which they have no limit
+    averaged: bool = False  # means over many octaves, around which they oscillate for ever
 
     def of(self, s: Any, k: float) -> Exponent:
         """The power of r that the integral of e^(s Phi) a^-k goes with: its integrand's plus 1.
 
         The limit is taken of the combination, in the digits of the probes: what cancels does.
         """
-        s = number(arithmetic_of(self.potential).array([s])[0])
         rounding = float(abs(s)) * self.rounding[0] + abs(k) * self.rounding[1]
-        return self._limit(s * self.potential - k * self.variance + 1, rounding)
+        return self._limit(self._powers(s, k), rounding)
+
+    def _powers(self, s: Any, k: float) -> Array:
+        s = number(arithmetic_of(self.potential).array([s])[0])
+        return as_array(s * self.potential - k * self.variance + 1)
+
+    def logarithm(self, s: Any, k: float) -> tuple[Any, Any] | None:
+        """b and c where e^(s Phi) a^-k goes as 1 / (r (|log r| + c)^b), exactly; else None.
+
+        Then the power is b / (|log r| + c) short of where its integral diverges, whatever r is.
+        """
+        if self.log_r is None:
+            return None
+        short, y = self._powers(s, k) * (-1 if self.outward else 1), np.abs(self.log_r)
+        if not (short != 0).all() or float(abs(short[0])) > 1:
+            return None
+        inverse = 1 / short
+        slope = (inverse[-1] - inverse[0]) / (y[-1] - y[0])
+        off = np.abs(inverse - inverse[0] - slope * (y - y[0]))
+        if slope == 0 or not (off <= SETTLED * np.abs(inverse)).all():
+            return None
+        return 1 / slope, inverse[0] / slope - y[0]
 
     def converges(self, s: Any, k: float) -> bool | None:
         """Whether the integral of e^(s Phi) a^-k up to the end converges; None: not decided.
 
-        Where it goes as log r it does not.
+        Where it goes as log r it does not; as 1 / (r log^b r) it does for b > 1.
         """
-        return self._below_infinity(self.of(s, k))
+        known = self._below_infinity(self.of(s, k))
+        if known is None and (slow := self.logarithm(s, k)) is not None:
+            return bool(slow[0] > 1 + SETTLED)
+        return known
 
     def _below_infinity(self, power: Exponent) -> bool | None:
         towards = -power.value if self.outward else power.value
@@ -106,8 +133,12 @@ class Exponents:
 
     @cached_property
     def _scale_and_speed(self) -> tuple[Exponent, Exponent]:
-        c = self.convention
-        return self.of(-1, c), self.of(1, 1 - c)
+        scale, speed = (self.of(*w) for w in self._weights)
+        return scale, speed
+
+    @property
+    def _weights(self) -> tuple[tuple[int, float], tuple[int, float]]:
+        return (-1, self.convention), (1, 1 - self.convention)
 
     @cached_property
     def feller(self) -> Feller:
@@ -116,7 +147,7 @@ class Exponents:
         These are of the scale density e^-Phi a^-c, of the speed density e^Phi a^(c - 1), which is
         that without current, and of the time that it takes to come here or to leave.
         """
-        scale, speed = (self._below_infinity(e) for e in self._scale_and_speed)
+        scale, speed = (self.converges(*w) for w in self._weights)
         if scale is None or speed is None:
             return Feller.UNDECIDED
         if scale and speed:
@@ -124,6 +155,8 @@ class Exponents:
         soon = self._below_infinity(self._time)
         if soon is None and any(self.rounding) and not math.isnan(self._time.value):
             soon = False  # to all digits that are known it is the border case, which is for ever
+        if soon is None and self.averaged and not scale:
+            soon = False  # it is not reached in any case
         if soon is None:
             return Feller.UNDECIDED
         if scale:
@@ -160,6 +193,9 @@ class Exponents:
         return 1 if self.ahead else -1
 
     def _limit(self, values: Array, rounding: float) -> Exponent:
+        if self.averaged:
+            mean, error = float(values.mean()), 2 * float(np.ptp(values)) + rounding
+            return Exponent(mean if error < abs(mean) else math.nan, error)
         if self.arithmetic is None:
             return Exponent(*_limit_of_octaves(values, rounding, self.change))
         value, error = _limit(values)
@@ -170,12 +206,16 @@ class Exponents:
 
 def exponents_at(found: Sampling, side: int) -> Exponents:
     """How potential and variance go at the lower (side 0) or upper (1) end of a sampled process."""
-    if found.diffusion.cost > TOO_MANY:
-        return _as_sampled(found, side)  # many digits would take minutes
-    try:
-        return _in_digits(found, side)
-    except (StationaryError, OverflowError, MemoryError):
-        return _as_sampled(found, side)
+    exponents = None
+    if found.diffusion.cost <= TOO_MANY:  # else many digits would take minutes
+        with contextlib.suppress(StationaryError, OverflowError, MemoryError):
+            exponents = _in_digits(found, side)
+    exponents = _as_sampled(found, side) if exponents is None else exponents
+    if exponents.feller is Feller.UNDECIDED:
+        averaged = _on_average(found, side)
+        if averaged is not None and averaged.feller is not Feller.UNDECIDED:
+            return averaged
+    return exponents
 
 
 def _in_digits(found: Sampling, side: int) -> Exponents:
@@ -207,7 +247,8 @@ def _in_digits(found: Sampling, side: int) -> Exponents:
     if not (drift == 0).any():
         slopes = np.diff(many.log(many.abs(drift)).reshape(2, -1), axis=0)[0] / step
     ahead = bool(drift[second[-1]] * chart.sign > 0)
-    return Exponents(potential, order, slopes, ahead, chart.outward, c, found.arithmetic)
+    log_r = many.log(radii[first])
+    return Exponents(potential, order, slopes, ahead, chart.outward, c, found.arithmetic, log_r)
 
 
 def _limit(values: Array) -> tuple[Any, float]:
@@ -234,6 +275,41 @@ def _limit(values: Array) -> tuple[Any, float]:
     if near * far > 0 and abs(far) > 10.0 ** (0.02 * PROBE) * abs(near):
         return (math.inf if far > 0 else -math.inf), 0.0
     return math.nan, 0.0
+
+
+def _on_average(found: Sampling, side: int) -> Exponents | None:
+    """The means over four stretches of what was sampled far out, or in, if that is many octaves.
+
+    Powers that oscillate for ever in log r have no limit, but what they add up to may have one.
+    """
+    chart, p = Chart.of(found.diffusion, side, found.arithmetic), found.panels
+    inner = slice(None, -1) if side == 0 else slice(1, None)
+    with np.errstate(divide="ignore"):
+        log_r = np.asarray(to_float(log(chart.distance(p.edges)[inner])))
+    phi = np.asarray(to_float(np.cumsum(found.climb[1])))
+    log_a = np.asarray(to_float(found.samples.at_edges[1][side]))
+    if side == 0:  # the integral from the right edge of each panel on, at its left one
+        phi = np.append(0.0, phi[:-1])
+    last = log_r[0 if side == 0 else -1]
+    near = 0.0 if not chart.outward else math.log(CORE)
+    if abs(last - near) < AVERAGED:
+        return None
+    order = slice(None, None, -1 if side == 0 else 1)
+    distance, at = np.abs(log_r - near)[order], np.linspace(0.5, 1.0, 5) * abs(last - near)
+    k = np.minimum(np.searchsorted(distance, at), len(distance) - 1)
+    across = np.diff(log_r[order][k])
+    if not (across != 0).all():
+        return None
+    return Exponents(
+        potential=np.diff(phi[order][k]) / across,
+        variance=np.diff(log_a[order][k]) / across,
+        drift=None,
+        ahead=False,
+        outward=chart.outward,
+        convention=found.diffusion.convention.value,
+        arithmetic=None,
+        averaged=True,
+    )
 
 
 def _as_sampled(found: Sampling, side: int) -> Exponents:

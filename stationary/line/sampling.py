@@ -662,7 +662,7 @@ def _falls_on(diffusion: Diffusion, here: Any, chart: Chart, end: Any) -> bool:
 
 
 def _is_a_power(pieces: list[Samples], anchor: Any, side: int) -> bool:
-    """Whether r 2 f / a has settled on the outermost octaves."""
+    """Whether r 2 f / a and the power of a have settled on the outermost octaves."""
     piece = pieces[0] if side == 0 else pieces[-1]
     h, lower, upper = piece.values[0], piece.lower, piece.upper
     if len(lower) < 8:
@@ -673,9 +673,19 @@ def _is_a_power(pieces: list[Samples], anchor: Any, side: int) -> bool:
     c, error = (h * r).mean(axis=0), (piece.tails[0] * r).max(axis=0)
     i, j = (0, 7) if side == 0 else (-1, -8)
     last, before = c[i], c[j]
-    settled = abs(last - before) <= 1e-12 * (1 + abs(last)) + error[i] + error[j]
-    beyond_powers = abs(last) > 1e3 and abs(last) > 4 * abs(before)
-    return bool(settled or beyond_powers)
+    if abs(last) > 1e3 and abs(last) > 4 * abs(before):
+        return True  # beyond all powers
+    edges = np.abs(np.stack([lower[[i, j]], upper[[i, j]]]) - anchor)
+    if (edges == 0).any():
+        return False
+    log_a, rounding = np.stack([v[[i, j]] for v in piece.at_edges[1]]), piece.tails[1][[i, j]]
+    power = np.diff(log_a, axis=0)[0] / np.diff(log(edges), axis=0)[0]
+    rounding = 8 * rounding + 32 * arithmetic_of(lower).epsilon * np.abs(log_a).max(axis=0)
+    change, of_a = abs(last - before), abs(power[0] - power[1])
+    return bool(
+        change <= 1e-12 * (1 + abs(last)) + error[i] + error[j]
+        and of_a <= 1e-12 * (1 + abs(power[0])) + rounding.sum()
+    )
 
 
 def usable(diffusion: Diffusion, x: Array) -> int:

@@ -33,7 +33,7 @@ def _tail_nodes(c: Component, tail: Tail, nodes: int) -> tuple[Array, Array]:
     s that double suit powers of r and of log r alike.
     """
     share = exp(tail.log_moment() - c.log_norm)
-    first = min(abs(tail.room), 1.0) / 8
+    first = min(tail.fall, 1.0) / 8
     doublings = math.ceil(math.log2(800 / first))
     edges = np.append(0.0, number(first) * 2.0 ** np.arange(doublings + 1))
     if c.arithmetic is DOUBLE:
@@ -45,7 +45,7 @@ def _tail_nodes(c: Component, tail: Tail, nodes: int) -> tuple[Array, Array]:
     s = (edges[:-1] + half + half * x[:, None]).ravel()
     with np.errstate(over="ignore", under="ignore"):
         weights = (half * w[:, None]).ravel() * exp(-s) * share
-        distance = as_array(tail.reach * exp(-s / tail.room))
+        distance = as_array(tail.distance(tail.log_moment() - s))
     # `_in_tail` counts what lies beyond
     known = distance < (FAR if c.arithmetic is DOUBLE else math.inf)
     return distance[known], weights[known]
@@ -57,11 +57,12 @@ def _in_tail(c: Component, tail: Tail, function: Callable[[Array], Array]) -> tu
     def values(r: Array) -> Array:
         return function(tail.anchor + tail.sign * r)
 
-    share = exp(tail.log_moment() - c.log_norm)
     if tail.outward:
         near, far = values(tail.reach * np.array([2.0**20, 2.0**40]))
         power = number(log(number(abs(far / near)))) / math.log(2.0**20) if near and far else 0.0
-        if power >= abs(tail.room) - 1e-9:
+        if power >= abs(tail.room) - max(1e-9, tail.doubt) and not (
+            power < 1e-9 and tail.has_moment(0)
+        ):
             return math.copysign(math.inf, far), 0.0
     sums: list[Any] = []
     beyond: Any = 0.0
@@ -73,14 +74,14 @@ def _in_tail(c: Component, tail: Tail, function: Callable[[Array], Array]) -> tu
         sums.append(number(w[known] @ at[known]))
         if tail.outward and known.any():
             last = int(np.argmax(np.where(known, r, 0)))
-            left = share * exp(number(tail.room * (log(r[last]) - log(tail.reach))))
+            left = exp(number(tail.log_mass(r[[last]])[0]) - c.log_norm)
             beyond = abs(number(at[last])) * left
     return sums[1], abs(sums[1] - sums[0]) + abs(sums[1]) * tail.error + 4 * beyond
 
 
 def _power_in_tail(c: Component, tail: Tail, power: float) -> Any:
     """E[r^power; in the tail]; inf where it does not exist."""
-    if tail.outward and tail.room + power >= 0:
+    if not tail.has_moment(power):
         return math.inf
     return exp(tail.log_moment(power) - c.log_norm)
 
@@ -160,15 +161,10 @@ def entropy(c: Component) -> tuple[Any, float]:
     error += c.error
     for log_mass, tail in zip(c.log_tail_masses, c.density.tails, strict=True):
         if tail is not None:
-            # The means of log u and u^d - 1, to first order in the tilt.
-            tilt, e, d = tail.tilt, tail.room, tail.direction
-            norm = 1 / e + (tilt * (1 / (e + d) - 1 / e) if tilt else 0.0)
-            log_u = -1 / e**2 + (tilt * (1 / e**2 - 1 / (e + d) ** 2) if tilt else 0.0)
-            shift = tilt * (1 / (e + d) - 1 / e) if tilt else 0.0
-            mean = tail.level - c.log_norm + (tail.exponent * log_u + shift) / norm
+            mean = tail.level - c.log_norm + tail.mean_log
             share = exp(log_mass - c.log_norm)
             total -= share * mean
-            error += share * (1 + abs(mean)) * (tail.error + tilt**2)
+            error += share * (1 + abs(mean)) * (tail.error + tail.tilt**2)
     return total, error
 
 

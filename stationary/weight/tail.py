@@ -1,16 +1,20 @@
-"""`Tail`: a weight beyond the last panel, as a power of the distance with its first correction."""
+"""`Tail`: a weight beyond the last panel, as a power of the distance with its first correction.
+
+At the border of what can be integrated, 1 / r, a `LogarithmicTail` is a power of log r.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.numbers.elementary import exp, infinite, log
+from stationary.numbers.elementary import exp, expm1, infinite, log, log1p
 
-__all__ = ["Tail"]
+__all__ = ["LogarithmicTail", "Tail"]
 
 Array = NDArray[Any]
 
@@ -32,6 +36,7 @@ class Tail:
     tilt: Any  # << 1: the correction to the power where the panels stop
     error: Any  # relative, of the mass in the tail
     step: Any = 1  # |d|
+    doubt: float = 0.0  # of the power, absolute
 
     @property
     def outward(self) -> bool:
@@ -50,6 +55,24 @@ class Tail:
     @property
     def start(self) -> Any:
         return self.anchor + self.sign * self.reach
+
+    @property
+    def fall(self) -> Any:
+        """The power with which the mass beyond falls, of what it falls in."""
+        return abs(self.room)
+
+    def has_moment(self, power: float) -> bool:
+        """Whether int r^power P dr over the tail exists."""
+        return not self.outward or self.room + power < -self.doubt
+
+    @property
+    def mean_log(self) -> Any:
+        """The mean of log P - level over the tail, to first order in the tilt."""
+        tilt, e, d = self.tilt, self.room, self.direction
+        norm = 1 / e + (tilt * (1 / (e + d) - 1 / e) if tilt else 0.0)
+        log_u = -1 / e**2 + (tilt * (1 / e**2 - 1 / (e + d) ** 2) if tilt else 0.0)
+        shift = tilt * (1 / (e + d) - 1 / e) if tilt else 0.0
+        return (self.exponent * log_u + shift) / norm
 
     def log_density(self, r: Array) -> Array:
         u = r / self.reach
@@ -90,3 +113,53 @@ class Tail:
                 log_u = (rest - log(self._bracket(0.0, exp(log_u)))) / self.room
         with np.errstate(over="ignore"):
             return np.asarray(self.reach * exp(log_u))
+
+
+@dataclass(frozen=True)
+class LogarithmicTail(Tail):
+    """P beyond the last panel: exp(level) / u (y / base)^-power, with y = base + |log u|."""
+
+    power: Any = 2.0  # above 1
+    base: Any = 1.0
+
+    @property
+    def fall(self) -> Any:
+        return self.power - 1
+
+    def has_moment(self, power: float) -> bool:
+        return power <= 0 or not self.outward
+
+    @property
+    def mean_log(self) -> Any:
+        """It falls with log u alone, and log y beside it is 1 / (power - 1)."""
+        if self.power <= 2:
+            return -math.inf if self.outward else math.inf
+        log_u = self.base / (self.power - 2)
+        return (-log_u if self.outward else log_u) - self.power / (self.power - 1)
+
+    def _stretched(self, r: Any) -> Any:
+        """log of y / base."""
+        with np.errstate(divide="ignore"):
+            return log1p(abs(log(r / self.reach)) / self.base)
+
+    def log_density(self, r: Array) -> Array:
+        with np.errstate(divide="ignore"):
+            return np.asarray(self.level - log(r / self.reach) - self.power * self._stretched(r))
+
+    def log_moment(self, power: float = 0.0) -> Any:
+        log_base, y = self.level + (power + 1) * log(self.reach) + log(self.base), abs(power)
+        if not power:
+            return log_base - log(self.fall)
+        # int e^(-y w) (1 + w)^-power dw from 0 on, by a continued fraction.
+        y, fraction = y * self.base, 0 * self.base
+        for n in range(200, 0, -1):
+            fraction = n * (self.power + n - 1) / (y + self.power + 2 * n - fraction)
+        return log_base - log(y + self.power - fraction)
+
+    def log_mass(self, r: Array) -> Array:
+        return np.asarray(self.log_moment() - self.fall * self._stretched(r))
+
+    def distance(self, log_mass: Array) -> Array:
+        with np.errstate(over="ignore"):
+            log_u = self.base * expm1((self.log_moment() - log_mass) / self.fall)
+            return np.asarray(self.reach * exp(log_u if self.outward else -log_u))

@@ -46,7 +46,7 @@ from stationary.numbers.elementary import (
     zeros,
 )
 from stationary.panels.logarithm import PiecewiseLog
-from stationary.weight.tail import Tail
+from stationary.weight.tail import LogarithmicTail, Tail
 
 __all__ = ["Weight", "density_power", "peak_edges", "summits", "weight_on"]
 
@@ -62,6 +62,7 @@ MOST_OCTAVES = 2100  # beyond all doubles
 FALLS = np.array([0.35, 2.2, 5.8, 10.0, 14.2, 18.4, 22.6, 27.5, 33.0, 40.0, 51.0])
 FEWEST = 1e8  # numbers next to a peak: a position among them is known to 1e-8 of its width
 CLOSE = 0.02  # of the distance to the peak
+OSCILLATES = 10.0  # relative error of a mass known from the mean power alone
 GROWTH = 8.0  # of the panels beyond
 BLUNT_IN_DIGITS = 4000.0  # of log P across a panel of many digits: their guard bears so much
 
@@ -377,7 +378,8 @@ def _tail(density: Weight, end: End) -> Tail | None:
     if end.exponents is None:
         return None
     room, room_error = end.exponents.of(density.s, density.k)
-    if not finite(room):
+    slow = end.exponents.logarithm(density.s, density.k)
+    if slow is None and not finite(room):
         return None
     arithmetic, epsilon = found.arithmetic, found.epsilon
     side = 0 if lower else 1
@@ -386,7 +388,7 @@ def _tail(density: Weight, end: End) -> Tail | None:
     reach = abs(start - anchor)
     first, last = density.edge_values
     level = number(first[0] if lower else last[-1])
-    room = number(arithmetic.array([room])[0])
+    room = number(arithmetic.array([0 if slow is not None else room])[0])
     exponent = room - 1
     tilt, sign = number(arithmetic.zero), 1 if lower != outward else -1
     doubt = number(density.errors[0 if lower else -1])
@@ -398,6 +400,22 @@ def _tail(density: Weight, end: End) -> Tail | None:
         at = exact_sum(np.array([anchor]), np.array([distance]))
         return number(density(at)[0]) - level - direction * exponent * octaves * log_2
 
+    if end.exponents.averaged:
+        return Tail(
+            end.side, interval[side], anchor, reach, level, exponent, room, tilt, OSCILLATES,
+            doubt=room_error,
+        )  # fmt: skip
+    if slow is not None:
+        power, shift = (number(arithmetic.array([v])[0]) for v in slow)
+        base = abs(log(number(reach))) + shift
+        if not (power > 1 and base > 0):
+            return None
+        off = abs(inside(3) + power * log(1 - 3 * log_2 / base))
+        error = 8 * epsilon * (1 + power) + (4 * off if off > 8 * doubt else 0.0)
+        return LogarithmicTail(
+            end.side, interval[side], anchor, reach, level, exponent, room, tilt, error,
+            power=power, base=base,
+        )  # fmt: skip
     # log P = exponent log u + tilt (u^d - 1) + ...: what one and two more octaves leave over tell
     # the tilt and the power; what is still left over at the next bounds what they leave over
     # within the tail.
