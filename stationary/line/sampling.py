@@ -141,11 +141,13 @@ class Sampling:
 
     @cached_property
     def climb_errors(self) -> Array:
-        """The error of int h over each panel: what was cut off, and what rounding takes."""
+        """The error of int h over each panel: what was cut off, and what rounding takes.
+
+        Where drift or variance lose digits themselves that is noise, which the tails show.
+        """
         s, half = self.samples, self.panels.half
-        return as_array(
-            4 * half * s.tails[0] + self.epsilon * half * np.abs(s.values[0]).mean(axis=0)
-        )
+        rounding = self.arithmetic.grain * np.abs(s.values[0]).mean(axis=0)
+        return as_array(half * (4 * s.tails[0] + rounding))
 
     @cached_property
     def unknown(self) -> tuple[Array, Array]:

@@ -226,7 +226,7 @@ def climb_errors(found: Sampling, start: Array, stop: Array) -> Array:
     """The same between each start and stop above it."""
     start, stop = (np.minimum(np.maximum(x, found.lower), found.upper) for x in (start, stop))
     way = np.abs(found.samples.values[0]).mean(axis=0) * found.panels.half
-    each = found.climb_errors + 3.6 * found.epsilon * way
+    each = found.climb_errors + 3.6 * found.arithmetic.grain * way
     sums = np.concatenate([0 * each[:1], np.cumsum(each)])
     # Where the drift jumps, the point itself is known to a few roundings only.
     ends = np.stack([start, stop])
@@ -265,4 +265,4 @@ def _masses(c: Component, borders: Array) -> tuple[Array, Array]:
     growth = 0 * own
     growth[some] = possible_growth(log_mass[some], own[some])
     errors = own * (1 - exp(log_mass)) + (growth.sum() - growth)
-    return np.minimum(log_mass, 0), errors + 8 * c.arithmetic.epsilon * (1 + np.abs(log_mass))
+    return np.minimum(log_mass, 0), errors + 8 * c.arithmetic.grain * (1 + np.abs(log_mass))

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from stationary.errors import LandscapeError, Status
-from stationary.line.digits import arithmetic_for, can_be_raised, checked
+from stationary.line.digits import MOST, arithmetic_for, can_be_raised, checked
 from stationary.line.ends import Anatomy, End, anatomy
 from stationary.line.feller import Feller
 from stationary.line.partition import Behaviour, Partition, partition
 from stationary.line.sampling import Sampling, sampling
 from stationary.line.vanishing import zeros_of_variance
-from stationary.numbers.arithmetic import DOUBLE
-from stationary.numbers.elementary import compact, exp, finite, number
+from stationary.numbers.arithmetic import DOUBLE, many_digits
+from stationary.numbers.elementary import compact, exp, finite, log, number
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
@@ -29,6 +29,7 @@ from stationary.weight.component import Component, component_on
 
 __all__ = ["end_state", "solved"]
 
+SPARE = 12  # digits that what is too blurred is computed in, beyond those that it lacked
 TOLERANCE = 1e-10  # of every mass; an estimate above this is reported as not converged
 
 
@@ -139,11 +140,11 @@ def _component(piece: Anatomy, max_panels: int) -> tuple[Anatomy, Component]:
         component = None
     if component is not None and not finite(component.log_norm):
         component = None
-    if component is not None and (
-        component.error <= TOLERANCE or found.arithmetic is not DOUBLE or _is_rough(found)
-    ):
+    if component is not None and (component.error <= TOLERANCE or _is_rough(found)):
         return parts, component
     diffusion = found.diffusion
+    if component is not None and found.arithmetic is not DOUBLE:
+        return _in_more_digits(parts, component, max_panels)
     if not can_be_raised(diffusion, found.samples.evaluations):
         if component is None:
             raise _too_much(diffusion)
@@ -158,7 +159,22 @@ def _component(piece: Anatomy, max_panels: int) -> tuple[Anatomy, Component]:
         if component is None:
             raise _too_much(diffusion)
         return parts, component
+    exact = _in_more_digits(*exact, max_panels)
     return exact if component is None or exact[1].error < component.error else (parts, component)
+
+
+def _in_more_digits(
+    parts: Anatomy, component: Component, max_panels: int
+) -> tuple[Anatomy, Component]:
+    """The same in as many digits as its exponents lacked, where that makes its error less."""
+    if component.error <= TOLERANCE:
+        return parts, component
+    found, lacking = parts.sampling, math.ceil(log(number(component.error)) / math.log(10)) + SPARE
+    if not 0 < lacking <= MOST or not can_be_raised(found.diffusion, found.samples.evaluations):
+        return parts, component
+    many = many_digits(found.arithmetic.digits + lacking, math.ceil(found.arithmetic.accuracy))
+    again = component_on(anatomy(sampling(found.diffusion, max_panels, arithmetic=many)))
+    return again if again[1].error < component.error else (parts, component)
 
 
 def _too_much(diffusion: Diffusion) -> LandscapeError:
