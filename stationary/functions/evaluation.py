@@ -138,7 +138,11 @@ def explained(function: Function, error: BaseException) -> str:
             "define gradients(w), which may decide point by point."
         )
     elif "Taylor" in str(error) or "not supported for the input types" in str(error):
-        text += "\nCollect rows with np.stack (or return a list) in place of np.array."
+        text += (
+            "\nLeave out np.asarray and np.array around what is made of the argument, which is an "
+            "array already, or one that carries its derivatives: collect rows with np.stack, or "
+            "return a list of them."
+        )
     return text
 
 

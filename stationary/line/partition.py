@@ -22,7 +22,12 @@ from stationary.line.ends import Anatomy, End, anatomy
 from stationary.line.equilibria import Equilibrium, drift_slope
 from stationary.line.junction import Behaviour, Side, SingularPoint, at_end, at_zero
 from stationary.line.sampling import Sampling, first_look
-from stationary.line.vanishing import Zero, dips_of_variance
+from stationary.line.vanishing import (
+    EndlessZerosError,
+    Zero,
+    dips_of_variance,
+    without_endless_zeros,
+)
 from stationary.numbers.arithmetic import Arithmetic
 from stationary.process.diffusion import Diffusion
 
@@ -120,7 +125,13 @@ def _partition(
     diffusion: Diffusion, max_panels: int, complete: bool, digits: int | None
 ) -> Partition:
     look = first_look(diffusion)
-    zeros, dips = dips_of_variance(diffusion, look)
+    try:
+        zeros, dips = dips_of_variance(diffusion, look)
+    except EndlessZerosError:
+        inner = without_endless_zeros(diffusion)
+        if inner is None:
+            raise
+        return _partition(inner, max_panels, complete, digits)
     if len(zeros) > MOST_ZEROS:
         raise LandscapeError(
             f"{diffusion.name}: the variance vanishes at {len(zeros)} places; {MOST_ZEROS} are the "

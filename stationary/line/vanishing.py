@@ -19,10 +19,18 @@ from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.evaluation import DOUBLE, Arithmetic, evaluate, many_digits
+from stationary.line.reach import at_inward_gates, inward_from, is_out_of_reach
 from stationary.panels.pieces import Samples
 from stationary.process.diffusion import Diffusion
 
-__all__ = ["Dip", "Zero", "dips_of_variance", "zeros_of_variance"]
+__all__ = [
+    "Dip",
+    "EndlessZerosError",
+    "Zero",
+    "dips_of_variance",
+    "without_endless_zeros",
+    "zeros_of_variance",
+]
 
 Array = NDArray[Any]
 
@@ -37,6 +45,7 @@ MOST_PER_RUN = 96  # points of a run of zeros that are tried again in many digit
 CLOSEST = 1e-13  # of the domain: zeros that are closer to each other are one
 PER_OCTAVE = 8  # points around a zero, in whose neighbourhood another one may hide
 MOST_FAR = 8  # zeros outside the core of an infinite domain, of which octaves see a few each
+FEW_FAR = 2  # the same, where dips further out are not looked at
 CROWD = 40  # zeros, next to each of which others are looked for
 ZOOM = 17  # points per round of a zoom, which then keeps an eighth
 LOST = 1e-24  # gradients that differ by less, squared and relative, have cancelled in doubles
@@ -65,6 +74,35 @@ class Dip:
 
     position: float
     digits: int  # of the position, to tell points of the dip apart
+
+
+class EndlessZerosError(LandscapeError):
+    """The variance vanishes again and again, as far out as an infinite domain is looked at."""
+
+    def __init__(self, diffusion: Diffusion, zeros: list[Zero]) -> None:
+        far = max(abs(float(z.upper)) for z in zeros)
+        super().__init__(
+            f"{diffusion.name}: the variance vanishes again and again as far out as "
+            f"{diffusion.variable} = {far:.1g}. Give a finite domain, as in domain = (-10, 10), or "
+            'one period of it with boundaries = "periodic".'
+        )
+
+
+def without_endless_zeros(diffusion: Diffusion) -> Diffusion | None:
+    """The process up to zeros of its variance that all that lies beyond passes once; None if none.
+
+    There it is cut where the drift has turned inwards for good: the end state is the same.
+    """
+    x = _scan_points(diffusion)
+    f = diffusion.coefficients(x)[0]
+    starts = [inward_from(x, f, k) for k, end in enumerate(diffusion.domain) if math.isinf(end)]
+    if max(map(abs, starts)) > 4 * CORE:  # on a scan of more, zeros could be missed
+        return None
+    core = 2 * max(CORE, *map(abs, starts))
+    lower, upper = (max(-core, min(core, end)) for end in diffusion.domain)
+    zeros = zeros_of_variance(diffusion.restricted(lower, upper))
+    ends = at_inward_gates(diffusion, x, zeros, core)
+    return None if ends is None else diffusion.between(*ends)
 
 
 def zeros_of_variance(diffusion: Diffusion) -> tuple[Zero, ...]:
@@ -107,9 +145,18 @@ def dips_of_variance(
     found = dip | alone
     if unseen is not None:
         found &= unseen[inner]
+    skipped = False
+    if math.isinf(diffusion.domain[1] - diffusion.domain[0]):
+        # A zero so far out that is not seen is passed once; no dip matters there.
+        beyond = is_out_of_reach(diffusion, x, 2 * CORE)[inner]
+        skipped = bool((found & ~alone & beyond).any())
+        found &= alone | ~beyond
     for i in closely.elsewhere(inner[found], x):
         closely.between(x[i - 1], x[i], x[i + 1])
-        closely.check_that_they_end()
+        if closely.far_zeros > MOST_FAR:
+            raise EndlessZerosError(diffusion, closely.zeros)
+    if skipped and closely.far_zeros > FEW_FAR:
+        raise EndlessZerosError(diffusion, closely.zeros)
     # Zeros closer to each other than the points of a scan look like one.
     for z in closely.zeros:  # which grows
         if len(closely.zeros) <= CROWD:
@@ -282,16 +329,13 @@ class _Look:
             indices = indices[(x[indices + 1] < low) | (x[indices - 1] > high)]
         return indices
 
-    def check_that_they_end(self) -> None:
-        """Raise if an infinite domain goes on having zeros as far out as it is looked at."""
-        d = self.diffusion
-        far = [z for z in self.zeros if abs(float(z.upper)) > 2 * CORE]
-        if math.isinf(d.domain[1] - d.domain[0]) and len(far) > MOST_FAR:
-            raise LandscapeError(
-                f"{d.name}: the variance vanishes again and again as far out as {d.variable} = "
-                f"{float(far[0].upper):.1g}. Give a finite domain, as in domain = (-10, 10), or "
-                'one period of it with boundaries = "periodic".'
-            )
+    @property
+    def far_zeros(self) -> int:
+        """How many zeros were found outside the core of an infinite domain."""
+        lower, upper = self.diffusion.domain
+        if math.isfinite(upper - lower):
+            return 0
+        return sum(abs(float(z.upper)) > 2 * CORE for z in self.zeros)
 
     # -- stretches -----------------------------------------------------------------------------
 

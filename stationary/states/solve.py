@@ -86,6 +86,9 @@ def end_state(
         return _on_ring(process, diffusion, start, digits, max_panels)
     parts = partition(diffusion, max_panels, digits=digits)
     notes = diffusion.notes
+    if parts.diffusion.domain != diffusion.domain:
+        start, cut = _from_within(parts.diffusion, start)
+        notes += cut
     if isinstance(process, Landscape):
         _require_equilibrium(process, parts)
         notes += _jumps(process, parts)
@@ -229,6 +232,29 @@ def _start(diffusion: Diffusion, given: Any) -> Initial | None:
     return Initial.of(
         given, domain=diffusion.domain, name=diffusion.name, variable=diffusion.variable
     )
+
+
+def _from_within(
+    diffusion: Diffusion, start: Initial | None
+) -> tuple[Initial | None, tuple[str, ...]]:
+    """A start on a domain that was cut where all that lies beyond comes in, and a note of it."""
+    lower, upper = diffusion.domain
+    v = diffusion.variable
+    note = (
+        f"the variance vanishes again and again further out, where the drift points inwards: "
+        f"whatever starts beyond {v} = {lower:.6g} or {upper:.6g} comes in for good, so that the "
+        "domain ends there."
+    )
+    if start is None or start.probability(lower, upper) >= 1 - 1e-12:
+        return start, (note,)
+    if start.point is None:
+        raise LandscapeError(
+            f"{diffusion.name}: some of the starts lie outside ({lower:.6g}, {upper:.6g}); "
+            f"{note} Start within, or at a point."
+        )
+    # At the gate it is as good as inside of it.
+    inside = np.nextafter(np.array([lower, upper]), (lower + upper) / 2)
+    return _start(diffusion, float(np.clip(start.point, *inside))), (note,)
 
 
 def _indices(classes: Network, outcome: Outcome) -> slice:

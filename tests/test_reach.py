@@ -1,0 +1,60 @@
+"""Infinite lines on which noise oscillates, or vanishes, for ever."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from stationary import Diffusion, Landscape, end_state
+from stationary.errors import LandscapeError, Status
+
+
+@pytest.mark.parametrize(
+    ("drift", "variance", "reach"),
+    [
+        (lambda x: -x, lambda x: 1.5 + np.sin(x), 40),
+        (lambda x: -np.tanh(x), lambda x: 1.5 + np.sin(x * x), 60),
+    ],
+)
+def test_noise_that_oscillates_for_ever_matters_where_there_is_anything(drift, variance, reach):
+    begin = time.process_time()
+    state = end_state(Diffusion(drift, variance))
+    assert time.process_time() - begin < 6  # 8 s, and minutes, where every dip was looked at
+    assert state.status is Status.CONVERGED
+    cut = end_state(Diffusion(drift, variance, (-reach, reach)))
+    x = np.linspace(-6, 6, 101)
+    assert np.abs(state.logpdf(x) - cut.logpdf(x)).max() <= state.error + cut.error
+
+
+def endless(strength):
+    """Two waves in a bowl: the deviations of the gradients vanish once in pi, for ever."""
+    return Landscape(
+        losses=lambda w: (np.cos(w) + strength * w * w, np.cos(w + 1) + strength * w * w),
+        learning_rate=0.1,
+    )
+
+
+def test_zeros_that_all_pass_inwards_end_the_line_where_the_bowl_wins():
+    """On (-40, 40) it is the same process, beyond 25 the gradient of the bowl is the steeper."""
+    landscape = endless(1 / 50)
+    whole = end_state(landscape, initial=3.0)
+    diffusion = landscape.diffusion()
+    cut = end_state(Diffusion(diffusion.drift, diffusion.variance, (-40, 40)), initial=3.0)
+    held, same = ([c for c in s.components if c.weight] for s in (whole, cut))
+    assert held[0].interval == pytest.approx(same[0].interval, abs=1e-9)
+    x = np.linspace(1.2, 4.1, 30)
+    assert np.abs(whole.logpdf(x) - cut.logpdf(x)).max() <= whole.error + cut.error
+    assert any("comes in for good" in note for note in whole.notes)
+    far, near = (end_state(landscape, initial=w) for w in (100.0, 23.0))
+    assert [c.weight for c in far.components] == [c.weight for c in near.components]
+    with pytest.raises(LandscapeError, match="some of the starts lie outside"):
+        end_state(landscape, initial="normal:0,100")
+
+
+def test_zeros_that_go_on_for_ever_are_refused_within_seconds():
+    begin = time.process_time()
+    with pytest.raises(LandscapeError, match="vanishes again and again"):
+        end_state(endless(1 / 5000))
+    assert time.process_time() - begin < 8
