@@ -42,7 +42,7 @@ def is_out_of_reach(diffusion: Diffusion, x: Array, core: float) -> Array:
     with np.errstate(all="ignore"):
         pull = np.abs(2 * f / a)
         least = np.where(np.isfinite(pull), pull, 0.0)
-        step = np.minimum(least[1:], least[:-1]) * np.diff(x)
+        step = np.minimum(np.minimum(least[1:], least[:-1]) * np.diff(x), 2 * FALLEN)
     for side in (0, 1):
         if math.isinf(diffusion.domain[side]):
             start = inward_from(x, f, side)

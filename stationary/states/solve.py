@@ -173,6 +173,9 @@ def _in_more_digits(
     if component.error <= TOLERANCE:
         return parts, component
     found, lacking = parts.sampling, math.ceil(log(number(component.error)) / math.log(10)) + SPARE
+    way = number((np.abs(found.samples.values[0]).mean(axis=0) * found.panels.half).sum())
+    if 100 * found.arithmetic.grain * way < component.error:  # it is not their rounding
+        return parts, component
     if not 0 < lacking <= MOST or not can_be_raised(found.diffusion, found.samples.evaluations):
         return parts, component
     many = many_digits(found.arithmetic.digits + lacking, math.ceil(found.arithmetic.accuracy))
