@@ -90,3 +90,12 @@ def test_noise_whose_power_oscillates_for_ever_is_decided_by_its_mean():
     state = end_state(Diffusion(0, variance))
     assert state.status is Status.CONVERGED
     assert state.cdf(0.0) == pytest.approx(0.5, abs=1e-14)
+
+
+@pytest.mark.parametrize("order", [0.25, 0.5, 0.75])
+def test_corrections_to_a_power_are_no_logarithm(order):
+    """f = -60 (x - 1/2), a = |x|^order: P ~ |x|^-order next to 0, and then some."""
+    process = Diffusion(lambda x: -60 * (x - 0.5), lambda x: np.abs(x) ** order, (0, 3))
+    end = end_state(process).anatomy.ends[0]
+    assert end.logarithm is None
+    assert end.exponent == pytest.approx(-order, abs=1e-12)

@@ -44,6 +44,7 @@ VANISHES = 1e-6  # a drift with a power below this does not vanish
 AVERAGED = 100.0  # e-folds of r, of the outer half of which means are taken
 CRITICAL = 1e-14  # an exponent this close to where an integral ceases to converge is there
 SETTLED = 1e-12  # an exponent that changes by less between the last probes is one
+GROWS = 1.1  # |log r| + c, from the first probe to the last, four times as far
 STEADY = 0.9  # ratio of the changes from probe to probe, above which they may never end
 
 
@@ -111,7 +112,8 @@ class Exponents:
         inverse = 1 / short
         slope = (inverse[-1] - inverse[0]) / (y[-1] - y[0])
         off = np.abs(inverse - inverse[0] - slope * (y - y[0]))
-        if slope == 0 or not (off <= SETTLED * np.abs(inverse)).all():
+        # A power that has a limit of its own, but for corrections, is none of these.
+        if not inverse[-1] / inverse[0] > GROWS or not (off <= SETTLED * np.abs(inverse)).all():
             return None
         return 1 / slope, inverse[0] / slope - y[0]
 
@@ -278,7 +280,7 @@ def _limit(values: Array) -> tuple[Any, float]:
 
 
 def _on_average(found: Sampling, side: int) -> Exponents | None:
-    """The means over four stretches of what was sampled far out, or in, if that is many octaves.
+    """The means over eight stretches of what was sampled far out, or in, if that is many octaves.
 
     Powers that oscillate for ever in log r have no limit, but what they add up to may have one.
     """
@@ -295,14 +297,18 @@ def _on_average(found: Sampling, side: int) -> Exponents | None:
     if abs(last - near) < AVERAGED:
         return None
     order = slice(None, None, -1 if side == 0 else 1)
-    distance, at = np.abs(log_r - near)[order], np.linspace(0.5, 1.0, 5) * abs(last - near)
+    distance, at = np.abs(log_r - near)[order], np.linspace(0.5, 1.0, 9) * abs(last - near)
     k = np.minimum(np.searchsorted(distance, at), len(distance) - 1)
     across = np.diff(log_r[order][k])
     if not (across != 0).all():
         return None
+    means = [np.diff(v[order][k]) / across for v in (phi, log_a)]
+    steps = [np.diff(v) for v in means]
+    if any(((s > 0).all() or (s < 0).all()) for s in steps):
+        return None  # they do not oscillate but are on their way, slowly
     return Exponents(
-        potential=np.diff(phi[order][k]) / across,
-        variance=np.diff(log_a[order][k]) / across,
+        potential=means[0],
+        variance=means[1],
         drift=None,
         ahead=False,
         outward=chart.outward,
