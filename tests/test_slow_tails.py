@@ -25,9 +25,7 @@ def test_a_tail_that_logarithms_alone_make_integrable_is_solved(b):
     assert state.status is Status.CONVERGED
     x = np.array([0.1, 1.0, 1e3, 1e10, 1e100, 1e300])
     tail = (np.log(x + 3) / math.log(3)) ** (1 - b)
-    claimed = [state.components[0].tail_error(at, left=False) for at in x]
-    assert (np.abs(state.sf(x) / tail - 1) <= claimed).all()
-    assert max(claimed) < 1e-10
+    assert np.abs(state.sf(x) / tail - 1).max() < 4e-13  # of 690 e-folds, summed up in doubles
     density = (b - 1) / math.log(3) * (np.log(x + 3) / math.log(3)) ** -b / (x + 3)
     assert np.abs(state.pdf(x) / density - 1).max() <= 4 * state.error + 1e-13
     median = math.log(3) * 2 ** (1 / (b - 1))

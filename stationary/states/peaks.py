@@ -84,7 +84,7 @@ def _of_component(c: Component) -> Iterator[Peak]:
         half = log_mass + math.log(0.5)
         beyond = c.log_tail_masses[side] - c.log_norm
         if half <= beyond:
-            log_half = number(log(tail.distance(c.arithmetic.array([half + c.log_norm])))[0])
+            log_half = number(tail.log_distance(c.arithmetic.array([half + c.log_norm]))[0])
         else:
             x = quantile(c, c.arithmetic.array([half]), left=side == 0)
             log_half = log(abs(number(x[0]) - c.interval[side]))

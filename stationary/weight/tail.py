@@ -106,13 +106,17 @@ class Tail:
 
     def distance(self, log_mass: Array) -> Array:
         """r beyond which the tail holds the mass exp(log_mass)."""
+        with np.errstate(over="ignore"):
+            return np.asarray(exp(self.log_distance(log_mass)))
+
+    def log_distance(self, log_mass: Array) -> Array:
+        """log of that, which may be closer than any double."""
         rest = log_mass - (self.level + log(self.reach))
         log_u = (rest - log(self._bracket(0.0, 1))) / self.room
         if self.tilt:
             for _ in range(3):  # each step is right to another factor of the tilt
                 log_u = (rest - log(self._bracket(0.0, exp(log_u)))) / self.room
-        with np.errstate(over="ignore"):
-            return np.asarray(self.reach * exp(log_u))
+        return np.asarray(log(self.reach) + log_u)
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,7 @@ class LogarithmicTail(Tail):
     def log_mass(self, r: Array) -> Array:
         return np.asarray(self.log_moment() - self.fall * self._stretched(r))
 
-    def distance(self, log_mass: Array) -> Array:
+    def log_distance(self, log_mass: Array) -> Array:
         with np.errstate(over="ignore"):
             log_u = self.base * expm1((self.log_moment() - log_mass) / self.fall)
-            return np.asarray(self.reach * exp(log_u if self.outward else -log_u))
+        return np.asarray(log(self.reach) + (log_u if self.outward else -log_u))
