@@ -286,7 +286,7 @@ def _upwards(
     return Cumulated(
         mesh,
         Log(
-            np.where(constant, 0 * f.v, f.v + np.where(constant, 0 * logs, logs)),
+            np.where(constant, 0 * f.v, f.v + np.where(constant, 0 * f.v, logs)),
             np.where(constant, 0, f.k),
             known,
             np.where(constant, mesh.arithmetic.array(standing), f.level),
