@@ -501,11 +501,16 @@ def test_digits_that_are_asked_for_are_shown_as_far_as_the_error_goes():
 
 @pytest.mark.parametrize(
     ("scale", "shift", "selection"),
-    [(1.5e-4, 0.0, -0.078), (330.3149559148827, 0.0, -0.617), (23573.938943870733, 0.0, 1.33)]
-    + [(2.8670034275983087, -3.0, 1.4057), (1.3763173716141795e-05, -3.0, 0.2266)],
+    [
+        (1.5e-4, 0.0, -0.078),
+        (330.3149559148827, 0.0, -0.617),
+        (23573.938943870733, 0.0, 1.33),
+        (2.8670034275983087, -3.0, 1.4057),
+        (1.3763173716141795e-05, -3.0, 0.2266),
+    ],
 )
 def test_selection_in_any_units_is_known_to_what_is_claimed(scale, shift, selection):
-    """P(fixed) = (1 - e^(-2 s x)) / (1 - e^(-2 s)), also where rounding puts 1 - x beside the end."""
+    """P(fixed) = (1 - e^(-2 s x)) / (1 - e^(-2 s)), also where 1 - x is 0 beside the end."""
     from mpmath import expm1, log, mp, mpf
 
     origin = shift * scale
