@@ -338,7 +338,7 @@ def _first_edges(diffusion: Diffusion, core: tuple[float, float], arithmetic: Ar
         edges = np.union1d(edges, [x for x in float(zero) + graded if start < x < stop])
     extra = np.array([b for b in diffusion.breakpoints if start < b < stop])
     if len(extra):
-        # Beside a breakpoint no edge of our own is wanted, least of all one that rounding put there.
+        # Beside a breakpoint no edge of our own is wanted, least of all by a rounding.
         widths = np.diff(edges)
         apart = np.abs(edges[1:-1, None] - extra).min(axis=1)
         own = apart > BESIDE * np.minimum(widths[1:], widths[:-1])
