@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
+# Tests run side by side, one on each core: threads of the linear algebra would only get in the way.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mpmath
 import numpy as np
 import pytest
+from scipy import stats
 
 from stationary import Diffusion, end_state
 
@@ -293,3 +294,11 @@ def test_a_corner_next_to_the_edge_of_a_panel_is_not_missed():
         exact = float(mpmath.log(flat + side(1) + side(-1)))
     assert abs(-state.logpdf(0.0) - exact) <= state.error
     assert state.error < 1e-13
+
+
+def test_breakpoints_a_rounding_beside_the_edges_of_panels():
+    """Knots of a table may lie where panels are cut: none may be as narrow as a rounding."""
+    knots = [np.nextafter(x, 1) for x in np.linspace(-2, 2, 65)[1:-1]]
+    state = end_state(Diffusion(lambda x: -x, 1.0, (-2, 2), breakpoints=knots))
+    exact = stats.truncnorm.std(-2 * 2**0.5, 2 * 2**0.5, scale=2**-0.5)
+    assert state.std() == pytest.approx(exact, rel=1e-12)

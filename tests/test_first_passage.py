@@ -497,3 +497,34 @@ def test_digits_that_are_asked_for_are_shown_as_far_as_the_error_goes():
     process = Diffusion(drift=0, variance=2, domain=(0, 3))
     shown = str(first_passage(process, 1, (0, 3), digits=30))
     assert "0.666666666666666666666666666667" in shown
+
+
+@pytest.mark.parametrize(
+    ("scale", "shift", "selection"),
+    [
+        (1.5e-4, 0.0, -0.078),
+        (330.3149559148827, 0.0, -0.617),
+        (23573.938943870733, 0.0, 1.33),
+        (2.8670034275983087, -3.0, 1.4057),
+        (1.3763173716141795e-05, -3.0, 0.2266),
+    ],
+)
+def test_selection_in_any_units_is_known_to_what_is_claimed(scale, shift, selection):
+    """P(fixed) = (1 - e^(-2 s x)) / (1 - e^(-2 s)), also where 1 - x is 0 beside the end."""
+    from mpmath import expm1, log, mp, mpf
+
+    origin = shift * scale
+    process = Diffusion(
+        drift=lambda y: scale * selection * ((y - origin) / scale) * (1 - (y - origin) / scale),
+        variance=lambda y: scale * scale * ((y - origin) / scale) * (1 - (y - origin) / scale),
+        domain=(origin, origin + scale),
+    )
+    start = origin + 0.6 * scale
+    found = first_passage(process, start, process.domain).probability
+    with mp.workdps(30):
+        x = (mpf(start) - mpf(origin)) / mpf(scale)
+        fixed = expm1(-2 * mpf(selection) * x) / expm1(-2 * mpf(selection))
+        off = [abs(float(found.log[i] - log(p))) for i, p in ((0, 1 - fixed), (1, fixed))]
+    of_start = 8 * np.spacing(abs(origin)) / scale  # how well doubles know where x is
+    assert (np.array(off) <= found.error + of_start).all()
+    assert (found.error < 1e-12).all()

@@ -880,7 +880,7 @@ def test_the_border_of_two_phases_is_no_staircase():
     def build(tilt, noise):
         return Diffusion(lambda x: x - x**3 + tilt, noise, (-2, 2), name="tilted")
 
-    figure = sweep(build, {"noise": [0.1, 0.2, 0.3], "tilt": [-0.1, 0.05]}).plot()
+    figure = sweep(build, {"noise": [0.3, 0.1, 0.2], "tilt": [0.05, -0.1]}).plot()
     axes = figure.axes[0]
     assert axes.get_xlim() == (-0.1, 0.05)
     borders = [p.vertices for c in axes.collections for p in c.get_paths() if len(p.vertices)]

@@ -13,7 +13,6 @@ References
 
 from __future__ import annotations
 
-import contextlib
 import math
 from dataclasses import dataclass
 from enum import Enum
@@ -86,6 +85,7 @@ class Exponents:
     rounding: tuple[float, float, float] = (0.0, 0.0, 0.0)  # of the three, as it states them
     change: float = 1e-3  # from octave to octave, beyond which they have no limit
     averaged: bool = False  # means over many octaves, around which they oscillate for ever
+    displaced: bool = False  # whether rounding put the zero of the variance beside the end
 
     def of(self, s: Any, k: float) -> Exponent:
         """The power of r that the integral of e^(s Phi) a^-k goes with: its integrand's plus 1.
@@ -130,7 +130,7 @@ class Exponents:
     def _below_infinity(self, power: Exponent) -> bool | None:
         towards = -power.value if self.outward else power.value
         if math.isnan(towards) or (power.error > CRITICAL and abs(towards) <= power.error):
-            return None
+            return False if self.displaced else None  # the border case, to all that is known
         return bool(towards > CRITICAL)
 
     @cached_property
@@ -208,16 +208,25 @@ class Exponents:
 
 def exponents_at(found: Sampling, side: int) -> Exponents:
     """How potential and variance go at the lower (side 0) or upper (1) end of a sampled process."""
-    exponents = None
+    exponents, displaced = None, False
     if found.diffusion.cost <= TOO_MANY:  # else many digits would take minutes
-        with contextlib.suppress(StationaryError, OverflowError, MemoryError):
+        try:
             exponents = _in_digits(found, side)
-    exponents = _as_sampled(found, side) if exponents is None else exponents
+        except _DisplacedError:
+            displaced = True
+        except (StationaryError, OverflowError, MemoryError):
+            pass
+    if exponents is None:
+        exponents = _as_sampled(found, side, displaced=displaced)
     if exponents.feller is Feller.UNDECIDED:
         averaged = _on_average(found, side)
         if averaged is not None and averaged.feller is not Feller.UNDECIDED:
             return averaged
     return exponents
+
+
+class _DisplacedError(OverflowError):
+    """The variance is not positive next to an end: its zero is some roundings away from it."""
 
 
 def _in_digits(found: Sampling, side: int) -> Exponents:
@@ -234,8 +243,10 @@ def _in_digits(found: Sampling, side: int) -> Exponents:
     if not chart.outward:
         radii = 1 / radii
     f, a = found.diffusion.coefficients(chart.at(radii), many)
-    if not (many.isfinite(f).all() and many.isfinite(a).all()) or not (a > 0).all():
+    if not (many.isfinite(f).all() and many.isfinite(a).all()):
         raise OverflowError("not a process there")
+    if not (a > 0).all():
+        raise _DisplacedError
     first, second = np.arange(len(near)), np.arange(len(near), 2 * len(near))
     step = np.diff(many.log(radii).reshape(2, -1), axis=0)[0]
     order = np.diff(many.log(a).reshape(2, -1), axis=0)[0] / step
@@ -318,7 +329,7 @@ def _on_average(found: Sampling, side: int) -> Exponents | None:
     )
 
 
-def _as_sampled(found: Sampling, side: int) -> Exponents:
+def _as_sampled(found: Sampling, side: int, *, displaced: bool = False) -> Exponents:
     """The same from two panels an octave apart, where the functions run in doubles only."""
     r, p = rule(len(found.samples.values[0])), found.panels
     chart = Chart.of(found.diffusion, side)
@@ -339,7 +350,8 @@ def _as_sampled(found: Sampling, side: int) -> Exponents:
     of_slope = 2 * cut_ell / np.abs(across)
     of_drift = of_slope + 2 * cut_h / np.maximum(np.abs(h).max(axis=0), 1e-300) / np.abs(across)
     shift = np.zeros(2)
-    if found.diffusion.is_rounded and found.diffusion.exact_ends[side] is not None:
+    displaced &= not chart.outward
+    if displaced or (found.diffusion.is_rounded and found.diffusion.exact_ends[side] is not None):
         # A zero of the variance that was found is where a zoom came to its end.
         shift = 64 * found.diffusion.grain * abs(float(chart.anchor)) / distance.min(axis=0)
     errors = (
@@ -359,6 +371,7 @@ def _as_sampled(found: Sampling, side: int) -> Exponents:
         rounding=(of_potential, of_variance, of_f),
         # A sampling of rounded functions stops further from the end.
         change=max(1e-3, 64 * math.sqrt(found.diffusion.grain)),
+        displaced=displaced,
     )
 
 

@@ -56,6 +56,7 @@ Array = NDArray[Any]
 
 NODES = 20  # of a panel of doubles
 NODES_PER_DIGIT = 1.5  # of many: 2 f / a ~ 1 / r is then resolved on a whole octave
+BESIDE = 2.0**-10  # of a panel: an edge as near to a breakpoint as this is dropped
 CORE = 16.0  # where an infinite domain is scanned evenly: this far from its finite end or from 0
 OCTAVES = 60  # of r, outwards at an infinite end and inwards at a singular one; for doubles
 WORK = 2 * 10**8  # datapoints times points that a sampling may evaluate
@@ -337,9 +338,13 @@ def _first_edges(diffusion: Diffusion, core: tuple[float, float], arithmetic: Ar
         graded = graded[graded > 2.0**-26 * abs(zero)]  # a double knows no less beside zero
         graded = np.concatenate([-graded, graded])
         edges = np.union1d(edges, [x for x in float(zero) + graded if start < x < stop])
-    extra = [b for b in diffusion.breakpoints if start < b < stop]
-    if extra:
-        edges = np.union1d(edges, extra)
+    extra = np.array([b for b in diffusion.breakpoints if start < b < stop])
+    if len(extra):
+        # Beside a breakpoint no edge of our own is wanted, least of all by a rounding.
+        widths = np.diff(edges)
+        apart = np.abs(edges[1:-1, None] - extra).min(axis=1)
+        own = apart > BESIDE * np.minimum(widths[1:], widths[:-1])
+        edges = np.union1d(edges[np.concatenate([[True], own, [True]])], extra)
     return arithmetic.array(edges)
 
 

@@ -83,6 +83,8 @@ def figure(
     bare = not view.parts and state.kind == "classes"
     height = {"density": 0.6 if bare else 1.0, "outcomes": 0.9}
     heights = [height.get(name, 1.0) for name in chosen] + [0.75] * bool(narrow)
+    if len(heights) == 1:
+        heights = [1.2]  # of which the title takes a part
     grid = sheet.grid(*(HEIGHT / 3 * h for h in heights))
     picture = sheet.figure
     picture.suptitle(_title(analysis), x=0.01, ha="left", fontsize=NORMAL, parse_math=False)

@@ -166,7 +166,10 @@ def _draw_phases(ax: Axes, sweep: Sweep, up: str, across: str) -> int:
     logs = np.full((len(sweep.labels), len(y), len(x)), np.nan)
     known, columns = np.full(logs.shape[1:], False), sweep.table()
     seen = known.copy()
-    for (j, i), n in _slice(sweep, (up, across)):
+    ranks = [np.argsort(np.argsort(v)) for v in (y, x)]  # values may come in any order
+    x, y = np.sort(x), np.sort(y)
+    for place, n in _slice(sweep, (up, across)):
+        j, i = (rank[k] for rank, k in zip(ranks, place, strict=True))
         seen[j, i], known[j, i] = True, columns["dominant"][n] >= 0
         logs[:, j, i] = [columns[f"log_mass_{label}"][n] for label in sweep.labels]
     fine_x, fine_y, ahead = _ahead(x, y, logs)
@@ -187,11 +190,11 @@ def _ahead(x: Array, y: Array, logs: Array) -> tuple[Array, Array, Array]:
 
     Logarithms of masses are smooth, and dominance is not: so it is them that are interpolated.
     """
-    from scipy.interpolate import RegularGridInterpolator
+    from scipy.interpolate import PchipInterpolator
 
     best = np.nanmax(np.where(np.isnan(logs), -math.inf, logs), axis=0)
     best = np.where(np.isfinite(best), best, 0.0)
-    behind = np.maximum(logs - best, -1e300)
+    behind = np.maximum(logs - best, -1e100)
     usual = np.nanmedian(behind[behind < 0]) if (behind < 0).any() else -1.0
     behind = np.where(np.isnan(behind), usual, behind)  # a minimum that is not there
     if len(behind) == 1:
@@ -199,9 +202,9 @@ def _ahead(x: Array, y: Array, logs: Array) -> tuple[Array, Array, Array]:
     scales = [np.log if spans_decades(v) else np.asarray for v in (y, x)]
     at = [scale(v) for scale, v in zip(scales, (y, x), strict=True)]
     fine = [np.linspace(v[0], v[-1], FINE) for v in at]
-    mesh = np.stack(np.meshgrid(*fine, indexing="ij"), axis=-1)
-    method = "pchip" if min(logs.shape[1:]) > 3 else "linear"
-    known = np.array([RegularGridInterpolator(at, row, method=method)(mesh) for row in behind])
+    known = behind
+    for axis, (v, w) in enumerate(zip(at, fine, strict=True), start=1):
+        known = PchipInterpolator(v, known, axis=axis)(w)
     order = np.sort(known, axis=0)
     ahead = known - np.where(known == order[-1], order[-2], order[-1])
     back = [np.exp(v) if s is np.log else v for s, v in zip(scales, fine, strict=True)]

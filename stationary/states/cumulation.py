@@ -265,6 +265,8 @@ def _upwards(
         else:
             follows = False
             lr, error = log_sum(low, error + step[i] + shape(slip), high, own[i])
+            if lr > -math.inf:
+                error += eps * abs(lr) / 4  # logarithms are rounded at every step, either way
             counts = cut[i] > noise[i] and high + math.log(cut[i]) > lr + 9 - depth
             rough = counts and (rounds or 0) < ROUNDS
             if rough and half[i] > 64 * spacing(mesh.lower[i : i + 1])[0]:
@@ -286,7 +288,7 @@ def _upwards(
     return Cumulated(
         mesh,
         Log(
-            np.where(constant, 0 * f.v, f.v + np.where(constant, 0 * logs, logs)),
+            np.where(constant, 0 * f.v, f.v + np.where(constant, 0 * f.v, logs)),
             np.where(constant, 0, f.k),
             known,
             np.where(constant, mesh.arithmetic.array(standing), f.level),

@@ -248,7 +248,9 @@ class _Line:
             self.starts = self.inside(start, "start")
         self.targets = [self.inside(t, "target")[()] for t in asked]
         if digits is None and _loses_distance(self.parts, [*self.starts.flat, *self.targets]):
-            self.parts = partition(diffusion, digits=DIGITS)
+            finer = partition(diffusion, digits=DIGITS)
+            if _classes(finer) == _classes(self.parts):  # else rounding decides what an end is
+                self.parts = finer
 
     def points(self, x: Any) -> Array:
         given = np.asarray(x, dtype=None if self.digits is None else object)
@@ -408,6 +410,10 @@ def _logarithm(value: Array, off: Any, relative: float) -> tuple[Array, Array]:
         log = np.log(value)[:, None]
         error = np.where(value > 0, off / np.where(value > 0, value, 1), 0) + relative
     return log, np.asarray(error)[:, None]
+
+
+def _classes(parts: Partition) -> list[Any]:
+    return [side.end.feller for pair in parts.sides for side in pair]
 
 
 def _loses_distance(parts: Partition, points: list[Any]) -> bool:
