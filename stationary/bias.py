@@ -14,6 +14,7 @@ from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.questions.width.dilation import dilation_bias, noise_bias, picked
 from stationary.questions.width.ratios import WidthBias
+from stationary.result import Result
 
 __all__ = ["width_bias"]
 
@@ -32,7 +33,8 @@ def width_bias(
     Parameters
     ----------
     source
-        The path of a landscape file, a `Landscape`, a `Diffusion`, or a finished `Analysis`.
+        The path of a landscape file, a `Landscape`, a `Diffusion`, or a finished `Analysis`
+        or `PlaneState`.
     minimum
         The one to change, left to right from 0; needed only where there are several.
     dilate, noise
@@ -54,9 +56,10 @@ def width_bias(
     LandscapeError
         If the process cannot be solved, there is no such minimum, or a factor is not positive.
     """
-    analysis = source if isinstance(source, Analysis) else analyze(source, **changes)
+    analysis: Any = source if isinstance(source, Result) else analyze(source, **changes)
     if not isinstance(analysis, Analysis):
-        return _in_the_plane(analysis, minimum, dilate, noise, direction)
+        plane: WidthBias = _in_the_plane(analysis, minimum, dilate, noise, direction)
+        return plane
     bias, name = analysis.bias, analysis.diffusion.name
     if direction is not None:
         raise LandscapeError(

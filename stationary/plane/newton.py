@@ -185,6 +185,11 @@ class _Problem:
     def solved(self, phi: Array, noise: float, frozen: int) -> Array:
         """Newton's method from phi; at one noise."""
         last = np.inf
+        # Where lines end must not change on the way.
+        self.parts = [
+            _rising(self.mesh.values(phi, DEGREE, *self.mesh.place(x)), along)
+            for _, x, along, _, _ in self.lines
+        ]
         for step in range(STEPS):
             delta = self._step(phi, noise, frozen)
             size = float(np.abs(delta).max())
@@ -264,7 +269,10 @@ class _Problem:
 
     def _offsets(self, guess: Guess, first: Array, shifted: list[Array], noise: float) -> Array:
         """How much of each of `shifted` makes the net fluxes vanish, to first order."""
-        found = [self._crossing(guess, line, noise) for line in self.lines]
+        found = [
+            self._crossing(guess, line, part, noise)
+            for line, part in zip(self.lines, self.parts, strict=True)
+        ]
         heights = [height for height, _, _ in found]
         # Phi is to become Phi - first - sum of s_k shifted_k.
         now = np.array([flux - change(first) for _, flux, change in found])
@@ -278,11 +286,11 @@ class _Problem:
         return np.linalg.solve(np.array(rows), np.array(right))
 
     def _crossing(
-        self, guess: Guess, line: Any, noise: float
+        self, guess: Guess, line: Any, here: Array, noise: float
     ) -> tuple[float, float, Callable[[Array], float]]:
         """At a saddle: Phi, the flux across times e^Phi, and by how much less that is when a part
         of Phi is taken away."""
-        across, x, along, weight, fields = line
+        across, x, _, weight, fields = line
         number, local = self.mesh.place(x)
 
         def at(tables: Array) -> tuple[Array, Array]:
@@ -290,7 +298,6 @@ class _Problem:
             return self.mesh.values(tables, DEGREE, number, local), -d.slope_at(x)
 
         phi, slope = at(guess.tables)
-        here = _rising(phi, along)
         height = float(phi[here].min())
         a = noise * np.einsum("i,ijm->jm", across, fields.a)
         gamma = across @ (fields.f - noise * fields.div / 2) + (a * slope).sum(axis=0) / 2
