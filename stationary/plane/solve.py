@@ -18,7 +18,7 @@ from stationary.plane.newton import low_noise
 from stationary.plane.rough import Rough, found
 from stationary.plane.spectral import CUT, spectral
 from stationary.plane.state import PlaneState
-from stationary.plane.tails import NEARLY, Chart, Stretched
+from stationary.plane.tails import FARTHEST, NEARLY, Chart, Stretched
 from stationary.process.plane import Box, PlaneDiffusion, box_text, point_text
 from stationary.process.plane_landscape import PlaneLandscape
 
@@ -136,7 +136,7 @@ def _with_heavy_tails(
     ways: tuple[tuple[str, Density], ...]
     inner = chart.process(diffusion)
     try:
-        rough = found(inner, (), CUT)
+        rough = found(inner, (), CUT, FARTHEST)
         near = np.clip(np.array(rough.box), -NEAR, NEAR)
         tested = curl_test(diffusion, tuple(map(tuple, chart.x(near.T).T.tolist())))
         # Along diagonals what is straight turns: where that is not resolved, elements are closer.

@@ -25,6 +25,7 @@ __all__ = ["Chart", "HeavyMarginal", "Stretched"]
 
 Array = NDArray[Any]
 
+FARTHEST = 120.0  # of y: x beyond 10^52 is no place
 NEARLY = 0.02  # a moment of an order above the tail's exponent less this is taken to be infinite
 SEEN = 12.0  # in -log P of y: from here to twice as far the exponent is taken
 
