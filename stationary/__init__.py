@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from stationary.plane.doors import end_state, equilibria, mean_exit_time
     from stationary.plane.finite import PlaneCheck
     from stationary.plane.state import PlaneBasin, PlaneState
+    from stationary.plane.width import PlaneWidthBias
     from stationary.process.diffusion import Diffusion
     from stationary.process.landscape import Landscape
     from stationary.process.phase_space import phase_space
@@ -115,6 +116,7 @@ __all__ = [
     "PlaneBasin",
     "PlaneCheck",
     "PlaneState",
+    "PlaneWidthBias",
     "RegularisationPath",
     "Row",
     "Saved",
@@ -226,6 +228,7 @@ _ROOMS = {
     "phase_space": "process.phase_space",
     "PlaneCheck": "plane.finite",
     "PlaneState": "plane.state",
+    "PlaneWidthBias": "plane.width",
     "StepIndicators": "chain.steps",
     "step_indicators": "chain.steps",
     "Crossover": "questions.sweeps.sweep",

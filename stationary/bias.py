@@ -14,6 +14,7 @@ from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.questions.width.dilation import dilation_bias, noise_bias, picked
 from stationary.questions.width.ratios import WidthBias
+from stationary.result import Result
 
 __all__ = ["width_bias"]
 
@@ -24,6 +25,7 @@ def width_bias(
     minimum: int | None = None,
     dilate: ArrayLike | None = None,
     noise: ArrayLike | None = None,
+    direction: str | None = None,
     **changes: Any,
 ) -> WidthBias:
     """How much heavier each minimum is than the others, and what makes it so.
@@ -31,32 +33,38 @@ def width_bias(
     Parameters
     ----------
     source
-        The path of a landscape file, a `Landscape`, a `Diffusion`, or a finished `Analysis`.
+        The path of a landscape file, a `Landscape`, a `Diffusion`, or a finished `Analysis`
+        or `PlaneState`.
     minimum
         The one to change, left to right from 0; needed only where there are several.
     dilate, noise
         Factors by which to stretch it, or to multiply its variance; see `dilation_bias` and
         `noise_bias`.
+    direction
+        With two weights, along what it is stretched: "both" (the default), "first" or "second".
     changes
         As for `analyze`.
 
     Returns
     -------
     WidthBias
-        `ratios`, natural logarithms with absolute errors, and `dilation` and `noise` if asked.
+        `ratios`, natural logarithms with absolute errors, and `dilation` and `noise` if asked; a
+        `PlaneWidthBias` with two weights, where `noise` is not had.
 
     Raises
     ------
     LandscapeError
         If the process cannot be solved, there is no such minimum, or a factor is not positive.
     """
-    analysis = source if isinstance(source, Analysis) else analyze(source, **changes)
+    analysis: Any = source if isinstance(source, Result) else analyze(source, **changes)
     if not isinstance(analysis, Analysis):
-        raise LandscapeError(
-            f"{analysis.diffusion.name}: width bias is that of one weight; in the plane it is not "
-            "measured yet. `basins` have the masses and barriers of two weights."
-        )
+        plane: WidthBias = _in_the_plane(analysis, minimum, dilate, noise, direction)
+        return plane
     bias, name = analysis.bias, analysis.diffusion.name
+    if direction is not None:
+        raise LandscapeError(
+            f"{name}: direction = {direction!r:.40} is for two weights. Leave it out."
+        )
     if minimum is not None:
         picked(bias.state, minimum, analysis.min_barrier)  # whether there is one
         if dilate is None and noise is None:
@@ -75,6 +83,22 @@ def width_bias(
                 bias.state, chosen, factors, min_barrier=analysis.min_barrier
             )
     return replace(bias, **changed)
+
+
+def _in_the_plane(state: Any, minimum: Any, dilate: Any, noise: Any, direction: Any) -> Any:
+    from stationary.plane.width import plane_width_bias  # seldom asked for
+
+    if noise is not None:
+        raise LandscapeError(
+            f"{state.diffusion.name}: noise = {noise!r:.40} is had for one weight only. Stretch "
+            "the basin (dilate), or leave it out."
+        )
+    if dilate is None and (minimum is not None or direction is not None):
+        raise LandscapeError(
+            f"{state.diffusion.name}: a minimum or a direction is chosen but nothing is asked of "
+            "it. Give factors to stretch it by, as in dilate=[1, 1.5, 2] (or --dilate 1:2:5)."
+        )
+    return plane_width_bias(state, minimum, dilate, direction or "both")
 
 
 def _the_one(analysis: Analysis, minimum: int | None) -> int:

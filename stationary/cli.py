@@ -115,6 +115,10 @@ def fit(path: Path, to: Output, dt: float | None) -> None:
 @option("--minimum I", "The minimum to change, left to right from 0.", WHOLE)
 @option("--dilate FACTORS", "Stretch it by these: 1:4:13 (from:to:count), 1:100:9:log, or 1,2,4.")
 @option("--noise FACTORS", "Multiply its variance by these, written alike.")
+@option(
+    "--direction WAY",
+    "With two weights, along what it is stretched: both (the default), first or second.",
+)
 @output(table="Write the table to this file.")
 def bias(
     path: Path,
@@ -122,6 +126,7 @@ def bias(
     minimum: int | None,
     dilate: str | None,
     noise: str | None,
+    direction: str | None,
     **given: Any,
 ) -> None:
     """Say how much more each minimum of FILE holds than the others, and why; or what if."""
@@ -137,6 +142,7 @@ def bias(
             minimum=minimum,
             dilate=factors(dilate, "--dilate", "1:4:13"),
             noise=factors(noise, "--noise", "0.5:2:7:log"),
+            direction=direction,
             **changes_from(**given),
         )
     )

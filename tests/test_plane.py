@@ -200,6 +200,83 @@ def test_exit_times_of_a_product_are_those_of_the_line_and_their_claims_hold():
         stationary.mean_exit_time(process, (1.0, 0.2), (everywhere, everywhere))
 
 
+def test_exit_times_from_a_disc_and_from_a_basin_are_what_they_are_and_their_claims_hold():
+    a, radius = 0.5, 1.3
+    process = Diffusion(lambda w: (-w[0], -w[1]), a, weights=2)
+    x = np.array([[0.01, 0.3, 0.8, 1.2], [0.0, 0.4, -0.5, 0.3]])
+    found = stationary.mean_exit_time(process, x, lambda p: (p**2).sum(axis=0) < radius**2)
+    # tau' = -(e^(r^2 / a) - 1) / r
+    truth = [quad(lambda s: math.expm1(s * s / a) / s, r, radius)[0] for r in np.hypot(*x)]
+    assert np.allclose(found.value[:3], truth[:3], rtol=3e-5)
+    assert np.allclose(found.value, truth, rtol=1e-3)
+    assert (np.abs(found.value - truth) < found.absolute_error).all()
+
+    double = Diffusion(
+        lambda w: (w[0] - w[0] ** 3 + 0.1, -1.3 * w[1]),
+        lambda w: (0.25 + 0.1 * w[0] ** 2, 0.3 + 0 * w[1]),
+        weights=2,
+    )
+    line = Diffusion(lambda x: x - x**3 + 0.1, lambda x: 0.25 + 0.1 * x**2, (-6, 6))
+    middle = next(e.position[0] for e in end_state(double).equilibria if e.kind == "saddle")
+    found = stationary.mean_exit_time(double, (1.0, 0.2), 1)
+    truth = stationary.mean_first_passage_time(line, 1.0, middle)
+    assert found.value == pytest.approx(truth, rel=2e-3)
+    assert abs(found.value - truth) < found.absolute_error
+
+
+def test_a_stretched_basin_holds_what_it_does_on_the_line_and_what_the_law_says():
+    """A product: along x it is a double well, whose own width bias is exact."""
+    process = Diffusion(
+        lambda w: (w[0] - w[0] ** 3 + 0.1, -1.3 * w[1]),
+        lambda w: (0.25 + 0.1 * w[0] ** 2, 0.3 + 0 * w[1]),
+        weights=2,
+    )
+    line = Diffusion(lambda x: x - x**3 + 0.1, lambda x: 0.25 + 0.1 * x**2, (-6, 6))
+    factors = [1, 1.4]
+    state = end_state(process)
+    exact = stationary.width_bias(line, minimum=1, dilate=factors).dilation
+    found = stationary.width_bias(state, minimum=1, dilate=factors, direction="first")
+    density = [float(v) for v in exact.log_density_ratios]
+    mass = [float(v) for v in exact.log_mass_ratios]
+    assert np.allclose(found.log_density, density, atol=1e-7)
+    assert np.allclose(found.log_mass, mass, atol=1e-7)
+    assert (np.abs(found.log_mass - mass) <= found.mass_error + 1e-12).all()
+    assert np.allclose(found.law_density, density, atol=1e-5)
+    assert "stretched along the first direction" in found.summary()
+    assert found.to_dict()["dilation"]["log_mass"][1] == found.log_mass[1]
+    # What is wider along y, too, is so for all of it.
+    both = stationary.width_bias(state, minimum=1, dilate=[1.4])
+    assert both.log_mass[0] == pytest.approx(mass[1], abs=1e-7)
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.8])
+def test_heavy_tails_on_the_whole_plane_have_their_power(turn):
+    """a = (1 + r^2) I and f = -k x, turned or not: (1 + r^2)^-(1 + k)."""
+    k = 1.5
+    process = Diffusion(
+        lambda w: (-k * w[0] - turn * w[1], -k * w[1] + turn * w[0]),
+        lambda w: 1 + w[0] ** 2 + w[1] ** 2,
+        weights=2,
+    )
+    state = end_state(process)
+    assert state.curl.local is (turn == 0)
+    x = np.array([[0.0, 0.5, -3.0, 40.0, 1.0], [0.0, -2.0, 3.0, 5.0, 900.0]])
+    exact = k / math.pi * (1 + (x**2).sum(axis=0)) ** -(1 + k)
+    assert (np.abs(state.pdf(x) - exact) < max(state.error, 1e-9) * exact[0]).all()
+    assert state.pdf(x) == pytest.approx(exact, rel=1e-3)
+    assert np.abs(state.mean()).max() < 1e-7
+    # Along x alone it is Student's t.
+    law = stats.t(2 * k, scale=1 / math.sqrt(2 * k))
+    assert np.allclose(
+        state.marginal(0).cdf([-5.0, 0.3, 60.0]), law.cdf([-5.0, 0.3, 60.0]), atol=1e-7
+    )
+    assert state.std()[0] == pytest.approx(law.std(), rel=1e-3)
+    assert f"|x_1|^-{2 * k + 1:g}" in " ".join(state.notes)
+    low = end_state(Diffusion(lambda w: (-w[0] * 0.9, -w[1] * 0.9), process.variance, weights=2))
+    assert np.isinf(low.std()).all()
+    assert "infinite" in low.summary()
+
+
 def quadratics():
     rng = np.random.default_rng(5)
     centre = rng.normal(size=(4, 2))
@@ -344,9 +421,21 @@ def test_curvature_of_the_metric():
         ),
         (
             lambda: end_state(
-                Diffusion(lambda x: (-x[0], -x[1]), lambda x: 1 + x[0] ** 2 + x[1] ** 2, weights=2)
+                Diffusion(
+                    lambda x: (x[0] / 9, x[1] / 9), lambda x: 1 + x[0] ** 2 + x[1] ** 2, weights=2
+                )
             ),
-            r"tails are heavy",
+            r"tails are heavy|nothing holds the process",
+        ),
+        (
+            lambda: stationary.width_bias(EXAMPLES / "two_weights.py", direction="first"),
+            r"nothing is asked of it",
+        ),
+        (
+            lambda: stationary.mean_exit_time(
+                Diffusion(lambda x: (-x[0], -x[1]), 0.1, weights=2), (2, 0), lambda x: x[0] < 1
+            ),
+            r"does not lie in the region",
         ),
         (lambda: end_state(Diffusion(lambda x: (x[0], -x[1]), 1, weights=2)), r"no end state"),
         (
@@ -460,6 +549,32 @@ def test_basins_beyond_all_barriers_are_compared_although_a_current_flows():
     bent = [b.attractor.log_determinant / 2 for b in state.basins]
     assert state.log_ratio(0, 1) == pytest.approx(exact + bent[0] - bent[1], abs=5 * noise)
     assert state.curl.fraction == pytest.approx(0.49 / 1.49, rel=1e-6)
+
+
+def in_a_row(x, y):
+    v = 3 * x**2 * (x**2 - 1) ** 2 + 0.1 * x + y**2 / 2 + 0.2 * x * y
+    return v, 3 * (6 * x**5 - 8 * x**3 + 2 * x) + 0.1 + 0.2 * y, y + 0.2 * x
+
+
+def test_several_basins_beyond_all_barriers_are_compared():
+    """Three minima in a row, driven round."""
+    noise, c = 0.006, 0.5
+
+    def drift(w):
+        _, vx, vy = in_a_row(*w)
+        return -vx + c * vy, -vy - c * vx
+
+    state = end_state(Diffusion(drift, 2 * noise, weights=2))
+    at = [e.position for e in state.equilibria if e.kind == "stable"]
+    assert len(at) == 3
+    exact = np.array([-in_a_row(*p)[0] / noise for p in at])
+
+    def ratios(s):
+        return np.array([s.logpdf(p) - s.logpdf(at[0]) for p in at])
+
+    off = np.abs(ratios(state) - exact + exact[0])
+    assert (off <= state.error_of(ratios)).all()
+    assert off.max() < 1e-3
 
 
 @pytest.mark.parametrize(

@@ -162,13 +162,18 @@ def _table(
         allowed.append(series[0].shape)
     for row, c in zip(rows, series, strict=True):
         if c.shape not in allowed or (isinstance(row, Taylor) and c.shape == () != shape):
+            hint = ""
             came = str(c.shape) if single else f"entries of shapes {[s.shape for s in series]}"
             if isinstance(row, Taylor) and c.shape == ():
                 came = "a single number that depends on the weights"
+            if all(s.shape in ((), (1,)) or len(s.shape) < len(shape) for s in series):
+                hint = (
+                    " With two weights say so by weights=2, or a pair of ends for each in domain."
+                )
             raise LandscapeError(
                 f"{name_of(function)} returned {came} for weights of shape {shape}. Return one "
                 f"number per weight, shape {(*shape,)}; for several datapoints one such row each: "
-                f"a tuple of N rows, or an array of shape (N, {', '.join(map(str, shape))})."
+                f"a tuple of N rows, or an array of shape (N, {', '.join(map(str, shape))}).{hint}"
             )
     if not series or (single and len(allowed) == 3 and not len(series[0])):
         raise LandscapeError(

@@ -13,6 +13,7 @@ from scipy.special import log_ndtr, ndtr
 
 from stationary.errors import LandscapeError
 from stationary.plane.density import Density, Predicate, Region, log_sum
+from stationary.plane.marginal import Marginal, normal
 from stationary.plane.mesh import Mesh, basis, gauss
 from stationary.process.plane import Box, PlaneDiffusion, probes
 
@@ -34,7 +35,7 @@ def integrated(process: PlaneDiffusion, box: Box, peak: Array) -> tuple[Density,
     integral = np.stack([(w * h) @ p.at(-1 + h * (1 + t)) for h in s[:, 0]])
     mesh = Mesh.over(box, (FIRST, FIRST))
     while True:
-        n = mesh.used.shape
+        n = tuple(len(line) - 1 for line in mesh.lines)
         x = mesh.points(p.nodes)
         fields = process.fields(x.reshape(2, -1), 1)
         process.check(x.reshape(2, -1), fields)
@@ -62,8 +63,12 @@ def integrated(process: PlaneDiffusion, box: Box, peak: Array) -> tuple[Density,
         tails = [table[..., -2:, :].max(axis=(0, 3, 4)), table[..., -2:].max(axis=(0, 3, 4))]
         limit = 1e-14 * max(reach, 1.0)
         bad = [tails[0].max(axis=1) > limit, tails[1].max(axis=0) > limit]
-        finer = mesh.split(*bad)
-        if not (bad[0].any() or bad[1].any()) or finer.used.size * (DEGREE + 1) ** 2 > MOST * 25:
+        lines = [
+            np.sort(np.concatenate([line, (line[1:] + line[:-1])[cut] / 2]))
+            for line, cut in zip(mesh.lines, bad, strict=True)
+        ]
+        finer = Mesh.between(*lines)
+        if not (bad[0].any() or bad[1].any()) or finer.count * (DEGREE + 1) ** 2 > MOST * 25:
             return made[0], made[1], not (bad[0].any() or bad[1].any())
         mesh = finer
 
@@ -83,7 +88,6 @@ class Gaussian:
     covariance: Array
 
     log_total = 0.0
-    mesh = None
 
     @cached_property
     def _root(self) -> Array:
@@ -97,7 +101,25 @@ class Gaussian:
     def slope_at(self, x: Array) -> Array:
         return np.asarray(-np.linalg.solve(self.covariance, x - self.mean[:, None]))
 
-    def quadrature(self, panels: Any = None) -> tuple[Array, Array, Array]:
+    @cached_property
+    def height(self) -> Array:
+        """-log P where it is least."""
+        return -self.log_at(self.mean[:, None])
+
+    @property
+    def box(self) -> Box:
+        """What holds all but next to nothing of the probability."""
+        reach = 9 * np.sqrt(np.diag(self.covariance))
+        ends = np.stack([self.mean - reach, self.mean + reach], axis=1).tolist()
+        return tuple((low, high) for low, high in ends)
+
+    def marginal(self, axis: int) -> Marginal:
+        return normal(float(self.mean[axis]), float(np.sqrt(self.covariance[axis, axis])))
+
+    def rvs(self, size: int, generator: np.random.Generator) -> Array:
+        return np.asarray(generator.multivariate_normal(self.mean, self.covariance, size).T)
+
+    def quadrature(self) -> tuple[Array, Array, Array]:
         t, w = gauss(12)
         ends = np.linspace(-9, 9, 7)
         z = np.concatenate([low + 1.5 * (1 + t) for low in ends[:-1]])

@@ -124,32 +124,48 @@ def noise_of(process: PlaneDiffusion, axes: list[Array], x: Array, fields: Field
         across = np.abs(np.einsum("mi,im->m", vectors[:, :, 0], 2 * fields.f - fields.div))
         size = np.abs(2 * fields.f - fields.div).max(axis=0) + 1e-300
         return Noise("everywhere", (), bool((across < 1e-9 * size).all()))
-    grid = ratio.reshape(GRID, GRID)
+    # Near a zero the root of the ratio grows like the distance: what is far above what it rises by
+    # over the interval that is looked at holds none.
+    root = np.sqrt(np.maximum(ratio, 0)).reshape(GRID, GRID)
     found: list[Array] = []
     lines = 0
     for axis in (0, 1):
-        table = grid if axis == 0 else grid.T
-        padded = np.pad(table, ((1, 1), (0, 0)), constant_values=np.inf)
-        i, j = np.nonzero((padded[1:-1] <= padded[:-2]) & (padded[1:-1] <= padded[2:]))
-        if not len(i):
-            continue
+        table = np.pad(root if axis == 0 else root.T, ((1, 1), (0, 0)), mode="reflect")
+        middle, rise = table[1:-1], np.maximum(table[:-2], table[2:]) - table[1:-1]
+        dips = (middle <= table[:-2]) & (middle <= table[2:]) & (middle < 3 * rise + 1e-6)
+        i, j = np.nonzero(dips)
         step = axes[axis][1] - axes[axis][0]
+        slope = rise[i, j] / step
         low, high = axes[axis][i] - step, axes[axis][i] + step
         low, high = np.maximum(low, axes[axis][0]), np.minimum(high, axes[axis][-1])
 
-        def at(v: Array, axis: int = axis, j: Array = j) -> Array:
+        def at(v: Array, j: Array, axis: int = axis) -> Array:
             point = [v, axes[1 - axis][j]]
             return np.stack(point if axis == 0 else point[::-1])
 
+        def roots(v: Array, j: Array) -> Array:
+            return np.sqrt(np.maximum(_ratio(process.fields(at(v, j)).a), 0))
+
         golden = (np.sqrt(5) - 1) / 2
+        p, q = high - golden * (high - low), low + golden * (high - low)
+        at_p, at_q = (roots(v, j) for v in (p, q)) if len(j) else (p, q)
         for _ in range(60):
-            p, q = high - golden * (high - low), low + golden * (high - low)
-            lower = _ratio(process.fields(at(p)).a) < _ratio(process.fields(at(q)).a)
+            if not len(j):
+                break
+            lower = at_p < at_q
             low, high = np.where(lower, low, p), np.where(lower, q, high)
-        ends = at((low + high) / 2)
-        zero = _ratio(process.fields(ends).a) < 1e-10
+            new = np.where(lower, high - golden * (high - low), low + golden * (high - low))
+            kept = np.where(lower, at_p, at_q)
+            here = roots(new, j)
+            p, q = np.where(lower, new, q), np.where(lower, p, new)
+            at_p, at_q = np.where(lower, here, kept), np.where(lower, kept, here)
+            maybe = np.minimum(at_p, at_q) < 5 * slope * (high - low) + 1e-6
+            low, high, p, q, at_p, at_q, j, slope = (
+                v[maybe] for v in (low, high, p, q, at_p, at_q, j, slope)
+            )
+        zero = np.minimum(at_p, at_q) < 1e-5
         lines = max(lines, len(np.unique(j[zero])))
-        found += list(ends[:, zero].T)
+        found += list(at((low + high) / 2, j)[:, zero].T)
     if lines >= 3:
         some = found[:: max(1, len(found) // 4)]
         return Noise("on curves", tuple(tuple(map(float, p)) for p in some))
@@ -165,12 +181,19 @@ def _points(process: PlaneDiffusion, axes: list[Array], x: Array) -> list[tuple[
     low, high = np.array([[v[0], v[-1]] for v in axes]).T[..., None]
     k = np.arange(-2, 3)
     stencil = np.stack([v.ravel() for v in np.meshgrid(k, k, indexing="ij")])
+    slope = None
     for _ in range(90):
         near = x[:, :, None] + step[:, None, None] * stencil[:, None, :] / 2
         near = np.clip(near, low[..., None], high[..., None])
-        ratio = _ratio(process.fields(near.reshape(2, -1)).a).reshape(x.shape[1], -1)
-        best = ratio.argmin(axis=1)
+        root = np.sqrt(np.maximum(_ratio(process.fields(near.reshape(2, -1)).a), 0))
+        root = root.reshape(x.shape[1], -1)
+        best = root.argmin(axis=1)
         x = near[:, np.arange(x.shape[1]), best]
+        slope = np.ptp(root, axis=1) if slope is None else slope * 0.8  # over a step
+        maybe = root.min(axis=1) < 10 * slope + 1e-6
+        x, slope = x[:, maybe], slope[maybe]
+        if not len(slope):
+            return []
         step = 0.8 * step  # so that five first steps are reached
     zero = _ratio(process.fields(x).a) < 1e-10
     kept: list[tuple[float, ...]] = []

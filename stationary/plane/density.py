@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.plane.marginal import Marginal, marginal_of
 from stationary.plane.mesh import Mesh, basis, gauss
 from stationary.process.plane import Box
 
@@ -119,17 +120,11 @@ class Density:
     def nearest(self) -> Array:
         """(E,): the least height in the valley that each rectangle belongs to."""
         least = self.height.min(axis=(1, 2))
-        grid = np.full(np.array(self.mesh.used.shape) + 2, np.inf)
-        i, j = self.mesh.cells + 1
-        grid[i, j] = least
         lowest = np.arange(len(least))
-        number = np.pad(self.mesh.number, 1, constant_values=-1)
-        value = least.copy()
-        for di in (-1, 0, 1):
-            for dj in (-1, 0, 1):
-                lower = grid[i + di, j + dj] < value
-                value = np.where(lower, grid[i + di, j + dj], value)
-                lowest = np.where(lower, number[i + di, j + dj], lowest)
+        here, there = self.mesh.pairs
+        order = np.argsort(-least[there], kind="stable")  # the lowest neighbour comes last
+        lower = order[least[there[order]] < least[here[order]]]
+        lowest[here[lower]] = there[lower]
         for _ in range(12):
             lowest = lowest[lowest]
         return np.asarray(least[lowest])
@@ -137,7 +132,7 @@ class Density:
     @cached_property
     def panels(self) -> Panels:
         """Panels on each of which Phi varies by little, where it matters."""
-        count = self.mesh.cells.shape[1]
+        count = self.mesh.count
         waiting = Panels(np.arange(count), -np.ones((2, count)), 2 * np.ones((2, count)))
         done: Panels | None = None
         t = np.linspace(-1, 1, 7)
@@ -202,6 +197,36 @@ class Density:
         else:
             _, log, u = self.quadrature(self._clipped(region))
         return log_sum(log, u) - self.log_total
+
+    @property
+    def box(self) -> Box:
+        """What holds all but next to nothing of the probability."""
+        return self.mesh.box
+
+    def marginal(self, axis: int) -> Marginal:
+        return marginal_of(self, axis)
+
+    def rvs(self, size: int, generator: np.random.Generator) -> Array:
+        """Draws, shape (2, size), by rejection in each panel."""
+        panels = self.panels
+        _, log, u = self.quadrature()
+        mass = np.exp(log - self.log_total) * np.maximum(u, 0)
+        mass = mass.reshape(len(panels.number), -1).sum(axis=1)
+        chosen = generator.choice(len(mass), size, p=mass / mass.sum())
+        phi, v = self._tables(panels, np.linspace(-1, 1, 9))
+        top = (np.log(np.maximum(v, 1e-300)) - phi).reshape(len(mass), -1).max(axis=1) + 0.2
+        made, waiting = np.empty((2, size)), np.arange(size)
+        while len(waiting):
+            p = chosen[waiting]
+            local = panels.low[:, p] + panels.size[:, p] * generator.uniform(size=(2, len(p)))
+            e = panels.number[p]
+            x = self.mesh.low[:, e] + self.mesh.size[:, e] * (1 + local) / 2
+            phi_x, u_x = self._both(e, local)
+            log_x = np.log(np.maximum(u_x, 1e-300)) - phi_x
+            taken = np.log(generator.uniform(size=len(p))) < log_x - top[p]
+            made[:, waiting[taken]] = x[:, taken]
+            waiting = waiting[~taken]
+        return made
 
     def _clipped(self, box: Box) -> Panels:
         """The parts of the panels inside a box."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from stationary.errors import LandscapeError
+from stationary.functions.given import number
 from stationary.process.plane_landscape import PlaneLandscape
 from stationary.sources.loading import PLANE, any_process
 from stationary.states.distribution import EndState
@@ -62,8 +63,9 @@ def mean_exit_time(process: Any, x: Any, region: Any) -> Estimate:
     x
         Where it starts: points of shape (2,) or (2, M) inside the region.
     region
-        A rectangle ((x_low, x_high), (y_low, y_high)); ends may be infinite. Sides that lie on
-        those of the domain reflect.
+        A rectangle ((x_low, x_high), (y_low, y_high)), whose ends may be infinite; a basin of the
+        end state or its number; or a function of points (2, M) that says which lie inside. Sides
+        that lie on those of the domain reflect; the border of a basin ends the time.
 
     Returns
     -------
@@ -77,7 +79,12 @@ def mean_exit_time(process: Any, x: Any, region: Any) -> Estimate:
             "mean_first_passage_time(process, x, (lower, upper))."
         )
     from stationary.plane.exit import exit_time
+    from stationary.plane.state import PlaneBasin
 
+    if isinstance(region, PlaneBasin) or number(region) is not None:
+        from stationary.plane.solve import plane_end_state
+
+        region = plane_end_state(given).inside(region)
     return exit_time(given.diffusion() if isinstance(given, PlaneLandscape) else given, x, region)
 
 

@@ -8,19 +8,21 @@ drift carries out is lost: without that, densities of degenerate processes grow 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csc_array
+from scipy.sparse import csc_array, csr_array
 from scipy.sparse.linalg import splu
 
 from stationary.errors import ConvergenceError
 from stationary.plane.mesh import Mesh, basis, gauss
 from stationary.process.plane import Fields, PlaneDiffusion
 
-__all__ = ["Coefficients", "Condensed", "Guess", "blocks_of", "solve"]
+__all__ = ["Coefficients", "Condensed", "Guess", "assembled", "blocks_of", "solve"]
 
 Array = NDArray[Any]
 
@@ -64,6 +66,17 @@ class Guess:
     mesh: Mesh
     tables: Array  # (E, n, n)
 
+    @classmethod
+    def joined(cls, mesh: Mesh, tables: Array) -> Guess:
+        """With values on sides that are those of larger neighbours, so that Phi has no jumps."""
+        number, extended = mesh.sides(tables.shape[1] - 1)
+        edge = number >= 0
+        values = np.zeros(extended.shape[0])
+        values[number[edge]] = tables[edge]
+        made = tables.copy()
+        made[edge] = (extended @ values[_free(extended)])[number[edge]]
+        return cls(mesh, made)
+
     def at(self, t: Array) -> Array:
         """(E, m, m)."""
         b = basis(DEGREE).at(t)
@@ -85,6 +98,8 @@ class Condensed:
     ----------
     blocks, loads
         The matrix of each rectangle, (E, n^2, n^2), and its right side, (E, n^2).
+    scales
+        Logs of what the rows of each rectangle were multiplied by, (E, n^2).
     """
 
     mesh: Mesh
@@ -92,11 +107,12 @@ class Condensed:
     blocks: Array
     loads: Array
     process: PlaneDiffusion
+    scales: Array | None = None
 
     def __post_init__(self) -> None:
         n = self.degree + 1
-        edge = np.zeros((n, n), dtype=bool)
-        edge[[0, -1], :] = edge[:, [0, -1]] = True
+        number, extended = self.mesh.sides(self.degree)
+        edge = number[0].ravel() >= 0
         outer, inner = np.flatnonzero(edge), np.flatnonzero(~edge)
         right = np.concatenate(
             [self.blocks[:, inner[:, None], outer], self.loads[:, inner, None]], axis=2
@@ -110,18 +126,35 @@ class Condensed:
         across = self.blocks[:, outer[:, None], inner]
         small -= across @ self.carried
         load = self.loads[:, outer] - (across @ self.inside[..., None])[..., 0]
-        index = _numbers(self.mesh, self.degree).reshape(-1, n * n)[:, outer]
-        used, place = np.unique(index, return_inverse=True)
-        self.place = place.reshape(index.shape)
+        self.place = number.reshape(-1, n * n)[:, outer]
+        self.outer, self.inner = outer, inner
         rows = np.repeat(self.place, len(outer), axis=1).ravel()
         columns = np.tile(self.place, (1, len(outer))).ravel()
-        size = len(used)
-        self.matrix = csc_array((small.ravel(), (rows, columns)), shape=(size, size))
-        self.right = np.bincount(self.place.ravel(), load.ravel(), minlength=size)
-        self.outer, self.inner = outer, inner
+        size = extended.shape[0]
+        matrix = csr_array((small.ravel(), (rows, columns)), shape=(size, size))
+        right = np.bincount(self.place.ravel(), load.ravel(), minlength=size)
+        # Test functions are those of free nodes, with what they are at nodes that hang on these.
+        self.extended = extended
+        tested = extended.tocoo()
+        if self.scales is not None:
+            log = self.at_nodes(self.scales)
+            tested.data = tested.data * np.exp(log[self.free[tested.col]] - log[tested.row])
+        self.matrix = csc_array(tested.T @ matrix @ extended)
+        self.right = tested.T @ right
+
+    @cached_property
+    def free(self) -> Array:
+        """The numbers of nodes that do not hang on others."""
+        return _free(self.extended)
+
+    def at_nodes(self, values: Array) -> Array:
+        """For each node on sides one of the values (E, n^2) that rectangles give it."""
+        made = np.zeros(self.extended.shape[0])
+        made[self.place] = values[:, self.outer]
+        return made
 
     def solve(self, fixed: Array, values: Array) -> Array:
-        """The unknowns at all nodes, (E, n, n), where some of those on sides are given."""
+        """The unknowns at all nodes, (E, n, n), where some of the free ones are given."""
         border = np.zeros(len(self.right))
         border[fixed] = values
         rest = np.flatnonzero(~np.isin(np.arange(len(border)), fixed))
@@ -138,23 +171,30 @@ class Condensed:
         border[rest] = x + lu.solve(right - part @ x)
         n = self.degree + 1
         made = np.empty((len(self.blocks), n * n))
-        made[:, self.outer] = border[self.place]
+        made[:, self.outer] = (self.extended @ border)[self.place]
         made[:, self.inner] = self.inside - (self.carried @ made[:, self.outer, None])[..., 0]
         if not np.isfinite(made).all():
             raise ConvergenceError(_singular(self.process))
         return made.reshape(-1, n, n)
 
 
+def _free(extended: csr_array) -> Array:
+    """Of the nodes of `Mesh.sides` those that do not hang on others."""
+    made = np.empty(extended.shape[1], dtype=int)
+    alone = np.flatnonzero(np.diff(extended.indptr) == 1)
+    made[extended[alone].indices] = alone
+    return made
+
+
 def solve(coefficients: Coefficients, guess: Guess, degree: int = DEGREE) -> Array:
     """u at the nodes of each rectangle, shape (E, n, n), one where it is pinned."""
     n = degree + 1
     blocks = blocks_of(coefficients, guess, degree)
+    phi = guess.at(basis(degree).nodes).reshape(-1, n * n)
     system = Condensed(
-        guess.mesh, degree, blocks, np.zeros((len(blocks), n * n)), coefficients.process
+        guess.mesh, degree, blocks, np.zeros((len(blocks), n * n)), coefficients.process, phi
     )
-    phi = guess.at(basis(degree).nodes).reshape(-1, n * n)[:, system.outer]
-    heights = np.full(len(system.right), np.inf)
-    np.minimum.at(heights, system.place.ravel(), phi.ravel())
+    heights = system.at_nodes(phi)[system.free]
     return system.solve(np.array([np.argmin(heights)]), np.ones(1))
 
 
@@ -180,9 +220,7 @@ def blocks_of(coefficients: Coefficients, guess: Guess, degree: int) -> Array:
     weight = np.outer(w, w).ravel() * (mesh.size[0] * mesh.size[1] / 4)[:, None]
     weight = weight * np.exp(base - phi)
     b, d = basis(degree).at(t), basis(degree).slope_at(t)
-    n, (ux, uy) = degree + 1, (2 / mesh.size)[..., None]
-    # Test and basis functions by their factors along x and along y, differentiated or not; the
-    # products of factors along x are summed first.
+    ux, uy = (2 / mesh.size)[..., None]
     terms = [
         (d, d, b, b, a[0, 0] / 2 * ux * ux),
         (d, b, b, d, a[0, 1] / 2 * ux * uy),
@@ -191,18 +229,26 @@ def blocks_of(coefficients: Coefficients, guess: Guess, degree: int) -> Array:
         (b, b, d, d, a[1, 1] / 2 * uy * uy),
         (b, b, d, b, -gamma[1] * uy),
     ]
-    terms = [term for term in terms if term[-1].any()]
-    left = [
-        np.einsum("pi,pk->ikp", u, v).reshape(n * n, -1) @ (weight * c).reshape(count, len(t), -1)
-        for u, v, _, _, c in terms
-    ]
-    right = [np.einsum("qj,ql->qjl", u, v).reshape(-1, n * n) for _, _, u, v, _ in terms]
-    made = np.concatenate(left, axis=2) @ np.concatenate(right)
-    made = made.reshape(count, n, n, n, n).transpose(0, 1, 3, 2, 4)
-    blocks = made.reshape(count, n * n, n * n)
+    blocks = assembled(terms, weight)
     _add_losses(blocks, coefficients.process, guess, degree, base)
     blocks *= np.exp(here - base)[..., None]
     return np.asarray(blocks)
+
+
+def assembled(terms: Sequence[tuple[Any, ...]], weight: Array) -> Array:
+    """The matrices (E, n^2, n^2) of sums of terms: factors along x of test and basis functions,
+    those along y, shape (q, n) each, and a coefficient at the Gauss points, (E, q^2)."""
+    q, n = terms[0][0].shape
+    terms = [term for term in terms if term[-1].any()]
+    # The products of factors along x are summed first.
+    left = [
+        np.einsum("pi,pk->ikp", u, v).reshape(n * n, q) @ (weight * c).reshape(-1, q, q)
+        for u, v, _, _, c in terms
+    ]
+    right = [np.einsum("qj,ql->qjl", u, v).reshape(q, n * n) for _, _, u, v, _ in terms]
+    made = np.concatenate(left, axis=2) @ np.concatenate(right)
+    made = made.reshape(-1, n, n, n, n).transpose(0, 1, 3, 2, 4)
+    return np.asarray(made.reshape(-1, n * n, n * n))
 
 
 def _add_losses(
@@ -212,11 +258,8 @@ def _add_losses(
     mesh = guess.mesh
     t, w = gauss(RULE)
     b = basis(degree).at(t)
-    padded = np.pad(mesh.used, 1)
-    i, j = mesh.cells + 1
     for axis, end in ((0, -1), (0, 1), (1, -1), (1, 1)):
-        step = (end, 0) if axis == 0 else (0, end)
-        sides = np.flatnonzero(~padded[i + step[0], j + step[1]])
+        sides = np.flatnonzero((mesh.beside[axis, (end + 1) // 2] < 0).all(axis=0))
         if not len(sides):
             continue
         s = np.full((2, len(sides), len(t)), float(end))
@@ -241,12 +284,3 @@ def _add_losses(
         functions = np.kron(flat, b) if axis == 0 else np.kron(b, flat)
         functions = functions.reshape(len(t), -1)
         blocks[some] += np.einsum("eq,qi,qj->eij", weight, functions, functions, optimize=True)
-
-
-def _numbers(mesh: Mesh, degree: int) -> Array:
-    """The number of each node, shared between neighbours: (E, n, n)."""
-    k = np.arange(degree + 1)
-    height = mesh.used.shape[1] * degree + 1
-    x = mesh.cells[0][:, None] * degree + k
-    y = mesh.cells[1][:, None] * degree + k
-    return np.asarray(x[:, :, None] * height + y[:, None, :])

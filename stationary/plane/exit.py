@@ -1,4 +1,5 @@
-"""How long it takes to leave a rectangle: the transpose of the equations of the end state.
+"""How long it takes to leave a region; for a rectangle the transpose of the equations of the end
+state.
 
 The mean time tau solves f . grad tau + a : grad grad tau / 2 = -1, with tau = 0 on sides that are
 reached (those that noise crosses, and those across which the drift leads out).
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from stationary.errors import ConvergenceError, LandscapeError
 from stationary.functions.given import interval
 from stationary.plane.elements import DEGREE, Coefficients, Condensed, Guess, blocks_of
+from stationary.plane.exit_region import times_in_region
 from stationary.plane.local import equilibria_of, finite_box
 from stationary.plane.mesh import Mesh, basis, gauss
 from stationary.plane.rough import found
@@ -31,24 +33,41 @@ RESOLVED = 1e-10  # of the largest time
 
 
 def exit_time(process: PlaneDiffusion, x: Any, region: Any) -> Estimate:
-    """The mean time at which the process first leaves a rectangle, from points (2,) or (2, M).
+    """The mean time at which the process first leaves a region, from points (2,) or (2, M).
 
-    Sides of the rectangle on a side of the domain, or beyond it, reflect; infinite ones are cut
+    Sides of a rectangle on a side of the domain, or beyond it, reflect; infinite ones are cut
     where next to nothing is.
     """
     name = process.name
     points = np.asarray(x, dtype=float)
+    if points.ndim == 0 or points.shape[0] != 2:
+        raise LandscapeError(f"{name}: points must have shape (2,) or (2, M), not {points.shape}.")
+    flat = points.reshape(2, -1)
+    if callable(region):
+        ends: Box = ((-math.inf, math.inf),) * 2
+        tau, error = times_in_region(process, _finite(process, ends), region, flat)
+    else:
+        tau, error = _from_rectangle(process, flat, region)
+    if not (tau > 0).all() or not (error < 0.5 * tau).all():
+        raise ConvergenceError(
+            f"{name}: the exit time could not be resolved: barriers may be too high for doubles. "
+            "Raise the noise, or take a smaller region."
+        )
+    shape = points.shape[1:]
+    return Estimate(np.log(tau).reshape(shape)[()], (error / tau).reshape(shape)[()])
+
+
+def _from_rectangle(process: PlaneDiffusion, flat: Array, region: Any) -> tuple[Array, Array]:
+    name = process.name
     box = region if isinstance(region, (tuple, list, np.ndarray)) else ()
     if len(box) != 2 or any(np.ndim(b) != 1 for b in box):
         raise LandscapeError(
-            f"{name}: region = {region!r:.60} must be a rectangle, such as ((-2, 0), (-1, 3)); an "
-            "end may be infinite."
+            f"{name}: region = {region!r:.60} must be a rectangle, such as ((-2, 0), (-1, 3)), "
+            "whose ends may be infinite; a basin or its number; or a function of points (2, M) "
+            "that says which lie inside."
         )
-    if points.ndim == 0 or points.shape[0] != 2:
-        raise LandscapeError(f"{name}: points must have shape (2,) or (2, M), not {points.shape}.")
     sides = tuple(interval(tuple(b), name) for b in box)
     held, absorbing = _cut(process, sides)
-    flat = points.reshape(2, -1)
     low, high = np.array(held).T[..., None]
     outside = ((flat < low) | (flat > high)).any(axis=0)
     if outside.any():
@@ -61,13 +80,10 @@ def exit_time(process: PlaneDiffusion, x: Any, region: Any) -> Estimate:
     while True:
         times = _times(coefficients, mesh, absorbing, DEGREE)
         largest = float(times.max())
-        columns, rows = tails(mesh, times, np.full(len(times), 1 / largest))
-        worst = max(columns.max(), rows.max())
-        if worst < RESOLVED:
-            break
-        least = max(RESOLVED, worst / 30)
-        finer = mesh.split(columns > least, rows > least)
-        if finer.cells.shape[1] > MOST:
+        missing = tails(times) / largest
+        worst = float(missing.max())
+        finer = mesh.split(missing > max(RESOLVED, worst / 30))
+        if worst < RESOLVED or finer.count > MOST:
             break
         mesh = finer
     coarse = _times(coefficients, mesh, absorbing, DEGREE - 2)
@@ -79,14 +95,7 @@ def exit_time(process: PlaneDiffusion, x: Any, region: Any) -> Estimate:
     rate = max(float((a[k, k] / 2 / spacing[k][:, None] ** 2).max()) for k in (0, 1))
     rounding = 2e-17 * largest * rate  # as measured: LU loses less than its bound
     moved = np.abs(mesh.values(coarse, DEGREE - 2, number, local) - tau)
-    error = moved + (1e-13 + rounding) * np.abs(tau)
-    if not (tau > 0).all() or not (error < 0.5 * tau).all():
-        raise ConvergenceError(
-            f"{name}: the exit time from {box_text(held)} could not be resolved: barriers may be "
-            "too high for doubles. Raise the noise, or take a smaller region."
-        )
-    shape = points.shape[1:]
-    return Estimate(np.log(tau).reshape(shape)[()], (error / tau).reshape(shape)[()])
+    return tau, moved + (1e-13 + rounding) * np.abs(tau)
 
 
 def _cut(process: PlaneDiffusion, sides: Box) -> tuple[Box, list[tuple[bool, bool]]]:
@@ -98,12 +107,7 @@ def _cut(process: PlaneDiffusion, sides: Box) -> tuple[Box, list[tuple[bool, boo
     absorbing = [
         (low > a, high < b) for (low, high), (a, b) in zip(sides, process.domain, strict=True)
     ]
-    if any(math.isinf(v) for pair in ends for v in pair):
-        rough = found(process, equilibria_of(process, finite_box(process.domain)), CUT).box
-        ends = [
-            (max(low, a) if math.isinf(low) else low, min(high, b) if math.isinf(high) else high)
-            for (low, high), (a, b) in zip(ends, rough, strict=True)
-        ]
+    ends = list(_finite(process, tuple(ends)))
     if not any(any(pair) for pair in absorbing):
         raise LandscapeError(
             f"{process.name}: the region {box_text(sides)} is the whole domain: it is never left."
@@ -115,18 +119,32 @@ def _cut(process: PlaneDiffusion, sides: Box) -> tuple[Box, list[tuple[bool, boo
     return tuple(ends), absorbing
 
 
+def _finite(process: PlaneDiffusion, box: Box) -> Box:
+    """A box with ends of the domain, or of what holds the process, where it has infinite ones."""
+    ends = [
+        (max(low, a), min(high, b)) for (low, high), (a, b) in zip(box, process.domain, strict=True)
+    ]
+    if any(math.isinf(v) for pair in ends for v in pair):
+        held = found(process, equilibria_of(process, finite_box(process.domain)), CUT).box
+        ends = [
+            (max(low, a) if math.isinf(low) else low, min(high, b) if math.isinf(high) else high)
+            for (low, high), (a, b) in zip(ends, held, strict=True)
+        ]
+    return tuple(ends)
+
+
 def _times(
     coefficients: Coefficients, mesh: Mesh, absorbing: list[tuple[bool, bool]], degree: int
 ) -> Array:
     n = degree + 1
-    flat = Guess(mesh, np.zeros((mesh.cells.shape[1], DEGREE + 1, DEGREE + 1)))
+    flat = Guess(mesh, np.zeros((mesh.count, DEGREE + 1, DEGREE + 1)))
     blocks = np.swapaxes(blocks_of(coefficients, flat, degree), 1, 2)
     t, w = gauss(n)
     b = basis(degree).at(t)
     loads = np.outer(w @ b, w @ b).ravel() * (mesh.size[0] * mesh.size[1] / 4)[:, None]
     system = Condensed(mesh, degree, np.ascontiguousarray(blocks), loads, coefficients.process)
     x = mesh.points(basis(degree).nodes).reshape(2, len(loads), -1)[:, :, system.outer]
-    fixed = np.zeros(len(system.right), dtype=bool)
+    fixed = np.zeros(len(system.extended.indptr) - 1, dtype=bool)
     for axis in (0, 1):
         for side, end in ((0, -1), (1, 1)):
             at = np.abs(x[axis] - mesh.box[axis][side]) < 1e-12 * np.ptp(mesh.box[axis])
@@ -135,4 +153,5 @@ def _times(
             found = coefficients.process.fields(x[:, at])
             across = found.a[axis, axis] > 1e-9 * np.abs(found.a).max(axis=(0, 1))
             fixed[system.place[at][across | (end * found.f[axis] > 0)]] = True
+    fixed = fixed[system.free]
     return system.solve(np.flatnonzero(fixed), np.zeros(int(fixed.sum())))

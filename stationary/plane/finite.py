@@ -120,6 +120,12 @@ def plane_check(
         If the process is not of losses: a drift and a noise do not say what steps are taken.
     """
     stepper = state.diffusion.stepper
+    process: Any = state.process
+    if getattr(process, "momentum", 0) or getattr(process, "label_noise", 0):
+        raise LandscapeError(
+            f"{state.diffusion.name}: check goes through plain steps; with two weights momentum "
+            "and label noise are modelled in the limit of small steps only. Leave them out."
+        )
     if stepper is None:
         raise LandscapeError(
             f"{state.diffusion.name}: check needs the losses or gradients of datapoints: a drift "
@@ -147,7 +153,8 @@ def plane_check(
     if simulation:
         work = walkers * stepper.datapoints
         steps = steps or int(min(20_000, max(2_000, WORK / work)))
-        sent = _walk(state, stepper, walkers, steps, seed, count, notes)
+        masses = None if chain is None else chain.values[5:]
+        sent = _walk(state, stepper, walkers, steps, seed, count, notes, masses)
     settings = {"points": POINTS[0], "walkers": walkers, "steps": steps or 0, "seed": seed}
     return PlaneCheck(
         state, names, Measured(own, errors), chain, sent, settings, tuple(dict.fromkeys(notes)),
@@ -240,19 +247,34 @@ def _lagrange(t: Array) -> Array:
 
 def _walk(
     state: PlaneState, stepper: Stepper, walkers: int, steps: int, seed: int, count: int,
-    notes: list[str],
+    notes: list[str], masses: Array | None,
 ) -> Measured | None:  # fmt: skip
-    """Averages over walkers that start in the diffusion's end state, and over time after that."""
+    """Averages over walkers, and over time once they have left their start: the end state of the
+    diffusion, with what basins hold by the chain where that is known."""
+    with np.errstate(over="ignore", invalid="ignore"):  # walkers may run away, which is said
+        return _walked(state, stepper, walkers, steps, seed, count, notes, masses)
+
+
+def _walked(
+    state: PlaneState, stepper: Stepper, walkers: int, steps: int, seed: int, count: int,
+    notes: list[str], masses: Array | None,
+) -> Measured | None:  # fmt: skip
     rng = np.random.default_rng(seed)
     x = state.rvs(walkers, rng)
+    if masses is not None and count > 1:
+        basin = np.asarray(state.basin_of(x))
+        share = np.maximum(masses, 0) / np.maximum(
+            np.bincount(basin[basin >= 0], minlength=count), 1
+        )
+        weight = np.where(basin >= 0, share[basin], 1 / walkers)
+        x = x[:, rng.choice(walkers, walkers, p=weight / weight.sum())]
     ends = np.array(state.diffusion.domain)
     burn, every = steps // 4, max(1, steps // 400)
     sums = np.zeros((6, walkers))
     held = np.zeros((count, walkers))
     seen = 0
     for step in range(burn + steps):
-        with np.errstate(over="ignore", invalid="ignore"):  # they may run away
-            x = stepper.draw(x, rng)
+        x = stepper.draw(x, rng)
         if not np.isfinite(x).all():
             notes.append("Some walkers ran away to infinity: SGD diverges with this step.")
             return None
@@ -280,6 +302,7 @@ def _walk(
         if changed < 0.2 * walkers:
             notes.append(
                 f"{changed} of {walkers} walkers changed the basin, so that their masses still "
-                "remember the start, which was the end state of the diffusion."
+                "remember the start: "
+                + ("the end state of the diffusion." if masses is None else "those of the chain.")
             )
     return Measured(values(np.arange(walkers)), spread)

@@ -72,6 +72,13 @@ class Flow:
                 break  # nothing arrives anywhere: there are cycles
         return label
 
+    def beyond(self, saddle: Equilibrium) -> tuple[int, ...]:
+        """The attractors to which the drift leads from a saddle, against the way that grows there
+        and along it; -1 for none."""
+        step = 1e-3 * float(np.diff(np.array(self.box), axis=1).min()) * saddle.ways[0]
+        points = np.stack([saddle.position - step, saddle.position + step], axis=1)
+        return tuple(self.label(points).tolist())
+
 
 @dataclass(frozen=True, eq=False)
 class Borders:
@@ -177,8 +184,7 @@ class Borders:
 
 def _branches(flow: Flow, saddle: Equilibrium) -> list[Array]:
     """The stable manifold of a saddle, backwards in time until it leaves the box: (2, K) each."""
-    values, vectors = np.linalg.eig(saddle.jacobian)
-    direction = vectors[:, int(np.argmin(values.real))].real
+    direction = saddle.ways[1]
     low, high = np.array(flow.box).T
     wide = high - low
 

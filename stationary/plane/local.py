@@ -56,6 +56,13 @@ class Equilibrium:
         return "unstable" if up == len(self.eigenvalues) else "saddle"
 
     @property
+    def ways(self) -> tuple[Array, Array]:
+        """The unit vectors along which the drift grows fastest, and falls fastest."""
+        values, vectors = np.linalg.eig(self.jacobian)
+        order = np.argsort(values.real)
+        return vectors[:, order[-1]].real, vectors[:, order[0]].real
+
+    @property
     def log_determinant(self) -> float:
         """log det of the covariance: twice the log of the Gaussian's volume."""
         assert self.covariance is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,19 +10,64 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.distribution import Distribution, Grid
 from stationary.errors import LandscapeError
-from stationary.plane.density import Density
 from stationary.plane.mesh import basis, gauss
 
-__all__ = ["Marginal", "marginal_of"]
+__all__ = ["Law", "Marginal", "marginal_of", "normal"]
 
 Array = NDArray[Any]
 
 DEGREE = 12
 
 
-@dataclass(frozen=True, eq=False)
-class Marginal:
+class Law(Distribution):
+    """What follows from the density, the distribution function and its inverse."""
+
+    error: float
+
+    def pdf(self, x: Any) -> Any:
+        raise NotImplementedError
+
+    def ppf(self, q: Any) -> Any:
+        raise NotImplementedError
+
+    def expectation(self, function: Callable[[Array], Array]) -> float:
+        raise NotImplementedError
+
+    def logpdf(self, x: Any) -> Any:
+        with np.errstate(divide="ignore"):
+            return np.log(self.pdf(x))
+
+    def moment(self, order: int) -> float:
+        """The mean of x^order."""
+        return self.expectation(lambda x: x**order)
+
+    def mean(self) -> float:
+        return self.expectation(lambda x: x)
+
+    def var(self) -> float:
+        mean = self.mean()
+        return self.expectation(lambda x: (x - mean) ** 2)
+
+    def support(self) -> tuple[float, float]:
+        low, high = self._edges()[[0, -1]].tolist()
+        return low, high
+
+    def _edges(self) -> Array:
+        raise NotImplementedError
+
+    def _grid(self) -> Grid:
+        edges = self._edges()
+        held = self.interval(1 - 1e-6)
+        inner = np.linspace(*held, 401)
+        edges = np.unique(np.concatenate([edges[[0]], inner, edges[[-1]]]))
+        # What lies between points may be off by as much on either side.
+        return Grid(edges, np.zeros(0), 2 * self.error, self.error * (held[1] - held[0]), 0)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Marginal(Law):
     """A density in one dimension, a polynomial between each two `edges`.
 
     Attributes
@@ -34,6 +80,7 @@ class Marginal:
 
     edges: Array
     values: Array
+    error: float = 1e-12
 
     @cached_property
     def _pieces(self) -> Array:
@@ -53,17 +100,9 @@ class Marginal:
         inside = (x.ravel() >= self.edges[0]) & (x.ravel() <= self.edges[-1])
         return np.where(inside, np.maximum(made, 0), 0.0).reshape(x.shape)[()]
 
-    def logpdf(self, x: Any) -> Any:
-        with np.errstate(divide="ignore"):
-            return np.log(self.pdf(x))
-
     def cdf(self, x: Any) -> Any:
         """P(X <= x)."""
         return self._below(x) / self._pieces[-1]
-
-    def sf(self, x: Any) -> Any:
-        """P(X > x)."""
-        return 1 - self.cdf(x)
 
     def _below(self, x: Any) -> Any:
         x = np.asarray(x, dtype=float)
@@ -89,38 +128,19 @@ class Marginal:
             low, high = np.where(below, middle, low), np.where(below, high, middle)
         return ((low + high) / 2).reshape(q.shape)[()]
 
-    def _moment(self, k: int, centre: float) -> float:
+    def expectation(self, function: Callable[[Array], Array]) -> float:
+        """The mean of a function of x."""
         t, w = gauss(DEGREE + 1)
         x = self.edges[:-1, None] + np.diff(self.edges)[:, None] * (1 + t) / 2
         values = self.values @ basis(DEGREE).at(t).T
         weight = np.diff(self.edges)[:, None] / 2 * w
-        return float(((x - centre) ** k * values * weight).sum() / self._pieces[-1])
+        return float((function(x) * values * weight).sum() / self._pieces[-1])
 
-    def mean(self) -> float:
-        return self._moment(1, 0.0)
+    def _edges(self) -> Array:
+        return self.edges
 
-    def var(self) -> float:
-        return self._moment(2, self.mean())
-
-    def std(self) -> float:
-        return float(np.sqrt(self.var()))
-
-    def median(self) -> float:
-        return float(self.ppf(0.5))
-
-    def interval(self, confidence: float) -> tuple[float, float]:
-        """The two points between which lies this probability, equal tails outside."""
-        low, high = self.ppf([(1 - confidence) / 2, (1 + confidence) / 2])
-        return float(low), float(high)
-
-    def probability(self, lower: float, upper: float) -> float:
-        return float(self.cdf(upper) - self.cdf(lower))
-
-    def rvs(self, size: int = 1, rng: Any = None) -> Array:
-        return np.asarray(self.ppf(np.random.default_rng(rng).uniform(size=size)))
-
-    def support(self) -> tuple[float, float]:
-        return float(self.edges[0]), float(self.edges[-1])
+    def __repr__(self) -> str:
+        return f"<Marginal: mean {self.mean():.6g}, deviation {self.std():.6g}>"
 
 
 def normal(mean: float, deviation: float) -> Marginal:
@@ -131,8 +151,8 @@ def normal(mean: float, deviation: float) -> Marginal:
     return Marginal(edges, np.exp(-(z**2) / 2) / (deviation * np.sqrt(2 * np.pi)))
 
 
-def marginal_of(density: Density, axis: int) -> Marginal:
-    """The marginal along x (0) or y (1)."""
+def marginal_of(density: Any, axis: int) -> Marginal:
+    """The marginal of a `Density` along x (0) or y (1)."""
     panels, mesh = density.panels, density.mesh
     low = mesh.low[:, panels.number] + mesh.size[:, panels.number] * (1 + panels.low) / 2
     size = mesh.size[:, panels.number] * panels.size / 2

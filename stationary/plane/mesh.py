@@ -1,4 +1,9 @@
-"""Rectangles with polynomials on them: nodes, rules, and where a point lies."""
+"""Rectangles with polynomials on them: nodes, rules, where a point lies, and who is next to whom.
+
+Rectangles are those between lines, and quarters of these, and quarters of quarters: neighbours are
+of one size, or one has sides twice as long. Where that is so the polynomials of the larger one
+give the values at nodes of the smaller ones (hanging nodes).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 __all__ = ["Basis", "Mesh", "basis"]
 
@@ -52,47 +58,71 @@ def gauss(count: int) -> tuple[Array, Array]:
     return nodes, weights
 
 
+FINEST = 20  # quarters of quarters at most: positions along an axis are integers
+
+
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """Rectangles between lines, of which some are in use.
+    """Rectangles between lines, some of them cut in four, and these again.
 
     Attributes
     ----------
     lines
         Ascending, for each direction.
-    used
-        Shape (len(x) - 1, len(y) - 1): which rectangles are there.
+    level
+        (E,): how often the rectangle between lines was cut in four to make each rectangle.
+    index
+        (2, E): which of the 2^level times as many columns and rows it lies in.
     """
 
     lines: tuple[Array, Array]
-    used: Array
+    level: Array
+    index: Array
 
     @classmethod
     def over(cls, box: Any, counts: tuple[int, int]) -> Mesh:
-        lines = [np.linspace(a, b, n + 1) for (a, b), n in zip(box, counts, strict=True)]
-        return cls((lines[0], lines[1]), np.ones(counts, dtype=bool))
+        return cls.between(
+            *(np.linspace(a, b, n + 1) for (a, b), n in zip(box, counts, strict=True))
+        )
+
+    @classmethod
+    def between(cls, x: Array, y: Array) -> Mesh:
+        """All rectangles between lines, along y first."""
+        index = np.indices((len(x) - 1, len(y) - 1)).reshape(2, -1)
+        return cls((x, y), np.zeros(index.shape[1], dtype=int), index)
+
+    @property
+    def count(self) -> int:
+        return len(self.level)
 
     @cached_property
-    def cells(self) -> Array:
-        """(2, E): the indices of the rectangles in use."""
-        return np.stack(np.nonzero(self.used))
+    def start(self) -> Array:
+        """(2, E): lower corners, counted in the finest steps."""
+        return np.asarray(self.index << (FINEST - self.level))
 
     @cached_property
-    def number(self) -> Array:
-        """The number of each rectangle among those in use, or -1."""
-        made = np.full(self.used.shape, -1)
-        made[tuple(self.cells)] = np.arange(self.cells.shape[1])
-        return made
+    def step(self) -> Array:
+        """(E,): the length of sides, counted in the finest steps."""
+        return np.asarray(1 << (FINEST - self.level))
+
+    def _at(self, steps: Array) -> Array:
+        """Coordinates from positions (2, ...) in finest steps."""
+        return np.stack(
+            [
+                np.interp(s / (1 << FINEST), np.arange(len(line)), line)
+                for s, line in zip(steps, self.lines, strict=True)
+            ]
+        )
 
     @cached_property
     def low(self) -> Array:
         """(2, E): lower corners."""
-        return np.stack([line[i] for line, i in zip(self.lines, self.cells, strict=True)])
+        return self._at(self.start)
 
     @cached_property
     def size(self) -> Array:
         """(2, E): side lengths."""
-        return np.stack([np.diff(line)[i] for line, i in zip(self.lines, self.cells, strict=True)])
+        return np.asarray(self._at(self.start + self.step) - self.low)
 
     @property
     def box(self) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -109,32 +139,158 @@ class Mesh:
             [np.broadcast_to(x[:, :, None], shape), np.broadcast_to(y[:, None, :], shape)]
         )
 
+    @cached_property
+    def _sorted(self) -> list[tuple[int, Array, Array]]:
+        """For each level that occurs its rectangles by ascending keys."""
+        keys = self._key(self.index, self.level)
+        made = []
+        for k in np.unique(self.level):
+            of = np.flatnonzero(self.level == k)
+            order = of[np.argsort(keys[of])]
+            made.append((int(k), keys[order], order))
+        return made
+
+    def _key(self, index: Array, level: Any) -> Array:
+        return np.asarray(index[0] * ((len(self.lines[1]) - 1) << np.asarray(level)) + index[1])
+
+    def find(self, steps: Array) -> Array:
+        """The number of the rectangle at positions (2, M) in finest steps; -1 for none."""
+        made = np.full(steps.shape[1], -1)
+        ends = np.array([len(line) - 1 for line in self.lines])[:, None] << FINEST
+        inside = ((steps >= 0) & (steps < ends)).all(axis=0)
+        for level, keys, order in self._sorted:
+            key = self._key(steps >> (FINEST - level), level)
+            k = np.minimum(np.searchsorted(keys, key), len(keys) - 1)
+            made = np.where(inside & (keys[k] == key), order[k], made)
+        return made
+
     def place(self, x: Array) -> tuple[Array, Array]:
         """For points (2, M): the number of the rectangle, -1 outside, and (2, M) in [-1, 1]."""
-        index, local = [], []
         inside = np.ones(x.shape[1], dtype=bool)
-        for line, v in zip(self.lines, x, strict=True):
+        steps = np.empty(x.shape, dtype=np.int64)
+        for k, (line, v) in enumerate(zip(self.lines, x, strict=True)):
             slack = 1e-12 * (line[-1] - line[0])
             inside &= (v >= line[0] - slack) & (v <= line[-1] + slack)
-            i = np.clip(np.searchsorted(line, v, side="right") - 1, 0, len(line) - 2)
-            index.append(i)
-            local.append(2 * (v - line[i]) / (line[i + 1] - line[i]) - 1)
-        return np.where(inside, self.number[tuple(index)], -1), np.stack(local)
+            part = np.interp(v, line, np.arange(len(line))) * (1 << FINEST)
+            steps[k] = np.minimum(np.nan_to_num(part), ((len(line) - 1) << FINEST) - 1)
+        number = np.where(inside, self.find(steps), -1)
+        return number, 2 * (x - self.low[:, number]) / self.size[:, number] - 1
+
+    @cached_property
+    def beside(self) -> Array:
+        """(2, 2, 2, E): along each axis, before and after, what lies next to the first and to the
+        second half of the side; -1 where nothing does."""
+        made = np.empty((2, 2, 2, self.count), dtype=int)
+        for axis in (0, 1):
+            for side in (0, 1):
+                for half in (0, 1):
+                    at = self.start.copy()
+                    at[axis] += self.step * side if side else -1
+                    at[1 - axis] += self.step * (1 + 2 * half) // 4
+                    made[axis, side, half] = self.find(at)
+        return made
+
+    @cached_property
+    def pairs(self) -> Array:
+        """(2, K): the numbers of rectangles that share a side, both ways round."""
+        flat = self.beside.reshape(8, -1)
+        here = np.broadcast_to(np.arange(self.count), flat.shape)
+        found = np.stack([here[flat >= 0], flat[flat >= 0]])
+        return np.concatenate([found, found[::-1]], axis=1)
 
     def restricted(self, keep: Array) -> Mesh:
         """Only some of the rectangles: a truth value for each."""
-        used = np.zeros_like(self.used)
-        used[tuple(self.cells[:, keep])] = True
-        return Mesh(self.lines, used)
+        return Mesh(self.lines, self.level[keep], self.index[:, keep])
 
-    def split(self, columns: Array, rows: Array) -> Mesh:
-        """Columns and rows of rectangles cut in two, by a truth value for each."""
-        lines, used = [], self.used
-        for axis, (line, cut) in enumerate(zip(self.lines, (columns, rows), strict=True)):
-            middle = (line[1:] + line[:-1])[cut] / 2
-            lines.append(np.sort(np.concatenate([line, middle])))
-            used = np.repeat(used, 1 + cut.astype(int), axis=axis)
-        return Mesh((lines[0], lines[1]), used)
+    def split(self, cut: Array) -> Mesh:
+        """Some rectangles cut in four (a truth value for each), and larger ones next to these."""
+        mesh = self
+        while cut.any():
+            quarter = [
+                2 * mesh.index[:, cut] + np.array([[i], [j]]) for i in (0, 1) for j in (0, 1)
+            ]
+            mesh = Mesh(
+                mesh.lines,
+                np.concatenate([mesh.level[~cut], np.tile(mesh.level[cut] + 1, 4)]),
+                np.concatenate([mesh.index[:, ~cut], *quarter], axis=1),
+            )
+            here, there = mesh.pairs
+            cut = np.zeros(mesh.count, dtype=bool)
+            cut[there[mesh.level[here] > mesh.level[there] + 1]] = True
+        return mesh
+
+    def sides(self, degree: int) -> tuple[Array, csr_array]:
+        """The nodes on the sides of rectangles, numbered: (E, n, n), -1 inside; and the matrix that
+        takes values at those which are free to values at all."""
+        n, k = degree + 1, np.arange(1, degree)
+        number = np.full((self.count, n, n), -1)
+        x, y, step = self.start[0], self.start[1], self.step
+        last = np.array([len(line) - 1 for line in self.lines]) << FINEST
+        corners = np.stack(
+            [x + i * step + (last[0] + 1) * (y + j * step) for i in (0, 1) for j in (0, 1)]
+        )
+        vertices, at = np.unique(corners, return_inverse=True)
+        at = at.reshape(2, 2, -1)
+        for i in (0, 1):
+            for j in (0, 1):
+                number[:, -i, -j] = at[i, j]
+        # Sides by the axis that they lie along, where they start, and their level.
+        ways = [(axis, side) for axis in (0, 1) for side in (0, 1)]
+        keys = np.stack(
+            [
+                np.stack(
+                    [np.full(self.count, axis), at[(0, side) if axis == 0 else (side, 0)], step]
+                )
+                for axis, side in ways
+            ],
+            axis=2,
+        ).reshape(3, -1)
+        edges, of = np.unique(keys, axis=1, return_inverse=True)
+        of = of.reshape(self.count, 4)
+        for w, (axis, side) in enumerate(ways):
+            inner = len(vertices) + of[:, [w]] * (degree - 1) + k - 1
+            number[
+                (slice(None), slice(1, -1), -side)
+                if axis == 0
+                else (slice(None), -side, slice(1, -1))
+            ] = inner
+        size = len(vertices) + edges.shape[1] * (degree - 1)
+        # Along a side with a larger neighbour: what the polynomials of that one's side are.
+        p = basis(degree)
+        halves = [p.at((p.nodes - 1) / 2), p.at((p.nodes + 1) / 2)]
+        rows, columns, values = [], [], []
+        for axis, side in ways:
+            other = self.beside[1 - axis, side, 0]
+            small = np.flatnonzero((other >= 0) & (self.level[other] < self.level))
+            big = other[small]
+            half = (self.start[axis, small] > self.start[axis, big]).astype(int)
+            mine = number[small][:, :, -side] if axis == 0 else number[small][:, -side]
+            theirs = number[big][:, :, side - 1] if axis == 0 else number[big][:, side - 1]
+            table = np.stack(halves)[half]
+            rows.append(np.broadcast_to(mine[:, :, None], table.shape).ravel())
+            columns.append(np.broadcast_to(theirs[:, None, :], table.shape).ravel())
+            values.append(table.ravel())
+        row, column, value = (np.concatenate(v) for v in (rows, columns, values))
+        keep = (np.abs(value) > 1e-12) & (row != column)  # a corner that both have does not hang
+        row, column, value = row[keep], column[keep], value[keep]
+        hangs = np.zeros(size, dtype=bool)
+        hangs[row] = True
+        _, first = np.unique(row * size + column, return_index=True)  # corners that hang twice
+        free = np.flatnonzero(~hangs)
+        once = csr_array(
+            (
+                np.concatenate([value[first], np.ones(len(free))]),
+                (np.concatenate([row[first], free]), np.concatenate([column[first], free])),
+            ),
+            shape=(size, size),
+        )
+        made = once[:, free]
+        for _ in range(30):  # larger ones may hang on larger ones
+            if not hangs[once[hangs].indices].any():
+                break
+            once = once @ once
+            made = once[:, free]
+        return number, csr_array(made)
 
     def values(self, tables: Array, degree: int, number: Array, local: Array) -> Array:
         """What polynomials (E, n, n) are at places as `place` gives them, all inside."""

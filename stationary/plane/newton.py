@@ -1,15 +1,17 @@
 """Low noise with a current: Newton's method for Phi = -log P, in which no exponential appears.
 
 div gamma - grad Phi . gamma = 0 with gamma = f - div a / 2 + a grad Phi / 2. Its derivative is the
-generator of the time-reversed process, which runs into the attractors: Phi is pinned at both, and
-the offset between them is what lets no net flux cross the line through the saddle. On outer sides
-the k-th normal derivative of Phi stays what it is; the noise is lowered step by step.
+generator of the time-reversed process, which runs into the attractors: Phi is pinned at each, and
+the offsets between them are what lets no net flux leave: of the saddles between attractors those on
+the tree of lowest barriers part them in two, one after the other, and over all saddles between the
+parts the flux is nothing in all. On outer sides the k-th normal derivative of Phi stays what it is;
+the noise is lowered step by step.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +20,8 @@ from numpy.typing import NDArray
 
 from stationary.errors import ConvergenceError
 from stationary.plane.density import Density
-from stationary.plane.elements import DEGREE, Coefficients, Condensed, Guess
+from stationary.plane.elements import DEGREE, Coefficients, Condensed, Guess, assembled
+from stationary.plane.flow import Flow
 from stationary.plane.local import Equilibrium
 from stationary.plane.mesh import Mesh, basis, gauss
 from stationary.plane.rough import found
@@ -40,23 +43,20 @@ SMALLER = 0.85  # part of the box beyond the equilibria, with which the answer i
 def low_noise(
     process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]
 ) -> tuple[Density, tuple[tuple[str, Density], ...]]:
-    """P around two attractors and a saddle between them, and the same in coarser ways."""
+    """P around attractors with saddles between them, and the same in coarser ways."""
     stable = [e for e in equilibria if e.kind == "stable"]
-    saddles = [e for e in equilibria if e.kind == "saddle"]
-    if len(stable) != 2 or len(saddles) != 1:
-        raise ConvergenceError(
-            f"{process.name}: barriers are too high for spectral elements, and Newton's method is "
-            f"had for two attractors with one saddle between them; here are {len(stable)} and "
-            f"{len(saddles)}. Raise the noise, or take parts of the domain."
-        )
+    flow = Flow.of(process, equilibria, finite_hull(process, equilibria))
+    both = [(e, flow.beyond(e)) for e in equilibria if e.kind == "saddle"]
+    saddles = [(e, sides) for e, sides in both if min(sides) >= 0 and sides[0] != sides[1]]
+    _require_connected(process, stable, [sides for _, sides in saddles])
     start, box, guess = _start(process, equilibria)
     places = np.array([e.position for e in equilibria])
     inner = np.stack([places.min(axis=0), places.max(axis=0)], axis=1)
     smaller = inner + SMALLER * (np.array(box) - inner)
 
     def problem_on(ends: Box, count: int) -> _Problem:
-        mesh = _mesh(ends, [*stable, *saddles], count)
-        return _Problem(process, mesh, (stable[0], stable[1]), saddles[0])
+        mesh = _mesh(ends, [*stable, *(e for e, _ in saddles)], count)
+        return _Problem(process, mesh, stable, saddles)
 
     def lowered(ends: Box) -> Density:
         problem, noise = problem_on(ends, COARSE), start
@@ -143,7 +143,7 @@ def _mesh(box: Box, points: list[Equilibrium], count: int) -> Mesh:
             for a, b in itertools.pairwise(marks)
         ]
         lines.append(np.concatenate([*parts, [high]]))
-    return Mesh((lines[0], lines[1]), np.ones((len(lines[0]) - 1, len(lines[1]) - 1), dtype=bool))
+    return Mesh.between(*lines)
 
 
 class _Problem:
@@ -151,42 +151,45 @@ class _Problem:
         self,
         process: PlaneDiffusion,
         mesh: Mesh,
-        attractors: tuple[Equilibrium, Equilibrium],
-        saddle: Equilibrium,
+        attractors: list[Equilibrium],
+        saddles: list[tuple[Equilibrium, tuple[int, ...]]],
     ) -> None:
         self.process, self.mesh = process, mesh
         self.f, self.a, self.div = Coefficients(process).at(mesh)
-        self.nodes = mesh.points(basis(DEGREE).nodes).reshape(2, mesh.cells.shape[1], -1)
+        self.nodes = mesh.points(basis(DEGREE).nodes).reshape(2, mesh.count, -1)
         self.pins = [self._node(e.position) for e in attractors]
-        self.line = self._line(attractors, saddle)
+        self.joined = [sides for _, sides in saddles]
+        self.lines = [self._line(e) for e, _ in saddles]
 
     def _node(self, x: Array) -> tuple[int, int]:
         d = ((self.nodes - x[:, None, None]) ** 2).sum(axis=0)
         return tuple(int(k) for k in np.unravel_index(np.argmin(d), d.shape))  # type: ignore[return-value]
 
-    def _line(self, attractors: tuple[Equilibrium, Equilibrium], saddle: Equilibrium) -> Any:
-        """Points of a line through the saddle that parts the attractors, and its direction."""
-        between = []
-        for axis in (0, 1):
-            a, b = (float(e.position[axis] - saddle.position[axis]) for e in attractors)
-            between.append(abs(b - a) if a * b < 0 else -1.0)
-        axis = int(np.argmax(between))
-        if between[axis] < 0:
-            raise ConvergenceError(
-                f"{self.process.name}: no line along an axis through the saddle parts the "
-                "attractors. Turn the coordinates."
-            )
+    def _line(self, saddle: Equilibrium) -> Any:
+        """Points of a line through a saddle along which -log P rises from it on both sides, the
+        direction across, along the way that grows, and the fields there."""
+        out, stay = saddle.ways
+        across = np.array([-stay[1], stay[0]])
+        across *= np.sign(across @ out)
         t, w = gauss(24)
-        line = self.mesh.lines[1 - axis]
-        along = (line[:-1, None] + np.diff(line)[:, None] * (1 + t) / 2).ravel()
-        weight = (np.diff(line)[:, None] / 2 * w).ravel()
-        x = np.empty((2, len(along)))
-        x[axis], x[1 - axis] = saddle.position[axis], along
-        return axis, x, weight, self.process.fields(x, 1)
+        low, high = np.array(self.mesh.box).T
+        reach = float(np.linalg.norm(high - low))
+        ends = reach * np.linspace(-1, 1, 2 * 3 * FINE + 1)
+        along = (ends[:-1, None] + np.diff(ends)[:, None] * (1 + t) / 2).ravel()
+        weight = (np.diff(ends)[:, None] / 2 * w).ravel()
+        x = saddle.position[:, None] + np.outer(stay, along)
+        inside = ((x > low[:, None]) & (x < high[:, None])).all(axis=0)
+        x, along, weight = x[:, inside], along[inside], weight[inside]
+        return across, x, along, weight, self.process.fields(x, 1)
 
     def solved(self, phi: Array, noise: float, frozen: int) -> Array:
         """Newton's method from phi; at one noise."""
         last = np.inf
+        # Where lines end must not change on the way.
+        self.parts = [
+            _rising(self.mesh.values(phi, DEGREE, *self.mesh.place(x)), along)
+            for _, x, along, _, _ in self.lines
+        ]
         for step in range(STEPS):
             delta = self._step(phi, noise, frozen)
             size = float(np.abs(delta).max())
@@ -203,9 +206,9 @@ class _Problem:
         )
 
     def _step(self, phi: Array, noise: float, frozen: int) -> Array:
-        mesh, n = self.mesh, DEGREE + 1
+        mesh = self.mesh
         t, w = gauss(DEGREE + 3)
-        count = mesh.cells.shape[1]
+        count = mesh.count
         guess = Guess(mesh, phi)
         slope = guess.slopes(t).reshape(2, count, -1)
         a, div = noise * self.a, noise * self.div
@@ -214,30 +217,29 @@ class _Problem:
         weight = np.outer(w, w).ravel() * (mesh.size[0] * mesh.size[1] / 4)[:, None]
         b, d = basis(DEGREE).at(t), basis(DEGREE).slope_at(t)
         u = (2 / mesh.size)[..., None]
-        terms = [
-            (d, d, b, b, -a[0, 0] / 2 * u[0] * u[0]),
-            (d, b, b, d, -a[0, 1] / 2 * u[0] * u[1]),
-            (b, d, d, b, -a[1, 0] / 2 * u[0] * u[1]),
-            (b, b, d, d, -a[1, 1] / 2 * u[1] * u[1]),
-            (b, d, b, b, -(gamma + up)[0] * u[0]),
-            (b, b, b, d, -(gamma + up)[1] * u[1]),
-        ]
-        blocks = np.zeros((count, n, n, n, n))
-        for left, right, low, high, c in terms:
-            x = np.einsum("pi,pk->ikp", left, right).reshape(n * n, -1)
-            y = np.einsum("qj,ql->qjl", low, high).reshape(-1, n * n)
-            part = x @ (weight * c).reshape(count, len(t), -1) @ y
-            blocks += part.reshape(count, n, n, n, n).transpose(0, 1, 3, 2, 4)
-        flat = blocks.reshape(count, n * n, n * n)
+        flat = assembled(
+            [
+                (d, d, b, b, -a[0, 0] / 2 * u[0] * u[0]),
+                (d, b, b, d, -a[0, 1] / 2 * u[0] * u[1]),
+                (b, d, d, b, -a[1, 0] / 2 * u[0] * u[1]),
+                (b, b, d, d, -a[1, 1] / 2 * u[1] * u[1]),
+                (b, d, b, b, -(gamma + up)[0] * u[0]),
+                (b, b, b, d, -(gamma + up)[1] * u[1]),
+            ],
+            weight,
+        )
         loads = (weight * -(slope * gamma).sum(axis=0)) @ np.kron(b, b)
         loads -= (weight * gamma[0] * u[0]) @ np.kron(d, b)
         loads -= (weight * gamma[1] * u[1]) @ np.kron(b, d)
         self._freeze(flat, loads, frozen)
         still = Condensed(mesh, DEGREE, flat, loads, self.process)
         fixed = np.array([self._fixed(still, pin) for pin in self.pins])
-        first = still.solve(fixed, np.zeros(2))
-        shifted = replace_loads(still, np.zeros_like(loads)).solve(fixed, np.array([0.0, 1.0]))
-        return first + self._offset(guess, first, shifted, noise) * shifted
+        first = still.solve(fixed, np.zeros(len(fixed)))
+        plain = Condensed(mesh, DEGREE, flat, np.zeros_like(loads), self.process)
+        eye = np.eye(len(fixed))
+        shifted = [plain.solve(fixed, eye[k]) for k in range(1, len(fixed))]
+        by = self._offsets(guess, first, shifted, noise)
+        return np.asarray(first + np.tensordot(by, np.array(shifted), 1))
 
     def _fixed(self, system: Condensed, pin: tuple[int, int]) -> int:
         place = np.flatnonzero(system.outer == pin[1])
@@ -251,9 +253,9 @@ class _Problem:
         slope = p.slope_at(p.nodes)
         high = np.linalg.matrix_power(slope, k)
         n, eye = DEGREE + 1, np.eye(DEGREE + 1)
-        i, j = self.mesh.cells
-        ends = [(i == 0, 0, 0), (i == self.mesh.used.shape[0] - 1, 0, n - 1)]
-        ends += [(j == 0, 1, 0), (j == self.mesh.used.shape[1] - 1, 1, n - 1)]
+        i, j = self.mesh.index
+        ends = [(i == 0, 0, 0), (i == len(self.mesh.lines[0]) - 2, 0, n - 1)]
+        ends += [(j == 0, 1, 0), (j == len(self.mesh.lines[1]) - 2, 1, n - 1)]
         cleared = np.zeros(loads.shape, dtype=bool)
         for cells, axis, at in ends:
             nodes = (at * n + np.arange(n)) if axis == 0 else (np.arange(n) * n + at)
@@ -265,9 +267,30 @@ class _Problem:
                 cleared[e, new] = True
                 blocks[e, nodes] += rows / np.abs(rows).max()
 
-    def _offset(self, guess: Guess, first: Array, shifted: Array, noise: float) -> float:
-        """How much of `shifted` makes the net flux across the line vanish, to first order."""
-        axis, x, weight, fields = self.line
+    def _offsets(self, guess: Guess, first: Array, shifted: list[Array], noise: float) -> Array:
+        """How much of each of `shifted` makes the net fluxes vanish, to first order."""
+        found = [
+            self._crossing(guess, line, part, noise)
+            for line, part in zip(self.lines, self.parts, strict=True)
+        ]
+        heights = [height for height, _, _ in found]
+        # Phi is to become Phi - first - sum of s_k shifted_k.
+        now = np.array([flux - change(first) for _, flux, change in found])
+        moved = np.array([[change(v) for v in shifted] for _, _, change in found])
+        rows, right = [], []
+        for k, part in _parted(len(self.pins), self.joined, heights):
+            flux = np.array([float(part[j]) - float(part[i]) for i, j in self.joined])
+            flux *= np.exp(heights[k] - np.array(heights))
+            rows.append(flux @ moved)
+            right.append(flux @ now)
+        return np.linalg.solve(np.array(rows), np.array(right))
+
+    def _crossing(
+        self, guess: Guess, line: Any, here: Array, noise: float
+    ) -> tuple[float, float, Callable[[Array], float]]:
+        """At a saddle: Phi, the flux across times e^Phi, and by how much less that is when a part
+        of Phi is taken away."""
+        across, x, _, weight, fields = line
         number, local = self.mesh.place(x)
 
         def at(tables: Array) -> tuple[Array, Array]:
@@ -275,17 +298,71 @@ class _Problem:
             return self.mesh.values(tables, DEGREE, number, local), -d.slope_at(x)
 
         phi, slope = at(guess.tables)
-        a, div = noise * fields.a[axis], noise * fields.div[axis]
-        gamma = fields.f[axis] - div / 2 + (a * slope).sum(axis=0) / 2
-        mass = weight * np.exp(phi.min() - phi)
+        height = float(phi[here].min())
+        a = noise * np.einsum("i,ijm->jm", across, fields.a)
+        gamma = across @ (fields.f - noise * fields.div / 2) + (a * slope).sum(axis=0) / 2
+        mass = np.where(here, weight * np.exp(np.minimum(height - phi, 0)), 0.0)
 
         def change(tables: Array) -> float:
             value, rise = at(tables)
             return float((mass * (-value * gamma + (a * rise).sum(axis=0) / 2)).sum())
 
-        # Phi is to become Phi - first - s shifted.
-        return float(((mass * gamma).sum() - change(first)) / change(shifted))
+        return height, float((mass * gamma).sum()), change
 
 
-def replace_loads(system: Condensed, loads: Array) -> Condensed:
-    return Condensed(system.mesh, system.degree, system.blocks, loads, system.process)
+def _rising(phi: Array, along: Array) -> Array:
+    """The part of a line around 0 on which Phi rises on both sides."""
+    middle = int(np.argmin(np.abs(along)))
+    falls = np.flatnonzero(np.diff(phi) < 0), np.flatnonzero(np.diff(phi) > 0)
+    # A little way around the middle Phi is flat.
+    near = 0.02 * np.ptp(along)
+    after = falls[0][(along[falls[0]] > near)]
+    before = falls[1][(along[falls[1]] < -near)]
+    high = int(after[0]) if len(after) else len(phi)
+    low = int(before[-1]) + 1 if len(before) else 0
+    made = np.zeros(len(phi), dtype=bool)
+    made[min(low, middle) : max(high, middle + 1)] = True
+    return made
+
+
+def _parted(
+    count: int, joined: list[tuple[int, ...]], heights: list[float]
+) -> Iterator[tuple[int, Array]]:
+    """For each saddle on the tree of lowest barriers: its number, and which attractors lie on one
+    side when the tree is cut there."""
+    part, tree = np.arange(count), []
+    for k in np.argsort(heights):
+        i, j = joined[k]
+        if part[i] != part[j]:
+            part[part == part[j]] = part[i]
+            tree.append(int(k))
+    for k in tree:
+        side = np.arange(count)
+        for m in tree:
+            if m != k:
+                side[side == side[joined[m][1]]] = side[joined[m][0]]
+        yield k, side == side[joined[k][1]]
+
+
+def _require_connected(
+    process: PlaneDiffusion, stable: list[Equilibrium], joined: list[tuple[int, ...]]
+) -> None:
+    part = np.arange(len(stable))
+    for i, j in joined:
+        part[part == part[j]] = part[i]
+    if len(stable) < 2 or len(set(part)) > 1:
+        raise ConvergenceError(
+            f"{process.name}: barriers are too high for spectral elements, and for Newton's method "
+            f"saddles must lead from each attractor to each other one; {len(joined)} saddles "
+            f"between two attractors were found, and {len(stable)} attractors. Cycles, or saddles "
+            "outside of the domain, may take part. Raise the noise, or take parts of the domain."
+        )
+
+
+def finite_hull(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]) -> Box:
+    """A box around equilibria, twice as wide as they are, inside the domain."""
+    x = np.array([e.position for e in equilibria])
+    low, high = x.min(axis=0), x.max(axis=0)
+    room = max(float((high - low).max()), 1e-9)
+    ends = zip(low - room, high + room, process.domain, strict=True)
+    return tuple((max(float(a), d[0]), min(float(b), d[1])) for a, b, d in ends)

@@ -140,8 +140,14 @@ def on_box(process: PlaneDiffusion, box: Box, start: Array | None, most: float) 
     return Rough(axes, phi.reshape(POINTS, POINTS))
 
 
-def found(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...], cut: float) -> Rough:
-    """The chain on the smallest box that holds all probability above e^-cut of the peak."""
+def found(
+    process: PlaneDiffusion,
+    equilibria: tuple[Equilibrium, ...],
+    cut: float,
+    farthest: float = math.inf,
+) -> Rough:
+    """The chain on the smallest box that holds all probability above e^-cut of the peak, if that
+    does not reach farther than some coordinate."""
     stable = [e for e in equilibria if e.covariance is not None]
     box = first_box(process, stable, cut)
     start = stable[0].position if stable else None
@@ -160,7 +166,8 @@ def found(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...], cut: flo
                     ends[side] = min(ends[side] + by, room) if side else max(ends[side] + by, room)
             grown.append((ends[0], ends[1]))
         if tuple(grown) != box:
-            if first is not None and _area(tuple(grown)) > 1e12 * first:
+            far = np.abs(grown).max() > farthest
+            if far or (first is not None and _area(tuple(grown)) > 1e12 * first):
                 break
             first = first or _area(box)
             box, settled = tuple(grown), shrunk  # what was cut too far is not cut again

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from stationary.errors import ConvergenceError, LandscapeError, Status
 from stationary.plane import closed
 from stationary.plane.curl import Curl, curl_test
+from stationary.plane.density import Density
 from stationary.plane.local import Equilibrium, equilibria_of, finite_box
 from stationary.plane.newton import low_noise
 from stationary.plane.rough import Rough, found
 from stationary.plane.spectral import CUT, spectral
 from stationary.plane.state import PlaneState
+from stationary.plane.tails import FARTHEST, NEARLY, Chart, Stretched
 from stationary.process.plane import Box, PlaneDiffusion, box_text, point_text
 from stationary.process.plane_landscape import PlaneLandscape
 
@@ -28,6 +30,7 @@ ENOUGH = 1e-6  # of the peak: an error above this is told as not converged
 LOW = 12.0  # in -log P, above which a side does not matter
 FAR = 22.0  # in -log P of an attractor: beyond, spectral elements have lost its digits
 RESTING = 1e-20  # of the usual variance: what rounding leaves of squared differences of gradients
+NEAR = 2.5  # of y, where x = c + L sinh(y): where the curl is looked at
 HELD = 45.0  # in -log P: what a basin's own box reaches
 
 
@@ -42,7 +45,7 @@ def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
         If barriers are beyond what can be followed.
     """
     state = _found(process)
-    if state.road != "gaussian":
+    if isinstance(state.density, Density):
         _require_held(state)
     return state
 
@@ -86,7 +89,10 @@ def _found(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
     wide = finite_box(diffusion.domain)
     equilibria = equilibria_of(diffusion, wide)
     _check_that_it_spreads(diffusion, equilibria, wide)
-    rough = found(diffusion, equilibria, CUT)
+    try:
+        rough = found(diffusion, equilibria, CUT)
+    except LandscapeError as error:
+        return _with_heavy_tails(process, diffusion, equilibria, error)
     places = np.array([*np.array(rough.box).T, *(e.position for e in equilibria)])
     hull = tuple(zip(places.min(axis=0).tolist(), places.max(axis=0).tolist(), strict=True))
     equilibria = merged(equilibria, equilibria_of(diffusion, hull))
@@ -115,6 +121,48 @@ def _found(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
             state,
         )
     return state
+
+
+def _with_heavy_tails(
+    process: PlaneLandscape | PlaneDiffusion,
+    diffusion: PlaneDiffusion,
+    equilibria: tuple[Equilibrium, ...],
+    error: LandscapeError,
+) -> PlaneState:
+    """On coordinates in which powers of x fall exponentially; `error` where they do not, either."""
+    if not any(math.isinf(v) for ends in diffusion.domain for v in ends):
+        raise error
+    chart = Chart.around(equilibria)
+    ways: tuple[tuple[str, Density], ...]
+    inner = chart.process(diffusion)
+    try:
+        rough = found(inner, (), CUT, FARTHEST)
+        near = np.clip(np.array(rough.box), -NEAR, NEAR)
+        tested = curl_test(diffusion, tuple(map(tuple, chart.x(near.T).T.tolist())))
+        # Along diagonals what is straight turns: where that is not resolved, elements are closer.
+        resolved = False
+        if tested.local:
+            first, other, resolved = closed.integrated(inner, rough.box, rough.peak)
+            road, ways = "integral", (("path", other),)
+        if not resolved:
+            solved = spectral(inner, rough, 0.1)
+            road, first, ways = "elements", solved.density, solved.others
+    except (LandscapeError, ConvergenceError):
+        raise error from None
+    density = Stretched(first, chart)
+    if not min(density.exponents) > 1 + NEARLY:
+        raise error
+    others = tuple((name, Stretched(d, chart)) for name, d in ways)
+    powers = " and ".join(
+        f"|x_{k + 1}|^-{p:.4g}" for k, p in enumerate(density.exponents) if p < 60
+    )
+    notes = (f"The tails are heavy: marginals fall like {powers}.",) if powers else ()
+    state = PlaneState(
+        process, diffusion, density, others, equilibria, tested, road, Status.CONVERGED, notes
+    )
+    if not state.error < 1e-2:
+        raise error
+    return state if state.error < ENOUGH else replace(state, status=Status.PANEL_LIMIT)
 
 
 def _require_held(state: PlaneState) -> None:

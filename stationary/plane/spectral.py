@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.polynomial.chebyshev import chebvander
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from stationary.plane.density import Density
 from stationary.plane.elements import DEGREE, Coefficients, Guess, solve
@@ -26,7 +28,7 @@ FIRST = 10  # rectangles for each direction at first
 FIT = 12  # Chebyshev polynomials for each direction in the first guess of Phi
 # Less than the rough Phi: where that is too steep, u would have to grow without bound.
 FACTOR = 0.8
-MOST = 1200  # rectangles
+MOST = 1500  # rectangles
 RESOLVED = 1e-6  # of the peak: what the last coefficients of a rectangle may be
 
 
@@ -39,35 +41,51 @@ class Solved:
     resolved: bool
 
 
-def spectral(process: PlaneDiffusion, rough: Rough) -> Solved:
-    """The end state of a process around what a rough one found."""
+def spectral(process: PlaneDiffusion, rough: Rough, lenient: float = 0.5) -> Solved:
+    """The end state of a process around what a rough one found.
+
+    Where the density is p times its peak, p^-lenient times as large a part of it may be missing
+    as at the peak: 1 asks for the peak alone, 0 for tails as exact as that.
+    """
     coefficients = Coefficients(process)
     nodes = basis(DEGREE).nodes
     mesh = Mesh.over(rough.box, (FIRST, FIRST))
     x = mesh.points(nodes)
     phi = fitted(rough.box, x, rough.at(x))
-    mesh = trimmed(mesh, rough.at(x), CUT)
-    resolved = False
+    mesh = mesh.restricted(held(mesh, rough.at(x), CUT))
     while True:
-        guess = Guess(mesh, FACTOR * phi(mesh.points(nodes)))
-        density = Density(guess.mesh, guess.tables, solve(coefficients, guess))
-        columns, rows = unresolved(density)
-        worst = max(columns.max(), rows.max())
-        resolved = worst < RESOLVED
-        if resolved:
+        guess = Guess.joined(mesh, FACTOR * phi(mesh.points(nodes)))
+        density = Density(mesh, guess.tables, solve(coefficients, guess))
+        height = density.height - density.height.min()
+        missing = unresolved(density, lenient)
+        worst = float(missing.max())
+        kept = held(mesh, height, CUT)
+        if worst < RESOLVED:
             break
-        least = max(RESOLVED, worst / 30)
-        mesh = trimmed(mesh, density.height - density.height.min(), CUT)
-        mesh = mesh.split(columns > least, rows > least)
-        if mesh.cells.shape[1] > MOST:
+        finer = _finer(mesh.restricted(kept), missing[kept], max(RESOLVED, worst / 30))
+        if finer is None:
             break
-    others = [("degree", Density(guess.mesh, guess.tables, solve(coefficients, guess, DEGREE - 1)))]
-    smaller = trimmed(guess.mesh, density.height - density.height.min(), CUT - 6)
-    if smaller.cells.shape[1] < guess.mesh.cells.shape[1]:
-        keep = smaller.number[tuple(guess.mesh.cells)] >= 0
-        part = Guess(smaller, guess.tables[keep])
-        others.append(("cut", Density(smaller, part.tables, solve(coefficients, part))))
-    return Solved(density, tuple(others), resolved)
+        mesh = finer
+    others = [("degree", Density(mesh, guess.tables, solve(coefficients, guess, DEGREE - 1)))]
+    kept = held(mesh, height, CUT - 6)
+    if not kept.all():
+        part = Guess(mesh.restricted(kept), guess.tables[kept])
+        others.append(("cut", Density(part.mesh, part.tables, solve(coefficients, part))))
+    return Solved(density, tuple(others), worst < RESOLVED)
+
+
+def _finer(mesh: Mesh, missing: Array, least: float) -> Mesh | None:
+    """With rectangles cut where more than `least` is missing, the worst ones first, while there is
+    room for a tenth more."""
+    cut = missing > least
+    while True:
+        made = mesh.split(cut)
+        if made.count <= MOST:
+            return made
+        few = int(0.6 * cut.sum())
+        if few < mesh.count // 30:
+            return None
+        cut = cut & (missing >= np.sort(missing)[-few])
 
 
 def fitted(box: Box, x: Array, phi: Array) -> Callable[[Array], Array]:
@@ -88,39 +106,30 @@ def fitted(box: Box, x: Array, phi: Array) -> Callable[[Array], Array]:
     return lambda y: np.asarray(functions(y) @ c).reshape(y.shape[1:])
 
 
-def trimmed(mesh: Mesh, height: Array, cut: float) -> Mesh:
-    """The rectangles in which -log P is somewhere below the cut, as far as they hang together."""
-    from scipy.ndimage import label
-
+def held(mesh: Mesh, height: Array, cut: float) -> Array:
+    """Whether -log P is somewhere below the cut in each rectangle, as far as they hang together."""
     least = height.min(axis=(1, 2))
-    kept = mesh.restricted(least < max(cut, float(least.min()) + 1))
-    parts, count = label(kept.used)
-    if count > 1:
-        best = mesh.cells[:, int(np.argmin(least))]
-        kept = Mesh(mesh.lines, parts == parts[tuple(best)])
-    return kept
+    kept = least < max(cut, float(least.min()) + 1)
+    here, there = mesh.pairs[:, kept[mesh.pairs].all(axis=0)]
+    _, part = connected_components(
+        coo_array((np.ones(len(here)), (here, there)), (mesh.count,) * 2)
+    )
+    return np.asarray(kept & (part == part[np.argmin(least)]))
 
 
-def unresolved(density: Density) -> tuple[Array, Array]:
-    """How far the density is from resolved in each column and row of rectangles."""
-    mesh = density.mesh
+def unresolved(density: Density, lenient: float) -> Array:
+    """How far the density is from resolved in each rectangle."""
     height = density.height
-    peak = height.min()
     scaled = density.u * np.exp(-(density.phi - density.phi.min(axis=(1, 2), keepdims=True)))
     size = np.abs(scaled).max(axis=(1, 2))
     # Relative to the rectangle where it is high, and the less so the lower it is.
-    here = np.minimum(height, 1e3).min(axis=(1, 2)) - peak
-    return tails(mesh, scaled, np.exp(-np.clip(here, 0, 80) / 2) / np.maximum(size, 1e-300))
+    here = np.minimum(height, 1e3).min(axis=(1, 2)) - height.min()
+    known = np.exp(-np.clip(here, 0, 80) * lenient) / np.maximum(size, 1e-300)
+    return np.asarray(tails(scaled) * known)
 
 
-def tails(mesh: Mesh, tables: Array, factor: Array) -> tuple[Array, Array]:
-    """For each column and row of rectangles the largest last coefficient, times a factor."""
+def tails(tables: Array) -> Array:
+    """The largest of the last coefficients of polynomials (E, n, n)."""
     transform = basis(tables.shape[1] - 1).to_legendre
     table = np.abs(np.einsum("ai,bj,eij->eab", transform, transform, tables, optimize=True))
-    cuts = []
-    for axis in (0, 1):
-        last = table[:, -2:] if axis == 0 else table[:, :, -2:]
-        made = np.zeros(mesh.used.shape[axis])
-        np.maximum.at(made, mesh.cells[axis], last.max(axis=(1, 2)) * factor)
-        cuts.append(made)
-    return cuts[0], cuts[1]
+    return np.asarray(np.maximum(table[:, -2:].max(axis=(1, 2)), table[:, :, -2:].max(axis=(1, 2))))

@@ -14,10 +14,10 @@ from stationary.errors import LandscapeError, Status
 from stationary.functions.given import interval
 from stationary.plane.closed import Gaussian
 from stationary.plane.curl import Circulation, Curl, circulation
-from stationary.plane.density import Density, Region
+from stationary.plane.density import Region
 from stationary.plane.flow import Borders, Flow
 from stationary.plane.local import Equilibrium, curvature
-from stationary.plane.marginal import Marginal, marginal_of, normal
+from stationary.plane.tails import Stretched
 from stationary.process.plane import Box, PlaneDiffusion, point_text
 from stationary.process.plane_landscape import PlaneLandscape
 from stationary.result import Result
@@ -107,7 +107,7 @@ class PlaneState(Result):
 
     process: PlaneLandscape | PlaneDiffusion
     diffusion: PlaneDiffusion
-    density: Any  # a `Density`, or a `Gaussian`
+    density: Any  # a `Density`, a `Gaussian`, or a `Stretched` one with heavy tails
     others: tuple[tuple[str, Any], ...]
     equilibria: tuple[Equilibrium, ...]
     tested: Curl
@@ -141,26 +141,29 @@ class PlaneState(Result):
     @cached_property
     def peak(self) -> float:
         """The largest log P seen."""
-        if isinstance(self.density, Gaussian):
-            return float(self.logpdf(self.density.mean))
         return float(-self.density.height.min() - self.density.log_total)
 
     @cached_property
     def error(self) -> float:
         """The largest error of the density, as a part of its peak."""
-        if isinstance(self.density, Gaussian):
-            return 1e-14
         x, _, _ = self.density.quadrature()
         x = x[:, :: max(1, x.shape[1] // 40_000)]
         own = self.pdf(x)
         apart = [
             float(np.abs(np.exp(o.log_at(x) - o.log_total) - own).max()) for _, o in self.others
         ]
-        return sum(apart) / float(np.exp(self.peak)) + 1e-14
+        return self._surely * sum(apart) / float(np.exp(self.peak)) + 1e-14
+
+    @property
+    def _surely(self) -> float:
+        """By what differences of `others` are multiplied: what is frozen at sides of a box is no
+        series of ever better answers, and this one may be off by as much as the others are."""
+        return 2.0 if self.road == "newton" else 1.0
 
     # Regions.
 
-    def _region(self, region: Any) -> Region:
+    def inside(self, region: Any) -> Region:
+        """A region as a pair of ends for each direction, or as a function of points (2, M)."""
         if region is None or callable(region):
             return region  # type: ignore[no-any-return]
         if isinstance(region, PlaneBasin):
@@ -184,7 +187,7 @@ class PlaneState(Result):
 
     def log_probability(self, region: Any) -> float:
         """log of the probability of a region: a rectangle, a basin or its number, or a function."""
-        return float(self.density.log_mass(self._region(region)))
+        return float(self.density.log_mass(self.inside(region)))
 
     def probability(self, region: Any) -> float:
         return float(np.exp(self.log_probability(region)))
@@ -199,7 +202,8 @@ class PlaneState(Result):
     def error_of(self, quantity: Callable[[PlaneState], Any]) -> Any:
         """How far a quantity moves with the degree, the cut, the box and the borders, added up."""
         own = np.asarray(quantity(self))
-        moved = [np.abs(np.asarray(quantity(s)) - own) for s in self._siblings]
+        with np.errstate(invalid="ignore"):  # what is infinite has no error
+            moved = [self._surely * np.abs(np.asarray(quantity(s)) - own) for s in self._siblings]
         flow, borders = vars(self).get("borders", (None, None))  # known if the quantity asks
         if borders is not None and borders.exact:
             coarse = replace(self, others=())
@@ -223,11 +227,8 @@ class PlaneState(Result):
     @cached_property
     def box(self) -> Box:
         """What holds all but next to nothing of the probability."""
-        if isinstance(self.density, Density):
-            return self.density.mesh.box
-        reach = 9 * np.sqrt(np.diag(self.density.covariance))
-        low, high = self.density.mean - reach, self.density.mean + reach
-        return tuple(zip(low.tolist(), high.tolist(), strict=True))
+        made: Box = self.density.box
+        return made
 
     @cached_property
     def borders(self) -> tuple[Flow, Borders | None]:
@@ -250,7 +251,7 @@ class PlaneState(Result):
         if self.borders[1] is None:
             return (PlaneBasin(self._attractors[0], 0.0, 0.0, (), 0),)
         saddles = [(k, e) for k, e in enumerate(self.equilibria) if e.kind == "saddle"]
-        sides = [self._sides(e) for _, e in saddles]
+        sides = [self.borders[0].beyond(e) for _, e in saddles]
         logs = self._log_masses
         errors = np.asarray(self.error_of(lambda s: s._log_masses))
         made = []
@@ -274,34 +275,31 @@ class PlaneState(Result):
     def _log_masses(self) -> Array:
         return np.array([self.log_probability(k) for k in range(len(self._attractors))])
 
-    def _sides(self, saddle: Equilibrium) -> set[int]:
-        values, vectors = np.linalg.eig(saddle.jacobian)
-        way = vectors[:, int(np.argmax(values.real))].real
-        box = np.array(self.borders[0].box)
-        step = 1e-3 * float(np.diff(box, axis=1).min()) * way
-        points = np.stack([saddle.position + step, saddle.position - step], axis=1)
-        return set(self.borders[0].label(points).tolist())
-
     # Averages.
 
-    def _moments(self) -> tuple[Array, Array, Array]:
+    def _moments(self) -> tuple[Array, Array]:
+        """Mean and covariance: not a number, and infinite, where tails are too heavy."""
+        if isinstance(self.density, Gaussian):
+            return self.density.mean.copy(), self.density.covariance.copy()
         x, log, u = self.density.quadrature()
         weight = np.exp(log - self.density.log_total) * u
         mean = x @ weight
         d = x - mean[:, None]
-        return x, mean, (d * weight) @ d.T
+        covariance = (d * weight) @ d.T
+        if isinstance(self.density, Stretched):
+            finite = np.array([[m.has_moment(k) for k in (1, 2)] for m in self._marginals])
+            mean[~finite[:, 0]] = np.nan
+            covariance[~np.outer(finite[:, 1], finite[:, 1])] = np.nan
+            covariance[np.diag(~finite[:, 1])] = np.inf
+        return mean, covariance
 
     def mean(self) -> Array:
         """Shape (2,)."""
-        if isinstance(self.density, Gaussian):
-            return self.density.mean.copy()
-        return self._moments()[1]
+        return self._moments()[0]
 
     def cov(self) -> Array:
         """Shape (2, 2)."""
-        if isinstance(self.density, Gaussian):
-            return self.density.covariance.copy()
-        return self._moments()[2]
+        return self._moments()[1]
 
     def std(self) -> Array:
         return np.asarray(np.sqrt(np.diag(self.cov())))
@@ -311,46 +309,25 @@ class PlaneState(Result):
         x, log, u = self.density.quadrature()
         return float((np.exp(log - self.density.log_total) * u * function(x)).sum())
 
-    def marginal(self, axis: int) -> Marginal:
+    def marginal(self, axis: int) -> Any:
         """The law of x (0) or y (1) alone."""
         if axis not in (0, 1):
             raise LandscapeError(f"marginal: axis = {axis!r} must be 0 for x or 1 for y.")
-        if isinstance(self.density, Gaussian):
-            return normal(float(self.density.mean[axis]), float(self.std()[axis]))
-        key = ("marginal", axis)
-        if key not in self.density.cache:
-            self.density.cache[key] = marginal_of(self.density, axis)
-        made: Marginal = self.density.cache[key]
-        return made
+        return self._marginals[axis]
+
+    @cached_property
+    def _marginals(self) -> tuple[Any, Any]:
+        made = []
+        for k in (0, 1):
+            law = self.density.marginal(k)
+            x = law.ppf(np.linspace(0.002, 0.998, 200))
+            apart = [np.abs(d.marginal(k).cdf(x) - law.cdf(x)).max() for _, d in self.others]
+            made.append(replace(law, error=float(sum(apart)) + 1e-12))
+        return made[0], made[1]
 
     def rvs(self, size: int = 1, rng: Any = None) -> Array:
         """Draws, shape (2, size)."""
-        generator = np.random.default_rng(rng)
-        if isinstance(self.density, Gaussian):
-            d = self.density
-            return np.asarray(generator.multivariate_normal(d.mean, d.covariance, size).T)
-        d, panels = self.density, self.density.panels
-        _, log, u = d.quadrature()
-        mass = np.exp(log - d.log_total) * np.maximum(u, 0)
-        mass = mass.reshape(len(panels.number), -1).sum(axis=1)
-        chosen = generator.choice(len(mass), size, p=mass / mass.sum())
-        t = np.linspace(-1, 1, 9)
-        phi, v = d._tables(panels, t)
-        with np.errstate(divide="ignore"):
-            top = (np.log(np.maximum(v, 1e-300)) - phi).reshape(len(mass), -1).max(axis=1) + 0.2
-        made, waiting = np.empty((2, size)), np.arange(size)
-        while len(waiting):
-            p = chosen[waiting]
-            local = panels.low[:, p] + panels.size[:, p] * generator.uniform(size=(2, len(p)))
-            e = panels.number[p]
-            x = d.mesh.low[:, e] + d.mesh.size[:, e] * (1 + local) / 2
-            phi_x, u_x = d._both(e, local)
-            with np.errstate(divide="ignore"):
-                log_x = np.log(np.maximum(u_x, 1e-300)) - phi_x
-            taken = np.log(generator.uniform(size=len(p))) < log_x - top[p]
-            made[:, waiting[taken]] = x[:, taken]
-            waiting = waiting[~taken]
-        return made
+        return np.asarray(self.density.rvs(size, np.random.default_rng(rng)))
 
     # Currents.
 

@@ -173,6 +173,7 @@ class Landscape(Data, metaclass=BySpace):
                 "of shape (datapoints, weights)."
             )
         self._check_batch(n)
+        self._check_output_count(n)
         if self.known is not None:
             if not self.rule.linear:
                 raise LandscapeError(
@@ -296,6 +297,8 @@ class Landscape(Data, metaclass=BySpace):
                 f"{MOST_BATCHES} different minibatches; of {b} of {n} datapoints there are "
                 f"{float(min(count, 10**300)):.3g}. Lower batch_size, or take fewer datapoints."
             )
+
+    def _check_output_count(self, n: int) -> None:
         if self.outputs is not None and (k := self._output_slopes.count) not in (1, n):
             raise LandscapeError(
                 f"{self.name}: outputs(w) gives {k} entries for {n} datapoints. Return one for "

@@ -231,7 +231,7 @@ class PlaneDiffusion(Data):
         return replace(self, domain=box)
 
     def __repr__(self) -> str:
-        return f"<PlaneDiffusion {self.name!r} on {box_text(self.domain)}>"
+        return f"<Diffusion {self.name!r} on {box_text(self.domain)}>"
 
 
 def Kinetic(  # noqa: N802

@@ -6,6 +6,7 @@ batches drawn with replacement and (S / B) (N - B) / (N - 1) without.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError, NotDifferentiableError
-from stationary.functions.given import named, number
+from stationary.functions.given import named
 from stationary.functions.jets import Jet, differenced, jet
 from stationary.functions.parameters import handed_over
 from stationary.process.forms import Convention
 from stationary.process.landscape import Landscape
-from stationary.process.optimiser import StepRule
+from stationary.process.optimiser import StepRule, checked_number
 from stationary.process.plane import (
     Fields,
     PlaneDiffusion,
@@ -43,7 +44,8 @@ CHUNK = 2**21  # numbers in all series of a chunk of points: 16 MiB
 
 @named(
     "losses", "gradients", "weights", "learning_rate", "batch_size", "replacement",
-    "weight_decay", "domain", "convention", "name", "parameters",
+    "weight_decay", "label_noise", "outputs", "momentum", "domain", "convention", "name",
+    "parameters",
 )  # fmt: skip
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class PlaneLandscape(Data):
@@ -60,6 +62,11 @@ class PlaneLandscape(Data):
         n. Left out, it is the number of pairs in `domain`.
     weight_decay
         Adds -T weight_decay w to the drift.
+    label_noise, outputs
+        As for `Landscape`: noise in the labels of a network whose `outputs`, one for each
+        datapoint, have the gradients phi_j adds label_noise^2 <phi_j phi_j^T> / B to D.
+    momentum
+        SGD with momentum ends, for small steps, as plain SGD with T / (1 - momentum).
     learning_rate, batch_size, replacement, name, parameters
         As for `Landscape`.
     domain
@@ -73,6 +80,9 @@ class PlaneLandscape(Data):
     batch_size: int = 1
     replacement: bool = True
     weight_decay: float = 0.0
+    label_noise: float = 0.0
+    outputs: Any = None
+    momentum: float = 0.0
     domain: Any = None
     convention: Any = Convention.ITO
     name: str = "unnamed"
@@ -80,24 +90,25 @@ class PlaneLandscape(Data):
 
     # What the checks of a `Landscape` ask for, and what is not had with several weights.
     kind = "SGD on two weights"  # for errors
-    label_noise = 0.0
-    outputs = None
     rule = StepRule(0.0, None, False)
 
     def __post_init__(self) -> None:
         where = self.name
         given = {
-            k: v for k in ("losses", "gradients", "domain") if (v := getattr(self, k)) is not None
+            k: v
+            for k in ("losses", "gradients", "outputs", "domain")
+            if (v := getattr(self, k)) is not None
         }
         given, parameters = handed_over(given, self.parameters, where)
         box = domain_of(given.get("domain"), self.weights, where)
         only_ito(self.convention, where)
-        decay = number(self.weight_decay)
-        if decay is None or not decay >= 0:
-            raise LandscapeError(
-                f"{where}: weight_decay = {self.weight_decay!r:.40} must be a number, at least 0."
-            )
-        kept = {"domain": box, "weights": len(box), "parameters": parameters, "weight_decay": decay}
+        kept: dict[str, Any] = {"domain": box, "weights": len(box), "parameters": parameters}
+        for name, words, below in (
+            ("weight_decay", "a number, at least 0", math.inf),
+            ("label_noise", "a standard deviation, from 0 on, such as 0.1", math.inf),
+            ("momentum", "a number from 0 to below 1, such as 0.9", 1.0),
+        ):
+            kept[name] = checked_number(getattr(self, name), name, where, words, below=below)
         for key, value in (given | kept).items():
             object.__setattr__(self, key, value)
         main = "losses" if self.losses is not None else "gradients"
@@ -108,6 +119,11 @@ class PlaneLandscape(Data):
             )
         if not callable(given[main]):
             raise LandscapeError(f"{where}: {main} must be a function of w.")
+        if (kept["label_noise"] > 0) != callable(given.get("outputs")):
+            raise LandscapeError(
+                f"{where}: label_noise and outputs(w) are given together: the noise in the labels "
+                "reaches the weights through the gradients of the outputs, one for each datapoint."
+            )
         line: Any = Landscape  # what is asked of rate and batch does not depend on the weights
         line._check_learning_rate(self)
         if self.datapoints < 2:
@@ -209,19 +225,32 @@ class PlaneLandscape(Data):
                 a[k][i, j] = a[k][j, i] = made
         return gathered(f, a, n, order)
 
+    def _noise(self, w: Array, found: Fields, order: int) -> list[Array]:
+        """D and its derivatives from S, shapes (..., n, n, M)."""
+        tables = [self.noise_factor * t for t in (found.a, found.da, found.dda)[: order + 1]]
+        if self.label_noise:
+            n, m = w.shape
+            outputs = jet(self.outputs, w, order + 1)
+            self._require_rows(outputs[()], "outputs", (m,), m)
+            phi = [_shifted(outputs, i, n, order) for i in range(n)]
+            a = {k: np.array([[_product(p, q, k) for q in phi] for p in phi]) for k in phi[0]}
+            more = gathered({k: np.zeros((n, m)) for k in a}, a, n, order)
+            by = self.label_noise**2 / self.batch_size
+            tables = [t + by * u for t, u in zip(tables, (more.a, more.da, more.dda), strict=False)]
+        return tables
+
     def diffusion(self) -> PlaneDiffusion:
         """The process that SGD is for small steps: f = -T G, a = T^2 D, time in steps."""
-        rate, decay = self.learning_rate, self.weight_decay
-        assert rate is not None
-        factor = rate * rate * self.noise_factor
+        assert self.learning_rate is not None
+        rate, decay = self.learning_rate / (1 - self.momentum), self.weight_decay
 
         def source(w: Array, order: int) -> Fields:
             found = self.moments(w, order)
+            a, *slopes = (rate * rate * t for t in self._noise(w, found, order))
             f = -rate * (found.f + decay * w)
             if not order:
-                return Fields(f, factor * found.a)
-            df = -rate * (found.df + decay * np.eye(len(w))[..., None])
-            return Fields(f, factor * found.a, df, factor * found.da, factor * found.dda)
+                return Fields(f, a)
+            return Fields(f, a, -rate * (found.df + decay * np.eye(len(w))[..., None]), *slopes)
 
         share = "/ B" if self.replacement else "(N - B) / (B (N - 1))"
         drawn = "with" if self.replacement else "without"
@@ -230,7 +259,9 @@ class PlaneLandscape(Data):
             None,
             self.domain,
             source=source,
-            stepper=Stepper(
+            stepper=None
+            if self.momentum or self.label_noise  # which these do not know
+            else Stepper(
                 lambda w: np.stack([r[()] for r in self.gradient_rows(w, 0)], axis=1),
                 lambda w, g: w - rate * (g + decay * w),
                 self.datapoints,
@@ -244,13 +275,16 @@ class PlaneLandscape(Data):
             equation=(
                 f"dw = -T G dt + T sqrt(D) dB, D = S {share}, "
                 f"T = {rate:g}, B = {self.batch_size} of N = {self.datapoints} drawn {drawn} "
-                "replacement" + (f", weight decay {decay:g}" if decay else "")
+                "replacement"
+                + (f", weight decay {decay:g}" if decay else "")
+                + (f", momentum {self.momentum:g} in T" if self.momentum else "")
+                + (f", label noise {self.label_noise:g}" if self.label_noise else "")
             ),
         )
 
     def __repr__(self) -> str:
         return (
-            f"<PlaneLandscape {self.name!r}: {self.datapoints} datapoints on "
+            f"<Landscape {self.name!r}: {self.datapoints} datapoints on "
             f"{box_text(self.domain)}, T = {self.learning_rate:g}, B = {self.batch_size}>"
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from stationary.errors import LandscapeError
 from stationary.process.plane import PlaneDiffusion, dimensions_of
 
 __all__ = ["BySpace"]
@@ -16,11 +17,20 @@ class BySpace(type):
 
     def __call__(cls, *arguments: Any, **given: Any) -> Any:
         landscape = cls.__name__ == "Landscape"
-        if dimensions_of(arguments, given, None if landscape else 2) == 1:
+        count = dimensions_of(arguments, given, None if landscape else 2)
+        if count == 1:
             given.pop("weights", None)
             return super().__call__(*arguments, **given)
+        made: Any = PlaneDiffusion
         if landscape:
             # It stands on `Landscape`, and so behind it.
-            room: Any = import_module("stationary.process.plane_landscape")
-            return room.PlaneLandscape(*arguments, **given)
-        return PlaneDiffusion(*arguments, **given)
+            made = import_module("stationary.process.plane_landscape").PlaneLandscape
+        line: Any = cls
+        for name in set(line.__dataclass_fields__) & set(given) - set(made.__dataclass_fields__):
+            value, usual = given.pop(name), line.__dataclass_fields__[name].default
+            if value is not None and value is not usual and value != usual:
+                raise LandscapeError(
+                    f"{given.get('name', 'unnamed')}: {name} = {value!r:.60} is had for one weight "
+                    f"only; here are {count}. Leave it out."
+                )
+        return made(*arguments, **given)

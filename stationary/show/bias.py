@@ -62,7 +62,7 @@ def _places(bias: WidthBias) -> Place:
     return place
 
 
-def _times(log_ratio: float) -> str:
+def times_text(log_ratio: float) -> str:
     """A ratio from its natural logarithm: 35.4, 10^33.2, or 1 + 2e-05."""
     if math.isinf(log_ratio):
         return "more than 10^(1e+307)" if log_ratio > 0 else "less than 10^(-1e+307)"
@@ -124,7 +124,8 @@ def _sentence(r: Ratio, v: str, place: Place) -> str:
             "are too large for their difference to keep a digit."
         )
     start = (
-        f"The minimum at {v} = {one} holds {_times(r.log_mass)} times the mass of the one at {two}"
+        f"The minimum at {v} = {one} holds {times_text(r.log_mass)} times the mass of the one at "
+        f"{two}"
         if abs(r.log_mass) > r.mass_error
         else f"The minima at {v} = {one} and {two} hold the same, to within the error"
     )
@@ -202,7 +203,7 @@ def _ratio(r: Ratio, place: Place) -> list[Line]:
     elif abs(r.laplace - r.log_mass) > APART + r.mass_error:
         lines.append(
             f"Laplace's value, which is that of small noise, is off by a factor of "
-            f"{_times(abs(r.laplace - r.log_mass))}."
+            f"{times_text(abs(r.laplace - r.log_mass))}."
         )
     return [*lines, _stretch(r)]
 
@@ -278,7 +279,7 @@ def _changed_answer(c: BasinBias, bias: WidthBias, place: Place) -> str:
     mass, density = float(c.log_mass_ratios[-1]), float(c.log_density_ratios[-1])
     sentence = (
         f"A copy of the minimum at {v} = {place(float(c.position))} {what} holds "
-        f"{_times(mass)} times its mass ({_times(density)} times its density)."
+        f"{times_text(mass)} times its mass ({times_text(density)} times its density)."
     )
     if c.log_shares is None:
         return sentence
@@ -306,7 +307,7 @@ def _changed(c: BasinBias, bias: WidthBias, place: Place) -> list[Line]:
         density, mass = float(c.log_density_ratios[i]), float(c.log_mass_ratios[i])
         by = float(c.density_errors[i]), float(c.mass_errors[i])
         known = known_text(density, by[0]), known_text(mass, by[1])
-        rows.append([c.factors[i], *known, _times(mass), error_text(max(by))])
+        rows.append([c.factors[i], *known, times_text(mass), error_text(max(by))])
     if c.log_shares is not None:
         header.append("share")
         for row, i in zip(rows, chosen, strict=True):

@@ -60,7 +60,7 @@ def _headline(state: PlaneState) -> str:
     v = state.diffusion.variable
     basins = sorted(state.basins, key=lambda b: -b.log_mass)
     if len(basins) == 1:
-        spread = " and ".join(f"{s:.4g}" for s in state.std())
+        spread = " and ".join("infinite" if math.isinf(s) else f"{s:.4g}" for s in state.std())
         said = f"{_place(basins[0], v)} (standard deviations {spread})"
     else:
         shown = basins[:MOST_NAMED]
@@ -165,9 +165,7 @@ def _moments(state: PlaneState) -> list[str]:
     def row(name: str, quantity: Callable[[PlaneState], Any]) -> tuple[str, ...]:
         values, errors = np.atleast_1d(quantity(state)), np.atleast_1d(state.error_of(quantity))
         pairs = list(zip(values, np.broadcast_to(errors, values.shape), strict=True))
-        return name, *(
-            c for x, e in (pairs[0], pairs[-1]) for c in (known_text(x, e), error_text(e))
-        )
+        return name, *(c for x, e in (pairs[0], pairs[-1]) for c in _cells(float(x), float(e)))
 
     def correlation(s: PlaneState) -> float:
         c = s.cov()
@@ -178,11 +176,18 @@ def _moments(state: PlaneState) -> list[str]:
 
     rows = [row("mean", lambda s: s.mean()), row("standard deviation", lambda s: s.std())]
     rows += [row(f"quantile {q:g}", at(q)) for q in LEVELS]
-    known = measured(correlation(state), float(state.error_of(correlation)))
-    return [
-        *tabulated(("", "first", "error", "second", "error"), rows),
-        f"Correlation: {known}.",
-    ]
+    lines = tabulated(("", "first", "error", "second", "error"), rows)
+    if np.isfinite(state.cov()).all():
+        known = measured(correlation(state), float(state.error_of(correlation)))
+        lines.append(f"Correlation: {known}.")
+    return lines
+
+
+def _cells(x: float, error: float) -> tuple[str, str]:
+    """A number and its error; moments of heavy tails may not be finite."""
+    if not math.isfinite(x):
+        return "undefined" if math.isnan(x) else "infinite", ""
+    return known_text(x, error), error_text(error)
 
 
 def _trust(state: PlaneState) -> list[str]:

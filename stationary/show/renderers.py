@@ -36,6 +36,7 @@ KINDS = {  # the modules that show each kind of answer
     "Influence": "influence",
     "PlaneCheck": "plane_check",
     "PlaneState": "plane plane_figure",
+    "PlaneWidthBias": "plane_bias plane_bias_figure",
     "RegularisationPath": "regularisation",
     "Saved": "saved",
     "Simulation": "simulation",

@@ -191,7 +191,7 @@ def as_process(
         raise LandscapeError(
             f"{process.name}: {asked} is had for one weight, and this process has "
             f"{process.dimensions}. With two weights there are analyze, end_state, "
-            "mean_exit_time and check."
+            "mean_exit_time, width_bias and check."
         )
     return process
 
@@ -237,7 +237,7 @@ def any_process(
     fields = [f for f in KNOWN if f in given.__dataclass_fields__]
     strange = [name for name in changes if name not in given.__dataclass_fields__]
     if strange:
-        kind = type(given).__name__
+        kind = type(given).__name__.removeprefix("Plane")  # as users know it
         raise unknown(strange, fields, f"{given.name}: {', '.join(strange)} cannot be set: {kind}")
     if "domain" in changes and "breakpoints" not in changes and not isinstance(given, PLANE):
         changes["breakpoints"] = _inside(given.breakpoints, changes["domain"])

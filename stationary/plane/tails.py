@@ -1,0 +1,237 @@
+"""Heavy tails: x = c + L sinh(y) for each direction, in which powers of x fall exponentially.
+
+With y' = dy/dx, the process of y has the drift y' f + y'' a / 2 and the noise y' a y'; its density
+is that of x times dx/dy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.plane.density import Density, Region
+from stationary.plane.local import Equilibrium
+from stationary.plane.marginal import Law, Marginal, marginal_of
+from stationary.plane.mesh import basis
+from stationary.process.plane import Box, Fields, PlaneDiffusion
+
+__all__ = ["Chart", "HeavyMarginal", "Stretched"]
+
+Array = NDArray[Any]
+
+FARTHEST = 120.0  # of y: x beyond 10^52 is no place
+NEARLY = 0.02  # a moment of an order above the tail's exponent less this is taken to be infinite
+SEEN = 12.0  # in -log P of y: from here to twice as far the exponent is taken
+
+
+@dataclass(frozen=True, eq=False)
+class Chart:
+    """x = centre + length sinh(y), shape (2,) each."""
+
+    centre: Array
+    length: Array
+
+    @classmethod
+    def around(cls, equilibria: tuple[Equilibrium, ...]) -> Chart:
+        """One that is straight where the attractors and what they hold are."""
+        x = np.array([e.position for e in equilibria] or [np.zeros(2)])
+        wide = [np.sqrt(np.diag(e.covariance)) for e in equilibria if e.covariance is not None]
+        length = np.ptp(x, axis=0) / 2 + 2 * np.max(wide or [np.full(2, 0.5)], axis=0)
+        return cls((x.min(axis=0) + x.max(axis=0)) / 2, length)
+
+    def x(self, y: Array) -> Array:
+        return np.asarray((self.centre + self.length * np.sinh(y.T)).T)
+
+    def y(self, x: Array) -> Array:
+        return np.asarray(np.arcsinh((x.T - self.centre) / self.length).T)
+
+    def log_stretch(self, y: Array) -> Array:
+        """log of dx/dy, for each direction."""
+        return np.asarray((np.log(self.length) + np.log(np.cosh(y.T))).T)
+
+    def process(self, process: PlaneDiffusion) -> PlaneDiffusion:
+        """The process of y."""
+
+        def source(y: Array, order: int) -> Fields:
+            found = process.fields(self.x(y), order)
+            # y' = s and its derivatives by y: s = 1 / (L cosh y).
+            t = np.tanh(y)
+            s = np.exp(-self.log_stretch(y))
+            ds, dds = -t * s, (2 * t**2 - 1) * s
+            c = s * ds / 2  # y'' / 2
+            own = np.arange(2)
+            f = s * found.f + c * found.a[own, own]
+            a = s[:, None] * s * found.a
+            if not order:
+                return Fields(f, a)
+            dc = (ds**2 + s * dds) / 2
+            by = 1 / s  # dx/dy
+            df = by[:, None] * (s * found.df + c * found.da[:, own, own])
+            df[own, own] += ds * found.f + dc * found.a[own, own]
+            da = by[:, None, None] * s[:, None] * s * found.da
+            da[own, own] += ds[:, None] * s * found.a
+            da[own, :, own] += ds[:, None] * np.swapaxes(s[:, None] * found.a, 0, 1)
+            if order < 2:
+                return Fields(f, a, df, da)
+            return Fields(f, a, df, da, self._second(found, s, ds, dds))
+
+        ends = self.y(np.array(process.domain).T).T
+        box: Box = tuple((float(low), float(high)) for low, high in ends)
+        return replace(process, drift=None, variance=None, domain=box, source=source, stepper=None)
+
+    def _second(self, found: Fields, s: Array, ds: Array, dds: Array) -> Array:
+        """d_k d_l of s_i s_j a_ij by y."""
+        by, bent = 1 / s, -ds / s**2  # dx/dy and its derivative
+        made = np.empty((2, 2, 2, 2, s.shape[1]))
+        one, zero = np.ones_like(s[0]), np.zeros_like(s[0])
+
+        def factor(i: int, k: int, m: int) -> tuple[Array, Array, Array, Array]:
+            """s_i, its derivatives by y_k and y_m, and by both."""
+            first, other = ds[i] if i == k else zero, ds[i] if i == m else zero
+            return s[i], first, other, dds[i] if i == k == m else zero
+
+        for k in (0, 1):
+            for m in (0, 1):
+                for i in (0, 1):
+                    for j in (0, 1):
+                        p, pk, pm, pkm = factor(i, k, m)
+                        q, qk, qm, qkm = factor(j, k, m)
+                        a = found.a[i, j]
+                        ak, am = by[k] * found.da[k, i, j], by[m] * found.da[m, i, j]
+                        akm = by[k] * by[m] * found.dda[k, m, i, j]
+                        if k == m:
+                            akm = akm + bent[k] * found.da[k, i, j]
+                        w, wk, wm = p * q, pk * q + p * qk, pm * q + p * qm
+                        wkm = pkm * q + pk * qm + pm * qk + p * qkm
+                        made[k, m, i, j] = (wkm * a + wk * am + wm * ak + w * akm) * one
+        return made
+
+
+@dataclass(frozen=True, eq=False)
+class Stretched:
+    """The density of x from that of y, with what a `Density` answers."""
+
+    inner: Density
+    chart: Chart
+    cache: dict[Any, Any] = field(default_factory=dict)
+
+    @property
+    def log_total(self) -> float:
+        return self.inner.log_total
+
+    def log_at(self, x: Array) -> Array:
+        y = self.chart.y(x)
+        return np.asarray(self.inner.log_at(y) - self.chart.log_stretch(y).sum(axis=0))
+
+    def slope_at(self, x: Array) -> Array:
+        y = self.chart.y(x)
+        slope = self.inner.slope_at(y) - np.tanh(y)
+        return np.asarray(slope * np.exp(-self.chart.log_stretch(y)))
+
+    @cached_property
+    def height(self) -> Array:
+        y = self.inner.mesh.points(basis(self.inner.degrees[0]).nodes)
+        stretch = self.chart.log_stretch(y.reshape(2, -1)).sum(axis=0)
+        return np.asarray(self.inner.height + stretch.reshape(y.shape[1:]))
+
+    def quadrature(self) -> tuple[Array, Array, Array]:
+        y, log, u = self.inner.quadrature()
+        return self.chart.x(y), log, u
+
+    def log_mass(self, region: Region) -> float:
+        if region is None:
+            return 0.0
+        if callable(region):
+            some: Callable[[Array], Array] = region
+            return self.inner.log_mass(lambda y: some(self.chart.x(y)))
+        with np.errstate(invalid="ignore"):
+            ends = self.chart.y(np.array(region, dtype=float).T).T
+        return self.inner.log_mass(tuple((float(a), float(b)) for a, b in ends))
+
+    def rvs(self, size: int, rng: np.random.Generator) -> Array:
+        return self.chart.x(self.inner.rvs(size, rng))
+
+    def marginal(self, axis: int) -> HeavyMarginal:
+        return HeavyMarginal(
+            marginal_of(self.inner, axis), float(self.chart.centre[axis]),
+            float(self.chart.length[axis]),
+        )  # fmt: skip
+
+    @cached_property
+    def box(self) -> Box:
+        return tuple(self.marginal(k).interval(1 - 1e-9) for k in (0, 1))
+
+    @cached_property
+    def exponents(self) -> tuple[float, ...]:
+        """For each direction p, where the marginal falls at least as |x|^-p on either side."""
+        return tuple(1 + self.marginal(k).exponent for k in (0, 1))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class HeavyMarginal(Law):
+    """The law of x = centre + length sinh(y), from that of y."""
+
+    inner: Marginal
+    centre: float
+    length: float
+    error: float = 1e-12
+
+    def _y(self, x: Any) -> Any:
+        return np.arcsinh((np.asarray(x, dtype=float) - self.centre) / self.length)
+
+    def _x(self, y: Any) -> Any:
+        return self.centre + self.length * np.sinh(y)
+
+    def pdf(self, x: Any) -> Any:
+        y = self._y(x)
+        return self.inner.pdf(y) / (self.length * np.cosh(y))
+
+    def cdf(self, x: Any) -> Any:
+        """P(X <= x)."""
+        return self.inner.cdf(self._y(x))
+
+    def ppf(self, q: Any) -> Any:
+        return self._x(self.inner.ppf(q))
+
+    def expectation(self, function: Callable[[Array], Array]) -> float:
+        return self.inner.expectation(lambda y: function(self._x(y)))
+
+    @cached_property
+    def exponent(self) -> float:
+        """Moments of orders below this one are finite."""
+        y = np.linspace(*self.inner.support(), 4001)
+        log = self.inner.logpdf(y)
+        log = log - log.max()
+        peak, made = int(np.argmax(log)), []
+        for some in (slice(peak, None), slice(peak, None, -1)):
+            far = (log[some] < -SEEN) & (log[some] > -2 * SEEN)
+            if far.sum() > 10:
+                made.append(abs(float(np.polyfit(y[some][far], log[some][far], 1)[0])))
+        return min(made, default=math.inf)
+
+    def has_moment(self, k: int) -> bool:
+        return self.exponent > k + NEARLY
+
+    def moment(self, order: int) -> float:
+        """The mean of x^order; infinite, or not a number, where tails are too heavy."""
+        if self.has_moment(order):
+            return super().moment(order)
+        return math.nan if order % 2 else math.inf
+
+    def mean(self) -> float:
+        return self.moment(1)
+
+    def var(self) -> float:
+        return super().var() if self.has_moment(2) else math.inf
+
+    def _edges(self) -> Array:
+        return np.asarray(self._x(self.inner.edges))
+
+    def __repr__(self) -> str:
+        return f"<Marginal: median {self.median():.6g}, tails like |x|^-{1 + self.exponent:.4g}>"

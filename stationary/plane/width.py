@@ -1,0 +1,210 @@
+"""Width bias in the plane: what a basin would hold if it were stretched, measured and by the law.
+
+With every loss stretched around a minimum, l_j(D^-1 x), gradients are divided by D and covariances
+by D on both sides: in the coordinates of the basin as it was, f becomes D^-2 f and a D^-2 a D^-2.
+Where it meets the rest, at its lowest saddle, n.a.n P goes on, n being normal to its border.
+Around other points of the border the stretched and the old side do not fit; where next to nothing
+is, that does not matter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.integrate import solve_ivp
+from scipy.linalg import solve_continuous_lyapunov
+
+from stationary.errors import LandscapeError
+from stationary.plane.local import Equilibrium
+from stationary.plane.solve import plane_end_state
+from stationary.plane.state import PlaneState
+from stationary.process.plane import Fields, PlaneDiffusion
+from stationary.result import Result
+
+__all__ = ["DIRECTIONS", "PlaneWidthBias", "plane_width_bias"]
+
+Array = NDArray[Any]
+
+DIRECTIONS = {"both": (True, True), "first": (True, False), "second": (False, True)}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PlaneWidthBias(Result):
+    """The minima of a process in the plane, and one of them stretched, if that was asked.
+
+    Attributes
+    ----------
+    minimum, direction, factors
+        Which basin is stretched, along "both", "first" or "second", and by what.
+    log_density, log_mass
+        Natural logarithms of the stretched basin's density at its minimum, and of its mass, over
+        what they were, the rest being as it was; with errors.
+    law_density, law_mass
+        The same by the law: along both directions lambda^2 e^((lambda^2 - 1) I), with I the
+        integral of 2 a^-1 f along the drift's way from the saddle to the minimum; for one
+        direction only its part of I grows. The mass is that of a deep basin, Laplace's.
+    exponents
+        I by its parts along the two directions.
+    """
+
+    state: PlaneState
+    minimum: int | None = None
+    direction: str = "both"
+    factors: Array | None = None
+    log_density: Array | None = None
+    density_error: Array | None = None
+    log_mass: Array | None = None
+    mass_error: Array | None = None
+    law_density: Array | None = None
+    law_mass: Array | None = None
+    exponents: tuple[float, float] | None = None
+
+    @property
+    def diffusion(self) -> PlaneDiffusion:
+        return self.state.diffusion
+
+    def __repr__(self) -> str:
+        return f"<PlaneWidthBias of {self.diffusion.name!r}: {len(self.state.basins)} minima>"
+
+
+def plane_width_bias(
+    state: PlaneState, minimum: int | None, factors: Any, direction: str
+) -> PlaneWidthBias:
+    """Stretch a basin of an end state by some factors along both directions, or along one."""
+    name = state.diffusion.name
+    if direction not in DIRECTIONS:
+        raise LandscapeError(
+            f"{name}: direction = {direction!r:.40} must be one of {', '.join(DIRECTIONS)}."
+        )
+    if factors is None:
+        return PlaneWidthBias(state)
+    basins = [b for b in state.basins if b.attractor is not None and b.barriers]
+    if not basins:
+        raise LandscapeError(
+            f"{name}: there is one basin, without a saddle: nothing is there to be wider than."
+        )
+    listed = ", ".join(f"{b.index} at {b!r}".split(":")[0] for b in basins)
+    if minimum is None and len(basins) > 1:
+        raise LandscapeError(
+            f"{name}: there are {len(basins)} minima: {listed}. Say which one is to be stretched, "
+            "as in minimum=1 (or --minimum 1)."
+        )
+    found = [b for b in basins if minimum is None or b.index == minimum]
+    if not found:
+        raise LandscapeError(f"{name}: there is no minimum {minimum!r:.40} but {listed}.")
+    values = np.atleast_1d(np.asarray(factors, dtype=float))
+    if values.ndim != 1 or not (np.isfinite(values) & (values > 0)).all():
+        raise LandscapeError(
+            f"{name}: factors to stretch by must be positive, not {factors!r:.60}."
+        )
+    basin = found[0]
+    centre = basin.attractor
+    assert centre is not None
+    saddle = state.equilibria[min(basin.barriers, key=lambda b: b[1])[0]]
+    own = _heights(state, centre, saddle, basin.index)
+    errors = np.asarray(state.error_of(lambda s: _heights(s, centre, saddle, basin.index)))
+    exponents = _exponents(state, centre, saddle)
+    normal = saddle.ways[1][::-1] * (-1, 1)  # to the border of the basin
+    a = state.diffusion.fields(saddle.position[:, None]).a[..., 0]
+    rows = []
+    for factor in values:
+        d = np.where(DIRECTIONS[direction], factor, 1.0)
+        jump = float(np.log(normal @ a @ normal / ((normal / d) @ a @ (normal / d))))
+        if factor == 1:
+            rows.append([0.0] * 6)
+            continue
+        wide = plane_end_state(_stretched(state.diffusion, d))
+        new, off = (
+            np.asarray(v)
+            for v in (
+                _heights(wide, centre, saddle, basin.index),
+                wide.error_of(lambda s: _heights(s, centre, saddle, basin.index)),
+            )
+        )
+        law = jump + float((d**2 - 1) @ np.array(exponents))
+        volume = _volume(centre, d) - _volume(centre, np.ones(2))
+        rows.append(
+            [
+                new[0] - own[0] + jump,
+                off[0] + errors[0],
+                new[1] - own[1] + jump + float(np.log(d).sum()),
+                off[1] + errors[1],
+                law,
+                law + volume,
+            ]
+        )
+    columns = np.array(rows, dtype=float).T
+    names = ("log_density", "density_error", "log_mass", "mass_error", "law_density", "law_mass")
+    made: Any = dict(zip(names, columns, strict=True))
+    return PlaneWidthBias(state, basin.index, direction, values, **made, exponents=exponents)
+
+
+def _heights(state: PlaneState, centre: Equilibrium, saddle: Equilibrium, index: int) -> Array:
+    """log P at a minimum, and the log of its basin's mass, both over P at a saddle."""
+    top = state.logpdf(saddle.position)
+    return np.array([state.logpdf(centre.position) - top, state.log_probability(index) - top])
+
+
+def _stretched(process: PlaneDiffusion, d: Array) -> PlaneDiffusion:
+    """The process of a stretched landscape in coordinates of the old one."""
+    by = 1 / d**2
+
+    def source(x: Array, order: int) -> Fields:
+        made = process.fields(x, order)
+        f, a = made.f * by[:, None], made.a * np.outer(by, by)[..., None]
+        if not order:
+            return Fields(f, a)
+        df, da = made.df * by[:, None], made.da * np.outer(by, by)[..., None]
+        dda = made.dda * np.outer(by, by)[..., None] if order > 1 else made.dda
+        return Fields(f, a, df, da, dda)
+
+    return replace(process, drift=None, variance=None, source=source, stepper=None)
+
+
+def _volume(e: Equilibrium, d: Array) -> float:
+    """Half the log of the determinant of the Gaussian's covariance around a stretched minimum."""
+    inverse = np.diag(1 / d)
+    jacobian, a = inverse @ e.jacobian @ inverse, inverse @ e.variance @ inverse
+    return float(np.linalg.slogdet(solve_continuous_lyapunov(jacobian, -a))[1] / 2)
+
+
+def _exponents(state: PlaneState, centre: Equilibrium, saddle: Equilibrium) -> tuple[float, float]:
+    """The part of log P at a minimum over that at a saddle that comes from the drift over the
+    noise, by directions: what is left of it when the noise's own slope is taken away."""
+    way, rate = saddle.ways[0], float(np.abs(saddle.eigenvalues).max())
+    gap = float(np.linalg.norm(centre.position - saddle.position))
+    process = state.diffusion
+
+    def drift(_: float, x: Array) -> Array:
+        f = process.fields(x[:, None]).f[:, 0]
+        return np.asarray(f / (np.linalg.norm(f) + 1e-9 * gap * rate))
+
+    def near(_: float, x: Array) -> float:
+        return float(np.linalg.norm(x - centre.position) - 1e-3 * gap)
+
+    near.terminal = True  # type: ignore[attr-defined]
+    for sign in (-1, 1):
+        start = saddle.position + sign * 1e-3 * gap * way
+        run = solve_ivp(
+            drift, (0, 8 * gap), start, "DOP853", events=near, rtol=1e-8, dense_output=True,
+            max_step=gap / 20,
+        )  # fmt: skip
+        if run.status == 1:
+            break
+    else:
+        raise LandscapeError(
+            f"{process.name}: the drift does not lead from the saddle to the minimum: the basin is "
+            "not one that can be stretched."
+        )
+    t = np.linspace(0, run.t[-1], 2000)
+    solution: Any = run.sol
+    x = np.concatenate([saddle.position[:, None], solution(t), centre.position[:, None]], axis=1)
+    slope = state.density.slope_at(x)
+    fields = process.fields(x, 1)
+    inverse = np.linalg.pinv(np.moveaxis(fields.a, -1, 0))
+    slope = slope + np.einsum("mij,jm->im", inverse, fields.div)
+    parts = (np.diff(x, axis=1) * (slope[:, 1:] + slope[:, :-1]) / 2).sum(axis=1)
+    return float(parts[0]), float(parts[1])

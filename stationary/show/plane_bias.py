@@ -1,0 +1,118 @@
+"""The width bias in the plane: its report, and its numbers as data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from stationary.plane.width import PlaneWidthBias
+from stationary.process.plane import point_text
+from stationary.show.bias import times_text
+from stationary.show.layout import Line, Report, picked, report, tabulated
+from stationary.wording import error_text, probability_text
+
+__all__ = ["data", "table", "text"]
+
+COLUMNS = "log_density density_error law_density log_mass mass_error law_mass"
+ALONG = {
+    "both": "both directions",
+    "first": "the first direction",
+    "second": "the second direction",
+}
+LAW = (
+    "The law: along both directions the density at the minimum grows by lambda^2 e^((lambda^2 - 1) "
+    "I), where I is the integral of 2 a^-1 f on the drift's way from the saddle; along one, only "
+    "its part of I grows. The mass by the law is that of a deep basin. Measured: the end state of "
+    "the stretched process, joined to the rest at the lowest saddle, where n.a.n P goes on."
+)
+
+
+def text(bias: PlaneWidthBias) -> Report:
+    """The answer, then the minima, then the stretched one."""
+    sections: dict[str, list[Line]] = {
+        bias.diffusion.name: [_answer(bias)],
+        "Minima": _minima(bias),
+    }
+    if bias.factors is not None:
+        title = f"Minimum {bias.minimum} stretched along {ALONG[bias.direction]}"
+        sections[title] = _stretched(bias)
+    return report(sections)
+
+
+def _answer(bias: PlaneWidthBias) -> str:
+    basins = sorted(bias.state.basins, key=lambda b: -b.log_mass)
+    if bias.factors is not None and bias.log_mass is not None:
+        k = int(np.argmax(np.abs(np.log(bias.factors))))
+        return (
+            f"Were minimum {bias.minimum} {bias.factors[k]:.4g} times as wide, it would hold "
+            f"{times_text(float(bias.log_mass[k]))} times the mass against the others."
+        )
+    if len(basins) < 2:
+        return "There is one minimum, and nothing to compare it with."
+    ratio = times_text(basins[0].log_mass - basins[1].log_mass)
+    places = [
+        "cycles" if b.attractor is None else point_text(b.attractor.position) for b in basins[:2]
+    ]
+    return f"{places[0]} holds {ratio} times as much as {places[1]}."
+
+
+def _minima(bias: PlaneWidthBias) -> list[Line]:
+    rows = [
+        (m["index"], point_text(m["position"]), probability_text(m["log_mass"]), m["log_density"],
+         m["log_width"])
+        for m in data(bias)["minima"]
+    ]  # fmt: skip
+    words = "log width: of the Gaussian's volume, half the log determinant of its covariance."
+    return [*tabulated(("", "at", "mass", "log density", "log width"), rows), words]
+
+
+def _stretched(bias: PlaneWidthBias) -> list[Line]:
+    assert bias.exponents is not None
+    columns: list[Any] = [getattr(bias, name) for name in f"factors {COLUMNS}".split()]
+    rows = [
+        (f"{factor:.4g}", density, error_text(off), law, mass, error_text(unsure), deep)
+        for factor, density, off, law, mass, unsure, deep in zip(*columns, strict=True)
+    ]
+    first, second = bias.exponents
+    return [
+        *tabulated(("factor", "log density", "error", "law", "log mass", "error", "law"), rows),
+        f"I is {first + second:.6g}: {first:.6g} along the first direction, {second:.6g} along the "
+        "second.",
+        LAW,
+    ]
+
+
+def data(bias: PlaneWidthBias) -> dict[str, Any]:
+    """Plain numbers, strings and lists."""
+    asked = f"minimum direction exponents factors {COLUMNS}"
+    return {
+        "schema": 1,
+        "kind": "plane bias",
+        "name": bias.diffusion.name,
+        "minima": [
+            picked(b, "index mass log_mass")
+            | {
+                "position": b.attractor.position.tolist(),
+                "log_density": float(bias.state.logpdf(b.attractor.position)),
+                "log_width": b.attractor.log_determinant / 2,
+            }
+            for b in bias.state.basins
+            if b.attractor is not None
+        ],
+        "dilation": None
+        if bias.factors is None
+        else {
+            k: v.tolist() if isinstance(v, np.ndarray) else v
+            for k, v in picked(bias, asked).items()
+        },
+        "notes": list(bias.state.notes),
+    }
+
+
+def table(bias: PlaneWidthBias) -> dict[str, Any]:
+    """A row for each factor; without any, one for each minimum."""
+    if bias.factors is None:
+        rows = data(bias)["minima"]
+        return {name: [r[name] for r in rows] for name in ("index", "mass", "log_density")}
+    return {"factor": bias.factors} | picked(bias, COLUMNS)
