@@ -689,9 +689,11 @@ def _is_a_power(pieces: list[Samples], anchor: Any, side: int) -> bool:
     power = np.diff(log_a, axis=0)[0] / np.diff(log(edges), axis=0)[0]
     rounding = 8 * rounding + 32 * arithmetic_of(lower).epsilon * np.abs(log_a).max(axis=0)
     change, of_a = abs(last - before), abs(power[0] - power[1])
+    # Next to any other point doubles lose the distance, and with it the power of a.
+    blurred = anchor != 0 and edges.max() < abs(anchor)
     return bool(
         change <= 1e-12 * (1 + abs(last)) + error[i] + error[j]
-        and of_a <= 1e-12 * (1 + abs(power[0])) + rounding.sum()
+        and (blurred or of_a <= 1e-12 * (1 + abs(power[0])) + rounding.sum())
     )
 
 
