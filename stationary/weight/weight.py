@@ -243,7 +243,10 @@ class Weight(PiecewiseLog):
         total = outwards(step, zeros(1, self.sampling.arithmetic))
         total = total + abs(self.s) * np.sqrt(outwards(unknown[0], np.zeros(1)))
         stored = np.abs(self.s * self.phi[0]) + self.k * np.abs(self.sampling.ell[0])
-        rounding = self.sampling.arithmetic.grain * (2 + self.span / 4 + stored)
+        size = 2 + self.span / 4 + stored
+        rounding = self.sampling.arithmetic.grain * size
+        if self.sampling.arithmetic is not DOUBLE:  # shapes are resolved to so much
+            rounding = rounding + self.sampling.epsilon * np.minimum(size, 100)
         return as_array(total + self.cut + self.k * unknown[1] + rounding)
 
     @cached_property
