@@ -54,7 +54,8 @@ def test_a_full_file_system_leaves_the_old_file_and_no_half_of_a_new_one(tmp_pat
 WRITER = """
 import pathlib, signal, sys
 from stationary.show.files import write
-signal.signal(signal.SIGTERM, signal.default_int_handler)  # as the command line has it
+for number in (signal.SIGINT, signal.SIGTERM):  # as the command line has it
+    signal.signal(number, signal.default_int_handler)  # (what runs in the background ignores SIGINT)
 path = pathlib.Path(sys.argv[1])
 print("ready", flush=True)
 while True:

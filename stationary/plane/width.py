@@ -182,8 +182,11 @@ def _exponents(state: PlaneState, centre: Equilibrium, saddle: Equilibrium) -> t
         f = process.fields(x[:, None]).f[:, 0]
         return np.asarray(f / (np.linalg.norm(f) + 1e-9 * gap * rate))
 
+    attractors = np.array([e.position for e in state.equilibria if e.kind == "stable"])
+
     def near(_: float, x: Array) -> float:
-        return float(np.linalg.norm(x - centre.position) - 1e-3 * gap)
+        """The unit speed has no limit at an attractor, be it this one or another."""
+        return float(np.linalg.norm(x - attractors, axis=1).min() - 1e-3 * gap)
 
     near.terminal = True  # type: ignore[attr-defined]
     for sign in (-1, 1):
@@ -192,7 +195,7 @@ def _exponents(state: PlaneState, centre: Equilibrium, saddle: Equilibrium) -> t
             drift, (0, 8 * gap), start, "DOP853", events=near, rtol=1e-8, dense_output=True,
             max_step=gap / 20,
         )  # fmt: skip
-        if run.status == 1:
+        if run.status == 1 and np.linalg.norm(run.y[:, -1] - centre.position) < 2e-3 * gap:
             break
     else:
         raise LandscapeError(
