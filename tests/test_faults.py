@@ -55,7 +55,7 @@ WRITER = """
 import pathlib, signal, sys
 from stationary.show.files import write
 for number in (signal.SIGINT, signal.SIGTERM):  # as the command line has it
-    signal.signal(number, signal.default_int_handler)  # (what runs in the background ignores SIGINT)
+    signal.signal(number, signal.default_int_handler)  # (jobs in the background ignore SIGINT)
 path = pathlib.Path(sys.argv[1])
 print("ready", flush=True)
 while True:
