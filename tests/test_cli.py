@@ -399,9 +399,8 @@ def test_passages_and_walkers_have_their_commands(run, tmp_path):
     ("arguments", "message"),
     [
         (["sweep", "-T", "0.1,0.2"], "sweep is had for one weight, and this process has 2"),
-        (["analyze", "--clip", "1"], "SGD on two weights has no clip"),
-        (["analyze", "--momentum", "0.9"], "SGD on two weights has no momentum"),
-        (["analyze", "--schedule", "cosine:0.1:0.01:100"], "SGD on two weights has no schedule"),
+        (["analyze", "--clip", "1"], "clip = 1.0 is had for one weight only; here are 2"),
+        (["analyze", "--schedule", "cosine:0.1:0.01:100"], "is had for one weight only"),
     ],
 )
 def test_what_is_not_had_with_two_weights_is_said_so(run, arguments, message):
