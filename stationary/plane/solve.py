@@ -149,6 +149,8 @@ def _with_heavy_tails(
             road, first, ways = "elements", solved.density, solved.others
     except (LandscapeError, ConvergenceError):
         raise error from None
+    if not math.isfinite(first.log_total):  # nothing holds the process: what was solved is no law
+        raise error
     density = Stretched(first, chart)
     if not min(density.exponents) > 1 + NEARLY:
         raise error
