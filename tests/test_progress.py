@@ -76,6 +76,7 @@ def test_a_command_shows_it_on_standard_error_alone(monkeypatch, capsys):
 
 def test_a_notebook_has_its_own_bar(monkeypatch):
     """tqdm.auto chooses it; ours asks for nothing that the notebook's does not know."""
+    pytest.importorskip("ipywidgets")
     from tqdm.notebook import tqdm
 
     seen = []
