@@ -228,3 +228,10 @@ def test_reading_a_table_runs_nothing(tmp_path):
     np.savez(path, w=np.array([print], dtype=object), gradient=W, variance=W)
     with pytest.raises(LandscapeError, match="no NPZ file of plain numbers"):
         load(path, learning_rate=0.1)
+
+
+def test_a_table_of_moments_has_a_figure_and_a_page(tmp_path):
+    table = stationary.table({"w": [-1, 0, 1], "gradient": [-1, 0, 1], "variance": [1, 1, 1]})
+    analysis = stationary.analyze(table.landscape(learning_rate=0.1))
+    analysis.plot(tmp_path / "table.png")
+    assert "<svg" in analysis.to_html()

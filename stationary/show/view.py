@@ -119,7 +119,7 @@ class View:
 
     def coarse(self, datapoints: int) -> Array:
         """The points, or as many even ones as so many datapoints leave affordable."""
-        affordable = max(65, WORK // datapoints)
+        affordable = max(65, WORK // max(datapoints, 1))  # of a table of moments there are none
         if affordable >= len(self.x):
             return self.x
         return np.linspace(self.lower, self.upper, affordable)
