@@ -181,6 +181,12 @@ class FiniteStep(Data):
         return self.steps.kept
 
     @property
+    def blurred(self) -> bool:
+        """Whether cells are so wide that minima lie in the same one, or in neighbours."""
+        cell = np.searchsorted(self.chain.edges, [b.position for b in self.basins if not b.at_end])
+        return len(self.chain.edges) > 0 and bool((np.diff(cell) < 2).any())
+
+    @property
     def apart(self) -> tuple[float, float]:
         """The most by which the masses of a basin differ, and its error."""
         pairs = [(b.diffusion, b.chain) for b in self.basins]
@@ -191,6 +197,8 @@ class FiniteStep(Data):
     def believed(self) -> Belief:
         """Whether the two agree, in masses to 0.05 and in deviations to 5 per cent, or which."""
         chain = self.chain
+        if self.blurred:
+            return Belief.OPEN
         if not self.settled or chain.kind not in SETTLED:
             return Belief.CHAIN if chain.kind == "none" or chain.batches.exact else Belief.OPEN
         if self.basins and not math.isfinite(self.apart[1]):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from stationary import Diffusion, Landscape, LandscapeError, analyze, exact_chain, simulate
+from stationary.sgd import Belief
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -220,3 +221,10 @@ def test_every_minimum_that_no_minibatch_leads_out_of_is_named_and_nothing_takes
     assert all(f"w = {m.position:.6g}" in first for m in closed)
     assert "SGD stays for ever around the 2 minima from w = -3.70" in said
     assert "never on average" not in said
+
+
+def test_cells_that_hold_both_minima_decide_nothing():
+    """On (-1e6, 1e6) a cell is 8,000 wide, and says 0.5 of each."""
+    sgd = analyze(EXAMPLES / "two_minima.py", domain=(-1e6, 1e6)).sgd
+    assert sgd.blurred
+    assert sgd.believed is Belief.OPEN
