@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.evaluation import evaluate
-from stationary.line.sampling import Sampling, VanishingVarianceError, sampling
+from stationary.line.sampled import VanishingVarianceError
+from stationary.line.sampling import Sampling, sampling
 from stationary.numbers.arithmetic import Arithmetic, many_digits
 from stationary.numbers.elementary import to_float
 from stationary.panels.pieces import Samples

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from stationary.errors import StationaryError
 from stationary.functions.evaluation import evaluate
-from stationary.line.sampling import Sampling, coefficients_at
+from stationary.line.sampled import coefficients_at
+from stationary.line.sampling import Sampling
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import derived
 from stationary.numbers.elementary import arithmetic_of, compact, exp, finite, number, spacing

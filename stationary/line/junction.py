@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.line.closer import Zero
 from stationary.line.ends import End
 from stationary.line.feller import Feller
-from stationary.line.vanishing import Zero
 from stationary.process.diffusion import Diffusion
 
 __all__ = ["Behaviour", "Side", "SingularPoint", "at_end", "at_zero"]

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError
+from stationary.line.closer import Zero
 from stationary.line.digits import sampled_in_digits
 from stationary.line.ends import Anatomy, End, anatomy
 from stationary.line.equilibria import Equilibrium, drift_slope
@@ -24,7 +25,6 @@ from stationary.line.junction import Behaviour, Side, SingularPoint, at_end, at_
 from stationary.line.sampling import Sampling, first_look
 from stationary.line.vanishing import (
     EndlessZerosError,
-    Zero,
     dips_of_variance,
     without_endless_zeros,
 )

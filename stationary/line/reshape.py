@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from stationary.functions.given import Boundary
 from stationary.line.chart import Chart
-from stationary.line.sampling import NODES, Sampling, is_essential, sampled, usable
+from stationary.line.sampled import NODES, is_essential, sampled, usable
+from stationary.line.sampling import Sampling
 from stationary.numbers.arithmetic import Arithmetic
 from stationary.numbers.elementary import finite, number, spacing
 from stationary.panels.pieces import Samples

@@ -22,7 +22,8 @@ from stationary.line.ends import Anatomy, anatomy
 from stationary.line.equilibria import Equilibrium
 from stationary.line.partition import Behaviour, Partition, Side
 from stationary.line.reshape import focused, mirrored
-from stationary.line.sampling import Sampling, VanishingVarianceError, sampling
+from stationary.line.sampled import VanishingVarianceError
+from stationary.line.sampling import Sampling, sampling
 from stationary.line.vanishing import zeros_of_variance
 from stationary.process.diffusion import Diffusion
 from stationary.states.network import Group, Network, Outcome

@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.line.reshape import mirrored
-from stationary.line.sampling import NODES, Sampling
+from stationary.line.sampled import NODES
+from stationary.line.sampling import Sampling
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import chebyshev_sum, nodes_of, rule
 from stationary.panels.pieces import sample

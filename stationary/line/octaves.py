@@ -1,0 +1,187 @@
+"""`grown`: a sampling followed octave by octave towards an end that the process itself settles."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.line.chart import Chart
+from stationary.line.sampled import coefficients_at, is_essential, sampled, usable
+from stationary.numbers.arithmetic import DOUBLE
+from stationary.numbers.chebyshev import rule
+from stationary.numbers.elementary import (
+    arithmetic_of,
+    depth_of,
+    finite,
+    log,
+    number,
+    sqrt,
+)
+from stationary.panels.pieces import Samples
+from stationary.process.diffusion import Diffusion
+
+__all__ = ["FALLEN", "MARGIN", "grown"]
+
+Array = NDArray[Any]
+
+OCTAVES = 60  # of r, outwards at an infinite end and inwards at a singular one; for doubles
+SLOW_OCTAVES = 900  # where r 2 f / a still changes after that many
+FIRST = 3  # octaves at first, then twice as many each time up to BATCH
+BATCH = 12  # octaves that are sampled at once before looking whether more are needed
+FALLEN = 750.0  # exp(-750) is below the smallest double
+MARGIN = 100.0  # by which sampling goes deeper than any mass is followed
+STEEP = 4.0  # e-folds of the density in an octave: more than a power that matters
+
+
+def grown(
+    diffusion: Diffusion,
+    pieces: list[Samples],
+    side: int,
+    max_panels: int,
+    complete: bool,
+    strength: float,
+) -> tuple[list[Samples], bool]:
+    """`pieces` (left to right) extended octave by octave towards an open end.
+
+    Also whether this ended because the density had become negligible.
+    """
+    here = pieces[0].lower[0] if side == 0 else pieces[-1].upper[-1]
+    arithmetic = arithmetic_of(here)
+    end, chart = number(diffusion.end(side, arithmetic)), Chart.of(diffusion, side, arithmetic)
+    anchor, outward = chart.anchor, chart.outward
+    octaves, enough = SLOW_OCTAVES, OCTAVES
+    cuts = np.array([0.0, 0.5])  # of an octave
+    if arithmetic is not DOUBLE:
+        # Corrections to a power are known to first order in r (or 1 / r).
+        enough = math.ceil(arithmetic.accuracy * math.log2(10) / 2) + 8
+        octaves, cuts = max(octaves, 2 * enough), cuts[:1]
+    if not outward and end != 0:
+        # Near an end at e, a double knows x - e to about 1e-16 e only.
+        least = math.sqrt(diffusion.grain) if arithmetic is DOUBLE else sqrt(arithmetic.grain)
+        octaves = max(2, math.floor(math.log2(chart.distance(here) / (least * abs(end)))))
+    done, batch = 0, FIRST
+    while True:
+        log_mass = _log_mass_inwards(diffusion, pieces, anchor, side, strength)
+        fallen = not complete and _has_fallen(log_mass, outward)
+        if fallen and _falls_on(diffusion, here, chart, end):
+            return pieces, True
+        if done >= octaves or (done >= enough and _is_a_power(pieces, anchor, side)):
+            return pieces, False
+        count = min(batch, octaves - done)
+        batch = min(2 * batch, BATCH)
+        x = chart.onwards(here, np.append(np.add.outer(np.arange(count), cuts), float(count)))
+        x[0] = here
+        known = usable(diffusion, x)
+        if known < 2:
+            x = _last_usable(diffusion, here, x[1]) if outward else x[:1]
+            known = len(x)
+            count = 0
+        if known < 2:
+            return pieces, False
+        if not outward:
+            # (Doubles have few octaves, and exponents may have to be read from them.)
+            essential = is_essential(diffusion, x[: 2 if arithmetic is DOUBLE else known], anchor)
+            if essential[0]:
+                return pieces, False
+            known = 1 + int(np.argmax(essential)) if essential.any() else known
+        ordered = np.sort(x[:known])
+        extra = [b for b in diffusion.breakpoints if ordered[0] < b < ordered[-1]]
+        if extra:
+            ordered = np.union1d(ordered, arithmetic.array(extra))
+        piece = sampled(diffusion, ordered[:-1], ordered[1:], max(200, max_panels // 8))
+        pieces = [piece, *pieces] if side == 0 else [*pieces, piece]
+        here = number(x[known - 1])
+        done += count
+        lost = outward and not piece.resolved.any()  # it oscillates faster than can be followed
+        if count == 0 or lost:
+            log_mass = _log_mass_inwards(diffusion, pieces, anchor, side, strength)
+            fallen = _has_fallen(log_mass, outward)
+            return pieces, fallen and _falls_on(diffusion, here, chart, end)
+
+
+def _falls_on(diffusion: Diffusion, here: Any, chart: Chart, end: Any) -> bool:
+    """Whether the drift points away from the end everywhere beyond `here` that doubles reach."""
+    if any(min(here, end) < b < max(here, end) for b in diffusion.breakpoints):
+        return False
+    f, a = coefficients_at(diffusion, chart.onwards(here, np.arange(1, 4 * OCTAVES) / 4))
+    towards_end = f * chart.sign * (1 if chart.outward else -1)
+    known = finite(f) & finite(a) & (a > 0)
+    return not (towards_end[known] > 0).any()
+
+
+def _is_a_power(pieces: list[Samples], anchor: Any, side: int) -> bool:
+    """Whether r 2 f / a and the power of a have settled on the outermost octaves."""
+    piece = pieces[0] if side == 0 else pieces[-1]
+    h, lower, upper = piece.values[0], piece.lower, piece.upper
+    if len(lower) < 8:
+        return False
+    nodes = rule(len(h), arithmetic_of(lower)).nodes[:, None]
+    x = lower + (upper - lower) * ((1 + nodes) / 2)
+    r = np.abs(x - anchor)
+    c, error = (h * r).mean(axis=0), (piece.tails[0] * r).max(axis=0)
+    i, j = (0, 7) if side == 0 else (-1, -8)
+    last, before = c[i], c[j]
+    if abs(last) > 1e3 and abs(last) > 4 * abs(before):
+        return True  # beyond all powers
+    edges = np.abs(np.stack([lower[[i, j]], upper[[i, j]]]) - anchor)
+    if (edges == 0).any():
+        return False
+    log_a, rounding = np.stack([v[[i, j]] for v in piece.at_edges[1]]), piece.tails[1][[i, j]]
+    power = np.diff(log_a, axis=0)[0] / np.diff(log(edges), axis=0)[0]
+    rounding = 8 * rounding + 32 * arithmetic_of(lower).epsilon * np.abs(log_a).max(axis=0)
+    change, of_a = abs(last - before), abs(power[0] - power[1])
+    # Next to any other point doubles lose the distance, and with it the power of a.
+    blurred = anchor != 0 and edges.max() < abs(anchor)
+    return bool(
+        change <= 1e-12 * (1 + abs(last)) + error[i] + error[j]
+        and (blurred or of_a <= 1e-12 * (1 + abs(power[0])) + rounding.sum())
+    )
+
+
+def _last_usable(diffusion: Diffusion, inside: Any, outside: Any) -> Array:
+    """Points from `inside` to the last place before `outside` that the arithmetic can carry."""
+    first = inside
+    for _ in range(8):
+        middle = (inside + outside) / 2
+        if usable(diffusion, np.array([middle])):
+            inside = middle
+        else:
+            outside = middle
+    return first + (inside - first) * (np.arange(9) / 8) if inside != first else np.array([first])
+
+
+def _log_density_at_edges(
+    diffusion: Diffusion, pieces: list[Samples], strength: float
+) -> tuple[Array, Array]:
+    """log P, up to a constant, at the edges of all panels (from the left at each)."""
+    rises = np.concatenate([p.integrals[0] for p in pieces])
+    phi = np.concatenate([0 * rises[:1], np.cumsum(rises)])
+    last = pieces[-1].at_edges[1][1][-1:]
+    log_a = np.concatenate([*(p.at_edges[1][0] for p in pieces), last])
+    edges = np.concatenate([*(p.lower for p in pieces), pieces[-1].upper[-1:]])
+    return edges, strength * phi - (1 - diffusion.convention.value) * log_a
+
+
+def _log_mass_inwards(
+    diffusion: Diffusion, pieces: list[Samples], anchor: Any, side: int, strength: float
+) -> Array:
+    """log of what an octave of the distance holds, at the edges of panels from an end inwards."""
+    x, log_density = _log_density_at_edges(diffusion, pieces, strength)
+    log_mass = log_density + log(np.maximum(np.abs(x - anchor), 2.0**-1000))
+    inwards: Array = log_mass if side == 0 else log_mass[::-1]
+    return inwards
+
+
+def _has_fallen(log_mass: Array, outward: bool) -> bool:
+    """Whether what lies beyond holds no probability that the arithmetic could show."""
+    arithmetic = arithmetic_of(log_mass)
+    steepness = log_mass[1] - log_mass[0]
+    falling = steepness > (2.0 if outward else STEEP)
+    if not outward:  # the nearest peak may be e^-750 of another, and yet be left by way of the end
+        nearest = log_mass[int(np.argmax(np.append(np.diff(log_mass) < 0, True)))]
+        falling &= log_mass[0] < nearest - depth_of(arithmetic)
+    fallen = max(FALLEN, depth_of(arithmetic) + MARGIN)
+    return bool(falling and log_mass[0] < log_mass.max() - fallen)

@@ -1,0 +1,266 @@
+"""`sampled`: 2 f / a and log a on given panels, in the arithmetic of their edges.
+
+What is no process shows here: a variance that vanishes on the way, values that are not finite.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.errors import LandscapeError, StationaryError
+from stationary.functions.rounding import Rounding
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
+from stationary.numbers.elementary import (
+    arithmetic_of,
+    finite,
+    log,
+    to_float,
+)
+from stationary.panels.pieces import Samples, sample
+from stationary.process.diffusion import Diffusion
+
+__all__ = [
+    "NODES",
+    "VanishingVarianceError",
+    "coefficients_at",
+    "is_essential",
+    "least_variance",
+    "nodes_in",
+    "open_ends",
+    "sampled",
+    "usable",
+]
+
+Array = NDArray[Any]
+
+NODES = 20  # of a panel of doubles
+NODES_PER_DIGIT = 1.5  # of many: 2 f / a ~ 1 / r is then resolved on a whole octave
+ESSENTIAL = 300.0  # e-folds of r 2 f / a within an octave, or half of one
+MANY = 2000  # datapoints, to evaluate in many digits
+HEADROOM = 2.0**40
+DISTANCE_DIGITS = (
+    33  # of f and a next to an end: twice those of doubles, so that x - e has them all
+)
+ENOUGH = 60  # digits in which a variance that doubles call zero is looked at
+
+
+class VanishingVarianceError(LandscapeError):
+    """A sampling came to a place where the variance is zero, or too small for the arithmetic."""
+
+    def __init__(self, message: str, near: float) -> None:
+        super().__init__(message)
+        self.near = near
+
+
+def nodes_in(arithmetic: Arithmetic) -> int:
+    """How many nodes a panel has."""
+    if arithmetic is DOUBLE:
+        return NODES
+    return 2 * max(NODES, math.ceil(NODES_PER_DIGIT / 2 * arithmetic.accuracy))
+
+
+def coefficients_at(diffusion: Diffusion, x: Array) -> tuple[Array, Array]:
+    """f and a at the points x, in their arithmetic."""
+    return diffusion.coefficients(x, arithmetic_of(x))
+
+
+def sampled(
+    diffusion: Diffusion,
+    lower: Array,
+    upper: Array,
+    max_panels: int,
+    begun: Samples | None = None,
+    sharp: tuple[tuple[float, float], ...] = (),
+) -> Samples:
+    """2 f / a and log a on panels, in their arithmetic; `begun` is what is known on these.
+
+    Within the distances `sharp` of some points doubles do with values that many digits gave.
+    """
+    arithmetic = arithmetic_of(lower)
+
+    smallest = least_variance(diffusion, arithmetic)
+    blurred: tuple[tuple[float, float], ...] = ()
+    if arithmetic is DOUBLE:
+        blurred = (*diffusion.once("blurred", lambda: _blurred_ends(diffusion)), *sharp)
+
+    def logarithms(x: Array) -> tuple[Array, Array]:
+        f, a = diffusion.coefficients(x, arithmetic)
+        for at, reach in blurred:
+            near = np.abs(x - at) < reach
+            if near.any():
+                many = many_digits(DISTANCE_DIGITS)
+                exact = diffusion.coefficients(many.array(x[near]), many)
+                f, a = f.copy(), a.copy()
+                f[near], a[near] = map(to_float, exact)
+        if not (a > smallest).all() or not (finite(f).all() and finite(a).all()):
+            diffusion.check(*map(to_float, (x, f, a)))
+            raise vanishing_error(diffusion, to_float(x), to_float(a))
+        with np.errstate(over="ignore"):
+            return 2 * f / a, log(a)
+
+    # Next to a zero of the variance that is not known yet, 2 f / a leaves the range of doubles.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return sample(
+            logarithms,
+            lower,
+            upper,
+            weights=(True, False),
+            n=nodes_in(arithmetic),
+            arithmetic=arithmetic,
+            max_panels=max_panels,
+            floor=_floor(*diffusion.rounding) if diffusion.is_rounded else None,
+            begun=begun,
+        )
+
+
+def _blurred_ends(diffusion: Diffusion) -> tuple[tuple[float, float], ...]:
+    """Singular ends next to which doubles lose the distance to them, and how far that is felt.
+
+    At x = e + r a function of x - e may be off by epsilon |e| / r in proportion, unless it takes
+    the difference of two doubles as it is. The points are doubles in any case; more digits in
+    between are all it takes.
+    """
+    found = []
+    for side, inside in ((0, 1), (1, -1)):
+        end = diffusion.domain[side]
+        known = end == 0 or math.isinf(end) or diffusion.cost > MANY or diffusion.is_rounded
+        if known or not open_ends(diffusion, DOUBLE)[side]:
+            continue
+        # With all bits in use, so that no rounding is left out by chance.
+        x = end + inside * abs(end) * (math.pi / 3) * 2.0 ** -np.arange(10.0, 27.0)
+        x = x[(x > diffusion.domain[0]) & (x < diffusion.domain[1])]
+        if not len(x):
+            continue
+        many = many_digits(DISTANCE_DIGITS)
+        try:
+            exact = diffusion.coefficients(many.array(x), many)
+        except (StationaryError, OverflowError):
+            continue
+        lost = 0.0
+        with np.errstate(all="ignore"):
+            blur = 2.0**-52 * abs(end) / np.abs(x - end)
+            for rough, sharp in zip(diffusion.coefficients(x), exact, strict=True):
+                off = np.abs(rough / to_float(sharp) - 1) / blur
+                lost = max(lost, float(np.max(off[np.isfinite(off)], initial=0.0)))
+        if lost > 0.01:
+            found.append((end, min(lost, 1.0) * abs(end) / 64))
+    return tuple(found)
+
+
+def _floor(*rounding: Rounding | None) -> Any:
+    """How coarse h = 2 f / a and log a are where f and a are rounded.
+
+    Relative to f that is the unit and the floor of `Rounding`, and the floor times x f' / f, where
+    2 f' / a = h' + h (log a)'; likewise of a. Where nothing is known of a but that it is positive,
+    h still has the sign of f.
+    """
+    (unit_f, floor_f, step_f), (unit_a, floor_a, step_a) = (
+        (0.0, 0.0, 0.0) if r is None else (r.unit + r.floor, r.floor, r.step) for r in rounding
+    )
+
+    def floor(
+        x: Array, values: tuple[Array, ...], slopes: tuple[Array, ...]
+    ) -> tuple[Array, Array]:
+        h, a = np.abs(values[0]), np.exp(values[1])
+        of_log_a = unit_a + floor_a * np.abs(x * slopes[1]) + step_a / a
+        of_h = unit_f * h + floor_f * np.abs(x * (slopes[0] + values[0] * slopes[1]))
+        of_h += 2 * step_f / a + h * np.minimum(of_log_a, 1)
+        return of_h.mean(axis=0), of_log_a.max(axis=0)
+
+    return floor
+
+
+def open_ends(diffusion: Diffusion, arithmetic: Arithmetic) -> tuple[bool, bool]:
+    """Whether each end is infinite or a singular point, rather than a wall."""
+    found: tuple[bool, bool] = diffusion.once(
+        ("open", arithmetic.name), lambda: _seen_as_open(diffusion, arithmetic)
+    )
+    return found
+
+
+def _seen_as_open(diffusion: Diffusion, arithmetic: Arithmetic) -> tuple[bool, bool]:
+    known = [
+        math.isinf(end) or exact is not None
+        for end, exact in zip(diffusion.domain, diffusion.exact_ends, strict=True)
+    ]
+    sides = [side for side in (0, 1) if not known[side]]
+    if not sides:
+        return known[0], known[1]
+    ends = arithmetic.array([diffusion.end(side, arithmetic) for side in sides])
+    least = least_variance(diffusion, arithmetic)
+    f, a = diffusion.coefficients(ends, arithmetic)
+    for i, side in enumerate(sides):
+        if finite(a)[i] and 0 <= a[i] <= least and _is_tiny(diffusion, side):
+            raise vanishing_error(diffusion, *(to_float(v[i : i + 1]) for v in (ends, a)))
+        known[side] = not (finite(f)[i] and finite(a)[i] and a[i] > least)
+    return known[0], known[1]
+
+
+def _is_tiny(diffusion: Diffusion, side: int) -> bool:
+    """Whether the variance at an end is positive after all, though too small for a double."""
+    if diffusion.cost > MANY:
+        return False
+    many = many_digits(ENOUGH, ENOUGH // 4)
+    try:
+        a = diffusion.coefficients(many.array([diffusion.end(side, many)]), many)[1]
+    except (StationaryError, OverflowError):
+        return False
+    return bool(many.isfinite(a)[0] and a[0] > 0)
+
+
+def least_variance(diffusion: Diffusion, arithmetic: Arithmetic) -> float:
+    return diffusion.least_variance if arithmetic is DOUBLE else 0.0
+
+
+def vanishing_error(diffusion: Diffusion, x: Array, a: Array) -> VanishingVarianceError:
+    """What to say of a variance that is zero at some of the points x."""
+    v, zero = diffusion.variable, a == 0
+    if zero.all() and len(x) > 1:
+        return VanishingVarianceError(
+            f"{diffusion.name}: the variance is zero everywhere in the domain, so there is no "
+            "noise: the process follows its drift to the nearest stable equilibrium. (For losses: "
+            "all datapoints have the same gradient.)",
+            float(x[0]),
+        )
+    order = np.argsort(x)
+    x, zero = x[order], zero[order]
+    first = int(np.argmax(zero))
+    last = first + int(np.argmin(np.append(zero[first:], False))) - 1
+    if last > first:
+        where = f"on a stretch of the domain, from about {v} = {x[first]:.6g} to {x[last]:.6g}"
+    else:
+        where = f"inside the domain, near {v} = {x[first]:.9g}"
+    return VanishingVarianceError(
+        f"{diffusion.name}: the variance vanishes {where} (or is too small for a double). There "
+        "the process falls into parts; choose a domain on which it is positive.",
+        float(x[first]),
+    )
+
+
+def is_essential(diffusion: Diffusion, x: Array, anchor: Any) -> Array:
+    """Whether r 2 f / a changes by more from each point to the next than panels could follow."""
+    f, a = coefficients_at(diffusion, x)
+    with np.errstate(all="ignore"):
+        pull = np.abs(f / a * (x - anchor))
+        known = finite(pull) & np.asarray(pull > 0, dtype=bool)
+        level = log(np.where(known, pull, 1.0))
+    return np.asarray(known[1:] & known[:-1] & (np.abs(np.diff(level)) > ESSENTIAL), dtype=bool)
+
+
+def usable(diffusion: Diffusion, x: Array) -> int:
+    """How many of the points, from the first on, the arithmetic can carry f and a at."""
+    f, a = coefficients_at(diffusion, x)
+    with np.errstate(all="ignore"):
+        good = finite(f) & finite(a) & (a > least_variance(diffusion, arithmetic_of(x)))
+        if arithmetic_of(x) is DOUBLE:
+            good &= ~diffusion.is_lost(f, a)
+        if good.all():
+            # The integral of 2 f / a, roughly, and with room for the sums that it takes.
+            good = finite(HEADROOM * f / a * np.maximum(np.abs(x), 1))
+    if (finite(a) & (a < 0)).any():
+        diffusion.check(*map(to_float, (x, f, np.where(finite(a), a, 0))))
+    return len(x) if good.all() else int(np.argmin(good))
