@@ -18,11 +18,9 @@ References
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -35,7 +33,6 @@ from stationary.functions.given import (
     checked_breakpoints,
     interval,
     named,
-    number,
 )
 from stationary.functions.parameters import handed_over
 from stationary.functions.written import Written, probe_points
@@ -44,13 +41,12 @@ from stationary.process.diffusion import Diffusion
 from stationary.process.forms import Convention, slow_note
 from stationary.process.initial import Initial
 from stationary.process.known import Bounds, KnownGradients, KnownMoments
-from stationary.process.minibatches import how_many, minibatches
+from stationary.process.minibatches import minibatches
 from stationary.process.moments import GradientMoments, Tapes
 from stationary.process.optimiser import SIGN, StepRule, checked_number, checked_optimiser
 from stationary.process.sample import GradientSample
-from stationary.process.schedules import Schedule
+from stationary.process.settings import Settings
 from stationary.process.spaces import BySpace
-from stationary.result import Data
 
 __all__ = ["Landscape"]
 
@@ -59,7 +55,6 @@ Function = Callable[[Any], Any]
 
 CHUNK = 2**18  # doubles per array while the datapoints are visited: 2 MiB, and fits the cache
 MANY = 2000  # datapoints from which a scan of the domain is coarser, to stay affordable
-MOST_BATCHES = 4096  # that are gone through one by one where a step is not linear in the gradients
 
 
 @named(
@@ -68,7 +63,7 @@ MOST_BATCHES = 4096  # that are gone through one by one where a step is not line
     "convention", "breakpoints", "initial", "name", "parameters", "sample",
 )  # fmt: skip
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Landscape(Data, metaclass=BySpace):
+class Landscape(Settings, metaclass=BySpace):
     """The losses of N datapoints as functions of one weight, and how SGD steps on them.
 
     Parameters
@@ -119,16 +114,7 @@ class Landscape(Data, metaclass=BySpace):
         If `losses` uses something that cannot be differentiated; define `gradients` then.
     """
 
-    losses: Function | None = None
-    gradients: Function | None = None
-    learning_rate: float | None = None
-    batch_size: int = 1
-    replacement: bool = True
-    weight_decay: float = 0.0
-    label_noise: float = 0.0
-    outputs: Function | None = None
     clip: float | None = None
-    momentum: float = 0.0
     optimiser: str = "sgd"
     schedule: Any = None  # a `Schedule` once this is made
     domain: tuple[float, float] = (-math.inf, math.inf)
@@ -136,43 +122,29 @@ class Landscape(Data, metaclass=BySpace):
     convention: Any = Convention.ITO
     breakpoints: Sequence[float] = ()
     initial: Any = None  # an `Initial` once this is made
-    name: str = "unnamed"
-    parameters: Mapping[str, float] = field(default_factory=dict)  # `Parameters` once it is made
     sample: bool = False
 
     def __post_init__(self) -> None:
         where = self.name
         if isinstance(self.gradients, KnownGradients):
-            object.__setattr__(self, "domain", self.gradients.within(self.domain, where))
-        given = {"domain": self.domain, "breakpoints": self.breakpoints}
-        functions = ("losses", "gradients", "outputs")
-        given |= {k: v for k in functions if (v := getattr(self, k)) is not None}
+            self.keep(domain=self.gradients.within(self.domain, where))
+        given = self.given("losses", "gradients", "outputs", "domain", "breakpoints")
         given, parameters = handed_over(given, self.parameters, where)
         domain = interval(given["domain"], where)
-        for key, value in (given | {"domain": domain, "parameters": parameters}).items():
-            object.__setattr__(self, key, value)
-        object.__setattr__(self, "convention", Convention.of(self.convention, where))
+        self.keep(**given | {"domain": domain, "parameters": parameters})
+        self.keep(convention=Convention.of(self.convention, where))
         checked_boundaries(self.boundaries, where)
         checked_breakpoints(self.breakpoints, where, domain)
         if self.initial is not None:
-            start = Initial.of(self.initial, domain=domain, name=where, variable="w")
-            object.__setattr__(self, "initial", start)
-        if (self.losses is None) == (self.gradients is None):
-            what = "neither" if self.losses is None else "both"
-            raise LandscapeError(
-                f"{where}: give either losses(w) or gradients(w); {what} was given."
-            )
-        self._check_learning_rate()
+            self.keep(initial=Initial.of(self.initial, domain=domain, name=where, variable="w"))
+        self.require_one_function()
+        self.check_rate(self.schedule)
         self._check_optimiser()
         # Everything below depends on the gradients, which are tried here for the first time.
         n = self.datapoints
         if n < 2 and self.has_datapoints and not self.label_noise:
-            raise LandscapeError(
-                f"{where}: there is one datapoint, so the gradient has no noise and SGD is plain "
-                "gradient descent. Return one entry per datapoint: a tuple, a list, or an array "
-                "of shape (datapoints, weights)."
-            )
-        self._check_batch(n)
+            raise self.without_noise()
+        self.check_batch(n)
         self._check_output_count(n)
         if self.known is not None:
             if not self.rule.linear:
@@ -183,7 +155,7 @@ class Landscape(Data, metaclass=BySpace):
                 )
             scale = 2 / (self.small_step_rate * self.noise_factor)
             known = self.known.bound(scale, self.weight_decay)
-            object.__setattr__(self, "gradients", known)
+            self.keep(gradients=known)
 
     @property
     def known(self) -> KnownGradients | None:
@@ -200,48 +172,13 @@ class Landscape(Data, metaclass=BySpace):
         if self.known is not None and self.known.rows is None:
             self.known(None)
 
-    def _check_learning_rate(self) -> None:
-        rate = self.learning_rate
-        given = getattr(self, "schedule", None)  # one of two weights has none
-        if given is not None:
-            schedule = Schedule.of(given, self.name)
-            if rate is not None and rate != schedule.last:
-                raise LandscapeError(
-                    f"{self.name}: learning_rate = {rate!r:.40} and a schedule that ends at "
-                    f"{schedule.last:g} are both given. Remove one of the two: with a schedule the "
-                    "end state is that of its last rate."
-                )
-            object.__setattr__(self, "schedule", schedule)
-            rate = schedule.last
-        if rate is None:
-            raise LandscapeError(
-                f"{self.name}: learning_rate is missing. Write learning_rate = 0.05 in the file, "
-                "or pass --learning-rate 0.05."
-            )
-        value = number(rate)
-        if value is None or not 0 < value < math.inf:
-            raise LandscapeError(
-                f"{self.name}: learning_rate = {rate!r} must be a positive number, such as 0.05."
-            )
-        if value * value < sys.float_info.min:
-            raise LandscapeError(
-                f"{self.name}: learning_rate = {rate!r} is so small that its square, by which the "
-                "noise is multiplied, is no number that doubles hold. Give one above 1e-150."
-            )
-        object.__setattr__(self, "learning_rate", value)
-
     def _check_optimiser(self) -> None:
         where = self.name
-        for name, value, words, limits in (
-            ("weight_decay", self.weight_decay, "a number from 0 on, such as 1e-4", {}),
-            ("label_noise", self.label_noise, "a standard deviation, from 0 on, such as 0.1", {}),
-            ("momentum", self.momentum, "a number from 0 to below 1, such as 0.9", {"below": 1}),
-            ("clip", self.clip, "a positive number, such as 1.0, or None", {"positive": True}),
-        ):
-            if name == "clip" and value is None:
-                continue
-            object.__setattr__(self, name, checked_number(value, name, where, words, **limits))
-        object.__setattr__(self, "optimiser", checked_optimiser(self.optimiser, where))
+        self.check_numbers()
+        if self.clip is not None:
+            words = "a positive number, such as 1.0, or None"
+            self.keep(clip=checked_number(self.clip, "clip", where, words, positive=True))
+        self.keep(optimiser=checked_optimiser(self.optimiser, where))
         sign = self.optimiser == SIGN
         for first, second, clash in (
             ("clip", 'optimiser = "sign"', self.clip and sign),
@@ -256,46 +193,13 @@ class Landscape(Data, metaclass=BySpace):
                 )
         if not isinstance(self.sample, (bool, np.bool_)):
             raise LandscapeError(
-                f"{where}: sample = {self.sample!r:.60} must be True (the datapoints are a "
-                f"sample of "
-                "many more) or False (they are all there is)."
+                f"{where}: sample = {self.sample!r:.60} must be True (the datapoints are a sample "
+                "of many more) or False (they are all there is)."
             )
         if self.outputs is not None and not callable(self.outputs):
             raise LandscapeError(
                 f"{where}: outputs must be a function of w, not {self.outputs!r:.60}. Write def "
                 "outputs(w): and return what the labels are compared with, or leave it out: w."
-            )
-
-    def _check_batch(self, n: int) -> None:
-        b = self.batch_size
-        if isinstance(b, bool) or not isinstance(b, Integral) or not 1 <= b <= 10**9:
-            raise LandscapeError(
-                f"{self.name}: batch_size = {b!r:.40} must be a whole number of datapoints, from 1 "
-                "to a billion."
-            )
-        object.__setattr__(self, "batch_size", int(b))
-        if not isinstance(self.replacement, (bool, np.bool_)):
-            raise LandscapeError(
-                f"{self.name}: replacement = {self.replacement!r} must be True or False."
-            )
-        if not self.replacement and b > n:
-            raise LandscapeError(
-                f"{self.name}: batch_size = {b} is larger than the {n} datapoints, which cannot "
-                "be drawn without replacement. Lower batch_size or set replacement = True."
-            )
-        if not self.replacement and b == n and not self.label_noise:
-            raise LandscapeError(
-                f"{self.name}: a batch of all {n} datapoints without replacement has no noise: "
-                "SGD is plain gradient descent and ends in the minimum that it starts above. "
-                "Lower batch_size or set replacement = True."
-            )
-        count = how_many(n, int(b), bool(self.replacement))
-        if not self.rule.linear and b > 1 and count > MOST_BATCHES:
-            what = "the sign" if self.rule.sign else "clipping"
-            raise LandscapeError(
-                f"{self.name}: {what} of the gradient of a minibatch is worked out for up to "
-                f"{MOST_BATCHES} different minibatches; of {b} of {n} datapoints there are "
-                f"{float(min(count, 10**300)):.3g}. Lower batch_size, or take fewer datapoints."
             )
 
     def _check_output_count(self, n: int) -> None:
@@ -410,16 +314,12 @@ class Landscape(Data, metaclass=BySpace):
     @property
     def steps_text(self) -> str:
         """How it steps, in words: "T = 0.1, momentum 0.9, B = 1 of N = 4 drawn with ..."."""
-        drawn = "with" if self.replacement else "without"
         rate = f"T = {self.learning_rate:g}" if self.schedule is None else str(self.schedule)
         extras = {"weight decay": self.weight_decay, "label noise": self.label_noise}
         extras |= {"clip": self.clip or 0, "momentum": self.momentum}
         said = [f"{name} {value:g}" for name, value in extras.items() if value]
         parts = [rate, *(["by sign"] if self.rule.sign else []), *said]
-        return (
-            f"{', '.join(parts)}, B = {self.batch_size} of N = {self.datapoints} drawn {drawn} "
-            "replacement"
-        )
+        return f"{', '.join(parts)}, B = {self.batch_size} of N = {self.datapoints} {self.drawn}"
 
     @property
     def at_last_rate(self) -> Landscape:
@@ -441,12 +341,6 @@ class Landscape(Data, metaclass=BySpace):
 
         c = self.clip
         return corners(rows, (0.0,) if c is None else (-c, c), self.domain)
-
-    @property
-    def small_step_rate(self) -> float:
-        """The learning rate of the SGD that this is for small steps: T / (1 - momentum)."""
-        assert self.learning_rate is not None
-        return self.learning_rate / (1 - self.momentum)
 
     @cached_property
     def datapoints(self) -> int:
@@ -545,7 +439,6 @@ class Landscape(Data, metaclass=BySpace):
         knots = () if known is None else known.knots.tolist()
         if self._written.pointwise:
             notes = (slow_note(["gradients"]),)
-        drawn = "with" if self.replacement else "without"
         if self.replacement or not self.rule.linear:
             noise = "S2" if self.batch_size == 1 or not self.rule.linear else "S2 / B"
         else:
@@ -572,7 +465,7 @@ class Landscape(Data, metaclass=BySpace):
             time_unit="step",
             equation=(
                 f"dw = -T G dt + T sqrt(D) dB, D = {noise}{label}, T = {rate_text}, "
-                f"B = {self.batch_size}{of_n} drawn {drawn} replacement"
+                f"B = {self.batch_size}{of_n} {self.drawn}"
             ),
             cost=self.datapoints if known is None else 1,
             scan_panels=64 if self.datapoints <= MANY or known is not None else 32,

@@ -6,9 +6,7 @@ batches drawn with replacement and (S / B) (N - B) / (N - 1) without.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations_with_replacement
 from typing import Any
@@ -21,8 +19,6 @@ from stationary.functions.given import named
 from stationary.functions.jets import Jet, differenced, jet
 from stationary.functions.parameters import handed_over
 from stationary.process.forms import Convention
-from stationary.process.landscape import Landscape
-from stationary.process.optimiser import StepRule, checked_number
 from stationary.process.plane import (
     Fields,
     PlaneDiffusion,
@@ -32,8 +28,8 @@ from stationary.process.plane import (
     only_ito,
     probes,
 )
+from stationary.process.settings import Settings
 from stationary.process.stepping import Stepper
-from stationary.result import Data
 
 __all__ = ["PlaneLandscape"]
 
@@ -48,7 +44,7 @@ CHUNK = 2**21  # numbers in all series of a chunk of points: 16 MiB
     "parameters",
 )  # fmt: skip
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class PlaneLandscape(Data):
+class PlaneLandscape(Settings):
     """The losses of N datapoints as functions of n weights, and how SGD steps on them.
 
     Parameters
@@ -73,65 +69,31 @@ class PlaneLandscape(Data):
         A pair of ends for each weight; finite ends reflect.
     """
 
-    losses: Any = None
-    gradients: Any = None
     weights: int | None = None
-    learning_rate: float | None = None
-    batch_size: int = 1
-    replacement: bool = True
-    weight_decay: float = 0.0
-    label_noise: float = 0.0
-    outputs: Any = None
-    momentum: float = 0.0
     domain: Any = None
     convention: Any = Convention.ITO
-    name: str = "unnamed"
-    parameters: Mapping[str, float] = field(default_factory=dict)
-
-    # What the checks of a `Landscape` ask for, and what is not had with several weights.
-    kind = "SGD on two weights"  # for errors
-    rule = StepRule(0.0, None, False)
 
     def __post_init__(self) -> None:
         where = self.name
-        given = {
-            k: v
-            for k in ("losses", "gradients", "outputs", "domain")
-            if (v := getattr(self, k)) is not None
-        }
+        given = self.given("losses", "gradients", "outputs", "domain")
         given, parameters = handed_over(given, self.parameters, where)
         box = domain_of(given.get("domain"), self.weights, where)
         only_ito(self.convention, where)
-        kept: dict[str, Any] = {"domain": box, "weights": len(box), "parameters": parameters}
-        for name, words, below in (
-            ("weight_decay", "a number, at least 0", math.inf),
-            ("label_noise", "a standard deviation, from 0 on, such as 0.1", math.inf),
-            ("momentum", "a number from 0 to below 1, such as 0.9", 1.0),
-        ):
-            kept[name] = checked_number(getattr(self, name), name, where, words, below=below)
-        for key, value in (given | kept).items():
-            object.__setattr__(self, key, value)
+        self.keep(**given | {"domain": box, "weights": len(box), "parameters": parameters})
+        self.check_numbers()
+        self.require_one_function()
         main = "losses" if self.losses is not None else "gradients"
-        if (self.losses is None) == (self.gradients is None):
-            what = "neither" if self.losses is None else "both"
-            raise LandscapeError(
-                f"{where}: give either losses(w) or gradients(w); {what} was given."
-            )
         if not callable(given[main]):
             raise LandscapeError(f"{where}: {main} must be a function of w.")
-        if (kept["label_noise"] > 0) != callable(given.get("outputs")):
+        if (self.label_noise > 0) != callable(given.get("outputs")):
             raise LandscapeError(
                 f"{where}: label_noise and outputs(w) are given together: the noise in the labels "
                 "reaches the weights through the gradients of the outputs, one for each datapoint."
             )
-        line: Any = Landscape  # what is asked of rate and batch does not depend on the weights
-        line._check_learning_rate(self)
+        self.check_rate()
         if self.datapoints < 2:
-            raise LandscapeError(
-                f"{where}: there is one datapoint, so the gradient has no noise and SGD is plain "
-                "gradient descent. Return one entry per datapoint."
-            )
-        line._check_batch(self, self.datapoints)
+            raise self.without_noise()
+        self.check_batch(self.datapoints)
 
     @property
     def dimensions(self) -> int:
@@ -241,8 +203,7 @@ class PlaneLandscape(Data):
 
     def diffusion(self) -> PlaneDiffusion:
         """The process that SGD is for small steps: f = -T G, a = T^2 D, time in steps."""
-        assert self.learning_rate is not None
-        rate, decay = self.learning_rate / (1 - self.momentum), self.weight_decay
+        rate, decay = self.small_step_rate, self.weight_decay
 
         def source(w: Array, order: int) -> Fields:
             found = self.moments(w, order)
@@ -253,7 +214,6 @@ class PlaneLandscape(Data):
             return Fields(f, a, -rate * (found.df + decay * np.eye(len(w))[..., None]), *slopes)
 
         share = "/ B" if self.replacement else "(N - B) / (B (N - 1))"
-        drawn = "with" if self.replacement else "without"
         return PlaneDiffusion(
             None,
             None,
@@ -274,8 +234,7 @@ class PlaneLandscape(Data):
             time_unit="step",
             equation=(
                 f"dw = -T G dt + T sqrt(D) dB, D = S {share}, "
-                f"T = {rate:g}, B = {self.batch_size} of N = {self.datapoints} drawn {drawn} "
-                "replacement"
+                f"T = {rate:g}, B = {self.batch_size} of N = {self.datapoints} {self.drawn}"
                 + (f", weight decay {decay:g}" if decay else "")
                 + (f", momentum {self.momentum:g} in T" if self.momentum else "")
                 + (f", label noise {self.label_noise:g}" if self.label_noise else "")

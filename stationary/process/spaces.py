@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
 from stationary.errors import LandscapeError
 from stationary.process.plane import PlaneDiffusion, dimensions_of
+from stationary.process.plane_landscape import PlaneLandscape
 
 __all__ = ["BySpace"]
 
@@ -21,10 +21,7 @@ class BySpace(type):
         if count == 1:
             given.pop("weights", None)
             return super().__call__(*arguments, **given)
-        made: Any = PlaneDiffusion
-        if landscape:
-            # It stands on `Landscape`, and so behind it.
-            made = import_module("stationary.process.plane_landscape").PlaneLandscape
+        made: Any = PlaneLandscape if landscape else PlaneDiffusion
         line: Any = cls
         for name in set(line.__dataclass_fields__) & set(given) - set(made.__dataclass_fields__):
             value, usual = given.pop(name), line.__dataclass_fields__[name].default
