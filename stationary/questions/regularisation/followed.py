@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -83,25 +84,22 @@ def followed(
     lost = [e.position for e in exact.escapes if math.isfinite(e.position)]
     centre = lost[0] if lost and exact.kind == "none" else None
     for k in usable:
-        state = states[k]
+        state, width = states[k], _Widths(states[k])
         for i, place in enumerate(places):
             log_masses[k, i], errors[k, i] = _mass(state, place)
-            widths[k, i] = _width(state, place.position, place.reach, place.span)
+            widths[k, i] = width(place.position, place.reach, place.span)
         weight = 1 - state.diffusion.convention.value
         with np.errstate(all="ignore"):
             exponents[k] = state.logpdf(at) + weight * np.log(state.diffusion.coefficients(at)[1])
         whole = state.diffusion.domain
-        radii[k] = _width(state, centre, whole, whole[1] - whole[0])
+        radii[k] = width(centre, whole, whole[1] - whole[0])
         mean[k], std[k] = state.mean(), state.std()
     if usable:
         with np.errstate(invalid="ignore"):
             exponents -= exponents[:, [int(np.argmax(log_masses[usable[-1]]))]]
-    known = exact.kind in ("density", "atoms", "mixture")
+    known, width = exact.kind in ("density", "atoms", "mixture"), _Widths(exact)
     exact_widths = np.array(
-        [
-            _width(exact, p.position, p.reach, p.span) if known and p.exact else math.nan
-            for p in places
-        ]
+        [width(p.position, p.reach, p.span) if known and p.exact else math.nan for p in places]
     )
     return Followed(
         process,
@@ -140,29 +138,36 @@ def _mass(state: EndState, place: Place) -> tuple[float, float]:
     return log_mass, error
 
 
-def _width(
-    state: EndState, position: float | None, reach: tuple[float, float], span: float
-) -> float:
-    """The distance from `position` within which half of the probability in `reach` lies."""
-    if position is None:
-        return math.nan
-    whole = state.probability(*reach)
-    if not whole > FOLLOWED:
-        return math.nan
-    # Beyond these there is nothing that would count, and a walk out to infinity.
-    ends = state.ppf(OUTSIDE), state.isf(OUTSIDE)
-    furthest = max(abs(end - position) for end in ends)
-    low = math.log(1e-18 * (1 + abs(position)))
-    high = math.log(2 * max(min(span, furthest), 1e-17 * (1 + abs(position))))
-    for _ in range(5):
-        r = np.exp(np.linspace(low, high, 49))
-        left = np.clip(position - r, max(reach[0], ends[0]), ends[1])
-        right = np.clip(position + r, ends[0], min(reach[1], ends[1]))
-        share = (state.cdf(right) - state.cdf(left)) / whole
-        k = int(np.argmax(share >= 0.5))
-        if share[k] < 0.5:
+class _Widths:
+    """Within which distances half of the probability lies, of one end state."""
+
+    def __init__(self, state: EndState) -> None:
+        self.state = state
+
+    @cached_property
+    def ends(self) -> tuple[float, float]:
+        """Beyond these there is nothing that would count, and a walk out to infinity."""
+        return self.state.ppf(OUTSIDE), self.state.isf(OUTSIDE)
+
+    def __call__(self, position: float | None, reach: tuple[float, float], span: float) -> float:
+        """The distance from `position` within which half of what `reach` holds lies."""
+        if position is None:
             return math.nan
-        if k == 0:
-            return 0.0  # an atom, as far as doubles can tell
-        low, high = math.log(r[k - 1]), math.log(r[k])
-    return math.exp((low + high) / 2)
+        whole = self.state.probability(*reach)
+        if not whole > FOLLOWED:
+            return math.nan
+        furthest = max(abs(end - position) for end in self.ends)
+        low = math.log(1e-18 * (1 + abs(position)))
+        high = math.log(2 * max(min(span, furthest), 1e-17 * (1 + abs(position))))
+        for _ in range(5):
+            r = np.exp(np.linspace(low, high, 49))
+            left = np.clip(position - r, max(reach[0], self.ends[0]), self.ends[1])
+            right = np.clip(position + r, self.ends[0], min(reach[1], self.ends[1]))
+            share = (self.state.cdf(right) - self.state.cdf(left)) / whole
+            k = int(np.argmax(share >= 0.5))
+            if share[k] < 0.5:
+                return math.nan
+            if k == 0:
+                return 0.0  # an atom, as far as doubles can tell
+            low, high = math.log(r[k - 1]), math.log(r[k])
+        return math.exp((low + high) / 2)
