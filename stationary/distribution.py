@@ -117,6 +117,7 @@ class Distribution(Shown, ABC):
     def var(self) -> float:
         """The variance."""
 
+    @property
     @abstractmethod
     def _grid(self) -> Grid: ...
 
@@ -200,7 +201,7 @@ class Distribution(Shown, ABC):
             raise LandscapeError(
                 f"distance: kind = {kind!r:.40} must be one of {', '.join(map(repr, KINDS))}."
             )
-        mine, theirs = self._grid(), other._grid()
+        mine, theirs = self._grid, other._grid
         edges, noise = _partition(self, other, mine, theirs)
         if kind == "wasserstein":
             return _wasserstein(self, other, mine, theirs)
@@ -406,6 +407,7 @@ class Cells(Distribution):
         away = Cells(self.edges - centre, self.masses, self.positions - centre, self.weights)
         return max(away.moment(2), 0.0)
 
+    @cached_property
     def _grid(self) -> Grid:
         rank = 1 if self.noise is None else 2
         edges = self.edges if len(self.edges) else np.unique(self.positions)

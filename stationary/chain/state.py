@@ -260,8 +260,9 @@ class ChainState(Distribution):
             )
         return relaxation_of(spread[0].transfer, spread[0].log_mass)
 
+    @cached_property
     def _grid(self) -> Grid:
-        return self.cells_law._grid()
+        return self.cells_law._grid
 
     @cached_property
     def cells_law(self) -> Cells:

@@ -57,6 +57,7 @@ class Law(Distribution):
     def _edges(self) -> Array:
         raise NotImplementedError
 
+    @cached_property
     def _grid(self) -> Grid:
         edges = self._edges()
         held = self.interval(1 - 1e-6)

@@ -236,6 +236,7 @@ class Initial(Distribution):
         known = self.moments()
         return math.nan if known is None else known[2] ** 2
 
+    @cached_property
     def _grid(self) -> Grid:
         if self.law is None:
             return Grid(self.points, self.points, 0.0, 0.0, 0)

@@ -377,10 +377,16 @@ class EndState(Distribution):
         """
         if self.arithmetic is DOUBLE:
             return np.asarray(self.cdf(x), dtype=float)
+        self._require()
+
+        def level(x: Array) -> Array:
+            logs = log_mixed(self.components, x, Component.rough_logcdf, self.arithmetic)
+            return np.asarray(to_float(_exp(with_lumps(logs, x, self._lumps, left=True))))
+
         places, of_place = np.unique(np.asarray(x, dtype=float), return_inverse=True)
         f = np.empty(len(places))
         low, high = np.array([0]), np.array([len(places) - 1])
-        f[[0, -1]] = np.asarray(self.cdf(places[[0, -1]]), dtype=float)
+        f[[0, -1]] = level(places[[0, -1]])
         while len(low):
             rises = (f[high] - f[low] > RISE) & (high - low > 1)
             for i, j in zip(low[~rises], high[~rises], strict=True):
@@ -388,10 +394,11 @@ class EndState(Distribution):
             low, high = low[rises], high[rises]
             middle = (low + high) // 2
             if len(middle):
-                f[middle] = np.asarray(self.cdf(places[middle]), dtype=float)
+                f[middle] = level(places[middle])
             low, high = np.concatenate([low, middle]), np.concatenate([middle, high])
         return np.asarray(f[of_place].reshape(np.shape(x)))
 
+    @cached_property
     def _grid(self) -> Grid:
         self._require()
         plain = self.arithmetic is DOUBLE

@@ -257,17 +257,21 @@ class Component:
         x = converted(x, self.arithmetic)
         return self._log_half(x, left=False)
 
-    def _log_half(self, x: Array, *, left: bool) -> Array:
+    def rough_logcdf(self, x: Array) -> Array:
+        """log P(X <= x), right to the absolute error of probabilities: what is tiny may be off."""
+        return self._log_half(converted(x, self.arithmetic), left=True, tiny=False)
+
+    def _log_half(self, x: Array, *, left: bool, tiny: bool = True) -> Array:
         """A log-probability; where it is close to 0, from what is left over on the other side."""
-        value = self.log_tail(x, left=left)
+        value = self.log_tail(x, left=left, tiny=tiny)
         close = value > -0.6
         if close.any():
             with np.errstate(divide="ignore"):
-                value[close] = log1p(-exp(self.log_tail(x[close], left=not left)))
+                value[close] = log1p(-exp(self.log_tail(x[close], left=not left, tiny=tiny)))
         return value
 
-    def log_tail(self, x: Array, *, left: bool) -> Array:
-        """log P(X <= x), or of P(X > x)."""
+    def log_tail(self, x: Array, *, left: bool, tiny: bool = True) -> Array:
+        """log P(X <= x), or of P(X > x); if `tiny`, with all digits where that is next to none."""
         lower, upper = self.interval
         result = np.where((x <= lower) if left else (x >= upper), -math.inf, 0.0).astype(x.dtype)
         inside = (x > lower) & (x < upper)
@@ -276,7 +280,7 @@ class Component:
         at = x[inside]
         value = np.minimum(self.cumulative.log_mass(at, left=left) - self.log_norm, 0)
         tail, other = self.density.tails[:: 1 if left else -1]
-        deep = value < DEEP
+        deep = tiny & (value < DEEP)
         if other is not None:
             # In the other end's tail the probability is what that tail leaves over.
             r = np.abs(at - other.anchor)
