@@ -16,8 +16,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stationary.chain.batches import batches_of
+from stationary.chain.cells import ACROSS
 from stationary.chain.steps import MinimumStep, StepIndicators
 from stationary.errors import ConvergenceError, LandscapeError, StationaryError, Status
 from stationary.functions.given import Boundary, number
@@ -60,6 +62,10 @@ TOLD = 0.05  # error of the logarithm of an exit time up to which more cells are
 CLOSE = 0.05  # difference of two masses, and relative of two deviations, up to which they agree
 LEAST = -700.0  # logarithm of a probability below which none is worth a word
 MOST_STEPS = 10**18  # of a run, whose powers are squared in a few seconds
+NOTHING = 0.5  # error of a probability that leaves nothing of it
+BLURRED = (
+    "Its cells are too wide to tell the minima apart: narrow the domain, or ask `exact_chain`."
+)
 HELD, NEVER = 0.01, 1e-6  # probabilities: worth a word, and as good as none
 
 
@@ -119,8 +125,8 @@ class SgdBasin:
 
     @property
     def certain(self) -> bool:
-        """Whether the logarithm of what the chain holds is known to 1, or that it is nothing."""
-        return self.log_chain == -math.inf or self.log_chain_error < 1
+        """Whether the logarithm of what the chain holds is known to 1; that it is nothing, too."""
+        return self.log_chain_error < 1
 
     @property
     def parted(self) -> bool:
@@ -159,7 +165,8 @@ class FiniteStep(Data):
     Attributes
     ----------
     chain
-        The exact chain: what `exact_chain` gives, with few cells.
+        The exact chain: what `exact_chain` gives, with few cells; None where these tell nothing,
+        and `reason` says why.
     basins
         What each holds by either answer, and how many steps it takes to leave it.
     steps
@@ -169,22 +176,18 @@ class FiniteStep(Data):
         or the cells do not tell it to 5 per cent.
     """
 
-    chain: ChainState
+    landscape: Landscape
+    chain: ChainState | None
     basins: tuple[SgdBasin, ...]
     steps: StepIndicators
     settled: bool  # whether the diffusion has one end state to compare
     spread: tuple[float, float] | None
+    reason: str = ""
 
     @cached_property
     def held(self) -> tuple[MinimumStep, ...]:
         """The minima that SGD cannot leave although the diffusion does."""
         return self.steps.kept
-
-    @property
-    def blurred(self) -> bool:
-        """Whether cells are so wide that minima lie in the same one, or in neighbours."""
-        cell = np.searchsorted(self.chain.edges, [b.position for b in self.basins if not b.at_end])
-        return len(self.chain.edges) > 0 and bool((np.diff(cell) < 2).any())
 
     @property
     def apart(self) -> tuple[float, float]:
@@ -197,11 +200,11 @@ class FiniteStep(Data):
     def believed(self) -> Belief:
         """Whether the two agree, in masses to 0.05 and in deviations to 5 per cent, or which."""
         chain = self.chain
-        if self.blurred:
+        if chain is None:
             return Belief.OPEN
         if not self.settled or chain.kind not in SETTLED:
             return Belief.CHAIN if chain.kind == "none" or chain.batches.exact else Belief.OPEN
-        if self.basins and not math.isfinite(self.apart[1]):
+        if self.basins and not self.apart[1] < math.inf:
             return Belief.OPEN
         if all(b.agrees for b in self.basins):
             wide = self.spread and abs(self.spread[1] - self.spread[0]) > CLOSE * self.spread[0]
@@ -221,7 +224,7 @@ class FiniteStep(Data):
         """
         from stationary.chain.run import run_of
 
-        landscape = self.chain.landscape
+        landscape = self.landscape
         where = landscape.name
         count = number(steps)
         if count is None or not 1 <= count <= MOST_STEPS or count != int(count):
@@ -239,7 +242,8 @@ class FiniteStep(Data):
         shares = ", ".join(
             f"{b.chain[0]:.4g} at {b.position:.6g}" for b in self.basins if b.chain is not None
         )
-        return f"<FiniteStep: {shares or self.chain.kind}; {self.believed.value}>"
+        kind = "no chain" if self.chain is None else self.chain.kind
+        return f"<FiniteStep: {shares or kind}; {self.believed.value}>"
 
 
 def is_cheap(landscape: Landscape) -> bool:
@@ -265,18 +269,37 @@ def finite_step(
     """
     from stationary.chain.exact import exact_chain  # with SciPy, which a report may do without
 
+    stretches = stretches_of(state, basins)
+    minima = np.array([s.position for s in stretches if not s.at_end])
+    chain, known, reason = None, True, BLURRED
     for cells in CELLS:
+        if len(minima) * ACROSS > cells:
+            continue
         chain = exact_chain(landscape, state.initial, cells=cells)
         known = chain.kind not in SETTLED or chain.std_error <= CLOSE * chain.std()
-        if known:
+        reason = BLURRED if _is_blurred(chain, minima) else chain.reason if chain.linked else ""
+        if known and reason != BLURRED:
             break
-    stretches = stretches_of(state, basins)
+    found = sgd_basins(state, basins, exits, None if reason else chain, stretches, steps)
+    if chain and any(b.chain is not None and b.chain[1] > NOTHING for b in found):
+        reason = chain.notes[-1] if chain.notes else BLURRED
+        found = sgd_basins(state, basins, exits, None, stretches, steps)
     settled, spread = state.kind in COMPARED, None
+    if reason or chain is None:
+        return FiniteStep(landscape, None, found, steps, settled, None, reason)
     if settled and known and chain.kind in SETTLED:
         pair = float(state.std()), chain.std()
         spread = pair if all(map(math.isfinite, pair)) else None
-    found = sgd_basins(state, basins, exits, chain, stretches, steps)
-    return FiniteStep(chain, found, steps, settled, spread)
+    return FiniteStep(landscape, chain, found, steps, settled, spread)
+
+
+def _is_blurred(chain: ChainState, minima: NDArray[Any]) -> bool:
+    """Whether minima lie in the same cell of a class, or in neighbouring ones."""
+    for c in chain.components:
+        inside = minima[(c.edges[0] <= minima) & (minima <= c.edges[-1])]
+        if not c.still and (np.diff(np.searchsorted(c.edges, inside)) < 2).any():
+            return True
+    return False
 
 
 def stretches_of(state: EndState, basins: Sequence[Basin]) -> list[Stretch]:
@@ -322,7 +345,7 @@ def sgd_basins(
     state: EndState,
     basins: Sequence[Basin],
     exits: Sequence[Passage | None],
-    chain: ChainState,
+    chain: ChainState | None,
     stretches: Sequence[Stretch],
     steps: StepIndicators,
 ) -> tuple[SgdBasin, ...]:
@@ -348,7 +371,7 @@ def sgd_basins(
             share = math.exp(log_diffusion)
             doubt = float(state.error) if basin is None else float(basin.mass_error)
             by_diffusion = share, share * min(doubt + state.weight_error, 1.0)
-        if chain.kind in SETTLED:
+        if chain is not None and chain.kind in SETTLED:
             log_chain = _sum([chain.log_probability(*part) for part in stretch.parts])
             share = math.exp(log_chain)
             if math.isfinite(log_chain):
@@ -359,8 +382,12 @@ def sgd_basins(
                 )
             doubt = share * unsure if math.isfinite(unsure) else math.inf
             by_chain = share, min(2 * chain.error, doubt, 1.0)
+            if log_chain == -math.inf and chain.batches.whole:
+                unsure = 0.0  # of nothing, no cell makes anything
         held = next((h for x, h in kept.items() if abs(x - at) <= near), None)
-        leaving, error, endless = _leaving(chain, stretch, passage, held)
+        leaving, error, endless = None, math.inf, False
+        if chain is not None:
+            leaving, error, endless = _leaving(chain, stretch, passage, held)
         found.append(
             SgdBasin(
                 at,
@@ -415,6 +442,8 @@ def _leaving(
         return None, math.inf, False  # not to be had on its cells
     if math.isnan(time.log_time):
         return None, math.inf, True
+    if math.isinf(time.log_time) and not chain.batches.whole:
+        return None, math.inf, False  # what leads out may have no node
     return float(time.log_time), float(time.error), False
 
 

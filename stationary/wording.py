@@ -24,6 +24,7 @@ __all__ = [
     "probability_text",
     "relative_error_text",
     "sentence",
+    "steps_text",
     "tidy",
     "time_text",
     "to_error",
@@ -82,6 +83,19 @@ def time_text(log_time: Any, error: Any = 0.0, most: int = 6) -> str:
     if math.isinf(log_time):
         return "infinite" if log_time > 0 else "0"
     return f"{math.exp(log_time):.6g}" if abs(log_time) < 20 else power_text(log_time)
+
+
+def steps_text(log_time: float, error: float) -> str:
+    """A number of steps in as many digits as its error leaves: 34.2, or 10^97 to 10^102."""
+    if math.isinf(log_time):
+        return "never"
+    if error > LN10 / 2:
+        low, high = math.floor((log_time - error) / LN10), math.ceil((log_time + error) / LN10)
+        return f"10^{low} to 10^{high}"
+    if log_time > math.log(1e7):
+        return f"10^{log_time / LN10:.1f}"
+    steps = float(f"{math.exp(log_time):.{max(2, digits_left(error, 4))}g}")
+    return f"{steps:,.0f}" if steps >= 100 else f"{steps:.6g}"
 
 
 def error_text(error: Any) -> str:

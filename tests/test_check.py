@@ -399,3 +399,10 @@ def test_minibatches_of_many_datapoints_cost_what_they_hold():
         assert found.chain.var() == pytest.approx(exact, rel=1e-3)
         assert abs(found.simulation.var - exact) < 4 * found.simulation.var_error
         assert found.outcome in ("holds", "roughly")
+
+
+def test_a_table_of_moments_is_refused_with_what_a_check_needs(tmp_path):
+    table = tmp_path / "moments.csv"
+    table.write_text("w,gradient,variance\n-1,-1,0.5\n0,0.1,0.5\n0.5,0.4,0.5\n1,1,0.5\n")
+    with pytest.raises(LandscapeError, match="mean and the variance of the gradients only"):
+        check(table, learning_rate=0.1)

@@ -223,8 +223,62 @@ def test_every_minimum_that_no_minibatch_leads_out_of_is_named_and_nothing_takes
     assert "never on average" not in said
 
 
-def test_cells_that_hold_both_minima_decide_nothing():
-    """On (-1e6, 1e6) a cell is 8,000 wide, and says 0.5 of each."""
-    sgd = analyze(EXAMPLES / "two_minima.py", domain=(-1e6, 1e6)).sgd
-    assert sgd.blurred
+@pytest.mark.parametrize("width", [30.0, 1e3, 1e4, 1e6])
+def test_on_a_wide_domain_the_chain_is_that_of_a_narrow_one(width):
+    """Cells go to the minima: on (-1e6, 1e6) even ones are 8,000 wide, and hold both."""
+    narrow = analyze(EXAMPLES / "two_minima.py")
+    wide = analyze(EXAMPLES / "two_minima.py", domain=(-width, width))
+    for one, other in zip(narrow.sgd.basins, wide.sgd.basins, strict=True):
+        assert other.chain[0] == pytest.approx(one.chain[0], abs=one.chain[1] + other.chain[1])
+        assert other.held == pytest.approx(one.held, abs=1e-3) or other.held is one.held is None
+    slow = [s.sgd.basins[0] for s in (narrow, wide)]
+    times = [b.log_chain_exit_time for b in slow]
+    assert abs(times[0] - times[1]) < slow[0].exit_error + slow[1].exit_error
+    assert wide.sgd.chain.std() == pytest.approx(narrow.sgd.chain.std(), rel=1e-3)
+    assert wide.sgd.chain.components[0].interval == pytest.approx((0.8112, 1.17291), abs=1e-4)
+    assert lines_of(wide).partition("In the long run")[2].startswith(" SGD is around w = 0.993321")
+
+
+def test_cells_that_hold_two_minima_tell_nothing_and_nothing_of_them_is_said():
+    """400 minima on 1,024 cells."""
+    landscape = Landscape(
+        losses=lambda w: (np.cos(2 * np.pi * w) + 0.3 * w, np.cos(2 * np.pi * w) - 0.3 * w),
+        learning_rate=0.01,
+        domain=(-200, 200),
+    )
+    sgd = analyze(landscape).sgd
+    assert sgd.chain is None
+    assert "too wide" in sgd.reason
+    assert {b.chain for b in sgd.basins} == {None}
     assert sgd.believed is Belief.OPEN
+
+
+def test_what_rests_on_outcomes_that_were_cut_off_is_not_stated():
+    """Of 200 draws no node of a normal law leads over the barrier; the draws themselves may."""
+    analysis = analyze(EXAMPLES / "two_minima.py", batch_size=200, chain=True)
+    chain = exact_chain(analysis.landscape)
+    assert chain.linked
+    assert chain.kind == "classes"
+    assert "closed" not in chain.reason
+    assert analysis.sgd.chain is None
+    said = lines_of(analysis)
+    assert "for good" not in said
+    assert "is not known" in said
+    assert "0.993321: from" in said  # what no datapoint leads out of is held all the same
+    noisy = exact_chain(
+        analysis.landscape.__class__(
+            losses=lambda w: ((w * w - 1) ** 2 / 4 + 0.01 * w, (w * w - 1) ** 2 / 4 - 0.01 * w),
+            learning_rate=0.1,
+            label_noise=0.02,
+            domain=(-3, 3),
+        )
+    )
+    assert noisy.linked
+
+
+def test_the_time_to_a_closed_class_is_told_as_far_as_its_cells_agree():
+    """It takes 10^20.9 steps from the other minimum, by the time that this takes to leave."""
+    chain = exact_chain(analyze(EXAMPLES / "two_minima.py", domain=(-30, 30)).landscape)
+    exit_time = chain.mean_exit_time(-4, 0.0474356187408, -1.5)
+    assert chain.log_arrival == pytest.approx(exit_time.log_time, abs=1.5)
+    assert "10^21" in chain.notes[-1]

@@ -19,7 +19,7 @@ from stationary.functions.evaluation import evaluate
 from stationary.process.landscape import Landscape
 from stationary.process.minibatches import how_many, minibatches
 
-__all__ = ["Batches", "batches_of"]
+__all__ = ["Batches", "batches_of", "extremes"]
 
 Array = NDArray[Any]
 
@@ -58,6 +58,11 @@ class Batches:
     @property
     def exact(self) -> bool:
         return self.shares is not None
+
+    @property
+    def whole(self) -> bool:
+        """Whether the maps are all that can happen: what none of them does never happens then."""
+        return self.exact and not self.landscape.label_noise
 
     def gradients(self, w: Array) -> Array:
         """What a step makes of the gradient of each batch at the weights w, shape (K, M)."""
@@ -151,6 +156,15 @@ class Batches:
         if self.landscape.replacement:
             return 1 / math.sqrt(b)
         return (n - 2 * b) / max(n - 2, 1) * math.sqrt((n - 1) / (b * (n - b)))
+
+
+def extremes(g: Array, landscape: Landscape) -> tuple[Array, Array]:
+    """The least and the greatest mean gradient of any minibatch, of datapoints' (N, M)."""
+    b = landscape.batch_size
+    if landscape.replacement or b == 1:  # one datapoint may be drawn every time
+        return g.min(axis=0), g.max(axis=0)
+    least, most = np.partition(g, b - 1, axis=0)[:b], np.partition(g, -b, axis=0)[-b:]
+    return least.mean(axis=0), most.mean(axis=0)
 
 
 def batches_of(landscape: Landscape, most: int = MOST_MAPS, nodes: int = NODES) -> Batches:

@@ -1,8 +1,8 @@
 """Where the steps of SGD stay, and the cells that this is cut into.
 
-Two questions about the maps of all minibatches: which points all of them leave where they are, and
-whether those attract (`rest_points`); what the smallest interval is that none of them leads out of
-(`hull`).
+Three questions about the maps of all minibatches: which points all of them leave where they are,
+and whether those attract (`rest_points`); what the smallest interval is that none of them leads out
+of (`hull`); and around which points an interval needs finer cells than even ones (`cores_of`).
 """
 
 from __future__ import annotations
@@ -17,18 +17,25 @@ from numpy.typing import NDArray
 
 from stationary.chain.batches import Batches
 from stationary.chain.far import Held, covered
-from stationary.errors import LandscapeError
+from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.evaluation import evaluate
+from stationary.line.partition import partition
+from stationary.process.landscape import Landscape
 
 __all__ = [
+    "ACROSS",
+    "Core",
     "RestPoint",
     "bisected",
+    "cores_of",
     "graded",
     "hull",
     "rest_points",
+    "spaced",
 ]
 
 Array = NDArray[Any]
+Core = tuple[float, float]  # middle and size of what needs cells finer than its surroundings
 
 EPS = float(np.finfo(float).eps)
 SCAN = 2001  # weights at which rest points are looked for
@@ -37,6 +44,7 @@ CAPTURE = 1e-11  # nearer than this, relative to the interval, an attracting res
 CAPTURE_NEUTRAL = 1e-3  # the same where distances shrink ever more slowly
 NEUTRAL = 1e-12  # exponents below this are none
 ROUNDS = 400
+ACROSS = 8  # even cells between neighbouring equilibria, fewer than which do not tell them apart
 
 
 @dataclass(frozen=True)
@@ -100,7 +108,26 @@ def _limit(x: float, y: float, z: float, least: float, most: float) -> float:
     return found
 
 
-def rest_points(batches: Batches, low: float, high: float) -> tuple[RestPoint, ...]:
+def cores_of(landscape: Landscape, low: float, high: float, count: int) -> tuple[Core, ...]:
+    """The equilibria and half the way to their neighbours, where `count` even cells are too wide.
+
+    () where they are not, as between walls that are no farther off than the minima are apart.
+    """
+    try:
+        found = partition(landscape.diffusion()).equilibria
+    except StationaryError:  # the diffusion has no answer: neither has it advice
+        return ()
+    at = np.array([e.position for e in found if low <= e.position <= high])
+    gap = np.diff(at, prepend=-np.inf, append=np.inf)
+    size = np.minimum(gap[:-1], gap[1:]) / 2
+    if not 2 <= len(at) <= count / ACROSS or high - low <= count * 2 * float(size.min()) / ACROSS:
+        return ()
+    return tuple(zip(at.tolist(), size.tolist(), strict=True))
+
+
+def rest_points(
+    batches: Batches, low: float, high: float, cores: Sequence[Core] = ()
+) -> tuple[RestPoint, ...]:
     """The points of an interval at which the gradients of all datapoints vanish."""
     landscape = batches.landscape
     if landscape.datapoints * SCAN > 2**24 or landscape.rule.sign:
@@ -111,11 +138,8 @@ def rest_points(batches: Batches, low: float, high: float) -> tuple[RestPoint, .
         noise = np.sqrt(np.atleast_2d(landscape.label_rows(w))) if landscape.label_noise else g[:0]
         return np.concatenate([landscape.stepped(g, w), noise])
 
-    w = np.unique(
-        np.concatenate(
-            [np.linspace(low, high, SCAN), [p for p in landscape.breakpoints if low < p < high]]
-        )
-    )
+    known = [p for p in landscape.breakpoints if low < p < high]
+    w = np.unique(np.concatenate([spaced(low, high, SCAN, cores), known]))
     table = gradient(w)
     size = np.abs(table).max(axis=0)
     typical = float(np.median(size)) or float(size.max())
@@ -124,14 +148,14 @@ def rest_points(batches: Batches, low: float, high: float) -> tuple[RestPoint, .
     least &= ~((size == 0) & (padded[2:] == 0))  # not on a stretch
     # What vanishes between two neighbours differs there by as much as it is, or is flat.
     change = np.abs(np.diff(table, axis=1))
-    near = np.maximum(np.append(change[:, :1], change, 1), np.append(change, change[:, -1:], 1))
-    least &= (np.abs(table) <= 2 * near + 1e-6 * typical).all(axis=0)
-    at = w[least]
-    if not len(at):
+    most = np.maximum(np.append(change[:, :1], change, 1), np.append(change, change[:, -1:], 1))
+    least &= (np.abs(table) <= 2 * most + 1e-6 * typical).all(axis=0)
+    if not least.any():
         return ()
-    gap = (high - low) / (SCAN - 1)
-    lower, upper = np.maximum(at - gap, low), np.minimum(at + gap, high)
-    x = at.copy()
+    gaps = np.diff(w)
+    gap = np.maximum(np.append(gaps[:1], gaps), np.append(gaps, gaps[-1:]))[least]
+    x = w[least]
+    lower, upper = np.maximum(x - gap, low), np.minimum(x + gap, high)
     for _ in range(100):
         try:
             g, slope = evaluate(landscape.gradient, x, order=1)
@@ -145,21 +169,21 @@ def rest_points(batches: Batches, low: float, high: float) -> tuple[RestPoint, .
             break
         x = new
     found: list[RestPoint] = []
-    for point in x.tolist():
+    for point, near in zip(x.tolist(), gap.tolist(), strict=True):
         # Round numbers first: where gradients vanish to high order, many doubles would do.
         tries = [float(np.round(point, k)) for k in range(1, 15)] + [
             point + k * math.ulp(point) for k in (0, 1, -1, 2, -2)
         ]
-        tries = [t for t in tries if abs(t - point) < 1e-4 * gap + 4 * math.ulp(point)]
+        tries = [t for t in tries if abs(t - point) < 1e-4 * near + 4 * math.ulp(point)]
         tries = [t for t in tries if low <= t <= high]
         worst = np.abs(gradient(np.array(tries))).max(axis=0)
         best = int(np.argmin(worst))
         position = tries[best]
         if worst[best] > 64 * EPS * typical * max(abs(position) / (high - low), 1.0):
             continue
-        if found and abs(position - found[-1].position) <= 1e-9 * (high - low):
+        if found and abs(position - found[-1].position) <= 1e-6 * near:
             continue
-        found.append(_judged(batches, position, gap))
+        found.append(_judged(batches, position, near))
     return tuple(found)
 
 
@@ -200,27 +224,25 @@ def graded(
     joints: Sequence[float] | Array = (),
     profile: tuple[Array, Array] | None = None,
     even: float = 0.4,
-    core: tuple[float, float] | None = None,
+    cores: Sequence[Core] = (),
 ) -> Array:
     """About `count` cells: fine where the mass of a profile (edges, mass) is, and at rest points.
 
     The error of a cell of width h is about density h^2, which the cube root of the density
     spreads evenly. A share `even` of the cells goes by length alone: what is rare may decide.
-    With a `core`, its middle and size, length counts as the logarithm of the distance from it.
+    With `cores` length counts as the logarithm of the distance from each.
     """
     width = high - low
     inside = [p for p in rests if low <= p.position <= high]
     reach = [capture(p, width) for p in inside]
     distance = [np.geomspace(d, width, 400) for d in reach]
-    knots = [_spaced(low, high, 2 * count + 1, core)]
+    knots = [spaced(low, high, 2 * count + 1, cores)]
     knots += [p.position + s * d for p, d in zip(inside, distance, strict=True) for s in (1, -1)]
     if profile is not None:
         knots.append(profile[0])
     x = np.unique(np.clip(np.concatenate(knots), low, high))
-    level = (x - low) / width
-    if core is not None:
-        level = np.arcsinh((x - core[0]) / core[1])
-        level = (level - level[0]) / (level[-1] - level[0])
+    level = _along(x, cores)
+    level = (level - level[0]) / (level[-1] - level[0])
     if profile is not None:
         edges, mass = profile
         cell = np.diff(edges)
@@ -251,12 +273,28 @@ def graded(
     return np.asarray(edges[keep])
 
 
-def _spaced(low: float, high: float, count: int, core: tuple[float, float] | None) -> Array:
-    if core is None:
+def _along(x: Array, cores: Sequence[Core]) -> Array:
+    """What counts as length."""
+    if not cores:
+        return x
+    return np.asarray(sum(np.arcsinh((x - middle) / size) for middle, size in cores))
+
+
+def spaced(low: float, high: float, count: int, cores: Sequence[Core] = ()) -> Array:
+    """Points in an interval as far apart as cells: about `count`, or even ones."""
+    if not cores:
         return np.linspace(low, high, count)
-    middle, size = core
-    ends = np.arcsinh((np.array([low, high]) - middle) / size)
-    return np.asarray(middle + size * np.sinh(np.linspace(ends[0], ends[1], count)))
+    # Near its own core length is known in closed form, and so finely that all are told apart.
+    parts = []
+    for middle, size in cores:
+        ends = np.arcsinh((np.array([low, high]) - middle) / size)
+        knots = np.linspace(ends[0], ends[1], 4 * count // len(cores))
+        parts.append(middle + size * np.sinh(knots))
+    x = np.unique(np.clip(np.concatenate(parts), low, high))
+    level = _along(x, cores)
+    found = np.interp(np.linspace(level[0], level[-1], count), level, x)
+    found[0], found[-1] = low, high
+    return np.asarray(found)
 
 
 def bisected(edges: Array) -> Array:

@@ -18,13 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.chain.batches import FEWER, Batches, batches_of
-from stationary.chain.cells import bisected, graded, hull
+from stationary.chain.cells import bisected, graded, hull, spaced
 from stationary.chain.closed_class import FULL, ChainClass, class_of, still_class
 from stationary.chain.far import Fate, Held, held_by
 from stationary.chain.ground import Ground
 from stationary.chain.lattice import Points, points_from, renewed
 from stationary.chain.linear import linear_moments
-from stationary.chain.outcomes import Weights, weights_of
+from stationary.chain.outcomes import SLOW, Weights, weights_of
+from stationary.chain.reach import POINTS, closure
 from stationary.chain.state import ChainState
 from stationary.chain.tilt import Seen
 from stationary.chain.transfer import Transfer, closed_classes
@@ -34,7 +35,7 @@ from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.sources.loading import ProcessLike, as_process
 from stationary.states.mixture import Atom, Escape
-from stationary.wording import time_text
+from stationary.wording import steps_text
 
 __all__ = ["ends_of", "exact_chain", "range_of"]
 
@@ -45,8 +46,11 @@ NARROW = 64 * np.finfo(float).eps  # classes narrower than this, relative, are p
 TRIM = 1e-14  # mass of a tail that is left out
 ROUGH = 1e-4  # of log masses, good enough to lay cells by
 PASSES = 6  # of cells laid by what others hold
-SLOW = 1e6  # steps until a closed class that are worth a word
 STILL = 1e-11  # of the interval: steps that doubles carry to four digits
+LINKED = (
+    "Which minima SGD passes between, and how often, rests on outcomes of a step so rare that the "
+    "nodes of a normal law leave them out."
+)
 COARSE = 0.05  # an error of the distribution function that asks for more cells
 
 
@@ -193,7 +197,7 @@ class _Search:
         profile = None
         for _ in range(3):
             edges = graded(
-                held.lower, held.upper, ground.cells // 4, profile=profile, core=core, even=0.5
+                held.lower, held.upper, ground.cells // 4, profile=profile, cores=[core], even=0.5
             )
             (chain,) = ground.chain(edges, held.ends, leaning=False)
             mass = np.zeros(chain.cells)
@@ -262,7 +266,7 @@ class _Search:
         ground, held = self.ground, self.ground.held
         edges = graded(
             held.lower, held.upper, ground.cells, ground.rests, ground.joints, self.profile,
-            core=ground.core,
+            cores=ground.cores,
         )  # fmt: skip
         (chain,) = ground.chain(edges, held.ends, leaning=False)
         points = [p.position for p in ground.rests if p.attracts]
@@ -302,7 +306,7 @@ class _Search:
             held.ends[1] if high == held.upper else "keep",
         )
         joints = ground.joints[(low < ground.joints) & (ground.joints < high)]
-        laid = partial(graded, low, high, rests=ground.rests, joints=joints, core=ground.core)
+        laid = partial(graded, low, high, rests=ground.rests, joints=joints, cores=ground.cores)
         count = max(ground.cells // 4, 16)
         seen, profile = None, self.profile
         for k in range(PASSES):
@@ -377,8 +381,14 @@ class _Search:
             stays = np.array([ground.start.mass_at(p) for p in resting])
         found = weights_of(ground, points, components, outside, float(stays.sum()))
         self.sound &= found.sound
-        if points or components:
-            self._arrives(found.log_arrival)
+        linked = self._linked(points, components, found.log_arrival)
+        if (points or components) and not linked and SLOW < found.log_arrival < math.inf:
+            where = "its start" if ground.start is not None else "the worst start"
+            self.notes.append(
+                f"From {where} it takes {steps_text(found.log_arrival, found.arrival_error)} steps "
+                "in the mean to come to a closed class. Until then SGD is metastable, and this is "
+                "not what it shows."
+            )
         count = len(points) + len(components) + len(outside)
         n: list[float | None] = [None] * count
         if found.weights is not None:
@@ -394,15 +404,29 @@ class _Search:
             elif w is None or w > 0:
                 atoms.append(Atom(e.position, w))
         atoms.sort(key=lambda x: x.position)
-        return self._finished(atoms, components, escapes, found)
+        state = self._finished(atoms, components, escapes, found)
+        if not linked:
+            return state
+        return replace(state, kind="classes", reason=LINKED, status=Status.INEXACT, linked=True)
 
-    def _arrives(self, log_steps: float) -> None:
-        if log_steps > math.log(SLOW):
-            where = "its start" if self.ground.start is not None else "the worst start"
-            self.notes.append(
-                f"From {where} it takes {time_text(log_steps)} steps in the mean to come "
-                "to a closed class. Until then SGD is metastable, and this is not what it shows."
-            )
+    def _linked(
+        self, points: list[float], components: list[ChainClass], log_arrival: float
+    ) -> bool:
+        """Whether outcomes of a step that stand for none of the maps decide between classes."""
+        if self.ground.batches.whole or not components:
+            return False
+        landscape, held = self.ground.batches.landscape, self.ground.held
+        spans = sorted([*((p, p) for p in points), *(c.interval for c in components)])
+        if len(spans) == 1:
+            return log_arrival > SLOW and closure(landscape, *spans[0]) is None
+        ends = [held.lower, *(x for span in spans for x in span), held.upper]
+        between = [
+            spaced(before, after, POINTS, self.ground.cores)
+            for before, after in zip(ends[:-2:2], ends[3::2], strict=True)
+        ]
+        return any(
+            closure(landscape, *span, w) is None for span, w in zip(spans, between, strict=True)
+        )
 
     # -- in words -------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import breadth_first_order
 
 from stationary.chain.batches import Batches
-from stationary.chain.cells import bisected, graded
+from stationary.chain.cells import bisected, cores_of, graded, spaced
 from stationary.chain.elimination import IN_LOGS, Elimination, band_of, solved_in_logs
 from stationary.chain.tilt import Lean
 from stationary.chain.transfer import Transfer, closed_classes, transfers
@@ -68,7 +68,8 @@ def exit_time(
             f"{high:g}."
         )
     count = min(cells, MOST_CELLS)
-    lean = Lean(batches, np.linspace(low, high, max(count, 64) + 1))
+    cores = cores_of(landscape, low, high, count)
+    lean = Lean(batches, spaced(low, high, max(count, 64) + 1, cores))
     joints = np.array([b for b in landscape.breakpoints if low < b < high])
     kinds = checked_boundaries(landscape.boundaries, landscape.name)
     walls = [
@@ -76,7 +77,7 @@ def exit_time(
         for end, own, kind in zip((low, high), landscape.domain, kinds, strict=True)
     ]
     ends = "fold" if walls[0] else "leave", "fold" if walls[1] else "leave"
-    edges = bisected(bisected(graded(low, high, max(count // 4, 16), joints=joints)))
+    edges = bisected(bisected(graded(low, high, max(count // 4, 16), joints=joints, cores=cores)))
     levels = []
     for chain in transfers(batches, edges, ends, joints, [lean] * 3)[::-1]:
         levels.append(_log_time(batches, chain, at, walls))

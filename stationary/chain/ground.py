@@ -11,16 +11,17 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from stationary.chain.batches import Batches
-from stationary.chain.cells import RestPoint, capture, graded, rest_points
+from stationary.chain.cells import Core, RestPoint, capture, cores_of, graded, rest_points
 from stationary.chain.far import Held
 from stationary.chain.tilt import Lean, Seen
 from stationary.chain.transfer import Transfer, closed_classes, transfers
 from stationary.process.initial import Initial
 
-__all__ = ["Ground"]
+__all__ = ["FEW_CELLS", "Ground"]
 
 Array = NDArray[Any]
 
+FEW_CELLS = 250  # of a first pass over the whole interval
 LEANS = 1000  # points at which the steps are asked how density leans, at least
 
 
@@ -33,17 +34,19 @@ class Ground:
     cells: int
     start: Initial | None
     rests: tuple[RestPoint, ...]
-    core: tuple[float, float] | None = None  # middle and size of what is likely, in long tails
+    cores: tuple[Core, ...] = ()  # what needs finer cells than the rest
 
     @classmethod
     def of(cls, batches: Batches, held: Held, cells: int, start: Initial | None) -> Ground:
-        return cls(batches, held, cells, start, rest_points(batches, held.lower, held.upper))
+        cores = cores_of(batches.landscape, held.lower, held.upper, min(cells // 4, FEW_CELLS))
+        rests = rest_points(batches, held.lower, held.upper, cores)
+        return cls(batches, held, cells, start, rests, cores)
 
-    def within(self, lower: float, upper: float, core: tuple[float, float]) -> Ground:
-        """The same on a shorter interval."""
+    def within(self, lower: float, upper: float, core: Core) -> Ground:
+        """The same on a shorter interval, around what is likely there."""
         rests = rest_points(self.batches, lower, upper)
         held = replace(self.held, lower=lower, upper=upper)
-        return replace(self, held=held, rests=rests, core=core)
+        return replace(self, held=held, rests=rests, cores=(core,))
 
     @cached_property
     def joints(self) -> Array:
@@ -56,7 +59,7 @@ class Ground:
         held = self.held
         edges = graded(
             held.lower, held.upper, max(self.cells, LEANS), self.rests, self.joints,
-            core=self.core,
+            cores=self.cores,
         )  # fmt: skip
         return Lean(self.batches, (edges[1:] + edges[:-1]) / 2)
 

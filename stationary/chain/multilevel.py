@@ -65,8 +65,8 @@ def log_stationary(
     """
     n = matrix.shape[0]
     cycles = int(n * band_of(matrix) ** 2 / (CYCLE + LINK * matrix.nnz))  # in the time to eliminate
+    start = np.zeros(n) if guess is None else guess
     if cycles > FEWEST:
-        start = np.zeros(n) if guess is None else guess
         x = _by_levels(matrix, start, settled, min(2 * cycles, MOST))
         if x is not None:
             return x, True
@@ -77,7 +77,12 @@ def log_stationary(
         return x, True
     if n * band_of(matrix) ** 2 <= IN_LOGS:
         return stationary_in_logs(matrix), True
-    return np.nan_to_num(x, nan=-np.inf, posinf=0.0), False
+    by_levels = _by_levels(matrix, start, settled, MOST) if cycles <= FEWEST else None
+    if by_levels is not None:  # its numbers are ratios of neighbours, which doubles hold
+        return by_levels, True
+    known = np.isfinite(x) & (x > -1e300)
+    x = np.where(known, x, -np.inf) if known.any() else start
+    return x - np.logaddexp.reduce(x), False
 
 
 class _Level:

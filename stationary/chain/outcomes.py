@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 from stationary.chain.cells import bisected, capture, graded
 from stationary.chain.closed_class import ChainClass
 from stationary.chain.elimination import Elimination
-from stationary.chain.ground import Ground
+from stationary.chain.ground import FEW_CELLS, Ground
+from stationary.numbers.limit import limit
 from stationary.states.mixture import Escape
 
-__all__ = ["Weights", "weights_of"]
+__all__ = ["SLOW", "Weights", "weights_of"]
 
 Array = NDArray[Any]
 
-FEW_CELLS = 250  # where only the time is asked for
 MOST_CELLS = 1000  # on the way to a closed class; the errors come from half of twice as many
+SLOW = math.log(1e6)  # of the steps until a closed class that are worth a word, and the cells
 TREE = 20_000  # points of a start that are followed step by step
 
 
@@ -35,7 +36,8 @@ class Weights:
     error
         Absolute, of each.
     log_arrival
-        log of the mean number of steps to a closed class, from the start, or from the worst one.
+        log of the mean number of steps to a closed class, from the start, or from the worst one;
+        inf where doubles cannot hold it. Its absolute error counts where it is above `SLOW`.
     sound
         False where probabilities beyond 1e-290 matter, which doubles cannot hold.
     """
@@ -43,6 +45,7 @@ class Weights:
     weights: Array | None
     error: float
     log_arrival: float
+    arrival_error: float = 0.0
     sound: bool = True
 
 
@@ -61,29 +64,33 @@ def weights_of(
         return Weights(alone, 0.0, -math.inf)
     passage = _Passage(ground, points, components, outside)
     edges = passage.edges()
-    sound, values, steps = True, [], np.empty(0)
-    for _ in range(1 if count == 1 else 2):
+    sound, values, arrivals = True, [], [-math.inf]
+    while len(arrivals) < (4 if SLOW < arrivals[-1] < math.inf else 2 if count == 1 else 3):
         table, times, good = passage.absorbed(edges)
         sound &= good
         if ground.start is not None:
             values.append(passage.from_start(edges, table))
-            steps = passage.from_start(edges, times[:, None], walked=False)
-        else:
-            steps = times
+            times = passage.from_start(edges, times[:, None], walked=False)
+        most = float(times.max())
+        held_by_doubles = good and math.isfinite(most)
+        arrivals.append(
+            (math.log(most) if most > 0 else -math.inf) if held_by_doubles else math.inf
+        )
         edges = bisected(edges)
-    most = float(steps.max())
-    arrival = math.log(most) if 0 < most < math.inf else -math.inf
+    arrival, doubt = arrivals[-1], 0.0
+    if len(arrivals) == 4 and math.isfinite(arrival):
+        arrival, doubt = map(float, limit(arrivals[1:]))
     if count == 1:
-        return Weights(alone, 0.0, arrival, sound)
+        return Weights(alone, 0.0, arrival, doubt, sound)
     if ground.start is None:
         constant = np.ptp(table, axis=0).max() < 1e-12
-        return Weights(table[0] if constant else None, 0.0, arrival, sound)
-    change = float(np.abs(values[1] - values[0]).max())
-    total, moving = float(values[1].sum()), 1.0 - stays
+        return Weights(table[0] if constant else None, 0.0, arrival, doubt, sound)
+    change = float(np.abs(values[-1] - values[-2]).max())
+    total, moving = float(values[-1].sum()), 1.0 - stays
     if not total > 0:  # no cell leads to any of them: nothing is known
-        return Weights(np.full(count, moving / count), 1.0, arrival, False)
+        return Weights(np.full(count, moving / count), 1.0, arrival, doubt, False)
     error = 2 * change + abs(moving - total)
-    return Weights(values[1] * (moving / total), error, arrival, sound)
+    return Weights(values[-1] * (moving / total), error, arrival, doubt, sound)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +112,7 @@ class _Passage:
         rests += tuple(r for r in ground.rests if not r.attracts)
         alone = len(self.points) + len(self.components) + len(self.outside) == 1
         count = min(ground.cells // 2, FEW_CELLS if alone else MOST_CELLS)
-        return graded(held.lower, held.upper, count, rests, joints, core=ground.core)
+        return graded(held.lower, held.upper, count, rests, joints, cores=ground.cores)
 
     def absorbed(self, edges: Array) -> tuple[Array, Array, bool]:
         """For each cell, the probability to end in each of the outcomes, shape (cells, K), the

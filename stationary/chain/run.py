@@ -77,7 +77,7 @@ def run_of(
     borders = [x for parts in basins for part in parts for x in part]
     joints = np.unique([*ground.joints, *(b for b in borders if held.lower < b < held.upper)])
     edges = bisected(
-        graded(held.lower, held.upper, CELLS // 2, ground.rests, joints, core=ground.core)
+        graded(held.lower, held.upper, CELLS // 2, ground.rests, joints, cores=ground.cores)
     )
     fine, coarse = (
         _Cells.of(ground, chain, basins) for chain in ground.chain(edges, held.ends, levels=2)

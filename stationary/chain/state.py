@@ -64,6 +64,9 @@ class ChainState(Distribution):
     escapes: tuple[Escape, ...] = ()
     initial: Initial | None = None
     far: Far = field(default_factory=Far)
+    linked: bool = (
+        False  # by outcomes of a step that the maps leave out: classes need not be closed
+    )
 
     def __repr__(self) -> str:
         parts = (

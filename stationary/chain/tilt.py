@@ -140,7 +140,7 @@ def exponent(p: Array, step: Array) -> Array:
 def seen_slope(edges: Array, log_mass: Array) -> Array:
     """The slope of log density in each cell, from its neighbours: none at a peak."""
     width, centre = np.diff(edges), (edges[1:] + edges[:-1]) / 2
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         between = np.diff(log_mass - np.log(width)) / np.diff(centre)
     between = np.where(np.isfinite(between), between, 0.0)
     left, right = np.append(between[:1], between), np.append(between, between[-1:])

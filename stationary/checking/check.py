@@ -116,6 +116,7 @@ def check(
             "drift and a variance do not say what steps SGD takes. To hold these against walkers, "
             "use stationary.simulate."
         )
+    landscape.require_datapoints()
     notes: list[str] = []
     crew = _affordable(landscape, walkers, steps, notes) if simulation else None
     start = analysis.end_state.initial

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from stationary.sgd import COMPARED, Belief, FiniteStep, SgdBasin
 from stationary.show.answer import answer, places
 from stationary.show.layout import tabulated
-from stationary.wording import LN10, digits_left, power_text, probability_text
+from stationary.wording import digits_left, power_text, probability_text, steps_text
 
 if TYPE_CHECKING:
     from stationary.analysis import Analysis
@@ -31,6 +31,12 @@ def headline(analysis: Analysis) -> list[str]:
     if sgd is None:
         return [answer(plain) + _caution(plain)]
     place = places(plain.end_state)
+    if sgd.chain is None:
+        return [
+            *_confined(sgd),
+            f"{_limit(plain, sgd, place)}.",
+            f"What SGD's own chain makes of it is not known. {sgd.reason}",
+        ]
     if sgd.believed is Belief.EITHER and not any(b.untold for b in sgd.basins):
         apart, error = sgd.apart
         within = max(apart + error, 1e-9)
@@ -83,8 +89,8 @@ def _forgotten(run: Run) -> list[str]:
     if times < -math.log(5):
         reached = "is not reached: where the run is depends on where it starts"
     return [
-        f"SGD forgets which minimum it came from in {_steps(memory, 0.1)} steps (the relaxation "
-        f"time). In a run of {run.steps:,} its end state {reached}."
+        f"SGD forgets which minimum it came from in {steps_text(memory, 0.1)} steps (the "
+        f"relaxation time). In a run of {run.steps:,} its end state {reached}."
     ]
 
 
@@ -125,6 +131,7 @@ def _more(count: int) -> str:
 def _settled(sgd: FiniteStep, place: Place) -> str:
     """Where the chain ends up."""
     chain = sgd.chain
+    assert chain is not None
     if chain.kind == "none":
         return f"SGD has no end state at this step. {chain.reason.rstrip()}"
     if chain.kind == "classes":
@@ -136,10 +143,10 @@ def _settled(sgd: FiniteStep, place: Place) -> str:
         listed = " or ".join(parts[:SHOWN])
         return f"In the long run SGD is {listed}{more}, depending on where it starts."
     ranked = sorted(sgd.basins, key=lambda b: -_log(b.log_chain))
-    kept = [b for b in ranked if _log(b.log_chain) > -math.inf]
+    kept = [b for b in ranked if _log(b.log_chain) > -math.inf or not b.certain]
     deviation = math.nan if sgd.spread is None else sgd.spread[1]
     listed = _listed([_held(b, place) for b in kept], kept, deviation)
-    gone = [f"w = {place(b.position)}" for b in ranked[len(kept) :] if not b.at_end]
+    gone = [f"w = {place(b.position)}" for b in ranked if b not in kept and not b.at_end]
     left = f", and leaves {' and '.join(gone[:SHOWN])} for good" if gone else ""
     return f"In the long run SGD is {listed}{left}."
 
@@ -181,10 +188,10 @@ def chain_text(b: SgdBasin) -> str:
     if b.chain is None:
         return "-"
     unsure = min(b.log_chain_error, error / value if value > 0 else math.inf)
-    if b.log_chain == -math.inf:
-        return "0"
     if b.untold:
         return f"< {error:.0e}"
+    if b.log_chain == -math.inf:
+        return "0"
     if unsure > 0.5:
         return f"~{power_text(_log(b.log_chain))}"
     return probability_text(_log(b.log_chain), max(2, digits_left(unsure, 6)))
@@ -215,7 +222,7 @@ def _reach(sgd: FiniteStep, place: Place, run: int) -> list[str]:
     slow = [(b, t) for b, t in timed if t > math.log(run / HARDLY) and (b.endless or t < math.inf)]
     fast = [(b, t) for b, t in timed if t <= math.log(run / HARDLY)]
     said = [
-        f"w = {place(b.position)} is left after {_steps(t, b.exit_error)} steps on average"
+        f"w = {place(b.position)} is left after {steps_text(t, b.exit_error)} steps on average"
         for b, t in fast[:SHOWN]
     ]
     said += [f"SGD stays for ever {_at(b, place)} once it has settled there" for b in never[:SHOWN]]
@@ -230,24 +237,11 @@ def _kept_for(slow: Sequence[tuple[SgdBasin, float]], others: bool, place: Place
     if first.endless:
         after = "more than 10^290"
     elif len(slow) > 1:
-        after = f"at least {_steps(t - min(first.exit_error, t), 0.01)}"
+        after = f"at least {steps_text(t - min(first.exit_error, t), 0.01)}"
     else:
-        after = _steps(t, first.exit_error)
+        after = steps_text(t, first.exit_error)
     where = "the minimum it is in"
     if others:
         where = " or ".join(f"w = {place(b.position)}" for b, _ in slow[:SHOWN])
     length = "a million" if run == RUN else f"{run:,}"
     return f"No run of {length} steps leaves {where} ({after} on average)"
-
-
-def _steps(log_time: float, error: float) -> str:
-    """A number of steps in as many digits as its error leaves: 34.2, or 10^97 to 10^102."""
-    if math.isinf(log_time):
-        return "never"
-    if error > LN10 / 2:
-        low, high = math.floor((log_time - error) / LN10), math.ceil((log_time + error) / LN10)
-        return f"10^{low} to 10^{high}"
-    if log_time > math.log(1e7):
-        return f"10^{log_time / LN10:.1f}"
-    steps = float(f"{math.exp(log_time):.{max(2, digits_left(error, 4))}g}")
-    return f"{steps:,.0f}" if steps >= 100 else f"{steps:.6g}"

@@ -319,9 +319,9 @@ def _sgd(sgd: FiniteStep, run: Run | None) -> dict[str, Any]:
     return {
         "believe": sgd.believed.name.lower(),
         "advice": sgd.believed.value,
-        "reason": chain.reason or None,
-        "error": chain.error if chain.kind in SETTLED else None,
-        "exact_batches": chain.batches.exact,
+        "reason": sgd.reason or (None if chain is None else chain.reason or None),
+        "error": chain.error if chain is not None and chain.kind in SETTLED else None,
+        "exact_batches": None if chain is None else chain.batches.exact,
         "standard_deviation": None if sgd.spread is None else sgd.spread[1],
         "basins": [chain_basin(b) for b in sgd.basins],
         "held": [{"position": m.position, "interval": m.held} for m in sgd.held],
@@ -329,7 +329,11 @@ def _sgd(sgd: FiniteStep, run: Run | None) -> dict[str, Any]:
         if run is None
         else picked(run, "steps starts log_shares errors")
         | {"log_relaxation_time": run.log_relaxation},
-    } | picked(chain, "kind cells notes")
+    } | (
+        {"kind": None, "cells": None, "notes": ()}
+        if chain is None
+        else picked(chain, "kind cells notes")
+    )
 
 
 def chain_basin(b: SgdBasin) -> dict[str, Any]:
