@@ -122,6 +122,24 @@ def test_the_tilted_washboard_moves_as_stratonovich_says(force, noise):
     assert state.status.name == "CONVERGED"
 
 
+@pytest.mark.parametrize("convention", C)
+def test_in_a_deep_well_the_density_is_what_it_is_without_a_current(convention):
+    """log P = Phi - (1 - c) log a there: the barrier of 800 holds the current back."""
+
+    def variance(x):
+        return np.exp(0.8 * np.sin(x + 1)) / 2
+
+    def drift(x):
+        return variance(x) / 2 * (0.7 + 400 * np.cos(x))
+
+    x = np.linspace(0.3, 2.9, 14)
+    ring = {"domain": (0, TURN), "boundaries": "periodic", "convention": convention}
+    state = end_state(Diffusion(drift, variance, **ring))
+    assert state.kind == "flux"
+    exact = 0.7 * x + 400 * np.sin(x) - (1 - C[convention]) * 0.8 * np.sin(x + 1)
+    assert np.ptp(state.logpdf(x) - exact) < 2e-12
+
+
 def test_barriers_of_a_thousand_leave_a_current_known_as_a_logarithm():
     """F = 0.5, a = 0.001: the barrier is 1370, and J = 10^-596 is no double."""
     state = end_state(washboard(0.5, 0.001))

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from stationary.functions.given import Boundary
 from stationary.line.chart import Chart
-from stationary.line.sampled import NODES, is_essential, sampled, usable
+from stationary.line.sampled import is_essential, sampled, usable
 from stationary.line.sampling import Sampling
 from stationary.numbers.arithmetic import Arithmetic
 from stationary.numbers.elementary import finite, number, spacing
 from stationary.panels.pieces import Samples
 
-__all__ = ["extended", "focused", "mirrored", "unrolled", "within"]
+__all__ = ["extended", "focused", "unrolled", "within"]
 
 Array = NDArray[Any]
 
@@ -111,22 +111,6 @@ def focused(
     again = touched[found.panels.locate((lower + upper) / 2)[0]]
     new = sampled(found.diffusion, lower[again], upper[again], 2000, sharp=sharp)
     return replace(found, samples=Samples.joined([s.only(~touched), new]))
-
-
-def mirrored(found: Sampling) -> Sampling:
-    """The sampling of -X."""
-    s, sign = found.samples, (-1.0) ** np.arange(NODES)[:, None]
-    (h, ell), (c, c_ell) = s.values, s.coefficients
-    samples = replace(
-        s,
-        lower=-s.upper[::-1],
-        upper=-s.lower[::-1],
-        values=(-h[::-1, ::-1], ell[::-1, ::-1]),
-        coefficients=(-sign * c[:, ::-1], sign * c_ell[:, ::-1]),
-        tails=tuple(t[::-1] for t in s.tails),
-        resolved=s.resolved[::-1],
-    )
-    return replace(found, samples=samples, lower=-found.upper, upper=-found.lower)
 
 
 def unrolled(found: Sampling) -> Sampling:

@@ -12,12 +12,14 @@ for as one.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.line.ends import Anatomy
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import Rule, chebyshev_sum
 from stationary.numbers.elementary import (
@@ -33,15 +35,25 @@ from stationary.numbers.elementary import (
     to_float,
 )
 from stationary.states.rests import LastLeg, Rest, rest_of
-from stationary.states.scales import LEVEL, STEEPEST, Log, Mesh
+from stationary.states.scales import LEVEL, STEEPEST, Log, Mesh, mesh_on
 from stationary.states.steep import course_on, derivatives, slowest_of
 
-__all__ = ["Cumulated", "DivergesError", "UnresolvedError", "beyond", "cumulated", "log_sum"]
+__all__ = [
+    "ROUNDS",
+    "Cumulated",
+    "DivergesError",
+    "UnresolvedError",
+    "beyond",
+    "cumulated",
+    "resolved",
+]
 
 Array = NDArray[Any]
+T = TypeVar("T")
 
 NOTHING = 1e4  # e-folds below which a part is none: beyond them an exponential costs its exponent
 ROUNDS = 12  # of halving panels on which a product is not resolved
+MOST_ROUNDS = 60  # of cutting panels; each finds where one more integral turns
 
 
 class UnresolvedError(Exception):
@@ -53,6 +65,25 @@ class UnresolvedError(Exception):
     def __init__(self, cuts: list[Any], marks: list[Any]) -> None:
         super().__init__(f"{len(cuts)} cuts, {len(marks)} marks")
         self.cuts, self.marks = cuts, marks
+
+
+def resolved(
+    pieces: tuple[Anatomy, ...],
+    ends: tuple[Any, Any],
+    build: Callable[[Mesh, int | None], T],
+    memory: dict[int, Mesh],
+    cuts: Iterable[Any] = (),
+) -> T:
+    """What is built on a mesh between two ends, which is cut as often as that asks for."""
+    cuts, marks = list(cuts), list[Any]()
+    for rounds in range(MOST_ROUNDS):
+        mesh = mesh_on(pieces, ends, (cuts, marks), memory)
+        try:
+            return build(mesh, rounds)
+        except UnresolvedError as unresolved:
+            cuts += unresolved.cuts
+            marks += unresolved.marks
+    return build(mesh_on(pieces, ends, (cuts, marks), memory), None)
 
 
 class DivergesError(Exception):
@@ -71,6 +102,7 @@ class Cumulated:
     top: Array
     means: Array  # (n, panels): of e^(L - top), from the lower edge to t
     total: Any  # log F at the upper end
+    ratio: Any  # log F - L there
     rests: dict[int, Rest | LastLeg]
     left_error: Array
     levels: dict[int, Any]  # log F where each rest begins
@@ -130,6 +162,7 @@ def cumulated(
     ahead: bool = True,
     rounds: int | None = None,
     first: LastLeg | None = None,
+    start: Any = -math.inf,
 ) -> Cumulated:
     """The integral of e^f from the lower end of the mesh up, or from the upper end down.
 
@@ -142,6 +175,8 @@ def cumulated(
     first
         What lies beyond the panels where the integral begins, where more is known of that than
         e^f tells.
+    start
+        log F - f where the integral begins, if it does not begin from nothing.
 
     Raises
     ------
@@ -151,9 +186,9 @@ def cumulated(
         If the integral is infinite.
     """
     if not down:
-        return _upwards(mesh, f, ahead, rounds, first)
+        return _upwards(mesh, f, ahead, rounds, first, start)
     try:
-        found = _upwards(mesh.mirrored, f.mirrored, ahead, rounds, first)
+        found = _upwards(mesh.mirrored, f.mirrored, ahead, rounds, first, start)
     except UnresolvedError as unresolved:
         both = ([-x for x in some] for some in (unresolved.cuts, unresolved.marks))
         raise UnresolvedError(*both) from None
@@ -161,7 +196,7 @@ def cumulated(
 
 
 def _upwards(
-    mesh: Mesh, f: Log, ahead: bool, rounds: int | None, begin: LastLeg | None
+    mesh: Mesh, f: Log, ahead: bool, rounds: int | None, begin: LastLeg | None, start: Any
 ) -> Cumulated:
     r, numbers, half = mesh.rule, mesh.numbers, mesh.half
     n, count, eps, depth = r.n, len(half), numbers.epsilon, depth_of(numbers)
@@ -212,8 +247,8 @@ def _upwards(
     need: list[Any] = []
     marks: list[Any] = []
     error: Any = 0.0
-    lr: Any = -math.inf
-    here: Any = -math.inf  # log F, as it stands
+    lr: Any = start
+    here: Any = start + lows[0] if start > -math.inf else start  # log F, as it stands
     follows = False  # a panel that must be cut, at whose upper edge F is known roughly
     for i in range(count):
         slip: Any = 0.0
@@ -299,6 +334,7 @@ def _upwards(
         top,
         means,
         number(total),
+        here - highs[-1] if constant[-1] else lr,
         walk.rests,
         np.append(known, numbers.array(errors[-1:])),
         walk.levels,

@@ -15,9 +15,10 @@ References
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,22 +32,22 @@ from stationary.numbers.elementary import compact, converted, exp, log, log1p, n
 from stationary.states.cumulation import (
     Cumulated,
     DivergesError,
-    UnresolvedError,
     beyond,
     cumulated,
+    resolved,
 )
 from stationary.states.law import Passage, Value
 from stationary.states.rests import LastLeg
-from stationary.states.scales import STEEPEST, Log, Mesh, mesh_on, shapes_of
+from stationary.states.scales import STEEPEST, Log, Mesh, shapes_of
 
 __all__ = ["Stretch"]
 
 Array = NDArray[Any]
+T = TypeVar("T")
 
 ADDED_UP = 2  # roundings that add up the same way; against closed forms 1.5 were exceeded
 BLUNT = 64  # widths of a rest point, beyond which a panel of many digits does not place it
 CLOSER = 512  # from panel to panel towards one
-MOST_ROUNDS = 60  # of cutting panels; each finds where one more integral turns
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,25 +125,16 @@ class Stretch:
     def _scales(self) -> tuple[Mesh, Cumulated, Cumulated]:
         """The scale measure from the lower end up, and from the upper end down."""
 
-        def both(mesh: Mesh, rounds: int) -> tuple[Mesh, Cumulated, Cumulated]:
+        def both(mesh: Mesh, rounds: int | None) -> tuple[Mesh, Cumulated, Cumulated]:
             up = cumulated(mesh, mesh.scale, rounds=rounds)
             down = cumulated(mesh, mesh.scale, down=True, rounds=rounds)
             return mesh, up, down
 
-        return self._resolved(both)  # type: ignore[no-any-return]
+        return self._resolved(both)
 
-    def _resolved(self, build: Any) -> Any:
-        cuts: list[Any] = []
-        marks: list[Any] = []
+    def _resolved(self, build: Callable[[Mesh, int | None], T]) -> T:
         memory: dict[int, Mesh] = self.__dict__.setdefault("_panels", {})
-        for rounds in range(MOST_ROUNDS):
-            mesh = mesh_on(self.whole, self.ends, (cuts, marks), memory)
-            try:
-                return build(mesh, rounds)
-            except UnresolvedError as unresolved:
-                cuts += unresolved.cuts
-                marks += unresolved.marks
-        return build(mesh_on(self.whole, self.ends, (cuts, marks), memory), None)
+        return resolved(self.whole, self.ends, build, memory)
 
     def log_probabilities(self, x: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
         """log of the probabilities to leave below and above, from each x, with their errors."""
@@ -190,7 +182,7 @@ class Stretch:
         if not self.leaves[ahead] or not self.arrives[ahead] or not keeps:
             return [None] * moments
 
-        def build(mesh: Mesh, rounds: int) -> list[Cumulated]:
+        def build(mesh: Mesh, rounds: int | None) -> list[Cumulated | None]:
             s, m = mesh.scale, mesh.speed
             if self.leaves[behind]:
                 f = cumulated(mesh, s, down=down, rounds=rounds)
@@ -205,7 +197,7 @@ class Stretch:
             return [mean, cumulated(mesh, s + source, down=not down, rounds=rounds)]
 
         try:
-            return self._resolved(build)  # type: ignore[no-any-return]
+            return self._resolved(build)
         except DivergesError:
             return [None] * moments
 
@@ -294,11 +286,11 @@ class Stretch:
     def _one_scale(self) -> tuple[Mesh, Cumulated, Cumulated]:
         down = self.leaves[1]
 
-        def build(mesh: Mesh, rounds: int) -> tuple[Mesh, Cumulated, Cumulated]:
+        def build(mesh: Mesh, rounds: int | None) -> tuple[Mesh, Cumulated, Cumulated]:
             f = cumulated(mesh, mesh.scale, down=down, ahead=False, rounds=rounds)
             return mesh, f, f
 
-        return self._resolved(build)  # type: ignore[no-any-return]
+        return self._resolved(build)
 
 
 def _sharp(piece: Anatomy, low: Any, high: Any) -> Anatomy:
@@ -326,7 +318,9 @@ def _sharp(piece: Anatomy, low: Any, high: Any) -> Anatomy:
     return replace(piece, sampling=focused(found, edges))
 
 
-def _last_leg(mesh: Mesh, s: Log, m: Log, held: Log, *, down: bool, rounds: int) -> LastLeg | None:
+def _last_leg(
+    mesh: Mesh, s: Log, m: Log, held: Log, *, down: bool, rounds: int | None
+) -> LastLeg | None:
     """int s M between the panels and the end that is left by, seen as the lower one."""
     if not down:
         mesh, s, m, held = mesh.mirrored, s.mirrored, m.mirrored, held.mirrored

@@ -1,7 +1,7 @@
 """The probability current around a ring: a periodic domain, whose ends are one point.
 
 The current J = f P - (1/2) a^c d(a^(1-c) P)/dx is the same everywhere. It vanishes only if the
-integral of 2 f / a once around does; `flow` finds the density that carries it.
+integral of 2 f / a once around does; `circulation` finds the density that carries it.
 
 References
 ----------
@@ -21,15 +21,17 @@ from stationary.functions.evaluation import evaluate
 from stationary.line.ends import Anatomy, anatomy
 from stationary.line.equilibria import Equilibrium
 from stationary.line.partition import Behaviour, Partition, Side
-from stationary.line.reshape import focused, mirrored
+from stationary.line.reshape import focused
 from stationary.line.sampled import VanishingVarianceError
 from stationary.line.sampling import Sampling, sampling
 from stationary.line.vanishing import zeros_of_variance
+from stationary.numbers.arithmetic import DOUBLE
+from stationary.numbers.elementary import logsumexp
 from stationary.process.diffusion import Diffusion
+from stationary.states.circulation import RingDensity, circulating
 from stationary.states.network import Group, Network, Outcome
 from stationary.weight.component import Component
-from stationary.weight.flow import EPSILON, Flow
-from stationary.weight.mesh import monotone_mesh
+from stationary.weight.mesh import log_masses, monotone_mesh
 from stationary.weight.weight import Weight, peak_edges
 
 __all__ = ["Current", "anatomy_of_ring", "classes_of_ring", "component_on_ring"]
@@ -133,35 +135,30 @@ def component_on_ring(parts: Anatomy) -> tuple[Component, Current, tuple[str, ..
         if cuts.size:
             ring = focused(ring, cuts)
     tilt = math.fsum(ring.climb[1].tolist())
-    tilt_error = 1.5 * float(ring.climb_errors.sum()) + EPSILON * abs(tilt)
+    tilt_error = 1.5 * float(ring.climb_errors.sum()) + DOUBLE.epsilon * abs(tilt)
     still = abs(tilt) <= tilt_error
-    backwards = tilt < 0 and not still
-    flow = Flow(mirrored(ring) if backwards else ring, 0.0 if still else abs(tilt))
-    density = flow.density()
-    if cuts := peak_edges(density).tolist():
-        density = flow.density(cuts)
-    if backwards:
-        density = density.mirrored()
-    log_scale, scale_error = flow.log_scale(density, -1.0 if backwards else 1.0)
-    density = replace(
-        density, log_current=log_scale + flow.log_k, direction=-1.0 if backwards else 1.0
-    )
+    density = Weight.on(ring) if still else circulating(replace(parts, sampling=ring), tilt)
     mesh = monotone_mesh(density, density.turns)
     component = Component(ring.diffusion.domain, 1.0, density, mesh)
-    # 2 J = N k; the error of k, relative, is that of the tilt over e^Phi - 1.
-    log_half = log_scale - component.log_norm - math.log(2.0)
     notes = _seam(ring)
-    if still:
-        unseen = math.exp(min(log_half + math.log(max(tilt_error, 1e-300)), 700.0))
+    if not isinstance(density, RingDensity):  # it is still
+        # 2 J = tilt / (int P int s), with P before it is normalised.
+        scale = Weight.on(ring, -1, c)
+        log_all = logsumexp(log_masses(scale, scale.turns)) + scale.phi[0, 0] - density.phi[0, 0]
+        log_unseen = math.log(max(tilt_error, 1e-300) / 2) - log_all - component.log_norm
+        unseen = math.exp(min(log_unseen, 700.0))
         current = Current(0.0, unseen, -math.inf, 0.0, tilt, tilt_error)
         notes += (
             f"the integral of 2 f / a once around the ring is zero to rounding ({tilt:.0e} +- "
             f"{tilt_error:.0e}): no current flows.",
         )
         return component, current, notes
-    log_abs = log_half + math.log(-math.expm1(-abs(tilt)))
-    relative = 1.5 * (scale_error + component.norm_error)
-    relative += tilt_error / math.expm1(min(abs(tilt), 700.0)) + 4 * EPSILON * (1 + abs(log_abs))
+    log_abs = density.log_current - component.log_norm - math.log(2.0)
+    relative = 1.5 * component.norm_error
+    # The error of 1 - e^-|tilt|, relative, is that of the tilt over e^|tilt| - 1.
+    relative += tilt_error / math.expm1(min(abs(tilt), 700.0)) + 4 * DOUBLE.epsilon * (
+        1 + abs(log_abs)
+    )
     size = math.exp(min(log_abs, 709.0))
     value = math.copysign(size, tilt)
     current = Current(value, size * relative, log_abs, relative, tilt, tilt_error)

@@ -2,5 +2,5 @@
 
 `tail` (a power of the distance), `weight` (e^(s Phi) a^-k), `mesh` (integrals of it), `cumulative`
 (the mass on either side of a point), `component` (one density, with its tails), `moments`,
-`quantiles` and `modes`; `flow` (densities that carry a current around a ring).
+`quantiles` and `modes`.
 """
