@@ -54,6 +54,7 @@ __all__ = ["EndState"]
 
 Array = NDArray[Any]
 
+FEW = 128  # points, that are no dearer together than what is found by halving
 RISE = 1e-15  # of a distribution function, that is none
 MOST = 2.0**1000  # beyond this logarithm a density is infinite even to mpmath
 
@@ -384,6 +385,8 @@ class EndState(Distribution):
             return np.asarray(to_float(_exp(with_lumps(logs, x, self._lumps, left=True))))
 
         places, of_place = np.unique(np.asarray(x, dtype=float), return_inverse=True)
+        if len(places) <= FEW:
+            return level(places)[of_place].reshape(np.shape(x))
         f = np.empty(len(places))
         low, high = np.array([0]), np.array([len(places) - 1])
         f[[0, -1]] = level(places[[0, -1]])

@@ -163,7 +163,8 @@ class _Widths:
             r = np.exp(np.linspace(low, high, 49))
             left = np.clip(position - r, max(reach[0], self.ends[0]), self.ends[1])
             right = np.clip(position + r, self.ends[0], min(reach[1], self.ends[1]))
-            share = (self.state.cdf(right) - self.state.cdf(left)) / whole
+            before, upto = self.state.below(np.stack([left, right]))
+            share = (upto - before) / whole
             k = int(np.argmax(share >= 0.5))
             if share[k] < 0.5:
                 return math.nan
