@@ -20,7 +20,7 @@ import pytest
 from stationary import Diffusion, Landscape, LandscapeError, analyze, load, sweep
 from stationary.cli import main
 from stationary.progress import processes
-from stationary.questions.sweeps.answers import Answer, Minimum, Point
+from stationary.questions.sweeps.answers import Answer, Minimum, Points
 from stationary.questions.sweeps.family import Family
 from stationary.questions.sweeps.labels import labels_of
 
@@ -518,7 +518,7 @@ def test_other_values_can_be_replaced_too():
 
 def test_the_order_in_which_points_are_asked_for_changes_nothing(write):
     process = load(write(TILTED))
-    points = [Point(t, 1, True) for t in (0.1, 0.2, 0.4, 0.8)]
+    points = Points((0.1, 0.2, 0.4, 0.8), (1,), (True,))
     forward = Family(process, points)
     answers = forward.solve()
     backward = Family(process, points)

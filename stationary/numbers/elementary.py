@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 
 __all__ = [
+    "Array",
     "arithmetic_of",
     "as_array",
     "compact",

@@ -9,13 +9,17 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["OF_MINIMA", "SCALARS", "TEXTS", "Answer", "Answers", "Minimum", "Point", "Points"]
+from stationary.numbers.elementary import Array
 
-Array = NDArray[Any]
+__all__ = [
+    *("OF_MINIMA", "SCALARS", "TEXTS", "Answer", "Answers", "Minimum", "Numbers", "Point"),
+    *("Points", "blank"),
+]
+
 
 NAN = math.nan
+TEXTS = ("status", "reason", "kind")
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,16 @@ class Points(Sequence[Point]):
     ) -> None:
         self.rates, self.sizes, self.drawn = tuple(rates), tuple(sizes), tuple(drawn)
 
+    @classmethod
+    def along(cls, *points: Point) -> Points:
+        """Points that differ in the learning rate only."""
+        rates = [p.learning_rate for p in points]
+        return cls(rates, [points[0].batch_size], [points[0].replacement])
+
     def __len__(self) -> int:
         return len(self.rates) * len(self.sizes) * len(self.drawn)
 
     def __getitem__(self, i: Any) -> Any:
-        if isinstance(i, slice):
-            return [self[k] for k in range(*i.indices(len(self)))]
         i, rate = divmod(range(len(self))[i], len(self.rates))
         drawn, size = divmod(i, len(self.sizes))
         return Point(self.rates[rate], self.sizes[size], self.drawn[drawn])
@@ -65,17 +73,23 @@ class Minimum:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Numbers:
     """The end state at one point, in plain numbers; or why there is none."""
 
-    status: str  # a `Status` in small letters, or "failed"
-    reason: str = ""  # why numbers are missing
+    status: str  # the name of a `Status` in small letters, or "failed"
+    reason: str = ""  # why numbers are missing; empty where none are
     error: float = NAN  # relative, of every mass
-    kind: str = ""
+    kind: str = ""  # of the end state, see `EndState`
     mean: float = NAN
-    mean_error: float = NAN
+    mean_error: float = NAN  # absolute, as the next but one
     std: float = NAN
     std_error: float = NAN
+
+
+@dataclass(frozen=True)
+class Answer(Numbers):
+    """The same, with what each minimum holds."""
+
     minima: tuple[Minimum, ...] = ()  # left to right
     extras: Any = None  # quantities that were asked for, see `quantities`
 
@@ -87,19 +101,17 @@ class Answer:
     @property
     def dominant(self) -> int | None:
         """The index of the minimum with most mass; None if that is not decided."""
-        order = sorted(range(len(self.minima)), key=lambda i: -self.minima[i].log_mass)
-        if not order or not self.is_known:
-            return None
-        if len(order) > 1:
-            first, second = (self.minima[i] for i in order[:2])
-            if not first.log_mass - second.log_mass > first.mass_error + second.mass_error:
-                return None
-        return order[0]
+        first = int(Answers.of([self]).dominant[0])
+        return None if first < 0 else first
 
 
-SCALARS = ("status", "reason", "error", "kind", "mean", "mean_error", "std", "std_error")
-OF_MINIMA = ("position", "kind", "log_mass", "mass_error", "log_density")
-TEXTS = ("status", "reason", "kind")
+SCALARS = tuple(Numbers.__dataclass_fields__)
+OF_MINIMA = tuple(Minimum.__dataclass_fields__)
+
+
+def blank(name: str, *shape: int) -> Array:
+    """A column of that name in which nothing is known yet."""
+    return np.full(shape, "", dtype=object) if name in TEXTS else np.full(shape, NAN)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,20 +131,25 @@ class Answers(Sequence[Answer]):
 
     @classmethod
     def of(cls, listed: Sequence[Answer]) -> Answers:
-        scalars = {
-            n: np.array([getattr(a, n) for a in listed], dtype=object if n in TEXTS else float)
-            for n in SCALARS
-        }
-        shape = len(listed), max((len(a.minima) for a in listed), default=0)
-        minima = {
-            n: np.full(shape, "", dtype=object) if n in TEXTS else np.full(shape, NAN)
-            for n in OF_MINIMA
-        }
-        for i, a in enumerate(listed):
-            for k, m in enumerate(a.minima):
-                for n in OF_MINIMA:
-                    minima[n][i, k] = getattr(m, n)
-        return cls(scalars, minima, extras=tuple(a.extras for a in listed))
+        width = max((len(a.minima) for a in listed), default=0)
+        made = cls(
+            {n: blank(n, len(listed)) for n in SCALARS},
+            {n: blank(n, len(listed), width) for n in OF_MINIMA},
+            extras=tuple(a.extras for a in listed),
+        )
+        for i, answer in enumerate(listed):
+            made.put(i, answer)
+        return made
+
+    def put(self, i: int, answer: Answer) -> None:
+        """An answer that was found otherwise, in place of what is there."""
+        for n, column in self.scalars.items():
+            column[i] = getattr(answer, n)
+        for n, column in self.minima.items():
+            column[i] = "" if n in TEXTS else NAN
+            for k, m in enumerate(answer.minima):
+                near = k if self.places is None else np.argmin(np.abs(self.places - m.position))
+                column[i, near] = getattr(m, n)
 
     def __len__(self) -> int:
         return len(self.scalars["status"])
@@ -142,14 +159,13 @@ class Answers(Sequence[Answer]):
 
     def __getitem__(self, i: Any) -> Any:
         """One of them; a minimum that is part of another one has no mass there."""
-        numbers: dict[str, Any] = {
-            n: c[i] if n in TEXTS else float(c[i]) for n, c in self.scalars.items()
-        }
-        minima = []
+
+        def row(columns: dict[str, Array], *at: int) -> dict[str, Any]:
+            return {n: c[at] if n in TEXTS else float(c[at]) for n, c in columns.items()}
+
+        numbers, minima = row(self.scalars, i), []
         for k in range(self.minima["position"].shape[1]):
-            values: dict[str, Any] = {
-                n: c[i, k] if n in TEXTS else float(c[i, k]) for n, c in self.minima.items()
-            }
+            values = row(self.minima, i, k)
             if math.isnan(values["position"]):
                 if self.places is None or not numbers["kind"]:
                     continue
@@ -158,18 +174,6 @@ class Answers(Sequence[Answer]):
         extras = None if self.extras is None else self.extras[i]
         return Answer(**numbers, minima=tuple(minima), extras=extras)
 
-    def put(self, i: int, answer: Answer) -> None:
-        """An answer that was found otherwise, in place of what is there."""
-        for n, column in self.scalars.items():
-            column[i] = getattr(answer, n)
-        for n, column in self.minima.items():
-            column[i] = "" if n in TEXTS else NAN
-        assert self.places is not None
-        for m in answer.minima:
-            k = int(np.argmin(np.abs(self.places - m.position)))
-            for n, column in self.minima.items():
-                column[i, k] = getattr(m, n)
-
     @cached_property
     def dominant(self) -> Array:
         """The column of the minimum with most mass at each point; -1 where that is not decided."""
@@ -177,16 +181,12 @@ class Answers(Sequence[Answer]):
         if not log_mass.shape[1]:
             return np.full(len(self), -1)
         known = np.where(np.isnan(log_mass), -math.inf, log_mass)
-        first = np.argmax(known, axis=1)
-        rows = np.arange(len(self))
-        top, by = known[rows, first], error[rows, first]
+        order = np.argsort(-known, axis=1, kind="stable")[:, :2]
         decided = ~np.isnan(log_mass).all(axis=1)
         if known.shape[1] > 1:
-            rest = known.copy()
-            rest[rows, first] = -math.inf
-            second = np.argmax(rest, axis=1)
-            other = rest[rows, second]
+            (top, other), (by, off) = (
+                np.take_along_axis(v, order, axis=1).T for v in (known, error)
+            )
             with np.errstate(invalid="ignore"):
-                close = ~(top - other > by + np.nan_to_num(error[rows, second]))
-            decided &= ~(close & (other > -math.inf))
-        return np.asarray(np.where(decided, first, -1))
+                decided &= (top - other > by + np.nan_to_num(off)) | (other == -math.inf)
+        return np.asarray(np.where(decided, order[:, 0], -1))

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.errors import StationaryError
+from stationary.numbers.elementary import Array
 from stationary.questions.sweeps.answers import Answer, Answers, Point
 from stationary.questions.sweeps.family import Family
 
 __all__ = ["Crossing", "brackets", "crossings_between", "crossings_of_rates"]
 
-Array = NDArray[Any]
 
 STEP = 1e-3  # of a bracket, over which the slope at a crossing is taken
 MOST = 1e300  # beyond which differences of logarithms are cut off, so that none is infinite
@@ -28,7 +27,7 @@ FINEST = 2.0**-60  # of a bracket: a crossing at zero has no relative precision
 class Crossing:
     """Two minima of equal mass, by their places from left to right; or why it was not found."""
 
-    low: int  # index of the point below it, among those that were given
+    low: int  # the number of the point below it
     high: int
     first: int  # the minimum that dominates below
     second: int
@@ -63,12 +62,15 @@ def _same(a: Answer, b: Answer) -> bool:
     assert k is not None
     if len(a.minima) == len(b.minima):
         return i == k
-    x, y = a.minima[i].position, b.minima[k].position
-    return min(a.minima, key=lambda m: abs(m.position - y)).position == x
+    y = b.minima[k].position
+    return min(a.minima, key=lambda m: abs(m.position - y)) is a.minima[i]
 
 
 def crossings_between(
-    answer_at: Callable[[float], Answer], ends: tuple[float, float], answers: tuple[Answer, Answer]
+    answer_at: Callable[[float], Answer],
+    ends: tuple[float, float],
+    answers: Sequence[Answer],
+    numbers: Sequence[int] = (0, 1),
 ) -> list[Crossing]:
     """The crossings along an axis between two points of it, in the order of the axis.
 
@@ -80,19 +82,20 @@ def crossings_between(
         The two points, ascending.
     answers
         The answers there; different minima dominate.
+    numbers
+        Of the two points.
     """
-    first, second = answers[0].dominant, answers[1].dominant
+    first, second = (a.dominant for a in answers)
     assert first is not None
     assert second is not None
-    blank = Crossing(0, 1, first, second)
-    if len(answers[0].minima) != len(answers[1].minima):
-        return [replace(blank, reason="the number of minima changes in between")]
+    blank = Crossing(numbers[0], numbers[1], first, second)
+    count = len(answers[0].minima)
     try:
-        return _refined(answer_at, ends, blank, depth=len(answers[0].minima))
-    except StationaryError as error:
+        if len(answers[1].minima) != count:
+            raise _LostError("the number of minima changes in between")
+        return _refined(answer_at, ends, blank, depth=count)
+    except (StationaryError, _LostError) as error:
         return [replace(blank, reason=" ".join(str(error).split()))]
-    except _LostError as lost:
-        return [replace(blank, reason=str(lost))]
 
 
 class _LostError(Exception):
@@ -150,45 +153,38 @@ def _refined(
 def crossings_of_rates(family: Family, answers: Answers) -> list[Crossing]:
     """All crossings along the learning rate, at each batch size and replacement of a family.
 
-    The same T c gives the same crossing: it is looked for once. `low` and `high` of a result are
-    indices of the family's points.
+    The same T c gives the same crossing: it is looked for once.
     """
-    found: list[tuple[float, float, Crossing]] = []  # with the inverse temperature and its error
+    found: list[Crossing] = []  # along the inverse temperature, which falls as the rate grows
     result = []
-    for indices, _, _ in family.lines:
-        for low, high in brackets(answers, indices):
-            for c in _of_bracket(family, answers, low, high, found):
-                result.append(replace(c, low=low, high=high))
+    numbers = family.numbers or range(len(family.points))
+    for line in family.lines:
+        for low, high in brackets(answers, line):
+            point: Point = family.points[low]
+            factor = family.factor(point)
+            # The masses are nearly exponential in it.
+            ends = (
+                family.inverse_temperature(family.points[high]),
+                family.inverse_temperature(point),
+            )
+            pair = answers[high].dominant, answers[low].dominant
+            here = [
+                c for c in found if (c.first, c.second) == pair and ends[0] <= c.value <= ends[1]
+            ]
+            if not here:
+                at = partial(family.at, point=point)
+                here = crossings_between(at, ends, (answers[high], answers[low]))
+                found += [c for c in here if math.isfinite(c.value)]
+            result += [
+                replace(
+                    c,
+                    low=numbers[low],
+                    high=numbers[high],
+                    first=c.second,
+                    second=c.first,
+                    value=1 / (c.value * factor),
+                    error=c.error / c.value**2 / factor,
+                )
+                for c in reversed(here)
+            ]
     return result
-
-
-def _of_bracket(
-    family: Family,
-    answers: Answers,
-    low: int,
-    high: int,
-    found: list[tuple[float, float, Crossing]],
-) -> list[Crossing]:
-    point: Point = family.points[low]
-    factor = family.factor(point)
-    # The masses are nearly exponential in it, and it falls as the learning rate grows.
-    ends = family.inverse_temperature(family.points[high]), family.inverse_temperature(point)
-    pair = int(answers.dominant[low]), int(answers.dominant[high])
-    again = [
-        (beta, by, c)
-        for beta, by, c in found
-        if (c.first, c.second) == pair and ends[0] <= beta <= ends[1]
-    ]
-    if not again:
-        swapped = answers[high], answers[low]
-        fresh = crossings_between(lambda beta: family.at(beta, point), ends, swapped)
-        again = [
-            (c.value, c.error, replace(c, first=c.second, second=c.first)) for c in fresh[::-1]
-        ]
-        found += [entry for entry in again if math.isfinite(entry[0])]
-    return [
-        replace(c, value=1 / (beta * factor), error=by / beta**2 / factor)
-        if math.isfinite(beta)
-        else c
-        for beta, by, c in again
-    ]

@@ -11,29 +11,35 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.errors import StationaryError, Status
-from stationary.numbers.elementary import log, number, possible_growth, to_float
+from stationary.numbers.elementary import Array, log, number, possible_growth, to_float
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
-from stationary.questions.sweeps.answers import Answer, Answers, Minimum, Point, Points
+from stationary.questions.sweeps.answers import (
+    SCALARS,
+    TEXTS,
+    Answer,
+    Answers,
+    Minimum,
+    Point,
+    Points,
+    blank,
+)
 from stationary.questions.sweeps.quantities import Quantity, measured
 from stationary.questions.width.stretches import Shares
 from stationary.questions.width.tempered import of_state
-from stationary.sources.loading import as_process, load_text
 from stationary.states.basins import Basin, basins_of
 from stationary.states.distribution import EndState
 from stationary.states.merging import MIN_BARRIER, merges
 from stationary.states.solve import TOLERANCE, end_state
 
-__all__ = ["Family", "Recipe", "StoppedError", "answer_of", "failed"]
+__all__ = ["Family", "Parameters", "Recipe", "StoppedError", "answer_of", "failed"]
 
-Array = NDArray[Any]
+Parameters = dict[str, float]
 
 NAN = math.nan
 FEW = 3  # points below which a solve each costs less than one sampling for all
@@ -42,11 +48,7 @@ LOST = (StationaryError, ArithmeticError, ValueError)
 
 
 class StoppedError(KeyboardInterrupt):
-    """An interrupt, with the answers that were found before it, by their place."""
-
-    def __init__(self, answers: Mapping[int, Answer], first: int = 0) -> None:
-        super().__init__()
-        self.answers, self.first = answers, first
+    """An interrupt; its argument is what was found before it, by the number of the point."""
 
 
 def failed(error: BaseException, name: str = "") -> Answer:
@@ -59,37 +61,35 @@ def failed(error: BaseException, name: str = "") -> Answer:
 
 def answer_of(state: EndState, min_barrier: float) -> Answer:
     """An end state in plain numbers."""
-    status, error = state.status.name.lower(), float(state.error)
+    reason = " ".join(state.reason.split())
+    told = Answer(state.status.name.lower(), reason, kind=state.kind)
     if state.kind == "none":
-        return Answer(status, _plain(state.reason), NAN, state.kind)
+        return told
     known = state.kind != "classes"
+    error = float(state.error)
     state = replace(state, digits=None)  # as doubles, with what they round away in the errors
     minima = []
     for b in basins_of(state, min_barrier):
-        log_mass = _float(b.log_mass)
-        held = log_mass, _float(b.mass_error), _float(b.log_density)
-        held = held if known else (NAN, NAN, NAN)
-        minima.append(Minimum(_float(b.position), "wall" if b.at_wall else "minimum", *held))
+        held = (b.log_mass, b.mass_error, b.log_density) if known else (NAN, NAN, NAN)
+        kind = "wall" if b.at_wall else "minimum"
+        minima.append(Minimum(_float(b.position), kind, *map(_float, held)))
     for a in state.atoms:
         log_mass = _float(log(number(a.weight))) if a.weight else -math.inf
         by = float(state.weight_error) + float(np.finfo(float).eps)
         given = (log_mass, by) if known else (NAN, NAN)
         minima.append(Minimum(_float(a.position), "trap", *given, NAN))
-    minima.sort(key=lambda m: m.position)
+    told = replace(told, error=error, minima=tuple(sorted(minima, key=lambda m: m.position)))
     if not known:
-        return Answer(status, _plain(state.reason), error, state.kind, minima=tuple(minima))
+        return told
     mean, std = _float(state.mean()), _float(state.std())
     missing = [w for w, x in (("mean", mean), ("standard deviation", std)) if not math.isfinite(x)]
-    return Answer(
-        status,
-        f"the tails are too heavy for a {' and a '.join(missing)}" if missing else "",
-        error,
-        state.kind,
-        mean,
-        _float(state.mean_error) + _rounding(mean) if math.isfinite(mean) else NAN,
-        std,
-        _float(state.std_error) + _rounding(std) if math.isfinite(std) else NAN,
-        tuple(minima),
+    return replace(
+        told,
+        reason=f"the tails are too heavy for a {' and a '.join(missing)}" if missing else "",
+        mean=mean,
+        mean_error=_float(state.mean_error) + _rounding(mean),
+        std=std,
+        std_error=_float(state.std_error) + _rounding(std),
     )
 
 
@@ -99,50 +99,28 @@ def _float(x: Any) -> float:
 
 def _rounding(x: float) -> float:
     """What a number that was computed in many digits may lose as a double."""
-    return float(np.spacing(abs(x))) / 2 if math.isfinite(x) else 0.0
-
-
-def _plain(words: str) -> str:
-    return " ".join(words.split())
+    return float(np.spacing(abs(x))) / 2 if math.isfinite(x) else NAN
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to make the process: the text of its file, or itself."""
+    """How to make the process from the parameters, and what is asked of it."""
 
-    text: str = ""
-    file: Path | None = None
-    process: Landscape | Diffusion | None = None
-    initial: Any = None
-    settings: Mapping[str, Any] | None = None  # with which it can be made, if it can at all
+    name: str
+    make: Callable[[Parameters], Landscape | Diffusion]
     digits: int | None = None
     min_barrier: float = MIN_BARRIER
-    build: Callable[..., Landscape | Diffusion] | None = None  # of the parameters, by name
     quantities: Mapping[str, Quantity] | None = None
 
-    @property
-    def name(self) -> str:
-        if self.build is not None:
-            name = str(getattr(self.build, "__name__", "process"))
-            return "process" if name == "<lambda>" else name
-        return self.file.name if self.file is not None else getattr(self.process, "name", "")
-
-    def family(self, process: Landscape | Diffusion, points: Sequence[Point]) -> Family:
+    def family(
+        self, parameters: Parameters, points: Points, numbers: Sequence[int] | None = None
+    ) -> Family:
         """The process at several points."""
-        return Family(process, points, self.digits, self.min_barrier, self.quantities)
-
-    def make(self, parameters: Mapping[str, float] | None) -> Landscape | Diffusion:
-        settings = dict(self.settings or {})
-        if self.file is not None:
-            return load_text(
-                self.text, self.file, parameters=parameters, initial=self.initial, **settings
-            )
-        process = self.process if self.build is None else self.build(**(parameters or {}))
-        if self.initial is not None:
-            settings["initial"] = self.initial
-        return as_process(process, "sweep", **settings)
+        asked = self.digits, self.min_barrier, self.quantities
+        return Family(self.make(parameters), points, numbers, *asked)
 
 
+@dataclass(eq=False)
 class Family:
     """A process at several points, all at the same parameters.
 
@@ -150,17 +128,12 @@ class Family:
     that the family was made for decide how it is computed.
     """
 
-    def __init__(
-        self,
-        process: Landscape | Diffusion,
-        points: Sequence[Point],
-        digits: int | None = None,
-        min_barrier: float = MIN_BARRIER,
-        quantities: Mapping[str, Quantity] | None = None,
-    ) -> None:
-        self.process, self.points, self.digits = process, points, digits
-        self.min_barrier, self.quantities = min_barrier, quantities
-        self._factors: dict[tuple[int | None, bool | None], float] = {}
+    process: Landscape | Diffusion
+    points: Points
+    numbers: Sequence[int] | None = None  # of the points, in the whole grid
+    digits: int | None = None
+    min_barrier: float = MIN_BARRIER
+    quantities: Mapping[str, Quantity] | None = None
 
     # -- the inverse temperature ------------------------------------------------------------------
 
@@ -172,46 +145,31 @@ class Family:
         LandscapeError
             If such a batch cannot be drawn.
         """
-        key = point.batch_size, point.replacement
-        if key not in self._factors:
-            made = self._made(replace(point, learning_rate=None))
-            assert isinstance(made, Landscape)
-            self._factors[key] = made.noise_factor
-        return self._factors[key]
+        made = self._made(replace(point, learning_rate=None))
+        assert isinstance(made, Landscape)
+        return made.noise_factor
 
     def inverse_temperature(self, point: Point) -> float:
         """1 / (T c): the exponent int 2 f / a is this times something of the landscape alone."""
         assert point.learning_rate is not None
         return 1 / (point.learning_rate * self.factor(point))
 
-    @cached_property
-    def lines(self) -> tuple[tuple[Array, Array, Point], ...]:
-        """Points that differ in the learning rate only: their indices, rates, and one of them."""
-        if isinstance(self.points, Points):
-            n = len(self.points.rates)
-            rates = np.array(self.points.rates, dtype=float)
-            starts = range(0, len(self.points), n)
-            return tuple((np.arange(i, i + n), rates, self.points[i]) for i in starts)
-        found: dict[Point, list[int]] = {}
-        for i, point in enumerate(self.points):
-            found.setdefault(replace(point, learning_rate=None), []).append(i)
-        lines = []
-        for listed in found.values():
-            rates = np.array([self.points[i].learning_rate for i in listed], dtype=float)
-            order = np.argsort(rates, kind="stable")
-            lines.append((np.array(listed)[order], rates[order], self.points[listed[0]]))
-        return tuple(lines)
+    @property
+    def lines(self) -> list[Array]:
+        """The indices of points that differ in the learning rate only."""
+        return list(np.arange(len(self.points)).reshape(-1, len(self.points.rates)))
 
     @cached_property
     def _inverse_temperatures(self) -> tuple[Array, dict[int, Answer]]:
         """Of all points; nan with an answer that says why where there is none."""
         betas = np.full(len(self.points), NAN)
         lost: dict[int, Answer] = {}
-        for indices, rates, point in self.lines:
+        for line in self.lines:
             try:
-                betas[indices] = 1 / (rates * self.factor(point))
+                factor = self.factor(self.points[line[0]])
+                betas[line] = 1 / (np.array(self.points.rates, dtype=float) * factor)
             except StationaryError as error:
-                lost |= dict.fromkeys(indices.tolist(), failed(error, self.process.name))
+                lost |= dict.fromkeys(line.tolist(), failed(error, self.process.name))
         return betas, lost
 
     def _made(self, point: Point) -> Landscape | Diffusion:
@@ -222,26 +180,28 @@ class Family:
     def solve(self) -> Answers:
         """The answer at each of the points."""
         answers, done = None, {}
-        if self.kernel is None:
-            left = list(range(len(self.points)))
-        else:
+        computed = np.zeros(len(self.points), dtype=bool)
+        if self.kernel is not None:
             betas, lost = self._inverse_temperatures
             answers, computed = self.kernel(betas)
-            left = np.flatnonzero(~computed).tolist()
-            done = lost
+            done = dict(lost)
         try:
-            for i in left:
+            for i in np.flatnonzero(~computed).tolist():
                 if i not in done:
                     done[i] = self.alone(self.points[i])
         except KeyboardInterrupt:
             if answers is not None:
-                done = {i: answers[i] for i in np.flatnonzero(computed).tolist()} | done
-            raise StoppedError(done) from None
+                done |= {i: answers[i] for i in np.flatnonzero(computed).tolist()}
+            raise self.stopped(done) from None
         if answers is None:
-            return Answers.of([done[i] for i in left])
-        for i in left:
-            answers.put(i, done[i])
+            return Answers.of([done[i] for i in range(len(self.points))])
+        for i, answer in done.items():
+            answers.put(i, answer)
         return answers
+
+    def stopped(self, found: Mapping[int, Answer]) -> StoppedError:
+        numbers = self.numbers or range(len(self.points))
+        return StoppedError({numbers[i]: answer for i, answer in found.items()})
 
     def alone(self, point: Point) -> Answer:
         """The answer at one point, solved by itself."""
@@ -270,8 +230,7 @@ class Family:
         """Answers at many inverse temperatures at once, and which of them hold; None if none do."""
         if self.digits is not None or self.quantities or not isinstance(self.process, Landscape):
             return None
-        batches = {(p.batch_size, p.replacement) for _, _, p in self.lines}
-        if len(batches) > 1 and not self.process.noise_scales:
+        if len(self.lines) > 1 and not self.process.noise_scales:
             return None
         betas, _ = self._inverse_temperatures
         known = np.flatnonzero(np.isfinite(betas))
@@ -304,23 +263,20 @@ class Family:
         return answers
 
 
-Stages = tuple[tuple[Any, list[list[Basin]]], ...]
-
-
 def _answers(
-    s: Shares, known: tuple[Minimum, ...], stages: Stages, min_barrier: float, computed: Array
+    s: Shares,
+    known: tuple[Minimum, ...],
+    stages: tuple[tuple[Any, list[list[Basin]]], ...],
+    min_barrier: float,
+    computed: Array,
 ) -> tuple[Answers, Array]:
     """The shares at each strength, as what a solve would have said; and which of them hold."""
-    computed = computed & s.computed & np.isfinite(s.log_masses).all(axis=1)
-    for numbers in (s.error, s.mean, s.std):
-        computed &= np.isfinite(numbers)
+    finite = np.isfinite(np.column_stack([s.log_masses, s.error, s.mean, s.std]))
     m, n = s.log_masses.shape
-    names = np.array([Status.CONVERGED.name.lower(), Status.INEXACT.name.lower()], dtype=object)
     places = np.array([k.position for k in known])
-    kinds = np.array([k.kind for k in known], dtype=object)
     minima = {
-        "position": np.broadcast_to(places, (m, n)).copy(),
-        "kind": np.broadcast_to(kinds, (m, n)).copy(),
+        "position": np.tile(places, (m, 1)),
+        "kind": np.tile(np.array([k.kind for k in known], dtype=object), (m, 1)),
         "log_mass": s.log_masses.copy(),
         "mass_error": s.mass_errors.copy(),
         "log_density": s.log_densities.copy(),
@@ -328,26 +284,20 @@ def _answers(
     # All barriers in the exponent grow with the strength: the order in which they fall stays.
     heights = np.maximum.accumulate([float(height) for height, _ in stages[:-1]] or [math.inf])
     stage = np.searchsorted(heights, min_barrier / s.strengths)
-    held_by = np.broadcast_to(np.arange(n), (m, n))
-    if stage.any():
-        held_by = held_by.copy()
-        order = {place: i for i, place in enumerate(places.tolist())}
-        for k in np.unique(stage[stage > 0]):
-            rows = np.flatnonzero(stage == k)
-            for group in stages[k][1]:
-                if len(group) > 1:
-                    _merge(minima, held_by, rows, [order[float(b.position)] for b in group])
-    scalars = {
-        "status": names[(s.error > TOLERANCE).astype(int)],
-        "reason": np.full(m, "", dtype=object),
-        "error": s.error.copy(),
+    held_by = np.tile(np.arange(n), (m, 1))
+    order = {place: i for i, place in enumerate(places.tolist())}
+    for k in np.unique(stage[stage > 0]):
+        for group in stages[k][1]:
+            if len(group) > 1:
+                same = [order[float(b.position)] for b in group]
+                _merge(minima, held_by, np.flatnonzero(stage == k), same)
+    names = [Status.CONVERGED.name.lower(), Status.INEXACT.name.lower()]
+    scalars = {n: getattr(s, n).copy() for n in SCALARS if n not in TEXTS} | {
+        "status": np.array(names, dtype=object)[(s.error > TOLERANCE).astype(int)],
+        "reason": blank("reason", m),
         "kind": np.full(m, "density", dtype=object),
-        "mean": s.mean.copy(),
-        "mean_error": s.mean_error.copy(),
-        "std": s.std.copy(),
-        "std_error": s.std_error.copy(),
     }
-    return Answers(scalars, minima, places, held_by), computed
+    return Answers(scalars, minima, places, held_by), computed & s.computed & finite.all(axis=1)
 
 
 def _merge(minima: dict[str, Array], held_by: Array, rows: Array, group: list[int]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import count
 
 import numpy as np
 
@@ -31,9 +32,8 @@ def labels_of(positions: Mapping[Place, Sequence[float]]) -> dict[Place, tuple[i
     if len(counts) <= 1:
         return {place: tuple(range(len(p))) for place, p in positions.items()}
     found: dict[Place, tuple[int, ...]] = {}
-    fresh = 0
-    for place in sorted(positions):
-        here = positions[place]
+    fresh = count()
+    for place, here in sorted(positions.items()):
         labels: dict[int, int] = {}
         for axis in range(len(place) - 1, -1, -1):
             before = _before(place, axis, found)
@@ -41,18 +41,11 @@ def labels_of(positions: Mapping[Place, Sequence[float]]) -> dict[Place, tuple[i
                 continue
             # Only what is not matched yet, on either side.
             free = [i for i in range(len(here)) if i not in labels]
-            theirs = [
-                (x, label)
-                for x, label in zip(positions[before], found[before], strict=True)
-                if label not in labels.values()
-            ]
-            for i, j in _nearest([here[i] for i in free], [x for x, _ in theirs]):
-                labels[free[i]] = theirs[j][1]
-        for i in range(len(here)):
-            if i not in labels:
-                labels[i] = fresh
-                fresh += 1
-        found[place] = tuple(labels[i] for i in range(len(here)))
+            pairs = zip(positions[before], found[before], strict=True)
+            theirs = {label: x for x, label in pairs if label not in labels.values()}
+            matched = _nearest([here[i] for i in free], list(theirs.values()))
+            labels |= {free[i]: list(theirs)[j] for i, j in matched}
+        found[place] = tuple(labels[i] if i in labels else next(fresh) for i in range(len(here)))
     return _from_left_to_right(positions, found)
 
 
@@ -67,14 +60,11 @@ def _before(place: Place, axis: int, found: Mapping[Place, object]) -> Place | N
 
 def _nearest(these: Sequence[float], those: Sequence[float]) -> list[tuple[int, int]]:
     """Pairs of which each is the nearest to the other."""
-    if not these or not those:
+    away = np.abs(np.subtract.outer(these, those))
+    if not away.size:
         return []
-    pairs = []
-    for i, x in enumerate(these):
-        j = min(range(len(those)), key=lambda j: abs(those[j] - x))
-        if min(range(len(these)), key=lambda k: abs(these[k] - those[j])) == i:
-            pairs.append((i, j))
-    return pairs
+    there, back = away.argmin(axis=1), away.argmin(axis=0)
+    return [(i, j) for i, j in enumerate(there.tolist()) if back[j] == i]
 
 
 def _from_left_to_right(

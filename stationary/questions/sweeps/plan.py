@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import itertools
 import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,9 +18,9 @@ from stationary.line.digits import checked
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.process.starts import located
-from stationary.questions.sweeps.answers import Points
-from stationary.questions.sweeps.family import Recipe
+from stationary.questions.sweeps.family import Parameters, Recipe
 from stationary.questions.sweeps.quantities import quantities_from
+from stationary.questions.sweeps.tasks import Grid
 from stationary.sources.columns import is_table
 from stationary.sources.loading import as_process, load_text, source_text
 from stationary.sources.ranges import checked_values
@@ -38,24 +37,21 @@ OWN_COLUMN = re.compile(
 
 def planned(
     source: Any,
-    learning_rate: Any,
-    batch_size: Any,
-    replacement: Any,
     parameters: Any,
+    steps: dict[str, Any],
     initial: Any,
     digits: int | None,
     min_barrier: float,
     changes: dict[str, Any],
-    quantities: Any = None,
-) -> tuple[Recipe, dict[str, tuple[Any, ...]], list[dict[str, float] | None], Points]:
-    """How to make the process, the axes, all combinations of parameters and all other points."""
-    given: dict[str, tuple[Any, ...]] = {}
-    if replacement is not None:
-        given["replacement"] = _truths(replacement)
-    if batch_size is not None:
-        given["batch_size"] = checked_values(batch_size, "batch_size", positive=True, whole=True)
-    if learning_rate is not None:
-        given["learning_rate"] = checked_values(learning_rate, "learning_rate", positive=True)
+    quantities: Any,
+) -> Grid:
+    """The axes of a grid, and how to make the process at each of its points."""
+    rules = {"batch_size": {"positive": True, "whole": True}, "learning_rate": {"positive": True}}
+    given = {
+        n: _truths(v) if n == "replacement" else checked_values(v, n, **rules[n])
+        for n, v in steps.items()
+        if v is not None
+    }
     if parameters is not None and not isinstance(parameters, Mapping):
         raise LandscapeError(
             f"parameters = {parameters!r:.60} must be a dictionary of names and values, as in "
@@ -74,77 +70,67 @@ def planned(
             "batch_size, replacement or parameters (--learning-rate 1e-3:1e-1:50:log, --batch-size "
             "1,2,4,8, --set NAME=FROM:TO:COUNT)."
         )
-    count = math.prod(len(v) for v in (*given.values(), *named.values()))
-    if count > MOST_POINTS:
-        sizes = " x ".join(str(len(v)) for v in (*named.values(), *given.values()))
+    sizes = [len(v) for v in (*named.values(), *given.values())]
+    if math.prod(sizes) > MOST_POINTS:
         raise LandscapeError(
-            f"the grid of {sizes} = {count} points is too large: {MOST_POINTS} are the most. "
-            "Give fewer values, as in 1e-3:1e-1:50:log."
+            f"the grid of {' x '.join(map(str, sizes))} = {math.prod(sizes)} points is too large: "
+            f"{MOST_POINTS} are the most. Give fewer values, as in 1e-3:1e-1:50:log."
         )
     # The settings with which a batch can be drawn if it can at all.
-    lenient = {
-        "learning_rate": given.get("learning_rate", (None,))[0],
-        "batch_size": given.get("batch_size", (None,))[0],
-        "replacement": given.get("replacement", (None,))[-1],
-    }
-    settings = {k: v for k, v in (changes | lenient).items() if v is not None}
-    initial = located(initial, None)
+    lenient = {n: v[-1 if n == "replacement" else 0] for n, v in given.items()}
+    settings = changes | lenient | {"initial": located(initial, None)}
     if is_table(source):
         source = as_process(source, "sweep", **settings)
     if isinstance(source, (str, os.PathLike)):
         file, text = source_text(source)
-        recipe = Recipe(text, file, None, initial, settings, digits, min_barrier)
-        first = {name: values[0] for name, values in named.items()}
-        base = _base(text, file, settings, initial, first)
+        source, name = (text, file), file.name
     elif isinstance(source, (Landscape, Diffusion)):
-        recipe = Recipe("", None, source, initial, settings, digits, min_barrier)
-        base = source
+        name = source.name
         if named:
             raise LandscapeError(
-                f"{source.name}: the parameters {', '.join(named)} can only be swept for a file, "
-                "whose functions are then given them, or for a function that makes the process. "
-                "Pass the path of the file, or the function."
+                f"{name}: the parameters {', '.join(named)} can only be swept for a file, whose "
+                "functions are then given them, or for a function that makes the process. Pass the "
+                "path of the file, or the function."
             )
         as_process(source, "sweep", **changes)
-        if isinstance(base, Diffusion):
+        if isinstance(source, Diffusion):
             raise LandscapeError(
-                f"{source.name}: a Diffusion has no learning rate and no batch size, so that there "
-                "is nothing to sweep. Pass the path of a file with parameters."
+                f"{name}: a Diffusion has no learning rate and no batch size, so that there is "
+                "nothing to sweep. Pass the path of a file with parameters."
             )
-        base = recipe.make(None)
     elif callable(source):
-        build = _taking(source, named)
-        recipe = Recipe("", None, None, initial, settings, digits, min_barrier, build)
-        base = recipe.make({name: values[0] for name, values in named.items()})
+        name = str(getattr(source, "__name__", "process")).replace("<lambda>", "process")
+        _check_that_it_takes(source, named)
     else:
-        base = as_process(source, "sweep")  # which it is not
+        as_process(source, "sweep")  # which it is not
+    make = partial(_made, source, settings)
+    base = _base(make, {name: values[0] for name, values in named.items()}, source)
     base = as_process(base, "sweep")
     wanted = quantities_from(quantities)
     if quantities is None and isinstance(base, Diffusion) and base.is_periodic:
         wanted = quantities_from(("current", "mean_velocity"))
-    recipe = replace(recipe, quantities=wanted)
     checked(digits, base.name)
     checked_barrier(min_barrier, base.name)
     axes: dict[str, tuple[Any, ...]] = dict(named)
     if isinstance(base, Landscape):
-        for key in ("replacement", "batch_size", "learning_rate"):
-            axes[key] = given.get(key, (getattr(base, key),))
+        axes |= {n: given.get(n, (getattr(base, n),)) for n in steps}
     elif given:
         raise LandscapeError(
             f"{base.name}: {next(iter(given))} does not apply to a process given by its drift. "
             "Leave it out."
         )
-    combinations: list[dict[str, float] | None] = [
-        dict(zip(named, values, strict=True)) for values in itertools.product(*named.values())
-    ]
-    points = Points()
-    if isinstance(base, Landscape):
-        points = Points(axes["learning_rate"], axes["batch_size"], axes["replacement"])
-    return recipe, axes, combinations if named else [None], points
+    return Grid(Recipe(name, make, digits, min_barrier, wanted), axes)
 
 
-def _taking(build: Any, named: Mapping[str, Any]) -> Any:
-    """A function that makes a process of parameters, if it takes these."""
+def _made(source: Any, settings: dict[str, Any], parameters: Parameters) -> Landscape | Diffusion:
+    """The process of some parameters: from the text of a file, by a function, or the one it is."""
+    if isinstance(source, tuple):
+        return load_text(*source, parameters=parameters or None, **settings)
+    process = source(**parameters) if callable(source) else source
+    return as_process(process, "sweep", **settings)
+
+
+def _check_that_it_takes(build: Any, named: Mapping[str, Any]) -> None:
     name = getattr(build, "__name__", "build")
     try:
         inspect.signature(build).bind(**dict.fromkeys(named))
@@ -153,22 +139,17 @@ def _taking(build: Any, named: Mapping[str, Any]) -> Any:
             f"{name}: it cannot be called with {', '.join(named) or 'nothing'} ({error}). It must "
             "take the parameters by name, as in sweep(lambda k: Diffusion(...), {'k': [1, 2]})."
         ) from None
-    return build
 
 
-def _base(
-    text: str, file: Path, settings: dict[str, Any], initial: Any, first: dict[str, float]
-) -> Landscape | Diffusion:
-    """The process as the file has it: what is wrong with that, or with a name, is an error."""
-    try:
-        base = load_text(text, file, initial=initial, **settings)
-    except LandscapeError:
-        # The file's own values need not be among those that are wanted.
-        return load_text(text, file, initial=initial, parameters=first, **settings)
-    unknown = [name for name in first if name not in base.parameters]
-    if unknown:  # says what there is
-        load_text(text, file, initial=initial, parameters=first, **settings)
-    return base
+def _base(make: Any, first: Parameters, source: Any) -> Landscape | Diffusion:
+    """The process as its file has it: what is wrong with that, or with a name, is an error."""
+    if isinstance(source, tuple):
+        with suppress(LandscapeError):  # its own values need not be among those that are wanted
+            base: Landscape | Diffusion = make({})
+            if all(name in base.parameters for name in first):
+                return base
+    made: Landscape | Diffusion = make(first)
+    return made
 
 
 def _truths(given: Any) -> tuple[bool, ...]:

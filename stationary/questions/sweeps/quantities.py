@@ -12,17 +12,16 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.given import unknown
+from stationary.numbers.elementary import Array
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.states.distribution import EndState
 
 __all__ = ["QUANTITIES", "Quantity", "columns_of", "measured", "quantities_from"]
 
-Array = NDArray[Any]
 Quantity = Callable[[Any], Any]
 Extras = dict[tuple[str, float | None], tuple[float, float]]  # by the name and the basin's place
 
@@ -138,20 +137,13 @@ def columns_of(
         Of the minima, shape (labels, rows).
     """
     columns: dict[str, Array] = {}
-
-    def put(column: str, i: int, pair: tuple[float, float]) -> None:
-        for key, value in zip((column, f"{column}_error"), pair, strict=True):
-            columns.setdefault(key, np.full(len(extras), math.nan))[i] = value
-
     for name in names:
         for i, found in enumerate(extras):
             for (key, place), pair in (found or {}).items():
-                if key != name:
+                away = np.abs(positions[:, i] - (0.0 if place is None else place))
+                if key != name or (place is not None and np.isnan(away).all()):
                     continue
-                if place is None:
-                    put(name, i, pair)
-                    continue
-                away = np.abs(positions[:, i] - place)
-                if len(away) and not np.isnan(away).all():
-                    put(f"{name}_{int(np.nanargmin(away))}", i, pair)
+                column = name if place is None else f"{name}_{int(np.nanargmin(away))}"
+                for full, value in zip((column, f"{column}_error"), pair, strict=True):
+                    columns.setdefault(full, np.full(len(extras), math.nan))[i] = value
     return columns

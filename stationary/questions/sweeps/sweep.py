@@ -11,50 +11,32 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.numbers.elementary import Array
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.progress import Progress, told
-from stationary.questions.sweeps.answers import (
-    OF_MINIMA,
-    SCALARS,
-    TEXTS,
-    Minimum,
-    Points,
-)
+from stationary.questions.sweeps.answers import OF_MINIMA, SCALARS, Minimum, Numbers, blank
 from stationary.questions.sweeps.crossover import Crossing
 from stationary.questions.sweeps.labels import labels_of_blocks
 from stationary.questions.sweeps.plan import planned
 from stationary.questions.sweeps.quantities import columns_of
 from stationary.questions.sweeps.resume import known_points
-from stationary.questions.sweeps.tasks import INTERRUPTED, Grid, Solved, run
+from stationary.questions.sweeps.tasks import INTERRUPTED, STEP, Grid, Solved, run
 from stationary.result import Data, Result
 from stationary.states.merging import MIN_BARRIER
 
 __all__ = ["Crossover", "Row", "Sweep", "sweep"]
 
-Array = NDArray[Any]
-
-NAN = math.nan
-
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class Row(Numbers):
     """One point of a sweep, and the end state there; nan or None where there is none."""
 
     learning_rate: float | None  # None, with the next two, for a drift and a variance
     batch_size: int | None
     replacement: bool | None
     parameters: Mapping[str, float]
-    status: str  # the name of a `Status` in small letters, or "failed"
-    reason: str  # why numbers are missing; empty where none are
-    error: float  # relative, of every mass
-    kind: str  # of the end state, see `EndState`
-    mean: float
-    mean_error: float  # absolute, as the next but one
-    std: float
-    std_error: float
     dominant: int | None  # the label of the minimum with most mass; None if not decided
     minima: Mapping[int, Minimum]  # by label
 
@@ -136,9 +118,7 @@ class Sweep(Result):
     @property
     def parameters(self) -> tuple[str, ...]:
         """The names of the parameters that were given values."""
-        return tuple(
-            n for n in self.axes if n not in ("learning_rate", "batch_size", "replacement")
-        )
+        return tuple(name for name in self.axes if name not in STEP)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -183,24 +163,21 @@ class Rows(Data, Sequence[Row]):
             return tuple(self[k] for k in range(*i.indices(len(self))))
         i = range(len(self))[i]
         sweep = self.sweep
-        values = {name: column[i] for name, column in sweep.data.items()}
-        values = {n: v.item() if hasattr(v, "item") else v for n, v in values.items()}
+        columns = {name: column[i] for name, column in sweep.data.items()}
+        values: dict[str, Any] = {
+            n: v.item() if hasattr(v, "item") else v for n, v in columns.items()
+        }
+        minima = {}
+        for label, kinds in sweep.kinds.items():
+            if kinds[i]:
+                own = {n: values[f"{n}_{label}"] for n in OF_MINIMA if n != "kind"}
+                minima[label] = Minimum(kind=kinds[i], **own)
+        told: dict[str, Any] = {name: values.get(name) for name in (*STEP, *SCALARS)}
         return Row(
-            learning_rate=values.get("learning_rate"),
-            batch_size=values.get("batch_size"),
-            replacement=values.get("replacement"),
+            **told,
             parameters={name: values[name] for name in sweep.parameters},
             dominant=None if values["dominant"] < 0 else values["dominant"],
-            minima={
-                label: Minimum(
-                    values[f"position_{label}"],
-                    kinds[i],
-                    *(values[f"{what}_{label}"] for what in OF_MINIMA[2:]),
-                )
-                for label, kinds in sweep.kinds.items()
-                if kinds[i]
-            },
-            **{name: values[name] for name in SCALARS},
+            minima=minima,
         )
 
 
@@ -270,108 +247,60 @@ def sweep(
         If the source as it stands is no landscape, or a range or a name makes no sense. What
         goes wrong at single points is told in their rows.
     """
-    recipe, axes, combinations, points = planned(
-        source,
-        learning_rate,
-        batch_size,
-        replacement,
-        parameters,
-        initial,
-        digits,
-        min_barrier,
-        changes,
-        quantities,
-    )
-    known = (
-        {}
-        if resume is None
-        else known_points(resume, axes, recipe.name, tuple(recipe.quantities or ()))
-    )
+    steps = {"replacement": replacement, "batch_size": batch_size, "learning_rate": learning_rate}
+    grid = planned(source, parameters, steps, initial, digits, min_barrier, changes, quantities)
+    known = {} if resume is None else known_points(resume, grid)
     with told(progress, "points") as tell:
-        solved = run(Grid(recipe, combinations, points), executor, tell, known)
-    wanted = tuple(recipe.quantities or ())
-    return _assembled(recipe.name, axes, combinations, points, solved, wanted)
+        solved = run(grid, executor, tell, known)
+    return _assembled(grid, solved)
 
 
-def _assembled(
-    name: str,
-    axes: dict[str, tuple[Any, ...]],
-    combinations: Sequence[dict[str, float] | None],
-    points: Points,
-    solved: Solved,
-    quantities: Sequence[str],
-) -> Sweep:
+def _assembled(grid: Grid, solved: Solved) -> Sweep:
     """Columns and crossovers, with minima labelled."""
-    starts = sorted(solved.blocks)
-    blocks = [solved.blocks[start] for start in starts]
-    numbers = np.concatenate(
-        [np.arange(n, n + len(b)) for n, b in zip(starts, blocks, strict=True)] or [np.arange(0)]
+    blocks = dict(sorted(solved.blocks.items()))
+    numbers = np.array(
+        [n for start, b in blocks.items() for n in range(start, start + len(b))], int
     )
-    shape = tuple(len(v) for v in axes.values())
-    labels = labels_of_blocks(dict(zip(starts, blocks, strict=True)), shape)
+    labels = labels_of_blocks(blocks, grid.shape)
     count = 1 + max((label for listed in labels.values() for label in listed), default=-1)
-    columns = {n: np.full((count, len(numbers)), NAN) for n in OF_MINIMA if n != "kind"}
-    kinds = np.full((count, len(numbers)), "", dtype=object)
+    columns = {n: blank(n, count, len(numbers)) for n in OF_MINIMA}
     dominant = np.full(len(numbers), -1)
     at = 0
-    for start, block in zip(starts, blocks, strict=True):
-        whole = block.places is not None
-        for i in range(1 if whole else len(block)):
+    for start, block in blocks.items():
+        # Those of a block with the same minima at all points are labelled at its first one.
+        size = len(block) if block.places is not None else 1
+        for i in range(0, len(block), size):
             known = labels.get(start + i)
             if known is None:
                 continue
-            here = slice(at, at + len(block)) if whole else slice(at + i, at + i + 1)
-            there = slice(None) if whole else slice(i, i + 1)
+            here, there = slice(at + i, at + i + size), slice(i, i + size)
             for k, label in enumerate(known):
-                kinds[label, here] = block.minima["kind"][there, k]
                 for n, column in columns.items():
                     column[label, here] = block.minima[n][there, k]
             first = block.dominant[there]
             dominant[here] = np.where(first >= 0, np.array([*known, -1])[first], -1)
         at += len(block)
-    data = _axes_columns(axes, combinations, points, numbers)
+    places = dict(zip(grid.axes, np.unravel_index(numbers, grid.shape), strict=True))
+    order = [*(n for n in STEP if n in places), *(n for n in places if n not in STEP)]
+    data = {n: np.array(grid.axes[n], float if n == STEP[0] else None)[places[n]] for n in order}
     for n in SCALARS:
-        empty = np.empty(0, dtype=object if n in TEXTS else float)
-        data[n] = np.concatenate([b.scalars[n] for b in blocks] or [empty])
+        data[n] = np.concatenate([b.scalars[n] for b in blocks.values()] or [blank(n, 0)])
     moments = {n: data.pop(n) for n in SCALARS[-4:]}
     data |= moments | {"dominant": dominant}
     for i in range(count):
+        own = {f"{n}_{i}": column[i] for n, column in columns.items()}
         with np.errstate(under="ignore"):
             mass = np.exp(columns["log_mass"][i])
-        data[f"position_{i}"], data[f"kind_{i}"] = columns["position"][i], kinds[i]
-        data[f"mass_{i}"] = mass
-        for n in OF_MINIMA[2:]:
-            data[f"{n}_{i}"] = columns[n][i]
-    extras = [e for b in blocks for e in (b.extras or [None] * len(b))]
+        data |= {n: own.pop(n) for n in (f"position_{i}", f"kind_{i}")} | {f"mass_{i}": mass} | own
+    extras = [e for b in blocks.values() for e in (b.extras or [None] * len(b))]
+    quantities = tuple(grid.recipe.quantities or ())
     data |= columns_of(quantities, extras, columns["position"])
-    _explain(data, columns["log_mass"], kinds)
-    crossovers = tuple(
-        _crossover(axis, c, axes, shape, solved, labels) for axis, c in solved.crossings
+    _explain(data, columns["log_mass"], columns["kind"])
+    crossovers = tuple(_crossover(grid, c, solved, labels) for c in solved.crossings)
+    kinds = dict(enumerate(columns["kind"]))
+    return Sweep(
+        grid.recipe.name, grid.axes, data, kinds, crossovers, solved.stopped, numbers, quantities
     )
-    stopped, named = solved.stopped, tuple(quantities)
-    return Sweep(name, axes, data, dict(enumerate(kinds)), crossovers, stopped, numbers, named)
-
-
-def _axes_columns(
-    axes: Mapping[str, tuple[Any, ...]],
-    combinations: Sequence[dict[str, float] | None],
-    points: Points,
-    numbers: Array,
-) -> dict[str, Array]:
-    """The values at which each point was computed: learning rate first, parameters last."""
-    width = len(points)
-    data: dict[str, Array] = {}
-    inner, index = numbers % width, {}
-    inner, index["learning_rate"] = np.divmod(inner, len(points.rates))
-    index["replacement"], index["batch_size"] = np.divmod(inner, len(points.sizes))
-    for n, dtype in (("learning_rate", float), ("batch_size", int), ("replacement", bool)):
-        if n in axes:
-            data[n] = np.array(axes[n], dtype=dtype)[index[n]]
-    for n in axes:
-        if n not in index:
-            values = np.array([(c or {}).get(n, NAN) for c in combinations])
-            data[n] = values[numbers // width]
-    return data
 
 
 def _explain(data: dict[str, Array], log_masses: Array, kinds: Array) -> None:
@@ -388,15 +317,9 @@ def _explain(data: dict[str, Array], log_masses: Array, kinds: Array) -> None:
 
 
 def _crossover(
-    axis: str,
-    c: Crossing,
-    axes: Mapping[str, tuple[Any, ...]],
-    shape: tuple[int, ...],
-    solved: Solved,
-    labels: Mapping[int, tuple[int, ...]],
+    grid: Grid, c: Crossing, solved: Solved, labels: Mapping[int, tuple[int, ...]]
 ) -> Crossover:
-    low, high = (tuple(int(i) for i in np.unravel_index(n, shape)) for n in (c.low, c.high))
-    k = list(axes).index(axis)
+    low, high = map(grid.values, (c.low, c.high))
 
     def labels_at(n: int) -> tuple[int, ...]:
         block, i = solved.at(n)
@@ -406,15 +329,13 @@ def _crossover(
     ends = labels_at(c.low), labels_at(c.high)
     same = len(ends[0]) == len(ends[1])
     return Crossover(
-        axis=axis,
+        axis=grid.axis,
         value=c.value,
         error=c.error,
         below=ends[0][c.first],
         above=ends[0 if same else 1][c.second],
         log_mass=c.log_mass,
-        between=(axes[axis][low[k]], axes[axis][high[k]]),
-        fixed={
-            name: values[low[i]] for i, (name, values) in enumerate(axes.items()) if name != axis
-        },
+        between=(low.pop(grid.axis), high[grid.axis]),
+        fixed=low,
         reason=c.reason,
     )

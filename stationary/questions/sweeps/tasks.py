@@ -7,13 +7,14 @@ parameters are fixed and no sampling serves all of these, each point is a task.
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pickle import PicklingError
 from typing import Any
 
@@ -27,14 +28,14 @@ from stationary.questions.sweeps.crossover import (
     crossings_between,
     crossings_of_rates,
 )
-from stationary.questions.sweeps.family import Family, Recipe, StoppedError, failed
+from stationary.questions.sweeps.family import Family, Parameters, Recipe, StoppedError, failed
 
-__all__ = ["INTERRUPTED", "Grid", "Solved", "run"]
+__all__ = ["INTERRUPTED", "STEP", "Grid", "Solved", "run"]
 
-Parameters = dict[str, float] | None
 Tell = Callable[[int, int], None]
 Work = tuple[Any, ...]  # a function and its arguments
 
+STEP = tuple(Point.__dataclass_fields__)
 # Threads of one process take turns: the arithmetic of many digits is not made to be shared, and
 # Python would not let them run side by side in any case.
 TURNS = threading.Lock()
@@ -46,15 +47,40 @@ SILENCE = 15.0  # seconds without an answer, after which an executor is asked wh
 
 @dataclass(frozen=True)
 class Grid:
-    """All points: those of `points` for each of the `combinations`, in that order."""
+    """All combinations of the values of the axes, of which the last changes fastest."""
 
     recipe: Recipe
-    combinations: Sequence[Parameters]
-    points: Points
+    axes: Mapping[str, tuple[Any, ...]]  # parameters, then replacement, batch_size, learning_rate
 
-    @property
-    def size(self) -> int:
-        return len(self.combinations) * len(self.points)
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(map(len, self.axes.values()))
+
+    def __len__(self) -> int:
+        return math.prod(self.shape)
+
+    @cached_property
+    def points(self) -> Points:
+        """Those at the same parameters."""
+        return Points(*(self.axes.get(name, (None,)) for name in STEP))
+
+    @cached_property
+    def axis(self) -> str:
+        """Along which crossings are looked for; empty if there is nothing to look for."""
+        several = [name for name, values in self.axes.items() if len(values) > 1]
+        parameters = [name for name in several if name not in STEP]
+        return STEP[0] if STEP[0] in several else (parameters or [""])[0]
+
+    def values(self, n: int) -> dict[str, Any]:
+        """The values at a point, by the axis."""
+        places = np.unravel_index(n, self.shape)
+        return {name: v[i] for (name, v), i in zip(self.axes.items(), places, strict=True)}
+
+    def at(self, n: int) -> tuple[Parameters, Point]:
+        """The parameters and the step of a point."""
+        values = self.values(n)
+        step = Point(**{name: values.pop(name) for name in STEP if name in values})
+        return values, step
 
 
 @dataclass
@@ -63,7 +89,7 @@ class Solved:
 
     grid: Grid
     blocks: dict[int, Answers] = field(default_factory=dict)
-    crossings: list[tuple[str, Crossing]] = field(default_factory=list)  # with the axis
+    crossings: list[Crossing] = field(default_factory=list)  # along the axis of the grid
     stopped: str = ""
 
     @property
@@ -75,31 +101,29 @@ class Solved:
         start = n if n in self.blocks else n - n % len(self.grid.points)
         return self.blocks[start], n - start
 
-    def several(self, numbers: list[int]) -> Answers:
-        return Answers.of([block[i] for block, i in map(self.at, numbers)])
-
 
 def run(
     grid: Grid,
     executor: Executor | None,
     tell: Tell,
-    known: Mapping[int, Answer] | None = None,
+    known: Mapping[int, Answer],
 ) -> Solved:
     """Solve a grid and find its crossings. Whatever ends it early leaves what is done by then."""
     solved = Solved(grid)
     try:
-        _solve(grid, executor, tell, solved, known or {})
-        _cross(grid, executor, solved)
-    except StoppedError as stop:
-        found = {stop.first + i: Answers.of([answer]) for i, answer in stop.answers.items()}
-        solved.blocks |= {n: found[n] for n in found if n not in solved.blocks}
-        solved.stopped = INTERRUPTED
-    except KeyboardInterrupt:
+        _solve(grid, executor, tell, solved, known)
+        tasks = list(_missed(grid, solved)) if grid.axis else []
+        for _, crossings in _done(tasks, executor, grid.recipe):
+            solved.crossings += crossings
+    except KeyboardInterrupt as stop:
+        if isinstance(stop, StoppedError):
+            found = {n: Answers.of([answer]) for n, answer in stop.args[0].items()}
+            solved.blocks = found | solved.blocks
         solved.stopped = INTERRUPTED
     except _LostWorkersError as error:
         solved.stopped = str(error)
     width = len(grid.points)
-    solved.crossings.sort(key=lambda pair: (pair[1].low // width, pair[1].low, pair[1].value))
+    solved.crossings.sort(key=lambda c: (c.low // width, c.low, c.value))
     return solved
 
 
@@ -111,54 +135,46 @@ def _solve(
     known: Mapping[int, Answer],
 ) -> None:
     """Solve all points that are not known."""
-    width, points = len(grid.points), grid.points
-    family = _only_family(grid) if len(known) < grid.size else None
-    tasks: list[tuple[int, Work]]
+    points, tasks = grid.points, list[tuple[int, Work]]()
+    alone = len(grid) == len(points)  # all points are at the same parameters
+    family = _only_family(grid) if alone and len(grid) > max(1, len(known)) else None
     if family is not None and family.kernel is not None:
         # All at once, which costs less than to send it away.
-        tasks, executor, known = [(0, (_family, family))], None, {}
+        tasks, executor = [(0, (_family, family))], None
     else:
-        parts = 1 if family is not None or len(grid.combinations) == 1 else width
-        tasks = [
-            (n, (_combination, grid.recipe, grid.combinations[n // width], points))
-            if parts == width
-            else (n, (_combination, grid.recipe, grid.combinations[0], (points[n],)))
-            for n in range(0, grid.size, parts)
-        ]
-        done = {n for n, _ in tasks if all(k in known for k in range(n, n + parts))}
-        solved.blocks |= {
-            n + i: Answers.of([known[n + i]]) for n in sorted(done) for i in range(parts)
-        }
-        tasks = [task for task in tasks if task[0] not in done]
+        size = 1 if alone else len(points)
+        for n in range(0, len(grid), size):
+            numbers = range(n, n + size)
+            if all(k in known for k in numbers):
+                solved.blocks |= {k: Answers.of([known[k]]) for k in numbers}
+                continue
+            parameters, step = grid.at(n)
+            some = Points.along(step) if alone else points
+            tasks.append((n, (_combination, grid.recipe, parameters, some, numbers)))
     for start, (answers, crossings) in _done(tasks, executor, grid.recipe):
         solved.blocks[start] = answers
-        solved.crossings += [
-            ("learning_rate", replace(c, low=start + c.low, high=start + c.high)) for c in crossings
-        ]
-        tell(solved.done, grid.size)
+        solved.crossings += crossings
+        tell(solved.done, len(grid))
 
 
 def _only_family(grid: Grid) -> Family | None:
-    """All points, where they are all at the same parameters."""
-    if len(grid.combinations) > 1 or len(grid.points) == 1:
-        return None
+    """All points of a grid, where they are all at the same parameters."""
     try:
-        process = grid.recipe.make(grid.combinations[0])
+        with TURNS:
+            family = grid.recipe.family(grid.at(0)[0], grid.points)
+            _ = family.kernel
     except StationaryError:
         return None
-    with TURNS:
-        family = grid.recipe.family(process, grid.points)
-        _ = family.kernel
     return family
 
 
 def _combination(
-    recipe: Recipe, parameters: Parameters, points: Sequence[Point]
+    recipe: Recipe, parameters: Parameters, points: Points, numbers: Sequence[int]
 ) -> tuple[Answers, list[Crossing]]:
     """The answers at all points of one combination, and the crossings between them."""
     try:
         with TURNS:
-            family = recipe.family(recipe.make(parameters), points)
+            family = recipe.family(parameters, points, numbers)
     except StationaryError as error:
         return Answers.of([failed(error, recipe.name)] * len(points)), []
     return _family(family)
@@ -167,93 +183,41 @@ def _combination(
 def _family(family: Family) -> tuple[Answers, list[Crossing]]:
     with TURNS:
         answers = family.solve()
-        several = any(len(rates) > 1 for _, rates, _ in family.lines)
         try:
+            several = len(family.points.rates) > 1
             return answers, crossings_of_rates(family, answers) if several else []
         except KeyboardInterrupt:
-            raise StoppedError(dict(enumerate(answers))) from None
+            raise family.stopped(dict(enumerate(answers))) from None
 
 
-# -- crossings that no task has seen --------------------------------------------------------------
-
-
-def _cross(grid: Grid, executor: Executor | None, solved: Solved) -> None:
-    tasks: list[tuple[int, Work]] = []
-    if len(grid.points.rates) > 1:
-        axis = "learning_rate"
-        tasks = list(_along_rates(grid, solved))
-    else:
-        first = grid.combinations[0] or {}
-        several = [k for k in first if len({(c or {})[k] for c in grid.combinations}) > 1]
-        if not several:
-            return
-        axis = several[0]
-        tasks = list(_along_parameter(grid, axis, solved))
-    for _, crossings in _done(tasks, executor, grid.recipe):
-        solved.crossings += [(axis, c) for c in crossings]
-
-
-def _along_rates(grid: Grid, solved: Solved) -> Iterator[tuple[int, Work]]:
-    """Tasks, one for each batch size and replacement, where points were solved one by one."""
-    n = len(grid.points.rates)
-    for start in range(0, grid.size, n):
-        if solved.at(start)[0] is solved.at(start + n - 1)[0]:
+def _missed(grid: Grid, solved: Solved) -> Iterator[tuple[int, Work]]:
+    """Tasks for the crossings along the axis that no task has seen, with all else fixed."""
+    k = list(grid.axes).index(grid.axis)
+    lines = np.moveaxis(np.arange(len(grid)).reshape(grid.shape), k, -1)
+    for line in lines.reshape(-1, grid.shape[k]).tolist():
+        blocks = [solved.at(n) for n in line]
+        if grid.axis == STEP[0] and blocks[0][0] is blocks[-1][0]:
             continue  # solved as one family, which found its crossings
-        answers = solved.several(list(range(start, start + n)))
-        combination, first = divmod(start, len(grid.points))
-        for i, k in brackets(answers, np.arange(n)):
-            ends = tuple(grid.points[first + j] for j in (i, k))
-            two, pair = Answers.of([answers[i], answers[k]]), (start + i, start + k)
-            parameters = grid.combinations[combination]
-            yield pair[0], (_rates_again, grid.recipe, parameters, ends, two, pair)
+        answers = Answers.of([block[i] for block, i in blocks])
+        for low, high in brackets(answers, np.arange(len(line))):
+            numbers = line[low], line[high]
+            two = Answers.of([answers[low], answers[high]])
+            yield numbers[0], (_bracket, grid, two, numbers)
 
 
-def _rates_again(
-    recipe: Recipe,
-    parameters: Parameters,
-    ends: tuple[Point, ...],
-    answers: Answers,
-    numbers: tuple[int, int],
-) -> list[Crossing]:
-    with TURNS:
-        family = recipe.family(recipe.make(parameters), ends)
-        found = crossings_of_rates(family, answers)
-    return [replace(c, low=numbers[c.low], high=numbers[c.high]) for c in found]
+def _bracket(grid: Grid, answers: Answers, numbers: tuple[int, int]) -> list[Crossing]:
+    """The crossings between two points along the axis."""
+    axis, recipe = grid.axis, grid.recipe
+    (parameters, step), (others, last) = map(grid.at, numbers)
 
-
-def _along_parameter(grid: Grid, axis: str, solved: Solved) -> Iterator[tuple[int, Work]]:
-    """Tasks for the crossings along a parameter, at fixed values of all else."""
-    width = len(grid.points)
-    rows: dict[Any, list[int]] = {}
-    for n in range(grid.size):
-        others = tuple(
-            (k, v) for k, v in (grid.combinations[n // width] or {}).items() if k != axis
-        )
-        rows.setdefault((others, n % width), []).append(n)
-    for (_, k), numbers in rows.items():
-        along = solved.several(numbers)
-        for a, b in brackets(along, np.arange(len(numbers))):
-            pair = numbers[a], numbers[b]
-            ends = tuple(grid.combinations[n // width] for n in pair)
-            answers = along[a], along[b]
-            yield pair[0], (_parameter, grid.recipe, axis, ends, grid.points[k], answers, pair)
-
-
-def _parameter(
-    recipe: Recipe,
-    axis: str,
-    ends: tuple[dict[str, float], dict[str, float]],
-    point: Point,
-    answers: tuple[Answer, Answer],
-    numbers: tuple[int, int],
-) -> list[Crossing]:
     def answer_at(value: float) -> Answer:
-        process = recipe.make(ends[0] | {axis: value})
-        return recipe.family(process, (point,)).alone(point)
+        return recipe.family(parameters | {axis: value}, Points.along(step)).alone(step)
 
     with TURNS:
-        found = crossings_between(answer_at, (ends[0][axis], ends[1][axis]), answers)
-    return [replace(c, low=numbers[0], high=numbers[1]) for c in found]
+        if axis == STEP[0]:
+            family = recipe.family(parameters, Points.along(step, last), numbers)
+            return crossings_of_rates(family, answers)
+        return crossings_between(answer_at, (parameters[axis], others[axis]), [*answers], numbers)
 
 
 # -- running tasks --------------------------------------------------------------------------------
@@ -268,13 +232,7 @@ def _done(
 ) -> Iterator[tuple[int, Any]]:
     """Tasks with their results, as they come."""
     if executor is None:
-        for key, (function, *arguments) in tasks:
-            try:
-                result = function(*arguments)
-            except StoppedError as stop:
-                stop.first = key
-                raise
-            yield key, result
+        yield from ((key, function(*arguments)) for key, (function, *arguments) in tasks)
         return
     waiting = iter(tasks)
     running: dict[Future[Any], int] = {}
@@ -328,10 +286,7 @@ def _told(ask: Callable[[], Any], recipe: Recipe) -> Any:
     """What an executor answers; where it fails, why."""
     try:
         return ask()
-    except (
-        Exception,
-        asyncio.CancelledError,
-    ) as error:  # each library has its own
+    except (Exception, asyncio.CancelledError) as error:  # each library has its own
         words = " ".join(str(error).split()).rstrip(".")
         # Dask tells of some functions that cannot be pickled by their text only.
         if isinstance(error, PicklingError) or "pickle" in words.lower():
