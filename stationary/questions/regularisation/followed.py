@@ -9,17 +9,16 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from stationary.numbers.elementary import exp, log, logsumexp, to_float
+from stationary.numbers.elementary import Array, exp, log, logsumexp, to_float
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
+from stationary.questions.regularisation.laws import Law, law_of
 from stationary.questions.regularisation.places import Place, places_of
 from stationary.states.distribution import EndState
 
 __all__ = ["Followed", "followed"]
 
-Array = NDArray[Any]
 
 OUTSIDE = 1e-13  # of all probability, on either side: far less than counts
 FOLLOWED = 1e-9  # of all probability: below this a place has no width of its own to speak of
@@ -67,6 +66,15 @@ class Followed:
         """log of the mass of several basins together, for every eps."""
         return np.array([logsumexp(row[list(indices)]) for row in self.log_masses])
 
+    def law(self, indices: Sequence[int], against: Sequence[int] = ()) -> Law:
+        """How the log of that goes, or, with other basins, that of the ratio to theirs."""
+        r, error = self.log_total(indices), self.errors[:, list(indices)].max(axis=1)
+        if against:
+            with np.errstate(invalid="ignore"):
+                r = r - self.log_total(against)
+            error = error + self.errors[:, list(against)].max(axis=1)
+        return law_of(self.epsilons, r, error)
+
 
 def followed(
     process: Diffusion | Landscape,
@@ -98,25 +106,25 @@ def followed(
         with np.errstate(invalid="ignore"):
             exponents -= exponents[:, [int(np.argmax(log_masses[usable[-1]]))]]
     known, width = exact.kind in ("density", "atoms", "mixture"), _Widths(exact)
-    exact_widths = np.array(
-        [width(p.position, p.reach, p.span) if known and p.exact else math.nan for p in places]
-    )
+    exact_widths = [
+        width(p.position, p.reach, p.span) if known and p.exact else math.nan for p in places
+    ]
     return Followed(
-        process,
-        exact,
-        epsilons,
-        places,
-        log_masses,
-        errors,
-        exponents,
-        widths,
-        exact_widths,
-        radii,
-        centre,
-        mean,
-        std,
-        tuple(states),
-        stopped,
+        process=process,
+        exact=exact,
+        epsilons=epsilons,
+        basins=places,
+        log_masses=log_masses,
+        errors=errors,
+        exponents=exponents,
+        widths=widths,
+        exact_widths=np.array(exact_widths),
+        radii=radii,
+        centre=centre,
+        mean=mean,
+        std=std,
+        states=tuple(states),
+        stopped=stopped,
     )
 
 

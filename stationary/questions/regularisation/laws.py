@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["CURVED", "FAST", "FEWEST", "STEADY", "Law", "law_of"]
+from stationary.numbers.elementary import Array
 
-Array = NDArray[Any]
+__all__ = ["FEWEST", "Law", "law_of"]
+
 
 FEWEST = 4  # values of eps, for a law
 CURVED = 0.05  # a power of eps that tells a settled, a steady and a growing slope apart
@@ -75,14 +74,10 @@ def law_of(epsilons: Array, values: Array, errors: Array) -> Law:
     u = -np.log(eps[-FEWEST:])
     slopes = np.diff(r[-FEWEST:]) / np.diff(u)
     noise = 2 * error[-FEWEST:].max() + 1e-14
-    if (np.abs(np.diff(r[-FEWEST:])) <= noise).all():
+    if abs(float(r[-1] - r[-2])) <= noise:
         return Law("settles", float(r[-1]), error=float(noise))
-    middle = (u[1:] + u[:-1]) / 2
-    size = np.abs(slopes)
+    middle, size = (u[1:] + u[:-1]) / 2, np.abs(slopes)
     same = (np.sign(slopes) == np.sign(slopes[-1])).all()
-    last_step = abs(float(r[-1] - r[-2]))
-    if last_step <= noise:
-        return Law("settles", float(r[-1]), error=float(noise))
     growth = np.diff(np.log(np.maximum(size, 1e-300))) / np.diff(middle)
     if same and (np.abs(np.diff(size)) < STEADY * size[-1]).all():
         return Law("power", rate=float(-slopes[-1]))

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError, StationaryError, Status
 from stationary.functions.given import checked_noise
+from stationary.numbers.elementary import Array
 from stationary.process.diffusion import Diffusion
 from stationary.progress import Progress, told
 from stationary.questions.regularisation.followed import Followed, followed
@@ -29,7 +29,6 @@ from stationary.states.solve import end_state
 
 __all__ = ["RegularisationPath", "epsilons_from", "regularisation_path"]
 
-Array = NDArray[Any]
 
 LARGEST_ERROR = 1e-6  # of a mass, beyond which a path is followed no further
 MOST_STEPS = 24  # decades, if nothing was said

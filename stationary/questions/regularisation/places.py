@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -47,7 +47,12 @@ class Place:
     @property
     def inside(self) -> float:
         """A point that stands for the stretch."""
-        return self.position if self.position is not None else _inside(self.lower, self.upper)
+        if self.position is not None:
+            return self.position
+        low, high = self.lower, self.upper
+        if math.isinf(low):
+            low = high - 2 if math.isfinite(high) else -1.0
+        return (low + high) / 2 if math.isfinite(high) else low + 1
 
 
 @dataclass(frozen=True)
@@ -86,11 +91,7 @@ def places_of(exact: EndState, regular: EndState) -> tuple[Place, ...]:
             windows.append((max(x - d, lower), min(x + d, upper), x))
     borders = sorted({lower, upper, *cuts, *(e for a, b, _ in windows for e in (a, b))})
     f = exact.diffusion.coefficients(np.array(ends))[0] if ends else np.empty(0)
-    pressed = {
-        end
-        for end, value in zip(ends, f, strict=True)
-        if (end == lower and value < 0) or (end == upper and value > 0)
-    }
+    pressed = [x for x, push in zip(ends, f, strict=True) if push * (1 if x == upper else -1) > 0]
     places = []
     for i, (a, b) in enumerate(pairwise(borders)):
         kind, position = "between", None
@@ -105,19 +106,11 @@ def places_of(exact: EndState, regular: EndState) -> tuple[Place, ...]:
             position = min(atoms, key=lambda x: abs(x - minima[0])) if at_trap else minima[0]
         elif walls:
             kind, position = "wall", walls[0]
-        elif _is_left(exact, position if position is not None else _inside(a, b)):
+        place = Place(a, b, position, kind, None, i == 0, i + 2 == len(borders))
+        if kind == "between" and _is_left(exact, place.inside):
             kind = "transient"
-        mass = _exact_mass(exact, a, b, i == 0, i + 2 == len(borders))
-        places.append(Place(a, b, position, kind, mass, i == 0, i + 2 == len(borders)))
+        places.append(replace(place, kind=kind, exact=_exact_mass(exact, place)))
     return tuple(places)
-
-
-def _inside(lower: float, upper: float) -> float:
-    if math.isfinite(lower) and math.isfinite(upper):
-        return (lower + upper) / 2
-    if math.isfinite(lower):
-        return lower + 1
-    return upper - 1 if math.isfinite(upper) else 0.0
 
 
 def _is_left(exact: EndState, x: float) -> bool:
@@ -126,30 +119,25 @@ def _is_left(exact: EndState, x: float) -> bool:
     return any(a < x < b for a, b in [*exact.transient, *stretches])
 
 
-def _exact_mass(exact: EndState, a: float, b: float, first: bool, last: bool) -> float | None:
+def _exact_mass(exact: EndState, place: Place) -> float | None:
     """The probability of a stretch at eps = 0, None where it depends on the start."""
-    low, high = (-math.inf if first else a), (math.inf if last else b)
+    mass = 0.0
     if exact.kind == "none":
-        escaping = {
-            float(o.position)
-            for o in (exact.classes.outcomes if exact.classes else ())
-            if o.kind == "escape"
-        }
+        outcomes = exact.classes.outcomes if exact.classes else ()
+        escaping = {float(o.position) for o in outcomes if o.kind == "escape"}
         lost = [e for e in exact.escapes if e.weight is None or e.weight > 0]
         if not all(e.position in escaping for e in lost):
             return None
-        mass = 0.0
     else:
-        parts = [(c.weight, c.interval) for c in exact.components]
-        mass = 0.0
-        for c, (weight, (start, stop)) in zip(exact.components, parts, strict=True):
-            if max(start, a) < min(stop, b):
-                if weight is None:
+        for c in exact.components:
+            low, high = max(c.interval[0], place.lower), min(c.interval[1], place.upper)
+            if low < high:
+                if c.weight is None:
                     return None
-                mass += weight * math.exp(c.log_probability(max(start, a), min(stop, b)))
+                mass += c.weight * math.exp(c.log_probability(low, high))
     points: list[Atom | Escape] = [*exact.atoms, *exact.escapes]
     for atom in points:
-        if low < atom.position < high and math.isfinite(atom.position):
+        if place.reach[0] < atom.position < place.reach[1] and math.isfinite(atom.position):
             if atom.weight is None:
                 return None
             mass += atom.weight

@@ -8,20 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.errors import Status
+from stationary.numbers.elementary import Array
 from stationary.questions.regularisation.followed import Followed
 from stationary.questions.regularisation.laws import FEWEST, Law, law_of
 from stationary.questions.regularisation.places import Outcome, outcomes_of
-from stationary.wording import mean_text, probability_text
+from stationary.wording import capital, mean_text, probability_text
 
 __all__ = ["Verdict", "verdict_on"]
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -35,101 +32,93 @@ class Verdict:
 
 def verdict_on(path: Followed) -> Verdict:
     """Compare the limit that a path shows with the exact answer."""
-    eps = path.epsilons
     n, m = path.log_masses.shape
-    heaviest = 0
-    if n and np.isfinite(path.log_masses[-1]).any():
-        heaviest = int(np.nanargmax(path.log_masses[-1]))
-    against = path.log_masses[:, [heaviest]] if m else path.log_masses
-    spread = path.errors + (path.errors[:, [heaviest]] if m else 0.0)
-    with np.errstate(invalid="ignore"):
-        relative = path.log_masses - against
-    laws = tuple(law_of(eps, relative[:, i], spread[:, i]) for i in range(m))
+    ended = n and np.isfinite(path.log_masses[-1]).any()
+    heaviest = int(np.nanargmax(path.log_masses[-1])) if ended else 0
+    laws = tuple(path.law([i], [heaviest]) for i in range(m))
     if path.exact.kind == "none":
         return Verdict("none", _no_end_state(path), laws)
     if sum(kind != "none" for kind in path.kinds) < FEWEST:
-        why = path.stopped or "fewer than four values of eps were asked for."
-        return Verdict(
-            "not decided", f"Not decided: too few values of eps to tell. {_cap(why)}", laws
-        )
+        why = capital(path.stopped or "fewer than four values of eps were asked for.")
+        return Verdict("not decided", f"Not decided: too few values of eps to tell. {why}", laws)
     outcomes = outcomes_of(path.exact, path.basins)
     if any(o.exact is None for o in outcomes):
-        outcome, words = _depends(path, outcomes)
+        # It depends on the start, which a process with noise everywhere forgets.
+        outcome, words = (
+            "differs",
+            (
+                "Differs: the exact process ends, depending on where it starts, in one of "
+                f"{', '.join(o.words for o in outcomes)}; with any noise added it ends in the same "
+                f"state from every start. {_limit(path, outcomes)[1]}"
+            ),
+        )
     else:
         outcome, words = _compared(path, outcomes)
     return Verdict(outcome, " ".join([words, *_gates(path, laws), *_traps(path)]), laws)
 
 
-def _depends(path: Followed, outcomes: Sequence[Outcome]) -> tuple[str, str]:
-    """The exact answer depends on the start, which a process with noise everywhere forgets."""
-    start = (
-        "the exact process ends, depending on where it starts, in one of "
-        f"{', '.join(o.words for o in outcomes)}; with any noise added it ends in the same state "
-        "from every start."
-    )
-    return "differs", f"Differs: {start} {_limit(path, outcomes)[1]}"
+def _falls(values: Array) -> bool:
+    return bool((np.diff(values[-FEWEST:]) < 0).all())
+
+
+def _of_width(path: Followed, widths: Array) -> Law:
+    with np.errstate(invalid="ignore"):
+        return law_of(path.epsilons, np.log(widths), np.full(len(widths), 1e-6))
+
+
+def _against_the_heaviest(
+    path: Followed, outcomes: Sequence[Outcome]
+) -> tuple[list[Outcome], Outcome, list[Law]]:
+    """The outcomes that are places on the line, the one with most mass at last, and their laws."""
+    shown = [o for o in outcomes if o.places]
+    top = max(shown, key=lambda o: float(path.log_total(o.places)[-1]))
+    return shown, top, [path.law(o.places, top.places) for o in shown]
 
 
 def _limit(path: Followed, outcomes: Sequence[Outcome]) -> tuple[bool, str]:
     """Which outcomes the limit picks, and how."""
-    shown = [o for o in outcomes if o.places]
-    if not shown:
+    if not any(o.places for o in outcomes):
         return False, "None of these is a place on the line."
-    totals = np.array([path.log_total(o.places) for o in shown])
-    top = int(np.argmax(totals[:, -1]))
-    laws = _outcome_laws(path, shown, top)
-    held = float(np.exp(np.logaddexp.reduce(totals[:, -1])))
+    shown, top, laws = _against_the_heaviest(path, outcomes)
+    held = math.exp(path.log_total([i for o in shown for i in o.places])[-1])
     rest = ""
     if held < 1 - 1e-3:
         rest = f" At the smallest eps the other places still hold {1 - held:.3g}."
-    if any(law.kind == "unclear" for law in laws):
-        unclear = (
+    clear = all(law.kind != "unclear" for law in laws)
+    sentences = []
+    settled = [(o, law) for o, law in zip(shown, laws, strict=True) if law.kind == "settles"]
+    if not clear:
+        sentences.append(
             "How the limit shares the probability among them is not decided: the shares still "
             "change, by no clear law."
         )
-        return False, " ".join([unclear, *_exponents(path, shown, top)]) + rest
-    sentences = []
-    settled = [k for k, law in enumerate(laws) if law.kind == "settles"]
-    whole = float(np.logaddexp.reduce([laws[k].value for k in settled]))
-    if len(settled) > 1:
+    elif len(settled) > 1:
+        whole = float(np.logaddexp.reduce([law.value for _, law in settled]))
         shares = ", ".join(
-            f"{shown[k].words} {probability_text(laws[k].value - whole, laws[k].digits)}"
-            for k in settled
+            f"{o.words} {probability_text(law.value - whole, law.digits)}" for o, law in settled
         )
-        equal = " (they are equal)" if all(abs(laws[k].value) < 1e-6 for k in settled) else ""
+        equal = " (they are equal)" if all(abs(law.value) < 1e-6 for _, law in settled) else ""
         sentences.append(
             f"As eps falls their shares of what they hold together tend to: {shares}{equal}."
         )
-    for k, law in enumerate(laws):
-        if law.kind != "settles":
+    for o, law in zip(shown, laws, strict=True):
+        if clear and law.kind != "settles":
             verb = "loses to" if law.vanishes else "wins over"
             sentences.append(
-                f"As eps falls, {shown[k].words} {verb} {shown[top].words}: their ratio "
-                f"{law.words}."
+                f"As eps falls, {o.words} {verb} {top.words}: their ratio {law.words}."
             )
-    sentences += _exponents(path, shown, top)
-    return True, " ".join(sentences) + rest
+    return clear, " ".join([*sentences, *_exponents(path, shown, top)]) + rest
 
 
-def _outcome_laws(path: Followed, shown: Sequence[Outcome], top: int) -> list[Law]:
-    totals = [path.log_total(o.places) for o in shown]
-    errors = [path.errors[:, list(o.places)].max(axis=1) for o in shown]
-    return [
-        law_of(path.epsilons, t - totals[top], e + errors[top])
-        for t, e in zip(totals, errors, strict=True)
-    ]
-
-
-def _exponents(path: Followed, shown: Sequence[Outcome], top: int) -> list[str]:
+def _exponents(path: Followed, shown: Sequence[Outcome], top: Outcome) -> list[str]:
     """How int 2 f / (a + eps) between the classes goes."""
     v, sentences = path.exact.diffusion.variable, []
 
     def peak(o: Outcome) -> int:
         return max(o.places, key=lambda i: float(path.log_masses[-1, i]))
 
-    first = peak(shown[top])
-    for o in shown:
-        other = peak(o)
+    first = peak(top)
+    for other in (peak(o) for o in shown):
         if other == first:
             continue
         between = path.exponents[:, other] - path.exponents[:, first]
@@ -165,7 +154,7 @@ def _compared(path: Followed, outcomes: Sequence[Outcome]) -> tuple[str, str]:
         left += " of the width at the largest"
     if worst[-1] <= error[-1] + (1e-9 if off_width[-1] else 0.0):
         return "agrees", f"Agrees: {what} cannot be told from the exact {other}; {left}."
-    ending = worst[-FEWEST:]
+    ending, falls = worst[-FEWEST:], _falls(worst)
     law = law_of(path.epsilons, np.log(np.maximum(worst, 1e-300)), error / worst)
     if len(outcomes) > 1:
         clear, words = _limit(path, outcomes)
@@ -174,11 +163,11 @@ def _compared(path: Followed, outcomes: Sequence[Outcome]) -> tuple[str, str]:
                 "Differs: the exact shares follow from the start, which a process with any noise "
                 f"added forgets. {words}"
             )
-    if (np.diff(ending) < 0).all() and (law.kind == "power" and law.rate > 0.02):
+    if falls and (law.kind == "power" and law.rate > 0.02):
         return "agrees", (
             f"Agrees: {what} {verb} the exact {other}; {left}, and goes as eps^{law.rate:.3g}."
         )
-    if (np.diff(ending) < 0).all() and ending[-1] < 0.05 and ending[-1] < 0.5 * ending[0]:
+    if falls and ending[-1] < 0.05 and ending[-1] < 0.5 * ending[0]:
         return "agrees", (
             f"Agrees as far as this goes: {what} {verb} the exact {other}; {left}, less at each "
             "step, though by no clear law."
@@ -188,16 +177,14 @@ def _compared(path: Followed, outcomes: Sequence[Outcome]) -> tuple[str, str]:
             "differs",
             f"Differs: as eps falls, {what} tend elsewhere than to the exact {other}; {left}.",
         )
-    trend = "less at each step" if (np.diff(ending) < 0).all() else "without a clear trend"
+    trend = "less at each step" if falls else "without a clear trend"
     return "not decided", f"Not decided: {left}, {trend}."
 
 
 def _contradicted(path: Followed, outcomes: Sequence[Outcome]) -> bool:
     """Whether the law of the shares leads elsewhere than to the exact ones."""
-    shown = [o for o in outcomes if o.places]
-    top = int(np.argmax([path.log_total(o.places)[-1] for o in shown]))
-    laws = _outcome_laws(path, shown, top)
-    best = shown[top].exact or 0.0
+    shown, top, laws = _against_the_heaviest(path, outcomes)
+    best = top.exact or 0.0
     for o, law in zip(shown, laws, strict=True):
         mass = o.exact or 0.0
         if law.kind == "settles":
@@ -214,11 +201,11 @@ def _gates(path: Followed, laws: Sequence[Law]) -> list[str]:
     """What leaks back to where the exact process never returns, one sentence for each law."""
     v = path.exact.diffusion.variable
     groups: dict[str, list[str]] = {}
-    for i, place in enumerate(path.basins):
+    for i, (place, law) in enumerate(zip(path.basins, laws, strict=True)):
         held = float(path.log_masses[-1, i])
-        if place.exact != 0 or math.isinf(held) or not _transient(path, i):
+        left = any(a < place.inside < b for a, b in path.exact.transient)  # for good
+        if place.exact != 0 or math.isinf(held) or not left:
             continue
-        law = laws[i]
         if law.vanishes:
             then = (
                 f"This {law.words} relative to the heaviest: after long times first and small eps "
@@ -227,7 +214,7 @@ def _gates(path: Followed, laws: Sequence[Law]) -> list[str]:
         elif law.kind == "settles":
             then = "This share settles: here the order of long times and small eps matters."
         else:
-            falls = (np.diff(path.log_masses[-FEWEST:, i]) < 0).all()
+            falls = _falls(path.log_masses[:, i])
             then = "It falls at each step, by no clear law." if falls else "It shows no clear law."
         groups.setdefault(then, []).append(
             f"{probability_text(held, 3)} on {v} from {place.lower:.6g} to {place.upper:.6g}"
@@ -239,12 +226,6 @@ def _gates(path: Followed, laws: Sequence[Law]) -> list[str]:
     ]
 
 
-def _transient(path: Followed, i: int) -> bool:
-    """Whether a place lies in what the exact process leaves for good."""
-    x = path.basins[i].inside
-    return any(a < x < b for a, b in path.exact.transient)
-
-
 def _traps(path: Followed) -> list[str]:
     """How closely the regularised process keeps to each trap."""
     v, sentences = path.exact.diffusion.variable, []
@@ -252,7 +233,7 @@ def _traps(path: Followed) -> list[str]:
         width = path.widths[:, i]
         if place.kind != "trap" or not np.isfinite(width[-1]) or not width[-1] > 0:
             continue
-        law = law_of(path.epsilons, np.log(width), np.full(len(width), 1e-6))
+        law = _of_width(path, width)
         how = f"; it goes as eps^{law.rate:.3g}" if law.kind == "power" else ""
         near = "the mass around" if place.span > 0.1 else "the mass near"
         sentences.append(
@@ -279,9 +260,7 @@ def _no_end_state(path: Followed) -> str:
             f"{exact} With noise added there is one; at the smallest eps its mean is "
             f"{mean_text(path.mean[-1], path.std[-1])} and its deviation {path.std[-1]:.6g}."
         )
-    radius = path.radii
-    with np.errstate(invalid="ignore"):
-        law = law_of(path.epsilons, np.log(radius), np.full(len(radius), 1e-6))
+    radius, law = path.radii, _of_width(path, path.radii)
     text = (
         f"{exact} With noise added there is one: half of it lies within {radius[-1]:.3g} of {v} = "
         f"{path.centre:.6g} at the smallest eps"
@@ -292,30 +271,22 @@ def _no_end_state(path: Followed) -> str:
     if law.kind == "settles":
         value = math.exp(law.value)
         return f"{text}, a distance that settles at {value:.4g}: the limit does not gather there."
-    shrinks = (np.diff(radius[-FEWEST:]) < 0).all()
-    trend = "shrinks at each step, though by no clear law" if shrinks else "shows no clear law"
+    trend = (
+        "shrinks at each step, though by no clear law" if _falls(radius) else "shows no clear law"
+    )
     return f"{text}, a distance that {trend}: the limit is not decided."
 
 
 def _further_off(path: Followed, centre: float) -> str:
     """Whether the other half gathers at the point, too."""
-    others = [i for i, p in enumerate(path.basins) if not p.reach[0] < centre < p.reach[1]]
-    window = next((p for p in path.basins if p.reach[0] < centre < p.reach[1]), None)
-    if window is None or not others:
+    near = [p.reach[0] < centre < p.reach[1] for p in path.basins]
+    if all(near) or not any(near):
         return ""
-    outside = path.log_total(others)
-    law = law_of(path.epsilons, outside, path.errors[:, others].max(axis=1))
+    window, others = path.basins[near.index(True)], np.flatnonzero(~np.array(near)).tolist()
+    outside, law = path.log_total(others), path.law(others)
     off = max(window.upper - centre, centre - window.lower)
     held = f" Further than {off:.3g} from it there is {probability_text(float(outside[-1]), 3)}"
     if law.vanishes:
         return f"{held}, which {law.words}: all of the limit sits there."
-    falls = (
-        "falling at each step, by no clear law" if (np.diff(outside[-FEWEST:]) < 0).all() else ""
-    )
-    return (
-        f"{held}{', ' * bool(falls)}{falls}; whether the rest gathers there, too, is not decided."
-    )
-
-
-def _cap(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:]
+    falls = ", falling at each step, by no clear law" if _falls(outside) else ""
+    return f"{held}{falls}; whether the rest gathers there, too, is not decided."
