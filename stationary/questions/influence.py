@@ -22,13 +22,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError
 from stationary.numbers.arithmetic import DOUBLE
+from stationary.numbers.elementary import Array
 from stationary.process.landscape import Landscape
 from stationary.process.sample import Sample
 from stationary.result import Result
@@ -37,7 +36,6 @@ from stationary.states.distribution import EndState
 
 __all__ = ["Influence", "StandardErrors", "influence_of", "standard_errors"]
 
-Array = NDArray[Any]
 
 ORDER = 8  # Gauss nodes on a panel
 DRAWS = 4096  # pairs of them: what is not linear is known to 1 or 2 %

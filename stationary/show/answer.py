@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from stationary.states.basins import Basin
 from stationary.states.distribution import EndState
@@ -23,7 +23,7 @@ from stationary.wording import (
 if TYPE_CHECKING:
     from stationary.analysis import Analysis
 
-__all__ = ["answer", "centre", "distance_text", "interval_text", "places"]
+__all__ = ["answer", "around", "centre", "distance_text", "ends_of", "interval_text", "places"]
 
 
 def places(state: EndState) -> Callable[[float], str]:
@@ -52,68 +52,87 @@ def centre(basin: Basin, place: Callable[[float], str]) -> str:
     return text if " " in text else place(basin.position)
 
 
+def around(v: str, place: str, minima: Sequence[str] = (), end: str = "") -> str:
+    """Around a minimum, around several that count as one basin, or at an end of that name."""
+    if minima:
+        return f"around the {len(minima)} minima from {v} = {minima[0]} to {minima[-1]}"
+    return f"{f'at the {end}' if end else 'around'} {v} = {place}"
+
+
+def ends_of(law: Any, v: str, digits: int = 6) -> list[str]:
+    """The atoms and then the densities in which a process or a chain may end."""
+    return [f"at {v} = {a.position:.{digits}g}" for a in law.atoms] + [
+        f"between {c.interval[0]:.6g} and {c.interval[1]:.6g}" for c in law.components
+    ]
+
+
 def answer(analysis: Analysis, who: str = "") -> str:
     """What the diffusion says, in a few sentences."""
     state = analysis.end_state
-    who = who or ("SGD" if analysis.landscape is not None else "the process")
+    v = state.diffusion.variable
     if state.kind == "none":
         return capital(state.verdict)
+    said = f"In the long run {who or ('SGD' if analysis.landscape is not None else 'the process')}"
     if state.kind == "classes":
-        return f"In the long run {who} is {_outcomes(state)}: {state.reason}"
+        return f"{said} is {' or '.join(ends_of(state, v))}: {state.reason}"
     if state.kind in ("atoms", "mixture"):
-        return f"In the long run {who} is {_shares(analysis)}."
-    if state.kind == "flux":
-        return f"{_where(analysis, who).rstrip()} {_around(state)}"
-    return _where(analysis, who).rstrip()
+        return f"{said} is {_shares(analysis)}."
+    peaks = sorted(peaks_of(state), key=lambda p: -p.log_mass)
+    if peaks:
+        said = f"{said} is {_gathered(peaks, v, places(state))}. {_gates(state)}"
+    elif not analysis.basins:
+        said = f"{said} is not around any minimum of the drift; {_quartiles(state)}."
+    else:
+        said = f"{_where(analysis, said)} {_gates(state)}"
+    return f"{said.rstrip()} {_turning(state)}".rstrip()
 
 
-def _around(state: EndState) -> str:
+def _turning(state: EndState) -> str:
     """What flows around a ring, in a sentence."""
     flow = state.flow
-    assert flow is not None
-    way = "upwards" if flow.tilt > 0 else "downwards"
+    if flow is None or state.kind != "flux":
+        return ""
+    way, sign = ("upwards", "") if flow.tilt > 0 else ("downwards", "-")
     lower, upper = state.diffusion.domain
     turn, unit = time_text(-flow.log_abs), state.diffusion.time_unit
     units = "units of time" if unit == "time" else f"{unit}s"
     speed = time_text(flow.log_abs + math.log(upper - lower))
     return (
         f"It goes round {way}, on average once in {turn} {units}: the mean velocity is "
-        f"{'' if flow.tilt > 0 else '-'}{speed}."
+        f"{sign}{speed}."
     )
 
 
-def _where(analysis: Analysis, who: str) -> str:
+def _known(share: Basin | Peak) -> str:
+    """A probability with the digits that its error leaves."""
+    return probability_text(share.log_mass, digits_left(share.mass_error, 6))
+
+
+def _where(analysis: Analysis, said: str) -> str:
     """The minima around which the process is, with their shares."""
     state, v = analysis.end_state, analysis.diffusion.variable
     basins = sorted(analysis.basins, key=lambda b: -b.log_mass)
-    peaks = sorted(peaks_of(state), key=lambda p: -p.log_mass)
-    if peaks and state.kind != "mixture":
-        return f"In the long run {who} is {_gathered(peaks, v, places(state))}. {_gates(state)}"
-    if not basins:
-        return f"In the long run {who} is not around any minimum of the drift; {_quartiles(state)}."
-    place, gates = places(state), _gates(state)
-    shares = [
-        f"{_at(b, v, place)} with probability "
-        f"{probability_text(b.log_mass, digits_left(b.mass_error, 6))}"
-        for b in basins[:4]
-    ]
+    place, deviation = places(state), state.std()
     if len(basins) == 1:
-        b, deviation = basins[0], state.std()
+        b = basins[0]
         where = _at(b, v, place)
         if not b.at_wall and not b.parts:
             where = f"around the only minimum, {v} = {centre(b, place)}"
         spread = f"standard deviation {deviation:.6g}"
         if not math.isfinite(deviation):
             spread = f"with tails so heavy that no standard deviation exists; {_quartiles(state)}"
-        return f"In the long run {who} is {where} ({spread}). {gates}"
+        return f"{said} is {where} ({spread})."
     if not all(is_known(b.mass_error, b.log_mass) for b in basins[:4]):
-        around = " and ".join(_at(b, v, place) for b in basins[:4])
+        who = said.removeprefix("In the long run ")
+        where = " and ".join(_at(b, v, place) for b in basins[:4])
         return (
-            f"How much of the time {who} is {around} is not known: the errors are "
-            f"larger than the probabilities. {gates}"
+            f"How much of the time {who} is {where} is not known: the errors are larger than the "
+            "probabilities."
         )
-    more = f", and in {len(basins) - 4} more minima with the rest" if len(basins) > 4 else ""
-    listed = joined(shares) if not more else ", ".join(shares)
+    shares = [f"{_at(b, v, place)} with probability {_known(b)}" for b in basins[:4]]
+    listed = joined(shares)
+    if len(basins) > 4:
+        listed = f"{', '.join(shares)}, and in {len(basins) - 4} more minima with the rest"
     first, second = basins[0], basins[1]
     gain = first.log_mass - second.log_mass
     error = first.mass_error + second.mass_error
@@ -123,24 +142,21 @@ def _where(analysis: Analysis, who: str) -> str:
     if abs(gain) < 1e-9:
         within = "" if error < 1e-6 else ", to within the error"
         compared = f"The first two hold the same{within}."
-    if first.log_mass > -1e-9 and math.isfinite(state.std()):
-        compared = f"The standard deviation is {state.std():.3g}. {compared}"
-    return f"In the long run {who} is {listed}{more}. {compared} {gates}"
+    if first.log_mass > -1e-9 and math.isfinite(deviation):
+        compared = f"The standard deviation is {deviation:.3g}. {compared}"
+    return f"{said} is {listed}. {compared}"
 
 
 def _gathered(peaks: list[Peak], v: str, place: Callable[[float], str]) -> str:
     """Where the density has no bound, with what gathers there."""
-    listed = [
-        f"gathered at {v} = {place(p.position)} with probability "
-        f"{probability_text(p.log_mass, digits_left(p.mass_error, 6))} (half of that within "
+    listed = " and ".join(
+        f"gathered at {v} = {place(p.position)} with probability {_known(p)} (half of that within "
         f"{distance_text(p.log_half)} of it)"
         for p in peaks
-    ]
-    held = math.fsum(math.exp(p.log_mass) for p in peaks)
-    rest = max(1 - held, 0.0)
+    )
+    rest = 1 - math.fsum(math.exp(p.log_mass) for p in peaks)
     elsewhere = f", and elsewhere with probability {rest:.6g}" if rest > 1e-9 else ""
-    where = "there its density has no bound"
-    return f"{' and '.join(listed)}{elsewhere}: {where}"
+    return f"{listed}{elsewhere}: there its density has no bound"
 
 
 def distance_text(log_r: float, digits: int = 3) -> str:
@@ -149,11 +165,8 @@ def distance_text(log_r: float, digits: int = 3) -> str:
 
 
 def _at(b: Basin, v: str, place: Callable[[float], str]) -> str:
-    """Around a minimum, or around several that count as one basin."""
-    if b.parts:
-        first, last = (place(p.position) for p in (b.parts[0], b.parts[-1]))
-        return f"around the {len(b.parts)} minima from {v} = {first} to {last}"
-    return f"{'at the wall' if b.at_wall else 'around'} {v} = {centre(b, place)}"
+    minima = [place(p.position) for p in b.parts]
+    return around(v, centre(b, place), minima, "wall" * b.at_wall)
 
 
 def _gates(state: EndState) -> str:
@@ -169,23 +182,15 @@ def _gates(state: EndState) -> str:
         for p in gates[:3]
     )
     gone = " and ".join(interval_text(i) for i in state.transient[:3])
-    many = "one-way gates" if len(gates) > 1 else "a one-way gate"
-    verb = "are" if len(gates) > 1 else "is"
-    return f"{named} {verb} {many}: all of {gone} is left for good."
-
-
-def _outcomes(state: EndState) -> str:
-    """The closed classes, listed."""
-    v = state.diffusion.variable
-    names = [f"at {v} = {a.position:.6g}" for a in state.atoms]
-    names += [f"between {c.interval[0]:.6g} and {c.interval[1]:.6g}" for c in state.components]
-    return " or ".join(names)
+    are = "are one-way gates" if len(gates) > 1 else "is a one-way gate"
+    return f"{named} {are}: all of {gone} is left for good."
 
 
 def _shares(analysis: Analysis) -> str:
     """Atoms and basins with their probabilities, heaviest first."""
     state, v = analysis.end_state, analysis.diffusion.variable
-    shares = [(math.log(a.weight), f"at {v} = {a.position:.9g}") for a in state.atoms if a.weight]
+    atoms = zip(state.atoms, ends_of(state, v, 9), strict=False)
+    shares = [(math.log(a.weight), where) for a, where in atoms if a.weight]
     shares += [(b.log_mass, _at(b, v, "{:.6g}".format)) for b in analysis.basins]
     shares.sort(reverse=True)
     named = [f"{where} with probability {probability_text(log)}" for log, where in shares[:5]]

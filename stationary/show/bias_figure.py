@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,14 +14,12 @@ from stationary.show.drawing import (
     GREY,
     INK,
     RED,
+    Axes,
     Sheet,
     add_legend,
     spans_decades,
 )
 from stationary.wording import LN10
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 __all__ = ["figure"]
 

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.checking.verdict import Check
+from stationary.numbers.elementary import Array
 from stationary.sgd import COMPARED, SETTLED
-from stationary.show.drawing import BLUE, GREY, INK, RED, Sheet, add_legend
+from stationary.show.drawing import BLUE, GREY, INK, RED, Axes, Sheet, add_legend
 from stationary.show.layout import Line, Report, picked, report, tabulated
 from stationary.show.listing import chain_basin
 from stationary.wording import LN10, capital, error_text, measured, power_text, sentence, time_text
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 __all__ = ["data", "figure", "table", "text"]
 
-Array = NDArray[Any]
 
 MOST_ROWS = 30
 PLACES = 6  # decimals of a probability that are shown at most

@@ -6,18 +6,19 @@ import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.errors import Status
+from stationary.numbers.elementary import Array
 from stationary.show.drawing import (
     GREY,
     INK,
     MINUS,
     RED,
     SMALL,
+    Axes,
     colour_of,
     settle_layout,
     symbol_of,
@@ -29,12 +30,8 @@ from stationary.states.basins import Basin
 from stationary.states.distribution import EndState
 from stationary.weight.modes import modes_of
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 __all__ = ["draw_density", "draw_zoom"]
 
-Array = NDArray[Any]
 
 DECADES = 12  # of a logarithmic axis, unless a basin lies lower
 DEEPEST = 100  # decades beyond which even a basin is not followed

@@ -11,23 +11,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError
+from stationary.numbers.elementary import Array
 from stationary.show.files import FIGURES, probe, unwritable, write
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.gridspec import GridSpec
 
 __all__ = [
-    *("BLUE", "COLOURS", "GREEN", "GREY", "HEIGHT", "INK", "MINUS", "NORMAL", "RED", "SMALL"),
-    *("Sheet", "add_legend", "colour_of", "content_of", "label_curves", "save", "settle_layout"),
-    *("spans_decades", "style", "symbol_of", "written"),
+    *(
+        "BLUE",
+        "Axes",
+        "COLOURS",
+        "GREEN",
+        "GREY",
+        "HEIGHT",
+        "INK",
+        "MINUS",
+        "NORMAL",
+        "RED",
+        "SMALL",
+    ),
+    *("Sheet", "add_legend", "colour_of", "content_of", "label_curves", "save"),
+    *("settle_layout", "spans_decades", "style", "symbol_of", "written"),
 ]
 
-Array = NDArray[Any]
+
+Axes = Any  # those of matplotlib, which nothing imports before something is drawn
 
 WIDTH, HEIGHT = 6.0, 6.5  # inches: three panels in a column of a journal
 SMALL, NORMAL = 8.0, 9.0  # points
@@ -237,7 +249,7 @@ def add_legend(axes: Axes, **more: Any) -> None:
     if not names:
         return
     # Sizes in points: a handle and the spaces around it, and a little more than half a letter.
-    room = axes.get_figure().get_size_inches()[0] * 72 - 60  # type: ignore[union-attr]
+    room = axes.get_figure().get_size_inches()[0] * 72 - 60
     widest = max(map(len, names)) * 0.55 * SMALL + 32
     columns = max(1, min(4, len(names), int(room / widest)))
     columns = math.ceil(len(names) / math.ceil(len(names) / columns))

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.evolution.evolution import Evolution
-from stationary.show.drawing import BLUE, GREY, INK, RED, Sheet, add_legend, symbol_of
+from stationary.numbers.elementary import Array
+from stationary.show.drawing import BLUE, GREY, INK, RED, Axes, Sheet, add_legend, symbol_of
 from stationary.show.layout import Line, Report, picked, report, tabulated
 from stationary.wording import capital, error_text, time_text, to_error
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 __all__ = ["data", "figure", "table", "text"]
 
-Array = NDArray[Any]
 
 ROWS = 51  # of the table, at most
 ATOMS = 2  # that have a column

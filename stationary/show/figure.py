@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.analysis import Analysis
 from stationary.errors import LandscapeError
-from stationary.numbers.elementary import to_float
+from stationary.numbers.elementary import Array, to_float
 from stationary.process.landscape import Landscape
 from stationary.show.density import draw_density, draw_zoom
 from stationary.show.drawing import (
@@ -30,6 +29,7 @@ from stationary.show.drawing import (
     MINUS,
     NORMAL,
     RED,
+    Axes,
     Sheet,
     add_legend,
     settle_layout,
@@ -39,12 +39,8 @@ from stationary.show.marks import draw_hairlines, draw_marks, finish_axes, finit
 from stationary.show.outcomes import draw_outcomes
 from stationary.show.view import WORK, View
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 __all__ = ["figure"]
 
-Array = NDArray[Any]
 
 PANELS = ("loss", "gradient", "density", "outcomes")
 MANY = 12  # datapoints from which their quantiles are drawn instead

@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from stationary.sgd import COMPARED, Belief, FiniteStep, SgdBasin
-from stationary.show.answer import answer, places
+from stationary.show.answer import answer, around, ends_of, places
 from stationary.show.layout import tabulated
-from stationary.wording import digits_left, power_text, probability_text, steps_text
+from stationary.wording import digits_left, joined, power_text, probability_text, steps_text
 
 if TYPE_CHECKING:
     from stationary.analysis import Analysis
     from stationary.chain.run import Run
+    from stationary.chain.steps import MinimumStep
 
 __all__ = ["after", "chain_text", "headline"]
 
@@ -58,10 +59,7 @@ def after(analysis: Analysis) -> list[str]:
         return []
     place = places(analysis.rounded.end_state)
     rows = [
-        (
-            start,
-            *(_share(log, error) for log, error in zip(logs, errors, strict=True)),
-        )
+        (start, *map(_share, logs, errors))
         for start, logs, errors in zip(run.starts, run.log_shares, run.errors, strict=True)
     ]
     header = ("started at", *(f"around {place(b.position)}" for b in sgd.basins))
@@ -70,11 +68,15 @@ def after(analysis: Analysis) -> list[str]:
 
 def _share(log: float, error: float) -> str:
     """A probability with the digits that its error leaves, and the error where these are few."""
-    text = probability_text(log, max(2, digits_left(error, 6)))
-    share = math.exp(log)
+    text, share = _digits(log, error), math.exp(log)
     if error < 0.02 or share < 1e-5:
         return text
     return f"{text} +- {min(share * math.expm1(min(error, 700.0)), 1.0):.1g}"
+
+
+def _digits(log: float, error: float) -> str:
+    """A probability with two digits at least, and as many as the error of its logarithm leaves."""
+    return probability_text(log, max(2, digits_left(error, 6)))
 
 
 def _forgotten(run: Run) -> list[str]:
@@ -106,9 +108,13 @@ def _caution(analysis: Analysis) -> str:
 
 def _confined(sgd: FiniteStep) -> list[str]:
     """The minima that SGD cannot leave, all of them as soon as the diffusion misses one."""
+    held = [
+        f"w = {m.position:.6g}: from {m.held[0]:.4g} to {m.held[1]:.4g}"
+        for m in _closed(sgd)
+        if m.held is not None
+    ]
     if not sgd.held:
         return []
-    held = [f"w = {at:.6g}: from {low:.4g} to {high:.4g}" for at, (low, high) in _closed(sgd)]
     if len(held) == 1:
         return [f"SGD cannot leave the minimum at {held[0]} no minibatch leads out."]
     *first, last = [f"{text.replace(': ', ' (')})" for text in held[:SHOWN]]
@@ -119,8 +125,8 @@ def _confined(sgd: FiniteStep) -> list[str]:
     ]
 
 
-def _closed(sgd: FiniteStep) -> list[tuple[float, tuple[float, float]]]:
-    return [(m.position, m.held) for m in sgd.steps.minima if m.held is not None]
+def _closed(sgd: FiniteStep) -> list[MinimumStep]:
+    return [m for m in sgd.steps.minima if m.held is not None]
 
 
 def _more(count: int) -> str:
@@ -135,8 +141,7 @@ def _settled(sgd: FiniteStep, place: Place) -> str:
     if chain.kind == "none":
         return f"SGD has no end state at this step. {chain.reason.rstrip()}"
     if chain.kind == "classes":
-        parts = [f"at w = {a.position:.6g}" for a in chain.atoms]
-        parts += [f"between {c.interval[0]:.6g} and {c.interval[1]:.6g}" for c in chain.components]
+        parts = ends_of(chain, "w")
         if len(parts) == len(_closed(sgd)) and sgd.held:
             return "In the long run SGD stays in one of these; in which, its start decides."
         more = f" or in one of {len(parts)} in all" if len(parts) > SHOWN else ""
@@ -144,8 +149,7 @@ def _settled(sgd: FiniteStep, place: Place) -> str:
         return f"In the long run SGD is {listed}{more}, depending on where it starts."
     ranked = sorted(sgd.basins, key=lambda b: -_log(b.log_chain))
     kept = [b for b in ranked if _log(b.log_chain) > -math.inf or not b.certain]
-    deviation = math.nan if sgd.spread is None else sgd.spread[1]
-    listed = _listed([_held(b, place) for b in kept], kept, deviation)
+    listed = _listed(kept, place, _held, math.nan if sgd.spread is None else sgd.spread[1])
     gone = [f"w = {place(b.position)}" for b in ranked if b not in kept and not b.at_end]
     left = f", and leaves {' and '.join(gone[:SHOWN])} for good" if gone else ""
     return f"In the long run SGD is {listed}{left}."
@@ -155,31 +159,29 @@ def _log(log_mass: float | None) -> float:
     return -math.inf if log_mass is None else log_mass
 
 
-def _listed(shares: Sequence[str], ranked: Sequence[SgdBasin], deviation: float) -> str:
-    if len(shares) < 2:
+def _listed(
+    basins: Sequence[SgdBasin], place: Place, share: Callable[[SgdBasin], str], deviation: float
+) -> str:
+    """The basins with their shares; of the only one, the deviation."""
+    if len(basins) < 2:
         spread = f" (standard deviation {deviation:.3g})" if math.isfinite(deviation) else ""
-        return (shares[0].partition(" with ")[0] if shares else "around no minimum") + spread
-    if len(ranked) > SHOWN:
-        return f"{', '.join(shares[:SHOWN])} and in {_more(len(ranked))}"
-    return f"{', '.join(shares[:-1])} and {shares[-1]}"
+        return "".join([_at(b, place) for b in basins] or ["around no minimum"]) + spread
+    shares = [f"{_at(b, place)} with {share(b)}" for b in basins]
+    if len(basins) > SHOWN:
+        return f"{', '.join(shares[:SHOWN])} and in {_more(len(basins))}"
+    return joined(shares)
 
 
 def _at(b: SgdBasin, place: Place) -> str:
-    if b.minima:
-        first, last = place(b.minima[0]), place(b.minima[-1])
-        return f"around the {len(b.minima)} minima from w = {first} to {last}"
-    return f"{'at the end' if b.at_end else 'around'} w = {place(b.position)}"
+    return around("w", place(b.position), [*map(place, b.minima)], "end" * b.at_end)
 
 
-def _held(b: SgdBasin, place: Place) -> str:
+def _held(b: SgdBasin) -> str:
     """What the chain holds of a basin."""
     text = chain_text(b)
     if text.startswith("<"):
-        error = text.removeprefix("< ")
-        return f"{_at(b, place)} with a probability that its few cells do not tell (below {error})"
-    about = text.startswith("~")
-    kind = f"a probability of about {text[1:]}" if about else f"probability {text}"
-    return f"{_at(b, place)} with {kind}"
+        return f"a probability that its few cells do not tell (below {text.removeprefix('< ')})"
+    return f"a probability of about {text[1:]}" if text.startswith("~") else f"probability {text}"
 
 
 def chain_text(b: SgdBasin) -> str:
@@ -194,7 +196,7 @@ def chain_text(b: SgdBasin) -> str:
         return "0"
     if unsure > 0.5:
         return f"~{power_text(_log(b.log_chain))}"
-    return probability_text(_log(b.log_chain), max(2, digits_left(unsure, 6)))
+    return _digits(_log(b.log_chain), unsure)
 
 
 def _limit(analysis: Analysis, sgd: FiniteStep, place: Place) -> str:
@@ -203,11 +205,11 @@ def _limit(analysis: Analysis, sgd: FiniteStep, place: Place) -> str:
         told = answer(analysis, "the diffusion").rstrip(". ")
         return f"The small-step limit says: {told[0].lower()}{told[1:]}"
     ranked = sorted(sgd.basins, key=lambda b: -_log(b.log_diffusion))
-    shares = [
-        f"{_at(b, place)} with probability {probability_text(_log(b.log_diffusion))}"
-        for b in ranked
-    ]
-    listed = _listed(shares, ranked, float(analysis.end_state.std()))
+
+    def share(b: SgdBasin) -> str:
+        return f"probability {probability_text(_log(b.log_diffusion))}"
+
+    listed = _listed(ranked, place, share, float(analysis.end_state.std()))
     return f"The small-step limit has it {listed}"
 
 

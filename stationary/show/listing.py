@@ -7,12 +7,11 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError
 from stationary.line.partition import Side, SingularPoint
 from stationary.numbers.arithmetic import DOUBLE
-from stationary.numbers.elementary import spacing, to_float
+from stationary.numbers.elementary import Array, spacing, to_float
 from stationary.sgd import SETTLED, FiniteStep, SgdBasin
 from stationary.show.layout import picked
 from stationary.states.basins import Basin
@@ -36,7 +35,6 @@ __all__ = [
     "table",
 ]
 
-Array = NDArray[Any]
 
 BASIN = (
     "position position_error at_wall lower upper mass log_mass mass_error log_density curvature "

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.line.partition import SingularPoint
-from stationary.show.drawing import GREY, INK, RED, symbol_of
+from stationary.numbers.elementary import Array
+from stationary.show.drawing import GREY, INK, RED, Axes, symbol_of
 from stationary.show.view import View
 from stationary.states.distribution import EndState
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 __all__ = ["draw_hairlines", "draw_marks", "finish_axes", "finite_only", "limit_axis"]
 
-Array = NDArray[Any]
 
 STEEP = 1e3  # times the range of its middle half: the rest of a curve is then cut off
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from stationary.show.drawing import COLOURS, INK, MINUS, label_curves, symbol_of
+from stationary.show.drawing import COLOURS, INK, MINUS, Axes, label_curves, symbol_of
 from stationary.show.marks import draw_hairlines, draw_marks, finish_axes
 from stationary.show.view import View
 from stationary.states.distribution import EndState
 from stationary.states.network import Outcome
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 __all__ = ["draw_outcomes", "outcome_colour"]
 

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.errors import StationaryError
+from stationary.numbers.elementary import Array
 from stationary.questions.sweeps.sweep import Sweep
-from stationary.show.drawing import GREY, INK, Sheet, add_legend, colour_of, spans_decades
+from stationary.show.drawing import GREY, INK, Axes, Sheet, add_legend, colour_of, spans_decades
 from stationary.show.sweep import value_text
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 __all__ = ["figure"]
 
-Array = NDArray[Any]
 
 MOST_NAMED = 12  # minima in the legend
 MARKED = 40  # values from which the points of a curve are not marked one by one

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.numbers.elementary import Array
 from stationary.plane.state import PlaneState
 from stationary.show.drawing import BLUE, GREY, INK, RED, Sheet
 from stationary.show.plane import window
 
 __all__ = ["figure"]
 
-Array = NDArray[Any]
 
 PIXELS = 241
 LEVELS = (2.0, 4.0, 8.0, 12.0, 16.0)  # of -log P above the peak

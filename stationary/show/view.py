@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.line.partition import SingularPoint
-from stationary.numbers.elementary import converted, logsumexp, to_float
+from stationary.numbers.elementary import Array, converted, logsumexp, to_float
 from stationary.process.initial import Initial
 from stationary.states.basins import Basin
 from stationary.states.distribution import EndState
@@ -31,7 +30,6 @@ __all__ = [
     "rest_of",
 ]
 
-Array = NDArray[Any]
 
 WORK = 2**26  # losses or gradients evaluated for a panel, at most
 TAILS = np.geomspace(0.02, 1e-4, 6)  # probabilities beyond the range that is drawn

@@ -19,14 +19,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from stationary.errors import LandscapeError
 from stationary.functions.given import number as real_number
 from stationary.line.ends import anatomy
 from stationary.line.sampling import sampling
 from stationary.numbers.chebyshev import chebyshev_sum
-from stationary.numbers.elementary import exp, log, log1p, number, to_float
+from stationary.numbers.elementary import Array, exp, log, log1p, number, to_float
 from stationary.questions.width.tempered import Tempered, of_basin
 from stationary.result import Data
 from stationary.sources.loading import ProcessLike
@@ -39,7 +39,6 @@ from stationary.weight.weight import density_power
 
 __all__ = ["BasinBias", "dilation_bias", "noise_bias"]
 
-Array = NDArray[Any]
 
 LARGEST = 1e6  # of a factor, and 1 / LARGEST the smallest
 MOST = 100_000

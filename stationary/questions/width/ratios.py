@@ -32,7 +32,6 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.errors import StationaryError
 from stationary.line.equilibria import drift_slope
@@ -50,7 +49,6 @@ from stationary.states.merging import MIN_BARRIER
 
 __all__ = ["Causes", "Ratio", "WidthBias", "ratios_of"]
 
-Array = NDArray[Any]
 
 MOST = 24  # minima of which all pairs are compared; of more, each with the heaviest
 RESTING = 1e-13  # a drift below this, times its slope and the basin's width, is rounding

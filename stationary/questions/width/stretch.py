@@ -13,16 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.numbers.chebyshev import rule
+from stationary.numbers.elementary import Array
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.states.basins import Basin
 
 __all__ = ["FITS", "Stretch", "best_stretch"]
 
-Array = NDArray[Any]
 Rows = Callable[[Array], Array]
 
 NODES = 96  # points over a basin at which losses are compared

@@ -6,16 +6,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.line.sampling import Sampling
 from stationary.numbers.chebyshev import chebyshev_sum, nodes_of, rule
-from stationary.numbers.elementary import exp, log, possible_growth, smallest_of, spacing, sqrt
+from stationary.numbers.elementary import (
+    Array,
+    exp,
+    log,
+    possible_growth,
+    smallest_of,
+    spacing,
+    sqrt,
+)
 from stationary.weight.weight import density_power
 
 __all__ = ["TOLERANCE", "Held", "Panels", "Shares", "Stretches", "replaced"]
 
-Array = NDArray[Any]
 
 TOLERANCE = 1e-12  # of a mass, that panels and polynomials may leave out
 FEW = 8  # strengths at a time, for all of which exponentials stay in the cache

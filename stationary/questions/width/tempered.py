@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 from numpy.polynomial.chebyshev import chebval
-from numpy.typing import NDArray
 
 from stationary.errors import StationaryError
 from stationary.line.digits import sampled_in_digits
@@ -32,6 +31,7 @@ from stationary.line.sampling import Sampling
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import rule
 from stationary.numbers.elementary import (
+    Array,
     spacing,
     to_float,
 )
@@ -42,7 +42,6 @@ from stationary.weight.component import Component, component_on
 
 __all__ = ["Shares", "Tempered", "of_basin", "of_state"]
 
-Array = NDArray[Any]
 
 BAND = 4  # powers of two, which one set of panels and one interpolation serve if nothing is said
 # log R is analytic in log q within a strip around the real axis: of half the height pi / 2 for a
