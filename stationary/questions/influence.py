@@ -44,24 +44,29 @@ SHARE = 10  # datapoints whose part of the variance is told
 
 @dataclass(frozen=True, eq=False)
 class _Grid:
-    """Points with weights, on which the kernels of all numbers are known."""
+    """Points with weights, on which the kernels of all numbers are known.
+
+    These are the log masses of the basins, their log exit times, and the mean.
+    """
 
     x: Array
     of_h: Array  # (Q, M): K times the weights
     of_log_a: Array  # (Q, M): -p times the weights
-    names: list[tuple[str, int]]  # ("mass", i) and ("exit time", i) of basin i, ("mean", 0)
     places: Array  # (P,): the equilibria, which move
     moved: Array  # (Q, P): what df there changes by moving them
     means: Array  # of each basin
+    timed: list[bool]  # whether a basin has an exit time
 
-    def scores(self, state: EndState, sample: Sample) -> Array:
-        """What each independent change makes of each number, shape (Q, K)."""
+    def scores(self, state: EndState, sample: Sample) -> tuple[Array, Array, Array]:
+        """What each independent change makes of masses and times, shape (basins, K), and mean."""
         f, a = state.diffusion.coefficients(self.x)
         # d(2 f / a) = 2 df / a - (2 f / a) da / a
         of_a = (self.of_log_a - self.of_h * 2 * f / a) / a
         x = np.append(self.x, self.places)
         of_f = np.concatenate([2 * self.of_h / a, self.moved], axis=1)
-        return sample.scores(x, of_f, np.concatenate([of_a, 0 * self.moved], axis=1))
+        found = sample.scores(x, of_f, np.concatenate([of_a, 0 * self.moved], axis=1))
+        masses, times = found[:-1].reshape(2, len(self.timed), -1)
+        return masses, np.where(np.array(self.timed)[:, None], times, np.nan), found[-1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,16 +185,11 @@ def influence_of(landscape: Landscape, state: EndState, basins: tuple[Basin, ...
             "an influence. Give them (w, gradients) in place of their mean and variance."
         )
     grid = _grid(state, basins)
-    scores = grid.scores(state, landscape.as_sample()) * landscape.datapoints
-    masses, times, (mean,) = _sorted(grid, scores, len(basins))
-    return Influence(
-        landscape.name,
-        tuple(float(b.position) for b in basins),
-        tuple(float(b.log_mass) for b in basins),
-        masses,
-        times,
-        mean,
-    )
+    n = landscape.datapoints
+    masses, times, mean = (n * v for v in grid.scores(state, landscape.as_sample()))
+    places = tuple(float(b.position) for b in basins)
+    held = tuple(float(b.log_mass) for b in basins)
+    return Influence(landscape.name, places, held, masses, times, mean)
 
 
 def standard_errors(state: EndState, basins: tuple[Basin, ...]) -> StandardErrors | None:
@@ -198,7 +198,7 @@ def standard_errors(state: EndState, basins: tuple[Basin, ...]) -> StandardError
     if sample is None or _refusal(state) is not None or not basins:
         return None
     grid = _grid(state, basins)
-    masses, times, (mean,) = _sorted(grid, grid.scores(state, sample), len(basins))
+    masses, times, mean = grid.scores(state, sample)
     ratios = np.sqrt(((masses[:, None] - masses[None, :]) ** 2).sum(axis=-1))
     order = np.argsort([-float(b.log_mass) for b in basins])
     main = mean if len(basins) == 1 else masses[order[0]] - masses[order[1]]
@@ -239,16 +239,6 @@ def _beyond_first_order(
     return errors[:-1], float(errors[-1])
 
 
-def _sorted(grid: _Grid, scores: Array, count: int) -> tuple[Array, Array, Array]:
-    """The scores of the masses and of the exit times of all basins, and of the mean."""
-    masses, times = np.zeros((count, scores.shape[1])), np.full((count, scores.shape[1]), np.nan)
-    mean = np.zeros((1, scores.shape[1]))
-    into = {"mass": masses, "exit time": times, "mean": mean}
-    for (what, i), row in zip(grid.names, scores, strict=True):
-        into[what][i] = row
-    return masses, times, mean
-
-
 def _refusal(state: EndState) -> str | None:
     if state.kind != "density" or len(state.components) != 1:
         return "the end state is not one density"
@@ -268,22 +258,20 @@ def _grid(state: EndState, basins: tuple[Basin, ...]) -> _Grid:
     power = 1 - state.diffusion.convention.value
     log_a = np.log(state.diffusion.coefficients(x)[1])
     phi = log_p + power * log_a
-    of_h, of_log_a, names, moved = [], [], [], []
     steady = [e for e in state.equilibria if e.slope]
     places = np.array([float(e.position) for e in steady])
     slopes = np.array([float(e.slope or 0.0) for e in steady])
+    count = 2 * len(basins) + 1
+    of_h, of_log_a = np.zeros((2, count, len(x)))
+    moved, timed = np.zeros((count, len(places))), [False] * len(basins)
 
-    def add(name: str, i: int, measure: Array, on_a: Array, by_place: dict[float, float]) -> None:
+    def put(row: int, measure: Array, on_a: Array, by_place: dict[float, float]) -> None:
         """`by_place`: what it changes by where these places are."""
-        of_h.append(_above(measure, dx) * dx)
-        of_log_a.append(-on_a * dx)
-        names.append((name, i))
-        row = np.zeros(len(places))
-        for place, change in by_place.items():
-            if len(places):
-                k = int(np.argmin(np.abs(places - place)))
-                row[k] -= change / slopes[k] if abs(places[k] - place) < 1e-6 * np.ptp(x) else 0.0
-        moved.append(row)
+        of_h[row], of_log_a[row] = _above(measure, dx) * dx, -on_a * dx
+        for place, change in by_place.items() if len(places) else ():
+            k = int(np.argmin(np.abs(places - place)))
+            if abs(places[k] - place) < 1e-6 * np.ptp(x):
+                moved[row, k] -= change / slopes[k]
 
     inside: list[Array] = []
     p = np.exp(log_p)
@@ -291,20 +279,24 @@ def _grid(state: EndState, basins: tuple[Basin, ...]) -> _Grid:
     for i, b in enumerate(basins):
         low, high = float(b.lower), float(b.upper)
         inner = b.barrier_left is not None, b.barrier_right is not None
-        own = _within(log_p, dx, x, low, high)
+        own = np.where((x > low) & (x < high), log_p, -np.inf)
+        own = np.exp(own - own.max())
+        own /= own @ dx
         inside.append(own)
         if len(basins) > 1:
             at = np.exp(state.logpdf(np.array([low, high])) - float(b.log_mass))
             sides = zip((low, high), (-at[0], at[1]), inner, strict=True)
             change = {place: float(c) for place, c, real in sides if real}
-            add("mass", i, own - p, power * (own - p), change)
+            put(i, own - p, power * (own - p), change)
         if power == 1 and any(inner) and not b.at_wall:  # of Ito's processes
             ends = low if inner[0] else None, high if inner[1] else None
-            add("exit time", i, *_exit(state, x, dx, phi, log_a, float(b.position), ends))
+            timed[i] = True
+            exits = _exit(state, x, dx, phi, log_a, float(b.position), ends)
+            put(len(basins) + i, *exits)
     centred = (x - float(p @ (x * dx))) * p
-    add("mean", 0, centred, power * centred, {})
+    put(-1, centred, power * centred, {})
     means = np.array([w @ (x * dx) for w in inside])
-    return _Grid(x, np.array(of_h), np.array(of_log_a), names, places, np.array(moved), means)
+    return _Grid(x, of_h, of_log_a, places, moved, means, timed)
 
 
 def _points(state: EndState, basins: tuple[Basin, ...]) -> tuple[Array, Array]:
@@ -325,14 +317,6 @@ def _points(state: EndState, basins: tuple[Basin, ...]) -> tuple[Array, Array]:
     half = np.diff(whole) / 2
     x = (whole[:-1] + half)[:, None] + half[:, None] * t
     return x.ravel(), (half[:, None] * w).ravel()
-
-
-def _within(log_w: Array, dx: Array, x: Array, low: float, high: float) -> Array:
-    """exp(log_w) between two points, normalised there."""
-    inside = (x > low) & (x < high)
-    values = np.where(inside, log_w, -np.inf)
-    values = np.exp(values - values.max())
-    return np.asarray(values / (values @ dx))
 
 
 def _above(density: Array, dx: Array) -> Array:

@@ -26,7 +26,7 @@ from stationary.functions.given import number as real_number
 from stationary.line.ends import anatomy
 from stationary.line.sampling import sampling
 from stationary.numbers.chebyshev import chebyshev_sum
-from stationary.numbers.elementary import Array, exp, log, log1p, number, to_float
+from stationary.numbers.elementary import Array, exp, log, logaddexp, number, to_float
 from stationary.questions.width.tempered import Tempered, of_basin
 from stationary.result import Data
 from stationary.sources.loading import ProcessLike
@@ -70,15 +70,18 @@ class BasinBias(Data):
 
     def __repr__(self) -> str:
         n = len(self.factors)
-        what = "stretched" if self.kind == "dilation" else "with its noise scaled"
+        what = "stretched" if self.is_dilation else "with its noise scaled"
         return f"<BasinBias of {self.name!r}: minimum {self.index} {what} by {n} factors>"
+
+    @property
+    def is_dilation(self) -> bool:
+        return self.kind == "dilation"
 
     @property
     def columns(self) -> dict[str, Array]:
         """The table, by column; what `pandas.DataFrame` takes."""
-        factor = "lambda" if self.kind == "dilation" else "kappa"
         table = {
-            factor: self.factors,
+            "lambda" if self.is_dilation else "kappa": self.factors,
             "log_density_ratio": self.log_density_ratios,
             "log_density_error": self.density_errors,
             "log_mass_ratio": self.log_mass_ratios,
@@ -127,11 +130,7 @@ def dilation_bias(
     ----------
     The law follows from the zero-flux condition; see the description of this module.
     """
-    state = solved(state, "dilation_bias")
-    lam = _checked(factors, "lambda", state.diffusion.name)
-    w = 1 - state.diffusion.convention.value
-    index, one = picked(state, basin, min_barrier)
-    return _changed(state, index, one, "dilation", lam, lambda x: x * x, 2 * w, 1.0)
+    return _changed(state, basin, factors, min_barrier, "dilation")
 
 
 def noise_bias(
@@ -160,11 +159,7 @@ def noise_bias(
     LandscapeError
         As for `dilation_bias`.
     """
-    state = solved(state, "noise_bias")
-    kappa = _checked(factors, "kappa", state.diffusion.name)
-    w = 1 - state.diffusion.convention.value
-    index, one = picked(state, basin, min_barrier)
-    return _changed(state, index, one, "noise", kappa, lambda x: 1 / x, -w, 0.0)
+    return _changed(state, basin, factors, min_barrier, "noise")
 
 
 def _checked(factors: ArrayLike, what: str, where: str) -> Array:
@@ -209,17 +204,13 @@ def picked(state: EndState, basin: Basin | int, min_barrier: float) -> tuple[int
 
 
 def _changed(
-    state: EndState,
-    index: int,
-    one: Basin,
-    kind: str,
-    factors: Array,
-    strength: Any,
-    a: float,
-    b: float,
+    given: EndState | ProcessLike, basin: Basin | int, factors: Any, min_barrier: float, kind: str
 ) -> BasinBias:
-    """The copy has its exponent multiplied by `strength(factor)`, 1 / a^(1-c) by factor^a, and its
-    length by factor^b."""
+    """The copy has q times the exponent, factor^a times 1 / a^(1-c), factor^b times the length."""
+    state = solved(given, f"{kind}_bias")
+    name = "lambda" if kind == "dilation" else "kappa"
+    factors = _checked(factors, name, state.diffusion.name)
+    index, one = picked(state, basin, min_barrier)
     if state.diffusion.is_periodic:
         raise LandscapeError(
             f"{state.diffusion.name}: on a periodic domain a basin cannot be changed by itself: a "
@@ -228,7 +219,9 @@ def _changed(
     alone = of_basin(state, one)
     top, climb, error = _meeting(state, one, alone)
     exact = alone.arithmetic.array(factors)
-    q, stretch = strength(exact), log(exact)
+    w = 1 - state.diffusion.convention.value
+    q, a, b = (exact * exact, 2 * w, 1.0) if kind == "dilation" else (1 / exact, -w, 0.0)
+    stretch = log(exact)
     widths, width_errors = _widths(alone, np.concatenate([alone.arithmetic.array([1.0]), q]))
     gain = (q - 1) * climb
     gain_error = np.abs(q - 1) * error + alone.arithmetic.epsilon * np.abs(gain)
@@ -237,7 +230,6 @@ def _changed(
     same = factors == 1
     mass_error = np.where(same, 0.0, width_errors[1:] + width_errors[0])
     shares = _shares(one, q, mass_gain, mass_error)
-    given = state.given
     rounding = 2.0**-52 if state.digits is None else 0.0
     log_mass = gain + mass_gain
     return BasinBias(
@@ -245,9 +237,9 @@ def _changed(
         name=state.diffusion.name,
         convention=float(state.diffusion.convention.value),
         index=index,
-        position=given(one.position),
-        top=given(top),
-        exponent=given(climb),
+        position=state.given(one.position),
+        top=state.given(top),
+        exponent=state.given(climb),
         exponent_error=float(to_float(number(error + rounding * abs(climb)))),
         factors=factors,
         log_density_ratios=given_all(state, log_density),
@@ -298,14 +290,13 @@ def _meeting(state: EndState, basin: Basin, alone: Tempered) -> tuple[Any, Any, 
 def _widths(alone: Tempered, strengths: Array) -> tuple[Array, Array]:
     """log of mass over density at the centre, for each strength, and its error."""
     shares = alone.at(strengths)
-    if shares is not None and shares.computed.all():
-        return shares.log_widths[:, 0], shares.width_errors[:, 0]
-    widths, errors = np.empty_like(strengths), np.empty_like(strengths)
-    for i, q in enumerate(strengths):
-        if shares is not None and shares.computed[i]:
-            widths[i], errors[i] = shares.log_widths[i, 0], shares.width_errors[i, 0]
-        else:
-            widths[i], errors[i] = _width_alone(alone, number(q))
+    pairs = [
+        (shares.log_widths[i, 0], shares.width_errors[i, 0])
+        if shares is not None and shares.computed[i]
+        else _width_alone(alone, number(q))
+        for i, q in enumerate(strengths)
+    ]
+    widths, errors = np.array(pairs, dtype=strengths.dtype).T
     return widths, errors
 
 
@@ -366,10 +357,8 @@ def _shares(
     # Of what the others hold relative to the basin the share is 1 / (1 + sum): right relative to
     # what it lacks to 1, too.
     over = np.stack([log_mass - own for log_mass, _ in others])
-    highest = np.maximum(over.max(axis=0), 0)
-    log_whole = highest + log(exp(over - highest).sum(axis=0) + exp(-highest))
-    near = highest == 0
-    log_whole = np.where(near, log1p(exp(np.minimum(over, 0)).sum(axis=0)), log_whole)
+    together = logaddexp(over[0], over[-1]) if len(over) > 1 else over[0]
+    log_whole = logaddexp(0 * together, together)
     rest = exp(over - log_whole)
     errors = np.stack([error for _, error in others]) + 2.0**-52 * (1 + np.abs(over) + np.abs(own))
     doubt = (rest * (errors + mass_error + one.mass_error)).sum(axis=0)

@@ -58,8 +58,8 @@ def best_stretch(
     if mean and not isinstance(process, Landscape):
         return None
     domain = process.domain
-    windows = [_window(b, domain) for b in (first, second)]
-    if windows[0] is None or windows[1] is None:
+    windows = [w for b in (first, second) if (w := _window(b, domain)) is not None]
+    if len(windows) < 2:
         return None
     every, signs = _rows(process, domain)
 
@@ -69,9 +69,7 @@ def best_stretch(
     here = [float(b.position) for b in (first, second)]
     nodes = rule(NODES).nodes
     tables, points = [], []
-    for at, window in zip(here, windows, strict=True):
-        assert window is not None
-        low, high = window
+    for at, (low, high) in zip(here, windows, strict=True):
         u = (low + high) / 2 + (high - low) / 2 * nodes
         points.append(u)
         tables.append(_centred(rows(at + u)))
@@ -104,9 +102,8 @@ def best_stretch(
 
     from scipy.optimize import least_squares, minimize_scalar
 
-    guess = math.log(_span(windows[0]) / _span(windows[1]))
-    reach = math.log(WIDEST)
-    grid = guess + np.linspace(-reach, reach, GRID)
+    guess = math.log(np.ptp(windows[0]) / np.ptp(windows[1]))
+    grid = guess + np.linspace(-math.log(WIDEST), math.log(WIDEST), GRID)
     step = grid[1] - grid[0]
     best = (math.inf, 0.0, 1)
     for mirror in (1, -1):
@@ -144,11 +141,6 @@ def best_stretch(
         misfit=math.sqrt(total),
         datapoints=len(tables[0]) if signs is None else 0,
     )
-
-
-def _span(window: tuple[float, float] | None) -> float:
-    assert window is not None
-    return window[1] - window[0]
 
 
 def _window(basin: Basin, domain: tuple[float, float]) -> tuple[float, float] | None:

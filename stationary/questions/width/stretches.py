@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from stationary.numbers.elementary import (
 )
 from stationary.weight.weight import density_power
 
-__all__ = ["TOLERANCE", "Held", "Panels", "Shares", "Stretches", "replaced"]
+__all__ = ["TOLERANCE", "Held", "Shares", "Stretches"]
 
 
 TOLERANCE = 1e-12  # of a mass, that panels and polynomials may leave out
@@ -60,16 +60,22 @@ class Held:
     left_out: Array  # by panels and polynomials: part of these
 
 
-@dataclass(frozen=True, eq=False)
-class Panels:
-    """Panels with the exponent and log a at their nodes, relative to the centre of the stretch."""
+class Panels(NamedTuple):
+    """What is integrated on each panel, at every strength; the first axis is that of the panels."""
 
-    lower: Array  # (panels,)
+    lower: Array
     upper: Array
     stretch: Array  # the index of the stretch that each belongs to
-    phi: Array  # (nodes, panels)
-    ell: Array
-    rough: tuple[Array, Array]  # (panels,): the relative error of P is one plus q times the other
+    fixed: Array  # the relative error of P is this plus q times the next
+    moving: Array
+    top: Array  # (panels, strengths): the greatest log P, relative to the centre of the stretch
+    rows: Array  # (panels, 6, strengths): integrals of P over its exp, moments, last coefficients
+
+    def with_halves(self, bad: Array, halves: Panels) -> Panels:
+        """Some of the panels replaced by their halves."""
+        order = np.argsort(np.concatenate([self.lower[~bad], halves.lower]), kind="stable")
+        pairs = zip(self, halves, strict=True)
+        return Panels(*(np.concatenate([old[~bad], new])[order] for old, new in pairs))
 
 
 class Stretches:
@@ -105,54 +111,40 @@ class Stretches:
         rough = 4 * found.samples.tails[1] + found.epsilon * (1 + np.abs(found.ell[0]))
         self.rough = density_power(found) * rough[panel] + 2 * found.epsilon
 
-    def on(self, lower: Array, upper: Array, size: int) -> Panels:
+    def on(self, lower: Array, upper: Array, q: Array, size: int) -> Panels:
+        """Every strength on panels between these ends, with so many nodes."""
         found, p = self.found, self.found.panels
         w, epsilon, samples = density_power(found), found.epsilon, found.samples
-        middle = (lower + upper) / 2
+        middle, r = (lower + upper) / 2, rule(size, found.arithmetic)
         stretch = np.searchsorted(self.inner, middle, side="right")
-        x, offset = nodes_of(lower, upper, rule(size, found.arithmetic))
+        x, offset = nodes_of(lower, upper, r)
         k, _ = p.locate(middle)
         level = self.levels[stretch, k]
         cut = samples.tails[1] * np.where(samples.resolved, 4, 32)
         ell = np.abs(found.ell)
         # As for a weight: what the sampling cuts off, the integral of |2 f / a|, and rounding.
         fixed = w * cut + epsilon * (2 + w * (ell[0] + ell[1:].sum(axis=0) / 4))
-        moving = self.errors[stretch, k] + epsilon * (
-            np.abs(level) + np.abs(self.rise).sum(axis=0)[k] / 4
-        )
-        return Panels(
-            lower,
-            upper,
-            stretch,
-            p.evaluate(self.rise, x, offset) + level,
-            p.evaluate(found.ell, x, offset) - self.log_a[stretch],
-            (fixed[k], moving),
-        )
-
-    def pieces(self, s: Panels, q: Array, size: int) -> tuple[Array, Array]:
-        """Every strength on every panel: the greatest log P, and integrals of P over its exp."""
-        r, w = rule(size, self.found.arithmetic), density_power(self.found)
+        rise = np.abs(self.rise).sum(axis=0)[k] / 4
+        moving = self.errors[stretch, k] + epsilon * (np.abs(level) + rise)
+        phi = p.evaluate(self.rise, x, offset) + level  # (nodes, panels)
+        noise = (w * (p.evaluate(found.ell, x, offset) - self.log_a[stretch]))[:, :, None]
         weights, t = r.quadrature, r.nodes
-        last: Array = r._coefficients[-3:]
-        sums = np.vstack([weights, weights * t, weights * t * t, last])
-        top = np.empty((s.phi.shape[1], len(q)), dtype=s.phi.dtype)
-        rows = np.empty((len(sums), *top.shape), dtype=s.phi.dtype)
-        noise = (w * s.ell)[:, :, None]
+        sums = np.vstack([weights, weights * t, weights * t * t, r._coefficients[-3:]])
+        top = np.empty((len(lower), len(q)), dtype=phi.dtype)
+        rows = np.empty((len(lower), len(sums), len(q)), dtype=phi.dtype)
         for i in range(0, len(q), FEW):  # few at a time, which stay in the cache
             some = slice(i, i + FEW)
-            level = s.phi[:, :, None] * q[some]  # (nodes, panels, few)
-            level -= noise
-            top[:, some] = level.max(axis=0)
-            level -= top[:, some]
-            values = exp(level).reshape(size, -1)
-            rows[..., some] = (sums @ values).reshape(len(sums), len(top), -1)
-        return top, rows
+            log_p = phi[:, :, None] * q[some]  # (nodes, panels, few)
+            log_p -= noise
+            top[:, some] = log_p.max(axis=0)
+            log_p -= top[:, some]
+            values = sums @ exp(log_p).reshape(size, -1)
+            rows[..., some] = values.reshape(len(sums), len(lower), -1).swapaxes(0, 1)
+        return Panels(lower, upper, stretch, fixed[k], moving, top, rows)
 
-    def solve(
-        self, s: Panels, pieces: tuple[Array, Array], q: Array, leak: Any
-    ) -> tuple[Held, Array]:
+    def solve(self, s: Panels, q: Array, leak: Any) -> tuple[Held, Array]:
         """What the stretches hold, and which panels should be halved."""
-        top, rows = pieces
+        top, rows = s.top, s.rows.swapaxes(0, 1)
         epsilon = self.found.epsilon
         half = ((s.upper - s.lower) / 2)[:, None]
         mean_value = np.where(rows[0] > 0, rows[0], smallest_of(self.found.arithmetic))
@@ -168,7 +160,7 @@ class Stretches:
         part = exp(log_piece - log_width[s.stretch])
         cut = np.abs(rows[3:]).max(axis=0)
         left_out = exp(top + log(half) - log_width[s.stretch]) * (4 * cut)
-        rough = s.rough[0][:, None] + s.rough[1][:, None] * q
+        rough = s.fixed[:, None] + s.moving[:, None] * q
         narrow = s.upper - s.lower <= 64 * spacing(np.maximum(np.abs(s.lower), np.abs(s.upper)))
         missed = (left_out > 4 * epsilon) & (cut > 32 * epsilon + 4 * rough)
         cut_off = summed(left_out)
@@ -226,19 +218,3 @@ class Stretches:
             error=error,
             computed=np.asarray((held.left_out < TOLERANCE).all(axis=0), dtype=bool),
         )
-
-
-def replaced(old: Panels, fresh: Panels, keep: Array, order: Array) -> Panels:
-    """Panels of which some have given way to others."""
-
-    def joined(a: Array, b: Array) -> Array:
-        return np.asarray(np.concatenate([a[..., keep], b], axis=-1)[..., order])
-
-    return Panels(
-        joined(old.lower, fresh.lower),
-        joined(old.upper, fresh.upper),
-        joined(old.stretch, fresh.stretch),
-        joined(old.phi, fresh.phi),
-        joined(old.ell, fresh.ell),
-        (joined(old.rough[0], fresh.rough[0]), joined(old.rough[1], fresh.rough[1])),
-    )

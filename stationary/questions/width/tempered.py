@@ -30,12 +30,8 @@ from stationary.line.reshape import within
 from stationary.line.sampling import Sampling
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import rule
-from stationary.numbers.elementary import (
-    Array,
-    spacing,
-    to_float,
-)
-from stationary.questions.width.stretches import TOLERANCE, Held, Shares, Stretches, replaced
+from stationary.numbers.elementary import Array, spacing, to_float
+from stationary.questions.width.stretches import TOLERANCE, Held, Shares, Stretches
 from stationary.states.basins import Basin, basins_of
 from stationary.states.distribution import EndState
 from stationary.weight.component import Component, component_on
@@ -49,10 +45,7 @@ BAND = 4  # powers of two, which one set of panels and one interpolation serve i
 # what it misses is measured.
 STRIP = math.pi / 3
 HALVINGS = 4  # of a band, where that does not hold
-FEW, MANY = 64, 1024  # points at which polynomials are summed at a time: they stay in the cache
-PIECE = (
-    27  # terms on a piece of a quarter as many as the whole has terms: 2 pi radians, to rounding
-)
+MANY = 1024  # points at which polynomials are summed at a time: they stay in the cache
 
 
 def _beside(parts: list[tuple[Array, Shares]]) -> Shares:
@@ -69,54 +62,21 @@ class _Band:
     low: float  # powers of two
     high: float
     relative: Stretches
-    functions: _Polynomials  # widths, means and deviations, of each stretch
+    coefficients: Array  # (n, functions): widths, means and deviations, of each stretch
     errors: Array  # (stretches, nodes), from the weakest to the strongest
     cut: Array  # (stretches,): what the polynomials leave out
     left_out: Array
 
     def at(self, q: Array) -> Held:
         t = (2 * np.log2(q) - self.low - self.high) / (self.high - self.low)
-        values = self.functions.at(t).reshape(3, -1, len(q))
+        some = [chebval(t[i : i + MANY], self.coefficients) for i in range(0, len(t), MANY)]
+        values = np.concatenate(some, axis=1).reshape(3, -1, len(q))
         nodes = rule(self.errors.shape[1]).nodes
         k = np.clip(np.searchsorted(nodes, t), 1, len(nodes) - 1)
         beside = np.stack([k - 1, k])
         errors = self.errors[:, beside].max(axis=1) + self.cut[:, None]
         left_out = self.left_out[:, beside].max(axis=1) + self.cut[:, None]
         return Held(values[0], values[1], values[2], errors, left_out)
-
-
-class _Polynomials:
-    """Functions on [-1, 1] given by Chebyshev coefficients, shape (n, functions), for many points.
-
-    A series of hundreds of terms is cut into pieces of few, each right to rounding.
-    """
-
-    def __init__(self, c: Array) -> None:
-        count = max(1, len(c) // 4)
-        self.edges = -np.cos(np.pi * np.arange(count + 1) / count)
-        r = rule(PIECE)
-        middle, half = (self.edges[1:] + self.edges[:-1]) / 2, np.diff(self.edges) / 2
-        nodes = middle[:, None] + half[:, None] * r.nodes
-        values = chebval(nodes, c)  # (functions, pieces, PIECE)
-        self.coefficients = values @ np.asarray(r._coefficients).T
-
-    def at(self, t: Array) -> Array:
-        """Their values, shape (functions, M)."""
-        piece = np.clip(np.searchsorted(self.edges, t, side="right") - 1, 0, len(self.edges) - 2)
-        order = np.argsort(piece, kind="stable")
-        starts = np.searchsorted(piece[order], np.arange(len(self.edges)))
-        values = np.empty((len(self.coefficients), len(t)))
-        for k in np.unique(piece):
-            low, high = self.edges[k], self.edges[k + 1]
-            for start in range(starts[k], starts[k + 1], MANY):
-                index = order[start : min(start + MANY, starts[k + 1])]
-                inner = (2 * t[index] - low - high) / (high - low)
-                basis = np.zeros((PIECE, -(-len(index) // FEW) * FEW))  # the same digits alone
-                basis[0], basis[1, : len(index)] = 1, inner
-                for n in range(2, PIECE):
-                    basis[n] = 2 * basis[1] * basis[n - 1] - basis[n - 2]
-                values[:, index] = (self.coefficients[:, k] @ basis)[:, : len(index)]
-        return values
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,7 +194,7 @@ class Tempered:
                     low,
                     high,
                     relative,
-                    _Polynomials(c.reshape(len(c), -1)),
+                    c.reshape(len(c), -1),
                     held.errors,
                     cut,
                     held.left_out,
@@ -271,26 +231,15 @@ class Tempered:
         together = together[np.append(True, np.diff(together) > 4 * spacing(together[1:]))]
         relative = Stretches(found, strong.density.phi, self.borders, self.centres)
         size = len(strong.mesh.coefficients)
-        panels = relative.on(together[:-1], together[1:], size)
-        pieces = relative.pieces(panels, q, size)
+        panels = relative.on(together[:-1], together[1:], q, size)
         while True:
-            held, bad = relative.solve(panels, pieces, q, leak)
+            held, bad = relative.solve(panels, q, leak)
             if not bad.any():
                 return relative, held
-            middle = (panels.lower[bad] + panels.upper[bad]) / 2
-            fresh = relative.on(
-                np.concatenate([panels.lower[bad], middle]),
-                np.concatenate([middle, panels.upper[bad]]),
-                size,
-            )
-            more = relative.pieces(fresh, q, size)
-            order = np.argsort(np.concatenate([panels.lower[~bad], fresh.lower]), kind="stable")
-            panels = replaced(panels, fresh, ~bad, order)
-            top, rows = (
-                np.concatenate([a[..., ~bad, :], b], axis=-2)[..., order, :]
-                for a, b in zip(pieces, more, strict=True)
-            )
-            pieces = top, rows
+            lower, upper = panels.lower[bad], panels.upper[bad]
+            ends = np.concatenate([lower, (lower + upper) / 2, upper])
+            halves = relative.on(ends[: -len(upper)], ends[len(lower) :], q, size)
+            panels = panels.with_halves(bad, halves)
 
     def _component(self, exponent: float) -> Component | None:
         """The density at strength 2^exponent; None if it has a heavy tail or none exists."""
