@@ -60,13 +60,7 @@ class Law:
 
 
 def law_of(epsilons: Array, values: Array, errors: Array) -> Law:
-    """The law of R at the end of a sequence of falling eps.
-
-    Parameters
-    ----------
-    epsilons, values, errors
-        Shape (n,): eps, R and the absolute errors of R.
-    """
+    """The law of R at the end of a sequence of falling eps, from R with its absolute errors."""
     known = np.isfinite(values)
     eps, r, error = epsilons[known], values[known], errors[known]
     if len(r) < FEWEST or not known[-1]:

@@ -72,18 +72,9 @@ def crossings_between(
     answers: Sequence[Answer],
     numbers: Sequence[int] = (0, 1),
 ) -> list[Crossing]:
-    """The crossings along an axis between two points of it, in the order of the axis.
+    """The crossings along an axis between two ascending points of it, where others dominate.
 
-    Parameters
-    ----------
-    answer_at
-        The answer anywhere between.
-    ends
-        The two points, ascending.
-    answers
-        The answers there; different minima dominate.
-    numbers
-        Of the two points.
+    They are in the order of the axis; `numbers` are those of the two points.
     """
     first, second = (a.dominant for a in answers)
     assert first is not None

@@ -138,13 +138,7 @@ class Family:
     # -- the inverse temperature ------------------------------------------------------------------
 
     def factor(self, point: Point) -> float:
-        """What drawing the batch makes of S2.
-
-        Raises
-        ------
-        LandscapeError
-            If such a batch cannot be drawn.
-        """
+        """What drawing the batch makes of S2; an error if it cannot be drawn."""
         made = self._made(replace(point, learning_rate=None))
         assert isinstance(made, Landscape)
         return made.noise_factor
@@ -302,30 +296,21 @@ def _answers(
 
 def _merge(minima: dict[str, Array], held_by: Array, rows: Array, group: list[int]) -> None:
     """Several minima as one, at some of the points: as in `basins_of`, that of the heaviest."""
-    block = np.ix_(rows, np.array(group))
-    logs, errors = minima["log_mass"][block], minima["mass_error"][block]
-    which = np.arange(len(rows))
+    every, which = np.arange(held_by.shape[1]), np.arange(len(rows))
+    mine, others = np.ix_(rows, np.array(group)), np.ix_(rows, np.setdiff1d(every, group))
+    logs, errors = minima["log_mass"][mine], minima["mass_error"][mine]
     top = np.argmax(logs, axis=1)
     tied = logs[which, top][:, None] - logs <= errors[which, top][:, None] + errors
-    chosen = np.argmax(tied, axis=1)
-    highest = logs.max(axis=1)
-    total = highest + np.log(np.exp(logs - highest[:, None]).sum(axis=1))
-    rest = np.setdiff1d(np.arange(held_by.shape[1]), group)
-    own = possible_growth(logs - total[:, None], errors).sum(axis=1)
-    others = np.ix_(rows, rest)
+    stands = np.array(group)[np.argmax(tied, axis=1)]
+    total = np.logaddexp.reduce(logs, axis=1)
     over = np.minimum(minima["log_mass"][others] - total[:, None], 700.0)
-    known = np.isfinite(over)
-    unsure = np.where(known, minima["mass_error"][others], 0.0)
-    growth = possible_growth(np.where(known, over, -700.0), unsure)
-    other = np.where(known, growth, 0.0).sum(axis=1)
-    error = np.minimum(own, other) + 2.0**-49 * (1 + np.abs(total))
-    stands = np.array(group)[chosen]
-    gone = np.ones(logs.shape, dtype=bool)
-    gone[which, chosen] = False
+    own = possible_growth(logs - total[:, None], errors).sum(axis=1)
+    other = possible_growth(over, minima["mass_error"][others]).sum(axis=1)
     for name, column in minima.items():
-        part = column[block]
-        part[gone] = "" if name == "kind" else NAN
-        column[block] = part
+        kept = column[rows, stands]
+        column[mine] = "" if name in TEXTS else NAN
+        column[rows, stands] = kept
     minima["log_mass"][rows, stands] = np.minimum(total, 0.0)
-    minima["mass_error"][rows, stands] = error
-    held_by[block] = stands[:, None]
+    rounding = 2.0**-49 * (1 + np.abs(total))
+    minima["mass_error"][rows, stands] = np.minimum(own, other) + rounding
+    held_by[mine] = stands[:, None]

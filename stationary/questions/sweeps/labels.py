@@ -21,12 +21,7 @@ def labels_of(positions: Mapping[Place, Sequence[float]]) -> dict[Place, tuple[i
     Where all points have the same number of minima, the labels are 0, 1, ... from left to right.
     Otherwise a minimum has the label of the one that it is nearest to, and that is nearest to it,
     at a neighbouring point; one that has none there gets a label of its own. Labels are in the
-    order of the places where their minima are on average.
-
-    Parameters
-    ----------
-    positions
-        Where the minima are at each point, from left to right.
+    order of the places where their minima are on average. Positions are from left to right.
     """
     counts = {len(p) for p in positions.values()}
     if len(counts) <= 1:

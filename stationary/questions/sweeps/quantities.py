@@ -77,13 +77,7 @@ QUANTITIES: dict[str, Quantity] = {
 
 
 def quantities_from(given: Any) -> dict[str, Quantity]:
-    """Quantities by name, from a name, several of them, or a mapping of names and functions.
-
-    Raises
-    ------
-    LandscapeError
-        If there is no such quantity.
-    """
+    """Quantities by name, from a name, several of them, or a mapping of names and functions."""
     if given is None:
         return {}
     if isinstance(given, Mapping):
@@ -131,10 +125,7 @@ def columns_of(
 ) -> dict[str, Array]:
     """A column for each quantity and one for its error; for those of minima, by their labels.
 
-    Parameters
-    ----------
-    positions
-        Of the minima, shape (labels, rows).
+    The positions of minima are of shape (labels, rows).
     """
     columns: dict[str, Array] = {}
     for name in names:

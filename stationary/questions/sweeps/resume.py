@@ -17,13 +17,7 @@ __all__ = ["known_points"]
 
 
 def known_points(table: Any, grid: Grid) -> dict[int, Answer]:
-    """The answers in a table of a sweep over the same axes, by the number of their point.
-
-    Raises
-    ------
-    LandscapeError
-        If it is the table of another sweep.
-    """
+    """The answers in a table of a sweep over the same axes, by the number of their point."""
     name, axes = grid.recipe.name, grid.axes
     columns: Mapping[str, Sequence[Any]] = table.table() if hasattr(table, "table") else table
     lost = [c for c in (*axes, *SCALARS) if c not in columns]
