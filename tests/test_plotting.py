@@ -650,9 +650,10 @@ def test_the_probability_of_each_end_is_drawn_against_the_start():
     assert (x[0], x[-1]) == (0, 1)
     assert np.abs(first.get_ydata() - (1 - x)).max() < 1e-12
     assert np.abs(second.get_ydata() - x).max() < 1e-12
-    assert labels(axes) == ["at $x$ = 0", "at $x$ = 1"]
-    for text, line in zip(axes.texts, (first, second), strict=True):
-        assert text.get_color() == line.get_color()
+    legend = axes.get_legend()
+    assert [t.get_text() for t in legend.get_texts()] == ["at $x$ = 0", "at $x$ = 1"]
+    for handle, line in zip(legend.legend_handles, (first, second), strict=True):
+        assert handle.get_color() == line.get_color()
     figure = plot_analysis(case("Wright-Fisher"))
     assert "probability of the end" in [a.get_ylabel() for a in figure.axes]
 

@@ -15,8 +15,6 @@ from stationary.show.drawing import GREY, Sheet, add_legend, colour_of
 from stationary.show.layout import Report, picked, report, tabulated
 from stationary.wording import error_text, joined, probability_text, to_error
 
-__all__ = ["course_lines", "data", "figure", "table", "text"]
-
 Array = NDArray[np.float64]
 
 ROWS = 12  # of the table: times, evenly spread
@@ -25,24 +23,23 @@ CLEAR = 3.0  # times the error, by which two shares differ clearly
 
 def text(found: Annealing) -> Report:
     """What is left where, from when on it is frozen, and the shares over time."""
-    start = "the end state of the first learning rate"
-    if found.initial is not None:
-        start = found.initial.text
-    over = "The shares over time" if found.spread is None else "Mean and deviation over time"
-    whose = "the steps that SGD takes" if found.sgd is not None else "the small-step limit"
-    trust = [
-        f"The rates between basins are those of {whose}. Estimated error of the shares at "
-        f"the end, from the rates and their integration: {error_text(found.course.error)}. "
-        "That each basin is left from its own quasi-stationary state, at one rate at a "
-        "time, is not part of it; `simulate` follows the same schedule step by step."
-    ]
+    start = found.initial.text if found.initial else "the end state of the first learning rate"
+    title = f"{found.landscape.name}: the learning rate follows {found.schedule}"
+    over, trust = "Mean and deviation over time", []
+    if found.spread is None:
+        over = "The shares over time"
+        whose = "the steps that SGD takes" if found.sgd is not None else "the small-step limit"
+        trust = [
+            f"The rates between basins are those of {whose}. Estimated error of the shares at "
+            f"the end, from the rates and their integration: {error_text(found.course.error)}. "
+            "That each basin is left from its own quasi-stationary state, at one rate at a "
+            "time, is not part of it; `simulate` follows the same schedule step by step."
+        ]
     return report(
         {
-            f"{found.landscape.name}: the learning rate follows {found.schedule}": course_lines(
-                found
-            ),
+            title: course_lines(found),
             over: [f"The start: {start}.", *_over_time(found)],
-            "How far to trust this": [*(trust if found.spread is None else ()), *found.notes],
+            "How far to trust this": [*trust, *found.notes],
         }
     )
 
@@ -61,18 +58,17 @@ def course_lines(found: Annealing) -> list[str]:
     lines = [f"In the end {_shares(course.final, places)}."]
     lines += [_frozen(f, course, found) for f in course.freezes]
     last = f"The end state at the last learning rate, T = {found.schedule.last:.4g},"
-    if course.end is None:
-        lines.append(f"{last} depends on the start: SGD does not come from one basin to another.")
-    else:
-        lines.append(f"{last} has {_shares(course.end, places, 'at')}.")
+    settled = "depends on the start: SGD does not come from one basin to another"
+    if course.end is not None:
+        settled = f"has {_shares(course.end, places, 'at')}"
+    lines.append(f"{last} {settled}.")
     small = found.small_step
     if found.sgd is not None:
         apart = float(np.abs(small.final - course.final).max())
-        same = "agrees" if apart < CLEAR * (course.error + small.error) + 0.005 else "differs"
-        lines.append(
-            f"The small-step limit {same}: {_shares(small.final, places, 'at')}"
-            + ("." if same == "agrees" else "; the steps are too large for it, SGD is as above.")
-        )
+        said, but = "differs", "; the steps are too large for it, SGD is as above"
+        if apart < CLEAR * (course.error + small.error) + 0.005:
+            said, but = "agrees", ""
+        lines.append(f"The small-step limit {said}: {_shares(small.final, places, 'at')}{but}.")
     return lines
 
 
@@ -105,30 +101,30 @@ def _frozen(f: Freeze, course: Course, found: Annealing) -> str:
 
 def _over_time(found: Annealing) -> list[Any]:
     course, n, s = found.course, len(found.minima), found.spread
-    rows: list[list[str]] = []
-    shown = np.unique(np.linspace(0, len(found.steps) - 1, ROWS + 1).round().astype(int))
     if n == 1 and s is not None:
-        for k in shown:
-            known = [(s.mean[k], s.mean_error[k]), (s.std[k], s.std_error[k])]
-            cells = [c for v, by in known for c in (to_error(v, by), error_text(by))]
-            rows.append([f"{found.steps[k]:,}", f"{found.rates[k]:.4g}", *cells])
-        header = ["step", "T", "mean of w", "error", "deviation", "error"]
+        header = ["mean of w", "error", "deviation", "error"]
         how = (
             "As if the weights were normal before every step, which is exact for parabolas; the "
             "errors are what the curvature of drift and noise beyond that makes."
         )
-        return [*tabulated(header, rows), how]
-    if n == 1:
+    elif n == 1:
         return []
-    for k in shown:
-        shares = np.stack([course.shares[k], course.balance[k]], axis=1).ravel()
-        rows.append([f"{found.steps[k]:,}", f"{found.rates[k]:.4g}", *map(_cell, shares)])
-    header = ["step", "T", *(h for w in found.minima for h in (f"w = {w:.4g}", "(balance)"))]
-    note = (
-        "(balance): what the rates would lead to if the learning rate stayed as it is at that "
-        "step; - where SGD does not come from one basin to another."
-    )
-    return [*tabulated(header, rows), note]
+    else:
+        header = [h for w in found.minima for h in (f"w = {w:.4g}", "(balance)")]
+        how = (
+            "(balance): what the rates would lead to if the learning rate stayed as it is at that "
+            "step; - where SGD does not come from one basin to another."
+        )
+    rows = []
+    for k in np.unique(np.linspace(0, len(found.steps) - 1, ROWS + 1).round().astype(int)):
+        if n == 1 and s is not None:
+            known = [(s.mean[k], s.mean_error[k]), (s.std[k], s.std_error[k])]
+            cells = [c for v, by in known for c in (to_error(v, by), error_text(by))]
+        else:
+            pairs = zip(course.shares[k], course.balance[k], strict=True)
+            cells = [_cell(share) for pair in pairs for share in pair]
+        rows.append([f"{found.steps[k]:,}", f"{found.rates[k]:.4g}", *cells])
+    return [*tabulated(["step", "T", *header], rows), how]
 
 
 def _cell(share: float) -> str:
@@ -142,10 +138,8 @@ def data(found: Annealing) -> dict[str, Any]:
         if course is None:
             return None
         freezes = [picked(f, "minima step learning_rate crossings") for f in course.freezes]
-        return picked(course, "final error shares balance") | {
-            "end_state": course.end,
-            "freezes": freezes,
-        }
+        known = picked(course, "final error shares balance")
+        return known | {"end_state": course.end, "freezes": freezes}
 
     return {
         "schema": 1,

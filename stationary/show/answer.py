@@ -23,8 +23,6 @@ from stationary.wording import (
 if TYPE_CHECKING:
     from stationary.analysis import Analysis
 
-__all__ = ["answer", "around", "centre", "distance_text", "ends_of", "interval_text", "places"]
-
 
 def places(state: EndState) -> Callable[[float], str]:
     """How positions are written: with the digits that tell them apart at the state's width."""

@@ -9,8 +9,6 @@ import numpy as np
 from stationary.show.layout import Report, picked, report, tabulated
 from stationary.sources.local import Around, Escapes
 
-__all__ = ["data", "table", "text"]
-
 SHOWN = 20
 
 

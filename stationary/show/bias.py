@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from stationary.questions.width.dilation import BasinBias
 from stationary.questions.width.ratios import Ratio, WidthBias
+from stationary.show.answer import places
 from stationary.show.layout import Line, Report, first_of, picked, report, tabulated
 from stationary.wording import (
     LN10,
@@ -21,8 +21,6 @@ from stationary.wording import (
     relative_error_text,
 )
 
-__all__ = ["data", "table", "text"]
-
 Place = Callable[[float], str]
 
 MOST_PAIRS = 6
@@ -32,34 +30,15 @@ APART = 0.05  # by how much Laplace's logarithm may be off before it is said
 
 def text(bias: WidthBias) -> Report:
     """The answer in a line, then the minima, the parts of each ratio, and what was changed."""
-    place = _places(bias)
-    if bias.changed:
-        kinds = {"dilation": "stretched by lambda", "noise": "with its noise scaled by kappa"}
-        rest = {
-            f"Minimum {c.index} {kinds[c.kind]}": _changed(c, bias, place) for c in bias.changed
-        }
-    else:
-        rest = {
-            "Minimum {} over minimum {}".format(*r.indices): _ratio(r, place)
-            for r in bias.ratios[:MOST_PAIRS]
-        } | {"What the words mean": _words(bias)}
+    place = places(bias.state)
     first = {bias.state.diffusion.name: _answer(bias, place), "Minima": _minima(bias, place)}
-    return report(first | rest)
-
-
-def _places(bias: WidthBias) -> Place:
-    """How positions are written: with the digits that tell the minima apart."""
-    at = sorted(float(b.position) for b in bias.basins)
-    gap = min((b - a for a, b in pairwise(at)), default=1.0)
-
-    def place(x: float) -> str:
-        if not math.isfinite(x) or x == 0 or gap <= 0:
-            return f"{x:.6g}"
-        if abs(x) < 1e-9 * gap:
-            return "0"
-        return f"{x:.{min(15, max(4, 3 + math.ceil(math.log10(abs(x) / gap))))}g}"
-
-    return place
+    if bias.changed:
+        return report(first | dict(_changed(c, bias, place) for c in bias.changed))
+    pairs = {
+        "Minimum {} over minimum {}".format(*r.indices): _ratio(r, place)
+        for r in bias.ratios[:MOST_PAIRS]
+    }
+    return report(first | pairs | {"What the words mean": _words(bias)})
 
 
 def times_text(log_ratio: float) -> str:
@@ -123,25 +102,18 @@ def _sentence(r: Ratio, v: str, place: Place) -> str:
             f"the logarithm of the ratio has an error of {error_text(r.mass_error)}. The exponents "
             "are too large for their difference to keep a digit."
         )
-    start = (
-        f"The minimum at {v} = {one} holds {times_text(r.log_mass)} times the mass of the one at "
-        f"{two}"
-        if abs(r.log_mass) > r.mass_error
-        else f"The minima at {v} = {one} and {two} hold the same, to within the error"
-    )
+    held = f"The minima at {v} = {one} and {two} hold the same, to within the error"
+    if abs(r.log_mass) > r.mass_error:
+        times = times_text(r.log_mass)
+        held = f"The minimum at {v} = {one} holds {times} times the mass of the one at {two}"
     if r.why:
-        return f"{start}; {r.why}."
-    c = r.causes
-    if c is not None:
-        return (
-            f"{start}: {_power(c.width)} from width, {_power(c.depth)} from depth, "
-            f"{_power(c.noise)} from noise."
-        )
-    exponent, noise, width = (_power(float(x or 0)) for x in (r.exponent, r.noise, r.width))
-    return (
-        f"{start}: {exponent} from the exponent up to the barrier, {noise} from local noise, "
-        f"{width} from local width."
-    )
+        return f"{held}; {r.why}."
+    parts = {"the exponent up to the barrier": r.exponent, "local noise": r.noise}
+    parts |= {"local width": r.width}
+    if r.causes is not None:
+        parts = {name: getattr(r.causes, name) for name in ("width", "depth", "noise")}
+    said = ", ".join(f"{_power(float(x or 0))} from {name}" for name, x in parts.items())
+    return f"{held}: {said}."
 
 
 def _power(log_value: float) -> str:
@@ -156,9 +128,7 @@ def _minima(bias: WidthBias, place: Place) -> list[Line]:
             place(float(b.position)) + (" (wall)" if b.at_wall else ""),
             probability_text(float(b.log_mass), 6),
             relative_error_text(b.mass_error, b.log_mass),
-            b.log_density,
-            b.barrier_left,
-            b.barrier_right,
+            *(b.log_density, b.barrier_left, b.barrier_right),
         )
         for i, b in enumerate(basins)
     ]
@@ -173,26 +143,31 @@ def _minima(bias: WidthBias, place: Place) -> list[Line]:
 
 
 def _ratio(r: Ratio, place: Place) -> list[Line]:
-    rows: list[tuple[str, ...]] = []
-
-    def row(name: str, value: float | None, error: float | None = None) -> None:
-        if value is not None:
-            by = 0.0 if error is None else error
-            value = 0.0 if abs(value) <= by else value  # what is left is rounding
-            shown = "" if error is None else error_text(error)
-            rows.append((name, known_text(value, by, 8), _power(value), shown))
-
-    row("mass", r.log_mass, r.mass_error)
-    row("= exponent", r.exponent, r.exponent_error)
-    row("+ local noise", r.noise, r.noise_error)
-    row("+ local width", r.width, r.width_error)
+    parts: list[tuple[str, float | None, float | None]] = [
+        ("mass", r.log_mass, r.mass_error),
+        ("= exponent", r.exponent, r.exponent_error),
+        ("+ local noise", r.noise, r.noise_error),
+        ("+ local width", r.width, r.width_error),
+    ]
     c = r.causes
     if c is not None:
-        row("= depth", c.depth, c.depth_error)
-        row("+ width", c.width, r.width_error + c.doubt)
-        row("+ noise", c.noise, r.density_error + c.depth_error + c.doubt)
-    row("mass by Laplace", r.laplace)
-    row("density", r.log_density, r.density_error)
+        parts += [
+            ("= depth", c.depth, c.depth_error),
+            ("+ width", c.width, r.width_error + c.doubt),
+            ("+ noise", c.noise, r.density_error + c.depth_error + c.doubt),
+        ]
+    parts += [
+        ("mass by Laplace", r.laplace, None),
+        ("density", r.log_density, r.density_error),
+    ]
+    rows = []
+    for name, value, error in parts:
+        if value is not None:
+            by = error or 0.0
+            shown = "" if error is None else error_text(error)
+            # What is left below the error is rounding.
+            times = _power(0.0 if abs(value) <= by else value)
+            rows.append((name, known_text(value, by, 8), times, shown))
     lines = tabulated(("", "ln", "times", "error of ln"), rows)
     if r.exponents is None or r.top is None:
         return [*lines, f"No parts: {r.why}."]
@@ -209,7 +184,7 @@ def _ratio(r: Ratio, place: Place) -> list[Line]:
 
 
 def _stretch(r: Ratio) -> str:
-    fit = r.stretch
+    fit, mean = r.stretch, r.mean_stretch
     if fit is None:
         return "Effective width: none, for a basin has no finite extent around its minimum."
     which = "losses" if fit.datapoints else "potentials"
@@ -223,19 +198,17 @@ def _stretch(r: Ratio) -> str:
         return f"{words}: a copy, but not one that it has a barrier in common with, as in the law."
     if r.predicted is None:
         words += ": no stretched copy, so that the law for one says nothing here."
-        mean = r.mean_stretch
         if mean is not None:
             words += (
                 f" The mean loss alone fits a stretch by {mean.factor:.6g}, with {mean.misfit:.2g} "
                 "left over."
             )
         return words
-    density, mass = r.predicted
+    density, mass, found, held = map(power_text, (*r.predicted, r.log_density, r.log_mass))
     law = _to_the("lambda", 2 * (1 - r.state.diffusion.convention.value))
     return (
-        f"{words}. For an exact copy the law {law}exp((lambda^2 - 1) I) gives "
-        f"{power_text(density)} for the density (found: {power_text(r.log_density)}) and "
-        f"{power_text(mass)} for the mass (found: {power_text(r.log_mass)})."
+        f"{words}. For an exact copy the law {law}exp((lambda^2 - 1) I) gives {density} for the "
+        f"density (found: {found}) and {mass} for the mass (found: {held})."
     )
 
 
@@ -274,8 +247,7 @@ def _words(bias: WidthBias) -> list[Line]:
 
 def _changed_answer(c: BasinBias, bias: WidthBias, place: Place) -> str:
     v, factor = bias.state.diffusion.variable, float(c.factors[-1])
-    stretched = c.kind == "dilation"
-    what = f"stretched by {factor:g}" if stretched else f"with {factor:g} times the noise"
+    what = f"stretched by {factor:g}" if c.is_dilation else f"with {factor:g} times the noise"
     mass, density = float(c.log_mass_ratios[-1]), float(c.log_density_ratios[-1])
     sentence = (
         f"A copy of the minimum at {v} = {place(float(c.position))} {what} holds "
@@ -283,8 +255,8 @@ def _changed_answer(c: BasinBias, bias: WidthBias, place: Place) -> str:
     )
     if c.log_shares is None:
         return sentence
-    share = probability_text(float(c.log_shares[-1]), 6)
-    now = probability_text(float(bias.basins[c.index].log_mass), 6)
+    logs = c.log_shares[-1], bias.basins[c.index].log_mass
+    share, now = (probability_text(float(log), 6) for log in logs)
     return (
         f"{sentence} So changed where it is, it would hold {share} of {_whole(bias)} instead of "
         f"{now}."
@@ -295,9 +267,8 @@ def _whole(bias: WidthBias) -> str:
     return "its closed class" if bias.state.kind == "classes" else "all probability"
 
 
-def _changed(c: BasinBias, bias: WidthBias, place: Place) -> list[Line]:
-    stretched = c.kind == "dilation"
-    name = "lambda" if stretched else "kappa"
+def _changed(c: BasinBias, bias: WidthBias, place: Place) -> tuple[str, list[Line]]:
+    name, power = ("lambda" if c.is_dilation else "kappa"), 1 - c.convention
     header = [name, "ln density", "ln mass", "mass ratio", "error of ln"]
     chosen, more = first_of(
         range(len(c.factors)), MOST_ROWS, "and {n} more; --csv and --json list them all."
@@ -308,25 +279,25 @@ def _changed(c: BasinBias, bias: WidthBias, place: Place) -> list[Line]:
         by = float(c.density_errors[i]), float(c.mass_errors[i])
         known = known_text(density, by[0]), known_text(mass, by[1])
         rows.append([c.factors[i], *known, times_text(mass), error_text(max(by))])
-    if c.log_shares is not None:
-        header.append("share")
-        for row, i in zip(rows, chosen, strict=True):
-            row.append(probability_text(float(c.log_shares[i]), 6))
-        more.append(f"Share: of {_whole(bias)}, if the basin were so changed where it is.")
-    power = 1 - c.convention
-    if stretched:
+        if c.log_shares is not None:
+            rows[-1].append(probability_text(float(c.log_shares[i]), 6))
+    if c.is_dilation:
+        title = f"Minimum {c.index} stretched by lambda"
         factor, own = _to_the("lambda", 2 * power), _to_the("lambda", 1 + 2 * power)
         law = f"Density: {factor}exp((lambda^2 - 1) I); mass: {own}R(lambda^2) / R(1)"
     else:
+        title = f"Minimum {c.index} with its noise scaled by kappa"
         factor = _to_the("kappa", -power)
         law = f"Density: {factor}exp((1 / kappa - 1) I); mass: {factor}R(1 / kappa) / R(1)"
-    more.insert(
-        len(c.factors) > MOST_ROWS,
+    more.append(
         f"{law}, with R as in the README. The copy meets the basin at "
         f"{bias.state.diffusion.variable} = {place(float(c.top))}, where the exponent is I = "
-        f"{known_text(c.exponent, c.exponent_error)} (error {error_text(c.exponent_error)}).",
+        f"{known_text(c.exponent, c.exponent_error)} (error {error_text(c.exponent_error)})."
     )
-    return [*tabulated(header, rows), *more]
+    if c.log_shares is not None:
+        header.append("share")
+        more.append(f"Share: of {_whole(bias)}, if the basin were so changed where it is.")
+    return title, [*tabulated(header, rows), *more]
 
 
 # -- data ------------------------------------------------------------------------------------------
@@ -352,21 +323,19 @@ def data(bias: WidthBias) -> dict[str, Any]:
 
 
 def _pair(r: Ratio) -> dict[str, Any]:
-    parts = {} if r.exponent is None else picked(r, "exponent_error noise_error width_error")
     stretch = "factor factor_error mirrored misfit fits"
-    predicted = None
-    if r.predicted is not None:
-        predicted = {"log_density": r.predicted[0], "log_mass": r.predicted[1]}
+    errors = picked(r, "exponent_error noise_error width_error")
     return {
         "first": r.indices[0],
         "second": r.indices[1],
         "why_no_parts": r.why or None,
-        **dict.fromkeys(("exponent_error", "noise_error", "width_error")),
-        **parts,
+        **(dict.fromkeys(errors) if r.exponent is None else errors),
         "causes": picked(r.causes, "depth depth_error width noise stretched doubt") or None,
         "stretch": picked(r.stretch, stretch) or None,
         "stretch_of_mean_loss": picked(r.mean_stretch, stretch) or None,
-        "predicted": predicted,
+        "predicted": None
+        if r.predicted is None
+        else dict(zip(("log_density", "log_mass"), r.predicted, strict=True)),
     } | picked(
         r,
         "log_mass mass_error log_density density_error top exponents exponent noise width laplace",

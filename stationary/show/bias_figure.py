@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from stationary.questions.width.dilation import BasinBias
 from stationary.questions.width.ratios import WidthBias
 from stationary.show.drawing import (
     BLUE,
@@ -17,14 +16,11 @@ from stationary.show.drawing import (
     Axes,
     Sheet,
     add_legend,
-    spans_decades,
+    draw_curve,
 )
 from stationary.wording import LN10
 
-__all__ = ["figure"]
-
 MOST_PAIRS = 8
-MOST_MARKS = 40
 
 
 def figure(bias: WidthBias, sheet: Sheet) -> None:
@@ -34,42 +30,24 @@ def figure(bias: WidthBias, sheet: Sheet) -> None:
         _draw_parts(bias, sheet.axes(1.4 + 0.55 * max(pairs, 1)))
         return
     count = sum(1 if c.log_shares is None else 2 for c in bias.changed)
-    axes = iter([sheet.axes(2.4)] if count == 1 else sheet.panels(*[2.3] * count))
+    panels = iter([sheet.axes(2.4)] if count == 1 else sheet.panels(*[2.3] * count))
     for c in bias.changed:
-        _draw_changed(c, next(axes))
+        ax, x = next(panels), c.factors
+        density, mass = (
+            np.asarray(v, dtype=float) / LN10 for v in (c.log_density_ratios, c.log_mass_ratios)
+        )
+        draw_curve(ax, x, density, color=BLUE, label="density at the centre")
+        draw_curve(ax, x, mass, color=RED, ls="--", label="mass")
+        ax.axhline(0, color=GREY, lw=0.6)
+        ax.set_ylabel(r"$\log_{10}$ (copy / original)")
+        add_legend(ax)
+        how = r"stretched by $\lambda$" if c.is_dilation else r"with noise multiplied by $\kappa$"
+        ax.set_xlabel(f"minimum {c.index} {how}")
         if c.log_shares is not None:
-            _draw_share(c, next(axes))
-
-
-def _draw_changed(c: BasinBias, ax: Axes) -> None:
-    """Ratios of the changed copy to the basin, as powers of ten, against the factor."""
-    for ratios, colour, line, label in (
-        (c.log_density_ratios, BLUE, "-", "density at the centre"),
-        (c.log_mass_ratios, RED, "--", "mass"),
-    ):
-        decades = np.array([float(v) for v in ratios]) / LN10
-        _curve(c, ax, decades, color=colour, ls=line, label=label)
-    ax.axhline(0, color=GREY, lw=0.6)
-    ax.set_ylabel(r"$\log_{10}$ (copy / original)")
-    add_legend(ax)
-
-
-def _draw_share(c: BasinBias, ax: Axes) -> None:
-    assert c.log_shares is not None
-    _curve(c, ax, np.exp(np.array([float(v) for v in c.log_shares])), color=INK)
-    ax.set(ylim=(-0.03, 1.03), ylabel=f"share of minimum {c.index}")
-
-
-def _curve(c: BasinBias, ax: Axes, y: Any, **kind: Any) -> None:
-    order = np.argsort(c.factors)
-    marker = "o" if len(y) <= MOST_MARKS else None
-    ax.plot(c.factors[order], y[order], marker=marker, ms=3, **kind)
-    changed = r"stretched by $\lambda$"
-    if c.kind != "dilation":
-        changed = r"with noise multiplied by $\kappa$"
-    ax.set_xlabel(f"minimum {c.index} {changed}")
-    if spans_decades(c.factors):
-        ax.set_xscale("log")
+            ax = next(panels)
+            draw_curve(ax, x, np.exp(np.asarray(c.log_shares, dtype=float)), color=INK)
+            ax.set(ylim=(-0.03, 1.03), ylabel=f"share of minimum {c.index}")
+            ax.set_xlabel(f"minimum {c.index} {how}")
 
 
 def _draw_parts(bias: WidthBias, ax: Axes) -> None:
@@ -93,8 +71,8 @@ def _draw_parts(bias: WidthBias, ax: Axes) -> None:
             place - 0.3 + i * height, bars[:, i] / LN10, 0.18, color=colour, label=name, **hatch
         )
     ax.axvline(0, color=INK, lw=0.6)
-    ax.set_yticks(place, ["{:.4g} over {:.4g}".format(*(float(b.position) for b in r.basins))
-                          for r in shown])  # fmt: skip
+    pairs = ["{:.4g} over {:.4g}".format(*(float(b.position) for b in r.basins)) for r in shown]
+    ax.set_yticks(place, pairs)
     ax.invert_yaxis()
     ax.set_xlabel(r"$\log_{10}$ of the ratio of masses, and its parts")
     add_legend(ax)

@@ -16,9 +16,6 @@ from stationary.show.layout import Line, Report, picked, report, tabulated
 from stationary.show.listing import chain_basin
 from stationary.wording import LN10, capital, error_text, measured, power_text, sentence, time_text
 
-__all__ = ["data", "figure", "table", "text"]
-
-
 MOST_ROWS = 30
 PLACES = 6  # decimals of a probability that are shown at most
 EXACT = 1e-9  # error below which none is shown
@@ -37,10 +34,7 @@ def text(check: Check) -> Report:
     first = [f"SGD: {landscape.at_last_rate.steps_text}.", check.verdict]
     return report(
         {
-            f"{landscape.name}: the diffusion against SGD": [
-                *first,
-                *map(sentence, check.reasons),
-            ],
+            f"{landscape.name}: the diffusion against SGD": [*first, *map(sentence, check.reasons)],
             "What each basin holds": _basins(check),
             "How far apart the answers are": _distances(check),
             # Nothing where it is among the reasons.
@@ -53,27 +47,26 @@ def text(check: Check) -> Report:
 
 def _basins(check: Check) -> list[Line]:
     shown = check.basins[:MOST_ROWS]
-    rows = [
-        [
-            f"{b.position:.6g}{' (end)' if b.at_end else ''}",
-            _share(b.diffusion, b.log_diffusion),
-            _share(b.chain, b.log_chain),
-            _share(b.simulation, None),
+    timed = any(b.log_exit_time is not None or b.log_chain_exit_time is not None for b in shown)
+    rows = []
+    for b in shown:
+        times = [
+            "-" if t is None else time_text(t) for t in (b.log_exit_time, b.log_chain_exit_time)
         ]
-        for b in shown
-    ]
+        if b.endless:
+            times[1] = "> 10^290"
+        shares = (
+            *(_share(b.diffusion, b.log_diffusion), _share(b.chain, b.log_chain)),
+            _share(b.simulation, None),
+        )
+        rows.append([f"{b.position:.6g}{' (end)' if b.at_end else ''}", *shares, *times * timed])
     header, words = ["minimum", "diffusion", "exact chain", "simulation"], ""
-    if any(b.log_exit_time is not None or b.log_chain_exit_time is not None for b in shown):
+    if timed:
         header += ["exit time", "of the chain"]
         words = (
             "Exit time: mean number of steps from the minimum to beyond the barriers, by the "
             "diffusion and by the chain. "
         )
-        for row, b in zip(rows, shown, strict=True):
-            times = (b.log_exit_time, b.log_chain_exit_time)
-            row += ["-" if t is None else time_text(t) for t in times]
-            if b.endless:
-                row[-1] = "> 10^290"
     lines = tabulated(header, rows)
     return [*lines, f"{words}Errors below 1e-9 are not shown."] if lines else []
 

@@ -9,8 +9,6 @@ from stationary.show.layout import Report, picked, report, rows_of, tabulated
 from stationary.sources.table import Table
 from stationary.wording import sentence
 
-__all__ = ["data", "table", "text"]
-
 WHAT = {
     "gradients": "gradients of {n} datapoints",
     "losses": "losses of {n} datapoints",

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,15 +22,12 @@ from stationary.show.drawing import (
     settle_layout,
     symbol_of,
 )
-from stationary.show.marks import draw_hairlines, draw_marks, finish_axes
+from stationary.show.marks import finish_axes
 from stationary.show.outcomes import outcome_colour
 from stationary.show.view import Part, View, Zoom, asked, mass_label, rest_of
 from stationary.states.basins import Basin
 from stationary.states.distribution import EndState
 from stationary.weight.modes import modes_of
-
-__all__ = ["draw_density", "draw_zoom"]
-
 
 DECADES = 12  # of a logarithmic axis, unless a basin lies lower
 DEEPEST = 100  # decades beyond which even a basin is not followed
@@ -41,9 +37,8 @@ FURTHEST = 100.0  # units from a peak to the double next to it, from which it is
 def draw_density(
     axes: Axes, state: EndState, basins: Sequence[Basin], view: View, *, log: bool
 ) -> None:
-    finish_axes(axes, view)
     if state.kind == "none":
-        draw_marks(axes, state, view)
+        finish_axes(axes, state, view)
         _draw_reason(axes, state.reason)
         return
     wide = [part for part in view.parts if part.peak is None]
@@ -52,20 +47,17 @@ def draw_density(
     seen = [b for part in view.parts for b in _basins_in(part, basins)[part.peak is not None :]]
     seen = [b for b in seen if view.holds(b.position)]
     named = [(b.position, mass_label(b.log_mass, rest_of(state, basins, b))) for b in seen]
-    basins = [b for part in wide for b in _basins_in(part, basins)]
-    basins.sort(key=lambda b: b.position)
-    named += [(s.position, s.label) for s in stems if s.label]
-    named += [
-        (
-            min(max(e.position, view.lower), view.upper),
-            f"{mass_label(math.log(e.weight))} escapes",
-        )
-        for e in state.escapes
-        if e.weight
-    ]
+    basins = sorted(
+        (b for part in wide for b in _basins_in(part, basins)), key=lambda b: b.position
+    )
+    named += [(s.position, mass_label(s.log_weight)) for s in stems if s.log_weight is not None]
+    for e in state.escapes:
+        if e.weight:
+            label = f"{mass_label(math.log(e.weight))} escapes"
+            named.append((min(max(e.position, view.lower), view.upper), label))
+    axes.set_xlabel(symbol_of(view.variable))  # takes room
     strip = _label_basins(axes, named, view)
-    draw_hairlines(axes, view, 1 - strip)
-    draw_marks(axes, state, view, top=1 - strip, words=True)
+    finish_axes(axes, state, view, top=1 - strip, words=True)
     if wide:
         axes.set_ylabel(f"density $P$({symbol_of(view.variable)})")
         _draw_parts(axes, state, wide, basins, view, strip, log=log)
@@ -140,24 +132,20 @@ def _draw_parts(
     low, high = _density_limits(parts, basins, view, x, log_p, strip, log=log)
     # A density that diverges leaves the picture at a finite height, which files can hold.
     height = np.exp(np.clip(log_p, math.log(low) - 3 if log else None, math.log(high) + 3))
-    tops = np.maximum(height, low)
     ends = [(b.lower, b.upper) for b in basins]
-    for part in parts:
-        if not _basins_in(part, basins):
-            ends.append(part.interval)
+    ends += [part.interval for part in parts if not _basins_in(part, basins)]
     for i, lower, upper in _stretches(state, ends, view):
         inside = (x >= lower) & (x <= upper)
         colour = outcome_colour(state, (lower + upper) / 2) if within else colour_of(i)
-        axes.fill_between(x[inside], low, tops[inside], color=colour, alpha=0.6, lw=0)
+        tops = np.maximum(height[inside], low)
+        axes.fill_between(x[inside], low, tops, color=colour, alpha=0.6, lw=0)
         axes.axvspan(lower, upper, color=colour, alpha=0.1, lw=0)
-    if within:
-        for part in parts:
-            lower, upper = part.interval
-            inside = (x >= lower) & (x <= upper)
-            colour = outcome_colour(state, part.interval)
-            axes.plot(x[inside], height[inside], color=colour, ls=(0, (4, 1.2)))
-    else:
+    if not within:
         axes.plot(*view.split(x, height), color=INK)
+    for part in parts if within else ():
+        inside = (x >= part.interval[0]) & (x <= part.interval[1])
+        colour = outcome_colour(state, part.interval)
+        axes.plot(x[inside], height[inside], color=colour, ls=(0, (4, 1.2)))
     if log:
         axes.set_yscale("log")
     axes.set_ylim(low, high)
@@ -181,43 +169,39 @@ def _log_density(part: Part, x: Array) -> Array:
 
 def _basins_in(part: Part, basins: Sequence[Basin]) -> list[Basin]:
     """The basins of one density, the heaviest first."""
-    if part.component.density.sampling.diffusion.is_periodic:
-        # One part is all of a ring, across whose seam a basin may lie.
-        return sorted(basins, key=lambda b: -b.log_mass)
     lower, upper = part.component.interval
-    found = [b for b in basins if lower <= b.places[0] and b.places[2] <= upper]
+    # One part is all of a ring, across whose seam a basin may lie.
+    whole = part.component.density.sampling.diffusion.is_periodic
+    found = [b for b in basins if whole or (lower <= b.places[0] and b.places[2] <= upper)]
     return sorted(found, key=lambda b: -b.log_mass)
 
 
-@dataclass(frozen=True)
-class _Stem:
+class _Stem(NamedTuple):
     """What holds probability at a point, or so near to one that no picture tells."""
 
     position: float
     log_weight: float | None  # None where it depends on the start
     colour: str
 
-    @property
-    def label(self) -> str:
-        return "" if self.log_weight is None else mass_label(self.log_weight)
-
 
 def _stems(state: EndState, basins: Sequence[Basin], view: View) -> list[_Stem]:
     """The atoms, and the densities that are too narrow to be seen, left to right."""
     unknown = state.kind == "classes"
-    stems = []
-    for atom in state.atoms:
-        if (unknown or atom.weight > 0) and view.holds(atom.position):
-            colour = outcome_colour(state, atom.position) if unknown else RED
-            stems.append(_Stem(atom.position, None if unknown else math.log(atom.weight), colour))
+    found: list[tuple[float, Any, Any, str]] = [
+        (a.position, a.position, None if unknown else math.log(a.weight), RED)
+        for a in state.atoms
+        if (unknown or a.weight > 0) and view.holds(a.position)
+    ]
     for part in view.parts:
         if part.peak is not None:
-            colour = outcome_colour(state, part.interval) if unknown else INK
             own = _basins_in(part, basins)
             log_weight = own[0].log_mass if len(own) > 1 else part.log_weight
-            at = float(part.peak.position)
-            stems.append(_Stem(at, None if unknown else log_weight, colour))
-    return sorted(stems, key=lambda s: s.position)
+            found.append((float(part.peak.position), part.interval, log_weight, INK))
+    found.sort(key=lambda stem: stem[0])
+    return [
+        _Stem(x, None, outcome_colour(state, place)) if unknown else _Stem(x, log_weight, colour)
+        for x, place, log_weight, colour in found
+    ]
 
 
 def _draw_stems(
@@ -226,12 +210,11 @@ def _draw_stems(
     """Stems as high as their probability, on an axis for that; open where it is not known."""
     known = [s.log_weight for s in stems if s.log_weight is not None]
     room = 1.03 / (1 - strip)
+    low, high = 0.0, room
     if log and known:
         bottom = max(min([math.log(0.1), min(known) - math.log(10)]), -DEEPEST * math.log(10))
         low, high = math.exp(bottom), math.exp(bottom - bottom * room)
         axes.set_yscale("log")
-    else:
-        low, high = 0.0, room
     for s in stems:
         open_ = s.log_weight is None
         height = 0.8 if s.log_weight is None else max(math.exp(s.log_weight), low)
@@ -240,26 +223,30 @@ def _draw_stems(
         face = "white" if open_ else s.colour
         axes.plot([s.position], [height], "o", ms=5, mfc=face, mew=1.2, label="stem", **style)
     axes.set_ylim(low, high)
-    if not known:
-        axes.set_yticks([])
-    elif not log:
-        axes.set_yticks([0, 0.5, 1])
+    if not log or not known:
+        axes.set_yticks([0, 0.5, 1] if known else [])
     axes.set_ylabel("probability" if known else "where it ends" if alone else "")
+    axes.spines["left"].set_visible(alone and bool(known))
     if not alone:
-        axes.spines["left"].set_visible(False)
         axes.spines["right"].set_visible(bool(known))
-    elif not known:
-        axes.spines["left"].set_visible(False)
 
 
 def draw_zoom(axes: Axes, state: EndState, part: Part, view: View) -> None:
     """The density of one component against the distance from its highest mode."""
     zoom = Zoom.of(part.component)
     assert zoom is not None
-    unit = zoom.unit
+    unit, name = zoom.unit, symbol_of(view.variable)
     height = np.exp(zoom.log_density + part.log_weight + unit * math.log(10))
-    origin, name = _origin(zoom, view.variable)
-    local = zoom.steps + origin
+    local = zoom.steps
+    if zoom.position:
+        size, sign = abs(zoom.position), "+" if zoom.position < 0 else MINUS
+        digits = math.floor(math.log10(size)) - unit + 4
+        place = f"{size:.{max(digits, 1)}g}" if digits < 17 else repr(size).removesuffix(".0")
+        if abs(zoom.offset) > FURTHEST:  # no double is anywhere near
+            place = f"the peak's place, {size:.9g}"
+        else:
+            local = zoom.steps + zoom.offset
+        name = f"{name} {sign} {place}"
     axes.fill_between(local, 0, height, color=colour_of(0), alpha=0.6, lw=0)
     axes.axvspan(local[0], local[-1], color=colour_of(0), alpha=0.1, lw=0)
     axes.plot(local, height, color=INK)
@@ -269,20 +256,6 @@ def draw_zoom(axes: Axes, state: EndState, part: Part, view: View) -> None:
     if state.kind == "classes":
         axes.set_title("within its class", loc="right")
     axes.set_ylabel(f"density\nper $10^{{{unit}}}$" if unit else "density")
-
-
-def _origin(zoom: Zoom, variable: str) -> tuple[float, str]:
-    """Where the peak is on the axis of a zoom, in its units, and what that axis is called."""
-    name = symbol_of(variable)
-    if zoom.position == 0:
-        return 0.0, name
-    size = abs(zoom.position)
-    digits = math.floor(math.log10(size)) - zoom.unit + 4
-    sign = "+" if zoom.position < 0 else MINUS
-    if abs(zoom.offset) > FURTHEST:  # no double is anywhere near
-        return 0.0, f"{name} {sign} the peak's place, {size:.9g}"
-    place = f"{size:.{max(digits, 1)}g}" if digits < 17 else repr(size).removesuffix(".0")
-    return zoom.offset, f"{name} {sign} {place}"
 
 
 def _stretches(
@@ -330,10 +303,8 @@ def _density_limits(
 ) -> tuple[float, float]:
     """The range of the density axis, with a strip above for the labels."""
     inside = np.linspace(view.lower, view.upper, 501)[1:-1]
-    held = np.zeros(inside.shape, dtype=bool)
-    for part in parts:
-        held |= (inside >= part.interval[0]) & (inside <= part.interval[1])
-    even = log_p[np.searchsorted(x, inside[held]).clip(0, len(x) - 1)]
+    held = [(inside >= low) & (inside <= high) for low, high in (part.interval for part in parts)]
+    even = log_p[np.searchsorted(x, inside[np.any(held, axis=0)]).clip(0, len(x) - 1)]
     heights = [
         float(m.log_density) + part.log_weight
         for part in parts
@@ -345,16 +316,15 @@ def _density_limits(
         # Where the density diverges, the height of the rest decides.
         usual = float(np.quantile(even, 0.97)) + math.log(1.6)
         peak = max([usual, *(h for h in heights if h < math.inf)])
+    room = 1.03 / (1 - strip)
     if not log:
-        return 0.0, math.exp(peak) * 1.03 / (1 - strip)
+        return 0.0, math.exp(peak) * room
     decade = math.log(10)
     least = float(even[np.isfinite(even)].min(initial=peak))
-    wanted = [peak - DECADES * decade]
+    wanted = peak - DECADES * decade
     for basin in basins:
-        seen = log_p[(x >= basin.lower) & (x <= basin.upper)]
-        crest = float(seen.max(initial=-math.inf))
+        crest = float(log_p[(x >= basin.lower) & (x <= basin.upper)].max(initial=-math.inf))
         if crest > peak - DEEPEST * decade:  # with enough of the axis below it to be seen
-            wanted.append(crest - max(3 * decade, (peak - crest) / 8))
-    bottom = max(min(max(min(wanted), least), peak - decade), -650.0)
-    top = bottom + (peak - bottom) * 1.03 / (1 - strip)
-    return math.exp(bottom), math.exp(min(top, 700.0))
+            wanted = min(wanted, crest - max(3 * decade, (peak - crest) / 8))
+    bottom = max(min(max(wanted, least), peak - decade), -650.0)
+    return math.exp(bottom), math.exp(min(bottom + (peak - bottom) * room, 700.0))

@@ -20,25 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.gridspec import GridSpec
 
-__all__ = [
-    *(
-        "BLUE",
-        "Axes",
-        "COLOURS",
-        "GREEN",
-        "GREY",
-        "HEIGHT",
-        "INK",
-        "MINUS",
-        "NORMAL",
-        "RED",
-        "SMALL",
-    ),
-    *("Sheet", "add_legend", "colour_of", "content_of", "label_curves", "save"),
-    *("settle_layout", "spans_decades", "style", "symbol_of", "written"),
-]
-
-
 Axes = Any  # those of matplotlib, which nothing imports before something is drawn
 
 WIDTH, HEIGHT = 6.0, 6.5  # inches: three panels in a column of a journal
@@ -78,6 +59,7 @@ STYLE: Any = {
 }
 WIDTHS = {"column": 3.4, "page": 7.0}  # inches, of most journals
 UNDATED: dict[str, Any] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+MARKED = 40  # points of a curve up to which they are marked one by one
 SPREAD = 8.0  # of the largest value over the smallest, from which an axis is logarithmic
 
 
@@ -89,16 +71,9 @@ def style() -> Any:
 
 
 class Sheet:
-    """What a figure is drawn on: panels of a new one, or the axes that were given.
+    """What a figure is drawn on: panels of a new one, or the axes that were given for the only one.
 
-    Parameters
-    ----------
-    ax
-        Axes for the only panel.
-    width
-        Inches; or "column" or "page", those of a journal.
-    name
-        Of the answer, for errors.
+    Its width is in inches, or "column" or "page", those of a journal; the name is for errors.
     """
 
     def __init__(self, ax: Axes | None, width: float | str | None, name: str) -> None:
@@ -193,14 +168,7 @@ def content_of(figure: Figure, suffix: str) -> bytes:
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Write a figure to `path`, as its suffix says, whole or not at all.
-
-    Raises
-    ------
-    LandscapeError
-        If the suffix is another one, or the file cannot be written; a file that was there
-        before is then left as it was.
-    """
+    """Write a figure to `path`, as its suffix says; where that fails a file is left as it was."""
     path = Path(path)
     probe(path, suffixes=FIGURES)
     try:
@@ -238,6 +206,15 @@ def spans_decades(values: Sequence[float] | Array) -> bool:
     return len(values) > 1 and min(values) > 0 and max(values) / min(values) >= SPREAD
 
 
+def draw_curve(axes: Axes, x: Any, y: Any, marker: str = "o", **kind: Any) -> None:
+    """A curve from left to right, its points marked where they are few."""
+    x, order = np.asarray(x), np.argsort(x)
+    marker = marker if len(x) <= MARKED else ""
+    axes.plot(x[order], np.asarray(y)[order], **({"ms": 3} | kind), marker=marker)
+    if spans_decades(x):
+        axes.set_xscale("log")
+
+
 def settle_layout(figure: Any) -> None:
     """Give everything its place."""
     figure.figure.draw_without_rendering()  # of the whole figure, if this is a part of one
@@ -256,47 +233,3 @@ def add_legend(axes: Axes, **more: Any) -> None:
     space: dict[str, Any] = {"borderaxespad": 0.1, "columnspacing": 1.5, "handlelength": 1.5}
     place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": columns}
     axes.legend(frameon=False, **(place | space | more))
-
-
-def label_curves(axes: Axes, curves: Sequence[tuple[str, str, Array, Array]]) -> None:
-    """Write the name of each curve next to it, where it meets neither a curve nor a name.
-
-    Curves are given as name, colour, x and y.
-    """
-    settle_layout(axes.figure)
-    frame = axes.get_window_extent()
-    drawn = []
-    for _, _, x, y in curves:
-        known = np.isfinite(x) & np.isfinite(y)
-        path = axes.transData.transform(np.stack([x[known], y[known]], axis=1))
-        steps = np.linspace(0, 1, 8, endpoint=False)[:, None, None]
-        drawn.append((path[:-1] + steps * np.diff(path, axis=0)).reshape(-1, 2))
-    whole = np.concatenate(drawn)
-    taken: list[Any] = []
-    for (name, colour, _, _), own in zip(curves, drawn, strict=True):
-        text = axes.text(0, 0, name, color=INK, ha="center", va="center", zorder=5)
-        box = text.get_window_extent()
-        w, h = box.width / 2 + 3, box.height / 2 + 1.5
-        best = (math.inf, 0.0, 0.0)
-        for k in np.unique(np.linspace(0, len(own) - 1, 160).astype(int)):
-            for dx, dy in ((0, 1), (0, -1), (1, 0.6), (-1, 0.6), (1, -0.6), (-1, -0.6)):
-                cx, cy = own[k, 0] + dx * (w + 2), own[k, 1] + dy * (h + 2)
-                inside = (np.abs(whole[:, 0] - cx) < w) & (np.abs(whole[:, 1] - cy) < h)
-                out = max(frame.x0 - cx + w, cx + w - frame.x1, 0.0)
-                out += max(frame.y0 - cy + h, cy + h - frame.y1, 0.0)
-                hit = sum(
-                    abs(bx - cx) < w + bw and abs(by - cy) < h + bh for bx, by, bw, bh in taken
-                )
-                # Rather where the end is likely, and away from the names that are there.
-                near = min((math.hypot(bx - cx, by - cy) for bx, by, _, _ in taken), default=1e3)
-                likely = (own[k, 1] - frame.y0) / frame.height
-                cost = (
-                    10 * inside.sum() + 1e4 * hit + 100 * out + 20 / near - likely + 0.5 * (dy < 0)
-                )
-                if cost < best[0]:
-                    best = float(cost), cx, cy
-        _, cx, cy = best
-        taken.append((cx, cy, w, h))
-        text.set_transform(axes.transAxes)
-        text.set_position(((cx - frame.x0) / frame.width, (cy - frame.y0) / frame.height))
-        text.set_color(colour)

@@ -14,9 +14,6 @@ from stationary.show.drawing import BLUE, GREY, INK, RED, Axes, Sheet, add_legen
 from stationary.show.layout import Line, Report, picked, report, tabulated
 from stationary.wording import capital, error_text, time_text, to_error
 
-__all__ = ["data", "figure", "table", "text"]
-
-
 ROWS = 51  # of the table, at most
 ATOMS = 2  # that have a column
 MOST_CUTS = 9  # between which probabilities are listed
@@ -45,30 +42,23 @@ def text(e: Evolution) -> Report:
 
 
 def _over_time(e: Evolution) -> list[Line]:
-    header = [e.diffusion.time_unit, f"mean of {e.diffusion.variable}", "error", "deviation"]
-    header.append("error")
+    unit, to_end = e.diffusion.time_unit, e.total_variation_to_end
+    header = [unit, f"mean of {e.diffusion.variable}", "error", "deviation", "error"]
     # Columns of probabilities, with the largest error of each.
-    shares = [(a.weights, float(a.errors.max())) for a in e.atoms[:ATOMS]]
-    to_end, unbound = e.total_variation_to_end, ""
-    if to_end is not None:
-        shares.insert(0, (to_end, float(e.mass_error.max())))
-        header.append("to the end")
-        unbound = '"To the end": the total-variation distance to the end state'
-        unbound += (
-            "."
-            if e.end_is_resolved
-            else " as far as cells show it. Most of the end state is within one cell, so that it "
-            "could be larger, up to 1."
-        )
+    shares = [] if to_end is None else [(to_end, float(e.mass_error.max()))]
+    shares += [(a.weights, float(a.errors.max())) for a in e.atoms[:ATOMS]]
+    header += ["to the end"] * (to_end is not None)
     header += [f"at {a.position:.4g}" for a in e.atoms[:ATOMS]]
     moments = ((e.mean, e.mean_error), (e.std, e.std_error))
+    # At most `ROWS` of the times, evenly spread, the last among them.
+    chosen = range(len(e.times) - 1, -1, -math.ceil(len(e.times) / ROWS))[::-1]
     rows = [
         [
             f"{e.times[k]:.6g}",
             *(text for x, by in moments for text in (to_error(x[k], by[k]), error_text(by[k]))),
             *(_share(p[k], max(by, LEAST)) for p, by in shares),
         ]
-        for k in _rows(len(e.times))
+        for k in chosen
     ]
     lines = ["", *tabulated(header, rows)]
     if len(rows) < len(e.times):
@@ -77,7 +67,14 @@ def _over_time(e: Evolution) -> list[Line]:
             f"{len(rows)} of the {len(e.times)} times are shown; --csv FILE writes all (to_frame() "
             "in Python).",
         ]
-    lines += ["", unbound] if unbound else []
+    if to_end is not None:
+        within = "."
+        if not e.end_is_resolved:
+            within = (
+                " as far as cells show it. Most of the end state is within one cell, so that it "
+                "could be larger, up to 1."
+            )
+        lines += ["", f'"To the end": the total-variation distance to the end state{within}']
     if not np.isfinite(e.std).all():
         lines += [
             "",
@@ -85,11 +82,6 @@ def _over_time(e: Evolution) -> list[Line]:
             "it cannot be had from cells.",
         ]
     return lines
-
-
-def _rows(count: int) -> list[int]:
-    """At most `ROWS` of the times, evenly spread, the last among them."""
-    return list(range(count - 1, -1, -math.ceil(count / ROWS)))[::-1]
 
 
 def _shares(e: Evolution) -> list[str]:
@@ -145,16 +137,18 @@ def _answer(e: Evolution) -> str:
 
 
 def _trust(e: Evolution) -> str:
-    words = (
-        f"{e.cells} cells, corrected by grids of up to {e.finest}. Probabilities below an edge are "
-        f"right to {error_text(float(e.error.max()))}, of which "
-        f"{error_text(float(e.time_error.max()))} is from the steps in time."
-    )
-    if not e.finest:
+    known = error_text(float(e.error.max()))
+    if e.finest:
+        words = (
+            f"{e.cells} cells, corrected by grids of up to {e.finest}. Probabilities below an edge "
+            f"are right to {known}, of which {error_text(float(e.time_error.max()))} is from the "
+            "steps in time."
+        )
+    else:
         words = (
             "The drift carries the start faster than noise spreads it: each point of it was "
             "followed in its own frame, and no cells were needed. Probabilities are right to "
-            f"{error_text(float(e.error.max()))}."
+            f"{known}."
         )
     if not e.converged:
         words += f" The tolerance of {e.tolerance:g} was not reached: take more cells."
@@ -166,40 +160,37 @@ def data(e: Evolution) -> dict[str, Any]:
         "converged tolerance times error mass_error time_error total_variation_to_end "
         "end_is_resolved edges masses notes"
     )
-    return (
-        {
-            "schema": 1,
-            "equation": e.diffusion.stated_equation,
-            "initial": e.initial.text,
-            "mean": {"value": e.mean, "error": e.mean_error},
-            "standard_deviation": {"value": e.std, "error": e.std_error},
-            "relaxation": {
-                "time": e.relaxation_time,
-                "log_time": e.log_relaxation_time,
-                "log_error": e.relaxation_error,
-            },
-            "atoms": [
-                {"position": a.position, "weight": a.weights, "error": a.errors} for a in e.atoms
-            ],
-            "end_state": {"kind": e.end_state.kind, "reason": e.end_state.reason or None},
-        }
-        | picked(e.diffusion, "name variable time_unit")
-        | picked(e, direct)
-    )
+    known = {
+        "schema": 1,
+        "equation": e.diffusion.stated_equation,
+        "initial": e.initial.text,
+        "mean": {"value": e.mean, "error": e.mean_error},
+        "standard_deviation": {"value": e.std, "error": e.std_error},
+        "relaxation": {
+            "time": e.relaxation_time,
+            "log_time": e.log_relaxation_time,
+            "log_error": e.relaxation_error,
+        },
+        "atoms": [
+            {"position": a.position, "weight": a.weights, "error": a.errors} for a in e.atoms
+        ],
+        "end_state": {"kind": e.end_state.kind, "reason": e.end_state.reason or None},
+    }
+    return known | picked(e.diffusion, "name variable time_unit") | picked(e, direct)
 
 
 def table(e: Evolution) -> dict[str, Any]:
     """A row per time and cell, and one per time and atom, which has no density."""
-    v, n, atoms = e.diffusion.variable, len(e.edges) - 1, e.atoms
+    v, n, atoms = e.diffusion.variable, len(e.times), e.atoms
     places = [a.position for a in atoms]
-    weights = np.array([a.weights for a in atoms]).reshape(len(atoms), len(e.times)).T
-    none = np.full(len(atoms), np.nan)
+    weights = np.array([a.weights for a in atoms]).reshape(len(atoms), n).T
+    density = np.pad(e.density, ((0, 0), (0, len(atoms))), constant_values=np.nan)
     return {
-        e.diffusion.time_unit: np.repeat(e.times, n + len(atoms)),
-        f"{v}_lower": np.tile([*e.edges[:-1], *places], len(e.times)),
-        f"{v}_upper": np.tile([*e.edges[1:], *places], len(e.times)),
+        e.diffusion.time_unit: np.repeat(e.times, len(e.edges) - 1 + len(atoms)),
+        f"{v}_lower": np.tile([*e.edges[:-1], *places], n),
+        f"{v}_upper": np.tile([*e.edges[1:], *places], n),
         "mass": np.concatenate([e.masses, weights], axis=1).ravel(),
-        "density": np.concatenate([[*row, *none] for row in e.density]),
+        "density": density.ravel(),
     }
 
 

@@ -35,12 +35,9 @@ from stationary.show.drawing import (
     settle_layout,
     symbol_of,
 )
-from stationary.show.marks import draw_hairlines, draw_marks, finish_axes, finite_only, limit_axis
+from stationary.show.marks import finish_axes, finite_only, limit_axis
 from stationary.show.outcomes import draw_outcomes
 from stationary.show.view import WORK, View
-
-__all__ = ["figure"]
-
 
 PANELS = ("loss", "gradient", "density", "outcomes")
 MANY = 12  # datapoints from which their quantiles are drawn instead
@@ -75,6 +72,7 @@ def figure(
         return
     narrow = [part for part in view.parts if part.peak is not None and "density" in chosen]
     narrow = sorted(narrow, key=lambda part: -part.log_weight)[:MOST_ZOOMS]
+    narrow.sort(key=lambda part: part.component.interval)
     # Stems alone need no room; a further panel is a little lower than the first three.
     bare = not view.parts and state.kind == "classes"
     height = {"density": 0.6 if bare else 1.0, "outcomes": 0.9}
@@ -84,22 +82,18 @@ def figure(
     grid = sheet.grid(*(HEIGHT / 3 * h for h in heights))
     picture = sheet.figure
     picture.suptitle(_title(analysis), x=0.01, ha="left", fontsize=NORMAL, parse_math=False)
-    top = picture.add_subplot(grid[0])
-    others = range(1, len(chosen))
-    shared: list[Axes] = [top, *(picture.add_subplot(grid[i], sharex=top) for i in others)]
-    for axes in shared[:-1]:
-        axes.tick_params(labelbottom=False)
+    shared: list[Axes] = []
+    for k in range(len(chosen)):
+        shared.append(picture.add_subplot(grid[k], sharex=shared[0] if shared else None))
     for axes, name in zip(shared, chosen, strict=True):
+        axes.tick_params(labelbottom=axes is shared[-1])
         draw[name](axes)
     for axes in shared[:-1]:
         axes.set_xlabel("")
-    zooms = []
-    if narrow:
-        places = grid[len(chosen)].subgridspec(1, len(narrow))
-        narrow.sort(key=lambda part: part.component.interval)
-        for k, part in enumerate(narrow):
-            zooms.append(picture.add_subplot(places[k] if len(narrow) > 1 else grid[len(chosen)]))
-            draw_zoom(zooms[-1], state, part, view)
+    places: Any = grid[-1].subgridspec(1, len(narrow)) if len(narrow) > 1 else [grid[-1]]
+    zooms = [picture.add_subplot(places[k]) for k in range(len(narrow))]
+    for axes, part in zip(zooms, narrow, strict=True):
+        draw_zoom(axes, state, part, view)
     picture.align_ylabels([*shared, *zooms] if len(zooms) == 1 else shared)
     for axes in zooms[1:]:
         if axes.get_ylabel() == zooms[0].get_ylabel():
@@ -137,39 +131,38 @@ def _draw_losses(axes: Axes, analysis: Analysis, view: View) -> None:
         axes.plot(x, exponent, color=INK)
         axes.set_ylabel(f"{MINUS}∫ 2 $f$ / $a$ d{symbol_of(view.variable)}")
         limit_axis(axes, view, x[view.away(x)], exponent[view.away(x)])
-    draw_hairlines(axes, view)
-    draw_marks(axes, analysis.end_state, view)
-    finish_axes(axes, view)
+    finish_axes(axes, analysis.end_state, view)
 
 
 def _exponents(analysis: Analysis, view: View) -> tuple[Array, Array]:
     """-int 2 f / a on each piece of the line, from its lowest point, with gaps between pieces."""
-    x, exponent = [np.empty(0)], [np.empty(0)]
+    rows = [np.empty((2, 0))]
     for piece in analysis.end_state.anatomy.pieces:
         found = piece.sampling
         inside = view.inside(found.lower, found.upper)
-        if len(inside):
-            if len(view.cuts) or analysis.end_state.kind == "none":
-                # Next to a cut or far out it may be large; differences of it must not suffer.
-                steps = to_float(found.climbs(found.arithmetic.array(inside)))
-                middle = len(inside) // 2
-                with np.errstate(invalid="ignore"):  # it may leave the range of doubles
-                    down, up = np.cumsum(steps[:middle][::-1])[::-1], np.cumsum(steps[middle:])
-                climb = finite_only(np.concatenate([down, [0.0], -up]))
-            else:
-                at = found.arithmetic.array(inside)
-                climb = finite_only(to_float(-found.panels.evaluate(found.phi, at)))
-            # It may fall without end towards a cut; its lowest point is then one away from there,
-            # and not far below the half in the middle.
-            away = view.away(inside)
-            seen = climb[away] if away.any() else climb
-            level = np.nanmin(seen)
-            if len(view.cuts) and not any(e.stable for e in piece.equilibria):
-                low, high = np.nanquantile(seen, [0.25, 0.75])
-                level = max(level, 2 * low - high)
-            x += [inside, np.array([np.nan])]
-            exponent += [climb - level, np.array([np.nan])]
-    return np.concatenate([*x[:-1], np.empty(0)]), np.concatenate([*exponent[:-1], np.empty(0)])
+        if not len(inside):
+            continue
+        if len(view.cuts) or analysis.end_state.kind == "none":
+            # Next to a cut or far out it may be large; differences of it must not suffer.
+            steps = to_float(found.climbs(found.arithmetic.array(inside)))
+            middle = len(inside) // 2
+            with np.errstate(invalid="ignore"):  # it may leave the range of doubles
+                down, up = np.cumsum(steps[:middle][::-1])[::-1], np.cumsum(steps[middle:])
+            climb = finite_only(np.concatenate([down, [0.0], -up]))
+        else:
+            at = found.arithmetic.array(inside)
+            climb = finite_only(to_float(-found.panels.evaluate(found.phi, at)))
+        # It may fall without end towards a cut; its lowest point is then one away from there, and
+        # not far below the half in the middle.
+        away = view.away(inside)
+        seen = climb[away] if away.any() else climb
+        level = np.nanmin(seen)
+        if len(view.cuts) and not any(e.stable for e in piece.equilibria):
+            low, high = np.nanquantile(seen, [0.25, 0.75])
+            level = max(level, 2 * low - high)
+        rows += [np.stack([inside, climb - level]), np.full((2, 1), np.nan)]
+    x, exponent = np.concatenate(rows, axis=1)[:, :-1]
+    return x, exponent
 
 
 def _draw_loss_table(axes: Axes, landscape: Landscape, view: View) -> None:
@@ -182,7 +175,7 @@ def _draw_loss_table(axes: Axes, landscape: Landscape, view: View) -> None:
         table = landscape.loss_table(x[i : i + size])
         assert table is not None
         kept = table if n <= MANY else np.quantile(table, [0.05, 0.25, 0.75, 0.95], axis=0)
-        parts.append(np.concatenate([kept, table.mean(axis=0, keepdims=True)]))
+        parts.append(np.vstack([kept, table.mean(axis=0)]))
     rows = finite_only(np.concatenate(parts, axis=1))
     if n <= MANY:
         for j, row in enumerate(rows[:-1]):
@@ -199,27 +192,26 @@ def _draw_loss_table(axes: Axes, landscape: Landscape, view: View) -> None:
 def _draw_gradients(axes: Axes, analysis: Analysis, view: View) -> None:
     landscape = analysis.landscape
     x = view.x if landscape is None else view.coarse(landscape.datapoints)
+    labels = ("drift $f$", "variance $a$")
+    if landscape is not None:
+        labels = ("mean gradient $G$", "gradient variance $S_2$")
     with np.errstate(all="ignore"):
-        if landscape is None:
-            labels = "drift $f$", "variance $a$"
-            pair = analysis.diffusion.coefficients(x)
-        else:
-            labels = "mean gradient $G$", "gradient variance $S_2$"
-            pair = landscape.moments(x)
+        moments = (analysis.diffusion.coefficients if landscape is None else landscape.moments)(x)
+    pair = [finite_only(v) for v in moments]
     right = axes.twinx()
     axes.set_zorder(right.get_zorder() + 1)  # the equilibria lie on top
     axes.patch.set_visible(False)
     axes.axhline(0, color=GREY, lw=0.5)
-    axes.plot(x, finite_only(pair[0]), color=BLUE)
-    draw_marks(axes, analysis.end_state, view, named=True)
-    right.plot(x, finite_only(pair[1]), color=RED, ls=(0, (4, 1.2)))
+    axes.plot(x, pair[0], color=BLUE)
+    finish_axes(axes, analysis.end_state, view, named=True)
+    right.plot(x, pair[1], color=RED, ls=(0, (4, 1.2)))
     for at, kind, face in ((view.stable, "stable", INK), (view.unstable, "unstable", "white")):
         style: dict[str, Any] = {"ms": 4.5, "mfc": face, "mec": INK, "mew": 0.9, "zorder": 4}
         if at:
             label = f"{kind} equilibrium"
             axes.plot(at, np.zeros(len(at)), "o", label=label, clip_on=False, **style)
     for which, values, label, colour in zip((axes, right), pair, labels, (BLUE, RED), strict=True):
-        limit_axis(which, view, x, finite_only(values))
+        limit_axis(which, view, x, values)
         which.set_ylabel(label, color=colour)
         which.tick_params(axis="y", colors=colour)
     _align_zeros(axes, right)
@@ -227,8 +219,6 @@ def _draw_gradients(axes: Axes, analysis: Analysis, view: View) -> None:
     right.spines["left"].set_visible(False)
     axes.spines["left"].set_color(BLUE)
     add_legend(axes)
-    draw_hairlines(axes, view)
-    finish_axes(axes, view)
 
 
 def _align_zeros(left: Axes, right: Axes) -> None:

@@ -17,26 +17,15 @@ from pathlib import Path
 
 from stationary.errors import LandscapeError
 
-__all__ = ["FIGURES", "STANDARD", "probe", "unwritable", "write"]
-
 FIGURES = (".png", ".svg", ".pdf")
 STANDARD = "-"  # standard output
 
 
 def probe(path: Path, *, suffixes: Sequence[str] = (), spared: Sequence[Path] = ()) -> None:
-    """Refuse a file that could not be written, or should not be.
+    """Refuse a file that could not be written, or should not be, with why and what to do.
 
-    Parameters
-    ----------
-    suffixes
-        Those that a name may end in; any if empty.
-    spared
-        Files that are read, or written otherwise: none of them is written over.
-
-    Raises
-    ------
-    LandscapeError
-        That says why, and what to do.
+    Names may end in one of the suffixes, or in any if there are none. The files that are spared
+    are read, or written otherwise: none of them is written over.
     """
     name = str(path)
     if suffixes and path.suffix.lower() not in suffixes:
@@ -64,7 +53,7 @@ def probe(path: Path, *, suffixes: Sequence[str] = (), spared: Sequence[Path] = 
         found = _status(path)
         if found is None or stat.S_ISREG(found.st_mode):
             target = Path(os.path.realpath(path))
-            if found is not None and _written_through(target, found):
+            if _written_through(target, found):
                 with target.open("r+b"):
                     return
             handle, part = _beside(target)
@@ -79,13 +68,7 @@ def probe(path: Path, *, suffixes: Sequence[str] = (), spared: Sequence[Path] = 
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Write a file so that it is there in full or, if anything fails, as it was before.
-
-    Raises
-    ------
-    LandscapeError
-        If it cannot be written.
-    """
+    """Write a file so that it is there in full or, if anything fails, as it was before."""
     data = content.encode("utf-8") if isinstance(content, str) else content
     if str(path) == STANDARD:
         sys.stdout.flush()
@@ -102,7 +85,7 @@ def write(path: Path, content: str | bytes) -> None:
                 file.write(data)
             return
         target = Path(os.path.realpath(path))
-        if found is not None and _written_through(target, found):
+        if _written_through(target, found):
             _overwrite(target, data)
         else:
             _replace(target, data, found)
@@ -111,22 +94,22 @@ def write(path: Path, content: str | bytes) -> None:
 
 
 def _status(path: Path) -> os.stat_result | None:
-    try:
+    with suppress(FileNotFoundError):
         return os.stat(path)
-    except FileNotFoundError:
-        return None
+    return None
 
 
 def _same(path: Path, other: Path) -> bool:
     with suppress(OSError):
-        if stat.S_ISREG(os.stat(path).st_mode):
-            return os.path.samefile(path, other)
-        return False  # what is no file holds nothing that could be lost
+        # What is no file holds nothing that could be lost.
+        return stat.S_ISREG(os.stat(path).st_mode) and os.path.samefile(path, other)
     return os.path.realpath(path) == os.path.realpath(other)
 
 
-def _written_through(target: Path, found: os.stat_result) -> bool:
+def _written_through(target: Path, found: os.stat_result | None) -> bool:
     """Whether other names share the file, or its folder or owner do not let it be replaced."""
+    if found is None:
+        return False
     own = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
     return found.st_nlink > 1 or not own or not os.access(target.parent, os.W_OK)
 
@@ -146,16 +129,12 @@ def _replace(target: Path, data: bytes, found: os.stat_result | None) -> None:
             file.write(data)
             file.flush()
             os.fsync(handle)
-        if found is None:
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(part, 0o666 & ~mask)
-        else:
-            os.chmod(part, stat.S_IMODE(found.st_mode))
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(part, 0o666 & ~mask if found is None else stat.S_IMODE(found.st_mode))
         os.replace(part, target)
     except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(part)
+        Path(part).unlink(missing_ok=True)
         raise
 
 

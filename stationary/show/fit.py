@@ -13,8 +13,6 @@ from stationary.show.layout import Report, picked, report, rows_of, tabulated
 from stationary.sources.series.fit import Fit
 from stationary.wording import known_text, time_text
 
-__all__ = ["data", "figure", "table", "text"]
-
 SHOWN = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)  # quantiles of the series
 BINS = 60
 SEEN = (0.001, 0.999)  # quantiles of the series between which curves are drawn

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from stationary.chain.run import Run
     from stationary.chain.steps import MinimumStep
 
-__all__ = ["after", "chain_text", "headline"]
 
 SHOWN = 4  # minima in a sentence
 RUN = 1_000_000  # steps of the run that is spoken of where none was asked for
@@ -86,9 +85,9 @@ def _forgotten(run: Run) -> list[str]:
         return []
     if math.isinf(memory):
         return ["SGD never forgets which minimum it came from."]
-    times = math.log(run.steps) - memory
-    reached = "has long been reached" if times > math.log(5) else "is being reached"
-    if times < -math.log(5):
+    times, few = math.log(run.steps) - memory, math.log(5)
+    reached = "has long been reached" if times > few else "is being reached"
+    if times < -few:
         reached = "is not reached: where the run is depends on where it starts"
     return [
         f"SGD forgets which minimum it came from in {steps_text(memory, 0.1)} steps (the "
@@ -98,12 +97,11 @@ def _forgotten(run: Run) -> list[str]:
 
 def _caution(analysis: Analysis) -> str:
     """A word where SGD with its finite step may end up elsewhere than its diffusion."""
-    landscape = analysis.landscape
-    if landscape is not None and landscape.momentum:
+    if analysis.landscape is not None and analysis.landscape.momentum:
         return " That is the limit of small steps; with momentum hold it against walkers."
-    if analysis.steps is None or not analysis.steps.warnings:
-        return ""
-    return " With this step SGD itself may differ: see the step below, or `stationary check`."
+    if analysis.steps is not None and analysis.steps.warnings:
+        return " With this step SGD itself may differ: see the step below, or `stationary check`."
+    return ""
 
 
 def _confined(sgd: FiniteStep) -> list[str]:
@@ -215,35 +213,31 @@ def _limit(analysis: Analysis, sgd: FiniteStep, place: Place) -> str:
 
 def _reach(sgd: FiniteStep, place: Place, run: int) -> list[str]:
     """Whether a run gets there: how many steps it takes to leave each minimum."""
+    long = math.log(run / HARDLY)
     timed = [
         (b, math.inf if b.endless else float(b.log_chain_exit_time or 0.0))
         for b in sgd.basins
         if b.endless or b.log_chain_exit_time is not None
     ]
     never = [b for b, t in timed if t == math.inf and not b.endless and b.held is None]
-    slow = [(b, t) for b, t in timed if t > math.log(run / HARDLY) and (b.endless or t < math.inf)]
-    fast = [(b, t) for b, t in timed if t <= math.log(run / HARDLY)]
-    said = [
+    slow = [(b, t) for b, t in timed if b.endless or long < t < math.inf]
+    fast = [(b, t) for b, t in timed if t <= long]
+    said = []
+    if slow:
+        first, t = min(slow, key=lambda pair: pair[1] - pair[0].exit_error)
+        after = steps_text(t, first.exit_error)
+        if first.endless:
+            after = "more than 10^290"
+        elif len(slow) > 1:
+            after = f"at least {steps_text(t - min(first.exit_error, t), 0.01)}"
+        where = "the minimum it is in"
+        if fast or never:
+            where = " or ".join(f"w = {place(b.position)}" for b, _ in slow[:SHOWN])
+        length = "a million" if run == RUN else f"{run:,}"
+        said.append(f"No run of {length} steps leaves {where} ({after} on average)")
+    said += [
         f"w = {place(b.position)} is left after {steps_text(t, b.exit_error)} steps on average"
         for b, t in fast[:SHOWN]
     ]
     said += [f"SGD stays for ever {_at(b, place)} once it has settled there" for b in never[:SHOWN]]
-    if slow:
-        said.insert(0, _kept_for(slow, bool(fast or never), place, run))
     return [f"{'; '.join(said)}."] if said else []
-
-
-def _kept_for(slow: Sequence[tuple[SgdBasin, float]], others: bool, place: Place, run: int) -> str:
-    """That no run leaves these minima, and how long it would take."""
-    first, t = min(slow, key=lambda pair: pair[1] - pair[0].exit_error)
-    if first.endless:
-        after = "more than 10^290"
-    elif len(slow) > 1:
-        after = f"at least {steps_text(t - min(first.exit_error, t), 0.01)}"
-    else:
-        after = steps_text(t, first.exit_error)
-    where = "the minimum it is in"
-    if others:
-        where = " or ".join(f"w = {place(b.position)}" for b, _ in slow[:SHOWN])
-    length = "a million" if run == RUN else f"{run:,}"
-    return f"No run of {length} steps leaves {where} ({after} on average)"

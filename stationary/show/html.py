@@ -6,15 +6,15 @@ import inspect
 import linecache
 import platform
 from collections.abc import Sequence
+from contextlib import suppress
 from html import escape
 from importlib.metadata import version
+from itertools import groupby
 from typing import Any
 
 from stationary.errors import StationaryError
 from stationary.result import Result
 from stationary.show.layout import Line, Table
-
-__all__ = ["fragment", "page"]
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1b1b; --paper: #fff; --line: #d0d0d0;
@@ -73,25 +73,16 @@ def fragment(answer: Result) -> str:
 
 def _lines(lines: Sequence[Line], kind: str = "") -> list[str]:
     made: list[str] = []
-    kept: list[str] = []  # lines whose breaks stay
-
-    def close() -> None:
-        if kept:
-            made.append(f"<pre>{escape(chr(10).join(kept))}</pre>")
-            kept.clear()
-
-    for line in lines:
-        if isinstance(line, str) and line.startswith("|"):
-            kept.append(line[1:])
+    opened = f'<p class="{kind}">' if kind else "<p>"
+    for kept, some in groupby(lines, lambda x: isinstance(x, str) and x.startswith("|")):
+        if kept:  # their breaks stay
+            made.append(f"<pre>{escape(chr(10).join(line[1:] for line in some))}</pre>")
             continue
-        close()
-        if isinstance(line, Table):
-            made.append(_table(line))
-        elif line:
-            made.append(
-                f'<p class="{kind}">{escape(line)}</p>' if kind else f"<p>{escape(line)}</p>"
-            )
-    close()
+        made += [
+            _table(line) if isinstance(line, Table) else f"{opened}{escape(line)}</p>"
+            for line in some
+            if line
+        ]
     return made
 
 
@@ -105,13 +96,12 @@ def _table(table: Table) -> str:
 
 
 def _figure(answer: Result, drawing: dict[str, Any]) -> str:
-    try:
-        figure = answer.plot(**drawing)
-    except StationaryError:
-        return ""  # nothing to draw
     from stationary.show.drawing import content_of
 
-    content = content_of(figure, ".svg").decode()
+    try:
+        content = content_of(answer.plot(**drawing), ".svg").decode()
+    except StationaryError:
+        return ""  # nothing to draw
     return f"<figure>{content[content.index('<svg') :]}</figure>"
 
 
@@ -120,36 +110,26 @@ def _source(answer: Result) -> str:
     owner = getattr(answer, "analysis", answer)
     process = getattr(owner, "process", None) or getattr(owner, "diffusion", None)
     for name in ("losses", "gradients", "drift"):
-        function = getattr(process, name, None)
+        function: Any = getattr(process, name, None)
         while function is not None and not hasattr(function, "__code__"):
             inner = (getattr(function, n, None) for n in ("function", "func", "__wrapped__"))
             function = next((f for f in inner if f is not None), None)
-        if function is None:
-            continue
-        function = inspect.unwrap(function)
+        function = inspect.unwrap(function) if function is not None else function
         if getattr(function, "__module__", "").startswith("landscape_file_"):
             return "".join(linecache.getlines(function.__code__.co_filename))
-        try:
+        with suppress(OSError, TypeError):
             return inspect.getsource(function)
-        except (OSError, TypeError):
-            continue
     return ""
 
 
 def _origin(command: str) -> list[str]:
-    parts = ("stationary", "numpy", "scipy", "mpmath", "python-flint")
-    with_ = ", ".join(f"{p} {version(p)}" for p in parts if _installed(p))
-    lines = [f"<pre>{escape(command)}</pre>"] if command else []
-    lines.append(f"<p>Computed with {escape(with_)}, Python {platform.python_version()}.</p>")
-    lines.append(
+    found = []
+    for package in ("stationary", "numpy", "scipy", "mpmath", "python-flint"):
+        with suppress(ModuleNotFoundError):
+            found.append(f"{package} {version(package)}")
+    return [
+        *([f"<pre>{escape(command)}</pre>"] if command else []),
+        f"<p>Computed with {escape(', '.join(found))}, Python {platform.python_version()}.</p>",
         "<p>Cite the version above, and for the method H. Risken, <cite>The Fokker-Planck "
-        "Equation</cite>, 2nd ed., Springer 1989, ch. 5.</p>"
-    )
-    return lines
-
-
-def _installed(package: str) -> bool:
-    try:
-        return bool(version(package))
-    except ModuleNotFoundError:
-        return False
+        "Equation</cite>, 2nd ed., Springer 1989, ch. 5.</p>",
+    ]

@@ -15,7 +15,6 @@ from stationary.wording import known_text, probability_text
 if TYPE_CHECKING:
     from stationary.analysis import Analysis
 
-__all__ = ["data", "errors_of", "figure", "table", "text"]
 
 SMALL = -11.5  # log of a mass of which the error says nothing
 BENT = 0.5  # error of a logarithm from which exp() is bent

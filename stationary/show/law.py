@@ -10,14 +10,12 @@ import numpy as np
 from stationary.chain.state import ChainState
 from stationary.errors import LandscapeError
 from stationary.show.density import draw_density
-from stationary.show.drawing import BLUE, RED, Sheet, symbol_of
+from stationary.show.drawing import BLUE, RED, Axes, Sheet, symbol_of
 from stationary.show.listing import state_data
 from stationary.show.outcomes import draw_outcomes
 from stationary.show.view import View
 from stationary.states.basins import basins_of
 from stationary.states.distribution import EndState
-
-__all__ = ["data", "figure"]
 
 TAIL = 1e-5  # probability beyond either end of what is drawn of the chain's cells
 
@@ -32,13 +30,7 @@ def data(law: EndState | ChainState) -> dict[str, Any]:
 def figure(
     law: EndState | ChainState, sheet: Sheet, *, log: bool = False, panel: str = "density"
 ) -> None:
-    """The density with its basins and atoms; of an end state, or "outcomes" by the start.
-
-    Parameters
-    ----------
-    log
-        Whether the density has a logarithmic axis.
-    """
+    """The density (logarithmic with `log`); of an end state, or "outcomes" by the start."""
     axes = sheet.axes(2.4)
     if isinstance(law, ChainState):
         _draw_cells(axes, law, log=log)
@@ -52,21 +44,18 @@ def figure(
         raise LandscapeError(f'{sheet.name}: plot(panel={panel!r:.40}): "density" or "outcomes".')
 
 
-def _draw_cells(axes: Any, law: ChainState, *, log: bool) -> None:
+def _draw_cells(axes: Axes, law: ChainState, *, log: bool) -> None:
     """The density of each cell, and atoms as stems on an axis of their own."""
     edges = law.edges
     if len(edges):
-        log_mass = np.asarray(law.log_mass)
-        below = np.cumsum(np.exp(log_mass))
+        mass = np.exp(np.asarray(law.log_mass))
+        below = np.cumsum(mass)
         seen = np.flatnonzero((below > TAIL) & (below < below[-1] - TAIL))
         first, last = (seen[0], seen[-1] + 2) if len(seen) else (0, len(edges) - 1)
-        density = np.exp(log_mass) / np.diff(edges)
-        axes.stairs(density, edges, color=BLUE, fill=not log, alpha=None if log else 0.6)
+        alpha = None if log else 0.6
+        axes.stairs(mass / np.diff(edges), edges, color=BLUE, fill=not log, alpha=alpha)
         axes.set_xlim(edges[first], edges[min(last, len(edges) - 1)])
-        if log:
-            axes.set_yscale("log")
-        else:
-            axes.set_ylim(bottom=0)
+        axes.set(yscale="log") if log else axes.set_ylim(bottom=0)
     atoms = [(float(a.position), a.weight) for a in law.atoms if a.weight]
     if atoms:
         stems = axes.twinx() if len(edges) else axes

@@ -11,18 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = [
-    "WIDTH",
-    "Line",
-    "Report",
-    "Table",
-    "first_of",
-    "picked",
-    "report",
-    "rows_of",
-    "tabulated",
-]
-
 WIDTH = 80
 INDENT = "  "
 
@@ -37,7 +25,7 @@ class Table:
     def __str__(self) -> str:
         """Columns that do not fit beside the others follow in a table of their own."""
         rows = [self.header, *self.rows]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(self.header))]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         blocks, used = [[0]], widths[0]
         for i, width in enumerate(widths[1:], start=1):
             if used + 2 + width > WIDTH - len(INDENT) and len(blocks[-1]) > 1:
@@ -45,13 +33,11 @@ class Table:
                 used = widths[0]
             blocks[-1].append(i)
             used += 2 + width
-        return "\n\n".join(
-            "\n".join(
-                (INDENT + "  ".join(row[i].rjust(widths[i]) for i in block)).rstrip()
-                for row in rows
-            )
-            for block in blocks
-        )
+
+        def line(row: tuple[str, ...], block: list[int]) -> str:
+            return (INDENT + "  ".join(row[i].rjust(widths[i]) for i in block)).rstrip()
+
+        return "\n\n".join("\n".join(line(row, block) for row in rows) for block in blocks)
 
 
 Line = Any  # a sentence or a `Table`
@@ -91,18 +77,11 @@ def report(sections: Mapping[str, Sequence[Line]]) -> Report:
 
 
 def _set(line: Line) -> str:
-    if not isinstance(line, str):
-        return f"{line}"
-    if line.startswith("|"):  # set already
+    if isinstance(line, str) and line.startswith("|"):  # set already
         return INDENT + line[1:].rstrip()
-    return textwrap.fill(
-        line,
-        WIDTH,
-        initial_indent=INDENT,
-        subsequent_indent=INDENT,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    how: dict[str, Any] = {"initial_indent": INDENT, "subsequent_indent": INDENT}
+    how |= {"break_long_words": False, "break_on_hyphens": False}
+    return textwrap.fill(line, WIDTH, **how) if isinstance(line, str) else f"{line}"
 
 
 def tabulated(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[Line]:

@@ -24,17 +24,6 @@ if TYPE_CHECKING:
     from stationary.analysis import Analysis
     from stationary.chain.run import Run
 
-__all__ = [
-    "chain_basin",
-    "data",
-    "hitting",
-    "in_full",
-    "moments",
-    "quantiles",
-    "state_data",
-    "table",
-]
-
 
 BASIN = (
     "position position_error at_wall lower upper mass log_mass mass_error log_density curvature "

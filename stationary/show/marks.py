@@ -14,21 +14,28 @@ from stationary.show.drawing import GREY, INK, RED, Axes, symbol_of
 from stationary.show.view import View
 from stationary.states.distribution import EndState
 
-__all__ = ["draw_hairlines", "draw_marks", "finish_axes", "finite_only", "limit_axis"]
-
-
 STEEP = 1e3  # times the range of its middle half: the rest of a curve is then cut off
 
 
-def finish_axes(axes: Axes, view: View) -> None:
+def finish_axes(
+    axes: Axes,
+    state: EndState,
+    view: View,
+    *,
+    top: float = 1.0,
+    named: bool = False,
+    words: bool = False,
+) -> None:
+    """The axis of x, a line through each minimum, and what the zeros of the variance mean.
+
+    These have names for a legend if `named`; with `words` "transient" is written where there is
+    room, and lines end at `top` of the height.
+    """
     axes.set_xlim(view.lower, view.upper)
     axes.set_xlabel(symbol_of(view.variable))
-
-
-def draw_hairlines(axes: Axes, view: View, top: float = 1.0) -> None:
-    """A line through the panels at each minimum."""
     for x in view.stable:
         axes.axvline(x, ymax=top, color=GREY, lw=0.5, ls=":", zorder=0.5)
+    _draw_marks(axes, state, view, top=top, named=named, words=words)
 
 
 def finite_only(values: Array) -> Array:
@@ -72,19 +79,10 @@ def limit_axis(
     axes.set_ylim(low - margin, high + margin)
 
 
-def draw_marks(
-    axes: Axes,
-    state: EndState,
-    view: View,
-    *,
-    top: float = 1.0,
-    named: bool = False,
-    words: bool = False,
+def _draw_marks(
+    axes: Axes, state: EndState, view: View, *, top: float, named: bool, words: bool
 ) -> None:
-    """Singular points at the foot of a panel, stretches without noise, and what is left for good.
-
-    `named` gives them names for a legend; `words` writes "transient" where there is room.
-    """
+    """Singular points at the foot, stretches without noise, and what is left for good."""
     x_axis = axes.get_xaxis_transform()
     spans = _merged(view.transient)
     for a, b in spans:
@@ -145,23 +143,12 @@ def _arrow(axes: Axes, p: SingularPoint, view: View) -> Any:
     from matplotlib.patches import FancyArrowPatch
     from matplotlib.patheffects import withStroke
 
-    reach = 0.035 * (view.upper - view.lower)
-    sign = 1 if p.role.endswith("right") else -1
-    ends = [(p.position - sign * reach, 0.075), (p.position + sign * reach, 0.075)]
-    arrow = FancyArrowPatch(
-        *ends,
-        arrowstyle="-|>",
-        mutation_scale=9,
-        shrinkA=0,
-        shrinkB=0,
-        lw=1.4,
-        color=INK,
-        transform=axes.get_xaxis_transform(),
-        clip_on=False,
-        zorder=5,
-        path_effects=[withStroke(linewidth=3.2, foreground="white")],
-        gid=p.role,
-    )
+    reach = (0.035 if p.role.endswith("right") else -0.035) * (view.upper - view.lower)
+    style: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 9, "shrinkA": 0, "shrinkB": 0}
+    style |= {"lw": 1.4, "color": INK, "clip_on": False, "zorder": 5, "gid": p.role}
+    style |= {"path_effects": [withStroke(linewidth=3.2, foreground="white")]}
+    ends = (p.position - reach, 0.075), (p.position + reach, 0.075)
+    arrow = FancyArrowPatch(*ends, transform=axes.get_xaxis_transform(), **style)
     axes.add_patch(arrow)
     return arrow
 

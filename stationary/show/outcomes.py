@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from stationary.show.drawing import COLOURS, INK, MINUS, Axes, label_curves, symbol_of
-from stationary.show.marks import draw_hairlines, draw_marks, finish_axes
+from stationary.show.drawing import COLOURS, INK, MINUS, Axes, add_legend, symbol_of
+from stationary.show.marks import finish_axes
 from stationary.show.view import View
 from stationary.states.distribution import EndState
 from stationary.states.network import Outcome
-
-__all__ = ["draw_outcomes", "outcome_colour"]
 
 # In another order than that of basins, so that the two are not taken for each other.
 OUTCOMES = tuple(COLOURS[k] for k in (4, 5, 2, 3, 1, 0))
@@ -22,35 +20,28 @@ OUTCOMES = tuple(COLOURS[k] for k in (4, 5, 2, 3, 1, 0))
 
 def draw_outcomes(axes: Axes, state: EndState, view: View) -> None:
     """How likely each end is from each start, with its name on the curve."""
-    finish_axes(axes, view)
-    draw_hairlines(axes, view)
-    draw_marks(axes, state, view)
+    finish_axes(axes, state, view)
     axes.set_ylabel("probability of the end")
-    axes.set_ylim(-0.04, 1.16)
+    axes.set_ylim(-0.04, 1.06)
     axes.set_yticks([0, 0.5, 1])
     axes.spines["left"].set_bounds(0, 1)
     classes = state.classes
     if classes is None:
         return
-    x = view.x
-    table = classes.probabilities(x)
-    edges = [view.lower, *view.cuts, view.upper]
-    for a, b in pairwise(edges):
+    table = classes.probabilities(view.x)
+    for a, b in pairwise([view.lower, *view.cuts, view.upper]):
         # Of what cannot happen from anywhere on a piece there is nothing to draw.
-        piece = (x >= a) & (x <= b)
+        piece = (view.x >= a) & (view.x <= b)
         table[np.ix_(table[:, piece].max(axis=1, initial=0.0) == 0, piece)] = np.nan
-    curves = []
-    for i, outcome in enumerate(classes.outcomes):
-        colour = OUTCOMES[i % len(OUTCOMES)]
-        at, p = view.split(x, table[i])
+    for i, (outcome, row) in enumerate(zip(classes.outcomes, table, strict=True)):
+        x, p = view.split(view.x, row)
         known = np.isfinite(p)
         if known.any():
             drawn = known | np.append(known[1:], False)  # one nan before each stretch
             drawn[: np.argmax(known)] = False
-            at, p = at[drawn], p[drawn]
-            axes.plot(at, p, color=colour, lw=1.5)
-            curves.append((_outcome_words(state, outcome, view), colour, at, p))
-    label_curves(axes, curves)
+            style = {"color": OUTCOMES[i % len(OUTCOMES)], "lw": 1.5}
+            axes.plot(x[drawn], p[drawn], label=_outcome_words(state, outcome, view), **style)
+    add_legend(axes)
 
 
 def _outcome_words(state: EndState, outcome: Outcome, view: View) -> str:
@@ -77,22 +68,14 @@ def _number(x: Any) -> str:
 
 def outcome_colour(state: EndState, place: float | tuple[float, float]) -> str:
     """The colour of the end that is at a place, or the density on an interval."""
-    classes = state.classes
-    assert classes is not None
-    middle = place if isinstance(place, float) else _middle(*place)
-    for i, o in enumerate(classes.outcomes):
-        group = None if o.group is None else classes.groups[o.group]
-        if group is None:
+    assert state.classes is not None
+    low, high = place if isinstance(place, tuple) else (place, place)
+    for i, o in enumerate(state.classes.outcomes):
+        if o.group is None:
             found = o.kind == "atom" and float(o.position) == place
         else:
-            found = group.lower < middle < group.upper
+            group = state.classes.groups[o.group]
+            found = low < group.upper and high > group.lower
         if found:
             return OUTCOMES[i % len(OUTCOMES)]
     return INK
-
-
-def _middle(lower: float, upper: float) -> float:
-    """A point between two ends, which may be infinite."""
-    if math.isfinite(lower) and math.isfinite(upper):
-        return (lower + upper) / 2
-    return upper - 1 if math.isfinite(upper) else lower + 1 if math.isfinite(lower) else 0.0

@@ -8,19 +8,18 @@ from typing import Any
 import numpy as np
 
 from stationary.errors import StationaryError
-from stationary.show.drawing import BLUE, RED, Sheet, add_legend, symbol_of
+from stationary.show.drawing import BLUE, RED, Sheet, add_legend, draw_curve, symbol_of
 from stationary.show.layout import Line, Report, first_of, report, tabulated
 from stationary.states.estimate import Estimate
 from stationary.states.first_passage import FirstPassage
 from stationary.wording import (
+    LN10,
     digits_left,
     error_text,
     probability_text,
     relative_error_text,
     time_text,
 )
-
-__all__ = ["data", "figure", "table", "text"]
 
 MOST_ROWS = 30
 QUANTITIES = (
@@ -53,19 +52,26 @@ def _rows(p: FirstPassage) -> list[Line]:
     def chance(log_p: Any, by: Any) -> str:
         return probability_text(log_p, digits_left(by, p.digits or 9))
 
-    rows, creeps = [], []
+    mean, error, variance, off = map(
+        np.ravel, (p.mean.log, p.mean.error, p.variance.log, p.variance.error)
+    )
+    rows, creeps, most = [], [], p.digits or 6
     for i, name in enumerate(names):
+        known = error_text(error[i]) if math.isfinite(float(mean[i])) else "-"
+        # What does not depend on which target is the first, on the first of the rows.
+        whole = (
+            time_text(mean[i], error[i], most),
+            known,
+            time_text(variance[i] / 2, off[i], most),
+        )
         for k, target in enumerate(p.targets):
             first, then = at(p.probability, k, i), at(p.conditional_mean, k, i)
             rows.append(
                 (
-                    name,
-                    f"{float(target):g}",
-                    chance(*first),
+                    *(name, f"{float(target):g}", chance(*first)),
                     relative_error_text(first[1], first[0]),
-                    None if math.isnan(float(then[0])) else time_text(*then, p.digits or 6),
-                    # What does not depend on which target is the first, on the first of the rows.
-                    *(("", "", "") if k else _overall(p, i)),
+                    None if math.isnan(float(then[0])) else time_text(*then, most),
+                    *(("", "", "") if k else whole),
                 )
             )
             near = at(p.approached, k, i)
@@ -81,14 +87,6 @@ def _rows(p: FirstPassage) -> list[Line]:
         "Errors are relative. Mean time then: given that this target is the first.",
         *creeps,
     ]
-
-
-def _overall(p: FirstPassage, i: int) -> tuple[str, str, str]:
-    """The mean time from the i-th start, whichever the target; its error; the deviation."""
-    known = (p.mean.log, p.mean.error, p.variance.log, p.variance.error)
-    mean, error, variance, off = (np.ravel(e)[i] for e in known)
-    shown, most = error_text(error) if math.isfinite(float(mean)) else "-", p.digits or 6
-    return time_text(mean, error, most), shown, time_text(variance / 2, off, most)
 
 
 def data(p: FirstPassage) -> dict[str, Any]:
@@ -125,22 +123,20 @@ def figure(p: FirstPassage, sheet: Sheet) -> None:
             f"{p.diffusion.name}: a passage is drawn over its starts, and there is one. Give "
             "several, as in first_passage(process, np.linspace(-1, 1, 101), 2)."
         )
-    start, mean, variance = (
-        np.asarray(v, dtype=float) for v in (p.start, p.mean.log, p.variance.log)
-    )
-    order = np.argsort(start)
+    mean, deviation = (np.asarray(v, dtype=float) for v in (p.mean.log, p.variance.log / 2))
     known = np.isfinite(mean)
-    even = bool(known.any()) and np.ptp(mean[known]) < 2 * math.log(10)
+    even = bool(known.any()) and np.ptp(mean[known]) < 2 * LN10
     ax = sheet.axes(2.4)
     for name, log, colour, line in (
         ("mean", mean, BLUE, "-"),
-        ("standard deviation", variance / 2, RED, "--"),
+        ("standard deviation", deviation, RED, "--"),
     ):
-        decades = np.where(np.isfinite(log), log, np.nan)[order] / math.log(10)
-        ax.plot(start[order], 10.0**decades if even else decades, line, color=colour, label=name)
+        decades = np.where(np.isfinite(log), log, np.nan) / LN10
+        y = 10.0**decades if even else decades
+        draw_curve(ax, p.start, y, "", color=colour, ls=line, label=name)
     unit = "steps" if p.diffusion.time_unit == "step" else "time"
     label = f"first passage [{unit}]"
-    ax.set_xlim(start.min(), start.max())
+    ax.set(xlim=(np.min(p.start), np.max(p.start)), xscale="linear")
     ax.set_xlabel(f"start {symbol_of(p.diffusion.variable)}")
     ax.set_ylabel(label if even else rf"$\log_{{10}}$ of {label}")
     add_legend(ax)

@@ -11,14 +11,19 @@ import numpy as np
 from stationary.errors import StationaryError
 from stationary.numbers.elementary import Array
 from stationary.questions.sweeps.sweep import Sweep
-from stationary.show.drawing import GREY, INK, Axes, Sheet, add_legend, colour_of, spans_decades
+from stationary.show.drawing import (
+    GREY,
+    INK,
+    MARKED,
+    Axes,
+    Sheet,
+    add_legend,
+    colour_of,
+    spans_decades,
+)
 from stationary.show.sweep import value_text
 
-__all__ = ["figure"]
-
-
 MOST_NAMED = 12  # minima in the legend
-MARKED = 40  # values from which the points of a curve are not marked one by one
 FINE = 400  # points along each axis of a phase diagram, between which its borders are straight
 
 
@@ -43,12 +48,12 @@ def figure(sweep: Sweep, sheet: Sheet, *, quantity: str | None = None) -> None:
         quantity = "std"
     drawn = list(sweep.swept)[-2:] or list(sweep.axes)[-1:]
     ax = sheet.axes(3.9 if len(drawn) == 2 and quantity is None else 3.25)
-    if quantity is not None:
-        curves = _draw_quantity(ax, sweep, drawn, quantity)
-    elif len(drawn) == 2:
+    if quantity is None and len(drawn) == 2:
         curves = _draw_phases(ax, sweep, *drawn)
     else:
-        curves = _draw_masses(ax, sweep, drawn[0])
+        curves = _draw_quantity(ax, sweep, drawn, quantity or "mass")
+    if quantity is None and len(drawn) == 1:
+        _draw_crossovers(ax, sweep, drawn[0])
     fixed = [f"{n} = {value_text(sweep.axes[n][0])}" for n in sweep.swept if n not in drawn]
     title = ", ".join(fixed + ["not complete"] * (not sweep.complete))
     if title:
@@ -108,50 +113,42 @@ def _draw_quantity(ax: Axes, sweep: Sweep, drawn: Sequence[str], quantity: str) 
     for k, (place, points) in enumerate(curves.items()):
         x = [float(values[i]) for i, _ in points]
         at = [n for _, n in points]
+        fixed = [
+            f"{n} = {value_text(sweep.axes[n][i])}" for n, i in zip(others, place, strict=True)
+        ]
         for m, column in enumerate(named):
             y = columns[column][at]
             by = columns.get(f"{column}_error", np.zeros(len(columns[column])))[at]
-            parts = [
-                f"{n} = {value_text(sweep.axes[n][i])}" for n, i in zip(others, place, strict=True)
-            ]
-            parts += [_named(sweep, int(column.rpartition("_")[2]))] if len(named) > 1 else []
+            which = [_named(sweep, int(column.rpartition("_")[2]))] if len(named) > 1 else []
             kind: dict[str, Any] = {
                 "color": colour_of(m if len(named) > 1 else k),
                 "ls": ("-", "--", ":", "-.")[k % 4],
-                "marker": "." if len(x) < MARKED else "",
-                "label": ", ".join(parts) or None,
+                "marker": "." if len(x) <= MARKED else "",
+                "label": ", ".join(fixed + which) or None,
                 "clip_on": False,
             }
             ax.errorbar(x, y, np.nan_to_num(by, posinf=0.0), **kind)
             shown.append(y[np.isfinite(y)])
     every = np.concatenate(shown)
-    if len(every) and every.min() > 0 and every.max() / every.min() > 64:
+    if quantity != "mass" and len(every) and every.min() > 0 and every.max() / every.min() > 64:
         ax.set_yscale("log")
     _prepare(ax, "x", across, values)
-    words = {"std": "standard deviation"}.get(quantity, quantity)
+    words = {"std": "standard deviation", "mass": "probability"}.get(quantity, quantity)
     ax.set_ylabel(words.replace("_", " "))
     return len(shown)
 
 
-def _draw_masses(ax: Axes, sweep: Sweep, across: str) -> int:
-    values, columns = sweep.axes[across], sweep.table()
-    places, rows = zip(*_slice(sweep, (across,)), strict=True)
-    x, at = np.array([float(values[i]) for (i,) in places]), list(rows)
-    marker = "o" if len(values) <= MARKED else ""
-    for label in sweep.labels:
-        mass = np.exp(columns[f"log_mass_{label}"][at])
-        kind: dict[str, Any] = {"color": colour_of(label), "marker": marker, "ms": 3}
-        ax.plot(x, mass, label=_named(sweep, label), **kind)
+def _draw_crossovers(ax: Axes, sweep: Sweep, across: str) -> None:
+    """Where two masses are the same, and what has no answer."""
+    ax.set_ylim(-0.03, 1.03)
     for c in sweep.crossovers:
         if c.axis == across and not math.isnan(c.value):
             ax.axvline(c.value, color=GREY, lw=0.5, ls=":", zorder=0.5)
-    lost = np.array([not sweep.rows[n].minima for n in at])
-    if lost.any():
+    lost = [place[0] for place, n in _slice(sweep, (across,)) if not sweep.rows[n].minima]
+    if lost:
         crosses: dict[str, Any] = {"ls": "", "ms": 4, "clip_on": False, "label": "no answer"}
-        ax.plot(x[lost], np.zeros(lost.sum()), marker="x", color=INK, **crosses)
-    _prepare(ax, "x", across, values)
-    ax.set(ylabel="probability", ylim=(-0.03, 1.03))
-    return len(sweep.labels)
+        x = [float(sweep.axes[across][i]) for i in lost]
+        ax.plot(x, np.zeros(len(lost)), marker="x", color=INK, **crosses)
 
 
 def _draw_phases(ax: Axes, sweep: Sweep, up: str, across: str) -> int:
@@ -255,11 +252,10 @@ def _draw_boundary(ax: Axes, sweep: Sweep, up: str, across: str) -> None:
     for points in lines.values():
         runs: list[list[tuple[float, float, int]]] = []  # at consecutive values of the other axis
         for point in sorted(points, key=lambda p: p[2]):
-            run = next((r for r in runs if r[-1][2] == point[2] - 1), None)
-            if run is None:
-                runs.append([point])
-            else:
-                run.append(point)
+            run: list[Any] = next((r for r in runs if r[-1][2] == point[2] - 1), [])
+            if not run:
+                runs.append(run)
+            run.append(point)
         for run in runs:
             xs, ys, _ = zip(*run, strict=True)
             ax.plot(xs, ys, color=INK, lw=1.2, marker=".", ms=3)

@@ -1,4 +1,4 @@
-"""An end state in the plane: its report, and its numbers as data."""
+"""An end state in the plane: its report, its numbers as data, and its figure."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from stationary.errors import Status
+from stationary.numbers.elementary import Array
 from stationary.plane.state import PlaneBasin, PlaneState
 from stationary.process.plane import point_text
 from stationary.process.plane_landscape import PlaneLandscape
+from stationary.show.drawing import BLUE, GREY, INK, RED, Sheet
 from stationary.show.layout import Report, picked, report, tabulated
 from stationary.wording import (
     digits_left,
@@ -23,8 +25,6 @@ from stationary.wording import (
     probability_text,
     relative_error_text,
 )
-
-__all__ = ["data", "table", "text", "window"]
 
 ROADS = {
     "gaussian": "The drift is linear and the noise even: the end state is the Gaussian of the "
@@ -38,6 +38,10 @@ ROADS = {
 }
 MOST_NAMED = 4  # basins in a sentence
 LEVELS = (0.025, 0.5, 0.975)
+PIXELS = 241
+CONTOURS = (2.0, 4.0, 8.0, 12.0, 16.0)  # of -log P above the peak
+DEEPEST = 18.0  # of a logarithmic density
+MARKS = {"stable": ("o", RED), "saddle": ("x", INK)}
 
 
 def text(state: PlaneState) -> Report:
@@ -59,14 +63,13 @@ def _headline(state: PlaneState) -> str:
     who = "the process" if state.diffusion.stepper is None else "SGD"
     v = state.diffusion.variable
     basins = sorted(state.basins, key=lambda b: -b.log_mass)
+    shown = basins[:MOST_NAMED]
+    said = joined([f"{_place(b, v)} with probability {_mass(b)}" for b in shown])
     if len(basins) == 1:
         spread = " and ".join("infinite" if math.isinf(s) else f"{s:.4g}" for s in state.std())
         said = f"{_place(basins[0], v)} (standard deviations {spread})"
-    else:
-        shown = basins[:MOST_NAMED]
-        said = joined([f"{_place(b, v)} with probability {_mass(b)}" for b in shown])
-        if len(basins) > MOST_NAMED:
-            said += f", and in {len(basins) - MOST_NAMED} more basins with the rest"
+    elif len(basins) > MOST_NAMED:
+        said += f", and in {len(basins) - MOST_NAMED} more basins with the rest"
     turns = ""
     if not state.curl.local:
         way = "anticlockwise" if state.circulation > 0 else "clockwise"
@@ -83,16 +86,16 @@ def _overshooting(state: PlaneState) -> str:
     """A word where the step that SGD takes on average leads away from a minimum."""
     if state.diffusion.stepper is None:
         return ""
-    found = [
+    found = " and ".join(
         f"{state.diffusion.variable} = {point_text(e.position)}"
         for e in state.equilibria
         if e.kind == "stable" and float(np.abs(1 + e.eigenvalues).max()) >= 1
-    ]
+    )
     if not found:
         return ""
     return (
-        f" That is the limit of small steps: with this one SGD overshoots {' and '.join(found)} "
-        "and does not settle there; see `stationary check`."
+        f" That is the limit of small steps: with this one SGD overshoots {found} and does not "
+        "settle there; see `stationary check`."
     )
 
 
@@ -268,3 +271,78 @@ def table(state: PlaneState, points: int = 101, *, of: str = "density") -> dict[
         "current_x": current[0],
         "current_y": current[1],
     }
+
+
+# -- the figure ----------------------------------------------------------------------------------
+
+
+def figure(state: PlaneState, sheet: Sheet, *, log: bool = False) -> None:
+    """Density (logarithmic with `log`), basins, equilibria, current, and the marginals."""
+    if sheet.ax is not None:
+        _draw_plane(sheet.ax, state, log=log)
+        return
+    grid = sheet.grid(1.1, 4.4, widths=(4, 1))
+    figure = sheet.figure
+    axes = figure.add_subplot(grid[1, 0])
+    top = figure.add_subplot(grid[0, 0], sharex=axes)
+    side = figure.add_subplot(grid[1, 1], sharey=axes)
+    x, y = _draw_plane(axes, state, log=log)
+    top.plot(x, state.marginal(0).pdf(x), color=BLUE)
+    side.plot(state.marginal(1).pdf(y), y, color=BLUE)
+    for panel in (top, side):
+        panel.tick_params(labelbottom=panel is side, labelleft=panel is top)
+    top.set(ylim=(0, None), ylabel="density")
+    side.set(xlim=(0, None), xlabel="density")
+    figure.suptitle(_caption(state), fontsize="medium")
+
+
+def _draw_plane(axes: Any, state: PlaneState, *, log: bool) -> tuple[Array, Array]:
+    x, y = (np.linspace(*ends, PIXELS) for ends in window(state))
+    points = np.stack([v.ravel() for v in np.meshgrid(x, y)])
+    height = np.asarray(state.energy(points)).reshape(PIXELS, PIXELS)
+    shown = -np.minimum(height, DEEPEST) if log else np.exp(-height)
+    axes.pcolormesh(x, y, shown, cmap="Blues", shading="gouraud", rasterized=True)
+    finite = np.where(np.isfinite(height), height, 1e3)
+    axes.contour(x, y, finite, levels=CONTOURS, colors=GREY, linewidths=0.4)
+    if len(state.basins) > 1:
+        label = np.asarray(state.basin_of(points)).reshape(PIXELS, PIXELS)
+        border: dict[str, Any] = {"colors": RED, "linewidths": 0.9, "linestyles": "dashed"}
+        for k in range(int(label.max())):
+            axes.contour(x, y, _smooth(label <= k), levels=[0.5], **border)
+    if not state.curl.local:
+        _stream(state, axes, x, y)
+    for e in state.equilibria:
+        if x[0] <= e.position[0] <= x[-1] and y[0] <= e.position[1] <= y[-1]:
+            mark, colour = MARKS.get(e.kind, ("s", GREY))
+            axes.plot(*e.position, mark, color=colour, markersize=5)
+    v = state.diffusion.variable
+    names = ("q", "v") if v == "(q, v)" else (f"${v}_1$", f"${v}_2$")
+    limits = {"xlim": (x[0], x[-1]), "ylim": (y[0], y[-1])}
+    axes.set(xlabel=names[0], ylabel=names[1], **limits)
+    return x, y
+
+
+def _smooth(inside: Array) -> Array:
+    """Ones and zeros blurred over a few pixels: the contour at half is then no staircase."""
+    from scipy.ndimage import gaussian_filter
+
+    return np.asarray(gaussian_filter(inside.astype(float), 1.5, mode="nearest"))
+
+
+def _stream(state: PlaneState, axes: Any, x: Array, y: Array) -> None:
+    """The current as streamlines, thick where it is strong."""
+    x, y = x[::4], y[::4]
+    points = np.stack([v.ravel() for v in np.meshgrid(x, y)])
+    u, v = np.nan_to_num(state.current(points)).reshape(2, len(y), -1)
+    size = np.hypot(u, v)
+    faint = size < 1e-5 * size.max()
+    u, v = np.where(faint, np.nan, (u, v))
+    kind: dict[str, Any] = {"color": INK, "density": 1.1, "arrowsize": 0.7}
+    axes.streamplot(x, y, u, v, linewidth=0.2 + 1.2 * np.sqrt(size / size.max()), **kind)
+
+
+def _caption(state: PlaneState) -> str:
+    name, share = state.diffusion.name, state.curl.fraction
+    if state.curl.local:
+        return f"{name}: no current"
+    return name if share is None else f"{name}: {100 * share:.2g} % of the driving circulates"

@@ -1,4 +1,4 @@
-"""The width bias in the plane: its report, and its numbers as data."""
+"""The width bias in the plane: its report, its numbers as data, and its figure."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 from stationary.plane.width import PlaneWidthBias
 from stationary.process.plane import point_text
 from stationary.show.bias import times_text
+from stationary.show.drawing import BLUE, RED, Sheet, add_legend, draw_curve
 from stationary.show.layout import Line, Report, picked, report, tabulated
-from stationary.wording import error_text, probability_text
-
-__all__ = ["data", "table", "text"]
+from stationary.show.plane import figure as draw_state
+from stationary.wording import LN10, error_text, probability_text
 
 COLUMNS = "log_density density_error law_density log_mass mass_error law_mass"
 ALONG = {
@@ -116,3 +116,19 @@ def table(bias: PlaneWidthBias) -> dict[str, Any]:
         rows = data(bias)["minima"]
         return {name: [r[name] for r in rows] for name in ("index", "mass", "log_density")}
     return {"factor": bias.factors} | picked(bias, COLUMNS)
+
+
+def figure(bias: PlaneWidthBias, sheet: Sheet) -> None:
+    """Marks for what was measured, lines for the law; the end state where nothing was stretched."""
+    if bias.factors is None:
+        draw_state(bias.state, sheet)
+        return
+    axes = sheet.axes(2.6)
+    for what, colour, label in (("density", BLUE, "density at the minimum"), ("mass", RED, "mass")):
+        measured, law = (np.asarray(getattr(bias, f"{k}_{what}")) / LN10 for k in ("log", "law"))
+        draw_curve(axes, bias.factors, law, "", color=colour, lw=0.8, label=f"{label}, by the law")
+        kind: dict[str, Any] = {"ls": "", "ms": 4, "color": colour}
+        draw_curve(axes, bias.factors, measured, label=f"{label}, measured", **kind)
+    axes.set_xlabel(f"factor by which minimum {bias.minimum} is stretched ({bias.direction})")
+    axes.set_ylabel(r"$\log_{10}$ (stretched / as it was)")
+    add_legend(axes)

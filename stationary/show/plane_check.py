@@ -13,8 +13,6 @@ from stationary.show.drawing import BLUE, INK, RED, Sheet, add_legend
 from stationary.show.layout import Line, Report, picked, report, tabulated
 from stationary.wording import capital, error_text, known_text
 
-__all__ = ["data", "figure", "table", "text"]
-
 ANSWERS = ("diffusion", "chain", "walkers")
 
 

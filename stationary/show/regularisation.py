@@ -12,8 +12,6 @@ from stationary.show.drawing import GREY, INK, Sheet, add_legend, colour_of, sym
 from stationary.show.layout import Report, picked, report, tabulated
 from stationary.wording import error_text, mean_text, probability_text
 
-__all__ = ["data", "figure", "table", "text"]
-
 MOST_NAMED = 12  # basins in the legend
 
 

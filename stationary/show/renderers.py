@@ -16,8 +16,6 @@ from typing import Any
 
 from stationary.errors import StationaryError
 
-__all__ = ["KINDS", "renderer"]
-
 Renderer = Callable[..., Any]
 
 ONE_AT_A_TIME = RLock()  # matplotlib's settings are shared by all threads while one of them draws
@@ -35,8 +33,8 @@ KINDS = {  # the modules that show each kind of answer
     "Fit": "fit",
     "Influence": "influence",
     "PlaneCheck": "plane_check",
-    "PlaneState": "plane plane_figure",
-    "PlaneWidthBias": "plane_bias plane_bias_figure",
+    "PlaneState": "plane",
+    "PlaneWidthBias": "plane_bias",
     "RegularisationPath": "regularisation",
     "Saved": "saved",
     "Simulation": "simulation",
@@ -63,13 +61,7 @@ def _shown(kind: type, form: str) -> Renderer | None:
 
 
 def renderer(kind: type, form: str) -> Renderer:
-    """The function that sets an answer of this class in a form.
-
-    Raises
-    ------
-    StationaryError
-        If there is none; the message says which forms there are.
-    """
+    """The function that sets an answer of this class in a form; an error if there is none."""
     found = _shown(kind, form)
     if found is None:
         forms = ", ".join(repr(f) for f in (*FORMS, *PAGES) if _shown(kind, f) is not None)

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from stationary.analysis import Analysis
     from stationary.sgd import FiniteStep
 
-__all__ = ["text"]
 
 MOST_ROWS = 30  # of a table
 MORE = "and {n} more; --json lists them all."
@@ -87,15 +86,15 @@ def _schedule(analysis: Analysis) -> list[Line]:
 
 def _model(analysis: Analysis) -> list[Line]:
     diffusion = analysis.diffusion
-    lines = [diffusion.stated_equation + "."]
-    if analysis.landscape is not None:
+    lines = [f"{diffusion.stated_equation}."]
+    if analysis.landscape is None:
+        lines.append("Time is in the unit of the drift; a = sigma^2 = 2 D.")
+    else:
         lines.append(
             "G is the mean gradient of the datapoints and S2 the population variance of their "
             "gradients; f = -T G, a = T^2 D; time is counted in SGD steps."
         )
         lines += _optimiser(analysis.landscape)
-    else:
-        lines.append("Time is in the unit of the drift; a = sigma^2 = 2 D.")
     if analysis.steps is not None:
         lines.append(f"The step: {analysis.steps.line}")
     if diffusion.parameters:
@@ -142,18 +141,20 @@ def _equilibria(analysis: Analysis) -> list[Line]:
     equilibria, more = first_of(analysis.equilibria, MOST_ROWS, MORE)
     if not equilibria:
         pieces = analysis.end_state.anatomy.pieces
-        if all((p.sampling.samples.values[0] == 0).all() for p in pieces):
-            return ["The drift is zero everywhere."]
-        return ["The drift has no zero inside the domain."]
+        nowhere = not all((p.sampling.samples.values[0] == 0).all() for p in pieces)
+        return [
+            f"The drift {'has no zero inside the domain' if nowhere else 'is zero everywhere'}."
+        ]
     v = analysis.diffusion.variable
     rate = analysis.landscape.small_step_rate if analysis.landscape is not None else None
     rows = []
     for e in equilibria:
         kind = "stable" if e.stable else "unstable"
-        steep = None if e.slope is None else float(-e.slope / rate if rate else e.slope)
+        shown: Any = "a corner" if e.interval is None else "0"
+        if e.slope is not None:
+            shown = float(-e.slope / rate if rate else e.slope)
         if e.interval is not None:
             kind += f" on all of [{e.interval[0]:.6g}, {e.interval[1]:.6g}]"
-        shown = ("a corner" if e.interval is None else "0") if steep is None else steep
         rows.append((_position(e, analysis.diffusion), error_text(e.error), shown, kind))
     return [*tabulated((v, "error", f"dG/d{v}" if rate else f"df/d{v}", ""), rows), *more]
 
@@ -170,11 +171,8 @@ def _position(e: Equilibrium, diffusion: Diffusion) -> str:
 
 def _many_digits(analysis: Analysis) -> list[Line]:
     """Every number in full, one per line, wrapped as it must be."""
-    lines: list[Line] = []
-    for name, value in (in_full(analysis) or {}).items():
-        line = f"{name}: {value}"
-        lines += [f"|{line[k : k + WIDTH - 4]}" for k in range(0, len(line), WIDTH - 4)]
-    return lines
+    lines = [f"{name}: {value}" for name, value in (in_full(analysis) or {}).items()]
+    return [f"|{x[k : k + WIDTH - 4]}" for x in lines for k in range(0, len(x), WIDTH - 4)]
 
 
 def _classes(analysis: Analysis) -> list[Line]:
@@ -185,13 +183,11 @@ def _classes(analysis: Analysis) -> list[Line]:
     rows = [(interval_text(c.interval), "a density", c.weight) for c in state.components]
     rows += [(f"{a.position:.9g}", "an atom", a.weight) for a in state.atoms]
     for e in state.escapes:
-        where = f"{e.position:.9g}" if e.interval is None else interval_text(e.interval)
         kind = "spreads for ever" if e.decided else "not decided"
-        rows.append((where, "lost" if e.interval is None else kind, e.weight))
-    told = [
-        (where, kind, "by the start" if weight is None else f"{float(weight):.12g}")
-        for where, kind, weight in rows
-    ]
+        point = e.interval is None
+        where = f"{e.position:.9g}" if e.interval is None else interval_text(e.interval)
+        rows.append((where, "lost" if point else kind, e.weight))
+    told = [(*row, "by the start" if w is None else f"{float(w):.12g}") for *row, w in rows]
     lines = tabulated((v, "", "probability"), told)
     if state.initial is not None:
         lines.append(f"The start: {state.initial.text}.")
@@ -216,24 +212,23 @@ def _basins(analysis: Analysis, sgd: FiniteStep | None) -> list[Line]:
         return []
     heaviest = sorted(analysis.basins, key=lambda b: -b.log_mass)[:MOST_ROWS]
     shown = [b for b in analysis.basins if b in heaviest]
-    lines = _shares(analysis, shown, sgd)
     left_out = len(analysis.basins) - len(shown)
-    if left_out:
-        lines.append(f"and {left_out} lighter ones; --json lists them all.")
-    return [*lines, *_merged(analysis), "", *_heights(analysis, shown)]
+    more = [f"and {left_out} lighter ones; --json lists them all."] if left_out else []
+    shares = _shares(analysis, shown, sgd)
+    return [*shares, *more, *_merged(analysis), "", *_heights(analysis, shown)]
 
 
 def _shares(analysis: Analysis, shown: list[Basin], sgd: FiniteStep | None) -> list[Line]:
     place = places(analysis.end_state)
-
-    def row(b: Basin, part: str = "") -> tuple[str, ...]:
-        at = f"{part}{centre(b, place)}{' (wall)' if b.at_wall else ''}"
-        own = () if sgd is None else (_of_sgd(b, sgd),)
-        return at, place(b.lower), place(b.upper), *_mass(b), *own
-
-    rows = [r for b in shown for r in (row(b), *(row(p, "of which ") for p in b.parts[:MOST_ROWS]))]
-    header = ("minimum", "from", "to", "mass", "rel. error")
-    return tabulated(header if sgd is None else (*header, "of SGD"), rows)
+    header, rows = ["minimum", "from", "to", "mass", "rel. error"], []
+    if sgd is not None:
+        header.append("of SGD")
+    for b in shown:
+        for part, x in (("", b), *(("of which ", part) for part in b.parts[:MOST_ROWS])):
+            at = f"{part}{centre(x, place)}{' (wall)' if x.at_wall else ''}"
+            own = () if sgd is None else (_of_sgd(x, sgd),)
+            rows.append((at, place(x.lower), place(x.upper), *_mass(x), *own))
+    return tabulated(header, rows)
 
 
 def _mass(b: Any) -> tuple[str, str]:
@@ -252,15 +247,20 @@ def _of_sgd(b: Basin, sgd: FiniteStep) -> str:
 def _heights(analysis: Analysis, shown: list[Basin]) -> list[Line]:
     """Densities, barriers and times to leave; of a landscape, losses, too."""
     place, is_landscape = places(analysis.end_state), analysis.landscape is not None
-    exits = dict(zip(map(id, analysis.basins), analysis.exits, strict=True))
+    exits = {id(b): passage for b, passage in zip(analysis.basins, analysis.exits, strict=True)}
     times = [exits[id(b)] for b in shown]
     rows = []
     for b, passage in zip(shown, times, strict=True):
-        row: list[Any] = [f"{place(b.position)}{' (wall)' if b.at_wall else ''}", b.log_density]
-        row += [b.variance, b.barrier_left, b.barrier_right]
-        row.append(None if passage is None else time_text(passage.log_time))
-        row += [", ".join(place(m.position) for m in _highest(b)) or None, b.width]
-        rows.append([*row, b.loss, b.sharpness, b.batch_sharpness] if is_landscape else row)
+        rows.append(
+            (
+                f"{place(b.position)}{' (wall)' if b.at_wall else ''}",
+                *(b.log_density, b.variance, b.barrier_left, b.barrier_right),
+                None if passage is None else time_text(passage.log_time),
+                ", ".join(place(m.position) for m in _highest(b)) or None,
+                b.width,
+                *((b.loss, b.sharpness, b.batch_sharpness) if is_landscape else ()),
+            )
+        )
     header = ["minimum", "log P", "a", "barrier left", "right", "exit time", "P peaks at", "width"]
     told = "Width: the deviation of a small peak there, sqrt(a / (2 |f'|))."
     if is_landscape:
@@ -299,17 +299,15 @@ def _highest(basin: Basin) -> list[Mode]:
 
 def _merged(analysis: Analysis) -> list[Line]:
     """How many minima count together, and why."""
-    merged = [b for b in analysis.basins if b.parts]
+    merged = [b.parts for b in analysis.basins if b.parts]
     if not merged:
         return []
-    minima = sum(len(b.parts) for b in merged)
-    hidden = sum(max(len(b.parts) - MOST_ROWS, 0) for b in merged)
+    hidden = sum(max(len(parts) - MOST_ROWS, 0) for parts in merged)
+    more = f" {hidden} more of them are in --json." if hidden else ""
     into = "one basin" if len(merged) == 1 else f"{len(merged)} basins"
     return [
-        f"{minima} minima were merged into {into}: what separates them is less than "
-        f"{analysis.min_barrier:g} in the exponent (--min-barrier 0 keeps them apart)."
-        + f" {hidden} more of them are in --json."
-        * bool(hidden)
+        f"{sum(map(len, merged))} minima were merged into {into}: what separates them is less than "
+        f"{analysis.min_barrier:g} in the exponent (--min-barrier 0 keeps them apart).{more}"
     ]
 
 
@@ -317,17 +315,12 @@ def _unbounded(analysis: Analysis) -> list[Line]:
     """What gathers at points next to which the density grows without bound."""
     state, place = analysis.end_state, places(analysis.end_state)
     rows = [
-        (
-            *(place(x) for x in (p.position, p.lower, p.upper)),
-            *_mass(p),
-            distance_text(p.log_half, 4),
-        )
+        (*map(place, (p.position, p.lower, p.upper)), *_mass(p), distance_text(p.log_half, 4))
         for p in peaks_of(state)
     ]
     header = (analysis.diffusion.variable, "from", "to", "mass", "rel. error", "half within")
-    lines = tabulated(header, rows)
     why = "Each reaches to where the density is least before the next peak."
-    return [*lines, why] if lines else []
+    return [*tabulated(header, rows), why] if rows else []
 
 
 # -- moments and errors ----------------------------------------------------------------------------
@@ -357,7 +350,7 @@ def _current(state: EndState) -> list[tuple[str, str, str]]:
     for name, factor in (("current", 1.0), ("mean velocity", upper - lower)):
         error = flow.error * factor
         value, shown = known_text(flow.value * factor, error), error_text(error)
-        if flow.log_abs > -math.inf and abs(flow.log_abs) > 600:  # beyond doubles, or nearly
+        if math.inf > abs(flow.log_abs) > 600:  # beyond doubles, or nearly
             sign = "-" if flow.tilt < 0 else ""
             value = sign + power_text(flow.log_abs + math.log(factor))
             shown = f"relative {error_text(flow.log_error)}"

@@ -12,8 +12,6 @@ from stationary.show.files import probe, write
 from stationary.show.layout import Report
 from stationary.sources.saved import Saved
 
-__all__ = ["data", "save", "table", "text"]
-
 data, table = map(attrgetter, ("data", "table"))  # of what was saved
 
 FORMAT = 1
@@ -28,13 +26,7 @@ def text(answer: Saved) -> Report:
 
 
 def save(answer: Result, path: str | Path) -> None:
-    """What `stationary.load` reads again.
-
-    Raises
-    ------
-    LandscapeError
-        If the file cannot be written, or its name does not end in .json.
-    """
+    """What `stationary.load` reads again, in a file whose name ends in .json."""
     path = Path(path)
     probe(path, suffixes=(".json",))
     try:

@@ -11,8 +11,6 @@ from stationary.show.layout import Line, Report, report, tabulated
 from stationary.simulation.result import Simulation
 from stationary.wording import error_text, known_text, sentence
 
-__all__ = ["data", "figure", "table", "text"]
-
 
 def text(s: Simulation) -> Report:
     """The averages, where the walkers were, and whether they are to be believed."""

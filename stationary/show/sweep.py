@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +14,8 @@ from stationary.show.layout import Line, Report, first_of, report, rows_of, tabu
 from stationary.wording import error_text, known_text, probability_text
 
 if TYPE_CHECKING:
-    from stationary.questions.sweeps.sweep import Crossover, Row, Sweep
+    from stationary.questions.sweeps.sweep import Crossover, Sweep
 
-__all__ = ["data", "table", "text", "value_text"]
 
 MOST_ROWS = 20  # of a table
 MOST_REASONS = 5
@@ -42,19 +40,18 @@ def _points(n: int) -> str:
 
 
 def _grid(sweep: Sweep) -> list[Line]:
-    axes = "; ".join(_axis(name, values) for name, values in sweep.axes.items())
-    lines = [f"{_points(math.prod(map(len, sweep.axes.values())))}: {axes}."]
+    axes = [
+        f"{name} with {len(values)} values from {values[0]:.6g} to {values[-1]:.6g}"
+        if len(values) > 6
+        else f"{name} = {', '.join(map(value_text, values))}"
+        for name, values in sweep.axes.items()
+    ]
+    lines = [f"{_points(math.prod(map(len, sweep.axes.values())))}: {'; '.join(axes)}."]
     if not sweep.complete:
         n = len(sweep.rows)
         were = "was" if n == 1 else "were"
         lines.append(f"Not complete: {sweep.stopped} when {_points(n)} {were} done.")
     return lines
-
-
-def _axis(name: str, values: Sequence[Any]) -> str:
-    if len(values) > 6:
-        return f"{name} with {len(values)} values from {values[0]:.6g} to {values[-1]:.6g}"
-    return f"{name} = {', '.join(map(value_text, values))}"
 
 
 def value_text(value: Any) -> str:
@@ -73,14 +70,15 @@ def _minima(sweep: Sweep) -> list[Line]:
         here = sweep.kinds[label] != ""
         logs = columns[f"log_mass_{label}"][here]
         logs = logs[~np.isnan(logs)]
-        ends = (float(logs.min()), float(logs.max())) if len(logs) else ()
         where = columns[f"position_{label}"][here]
+        # What is far below any width is rounding.
+        ends = [f"{x:.6g}" if abs(x) > 1e-13 * scale else "0" for x in (where.min(), where.max())]
         rows.append(
             (
                 str(label),
-                _span(float(where.min()), float(where.max()), scale),
+                " to ".join(dict.fromkeys(ends)),
                 " or ".join(sorted(set(sweep.kinds[label][here]))),
-                *(map(probability_text, ends) if ends else ("", "")),
+                *(map(probability_text, (logs.min(), logs.max())) if len(logs) else ("", "")),
                 str(wins[label]),
             )
         )
@@ -89,12 +87,6 @@ def _minima(sweep: Sweep) -> list[Line]:
     if rows and undecided > 0:
         more.append(f"At {_points(undecided)} none dominates, or that is not known.")
     return [*tabulated(header, rows), *more]
-
-
-def _span(low: float, high: float, scale: float) -> str:
-    # What is far below any width is rounding.
-    a, b = (f"{x:.6g}" if abs(x) > 1e-13 * scale else "0" for x in (low, high))
-    return a if a == b else f"{a} to {b}"
 
 
 def _crossovers(sweep: Sweep) -> list[Line]:
@@ -128,8 +120,7 @@ def _crossovers(sweep: Sweep) -> list[Line]:
 
 
 def _lost(sweep: Sweep, c: Crossover) -> str:
-    fixed = _place(sweep, c.fixed)
-    low, high = c.between
+    fixed, (low, high) = _place(sweep, c.fixed), c.between
     return (
         f"{f'At {fixed}: ' if fixed else ''}minimum {c.below} below and minimum {c.above} above, "
         f"somewhere between {c.axis} = {low:.6g} and {high:.6g}: {c.reason}."
@@ -169,17 +160,13 @@ def _reasons(sweep: Sweep) -> list[Line]:
     for reason in order[:MOST_REASONS]:
         n = len(groups[reason])
         which = "1 point" if n == 1 else f"{n} points, the first"
-        where = _place(sweep, _values(sweep.rows[groups[reason][0]]))
+        first = sweep.rows[groups[reason][0]]
+        where = _place(sweep, vars(first) | dict(first.parameters))
         lines.append(f"{which}{f' at {where}' if where else ''}: {reason.rstrip('.')}.")
     if len(order) > MOST_REASONS:
         rest = sum(len(groups[r]) for r in order[MOST_REASONS:])
         lines.append(f"{rest} more points have other reasons: see the table (--csv).")
     return lines
-
-
-def _values(row: Row) -> dict[str, Any]:
-    named = ("learning_rate", "batch_size", "replacement")
-    return {name: getattr(row, name) for name in named} | dict(row.parameters)
 
 
 def _trust(sweep: Sweep) -> list[Line]:

@@ -4,32 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from stationary.line.partition import SingularPoint
 from stationary.numbers.elementary import Array, converted, logsumexp, to_float
-from stationary.process.initial import Initial
 from stationary.states.basins import Basin
 from stationary.states.distribution import EndState
 from stationary.states.mixture import joined
 from stationary.weight.component import Component
 from stationary.weight.modes import Mode, modes_of
 from stationary.weight.quantiles import quantile
-
-__all__ = [
-    "Part",
-    "View",
-    "Zoom",
-    "asked",
-    "drawn_range",
-    "mass_label",
-    "parts_of",
-    "rest_of",
-]
-
 
 WORK = 2**26  # losses or gradients evaluated for a panel, at most
 TAILS = np.geomspace(0.02, 1e-4, 6)  # probabilities beyond the range that is drawn
@@ -79,25 +66,26 @@ class View:
     def of(cls, state: EndState) -> View:
         lower, upper = drawn_range(state)
         seen = [e for e in state.anatomy.equilibria if lower <= e.position <= upper]
-        stable, unstable = ([e.position for e in seen if e.stable == s] for s in (True, False))
         points = tuple(
             p for p in state.anatomy.points if float(p.upper) >= lower and float(p.lower) <= upper
         )
         edges = {e for p in points for e in (float(p.lower), float(p.upper))}
         cuts = np.array(sorted(e for e in edges if lower < e < upper))
         clipped = [(max(a, lower), min(b, upper)) for a, b in state.transient]
+        ring = state.diffusion.is_periodic
+        turn = state.diffusion.domain[1] - state.diffusion.domain[0] if ring else 0.0
         return cls(
             lower,
             upper,
             _points(state, lower, upper, cuts),
-            stable,
-            unstable,
+            [e.position for e in seen if e.stable],
+            [e.position for e in seen if not e.stable],
             state.diffusion.variable,
-            tuple(_seen_from(part, upper - lower, _turn_of(state)) for part in parts_of(state)),
+            tuple(_seen_from(part, upper - lower, turn) for part in parts_of(state)),
             points,
             cuts,
             tuple((a, b) for a, b in clipped if a < b),
-            state.diffusion.is_periodic,
+            ring,
         )
 
     def holds(self, x: float) -> bool:
@@ -109,11 +97,9 @@ class View:
 
     def away(self, x: Array) -> Array:
         """Which points keep away from zeros of the variance, where an exponent may diverge."""
-        far = np.full(x.shape, True)
         with np.errstate(invalid="ignore"):  # x may have gaps
-            for cut in self.cuts:
-                far &= np.abs(x - cut) > 0.03 * (self.upper - self.lower)
-        return far
+            away = np.abs(np.subtract.outer(self.cuts, x))
+            return np.asarray((away > 0.03 * (self.upper - self.lower)).all(axis=0))
 
     def coarse(self, datapoints: int) -> Array:
         """The points, or as many even ones as so many datapoints leave affordable."""
@@ -131,26 +117,22 @@ class View:
 
 def parts_of(state: EndState) -> list[Part]:
     """The densities that hold something, or may, depending on the start."""
-    if state.kind == "none":
-        return []
-    found = []
-    for c in state.components:
-        if c.weight is None:
-            found.append(Part(c, _share(state, c)))
-        elif c.weight > 0:
-            found.append(Part(c, math.log(c.weight)))
-    return found
+    return [
+        Part(c, _share(state, c) if c.weight is None else math.log(c.weight))
+        for c in state.components
+        if state.kind != "none" and (c.weight is None or c.weight > 0)
+    ]
 
 
 def _share(state: EndState, c: Component) -> float:
     """log of what a component holds of its class, of which it mostly is the whole."""
     assert state.classes is not None
-    pieces = state.anatomy.pieces
     (group,) = (g for g in state.classes.groups if g.lower <= c.interval[0] < g.upper)
     if group.first == group.last:
         return 0.0
     members = [m for m in state.components if group.lower <= m.interval[0] < group.upper]
-    solved = list(zip(pieces[group.first : group.last + 1], members, strict=True))
+    pieces = state.anatomy.pieces[group.first : group.last + 1]
+    solved = list(zip(pieces, members, strict=True))
     return float(joined(solved).log_shares[members.index(c)])
 
 
@@ -162,9 +144,8 @@ def _seen_from(part: Part, width: float, turn: float) -> Part:
         return part
     reach = NARROW * width / 2
     low, high = peak.position - reach, peak.position + reach
-    places = (-turn, 0.0, turn) if turn else (0.0,)
-    held = logsumexp(np.array([float(c.log_probability(low + t, high + t)) for t in places]))
-    return Part(c, part.log_weight, peak if held > math.log(0.95) else None)
+    held = [float(c.log_probability(low + t, high + t)) for t in {-turn, 0.0, turn}]
+    return replace(part, peak=peak if logsumexp(np.array(held)) > math.log(0.95) else None)
 
 
 def _highest(c: Component) -> Mode | None:
@@ -173,34 +154,17 @@ def _highest(c: Component) -> Mode | None:
     return max(modes, key=lambda m: m.log_density, default=None)
 
 
-def _turn_of(state: EndState) -> float:
-    """Once around, on a ring; else 0."""
-    lower, upper = state.diffusion.domain
-    return upper - lower if state.diffusion.is_periodic else 0.0
-
-
 # -- a density that is narrower than the picture, or than the spacing of doubles ------------------
 
 
-@dataclass(frozen=True, eq=False)
-class Zoom:
-    """The surroundings of the highest peak of a component, out to where the density is nothing.
+class Zoom(NamedTuple):
+    """The surroundings of the highest peak of a component, out to where the density is nothing."""
 
-    Attributes
-    ----------
-    position, offset, unit
-        The peak is at position + offset 10^unit: a double, and what that leaves out.
-    steps
-        Even steps from the peak, in the same unit.
-    log_density
-        log of the density (within the component) there, per unit of x.
-    """
-
-    position: float
-    offset: float
+    position: float  # of the peak, as a double
+    offset: float  # what that leaves out, in units of 10^unit
     unit: int
-    steps: Array
-    log_density: Array
+    steps: Array  # even steps from the peak, in the same unit
+    log_density: Array  # within the component, per unit of x
 
     @classmethod
     def of(cls, c: Component, count: int = 401) -> Zoom | None:
@@ -212,10 +176,8 @@ class Zoom:
         # exp(-top) of a normal distribution is 2.5 deviations.
         unit = math.floor(-(top + math.log(2)) / math.log(10))
         unit = unit if abs(unit) > 2 else 0
-
         one = converted(10.0, c.arithmetic) ** unit
         diffusion = c.density.sampling.diffusion
-        position = float(mode.position)
 
         def density(steps: Array) -> Array:
             x = mode.position + converted(steps, c.arithmetic) * one
@@ -231,8 +193,8 @@ class Zoom:
             end = far[np.argmax(fallen)] if fallen.any() else far[-1]
             ends.append(0.0 if fallen[0] else side * end)  # the peak may be at a wall
         steps = np.linspace(ends[0], ends[1], count)
-        offset = float((mode.position - position) / one)
-        return cls(position, offset, unit, steps, density(steps))
+        position = float(mode.position)
+        return cls(position, float((mode.position - position) / one), unit, steps, density(steps))
 
 
 # -- range and points -----------------------------------------------------------------------------
@@ -255,8 +217,9 @@ def drawn_range(state: EndState) -> tuple[float, float]:
     at += [atom.position for atom in state.atoms]
     parts = parts_of(state)
     if not parts:
-        at = sorted(at + _starts(state.initial))
-        at = at or [next((end for end in (lower, upper) if math.isfinite(end)), 0.0)]
+        if state.initial is not None:  # give or take a little
+            at += np.quantile(state.initial.rvs(1000, 0), [0.025, 0.975]).tolist()
+        at = sorted(at) or [next((end for end in (lower, upper) if math.isfinite(end)), 0.0)]
         room = max(4.0, at[-1] - at[0])
         return max(lower, at[0] - room), min(upper, at[-1] + room)
     left = min(_central(part.component, left=True) for part in parts)
@@ -270,13 +233,6 @@ def drawn_range(state: EndState) -> tuple[float, float]:
     ends = [end for end in (lower, upper) if left - width <= end <= right + width]
     left, right = min([left - 0.06 * width, *ends]), max([right + 0.06 * width, *ends])
     return max(lower, left), min(upper, right)
-
-
-def _starts(initial: Initial | None) -> list[float]:
-    """Where the process starts, give or take a little."""
-    if initial is None:
-        return []
-    return [float(x) for x in np.quantile(initial.rvs(1000, 0), [0.025, 0.975])]
 
 
 def _central(c: Component, *, left: bool) -> float:
