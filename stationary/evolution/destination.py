@@ -61,7 +61,7 @@ def _cell_masses(component: Any, edges: Array) -> Array:
     below, above = (edges >= last).astype(float), (edges <= first).astype(float)
     if inside.any():
         x = converted(edges[inside], component.arithmetic)
-        below[inside] = to_float(exp(component.logcdf(x)))
-        above[inside] = to_float(exp(component.logsf(x)))
+        below[inside] = to_float(exp(component.log_half(x, left=True)))
+        above[inside] = to_float(exp(component.log_half(x, left=False)))
     rising, falling = np.diff(below), -np.diff(above)
     return np.asarray(np.maximum(np.where(below[1:] <= 0.5, rising, falling), 0.0))

@@ -354,7 +354,6 @@ def table(analysis: Analysis, points: int = 1001, *, of: str = "density") -> dic
     if of != "density":
         raise LandscapeError(f'to_csv(of={of!r}): there are tables of "density" and of "minima".')
     state = analysis.rounded.end_state
-    state._require()
     lower, upper = analysis.diffusion.domain
     low = lower if math.isfinite(lower) else float(state.ppf(EDGE))
     high = upper if math.isfinite(upper) else float(state.isf(EDGE))

@@ -54,42 +54,46 @@ def basins_of(state: EndState, min_barrier: float = MIN_BARRIER) -> tuple[Basin,
         If `min_barrier` is not a number from 0 upwards.
     """
     least = checked_barrier(min_barrier, state.diffusion.name)
-    if state.diffusion.is_periodic:
-        lower, upper = state.diffusion.domain
-        rings = (_basins_of_ring(state, c) for c in state.components)
-        return tuple(b for ring in rings for b in merged(ring, least, state, upper - lower))
-    lines = (_basins(state, c) for c in state.components if c.weight is None or c.weight > 0)
-    return tuple(b for line in lines for b in merged(line, least, state))
+    lower, upper = state.diffusion.domain
+    period = upper - lower if state.diffusion.is_periodic else None
+    held = (c for c in state.components if c.weight is None or c.weight > 0)
+    return tuple(b for c in held for b in merged(_basins(state, c, period), least, state, period))
 
 
-def _basins(state: EndState, c: Component) -> list[Basin]:
+def _basins(state: EndState, c: Component, period: float | None) -> list[Basin]:
+    """One minimum in each interval between unstable equilibria and the ends, or across a seam.
+
+    At an end that the drift presses against it is the wall itself, or, at infinity, nothing.
+    """
     lower, upper = c.interval
     parts = state.anatomy.piece_at(lower)
-    found = parts.sampling
-    stable = [e for e in parts.equilibria if e.stable]
-    borders = [lower, *(e.place for e in parts.equilibria if not e.stable), upper]
-    # One minimum in each interval between borders; at an end that the drift presses against it
-    # is the wall itself, or, at infinity, nothing.
-
-    def rounded(x: Any) -> float:
-        """What a number loses when it is handed out as a double."""
-        size = abs(to_float(number(x)))
-        return 0.0 if state.digits is not None or size == math.inf else float(np.spacing(size)) / 2
-
-    minima: list[tuple[Any, Equilibrium | None] | None] = [(e.place, e) for e in stable]
-    first, last = found.diffusion.domain
-    to_lower, to_upper = _pressed(parts)
-    if to_lower:
-        minima.insert(0, (found.lower, None) if math.isfinite(first) else None)
-    if to_upper:
-        minima.append((found.upper, None) if math.isfinite(last) else None)
-    at = np.array([m[0] for m in minima if m is not None], dtype=found.panels.edges.dtype)
-    if not len(at):
+    found, given = parts.sampling, state.given
+    minima: list[tuple[Any, Equilibrium | None]] = [
+        (e.place, e) for e in parts.equilibria if e.stable
+    ]
+    inner = [e.place for e in parts.equilibria if not e.stable]
+    log_mass, errors = _masses(c, np.array(inner))
+    if period is None:
+        borders = [lower, *inner, upper]
+        first, last = found.diffusion.domain
+        to_lower, to_upper = _pressed(parts)
+        if to_lower and math.isfinite(first):
+            minima.insert(0, (found.lower, None))
+        if to_upper and math.isfinite(last):
+            minima.append((found.upper, None))
+    elif inner:
+        borders = [inner[-1] - period, *inner, inner[0] + period]
+        # What lies below the first border and above the last is one basin, across the seam.
+        outer = [i for i in (0, -1) if log_mass[i] > -math.inf]  # the seam may be a border itself
+        total = logsumexp(log_mass[outer])
+        errors[[0, -1]] = exp(log_mass[outer] - total) @ errors[outer]
+        log_mass[[0, -1]] = min(total, 0.0)
+    if not minima or (period is not None and not inner):
         return []
+    at = np.array([place for place, _ in minima], dtype=found.panels.edges.dtype)
     panel, within = c.density.sampling.quieter(at)
-    densities = iter(chebyshev_sum(c.density.coefficients, within, panel) - c.log_norm)
-    variances = iter(exp(chebyshev_sum(c.density.sampling.ell, within, panel)))
-    log_mass, errors = _masses(c, np.array(borders[1:-1]))
+    densities = chebyshev_sum(c.density.coefficients, within, panel) - c.log_norm
+    variances = exp(chebyshev_sum(c.density.sampling.ell, within, panel))
     if c.weight is None:
         log_mass = log_mass + c.log_share
     elif c.weight != 1:
@@ -99,22 +103,38 @@ def _basins(state: EndState, c: Component) -> list[Basin]:
         # Of a start that is spread out, the error of a weight is absolute.
         spread = state.initial is not None and state.initial.law is not None
         weight_error += compact(state.weight_error / (c.weight if spread else 1))
-    real = [(i, m[0], m[1]) for i, m in enumerate(minima) if m is not None]
-    # Left and right ends of the basins, with the minima between.
-    inner = [found.lower, *borders[1:-1], found.upper]
-    places = [[inner[i], place, inner[i + 1]] for i, place, _ in real]
-    around = np.array(places, dtype=at.dtype).ravel()
-    climbs = np.append(np.abs(found.climbs(around)), 0 * around[-1:]).reshape(-1, 3)
-    doubts = climb_errors(found, around[:-1], around[1:])
+
+    def rounded(x: Any) -> float:
+        """What a number loses when it is handed out as a double."""
+        size = abs(to_float(number(x)))
+        return 0.0 if state.digits is not None or size == math.inf else float(np.spacing(size)) / 2
+
+    # Left and right ends of the basins, as far as there are panels, with the minima between.
+    index = [sum(b < place for b in inner) for place, _ in minima]
+    around = [
+        [max(borders[i], found.lower), place, min(borders[i + 1], found.upper)]
+        for i, (place, _) in zip(index, minima, strict=True)
+    ]
+    points = np.array(around, dtype=at.dtype).ravel()
+    climbs = np.append(found.climbs(points), 0 * points[-1:]).reshape(-1, 3)
+    doubts = climb_errors(found, points[:-1], points[1:])
     doubts = np.append(doubts, 0 * doubts[-1:]).reshape(-1, 3)
+    if period is not None:
+        doubts[:] = climb_error(found, lower, upper)
     result = []
-    given = state.given
-    for (i, place, e), climb, doubt in zip(real, climbs, doubts, strict=True):
+    for n, (i, (place, e)) in enumerate(zip(index, minima, strict=True)):
         low, high = borders[i], borders[i + 1]
-        has_left, has_right = i > 0, i + 1 < len(minima)
+        left, right = climbs[n, :2]
+        if period is not None and low < lower:
+            left = left + found.climbs(np.array([low + period, upper]))[0]
+        if period is not None and high > upper:
+            right = right + found.climbs(np.array([lower, high - period]))[0]
+        left, right = abs(left), abs(right)
+        has_left, has_right = period is not None or i > 0, period is not None or i < len(inner)
         if e is None:
             place = lower if place is found.lower else upper
         slope = None if e is None else e.in_digits().slope
+        sides = ((has_left, left, doubts[n, 0]), (has_right, right, doubts[n, 1]))
         result.append(
             Basin(
                 position=given(place),
@@ -125,17 +145,12 @@ def _basins(state: EndState, c: Component) -> list[Basin]:
                 mass=given(exp(number(log_mass[i]))),
                 log_mass=given(log_mass[i]),
                 mass_error=compact(errors[i] + weight_error + rounded(log_mass[i])),
-                log_density=given(next(densities)),
+                log_density=given(densities[n]),
                 curvature=None if slope is None else given(-slope),
-                variance=given(next(variances)),
-                barrier_left=given(climb[0]) if has_left else None,
-                barrier_right=given(climb[1]) if has_right else None,
-                barrier_error=compact(
-                    max(
-                        doubt[0] + rounded(climb[0]) if has_left else 0.0,
-                        doubt[1] + rounded(climb[1]) if has_right else 0.0,
-                    )
-                ),
+                variance=given(variances[n]),
+                barrier_left=given(left) if has_left else None,
+                barrier_right=given(right) if has_right else None,
+                barrier_error=compact(max(d + rounded(x) if has else 0.0 for has, x, d in sides)),
                 offset=state.left_out(place),
                 places=(low, place, high),
                 component=c,
@@ -156,61 +171,6 @@ def _pressed(parts: Anatomy) -> tuple[bool, bool]:
         return not equilibria[0].stable, not equilibria[-1].stable
     whole = found.climbs(np.array([found.lower, found.upper]))[0]
     return bool(whole < 0), bool(whole > 0)
-
-
-def _basins_of_ring(state: EndState, c: Component) -> list[Basin]:
-    lower, upper = c.interval
-    parts = state.anatomy.piece_at(lower)
-    found, equilibria = parts.sampling, parts.equilibria
-    period = upper - lower
-    borders = [e.position for e in equilibria if not e.stable]
-    if not borders:
-        return []
-    log_mass, errors = _masses(c, np.array(borders))
-    # What lies below the first border and above the last is one basin, across the seam.
-    outer = [i for i in (0, -1) if log_mass[i] > -math.inf]  # the seam may be a border itself
-    total = logsumexp(log_mass[outer])
-    error = float(np.exp(log_mass[outer] - total) @ errors[outer])
-    log_mass, errors = np.append(log_mass[1:-1], min(total, 0.0)), np.append(errors[1:-1], error)
-    around = [*borders, borders[0] + period]
-    result = []
-    for e in (e for e in equilibria if e.stable):
-        i = sum(b < e.position for b in borders) - 1
-        shift = 0.0 if i >= 0 else period
-        low, high = around[i if i >= 0 else -2] - shift, around[i + 1 if i >= 0 else -1] - shift
-        at, to_edges = np.array([e.position]), np.array([max(low, lower), e.position])
-        left = abs(float(found.climbs(to_edges)[0])) if to_edges[0] < e.position else 0.0
-        right = abs(float(found.climbs(np.array([e.position, min(high, upper)]))[0]))
-        if low < lower:
-            left = abs(left + _signed(found, low + period, upper))
-        if high > upper:
-            right = abs(right - _signed(found, lower, high - period))
-        result.append(
-            Basin(
-                position=e.position,
-                position_error=e.error,
-                at_wall=False,
-                lower=low,
-                upper=high,
-                mass=math.exp(log_mass[i]),
-                log_mass=float(log_mass[i]),
-                mass_error=float(errors[i]),
-                log_density=float(c.logpdf(at)[0]),
-                curvature=None if e.slope is None else -e.slope,
-                variance=float(np.exp(found.panels.evaluate(found.ell, at))[0]),
-                barrier_left=left,
-                barrier_right=right,
-                barrier_error=climb_error(found, lower, upper),
-                places=(low, e.position, high),
-                component=c,
-                state=state,
-            )
-        )
-    return result
-
-
-def _signed(found: Sampling, low: float, high: float) -> float:
-    return float(found.climbs(np.array([low, high]))[0]) if low < high else 0.0
 
 
 def climb_error(found: Sampling, start: Any, stop: Any) -> Any:

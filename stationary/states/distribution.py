@@ -32,18 +32,7 @@ from stationary.numbers.elementary import (
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.result import plain
-from stationary.states.mixture import (
-    Atom,
-    Escape,
-    draws,
-    expected,
-    log_between,
-    log_mixed,
-    mean_and_error,
-    mixed_quantile,
-    variance_and_error,
-    with_lumps,
-)
+from stationary.states.mixture import Atom, Escape, Mixture
 from stationary.states.network import Network
 from stationary.states.ring import Current
 from stationary.weight.component import Component
@@ -141,34 +130,32 @@ class EndState(Distribution):
         x
             Points, of any shape, in the unit of the process.
         """
-        self._require()
-        return log_mixed(self.components, x, Component.logpdf, self.arithmetic)
+        return self._parts.log(x, Component.logpdf)
 
     @pointwise
     def pdf(self, x: Array) -> Array:
         """The density, per unit of x, at points of any shape (atoms are not part of it)."""
-        self._require()
-        return _exp(log_mixed(self.components, x, Component.logpdf, self.arithmetic))
+        return _exp(self._parts.log(x, Component.logpdf))
 
     @pointwise
     def logcdf(self, x: Array) -> Array:
         """log P(X <= x), right relative to the probability itself however small that is."""
-        return self._tail(x, left=True)
+        return self._parts.log_tail(x, left=True)
 
     @pointwise
     def cdf(self, x: Array) -> Array:
         """P(X <= x)."""
-        return _exp(self._tail(x, left=True))
+        return _exp(self._parts.log_tail(x, left=True))
 
     @pointwise
     def logsf(self, x: Array) -> Array:
         """log P(X > x), right relative to the probability itself however small that is."""
-        return self._tail(x, left=False)
+        return self._parts.log_tail(x, left=False)
 
     @pointwise
     def sf(self, x: Array) -> Array:
         """P(X > x)."""
-        return _exp(self._tail(x, left=False))
+        return _exp(self._parts.log_tail(x, left=False))
 
     @pointwise
     def ppf(self, q: Array) -> Array:
@@ -202,8 +189,7 @@ class EndState(Distribution):
         random_state
             The same, by the name that it has in `scipy.stats`.
         """
-        self._require()
-        rng = random_state if rng is None else rng
+        parts, rng = self._parts, random_state if rng is None else rng
         try:
             generator = np.random.default_rng(rng)
             sizes = () if size is None else size if isinstance(size, tuple) else (size,)
@@ -215,7 +201,7 @@ class EndState(Distribution):
             ) from None
         if any(n < 0 for n in shape):
             raise LandscapeError(f"rvs: size = {size!r} must not be negative.")
-        drawn = draws(self.components, self._lumps, math.prod(shape), generator, self.arithmetic)
+        drawn = parts.draws(math.prod(shape), generator)
         return self.given(drawn[0]) if size is None else self._handed_out(drawn, shape)
 
     # -- probabilities and their ratios ---------------------------------------------------------
@@ -225,14 +211,13 @@ class EndState(Distribution):
         return self.given(self._log_probability(lower, upper))
 
     def _log_probability(self, lower: Any, upper: Any) -> Any:
-        self._require()
-        lower, upper = self._number(lower), self._number(upper)
+        parts, lower, upper = self._parts, self._number(lower), self._number(upper)
         if not lower <= upper:
             raise LandscapeError(
                 f"probability({float(lower):g}, {float(upper):g}): the first end must not be above "
                 "the second."
             )
-        return log_between(self.components, self._lumps, lower, upper)
+        return parts.log_between(lower, upper)
 
     def probability(self, lower: Any, upper: Any) -> Any:
         """P(lower < X <= upper)."""
@@ -240,7 +225,8 @@ class EndState(Distribution):
         if any(c.weight > 0 for c in self.components):
             return self.given(exp(log_whole))
         low, high = self._number(lower), self._number(upper)
-        return self.given(sum(p.weight for p in self._lumps if low < p.position <= high))
+        lumps = self._parts.lumps
+        return self.given(sum(p.weight for p in lumps if low < p.position <= high))
 
     def log_ratio(self, first: tuple[Any, Any], second: tuple[Any, Any]) -> Any:
         """log of P(X in first) / P(X in second), two intervals; exact where exp would overflow."""
@@ -255,30 +241,27 @@ class EndState(Distribution):
 
     def mean(self) -> float:
         """E[X]; +-inf where only one tail diverges, nan where both do (it does not exist)."""
-        return cast(float, self.given(self._mean_and_error[0]))
+        return cast(float, self.given(self._parts.mean[0]))
 
     @property
     def mean_offset(self) -> float:
         """What `mean()` leaves out of the mean, where that was computed in many digits."""
-        return self.left_out(self._mean_and_error[0])
+        return self.left_out(self._parts.mean[0])
 
     def var(self) -> float:
         """The variance; inf where it does not exist but the mean does, else nan."""
-        return cast(float, self.given(self._variance_and_error[0]))
+        return cast(float, self.given(self._parts.variance[0]))
 
     def std(self) -> float:
         """The standard deviation; inf or nan as for `var`."""
-        return cast(float, self.given(sqrt(self._variance_and_error[0])))
+        return cast(float, self.given(sqrt(self._parts.variance[0])))
 
     def entropy(self) -> Any:
         """Differential entropy -int P log P, in nats; needs a density without atoms."""
-        self._require()
-        if self._lumps:
+        if self._parts.lumps:
             raise LandscapeError("the differential entropy of a state with atoms does not exist.")
-        parts = (
-            c.weight * (entropy(c)[0] - log(c.weight)) for c in self.components if c.weight > 0
-        )
-        return self.given(sum(parts))
+        held = self._parts.components
+        return self.given(sum(c.weight * (entropy(c)[0] - log(c.weight)) for c in held))
 
     def expect(self, function: Callable[[Array], ArrayLike] | None = None) -> Any:
         """E[function(X)], for a NumPy function of an array of points (None: the mean).
@@ -294,8 +277,6 @@ class EndState(Distribution):
         """
         if function is None:
             return self.mean()
-        self._require()
-
         in_digits = self.digits is not None and self.arithmetic is not DOUBLE
         epsilon = None if in_digits else DOUBLE.epsilon
 
@@ -307,28 +288,17 @@ class EndState(Distribution):
                 at = np.asarray(function(to_float(x)), dtype=float)
                 return np.broadcast_to(at, x.shape).astype(x.dtype)
 
-        parts = self.components, self._lumps
-        return self.given(expected(*parts, values, epsilon, self.arithmetic, self.diffusion.name))
-
-    @cached_property
-    def _mean_and_error(self) -> tuple[Any, Any]:
-        self._require()
-        return mean_and_error(self.components, self._lumps, self.weight_error)
-
-    @cached_property
-    def _variance_and_error(self) -> tuple[Any, Any]:
-        parts = self.components, self._lumps
-        return variance_and_error(*parts, self.weight_error, self._mean_and_error)
+        return self.given(self._parts.expected(values, epsilon, self.diffusion.name))
 
     @property
     def mean_error(self) -> Any:
         """The estimated absolute error of `mean()`."""
-        return compact(self._mean_and_error[1])
+        return compact(self._parts.mean[1])
 
     @property
     def std_error(self) -> Any:
         """The estimated absolute error of `std()`."""
-        variance, error = self._variance_and_error
+        variance, error = self._parts.variance
         return compact(error / (2 * sqrt(variance))) if 0 < variance < math.inf else 0.0
 
     def moment(self, order: int) -> Any:
@@ -378,11 +348,10 @@ class EndState(Distribution):
         """
         if self.arithmetic is DOUBLE:
             return np.asarray(self.cdf(x), dtype=float)
-        self._require()
+        parts = self._parts
 
         def level(x: Array) -> Array:
-            logs = log_mixed(self.components, x, Component.rough_logcdf, self.arithmetic)
-            return np.asarray(to_float(_exp(with_lumps(logs, x, self._lumps, left=True))))
+            return np.asarray(to_float(_exp(parts.log_tail(x, left=True, tiny=False))))
 
         places, of_place = np.unique(np.asarray(x, dtype=float), return_inverse=True)
         if len(places) <= FEW:
@@ -403,7 +372,6 @@ class EndState(Distribution):
 
     @cached_property
     def _grid(self) -> Grid:
-        self._require()
         plain = self.arithmetic is DOUBLE
         levels = np.linspace(0, 1, 1001 if plain else 17)[1:-1]
         if plain:
@@ -416,7 +384,7 @@ class EndState(Distribution):
         )
         even = np.linspace(low, high, 1001 if plain else 65)
         error = float(self.error) + self.weight_error
-        atoms = np.array([float(p.position) for p in self._lumps])
+        atoms = np.array([float(p.position) for p in self._parts.lumps])
         edges = np.unique(np.clip(np.concatenate([inner.astype(float), even]), low, high))
         return Grid(edges, atoms[np.isfinite(atoms)], error, error * (high - low), 0)
 
@@ -428,20 +396,22 @@ class EndState(Distribution):
 
         0 unless the domain is periodic: nothing else is stationary and carries a current.
         """
-        self._require()
-        return self.flow.value if self.flow is not None else 0.0
+        return self._current.value
 
     @property
     def current_error(self) -> float:
         """The estimated absolute error of `current`."""
-        self._require()
-        return self.flow.error if self.flow is not None else 0.0
+        return self._current.error
 
     @property
     def log_abs_current(self) -> float:
         """log |current|, right where the current itself underflows; -inf where there is none."""
-        self._require()
-        return self.flow.log_abs if self.flow is not None else -math.inf
+        return self._current.log_abs
+
+    @property
+    def _current(self) -> Current:
+        still = Current(0.0, 0.0, -math.inf, 0.0, 0.0, 0.0)
+        return self.flow if self._parts and self.flow is not None else still
 
     @property
     def mean_velocity(self) -> float:
@@ -524,26 +494,22 @@ class EndState(Distribution):
 
     # -- how the parts are put together ---------------------------------------------------------
 
-    @property
-    def _lumps(self) -> list[Atom | Escape]:
-        """What is no density: atoms, and what escapes, as if it sat where it goes."""
-        points: list[Atom | Escape] = [*self.atoms, *self.escapes]
-        return [p for p in points if p.weight]
-
-    def _require(self) -> None:
-        if self.kind == "none":
-            raise LandscapeError(f"{self.diffusion.name}: {self.verdict}")
-        if self.kind == "classes":
-            raise LandscapeError(f"{self.diffusion.name}: {self.reason}")
-
-    def _tail(self, x: Array, *, left: bool) -> Array:
-        self._require()
-        part = Component.logcdf if left else Component.logsf
-        logs = log_mixed(self.components, x, part, self.arithmetic)
-        return with_lumps(logs, x, self._lumps, left=left)
+    @cached_property
+    def _parts(self) -> Mixture:
+        """Densities and points; what escapes counts as if it sat where it goes."""
+        if self.kind in ("none", "classes"):
+            why = self.verdict if self.kind == "none" else self.reason
+            raise LandscapeError(f"{self.diffusion.name}: {why}")
+        lumps: tuple[Atom | Escape, ...] = (*self.atoms, *self.escapes)
+        return Mixture(
+            tuple(c for c in self.components if c.weight > 0),
+            tuple(p for p in lumps if p.weight),
+            self.arithmetic,
+            self.weight_error,
+        )
 
     def _inverted(self, q: Array, *, left: bool) -> Array:
-        self._require()
+        parts = self._parts
         result = np.full(q.shape, math.nan, dtype=q.dtype)
         valid = (q >= 0) & (q <= 1)
         # Invert the smaller of the two tails: it keeps its digits.
@@ -552,9 +518,7 @@ class EndState(Distribution):
             if chosen.any():
                 with np.errstate(divide="ignore"):
                     log_q = log(q[chosen]) if small else log1p(-q[chosen])
-                result[chosen] = mixed_quantile(
-                    self.components, self._lumps, log_q, self.arithmetic, left=left == small
-                )
+                result[chosen] = parts.quantile(log_q, left=left == small)
         return result
 
 

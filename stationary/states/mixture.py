@@ -1,15 +1,12 @@
-"""A mixture of densities and points: what the parts of an end state say together.
-
-Every function takes the `components`, each with its weight, and the `lumps`, points that hold
-probability of their own; the results are in the arithmetic of the points that are given.
-"""
+"""A mixture of densities and points: what the parts of an end state say together."""
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -36,23 +33,9 @@ from stationary.weight.component import Component
 from stationary.weight.moments import expectation, power_mean
 from stationary.weight.quantiles import quantile, sample
 
-__all__ = [
-    "Atom",
-    "Escape",
-    "Joined",
-    "draws",
-    "expected",
-    "joined",
-    "log_between",
-    "log_mixed",
-    "mean_and_error",
-    "mixed_quantile",
-    "variance_and_error",
-    "with_lumps",
-]
+__all__ = ["Atom", "Escape", "Joined", "Mixture", "joined"]
 
 Array = NDArray[Any]
-Values = Callable[[Array], Array]
 
 
 @dataclass(frozen=True)
@@ -75,162 +58,143 @@ class Escape:
     decided: bool = True  # False: it may as well stay, as a density
 
 
-Components = Sequence[Component]
-Lumps = Sequence[Atom | Escape]
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """Components, each with its weight, and points that hold probability of their own.
 
+    Results are in the arithmetic of the mixture, and so must points be.
+    """
 
-def log_mixed(
-    components: Components,
-    at: Array,
-    part: Callable[[Component, Array], Array],
-    arithmetic: Arithmetic,
-) -> Array:
-    """log of the weighted sum of exp(part(component, x)) at points x; nan where x is nan."""
-    parts = [
-        converted(part(c, converted(at, c.arithmetic)), arithmetic) + log(c.weight)
-        for c in components
-        if c.weight > 0
-    ]
-    parts = parts or [arithmetic.array(np.full(at.shape, -math.inf))]
-    result = parts[0] if len(parts) == 1 else functools.reduce(logaddexp, parts)
-    undefined = at != at
-    return np.where(undefined, math.nan, result) if undefined.any() else result
+    components: tuple[Component, ...]
+    lumps: tuple[Atom | Escape, ...]
+    arithmetic: Arithmetic
+    weight_error: float  # relative, of the weights
 
+    def log(self, at: Array, part: Callable[[Component, Array], Array]) -> Array:
+        """log of the weighted sum of exp(part(component, x)) at points x; nan where x is nan."""
+        parts = [
+            converted(part(c, converted(at, c.arithmetic)), self.arithmetic) + log(c.weight)
+            for c in self.components
+        ]
+        parts = parts or [self.arithmetic.array(np.full(at.shape, -math.inf))]
+        result = parts[0] if len(parts) == 1 else functools.reduce(logaddexp, parts)
+        undefined = at != at
+        return np.where(undefined, math.nan, result) if undefined.any() else result
 
-def with_lumps(logs: Array, at: Array, lumps: Lumps, *, left: bool) -> Array:
-    """Logarithms of a distribution function (or of its complement), with points added to it."""
-    for a in lumps:
-        here = (at >= a.position) if left else (at < a.position)
-        logs = logaddexp(logs, arithmetic_of(logs).array(np.where(here, log(a.weight), -math.inf)))
-    return logs
+    def log_tail(self, at: Array, *, left: bool, tiny: bool = True) -> Array:
+        """log P(X <= x), or of P(X > x); without `tiny` what is next to none may be off."""
 
+        def part(c: Component, x: Array) -> Array:
+            return c.log_half(x, left=left, tiny=tiny)
 
-def log_between(components: Components, lumps: Lumps, lower: Any, upper: Any) -> Any:
-    """log P(lower < X <= upper)."""
-    parts = [
-        log(c.weight)
-        + c.log_probability(converted(lower, c.arithmetic), converted(upper, c.arithmetic))
-        for c in components
-        if c.weight > 0
-    ]
-    parts += [log(a.weight) for a in lumps if lower < a.position <= upper and a.weight > 0]
-    top = max(parts, default=-math.inf)
-    if infinite(top):
-        return -math.inf
-    return min(top + log(sum(exp(p - top) for p in parts)), 0.0)
+        logs = self.log(at, part)
+        for a in self.lumps:
+            here = (at >= a.position) if left else (at < a.position)
+            more = np.where(here, log(a.weight), -math.inf)
+            logs = logaddexp(logs, arithmetic_of(logs).array(more))
+        return logs
 
+    def log_between(self, lower: Any, upper: Any) -> Any:
+        """log P(lower < X <= upper)."""
+        parts = [
+            log(c.weight)
+            + c.log_probability(converted(lower, c.arithmetic), converted(upper, c.arithmetic))
+            for c in self.components
+        ]
+        parts += [log(a.weight) for a in self.lumps if lower < a.position <= upper]
+        top = max(parts, default=-math.inf)
+        if infinite(top):
+            return -math.inf
+        return min(top + log(sum(exp(p - top) for p in parts)), 0.0)
 
-def mixed_quantile(
-    components: Components, lumps: Lumps, log_q: Array, arithmetic: Arithmetic, *, left: bool
-) -> Array:
-    """The points with probability q on one side of them, for log q."""
-    if len(components) == 1 and not lumps:
-        return np.asarray(quantile(components[0], log_q, left=left))
-    parts: list[tuple[Any, Any, Component | Atom | Escape]] = [
-        (c.interval[0], c.weight, c) for c in components if c.weight > 0
-    ]
-    parts += [(a.position, a.weight, a) for a in lumps]
-    parts.sort(key=lambda p: p[0], reverse=not left)
-    q = exp(log_q)
-    result = np.full(q.shape, np.nan, dtype=q.dtype)
-    before: Any = 0.0
-    for i, (_, weight, item) in enumerate(parts):
-        last = i == len(parts) - 1
-        mine = (result != result) & ((q <= before + weight) | last)
-        if mine.any():
-            if not isinstance(item, Component):
-                result[mine] = item.position
-            else:
+    def quantile(self, log_q: Array, *, left: bool) -> Array:
+        """The points with probability q on one side of them, for log q."""
+        if len(self.components) == 1 and not self.lumps:
+            return np.asarray(quantile(self.components[0], log_q, left=left))
+        parts: list[tuple[Any, Component | Atom | Escape]]
+        parts = [(c.interval[0], c) for c in self.components]
+        parts += [(a.position, a) for a in self.lumps]
+        parts.sort(key=lambda p: p[0], reverse=not left)
+        q = exp(log_q)
+        result = np.full(q.shape, np.nan, dtype=q.dtype)
+        before: Any = 0.0
+        for i, (place, item) in enumerate(parts):
+            last = i == len(parts) - 1
+            mine = (result != result) & ((q <= before + item.weight) | last)
+            if mine.any() and isinstance(item, Component):
                 with np.errstate(divide="ignore"):
-                    inner = log(np.clip((q[mine] - before) / weight, 0, 1))
-                inner = converted(inner, item.arithmetic)
-                result[mine] = converted(quantile(item, inner, left=left), arithmetic)
-        before += weight
-    return result
-
-
-def draws(
-    components: Components,
-    lumps: Lumps,
-    count: int,
-    generator: np.random.Generator,
-    arithmetic: Arithmetic,
-) -> Array:
-    """Independent draws, in one array."""
-    weights = np.array([c.weight for c in components] + [a.weight for a in lumps])
-    result = np.empty(count, dtype=arithmetic.dtype)
-    if len(weights) == 1 and components:
-        result[:] = sample(components[0], count, generator)
+                    inner = log(np.clip((q[mine] - before) / item.weight, 0, 1))
+                found = quantile(item, converted(inner, item.arithmetic), left=left)
+                result[mine] = converted(found, self.arithmetic)
+            elif mine.any():
+                result[mine] = place
+            before += item.weight
         return result
-    chosen = generator.choice(len(weights), size=count, p=weights / weights.sum())
-    for i, c in enumerate(components):
-        mine = chosen == i
-        result[mine] = converted(sample(c, int(mine.sum()), generator), arithmetic)
-    for i, atom in enumerate(lumps, start=len(components)):
-        result[chosen == i] = atom.position
-    return result
 
+    def draws(self, count: int, generator: np.random.Generator) -> Array:
+        """Independent draws, in one array."""
+        parts = (*self.components, *self.lumps)
+        weights = np.array([p.weight for p in parts])
+        chosen = np.zeros(count, dtype=int)
+        if len(parts) > 1 or self.lumps:
+            chosen = generator.choice(len(weights), size=count, p=weights / weights.sum())
+        result = np.empty(count, dtype=self.arithmetic.dtype)
+        for i, part in enumerate(parts):
+            mine = chosen == i
+            if isinstance(part, Component):
+                drawn = sample(part, int(mine.sum()), generator)
+                result[mine] = converted(drawn, self.arithmetic)
+            else:
+                result[mine] = part.position
+        return result
 
-def mean_and_error(components: Components, lumps: Lumps, weight_error: float) -> tuple[Any, Any]:
-    """E[X] and its estimated absolute error; `weight_error` is relative, of the weights."""
-    total: Any = 0.0
-    error: Any = 0.0
-    for c in components:
-        # Counted from the peak, so that the weights' own rounding is that of the width.
-        peak = number(c.mesh.x[:, np.argmax(c.mesh.log_mass)].mean())
-        mean, uncertain = power_mean(c, 1, peak)
-        total += c.weight * (peak + mean)
-        error += c.weight * (uncertain + spacing(peak + mean))
-        error += weight_error * c.weight * abs(peak + mean)
-    for a in lumps:
-        total += a.weight * a.position
-        error += weight_error * a.weight * abs(a.position)
-    return total, error
+    @cached_property
+    def mean(self) -> tuple[Any, Any]:
+        """E[X] and its estimated absolute error."""
+        total: Any = 0.0
+        error: Any = 0.0
+        for c in self.components:
+            # Counted from the peak, so that the weights' own rounding is that of the width.
+            peak = number(c.mesh.x[:, np.argmax(c.mesh.log_mass)].mean())
+            mean, uncertain = power_mean(c, 1, peak)
+            total += c.weight * (peak + mean)
+            error += c.weight * (uncertain + spacing(peak + mean))
+            error += self.weight_error * c.weight * abs(peak + mean)
+        for a in self.lumps:
+            total += a.weight * a.position
+            error += self.weight_error * a.weight * abs(a.position)
+        return total, error
 
+    @cached_property
+    def variance(self) -> tuple[Any, Any]:
+        """Var[X] and its estimated absolute error."""
+        mean, mean_error = self.mean
+        if not finite(mean):
+            return math.nan, 0.0
+        parts = [(c.weight, *power_mean(c, 2, mean)) for c in self.components]
+        parts += [(a.weight, (a.position - mean) ** 2, 0.0) for a in self.lumps]
+        total = sum(weight * square for weight, square, _ in parts)
+        error = sum(weight * uncertain for weight, _, uncertain in parts)
+        return total, error + mean_error**2 + self.weight_error * total
 
-def variance_and_error(
-    components: Components, lumps: Lumps, weight_error: float, centre: tuple[Any, Any]
-) -> tuple[Any, Any]:
-    """Var[X] and its estimated absolute error, given the mean and its own."""
-    mean, mean_error = centre
-    if not finite(mean):
-        return math.nan, 0.0
-    total: Any = 0.0
-    error: Any = 0.0
-    for c in components:
-        square, uncertain = power_mean(c, 2, mean)
-        total += c.weight * square
-        error += c.weight * uncertain
-    total += sum(a.weight * (a.position - mean) ** 2 for a in lumps)
-    return total, error + mean_error**2 + weight_error * total
+    def expected(self, values: Callable[[Array], Array], epsilon: float | None, name: str) -> Any:
+        """E[values(X)]; `epsilon` is the rounding of the values, None for the arithmetic's."""
 
+        def mean(function: Callable[[Array], Array]) -> tuple[Any, Any]:
+            parts = [(c.weight, *expectation(c, function, epsilon)) for c in self.components]
+            return sum(w * part for w, part, _ in parts), sum(w * off for w, _, off in parts)
 
-def expected(
-    components: Components,
-    lumps: Lumps,
-    values: Values,
-    epsilon: float | None,
-    arithmetic: Arithmetic,
-    name: str,
-) -> Any:
-    """E[values(X)]; `epsilon` is the rounding of the values, None for that of the arithmetic."""
-    total: Any = 0.0
-    error: Any = 0.0
-    for c in components:
-        part, uncertain = expectation(c, values, epsilon)
-        total += c.weight * part
-        error += c.weight * uncertain
-    if finite(total) and error > 1e-6 * max(abs(total), smallest_of(arithmetic)):
-        spread = sum(
-            c.weight * expectation(c, lambda x: np.abs(values(x)), epsilon)[0] for c in components
-        )
-        if error > 1e-6 * spread:
-            raise ConvergenceError(
-                f"{name}: the expectation came out as {float(total):.6g} +- "
-                f"{float(error):.1g}, because the function jumps or oscillates too much.",
-                state=total,
-            )
-    return total + sum(a.weight * number(values(np.array([a.position]))[0]) for a in lumps)
+        total, error = mean(values)
+        if finite(total) and error > 1e-6 * max(abs(total), smallest_of(self.arithmetic)):
+            spread, _ = mean(lambda x: np.abs(values(x)))
+            if error > 1e-6 * spread:
+                raise ConvergenceError(
+                    f"{name}: the expectation came out as {float(total):.6g} +- "
+                    f"{float(error):.1g}, because the function jumps or oscillates too much.",
+                    state=total,
+                )
+        at = [a.weight * number(values(np.array([a.position]))[0]) for a in self.lumps]
+        return total + sum(at)
 
 
 @dataclass(frozen=True, eq=False)

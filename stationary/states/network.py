@@ -113,12 +113,8 @@ class Network(Data):
     @cached_property
     def error(self) -> float:
         """The error of every probability, relative to itself or to what it lacks to 1."""
-        worst = 0.0
-        for g, group in enumerate(self.groups):
-            if all(group.leaks):
-                (stretch,) = self._stretches(g)
-                worst = max(worst, float(stretch.scale_error))
-        return worst
+        through = (self._stretches(g)[0] for g, group in enumerate(self.groups) if all(group.leaks))
+        return max((float(stretch.scale_error) for stretch in through), default=0.0)
 
     def error_from(self, x: Any) -> Any:
         """The same for a single start x; a probability that is 0 to any number is that."""
@@ -176,6 +172,9 @@ class Network(Data):
         """The outcome that a target at x is."""
         return next((len(self.outcomes) + i for i, t in enumerate(self.targets) if t == x), None)
 
+    def _outcome_of(self, target: Any) -> int:
+        return len(self.outcomes) + self.targets.index(target)
+
     def _stretches(self, g: int) -> tuple[Stretch, ...]:
         """A group, cut at the targets in it."""
         if ("stretches", g) not in self._memory:
@@ -183,9 +182,9 @@ class Network(Data):
             pieces = self.partition.pieces[group.first : group.last + 1]
             lower, upper = (pieces[0].sampling.interval[0], pieces[-1].sampling.interval[1])
             inside = [t for t in self.targets if lower < t < upper]
-            ends = [None, *inside, None]
             inner = [(True, True)] * len(inside)
-            leaves = [self._leaves(group, 0), *inner, self._leaves(group, 1)]
+            leaves = pairwise([self._leaves(group, 0), *inner, self._leaves(group, 1)])
+            ends = pairwise([None, *inside, None])
             self._memory["stretches", g] = tuple(
                 Stretch(
                     tuple(
@@ -195,11 +194,11 @@ class Network(Data):
                         and (high is None or p.sampling.interval[0] < high)
                     ),
                     (low, high),
-                    (leaves[i][0], leaves[i + 1][0]),
-                    (leaves[i][1], leaves[i + 1][1]),
+                    (below[0], above[0]),
+                    (below[1], above[1]),
                     self.reach,
                 )
-                for i, (low, high) in enumerate(pairwise(ends))
+                for (low, high), (below, above) in zip(ends, leaves, strict=True)
             )
         return self._memory["stretches", g]  # type: ignore[no-any-return]
 
@@ -225,7 +224,8 @@ class Network(Data):
             if not stretch.leaves[end]:
                 continue
             last = i == (len(stretches) - 1 if end else 0)
-            beyond = self._after(g, end, moments) if last else self._at(self._at_cut(g, i + end))
+            cut = stretch.interval[end]  # a target, unless it is the end of the group
+            beyond = self._after(g, end, moments) if last else self._at(self._outcome_of(cut))
             times = [Value(*pair) for pair in stretch.log_times(x, end, moments)]
             none = Value(filled(x.shape, -math.inf, stretch.arithmetic), np.zeros(x.shape))
             times += [none] * (2 - len(times))
@@ -234,13 +234,6 @@ class Network(Data):
             result = found if result is None else result.or_else(found)
         assert result is not None
         return result
-
-    def _at_cut(self, g: int, k: int) -> int:
-        """The outcome of the k-th target in a group, from 1."""
-        ends = [s.ends[0] for s in self._stretches(g)]
-        outcome = self._target_at(ends[k])
-        assert outcome is not None
-        return outcome
 
     def _after(self, g: int, end: int, moments: int) -> Law:
         """What comes of it once the process has left group g by an end."""
@@ -263,7 +256,7 @@ class Network(Data):
                     break
                 return self._carried(p, np.array([float(edge)]), up, moments)
         if side.behaviour is Behaviour.CROSSES:
-            return self._entering(g + (1 if up else -1), up, moments)
+            return self._entering(float(edge), up, moments)
         for i, o in enumerate(self.outcomes):
             if side.behaviour.holds and o.kind == "atom":
                 same = o.position == side.stops_at
@@ -273,21 +266,26 @@ class Network(Data):
                 return self._at(i)
         return self._nowhere()
 
-    def _entering(self, g: int, from_below: bool, moments: int) -> Law:
-        """What becomes of a process that comes into group g at an end by which nothing leaves."""
-        if not 0 <= g < len(self.groups):
+    def _entering(self, edge: float, from_below: bool, moments: int) -> Law:
+        """What becomes of a process that comes into a group at an end by which nothing leaves."""
+        g = self._group_at(edge, from_below)
+        if g is None:
             return self._nowhere()
         group, stretches = self.groups[g], self._stretches(g)
-        edge = group.lower if from_below else group.upper
-        here = self._target_at(edge)
+        here = self._target_at(group.lower if from_below else group.upper)
         if here is not None:
             return self._at(here)
-        i = 0 if from_below else len(stretches) - 1
         if all(group.leaks):  # it is let in by one end, and goes out by the other
             return self._after(g, 1 if from_below else 0, moments)
+        i = 0 if from_below else len(stretches) - 1
         end = stretches[i].interval[0 if from_below else 1]
         at = stretches[i].positions.array([end])
         return self._from_stretch(g, i, at, moments).in_arithmetic(DOUBLE)
+
+    def _group_at(self, edge: float, above: bool) -> int | None:
+        """The group that lies above (below) an end."""
+        ends = [float(g.lower if above else g.upper) for g in self.groups]
+        return ends.index(edge) if edge in ends else None
 
     # -- how long where -------------------------------------------------------------------------
 
@@ -349,7 +347,7 @@ class Network(Data):
             return [], []
         if up is None:
             lowest = x == self.groups[0].lower
-            f = float(self.partition.diffusion.coefficients(np.array([float(x)]))[0][0])
+            f = self._drift(x)
             up = f > 0 or lowest
             if f == 0 and not lowest and x != self.groups[-1].upper:
                 return [], []
@@ -365,11 +363,14 @@ class Network(Data):
         flows = [(chance, min(float(x), goal), max(float(x), goal))] if goal != x else []
         if self._target_at(goal) is not None:
             return [], flows
-        for g, group in enumerate(self.groups):
-            if float(group.lower if up else group.upper) == goal:
-                i = 0 if up else len(self._stretches(g)) - 1
-                return [(chance, g, i, self._stretches(g)[i].interval[0 if up else 1])], flows
-        return [], flows
+        g = self._group_at(goal, up)
+        if g is None:
+            return [], flows
+        i = 0 if up else len(self._stretches(g)) - 1
+        return [(chance, g, i, self._stretches(g)[i].interval[0 if up else 1])], flows
+
+    def _drift(self, x: Any) -> float:
+        return float(self.partition.diffusion.coefficients(np.array([float(x)]))[0][0])
 
     # -- without noise --------------------------------------------------------------------------
 
@@ -404,8 +405,7 @@ class Network(Data):
         for t in sorted(map(float, self.targets), reverse=not up):
             mine = rest & ((x <= t) & (t <= goal) if up else (x >= t) & (t >= goal))
             if mine.any():
-                outcome = self._target_at(t)
-                assert outcome is not None
+                outcome = self._outcome_of(t)
                 leg = self._leg(x[mine], t, 1)
                 never = np.asarray(leg.mean.log == math.inf, dtype=bool).all()
                 then = self._at(outcome + len(self.targets) if never else outcome)
@@ -417,16 +417,10 @@ class Network(Data):
             if ahead:
                 then = self._at(held[0]) if held else self._nowhere()
             else:
-                then = self._into_group_at(edge, up, moments)
+                then = self._entering(edge, up, moments)
             leg = self._leg(x[rest], goal, moments if not ahead else 0)
             then.after(leg).placed(rest, law)
         return law
-
-    def _into_group_at(self, edge: float, up: bool, moments: int) -> Law:
-        for g, group in enumerate(self.groups):
-            if float(group.lower if up else group.upper) == edge:
-                return self._entering(g, up, moments)
-        return self._nowhere()
 
     def _leg(self, x: Array, goal: float, moments: int) -> Law:
         sure = Value(np.zeros((1, len(x))), np.zeros((1, len(x))))
@@ -440,16 +434,14 @@ class Network(Data):
         for i, o in enumerate(self.outcomes):
             if o.kind in ("atom", "escape") and float(o.position) == x:
                 return self._at(i)
-        groups = self.groups
-        for end, edge in ((0, groups[0].lower), (1, groups[-1].upper)):
-            if x == edge:
-                return self._entering(0 if end == 0 else len(groups) - 1, end == 0, moments)
-        f = float(self.partition.diffusion.coefficients(np.array([float(x)]))[0][0])
+        if x in (self.groups[0].lower, self.groups[-1].upper):
+            return self._entering(float(x), bool(x == self.groups[0].lower), moments)
+        f = self._drift(x)
         if f == 0:
             return self._nowhere()  # it stays where it is
         for p in self.partition.points:
             if p.lower <= x <= p.upper:
-                return self._into_group_at(float(p.upper if f > 0 else p.lower), f > 0, moments)
+                return self._entering(float(p.upper if f > 0 else p.lower), f > 0, moments)
         return self._nowhere()
 
 

@@ -98,8 +98,7 @@ class Mesh:
             name: np.concatenate([getattr(known, name)[..., still], getattr(self, name)], axis=-1)
             for name in _BY_PANEL
         }
-        for name, part in parts.items():
-            parts[name] = part[..., order]
+        parts = {name: part[..., order] for name, part in parts.items()}
         return replace(self, **parts, slow=known.slow)
 
     @property
@@ -120,20 +119,18 @@ class Mesh:
     def mirrored(self) -> Mesh:
         signs = (-1.0) ** np.arange(len(self.phi))[:, None]
         count = len(self.lower)
-        backwards = {name: getattr(self, name)[::-1] for name in _BACKWARDS}
-        return replace(
-            self,
-            **backwards,
-            lower=-self.upper[::-1],
-            upper=-self.lower[::-1],
-            phi=signs * self.phi[:, ::-1],
-            rises=self.rises[::-1, ::-1],
-            slope=-self.slope[::-1, ::-1],
-            log_a=self.log_a[::-1, ::-1],
-            ends=(-self.ends[1], -self.ends[0]),
-            origin=-self.origin,
-            gaps=tuple((count - k, -z) for k, z in reversed(self.gaps)),
-        )
+        backwards: dict[str, Any] = {name: getattr(self, name)[..., ::-1] for name in _BY_PANEL}
+        backwards |= {name: backwards[name][::-1] for name in ("rises", "slope", "log_a")}
+        backwards |= {
+            "lower": -backwards["upper"],
+            "upper": -backwards["lower"],
+            "phi": signs * backwards["phi"],
+            "slope": -backwards["slope"],
+            "ends": (-self.ends[1], -self.ends[0]),
+            "origin": -self.origin,
+            "gaps": tuple((count - k, -z) for k, z in reversed(self.gaps)),
+        }
+        return replace(self, **backwards)
 
     def locate(self, x: Array) -> tuple[Array, Array]:
         """The panel of each point, or the nearest; and where in it, from -1 to 1."""
@@ -163,9 +160,6 @@ class Mesh:
         k, _ = self.locate(x)
         local = np.abs(f.k[k]) * np.abs(self.phi[:, k]).sum(axis=0) + np.abs(f.v[:, k]).max(axis=0)
         return as_array(self.numbers.epsilon * local)
-
-
-_BACKWARDS = ("half", "middle", "step_error", "log_a_error")
 
 
 def shapes_of(pieces: tuple[Anatomy, ...]) -> Arithmetic:

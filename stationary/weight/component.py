@@ -249,20 +249,12 @@ class Component:
             )
         return self._memory[side, octaves]
 
-    def logcdf(self, x: Array) -> Array:
+    def log_half(self, x: Array, *, left: bool, tiny: bool = True) -> Array:
+        """log P(X <= x), or of P(X > x); if `tiny`, with all digits where that is next to none.
+
+        Where it is close to 0, from what is left over on the other side.
+        """
         x = converted(x, self.arithmetic)
-        return self._log_half(x, left=True)
-
-    def logsf(self, x: Array) -> Array:
-        x = converted(x, self.arithmetic)
-        return self._log_half(x, left=False)
-
-    def rough_logcdf(self, x: Array) -> Array:
-        """log P(X <= x), right to the absolute error of probabilities: what is tiny may be off."""
-        return self._log_half(converted(x, self.arithmetic), left=True, tiny=False)
-
-    def _log_half(self, x: Array, *, left: bool, tiny: bool = True) -> Array:
-        """A log-probability; where it is close to 0, from what is left over on the other side."""
         value = self.log_tail(x, left=left, tiny=tiny)
         close = value > -0.6
         if close.any():
@@ -335,9 +327,9 @@ class Component:
         if not low < high:
             return -math.inf
         if low == self.interval[0]:
-            return number(self.logcdf(np.array([high]))[0])
+            return number(self.log_half(np.array([high]), left=True)[0])
         if high == self.interval[1]:
-            return number(self.logsf(np.array([low]))[0])
+            return number(self.log_half(np.array([low]), left=False)[0])
         density = self.density
         start, stop = density.sampling.lower, density.sampling.upper
         parts = [self._log_mass_between(density, max(low, start), min(high, stop))]

@@ -9,7 +9,7 @@ e^45. Its cost hardly depends on how narrow the peaks are.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -64,6 +64,14 @@ class Mesh:
     def __repr__(self) -> str:
         return f"<Mesh: {len(self.lower)} panels>"
 
+    def beside(self, more: Mesh) -> Mesh:
+        """The panels of both, in order."""
+        order = np.argsort(np.concatenate([self.lower, more.lower]), kind="stable")
+        names = [f.name for f in fields(Mesh)[1:]]
+        pairs = ((getattr(self, n), getattr(more, n)) for n in names)
+        both = (np.concatenate(pair, axis=-1)[..., order] for pair in pairs)
+        return Mesh(self.complete and more.complete, *both)
+
     @property
     def half(self) -> Array:
         return (self.upper - self.lower) / 2
@@ -116,9 +124,6 @@ class Mesh:
             np.concatenate([first[whole], part]),
             np.concatenate([panel[whole], k]),
         )
-
-
-FIELDS = fields(Mesh)[1:]
 
 
 def level_of(arithmetic: Arithmetic) -> tuple[float, int]:
@@ -191,10 +196,7 @@ def _on_panels(density: Weight, cuts: Array, depth: Array) -> Mesh:
     mine = ~fine[own] & (lower[own] < middle)
     own, piece = own[mine], np.searchsorted(cuts, middle[mine]) - 1
     more = mesh_on(density, edges[:-1][mine], edges[1:][mine], depth[piece] + below[own])
-    others = (piece[more.piece] if f.name == "piece" else getattr(more, f.name) for f in FIELDS)
-    order = np.argsort(np.append(done[0], more.lower), kind="stable")
-    both = zip(done, others, strict=True)
-    return Mesh(more.complete, *(np.concatenate(v, axis=-1)[..., order] for v in both))
+    return Mesh(True, *done).beside(replace(more, piece=piece[more.piece]))
 
 
 def log_masses(density: Weight, cuts: Array, depth: float | Array | None = None) -> Array:
@@ -252,25 +254,14 @@ def mesh_on(
         at = summit + toward * distance
         return distance, np.maximum(ceiling - density.inside(at), 0)
 
-    if arithmetic is DOUBLE:
-        every, piece_of = np.arange(steps)[:, None], np.arange(len(low))
-        distance, fall = falls(every)
-        beyond_level = np.minimum((fall >= level).sum(axis=0), steps - 1)
-        far = np.maximum(beyond_level - 1, 0)
-        d, high_fall, low_fall = (
-            distance[far, piece_of],
-            fall[far, piece_of],
-            fall[far + 1, piece_of],
-        )
-    else:
-        beyond_level, most = np.zeros(len(low), dtype=int), np.full(len(low), steps - 1)
-        while (beyond_level < most).any():  # many steps, of which each is dear: bisected
-            middle = (beyond_level + most + 1) // 2
-            so_far = np.asarray(falls(middle - 1)[1] >= level, dtype=bool)
-            beyond_level = np.where(so_far, middle, beyond_level)
-            most = np.where(so_far, most, middle - 1)
-        far = np.maximum(beyond_level - 1, 0)
-        (d, high_fall), (_, low_fall) = falls(far), falls(far + 1)
+    beyond_level, most = np.zeros(len(low), dtype=int), np.full(len(low), steps - 1)
+    while (beyond_level < most).any():
+        middle = (beyond_level + most + 1) // 2
+        so_far = np.asarray(falls(middle - 1)[1] >= level, dtype=bool)
+        beyond_level = np.where(so_far, middle, beyond_level)
+        most = np.where(so_far, most, middle - 1)
+    far = np.maximum(beyond_level - 1, 0)
+    (d, high_fall), (_, low_fall) = falls(far), falls(far + 1)
     with np.errstate(all="ignore"):
         # The power need not be known to more than a double.
         fallen = to_float(high_fall / np.maximum(low_fall, 1e-12))

@@ -374,18 +374,15 @@ def _tail(density: Weight, end: End) -> Tail | None:
     """The power law beyond the panels, or None where there is nothing beyond."""
     found = density.sampling
     lower = end.side == "lower"
-    start = found.lower if lower else found.upper
-    interval = found.interval
-    if start == interval[0 if lower else 1] or density.fades[0 if lower else 1]:
-        return None
-    if end.exponents is None:
+    side = 0 if lower else 1
+    start, interval = (found.lower, found.upper)[side], found.interval
+    if start == interval[side] or density.fades[side] or end.exponents is None:
         return None
     room, room_error = end.exponents.of(density.s, density.k)
     slow = end.exponents.logarithm(density.s, density.k)
     if slow is None and not finite(room):
         return None
     arithmetic, epsilon = found.arithmetic, found.epsilon
-    side = 0 if lower else 1
     outward = math.isinf(end.position)
     anchor = Chart.of(found.diffusion, side, arithmetic).anchor
     reach = abs(start - anchor)
@@ -403,11 +400,9 @@ def _tail(density: Weight, end: End) -> Tail | None:
         at = exact_sum(np.array([anchor]), np.array([distance]))
         return number(density(at)[0]) - level - direction * exponent * octaves * log_2
 
+    known = end.side, interval[side], anchor, reach, level, exponent, room
     if end.exponents.averaged:
-        return Tail(
-            end.side, interval[side], anchor, reach, level, exponent, room, tilt, OSCILLATES,
-            doubt=room_error,
-        )  # fmt: skip
+        return Tail(*known, tilt, OSCILLATES, doubt=room_error)
     if slow is not None:
         power, shift = (number(arithmetic.array([v])[0]) for v in slow)
         base = abs(log(number(reach))) + shift
@@ -415,10 +410,7 @@ def _tail(density: Weight, end: End) -> Tail | None:
             return None
         off = abs(inside(3) + power * log(1 - 3 * log_2 / base))
         error = 8 * epsilon * (1 + power) + (4 * off if off > 8 * doubt else 0.0)
-        return LogarithmicTail(
-            end.side, interval[side], anchor, reach, level, exponent, room, tilt, error,
-            power=power, base=base,
-        )  # fmt: skip
+        return LogarithmicTail(*known, tilt, error, power=power, base=base)
     # log P = exponent log u + tilt (u^d - 1) + ...: what one and two more octaves leave over tell
     # the tilt and the power; what is still left over at the next bounds what they leave over
     # within the tail.
@@ -431,4 +423,4 @@ def _tail(density: Weight, end: End) -> Tail | None:
     over = inside(3) - tilt * (8**step - 1)
     error = room_error / abs(room) + 8 * epsilon
     error += (4 * abs(over) if abs(over) > 8 * doubt else 0.0) + abs(tilt) ** 3
-    return Tail(end.side, interval[side], anchor, reach, level, exponent, room, tilt, error, step)
+    return Tail(*known, tilt, error, step)
