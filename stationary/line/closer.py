@@ -17,15 +17,14 @@ from numpy.typing import NDArray
 
 from stationary.errors import StationaryError
 from stationary.functions.evaluation import DOUBLE, Arithmetic, evaluate, many_digits
-from stationary.process.diffusion import Diffusion
+from stationary.line.chart import CORE
+from stationary.process.diffusion import DEAR, Diffusion
 
-__all__ = ["CANNOT", "CORE", "DIGITS", "ENOUGH", "TOO_MANY", "Dip", "Look", "Zero"]
+__all__ = ["CANNOT", "DIGITS", "ENOUGH", "Dip", "Look", "Zero"]
 
 Array = NDArray[Any]
 
-CORE = 16.0  # of an infinite domain, scanned evenly
 ENOUGH = 15  # digits of a variance, to tell whether it is zero
-TOO_MANY = 2000  # datapoints, to evaluate in many digits
 WORK = 20_000  # datapoints times points that are evaluated in many digits for one dip
 DIGITS = (60, 300, 1200)  # in which a zero is tried, one after the other
 CLOSEST = 1e-13  # of the domain: zeros that are closer to each other are one
@@ -377,7 +376,7 @@ class Look:
             dips = np.arange(1, len(x) - 1)
             dips = dips[(a[dips] <= a[dips - 1]) & (a[dips] < a[dips + 1])]
             dips = self.elsewhere(dips, x)
-            if self.exact and len(dips) and len(dips) * self.diffusion.cost <= TOO_MANY:
+            if self.exact and len(dips) and len(dips) * self.diffusion.cost <= DEAR:
                 # Many digits tell a dip from rounding, where they are not too dear.
                 near = x[dips + np.array([[-1], [0], [1]])]
                 with contextlib.suppress(*CANNOT):

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from stationary.errors import StationaryError
 from stationary.functions.evaluation import many_digits
-from stationary.line.chart import Chart
-from stationary.line.sampling import CORE, Sampling
+from stationary.line.chart import CORE, Chart
+from stationary.line.sampling import Sampling
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import rule
 from stationary.numbers.elementary import arithmetic_of, as_array, log, number, to_float
@@ -34,7 +34,6 @@ __all__ = ["Exponent", "Exponents", "Feller", "exponents_at"]
 
 Array = NDArray[Any]
 
-TOO_MANY = 2000  # datapoints, to evaluate in many digits
 PROBE = 60  # exponents are read at the distances (or their inverses) 10^60 and 10^120, and at
 PROBES = np.array([0.5, 1.0, 1.5, 2.0])  # these powers of 10^60, where they are still on their way
 PROBE_MARGIN = 25  # by which a probe in many digits is further out than these
@@ -209,7 +208,7 @@ class Exponents:
 def exponents_at(found: Sampling, side: int) -> Exponents:
     """How potential and variance go at the lower (side 0) or upper (1) end of a sampled process."""
     exponents, displaced = None, False
-    if found.diffusion.cost <= TOO_MANY:  # else many digits would take minutes
+    if found.diffusion.affords_digits:
         try:
             exponents = _in_digits(found, side)
         except _DisplacedError:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.line.chart import Chart
+from stationary.line.chart import OCTAVES, Chart
 from stationary.line.sampled import coefficients_at, is_essential, sampled, usable
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import rule
@@ -27,7 +27,6 @@ __all__ = ["FALLEN", "MARGIN", "grown"]
 
 Array = NDArray[Any]
 
-OCTAVES = 60  # of r, outwards at an infinite end and inwards at a singular one; for doubles
 SLOW_OCTAVES = 900  # where r 2 f / a still changes after that many
 FIRST = 3  # octaves at first, then twice as many each time up to BATCH
 BATCH = 12  # octaves that are sampled at once before looking whether more are needed

@@ -40,7 +40,6 @@ Array = NDArray[Any]
 NODES = 20  # of a panel of doubles
 NODES_PER_DIGIT = 1.5  # of many: 2 f / a ~ 1 / r is then resolved on a whole octave
 ESSENTIAL = 300.0  # e-folds of r 2 f / a within an octave, or half of one
-MANY = 2000  # datapoints, to evaluate in many digits
 HEADROOM = 2.0**40
 DISTANCE_DIGITS = (
     33  # of f and a next to an end: twice those of doubles, so that x - e has them all
@@ -127,7 +126,7 @@ def _blurred_ends(diffusion: Diffusion) -> tuple[tuple[float, float], ...]:
     found = []
     for side, inside in ((0, 1), (1, -1)):
         end = diffusion.domain[side]
-        known = end == 0 or math.isinf(end) or diffusion.cost > MANY or diffusion.is_rounded
+        known = end == 0 or math.isinf(end) or not diffusion.affords_digits or diffusion.is_rounded
         if known or not open_ends(diffusion, DOUBLE)[side]:
             continue
         # With all bits in use, so that no rounding is left out by chance.
@@ -202,7 +201,7 @@ def _seen_as_open(diffusion: Diffusion, arithmetic: Arithmetic) -> tuple[bool, b
 
 def _is_tiny(diffusion: Diffusion, side: int) -> bool:
     """Whether the variance at an end is positive after all, though too small for a double."""
-    if diffusion.cost > MANY:
+    if not diffusion.affords_digits:
         return False
     many = many_digits(ENOUGH, ENOUGH // 4)
     try:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError
 from stationary.functions.given import Boundary
-from stationary.line.chart import Chart
+from stationary.line.chart import CORE, Chart
 from stationary.line.octaves import FALLEN, MARGIN, grown
 from stationary.line.sampled import NODES, nodes_in, open_ends, sampled
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
@@ -38,12 +38,11 @@ from stationary.panels.pieces import Panels, Samples, sums_between
 from stationary.process.diffusion import Diffusion
 from stationary.process.known import SPREAD
 
-__all__ = ["CORE", "Sampling", "first_look", "sampling"]
+__all__ = ["Sampling", "first_look", "sampling"]
 
 Array = NDArray[Any]
 
 BESIDE = 2.0**-10  # of a panel: an edge as near to a breakpoint as this is dropped
-CORE = 16.0  # where an infinite domain is scanned evenly: this far from its finite end or from 0
 WORK = 2 * 10**8  # datapoints times points that a sampling may evaluate
 GRADES = 60  # halvings towards the origin of an infinite domain, whose scale is not known
 SILENCE = 1e-300  # so that no noise is zero

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError
 from stationary.functions.evaluation import many_digits
-from stationary.line.closer import CANNOT, CORE, DIGITS, ENOUGH, TOO_MANY, Dip, Look, Zero
+from stationary.line.chart import CORE, OCTAVES
+from stationary.line.closer import CANNOT, DIGITS, ENOUGH, Dip, Look, Zero
 from stationary.line.reach import at_inward_gates, inward_from, is_out_of_reach
 from stationary.panels.pieces import Samples
 from stationary.process.diffusion import Diffusion
@@ -24,7 +25,6 @@ __all__ = ["EndlessZerosError", "dips_of_variance", "without_endless_zeros", "ze
 Array = NDArray[Any]
 
 SAMPLES = 20  # per panel of the scan
-OCTAVES = 60  # that are looked at outside the core of an infinite domain
 MOST_PER_RUN = 96  # points of a run of zeros that are tried again in many digits
 MOST_FAR = 8  # zeros outside the core of an infinite domain, of which octaves see a few each
 FEW_FAR = 2  # the same, where dips further out are not looked at
@@ -87,7 +87,7 @@ def dips_of_variance(
     if diffusion.is_rounded:
         x, log_a = _apart_from_ends(diffusion, x, log_a)
     zero = np.isneginf(log_a)
-    closely = Look(diffusion, exact and diffusion.cost <= TOO_MANY)
+    closely = Look(diffusion, exact and diffusion.affords_digits)
     flags = np.concatenate([[False], zero, [False]])
     starts, stops = np.flatnonzero(~flags[:-1] & flags[1:]), np.flatnonzero(flags[:-1] & ~flags[1:])
     for first, stop in zip(starts, stops, strict=True):
@@ -198,7 +198,7 @@ def _log_variance(diffusion: Diffusion, x: Array) -> tuple[Array, bool]:
     log_a[[0, -1]] = np.where(lost[[1, -2]], math.inf, log_a[[0, -1]])
     if not doubtful.any():
         return log_a, True
-    if diffusion.cost > TOO_MANY:
+    if not diffusion.affords_digits:
         return log_a, False
     top = float(log_a[np.isfinite(log_a)].max(initial=0.0))
     alone = np.concatenate([[False], (a[:-2] > 0) & (a[1:-1] == 0) & (a[2:] > 0), [False]])

@@ -35,11 +35,12 @@ from stationary.process.sample import Sample
 from stationary.process.spaces import BySpace
 from stationary.result import Data
 
-__all__ = ["Convention", "Diffusion"]
+__all__ = ["DEAR", "Convention", "Diffusion"]
 
 Array = NDArray[Any]
 Function = Callable[[Any], Any]
 
+DEAR = 2000  # datapoints times points, each of which takes 20 us or more in many digits
 LARGEST = 1e300  # of drift and variance: sums of 2 f stay within doubles
 
 
@@ -217,6 +218,11 @@ class Diffusion(Data, metaclass=BySpace):
                 f"{a[i]:.3g} (on [{self.domain[0]:g}, {self.domain[1]:g}]). Return the square of "
                 "sigma, or shrink the domain."
             )
+
+    @property
+    def affords_digits(self) -> bool:
+        """Whether many digits are tried at a point without being asked for."""
+        return self.cost <= DEAR
 
     @property
     def is_rounded(self) -> bool:
