@@ -161,3 +161,82 @@ def test_curves_of_a_fit_take_numbers_and_arrays_of_any_shape():
         assert np.ndim(curve(0.5)) == 0
         assert float(curve(0.5)) == curve(at)[1, 1] == curve(at[1])[1]
         assert curve(at).shape == at.shape
+
+
+@pytest.mark.parametrize("unit", [0.6, 1.0, 1.5])
+def test_values_rounded_to_the_width_of_a_step_leave_the_variance_as_it_is(unit):
+    """Rounding to u adds u^2 / 6 to the square of each step: up to 40 % of the variance here."""
+    unit *= np.sqrt((1 - np.exp(-0.2)) / 2)
+    found = [fit(np.round(x / unit) * unit, 0.1) for x in ornstein_uhlenbeck(0.1, 4000, 6, runs=12)]
+    a = np.array([f.variance(0.0) for f in found])
+    error = np.array([f.variance_error(0.0) for f in found])
+    assert abs(a.mean() - 1) < 0.02 + 2 * error.mean() / np.sqrt(12)
+    assert np.sqrt(np.mean((a - 1) ** 2 / error**2)) < 1.6
+
+
+def test_steps_too_short_for_the_range_are_taken_several_at_a_time():
+    found = fit(ornstein_uhlenbeck(1e-3, 100_000, 3), 1e-3)
+    assert found.found.runs.every > 1
+    assert found.variance(0.0) == pytest.approx(1, abs=4 * found.variance_error(0.0))
+
+
+def test_a_million_observations_are_not_off_by_the_width_of_cells():
+    found = fit(ornstein_uhlenbeck(0.1, 1_000_000, 4), 0.1)
+    assert found.variance(0.0) == pytest.approx(1, abs=3 * found.variance_error(0.0))
+
+
+def test_a_variance_that_grows_a_hundredfold_is_found_from_the_steps():
+    """Feller's square-root process in y = log x: a = e^-y. From an even one, none is found."""
+    rng, decay = np.random.default_rng(0), np.exp(-0.1)
+    c, x, v = (1 - decay) / 8, np.empty(20_000), 1.0
+    for i in range(len(x)):
+        x[i] = v = c * rng.noncentral_chisquare(8.0, v * decay / c)
+    found = fit(np.log(x), 0.05)
+    y = np.quantile(np.log(x), [0.02, 0.2, 0.5, 0.8, 0.98])
+    assert found.lags.verdict.name == "DIFFUSION"
+    assert (np.abs(found.variance(y) - np.exp(-y)) < 3.5 * found.variance_error(y)).all()
+
+
+def jumping(seed, size=5.0):
+    rng, x = np.random.default_rng(seed), ornstein_uhlenbeck(0.05, 20_000, seed)
+    kicks, shot = (rng.random(len(x)) < 1e-3) * size, 0.0
+    for i in range(len(x)):
+        shot = shot * np.exp(-0.05) + kicks[i]
+        x[i] += shot
+    return x
+
+
+def test_jumps_are_told_from_a_diffusion():
+    found = fit(jumping(5), 0.05)
+    assert found.lags.verdict.name == "JUMPS"
+    assert "that a diffusion never makes" in re.sub(r"\s+", " ", str(found))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.cumsum(np.random.default_rng(1).standard_cauchy(5000)), "jumps, outliers"),
+        (np.round(ornstein_uhlenbeck(0.1, 5000, 1)), "Record more digits"),
+        (np.append(ornstein_uhlenbeck(0.1, 5000, 1), 1e6), "jumps, outliers"),
+        (np.tile([0.0, 1.0], 500), "2 different ones"),
+        (np.arange(5000.0), "a trend without noise"),
+        (1e300 * ornstein_uhlenbeck(0.1, 500, 1), "in another unit"),
+    ],
+)
+def test_what_no_diffusion_can_follow_is_refused(x, message):
+    with pytest.raises(LandscapeError, match=message):
+        fit(x, 0.1)
+
+
+def test_places_far_from_zero_are_told_apart_and_a_column_needs_no_name(tmp_path, run):
+    path = tmp_path / "run.csv"
+    np.savetxt(path, 1e9 + ornstein_uhlenbeck(0.1, 2000, 2), fmt="%.9f")
+    code, out, err = run("fit", path, "--dt", "0.1")
+    assert (code, err) == (0, "")
+    places = re.findall(r"^ +(1?[\d.]+)  ", out[: out.index("The end state")], re.M)
+    assert len(set(places)) == 7
+    path.write_text("0,1\n" + path.read_text().replace("\n", ",2\n"))
+    code, _, err = run("fit", path)
+    assert code == 1
+    assert "a line such as t,x first" in err

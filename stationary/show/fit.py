@@ -23,19 +23,30 @@ def text(f: Fit) -> Report:
     count = sum(map(len, runs.values))
     several = f" in {len(runs.values)} runs" if len(runs.values) > 1 else ""
     typical = float(np.median(runs.steps()[2]))
+    memory = f.found.chain.relaxation_time
     lines = [
         f"It is {lags.verdict.value}.",
         f"{count:,} observations{several}, about {typical:.4g} apart, of a process that forgets "
-        f"within {f.found.chain.relaxation_time:.4g}.",
+        + ("more slowly than that shows." if memory > runs.duration else f"within {memory:.4g}."),
     ]
+    if (every := f.found.runs.every) > 1:
+        lines.append(
+            f"The fit is to every {every}th of them: steps between all are too short to be "
+            "followed over the range."
+        )
     if not f.found.converged:
         lines.append(
             "The likelihood was still changing when the fit was stopped: trust it to a standard "
             "error or two."
         )
     x = np.quantile(runs.all, SHOWN)
+    spread = float(runs.all.std())
+
+    def place(x: float) -> str:  # told apart from its neighbours, however far from 0 they are
+        return known_text(x, 1e-4 * spread, 17)
+
     curves = [
-        (f"{v:.5g}", known_text(b, c), f"{c:.2g}", known_text(d, e), f"{e:.2g}")
+        (place(v), known_text(b, c), f"{c:.2g}", known_text(d, e), f"{e:.2g}")
         for v, b, c, d, e in zip(x, *list(_curves(f, x).values())[1:5], strict=True)
     ]
     ladder = [
@@ -45,10 +56,14 @@ def text(f: Fit) -> Report:
         )
     ]
     ends = [
-        (b.position, f"{b.mass:.5g}", None if passage is None else time_text(passage.log_time))
+        (
+            place(b.position),
+            f"{b.mass:.5g}",
+            None if passage is None else time_text(passage.log_time),
+        )
         for b, passage in zip(found.basins, found.exits, strict=True)
     ]
-    peaks = ", ".join(f"{m.position:.5g}" for m in found.end_state.modes)
+    peaks = ", ".join(place(m.position) for m in found.end_state.modes)
     header = ("x", "drift f", "std. error", "variance a", "std. error")
     return report(
         {
@@ -56,7 +71,7 @@ def text(f: Fit) -> Report:
             "Drift and variance": tabulated(header, curves),
             "The end state": [
                 *tabulated(("minimum", "mass", "exit time"), ends),
-                f"Mean {found.end_state.mean():.6g}, standard deviation "
+                f"Mean {place(found.end_state.mean())}, standard deviation "
                 f"{found.end_state.std():.6g}; the density peaks at {peaks}.",
             ],
             "How sure the series makes this": errors_of(found),

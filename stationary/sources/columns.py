@@ -28,13 +28,17 @@ def is_table(path: Any) -> bool:
     return named and Path(path).suffix.lower() in SUFFIXES
 
 
-def columns_of(source: Any) -> tuple[dict[str, Array], str, list[int] | None]:
+def columns_of(
+    source: Any, only: str | None = None
+) -> tuple[dict[str, Array], str, list[int] | None]:
     """The columns of a table, what errors call it, and the lines of its rows, if it has lines.
 
     Parameters
     ----------
     source
         The path of a CSV, NPZ or Parquet file; or a mapping, a data frame, or a structured array.
+    only
+        The name of the one column of a CSV file without names, if that may be.
 
     Raises
     ------
@@ -54,7 +58,7 @@ def columns_of(source: Any) -> tuple[dict[str, Array], str, list[int] | None]:
                 return _npz(path), path.name, None
             if suffix in (".parquet", ".pq"):
                 return _numbers(_parquet(path), path.name), path.name, None
-            columns, lines = _csv(path)
+            columns, lines = _csv(path, only)
             return columns, path.name, lines
         except OSError as error:
             raise LandscapeError(
@@ -127,7 +131,7 @@ def _parquet(path: Path) -> dict[str, Any]:
     return {name: read.column(name).to_numpy() for name in read.column_names}
 
 
-def _csv(path: Path) -> tuple[dict[str, Array], list[int]]:
+def _csv(path: Path, only: str | None) -> tuple[dict[str, Array], list[int]]:
     lines = path.read_text(encoding="utf-8-sig").splitlines()
     kept = [(k, line) for k, line in enumerate(lines, 1) if line.strip()[:1] not in ("", "#")]
     if not kept:
@@ -139,11 +143,12 @@ def _csv(path: Path) -> tuple[dict[str, Array], list[int]]:
     rows = list(csv.reader((line for _, line in kept), delimiter=mark, skipinitialspace=True))
     names = [name.strip() for name in rows[0]]
     if all(_is_number(name) for name in names):
-        raise LandscapeError(
-            f"{path}, line {kept[0][0]}: the first line holds numbers, not column names. Put a "
-            f"line "
-            "such as w,gradient,variance first."
-        )
+        if not only or len(names) > 1:
+            raise LandscapeError(
+                f"{path}, line {kept[0][0]}: the first line holds numbers, not column names. Put a "
+                f"line such as {f't,{only}' if only else 'w,gradient,variance'} first."
+            )
+        names, kept, rows = [only], [kept[0], *kept], [[only], *rows]
     double = next((n for n in names if n and names.count(n) > 1), None)
     if double is not None:
         raise LandscapeError(

@@ -7,7 +7,9 @@ Multiplied by sqrt(p_i / p_j) they are a symmetric matrix S, so the probabilitie
     P_ij(t) = sqrt(p_j / p_i) [e^(S t)]_ij,
 
 and d e^(S t) = U (Gamma * (U' dS U)) U' with the eigenvectors U of S and the divided differences
-Gamma of e^(lambda t) [1]_.
+Gamma of e^(lambda t) [1]_. Of values that were rounded, the unit A holds several cells: then
+P_AB = sum p_i P_ij / sum p_i over i in A and j in B, which the same formula makes of the rows
+sum_(i in A) sqrt(p_i / p_A) U_i in place of those of U.
 
 References
 ----------
@@ -38,26 +40,33 @@ Counts = Sequence[tuple[float, tuple[Array, Array, Array]]]
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """m cells of one width, and splines for log p at their centres and log a at their faces."""
+    """m cells of one width, and splines for log p at their centres and log a at their faces.
+
+    `each` of them together are what an observation tells apart: one place.
+    """
 
     edges: Array  # (m + 1,)
     of_p: Array  # (m, K): the splines at the centres
     of_a: Array  # (m - 1, L): at the inner faces
+    each: int = 1
 
     @property
     def h(self) -> float:
         return float(self.edges[1] - self.edges[0])
 
     def counts(self, classes: Sequence[tuple[float, Array, Array]]) -> Counts:
-        """Steps, by how long they take, as numbers of steps between cells."""
-        m, found = len(self.edges) - 1, []
+        """Steps, by how long they take, as numbers of steps between places."""
+        places, found = self.edges[:: self.each], []
+        m = len(places) - 1
         for time, start, stop in classes:
-            i, j = (
-                np.clip(((x - self.edges[0]) / self.h).astype(int), 0, m - 1) for x in (start, stop)
-            )
+            i, j = (np.clip(np.searchsorted(places, x) - 1, 0, m - 1) for x in (start, stop))
             pairs, n = np.unique(i * m + j, return_counts=True)
             found.append((time, (pairs // m, pairs % m, n.astype(float))))
         return found
+
+    def gathered(self, x: Array) -> Array:
+        """Sums over the cells of a place, along the first axis."""
+        return np.asarray(x.reshape(-1, self.each, *x.shape[1:]).sum(axis=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +82,8 @@ class Chain:
         k = self.cells.of_p.shape[1]
         u, v = self.cells.of_p @ self.theta[:k], self.cells.of_a @ self.theta[k:]
         with np.errstate(over="ignore"):
-            c = np.exp(v) / (2 * self.cells.h**2)
-            up, down = c * np.exp(np.diff(u) / 2), c * np.exp(-np.diff(u) / 2)
+            v = v - math.log(2 * self.cells.h**2)
+            c, up, down = np.exp(v + np.diff(u) / 2 * np.array([[0], [1], [-1]]))
         return u, c, up, down
 
     @cached_property
@@ -87,9 +96,19 @@ class Chain:
         values, vectors = eigh_tridiagonal(diagonal, c)
         return np.minimum(values, 0.0), vectors
 
+    @cached_property
+    def places(self) -> tuple[Array, Array, Array]:
+        """log p of places, the root of the share of a cell in its place's, and their rows for U."""
+        u, vectors = self._rates[0], self.modes[1]
+        top = np.repeat(u.reshape(-1, self.cells.each).max(axis=1), self.cells.each)
+        own = np.repeat(np.log(self.cells.gathered(np.exp(u - top))), self.cells.each) + top
+        root = np.exp((u - own) / 2)
+        return own[:: self.cells.each], root, self.cells.gathered(root[:, None] * vectors)
+
     @property
     def relaxation_time(self) -> float:
-        return float(-1 / self.modes[0][-2])
+        slowest = float(self.modes[0][-2])
+        return -1 / slowest if slowest < 0 else math.inf
 
     def blurred(self, counts: Counts) -> Counts:
         """The same steps with the times in which the chain goes as far as cells make of them.
@@ -97,15 +116,23 @@ class Chain:
         A place within a cell of width h is known to h^2 / 12, which makes the variance of a step
         a t + h^2 / 6.
         """
-        m, c = len(self.cells.edges) - 1, self._rates[1]
-        occupied = np.sum([np.bincount(i, n, m) for _, (i, _, n) in counts], axis=0)
+        u, c = self.places[0], self._rates[1]
+        occupied = np.sum([np.bincount(i, n, len(u)) for _, (i, _, n) in counts], axis=0)
+        occupied = np.repeat(occupied, self.cells.each)
         weights = occupied[:-1] + occupied[1:]
         more = 1 / (12 * math.exp(weights @ np.log(c) / weights.sum()))  # h^2 / (6 a)
         return [(t + more, steps) for t, steps in counts]
 
+    def impossible(self, counts: Counts) -> int:
+        """How many of the steps it never makes."""
+        values, rows = self.modes[0], self.places[2]
+        return sum(
+            int(n[(rows[i] * np.exp(values * t) * rows[j]).sum(axis=1) <= LEAST].sum())
+            for t, (i, j, n) in self.blurred(counts)
+        )
+
     def log_likelihood(self, counts: Counts) -> float:
-        values, vectors = self.modes
-        u, total = self._rates[0], 0.0
+        values, (u, _, vectors), total = self.modes[0], self.places, 0.0
         for t, (i, j, n) in counts:
             e = (vectors[i] * np.exp(values * t) * vectors[j]).sum(axis=1)
             total += float(n @ (np.log(np.maximum(e, LEAST)) + (u[j] - u[i]) / 2))
@@ -113,7 +140,7 @@ class Chain:
 
     def speed(self, counts: Counts) -> tuple[float, float]:
         """The most likely factor on time, and its standard error."""
-        values, vectors = self.modes
+        values, vectors = self.modes[0], self.places[2]
         log_scale, error = 0.0, math.inf
         known = [(vectors[i] * vectors[j], values * t, n) for t, (i, j, n) in self.blurred(counts)]
         for _ in range(30):
@@ -135,16 +162,16 @@ class Chain:
 
     def score(self, counts: Counts) -> tuple[float, Array, Array]:
         """log L, its gradient, and the expected information, by the coefficients."""
-        u, c, up, down = self._rates
+        _, c, up, down = self._rates
         values, vectors = self.modes
         b, faces = self.cells.of_p, self.cells.of_a
-        k, count, m = b.shape[1], len(self.theta), len(b)
+        k, count = b.shape[1], len(self.theta)
         slope, zero = np.diff(b, axis=0) / 2, np.zeros((1, count))  # of log sqrt(p)
         rise = np.vstack([np.hstack([up[:, None] * slope, up[:, None] * faces]), zero])
         fall = np.vstack([zero, np.hstack([-down[:, None] * slope, down[:, None] * faces])])
         diagonal = -rise - fall  # (m, K + L): of the diagonal of S by each coefficient
         off = c[:, None] * faces  # (m - 1, L): of the others
-        rotated = np.empty((count, m, m))
+        rotated = np.empty((count, len(b), len(b)))
         for q in range(count):
             d = np.flatnonzero(diagonal[:, q])
             rotated[q] = (vectors[d].T * diagonal[d, q]) @ vectors[d]
@@ -154,6 +181,9 @@ class Chain:
                 rotated[q] += part + part.T
         gradient, information = np.zeros(count), np.zeros((count, count))
         gap = values[:, None] - values[None, :]
+        log_p, root, rows = self.places
+        m = len(log_p)
+        of_place = self.cells.gathered((root**2)[:, None] * b)  # d log p of a place
         for t, (i, j, n) in counts:
             power = np.exp(values * t)
             with np.errstate(divide="ignore", invalid="ignore"):
@@ -162,15 +192,22 @@ class Chain:
                     t * np.exp((values[:, None] + values[None, :]) * t / 2),
                     (power[:, None] - power[None, :]) / gap,
                 )
-            e = (vectors * power) @ vectors.T
+            partly = root[:, None] * ((vectors * power) @ rows.T)  # (cells, places)
+            e = self.cells.gathered(partly)
             inverse = np.where(e > LEAST, 1 / np.maximum(e, LEAST), 0.0)
             changes = np.empty((count, m, m))
             for q in range(count):
-                np.multiply((vectors @ (gamma * rotated[q])) @ vectors.T, inverse, out=changes[q])
+                changes[q] = (rows @ (gamma * rotated[q])) @ rows.T
                 if q < k:
-                    changes[q] += (b[None, :, q] - b[:, None, q]) / 2
+                    part = self.cells.gathered(b[:, q, None] * partly)
+                    changes[q] += (part + part.T) / 2
+                changes[q] *= inverse
+                if q < k:
+                    changes[q] -= of_place[:, q, None]
             gradient += changes[:, i, j] @ n
-            likely = np.where(e > LEAST, e, 0.0) * np.exp((u[None, :] - u[:, None]) / 2)
+            with np.errstate(divide="ignore"):
+                log_e = np.log(np.where(e > LEAST, e, 0.0))
+            likely = np.exp(np.minimum(log_e + (log_p[None, :] - log_p[:, None]) / 2, 0.0))
             weights = np.bincount(i, n, m)[:, None] * likely
             flat = changes.reshape(count, -1)
             information += (flat * weights.ravel()) @ flat.T

@@ -47,7 +47,8 @@ class Fit(Result):
     @cached_property
     def _curves(self) -> tuple[Spline, Spline, Spline, Spline]:
         """log P and log a, and what independent changes of one standard deviation make of them."""
-        root = np.linalg.cholesky(self.found.covariance)
+        values, vectors = np.linalg.eigh(self.found.covariance)
+        root = vectors * np.sqrt(np.maximum(values, 0.0))
         return *self.found.splines(self.found.theta), *self.found.splines(root)
 
     def log_density(self, x: Any) -> Any:
@@ -93,7 +94,7 @@ class Fit(Result):
     @cached_property
     def lags(self) -> Lags:
         """Whether it is a diffusion at all: how fast it runs at several lags, and the verdict."""
-        return lags_of(self.runs, self.found)
+        return lags_of(self.found)
 
     @property
     def domain(self) -> tuple[float, float]:
@@ -111,8 +112,8 @@ class Fit(Result):
             name=self.name,
             sample=self,
             notes=(
-                f"drift and variance were fitted to a series from {low:g} to {high:g}, where the "
-                f"walls are; the ladder of lags says: {self.lags.verdict.value}",
+                f"drift and variance were fitted to a series from {low:.10g} to {high:.10g}, where "
+                f"the walls are; the ladder of lags says: {self.lags.verdict.value}",
             ),
         )
 

@@ -32,6 +32,10 @@ class Verdict(Enum):
         "measurement noise, or jumps, on top of a diffusion: it runs faster at short lags than at "
         "long ones; fit every second or fourth observation, or take the noise out"
     )
+    JUMPS = (
+        "no diffusion: some of its steps are so long that a diffusion never makes them, jumps or "
+        "outliers; take them out, and fit what is left on either side as several runs"
+    )
     INERTIA = (
         "inertia: it runs slower at short lags than at long ones, as something that has a velocity "
         "does; fit every second or fourth observation"
@@ -73,9 +77,9 @@ class Lags:
     verdict: Verdict
 
 
-def lags_of(runs: Runs, found: Fitted) -> Lags:
+def lags_of(found: Fitted) -> Lags:
     """The ladder for what was fitted."""
-    chain, cells = found.chain, found.cells
+    runs, chain, cells = found.runs, found.chain, found.cells
     lags, times, speeds, errors = [], [], [], []
     for lag in LADDER:
         if min(map(len, runs.values)) <= 4 * lag:
@@ -91,14 +95,16 @@ def lags_of(runs: Runs, found: Fitted) -> Lags:
     halves = _halves(runs, chain)
     return Lags(
         tuple(lags), tuple(times), tuple(speeds), tuple(errors), halves,
-        _verdict(speeds, errors, halves, runs.duration / chain.relaxation_time),
+        Verdict.JUMPS
+        if chain.impossible(cells.counts(runs.classes()))
+        else _verdict(speeds, errors, halves, runs.duration / chain.relaxation_time),
     )  # fmt: skip
 
 
 def _halves(runs: Runs, chain: Chain) -> tuple[float, float]:
     first, second = runs.halves()
     values = (first.all, second.all)
-    memory = chain.relaxation_time
+    memory = min(chain.relaxation_time, runs.duration)
     spread = float(runs.all.var())
     # The variance of a mean over a time T is 2 var tau / T; var / n of observations far apart.
     of_mean = [

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.errors import LandscapeError
 from stationary.functions.interpolation import Spline
 from stationary.sources.series.chain import Cells, Chain
 from stationary.sources.series.runs import Runs
@@ -33,18 +34,25 @@ Array = NDArray[Any]
 
 DEGREE = 3
 OF_P, OF_A = 16, 10  # splines: more change nothing, since the penalties decide
-ROUGH, FINE = 1.0, 0.3  # width of a cell over the length of a step; below 0.3 less than 1 % is lost
+ROUGH, FINE = 1.0, 0.3  # width h of a cell over the length of a step
+LOST = 0.07  # (h / length)^2 of the variance
 FEWEST, MOST = 64, 240  # cells
+WIDEST = 0.5  # the same, where the range takes more cells than there may be
+LEFT = 100  # observations
+ALIKE = 20  # rounded values in a cell: one more or less is nothing
 ROUNDS = 40
 SETTLED = 0.02  # of log L, and of the number of parameters: chance makes 1 of either
 STIFFEST = 1e7  # a penalty that leaves nothing
-UNKNOWN = 1e-6  # information: of logarithms that may be off by a thousand
+# Information that there is anyway: log P may be off by a thousand from the first guess, log a, of
+# which white noise says nothing, by ten.
+UNKNOWN = np.repeat([1e-6, 1e-2], [OF_P, OF_A])
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """The most likely coefficients and their covariance."""
+    """The most likely coefficients and their covariance, and the observations that gave them."""
 
+    runs: Runs
     cells: Cells
     theta: Array
     covariance: Array
@@ -66,14 +74,49 @@ class Fitted:
 
 
 def fitted(runs: Runs) -> Fitted:
-    """The diffusion under which the steps of the series are most likely."""
-    a, length = _first_guess(runs)
-    rough, fine = (_cells(runs, width * length) for width in (ROUGH, FINE))
-    smoothing = np.ones(2)
-    if len(rough.edges) == len(fine.edges):
-        return _climbed(runs, fine, _gaussian(fine, runs, a), smoothing)[0]
-    found, smoothing = _climbed(runs, rough, _gaussian(rough, runs, a), smoothing)
-    return _climbed(runs, fine, found.theta, smoothing)[0]
+    """The diffusion under which the steps of the series are most likely.
+
+    Raises
+    ------
+    LandscapeError
+        If no part of the steps is wide enough to be told from the unit in which they were rounded,
+        and short enough to be followed over the range of the series.
+    """
+    runs, length = _resolved(runs)
+    by_chance = math.sqrt(2 / len(runs.all))  # of the variance
+    width = min(FINE, math.sqrt(by_chance / (2 * LOST)))
+    rough, fine = (_cells(runs, w * length) for w in (ROUGH, width))
+    theta, smoothing = _gaussian(rough, runs), np.ones(2)
+    if len(rough.edges) != len(fine.edges):
+        found, smoothing = _climbed(runs, rough, theta, smoothing)
+        theta = found.theta
+    return _climbed(runs, fine, theta, smoothing)[0]
+
+
+def _resolved(runs: Runs) -> tuple[Runs, float]:
+    """As many of the observations as have steps that cells can follow, and how long these are."""
+    reach, kept = float(np.ptp(runs.all)), runs
+    while True:
+        length = float(_step_lengths(kept)[1].min())
+        if reach <= MOST * WIDEST * length:
+            return kept, length
+        if len(kept.all) < 2 * LEFT:
+            break
+        kept = runs.thinned(2 * kept.every)
+    if length == 0:
+        rounded = f", multiples of {runs.grain:.4g}" if runs.grain else ""
+        raise LandscapeError(
+            f"{runs.name}: half of the steps from some places are the same, whichever part of them "
+            f"is taken: values of too few digits ({len(np.unique(runs.all))} different ones"
+            f"{rounded}), or a trend without noise. Record more digits; or, of a chain of a few "
+            "states, count the transitions."
+        )
+    length = float(_step_lengths(runs)[1].min())
+    raise LandscapeError(
+        f"{runs.name}: its values range over {reach:.4g}, and a typical step is {length:.2g}, so "
+        "that no part of the steps can be followed over the range: jumps, outliers, a trend, or "
+        "noise that grows with x. Take jumps and outliers out, or the trend; or fit log x."
+    )
 
 
 def _climbed(runs: Runs, cells: Cells, theta: Array, smoothing: Array) -> tuple[Fitted, Array]:
@@ -83,30 +126,35 @@ def _climbed(runs: Runs, cells: Cells, theta: Array, smoothing: Array) -> tuple[
     gauge = np.zeros((size, size))
     gauge[:OF_P, :OF_P] = 1.0 / OF_P**2  # a constant in log P changes nothing
     counts = cells.counts(runs.classes())
-    last, converged = np.full(2, math.inf), False
+    last, converged, first = np.full(2, math.inf), False, theta
     for _ in range(ROUNDS):
         chain = Chain(cells, theta)
         blurred = chain.blurred(counts)
         total, gradient, information = chain.score(blurred)
-        held = information + gauge * np.trace(information) / size + UNKNOWN * np.eye(size)
-        aim, smoothing, covariance = _smoothest(held, gradient + held @ theta, penalties, smoothing)
+        held = information + gauge * np.trace(information) / size + np.diag(UNKNOWN)
+        pull = gradient + held @ theta - UNKNOWN * (theta - first)
+        aim, smoothing, covariance = _smoothest(held, pull, penalties, smoothing)
         now = np.array([total, float((covariance * information).sum())])
         converged = bool(np.abs(now - last).max() < SETTLED)
         if converged:
             break
         last = now
         penalty = np.tensordot(smoothing, penalties, 1)
-        value = total - theta @ penalty @ theta / 2
+
+        def lost(at: Array, penalty: Array = penalty) -> float:
+            return float(at @ penalty @ at + UNKNOWN @ (at - first) ** 2) / 2
+
+        value = total - lost(theta)
         for halving in range(12):
             trial = theta + (aim - theta) / 2**halving
             try:
                 reached = Chain(cells, trial).log_likelihood(blurred)
             except (FloatingPointError, np.linalg.LinAlgError):
                 continue
-            if reached - trial @ penalty @ trial / 2 >= value - 1e-9 * abs(value):
+            if reached - lost(trial) >= value - 1e-9 * abs(value):
                 theta = trial
                 break
-    return Fitted(cells, theta, covariance, total, float(now[1]), converged), smoothing
+    return Fitted(runs, cells, theta, covariance, total, float(now[1]), converged), smoothing
 
 
 def _smoothest(
@@ -127,25 +175,29 @@ def _smoothest(
     return theta, smoothing, covariance
 
 
-def _first_guess(runs: Runs) -> tuple[float, float]:
-    """The variance, and the shortest typical step of any tenth of the series, by place."""
-    start, stop, time = runs.steps()
-    spread, lag = float(runs.all.var()), float(np.median(time))
-    off = float(((stop - start)[time <= 1.5 * lag] ** 2).mean())
-    memory = np.clip(1 - off / (2 * spread), 1e-3, 1 - 1e-9)
-    parts = [p for p in np.array_split((stop - start)[np.argsort(start)], 10) if len(p)]
-    # 0.455 is the median of the square of a standard normal number.
-    length = min(math.sqrt(float(np.median(p**2)) / 0.455) for p in parts) or math.sqrt(off)
-    return -2 * spread * math.log(memory) / lag, length
+def _step_lengths(runs: Runs) -> tuple[Array, Array]:
+    """Places, and how wide the steps from there are, less what they have in common."""
+    start, stop, _ = runs.steps()
+    order, n = np.argsort(start), len(start)
+    tails = 10.0 ** -np.arange(2, max(math.log10(n / 50), 2))
+    levels = np.concatenate([tails[::-1], np.arange(1, 10) / 10, 1 - tails])
+    parts = np.split(order, np.unique((levels * n).astype(int)))
+    moves = [stop[p] - start[p] for p in parts]
+    # 0.6745 is the median of the size of a standard normal number.
+    widths = [float(np.median(np.abs(m - np.median(m)))) / 0.6745 for m in moves]
+    return np.array([np.median(start[p]) for p in parts]), np.array(widths)
 
 
 def _cells(runs: Runs, width: float) -> Cells:
     low, high = float(runs.all.min()), float(runs.all.max())
-    m = int(np.clip(math.ceil((high - low) / width), FEWEST, MOST))
-    h = (high - low) / (m - 1)
-    edges = low - h / 2 + h * np.arange(m + 1)
+    h = (high - low) / (int(np.clip(math.ceil((high - low) / width), FEWEST, MOST)) - 1)
+    each = 1
+    if runs.grain > h / ALIKE:  # all places hold as many cells, or cells as many places
+        each = math.ceil(runs.grain / h)
+        h = runs.grain / each * max(round(h / runs.grain), 1)
+    edges = low - each * h / 2 + h * np.arange(each * (round((high - low) / (each * h)) + 1) + 1)
     centres, ends = (edges[1:] + edges[:-1]) / 2, edges[[0, -1]]
-    return Cells(edges, _basis(OF_P, *ends)(centres), _basis(OF_A, *ends)(edges[1:-1]))
+    return Cells(edges, _basis(OF_P, *ends)(centres), _basis(OF_A, *ends)(edges[1:-1]), each)
 
 
 def _basis(count: int, low: float, high: float) -> Callable[..., Array]:
@@ -172,9 +224,17 @@ def _penalty(start: int, stop: int, order: int, size: int) -> Array:
     return made
 
 
-def _gaussian(cells: Cells, runs: Runs, a: float) -> Array:
-    """The coefficients of a Gaussian as wide as the series, and of an even variance."""
-    x, centres = runs.all, (cells.edges[1:] + cells.edges[:-1]) / 2
-    log_p = -((centres - x.mean()) ** 2) / (2 * x.var())
-    of_p = np.linalg.lstsq(cells.of_p, log_p, rcond=None)[0]
-    return np.concatenate([of_p, np.full(OF_A, math.log(a))])
+def _gaussian(cells: Cells, runs: Runs) -> Array:
+    """The coefficients of a Gaussian as wide as the series, and of a variance as its steps say."""
+    start, stop, time = runs.steps()
+    spread, lag = float(runs.all.var()), float(np.median(time))
+    off = float(((stop - start)[time <= 1.5 * lag] ** 2).mean())
+    memory = np.clip(1 - off / (2 * spread), 1e-3, 1 - 1e-9)
+    centres = (cells.edges[1:] + cells.edges[:-1]) / 2
+    places, widths = _step_lengths(runs)
+    # Steps that take long are as wide as the end state lets them, and say less of the variance.
+    log_a = np.log(widths**2 / lag * -math.log(memory) / (1 - memory))
+    of_p = np.linalg.lstsq(cells.of_p, -((centres - runs.all.mean()) ** 2) / (2 * spread))[0]
+    return np.concatenate(
+        [of_p, np.linalg.lstsq(cells.of_a, np.interp(cells.edges[1:-1], places, log_a))[0]]
+    )

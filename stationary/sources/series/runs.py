@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ __all__ = ["Runs", "runs_of"]
 Array = NDArray[Any]
 
 FEWEST = 100  # observations, from which anything can be told
+LEAST = 1e-90  # of what is cubed
 CLASSES = 0.1  # relative width of classes of times between observations: what is lost is 0.1^2 / 12
 
 
@@ -29,15 +31,27 @@ class Runs:
     ----------
     times, values
         Of each run, shape (n,) each.
+    every
+        Of so many observations, one was kept.
     """
 
     times: tuple[Array, ...]
     values: tuple[Array, ...]
     name: str
+    every: int = 1
 
-    @property
+    @cached_property
     def all(self) -> Array:
         return np.concatenate(self.values)
+
+    @cached_property
+    def grain(self) -> float:
+        """The unit of which all values are multiples, up to one constant; 0 if of none."""
+        levels = np.unique(self.all)
+        gaps = np.diff(levels)
+        gaps = gaps[gaps > 1e-9 * (levels[-1] - levels[0])]  # sums are off by their rounding
+        unit = float(gaps.min())
+        return unit if np.abs(gaps / unit - np.round(gaps / unit)).max() < 1e-2 else 0.0
 
     @property
     def duration(self) -> float:
@@ -58,6 +72,12 @@ class Runs:
             own = label == k
             found.append((float(time[own].mean()), start[own], stop[own]))
         return found
+
+    def thinned(self, every: int) -> Runs:
+        """Every so manieth observation."""
+        kept = [(t[::every], v[::every]) for t, v in zip(self.times, self.values, strict=True)]
+        times, values = zip(*((t, v) for t, v in kept if len(v) > 1), strict=True)
+        return Runs(times, values, self.name, every * self.every)
 
     def halves(self) -> tuple[Runs, Runs]:
         """The first and the second half of what was observed."""
@@ -82,7 +102,7 @@ def runs_of(x: Any, dt: Any, times: Any) -> Runs:
     """
     name = "the series"
     if isinstance(x, (str, os.PathLike)) or hasattr(x, "columns"):
-        columns, name, _ = columns_of(x)
+        columns, name, _ = columns_of(x, only="x")
         x, times = _from_columns(columns, name, times)
     several = isinstance(x, (list, tuple)) and len(x) > 0 and np.ndim(x[0]) > 0
     series = list(x) if several else [x]
@@ -116,8 +136,12 @@ def runs_of(x: Any, dt: Any, times: Any) -> Runs:
             f"least {FEWEST} are needed, thousands are better."
         )
     found = Runs(tuple(kept_times), tuple(kept), name)
-    if np.ptp(found.all) == 0:
+    reach = float(np.ptp(found.all))
+    if reach == 0:
         raise LandscapeError(f"{name}: all {count} observations are {found.all[0]:g}.")
+    for what, size in (("values range over", reach), ("times range over", found.duration)):
+        if not LEAST < size < 1 / LEAST:
+            raise LandscapeError(f"{name}: its {what} {size:.3g}. Give them in another unit.")
     return found
 
 
