@@ -79,21 +79,14 @@ def app() -> None:
 def analyze(path: Path, to: Output, log: bool, influence: Path | None, **given: Any) -> None:
     """Say where FILE ends up: its end state, its minima and how they share it."""
     from stationary.analysis import analyze as run
-    from stationary.errors import LandscapeError, Status
-    from stationary.show.files import probe, write
+    from stationary.errors import Status
 
     def has_density(found: Any) -> bool:
         return bool(found.end_state.components) and found.end_state.kind != "classes"
 
     if influence is not None:
-        probe(influence, suffixes=(".csv",), spared=to.reads)
+        to.files["influence"] = influence
     found = to.answer(lambda: run(path, **changes_from(**given)), has_table=has_density, log=log)
-    if influence is not None:
-        if not hasattr(found, "influence"):
-            raise LandscapeError(
-                f"{found.diffusion.name}: --influence is known for one weight only."
-            )
-        write(influence, found.influence.to_csv())
     if found.end_state.status in (Status.PANEL_LIMIT, Status.NOT_DECIDED):
         sys.exit(NOT_CONVERGED)
 

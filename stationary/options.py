@@ -152,7 +152,14 @@ def source_of(path: Path | None, given: dict[str, Any]) -> Any:
     if str(path) == "-":
         from stationary.sources.formulas import Inline
 
-        return Inline("standard input", sys.stdin.read())
+        try:
+            text = sys.stdin.read()
+            text.encode()  # bytes that are no text may have come as halves of characters
+            return Inline("standard input", text)
+        except UnicodeError:
+            raise click.UsageError(
+                "Standard input is no text: give an NPZ or Parquet file by its name."
+            ) from None
     return path
 
 
@@ -187,7 +194,7 @@ class Output:
 
     as_json: bool
     brief: bool
-    files: dict[str, Path]  # by what is written: "csv", "minima", "plot", "html"
+    files: dict[str, Path]  # by what is written: "csv", "minima", "influence", "plot", "html"
     reads: tuple[Path, ...] = ()  # files that are read, and never written over
     reports: list[str] | None = None  # of several files, which are printed in the end
 
@@ -221,6 +228,10 @@ class Output:
                 if what == "html":
                     command = shlex.join(["stationary", *sys.argv[1:]])
                     content = found.render("html", command=command, **drawing)
+                elif what == "influence":
+                    if not hasattr(found, "influence"):
+                        raise LandscapeError(f"{path}: influence is known for one weight only.")
+                    content = found.influence.to_csv()
                 else:
                     content = found.to_csv(**({"of": "minima"} if what == "minima" else {}))
             write(path, content)
@@ -229,7 +240,8 @@ class Output:
         with quiet:
             spared = list(self.reads)
             for what, path in self.files.items():
-                probe(path, suffixes=FIGURES if what == "plot" else (), spared=spared)
+                suffixes = {"plot": FIGURES, "influence": (".csv",)}.get(what, ())
+                probe(path, suffixes=suffixes, spared=spared)
                 spared.append(path)
             with nullcontext() if bar else waiting(click.get_current_context().info_name or ""):
                 found = find()

@@ -528,3 +528,18 @@ def test_selection_in_any_units_is_known_to_what_is_claimed(scale, shift, select
     of_start = 8 * np.spacing(abs(origin)) / scale  # how well doubles know where x is
     assert (np.array(off) <= found.error + of_start).all()
     assert (found.error < 1e-12).all()
+
+
+def test_a_way_to_infinity_is_known_however_steep_it_becomes():
+    """dx = x dt + dB / sqrt 2 ends at either infinity: Phi(2^(1/2) x / sigma), sigma^2 = 1 / 2."""
+    process = Diffusion(lambda x: x, 0.5, (-INF, INF))
+    for x in (-0.5, 0.0, 0.3):
+        exact = math.erfc(-x * math.sqrt(2)) / 2
+        assert agrees(first_passage(process, x, INF).approached, [exact])
+    drawn = first_passage(process, "normal:0.2,0.1", INF)
+    assert max(drawn.approached.error) < 1e-10
+
+
+def test_a_point_is_no_two_targets():
+    with pytest.raises(LandscapeError, match="name a point twice"):
+        first_passage(brownian(), 0.3, (0, 0))

@@ -167,3 +167,9 @@ def test_the_influence_of_interpolated_datapoints_is_told_by_their_values_at_the
         one.log_masses, abs=2e-3 * np.abs(one.log_masses).max()
     )
     assert other.mean == pytest.approx(one.mean, abs=2e-3 * np.abs(one.mean).max())
+
+
+def test_influence_goes_to_standard_output_in_place_of_the_report(run):
+    code, out, err = run("analyze", "examples/two_minima.py", "--influence", "-")
+    assert (code, err) == (0, "")
+    assert out.startswith("datapoint,")

@@ -353,3 +353,8 @@ def test_where_signs_balance_the_end_state_is_even_up_to_where_they_agree():
     (component,) = state.components
     assert component.interval == pytest.approx((-1, 1), abs=1e-14)
     assert state.std() == pytest.approx(1 / np.sqrt(3), rel=1e-12)
+
+
+def test_a_clip_whose_square_is_nothing_is_refused():
+    with pytest.raises(LandscapeError, match="squares are 0 in doubles"):
+        Landscape(losses=lambda w: (w**2, (w - 1) ** 2), learning_rate=0.1, clip=1e-300)

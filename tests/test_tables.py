@@ -1,6 +1,8 @@
 """Tables of what somebody measured: read, checked, interpolated or smoothed."""
 
+import io
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -235,3 +237,15 @@ def test_a_table_of_moments_has_a_figure_and_a_page(tmp_path):
     analysis = stationary.analyze(table.landscape(learning_rate=0.1))
     analysis.plot(tmp_path / "table.png")
     assert "<svg" in analysis.to_html()
+
+
+def test_a_table_comes_by_standard_input(monkeypatch, run):
+    rows = [f"{w},{w**3 - w},0.3" for w in np.linspace(-2, 2, 41)]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(["w,gradient,variance", *rows])))
+    code, out, err = run("analyze", "-", "-T", "0.1")
+    assert (code, err) == (0, "")
+    assert "41 values of w" in " ".join(out.split())
+    monkeypatch.setattr(sys, "stdin", io.StringIO("ab\udc88"))
+    code, _, err = run("analyze", "-")
+    assert code == 2
+    assert "Standard input is no text" in err

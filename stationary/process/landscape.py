@@ -55,6 +55,7 @@ Function = Callable[[Any], Any]
 
 CHUNK = 2**18  # doubles per array while the datapoints are visited: 2 MiB, and fits the cache
 MANY = 2000  # datapoints from which a scan of the domain is coarser, to stay affordable
+LEAST_CLIP = 1e-100  # its square, times that of a learning rate, is a double
 
 
 @named(
@@ -178,6 +179,12 @@ class Landscape(Settings, metaclass=BySpace):
         if self.clip is not None:
             words = "a positive number, such as 1.0, or None"
             self.keep(clip=checked_number(self.clip, "clip", where, words, positive=True))
+            if self.clip < LEAST_CLIP:
+                raise LandscapeError(
+                    f"{where}: clip = {self.clip:g} leaves steps whose squares are 0 in doubles. "
+                    f'From {LEAST_CLIP:g} on they are not; optimiser = "sign" is the limit of '
+                    "small ones."
+                )
         self.keep(optimiser=checked_optimiser(self.optimiser, where))
         sign = self.optimiser == SIGN
         for first, second, clash in (

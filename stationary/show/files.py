@@ -28,13 +28,13 @@ def probe(path: Path, *, suffixes: Sequence[str] = (), spared: Sequence[Path] = 
     are read, or written otherwise: none of them is written over.
     """
     name = str(path)
+    if name == STANDARD and tuple(suffixes) != FIGURES:
+        return
     if suffixes and path.suffix.lower() not in suffixes:
         kinds = " or ".join(", ".join(suffixes).rsplit(", ", 1))
         what = "a figure" if tuple(suffixes) == FIGURES else "this"
         came = path.suffix or "a name without a suffix"
         raise LandscapeError(f"{name}: {what} is written as {kinds}, not as {came}.")
-    if name == STANDARD:
-        return
     if name.startswith("-"):
         raise LandscapeError(
             f"{name}: this is the name of an option, not of a file. Name the file before the next "

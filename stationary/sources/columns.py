@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError
+from stationary.sources.formulas import Inline
 from stationary.sources.settings import short
 
 __all__ = ["SUFFIXES", "columns_of", "is_table"]
@@ -23,7 +25,11 @@ SUFFIXES = (".csv", ".tsv", ".npz", ".parquet", ".pq")
 
 
 def is_table(path: Any) -> bool:
-    """Whether this is the path of a table, by its suffix."""
+    """Whether this is the path of a table, by its suffix, or the text of one, by its first line."""
+    if isinstance(path, Inline):
+        head = next((x for x in path.text.splitlines() if x.strip()[:1] not in ("", "#")), "")
+        names = [name.strip() for name in re.split("[,;\t]", head)]
+        return len(names) > 1 and bool({"w", "x"} & set(names)) and "=" not in head
     named = isinstance(path, (str, os.PathLike))
     return named and Path(path).suffix.lower() in SUFFIXES
 
@@ -45,6 +51,9 @@ def columns_of(
     LandscapeError
         If it cannot be read, or holds something other than numbers.
     """
+    if isinstance(source, Inline):
+        columns, lines = _csv(source, source.text, only)
+        return columns, str(source), lines
     if isinstance(source, (str, os.PathLike)):
         path = Path(os.path.expanduser(source))
         suffix = path.suffix.lower()
@@ -58,7 +67,7 @@ def columns_of(
                 return _npz(path), path.name, None
             if suffix in (".parquet", ".pq"):
                 return _numbers(_parquet(path), path.name), path.name, None
-            columns, lines = _csv(path, only)
+            columns, lines = _csv(path, path.read_text(encoding="utf-8-sig"), only)
             return columns, path.name, lines
         except OSError as error:
             raise LandscapeError(
@@ -131,8 +140,8 @@ def _parquet(path: Path) -> dict[str, Any]:
     return {name: read.column(name).to_numpy() for name in read.column_names}
 
 
-def _csv(path: Path, only: str | None) -> tuple[dict[str, Array], list[int]]:
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
+def _csv(path: Any, text: str, only: str | None) -> tuple[dict[str, Array], list[int]]:
+    lines = text.splitlines()
     kept = [(k, line) for k, line in enumerate(lines, 1) if line.strip()[:1] not in ("", "#")]
     if not kept:
         raise LandscapeError(f"{path}: the table is empty. Start it with a line of column names.")

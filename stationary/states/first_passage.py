@@ -247,6 +247,11 @@ class _Line:
         else:
             self.starts = self.inside(start, "start")
         self.targets = [self.inside(t, "target")[()] for t in asked]
+        if any(t in self.targets[:i] for i, t in enumerate(self.targets)):
+            raise LandscapeError(
+                f"{diffusion.name}: targets = {asked!r:.60} name a point twice, which can be "
+                "reached first only once. Name each once."
+            )
         if digits is None and _loses_distance(self.parts, [*self.starts.flat, *self.targets]):
             finer = partition(diffusion, digits=DIGITS)
             if _classes(finer) == _classes(self.parts):  # else rounding decides what an end is
@@ -358,8 +363,7 @@ class _Line:
 
     def first_of(self, law: Law) -> tuple[Value, Value]:
         """The mean and variance of when any target is reached."""
-        distinct = [i for i, t in enumerate(self.targets) if t not in self.targets[:i]]
-        whole = functools.reduce(Law.or_else, [law.row(i) for i in distinct])
+        whole = functools.reduce(Law.or_else, [law.row(i) for i in range(len(self.targets))])
         sure = self._is_sure()[None]
         endless = np.full(whole.mean.log.shape, math.inf, dtype=whole.mean.log.dtype)
         mean, variance = (

@@ -143,10 +143,11 @@ class Stretch:
             low, high = (np.zeros_like(none) if leaves else none for leaves in self.leaves)
             return (low, np.zeros_like(none)), (high, np.zeros_like(none))
         mesh, up, down = self._scales
-        apart = mesh.step_errors_beyond(x)
         sides = []
-        for f, steps in ((down, apart[0]), (up, apart[1])):
+        for f in (down, up):
             value, error = f(x)
+            # Where nothing is added any more, it does not matter how far Phi has come.
+            steps = mesh.step_errors(x, f.log.k != 0, above=f is up)
             value = converted(np.minimum(value - f.total, 0), self.arithmetic)
             sides.append((value, np.minimum(error + f.total_error + steps, STEEPEST)))
         (low, low_error), (high, high_error) = sides

@@ -139,11 +139,12 @@ class Mesh:
         a, b = self.lower[k], self.upper[k]
         return k, converted(((x - a) - (b - x)) / (b - a), self.numbers)
 
-    def step_errors_beyond(self, x: Array) -> tuple[Array, Array]:
-        """The error of the rise of Phi from the lower end to x, and from x to the upper end."""
+    def step_errors(self, x: Array, counted: Array, *, above: bool) -> Array:
+        """The error of the rise of Phi over those panels that count between x and an end."""
         k, _ = self.locate(x)
-        cumulated = np.cumsum(self.step_error)
-        return cumulated[k], cumulated[-1] - cumulated[k] + self.step_error[k]
+        counting = self.step_error * counted
+        cumulated = np.cumsum(counting)
+        return np.asarray(cumulated[-1] - cumulated[k] + counting[k] if above else cumulated[k])
 
     def gaps_at(self, i: int) -> Any:
         return dict(self.gaps)[i]
