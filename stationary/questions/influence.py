@@ -34,9 +34,6 @@ from stationary.result import Result
 from stationary.states.basins import Basin
 from stationary.states.distribution import EndState
 
-__all__ = ["Influence", "StandardErrors", "influence_of", "standard_errors"]
-
-
 ORDER = 8  # Gauss nodes on a panel
 DRAWS = 4096  # pairs of them: what is not linear is known to 1 or 2 %
 SHARE = 10  # datapoints whose part of the variance is told

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from stationary.analysis import Analysis
 from stationary.states.basins import Basin
 from stationary.states.distribution import EndState
 from stationary.states.peaks import Peak, peaks_of
@@ -19,9 +20,6 @@ from stationary.wording import (
     probability_text,
     time_text,
 )
-
-if TYPE_CHECKING:
-    from stationary.analysis import Analysis
 
 
 def places(state: EndState) -> Callable[[float], str]:

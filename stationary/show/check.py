@@ -198,11 +198,16 @@ def table(check: Check) -> dict[str, Any]:
 def figure(check: Check, sheet: Sheet) -> None:
     """Distribution functions, densities averaged over the same bins, and masses."""
     density, below, masses = sheet.panels(2.7, 2.3, 1.8)
-    edges = _edges(check)
-    for k, (name, colour, cdf) in enumerate(_answers(check)):
-        at = np.asarray(cdf(edges), dtype=float)
-        # The first is drawn wider, so that it is seen where the second lies on it.
-        width = (2.0, 1.0)[k]
+    state, chain = check.analysis.rounded.end_state, check.chain
+    answers: list[tuple[str, str, Any]] = []
+    if state.kind in COMPARED:
+        answers.append(("diffusion", BLUE, state))
+    if chain.kind in SETTLED:
+        answers.append(("exact chain", RED, chain))
+    edges = _edges(check, [law for _, _, law in answers])
+    # The first is drawn wider, so that it is seen where the second lies on it.
+    for (name, colour, law), width in zip(answers, (2.0, 1.0), strict=False):
+        at = np.asarray(law.below(edges), dtype=float)
         density.stairs(np.diff(at) / np.diff(edges), edges, color=colour, label=name, lw=width)
         below.plot(edges, at, color=colour, label=name, lw=width)
     _draw_walkers(check, density, below, edges)
@@ -214,38 +219,20 @@ def figure(check: Check, sheet: Sheet) -> None:
     _draw_masses(check, masses)
 
 
-def _edges(check: Check) -> Array:
+def _edges(check: Check, laws: list[Any]) -> Array:
     """Bins over where any of the answers has something."""
     domain = check.analysis.diffusion.domain
     ends = [b.position for b in check.basins]
-    state, chain = check.analysis.rounded.end_state, check.chain
-    if state.kind in COMPARED:
-        ends += [float(state.ppf(TAIL)), float(state.isf(TAIL))]
-    if chain.kind in SETTLED:
-        below = np.asarray(chain.cdf(chain.edges))
-        inside = chain.edges[(below > TAIL) & (below < 1 - TAIL)]
-        ends += [float(x) for x in (*inside[:1], *inside[-1:])]
-        ends += [float(a.position) for a in chain.atoms if a.weight]
+    ends += [float(x) for law in laws for x in (law.ppf(TAIL), law.isf(TAIL))]
     sent = check.simulation
-    if sent is not None:
+    if sent is not None and sent.mass.any():
         seen = np.flatnonzero(sent.mass)
-        if len(seen):
-            ends += [float(sent.edges[seen[0]]), float(sent.edges[seen[-1] + 1])]
+        ends += [float(sent.edges[seen[0]]), float(sent.edges[seen[-1] + 1])]
     low, high = (min(ends), max(ends)) if ends else (0.0, 0.0)
     size = domain[1] - domain[0]
     least = ALONE * (size if np.isfinite(size) else max(abs(low), abs(high), 1.0))
     margin = max(0.04 * (high - low), (least - (high - low)) / 2)
     return np.linspace(max(domain[0], low - margin), min(domain[1], high + margin), BINS + 1)
-
-
-def _answers(check: Check) -> list[tuple[str, str, Any]]:
-    found: list[tuple[str, str, Any]] = []
-    state = check.analysis.rounded.end_state
-    if state.kind in COMPARED:
-        found.append(("diffusion", BLUE, state.below))
-    if check.chain.kind in SETTLED:
-        found.append(("exact chain", RED, check.chain.cdf))
-    return found
 
 
 def _draw_walkers(check: Check, density: Axes, below: Axes, edges: Array) -> None:

@@ -64,7 +64,7 @@ def draw_density(
         if state.kind == "classes":
             axes.set_ylabel(f"{axes.get_ylabel()}\nwithin its class")
     if stems:
-        _draw_stems(axes.twinx() if wide else axes, stems, strip, log=log, alone=not wide)
+        draw_stems(axes.twinx() if wide else axes, stems, log=log, alone=not wide, strip=strip)
     foot: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "clip_on": False, "zorder": 4}
     minima = sorted(b.position for b in seen)
     if minima:
@@ -176,7 +176,7 @@ def _basins_in(part: Part, basins: Sequence[Basin]) -> list[Basin]:
     return sorted(found, key=lambda b: -b.log_mass)
 
 
-class _Stem(NamedTuple):
+class Stem(NamedTuple):
     """What holds probability at a point, or so near to one that no picture tells."""
 
     position: float
@@ -184,7 +184,7 @@ class _Stem(NamedTuple):
     colour: str
 
 
-def _stems(state: EndState, basins: Sequence[Basin], view: View) -> list[_Stem]:
+def _stems(state: EndState, basins: Sequence[Basin], view: View) -> list[Stem]:
     """The atoms, and the densities that are too narrow to be seen, left to right."""
     unknown = state.kind == "classes"
     found: list[tuple[float, Any, Any, str]] = [
@@ -199,13 +199,13 @@ def _stems(state: EndState, basins: Sequence[Basin], view: View) -> list[_Stem]:
             found.append((float(part.peak.position), part.interval, log_weight, INK))
     found.sort(key=lambda stem: stem[0])
     return [
-        _Stem(x, None, outcome_colour(state, place)) if unknown else _Stem(x, log_weight, colour)
+        Stem(x, None, outcome_colour(state, place)) if unknown else Stem(x, log_weight, colour)
         for x, place, log_weight, colour in found
     ]
 
 
-def _draw_stems(
-    axes: Axes, stems: Sequence[_Stem], strip: float, *, log: bool, alone: bool
+def draw_stems(
+    axes: Axes, stems: Sequence[Stem], *, log: bool, alone: bool, strip: float = 0.02
 ) -> None:
     """Stems as high as their probability, on an axis for that; open where it is not known."""
     known = [s.log_weight for s in stems if s.log_weight is not None]

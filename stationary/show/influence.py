@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from stationary.analysis import Analysis
 from stationary.questions.influence import Influence
 from stationary.show.drawing import BLUE, GREY, RED, Sheet
 from stationary.show.layout import Line, Report, picked, report, rows_of, tabulated
 from stationary.wording import known_text, probability_text
-
-if TYPE_CHECKING:
-    from stationary.analysis import Analysis
-
 
 SMALL = -11.5  # log of a mass of which the error says nothing
 BENT = 0.5  # error of a logarithm from which exp() is bent

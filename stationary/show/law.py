@@ -9,7 +9,7 @@ import numpy as np
 
 from stationary.chain.state import ChainState
 from stationary.errors import LandscapeError
-from stationary.show.density import draw_density
+from stationary.show.density import Stem, draw_density, draw_stems
 from stationary.show.drawing import BLUE, RED, Axes, Sheet, symbol_of
 from stationary.show.listing import state_data
 from stationary.show.outcomes import draw_outcomes
@@ -56,14 +56,10 @@ def _draw_cells(axes: Axes, law: ChainState, *, log: bool) -> None:
         axes.stairs(mass / np.diff(edges), edges, color=BLUE, fill=not log, alpha=alpha)
         axes.set_xlim(edges[first], edges[min(last, len(edges) - 1)])
         axes.set(yscale="log") if log else axes.set_ylim(bottom=0)
-    atoms = [(float(a.position), a.weight) for a in law.atoms if a.weight]
+    atoms = [Stem(float(a.position), math.log(a.weight), RED) for a in law.atoms if a.weight]
     if atoms:
-        stems = axes.twinx() if len(edges) else axes
-        for x, weight in atoms:
-            stems.plot([x, x], [0, weight], color=RED, lw=1.6)
-            stems.plot([x], [weight], "o", ms=5, color=RED)
-        stems.set(ylim=(0, 1.05), ylabel="probability")
-        stems.spines["right"].set_visible(len(edges) > 0)
+        alone = not len(edges)
+        draw_stems(axes if alone else axes.twinx(), atoms, log=False, alone=alone)
     if len(edges) or not atoms:
         axes.set_ylabel("density of the chain")
     axes.set_xlabel(symbol_of("w"))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from stationary.analysis import Analysis
+from stationary.chain.run import Run
 from stationary.errors import LandscapeError
 from stationary.line.partition import Side, SingularPoint
 from stationary.numbers.arithmetic import DOUBLE
@@ -19,11 +21,6 @@ from stationary.states.distribution import EndState
 from stationary.states.peaks import peaks_of
 from stationary.weight.moments import entropy
 from stationary.wording import many_digits_text
-
-if TYPE_CHECKING:
-    from stationary.analysis import Analysis
-    from stationary.chain.run import Run
-
 
 BASIN = (
     "position position_error at_wall lower upper mass log_mass mass_error log_density curvature "

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from stationary.analysis import Analysis
 from stationary.errors import LandscapeError, Status
 from stationary.line.equilibria import Equilibrium
 from stationary.numbers.arithmetic import many_digits
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
+from stationary.sgd import FiniteStep
 from stationary.show.answer import centre, distance_text, interval_text, places
 from stationary.show.headline import after, chain_text, headline
 from stationary.show.influence import errors_of
@@ -33,11 +35,6 @@ from stationary.wording import (
     tidy,
     time_text,
 )
-
-if TYPE_CHECKING:
-    from stationary.analysis import Analysis
-    from stationary.sgd import FiniteStep
-
 
 MOST_ROWS = 30  # of a table
 MORE = "and {n} more; --json lists them all."

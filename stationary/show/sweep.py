@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from stationary.questions.sweeps.sweep import Crossover, Sweep
 from stationary.result import plain
 from stationary.show.layout import Line, Report, first_of, report, rows_of, tabulated
 from stationary.wording import error_text, known_text, probability_text
-
-if TYPE_CHECKING:
-    from stationary.questions.sweeps.sweep import Crossover, Sweep
-
 
 MOST_ROWS = 20  # of a table
 MOST_REASONS = 5

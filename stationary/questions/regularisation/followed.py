@@ -16,9 +16,6 @@ from stationary.questions.regularisation.laws import Law, law_of
 from stationary.questions.regularisation.places import Place, places_of
 from stationary.states.distribution import EndState
 
-__all__ = ["Followed", "followed"]
-
-
 OUTSIDE = 1e-13  # of all probability, on either side: far less than counts
 FOLLOWED = 1e-9  # of all probability: below this a place has no width of its own to speak of
 

@@ -9,9 +9,6 @@ import numpy as np
 
 from stationary.numbers.elementary import Array
 
-__all__ = ["FEWEST", "Law", "law_of"]
-
-
 FEWEST = 4  # values of eps, for a law
 CURVED = 0.05  # a power of eps that tells a settled, a steady and a growing slope apart
 FAST = 0.3  # a power that no series in logarithms is mistaken for

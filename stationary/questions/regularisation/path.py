@@ -27,9 +27,6 @@ from stationary.sources.ranges import values_from
 from stationary.states.distribution import EndState
 from stationary.states.solve import end_state
 
-__all__ = ["RegularisationPath", "epsilons_from", "regularisation_path"]
-
-
 LARGEST_ERROR = 1e-6  # of a mass, beyond which a path is followed no further
 MOST_STEPS = 24  # decades, if nothing was said
 NONES = 4  # end states in a row that do not exist, after which no other is looked for

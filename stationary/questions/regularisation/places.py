@@ -17,8 +17,6 @@ import numpy as np
 from stationary.states.distribution import EndState
 from stationary.states.mixture import Atom, Escape
 
-__all__ = ["Outcome", "Place", "outcomes_of", "places_of"]
-
 SAME = 1e-9  # relative: two equilibria as close as this are one
 WINDOW = 0.01  # half the width of a window, in distances to the nearest other mark
 

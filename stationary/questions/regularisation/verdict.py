@@ -18,8 +18,6 @@ from stationary.questions.regularisation.laws import FEWEST, Law, law_of
 from stationary.questions.regularisation.places import Outcome, outcomes_of
 from stationary.wording import capital, mean_text, probability_text
 
-__all__ = ["Verdict", "verdict_on"]
-
 
 @dataclass(frozen=True)
 class Verdict:

@@ -12,12 +12,6 @@ import numpy as np
 
 from stationary.numbers.elementary import Array
 
-__all__ = [
-    *("OF_MINIMA", "SCALARS", "TEXTS", "Answer", "Answers", "Minimum", "Numbers", "Point"),
-    *("Points", "blank"),
-]
-
-
 NAN = math.nan
 TEXTS = ("status", "reason", "kind")
 

@@ -14,9 +14,6 @@ from stationary.numbers.elementary import Array
 from stationary.questions.sweeps.answers import Answer, Answers, Point
 from stationary.questions.sweeps.family import Family
 
-__all__ = ["Crossing", "brackets", "crossings_between", "crossings_of_rates"]
-
-
 STEP = 1e-3  # of a bracket, over which the slope at a crossing is taken
 MOST = 1e300  # beyond which differences of logarithms are cut off, so that none is infinite
 MOST_STEPS = 500

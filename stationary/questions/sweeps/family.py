@@ -37,8 +37,6 @@ from stationary.states.distribution import EndState
 from stationary.states.merging import MIN_BARRIER, merges
 from stationary.states.solve import TOLERANCE, end_state
 
-__all__ = ["Family", "Parameters", "Recipe", "StoppedError", "answer_of", "failed"]
-
 Parameters = dict[str, float]
 
 NAN = math.nan

@@ -10,8 +10,6 @@ import numpy as np
 
 from stationary.questions.sweeps.answers import Answers
 
-__all__ = ["labels_of", "labels_of_blocks"]
-
 Place = tuple[int, ...]  # of a point in the grid
 
 

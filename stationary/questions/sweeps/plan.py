@@ -26,8 +26,6 @@ from stationary.sources.loading import as_process, load_text, source_text
 from stationary.sources.ranges import checked_values
 from stationary.states.merging import checked_barrier
 
-__all__ = ["planned"]
-
 MOST_POINTS = 1_000_000
 OWN_COLUMN = re.compile(
     r"status|reason|error|kind|mean|mean_error|std|std_error|dominant"

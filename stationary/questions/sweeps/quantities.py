@@ -20,8 +20,6 @@ from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.states.distribution import EndState
 
-__all__ = ["QUANTITIES", "Quantity", "columns_of", "measured", "quantities_from"]
-
 Quantity = Callable[[Any], Any]
 Extras = dict[tuple[str, float | None], tuple[float, float]]  # by the name and the basin's place
 

@@ -13,8 +13,6 @@ from stationary.errors import LandscapeError
 from stationary.questions.sweeps.answers import OF_MINIMA, SCALARS, TEXTS, Answer, Minimum
 from stationary.questions.sweeps.tasks import Grid
 
-__all__ = ["known_points"]
-
 
 def known_points(table: Any, grid: Grid) -> dict[int, Answer]:
     """The answers in a table of a sweep over the same axes, by the number of their point."""

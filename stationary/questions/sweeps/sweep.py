@@ -26,8 +26,6 @@ from stationary.questions.sweeps.tasks import INTERRUPTED, STEP, Grid, Solved, r
 from stationary.result import Data, Result
 from stationary.states.merging import MIN_BARRIER
 
-__all__ = ["Crossover", "Row", "Sweep", "sweep"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Row(Numbers):

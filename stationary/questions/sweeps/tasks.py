@@ -30,8 +30,6 @@ from stationary.questions.sweeps.crossover import (
 )
 from stationary.questions.sweeps.family import Family, Parameters, Recipe, StoppedError, failed
 
-__all__ = ["INTERRUPTED", "STEP", "Grid", "Solved", "run"]
-
 Tell = Callable[[int, int], None]
 Work = tuple[Any, ...]  # a function and its arguments
 

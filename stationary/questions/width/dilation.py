@@ -37,9 +37,6 @@ from stationary.states.solve import solved
 from stationary.weight.component import component_on
 from stationary.weight.weight import density_power
 
-__all__ = ["BasinBias", "dilation_bias", "noise_bias"]
-
-
 LARGEST = 1e6  # of a factor, and 1 / LARGEST the smallest
 MOST = 100_000
 

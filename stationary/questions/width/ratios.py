@@ -47,9 +47,6 @@ from stationary.states.basins import Basin, climb_error
 from stationary.states.distribution import EndState
 from stationary.states.merging import MIN_BARRIER
 
-__all__ = ["Causes", "Ratio", "WidthBias", "ratios_of"]
-
-
 MOST = 24  # minima of which all pairs are compared; of more, each with the heaviest
 RESTING = 1e-13  # a drift below this, times its slope and the basin's width, is rounding
 NEAR = 0.1  # a misfit up to which a stretch is counted as width

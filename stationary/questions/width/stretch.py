@@ -20,8 +20,6 @@ from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.states.basins import Basin
 
-__all__ = ["FITS", "Stretch", "best_stretch"]
-
 Rows = Callable[[Array], Array]
 
 NODES = 96  # points over a basin at which losses are compared

@@ -20,9 +20,6 @@ from stationary.numbers.elementary import (
 )
 from stationary.weight.weight import density_power
 
-__all__ = ["TOLERANCE", "Held", "Shares", "Stretches"]
-
-
 TOLERANCE = 1e-12  # of a mass, that panels and polynomials may leave out
 FEW = 8  # strengths at a time, for all of which exponentials stay in the cache
 SEEN = 1e-8  # a share below this does not count for the error of the whole

@@ -36,9 +36,6 @@ from stationary.states.basins import Basin, basins_of
 from stationary.states.distribution import EndState
 from stationary.weight.component import Component, component_on
 
-__all__ = ["Shares", "Tempered", "of_basin", "of_state"]
-
-
 BAND = 4  # powers of two, which one set of panels and one interpolation serve if nothing is said
 # log R is analytic in log q within a strip around the real axis: of half the height pi / 2 for a
 # lone peak, less where a ledge beside it comes to hold as much. This much is taken for granted, and
