@@ -138,18 +138,13 @@ def data(found: Annealing) -> dict[str, Any]:
         if course is None:
             return None
         freezes = [picked(f, "minima step learning_rate crossings") for f in course.freezes]
-        known = picked(course, "final error shares balance")
-        return known | {"end_state": course.end, "freezes": freezes}
+        return picked(course, "final error shares balance end_state=end") | {"freezes": freezes}
 
-    return {
-        "schema": 1,
-        "name": found.landscape.name,
-        "schedule": found.schedule.text,
-        "initial": None if found.initial is None else found.initial.text,
-        "learning_rates": found.rates,
-        "sgd": of(found.sgd),
-        "small_step": of(found.small_step),
-    } | picked(found, "minima steps notes")
+    return (
+        {"schema": 1, "sgd": of(found.sgd), "small_step": of(found.small_step)}
+        | picked(found, "name=landscape.name schedule=schedule.text initial=initial.text")
+        | picked(found, "learning_rates=rates minima steps notes")
+    )
 
 
 def table(found: Annealing) -> dict[str, Any]:

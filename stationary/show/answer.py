@@ -21,8 +21,10 @@ from stationary.wording import (
     time_text,
 )
 
+Place = Callable[[float], str]  # how a position is written
 
-def places(state: EndState) -> Callable[[float], str]:
+
+def places(state: EndState) -> Place:
     """How positions are written: with the digits that tell them apart at the state's width."""
     low, high = state.interval(0.5) if state.kind in ("density", "flux", "mixture") else (0.0, 1.0)
     width = high - low
@@ -39,7 +41,7 @@ def places(state: EndState) -> Callable[[float], str]:
     return place
 
 
-def centre(basin: Basin, place: Callable[[float], str]) -> str:
+def centre(basin: Basin, place: Place) -> str:
     """The minimum of a basin, with its offset from the nearest double where that matters."""
     if not basin.offset or not basin.curvature or basin.curvature <= 0:
         return place(basin.position)
@@ -143,7 +145,7 @@ def _where(analysis: Analysis, said: str) -> str:
     return f"{said} is {listed}. {compared}"
 
 
-def _gathered(peaks: list[Peak], v: str, place: Callable[[float], str]) -> str:
+def _gathered(peaks: list[Peak], v: str, place: Place) -> str:
     """Where the density has no bound, with what gathers there."""
     listed = " and ".join(
         f"gathered at {v} = {place(p.position)} with probability {_known(p)} (half of that within "
@@ -160,7 +162,7 @@ def distance_text(log_r: float, digits: int = 3) -> str:
     return f"{math.exp(log_r):.{digits}g}" if log_r > -700 else power_text(log_r)
 
 
-def _at(b: Basin, v: str, place: Callable[[float], str]) -> str:
+def _at(b: Basin, v: str, place: Place) -> str:
     minima = [place(p.position) for p in b.parts]
     return around(v, centre(b, place), minima, "wall" * b.at_wall)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from stationary.questions.width.dilation import BasinBias
 from stationary.questions.width.ratios import Ratio, WidthBias
-from stationary.show.answer import places
+from stationary.show.answer import Place, places
 from stationary.show.layout import Line, Report, first_of, picked, report, tabulated
 from stationary.wording import (
     LN10,
@@ -20,8 +19,6 @@ from stationary.wording import (
     probability_text,
     relative_error_text,
 )
-
-Place = Callable[[float], str]
 
 MOST_PAIRS = 6
 MOST_ROWS = 60

@@ -177,7 +177,7 @@ def data(check: Check) -> dict[str, Any]:
         "distances": {name: None if d is None else asdict(d) for name, d in found.items()},
         "conventions": {n: picked(d, variation) or None for n, d in check.conventions.items()},
         "closed_classes": {"diffusion": check.closed[0], "chain": check.closed[1]},
-        "steps": picked(check.steps, "line warnings") | {"largest_curvature": check.steps.largest},
+        "steps": picked(check.steps, "line warnings largest_curvature=largest"),
         "chain": picked(chain, "kind cells has_density notes")
         | {"error": chain.error if chain.kind in SETTLED else None},
         "simulation": None if sent is None else sent.to_dict() | {"positions": None},

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from io import BytesIO
 from itertools import product
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 
 from stationary.errors import LandscapeError
 from stationary.numbers.elementary import Array
-from stationary.show.files import FIGURES, probe, unwritable, write
+from stationary.show.files import FIGURES, probe, write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,11 +63,11 @@ MARKED = 40  # points of a curve up to which they are marked one by one
 SPREAD = 8.0  # of the largest value over the smallest, from which an axis is logarithmic
 
 
-def style() -> Any:
-    """Our settings of matplotlib, but for what the user has set otherwise, as by a style sheet."""
-    from matplotlib import rcParams, rcParamsDefault
+def styled() -> Any:
+    """Our settings, while something is drawn, but for those of the user, as by a style sheet."""
+    from matplotlib import rc_context, rcParams, rcParamsDefault
 
-    return {k: v for k, v in STYLE.items() if rcParams[k] == rcParamsDefault[k]}
+    return rc_context({k: v for k, v in STYLE.items() if rcParams[k] == rcParamsDefault[k]})
 
 
 class Sheet:
@@ -159,10 +159,8 @@ def _letter(figure: Any) -> None:
 
 def content_of(figure: Figure, suffix: str) -> bytes:
     """A figure as the bytes of such a file: .png (200 dpi), .svg or .pdf."""
-    import matplotlib
-
     content = BytesIO()
-    with matplotlib.rc_context(style()):
+    with styled():
         figure.savefig(content, format=suffix[1:], dpi=200, metadata=UNDATED[suffix])
     return content.getvalue()
 
@@ -171,19 +169,7 @@ def save(figure: Figure, path: str | Path) -> None:
     """Write a figure to `path`, as its suffix says; where that fails a file is left as it was."""
     path = Path(path)
     probe(path, suffixes=FIGURES)
-    try:
-        write(path, content_of(figure, path.suffix.lower()))
-    except OSError as error:
-        raise unwritable(path, error) from error
-
-
-@contextmanager
-def written() -> Iterator[None]:
-    """Our style, for as long as something is drawn."""
-    import matplotlib
-
-    with matplotlib.rc_context(style()):
-        yield
+    write(path, content_of(figure, path.suffix.lower()))
 
 
 # -- labels ---------------------------------------------------------------------------------------

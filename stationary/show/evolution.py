@@ -156,27 +156,21 @@ def _trust(e: Evolution) -> str:
 
 
 def data(e: Evolution) -> dict[str, Any]:
-    direct = (
-        "converged tolerance times error mass_error time_error total_variation_to_end "
-        "end_is_resolved edges masses notes"
+    known = picked(
+        e,
+        "name=diffusion.name variable=diffusion.variable time_unit=diffusion.time_unit "
+        "equation=diffusion.stated_equation initial=initial.text converged tolerance times error "
+        "mass_error time_error total_variation_to_end end_is_resolved edges masses notes",
     )
-    known = {
+    relaxation = "time=relaxation_time log_time=log_relaxation_time log_error=relaxation_error"
+    return known | {
         "schema": 1,
-        "equation": e.diffusion.stated_equation,
-        "initial": e.initial.text,
-        "mean": {"value": e.mean, "error": e.mean_error},
-        "standard_deviation": {"value": e.std, "error": e.std_error},
-        "relaxation": {
-            "time": e.relaxation_time,
-            "log_time": e.log_relaxation_time,
-            "log_error": e.relaxation_error,
-        },
-        "atoms": [
-            {"position": a.position, "weight": a.weights, "error": a.errors} for a in e.atoms
-        ],
+        "mean": picked(e, "value=mean error=mean_error"),
+        "standard_deviation": picked(e, "value=std error=std_error"),
+        "relaxation": picked(e, relaxation),
+        "atoms": [picked(a, "position weight=weights error=errors") for a in e.atoms],
         "end_state": {"kind": e.end_state.kind, "reason": e.end_state.reason or None},
     }
-    return known | picked(e.diffusion, "name variable time_unit") | picked(e, direct)
 
 
 def table(e: Evolution) -> dict[str, Any]:

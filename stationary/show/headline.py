@@ -9,15 +9,13 @@ from stationary.analysis import Analysis
 from stationary.chain.run import Run
 from stationary.chain.steps import MinimumStep
 from stationary.sgd import COMPARED, Belief, FiniteStep, SgdBasin
-from stationary.show.answer import answer, around, ends_of, places
+from stationary.show.answer import Place, answer, around, ends_of, places
 from stationary.show.layout import tabulated
 from stationary.wording import digits_left, joined, power_text, probability_text, steps_text
 
 SHOWN = 4  # minima in a sentence
 RUN = 1_000_000  # steps of the run that is spoken of where none was asked for
 HARDLY = 0.01  # probability to leave within a run that is as good as none
-
-Place = Callable[[float], str]
 
 
 def headline(analysis: Analysis) -> list[str]:

@@ -106,8 +106,16 @@ def first_of(items: Sequence[Any], most: int, rest: str) -> tuple[Sequence[Any],
 
 
 def picked(answer: Any, names: str) -> dict[str, Any]:
-    """Attributes by their names, separated by spaces; what is nothing has none of them."""
-    return {} if answer is None else {name: getattr(answer, name) for name in names.split()}
+    """Attributes by their names, separated by spaces; what is nothing has none of them.
+
+    One may get another name, and be that of an attribute: "name other=name.of_it".
+    """
+    found: dict[str, Any] = {}
+    for name, _, path in (word.partition("=") for word in names.split() if answer is not None):
+        found[name] = answer
+        for step in (path or name).split("."):
+            found[name] = None if found[name] is None else getattr(found[name], step)
+    return found
 
 
 def rows_of(names: str, *columns: Iterable[Any]) -> list[dict[str, Any]]:

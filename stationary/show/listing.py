@@ -68,29 +68,31 @@ def in_full(analysis: Analysis) -> dict[str, str] | None:
 
 
 def _content(analysis: Analysis) -> dict[str, Any]:
-    diffusion, landscape = analysis.diffusion, analysis.landscape
-    process: dict[str, Any] = {
-        "kind": "diffusion" if landscape is None else "landscape",
-        "equation": diffusion.stated_equation,
-        "convention": diffusion.convention.name.lower(),
-        "regularise": diffusion.added,
-    } | picked(diffusion, "variable time_unit domain parameters")
+    landscape = analysis.landscape
+    process = {"kind": "diffusion" if landscape is None else "landscape"} | picked(
+        analysis.diffusion,
+        "equation=stated_equation convention regularise=added variable time_unit domain parameters",
+    )
     if landscape is not None:
         process |= picked(
             landscape,
-            "learning_rate batch_size datapoints optimiser weight_decay label_noise clip momentum",
+            "learning_rate batch_size datapoints optimiser weight_decay label_noise clip momentum "
+            "schedule=schedule.text",
         )
         process["replacement"] = bool(landscape.replacement)
-        process["schedule"] = None if landscape.schedule is None else landscape.schedule.text
+    steps = picked(analysis.steps, "line warnings largest_curvature=largest")
+    for name, of in (("minima", "minima"), ("gates", "gates"), ("rest_points", "rests")):
+        if steps:
+            steps[name] = [asdict(x) for x in getattr(analysis.steps, of)]
     basins = [_basin(b) | {"parts": [_basin(part) for part in b.parts]} for b in analysis.basins]
     return {
         "schema": 1,
-        "name": diffusion.name,
+        "name": analysis.diffusion.name,
         "process": process,
         **state_data(analysis.end_state),
         "min_barrier": analysis.min_barrier,
         "basins": basins,
-        "steps": _steps(analysis),
+        "steps": steps or None,
         "sgd": None if analysis.shown_sgd is None else _sgd(analysis.shown_sgd, analysis.run),
     }
 
@@ -102,7 +104,7 @@ def state_data(state: EndState) -> dict[str, Any]:
         "reason": state.reason or None,
         "status": {"name": state.status.name.lower(), "advice": state.status.value},
         "equilibria": [
-            picked(e, "position offset error stable interval") | {"drift_slope": e.slope}
+            picked(e, "position offset error stable interval drift_slope=slope")
             for e in state.equilibria
         ],
         "singular_points": [_singular_point(p, v) for p in anatomy.points],
@@ -110,18 +112,22 @@ def state_data(state: EndState) -> dict[str, Any]:
         "initial": None if state.initial is None else state.initial.text,
         "hitting": hitting(state),
         "ends": [
-            picked(e, "position side reflects assumed integrable")
-            | {
-                "class": e.feller.value,
-                "density_exponent": e.exponent,
-                "variance_exponent": e.order,
-                "words": e.describe(v),
-            }
+            picked(
+                e,
+                "position side reflects assumed integrable class=feller.value "
+                "density_exponent=exponent variance_exponent=order",
+            )
+            | {"words": e.describe(v)}
             for e in anatomy.ends
         ],
         "modes": [picked(m, "position log_density") for m in state.modes],
         "unbounded": [asdict(p) for p in peaks_of(state)],
-        "current": _current(state),
+        "current": picked(
+            None if state.flow is None else state,
+            "value=current error=current_error log_abs=log_abs_current log_error=flow.log_error "
+            "mean_velocity",
+        )
+        or None,
         "moments": moments(state),
         "quantiles": quantiles(state),
         "scan": picked(anatomy, "evaluations resolution"),
@@ -132,27 +138,12 @@ def _basin(b: Basin) -> dict[str, Any]:
     return picked(b, BASIN) | {"modes": [m.position for m in b.modes]}
 
 
-def _steps(analysis: Analysis) -> dict[str, Any] | None:
-    steps = analysis.steps
-    if steps is None:
-        return None
-    return picked(steps, "line warnings") | {
-        "largest_curvature": steps.largest,
-        "minima": [asdict(m) for m in steps.minima],
-        "gates": [asdict(g) for g in steps.gates],
-        "rest_points": [asdict(r) for r in steps.rests],
-    }
-
-
 def _singular_point(point: SingularPoint, variable: str) -> dict[str, Any]:
     def side(s: Side | None) -> dict[str, Any] | None:
         if s is None:
             return None
-        return {
-            "class": s.end.feller.value,
-            "fate": s.behaviour.name.lower(),
-            "density_exponent": s.end.exponent,
-            "variance_exponent": s.end.order,
+        known = "class=end.feller.value fate=behaviour density_exponent=end.exponent"
+        return picked(s, f"{known} variance_exponent=end.order") | {
             "drift": {1: "inwards", -1: "outwards", 0: "vanishes"}[s.end.push],
         }
 
@@ -220,19 +211,6 @@ def _inner_points(lower: float, upper: float, count: int) -> Array:
     if math.isfinite(lower):
         return lower + spread
     return upper - spread[::-1] if math.isfinite(upper) else np.asarray(np.log(spread))
-
-
-def _current(state: EndState) -> dict[str, float] | None:
-    """The current around a ring; None where the domain is not periodic."""
-    if state.flow is None:
-        return None
-    return {
-        "value": state.current,
-        "error": state.current_error,
-        "log_abs": state.log_abs_current,
-        "log_error": state.flow.log_error,
-        "mean_velocity": state.mean_velocity,
-    }
 
 
 def moments(state: EndState) -> dict[str, dict[str, Any]]:
@@ -326,16 +304,14 @@ def chain_basin(b: SgdBasin) -> dict[str, Any]:
     for name in ("diffusion", "chain", "simulation"):
         pair = getattr(b, name)
         pairs[name] = None if pair is None else {"probability": pair[0], "error": pair[1]}
-    numbers = picked(b, "log_diffusion log_chain log_chain_error log_exit_time log_chain_exit_time")
-    numbers["log_chain_exit_time_error"] = b.exit_error
-    finite = {n: x if x is not None and math.isfinite(x) else None for n, x in numbers.items()}
-    return (
-        picked(b, "position lower upper")
-        | pairs
-        | picked(b, "at_end endless")
-        | {"never_left": b.log_chain_exit_time == math.inf}
-        | finite
+    numbers = picked(
+        b,
+        "log_diffusion log_chain log_chain_error log_exit_time log_chain_exit_time "
+        "log_chain_exit_time_error=exit_error",
     )
+    finite = {n: x if x is not None and math.isfinite(x) else None for n, x in numbers.items()}
+    never = {"never_left": b.log_chain_exit_time == math.inf}
+    return picked(b, "position lower upper") | pairs | picked(b, "at_end endless") | never | finite
 
 
 # -- columns ---------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import numpy as np
 
 from stationary.errors import StationaryError
 from stationary.show.drawing import BLUE, RED, Sheet, add_legend, draw_curve, symbol_of
-from stationary.show.layout import Line, Report, first_of, report, tabulated
+from stationary.show.layout import Line, Report, first_of, picked, report, tabulated
 from stationary.states.estimate import Estimate
 from stationary.states.first_passage import FirstPassage
 from stationary.wording import (
@@ -91,15 +91,14 @@ def _rows(p: FirstPassage) -> list[Line]:
 
 def data(p: FirstPassage) -> dict[str, Any]:
     """Each estimate with its value, its logarithm and the error of that."""
-    found = {name: getattr(p, name) for name in QUANTITIES}
+    numbers = {n: picked(getattr(p, n), "value log error_of_log=error") for n in QUANTITIES}
     return {
         "schema": 1,
         "name": p.diffusion.name,
         "equation": p.diffusion.stated_equation,
         "start": getattr(p.start, "text", p.start),
         "targets": [float(t) for t in p.targets],
-        **{n: {"value": e.value, "log": e.log, "error_of_log": e.error} for n, e in found.items()},
-    }
+    } | numbers
 
 
 def table(p: FirstPassage) -> dict[str, Any]:

@@ -153,6 +153,8 @@ def _draw_crossovers(ax: Axes, sweep: Sweep, across: str) -> None:
 
 def _draw_phases(ax: Axes, sweep: Sweep, up: str, across: str) -> int:
     """Regions where each minimum holds most, with smooth borders, and the crossovers."""
+    from matplotlib.collections import PolyCollection
+
     x, y = (np.array(sweep.axes[name], dtype=float) for name in (across, up))
     _prepare(ax, "x", across, sweep.axes[across])
     _prepare(ax, "y", up, sweep.axes[up])
@@ -168,12 +170,20 @@ def _draw_phases(ax: Axes, sweep: Sweep, up: str, across: str) -> int:
     fine_x, fine_y, ahead = _ahead(x, y, logs)
     for k, label in enumerate(sweep.labels):
         if (ahead[k] > 0).any():
-            kind: dict[str, Any] = {"colors": [colour_of(label)], "alpha": 0.75}
-            ax.contourf(fine_x, fine_y, ahead[k], levels=[0, math.inf], **kind)
+            shade: dict[str, Any] = {"colors": [colour_of(label)], "alpha": 0.75}
+            ax.contourf(fine_x, fine_y, ahead[k], levels=[0, math.inf], **shade)
             square: dict[str, Any] = {"marker": "s", "ms": 6, "ls": "", "alpha": 0.75}
             ax.plot([], [], color=colour_of(label), label=_named(sweep, label), **square)
-    _hatch(ax, _edges(x), _edges(y), ~known & seen)
-    _hatch(ax, _edges(x), _edges(y), ~seen, hatch="", label=None)
+    xs, ys = _edges(x), _edges(y)
+    blank: dict[str, Any] = {"facecolor": ax.get_facecolor(), "edgecolor": GREY, "lw": 0}
+    lost: dict[str, Any] = {"hatch": "////", "label": "no answer"}
+    for cells, kind in ((~known & seen, blank | lost), (~seen, blank)):
+        corners = [
+            [(xs[i], ys[j]), (xs[i + 1], ys[j]), (xs[i + 1], ys[j + 1]), (xs[i], ys[j + 1])]
+            for j, i in np.argwhere(cells)
+        ]
+        if corners:
+            ax.add_collection(PolyCollection(corners, **kind))
     _draw_boundary(ax, sweep, up, across)
     return len(sweep.labels)
 
@@ -192,16 +202,19 @@ def _ahead(x: Array, y: Array, logs: Array) -> tuple[Array, Array, Array]:
     behind = np.where(np.isnan(behind), usual, behind)  # a minimum that is not there
     if len(behind) == 1:
         behind = np.concatenate([behind, behind - 1])
-    scales = [np.log if spans_decades(v) else np.asarray for v in (y, x)]
-    at = [scale(v) for scale, v in zip(scales, (y, x), strict=True)]
-    fine = [np.linspace(v[0], v[-1], FINE) for v in at]
-    known = behind
-    for axis, (v, w) in enumerate(zip(at, fine, strict=True), start=1):
-        known = PchipInterpolator(v, known, axis=axis)(w)
+    known, fine = behind, []
+    for axis, v in enumerate((y, x), start=1):
+        to, back = _scale(v)
+        fine.append(np.linspace(to(v[0]), to(v[-1]), FINE))
+        known = PchipInterpolator(to(v), known, axis=axis)(fine[-1])
+        fine[-1] = back(fine[-1])
     order = np.sort(known, axis=0)
-    ahead = known - np.where(known == order[-1], order[-2], order[-1])
-    back = [np.exp(v) if s is np.log else v for s, v in zip(scales, fine, strict=True)]
-    return back[1], back[0], ahead
+    return fine[1], fine[0], known - np.where(known == order[-1], order[-2], order[-1])
+
+
+def _scale(v: Array) -> tuple[Any, Any]:
+    """What makes an axis even, and what undoes it."""
+    return (np.log, np.exp) if spans_decades(v) else (np.asarray, np.asarray)
 
 
 def _edges(v: Array) -> Array:
@@ -209,30 +222,9 @@ def _edges(v: Array) -> Array:
 
     Half-way between neighbours: the half beyond the first and the last is not in the picture.
     """
-    log = spans_decades(v)
-    w = np.log(v) if log else v
-    edges = np.concatenate([w[:1], (w[1:] + w[:-1]) / 2, w[-1:]])
-    return np.exp(edges) if log else edges
-
-
-def _hatch(
-    ax: Axes,
-    xs: Array,
-    ys: Array,
-    cells: Array,
-    hatch: str = "////",
-    label: str | None = "no answer",
-) -> None:
-    """White over the cells that have no answer."""
-    from matplotlib.collections import PolyCollection
-
-    corners = [
-        [(xs[i], ys[j]), (xs[i + 1], ys[j]), (xs[i + 1], ys[j + 1]), (xs[i], ys[j + 1])]
-        for j, i in np.argwhere(cells)
-    ]
-    if corners:
-        kind: dict[str, Any] = {"facecolor": ax.get_facecolor(), "edgecolor": GREY, "lw": 0}
-        ax.add_collection(PolyCollection(corners, hatch=hatch, label=label, **kind))
+    to, back = _scale(v)
+    w = to(v)
+    return np.asarray(back(np.concatenate([w[:1], (w[1:] + w[:-1]) / 2, w[-1:]])))
 
 
 def _draw_boundary(ax: Axes, sweep: Sweep, up: str, across: str) -> None:

@@ -168,7 +168,13 @@ def _moments(state: PlaneState) -> list[str]:
     def row(name: str, quantity: Callable[[PlaneState], Any]) -> tuple[str, ...]:
         values, errors = np.atleast_1d(quantity(state)), np.atleast_1d(state.error_of(quantity))
         pairs = list(zip(values, np.broadcast_to(errors, values.shape), strict=True))
-        return name, *(c for x, e in (pairs[0], pairs[-1]) for c in _cells(float(x), float(e)))
+        cells: list[str] = []
+        for x, e in (pairs[0], pairs[-1]):
+            if math.isfinite(x):
+                cells += [known_text(x, e), error_text(e)]
+            else:  # as moments of heavy tails may be
+                cells += ["undefined" if math.isnan(x) else "infinite", ""]
+        return name, *cells
 
     def correlation(s: PlaneState) -> float:
         c = s.cov()
@@ -184,13 +190,6 @@ def _moments(state: PlaneState) -> list[str]:
         known = measured(correlation(state), float(state.error_of(correlation)))
         lines.append(f"Correlation: {known}.")
     return lines
-
-
-def _cells(x: float, error: float) -> tuple[str, str]:
-    """A number and its error; moments of heavy tails may not be finite."""
-    if not math.isfinite(x):
-        return "undefined" if math.isnan(x) else "infinite", ""
-    return known_text(x, error), error_text(error)
 
 
 def _trust(state: PlaneState) -> list[str]:
@@ -209,34 +208,28 @@ def _trust(state: PlaneState) -> list[str]:
 
 
 def data(state: PlaneState) -> dict[str, Any]:
-    curl = state.curl
-    return (
-        {
-            "schema": 1,
-            "kind": "plane",
-            "status": state.status.name.lower(),
-            "curl": picked(curl, "maximum where fraction words")
-            | {"local_energy": curl.local, "noise": picked(curl.noise, "singular where")},
-            "mean": state.mean(),
-            "covariance": state.cov(),
-            "equilibria": [
-                picked(e, "position kind jacobian covariance curl")
-                | {"eigenvalues": [[float(v.real), float(v.imag)] for v in e.eigenvalues]}
-                for e in state.equilibria
-            ],
-            "basins": [
-                {
-                    "position": None if b.attractor is None else b.attractor.position,
-                    "log_mass_error": b.mass_error,
-                    "barriers": [{"saddle": k, "log_ratio": rise} for k, rise in b.barriers],
-                }
-                | picked(b, "mass log_mass")
-                for b in state.basins
-            ],
-        }
-        | picked(state.diffusion, "name equation domain parameters")
-        | picked(state, "road error notes entropy_production circulation")
-    )
+    curl = picked(state.curl, "maximum where fraction words local_energy=local")
+    equilibria = [
+        picked(e, "position kind jacobian covariance curl")
+        | {"eigenvalues": [[float(v.real), float(v.imag)] for v in e.eigenvalues]}
+        for e in state.equilibria
+    ]
+    basins = [
+        picked(b, "mass log_mass log_mass_error=mass_error position=attractor.position")
+        | {"barriers": [{"saddle": k, "log_ratio": rise} for k, rise in b.barriers]}
+        for b in state.basins
+    ]
+    return {
+        "schema": 1,
+        "kind": "plane",
+        "curl": curl | {"noise": picked(state.curl.noise, "singular where")},
+        "mean": state.mean(),
+        "covariance": state.cov(),
+        "equilibria": equilibria,
+        "basins": basins,
+        **picked(state.diffusion, "name equation domain parameters"),
+        **picked(state, "status road error notes entropy_production circulation"),
+    }
 
 
 def window(state: PlaneState) -> tuple[tuple[float, float], ...]:
@@ -305,10 +298,14 @@ def _draw_plane(axes: Any, state: PlaneState, *, log: bool) -> tuple[Array, Arra
     finite = np.where(np.isfinite(height), height, 1e3)
     axes.contour(x, y, finite, levels=CONTOURS, colors=GREY, linewidths=0.4)
     if len(state.basins) > 1:
+        from scipy.ndimage import gaussian_filter
+
         label = np.asarray(state.basin_of(points)).reshape(PIXELS, PIXELS)
         border: dict[str, Any] = {"colors": RED, "linewidths": 0.9, "linestyles": "dashed"}
         for k in range(int(label.max())):
-            axes.contour(x, y, _smooth(label <= k), levels=[0.5], **border)
+            # Blurred over a few pixels: the contour at half is then no staircase.
+            inside = gaussian_filter((label <= k).astype(float), 1.5, mode="nearest")
+            axes.contour(x, y, inside, levels=[0.5], **border)
     if not state.curl.local:
         _stream(state, axes, x, y)
     for e in state.equilibria:
@@ -320,13 +317,6 @@ def _draw_plane(axes: Any, state: PlaneState, *, log: bool) -> tuple[Array, Arra
     limits = {"xlim": (x[0], x[-1]), "ylim": (y[0], y[-1])}
     axes.set(xlabel=names[0], ylabel=names[1], **limits)
     return x, y
-
-
-def _smooth(inside: Array) -> Array:
-    """Ones and zeros blurred over a few pixels: the contour at half is then no staircase."""
-    from scipy.ndimage import gaussian_filter
-
-    return np.asarray(gaussian_filter(inside.astype(float), 1.5, mode="nearest"))
 
 
 def _stream(state: PlaneState, axes: Any, x: Array, y: Array) -> None:

@@ -91,21 +91,15 @@ def data(bias: PlaneWidthBias) -> dict[str, Any]:
         "kind": "plane bias",
         "name": bias.diffusion.name,
         "minima": [
-            picked(b, "index mass log_mass")
+            picked(b, "index mass log_mass position=attractor.position")
             | {
-                "position": b.attractor.position.tolist(),
                 "log_density": float(bias.state.logpdf(b.attractor.position)),
                 "log_width": b.attractor.log_determinant / 2,
             }
             for b in bias.state.basins
             if b.attractor is not None
         ],
-        "dilation": None
-        if bias.factors is None
-        else {
-            k: v.tolist() if isinstance(v, np.ndarray) else v
-            for k, v in picked(bias, asked).items()
-        },
+        "dilation": None if bias.factors is None else picked(bias, asked),
         "notes": list(bias.state.notes),
     }
 

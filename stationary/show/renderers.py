@@ -82,9 +82,9 @@ def _drawn(
     **settings: Any,
 ) -> Any:
     """The figure, written to a path if one is given."""
-    from stationary.show.drawing import Sheet, save, written
+    from stationary.show.drawing import Sheet, save, styled
 
-    with ONE_AT_A_TIME, written():
+    with ONE_AT_A_TIME, styled():
         name = getattr(answer, "name", None) or type(answer).__name__
         sheet = Sheet(ax, width, name)
         draw(answer, sheet, **settings)

@@ -223,8 +223,11 @@ def _shares(analysis: Analysis, shown: list[Basin], sgd: FiniteStep | None) -> l
     for b in shown:
         for part, x in (("", b), *(("of which ", part) for part in b.parts[:MOST_ROWS])):
             at = f"{part}{centre(x, place)}{' (wall)' if x.at_wall else ''}"
-            own = () if sgd is None else (_of_sgd(x, sgd),)
-            rows.append((at, place(x.lower), place(x.upper), *_mass(x), *own))
+            rows.append([at, place(x.lower), place(x.upper), *_mass(x)])
+            if sgd is not None:
+                near = 1e-9 * (1 + abs(float(x.position)))
+                own = [s for s in sgd.basins if abs(s.position - float(x.position)) <= near]
+                rows[-1].append(chain_text(own[0]) if own else "-")
     return tabulated(header, rows)
 
 
@@ -232,13 +235,6 @@ def _mass(b: Any) -> tuple[str, str]:
     """A mass to the digits that its error leaves, and that error."""
     known = probability_text(b.log_mass, digits_left(b.mass_error, 9))
     return known, relative_error_text(b.mass_error, b.log_mass)
-
-
-def _of_sgd(b: Basin, sgd: FiniteStep) -> str:
-    """What SGD's own chain holds of a basin."""
-    near = 1e-9 * (1 + abs(float(b.position)))
-    found = next((s for s in sgd.basins if abs(s.position - float(b.position)) <= near), None)
-    return "-" if found is None else chain_text(found)
 
 
 def _heights(analysis: Analysis, shown: list[Basin]) -> list[Line]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -83,45 +84,36 @@ def followed(
     usable = [k for k, s in enumerate(states) if s.kind != "none"]
     places = places_of(exact, states[usable[0]] if usable else exact)
     at = np.array([place.inside for place in places])
-    log_masses, errors, exponents, widths = np.full((4, len(states), len(places)), np.nan)
-    radii, mean, std = np.full((3, len(states)), np.nan)
+    of_places = ("log_masses", "errors", "exponents", "widths")
+    found: dict[str, Any] = {
+        name: np.full((len(states), len(places)), np.nan) for name in of_places
+    }
+    found |= {name: np.full(len(states), np.nan) for name in ("radii", "mean", "std")}
     lost = [e.position for e in exact.escapes if math.isfinite(e.position)]
     centre = lost[0] if lost and exact.kind == "none" else None
     for k in usable:
         state, width = states[k], _Widths(states[k])
         for i, place in enumerate(places):
-            log_masses[k, i], errors[k, i] = _mass(state, place)
-            widths[k, i] = width(place.position, place.reach, place.span)
+            found["log_masses"][k, i], found["errors"][k, i] = _mass(state, place)
+            found["widths"][k, i] = width(place.position, place.reach, place.span)
         weight = 1 - state.diffusion.convention.value
         with np.errstate(all="ignore"):
-            exponents[k] = state.logpdf(at) + weight * np.log(state.diffusion.coefficients(at)[1])
+            log_a = np.log(state.diffusion.coefficients(at)[1])
+            found["exponents"][k] = state.logpdf(at) + weight * log_a
         whole = state.diffusion.domain
-        radii[k] = width(centre, whole, whole[1] - whole[0])
-        mean[k], std[k] = state.mean(), state.std()
+        found["radii"][k] = width(centre, whole, whole[1] - whole[0])
+        found["mean"][k], found["std"][k] = state.mean(), state.std()
     if usable:
+        heaviest = int(np.argmax(found["log_masses"][usable[-1]]))
         with np.errstate(invalid="ignore"):
-            exponents -= exponents[:, [int(np.argmax(log_masses[usable[-1]]))]]
+            found["exponents"] -= found["exponents"][:, [heaviest]]
     known, width = exact.kind in ("density", "atoms", "mixture"), _Widths(exact)
-    exact_widths = [
-        width(p.position, p.reach, p.span) if known and p.exact else math.nan for p in places
-    ]
-    return Followed(
-        process=process,
-        exact=exact,
-        epsilons=epsilons,
-        basins=places,
-        log_masses=log_masses,
-        errors=errors,
-        exponents=exponents,
-        widths=widths,
-        exact_widths=np.array(exact_widths),
-        radii=radii,
-        centre=centre,
-        mean=mean,
-        std=std,
-        states=tuple(states),
-        stopped=stopped,
+    found["exact_widths"] = np.array(
+        [width(p.position, p.reach, p.span) if known and p.exact else math.nan for p in places]
     )
+    asked: dict[str, Any] = {"process": process, "exact": exact, "epsilons": epsilons}
+    asked |= {"basins": places, "centre": centre, "states": tuple(states), "stopped": stopped}
+    return Followed(**asked, **found)
 
 
 def _mass(state: EndState, place: Place) -> tuple[float, float]:

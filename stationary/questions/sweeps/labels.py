@@ -29,26 +29,17 @@ def labels_of(positions: Mapping[Place, Sequence[float]]) -> dict[Place, tuple[i
     for place, here in sorted(positions.items()):
         labels: dict[int, int] = {}
         for axis in range(len(place) - 1, -1, -1):
-            before = _before(place, axis, found)
-            if before is None:
-                continue
-            # Only what is not matched yet, on either side.
-            free = [i for i in range(len(here)) if i not in labels]
-            pairs = zip(positions[before], found[before], strict=True)
-            theirs = {label: x for x, label in pairs if label not in labels.values()}
-            matched = _nearest([here[i] for i in free], list(theirs.values()))
-            labels |= {free[i]: list(theirs)[j] for i, j in matched}
+            along = ((*place[:axis], k, *place[axis + 1 :]) for k in range(place[axis])[::-1])
+            before = next((other for other in along if other in found), None)
+            if before is not None:
+                # Only what is not matched yet, on either side.
+                free = [i for i in range(len(here)) if i not in labels]
+                pairs = zip(positions[before], found[before], strict=True)
+                theirs = {label: x for x, label in pairs if label not in labels.values()}
+                matched = _nearest([here[i] for i in free], list(theirs.values()))
+                labels |= {free[i]: list(theirs)[j] for i, j in matched}
         found[place] = tuple(labels[i] if i in labels else next(fresh) for i in range(len(here)))
     return _from_left_to_right(positions, found)
-
-
-def _before(place: Place, axis: int, found: Mapping[Place, object]) -> Place | None:
-    """The nearest labelled point before this one along an axis."""
-    for k in range(place[axis] - 1, -1, -1):
-        other = (*place[:axis], k, *place[axis + 1 :])
-        if other in found:
-            return other
-    return None
 
 
 def _nearest(these: Sequence[float], those: Sequence[float]) -> list[tuple[int, int]]:

@@ -24,15 +24,13 @@ Quantity = Callable[[Any], Any]
 Extras = dict[tuple[str, float | None], tuple[float, float]]  # by the name and the basin's place
 
 
-def _flow(analysis: Any) -> tuple[float, float]:
+def _flow(analysis: Any, times: float = 1.0) -> tuple[float, float]:
     state = analysis.end_state
-    return state.current, state.current_error
+    return state.current * times, state.current_error * times
 
 
 def _velocity(analysis: Any) -> tuple[float, float]:
-    lower, upper = analysis.diffusion.domain
-    current, error = _flow(analysis)
-    return current * (upper - lower), error * (upper - lower)
+    return _flow(analysis, float(np.ptp(analysis.diffusion.domain)))
 
 
 def _exit_times(analysis: Any) -> list[Any]:

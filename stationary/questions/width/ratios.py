@@ -276,16 +276,19 @@ def _ratio(
         "log_density": float(one.log_density - two.log_density),
         "density_error": float(first.error + second.error),
     }
+    why = ""
     if not math.isfinite(whole["log_mass"]):
-        return Ratio(**whole, why="their exponents are beyond the range of doubles")
-    if first.group != second.group:
+        why = "their exponents are beyond the range of doubles"
+    elif first.group != second.group:
         why = "they lie in different closed classes, of which the start decides the weights"
+    elif first is not second:
+        why = "the noise vanishes between them, where the exponent is cut"
+    else:
+        whole["mass_error"] -= one.weight_error + two.weight_error
+        if state.diffusion.is_periodic:
+            why = "a current flows around the ring, and the exponent has no value"
+    if why:
         return Ratio(**whole, why=why)
-    if first is not second:
-        return Ratio(**whole, why="the noise vanishes between them, where the exponent is cut")
-    whole["mass_error"] -= one.weight_error + two.weight_error
-    if state.diffusion.is_periodic:
-        return Ratio(**whole, why="a current flows around the ring, and the exponent has no value")
     found = first.density.sampling
     places = [b.places[1] for b in (one, two)]
     low, high = min(places), max(places)

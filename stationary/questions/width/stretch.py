@@ -76,9 +76,9 @@ def best_stretch(
         return None
     free = len(tables[0]) <= MATCHED and signs is None
 
-    def leftover(log_factor: float, mirror: int) -> Array:
+    def leftover(log_factor: Any, mirror: int) -> Array:
         """What is left of the losses, over both basins, relative to their spread."""
-        factor = mirror * math.exp(log_factor)
+        factor = mirror * math.exp(np.squeeze(log_factor))
         parts = []
         # Over the second basin the first is at factor u, over the first the second at u / factor.
         for k, ratio in ((1, factor), (0, 1 / factor)):
@@ -107,26 +107,16 @@ def best_stretch(
     for mirror in (1, -1):
         costs = [cost(float(g), mirror) for g in grid]
         start = float(grid[int(np.argmin(costs))])
-        found = minimize_scalar(
-            cost,
-            (start - step, start + step),
-            args=(mirror,),
-            method="bounded",
-            bounds=(start - step, start + step),
-            options={"xatol": 1e-9},
-        )
-        candidate = (*min((float(found.fun), float(found.x)), (min(costs), start)), mirror)
+        how: Any = {"method": "bounded", "bounds": (start - step, start + step)}
+        found = minimize_scalar(cost, args=(mirror,), options={"xatol": 1e-9}, **how)
+        candidate = min((float(found.fun), float(found.x)), (min(costs), start))
         if candidate[0] < best[0] * (1 - 1e-9):
-            best = candidate
+            best = (*candidate, mirror)
     if not math.isfinite(best[0]):
         return None
     total, log_factor, mirror = best
-
-    def rest_of(g: Array) -> Array:
-        return leftover(float(g[0]), mirror)
-
     close: Any = {"xtol": 1e-15, "ftol": 1e-15, "gtol": 1e-15}
-    polished: Any = least_squares(rest_of, np.array([log_factor]), **close)
+    polished: Any = least_squares(leftover, log_factor, args=(mirror,), **close)
     if cost(float(polished.x[0]), mirror) < total:
         log_factor = float(polished.x[0])
         total = cost(log_factor, mirror)
@@ -171,39 +161,32 @@ def _matched(table: Array, other: Array) -> Array:
 
 def _rows(process: Landscape | Diffusion, domain: tuple[float, float]) -> tuple[Rows, Array | None]:
     """What is compared, as rows over points; and, without datapoints, how a mirror changes it."""
-    low, high = domain
 
     def inside(x: Array) -> Array:
-        return np.clip(x, low, high)
+        return np.clip(x, *domain)
 
-    if isinstance(process, Landscape):
-        chosen = np.unique(
-            np.linspace(0, process.datapoints - 1, min(process.datapoints, COMPARED)).astype(int)
-        )
-        if process.losses is not None and process.rule.linear:
+    if not isinstance(process, Landscape):
+        diffusion = process
 
-            def losses(x: Array) -> Array:
-                table = process.loss_table(inside(x))
-                assert table is not None
-                return np.asarray(table[chosen])
-
-            return losses, None
-
-        def integrated(x: Array) -> Array:
-            return _antiderivative(
-                lambda w: process.stepped(process.gradient(w)[chosen], w), inside(x)
-            )
-
-        return integrated, None
-
-    def potentials(x: Array) -> Array:
-        def pair(w: Array) -> Array:
-            f, a = process.coefficients(w)
+        def of_coefficients(w: Array) -> Array:
+            f, a = diffusion.coefficients(w)
             return np.stack([-f, np.sqrt(np.maximum(a, 0))])
 
-        return _antiderivative(pair, inside(x))
+        return lambda x: _antiderivative(of_coefficients, inside(x)), np.array([1.0, -1.0])
+    count = min(process.datapoints, COMPARED)
+    chosen = np.unique(np.linspace(0, process.datapoints - 1, count).astype(int))
 
-    return potentials, np.array([1.0, -1.0])
+    def losses(x: Array) -> Array:
+        table = process.loss_table(inside(x))
+        assert table is not None
+        return np.asarray(table[chosen])
+
+    def of_gradients(w: Array) -> Array:
+        return np.asarray(process.stepped(process.gradient(w)[chosen], w))
+
+    if process.losses is not None and process.rule.linear:
+        return losses, None
+    return lambda x: _antiderivative(of_gradients, inside(x)), None
 
 
 def _antiderivative(function: Rows, x: Array) -> Array:
