@@ -224,25 +224,23 @@ def moments(state: EndState) -> dict[str, dict[str, Any]]:
     if not state.atoms:
         error = sum(c.weight * entropy(c)[1] for c in state.components)
         named["entropy"] = (state.entropy(), float(error))
-    result: dict[str, dict[str, Any]] = {
-        name: {"value": value, "error": error, "why": None}
-        if math.isfinite(value)
-        else {"value": None, "error": None, "why": _why_infinite(state)}
-        for name, (value, error) in named.items()
-    }
-    if result["mean"]["value"] is not None and state.mean_offset:
-        result["mean"]["offset"] = state.mean_offset
-    return result
-
-
-def _why_infinite(state: EndState) -> str:
     powers = [
         e.exponent
         for e in state.anatomy.ends
         if math.isinf(e.position) and e.exponent is not None and math.isfinite(e.exponent)
     ]
-    v = state.diffusion.variable
-    return f"the density falls only as |{v}|^{max(powers):.6g}" if powers else "the tails diverge"
+    v, why = state.diffusion.variable, "the tails diverge"
+    if powers:
+        why = f"the density falls only as |{v}|^{max(powers):.6g}"
+    result: dict[str, dict[str, Any]] = {
+        name: {"value": value, "error": error, "why": None}
+        if math.isfinite(value)
+        else {"value": None, "error": None, "why": why}
+        for name, (value, error) in named.items()
+    }
+    if result["mean"]["value"] is not None and state.mean_offset:
+        result["mean"]["offset"] = state.mean_offset
+    return result
 
 
 def quantiles(state: EndState, levels: tuple[float, ...] = LEVELS) -> dict[str, dict[str, float]]:

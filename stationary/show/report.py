@@ -20,7 +20,6 @@ from stationary.show.listing import hitting, in_full, moments, quantiles
 from stationary.states.basins import Basin
 from stationary.states.distribution import EndState
 from stationary.states.peaks import peaks_of
-from stationary.weight.modes import Mode
 from stationary.wording import (
     capital,
     digits_known,
@@ -244,12 +243,16 @@ def _heights(analysis: Analysis, shown: list[Basin]) -> list[Line]:
     times = [exits[id(b)] for b in shown]
     rows = []
     for b, passage in zip(shown, times, strict=True):
+        # The highest peaks of the density that are worth a mention.
+        peaks = sorted(b.modes, key=lambda m: -m.log_density)[:2]
+        least = peaks[0].log_density - 7 if peaks else 0.0
+        peaks = [m for m in peaks if m.log_density > least or m.log_density == math.inf]
         rows.append(
             (
                 f"{place(b.position)}{' (wall)' if b.at_wall else ''}",
                 *(b.log_density, b.variance, b.barrier_left, b.barrier_right),
                 None if passage is None else time_text(passage.log_time),
-                ", ".join(place(m.position) for m in _highest(b)) or None,
+                ", ".join(place(m.position) for m in peaks) or None,
                 b.width,
                 *((b.loss, b.sharpness, b.batch_sharpness) if is_landscape else ()),
             )
@@ -281,13 +284,6 @@ def _heights(analysis: Analysis, shown: list[Basin]) -> list[Line]:
         f"mass; of the barriers {barriers}.{timing}",
         told,
     ]
-
-
-def _highest(basin: Basin) -> list[Mode]:
-    """The peaks of the density in a basin that are worth a mention, highest first, at most two."""
-    ranked = sorted(basin.modes, key=lambda m: -m.log_density)
-    first = ranked[0].log_density if ranked else 0.0
-    return [m for m in ranked[:2] if m.log_density > first - 7 or m.log_density == first]
 
 
 def _merged(analysis: Analysis) -> list[Line]:

@@ -90,6 +90,7 @@ def places_of(exact: EndState, regular: EndState) -> tuple[Place, ...]:
     borders = sorted({lower, upper, *cuts, *(e for a, b, _ in windows for e in (a, b))})
     f = exact.diffusion.coefficients(np.array(ends))[0] if ends else np.empty(0)
     pressed = [x for x, push in zip(ends, f, strict=True) if push * (1 if x == upper else -1) > 0]
+    quiet = [p.interval for p in points if p.interval is not None]
     places = []
     for i, (a, b) in enumerate(pairwise(borders)):
         kind, position = "between", None
@@ -105,16 +106,11 @@ def places_of(exact: EndState, regular: EndState) -> tuple[Place, ...]:
         elif walls:
             kind, position = "wall", walls[0]
         place = Place(a, b, position, kind, None, i == 0, i + 2 == len(borders))
-        if kind == "between" and _is_left(exact, place.inside):
-            kind = "transient"
+        if kind == "between":  # unless it is left for good
+            left = any(c < place.inside < d for c, d in [*exact.transient, *quiet])
+            kind = "transient" if left else kind
         places.append(replace(place, kind=kind, exact=_exact_mass(exact, place)))
     return tuple(places)
-
-
-def _is_left(exact: EndState, x: float) -> bool:
-    """Whether the exact process leaves the surroundings of x for good."""
-    stretches = [p.interval for p in exact.anatomy.points if p.interval is not None]
-    return any(a < x < b for a, b in [*exact.transient, *stretches])
 
 
 def _exact_mass(exact: EndState, place: Place) -> float | None:

@@ -219,7 +219,16 @@ def _changed(
     w = 1 - state.diffusion.convention.value
     q, a, b = (exact * exact, 2 * w, 1.0) if kind == "dilation" else (1 / exact, -w, 0.0)
     stretch = log(exact)
-    widths, width_errors = _widths(alone, np.concatenate([alone.arithmetic.array([1.0]), q]))
+    strengths = np.concatenate([alone.arithmetic.array([1.0]), q])
+    known = alone.at(strengths)
+    pairs = [
+        (known.log_widths[i, 0], known.width_errors[i, 0])
+        if known is not None and known.computed[i]
+        else _width_alone(alone, number(s))
+        for i, s in enumerate(strengths)
+    ]
+    # log of mass over density at the centre, for each strength, and its error.
+    widths, width_errors = np.array(pairs, dtype=strengths.dtype).T
     gain = (q - 1) * climb
     gain_error = np.abs(q - 1) * error + alone.arithmetic.epsilon * np.abs(gain)
     log_density = a * stretch + gain
@@ -284,21 +293,8 @@ def _meeting(state: EndState, basin: Basin, alone: Tempered) -> tuple[Any, Any, 
     return place, climb, climb_error(found, centre, place)
 
 
-def _widths(alone: Tempered, strengths: Array) -> tuple[Array, Array]:
-    """log of mass over density at the centre, for each strength, and its error."""
-    shares = alone.at(strengths)
-    pairs = [
-        (shares.log_widths[i, 0], shares.width_errors[i, 0])
-        if shares is not None and shares.computed[i]
-        else _width_alone(alone, number(q))
-        for i, q in enumerate(strengths)
-    ]
-    widths, errors = np.array(pairs, dtype=strengths.dtype).T
-    return widths, errors
-
-
 def _width_alone(alone: Tempered, q: Any) -> tuple[Any, Any]:
-    """The same by a solve of its own, which knows what heavy tails hold."""
+    """log of mass over density at the centre by a solve, which knows what heavy tails hold."""
     parts, found = alone.parts, alone.parts.sampling
     diffusion = found.diffusion
     if any(found.open_ends):  # with a weaker exponent there is more to see further out

@@ -165,7 +165,9 @@ class Ratio(Data):
         fit = self.stretch
         near = fit is not None and fit.misfit <= NEAR and math.isfinite(fit.factor_error)
         factor, doubt = (fit.factor, fit.factor_error) if fit is not None and near else (1.0, 0.0)
-        mean = _logarithmic_mean(*self.exponents)
+        one, two = self.exponents
+        ratio = (one - two) / two
+        mean = one if abs(ratio) < 1e-9 else (one - two) / math.log1p(ratio)
         depth = mean * math.log(self.depths[0] / self.depths[1])
         stretched = mean * 2 * math.log(factor)
         assert self.exponent is not None
@@ -344,9 +346,3 @@ def _potential(found: Sampling, top: Any, place: Any) -> tuple[Any, Any]:
     cut = np.abs((r.coefficients @ f)[-3:]).max(axis=0)
     blur = found.epsilon * (np.abs(f) * (8 + 2 * np.abs(ell))).mean(axis=0)
     return (-work if top > place else work), (2 * half * (cut + blur)).sum()
-
-
-def _logarithmic_mean(x: float, y: float) -> float:
-    """(x - y) / log(x / y), which lies between x and y."""
-    ratio = (x - y) / y
-    return x if abs(ratio) < 1e-9 else (x - y) / math.log1p(ratio)
