@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -35,7 +34,41 @@ def finish_axes(
     axes.set_xlabel(symbol_of(view.variable))
     for x in view.stable:
         axes.axvline(x, ymax=top, color=GREY, lw=0.5, ls=":", zorder=0.5)
-    _draw_marks(axes, state, view, top=top, named=named, words=words)
+    x_axis = axes.get_xaxis_transform()
+    for a, b in view.transient:
+        axes.axvspan(a, b, color=GREY, alpha=0.09, lw=0, zorder=0, gid="transient")
+    seen: dict[str, Any] = {}
+    for p in view.points:
+        trapped = words and any(a.point is p for a in state.atoms)  # under a stem
+        if p.interval is not None:
+            a, b = np.clip(p.interval, view.lower, view.upper)
+            style: dict[str, Any] = {"hatch": "/////", "fill": False, "ec": GREY, "alpha": 0.45}
+            band = axes.axvspan(a, b, lw=0, zorder=0.2, gid="no noise", **style)
+            seen.setdefault("no noise", band)
+        elif not trapped:
+            axes.axvline(p.position, ymax=top, color=INK, lw=0.5, ls=(0, (6, 3)), zorder=0.6)
+        if p.role.startswith("gate"):
+            seen.setdefault("one-way gate", _arrow(axes, p, view))
+    for kind, places in _resting(state, view).items():
+        style = {"transform": x_axis, "clip_on": False, "zorder": 4.5, "color": INK, "mew": 0.9}
+        marker, face, size = {
+            "trap": ("D", RED, 4.0),
+            "absorbing end": ("D", RED, 4.0),
+            "repelling rest point": ("D", "white", 4.0),
+            "removable": ("|", INK, 7.0),
+        }.get(kind, ("x", INK, 4.5))
+        (line,) = axes.plot(places, [0.0] * len(places), marker, mfc=face, ms=size, **style)
+        line.set_gid(kind)
+        seen.setdefault(kind, line)
+    if named:
+        for kind, artist in seen.items():
+            if kind == "one-way gate":
+                arrow: dict[str, Any] = {"marker": r"$\rightarrow$", "ms": 9, "mew": 0.3}
+                axes.plot([], [], ls="", color=INK, label=kind, **arrow)
+            else:
+                artist.set_label(kind)
+    if words:
+        _write_transient(axes, view, top)
 
 
 def finite_only(values: Array) -> Array:
@@ -79,48 +112,6 @@ def limit_axis(
     axes.set_ylim(low - margin, high + margin)
 
 
-def _draw_marks(
-    axes: Axes, state: EndState, view: View, *, top: float, named: bool, words: bool
-) -> None:
-    """Singular points at the foot, stretches without noise, and what is left for good."""
-    x_axis = axes.get_xaxis_transform()
-    spans = _merged(view.transient)
-    for a, b in spans:
-        axes.axvspan(a, b, color=GREY, alpha=0.09, lw=0, zorder=0, gid="transient")
-    seen: dict[str, Any] = {}
-    for p in view.points:
-        trapped = words and any(a.point is p for a in state.atoms)  # under a stem
-        if p.interval is not None:
-            a, b = np.clip(p.interval, view.lower, view.upper)
-            style: dict[str, Any] = {"hatch": "/////", "fill": False, "ec": GREY, "alpha": 0.45}
-            band = axes.axvspan(a, b, lw=0, zorder=0.2, gid="no noise", **style)
-            seen.setdefault("no noise", band)
-        elif not trapped:
-            axes.axvline(p.position, ymax=top, color=INK, lw=0.5, ls=(0, (6, 3)), zorder=0.6)
-        if p.role.startswith("gate"):
-            seen.setdefault("one-way gate", _arrow(axes, p, view))
-    for kind, places in _resting(state, view).items():
-        style = {"transform": x_axis, "clip_on": False, "zorder": 4.5, "color": INK, "mew": 0.9}
-        marker, face, size = {
-            "trap": ("D", RED, 4.0),
-            "absorbing end": ("D", RED, 4.0),
-            "repelling rest point": ("D", "white", 4.0),
-            "removable": ("|", INK, 7.0),
-        }.get(kind, ("x", INK, 4.5))
-        (line,) = axes.plot(places, [0.0] * len(places), marker, mfc=face, ms=size, **style)
-        line.set_gid(kind)
-        seen.setdefault(kind, line)
-    if named:
-        for kind, artist in seen.items():
-            if kind == "one-way gate":
-                arrow: dict[str, Any] = {"marker": r"$\rightarrow$", "ms": 9, "mew": 0.3}
-                axes.plot([], [], ls="", color=INK, label=kind, **arrow)
-            else:
-                artist.set_label(kind)
-    if words:
-        _write_transient(axes, spans, view, top)
-
-
 def _resting(state: EndState, view: View) -> dict[str, list[float]]:
     """Singular points that are no gates, by what they are; a trap in a stretch where it traps."""
     found: dict[str, list[float]] = {}
@@ -153,23 +144,10 @@ def _arrow(axes: Axes, p: SingularPoint, view: View) -> Any:
     return arrow
 
 
-def _merged(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Neighbouring intervals as one."""
-    merged: list[tuple[float, float]] = []
-    for a, b in spans:
-        if merged and merged[-1][1] == a:
-            merged[-1] = merged[-1][0], b
-        else:
-            merged.append((a, b))
-    return merged
-
-
-def _write_transient(
-    axes: Axes, spans: Sequence[tuple[float, float]], view: View, top: float
-) -> None:
+def _write_transient(axes: Axes, view: View, top: float) -> None:
     """The word in each transient stretch, in the widest gap between what stands there."""
     width = axes.get_window_extent().width
-    for a, b in spans:
+    for a, b in view.transient:
         cuts = [x for p in view.points for x in (float(p.lower), float(p.upper)) if a < x < b]
         edges = sorted([a, *cuts, b])
         low, high = max(pairwise(edges), key=lambda pair: pair[1] - pair[0])

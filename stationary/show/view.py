@@ -59,7 +59,7 @@ class View:
     parts: tuple[Part, ...]  # left to right
     points: tuple[SingularPoint, ...]
     cuts: Array  # where the noise vanishes: curves are interrupted there
-    transient: tuple[tuple[float, float], ...]
+    transient: tuple[tuple[float, float], ...]  # neighbours as one
     is_ring: bool = False  # then all of it belongs to the picture, and nothing is a wall
 
     @classmethod
@@ -71,7 +71,11 @@ class View:
         )
         edges = {e for p in points for e in (float(p.lower), float(p.upper))}
         cuts = np.array(sorted(e for e in edges if lower < e < upper))
-        clipped = [(max(a, lower), min(b, upper)) for a, b in state.transient]
+        spans: list[tuple[float, float]] = []
+        for a, b in ((max(a, lower), min(b, upper)) for a, b in state.transient):
+            if spans and spans[-1][1] == a:
+                a = spans.pop()[0]
+            spans += [(a, b)] * (a < b)
         ring = state.diffusion.is_periodic
         turn = state.diffusion.domain[1] - state.diffusion.domain[0] if ring else 0.0
         return cls(
@@ -84,7 +88,7 @@ class View:
             tuple(_seen_from(part, upper - lower, turn) for part in parts_of(state)),
             points,
             cuts,
-            tuple((a, b) for a, b in clipped if a < b),
+            tuple(spans),
             ring,
         )
 
