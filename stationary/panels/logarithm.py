@@ -50,21 +50,20 @@ class PiecewiseLog:
         """Its values at points x + offset that the panels cover."""
         return self.panels.evaluate(self.coefficients, x, offset)
 
-    def at_nodes(self, lower: Array, upper: Array, r: Rule) -> Array:
-        """Its values at the nodes of other panels, which often are its own."""
-        x, offset = nodes_of(lower, upper, r)
+    def at_nodes(self, lower: Array, upper: Array, r: Rule, k: Array) -> Array:
+        """Its values at the nodes of other panels, each within its own panel k, or equal to it."""
         c, p = self.coefficients, self.panels
-        if len(c) != r.n + 1:
-            return self.inside(x, offset)
-        k, _ = p.locate((lower + upper) / 2)
         own = np.asarray((p.lower[k] == lower) & (p.upper[k] == upper), dtype=bool)
+        own &= len(c) == r.n + 1
+        if own.all():
+            return as_array(r.at_nodes @ c[: r.n, k])  # T_n is zero at the nodes
+        x, offset = nodes_of(lower, upper, r)
         if not own.any():
             return self.inside(x, offset)
         result = np.empty_like(x)
-        result[:, own] = r.at_nodes @ c[: r.n, k[own]]  # T_n is zero at the nodes
-        if not own.all():
-            rest = None if offset is None else offset[:, ~own]
-            result[:, ~own] = self.inside(x[:, ~own], rest)
+        result[:, own] = r.at_nodes @ c[: r.n, k[own]]
+        rest = None if offset is None else offset[:, ~own]
+        result[:, ~own] = self.inside(x[:, ~own], rest)
         return as_array(result)
 
     def bend(self, x: Array) -> Array:

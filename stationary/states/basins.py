@@ -117,10 +117,9 @@ def _basins(state: EndState, c: Component, period: float | None) -> list[Basin]:
     ]
     points = np.array(around, dtype=at.dtype).ravel()
     climbs = np.append(found.climbs(points), 0 * points[-1:]).reshape(-1, 3)
-    doubts = climb_errors(found, points[:-1], points[1:])
-    doubts = np.append(doubts, 0 * doubts[-1:]).reshape(-1, 3)
-    if period is not None:
-        doubts[:] = climb_error(found, lower, upper)
+    doubts = np.full_like(climbs, 0 if period is None else climb_error(found, lower, upper))
+    if period is None:
+        doubts.ravel()[:-1] = climb_errors(found, points[:-1], points[1:])
     result = []
     for n, (i, (place, e)) in enumerate(zip(index, minima, strict=True)):
         low, high = borders[i], borders[i + 1]

@@ -34,6 +34,7 @@ from stationary.numbers.elementary import (
     spacing,
     to_float,
 )
+from stationary.states.law import Value
 from stationary.states.rests import LastLeg, Rest, rest_of
 from stationary.states.scales import LEVEL, STEEPEST, Log, Mesh, mesh_on
 from stationary.states.steep import course_on, derivatives, slowest_of
@@ -116,8 +117,8 @@ class Cumulated:
     def total_error(self) -> Any:
         return number(self.left_error[-1])
 
-    def __call__(self, x: Array) -> tuple[Array, Array]:
-        """log F at points of the stretch (any order), and its error."""
+    def __call__(self, x: Array) -> Value:
+        """F at points of the stretch (any order)."""
         mesh = self.mesh
         x = self.sign * x
         k, t = mesh.locate(x)
@@ -151,7 +152,7 @@ class Cumulated:
         at_end = x >= mesh.ends[1]
         result[at_end] = self.total
         error[at_end] = self.total_error
-        return as_array(result), error
+        return Value(as_array(result), error)
 
 
 def cumulated(

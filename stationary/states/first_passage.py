@@ -78,13 +78,12 @@ class FirstPassage(Result):
     conditional_mean: Estimate
     conditional_variance: Estimate
     approached: Estimate
-    _line: Any = field(repr=False)
+    _line: _Line = field(repr=False)
 
     @property
     def digits(self) -> int | None:
         """How many were asked for; None: doubles."""
-        found: int | None = self._line.digits
-        return found
+        return self._line.digits
 
     def __repr__(self) -> str:
         return f"<FirstPassage of {self.diffusion.name!r} from {self.start} to {self.targets}>"
@@ -102,10 +101,7 @@ class FirstPassage(Result):
             )
         at = self._line.points(x)
         value = self._line.network.occupation(self._line.starts.ravel()[0], at.ravel())
-        estimate: Estimate = self._line.estimate(
-            value.log.reshape(at.shape), value.error.reshape(at.shape)
-        )
-        return estimate
+        return self._line.shaped(value, at.shape)
 
 
 def first_passage(
@@ -141,7 +137,7 @@ def first_passage(
     ----------
     .. [1] S. Karlin and H. M. Taylor, *A Second Course in Stochastic Processes*, ch. 15.3.
     """
-    line = _line(process, start, targets, digits)
+    line = _Line(process, start, targets, digits)
     law = line.law(2)
     mean, variance = line.first_of(law)
     count, shaped = len(line.asked), line.shaped
@@ -204,23 +200,13 @@ def log_hitting_probability(
 # -- how it is done -----------------------------------------------------------------------------
 
 
-def _line(process: Any, start: Any, targets: Any, digits: int | None) -> _Line:
-    process = as_process(process, "first passage")
-    diffusion = process.diffusion() if isinstance(process, Landscape) else process
-    digits = checked(digits, diffusion.name)
-    asked = list(targets) if isinstance(targets, (tuple, list, np.ndarray)) else [targets]
-    if not asked:
-        raise LandscapeError(f"{diffusion.name}: first passage needs a target, as in targets = 1.")
-    return _Line(diffusion, start, asked, digits)
-
-
 def _mean(process: Any, start: Any, target: Any, digits: int | None) -> Estimate:
-    line = _line(process, start, target, digits)
+    line = _Line(process, start, target, digits)
     return line.shaped(line.first_of(line.law(1))[0])
 
 
 def _chances(process: Any, start: Any, targets: Any, digits: int | None) -> list[Estimate]:
-    line = _line(process, start, targets, digits)
+    line = _Line(process, start, targets, digits)
     chance = line.law(0).chance
     return [line.shaped(chance[i]) for i in range(len(line.asked))]
 
@@ -228,10 +214,15 @@ def _chances(process: Any, start: Any, targets: Any, digits: int | None) -> list
 class _Line:
     """A process with its starts and targets, in the numbers that it is computed in."""
 
-    def __init__(
-        self, diffusion: Diffusion, start: Any, asked: list[Any], digits: int | None
-    ) -> None:
-        self.diffusion, self.asked, self.digits = diffusion, asked, digits
+    def __init__(self, process: Any, start: Any, targets: Any, digits: int | None) -> None:
+        process = as_process(process, "first passage")
+        diffusion = process.diffusion() if isinstance(process, Landscape) else process
+        self.diffusion, self.digits = diffusion, checked(digits, diffusion.name)
+        self.asked = list(targets) if isinstance(targets, (tuple, list, np.ndarray)) else [targets]
+        if not self.asked:
+            raise LandscapeError(
+                f"{diffusion.name}: first passage needs a target, as in targets = 1."
+            )
         if diffusion.is_periodic:
             self.parts = classes_of_ring(anatomy_of_ring(diffusion, digits=digits)).partition
         else:
@@ -246,10 +237,10 @@ class _Line:
             self.starts = np.zeros(())
         else:
             self.starts = self.inside(start, "start")
-        self.targets = [self.inside(t, "target")[()] for t in asked]
+        self.targets = [self.inside(t, "target")[()] for t in self.asked]
         if any(t in self.targets[:i] for i, t in enumerate(self.targets)):
             raise LandscapeError(
-                f"{diffusion.name}: targets = {asked!r:.60} name a point twice, which can be "
+                f"{diffusion.name}: targets = {self.asked!r:.60} name a point twice, which can be "
                 "reached first only once. Name each once."
             )
         if digits is None and _loses_distance(self.parts, [*self.starts.flat, *self.targets]):
@@ -258,10 +249,9 @@ class _Line:
                 self.parts = finer
 
     def points(self, x: Any) -> Array:
-        given = np.asarray(x, dtype=None if self.digits is None else object)
         if self.digits is None:
-            return np.asarray(given, dtype=float)
-        return np.asarray(self.arithmetic.array(given))
+            return np.asarray(x, dtype=float)
+        return np.asarray(self.arithmetic.array(np.asarray(x, dtype=object)))
 
     def inside(self, x: Any, what: str) -> Array:
         try:
@@ -312,17 +302,17 @@ class _Line:
     def _at(self, x: Array, moments: int) -> Law:
         network = self.network
         found = network.law(x, moments)
-        period = self.diffusion.domain[1] - self.diffusion.domain[0]
-        rows: list[Law] = []
-        for first in (len(network.outcomes), len(network.outcomes) + len(network.targets)):
+        lower, upper = self.diffusion.domain
+        turns = (0, upper - lower) if self.diffusion.is_periodic else (0,)
+        first = len(network.outcomes)
+        rows = []
+        for kind in (first, first + len(network.targets)):
             for t in self.targets:
-                turns = (0, period) if self.diffusion.is_periodic else (0,)
                 same = [
-                    first + i
-                    for i, one in enumerate(network.targets)
-                    if one == t or abs(one - t) in turns
+                    i for i, one in enumerate(network.targets) if one == t or abs(one - t) in turns
                 ]
-                rows.append(functools.reduce(Law.or_else, [found.row(i) for i in same]))
+                rows_of = [found.row(kind + i) for i in same]
+                rows.append(functools.reduce(Law.or_else, rows_of))
         return Law.stacked(rows)
 
     def _averaged(self, start: Initial, moments: int) -> Law:
@@ -367,12 +357,11 @@ class _Line:
         sure = self._is_sure()[None]
         endless = np.full(whole.mean.log.shape, math.inf, dtype=whole.mean.log.dtype)
         mean, variance = (
-            Value(np.where(sure, v.log, endless), np.where(sure, v.error, 0 * v.error))
+            Value(np.where(sure, v.log, endless), np.where(sure, v.error, 0 * v.error))[0]
             for v in (whole.mean, whole.variance)
         )
         endless_mean = np.asarray(mean.log == math.inf, dtype=bool)
-        variance = Value(np.where(endless_mean, math.inf, variance.log), variance.error)
-        return mean[0], variance[0]
+        return mean, Value(np.where(endless_mean, math.inf, variance.log), variance.error)
 
     def _is_sure(self) -> Array:
         """Whether no start can end anywhere else."""
@@ -393,20 +382,15 @@ class _Line:
         )
         return np.array([float(share[0]) < 1e-300])
 
-    def shaped(self, value: Value) -> Estimate:
-        log, error = value.log, value.error
-        shape = self.starts.shape
-        lead = log.shape[:-1]
-        return self.estimate(log.reshape(lead + shape), error.reshape(lead + shape))
-
-    def estimate(self, log: Array, error: Array) -> Estimate:
+    def shaped(self, value: Value, shape: tuple[int, ...] | None = None) -> Estimate:
+        """In the shape of the starts, or of what is asked for."""
+        shape = value.log.shape[:-1] + (self.starts.shape if shape is None else shape)
+        log, error = value.log.reshape(shape), value.error.reshape(shape)
         if self.digits is None:
             log, error = converted(log, DOUBLE), converted(error, DOUBLE)
             rounded = np.where(np.isfinite(log) & (log != 0), 1 + np.abs(log) / 2, 0)
             error = error + DOUBLE.epsilon * rounded  # of the logarithm, and of its exponential
-        if log.ndim:
-            return Estimate(log, error)
-        return Estimate(number(log[()]), number(error[()]))
+        return Estimate(log, error) if log.ndim else Estimate(number(log), number(error))
 
 
 def _logarithm(value: Array, off: Any, relative: float) -> tuple[Array, Array]:

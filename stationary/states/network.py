@@ -219,17 +219,16 @@ class Network(Data):
             index = next((k for k, o in enumerate(self.outcomes) if o.group == g), None)
             return self._nowhere(len(x)) if index is None else self._at(index).spread(len(x))
         result: Law | None = None
-        chances = stretch.log_probabilities(x)
+        chances = stretch.probabilities(x)
         for end in (0, 1):
             if not stretch.leaves[end]:
                 continue
             last = i == (len(stretches) - 1 if end else 0)
             cut = stretch.interval[end]  # a target, unless it is the end of the group
             beyond = self._after(g, end, moments) if last else self._at(self._outcome_of(cut))
-            times = [Value(*pair) for pair in stretch.log_times(x, end, moments)]
             none = Value(filled(x.shape, -math.inf, stretch.arithmetic), np.zeros(x.shape))
-            times += [none] * (2 - len(times))
-            leg = Law(*(v.as_row() for v in (Value(*chances[end]), *times)))
+            times = [*stretch.times(x, end, moments), none, none][:2]
+            leg = Law(*(v.as_row() for v in (chances[end], *times)))
             found = beyond.in_arithmetic(stretch.arithmetic).after(leg)
             result = found if result is None else result.or_else(found)
         assert result is not None
@@ -305,16 +304,16 @@ class Network(Data):
             inside = np.asarray((y >= low) & (y <= high), dtype=bool)
             if inside.any():
                 here = converted(y[inside], stretch.positions)
-                value = Value(*stretch.log_occupation(at, here)) * chance
+                value = stretch.occupation(at, here) * chance
                 more = Value(filled(y.shape, -math.inf, arithmetic_of(y)), np.zeros(y.shape))
                 for mine, found in ((more.log, value.log), (more.error, value.error)):
                     mine[inside] = converted(found, arithmetic_of(y))
                 total = total + more
             start = stretch.positions.array([at])
-            for end, part in enumerate(stretch.log_probabilities(start)):
+            for end, part in enumerate(stretch.probabilities(start)):
                 last = i == (len(stretches) - 1 if end else 0)
-                if stretch.leaves[end] and last and (part[0] > -math.inf).all():
-                    onwards = chance * Value(*(converted(v, DOUBLE) for v in part))
+                if stretch.leaves[end] and last and (part.log > -math.inf).all():
+                    onwards = chance * part.in_arithmetic(DOUBLE)
                     if self.groups[g].sides[end].behaviour is Behaviour.CROSSES:
                         edge = self.groups[g].upper if end else self.groups[g].lower
                         places, more_flows = self._flown(edge, onwards, bool(end))

@@ -14,7 +14,9 @@ References
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -36,7 +38,7 @@ from stationary.states.cumulation import (
     cumulated,
     resolved,
 )
-from stationary.states.law import Passage, Value
+from stationary.states.law import Passage, Value, filled
 from stationary.states.rests import LastLeg
 from stationary.states.scales import STEEPEST, Log, Mesh, shapes_of
 
@@ -108,8 +110,8 @@ class Stretch:
     @property
     def scale_error(self) -> Any:
         """The error of the probabilities where both ends are about as likely."""
-        _, up, down = self._scales
-        return ADDED_UP * max(up.total_error, down.total_error) + self.arithmetic.epsilon
+        errors = [f.total_error for f in self._scales[1:] if f is not None]
+        return ADDED_UP * max(errors) + self.arithmetic.epsilon
 
     @property
     def interval(self) -> tuple[Any, Any]:
@@ -122,60 +124,70 @@ class Stretch:
     # -- which end ------------------------------------------------------------------------------
 
     @cached_property
-    def _scales(self) -> tuple[Mesh, Cumulated, Cumulated]:
-        """The scale measure from the lower end up, and from the upper end down."""
+    def _scales(self) -> tuple[Mesh, Cumulated | None, Cumulated | None]:
+        """The scale measure from each end by which it is left: from below up, from above down."""
 
-        def both(mesh: Mesh, rounds: int | None) -> tuple[Mesh, Cumulated, Cumulated]:
-            up = cumulated(mesh, mesh.scale, rounds=rounds)
-            down = cumulated(mesh, mesh.scale, down=True, rounds=rounds)
-            return mesh, up, down
+        def build(
+            mesh: Mesh, rounds: int | None
+        ) -> tuple[Mesh, Cumulated | None, Cumulated | None]:
+            def measure(end: int) -> Cumulated | None:
+                settings: dict[str, Any] = {"ahead": all(self.leaves), "rounds": rounds}
+                if not self.leaves[end]:
+                    return None
+                return cumulated(mesh, mesh.scale, down=bool(end), **settings)
 
-        return self._resolved(both)
+            return mesh, measure(0), measure(1)
+
+        return self._resolved(build)
 
     def _resolved(self, build: Callable[[Mesh, int | None], T]) -> T:
         memory: dict[int, Mesh] = self.__dict__.setdefault("_panels", {})
         return resolved(self.whole, self.ends, build, memory)
 
-    def log_probabilities(self, x: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-        """log of the probabilities to leave below and above, from each x, with their errors."""
-        none = self.arithmetic.array(np.full(x.shape, -math.inf))
+    def _filled(self, shape: Any, value: float) -> Value:
+        return Value(filled(shape, value, self.arithmetic), np.zeros(shape))
+
+    def probabilities(self, x: Array) -> tuple[Value, Value]:
+        """Those to leave below and above, from each x."""
         if not all(self.leaves):
-            low, high = (np.zeros_like(none) if leaves else none for leaves in self.leaves)
-            return (low, np.zeros_like(none)), (high, np.zeros_like(none))
+            low, high = (self._filled(x.shape, 0 if end else -math.inf) for end in self.leaves)
+            return low, high
         mesh, up, down = self._scales
-        sides = []
+        assert up is not None
+        assert down is not None
+        parts = []
         for f in (down, up):
-            value, error = f(x)
+            part = f(x)
             # Where nothing is added any more, it does not matter how far Phi has come.
             steps = mesh.step_errors(x, f.log.k != 0, above=f is up)
-            value = converted(np.minimum(value - f.total, 0), self.arithmetic)
-            sides.append((value, np.minimum(error + f.total_error + steps, STEEPEST)))
-        (low, low_error), (high, high_error) = sides
+            share = converted(np.minimum(part.log - f.total, 0), self.arithmetic)
+            parts.append(Value(share, np.minimum(part.error + f.total_error + steps, STEEPEST)))
         # Close to 1, a probability is what the other one leaves over.
         result = []
-        for one, error, other, other_error in (
-            (low, low_error, high, high_error),
-            (high, high_error, low, low_error),
-        ):
-            near = np.asarray(one > other, dtype=bool)
-            value, off = one.copy(), error.copy()
-            rest = np.minimum(other[near], -math.log(2))
+        for one, other in (parts, parts[::-1]):
+            near = np.asarray(one.log > other.log, dtype=bool)
+            value, off = one.log.copy(), one.error.copy()
+            rest = np.minimum(other.log[near], -math.log(2))
             value[near] = log1p(-exp(rest))
-            off[near] = np.minimum(off[near], exp(rest - value[near]) * other_error[near])
-            rounding = self.arithmetic.epsilon * (1 + np.where(value > -math.inf, -value, 0))
-            result.append((value, ADDED_UP * off + rounding))
+            off[near] = np.minimum(off[near], exp(rest - value[near]) * other.error[near])
+            result.append(self._rounded(value, off))
         return result[0], result[1]
+
+    def _rounded(self, value: Array, error: Array) -> Value:
+        """With the roundings of what is handed out."""
+        size = np.where(value > -math.inf, np.abs(value), 0)
+        return Value(value, ADDED_UP * error + self.arithmetic.epsilon * (1 + size))
 
     # -- when -----------------------------------------------------------------------------------
 
-    def times(self, end: int, moments: int) -> list[Cumulated | None]:
+    def _moments(self, end: int, moments: int) -> list[Cumulated | None]:
         """For what leaves at an end, the mean time, and its variance for 2 moments; None: inf."""
-        memory = self.__dict__.setdefault("_known", {})
+        memory: dict[Any, list[Cumulated | None]] = self.__dict__.setdefault("_known", {})
         if (end, moments) not in memory:
-            memory[end, moments] = self._times(end, moments)
-        return memory[end, moments]  # type: ignore[no-any-return]
+            memory[end, moments] = self._followed(end, moments) if moments else []
+        return memory[end, moments]
 
-    def _times(self, end: int, moments: int) -> list[Cumulated | None]:
+    def _followed(self, end: int, moments: int) -> list[Cumulated | None]:
         down = end == 0
         behind, ahead = (1, 0) if down else (0, 1)
         last = self.pieces[-1 if behind else 0].ends[behind]
@@ -224,74 +236,52 @@ class Stretch:
             total += float(np.sqrt(of_h @ np.minimum(below, above) ** 2) + of_a @ spent)
         return total
 
-    def log_times(self, x: Array, end: int, moments: int = 2) -> list[tuple[Array, Array]]:
-        """log of the mean time and of its variance, from each x, given the end; with errors."""
-        if not moments:
-            return []
+    def times(self, x: Array, end: int, moments: int = 2) -> list[Value]:
+        """The mean time and its variance, from each x, given the end that it leaves by."""
         result = []
-        for f, factor in zip(self.times(end, moments), (2, 8), strict=False):
+        for f, factor in zip(self._moments(end, moments), (2, 8), strict=False):
             if f is None:
-                endless = self.arithmetic.array(np.full(x.shape, math.inf))
-                result.append((endless, np.zeros(x.shape)))
+                result.append(self._filled(x.shape, math.inf))
             else:
-                value, error = f(x)
-                value = converted(
-                    value + log(number(factor * f.mesh.arithmetic.one)), self.arithmetic
-                )
-                rounding = self.arithmetic.epsilon * (
-                    1 + np.where(value > -math.inf, np.abs(value), 0)
-                )
-                result.append((value, ADDED_UP * error + rounding + self.unknown))
+                found = f(x)
+                value = found.log + log(number(factor * f.mesh.arithmetic.one))
+                time = self._rounded(converted(value, self.arithmetic), found.error)
+                result.append(Value(time.log, time.error + self.unknown))
         return result
 
     def exit_from(self, x: Any) -> Passage:
         """The mean time from x until it is left by either end."""
         at = self.positions.array([x])
-        times: Value | None = None
-        for end, chance in enumerate(self.log_probabilities(at)):
-            if self.leaves[end]:
-                part = Value(*chance) * Value(*self.log_times(at, end, 1)[0])
-                times = part if times is None else times + part
-        if times is None:
+        chances = self.probabilities(at)
+        ends = [end for end in (0, 1) if self.leaves[end]]
+        parts = [chances[end] * self.times(at, end, 1)[0] for end in ends]
+        if not parts:
             return Passage(math.inf, 0.0)
+        times = functools.reduce(operator.add, parts)
         return Passage(number(times.log[0]), compact(times.error[0]))
 
     # -- how long where -------------------------------------------------------------------------
 
-    def log_occupation(self, x: Any, y: Array) -> tuple[Array, Array]:
-        """log of the density, at points y, of the mean time spent there before leaving, from x.
+    def occupation(self, x: Any, y: Array) -> Value:
+        """The density, at points y, of the mean time spent there before leaving, from x.
 
         2 A(min) B(max) m(y), with A = 1 (B = 1) where nothing leaves below (above).
         """
         if not any(self.leaves):
-            return self.arithmetic.array(np.full(y.shape, math.inf)), np.zeros(y.shape)
-        mesh, up, down = self._scales if all(self.leaves) else self._one_scale
-        low, high = np.minimum(y, x), np.maximum(y, x)
+            return self._filled(y.shape, math.inf)
+        mesh, up, down = self._scales
         inner = np.minimum(np.maximum(y, mesh.lower[0]), mesh.upper[-1])
-        value = mesh.value(mesh.speed, inner) + log(number(2 * mesh.arithmetic.one))
         k, _ = mesh.locate(y)
-        error = mesh.speed.error[k] + mesh.step_error.sum() + mesh.rounding(mesh.speed, inner)
-        if self.leaves[0]:
-            part, off = up(low)
-            value, error = value + part, error + off
-        if self.leaves[1]:
-            part, off = down(high)
-            value, error = value + part, error + off
-        if all(self.leaves):
-            value = value - up.total
-            error = error + up.total_error
-        value[(y <= mesh.ends[0]) | (y >= mesh.ends[1])] = -math.inf
-        return converted(value, self.arithmetic), error
-
-    @cached_property
-    def _one_scale(self) -> tuple[Mesh, Cumulated, Cumulated]:
-        down = self.leaves[1]
-
-        def build(mesh: Mesh, rounds: int | None) -> tuple[Mesh, Cumulated, Cumulated]:
-            f = cumulated(mesh, mesh.scale, down=down, ahead=False, rounds=rounds)
-            return mesh, f, f
-
-        return self._resolved(build)
+        found = Value(
+            mesh.value(mesh.speed, inner) + log(number(2 * mesh.arithmetic.one)),
+            mesh.speed.error[k] + mesh.step_error.sum() + mesh.rounding(mesh.speed, inner),
+        )
+        for f, at in ((up, np.minimum(y, x)), (down, np.maximum(y, x))):
+            found = found if f is None else found * f(at)
+        if up is not None and down is not None:
+            found = Value(found.log - up.total, found.error + up.total_error)
+        found.log[(y <= mesh.ends[0]) | (y >= mesh.ends[1])] = -math.inf
+        return Value(converted(found.log, self.arithmetic), found.error)
 
 
 def _sharp(piece: Anatomy, low: Any, high: Any) -> Anatomy:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -91,7 +92,7 @@ def end_state(
         notes += cut
     if isinstance(process, Landscape):
         _require_equilibrium(process, parts)
-        notes += _jumps(process, parts)
+        notes += tuple(_jumps(process, parts))
     classes = network_of(parts)
     solved = {}
     pieces = list(parts.pieces)
@@ -103,7 +104,7 @@ def end_state(
     parts = replace(parts, pieces=tuple(pieces))
     classes = replace(classes, partition=parts)
     if digits is None:
-        notes += _raised(parts)
+        notes += tuple(_raised(parts))
     return _put_together(classes, solved, start, notes, digits)
 
 
@@ -125,7 +126,7 @@ def _on_ring(
     classes = classes_of_ring(parts)
     notes = diffusion.notes + seen
     if isinstance(process, Landscape):
-        notes += _jumps(process, classes.partition)
+        notes += tuple(_jumps(process, classes.partition))
     solved: dict[int | None, Joined] = {0: Joined((component,), (0.0,), (parts,))}
     state = _put_together(classes, solved, start, notes, None)
     kind = "flux" if current.log_abs > -math.inf else "density"
@@ -134,36 +135,38 @@ def _on_ring(
 
 def _component(piece: Anatomy, max_panels: int) -> tuple[Anatomy, Component]:
     """The density on a piece; again in more digits where rounding spoils it."""
-    found = piece.sampling
+    found, diffusion = piece.sampling, piece.sampling.diffusion
+    best: tuple[Anatomy, Component] | None = None
     try:
-        parts, component = component_on(piece)
+        best = component_on(piece)
     except (ArithmeticError, ValueError):
         if found.arithmetic is not DOUBLE:
             raise
-        component = None
-    if component is not None and not finite(component.log_norm):
-        component = None
-    if component is not None and (component.error <= TOLERANCE or _is_rough(found)):
-        return parts, component
-    diffusion = found.diffusion
-    if component is not None and found.arithmetic is not DOUBLE:
-        return _in_more_digits(parts, component, max_panels)
-    if not can_be_raised(diffusion, found.samples.evaluations):
-        if component is None:
-            raise _too_much(diffusion)
-        return parts, component
-    if component is not None:
-        sharp = component_on(piece, sharp=True)
-        if sharp[1].error <= TOLERANCE:
-            return sharp
-    many = arithmetic_for(diffusion)
-    exact = component_on(anatomy(sampling(diffusion, max_panels, arithmetic=many)))
-    if not finite(exact[1].log_norm):
-        if component is None:
-            raise _too_much(diffusion)
-        return parts, component
-    exact = _in_more_digits(*exact, max_panels)
-    return exact if component is None or exact[1].error < component.error else (parts, component)
+    if best is not None and not finite(best[1].log_norm):
+        best = None
+    if best is not None and (best[1].error <= TOLERANCE or _is_rough(found)):
+        return best
+    if best is not None and found.arithmetic is not DOUBLE:
+        return _in_more_digits(*best, max_panels)
+    if can_be_raised(diffusion, found.samples.evaluations):
+        if best is not None:
+            sharp = component_on(piece, sharp=True)
+            if sharp[1].error <= TOLERANCE:
+                return sharp
+        many = arithmetic_for(diffusion)
+        exact = component_on(anatomy(sampling(diffusion, max_panels, arithmetic=many)))
+        if finite(exact[1].log_norm):
+            exact = _in_more_digits(*exact, max_panels)
+            if best is None or exact[1].error < best[1].error:
+                return exact
+    if best is None:
+        lower, upper = diffusion.domain
+        raise LandscapeError(
+            f"{diffusion.name}: the density between {lower:g} and {upper:g} could not be "
+            "normalised: drift over variance is too large for the digits that were used. Measure "
+            "in other units, or choose a smaller domain."
+        )
+    return best
 
 
 def _in_more_digits(
@@ -183,15 +186,6 @@ def _in_more_digits(
     return again if again[1].error < component.error else (parts, component)
 
 
-def _too_much(diffusion: Diffusion) -> LandscapeError:
-    lower, upper = diffusion.domain
-    return LandscapeError(
-        f"{diffusion.name}: the density between {lower:g} and {upper:g} could not be normalised: "
-        "drift over variance is too large for the digits that were used. Measure in other units, "
-        "or choose a smaller domain."
-    )
-
-
 def _is_rough(found: Sampling) -> bool:
     """Whether kinks, jumps or what is known limit a sampling, which more digits would not mend."""
     if found.diffusion.uncertainty is not None:
@@ -201,23 +195,20 @@ def _is_rough(found: Sampling) -> bool:
     return bool((~found.samples.resolved & inner).sum() > 8)
 
 
-def _raised(parts: Partition) -> tuple[str, ...]:
-    """A note for the pieces that doubles could not carry."""
-    v = parts.diffusion.variable
-    notes = []
-    for piece in parts.pieces:
-        found = piece.sampling
-        if found.arithmetic is not DOUBLE:
-            low, high = found.diffusion.domain
-            span = f"{low:.6g} to {high:.6g}"
-            why = "the variance is too small there, or a peak too narrow"
-            if high - low < 1e-4 * max(abs(low), abs(high)):
-                span, why = f"{low:.15g} to {high:.15g}", "these are too close to each other"
-            notes.append(
-                f"doubles cannot carry the process for {v} from {span} ({why}): "
-                f"{found.arithmetic.digits} digits were used."
-            )
-    return tuple(notes)
+def _raised(parts: Partition) -> Iterator[str]:
+    """A note for each piece that doubles could not carry."""
+    for found in (piece.sampling for piece in parts.pieces):
+        if found.arithmetic is DOUBLE:
+            continue
+        low, high = found.diffusion.domain
+        span = f"{low:.6g} to {high:.6g}"
+        why = "the variance is too small there, or a peak too narrow"
+        if high - low < 1e-4 * max(abs(low), abs(high)):
+            span, why = f"{low:.15g} to {high:.15g}", "these are too close to each other"
+        yield (
+            f"doubles cannot carry the process for {parts.diffusion.variable} from {span} ({why}): "
+            f"{found.arithmetic.digits} digits were used."
+        )
 
 
 def _regularised(diffusion: Diffusion, eps: float) -> Diffusion:
@@ -294,7 +285,9 @@ def _put_together(
             if o.group is not None:
                 group = classes.groups[o.group]
                 spread = (float(group.lower), float(group.upper))
-            place, words = _place(classes, o), _words(classes, o)
+            ends = _losing(classes, o)
+            place = float(o.position) if o.kind == "escape" else ends[0].position
+            words = " ".join(_lost(o, parts.diffusion.variable, end) for end in ends)
             escapes.append(Escape(place, w, words, spread, decided=o.kind != "not decided"))
     if start is not None:
         atoms += _resting(classes, start)
@@ -433,13 +426,6 @@ def _counts(part: Atom | Component | Escape) -> bool:
     return part.weight is None or part.weight > 0
 
 
-def _place(classes: Network, o: Outcome) -> float:
-    """Where an escape, or what spreads, goes."""
-    if o.kind == "escape":
-        return float(o.position)
-    return _losing(classes, o)[0].position
-
-
 def _losing(classes: Network, o: Outcome) -> list[End]:
     """The ends up to which the density of an outcome cannot be integrated."""
     if o.side is not None:
@@ -449,27 +435,22 @@ def _losing(classes: Network, o: Outcome) -> list[End]:
     return [s.end for s in sides if not s.end.integrable or s.behaviour is Behaviour.UNDECIDED]
 
 
-def _words(classes: Network, o: Outcome) -> str:
-    """Where the probability goes, in a sentence for each end that loses it."""
-    v = classes.partition.diffusion.variable
-    sentences = []
-    for end in _losing(classes, o):
-        at = f"{v} = {end.position:g}"
-        if o.kind == "not decided":
-            sentences.append(
-                f"What happens at {at}, and whether the density can be integrated up to there, is "
-                "not decided: the exponents of drift and variance do not settle."
-            )
-        elif o.kind == "escape":
-            verb = "escapes to" if math.isinf(end.position) else "creeps ever closer to"
-            sentences.append(f"Probability {verb} {at}.")
-        else:
-            power = "" if end.exponent is None else f" (the density goes as r^{end.exponent:.4g})"
-            sentences.append(
-                f"The density cannot be integrated up to {at}{power}: probability spreads "
-                "towards it for ever, although each path keeps coming back."
-            )
-    return " ".join(sentences)
+def _lost(o: Outcome, variable: str, end: End) -> str:
+    """Where the probability goes, in a sentence."""
+    at = f"{variable} = {end.position:g}"
+    if o.kind == "not decided":
+        return (
+            f"What happens at {at}, and whether the density can be integrated up to there, is "
+            "not decided: the exponents of drift and variance do not settle."
+        )
+    if o.kind == "escape":
+        verb = "escapes to" if math.isinf(end.position) else "creeps ever closer to"
+        return f"Probability {verb} {at}."
+    power = "" if end.exponent is None else f" (the density goes as r^{end.exponent:.4g})"
+    return (
+        f"The density cannot be integrated up to {at}{power}: probability spreads "
+        "towards it for ever, although each path keeps coming back."
+    )
 
 
 def _require_equilibrium(landscape: Landscape, parts: Partition) -> None:
@@ -488,33 +469,24 @@ def _require_equilibrium(landscape: Landscape, parts: Partition) -> None:
     )
 
 
-def _jumps(landscape: Landscape, parts: Partition) -> tuple[str, ...]:
-    """A note where the mean loss jumps: no gradient shows it, so SGD does not feel it either.
+def _jumps(landscape: Landscape, parts: Partition) -> Iterator[str]:
+    """Notes where the mean loss jumps: no gradient shows it, so SGD does not feel it either.
 
     The mean gradient, integrated over each panel, must give the difference of the mean losses.
     """
-    notes = (_jump(landscape, piece.sampling) for piece in parts.pieces)
-    return tuple(note for note in notes if note)
-
-
-def _jump(landscape: Landscape, found: Sampling) -> str:
-    p = found.panels
-    known = landscape.mean_loss(p.edges) if landscape.rule.linear else None
-    if known is None or not np.isfinite(known).all():
-        return ""
-    loss, size = known
-    if found.arithmetic is not DOUBLE:
-        return ""
-    r = found.rule
-    gradient = -found.samples.values[0] * np.exp(found.samples.values[1]) / 2
-    climbed = p.half * ((r.integral @ r.coefficients) @ gradient) / landscape.small_step_rate
-    missing = np.abs(np.diff(loss) - climbed)
-    tolerance = 1e-7 * (size[1:] + size[:-1] + np.abs(climbed))
-    jump = missing > tolerance
-    if not jump.any():
-        return ""
-    worst = int(np.argmax(np.where(jump, missing, 0)))
-    return (
-        f"the mean loss jumps by {missing[worst]:.3g} near w = {p.lower[worst]:.6g}, which no "
-        "gradient shows: SGD does not feel it, and neither does this end state."
-    )
+    for found in (piece.sampling for piece in parts.pieces):
+        p, r = found.panels, found.rule
+        known = landscape.mean_loss(p.edges) if landscape.rule.linear else None
+        if known is None or not np.isfinite(known).all() or found.arithmetic is not DOUBLE:
+            continue
+        loss, size = known
+        gradient = -found.samples.values[0] * np.exp(found.samples.values[1]) / 2
+        climbed = p.half * ((r.integral @ r.coefficients) @ gradient) / landscape.small_step_rate
+        missing = np.abs(np.diff(loss) - climbed)
+        missing[missing <= 1e-7 * (size[1:] + size[:-1] + np.abs(climbed))] = 0
+        if missing.any():
+            worst = int(np.argmax(missing))
+            yield (
+                f"the mean loss jumps by {missing[worst]:.3g} near w = {p.lower[worst]:.6g}, which "
+                "no gradient shows: SGD does not feel it, and neither does this end state."
+            )

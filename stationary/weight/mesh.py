@@ -9,7 +9,7 @@ e^45. Its cost hardly depends on how narrow the peaks are.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -150,53 +150,31 @@ def monotone_mesh(density: Weight, cuts: Array, depth: float | None = None) -> M
 
 
 def _on_panels(density: Weight, cuts: Array, depth: Array) -> Mesh:
-    """The mesh of the panels that the density has, where it is resolved on these; else on parts."""
-    p, r, epsilon = density.panels, rule(nodes_in(DOUBLE)), DOUBLE.epsilon
-    lower, upper, owner = p.lower, p.upper, np.arange(len(p.lower))
+    """The mesh of the panels that the density has, cut at `cuts` where it matters."""
+    p = density.panels
     first, last = density.edge_values
-    log_p = r.at_nodes @ density.coefficients[: r.n]  # T_n is zero at the nodes
-    top = log_p.max(axis=0)
-    size = np.maximum(np.maximum(first, last), top) + np.log(upper - lower)
+    size = np.maximum(first, last) + np.log(p.upper - p.lower)
     # A panel with cuts in it belongs to the pieces at both of its ends.
-    piece = np.searchsorted(cuts, lower, side="right") - 1
-    other = np.searchsorted(cuts, upper) - 1
+    piece = np.searchsorted(cuts, p.lower, side="right") - 1
+    other = np.searchsorted(cuts, p.upper) - 1
     most = np.full(len(depth), -math.inf)
     np.maximum.at(most, piece, size)
     np.maximum.at(most, other, size)
-    # Where log P changes by much on it, these are told apart.
     split = (piece != other) & (density.span > LEVEL)
     piece = np.where(most[other] - depth[other] < most[piece] - depth[piece], other, piece)
-    below = size - most[piece]
-    alive = below >= -depth[piece]
-    if not alive.all():
-        lower, upper, top, log_p = (v[..., alive] for v in (lower, upper, top, log_p))
-        first, last, below, piece = (v[alive] for v in (first, last, below, piece))
-        owner, split = owner[alive], split[alive]
-    c = r.coefficients @ np.exp(log_p - top)
-    greatest = np.abs(c)
-    cut = greatest[-3:].max(axis=0)
-    even, odd = c[::2].sum(axis=0), c[1::2].sum(axis=0)
-    off = np.abs(even - odd - np.exp(np.minimum(first - top, HIGHEST)))
-    off = np.maximum(off, np.abs(even + odd - np.exp(np.minimum(last - top, HIGHEST))))
-    limit = (45 * epsilon + 2 * epsilon * np.abs(top)) * greatest.max(axis=0)
-    # The rounding of log P itself.
-    limit += epsilon * density.span[owner] + density.noise[owner] / 8
-    # Far down a slope little depends on what little there is, unless more was asked for.
-    usual = depth[piece] <= depth_of(DOUBLE)
-    limit *= np.exp(np.where(usual, np.maximum(DEEP - below, 0), 0))
-    fine = (cut <= limit) & (off <= AT_ENDS * limit)
-    fine |= upper - lower <= 64 * spacing(upper)
-    fine &= ~split
-    if fine.all():
-        return Mesh(True, lower, upper, piece, top, log_p, c, cut)
-    done = tuple(v[..., fine] for v in (lower, upper, piece, top, log_p, c, cut))
-    edges = np.unique(np.concatenate([lower[~fine], upper[~fine], cuts]))
-    middle = (edges[1:] + edges[:-1]) / 2
-    own = np.minimum(np.searchsorted(upper, middle), len(upper) - 1)
-    mine = ~fine[own] & (lower[own] < middle)
-    own, piece = own[mine], np.searchsorted(cuts, middle[mine]) - 1
-    more = mesh_on(density, edges[:-1][mine], edges[1:][mine], depth[piece] + below[own])
-    return Mesh(True, *done).beside(replace(more, piece=piece[more.piece]))
+    alive = size - most[piece] >= -depth[piece] - LEVEL
+    whole, split = alive & ~split, alive & split
+    lower, upper = p.lower[whole], p.upper[whole]
+    if split.any():
+        edges = np.unique(np.concatenate([p.lower[split], p.upper[split], cuts]))
+        middle = (edges[1:] + edges[:-1]) / 2
+        mine = split[p.locate(middle)[0]]
+        lower = np.concatenate([lower, edges[:-1][mine]])
+        upper = np.concatenate([upper, edges[1:][mine]])
+        piece = np.concatenate([piece[whole], np.searchsorted(cuts, middle[mine]) - 1])
+    else:
+        piece = piece[whole]
+    return _refined(density, lower, upper, piece, most, depth)
 
 
 def log_masses(density: Weight, cuts: Array, depth: float | Array | None = None) -> Array:
@@ -301,30 +279,39 @@ def mesh_on(
         nth + 1 == count[owner], stop[keep][owner], begin[owner] + (nth + 1) * stride[owner]
     )
     lower, upper = np.minimum(first, last), np.maximum(first, last)
-    return _refined(density, lower, upper, piece[owner], floor)
+    depths = np.broadcast_to(depth, len(floor))
+    return _refined(density, lower, upper, piece[owner], floor + depths, depths)
 
 
-def _refined(density: PiecewiseLog, lower: Array, upper: Array, piece: Array, floor: Array) -> Mesh:
+def _refined(
+    density: PiecewiseLog, lower: Array, upper: Array, piece: Array, most: Array, depth: Array
+) -> Mesh:
+    """Panels, halved until they resolve P down to e^-depth of the most that a piece holds."""
     arithmetic = arithmetic_of(density.coefficients)
     epsilon, r = arithmetic.epsilon, rule(nodes_in(arithmetic), arithmetic)
-    complete = True
+    complete, usual = True, to_float(depth) <= depth_of(arithmetic)
 
     def judge(lower: Array, upper: Array, carried: tuple[Array, ...], full: bool) -> Any:
         nonlocal complete
         (piece,) = carried
-        log_p = density.at_nodes(lower, upper, r)
+        k, _ = density.panels.locate((lower + upper) / 2)
+        log_p = density.at_nodes(lower, upper, r, k)
         top = np.maximum.reduce(log_p, initial=-math.inf)
         c = r.coefficients @ exp(log_p - top)
         size = np.abs(c)
         cut = np.maximum.reduce(size[-3:])
-        off = _off_at_ends(density, lower, upper, c, top)
+        off = _off_at_ends(density, lower, upper, k, c, top)
+        with np.errstate(divide="ignore"):
+            below = top + log(upper - lower) - most[piece]
         limit = (22.5 * epsilon + 2 * epsilon * np.abs(top)) * np.maximum.reduce(size)
         if (cut > limit).any() or (off > AT_ENDS * limit).any():
-            k, _ = density.panels.locate((lower + upper) / 2)
-            limit = limit + epsilon * density.span[k]  # the rounding of log P itself
+            # The rounding of log P itself.
+            limit = limit + epsilon * density.span[k] + density.noise[k] / 8
+            # Far down a slope little depends on what little there is, unless more was asked for.
+            slack = np.where(usual[piece], np.clip(DEEP - to_float(below), 0, 100), 0)
+            limit = limit * np.exp(slack)
         narrow = (upper - lower) <= 64 * spacing(np.maximum(np.abs(lower), np.abs(upper)))
-        with np.errstate(divide="ignore"):
-            negligible = top + log(upper - lower) < floor[piece]
+        negligible = below < -depth[piece]
         complete = complete and not full
         fine = (cut <= limit) & (off <= AT_ENDS * limit)
         good = fine | narrow | full
@@ -336,17 +323,25 @@ def _refined(density: PiecewiseLog, lower: Array, upper: Array, piece: Array, fl
     return Mesh(complete, *found)
 
 
-def _off_at_ends(density: PiecewiseLog, lower: Array, upper: Array, c: Array, top: Array) -> Array:
+def _off_at_ends(
+    density: PiecewiseLog, lower: Array, upper: Array, k: Array, c: Array, top: Array
+) -> Array:
     """By how much the polynomials miss P / exp(top) next to the ends of their panels.
 
-    A corner between an end and the first node does not show in the coefficients.
+    A corner between an end and the first node does not show in the coefficients. `k` are the
+    panels of the density that they lie in.
     """
     if not len(lower):
         return top
-    width = upper - lower
-    inner = np.minimum(4 * spacing(np.maximum(np.abs(lower), np.abs(upper))), width / 16)
-    near = np.stack([lower + inner, upper - inner])
-    t = ((near - lower) - (upper - near)) / np.where(width > 0, width, 1)
-    values = exp(np.minimum(density.inside(near) - top, HIGHEST))
-    below, above = (np.abs(chebyshev_sum(c, t[i]) - values[i]) for i in (0, 1))
-    return as_array(np.maximum(below, above))
+    p, width = density.panels, upper - lower
+    if ((p.lower[k] == lower) & (p.upper[k] == upper)).all():
+        logs = np.stack([v[k] for v in density.edge_values])
+        odd, even = c[1::2].sum(axis=0), c[::2].sum(axis=0)
+        inside = np.stack([even - odd, even + odd])
+    else:
+        inner = np.minimum(4 * spacing(np.maximum(np.abs(lower), np.abs(upper))), width / 16)
+        near = np.stack([lower + inner, upper - inner])
+        t = ((near - lower) - (upper - near)) / np.where(width > 0, width, 1)
+        logs = density.inside(near)
+        inside = np.stack([chebyshev_sum(c, at) for at in t])
+    return as_array(np.abs(inside - exp(np.minimum(logs - top, HIGHEST))).max(axis=0))
