@@ -145,7 +145,7 @@ class Cumulated:
             if isinstance(rest, Rest) and not key % 2:
                 here = rest.log_inside(x[mine])
             else:
-                here = rest.log_mass(x[mine])
+                here = rest.beyond(x[mine])
             error[mine] += converted(rest.error_at(x[mine]), mesh.numbers)
             result[mine] = logaddexp(mesh.arithmetic.array(np.array([self.levels[key]])), here)
         result[x <= mesh.ends[0]] = -math.inf

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from stationary.numbers.elementary import expm1, infinite, log, logaddexp, number
 from stationary.states.scales import Log, Mesh
+from stationary.weight.tail import Tail
 
 __all__ = ["LastLeg", "Rest", "rest_of"]
 
@@ -18,53 +19,39 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Rest:
-    """int e^L between a singular point and where the panels stop.
+class Rest(Tail):
+    """int e^L between a singular point and where the panels stop: L goes on as a `Tail` does.
 
-    There L = level + power log u + tilt (u^q - 1), u being the distance over that of the panels.
+    Its `doubt`, the error of L after each octave beyond the panels, is that of the power.
     """
 
-    end: Any
-    anchor: Any  # from which distances count
-    start: Any
-    level: Any
-    power: Any
-    tilt: Any
-    q: Any
-    error: Any
     is_steep: bool = False  # e^L falls or grows beyond all powers, or is not seen to go on
     bend: Any = 0.0  # of L from octave to octave, where that hardly dies away: a logarithm's
-    doubt: Any = 0.0  # of L after each octave beyond the panels: the error of the power
-
-    @property
-    def outward(self) -> bool:
-        return infinite(self.end)
 
     @property
     def diverges(self) -> bool:
         if self.is_steep:
-            return self.level > -math.inf and bool(self.power < 0) != self.outward
-        return not (self.power < -1 if self.outward else self.power > -1)
+            return self.level > -math.inf and bool(self.exponent < 0) != self.outward
+        return not (self.room < 0 if self.outward else self.room > 0)
 
     @property
     def total(self) -> Any:
         """log of the whole."""
-        return math.inf if self.diverges else number(self.log_mass(np.array([self.start]))[0])
+        if self.is_steep and not self.diverges:
+            return -math.inf
+        return math.inf if self.diverges else self.log_moment()
 
     @property
     def ratio(self) -> Any:
         """The whole over e^L where the panels stop."""
-        sign, e = (-1 if self.outward else 1), self.power + 1
-        if self.diverges or self.is_steep:
-            return None
-        return sign * abs(self.start - self.anchor) * (1 + self.tilt * (e / (e + self.q) - 1)) / e
+        return None if self.diverges or self.is_steep else self.reach * self._bracket(0.0, 1)
 
     def error_at(self, x: Array) -> Array:
-        """What is not known of the power adds to the error of log_mass, beyond the panels.
+        """What is not known of the power adds to the error of `beyond`, beyond the panels.
 
         And what a bend that goes on as it is adds to it.
         """
-        u = np.abs(x - self.anchor) / abs(self.start - self.anchor)
+        u = np.abs(x - self.anchor) / self.reach
         with np.errstate(divide="ignore"):
             octaves = np.abs(np.where(u > 0, log(u) / math.log(2), 0))
         return np.asarray(self.doubt * octaves + self.bend * octaves**2)
@@ -73,29 +60,24 @@ class Rest:
         """log of the integral between the panels and x, beyond them, on the way to the end."""
         if self.is_steep:
             return np.full(x.shape, -math.inf, dtype=x.dtype)
-        reach = abs(self.start - self.anchor)
         with np.errstate(divide="ignore"):
-            octaves = log(np.abs(x - self.anchor) / reach)
+            octaves = log(np.abs(x - self.anchor) / self.reach)
 
         def taken(e: Any) -> Any:  # (1 - u^e) / e
             return -expm1(e * octaves) / e if e else -octaves
 
-        e = self.power + 1
-        whole = taken(e) + (self.tilt * (taken(e + self.q) - taken(e)) if self.tilt else 0)
+        e, reach = self.room, -self.reach if self.outward else self.reach
+        whole = taken(e)
+        if self.tilt:
+            whole = whole + self.tilt * (taken(e + self.direction) - taken(e))
         with np.errstate(divide="ignore"):
-            return np.asarray(self.level + log((-reach if self.outward else reach) * whole))
+            return np.asarray(self.level + log(reach * whole))
 
-    def log_mass(self, x: Array) -> Array:
+    def beyond(self, x: Array) -> Array:
         """log of the integral between x, beyond the panels, and the end."""
         if self.is_steep:
             return np.full(x.shape, -math.inf, dtype=x.dtype)
-        sign = -1 if self.outward else 1
-        reach = abs(self.start - self.anchor)
-        u = np.abs(x - self.anchor) / reach
-        e = self.power + 1
-        with np.errstate(divide="ignore"):
-            bracket = sign * (1 / e + self.tilt * (u**self.q / (e + self.q) - 1 / e))
-            return np.asarray(self.level + log(reach * bracket) + e * log(u))
+        return self.log_mass(np.abs(x - self.anchor))
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,14 +99,14 @@ class LastLeg:
 
     @property
     def total(self) -> Any:
-        return number(self.log_mass(np.array([self.scale.start]))[0])
+        return number(self.beyond(np.array([self.scale.start]))[0])
 
     def error_at(self, x: Array) -> Array:
         return np.asarray(self.scale.error_at(x) + self.speed.error_at(x))
 
-    def log_mass(self, x: Array) -> Array:
-        within = self.scale.log_mass(x) + logaddexp(0 * x + self.held, self.speed.log_inside(x))
-        return np.asarray(logaddexp(within, self.both.log_mass(x)))
+    def beyond(self, x: Array) -> Array:
+        within = self.scale.beyond(x) + logaddexp(0 * x + self.held, self.speed.log_inside(x))
+        return np.asarray(logaddexp(within, self.both.beyond(x)))
 
 
 def rest_of(mesh: Mesh, f: Log, panel: int, end: Any, *, at_lower: bool) -> Rest:
@@ -137,9 +119,10 @@ def rest_of(mesh: Mesh, f: Log, panel: int, end: Any, *, at_lower: bool) -> Rest
     steps = r * arithmetic.array(0.5 if outward else 2.0) ** np.arange(4)
     x = anchor + steps
     x[0] = start
+    known = "lower" if at_lower else "upper", end, anchor, abs(r)
     inside = mesh.lower[0], mesh.upper[-1]
     if not ((x >= inside[0]) & (x <= inside[1])).all():
-        return Rest(end, anchor, start, -math.inf, 0.0, 0.0, 1.0, 0.0, is_steep=True)
+        return Rest(*known, -math.inf, 0.0, 1.0, 0.0, 0.0, is_steep=True)
     values = mesh.value(f, x)
     one, rises = number(values[0]), np.diff(values)
     log_2, rounding = log(number(2 * arithmetic.one)), 4.5 * mesh.numbers.epsilon
@@ -156,11 +139,11 @@ def rest_of(mesh: Mesh, f: Log, panel: int, end: Any, *, at_lower: bool) -> Rest
     if is_steep:
         power = number(rises[0])
     if outward:
-        power, q = -power, -q
+        power = -power
     scale = abs(power + 1)
     error = number(error / scale + rounding) if scale else 0.0
     noise = rounding * (1 + abs(one))
     doubt = 4 * noise + (0 if tilt else abs(bend))
     # One that falls by less than the root of two in an octave may be that of a logarithm.
     bend = abs(bend) if abs(bend) > 16 * noise and not ratio > math.sqrt(2) else 0.0
-    return Rest(end, anchor, start, one, power, tilt, q, error, is_steep, bend, doubt)
+    return Rest(*known, one, power, power + 1, tilt, error, abs(q), doubt, is_steep, bend)
