@@ -13,8 +13,6 @@ from stationary.states.distribution import EndState
 from stationary.weight.component import Component
 from stationary.weight.modes import Mode
 
-__all__ = ["Basin"]
-
 
 @dataclass(frozen=True, eq=False)
 class Basin(Data):

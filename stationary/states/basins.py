@@ -6,13 +6,13 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.line.ends import Anatomy
 from stationary.line.equilibria import Equilibrium
 from stationary.line.sampling import Sampling
 from stationary.numbers.chebyshev import chebyshev_sum
 from stationary.numbers.elementary import (
+    Array,
     compact,
     exp,
     log,
@@ -28,8 +28,6 @@ from stationary.states.merging import MIN_BARRIER, checked_barrier, merged
 from stationary.weight.component import Component
 
 __all__ = ["Basin", "basins_of", "climb_error"]
-
-Array = NDArray[Any]
 
 
 def basins_of(state: EndState, min_barrier: float = MIN_BARRIER) -> tuple[Basin, ...]:

@@ -19,22 +19,17 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.line.ends import Anatomy
 from stationary.line.sampled import NODES
 from stationary.line.sampling import Sampling
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import rule
-from stationary.numbers.elementary import logaddexp
+from stationary.numbers.elementary import Array, logaddexp
 from stationary.states.cumulation import ROUNDS, Cumulated, UnresolvedError, cumulated, resolved
 from stationary.states.scales import Mesh
 from stationary.states.steep import derivatives
 from stationary.weight.weight import Weight, peak_edges
-
-__all__ = ["RingDensity", "circulating"]
-
-Array = NDArray[Any]
 
 EPSILON = DOUBLE.epsilon
 

@@ -17,12 +17,12 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.line.ends import Anatomy
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import Rule, chebyshev_sum
 from stationary.numbers.elementary import (
+    Array,
     as_array,
     converted,
     depth_of,
@@ -39,17 +39,6 @@ from stationary.states.rests import LastLeg, Rest, rest_of
 from stationary.states.scales import LEVEL, STEEPEST, Log, Mesh, mesh_on
 from stationary.states.steep import course_on, derivatives, slowest_of
 
-__all__ = [
-    "ROUNDS",
-    "Cumulated",
-    "DivergesError",
-    "UnresolvedError",
-    "beyond",
-    "cumulated",
-    "resolved",
-]
-
-Array = NDArray[Any]
 T = TypeVar("T")
 
 NOTHING = 1e4  # e-folds below which a part is none: beyond them an exponential costs its exponent

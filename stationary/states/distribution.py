@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from stationary.distribution import Distribution, Grid, pointwise
 from stationary.errors import LandscapeError, Status
@@ -19,6 +19,7 @@ from stationary.line.equilibria import Equilibrium
 from stationary.line.partition import Partition
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.elementary import (
+    Array,
     compact,
     exp,
     finite,
@@ -38,10 +39,6 @@ from stationary.states.ring import Current
 from stationary.weight.component import Component
 from stationary.weight.modes import Mode, modes_of
 from stationary.weight.moments import entropy
-
-__all__ = ["EndState"]
-
-Array = NDArray[Any]
 
 FEW = 128  # points, that are no dearer together than what is found by halving
 RISE = 1e-15  # of a distribution function, that is none

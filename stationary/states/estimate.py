@@ -10,8 +10,6 @@ import numpy as np
 
 from stationary.result import Data
 
-__all__ = ["Estimate"]
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Estimate(Data):

@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError
 from stationary.line.digits import can_be_raised, checked
@@ -18,7 +17,7 @@ from stationary.line.ends import anatomy
 from stationary.line.partition import Partition, partition
 from stationary.line.reshape import unrolled
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
-from stationary.numbers.elementary import converted, exp, number
+from stationary.numbers.elementary import Array, converted, exp, number
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
@@ -28,17 +27,6 @@ from stationary.states.estimate import Estimate
 from stationary.states.law import Law, Value
 from stationary.states.network import Network, network_of
 from stationary.states.ring import anatomy_of_ring, classes_of_ring
-
-__all__ = [
-    "FirstPassage",
-    "first_passage",
-    "hitting_probability",
-    "log_hitting_probability",
-    "log_mean_first_passage_time",
-    "mean_first_passage_time",
-]
-
-Array = NDArray[Any]
 
 FAR = 4.0  # ends this many times as far from 0 as from a point: 2^-26 of it, squared, is a rounding
 DIGITS = 8  # asked of a line that is sampled anew: with the spare ones more than a double has

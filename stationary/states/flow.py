@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import rule
+from stationary.numbers.elementary import Array
 from stationary.panels.pieces import sample
 from stationary.process.diffusion import Diffusion
 from stationary.states.law import Value
-
-__all__ = ["travel_times"]
-
-Array = NDArray[Any]
 
 OCTAVES = 50  # towards a point where the drift vanishes; what is left is a power of the distance
 

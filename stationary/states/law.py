@@ -13,14 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
-from stationary.numbers.elementary import arithmetic_of, converted, exp, log, logaddexp
-
-__all__ = ["Law", "Passage", "Value", "filled"]
-
-Array = NDArray[Any]
+from stationary.numbers.elementary import Array, arithmetic_of, converted, exp, log, logaddexp
 
 
 def chosen(where: Array, values: Any, other: Any) -> Array:

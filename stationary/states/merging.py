@@ -23,8 +23,6 @@ from stationary.numbers.elementary import (
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 
-__all__ = ["MIN_BARRIER", "checked_barrier", "heaviest", "merged", "merges"]
-
 MIN_BARRIER = 1.0  # e times as dense as where it would be left: below that nothing is held back
 
 

@@ -10,13 +10,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.errors import ConvergenceError
 from stationary.line.ends import Anatomy
 from stationary.line.partition import SingularPoint
 from stationary.numbers.arithmetic import Arithmetic
 from stationary.numbers.elementary import (
+    Array,
     arithmetic_of,
     converted,
     exp,
@@ -32,10 +32,6 @@ from stationary.numbers.elementary import (
 from stationary.weight.component import Component
 from stationary.weight.moments import expectation, power_mean
 from stationary.weight.quantiles import quantile, sample
-
-__all__ = ["Atom", "Escape", "Joined", "Mixture", "joined"]
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)

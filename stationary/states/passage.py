@@ -23,14 +23,22 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.line.ends import Anatomy, anatomy
 from stationary.line.reshape import focused
 from stationary.line.sampling import sampling
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import chebyshev_sum
-from stationary.numbers.elementary import compact, converted, exp, log, log1p, number, to_float
+from stationary.numbers.elementary import (
+    Array,
+    compact,
+    converted,
+    exp,
+    log,
+    log1p,
+    number,
+    to_float,
+)
 from stationary.states.cumulation import (
     Cumulated,
     DivergesError,
@@ -42,9 +50,6 @@ from stationary.states.law import Passage, Value, filled
 from stationary.states.rests import LastLeg
 from stationary.states.scales import STEEPEST, Log, Mesh, shapes_of
 
-__all__ = ["Stretch"]
-
-Array = NDArray[Any]
 T = TypeVar("T")
 
 ADDED_UP = 2  # roundings that add up the same way; against closed forms 1.5 were exceeded

@@ -14,8 +14,6 @@ from stationary.states.distribution import EndState
 from stationary.weight.component import Component
 from stationary.weight.quantiles import quantile
 
-__all__ = ["Peak", "peaks_of"]
-
 
 @dataclass(frozen=True)
 class Peak:

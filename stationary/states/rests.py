@@ -7,15 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from stationary.numbers.elementary import expm1, infinite, log, logaddexp, number
+from stationary.numbers.elementary import Array, expm1, infinite, log, logaddexp, number
 from stationary.states.scales import Log, Mesh
 from stationary.weight.tail import Tail
-
-__all__ = ["LastLeg", "Rest", "rest_of"]
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

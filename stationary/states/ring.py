@@ -34,8 +34,6 @@ from stationary.weight.component import Component
 from stationary.weight.mesh import log_masses, monotone_mesh
 from stationary.weight.weight import Weight, peak_edges
 
-__all__ = ["Current", "anatomy_of_ring", "classes_of_ring", "component_on_ring"]
-
 SEAM = 1e-6  # a relative difference of f or a between the two ends that is no rounding
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.line.chart import Chart
 from stationary.line.digits import ACCURACY
@@ -20,6 +19,7 @@ from stationary.line.ends import Anatomy
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
 from stationary.numbers.chebyshev import Rule, chebyshev_sum, nodes_of, rule
 from stationary.numbers.elementary import (
+    Array,
     as_array,
     converted,
     depth_of,
@@ -29,10 +29,6 @@ from stationary.numbers.elementary import (
     to_float,
 )
 from stationary.panels.pieces import Panels
-
-__all__ = ["LEVEL", "STEEPEST", "Log", "Mesh", "mesh_on", "shapes_of"]
-
-Array = NDArray[Any]
 
 LEVEL = 0.15  # the rise of Phi over a panel, per node: twice that is still resolved to rounding
 SUDDEN = 2.0**-12  # of an e-fold that is hidden by rounding: what happens within it is not followed

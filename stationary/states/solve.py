@@ -28,8 +28,6 @@ from stationary.states.network import Network, Outcome, network_of
 from stationary.states.ring import anatomy_of_ring, classes_of_ring, component_on_ring
 from stationary.weight.component import Component, component_on
 
-__all__ = ["end_state", "solved"]
-
 SPARE = 12  # digits that what is too blurred is computed in, beyond those that it lacked
 TOLERANCE = 1e-10  # of every mass; an estimate above this is reported as not converged
 

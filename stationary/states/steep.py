@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import Rule, chebyshev_sum, derived, rule
 from stationary.numbers.elementary import (
+    Array,
     as_array,
     depth_of,
     exp,
@@ -29,9 +29,6 @@ from stationary.numbers.elementary import (
 from stationary.panels.roots import find_roots
 from stationary.states.scales import SUDDEN
 
-__all__ = ["Course", "course_on", "derivatives", "slowest_of"]
-
-Array = NDArray[Any]
 Slowest = tuple[Any, Array, Any]
 
 FORGOTTEN = 1e-6  # of a function that forgets within an e-fold: what is left then is rounding

@@ -14,13 +14,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.line.ends import Anatomy
 from stationary.line.reshape import focused
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import Rule, rule
 from stationary.numbers.elementary import (
+    Array,
     as_array,
     converted,
     depth_of,
@@ -40,10 +40,6 @@ from stationary.weight.cumulative import Cumulative, Integrated
 from stationary.weight.mesh import DEEP, Mesh, log_masses, monotone_mesh
 from stationary.weight.tail import Tail
 from stationary.weight.weight import Weight, peak_edges, summits, weight_on
-
-__all__ = ["Component", "component_on"]
-
-Array = NDArray[Any]
 
 DEEPEST = 700.0  # below the top of log P a function that grows may still matter to a mean
 VISIBLE = 18.5  # log 1e8

@@ -18,10 +18,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.numbers.chebyshev import chebyshev_sum, nodes_of, rule_of
 from stationary.numbers.elementary import (
+    Array,
     arithmetic_of,
     as_array,
     depth_of,
@@ -37,10 +37,6 @@ from stationary.numbers.elementary import (
 from stationary.panels.halving import halved
 from stationary.weight.mesh import Mesh, log_masses
 from stationary.weight.weight import Weight
-
-__all__ = ["Cumulative", "Integrated"]
-
-Array = NDArray[Any]
 
 FALL = 2.0  # of log W over a panel: a part of it then loses no digit that is shown
 MOST_PANELS = 20_000  # beyond, slopes are taken for steep, and their error is what they miss

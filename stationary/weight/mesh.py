@@ -14,12 +14,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.line.sampled import nodes_in
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import Rule, chebyshev_sum, nodes_of, rule
 from stationary.numbers.elementary import (
+    Array,
     arithmetic_of,
     as_array,
     depth_of,
@@ -33,10 +33,6 @@ from stationary.numbers.elementary import (
 from stationary.panels.halving import halved
 from stationary.panels.logarithm import PiecewiseLog
 from stationary.weight.weight import Weight
-
-__all__ = ["DEEP", "Mesh", "level_of", "log_masses", "mesh_on", "monotone_mesh"]
-
-Array = NDArray[Any]
 
 LEVEL_IN_DIGITS = 0.3  # the same per node, where there are more
 STEEPEST = 10000  # panels that one is cut into at most

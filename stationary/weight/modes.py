@@ -11,8 +11,6 @@ import numpy as np
 from stationary.numbers.elementary import number
 from stationary.weight.component import Component
 
-__all__ = ["Mode", "modes_of"]
-
 
 @dataclass(frozen=True)
 class Mode:

@@ -7,19 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import nodes_of, rule
-from stationary.numbers.elementary import as_array, exp, finite, log, number, spacing
+from stationary.numbers.elementary import Array, as_array, exp, finite, log, number, spacing
 from stationary.panels.halving import halved
 from stationary.weight.component import Component
 from stationary.weight.mesh import Mesh
 from stationary.weight.tail import Tail
-
-__all__ = ["entropy", "expectation", "power_mean"]
-
-Array = NDArray[Any]
 
 ROUNDS = 60
 MOST_PANELS = 20_000  # on which a function is taken to be resolved

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-from stationary.numbers.elementary import depth_of, exp, log, log1p
+from stationary.numbers.elementary import Array, depth_of, exp, log, log1p
 from stationary.weight.component import NEXT_OCTAVES, Component
 from stationary.weight.mesh import DEEP
-
-__all__ = ["quantile", "sample"]
-
-Array = NDArray[Any]
 
 
 def quantile(c: Component, log_q: Array, *, left: bool, deep_below: float = DEEP) -> Array:

@@ -10,13 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from stationary.numbers.elementary import exp, expm1, infinite, log, log1p
-
-__all__ = ["LogarithmicTail", "Tail"]
-
-Array = NDArray[Any]
+from stationary.numbers.elementary import Array, exp, expm1, infinite, log, log1p
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.errors import StationaryError
 from stationary.functions.evaluation import evaluate
@@ -33,6 +32,7 @@ from stationary.line.sampling import Sampling
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import derived
 from stationary.numbers.elementary import (
+    Array,
     arithmetic_of,
     as_array,
     converted,
@@ -47,10 +47,6 @@ from stationary.numbers.elementary import (
 )
 from stationary.panels.logarithm import PiecewiseLog
 from stationary.weight.tail import LogarithmicTail, Tail
-
-__all__ = ["Weight", "density_power", "peak_edges", "summits", "weight_on"]
-
-Array = NDArray[Any]
 
 SILENCE = 1e-300
 LEAST_BASE, LARGEST_BASE = 1.05, 8.0  # 2^d of corrections r^d that are told from measurement
