@@ -13,7 +13,7 @@ from stationary.line.partition import SingularPoint
 from stationary.numbers.elementary import Array, converted, logsumexp, to_float
 from stationary.states.basins import Basin
 from stationary.states.distribution import EndState
-from stationary.states.mixture import joined
+from stationary.states.mixture import log_shares
 from stationary.weight.component import Component
 from stationary.weight.modes import Mode, modes_of
 from stationary.weight.quantiles import quantile
@@ -137,7 +137,7 @@ def _share(state: EndState, c: Component) -> float:
     members = [m for m in state.components if group.lower <= m.interval[0] < group.upper]
     pieces = state.anatomy.pieces[group.first : group.last + 1]
     solved = list(zip(pieces, members, strict=True))
-    return float(joined(solved).log_shares[members.index(c)])
+    return float(log_shares(solved)[members.index(c)])
 
 
 def _seen_from(part: Part, width: float, turn: float) -> Part:

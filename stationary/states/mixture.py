@@ -193,17 +193,8 @@ class Mixture:
         return total + sum(at)
 
 
-@dataclass(frozen=True, eq=False)
-class Joined:
-    """One measure on neighbouring pieces: normalised components and their shares."""
-
-    components: tuple[Component, ...]
-    log_shares: tuple[Any, ...]  # natural logarithms; they add up to 1
-    parts: tuple[Anatomy, ...]
-
-
-def joined(solved: list[tuple[Anatomy, Component]]) -> Joined:
-    """Neighbouring components as one measure, with int 2 f / a continuous where they meet."""
+def log_shares(solved: list[tuple[Anatomy, Component]]) -> list[Any]:
+    """What neighbouring components hold of one measure, with int 2 f / a going on between them."""
     level: Any = 0.0
     logs = []
     for k, (parts, c) in enumerate(solved):
@@ -211,11 +202,7 @@ def joined(solved: list[tuple[Anatomy, Component]]) -> Joined:
             level += _exponent_at(*solved[k - 1], end=1) - _exponent_at(parts, c, end=0)
         logs.append(level + c.log_norm)
     whole = logsumexp(np.array(logs))
-    return Joined(
-        tuple(c for _, c in solved),
-        tuple(log - whole for log in logs),
-        tuple(parts for parts, _ in solved),
-    )
+    return [log - whole for log in logs]
 
 
 def _exponent_at(parts: Anatomy, c: Component, end: int) -> Any:

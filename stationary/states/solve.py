@@ -23,7 +23,7 @@ from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.sources.loading import ProcessLike, as_process
 from stationary.states.distribution import EndState
-from stationary.states.mixture import Atom, Escape, Joined, joined
+from stationary.states.mixture import Atom, Escape, log_shares
 from stationary.states.network import Network, Outcome, network_of
 from stationary.states.ring import anatomy_of_ring, classes_of_ring, component_on_ring
 from stationary.weight.component import Component, component_on
@@ -92,13 +92,13 @@ def end_state(
         _require_equilibrium(process, parts)
         notes += tuple(_jumps(process, parts))
     classes = network_of(parts)
-    solved = {}
+    solved: dict[int | None, list[tuple[Anatomy, Component]]] = {}
     pieces = list(parts.pieces)
     for o in classes.outcomes:
         if o.kind == "density":
             where = _indices(classes, o)
-            solved[o.group] = joined([_component(piece, max_panels) for piece in pieces[where]])
-            pieces[where] = solved[o.group].parts  # cut finer around the peaks
+            solved[o.group] = [_component(piece, max_panels) for piece in pieces[where]]
+            pieces[where] = [piece for piece, _ in solved[o.group]]  # cut finer around the peaks
     parts = replace(parts, pieces=tuple(pieces))
     classes = replace(classes, partition=parts)
     if digits is None:
@@ -125,8 +125,7 @@ def _on_ring(
     notes = diffusion.notes + seen
     if isinstance(process, Landscape):
         notes += tuple(_jumps(process, classes.partition))
-    solved: dict[int | None, Joined] = {0: Joined((component,), (0.0,), (parts,))}
-    state = _put_together(classes, solved, start, notes, None)
+    state = _put_together(classes, {0: [(parts, component)]}, start, notes, None)
     kind = "flux" if current.log_abs > -math.inf else "density"
     return replace(state, kind=kind, flow=current)
 
@@ -258,7 +257,7 @@ def _indices(classes: Network, outcome: Outcome) -> slice:
 
 def _put_together(
     classes: Network,
-    solved: dict[int | None, Joined],
+    solved: dict[int | None, list[tuple[Anatomy, Component]]],
     start: Initial | None,
     notes: tuple[str, ...],
     digits: int | None,
@@ -270,11 +269,9 @@ def _put_together(
     components: list[Component] = []
     for o, w in zip(classes.outcomes, weights, strict=True):
         if o.kind == "density":
-            j = solved[o.group]
-            components += [
-                c.weighing(None if w is None else w * exp(number(share)), o.group, share)
-                for c, share in zip(j.components, j.log_shares, strict=True)
-            ]
+            for (_, c), share in zip(solved[o.group], log_shares(solved[o.group]), strict=True):
+                weight = None if w is None else w * exp(number(share))
+                components.append(c.weighing(weight, o.group, share))
         elif o.kind == "atom":
             point = next((p for p in parts.points if p.lower <= o.position <= p.upper), None)
             atoms.append(Atom(float(o.position), w, point))
