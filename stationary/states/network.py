@@ -14,6 +14,7 @@ References
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -57,6 +58,10 @@ class Group:
         """Whether the process can leave at the lower and at the upper end."""
         low, high = (s.behaviour.loses for s in self.sides)
         return low, high
+
+
+# How likely it is taken, the stretch (None: one without noise), from where, and its ends.
+Leg = tuple[Value, Stretch | None, Any, tuple[Any, Any]]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -284,84 +289,70 @@ class Network(Data):
     # -- how long where -------------------------------------------------------------------------
 
     def occupation(self, x: Any, y: Array) -> Value:
-        """log of the mean time spent per unit of length at points y, from a start x."""
-        total = Value(filled(y.shape, -math.inf, arithmetic_of(y)), np.zeros(y.shape))
-        sure = Value(np.zeros(1), np.zeros(1))
-        waiting = [(sure, g, s, x) for g, s, x in self._places_of(x)]
-        flows: list[tuple[Value, float, float]] = []
-        if not waiting:
-            waiting, flows = self._flown(x)
-        while waiting:
-            chance, g, i, at = waiting.pop()
-            stretches = self._stretches(g)
-            stretch = stretches[i]
-            low, high = stretch.interval
-            inside = np.asarray((y >= low) & (y <= high), dtype=bool)
-            if inside.any():
-                here = converted(y[inside], stretch.positions)
-                value = stretch.occupation(at, here) * chance
-                more = Value(filled(y.shape, -math.inf, arithmetic_of(y)), np.zeros(y.shape))
-                for mine, found in ((more.log, value.log), (more.error, value.error)):
-                    mine[inside] = converted(found, arithmetic_of(y))
-                total = total + more
-            start = stretch.positions.array([at])
-            for end, part in enumerate(stretch.probabilities(start)):
-                last = i == (len(stretches) - 1 if end else 0)
-                if stretch.leaves[end] and last and (part.log > -math.inf).all():
-                    onwards = chance * part.in_arithmetic(DOUBLE)
-                    if self.groups[g].sides[end].behaviour is Behaviour.CROSSES:
-                        edge = self.groups[g].upper if end else self.groups[g].lower
-                        places, more_flows = self._flown(edge, onwards, bool(end))
-                        waiting += places
-                        flows += more_flows
-        for chance, a, b in flows:
-            inside = np.asarray((y > a) & (y < b), dtype=bool)
-            f = np.abs(self.partition.diffusion.coefficients(to_float(y))[0])
-            with np.errstate(divide="ignore"):
-                flowing = np.where(inside, chance.log - np.log(f), -math.inf)
-            total = total + Value(flowing, np.where(inside, chance.error + DOUBLE.epsilon, 0))
+        """The mean time spent per unit of length at points y, from a start x."""
+        arithmetic = arithmetic_of(y)
+        total = Value(filled(y.shape, -math.inf, arithmetic), np.zeros(y.shape))
+        for chance, stretch, start, (low, high) in self._legs(x, Value(np.zeros(1), np.zeros(1))):
+            inside = np.asarray((y > low) & (y < high), dtype=bool)
+            if not inside.any():
+                continue
+            if stretch is not None:
+                found = stretch.occupation(start, converted(y[inside], stretch.positions)) * chance
+            else:
+                f = self.partition.diffusion.coefficients(to_float(y[inside]))[0]
+                with np.errstate(divide="ignore"):
+                    speed = np.log(np.abs(f))
+                found = Value(chance.log - speed, chance.error + DOUBLE.epsilon + 0 * speed)
+            more = Value(filled(y.shape, -math.inf, arithmetic), np.zeros(y.shape))
+            for mine, part in ((more.log, found.log), (more.error, found.error)):
+                mine[inside] = converted(part, arithmetic)
+            total = total + more
         return total
 
-    def _places_of(self, x: Any) -> list[tuple[int, int, Any]]:
-        """The stretch that holds x."""
-        if self._target_at(x) is not None:
-            return []
-        for g in range(len(self.groups)):
-            for i, s in enumerate(self._stretches(g)):
-                if s.interval[0] < x < s.interval[1]:
-                    return [(g, i, converted(x, s.positions))]
-        return []
+    def _legs(self, x: Any, chance: Value, up: bool | None = None) -> Iterator[Leg]:
+        """The stretches, with noise and without, on which a process that is at x comes.
 
-    def _flown(
-        self, x: Any, chance: Value | None = None, up: bool | None = None
-    ) -> tuple[list[tuple[Value, int, int, Any]], list[tuple[Value, float, float]]]:
-        """Where a process that is at a junction, or where there is no noise, comes in next."""
-        chance = Value(np.zeros(1), np.zeros(1)) if chance is None else chance
+        `up` is the way in which it goes at a junction, if it comes from a stretch.
+        """
         if self._target_at(x) is not None:
-            return [], []
+            return
         if up is None:
-            lowest = x == self.groups[0].lower
-            f = self._drift(x)
+            for g in range(len(self.groups)):
+                for i, s in enumerate(self._stretches(g)):
+                    if s.interval[0] < x < s.interval[1]:
+                        yield from self._legs_from(g, i, converted(x, s.positions), chance)
+                        return
+            f, lowest = self._drift(x), x == self.groups[0].lower
             up = f > 0 or lowest
             if f == 0 and not lowest and x != self.groups[-1].upper:
-                return [], []
+                return
         goal = float(x)
         for p in self.partition.points:
             if p.interval is not None and p.lower <= x <= p.upper:
-                goal = float(p.upper if up else p.lower)
-                halts = [*p.stops, *map(float, self.targets)]
-                ahead = [s for s in halts if (x <= s <= goal if up else goal <= s <= x)]
-                if ahead:
-                    goal = min(ahead) if up else max(ahead)
-                    return [], [(chance, min(float(x), goal), max(float(x), goal))]
-        flows = [(chance, min(float(x), goal), max(float(x), goal))] if goal != x else []
-        if self._target_at(goal) is not None:
-            return [], flows
-        g = self._group_at(goal, up)
-        if g is None:
-            return [], flows
-        i = 0 if up else len(self._stretches(g)) - 1
-        return [(chance, g, i, self._stretches(g)[i].interval[0 if up else 1])], flows
+                edge = float(p.upper if up else p.lower)
+                low, high = min(float(x), edge), max(float(x), edge)
+                halts = [h for h in (*p.stops, *map(float, self.targets)) if low <= h <= high]
+                goal = min(halts, default=edge) if up else max(halts, default=edge)
+                yield chance, None, None, (min(float(x), goal), max(float(x), goal))
+                if halts:
+                    return
+        g_next = self._group_at(goal, up)
+        if self._target_at(goal) is None and g_next is not None:
+            i = 0 if up else len(self._stretches(g_next)) - 1
+            start = self._stretches(g_next)[i].interval[0 if up else 1]
+            yield from self._legs_from(g_next, i, start, chance)
+
+    def _legs_from(self, g: int, i: int, x: Any, chance: Value) -> Iterator[Leg]:
+        """A stretch that it comes into at x, and what follows it."""
+        group, stretches = self.groups[g], self._stretches(g)
+        stretch = stretches[i]
+        yield chance, stretch, x, stretch.interval
+        for end, part in enumerate(stretch.probabilities(stretch.positions.array([x]))):
+            last = i == (len(stretches) - 1 if end else 0)
+            crosses = last and group.sides[end].behaviour is Behaviour.CROSSES
+            if stretch.leaves[end] and crosses and (part.log > -math.inf).all():
+                edge = group.upper if end else group.lower
+                yield from self._legs(edge, chance * part.in_arithmetic(DOUBLE), bool(end))
 
     def _drift(self, x: Any) -> float:
         return float(self.partition.diffusion.coefficients(np.array([float(x)]))[0][0])
