@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from stationary.process.schedules import Schedule
     from stationary.questions.influence import Influence, StandardErrors
     from stationary.questions.regularisation.path import RegularisationPath, regularisation_path
+    from stationary.questions.sweeps.arrhenius import Activation
     from stationary.questions.sweeps.sweep import Crossover, Row, Sweep, sweep
     from stationary.questions.width.dilation import BasinBias, dilation_bias, noise_bias
     from stationary.questions.width.ratios import WidthBias
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
     from stationary.states.peaks import Peak, peaks_of
 
 __all__ = [
+    "Activation",
     "Analysis",
     "Annealing",
     "Around",
@@ -231,6 +233,7 @@ _ROOMS = {
     "PlaneWidthBias": "plane.width",
     "StepIndicators": "chain.steps",
     "step_indicators": "chain.steps",
+    "Activation": "questions.sweeps.arrhenius",
     "Crossover": "questions.sweeps.sweep",
     "Row": "questions.sweeps.sweep",
     "Sweep": "questions.sweeps.sweep",

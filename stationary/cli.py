@@ -306,6 +306,7 @@ def simulate(path: Any, to: Output, **given: Any) -> None:
     "What else is told of each point: exit_time, barrier_left, current, ...; repeatable.",
     multiple=True,
 )
+@option("--arrhenius", "Tell how exit times grow over 1 / learning rate, and draw that.")
 @option("--resume", "Go on from the points in the table that --csv names.")
 @output(table="Write all points as a table.")
 def sweep(
@@ -318,18 +319,28 @@ def sweep(
     jobs: int,
     resume: bool,
     quantities: tuple[str, ...],
+    arrhenius: bool,
     **given: Any,
 ) -> None:
     """Say which minimum of FILE dominates, over learning rates, batch sizes and parameters."""
     from stationary.progress import processes
+    from stationary.questions.sweeps.arrhenius import FEWEST
     from stationary.questions.sweeps.sweep import sweep as run
     from stationary.sources.parameters import pairs_from
     from stationary.sources.ranges import values_from
+
+    if arrhenius:
+        quantities = tuple(dict.fromkeys(("log_exit_time", *quantities)))
 
     def find() -> Any:
         rates = sizes = None
         if learning_rate is not None:
             rates = values_from(learning_rate, "--learning-rate", positive=True)
+        if arrhenius and (rates is None or len(rates) < FEWEST):
+            raise click.UsageError(
+                f"--arrhenius goes over {FEWEST} learning rates or more, as in --learning-rate "
+                "0.02:0.1:9:log."
+            )
         if batch_size is not None:
             rule: dict[str, Any] = {"positive": True, "whole": True, "example": "1,2,4,8"}
             sizes = values_from(batch_size, "--batch-size", **rule)
@@ -353,7 +364,12 @@ def sweep(
 
     if resume and to.csv is None:
         raise click.UsageError("--resume goes on from a table: name it with --csv FILE.")
-    found = to.answer(find, has_table=lambda found: bool(len(found.rows)), bar=True)
+    found = to.answer(
+        find,
+        has_table=lambda found: bool(len(found.rows)),
+        bar=True,
+        **({"arrhenius": True} if arrhenius else {}),
+    )
     if not found.complete:
         n = len(found.rows)
         kept = f"{n} point{' is' if n == 1 else 's are'} done and kept"

@@ -750,6 +750,32 @@ def test_quantities_are_columns_with_errors_and_are_what_analyses_say():
     assert again == found
 
 
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 5])
+@pytest.mark.parametrize("rates", [np.geomspace(0.02, 0.1, 5), np.linspace(0.05, 0.3, 9)], ids=len)
+def test_exit_times_grow_with_the_barrier_over_the_learning_rate(rates, batch_size, tmp_path):
+    """By Kramers the slope is T times the barrier: that of the basins, by quadrature."""
+    asked = ["log_exit_time", "barrier_right", "barrier_left"]
+    found = sweep(EXAMPLES / "two_minima.py", learning_rate=rates, batch_size=batch_size,
+                  quantities=asked)  # fmt: skip
+    table = found.table()
+    for a, barrier in zip(found.activations, ("barrier_right_0", "barrier_left_1"), strict=True):
+        assert abs(a.slope - rates[0] * table[barrier][0]) < a.error < 2e-3 * a.slope
+    assert "activation" in found.summary()
+    assert found.plot(tmp_path / "arrhenius.png", arrhenius=True).axes[0].get_legend() is not None
+    assert sweep(EXAMPLES / "two_minima.py", learning_rate=rates[:1]).activations == ()
+
+
+def test_arrhenius_on_the_command_line(run, tmp_path):
+    command = ["sweep", EXAMPLES / "two_minima.py", "--arrhenius"]
+    code, out, _ = run(*command, "-T", "0.02:0.1:4:log", "--plot", tmp_path / "a.png", "--json")
+    assert code == 0
+    assert (tmp_path / "a.png").stat().st_size > 1000
+    assert [a["label"] for a in json.loads(out)["activations"]] == [0, 1]
+    code, _, err = run(*command, "-T", "0.02,0.1")
+    assert code == 2
+    assert "4 learning rates or more" in err
+
+
 def test_a_quantity_is_any_function_of_an_analysis():
     spread = {"spread": lambda a: (a.end_state.std(), a.end_state.std_error)}
     found = sweep(lambda k: Diffusion(lambda x: -k * x, 2.0, (-9, 9)), {"k": [1, 4]},

@@ -22,12 +22,15 @@ from stationary.show.drawing import (
     spans_decades,
 )
 from stationary.show.sweep import value_text
+from stationary.wording import known_text
 
 MOST_NAMED = 12  # minima in the legend
 FINE = 400  # points along each axis of a phase diagram, between which its borders are straight
 
 
-def figure(sweep: Sweep, sheet: Sheet, *, quantity: str | None = None) -> None:
+def figure(
+    sweep: Sweep, sheet: Sheet, *, quantity: str | None = None, arrhenius: bool = False
+) -> None:
     """Which minimum dominates over two axes, with the crossovers as lines; or masses over one.
 
     Of more than two axes with several values, the last two are drawn (the learning rate is the
@@ -41,7 +44,12 @@ def figure(sweep: Sweep, sheet: Sheet, *, quantity: str | None = None) -> None:
         The name of a column of numbers to draw instead, over the last axis that has several
         values, with a curve for each value of the one before; by default the first quantity that
         was asked for.
+    arrhenius
+        Draw how exit times grow over 1 / learning rate, with their slopes.
     """
+    if arrhenius:
+        _draw_arrhenius(sheet.axes(3.25), sweep)
+        return
     if quantity is None and sweep.quantities:
         quantity = sweep.quantities[0]
     elif quantity is None and len(sweep.labels) < 2:
@@ -136,6 +144,32 @@ def _draw_quantity(ax: Axes, sweep: Sweep, drawn: Sequence[str], quantity: str) 
     words = {"std": "standard deviation", "mass": "probability"}.get(quantity, quantity)
     ax.set_ylabel(words.replace("_", " "))
     return len(shown)
+
+
+def _draw_arrhenius(ax: Axes, sweep: Sweep) -> None:
+    """The mean time to leave each minimum over 1 / learning rate, and what its slope leads to."""
+    if not sweep.activations:
+        raise StationaryError(
+            f"{sweep.name}: there are no exit times at four learning rates or more, over which an "
+            'Arrhenius plot could go. Ask for them, as in sweep(..., quantities=["log_exit_time"]).'
+        )
+    columns = sweep.table()
+    for k, a in enumerate(sweep.activations):
+        at = list(a.rows)
+        x = 1 / columns["learning_rate"][at]
+        y = columns[f"log_exit_time_{a.label}"][at] / math.log(10)
+        fixed = [f"{n} = {value_text(v)}" for n, v in a.fixed.items()]
+        slope = f"activation {known_text(a.slope, a.error, 4)}"
+        kind: dict[str, Any] = {
+            "color": colour_of(a.label),
+            "ls": ("-", "--", ":", "-.")[k // len(sweep.labels) % 4],
+            "marker": "." if len(x) <= MARKED else "",
+            "label": ", ".join([*fixed, _named(sweep, a.label), slope]),
+        }
+        ax.plot(x, y, **kind)
+    ax.set(xlabel="1 / learning rate", ylabel="log10 of steps until it is left")
+    if len(sweep.activations) <= MOST_NAMED:
+        add_legend(ax)
 
 
 def _draw_crossovers(ax: Axes, sweep: Sweep, across: str) -> None:

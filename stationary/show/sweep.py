@@ -26,6 +26,7 @@ def text(sweep: Sweep) -> Report:
             "Minima": _minima(sweep),
             "Where the dominant minimum changes": _crossovers(sweep),
             "What else was asked for": _quantities(sweep),
+            "How times grow as noise falls": _activations(sweep),
             "What is missing": _reasons(sweep),
             "How far to trust this": _trust(sweep),
         }
@@ -147,6 +148,30 @@ def _quantities(sweep: Sweep) -> list[Line]:
     return tabulated(("", "least", "most", "largest error", "points"), rows)
 
 
+def _activations(sweep: Sweep) -> list[Line]:
+    """The slope of each minimum's exit time in an Arrhenius plot."""
+    found, more = first_of(sweep.activations, MOST_ROWS, "{n} more are in the JSON (--json).")
+    if not found:
+        return []
+    names = list(found[0].fixed)
+    rows = [
+        (
+            *(value_text(a.fixed[n]) for n in names),
+            str(a.label),
+            known_text(a.slope, a.error),
+            error_text(a.error),
+        )
+        for a in found
+    ]
+    lines = tabulated((*names, "minimum", "activation", "error"), rows)
+    lines += more
+    lines.append(
+        "The time to leave a minimum goes as exp(activation / learning rate) / learning rate, as "
+        "the learning rate falls (Kramers)."
+    )
+    return lines
+
+
 def _reasons(sweep: Sweep) -> list[Line]:
     groups: dict[str, list[int]] = {}
     reasons = sweep.table()["reason"]
@@ -215,5 +240,6 @@ def data(sweep: Sweep) -> dict[str, Any]:
         "axes": {name: list(values) for name, values in sweep.axes.items()},
         "columns": list(columns),
         "rows": rows_of(" ".join(columns), *columns.values()),
+        "activations": [asdict(a) | {"rows": list(a.rows)} for a in sweep.activations],
         "crossovers": [asdict(c) | {"reason": c.reason or None} for c in sweep.crossovers],
     }

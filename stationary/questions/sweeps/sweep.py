@@ -17,6 +17,7 @@ from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.progress import Progress, told
 from stationary.questions.sweeps.answers import OF_MINIMA, SCALARS, Minimum, Numbers, blank
+from stationary.questions.sweeps.arrhenius import RATE, Activation, activations
 from stationary.questions.sweeps.crossover import Crossing
 from stationary.questions.sweeps.labels import labels_of_blocks
 from stationary.questions.sweeps.plan import planned
@@ -122,6 +123,18 @@ class Sweep(Result):
     def columns(self) -> tuple[str, ...]:
         """The names of the columns of `table`, `to_csv` and the rows of `to_dict`."""
         return tuple(self.table())
+
+    @cached_property
+    def activations(self) -> tuple[Activation, ...]:
+        """How the log of exit times grows over 1 / learning rate, for each minimum.
+
+        Of a sweep over learning rates whose `quantities` include "log_exit_time"; else empty.
+        """
+        if RATE not in self.swept or "log_exit_time" not in self.quantities:
+            return ()
+        names = list(self.axes)
+        swept = {n: np.array(self.axes[n])[self.places[:, names.index(n)]] for n in self.swept}
+        return activations(self.data, swept, self.labels)
 
     def table(self) -> dict[str, Array]:
         """A column for each name: what `pandas.DataFrame` takes.

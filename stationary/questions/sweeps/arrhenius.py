@@ -1,0 +1,88 @@
+"""How the time to leave a minimum grows as noise falls: the slope of its logarithm over 1 / T.
+
+For small steps and noise the time is C exp(A / T), counted in learning rates; A, the activation, is
+T times the barrier of the exponent [1]_. What is not of this form falls as T: the secants between
+neighbouring learning rates have the slope A - d / (x x') + ... with x = 1 / T, and lead to A.
+
+References
+----------
+.. [1] H. A. Kramers, *Physica* 7 (1940) 284-304.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from stationary.numbers.elementary import Array
+
+__all__ = ["FEWEST", "RATE", "Activation", "activations"]
+
+RATE = "learning_rate"
+FEWEST = 4  # learning rates: three secants, and so a slope with its error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Activation:
+    """The slope of the log of the mean time to leave a minimum over 1 / learning rate."""
+
+    label: int  # of the minimum
+    slope: float  # in units of the learning rate; natural logarithm
+    error: float  # absolute
+    fixed: Mapping[str, Any]  # the values of what else was swept
+    rows: tuple[int, ...]  # of the sweep, noise falling
+
+
+def activations(
+    columns: Mapping[str, Array], swept: Mapping[str, Array], labels: tuple[int, ...]
+) -> tuple[Activation, ...]:
+    """The activation of each minimum at each value of what else was swept.
+
+    Parameters
+    ----------
+    columns
+        The table of a sweep, with `log_exit_time` among them.
+    swept
+        The values along each axis that has several, in each row; the learning rate's last.
+    """
+    others = {name: values for name, values in swept.items() if name != RATE}
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for row in range(len(swept[RATE])):
+        groups.setdefault(tuple(values[row].item() for values in others.values()), []).append(row)
+    found = []
+    for key, group in groups.items():
+        for label in labels:
+            times = columns.get(f"log_exit_time_{label}")
+            if times is None:
+                continue
+            known = np.array([row for row in group if np.isfinite(times[row])], dtype=int)
+            known = known[np.argsort(-swept[RATE][known], kind="stable")]
+            if len(known) >= FEWEST:
+                error = np.nan_to_num(columns[f"log_exit_time_{label}_error"][known])
+                slope, by = _led_to(swept[RATE][known], times[known], error)
+                fixed = dict(zip(others, key, strict=True))
+                found.append(
+                    Activation(
+                        label=label, slope=slope, error=by, fixed=fixed, rows=tuple(known.tolist())
+                    )
+                )
+    return tuple(found)
+
+
+def _led_to(rates: Array, log_times: Array, errors: Array) -> tuple[float, float]:
+    """Where the last two secants lead as the learning rate falls to 0, and how far that may be off.
+
+    What that changes by from one learning rate to the next falls at least as the learning rate.
+    """
+    rates, y, by = (v[-FEWEST:] for v in (rates, log_times + np.log(rates), errors))
+    x = 1 / rates
+    secants, rough = np.diff(y) / np.diff(x), (by[1:] + by[:-1]) / np.diff(x)
+    u = rates[1:] * rates[:-1]
+    gain = u[1:] / (u[:-1] - u[1:])
+    led = secants[1:] + gain * np.diff(secants)
+    rest = rates[-1] / (rates[-2] - rates[-1])
+    off = max(abs(led[-1] - secants[-1]), 1.5 * rest * abs(led[-1] - led[-2]))
+    return float(led[-1]), float(off + rough[-1] + gain[-1] * (rough[-1] + rough[-2]))
