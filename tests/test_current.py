@@ -525,7 +525,7 @@ def test_a_narrow_peak_at_the_seam_is_one_stem():
     from stationary.show.view import View
 
     state = end_state(washboard(0.0, 1e-9))
-    (part,) = View.of(state).parts
+    (part,) = View(state).parts
     assert part.peak.position == pytest.approx(0, abs=1e-12)
     curve = analyze(washboard(0.0, 1e-9)).plot().axes[-1].lines[0]
     left, right = curve.get_ydata()[[100, -101]]

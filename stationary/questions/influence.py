@@ -40,33 +40,6 @@ SHARE = 10  # datapoints whose part of the variance is told
 
 
 @dataclass(frozen=True, eq=False)
-class _Grid:
-    """Points with weights, on which the kernels of all numbers are known.
-
-    These are the log masses of the basins, their log exit times, and the mean.
-    """
-
-    x: Array
-    of_h: Array  # (Q, M): K times the weights
-    of_log_a: Array  # (Q, M): -p times the weights
-    places: Array  # (P,): the equilibria, which move
-    moved: Array  # (Q, P): what df there changes by moving them
-    means: Array  # of each basin
-    timed: list[bool]  # whether a basin has an exit time
-
-    def scores(self, state: EndState, sample: Sample) -> tuple[Array, Array, Array]:
-        """What each independent change makes of masses and times, shape (basins, K), and mean."""
-        f, a = state.diffusion.coefficients(self.x)
-        # d(2 f / a) = 2 df / a - (2 f / a) da / a
-        of_a = (self.of_log_a - self.of_h * 2 * f / a) / a
-        x = np.append(self.x, self.places)
-        of_f = np.concatenate([2 * self.of_h / a, self.moved], axis=1)
-        found = sample.scores(x, of_f, np.concatenate([of_a, 0 * self.moved], axis=1))
-        masses, times = found[:-1].reshape(2, len(self.timed), -1)
-        return masses, np.where(np.array(self.timed)[:, None], times, np.nan), found[-1]
-
-
-@dataclass(frozen=True, eq=False)
 class StandardErrors:
     """Standard errors of what was found from a sample.
 
@@ -181,9 +154,9 @@ def influence_of(landscape: Landscape, state: EndState, basins: tuple[Basin, ...
             f"{landscape.name}: the gradients of single datapoints are not known, so that none has "
             "an influence. Give them (w, gradients) in place of their mean and variance."
         )
-    grid = _grid(state, basins)
+    kernels = _Kernels(state, basins)
     n = landscape.datapoints
-    masses, times, mean = (n * v for v in grid.scores(state, landscape.as_sample()))
+    masses, times, mean = (n * v for v in kernels.scores(landscape.as_sample()))
     places = tuple(float(b.position) for b in basins)
     held = tuple(float(b.log_mass) for b in basins)
     return Influence(landscape.name, places, held, masses, times, mean)
@@ -194,14 +167,14 @@ def standard_errors(state: EndState, basins: tuple[Basin, ...]) -> StandardError
     sample = state.diffusion.sample
     if sample is None or _refusal(state) is not None or not basins:
         return None
-    grid = _grid(state, basins)
-    masses, times, mean = grid.scores(state, sample)
+    kernels = _Kernels(state, basins)
+    masses, times, mean = kernels.scores(sample)
     ratios = np.sqrt(((masses[:, None] - masses[None, :]) ** 2).sum(axis=-1))
     order = np.argsort([-float(b.log_mass) for b in basins])
     main = mean if len(basins) == 1 else masses[order[0]] - masses[order[1]]
     squares = np.sort(main**2)[::-1]
     log_masses = np.array([float(b.log_mass) for b in basins])
-    of_masses, of_mean = _beyond_first_order(log_masses, grid.means, masses, mean)
+    of_masses, of_mean = _beyond_first_order(log_masses, kernels.means, masses, mean)
     return StandardErrors(
         tuple(np.sqrt((masses**2).sum(axis=1)).tolist()),
         tuple(of_masses.tolist()),
@@ -244,56 +217,116 @@ def _refusal(state: EndState) -> str | None:
     return None
 
 
-def _grid(state: EndState, basins: tuple[Basin, ...]) -> _Grid:
-    refusal = _refusal(state)
-    if refusal is not None:
-        raise LandscapeError(
-            f"{state.diffusion.name}: the influence of datapoints is not known here: {refusal}."
-        )
-    x, dx = _points(state, basins)
-    log_p = state.logpdf(x)
-    power = 1 - state.diffusion.convention.value
-    log_a = np.log(state.diffusion.coefficients(x)[1])
-    phi = log_p + power * log_a
-    steady = [e for e in state.equilibria if e.slope]
-    places = np.array([float(e.position) for e in steady])
-    slopes = np.array([float(e.slope or 0.0) for e in steady])
-    count = 2 * len(basins) + 1
-    of_h, of_log_a = np.zeros((2, count, len(x)))
-    moved, timed = np.zeros((count, len(places))), [False] * len(basins)
+class _Kernels:
+    """Points with weights, and the kernels of all numbers on them.
 
-    def put(row: int, measure: Array, on_a: Array, by_place: dict[float, float]) -> None:
+    These are the log masses of the basins, their log exit times, and the mean.
+    """
+
+    def __init__(self, state: EndState, basins: tuple[Basin, ...]) -> None:
+        refusal = _refusal(state)
+        if refusal is not None:
+            raise LandscapeError(
+                f"{state.diffusion.name}: the influence of datapoints is not known here: {refusal}."
+            )
+        self.state = state
+        self.x, self.dx = x, dx = _points(state, basins)
+        log_p = state.logpdf(x)
+        power = 1 - state.diffusion.convention.value
+        self.log_a = np.log(state.diffusion.coefficients(x)[1])
+        self.phi = log_p + power * self.log_a
+        steady = [e for e in state.equilibria if e.slope]
+        self.places = np.array([float(e.position) for e in steady])  # which move
+        self.slopes = np.array([float(e.slope or 0.0) for e in steady])
+        count = 2 * len(basins) + 1
+        self.of_h, self.of_log_a = np.zeros((2, count, len(x)))  # K and -p, times the weights
+        self.moved = np.zeros((count, len(self.places)))  # what df there changes by moving them
+        self.timed = np.zeros((len(basins), 1), dtype=bool)  # whether there is an exit time
+        self.means = np.zeros(len(basins))
+        p = np.exp(log_p)
+        p /= p @ dx
+        for i, b in enumerate(basins):
+            low, high = float(b.lower), float(b.upper)
+            inner = b.barrier_left is not None, b.barrier_right is not None
+            own = np.where((x > low) & (x < high), log_p, -np.inf)
+            own = np.exp(own - own.max())
+            own /= own @ dx
+            self.means[i] = own @ (x * dx)
+            if len(basins) > 1:
+                at = np.exp(state.logpdf(np.array([low, high])) - float(b.log_mass))
+                sides = zip((low, high), (-at[0], at[1]), inner, strict=True)
+                change = {place: float(c) for place, c, real in sides if real}
+                self._put(i, own - p, power * (own - p), change)
+            if power == 1 and any(inner) and not b.at_wall:  # of Ito's processes
+                ends = low if inner[0] else None, high if inner[1] else None
+                self.timed[i] = True
+                self._put(len(basins) + i, *self._exit(float(b.position), ends))
+        centred = (x - float(p @ (x * dx))) * p
+        self._put(-1, centred, power * centred, {})
+
+    def _put(self, row: int, measure: Array, on_a: Array, by_place: dict[float, float]) -> None:
         """`by_place`: what it changes by where these places are."""
-        of_h[row], of_log_a[row] = _above(measure, dx) * dx, -on_a * dx
-        for place, change in by_place.items() if len(places) else ():
-            k = int(np.argmin(np.abs(places - place)))
-            if abs(places[k] - place) < 1e-6 * np.ptp(x):
-                moved[row, k] -= change / slopes[k]
+        self.of_h[row], self.of_log_a[row] = _above(measure, self.dx) * self.dx, -on_a * self.dx
+        for place, change in by_place.items() if len(self.places) else ():
+            k = int(np.argmin(np.abs(self.places - place)))
+            if abs(self.places[k] - place) < 1e-6 * np.ptp(self.x):
+                self.moved[row, k] -= change / self.slopes[k]
 
-    inside: list[Array] = []
-    p = np.exp(log_p)
-    p /= p @ dx
-    for i, b in enumerate(basins):
-        low, high = float(b.lower), float(b.upper)
-        inner = b.barrier_left is not None, b.barrier_right is not None
-        own = np.where((x > low) & (x < high), log_p, -np.inf)
-        own = np.exp(own - own.max())
-        own /= own @ dx
-        inside.append(own)
-        if len(basins) > 1:
-            at = np.exp(state.logpdf(np.array([low, high])) - float(b.log_mass))
-            sides = zip((low, high), (-at[0], at[1]), inner, strict=True)
-            change = {place: float(c) for place, c, real in sides if real}
-            put(i, own - p, power * (own - p), change)
-        if power == 1 and any(inner) and not b.at_wall:  # of Ito's processes
-            ends = low if inner[0] else None, high if inner[1] else None
-            timed[i] = True
-            exits = _exit(state, x, dx, phi, log_a, float(b.position), ends)
-            put(len(basins) + i, *exits)
-    centred = (x - float(p @ (x * dx))) * p
-    put(-1, centred, power * centred, {})
-    means = np.array([w @ (x * dx) for w in inside])
-    return _Grid(x, of_h, of_log_a, places, moved, means, timed)
+    def scores(self, sample: Sample) -> tuple[Array, Array, Array]:
+        """What each independent change makes of masses and times, shape (basins, K), and mean."""
+        f, a = self.state.diffusion.coefficients(self.x)
+        # d(2 f / a) = 2 df / a - (2 f / a) da / a
+        of_a = (self.of_log_a - self.of_h * 2 * f / a) / a
+        x = np.append(self.x, self.places)
+        of_f = np.concatenate([2 * self.of_h / a, self.moved], axis=1)
+        found = sample.scores(x, of_f, np.concatenate([of_a, 0 * self.moved], axis=1))
+        masses, times = found[:-1].reshape(2, len(self.timed), -1)
+        return masses, np.where(self.timed, times, np.nan), found[-1]
+
+    def _exit(
+        self, start: float, ends: tuple[float | None, float | None]
+    ) -> tuple[Array, Array, dict[float, float]]:
+        """The measure of d Phi, the density of Z, and the changes with start and ends, of log T.
+
+        T = int m(z) S(low, min(z, x)) S(max(z, x), high) / S(low, high) dz with m = 2 e^Phi / a and
+        S the integral of e^-Phi; where one end is not left by, its factor is one.
+        """
+        x, dx, phi = self.x, self.dx, self.phi
+        low = -np.inf if ends[0] is None else ends[0]
+        high = np.inf if ends[1] is None else ends[1]
+        inside = (x > low) & (x < high)
+        least = phi[inside].min()
+
+        def scale_at(place: float) -> float:
+            at = np.array([place])
+            log_s = self.state.logpdf(at) + np.log(self.state.diffusion.coefficients(at)[1])
+            return float(np.exp(np.clip(least - log_s[0], -700, 0)))
+
+        scale = np.where(inside, np.exp(np.clip(least - phi, -700, 0)), 0.0)
+        right, left = x > start, x < start
+        above, below, total = _above(scale, dx), _below(scale, dx), float(scale @ dx)
+        ones, tiny = np.ones_like(x), np.finfo(float).tiny
+        to_high = np.where(right, above, scale[right] @ dx[right]) if ends[1] is not None else ones
+        to_low = np.where(left, below, scale[left] @ dx[left]) if ends[0] is not None else ones
+        speed = np.exp(np.where(inside, phi - phi[inside].max(), -np.inf) - self.log_a)
+        z = speed * to_high * to_low
+        z /= z @ dx
+        # d log T = E[dPhi(Z)] + E[d log S(low, min)] + E[d log S(max, high)] - d log S(low, high),
+        # where d log S(a, b) = -int s dPhi / S(a, b).
+        nu, changes = z.copy(), {start: 0.0}
+        between = 1 / total if ends[0] is not None and ends[1] is not None else 0.0
+        nu += scale * between
+        if ends[1] is not None:
+            share = z / np.maximum(to_high, tiny)
+            nu -= scale * np.where(right, _below(share, dx), 0.0)
+            changes[high] = scale_at(high) * (float(share @ dx) - between)
+            changes[start] -= scale_at(start) * float(share[left] @ dx[left])
+        if ends[0] is not None:
+            share = z / np.maximum(to_low, tiny)
+            nu -= scale * np.where(left, _above(share, dx), 0.0)
+            changes[low] = -scale_at(low) * (float(share @ dx) - between)
+            changes[start] += scale_at(start) * float(share[right] @ dx[right])
+        return nu, z, changes
 
 
 def _points(state: EndState, basins: tuple[Basin, ...]) -> tuple[Array, Array]:
@@ -333,54 +366,3 @@ def _above(density: Array, dx: Array) -> Array:
 
 def _below(density: Array, dx: Array) -> Array:
     return _above(density[::-1], dx[::-1])[::-1]
-
-
-def _exit(
-    state: EndState,
-    x: Array,
-    dx: Array,
-    phi: Array,
-    log_a: Array,
-    start: float,
-    ends: tuple[float | None, float | None],
-) -> tuple[Array, Array, dict[float, float]]:
-    """The measure of d Phi, the density of Z, and the changes with start and ends, of log T.
-
-    T = int m(z) S(low, min(z, x)) S(max(z, x), high) / S(low, high) dz with m = 2 e^Phi / a and
-    S the integral of e^-Phi; where one end is not left by, its factor is one.
-    """
-    low = -np.inf if ends[0] is None else ends[0]
-    high = np.inf if ends[1] is None else ends[1]
-    inside = (x > low) & (x < high)
-    least = phi[inside].min()
-
-    def scale_at(place: float) -> float:
-        at = np.array([place])
-        log_s = state.logpdf(at) + np.log(state.diffusion.coefficients(at)[1])
-        return float(np.exp(np.clip(least - log_s[0], -700, 0)))
-
-    scale = np.where(inside, np.exp(np.clip(least - phi, -700, 0)), 0.0)
-    right, left = x > start, x < start
-    above, below, total = _above(scale, dx), _below(scale, dx), float(scale @ dx)
-    ones, tiny = np.ones_like(x), np.finfo(float).tiny
-    to_high = np.where(right, above, scale[right] @ dx[right]) if ends[1] is not None else ones
-    to_low = np.where(left, below, scale[left] @ dx[left]) if ends[0] is not None else ones
-    speed = np.exp(np.where(inside, phi - phi[inside].max(), -np.inf) - log_a)
-    z = speed * to_high * to_low
-    z /= z @ dx
-    # d log T = E[dPhi(Z)] + E[d log S(low, min)] + E[d log S(max, high)] - d log S(low, high),
-    # where d log S(a, b) = -int s dPhi / S(a, b).
-    nu, changes = z.copy(), {start: 0.0}
-    between = 1 / total if ends[0] is not None and ends[1] is not None else 0.0
-    nu += scale * between
-    if ends[1] is not None:
-        share = z / np.maximum(to_high, tiny)
-        nu -= scale * np.where(right, _below(share, dx), 0.0)
-        changes[high] = scale_at(high) * (float(share @ dx) - between)
-        changes[start] -= scale_at(start) * float(share[left] @ dx[left])
-    if ends[0] is not None:
-        share = z / np.maximum(to_low, tiny)
-        nu -= scale * np.where(left, _above(share, dx), 0.0)
-        changes[low] = -scale_at(low) * (float(share @ dx) - between)
-        changes[start] += scale_at(start) * float(share[right] @ dx[right])
-    return nu, z, changes

@@ -233,8 +233,8 @@ def draw_stems(
 
 def draw_zoom(axes: Axes, state: EndState, part: Part, view: View) -> None:
     """The density of one component against the distance from its highest mode."""
-    zoom = Zoom.of(part.component)
-    assert zoom is not None
+    assert part.peak is not None
+    zoom = Zoom(part.component, part.peak)
     unit, name = zoom.unit, symbol_of(view.variable)
     height = np.exp(zoom.log_density + part.log_weight + unit * math.log(10))
     local = zoom.steps

@@ -59,7 +59,7 @@ def figure(
     """
     analysis = analysis.rounded
     state = analysis.end_state
-    view = View.of(state)
+    view = View(state)
     chosen = _chosen(panels, sheet, state.kind == "classes")
     draw: dict[str, Callable[[Axes], None]] = {
         "loss": lambda axes: _draw_losses(axes, analysis, view),

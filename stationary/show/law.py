@@ -35,7 +35,7 @@ def figure(
     if isinstance(law, ChainState):
         _draw_cells(axes, law, log=log)
         return
-    view = View.of(law)
+    view = View(law)
     if panel == "outcomes":
         draw_outcomes(axes, law, view)
     elif panel == "density":

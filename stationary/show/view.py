@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from stationary.line.partition import SingularPoint
 from stationary.numbers.elementary import Array, converted, logsumexp, to_float
 from stationary.states.basins import Basin
 from stationary.states.distribution import EndState
@@ -46,51 +45,30 @@ class Part:
         return float(lower), float(upper)
 
 
-@dataclass(frozen=True, eq=False)
 class View:
     """The range of x, the points at which curves are drawn, and what there is in sight."""
 
-    lower: float
-    upper: float
-    x: Array  # ascending, none of them a singular point
-    stable: list[float]
-    unstable: list[float]
-    variable: str
-    parts: tuple[Part, ...]  # left to right
-    points: tuple[SingularPoint, ...]
-    cuts: Array  # where the noise vanishes: curves are interrupted there
-    transient: tuple[tuple[float, float], ...]  # neighbours as one
-    is_ring: bool = False  # then all of it belongs to the picture, and nothing is a wall
-
-    @classmethod
-    def of(cls, state: EndState) -> View:
-        lower, upper = drawn_range(state)
-        seen = [e for e in state.anatomy.equilibria if lower <= e.position <= upper]
-        points = tuple(
-            p for p in state.anatomy.points if float(p.upper) >= lower and float(p.lower) <= upper
-        )
-        edges = {e for p in points for e in (float(p.lower), float(p.upper))}
-        cuts = np.array(sorted(e for e in edges if lower < e < upper))
-        spans: list[tuple[float, float]] = []
+    def __init__(self, state: EndState) -> None:
+        self.lower, self.upper = lower, upper = drawn_range(state)
+        self.variable = state.diffusion.variable
+        # All of a ring belongs to the picture, and nothing is a wall.
+        self.is_ring = state.diffusion.is_periodic
+        turn = state.diffusion.domain[1] - state.diffusion.domain[0] if self.is_ring else 0.0
+        self.parts = [_seen_from(part, upper - lower, turn) for part in parts_of(state)]
+        seen = [e for e in state.anatomy.equilibria if self.holds(e.position)]
+        self.stable = [e.position for e in seen if e.stable]
+        self.unstable = [e.position for e in seen if not e.stable]
+        points = state.anatomy.points
+        self.points = [p for p in points if float(p.upper) >= lower and float(p.lower) <= upper]
+        edges = {e for p in self.points for e in (float(p.lower), float(p.upper))}
+        # Where the noise vanishes curves are interrupted: none of their points is there.
+        self.cuts = np.array(sorted(e for e in edges if lower < e < upper))
+        self.x = _points(state, lower, upper, self.cuts)
+        self.transient: list[tuple[float, float]] = []  # neighbours as one
         for a, b in ((max(a, lower), min(b, upper)) for a, b in state.transient):
-            if spans and spans[-1][1] == a:
-                a = spans.pop()[0]
-            spans += [(a, b)] * (a < b)
-        ring = state.diffusion.is_periodic
-        turn = state.diffusion.domain[1] - state.diffusion.domain[0] if ring else 0.0
-        return cls(
-            lower,
-            upper,
-            _points(state, lower, upper, cuts),
-            [e.position for e in seen if e.stable],
-            [e.position for e in seen if not e.stable],
-            state.diffusion.variable,
-            tuple(_seen_from(part, upper - lower, turn) for part in parts_of(state)),
-            points,
-            cuts,
-            tuple(spans),
-            ring,
-        )
+            if self.transient and self.transient[-1][1] == a:
+                a = self.transient.pop()[0]
+            self.transient += [(a, b)] * (a < b)
 
     def holds(self, x: float) -> bool:
         return self.lower <= x <= self.upper
@@ -143,62 +121,48 @@ def _share(state: EndState, c: Component) -> float:
 def _seen_from(part: Part, width: float, turn: float) -> Part:
     """The part, with its peak where that is all that a picture of such a width can show."""
     c = part.component
-    peak = _highest(c)
-    if peak is None:
+    modes = [m for m in modes_of(c) if math.isfinite(m.log_density)]
+    if not modes:
         return part
+    peak = max(modes, key=lambda m: m.log_density)
     reach = NARROW * width / 2
     low, high = peak.position - reach, peak.position + reach
     held = [float(c.log_probability(low + t, high + t)) for t in {-turn, 0.0, turn}]
     return replace(part, peak=peak if logsumexp(np.array(held)) > math.log(0.95) else None)
 
 
-def _highest(c: Component) -> Mode | None:
-    """The highest mode of finite height, in the arithmetic of the component."""
-    modes = [m for m in modes_of(c) if math.isfinite(m.log_density)]
-    return max(modes, key=lambda m: m.log_density, default=None)
-
-
 # -- a density that is narrower than the picture, or than the spacing of doubles ------------------
 
 
-class Zoom(NamedTuple):
-    """The surroundings of the highest peak of a component, out to where the density is nothing."""
+class Zoom:
+    """The surroundings of the peak of a density, out to where the density is nothing."""
 
-    position: float  # of the peak, as a double
-    offset: float  # what that leaves out, in units of 10^unit
-    unit: int
-    steps: Array  # even steps from the peak, in the same unit
-    log_density: Array  # within the component, per unit of x
-
-    @classmethod
-    def of(cls, c: Component, count: int = 401) -> Zoom | None:
-        """None where the density has no peak of finite height."""
-        mode = _highest(c)
-        if mode is None:
-            return None
-        top = float(mode.log_density)
+    def __init__(self, c: Component, peak: Mode, count: int = 401) -> None:
+        top = float(peak.log_density)
         # exp(-top) of a normal distribution is 2.5 deviations.
         unit = math.floor(-(top + math.log(2)) / math.log(10))
-        unit = unit if abs(unit) > 2 else 0
-        one = converted(10.0, c.arithmetic) ** unit
+        self.unit = unit if abs(unit) > 2 else 0
+        one = converted(10.0, c.arithmetic) ** self.unit
         diffusion = c.density.sampling.diffusion
 
         def density(steps: Array) -> Array:
-            x = mode.position + converted(steps, c.arithmetic) * one
+            x = peak.position + converted(steps, c.arithmetic) * one
             if diffusion.is_periodic:
                 lower, upper = diffusion.domain
                 x = lower + (x - lower) % (upper - lower)
             return asked(c.logpdf, c, x)
 
-        far = math.exp(-top - unit * math.log(10)) * np.geomspace(0.01, 1e4, 100)
+        far = math.exp(-top - self.unit * math.log(10)) * np.geomspace(0.01, 1e4, 100)
         ends = []
         for side in (-1, 1):
             fallen = ~(density(side * far) > top - FALLEN)
             end = far[np.argmax(fallen)] if fallen.any() else far[-1]
             ends.append(0.0 if fallen[0] else side * end)  # the peak may be at a wall
-        steps = np.linspace(ends[0], ends[1], count)
-        position = float(mode.position)
-        return cls(position, float((mode.position - position) / one), unit, steps, density(steps))
+        self.position = float(peak.position)
+        # What that leaves out, and even steps from the peak, in units of 10^unit.
+        self.offset = float((peak.position - self.position) / one)
+        self.steps = np.linspace(ends[0], ends[1], count)
+        self.log_density = density(self.steps)  # within the component, per unit of x
 
 
 # -- range and points -----------------------------------------------------------------------------

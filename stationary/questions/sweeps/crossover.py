@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
@@ -96,17 +96,15 @@ def _refined(
     from scipy.optimize import brentq
 
     i, k = blank.first, blank.second
-    known: dict[float, Answer] = {}
 
+    @cache
     def at(x: float) -> Answer:
-        if x not in known:
-            answer = answer_at(x)
-            if not answer.is_known:
-                raise _LostError(answer.reason or "there is no end state in between")
-            if len(answer.minima) <= max(i, k):
-                raise _LostError("the number of minima changes in between")
-            known[x] = answer
-        return known[x]
+        answer = answer_at(x)
+        if not answer.is_known:
+            raise _LostError(answer.reason or "there is no end state in between")
+        if len(answer.minima) <= max(i, k):
+            raise _LostError("the number of minima changes in between")
+        return answer
 
     def gain(x: float) -> float:
         minima = at(x).minima

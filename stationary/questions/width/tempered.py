@@ -29,7 +29,7 @@ from stationary.line.ends import Anatomy, anatomy
 from stationary.line.reshape import within
 from stationary.line.sampling import Sampling
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
-from stationary.numbers.chebyshev import rule
+from stationary.numbers.chebyshev import Rule, rule
 from stationary.numbers.elementary import Array, spacing, to_float
 from stationary.questions.width.stretches import TOLERANCE, Held, Shares, Stretches
 from stationary.states.basins import Basin, basins_of
@@ -52,27 +52,31 @@ def _beside(parts: list[tuple[Array, Shares]]) -> Shares:
     return Shares(**{n: np.concatenate([getattr(s, n) for _, s in parts])[order] for n in names})
 
 
-@dataclass(frozen=True, eq=False)
 class _Band:
-    """What is held at the strengths between two, as polynomials in log q."""
+    """What is held at the strengths between two powers of two, as polynomials in log q."""
 
-    low: float  # powers of two
-    high: float
-    relative: Stretches
-    coefficients: Array  # (n, functions): widths, means and deviations, of each stretch
-    errors: Array  # (stretches, nodes), from the weakest to the strongest
-    cut: Array  # (stretches,): what the polynomials leave out
-    left_out: Array
+    def __init__(self, low: float, high: float, relative: Stretches, r: Rule, held: Held) -> None:
+        self.low, self.high, self.relative, self.nodes = low, high, relative, r.nodes
+        self.errors, self.left_out = held.errors, held.left_out  # (stretches, nodes)
+        values = np.stack([held.log_widths, held.means, held.log_deviations])
+        c = np.tensordot(np.asarray(r._coefficients), values, axes=(1, 2))
+        self.cut = 4 * np.abs(c[-3:]).max(
+            axis=(0, 1)
+        )  # of each stretch: what polynomials leave out
+        # What is rounding only is left out, for the sake of many strengths.
+        seen = np.abs(c).max(axis=(1, 2)) > relative.found.arithmetic.epsilon
+        c = c[: max(2, int(np.flatnonzero(seen)[-1]) + 1)]
+        self.coefficients = c.reshape(len(c), -1)
 
     def at(self, q: Array) -> Held:
         t = (2 * np.log2(q) - self.low - self.high) / (self.high - self.low)
         some = [chebval(t[i : i + MANY], self.coefficients) for i in range(0, len(t), MANY)]
         values = np.concatenate(some, axis=1).reshape(3, -1, len(q))
-        nodes = rule(self.errors.shape[1]).nodes
-        k = np.clip(np.searchsorted(nodes, t), 1, len(nodes) - 1)
+        k = np.clip(np.searchsorted(self.nodes, t), 1, len(self.nodes) - 1)
         beside = np.stack([k - 1, k])
-        errors = self.errors[:, beside].max(axis=1) + self.cut[:, None]
-        left_out = self.left_out[:, beside].max(axis=1) + self.cut[:, None]
+        errors, left_out = (
+            v[:, beside].max(axis=1) + self.cut[:, None] for v in (self.errors, self.left_out)
+        )
         return Held(values[0], values[1], values[2], errors, left_out)
 
 
@@ -180,23 +184,8 @@ class Tempered:
                 found = self._between(low, high, q)
                 if found is None:
                     break
-                relative, held = found
-                values = np.stack([held.log_widths, held.means, held.log_deviations])
-                c = np.tensordot(np.asarray(r._coefficients), values, axes=(1, 2))
-                cut = 4 * np.abs(c[-3:]).max(axis=(0, 1))
-                # What is rounding only is left out, for the sake of many strengths.
-                seen = np.abs(c).max(axis=(1, 2)) > self.arithmetic.epsilon
-                c = c[: max(2, int(np.flatnonzero(seen)[-1]) + 1)]
-                self._memory[low, high] = _Band(
-                    low,
-                    high,
-                    relative,
-                    c.reshape(len(c), -1),
-                    held.errors,
-                    cut,
-                    held.left_out,
-                )
-                worst = float(cut.max())
+                band = self._memory[low, high] = _Band(low, high, found[0], r, found[1])
+                worst = float(band.cut.max())
                 if worst < TOLERANCE / 2 or not worst < 1e-3:
                     break
                 count = math.ceil(1.1 * count * digits / -math.log(worst))
