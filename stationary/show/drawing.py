@@ -8,17 +8,13 @@ from contextlib import suppress
 from io import BytesIO
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from stationary.errors import LandscapeError
 from stationary.numbers.elementary import Array
 from stationary.show.files import FIGURES, probe, write
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-    from matplotlib.gridspec import GridSpec
 
 Axes = Any  # those of matplotlib, which nothing imports before something is drawn
 
@@ -89,22 +85,19 @@ class Sheet:
 
     def axes(self, height: float) -> Axes:
         """The axes that were given, or those of a new figure so many inches high."""
-        axes: Axes = self.new(height).add_subplot() if self.ax is None else self.ax
-        return axes
+        return self.new(height).add_subplot() if self.ax is None else self.ax
 
     def panels(self, *heights: float, sharex: bool = False) -> list[Axes]:
         """Panels of these heights, one below the other."""
-        return list(self.new(sum(heights)).subplots(len(heights), 1, height_ratios=heights,
-                    sharex=sharex, squeeze=False).ravel())  # fmt: skip
+        figure, rows = self.new(sum(heights)), {"height_ratios": heights, "squeeze": False}
+        return list(figure.subplots(len(heights), 1, sharex=sharex, **rows).ravel())
 
-    def grid(self, *heights: float, widths: Sequence[float] = (1.0,)) -> GridSpec:
+    def grid(self, *heights: float, widths: Sequence[float] = (1.0,)) -> Any:
         """A new figure cut into rows of these heights, and columns in proportion to the widths."""
-        grid: GridSpec = self.new(sum(heights)).add_gridspec(
-            len(heights), len(widths), height_ratios=heights, width_ratios=widths
-        )
-        return grid
+        ratios = {"height_ratios": heights, "width_ratios": widths}
+        return self.new(sum(heights)).add_gridspec(len(heights), len(widths), **ratios)
 
-    def new(self, height: float) -> Figure:
+    def new(self, height: float) -> Any:
         """A new figure, which belongs to no window."""
         if self.ax is not None:
             raise LandscapeError(
@@ -113,9 +106,8 @@ class Sheet:
             )
         from stationary.show.picture import Picture  # which imports matplotlib
 
-        figure: Figure = Picture(figsize=(self.inches, height), layout="constrained")
-        self.figure = figure
-        return figure
+        self.figure = Picture(figsize=(self.inches, height), layout="constrained")
+        return self.figure
 
     def finished(self) -> Any:
         """The figure, its ink fit for dark paper, with letters in place of a title in a journal."""
@@ -157,7 +149,7 @@ def _letter(figure: Any) -> None:
 # -- files ----------------------------------------------------------------------------------------
 
 
-def content_of(figure: Figure, suffix: str) -> bytes:
+def content_of(figure: Any, suffix: str) -> bytes:
     """A figure as the bytes of such a file: .png (200 dpi), .svg or .pdf."""
     content = BytesIO()
     with styled():
@@ -165,7 +157,7 @@ def content_of(figure: Figure, suffix: str) -> bytes:
     return content.getvalue()
 
 
-def save(figure: Figure, path: str | Path) -> None:
+def save(figure: Any, path: str | Path) -> None:
     """Write a figure to `path`, as its suffix says; where that fails a file is left as it was."""
     path = Path(path)
     probe(path, suffixes=FIGURES)

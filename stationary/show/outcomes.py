@@ -19,7 +19,7 @@ OUTCOMES = tuple(COLOURS[k] for k in (4, 5, 2, 3, 1, 0))
 
 
 def draw_outcomes(axes: Axes, state: EndState, view: View) -> None:
-    """How likely each end is from each start, with its name on the curve."""
+    """How likely each end is from each start."""
     finish_axes(axes, state, view)
     axes.set_ylabel("probability of the end")
     axes.set_ylim(-0.04, 1.06)
