@@ -146,7 +146,7 @@ def test_without_singular_points_the_limit_is_the_exact_answer():
     path = regularisation_path(process(lambda x: -x, 1.0, (-INF, INF)), np.geomspace(0.1, 1e-6, 6))
     assert path.outcome == "agrees"
     np.testing.assert_allclose(path.std, np.sqrt((1 + path.epsilons) / 2), rtol=1e-12)
-    assert path.judged.words.startswith("Agrees")
+    assert path.verdict.startswith("Agrees")
 
 
 def test_a_single_trap_keeps_everything_within_the_root_of_eps():
@@ -182,7 +182,7 @@ def test_of_unequal_traps_the_limit_picks_one_by_a_power_of_eps():
     c = 0.2
     path = regularisation_path(traps(c))
     assert path.outcome == "differs"
-    light, heavy = path.judged.laws
+    light, heavy = path.laws
     assert (light.kind, heavy.kind) == ("power", "settles")
     assert light.rate == pytest.approx(c, abs=0.01)
     assert "goes as -0.2 log(1/eps)" in path.verdict
@@ -218,9 +218,9 @@ def test_across_a_repelling_rest_point_the_limit_has_shares_of_its_own():
     assert path.outcome == "differs"
     low, middle, high = stats.norm(2 * b, math.sqrt(0.5)).cdf([-3, 0, 3])
     assert path.masses[-1, 0] == pytest.approx((middle - low) / (high - low), abs=1e-7)
-    assert path.judged.laws[0].kind == "settles"
+    assert path.laws[0].kind == "settles"
     ratio = math.log((middle - low) / (high - middle))
-    assert abs(path.judged.laws[0].value - ratio) <= path.judged.laws[0].error
+    assert abs(path.laws[0].value - ratio) <= path.laws[0].error
     assert "0.335708" in path.verdict
     equal = regularisation_path(process(lambda x: x - x**3, lambda x: x**2))
     assert "(they are equal)" in equal.verdict
@@ -242,7 +242,7 @@ def test_what_leaks_back_through_a_gate_is_beyond_all_powers():
             middle = 1 / (2 * k) + k / (2 * (k * k + 4))
             exact = (middle - fall * end) / (end / fall - fall * end)
             assert abs(log_mass - float(mpmath.log(exact))) <= error
-    law = path.judged.laws[0]
+    law = path.laws[0]
     assert (law.kind, law.vanishes) == ("beyond", True)
     assert law.rate == pytest.approx(0.5, abs=0.02)
     assert "goes about as exp(-3.1 eps^-0.5)" in path.verdict
@@ -260,7 +260,7 @@ def test_a_trap_at_an_unstable_equilibrium_is_followed_in_a_window():
     assert [p.kind for p in path.basins] == ["minimum", "trap", "minimum"]
     assert path.exact_masses == (0, 1, 0)
     assert path.outcome == "agrees"
-    assert path.judged.laws[0].rate == pytest.approx(0.1, abs=0.02)
+    assert path.laws[0].rate == pytest.approx(0.1, abs=0.02)
 
 
 def test_genes_forget_where_they_started():

@@ -48,7 +48,7 @@ def in_full(analysis: Analysis) -> dict[str, str] | None:
         found[f"equilibrium {k} ({'stable' if e.stable else 'unstable'}), {v}"] = e.position
     for k, a in enumerate(state.atoms):
         found |= {f"atom {k}, {v}": a.position, f"atom {k}, weight": a.weight}
-    for k, (b, passage) in enumerate(zip(analysis.basins, analysis.exits, strict=True)):
+    for k, b in enumerate(analysis.basins):
         named = {
             "minimum": b.position,
             "mass": b.mass if b.mass_error < 10.0**-digits else None,
@@ -57,7 +57,7 @@ def in_full(analysis: Analysis) -> dict[str, str] | None:
             "variance": b.variance,
             "barrier left": b.barrier_left,
             "barrier right": b.barrier_right,
-            "log of mean exit time": None if passage is None else passage.log_time,
+            "log of mean exit time": b.log_exit_time,
         }
         found |= {f"basin {k}, {what}": x for what, x in named.items()}
     if state.kind in SETTLED:

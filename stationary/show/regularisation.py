@@ -57,7 +57,7 @@ def data(path: RegularisationPath) -> dict[str, Any]:
         "basins": [
             picked(p, "lower upper position kind")
             | {"exact_mass": p.exact, "law": picked(law, "kind value rate error")}
-            for p, law in zip(path.basins, path.judged.laws, strict=True)
+            for p, law in zip(path.basins, path.laws, strict=True)
         ],
         "stopped": path.stopped or None,
     } | picked(path, "outcome verdict epsilons log_masses errors exponents widths mean std kinds")

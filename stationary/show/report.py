@@ -239,10 +239,8 @@ def _mass(b: Any) -> tuple[str, str]:
 def _heights(analysis: Analysis, shown: list[Basin]) -> list[Line]:
     """Densities, barriers and times to leave; of a landscape, losses, too."""
     place, is_landscape = places(analysis.end_state), analysis.landscape is not None
-    exits = {id(b): passage for b, passage in zip(analysis.basins, analysis.exits, strict=True)}
-    times = [exits[id(b)] for b in shown]
     rows = []
-    for b, passage in zip(shown, times, strict=True):
+    for b in shown:
         # The highest peaks of the density that are worth a mention.
         peaks = sorted(b.modes, key=lambda m: -m.log_density)[:2]
         least = peaks[0].log_density - 7 if peaks else 0.0
@@ -251,7 +249,7 @@ def _heights(analysis: Analysis, shown: list[Basin]) -> list[Line]:
             (
                 f"{place(b.position)}{' (wall)' if b.at_wall else ''}",
                 *(b.log_density, b.variance, b.barrier_left, b.barrier_right),
-                None if passage is None else time_text(passage.log_time),
+                None if b.log_exit_time is None else time_text(b.log_exit_time),
                 ", ".join(place(m.position) for m in peaks) or None,
                 b.width,
                 *((b.loss, b.sharpness, b.batch_sharpness) if is_landscape else ()),
@@ -265,14 +263,14 @@ def _heights(analysis: Analysis, shown: list[Basin]) -> list[Line]:
             " Loss: the mean one; sharpness: its second derivative, and that of the minibatch "
             "where it is largest; to rounding."
         )
-    timed = [p for p in times if p is not None and math.isfinite(p.log_time)]
+    timed = [b for b in shown if b.log_exit_time is not None and math.isfinite(b.log_exit_time)]
     timing = ""
     if timed:
-        worst = max(timed, key=lambda p: p.error)
+        worst = max(timed, key=lambda b: b.exit_time_error)
         unit = f", in {analysis.diffusion.time_unit}s," if is_landscape else ""
         timing = (
             f" Exit time: the mean time{unit} from the minimum to the first border of its basin; "
-            f"relative error {relative_error_text(worst.error, worst.log_time)}."
+            f"relative error {relative_error_text(worst.exit_time_error, worst.log_exit_time)}."
         )
     barriers = error_text(max(b.barrier_error for b in analysis.basins))
     return [

@@ -20,7 +20,8 @@ from stationary.numbers.elementary import Array
 from stationary.process.diffusion import Diffusion
 from stationary.progress import Progress, told
 from stationary.questions.regularisation.followed import Followed, followed
-from stationary.questions.regularisation.verdict import Verdict, verdict_on
+from stationary.questions.regularisation.laws import Law
+from stationary.questions.regularisation.verdict import verdict_on
 from stationary.result import Result
 from stationary.sources.loading import ProcessLike, as_process
 from stationary.sources.ranges import values_from
@@ -38,17 +39,9 @@ PANELS = 1500
 class RegularisationPath(Followed, Result):
     """End states for a falling sequence of eps, the exact answer, and what the limit shows."""
 
-    judged: Verdict  # the comparison of the limit with the exact answer
-
-    @property
-    def outcome(self) -> str:
-        """ "agrees", "differs", "none" (no exact end state) or "not decided"."""
-        return self.judged.outcome
-
-    @property
-    def verdict(self) -> str:
-        """What the limit of small eps is, as far as the numbers show it, beside the exact one."""
-        return self.judged.words
+    outcome: str  # "agrees", "differs", "none" (no exact end state) or "not decided"
+    verdict: str  # what the limit is, as far as the numbers show it, beside the exact one
+    laws: tuple[Law, ...]  # of each basin's mass relative to the heaviest at the last eps
 
     def __repr__(self) -> str:
         name, n = self.exact.diffusion.name, len(self.epsilons)
@@ -102,7 +95,8 @@ def regularisation_path(
     with told(progress, "values of eps") as tell:
         states, stopped = _states_along(diffusion, exact, asked, epsilons is None, tell)
     numbers = followed(process, exact, asked[: len(states)], states, stopped)
-    return RegularisationPath(**vars(numbers), judged=verdict_on(numbers))
+    outcome, words, laws = verdict_on(numbers)
+    return RegularisationPath(**vars(numbers), outcome=outcome, verdict=words, laws=laws)
 
 
 def _states_along(

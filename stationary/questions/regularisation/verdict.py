@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,26 +18,17 @@ from stationary.questions.regularisation.places import Outcome, outcomes_of
 from stationary.wording import capital, mean_text, probability_text
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """The outcome in one word, and in sentences."""
-
-    outcome: str  # "agrees", "differs", "none" or "not decided"
-    words: str
-    laws: tuple[Law, ...]  # of each basin's mass relative to the heaviest at the last eps
-
-
-def verdict_on(path: Followed) -> Verdict:
-    """Compare the limit that a path shows with the exact answer."""
+def verdict_on(path: Followed) -> tuple[str, str, tuple[Law, ...]]:
+    """The limit that a path shows against the exact answer: in a word, in sentences, its laws."""
     n, m = path.log_masses.shape
     ended = n and np.isfinite(path.log_masses[-1]).any()
     heaviest = int(np.nanargmax(path.log_masses[-1])) if ended else 0
     laws = tuple(path.law([i], [heaviest]) for i in range(m))
     if path.exact.kind == "none":
-        return Verdict("none", _no_end_state(path), laws)
+        return "none", _no_end_state(path), laws
     if sum(kind != "none" for kind in path.kinds) < FEWEST:
         why = capital(path.stopped or "fewer than four values of eps were asked for.")
-        return Verdict("not decided", f"Not decided: too few values of eps to tell. {why}", laws)
+        return "not decided", f"Not decided: too few values of eps to tell. {why}", laws
     outcomes = outcomes_of(path.exact, path.basins)
     if any(o.exact is None for o in outcomes):
         # It depends on the start, which a process with noise everywhere forgets.
@@ -52,7 +42,7 @@ def verdict_on(path: Followed) -> Verdict:
         )
     else:
         outcome, words = _compared(path, outcomes)
-    return Verdict(outcome, " ".join([words, *_gates(path, laws), *_traps(path)]), laws)
+    return outcome, " ".join([words, *_gates(path, laws), *_traps(path)]), laws
 
 
 def _falls(values: Array) -> bool:
