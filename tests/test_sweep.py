@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import pickle
 import re
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -23,6 +24,7 @@ from stationary.progress import processes
 from stationary.questions.sweeps.answers import Answer, Minimum, Points
 from stationary.questions.sweeps.family import Family
 from stationary.questions.sweeps.labels import labels_of
+from stationary.questions.sweeps.quantities import QUANTITIES
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 FAMILY = str(EXAMPLES / "family.py")
@@ -774,6 +776,10 @@ def test_arrhenius_on_the_command_line(run, tmp_path):
     code, _, err = run(*command, "-T", "0.02,0.1")
     assert code == 2
     assert "4 learning rates or more" in err
+
+
+def test_every_quantity_that_has_a_name_can_be_sent_to_another_process():
+    assert pickle.loads(pickle.dumps(QUANTITIES)).keys() == QUANTITIES.keys()
 
 
 def test_a_quantity_is_any_function_of_an_analysis():

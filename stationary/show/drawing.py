@@ -14,7 +14,7 @@ import numpy as np
 
 from stationary.errors import LandscapeError
 from stationary.numbers.elementary import Array
-from stationary.show.files import FIGURES, probe, write
+from stationary.show.files import FIGURES, probe, unwritable, write
 
 Axes = Any  # those of matplotlib, which nothing imports before something is drawn
 
@@ -161,7 +161,10 @@ def save(figure: Any, path: str | Path) -> None:
     """Write a figure to `path`, as its suffix says; where that fails a file is left as it was."""
     path = Path(path)
     probe(path, suffixes=FIGURES)
-    write(path, content_of(figure, path.suffix.lower()))
+    try:
+        write(path, content_of(figure, path.suffix.lower()))
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 # -- labels ---------------------------------------------------------------------------------------

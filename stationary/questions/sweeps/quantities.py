@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -48,26 +49,28 @@ def _chain_masses(analysis: Any) -> list[Any]:
     return [by_place.get(b.position) for b in analysis.basins]
 
 
-def _of_basins(name: str, error: str = "") -> Quantity:
-    def of(analysis: Any) -> list[Any]:
-        pairs = [(getattr(b, name), getattr(b, error) if error else 0.0) for b in analysis.basins]
-        return [None if value is None else (value, by) for value, by in pairs]
-
-    return of
+def _of_basins(name: str, error: str, analysis: Any) -> list[Any]:
+    pairs = [(getattr(b, name), getattr(b, error) if error else 0.0) for b in analysis.basins]
+    return [None if value is None else (value, by) for value, by in pairs]
 
 
+def _of_state(name: str, analysis: Any) -> Any:
+    return getattr(analysis.end_state, name)()
+
+
+# Of functions that can be sent to another process.
 QUANTITIES: dict[str, Quantity] = {
     "current": _flow,
     "mean_velocity": _velocity,
-    "entropy": lambda a: a.end_state.entropy(),
-    "median": lambda a: a.end_state.median(),
+    "entropy": partial(_of_state, "entropy"),
+    "median": partial(_of_state, "median"),
     "exit_time": _exit_times,
-    "log_exit_time": _of_basins("log_exit_time", "exit_time_error"),
-    "barrier_left": _of_basins("barrier_left", "barrier_error"),
-    "barrier_right": _of_basins("barrier_right", "barrier_error"),
-    "width": _of_basins("width"),
-    "loss": _of_basins("loss"),
-    "sharpness": _of_basins("sharpness"),
+    "log_exit_time": partial(_of_basins, "log_exit_time", "exit_time_error"),
+    "barrier_left": partial(_of_basins, "barrier_left", "barrier_error"),
+    "barrier_right": partial(_of_basins, "barrier_right", "barrier_error"),
+    "width": partial(_of_basins, "width", ""),
+    "loss": partial(_of_basins, "loss", ""),
+    "sharpness": partial(_of_basins, "sharpness", ""),
     "chain_mass": _chain_masses,
 }
 
