@@ -7,6 +7,7 @@ split dyadically towards 2.
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import mpmath
@@ -96,6 +97,7 @@ def test_the_report_says_it_in_words(analysis):
     assert "w = 1 is a one-way gate: all of -1 to 1 is left for good" in flat
     assert "with probability 10^(-" in flat
     assert "e+79)" in flat
+    assert re.search(r"1\.0074533 +1\.00", text)  # its density peaks nearer to the gate
     assert "Doubles cannot carry the process for w from 1 to 4" in flat
     assert "nan" not in text
 

@@ -243,8 +243,8 @@ def _heights(analysis: Analysis, shown: list[Basin]) -> list[Line]:
     for b in shown:
         # The highest peaks of the density that are worth a mention.
         peaks = sorted(b.modes, key=lambda m: -m.log_density)[:2]
-        least = peaks[0].log_density - 7 if peaks else 0.0
-        peaks = [m for m in peaks if m.log_density > least or m.log_density == math.inf]
+        first = peaks[0].log_density if peaks else 0.0
+        peaks = [m for m in peaks if m.log_density > first - 7 or m.log_density == first]
         rows.append(
             (
                 f"{place(b.position)}{' (wall)' if b.at_wall else ''}",
