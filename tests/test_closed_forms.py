@@ -302,3 +302,9 @@ def test_breakpoints_a_rounding_beside_the_edges_of_panels():
     state = end_state(Diffusion(lambda x: -x, 1.0, (-2, 2), breakpoints=knots))
     exact = stats.truncnorm.std(-2 * 2**0.5, 2 * 2**0.5, scale=2**-0.5)
     assert state.std() == pytest.approx(exact, rel=1e-12)
+
+
+def test_a_mean_that_is_infinite_has_no_error_that_is_no_number():
+    """P ~ 1 / (1 + x^2)^0.8 on a half-line has no mean."""
+    state = end_state(Diffusion(lambda x: -0.8 * x / (1 + x**2), 1.0, (0, np.inf)))
+    assert (state.mean(), state.mean_error) == (np.inf, 0.0)

@@ -26,8 +26,10 @@ from stationary import (
 from stationary.cli import main
 from stationary.evolution.exponential import Propagator
 from stationary.evolution.generator import chain_on
+from stationary.evolution.moments import closed_moments
 from stationary.evolution.relaxation import slowest
 from stationary.evolution.request import times_until
+from stationary.process.initial import Initial
 
 INF = math.inf
 TIMES = np.array([0.1, 0.5, 1.0, 2.0, 5.0, 40.0])
@@ -134,12 +136,22 @@ def test_a_heavy_tail_that_is_not_reached_costs_nothing(start):
 
 
 def test_a_heavy_tail_is_right_at_all_times_and_what_it_hides_is_called_unknown():
-    """With f = c x / 2 it is sinh of a Brownian motion, whose variance comes from nowhere seen."""
+    """With f = c x / 2 it is sinh of a Brownian motion, whose variance comes from nowhere seen.
+
+    The equations of its moments are closed: they know it. With 1e-12 cos x they are not.
+    """
     c, t = 0.01, np.array([0.1, 10.0, 1000.0])
-    e = evolve(process(lambda x: c / 2 * x, lambda x: c * (1 + x**2)), 0.5, t)
-    assert_distribution(
-        e, lambda x, t: stats.norm.cdf((np.arcsinh(x) - np.arcsinh(0.5)) / np.sqrt(c * t))
-    )
+
+    def cdf(x, t):
+        return stats.norm.cdf((np.arcsinh(x) - np.arcsinh(0.5)) / np.sqrt(c * t))
+
+    known = evolve(process(lambda x: c / 2 * x, lambda x: c * (1 + x**2)), 0.5, t)
+    assert_distribution(known, cdf)
+    exact = (np.exp(2 * c * t) * np.cosh(2 * np.arcsinh(0.5)) - 1) / 2 - np.exp(c * t) / 4
+    assert (np.abs(known.std - np.sqrt(exact)) <= known.std_error).all()
+    noise = process(lambda x: c / 2 * x, lambda x: c * (1 + x**2) + 1e-12 * np.cos(x))
+    e = evolve(noise, 0.5, t)
+    assert_distribution(e, cdf)
     assert math.isnan(e.std[-1])
     assert e.std_error[-1] == INF
     assert "unknown" in e.summary()
@@ -305,12 +317,33 @@ def test_the_error_of_a_metastable_relaxation_time_is_true():
     assert e.relaxation_time == pytest.approx(math.exp(e.log_relaxation_time))
 
 
-@pytest.mark.parametrize("drift", [np.tanh, np.sign])
-def test_an_endless_slope_has_no_longest_time(drift):
-    """Where f does not grow with |x| the spectrum goes on without a gap beyond the first mode."""
-    e = evolve(process(lambda x: -drift(x), 1.0, breakpoints=(0.0,)), 1.0, [1.0], cells=100)
-    assert e.relaxation_time is None
-    assert e.slowest_mode is None
+@pytest.mark.parametrize(
+    ("drift", "variance", "domain", "gap", "has_mode"),
+    [
+        (lambda x: -np.tanh(x), 1.0, (-INF, INF), 1 / 2, False),  # V = 1/2 - sech^2
+        (lambda x: -np.sign(x), 1.0, (-INF, INF), 1 / 2, False),
+        # Poeschl and Teller: (9 - 4) / 2.
+        (lambda x: -3 * np.tanh(x), 1.0, (-INF, INF), 5 / 2, True),
+        # Wong's Student t: 1 where x has a variance in the end, else (1 + b / 2)^2 / (2 b).
+        (lambda x: -x, lambda x: 1 + 0.2 * x**2, (-INF, INF), 1, True),
+        (lambda x: -x, lambda x: 1 + x**2, (-INF, INF), 1, True),
+        (lambda x: -x, lambda x: 1 + 3 * x**2, (-INF, INF), 25 / 24, False),
+        (lambda x: 1 - x, lambda x: 5 * x**2, (0, INF), 49 / 40, False),  # an inverse gamma law
+        (lambda x: -(x**3), 1.0, (-INF, INF), 0.9677416, True),  # finite differences of V
+        (lambda x: -x / (1 + x**2) ** 0.75, 1.0, (-INF, INF), None, False),  # V goes to 0
+    ],
+)
+def test_a_continuous_spectrum_starts_where_the_potential_of_its_ends_tends_to(
+    drift, variance, domain, gap, has_mode
+):
+    cuts = (0.0,) if drift(np.array([1e-9]))[0] == -1 else ()
+    e = evolve(process(drift, variance, domain, breakpoints=cuts), 1.0, [1.0], cells=100)
+    assert (e.slowest_mode is not None) == has_mode
+    if gap is None:
+        assert e.relaxation_time is None
+        return
+    assert abs(e.log_relaxation_time + math.log(gap)) <= e.relaxation_error + 1e-6
+    assert ("continuous spectrum" in " ".join(e.summary().split())) == (not has_mode)
 
 
 # -- stiffness ------------------------------------------------------------------------------------
@@ -727,3 +760,29 @@ def test_probabilities_that_cells_do_not_tell_are_called_unknown():
     assert e.error[0] == 1
     assert "the distance to the end state is unknown" in " ".join(e.summary().split())
     assert "not been reached" not in e.summary()
+
+
+def test_moments_are_exact_where_their_equations_are_closed_whatever_the_tails():
+    """dx = -x dt + (1 + 3 x^2)^(1/2) dB from 1/2: E x = e^-t / 2, E x^2 = 5 e^t / 4 - 1."""
+    t = np.array([1.0, 3.0])
+    e = evolve(process(lambda x: -x, lambda x: 1 + 3 * x**2), 0.5, t, cells=100)
+    exact = np.sqrt(1.25 * np.exp(t) - 1 - np.exp(-2 * t) / 4)
+    assert (np.abs(e.mean - np.exp(-t) / 2) <= e.mean_error).all()
+    assert (np.abs(e.std - exact) <= e.std_error).all()
+    assert e.std_error.max() < 1e-10
+
+
+@pytest.mark.parametrize(
+    ("drift", "variance", "domain", "closed"),
+    [
+        (lambda x: 2 * (1 - x), lambda x: x, (0, INF), True),
+        (lambda x: 0.5 - x, lambda x: x * (1 - x), (0, 1), True),
+        (lambda x: -x, 1.0, (-1, INF), False),  # a wall
+        (lambda x: -x + 1e-12 * x**3, 1.0, (-INF, INF), False),
+        (np.tanh, 1.0, (-INF, INF), False),
+    ],
+)
+def test_closed_equations_of_moments_are_told_from_others(drift, variance, domain, closed):
+    diffusion = process(drift, variance, domain)
+    found = closed_moments(Initial.of(0.3, domain=domain, name="x"), diffusion, np.array([1.0]))
+    assert (found is not None) == closed

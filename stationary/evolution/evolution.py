@@ -74,7 +74,8 @@ class Evolution(Result):
         grow without bound, or where the drift alone decides.
     slowest_mode
         (cells,): the masses of the mode that decays last within its class; the sum of their
-        absolute values is 1. None where there is no gap.
+        absolute values is 1. None where there is no gap, or where it is the start of a continuous
+        spectrum.
     finest
         Cells of the finest grid.
     """

@@ -120,8 +120,9 @@ def _answer(e: Evolution) -> str:
         if abs(log_time) < 20:
             time = to_error(math.exp(log_time), math.exp(log_time) * max(e.relaxation_error, 1e-15))
         units = "" if unit == "time" else f" {unit}s"
+        where = "" if e.slowest_mode is not None else ", where a continuous spectrum starts"
         words.append(
-            f"Relaxation time (1 / spectral gap): {time}{units} (relative error "
+            f"Relaxation time (1 / spectral gap{where}): {time}{units} (relative error "
             f"{error_text(e.relaxation_error)})."
         )
     if to_end is None:

@@ -154,8 +154,9 @@ class Mixture:
             peak = number(c.mesh.x[:, np.argmax(c.mesh.log_mass)].mean())
             mean, uncertain = power_mean(c, 1, peak)
             total += c.weight * (peak + mean)
-            error += c.weight * (uncertain + spacing(peak + mean))
-            error += self.weight_error * c.weight * abs(peak + mean)
+            if finite(mean):
+                error += c.weight * (uncertain + spacing(peak + mean))
+                error += self.weight_error * c.weight * abs(peak + mean)
         for a in self.lumps:
             total += a.weight * a.position
             error += self.weight_error * a.weight * abs(a.position)
