@@ -16,6 +16,7 @@ from stationary import (
     Status,
     analyze,
     exact_chain,
+    simulate,
 )
 from stationary.chain.batches import batches_of
 from stationary.chain.elimination import Elimination
@@ -812,3 +813,35 @@ def test_moments_to_order_four_of_random_linear_gradients_are_within_their_error
     exact = [mean, *central[2:]]
     for value, truth, error in zip(only.moments, exact, only.moment_errors, strict=False):
         assert abs(Fraction(float(value)) - truth) <= error
+
+
+@pytest.mark.parametrize("decay", [30.0, 1e6, 1e9])
+def test_steps_that_wind_around_the_walls_many_times_are_spread_evenly(decay):
+    """An expanding map of reflections keeps the even law of [-4, 3]; nothing settles at a wall."""
+    quadratics = Landscape(
+        losses=lambda w: ((w + 0.3) ** 2 / 2, (w - 0.2) ** 2 / 2),
+        learning_rate=0.1,
+        weight_decay=decay,
+        domain=(-4, 3),
+    )
+    chain = exact_chain(quadratics, cells=256)
+    assert chain.kind == "density"
+    # Walls 1e5 wide of the mark, or three: to the part of a turn that is left over.
+    within = 0.01 if decay > 100 else 0.06
+    assert chain.mean() == pytest.approx(-0.5, abs=7 * within)
+    assert chain.std() == pytest.approx(7 / math.sqrt(12), rel=within)
+    walked = simulate(quadratics, walkers=20_000, steps=1, burn_in=100, seed=1)
+    assert abs(walked.mean - chain.mean()) < 4 * walked.mean_error + chain.mean_error
+    assert abs(walked.std - chain.std()) < 4 * walked.std_error + chain.std_error
+    assert chain.folded == pytest.approx(1 if decay > 100 else 1 - 1 / 2.1, abs=0.15)
+
+
+def test_between_the_parts_of_a_class_walkers_are_on_their_way_to_it():
+    """Walls throw SGD to and fro around a minimum at which it stays for long if it starts there."""
+    landscape = analyze("examples/two_minima.py", weight_decay=21.0).landscape
+    chain = exact_chain(landscape, cells=256)
+    assert chain.probability(-1, 1) < 1e-12
+    assert chain.log_arrival > math.log(100)
+    said = " ".join(str(analyze(landscape)).split())
+    assert "is around w = -0.0055" not in said.partition("small-step")[0]
+    assert "% of its steps lead beyond the walls" in said

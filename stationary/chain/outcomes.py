@@ -59,7 +59,9 @@ def weights_of(
     """Of points, classes and ends, in this order; `stays` is what never leaves its start."""
     held, count = ground.held, len(points) + len(components) + len(outside)
     alone = np.array([1 - stays]) if count == 1 else None
-    whole = [c.interval for c in components] == [(held.lower, held.upper)]
+    whole = [c.interval for c in components if np.isfinite(c.log_mass).all()] == [
+        (held.lower, held.upper)
+    ]
     if count == 0 or (count == 1 and whole):
         return Weights(alone, 0.0, -math.inf)
     passage = _Passage(ground, points, components, outside)
@@ -129,11 +131,9 @@ class _Passage:
         for k, c in enumerate(components):
             low, high = c.interval
             inside = (low < middle) & (middle < high) & (owner < 0)
-            alone = all(d is c or d.interval[1] <= low or high <= d.interval[0] for d in components)
-            if not alone:  # classes that interlace: what none of them fills is on its way
-                cell = np.clip(np.searchsorted(c.edges, middle) - 1, 0, len(c.log_mass) - 1)
-                inside &= np.isfinite(c.log_mass[cell])
-            owner[inside] = a + k
+            # What no class fills is on its way, also between the parts of one.
+            cell = np.clip(np.searchsorted(c.edges, middle) - 1, 0, len(c.log_mass) - 1)
+            owner[inside & np.isfinite(c.log_mass[cell])] = a + k
         ends = [k for k in (0, 1) if held.ends[k] == "leave"]
         result = np.zeros((n, b + len(outside)))
         done = owner >= 0

@@ -29,7 +29,15 @@ from stationary.states.basins import Basin, basins_of
 from stationary.states.distribution import EndState
 from stationary.wording import tidy
 
-__all__ = ["Climb", "GateStep", "MinimumStep", "StepIndicators", "step_indicators"]
+__all__ = [
+    "OVERSHOOTS",
+    "UNSETTLED",
+    "Climb",
+    "GateStep",
+    "MinimumStep",
+    "StepIndicators",
+    "step_indicators",
+]
 
 Array = NDArray[Any]
 

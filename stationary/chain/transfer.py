@@ -36,9 +36,10 @@ from stationary.chain.multilevel import log_stationary
 __all__ = ["Transfer", "closed_classes", "transfers"]
 
 Array = NDArray[Any]
+Pieces = tuple[Array, ...]  # row, share, from a to b, slope, rise of the log density along it
 
 CHUNK = 2**18  # images at a time
-FOLDS = 50  # reflections of one step before what is left is put at the end
+ROUND = 16  # times a step winds around the interval, from which on all but the last is even
 NOISE = 16 * np.finfo(float).eps  # overlaps below this, relative to the positions, are rounding
 STEEPEST = 300.0  # change of log density within one cell
 ROUNDS = 600  # steps in which the moments within cells may settle, where
@@ -322,68 +323,94 @@ def _part(
     begins = np.flatnonzero(np.append(True, np.diff(key) > 0))
     links = np.add.reduceat(np.array(weights), begins, axis=1)
     counts = np.bincount(key[begins] // (n + 2), minlength=m)
-    folded = np.bincount(turned[0] - cells.start, turned[1], minlength=m)
+    folded = np.bincount(row - cells.start, turned, minlength=m)
     return counts, key[begins] % (n + 2), links, np.clip(folded, 0.0, 1.0)
 
 
 def _kept(
-    pieces: tuple[Array, ...], edges: Array, ends: tuple[str, str]
-) -> tuple[tuple[Array, ...], tuple[Array, ...], tuple[Array, Array]]:
-    """Pieces with all that lay beyond the ends turned back, carried around, or told apart."""
-    lower, upper = edges[0], edges[-1]
-    n = len(edges) - 1
+    pieces: Pieces, edges: Array, ends: tuple[str, str]
+) -> tuple[Pieces, tuple[Array, ...], Array]:
+    """Pieces with all that lay beyond the ends turned back or carried around; what has left, by
+    rows, columns and mass; and how much of each piece was turned back."""
+    lower, upper, n = edges[0], edges[-1], len(edges) - 1
     noise = NOISE * max(abs(lower), abs(upper))
-    out = [(np.empty(0, int), np.empty(0, int), np.empty(0))]  # rows, columns, mass
-    turned = [(np.empty(0, int), np.empty(0))]
+    out = [(np.empty(0, int), np.empty(0, int), np.empty(0))]
+    sides = [(k, end, -1.0 if k == 0 else 1.0) for k, end in enumerate((lower, upper))]
     row, share, a, b, slope, k = pieces
-    if ends[0] == "periodic":
-        period = upper - lower
-        shift = np.floor((np.minimum(a, b) - lower) / period) * period
-        a, b = a - shift, b - shift
-    for _ in range(FOLDS):
+    turned = np.zeros(len(row))
+    for side, end, sign in sides:
+        if ends[side] == "fold":
+            far = np.maximum(sign * (a - end), sign * (b - end)) > noise
+            turned[far] += share[far] * _between(k[far], *_beyond(a[far], b[far], end, sign))
+    if ends[0] == ends[1] and ends[0] in ("fold", "periodic"):
+        pieces = _wound(pieces, lower, upper, (2 if ends[0] == "fold" else 1) * (upper - lower))
+    for _ in range(4 * ROUND):
+        row, share, a, b, slope, k = pieces
         moved = False
-        for side, (end, sign) in enumerate(((lower, -1.0), (upper, 1.0))):
+        for side, end, sign in sides:
             beyond = np.maximum(sign * (a - end), sign * (b - end)) > noise
             if not beyond.any():
                 continue
             moved = True
             r, p, x, y, s, q = (v[beyond] for v in (row, share, a, b, slope, k))
-            # The piece runs from x at t = 0 to y at t = 1 and is cut at `cut`.
-            cut = np.divide(end - x, y - x, out=np.zeros_like(x), where=y != x)
-            cut = np.clip(cut, 0.0, 1.0)
-            rising = sign * (y - x) > 0
-            wholly = np.minimum(sign * (x - end), sign * (y - end)) >= 0
-            start = np.where(wholly, 0.0, np.where(rising, cut, 0.0))
-            stop = np.where(wholly, 1.0, np.where(rising, 1.0, cut))
-            over = p * _between(q, start, stop)
+            start, stop = _beyond(x, y, end, sign)
+            over, leaning = p * _between(q, start, stop), q * (stop - start)
+            outward, inward = (np.minimum, np.maximum) if sign < 0 else (np.maximum, np.minimum)
+            # What stays within, and what lay beyond.
+            i = stop - start < 1
+            from_, to = np.where(start == 0, stop, 0.0)[i], np.where(start == 0, 1.0, start)[i]
+            within = p[i] * _between(q[i], from_, to)
+            new = [
+                (r[i], within, inward(x[i], end), inward(y[i], end), s[i], q[i] * (to - from_)),
+            ]
+            x, y = outward(x, end), outward(y, end)
             if ends[side] == "leave":
                 out.append((r, np.full(len(r), n + side), over))
             elif ends[side] == "fold":
-                turned.append((r, over))
-            # What stays within, and what lay beyond.
-            i = ~wholly
-            xi, yi = x[i], y[i]
-            inward, outward = (np.maximum, np.minimum) if sign < 0 else (np.minimum, np.maximum)
-            from_, to = np.where(rising[i], 0.0, cut[i]), np.where(rising[i], cut[i], 1.0)
-            within = p[i] * _between(q[i], from_, to)
-            new = [(r[i], within, inward(xi, end), inward(yi, end), s[i], q[i] * (to - from_))]
-            beyond_k = q * (stop - start)
-            if ends[side] == "fold":
-                new.append(
-                    (r, over, 2 * end - outward(x, end), 2 * end - outward(y, end), -s, beyond_k)
-                )
+                new.append((r, over, 2 * end - x, 2 * end - y, -s, leaning))
             elif ends[side] == "periodic":
                 step = -sign * (upper - lower)
-                new.append((r, over, outward(x, end) + step, outward(y, end) + step, s, beyond_k))
+                new.append((r, over, x + step, y + step, s, leaning))
             keep = tuple(v[~beyond] for v in (row, share, a, b, slope, k))
             row, share, a, b, slope, k = (np.concatenate(v) for v in zip(keep, *new, strict=True))
+        pieces = row, share, a, b, slope, k
         if not moved:
             break
     a, b = np.clip(a, lower, upper), np.clip(b, lower, upper)
     rows, columns, mass = (np.concatenate(v) for v in zip(*out, strict=True))
-    back = np.concatenate([t[0] for t in turned]), np.concatenate([t[1] for t in turned])
     zeros = np.zeros(len(mass))
-    return (row, share, a, b, slope, k), (rows, columns, mass, zeros, zeros, zeros), back
+    return (row, share, a, b, slope, k), (rows, columns, mass, zeros, zeros, zeros), turned
+
+
+def _beyond(a: Array, b: Array, end: Any, sign: float) -> tuple[Array, Array]:
+    """From where to where, of 0 to 1, what runs evenly from a to b is beyond an end."""
+    cut = np.divide(end - a, b - a, out=np.zeros_like(a), where=b != a).clip(0.0, 1.0)
+    rising = sign * (b - a) > 0
+    wholly = np.minimum(sign * (a - end), sign * (b - end)) >= 0
+    return np.where(wholly | ~rising, 0.0, cut), np.where(wholly | rising, 1.0, cut)
+
+
+def _wound(pieces: Pieces, lower: Any, upper: Any, period: Any) -> Pieces:
+    """Pieces moved by whole periods to where their lower ends are within the first; of those that
+    wind around it often, all but the last turn is even."""
+    row, share, a, b, slope, k = pieces
+    low, high = np.minimum(a, b), np.maximum(a, b)
+    shift = np.where((low < lower) | (high > upper), np.floor((low - lower) / period) * period, 0)
+    a, b = a - shift, b - shift
+    times = np.floor((high - low) / period)
+    wide = times >= ROUND
+    if not wide.any():
+        return row, share, a, b, slope, k
+    r, p, q = row[wide], share[wide], k[wide]
+    whole = times[wide] * period / (high - low)[wide]
+    even, zeros = p * _between(q, np.zeros_like(q), whole), np.zeros(len(r))
+    share, k = share.copy(), k.copy()
+    a = np.where(wide, a + np.sign(b - a) * times * period, a)
+    share[wide], k[wide] = p - even, q * (1 - whole)
+    shift = np.where(wide, np.floor((np.minimum(a, b) - lower) / period) * period, 0)
+    rest = row, share, a - shift, b - shift, slope, k
+    full = r, even, zeros + lower, zeros + upper, zeros, zeros
+    return tuple(np.concatenate(v) for v in zip(rest, full, strict=True))
 
 
 def _spread(

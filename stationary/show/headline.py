@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 from stationary.analysis import Analysis
 from stationary.chain.run import Run
-from stationary.chain.steps import MinimumStep
-from stationary.sgd import COMPARED, Belief, FiniteStep, SgdBasin
+from stationary.chain.steps import OVERSHOOTS, UNSETTLED, MinimumStep
+from stationary.sgd import COMPARED, HELD, Belief, FiniteStep, SgdBasin
 from stationary.show.answer import Place, answer, around, ends_of, places
 from stationary.show.layout import tabulated
 from stationary.wording import digits_left, joined, power_text, probability_text, steps_text
@@ -36,10 +36,11 @@ def headline(analysis: Analysis) -> list[str]:
         within = max(apart + error, 1e-9)
         agrees = "SGD's exact chain with this step agrees"
         agrees += f", to within {within:.1g} in each mass." if math.isfinite(within) else "."
-        return [f"{answer(plain).rstrip()} {agrees}", *_reach(sgd, place, run)]
+        return [f"{answer(plain).rstrip()} {agrees}", *_turned(sgd), *_reach(sgd, place, run)]
     return [
         *_confined(sgd),
         _settled(sgd, place),
+        *_turned(sgd),
         f"{_limit(plain, sgd, place)}: {sgd.believed.value}.",
         *_reach(sgd, place, run),
     ]
@@ -142,9 +143,34 @@ def _settled(sgd: FiniteStep, place: Place) -> str:
     ranked = sorted(sgd.basins, key=lambda b: -_log(b.log_chain))
     kept = [b for b in ranked if _log(b.log_chain) > -math.inf or not b.certain]
     listed = _listed(kept, place, _held, math.nan if sgd.spread is None else sgd.spread[1])
+    if len(kept) == 1 and _overshoots(sgd):
+        low, high = chain.interval(1.0)
+        between = f"between w = {low:.6g} and {high:.6g}"
+        listed = f"{between} (standard deviation {chain.std():.3g}), settled nowhere"
     gone = [f"w = {place(b.position)}" for b in ranked if b not in kept and not b.at_end]
     left = f", and leaves {' and '.join(gone[:SHOWN])} for good" if gone else ""
     return f"In the long run SGD is {listed}{left}."
+
+
+def _turned(sgd: FiniteStep) -> list[str]:
+    """How many steps only the walls keep in."""
+    folded = 0.0 if sgd.chain is None else sgd.chain.folded
+    if not folded > HELD:
+        return []
+    share = f"{100 * min(folded, 1.0):.{0 if folded > 0.1 else 1}f}"
+    said = f"{share} % of its steps lead beyond the walls and are turned back"
+    if _overshoots(sgd):
+        said += (
+            f": T times the curvature is {sgd.steps.largest:.2g}; above 1 SGD overshoots, above "
+            f"{UNSETTLED:g} it cannot settle"
+        )
+    return [f"{said}."]
+
+
+def _overshoots(sgd: FiniteStep) -> bool:
+    """Whether SGD is where it is because of walls that its steps overshoot to."""
+    folded = sgd.chain is not None and sgd.chain.folded > HELD
+    return folded and (sgd.steps.largest or 0.0) > OVERSHOOTS
 
 
 def _log(log_mass: float | None) -> float:
