@@ -49,14 +49,12 @@ def travel_times(diffusion: Diffusion, x: Array, goal: float) -> Value:
     half = (found.upper - found.lower) / 2
     parts = half * (r.integral @ found.coefficients[0])
     errors = 4 * half * found.tails[0] + 4 * DOUBLE.epsilon * np.abs(parts)
-    cell = np.searchsorted(edges, found.lower, side="right") - 1
-    times, off = np.zeros(len(edges)), np.zeros(len(edges))
-    np.add.at(times, cell + 1, parts)
-    np.add.at(off, cell + 1, errors)
-    times, off = rest + np.cumsum(times), 1e-8 * rest + np.cumsum(off)
-    at = np.searchsorted(edges, distance)
+    times = np.cumsum(np.append(rest, parts))
+    off = np.cumsum(np.append(1e-8 * rest, errors))
+    at = np.searchsorted(found.upper, distance)
+    at = np.where(distance > edges[0], np.minimum(at + 1, len(parts)), 0)
+    time, error = times[at], off[at]
     near = distance < edges[0]
-    time, error = times[np.minimum(at, len(edges) - 1)], off[np.minimum(at, len(edges) - 1)]
     if near.any():
         time[near] = rest * (distance[near] / edges[0]) ** (1 - (slow or 0.0))
     with np.errstate(divide="ignore"):

@@ -117,11 +117,9 @@ class Law:
 
     @staticmethod
     def nowhere(outcomes: int, points: int, arithmetic: Arithmetic) -> Law:
-        def none() -> Value:
-            shape = (outcomes, points)
-            return Value(filled(shape, -math.inf, arithmetic), filled(shape, 0.0, arithmetic))
-
-        return Law(none(), none(), none())
+        shape = (outcomes, points)
+        logs, errors = ([filled(shape, x, arithmetic) for _ in range(3)] for x in (-math.inf, 0.0))
+        return Law(*map(Value, logs, errors))
 
     @staticmethod
     def at(outcome: int, outcomes: int, arithmetic: Arithmetic) -> Law:
@@ -142,11 +140,10 @@ class Law:
         whole = self.chance + other.chance
         possible = np.asarray(whole.log > -math.inf, dtype=bool)
         some = chosen(possible, whole.log, 0)
-        weights = [
+        a, b = (
             Value(chosen(possible, one.chance.log - some, -math.inf), one.chance.error)
             for one in (self, other)
-        ]
-        a, b = weights
+        )
 
         def mixed(x: Value, y: Value) -> Value:
             return _weighed(a, x) + _weighed(b, y)
@@ -154,11 +151,8 @@ class Law:
         apart = self.mean.square_of_difference(other.mean)
         both = np.asarray((a.log > -math.inf) & (b.log > -math.inf), dtype=bool)
         spread = (a * b * apart).only_where(both)
-        return Law(
-            whole,
-            mixed(self.mean, other.mean),
-            mixed(self.variance, other.variance) + spread,
-        )
+        variance = mixed(self.variance, other.variance) + spread
+        return Law(whole, mixed(self.mean, other.mean), variance)
 
     def each(self, change: Callable[[Value], Value]) -> Law:
         """The same change of all three."""

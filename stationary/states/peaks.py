@@ -51,15 +51,11 @@ def peaks_of(state: EndState) -> tuple[Peak, ...]:
                 )
             else:
                 found.append(peak)
+    names = "position", "lower", "upper", "log_mass", "log_half"
     error = compact(state.error)
     return tuple(
-        Peak(
-            state.given(p.position),
-            state.given(p.lower),
-            state.given(p.upper),
-            state.given(p.log_mass),
-            p.mass_error + error,
-            state.given(p.log_half),
+        replace(
+            p, mass_error=p.mass_error + error, **{n: state.given(getattr(p, n)) for n in names}
         )
         for p in found
     )

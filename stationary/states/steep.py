@@ -7,6 +7,7 @@ until the slow solution takes over.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -156,13 +157,23 @@ def derivatives(c: Array, r: Rule) -> Array:
 
 
 def _slow(slopes: Array, first: Any, half: Any, r: Rule) -> tuple[Array, Any]:
-    """rho at the nodes and at the right end: rho' = half - slopes rho, from rho = first."""
-    if r.arithmetic is DOUBLE:
-        integral, whole = _integration(r.n)
-        matrix = np.diag(1 / slopes) + integral
-        d = np.linalg.solve(matrix, half / slopes - first)
-        return first + integral @ d, first + whole @ d
-    return _slow_in_digits(slopes, first, half, r)
+    """rho at the nodes and at the right end: rho' = half - slopes rho, from rho = first.
+
+    Solved in doubles, and corrected by what it leaves over.
+    """
+    inverse = np.linalg.inv(np.diag(1 / to_float(slopes)) + _integration(r.n))[None]
+    unit = half / slopes[0]
+    right = ((half / slopes - first) / unit)[:, None]
+
+    def integrals(d: Array) -> tuple[Array, Array]:
+        c = r.antiderivative @ (r.coefficients @ d)
+        return r.at_nodes @ c[: r.n], c.sum(axis=0)
+
+    def left(d: Array) -> Array:
+        return as_array(right - d / slopes[:, None] - integrals(d)[0])
+
+    within, whole = integrals(_corrected(0 * right, left, inverse, r))
+    return first + unit * within[:, 0], first + unit * number(whole[0])
 
 
 def _is_resolved(rho: Array, r: Rule) -> bool:
@@ -193,23 +204,6 @@ def slowest_of(slopes: Array, half: Array, r: Rule) -> tuple[Array, Array, Array
     return scale * (even - odd), scale * unit, scale * (even + odd)
 
 
-def _slow_in_digits(slopes: Array, first: Any, half: Any, r: Rule) -> tuple[Array, Any]:
-    """The same, solved in doubles and corrected by what it leaves over in many digits."""
-    inverse = np.linalg.inv(np.diag(1 / to_float(slopes)) + _integration(r.n)[0])[None]
-    unit = half / slopes[0]
-    right = ((half / slopes - first) / unit)[:, None]
-
-    def integrals(d: Array) -> tuple[Array, Array]:
-        c = r.antiderivative @ (r.coefficients @ d)
-        return r.at_nodes @ c[: r.n], c.sum(axis=0)
-
-    def left(d: Array) -> Array:
-        return as_array(right - d / slopes[:, None] - integrals(d)[0])
-
-    within, whole = integrals(_corrected(0 * right, left, inverse, r))
-    return first + unit * within[:, 0], first + unit * number(whole[0])
-
-
 def _corrected(d: Array, left: Callable[[Array], Array], inverse: Array, r: Rule) -> Array:
     """The solutions of linear systems in many digits, from what is left over at d.
 
@@ -229,13 +223,8 @@ def _corrected(d: Array, left: Callable[[Array], Array], inverse: Array, r: Rule
     return d
 
 
-def _integration(n: int) -> tuple[Array, Array]:
-    """Values at the nodes -> integrals from -1 to the nodes, and to 1 (doubles)."""
-    if n not in _MATRICES:
-        r = rule(n)
-        table = r.antiderivative @ r.coefficients
-        _MATRICES[n] = (r.basis.T @ table[:n], table.sum(axis=0))
-    return _MATRICES[n]
-
-
-_MATRICES: dict[int, tuple[Array, Array]] = {}
+@functools.cache
+def _integration(n: int) -> Array:
+    """Values at the nodes -> integrals from -1 to the nodes (doubles)."""
+    r = rule(n)
+    return as_array(r.basis.T @ (r.antiderivative @ r.coefficients)[:n])

@@ -25,7 +25,6 @@ from stationary.numbers.elementary import (
     converted,
     depth_of,
     exp,
-    expm1,
     finite,
     infinite,
     log,
@@ -38,7 +37,6 @@ from stationary.numbers.elementary import (
 )
 from stationary.weight.cumulative import Cumulative, Integrated
 from stationary.weight.mesh import DEEP, Mesh, log_masses, monotone_mesh
-from stationary.weight.tail import Tail
 from stationary.weight.weight import Weight, peak_edges, summits, weight_on
 
 DEEPEST = 700.0  # below the top of log P a function that grows may still matter to a mean
@@ -61,7 +59,9 @@ def component_on(
     if cuts.size:
         tops = summits(density, VISIBLE) if sharp else ()
         parts = replace(parts, sampling=focused(parts.sampling, cuts, tops))
-        density = density.focused(parts)
+        sharper = weight_on(parts, s, k)
+        sharper.__dict__["turns"] = density.turns  # they are where they were
+        density = sharper
     mesh = monotone_mesh(density, _cuts(density))
     return parts, Component(parts.sampling.interval, 1.0, density, mesh)
 
@@ -227,7 +227,9 @@ class Component:
     @cached_property
     def cumulative(self) -> Cumulative:
         """The mass on either side of a point, where that is not tiny."""
-        return Cumulative.on_mesh(self.density, self.mesh, self.log_tail_masses)
+        m, gentle = self.mesh, np.zeros(len(self.mesh.lower), dtype=bool)
+        parts = m.lower, m.upper, m.top, m.coefficients, gentle
+        return Cumulative(self.density, *parts, self.log_tail_masses)
 
     def deep(self, side: int, octaves: int) -> Cumulative | Integrated:
         """The same however small it is, as far as octaves beyond what was sampled on a side."""
@@ -330,10 +332,10 @@ class Component:
         start, stop = density.sampling.lower, density.sampling.upper
         parts = [self._log_mass_between(density, max(low, start), min(high, stop))]
         for tail in density.tails:
-            if tail is not None:
-                inside = low < tail.start if tail.side == "lower" else high > tail.start
-                if inside:
-                    parts.append(self._tail_between(tail, low, high))
+            if tail is not None and (
+                low < tail.start if tail.side == "lower" else high > tail.start
+            ):
+                parts.append(tail.log_between(low, high) - self.log_norm)
         # Beyond what was sampled the panels of more octaves count, within it those of the peaks.
         for side, (a, b) in enumerate(((low, min(high, start)), (max(low, stop), high))):
             if density.fades[side] and a < b:
@@ -351,19 +353,6 @@ class Component:
         turns = density.turns
         cuts = np.concatenate([[low], turns[(turns > low) & (turns < high)], [high]])
         return logsumexp(log_masses(density, cuts)) - self.log_norm
-
-    def _tail_between(self, tail: Tail, low: Any, high: Any) -> Any:
-        """log of the probability between two points in a tail (clipped to it)."""
-        near, far = sorted(tail.sign * (p - tail.anchor) for p in (low, high))
-        if tail.outward:
-            near = max(near, tail.reach)
-        else:
-            near, far = max(near, 0), min(far, tail.reach)
-        # The tail's mass is that beyond r, towards its end.
-        more, less = (near, far) if tail.outward else (far, near)
-        pair = tail.log_mass(np.array([more, less])) - self.log_norm
-        with np.errstate(divide="ignore"):
-            return number(pair[0] + log(-expm1(number(min(pair[1] - pair[0], 0)))))
 
     @cached_property
     def deep_mesh(self) -> Mesh:

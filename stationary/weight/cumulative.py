@@ -35,7 +35,7 @@ from stationary.numbers.elementary import (
     to_float,
 )
 from stationary.panels.halving import halved
-from stationary.weight.mesh import Mesh, log_masses
+from stationary.weight.mesh import log_masses
 from stationary.weight.weight import Weight
 
 FALL = 2.0  # of log W over a panel: a part of it then loses no digit that is shown
@@ -53,12 +53,6 @@ class Cumulative:
     coefficients: Array  # (n, panels): of that polynomial; on steep panels of log |G|
     is_steep: Array  # (panels,)
     outer: tuple[Any, Any]  # log of the masses below and above all panels
-
-    @classmethod
-    def on_mesh(cls, weight: Weight, m: Mesh, outer: tuple[Any, Any]) -> Cumulative:
-        """On panels that resolve where the weight is great; between them there is nothing."""
-        gentle = np.zeros(len(m.lower), dtype=bool)
-        return cls(weight, m.lower, m.upper, m.top, m.coefficients, gentle, outer)
 
     @classmethod
     def to_the_bottom(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from stationary.numbers.elementary import Array, exp, expm1, infinite, log, log1p
+from stationary.numbers.elementary import Array, exp, expm1, infinite, log, log1p, number
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,17 @@ class Tail:
         with np.errstate(divide="ignore"):
             power = self.room * log(u)
         return np.asarray(self.level + log(self.reach) + power + log(self._bracket(0.0, u)))
+
+    def log_between(self, low: Any, high: Any) -> Any:
+        """log of the mass between two points, clipped to the tail."""
+        near, far = sorted(self.sign * (p - self.anchor) for p in (low, high))
+        near, far = (
+            (max(near, self.reach), far) if self.outward else (max(near, 0), min(far, self.reach))
+        )
+        # The tail's mass is that beyond r, towards its end.
+        more, less = self.log_mass(np.array([near, far] if self.outward else [far, near]))
+        with np.errstate(divide="ignore"):
+            return number(more + log(-expm1(number(min(less - more, 0)))))
 
     def distance(self, log_mass: Array) -> Array:
         """r beyond which the tail holds the mass exp(log_mass)."""

@@ -171,12 +171,6 @@ class Weight(PiecewiseLog):
             self._memory[side, octaves] = wide
         return wide
 
-    def focused(self, parts: Anatomy) -> Weight:
-        """The same weight on panels cut close around its peaks; its turns are where they were."""
-        sharp = weight_on(parts, self.s, self.k)
-        sharp.__dict__["turns"] = self.turns
-        return sharp
-
     def polished(self, x: Array) -> Array:
         """Turning points x, moved by Newton's method to where (2 s f - k a') / a vanishes.
 
