@@ -24,10 +24,12 @@ from stationary.numbers.elementary import (
     as_array,
     depth_of,
     exp,
+    finite,
     log,
     logaddexp_at,
     smallest_of,
     spacing,
+    sqrt,
     to_float,
 )
 from stationary.panels.halving import halved
@@ -35,8 +37,6 @@ from stationary.panels.logarithm import PiecewiseLog
 from stationary.weight.weight import Weight
 
 LEVEL_IN_DIGITS = 0.3  # the same per node, where there are more
-STEEPEST = 10000  # panels that one is cut into at most
-SMALLEST_SHARE = 1e-100  # of a piece, in which its whole mass may lie
 MAX_PANELS = 20000
 HIGHEST = 600.0  # of log P above its top at the nodes, so that no double overflows
 LEVEL = 4.0  # the fall of log P over a panel of 20 nodes
@@ -193,20 +193,14 @@ def log_masses(density: Weight, cuts: Array, depth: float | Array | None = None)
 
 
 def mesh_on(
-    density: PiecewiseLog,
-    low: Array,
-    high: Array,
-    depth: float | Array | None = None,
-    level: float | None = None,
+    density: PiecewiseLog, low: Array, high: Array, depth: float | Array | None = None
 ) -> Mesh:
     """The mesh on pieces [low, high], on each of which log P is monotone.
 
-    Panels with less than e^-depth of the mass of their piece are left out. On none does log P
-    fall by much more than `level`, if that is given.
+    Panels with less than e^-depth of the mass of their piece are left out.
     """
     arithmetic = arithmetic_of(density.coefficients)
-    usual, levels = level_of(arithmetic)
-    steepest, level = (levels, usual) if level is None else (STEEPEST, level)
+    level, levels = level_of(arithmetic)
     depth = depth_of(arithmetic) if depth is None else depth
     length = high - low
     nudge = np.minimum(1e-6 * length, 4 * spacing(np.stack([low, high])))
@@ -216,36 +210,13 @@ def mesh_on(
     toward = np.where(rising, -1, 1)
     ceiling = np.maximum(left, right)
 
-    # Where has P fallen by LEVEL? Between distances in steps of 8 the fall is taken as a power:
-    # the square near a smooth peak, the distance itself down from a corner or a wall.
-    share = SMALLEST_SHARE if arithmetic is DOUBLE else 1e-300
-    finest = np.maximum(4 * spacing(summit), share * length)
-    ratio = to_float(np.maximum(length / finest, 1)) if len(length) else np.ones(1)
-    steps = 2 + math.ceil(np.log2(ratio).max(initial=0.0) / 3)
-
-    def falls(step: Array) -> tuple[Array, Array]:
-        distance = length * arithmetic.array(8.0) ** -step
-        at = summit + toward * distance
-        return distance, np.maximum(ceiling - density.inside(at), 0)
-
-    beyond_level, most = np.zeros(len(low), dtype=int), np.full(len(low), steps - 1)
-    while (beyond_level < most).any():
-        middle = (beyond_level + most + 1) // 2
-        so_far = np.asarray(falls(middle - 1)[1] >= level, dtype=bool)
-        beyond_level = np.where(so_far, middle, beyond_level)
-        most = np.where(so_far, most, middle - 1)
-    far = np.maximum(beyond_level - 1, 0)
-    (d, high_fall), (_, low_fall) = falls(far), falls(far + 1)
+    # Where P has fallen by so much: slope r + curve r^2 / 2 of its logarithm, from the top down.
+    at = np.where(rising, high - nudge[1], low + nudge[0])
+    slope = np.abs(density.panels.evaluate(density.derivative, at))
+    curve, k = np.abs(density.bend(at)), level * np.arange(1, levels + 1)[:, None]
     with np.errstate(all="ignore"):
-        # The power need not be known to more than a double.
-        fallen = to_float(high_fall / np.maximum(low_fall, 1e-12))
-        power = np.minimum(np.maximum(np.log(fallen) / math.log(8), 0.5), 4.0)
-        k = level * np.arange(levels + 1)[:, None]
-        share = to_float(k / np.where(high_fall > 0, high_fall, level)) ** (1 / power)
-        share = np.maximum(share, k / (64 * level * levels))  # beyond powers it may be nothing
-        t = np.where(beyond_level > 0, d * share, length)
-    t[0] = 0 * length
-    t = np.minimum(t, length)
+        t = 2 * k / (slope + sqrt(slope**2 + 2 * curve * k))
+    t = np.concatenate([(0 * length)[None], np.where(finite(t) & (t < length), t, length)])
     # t[1] is about the width of the piece's mass.
     floor = ceiling + log(np.maximum(t[1], smallest_of(arithmetic))) - depth
     # What remains is far down a slope, or a heavy tail: panels that double.
@@ -265,15 +236,13 @@ def mesh_on(
     keep = (width > 4 * spacing(summit)) & alive
     piece = np.broadcast_to(np.arange(len(low)), start.shape)[keep]
     # Cut again where the guess was wrong and P falls by more than it should on one panel.
-    parts = to_float(np.minimum(np.maximum(drop[keep] / level, 1), steepest))
+    parts = to_float(np.minimum(np.maximum(drop[keep] / level, 1), levels))
     count = np.ceil(parts).astype(int)
     owner = np.repeat(np.arange(len(count)), count)
     nth = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
-    begin, stride = start[keep], (stop - start)[keep] / count
-    first = begin[owner] + nth * stride[owner]
-    last = np.where(
-        nth + 1 == count[owner], stop[keep][owner], begin[owner] + (nth + 1) * stride[owner]
-    )
+    begin, end = start[keep][owner], stop[keep][owner]
+    stride, count = (end - begin) / count[owner], count[owner]
+    first, last = (np.where(n == count, end, begin + n * stride) for n in (nth, nth + 1))
     lower, upper = np.minimum(first, last), np.maximum(first, last)
     depths = np.broadcast_to(depth, len(floor))
     return _refined(density, lower, upper, piece[owner], floor + depths, depths)
