@@ -126,9 +126,9 @@ class Cumulated:
             i = key // 2
             mine = (x < mesh.lower[k]) & (k == i) if key % 2 else (x > mesh.upper[k]) & (k == i - 1)
             if key % 2 and i:
-                mine = (x > mesh.gaps_at(i)) & (x < mesh.lower[i])
+                mine = (x > mesh.gaps[i]) & (x < mesh.lower[i])
             elif not key % 2 and i < len(mesh.lower):
-                mine &= x <= mesh.gaps_at(i)
+                mine &= x <= mesh.gaps[i]
             if not mine.any():
                 continue
             if isinstance(rest, Rest) and not key % 2:
@@ -348,30 +348,24 @@ def _slowest(mesh: Mesh, f: Log, rising: Array, slopes: Array, half: Array) -> d
     return {i: known[keys[i]] for i in keys}
 
 
-def beyond(mesh: Mesh, f: Log, *, at_upper: bool) -> Rest | None:
-    """The integral of e^f between the panels and an end; None: no gap."""
-    gaps = dict(mesh.gaps)
-    i = len(mesh.lower) if at_upper else 0
-    if i not in gaps:
+def before(mesh: Mesh, f: Log) -> Rest | None:
+    """The integral of e^f between the lower end and the panels; None: no gap."""
+    if 0 not in mesh.gaps:
         return None
-    panel = i - 1 if at_upper else 0
-    rest = rest_of(mesh, f, panel, gaps[i], at_lower=not at_upper)
-    return replace(rest, error=rest.error + f.error[panel])
+    rest = rest_of(mesh, f, 0, mesh.gaps[0], at_lower=True)
+    return replace(rest, error=rest.error + f.error[0])
 
 
 class _Walk:
     """What lies between the panels, and at the ends."""
 
-    def __init__(self, mesh: Mesh, f: Log, ahead: bool, begin: LastLeg | None) -> None:
+    def __init__(self, mesh: Mesh, f: Log, ahead: bool, begin: Rest | LastLeg | None) -> None:
         self.begin = begin
         count = len(mesh.lower)
-        inner = {i: z for i, z in mesh.gaps if 0 < i < count}
-        outer = {i: z for i, z in mesh.gaps if i == 0 or (i == count and ahead)}
-        self.gaps = {**inner, **outer}
+        self.gaps = {i: z for i, z in mesh.gaps.items() if i < count or ahead}
         self.mesh, self.log = mesh, f
-        self.rests: dict[
-            int, Rest | LastLeg
-        ] = {}  # 2 i: beyond the panel before; 2 i + 1: before panel i
+        # 2 i: beyond the panel before; 2 i + 1: before panel i
+        self.rests: dict[int, Rest | LastLeg] = {}
         self.levels: dict[int, Any] = {}
         self.begins_steep = False
 
@@ -379,10 +373,8 @@ class _Walk:
         count = len(self.mesh.lower)
         for key, panel, at_lower in ((2 * i, i - 1, False), (2 * i + 1, i, True)):
             if 0 <= panel < count:
-                rest: Rest | LastLeg
-                if i == 0 and self.begin is not None:
-                    rest = self.begin
-                else:
+                rest = self.begin if i == 0 else None
+                if rest is None:
                     rest = rest_of(self.mesh, self.log, panel, self.gaps[i], at_lower=at_lower)
                 self.rests[key], self.levels[key] = rest, here
                 self.begins_steep |= i == 0 and rest.is_steep and not rest.diverges

@@ -42,7 +42,7 @@ from stationary.numbers.elementary import (
 from stationary.states.cumulation import (
     Cumulated,
     DivergesError,
-    beyond,
+    before,
     cumulated,
     resolved,
 )
@@ -320,11 +320,11 @@ def _last_leg(
     """int s M between the panels and the end that is left by, seen as the lower one."""
     if not down:
         mesh, s, m, held = mesh.mirrored, s.mirrored, m.mirrored, held.mirrored
-    scale, speed = (beyond(mesh, f, at_upper=False) for f in (s, m))
+    scale, speed = (before(mesh, f) for f in (s, m))
     if scale is None or speed is None or scale.is_steep or speed.is_steep or scale.diverges:
         return None
     b = cumulated(mesh, s, ahead=False, rounds=rounds)
-    both = beyond(mesh, m + b.log, at_upper=False)
+    both = before(mesh, m + b.log)
     if both is None or both.diverges or both.is_steep:
         return None
     level = number(mesh.value(held, mesh.lower[:1])[0])

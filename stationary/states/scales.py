@@ -77,7 +77,7 @@ class Mesh:
     step_error: Array  # (panels,): of the rise of Phi over each
     log_a_error: Array  # (panels,)
     ends: tuple[Any, Any]  # where the stretch ends; beyond the panels if these stop before
-    gaps: tuple[tuple[int, Any], ...]  # before which panel a singular point lies, and where
+    gaps: dict[int, Any]  # before which panel a singular point lies, and where
     weight: Any  # the convention c
     origin: Any  # from which distances count towards an infinite end
     slow: dict[Any, Any] = field(default_factory=dict, repr=False)  # see `cumulation`
@@ -124,7 +124,7 @@ class Mesh:
             "slope": -backwards["slope"],
             "ends": (-self.ends[1], -self.ends[0]),
             "origin": -self.origin,
-            "gaps": tuple((count - k, -z) for k, z in reversed(self.gaps)),
+            "gaps": {count - k: -z for k, z in self.gaps.items()},
         }
         return replace(self, **backwards)
 
@@ -141,9 +141,6 @@ class Mesh:
         counting = self.step_error * counted
         cumulated = np.cumsum(counting)
         return np.asarray(cumulated[-1] - cumulated[k] + counting[k] if above else cumulated[k])
-
-    def gaps_at(self, i: int) -> Any:
-        return dict(self.gaps)[i]
 
     def value(self, f: Log, x: Array) -> Array:
         """The logarithm f, a level, at points x that the panels cover."""
@@ -189,14 +186,14 @@ def mesh_on(
         block = _block(p, lower[new], upper[new], first_and_last, arithmetic, numbers, n)
         memory[i] = block.beside(memory[i], lower, upper) if i in memory else block
     blocks = [memory[i] for i in range(len(pieces)) if len(memory[i].lower)]
-    gaps: list[tuple[int, Any]] = []
+    gaps: dict[int, Any] = {}
     count = 0
     jumps = []  # of Phi, before each panel
     for i, b in enumerate(blocks):
         jump = np.zeros_like(b.middle)
         if i:
             # 2 f / a goes on as r^-order, with order below 1, on both sides of the point.
-            gaps.append((count, b.ends[0]))
+            gaps[count] = b.ends[0]
             jump[0] = _across(pieces, blocks[i - 1], b)
         jumps.append(jump)
         count += len(b.lower)
@@ -209,11 +206,11 @@ def mesh_on(
     whole["rises"] = whole["rises"] + (levels - start)
     ends = blocks[0].ends[0], blocks[-1].ends[1]
     if blocks[0].lower[0] != ends[0]:
-        gaps.insert(0, (0, ends[0]))
+        gaps[0] = ends[0]
     if blocks[-1].upper[-1] != ends[1]:
-        gaps.append((count, ends[1]))
+        gaps[count] = ends[1]
     origin = blocks[-1].origin if infinite(ends[1]) else blocks[0].origin
-    return replace(blocks[0], **whole, ends=ends, gaps=tuple(gaps), origin=origin)
+    return replace(blocks[0], **whole, ends=ends, gaps=gaps, origin=origin)
 
 
 _BY_PANEL = (
@@ -365,7 +362,7 @@ def _block(
         steps if own is DOUBLE or numbers is not DOUBLE else steps + numbers.epsilon * span / 4,
         cut[at] + numbers.epsilon * (1 + np.abs(log_a).max(axis=0, initial=0)),
         (number(arithmetic.array([ends[0]])[0]), number(arithmetic.array([ends[1]])[0])),
-        (),
+        {},
         found.diffusion.convention.value,
         Chart.of(found.diffusion, 1 if infinite(ends[1]) else 0, arithmetic).anchor,
     )

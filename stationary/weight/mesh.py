@@ -33,7 +33,6 @@ from stationary.numbers.elementary import (
     to_float,
 )
 from stationary.panels.halving import halved
-from stationary.panels.logarithm import PiecewiseLog
 from stationary.weight.weight import Weight
 
 LEVEL_IN_DIGITS = 0.3  # the same per node, where there are more
@@ -173,13 +172,13 @@ def _on_panels(density: Weight, cuts: Array, depth: Array) -> Mesh:
     return _refined(density, lower, upper, piece, most, depth)
 
 
-def log_masses(density: Weight, cuts: Array, depth: float | Array | None = None) -> Array:
+def log_masses(density: Weight, cuts: Array) -> Array:
     """log of the mass between neighbouring cuts, ascending, which must include all turns.
 
     Between some, all that counts lies within a few roundings of the end where log P is greater:
     there it is the density over its slope.
     """
-    mesh = mesh_on(density, cuts[:-1], cuts[1:], depth)
+    mesh = mesh_on(density, cuts[:-1], cuts[1:], depth_of(density.sampling.arithmetic))
     masses = np.full(len(cuts) - 1, -math.inf, dtype=cuts.dtype)
     logaddexp_at(masses, mesh.piece, mesh.log_mass)
     lost = np.flatnonzero(np.asarray(masses == -math.inf, dtype=bool))
@@ -192,16 +191,13 @@ def log_masses(density: Weight, cuts: Array, depth: float | Array | None = None)
     return masses
 
 
-def mesh_on(
-    density: PiecewiseLog, low: Array, high: Array, depth: float | Array | None = None
-) -> Mesh:
+def mesh_on(density: Weight, low: Array, high: Array, depth: float | Array) -> Mesh:
     """The mesh on pieces [low, high], on each of which log P is monotone.
 
     Panels with less than e^-depth of the mass of their piece are left out.
     """
-    arithmetic = arithmetic_of(density.coefficients)
+    arithmetic = density.sampling.arithmetic
     level, levels = level_of(arithmetic)
-    depth = depth_of(arithmetic) if depth is None else depth
     length = high - low
     nudge = np.minimum(1e-6 * length, 4 * spacing(np.stack([low, high])))
     left, right = np.split(density.inside(np.concatenate([low + nudge[0], high - nudge[1]])), 2)
@@ -249,10 +245,10 @@ def mesh_on(
 
 
 def _refined(
-    density: PiecewiseLog, lower: Array, upper: Array, piece: Array, most: Array, depth: Array
+    density: Weight, lower: Array, upper: Array, piece: Array, most: Array, depth: Array
 ) -> Mesh:
     """Panels, halved until they resolve P down to e^-depth of the most that a piece holds."""
-    arithmetic = arithmetic_of(density.coefficients)
+    arithmetic = density.sampling.arithmetic
     epsilon, r = arithmetic.epsilon, rule(nodes_in(arithmetic), arithmetic)
     complete, usual = True, to_float(depth) <= depth_of(arithmetic)
 
@@ -289,7 +285,7 @@ def _refined(
 
 
 def _off_at_ends(
-    density: PiecewiseLog, lower: Array, upper: Array, k: Array, c: Array, top: Array
+    density: Weight, lower: Array, upper: Array, k: Array, c: Array, top: Array
 ) -> Array:
     """By how much the polynomials miss P / exp(top) next to the ends of their panels.
 
