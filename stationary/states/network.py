@@ -470,9 +470,7 @@ def _outcome_at(side: Side) -> Outcome | None:
 def _closed(parts: Partition, g: int, group: Group) -> Outcome:
     if any(s.behaviour is Behaviour.UNDECIDED for s in group.sides):
         return Outcome("not decided", group=g)
-    inner = [
-        end.integrable for i in range(group.first, group.last + 1) for end in parts.pieces[i].ends
-    ]
-    if None in inner:
-        return Outcome("not decided", group=g)
-    return Outcome("density" if all(inner) else "spread", group=g)
+    pieces = parts.pieces[group.first : group.last + 1]
+    inner = [end.integrable for piece in pieces for end in piece.ends]
+    kind = "not decided" if None in inner else "density" if all(inner) else "spread"
+    return Outcome(kind, group=g)
