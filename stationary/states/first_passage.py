@@ -324,18 +324,18 @@ class _Line:
             endless[k] |= ((p > 0) & ~np.isfinite(values)).any(axis=1)
             return np.where((p > 0) & ~endless[k][:, None], values, 0).astype(float)
 
-        chance, off = start.expectation(lambda x: parts(x, 0, np.zeros(count)), cuts)
-        logs = [Value(*_logarithm(np.asarray(chance), off, worst[0]))]
-        centre = np.zeros(count)
-        for k in range(1, moments + 1):
+        chance, centre, logs = np.ones(count), np.zeros(count), []
+        for k in range(moments + 1):
             value, off = start.expectation(functools.partial(parts, k=k, centre=centre), cuts)
             with np.errstate(all="ignore"):
                 share = np.where(chance > 0, value / chance, 0)
                 share = np.where(endless[k], math.inf, share)
-                relative = off / np.where(chance > 0, chance, 1)
-            if k == 1:
+                error = np.where(share > 0, off / np.where(chance > 0, chance, 1) / share, 0)
+                logs.append(Value(np.log(share)[:, None], (error + worst[k])[:, None]))
+            if k == 0:
+                chance = np.asarray(value)
+            elif k == 1:
                 centre = np.where(np.isfinite(share), share, 0)
-            logs.append(Value(*_logarithm(share, relative, worst[k])))
         logs += [Value(np.full((count, 1), -math.inf), np.zeros((count, 1)))] * (3 - len(logs))
         return Law(*logs)
 
@@ -379,13 +379,6 @@ class _Line:
             rounded = np.where(np.isfinite(log) & (log != 0), 1 + np.abs(log) / 2, 0)
             error = error + DOUBLE.epsilon * rounded  # of the logarithm, and of its exponential
         return Estimate(log, error) if log.ndim else Estimate(number(log), number(error))
-
-
-def _logarithm(value: Array, off: Any, relative: float) -> tuple[Array, Array]:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        log = np.log(value)[:, None]
-        error = np.where(value > 0, off / np.where(value > 0, value, 1), 0) + relative
-    return log, np.asarray(error)[:, None]
 
 
 def _classes(parts: Partition) -> list[Any]:
