@@ -271,21 +271,14 @@ class Component:
         value = np.minimum(self.cumulative.log_mass(at, left=left) - self.log_norm, 0)
         tail, other = self.density.tails[:: 1 if left else -1]
         deep = tiny & (value < DEEP)
-        if other is not None:
-            # In the other end's tail the probability is what that tail leaves over.
-            r = np.abs(at - other.anchor)
-            over = (at > other.start) if left else (at < other.start)
-            if over.any():
-                rest = other.log_mass(r[over]) - self.log_norm
-                value[over] = log1p(-exp(np.minimum(rest, 0)))
-                deep &= ~over
-        if tail is not None:
-            r = np.abs(at - tail.anchor)
-            in_tail = (r > tail.reach) if tail.outward else (r < tail.reach)
-            in_tail &= (at < tail.start) if left else (at > tail.start)
-            if in_tail.any():
-                value[in_tail] = tail.log_mass(r[in_tail]) - self.log_norm
-            deep &= ~in_tail
+        if other is not None and (over := np.asarray(other.holds(at), dtype=bool)).any():
+            # There the probability is what the other end's tail leaves over.
+            rest = other.log_mass(np.abs(at[over] - other.anchor)) - self.log_norm
+            value[over] = log1p(-exp(np.minimum(rest, 0)))
+            deep &= ~over
+        if tail is not None and (mine := np.asarray(tail.holds(at), dtype=bool)).any():
+            value[mine] = tail.log_mass(np.abs(at[mine] - tail.anchor)) - self.log_norm
+            deep &= ~mine
         if deep.any():
             value[deep] = self._deep(at[deep], left=left)
         result[inside] = value
@@ -332,9 +325,7 @@ class Component:
         start, stop = density.sampling.lower, density.sampling.upper
         parts = [self._log_mass_between(density, max(low, start), min(high, stop))]
         for tail in density.tails:
-            if tail is not None and (
-                low < tail.start if tail.side == "lower" else high > tail.start
-            ):
+            if tail is not None and (tail.holds(low) or tail.holds(high)):
                 parts.append(tail.log_between(low, high) - self.log_norm)
         # Beyond what was sampled the panels of more octaves count, within it those of the peaks.
         for side, (a, b) in enumerate(((low, min(high, start)), (max(low, stop), high))):

@@ -51,6 +51,10 @@ class Tail:
     def start(self) -> Any:
         return self.anchor + self.sign * self.reach
 
+    def holds(self, x: Any) -> Any:
+        """Which points lie in it."""
+        return x < self.start if self.side == "lower" else x > self.start
+
     @property
     def fall(self) -> Any:
         """The power with which the mass beyond falls, of what it falls in."""
