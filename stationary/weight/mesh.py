@@ -37,6 +37,7 @@ from stationary.weight.weight import Weight
 
 LEVEL_IN_DIGITS = 0.3  # the same per node, where there are more
 MAX_PANELS = 20000
+SMALLEST_SHARE = 1e-100  # of a piece, in which its whole mass may lie
 HIGHEST = 600.0  # of log P above its top at the nodes, so that no double overflows
 LEVEL = 4.0  # the fall of log P over a panel of 20 nodes
 DEEP = -10.0  # log of a part of the mass, below which it need not be right relative to itself
@@ -212,7 +213,9 @@ def mesh_on(density: Weight, low: Array, high: Array, depth: float | Array) -> M
     curve, k = np.abs(density.bend(at)), level * np.arange(1, levels + 1)[:, None]
     with np.errstate(all="ignore"):
         t = 2 * k / (slope + sqrt(slope**2 + 2 * curve * k))
-    t = np.concatenate([(0 * length)[None], np.where(finite(t) & (t < length), t, length)])
+    least = np.maximum(4 * spacing(summit), SMALLEST_SHARE * length)
+    t = np.minimum(np.where(finite(t), np.maximum(t, least * (k / level)), length), length)
+    t = np.concatenate([(0 * length)[None], t])
     # t[1] is about the width of the piece's mass.
     floor = ceiling + log(np.maximum(t[1], smallest_of(arithmetic))) - depth
     # What remains is far down a slope, or a heavy tail: panels that double.
