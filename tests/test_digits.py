@@ -77,7 +77,7 @@ def test_normal_quantiles_moments_modes_and_expectations(digits):
     state = solved(ornstein_uhlenbeck(), digits)
     for q in ("0.1", "0.9", "1e-30"):
         assert off(EXACT.ncdf(state.ppf(q)), q) < EXACT.mpf(10) ** -digits
-    variance, error = state._variance_and_error
+    variance, error = state._parts.variance
     assert off(variance, 1) <= error < 1e4 * EXACT.mpf(10) ** -(digits + 10)
     assert abs(state.mean()) <= state.mean_error < EXACT.mpf(10) ** -digits
     assert right(state.entropy(), HALF + EXACT.log(2 * EXACT.pi) / 2, state)

@@ -50,11 +50,10 @@ class PiecewiseLog:
         """Its values at points x + offset that the panels cover."""
         return self.panels.evaluate(self.coefficients, x, offset)
 
-    def at_nodes(self, lower: Array, upper: Array, r: Rule, k: Array) -> Array:
-        """Its values at the nodes of other panels, each within its own panel k, or equal to it."""
-        c, p = self.coefficients, self.panels
-        own = np.asarray((p.lower[k] == lower) & (p.upper[k] == upper), dtype=bool)
-        own &= len(c) == r.n + 1
+    def at_nodes(self, lower: Array, upper: Array, r: Rule, k: Array, own: Array) -> Array:
+        """Its values at the nodes of panels, each within its panel k, or equal to it (`own`)."""
+        c = self.coefficients
+        own = own & (len(c) == r.n + 1)
         if own.all():
             return as_array(r.at_nodes @ c[: r.n, k])  # T_n is zero at the nodes
         x, offset = nodes_of(lower, upper, r)

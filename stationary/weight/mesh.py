@@ -253,18 +253,21 @@ def _refined(
     """Panels, halved until they resolve P down to e^-depth of the most that a piece holds."""
     arithmetic = density.sampling.arithmetic
     epsilon, r = arithmetic.epsilon, rule(nodes_in(arithmetic), arithmetic)
-    complete, usual = True, to_float(depth) <= depth_of(arithmetic)
+    complete = True
+    most_slack = np.where(to_float(depth) <= depth_of(arithmetic), 100.0, 0.0)
 
     def judge(lower: Array, upper: Array, carried: tuple[Array, ...], full: bool) -> Any:
         nonlocal complete
         (piece,) = carried
         k, _ = density.panels.locate((lower + upper) / 2)
-        log_p = density.at_nodes(lower, upper, r, k)
+        p = density.panels
+        own = np.asarray((p.lower[k] == lower) & (p.upper[k] == upper), dtype=bool)
+        log_p = density.at_nodes(lower, upper, r, k, own)
         top = np.maximum.reduce(log_p, initial=-math.inf)
         c = r.coefficients @ exp(log_p - top)
         size = np.abs(c)
         cut = np.maximum.reduce(size[-3:])
-        off = _off_at_ends(density, lower, upper, k, c, top)
+        off = _off_at_ends(density, lower, upper, c, top, k if own.all() else None)
         with np.errstate(divide="ignore"):
             below = top + log(upper - lower) - most[piece]
         limit = (22.5 * epsilon + 2 * epsilon * np.abs(top)) * np.maximum.reduce(size)
@@ -272,7 +275,7 @@ def _refined(
             # The rounding of log P itself.
             limit = limit + epsilon * density.span[k] + density.noise[k] / 8
             # Far down a slope little depends on what little there is, unless more was asked for.
-            slack = np.where(usual[piece], np.clip(DEEP - to_float(below), 0, 100), 0)
+            slack = np.minimum(np.maximum(DEEP - to_float(below), 0), most_slack[piece])
             limit = limit * np.exp(slack)
         narrow = (upper - lower) <= 64 * spacing(np.maximum(np.abs(lower), np.abs(upper)))
         negligible = below < -depth[piece]
@@ -288,21 +291,21 @@ def _refined(
 
 
 def _off_at_ends(
-    density: Weight, lower: Array, upper: Array, k: Array, c: Array, top: Array
+    density: Weight, lower: Array, upper: Array, c: Array, top: Array, k: Array | None
 ) -> Array:
     """By how much the polynomials miss P / exp(top) next to the ends of their panels.
 
-    A corner between an end and the first node does not show in the coefficients. `k` are the
-    panels of the density that they lie in.
+    A corner between an end and the first node does not show in the coefficients. `k` says which
+    panels of the density they are, if all are.
     """
     if not len(lower):
         return top
-    p, width = density.panels, upper - lower
-    if ((p.lower[k] == lower) & (p.upper[k] == upper)).all():
+    if k is not None:
         logs = np.stack([v[k] for v in density.edge_values])
         odd, even = c[1::2].sum(axis=0), c[::2].sum(axis=0)
         inside = np.stack([even - odd, even + odd])
     else:
+        width = upper - lower
         inner = np.minimum(4 * spacing(np.maximum(np.abs(lower), np.abs(upper))), width / 16)
         near = np.stack([lower + inner, upper - inner])
         t = ((near - lower) - (upper - near)) / np.where(width > 0, width, 1)
