@@ -37,7 +37,7 @@ from stationary.weight.weight import Weight
 
 LEVEL_IN_DIGITS = 0.3  # the same per node, where there are more
 MAX_PANELS = 20000
-SMALLEST_SHARE = 1e-100  # of a piece, in which its whole mass may lie
+SMALLEST_SHARE = 1e-300  # of a piece, in which its whole mass may lie
 HIGHEST = 600.0  # of log P above its top at the nodes, so that no double overflows
 LEVEL = 4.0  # the fall of log P over a panel of 20 nodes
 DEEP = -10.0  # log of a part of the mass, below which it need not be right relative to itself
@@ -212,7 +212,7 @@ def mesh_on(density: Weight, low: Array, high: Array, depth: float | Array) -> M
     slope = np.abs(density.panels.evaluate(density.derivative, at))
     curve, k = np.abs(density.bend(at)), level * np.arange(1, levels + 1)[:, None]
     with np.errstate(all="ignore"):
-        t = 2 * k / (slope + sqrt(slope**2 + 2 * curve * k))
+        t = 2 * k / (slope + np.maximum(slope, sqrt(2 * curve * k)))
     least = np.maximum(4 * spacing(summit), SMALLEST_SHARE * length)
     t = np.minimum(np.where(finite(t), np.maximum(t, least * (k / level)), length), length)
     t = np.concatenate([(0 * length)[None], t])
