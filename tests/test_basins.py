@@ -391,3 +391,14 @@ def test_a_basin_that_holds_less_than_is_integrated_is_part_of_a_report():
     analysis = analyze(landscape)
     assert all(not math.isnan(b.mass_error) for b in analysis.basins)
     assert "nan" not in analysis.summary()
+
+
+def test_a_sliver_of_a_panel_holds_its_width_times_the_density():
+    """Also where that is less than the rounding of what the whole panel holds."""
+    c = end_state(Diffusion(lambda x: -x, 1.0, (-8, 8))).components[0]
+    for low, high in zip(c.mesh.lower, c.mesh.upper, strict=True):
+        borders = np.array([high - 1e-11 * (high - low), high])
+        logs, part, _ = c.mesh.masses_between(borders)
+        mass = np.logaddexp.reduce(logs[part == 1]) - c.log_norm
+        exact = c.logpdf(borders[:1])[0] + np.log(borders[1] - borders[0])
+        assert mass == pytest.approx(exact, abs=1e-6)

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -154,27 +154,18 @@ def _half(
     ell = np.where(wild[:, None], ell_0[:, None], ell)
     slopes = reach[:, None] * (h @ powers.T)  # dG/dt in powers of t
     logs = ell @ powers.T
-    order = np.arange(NODES)
     zero = np.zeros((len(reach), 1))
-    climbs = np.concatenate([zero, slopes / (1 + order)], axis=1)
+    climbs = np.concatenate([zero, slopes / np.arange(1, NODES + 1)], axis=1)
 
-    def horner(coefficients: Array, at: Array) -> Array:
-        total = np.zeros_like(at)
-        for k in range(coefficients.shape[1] - 1, -1, -1):
-            total = total * at + coefficients[:, k, None]
-        return total
+    def exponent(k: int, power: float, at: Array) -> Array:
+        """k int h - power log a at t."""
+        c = k * climbs - power * np.concatenate([logs, zero], axis=1)
+        return np.asarray(np.polynomial.polynomial.polyval(at.T, c.T, tensor=False).T)
 
-    def mass(at: Array) -> Array:
-        return np.asarray(horner(climbs, at) - (1 - c) * horner(logs, at))
-
-    def resistance(at: Array) -> Array:
-        return np.asarray(-horner(climbs, at) - c * horner(logs, at))
-
-    end = horner(slopes, np.ones((len(reach), 1)))[:, 0]
-    near = np.array([reach * h_0, end])
+    near = np.array([reach * h_0, slopes.sum(axis=1)])
     ell_near = logs[:, 0]
-    mass_here, _ = _log_integral(v, width, near, mass)
-    here, from_edge = _log_integral(v, width, -near, resistance)
+    mass_here, _ = _log_integral(v, width, near, partial(exponent, 1, 1 - c))
+    here, from_edge = _log_integral(v, width, -near, partial(exponent, -1, c))
     return _Half(
         climb=climbs.sum(axis=1),
         log_mass=mass_here - (1 - c) * (ell_near - ell_0),
@@ -271,12 +262,9 @@ def _closed_sides(parts: Partition) -> list[tuple[float, float, bool]]:
             end = side.end
             if end.feller in (Feller.WALL, Feller.JOINED) or math.isinf(end.position):
                 continue
-            if (
-                side.behaviour is Behaviour.STAYS
-                and end.room is not None
-                and 0 < end.room < math.inf
-            ):
-                found.append((float(end.position), float(end.room), on_right))
+            room = float(end.room or 0.0)
+            if side.behaviour is Behaviour.STAYS and 0 < room < math.inf:
+                found.append((float(end.position), room, on_right))
     return found
 
 
@@ -319,9 +307,7 @@ def _leaving(
     outwards = 1 if k == 0 else -1
     drift = outwards * float(diffusion.coefficients(np.array([x]))[0][0])
     carried = math.log(drift / width) if drift > 0 else -math.inf
-    if side is None:  # no noise on this side: the drift alone
-        return carried, False
-    if side.behaviour is Behaviour.CROSSES:
+    if side is None or side.behaviour is Behaviour.CROSSES:  # no noise beyond: the drift alone
         return carried, False
     if not side.behaviour.holds:
         return -math.inf, False

@@ -74,7 +74,8 @@ def text(f: Fit) -> Report:
                 f"Mean {place(found.end_state.mean())}, standard deviation "
                 f"{found.end_state.std():.6g}; the density peaks at {peaks}.",
             ],
-            "How sure the series makes this": errors_of(found),
+            "How sure the series makes this": errors_of(found)
+            or ["Not known: doubles cannot tell places here apart from 0. Fit x - c, or c x."],
             "The ladder of lags": [
                 *tabulated(("observations", "time", "speed", "std. error"), ladder),
                 "Speed: how fast the process runs by steps over so many observations, against the "

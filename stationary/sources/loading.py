@@ -178,15 +178,9 @@ def _imported(value: Any) -> bool:
     return callable(value) and not str(getattr(value, "__module__", "")).startswith(PREFIX)
 
 
-def as_process(
-    given: Any,
-    asked: str,
-    *,
-    parameters: Mapping[str, float] | None = None,
-    **changes: Any,
-) -> Landscape | Diffusion:
+def as_process(given: Any, asked: str, **changes: Any) -> Landscape | Diffusion:
     """The same as `any_process`, which must have one weight."""
-    process: Landscape | Diffusion = any_process(given, asked, parameters=parameters, **changes)
+    process: Landscape | Diffusion = any_process(given, asked, **changes)
     if isinstance(process, PLANE):
         raise LandscapeError(
             f"{process.name}: {asked} is had for one weight, and this process has "

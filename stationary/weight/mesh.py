@@ -110,11 +110,14 @@ class Mesh:
         stop = np.minimum(ends[part], self.upper[k])
         t = ((stop - self.lower[k]) - (self.upper[k] - stop)) / (self.upper[k] - self.lower[k])
         t = np.where(part == last[k], 1, t)
-        below = chebyshev_sum(self.rule.antiderivative @ self.coefficients[:, k], t)
-        mass = np.diff(below, prepend=below[:1])
-        mass = np.where(nth == 0, below, mass)
+        start = np.where(nth == 0, -1, np.concatenate([t[:1], t[:-1]]))
+        # Of log P: a part may hold less than the rounding of the panel's whole.
+        log_p, wide = self.rule.coefficients @ self.log_density[:, k], (t - start) / 2
+        at = np.stack([chebyshev_sum(log_p, start + wide * (1 + u)) for u in self.rule.nodes])
+        top = at.max(axis=0)
+        mass = self.rule.integral @ (self.rule.coefficients @ exp(at - top))
         with np.errstate(divide="ignore"):
-            parts = self.top[k] + log(np.maximum(self.half[k] * mass, 0))
+            parts = top + log(np.maximum(self.half[k] * wide * mass, 0))
         return (
             np.concatenate([self.log_mass[whole], parts]),
             np.concatenate([first[whole], part]),
