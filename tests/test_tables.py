@@ -249,3 +249,18 @@ def test_a_table_comes_by_standard_input(monkeypatch, run):
     code, _, err = run("analyze", "-")
     assert code == 2
     assert "Standard input is no text" in err
+
+
+def test_what_is_hidden_in_a_column_is_not_taken_for_a_number(tmp_path):
+    w = np.linspace(-2, 2, 9)
+    fields = {"w": w, "gradient": w, "variance": 1 + w**2}
+    hidden = fields | {"gradient": np.ma.masked_array(w, mask=w > 1.9)}
+    with pytest.raises(LandscapeError, match="row 8: gradient is nan"):
+        table(hidden)
+    for other in (w + 1j, np.arange(9).astype("datetime64[D]")):
+        with pytest.raises(LandscapeError, match="no column w"):
+            table(fields | {"w": other})
+    path = tmp_path / "comma.csv"
+    path.write_text("w;gradient;variance\n-1,5;-1,5;1\n1,5;1,5;1\n")
+    with pytest.raises(LandscapeError, match="line 2: w = '-1,5' is not a number"):
+        table(path)

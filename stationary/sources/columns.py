@@ -94,13 +94,17 @@ def columns_of(
 def _numbers(columns: Mapping[str, Any], where: str) -> dict[str, Array]:
     found = {}
     for name, values in columns.items():
+        if isinstance(values, np.ma.MaskedArray):
+            values = np.ma.filled(values.astype(float), np.nan)
         array = np.asarray(values)
+        if array.dtype.kind in "mMc":
+            continue  # dates have no unit that anybody gave
         if array.dtype.kind not in "fiub":
             try:
                 array = array.astype(float)
             except (TypeError, ValueError):
                 if name.strip() != RUN:
-                    continue  # dates and words: what is needed is asked for by name
+                    continue  # words: what is needed is asked for by name
                 array = _labels(array)
         found[name.strip()] = array
     return found
@@ -179,7 +183,8 @@ def _csv(path: Any, text: str, only: str | None) -> tuple[dict[str, Array], list
             except ValueError:
                 wordy.setdefault(j, (line, entry))
     for j, (line, entry) in wordy.items():
-        if names[j] != RUN and not np.isnan(values[j]).all():  # not a column of words
+        is_number = re.fullmatch(r"\s*[-+]?\d+,\d+\s*", entry)  # but for its decimal mark
+        if names[j] != RUN and (is_number or not np.isnan(values[j]).all()):  # no column of words
             raise LandscapeError(
                 f"{path}, line {line}: {names[j]} = {entry!r} is not a number. Write it as in 0.05 "
                 "or 5e-2, and leave the place empty where there is none."

@@ -333,7 +333,8 @@ def _check(c: dict[str, Array], where: str, lines: list[int] | None) -> None:
         i = int(down[0]) + 1
         same = w[i] == w[i - 1]
         raise LandscapeError(
-            f"{where}, {at(i)}: {place} = {w[i]:g} comes after {w[i - 1]:g}, but must ascend. "
+            f"{where}, {at(i)}: {place} = {w[i]:.16g} comes after {w[i - 1]:.16g}, but must "
+            "ascend. "
             + ("Average the rows with the same " + place + "." if same else f"Sort by {place}.")
         )
     for name in ("variance", "gradient_error", "drift_error", "variance_error"):

@@ -166,8 +166,8 @@ def _one(t: Any, v: Any, where: str) -> tuple[Array, Array]:
     if len(back):
         i = int(back[0]) + 1
         raise LandscapeError(
-            f"{where}: time {t[i]:g} comes after {t[i - 1]:g}. Times must ascend within a run; "
-            "give several runs as a list."
+            f"{where}: time {t[i]:.16g} comes after {t[i - 1]:.16g}. Times must ascend within a "
+            "run; give several runs as a list."
         )
     return t, v
 
