@@ -38,7 +38,6 @@ KNOWN = (*PLACES, "gradient", "drift", "variance", "gradients", "losses", *OPTIO
 ROOTS = ("sd", "std", "sigma", "deviation", "stdev", "standard_deviation")
 CLEARLY = 0.77
 UNITS = 3.0  # by which errors may differ from those that the number of samples gives
-DOUBTFUL = 3.0  # standard errors that an equilibrium should stand on
 
 
 @dataclass(frozen=True, eq=False, repr=False)
