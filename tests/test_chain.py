@@ -845,3 +845,29 @@ def test_between_the_parts_of_a_class_walkers_are_on_their_way_to_it():
     said = " ".join(str(analyze(landscape)).split())
     assert "is around w = -0.0055" not in said.partition("small-step")[0]
     assert "% of its steps lead beyond the walls" in said
+
+
+@pytest.mark.parametrize(
+    ("slopes", "rate", "batch", "wall"),
+    [((-1, 2, -3), 1.0, 2, 10.0), ((-1, 2, -3), 1.0, 1, 10.0), ((-1, 2, -3, 1.5, -0.7), 2, 4, 8.0)],
+)
+def test_long_steps_on_many_cells_are_solved_or_not_believed(slopes, rate, batch, wall):
+    """Logistic losses: blocks as long as a step span more decades than doubles hold."""
+    x = np.array(slopes, dtype=float)[:, None]
+    landscape = Landscape(
+        losses=lambda w: np.logaddexp(0, x * w),
+        learning_rate=rate,
+        batch_size=batch,
+        domain=(-wall, wall),
+    )
+    chain = exact_chain(landscape, cells=1200)
+    walked = simulate(landscape, walkers=4000, steps=2000, burn_in=200, seed=3)
+    assert abs(walked.mean - chain.mean()) < 4 * walked.mean_error + chain.mean_error
+    assert abs(walked.std - chain.std()) < 4 * walked.std_error + chain.std_error
+    assert chain.mean_error < 2e-3
+    (part,) = chain.components
+    mass = np.exp(part.log_mass)
+    assert np.abs(part.transfer.inner.T @ mass - mass).sum() < 1e-7
+    coarse = exact_chain(landscape, cells=300)
+    assert chain.mean_error < coarse.mean_error
+    assert abs(coarse.mean() - chain.mean()) < coarse.mean_error + chain.mean_error

@@ -335,6 +335,7 @@ class _Search:
             seen = (chain.edges, log_mass)
             levels.append((chain, log_mass))
         result = class_of(levels[:3], levels[3], (low, high), held.far, exact)
+        result = replace(result, sound=self.sound)
         # Where mass stays in few cells however they are laid, their histogram says nothing.
         return replace(result, has_density=None) if k > 1 and result.has_density else result
 

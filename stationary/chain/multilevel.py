@@ -23,8 +23,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from stationary.chain.elimination import IN_LOGS, Elimination, band_of, stationary_in_logs
+from stationary.errors import ConvergenceError
 
-__all__ = ["log_stationary"]
+__all__ = ["LEAST", "log_stationary"]
 
 Array = NDArray[Any]
 
@@ -38,6 +39,9 @@ LINKED = 16  # a step reaches no more: within these, mass does not settle at onc
 BEFORE, AFTER = 1, 4  # steps of Jacobi's on the way down, and on the way back
 MIXED = 5  # cycles of which the best combination is taken (Anderson)
 SETTLED = 1e-11  # change of the logarithm of every component in one cycle, if nothing is said
+BALANCED = 1e-8  # change of a law in one step that is none
+LEAST = 1e-13  # of the probability, below which doubles do not tell it
+MOST_DENSE = 4000  # states of a matrix whose elements are all kept
 PLAIN = 600.0  # range of logarithms that doubles hold without them
 WEIGHT = 0.9  # of a new value in a step of Jacobi's: with 1, chains of two colours never settle
 
@@ -60,29 +64,67 @@ def log_stationary(
     Returns
     -------
     tuple
-        The logarithms, shape (n,), normalised; False where so many states are linked by
-        probabilities beyond 1e-290 that nothing can be done about it.
+        The logarithms, shape (n,), normalised; False where probabilities beyond 1e-290 link its
+        states, so that only what is more likely than `LEAST` is right.
+
+    Raises
+    ------
+    ConvergenceError
+        If nothing that was found is stationary.
     """
     n = matrix.shape[0]
-    cycles = int(n * band_of(matrix) ** 2 / (CYCLE + LINK * matrix.nnz))  # in the time to eliminate
+    cost = n * band_of(matrix) ** 2
+    cycles = int(cost / (CYCLE + LINK * matrix.nnz))  # in the time to eliminate
     start = np.zeros(n) if guess is None else guess
-    if cycles > FEWEST:
-        x = _by_levels(matrix, start, settled, min(2 * cycles, MOST))
-        if x is not None:
+
+    def eliminated() -> Array | None:
+        parts = Elimination.of(matrix, np.zeros(n), 0 if guess is None else int(np.argmax(guess)))
+        found = parts.log_stationary()
+        return found if parts.sound else None
+
+    def by_levels() -> Array | None:
+        return _by_levels(matrix, start, settled, min(2 * cycles, MOST) if quick else MOST)
+
+    quick = cycles > FEWEST
+    ways = [by_levels, eliminated] if quick else [eliminated, by_levels]
+    if cost <= IN_LOGS:
+        ways.insert(2 if quick else 1, lambda: stationary_in_logs(matrix))
+    for way in ways:
+        x = way()
+        if x is not None and _unbalanced(matrix, x) < BALANCED + settled:
             return x, True
-    peak = 0 if guess is None else int(np.argmax(guess))
-    parts = Elimination.of(matrix, np.zeros(n), peak)
-    x = parts.log_stationary()
-    if parts.sound:
-        return x, True
-    if n * band_of(matrix) ** 2 <= IN_LOGS:
-        return stationary_in_logs(matrix), True
-    by_levels = _by_levels(matrix, start, settled, MOST) if cycles <= FEWEST else None
-    if by_levels is not None:  # its numbers are ratios of neighbours, which doubles hold
-        return by_levels, True
-    known = np.isfinite(x) & (x > -1e300)
-    x = np.where(known, x, -np.inf) if known.any() else start
-    return x - np.logaddexp.reduce(x), False
+    x = _in_doubles(matrix)
+    if not _unbalanced(matrix, x) < BALANCED:
+        raise ConvergenceError(
+            f"no law of the chain on {n} cells was found that its steps keep. Ask for another "
+            "number of cells, or for the limit of small steps alone (--no-chain)."
+        )
+    return x, False
+
+
+def _unbalanced(matrix: Any, x: Array) -> float:
+    """By how much one step changes a law; nan where it is none."""
+    p = np.exp(x)
+    stays = matrix.diagonal()
+    flow = matrix.T @ p - stays * p - (np.asarray(matrix.sum(axis=1)).ravel() - stays) * p
+    return float(np.abs(flow).sum() + abs(p.sum() - 1))
+
+
+def _in_doubles(matrix: Any) -> Array:
+    """The logarithms of the stationary vector by plain elimination, those of what is rare cut."""
+    n = matrix.shape[0]
+    if n > MOST_DENSE:
+        return np.full(n, np.nan)
+    system = -matrix.toarray().T
+    np.fill_diagonal(system, 0.0)
+    np.fill_diagonal(system, -system.sum(axis=0))
+    system[-1] = 1.0
+    try:
+        p = np.linalg.solve(system, np.append(np.zeros(n - 1), 1.0))
+    except np.linalg.LinAlgError:
+        return np.full(n, np.nan)
+    p = np.maximum(p, LEAST / n)
+    return np.asarray(np.log(p / p.sum()))
 
 
 class _Level:
