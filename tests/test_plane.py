@@ -507,7 +507,7 @@ def test_the_chain_of_sgd_has_the_moments_of_its_own_steps_and_the_verdict_tells
     assert (np.abs(found.walkers.values[2:4] - exact) < 5 * found.walkers.errors[2:4]).all()
     off = np.abs(found.diffusion.values[2:4] / exact - 1).max()
     assert found.off[0] == pytest.approx(off, abs=0.02)
-    assert found.verdict == ("differ" if off > 0.2 else "roughly")
+    assert found.outcome == ("fails" if off > 0.2 else "roughly")
     assert "% off" in found.summary()
     assert found.to_dict()["chain"]["mean 1"]["value"] == pytest.approx(mean[0], abs=1e-3)
 

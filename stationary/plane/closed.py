@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_continuous_lyapunov
 from scipy.special import log_ndtr, ndtr
 
-from stationary.errors import LandscapeError
-from stationary.plane.density import Density, Predicate, Region, log_sum
+from stationary.errors import LandscapeError, Status
+from stationary.plane.density import Density, Predicate, Region, Solved, log_sum
+from stationary.plane.local import Equilibrium, described
 from stationary.plane.marginal import Marginal, normal
 from stationary.plane.mesh import Mesh, basis, gauss
 from stationary.process.plane import Box, PlaneDiffusion, probes
@@ -25,7 +26,7 @@ DEGREE = 16
 FIRST, MOST = 8, 40_000  # rectangles for each direction, and in all
 
 
-def integrated(process: PlaneDiffusion, box: Box, peak: Array) -> tuple[Density, Density, bool]:
+def integrated(process: PlaneDiffusion, box: Box, peak: Array) -> Solved:
     """-log P on a box, integrated along x and then y, and the other way round; both agree where A
     is resolved and its curl vanishes."""
     p = basis(DEGREE)
@@ -69,7 +70,8 @@ def integrated(process: PlaneDiffusion, box: Box, peak: Array) -> tuple[Density,
         ]
         finer = Mesh.between(*lines)
         if not (bad[0].any() or bad[1].any()) or finer.count * (DEGREE + 1) ** 2 > MOST * 25:
-            return made[0], made[1], not (bad[0].any() or bad[1].any())
+            resolved = not (bad[0].any() or bad[1].any())
+            return Solved("integral", made[0], (("path", made[1]),), resolved)
         mesh = finer
 
 
@@ -88,6 +90,11 @@ class Gaussian:
     covariance: Array
 
     log_total = 0.0
+    known = 1e-14
+    road, status, notes = "gaussian", Status.CONVERGED, ()
+
+    def equilibria(self, process: PlaneDiffusion) -> tuple[Equilibrium, ...]:
+        return (described(process, self.mean),)
 
     @cached_property
     def _root(self) -> Array:
@@ -112,6 +119,9 @@ class Gaussian:
         reach = 9 * np.sqrt(np.diag(self.covariance))
         ends = np.stack([self.mean - reach, self.mean + reach], axis=1).tolist()
         return tuple((low, high) for low, high in ends)
+
+    def moments(self) -> tuple[Array, Array]:
+        return self.mean.copy(), self.covariance.copy()
 
     def marginal(self, axis: int) -> Marginal:
         return normal(float(self.mean[axis]), float(np.sqrt(self.covariance[axis, axis])))
@@ -172,11 +182,15 @@ def linear(process: PlaneDiffusion) -> Gaussian | None:
     if any(np.isfinite(v) for ends in process.domain for v in ends):
         return None
     x = probes(((-2.0, 3.0), (-3.0, 2.0)))
-    fields = process.fields(np.concatenate([x, 7 * x, 0 * x[:, :1]], axis=1), 1)
+    at = np.concatenate([x, 7 * x, 0 * x[:, :1]], axis=1)
+    fields = process.fields(at, 1)
+    if not np.isfinite(fields.df).all():
+        return None
     slope = fields.df[..., -1].T
     size = np.abs(slope).max() + np.abs(fields.f[:, -1]).max()
     even = np.abs(fields.a - fields.a[..., -1:]).max() <= 1e-14 * np.abs(fields.a).max()
-    if not even or np.abs(fields.df - fields.df[..., -1:]).max() > 1e-13 * size:
+    bent = np.abs(fields.f - slope @ at - fields.f[:, -1:]).max()  # kinks have no slope
+    if not even or max(bent, np.abs(fields.df - fields.df[..., -1:]).max()) > 1e-12 * size:
         return None
     values = np.linalg.eigvals(slope)
     if values.real.max() >= -1e-13 * np.abs(values).max():

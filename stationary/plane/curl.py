@@ -24,9 +24,9 @@ SINGULAR = 1e-12  # smallest eigenvalue of a over its largest
 
 @dataclass(frozen=True)
 class Noise:
-    """The rank of the covariance: 2, or 1 "everywhere", "on curves" or "at points"."""
+    """The rank of the covariance: 2, or 1 everywhere, in a part, on curves or at points."""
 
-    singular: str  # "nowhere", "everywhere", "on curves", "at points"
+    singular: str  # "nowhere", "everywhere", "in a part", "on curves", "at points"
     where: tuple[tuple[float, ...], ...] = ()
     in_range: bool = True  # whether 2 f - div a lies in the range of a where that is singular
 
@@ -126,6 +126,9 @@ def noise_of(process: PlaneDiffusion, axes: list[Array], x: Array, fields: Field
         return Noise("everywhere", (), bool((across < 1e-9 * size).all()))
     # Near a zero the root of the ratio grows like the distance: what is far above what it rises by
     # over the interval that is looked at holds none.
+    part = ratio < SINGULAR
+    if part.mean() > 2 / GRID:
+        return Noise("in a part", tuple(tuple(map(float, p)) for p in x[:, part].T[::GRID]))
     root = np.sqrt(np.maximum(ratio, 0)).reshape(GRID, GRID)
     found: list[Array] = []
     lines = 0

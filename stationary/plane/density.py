@@ -67,6 +67,8 @@ class Density:
     u: Array
     cache: dict[Any, Any] = field(default_factory=dict)
 
+    known = 1e-14  # how well at best, in proportion
+
     @property
     def degrees(self) -> tuple[int, int]:
         return self.phi.shape[1] - 1, self.u.shape[1] - 1
@@ -198,6 +200,10 @@ class Density:
             _, log, u = self.quadrature(self._clipped(region))
         return log_sum(log, u) - self.log_total
 
+    def moments(self) -> tuple[Array, Array]:
+        """Mean and covariance."""
+        return moments_of(self)
+
     @property
     def box(self) -> Box:
         """What holds all but next to nothing of the probability."""
@@ -294,6 +300,25 @@ class Density:
         weight = w[row][:, None] * w * (area * (ends - begins) / 2)[:, None]
         with np.errstate(divide="ignore"):
             return np.log(weight).ravel() - phi, u
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """A density, and the same in coarser ways: their differences bound its error."""
+
+    road: str
+    density: Density
+    others: tuple[tuple[str, Density], ...]
+    resolved: bool = True
+
+
+def moments_of(density: Any) -> tuple[Array, Array]:
+    """Mean and covariance by a density's own quadrature."""
+    x, log, u = density.quadrature()
+    weight = np.exp(log - density.log_total) * u
+    mean = x @ weight
+    d = x - mean[:, None]
+    return mean, (d * weight) @ d.T
 
 
 def log_sum(log: Array, factor: Array) -> float:

@@ -19,7 +19,7 @@ from stationary.plane.elements import DEGREE, Coefficients, Condensed, Guess, bl
 from stationary.plane.exit_region import times_in_region
 from stationary.plane.local import equilibria_of, finite_box
 from stationary.plane.mesh import Mesh, basis, gauss
-from stationary.plane.rough import found
+from stationary.plane.rough import found_on_grid
 from stationary.plane.spectral import CUT, tails
 from stationary.process.plane import Box, PlaneDiffusion, box_text, point_text
 from stationary.states.estimate import Estimate
@@ -125,7 +125,7 @@ def _finite(process: PlaneDiffusion, box: Box) -> Box:
         (max(low, a), min(high, b)) for (low, high), (a, b) in zip(box, process.domain, strict=True)
     ]
     if any(math.isinf(v) for pair in ends for v in pair):
-        held = found(process, equilibria_of(process, finite_box(process.domain)), CUT).box
+        held = found_on_grid(process, equilibria_of(process, finite_box(process.domain)), CUT).box
         ends = [
             (max(low, a) if math.isinf(low) else low, min(high, b) if math.isinf(high) else high)
             for (low, high), (a, b) in zip(ends, held, strict=True)

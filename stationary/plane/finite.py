@@ -89,18 +89,34 @@ class PlaneCheck(Result):
         return worst
 
     @property
-    def verdict(self) -> str:
-        """ "agree", "roughly", "differ" or "not known": does the diffusion tell what SGD does."""
+    def outcome(self) -> str:
+        """As of a `Check`: "holds", "roughly", "fails" or "not decided"."""
         if self.diverges:
-            return "differ"
+            return "fails"
         if self.chain is None and self.walkers is None:
-            return "not known"
+            return "not decided"
         apart = self.off[0]
-        return "agree" if apart < 0.02 else "roughly" if apart < 0.2 else "differ"
+        return "holds" if apart < 0.02 else "roughly" if apart < 0.2 else "fails"
+
+    @property
+    def verdict(self) -> str:
+        """The outcome in a sentence."""
+        if self.diverges:
+            return "SGD diverges with this step, which the diffusion does not see: lower it."
+        apart, known, what = self.off
+        said = f"{100 * apart:.2g} % off in the {what} (known to {100 * known:.1g} %)"
+        return {
+            "holds": "The diffusion tells what SGD does: "
+            + (f"at most {said}." if apart else "no difference is larger than the errors."),
+            "roughly": f"The diffusion is a rough guide to what SGD does with this step: {said}.",
+            "fails": f"The diffusion does not tell what SGD does with this step: it is {said}. "
+            "Believe the chain and the walkers.",
+            "not decided": "Neither the chain nor walkers could be had.",
+        }[self.outcome]
 
     def __repr__(self) -> str:
         return (
-            f"<PlaneCheck of {self.state.diffusion.name!r}: {self.verdict}, {self.off[0]:.2g} off>"
+            f"<PlaneCheck of {self.state.diffusion.name!r}: {self.outcome}, {self.off[0]:.2g} off>"
         )
 
 

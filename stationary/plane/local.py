@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_continuous_lyapunov
 
-from stationary.process.plane import Box, PlaneDiffusion, point_text
+from stationary.process.plane import Box, Fields, PlaneDiffusion, point_text
 
 __all__ = ["Equilibrium", "curvature", "equilibria_of", "equilibrium_at"]
 
@@ -18,6 +18,11 @@ Array = NDArray[Any]
 
 SEEDS = 16  # for each direction of a plane, from which zeros of the drift are looked for
 NEWTON = 60
+SHRINK = 0.4  # of the ball on which a drift that jumps is fitted, in each step
+DOUBLE_ZERO = (
+    1e-7  # of the domain: zeros at which the drift is flat are known to half of the digits
+)
+SMALLEST = 1e-9  # of it, in proportion to the domain
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +34,8 @@ class Equilibrium:
     position, error
         Where it is, shape (n,), and how well that is known.
     jacobian, variance
-        d_j f_i and a there, shape (n, n).
+        d_j f_i and a there, shape (n, n); where the drift jumps, as at the kink of a loss, those
+        of a linear fit as far as the noise reaches.
     eigenvalues
         Of the Jacobian, by falling real part.
     covariance
@@ -89,7 +95,9 @@ def equilibria_of(process: PlaneDiffusion, box: Box) -> tuple[Equilibrium, ...]:
 
         unit = Sobol(n, scramble=False).random(256).T
     low, high = np.array(box).T
-    x = newton(process, low[:, None] + (high - low)[:, None] * unit, high - low)
+    seeds = low[:, None] + (high - low)[:, None] * unit
+    x = newton(process, seeds, high - low)
+    x = np.concatenate([x, corners(process, seeds[:, ::4], high - low)], axis=1)
     x = x[:, np.isfinite(x).all(axis=0)]
     slack = 1e-9 * (high - low)[:, None]
     x = x[:, ((x >= low[:, None] - slack) & (x <= high[:, None] + slack)).all(axis=0)]
@@ -131,9 +139,72 @@ def newton(process: PlaneDiffusion, x: Array, width: Array | None = None) -> Arr
     return out
 
 
+def corners(process: PlaneDiffusion, x: Array, width: Array) -> Array:
+    """Where the drift vanishes or turns round, from points (n, M); nan where it does neither.
+
+    Newton's method with a linear fit on a ball that shrinks: where it leads at last is no farther
+    than the ball is wide.
+    """
+    x, size = x.copy(), np.full(x.shape[1], 0.1)
+    going = np.arange(x.shape[1])
+    for _ in range(NEWTON):
+        with np.errstate(all="ignore"):
+            f, slope, _ = _fitted(process, x[:, going], size[going] * width[:, None])
+        fine = np.isfinite(slope).all(axis=(1, 2))
+        going, f, slope = going[fine], f[:, fine].T[..., None], slope[fine]
+        step = -np.linalg.pinv(slope, 1e-9) @ f
+        left = np.abs(f + slope @ step).max(axis=(1, 2)) > 1e-6 * np.abs(f).max(axis=(1, 2))
+        step = step[..., 0].T / width[:, None]
+        far = np.abs(step).max(axis=0) / size[going]
+        x[:, going] += step / np.maximum(far, 1) * width[:, None]
+        size[going[(far <= 1) & ~left]] *= SHRINK
+        going = going[size[going] > SMALLEST]
+        if not len(going):
+            break
+    x = np.where(np.abs(x) < SMALLEST * width[:, None], 0.0, x)
+    return np.where(size > SMALLEST, np.nan, x)
+
+
+def _fitted(process: PlaneDiffusion, x: Array, radius: Array) -> tuple[Array, Array, Fields]:
+    """The drift (n, M) and its slopes (M, n, n) by linear fits on ellipsoids of radii (n, M) around
+    points, and the fields at the points of these, one after the other."""
+    n = len(x)
+    way = np.random.default_rng(0).normal(size=(n, 4 * n))
+    way = np.concatenate([way, -way], axis=1) / np.linalg.norm(np.hstack([way, way]), axis=0)
+    near = x[:, :, None] + radius[:, :, None] * way[:, None]
+    fields = process.fields(near.reshape(n, -1))
+    f = fields.f.reshape(near.shape)
+    return (
+        f.mean(axis=2),
+        np.einsum("imk,kj->mij", f, np.linalg.pinv(way)) / radius.T[:, None],
+        fields,
+    )
+
+
+def _jump(process: PlaneDiffusion, x: Array) -> tuple[Array, Array] | None:
+    """Where the drift jumps at a point (n,): its slopes and the noise, as far as that reaches."""
+    scale = process.scale[:, None]
+    sizes = (np.abs(_fitted(process, x[:, None], r * scale)[2].f) for r in (1e-6, 1e-5))
+    near, far = (s.max() for s in sizes)
+    if not near > far / 2:
+        return None
+    radius = 1e-3 * scale
+    for _ in range(30):
+        _, slope, fields = _fitted(process, x[:, None], radius)
+        a = fields.a.mean(axis=2)
+        if (np.linalg.eigvals(slope[0]).real >= 0).any():
+            break
+        reach = np.sqrt(np.diag(solve_continuous_lyapunov(slope[0], -a)))[:, None]
+        radius = np.clip(reach, 1e-6 * scale, 0.1 * scale)
+    return slope[0], a
+
+
 def described(process: PlaneDiffusion, x: Array) -> Equilibrium:
     fields = process.fields(x[:, None], 2)
     jacobian, a = fields.df[..., 0].T, fields.a[..., 0]
+    jump = _jump(process, x)
+    if jump is not None:
+        jacobian, a = jump
     values = np.linalg.eigvals(jacobian)
     values = values[np.argsort(-values.real)]
     flat = 1e-7 * np.abs(jacobian).max()  # a double zero is known to half of the digits
@@ -142,8 +213,13 @@ def described(process: PlaneDiffusion, x: Array) -> Equilibrium:
     if (values.real < 0).all():
         covariance = solve_continuous_lyapunov(jacobian, -a)
         covariance = (covariance + covariance.T) / 2
-    step = np.abs(np.linalg.pinv(jacobian)) @ np.abs(fields.f[:, 0])
-    error = float(step.max() + 4e-16 * np.abs(x).max())
+    error = 4e-16 * float(np.abs(x).max())
+    if jump is None:
+        error += float((np.abs(np.linalg.pinv(jacobian)) @ np.abs(fields.f[:, 0])).max())
+        if (values.real == 0).any():
+            error = max(error, DOUBLE_ZERO * float(process.scale.max()))
+    else:
+        error += SMALLEST / SHRINK * float(np.diff(finite_box(process.domain)).max())
     curl = None
     if np.linalg.cond(a) < 1e12:
         curl = float(np.abs(fields.slope_and_curl()[1]).max())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,14 +27,15 @@ class Law(Distribution):
 
     error: float
 
-    def pdf(self, x: Any) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def pdf(self, x: Any) -> Any: ...
 
-    def ppf(self, q: Any) -> Any:
-        raise NotImplementedError
-
+    @abstractmethod
     def expectation(self, function: Callable[[Array], Array]) -> float:
-        raise NotImplementedError
+        """The mean of a function of x."""
+
+    @abstractmethod
+    def _edges(self) -> Array: ...
 
     def logpdf(self, x: Any) -> Any:
         with np.errstate(divide="ignore"):
@@ -53,9 +55,6 @@ class Law(Distribution):
     def support(self) -> tuple[float, float]:
         low, high = self._edges()[[0, -1]].tolist()
         return low, high
-
-    def _edges(self) -> Array:
-        raise NotImplementedError
 
     @cached_property
     def _grid(self) -> Grid:

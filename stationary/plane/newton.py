@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.errors import ConvergenceError
-from stationary.plane.density import Density
+from stationary.plane.density import Density, Solved
 from stationary.plane.elements import DEGREE, Coefficients, Condensed, Guess, assembled
 from stationary.plane.flow import Flow
 from stationary.plane.local import Equilibrium
 from stationary.plane.mesh import Mesh, basis, gauss
-from stationary.plane.rough import found
+from stationary.plane.rough import found_on_grid
 from stationary.plane.spectral import CUT, spectral
 from stationary.process.plane import Box, PlaneDiffusion
 
@@ -40,9 +40,7 @@ FROZEN = (2, 3)  # normal derivatives at outer sides that stay, for the answer a
 SMALLER = 0.85  # part of the box beyond the equilibria, with which the answer is compared
 
 
-def low_noise(
-    process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]
-) -> tuple[Density, tuple[tuple[str, Density], ...]]:
+def low_noise(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]) -> Solved:
     """P around attractors with saddles between them, and the same in coarser ways."""
     stable = [e for e in equilibria if e.kind == "stable"]
     flow = Flow.of(process, equilibria, finite_hull(process, equilibria))
@@ -74,7 +72,7 @@ def low_noise(
     other = fine.solved(phi, 1.0, FROZEN[1])
     others = [("mesh", coarse), ("sides", _density(fine.mesh, other))]
     others.append(("box", lowered(tuple(map(tuple, smaller.tolist())))))
-    return _density(fine.mesh, phi), tuple(others)
+    return Solved("newton", _density(fine.mesh, phi), tuple(others))
 
 
 def _density(mesh: Mesh, phi: Array) -> Density:
@@ -90,7 +88,7 @@ def _start(
     noise = 1.0
     for _ in range(30):
         louder = _louder(process, noise)
-        rough = found(louder, equilibria, CUT)
+        rough = found_on_grid(louder, equilibria, CUT)
         low, high = np.array(rough.box).T[..., None]
         inside = ((x > low) & (x < high)).all()
         if inside and np.abs(rough.at(x)).max() < CLOSE:

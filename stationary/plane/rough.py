@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
+from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
 
 from stationary.errors import ConvergenceError, LandscapeError
 from stationary.plane.local import Equilibrium
 from stationary.process.plane import Box, PlaneDiffusion, box_text
 
-__all__ = ["Rough", "found"]
+__all__ = ["Rough", "found_on_grid"]
 
 Array = NDArray[Any]
 
@@ -34,21 +35,30 @@ CAP = 25.0
 
 
 def _pinned(process: PlaneDiffusion, flow: Any, pin: int) -> Array:
-    """The vector that a chain's generator takes to nothing, one at a point."""
-    n = flow.shape[0]
-    rest = np.delete(np.arange(n), pin)
-    try:
+    """The vector that a chain's generator takes to nothing, one at a point; nothing but on the one
+    class of points that is never left."""
+    flow.eliminate_zeros()
+    count, part = connected_components(flow.T, connection="strong")
+    here, there = flow.nonzero()  # probability goes from the column to the row
+    open_ones = np.unique(part[there[part[here] != part[there]]])
+    closed = np.setdiff1d(np.arange(count), open_ones)
+    if len(closed) > 1:
+        raise ConvergenceError(
+            f"{process.name}: there are points that are never left, or several closed classes: no "
+            "single density. Add a little noise, or shrink the domain to one class."
+        )
+    inside = np.flatnonzero(part == closed[0])
+    if part[pin] != closed[0]:
+        pin = int(inside[len(inside) // 2])
+    rest = inside[inside != pin]
+    p = np.zeros(flow.shape[0])
+    p[pin] = 1.0
+    if len(rest):
         lu = splu(
             csc_array(flow[:, rest][rest]), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0,
             options={"SymmetricMode": True},
         )  # fmt: skip
-    except RuntimeError as error:
-        raise ConvergenceError(
-            f"{process.name}: there are points that are never left, or several closed classes: no "
-            "single density. Add a little noise, or shrink the domain to one class."
-        ) from error
-    p = np.ones(n)
-    p[rest] = lu.solve(-flow[:, [pin]].toarray()[rest, 0])
+        p[rest] = lu.solve(-flow[:, [pin]].toarray()[rest, 0])
     return np.maximum(p, 0)
 
 
@@ -97,12 +107,16 @@ def on_box(process: PlaneDiffusion, box: Box, start: Array | None, most: float) 
     middle = process.fields(np.clip(x + fields.f * time / 2, low_end, high_end)).f
     moved = np.where(np.isfinite(middle), middle, fields.f) / h * time
     n = x.shape[1]
+    inner = np.array(box) != np.array(process.domain)
     rows, columns, weights = [], [], []
     here = np.stack(np.unravel_index(np.arange(n), (POINTS, POINTS))).astype(float)
     for k in range(2):
         along = np.sqrt(2 * time * values[:, k]) * vectors[:, :, k].T
         for sign in (-1, 1):
             to = here + moved + sign * along
+            # Walls of the domain stop what comes; at other sides nothing is to stay.
+            to = np.where((to < 0) & inner[:, :1], -to, to)
+            to = np.where((to > POINTS - 1) & inner[:, 1:], 2 * (POINTS - 1) - to, to)
             to = np.clip(to, 0, POINTS - 1)
             low = np.minimum(to.astype(int), POINTS - 2)
             part = to - low
@@ -140,7 +154,7 @@ def on_box(process: PlaneDiffusion, box: Box, start: Array | None, most: float) 
     return Rough(axes, phi.reshape(POINTS, POINTS))
 
 
-def found(
+def found_on_grid(
     process: PlaneDiffusion,
     equilibria: tuple[Equilibrium, ...],
     cut: float,

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from stationary.errors import ConvergenceError, LandscapeError, Status
 from stationary.plane import closed
+from stationary.plane.balance import balanced
 from stationary.plane.curl import Curl, curl_test
-from stationary.plane.density import Density
+from stationary.plane.density import Solved
 from stationary.plane.local import Equilibrium, equilibria_of, finite_box
 from stationary.plane.newton import low_noise
-from stationary.plane.rough import Rough, found
+from stationary.plane.product import product
+from stationary.plane.rough import Rough, found_on_grid
 from stationary.plane.spectral import CUT, spectral
 from stationary.plane.state import PlaneState
 from stationary.plane.tails import FARTHEST, NEARLY, Chart, Stretched
@@ -27,6 +29,7 @@ __all__ = ["plane_end_state"]
 Array = NDArray[Any]
 
 ENOUGH = 1e-6  # of the peak: an error above this is told as not converged
+WORST = 1e-2  # of the peak: above this it is no answer
 LOW = 12.0  # in -log P, above which a side does not matter
 FAR = 22.0  # in -log P of an attractor: beyond, spectral elements have lost its digits
 RESTING = 1e-20  # of the usual variance: what rounding leaves of squared differences of gradients
@@ -42,12 +45,126 @@ def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
     LandscapeError
         If it has no density, or more weights than two.
     ConvergenceError
-        If barriers are beyond what can be followed.
+        If barriers are beyond what can be followed, or the density is known to less than 1e-2.
     """
-    state = _found(process)
-    if isinstance(state.density, Density):
-        _require_held(state)
+    diffusion = process.diffusion() if isinstance(process, PlaneLandscape) else process
+    if diffusion.dimensions != 2:
+        raise LandscapeError(
+            f"{diffusion.name}: end states are had for one weight and for two, not for "
+            f"{diffusion.dimensions}. Around each minimum `stationary.equilibria` gives the "
+            "Gaussian, the curl and the metric for any number of weights."
+        )
+    exact = closed.linear(diffusion) or product(diffusion)
+    if exact is not None:
+        tested = curl_test(diffusion, exact.box)
+        found = exact.equilibria(diffusion)
+        return PlaneState(
+            process, diffusion, exact, (), found, tested, exact.road, exact.status, exact.notes
+        )
+    wide = finite_box(diffusion.domain)
+    equilibria = equilibria_of(diffusion, wide)
+    _check_that_it_spreads(diffusion, equilibria, wide)
+    try:
+        rough = found_on_grid(diffusion, equilibria, CUT)
+    except LandscapeError as error:
+        return _with_heavy_tails(process, diffusion, equilibria, error)
+    places = np.array([*np.array(rough.box).T, *(e.position for e in equilibria)])
+    hull = tuple(zip(places.min(axis=0).tolist(), places.max(axis=0).tolist(), strict=True))
+    equilibria = merged(equilibria, equilibria_of(diffusion, hull))
+    tested = curl_test(diffusion, rough.box, rough.at)
+    solved = _solved(diffusion, rough, equilibria, tested)
+    others = (*solved.others, ("balance", balanced(diffusion, solved.density)))
+    state = PlaneState(
+        process, diffusion, solved.density, others, equilibria, tested, solved.road,
+        Status.CONVERGED, _notes(diffusion, rough, equilibria),
+    )  # fmt: skip
+    _require_held(state)
+    if not state.error < ENOUGH:
+        state = replace(state, status=Status.PANEL_LIMIT)
+    if not state.error < WORST:
+        raise ConvergenceError(
+            f"{diffusion.name}: the density could not be resolved: its error is {state.error:.0e} "
+            "of its peak. It may have a narrow ridge or no bound, or the noise may jump along a "
+            "curve; add noise, shrink the domain, or smooth what jumps.",
+            state,
+        )
     return state
+
+
+def _solved(
+    diffusion: PlaneDiffusion, rough: Rough, equilibria: tuple[Equilibrium, ...], tested: Curl
+) -> Solved:
+    """By the road that fits: an integral, spectral elements, or Newton's method for log P."""
+    if tested.local:
+        return closed.integrated(diffusion, _wide_enough(diffusion, rough, equilibria), rough.peak)
+    stable = np.array([e.position for e in equilibria if e.kind == "stable"]).reshape(-1, 2).T
+    low, high = np.array(rough.box).T[..., None]
+    if ((stable >= low) & (stable <= high)).all() and (rough.at(stable) <= CUT).all():
+        solved = spectral(diffusion, rough)
+        held = solved.density.log_at(stable) + solved.density.height.min()
+        if (held >= -FAR).all():
+            return solved
+    if tested.noise.singular != "nowhere":
+        raise ConvergenceError(
+            f"{diffusion.name}: some attractors lie beyond barriers of more than e^{FAR:g}, the "
+            "noise is singular, and a current flows: that cannot be followed. Raise the noise, or "
+            "take each basin as a domain of its own."
+        )
+    return low_noise(diffusion, equilibria)
+
+
+def _wide_enough(
+    diffusion: PlaneDiffusion, rough: Rough, equilibria: tuple[Equilibrium, ...]
+) -> Box:
+    """A box that holds every basin, also those that hold next to nothing."""
+    ends = np.array(rough.box)
+    for e in equilibria:
+        if e.covariance is not None:
+            reach = np.sqrt(2 * HELD * np.diag(e.covariance))
+            ends[:, 0] = np.minimum(ends[:, 0], e.position - reach)
+            ends[:, 1] = np.maximum(ends[:, 1], e.position + reach)
+    room = np.array(diffusion.domain)
+    return tuple(map(tuple, np.clip(ends, room[:, :1], room[:, 1:]).tolist()))
+
+
+def _with_heavy_tails(
+    process: PlaneLandscape | PlaneDiffusion,
+    diffusion: PlaneDiffusion,
+    equilibria: tuple[Equilibrium, ...],
+    error: LandscapeError,
+) -> PlaneState:
+    """On coordinates in which powers of x fall exponentially; `error` where they do not, either."""
+    if not any(math.isinf(v) for ends in diffusion.domain for v in ends):
+        raise error
+    chart = Chart.around(equilibria)
+    inner = chart.process(diffusion)
+    try:
+        rough = found_on_grid(inner, (), CUT, FARTHEST)
+        near = np.clip(np.array(rough.box), -NEAR, NEAR)
+        tested = curl_test(diffusion, tuple(map(tuple, chart.x(near.T).T.tolist())))
+        # Along diagonals what is straight turns: where that is not resolved, elements are closer.
+        solved = closed.integrated(inner, rough.box, rough.peak) if tested.local else None
+        if solved is None or not solved.resolved:
+            solved = spectral(inner, rough, 0.1)
+        if not math.isfinite(solved.density.log_total):
+            raise error  # nothing holds the process: what was solved is no law
+        ways = (*solved.others, ("balance", balanced(inner, solved.density)))
+    except (LandscapeError, ConvergenceError):
+        raise error from None
+    density = Stretched(solved.density, chart)
+    if not min(density.exponents) > 1 + NEARLY:
+        raise error
+    powers = " and ".join(
+        f"|x_{k + 1}|^-{p:.4g}" for k, p in enumerate(density.exponents) if p < 60
+    )
+    state = PlaneState(
+        process, diffusion, density, tuple((name, Stretched(d, chart)) for name, d in ways),
+        equilibria, tested, solved.road, Status.CONVERGED,
+        (f"The tails are heavy: marginals fall like {powers}.",) if powers else (),
+    )  # fmt: skip
+    if not state.error < WORST:
+        raise error
+    return state if state.error < ENOUGH else replace(state, status=Status.PANEL_LIMIT)
 
 
 def _check_that_it_spreads(
@@ -73,98 +190,6 @@ def _check_that_it_spreads(
                 "minimum that all datapoints share: what comes near comes to rest there, so that "
                 "no density exists around it. Add noise, such as label noise, to have one."
             )
-
-
-def _found(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
-    diffusion = process.diffusion() if isinstance(process, PlaneLandscape) else process
-    if diffusion.dimensions != 2:
-        raise LandscapeError(
-            f"{diffusion.name}: end states are had for one weight and for two, not for "
-            f"{diffusion.dimensions}. Around each minimum `stationary.equilibria` gives the "
-            "Gaussian, the curl and the metric for any number of weights."
-        )
-    gaussian = closed.linear(diffusion)
-    if gaussian is not None:
-        return _gaussian(process, diffusion, gaussian)
-    wide = finite_box(diffusion.domain)
-    equilibria = equilibria_of(diffusion, wide)
-    _check_that_it_spreads(diffusion, equilibria, wide)
-    try:
-        rough = found(diffusion, equilibria, CUT)
-    except LandscapeError as error:
-        return _with_heavy_tails(process, diffusion, equilibria, error)
-    places = np.array([*np.array(rough.box).T, *(e.position for e in equilibria)])
-    hull = tuple(zip(places.min(axis=0).tolist(), places.max(axis=0).tolist(), strict=True))
-    equilibria = merged(equilibria, equilibria_of(diffusion, hull))
-    tested = curl_test(diffusion, rough.box, rough.at)
-    notes = _notes(diffusion, rough, equilibria, tested)
-    if tested.local:
-        return _integrated(process, diffusion, rough, equilibria, tested, notes)
-    stable = np.array([e.position for e in equilibria if e.kind == "stable"]).reshape(-1, 2).T
-    if _out_of_reach(stable, rough.box) or (rough.at(stable) > CUT).any():
-        return _low_noise(process, diffusion, equilibria, tested, notes)
-    solved = spectral(diffusion, rough)
-    held = solved.density.log_at(stable) + solved.density.height.min()
-    if (held < -FAR).any():
-        return _low_noise(process, diffusion, equilibria, tested, notes)
-    state = PlaneState(
-        process, diffusion, solved.density, solved.others, equilibria, tested, "elements",
-        Status.CONVERGED, notes,
-    )  # fmt: skip
-    _require_held(state)
-    if not state.error < ENOUGH:
-        state = replace(state, status=Status.PANEL_LIMIT)
-    if not state.error < 1e-2:
-        raise ConvergenceError(
-            f"{diffusion.name}: the density could not be resolved: its error is {state.error:.0e} "
-            "of its peak. It may have a narrow ridge or no bound; add noise, or shrink the domain.",
-            state,
-        )
-    return state
-
-
-def _with_heavy_tails(
-    process: PlaneLandscape | PlaneDiffusion,
-    diffusion: PlaneDiffusion,
-    equilibria: tuple[Equilibrium, ...],
-    error: LandscapeError,
-) -> PlaneState:
-    """On coordinates in which powers of x fall exponentially; `error` where they do not, either."""
-    if not any(math.isinf(v) for ends in diffusion.domain for v in ends):
-        raise error
-    chart = Chart.around(equilibria)
-    ways: tuple[tuple[str, Density], ...]
-    inner = chart.process(diffusion)
-    try:
-        rough = found(inner, (), CUT, FARTHEST)
-        near = np.clip(np.array(rough.box), -NEAR, NEAR)
-        tested = curl_test(diffusion, tuple(map(tuple, chart.x(near.T).T.tolist())))
-        # Along diagonals what is straight turns: where that is not resolved, elements are closer.
-        resolved = False
-        if tested.local:
-            first, other, resolved = closed.integrated(inner, rough.box, rough.peak)
-            road, ways = "integral", (("path", other),)
-        if not resolved:
-            solved = spectral(inner, rough, 0.1)
-            road, first, ways = "elements", solved.density, solved.others
-    except (LandscapeError, ConvergenceError):
-        raise error from None
-    if not math.isfinite(first.log_total):  # nothing holds the process: what was solved is no law
-        raise error
-    density = Stretched(first, chart)
-    if not min(density.exponents) > 1 + NEARLY:
-        raise error
-    others = tuple((name, Stretched(d, chart)) for name, d in ways)
-    powers = " and ".join(
-        f"|x_{k + 1}|^-{p:.4g}" for k, p in enumerate(density.exponents) if p < 60
-    )
-    notes = (f"The tails are heavy: marginals fall like {powers}.",) if powers else ()
-    state = PlaneState(
-        process, diffusion, density, others, equilibria, tested, road, Status.CONVERGED, notes
-    )
-    if not state.error < 1e-2:
-        raise error
-    return state if state.error < ENOUGH else replace(state, status=Status.PANEL_LIMIT)
 
 
 def _require_held(state: PlaneState) -> None:
@@ -200,82 +225,20 @@ def _require_held(state: PlaneState) -> None:
                 )
 
 
-def _out_of_reach(x: Array, box: Box) -> bool:
-    low, high = np.array(box).T[..., None]
-    return bool(((x < low) | (x > high)).any())
-
-
-def _low_noise(
-    process: PlaneLandscape | PlaneDiffusion,
-    diffusion: PlaneDiffusion,
-    equilibria: tuple[Equilibrium, ...],
-    tested: Curl,
-    notes: tuple[str, ...],
-) -> PlaneState:
-    """By Newton's method on a box around the equilibria."""
-    if tested.noise.singular != "nowhere":
-        raise ConvergenceError(
-            f"{diffusion.name}: some attractors lie beyond barriers of more than e^{FAR:g}, the "
-            "noise is singular, and a current flows: that cannot be followed. Raise the noise, or "
-            "take each basin as a domain of its own."
-        )
-    density, others = low_noise(diffusion, equilibria)
-    state = PlaneState(
-        process, diffusion, density, others, equilibria, tested, "newton", Status.CONVERGED, notes
-    )
-    return state if state.error < ENOUGH else replace(state, status=Status.PANEL_LIMIT)
-
-
 def merged(a: tuple[Equilibrium, ...], b: tuple[Equilibrium, ...]) -> tuple[Equilibrium, ...]:
     kept = list(a)
     for e in b:
-        size = max(1e-3, *(float(np.abs(k.position - e.position).max()) for k in a)) if a else 1.0
-        if all(np.abs(k.position - e.position).max() > 1e-6 * size for k in kept):
+        apart = [float(np.abs(k.position - e.position).max()) for k in kept]
+        if all(
+            d > max(1e-6 * max(*apart, 1e-3), k.error + e.error)
+            for d, k in zip(apart, kept, strict=True)
+        ):
             kept.append(e)
     return tuple(sorted(kept, key=lambda e: tuple(e.position)))
 
 
-def _gaussian(
-    process: PlaneLandscape | PlaneDiffusion, diffusion: PlaneDiffusion, gaussian: closed.Gaussian
-) -> PlaneState:
-    reach = 6 * np.sqrt(np.diag(gaussian.covariance))
-    ends = np.stack([gaussian.mean - reach, gaussian.mean + reach]).T
-    box: Box = tuple((float(low), float(high)) for low, high in ends)
-    equilibria = equilibria_of(diffusion, box)
-    tested = curl_test(diffusion, box)
-    return PlaneState(
-        process, diffusion, gaussian, (), equilibria, tested, "gaussian", Status.CONVERGED
-    )
-
-
-def _integrated(
-    process: PlaneLandscape | PlaneDiffusion,
-    diffusion: PlaneDiffusion,
-    rough: Rough,
-    equilibria: tuple[Equilibrium, ...],
-    tested: Curl,
-    notes: tuple[str, ...],
-) -> PlaneState:
-    box = list(rough.box)
-    for e in equilibria:
-        if e.covariance is None:
-            continue
-        for k in (0, 1):
-            reach = math.sqrt(2 * HELD * e.covariance[k, k])
-            low, high = diffusion.domain[k]
-            box[k] = (
-                min(box[k][0], max(low, e.position[k] - reach)),
-                max(box[k][1], min(high, e.position[k] + reach)),
-            )
-    first, other, resolved = closed.integrated(diffusion, tuple(box), rough.peak)
-    status = Status.CONVERGED if resolved else Status.PANEL_LIMIT
-    return PlaneState(
-        process, diffusion, first, (("path", other),), equilibria, tested, "integral", status, notes
-    )
-
-
 def _notes(
-    process: PlaneDiffusion, rough: Rough, equilibria: tuple[Equilibrium, ...], tested: Curl
+    process: PlaneDiffusion, rough: Rough, equilibria: tuple[Equilibrium, ...]
 ) -> tuple[str, ...]:
     """What a reader should know about the box and the noise."""
     notes = []
@@ -305,8 +268,8 @@ def _notes(
 
 def _wider(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]) -> Box | None:
     """The box of the same process without walls, where that can be had."""
-    free = replace(process, domain=((-math.inf, math.inf),) * 2)
     try:
-        return found(free, equilibria, CUT).box
+        free = replace(process, domain=((-math.inf, math.inf),) * 2)
+        return found_on_grid(free, equilibria, CUT).box
     except (LandscapeError, ConvergenceError):
         return None

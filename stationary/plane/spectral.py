@@ -4,7 +4,6 @@ nothing; and how far its answer moves with the degree, the cut and the box."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from stationary.plane.density import Density
+from stationary.plane.density import Density, Solved
 from stationary.plane.elements import DEGREE, Coefficients, Guess, solve
 from stationary.plane.mesh import Mesh, basis
 from stationary.plane.rough import Rough
@@ -30,15 +29,7 @@ FIT = 12  # Chebyshev polynomials for each direction in the first guess of Phi
 FACTOR = 0.8
 MOST = 1500  # rectangles
 RESOLVED = 1e-6  # of the peak: what the last coefficients of a rectangle may be
-
-
-@dataclass(frozen=True, eq=False)
-class Solved:
-    """A density, and the same in coarser ways: their differences bound its error."""
-
-    density: Density
-    others: tuple[tuple[str, Density], ...]
-    resolved: bool
+DEEP = 5  # so often are rectangles cut in four only at kinks and on thin ridges
 
 
 def spectral(process: PlaneDiffusion, rough: Rough, lenient: float = 0.5) -> Solved:
@@ -53,6 +44,7 @@ def spectral(process: PlaneDiffusion, rough: Rough, lenient: float = 0.5) -> Sol
     x = mesh.points(nodes)
     phi = fitted(rough.box, x, rough.at(x))
     mesh = mesh.restricted(held(mesh, rough.at(x), CUT))
+    before: Density | None = None
     while True:
         guess = Guess.joined(mesh, FACTOR * phi(mesh.points(nodes)))
         density = Density(mesh, guess.tables, solve(coefficients, guess))
@@ -65,13 +57,15 @@ def spectral(process: PlaneDiffusion, rough: Rough, lenient: float = 0.5) -> Sol
         finer = _finer(mesh.restricted(kept), missing[kept], max(RESOLVED, worst / 30))
         if finer is None:
             break
-        mesh = finer
+        mesh, before = finer, density
     others = [("degree", Density(mesh, guess.tables, solve(coefficients, guess, DEGREE - 1)))]
+    if before is not None and (worst >= RESOLVED or mesh.level.max() > DEEP):
+        others.append(("mesh", before))
     kept = held(mesh, height, CUT - 6)
     if not kept.all():
         part = Guess(mesh.restricted(kept), guess.tables[kept])
         others.append(("cut", Density(part.mesh, part.tables, solve(coefficients, part))))
-    return Solved(density, tuple(others), worst < RESOLVED)
+    return Solved("elements", density, tuple(others), worst < RESOLVED)
 
 
 def _finer(mesh: Mesh, missing: Array, least: float) -> Mesh | None:

@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError, Status
 from stationary.functions.given import interval
-from stationary.plane.closed import Gaussian
 from stationary.plane.curl import Circulation, Curl, circulation
 from stationary.plane.density import Region
 from stationary.plane.flow import Borders, Flow
 from stationary.plane.local import Equilibrium, curvature
-from stationary.plane.tails import Stretched
 from stationary.process.plane import Box, PlaneDiffusion, point_text
 from stationary.process.plane_landscape import PlaneLandscape
 from stationary.result import Result
@@ -98,7 +96,7 @@ class PlaneState(Result):
     curl
         The curl test: whether a local energy exists, and how much of the driving circulates.
     road
-        "gaussian", "integral", "elements" or "newton": how it was found.
+        "gaussian", "product", "integral", "elements" or "newton": how it was found.
     equilibria
         The zeros of the drift.
     others
@@ -107,7 +105,7 @@ class PlaneState(Result):
 
     process: PlaneLandscape | PlaneDiffusion
     diffusion: PlaneDiffusion
-    density: Any  # a `Density`, a `Gaussian`, or a `Stretched` one with heavy tails
+    density: Any  # a `Density`, a `Gaussian`, a `Product`, or a `Stretched` one with heavy tails
     others: tuple[tuple[str, Any], ...]
     equilibria: tuple[Equilibrium, ...]
     tested: Curl
@@ -152,7 +150,8 @@ class PlaneState(Result):
         apart = [
             float(np.abs(np.exp(o.log_at(x) - o.log_total) - own).max()) for _, o in self.others
         ]
-        return self._surely * sum(apart) / float(np.exp(self.peak)) + 1e-14
+        known = float(self.density.known)
+        return self._surely * sum(apart) / float(np.exp(self.peak)) + known
 
     @property
     def _surely(self) -> float:
@@ -208,8 +207,9 @@ class PlaneState(Result):
         if borders is not None and borders.exact:
             coarse = replace(self, others=())
             vars(coarse)["borders"] = flow, borders.coarser()
-            moved.append(2 * np.abs(np.asarray(quantity(coarse)) - own))
-        return np.asarray(sum(moved, 1e-14 * np.maximum(1, np.abs(own))))[()]
+            with np.errstate(invalid="ignore"):
+                moved.append(2 * np.abs(np.asarray(quantity(coarse)) - own))
+        return np.asarray(sum(moved, self.density.known * np.maximum(1, np.abs(own))))[()]
 
     @cached_property
     def _siblings(self) -> tuple[PlaneState, ...]:
@@ -277,29 +277,13 @@ class PlaneState(Result):
 
     # Averages.
 
-    def _moments(self) -> tuple[Array, Array]:
-        """Mean and covariance: not a number, and infinite, where tails are too heavy."""
-        if isinstance(self.density, Gaussian):
-            return self.density.mean.copy(), self.density.covariance.copy()
-        x, log, u = self.density.quadrature()
-        weight = np.exp(log - self.density.log_total) * u
-        mean = x @ weight
-        d = x - mean[:, None]
-        covariance = (d * weight) @ d.T
-        if isinstance(self.density, Stretched):
-            finite = np.array([[m.has_moment(k) for k in (1, 2)] for m in self._marginals])
-            mean[~finite[:, 0]] = np.nan
-            covariance[~np.outer(finite[:, 1], finite[:, 1])] = np.nan
-            covariance[np.diag(~finite[:, 1])] = np.inf
-        return mean, covariance
-
     def mean(self) -> Array:
         """Shape (2,)."""
-        return self._moments()[0]
+        return np.asarray(self.density.moments()[0])
 
     def cov(self) -> Array:
         """Shape (2, 2)."""
-        return self._moments()[1]
+        return np.asarray(self.density.moments()[1])
 
     def std(self) -> Array:
         return np.asarray(np.sqrt(np.diag(self.cov())))
@@ -317,6 +301,8 @@ class PlaneState(Result):
 
     @cached_property
     def _marginals(self) -> tuple[Any, Any]:
+        if not self.others:
+            return self.density.marginal(0), self.density.marginal(1)
         made = []
         for k in (0, 1):
             law = self.density.marginal(k)

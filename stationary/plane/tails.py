@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.plane.density import Density, Region
+from stationary.plane.density import Density, Region, moments_of
 from stationary.plane.local import Equilibrium
 from stationary.plane.marginal import Law, Marginal, marginal_of
 from stationary.plane.mesh import basis
@@ -121,6 +121,8 @@ class Stretched:
     chart: Chart
     cache: dict[Any, Any] = field(default_factory=dict)
 
+    known = 1e-14
+
     @property
     def log_total(self) -> float:
         return self.inner.log_total
@@ -153,6 +155,16 @@ class Stretched:
         with np.errstate(invalid="ignore"):
             ends = self.chart.y(np.array(region, dtype=float).T).T
         return self.inner.log_mass(tuple((float(a), float(b)) for a, b in ends))
+
+    def moments(self) -> tuple[Array, Array]:
+        """Mean and covariance: not a number, and infinite, where tails are too heavy."""
+        with np.errstate(all="ignore"):
+            mean, covariance = moments_of(self)
+        finite = np.array([[self.marginal(k).has_moment(m) for m in (1, 2)] for k in (0, 1)])
+        mean[~finite[:, 0]] = np.nan
+        covariance[~np.outer(finite[:, 1], finite[:, 1])] = np.nan
+        covariance[np.diag(~finite[:, 1])] = np.inf
+        return mean, covariance
 
     def rvs(self, size: int, rng: np.random.Generator) -> Array:
         return self.chart.x(self.inner.rvs(size, rng))

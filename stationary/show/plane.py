@@ -29,6 +29,8 @@ from stationary.wording import (
 ROADS = {
     "gaussian": "The drift is linear and the noise even: the end state is the Gaussian of the "
     "Lyapunov equation, to rounding.",
+    "product": "The coordinates know nothing of each other: each was solved as a process on a "
+    "line.",
     "integral": "log P was integrated along x and then y, and the other way round; errors are the "
     "difference.",
     "elements": "Spectral elements; errors are what the answer moves by with the degree (8 against "
@@ -194,9 +196,14 @@ def _moments(state: PlaneState) -> list[str]:
 
 def _trust(state: PlaneState) -> list[str]:
     status = state.status
-    words = "Converged" if status is Status.CONVERGED else f"Not converged ({status.value})"
+    words = "Converged" if status is Status.CONVERGED else "Not converged to 1e-6"
     relative = error_text(state.error)
     lines = [f"{words}. Estimated error of the density: {relative} of its peak.", ROADS[state.road]]
+    if any(name == "balance" for name, _ in state.others):
+        lines.append(
+            "Errors also hold what the answer moves by when the means of f . grad v + "
+            "a : grad grad v / 2 are made to vanish for 36 smooth functions v."
+        )
     if state.peak > 300:
         lines.append(f"The density is largest at {power_text(state.peak)}.")
     if state.diffusion.stepper is not None:

@@ -23,27 +23,12 @@ def text(check: PlaneCheck) -> Report:
         {
             f"{diffusion.name}: the diffusion against SGD": [
                 f"{diffusion.equation}.",
-                _verdict(check),
+                check.verdict,
             ],
             "What each says": _numbers(check),
             "How far to trust this": [*_trust(check), *check.notes],
         }
     )
-
-
-def _verdict(check: PlaneCheck) -> str:
-    if check.diverges:
-        return "SGD diverges with this step, which the diffusion does not see: lower it."
-    apart, known, what = check.off
-    said = f"{100 * apart:.2g} % off in the {what} (known to {100 * known:.1g} %)"
-    return {
-        "agree": "The diffusion tells what SGD does: "
-        + (f"at most {said}." if apart else "no difference is larger than the errors."),
-        "roughly": f"The diffusion is a rough guide to what SGD does with this step: {said}.",
-        "differ": f"The diffusion does not tell what SGD does with this step: it is {said}. "
-        "Believe the chain and the walkers.",
-        "not known": "Neither the chain nor walkers could be had.",
-    }[check.verdict]
 
 
 def _numbers(check: PlaneCheck) -> list[Line]:
@@ -93,10 +78,9 @@ def data(check: PlaneCheck) -> dict[str, Any]:
         "schema": 1,
         "kind": "plane check",
         "name": check.state.diffusion.name,
-        "words": _verdict(check),
         "off": dict(zip(("part", "error", "of"), check.off, strict=True)),
         **{answer: values(getattr(check, answer)) for answer in ANSWERS},
-    } | picked(check, "verdict settings notes")
+    } | picked(check, "outcome verdict settings notes")
 
 
 def table(check: PlaneCheck) -> dict[str, Any]:
@@ -129,4 +113,4 @@ def figure(check: PlaneCheck, sheet: Sheet) -> None:
     axes.set_xlabel("difference from the diffusion (%; of means, of a deviation)")
     add_legend(axes)
     if sheet.ax is None:
-        sheet.figure.suptitle("\n".join(textwrap.wrap(_verdict(check), 80)), fontsize="medium")
+        sheet.figure.suptitle("\n".join(textwrap.wrap(check.verdict, 80)), fontsize="medium")

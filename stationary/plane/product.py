@@ -1,0 +1,187 @@
+"""Coordinates that know nothing of each other: each is a process on a line, solved there.
+
+So kinks, jumps, walls, heavy tails and noise that vanishes are what they are on a line.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.errors import LandscapeError, StationaryError, Status
+from stationary.plane.density import Density, Region
+from stationary.plane.local import Equilibrium, described, finite_box
+from stationary.plane.mesh import Mesh, basis
+from stationary.process.diffusion import Diffusion
+from stationary.process.plane import PlaneDiffusion
+from stationary.states.distribution import EndState
+from stationary.states.solve import end_state
+
+__all__ = ["Product", "product"]
+
+Array = NDArray[Any]
+
+DEGREE = 16
+LEFT_OUT = 1e-15  # of the probability, at each end
+RESOLVED = 1e-13  # of log P, what the last coefficients of a panel may be
+ONE_BY_ONE = 40  # values of each coordinate with which it is asked whether the other one matters
+
+
+@dataclass(frozen=True, eq=False)
+class Product(Density):
+    """The density of two laws on lines; on rectangles where integrals need points."""
+
+    laws: tuple[EndState, ...] = ()
+
+    log_total = 0.0
+    road = "product"
+
+    @property
+    def status(self) -> Status:
+        return next(
+            (v.status for v in self.laws if v.status is not Status.CONVERGED), Status.CONVERGED
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(note for law in self.laws for note in law.notes)
+
+    def equilibria(self, process: PlaneDiffusion) -> tuple[Equilibrium, ...]:
+        points = ([e.position for e in law.equilibria] for law in self.laws)
+        return tuple(described(process, np.array(p)) for p in itertools.product(*points))
+
+    @property
+    def known(self) -> float:  # type: ignore[override]
+        return 1e-12 + sum(law.error for law in self.laws)
+
+    def log_at(self, x: Array) -> Array:
+        return np.asarray(sum(law.logpdf(v) for law, v in zip(self.laws, x, strict=True)))
+
+    def log_mass(self, region: Region) -> float:
+        if region is None or callable(region):
+            return super().log_mass(region)
+        return float(
+            sum(law.log_probability(*ends) for law, ends in zip(self.laws, region, strict=True))
+        )
+
+    def moments(self) -> tuple[Array, Array]:
+        """Mean and covariance."""
+        return np.array([law.mean() for law in self.laws]), np.diag([v.var() for v in self.laws])
+
+    def marginal(self, axis: int) -> Any:
+        return self.laws[axis]
+
+    def rvs(self, size: int, generator: np.random.Generator) -> Array:
+        return np.stack([law.rvs(size, generator) for law in self.laws])
+
+
+def product(process: PlaneDiffusion) -> Product | None:
+    """The end state of a process whose coordinates know nothing of each other; else None.
+
+    Raises
+    ------
+    LandscapeError
+        If one of them has no density alone.
+    """
+    if process.source is not None or not _apart(process):
+        return None
+    try:
+        lines = [_line(process, k) for k in (0, 1)]
+        laws = tuple(map(end_state, lines))
+    except StationaryError:
+        return None  # functions that cannot be called with one coordinate alone
+    for law, which in zip(laws, ("first", "second"), strict=True):
+        if law.kind != "density" or law.atoms:
+            why = law.verdict if law.kind == "none" else f"its end state is of kind {law.kind!r}"
+            raise LandscapeError(
+                f"{process.name}: nothing holds the process together in the plane: the {which} "
+                f"coordinate knows nothing of the other one, and alone {why}"
+            )
+    edges = [_edges(law) for law in laws]
+    mesh = Mesh.between(*edges)
+    t = basis(DEGREE).nodes
+    heights = [
+        -law.logpdf(v[:-1, None] + np.diff(v)[:, None] * (1 + t) / 2)
+        for law, v in zip(laws, edges, strict=True)
+    ]
+    phi = heights[0][:, None, :, None] + heights[1][None, :, None, :]
+    phi = phi.reshape(mesh.count, DEGREE + 1, DEGREE + 1)
+    return Product(mesh, phi, np.ones((mesh.count, 2, 2)), laws=laws)
+
+
+def _apart(process: PlaneDiffusion) -> bool:
+    """Whether neither coordinate asks for the other one, as far as a grid of points tells."""
+    rng = np.random.default_rng(0)
+    axes = [
+        low + (high - low) * np.sort(rng.uniform(size=ONE_BY_ONE))
+        for low, high in finite_box(process.domain)
+    ]
+    x = np.stack([v.ravel() for v in np.meshgrid(*axes, indexing="ij")])
+    fields = process.fields(x)
+    process.check(x, fields)
+    if fields.a[0, 1].any():
+        return False
+    own = np.stack([*fields.f, fields.a[0, 0], fields.a[1, 1]]).reshape(4, *map(len, axes))
+    across = np.ptp(own[0::2], axis=2).max(), np.ptp(own[1::2], axis=1).max()
+    return bool(max(across) <= 1e-14 * np.abs(own).max())
+
+
+def _line(process: PlaneDiffusion, k: int) -> Diffusion:
+    """What the coordinate k does alone."""
+    low, high = finite_box((process.domain[1 - k],) * 2)[0]
+    other = low + 0.53 * (high - low)
+
+    def alone(function: Any, depth: int) -> Any:
+        """Of what a function gives the entry of the coordinate: of a vector, or of a matrix."""
+
+        if not callable(function):
+            table = np.asarray(function, dtype=float)
+            return lambda x: table[(k,) * table.ndim] + 0 * x
+
+        def picked(x: Any) -> Any:
+            found = function((x, other) if k == 0 else (other, x))
+            for _ in range(depth):
+                if isinstance(found, (tuple, list)) or np.ndim(found) > np.ndim(x):
+                    found = found[k]
+            return found + 0 * x
+
+        return picked
+
+    return Diffusion(
+        alone(process.drift, 1),
+        alone(process.variance, 2),
+        process.domain[k],
+        name=process.name,
+        variable=f"{process.variable}_{k + 1}",
+    )
+
+
+def _edges(law: EndState) -> Array:
+    """Ends of panels on each of which a polynomial is log P, as far as there is probability."""
+    waiting = [(float(law.ppf(LEFT_OUT)), float(law.isf(LEFT_OUT)))]
+    meshes = [c.mesh for c in law.components]
+    lower, upper = (np.concatenate([getattr(m, e) for m in meshes]) for e in ("lower", "upper"))
+    last = basis(DEGREE).to_legendre[-2:]
+    made: list[float] = [v for pair in waiting for v in pair]
+    while waiting and len(made) < 300:
+        low, high = waiting.pop()
+        height = law.logpdf(low + (high - low) * (1 + basis(DEGREE).nodes) / 2)
+        if np.isfinite(height).all():
+            missing = float(np.abs(last @ height).max()) / max(1.0, float(np.ptp(height)))
+            if missing * min(1.0, law.probability(low, high) / LEFT_OUT / 100) < RESOLVED:
+                continue
+        inside = np.flatnonzero((lower > low) & (lower < high))
+        middle = (low + high) / 2
+        if len(inside):  # where the line needed the narrowest panel, there is a kink or a jump
+            k = inside[np.argmin((upper - lower)[inside])]
+            if upper[k] - lower[k] < 1e-6 * (high - low):
+                middle = float(lower[k])
+        if not low < middle < high:
+            continue
+        made.append(middle)
+        waiting += [(low, middle), (middle, high)]
+    return np.unique(made)
