@@ -601,3 +601,77 @@ def test_a_step_that_overshoots_is_said_first():
     assert "overshoots" not in analyze(small).summary()
     large = Landscape(losses=losses, weights=2, learning_rate=1.9)
     assert "with this one SGD overshoots" in " ".join(analyze(large).summary().split())
+
+
+def test_a_kink_of_a_loss_is_a_minimum_and_no_cycle():
+    """Along the second weight alone it is e^(-7.5 |w - 1|) on (0, 2), beyond which is no noise."""
+    landscape = Landscape(
+        losses=lambda w: [(w[0] - c) ** 2 + abs(w[1] - c) for c in (0, 1, 2)],
+        weights=2,
+        learning_rate=0.1,
+        domain=((-3, 5), (-3, 5)),
+    )
+    state = end_state(landscape)
+    (basin,) = state.basins
+    assert basin.attractor.kind == "stable"
+    assert np.abs(basin.position - 1).max() < basin.attractor.error < 1e-6
+    assert "cycle" not in state.summary()
+    k = 7.5
+    exact = (2 / k**2 - math.exp(-k) * (1 + 2 / k + 2 / k**2)) / (1 - math.exp(-k))
+    error = state.error_of(lambda s: s.std())[1]
+    assert abs(state.std()[1] - math.sqrt(exact)) < error < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("drift", "variance", "domain", "log_density"),
+    [
+        (lambda x: -np.sign(x), lambda x: 1 + 0 * x, (-np.inf, np.inf), lambda x: -2 * abs(x)),
+        (
+            lambda x: -x,
+            lambda x: np.where(x < 0.5, 1.0, 4.0),
+            (-np.inf, np.inf),
+            lambda x: np.where(x < 0.5, -(x**2), -0.25 - (x**2 - 0.25) / 4 - math.log(4)),
+        ),
+        (lambda x: 0.3 - x, lambda x: x, (0, np.inf), lambda x: -0.4 * np.log(x) - 2 * x),
+        (lambda x: -x, lambda x: 1 + x**2, (-np.inf, np.inf), lambda x: -2 * np.log1p(x**2)),
+    ],
+)
+def test_coordinates_apart_are_lines_with_kinks_jumps_walls_and_tails(
+    drift, variance, domain, log_density
+):
+    process = Diffusion(
+        lambda w: (drift(w[0]), -2 * w[1]),
+        lambda w: (variance(w[0]), 0.5 + 0 * w[1]),
+        (domain, (-np.inf, np.inf)),
+    )
+    state = end_state(process)
+    assert state.road == "product"
+    at = np.array([0.1, 0.4, 0.6, 2.5])
+    found = np.asarray(state.logpdf(np.stack([at, 0.3 - at / 5])))
+    exact = log_density(at) - 4 * (0.3 - at / 5) ** 2
+    assert np.abs(np.diff(found - exact)).max() < 1e-9
+    assert state.probability((domain, (0, np.inf))) == pytest.approx(0.5, abs=1e-12)
+    assert state.entropy_production == 0 or not state.curl.local
+    assert sum(b.mass for b in state.basins) == pytest.approx(1, abs=1e-9)
+
+
+def test_noise_that_jumps_along_a_curve_is_refused_and_not_taken_for_smooth():
+    """Ito: P jumps there, n.a.n P does not; elements would make P continuous."""
+    process = Diffusion(
+        lambda w: (-w[0] - w[1], -w[1] + w[0]),
+        lambda w: np.where(w[0] ** 2 + w[1] ** 2 < 1, 1.0, 3.0),
+        weights=2,
+    )
+    with pytest.raises(StationaryError, match="noise may jump along a curve"):
+        end_state(process)
+
+
+def test_the_power_of_an_even_tail_is_followed_without_a_word_from_libraries(capfd):
+    """f = -x and a = 1 + r^2: (1 + r^2)^-2, whose standard deviations are infinite."""
+    state = end_state(
+        Diffusion(lambda w: (-w[0], -w[1]), lambda w: 1 + w[0] ** 2 + w[1] ** 2, weights=2)
+    )
+    assert capfd.readouterr() == ("", "")
+    assert np.isinf(state.std()).all()
+    exact = 0.95 / math.sqrt(1 - 0.95**2)
+    assert state.marginal(0).ppf(0.975) == pytest.approx(exact, rel=1e-6)

@@ -12,7 +12,7 @@ from scipy.linalg import solve_continuous_lyapunov
 from scipy.special import log_ndtr, ndtr
 
 from stationary.errors import LandscapeError, Status
-from stationary.plane.density import Density, Predicate, Region, Solved, log_sum
+from stationary.plane.density import Density, Region, Solved, log_sum
 from stationary.plane.local import Equilibrium, described
 from stationary.plane.marginal import Marginal, normal
 from stationary.plane.mesh import Mesh, basis, gauss
@@ -142,7 +142,9 @@ class Gaussian:
         if region is None:
             return 0.0
         if callable(region):
-            return self._inside(region)
+            x, log, u = self.quadrature()
+            keep = np.asarray(region(x), dtype=bool)
+            return log_sum(log[keep], u[keep])
         (a, b), (c, d) = region
         # Along x the law is normal, and so it is along y given x.
         (sxx, sxy), (_, syy) = self.covariance
@@ -164,11 +166,6 @@ class Gaussian:
         z = (x - self.mean[0]) / deviation
         log = weight + inner - z**2 / 2 - np.log(deviation * np.sqrt(2 * np.pi))
         return log_sum(log, np.ones(len(log)))
-
-    def _inside(self, predicate: Predicate) -> float:
-        x, log, u = self.quadrature()
-        keep = np.asarray(predicate(x), dtype=bool)
-        return log_sum(log[keep], u[keep])
 
 
 def linear(process: PlaneDiffusion) -> Gaussian | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import minimum_filter
 
 from stationary.plane.density import Density
 from stationary.process.plane import Box, Fields, PlaneDiffusion, point_text
@@ -19,6 +20,7 @@ Array = NDArray[Any]
 GRID = 24  # points for each direction at which the curl and the noise are looked at
 ROUNDING = 1e-9  # of the derivatives of A, which the curl is a difference of
 SEEN = 15.0
+POINTS = 6  # more zeros of the noise lie on a curve
 SINGULAR = 1e-12  # smallest eigenvalue of a over its largest
 
 
@@ -117,69 +119,26 @@ def _ratio(a: Array) -> Array:
 
 
 def noise_of(process: PlaneDiffusion, axes: list[Array], x: Array, fields: Fields) -> Noise:
-    """Where the covariance is singular: dips of its least eigenvalue, followed down along x."""
+    """Where the covariance is singular: from where its least eigenvalue is low on a grid, down."""
     ratio = _ratio(fields.a)
     if (ratio < SINGULAR).all():
         _, vectors = np.linalg.eigh(np.moveaxis(fields.a, -1, 0))
         across = np.abs(np.einsum("mi,im->m", vectors[:, :, 0], 2 * fields.f - fields.div))
         size = np.abs(2 * fields.f - fields.div).max(axis=0) + 1e-300
         return Noise("everywhere", (), bool((across < 1e-9 * size).all()))
-    # Near a zero the root of the ratio grows like the distance: what is far above what it rises by
-    # over the interval that is looked at holds none.
     part = ratio < SINGULAR
     if part.mean() > 2 / GRID:
         return Noise("in a part", tuple(tuple(map(float, p)) for p in x[:, part].T[::GRID]))
     root = np.sqrt(np.maximum(ratio, 0)).reshape(GRID, GRID)
-    found: list[Array] = []
-    lines = 0
-    for axis in (0, 1):
-        table = np.pad(root if axis == 0 else root.T, ((1, 1), (0, 0)), mode="reflect")
-        middle, rise = table[1:-1], np.maximum(table[:-2], table[2:]) - table[1:-1]
-        dips = (middle <= table[:-2]) & (middle <= table[2:]) & (middle < 3 * rise + 1e-6)
-        i, j = np.nonzero(dips)
-        step = axes[axis][1] - axes[axis][0]
-        slope = rise[i, j] / step
-        low, high = axes[axis][i] - step, axes[axis][i] + step
-        low, high = np.maximum(low, axes[axis][0]), np.minimum(high, axes[axis][-1])
-
-        def at(v: Array, j: Array, axis: int = axis) -> Array:
-            point = [v, axes[1 - axis][j]]
-            return np.stack(point if axis == 0 else point[::-1])
-
-        def roots(v: Array, j: Array) -> Array:
-            return np.sqrt(np.maximum(_ratio(process.fields(at(v, j)).a), 0))
-
-        golden = (np.sqrt(5) - 1) / 2
-        p, q = high - golden * (high - low), low + golden * (high - low)
-        at_p, at_q = (roots(v, j) for v in (p, q)) if len(j) else (p, q)
-        for _ in range(60):
-            if not len(j):
-                break
-            lower = at_p < at_q
-            low, high = np.where(lower, low, p), np.where(lower, q, high)
-            new = np.where(lower, high - golden * (high - low), low + golden * (high - low))
-            kept = np.where(lower, at_p, at_q)
-            here = roots(new, j)
-            p, q = np.where(lower, new, q), np.where(lower, p, new)
-            at_p, at_q = np.where(lower, here, kept), np.where(lower, kept, here)
-            maybe = np.minimum(at_p, at_q) < 5 * slope * (high - low) + 1e-6
-            low, high, p, q, at_p, at_q, j, slope = (
-                v[maybe] for v in (low, high, p, q, at_p, at_q, j, slope)
-            )
-        zero = np.minimum(at_p, at_q) < 1e-5
-        lines = max(lines, len(np.unique(j[zero])))
-        found += list(at((low + high) / 2, j)[:, zero].T)
-    if lines >= 3:
-        some = found[:: max(1, len(found) // 4)]
-        return Noise("on curves", tuple(tuple(map(float, p)) for p in some))
-    points = _points(process, axes, x[:, np.argsort(ratio)[:8]])
-    if points:
-        return Noise("at points", tuple(points))
-    return Noise("nowhere")
+    dips = (root <= minimum_filter(root, (3, 1))) | (root <= minimum_filter(root, (1, 3)))
+    found = _zeros(process, axes, x[:, dips.ravel()])
+    if len(found) > POINTS:
+        return Noise("on curves", tuple(found[:: len(found) // 4]))
+    return Noise("at points", tuple(found)) if found else Noise("nowhere")
 
 
-def _points(process: PlaneDiffusion, axes: list[Array], x: Array) -> list[tuple[float, ...]]:
-    """Single points at which the covariance is singular: the lowest of a stencil, ever closer."""
+def _zeros(process: PlaneDiffusion, axes: list[Array], x: Array) -> list[tuple[float, ...]]:
+    """Points at which the covariance is singular: the lowest of a stencil, ever closer."""
     step = np.array([v[1] - v[0] for v in axes])
     low, high = np.array([[v[0], v[-1]] for v in axes]).T[..., None]
     k = np.arange(-2, 3)
@@ -190,9 +149,10 @@ def _points(process: PlaneDiffusion, axes: list[Array], x: Array) -> list[tuple[
         near = np.clip(near, low[..., None], high[..., None])
         root = np.sqrt(np.maximum(_ratio(process.fields(near.reshape(2, -1)).a), 0))
         root = root.reshape(x.shape[1], -1)
-        best = root.argmin(axis=1)
-        x = near[:, np.arange(x.shape[1]), best]
+        x = near[:, np.arange(x.shape[1]), root.argmin(axis=1)]
         slope = np.ptp(root, axis=1) if slope is None else slope * 0.8  # over a step
+        # Near a zero the root of the ratio grows like the distance: what is far above what it
+        # rises by over the steps that are left leads to none.
         maybe = root.min(axis=1) < 10 * slope + 1e-6
         x, slope = x[:, maybe], slope[maybe]
         if not len(slope):

@@ -14,14 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.errors import ConvergenceError, LandscapeError
-from stationary.functions.given import interval
 from stationary.plane.elements import DEGREE, Coefficients, Condensed, Guess, blocks_of
 from stationary.plane.exit_region import times_in_region
 from stationary.plane.local import equilibria_of, finite_box
 from stationary.plane.mesh import Mesh, basis, gauss
 from stationary.plane.rough import found_on_grid
 from stationary.plane.spectral import CUT, tails
-from stationary.process.plane import Box, PlaneDiffusion, box_text, point_text
+from stationary.process.plane import Box, PlaneDiffusion, box_text, point_text, rectangle
 from stationary.states.estimate import Estimate
 
 __all__ = ["exit_time"]
@@ -59,14 +58,7 @@ def exit_time(process: PlaneDiffusion, x: Any, region: Any) -> Estimate:
 
 def _from_rectangle(process: PlaneDiffusion, flat: Array, region: Any) -> tuple[Array, Array]:
     name = process.name
-    box = region if isinstance(region, (tuple, list, np.ndarray)) else ()
-    if len(box) != 2 or any(np.ndim(b) != 1 for b in box):
-        raise LandscapeError(
-            f"{name}: region = {region!r:.60} must be a rectangle, such as ((-2, 0), (-1, 3)), "
-            "whose ends may be infinite; a basin or its number; or a function of points (2, M) "
-            "that says which lie inside."
-        )
-    sides = tuple(interval(tuple(b), name) for b in box)
+    sides = rectangle(region, name)
     held, absorbing = _cut(process, sides)
     low, high = np.array(held).T[..., None]
     outside = ((flat < low) | (flat > high)).any(axis=0)
@@ -100,37 +92,29 @@ def _from_rectangle(process: PlaneDiffusion, flat: Array, region: Any) -> tuple[
 
 def _cut(process: PlaneDiffusion, sides: Box) -> tuple[Box, list[tuple[bool, bool]]]:
     """The rectangle in finite ends, and which of its sides end the time."""
-    ends = [
-        (max(low, a), min(high, b))
-        for (low, high), (a, b) in zip(sides, process.domain, strict=True)
-    ]
-    absorbing = [
-        (low > a, high < b) for (low, high), (a, b) in zip(sides, process.domain, strict=True)
-    ]
-    ends = list(_finite(process, tuple(ends)))
+    both = list(zip(sides, process.domain, strict=True))
+    absorbing = [(low > a, high < b) for (low, high), (a, b) in both]
     if not any(any(pair) for pair in absorbing):
         raise LandscapeError(
             f"{process.name}: the region {box_text(sides)} is the whole domain: it is never left."
         )
+    ends = _finite(process, sides)
     if any(not low < high for low, high in ends):
         raise LandscapeError(
             f"{process.name}: the region {box_text(sides)} lies outside of where the process is."
         )
-    return tuple(ends), absorbing
+    return ends, absorbing
 
 
 def _finite(process: PlaneDiffusion, box: Box) -> Box:
     """A box with ends of the domain, or of what holds the process, where it has infinite ones."""
-    ends = [
-        (max(low, a), min(high, b)) for (low, high), (a, b) in zip(box, process.domain, strict=True)
-    ]
-    if any(math.isinf(v) for pair in ends for v in pair):
+    ends = np.array(box)
+    room = np.array(process.domain)
+    ends = np.stack([np.maximum(ends[:, 0], room[:, 0]), np.minimum(ends[:, 1], room[:, 1])]).T
+    if np.isinf(ends).any():
         held = found_on_grid(process, equilibria_of(process, finite_box(process.domain)), CUT).box
-        ends = [
-            (max(low, a) if math.isinf(low) else low, min(high, b) if math.isinf(high) else high)
-            for (low, high), (a, b) in zip(ends, held, strict=True)
-        ]
-    return tuple(ends)
+        ends = np.where(np.isinf(ends), held, ends)
+    return tuple((float(low), float(high)) for low, high in ends)
 
 
 def _times(

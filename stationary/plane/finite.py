@@ -261,20 +261,13 @@ def _lagrange(t: Array) -> Array:
     return made
 
 
+@np.errstate(over="ignore", invalid="ignore")  # walkers may run away, which is said
 def _walk(
     state: PlaneState, stepper: Stepper, walkers: int, steps: int, seed: int, count: int,
     notes: list[str], masses: Array | None,
 ) -> Measured | None:  # fmt: skip
     """Averages over walkers, and over time once they have left their start: the end state of the
     diffusion, with what basins hold by the chain where that is known."""
-    with np.errstate(over="ignore", invalid="ignore"):  # walkers may run away, which is said
-        return _walked(state, stepper, walkers, steps, seed, count, notes, masses)
-
-
-def _walked(
-    state: PlaneState, stepper: Stepper, walkers: int, steps: int, seed: int, count: int,
-    notes: list[str], masses: Array | None,
-) -> Measured | None:  # fmt: skip
     rng = np.random.default_rng(seed)
     x = state.rvs(walkers, rng)
     if masses is not None and count > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -16,7 +17,7 @@ from scipy.spatial import cKDTree
 from stationary.plane.local import Equilibrium
 from stationary.process.plane import Box, PlaneDiffusion
 
-__all__ = ["Borders", "Flow"]
+__all__ = ["Borders", "Flow", "followed"]
 
 Array = NDArray[Any]
 
@@ -124,20 +125,17 @@ class Borders:
             middle = low + pixel * (np.array(deepest).T + 0.5)
             of[1:] = flow.label(middle)
         pixels = np.where(table, -2, of[parts_of])
-        if not curves:
-            empty = np.zeros((2, 0))
-            made = cls(flow.box, empty, empty, pixels, np.zeros((2, 0), dtype=int))
-            return made.checked(flow)
-        curve = np.concatenate(curves, axis=1)
-        tangent = np.concatenate([np.gradient(c, axis=1) for c in curves], axis=1) / pixel
+        none = np.zeros((2, 0))
+        curve = np.concatenate([none, *curves], axis=1)
+        tangent = np.concatenate([none, *(np.gradient(c, axis=1) for c in curves)], axis=1) / pixel
         normal = np.stack([-tangent[1], tangent[0]]) / np.hypot(*tangent) * pixel
-        made = cls(flow.box, curve, normal, pixels, np.zeros((2, 0), dtype=int))
-        sides = np.full((2, curve.shape[1]), -2)
+        sides = np.full(curve.shape, -2)
+        made = cls(flow.box, curve, normal, pixels, sides)
         for distance in (3, 5, 9):
             for k, sign in enumerate((-1, 1)):
                 at = made._pixel(curve + sign * distance * normal)
                 sides[k] = np.where(sides[k] == -2, at, sides[k])
-        return cls(flow.box, curve, normal, pixels, sides).checked(flow)
+        return made.checked(flow)
 
     def checked(self, flow: Flow) -> Borders:
         """The same where it agrees with the flow from points all over; else pixels of the flow."""
@@ -149,8 +147,7 @@ class Borders:
         unit = np.stack([v.ravel() for v in np.meshgrid(t, t, indexing="ij")])
         coarse = flow.label(low + (high - low) * unit).reshape(COARSE, COARSE)
         index = np.arange(PIXELS) * COARSE // PIXELS
-        empty = np.zeros((2, 0))
-        return Borders(self.box, empty, empty, coarse[np.ix_(index, index)], empty, exact=False)
+        return replace(self, pixels=coarse[np.ix_(index, index)], exact=False)
 
     def coarser(self) -> Borders:
         """The same with every second point: what this changes is three times what points miss."""
@@ -184,29 +181,40 @@ class Borders:
 
 def _branches(flow: Flow, saddle: Equilibrium) -> list[Array]:
     """The stable manifold of a saddle, backwards in time until it leaves the box: (2, K) each."""
-    direction = saddle.ways[1]
     low, high = np.array(flow.box).T
     wide = high - low
 
-    def back(_: float, x: Array) -> Array:
-        f = flow.process.fields(x[:, None]).f[:, 0]
-        return np.asarray(-f / max(float(np.abs(f / wide).max()), 1e-12))
-
-    def outside(_: float, x: Array) -> float:
+    def inside(x: Array) -> float:
         return float(np.minimum(x - low + 0.05 * wide, high - x + 0.05 * wide).min())
 
-    outside.terminal = True  # type: ignore[attr-defined]
     made = []
     for sign in (-1, 1):
-        start = saddle.position + sign * 1e-5 * wide.min() * direction
-        run = solve_ivp(
-            back, (0, 30), start, "DOP853", events=outside, rtol=1e-9, atol=1e-10 * wide.min(),
-            dense_output=True,
-        )  # fmt: skip
-        solution: Any = run.sol
+        start = saddle.position + sign * 1e-5 * wide.min() * saddle.ways[1]
+        run = followed(flow.process, start, inside, 30, wide, back=True)
         t = np.linspace(0, run.t[-1], max(2, int(4 * PIXELS * run.t[-1])))
-        made.append(np.concatenate([saddle.position[:, None], solution(t)], axis=1))
+        made.append(np.concatenate([saddle.position[:, None], run.sol(t)], axis=1))
     return made
+
+
+def followed(
+    process: PlaneDiffusion, start: Array, inside: Callable[[Array], float], most: float,
+    scale: Any, *, back: bool = False,
+) -> Any:  # fmt: skip
+    """The drift's way from a point while `inside` is positive, by its length in units of `scale`:
+    what `solve_ivp` returns."""
+
+    def drift(_: float, x: Array) -> Array:
+        f = process.fields(x[:, None]).f[:, 0]
+        return np.asarray((-f if back else f) / max(float(np.abs(f / scale).max()), 1e-12))
+
+    def event(_: float, x: Array) -> float:
+        return inside(x)
+
+    event.terminal = True  # type: ignore[attr-defined]
+    return solve_ivp(
+        drift, (0, most), start, "DOP853", events=event, rtol=1e-9,
+        atol=1e-10 * float(np.min(scale)), dense_output=True, max_step=most / 150,
+    )  # fmt: skip
 
 
 def _resampled(curve: Array) -> Array:

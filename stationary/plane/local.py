@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ from scipy.linalg import solve_continuous_lyapunov
 
 from stationary.process.plane import Box, Fields, PlaneDiffusion, point_text
 
-__all__ = ["Equilibrium", "curvature", "equilibria_of", "equilibrium_at"]
+__all__ = ["Equilibrium", "curvature", "equilibria_of"]
 
 Array = NDArray[Any]
 
@@ -78,14 +77,11 @@ class Equilibrium:
         return f"<Equilibrium at {point_text(self.position)}: {self.kind}>"
 
 
-def equilibrium_at(process: PlaneDiffusion, near: Any) -> Equilibrium | None:
-    """The zero of the drift that Newton's method finds from a point, or None."""
-    x = newton(process, np.asarray(near, dtype=float)[:, None])
-    return described(process, x[:, 0]) if np.isfinite(x).all() else None
-
-
-def equilibria_of(process: PlaneDiffusion, box: Box) -> tuple[Equilibrium, ...]:
-    """The zeros of the drift in a finite box, as far as a grid of starts finds them."""
+def equilibria_of(
+    process: PlaneDiffusion, box: Box, known: tuple[Equilibrium, ...] = ()
+) -> tuple[Equilibrium, ...]:
+    """The zeros of the drift in a finite box, as far as a grid of starts finds them, and those that
+    are known."""
     n = len(box)
     if n == 2:
         t = (np.arange(SEEDS) + 0.5) / SEEDS
@@ -97,7 +93,8 @@ def equilibria_of(process: PlaneDiffusion, box: Box) -> tuple[Equilibrium, ...]:
     low, high = np.array(box).T
     seeds = low[:, None] + (high - low)[:, None] * unit
     x = newton(process, seeds, high - low)
-    x = np.concatenate([x, corners(process, seeds[:, ::4], high - low)], axis=1)
+    found = [np.array([e.position for e in known]).reshape(-1, n).T, x]
+    x = np.concatenate([*found, corners(process, seeds[:, ::4], high - low)], axis=1)
     x = x[:, np.isfinite(x).all(axis=0)]
     slack = 1e-9 * (high - low)[:, None]
     x = x[:, ((x >= low[:, None] - slack) & (x <= high[:, None] + slack)).all(axis=0)]
@@ -109,9 +106,9 @@ def equilibria_of(process: PlaneDiffusion, box: Box) -> tuple[Equilibrium, ...]:
     return tuple(described(process, p) for p in kept)
 
 
-def newton(process: PlaneDiffusion, x: Array, width: Array | None = None) -> Array:
+def newton(process: PlaneDiffusion, x: Array, width: Array) -> Array:
     """Newton's method from many points (n, M); nan where it does not converge."""
-    most = (0.2 * width if width is not None else 1e3 + np.abs(x).max(axis=1))[:, None]
+    most = 0.2 * width[:, None]
     x = x.copy()
     out = np.full_like(x, np.nan)
     going = np.arange(x.shape[1])
@@ -230,37 +227,27 @@ def curvature(process: PlaneDiffusion, x: Array) -> Array:
     """The Gauss curvature of the metric a^-1 at points (2, M): 0 where coordinates exist in which
     the noise is the same everywhere."""
     fields = process.fields(x, 2)
-    g = np.linalg.inv(np.moveaxis(fields.a, -1, 0))
-
-    def of(k: int) -> Array:
-        return np.asarray(-g @ np.moveaxis(fields.da[k], -1, 0) @ g)
-
-    def second(k: int, m: int) -> Array:
-        da, dda = fields.da, fields.dda
-        p, q = np.moveaxis(da[k], -1, 0), np.moveaxis(da[m], -1, 0)
-        mixed = np.moveaxis(dda[k, m], -1, 0)
-        return np.asarray(g @ p @ g @ q @ g + g @ q @ g @ p @ g - g @ mixed @ g)
-
-    e, f, h = g[:, 0, 0], g[:, 0, 1], g[:, 1, 1]
-    (eu, fu, gu), (ev, fv, gv) = ((d[:, 0, 0], d[:, 0, 1], d[:, 1, 1]) for d in (of(0), of(1)))
-    top = -second(1, 1)[:, 0, 0] / 2 + second(0, 1)[:, 0, 1] - second(0, 0)[:, 1, 1] / 2
-    zero = np.zeros_like(e)
-    first = [[top, eu / 2, fu - ev / 2], [fv - gu / 2, e, f], [gv / 2, f, h]]
-    other = [[zero, ev / 2, gu / 2], [ev / 2, e, f], [gu / 2, f, h]]
-    made = [np.linalg.det(np.moveaxis(np.array(m), -1, 0)) for m in (first, other)]
-    return np.asarray((made[0] - made[1]) / (e * h - f * f) ** 2)
+    a, da, dda = (np.moveaxis(t, -1, 0) for t in (fields.a, fields.da, fields.dda))
+    g = np.linalg.inv(a)
+    dg = -g[:, None] @ da @ g[:, None]  # (M, k, i, j)
+    turned = g[:, None, None] @ da[:, :, None] @ g[:, None, None] @ da[:, None] @ g[:, None, None]
+    ddg = turned + np.swapaxes(turned, 1, 2) - g[:, None, None] @ dda @ g[:, None, None]
+    # Christoffel: c[k, i, j] = (d_i g_kj + d_j g_ki - d_k g_ij) / 2.
+    c = (np.einsum("mikj->mkij", dg) + np.einsum("mjki->mkij", dg) - dg) / 2
+    own = np.einsum("mkl,mk,ml->m", a, c[:, :, 0, 1], c[:, :, 0, 1])
+    own -= np.einsum("mkl,mk,ml->m", a, c[:, :, 0, 0], c[:, :, 1, 1])
+    bent = ddg[:, 0, 1, 0, 1] - (ddg[:, 1, 1, 0, 0] + ddg[:, 0, 0, 1, 1]) / 2
+    return np.asarray((bent + own) / np.linalg.det(g))
 
 
 def finite_box(box: Box) -> Box:
     """A finite box in which equilibria are looked for where a domain is infinite."""
     made = []
     for low, high in box:
-        if math.isfinite(low) and math.isfinite(high):
-            made.append((low, high))
-        elif math.isfinite(low):
-            made.append((low, low + 20 + abs(low)))
-        elif math.isfinite(high):
-            made.append((high - 20 - abs(high), high))
-        else:
-            made.append((-10.0, 10.0))
+        ends = np.array([low, high])
+        near = ends[np.isfinite(ends)]
+        reach = 20 + abs(near[0]) if len(near) == 1 else 10.0
+        middle = near[0] if len(near) else 0.0
+        ends = np.clip(ends, middle - reach, middle + reach) if len(near) < 2 else ends
+        made.append((float(ends[0]), float(ends[1])))
     return tuple(made)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -87,7 +86,7 @@ def _start(
     x = np.array([e.position for e in equilibria]).T
     noise = 1.0
     for _ in range(30):
-        louder = _louder(process, noise)
+        louder = process.rescaled(1.0, noise)
         rough = found_on_grid(louder, equilibria, CUT)
         low, high = np.array(rough.box).T[..., None]
         inside = ((x > low) & (x < high)).all()
@@ -115,14 +114,6 @@ def _start(
 
 def _height(density: Density) -> Callable[[Array], Array]:
     return lambda y: -density.log_at(y.reshape(2, -1)).reshape(y.shape[1:])
-
-
-def _louder(process: PlaneDiffusion, noise: float) -> PlaneDiffusion:
-    def source(x: Array, order: int) -> Any:
-        found = process.fields(x, order)
-        return replace(found, a=noise * found.a, da=noise * found.da, dda=noise * found.dda)
-
-    return replace(process, source=source, drift=None, variance=None)
 
 
 def _mesh(box: Box, points: list[Equilibrium], count: int) -> Mesh:

@@ -31,35 +31,51 @@ POINTS = 64  # of the grid, for each direction
 # cell squared to the noise of each move, so that short moves widen the density.
 BY_NOISE, BY_DRIFT = 1.5, 5.0
 SMOOTH = 2.0  # cells
-CAP = 25.0
+CAP, MOST = 25.0, 700.0
+FEW = 5  # points that are never left are a trap
 
 
-def _pinned(process: PlaneDiffusion, flow: Any, pin: int) -> Array:
-    """The vector that a chain's generator takes to nothing, one at a point; nothing but on the one
-    class of points that is never left."""
+def _pinned(process: PlaneDiffusion, flow: Any, pin: int, spots: Array) -> tuple[Array, bool]:
+    """The vector that a chain's generator takes to nothing, on the points that are never left.
+
+    At low noise basins around `spots` may not be joined: each then has its own, and False comes
+    with it.
+    """
     flow.eliminate_zeros()
     count, part = connected_components(flow.T, connection="strong")
-    here, there = flow.nonzero()  # probability goes from the column to the row
-    open_ones = np.unique(part[there[part[here] != part[there]]])
-    closed = np.setdiff1d(np.arange(count), open_ones)
-    if len(closed) > 1:
+    to, at = flow.nonzero()
+    closed = np.setdiff1d(np.arange(count), part[at[part[to] != part[at]]])
+    sizes = np.bincount(part)
+    if (sizes[closed] < FEW).any():
         raise ConvergenceError(
             f"{process.name}: there are points that are never left, or several closed classes: no "
             "single density. Add a little noise, or shrink the domain to one class."
         )
-    inside = np.flatnonzero(part == closed[0])
-    if part[pin] != closed[0]:
-        pin = int(inside[len(inside) // 2])
-    rest = inside[inside != pin]
-    p = np.zeros(flow.shape[0])
-    p[pin] = 1.0
-    if len(rest):
-        lu = splu(
-            csc_array(flow[:, rest][rest]), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0,
-            options={"SymmetricMode": True},
-        )  # fmt: skip
-        p[rest] = lu.solve(-flow[:, [pin]].toarray()[rest, 0])
-    return np.maximum(p, 0)
+    p = np.zeros(len(part))
+    apart = np.union1d(closed, part[spots])
+    for k in apart:
+        inside = np.flatnonzero(part == k)
+        if len(inside) < FEW:
+            continue
+        own = next((m for m in (pin, *spots) if part[m] == k), inside[len(inside) // 2])
+        for _ in range(2):
+            rest = inside[inside != own]
+            lu = splu(
+                csc_array(flow[:, rest][rest]), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0,
+                options={"SymmetricMode": True},
+            )  # fmt: skip
+            p[own], p[rest] = 1.0, lu.solve(-flow[:, [own]].toarray()[rest, 0])
+            if p[inside].max() < 1e3:
+                break
+            # Far from the peak a pin leaves few digits, or none.
+            own = inside[np.argmax(np.where(np.isfinite(p[inside]), p[inside], np.inf))]
+        else:
+            raise LandscapeError(
+                f"{process.name}: no density was found on the box that was looked at: nothing "
+                "holds the process together there. Give a finite domain; its ends then reflect."
+            )
+        p[inside] /= p[inside].max()
+    return np.maximum(p, 0), len(apart) == 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +84,7 @@ class Rough:
 
     axes: tuple[Array, ...]
     phi: Array  # (POINTS, POINTS)
+    joined: bool  # no: of basins beyond all barriers each has its own least
 
     @property
     def box(self) -> Box:
@@ -90,8 +107,9 @@ class Rough:
         return np.asarray(spline.ev(x[0].ravel(), x[1].ravel())).reshape(x.shape[1:])
 
 
-def on_box(process: PlaneDiffusion, box: Box, start: Array | None, most: float) -> Rough:
-    """The chain's end state on a box; `start` is a point where the density is not small."""
+def on_box(process: PlaneDiffusion, box: Box, start: Array | None, spots: Array) -> Rough:
+    """The chain's end state on a box; `start` is a point where the density is not small, and
+    `spots` (2, K) are those that attract."""
     axes = tuple(np.linspace(*ends, POINTS) for ends in box)
     x = np.stack([v.ravel() for v in np.meshgrid(*axes, indexing="ij")])
     fields = process.fields(x)
@@ -107,16 +125,21 @@ def on_box(process: PlaneDiffusion, box: Box, start: Array | None, most: float) 
     middle = process.fields(np.clip(x + fields.f * time / 2, low_end, high_end)).f
     moved = np.where(np.isfinite(middle), middle, fields.f) / h * time
     n = x.shape[1]
-    inner = np.array(box) != np.array(process.domain)
+    if start is None:  # where the drift leads from next to the middle
+        place = np.array([0.53, 0.46]) * POINTS
+        for _ in range(4 * POINTS):
+            i, j = np.clip(np.rint(place).astype(int), 0, POINTS - 1)
+            place = np.clip(place + moved[:, i * POINTS + j], 0, POINTS - 1)
+        i, j = np.rint(place).astype(int)
+        pin = int(i * POINTS + j)
+    else:
+        pin = int(np.argmin((((x - start[:, None]) / h) ** 2).sum(axis=0)))
     rows, columns, weights = [], [], []
     here = np.stack(np.unravel_index(np.arange(n), (POINTS, POINTS))).astype(float)
     for k in range(2):
         along = np.sqrt(2 * time * values[:, k]) * vectors[:, :, k].T
         for sign in (-1, 1):
             to = here + moved + sign * along
-            # Walls of the domain stop what comes; at other sides nothing is to stay.
-            to = np.where((to < 0) & inner[:, :1], -to, to)
-            to = np.where((to > POINTS - 1) & inner[:, 1:], 2 * (POINTS - 1) - to, to)
             to = np.clip(to, 0, POINTS - 1)
             low = np.minimum(to.astype(int), POINTS - 2)
             part = to - low
@@ -131,27 +154,14 @@ def on_box(process: PlaneDiffusion, box: Box, start: Array | None, most: float) 
     flow = csc_array(
         (np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns))), shape=(n, n)
     )
-    if start is None:  # where the drift leads from next to the middle
-        place = np.array([0.53, 0.46]) * POINTS
-        for _ in range(4 * POINTS):
-            i, j = np.clip(np.rint(place).astype(int), 0, POINTS - 1)
-            place = np.clip(place + moved[:, i * POINTS + j], 0, POINTS - 1)
-        i, j = np.rint(place).astype(int)
-        pin = int(i * POINTS + j)
-    else:
-        pin = int(np.argmin((((x - start[:, None]) / h) ** 2).sum(axis=0)))
-    p = _pinned(process, flow, pin)
-    if not p.max() < 1e3:  # far from the peak a pin leaves few digits, or none
-        p = _pinned(process, flow, int(np.argmax(np.where(np.isfinite(p), p, np.inf))))
-        if not p.max() < 1e3:
-            raise LandscapeError(
-                f"{process.name}: no density was found on {box_text(box)}: nothing holds the "
-                "process together there. Give a finite domain; its ends then reflect."
-            )
+    inside = spots[:, ((spots >= low_end) & (spots <= high_end)).all(axis=0)]
+    cells = np.rint((inside - low_end) / h).astype(int)
+    marks = cells[0] * POINTS + cells[1]
+    p, joined = _pinned(process, flow, pin, marks)
     with np.errstate(divide="ignore", invalid="ignore"):
-        phi = -np.log(p / p.max())
-    phi = np.where(np.isfinite(phi), np.minimum(phi, most), most)
-    return Rough(axes, phi.reshape(POINTS, POINTS))
+        phi = -np.log(p)
+    phi = np.where(np.isfinite(phi), np.minimum(phi, MOST), MOST)
+    return Rough(axes, phi.reshape(POINTS, POINTS), joined)
 
 
 def found_on_grid(
@@ -164,10 +174,11 @@ def found_on_grid(
     does not reach farther than some coordinate."""
     stable = [e for e in equilibria if e.covariance is not None]
     box = first_box(process, stable, cut)
+    spots = np.array([e.position for e in stable]).reshape(-1, 2).T
     start = stable[0].position if stable else None
     first, shrunk, settled = None, False, False
     for _ in range(40):
-        rough = on_box(process, box, start, 700.0)
+        rough = on_box(process, box, start, spots)
         start = rough.peak
         grown = []
         for axis, (low, high) in enumerate(box):
@@ -235,18 +246,10 @@ def first_box(process: PlaneDiffusion, stable: list[Equilibrium], cut: float) ->
         if math.isfinite(low) and math.isfinite(high):
             box.append((low, high))
             continue
-        ends = []
-        for e in stable:
-            assert e.covariance is not None
-            reach = math.sqrt(2 * cut * e.covariance[axis, axis])
-            ends += [e.position[axis] - reach, e.position[axis] + reach]
-        finite = [v for v in (low, high) if math.isfinite(v)]
-        if not ends:
-            ends = (
-                [finite[0], finite[0] + 2.0]
-                if low in finite
-                else ([finite[0] - 2.0, finite[0]] if finite else [-2.0, 2.0])
-            )
-        made = max(min(ends), low), min(max(ends), high)
-        box.append(made if made[0] < made[1] else (made[0], made[0] + 1.0))
+        spots = [(e.position[axis], e.covariance[axis, axis]) for e in stable]  # type: ignore[index]
+        wide = 2.0 / math.sqrt(2 * cut)
+        spots = spots or [(min(max(low, 0.0), high), wide**2)]
+        first = max(min(x - math.sqrt(2 * cut * v) for x, v in spots), low)
+        last = min(max(x + math.sqrt(2 * cut * v) for x, v in spots), high)
+        box.append((float(first), float(last)) if first < last else (first, first + 1.0))
     return tuple(box)

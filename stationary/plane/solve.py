@@ -70,15 +70,16 @@ def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
         return _with_heavy_tails(process, diffusion, equilibria, error)
     places = np.array([*np.array(rough.box).T, *(e.position for e in equilibria)])
     hull = tuple(zip(places.min(axis=0).tolist(), places.max(axis=0).tolist(), strict=True))
-    equilibria = merged(equilibria, equilibria_of(diffusion, hull))
+    equilibria = equilibria_of(diffusion, hull, equilibria)
     tested = curl_test(diffusion, rough.box, rough.at)
     solved = _solved(diffusion, rough, equilibria, tested)
-    others = (*solved.others, ("balance", balanced(diffusion, solved.density)))
     state = PlaneState(
-        process, diffusion, solved.density, others, equilibria, tested, solved.road,
+        process, diffusion, solved.density, solved.others, equilibria, tested, solved.road,
         Status.CONVERGED, _notes(diffusion, rough, equilibria),
     )  # fmt: skip
     _require_held(state)
+    second = ("balance", balanced(diffusion, solved.density))
+    state = replace(state, others=(*solved.others, second))
     if not state.error < ENOUGH:
         state = replace(state, status=Status.PANEL_LIMIT)
     if not state.error < WORST:
@@ -99,12 +100,13 @@ def _solved(
         return closed.integrated(diffusion, _wide_enough(diffusion, rough, equilibria), rough.peak)
     stable = np.array([e.position for e in equilibria if e.kind == "stable"]).reshape(-1, 2).T
     low, high = np.array(rough.box).T[..., None]
-    if ((stable >= low) & (stable <= high)).all() and (rough.at(stable) <= CUT).all():
+    singular = tested.noise.singular != "nowhere"
+    if ((stable >= low) & (stable <= high)).all() and (rough.joined or singular):
         solved = spectral(diffusion, rough)
         held = solved.density.log_at(stable) + solved.density.height.min()
         if (held >= -FAR).all():
             return solved
-    if tested.noise.singular != "nowhere":
+    if singular:
         raise ConvergenceError(
             f"{diffusion.name}: some attractors lie beyond barriers of more than e^{FAR:g}, the "
             "noise is singular, and a current flows: that cannot be followed. Raise the noise, or "
@@ -152,7 +154,9 @@ def _with_heavy_tails(
     except (LandscapeError, ConvergenceError):
         raise error from None
     density = Stretched(solved.density, chart)
-    if not min(density.exponents) > 1 + NEARLY:
+    held = [e.position for e in equilibria if e.kind == "stable"]
+    lost = held and (density.log_at(np.array(held).T) < -density.height.min() - FAR).any()
+    if lost or not min(density.exponents) > 1 + NEARLY:
         raise error
     powers = " and ".join(
         f"|x_{k + 1}|^-{p:.4g}" for k, p in enumerate(density.exponents) if p < 60
@@ -223,18 +227,6 @@ def _require_held(state: PlaneState) -> None:
                     "no noise crosses and nothing reflects: what leaves does not come back, so "
                     "that there is no end state in this box. Widen the domain."
                 )
-
-
-def merged(a: tuple[Equilibrium, ...], b: tuple[Equilibrium, ...]) -> tuple[Equilibrium, ...]:
-    kept = list(a)
-    for e in b:
-        apart = [float(np.abs(k.position - e.position).max()) for k in kept]
-        if all(
-            d > max(1e-6 * max(*apart, 1e-3), k.error + e.error)
-            for d, k in zip(apart, kept, strict=True)
-        ):
-            kept.append(e)
-    return tuple(sorted(kept, key=lambda e: tuple(e.position)))
 
 
 def _notes(

@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError, Status
-from stationary.functions.given import interval
 from stationary.plane.curl import Circulation, Curl, circulation
 from stationary.plane.density import Region
 from stationary.plane.flow import Borders, Flow
 from stationary.plane.local import Equilibrium, curvature
-from stationary.process.plane import Box, PlaneDiffusion, point_text
+from stationary.process.plane import Box, PlaneDiffusion, point_text, rectangle
 from stationary.process.plane_landscape import PlaneLandscape
 from stationary.result import Result
 
@@ -174,15 +173,7 @@ class PlaneState(Result):
                 raise LandscapeError(f"{self.diffusion.name}: there is no basin {region}; {known}.")
             index = int(region)
             return lambda x: self.basin_of(x) == index
-        box = region if isinstance(region, (tuple, list, np.ndarray)) else ()
-        if len(box) != 2 or any(np.ndim(b) != 1 for b in box):
-            raise LandscapeError(
-                f"{self.diffusion.name}: region = {region!r:.60} must be a rectangle such as "
-                "((-2, 0), (-1, 3)), a basin or its number, or a function of points (2, M) that "
-                "says which lie inside."
-            )
-        made = tuple(interval(tuple(b), self.diffusion.name) for b in box)
-        return made[0], made[1]
+        return rectangle(region, self.diffusion.name)
 
     def log_probability(self, region: Any) -> float:
         """log of the probability of a region: a rectangle, a basin or its number, or a function."""

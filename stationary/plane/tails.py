@@ -56,7 +56,7 @@ class Chart:
         return np.asarray((np.log(self.length) + np.log(np.cosh(y.T))).T)
 
     def process(self, process: PlaneDiffusion) -> PlaneDiffusion:
-        """The process of y."""
+        """The process of y, with first derivatives."""
 
         def source(y: Array, order: int) -> Fields:
             found = process.fields(self.x(y), order)
@@ -77,40 +77,11 @@ class Chart:
             da = by[:, None, None] * s[:, None] * s * found.da
             da[own, own] += ds[:, None] * s * found.a
             da[own, :, own] += ds[:, None] * np.swapaxes(s[:, None] * found.a, 0, 1)
-            if order < 2:
-                return Fields(f, a, df, da)
-            return Fields(f, a, df, da, self._second(found, s, ds, dds))
+            return Fields(f, a, df, da)
 
         ends = self.y(np.array(process.domain).T).T
         box: Box = tuple((float(low), float(high)) for low, high in ends)
         return replace(process, drift=None, variance=None, domain=box, source=source, stepper=None)
-
-    def _second(self, found: Fields, s: Array, ds: Array, dds: Array) -> Array:
-        """d_k d_l of s_i s_j a_ij by y."""
-        by, bent = 1 / s, -ds / s**2  # dx/dy and its derivative
-        made = np.empty((2, 2, 2, 2, s.shape[1]))
-        one, zero = np.ones_like(s[0]), np.zeros_like(s[0])
-
-        def factor(i: int, k: int, m: int) -> tuple[Array, Array, Array, Array]:
-            """s_i, its derivatives by y_k and y_m, and by both."""
-            first, other = ds[i] if i == k else zero, ds[i] if i == m else zero
-            return s[i], first, other, dds[i] if i == k == m else zero
-
-        for k in (0, 1):
-            for m in (0, 1):
-                for i in (0, 1):
-                    for j in (0, 1):
-                        p, pk, pm, pkm = factor(i, k, m)
-                        q, qk, qm, qkm = factor(j, k, m)
-                        a = found.a[i, j]
-                        ak, am = by[k] * found.da[k, i, j], by[m] * found.da[m, i, j]
-                        akm = by[k] * by[m] * found.dda[k, m, i, j]
-                        if k == m:
-                            akm = akm + bent[k] * found.da[k, i, j]
-                        w, wk, wm = p * q, pk * q + p * qk, pm * q + p * qm
-                        wkm = pkm * q + pk * qm + pm * qk + p * qkm
-                        made[k, m, i, j] = (wkm * a + wk * am + wm * ak + w * akm) * one
-        return made
 
 
 @dataclass(frozen=True, eq=False)

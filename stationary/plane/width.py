@@ -9,19 +9,19 @@ is, that does not matter.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.integrate import solve_ivp
 from scipy.linalg import solve_continuous_lyapunov
 
 from stationary.errors import LandscapeError
+from stationary.plane.flow import followed
 from stationary.plane.local import Equilibrium
 from stationary.plane.solve import plane_end_state
 from stationary.plane.state import PlaneState
-from stationary.process.plane import Fields, PlaneDiffusion
+from stationary.process.plane import PlaneDiffusion
 from stationary.result import Result
 
 __all__ = ["DIRECTIONS", "PlaneWidthBias", "plane_width_bias"]
@@ -116,7 +116,9 @@ def plane_width_bias(
         if factor == 1:
             rows.append([0.0] * 6)
             continue
-        wide = plane_end_state(_stretched(state.diffusion, d))
+        # In coordinates of the old one.
+        stretched = state.diffusion.rescaled(1 / d**2, 1 / np.outer(d, d) ** 2)
+        wide = plane_end_state(stretched)
         new, off = (
             np.asarray(v)
             for v in (
@@ -148,22 +150,6 @@ def _heights(state: PlaneState, centre: Equilibrium, saddle: Equilibrium, index:
     return np.array([state.logpdf(centre.position) - top, state.log_probability(index) - top])
 
 
-def _stretched(process: PlaneDiffusion, d: Array) -> PlaneDiffusion:
-    """The process of a stretched landscape in coordinates of the old one."""
-    by = 1 / d**2
-
-    def source(x: Array, order: int) -> Fields:
-        made = process.fields(x, order)
-        f, a = made.f * by[:, None], made.a * np.outer(by, by)[..., None]
-        if not order:
-            return Fields(f, a)
-        df, da = made.df * by[:, None], made.da * np.outer(by, by)[..., None]
-        dda = made.dda * np.outer(by, by)[..., None] if order > 1 else made.dda
-        return Fields(f, a, df, da, dda)
-
-    return replace(process, drift=None, variance=None, source=source, stepper=None)
-
-
 def _volume(e: Equilibrium, d: Array) -> float:
     """Half the log of the determinant of the Gaussian's covariance around a stretched minimum."""
     inverse = np.diag(1 / d)
@@ -174,27 +160,16 @@ def _volume(e: Equilibrium, d: Array) -> float:
 def _exponents(state: PlaneState, centre: Equilibrium, saddle: Equilibrium) -> tuple[float, float]:
     """The part of log P at a minimum over that at a saddle that comes from the drift over the
     noise, by directions: what is left of it when the noise's own slope is taken away."""
-    way, rate = saddle.ways[0], float(np.abs(saddle.eigenvalues).max())
-    gap = float(np.linalg.norm(centre.position - saddle.position))
-    process = state.diffusion
-
-    def drift(_: float, x: Array) -> Array:
-        f = process.fields(x[:, None]).f[:, 0]
-        return np.asarray(f / (np.linalg.norm(f) + 1e-9 * gap * rate))
-
+    process, gap = state.diffusion, float(np.linalg.norm(centre.position - saddle.position))
     attractors = np.array([e.position for e in state.equilibria if e.kind == "stable"])
 
-    def near(_: float, x: Array) -> float:
-        """The unit speed has no limit at an attractor, be it this one or another."""
+    def outside(x: Array) -> float:
+        """Of a small disc around each attractor, be it this one or another."""
         return float(np.linalg.norm(x - attractors, axis=1).min() - 1e-3 * gap)
 
-    near.terminal = True  # type: ignore[attr-defined]
     for sign in (-1, 1):
-        start = saddle.position + sign * 1e-3 * gap * way
-        run = solve_ivp(
-            drift, (0, 8 * gap), start, "DOP853", events=near, rtol=1e-8, dense_output=True,
-            max_step=gap / 20,
-        )  # fmt: skip
+        start = saddle.position + sign * 1e-3 * gap * saddle.ways[0]
+        run = followed(process, start, outside, 8, gap)
         if run.status == 1 and np.linalg.norm(run.y[:, -1] - centre.position) < 2e-3 * gap:
             break
     else:
@@ -203,8 +178,7 @@ def _exponents(state: PlaneState, centre: Equilibrium, saddle: Equilibrium) -> t
             "not one that can be stretched."
         )
     t = np.linspace(0, run.t[-1], 2000)
-    solution: Any = run.sol
-    x = np.concatenate([saddle.position[:, None], solution(t), centre.position[:, None]], axis=1)
+    x = np.concatenate([saddle.position[:, None], run.sol(t), centre.position[:, None]], axis=1)
     slope = state.density.slope_at(x)
     fields = process.fields(x, 1)
     inverse = np.linalg.pinv(np.moveaxis(fields.a, -1, 0))

@@ -230,6 +230,18 @@ class PlaneDiffusion(Data):
         """The same process in another box."""
         return replace(self, domain=box)
 
+    def rescaled(self, drift: Any, noise: Any) -> PlaneDiffusion:
+        """The same with drift and covariance times constant tables, (n,) and (n, n), or numbers."""
+        by = np.ones((self.dimensions, 1)) * np.reshape(drift, (-1, 1))
+        table = np.asarray(noise)[..., None]
+
+        def source(x: Array, order: int) -> Fields:
+            found = self.fields(x, order)
+            slopes = (found.df * by, found.da * table, found.dda * table)
+            return Fields(found.f * by, found.a * table, *slopes[: (0, 2, 3)[order]])
+
+        return replace(self, drift=None, variance=None, source=source, stepper=None)
+
     def __repr__(self) -> str:
         return f"<Diffusion {self.name!r} on {box_text(self.domain)}>"
 
@@ -325,6 +337,18 @@ def domain_of(domain: Any, weights: int | None, where: str) -> Box:
             f"Write domain = ({example}); an end may be -np.inf or np.inf."
         )
     return tuple(interval(tuple(d), where) for d in domain)
+
+
+def rectangle(region: Any, where: str) -> Box:
+    """A region of the plane as a pair of ends for each direction, checked."""
+    box = region if isinstance(region, (tuple, list, np.ndarray)) else ()
+    if len(box) != 2 or any(np.ndim(b) != 1 for b in box):
+        raise LandscapeError(
+            f"{where}: region = {region!r:.60} must be a rectangle, such as ((-2, 0), (-1, 3)), "
+            "whose ends may be infinite; a basin or its number; or a function of points (2, M) "
+            "that says which lie inside."
+        )
+    return tuple(interval(tuple(b), where) for b in box)
 
 
 def only_ito(convention: Any, where: str) -> None:
