@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.plane.marginal import Marginal, marginal_of
-from stationary.plane.mesh import Mesh, basis, gauss
+from stationary.plane.mesh import Mesh, basis, gauss, tensor
 from stationary.process.plane import Box
 
 __all__ = ["Density", "Panels", "Region"]
@@ -36,13 +36,6 @@ class Panels:
 
     def restricted(self, keep: Array) -> Panels:
         return Panels(self.number[keep], self.low[:, keep], self.size[:, keep])
-
-    def joined(self, other: Panels) -> Panels:
-        return Panels(
-            np.concatenate([self.number, other.number]),
-            np.concatenate([self.low, other.low], axis=1),
-            np.concatenate([self.size, other.size], axis=1),
-        )
 
     def quartered(self) -> Panels:
         corners = [(i, j) for i in (0, 1) for j in (0, 1)]
@@ -136,7 +129,7 @@ class Density:
         """Panels on each of which Phi varies by little, where it matters."""
         count = self.mesh.count
         waiting = Panels(np.arange(count), -np.ones((2, count)), 2 * np.ones((2, count)))
-        done: Panels | None = None
+        done: list[Panels] = []
         t = np.linspace(-1, 1, 7)
         for _ in range(30):
             phi = self._tables(waiting, t)[0].reshape(len(waiting.number), -1)
@@ -144,13 +137,15 @@ class Density:
             steep = (phi.max(axis=1) - least > STEEP) & (
                 least < self.nearest[waiting.number] + NOTHING + STEEP
             )
-            kept = waiting.restricted(~steep)
-            done = kept if done is None else done.joined(kept)
+            done.append(waiting.restricted(~steep))
+            waiting = waiting.restricted(steep).quartered()
             if not steep.any():
                 break
-            waiting = waiting.restricted(steep).quartered()
-        assert done is not None
-        return done
+        return Panels(
+            np.concatenate([p.number for p in done]),
+            np.concatenate([p.low for p in done], axis=1),
+            np.concatenate([p.size for p in done], axis=1),
+        )
 
     def _tables(self, panels: Panels, t: Array) -> tuple[Array, Array]:
         """Phi and u at the tensor points of t in each panel, (P, m, m) each."""
@@ -164,13 +159,9 @@ class Density:
 
     def points(self, panels: Panels, t: Array) -> Array:
         """(2, P, m, m): the tensor points of t in each panel."""
-        s = panels.low[:, :, None] + panels.size[:, :, None] * (1 + t) / 2
-        low, size = self.mesh.low[:, panels.number], self.mesh.size[:, panels.number]
-        x = low[:, :, None] + size[:, :, None] * (1 + s) / 2
-        shape = (x.shape[1], len(t), len(t))
-        return np.stack(
-            [np.broadcast_to(x[0][:, :, None], shape), np.broadcast_to(x[1][:, None, :], shape)]
-        )
+        e, half = panels.number, self.mesh.size[:, panels.number] / 2
+        low = self.mesh.low[:, e] + half * (1 + panels.low)
+        return tensor(low, half * panels.size, t)
 
     def quadrature(self, panels: Panels | None = None) -> tuple[Array, Array, Array]:
         """Points (2, K), logs of weight times e^-Phi, and u: integrals are sums of products."""

@@ -179,16 +179,14 @@ def plane_check(
 
 
 def _summary(state: PlaneState, count: int) -> Array:
-    c = state.cov()
-    moments = [*state.mean(), *np.sqrt(np.diag(c)), c[0, 1] / np.sqrt(c[0, 0] * c[1, 1])]
-    return np.array([*moments, *(np.exp(state._log_masses) if count > 1 else ())])
+    return _numbers(state.mean(), state.cov(), np.exp(state._log_masses) if count > 1 else ())
 
 
-def _moments(x: Array, weight: Array) -> list[float]:
-    mean = x @ weight
-    d = x - mean[:, None]
-    c = (d * weight) @ d.T
-    return [*mean, *np.sqrt(np.diag(c)), c[0, 1] / np.sqrt(c[0, 0] * c[1, 1])]
+def _numbers(mean: Array, c: Array, masses: Any) -> Array:
+    """In the order of `PlaneCheck.names`."""
+    return np.array(
+        [*mean, *np.sqrt(np.diag(c)), c[0, 1] / np.sqrt(c[0, 0] * c[1, 1]), *masses], dtype=float
+    )
 
 
 def _chain(
@@ -237,11 +235,10 @@ def _chain(
         notes.append(
             "SGD's steps lead out of the box of the diffusion: what they do beyond is not seen."
         )
-    made = _moments(x, p)
-    if count > 1:
-        basin = np.asarray(state.basin_of(x))
-        made += [float(p[basin == k].sum()) for k in range(count)]
-    return np.array(made)
+    basin = np.asarray(state.basin_of(x)) if count > 1 else np.zeros(0)
+    masses = [p[basin == k].sum() for k in range(count)] if count > 1 else ()
+    d = x - (x @ p)[:, None]
+    return _numbers(x @ p, (d * p) @ d.T, masses)
 
 
 def _axis(state: PlaneState, axis: int, n: int) -> Array:
@@ -299,9 +296,9 @@ def _walk(
 
     def values(some: Array) -> Array:
         m = each[:, some].mean(axis=1)
-        v = m[2] - m[0] ** 2, m[3] - m[1] ** 2
-        made = [m[0], m[1], *np.sqrt(v), (m[4] - m[0] * m[1]) / np.sqrt(v[0] * v[1])]
-        return np.array([*made, *(held[:, some].mean(axis=1) / seen if count > 1 else ())])
+        second = np.array([[m[2], m[4]], [m[4], m[3]]])
+        masses = held[:, some].mean(axis=1) / seen if count > 1 else ()
+        return _numbers(m[:2], second - np.outer(m[:2], m[:2]), masses)
 
     # The walkers are independent: errors are from what groups of them give.
     groups = np.array_split(np.arange(walkers), 20)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,59 +15,17 @@ from stationary.distribution import Distribution, Grid
 from stationary.errors import LandscapeError
 from stationary.plane.mesh import basis, gauss
 
-__all__ = ["Law", "Marginal", "marginal_of", "normal"]
+__all__ = ["NEARLY", "Marginal", "marginal_of", "normal"]
 
 Array = NDArray[Any]
 
 DEGREE = 12
-
-
-class Law(Distribution):
-    """What follows from the density, the distribution function and its inverse."""
-
-    error: float
-
-    @abstractmethod
-    def pdf(self, x: Any) -> Any: ...
-
-    @abstractmethod
-    def expectation(self, function: Callable[[Array], Array]) -> float:
-        """The mean of a function of x."""
-
-    @abstractmethod
-    def _edges(self) -> Array: ...
-
-    def logpdf(self, x: Any) -> Any:
-        with np.errstate(divide="ignore"):
-            return np.log(self.pdf(x))
-
-    def moment(self, order: int) -> float:
-        """The mean of x^order."""
-        return self.expectation(lambda x: x**order)
-
-    def mean(self) -> float:
-        return self.expectation(lambda x: x)
-
-    def var(self) -> float:
-        mean = self.mean()
-        return self.expectation(lambda x: (x - mean) ** 2)
-
-    def support(self) -> tuple[float, float]:
-        low, high = self._edges()[[0, -1]].tolist()
-        return low, high
-
-    @cached_property
-    def _grid(self) -> Grid:
-        edges = self._edges()
-        held = self.interval(1 - 1e-6)
-        inner = np.linspace(*held, 401)
-        edges = np.unique(np.concatenate([edges[[0]], inner, edges[[-1]]]))
-        # What lies between points may be off by as much on either side.
-        return Grid(edges, np.zeros(0), 2 * self.error, self.error * (held[1] - held[0]), 0)
+NEARLY = 0.02  # a moment of an order above the tail's exponent less this is taken to be infinite
+SEEN = 12.0  # in -log P of y: from here to twice as far the exponent is taken
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Marginal(Law):
+class Marginal(Distribution):
     """A density in one dimension, a polynomial between each two `edges`.
 
     Attributes
@@ -76,11 +34,23 @@ class Marginal(Law):
         Ascending, shape (K + 1,).
     values
         The density at the Gauss-Lobatto nodes of each interval, shape (K, n).
+    stretch
+        With (c, L) it is the density of y, where x = c + L sinh(y): then tails may be heavy.
     """
 
     edges: Array
     values: Array
     error: float = 1e-12
+    stretch: tuple[float, float] | None = None
+
+    def _x(self, y: Any) -> Any:
+        return y if self.stretch is None else self.stretch[0] + self.stretch[1] * np.sinh(y)
+
+    def _y(self, x: Any) -> Array:
+        made: Array = np.asarray(x, dtype=float)
+        if self.stretch is not None:
+            made = np.arcsinh((made - self.stretch[0]) / self.stretch[1])
+        return made
 
     @cached_property
     def _pieces(self) -> Array:
@@ -89,30 +59,37 @@ class Marginal(Law):
         mass = np.diff(self.edges) / 2 * (self.values @ basis(DEGREE).at(t).T @ w)
         return np.concatenate([[0.0], np.cumsum(np.maximum(mass, 0))])
 
-    def _place(self, x: Array) -> tuple[Array, Array]:
-        i = np.clip(np.searchsorted(self.edges, x, side="right") - 1, 0, len(self.edges) - 2)
-        return i, np.clip(2 * (x - self.edges[i]) / np.diff(self.edges)[i] - 1, -1, 1)
+    def _place(self, y: Array) -> tuple[Array, Array]:
+        i = np.clip(np.searchsorted(self.edges, y, side="right") - 1, 0, len(self.edges) - 2)
+        return i, np.clip(2 * (y - self.edges[i]) / np.diff(self.edges)[i] - 1, -1, 1)
 
     def pdf(self, x: Any) -> Any:
-        x = np.asarray(x, dtype=float)
-        i, t = self._place(x.ravel())
+        y = self._y(x)
+        made = self._plain(y)
+        return made if self.stretch is None else made / (self.stretch[1] * np.cosh(y))
+
+    def _plain(self, y: Array) -> Any:
+        i, t = self._place(y.ravel())
         made = (basis(DEGREE).at(t) * self.values[i]).sum(axis=1)
-        inside = (x.ravel() >= self.edges[0]) & (x.ravel() <= self.edges[-1])
-        return np.where(inside, np.maximum(made, 0), 0.0).reshape(x.shape)[()]
+        inside = (y.ravel() >= self.edges[0]) & (y.ravel() <= self.edges[-1])
+        return np.where(inside, np.maximum(made, 0), 0.0).reshape(y.shape)[()]
+
+    def logpdf(self, x: Any) -> Any:
+        with np.errstate(divide="ignore"):
+            return np.log(self.pdf(x))
 
     def cdf(self, x: Any) -> Any:
         """P(X <= x)."""
-        return self._below(x) / self._pieces[-1]
+        return self._below(self._y(x)) / self._pieces[-1]
 
-    def _below(self, x: Any) -> Any:
-        x = np.asarray(x, dtype=float)
-        i, t = self._place(x.ravel())
+    def _below(self, y: Array) -> Any:
+        i, t = self._place(y.ravel())
         s, w = gauss(DEGREE + 1)
         inner = -1 + (1 + t)[:, None] * (1 + s) / 2
         rows = basis(DEGREE).at(inner.ravel()).reshape(*inner.shape, -1)
         part = np.einsum("mqn,mn,q->m", rows, self.values[i], w)
         made = self._pieces[i] + part * (1 + t) / 2 * np.diff(self.edges)[i] / 2
-        return np.maximum(made, 0).reshape(x.shape)[()]
+        return np.maximum(made, 0).reshape(y.shape)[()]
 
     def ppf(self, q: Any) -> Any:
         """The point below which lies the probability q."""
@@ -126,20 +103,66 @@ class Marginal(Law):
             middle = (low + high) / 2
             below = np.asarray(self._below(middle)) < goal
             low, high = np.where(below, middle, low), np.where(below, high, middle)
-        return ((low + high) / 2).reshape(q.shape)[()]
+        return self._x(((low + high) / 2).reshape(q.shape)[()])
 
     def expectation(self, function: Callable[[Array], Array]) -> float:
         """The mean of a function of x."""
         t, w = gauss(DEGREE + 1)
-        x = self.edges[:-1, None] + np.diff(self.edges)[:, None] * (1 + t) / 2
+        y = self.edges[:-1, None] + np.diff(self.edges)[:, None] * (1 + t) / 2
         values = self.values @ basis(DEGREE).at(t).T
         weight = np.diff(self.edges)[:, None] / 2 * w
-        return float((function(x) * values * weight).sum() / self._pieces[-1])
+        return float((function(self._x(y)) * values * weight).sum() / self._pieces[-1])
 
-    def _edges(self) -> Array:
-        return self.edges
+    @cached_property
+    def exponent(self) -> float:
+        """Moments of orders below this one are finite."""
+        if self.stretch is None:
+            return math.inf
+        y = np.linspace(self.edges[0], self.edges[-1], 4001)
+        with np.errstate(divide="ignore"):
+            log = np.log(self._plain(y))
+        log = log - log.max()
+        peak, made = int(np.argmax(log)), []
+        for some in (slice(peak, None), slice(peak, None, -1)):
+            far = (log[some] < -SEEN) & (log[some] > -2 * SEEN)
+            if far.sum() > 10:
+                made.append(abs(float(np.polyfit(y[some][far], log[some][far], 1)[0])))
+        return min(made, default=math.inf)
+
+    def has_moment(self, k: int) -> bool:
+        return self.exponent > k + NEARLY
+
+    def moment(self, order: int) -> float:
+        """The mean of x^order; infinite, or not a number, where tails are too heavy."""
+        if self.has_moment(order):
+            return self.expectation(lambda x: x**order)
+        return math.nan if order % 2 else math.inf
+
+    def mean(self) -> float:
+        return self.moment(1)
+
+    def var(self) -> float:
+        if not self.has_moment(2):
+            return math.inf
+        mean = self.mean()
+        return self.expectation(lambda x: (x - mean) ** 2)
+
+    def support(self) -> tuple[float, float]:
+        low, high = self._x(self.edges[[0, -1]]).tolist()
+        return low, high
+
+    @cached_property
+    def _grid(self) -> Grid:
+        held = self.interval(1 - 1e-6)
+        low, high = self.support()
+        edges = np.unique(np.concatenate([[low], np.linspace(*held, 401), [high]]))
+        # What lies between points may be off by as much on either side.
+        return Grid(edges, np.zeros(0), 2 * self.error, self.error * (held[1] - held[0]), 0)
 
     def __repr__(self) -> str:
+        if self.exponent < 60:
+            tails = f"tails like |x|^-{1 + self.exponent:.4g}"
+            return f"<Marginal: median {self.median():.6g}, {tails}>"
         return f"<Marginal: mean {self.mean():.6g}, deviation {self.std():.6g}>"
 
 

@@ -58,6 +58,13 @@ def gauss(count: int) -> tuple[Array, Array]:
     return nodes, weights
 
 
+def tensor(low: Array, size: Array, t: Array) -> Array:
+    """(2, E, m, m): the tensor points of t in [-1, 1] in rectangles (2, E)."""
+    x, y = low[:, :, None] + size[:, :, None] * (1 + t) / 2
+    shape = (len(x), len(t), len(t))
+    return np.stack([np.broadcast_to(x[:, :, None], shape), np.broadcast_to(y[:, None, :], shape)])
+
+
 FINEST = 20  # quarters of quarters at most: positions along an axis are integers
 
 
@@ -131,13 +138,7 @@ class Mesh:
 
     def points(self, t: Array) -> Array:
         """(2, E, m, m): the tensor points of t in [-1, 1] in each rectangle."""
-        s = (1 + t) / 2
-        x = self.low[0][:, None] + self.size[0][:, None] * s
-        y = self.low[1][:, None] + self.size[1][:, None] * s
-        shape = (len(x), len(t), len(t))
-        return np.stack(
-            [np.broadcast_to(x[:, :, None], shape), np.broadcast_to(y[:, None, :], shape)]
-        )
+        return tensor(self.low, self.size, t)
 
     @cached_property
     def _sorted(self) -> list[tuple[int, Array, Array]]:

@@ -15,12 +15,13 @@ from stationary.plane.balance import balanced
 from stationary.plane.curl import Curl, curl_test
 from stationary.plane.density import Solved
 from stationary.plane.local import Equilibrium, equilibria_of, finite_box
+from stationary.plane.marginal import NEARLY
 from stationary.plane.newton import low_noise
 from stationary.plane.product import product
 from stationary.plane.rough import Rough, found_on_grid
 from stationary.plane.spectral import CUT, spectral
 from stationary.plane.state import PlaneState
-from stationary.plane.tails import FARTHEST, NEARLY, Chart, Stretched
+from stationary.plane.tails import FARTHEST, Chart, Stretched
 from stationary.process.plane import Box, PlaneDiffusion, box_text, point_text
 from stationary.process.plane_landscape import PlaneLandscape
 

@@ -6,7 +6,6 @@ is that of x times dx/dy.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,17 +16,15 @@ from numpy.typing import NDArray
 
 from stationary.plane.density import Density, Region, moments_of
 from stationary.plane.local import Equilibrium
-from stationary.plane.marginal import Law, Marginal, marginal_of
+from stationary.plane.marginal import Marginal, marginal_of
 from stationary.plane.mesh import basis
 from stationary.process.plane import Box, Fields, PlaneDiffusion
 
-__all__ = ["Chart", "HeavyMarginal", "Stretched"]
+__all__ = ["Chart", "Stretched"]
 
 Array = NDArray[Any]
 
 FARTHEST = 120.0  # of y: x beyond 10^52 is no place
-NEARLY = 0.02  # a moment of an order above the tail's exponent less this is taken to be infinite
-SEEN = 12.0  # in -log P of y: from here to twice as far the exponent is taken
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,11 +137,9 @@ class Stretched:
     def rvs(self, size: int, rng: np.random.Generator) -> Array:
         return self.chart.x(self.inner.rvs(size, rng))
 
-    def marginal(self, axis: int) -> HeavyMarginal:
-        return HeavyMarginal(
-            marginal_of(self.inner, axis), float(self.chart.centre[axis]),
-            float(self.chart.length[axis]),
-        )  # fmt: skip
+    def marginal(self, axis: int) -> Marginal:
+        stretch = float(self.chart.centre[axis]), float(self.chart.length[axis])
+        return replace(marginal_of(self.inner, axis), stretch=stretch)
 
     @cached_property
     def box(self) -> Box:
@@ -154,67 +149,3 @@ class Stretched:
     def exponents(self) -> tuple[float, ...]:
         """For each direction p, where the marginal falls at least as |x|^-p on either side."""
         return tuple(1 + self.marginal(k).exponent for k in (0, 1))
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class HeavyMarginal(Law):
-    """The law of x = centre + length sinh(y), from that of y."""
-
-    inner: Marginal
-    centre: float
-    length: float
-    error: float = 1e-12
-
-    def _y(self, x: Any) -> Any:
-        return np.arcsinh((np.asarray(x, dtype=float) - self.centre) / self.length)
-
-    def _x(self, y: Any) -> Any:
-        return self.centre + self.length * np.sinh(y)
-
-    def pdf(self, x: Any) -> Any:
-        y = self._y(x)
-        return self.inner.pdf(y) / (self.length * np.cosh(y))
-
-    def cdf(self, x: Any) -> Any:
-        """P(X <= x)."""
-        return self.inner.cdf(self._y(x))
-
-    def ppf(self, q: Any) -> Any:
-        return self._x(self.inner.ppf(q))
-
-    def expectation(self, function: Callable[[Array], Array]) -> float:
-        return self.inner.expectation(lambda y: function(self._x(y)))
-
-    @cached_property
-    def exponent(self) -> float:
-        """Moments of orders below this one are finite."""
-        y = np.linspace(*self.inner.support(), 4001)
-        log = self.inner.logpdf(y)
-        log = log - log.max()
-        peak, made = int(np.argmax(log)), []
-        for some in (slice(peak, None), slice(peak, None, -1)):
-            far = (log[some] < -SEEN) & (log[some] > -2 * SEEN)
-            if far.sum() > 10:
-                made.append(abs(float(np.polyfit(y[some][far], log[some][far], 1)[0])))
-        return min(made, default=math.inf)
-
-    def has_moment(self, k: int) -> bool:
-        return self.exponent > k + NEARLY
-
-    def moment(self, order: int) -> float:
-        """The mean of x^order; infinite, or not a number, where tails are too heavy."""
-        if self.has_moment(order):
-            return super().moment(order)
-        return math.nan if order % 2 else math.inf
-
-    def mean(self) -> float:
-        return self.moment(1)
-
-    def var(self) -> float:
-        return super().var() if self.has_moment(2) else math.inf
-
-    def _edges(self) -> Array:
-        return np.asarray(self._x(self.inner.edges))
-
-    def __repr__(self) -> str:
-        return f"<Marginal: median {self.median():.6g}, tails like |x|^-{1 + self.exponent:.4g}>"
