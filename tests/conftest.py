@@ -51,6 +51,34 @@ def _two_wells():
 
 
 @pytest.fixture
+def five_wells():
+    """Wells of a cosine, each shifted: the one at the left end holds e^-300 of the deepest."""
+    c, h = [-0.055, 0.829, 0.308, -0.123, -0.261], [0.628, 0.485, 0.982, 1.627, 0.807]
+    return Landscape(
+        losses=lambda w: [
+            0.3 * k * (1 - np.cos(3 * (w - 0.3 * m))) + 0.1 * (w - m) ** 2
+            for k, m in zip(h, c, strict=True)
+        ],
+        learning_rate=0.559,
+        batch_size=3,
+        domain=(-5, 5),
+    )
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write text to a file in a folder of the test; return its path."""
+
+    def _write(text, name="process.py"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return _write
+
+
+@pytest.fixture
 def run(capfd):
     """Run the command line; return exit code, standard output and standard error."""
 

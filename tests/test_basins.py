@@ -376,19 +376,8 @@ def test_the_least_barrier_is_an_option_of_the_command(capfd, tmp_path):
     assert "of which" not in shown[1]
 
 
-def test_a_basin_that_holds_less_than_is_integrated_is_part_of_a_report():
-    """A well at the left end, e^-300 beside the deepest, where the density is left out."""
-    c, h = [-0.055, 0.829, 0.308, -0.123, -0.261], [0.628, 0.485, 0.982, 1.627, 0.807]
-    landscape = Landscape(
-        losses=lambda w: [
-            0.3 * k * (1 - np.cos(3 * (w - 0.3 * m))) + 0.1 * (w - m) ** 2
-            for k, m in zip(h, c, strict=True)
-        ],
-        learning_rate=0.559,
-        batch_size=3,
-        domain=(-5, 5),
-    )
-    analysis = analyze(landscape)
+def test_a_basin_that_holds_less_than_is_integrated_is_part_of_a_report(five_wells):
+    analysis = analyze(five_wells)
     assert all(not math.isnan(b.mass_error) for b in analysis.basins)
     assert "nan" not in analysis.summary()
 

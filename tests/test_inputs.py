@@ -451,8 +451,8 @@ def test_a_potential_that_cannot_be_differentiated_is_told_what_to_give_instead(
         Diffusion(potential=lambda x: np.interp(x, [-1, 1], [0, 1]), temperature=1)
 
 
-def test_a_file_may_give_a_potential_at_a_temperature(write_file):
-    path = write_file(
+def test_a_file_may_give_a_potential_at_a_temperature(write):
+    path = write(
         "import numpy as np\nparameters = {'k': 2.0}\ntemperature = 0.5\n"
         "def potential(x, k):\n    return k * x**2 / 2\n"
     )
@@ -461,19 +461,9 @@ def test_a_file_may_give_a_potential_at_a_temperature(write_file):
         0.25, rel=1e-12
     )
     with pytest.raises(LandscapeError, match="potential is given without a temperature"):
-        load(write_file("def potential(x):\n    return x**2\n"))
+        load(write("def potential(x):\n    return x**2\n"))
     with pytest.raises(LandscapeError, match="variance does not apply to a process given by pot"):
-        load(write_file("temperature = variance = 1\ndef potential(x):\n    return x**2\n"))
-
-
-@pytest.fixture
-def write_file(tmp_path):
-    def write(text, name="process.py"):
-        path = tmp_path / name
-        path.write_text(text)
-        return path
-
-    return write
+        load(write("temperature = variance = 1\ndef potential(x):\n    return x**2\n"))
 
 
 def test_parameters_of_a_process_are_handed_to_its_functions():
@@ -515,8 +505,8 @@ def test_parameters_that_no_function_takes_are_refused(make, parameters, message
         make(**given, parameters=parameters)
 
 
-def test_a_path_is_taken_wherever_a_process_is(write_file):
-    path = write_file(
+def test_a_path_is_taken_wherever_a_process_is(write):
+    path = write(
         "learning_rate = 0.3\ndomain = (-4, 3)\ninitial = 0.5\n"
         "def losses(w):\n    return (w - 1)**2, (w + 1)**2 + (w**2 - 1)**2 / 2\n"
     )
@@ -534,7 +524,7 @@ def test_a_path_is_taken_wherever_a_process_is(write_file):
     assert stationary.step_indicators(path, exact).learning_rate == 0.3
     assert stationary.evolve(path, times=[1.0], cells=60).process.name == "process.py"
     assert stationary.regularisation_path(path, [1e-3]).process.name == "process.py"
-    path = write_file(
+    path = write(
         "domain = (-3, 3)\nvariance = 0.3\ndef drift(x):\n    return x - x**3 + 0.1\n", "well.py"
     )
     exact = end_state(path)
@@ -563,19 +553,19 @@ def test_a_path_is_taken_wherever_a_process_is(write_file):
         ("betas", (0.9, 0.999), "are what is solved"),
     ],
 )
-def test_what_an_optimiser_has_and_sgd_has_not_is_refused_by_name(write_file, name, value, hint):
+def test_what_an_optimiser_has_and_sgd_has_not_is_refused_by_name(write, name, value, hint):
     losses = "learning_rate = 0.1\ndef losses(w):\n    return (w - 1)**2, (w + 1)**2\n"
     with pytest.raises(
         LandscapeError, match=f"process.py: {name} = .*would have no effect.*{hint}"
     ):
-        load(write_file(f"{losses}{name} = {value!r}\n"))
-    load(write_file(f"{losses}_{name} = {value!r}\n"))
+        load(write(f"{losses}{name} = {value!r}\n"))
+    load(write(f"{losses}_{name} = {value!r}\n"))
     with pytest.raises(LandscapeError, match=f"no {name}.*{hint}"):
-        load(write_file(losses), **{name: value})
+        load(write(losses), **{name: value})
     with pytest.raises(LandscapeError, match=f"Landscape has no {name}.*{hint}"):
         Landscape(losses=lambda w: (w**2, w), learning_rate=0.1, **{name: value})
     with pytest.raises(LandscapeError, match=f"has no {name}.*{hint}"):
-        analyze(load(write_file(losses)), **{name: value})
+        analyze(load(write(losses)), **{name: value})
 
 
 @pytest.mark.parametrize(
@@ -604,8 +594,8 @@ def test_breakpoints_outside_the_domain_are_named():
     assert Diffusion(breakpoints=[-1, 0.5, 1], **given).breakpoints == (0.5,)
 
 
-def test_a_domain_given_in_place_of_a_files_drops_what_lies_outside_it(write_file):
-    path = write_file(
+def test_a_domain_given_in_place_of_a_files_drops_what_lies_outside_it(write):
+    path = write(
         "domain = (-3, 3)\nbreakpoints = [-2, 0.5]\nvariance = 1\ndef drift(x):\n    return -x\n"
     )
     assert analyze(path, domain=(-1, 1)).diffusion.breakpoints == (0.5,)

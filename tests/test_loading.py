@@ -32,17 +32,6 @@ def variance(x):
 TWO = "\ndef losses(w):\n    return w**2, (w - 1) ** 2\n"
 
 
-@pytest.fixture(name="write")
-def _write(tmp_path):
-    def write(text: str | bytes, name: str = "pit.py") -> Path:
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return path
-
-    return write
-
-
 def message_of(path, kind=LandscapeError, **changes) -> str:
     """The message that loading the file ends with; nothing is left behind."""
     before, folders = set(sys.modules), list(sys.path)
@@ -59,7 +48,7 @@ def message_of(path, kind=LandscapeError, **changes) -> str:
 def test_the_file_of_two_datapoints_becomes_a_landscape(write):
     pit = load(write(PIT))
     assert isinstance(pit, Landscape)
-    assert (pit.name, pit.datapoints, pit.domain) == ("pit.py", 2, (-1.0, 4.0))
+    assert (pit.name, pit.datapoints, pit.domain) == ("process.py", 2, (-1.0, 4.0))
     assert (pit.learning_rate, pit.batch_size, pit.replacement) == (0.05, 1, True)
 
 
@@ -99,7 +88,7 @@ def test_gradients_give_the_same_process_as_their_losses(write):
 def test_drift_with_any_form_of_noise_becomes_a_diffusion(write, noise):
     process = load(write(f"def drift(x): return -x\n{noise}\n"))
     assert isinstance(process, Diffusion)
-    assert (process.name, process.domain) == ("pit.py", (-np.inf, np.inf))
+    assert (process.name, process.domain) == ("process.py", (-np.inf, np.inf))
     f, a = process.coefficients(np.array([0.5, 3.0]))
     assert f.tolist() == [-0.5, -3.0]
     assert a.tolist() == [4.0, 4.0]
@@ -138,7 +127,7 @@ def test_helper_modules_are_found_next_to_their_own_file_and_read_again(write):
     text = "from helper import rate\nlearning_rate = rate" + TWO
     write("rate = 0.1", "one/helper.py")
     write("rate = 0.2", "two/helper.py")
-    one, two = write(text, "one/pit.py"), write(text, "two/pit.py")
+    one, two = write(text, "one/process.py"), write(text, "two/process.py")
     assert [load(one).learning_rate, load(two).learning_rate] == [0.1, 0.2]
     write("rate = 0.3", "one/helper.py")
     assert load(one).learning_rate == 0.3
@@ -244,11 +233,11 @@ def test_what_a_file_sets_in_numpy_and_warnings_is_undone(write):
 # Files that cannot be read.
 
 
-@pytest.mark.parametrize("name", ["pti.py", "pit", "pit2.py"])
+@pytest.mark.parametrize("name", ["porcess.py", "process", "process2.py"])
 def test_a_missing_file_is_told_with_near_names(write, name):
     message = message_of(write(PIT).with_name(name))
     assert f"{name}: there is no such file" in message
-    assert "Did you mean pit.py?" in message
+    assert "Did you mean process.py?" in message
 
 
 def test_a_link_to_nothing_is_not_suggested_in_its_own_place(tmp_path):
@@ -262,7 +251,7 @@ def test_a_link_to_nothing_is_not_suggested_in_its_own_place(tmp_path):
 def test_a_missing_file_is_told_with_other_names_or_an_example(write, tmp_path):
     assert "examples/two_minima.py" in message_of(tmp_path / "x.py")
     assert "examples/two_minima.py" in message_of(tmp_path / "nowhere" / "x.py")
-    assert "such as pit.py" in message_of(write(PIT).with_name("something_else.py"))
+    assert "such as process.py" in message_of(write(PIT).with_name("something_else.py"))
 
 
 def test_a_name_that_no_file_can_have_is_told():
@@ -273,7 +262,7 @@ def test_a_name_that_no_file_can_have_is_told():
 def test_a_folder_is_told_with_the_files_in_it(write):
     message = message_of(write(PIT).parent)
     assert "is a folder" in message
-    assert "such as pit.py" in message
+    assert "such as process.py" in message
 
 
 @pytest.mark.parametrize("name", ["pit.txt", "pit.ipynb", "pit"])
@@ -295,7 +284,7 @@ def test_a_file_that_may_not_be_read_is_told(write, monkeypatch):
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
     message = message_of(path)
-    assert "pit.py: the file cannot be read: Permission denied" in message
+    assert "process.py: the file cannot be read: Permission denied" in message
     assert "permissions" in message
 
 
@@ -312,7 +301,7 @@ def test_a_file_that_may_not_be_read_is_told(write, monkeypatch):
 )
 def test_a_file_that_is_not_text_is_told(write, content, why):
     message = message_of(write(content))
-    assert "pit.py" in message
+    assert "process.py" in message
     assert why in message
     assert "Save it as plain text in UTF-8" in message
 
@@ -320,7 +309,7 @@ def test_a_file_that_is_not_text_is_told(write, content, why):
 @pytest.mark.parametrize("content", ["", "\n  \n"])
 def test_an_empty_file_is_told(write, content):
     message = message_of(write(content))
-    assert "pit.py: the file is empty" in message
+    assert "process.py: the file is empty" in message
     assert "losses(w)" in message
 
 
@@ -329,7 +318,7 @@ def test_an_empty_file_is_told(write, content):
 
 def test_a_syntax_error_is_told_with_its_line_and_a_caret(write):
     message = message_of(write("x = 1\ndef losses(w)\n    return w\n"))
-    assert "pit.py, line 2: this is not valid Python: expected ':'" in message
+    assert "process.py, line 2: this is not valid Python: expected ':'" in message
     assert "\n    def losses(w)\n                 ^\n" in message
 
 
@@ -352,7 +341,7 @@ def test_a_syntax_error_is_told_with_its_line_and_a_caret(write):
 def test_an_exception_in_a_file_is_told_with_its_line(write, line, what, remedy):
     number, shown = (4, "def f(): f()") if line.startswith("def") else (4, line)
     message = message_of(write("# a\n# b\n# c\n" + line + "\n"), UserFunctionError)
-    assert f"pit.py, line {number}: the file " in message
+    assert f"process.py, line {number}: the file " in message
     assert what in message
     assert f"\n    {shown}" in message
     assert remedy in message
@@ -361,7 +350,7 @@ def test_an_exception_in_a_file_is_told_with_its_line(write, line, what, remedy)
 def test_an_exception_in_a_helper_module_is_told_with_both_lines(write):
     write("x = 1\ny = 1 / 0\n", "helper.py")
     message = message_of(write("\nimport helper\n" + PIT), UserFunctionError)
-    assert "pit.py, line 2: the file raised ZeroDivisionError" in message
+    assert "process.py, line 2: the file raised ZeroDivisionError" in message
     assert "\n    import helper\n" in message
     assert "helper.py, line 2:\n    y = 1 / 0" in message
 
@@ -369,21 +358,23 @@ def test_an_exception_in_a_helper_module_is_told_with_both_lines(write):
 def test_an_error_in_the_syntax_of_a_helper_module_is_told(write):
     write("x = = 1\n", "helper.py")
     message = message_of(write("import helper\n" + PIT), UserFunctionError)
-    assert "pit.py, line 1: the file raised SyntaxError" in message
+    assert "process.py, line 1: the file raised SyntaxError" in message
     assert "helper.py, line 1" in message
 
 
 @pytest.mark.parametrize("text", ["f" + "(1)" * 200_000, "-" * 200_000 + "1"])
 def test_a_file_that_is_nested_too_deeply_is_told(write, text):
     message = message_of(write(text))
-    assert "pit.py" in message
+    assert "process.py" in message
     assert "nested too deeply" in message
 
 
 def test_a_file_that_loads_itself_is_told(write):
     path = write("")
     path.write_text(f"from stationary.sources.loading import load\nload({str(path)!r})\n")
-    assert "pit.py, line 2: the file raised RecursionError" in message_of(path, UserFunctionError)
+    assert "process.py, line 2: the file raised RecursionError" in message_of(
+        path, UserFunctionError
+    )
 
 
 def test_an_interrupt_passes_through(write):
@@ -399,20 +390,20 @@ def test_a_failed_load_leaves_the_earlier_module_in_place(write):
 def test_an_exception_in_a_function_is_told_with_its_line(write):
     path = write("learning_rate = 0.1\ndef losses(w):\n    return w, w / missing\n")
     message = message_of(path, UserFunctionError)
-    assert "pit.py, line 3: losses raised NameError" in message
+    assert "process.py, line 3: losses raised NameError" in message
     assert "\n    return w, w / missing" in message
 
 
 def test_lines_are_shown_of_the_text_that_ran(write):
     message_of(write("learning_rate = 0.1\ndef losses(w):\n    return w, w / missing\n"))
     path = write("learning_rate = 0.1\n\ndef losses(w):\n    return w, w / absent\n")
-    assert "pit.py, line 4: losses raised NameError" in (text := message_of(path))
+    assert "process.py, line 4: losses raised NameError" in (text := message_of(path))
     assert "\n    return w, w / absent" in text
 
 
 def test_a_path_within_the_working_folder_is_told_as_it_was_written(write, monkeypatch):
-    monkeypatch.chdir(write("\n1 / 0", "sub/pit.py").parent.parent)
-    assert message_of("sub/pit.py").startswith("sub/pit.py, line 2: ")
+    monkeypatch.chdir(write("\n1 / 0", "sub/process.py").parent.parent)
+    assert message_of("sub/process.py").startswith("sub/process.py, line 2: ")
 
 
 # Files that define too little, too much, or something else.
@@ -441,7 +432,7 @@ def test_a_path_within_the_working_folder_is_told_as_it_was_written(write, monke
 )
 def test_too_few_or_too_many_definitions_are_told(write, text, parts):
     message = message_of(write(text))
-    assert message.startswith("pit.py: ")
+    assert message.startswith("process.py: ")
     for part in parts:
         assert part in message
 
@@ -470,18 +461,18 @@ def test_too_few_or_too_many_definitions_are_told(write, text, parts):
 )
 def test_a_misspelt_setting_is_told_with_the_right_name(write, line, wrong, right):
     message = message_of(write("import numpy as np\n" + line + TWO))
-    assert message.startswith(f"pit.py: {wrong} = ")
+    assert message.startswith(f"process.py: {wrong} = ")
     assert f"did you mean `{right}`? Rename it to {right}" in message
 
 
 def test_a_missing_learning_rate_is_told(write):
     message = message_of(write(TWO))
-    assert "pit.py: learning_rate is missing. Write learning_rate = 0.05" in message
+    assert "process.py: learning_rate is missing. Write learning_rate = 0.05" in message
 
 
 @pytest.mark.parametrize("name", ["learning_rate", "batch_size", "replacement"])
 def test_a_setting_of_sgd_does_not_apply_to_drift_and_variance(write, name):
-    told = f"pit.py: {name} does not apply to a process given by drift and variance"
+    told = f"process.py: {name} does not apply to a process given by drift and variance"
     message = message_of(write(WALK), **{name: 1})
     assert told in message
     assert "Leave it out" in message
@@ -493,7 +484,7 @@ def test_a_setting_of_sgd_does_not_apply_to_drift_and_variance(write, name):
 
 def test_a_noise_does_not_apply_to_losses(write):
     message = message_of(write(PIT), sigma=0.1)
-    assert "pit.py: sigma does not apply to a process given by losses" in message
+    assert "process.py: sigma does not apply to a process given by losses" in message
     assert "sigma = 0.1 came. Leave it out" in message
 
 
@@ -513,7 +504,7 @@ def test_an_unknown_change_is_told_with_the_near_name(write):
 )
 def test_losses_that_are_no_function_are_told(write, line, came):
     message = message_of(write("import numpy as np\nlearning_rate = 0.1\n" + line))
-    assert f"pit.py: losses must be a function of w, not {came}" in message
+    assert f"process.py: losses must be a function of w, not {came}" in message
     assert "def losses(w):" in message
 
 
@@ -532,7 +523,7 @@ def test_losses_that_are_no_function_are_told(write, line, came):
 )
 def test_a_setting_of_the_wrong_kind_is_told_with_file_and_name(write, line, parts):
     message = message_of(write("learning_rate = 0.1\n" + line + TWO))
-    assert message.startswith("pit.py: ")
+    assert message.startswith("process.py: ")
     for part in parts:
         assert part in message
 
@@ -548,5 +539,5 @@ def test_a_setting_of_the_wrong_kind_is_told_with_file_and_name(write, line, par
 )
 def test_what_is_wrong_with_a_function_is_told_with_the_file(write, text, kind, what):
     message = message_of(write("learning_rate = 0.1\n" + text), kind)
-    assert "pit.py" in message
+    assert "process.py" in message
     assert what in message

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,16 +28,6 @@ def drift(x, k):
 def variance(x, c):
     return c + 0 * x
 """
-
-
-@pytest.fixture(name="write")
-def _write(tmp_path):
-    def write(text: str, name: str = "family.py") -> Path:
-        path = tmp_path / name
-        path.write_text(text)
-        return path
-
-    return write
 
 
 def test_losses_are_given_the_parameters_of_their_file(write):

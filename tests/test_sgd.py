@@ -202,18 +202,10 @@ def test_what_sgd_makes_of_it_is_the_same_after_a_journey():
     assert pickle.loads(pickle.dumps(sgd)) == sgd
 
 
-def test_every_minimum_that_no_minibatch_leads_out_of_is_named_and_nothing_takes_never_steps():
-    c, h = [-0.055, 0.829, 0.308, -0.123, -0.261], [0.628, 0.485, 0.982, 1.627, 0.807]
-    landscape = Landscape(
-        losses=lambda w: [
-            0.3 * k * (1 - np.cos(3 * (w - 0.3 * m))) + 0.1 * (w - m) ** 2
-            for k, m in zip(h, c, strict=True)
-        ],
-        learning_rate=0.559,
-        batch_size=3,
-        domain=(-5, 5),
-    )
-    analysis = analyze(landscape)
+def test_every_minimum_that_no_minibatch_leads_out_of_is_named_and_nothing_takes_never_steps(
+    five_wells,
+):
+    analysis = analyze(five_wells)
     said = " ".join(analysis.summary().split())
     closed = [m for m in analysis.sgd.steps.minima if m.held is not None]
     assert len(closed) == len(analysis.sgd.chain.components) == 3

@@ -57,16 +57,6 @@ def drift(x, c):
 """
 
 
-@pytest.fixture(name="write")
-def _write(tmp_path):
-    def write(text: str, name: str = "file.py") -> Path:
-        path = tmp_path / name
-        path.write_text(text)
-        return path
-
-    return write
-
-
 def tilted_log_ratio(heat, tilt=0.05, bend=0.3):
     """log of the mass left over that right of the top, at T c = heat, by quadrature."""
     with mpmath.workdps(30):
