@@ -293,3 +293,15 @@ def test_a_loss_whose_parts_cancel_is_differentiated_exactly_wherever_it_is_flat
     found, exact = (end_state(Landscape(**{f.__name__: f}, **given)) for f in (losses, gradients))
     np.testing.assert_allclose(found.logpdf(w), exact.logpdf(w), rtol=1e-12, atol=1e-12)
     assert found.mean() == pytest.approx(exact.mean(), abs=1e-13)
+
+
+@pytest.mark.parametrize("slopes", [(1, -1), (1, -2, 1), (0.1, 0.2, -0.3)])
+def test_between_walls_a_mean_gradient_that_is_zero_but_for_rounding_leaves_it_uniform(slopes):
+    analysis = analyze(
+        Landscape(losses=lambda w: tuple(k * w for k in slopes), learning_rate=0.1, domain=(-1, 1))
+    )
+    assert analysis.end_state.pdf([-0.9, 0.0, 0.7]) == pytest.approx([0.5] * 3, rel=1e-12)
+    assert analysis.basins == ()
+    assert "The drift is zero everywhere" in str(analysis)
+    with pytest.raises(LandscapeError, match="positive wherever"):
+        analyze(Landscape(losses=lambda w: (w, -0.9 * w), learning_rate=0.1, domain=(-1, 1)))

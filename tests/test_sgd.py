@@ -274,3 +274,10 @@ def test_the_time_to_a_closed_class_is_told_as_far_as_its_cells_agree():
     exit_time = chain.mean_exit_time(-4, 0.0474356187408, -1.5)
     assert chain.log_arrival == pytest.approx(exit_time.log_time, abs=1.5)
     assert "10^21" in chain.notes[-1]
+
+
+def test_a_wall_turns_steps_back_so_that_its_minimum_can_be_left():
+    """All datapoints push against the wall at 0.5; what overshoots it comes back inside."""
+    analysis = analyze(EXAMPLES / "two_minima.py", domain=(0, 0.5))
+    assert all(m.held is None for m in analysis.steps.minima)
+    assert "cannot leave" not in str(analysis)

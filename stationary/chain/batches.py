@@ -172,9 +172,9 @@ def batches_of(landscape: Landscape, most: int = MOST_MAPS, nodes: int = NODES) 
     if landscape.momentum:
         raise LandscapeError(
             f"{landscape.name}: with momentum = {landscape.momentum:g} a step depends on the one "
-            "before, so that there is no chain on w alone. `simulate` runs SGD with momentum; for "
-            "small steps it ends as SGD without it at learning_rate / (1 - momentum) = "
-            f"{landscape.small_step_rate:g} does: set that, and momentum = 0."
+            "before, so that there is no chain on w alone: `check` has that of (w, v), `simulate` "
+            "sends out walkers. For small steps it ends as SGD without it at learning_rate / "
+            f"(1 - momentum) = {landscape.small_step_rate:g} does: set that, and momentum = 0."
         )
     landscape.require_datapoints()
     found = _plain_batches(landscape, most, nodes)

@@ -16,6 +16,7 @@ from stationary.chain.batches import extremes
 from stationary.chain.cells import spaced
 from stationary.errors import StationaryError
 from stationary.functions.evaluation import evaluate
+from stationary.functions.given import Boundary, checked_boundaries
 from stationary.process.landscape import Landscape
 from stationary.states.basins import Basin
 
@@ -59,6 +60,8 @@ def closure(
         by = 0.01 * (high - low)
         w = np.linspace(low - by, high + by, _points(landscape))
     walls = landscape.domain
+    kinds = checked_boundaries(landscape.boundaries, landscape.name)
+    folds = not {Boundary.ABSORBING, Boundary.PERIODIC} & set(kinds)
     w = w[(walls[0] <= w) & (w <= walls[1])]
     if landscape.label_noise and (landscape.label_rows(w) > 0).any():
         return None  # normal noise leads anywhere
@@ -75,8 +78,12 @@ def closure(
     left, right = low, high
     for _ in range(ROUNDS):
         inside = slice(max(int(np.searchsorted(w, left)) - 1, 0), np.searchsorted(w, right) + 1)
-        first = max(min(left, float(down[inside].min())), walls[0])
-        last = min(max(right, float(up[inside].max())), walls[1])
+        first, last = min(left, float(down[inside].min())), max(right, float(up[inside].max()))
+        if not folds and (first < walls[0] or last > walls[1]):
+            return None
+        back = 2 * walls[0] - first, 2 * walls[1] - last  # what a wall turns back comes from it
+        if first < walls[0] or last > walls[1]:
+            first, last = max(min(first, back[1]), walls[0]), min(max(last, back[0]), walls[1])
         if (first <= w[0] > walls[0]) or (last >= w[-1] < walls[1]):
             return None
         grown = max(left - first, last - right)

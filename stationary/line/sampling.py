@@ -151,6 +151,12 @@ class Sampling:
         part = chebyshev_sum(inside, t, k)
         return as_array(sums_between(rise, k[:-1], k[1:]) - part[:-1] + part[1:])
 
+    @cached_property
+    def is_flat(self) -> bool:
+        """Whether the drift is nothing but the rounding of terms that cancel."""
+        rise = self.climbs(np.array([self.lower, self.upper]))[0]
+        return bool(abs(to_float(number(rise))) < math.sqrt(float(self.epsilon)))
+
     def quieter(self, x: Array) -> tuple[Array, Array]:
         """The panel in which to read values at each point, and where in it, from -1 to 1.
 

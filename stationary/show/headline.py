@@ -93,7 +93,7 @@ def _forgotten(run: Run) -> list[str]:
 def _caution(analysis: Analysis) -> str:
     """A word where SGD with its finite step may end up elsewhere than its diffusion."""
     if analysis.landscape is not None and analysis.landscape.momentum:
-        return " That is the limit of small steps; with momentum hold it against walkers."
+        return " That is the limit of small steps; `stationary check` has the chain with momentum."
     if analysis.steps is not None and analysis.steps.warnings:
         return " With this step SGD itself may differ: see the step below, or `stationary check`."
     return ""

@@ -137,7 +137,7 @@ def _equilibria(analysis: Analysis) -> list[Line]:
     equilibria, more = first_of(analysis.equilibria, MOST_ROWS, MORE)
     if not equilibria:
         pieces = analysis.end_state.anatomy.pieces
-        nowhere = not all((p.sampling.samples.values[0] == 0).all() for p in pieces)
+        nowhere = not all(p.sampling.is_flat for p in pieces)
         return [
             f"The drift {'has no zero inside the domain' if nowhere else 'is zero everywhere'}."
         ]

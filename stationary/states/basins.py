@@ -166,6 +166,8 @@ def _pressed(parts: Anatomy) -> tuple[bool, bool]:
     found, equilibria = parts.sampling, parts.equilibria
     if equilibria:
         return not equilibria[0].stable, not equilibria[-1].stable
+    if found.is_flat:
+        return False, False
     whole = found.climbs(np.array([found.lower, found.upper]))[0]
     return bool(whole < 0), bool(whole > 0)
 
