@@ -220,7 +220,7 @@ def mesh_on(density: Weight, low: Array, high: Array, depth: float | Array) -> M
     t = np.minimum(np.where(finite(t), np.maximum(t, least * (k / level)), length), length)
     t = np.concatenate([(0 * length)[None], t])
     # t[1] is about the width of the piece's mass.
-    floor = ceiling + log(np.maximum(t[1], smallest_of(arithmetic))) - depth
+    most = ceiling + log(np.maximum(t[1], smallest_of(arithmetic)))
     # What remains is far down a slope, or a heavy tail: panels that double.
     ratio = to_float(np.maximum(length / t[-1], 1)) if len(length) else np.ones(1)
     doublings = math.ceil(np.log2(ratio).max(initial=0.0))
@@ -234,7 +234,7 @@ def mesh_on(density: Weight, low: Array, high: Array, depth: float | Array) -> M
     start, stop, drop = edges[:-1], edges[1:], height[:-1] - height[1:]
     width = np.abs(stop - start)
     with np.errstate(divide="ignore"):
-        alive = height[:-1] + log(width) > floor
+        alive = height[:-1] + log(width) > most - depth
     keep = (width > 4 * spacing(summit)) & alive
     piece = np.broadcast_to(np.arange(len(low)), start.shape)[keep]
     # Cut again where the guess was wrong and P falls by more than it should on one panel.
@@ -246,8 +246,8 @@ def mesh_on(density: Weight, low: Array, high: Array, depth: float | Array) -> M
     stride, count = (end - begin) / count[owner], count[owner]
     first, last = (np.where(n == count, end, begin + n * stride) for n in (nth, nth + 1))
     lower, upper = np.minimum(first, last), np.maximum(first, last)
-    depths = np.broadcast_to(depth, len(floor))
-    return _refined(density, lower, upper, piece[owner], floor + depths, depths)
+    depths = np.broadcast_to(depth, len(most))
+    return _refined(density, lower, upper, piece[owner], most, depths)
 
 
 def _refined(
