@@ -223,44 +223,20 @@ class Mesh:
     def sides(self, degree: int) -> tuple[Array, csr_array]:
         """The nodes on the sides of rectangles, numbered: (E, n, n), -1 inside; and the matrix that
         takes values at those which are free to values at all."""
-        n, k = degree + 1, np.arange(1, degree)
+        n, p = degree + 1, basis(degree)
+        edge = np.ones((n, n), dtype=bool)
+        edge[1:-1, 1:-1] = False
+        # Nodes are the same where their positions are, to the last bit.
+        x, y = self.start[:, :, None] + self.step[:, None] * (1 + p.nodes) / 2
+        at = x[:, :, None] + 1j * y[:, None, :]
+        known, which = np.unique(at[:, edge], return_inverse=True)
         number = np.full((self.count, n, n), -1)
-        x, y, step = self.start[0], self.start[1], self.step
-        last = np.array([len(line) - 1 for line in self.lines]) << FINEST
-        corners = np.stack(
-            [x + i * step + (last[0] + 1) * (y + j * step) for i in (0, 1) for j in (0, 1)]
-        )
-        vertices, at = np.unique(corners, return_inverse=True)
-        at = at.reshape(2, 2, -1)
-        for i in (0, 1):
-            for j in (0, 1):
-                number[:, -i, -j] = at[i, j]
-        # Sides by the axis that they lie along, where they start, and their level.
-        ways = [(axis, side) for axis in (0, 1) for side in (0, 1)]
-        keys = np.stack(
-            [
-                np.stack(
-                    [np.full(self.count, axis), at[(0, side) if axis == 0 else (side, 0)], step]
-                )
-                for axis, side in ways
-            ],
-            axis=2,
-        ).reshape(3, -1)
-        edges, of = np.unique(keys, axis=1, return_inverse=True)
-        of = of.reshape(self.count, 4)
-        for w, (axis, side) in enumerate(ways):
-            inner = len(vertices) + of[:, [w]] * (degree - 1) + k - 1
-            number[
-                (slice(None), slice(1, -1), -side)
-                if axis == 0
-                else (slice(None), -side, slice(1, -1))
-            ] = inner
-        size = len(vertices) + edges.shape[1] * (degree - 1)
+        number[:, edge] = which.reshape(self.count, -1)
+        size = len(known)
         # Along a side with a larger neighbour: what the polynomials of that one's side are.
-        p = basis(degree)
         halves = [p.at((p.nodes - 1) / 2), p.at((p.nodes + 1) / 2)]
         rows, columns, values = [], [], []
-        for axis, side in ways:
+        for axis, side in ((0, 0), (0, 1), (1, 0), (1, 1)):
             other = self.beside[1 - axis, side, 0]
             small = np.flatnonzero((other >= 0) & (self.level[other] < self.level))
             big = other[small]

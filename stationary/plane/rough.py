@@ -197,15 +197,17 @@ def found_on_grid(
             first = first or _area(box)
             box, settled = tuple(grown), shrunk  # what was cut too far is not cut again
             continue
-        smaller = []
-        for axis, x in enumerate(rough.axes):
+        part = []
+        for axis in (0, 1):
             held = np.flatnonzero(rough.phi.min(axis=1 - axis) < cut)
-            smaller.append((float(x[max(held[0] - 2, 0)]), float(x[min(held[-1] + 2, POINTS - 1)])))
-        if settled or _area(tuple(smaller)) > 0.5 * _area(box):
+            part.append(slice(max(held[0] - 2, 0), held[-1] + 3))
+        inner = tuple(x[s] for x, s in zip(rough.axes, part, strict=True))
+        less = replace(rough, axes=inner, phi=rough.phi[part[0], part[1]])
+        if settled or _area(less.box) > 0.5 * _area(box):
             if _runs_away(process, box):
                 break
-            return cropped(rough, tuple(smaller))
-        box, shrunk = tuple(smaller), True
+            return less
+        box, shrunk = less.box, True
     raise LandscapeError(
         f"{process.name}: the density has not fallen to e^-{cut:g} of its peak on {box_text(box)}: "
         "its tails are heavy, or nothing holds the process together. Give a finite domain; its "
@@ -223,16 +225,6 @@ def _runs_away(process: PlaneDiffusion, box: Box) -> bool:
                 if (end * process.fields(x).f[axis] > 0).all():
                     return True
     return False
-
-
-def cropped(rough: Rough, box: Box) -> Rough:
-    """The part of a grid inside a box."""
-    keep = [
-        (x >= low - 1e-12 * abs(high - low)) & (x <= high + 1e-12 * abs(high - low))
-        for x, (low, high) in zip(rough.axes, box, strict=True)
-    ]
-    axes = tuple(x[k] for x, k in zip(rough.axes, keep, strict=True))
-    return replace(rough, axes=axes, phi=rough.phi[np.ix_(*keep)])
 
 
 def _area(box: Box) -> float:
