@@ -675,3 +675,14 @@ def test_the_power_of_an_even_tail_is_followed_without_a_word_from_libraries(cap
     assert np.isinf(state.std()).all()
     exact = 0.95 / math.sqrt(1 - 0.95**2)
     assert state.marginal(0).ppf(0.975) == pytest.approx(exact, rel=1e-6)
+
+
+def test_coordinates_that_meet_only_where_the_probability_is_are_not_apart():
+    process = Diffusion(
+        lambda w: (-w[0] - 1e6 * w[1] * np.exp(-1e9 * (w[0] ** 2 + w[1] ** 2)), -w[1]),
+        1e-10,
+        ((-10, 10), (-10, 10)),
+    )
+    from stationary.plane.product import product
+
+    assert product(process) is None

@@ -249,13 +249,8 @@ def _axis(state: PlaneState, axis: int, n: int) -> Array:
 
 def _lagrange(t: Array) -> Array:
     """The weights of a polynomial through 0, 1, ..., STENCIL - 1 at points t, (M, STENCIL)."""
-    nodes = np.arange(STENCIL)
-    made = np.ones((len(t), STENCIL))
-    for j in nodes:
-        for k in nodes:
-            if k != j:
-                made[:, j] *= (t - k) / (j - k)
-    return made
+    n = range(STENCIL)
+    return np.stack([np.prod([(t - k) / (j - k) for k in n if k != j], axis=0) for j in n], axis=1)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # walkers may run away, which is said

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -238,6 +240,14 @@ def curvature(process: PlaneDiffusion, x: Array) -> Array:
     own -= np.einsum("mkl,mk,ml->m", a, c[:, :, 0, 0], c[:, :, 1, 1])
     bent = ddg[:, 0, 1, 0, 1] - (ddg[:, 1, 1, 0, 0] + ddg[:, 0, 0, 1, 1]) / 2
     return np.asarray((bent + own) / np.linalg.det(g))
+
+
+def sides_of(box: Box, count: int) -> Iterator[tuple[int, int, Array]]:
+    """For each side of a box its axis, whether it is the lower or upper one, and points (2, M)."""
+    for axis, side in itertools.product((0, 1), (0, 1)):
+        x = np.empty((2, count))
+        x[axis], x[1 - axis] = box[axis][side], np.linspace(*box[1 - axis], count)
+        yield axis, side, x
 
 
 def finite_box(box: Box) -> Box:

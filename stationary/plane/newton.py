@@ -238,18 +238,14 @@ class _Problem:
 
     def _freeze(self, blocks: Array, loads: Array, k: int) -> None:
         """Rows of nodes on outer sides: the k-th normal derivative of Phi stays."""
-        p = basis(DEGREE)
-        slope = p.slope_at(p.nodes)
-        high = np.linalg.matrix_power(slope, k)
-        n, eye = DEGREE + 1, np.eye(DEGREE + 1)
-        i, j = self.mesh.index
-        ends = [(i == 0, 0, 0), (i == len(self.mesh.lines[0]) - 2, 0, n - 1)]
-        ends += [(j == 0, 1, 0), (j == len(self.mesh.lines[1]) - 2, 1, n - 1)]
+        p, n = basis(DEGREE), DEGREE + 1
+        high, eye = np.linalg.matrix_power(p.slope_at(p.nodes), k), np.eye(n)
         cleared = np.zeros(loads.shape, dtype=bool)
-        for cells, axis, at in ends:
-            nodes = (at * n + np.arange(n)) if axis == 0 else (np.arange(n) * n + at)
+        for axis, side in itertools.product((0, 1), (0, 1)):
+            at, every = side * DEGREE, np.arange(n)
+            nodes = at * n + every if axis == 0 else every * n + at
             rows = np.kron(high[[at]], eye) if axis == 0 else np.kron(eye, high[[at]])
-            for e in np.flatnonzero(cells):
+            for e in np.flatnonzero(self.mesh.beside[axis, side, 0] < 0):
                 new = nodes[~cleared[e, nodes]]
                 blocks[e, new] = 0
                 loads[e, new] = 0

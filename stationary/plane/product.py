@@ -87,7 +87,11 @@ def product(process: PlaneDiffusion) -> Product | None:
     LandscapeError
         If one of them has no density alone.
     """
-    if process.source is not None or not _apart(process):
+    rng = np.random.default_rng(0)
+    box = np.array(finite_box(process.domain)).T[..., None]
+    if process.source is not None or not _apart(
+        process, box[0] + (box[1] - box[0]) * rng.uniform(size=(2, ONE_BY_ONE))
+    ):
         return None
     try:
         lines = [_line(process, k) for k in (0, 1)]
@@ -101,6 +105,8 @@ def product(process: PlaneDiffusion) -> Product | None:
                 f"{process.name}: nothing holds the process together in the plane: the {which} "
                 f"coordinate knows nothing of the other one, and alone {why}"
             )
+    if not _apart(process, np.stack([law.ppf(rng.uniform(size=ONE_BY_ONE)) for law in laws])):
+        return None
     edges = [_edges(law) for law in laws]
     mesh = Mesh.between(*edges)
     t = basis(DEGREE).nodes
@@ -113,13 +119,8 @@ def product(process: PlaneDiffusion) -> Product | None:
     return Product(mesh, phi, np.ones((mesh.count, 2, 2)), laws=laws)
 
 
-def _apart(process: PlaneDiffusion) -> bool:
+def _apart(process: PlaneDiffusion, axes: Array) -> bool:
     """Whether neither coordinate asks for the other one, as far as a grid of points tells."""
-    rng = np.random.default_rng(0)
-    axes = [
-        low + (high - low) * np.sort(rng.uniform(size=ONE_BY_ONE))
-        for low, high in finite_box(process.domain)
-    ]
     x = np.stack([v.ravel() for v in np.meshgrid(*axes, indexing="ij")])
     fields = process.fields(x)
     process.check(x, fields)

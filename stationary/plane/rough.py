@@ -19,7 +19,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
 
 from stationary.errors import ConvergenceError, LandscapeError
-from stationary.plane.local import Equilibrium
+from stationary.plane.local import Equilibrium, sides_of
 from stationary.process.plane import Box, PlaneDiffusion, box_text
 
 __all__ = ["Rough", "found_on_grid"]
@@ -134,7 +134,7 @@ def on_box(process: PlaneDiffusion, box: Box, start: Array | None, spots: Array)
         pin = int(i * POINTS + j)
     else:
         pin = int(np.argmin((((x - start[:, None]) / h) ** 2).sum(axis=0)))
-    rows, columns, weights = [], [], []
+    rows, weights = [], []
     here = np.stack(np.unravel_index(np.arange(n), (POINTS, POINTS))).astype(float)
     for k in range(2):
         along = np.sqrt(2 * time * values[:, k]) * vectors[:, :, k].T
@@ -146,14 +146,11 @@ def on_box(process: PlaneDiffusion, box: Box, start: Array | None, spots: Array)
             for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
                 share = np.where(i, part[0], 1 - part[0]) * np.where(j, part[1], 1 - part[1])
                 rows.append((low[0] + i) * POINTS + low[1] + j)
-                columns.append(np.arange(n))
                 weights.append(share / 4 / time)
     rows.append(np.arange(n))
-    columns.append(np.arange(n))
     weights.append(-1 / time)
-    flow = csc_array(
-        (np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns))), shape=(n, n)
-    )
+    columns = np.tile(np.arange(n), len(rows))
+    flow = csc_array((np.concatenate(weights), (np.concatenate(rows), columns)), shape=(n, n))
     inside = spots[:, ((spots >= low_end) & (spots <= high_end)).all(axis=0)]
     cells = np.rint((inside - low_end) / h).astype(int)
     marks = cells[0] * POINTS + cells[1]
@@ -217,14 +214,11 @@ def found_on_grid(
 
 def _runs_away(process: PlaneDiffusion, box: Box) -> bool:
     """Whether the drift leads out all along a side that is no end of the domain."""
-    for axis in (0, 1):
-        for side, end in ((0, -1), (1, 1)):
-            if box[axis][side] != process.domain[axis][side]:
-                x = np.empty((2, POINTS))
-                x[axis], x[1 - axis] = box[axis][side], np.linspace(*box[1 - axis], POINTS)
-                if (end * process.fields(x).f[axis] > 0).all():
-                    return True
-    return False
+    return any(
+        (process.fields(x).f[axis] * (2 * side - 1) > 0).all()
+        for axis, side, x in sides_of(box, POINTS)
+        if box[axis][side] != process.domain[axis][side]
+    )
 
 
 def _area(box: Box) -> float:

@@ -14,7 +14,7 @@ from stationary.plane import closed
 from stationary.plane.balance import balanced
 from stationary.plane.curl import Curl, curl_test
 from stationary.plane.density import Solved
-from stationary.plane.local import Equilibrium, equilibria_of, finite_box
+from stationary.plane.local import Equilibrium, equilibria_of, finite_box, sides_of
 from stationary.plane.marginal import NEARLY
 from stationary.plane.newton import low_noise
 from stationary.plane.product import product
@@ -205,29 +205,24 @@ def _require_held(state: PlaneState) -> None:
             f"{name}: no density was found that is positive: what the drift carries out of the box "
             "may never come back, or the box may hold no closed class. Widen the domain."
         )
-    box = state.box
-    for axis in (0, 1):
-        for side, end in ((0, -1), (1, 1)):
-            at = box[axis][side]
-            x = np.empty((2, 201))
-            x[axis], x[1 - axis] = at, np.linspace(*box[1 - axis], 201)
-            height = np.asarray(state.energy(x))
-            if at != domain[axis][side]:
-                if height.min() < LOW:
-                    raise LandscapeError(
-                        f"{name}: the density has not fallen at {at:.4g} of coordinate {axis + 1}: "
-                        "the process runs away, or its tails are heavy. Give a finite domain; its "
-                        "ends then reflect."
-                    )
-                continue
-            fields = state.diffusion.fields(x)
-            free = fields.a[axis, axis] <= 1e-9 * np.abs(fields.a).max(axis=(0, 1))
-            if (free & (end * fields.f[axis] > 0) & (height < LOW)).any():
+    for axis, side, x in sides_of(state.box, 201):
+        at, height = state.box[axis][side], np.asarray(state.energy(x))
+        if at != domain[axis][side]:
+            if height.min() < LOW:
                 raise LandscapeError(
-                    f"{name}: the drift leads out across {at:.4g} of coordinate {axis + 1}, where "
-                    "no noise crosses and nothing reflects: what leaves does not come back, so "
-                    "that there is no end state in this box. Widen the domain."
+                    f"{name}: the density has not fallen at {at:.4g} of coordinate {axis + 1}: "
+                    "the process runs away, or its tails are heavy. Give a finite domain; its "
+                    "ends then reflect."
                 )
+            continue
+        fields = state.diffusion.fields(x)
+        free = fields.a[axis, axis] <= 1e-9 * np.abs(fields.a).max(axis=(0, 1))
+        if (free & ((2 * side - 1) * fields.f[axis] > 0) & (height < LOW)).any():
+            raise LandscapeError(
+                f"{name}: the drift leads out across {at:.4g} of coordinate {axis + 1}, where "
+                "no noise crosses and nothing reflects: what leaves does not come back, so "
+                "that there is no end state in this box. Widen the domain."
+            )
 
 
 def _notes(

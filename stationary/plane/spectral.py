@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.polynomial.chebyshev import chebvander
+from numpy.polynomial.chebyshev import chebvander2d
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -87,9 +87,8 @@ def fitted(box: Box, x: Array, phi: Array) -> Callable[[Array], Array]:
     low, high = np.array(box).T[..., None]
 
     def functions(x: Array) -> Array:
-        t = 2 * (x.reshape(2, -1) - low) / (high - low) - 1
-        rows = [chebvander(v, FIT - 1) for v in t]
-        return np.asarray(np.einsum("mi,mj->mij", *rows).reshape(-1, FIT * FIT))
+        s, t = 2 * (x.reshape(2, -1) - low) / (high - low) - 1
+        return np.asarray(chebvander2d(s, t, [FIT - 1, FIT - 1]))
 
     weight = np.exp(-phi / 10).ravel()
     degree = np.add.outer(np.arange(FIT), np.arange(FIT)).ravel()

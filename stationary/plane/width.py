@@ -104,50 +104,31 @@ def plane_width_bias(
     centre = basin.attractor
     assert centre is not None
     saddle = state.equilibria[min(basin.barriers, key=lambda b: b[1])[0]]
-    own = _heights(state, centre, saddle, basin.index)
-    errors = np.asarray(state.error_of(lambda s: _heights(s, centre, saddle, basin.index)))
+
+    def heights(s: PlaneState) -> Array:
+        """log P at the minimum, and the log of its basin's mass, both over P at the saddle."""
+        both = s.logpdf(centre.position), s.log_probability(basin.index)
+        return np.asarray(np.array(both) - s.logpdf(saddle.position))
+
+    own, errors = heights(state), np.asarray(state.error_of(heights))
     exponents = _exponents(state, centre, saddle)
     normal = saddle.ways[1][::-1] * (-1, 1)  # to the border of the basin
     a = state.diffusion.fields(saddle.position[:, None]).a[..., 0]
-    rows = []
-    for factor in values:
+    rows = np.zeros((len(values), 6))
+    for row, factor in zip(rows, values, strict=True):
+        if factor == 1:
+            continue
         d = np.where(DIRECTIONS[direction], factor, 1.0)
         jump = float(np.log(normal @ a @ normal / ((normal / d) @ a @ (normal / d))))
-        if factor == 1:
-            rows.append([0.0] * 6)
-            continue
         # In coordinates of the old one.
-        stretched = state.diffusion.rescaled(1 / d**2, 1 / np.outer(d, d) ** 2)
-        wide = plane_end_state(stretched)
-        new, off = (
-            np.asarray(v)
-            for v in (
-                _heights(wide, centre, saddle, basin.index),
-                wide.error_of(lambda s: _heights(s, centre, saddle, basin.index)),
-            )
-        )
-        law = jump + float((d**2 - 1) @ np.array(exponents))
-        volume = _volume(centre, d) - _volume(centre, np.ones(2))
-        rows.append(
-            [
-                new[0] - own[0] + jump,
-                off[0] + errors[0],
-                new[1] - own[1] + jump + float(np.log(d).sum()),
-                off[1] + errors[1],
-                law,
-                law + volume,
-            ]
-        )
-    columns = np.array(rows, dtype=float).T
+        wide = plane_end_state(state.diffusion.rescaled(1 / d**2, 1 / np.outer(d, d) ** 2))
+        row[[0, 2]] = heights(wide) - own + jump + (0.0, np.log(d).sum())
+        row[[1, 3]] = wide.error_of(heights) + errors
+        row[4] = jump + float((d**2 - 1) @ np.array(exponents))
+        row[5] = row[4] + _volume(centre, d) - _volume(centre, np.ones(2))
     names = ("log_density", "density_error", "log_mass", "mass_error", "law_density", "law_mass")
-    made: Any = dict(zip(names, columns, strict=True))
+    made: Any = dict(zip(names, rows.T, strict=True))
     return PlaneWidthBias(state, basin.index, direction, values, **made, exponents=exponents)
-
-
-def _heights(state: PlaneState, centre: Equilibrium, saddle: Equilibrium, index: int) -> Array:
-    """log P at a minimum, and the log of its basin's mass, both over P at a saddle."""
-    top = state.logpdf(saddle.position)
-    return np.array([state.logpdf(centre.position) - top, state.log_probability(index) - top])
 
 
 def _volume(e: Equilibrium, d: Array) -> float:

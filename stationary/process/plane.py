@@ -226,10 +226,6 @@ class PlaneDiffusion(Data):
                 f"{least[i]:.3g}. Return sigma sigma^T, or shrink the domain."
             )
 
-    def restricted(self, box: Box) -> PlaneDiffusion:
-        """The same process in another box."""
-        return replace(self, domain=box)
-
     def rescaled(self, drift: Any, noise: Any) -> PlaneDiffusion:
         """The same with drift and covariance times constant tables, (n,) and (n, n), or numbers."""
         by = np.ones((self.dimensions, 1)) * np.reshape(drift, (-1, 1))
