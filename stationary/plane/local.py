@@ -168,16 +168,17 @@ def _fitted(process: PlaneDiffusion, x: Array, radius: Array) -> tuple[Array, Ar
     """The drift (n, M) and its slopes (M, n, n) by linear fits on ellipsoids of radii (n, M) around
     points, and the fields at the points of these, one after the other."""
     n = len(x)
-    way = np.random.default_rng(0).normal(size=(n, 4 * n))
-    way = np.concatenate([way, -way], axis=1) / np.linalg.norm(np.hstack([way, way]), axis=0)
+    if n == 2:  # even, and none along an axis: kinks often lie there
+        angle = (np.arange(16) + 0.5) * np.pi / 8
+        way = np.stack([np.cos(angle), np.sin(angle)])
+    else:
+        way = np.random.default_rng(0).normal(size=(n, 4 * n))
+        way = np.concatenate([way, -way], axis=1) / np.linalg.norm(np.hstack([way, way]), axis=0)
     near = x[:, :, None] + radius[:, :, None] * way[:, None]
     fields = process.fields(near.reshape(n, -1))
     f = fields.f.reshape(near.shape)
-    return (
-        f.mean(axis=2),
-        np.einsum("imk,kj->mij", f, np.linalg.pinv(way)) / radius.T[:, None],
-        fields,
-    )
+    slope = np.einsum("imk,kj->mij", f, np.linalg.pinv(way)) / radius.T[:, None]
+    return f.mean(axis=2), slope, fields
 
 
 def _jump(process: PlaneDiffusion, x: Array) -> tuple[Array, Array] | None:
@@ -206,6 +207,7 @@ def described(process: PlaneDiffusion, x: Array) -> Equilibrium:
         jacobian, a = jump
     values = np.linalg.eigvals(jacobian)
     values = values[np.argsort(-values.real)]
+    values = np.where(np.abs(values.imag) <= 1e-13 * np.abs(values), values.real, values)
     flat = 1e-7 * np.abs(jacobian).max()  # a double zero is known to half of the digits
     values = np.where(np.abs(values.real) <= flat, 1j * values.imag, values)
     covariance = None
