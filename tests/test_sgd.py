@@ -281,3 +281,20 @@ def test_a_wall_turns_steps_back_so_that_its_minimum_can_be_left():
     analysis = analyze(EXAMPLES / "two_minima.py", domain=(0, 0.5))
     assert all(m.held is None for m in analysis.steps.minima)
     assert "cannot leave" not in str(analysis)
+
+
+def test_a_chain_that_is_known_to_no_digit_agrees_with_nothing():
+    """Corners and noise in the labels, without a domain: cells and nodes do not tell this law."""
+    analysis = analyze(
+        Landscape(
+            losses=lambda w: (abs(w - 1), abs(w + 1), np.maximum(0, 1 - w)),
+            learning_rate=0.1,
+            label_noise=0.1,
+        )
+    )
+    said = lines_of(analysis)
+    assert "agree" not in said
+    if analysis.sgd.chain is None:
+        assert "is not known" in said
+    else:  # then it is to be right: 10 million steps of walkers, 0.1535
+        assert analysis.sgd.chain.std() == pytest.approx(0.1535, rel=0.03)
