@@ -35,25 +35,12 @@ FAILED, USAGE, NOT_CONVERGED, INTERRUPTED = 1, 2, 3, 130
 LITTER = (50_000, 20, 20)  # objects made between two searches for cycles: see `main`
 
 
-def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:
-    if asked:
-        from importlib.metadata import version
-
-        click.echo(f"stationary {version('stationary')}")
-        context.exit()
-
-
 @click.group(
     epilog="Exit codes: 0 done, 1 an error, 2 wrong usage, 3 not converged or not "
     "decided, 130 stopped."
 )
-@click.option(
-    "--version",
-    is_flag=True,
-    callback=_version,
-    is_eager=True,
-    expose_value=False,
-    help="Print the version.",
+@click.version_option(
+    package_name="stationary", message="%(package)s %(version)s", help="Print the version."
 )
 def app() -> None:
     """Where does a noisy process end up? Solved, not simulated."""

@@ -221,6 +221,7 @@ def test_jumps_are_told_from_a_diffusion():
         (np.append(ornstein_uhlenbeck(0.1, 5000, 1), 1e6), "jumps, outliers"),
         (np.tile([0.0, 1.0], 500), "2 different ones"),
         (np.arange(5000.0), "a trend without noise"),
+        (list(np.arange(900.0).reshape(300, 3) ** 2), "jumps, outliers, a trend"),
         (1e300 * ornstein_uhlenbeck(0.1, 500, 1), "in another unit"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -99,16 +100,14 @@ class Basins:
     def in_the_limit(self, rate: float) -> tuple[Array, Array]:
         """log k upwards and downwards between neighbours, (2, n - 1), of small steps; errors."""
         process = self.at(rate).diffusion()
-        log_k, errors = np.full((2, len(self.borders)), -np.inf), np.zeros((2, len(self.borders)))
-        for i, place in enumerate(self.minima):
+
+        def leaving(i: int) -> tuple[float, float, float]:
             near = self.minima[max(i - 1, 0) : i] + self.minima[i + 1 : i + 2]
-            found = first_passage(process, place, near)
+            found = first_passage(process, self.minima[i], near)
             logs = np.asarray(found.probability.log) - float(found.mean.log)
-            if i > 0:
-                log_k[1, i - 1], errors[1, i - 1] = logs[0], found.mean.error
-            if i + 1 < len(self.minima):
-                log_k[0, i], errors[0, i] = logs[-1], found.mean.error
-        return log_k, errors
+            return float(logs[-1]), float(logs[0]), float(found.mean.error)
+
+        return self._between(leaving)
 
     def in_steps(self, rate: float, cells: int, longest: float) -> tuple[Array, Array]:
         """The same of the steps that SGD takes; on finer cells where e^longest steps may tell."""
@@ -119,23 +118,27 @@ class Basins:
         low = self.minima[0] - way if math.isinf(low) else low
         high = self.minima[-1] + way if math.isinf(high) else high
         places = (low, *self.minima, high)
-        log_k, errors = np.full((2, len(self.borders)), -np.inf), np.zeros((2, len(self.borders)))
-        for i, (a, place, b) in enumerate(zip(places, places[1:], places[2:], strict=False)):
+
+        def leaving(i: int) -> tuple[float, float, float]:
+            a, place, b = places[i : i + 3]
             try:
                 left = exit_time(process, batches, a, b, place, cells)
                 if left.error > ROUGH and left.log_time < longest:
                     left = exit_time(process, batches, a, b, place, 2 * cells)
             except ConvergenceError:  # more steps than doubles hold
-                continue
+                return -math.inf, -math.inf, 0.0
             if math.isinf(left.log_time):  # no minibatch leads out
-                continue
+                return -math.inf, -math.inf, 0.0
             share = left.upper, 1 - left.upper
             if (i == 0 and share[1] > OUT) or (i + 1 == len(self.minima) and share[0] > OUT):
                 self.lost_from = min(self.lost_from, rate)
             with np.errstate(divide="ignore"):
                 up, down = np.log(share) - left.log_time
-            if i > 0:
-                log_k[1, i - 1], errors[1, i - 1] = down, left.error
-            if i + 1 < len(self.minima):
-                log_k[0, i], errors[0, i] = up, left.error
-        return log_k, errors
+            return float(up), float(down), float(left.error)
+
+        return self._between(leaving)
+
+    def _between(self, leaving: Callable[[int], tuple[float, float, float]]) -> tuple[Array, Array]:
+        """log k between neighbours and their errors, from those to leave each basin."""
+        up, down, error = np.array([leaving(i) for i in range(len(self.minima))]).T
+        return np.array([up[:-1], down[1:]]), np.array([error[:-1], error[1:]])

@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.errors import StationaryError
 from stationary.evolution.propagation import Run
 from stationary.evolution.refinement import Limit, Refined
 from stationary.evolution.window import beyond
+from stationary.functions.evaluation import evaluate
 from stationary.functions.given import Boundary
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
@@ -29,7 +31,7 @@ Array = NDArray[Any]
 LOST = 0.1  # of a moment, that may lie beyond all cells: with more it is not known
 MUCH = 1e-6  # of all probability, at the ends of the cells
 ROUNDING = 4e-16
-SAME = 1e-13  # of what a polynomial adds up, by which values are off that are one
+SAME = 1e-13  # relative: the rounding of a polynomial, and of matrix exponentials
 
 
 def moments(
@@ -43,18 +45,18 @@ def moments(
     closed = closed_moments(start, diffusion, times)
     if closed is not None:
         return closed
-    missing = beyond(run, diffusion)
+    missing_mean, missing_variance = beyond(run, diffusion)
     spread = np.abs(run.chain.position - run.mean[:, None])
     shift = (run.states * spread).sum(axis=1)
     away = np.abs(found.mean.value - run.origin)
     rounding = ROUNDING * (np.abs(found.mean.value) + run.chain.width.min())
-    mean_error = found.mean.error + found.moment_errors[:, 0] + missing.mean + rounding
+    mean_error = found.mean.error + found.moment_errors[:, 0] + missing_mean + rounding
     variance = np.maximum(found.variance.value, 0.0)
     # The variance is about the mean: an error of the mean enters twice the distance.
     variance_error = (
         found.variance.error
         + found.moment_errors[:, 1]
-        + missing.variance
+        + missing_variance
         + 2 * away * found.moment_errors[:, 0]
     )
     mean = found.mean.value.copy()
@@ -68,8 +70,8 @@ def moments(
         if exact is not None:
             mean[at_first], mean_error[at_first], std[at_first], std_error[at_first] = exact
     gone = leak > MUCH
-    no_mean = np.logical_or.accumulate(~at_first & (gone | (missing.mean > LOST * shift)))
-    far = missing.variance > LOST * run.variance
+    no_mean = np.logical_or.accumulate(~at_first & (gone | (missing_mean > LOST * shift)))
+    far = missing_variance > LOST * run.variance
     no_std = np.logical_or.accumulate(~at_first & (far | no_mean))
     mean[no_mean] = std[no_std] = math.nan
     mean_error[no_mean] = std_error[no_std] = math.inf
@@ -113,28 +115,23 @@ def _polynomial(diffusion: Diffusion, centre: float, width: float) -> tuple[Arra
 
     And if no end interferes: finite ones must have no noise, and a drift that does not lead out.
     """
-    from numpy.polynomial import Polynomial
-
     lower, upper = diffusion.domain
-    low, high = max(lower, centre - (width or 1.0)), min(upper, centre + (width or 1.0))
-    unit = (high - low) / 2
-    x = centre + unit * np.concatenate([s * np.geomspace(1e-2, 1e8, 41) for s in (-1.0, 1.0)])
-    x = np.concatenate([np.linspace(low, high, 7)[1:-1], x[(x > lower) & (x < upper)]])
-    with np.errstate(all="ignore"):
-        f, a = diffusion.coefficients(x)
-        u, inner = (x - centre) / unit, [1, 3, 2]
-        found = []
-        for values, count in ((f, 2), (a, 3)):
-            p = np.linalg.solve(np.vander(u[inner[:count]], increasing=True), values[inner[:count]])
-            p[np.abs(p) < SAME / 10 * np.abs(p).max()] = 0.0  # rounding, which grows with u
-            if not (np.abs(Polynomial(p)(u) - values) <= SAME * Polynomial(abs(p))(abs(u))).all():
-                return None
-            found.append(p)
-    of_f, of_a = found
-    of_f = of_f + diffusion.convention.value / 2 / unit * np.array([of_a[1], 2 * of_a[2]])  # Ito's
+    far = np.geomspace(1e-2, 1e8, 41) * (width or 1.0)
+    x = centre + np.concatenate([[0.0], far, -far])
+    x = x[(x >= lower) & (x <= upper)]
+    try:
+        f, a = evaluate(diffusion.drift, x, order=2), evaluate(diffusion.variance, x, order=3)
+    except StationaryError:
+        return None
+    if (f[2] != 0).any() or (a[3] != 0).any() or np.ptp(f[1]) or np.ptp(a[2]):
+        return None
+    noise = np.array([v[0] for v in a[:3]]) / [1, 1, 2]
+    drift = np.array([v[0] for v in f[:2]])
+    drift = drift + diffusion.convention.value / 2 * noise[1:] * [1, 2]  # in Ito's form
     for end, inwards in ((lower, 1), (upper, -1)):
-        if math.isfinite(at := (end - centre) / unit):
-            noisy = abs(Polynomial(of_a)(at)) > SAME * Polynomial(abs(of_a))(abs(at))
-            if noisy or inwards * Polynomial(of_f)(at) < 0:
+        if math.isfinite(end):
+            powers = (end - centre) ** np.arange(3)
+            noisy = abs(noise @ powers) > SAME * (abs(noise) @ abs(powers))
+            if noisy or inwards * (drift @ powers[:2]) < 0:
                 return None
-    return of_f / unit ** np.arange(2), of_a / unit ** np.arange(3)
+    return drift, noise

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
+from stationary.distribution import Cells
 from stationary.evolution.expansion import IN_TIME, Paths, followed, hermite_law, series_of
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
@@ -72,29 +73,6 @@ class Seen:
     time_error: Array
     current: Array  # (times, cells + 1)
     current_error: Array
-
-
-@dataclass(frozen=True, eq=False)
-class Tabulated:
-    """A distribution function in a table."""
-
-    x: Array
-    p: Array
-
-    def cdf(self, x: Array) -> Array:
-        from scipy.interpolate import PchipInterpolator
-
-        return np.asarray(PchipInterpolator(self.x, self.p)(np.clip(x, self.x[0], self.x[-1])))
-
-    def sf(self, x: Array) -> Array:
-        return 1 - self.cdf(x)
-
-    def ppf(self, u: Array) -> Array:
-        rising = np.append(True, np.diff(self.p) > 0)
-        return np.asarray(np.interp(u, self.p[rising], self.x[rising]))
-
-    def isf(self, v: Array) -> Array:
-        return self.ppf(1 - v)
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,7 +194,8 @@ class Pulses:
         """What it has become, as a start."""
         x = self.edges(np.array([t]), 10 * POINTS)
         fine = np.interp(np.linspace(0, len(x) - 1, FINE * (len(x) - 1) + 1), np.arange(len(x)), x)
-        law = Tabulated(fine, np.maximum.accumulate(np.clip(self.below(fine, t)[0], 0.0, 1.0)))
+        below = np.maximum.accumulate(np.clip(self.below(fine, t)[0], 0.0, 1.0))
+        law = Cells(fine, np.diff(below))
         return replace(
             self.start, point=None, points=np.empty(0), weights=np.empty(0), samples=0,
             law=Truncated(law, *self.diffusion.domain),

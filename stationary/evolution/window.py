@@ -25,7 +25,7 @@ from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.states.distribution import EndState
 
-__all__ = ["Beyond", "beyond", "leaks", "near_the_unreached", "windowed"]
+__all__ = ["beyond", "leaks", "near_the_unreached", "windowed"]
 
 Array = NDArray[Any]
 
@@ -56,14 +56,6 @@ class _Frame:
     depths: tuple[tuple[float, float], ...]  # place and width
 
 
-@dataclass(frozen=True, eq=False)
-class Beyond:
-    """What of E|X - mean| and of the variance lies beyond the cuts, about, (times,)."""
-
-    mean: Array
-    variance: Array
-
-
 def windowed(state: EndState, start: Initial, times: Array, cells: int) -> Grid:
     """The grid, of about `cells` cells on level 0, on a window that holds the probability."""
     diffusion = state.diffusion
@@ -91,8 +83,8 @@ def windowed(state: EndState, start: Initial, times: Array, cells: int) -> Grid:
         idle = 0 if leak < least / 2 or leak > CLEAR else idle + 1
         if best is None or idle == 0:
             best, least = (frame, run), leak
-        missing = beyond(run, diffusion, 2.0)
-        matters = bool((missing.variance > MOMENT * run.variance).any()) and leak > FAINT
+        missing = beyond(run, diffusion, 2.0)[1]
+        matters = bool((missing > MOMENT * run.variance).any()) and leak > FAINT
         if (leak <= LEAK and not matters) or idle == PATIENCE:
             break
         limit = LEAK / 2 if leak > LEAK else FAINT
@@ -189,11 +181,11 @@ def _piled(masses: Array) -> Array:
     return np.asarray(below[np.arange(len(masses)), up_to])
 
 
-def beyond(run: Run, diffusion: Diffusion, ring: float = 2**0.25) -> Beyond:
-    """What of the moments lies beyond the cuts, as the last two rings within go on.
+def beyond(run: Run, diffusion: Diffusion, ring: float = 2**0.25) -> Array:
+    """What of E|X - mean| and of the variance lies beyond the cuts, (2, times).
 
-    A ring reaches from a distance from the mean to `ring` times that; moments that do not fall from
-    ring to ring diverge, as far as can be seen.
+    It is what the last two rings within go on to. A ring reaches from a distance from the mean to
+    `ring` times that; moments that do not fall from ring to ring diverge, as far as can be seen.
     """
     edges, masses = run.chain.edges, run.cells
     centre = (edges[1:] + edges[:-1]) / 2 - run.mean[:, None]  # (times, cells)
@@ -214,4 +206,4 @@ def beyond(run: Run, diffusion: Diffusion, ring: float = 2**0.25) -> Beyond:
                 q = np.where(before > 0, last / before, np.where(last > 0, 1.0, 0.0))
                 rest = np.where(q < TAIL, last * q / (1 - np.minimum(q, TAIL)), math.inf)
             missing[k] += np.where(last <= FAINT * weighted.sum(axis=1), last, rest)
-    return Beyond(*missing)
+    return missing

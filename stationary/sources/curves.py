@@ -51,8 +51,7 @@ class Curves:
         if self.value_errors is None:
             return Spline.through(self.x, self.values, 5), None
         if self.smoothed:
-            made = smoothed(self.x, self.values, self.value_errors)
-            return made.curve, made.changes
+            return smoothed(self.x, self.values, self.value_errors)
         changes = Spline.through(self.x, np.diag(self.value_errors), 5)
         return Spline.through(self.x, self.values, 5), changes
 
@@ -62,8 +61,7 @@ class Curves:
         errors, v = self.variance_errors, self.variances
         if errors is not None and v.min() > 0:
             if self.smooth and len(self.x) >= LEAST:
-                made = smoothed(self.x, np.log(v), errors / v)
-                return "log", made.curve, made.changes
+                return "log", *smoothed(self.x, np.log(v), errors / v)
             changes = Spline.through(self.x, np.diag(errors / v), 5)
             return "log", Spline.through(self.x, np.log(v), 5), changes
         plain, off = (Spline.through(self.x, v, k)(self._fine) for k in (5, 7))

@@ -160,15 +160,6 @@ def checked_values(
     """
     example = "[1, 2, 4, 8]" if whole else "np.geomspace(1e-3, 1e-1, 50)"
     kind = f"{'positive ' if positive else 'finite '}{'whole ' if whole else ''}numbers"
-    plain = isinstance(given, np.ndarray) and given.ndim == 1 and given.dtype.kind in "iuf"
-    if plain and 1 <= len(given) <= MOST_VALUES:
-        good = np.isfinite(given)
-        if positive:
-            good &= given > 0
-        if whole:
-            good &= given == np.round(given)
-        if good.all():
-            return tuple(np.unique(given.astype(int if whole else float)).tolist())
     single = isinstance(given, str) or (isinstance(given, np.ndarray) and given.ndim != 1)
     several = isinstance(given, Iterable) and not single
     listed: list[Any] = list(given) if several else [given]

@@ -12,7 +12,6 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,34 +19,16 @@ from numpy.typing import NDArray
 
 from stationary.functions.interpolation import Spline
 
-__all__ = ["Smooth", "smoothed"]
+__all__ = ["smoothed"]
 
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True, eq=False)
-class Smooth:
-    """A smooth curve through values with errors.
+def smoothed(x: Array, y: Array, errors: Array) -> tuple[Spline, Spline]:
+    """The smoothing spline of values y at x (at least five) with standard errors, each above 0.
 
-    `spread` has a column for each independent change, of one standard deviation, of the smooth
-    values at x; `curve` and `changes` are the splines through either.
+    And one with a column for each independent change of it, of one standard deviation.
     """
-
-    x: Array
-    values: Array
-    spread: Array
-
-    @property
-    def curve(self) -> Spline:
-        return _natural(self.x, self.values)
-
-    @property
-    def changes(self) -> Spline:
-        return _natural(self.x, self.spread)
-
-
-def smoothed(x: Array, y: Array, errors: Array) -> Smooth:
-    """The smoothing spline of values y at x (at least five) with standard errors, each above 0."""
     from scipy.interpolate import make_smoothing_spline
 
     fitted = make_smoothing_spline(x, y, w=errors**-2.0)
@@ -60,7 +41,7 @@ def smoothed(x: Array, y: Array, errors: Array) -> Smooth:
     # (W + lambda K)^-1 by eigenvectors of K in units of the errors, where W is one.
     eigenvalues, vectors = np.linalg.eigh(errors[:, None] * bend * errors)
     kept = 1 / np.sqrt(1 + max(chosen, 0.0) * np.clip(eigenvalues, 0, None))
-    return Smooth(x, values, errors[:, None] * vectors * kept)
+    return _natural(x, values), _natural(x, errors[:, None] * vectors * kept)
 
 
 def _natural(x: Array, values: Array) -> Spline:

@@ -125,24 +125,28 @@ class Chain:
 
     def impossible(self, counts: Counts) -> int:
         """How many of the steps it never makes."""
-        values, rows = self.modes[0], self.places[2]
         return sum(
-            int(n[(rows[i] * np.exp(values * t) * rows[j]).sum(axis=1) <= LEAST].sum())
-            for t, (i, j, n) in self.blurred(counts)
+            int(n[(pairs @ np.exp(rate)) <= LEAST].sum())
+            for pairs, rate, n in self._pairs(self.blurred(counts))
         )
 
     def log_likelihood(self, counts: Counts) -> float:
-        values, (u, _, vectors), total = self.modes[0], self.places, 0.0
-        for t, (i, j, n) in counts:
-            e = (vectors[i] * np.exp(values * t) * vectors[j]).sum(axis=1)
-            total += float(n @ (np.log(np.maximum(e, LEAST)) + (u[j] - u[i]) / 2))
+        u, total = self.places[0], 0.0
+        known = self._pairs(counts)
+        for (_, (i, j, _)), (pairs, rate, n) in zip(counts, known, strict=True):
+            e = np.maximum(pairs @ np.exp(rate), LEAST)
+            total += float(n @ (np.log(e) + (u[j] - u[i]) / 2))
         return total
+
+    def _pairs(self, counts: Counts) -> list[tuple[Array, Array, Array]]:
+        """Of the steps of each length: what modes make of each, how these fall, how many."""
+        values, rows = self.modes[0], self.places[2]
+        return [(rows[i] * rows[j], values * t, n) for t, (i, j, n) in counts]
 
     def speed(self, counts: Counts) -> tuple[float, float]:
         """The most likely factor on time, and its standard error."""
-        values, vectors = self.modes[0], self.places[2]
         log_scale, error = 0.0, math.inf
-        known = [(vectors[i] * vectors[j], values * t, n) for t, (i, j, n) in self.blurred(counts)]
+        known = self._pairs(self.blurred(counts))
         for _ in range(30):
             slope = bend = 0.0
             for pairs, rate, n in known:

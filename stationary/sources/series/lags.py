@@ -33,8 +33,9 @@ class Verdict(Enum):
         "long ones; fit every second or fourth observation, or take the noise out"
     )
     JUMPS = (
-        "no diffusion: some of its steps are so long that a diffusion never makes them, jumps or "
-        "outliers; take them out, and fit what is left on either side as several runs"
+        "not a diffusion, as fitted: some of its steps are so long that a diffusion never makes "
+        "them. These are jumps or outliers (take them out, and fit what is left on either side as "
+        "several runs), or the noise changes too steeply with x (fit log x)"
     )
     INERTIA = (
         "inertia: it runs slower at short lags than at long ones, as something that has a velocity "

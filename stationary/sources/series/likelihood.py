@@ -43,6 +43,7 @@ ALIKE = 20  # rounded values in a cell: one more or less is nothing
 ROUNDS = 40
 SETTLED = 0.02  # of log L, and of the number of parameters: chance makes 1 of either
 STIFFEST = 1e7  # a penalty that leaves nothing
+FAR = 3.0  # in one step: of log a, which a quadratic knows no further
 # Information that there is anyway: log P may be off by a thousand from the first guess, log a, of
 # which white noise says nothing, by ten.
 UNKNOWN = np.repeat([1e-6, 1e-2], [OF_P, OF_A])
@@ -100,9 +101,9 @@ def _resolved(runs: Runs) -> tuple[Runs, float]:
         length = float(_step_lengths(kept)[1].min())
         if reach <= MOST * WIDEST * length:
             return kept, length
-        if len(kept.all) < 2 * LEFT:
-            break
         kept = runs.thinned(2 * kept.every)
+        if sum(map(len, kept.values)) < LEFT:
+            break
     if length == 0:
         rounded = f", multiples of {runs.grain:.4g}" if runs.grain else ""
         raise LandscapeError(
@@ -134,6 +135,7 @@ def _climbed(runs: Runs, cells: Cells, theta: Array, smoothing: Array) -> tuple[
         held = information + gauge * np.trace(information) / size + np.diag(UNKNOWN)
         pull = gradient + held @ theta - UNKNOWN * (theta - first)
         aim, smoothing, covariance = _smoothest(held, pull, penalties, smoothing)
+        aim[OF_P:] = theta[OF_P:] + np.clip(aim[OF_P:] - theta[OF_P:], -FAR, FAR)
         now = np.array([total, float((covariance * information).sum())])
         converged = bool(np.abs(now - last).max() < SETTLED)
         if converged:

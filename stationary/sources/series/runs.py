@@ -21,6 +21,7 @@ Array = NDArray[Any]
 FEWEST = 100  # observations, from which anything can be told
 LEAST = 1e-90  # of what is cubed
 CLASSES = 0.1  # relative width of classes of times between observations: what is lost is 0.1^2 / 12
+MOST_CLASSES = 32  # wider ones then: each costs as much as all steps of one length
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +67,9 @@ class Runs:
     def classes(self, lag: int = 1) -> list[tuple[float, Array, Array]]:
         """The steps by how long they take: the mean of each class, starts and ends."""
         start, stop, time = self.steps(lag)
-        label = np.floor(np.log(time / time.min()) / CLASSES + 1e-9).astype(int)
+        logs = np.log(time / time.min())
+        width = max(CLASSES, float(logs.max()) / MOST_CLASSES)
+        label = np.floor(logs / width + 1e-9).astype(int)
         found = []
         for k in np.unique(label):
             own = label == k
@@ -75,8 +78,9 @@ class Runs:
 
     def thinned(self, every: int) -> Runs:
         """Every so manieth observation."""
-        kept = [(t[::every], v[::every]) for t, v in zip(self.times, self.values, strict=True)]
-        times, values = zip(*((t, v) for t, v in kept if len(v) > 1), strict=True)
+        times, values = (
+            tuple(x[::every] for x in run if len(x) > every) for run in (self.times, self.values)
+        )
         return Runs(times, values, self.name, every * self.every)
 
     def halves(self) -> tuple[Runs, Runs]:
