@@ -219,10 +219,9 @@ class Truncated:
             The K means, and the estimated error of the worst of them. What the law's own
             functions get wrong is not part of it.
         """
-        pieces = self._pieces(cuts)
-        panels = _Panels.joined(pieces)
+        panels = self._panels(cuts)
         values = self._values(function, panels)
-        most = len(panels.start) + MORE_PANELS
+        most = len(panels) + MORE_PANELS
         history: list[float] = []
         while True:
             errors = _errors(panels, values)
@@ -230,17 +229,18 @@ class Truncated:
             history.append(error)
             stalled = len(history) > 4 and error < 1e-9 and error > 0.9 * history[-4]
             # The worst first: noise in the function must not use up what a jump needs.
-            split = (errors > 0.02 * errors.max()) & panels.divisible
+            divisible = _widths(panels) > 8 * EPSILON * np.maximum(panels["start"], panels["stop"])
+            split = (errors > 0.02 * errors.max()) & divisible
             if error <= TOLERANCE or stalled or len(errors) > most or not split.any():
                 break
-            panels, new = panels.halved(split)
+            panels, new = _halved(panels, split)
             kept, values = values, np.empty((len(values), len(new), NODES))
             values[:, ~new] = kept[:, ~split]
-            values[:, new] = self._values(function, panels.only(new))
-        mean = (values @ _legendre().weights * panels.width).sum(axis=1) / self.total
+            values[:, new] = self._values(function, panels[new])
+        mean = (values @ _legendre().weights * _widths(panels)).sum(axis=1) / self.total
         return mean, error + ROUNDING
 
-    def _pieces(self, cuts: Array) -> list[_Panels]:
+    def _panels(self, cuts: Array) -> Array:
         """Panels from cut to cut, fine where they touch one; an atom at a cut has its own."""
         inner = cuts[(cuts > self.lower) & (cuts < self.upper)]
         points = np.unique(np.concatenate([[self.lower], inner, [self.upper]]))
@@ -253,19 +253,16 @@ class Truncated:
                 pieces += _between(before, after, (x, x), np.inf)
             if i + 1 < len(points) and after.upto(levels[i + 1][0]) > 0:
                 pieces += _between(after, levels[i + 1][0], (x, float(points[i + 1])), finest)
-        return pieces
+        return np.concatenate(pieces)
 
-    def _values(self, function: Function, panels: _Panels) -> Array:
+    def _values(self, function: Function, panels: Array) -> Array:
         """The function at the nodes of the panels, shape (K, panels, nodes)."""
-        z = _legendre().nodes
-        t = (panels.start + panels.stop)[:, None] / 2 + (panels.stop - panels.start)[
-            :, None
-        ] / 2 * z
-        x = self.at(t, t, np.broadcast_to(panels.high[:, None], t.shape))
+        start, stop, high, low, top, _ = (panels[name][:, None] for name in PANEL.names or ())
+        t = (start + stop) / 2 + (stop - start) / 2 * _legendre().nodes
+        x = self.at(t, t, np.broadcast_to(high, t.shape))
         # Rounding must carry no node across a cut.
-        low, high = panels.low[:, None], panels.top[:, None]
-        x = np.where(x < low, np.minimum(np.nextafter(low, np.inf), high), x)
-        x = np.where(x > high, np.maximum(np.nextafter(high, -np.inf), low), x)
+        x = np.where(x < low, np.minimum(np.nextafter(low, np.inf), top), x)
+        x = np.where(x > top, np.maximum(np.nextafter(top, -np.inf), low), x)
         return np.atleast_2d(np.asarray(function(x.ravel()), dtype=float)).reshape(-1, *x.shape)
 
 
@@ -285,57 +282,36 @@ def _legendre() -> _Gauss:
     return _Gauss(z, w / 2, table[:, -3:], ends)
 
 
-@dataclass(frozen=True, eq=False)
-class _Panels:
-    """Stretches of probability, in the order of x."""
-
-    start: Array  # u, or for the upper half v, where the panel begins; v falls along it
-    stop: Array
-    high: Array  # whether it is v
-    low: Array  # x lies between `low` and `top`
-    top: Array
-    apart: Array  # a cut stands before the panel: nothing need be continuous there
-
-    @classmethod
-    def joined(cls, pieces: list[_Panels]) -> _Panels:
-        return cls(*(np.concatenate([getattr(p, f) for p in pieces]) for f in cls._fields()))
-
-    @classmethod
-    def _fields(cls) -> tuple[str, ...]:
-        return tuple(cls.__dataclass_fields__)
-
-    @property
-    def width(self) -> Array:
-        return np.asarray(np.abs(self.stop - self.start))
-
-    @property
-    def divisible(self) -> Array:
-        return self.width > 8 * EPSILON * np.maximum(self.start, self.stop)
-
-    def only(self, which: Array) -> _Panels:
-        return _Panels(*(getattr(self, f)[which] for f in self._fields()))
-
-    def halved(self, split: Array) -> tuple[_Panels, Array]:
-        """The panels with some of them halved, and which of the result are new."""
-        middle = (self.start + self.stop) / 2
-        twice = np.repeat(np.arange(len(split)), 1 + split)
-        new = split[twice]
-        second = np.append(False, twice[1:] == twice[:-1])
-        first = np.append(second[1:], False)
-        panels = self.only(twice)
-        return _Panels(
-            start=np.where(second, middle[twice], panels.start),
-            stop=np.where(first, middle[twice], panels.stop),
-            high=panels.high,
-            low=panels.low,
-            top=panels.top,
-            apart=panels.apart & ~second,
-        ), new
+# Stretches of probability, in the order of x.
+PANEL = np.dtype(
+    [
+        ("start", float),  # u, or for the upper half v, where the panel begins; v falls along it
+        ("stop", float),
+        ("high", bool),  # whether it is v
+        ("low", float),  # x lies between `low` and `top`
+        ("top", float),
+        ("apart", bool),  # a cut stands before the panel: nothing need be continuous there
+    ]
+)
 
 
-def _between(
-    first: Level, last: Level, bounds: tuple[float, float], finest: float
-) -> list[_Panels]:
+def _widths(panels: Array) -> Array:
+    return np.asarray(np.abs(panels["stop"] - panels["start"]))
+
+
+def _halved(panels: Array, split: Array) -> tuple[Array, Array]:
+    """The panels with some of them halved, and which of the result are new."""
+    twice = np.repeat(np.arange(len(split)), 1 + split)
+    second = np.append(False, twice[1:] == twice[:-1])
+    first = np.append(second[1:], False)
+    made, middle = panels[twice], ((panels["start"] + panels["stop"]) / 2)[twice]
+    made["start"] = np.where(second, middle, made["start"])
+    made["stop"] = np.where(first, middle, made["stop"])
+    made["apart"] &= ~second
+    return made, split[twice]
+
+
+def _between(first: Level, last: Level, bounds: tuple[float, float], finest: float) -> list[Array]:
     """Panels from level to level, narrower towards both as far as `finest`, in one or two pieces.
 
     A function that switches, or is as steep as a small power, close to a cut shows there.
@@ -351,17 +327,11 @@ def _between(
         ]
     pieces = []
     for i, (edges, high) in enumerate(parts):
-        n = len(edges) - 1
-        pieces.append(
-            _Panels(
-                start=edges[:-1],
-                stop=edges[1:],
-                high=np.full(n, high),
-                low=np.full(n, bounds[0]),
-                top=np.full(n, bounds[1]),
-                apart=np.arange(n) + i == 0,
-            )
-        )
+        panels = np.empty(len(edges) - 1, PANEL)
+        panels["start"], panels["stop"], panels["high"] = edges[:-1], edges[1:], high
+        panels["low"], panels["top"] = bounds
+        panels["apart"] = np.arange(len(panels)) + i == 0
+        pieces.append(panels)
     return pieces
 
 
@@ -375,18 +345,19 @@ def _graded(start: float, stop: float, at_start: float, at_stop: float) -> Array
     return np.asarray(edges[np.append(True, np.diff(edges) != 0)])
 
 
-def _errors(panels: _Panels, values: Array) -> Array:
+def _errors(panels: Array, values: Array) -> Array:
     """How much each panel may be wrong by: what its polynomial has not resolved, or passes over.
 
     A switch between two panels shows in neither of them, but they then disagree on their edge.
     """
     rule = _legendre()
     tails = np.abs(values @ rule.last).max(axis=(0, 2))
-    errors = panels.width * tails
+    width = _widths(panels)
+    errors = width * tails
     ends = values @ rule.ends
     step = np.abs(ends[:, 1:, 0] - ends[:, :-1, 1]).max(axis=0)
-    unseen = (1 - rule.nodes[-1]) / 2 * (panels.width[1:] + panels.width[:-1])
-    missed = np.where(panels.apart[1:], 0.0, step * unseen)
+    unseen = (1 - rule.nodes[-1]) / 2 * (width[1:] + width[:-1])
+    missed = np.where(panels["apart"][1:], 0.0, step * unseen)
     errors[1:] += missed
     errors[:-1] += missed
     return np.asarray(errors)
