@@ -24,6 +24,7 @@ __all__ = [
     "interval",
     "named",
     "number",
+    "typed",
     "unknown",
     "way_out",
 ]
@@ -157,6 +158,14 @@ def number(given: Any) -> float | None:
     try:
         return float(given)
     except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def typed(text: str) -> float | None:
+    """A number as it is typed, or None."""
+    try:
+        return float(text)
+    except ValueError:
         return None
 
 

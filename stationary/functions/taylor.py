@@ -33,6 +33,19 @@ FUNCTIONS: dict[Any, Rule] = {}  # np.where, ...
 METHODS: dict[str, Rule] = {}  # array.sum, ..., and what NumPy asks the entries of object arrays
 
 
+def by_ufunc(ufunc: np.ufunc) -> tuple[Rule, Rule]:
+    """An operator by the rule of its NumPy function, and the same from the right."""
+    return (
+        lambda self, other: UFUNCS[ufunc](self, other),
+        lambda self, other: UFUNCS[ufunc](other, self),
+    )
+
+
+def by_value(ufunc: np.ufunc) -> Rule:
+    """A comparison, which looks at the values only and gives plain booleans."""
+    return lambda self, other: ufunc(self.value, value_of(other))
+
+
 class Taylor:
     """An array of truncated power series, which NumPy functions take for an array.
 
@@ -206,23 +219,9 @@ class Taylor:
     def __rtruediv__(self, other: Any) -> Taylor:
         return quotient(operand(other), self)
 
-    def __pow__(self, other: Any) -> Any:
-        return UFUNCS[np.power](self, other)
-
-    def __rpow__(self, other: Any) -> Any:
-        return UFUNCS[np.power](other, self)
-
-    def __mod__(self, other: Any) -> Any:
-        return UFUNCS[np.remainder](self, other)
-
-    def __rmod__(self, other: Any) -> Any:
-        return UFUNCS[np.remainder](other, self)
-
-    def __floordiv__(self, other: Any) -> Any:
-        return UFUNCS[np.floor_divide](self, other)
-
-    def __rfloordiv__(self, other: Any) -> Any:
-        return UFUNCS[np.floor_divide](other, self)
+    __pow__, __rpow__ = by_ufunc(np.power)
+    __mod__, __rmod__ = by_ufunc(np.remainder)
+    __floordiv__, __rfloordiv__ = by_ufunc(np.floor_divide)
 
     def __matmul__(self, other: Any) -> Taylor:
         return product(np.matmul, self, other)
@@ -235,23 +234,9 @@ class Taylor:
 
     # Comparisons look at the values only and give plain booleans.
 
-    def __lt__(self, other: Any) -> Any:
-        return np.less(self.value, value_of(other))
-
-    def __le__(self, other: Any) -> Any:
-        return np.less_equal(self.value, value_of(other))
-
-    def __gt__(self, other: Any) -> Any:
-        return np.greater(self.value, value_of(other))
-
-    def __ge__(self, other: Any) -> Any:
-        return np.greater_equal(self.value, value_of(other))
-
-    def __eq__(self, other: object) -> Any:
-        return np.equal(self.value, value_of(other))
-
-    def __ne__(self, other: object) -> Any:
-        return np.not_equal(self.value, value_of(other))
+    __lt__, __le__ = by_value(np.less), by_value(np.less_equal)
+    __gt__, __ge__ = by_value(np.greater), by_value(np.greater_equal)
+    __eq__, __ne__ = by_value(np.equal), by_value(np.not_equal)
 
     # How NumPy asks: `np.exp(w)` and `w.exp()` (object arrays), `np.sum(w)` and `w.sum()`.
 

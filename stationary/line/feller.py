@@ -132,11 +132,6 @@ class Exponents:
             return False if self.displaced else None  # the border case, to all that is known
         return bool(towards > CRITICAL)
 
-    @cached_property
-    def _scale_and_speed(self) -> tuple[Exponent, Exponent]:
-        scale, speed = (self.of(*w) for w in self._weights)
-        return scale, speed
-
     @property
     def _weights(self) -> tuple[tuple[int, float], tuple[int, float]]:
         return (-1, self.convention), (1, 1 - self.convention)
@@ -170,7 +165,7 @@ class Exponents:
 
         The product goes as r / a; where the scale density falls or grows beyond powers, as 1 / f.
         """
-        if not math.isinf(self._scale_and_speed[0].value):
+        if not math.isinf(self.of(*self._weights[0]).value):
             return self._limit(2 - self.variance, self.rounding[1])
         if self.drift is None:
             return Exponent(math.nan, 0.0)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError, UserFunctionError
 from stationary.functions.evaluation import explained
-from stationary.functions.given import ALIKE, number
+from stationary.functions.given import ALIKE, number, typed
 
 __all__ = ["Schedule"]
 
@@ -177,14 +177,6 @@ def _whole(given: Any, what: str, where: str) -> int:
     return int(value)
 
 
-def _typed(text: str) -> float | None:
-    """A number as it is typed, or None."""
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
 def _piece(text: str, where: str) -> Array:
     """The rates of one piece."""
     name, *given = text.split(":")
@@ -198,7 +190,7 @@ def _piece(text: str, where: str) -> Array:
     if kind == "table":
         return _from_file(":".join(given), where)
     form = FORMS[kind]
-    values = [_typed(v) for v in given]
+    values = [typed(v) for v in given]
     if len(values) != form.count(":") or None in values:
         raise _wrong(text, f"it is written {form}, as in {EXAMPLE}", where)
     *numbers, last = [v for v in values if v is not None]
@@ -221,7 +213,7 @@ def _from_file(name: str, where: str) -> Array:
         text = path.read_text(encoding="utf-8")
         rows = [line.replace(",", " ").split() for line in text.splitlines()]
         rows = [r for r in rows if r and not r[0].startswith("#")]
-        if rows and any(_typed(v) is None for v in rows[0]):
+        if rows and any(typed(v) is None for v in rows[0]):
             rows = rows[1:]  # a header
         table = np.array(rows, dtype=float)
     except (OSError, ValueError) as error:

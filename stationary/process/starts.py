@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError
-from stationary.functions.given import number
+from stationary.functions.given import number, typed
 from stationary.process.laws import Given, Law, Normal, Uniform
 from stationary.process.reading import read_bounded
 
@@ -60,7 +60,7 @@ class Source:
 def located(given: Any, folder: Path | None) -> Any:
     """`given`, with the name of a file made absolute: relative ones begin at `folder`."""
     if isinstance(given, str):
-        if not given.strip() or _decimal(given) is not None or _LAW.fullmatch(given):
+        if not given.strip() or typed(given) is not None or _LAW.fullmatch(given):
             return given
     elif not isinstance(given, os.PathLike):
         return given
@@ -82,7 +82,7 @@ def understood(given: Any, name: str) -> Source:
         samples, lines = read_samples(path, where, _unknown(path.name))
         return _samples(samples, f"{_counted(samples)} from {path.name}", where, lines)
     if isinstance(given, str):
-        value = _decimal(given)
+        value = typed(given)
         if value is None:
             return _named_law(given, where)
         digits = sum(c.isdigit() for c in given.lower().partition("e")[0])
@@ -131,7 +131,7 @@ def _named_law(given: str, where: str) -> Source:
     word, rest = match[1].lower(), match[2]
     if word not in LAWS:
         raise LandscapeError(f"{where} names no law that is known here. {_unknown(word)}")
-    numbers = [_decimal(part) for part in rest.split(",")]
+    numbers = [typed(part) for part in rest.split(",")]
     if len(numbers) != 2 or any(v is None or not math.isfinite(v) for v in numbers):
         two = "its mean and its deviation" if word == "normal" else "its two ends"
         raise LandscapeError(
@@ -313,11 +313,11 @@ def _text(text: str, where: str, header: bool) -> tuple[Array, Array]:
         try:
             values += [float(word) for word in words]
         except ValueError:
-            if header and not values and not any(_decimal(word) is not None for word in words):
+            if header and not values and not any(typed(word) is not None for word in words):
                 header = False
                 _require_one_column(line, where, i)
                 continue
-            wrong = next(word for word in words if _decimal(word) is None)
+            wrong = next(word for word in words if typed(word) is None)
             decimal_comma = " Write decimal points, not commas." if ";" in line else ""
             raise LandscapeError(
                 f"{where}, line {i}: {wrong!r:.60} is not a number. {FORM}{decimal_comma}"
@@ -339,13 +339,6 @@ def _require_one_column(line: str, where: str, i: int) -> None:
 
 
 # Numbers and words.
-
-
-def _decimal(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
 
 
 def _numbers(given: Any, where: str) -> Array:
