@@ -686,3 +686,26 @@ def test_coordinates_that_meet_only_where_the_probability_is_are_not_apart():
     from stationary.plane.product import product
 
     assert product(process) is None
+
+
+def test_borders_that_come_from_a_maximum_part_four_basins():
+    """A product of two double wells: masses are products of those of the line."""
+
+    def well(x):
+        return x - x**3
+
+    process = Diffusion(
+        lambda w: (well(w[0]) + 0.2, well(w[1]) - 0.1), 0.4, ((-3, 3), (-3, 3)), weights=2
+    )
+    state = end_state(process)
+    shares = []
+    for k, push in enumerate((0.2, -0.1)):
+        law = end_state(Diffusion(lambda x, p=push: well(x) + p, 0.4, (-3, 3)))
+        top = next(e.position for e in law.equilibria if not e.stable)
+        shares.append((law.cdf(top), law.sf(top)))
+        assert state.marginal(k).mean() == pytest.approx(law.mean(), abs=1e-9)
+    exact = sorted(a * b for a in shares[0] for b in shares[1])
+    found = sorted(state.basins, key=lambda b: b.mass)
+    assert len(found) == 4
+    for basin, mass in zip(found, exact, strict=True):
+        assert abs(basin.log_mass - math.log(mass)) < basin.mass_error < 1e-4

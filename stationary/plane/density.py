@@ -24,6 +24,7 @@ RULE = 12  # Gauss points in a panel for each direction, exact where Phi varies 
 STEEP = 10.0
 NOTHING = 45.0  # in Phi above the nearest minimum, where e^-Phi does not matter any more
 BISECTIONS = 36
+DEEPEST = 8  # panels are cut so often around corners of regions
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,30 +236,39 @@ class Density:
         return Panels(p.number, lower, upper - lower).restricted((upper > lower).all(axis=0))
 
     def _inside(self, predicate: Predicate) -> tuple[Array, Array]:
-        """Weights and u inside a region: panels that its edge crosses are cut along rows."""
-        t, _ = gauss(RULE)
-        corners = np.concatenate([[-1.0], t, [1.0]])
-        x = self.points(self.panels, corners)
-        label = np.asarray(predicate(x.reshape(2, -1)), dtype=bool).reshape(x.shape[1:])
-        flat = label.reshape(len(label), -1)
-        whole = np.asarray(flat.all(axis=1))
-        cut = np.asarray(flat.any(axis=1) & ~whole)
-        _, log, u = self.quadrature(self.panels.restricted(whole))
-        if not cut.any():
-            return log, u
-        pieces = self._rows(predicate, self.panels.restricted(cut))
-        return np.concatenate([log, pieces[0]]), np.concatenate([u, pieces[1]])
+        """Weights and u inside a region: panels are cut until rows across them cross its edge, each
+        as often as the next one."""
+        stops = np.concatenate([[-1.0], gauss(RULE)[0], [1.0]])
+        waiting = self.panels
+        found: list[tuple[Array, Array]] = []
+        for depth in range(DEEPEST + 1):
+            x = self.points(waiting, stops)
+            label = np.asarray(predicate(x.reshape(2, -1)), dtype=bool).reshape(x.shape[1:])
+            whole: Array = np.asarray(label.all(axis=(1, 2)))
+            _, log, u = self.quadrature(waiting.restricted(whole))
+            found.append((log, u))
+            left: Array = np.asarray(label.any(axis=(1, 2)) & ~whole)
+            for axis in (0, 1):
+                often = (np.diff(label.astype(int), axis=axis + 1) != 0).sum(axis=axis + 1)
+                even = left & (
+                    ((often == np.maximum(often[:, :1], 1)).all(axis=1)) | (depth == DEEPEST)
+                )
+                found.append(self._rows(predicate, waiting.restricted(even), axis))
+                left &= ~even
+            waiting = waiting.restricted(left).quartered()
+            if not left.any():
+                break
+        return np.concatenate([f[0] for f in found]), np.concatenate([f[1] for f in found])
 
-    def _rows(self, predicate: Predicate, panels: Panels) -> tuple[Array, Array]:
-        """Weights inside a region on panels cut in 16, by rows along x that end where it does."""
-        panels = panels.quartered().quartered()
+    def _rows(self, predicate: Predicate, panels: Panels, axis: int) -> tuple[Array, Array]:
+        """Weights inside a region, by rows along x (axis 0) or y (1) that end where it does."""
         t, w = gauss(RULE)
         stops = np.concatenate([[-1.0], t, [1.0]])  # where labels along a row are looked at
         count = len(panels.number)
         y = np.repeat(np.arange(count), RULE), np.tile(np.arange(RULE), count)  # panel and row
 
         def world(panel: Array, s: Array, row: Array) -> Array:
-            local = np.stack([s, t[row]])
+            local = np.stack([s, t[row]][:: 1 - 2 * axis])
             local = panels.low[:, panel] + panels.size[:, panel] * (1 + local) / 2
             e = panels.number[panel]
             return np.asarray(self.mesh.low[:, e] + self.mesh.size[:, e] * (1 + local) / 2)
@@ -283,7 +293,7 @@ class Density:
         begins, ends, rows = where[0::2], where[1::2], row_of[0::2]
         panel, row = y[0][rows], y[1][rows]
         s = begins[:, None] + (ends - begins)[:, None] * (1 + t) / 2
-        local = np.stack([s, np.broadcast_to(t[row][:, None], s.shape)])
+        local = np.stack([s, np.broadcast_to(t[row][:, None], s.shape)][:: 1 - 2 * axis])
         local = panels.low[:, panel, None] + panels.size[:, panel, None] * (1 + local) / 2
         number = np.repeat(panels.number[panel], RULE)
         phi, u = self._both(number, local.reshape(2, -1))

@@ -104,11 +104,12 @@ class Borders:
     def of(cls, flow: Flow, equilibria: tuple[Equilibrium, ...]) -> Borders:
         low, high = np.array(flow.box).T[..., None]
         pixel = (high - low) / PIXELS
+        sources = np.array([e.position for e in equilibria if e.kind == "unstable"]).reshape(-1, 2)
         parts = [
             _resampled(branch / pixel) * pixel
             for e in equilibria
             if e.kind == "saddle"
-            for branch in _branches(flow, e)
+            for branch in _branches(flow, e, sources)
         ]
         curves = [c for c in parts if c.shape[1] > 1]
         table = np.zeros((PIXELS, PIXELS), dtype=bool)
@@ -135,6 +136,13 @@ class Borders:
             for k, sign in enumerate((-1, 1)):
                 at = made._pixel(curve + sign * distance * normal)
                 sides[k] = np.where(sides[k] == -2, at, sides[k])
+        for k in (0, 1):  # where borders meet, they part what they part a little way before
+            known = np.flatnonzero(sides[k] != -2)
+            if len(known):
+                lost = np.flatnonzero(sides[k] == -2)
+                after = np.clip(np.searchsorted(known, lost), 1, len(known) - 1)
+                nearer = lost - known[after - 1] < known[after] - lost
+                sides[k][lost] = sides[k][known[np.where(nearer, after - 1, after)]]
         return made.checked(flow)
 
     def checked(self, flow: Flow) -> Borders:
@@ -179,13 +187,16 @@ class Borders:
         return made
 
 
-def _branches(flow: Flow, saddle: Equilibrium) -> list[Array]:
-    """The stable manifold of a saddle, backwards in time until it leaves the box: (2, K) each."""
+def _branches(flow: Flow, saddle: Equilibrium, sources: Array) -> list[Array]:
+    """The stable manifold of a saddle, backwards in time until it leaves the box or comes from one
+    of the sources (K, 2): (2, K) each."""
     low, high = np.array(flow.box).T
     wide = high - low
 
     def inside(x: Array) -> float:
-        return float(np.minimum(x - low + 0.05 * wide, high - x + 0.05 * wide).min())
+        room = float(np.minimum(x - low + 0.05 * wide, high - x + 0.05 * wide).min())
+        near = np.linalg.norm((x - sources) / wide, axis=1).min(initial=1.0) - 0.1 / PIXELS
+        return min(room, float(near) * float(wide.min()))
 
     made = []
     for sign in (-1, 1):

@@ -199,7 +199,7 @@ class PlaneState(Result):
             coarse = replace(self, others=())
             vars(coarse)["borders"] = flow, borders.coarser()
             with np.errstate(invalid="ignore"):
-                moved.append(2 * np.abs(np.asarray(quantity(coarse)) - own))
+                moved.append(4 * np.abs(np.asarray(quantity(coarse)) - own))
         return np.asarray(sum(moved, self.density.known * np.maximum(1, np.abs(own))))[()]
 
     @cached_property
