@@ -8,7 +8,7 @@ The rooms, in the order in which data passes through them; each imports only fro
 - `errors` (what is said when something is wrong), `wording` (how numbers are written), `result`
   (what every answer can do), `distribution` (what all laws can do) and `progress` (the time left);
 - `numbers` (doubles or many digits), `functions` (what users write, run in either), `panels`
-  (piecewise polynomials);
+  (piecewise polynomials), `cells` (laws known on cells);
 - `process` (a `Diffusion` or a `Landscape`, and its start), `sources` (files and typed values);
 - `line` (the process sampled: rest points, ends, points without noise), `weight` (densities and
   what is integrated from them), `states` (the end state, its basins, first passage);
@@ -30,12 +30,13 @@ if TYPE_CHECKING:
     from stationary.analysis import Analysis, analyze
     from stationary.annealing.anneal import Annealing, anneal
     from stationary.bias import width_bias
+    from stationary.cells import Cells
     from stationary.chain.closed_class import ChainClass
     from stationary.chain.exact import exact_chain
     from stationary.chain.state import ChainState
     from stationary.chain.steps import StepIndicators, step_indicators
     from stationary.checking.check import Check, check
-    from stationary.distribution import Cells, Distance, Distribution
+    from stationary.distribution import Distance, Distribution
     from stationary.errors import (
         ConvergenceError,
         LandscapeError,
@@ -179,7 +180,7 @@ _ROOMS = {
     "Check": "checking.check",
     "check": "checking.check",
     "Diffusion": "process.diffusion",
-    "Cells": "distribution",
+    "Cells": "cells",
     "Distance": "distribution",
     "Distribution": "distribution",
     "BasinBias": "questions.width.dilation",

@@ -12,8 +12,7 @@ import functools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, cast, overload
 
 import numpy as np
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 from stationary.errors import LandscapeError
 from stationary.result import Shown
 
-__all__ = ["Cells", "Distance", "Distribution", "Grid", "Pointwise", "pointwise"]
+__all__ = ["Distance", "Distribution", "Grid", "Pointwise", "pointwise"]
 
 Array = NDArray[Any]
 
@@ -208,14 +207,17 @@ class Distribution(Shown, ABC):
         smooth = max(mine.rank, theirs.rank) == 0
         edges, f, g = _crossed(self, other, edges, CROSSINGS if smooth else 0)
         p, q = np.diff(f), np.diff(g)
-        crossed = _crossings(p - q)
+        # Of what is there at an atom, and next to nothing beside it, nothing is left to be seen.
+        atoms = np.sort(np.concatenate([mine.atoms, theirs.atoms]))
+        held = np.diff(np.searchsorted(atoms, edges, side="right")) > 0
+        wide = ~held | (np.diff(edges) > 3 * SAME * _scale(edges))
+        crossed = wide & _crossings(np.where(wide, p - q, 0.0)) if smooth else wide
         if kind == "kolmogorov":
             apart = float(np.abs(f - g).max(initial=0.0))
             if noise is not None:
                 between = float(np.sqrt((noise**2).sum())) / 2
             else:  # between two points either function lies between its values at both
-                wide = np.diff(edges) > 3 * SAME * _scale(edges)
-                most = np.maximum(f[1:] - g[:-1], g[1:] - f[:-1])[crossed if smooth else wide]
+                most = np.maximum(f[1:] - g[:-1], g[1:] - f[:-1])[crossed]
                 between = max(float(most.max(initial=apart)) - apart, 0.0)
             errors = float(self.error) + float(other.error) + ROUNDING
             return Distance(min(apart, 1.0), between + errors)
@@ -315,100 +317,3 @@ def _wasserstein(one: Distribution, other: Distribution, mine: Grid, theirs: Gri
         x = np.sort(np.concatenate([x, middle[rough]]))
     value = float(by_both.sum())
     return Distance(value, total + mine.shift_error + theirs.shift_error + ROUNDING * value)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Cells(Distribution):
-    """A law of atoms and of cells on which the density is even.
-
-    Attributes
-    ----------
-    edges, masses
-        Of the cells, ascending, and the probability of each.
-    positions, weights
-        Of the atoms.
-    error, mass_error, shift_error
-        Absolute: of the distribution function; of the masses, half their sum; of its integral.
-    noise
-        The standard error of each mass, for bins of samples.
-    """
-
-    edges: Array
-    masses: Array
-    positions: Array = field(default_factory=lambda: np.empty(0))
-    weights: Array = field(default_factory=lambda: np.empty(0))
-    error: float = 0.0
-    mass_error: float = 0.0
-    shift_error: float = 0.0
-    noise: Array | None = None
-    before: float = 0.0  # probability below all cells, of samples that are not binned
-
-    def __repr__(self) -> str:
-        return (
-            f"<Cells: {len(self.masses)} from {self.edges[0]:.6g} to {self.edges[-1]:.6g}, "
-            f"{len(self.positions)} atoms, error {self.error:.0e}>"
-            if len(self.edges)
-            else f"<Cells: {len(self.positions)} atoms, error {self.error:.0e}>"
-        )
-
-    @cached_property
-    def _sums(self) -> Array:
-        return self.before + np.concatenate([[0.0], np.cumsum(self.masses)])
-
-    @pointwise
-    def cdf(self, x: Array) -> Array:
-        """P(X <= x), at points of any shape."""
-        total = np.interp(x, self.edges, self._sums) if len(self.edges) else np.zeros(x.shape)
-        order = np.argsort(self.positions)
-        held = np.concatenate([[0.0], np.cumsum(self.weights[order])])
-        total = total + held[np.searchsorted(self.positions[order], x, side="right")]
-        return np.where(np.isnan(x), np.nan, np.clip(total, 0.0, 1.0))
-
-    @pointwise
-    def pdf(self, x: Array) -> Array:
-        """The mean density of the cell that each point lies in, per unit of x; atoms aside."""
-        if not len(self.masses):
-            return np.zeros(x.shape)
-        cell = np.clip(np.searchsorted(self.edges, x, side="right") - 1, 0, len(self.masses) - 1)
-        inside = (x >= self.edges[0]) & (x <= self.edges[-1])
-        found = np.where(inside, (self.masses / np.diff(self.edges))[cell], 0.0)
-        return np.where(np.isnan(x), np.nan, found)
-
-    @pointwise
-    def logpdf(self, x: Array) -> Array:
-        """log of the density; -inf where there is none."""
-        with np.errstate(divide="ignore"):
-            return np.log(self.pdf(x))
-
-    @pointwise
-    def ppf(self, q: Array) -> Array:
-        """The x with P(X <= x) = q; nan for q outside [0, 1]."""
-        x = np.sort(np.concatenate([self.edges, np.repeat(self.positions, 2)]))
-        below, before = self.cdf(x), self.cdf(np.nextafter(x, -np.inf))
-        first = np.append(True, np.diff(x) > 0)  # at an atom: before it, and with it
-        f = np.where(first & np.isin(x, self.positions), before, below)
-        rising = np.append(np.diff(f) > 0, True) | np.append(True, np.diff(f) > 0)
-        found = np.interp(q, f[rising], x[rising])
-        return np.where((q >= 0) & (q <= 1), found, np.nan)
-
-    def moment(self, order: int) -> float:
-        """E X^order, with the density even within each cell."""
-        low, high, k = self.edges[:-1], self.edges[1:], order
-        inside = sum(low**i * high ** (k - i) for i in range(k + 1)) / (k + 1)
-        return float(self.masses @ inside + self.weights @ self.positions**k)
-
-    def mean(self) -> float:
-        """E X."""
-        return self.moment(1)
-
-    def var(self) -> float:
-        """The variance."""
-        centre = self.mean()
-        away = Cells(self.edges - centre, self.masses, self.positions - centre, self.weights)
-        return max(away.moment(2), 0.0)
-
-    @cached_property
-    def _grid(self) -> Grid:
-        rank = 1 if self.noise is None else 2
-        edges = self.edges if len(self.edges) else np.unique(self.positions)
-        return Grid(edges, self.positions, self.mass_error, self.shift_error, rank, self.noise)

@@ -104,3 +104,63 @@ def test_the_moments_of_the_chain_are_those_of_its_law():
     assert np.allclose(state.ppf([0.1, 0.5, 0.9]), [0.1, 0.5, 0.9], atol=1e-9)
     assert state.sf(0.25) == pytest.approx(0.75, abs=1e-9)
     assert state.pdf(0.3) == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("start", [1.0, "normal:2,0.5"])
+@pytest.mark.parametrize("cells", [None, 400])
+def test_a_row_of_an_evolution_is_right_between_its_edges(start, cells):
+    process = Diffusion(drift=lambda x: -x, variance=2.0, initial=start, name="pull")
+    path = evolve(process, times=[0.1, 1, 3], cells=cells)
+    end = stats.norm(0, 1)
+    for k, t in enumerate(path.times):
+        spread = path.initial.var() * math.exp(-2 * t) - math.expm1(-2 * t)
+        exact = stats.norm(path.initial.mean() * math.exp(-t), math.sqrt(spread))
+        law = path.at(t)
+        x = exact.ppf(np.linspace(1e-6, 1 - 1e-6, 4001))
+        assert np.abs(law.cdf(x) - exact.cdf(x)).max() <= law.error < 2e-5
+        assert np.abs(law.pdf(x) / exact.pdf(x) - 1)[100:-100].max() < 1e-4
+        assert np.abs(law.cdf(law.ppf([0.01, 0.3, 0.9])) - [0.01, 0.3, 0.9]).max() < 1e-12
+        assert law.mean() == path.mean[k]
+        assert law.std() == pytest.approx(path.std[k], rel=1e-14)
+        assert law.moment(1) == pytest.approx(exact.mean(), abs=1e-6)
+        assert law.moment(2, law.mean()) == pytest.approx(exact.var(), abs=1e-6)
+        fine = np.linspace(-12, 12, 400_001)
+        apart = np.trapezoid(np.abs(exact.pdf(fine) - end.pdf(fine)), fine) / 2
+        for value, error in (
+            law.distance(path.end_state),
+            (path.total_variation_to_end[k], path.total_variation_error[k]),
+        ):
+            assert abs(value - apart) <= error < 1e-4
+        inner = path.probability(0.11, 0.37)[k]
+        assert abs(inner - exact.cdf(0.37) + exact.cdf(0.11)) <= 2 * law.error
+
+
+def test_a_row_at_the_start_is_the_point_where_it_starts():
+    path = evolve(Diffusion(drift=lambda x: -x, variance=2.0), 0.7, times=[0, 1])
+    law = path.at(0)
+    assert law.cdf([0.699, 0.7]).tolist() == [0, 1]
+    assert (law.mean(), law.std()) == (0.7, pytest.approx(0, abs=1e-14))
+
+
+def test_where_a_density_jumps_its_cells_are_even_and_the_error_says_so():
+    """Noise that is four times as strong on the right: the density falls to a quarter there."""
+    process = Diffusion(drift=0.0, variance=lambda x: np.where(x > 0.3, 4.0, 1.0), domain=(-1, 1))
+    path = evolve(process, "uniform:-1,1", times=[50.0], tolerance=1e-3)
+    x = np.linspace(-1, 1, 3001)
+    weight = 1.3 + 0.7 / 4
+    exact = np.where(x < 0.3, x + 1, 1.3 + (x - 0.3) / 4) / weight
+    law = path.at(50.0)
+    assert np.abs(law.cdf(x) - exact).max() <= law.error < 1e-2
+    assert law.pdf(x).min() >= 0
+
+
+def test_two_laws_of_atoms_are_apart_by_what_their_weights_say():
+    """Random drift is absorbed at 1 with the probability that it starts with."""
+    drift = Diffusion(drift=0.0, variance=lambda x: x * (1 - x), domain=(0, 1))
+    one, other = end_state(drift, initial=0.3), end_state(drift, initial=0.5)
+    for kind in KINDS:
+        value, error = one.distance(other, kind)
+        assert abs(value - 0.2) <= error + 1e-15 < 1e-9
+    for method in (one.cdf, one.sf, one.logcdf, one.logsf):  # warnings are errors
+        assert math.isnan(method(math.nan))
+        assert np.isnan(method([math.nan, 0.5])).tolist() == [True, False]

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.cells import Cells
 from stationary.chain.batches import Batches
 from stationary.chain.closed_class import ChainClass, unevenness
 from stationary.chain.exit_time import ExitTime, exit_time
 from stationary.chain.far import Far
 from stationary.chain.relaxation import Relaxation, relaxation_of
-from stationary.distribution import Cells, Distribution, Grid, pointwise
+from stationary.distribution import Distribution, Grid, pointwise
 from stationary.errors import LandscapeError, Status
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape

@@ -1,4 +1,4 @@
-"""`distance_to_end`: how far an evolution is from the end state, on its cells."""
+"""`distance_to_end`: how far an evolution is from the end state."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.evolution.between import Between
 from stationary.evolution.evolution import EvolutionAtom
 from stationary.evolution.features import COUNTED, is_whole
+from stationary.evolution.pulse import Seen
 from stationary.numbers.elementary import converted, exp, to_float
 from stationary.states.distribution import EndState
 from stationary.weight.quantiles import quantile
@@ -24,14 +26,15 @@ MOST_IN_ONE = 0.25  # of all probability in the end
 
 
 def distance_to_end(
-    state: EndState, edges: Array, masses: Array, atoms: Sequence[EvolutionAtom]
-) -> tuple[Array | None, bool]:
-    """Half the sum of |mass - mass in the end| over cells and atoms, and if cells show the end.
+    state: EndState, between: Between, seen: Seen, atoms: Sequence[EvolutionAtom]
+) -> tuple[Array | None, Array | None, bool]:
+    """The total-variation distance (times,), its error, and if cells show the end.
 
-    They do not where one of them holds most of a density: the distance is then a lower bound.
+    They do not where one of them holds most of a density: most of the distance may be within it.
     """
     if not is_whole(state) or not state.error <= COUNTED:
-        return None, True
+        return None, None, True
+    edges = between.edges
     goal = np.zeros(len(edges) - 1)
     for c in state.components:
         if c.weight > 0:
@@ -44,10 +47,27 @@ def distance_to_end(
         else:  # where the drift alone comes to rest
             i = int(np.searchsorted(edges, atom.position)) - 1
             goal[min(max(i, 0), len(goal) - 1)] += atom.weight
-    apart = np.abs(masses - goal).sum(axis=1)
-    for a in atoms:
-        apart = apart + np.abs(a.weights - lumps[a.position])
-    return np.asarray(np.minimum(apart / 2, 1.0)), is_resolved
+    found = np.array(
+        [
+            between.variation(masses - goal, error, _hidden(masses, goal))
+            for masses, error in zip(seen.masses, seen.error.tolist(), strict=True)
+        ]
+    )
+    apart = found[:, 0] + sum(np.abs(a.weights - lumps[a.position]) for a in atoms) / 2
+    error = found[:, 1] + seen.mass_error + float(state.error)
+    return np.minimum(apart, 1.0), np.minimum(error, 1.0), is_resolved
+
+
+def _hidden(masses: Array, goal: Array) -> Array:
+    """Of two laws, (cells,): by how much they can be further apart than their masses in a cell.
+
+    By what both have there; and by as much as their ratio varies, which is seen from cell to cell.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(goal > 0, masses / goal, np.inf)
+        step = np.pad(np.nan_to_num(np.abs(np.diff(ratio)), nan=np.inf), 1)
+        varied = np.where(goal > 0, goal * np.maximum(step[1:], step[:-1]), 0.0)
+    return np.minimum(np.minimum(masses, goal), varied)
 
 
 def _cell_masses(component: Any, edges: Array) -> Array:

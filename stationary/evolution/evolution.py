@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.distribution import Cells
+from stationary.cells import Cells
 from stationary.errors import LandscapeError
+from stationary.evolution.between import Between
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
@@ -63,10 +63,13 @@ class Evolution(Result):
     end_state
         Where all this leads.
     total_variation_to_end
-        (times,): half the sum of |mass - mass in the end| over cells and atoms; with cells of no
-        width it could only be larger. None where there is no end state to compare with.
+        (times,): the distance to it, from 0 to 1. None where there is no end state to compare with.
+    total_variation_error
+        (times,): of that distance.
     end_is_resolved
         Whether cells show the shape of the end state. If not, the distance is a lower bound.
+    between
+        What the cells say of the law between their edges, as in `at`.
     log_relaxation_time, relaxation_error
         log of 1 / (spectral gap), and its absolute error: what is slowest within a class of points
         that reach each other; inf where wells are joined by less than e^-100000. None where there
@@ -98,12 +101,14 @@ class Evolution(Result):
     current_error: Array
     end_state: EndState
     total_variation_to_end: Array | None
+    total_variation_error: Array | None
     end_is_resolved: bool
     log_relaxation_time: float | None
     relaxation_error: float | None
     slowest_mode: Array | None
     finest: int
     tolerance: float
+    between: Between
     notes: tuple[str, ...]
 
     @property
@@ -127,11 +132,6 @@ class Evolution(Result):
         """Whether all errors of probabilities are within the tolerance."""
         return bool((self.error <= self.tolerance).all())
 
-    @cached_property
-    def _below(self) -> Array:
-        """(times, cells + 1): the probability of the cells below each edge."""
-        return np.concatenate([np.zeros((len(self.times), 1)), np.cumsum(self.masses, 1)], axis=1)
-
     def at(self, time: float) -> Cells:
         """Where the process is at one of the times, as a distribution."""
         k = int(np.argmin(np.abs(self.times - time)))
@@ -142,33 +142,30 @@ class Evolution(Result):
                 f"{self.diffusion.name}: at({time!r:.40}) is none of the times of this evolution: "
                 f"{known}{more}. Ask evolve for it."
             )
-        span = float(self.edges[-1] - self.edges[0])
-        within = float(np.diff(self.edges) @ self.masses[k]) / 4
+        error, moments = float(self.error[k]), (float(self.mean[k]), float(self.std[k]) ** 2)
+        if self.times[k] == 0 and self.initial.law is None:
+            share = self.initial.weights / self.initial.weights.sum()
+            return Cells(np.empty(0), np.empty(0), self.initial.points, share, moments=moments)
+        rise, off = self.between.law(self.masses[k], error)
+        width = np.diff(self.edges)
         return Cells(
-            edges=self.edges,
-            masses=self.masses[k],
-            positions=np.array([a.position for a in self.atoms]),
-            weights=np.array([a.weights[k] for a in self.atoms]),
-            error=float(self.error[k]),
-            mass_error=float(self.mass_error[k]),
-            shift_error=float(self.error[k]) * span + within,
+            self.edges,
+            self.masses[k],
+            np.array([a.position for a in self.atoms]),
+            np.array([a.weights[k] for a in self.atoms]),
+            error=min(error + float(off.max()), 1.0),
+            mass_error=float(self.mass_error[k] + off.sum()),
+            shift_error=error * float(width.sum()) + float(off @ width),
+            rise=rise,
+            moments=moments,
         )
 
     def probability(self, lower: float, upper: float) -> Array:
         """P(lower < X <= upper) at every time, shape (times,).
 
-        Right to within twice `error` if both points are edges; within a cell the density is taken
-        as even.
+        Right to within twice the error of `at(time)`, and twice `error` if both points are edges.
         """
-        if not lower <= upper:
-            raise LandscapeError(
-                f"probability({lower:g}, {upper:g}): the first end must not be above the second."
-            )
-        below = [
-            np.array([np.interp(x, self.edges, row) for row in self._below]) for x in (lower, upper)
-        ]
-        held = [a.weights for a in self.atoms if lower < a.position <= upper]
-        return np.asarray(np.clip(below[1] - below[0] + sum(held, np.zeros(len(self.times))), 0, 1))
+        return np.array([self.at(t).probability(lower, upper) for t in self.times])
 
     def __repr__(self) -> str:
         return (

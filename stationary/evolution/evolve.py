@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stationary.errors import LandscapeError
+from stationary.evolution.between import Between
 from stationary.evolution.destination import distance_to_end
 from stationary.evolution.evolution import Evolution, EvolutionAtom
 from stationary.evolution.features import COUNTED, first_reach, grid_in
@@ -178,7 +179,8 @@ def _on_grids(asked: _Asked, grid: Grid, cells: int | None) -> Evolution:
         current_error=found.current.error,
     )
     finest = len(runs[-1].chain.width)
-    return _answer(asked, edges, seen, atoms, chains, finest, _of_window(state, edges, leak))
+    notes = _of_window(state, edges, leak)
+    return _answer(asked, edges, seen, atoms, chains, finest, notes, grid.blurred)
 
 
 def _of_window(state: EndState, edges: Array, leak: Array) -> tuple[str, ...]:
@@ -247,10 +249,15 @@ def _answer(
     chains: Sequence[Chain],
     finest: int,
     notes: tuple[str, ...],
+    blurred: Sequence[tuple[float, float]] = (),
 ) -> Evolution:
     state, times = asked.state, asked.times
     gap = gap_of(state, chains, edges, float(times[-1]) or 1.0)
-    distance, is_resolved = distance_to_end(state, edges, seen.masses, atoms)
+    ends = [(p.lower, p.upper) for p in state.anatomy.points]
+    breaks = [float(x) for pair in (*ends, *blurred) for x in pair]
+    breaks += [*state.diffusion.breakpoints, *(a.position for a in atoms)]
+    between = Between(edges, np.array(breaks))
+    distance, distance_error, is_resolved = distance_to_end(state, between, seen, atoms)
     held = {f.name: getattr(seen, f.name) for f in fields(Seen)}
     held |= {k: np.minimum(held[k], 1.0) for k in ("error", "mass_error")}
     return Evolution(
@@ -262,6 +269,8 @@ def _answer(
         atoms=atoms,
         end_state=state,
         total_variation_to_end=distance,
+        total_variation_error=distance_error,
+        between=between,
         end_is_resolved=is_resolved,
         log_relaxation_time=gap.log_time,
         relaxation_error=gap.error,

@@ -44,6 +44,7 @@ SIGMAS = 9.0  # beyond which nothing is
 LOBATTO, FINER, CHECKED = 64, 3, 12  # nodes; halves of as many, to compare with at so many points
 POINTS, FEWEST_POINTS = 64, 8  # edges around a pulse
 FINE = 8  # points between these, when a pulse is handed on
+WIDENING = 0.2  # of a cell's width, by which the next is wider at most
 MOST_SHOWN = 400  # times whose pulses get edges of their own
 BLUR = 1e-7  # of all that a law has become: a pulse as narrow is taken to be that wide
 
@@ -233,11 +234,13 @@ class Pulses:
 
     def edges(self, times: Array, most: int) -> Array:
         """At most so many points that show what is there at all times, ascending."""
-        shown = times[:: max(1, math.ceil(len(times) / MOST_SHOWN))]
+        later = times if self.is_law else times[times > 0]
+        shown = later[:: max(1, math.ceil(len(later) / MOST_SHOWN))]
         count = max(
             FEWEST_POINTS, min(POINTS, most // (len(shown) * len(self._at_start(times[:1]))))
         )
-        z = np.linspace(-8.0, 8.0, count + 1)
+        reach = 7.0 if self.is_law else 8.0  # of a law, what starts at its ends is left out
+        z = np.linspace(-reach, reach, count + 1)
         found, steps = [], []
         for t in shown.tolist():
             m, s, _ = self.paths.parameters(t)
@@ -252,12 +255,8 @@ class Pulses:
         x, step = np.concatenate(found), np.concatenate(steps)
         order = np.argsort(x)
         x, step = x[order], step[order]
-        kept, last = [], -math.inf
-        for here, apart in zip(x.tolist(), step.tolist(), strict=True):
-            if here - last > max(0.4 * apart, 4e-16 * abs(here)):
-                kept.append(here)
-                last = here
-        return np.array(kept)
+        step = np.where(step > 0, np.maximum(step, 4e-16 * np.abs(x)), math.inf)
+        return _graded(x, step, most)
 
     def _at_start(self, z: Array) -> Array:
         """The starts that as much is below as a normal variable has below z."""
@@ -324,3 +323,30 @@ def pulses_of(
         # As many more as geometric convergence takes.
         count = math.ceil(1.2 * count * math.log(tolerance / 1000) / math.log(worst))
     return None
+
+
+def _graded(x: Array, step: Array, most: int) -> Array:
+    """Edges of cells about as wide as `step` says at ascending x, at most so many.
+
+    They are as wide as the narrowest that is asked for, and their width grows evenly away from it.
+    """
+    step = np.minimum.accumulate(step - WIDENING * x) + WIDENING * x
+    step = (np.minimum.accumulate((step + WIDENING * x)[::-1]) - WIDENING * x[::-1])[::-1]
+    x, first = np.unique(x, return_index=True)
+    step = step[first]
+    widest = (step[1:] + step[:-1] + WIDENING * np.diff(x)) / 2  # between two points
+    there = np.clip(x[:-1] + (widest - step[:-1]) / WIDENING, x[:-1], x[1:])
+    x, step = np.append(x, there), np.append(step, widest)
+    order = np.lexsort((step, x))
+    x, first = np.unique(x[order], return_index=True)
+    step = step[order][first]
+    grows = np.log(step[1:] / step[:-1])
+    uneven = np.abs(grows) > 1e-6
+    over = np.where(uneven, np.expm1(grows), 1.0)
+    rate = np.where(uneven, grows, 1.0) / over
+    many = np.append(0.0, np.cumsum(np.diff(x) / step[:-1] * rate))
+    at = np.linspace(0.0, many[-1], min(math.ceil(many[-1]), most) + 1)
+    k = np.clip(np.searchsorted(many, at, side="right") - 1, 0, len(grows) - 1)
+    share = (at - many[k]) / np.diff(many)[k]
+    share = np.where(uneven[k], np.expm1(share * grows[k]) / over[k], share)
+    return np.unique(x[k] + share * np.diff(x)[k])

@@ -99,6 +99,8 @@ def equilibria_of(found: Sampling) -> tuple[Equilibrium, ...]:
     last_wrong = np.where(wrong.any(axis=0), len(wrong) - np.argmax(wrong[::-1], axis=0), 0)
     error = step * SCAN ** np.minimum(last_wrong, len(wrong) - 1)
     error = np.where(flat, (right - left) / 2, error)
+    # Of the wrong sign beyond its panel: others are about, in what was not resolved.
+    unseen = ~flat & ~found.samples.resolved[k] & (error > 2 * found.panels.half[k])
     many = found.arithmetic is not DOUBLE
     return tuple(
         Equilibrium(
@@ -111,9 +113,10 @@ def equilibria_of(found: Sampling) -> tuple[Equilibrium, ...]:
             exact_position=root if many else None,
             exact_slope=slope if many and not (corner or stretch) else None,
         )
-        for root, e, low, high, attracts, slope, corner, stretch in zip(
-            roots, error, left, right, stable, slopes, cornered, flat, strict=True
+        for root, e, low, high, attracts, slope, corner, stretch, lost in zip(
+            roots, error, left, right, stable, slopes, cornered, flat, unseen, strict=True
         )
+        if not lost
     )
 
 

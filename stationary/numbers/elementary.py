@@ -132,7 +132,8 @@ def spacing(x: Any) -> Any:
 def logaddexp(x: Any, y: Any) -> Any:
     """log(exp(x) + exp(y))."""
     arithmetic = arithmetic_of(x)
-    return (arithmetic_of(y) if arithmetic is DOUBLE else arithmetic).logaddexp(x, y)
+    with np.errstate(invalid="ignore"):  # what is undefined stays so, of which NumPy warns
+        return (arithmetic_of(y) if arithmetic is DOUBLE else arithmetic).logaddexp(x, y)
 
 
 def possible_growth(log_share: Any, error: Any) -> Any:

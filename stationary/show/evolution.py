@@ -44,9 +44,9 @@ def text(e: Evolution) -> Report:
 def _over_time(e: Evolution) -> list[Line]:
     unit, to_end = e.diffusion.time_unit, e.total_variation_to_end
     header = [unit, f"mean of {e.diffusion.variable}", "error", "deviation", "error"]
-    # Columns of probabilities, with the largest error of each.
-    shares = [] if to_end is None else [(to_end, float(e.mass_error.max()))]
-    shares += [(a.weights, float(a.errors.max())) for a in e.atoms[:ATOMS]]
+    # Columns of probabilities, with their errors.
+    shares = [] if to_end is None else [(to_end, _of_distance(e))]
+    shares += [(a.weights, a.errors) for a in e.atoms[:ATOMS]]
     header += ["to the end"] * (to_end is not None)
     header += [f"at {a.position:.4g}" for a in e.atoms[:ATOMS]]
     moments = ((e.mean, e.mean_error), (e.std, e.std_error))
@@ -56,7 +56,7 @@ def _over_time(e: Evolution) -> list[Line]:
         [
             f"{e.times[k]:.6g}",
             *(text for x, by in moments for text in (to_error(x[k], by[k]), error_text(by[k]))),
-            *(_share(p[k], max(by, LEAST)) for p, by in shares),
+            *(_share(p[k], max(by[k], LEAST)) for p, by in shares),
         ]
         for k in chosen
     ]
@@ -72,7 +72,7 @@ def _over_time(e: Evolution) -> list[Line]:
         if not e.end_is_resolved:
             within = (
                 " as far as cells show it. Most of the end state is within one cell, so that it "
-                "could be larger, up to 1."
+                "could be larger."
             )
         lines += ["", f'"To the end": the total-variation distance to the end state{within}']
     if not np.isfinite(e.std).all():
@@ -128,13 +128,20 @@ def _answer(e: Evolution) -> str:
     if to_end is None:
         words.append("There is no end state that all of the probability goes to.")
     else:
-        left = _share(to_end[-1], max(e.mass_error[-1], LEAST))
-        known = e.mass_error[-1] < 0.5
+        off = _of_distance(e)[-1]
+        left, known = _share(to_end[-1], max(off, LEAST)), off < 0.5
         least = "at least " if known and not e.end_is_resolved else ""
         words.append(f"At {unit} {e.times[-1]:g} the distance to the end state is {least}{left}.")
         if known and to_end[-1] > 0.01:
             words.append("The end state has not been reached: this is a state on the way.")
     return " ".join(words)
+
+
+def _of_distance(e: Evolution) -> Array:
+    """The error of the distance to the end; of the least it can be, where cells show no more."""
+    found = e.total_variation_error if e.end_is_resolved else e.mass_error
+    assert found is not None
+    return found
 
 
 def _trust(e: Evolution) -> str:
@@ -161,7 +168,8 @@ def data(e: Evolution) -> dict[str, Any]:
         e,
         "name=diffusion.name variable=diffusion.variable time_unit=diffusion.time_unit "
         "equation=diffusion.stated_equation initial=initial.text converged tolerance times error "
-        "mass_error time_error total_variation_to_end end_is_resolved edges masses notes",
+        "mass_error time_error total_variation_to_end total_variation_error end_is_resolved edges "
+        "masses notes",
     )
     relaxation = "time=relaxation_time log_time=log_relaxation_time log_error=relaxation_error"
     return known | {
@@ -217,7 +225,6 @@ def _reach(q: Array) -> tuple[float, float]:
 def _densities(e: Evolution, axes: Axes, q: Array) -> None:
     """The density at a few times, over cells no narrower than can be seen."""
     import matplotlib
-    from scipy.interpolate import PchipInterpolator
 
     low, high = _reach(q)
     # A start at a point has no density.
@@ -227,9 +234,7 @@ def _densities(e: Evolution, axes: Axes, q: Array) -> None:
     x = np.linspace(low, high, COLUMNS + 1)
     top = 0.0
     for k, colour in zip(chosen, colours, strict=True):
-        # A smooth rise from edge to edge: cells may be wider than columns.
-        below = PchipInterpolator(e.edges, e._below[k])
-        p = np.diff(below(np.clip(x, e.edges[0], e.edges[-1]))) / np.diff(x)
+        p = np.diff(e.at(e.times[k]).cdf(x)) / np.diff(x)
         top = max(top, float(p.max()))
         axes.stairs(p, x, color=colour, lw=1.1, label=f"{e.times[k]:g}")
     if top > SHARP / (high - low):  # narrow peaks would flatten all the rest

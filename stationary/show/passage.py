@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from stationary.chain.passage import steps_of
 from stationary.errors import StationaryError
+from stationary.process.landscape import Landscape
 from stationary.show.drawing import BLUE, RED, Sheet, add_legend, draw_curve, symbol_of
 from stationary.show.layout import Line, Report, first_of, picked, report, tabulated
 from stationary.states.estimate import Estimate
@@ -18,10 +20,12 @@ from stationary.wording import (
     error_text,
     probability_text,
     relative_error_text,
+    steps_text,
     time_text,
 )
 
 MOST_ROWS = 30
+FAR = 0.1  # of the logarithms of two times, that is worth a word
 QUANTITIES = (
     *("probability", "conditional_mean", "conditional_variance", "mean", "variance", "approached"),
 )
@@ -33,7 +37,35 @@ def text(p: FirstPassage) -> Report:
     targets = " or ".join(f"{d.variable} = {float(t):g}" for t in p.targets)
     unit = "steps" if d.time_unit == "step" else "the unit of the drift"
     first = f"How soon {targets} is reached; times in {unit}. {d.stated_equation}."
-    return report({d.name: [first], "First passage": _rows(p)})
+    return report({d.name: [first, _of_sgd(p)], "First passage": _rows(p)})
+
+
+def _of_sgd(p: FirstPassage) -> str:
+    """What its own steps make of it, of which the diffusion is the limit."""
+    if not isinstance(p.process, Landscape):
+        return ""
+    words = ["These are probabilities and times of the diffusion, the limit of small steps."]
+    known = steps_of(p)
+    if known is None:
+        words.append(
+            "Where steps are large, or a target is far from where it mostly is, the times of SGD "
+            "may be far from these; the exact chain's are not to be had here (`stationary check` "
+            "says how large steps are)."
+        )
+    logs = np.ravel(p.mean.log).astype(float)
+    for start, log, t in zip(_starts(p), logs, known or (), strict=known is not None):
+        if t.log_time == -math.inf:
+            continue
+        chain = "is never at a target"
+        if not math.isinf(t.log_time):
+            steps = steps_text(t.log_time, t.error)
+            chain = f"is at a target, or beyond it, after {steps} steps on average"
+        worth = ": believe the chain" if abs(log - t.log_time) > max(FAR, t.error) else ""
+        words.append(
+            f"From {float(start):.6g} the exact chain of SGD's own steps {chain}, the diffusion "
+            f"after {time_text(log)}{worth}."
+        )
+    return " ".join(words)
 
 
 def _starts(p: FirstPassage) -> list[Any]:
@@ -92,12 +124,16 @@ def _rows(p: FirstPassage) -> list[Line]:
 def data(p: FirstPassage) -> dict[str, Any]:
     """Each estimate with its value, its logarithm and the error of that."""
     numbers = {n: picked(getattr(p, n), "value log error_of_log=error") for n in QUANTITIES}
+    steps = steps_of(p)
     return {
         "schema": 1,
         "name": p.diffusion.name,
         "equation": p.diffusion.stated_equation,
         "start": getattr(p.start, "text", p.start),
         "targets": [float(t) for t in p.targets],
+        "times_of": "diffusion",
+        "mean_of_exact_chain": steps
+        and [picked(t, "value=time log=log_time error_of_log=error") for t in steps],
     } | numbers
 
 

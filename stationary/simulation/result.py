@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.distribution import Cells
+from stationary.cells import Cells
 from stationary.errors import LandscapeError
 from stationary.result import Result
 from stationary.wording import measured

@@ -36,6 +36,9 @@ DIGITS = 8  # asked of a line that is sampled anew: with the spare ones more tha
 class FirstPassage(Result):
     """Which of several targets a process reaches first, and after how long.
 
+    Of a `Landscape` it is the diffusion, the limit of small steps, that is followed: SGD itself may
+    take far longer or shorter, which `summary()` and `to_dict()` say where that is cheap to know.
+
     Everything is an `Estimate`: its `value`, its `log`, right where the value is beyond doubles,
     and the `error` of the logarithm. Times are in the unit of the process (steps of SGD).
 
@@ -66,6 +69,7 @@ class FirstPassage(Result):
     conditional_mean: Estimate
     conditional_variance: Estimate
     approached: Estimate
+    process: Diffusion | Landscape
     _line: _Line = field(repr=False)
 
     @property
@@ -125,6 +129,7 @@ def first_passage(
     ----------
     .. [1] S. Karlin and H. M. Taylor, *A Second Course in Stochastic Processes*, ch. 15.3.
     """
+    process = as_process(process, "first passage")
     line = _Line(process, start, targets, digits)
     law = line.law(2)
     mean, variance = line.first_of(law)
@@ -139,6 +144,7 @@ def first_passage(
         shaped(law.mean),
         shaped(law.variance),
         shaped(law.chance[count:]),
+        process,
         line,
     )
 

@@ -480,7 +480,9 @@ def _jumps(landscape: Landscape, parts: Partition) -> Iterator[str]:
         gradient = -found.samples.values[0] * np.exp(found.samples.values[1]) / 2
         climbed = p.half * ((r.integral @ r.coefficients) @ gradient) / landscape.small_step_rate
         missing = np.abs(np.diff(loss) - climbed)
-        missing[missing <= 1e-7 * (size[1:] + size[:-1] + np.abs(climbed))] = 0
+        # A loss of next to nothing may be made of larger terms, and as rounded as these.
+        rounded = found.epsilon * size.max()
+        missing[missing <= 1e-7 * (size[1:] + size[:-1] + np.abs(climbed)) + rounded] = 0
         if missing.any():
             worst = int(np.argmax(missing))
             yield (

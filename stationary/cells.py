@@ -1,0 +1,146 @@
+"""`Cells`: a law of which the probabilities of cells are known, and maybe what is within them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stationary.distribution import Distribution, Grid, pointwise
+from stationary.numbers.chebyshev import chebyshev_sum, derived, rule
+from stationary.panels.roots import find_roots
+
+__all__ = ["Cells"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Cells(Distribution):
+    """A law of atoms and of cells.
+
+    Attributes
+    ----------
+    edges, masses
+        Of the cells, ascending, and the probability of each.
+    positions, weights
+        Of the atoms.
+    error, mass_error, shift_error
+        Absolute: of the distribution function; of the masses, half their sum; of its integral.
+    noise
+        The standard error of each mass, for bins of samples.
+    before
+        Probability below all cells, of samples that are not binned.
+    rise
+        (coefficients, cells): of Chebyshev polynomials on each cell, from 0 to its mass. None
+        where no more is known than the masses, and the density is taken as even in each.
+    moments
+        Mean and variance, where they are known better than from cells.
+    """
+
+    edges: Array
+    masses: Array
+    positions: Array = field(default_factory=lambda: np.empty(0))
+    weights: Array = field(default_factory=lambda: np.empty(0))
+    error: float = 0.0
+    mass_error: float = 0.0
+    shift_error: float = 0.0
+    noise: Array | None = None
+    before: float = 0.0
+    rise: Array | None = None
+    moments: tuple[float, float] | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"<Cells: {len(self.masses)} from {self.edges[0]:.6g} to {self.edges[-1]:.6g}, "
+            f"{len(self.positions)} atoms, error {self.error:.0e}>"
+            if len(self.edges)
+            else f"<Cells: {len(self.positions)} atoms, error {self.error:.0e}>"
+        )
+
+    @cached_property
+    def _sums(self) -> Array:
+        return self.before + np.concatenate([[0.0], np.cumsum(self.masses)])
+
+    @cached_property
+    def _rise(self) -> Array:
+        return np.stack([self.masses, self.masses]) / 2 if self.rise is None else self.rise
+
+    def _in_cells(self, x: Array, c: Array) -> tuple[Array, Array]:
+        """The cell that each point lies in, and there the polynomial with coefficients `c`."""
+        cell = np.clip(np.searchsorted(self.edges, x, side="right") - 1, 0, len(self.masses) - 1)
+        low, high = self.edges[cell], self.edges[cell + 1]
+        t = np.clip(((x - low) - (high - x)) / (high - low), -1.0, 1.0)
+        return cell, chebyshev_sum(c, t, cell)
+
+    @pointwise
+    def cdf(self, x: Array) -> Array:
+        """P(X <= x), at points of any shape."""
+        total = np.zeros(x.shape)
+        if len(self.masses):
+            cell, total = self._in_cells(x, self._rise)
+            total = np.where(x >= self.edges[-1], self._sums[-1], self._sums[cell] + total)
+        order = np.argsort(self.positions)
+        held = np.concatenate([[0.0], np.cumsum(self.weights[order])])
+        total = total + held[np.searchsorted(self.positions[order], x, side="right")]
+        return np.where(np.isnan(x), np.nan, np.clip(total, 0.0, 1.0))
+
+    @pointwise
+    def pdf(self, x: Array) -> Array:
+        """The density, per unit of x; atoms aside."""
+        if not len(self.masses):
+            return np.zeros(x.shape)
+        inside = (x >= self.edges[0]) & (x <= self.edges[-1])
+        _, found = self._in_cells(x, derived(self._rise) * (2 / np.diff(self.edges)))
+        return np.where(np.isnan(x), np.nan, np.where(inside, np.maximum(found, 0.0), 0.0))
+
+    @pointwise
+    def logpdf(self, x: Array) -> Array:
+        """log of the density; -inf where there is none."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.pdf(x))
+
+    @pointwise
+    def ppf(self, q: Array) -> Array:
+        """The x with P(X <= x) = q; nan for q outside [0, 1]."""
+        x = np.sort(np.concatenate([self.edges, np.repeat(self.positions, 2)]))
+        below, before = self.cdf(x), self.cdf(np.nextafter(x, -np.inf))
+        first = np.append(True, np.diff(x) > 0)  # at an atom: before it, and with it
+        f = np.where(first & np.isin(x, self.positions), before, below)
+        rising = np.append(np.diff(f) > 0, True) | np.append(True, np.diff(f) > 0)
+        x, f = x[rising], f[rising]
+        found = np.interp(q, f, x)
+        if self.rise is not None:
+            k = np.clip(np.searchsorted(f, q), 1, len(f) - 1)
+            inner = (f[k - 1] < q) & (q < f[k]) & (x[k - 1] < x[k])
+            k, aim = k[inner], q[inner]
+            found[inner] = find_roots(lambda at: self.cdf(at) - aim, x[k - 1], x[k])
+        return np.where((q >= 0) & (q <= 1), found, np.nan)
+
+    def moment(self, order: int, centre: float = 0.0) -> float:
+        """E (X - centre)^order."""
+        r = rule(2 * ((len(self._rise) + order) // 2 + 1))
+        c = np.zeros((r.n, len(self.masses)))
+        c[: len(self._rise)] = derived(self._rise)
+        half, low = np.diff(self.edges) / 2, self.edges[:-1] - centre
+        away = low + half * (1 + r.nodes[:, None])
+        inside = r.quadrature @ (r.values[1:-1] @ c * away**order)
+        return float(inside.sum() + self.weights @ (self.positions - centre) ** order)
+
+    def mean(self) -> float:
+        """E X."""
+        return self.moment(1) if self.moments is None else self.moments[0]
+
+    def var(self) -> float:
+        """The variance."""
+        known = self.moments
+        return max(self.moment(2, self.mean()), 0.0) if known is None else known[1]
+
+    @cached_property
+    def _grid(self) -> Grid:
+        rank = 2 if self.noise is not None else 1 if self.rise is None else 0
+        edges = self.edges if len(self.edges) else np.unique(self.positions)
+        return Grid(edges, self.positions, self.mass_error, self.shift_error, rank, self.noise)

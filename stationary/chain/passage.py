@@ -1,0 +1,61 @@
+"""`steps_of`: what SGD's own steps make of a first passage, which is that of its diffusion."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+
+from stationary.chain.batches import batches_of
+from stationary.chain.exact import exact_chain
+from stationary.chain.exit_time import ExitTime, exit_time
+from stationary.errors import StationaryError
+from stationary.process.landscape import Landscape
+from stationary.states.first_passage import FirstPassage
+
+__all__ = ["steps_of"]
+
+AFFORDABLE = 256  # maps and datapoints
+MOST_STARTS = 9
+CELLS = (256, 1024)  # more where the first do not tell
+TOLD = 0.02  # relative error of a time, that needs no more cells
+
+
+@lru_cache(maxsize=4)
+def steps_of(found: FirstPassage) -> tuple[ExitTime, ...] | None:
+    """The mean steps of the exact chain, from each start, until it is at a target or beyond.
+
+    None where that is not to be had: for a process that is not SGD, a start that is a law, many
+    starts or minibatches, a periodic domain, or a target at a wall, which steps never pass.
+    """
+    sgd = found.process
+    starts = np.ravel(found.start) if np.ndim(found.mean.log) else [found.start]
+    if not isinstance(sgd, Landscape) or len(starts) > MOST_STARTS:
+        return None
+    try:
+        at, targets = [float(x) for x in starts], [float(x) for x in found.targets]
+        if found.diffusion.is_periodic or set(targets) & set(sgd.domain):
+            return None
+        batches = batches_of(sgd)
+        if sgd.datapoints + len(batches) > AFFORDABLE or not batches.whole:
+            return None
+        return tuple(_time(sgd, x, targets) for x in at)
+    except (StationaryError, TypeError, ValueError):
+        return None
+
+
+def _time(sgd: Landscape, start: float, targets: list[float]) -> ExitTime:
+    low = max((t for t in targets if t <= start), default=sgd.domain[0])
+    high = min((t for t in targets if t >= start), default=sgd.domain[1])
+    if start in targets:
+        return ExitTime(-math.inf, 0.0)
+    for cells in CELLS:
+        # An infinite side, which is no way out, is cut off where hardly anything comes.
+        known = exact_chain(sgd, start, cells=cells).edges
+        lower = low if math.isfinite(low) else min(float(known[0]), 2 * start - high)
+        upper = high if math.isfinite(high) else max(float(known[-1]), 2 * start - low)
+        time = exit_time(sgd, batches_of(sgd), lower, upper, start, cells)
+        if not time.error > TOLD:
+            break
+    return time
