@@ -208,3 +208,11 @@ def test_a_small_job_calls_the_drift_a_few_times(s):
     state.logpdf(np.linspace(-3, 3, 200))
     basins_of(state)
     assert len(calls) <= 12
+
+
+def test_of_endless_equilibria_only_those_that_are_told_apart_are_listed():
+    found = end_state(Diffusion(drift=np.sin, variance=0.5)).anatomy.equilibria
+    x = np.array([e.position for e in found])
+    assert len(x) > 100
+    assert (np.abs(x / np.pi - np.rint(x / np.pi)) < 1e-10).all()
+    assert max(e.error for e in found) < 1e-6
