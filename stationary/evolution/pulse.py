@@ -27,7 +27,7 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
-from stationary.distribution import Cells
+from stationary.cells import Cells
 from stationary.evolution.expansion import IN_TIME, Paths, followed, hermite_law, series_of
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
