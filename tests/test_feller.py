@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from stationary import Diffusion, end_state
+from stationary import Diffusion, Landscape, end_state
 
 INF = math.inf
 
@@ -68,3 +68,31 @@ def test_the_drift_at_a_singular_end_itself_is_never_asked():
     """-1 at 0 and 1 / 2 above it: only the limit from inside is the process's business."""
     at_once, _ = ends(lambda x: np.where(x > 0, 0.5, -1.0), lambda x: 2 * x, (0, 1))
     assert (at_once.feller.value, at_once.push) == ("regular, singular", 1)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 8, 40])
+def test_a_gate_that_nothing_comes_near_is_classified_all_the_same(batch_size):
+    """Losses |w - c|: drift and noise are constant between datapoints, the density exponential.
+
+    Far datapoints lie at the end of 10^4 e-folds, and their gates are no doubles.
+    """
+    c = np.sort(np.append(np.random.default_rng(5).normal(size=17), [7.59, 7.693835, 7.85253211]))
+    rate, n = 0.05, len(c)
+    state = end_state(
+        Landscape(
+            losses=lambda w: [np.abs(w - k) for k in c], learning_rate=rate, batch_size=batch_size
+        )
+    )
+    g = (2 * np.arange(1, n) - n) / n
+    slope, width = -2 * batch_size * g / (rate * (1 - g * g)), np.diff(c)
+    start = np.append(0, np.cumsum(slope * width)[:-1])
+    top = start + np.maximum(slope * width, 0)
+    s = np.abs(slope) + 1e-300
+    mass = np.exp(top - top.max()) * -np.expm1(-s * width) / s / (1 - g * g)
+    # The mean distance from the higher end.
+    away = 1 / s - width * np.exp(-s * width) / -np.expm1(-s * width)
+    flat = np.abs(slope * width) < 1e-9
+    at = np.where(flat, (c[1:] + c[:-1]) / 2, np.where(slope > 0, c[1:] - away, c[:-1] + away))
+    mass = np.where(flat, np.exp(start - top.max()) * width / (1 - g * g), mass)
+    assert state.mean() == pytest.approx(mass @ at / mass.sum(), abs=1e-9)
+    assert {e.feller.value for p in state.anatomy.pieces for e in p.ends} == {"regular, singular"}

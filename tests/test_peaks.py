@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.special import beta, betainc, betaincc
 
-from stationary import Diffusion, analyze, end_state, peaks_of
+from stationary import Diffusion, Landscape, analyze, end_state, peaks_of
 
 
 def genes(a, b):
@@ -90,3 +90,14 @@ def test_a_bounded_density_has_no_such_peak(double_well):
     assert peaks_of(end_state(double_well(1))) == ()
     assert peaks_of(end_state(genes(2.0, 3.0))) == ()
     assert "no bound" not in analyze(double_well(1)).summary()
+
+
+def test_a_power_that_is_none_to_its_error_is_no_peak():
+    """signSGD: beyond the outermost datapoints there is no noise, and 10^200 times as little."""
+    c = np.random.default_rng(0).normal(size=20)
+    landscape = Landscape(
+        losses=lambda w: [(w - k) ** 2 for k in c], learning_rate=0.01, optimiser="sign"
+    )
+    analysis = analyze(landscape)
+    assert peaks_of(analysis.end_state) == ()
+    assert "around the only minimum" in analysis.summary()

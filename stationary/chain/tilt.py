@@ -95,6 +95,7 @@ def _prefactor(p: Array, step: Array, q: Array, w: Array) -> Array:
     return np.asarray(np.clip(found, -np.abs(q) / 2, np.abs(q) / 2))
 
 
+@np.errstate(all="ignore")  # where there is no such root, there is no number
 def exponent(p: Array, step: Array) -> Array:
     """t != 0 with sum p exp(t step) = 1, for each column; nan where all steps go one way.
 

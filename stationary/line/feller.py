@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from stationary.errors import StationaryError
 from stationary.functions.evaluation import many_digits
-from stationary.line.chart import CORE, Chart
+from stationary.line.chart import CORE, OCTAVES, Chart
+from stationary.line.reshape import extended
 from stationary.line.sampling import Sampling
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import rule
@@ -211,12 +212,25 @@ def exponents_at(found: Sampling, side: int) -> Exponents:
         except (StationaryError, OverflowError, MemoryError):
             pass
     if exponents is None:
-        exponents = _as_sampled(found, side, displaced=displaced)
+        exponents = _as_sampled(_closer(found, side), side, displaced=displaced)
     if exponents.feller is Feller.UNDECIDED:
         averaged = _on_average(found, side)
         if averaged is not None and averaged.feller is not Feller.UNDECIDED:
             return averaged
     return exponents
+
+
+def _closer(found: Sampling, side: int) -> Sampling:
+    """The sampling up to where doubles lose the distance to a finite end, if it stopped before.
+
+    It does where the density has fallen to nothing on its way, which says nothing of the powers.
+    """
+    chart, end = Chart.of(found.diffusion, side), found.diffusion.domain[side]
+    if chart.outward or not found.fallen[side] or not found.open_ends[side]:
+        return found
+    here = float(chart.distance(found.lower if side == 0 else found.upper))
+    least = math.sqrt(found.diffusion.grain) * abs(end) if end else here * 2.0**-OCTAVES
+    return extended(found, side, max(0, math.floor(math.log2(here / least))))
 
 
 class _DisplacedError(OverflowError):

@@ -67,7 +67,7 @@ def _of_component(c: Component) -> Iterator[Peak]:
     height = c.density(turns)
     rising = height[1:] > height[:-1]
     for side, tail in enumerate(c.density.tails):
-        if tail is None or tail.outward or not tail.exponent < 0:
+        if tail is None or tail.outward or not tail.exponent < -tail.doubt:
             continue
         # From the end on, the density falls up to the first turn at which it rises again.
         away = ~rising if side == 0 else rising[::-1]

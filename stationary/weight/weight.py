@@ -413,4 +413,4 @@ def _tail(density: Weight, end: End) -> Tail | None:
     over = inside(3) - tilt * (8**step - 1)
     error = room_error / abs(room) + 8 * epsilon
     error += (4 * abs(over) if abs(over) > 8 * doubt else 0.0) + abs(tilt) ** 3
-    return Tail(*known, tilt, error, step)
+    return Tail(*known, tilt, error, step, doubt=room_error)
