@@ -305,3 +305,12 @@ def test_between_walls_a_mean_gradient_that_is_zero_but_for_rounding_leaves_it_u
     assert "The drift is zero everywhere" in str(analysis)
     with pytest.raises(LandscapeError, match="positive wherever"):
         analyze(Landscape(losses=lambda w: (w, -0.9 * w), learning_rate=0.1, domain=(-1, 1)))
+
+
+def test_losses_that_overflow_on_their_way_have_their_slopes_all_the_same():
+    """log(1 + exp(-w)) is -w far out on the left, where exp(-w) is no double."""
+    landscape = Landscape(
+        losses=lambda w: (np.log(1 + np.exp(-w)), np.log(1 + np.exp(2 * w))), learning_rate=0.1
+    )
+    rows = landscape.gradient(np.array([-1921.0, -800.0, 0.0, 2000.0]))
+    assert rows.tolist() == [[-1, -1, -0.5, 0], [0, 0, 1, 2]]

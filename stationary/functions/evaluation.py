@@ -79,8 +79,8 @@ def evaluate(
 
     Notes
     -----
-    A derivative in doubles that is not finite although the value is, as that of
-    ``1 / (1 + exp(-w))`` below -709, is computed again in many digits, which do not overflow.
+    A derivative in doubles that is not finite, as that of ``log(1 + exp(-w))`` below -709, is
+    computed again in many digits, which do not overflow, and so is the value then.
     """
     plain = order == 0 and arithmetic is DOUBLE
     # A copy: the function may write into its argument.
@@ -228,18 +228,18 @@ def _is_complex(values: Any) -> bool:
 
 
 def _mend(function: Function, x: np.ndarray, found: tuple[np.ndarray, ...]) -> None:
-    """Replace, in place, derivatives that left the range of doubles on the way."""
-    value, *slopes = found
-    lost = np.isfinite(value) & ~np.all([np.isfinite(d) for d in slopes], axis=0)
-    bad = np.any(lost.reshape(-1, len(x)), axis=0)
-    if not 0 < bad.sum() * (value.size // len(x)) <= MENDABLE:
+    """Replace, in place, values and derivatives that left the range of doubles on the way."""
+    lost = [~np.isfinite(c) for c in found]
+    bad = np.any([c.reshape(-1, len(x)).any(axis=0) for c in lost[1:]], axis=0)
+    if not 0 < bad.sum() * (found[0].size // len(x)) <= MENDABLE:
         return
+    many = many_digits(15)
     try:
-        again = evaluate(function, x[bad], order=len(slopes), arithmetic=many_digits(15))
-    except StationaryError:
+        again = evaluate(function, x[bad], order=len(found) - 1, arithmetic=many)
+    except (StationaryError, OverflowError):
         return
-    for d, exact in zip(slopes, again[1:], strict=True):
-        d[..., bad] = np.where(lost[..., bad], many_digits(15).to_float(exact), d[..., bad])
+    for c, exact, gone in zip(found, again, lost, strict=True):
+        c[..., bad] = np.where(gone[..., bad], many.to_float(exact), c[..., bad])
 
 
 def derivative(function: Function) -> Function:
