@@ -13,10 +13,11 @@ from stationary.annealing.anneal import Annealing
 from stationary.annealing.course import Course, Freeze
 from stationary.show.drawing import GREY, Sheet, add_legend, colour_of
 from stationary.show.layout import Report, picked, report, tabulated
-from stationary.wording import error_text, joined, probability_text, to_error
+from stationary.wording import error_text, joined, probability_text, tidy, to_error
 
 Array = NDArray[np.float64]
 
+ROUNDING = 1e-15  # of the place of a minimum at 0
 ROWS = 12  # of the table: times, evenly spread
 CLEAR = 3.0  # times the error, by which two shares differ clearly
 
@@ -48,7 +49,9 @@ def course_lines(found: Annealing) -> list[str]:
     """The answer in a few sentences."""
     course, places = found.course, found.minima
     if len(places) == 1:
-        words = [f"There is one basin, around w = {places[0]:.6g}: there is nothing to freeze in."]
+        words = [
+            f"There is one basin, around w = {tidy(places[0], ROUNDING):.6g}: there is nothing to freeze in."
+        ]
         s = found.spread
         if s is not None:
             mean = to_error(s.mean[-1], s.mean_error[-1])

@@ -37,7 +37,11 @@ class Table:
         def line(row: tuple[str, ...], block: list[int]) -> str:
             return (INDENT + "  ".join(row[i].rjust(widths[i]) for i in block)).rstrip()
 
-        return "\n\n".join("\n".join(line(row, block) for row in rows) for block in blocks)
+        def lines(block: list[int]) -> list[str]:  # what a row says in no other one is left out
+            said = [row for row in rows if block is blocks[0] or any(row[i] for i in block[1:])]
+            return [line(row, block) for row in said]
+
+        return "\n\n".join("\n".join(lines(block)) for block in blocks)
 
 
 Line = Any  # a sentence or a `Table`
@@ -70,7 +74,8 @@ class Report(str):
 
 def report(sections: Mapping[str, Sequence[Line]]) -> Report:
     """Sections of sentences and tables by their titles; those without lines are left out."""
-    kept = tuple((title, lines) for title, lines in sections.items() if lines)
+    said = {title: [line for line in lines if line] for title, lines in sections.items()}
+    kept = tuple((title, lines) for title, lines in said.items() if lines)
     made = Report("\n\n".join("\n".join([title, *map(_set, lines)]) for title, lines in kept))
     made.sections = kept
     return made

@@ -14,7 +14,7 @@ from stationary.wording import error_text, known_text, sentence
 
 def text(s: Simulation) -> Report:
     """The averages, where the walkers were, and whether they are to be believed."""
-    steps = f"{s.steps_done:,} steps after {s.burn_in:,} of burn-in"
+    steps = f"{s.steps_done:,} step{'s' * (s.steps_done != 1)} after {s.burn_in:,} of burn-in"
     verdict = f"{s.ending.name.lower().replace('_', ' ')}: {s.ending.value}"
     return report(
         {
