@@ -49,9 +49,8 @@ def course_lines(found: Annealing) -> list[str]:
     """The answer in a few sentences."""
     course, places = found.course, found.minima
     if len(places) == 1:
-        words = [
-            f"There is one basin, around w = {tidy(places[0], ROUNDING):.6g}: there is nothing to freeze in."
-        ]
+        at = f"{tidy(places[0], ROUNDING):.6g}"
+        words = [f"There is one basin, around w = {at}: there is nothing to freeze in."]
         s = found.spread
         if s is not None:
             mean = to_error(s.mean[-1], s.mean_error[-1])
