@@ -172,8 +172,8 @@ class FiniteStep(Data):
     steps
         How large the steps are; `held` are the minima that SGD cannot leave.
     spread
-        The standard deviations by the diffusion and by the chain; None where one does not exist,
-        or the cells do not tell it to 5 per cent.
+        The standard deviations by the diffusion and by the chain, inf where this has no variance;
+        None where the diffusion has none, or the cells do not tell it to 5 per cent.
     """
 
     landscape: Landscape
@@ -271,12 +271,13 @@ def finite_step(
 
     stretches = stretches_of(state, basins)
     minima = np.array([s.position for s in stretches if not s.at_end])
-    chain, known, reason = None, True, BLURRED
+    chain, known, heavy, reason = None, True, False, BLURRED
     for cells in CELLS:
         if len(minima) * ACROSS > cells:
             continue
         chain = exact_chain(landscape, state.initial, cells=cells)
-        known = chain.kind not in SETTLED or chain.std_error <= CLOSE * chain.std()
+        heavy = chain.tail_exponent <= 2  # no cells tell a deviation that does not exist
+        known = chain.kind not in SETTLED or heavy or chain.std_error <= CLOSE * chain.std()
         reason = BLURRED if _is_blurred(chain, minima) else chain.reason if chain.linked else ""
         if known and reason != BLURRED:
             break
@@ -288,8 +289,8 @@ def finite_step(
     if reason or chain is None:
         return FiniteStep(landscape, None, found, steps, settled, None, reason)
     if settled and known and chain.kind in SETTLED:
-        pair = float(state.std()), chain.std()
-        spread = pair if all(map(math.isfinite, pair)) else None
+        pair = float(state.std()), math.inf if heavy else chain.std()
+        spread = pair if math.isfinite(pair[0]) else None
     return FiniteStep(landscape, chain, found, steps, settled, spread)
 
 

@@ -431,6 +431,35 @@ def test_a_tail_like_a_power_is_said_to_have_no_variance():
     assert abs(state.mean() - mean) <= state.mean_error
 
 
+def test_rest_points_that_lie_near_each_other_are_not_one_to_a_window_of_13_decades():
+    """Far out a few of 50 quadratic losses overshoot: tails like 1/x, and a window as wide."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=50)
+    y = 0.7 * x + 0.5 * rng.normal(size=50)
+    landscape = Landscape(
+        losses=lambda w: [0.5 * (a * w - b) ** 2 for a, b in zip(x, y, strict=True)],
+        learning_rate=1.0,
+    )
+    state = exact_chain(landscape, cells=1000)
+    assert state.kind == "density"
+    assert not state.atoms
+    walkers, drawn = np.zeros(40_000), np.random.default_rng(3)
+    for _ in range(200):
+        i = drawn.integers(50, size=len(walkers))
+        walkers -= x[i] * (x[i] * walkers - y[i])
+    assert state.error < 0.02
+    for at in (-2.0, 0.3, 0.75, 1.1, 3.0):
+        assert abs(state.cdf(at) - (walkers <= at).mean()) <= state.error + 4 * 0.5 / 200
+
+
+@pytest.mark.parametrize("position", [0.0, 1 / 3, -1e6])
+def test_a_rest_point_that_all_share_is_found_in_a_wide_window_too(position):
+    """T a = 0.5 and 2.4: log distance falls by (log 0.5 + log 1.4) / 2 a step, with heavy tails."""
+    state = exact_chain(quadratics([position, position], 1.0, [0.5, 2.4]), cells=200)
+    assert state.kind == "atoms"
+    assert [a.position for a in state.atoms] == [pytest.approx(position, rel=1e-15)]
+
+
 def test_the_pit_ends_in_the_wide_minimum():
     """Near 2 the two maps differ by less than doubles can tell: the class is a point."""
     pit = Landscape(

@@ -298,3 +298,20 @@ def test_a_chain_that_is_known_to_no_digit_agrees_with_nothing():
         assert "is not known" in said
     else:  # then it is to be right: 10 million steps of walkers, 0.1535
         assert analysis.sgd.chain.std() == pytest.approx(0.1535, rel=0.03)
+
+
+@pytest.mark.parametrize(("slope", "rate"), [(3, 0.3), (2, 0.75)])
+def test_a_finite_deviation_is_not_agreed_with_where_sgd_has_no_variance(slope, rate):
+    """E (1 - T l'')^2 is (2 0.7^2 + 1.7^2) / 3 and (2 0.25^2 + 2^2) / 3: above 1."""
+    analysis = analyze(
+        Landscape(
+            losses=lambda w: [(w - 1) ** 2 / 2, (w + 1) ** 2 / 2, (slope * w - 1) ** 2 / 2],
+            learning_rate=rate,
+        )
+    )
+    said = lines_of(analysis)
+    assert analysis.sgd.believed is Belief.CHAIN
+    assert "agrees" not in said
+    assert "variance at this step" in said
+    assert analysis.sgd.spread[1] == math.inf
+    assert json.loads(analysis.to_json())["sgd"]["standard_deviation"] is None

@@ -58,6 +58,7 @@ class RestPoint:
     position: float
     exponent: float  # of Lyapunov, per step; -inf where a batch arrives in one step
     attracts: bool
+    size: float = math.inf  # of what is around it, as far as the scan that found it tells
 
 
 def hull(batches: Batches, low: float, high: float, held: Held) -> tuple[float, float]:
@@ -181,6 +182,13 @@ def rest_points(
         position = tries[best]
         if worst[best] > 64 * EPS * typical * max(abs(position) / (high - low), 1.0):
             continue
+        # The typical gradient says little of those nearby, where an interval is wide: each must
+        # vanish to its own rounding, which a few doubles beside the point show.
+        unit = EPS * max(abs(position), min(near, 1.0))
+        table = gradient(position + unit * np.arange(-8, 9))
+        at = table[:, 8]
+        if (np.abs(at) > 64 * np.abs(table - at[:, None]).max(axis=1)).any():
+            continue
         if found and abs(position - found[-1].position) <= 1e-6 * near:
             continue
         found.append(_judged(batches, position, near))
@@ -191,7 +199,7 @@ def rest_point(batches: Batches, position: float, domain: tuple[float, float]) -
     """A point known to be one, judged."""
     lower, upper = domain
     width = upper - lower if math.isfinite(upper - lower) else 1 + abs(position)
-    return _judged(batches, position, width / SCAN)
+    return _judged(batches, position, width / (SCAN - 1))
 
 
 def _judged(batches: Batches, position: float, gap: float) -> RestPoint:
@@ -203,17 +211,17 @@ def _judged(batches: Batches, position: float, gap: float) -> RestPoint:
     with np.errstate(divide="ignore"):
         exponent = float(batches.probability @ np.log(np.abs(factors)))
     if abs(exponent) > NEUTRAL:
-        return RestPoint(position, exponent, exponent < 0)
+        return RestPoint(position, exponent, exponent < 0, gap * (SCAN - 1))
     distance = gap * 10.0 ** -np.arange(0, 4)  # neither, to first order: see what the maps do
     x = np.concatenate([position - distance, position + distance])
     nearer = np.abs(batches.images(x) - position) < np.abs(x - position)
-    return RestPoint(position, exponent, bool(nearer.all()))
+    return RestPoint(position, exponent, bool(nearer.all()), gap * (SCAN - 1))
 
 
 def capture(rest: RestPoint, width: float) -> float:
     """How near an attracting rest point has what comes there for its own."""
     share = CAPTURE if abs(rest.exponent) > NEUTRAL else CAPTURE_NEUTRAL
-    return max(share * width, 1e5 * math.ulp(rest.position))
+    return max(share * min(width, rest.size), 1e5 * math.ulp(rest.position))
 
 
 def graded(

@@ -44,7 +44,7 @@ class Ground:
 
     def within(self, lower: float, upper: float, core: Core) -> Ground:
         """The same on a shorter interval, around what is likely there."""
-        rests = rest_points(self.batches, lower, upper)
+        rests = rest_points(self.batches, lower, upper, (core,))
         held = replace(self.held, lower=lower, upper=upper)
         return replace(self, held=held, rests=rests, cores=(core,))
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from stationary.analysis import Analysis
 from stationary.chain.run import Run
 from stationary.chain.steps import OVERSHOOTS, UNSETTLED, MinimumStep
-from stationary.sgd import COMPARED, HELD, Belief, FiniteStep, SgdBasin
+from stationary.sgd import COMPARED, HELD, SETTLED, Belief, FiniteStep, SgdBasin
 from stationary.show.answer import Place, answer, around, ends_of, places
 from stationary.show.layout import tabulated
 from stationary.wording import digits_left, joined, power_text, probability_text, steps_text
@@ -40,6 +40,7 @@ def headline(analysis: Analysis) -> list[str]:
     return [
         *_confined(sgd),
         _settled(sgd, place),
+        *_heavy(sgd),
         *_turned(sgd),
         f"{_limit(plain, sgd, place)}: {sgd.believed.value}.",
         *_reach(sgd, place, run),
@@ -150,6 +151,20 @@ def _settled(sgd: FiniteStep, place: Place) -> str:
     gone = [f"w = {place(b.position)}" for b in ranked if b not in kept and not b.at_end]
     left = f", and leaves {' and '.join(gone[:SHOWN])} for good" if gone else ""
     return f"In the long run SGD is {listed}{left}."
+
+
+def _heavy(sgd: FiniteStep) -> list[str]:
+    """That no deviation is shown because there is none."""
+    chain = sgd.chain
+    if chain is None or chain.kind not in SETTLED or chain.tail_exponent > 2:
+        return []
+    what = "neither mean nor variance" if chain.tail_exponent <= 1 else "no variance"
+    rate = chain.far.rate_with_variance
+    lost = f"; it has a variance below a learning rate of {rate:.4g}" if rate else ""
+    return [
+        f"SGD has {what} at this step, since some steps overshoot ever farther: the probability "
+        f"to be farther out than x falls like x^-{chain.tail_exponent:.3g}{lost}."
+    ]
 
 
 def _turned(sgd: FiniteStep) -> list[str]:
