@@ -441,6 +441,8 @@ def _leaving(
         return None, math.inf, True  # beyond what doubles hold
     except StationaryError:
         return None, math.inf, False  # not to be had on its cells
+    if TOLD < time.error > time.log_time:
+        return None, math.inf, False  # nor whether it takes a step
     if math.isnan(time.log_time):
         return None, math.inf, True
     if math.isinf(time.log_time) and not chain.batches.whole:

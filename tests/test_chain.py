@@ -460,6 +460,29 @@ def test_a_rest_point_that_all_share_is_found_in_a_wide_window_too(position):
     assert [a.position for a in state.atoms] == [pytest.approx(position, rel=1e-15)]
 
 
+@pytest.mark.parametrize("rate", [0.01, 0.05])
+def test_where_sgd_stays_for_1e11_steps_is_its_end_state_though_far_out_it_is_lost(rate):
+    """Counts with a log link: exponentials overflow far out, where the window would have ended."""
+    x = np.array([-2.0, -0.4, 0.2, 0.5, 0.9, 2.2])
+    counts = np.array([0, 1, 0, 1, 3, 2])
+    landscape = Landscape(
+        losses=lambda w: [np.exp(a * w) - c * a * w for a, c in zip(x, counts, strict=True)],
+        learning_rate=rate,
+    )
+    state = exact_chain(landscape, cells=400)
+    assert state.kind == "density"
+    assert "lost in the end" in " ".join(state.notes)
+    walkers, drawn, many = np.full(20_000, 0.5), np.random.default_rng(4), []
+    for k in range(1500):
+        i = drawn.integers(6, size=len(walkers))
+        walkers -= rate * x[i] * (np.exp(x[i] * walkers) - counts[i])
+        if k >= 500 and k % 100 == 0:
+            many.append((walkers.mean(), walkers.std()))
+    mean, deviation = np.mean(many, axis=0)
+    assert state.mean() == pytest.approx(mean, abs=state.mean_error + 0.02 * deviation)
+    assert state.std() == pytest.approx(deviation, rel=0.02)
+
+
 def test_the_pit_ends_in_the_wide_minimum():
     """Near 2 the two maps differ by less than doubles can tell: the class is a point."""
     pit = Landscape(

@@ -21,7 +21,7 @@ from stationary.chain.batches import FEWER, Batches, batches_of
 from stationary.chain.cells import bisected, graded, hull, spaced
 from stationary.chain.closed_class import FULL, ChainClass, class_of, still_class
 from stationary.chain.far import Fate, Held, held_by
-from stationary.chain.ground import Ground
+from stationary.chain.ground import LOST, Ground, lasting
 from stationary.chain.lattice import Points, points_from, renewed
 from stationary.chain.linear import linear_moments
 from stationary.chain.outcomes import SLOW, Weights, weights_of
@@ -99,12 +99,21 @@ def exact_chain(landscape: ProcessLike, initial: Any = None, *, cells: int = 200
         start = Initial.of(given, domain=landscape.domain, name=name, variable="w")
     batches = batches_of(landscape)
     held = held_by(batches, ends_of(landscape), range_of(start))
+    inner = lasting(batches, held, range_of(start))
+    held = inner or held
     _check_that_it_moves(batches, held)
     ground = Ground.of(batches, held, int(cells), start)
     state = _Search(ground).state()
     if landscape.label_noise:
         few = replace(ground, batches=batches_of(landscape, nodes=FEWER))
         state = _with_nodes(state, _Search(few).state())
+    if inner is not None:
+        note = (
+            "Far out its steps lead ever farther away, so that SGD is lost in the end. But of its "
+            f"steps within ({held.lower:.6g}, {held.upper:.6g}) fewer than {LOST:.0e} lead out: "
+            "this is its law there, and what a run shows."
+        )
+        state = replace(state, notes=(*state.notes, note))
     if landscape.rule.sign and start is None and state.kind != "none":
         note = (
             "Steps of one length keep to a lattice, and the start decides to which. Without one "

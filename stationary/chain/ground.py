@@ -12,16 +12,19 @@ from numpy.typing import NDArray
 
 from stationary.chain.batches import Batches
 from stationary.chain.cells import Core, RestPoint, capture, cores_of, graded, rest_points
-from stationary.chain.far import Held
+from stationary.chain.far import Far, Fate, Held
 from stationary.chain.tilt import Lean, Seen
 from stationary.chain.transfer import Transfer, closed_classes, transfers
+from stationary.errors import StationaryError
+from stationary.line.partition import partition
 from stationary.process.initial import Initial
 
-__all__ = ["FEW_CELLS", "Ground"]
+__all__ = ["FEW_CELLS", "LOST", "Ground", "lasting"]
 
 Array = NDArray[Any]
 
 FEW_CELLS = 250  # of a first pass over the whole interval
+LOST = 1e-11  # of the steps from where SGD is for long, fewer than which lead away
 LEANS = 1000  # points at which the steps are asked how density leans, at least
 
 
@@ -107,3 +110,39 @@ class Ground:
         """A class that is a point: one of the known rest points, or one that steps lead to."""
         known = (r for r in self.rests if r.position == position)
         return next(known, RestPoint(position, -1.0, True))
+
+
+def lasting(batches: Batches, held: Held, start: tuple[float, float] | None) -> Held | None:
+    """Where SGD stays for longer than any run although far out its steps lead ever farther away.
+
+    The narrowest interval around all minima that next to no step of its own stationary law, with
+    walls at its ends, leads out of; None where there is none.
+    """
+    if held.far.fate is not Fate.DIVERGES or held.ends != ("leave", "leave"):
+        return None
+    try:
+        found = partition(batches.landscape.diffusion()).equilibria
+    except StationaryError:
+        return None
+    minima = [e.position for e in found if e.stable and held.lower < e.position < held.upper]
+    if not minima:
+        return None
+    before = 1.0
+    for pad in (held.upper - held.lower) * 2.0 ** np.arange(-14, -2):
+        low, high = max(min(minima) - pad, held.lower), min(max(minima) + pad, held.upper)
+        if start is not None and not low < start[0] <= start[1] < high:
+            continue
+        inner = Held(float(low), float(high), ("fold", "fold"), Far())
+        ground = Ground(batches, inner, FEW_CELLS, None, ())
+        (chain,) = ground.chain(np.linspace(low, high, FEW_CELLS + 1), inner.ends, leaning=False)
+        lost = 0.0
+        for members in closed_classes(chain.inner):
+            log_mass, sound = chain.stationary(members)
+            mass = np.exp(log_mass)
+            lost = max(lost, float(mass @ chain.folded / mass.sum()) if sound else 1.0)
+        if lost < LOST:
+            return inner
+        if lost > before:  # wider, its cells and the steps within tell ever less
+            return None
+        before = lost
+    return None

@@ -19,7 +19,7 @@ from stationary.chain.batches import Batches, batches_of
 from stationary.chain.cells import bisected, graded
 from stationary.chain.exact import ends_of, range_of
 from stationary.chain.far import held_by
-from stationary.chain.ground import Ground
+from stationary.chain.ground import Ground, lasting
 from stationary.chain.transfer import Transfer
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
@@ -73,6 +73,7 @@ def run_of(
     """
     batches = batches_of(landscape)
     held = held_by(batches, ends_of(landscape), range_of(start))
+    held = lasting(batches, held, range_of(start)) or held
     ground = Ground.of(batches, held, CELLS, start)
     borders = [x for parts in basins for part in parts for x in part]
     joints = np.unique([*ground.joints, *(b for b in borders if held.lower < b < held.upper)])
