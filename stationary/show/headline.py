@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from stationary.analysis import Analysis
-from stationary.chain.run import Run
 from stationary.chain.steps import OVERSHOOTS, UNSETTLED, MinimumStep
 from stationary.sgd import COMPARED, HELD, SETTLED, Belief, FiniteStep, SgdBasin
 from stationary.show.answer import Place, answer, around, ends_of, places
 from stationary.show.layout import tabulated
 from stationary.wording import digits_left, joined, power_text, probability_text, steps_text
+
+if TYPE_CHECKING:
+    from stationary.chain.run import Run  # with SciPy, which a report may do without
 
 SHOWN = 4  # minima in a sentence
 RUN = 1_000_000  # steps of the run that is spoken of where none was asked for

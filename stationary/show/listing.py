@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from stationary.analysis import Analysis
-from stationary.chain.run import Run
 from stationary.errors import LandscapeError
 from stationary.line.partition import Side, SingularPoint
 from stationary.numbers.arithmetic import DOUBLE
@@ -21,6 +20,9 @@ from stationary.states.distribution import EndState
 from stationary.states.peaks import peaks_of
 from stationary.weight.moments import entropy
 from stationary.wording import many_digits_text
+
+if TYPE_CHECKING:
+    from stationary.chain.run import Run  # with SciPy, which a report may do without
 
 BASIN = (
     "position position_error at_wall lower upper mass log_mass mass_error log_density curvature "
