@@ -438,15 +438,15 @@ def _leaving(
             if time.error < TOLD:
                 break
     except ConvergenceError:
-        return None, math.inf, True  # beyond what doubles hold
+        return None, math.inf, chain.batches.exact  # beyond what doubles hold
     except StationaryError:
         return None, math.inf, False  # not to be had on its cells
     if TOLD < time.error > time.log_time:
         return None, math.inf, False  # nor whether it takes a step
     if math.isnan(time.log_time):
         return None, math.inf, True
-    if math.isinf(time.log_time) and not chain.batches.whole:
-        return None, math.inf, False  # what leads out may have no node
+    if (math.isinf(time.log_time) and not chain.batches.whole) or math.isinf(time.error):
+        return None, math.inf, False  # what leads out may have no node, or one that tells nothing
     return float(time.log_time), float(time.error), False
 
 

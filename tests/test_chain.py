@@ -704,6 +704,65 @@ def test_too_many_minibatches_are_a_law_with_their_moments_and_say_so(replacemen
     assert "normal law" in state.notes[0]
 
 
+@pytest.mark.parametrize("replacement", [True, False])
+@pytest.mark.parametrize("outlier", [0.0, 3.0, 30.0])
+def test_nodes_that_stand_for_batches_stay_within_the_reach_of_these(outlier, replacement):
+    c = np.random.default_rng(3).normal(size=30)
+    c[0] += outlier
+    landscape = quadratics(c, 0.3, batch_size=4, replacement=replacement)
+    batches, w = batches_of(landscape), np.array([-1.0, 0.0, 2.0])
+    g, p = batches.gradients(w), batches.probability
+    rows = w - c[:, None]
+    few = 1 if replacement else 4
+    ordered = np.sort(rows, axis=0)
+    assert (g >= ordered[:few].mean(axis=0) - 1e-9).all()
+    assert (g <= ordered[-few:].mean(axis=0) + 1e-9).all()
+    mean, spread = rows.mean(axis=0), rows.var(axis=0) * landscape.noise_factor
+    assert p @ g == pytest.approx(mean, abs=1e-9)
+    assert p @ (g - mean) ** 2 == pytest.approx(spread, rel=1e-9)
+
+
+@pytest.mark.parametrize("replacement", [True, False])
+def test_the_shape_of_a_batch_mean_is_that_of_all_batches(replacement):
+    c = np.linspace(0, 1, 7) ** 4
+    landscape = quadratics(c, 0.3, batch_size=3, replacement=replacement)
+    batches, w = batches_of(landscape), np.array([0.2])
+    g, p = batches.gradients(w)[:, 0], batches.probability
+    d = g - p @ g
+    variance = p @ d**2
+    expected = variance, p @ d**3 / variance**1.5, p @ d**4 / variance**2 - 3
+    assert np.ravel(batches.shape(w - c[:, None])) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("power", [1, 4])
+def test_the_error_of_a_law_that_stands_for_batches_is_true(power):
+    c = np.linspace(-1, 1, 12) ** power
+    state = exact_chain(quadratics(c, 0.5, batch_size=6), cells=256)
+    rng, w = np.random.default_rng(0), np.zeros(200_000)
+    for _ in range(30):
+        w -= 0.5 * (w - c[rng.integers(0, 12, (6, len(w)))].mean(axis=0))
+    q = np.arange(1, 20) / 20
+    assert (np.abs(state.cdf(np.quantile(w, q)) - q) < state.error + 0.005).all()
+
+
+@pytest.mark.parametrize("rate", [0.3, 0.8])
+def test_what_rests_on_batches_that_a_normal_law_stands_for_is_not_told(rate):
+    """Its tails leave the right well, or the interval that no batch leads out of; batches hardly.
+
+    The true weight of the left well is about 10^-44 at T = 0.3.
+    """
+    x = np.random.default_rng(5).normal(size=30)
+    landscape = Landscape(
+        losses=lambda w: [(w**2 - 1) ** 2 / 4 + 0.3 * c * w for c in x],
+        learning_rate=rate,
+        batch_size=8,
+    )
+    state = exact_chain(landscape, cells=256)
+    assert state.kind == "classes"
+    assert "normal law" in state.reason
+    assert state.mean_exit_time(-0.05, 1.5, 1.03).error == np.inf
+
+
 # -- a user's mistakes --------------------------------------------------------------------------
 
 

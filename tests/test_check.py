@@ -314,6 +314,27 @@ def test_walkers_that_contradict_the_chain_leave_the_verdict_open():
     other = replace(found, basins=(wrong, right))
     assert other.outcome == "not decided"
     assert "one of the two is wrong" in other.reasons[0]
+    apart = replace(found.chain_and_simulation, kolmogorov=0.3, kolmogorov_error=0.01)
+    other = replace(found, chain_and_simulation=apart)
+    assert other.outcome == "not decided"
+    assert "one of the two is wrong" in other.reasons[0]
+
+
+@pytest.mark.parametrize("batch", [2, 16])
+def test_batches_with_an_outlier_have_no_normal_law_and_are_not_judged_by_one(batch):
+    """Walkers are 0.7 in total variation from the chain that a normal law gives."""
+    c = np.random.default_rng(7).normal(size=300)
+    c[0] = 100
+    found = check(
+        Landscape(losses=lambda w: [0.5 * (w - x) ** 2 for x in c], learning_rate=0.3),
+        batch_size=batch,
+        walkers=200,
+        steps=2000,
+        cells=256,
+    )
+    assert found.outcome == "not decided"
+    assert "far from normal" in found.reasons[0]
+    assert found.chain.error >= 1
 
 
 def test_a_diffusion_has_no_steps_to_check():

@@ -1,13 +1,14 @@
 """Every minibatch that SGD can draw, with its probability: the maps w -> w - T g_batch(w).
 
-Where these are too many, the gradient of the batch is taken to have the right mean, variance and
-skewness instead, and a `note` says so.
+Where these are too many, the gradient of the batch is given nodes of a law with the right moments
+instead, none of them farther out than a batch can be, and a `note` says so.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -27,6 +28,10 @@ MOST_MAPS = 256
 MOST_SINGLE = 4096  # datapoints drawn one at a time: no more maps than gradients
 NODES = 32  # of the Gauss-Hermite rule that stands for a law of too many batches, or for noise
 FEWER = 24  # nodes that tell the error of these
+LEANS = 1.0, 1.5  # skewness and excess kurtosis up to which the series of Cornish and Fisher holds
+MENDED = 5  # times that what this series lacks is added
+ROUNDS = 200  # until nodes within the reach of batches have their mean and variance
+RARE = 1e-4  # probability per step below which normal tails stand for no tails of batches
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -44,6 +49,8 @@ class Batches:
         What was approximated, in words; "" for every batch.
     nodes
         Of the Gauss-Hermite rule for what is not gone through batch by batch.
+    order
+        Of the highest cumulant of a batch mean that such nodes have, 4, or 3 to tell the error.
     """
 
     landscape: Landscape
@@ -51,6 +58,7 @@ class Batches:
     shares: Array | None
     note: str = ""
     nodes: int = NODES
+    order: int = 4  # of the cumulants that such a law has
 
     def __len__(self) -> int:
         return len(self.probability)
@@ -128,34 +136,75 @@ class Batches:
         return np.asarray(1 - self.rate * curvature[:, 0])
 
     def _by_moments(self, g: Array) -> Array:
-        """Values with the mean, variance and (to first order) skewness of a batch mean.
+        """Values with the mean and variance of a batch mean, and by Cornish and Fisher its shape.
 
-        For z from the normal law, z + c (z^2 - 1) with small c has skewness 6 c.
+        None is beyond what a batch can have (`extremes`): what would be is drawn in, and the rest
+        moved and widened until mean and variance are those of a batch mean again.
         """
         mean = g.mean(axis=0)
-        deviation = g - mean
+        z, p = (x[:, None] for x in gauss(self.nodes))
+        spread, *leans = self.shape(g)
+        wanted = [np.clip(x, -most, most) for x, most in zip(leans, LEANS, strict=True)]
+        skew, excess = wanted
+        for _ in range(MENDED):
+            shape = z + skew / 6 * (z * z - 1)
+            if self.order > 3:
+                shape = shape + excess / 24 * (z**3 - 3 * z) - skew**2 / 36 * (2 * z**3 - 5 * z)
+            shape /= np.sqrt(p.T @ shape**2)
+            cube = shape**3  # the series is cut off: what it lacks is asked for once more
+            skew = skew + wanted[0] - p.T @ cube
+            excess = excess + wanted[1] + 3 - p.T @ (cube * shape)
+        deviation = np.sqrt(spread)
+        u = mean + deviation * shape
+        least, most = extremes(g, self.landscape)
+        out = np.flatnonzero(((u < least) | (u > most)).any(axis=0) & (spread > 0))
+        if len(out):
+            mean, spread, least, most = mean[out], spread[out], least[out], most[out]
+            middle, width, shape = mean.copy(), deviation[out], shape[:, out]
+            for _ in range(ROUNDS):
+                v = np.clip(middle + width * shape, least, most)
+                off = mean - (p * v).sum(axis=0)
+                ratio = np.sqrt(
+                    spread / np.maximum((p * (v - mean + off) ** 2).sum(axis=0), 1e-300)
+                )
+                middle, width = middle + off, width * np.minimum(ratio, 2.0)
+                if (abs(off) <= 1e-14 * deviation[out]).all() and (abs(ratio - 1) <= 1e-14).all():
+                    break
+            u[:, out] = v
+        return np.asarray(u)
+
+    def shape(self, g: Array) -> tuple[Array, Array, Array]:
+        """Variance, skewness and excess kurtosis of the mean of a batch, of datapoints' (N, M)."""
+        n, b = self.landscape.datapoints, self.landscape.batch_size
+        deviation = g - g.mean(axis=0)
         square = deviation * deviation
-        spread = square.mean(axis=0)
-        square *= deviation
-        third = square.mean(axis=0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            skew = np.where(spread > 0, third / spread**1.5, 0.0) * self._skew_factor
-        c = np.clip(np.nan_to_num(skew), -1, 1) / 6
-        z = self._nodes[:, None]
-        shape = (z + c * (z * z - 1)) / np.sqrt(1 + 2 * c * c)
-        return np.asarray(mean + np.sqrt(spread * self.landscape.noise_factor) * shape)
+        second, third, fourth = (
+            x.sum(axis=0) for x in (square, square * deviation, square * square)
+        )
+        if self.landscape.replacement:
+            one = Fraction(b, n)
+            parts = one, one, one, one * Fraction(b - 1, n)
+        else:
+            c1, c2, c3, c4 = (  # chances that so many given datapoints are all in the batch
+                Fraction(math.perm(b, k), max(math.perm(n, k), 1)) for k in (1, 2, 3, 4)
+            )
+            parts = c1 - c2, c1 - 3 * c2 + 2 * c3, c1 - 7 * c2 + 12 * c3 - 6 * c4, c2 - 2 * c3 + c4
+        of_two, of_three, of_four, of_pairs = map(float, parts)
+        spread = of_two * second
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            skew = of_three * third / spread**1.5
+            excess = (of_four * fourth + 3 * of_pairs * second**2) / spread**2 - 3
+        return spread / b**2, np.nan_to_num(skew), np.nan_to_num(excess)
 
     @cached_property
     def _nodes(self) -> Array:
-        return np.polynomial.hermite_e.hermegauss(self.nodes)[0]
+        return gauss(self.nodes)[0]
 
-    @cached_property
-    def _skew_factor(self) -> float:
-        """The skewness of a batch mean over that of one gradient."""
-        n, b = self.landscape.datapoints, self.landscape.batch_size
-        if self.landscape.replacement:
-            return 1 / math.sqrt(b)
-        return (n - 2 * b) / max(n - 2, 1) * math.sqrt((n - 1) / (b * (n - b)))
+
+def gauss(count: int) -> tuple[Array, Array]:
+    """Nodes of the normal law, and their probabilities."""
+    z, weights = np.polynomial.hermite_e.hermegauss(count)
+    return z, weights / weights.sum()
 
 
 def extremes(g: Array, landscape: Landscape) -> tuple[Array, Array]:
@@ -180,8 +229,7 @@ def batches_of(landscape: Landscape, most: int = MOST_MAPS, nodes: int = NODES) 
     found = _plain_batches(landscape, most, nodes)
     if not landscape.label_noise:
         return found
-    weights = np.polynomial.hermite_e.hermegauss(nodes)[1]
-    p = np.outer(found.probability, weights / weights.sum()).ravel()
+    p = np.outer(found.probability, gauss(nodes)[1]).ravel()
     note = (
         f"The normal noise in the labels stands as {nodes} nodes with its moments up to order "
         f"{2 * nodes - 1}; the errors hold what {FEWER} of them change."
@@ -196,16 +244,16 @@ def _plain_batches(landscape: Landscape, most: int, nodes: int) -> Batches:
         return Batches(landscape, np.full(n, 1 / n), np.eye(n))
     count = how_many(n, b, bool(landscape.replacement))
     if count > most:
-        weights = np.polynomial.hermite_e.hermegauss(nodes)[1]
         drawn = "with" if landscape.replacement else "without"
         return Batches(
             landscape,
-            weights / weights.sum(),
+            gauss(nodes)[1],
             None,
             f"There are {float(min(count, 10**300)):.3g} different batches of {b} of {n} "
             f"datapoints drawn {drawn} replacement. Instead of these, the gradient of a batch was "
-            "given a normal law with their mean and variance, and to first order their skewness. "
-            "How far the end state is from that of the real batches is not part of the errors.",
+            "given a normal law, bent to their mean, variance, skewness and kurtosis within their "
+            "reach; the errors hold what it changes to leave out the last. What rests on batches "
+            "that are rarer than 1 in 10,000 is not known.",
             nodes,
         )
     every = minibatches(n, b, bool(landscape.replacement))

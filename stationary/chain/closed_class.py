@@ -24,6 +24,7 @@ Array = NDArray[Any]
 
 FULL = 8.0  # times its share of the mass, above which a cell is too wide to show a density
 RARE = math.log(1e-8)  # of a probability in a class of which only what is likelier is sound
+VALLEY = math.log(100)  # of density below both sides
 UNSETTLED = 0.5  # change of a log mass with finer cells that proves it unknown, if it does not fall
 
 
@@ -102,6 +103,37 @@ class ChainClass(Data):
         """P(X <= x) at the edges."""
         total = np.cumsum(np.append(0.0, self.mass))
         return np.asarray(total / total[-1])
+
+    @property
+    def quantiles(self) -> Array:
+        """Of 0.005, 0.015, ..., 0.995."""
+        return np.asarray(np.interp(np.arange(0.005, 1, 0.01), self.below, self.edges))
+
+    @property
+    def log_bottleneck(self) -> float:
+        """log of the probability per step to leave the side of the deepest valley that holds less.
+
+        0 where there are no valleys. A valley has a hundredth of the density of both its sides.
+        """
+        if self.still:
+            return 0.0
+        height = self.log_mass - np.log(np.diff(self.edges))
+        sides = np.minimum(np.maximum.accumulate(height), np.maximum.accumulate(height[::-1])[::-1])
+        low = sides - VALLEY > height
+        first = np.flatnonzero(low & ~np.append(False, low[:-1]))
+        last = np.flatnonzero(low & ~np.append(low[1:], False))
+        links = self.transfer.inner.tocoo()
+        with np.errstate(divide="ignore"):
+            flow = np.log(links.data) + self.log_mass[links.row]
+        found = [0.0]
+        for a, b in zip(first.tolist(), last.tolist(), strict=True):
+            at = a + int(np.argmin(height[a : b + 1]))
+            over = flow[(links.row < at) & (links.col >= at)]
+            holds = min(
+                np.logaddexp.reduce(self.log_mass[:at]), np.logaddexp.reduce(self.log_mass[at:])
+            )
+            found.append(float(np.logaddexp.reduce(over, initial=-np.inf) - holds))
+        return min(found)
 
     def cdf(self, x: Array) -> Array:
         return np.interp(x, self.edges, self.below)

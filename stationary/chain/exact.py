@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.chain.batches import FEWER, Batches, batches_of
+from stationary.chain.batches import FEWER, LEANS, RARE, Batches, batches_of
 from stationary.chain.cells import bisected, graded, hull, spaced
 from stationary.chain.closed_class import FULL, ChainClass, class_of, still_class
 from stationary.chain.far import Fate, Held, held_by
@@ -30,6 +30,7 @@ from stationary.chain.state import ChainState
 from stationary.chain.tilt import Seen
 from stationary.chain.transfer import Transfer, closed_classes
 from stationary.errors import LandscapeError, Status
+from stationary.functions.evaluation import evaluate
 from stationary.functions.given import Boundary, checked_boundaries
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
@@ -48,8 +49,8 @@ ROUGH = 1e-4  # of log masses, good enough to lay cells by
 PASSES = 6  # of cells laid by what others hold
 STILL = 1e-11  # of the interval: steps that doubles carry to four digits
 LINKED = (
-    "Which minima SGD passes between, and how often, rests on outcomes of a step so rare that the "
-    "nodes of a normal law leave them out."
+    "Which minima SGD passes between, and how often, rests on outcomes of a step so rare that a "
+    "normal law does not stand for them."
 )
 COARSE = 0.05  # an error of the distribution function that asks for more cells
 
@@ -104,9 +105,16 @@ def exact_chain(landscape: ProcessLike, initial: Any = None, *, cells: int = 200
     _check_that_it_moves(batches, held)
     ground = Ground.of(batches, held, int(cells), start)
     state = _Search(ground).state()
+    others = []
     if landscape.label_noise:
-        few = replace(ground, batches=batches_of(landscape, nodes=FEWER))
-        state = _with_nodes(state, _Search(few).state())
+        others.append(
+            (batches_of(landscape, nodes=FEWER), f"{FEWER} nodes for the noise in labels")
+        )
+    if not batches.exact and state.kind not in ("none", "classes"):
+        others.append((replace(batches, order=3), "no kurtosis"))
+    for other, what in others:
+        state = _with_others(state, _Search(replace(ground, batches=other)).state(), what)
+    state = _if_near_normal(state)
     if inner is not None:
         note = (
             "Far out its steps lead ever farther away, so that SGD is lost in the end. But of its "
@@ -123,10 +131,10 @@ def exact_chain(landscape: ProcessLike, initial: Any = None, *, cells: int = 200
     return state
 
 
-def _with_nodes(state: ChainState, few: ChainState) -> ChainState:
-    """With what fewer nodes for the noise in the labels change as part of the errors."""
+def _with_others(state: ChainState, few: ChainState, what: str) -> ChainState:
+    """With what a coarser law of a step changes as part of the errors."""
     if len(few.components) != len(state.components) or few.kind != state.kind:
-        note = f"With {FEWER} nodes for the noise in the labels it ends otherwise: do not trust it."
+        note = f"With {what} it ends otherwise: do not trust it."
         return replace(state, status=Status.INEXACT, weight_error=1.0, notes=(*state.notes, note))
     pairs = list(zip(state.components, few.components, strict=True))
     moved = [abs(c.weight - f.weight) for c, f in pairs if c.weight is not None and f.weight]
@@ -135,6 +143,23 @@ def _with_nodes(state: ChainState, few: ChainState) -> ChainState:
         components=tuple(c.beside(f) for c, f in pairs),
         weight_error=state.weight_error + max(moved, default=0.0),
     )
+
+
+def _if_near_normal(state: ChainState) -> ChainState:
+    """What is known of it, where batches have a law with their moments: nothing if they lean."""
+    batches = state.batches
+    if batches.exact or not any(c.weight for c in state.components):
+        return state
+    w = np.concatenate([c.quantiles for c in state.components if c.weight])
+    g = evaluate(state.landscape.gradient, w)[0]
+    skew, excess = (float(np.abs(x).max()) for x in batches.shape(g)[1:])
+    if skew <= LEANS[0] and excess <= LEANS[1]:
+        return state
+    note = (
+        f"The mean of a batch is far from normal (skewness up to {skew:.2g}, excess kurtosis up to "
+        f"{excess:.2g}): only mean and variance of this law are those of SGD, at most."
+    )
+    return replace(state, status=Status.INEXACT, weight_error=1.0, notes=(*state.notes, note))
 
 
 def _check_that_it_moves(batches: Batches, held: Held) -> None:
@@ -423,7 +448,13 @@ class _Search:
         self, points: list[float], components: list[ChainClass], log_arrival: float
     ) -> bool:
         """Whether outcomes of a step that stand for none of the maps decide between classes."""
-        if self.ground.batches.whole or not components:
+        batches = self.ground.batches
+        if not batches.exact and (
+            any(c.log_bottleneck < math.log(RARE) for c in components)
+            or (self._outside() and log_arrival > -math.log(RARE))
+        ):
+            return True
+        if batches.whole or not components:
             return False
         landscape, held = self.ground.batches.landscape, self.ground.held
         spans = sorted([*((p, p) for p in points), *(c.interval for c in components)])

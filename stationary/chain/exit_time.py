@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import breadth_first_order
 
-from stationary.chain.batches import Batches
+from stationary.chain.batches import RARE, Batches
 from stationary.chain.cells import bisected, cores_of, graded, spaced
 from stationary.chain.elimination import IN_LOGS, Elimination, band_of, solved_in_logs
 from stationary.chain.tilt import Lean
@@ -34,7 +34,7 @@ class ExitTime:
     """The mean number of steps until SGD first leaves an interval, as its natural logarithm."""
 
     log_time: float
-    error: float  # absolute of log_time: relative of the time
+    error: float  # absolute of log_time: relative of the time; inf where rare batches decide it
     upper: float = math.nan  # the probability to leave by the upper end, from a given start
 
     @property
@@ -82,9 +82,12 @@ def exit_time(
     for chain in transfers(batches, edges, ends, joints, [lean] * 3)[::-1]:
         levels.append(_log_time(batches, chain, at, walls))
         if math.isinf(levels[-1][0]):
-            return ExitTime(math.inf, 0.0)
-    time, error = limit([t for t, _, _ in levels])
-    return ExitTime(float(time), float(error) + 1e-12 + levels[-1][1], levels[-1][2])
+            return ExitTime(math.inf, 0.0 if batches.exact else math.inf)
+    time, error = map(float, limit([t for t, _, _ in levels]))
+    error += 1e-12 + levels[-1][1]
+    if not batches.exact and time + math.log(RARE) > 0:  # by batches that a normal law stands for
+        error = math.inf
+    return ExitTime(time, error, levels[-1][2])
 
 
 def _log_time(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.cells import Cells
-from stationary.chain.batches import Batches
+from stationary.chain.batches import RARE, Batches
 from stationary.chain.closed_class import ChainClass, unevenness
 from stationary.chain.exit_time import ExitTime, exit_time
 from stationary.chain.far import Far
@@ -109,9 +109,12 @@ class ChainState(Distribution):
     def log_probability_error(self, lower: float, upper: float) -> float:
         """The estimated absolute error of `log_probability`: relative of the probability itself.
 
-        inf where finer cells still change it as much: then only `error` holds.
+        inf where finer cells still change it as much, or where batches stand for others that are
+        as rare: then only `error` holds.
         """
         whole = self.log_probability(lower, upper)
+        if not self.batches.exact and whole < math.log(RARE):
+            return math.inf
         if not math.isfinite(whole):
             return 0.0
         total = 0.0

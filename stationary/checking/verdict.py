@@ -129,6 +129,8 @@ class Check(Result):
             return f"the diffusion has no end state to compare: {_lower(why)}"
         if self.chain.kind not in SETTLED:
             return f"the chain has no end state to compare: {self.chain.reason.rstrip('.')}"
+        if not self.chain.batches.exact and self.chain.weight_error >= 1:
+            return _lower(self.chain.notes[-1].rstrip("."))
         return f"the cells of the chain are too coarse: ask for more than {self.chain.cells}"
 
     @cached_property
@@ -146,6 +148,12 @@ class Check(Result):
                     f"the walkers hold {b.simulation[0]:.4g} +- {b.simulation[1]:.1g} around "
                     f"w = {b.position:.4g}, the chain {b.chain[0]:.4g}: one of the two is wrong"
                 )
+        apart = self.chain_and_simulation
+        if not found and apart and apart.kolmogorov > APART * apart.kolmogorov_error + HOLDS:
+            found.append(
+                f"the distribution function of the walkers is {apart.kolmogorov:.2g} +- "
+                f"{apart.kolmogorov_error:.1g} from that of the chain: one of the two is wrong"
+            )
         return tuple(found)
 
     @cached_property
