@@ -5,8 +5,9 @@ A `Landscape` (the losses of datapoints, for SGD) or a `Diffusion` (drift and va
 
 The rooms, in the order in which data passes through them; each imports only from those before it:
 
-- `errors` (what is said when something is wrong), `wording` (how numbers are written), `result`
-  (what every answer can do), `distribution` (what all laws can do) and `progress` (the time left);
+- `errors` (what is said when something is wrong), `aliases` (of types), `wording` (how numbers are
+  written), `result` (what every answer can do), `distribution` (what all
+  laws can do) and `progress` (the time left);
 - `numbers` (doubles or many digits), `functions` (what users write, run in either), `panels`
   (piecewise polynomials), `cells` (laws known on cells);
 - `process` (a `Diffusion` or a `Landscape`, and its start), `sources` (files and typed values);
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from stationary.chain.exact import exact_chain
     from stationary.chain.state import ChainState
     from stationary.chain.steps import StepIndicators, step_indicators
-    from stationary.checking.check import Check, check
+    from stationary.checking.check import check
+    from stationary.checking.verdict import Check
     from stationary.distribution import Distance, Distribution
     from stationary.errors import (
         ConvergenceError,
@@ -72,7 +74,8 @@ if TYPE_CHECKING:
     from stationary.sources.saved import Saved
     from stationary.sources.series.fit import Fit, fit
     from stationary.sources.table import Table, table
-    from stationary.states.basins import Basin, basins_of
+    from stationary.states.basin import Basin
+    from stationary.states.basins import basins_of
     from stationary.states.distribution import EndState
     from stationary.states.estimate import Estimate
     from stationary.states.first_passage import (

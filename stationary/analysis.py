@@ -21,7 +21,8 @@ from stationary.process.landscape import Landscape
 from stationary.result import Result
 from stationary.sgd import FiniteStep, finite_step, is_cheap
 from stationary.sources.loading import PLANE, any_process
-from stationary.states.basins import Basin, basins_of
+from stationary.states.basin import Basin
+from stationary.states.basins import basins_of
 from stationary.states.distribution import EndState
 from stationary.states.law import Passage
 from stationary.states.merging import MIN_BARRIER, checked_barrier
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from stationary.chain.run import Run
     from stationary.questions.influence import Influence, StandardErrors
     from stationary.questions.width.ratios import WidthBias
-
-__all__ = ["Analysis", "analyze"]
 
 
 MOST_EXITS = 30

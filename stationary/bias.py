@@ -16,8 +16,6 @@ from stationary.questions.width.dilation import dilation_bias, noise_bias, picke
 from stationary.questions.width.ratios import WidthBias
 from stationary.result import Result
 
-__all__ = ["width_bias"]
-
 
 def width_bias(
     source: str | os.PathLike[str] | Landscape | Diffusion | Analysis,

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.distribution import Distribution, Grid, pointwise
 from stationary.numbers.chebyshev import chebyshev_sum, derived, rule
 from stationary.panels.roots import find_roots
-
-__all__ = ["Cells"]
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

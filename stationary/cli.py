@@ -29,8 +29,6 @@ from stationary.options import (
     table_in,
 )
 
-__all__ = ["app", "main"]
-
 FAILED, USAGE, NOT_CONVERGED, INTERRUPTED = 1, 2, 3, 130
 LITTER = (50_000, 20, 20)  # objects made between two searches for cycles: see `main`
 

@@ -16,14 +16,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, cast, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.result import Shown
-
-__all__ = ["Distance", "Distribution", "Grid", "Pointwise", "pointwise"]
-
-Array = NDArray[Any]
 
 KINDS = ("total variation", "kolmogorov", "wasserstein")
 ROUNDING = 1e-12

@@ -14,15 +14,6 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
-__all__ = [
-    "ConvergenceError",
-    "LandscapeError",
-    "NotDifferentiableError",
-    "StationaryError",
-    "Status",
-    "UserFunctionError",
-]
-
 
 class StationaryError(Exception):
     """Every error that this package raises on purpose."""

@@ -16,25 +16,6 @@ from typing import Any
 
 import click
 
-__all__ = [
-    "DIGITS",
-    "MIN_BARRIER",
-    "OPTIMISER",
-    "PATH",
-    "PROCESS",
-    "REPLACED",
-    "SETTINGS",
-    "SOURCE",
-    "WHOLE",
-    "Output",
-    "at_least",
-    "changes_from",
-    "option",
-    "output",
-    "table_in",
-    "together",
-]
-
 Command = Callable[..., None]
 Option = Callable[[Command], Command]
 

@@ -10,8 +10,6 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["Progress", "processes", "told", "waiting"]
-
 Progress = bool | Callable[[int, int], None]  # called with what is done and all there is to do
 
 GRACE = 1.0  # seconds that a worker has to come to an end

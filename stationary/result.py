@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-__all__ = ["Data", "Result", "Shown", "plain"]
 
 PACKING = local()  # whether what is being pickled is inside something that is
 

@@ -26,7 +26,7 @@ from stationary.functions.given import Boundary, number
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.result import Data
-from stationary.states.basins import Basin
+from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.states.law import Passage
 from stationary.wording import tidy
@@ -35,21 +35,6 @@ if TYPE_CHECKING:
     from stationary.chain.run import Run
     from stationary.chain.state import ChainState
 
-__all__ = [
-    "COMPARED",
-    "HELD",
-    "LEAST",
-    "NEVER",
-    "SETTLED",
-    "Belief",
-    "FiniteStep",
-    "SgdBasin",
-    "Stretch",
-    "finite_step",
-    "is_cheap",
-    "sgd_basins",
-    "stretches_of",
-]
 
 SETTLED = ("density", "atoms", "mixture")  # kinds of an end state that is one distribution
 COMPARED = (*SETTLED, "flux")  # of the diffusion: around a ring, too

@@ -8,28 +8,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = [
-    "capital",
-    "digits_known",
-    "digits_left",
-    "error_text",
-    "is_known",
-    "joined",
-    "known_text",
-    "many_digits_text",
-    "mean_text",
-    "measured",
-    "offset_text",
-    "power_text",
-    "probability_text",
-    "relative_error_text",
-    "sentence",
-    "steps_text",
-    "tidy",
-    "time_text",
-    "to_error",
-]
-
 LN10 = math.log(10.0)
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from stationary.errors import LandscapeError, NotDifferentiableError, UserFunctionError
-from stationary.process.diffusion import Convention, Diffusion
+from stationary.process.diffusion import Diffusion
+from stationary.process.forms import Convention
 from stationary.process.landscape import Landscape
 from stationary.sources.loading import load
 

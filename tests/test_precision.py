@@ -13,13 +13,9 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from stationary.errors import LandscapeError, NotDifferentiableError, UserFunctionError
-from stationary.functions.evaluation import (
-    DOUBLE,
-    Taylor,
-    derivative,
-    evaluate,
-    many_digits,
-)
+from stationary.functions.evaluation import derivative, evaluate
+from stationary.functions.taylor import Taylor
+from stationary.numbers.arithmetic import DOUBLE, many_digits
 
 FIFTY = many_digits(50)
 EXACT = mpmath.MPContext()

@@ -12,8 +12,8 @@ from scipy import stats
 
 from stationary import Diffusion, Landscape, LandscapeError, analyze, end_state, regularisation_path
 from stationary.cli import main
-from stationary.functions.evaluation import many_digits
 from stationary.functions.given import Boundary
+from stationary.numbers.arithmetic import many_digits
 from stationary.questions.regularisation.laws import law_of
 
 INF = math.inf

@@ -21,8 +21,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.annealing.basins import Basins
 from stationary.annealing.course import Course, Looks
 from stationary.annealing.spread import Spread, spread_of
@@ -33,10 +33,6 @@ from stationary.process.schedules import Schedule
 from stationary.result import Result
 from stationary.sources.loading import ProcessLike, as_process
 from stationary.states.merging import MIN_BARRIER
-
-__all__ = ["Annealing", "anneal"]
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

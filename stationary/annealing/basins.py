@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.chain.batches import batches_of
 from stationary.chain.exact import exact_chain
 from stationary.chain.exit_time import exit_time
@@ -20,10 +19,6 @@ from stationary.states.basins import basins_of
 from stationary.states.distribution import EndState
 from stationary.states.first_passage import first_passage
 from stationary.states.solve import end_state
-
-__all__ = ["Basins"]
-
-Array = NDArray[Any]
 
 ROUGH = 0.02  # error of log k that is worth finer cells
 OUT = 1e-6  # probability to leave the outermost basins outwards that is worth a word

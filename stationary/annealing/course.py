@@ -6,16 +6,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.process.schedules import Schedule
 
-__all__ = ["Course", "Freeze", "Looks"]
-
-Array = NDArray[Any]
 Crossings = Callable[[float], tuple[Array, Array]]
 
 TOLERANCE = 0.02  # of log k half-way between two learning rates, as those around have it

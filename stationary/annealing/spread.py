@@ -7,15 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.process.landscape import Landscape
 from stationary.process.schedules import Schedule
-
-__all__ = ["Spread", "spread_of"]
-
-Array = NDArray[Any]
 
 NODES = 16  # of Gauss and Hermite
 TABLE = 4001  # weights at which G and D are tabulated

@@ -10,19 +10,14 @@ import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.evaluation import evaluate
 from stationary.process.landscape import Landscape
 from stationary.process.minibatches import how_many, minibatches
-
-__all__ = ["Batches", "batches_of", "extremes"]
-
-Array = NDArray[Any]
 
 MOST_MAPS = 256
 MOST_SINGLE = 4096  # datapoints drawn one at a time: no more maps than gradients

@@ -10,11 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.chain.batches import Batches
 from stationary.chain.far import Held, covered
 from stationary.errors import LandscapeError, StationaryError
@@ -22,19 +21,6 @@ from stationary.functions.evaluation import evaluate
 from stationary.line.partition import partition
 from stationary.process.landscape import Landscape
 
-__all__ = [
-    "ACROSS",
-    "Core",
-    "RestPoint",
-    "bisected",
-    "cores_of",
-    "graded",
-    "hull",
-    "rest_points",
-    "spaced",
-]
-
-Array = NDArray[Any]
 Core = tuple[float, float]  # middle and size of what needs cells finer than its surroundings
 
 EPS = float(np.finfo(float).eps)

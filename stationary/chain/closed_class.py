@@ -11,16 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.chain.far import Far
 from stationary.chain.transfer import Transfer
 from stationary.numbers.limit import limit, remainder
 from stationary.result import Data
 
-__all__ = ["FULL", "ChainClass", "Level", "class_of", "still_class", "unevenness"]
-
 Level = tuple[Transfer, NDArray[Any]]  # cells, and the logarithms of their masses
 
-Array = NDArray[Any]
 
 FULL = 8.0  # times its share of the mass, above which a cell is too wide to show a density
 RARE = math.log(1e-8)  # of a probability in a class of which only what is likelier is sound

@@ -20,11 +20,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["IN_LOGS", "Elimination", "band_of", "solved_in_logs", "stationary_in_logs"]
-
-Array = NDArray[Any]
+from stationary.aliases import Array
 
 EPS = float(np.finfo(float).eps)
 IN_LOGS = 4e7  # states times the square of the reach that can be gone through in logarithms

@@ -15,8 +15,8 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.chain.batches import FEWER, LEANS, RARE, Batches, batches_of
 from stationary.chain.cells import bisected, graded, hull, spaced
 from stationary.chain.closed_class import FULL, ChainClass, class_of, still_class
@@ -37,10 +37,6 @@ from stationary.process.landscape import Landscape
 from stationary.sources.loading import ProcessLike, as_process
 from stationary.states.mixture import Atom, Escape
 from stationary.wording import steps_text
-
-__all__ = ["ends_of", "exact_chain", "range_of"]
-
-Array = NDArray[Any]
 
 FEWEST, MOST = 32, 8000  # cells
 NARROW = 64 * np.finfo(float).eps  # classes narrower than this, relative, are points

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse.csgraph import breadth_first_order
 
 from stationary.chain.batches import RARE, Batches
@@ -19,10 +18,6 @@ from stationary.errors import ConvergenceError, LandscapeError
 from stationary.functions.given import Boundary, checked_boundaries, number
 from stationary.numbers.limit import limit
 from stationary.process.landscape import Landscape
-
-__all__ = ["ExitTime", "exit_time"]
-
-Array = NDArray[Any]
 
 MOST_CELLS = 2000
 ROUNDS = 200

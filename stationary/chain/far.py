@@ -27,8 +27,6 @@ from stationary.chain.batches import Batches
 from stationary.errors import LandscapeError
 from stationary.functions.evaluation import evaluate
 
-__all__ = ["Far", "Fate", "Held", "far_of", "held_by"]
-
 Array = NDArray[np.float64]
 
 DISTANCES = (1e2, 1e4, 1e6)  # times the region of the minima, at which the steps are asked

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.chain.batches import Batches
 from stationary.chain.cells import Core, RestPoint, capture, cores_of, graded, rest_points
 from stationary.chain.far import Far, Fate, Held
@@ -18,10 +17,6 @@ from stationary.chain.transfer import Transfer, closed_classes, transfers
 from stationary.errors import StationaryError
 from stationary.line.partition import partition
 from stationary.process.initial import Initial
-
-__all__ = ["FEW_CELLS", "LOST", "Ground", "lasting"]
-
-Array = NDArray[Any]
 
 FEW_CELLS = 250  # of a first pass over the whole interval
 LOST = 1e-11  # of the steps from where SGD is for long, fewer than which lead away

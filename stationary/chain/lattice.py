@@ -20,8 +20,6 @@ from stationary.chain.far import Held
 from stationary.chain.multilevel import log_stationary
 from stationary.chain.transfer import closed_classes
 
-__all__ = ["Points", "points_from", "renewed"]
-
 Array = NDArray[np.float64]
 
 MOST = 4000  # points

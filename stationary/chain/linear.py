@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.chain.batches import Batches
 from stationary.chain.far import Far
-
-__all__ = ["linear_moments"]
-
-Array = NDArray[Any]
 
 EPS = float(np.finfo(float).eps)
 

@@ -20,14 +20,10 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.chain.elimination import IN_LOGS, Elimination, band_of, stationary_in_logs
 from stationary.errors import ConvergenceError
-
-__all__ = ["LEAST", "log_stationary"]
-
-Array = NDArray[Any]
 
 # A cycle takes as long as the elimination of so many states times the square of their reach, and of
 # LINK for each link: about a nanosecond each.

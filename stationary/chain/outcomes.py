@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.chain.cells import bisected, capture, graded
 from stationary.chain.closed_class import ChainClass
 from stationary.chain.elimination import Elimination
 from stationary.chain.ground import FEW_CELLS, Ground
 from stationary.numbers.limit import limit
 from stationary.states.mixture import Escape
-
-__all__ = ["SLOW", "Weights", "weights_of"]
-
-Array = NDArray[Any]
 
 MOST_CELLS = 1000  # on the way to a closed class; the errors come from half of twice as many
 SLOW = math.log(1e6)  # of the steps until a closed class that are worth a word, and the cells

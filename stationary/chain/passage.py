@@ -14,8 +14,6 @@ from stationary.errors import StationaryError
 from stationary.process.landscape import Landscape
 from stationary.states.first_passage import FirstPassage
 
-__all__ = ["steps_of"]
-
 AFFORDABLE = 256  # maps and datapoints
 MOST_STARTS = 9
 CELLS = (256, 1024)  # more where the first do not tell

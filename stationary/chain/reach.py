@@ -7,22 +7,17 @@ so steep that every minibatch leads back down.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.chain.batches import extremes
 from stationary.chain.cells import spaced
 from stationary.errors import StationaryError
 from stationary.functions.evaluation import evaluate
 from stationary.functions.given import Boundary, checked_boundaries
 from stationary.process.landscape import Landscape
-from stationary.states.basins import Basin
-
-__all__ = ["POINTS", "closure", "held_interval"]
-
-Array = NDArray[Any]
+from stationary.states.basin import Basin
 
 POINTS = 2001  # at which the steps are looked at
 WORK = 4 * 10**6  # gradients that are evaluated for it at most

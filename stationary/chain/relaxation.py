@@ -8,15 +8,11 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.chain.elimination import Elimination
 from stationary.chain.transfer import Transfer
 from stationary.numbers.limit import limit
-
-__all__ = ["Relaxation", "relaxation_of"]
-
-Array = NDArray[Any]
 
 BLOCKS = (75, 150, 300)  # of neighbouring cells, whose chain is small enough for LAPACK
 METASTABLE = 1e-7  # gap below which eigenvalues of doubles are too near to 1, and times are solved

@@ -10,11 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.chain.batches import Batches, batches_of
 from stationary.chain.cells import bisected, graded
 from stationary.chain.exact import ends_of, range_of
@@ -24,10 +23,6 @@ from stationary.chain.transfer import Transfer
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.result import Data
-
-__all__ = ["Run", "run_of"]
-
-Array = NDArray[Any]
 
 CELLS = 768
 MIXED = 22  # squarings after which a walker is taken to have been everywhere in its basin

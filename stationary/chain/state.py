@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.cells import Cells
 from stationary.chain.batches import RARE, Batches
 from stationary.chain.closed_class import ChainClass, unevenness
@@ -21,10 +20,6 @@ from stationary.errors import LandscapeError, Status
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.states.mixture import Atom, Escape
-
-__all__ = ["ChainState"]
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

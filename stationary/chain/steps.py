@@ -10,36 +10,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.chain.batches import Batches, batches_of
 from stationary.chain.cells import RestPoint, rest_point
 from stationary.chain.reach import held_interval
 from stationary.chain.tilt import exponent
 from stationary.errors import LandscapeError
 from stationary.functions.evaluation import evaluate
-from stationary.line.partition import SingularPoint
+from stationary.line.junction import SingularPoint
 from stationary.process.landscape import Landscape
 from stationary.result import Data
 from stationary.sources.loading import ProcessLike, as_process
-from stationary.states.basins import Basin, basins_of
+from stationary.states.basin import Basin
+from stationary.states.basins import basins_of
 from stationary.states.distribution import EndState
 from stationary.wording import tidy
-
-__all__ = [
-    "OVERSHOOTS",
-    "UNSETTLED",
-    "Climb",
-    "GateStep",
-    "MinimumStep",
-    "StepIndicators",
-    "step_indicators",
-]
-
-Array = NDArray[Any]
 
 OVERSHOOTS, UNSETTLED = 1.0, 2.0  # T times curvature
 SMALL = 0.1  # the same, where spreads are within 3 per cent of those of the diffusion

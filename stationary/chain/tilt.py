@@ -20,16 +20,11 @@ References
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.chain.batches import Batches
 
-__all__ = ["Lean", "exponent"]
-
-Array = NDArray[Any]
 Seen = tuple[Array, Array]  # edges and log masses of cells
 
 STEADY = 0.3  # relative change of the exponent over a step, below which it counts

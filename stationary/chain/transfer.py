@@ -25,17 +25,14 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
 
+from stationary.aliases import Array
 from stationary.chain.batches import Batches
 from stationary.chain.elimination import band_of
 from stationary.chain.multilevel import log_stationary
 
-__all__ = ["Transfer", "closed_classes", "transfers"]
-
-Array = NDArray[Any]
 Pieces = tuple[Array, ...]  # row, share, from a to b, slope, rise of the log density along it
 
 CHUNK = 2**18  # images at a time

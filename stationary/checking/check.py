@@ -22,7 +22,7 @@ from stationary.checking.comparison import Distances, Variation, compared
 from stationary.checking.verdict import Check
 from stationary.errors import ConvergenceError, LandscapeError, StationaryError
 from stationary.numbers.arithmetic import DOUBLE
-from stationary.process.diffusion import Convention
+from stationary.process.forms import Convention
 from stationary.process.landscape import Landscape
 from stationary.process.phase_space import phase_space
 from stationary.progress import Progress
@@ -33,8 +33,6 @@ from stationary.simulation.simulate import simulate
 from stationary.sources.loading import PLANE
 from stationary.states.distribution import EndState
 from stationary.states.solve import end_state
-
-__all__ = ["Check", "check"]
 
 WALKERS, STEPS = 1000, 20_000
 FEWEST_WALKERS, FEWEST_STEPS = 100, 1000

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from stationary.distribution import Distribution
 
-__all__ = ["Distances", "Variation", "compared"]
-
 
 @dataclass(frozen=True)
 class Variation:

@@ -15,8 +15,6 @@ from stationary.sgd import COMPARED, HELD, LEAST, NEVER, SETTLED, SgdBasin
 from stationary.simulation.result import Simulation
 from stationary.wording import LN10, power_text, probability_text, time_text
 
-__all__ = ["Check"]
-
 HOLDS, ROUGHLY = 0.05, 0.2  # distances
 FACTOR = 2.0  # between two small probabilities, or
 SLOWER = 10.0  # between two times, that is worth a word

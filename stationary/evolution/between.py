@@ -17,16 +17,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.numbers.chebyshev import chebyshev_sum, derived, rule
-
-__all__ = ["Between"]
-
-Array = NDArray[Any]
 
 DEGREES = (3, 5, 7, 9)
 RULE = rule(DEGREES[-1] + 1)

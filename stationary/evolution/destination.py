@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.evolution.between import Between
 from stationary.evolution.evolution import EvolutionAtom
 from stationary.evolution.features import COUNTED, is_whole
@@ -17,10 +17,6 @@ from stationary.evolution.pulse import Seen
 from stationary.numbers.elementary import converted, exp, to_float
 from stationary.states.distribution import EndState
 from stationary.weight.quantiles import quantile
-
-__all__ = ["distance_to_end"]
-
-Array = NDArray[Any]
 
 MOST_IN_ONE = 0.25  # of all probability in the end
 

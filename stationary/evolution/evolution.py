@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.cells import Cells
 from stationary.errors import LandscapeError
 from stationary.evolution.between import Between
@@ -17,10 +16,6 @@ from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.result import Result
 from stationary.states.distribution import EndState
-
-__all__ = ["Evolution", "EvolutionAtom"]
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,8 +14,9 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.evolution.between import Between
 from stationary.evolution.destination import distance_to_end
@@ -42,10 +43,6 @@ from stationary.process.landscape import Landscape
 from stationary.sources.loading import ProcessLike, as_process
 from stationary.states.distribution import EndState
 from stationary.states.solve import end_state
-
-__all__ = ["evolve"]
-
-Array = NDArray[Any]
 
 BASE = 64  # cells of the coarsest grid, if nothing was said
 DEEPEST = 9  # levels of refinement, if nothing was said

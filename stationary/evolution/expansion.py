@@ -9,15 +9,11 @@ from typing import Any
 
 import numpy as np
 from numpy.polynomial import legendre
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import StationaryError
 from stationary.functions.evaluation import evaluate
 from stationary.process.diffusion import Diffusion
-
-__all__ = ["IN_TIME", "ORDERS", "Paths", "followed", "hermite_law", "series_of"]
-
-Array = NDArray[Any]
 
 ORDERS = (12, 15)  # of Hermite functions: three more are one more power of width over curvature
 DEGREE = 6  # of Taylor polynomials, to that power

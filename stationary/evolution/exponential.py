@@ -20,11 +20,8 @@ from math import comb, factorial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["Propagator"]
-
-Array = NDArray[Any]
+from stationary.aliases import Array
 
 POLES = 6
 FIRST = 10  # halvings of the first interval, the first step tried

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.evolution.grid import SPACINGS, Feature, Grid, grid_on
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.states.distribution import EndState
-
-__all__ = ["COUNTED", "first_reach", "grid_in", "is_whole"]
-
-Array = NDArray[Any]
 
 TAIL = 1e-13  # of the start and of the end state, that may lie outside the window at first
 LIGHT = 100.0  # times the width of the end state, within which its tail is taken in at once

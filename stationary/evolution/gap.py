@@ -16,11 +16,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.evolution.features import is_whole
 from stationary.evolution.generator import Chain
 from stationary.evolution.refinement import limit_of
@@ -29,10 +28,6 @@ from stationary.line.ends import End
 from stationary.line.feller import Feller
 from stationary.process.diffusion import Diffusion
 from stationary.states.distribution import EndState
-
-__all__ = ["Gap", "gap_of"]
-
-Array = NDArray[Any]
 
 AMPLIFIED = 5.0  # the error of one grid, by putting three together
 STEP = 1e-4  # of a distance, over which slopes are taken: V is known to the square of that

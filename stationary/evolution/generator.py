@@ -26,16 +26,13 @@ from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.line.feller import Feller
-from stationary.line.partition import Behaviour, Partition, Side
+from stationary.line.junction import Behaviour, Side
+from stationary.line.partition import Partition
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
-
-__all__ = ["MOST", "Chain", "chain_on", "placed"]
-
-Array = NDArray[Any]
 
 NODES = 5  # per half of a cell, where the coefficients are evaluated
 POINTS = 8  # per half of a cell, where exponentials are integrated

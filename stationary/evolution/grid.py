@@ -13,11 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["SPACINGS", "Feature", "Grid", "grid_on"]
-
-Array = NDArray[Any]
+from stationary.aliases import Array
 
 EVEN = 6.0  # the share of the window as such, in the unit of one e-fold of distance
 NARROWEST = 1e-280  # width of a place, relative to the window

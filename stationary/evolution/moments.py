@@ -10,11 +10,10 @@ for the mean m and the variance v, whatever the tails: these are linear in (1, m
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import StationaryError
 from stationary.evolution.propagation import Run
 from stationary.evolution.refinement import Limit, Refined
@@ -23,10 +22,6 @@ from stationary.functions.evaluation import evaluate
 from stationary.functions.given import Boundary
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
-
-__all__ = ["closed_moments", "moments"]
-
-Array = NDArray[Any]
 
 LOST = 0.1  # of a moment, that may lie beyond all cells: with more it is not known
 MUCH = 1e-6  # of all probability, at the ends of the cells

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.evolution.exponential import Propagator
 from stationary.evolution.generator import Chain, chain_on, placed
 from stationary.process.initial import Initial
 from stationary.states.distribution import EndState
-
-__all__ = ["Run", "current_of", "run_on"]
-
-Array = NDArray[Any]
 
 IN_TIME = 1e-8  # error of the integration in time, at most
 FASTEST = 1e12  # times the longest interval: faster exchange between two cells is as good as this

@@ -21,21 +21,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.polynomial import chebyshev
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.cells import Cells
 from stationary.evolution.expansion import IN_TIME, Paths, followed, hermite_law, series_of
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.process.laws import Truncated
-
-__all__ = ["Pulses", "Seen", "pulses_of"]
-
-Array = NDArray[Any]
 
 FEWEST, MOST_NODES = 9, 97  # starts that a law is interpolated from
 TAIL = 1e-13  # of a law, beyond which it does not start

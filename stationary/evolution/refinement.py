@@ -17,14 +17,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.evolution.generator import Chain
 from stationary.evolution.propagation import Run, current_of
 
-__all__ = ["FEWEST", "Cells", "Limit", "Refined", "limit_of", "refined"]
-
-Array = NDArray[Any]
 Intervals = Sequence[tuple[float, float]]
 
 FEWEST = 5  # grids: three combinations, two differences, one ratio

@@ -14,17 +14,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.evolution.generator import MOST, Chain
 from stationary.numbers.elementary import logcumsumexp, logsumexp
-
-__all__ = ["Relaxation", "slowest"]
-
-Array = NDArray[Any]
 
 ROUNDS = 2000
 SETTLED = 1e-12  # well above the rounding of sums over many states

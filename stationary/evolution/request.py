@@ -6,14 +6,10 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.given import number
-
-__all__ = ["MOST_NUMBERS", "checked_cells", "checked_times", "checked_tolerance", "times_until"]
-
-Array = NDArray[Any]
 
 MOST_CELLS = 2**15
 MOST_TIMES = 100_000

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.evolution.features import first_reach, grid_in
 from stationary.evolution.grid import Grid
@@ -24,10 +23,6 @@ from stationary.line.feller import Feller
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.states.distribution import EndState
-
-__all__ = ["beyond", "leaks", "near_the_unreached", "windowed"]
-
-Array = NDArray[Any]
 
 LEAK = 1e-10  # at a cut, for which it is moved
 FAINT = 1e-15  # the same, for the sake of moments

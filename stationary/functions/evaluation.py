@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from stationary.aliases import Function
 from stationary.errors import (
     LandscapeError,
     NotDifferentiableError,
@@ -27,21 +28,6 @@ from stationary.functions import taylor_arrays, taylor_elementary  # noqa: F401 
 from stationary.functions.source_lines import is_internal, source_place
 from stationary.functions.taylor import ZERO, Taylor, lift, operand
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
-
-__all__ = [
-    "DOUBLE",
-    "Arithmetic",
-    "Taylor",
-    "composed",
-    "derivative",
-    "evaluate",
-    "explained",
-    "many_digits",
-    "name_of",
-    "tabulated",
-]
-
-Function = Callable[[Any], Any]
 
 MENDABLE = 20_000  # numbers in one evaluation in many digits, which takes about 20 us for each
 

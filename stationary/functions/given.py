@@ -14,22 +14,6 @@ import numpy as np
 
 from stationary.errors import LandscapeError
 
-__all__ = [
-    "ALIKE",
-    "OPTIMISERS",
-    "Boundary",
-    "checked_boundaries",
-    "checked_breakpoints",
-    "checked_noise",
-    "interval",
-    "named",
-    "number",
-    "typed",
-    "unknown",
-    "way_out",
-]
-
-
 T = TypeVar("T")
 
 LARGEST = 1e100

@@ -11,15 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.functions.evaluation import composed
 from stationary.functions.taylor import Taylor
 from stationary.numbers.elementary import as_array, to_float
-
-__all__ = ["Spline", "degree_for", "shaped"]
-
-Array = NDArray[Any]
 
 CHUNK = 2**21  # coefficients that are gathered at a time: 16 MiB
 

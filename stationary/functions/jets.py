@@ -12,15 +12,13 @@ from itertools import combinations, combinations_with_replacement
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError
-from stationary.functions.evaluation import DOUBLE, call_user_function, name_of
+from stationary.functions.evaluation import call_user_function, name_of
 from stationary.functions.taylor import ZERO, Taylor, operand
+from stationary.numbers.arithmetic import DOUBLE
 
-__all__ = ["Jet", "differenced", "jet"]
-
-Array = NDArray[Any]
 Jet = dict[tuple[int, ...], Array]
 
 # Central differences of order 8 at 1/100 of the scale: their rounding is 1e-14 of it, their error

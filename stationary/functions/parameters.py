@@ -17,8 +17,6 @@ from stationary.errors import LandscapeError, StationaryError, UserFunctionError
 from stationary.functions.evaluation import explained
 from stationary.functions.given import ALIKE, number
 
-__all__ = ["Parameters", "chosen_parameters", "handed_over"]
-
 MOVABLE = ("domain", "breakpoints")  # that may be functions of the parameters
 EXAMPLE = 'parameters = {"sharpness": 100.0}'
 FIXED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)

@@ -18,11 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["ORDINARY", "Rounding", "ladder", "rounding_of"]
-
-Array = NDArray[Any]
+from stationary.aliases import Array
 
 STEPS = 2.0 ** np.arange(-44, -4, 4)  # relative to a point; 8 bits of it are left at the first
 OFFSETS = np.array([-2.03, -0.91, 0.13, 1.07, 1.87])  # on no lattice that numbers are rounded to

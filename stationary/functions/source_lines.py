@@ -9,8 +9,6 @@ from types import CodeType, FrameType
 
 from stationary.errors import NotDifferentiableError
 
-__all__ = ["WAY_OUT", "is_internal", "refusal", "source_place"]
-
 WAY_OUT = (
     "Write it with NumPy's own functions, all points at once, with np.where in place of a Python "
     "`if`; or define gradients(w) instead of losses(w)."

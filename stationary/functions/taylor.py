@@ -22,8 +22,6 @@ from stationary.errors import LandscapeError
 from stationary.functions.source_lines import refusal
 from stationary.numbers.arithmetic import Arithmetic
 
-__all__ = ["FUNCTIONS", "METHODS", "UFUNCS", "UFUNC_METHODS", "ZERO", "Taylor"]
-
 ZERO = 0  # a coefficient known to vanish everywhere; small integers are unique, so `is` finds it
 
 Rule = Callable[..., Any]

@@ -33,8 +33,6 @@ from stationary.functions.taylor import (
     value_of,
 )
 
-__all__ = ["maximum", "minimum", "on_values", "smooth", "square", "where"]
-
 
 def square(u: Taylor) -> Taylor:
     if u.order != 1 or u.coefficients[1] is ZERO:

@@ -8,12 +8,11 @@ asks again.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array, Function
 from stationary.errors import (
     LandscapeError,
     NotDifferentiableError,
@@ -31,11 +30,6 @@ from stationary.functions.given import number
 from stationary.functions.rounding import Rounding, ladder, rounding_of
 from stationary.functions.source_lines import WAY_OUT
 from stationary.functions.taylor import Taylor
-
-__all__ = ["Written", "probe_points"]
-
-Array = NDArray[Any]
-Function = Callable[[Any], Any]
 
 CONTRACT = "It must return, for an array of points, the value at each of them."
 CHUNK = 2**18  # doubles per array while functions of datapoints are tried: 2 MiB

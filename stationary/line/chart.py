@@ -16,8 +16,6 @@ from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.elementary import number
 from stationary.process.diffusion import Diffusion
 
-__all__ = ["CORE", "OCTAVES", "Chart"]
-
 CORE = 16.0  # where an infinite domain is scanned evenly: this far from its finite end or from 0
 OCTAVES = 60  # of r that are looked at, outwards and inwards: 1e18, all that doubles tell apart
 

@@ -13,16 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import StationaryError
-from stationary.functions.evaluation import DOUBLE, Arithmetic, evaluate, many_digits
+from stationary.functions.evaluation import evaluate
 from stationary.line.chart import CORE
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
 from stationary.process.diffusion import DEAR, Diffusion
-
-__all__ = ["CANNOT", "DIGITS", "ENOUGH", "Dip", "Look", "Zero"]
-
-Array = NDArray[Any]
 
 ENOUGH = 15  # digits of a variance, to tell whether it is zero
 WORK = 20_000  # datapoints times points that are evaluated in many digits for one dip

@@ -12,8 +12,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.evaluation import evaluate
 from stationary.line.sampled import VanishingVarianceError
@@ -22,18 +22,6 @@ from stationary.numbers.arithmetic import Arithmetic, many_digits
 from stationary.numbers.elementary import to_float
 from stationary.panels.pieces import Samples
 from stationary.process.diffusion import Diffusion
-
-__all__ = [
-    "ACCURACY",
-    "FEWEST",
-    "MOST",
-    "arithmetic_for",
-    "can_be_raised",
-    "checked",
-    "sampled_in_digits",
-]
-
-Array = NDArray[Any]
 
 ACCURACY = 18  # digits to which shapes are resolved where doubles do not do
 MARGIN = 14  # digits beyond position and accuracy

@@ -12,8 +12,6 @@ from stationary.line.equilibria import Equilibrium, equilibria_of
 from stationary.line.feller import Exponents, Feller, exponents_at
 from stationary.line.sampling import Sampling
 
-__all__ = ["Anatomy", "End", "anatomy"]
-
 
 @dataclass(frozen=True)
 class End:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import StationaryError
 from stationary.functions.evaluation import evaluate
 from stationary.line.sampled import coefficients_at
@@ -20,10 +20,6 @@ from stationary.numbers.elementary import arithmetic_of, compact, exp, finite, n
 from stationary.panels.pieces import without_ripples
 from stationary.panels.roots import SignChanges, find_roots, sign_changes
 from stationary.process.diffusion import Diffusion
-
-__all__ = ["Equilibrium", "drift_slope", "equilibria_of"]
-
-Array = NDArray[Any]
 
 AFFORDABLE = 2**22  # datapoints times points
 NEWTON_STEPS = 12

@@ -20,20 +20,15 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import StationaryError
-from stationary.functions.evaluation import many_digits
 from stationary.line.chart import CORE, OCTAVES, Chart
 from stationary.line.reshape import extended
 from stationary.line.sampling import Sampling
-from stationary.numbers.arithmetic import DOUBLE, Arithmetic
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
 from stationary.numbers.chebyshev import rule
 from stationary.numbers.elementary import arithmetic_of, as_array, log, number, to_float
-
-__all__ = ["Exponent", "Exponents", "Feller", "exponents_at"]
-
-Array = NDArray[Any]
 
 PROBE = 60  # exponents are read at the distances (or their inverses) 10^60 and 10^120, and at
 PROBES = np.array([0.5, 1.0, 1.5, 2.0])  # these powers of 10^60, where they are still on their way

@@ -14,16 +14,11 @@ from enum import Enum
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.line.closer import Zero
 from stationary.line.ends import End
 from stationary.line.feller import Feller
 from stationary.process.diffusion import Diffusion
-
-__all__ = ["Behaviour", "Side", "SingularPoint", "at_end", "at_zero"]
-
-Array = NDArray[Any]
 
 STRETCH_SAMPLES = 513
 

@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.line.chart import OCTAVES, Chart
 from stationary.line.sampled import coefficients_at, is_essential, sampled, usable
 from stationary.numbers.arithmetic import DOUBLE
@@ -22,10 +22,6 @@ from stationary.numbers.elementary import (
 )
 from stationary.panels.pieces import Samples
 from stationary.process.diffusion import Diffusion
-
-__all__ = ["FALLEN", "MARGIN", "grown"]
-
-Array = NDArray[Any]
 
 SLOW_OCTAVES = 900  # where r 2 f / a still changes after that many
 FIRST = 3  # octaves at first, then twice as many each time up to BATCH

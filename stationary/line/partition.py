@@ -14,14 +14,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError
 from stationary.line.closer import Zero
 from stationary.line.digits import sampled_in_digits
 from stationary.line.ends import Anatomy, End, anatomy
 from stationary.line.equilibria import Equilibrium, drift_slope
-from stationary.line.junction import Behaviour, Side, SingularPoint, at_end, at_zero
+from stationary.line.junction import Side, SingularPoint, at_end, at_zero
 from stationary.line.sampling import Sampling, first_look
 from stationary.line.vanishing import (
     EndlessZerosError,
@@ -30,10 +29,6 @@ from stationary.line.vanishing import (
 )
 from stationary.numbers.arithmetic import Arithmetic
 from stationary.process.diffusion import Diffusion
-
-__all__ = ["Behaviour", "Partition", "Side", "SingularPoint", "partition"]
-
-Array = NDArray[Any]
 
 MOST_ZEROS = 200
 

@@ -7,13 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.process.diffusion import Diffusion
-
-__all__ = ["at_inward_gates", "inward_from", "is_out_of_reach"]
-
-Array = NDArray[Any]
 
 FALLEN = 7500.0  # ten times what leaves no double: coarse steps see variances that oscillate
 DENSE = 4096  # points, at which it is seen that a drift does not turn

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.functions.given import Boundary
 from stationary.line.chart import Chart
 from stationary.line.sampled import is_essential, sampled, usable
@@ -15,10 +15,6 @@ from stationary.line.sampling import Sampling
 from stationary.numbers.arithmetic import Arithmetic
 from stationary.numbers.elementary import finite, number, spacing
 from stationary.panels.pieces import Samples
-
-__all__ = ["extended", "focused", "unrolled", "within"]
-
-Array = NDArray[Any]
 
 FURTHER = 4000  # panels beyond what was sampled; the pit up to w = 14 takes 1,500
 

@@ -9,8 +9,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.rounding import Rounding
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
@@ -22,20 +22,6 @@ from stationary.numbers.elementary import (
 )
 from stationary.panels.pieces import Samples, sample
 from stationary.process.diffusion import Diffusion
-
-__all__ = [
-    "NODES",
-    "VanishingVarianceError",
-    "coefficients_at",
-    "is_essential",
-    "least_variance",
-    "nodes_in",
-    "open_ends",
-    "sampled",
-    "usable",
-]
-
-Array = NDArray[Any]
 
 NODES = 20  # of a panel of doubles
 NODES_PER_DIGIT = 1.5  # of many: 2 f / a ~ 1 / r is then resolved on a whole octave

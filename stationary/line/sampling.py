@@ -16,8 +16,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.given import Boundary
 from stationary.line.chart import CORE, Chart
@@ -37,10 +37,6 @@ from stationary.numbers.elementary import (
 from stationary.panels.pieces import Panels, Samples, sums_between
 from stationary.process.diffusion import Diffusion
 from stationary.process.known import SPREAD
-
-__all__ = ["Sampling", "first_look", "sampling"]
-
-Array = NDArray[Any]
 
 BESIDE = 2.0**-10  # of a panel: an edge as near to a breakpoint as this is dropped
 WORK = 2 * 10**8  # datapoints times points that a sampling may evaluate

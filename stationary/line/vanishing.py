@@ -7,22 +7,17 @@ zero or dips, and each such place is looked at more closely, stretches before po
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError
-from stationary.functions.evaluation import many_digits
 from stationary.line.chart import CORE, OCTAVES
 from stationary.line.closer import CANNOT, DIGITS, ENOUGH, Dip, Look, Zero
 from stationary.line.reach import at_inward_gates, inward_from, is_out_of_reach
+from stationary.numbers.arithmetic import many_digits
 from stationary.panels.pieces import Samples
 from stationary.process.diffusion import Diffusion
-
-__all__ = ["EndlessZerosError", "dips_of_variance", "without_endless_zeros", "zeros_of_variance"]
-
-Array = NDArray[Any]
 
 SAMPLES = 20  # per panel of the scan
 MOST_PER_RUN = 96  # points of a run of zeros that are tried again in many digits

@@ -19,8 +19,6 @@ import numpy as np
 
 from stationary.errors import LandscapeError
 
-__all__ = ["DOUBLE", "Arithmetic", "many_digits"]
-
 GUARD_DIGITS = 10
 SPARE_BITS = 8  # an elementary function of an exact argument loses two or three
 LARGEST_EXPONENT_BITS = 1024  # |x| beyond 2^1024: exp(x) would need numbers that fill the memory

@@ -7,22 +7,10 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.elementary import FLOAT, arithmetic_of, as_array
-
-__all__ = [
-    "NEXT_TO_AN_END",
-    "Rule",
-    "chebyshev_sum",
-    "derived",
-    "nodes_of",
-    "rule",
-    "rule_of",
-]
-
-Array = NDArray[Any]
 
 NEXT_TO_AN_END = 450.0  # roundings; 1e-13 of a panel of doubles
 FEW_POINTS = 90  # below this, cos(k arccos t) costs fewer NumPy calls than Clenshaw's loop

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 from flint import arb, arb_mat, arb_poly
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.numbers.digit_array import (
     DigitArray,
     boxed,
@@ -28,9 +28,6 @@ from stationary.numbers.digit_array import (
     raw_of,
 )
 
-__all__ = ["functions"]
-
-Array = NDArray[Any]
 Scalar = Callable[..., Any]
 
 WITHOUT_END = 1 << 40  # bits: sums are exact, whatever they take

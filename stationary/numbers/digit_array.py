@@ -23,11 +23,8 @@ import numpy as np
 from flint import arb
 from mpmath.libmp import from_man_exp
 from numpy.lib.mixins import NDArrayOperatorsMixin
-from numpy.typing import NDArray
 
-__all__ = ["DigitArray", "boxed", "centres", "digits", "entered", "left", "precision", "raw_of"]
-
-Array = NDArray[Any]
+from stationary.aliases import Array
 
 _lock = threading.Lock()
 _from_doubles: Any = np.frompyfunc(arb, 1, 1)

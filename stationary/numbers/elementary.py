@@ -13,38 +13,9 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
-
-__all__ = [
-    "Array",
-    "arithmetic_of",
-    "as_array",
-    "compact",
-    "converted",
-    "depth_of",
-    "exact_sum",
-    "exp",
-    "expm1",
-    "finite",
-    "infinite",
-    "log",
-    "log1p",
-    "logaddexp",
-    "logaddexp_at",
-    "logcumsumexp",
-    "logsumexp",
-    "magnitude",
-    "number",
-    "smallest_of",
-    "spacing",
-    "sqrt",
-    "to_float",
-    "zeros",
-]
-
-Array = NDArray[Any]
 
 FLOAT = np.dtype(float)
 # Where arrays are unpickled, too, their doubles are of this very type.

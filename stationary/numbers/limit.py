@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["limit", "remainder"]
-
 
 def limit(values: Sequence[Any], orders: Sequence[float] = (2.0,)) -> tuple[Any, Any]:
     """What the last of some values, each with steps half as wide, leads to, and its error.

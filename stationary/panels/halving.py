@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["halved"]
+from stationary.aliases import Array
 
-Array = NDArray[Any]
 Judgement = tuple[tuple[Array, ...], Array, Array, tuple[Array, ...]]
 
 

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.numbers.chebyshev import Rule, chebyshev_sum, derived, nodes_of
 from stationary.numbers.elementary import as_array
 from stationary.panels.pieces import Panels, sums_between, without_ripples
 from stationary.panels.roots import sign_changes
-
-__all__ = ["INSIGNIFICANT", "PiecewiseLog"]
-
-Array = NDArray[Any]
 
 INSIGNIFICANT = 1e-9  # a jump below this, relative, is none
 

@@ -20,8 +20,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import (
     NEXT_TO_AN_END,
@@ -33,9 +33,6 @@ from stationary.numbers.chebyshev import (
 from stationary.numbers.elementary import FLOAT, arithmetic_of, as_array, exact_sum, spacing
 from stationary.panels.halving import halved
 
-__all__ = ["Panels", "Samples", "sample", "sums_between", "without_ripples"]
-
-Array = NDArray[Any]
 Floor = Callable[[Array, tuple[Array, ...], tuple[Array, ...]], tuple[Array, ...]]
 
 FINE = 1e-6  # of a panel

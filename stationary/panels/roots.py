@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import chebyshev_sum, derived, rule, rule_of
 from stationary.numbers.elementary import (
@@ -20,10 +19,6 @@ from stationary.numbers.elementary import (
     to_float,
 )
 from stationary.panels.pieces import Panels
-
-__all__ = ["SignChanges", "find_roots", "sign_changes"]
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,19 +9,14 @@ from __future__ import annotations
 
 import math
 from itertools import product
-from typing import Any
 
 import numpy as np
 from numpy.polynomial import hermite_e
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.plane.density import Density
 from stationary.plane.mesh import basis
 from stationary.process.plane import PlaneDiffusion
-
-__all__ = ["balanced"]
-
-Array = NDArray[Any]
 
 ORDER = 8  # functions of each coordinate; those of both together are of a lower order
 CHUNK = 20_000  # points at once

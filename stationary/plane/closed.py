@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import solve_continuous_lyapunov
 from scipy.special import log_ndtr, ndtr
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError, Status
 from stationary.plane.density import Density, Region, Solved, log_sum
 from stationary.plane.local import Equilibrium, described
 from stationary.plane.marginal import Marginal, normal
 from stationary.plane.mesh import Mesh, basis, gauss
 from stationary.process.plane import Box, PlaneDiffusion, probes
-
-__all__ = ["Gaussian", "integrated", "linear"]
-
-Array = NDArray[Any]
 
 DEGREE = 16
 FIRST, MOST = 8, 40_000  # rectangles for each direction, and in all

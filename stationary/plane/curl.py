@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import minimum_filter
 
+from stationary.aliases import Array
 from stationary.plane.density import Density
 from stationary.process.plane import Box, Fields, PlaneDiffusion, point_text
-
-__all__ = ["Circulation", "Curl", "Noise", "curl_test"]
-
-Array = NDArray[Any]
 
 GRID = 24  # points for each direction at which the curl and the noise are looked at
 ROUNDING = 1e-9  # of the derivatives of A, which the curl is a difference of

@@ -8,15 +8,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.plane.marginal import Marginal, marginal_of
 from stationary.plane.mesh import Mesh, basis, gauss, tensor
 from stationary.process.plane import Box
 
-__all__ = ["Density", "Panels", "Region"]
-
-Array = NDArray[Any]
 Predicate = Callable[[Array], Array]  # points (2, M) -> truth values
 Region = Box | Predicate | None
 

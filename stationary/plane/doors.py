@@ -15,8 +15,6 @@ from stationary.states.solve import end_state as on_a_line
 if TYPE_CHECKING:
     from stationary.plane.local import Equilibrium
 
-__all__ = ["end_state", "equilibria", "mean_exit_time"]
-
 
 def end_state(
     process: Any, initial: Any = None, *, digits: int | None = None, regularise: float | None = None

@@ -14,17 +14,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 from scipy.sparse.linalg import splu
 
+from stationary.aliases import Array
 from stationary.errors import ConvergenceError
 from stationary.plane.mesh import Mesh, basis, gauss
 from stationary.process.plane import Fields, PlaneDiffusion
-
-__all__ = ["Coefficients", "Condensed", "Guess", "assembled", "blocks_of", "solve"]
-
-Array = NDArray[Any]
 
 DEGREE = 8
 RULE = DEGREE + 3  # Gauss points for each direction

@@ -11,8 +11,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError
 from stationary.plane.elements import DEGREE, Coefficients, Condensed, Guess, blocks_of
 from stationary.plane.exit_region import times_in_region
@@ -22,10 +22,6 @@ from stationary.plane.rough import found_on_grid
 from stationary.plane.spectral import CUT, tails
 from stationary.process.plane import Box, PlaneDiffusion, box_text, point_text, rectangle
 from stationary.states.estimate import Estimate
-
-__all__ = ["exit_time"]
-
-Array = NDArray[Any]
 
 FIRST, MOST = 8, 1200  # rectangles for each direction at first, and in all
 RESOLVED = 1e-10  # of the largest time

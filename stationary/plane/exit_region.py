@@ -7,20 +7,16 @@ the neighbour leaves the region, so that the answer is right to the second order
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import label, map_coordinates
 from scipy.sparse import csc_array
 from scipy.sparse.linalg import splu
 
+from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError
 from stationary.process.plane import Box, PlaneDiffusion, box_text, point_text
 
-__all__ = ["times_in_region"]
-
-Array = NDArray[Any]
 Predicate = Callable[[Array], Array]
 
 POINTS = (97, 193)  # for each direction

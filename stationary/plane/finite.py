@@ -12,18 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array, eye_array
 from scipy.sparse.linalg import splu
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.plane.state import PlaneState
 from stationary.process.stepping import Stepper
 from stationary.result import Result
-
-__all__ = ["Measured", "PlaneCheck", "plane_check"]
-
-Array = NDArray[Any]
 
 POINTS = (72, 56)  # of the grid, for each direction: fine and coarse
 STENCIL = 6  # points for each direction among which is shared

@@ -8,18 +8,14 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 from scipy.linalg import solve_continuous_lyapunov
 from scipy.ndimage import binary_dilation, distance_transform_cdt, label, maximum_position
 from scipy.spatial import cKDTree
 
+from stationary.aliases import Array
 from stationary.plane.local import Equilibrium
 from stationary.process.plane import Box, PlaneDiffusion
-
-__all__ = ["Borders", "Flow", "followed"]
-
-Array = NDArray[Any]
 
 STEPS = 4000
 SHELLS = 12

@@ -5,17 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import solve_continuous_lyapunov
 
+from stationary.aliases import Array
 from stationary.process.plane import Box, Fields, PlaneDiffusion, point_text
-
-__all__ = ["Equilibrium", "curvature", "equilibria_of"]
-
-Array = NDArray[Any]
 
 SEEDS = 16  # for each direction of a plane, from which zeros of the drift are looked for
 NEWTON = 60

@@ -9,15 +9,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.distribution import Distribution, Grid
 from stationary.errors import LandscapeError
 from stationary.plane.mesh import basis, gauss
-
-__all__ = ["NEARLY", "Marginal", "marginal_of", "normal"]
-
-Array = NDArray[Any]
 
 DEGREE = 12
 NEARLY = 0.02  # a moment of an order above the tail's exponent less this is taken to be infinite

@@ -13,12 +13,9 @@ from typing import Any
 
 import numpy as np
 from numpy.polynomial import legendre
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-__all__ = ["Basis", "Mesh", "basis"]
-
-Array = NDArray[Any]
+from stationary.aliases import Array
 
 
 @dataclass(frozen=True, eq=False)

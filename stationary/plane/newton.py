@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import ConvergenceError
 from stationary.plane.density import Density, Solved
 from stationary.plane.elements import DEGREE, Coefficients, Condensed, Guess, assembled
@@ -26,10 +26,6 @@ from stationary.plane.mesh import Mesh, basis, gauss
 from stationary.plane.rough import found_on_grid
 from stationary.plane.spectral import CUT, spectral
 from stationary.process.plane import Box, PlaneDiffusion
-
-__all__ = ["low_noise"]
-
-Array = NDArray[Any]
 
 FINE, COARSE = 21, 14  # rectangles for each direction, about
 STEPS = 30

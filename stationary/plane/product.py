@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError, Status
 from stationary.plane.density import Density, Region
 from stationary.plane.local import Equilibrium, described, finite_box
@@ -20,10 +20,6 @@ from stationary.process.diffusion import Diffusion
 from stationary.process.plane import PlaneDiffusion
 from stationary.states.distribution import EndState
 from stationary.states.solve import end_state
-
-__all__ = ["Product", "product"]
-
-Array = NDArray[Any]
 
 DEGREE = 16
 LEFT_OUT = 1e-15  # of the probability, at each end

@@ -13,18 +13,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csc_array
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
 
+from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError
 from stationary.plane.local import Equilibrium, sides_of
 from stationary.process.plane import Box, PlaneDiffusion, box_text
-
-__all__ = ["Rough", "found_on_grid"]
-
-Array = NDArray[Any]
 
 POINTS = 64  # of the grid, for each direction
 # Cells that one move by the noise, and one by the drift, spans: interpolation adds a sixth of a

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.errors import ConvergenceError, LandscapeError, Status
 from stationary.plane import closed
@@ -24,10 +22,6 @@ from stationary.plane.state import PlaneState
 from stationary.plane.tails import FARTHEST, Chart, Stretched
 from stationary.process.plane import Box, PlaneDiffusion, box_text, point_text
 from stationary.process.plane_landscape import PlaneLandscape
-
-__all__ = ["plane_end_state"]
-
-Array = NDArray[Any]
 
 ENOUGH = 1e-6  # of the peak: an error above this is told as not converged
 WORST = 1e-2  # of the peak: above this it is no answer

@@ -4,23 +4,18 @@ nothing; and how far its answer moves with the degree, the cut and the box."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.polynomial.chebyshev import chebvander2d
-from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from stationary.aliases import Array
 from stationary.plane.density import Density, Solved
 from stationary.plane.elements import DEGREE, Coefficients, Guess, solve
 from stationary.plane.mesh import Mesh, basis
 from stationary.plane.rough import Rough
 from stationary.process.plane import Box, PlaneDiffusion
-
-__all__ = ["CUT", "Solved", "spectral", "tails"]
-
-Array = NDArray[Any]
 
 CUT = 36.0  # rectangles are dropped where P is below e^-CUT of its peak; e^-30 is compared with it
 FIRST = 10  # rectangles for each direction at first

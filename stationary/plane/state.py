@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError, Status
 from stationary.plane.curl import Circulation, Curl, circulation
 from stationary.plane.density import Region
@@ -18,10 +18,6 @@ from stationary.plane.local import Equilibrium, curvature
 from stationary.process.plane import Box, PlaneDiffusion, point_text, rectangle
 from stationary.process.plane_landscape import PlaneLandscape
 from stationary.result import Result
-
-__all__ = ["Metric", "PlaneBasin", "PlaneState"]
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

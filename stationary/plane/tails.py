@@ -12,17 +12,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.plane.density import Density, Region, moments_of
 from stationary.plane.local import Equilibrium
 from stationary.plane.marginal import Marginal, marginal_of
 from stationary.plane.mesh import basis
 from stationary.process.plane import Box, Fields, PlaneDiffusion
-
-__all__ = ["Chart", "Stretched"]
-
-Array = NDArray[Any]
 
 FARTHEST = 120.0  # of y: x beyond 10^52 is no place
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import solve_continuous_lyapunov
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.plane.flow import followed
 from stationary.plane.local import Equilibrium
@@ -23,10 +23,6 @@ from stationary.plane.solve import plane_end_state
 from stationary.plane.state import PlaneState
 from stationary.process.plane import PlaneDiffusion
 from stationary.result import Result
-
-__all__ = ["DIRECTIONS", "PlaneWidthBias", "plane_width_bias"]
-
-Array = NDArray[Any]
 
 DIRECTIONS = {"both": (True, True), "first": (True, False), "second": (False, True)}
 

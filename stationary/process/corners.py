@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["corners"]
-
-Array = NDArray[Any]
+from stationary.aliases import Array
 
 SCAN = 2049  # points
 MOST = 512  # corners: with more of them the panels between are left to the sampling

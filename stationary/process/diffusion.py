@@ -13,10 +13,10 @@ from dataclasses import KW_ONLY, InitVar, dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array, Function
 from stationary.errors import LandscapeError
-from stationary.functions.evaluation import DOUBLE, Arithmetic, evaluate
+from stationary.functions.evaluation import evaluate
 from stationary.functions.given import (
     Boundary,
     checked_boundaries,
@@ -28,17 +28,13 @@ from stationary.functions.given import (
 from stationary.functions.parameters import Parameters, handed_over
 from stationary.functions.rounding import Rounding
 from stationary.functions.written import probe_points
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.process.forms import Convention, settled
 from stationary.process.initial import Initial
 from stationary.process.known import Bounds
 from stationary.process.sample import Sample
 from stationary.process.spaces import BySpace
 from stationary.result import Data
-
-__all__ = ["DEAR", "Convention", "Diffusion"]
-
-Array = NDArray[Any]
-Function = Callable[[Any], Any]
 
 DEAR = 2000  # datapoints times points, each of which takes 20 us or more in many digits
 LARGEST = 1e300  # of drift and variance: sums of 2 f stay within doubles

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 from typing import Any
@@ -15,10 +15,6 @@ from stationary.functions.evaluation import derivative
 from stationary.functions.given import interval, number
 from stationary.functions.source_lines import WAY_OUT
 from stationary.functions.written import Written, probe_points
-
-__all__ = ["Convention", "settled", "slow_note"]
-
-Function = Callable[[Any], Any]
 
 
 class Convention(Enum):

@@ -22,16 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.distribution import Distribution, Grid, pointwise
 from stationary.errors import LandscapeError
 from stationary.process.laws import Normal, Truncated, Uniform
 from stationary.process.starts import Source, located, nowhere, place, understood
 
-__all__ = ["Initial"]
-
-Array = NDArray[Any]
 Function = Callable[[Array], Array]
 
 CHUNK = 2**16  # points per call of a function

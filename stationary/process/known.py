@@ -12,17 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array, Function
 from stationary.errors import LandscapeError
-from stationary.functions.evaluation import DOUBLE, Arithmetic, evaluate
+from stationary.functions.evaluation import evaluate
 from stationary.functions.tape.running import Moments
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.process.sample import Sample
 
-__all__ = ["SPREAD", "Bounds", "KnownGradients", "KnownMoments"]
-
-Array = NDArray[Any]
-Function = Callable[[Any], Any]
 # Errors of interpolation between different knots are of either sign: with twice the root of the
 # sum of their squares, 1 of 40 slices of networks was off by 1.6 times what was claimed.
 SPREAD = 3.0

@@ -18,16 +18,16 @@ References
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array, Function
 from stationary.errors import LandscapeError
-from stationary.functions.evaluation import DOUBLE, Arithmetic, evaluate
+from stationary.functions.evaluation import evaluate
 from stationary.functions.given import (
     checked_boundaries,
     checked_breakpoints,
@@ -36,6 +36,7 @@ from stationary.functions.given import (
 )
 from stationary.functions.parameters import handed_over
 from stationary.functions.written import Written, probe_points
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.process.corners import corners
 from stationary.process.diffusion import Diffusion
 from stationary.process.forms import Convention, slow_note
@@ -47,11 +48,6 @@ from stationary.process.optimiser import SIGN, StepRule, checked_number, checked
 from stationary.process.sample import GradientSample
 from stationary.process.settings import Settings
 from stationary.process.spaces import BySpace
-
-__all__ = ["Landscape"]
-
-Array = NDArray[Any]
-Function = Callable[[Any], Any]
 
 CHUNK = 2**18  # doubles per array while the datapoints are visited: 2 MiB, and fits the cache
 MANY = 2000  # datapoints from which a scan of the domain is coarser, to stay affordable

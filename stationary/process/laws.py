@@ -17,11 +17,9 @@ from functools import cached_property, lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["Given", "Law", "Normal", "Truncated", "Uniform"]
+from stationary.aliases import Array
 
-Array = NDArray[Any]
 Function = Callable[[Array], Array]
 
 NODES = 16

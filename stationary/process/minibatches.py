@@ -11,14 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["Minibatches", "how_many", "minibatches"]
-
-Array = NDArray[Any]
+from stationary.aliases import Array
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from stationary.functions.evaluation import DOUBLE, Arithmetic, composed, evaluate, many_digits
+from stationary.aliases import Array, Function
+from stationary.functions.evaluation import composed, evaluate
 from stationary.functions.tape.recording import record
 from stationary.functions.tape.running import (
     Moments,
@@ -24,14 +24,10 @@ from stationary.functions.tape.running import (
     rows_of,
 )
 from stationary.functions.taylor import Taylor
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
 from stationary.numbers.elementary import arithmetic_of, magnitude
 from stationary.process.minibatches import Minibatches
 from stationary.process.optimiser import StepRule
-
-__all__ = ["GradientMoments", "Tapes"]
-
-Array = NDArray[Any]
-Function = Callable[[Any], Any]
 
 CHUNK = 2**18  # gradients by series at a time: 2 MiB in doubles
 SPARE_DIGITS = 1  # that a difference of gradients may lose: those of the guard are spoken for

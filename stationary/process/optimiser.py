@@ -19,14 +19,10 @@ from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.given import ALIKE, number
-
-__all__ = ["SIGN", "StepRule", "checked_number", "checked_optimiser"]
-
-Array = NDArray[Any]
 
 SIGN = "sign"
 SAME_THING = {"signsgd": SIGN, "sgd": "sgd", SIGN: SIGN}

@@ -13,8 +13,6 @@ from stationary.process.landscape import Landscape
 from stationary.process.plane import PlaneDiffusion
 from stationary.process.stepping import Stepper
 
-__all__ = ["phase_space"]
-
 
 def phase_space(landscape: Landscape) -> PlaneDiffusion:
     """The process (w, v) of SGD with momentum: v <- momentum v - T g, w <- w + v.

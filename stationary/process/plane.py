@@ -14,8 +14,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError, NotDifferentiableError
 from stationary.functions.given import interval, named, number
 from stationary.functions.jets import Jet, differenced, jet
@@ -25,9 +25,6 @@ from stationary.process.forms import Convention
 from stationary.process.stepping import Stepper
 from stationary.result import Data
 
-__all__ = ["Box", "Fields", "Kinetic", "PlaneDiffusion", "dimensions_of", "domain_of", "only_ito"]
-
-Array = NDArray[Any]
 Box = tuple[tuple[float, float], ...]
 
 

@@ -12,8 +12,8 @@ from itertools import combinations_with_replacement
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError, NotDifferentiableError
 from stationary.functions.given import named
 from stationary.functions.jets import Jet, differenced, jet
@@ -30,10 +30,6 @@ from stationary.process.plane import (
 )
 from stationary.process.settings import Settings
 from stationary.process.stepping import Stepper
-
-__all__ = ["PlaneLandscape"]
-
-Array = NDArray[Any]
 
 CHUNK = 2**21  # numbers in all series of a chunk of points: 16 MiB
 

@@ -7,8 +7,6 @@ import select
 import stat
 from pathlib import Path
 
-__all__ = ["read_bounded"]
-
 
 def read_bounded(path: Path, *, most: int = 2**30, patience: float = 5.0) -> bytes:
     """The bytes of a file, or of a pipe that is being written to.

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError
-
-__all__ = ["GradientSample", "Sample"]
-
-Array = NDArray[Any]
 
 BLOCK = 2**22  # gradients at a time: 32 MiB
 

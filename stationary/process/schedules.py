@@ -19,15 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError, UserFunctionError
 from stationary.functions.evaluation import explained
 from stationary.functions.given import ALIKE, number, typed
 
-__all__ = ["Schedule"]
-
-Array = NDArray[Any]
 Shape = Callable[..., Array]
 
 MOST_STEPS = 10**7  # 80 MB of learning rates

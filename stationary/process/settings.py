@@ -18,8 +18,6 @@ from stationary.process.optimiser import StepRule, checked_number
 from stationary.process.schedules import Schedule
 from stationary.result import Data
 
-__all__ = ["Settings"]
-
 MOST_BATCHES = 4096  # that are gone through one by one where a step is not linear in the gradients
 
 

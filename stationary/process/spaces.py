@@ -8,8 +8,6 @@ from stationary.errors import LandscapeError
 from stationary.process.plane import PlaneDiffusion, dimensions_of
 from stationary.process.plane_landscape import PlaneLandscape
 
-__all__ = ["BySpace"]
-
 
 class BySpace(type):
     """Makes `Diffusion(..., domain=((-2, 2), (-1, 3)))` and `Landscape(..., weights=2)` what they

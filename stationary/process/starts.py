@@ -15,16 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.given import number, typed
 from stationary.process.laws import Given, Law, Normal, Uniform
 from stationary.process.reading import read_bounded
-
-__all__ = ["Source", "located", "nowhere", "place", "read_samples", "understood"]
-
-Array = NDArray[Any]
 
 DIGITS = 17  # that a double holds; a point written with more is kept exactly
 MOST_STATES = 10_000  # of a discrete distribution that is not on a lattice

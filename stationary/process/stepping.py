@@ -8,13 +8,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.process.minibatches import how_many, minibatches
-
-__all__ = ["Stepper"]
-
-Array = NDArray[Any]
 
 MOST = 512  # minibatches that are gone through one by one
 

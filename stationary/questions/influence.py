@@ -25,13 +25,13 @@ from functools import cached_property
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.numbers.arithmetic import DOUBLE
-from stationary.numbers.elementary import Array
 from stationary.process.landscape import Landscape
 from stationary.process.sample import Sample
 from stationary.result import Result
-from stationary.states.basins import Basin
+from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 
 ORDER = 8  # Gauss nodes on a panel

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from stationary.analysis import Analysis
-from stationary.states.basins import Basin
+from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.states.peaks import Peak, peaks_of
 from stationary.wording import (

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.checking.verdict import Check
-from stationary.numbers.elementary import Array
 from stationary.sgd import COMPARED, SETTLED
 from stationary.show.drawing import BLUE, GREY, INK, RED, Axes, Sheet, add_legend
 from stationary.show.layout import Line, Report, picked, report, tabulated

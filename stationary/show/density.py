@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.errors import Status
-from stationary.numbers.elementary import Array
 from stationary.show.drawing import (
     GREY,
     INK,
@@ -25,7 +25,7 @@ from stationary.show.drawing import (
 from stationary.show.marks import finish_axes
 from stationary.show.outcomes import outcome_colour
 from stationary.show.view import Part, View, Zoom, asked, mass_label, rest_of
-from stationary.states.basins import Basin
+from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.weight.modes import modes_of
 

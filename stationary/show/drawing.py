@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError
-from stationary.numbers.elementary import Array
 from stationary.show.files import FIGURES, probe, unwritable, write
 
 Axes = Any  # those of matplotlib, which nothing imports before something is drawn

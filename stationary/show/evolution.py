@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.evolution.evolution import Evolution
-from stationary.numbers.elementary import Array
 from stationary.show.drawing import BLUE, GREY, INK, RED, Axes, Sheet, add_legend, symbol_of
 from stationary.show.layout import Line, Report, picked, report, tabulated
 from stationary.wording import capital, error_text, time_text, to_error

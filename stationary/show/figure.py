@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.analysis import Analysis
 from stationary.errors import LandscapeError
-from stationary.numbers.elementary import Array, to_float
+from stationary.numbers.elementary import to_float
 from stationary.process.landscape import Landscape
 from stationary.show.density import draw_density, draw_zoom
 from stationary.show.drawing import (

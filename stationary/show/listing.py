@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.analysis import Analysis
 from stationary.errors import LandscapeError
-from stationary.line.partition import Side, SingularPoint
+from stationary.line.junction import Side, SingularPoint
 from stationary.numbers.arithmetic import DOUBLE
-from stationary.numbers.elementary import Array, spacing, to_float
+from stationary.numbers.elementary import spacing, to_float
 from stationary.sgd import SETTLED, FiniteStep, SgdBasin
 from stationary.show.layout import picked
-from stationary.states.basins import Basin
+from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.states.peaks import peaks_of
 from stationary.weight.moments import entropy

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from stationary.line.partition import SingularPoint
-from stationary.numbers.elementary import Array
+from stationary.aliases import Array
+from stationary.line.junction import SingularPoint
 from stationary.show.drawing import GREY, INK, RED, Axes, symbol_of
 from stationary.show.view import View
 from stationary.states.distribution import EndState

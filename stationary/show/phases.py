@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.errors import StationaryError
-from stationary.numbers.elementary import Array
 from stationary.questions.sweeps.sweep import Sweep
 from stationary.show.drawing import (
     GREY,

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.errors import Status
-from stationary.numbers.elementary import Array
 from stationary.plane.state import PlaneBasin, PlaneState
 from stationary.process.plane import point_text
 from stationary.process.plane_landscape import PlaneLandscape

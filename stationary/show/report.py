@@ -17,7 +17,7 @@ from stationary.show.headline import after, chain_text, headline
 from stationary.show.influence import errors_of
 from stationary.show.layout import WIDTH, Line, Report, first_of, report, tabulated
 from stationary.show.listing import hitting, in_full, moments, quantiles
-from stationary.states.basins import Basin
+from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.states.peaks import peaks_of
 from stationary.wording import (

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from stationary.numbers.elementary import Array, converted, logsumexp, to_float
-from stationary.states.basins import Basin
+from stationary.aliases import Array
+from stationary.numbers.elementary import converted, logsumexp, to_float
+from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.states.mixture import log_shares
 from stationary.weight.component import Component

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError
 from stationary.functions.given import Boundary
 from stationary.process.diffusion import Diffusion
@@ -31,9 +31,6 @@ from stationary.simulation.streams import Moments, Observation, Record, Watch
 from stationary.simulation.walkers import SdeStepper, Walls
 from stationary.sources.loading import PREFIX, load
 
-__all__ = ["Block", "Crew", "Outcome", "Plan", "advance"]
-
-Array = NDArray[Any]
 ESCAPED = 2  # the fate of a walker: 0 on its way, -1 or 1 absorbed at an end, 2 escaped
 
 

@@ -9,27 +9,17 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.evaluation import evaluate
 from stationary.functions.given import Boundary, number
-from stationary.process.diffusion import Convention, Diffusion
+from stationary.process.diffusion import Diffusion
+from stationary.process.forms import Convention
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.simulation.terrain import Terrain
 
-__all__ = [
-    "edges_from",
-    "ends_of",
-    "is_milstein",
-    "seeds_from",
-    "starting_positions",
-    "time_step",
-    "variable_of",
-]
-
-Array = NDArray[Any]
 Process = Landscape | Diffusion
 
 WALKERS = 1000  # if nothing is said

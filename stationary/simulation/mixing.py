@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.simulation.streams import Record, Watch, potential_scale_reduction, reduction, total
-
-__all__ = ["agree", "halves_of", "reasons_against", "split_r_hat"]
-
-Array = NDArray[Any]
 
 LARGEST_R_HAT = 1.05
 CONFINED_R_HAT = 1.25  # above it walkers differ by more than slow wandering explains

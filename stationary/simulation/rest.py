@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.simulation.mixing import STILL
-
-__all__ = ["Rests"]
-
-Array = NDArray[Any]
 
 RESTED = 64  # steps without a move after which a walker may have come to rest
 ASIDE = 1e-6  # of the scale: where drift and variance are looked at beside a walker that stands

@@ -8,16 +8,12 @@ from enum import Enum
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.cells import Cells
 from stationary.errors import LandscapeError
 from stationary.result import Result
 from stationary.wording import measured
-
-__all__ = ["Ending", "Simulation"]
-
-Array = NDArray[Any]
 
 
 class Ending(Enum):

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import ConvergenceError
 from stationary.functions.given import Boundary
 from stationary.process.diffusion import Diffusion
@@ -31,10 +31,6 @@ from stationary.simulation.streams import Estimate, Moments, Record, Watch, esti
 from stationary.simulation.tabulated import TOLERANCE
 from stationary.simulation.terrain import survey_terrain
 from stationary.simulation.walkers import Walls
-
-__all__ = ["Run"]
-
-Array = NDArray[Any]
 
 BLOCK = 12288  # walkers of a diffusion: an array of them, 96 KiB, fits the cache
 FAR = 1e12  # times the scale: a walker beyond this has escaped

@@ -12,17 +12,14 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.functions.evaluation import evaluate
 from stationary.functions.tape.plan import Plan
 from stationary.process.landscape import Landscape
 from stationary.process.optimiser import StepRule
 from stationary.simulation.tabulated import table_of
 
-__all__ = ["SgdStepper", "block_size", "gradients_per_step", "reads_tables"]
-
-Array = NDArray[Any]
 Generator = np.random.Generator
 
 CACHED = 2**13  # doubles in an array: 64 KiB, so that the few of a plan stay in the cache

@@ -14,7 +14,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stationary.errors import LandscapeError
 from stationary.functions.given import number
@@ -26,10 +25,6 @@ from stationary.simulation.departure import edges_from
 from stationary.simulation.result import Simulation
 from stationary.simulation.run import Run
 from stationary.sources.loading import as_process
-
-__all__ = ["simulate"]
-
-Array = NDArray[Any]
 
 STEPS = 10_000
 MOST_WALKERS = 10**7

@@ -15,11 +15,8 @@ from operator import add
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["Estimate", "Moments", "Observation", "Record", "Watch", "estimate", "joined", "total"]
-
-Array = NDArray[Any]
+from stationary.aliases import Array
 
 FEW = 6  # basins that are gone through one by one
 GROUPS = 64  # of walkers, for the standard errors of the histogram

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.process.landscape import Landscape
 from stationary.simulation.terrain import survey_terrain
-
-__all__ = ["TOLERANCE", "Table", "table_of"]
-
-Array = NDArray[Any]
 
 TOLERANCE = 1e-9  # of the largest gradient of each datapoint, far below what walkers can show
 FEWEST = 16  # datapoints, from which on all their gradients cost more than a look into a table

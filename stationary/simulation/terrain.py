@@ -8,18 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.functions.given import Boundary
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
-
-__all__ = ["Terrain", "survey_terrain"]
-
-Array = NDArray[Any]
 
 POINTS, FEWEST = 2049, 129
 AFFORDABLE = 2**21  # gradients in the scan

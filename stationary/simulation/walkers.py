@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.functions.evaluation import evaluate
 from stationary.functions.given import Boundary
 from stationary.process.diffusion import Diffusion
 
-__all__ = ["SdeStepper", "Walls"]
-
-Array = NDArray[Any]
 Generator = np.random.Generator
 
 

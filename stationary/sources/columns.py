@@ -10,15 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.sources.formulas import Inline
 from stationary.sources.settings import short
-
-__all__ = ["SUFFIXES", "columns_of", "is_table"]
-
-Array = NDArray[Any]
 
 RUN = "run"  # the one column that may hold words
 SUFFIXES = (".csv", ".tsv", ".npz", ".parquet", ".pq")

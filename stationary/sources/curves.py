@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array, Function
 from stationary.functions.interpolation import Spline
 from stationary.sources.smoothing import smoothed
-
-__all__ = ["Curves"]
-
-Array = NDArray[Any]
-Function = Callable[[Any], Any]
 
 FINE = 40  # points between two knots at which curves are compared
 LEAST = 5  # values that can be smoothed

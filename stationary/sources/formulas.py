@@ -17,8 +17,6 @@ import numpy as np
 
 from stationary.errors import LandscapeError
 
-__all__ = ["Formula", "Inline", "inline"]
-
 LONGEST = 2000  # characters: what is longer is a program, and belongs into a file
 CONSTANTS = {"pi": math.pi, "e": math.e}
 FUNCTIONS = frozenset(

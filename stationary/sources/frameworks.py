@@ -15,13 +15,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError
-
-__all__ = ["Network", "network_of"]
-
-Array = NDArray[Any]
 
 COUPLED = 1e-3  # of the losses: by which those of a part of the datapoints may differ from all's
 

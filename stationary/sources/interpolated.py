@@ -12,17 +12,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.functions.evaluation import composed
 from stationary.functions.interpolation import Spline, degree_for
 from stationary.functions.taylor import Taylor
 from stationary.numbers.elementary import to_float
 from stationary.process.known import KnownGradients
-
-__all__ = ["Interpolated", "known_from"]
-
-Array = NDArray[Any]
 
 BLOCK = 2**20  # gradients that are centred at a time
 

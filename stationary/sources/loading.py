@@ -51,8 +51,6 @@ from stationary.sources.settings import (
 )
 from stationary.sources.table import table
 
-__all__ = ["ProcessLike", "any_process", "as_process", "load", "load_text", "source_text"]
-
 PLANE = (PlaneDiffusion, PlaneLandscape)
 ProcessLike = str | os.PathLike[str] | Landscape | Diffusion
 

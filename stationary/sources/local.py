@@ -8,21 +8,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.given import interval
 from stationary.process.landscape import Landscape
 from stationary.result import Result
 from stationary.sources.frameworks import Network
 from stationary.sources.slices import Line
-
-__all__ = ["Around", "Escapes"]
-
-Array = NDArray[Any]
 
 CLIMB = 8001  # points at which a barrier is looked for
 

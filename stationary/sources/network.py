@@ -16,18 +16,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.given import interval
 from stationary.functions.interpolation import Spline
 from stationary.sources.frameworks import network_of
-from stationary.sources.local import Around, Escapes
+from stationary.sources.local import Around
 from stationary.sources.slices import DEGREE, Curve, Line, Path
-
-__all__ = ["Around", "Curve", "Escapes", "Line", "around", "curve", "line"]
-
-Array = NDArray[Any]
 
 CHUNK = 4096  # datapoints that are worked on at a time
 BEYOND = 0.25  # of a chord, to which it is followed beyond its ends

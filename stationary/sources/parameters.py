@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from stationary.errors import LandscapeError
 from stationary.sources.ranges import values_from
 
-__all__ = ["pairs_from", "parameters_from"]
-
 
 def pairs_from(texts: Sequence[str], option: str = "--set") -> dict[str, str]:
     """The names and values of several NAME=VALUE."""

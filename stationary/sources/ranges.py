@@ -7,14 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.given import number
-
-__all__ = ["MOST_VALUES", "checked_values", "values_from"]
-
-Array = NDArray[Any]
 
 MOST_VALUES = 100_000
 SPACINGS = ("log", "linear")

@@ -15,24 +15,19 @@ pair of knots holds all of it; a sum with its signs would cancel and claim too l
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array, Function
 from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.evaluation import call_user_function, name_of
 from stationary.functions.given import interval, number
 from stationary.functions.rounding import UNITS
 from stationary.process.known import SPREAD, KnownGradients
 from stationary.sources.interpolated import Interpolated, known_from
-
-__all__ = ["sampled"]
-
-Array = NDArray[Any]
-Function = Callable[[Any], Any]
 
 FIRST = 13  # weights, evenly spread, before anything is known
 DEGREE = 7  # analytic functions, once resolved, are known better by splines of high degree

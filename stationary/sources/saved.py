@@ -12,8 +12,6 @@ from stationary.errors import LandscapeError
 from stationary.process.reading import read_bounded
 from stationary.result import Result
 
-__all__ = ["Saved", "read_saved"]
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Saved(Result):

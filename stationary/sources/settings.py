@@ -13,8 +13,6 @@ import numpy as np
 from stationary.errors import LandscapeError
 from stationary.functions.given import ALIKE, OPTIMISERS, way_out
 
-__all__ = ["COMMON", "KNOWN", "LANGEVIN", "LOSSES", "NOISES", "SGD", "accepted_names", "short"]
-
 LOSSES = ("losses", "gradients")
 NOISES = ("variance", "sigma", "diffusivity")
 SGD = (

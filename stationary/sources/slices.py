@@ -10,8 +10,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.given import number
 from stationary.functions.interpolation import Spline
@@ -19,10 +19,6 @@ from stationary.process.known import KnownGradients
 from stationary.process.landscape import Landscape
 from stationary.sources.frameworks import Network
 from stationary.sources.sampled import sampled
-
-__all__ = ["DEGREE", "Curve", "Line", "Path"]
-
-Array = NDArray[Any]
 
 ALIGNED = 0.95  # cosine of H u and u from which u is as good as an eigenvector
 DEGREE = 5  # of the splines that curves are

@@ -12,16 +12,10 @@ References
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.functions.interpolation import Spline
-
-__all__ = ["smoothed"]
-
-Array = NDArray[Any]
 
 
 def smoothed(x: Array, y: Array, errors: Array) -> tuple[Spline, Spline]:

@@ -15,8 +15,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.given import ALIKE
 from stationary.functions.interpolation import Spline
@@ -27,10 +27,6 @@ from stationary.result import Result
 from stationary.sources.columns import columns_of
 from stationary.sources.curves import Curves
 from stationary.sources.interpolated import Interpolated, known_from
-
-__all__ = ["Table", "table"]
-
-Array = NDArray[Any]
 
 PLACES = ("w", "x")
 OPTIONAL = ("gradient_error", "drift_error", "variance_error", "count")

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.line.ends import Anatomy
 from stationary.line.equilibria import Equilibrium
 from stationary.line.sampling import Sampling
 from stationary.numbers.chebyshev import chebyshev_sum
 from stationary.numbers.elementary import (
-    Array,
     compact,
     exp,
     log,
@@ -26,8 +26,6 @@ from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.states.merging import MIN_BARRIER, checked_barrier, merged
 from stationary.weight.component import Component
-
-__all__ = ["Basin", "basins_of", "climb_error"]
 
 
 def basins_of(state: EndState, min_barrier: float = MIN_BARRIER) -> tuple[Basin, ...]:

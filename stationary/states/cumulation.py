@@ -18,11 +18,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.line.ends import Anatomy
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import Rule, chebyshev_sum
 from stationary.numbers.elementary import (
-    Array,
     as_array,
     converted,
     depth_of,

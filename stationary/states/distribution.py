@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
+from stationary.aliases import Array
 from stationary.distribution import Distribution, Grid, pointwise
 from stationary.errors import LandscapeError, Status
 from stationary.functions.evaluation import evaluate
@@ -19,7 +20,6 @@ from stationary.line.equilibria import Equilibrium
 from stationary.line.partition import Partition
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.elementary import (
-    Array,
     compact,
     exp,
     finite,

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.line.digits import can_be_raised, checked
 from stationary.line.ends import anatomy
 from stationary.line.partition import Partition, partition
 from stationary.line.reshape import unrolled
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
-from stationary.numbers.elementary import Array, converted, exp, number
+from stationary.numbers.elementary import converted, exp, number
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape

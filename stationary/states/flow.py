@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import rule
-from stationary.numbers.elementary import Array
 from stationary.panels.pieces import sample
 from stationary.process.diffusion import Diffusion
 from stationary.states.law import Value

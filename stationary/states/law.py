@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
-from stationary.numbers.elementary import Array, arithmetic_of, converted, exp, log, logaddexp
+from stationary.numbers.elementary import arithmetic_of, converted, exp, log, logaddexp
 
 
 def chosen(where: Array, values: Any, other: Any) -> Array:

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.errors import ConvergenceError
 from stationary.line.ends import Anatomy
-from stationary.line.partition import SingularPoint
+from stationary.line.junction import SingularPoint
 from stationary.numbers.arithmetic import Arithmetic
 from stationary.numbers.elementary import (
-    Array,
     arithmetic_of,
     converted,
     exp,

@@ -22,11 +22,12 @@ from typing import Any
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.line.feller import Feller
 from stationary.line.junction import Behaviour, Side, SingularPoint
 from stationary.line.partition import Partition
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
-from stationary.numbers.elementary import Array, arithmetic_of, compact, converted, exp, to_float
+from stationary.numbers.elementary import arithmetic_of, compact, converted, exp, to_float
 from stationary.result import Data
 from stationary.states.flow import travel_times
 from stationary.states.law import Law, Value, filled

@@ -24,21 +24,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.line.ends import Anatomy, anatomy
 from stationary.line.reshape import focused
 from stationary.line.sampling import sampling
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import chebyshev_sum
-from stationary.numbers.elementary import (
-    Array,
-    compact,
-    converted,
-    exp,
-    log,
-    log1p,
-    number,
-    to_float,
-)
+from stationary.numbers.elementary import compact, converted, exp, log, log1p, number, to_float
 from stationary.states.cumulation import (
     Cumulated,
     DivergesError,

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from stationary.numbers.elementary import Array, expm1, infinite, log, logaddexp, number
+from stationary.aliases import Array
+from stationary.numbers.elementary import expm1, infinite, log, logaddexp, number
 from stationary.states.scales import Log, Mesh
 from stationary.weight.tail import Tail
 

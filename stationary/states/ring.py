@@ -22,18 +22,20 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError, UserFunctionError
 from stationary.functions.evaluation import evaluate
 from stationary.line.ends import Anatomy, anatomy
 from stationary.line.equilibria import Equilibrium
-from stationary.line.partition import Behaviour, Partition, Side
+from stationary.line.junction import Behaviour, Side
+from stationary.line.partition import Partition
 from stationary.line.reshape import focused
 from stationary.line.sampled import NODES, VanishingVarianceError
 from stationary.line.sampling import Sampling, sampling
 from stationary.line.vanishing import zeros_of_variance
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import rule
-from stationary.numbers.elementary import Array, logaddexp, logsumexp
+from stationary.numbers.elementary import logaddexp, logsumexp
 from stationary.process.diffusion import Diffusion
 from stationary.states.cumulation import ROUNDS, Cumulated, UnresolvedError, cumulated, resolved
 from stationary.states.network import Group, Network, Outcome

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.line.chart import Chart
 from stationary.line.digits import ACCURACY
 from stationary.line.ends import Anatomy
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
 from stationary.numbers.chebyshev import Rule, chebyshev_sum, nodes_of, rule
 from stationary.numbers.elementary import (
-    Array,
     as_array,
     converted,
     depth_of,

@@ -13,7 +13,8 @@ from stationary.errors import LandscapeError, Status
 from stationary.line.digits import MOST, arithmetic_for, can_be_raised, checked
 from stationary.line.ends import Anatomy, End, anatomy
 from stationary.line.feller import Feller
-from stationary.line.partition import Behaviour, Partition, partition
+from stationary.line.junction import Behaviour
+from stationary.line.partition import Partition, partition
 from stationary.line.sampling import Sampling, sampling
 from stationary.line.vanishing import zeros_of_variance
 from stationary.numbers.arithmetic import DOUBLE, many_digits

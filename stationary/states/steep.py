@@ -15,18 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import Rule, chebyshev_sum, derived, rule
-from stationary.numbers.elementary import (
-    Array,
-    as_array,
-    depth_of,
-    exp,
-    log,
-    logaddexp,
-    number,
-    to_float,
-)
+from stationary.numbers.elementary import as_array, depth_of, exp, log, logaddexp, number, to_float
 from stationary.panels.roots import find_roots
 from stationary.states.scales import SUDDEN
 

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.line.ends import Anatomy
 from stationary.line.reshape import focused
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import Rule, rule
 from stationary.numbers.elementary import (
-    Array,
     as_array,
     converted,
     depth_of,

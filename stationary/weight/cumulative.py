@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.numbers.chebyshev import chebyshev_sum, nodes_of, rule_of
 from stationary.numbers.elementary import (
-    Array,
     arithmetic_of,
     as_array,
     depth_of,

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.line.sampled import nodes_in
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import Rule, chebyshev_sum, nodes_of, rule
 from stationary.numbers.elementary import (
-    Array,
     arithmetic_of,
     as_array,
     depth_of,

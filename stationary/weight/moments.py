@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import nodes_of, rule
-from stationary.numbers.elementary import Array, as_array, exp, finite, log, number, spacing
+from stationary.numbers.elementary import as_array, exp, finite, log, number, spacing
 from stationary.panels.halving import halved
 from stationary.weight.component import Component
 from stationary.weight.mesh import Mesh

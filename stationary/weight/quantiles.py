@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from stationary.numbers.elementary import Array, depth_of, exp, log, log1p
+from stationary.aliases import Array
+from stationary.numbers.elementary import depth_of, exp, log, log1p
 from stationary.weight.component import NEXT_OCTAVES, Component
 from stationary.weight.mesh import DEEP
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from stationary.numbers.elementary import Array, exp, expm1, infinite, log, log1p, number
+from stationary.aliases import Array
+from stationary.numbers.elementary import exp, expm1, infinite, log, log1p, number
 
 
 @dataclass(frozen=True)

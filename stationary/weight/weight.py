@@ -23,6 +23,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.errors import StationaryError
 from stationary.functions.evaluation import evaluate
 from stationary.line.chart import Chart
@@ -32,7 +33,6 @@ from stationary.line.sampling import Sampling
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import derived
 from stationary.numbers.elementary import (
-    Array,
     arithmetic_of,
     as_array,
     converted,

@@ -13,15 +13,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.functions.tape.recording import Node
 from stationary.functions.tape.running import Program, TapeMoments, applied
 from stationary.numbers.arithmetic import DOUBLE
-
-__all__ = ["Plan"]
-
-Array = NDArray[Any]
 
 
 class Plan:

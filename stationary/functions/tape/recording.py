@@ -18,14 +18,10 @@ from typing import Any
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.functions.taylor import ZERO, Taylor, operand
 from stationary.numbers.arithmetic import DOUBLE
-
-__all__ = ["Node", "Recording", "Tape", "UnknownOperationError", "record"]
-
-Array = NDArray[Any]
 
 WEIGHTS = 7  # that a function is recorded with; a check with another number follows
 EXACT = 2**53  # integers up to here are doubles

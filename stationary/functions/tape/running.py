@@ -10,15 +10,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.functions.tape.recording import Recording, Tape
 from stationary.functions.tape.sharing import Factors, factors_of, without_shared
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
-
-__all__ = ["Moments", "Program", "TapeMoments", "applied", "moments_of_rows", "product"]
-
-Array = NDArray[Any]
 
 BLOCK = 2**14  # doubles in a buffer: 128 KiB, so that a handful of them stay in the cache
 ROWS = 2**16  # numbers in a table of rows

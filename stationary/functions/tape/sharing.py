@@ -15,13 +15,9 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.functions.tape.recording import Tape
-
-__all__ = ["Factors", "factors_of", "without_shared"]
-
-Array = NDArray[Any]
 
 ROWS = 2**14  # of factors that are reduced at a time, to bound the memory
 

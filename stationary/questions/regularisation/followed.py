@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from stationary.numbers.elementary import Array, exp, log, logsumexp, to_float
+from stationary.aliases import Array
+from stationary.numbers.elementary import exp, log, logsumexp, to_float
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.questions.regularisation.laws import Law, law_of

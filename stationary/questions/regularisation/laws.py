@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stationary.numbers.elementary import Array
+from stationary.aliases import Array
 
 FEWEST = 4  # values of eps, for a law
 CURVED = 0.05  # a power of eps that tells a settled, a steady and a growing slope apart

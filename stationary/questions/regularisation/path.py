@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError, Status
 from stationary.functions.given import checked_noise
-from stationary.numbers.elementary import Array
 from stationary.process.diffusion import Diffusion
 from stationary.progress import Progress, told
 from stationary.questions.regularisation.followed import Followed, followed

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.errors import Status
-from stationary.numbers.elementary import Array
 from stationary.questions.regularisation.followed import Followed
 from stationary.questions.regularisation.laws import FEWEST, Law, law_of
 from stationary.questions.regularisation.places import Outcome, outcomes_of

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from stationary.numbers.elementary import Array
+from stationary.aliases import Array
 
 NAN = math.nan
 TEXTS = ("status", "reason", "kind")

@@ -17,9 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from stationary.numbers.elementary import Array
-
-__all__ = ["FEWEST", "RATE", "Activation", "activations"]
+from stationary.aliases import Array
 
 RATE = "learning_rate"
 FEWEST = 4  # learning rates: three secants, and so a slope with its error

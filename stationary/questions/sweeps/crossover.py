@@ -9,8 +9,8 @@ from functools import cache, partial
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.errors import StationaryError
-from stationary.numbers.elementary import Array
 from stationary.questions.sweeps.answers import Answer, Answers, Point
 from stationary.questions.sweeps.family import Family
 

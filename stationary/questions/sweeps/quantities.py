@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.given import unknown
-from stationary.numbers.elementary import Array
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.states.distribution import EndState

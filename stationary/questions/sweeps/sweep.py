@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from stationary.numbers.elementary import Array
+from stationary.aliases import Array
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.progress import Progress, told

@@ -21,16 +21,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.given import number as real_number
 from stationary.line.ends import anatomy
 from stationary.line.sampling import sampling
 from stationary.numbers.chebyshev import chebyshev_sum
-from stationary.numbers.elementary import Array, exp, log, logaddexp, number, to_float
+from stationary.numbers.elementary import exp, log, logaddexp, number, to_float
 from stationary.questions.width.tempered import Tempered, of_basin
 from stationary.result import Data
 from stationary.sources.loading import ProcessLike
-from stationary.states.basins import Basin, basins_of, climb_error
+from stationary.states.basin import Basin
+from stationary.states.basins import basins_of, climb_error
 from stationary.states.distribution import EndState
 from stationary.states.merging import MIN_BARRIER
 from stationary.states.solve import solved

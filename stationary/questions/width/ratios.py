@@ -43,7 +43,8 @@ from stationary.process.landscape import Landscape
 from stationary.questions.width.dilation import BasinBias, dilation_bias
 from stationary.questions.width.stretch import Stretch, best_stretch
 from stationary.result import Data, Result
-from stationary.states.basins import Basin, climb_error
+from stationary.states.basin import Basin
+from stationary.states.basins import climb_error
 from stationary.states.distribution import EndState
 from stationary.states.merging import MIN_BARRIER
 

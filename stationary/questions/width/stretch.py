@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.numbers.chebyshev import rule
-from stationary.numbers.elementary import Array
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
-from stationary.states.basins import Basin
+from stationary.states.basin import Basin
 
 Rows = Callable[[Array], Array]
 

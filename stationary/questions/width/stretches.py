@@ -7,17 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.line.sampling import Sampling
 from stationary.numbers.chebyshev import chebyshev_sum, nodes_of, rule
-from stationary.numbers.elementary import (
-    Array,
-    exp,
-    log,
-    possible_growth,
-    smallest_of,
-    spacing,
-    sqrt,
-)
+from stationary.numbers.elementary import exp, log, possible_growth, smallest_of, spacing, sqrt
 from stationary.weight.weight import density_power
 
 TOLERANCE = 1e-12  # of a mass, that panels and polynomials may leave out

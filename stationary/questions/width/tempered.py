@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.polynomial.chebyshev import chebval
 
+from stationary.aliases import Array
 from stationary.errors import StationaryError
 from stationary.line.digits import sampled_in_digits
 from stationary.line.ends import Anatomy, anatomy
@@ -30,9 +31,10 @@ from stationary.line.reshape import within
 from stationary.line.sampling import Sampling
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import Rule, rule
-from stationary.numbers.elementary import Array, spacing, to_float
+from stationary.numbers.elementary import spacing, to_float
 from stationary.questions.width.stretches import TOLERANCE, Held, Shares, Stretches
-from stationary.states.basins import Basin, basins_of
+from stationary.states.basin import Basin
+from stationary.states.basins import basins_of
 from stationary.states.distribution import EndState
 from stationary.weight.component import Component, component_on
 

@@ -23,15 +23,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import eigh_tridiagonal
 
-__all__ = ["Cells", "Chain", "Counts"]
-
-Array = NDArray[Any]
+from stationary.aliases import Array
 
 LEAST = 1e-13  # probability of a step, below which eigenvectors know nothing of it
 # Steps that took a time each: from which cell, to which, how many.

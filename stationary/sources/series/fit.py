@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.functions.evaluation import composed
 from stationary.functions.interpolation import Spline, shaped
 from stationary.functions.taylor import Taylor
@@ -17,10 +17,6 @@ from stationary.result import Result
 from stationary.sources.series.lags import Lags, lags_of
 from stationary.sources.series.likelihood import Fitted, fitted
 from stationary.sources.series.runs import Runs, runs_of
-
-__all__ = ["Fit", "fit"]
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -15,8 +15,6 @@ from stationary.sources.series.chain import Chain
 from stationary.sources.series.likelihood import Fitted
 from stationary.sources.series.runs import Runs
 
-__all__ = ["Lags", "Verdict", "lags_of"]
-
 LADDER = (1, 2, 4, 8, 16)
 SURE = 3.0  # standard errors
 WORTH = 0.05  # relative difference that is worth a word

@@ -18,19 +18,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.interpolation import Spline
 from stationary.sources.series.chain import Cells, Chain
 from stationary.sources.series.runs import Runs
-
-__all__ = ["Fitted", "fitted"]
-
-Array = NDArray[Any]
 
 DEGREE = 3
 OF_P, OF_A = 16, 10  # splines: more change nothing, since the penalties decide

@@ -8,15 +8,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.given import number
 from stationary.sources.columns import columns_of
-
-__all__ = ["Runs", "runs_of"]
-
-Array = NDArray[Any]
 
 FEWEST = 100  # observations, from which anything can be told
 LEAST = 1e-90  # of what is cubed
