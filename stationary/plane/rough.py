@@ -37,6 +37,7 @@ def _pinned(process: PlaneDiffusion, flow: Any, pin: int, spots: Array) -> tuple
     At low noise basins around `spots` may not be joined: each then has its own, and False comes
     with it.
     """
+    flow.sum_duplicates()  # which older versions of SciPy leave, and never end on
     flow.eliminate_zeros()
     count, part = connected_components(flow.T, connection="strong")
     to, at = flow.nonzero()
