@@ -618,6 +618,12 @@ def test_what_is_all_in_an_atom_is_shown_too(tmp_path):
     assert "at -1" in e.summary()
 
 
+def test_what_is_narrower_than_doubles_tell_apart_is_drawn():
+    """At 99 they lie 1e-14 apart, and all of it within a few of these."""
+    e = evolve(process(lambda x: x**3 - x, lambda x: 0.5 + 0 * x), 99.0, [5e-301, 1e-300])
+    assert len(e.plot().axes) == 3
+
+
 def test_long_names_of_starts_are_wrapped():
     e = evolve(ornstein_uhlenbeck(domain=(-1, 1), name="n" * 30), "normal:0.25,5", [1.0], cells=100)
     assert max(map(len, e.summary().splitlines())) <= 80

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import time
 
 import numpy as np
 import pytest
 
 from stationary import Diffusion, Landscape, end_state
+from stationary.panels.pieces import without_ripples
 
 INF = math.inf
 
@@ -96,3 +98,46 @@ def test_a_gate_that_nothing_comes_near_is_classified_all_the_same(batch_size):
     mass = np.where(flat, np.exp(start - top.max()) * width / (1 - g * g), mass)
     assert state.mean() == pytest.approx(mass @ at / mass.sum(), abs=1e-9)
     assert {e.feller.value for p in state.anatomy.pieces for e in p.ends} == {"regular, singular"}
+
+
+REPEATING = [  # drift, variance, how much more likely it goes up than down in the long run
+    (np.sin, lambda x: 1 + 0 * x, 0),
+    (lambda x: np.sin(3 * x + 2), lambda x: 1 + 0 * x, 0),
+    (lambda x: 1e-8 * np.sin(1e8 * x), lambda x: 1e-16 + 0 * x, 0),
+    (lambda x: 0 * x, lambda x: np.exp(np.sin(x)), 0),
+    (lambda x: np.sin(x) + np.exp(-(x**2)), lambda x: 1 + 0 * x, 0),  # from some distance on
+    (lambda x: np.cos(x) + 0.1, lambda x: 1 + 0 * x, 1),
+    (lambda x: np.sin(2 * x) - 0.3, lambda x: 1 + 0 * x, -1),
+    # The noise is stronger where the drift is positive: int 2 f / a falls over each period.
+    (np.sin, lambda x: 2 + np.sin(x), -1),
+]
+
+
+@pytest.mark.parametrize(("drift", "variance", "way"), REPEATING)
+def test_what_repeats_for_ever_is_held_nowhere(drift, variance, way):
+    """int 2 f / a over a period decides: 0 spreads to both sides, else it goes to one of them."""
+    state = end_state(Diffusion(drift=drift, variance=variance), initial=0.3)
+    assert state.kind == "none"
+    assert "not decided" not in state.reason
+    if way:
+        (escape,) = state.escapes
+        assert escape.weight == pytest.approx(1, abs=1e-9)
+        assert escape.position == way * math.inf
+    else:
+        assert "spreads towards it for ever" in state.reason
+
+
+def test_probes_that_oscillate_decide_nothing():
+    """Two frequencies without a common period, and one that grows: no power, and no period."""
+    for drift in (lambda x: np.sin(x) + np.sin(math.sqrt(2) * x), lambda x: np.sin(x * x)):
+        state = end_state(Diffusion(drift=drift, variance=1.0))
+        assert state.status.name == "NOT_DECIDED"
+
+
+def test_ripples_are_dropped_in_the_time_of_a_sort():
+    """From the least on: two of 1e-3, between which what stays is the rise of 40,000 steps."""
+    rises = np.tile([1.0, -1e-3], 20_000) * np.linspace(1, 2, 40_000)
+    begun = time.process_time()
+    keep = without_ripples(rises, np.ones(40_000), fixed_ends=True)
+    assert list(keep) == [0, 40_000]
+    assert time.process_time() - begun < 2

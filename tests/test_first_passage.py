@@ -21,6 +21,7 @@ from stationary import (
     load,
     mean_first_passage_time,
 )
+from stationary.cli import main
 
 INF = np.inf
 DIGITS = mpmath.MPContext()
@@ -570,3 +571,16 @@ def test_a_passage_of_sgd_says_what_its_own_steps_make_of_it():
     assert (w <= -0.3).mean() > 0.99
     assert steps["value"] == pytest.approx(times.mean(), rel=0.06)
     assert first_passage(losses.diffusion(), 0.0, 0.9).to_dict()["mean_of_exact_chain"] is None
+
+
+def test_steps_of_sgd_that_has_no_end_state_tell_no_time(tmp_path, capsys):
+    """(w - 0.5)^2 is a gradient that falls for ever: how far out to follow is not known."""
+    path = tmp_path / "away.py"
+    path.write_text(
+        "learning_rate = 0.3\nbatch_size = 2\n"
+        "def gradients(w):\n    return w - 0.5, w + 0.3, (w - 0.5)**2\n"
+    )
+    with pytest.raises(SystemExit) as end:
+        main(["passage", str(path), "--from", "0.3", "--to", "0.5"])
+    assert end.value.code == 0
+    assert "the exact chain's are not to be had" in " ".join(capsys.readouterr().out.split())

@@ -213,3 +213,12 @@ def test_one_basin_has_its_mean_and_deviation_over_time():
     assert found.spread.std[-1] == pytest.approx(np.sqrt(second - first**2), rel=1e-9)
     assert "Mean and deviation over time" in str(found)
     assert "rates between basins" not in str(found)
+
+
+def test_a_last_learning_rate_without_a_minimum_is_refused():
+    """The gradients add up to w^2 + 1: only the noise holds the process."""
+    away = Landscape(
+        gradients=lambda w: (w - 1, w + 1, (w - 1) ** 2), learning_rate=1, batch_size=2
+    )
+    with pytest.raises(LandscapeError, match="no minimum is left"):
+        anneal(away, schedule="cosine:0.1:0.01:50")

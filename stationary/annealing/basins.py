@@ -52,6 +52,8 @@ class Basins:
         return state
 
     def _why_not(self, state: EndState) -> str:
+        if not self.minima:
+            return "no minimum is left"
         if state.diffusion.is_periodic:
             return "the domain is periodic"
         if len(state.components) != 1:

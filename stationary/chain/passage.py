@@ -10,7 +10,7 @@ import numpy as np
 from stationary.chain.batches import batches_of
 from stationary.chain.exact import exact_chain
 from stationary.chain.exit_time import ExitTime, exit_time
-from stationary.errors import StationaryError
+from stationary.errors import ConvergenceError, StationaryError
 from stationary.process.landscape import Landscape
 from stationary.states.first_passage import FirstPassage
 
@@ -51,6 +51,8 @@ def _time(sgd: Landscape, start: float, targets: list[float]) -> ExitTime:
     for cells in CELLS:
         # An infinite side, which is no way out, is cut off where hardly anything comes.
         known = exact_chain(sgd, start, cells=cells).edges
+        if not len(known) and not math.isfinite(high - low):
+            raise ConvergenceError("SGD has no end state that says how far out it comes")
         lower = low if math.isfinite(low) else min(float(known[0]), 2 * start - high)
         upper = high if math.isfinite(high) else max(float(known[-1]), 2 * start - low)
         time = exit_time(sgd, batches_of(sgd), lower, upper, start, cells)

@@ -9,7 +9,8 @@ from typing import Any
 from stationary.errors import LandscapeError
 from stationary.functions.given import Boundary
 from stationary.line.equilibria import Equilibrium, equilibria_of
-from stationary.line.feller import Exponents, Feller, exponents_at
+from stationary.line.feller import Exponents, Feller
+from stationary.line.probing import exponents_at
 from stationary.line.sampling import Sampling
 
 
@@ -32,6 +33,11 @@ class End:
     exponents: Exponents | None = field(default=None, repr=False, compare=False)  # None at a wall
     logarithm: tuple[float, float] | None = None  # b and c, where P ~ 1 / (r (|log r| + c)^b)
 
+    @property
+    def period(self) -> float | None:
+        """After which drift and variance repeat themselves, for ever."""
+        return None if self.exponents is None else self.exponents.period
+
     def converges(self, s: Any, k: float, *, fallen: bool = False) -> bool | None:
         """Whether the weight e^(s Phi) a^-k can be integrated up to here; None: not decided.
 
@@ -46,7 +52,9 @@ class End:
         """The end in words."""
         at = f"{variable} = {self.position:g}"
         tail = ""
-        if self.exponent is not None and math.isfinite(self.exponent):
+        if self.period is not None:
+            tail = f"; drift and variance repeat every {self.period:.6g}"
+        elif self.exponent is not None and math.isfinite(self.exponent):
             base = f"|{variable}|" if math.isinf(self.position) else "distance"
             tail = f"; P falls or grows there as {base}^{self.exponent:.6g}"
             if self.logarithm is not None:

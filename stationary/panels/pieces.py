@@ -14,9 +14,11 @@ References
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -320,20 +322,32 @@ def without_ripples(rises: Array, noise: Array, *, fixed_ends: bool) -> Array:
     rounding. Points go in pairs, so that rises and falls keep alternating; with `fixed_ends` the
     first and the last stay, and a point next to them goes alone.
     """
-    keep = np.arange(len(rises) + 1)
-    while len(rises) and len(keep) > 2 * fixed_ends:
-        ratio = np.abs(rises) / noise
-        i = int(np.argmin(ratio))
-        if ratio[i] > 1:
-            break
-        first, last = i, i + 2  # the points i and i + 1 go
-        if fixed_ends:
-            first, last = max(first, 1), min(last, len(keep) - 1)
-        keep = np.delete(keep, slice(first, last))
-        # What was risen across the points that went belongs to the step that now spans them.
-        low, high = max(first - 1, 0), min(last, len(rises))
-        spans = first > 0 and last <= len(rises)
-        merged = ([rises[low:high].sum()], [noise[low:high].max()]) if spans else ([], [])
-        rises = np.concatenate([rises[:low], merged[0], rises[high:]])
-        noise = np.concatenate([noise[:low], merged[1], noise[high:]])
-    return keep
+    n, steps, blur = len(rises), list(rises), list(noise)
+    keep = np.ones(n + 1, dtype=bool)
+    ratios = [float(r) for r in np.abs(rises) / noise]
+    waiting = [(r, i) for i, r in enumerate(ratios) if r <= 1]
+    heapify(waiting)
+    # Step i goes from point i to point right[i]; before the first comes -1, after the last n.
+    right, before, after = (list(range(k, n + k)) for k in (1, -1, 1))
+    while waiting:
+        ratio, i = heappop(waiting)
+        run = [k for k in (before[i], i, after[i]) if 0 <= k < n]
+        if ratio != ratios[i] or (fixed_ends and len(run) == 1):
+            continue  # it went, or is part of another step by now; or it is all that is left
+        keep[i] = fixed_ends and before[i] < 0
+        keep[right[i]] = fixed_ends and after[i] == n
+        first, beyond = run[0], after[run[-1]]
+        for k in run:
+            ratios[k] = math.inf
+        if fixed_ends or len(run) == 3:  # what was risen across the points belongs to one step
+            steps[first], blur[first] = sum(steps[k] for k in run), max(blur[k] for k in run)
+            right[first], ratios[first] = right[run[-1]], float(abs(steps[first]) / blur[first])
+            if ratios[first] <= 1:
+                heappush(waiting, (ratios[first], first))
+        else:
+            first = before[first]
+        if first >= 0:
+            after[first] = beyond
+        if beyond < n:
+            before[beyond] = first
+    return np.flatnonzero(keep)

@@ -231,7 +231,7 @@ def _densities(e: Evolution, axes: Axes, q: Array) -> None:
     first = int(e.initial.point is not None and e.times[0] == 0 and len(e.times) > 1)
     chosen = np.unique(np.rint(np.linspace(first, len(e.times) - 1, CURVES)).astype(int))
     colours = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.9, len(chosen)))
-    x = np.linspace(low, high, COLUMNS + 1)
+    x = np.unique(np.linspace(low, high, COLUMNS + 1))  # fewer where doubles do not tell them apart
     top = 0.0
     for k, colour in zip(chosen, colours, strict=True):
         p = np.diff(e.at(e.times[k]).cdf(x)) / np.diff(x)

@@ -443,6 +443,8 @@ def _lost(o: Outcome, variable: str, end: End) -> str:
         verb = "escapes to" if math.isinf(end.position) else "creeps ever closer to"
         return f"Probability {verb} {at}."
     power = "" if end.exponent is None else f" (the density goes as r^{end.exponent:.4g})"
+    if end.period is not None:
+        power = f" (drift and variance repeat every {end.period:.6g}, and hold it nowhere)"
     return (
         f"The density cannot be integrated up to {at}{power}: probability spreads "
         "towards it for ever, although each path keeps coming back."

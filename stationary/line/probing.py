@@ -1,0 +1,215 @@
+"""`exponents_at`: the powers with which potential and variance go at an end of what was sampled.
+
+From probes in many digits where the functions can be run in them, else from what was sampled: its
+outermost octaves, its mean over many of them, or its period.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from stationary.aliases import Array
+from stationary.errors import StationaryError
+from stationary.line.chart import CORE, OCTAVES, Chart
+from stationary.line.feller import BEYOND, PROBE, SETTLED, Exponents, Feller, limit_of
+from stationary.line.period import period_of
+from stationary.line.reshape import extended
+from stationary.line.sampling import Sampling
+from stationary.numbers.arithmetic import DOUBLE, many_digits
+from stationary.numbers.chebyshev import rule
+from stationary.numbers.elementary import log, to_float
+
+PROBES = np.array([0.5, 1.0, 1.5, 2.0])  # powers of 10^60: on the first it is still on its way
+PROBE_MARGIN = 25  # by which a probe in many digits is further out than these
+PROBE_ACCURACY = 80  # digits beyond those of the sampling that a probe is evaluated to
+AVERAGED = 100.0  # e-folds of r, of the outer half of which means are taken
+
+
+def exponents_at(found: Sampling, side: int) -> Exponents:
+    """How potential and variance go at the lower (side 0) or upper (1) end of a sampled process."""
+    exponents, displaced = None, False
+    if found.diffusion.affords_digits:
+        try:
+            exponents = _in_digits(found, side)
+        except _DisplacedError:
+            displaced = True
+        except (StationaryError, OverflowError, MemoryError):
+            pass
+    if exponents is None:
+        exponents = _as_sampled(_closer(found, side), side, displaced=displaced)
+    if exponents.feller is Feller.UNDECIDED:
+        for other in (_on_average(found, side), _over_periods(found, side)):
+            if other is not None and other.feller is not Feller.UNDECIDED:
+                return other
+    return exponents
+
+
+def _closer(found: Sampling, side: int) -> Sampling:
+    """The sampling up to where doubles lose the distance to a finite end, if it stopped before.
+
+    It does where the density has fallen to nothing on its way, which says nothing of the powers.
+    """
+    chart, end = Chart.of(found.diffusion, side), found.diffusion.domain[side]
+    if chart.outward or not found.fallen[side] or not found.open_ends[side]:
+        return found
+    here = float(chart.distance(found.lower if side == 0 else found.upper))
+    least = math.sqrt(found.diffusion.grain) * abs(end) if end else here * 2.0**-OCTAVES
+    return extended(found, side, max(0, math.floor(math.log2(here / least))))
+
+
+class _DisplacedError(OverflowError):
+    """The variance is not positive next to an end: its zero is some roundings away from it."""
+
+
+def _in_digits(found: Sampling, side: int) -> Exponents:
+    accuracy = math.ceil(found.arithmetic.accuracy)
+    probe = PROBE
+    if found.arithmetic is not DOUBLE:
+        probe = max(PROBE, accuracy + PROBE_MARGIN)
+    many = many_digits(5 * probe, accuracy + PROBE_ACCURACY)
+    chart = Chart.of(found.diffusion, side, many)
+    powers = np.array([10 ** round(k * probe) for k in PROBES], dtype=object)
+    near = many.array(powers)
+    apart = 1 / many.array([10**probe])[0]  # of the points that tell a slope
+    radii = np.concatenate([near, near * (1 + apart), near * (1 - apart)])
+    if not chart.outward:
+        radii = 1 / radii
+    f, a = found.diffusion.coefficients(chart.at(radii), many)
+    if not (many.isfinite(f).all() and many.isfinite(a).all()):
+        raise OverflowError("not a process there")
+    if not (a > 0).all():
+        raise _DisplacedError
+    log_r, c = many.log(radii).reshape(3, -1), found.diffusion.convention.value
+    steps = log_r[1:] - log_r[0]
+    potentials = (2 * f / a * radii).reshape(3, -1) * chart.sign
+    orders = (lambda log_a: (log_a[1:] - log_a[0]) / steps)(many.log(a).reshape(3, -1))
+    potential, order = potentials[0], orders[0]
+    if not all(map(_go_alike, potentials[[0, 0, 1]], potentials[[1, 2, 2]])) or not _go_alike(
+        *orders
+    ):  # they oscillate from each probe to what is next to it: none of them says anything
+        lost = np.full(2, math.nan)
+        return Exponents(lost, lost, None, False, chart.outward, c, None)
+    # In the Ito form the drift is f + (c / 2) a'; where f r / a grows without limit, a' is nothing
+    # beside f.
+    drift, slopes = f, None
+    if not math.isinf(limit_of(c * order + potential)[0]):
+        drift = f + chart.sign * c / 2 * np.tile(order, 3) * a / radii
+    drift = drift.reshape(3, -1)[:2]
+    if not (drift == 0).any():
+        slopes = np.diff(many.log(many.abs(drift)), axis=0)[0] / steps[0]
+    ahead = bool(drift[1, -1] * chart.sign > 0)
+    return Exponents(potential, order, slopes, ahead, chart.outward, c, found.arithmetic, log_r[0])
+
+
+def _go_alike(one: Array, other: Array) -> bool:
+    """Whether two powers have the same limit, or neither has one."""
+    (a, first), (b, second) = limit_of(one), limit_of(other)
+    if not (math.isfinite(a) and math.isfinite(b)):
+        return bool(a == b or (math.isnan(a) and math.isnan(b)))
+    return bool(abs(a - b) <= first + second + SETTLED * (1 + abs(a)))
+
+
+def _on_average(found: Sampling, side: int) -> Exponents | None:
+    """The means over eight stretches of what was sampled far out, or in, if that is many octaves.
+
+    Powers that oscillate for ever in log r have no limit, but what they add up to may have one.
+    """
+    chart, p = Chart.of(found.diffusion, side, found.arithmetic), found.panels
+    inner = slice(None, -1) if side == 0 else slice(1, None)
+    with np.errstate(divide="ignore"):
+        log_r = np.asarray(to_float(log(chart.distance(p.edges)[inner])))
+    phi = np.asarray(to_float(np.cumsum(found.climb[1])))
+    log_a = np.asarray(to_float(found.samples.at_edges[1][side]))
+    if side == 0:  # the integral from the right edge of each panel on, at its left one
+        phi = np.append(0.0, phi[:-1])
+    last = log_r[0 if side == 0 else -1]
+    near = 0.0 if not chart.outward else math.log(CORE)
+    if abs(last - near) < AVERAGED:
+        return None
+    order = slice(None, None, -1 if side == 0 else 1)
+    distance, at = np.abs(log_r - near)[order], np.linspace(0.5, 1.0, 9) * abs(last - near)
+    k = np.minimum(np.searchsorted(distance, at), len(distance) - 1)
+    across = np.diff(log_r[order][k])
+    if not (across != 0).all():
+        return None
+    means = [np.diff(v[order][k]) / across for v in (phi, log_a)]
+    steps = [np.diff(v) for v in means]
+    if any(((s > 0).all() or (s < 0).all()) for s in steps):
+        return None  # they do not oscillate but are on their way, slowly
+    return Exponents(
+        potential=means[0],
+        variance=means[1],
+        drift=None,
+        ahead=False,
+        outward=chart.outward,
+        convention=found.diffusion.convention.value,
+        arithmetic=None,
+        averaged=True,
+    )
+
+
+def _over_periods(found: Sampling, side: int) -> Exponents | None:
+    """What a process that repeats itself is from far off: an even walk, with its mean drift."""
+    period = period_of(found, side)
+    if period is None:
+        return None
+    chart = Chart.of(found.diffusion, side)
+    ahead = period.rise * chart.sign
+    return Exponents(
+        potential=np.copysign([1.0, 2.0], ahead) * (BEYOND if ahead else 0.0),
+        variance=np.zeros(2),
+        drift=np.zeros(2),
+        ahead=ahead > 0,
+        outward=True,
+        convention=found.diffusion.convention.value,
+        arithmetic=None,
+        period=period.length,
+    )
+
+
+def _as_sampled(found: Sampling, side: int, *, displaced: bool = False) -> Exponents:
+    """The same from two panels an octave apart, where the functions run in doubles only."""
+    r, p = rule(len(found.samples.values[0])), found.panels
+    chart = Chart.of(found.diffusion, side)
+    middle = (p.lower + p.half - float(chart.anchor)).astype(float)  # signed distances
+    last = 0 if side == 0 else len(middle) - 1
+    before = int(np.argmin(np.abs(middle - middle[last] * (0.5 if chart.outward else 2.0))))
+    pick = np.array([before, last])
+    x = p.lower[pick] + p.half[pick] * (1 + r.nodes[:, None])
+    distance = np.abs(x - float(chart.anchor)).astype(float)
+    h, ell = (v[:, pick].astype(float) for v in found.samples.values)
+    log_r = np.log(distance)
+    across = log_r[-1] - log_r[0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_f = np.log(np.abs(h)) + ell
+        slopes = (log_f[-1] - log_f[0]) / across
+    potential, variance = (h * distance * chart.sign).mean(axis=0), (ell[-1] - ell[0]) / across
+    cut_h, cut_ell = (t[pick].astype(float) for t in found.samples.tails)
+    of_slope = 2 * cut_ell / np.abs(across)
+    of_drift = of_slope + 2 * cut_h / np.maximum(np.abs(h).max(axis=0), 1e-300) / np.abs(across)
+    shift = np.zeros(2)
+    displaced &= not chart.outward
+    if displaced or (found.diffusion.is_rounded and found.diffusion.exact_ends[side] is not None):
+        # A zero of the variance that was found is where a zoom came to its end.
+        shift = 64 * found.diffusion.grain * abs(float(chart.anchor)) / distance.min(axis=0)
+    errors = (
+        cut_h * distance.max(axis=0) + shift * np.abs(potential),
+        of_slope + shift * np.abs(variance),
+        of_drift + shift * np.abs(np.where(np.isfinite(slopes), slopes, 0)),
+    )
+    of_potential, of_variance, of_f = (3 * float(e.max()) for e in errors)  # of 2 last - before
+    return Exponents(
+        potential=potential,
+        variance=variance,
+        drift=slopes if np.isfinite(slopes).all() else None,
+        ahead=bool(h[:, 1].mean() * chart.sign > 0),
+        outward=chart.outward,
+        convention=found.diffusion.convention.value,
+        arithmetic=None,
+        rounding=(of_potential, of_variance, of_f),
+        # A sampling of rounded functions stops further from the end.
+        change=max(1e-3, 64 * math.sqrt(found.diffusion.grain)),
+        displaced=displaced,
+    )
