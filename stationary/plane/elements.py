@@ -150,12 +150,13 @@ class Condensed:
         return made
 
     def solve(self, fixed: Array, values: Array) -> Array:
-        """The unknowns at all nodes, (E, n, n), where some of the free ones are given."""
-        border = np.zeros(len(self.right))
+        """The unknowns at all nodes, (..., E, n, n), where some of the free ones are given: values
+        of shape (fixed,), or (fixed, solutions)."""
+        border = np.zeros((len(self.right), *values.shape[1:]))
         border[fixed] = values
         rest = np.flatnonzero(~np.isin(np.arange(len(border)), fixed))
         part = csc_array(self.matrix[:, rest][rest])
-        right = (self.right - self.matrix @ border)[rest]
+        right = ((self.right - (self.matrix @ border).T).T)[rest]
         try:
             lu = splu(
                 part, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.01,
@@ -166,12 +167,13 @@ class Condensed:
         x = lu.solve(right)
         border[rest] = x + lu.solve(right - part @ x)
         n = self.degree + 1
-        made = np.empty((len(self.blocks), n * n))
-        made[:, self.outer] = (self.extended @ border)[self.place]
-        made[:, self.inner] = self.inside - (self.carried @ made[:, self.outer, None])[..., 0]
+        made = np.empty((*values.shape[1:], len(self.blocks), n * n))
+        made[..., self.outer] = (self.extended @ border).T[..., self.place]
+        within = self.carried @ made[..., self.outer, None]
+        made[..., self.inner] = self.inside - within[..., 0]
         if not np.isfinite(made).all():
             raise ConvergenceError(_singular(self.process))
-        return made.reshape(-1, n, n)
+        return made.reshape(*made.shape[:-1], n, n)
 
 
 def _free(extended: csr_array) -> Array:

@@ -217,12 +217,13 @@ class _Problem:
         loads -= (weight * gamma[0] * u[0]) @ np.kron(d, b)
         loads -= (weight * gamma[1] * u[1]) @ np.kron(b, d)
         self._freeze(flat, loads, frozen)
-        still = Condensed(mesh, DEGREE, flat, loads, self.process)
-        fixed = np.array([self._fixed(still, pin) for pin in self.pins])
-        first = still.solve(fixed, np.zeros(len(fixed)))
-        plain = Condensed(mesh, DEGREE, flat, np.zeros_like(loads), self.process)
-        eye = np.eye(len(fixed))
-        shifted = [plain.solve(fixed, eye[k]) for k in range(1, len(fixed))]
+        system = Condensed(mesh, DEGREE, flat, loads, self.process)
+        fixed = np.array([self._fixed(system, pin) for pin in self.pins])
+        # Phi is pinned at all attractors, and then is let go by one at each but the first.
+        pinned = np.eye(len(fixed))
+        pinned[0, 0] = 0
+        first, *moved = system.solve(fixed, pinned)
+        shifted = [one - first for one in moved]
         by = self._offsets(guess, first, shifted, noise)
         return np.asarray(first + np.tensordot(by, np.array(shifted), 1))
 
