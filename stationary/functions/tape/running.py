@@ -18,6 +18,7 @@ from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 
 BLOCK = 2**14  # doubles in a buffer: 128 KiB, so that a handful of them stay in the cache
 ROWS = 2**16  # numbers in a table of rows
+IN_TURN = 8  # datapoints: fewer are added in turn, which is fast where each has a row to itself
 STRIP = 2**11  # datapoints in a block of many: sums over so many in pairs lose nothing
 
 
@@ -320,7 +321,8 @@ class TapeMoments:
         values = self.program.prepared(x, arithmetic)
 
         def table(rows: Sequence[int | None]) -> Array:
-            made = arithmetic.array(np.zeros((len(x), self.n)))
+            made = np.zeros((len(x), self.n), order="F" if self.n < IN_TURN else "C")
+            made = arithmetic.array(made)
             for j, index in enumerate(rows):
                 made[:, j] = arithmetic.zero if index is None else values[index]
             return made
