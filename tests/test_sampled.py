@@ -1,5 +1,7 @@
 """Expensive and rounded gradients: few evaluations, and errors that are true."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -143,3 +145,25 @@ def test_exit_times_hold_what_is_not_known_between_the_weights():
     for mine, true in zip(found.exits, exact.exits, strict=True):
         if true is not None:
             assert 1e-9 < abs(mine.log_time - true.log_time) < mine.error < 0.2
+
+
+def test_every_number_has_an_error_of_its_place_that_holds_the_truth():
+    """Minima, barriers and quantiles, too; not the worst error anywhere, nor that of rounding."""
+    shared = {"learning_rate": 0.3, "batch_size": 4}
+    exact = analyze(Landscape(gradients=Network(), domain=DOMAIN, **shared), chain=False)
+    found = analyze(Landscape(gradients=sampled(Network(), DOMAIN), **shared), chain=False)
+    for mine, true in zip(found.basins, exact.basins, strict=True):
+        assert abs(mine.position - true.position) <= mine.position_error < 5e-2
+        assert abs(mine.log_mass - true.log_mass) <= mine.mass_error + 1e-14
+        for a, b in ((mine.barrier_left, true.barrier_left),
+                     (mine.barrier_right, true.barrier_right)):  # fmt: skip
+            assert (a is None) == (b is None)
+            assert a is None or 1e-9 < abs(a - b) <= mine.barrier_error < 5e-2
+    assert len(found.equilibria) == len(exact.equilibria)
+    for mine, true in zip(found.equilibria, exact.equilibria, strict=True):
+        assert 1e-9 < abs(mine.position - true.position) <= mine.error < 5e-2
+    told = json.loads(found.to_json())["quantiles"]
+    for level, q in told.items():
+        assert abs(q["value"] - exact.end_state.ppf(float(level))) <= q["error"] < 1e-2
+    apart, error = found.end_state.distance(exact.end_state)
+    assert apart <= error < 1e-2

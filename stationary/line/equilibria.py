@@ -16,14 +16,24 @@ from stationary.line.sampled import coefficients_at
 from stationary.line.sampling import Sampling
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import derived
-from stationary.numbers.elementary import arithmetic_of, compact, exp, finite, number, spacing
+from stationary.numbers.elementary import (
+    arithmetic_of,
+    compact,
+    exp,
+    finite,
+    number,
+    spacing,
+    to_float,
+)
 from stationary.panels.pieces import without_ripples
 from stationary.panels.roots import SignChanges, find_roots, sign_changes
 from stationary.process.diffusion import Diffusion
+from stationary.process.known import SPREAD
 
 AFFORDABLE = 2**22  # datapoints times points
 NEWTON_STEPS = 12
 SCAN = 30.0  # factor between the distances at which a root is tried
+AROUND = 33  # points at which the error of an interpolated drift is looked at
 
 
 @dataclass(frozen=True)
@@ -94,7 +104,7 @@ def equilibria_of(found: Sampling) -> tuple[Equilibrium, ...]:
     wrong = ~((before > 0) & (after < 0))
     last_wrong = np.where(wrong.any(axis=0), len(wrong) - np.argmax(wrong[::-1], axis=0), 0)
     error = step * SCAN ** np.minimum(last_wrong, len(wrong) - 1)
-    error = np.where(flat, (right - left) / 2, error)
+    error = np.where(flat, (right - left) / 2, error + _unknown(found, roots, slopes))
     # Of the wrong sign beyond its panel: others are about, in what was not resolved.
     unseen = ~flat & ~found.samples.resolved[k] & (error > 2 * found.panels.half[k])
     many = found.arithmetic is not DOUBLE
@@ -114,6 +124,25 @@ def equilibria_of(found: Sampling) -> tuple[Equilibrium, ...]:
         )
         if not lost
     )
+
+
+def _unknown(found: Sampling, roots: Array, slopes: Array) -> Array:
+    """How far a drift that was interpolated may have moved its zeros.
+
+    What is known of its error goes through zero between knots and at them, where the error does
+    not: the largest between the knots around a zero, and between those next to them, is taken.
+    """
+    diffusion = found.diffusion
+    if diffusion.uncertainty is None or not len(roots):
+        return np.zeros(len(roots))
+    at = to_float(roots)
+    knots = np.array([diffusion.domain[0], *diffusion.breakpoints, diffusion.domain[1]])
+    k = np.searchsorted(knots, at)
+    low, high = knots[np.maximum(k - 2, 0)], knots[np.minimum(k + 1, len(knots) - 1)]
+    x = low + (high - low) * np.linspace(0, 1, AROUND)[:, None]
+    of_f = diffusion.uncertainty(x.ravel())[0].reshape(x.shape).max(axis=0)
+    with np.errstate(over="ignore", divide="ignore"):
+        return np.asarray(SPREAD * of_f / np.abs(to_float(slopes)))
 
 
 def drift_slope(diffusion: Diffusion, x: float) -> float | None:

@@ -127,9 +127,9 @@ class Sampling:
         of_h += np.abs(to_float(self.samples.values[0])) * relative
         step = 2 * half * of_h.mean(axis=0)
         knot = np.searchsorted(self.diffusion.breakpoints, x[0])
-        before = np.cumsum(step) - step
-        start = before[np.searchsorted(knot, knot)]  # of the panels between the same two knots
-        squares = (before + step - start) ** 2 - (before - start) ** 2
+        between = np.split(step, np.flatnonzero(np.diff(knot)) + 1)  # the same two knots
+        before = np.concatenate([np.append(0.0, np.cumsum(s[:-1])) for s in between])
+        squares = step * (2 * before + step)
         return SPREAD**2 * squares, relative.max(axis=0)
 
     @cached_property

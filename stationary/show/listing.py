@@ -17,6 +17,7 @@ from stationary.numbers.elementary import spacing, to_float
 from stationary.sgd import SETTLED, FiniteStep, SgdBasin
 from stationary.show.layout import picked
 from stationary.states.basin import Basin
+from stationary.states.basins import masses_between
 from stationary.states.distribution import EndState
 from stationary.states.peaks import peaks_of
 from stationary.weight.moments import entropy
@@ -257,7 +258,7 @@ def quantiles(state: EndState, levels: tuple[float, ...] = LEVELS) -> dict[str, 
     x = exact.ppf(q)
     # P(X <= x) has the relative error of a mass: divided by the density it is one of x, and where
     # next to nothing lies, as between two wells, x may be anywhere up to what lies beyond.
-    doubt = float(state.error) * q * (1 - q)
+    doubt = _doubt(state, x, q)
     low, high = exact.ppf(np.maximum(q - doubt, 0)), exact.ppf(np.minimum(q + doubt, 1))
     with np.errstate(all="ignore"):
         reach = to_float(np.maximum(x - low, high - x))
@@ -271,6 +272,14 @@ def quantiles(state: EndState, levels: tuple[float, ...] = LEVELS) -> dict[str, 
         if exact is not state and place != nearest:
             result[f"{level:g}"]["offset"] = float(place - nearest)
     return result
+
+
+def _doubt(state: EndState, x: Array, q: Array) -> Array:
+    """The error of P(X <= x) where that is q: of the masses on either side."""
+    if state.kind != "density" or len(state.components) != 1:
+        return np.asarray(float(state.error) * q * (1 - q))
+    errors = [masses_between(state.components[0], x[[i]])[1].max() for i in range(len(x))]
+    return np.asarray(to_float(np.array(errors)) * q * (1 - q))
 
 
 # -- SGD's own chain -------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from stationary.analysis import Analysis
 from stationary.errors import LandscapeError, Status
 from stationary.line.equilibria import Equilibrium
@@ -277,11 +279,16 @@ def _heights(analysis: Analysis, shown: list[Basin]) -> list[Line]:
         *tabulated(header, rows),
         "log P: natural logarithm of the density at the minimum; a: the variance there. Barrier: "
         f"how far the exponent (the integral of 2 f / a over {analysis.diffusion.variable}) falls "
-        "from the minimum to the unstable neighbour. Errors: of log P where most of the "
-        f"probability is {error_text(analysis.end_state.error)}, elsewhere that of the log of the "
-        f"mass; of the barriers {barriers}.{timing}",
+        f"from the minimum to the unstable neighbour. Errors: of log P at most "
+        f"{error_text(max(map(_of_density, shown)))}; of the barriers {barriers}.{timing}",
         told,
     ]
+
+
+def _of_density(b: Basin) -> float:
+    """The error of log P at a minimum."""
+    assert b.component is not None
+    return b.weight_error + float(b.component.errors_at(np.array([b.places[1]]))[0])
 
 
 def _merged(analysis: Analysis) -> list[Line]:
@@ -361,10 +368,15 @@ def _trust(analysis: Analysis) -> list[Line]:
     if state.status is Status.NOT_DECIDED:
         lines.append(sentence(state.status.value))
     elif state.kind not in ("none", "classes"):
+        known = f"{error_text(state.error)}."
+        if state.status is Status.INTERPOLATED:
+            mean = max((float(c.mean_error) for c in state.components if c.weight), default=0.0)
+            known = (
+                f"{error_text(mean)} where these are, and up to {known[:-1]} where P is far lower."
+            )
         lines.append(
             f"{capital(state.status.name.lower().replace('_', ' '))}: {state.status.value}. "
-            "Estimated relative error of the density and of all masses: "
-            f"{error_text(state.error)}."
+            f"Estimated relative error of the density and of all masses: {known}"
         )
     finite = all(math.isfinite(end) for end in analysis.diffusion.domain)
     whole = "the domain" if finite else "its distance from the origin"

@@ -21,6 +21,7 @@ from stationary.numbers.elementary import to_float
 from stationary.process.known import KnownGradients
 
 BLOCK = 2**20  # gradients that are centred at a time
+LOOKS = 8  # points between two knots at which splines of different degrees are compared
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,27 +89,54 @@ class Interpolated:
         return found / found.shape[1]
 
     @cached_property
-    def _pairs(self) -> list[tuple[Spline, Spline]]:
-        return [(self.mean(k), self.spread(k)) for k in (0, self._other)]
+    def _own(self) -> tuple[Spline, Spline]:
+        return self.mean(), self.spread()
 
     def moments(self, w: Array) -> tuple[Array, Array]:
         """G and S2 at w."""
-        mean, spread = self._pairs[0]
+        mean, spread = self._own
         return mean(w), spread.square(w)
 
     def error(self, w: Array) -> tuple[Array, Array]:
-        """What two other degrees would make of G and S2, and what rounding may have; bounds."""
-        (mean, spread), (other_mean, other) = self._pairs
-        square = spread.square(w)
-        rough_g, rough_s = self.rough(square)
-        of_g, of_s = np.abs(other_mean(w) - mean(w)), np.abs(other.square(w) - square)
-        return self.caution * of_g + rough_g, self.caution * of_s + rough_s
+        """What other degrees would make of G and S2, and what rounding may have; bounds.
 
-    @property
-    def _other(self) -> int:
-        """By how many degrees the splines differ that say how well these are known."""
-        points = len(self.x)
-        return 2 if degree_for(points, self.degree + 2) > degree_for(points, self.degree) else -2
+        Splines of two degrees more follow functions better where the weights are close enough for
+        them; where they are not, these swing, and two degrees less say more.
+        """
+        rough = self.rough(self.moments(w)[1])
+        if not self._others:
+            return rough
+        found = self._apart(self._others[0], w)
+        if len(self._others) > 1:
+            i = np.clip(self.x.searchsorted(w) - 1, 0, len(self.x) - 2)
+            found = [e * share[i] for e, share in zip(found, self._shares, strict=True)]
+        return (self.caution * found[0] + rough[0], self.caution * found[1] + rough[1])
+
+    def _apart(self, other: tuple[Spline, Spline], w: Array) -> list[Array]:
+        mean, square = self.moments(w)
+        return [np.abs(other[0](w) - mean), np.abs(other[1].square(w) - square)]
+
+    @cached_property
+    def _others(self) -> list[tuple[Spline, Spline]]:
+        """Of other degrees, the higher one first."""
+        own = degree_for(len(self.x), self.degree)
+        degrees = {degree_for(len(self.x), self.degree + k): k for k in (-2, 2)}
+        return [
+            (self.mean(k), self.spread(k)) for d, k in sorted(degrees.items())[::-1] if d != own
+        ]
+
+    @cached_property
+    def _shares(self) -> list[Array]:
+        """Between two knots each, how much less the lower degree differs than the higher one."""
+        share = (np.arange(LOOKS) + 0.5) / LOOKS
+        w = (self.x[:-1, None] + np.diff(self.x)[:, None] * share).ravel()
+        high, low = (
+            [e.reshape(-1, LOOKS).max(axis=1) for e in self._apart(o, w)] for o in self._others
+        )
+        return [
+            np.minimum(np.divide(b, a, out=np.ones_like(a), where=a > 0), 1)
+            for a, b in zip(high, low, strict=True)
+        ]
 
     def rough(self, square: Array) -> tuple[Array, Array]:
         """What rounding of the gradients may do to G and S2."""

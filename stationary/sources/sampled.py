@@ -241,7 +241,8 @@ def _refined(
         x = table.x
         claim, where, rough, moved = _errors(table, scale, decay, before)
         total, least = (SPREAD * float(np.sqrt((e**2).sum())) for e in (claim, rough))
-        # What the last weights changed tells whether the error before was as large as it was said.
+        # What the last weights changed tells whether the error before was as large as it was said;
+        # of corners and jumps, which no degree follows, it is far more than degrees differ.
         table = replace(table, caution=max(1.0, moved / claimed))
         total *= table.caution
         limited = total > tolerance and least > 0.5 * total
@@ -289,7 +290,8 @@ def _errors(
     moved = 0.0
     if before is not None:
         old_g, old_s = before.moments(w)
-        moved = abs(float(summed(old_g + decay * w - g, old_s - s, h).sum()))
+        moves = summed(np.abs(old_g + decay * w - g), np.abs(old_s - s), size)
+        moved = SPREAD * float(np.sqrt((moves**2).sum()))
     return (
         summed(*table.error(w), size),
         summed(np.abs(coarse_g), np.abs(coarse_s), size),

@@ -22,6 +22,7 @@ from stationary.numbers.elementary import (
     spacing,
     to_float,
 )
+from stationary.panels.pieces import sums_between
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.states.merging import MIN_BARRIER, checked_barrier, merged
@@ -68,7 +69,7 @@ def _basins(state: EndState, c: Component, period: float | None) -> list[Basin]:
         (e.place, e) for e in parts.equilibria if e.stable
     ]
     inner = [e.place for e in parts.equilibria if not e.stable]
-    log_mass, errors = _masses(c, np.array(inner))
+    log_mass, errors = masses_between(c, np.array(inner))
     if period is None:
         borders = [lower, *inner, upper]
         first, last = found.diffusion.domain
@@ -192,12 +193,11 @@ def climb_errors(found: Sampling, start: Array, stop: Array) -> Array:
     steep = np.abs(found.panels.evaluate(found.h, beside.reshape(4, -1))).reshape(beside.shape)
     blur = (steep.max(axis=0) * near).sum(axis=0)
     first, last = (found.panels.locate(x)[0] for x in (start, stop))
-    unknown = np.concatenate([[0.0], np.cumsum(found.unknown[0])])
-    blur = blur + np.sqrt(unknown[last + 1] - unknown[first])
+    blur = blur + np.sqrt(sums_between(found.unknown[0], first, last + 1))
     return np.where(np.asarray(start < stop, dtype=bool), sums[last + 1] - sums[first] + blur, 0)
 
 
-def _masses(c: Component, borders: Array) -> tuple[Array, Array]:
+def masses_between(c: Component, borders: Array) -> tuple[Array, Array]:
     """log of the mass between consecutive borders (and the ends), and its errors.
 
     With m_j the masses before normalisation and d_j their relative errors, the share

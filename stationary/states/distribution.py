@@ -380,7 +380,10 @@ class EndState(Distribution):
             for end, q in zip(self.diffusion.domain, cut, strict=True)
         )
         even = np.linspace(low, high, 1001 if plain else 65)
-        error = float(self.error) + self.weight_error
+        # Errors of probabilities are those of where they lie, not the worst anywhere.
+        error = self.weight_error + sum(
+            float(c.weight * c.mean_error) for c in self._parts.components
+        )
         atoms = np.array([float(p.position) for p in self._parts.lumps])
         edges = np.unique(np.clip(np.concatenate([inner.astype(float), even]), low, high))
         return Grid(edges, atoms[np.isfinite(atoms)], error, error * (high - low), 0)

@@ -163,6 +163,16 @@ class Component:
         return self._errors[0]
 
     @property
+    def mean_error(self) -> Any:
+        """A bound of the relative error of P on average over the probability, and so of masses."""
+        return 3 * self.norm_error  # that of log P itself, and what the norm takes from it
+
+    def errors_at(self, x: Array) -> Array:
+        """The relative error of the density at points on the panels."""
+        k, _ = self.density.panels.locate(converted(x, self.arithmetic))
+        return as_array(1.5 * (self.norm_error + self.density.errors[k]))
+
+    @property
     def corners(self) -> tuple[float, float]:
         """How much lies on panels with corners too sharp for them, and the error of P there."""
         return self._errors[1], self._errors[2]
