@@ -159,6 +159,8 @@ class FiniteStep(Data):
     spread
         The standard deviations by the diffusion and by the chain, inf where this has no variance;
         None where the diffusion has none, or the cells do not tell it to 5 per cent.
+    means
+        By the diffusion and by the chain; None where one has none, or `spread` is None.
     """
 
     landscape: Landscape
@@ -168,6 +170,7 @@ class FiniteStep(Data):
     settled: bool  # whether the diffusion has one end state to compare
     spread: tuple[float, float] | None
     reason: str = ""
+    means: tuple[float, float] | None = None
 
     @cached_property
     def held(self) -> tuple[MinimumStep, ...]:
@@ -270,13 +273,15 @@ def finite_step(
     if chain and any(b.chain is not None and b.chain[1] > NOTHING for b in found):
         reason = chain.notes[-1] if chain.notes else BLURRED
         found = sgd_basins(state, basins, exits, None, stretches, steps)
-    settled, spread = state.kind in COMPARED, None
+    settled, spread, means = state.kind in COMPARED, None, None
     if reason or chain is None:
         return FiniteStep(landscape, None, found, steps, settled, None, reason)
     if settled and known and chain.kind in SETTLED:
         pair = float(state.std()), math.inf if heavy else chain.std()
         spread = pair if math.isfinite(pair[0]) else None
-    return FiniteStep(landscape, chain, found, steps, settled, spread)
+        if spread and chain.tail_exponent > 1 and not state.diffusion.is_periodic:
+            means = float(state.mean()), chain.mean()
+    return FiniteStep(landscape, chain, found, steps, settled, spread, means=means)
 
 
 def _is_blurred(chain: ChainState, minima: NDArray[Any]) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-import stationary.chain.exact
+import stationary.chain.batches
 from stationary import (
     Landscape,
     LandscapeError,
@@ -158,19 +158,15 @@ def test_errors_hold_what_nodes_for_label_noise_leave_out(rate, noise, truth, mo
         domain=(-2.2, 2.2),
     )
     found = exact_chain(given, cells=250)
-    few = stationary.chain.exact.batches_of
-    monkeypatch.setattr(
-        stationary.chain.exact,
-        "batches_of",
-        lambda landscape, most=256, nodes=truth: few(landscape, most, max(nodes, truth - 16)),
-    )
+    monkeypatch.setattr(stationary.chain.batches, "NODES", truth)
+    monkeypatch.setattr(stationary.chain.batches, "FEWER", truth - 16)
     better = exact_chain(given, cells=250)
     x = np.linspace(-2.2, 2.2, 2001)
     off = np.abs(found.cdf(x) - better.cdf(x)).max()
     assert 1e-4 < off < found.error
     assert abs(found.std() - better.std()) < found.std_error
     (cells,) = found.components  # what the cells alone would claim
-    assert cells.cdf_error > np.abs(cells.fewer.cdf(x) - cells.cdf(x)).max()
+    assert cells.cdf_error > np.abs(cells.laws[0].cdf(x) - cells.cdf(x)).max()
 
 
 def test_one_datapoint_has_noise_if_its_label_has():

@@ -3,6 +3,7 @@
 import json
 import math
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -315,3 +316,36 @@ def test_a_finite_deviation_is_not_agreed_with_where_sgd_has_no_variance(slope, 
     assert "variance at this step" in said
     assert analysis.sgd.spread[1] == math.inf
     assert json.loads(analysis.to_json())["sgd"]["standard_deviation"] is None
+
+
+def test_a_mean_and_a_deviation_that_differ_are_said_where_the_masses_agree():
+    c = np.random.default_rng(1).lognormal(size=20)
+    landscape = Landscape(
+        losses=lambda w: [np.log(np.cosh(3 * (w - x))) for x in c],
+        learning_rate=0.05,
+        domain=(0, 3),
+    )
+    analysis = analyze(landscape, chain=True)
+    said, chain = lines_of(analysis), exact_chain(landscape)
+    assert analysis.sgd.means == pytest.approx((analysis.end_state.mean(), chain.mean()), abs=1e-4)
+    told = re.search(r"standard deviation is (\S+) in place of (\S+)\.", said)
+    assert told
+    assert float(told[1]) == pytest.approx(chain.std(), abs=1e-4)
+    assert float(told[2]) == pytest.approx(analysis.end_state.std(), abs=1e-4)
+
+
+def test_where_sgd_has_no_variance_its_quartiles_are_said():
+    h = [0.5, 1, 3, 3, 1, 1, 1, 1]
+    landscape = Landscape(
+        losses=lambda w: [a * (w - 0.2 * k) ** 2 / 2 for k, a in enumerate(h)],
+        learning_rate=1.2,
+        batch_size=1,
+    )
+    analysis = analyze(landscape, chain=True)
+    chain = exact_chain(landscape)
+    assert chain.tail_exponent <= 2
+    low, high = chain.interval(0.5)
+    told = re.search(r"Half of it is between w = (\S+) and (\S+)\.\s", lines_of(analysis) + " ")
+    assert told
+    assert float(told[1]) == pytest.approx(low, abs=0.02 * (high - low))
+    assert float(told[2]) == pytest.approx(high, abs=0.02 * (high - low))

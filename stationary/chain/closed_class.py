@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.aliases import Array
+from stationary.chain.batches import TWICE
 from stationary.chain.far import Far
 from stationary.chain.transfer import Transfer
 from stationary.numbers.limit import limit, remainder
@@ -22,7 +23,6 @@ Level = tuple[Transfer, NDArray[Any]]  # cells, and the logarithms of their mass
 
 FULL = 8.0  # times its share of the mass, above which a cell is too wide to show a density
 RARE = math.log(1e-8)  # of a probability in a class of which only what is likelier is sound
-VALLEY = math.log(100)  # of density below both sides
 UNSETTLED = 0.5  # change of a log mass with finer cells that proves it unknown, if it does not fall
 
 
@@ -45,7 +45,8 @@ class ChainClass(Data):
     still: bool = False  # a stretch without gradients: where on it depends on the start
     others: tuple[tuple[Array, Array], ...] = ()  # edges and log masses of cells 4 and 2 times as
     # wide, and of cells laid differently
-    fewer: ChainClass | None = None  # the same with fewer nodes for noise in the labels
+    laws: tuple[ChainClass, ...] = ()  # the same with other nodes, where these stand for batches
+    linear: bool = False  # whether its moments are known without cells
     weight: float | None = None  # None where it depends on the start, and none was given
 
     @property
@@ -102,37 +103,6 @@ class ChainClass(Data):
         total = np.cumsum(np.append(0.0, self.mass))
         return np.asarray(total / total[-1])
 
-    @property
-    def quantiles(self) -> Array:
-        """Of 0.005, 0.015, ..., 0.995."""
-        return np.asarray(np.interp(np.arange(0.005, 1, 0.01), self.below, self.edges))
-
-    @property
-    def log_bottleneck(self) -> float:
-        """log of the probability per step to leave the side of the deepest valley that holds less.
-
-        0 where there are no valleys. A valley has a hundredth of the density of both its sides.
-        """
-        if self.still:
-            return 0.0
-        height = self.log_mass - np.log(np.diff(self.edges))
-        sides = np.minimum(np.maximum.accumulate(height), np.maximum.accumulate(height[::-1])[::-1])
-        low = sides - VALLEY > height
-        first = np.flatnonzero(low & ~np.append(False, low[:-1]))
-        last = np.flatnonzero(low & ~np.append(low[1:], False))
-        links = self.transfer.inner.tocoo()
-        with np.errstate(divide="ignore"):
-            flow = np.log(links.data) + self.log_mass[links.row]
-        found = [0.0]
-        for a, b in zip(first.tolist(), last.tolist(), strict=True):
-            at = a + int(np.argmin(height[a : b + 1]))
-            over = flow[(links.row < at) & (links.col >= at)]
-            holds = min(
-                np.logaddexp.reduce(self.log_mass[:at]), np.logaddexp.reduce(self.log_mass[at:])
-            )
-            found.append(float(np.logaddexp.reduce(over, initial=-np.inf) - holds))
-        return min(found)
-
     def cdf(self, x: Array) -> Array:
         return np.interp(x, self.edges, self.below)
 
@@ -157,22 +127,38 @@ class ChainClass(Data):
             return math.inf
         # Once changes are small they need not fall steadily: cells are laid differently each time.
         rest = 2 * max(after, before / 2) if settles else 3 * max(after, before)
-        if self.fewer is not None:
-            rest += abs(self.fewer.log_probability(lower, upper) - value)
+        for law in self.laws:
+            rest += TWICE * abs(law.log_probability(lower, upper) - value)
         return rest + 2 * abs(beside - value) + 1e-12
 
-    def beside(self, fewer: ChainClass) -> ChainClass:
-        """With what fewer nodes for noise in the labels change as part of the errors."""
-        at = np.union1d(self.edges, fewer.edges)
-        apart = np.abs(self.cdf(at) - fewer.cdf(at))
+    def beside(self, other: ChainClass) -> ChainClass:
+        """With twice what other nodes change as part of the errors."""
+        at = np.union1d(self.edges, other.edges)
+        apart = np.abs(self.cdf(at) - other.cdf(at))
         with np.errstate(invalid="ignore"):  # moments that do not exist
-            moved = np.nan_to_num(np.abs(self.moments - fewer.moments), nan=0.0)
+            moved = np.nan_to_num(np.abs(self.moments - other.moments), nan=0.0)
         return replace(
             self,
-            cdf_error=min(self.cdf_error + float(apart.max()), 1.0),
-            moment_errors=self.moment_errors + moved,
-            distance=self.distance + _area(np.diff(at), apart),
-            fewer=fewer,
+            cdf_error=min(self.cdf_error + TWICE * float(apart.max()), 1.0),
+            moment_errors=self.moment_errors + TWICE * moved,
+            distance=self.distance + TWICE * _area(np.diff(at), apart),
+            laws=(*self.laws, other),
+        )
+
+    def rougher(self, off: float) -> ChainClass:
+        """With what the values of batches change of the distribution function as part of errors.
+
+        Where the steps are linear, mean and variance of a batch are all that counts for these.
+        """
+        deviation = math.sqrt(self.variance) if math.isfinite(self.variance) else math.inf
+        more = off * deviation ** np.arange(1.0, 5)
+        if self.linear:
+            more[:2] = 0.0
+        return replace(
+            self,
+            cdf_error=min(self.cdf_error + off, 1.0),
+            moment_errors=self.moment_errors + np.where(np.isfinite(more), more, 0.0),
+            distance=self.distance + off * deviation,
         )
 
     def _beyond_steep(self, lower: float, upper: float) -> bool:
@@ -243,6 +229,7 @@ def class_of(
     has_density = _settles(rough)
     if has_density is not True or masses[-1].max() > FULL / len(width):
         cdf_error += float(masses[-1].max())  # where in its cell the mass of one lies
+    linear = exact is not None
     if exact is None:
         size = max(map(abs, interval))
         found = _moments(levels, check, has_density, distance, size, apart)
@@ -258,6 +245,7 @@ def class_of(
         folded=float(masses[-1] @ chain.folded),
         has_density=has_density,
         transfer=chain,
+        linear=linear,
         rigid=len(chain.links) > 1 and chain.rigid(masses[-1]),
         others=tuple((t.edges, m) for t, m in (*levels[:2], check)),
     )

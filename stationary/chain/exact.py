@@ -1,54 +1,29 @@
-"""`exact_chain`: where SGD with its finite step ends up, without diffusion and Monte Carlo.
-
-A first pass with even cells finds the closed classes. Each is then narrowed to the interval that
-its own steps fill, cut into cells that are fine where its mass is, and solved three times, with
-cells halved each time: from the changes come the errors. Where there are several classes, the
-chain on all cells gives the probability to end in each.
-"""
+"""`exact_chain`: where SGD with its finite step ends up, without diffusion and Monte Carlo."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import partial
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from stationary.aliases import Array
-from stationary.chain.batches import FEWER, LEANS, RARE, Batches, batches_of
-from stationary.chain.cells import bisected, graded, hull, spaced
-from stationary.chain.closed_class import FULL, ChainClass, class_of, still_class
-from stationary.chain.far import Fate, Held, held_by
-from stationary.chain.ground import LOST, Ground, lasting
-from stationary.chain.lattice import Points, points_from, renewed
-from stationary.chain.linear import linear_moments
-from stationary.chain.outcomes import SLOW, Weights, weights_of
-from stationary.chain.reach import POINTS, closure
+from stationary.chain.batches import TWICE, Batches, batches_of
+from stationary.chain.far import Held
+from stationary.chain.ground import LOST, Ground, followed
+from stationary.chain.outcomes import SLOW
+from stationary.chain.search import COARSE, Search
 from stationary.chain.state import ChainState
-from stationary.chain.tilt import Seen
-from stationary.chain.transfer import Transfer, closed_classes
 from stationary.errors import LandscapeError, Status
-from stationary.functions.evaluation import evaluate
-from stationary.functions.given import Boundary, checked_boundaries
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.sources.loading import ProcessLike, as_process
-from stationary.states.mixture import Atom, Escape
 from stationary.wording import steps_text
 
 FEWEST, MOST = 32, 8000  # cells
-NARROW = 64 * np.finfo(float).eps  # classes narrower than this, relative, are points
-TRIM = 1e-14  # mass of a tail that is left out
-ROUGH = 1e-4  # of log masses, good enough to lay cells by
-PASSES = 6  # of cells laid by what others hold
 STILL = 1e-11  # of the interval: steps that doubles carry to four digits
-LINKED = (
-    "Which minima SGD passes between, and how often, rests on outcomes of a step so rare that a "
-    "normal law does not stand for them."
-)
-COARSE = 0.05  # an error of the distribution function that asks for more cells
+ASKED = 0.1, 0.5, 0.9  # quantiles at which it is asked how rough the law of a batch is
 
 
 def exact_chain(landscape: ProcessLike, initial: Any = None, *, cells: int = 2000) -> ChainState:
@@ -95,23 +70,17 @@ def exact_chain(landscape: ProcessLike, initial: Any = None, *, cells: int = 200
     if given is not None:
         start = Initial.of(given, domain=landscape.domain, name=name, variable="w")
     batches = batches_of(landscape)
-    held = held_by(batches, ends_of(landscape), range_of(start))
-    inner = lasting(batches, held, range_of(start))
-    held = inner or held
+    held, lasts = followed(batches, start)
     _check_that_it_moves(batches, held)
     ground = Ground.of(batches, held, int(cells), start)
-    state = _Search(ground).state()
-    others = []
-    if landscape.label_noise:
-        others.append(
-            (batches_of(landscape, nodes=FEWER), f"{FEWER} nodes for the noise in labels")
-        )
-    if not batches.exact and state.kind not in ("none", "classes"):
-        others.append((replace(batches, order=3), "no kurtosis"))
-    for other, what in others:
-        state = _with_others(state, _Search(replace(ground, batches=other)).state(), what)
-    state = _if_near_normal(state)
-    if inner is not None:
+    state = Search(ground).state()
+    if state.kind not in ("none", "classes"):
+        for other in batches.others:
+            state = _with_other(state, Search(replace(ground, batches=other)).state())
+    if not batches.exact and any(c.weight for c in state.components):
+        state = _as_rough_as_batches(state)
+    state = _told_when(state)
+    if lasts:
         note = (
             "Far out its steps lead ever farther away, so that SGD is lost in the end. But of its "
             f"steps within ({held.lower:.6g}, {held.upper:.6g}) fewer than {LOST:.0e} lead out: "
@@ -127,35 +96,53 @@ def exact_chain(landscape: ProcessLike, initial: Any = None, *, cells: int = 200
     return state
 
 
-def _with_others(state: ChainState, few: ChainState, what: str) -> ChainState:
-    """With what a coarser law of a step changes as part of the errors."""
+def _with_other(state: ChainState, few: ChainState) -> ChainState:
+    """With twice what another law of a step changes as part of the errors."""
     if len(few.components) != len(state.components) or few.kind != state.kind:
-        note = f"With {what} it ends otherwise: do not trust it."
+        note = "With a coarser law of a step it ends otherwise: do not trust it."
         return replace(state, status=Status.INEXACT, weight_error=1.0, notes=(*state.notes, note))
     pairs = list(zip(state.components, few.components, strict=True))
     moved = [abs(c.weight - f.weight) for c, f in pairs if c.weight is not None and f.weight]
+    later = 0.0
+    if math.isfinite(state.log_arrival) or math.isfinite(few.log_arrival):
+        later = TWICE * abs(state.log_arrival - few.log_arrival)
     return replace(
         state,
         components=tuple(c.beside(f) for c, f in pairs),
-        weight_error=state.weight_error + max(moved, default=0.0),
+        weight_error=state.weight_error + TWICE * max(moved, default=0.0),
+        arrival_error=state.arrival_error + later,
     )
 
 
-def _if_near_normal(state: ChainState) -> ChainState:
-    """What is known of it, where batches have a law with their moments: nothing if they lean."""
-    batches = state.batches
-    if batches.exact or not any(c.weight for c in state.components):
-        return state
-    w = np.concatenate([c.quantiles for c in state.components if c.weight])
-    g = evaluate(state.landscape.gradient, w)[0]
-    skew, excess = (float(np.abs(x).max()) for x in batches.shape(g)[1:])
-    if skew <= LEANS[0] and excess <= LEANS[1]:
+def _as_rough_as_batches(state: ChainState) -> ChainState:
+    """With what it is off where batches take few values, and nodes others as part of the errors."""
+    parts = [c for c in state.components if c.weight]
+    rough = state.batches.roughness(
+        np.concatenate([np.interp(ASKED, c.below, c.edges) for c in parts])
+    )
+    state = replace(state, components=tuple(c.rougher(rough) for c in state.components))
+    if rough <= COARSE:
         return state
     note = (
-        f"The mean of a batch is far from normal (skewness up to {skew:.2g}, excess kurtosis up to "
-        f"{excess:.2g}): only mean and variance of this law are those of SGD, at most."
+        "The mean of a batch takes few kinds of values, as where few datapoints differ much from "
+        f"the rest: the law could be off by {rough:.2g} in its distribution function. Only mean "
+        "and variance of this one are those of SGD, at most."
     )
     return replace(state, status=Status.INEXACT, weight_error=1.0, notes=(*state.notes, note))
+
+
+def _told_when(state: ChainState) -> ChainState:
+    """With a word on how long it takes to get there, where that is long."""
+    settles = state.atoms or state.components
+    if not settles or state.linked or not SLOW < state.log_arrival < math.inf:
+        return state
+    where = "its start" if state.initial is not None else "the worst start"
+    note = (
+        f"From {where} it takes {steps_text(state.log_arrival, state.arrival_error)} steps in the "
+        "mean to come to a closed class. Until then SGD is metastable, and this is not what it "
+        "shows."
+    )
+    return replace(state, notes=(*state.notes, note))
 
 
 def _check_that_it_moves(batches: Batches, held: Held) -> None:
@@ -167,371 +154,4 @@ def _check_that_it_moves(batches: Batches, held: Held) -> None:
             f"{batches.landscape.name}: a step of SGD moves w by at most {step:.1g} between "
             f"{held.lower:.4g} and {held.upper:.4g}, which doubles hardly tell from nothing. The "
             "limit of small steps is the answer there: use end_state, or --no-chain."
-        )
-
-
-def ends_of(landscape: Landscape) -> tuple[str, str]:
-    words = {Boundary.ABSORBING: "leave", Boundary.PERIODIC: "periodic"}
-    low, high = (
-        "fold" if b is None else words.get(b, "fold")
-        for b in checked_boundaries(landscape.boundaries, landscape.name)
-    )
-    return low, high
-
-
-def range_of(start: Initial | None) -> tuple[float, float] | None:
-    """Where nearly all of a start lies."""
-    if start is None:
-        return None
-    if start.law is None:
-        return float(start.points.min()), float(start.points.max())
-    few = start.rvs(200_000, 0)
-    return float(few.min()), float(few.max())
-
-
-class _Search:
-    """What `exact_chain` learns on its way."""
-
-    def __init__(self, ground: Ground) -> None:
-        self.ground = ground
-        self.notes = [ground.batches.note] if ground.batches.note else []
-        self.profile: Seen | None = None  # where the mass is: edges and masses
-        self.sound = True
-        self.split = False  # whether a class turned out to be several
-
-    def state(self) -> ChainState:
-        if self.ground.held.tails:
-            self._draw_in()
-        single = self._on_points()
-        if single is not None:
-            return single
-        points, intervals, components = self._classes()
-        if (
-            len(intervals) == 1
-            and not (points or components)
-            and "leave" not in self.ground.held.ends
-        ):
-            renewal = renewed(self.ground.batches, *intervals[0])
-            if renewal is not None:
-                return self._of_points(renewal)
-        for low, high in intervals:
-            solved = self._solved(low, high)
-            if solved is not None:
-                components.append(solved)
-        return self._weighed(points, components)
-
-    def _draw_in(self) -> None:
-        """Cut tails that hold next to nothing."""
-        ground, held = self.ground, self.ground.held
-        core = ((held.lower + held.upper) / 2, 1e-9 * (held.upper - held.lower))
-        profile = None
-        for _ in range(3):
-            edges = graded(
-                held.lower, held.upper, ground.cells // 4, profile=profile, cores=[core], even=0.5
-            )
-            (chain,) = ground.chain(edges, held.ends, leaning=False)
-            mass = np.zeros(chain.cells)
-            for members in closed_classes(chain.inner):
-                mass += np.exp(chain.stationary(members)[0])
-            mass /= mass.sum()
-            low = edges[max(int((np.cumsum(mass) < TRIM).sum()) - 1, 0)]
-            high = edges[::-1][max(int((np.cumsum(mass[::-1]) < TRIM).sum()) - 1, 0)]
-            if ground.start is not None:
-                a, b = range_of(ground.start) or (low, high)
-                low, high = min(low, a), max(high, b)
-            below = np.append(0.0, np.cumsum(mass))
-            first, middle, last = np.interp([0.05, 0.5, 0.95], below, edges)
-            core = (float(middle), max(float(last - first), 1e-12 * float(high - low)))
-            profile = (edges, mass)
-            ground = ground.within(float(low), float(high), core)
-            held = ground.held
-        self.profile, self.ground = profile, ground
-        far = held.far
-        heavy = math.isfinite(far.exponent)
-        text = (
-            f"a tail that falls like |w|^-{far.exponent:.4g}, for which errors allow."
-            if heavy
-            else f"about {TRIM:.0e} of the probability."
-        )
-        self.notes.append(
-            "No bounded interval holds every walker. What lies beyond "
-            f"({held.lower:.6g}, {held.upper:.6g}) was left out: {text}"
-        )
-        if far.exponent <= 2:
-            nothing = far.exponent <= 1
-            what = "neither mean nor variance exist" if nothing else "the variance is infinite"
-            self.notes.append(f"Far out some steps overshoot ever farther: {what}.")
-        if heavy and far.rate_with_variance and far.rate_with_law:
-            self.notes.append(
-                "Other things equal, the variance is lost at a learning rate of "
-                f"{far.rate_with_variance:.6g} and the law itself at {far.rate_with_law:.6g}."
-            )
-
-    def _on_points(self) -> ChainState | None:
-        """The law, where a start at points leads to few others."""
-        ground, start = self.ground, self.ground.start
-        if start is None or start.law is not None or ground.held.far.fate is not Fate.RETURNS:
-            return None
-        if any(p.attracts for p in ground.rests):
-            return None
-        found = points_from(ground.batches, ground.held, start.points, start.weights)
-        return None if found is None else self._of_points(found)
-
-    def _of_points(self, found: Points) -> ChainState:
-        pairs = zip(found.position.tolist(), found.weight.tolist(), strict=True)
-        self.notes.append(
-            f"From its start SGD can only ever be at {len(found.position)} points: the law is one "
-            "of atoms, solved without cells."
-            if self.ground.start is not None
-            else f"Some minibatches lead to one point from everywhere, so that the law is one of "
-            f"atoms: {len(found.position)} of them, without {found.missing:.1g} of the probability."
-        )
-        weights = Weights(None, 4e-14 + found.missing, -math.inf)
-        return self._finished([Atom(x, p) for x, p in pairs], [], [], weights)
-
-    # -- closed classes -------------------------------------------------------------------------
-
-    def _classes(self) -> tuple[list[float], list[tuple[float, float]], list[ChainClass]]:
-        """The atoms, the intervals of the classes that are spread out, and what stands still."""
-        ground, held = self.ground, self.ground.held
-        edges = graded(
-            held.lower, held.upper, ground.cells, ground.rests, ground.joints, self.profile,
-            cores=ground.cores,
-        )  # fmt: skip
-        (chain,) = ground.chain(edges, held.ends, leaning=False)
-        points = [p.position for p in ground.rests if p.attracts]
-        intervals: list[tuple[float, float]] = []
-        closed = ground.closed(chain)
-        still = np.array([c[0] for c in closed if len(c) == 1 and self._stands(edges, c[0])], int)
-        resting = [
-            still_class(chain, float(edges[run[0]]), float(edges[run[-1] + 1]))
-            for run in np.split(still, np.flatnonzero(np.diff(still) > 1) + 1)
-            if len(run)
-        ]
-        for members in closed:
-            if len(members) == 1 and members[0] in still:
-                continue
-            low, high = float(edges[members[0]]), float(edges[members[-1] + 1])
-            if held.far.fate is Fate.SPREADS and (low == held.lower or high == held.upper):
-                continue  # it goes on without end
-            if held.ends[0] != "periodic":
-                low, high = hull(ground.batches, low, high, held)
-            if high - low <= NARROW * max(abs(low), abs(high)):
-                points.append((low + high) / 2)  # doubles cannot tell its points apart
-            elif (low, high) not in intervals:
-                intervals.append((low, high))
-        return sorted(points), intervals, resting
-
-    def _stands(self, edges: Array, cell: int) -> bool:
-        """Whether no datapoint has a gradient in a cell."""
-        w = edges[cell] + np.array([0.2, 0.5, 0.8]) * (edges[cell + 1] - edges[cell])
-        return bool((self.ground.batches.gradients(w) == 0).all())
-
-    # -- one class ------------------------------------------------------------------------------
-
-    def _solved(self, low: float, high: float) -> ChainClass | None:
-        ground, held = self.ground, self.ground.held
-        ends = (
-            held.ends[0] if low == held.lower else "keep",
-            held.ends[1] if high == held.upper else "keep",
-        )
-        joints = ground.joints[(low < ground.joints) & (ground.joints < high)]
-        laid = partial(graded, low, high, rests=ground.rests, joints=joints, cores=ground.cores)
-        count = max(ground.cells // 4, 16)
-        seen, profile = None, self.profile
-        for k in range(PASSES):
-            edges = laid(count=count, profile=profile)
-            (chain,) = ground.chain(edges, ends, seen)
-            log_mass = self._stationary(chain, seen, ROUGH)
-            if log_mass is None:
-                return None
-            seen, profile = (edges, log_mass), (edges, np.exp(log_mass))
-            if k and profile[1].max() < FULL / count:
-                break
-        fine = bisected(bisected(edges))
-        other = laid(count=int(0.7 * ground.cells), profile=profile, even=0.75)
-        free = ends == ("keep", "keep")
-        exact = linear_moments(ground.batches, low, high, held.far) if free else None
-        # Halved cells share their blind spots: others, laid differently, look from outside.
-        chains = [
-            *ground.chain(fine, ends, seen, levels=3, moments=exact is None)[::-1],
-            *ground.chain(other, ends, seen, moments=exact is None),
-        ]
-        levels = []
-        for chain in chains:
-            log_mass = self._stationary(chain, seen)
-            if log_mass is None:
-                return None
-            seen = (chain.edges, log_mass)
-            levels.append((chain, log_mass))
-        result = class_of(levels[:3], levels[3], (low, high), held.far, exact)
-        result = replace(result, sound=self.sound)
-        # Where mass stays in few cells however they are laid, their histogram says nothing.
-        return replace(result, has_density=None) if k > 1 and result.has_density else result
-
-    def _stationary(
-        self, chain: Transfer, seen: Seen | None, settled: float = 1e-11
-    ) -> Array | None:
-        """The logarithm of its stationary vector."""
-        classes = self.ground.closed(chain)
-        if not classes:
-            return None
-        if len(classes) > 1:
-            width = [float(np.diff(chain.edges)[c].sum()) for c in classes]
-            classes = [classes[int(np.argmax(width))]]
-            self.split = True
-        guess = None
-        if seen is not None and np.isfinite(seen[1]).any():
-            before, middle = ((e[1:] + e[:-1]) / 2 for e in (seen[0], chain.edges))
-            known = np.isfinite(seen[1])
-            density = seen[1][known] - np.log(np.diff(seen[0])[known])
-            guess = np.interp(middle, before[known], density) + np.log(np.diff(chain.edges))
-        log_mass, sound = chain.stationary(classes[0], guess, settled)
-        self.sound &= sound
-        return log_mass
-
-    # -- their weights --------------------------------------------------------------------------
-
-    def _outside(self) -> list[Escape]:
-        """Where the walker can leave for good."""
-        held = self.ground.held
-        found = []
-        for k, end in enumerate(self.ground.batches.landscape.domain):
-            if held.ends[k] == "leave":
-                words = "runs away to infinity" if math.isinf(end) else "stops at the end"
-                found.append(Escape(end, None, words))
-        return found
-
-    def _weighed(self, points: list[float], components: list[ChainClass]) -> ChainState:
-        """The end state, with the weights of all that it can end in."""
-        ground, outside = self.ground, self._outside()
-        components = sorted(components, key=lambda c: c.interval)
-        resting = [p.position for p in ground.rests if not p.attracts]
-        stays = np.zeros(len(resting))
-        if ground.start is not None:
-            stays = np.array([ground.start.mass_at(p) for p in resting])
-        found = weights_of(ground, points, components, outside, float(stays.sum()))
-        self.sound &= found.sound
-        linked = self._linked(points, components, found.log_arrival)
-        if (points or components) and not linked and SLOW < found.log_arrival < math.inf:
-            where = "its start" if ground.start is not None else "the worst start"
-            self.notes.append(
-                f"From {where} it takes {steps_text(found.log_arrival, found.arrival_error)} steps "
-                "in the mean to come to a closed class. Until then SGD is metastable, and this is "
-                "not what it shows."
-            )
-        count = len(points) + len(components) + len(outside)
-        n: list[float | None] = [None] * count
-        if found.weights is not None:
-            n = [max(float(w), 0.0) for w in found.weights]
-        a, b = len(points), len(points) + len(components)
-        atoms = [Atom(p, w) for p, w in zip(points, n[:a], strict=True)]
-        atoms += [Atom(p, float(s)) for p, s in zip(resting, stays, strict=True) if s > 0]
-        components = [replace(c, weight=w) for c, w in zip(components, n[a:b], strict=True)]
-        escapes = []
-        for e, w in zip(outside, n[b:], strict=True):
-            if math.isinf(e.position):
-                escapes.append(replace(e, weight=w))
-            elif w is None or w > 0:
-                atoms.append(Atom(e.position, w))
-        atoms.sort(key=lambda x: x.position)
-        state = self._finished(atoms, components, escapes, found)
-        if not linked:
-            return state
-        return replace(state, kind="classes", reason=LINKED, status=Status.INEXACT, linked=True)
-
-    def _linked(
-        self, points: list[float], components: list[ChainClass], log_arrival: float
-    ) -> bool:
-        """Whether outcomes of a step that stand for none of the maps decide between classes."""
-        batches = self.ground.batches
-        if not batches.exact and (
-            any(c.log_bottleneck < math.log(RARE) for c in components)
-            or (self._outside() and log_arrival > -math.log(RARE))
-        ):
-            return True
-        if batches.whole or not components:
-            return False
-        landscape, held = self.ground.batches.landscape, self.ground.held
-        spans = sorted([*((p, p) for p in points), *(c.interval for c in components)])
-        if len(spans) == 1:
-            return log_arrival > SLOW and closure(landscape, *spans[0]) is None
-        ends = [held.lower, *(x for span in spans for x in span), held.upper]
-        between = [
-            spaced(before, after, POINTS, self.ground.cores)
-            for before, after in zip(ends[:-2:2], ends[3::2], strict=True)
-        ]
-        return any(
-            closure(landscape, *span, w) is None for span, w in zip(spans, between, strict=True)
-        )
-
-    # -- in words -------------------------------------------------------------------------------
-
-    def _finished(
-        self,
-        atoms: list[Atom],
-        components: list[ChainClass],
-        escapes: list[Escape],
-        found: Weights,
-    ) -> ChainState:
-        notes, ground = self.notes, self.ground
-        far = ground.held.far
-        lasting = bool(atoms or components)
-        weights = [a.weight for a in atoms] + [c.weight for c in components]
-        unknown = lasting and None in [*weights, *(e.weight for e in escapes)]
-        reason, kind = "", "density"
-        status = Status.CONVERGED
-        lost = sum(e.weight or 0.0 for e in escapes)
-        if unknown:
-            kind = "classes"
-            count = len(atoms) + len(components) + len(escapes)
-            reason = (
-                f"the chain can end in {count} closed classes, and in which depends on where it "
-                "starts. Give initial, as in initial = 0.3."
-            )
-        elif not lasting or lost > 1 - 1e-12:
-            kind, status = "none", Status.NOT_NORMALISABLE
-            reason = (far.fate if far.fate is not Fate.RETURNS else Fate.DIVERGES).value
-        elif not any(c.weight for c in components):
-            kind = "atoms"
-        elif any(a.weight for a in atoms) or lost:
-            kind = "mixture"
-        notes += [note for c in components for note in c.notes]
-        for p in ground.rests:
-            if p.attracts:
-                notes.append(
-                    f"w = {p.position:.9g} is a rest point of every datapoint and attracts "
-                    f"(log distance changes by {p.exponent:.4g} per step): it holds what comes."
-                )
-        if not self.sound:
-            status = Status.INEXACT
-            notes.append(
-                "Parts of the chain are linked by probabilities beyond 1e-290, which doubles "
-                "cannot hold: their relative weight is not reliable."
-            )
-        if self.split:
-            status = Status.INEXACT
-            notes.append(
-                "Some cells of a class turned out to lead nowhere else: it falls into several, of "
-                f"which the widest is shown. Ask for more than {ground.cells} cells to part them."
-            )
-        worst = max((c.cdf_error for c in components if not c.still), default=0.0)
-        if status is Status.CONVERGED and worst > COARSE:
-            status = Status.INEXACT
-            notes.append(f"The cells are coarse for this chain. Ask for more than {ground.cells}.")
-        return ChainState(
-            landscape=ground.batches.landscape,
-            batches=ground.batches,
-            atoms=tuple(atoms),
-            components=tuple(components),
-            status=status,
-            kind=kind,
-            cells=ground.cells,
-            weight_error=found.error,
-            log_arrival=found.log_arrival,
-            reason=reason if kind != "density" else "",
-            notes=tuple(notes),
-            escapes=tuple(escapes),
-            initial=ground.start if not unknown else None,
-            far=far,
         )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse.csgraph import breadth_first_order
 
-from stationary.chain.batches import RARE, Batches
+from stationary.chain.batches import TWICE, Batches
 from stationary.chain.cells import bisected, cores_of, graded, spaced
 from stationary.chain.elimination import IN_LOGS, Elimination, band_of, solved_in_logs
 from stationary.chain.tilt import Lean
@@ -22,6 +22,7 @@ from stationary.process.landscape import Landscape
 MOST_CELLS = 2000
 ROUNDS = 200
 MOST_STEPS = 1e290
+ASKED = np.array([0.1, 0.5, 0.9])  # where batches are asked how rough their law is
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,9 @@ class ExitTime:
     """The mean number of steps until SGD first leaves an interval, as its natural logarithm."""
 
     log_time: float
-    error: float  # absolute of log_time: relative of the time; inf where rare batches decide it
+    error: (
+        float  # absolute of log_time: relative of the time; inf where nodes of batches do not tell
+    )
     upper: float = math.nan  # the probability to leave by the upper end, from a given start
 
     @property
@@ -64,7 +67,7 @@ def exit_time(
         )
     count = min(cells, MOST_CELLS)
     cores = cores_of(landscape, low, high, count)
-    lean = Lean(batches, spaced(low, high, max(count, 64) + 1, cores))
+    places = spaced(low, high, max(count, 64) + 1, cores)
     joints = np.array([b for b in landscape.breakpoints if low < b < high])
     kinds = checked_boundaries(landscape.boundaries, landscape.name)
     walls = [
@@ -74,14 +77,16 @@ def exit_time(
     ends = "fold" if walls[0] else "leave", "fold" if walls[1] else "leave"
     edges = bisected(bisected(graded(low, high, max(count // 4, 16), joints=joints, cores=cores)))
     levels = []
-    for chain in transfers(batches, edges, ends, joints, [lean] * 3)[::-1]:
+    for chain in transfers(batches, edges, ends, joints, [Lean(batches, places)] * 3)[::-1]:
         levels.append(_log_time(batches, chain, at, walls))
         if math.isinf(levels[-1][0]):
             return ExitTime(math.inf, 0.0 if batches.exact else math.inf)
     time, error = map(float, limit([t for t, _, _ in levels]))
     error += 1e-12 + levels[-1][1]
-    if not batches.exact and time + math.log(RARE) > 0:  # by batches that a normal law stands for
-        error = math.inf
+    for other in batches.others:
+        (chain,) = transfers(other, edges[::4], ends, joints, [Lean(other, places)])
+        error += TWICE * abs(_log_time(other, chain, at, walls)[0] - levels[0][0])
+    error += TWICE * batches.roughness(low + (high - low) * ASKED)
     return ExitTime(time, error, levels[-1][2])
 
 

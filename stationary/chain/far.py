@@ -26,11 +26,14 @@ from numpy.typing import NDArray
 from stationary.chain.batches import Batches
 from stationary.errors import LandscapeError
 from stationary.functions.evaluation import evaluate
+from stationary.functions.given import Boundary, checked_boundaries
+from stationary.process.landscape import Landscape
 
 Array = NDArray[np.float64]
 
 DISTANCES = (1e2, 1e4, 1e6)  # times the region of the minima, at which the steps are asked
 NEUTRAL = 1e-3  # mean logarithm of the growth below which the way decides
+FAINT = 1e-12  # of the largest gradient: those below do not say where minima are
 TRIMMED = 14  # decades of probability beyond which a tail is not followed
 FARTHEST = 12  # decades: how far out a tail is followed at most, times the region of the minima
 
@@ -94,9 +97,10 @@ class Held:
     tails: bool = False  # the ends are far out, and wait to be drawn in
 
 
-def held_by(batches: Batches, ends: tuple[str, str], start: tuple[float, float] | None) -> Held:
+def held_by(batches: Batches, start: tuple[float, float] | None) -> Held:
     """The interval on which to work, where an end of the domain may be infinite."""
     lower, upper = batches.landscape.domain
+    ends = _ends_of(batches.landscape)
     if math.isfinite(lower) and math.isfinite(upper):
         return Held(lower, upper, ends, Far(Fate.RETURNS))
     low, high = _region(batches, lower, upper)
@@ -117,10 +121,19 @@ def held_by(batches: Batches, ends: tuple[str, str], start: tuple[float, float] 
         if a - slack <= max(c, lower) and min(d, upper) <= b + slack:
             return Held(max(a - slack, lower), min(b + slack, upper), kinds, far)
     if far.fate is Fate.DIVERGES:
-        return Held(*around(20 * size, "leave"), far)
+        return Held(*_where_finite(batches, *around(20 * size, "leave"), (low + high) / 2), far)
     if far.fate is Fate.SPREADS:
         return Held(*around(20 * size, "fold"), far)
     return Held(*around(far.reach, "keep"), far, tails=True)
+
+
+def _ends_of(landscape: Landscape) -> tuple[str, str]:
+    words = {Boundary.ABSORBING: "leave", Boundary.PERIODIC: "periodic"}
+    low, high = (
+        "fold" if b is None else words.get(b, "fold")
+        for b in checked_boundaries(landscape.boundaries, landscape.name)
+    )
+    return low, high
 
 
 def covered(batches: Batches, low: float, high: float) -> tuple[float, float]:
@@ -158,13 +171,38 @@ def _region(batches: Batches, lower: float, upper: float) -> tuple[float, float]
     with np.errstate(all="ignore"):
         g = batches.landscape.stepped(evaluate(batches.landscape.gradient, w)[0], w)
     good = np.isfinite(g).all(axis=0)
-    w, sign = w[good], np.sign(g[:, good])
+    w, sign = w[good], _signs(g[:, good])
     turns = ((sign[:, 1:] != sign[:, :-1]) | (sign[:, 1:] == 0)).any(axis=0)
     if not len(w) or not turns.any():
         centre = lower if math.isfinite(lower) else upper if math.isfinite(upper) else 0.0
         return centre - 1, centre + 1
     i = np.flatnonzero(turns)
     return float(w[i[0]]), float(w[i[-1] + 1])
+
+
+def _signs(g: Array) -> Array:
+    """Of the gradients, (N, M): those that fade beside others keep the sign that they had."""
+    largest = np.abs(g).max(axis=0)
+    told = (np.abs(g) > FAINT * largest) | (largest == 0)
+    at = np.where(told, np.arange(g.shape[1]), -1)
+    before = np.maximum.accumulate(at, axis=1)
+    first = np.argmax(told, axis=1)[:, None]
+    return np.asarray(np.sign(np.take_along_axis(g, np.where(before < 0, first, before), 1)))
+
+
+def _where_finite(
+    batches: Batches, lower: float, upper: float, ends: tuple[str, str], middle: float
+) -> tuple[float, float, tuple[str, str]]:
+    """An interval as far as the gradients are finite on either side of its middle."""
+    w = np.linspace(lower, upper, 4001)
+    with np.errstate(all="ignore"):
+        fails = ~np.isfinite(evaluate(batches.landscape.gradient, w)[0]).all(axis=0)
+    below, above = w[fails & (w < middle)], w[fails & (w >= middle)]
+    if len(below):
+        lower, ends = float(w[w > below[-1]][0]), ("leave", ends[1])
+    if len(above):
+        upper, ends = float(w[w < above[0]][-1]), (ends[0], "leave")
+    return lower, upper, ends
 
 
 def far_of(batches: Batches, middle: float, size: float) -> Far:

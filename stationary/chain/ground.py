@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from stationary.aliases import Array
 from stationary.chain.batches import Batches
 from stationary.chain.cells import Core, RestPoint, capture, cores_of, graded, rest_points
-from stationary.chain.far import Far, Fate, Held
+from stationary.chain.far import Far, Fate, Held, held_by
 from stationary.chain.tilt import Lean, Seen
 from stationary.chain.transfer import Transfer, closed_classes, transfers
 from stationary.errors import StationaryError
@@ -107,7 +107,15 @@ class Ground:
         return next(known, RestPoint(position, -1.0, True))
 
 
-def lasting(batches: Batches, held: Held, start: tuple[float, float] | None) -> Held | None:
+def followed(batches: Batches, start: Initial | None) -> tuple[Held, bool]:
+    """The interval on which to follow the chain, and whether it leaves that one in the end."""
+    span = None if start is None else start.span
+    held = held_by(batches, span)
+    inner = _lasting(batches, held, span)
+    return (held, False) if inner is None else (inner, True)
+
+
+def _lasting(batches: Batches, held: Held, start: tuple[float, float] | None) -> Held | None:
     """Where SGD stays for longer than any run although far out its steps lead ever farther away.
 
     The narrowest interval around all minima that next to no step of its own stationary law, with

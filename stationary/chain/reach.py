@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.chain.batches import extremes
+from stationary.chain.batch_law import extremes
 from stationary.chain.cells import spaced
 from stationary.errors import StationaryError
 from stationary.functions.evaluation import evaluate
@@ -66,7 +66,7 @@ def closure(
         return None
     if not np.isfinite(g).all():
         return None
-    least, most = extremes(g, landscape)
+    least, most = extremes(g, landscape.batch_size, bool(landscape.replacement))
     assert landscape.learning_rate is not None
     down, up = (w - landscape.learning_rate * landscape.stepped(u, w) for u in (most, least))
     # A walker in [left, right] can be as low as the least of `down` there, and as high as of `up`.

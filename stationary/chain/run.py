@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.chain.batches import Batches, batches_of
+from stationary.chain.batches import TWICE, Batches, batches_of
 from stationary.chain.cells import bisected, graded
-from stationary.chain.exact import ends_of, range_of
-from stationary.chain.far import held_by
-from stationary.chain.ground import Ground, lasting
+from stationary.chain.ground import Ground, followed
 from stationary.chain.transfer import Transfer
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
@@ -39,10 +37,12 @@ class Run(Data):
         Where it starts, in words.
     log_shares, errors
         Natural logarithm of the probability of each basin, by start: shape (starts, basins), and
-        its absolute error: twice the change from cells twice as wide.
-    log_relaxation
+        its absolute error: twice the change from cells twice as wide, and from other nodes
+        where these stand for batches.
+    log_relaxation, relaxation_error
         Natural logarithm of the steps in which it forgets which basin it came from by a factor of
-        e; inf where it never does, None with one basin or where it runs away.
+        e, and its absolute error; inf where it never does, None with one basin or where it runs
+        away.
     """
 
     steps: int
@@ -50,6 +50,7 @@ class Run(Data):
     log_shares: Array
     errors: Array
     log_relaxation: float | None
+    relaxation_error: float | None
 
 
 def run_of(
@@ -67,36 +68,48 @@ def run_of(
         The intervals (lower, upper] of each.
     """
     batches = batches_of(landscape)
-    held = held_by(batches, ends_of(landscape), range_of(start))
-    held = lasting(batches, held, range_of(start)) or held
+    held, _ = followed(batches, start)
     ground = Ground.of(batches, held, CELLS, start)
     borders = [x for parts in basins for part in parts for x in part]
     joints = np.unique([*ground.joints, *(b for b in borders if held.lower < b < held.upper)])
     edges = bisected(
         graded(held.lower, held.upper, CELLS // 2, ground.rests, joints, cores=ground.cores)
     )
+    forgets = len(minima) > 1 and "leave" not in held.ends
     fine, coarse = (
         _Cells.of(ground, chain, basins) for chain in ground.chain(edges, held.ends, levels=2)
     )
-    shares = []
-    for cells in (coarse, fine):
-        begin = [cells.after_one(batches, m) for m in minima]
-        first = np.array(begin if start is None else [cells.spread(start)])
+    levels = [fine, coarse]
+    for law in batches.others:
+        other = replace(ground, batches=law)
+        (chain,) = other.chain(coarse.edges, held.ends)
+        levels.append(_Cells.of(other, chain, basins))
+    shares, times = [], []
+    for cells in levels:
+        begin = np.array([cells.after_one(m) for m in minima])
+        first = begin if start is None else np.array([cells.spread(start)])
         shares.append(cells.moved(first, steps - (start is None)) @ cells.inside)
+        times.append(cells.relaxation(begin) if forgets else math.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
-        less, more = np.log(shares[0]), np.log(shares[1])
-        errors = np.where(more > -np.inf, 2 * np.abs(more - less), 0.0)
+        logs = np.log(np.array(shares))
+        changes = np.abs(logs[1] - logs[0]) + np.abs(logs[2:] - logs[1]).sum(axis=0)
+    errors = np.where(logs[0] > -np.inf, TWICE * changes, 0.0)
     words = [f"w = {m:.6g}" for m in minima] if start is None else [start.text]
-    relaxation = None
-    if len(minima) > 1 and "leave" not in held.ends:
-        relaxation = fine.relaxation(np.array([fine.after_one(batches, m) for m in minima]))
-    return Run(steps, tuple(words), np.minimum(more, 0.0), errors, relaxation)
+    relaxation = doubt = None
+    if forgets:
+        relaxation = times[0]
+        finite = all(map(math.isfinite, times))
+        apart = [abs(t - times[k > 0]) for k, t in enumerate(times[1:])] if finite else [math.inf]
+        doubt = TWICE * math.fsum(apart)
+        doubt = 0.0 if math.isinf(relaxation) and not finite else doubt
+    return Run(steps, tuple(words), np.minimum(logs[0], 0.0), errors, relaxation, doubt)
 
 
 @dataclass(frozen=True, eq=False)
 class _Cells:
     """A chain as a dense matrix, and which cells each basin holds."""
 
+    batches: Batches
     edges: Array
     matrix: Array  # (n + 2, n + 2), with what has left at either end
     inside: Array  # (n + 2, basins)
@@ -115,14 +128,14 @@ class _Cells:
             for low, high in parts:
                 inside[:n, k] += (low < middle) & (middle < high)
                 inside[n:, k] += [low < chain.edges[0] <= high, low < chain.edges[-1] <= high]
-        return cls(chain.edges, matrix, np.minimum(inside, 1.0))
+        return cls(ground.batches, chain.edges, matrix, np.minimum(inside, 1.0))
 
-    def after_one(self, batches: Batches, at: float) -> Array:
+    def after_one(self, at: float) -> Array:
         """From a point, after its first step."""
-        image = batches.images(np.array([at]))[:, 0]
+        image = self.batches.images(np.array([at]))[:, 0]
         image = np.clip(image, self.edges[0], self.edges[-1])
         cell = np.clip(np.searchsorted(self.edges, image, side="right") - 1, 0, len(self.edges) - 2)
-        return np.bincount(cell, batches.probability, len(self.edges) + 1)
+        return np.bincount(cell, self.batches.probability, len(self.edges) + 1)
 
     def spread(self, start: Initial) -> Array:
         """A start, as cells see it."""

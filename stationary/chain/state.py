@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from stationary.aliases import Array
 from stationary.cells import Cells
-from stationary.chain.batches import RARE, Batches
+from stationary.chain.batches import TWICE, Batches
 from stationary.chain.closed_class import ChainClass, unevenness
 from stationary.chain.exit_time import ExitTime, exit_time
 from stationary.chain.far import Far
@@ -39,9 +39,9 @@ class ChainState(Distribution):
     error
         Estimated absolute error of the distribution function where it is worst; a probability
         of an interval may be off by twice as much.
-    log_arrival
-        log of the mean number of steps until the walker is in a closed class: from the start, or
-        where none was given from the worst one.
+    log_arrival, arrival_error
+        log of the mean number of steps until the walker is in a closed class, from the start, or
+        where none was given from the worst one; and its absolute error where these are many.
     folded
         Probability per step, in the end state, to be turned back at an end of the domain.
     """
@@ -55,6 +55,7 @@ class ChainState(Distribution):
     cells: int
     weight_error: float = 0.0  # absolute, of the weights
     log_arrival: float = -math.inf
+    arrival_error: float = 0.0
     reason: str = ""
     notes: tuple[str, ...] = ()
     escapes: tuple[Escape, ...] = ()
@@ -104,12 +105,9 @@ class ChainState(Distribution):
     def log_probability_error(self, lower: float, upper: float) -> float:
         """The estimated absolute error of `log_probability`: relative of the probability itself.
 
-        inf where finer cells still change it as much, or where batches stand for others that are
-        as rare: then only `error` holds.
+        inf where finer cells still change it as much: then only `error` holds.
         """
         whole = self.log_probability(lower, upper)
-        if not self.batches.exact and whole < math.log(RARE):
-            return math.inf
         if not math.isfinite(whole):
             return 0.0
         total = 0.0
@@ -255,12 +253,15 @@ class ChainState(Distribution):
         """How fast the chain forgets its start within its closed class: its second eigenvalue."""
         self._require()
         spread = [c for c in self.components if c.weight and not c.still]
-        if len(spread) != 1 or len(self._parts) != 1 or self._lumps:
+        only = spread[0] if spread else None
+        if only is None or len(spread) != 1 or len(self._parts) != 1 or self._lumps:
             raise LandscapeError(
                 f"{self.landscape.name}: relaxation() is that of one closed class with cells, and "
                 f"here there are {len(self._parts)} and {len(self._lumps)} atoms."
             )
-        return relaxation_of(spread[0].transfer, spread[0].log_mass)
+        found, *others = (relaxation_of(c.transfer, c.log_mass) for c in (only, *only.laws))
+        more = TWICE * math.fsum(abs(other.log_time - found.log_time) for other in others)
+        return replace(found, error=found.error + more)
 
     @cached_property
     def _grid(self) -> Grid:

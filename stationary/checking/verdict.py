@@ -81,6 +81,8 @@ class Check(Result):
         apart = self.diffusion_and_chain
         if apart is None:
             return "not decided"
+        if self._untold:
+            return "not decided"
         if self._structural:
             return "fails"
         if self._singular:
@@ -92,6 +94,11 @@ class Check(Result):
         if apart.total_variation <= HOLDS:
             return "holds"
         return "roughly" if apart.total_variation <= ROUGHLY else "fails"
+
+    @property
+    def _untold(self) -> bool:
+        """Whether the chain knows no more of SGD than that it has a law."""
+        return not self.chain.batches.exact and self.chain.weight_error >= 1
 
     @property
     def _singular(self) -> bool:
@@ -127,7 +134,7 @@ class Check(Result):
             return f"the diffusion has no end state to compare: {_lower(why)}"
         if self.chain.kind not in SETTLED:
             return f"the chain has no end state to compare: {self.chain.reason.rstrip('.')}"
-        if not self.chain.batches.exact and self.chain.weight_error >= 1:
+        if self._untold:
             return _lower(self.chain.notes[-1].rstrip("."))
         return f"the cells of the chain are too coarse: ask for more than {self.chain.cells}"
 

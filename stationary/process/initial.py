@@ -73,6 +73,12 @@ class Initial(Distribution):
 
     error = 0.0  # of the distribution function
 
+    @cached_property
+    def span(self) -> tuple[float, float]:
+        """Where nearly all of it lies."""
+        at = self.points if self.law is None else self.rvs(200_000, 0)
+        return float(at.min()), float(at.max())
+
     @classmethod
     def of(
         cls,

@@ -11,13 +11,22 @@ from stationary.chain.steps import OVERSHOOTS, UNSETTLED, MinimumStep
 from stationary.sgd import COMPARED, HELD, SETTLED, Belief, FiniteStep, SgdBasin
 from stationary.show.answer import Place, answer, around, ends_of, places
 from stationary.show.layout import tabulated
-from stationary.wording import digits_left, joined, power_text, probability_text, steps_text
+from stationary.wording import (
+    digits_left,
+    joined,
+    power_text,
+    probability_text,
+    steps_text,
+    to_error,
+)
 
 if TYPE_CHECKING:
     from stationary.chain.run import Run  # with SciPy, which a report may do without
 
 SHOWN = 4  # minima in a sentence
 RUN = 1_000_000  # steps of the run that is spoken of where none was asked for
+SHIFTED = 0.03  # of a deviation: differences of means and deviations that are worth a word
+UNKNOWN = 3.0  # error of the logarithm of a time of which nothing is said
 HARDLY = 0.01  # probability to leave within a run that is as good as none
 
 
@@ -39,7 +48,8 @@ def headline(analysis: Analysis) -> list[str]:
         within = max(apart + error, 1e-9)
         agrees = "SGD's exact chain with this step agrees"
         agrees += f", to within {within:.1g} in each mass." if math.isfinite(within) else "."
-        return [f"{answer(plain).rstrip()} {agrees}", *_turned(sgd), *_reach(sgd, place, run)]
+        words = f"{answer(plain).rstrip()} {agrees}{_shifted(sgd)}"
+        return [words, *_turned(sgd), *_reach(sgd, place, run)]
     return [
         *_confined(sgd),
         _settled(sgd, place),
@@ -84,12 +94,15 @@ def _forgotten(run: Run) -> list[str]:
         return []
     if math.isinf(memory):
         return ["SGD never forgets which minimum it came from."]
+    doubt = run.relaxation_error or 0.0
+    if not doubt < UNKNOWN:
+        return []
     times, few = math.log(run.steps) - memory, math.log(5)
     reached = "has long been reached" if times > few else "is being reached"
     if times < -few:
         reached = "is not reached: where the run is depends on where it starts"
     return [
-        f"SGD forgets which minimum it came from in {steps_text(memory, 0.1)} steps (the "
+        f"SGD forgets which minimum it came from in {steps_text(memory, doubt)} steps (the "
         f"relaxation time). In a run of {run.steps:,} its end state {reached}."
     ]
 
@@ -162,12 +175,30 @@ def _heavy(sgd: FiniteStep) -> list[str]:
     if chain is None or chain.kind not in SETTLED or chain.tail_exponent > 2:
         return []
     what = "neither mean nor variance" if chain.tail_exponent <= 1 else "no variance"
-    rate = chain.far.rate_with_variance
+    rate, (low, high) = chain.far.rate_with_variance, chain.interval(0.5)
     lost = f"; it has a variance below a learning rate of {rate:.4g}" if rate else ""
     return [
         f"SGD has {what} at this step, since some steps overshoot ever farther: the probability "
-        f"to be farther out than x falls like x^-{chain.tail_exponent:.3g}{lost}."
+        f"to be farther out than x falls like x^-{chain.tail_exponent:.3g}{lost}. Half of it is "
+        f"between w = {low:.4g} and {high:.4g}."
     ]
+
+
+def _shifted(sgd: FiniteStep) -> str:
+    """By how much mean and deviation differ where the masses agree: "" if by next to nothing."""
+    chain = sgd.chain
+    if chain is None or sgd.spread is None or sgd.means is None:
+        return ""
+    (_, mean), (limit, deviation) = sgd.means, sgd.spread
+    found = []
+    if math.isfinite(deviation):
+        if abs(mean - sgd.means[0]) > max(SHIFTED * limit, 2 * chain.mean_error):
+            text = to_error(mean, chain.mean_error)
+            found.append(f"its mean is {text} in place of {sgd.means[0]:.4g}")
+        if abs(deviation - limit) > max(SHIFTED * limit, 2 * chain.std_error):
+            text = to_error(deviation, chain.std_error)
+            found.append(f"its standard deviation is {text} in place of {limit:.4g}")
+    return f" But {' and '.join(found)}." if found else ""
 
 
 def _turned(sgd: FiniteStep) -> list[str]:

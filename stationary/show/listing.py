@@ -300,7 +300,10 @@ def _sgd(sgd: FiniteStep, run: Run | None) -> dict[str, Any]:
         "run": None
         if run is None
         else picked(run, "steps starts log_shares errors")
-        | {"log_relaxation_time": run.log_relaxation},
+        | {
+            "log_relaxation_time": run.log_relaxation,
+            "log_relaxation_error": run.relaxation_error,
+        },
     } | (
         {"kind": None, "cells": None, "notes": ()}
         if chain is None

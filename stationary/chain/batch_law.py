@@ -1,0 +1,331 @@
+"""The law of the mean gradient of a minibatch, where these are too many to go through.
+
+How likely a sum of draws is beyond a value follows, with a relative error that stays small however
+far out the value lies, from the cumulants of the draws under the tilt that makes the value their
+mean (the saddlepoint approximation of Lugannani and Rice [1]_, in the form r* of Barndorff-Nielsen
+[2]_); drawn without replacement, under a second tilt that keeps the size of the batch [3]_. The
+tilts give r* as a function of the mean; its inverse at the nodes of a Gauss-Hermite rule are the
+nodes of the law.
+
+References
+----------
+.. [1] R. Lugannani and S. Rice, *Advances in Applied Probability* 12 (1980) 475.
+.. [2] O. E. Barndorff-Nielsen, *Biometrika* 73 (1986) 307.
+.. [3] J. Robinson, *Annals of Statistics* 10 (1982) 1129: permutation tests, and samples from a
+   finite population.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stationary.aliases import Array
+
+TILTS = 28  # on either side of the mean
+FARTHEST = 60.0  # standard deviations of the sum that the last of them would move a normal law by
+NEAREST = 0.05  # the same of the first: below, r is lost in rounding
+BINS = 128  # of the datapoints, by value: more of them are taken together
+SETTLED = 1e-13  # of the size of a batch under a tilt
+NEWTON = 60  # rounds at most
+DRAWN_IN = 200  # rounds until nodes within the reach of batches have their mean and variance
+ROUNDING = 1e-14  # relative, of deviations that are none
+TIMES = 1e-2, 60.0, 160  # first, last and number of the arguments of characteristic functions
+MOST_KEPT = 0.9
+BLOCK = 2**21  # numbers at a time
+
+
+def gauss(count: int) -> tuple[Array, Array]:
+    """Nodes of the normal law, and their probabilities."""
+    z, weights = np.polynomial.hermite_e.hermegauss(count)
+    return z, weights / weights.sum()
+
+
+def extremes(g: Array, batch: int, replacement: bool) -> tuple[Array, Array]:
+    """The least and the greatest mean gradient of any minibatch, of datapoints' (N, M)."""
+    if replacement or batch == 1:  # one datapoint may be drawn every time
+        return g.min(axis=0), g.max(axis=0)
+    least, most = np.partition(g, batch - 1, axis=0)[:batch], np.partition(g, -batch, axis=0)
+    return least.mean(axis=0), most[-batch:].mean(axis=0)
+
+
+def nodes_of(g: Array, batch: int, replacement: bool, count: int, *, refined: bool) -> Array:
+    """Nodes of the law of a batch mean, with the probabilities of `gauss(count)`.
+
+    Parameters
+    ----------
+    g
+        The gradients of all datapoints, shape (N, M).
+    batch
+        How many are drawn, with `replacement` or without.
+    refined
+        Whether r* is followed, or r alone: what that changes bounds what is missing.
+
+    Returns
+    -------
+    array
+        Shape (count, M), ascending in each column, with exactly the mean and the variance of a
+        batch mean, and none of them beyond what a batch can have.
+    """
+    g = np.asarray(g, dtype=float)
+    found = np.empty((count, g.shape[1]))
+    wide = max(BLOCK // max(len(g), 2 * TILTS * min(len(g), BINS)), 1)
+    for first in range(0, g.shape[1], wide):
+        part = slice(first, first + wide)
+        found[:, part] = _nodes(g[:, part], batch, replacement, count, refined)
+    return found
+
+
+def roughness(
+    g: Array, nodes: Array, p: Array, batch: int, replacement: bool, kept: float
+) -> float:
+    """A bound of what nodes in place of batches change of the distribution function of the chain.
+
+    It is the integral of |difference of the characteristic functions| / t over t > 0, divided by
+    pi (Gil-Pelaez), of sum_k kept^k xi_k, where xi_k are batch means: near a minimum the chain is
+    such a sum. Of the columns, shape (N, M) of gradients and (K, M) of nodes, the worst counts.
+
+    Parameters
+    ----------
+    kept
+        The share of a distance from the minimum that one step leaves; at most `MOST_KEPT` is
+        taken, since the more is left the smoother is the sum.
+    """
+    n = len(g)
+    draws = batch if replacement else min(batch, n - batch)
+    turned = draws != batch  # what is left out of a batch is a batch, too
+    size = np.abs(g).max(axis=0)
+    moving = size > 0
+    x, u = g[:, moving] / size[moving], nodes[:, moving] / size[moving]
+    x, u = x - x.mean(axis=0), u - p @ u
+    deviation, wide = np.sqrt((x * x).mean(axis=0)), np.sqrt(p @ (u * u))
+    moving = deviation > ROUNDING
+    if not moving.any() or draws == 0:
+        return 0.0
+    x, number = _binned(x[:, moving] / deviation[moving])
+    u = u[:, moving] / wide[moving]
+    t = np.geomspace(*TIMES)
+    kept = min(abs(kept), MOST_KEPT)
+    worst = 0.0
+    for column in range(u.shape[1]):
+        share, at = number[:, column] / n, x[:, column] / np.sqrt(draws)
+        true = together = np.ones_like(t, dtype=complex)
+        now = t
+        while now[-1] > TIMES[0]:
+            of_one = (np.exp(1j * np.outer(now, at)) @ share) ** draws
+            true = true * (of_one.conj() if turned else of_one)
+            together = together * (np.exp(1j * np.outer(now, u[:, column])) @ p)
+            now = now * kept
+            if max(np.abs(true).max(), np.abs(together).max()) == 0 or kept == 0:
+                break
+        gap = np.abs(true - together)
+        worst = max(worst, float(np.trapezoid(gap, np.log(t))) / np.pi)
+    return min(worst, 1.0)
+
+
+def _nodes(g: Array, batch: int, replacement: bool, count: int, refined: bool) -> Array:
+    size = np.abs(g).max(axis=0)
+    size = np.where(size > 0, size, 1.0)
+    x = g / size
+    mean = x.mean(axis=0)
+    x = x - mean
+    x -= x.mean(axis=0)
+    deviation = np.sqrt((x * x).mean(axis=0))
+    moving = deviation > ROUNDING
+    z, p = gauss(count)
+    u = np.tile(mean, (count, 1))
+    if moving.any():
+        x, deviation = x[:, moving] / deviation[moving], deviation[moving]
+        n = len(x)
+        spread = (1.0 if replacement else (n - batch) / (n - 1)) / batch
+        if batch == 1:
+            shape = _quantiles(x, z)
+        else:
+            shape = _by_tilts(*_binned(x), batch, replacement, spread, z, refined)
+        ends = extremes(x, batch, replacement)
+        shape = _standardised(shape, p, np.sqrt(spread), *ends)
+        u[:, moving] += deviation * shape
+    return np.asarray(u * size)
+
+
+def _quantiles(x: Array, z: Array) -> Array:
+    """Of single datapoints, at the probabilities of normal values."""
+    from scipy.special import ndtr  # what draws more than one at a time does without
+
+    at = ndtr(z) * len(x) - 0.5
+    ordered = np.sort(x, axis=0)
+    low = np.clip(np.floor(at).astype(int), 0, len(x) - 1)
+    high = np.minimum(low + 1, len(x) - 1)
+    share = np.clip(at - low, 0.0, 1.0)[:, None]
+    return np.asarray((1 - share) * ordered[low] + share * ordered[high])
+
+
+def _binned(x: Array) -> tuple[Array, Array]:
+    """Values, and how many datapoints have them: by bins that are finest near 0, if many."""
+    n, m = x.shape
+    if n <= BINS:
+        return x, np.ones_like(x)
+    at = ((x / (2 + np.abs(x)) + 1) * (BINS / 2)).astype(int)  # x in deviations
+    at = np.minimum(at, BINS - 1) * m + np.arange(m)
+    number = np.bincount(at.ravel(), minlength=BINS * m).reshape(BINS, m).astype(float)
+    total = np.bincount(at.ravel(), x.ravel(), BINS * m).reshape(BINS, m)
+    value = total / np.maximum(number, 1.0)
+    kept = number.any(axis=1)
+    value, number = value[kept], number[kept]
+    value -= (number * value).sum(axis=0) / n
+    return np.where(number > 0, value, 0.0), number
+
+
+def _by_tilts(
+    x: Array, number: Array, batch: int, replacement: bool, spread: float, z: Array, refined: bool
+) -> Array:
+    """Means of batches at normal values z, in deviations of a datapoint: shape (len(z), M)."""
+    deviation = np.sqrt(spread)
+    distance = NEAREST * np.sinh(np.arange(1, TILTS + 1) * np.arcsinh(FARTHEST / NEAREST) / TILTS)
+    # The tilt that moves a normal law by so many deviations of the sum.
+    tilt = np.append(-distance[::-1], distance)[:, None] / (batch * deviation)
+    if replacement:
+        mean, r, v = _with_replacement(x, number, batch, tilt)
+    else:
+        mean, r, v = _without_replacement(x, number, batch, tilt)
+    with np.errstate(all="ignore"):
+        normal = r + np.log(v / r) / r if refined else r
+    return _inverse(mean, normal, z)
+
+
+def _with_replacement(
+    x: Array, number: Array, batch: int, tilt: Array
+) -> tuple[Array, Array, Array]:
+    """Mean, r and v of a batch under each tilt, shape (tilts, M)."""
+    n = number[:, 0].sum()
+    means, rs, vs = [], [], []
+    for t in tilt:
+        power = t * x
+        top = power.max(axis=0)
+        weight = number * np.exp(power - top)
+        total = weight.sum(axis=0)
+        mean = (weight * x).sum(axis=0) / total
+        variance = (weight * (x - mean) ** 2).sum(axis=0) / total
+        small = np.log1p((number * np.expm1(power)).sum(axis=0) / n) if top.max() < 1 else None
+        cumulant = top + np.log(total / n) if small is None else small
+        rs.append(np.sign(t) * np.sqrt(2 * batch * np.maximum(t * mean - cumulant, 0.0)))
+        vs.append(t * np.sqrt(batch * variance))
+        means.append(mean)
+    return np.array(means), np.array(rs), np.array(vs)
+
+
+def _expit(x: Array) -> Array:
+    e = np.exp(-np.abs(x))
+    return np.asarray(np.where(x >= 0, 1.0, e) / (1 + e))
+
+
+def _without_replacement(
+    x: Array, number: Array, batch: int, tilt: Array
+) -> tuple[Array, Array, Array]:
+    """The same, of datapoints that are in a batch or not, given how many of them are.
+
+    Each is in it with odds exp(tilt x + shift), where the shift keeps the mean size at `batch`.
+    """
+    n = number[:, 0].sum()
+    logit = np.log(batch / (n - batch))
+    base = batch * (n - batch) / n  # variance of the size without a tilt
+    found: dict[float, tuple[Array, Array, Array]] = {}
+    outwards = np.concatenate([tilt[tilt > 0], tilt[tilt < 0][::-1]])
+    before = 0.0
+    for t in outwards.tolist():
+        if t * before <= 0:  # from the middle on, with the shift and how it goes on from there
+            shift, slope, before = np.zeros(x.shape[1]), np.zeros(x.shape[1]), 0.0
+        power = t * x
+        shift = shift + slope * (t - before)
+        low, high = -power.max(axis=0) - 50.0, -power.min(axis=0) + 50.0
+        shift = np.clip(shift, low, high)
+        for _ in range(NEWTON):
+            inside = _expit(power + shift + logit)
+            size = (number * inside).sum(axis=0)
+            varies = (number * inside * (1 - inside)).sum(axis=0)
+            low, high = np.where(size < batch, shift, low), np.where(size > batch, shift, high)
+            done = np.abs(size - batch) <= SETTLED * batch
+            if done.all():
+                break
+            with np.errstate(all="ignore"):  # in the logarithm of the size
+                new = shift - np.log(size / batch) * size / varies
+            within = (low < new) & (new < high)
+            shift = np.where(done, shift, np.where(within, new, (low + high) / 2))
+        mean = (number * inside * x).sum(axis=0) / batch
+        hold = number * inside * (1 - inside)
+        own, cross = (hold * x).sum(axis=0), (hold * x * x).sum(axis=0)
+        with np.errstate(all="ignore"):
+            variance = np.maximum(cross - own * own / varies, 0.0)  # given the size
+        # log of 1 - p + p exp(tilt x + shift), to the rounding of what is small
+        both = power + shift
+        gain = number * np.where(
+            both < 1,
+            np.log1p(batch / n * np.expm1(np.minimum(both, 1.0))),
+            both + np.log(batch / n + (1 - batch / n) * np.exp(-np.maximum(both, 1.0))),
+        )
+        way = batch * (t * mean + shift) - gain.sum(axis=0)
+        r = np.sign(t) * np.sqrt(2 * np.maximum(way, 0.0))
+        found[t] = mean, r, t * np.sqrt(variance * varies / base)
+        before, slope = t, np.nan_to_num(-own / np.maximum(varies, 1e-300))
+    means, rs, vs = zip(*(found[t] for t in tilt[:, 0].tolist()), strict=True)
+    return np.array(means), np.array(rs), np.array(vs)
+
+
+def _inverse(mean: Array, normal: Array, z: Array) -> Array:
+    """Where `normal`, as a function of the mean, is z: cubic between tilts, monotone (Fritsch).
+
+    Between lumps of a law r* turns back: there the level between the highest before and the lowest
+    after is taken. It turns back for good where the mean comes to the end of its reach; beyond,
+    the mean is left where that begins.
+    """
+    at = np.arange(len(mean))[:, None]
+    told = np.isfinite(normal) & np.isfinite(mean)
+    half = len(mean) // 2
+    first = np.argmin(np.where(told, normal, np.inf)[:half], axis=0)
+    last = half + np.argmax(np.where(told, normal, -np.inf)[half:], axis=0)
+    told &= (first <= at) & (at <= last)
+    before = np.maximum.accumulate(np.where(told, normal, -np.inf), axis=0)
+    after = np.minimum.accumulate(np.where(told, normal, np.inf)[::-1], axis=0)[::-1]
+    before, after = (np.where(np.isinf(x), y, x) for x, y in ((before, after), (after, before)))
+    normal = ((before + after) / 2 + 1e-9 * at).T
+    within = np.clip(at, first, last)
+    mean = np.maximum.accumulate(np.take_along_axis(mean, within, 0), axis=0).T
+    gap = np.diff(normal, axis=1)
+    slope = np.diff(mean, axis=1) / gap
+    first, second = slope[:, :-1], slope[:, 1:]
+    one, two = 2 * gap[:, 1:] + gap[:, :-1], gap[:, 1:] + 2 * gap[:, :-1]
+    with np.errstate(all="ignore"):
+        inner = (one + two) / (one / first + two / second)
+    inner = np.where((first > 0) & (second > 0), inner, 0.0)
+    at = np.concatenate([slope[:, :1], inner, slope[:, -1:]], axis=1)
+    found = np.empty((len(z), len(mean)))
+    rows = np.arange(len(mean))
+    for k, value in enumerate(z.tolist()):
+        i = np.clip((normal < value).sum(axis=1) - 1, 0, gap.shape[1] - 1)
+        h = gap[rows, i]
+        s = np.clip((value - normal[rows, i]) / h, 0.0, 1.0)
+        a, b = mean[rows, i], mean[rows, i + 1]
+        found[k] = (
+            a
+            + (b - a) * s * s * (3 - 2 * s)
+            + h * s * (1 - s) * ((1 - s) * at[rows, i] - s * at[rows, i + 1])
+        )
+    return found
+
+
+def _standardised(u: Array, p: Array, deviation: float, least: Array, most: Array) -> Array:
+    """Nodes about 0 with the deviation wanted, none beyond what a batch can have.
+
+    What would be is drawn in, and the rest moved and widened until it is so.
+    """
+    p = p[:, None]
+    middle, width = np.zeros(u.shape[1]), np.ones(u.shape[1])
+    u = u - (p * u).sum(axis=0)
+    for _ in range(DRAWN_IN):
+        v = np.clip(middle + width * u, least, most)
+        off = -(p * v).sum(axis=0)
+        now = np.sqrt((p * (v + off) ** 2).sum(axis=0))
+        ratio = deviation / np.maximum(now, 1e-300)
+        middle, width = middle + off, width * np.minimum(ratio, 2.0)
+        if (np.abs(off) <= 1e-14 * deviation).all() and (np.abs(ratio - 1) <= 1e-14).all():
+            break
+    return np.asarray(v)
