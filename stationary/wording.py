@@ -142,7 +142,7 @@ def digits_known(value: float, error: Any, most: int) -> int:
 def known_text(value: Any, error: Any, most: int = 10) -> str:
     """A value to the last digit that its error leaves, and at most so many."""
     x = float(value)
-    if not math.isfinite(float(error)):
+    if math.isnan(x) or not math.isfinite(float(error)):
         return "not known"
     return f"{tidy(x, error):.{digits_known(x, error, most)}g}"
 
@@ -150,16 +150,3 @@ def known_text(value: Any, error: Any, most: int = 10) -> str:
 def measured(value: float, error: float, most: int = 10) -> str:
     """A value to the digits that its error leaves, and the error."""
     return f"{known_text(value, error, most)} +- {error_text(error)}"
-
-
-def to_error(value: float, error: float) -> str:
-    """A number to the digit that its error allows, or to its own precision."""
-    if math.isnan(value):
-        return "unknown"
-    if not error > 0:
-        return f"{value:.7g}"
-    places = max(0, min(math.ceil(-math.log10(error)), 9))
-    shown = f"{value:.{places}f}"
-    if abs(value) < 10.0**-places:
-        return "0" if abs(value) <= error else f"{value:.1g}"
-    return shown if len(shown) <= 12 else f"{value:.7g}"

@@ -154,7 +154,7 @@ def test_a_heavy_tail_is_right_at_all_times_and_what_it_hides_is_called_unknown(
     assert_distribution(e, cdf)
     assert math.isnan(e.std[-1])
     assert e.std_error[-1] == INF
-    assert "unknown" in e.summary()
+    assert "not known" in e.summary()
     assert (
         json.loads(json.dumps(e.to_dict(), allow_nan=False))["standard_deviation"]["value"][-1]
         is None
@@ -764,7 +764,7 @@ def test_probabilities_that_cells_do_not_tell_are_called_unknown():
     """A pulse a thousandth wide, carried by the drift: an error of 1 is no "0"."""
     e = evolve(ornstein_uhlenbeck(1.0, 1e-6), "normal:2,0.001", [0.5], cells=256)
     assert e.error[0] == 1
-    assert "the distance to the end state is unknown" in " ".join(e.summary().split())
+    assert "the distance to the end state is not known" in " ".join(e.summary().split())
     assert "not been reached" not in e.summary()
 
 

@@ -13,7 +13,7 @@ from stationary.annealing.anneal import Annealing
 from stationary.annealing.course import Course, Freeze
 from stationary.show.drawing import GREY, Sheet, add_legend, colour_of
 from stationary.show.layout import Report, picked, report, tabulated
-from stationary.wording import error_text, joined, probability_text, tidy, to_error
+from stationary.wording import error_text, joined, known_text, probability_text, tidy
 
 Array = NDArray[np.float64]
 
@@ -53,8 +53,8 @@ def course_lines(found: Annealing) -> list[str]:
         words = [f"There is one basin, around w = {at}: there is nothing to freeze in."]
         s = found.spread
         if s is not None:
-            mean = to_error(s.mean[-1], s.mean_error[-1])
-            std = to_error(s.std[-1], s.std_error[-1])
+            mean = known_text(s.mean[-1], s.mean_error[-1], 7)
+            std = known_text(s.std[-1], s.std_error[-1], 7)
             words.append(f"In the end the mean is {mean} and the deviation {std}.")
         return words
     lines = [f"In the end {_shares(course.final, places)}."]
@@ -121,7 +121,7 @@ def _over_time(found: Annealing) -> list[Any]:
     for k in np.unique(np.linspace(0, len(found.steps) - 1, ROWS + 1).round().astype(int)):
         if n == 1 and s is not None:
             known = [(s.mean[k], s.mean_error[k]), (s.std[k], s.std_error[k])]
-            cells = [c for v, by in known for c in (to_error(v, by), error_text(by))]
+            cells = [c for v, by in known for c in (known_text(v, by, 7), error_text(by))]
         else:
             pairs = zip(course.shares[k], course.balance[k], strict=True)
             cells = [_cell(share) for pair in pairs for share in pair]

@@ -12,7 +12,7 @@ from stationary.aliases import Array
 from stationary.evolution.evolution import Evolution
 from stationary.show.drawing import BLUE, GREY, INK, RED, Axes, Sheet, add_legend, symbol_of
 from stationary.show.layout import Line, Report, picked, report, tabulated
-from stationary.wording import capital, error_text, time_text, to_error
+from stationary.wording import capital, error_text, known_text, time_text
 
 ROWS = 51  # of the table, at most
 ATOMS = 2  # that have a column
@@ -55,7 +55,11 @@ def _over_time(e: Evolution) -> list[Line]:
     rows = [
         [
             f"{e.times[k]:.6g}",
-            *(text for x, by in moments for text in (to_error(x[k], by[k]), error_text(by[k]))),
+            *(
+                text
+                for x, by in moments
+                for text in (known_text(x[k], by[k], 7), error_text(by[k]))
+            ),
             *(_share(p[k], max(by[k], LEAST)) for p, by in shares),
         ]
         for k in chosen
@@ -78,7 +82,7 @@ def _over_time(e: Evolution) -> list[Line]:
     if not np.isfinite(e.std).all():
         lines += [
             "",
-            "Unknown: so much of it comes from so far out, where hardly any probability is, that "
+            "Not known: so much of it comes from so far out, where hardly any probability is, that "
             "it cannot be had from cells.",
         ]
     return lines
@@ -103,7 +107,7 @@ def _shares(e: Evolution) -> list[str]:
 
 def _share(value: float, error: float) -> str:
     """A probability; none where its error is most of what it could be."""
-    return "unknown" if error >= 0.5 else to_error(value, error)
+    return "not known" if error >= 0.5 else known_text(value, error, 7)
 
 
 def _answer(e: Evolution) -> str:
@@ -118,7 +122,8 @@ def _answer(e: Evolution) -> str:
     elif e.relaxation_error is not None:
         time = time_text(log_time)
         if abs(log_time) < 20:
-            time = to_error(math.exp(log_time), math.exp(log_time) * max(e.relaxation_error, 1e-15))
+            value = math.exp(log_time)
+            time = known_text(value, value * e.relaxation_error, 7)
         units = "" if unit == "time" else f" {unit}s"
         where = "" if e.slowest_mode is not None else ", where a continuous spectrum starts"
         words.append(
