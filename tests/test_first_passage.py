@@ -573,6 +573,34 @@ def test_a_passage_of_sgd_says_what_its_own_steps_make_of_it():
     assert first_passage(losses.diffusion(), 0.0, 0.9).to_dict()["mean_of_exact_chain"] is None
 
 
+@pytest.mark.parametrize("batch", [1, 6])
+def test_which_target_sgd_is_at_first_is_told_by_its_chain(batch):
+    """Against walkers: 4 batches, or a law of 924 with nodes in their place."""
+    c = np.array([-1.0, -0.4, 0.3, 0.9]) if batch == 1 else np.linspace(-2, 2.5, 12) ** 3 / 4
+    sgd = Landscape(
+        losses=lambda w: [0.2 * (w - x) ** 2 for x in c],
+        learning_rate=0.5,
+        batch_size=batch,
+        replacement=batch == 1,
+        domain=(-9, 9),
+    )
+    passage = first_passage(sgd, 0.1, [-0.3, 0.5])
+    (told,) = passage.to_dict()["mean_of_exact_chain"]
+    rng, walkers = np.random.default_rng(2), 40_000
+    w, time, going = np.full(walkers, 0.1), np.zeros(walkers), np.ones(walkers, dtype=bool)
+    while going.any():
+        time += going
+        drawn = np.argsort(rng.random((going.sum(), len(c))), axis=1)[:, :batch]
+        w[going] -= 0.5 * 0.4 * (w[going] - c[drawn].mean(axis=1))
+        going = (w > -0.3) & (w < 0.5)
+    up = (w >= 0.5).mean()
+    assert abs(told["upper"] - up) < told["upper_error"] + 4 * math.sqrt(up * (1 - up) / walkers)
+    assert told["upper_error"] < 0.1
+    sure = 4 * time.std() / math.sqrt(walkers)
+    assert abs(told["value"] - time.mean()) < told["error_of_log"] * time.mean() + sure
+    assert "at 0.5 or above with probability" in " ".join(str(passage).split())
+
+
 def test_steps_of_sgd_that_has_no_end_state_tell_no_time(tmp_path, capsys):
     """(w - 0.5)^2 is a gradient that falls for ever: how far out to follow is not known."""
     path = tmp_path / "away.py"

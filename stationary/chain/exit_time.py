@@ -34,6 +34,7 @@ class ExitTime:
         float  # absolute of log_time: relative of the time; inf where nodes of batches do not tell
     )
     upper: float = math.nan  # the probability to leave by the upper end, from a given start
+    upper_error: float = math.nan  # absolute
 
     @property
     def time(self) -> float:
@@ -81,13 +82,15 @@ def exit_time(
         levels.append(_log_time(batches, chain, at, walls))
         if math.isinf(levels[-1][0]):
             return ExitTime(math.inf, 0.0 if batches.exact else math.inf)
-    time, error = map(float, limit([t for t, _, _ in levels]))
-    error += 1e-12 + levels[-1][1]
+    (time, error), (above, doubt) = (limit([level[k] for level in levels]) for k in (0, 2))
+    off = np.array([error + 1e-12 + levels[-1][1], doubt + 1e-12])
     for other in batches.others:
         (chain,) = transfers(other, edges[::4], ends, joints, [Lean(other, places)])
-        error += TWICE * abs(_log_time(other, chain, at, walls)[0] - levels[0][0])
-    error += TWICE * batches.roughness(low + (high - low) * ASKED)
-    return ExitTime(time, error, levels[-1][2])
+        found = _log_time(other, chain, at, walls)
+        off += TWICE * np.abs([found[k] - levels[0][k] for k in (0, 2)])
+    off += TWICE * batches.roughness(low + (high - low) * ASKED)
+    above = float(np.clip(above, 0.0, 1.0))
+    return ExitTime(float(time), float(off[0]), above, min(float(off[1]), 1.0))
 
 
 def _log_time(

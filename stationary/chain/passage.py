@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -24,6 +25,8 @@ TOLD = 0.02  # relative error of a time, that needs no more cells
 def steps_of(found: FirstPassage) -> tuple[ExitTime, ...] | None:
     """The mean steps of the exact chain, from each start, until it is at a target or beyond.
 
+    With the probability that this is the one above, where there is one on either side.
+
     None where that is not to be had: for a process that is not SGD, a start that is a law, many
     starts or minibatches, a periodic domain, or a target at a wall, which steps never pass.
     """
@@ -35,10 +38,10 @@ def steps_of(found: FirstPassage) -> tuple[ExitTime, ...] | None:
         at, targets = [float(x) for x in starts], [float(x) for x in found.targets]
         if found.diffusion.is_periodic or set(targets) & set(sgd.domain):
             return None
-        batches = batches_of(sgd)
-        if sgd.datapoints + len(batches) > AFFORDABLE or not batches.whole:
+        if sgd.datapoints + len(batches_of(sgd)) > AFFORDABLE:
             return None
-        return tuple(_time(sgd, x, targets) for x in at)
+        times = tuple(_time(sgd, x, targets) for x in at)
+        return None if any(math.isinf(t.error) for t in times) else times
     except (StationaryError, TypeError, ValueError):
         return None
 
@@ -58,4 +61,5 @@ def _time(sgd: Landscape, start: float, targets: list[float]) -> ExitTime:
         time = exit_time(sgd, batches_of(sgd), lower, upper, start, cells)
         if not time.error > TOLD:
             break
-    return time
+    both = math.isfinite(low) and low in targets and high in targets
+    return time if both else replace(time, upper=math.nan, upper_error=math.nan)

@@ -22,6 +22,7 @@ from stationary.wording import (
     relative_error_text,
     steps_text,
     time_text,
+    to_error,
 )
 
 MOST_ROWS = 30
@@ -65,7 +66,19 @@ def _of_sgd(p: FirstPassage) -> str:
             f"From {float(start):.6g} the exact chain of SGD's own steps {chain}, the diffusion "
             f"after {time_text(log)}{worth}."
         )
+        if math.isfinite(t.upper) and math.isfinite(t.log_time):
+            low, high = (f"{float(x):g}" for x in _around(p, float(start)))
+            words.append(
+                f"That is at {high} or above with probability {to_error(t.upper, t.upper_error)} "
+                f"+- {error_text(t.upper_error)}, else at {low} or below."
+            )
     return " ".join(words)
+
+
+def _around(p: FirstPassage, start: float) -> tuple[float, float]:
+    """The targets below and above a start."""
+    targets = [float(t) for t in p.targets]
+    return max(t for t in targets if t <= start), min(t for t in targets if t >= start)
 
 
 def _starts(p: FirstPassage) -> list[Any]:
@@ -124,7 +137,7 @@ def _rows(p: FirstPassage) -> list[Line]:
 def data(p: FirstPassage) -> dict[str, Any]:
     """Each estimate with its value, its logarithm and the error of that."""
     numbers = {n: picked(getattr(p, n), "value log error_of_log=error") for n in QUANTITIES}
-    steps = steps_of(p)
+    steps, names = steps_of(p), "value=time log=log_time error_of_log=error upper upper_error"
     return {
         "schema": 1,
         "name": p.diffusion.name,
@@ -132,8 +145,7 @@ def data(p: FirstPassage) -> dict[str, Any]:
         "start": getattr(p.start, "text", p.start),
         "targets": [float(t) for t in p.targets],
         "times_of": "diffusion",
-        "mean_of_exact_chain": steps
-        and [picked(t, "value=time log=log_time error_of_log=error") for t in steps],
+        "mean_of_exact_chain": steps and [picked(t, names) for t in steps],
     } | numbers
 
 
