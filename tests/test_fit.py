@@ -241,3 +241,18 @@ def test_places_far_from_zero_are_told_apart_and_a_column_needs_no_name(tmp_path
     code, _, err = run("fit", path)
     assert code == 1
     assert "a line such as t,x first" in err
+
+
+def test_numbers_of_what_is_no_diffusion_are_not_given_without_a_word():
+    """Jumps lead to an end state that is nowhere near the series; the series stands beside it."""
+    rng = np.random.default_rng(100)
+    x, v = np.empty(2000), 0.0
+    for i in range(2000):
+        v = 0.9 * v + 0.2 * rng.normal() + (rng.random() < 0.03) * 2 * rng.normal()
+        x[i] = v
+    said = re.sub(r"\s+", " ", str(fit(x, 0.1)))
+    assert "numbers of the diffusion that was fitted, which the series is not" in said
+    assert f"standard deviation {x.std():.4g}." in said
+    clean = re.sub(r"\s+", " ", str(fit(ornstein_uhlenbeck(0.1, 3000, 1), 0.1)))
+    assert "which the series is not" not in clean
+    assert "minimum std. error mass exit time" in clean

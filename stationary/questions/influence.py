@@ -47,6 +47,8 @@ class StandardErrors:
     ----------
     log_masses, log_exit_times
         Of natural logarithms, of each basin, left to right; nan for an exit time that there is not.
+    positions
+        Of each minimum, in units of w; nan at a wall, or where the drift has no slope.
     masses, mean
         Of each basin, and of the mean in units of w: beyond first order, with logarithms of masses
         that are normal.
@@ -64,6 +66,7 @@ class StandardErrors:
     mean: float
     log_ratios: Array
     share: float
+    positions: tuple[float, ...]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -156,7 +159,7 @@ def influence_of(landscape: Landscape, state: EndState, basins: tuple[Basin, ...
         )
     kernels = _Kernels(state, basins)
     n = landscape.datapoints
-    masses, times, mean = (n * v for v in kernels.scores(landscape.as_sample()))
+    masses, times, _, mean = (n * v for v in kernels.scores(landscape.as_sample()))
     places = tuple(float(b.position) for b in basins)
     held = tuple(float(b.log_mass) for b in basins)
     return Influence(landscape.name, places, held, masses, times, mean)
@@ -168,7 +171,7 @@ def standard_errors(state: EndState, basins: tuple[Basin, ...]) -> StandardError
     if sample is None or _refusal(state) is not None or not basins:
         return None
     kernels = _Kernels(state, basins)
-    masses, times, mean = kernels.scores(sample)
+    masses, times, positions, mean = kernels.scores(sample)
     ratios = np.sqrt(((masses[:, None] - masses[None, :]) ** 2).sum(axis=-1))
     order = np.argsort([-float(b.log_mass) for b in basins])
     main = mean if len(basins) == 1 else masses[order[0]] - masses[order[1]]
@@ -182,6 +185,7 @@ def standard_errors(state: EndState, basins: tuple[Basin, ...]) -> StandardError
         of_mean,
         ratios,
         float(squares[:SHARE].sum() / squares.sum()) if squares.sum() > 0 else 0.0,
+        tuple(np.sqrt((positions**2).sum(axis=1)).tolist()),
     )
 
 
@@ -220,7 +224,7 @@ def _refusal(state: EndState) -> str | None:
 class _Kernels:
     """Points with weights, and the kernels of all numbers on them.
 
-    These are the log masses of the basins, their log exit times, and the mean.
+    These are the log masses of the basins, their log exit times and minima, and the mean.
     """
 
     def __init__(self, state: EndState, basins: tuple[Basin, ...]) -> None:
@@ -238,10 +242,10 @@ class _Kernels:
         steady = [e for e in state.equilibria if e.slope]
         self.places = np.array([float(e.position) for e in steady])  # which move
         self.slopes = np.array([float(e.slope or 0.0) for e in steady])
-        count = 2 * len(basins) + 1
+        count = 3 * len(basins) + 1
         self.of_h, self.of_log_a = np.zeros((2, count, len(x)))  # K and -p, times the weights
         self.moved = np.zeros((count, len(self.places)))  # what df there changes by moving them
-        self.timed = np.zeros((len(basins), 1), dtype=bool)  # whether there is an exit time
+        self.timed, self.steep = np.zeros((2, len(basins), 1), dtype=bool)  # exit times, slopes
         self.means = np.zeros(len(basins))
         p = np.exp(log_p)
         p /= p @ dx
@@ -252,6 +256,7 @@ class _Kernels:
             own = np.exp(own - own.max())
             own /= own @ dx
             self.means[i] = own @ (x * dx)
+            self.steep[i] = self._put(2 * len(basins) + i, 0 * x, 0 * x, {float(b.position): 1.0})
             if len(basins) > 1:
                 at = np.exp(state.logpdf(np.array([low, high])) - float(b.log_mass))
                 sides = zip((low, high), (-at[0], at[1]), inner, strict=True)
@@ -264,24 +269,28 @@ class _Kernels:
         centred = (x - float(p @ (x * dx))) * p
         self._put(-1, centred, power * centred, {})
 
-    def _put(self, row: int, measure: Array, on_a: Array, by_place: dict[float, float]) -> None:
-        """`by_place`: what it changes by where these places are."""
+    def _put(self, row: int, measure: Array, on_a: Array, by_place: dict[float, float]) -> bool:
+        """`by_place`: what it changes by where these places are; whether all of them can move."""
+        found = 0
         self.of_h[row], self.of_log_a[row] = _above(measure, self.dx) * self.dx, -on_a * self.dx
         for place, change in by_place.items() if len(self.places) else ():
             k = int(np.argmin(np.abs(self.places - place)))
             if abs(self.places[k] - place) < 1e-6 * np.ptp(self.x):
                 self.moved[row, k] -= change / self.slopes[k]
+                found += 1
+        return found == len(by_place)
 
-    def scores(self, sample: Sample) -> tuple[Array, Array, Array]:
-        """What each independent change makes of masses and times, shape (basins, K), and mean."""
+    def scores(self, sample: Sample) -> tuple[Array, Array, Array, Array]:
+        """What each independent change makes of masses, times and minima, (basins, K), and mean."""
         f, a = self.state.diffusion.coefficients(self.x)
         # d(2 f / a) = 2 df / a - (2 f / a) da / a
         of_a = (self.of_log_a - self.of_h * 2 * f / a) / a
         x = np.append(self.x, self.places)
         of_f = np.concatenate([2 * self.of_h / a, self.moved], axis=1)
         found = sample.scores(x, of_f, np.concatenate([of_a, 0 * self.moved], axis=1))
-        masses, times = found[:-1].reshape(2, len(self.timed), -1)
-        return masses, np.where(self.timed, times, np.nan), found[-1]
+        masses, times, places = found[:-1].reshape(3, len(self.timed), -1)
+        times, places = np.where(self.timed, times, np.nan), np.where(self.steep, places, np.nan)
+        return masses, times, places, found[-1]
 
     def _exit(
         self, start: float, ends: tuple[float | None, float | None]

@@ -8,9 +8,10 @@ import numpy as np
 
 from stationary.analysis import analyze
 from stationary.show.drawing import BLUE, GREY, INK, RED, Sheet
-from stationary.show.influence import errors_of
+from stationary.show.influence import errors_of, standard_error_text
 from stationary.show.layout import Report, picked, report, rows_of, tabulated
 from stationary.sources.series.fit import Fit
+from stationary.sources.series.lags import Verdict
 from stationary.wording import known_text, time_text
 
 SHOWN = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)  # quantiles of the series
@@ -55,24 +56,35 @@ def text(f: Fit) -> Report:
             lags.lags, lags.times, lags.speeds, lags.errors, strict=True
         )
     ]
+    errors = found.standard_errors
     ends = [
         (
             place(b.position),
+            "-" if errors is None else standard_error_text(errors.positions[k]),
             f"{b.mass:.5g}",
             None if passage is None else time_text(passage.log_time),
         )
-        for b, passage in zip(found.basins, found.exits, strict=True)
+        for k, (b, passage) in enumerate(zip(found.basins, found.exits, strict=True))
     ]
     peaks = ", ".join(place(m.position) for m in found.end_state.modes)
+    told = []
+    if lags.verdict is not Verdict.DIFFUSION:
+        told.append(
+            "These are numbers of the diffusion that was fitted, which the series is not, or not "
+            "for certain; their standard errors hold for a diffusion only."
+        )
     header = ("x", "drift f", "std. error", "variance a", "std. error")
     return report(
         {
             f.name: lines,
             "Drift and variance": tabulated(header, curves),
             "The end state": [
-                *tabulated(("minimum", "mass", "exit time"), ends),
+                *told,
+                *tabulated(("minimum", "std. error", "mass", "exit time"), ends),
                 f"Mean {place(found.end_state.mean())}, standard deviation "
                 f"{found.end_state.std():.6g}; the density peaks at {peaks}.",
+                f"The series itself: mean {known_text(runs.all.mean(), 1e-3 * spread)}, standard "
+                f"deviation {spread:.4g}.",
             ],
             "How sure the series makes this": errors_of(found)
             or ["Not known: doubles cannot tell places here apart from 0. Fit x - c, or c x."],
@@ -97,6 +109,7 @@ def data(f: Fit) -> dict[str, Any]:
             "position": b.position,
             "log_mass": b.log_mass,
             "standard_error": None if errors is None else errors.log_masses[k],
+            "position_standard_error": None if errors is None else errors.positions[k],
             "log_exit_time": None if passage is None else passage.log_time,
             "exit_time_standard_error": None if errors is None else errors.log_exit_times[k],
         }

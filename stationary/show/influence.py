@@ -56,7 +56,7 @@ def errors_of(analysis: Analysis) -> list[Line]:
                 probability_text(float(b.log_mass), 4),
                 f"{of_mass:.2g}" if float(b.log_mass) > SMALL else "-",
                 f"{of_log:.2g}",
-                "-" if math.isnan(of_time) else f"{of_time:.2g}",
+                standard_error_text(of_time),
             )
         )
     header = ("minimum", "mass", "std. error", "of its log", "of log exit time")
@@ -82,6 +82,22 @@ def errors_of(analysis: Analysis) -> list[Line]:
             "tails an interval of two standard errors covers less than 95 %."
         )
     return ["These are errors of the sample, beside the numerical ones above.", *lines]
+
+
+def of_minima(analysis: Analysis) -> dict[float, str]:
+    """What the sample leaves open of each minimum, by its position; nothing where it is no sample.
+
+    Minima that were merged are in it once, by the position of the heaviest.
+    """
+    known = analysis.standard_errors
+    if known is None:
+        return {}
+    places = (float(b.position) for b in analysis.basins)
+    return dict(zip(places, map(standard_error_text, known.positions), strict=True))
+
+
+def standard_error_text(error: float) -> str:
+    return "-" if math.isnan(error) else f"{error:.2g}"
 
 
 def data(i: Influence) -> dict[str, Any]:

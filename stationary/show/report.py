@@ -16,7 +16,7 @@ from stationary.process.landscape import Landscape
 from stationary.sgd import FiniteStep
 from stationary.show.answer import centre, distance_text, interval_text, places
 from stationary.show.headline import after, chain_text, headline
-from stationary.show.influence import errors_of
+from stationary.show.influence import errors_of, of_minima
 from stationary.show.layout import WIDTH, Line, Report, first_of, report, tabulated
 from stationary.show.listing import hitting, in_full, moments, quantiles
 from stationary.states.basin import Basin
@@ -145,7 +145,7 @@ def _equilibria(analysis: Analysis) -> list[Line]:
         ]
     v = analysis.diffusion.variable
     rate = analysis.landscape.small_step_rate if analysis.landscape is not None else None
-    rows = []
+    of_slope, sample, rows = f"dG/d{v}" if rate else f"df/d{v}", of_minima(analysis), []
     for e in equilibria:
         kind = "stable" if e.stable else "unstable"
         shown: Any = "a corner" if e.interval is None else "0"
@@ -153,8 +153,11 @@ def _equilibria(analysis: Analysis) -> list[Line]:
             shown = float(-e.slope / rate if rate else e.slope)
         if e.interval is not None:
             kind += f" on all of [{e.interval[0]:.6g}, {e.interval[1]:.6g}]"
-        rows.append((_position(e, analysis.diffusion), error_text(e.error), shown, kind))
-    return [*tabulated((v, "error", f"dG/d{v}" if rate else f"df/d{v}", ""), rows), *more]
+        of_sample = [sample.get(float(e.position), "-")] if sample else []
+        at = _position(e, analysis.diffusion)
+        rows.append((at, error_text(e.error), *of_sample, shown, kind))
+    of_sample = ["std. error"] if sample else []
+    return [*tabulated((v, "error", *of_sample, of_slope, ""), rows), *more]
 
 
 def _position(e: Equilibrium, diffusion: Diffusion) -> str:
@@ -219,12 +222,17 @@ def _basins(analysis: Analysis, sgd: FiniteStep | None) -> list[Line]:
 def _shares(analysis: Analysis, shown: list[Basin], sgd: FiniteStep | None) -> list[Line]:
     place = places(analysis.end_state)
     header, rows = ["minimum", "from", "to", "mass", "rel. error"], []
+    sample = of_minima(analysis)
+    if sample:
+        header.insert(1, "std. error")
     if sgd is not None:
         header.append("of SGD")
     for b in shown:
         for part, x in (("", b), *(("of which ", part) for part in b.parts[:MOST_ROWS])):
             at = f"{part}{centre(x, place)}{' (wall)' if x.at_wall else ''}"
             rows.append([at, place(x.lower), place(x.upper), *_mass(x)])
+            if sample:
+                rows[-1].insert(1, sample[float(b.position)] if x is b else "-")
             if sgd is not None:
                 near = 1e-9 * (1 + abs(float(x.position)))
                 own = [s for s in sgd.basins if abs(s.position - float(x.position)) <= near]
