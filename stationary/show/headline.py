@@ -14,10 +14,10 @@ from stationary.show.layout import tabulated
 from stationary.wording import (
     digits_left,
     joined,
+    known_text,
     power_text,
     probability_text,
     steps_text,
-    to_error,
 )
 
 if TYPE_CHECKING:
@@ -193,10 +193,10 @@ def _shifted(sgd: FiniteStep) -> str:
     found = []
     if math.isfinite(deviation):
         if abs(mean - sgd.means[0]) > max(SHIFTED * limit, 2 * chain.mean_error):
-            text = to_error(mean, chain.mean_error)
+            text = known_text(mean, chain.mean_error, 7)
             found.append(f"its mean is {text} in place of {sgd.means[0]:.4g}")
         if abs(deviation - limit) > max(SHIFTED * limit, 2 * chain.std_error):
-            text = to_error(deviation, chain.std_error)
+            text = known_text(deviation, chain.std_error, 7)
             found.append(f"its standard deviation is {text} in place of {limit:.4g}")
     return f" But {' and '.join(found)}." if found else ""
 

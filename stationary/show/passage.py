@@ -18,11 +18,11 @@ from stationary.wording import (
     LN10,
     digits_left,
     error_text,
+    measured,
     probability_text,
     relative_error_text,
     steps_text,
     time_text,
-    to_error,
 )
 
 MOST_ROWS = 30
@@ -69,8 +69,8 @@ def _of_sgd(p: FirstPassage) -> str:
         if math.isfinite(t.upper) and math.isfinite(t.log_time):
             low, high = (f"{float(x):g}" for x in _around(p, float(start)))
             words.append(
-                f"That is at {high} or above with probability {to_error(t.upper, t.upper_error)} "
-                f"+- {error_text(t.upper_error)}, else at {low} or below."
+                f"That is at {high} or above with probability {measured(t.upper, t.upper_error)}, "
+                f"else at {low} or below."
             )
     return " ".join(words)
 
