@@ -116,6 +116,12 @@ def offset_text(x: float, offset: float, width: float, digits: int = 12) -> str:
     return f"{x:.{digits}g} {'-' if offset < 0 else '+'} {abs(offset):.3g}"
 
 
+def place_text(x: float, apart: float, digits: int = 4) -> str:
+    """A position, with three digits at least of how far it is from others: 1000003, not 1e+06."""
+    ratio = abs(x) / apart if 0 < apart < math.inf and math.isfinite(x) else 1.0
+    return f"{x:.{min(max(digits, 3 + math.ceil(math.log10(max(ratio, 1.0)))), 17)}g}"
+
+
 def many_digits_text(x: Any, digits: int) -> str:
     """A number of either kind to so many significant digits; what is huge as a power of ten."""
     context = getattr(x, "context", None)

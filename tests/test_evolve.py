@@ -618,6 +618,32 @@ def test_what_is_all_in_an_atom_is_shown_too(tmp_path):
     assert "at -1" in e.summary()
 
 
+@pytest.mark.parametrize("start", [0.0, [0.0, 0.5]])
+def test_points_have_nothing_in_common_with_a_density(start):
+    """Their distance is 1, however wide the cells are; and less by what an atom of the end has."""
+    e = evolve(ornstein_uhlenbeck(), start, [0.0, 1.0], cells=32)
+    assert e.total_variation_to_end[0] == pytest.approx(1, abs=1e-12)
+    assert e.total_variation_error[0] < 1e-9
+    flip = process(lambda x: 0 * x, lambda x: x * (1 - x), (0, 1))
+    e = evolve(flip, 0.25, [0.0, 1.0], cells=32)
+    assert e.total_variation_to_end[0] == pytest.approx(1, abs=1e-12)
+    assert evolve(flip, 1.0, [0.0, 1.0], cells=32).total_variation_to_end[0] < 1e-12
+
+
+def test_small_units_lose_no_digits():
+    """A double well 1e-8 wide: its start has no width, and what is known is printed."""
+    unit = 1e-8
+    well = process(
+        lambda x: unit * (x / unit - (x / unit) ** 3 + 0.1), 2 * unit**2, (-4 * unit, 4 * unit)
+    )
+    e = evolve(well, 0.0, [0.0, 1.0], cells=64)
+    assert (e.std[0], e.std_error[0]) == (0, 0)
+    row = next(line for line in e.summary().splitlines() if line.split()[:1] == ["1"])
+    mean, std = (float(x) for x in (row.split()[1], row.split()[3]))
+    assert mean == pytest.approx(e.mean[1], rel=1e-3)
+    assert std == pytest.approx(e.std[1], rel=1e-4)
+
+
 def test_what_is_narrower_than_doubles_tell_apart_is_drawn():
     """At 99 they lie 1e-14 apart, and all of it within a few of these."""
     e = evolve(process(lambda x: x**3 - x, lambda x: 0.5 + 0 * x), 99.0, [5e-301, 1e-300])

@@ -76,6 +76,14 @@ def test_of_a_quadratic_the_influence_on_the_mean_is_known():
     assert change == pytest.approx(-(c[first] - c.mean()) / 49)
 
 
+def test_a_domain_without_ends_has_the_influence_of_a_wide_one():
+    of, wide = (
+        analyze(landscape(domain=(-end, end)), chain=False).influence for end in (np.inf, 8.0)
+    )
+    for mine, other in ((of.of_ratio(0, 1), wide.of_ratio(0, 1)), (of.mean, wide.mean)):
+        assert np.abs(mine - other).max() < 1e-8 * np.abs(other).max()
+
+
 def test_the_whole_training_set_has_no_standard_error(found):
     assert analyze(landscape(sample=False), chain=False).standard_errors is None
     assert "std. error" not in str(analyze(landscape(sample=False), chain=False))

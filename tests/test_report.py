@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -266,3 +267,18 @@ def test_a_median_between_two_wells_is_known_to_the_gap_only(noise):
     found = analyze(Diffusion(lambda x: x - x**3, noise, (-3, 3))).to_dict()["quantiles"]["0.5"]
     assert abs(found["value"]) <= found["error"]
     assert found["error"] > 0.3
+
+
+def test_places_are_told_apart_however_far_they_are_from_zero():
+    """Two wells a million away from 0: their ends, and what SGD cannot leave, are not "1e+06"."""
+
+    def losses(w):
+        u = w - 1e6
+        return (u * u - 1) ** 2 / 4 + 0.3 * u, (u * u - 1) ** 2 / 4 - 0.28 * u
+
+    wells = Landscape(losses=losses, learning_rate=0.1, domain=(1e6 - 3, 1e6 + 3))
+    said = " ".join(analyze(wells).summary().split())
+    assert "w = 1000003: a reflecting wall" in said
+    assert "w = 999997: a reflecting wall" in said
+    (first, last) = re.findall(r"w = ([\d.]+) \(from ([\d.]+) to ([\d.]+)\)", said)[:2]
+    assert float(first[1]) < float(first[0]) < float(first[2]) < float(last[1]) < float(last[2])

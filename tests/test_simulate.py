@@ -654,3 +654,21 @@ def test_a_start_at_one_point_without_burn_in_has_a_histogram_of_where_walkers_g
     assert found.edges[0] == -1
     assert found.edges[-1] == 1
     assert found.mass.sum() == pytest.approx(1, abs=1e-9)
+
+
+def test_what_happens_before_the_last_step_of_a_schedule_is_not_counted():
+    """In 300 steps each walker changes its well and meets walls many times; in one few do."""
+    s = simulate(
+        Landscape(
+            losses=lambda w: (w**4 / 4 - w**2 / 2 + w, w**4 / 4 - w**2 / 2 - w),
+            domain=(-1.2, 1.2),
+            schedule="constant:0.3:300",
+        ),
+        walkers=400,
+        initial=0.9,
+        seed=1,
+    )
+    assert s.steps_done == 1
+    assert 0 < sum(s.folded) <= 400
+    assert s.changes < 30  # those at the top of the barrier; half of all changed by then
+    assert np.allclose(s.occupied, 0.5, atol=0.15)

@@ -15,6 +15,7 @@ from stationary.evolution.evolution import EvolutionAtom
 from stationary.evolution.features import COUNTED, is_whole
 from stationary.evolution.pulse import Seen
 from stationary.numbers.elementary import converted, exp, to_float
+from stationary.process.initial import Initial
 from stationary.states.distribution import EndState
 from stationary.weight.quantiles import quantile
 
@@ -22,7 +23,12 @@ MOST_IN_ONE = 0.25  # of all probability in the end
 
 
 def distance_to_end(
-    state: EndState, between: Between, seen: Seen, atoms: Sequence[EvolutionAtom]
+    state: EndState,
+    start: Initial,
+    times: Array,
+    between: Between,
+    seen: Seen,
+    atoms: Sequence[EvolutionAtom],
 ) -> tuple[Array | None, Array | None, bool]:
     """The total-variation distance (times,), its error, and if cells show the end.
 
@@ -51,7 +57,18 @@ def distance_to_end(
     )
     apart = found[:, 0] + sum(np.abs(a.weights - lumps[a.position]) for a in atoms) / 2
     error = found[:, 1] + seen.mass_error + float(state.error)
+    if start.law is None:  # points have nothing in common with a density
+        first = times == 0
+        apart[first], error[first] = 1 - _in_common(start, state), float(state.error)
     return np.minimum(apart, 1.0), np.minimum(error, 1.0), is_resolved
+
+
+def _in_common(start: Initial, state: EndState) -> float:
+    """What a start at points holds of the atoms of the end state."""
+    held: dict[float, float] = {}
+    for x, weight in zip(start.points.tolist(), start.weights / start.weights.sum(), strict=True):
+        held[x] = held.get(x, 0.0) + float(weight)
+    return sum(min(held.get(float(a.position), 0.0), float(a.weight)) for a in state.atoms)
 
 
 def _hidden(masses: Array, goal: Array) -> Array:

@@ -254,7 +254,9 @@ def _answer(
     breaks = [float(x) for pair in (*ends, *blurred) for x in pair]
     breaks += [*state.diffusion.breakpoints, *(a.position for a in atoms)]
     between = Between(edges, np.array(breaks))
-    distance, distance_error, is_resolved = distance_to_end(state, between, seen, atoms)
+    distance, distance_error, is_resolved = distance_to_end(
+        state, asked.start, times, between, seen, atoms
+    )
     held = {f.name: getattr(seen, f.name) for f in fields(Seen)}
     held |= {k: np.minimum(held[k], 1.0) for k in ("error", "mass_error")}
     return Evolution(

@@ -12,6 +12,7 @@ from stationary.line.equilibria import Equilibrium, equilibria_of
 from stationary.line.feller import Exponents, Feller
 from stationary.line.probing import exponents_at
 from stationary.line.sampling import Sampling
+from stationary.wording import place_text
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,9 @@ class End:
         converges = self.exponents.converges(s, k)
         return True if converges is None and fallen else converges
 
-    def describe(self, variable: str) -> str:
-        """The end in words."""
-        at = f"{variable} = {self.position:g}"
+    def describe(self, variable: str, span: float = math.inf) -> str:
+        """The end of a domain so long in words."""
+        at = f"{variable} = {place_text(self.position, span, 6)}"
         tail = ""
         if self.period is not None:
             tail = f"; drift and variance repeat every {self.period:.6g}"

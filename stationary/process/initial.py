@@ -143,6 +143,8 @@ class Initial(Distribution):
         """Mean, its error, deviation and its error; None where they are not had."""
         if self.law is None:
             low, high = float(self.points.min()), float(self.points.max())
+            if low == high:
+                return low, ROUNDING * abs(low), 0.0, 0.0
         else:
             tails = self.law.at(
                 np.array([self.law.ends[0].before + 1e-9 * self.law.total, 0.5]),

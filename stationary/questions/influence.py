@@ -345,6 +345,7 @@ def _points(state: EndState, basins: tuple[Basin, ...]) -> tuple[Array, Array]:
     edges = [found.panels.edges, c.mesh.lower, c.mesh.upper]
     edges += [np.array([float(v) for v in (b.lower, b.position, b.upper)]) for b in basins]
     whole = np.unique(np.concatenate(edges).astype(float))
+    whole = whole[np.isfinite(whole)]  # the outermost basins may have no end
     whole = whole[np.concatenate([[True], np.diff(whole) > 1e-13 * np.abs(whole[1:])])]
     for _ in range(30):  # until the exponent changes little between neighbours
         change = np.abs(np.diff(state.logpdf(whole)))

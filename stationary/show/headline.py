@@ -15,6 +15,7 @@ from stationary.wording import (
     digits_left,
     joined,
     known_text,
+    place_text,
     power_text,
     probability_text,
     steps_text,
@@ -118,11 +119,14 @@ def _caution(analysis: Analysis) -> str:
 
 def _confined(sgd: FiniteStep) -> list[str]:
     """The minima that SGD cannot leave, all of them as soon as the diffusion misses one."""
-    held = [
-        f"w = {m.position:.6g}: from {m.held[0]:.4g} to {m.held[1]:.4g}"
-        for m in _closed(sgd)
-        if m.held is not None
-    ]
+    held = []
+    for m in _closed(sgd):
+        if m.held is not None:
+            at, low, high = (
+                place_text(x, m.held[1] - m.held[0], digits)
+                for x, digits in zip((m.position, *m.held), (6, 4, 4), strict=True)
+            )
+            held.append(f"w = {at}: from {low} to {high}")
     if not sgd.held:
         return []
     if len(held) == 1:

@@ -121,7 +121,7 @@ def state_data(state: EndState) -> dict[str, Any]:
                 "position side reflects assumed integrable class=feller.value "
                 "density_exponent=exponent variance_exponent=order",
             )
-            | {"words": e.describe(v)}
+            | {"words": e.describe(v, anatomy.ends[1].position - anatomy.ends[0].position)}
             for e in anatomy.ends
         ],
         "modes": [picked(m, "position log_density") for m in state.modes],

@@ -29,6 +29,7 @@ from stationary.wording import (
     error_text,
     known_text,
     offset_text,
+    place_text,
     power_text,
     probability_text,
     relative_error_text,
@@ -363,8 +364,9 @@ def _current(state: EndState) -> list[tuple[str, str, str]]:
 def _ends(analysis: Analysis) -> list[Line]:
     v, (lower, upper) = analysis.diffusion.variable, analysis.diffusion.domain
     if not analysis.diffusion.is_periodic:
-        return [e.describe(v) for e in analysis.end_state.anatomy.ends]
-    line = f"Periodic: the ends {v} = {lower:g} and {v} = {upper:g} are joined."
+        return [e.describe(v, upper - lower) for e in analysis.end_state.anatomy.ends]
+    ends = [f"{v} = {place_text(x, upper - lower, 6)}" for x in (lower, upper)]
+    line = f"Periodic: the ends {' and '.join(ends)} are joined."
     if any(b.lower < lower or b.upper > upper for b in analysis.basins):
         line += " The basin across them is given with one end beyond the domain."
     return [line]

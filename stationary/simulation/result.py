@@ -56,7 +56,7 @@ class Simulation(Result):
         Spread over all walkers over that within half of a walk; 1 if well mixed.
     basins, occupied, changes
         Zeros of the drift that attract, the share of time in which walkers were last seen near
-        each, and how often they changed from one to another.
+        each, and how often they changed from one to another while they were observed.
     times, means, stds
         The ensemble at step 0 and every `every`-th step, with `mean_errors` and `std_errors`;
         `counts` walkers each. Times are in the unit of the process, dt times the steps.
@@ -65,7 +65,8 @@ class Simulation(Result):
     positions
         Positions in the end, shape (walkers,).
     folded, absorbed
-        How often walkers were reflected, and how many were absorbed, at each end.
+        How often walkers were reflected while they were observed, and how many were absorbed in
+        all, at each end.
     escaped
         How many left every bound. They are not in any average.
     rate

@@ -145,6 +145,8 @@ class Run:
             self.moments.append(moments)
             if self.plan.keep:
                 self.kept.append(np.concatenate([o.positions for o in outcomes], axis=1))
+        if watch is None:  # what was left in steps that are not observed is no change of basin
+            self.blocks = [with_labels(b, self.watch) for b in self.blocks]
         self._visit()
         records = [o.record for o in outcomes if o.record is not None]
         return joined(records) if records else None
@@ -165,7 +167,7 @@ class Run:
             if not self.done:
                 raise
             self.ending, self.unsettled = Ending.INTERRUPTED, True
-        self.burned = self.done
+        self.burned, self.folded = self.done, np.zeros_like(self.folded)
         present = self.x[self.fate != ESCAPED]
         if len(present):
             self.watch = replace(self.watch, reference=float(present.mean()))
