@@ -21,6 +21,7 @@ from stationary.line.sampling import Sampling, sampling
 from stationary.numbers.arithmetic import Arithmetic, many_digits
 from stationary.numbers.elementary import to_float
 from stationary.panels.pieces import Samples
+from stationary.panels.roots import bisected
 from stationary.process.diffusion import Diffusion
 
 ACCURACY = 18  # digits to which shapes are resolved where doubles do not do
@@ -135,11 +136,7 @@ def _position_digits(diffusion: Diffusion) -> int:
         return 0
     many = many_digits(PROBE, ACCURACY)
     # A few steps of bisection in doubles and then Newton's method bring each as close as needed.
-    low, high = x[down], x[down + 1]
-    for _ in range(60):
-        middle = (low + high) / 2
-        above = diffusion.coefficients(middle)[0] > 0
-        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    _, high = bisected(lambda x: diffusion.coefficients(x)[0] > 0, x[down], x[down + 1])
     try:
         root = many.array(high)
         for _ in range(12):

@@ -15,9 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.line.closer import Zero
 from stationary.line.ends import End
 from stationary.line.feller import Feller
+from stationary.panels.roots import bisected
 from stationary.process.diffusion import Diffusion
 
 STRETCH_SAMPLES = 513
@@ -308,11 +310,10 @@ def _side_of_stretch(end: End, edge: Any, ahead: tuple[float, ...], returns: boo
 
 def _root(diffusion: Diffusion, a: float, b: float) -> float:
     """Where the drift changes sign (or vanishes) between two points, by bisection."""
-    first = np.sign(diffusion.coefficients(np.array([a]))[0][0])
-    for _ in range(80):
-        middle = (a + b) / 2
-        if np.sign(diffusion.coefficients(np.array([middle]))[0][0]) == first:
-            a = middle
-        else:
-            b = middle
-    return float(b)
+
+    def sign(x: Array) -> Array:
+        return np.asarray(np.sign(diffusion.coefficients(x)[0]))
+
+    low, high = np.array([a]), np.array([b])
+    first = sign(low)
+    return float(bisected(lambda x: sign(x) == first, low, high)[1][0])

@@ -15,6 +15,7 @@ from stationary.aliases import Array
 from stationary.line.chart import Chart
 from stationary.line.sampling import Sampling
 from stationary.numbers.elementary import number, to_float
+from stationary.panels.roots import bisected
 
 CANDIDATES = 32  # crossings of one level in a period, at most
 DOUBLINGS = 20  # a million periods are looked at: doubles still tell places within one apart
@@ -70,21 +71,12 @@ def _repeats(
     level = (outer.max() + outer.min()) / 2
     ups = np.flatnonzero((values[:-1] < level) & (values[1:] >= level))
     ups = ups[len(ups) // 2 :][: CANDIDATES + 1]
-    roots = _crossings(signal, level, x[ups], x[ups + 1])
+    _, roots = bisected(lambda x: signal(x) < level, x[ups], x[ups + 1])
     for root in roots[1:]:
         length = _confirmed(found, signal, level, roots[0], abs(root - roots[0]), sign)
         if length is not None:
             return float(roots[0]), length
     return None
-
-
-def _crossings(signal: Callable[[Array], Array], level: float, below: Array, above: Array) -> Array:
-    """Where the signal comes to the level between points below and above it, to rounding."""
-    for _ in range(64):
-        middle = (below + above) / 2
-        low = signal(middle) < level
-        below, above = np.where(low, middle, below), np.where(low, above, middle)
-    return above
 
 
 def _confirmed(
@@ -105,7 +97,8 @@ def _confirmed(
         edges = np.array([at - sign * off * m]), np.array([at + sign * off * m])
         if not (signal(edges[0]) < level <= signal(edges[1])).all():
             return None
-        length = abs(float(_crossings(signal, level, *edges)[0]) - start) / m
+        _, risen = bisected(lambda x: signal(x) < level, *edges)
+        length = abs(float(risen[0]) - start) / m
         known = 8 * float(np.spacing(abs(start) + m * length))
         again = found.diffusion.coefficients(start + sign * length * (m + t))
         for v, w in zip(first, again, strict=True):

@@ -116,6 +116,22 @@ def _polished(c: Array, low: Array, high: Array, ends: tuple[Array, Array] | Non
     return as_array(t)
 
 
+def bisected(
+    holds: Callable[[Array], Array], low: Array, high: Array, rounds: int = 80
+) -> tuple[Array, Array]:
+    """Neighbours, or what so many halvings leave, between which something ceases to hold.
+
+    It holds at `low` and does not at `high`; either may be the larger.
+    """
+    for _ in range(rounds):
+        middle = (low + high) / 2
+        if not ((middle != low) & (middle != high)).any():
+            break
+        held = np.asarray(holds(middle), dtype=bool)
+        low, high = np.where(held, middle, low), np.where(held, high, middle)
+    return low, high
+
+
 def find_roots(
     function: Callable[[Array], Array],
     lower: Array,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.panels.roots import bisected
 from stationary.plane.marginal import Marginal, marginal_of
 from stationary.plane.mesh import Mesh, basis, gauss, tensor
 from stationary.process.plane import Box
@@ -275,10 +276,12 @@ class Density:
         label = label.reshape(len(y[0]), len(stops))
         k, gap = np.nonzero(label[:, 1:] != label[:, :-1])
         low, high, first = stops[gap], stops[gap + 1], label[k, gap]
-        for _ in range(BISECTIONS if len(k) else 0):
-            middle = (low + high) / 2
-            same = np.asarray(predicate(world(y[0][k], middle, y[1][k])), dtype=bool) == first
-            low, high = np.where(same, middle, low), np.where(same, high, middle)
+
+        def same(s: Array) -> Array:
+            here = np.asarray(predicate(world(y[0][k], s, y[1][k])), dtype=bool)
+            return np.asarray(here == first)
+
+        low, high = bisected(same, low, high, BISECTIONS)
         # Along each row the region begins and ends at crossings and at the ends of the row.
         crossing = (low + high) / 2
         row_of = np.concatenate([k, np.flatnonzero(label[:, 0]), np.flatnonzero(label[:, -1])])

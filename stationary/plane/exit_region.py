@@ -6,8 +6,6 @@ the neighbour leaves the region, so that the answer is right to the second order
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from scipy.ndimage import label, map_coordinates
 from scipy.sparse import csc_array
@@ -15,12 +13,11 @@ from scipy.sparse.linalg import splu
 
 from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError
+from stationary.panels.roots import bisected
+from stationary.plane.density import BISECTIONS, Predicate
 from stationary.process.plane import Box, PlaneDiffusion, box_text, point_text
 
-Predicate = Callable[[Array], Array]
-
 POINTS = (97, 193)  # for each direction
-BISECTIONS = 40
 MOVES = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if i or j]
 
 
@@ -142,10 +139,9 @@ def _on_grid(process: PlaneDiffusion, box: Box, predicate: Predicate, x: Array, 
 
 def _crossing(predicate: Predicate, here: Array, there: Array) -> Array:
     """The time at points outside over that at points inside, in line with 0 at the end."""
-    low, high = np.zeros(here.shape[1]), np.ones(here.shape[1])
-    for _ in range(BISECTIONS if here.shape[1] else 0):
-        middle = (low + high) / 2
-        held = np.asarray(predicate(here + middle * (there - here)), dtype=bool)
-        low, high = np.where(held, middle, low), np.where(held, high, middle)
+    count, way = here.shape[1], there - here
+    low, high = bisected(
+        lambda s: predicate(here + s * way), np.zeros(count), np.ones(count), BISECTIONS
+    )
     part = np.maximum((low + high) / 2, 1e-6)
     return np.asarray(-(1 - part) / part)

@@ -13,6 +13,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.distribution import Distribution, Grid
 from stationary.errors import LandscapeError
+from stationary.panels.roots import bisected
 from stationary.plane.mesh import basis, gauss
 
 DEGREE = 12
@@ -94,11 +95,9 @@ class Marginal(Distribution):
             raise LandscapeError(f"ppf: q = {q!r:.60} must be probabilities, from 0 to 1.")
         goal = q.ravel() * self._pieces[-1]
         i = np.clip(np.searchsorted(self._pieces, goal) - 1, 0, len(self.edges) - 2)
-        low, high = self.edges[i], self.edges[i + 1]
-        for _ in range(52):
-            middle = (low + high) / 2
-            below = np.asarray(self._below(middle)) < goal
-            low, high = np.where(below, middle, low), np.where(below, high, middle)
+        low, high = bisected(
+            lambda y: np.asarray(self._below(y)) < goal, self.edges[i], self.edges[i + 1]
+        )
         return self._x(((low + high) / 2).reshape(q.shape)[()])
 
     def expectation(self, function: Callable[[Array], Array]) -> float:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.panels.roots import bisected
 
 SCAN = 2049  # points
 MOST = 512  # corners: with more of them the panels between are left to the sampling
@@ -47,12 +48,7 @@ def corners(
     if len(k) > MOST:
         return ()
     own = k.astype(int), np.arange(len(k))
-    for _ in range(64):
-        if not len(k):
-            break
-        middle = (low + high) / 2
-        first = np.sign(rows(middle)[own] - level) == before
-        low, high = np.where(first, middle, low), np.where(first, high, middle)
+    _, high = bisected(lambda x: np.sign(rows(x)[own] - level) == before, low, high)
     lower, upper = domain
     every = np.unique(np.concatenate([*found, high]))
     return tuple(float(w) for w in every if lower < w < upper)
