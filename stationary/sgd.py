@@ -265,9 +265,11 @@ def finite_step(
             continue
         chain = exact_chain(landscape, state.initial, cells=cells)
         heavy = chain.tail_exponent <= 2  # no cells tell a deviation that does not exist
+        # Nor do more of them tell what nodes leave open that stand for batches.
         known = chain.kind not in SETTLED or heavy or chain.std_error <= CLOSE * chain.std()
+        few = known or not chain.batches.exact
         reason = BLURRED if _is_blurred(chain, minima) else chain.reason if chain.linked else ""
-        if known and reason != BLURRED:
+        if few and reason != BLURRED:
             break
     found = sgd_basins(state, basins, exits, None if reason else chain, stretches, steps)
     if chain and any(b.chain is not None and b.chain[1] > NOTHING for b in found):
@@ -425,7 +427,7 @@ def _leaving(
     try:
         for cells in CELLS:
             time = exit_time(chain.landscape, chain.batches, low, high, at, max(cells, chain.cells))
-            if time.error < TOLD:
+            if time.settled(TOLD):
                 break
     except ConvergenceError:
         return None, math.inf, chain.batches.exact  # beyond what doubles hold

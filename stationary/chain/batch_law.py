@@ -24,7 +24,7 @@ from stationary.aliases import Array
 TILTS = 28  # on either side of the mean
 FARTHEST = 60.0  # standard deviations of the sum that the last of them would move a normal law by
 NEAREST = 0.05  # the same of the first: below, r is lost in rounding
-BINS = 128  # of the datapoints, by value: more of them are taken together
+BINS = 48  # of the datapoints, by value, where there are more than twice as many
 SETTLED = 1e-13  # of the size of a batch under a tilt
 NEWTON = 60  # rounds at most
 DRAWN_IN = 200  # rounds until nodes within the reach of batches have their mean and variance
@@ -68,7 +68,7 @@ def nodes_of(g: Array, batch: int, replacement: bool, count: int, *, refined: bo
     """
     g = np.asarray(g, dtype=float)
     found = np.empty((count, g.shape[1]))
-    wide = max(BLOCK // max(len(g), 2 * TILTS * min(len(g), BINS)), 1)
+    wide = max(BLOCK // max(len(g), 2 * TILTS * min(len(g), 2 * BINS)), 1)
     for first in range(0, g.shape[1], wide):
         part = slice(first, first + wide)
         found[:, part] = _nodes(g[:, part], batch, replacement, count, refined)
@@ -160,19 +160,25 @@ def _quantiles(x: Array, z: Array) -> Array:
 
 
 def _binned(x: Array) -> tuple[Array, Array]:
-    """Values, and how many datapoints have them: by bins that are finest near 0, if many."""
+    """Values, and how many datapoints have them: if many, two for each bin, finest near 0.
+
+    These have the mean and the variance of what is in the bin.
+    """
     n, m = x.shape
-    if n <= BINS:
+    if n <= 2 * BINS:
         return x, np.ones_like(x)
-    at = ((x / (2 + np.abs(x)) + 1) * (BINS / 2)).astype(int)  # x in deviations
-    at = np.minimum(at, BINS - 1) * m + np.arange(m)
-    number = np.bincount(at.ravel(), minlength=BINS * m).reshape(BINS, m).astype(float)
-    total = np.bincount(at.ravel(), x.ravel(), BINS * m).reshape(BINS, m)
-    value = total / np.maximum(number, 1.0)
+    bins = np.minimum((x / (2 + np.abs(x)) + 1) * (BINS / 2), BINS - 1).astype(int)
+    at = bins * m + np.arange(m)  # x in deviations
+    number, total, square = (
+        np.bincount(at.ravel(), power.ravel(), BINS * m).reshape(BINS, m)
+        for power in (np.ones_like(x), x, x * x)
+    )
     kept = number.any(axis=1)
-    value, number = value[kept], number[kept]
-    value -= (number * value).sum(axis=0) / n
-    return np.where(number > 0, value, 0.0), number
+    number = number[kept]
+    mean, second = (t[kept] / np.maximum(number, 1.0) for t in (total, square))
+    half = np.sqrt(np.maximum(second - mean * mean, 0.0))
+    values = np.concatenate([mean - half, mean + half])
+    return values, np.concatenate([number, number]) / 2
 
 
 def _by_tilts(

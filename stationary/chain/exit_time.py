@@ -35,6 +35,11 @@ class ExitTime:
     )
     upper: float = math.nan  # the probability to leave by the upper end, from a given start
     upper_error: float = math.nan  # absolute
+    cells_error: float = math.inf  # of log_time, what more cells would lower of its error
+
+    def settled(self, enough: float) -> bool:
+        """Whether more cells are not worth it: for an error that is enough, or hardly any less."""
+        return self.cells_error < max(enough, self.error / 4)
 
     @property
     def time(self) -> float:
@@ -81,16 +86,17 @@ def exit_time(
     for chain in transfers(batches, edges, ends, joints, [Lean(batches, places)] * 3)[::-1]:
         levels.append(_log_time(batches, chain, at, walls))
         if math.isinf(levels[-1][0]):
-            return ExitTime(math.inf, 0.0 if batches.exact else math.inf)
+            return ExitTime(math.inf, 0.0 if batches.exact else math.inf, cells_error=0.0)
     (time, error), (above, doubt) = (limit([level[k] for level in levels]) for k in (0, 2))
-    off = np.array([error + 1e-12 + levels[-1][1], doubt + 1e-12])
+    of_cells = float(error) + 1e-12 + levels[-1][1]
+    off = np.array([of_cells, doubt + 1e-12])
     for other in batches.others:
         (chain,) = transfers(other, edges[::4], ends, joints, [Lean(other, places)])
         found = _log_time(other, chain, at, walls)
         off += TWICE * np.abs([found[k] - levels[0][k] for k in (0, 2)])
     off += TWICE * batches.roughness(low + (high - low) * ASKED)
     above = float(np.clip(above, 0.0, 1.0))
-    return ExitTime(float(time), float(off[0]), above, min(float(off[1]), 1.0))
+    return ExitTime(float(time), float(off[0]), above, min(float(off[1]), 1.0), of_cells)
 
 
 def _log_time(

@@ -59,7 +59,7 @@ def _time(sgd: Landscape, start: float, targets: list[float]) -> ExitTime:
         lower = low if math.isfinite(low) else min(float(known[0]), 2 * start - high)
         upper = high if math.isfinite(high) else max(float(known[-1]), 2 * start - low)
         time = exit_time(sgd, batches_of(sgd), lower, upper, start, cells)
-        if not time.error > TOLD:
+        if time.settled(TOLD):
             break
     both = math.isfinite(low) and low in targets and high in targets
     return time if both else replace(time, upper=math.nan, upper_error=math.nan)
