@@ -46,6 +46,21 @@ def at_least(least: float) -> Callable[[Any], int]:
     return whole
 
 
+def number(value: Any) -> float:
+    """A number as it is typed, as arithmetic too: 2*pi."""
+    with contextlib.suppress(ValueError):
+        return float(value)
+    from stationary.errors import LandscapeError
+    from stationary.sources.formulas import Formula
+
+    with contextlib.suppress(LandscapeError, ArithmeticError, TypeError, ValueError):
+        formula = Formula(str(value), "x", "")
+        found = math.nan if formula.parameters else float(formula(math.nan))
+        if not math.isnan(found):  # it is no formula of x
+            return found
+    raise click.BadParameter(f"{value!r} is not a number, such as 0.5, inf or 2*pi.")
+
+
 def _whole(value: Any) -> int | None:
     with contextlib.suppress(ValueError):
         return int(value)
@@ -79,7 +94,11 @@ FORMULA_NAMES = ("drift", "variance", "sigma", "potential", "temperature", "loss
 SOURCE = together(click.argument("paths", metavar="[FILE]...", nargs=-1, type=PATH), *FORMULAS)
 REPLACED = together(
     option("--convention NAME", "ito, stratonovich or klimontovich."),
-    option("--domain LOW HIGH", "Two ends; inf and -inf work.", float, nargs=2),
+    option("--domain LOW HIGH", "Two ends, such as 0 2*pi; inf and -inf work.", number, nargs=2),
+    option(
+        "--boundaries WORD",
+        "What ends do: reflecting, absorbing, natural, periodic; or a word for each: A,B.",
+    ),
     option(
         "--initial START",
         "The start: a point, normal:MEAN,DEVIATION, uniform:A,B or a file of samples.",
@@ -147,6 +166,8 @@ def source_of(path: Path | None, given: dict[str, Any]) -> Any:
 def changes_from(settings: tuple[str, ...] = (), **given: Any) -> dict[str, Any]:
     """What replaces values of a file: the options that were given, and its parameters."""
     changes = {k: v for k, v in given.items() if v is not None}
+    if "," in changes.get("boundaries", ""):
+        changes["boundaries"] = tuple(w.strip() for w in changes["boundaries"].split(","))
     if settings:
         from stationary.sources.parameters import parameters_from
 

@@ -423,3 +423,17 @@ def test_a_relaxation_time_has_the_unit_of_the_drift_without_a_word(run, tmp_pat
     code, out, _ = run("evolve", path, "--until", "2", "--initial", "0.5")
     assert code == 0
     assert re.search(r"Relaxation time \(1 / spectral gap\): [\d.]+\s+\(relative", out)
+
+
+def test_ends_are_typed_as_arithmetic_and_what_they_do_in_a_word(run):
+    """On the ring of sin(x) + 0.3 a current runs; the same formula may be given walls."""
+    typed = ["analyze", "--drift", "sin(x) + 0.3", "--variance", "0.5", "--domain", "0", "2*pi"]
+    ring = json.loads(run(*typed, "--boundaries", "periodic", "--json")[1])
+    walls = json.loads(run(*typed, "--boundaries", "absorbing, reflecting", "--json")[1])
+    assert ring["process"]["domain"] == [0, 2 * np.pi]
+    assert [e["class"] for e in ring["ends"]] == ["joined", "joined"]
+    assert [e["reflects"] for e in walls["ends"]] == [False, True]
+    for wrong in ("k", "2*x", "1/0", "1,2", "9**9**9"):
+        code, _, err = run(*typed[:-1], wrong)
+        assert code == 2
+        assert "is not a number, such as 0.5, inf or 2*pi" in err

@@ -232,6 +232,7 @@ SHARED = {
     "--label-noise": NUMBERS, "--clip": NUMBERS, "--momentum": ["0.9", *NUMBERS],
     "--optimiser": ["sgd", "sign", "adam"],
     "--convention": ["ito", "stratonovich", "klimontovich", "x"],
+    "--boundaries": ["periodic", "absorbing", "natural,reflecting", "x", ",", "periodic,absorbing"],
     "--initial": STARTS, "--set": ["k=1", "k=a", "k", "=", "j=1"],
     "--schedule": ["cosine:0.1:0.01:50", "linear:1:2", "constant:0.1:20", "table:x", "",
                    "step:0.1:0.5:5:20"],
