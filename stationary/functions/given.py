@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from enum import Enum
 from typing import Any, TypeVar
@@ -45,8 +45,15 @@ def way_out(name: str, known: Iterable[str]) -> str:
     plain = name.lower()
     if plain in OPTIMISERS:
         return OPTIMISERS[plain]
-    near = get_close_matches(plain, known, 1, ALIKE)
-    return f"Did you mean {near[0]}?" if near else f"Known are {', '.join(known)}."
+    return meant(plain, known, f"Known are {', '.join(known)}.")
+
+
+def meant(name: str, known: Iterable[str], otherwise: str) -> str:
+    """Which of the known names was meant (in the words of a mapping), or something else to say."""
+    near = get_close_matches(name, known, 1, ALIKE)
+    if not near:
+        return otherwise
+    return f"Did you mean {known[near[0]] if isinstance(known, Mapping) else near[0]}?"
 
 
 def unknown(names: Iterable[str], known: Iterable[str], what: str) -> LandscapeError:

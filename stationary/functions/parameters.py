@@ -10,12 +10,11 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from stationary.errors import LandscapeError, StationaryError, UserFunctionError
 from stationary.functions.evaluation import explained
-from stationary.functions.given import ALIKE, number
+from stationary.functions.given import meant, number
 
 MOVABLE = ("domain", "breakpoints")  # that may be functions of the parameters
 EXAMPLE = 'parameters = {"sharpness": 100.0}'
@@ -77,8 +76,7 @@ def chosen_parameters(
                 f"Write parameters = {{{name!r}: {value:g}}} in it, and let its functions take "
                 f"them, as in def losses(w, {name}): ..."
             )
-        near = get_close_matches(name, known, 1, ALIKE)
-        hint = f"Did you mean {near[0]}?" if near else f"It has {', '.join(known)}."
+        hint = meant(name, list(known), f"It has {', '.join(known)}.")
         raise LandscapeError(f"{where}: the file has no parameter {name} (= {value:g}). {hint}")
     # A whole number stays one where the file has one: it may count something.
     return {
@@ -196,8 +194,7 @@ def _taken(
     needed = [a.name for a in arguments if a.kind in FIXED and a.default is a.empty]
     for name in needed:
         if name not in parameters:
-            near = get_close_matches(name, parameters, 1, ALIKE)
-            hint = f"Did you mean {near[0]}?" if near else f"Add {name} to parameters."
+            hint = meant(name, list(parameters), f"Add {name} to parameters.")
             raise LandscapeError(
                 f"{where}: {called} takes {name}, but the parameters are "
                 f"{', '.join(parameters)}. {hint}"

@@ -15,14 +15,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
-from stationary.functions.given import ALIKE, number
+from stationary.functions.given import meant, number
 
 SIGN = "sign"
 SAME_THING = {"signsgd": SIGN, "sgd": "sgd", SIGN: SIGN}
@@ -56,8 +55,7 @@ def checked_optimiser(given: Any, where: str) -> str:
         raise LandscapeError(
             f"{where}: optimiser = {given!r} is not modelled: {_NOT_MODELLED[plain]}."
         )
-    near = get_close_matches(plain, SAME_THING, 1, ALIKE)
-    hint = f'Did you mean "{SAME_THING[near[0]]}"?' if near else 'Write "sgd" or "sign".'
+    hint = meant(plain, {k: f'"{v}"' for k, v in SAME_THING.items()}, 'Write "sgd" or "sign".')
     raise LandscapeError(f"{where}: optimiser = {given!r:.60} is not known. {hint}")
 
 

@@ -9,7 +9,6 @@ import math
 import os
 import re
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
-from stationary.functions.given import number, typed
+from stationary.functions.given import meant, number, typed
 from stationary.process.laws import Given, Law, Normal, Uniform
 from stationary.process.reading import read_bounded
 
@@ -154,10 +153,8 @@ def _named_law(given: str, where: str) -> Source:
 def _unknown(word: str) -> str:
     """What may have been meant by a word that is neither a law nor a file."""
     plain = re.split(r"[^\w]", word.lower())[0]
-    near = get_close_matches(plain, [*LAWS, *ALSO_NORMAL], 1, 0.7)
-    if near:
-        return f"Did you mean {LAWS.get(near[0], LAWS['normal'])}?"
-    return f"A start is {FORMS}."
+    known = LAWS | dict.fromkeys(ALSO_NORMAL, LAWS["normal"])
+    return meant(plain, known, f"A start is {FORMS}.")
 
 
 def _distribution(given: Any, where: str) -> Source:
@@ -258,12 +255,10 @@ def read_samples(path: Path, where: str, hint: str) -> tuple[Array, Array | None
         if path.is_dir():
             raise LandscapeError(f"{where} is a folder. Name a file in it, as in starts.txt.")
         if not path.exists():
-            near = []
-            if path.parent.is_dir():
-                near = get_close_matches(path.name, [p.name for p in path.parent.iterdir()], 1, 0.7)
+            beside = path.parent.iterdir() if path.parent.is_dir() else ()
             raise LandscapeError(
                 f"{where}: there is no file {path.name} in {path.parent}. "
-                + (f"Did you mean {near[0]!r}?" if near else hint)
+                f"{meant(path.name, {p.name: repr(p.name) for p in beside}, hint)}"
             )
         if path.suffix.lower() == ".npy":
             return _array(path, where), None

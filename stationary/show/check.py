@@ -12,6 +12,7 @@ from stationary.aliases import Array
 from stationary.checking.verdict import Check
 from stationary.sgd import COMPARED, SETTLED
 from stationary.show.drawing import BLUE, GREY, INK, RED, Axes, Sheet, add_legend
+from stationary.show.law import TAIL
 from stationary.show.layout import Line, Report, picked, report, tabulated
 from stationary.show.listing import chain_basin
 from stationary.wording import LN10, capital, error_text, measured, power_text, sentence, time_text
@@ -23,7 +24,6 @@ SMALL = 1e-4  # a probability from which on powers of ten say more
 
 BINS = 160
 MOST_POINTS = 60  # that stand for walkers
-TAIL = 1e-5  # probability beyond either end of what is drawn
 ALONE = 0.05  # of the domain that is drawn at least, around an atom
 
 

@@ -17,7 +17,7 @@ from stationary.show.view import View
 from stationary.states.basins import basins_of
 from stationary.states.distribution import EndState
 
-TAIL = 1e-5  # probability beyond either end of what is drawn of the chain's cells
+TAIL = 1e-5  # probability beyond either end of what is drawn
 
 
 def data(law: EndState | ChainState) -> dict[str, Any]:

@@ -27,12 +27,12 @@ from stationary.result import Result
 from stationary.sources.columns import columns_of
 from stationary.sources.curves import Curves
 from stationary.sources.interpolated import Interpolated, known_from
+from stationary.sources.settings import CLEARLY
 
 PLACES = ("w", "x")
 OPTIONAL = ("gradient_error", "drift_error", "variance_error", "count")
 KNOWN = (*PLACES, "gradient", "drift", "variance", "gradients", "losses", *OPTIONAL)
 ROOTS = ("sd", "std", "sigma", "deviation", "stdev", "standard_deviation")
-CLEARLY = 0.77
 UNITS = 3.0  # by which errors may differ from those that the number of samples gives
 
 
