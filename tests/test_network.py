@@ -6,7 +6,7 @@ from importlib import import_module
 import numpy as np
 import pytest
 
-from stationary import LandscapeError, analyze, network
+from stationary import LandscapeError, StationaryError, analyze, network
 
 RNG = np.random.default_rng(0)
 N, D = 200, 6
@@ -219,6 +219,41 @@ def test_losses_that_are_not_of_single_datapoints_are_refused(framework):
         network.line(loss, data, minimum, minimum)
     with pytest.raises(LandscapeError, match="directions = 7 must be from 1 to 6"):
         network.around(loss, data, minimum, directions=7)
+
+
+def test_weights_that_are_none_and_what_is_no_direction_are_refused(framework):
+    """Each was a traceback of the framework's, a wrong reason, or taken in silence."""
+    loss, data, minimum = framework
+    x, y = data
+    whole = points_like(minimum, np.arange(D))
+    missing = points_like(minimum, np.where(np.arange(D) == 2, np.nan, 1.0))
+    square = points_like(minimum, np.ones((D, 1)))
+    pair = {"a": points_like(minimum, np.ones((2, 3))), "b": minimum}
+    turned = {"a": points_like(minimum, np.ones((3, 2))), "b": minimum}
+
+    def of_pair(weights, data):
+        return loss(weights["b"], data) + 0 * weights["a"].sum()
+
+    def broken(weights, data):
+        return weights["a"]
+
+    holed = points_like(minimum, np.where(np.arange(N) == 7, np.nan, np.asarray(y)))
+    for made, message in (
+        (lambda: network.line(loss, data, whole, whole, domain=(-1, 1)), "nothing can be diff"),
+        (lambda: network.line(loss, data, missing, minimum, domain=(-1, 1)), "1 of the 6 weights"),
+        (lambda: network.line(loss, (x, holed), minimum, minimum, domain=(-1, 1)),
+         "the loss of datapoint 7 is nan"),
+        (lambda: network.line(loss, data, minimum, square, domain=(-1, 1)), "in the same form"),
+        (lambda: network.line(of_pair, data, pair, turned, domain=(-1, 1)), "in the same form"),
+        (lambda: network.line(broken, data, minimum, minimum, domain=(-1, 1)), "broken raised"),
+        (lambda: network.line(loss, (x[:0], y[:0]), minimum, minimum, domain=(-1, 1)), "holds 0"),
+        (lambda: network.around(loss, data, minimum, directions=2.5), "directions = 2.5"),
+        (lambda: network.around(loss, data, minimum, directions="3"), "directions = '3'"),
+        (lambda: network.curve(loss, data, 3), "a list of weights to go through"),
+    ):  # fmt: skip
+        with pytest.raises(LandscapeError if "raised" not in message else StationaryError,
+                           match=re.sub(" ", r"\\s+", message)):  # fmt: skip
+            made()
 
 
 def test_the_example_has_losses_of_single_datapoints(monkeypatch):

@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.errors import LandscapeError
+from stationary.errors import LandscapeError, StationaryError, UserFunctionError
+from stationary.functions.evaluation import explained
 
+SHAPES = 6  # of arrays of weights that an error lists
 COUPLED = 1e-3  # of the losses: by which those of a part of the datapoints may differ from all's
 
 
@@ -58,6 +60,37 @@ class Network(ABC):
     def start(self) -> Array:
         return self.flat(self.weights)
 
+    def losses(self, weights: Any, data: Any) -> Any:
+        """The user's function, its exceptions explained."""
+        try:
+            return self.loss(weights, data)
+        except StationaryError:
+            raise
+        except Exception as error:
+            raise UserFunctionError(explained(self.loss, error)) from error
+
+    def vector(self, weights: Any, what: str) -> Array:
+        """Weights, or a direction, of the same shapes as the start, as one vector."""
+        shapes = []
+        for tree in (self.weights, weights):
+            leaves = self._leaves(tree)[0]
+            kinds = [str(getattr(leaf, "dtype", type(leaf).__name__)) for leaf in leaves]
+            # Not "float0", which JAX gives to what has no derivative.
+            wrong = [k for k in kinds if "float" not in k or k.endswith("float0")]
+            if wrong and tree is self.weights:
+                raise LandscapeError(
+                    f"the weights hold {wrong[0]}, by which nothing can be differentiated. Give "
+                    "floating-point numbers, as weights.astype(float)."
+                )
+            shapes.append([tuple(np.shape(leaf)) for leaf in leaves])
+        own, given = shapes
+        if own != given:
+            raise LandscapeError(
+                f"the {what} has arrays of shapes {_listed(given)}, and the weights "
+                f"{_listed(own)}. Give it in the same form."
+            )
+        return self.flat(weights)
+
     @cached_property
     def datapoints(self) -> int:
         lengths = {len(a) for a in self._leaves(self.data)[0]}
@@ -87,9 +120,13 @@ class Network(ABC):
 
     def check(self) -> None:
         """Raise unless the losses are those of single datapoints, and nothing else."""
-        n = self.datapoints
+        n, start = self.datapoints, self.vector(self.weights, "start")
         if n < 2:
-            raise LandscapeError("the data holds one datapoint: a network needs at least two.")
+            raise LandscapeError(f"a network needs at least two datapoints: the data holds {n}.")
+        if not np.isfinite(start).all():
+            raise LandscapeError(
+                f"{int((~np.isfinite(start)).sum())} of the {len(start)} weights are not finite."
+            )
         half = max(1, min(self.chunk, n) // 2)
         along = np.zeros_like(self.start)
         whole = self._pushed(self.start, along, self._part(slice(0, min(self.chunk, n))))[0]
@@ -98,6 +135,12 @@ class Network(ABC):
             raise LandscapeError(
                 f"the loss of {min(self.chunk, n)} datapoints has shape {whole.shape}: return the "
                 "loss of each, shape (N,), not their mean."
+            )
+        if not np.isfinite(whole).all():
+            j = int(np.argmin(np.isfinite(whole)))
+            raise LandscapeError(
+                f"the loss of datapoint {j} is {whole[j]:g} at the weights given. Take it out, or "
+                "mend the data."
             )
         off = np.abs(whole[:half] - part).max()
         if not off <= COUPLED * max(np.abs(whole).max(), 1e-300):
@@ -128,7 +171,7 @@ class _Jax(Network):
         vector, tree = ravel_pytree(self.weights)
 
         def losses(flat: Any, data: Any) -> Any:
-            return self.loss(tree(flat), data)
+            return self.losses(tree(flat), data)
 
         def pushed(flat: Any, along: Any, data: Any) -> Any:
             return jax.jvp(lambda v: losses(v, data), (flat,), (along,))
@@ -168,7 +211,7 @@ class _Torch(Network):
         """As a function of one vector."""
         leaves, tree = self._leaves(self.weights)
         sizes, shapes = [leaf.numel() for leaf in leaves], [leaf.shape for leaf in leaves]
-        return lambda flat: self.loss(
+        return lambda flat: self.losses(
             tree([p.reshape(s) for p, s in zip(flat.split(sizes), shapes, strict=True)]), data
         )
 
@@ -194,6 +237,11 @@ class _Torch(Network):
         losses = self._losses(data)
         slope = torch.func.grad(lambda v: losses(v).sum())
         return self._jvp(slope, at, along)[1].astype(float)
+
+
+def _listed(shapes: list[tuple[int, ...]]) -> str:
+    told = ", ".join(map(str, shapes[:SHAPES]))
+    return f"{told}, ..." if len(shapes) > SHAPES else told or "none"
 
 
 def network_of(loss: Any, data: Any, weights: Any, chunk: int) -> Network:

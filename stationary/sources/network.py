@@ -19,7 +19,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
-from stationary.functions.given import interval
+from stationary.functions.given import interval, number
 from stationary.functions.interpolation import Spline
 from stationary.sources.frameworks import network_of
 from stationary.sources.local import Around
@@ -69,11 +69,10 @@ def line(
     if (direction is None) == (end is None):
         raise LandscapeError("a line has a direction or an end: give one of the two.")
     network = network_of(per_sample_loss, data, start, chunk)
-    way = network.flat(direction) if end is None else network.flat(end) - network.start
-    if way.shape != network.start.shape:
-        raise LandscapeError(
-            f"the direction has {way.size} weights, and the start {network.start.size}."
-        )
+    if end is None:
+        way = network.vector(direction, "direction")
+    else:
+        way = network.vector(end, "end") - network.start
     length = float(np.linalg.norm(way))
     least = 0.0 if end is None else 1e-6 * float(np.linalg.norm(network.start))
     if not least < length < math.inf:
@@ -116,16 +115,19 @@ def curve(
     """
     if callable(path):
         network = network_of(per_sample_loss, data, path(0.0), chunk)
-        parameters, weights = _followed(lambda u: network.flat(path(float(u))))
+        parameters, weights = _followed(lambda u: network.vector(path(float(u)), "curve"))
     else:
-        points = list(path)
+        try:
+            points = list(path)
+        except TypeError:
+            raise LandscapeError(
+                f"path = {path!r:.60}: a curve is a list of weights to go through, or a function "
+                "of a number from 0 to 1."
+            ) from None
         if len(points) < 2:
             raise LandscapeError(f"a curve goes through two points or more, not {len(points)}.")
         network = network_of(per_sample_loss, data, points[0], chunk)
-        flat = [network.flat(p) for p in points]
-        if len({len(p) for p in flat}) > 1:
-            raise LandscapeError(f"the points have {', '.join(str(len(p)) for p in flat)} weights.")
-        weights = np.stack(flat)
+        weights = np.stack([network.vector(p, f"point {k}") for k, p in enumerate(points)])
         chords = np.linalg.norm(np.diff(weights, axis=0), axis=1)
         if not (np.isfinite(chords).all() and chords.min() > 1e-9 * chords.max()):
             k = int(np.argmin(np.where(np.isfinite(chords), chords, -1)))
@@ -182,10 +184,12 @@ def around(
 
     network = network_of(per_sample_loss, data, minimum, chunk)
     at, n = network.start, network.start.size
-    if not 1 <= directions <= n:
+    asked = number(directions)
+    if asked is None or not 1 <= asked <= n or asked % 1:
         raise LandscapeError(
-            f"directions = {directions!r} must be from 1 to {n}, the number of weights."
+            f"directions = {directions!r:.40} must be from 1 to {n}, the number of weights."
         )
+    directions = int(asked)
     if directions > n // 2:  # few weights: all of them
         hessian = np.stack([network.bent(at, e) for e in np.eye(n)])
         values, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
