@@ -1,5 +1,6 @@
 """Recorded series: the process behind them, with errors, and whether it is a diffusion at all."""
 
+import gzip
 import json
 import re
 from importlib import import_module
@@ -132,6 +133,9 @@ def test_runs_in_a_file_are_told_apart_by_numbers_or_words(tmp_path):
         ("no.csv", {"dt": 1}, "cannot be read"),
         (np.ones((5, 5, 5)), {"dt": 1}, "both must be"),
         (np.arange(500.0), {"dt": 1, "times": np.arange(500)}, "Keep one"),
+        (np.arange(500) * 1j, {"dt": 1}, "observations are of type complex128"),
+        (np.arange(500.0), {"times": np.arange(500).astype("M8[s]")}, "Give numbers in a unit"),
+        ({"x": 1}, {"dt": 1}, "a series is an array of numbers"),
     ],
 )
 def test_what_is_no_series_is_told(x, given, message):
@@ -256,3 +260,21 @@ def test_numbers_of_what_is_no_diffusion_are_not_given_without_a_word():
     clean = re.sub(r"\s+", " ", str(fit(ornstein_uhlenbeck(0.1, 3000, 1), 0.1)))
     assert "which the series is not" not in clean
     assert "minimum std. error mass exit time" in clean
+
+
+def test_what_is_masked_is_missing_and_packed_files_are_read(tmp_path):
+    x = ornstein_uhlenbeck(0.1, 600, 1)
+    spoilt = np.where(np.arange(600) % 50 == 7, 1e6, x)
+    found = fit(np.ma.masked_greater(spoilt, 1e5), 0.1)
+    assert found.runs.all.max() < 10
+    assert sum(map(len, found.runs.values)) == 588
+    path = tmp_path / "run.csv.gz"
+    with gzip.open(path, "wt") as file:
+        file.write("x\n" + "\n".join(f"{v:.17g}" for v in x))
+    assert (fit(path, 0.1).runs.all == x).all()
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(LandscapeError, match="no whole gzip file"):
+        fit(path, 0.1)
+    path.write_text("x\n1\n")
+    with pytest.raises(LandscapeError, match="cannot be read"):
+        fit(path, 0.1)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -105,7 +105,7 @@ def call_user_function(function: Function, argument: Any) -> Any:
         raise UserFunctionError(explained(function, error)) from error
 
 
-def explained(function: Function, error: BaseException) -> str:
+def explained(function: Callable[..., Any], error: BaseException) -> str:
     """What went wrong, in the deepest of the user's own lines."""
     text = f"{name_of(function)} raised {type(error).__name__}: {error}"
     if isinstance(error, SyntaxError):
@@ -132,7 +132,7 @@ def explained(function: Function, error: BaseException) -> str:
     return text
 
 
-def name_of(function: Function) -> str:
+def name_of(function: Callable[..., Any]) -> str:
     return str(getattr(function, "__name__", type(function).__name__))
 
 

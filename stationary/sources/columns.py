@@ -17,7 +17,7 @@ from stationary.sources.formulas import Inline
 from stationary.sources.settings import short
 
 RUN = "run"  # the one column that may hold words
-SUFFIXES = (".csv", ".tsv", ".npz", ".parquet", ".pq")
+SUFFIXES = (".csv", ".tsv", ".npz", ".parquet", ".pq", ".csv.gz", ".tsv.gz")
 
 
 def is_table(path: Any) -> bool:
@@ -27,7 +27,25 @@ def is_table(path: Any) -> bool:
         names = [name.strip() for name in re.split("[,;\t]", head)]
         return len(names) > 1 and bool({"w", "x"} & set(names)) and "=" not in head
     named = isinstance(path, (str, os.PathLike))
-    return named and Path(path).suffix.lower() in SUFFIXES
+    return named and _suffix(Path(path)) in SUFFIXES
+
+
+def _suffix(path: Path) -> str:
+    """How its name ends; of what is packed, with what it holds."""
+    return "".join(path.suffixes[-2 if path.suffix.lower() == ".gz" else -1 :]).lower()
+
+
+def _text(path: Path) -> str:
+    if path.suffix.lower() != ".gz":
+        return path.read_text(encoding="utf-8-sig")
+    import gzip
+    import zlib
+
+    try:
+        with gzip.open(path, "rt", encoding="utf-8-sig") as file:
+            return file.read()
+    except (EOFError, zlib.error) as error:
+        raise LandscapeError(f"{path}: this is no whole gzip file: {error}.") from error
 
 
 def columns_of(
@@ -38,7 +56,8 @@ def columns_of(
     Parameters
     ----------
     source
-        The path of a CSV, NPZ or Parquet file; or a mapping, a data frame, or a structured array.
+        The path of a CSV (packed by gzip, or not), NPZ or Parquet file; or a mapping, a data frame,
+        or a structured array.
     only
         The name of the one column of a CSV file without names, if that may be.
 
@@ -52,7 +71,7 @@ def columns_of(
         return columns, str(source), lines
     if isinstance(source, (str, os.PathLike)):
         path = Path(os.path.expanduser(source))
-        suffix = path.suffix.lower()
+        suffix = _suffix(path)
         if suffix not in SUFFIXES:
             raise LandscapeError(
                 f"{path} is not a table: its name ends in none of {', '.join(SUFFIXES)}. Save it "
@@ -63,7 +82,7 @@ def columns_of(
                 return _npz(path), path.name, None
             if suffix in (".parquet", ".pq"):
                 return _numbers(_parquet(path), path.name), path.name, None
-            columns, lines = _csv(path, path.read_text(encoding="utf-8-sig"), only)
+            columns, lines = _csv(path, _text(path), only)
             return columns, path.name, lines
         except OSError as error:
             raise LandscapeError(

@@ -113,7 +113,7 @@ def runs_of(x: Any, dt: Any, times: Any) -> Runs:
         if step is None or not 0 < step < np.inf:
             raise LandscapeError(
                 f"{name}: dt = {dt!r:.60} must be the time between observations, as in dt=0.1; or "
-                "give times."
+                "give times (of a table: a column t of numbers, not dates)."
             )
         clocks: list[Any] = [step * np.arange(np.size(v)) for v in series]
     else:
@@ -146,8 +146,20 @@ def runs_of(x: Any, dt: Any, times: Any) -> Runs:
 
 
 def _one(t: Any, v: Any, where: str) -> tuple[Array, Array]:
+    for what, given in (("observations", v), ("times", t)):
+        kind = np.asarray(given).dtype
+        if kind.kind in "cmM":
+            hint = (
+                "Give the real part."
+                if kind.kind == "c"
+                else (
+                    "Give numbers in a unit of your choice, as (t - t[0]) / np.timedelta64(1, 's')."
+                )
+            )
+            raise LandscapeError(f"{where}: the {what} are of type {kind}. {hint}")
     try:
-        t, v = np.asarray(t, dtype=float), np.asarray(v, dtype=float)
+        # What is masked is missing.
+        t, v = (np.ma.filled(np.ma.asarray(x, dtype=float), np.nan) for x in (t, v))
     except (TypeError, ValueError):
         raise LandscapeError(
             f"{where}: a series is an array of numbers, or a list of such, one for each run."
