@@ -410,3 +410,8 @@ def test_a_state_that_gathers_at_the_ends_is_seen_to_gather_there():
     assert "the point x = -1 0.5, the point x = 1 0.5 (they are equal)" in path.verdict
     assert path.outcome == "differs"  # from 0.2 it ends at the ends with 0.4 and 0.6
     assert "goes as eps^0.5" in path.verdict
+
+
+def test_noise_less_than_doubles_hold_is_refused():
+    with pytest.raises(LandscapeError, match="less than any double with all its digits"):
+        Diffusion(drift=np.sin, variance=np.abs, domain=(-2.5, 2)).regularised(5e-324)

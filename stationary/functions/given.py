@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from enum import Enum
@@ -167,6 +168,11 @@ def checked_noise(given: Any, where: str) -> float:
         raise LandscapeError(
             f"{where}: regularise = {given!r:.80} must be a variance to add, at least 0, in units "
             "of x^2 per time, such as 1e-6."
+        )
+    if 0 < eps < sys.float_info.min:
+        raise LandscapeError(
+            f"{where}: regularise = {given!r:.80} is less than any double with all its digits: "
+            f"the least is {sys.float_info.min:.3g}. Add more, or 0."
         )
     return eps
 

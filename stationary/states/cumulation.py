@@ -221,8 +221,7 @@ def _upwards(
     finest = spacing(np.maximum(np.abs(mesh.lower), np.abs(mesh.upper)))
     finest = converted(64 * finest / ((mesh.upper - mesh.lower) / 2), numbers)
     levels = f.level.tolist()
-    with np.errstate(over="ignore"):  # panels as narrow as the least of doubles
-        slopes = f.k * mesh.slope + derivatives(v, r) / half
+    slopes = f.k * mesh.slope + derivatives(v, r) / half
     rising = np.flatnonzero(~gentle & np.asarray(slopes > 0, dtype=bool).all(axis=0))
     slowest = _slowest(mesh, f, rising, slopes, half)
     walk = _Walk(mesh, f, ahead, begin)
