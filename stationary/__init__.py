@@ -64,7 +64,8 @@ if TYPE_CHECKING:
     from stationary.questions.sweeps.sweep import Crossover, Row, Sweep, sweep
     from stationary.questions.width.dilation import BasinBias, dilation_bias, noise_bias
     from stationary.questions.width.ratios import WidthBias
-    from stationary.sgd import FiniteStep, SgdBasin
+    from stationary.sgd.basins import SgdBasin
+    from stationary.sgd.finite_step import FiniteStep
     from stationary.simulation.result import Simulation
     from stationary.simulation.simulate import simulate
     from stationary.sources import network
@@ -197,7 +198,8 @@ _ROOMS = {  # what is taken from each
     "questions.sweeps.sweep": "Crossover Row Sweep sweep",
     "questions.width.dilation": "BasinBias dilation_bias noise_bias",
     "questions.width.ratios": "WidthBias",
-    "sgd": "FiniteStep SgdBasin",
+    "sgd.basins": "SgdBasin",
+    "sgd.finite_step": "FiniteStep",
     "simulation.result": "Simulation",
     "simulation.simulate": "simulate",
     "sources.loading": "load",

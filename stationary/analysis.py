@@ -19,7 +19,7 @@ from stationary.line.reshape import unrolled
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.result import Result
-from stationary.sgd import FiniteStep, finite_step, is_cheap
+from stationary.sgd.finite_step import FiniteStep, finite_step, is_cheap
 from stationary.sources.loading import PLANE, any_process
 from stationary.states.basin import Basin
 from stationary.states.basins import basins_of

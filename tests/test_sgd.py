@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stationary import Diffusion, Landscape, LandscapeError, analyze, exact_chain, simulate
-from stationary.sgd import Belief
+from stationary.sgd.finite_step import Belief
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

@@ -26,7 +26,7 @@ from stationary.process.forms import Convention
 from stationary.process.landscape import Landscape
 from stationary.process.phase_space import phase_space
 from stationary.progress import Progress
-from stationary.sgd import COMPARED, SETTLED, SgdBasin, Stretch, sgd_basins, stretches_of
+from stationary.sgd.basins import COMPARED, SETTLED, SgdBasin, Stretch, sgd_basins, stretches_of
 from stationary.simulation.result import Simulation
 from stationary.simulation.sgd import gradients_per_step
 from stationary.simulation.simulate import simulate

@@ -11,7 +11,7 @@ from stationary.chain.state import ChainState
 from stationary.chain.steps import StepIndicators
 from stationary.checking.comparison import Distances, Variation
 from stationary.result import Result
-from stationary.sgd import COMPARED, HELD, LEAST, NEVER, SETTLED, SgdBasin
+from stationary.sgd.basins import COMPARED, HELD, LEAST, NEVER, SETTLED, SgdBasin
 from stationary.simulation.result import Simulation
 from stationary.wording import LN10, power_text, probability_text, time_text
 

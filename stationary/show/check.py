@@ -10,7 +10,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.checking.verdict import Check
-from stationary.sgd import COMPARED, SETTLED
+from stationary.sgd.basins import COMPARED, SETTLED
 from stationary.show.drawing import BLUE, GREY, INK, RED, Axes, Sheet, add_legend
 from stationary.show.law import TAIL
 from stationary.show.layout import Line, Report, picked, report, tabulated

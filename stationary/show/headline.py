@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from stationary.analysis import Analysis
 from stationary.chain.steps import OVERSHOOTS, UNSETTLED, MinimumStep
-from stationary.sgd import COMPARED, HELD, SETTLED, Belief, FiniteStep, SgdBasin
+from stationary.sgd.basins import COMPARED, HELD, SETTLED, SgdBasin
+from stationary.sgd.finite_step import Belief, FiniteStep
 from stationary.show.answer import Place, answer, around, ends_of, places
 from stationary.show.layout import tabulated
 from stationary.wording import (

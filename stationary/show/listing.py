@@ -14,7 +14,8 @@ from stationary.errors import LandscapeError
 from stationary.line.junction import Side, SingularPoint
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.elementary import spacing, to_float
-from stationary.sgd import SETTLED, FiniteStep, SgdBasin
+from stationary.sgd.basins import SETTLED, SgdBasin
+from stationary.sgd.finite_step import FiniteStep
 from stationary.show.layout import picked
 from stationary.states.basin import Basin
 from stationary.states.basins import masses_between

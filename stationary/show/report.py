@@ -13,7 +13,7 @@ from stationary.line.equilibria import Equilibrium
 from stationary.numbers.arithmetic import many_digits
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
-from stationary.sgd import FiniteStep
+from stationary.sgd.finite_step import FiniteStep
 from stationary.show.answer import centre, distance_text, interval_text, places
 from stationary.show.headline import after, chain_text, headline
 from stationary.show.influence import errors_of, of_minima

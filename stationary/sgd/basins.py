@@ -1,40 +1,25 @@
-"""What the finite step makes of an end state: SGD's own chain, on the basins of its diffusion.
-
-The diffusion is the limit of small steps. The exact chain takes the steps that SGD takes, so where
-the two differ the chain is right; `FiniteStep` holds both, says which to believe, and how long a
-run takes to leave each minimum.
-"""
+"""What each basin of the diffusion holds by its end state and by the chain of SGD's own steps."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
-from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from stationary.chain.batches import batches_of
-from stationary.chain.cells import ACROSS
-from stationary.chain.steps import MinimumStep, StepIndicators
-from stationary.errors import ConvergenceError, LandscapeError, StationaryError, Status
-from stationary.functions.given import Boundary, number
-from stationary.process.initial import Initial
-from stationary.process.landscape import Landscape
-from stationary.result import Data
+from stationary.chain.steps import StepIndicators
+from stationary.errors import ConvergenceError, StationaryError
+from stationary.functions.given import Boundary
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.states.law import Passage
 from stationary.wording import tidy
 
 if TYPE_CHECKING:
-    from stationary.chain.run import Run
     from stationary.chain.state import ChainState
-
 
 SETTLED = ("density", "atoms", "mixture")  # kinds of an end state that is one distribution
 COMPARED = (*SETTLED, "flux")  # of the diffusion: around a ring, too
@@ -42,24 +27,10 @@ INSIDE = 1e-9  # of a position: minima nearer to each other are the same
 # Cells of the chain in every analysis: masses to three digits, and more where the first are few
 # for its deviation, as with long tails; `check` takes 2,000.
 CELLS = (256, 1024)
-AFFORDABLE = 256  # maps and datapoints for which so many cells cost about as much as an analysis
 TOLD = 0.05  # error of the logarithm of an exit time up to which more cells are not asked for
 CLOSE = 0.05  # difference of two masses, and relative of two deviations, up to which they agree
 LEAST = -700.0  # logarithm of a probability below which none is worth a word
-MOST_STEPS = 10**18  # of a run, whose powers are squared in a few seconds
-NOTHING = 0.5  # error of a probability that leaves nothing of it
-BLURRED = (
-    "Its cells are too wide to tell the minima apart: narrow the domain, or ask `exact_chain`."
-)
 HELD, NEVER = 0.01, 1e-6  # probabilities: worth a word, and as good as none
-
-
-class Belief(Enum):
-    """Which of the two answers to believe. The value is what is shown to the user."""
-
-    EITHER = "the two agree as far as the cells of the chain tell"
-    CHAIN = "believe the first, the exact chain of SGD's own steps"
-    OPEN = "which of the two to believe is not decided, see `stationary check`"
 
 
 @dataclass(frozen=True)
@@ -141,158 +112,6 @@ class Stretch:
     @property
     def upper(self) -> float:
         return self.parts[-1][1]
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class FiniteStep(Data):
-    """SGD's own end state beside its small-step limit, basin by basin.
-
-    Attributes
-    ----------
-    chain
-        The exact chain: what `exact_chain` gives, with few cells; None where these tell nothing,
-        and `reason` says why.
-    basins
-        What each holds by either answer, and how many steps it takes to leave it.
-    steps
-        How large the steps are; `held` are the minima that SGD cannot leave.
-    spread
-        The standard deviations by the diffusion and by the chain, inf where this has no variance;
-        None where the diffusion has none, or the cells do not tell it to 5 per cent.
-    means
-        By the diffusion and by the chain; None where one has none, or `spread` is None.
-    """
-
-    landscape: Landscape
-    chain: ChainState | None
-    basins: tuple[SgdBasin, ...]
-    steps: StepIndicators
-    settled: bool  # whether the diffusion has one end state to compare
-    spread: tuple[float, float] | None
-    reason: str = ""
-    means: tuple[float, float] | None = None
-
-    @cached_property
-    def held(self) -> tuple[MinimumStep, ...]:
-        """The minima that SGD cannot leave although the diffusion does."""
-        return self.steps.kept
-
-    @property
-    def apart(self) -> tuple[float, float]:
-        """The most by which the masses of a basin differ, and its error."""
-        pairs = [(b.diffusion, b.chain) for b in self.basins]
-        known = [(abs(d[0] - c[0]), d[1] + c[1]) for d, c in pairs if d and c]
-        return max(known, default=(0.0, math.inf))
-
-    @property
-    def believed(self) -> Belief:
-        """Whether the two agree, in masses to 0.05 and in deviations to 5 per cent, or which."""
-        chain = self.chain
-        if chain is None:
-            return Belief.OPEN
-        if not self.settled or chain.kind not in SETTLED:
-            return Belief.CHAIN if chain.kind == "none" or chain.batches.exact else Belief.OPEN
-        if self.basins and not self.apart[1] < math.inf:
-            return Belief.OPEN
-        if all(b.agrees for b in self.basins):
-            wide = self.spread and abs(self.spread[1] - self.spread[0]) > CLOSE * self.spread[0]
-            return Belief.CHAIN if wide and chain.kind == "density" else Belief.EITHER
-        apart, error = self.apart
-        if chain.status is Status.CONVERGED and apart > error:
-            return Belief.CHAIN
-        return Belief.OPEN
-
-    def after(self, steps: int, initial: Any = None) -> Run:
-        """Where SGD is after so many steps, basin by basin.
-
-        Parameters
-        ----------
-        initial
-            Where it starts, as for a landscape. None: what the landscape says, else each minimum.
-        """
-        from stationary.chain.run import run_of
-
-        landscape = self.landscape
-        where = landscape.name
-        count = number(steps)
-        if count is None or not 1 <= count <= MOST_STEPS or count != int(count):
-            raise LandscapeError(
-                f"{where}: steps = {steps!r:.40} must be a whole number from 1 to {MOST_STEPS:.0e}."
-            )
-        given = landscape.initial if initial is None else initial
-        start = None
-        if given is not None:
-            start = Initial.of(given, domain=landscape.domain, name=where, variable="w")
-        parts, minima = [b.parts for b in self.basins], [b.position for b in self.basins]
-        return run_of(landscape, int(count), parts, minima, start)
-
-    def __repr__(self) -> str:
-        shares = ", ".join(
-            f"{b.chain[0]:.4g} at {b.position:.6g}" for b in self.basins if b.chain is not None
-        )
-        kind = "no chain" if self.chain is None else self.chain.kind
-        return f"<FiniteStep: {shares or kind}; {self.believed.value}>"
-
-
-def is_cheap(landscape: Landscape) -> bool:
-    """Whether the chain takes about as long as an analysis."""
-    return landscape.datapoints + len(batches_of(landscape)) <= AFFORDABLE
-
-
-def finite_step(
-    landscape: Landscape,
-    state: EndState,
-    basins: Sequence[Basin],
-    exits: Sequence[Passage | None],
-    steps: StepIndicators,
-) -> FiniteStep:
-    """What SGD with its finite step makes of the end state of its diffusion.
-
-    Parameters
-    ----------
-    basins, exits
-        Of that end state, with the mean time to leave each, in steps.
-    steps
-        Its indicators, for the minima that SGD cannot leave.
-    """
-    from stationary.chain.exact import exact_chain  # with SciPy, which a report may do without
-
-    stretches = stretches_of(state, basins)
-    minima = np.array([s.position for s in stretches if not s.at_end])
-    chain, known, heavy, reason = None, True, False, BLURRED
-    for cells in CELLS:
-        if len(minima) * ACROSS > cells:
-            continue
-        chain = exact_chain(landscape, state.initial, cells=cells)
-        heavy = chain.tail_exponent <= 2  # no cells tell a deviation that does not exist
-        # Nor do more of them tell what nodes leave open that stand for batches.
-        known = chain.kind not in SETTLED or heavy or chain.std_error <= CLOSE * chain.std()
-        few = known or not chain.batches.exact
-        reason = BLURRED if _is_blurred(chain, minima) else chain.reason if chain.linked else ""
-        if few and reason != BLURRED:
-            break
-    found = sgd_basins(state, basins, exits, None if reason else chain, stretches, steps)
-    if chain and any(b.chain is not None and b.chain[1] > NOTHING for b in found):
-        reason = chain.notes[-1] if chain.notes else BLURRED
-        found = sgd_basins(state, basins, exits, None, stretches, steps)
-    settled, spread, means = state.kind in COMPARED, None, None
-    if reason or chain is None:
-        return FiniteStep(landscape, None, found, steps, settled, None, reason)
-    if settled and known and chain.kind in SETTLED:
-        pair = float(state.std()), math.inf if heavy else chain.std()
-        spread = pair if math.isfinite(pair[0]) else None
-        if spread and chain.tail_exponent > 1 and not state.diffusion.is_periodic:
-            means = float(state.mean()), chain.mean()
-    return FiniteStep(landscape, chain, found, steps, settled, spread, means=means)
-
-
-def _is_blurred(chain: ChainState, minima: NDArray[Any]) -> bool:
-    """Whether minima lie in the same cell of a class, or in neighbouring ones."""
-    for c in chain.components:
-        inside = minima[(c.edges[0] <= minima) & (minima <= c.edges[-1])]
-        if not c.still and (np.diff(np.searchsorted(c.edges, inside)) < 2).any():
-            return True
-    return False
 
 
 def stretches_of(state: EndState, basins: Sequence[Basin]) -> list[Stretch]:
