@@ -11,9 +11,8 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.evolution.between import Between
-from stationary.evolution.evolution import EvolutionAtom
+from stationary.evolution.evolution import EvolutionAtom, Seen
 from stationary.evolution.features import COUNTED, is_whole
-from stationary.evolution.pulse import Seen
 from stationary.numbers.elementary import converted, exp, to_float
 from stationary.process.initial import Initial
 from stationary.states.distribution import EndState

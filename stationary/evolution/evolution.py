@@ -27,8 +27,24 @@ class EvolutionAtom:
     errors: Array  # (times,), absolute
 
 
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What is seen at some times, shape (times,) but for cells; as in `Evolution`."""
+
+    masses: Array  # (times, cells)
+    mean: Array
+    mean_error: Array
+    std: Array
+    std_error: Array
+    error: Array
+    mass_error: Array
+    time_error: Array
+    current: Array  # (times, cells + 1)
+    current_error: Array
+
+
 @dataclass(frozen=True, eq=False, repr=False)
-class Evolution(Result):
+class Evolution(Result, Seen):
     """Where a process is at given times, and how far to trust it.
 
     All numbers are extrapolated to cells of no width, from grids up to four times as fine. Errors
@@ -83,17 +99,7 @@ class Evolution(Result):
     initial: Initial
     times: Array
     edges: Array
-    masses: Array
     atoms: tuple[EvolutionAtom, ...]
-    mean: Array
-    mean_error: Array
-    std: Array
-    std_error: Array
-    error: Array
-    mass_error: Array
-    time_error: Array
-    current: Array
-    current_error: Array
     end_state: EndState
     total_variation_to_end: Array | None
     total_variation_error: Array | None

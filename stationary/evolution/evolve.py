@@ -20,14 +20,14 @@ from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.evolution.between import Between
 from stationary.evolution.destination import distance_to_end
-from stationary.evolution.evolution import Evolution, EvolutionAtom
+from stationary.evolution.evolution import Evolution, EvolutionAtom, Seen
 from stationary.evolution.features import COUNTED, first_reach, grid_in
 from stationary.evolution.gap import gap_of
 from stationary.evolution.generator import Chain, chain_on
 from stationary.evolution.grid import Grid
 from stationary.evolution.moments import moments
 from stationary.evolution.propagation import run_on
-from stationary.evolution.pulse import Pulses, Seen, pulses_of
+from stationary.evolution.pulse import Pulses, pulses_of
 from stationary.evolution.refinement import FEWEST, refined
 from stationary.evolution.request import (
     FINER,

@@ -27,6 +27,7 @@ from numpy.polynomial import chebyshev
 
 from stationary.aliases import Array
 from stationary.cells import Cells
+from stationary.evolution.evolution import Seen
 from stationary.evolution.expansion import IN_TIME, Paths, followed, hermite_law, series_of
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
@@ -53,22 +54,6 @@ def _lobatto(n: int) -> tuple[Array, Array]:
     k = np.arange(n + 1)
     moments = np.where(k % 2 == 0, 2 / (1 - np.where(k == 1, 0, k) ** 2.0), 0.0)
     return (1 + x) / 2, (moments @ to_coefficients)[:, None] * slope
-
-
-@dataclass(frozen=True, eq=False)
-class Seen:
-    """What is seen at some times; as in `Evolution`."""
-
-    masses: Array  # (times, cells)
-    mean: Array
-    mean_error: Array
-    std: Array
-    std_error: Array
-    error: Array
-    mass_error: Array
-    time_error: Array
-    current: Array  # (times, cells + 1)
-    current_error: Array
 
 
 @dataclass(frozen=True, eq=False)
