@@ -1,7 +1,8 @@
 """Functions of several weights with all their partial derivatives, from series along directions.
 
-A function of weights of shape (n, M) is run once on series along e_i, e_i + e_j, ...; polarisation
-makes the mixed derivatives of these. What cannot be differentiated so is differenced.
+A function of weights of shape (n, M) is run on series along e_i, e_i + e_j, ...; polarisation makes
+the mixed derivatives of these. It is run once on a tape, or each time where it cannot be recorded.
+What cannot be differentiated so is differenced.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.evaluation import call_user_function, name_of
+from stationary.functions.tape.directions import Directions
 from stationary.functions.taylor import ZERO, Taylor, operand
 from stationary.numbers.arithmetic import DOUBLE
 
@@ -24,6 +26,7 @@ Jet = dict[tuple[int, ...], Array]
 # Central differences of order 8 at 1/100 of the scale: their rounding is 1e-14 of it, their error
 # less wherever series of the function reach a fifth of it.
 STEP = 0.01
+SAME = 1e-9  # of the largest value: what a tape may differ by from the function, by rounding
 STENCIL = (4 / 5, -1 / 5, 4 / 105, -1 / 280)
 
 
@@ -50,6 +53,48 @@ def jet(function: Callable[[Any], Any], x: Array, order: int) -> Jet:
         table = _table(function, call_user_function(function, series), m * len(ways), order)
     d = {w: table[..., k * m : k * m + size] for k, w in enumerate(ways)}
     return _polarised(d, n, order)
+
+
+class Jets:
+    """`jet` of one function that is asked for over and over: recorded where that can be had."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self.function = function
+        self._recorded: dict[int, Directions | None] = {}
+
+    def __call__(self, x: Array, order: int) -> Jet:
+        if not order:
+            return jet(self.function, x, 0)
+        if order not in self._recorded:
+            found = jet(self.function, x, order)
+            self._recorded[order] = self._tried(x, order, found)
+            return found
+        tape = self._recorded[order]
+        if tape is not None:
+            table = tape(x)
+            if np.isfinite(table).all():
+                ways = _directions(len(x), order)
+                return _polarised(dict(zip(ways, table, strict=True)), len(x), order)
+        return jet(self.function, x, order)
+
+    def __reduce__(self) -> Any:  # a tape's arrays are parts of each other
+        return Jets, (self.function,)
+
+    def _tried(self, x: Array, order: int, known: Jet) -> Directions | None:
+        """A tape that gives what the function gives, or None."""
+        ways = _directions(len(x), order)
+        try:
+            tape = Directions(self.function, ways, order)
+        except Exception:  # whatever it is, the function is called as it stands then
+            return None
+        found = _polarised(dict(zip(ways, tape(x), strict=True)), len(x), order)
+        with np.errstate(all="ignore"):
+            same = all(
+                found[k].shape == v.shape
+                and not (np.abs(found[k] - v) > SAME * np.abs(v).max(initial=0.0)).any()
+                for k, v in known.items()
+            )
+        return tape if same else None
 
 
 def differenced(values: Callable[[Array], Array], x: Array, order: int, scale: Array) -> Jet:

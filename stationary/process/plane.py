@@ -18,7 +18,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, NotDifferentiableError
 from stationary.functions.given import interval, named, number
-from stationary.functions.jets import Jet, differenced, jet
+from stationary.functions.jets import Jet, Jets, differenced, jet
 from stationary.functions.parameters import handed_over
 from stationary.functions.written import probe_points
 from stationary.process.forms import Convention
@@ -144,28 +144,31 @@ class PlaneDiffusion(Data):
         if self.source is not None:
             return self.source(x, order)
         n = self.dimensions
-        f = self._jet(self.drift, x, min(order, 1))
-        a = self._jet(self.variance, x, order)
+        f = self._jet("drift", x, min(order, 1))
+        a = self._jet("variance", x, order)
         f = {k: self._rows(v, x) for k, v in f.items()}
         a = {k: self._matrix(v, x) for k, v in a.items()}
         return gathered(f, a, n, order)
 
-    def _jet(self, function: Any, x: Array, order: int) -> Jet:
+    def _jet(self, what: str, x: Array, order: int) -> Jet:
+        function = getattr(self, what)
         if not callable(function):
             value = np.asarray(function, dtype=float)
             return jet(lambda w: value, x, order)
-        if self._differentiable.get(id(function), True):
+        made = self._jets.setdefault(what, Jets(function))
+        if made is not None:
             try:
-                return jet(function, x, order)
+                return made(x, order)
             except (NotDifferentiableError, LandscapeError):
                 if order == 0:
                     raise
                 jet(function, x, 0)  # what is wrong with it anyhow, is said
-                self._differentiable[id(function)] = False
+                self._jets[what] = None
         return differenced(lambda y: jet(function, y, 0)[()], x, order, self.scale)
 
     @cached_property
-    def _differentiable(self) -> dict[int, bool]:
+    def _jets(self) -> dict[str, Jets | None]:
+        """Of drift and variance; None for what is differenced."""
         return {}
 
     def _rows(self, f: Array, x: Array) -> Array:

@@ -16,7 +16,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, NotDifferentiableError
 from stationary.functions.given import named
-from stationary.functions.jets import Jet, differenced, jet
+from stationary.functions.jets import Jet, Jets, differenced, jet
 from stationary.functions.parameters import handed_over
 from stationary.process.forms import Convention
 from stationary.process.plane import (
@@ -101,6 +101,10 @@ class PlaneLandscape(Settings):
         return int(self.gradient_rows(probes(self.domain), 0)[0][()].shape[0])
 
     @cached_property
+    def _jets(self) -> Jets:
+        return Jets(self.losses)
+
+    @cached_property
     def _refused(self) -> list[NotDifferentiableError]:
         """Why gradients that were given are differenced, if they are."""
         return []
@@ -110,7 +114,7 @@ class PlaneLandscape(Settings):
         n, m = w.shape
         if self.losses is not None:
             try:
-                found = jet(self.losses, w, order + 1)
+                found = self._jets(w, order + 1)
             except NotDifferentiableError as error:
                 raise NotDifferentiableError(
                     f"{self.name}: {error} With several weights, gradients(w) returns shape "

@@ -105,7 +105,7 @@ class SgdStepper:
         wanted = self.index if self.single else None
         if self.single and self.counts:
             wanted = np.repeat(np.arange(self.n)[:, None], len(x), axis=1)
-        self.plan = None if tape is None else Plan(tape, x, wanted)
+        self.plan = None if tape is None else Plan(tape.tape, tape.rows[0], x, wanted)
         self.single &= not self.counts
         self.ahead: Array = self.index[:0]
         self.order: Array | None = None

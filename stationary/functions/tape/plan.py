@@ -8,27 +8,27 @@ gathered, so that the cost does not grow with their number.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.functions.tape.recording import Node
-from stationary.functions.tape.running import Program, TapeMoments, applied
+from stationary.functions.tape.recording import Node, Tape
+from stationary.functions.tape.running import Program, applied
 from stationary.numbers.arithmetic import DOUBLE
 
 
 class Plan:
-    """The gradients of a tape at weights in one array.
+    """The rows of a tape, such as gradients, at weights in one array.
 
     Parameters
     ----------
-    tape
-        Whose rows are wanted.
+    tape, results
+        Which nodes of it are wanted: one for each row, or one that stands for all datapoints.
     x
-        The weights, shape (M,): what it holds when the plan is run.
+        The weights, shape (M,), or (n, M) where there are n: what it holds when the plan is run.
     index
         Which datapoints are wanted at each weight, whole numbers of shape (..., M), as they are
         when the plan is run; None for all of them.
@@ -36,22 +36,23 @@ class Plan:
     Attributes
     ----------
     rows
-        The gradients after `run`, shape (N, M), or that of `index`.
+        The results after `run`, shape (N, M), or that of `index`.
     """
 
-    def __init__(self, tape: TapeMoments, x: Array, index: Array | None = None) -> None:
-        self.tape, self.x, self.index = tape.tape, x, index
-        results = tape.rows[0]
-        self.program = program = Program(tape.tape, results)
-        self.rows = np.empty((tape.n, *x.shape) if index is None else index.shape)
+    def __init__(
+        self, tape: Tape, results: Sequence[int], x: Array, index: Array | None = None
+    ) -> None:
+        self.tape, self.x, self.index = tape, x, index
+        self.program = program = Program(tape, results)
+        self.rows = np.empty((len(results), x.shape[-1]) if index is None else index.shape)
         self.steps: list[Callable[[], Any]] = []
         self.free: dict[Any, list[Array]] = {}
-        nodes = tape.tape.nodes
+        nodes = tape.nodes
         with np.errstate(all="ignore"):
-            known = program.prepared(np.zeros(1), DOUBLE)
-        self.values: dict[Any, Any] = {k: v for k, v in known.items() if not nodes[k].by_weight}
-        self.values[0] = x
-        order = [i for i in program.order if nodes[i].by_weight and i]
+            self.values: dict[Any, Any] = dict(program.prepared(None, DOUBLE))
+        weights = dict(enumerate(np.atleast_2d(x)))
+        self.values |= weights
+        order = [i for i in program.order if nodes[i].by_weight and i not in weights]
         last = {j: i for i in order for j in nodes[i].args}
         target = {
             i: self.rows if index is not None else self.rows[j] for j, i in enumerate(results)
@@ -59,7 +60,7 @@ class Plan:
         with np.errstate(all="ignore"):
             for i in order:
                 self._lay(i, nodes[i], target.get(i))
-                for j in {*nodes[i].args} - target.keys() - {0}:
+                for j in {*nodes[i].args} - target.keys() - weights.keys():
                     if last[j] == i and nodes[j].by_weight:
                         self._freed(self.values.pop(j))
         for j, i in enumerate(results):  # the weights themselves, constants, rows that are the same
@@ -68,7 +69,7 @@ class Plan:
                 self.steps.append(partial(np.copyto, row, self._value(i)))
 
     def run(self) -> Array:
-        """The gradients at what the weights are now; in the same array each time."""
+        """The results at what the weights are now; in the same array each time."""
         for step in self.steps:
             step()
         return self.rows

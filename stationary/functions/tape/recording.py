@@ -49,10 +49,10 @@ class Node:
 
 
 class Tape:
-    """Nodes in the order in which they can be computed. Node 0 is the weight."""
+    """Nodes in the order in which they can be computed. The first are the weights."""
 
-    def __init__(self) -> None:
-        self.nodes = [Node("weight", (), by_weight=True, by_datapoint=False)]
+    def __init__(self, inputs: int = 1) -> None:
+        self.nodes = [Node("weight", (), by_weight=True, by_datapoint=False)] * inputs
         self.constants: dict[int, Any] = {}  # a number, or an array of shape (N,)
         self.datapoints: int | None = None
         self._index: dict[Any, int] = {}
@@ -128,7 +128,7 @@ class Tape:
 
     def recorded(self, op: str, inputs: tuple[Any, ...]) -> Symbol:
         """An operation on symbols and constants, broadcast as NumPy would."""
-        if any(isinstance(x, _Rows) for x in inputs):
+        if any(isinstance(x, Rows) for x in inputs):
             raise UnknownOperationError("an operation on rows that were stacked")
         axes = {x.axis for x in inputs if isinstance(x, Symbol) and x.axis}
         if len(axes) > 1:
@@ -194,7 +194,7 @@ class Symbol(NDArrayOperatorsMixin):
         return rule(*args, **options)
 
 
-class _Rows:
+class Rows:
     """Rows stacked to an array of shape (N, M)."""
 
     base = None
@@ -210,11 +210,11 @@ class _Rows:
         raise UnknownOperationError(ufunc.__name__)
 
 
-def _stacked(arrays: Any, axis: int = 0) -> _Rows:
+def _stacked(arrays: Any, axis: int = 0) -> Rows:
     rows = list(arrays)
     if axis != 0 or any(np.ndim(row) != 1 for row in rows):
         raise UnknownOperationError("rows stacked in another way")
-    return _Rows(rows, (len(rows), *np.shape(rows[0])))
+    return Rows(rows, (len(rows), *np.shape(rows[0])))
 
 
 def _where(condition: Any, a: Any, b: Any) -> Symbol:
@@ -264,7 +264,7 @@ _ARRAY_FUNCTIONS: dict[Any, Callable[..., Any]] = {
 }
 
 
-class _RecordingArithmetic:
+class RecordingArithmetic:
     """What series ask of an arithmetic, recorded."""
 
     dtype = np.dtype(float)
@@ -282,7 +282,7 @@ class _RecordingArithmetic:
         return Symbol(self.tape, self.tape.operation("pi"), (), 0)
 
     def array(self, values: Any) -> Any:
-        return values if isinstance(values, (Symbol, _Rows)) else np.asarray(values, dtype=float)
+        return values if isinstance(values, (Symbol, Rows)) else np.asarray(values, dtype=float)
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -314,14 +314,14 @@ def record(function: Callable[[Any], Any], order: int) -> Recording:
     """
     tape = Tape()
     w = Symbol(tape, 0, (WEIGHTS,), 1)
-    arithmetic: Any = _RecordingArithmetic(tape)
+    arithmetic: Any = RecordingArithmetic(tape)
     rest = (1.0, *[ZERO] * (order - 1)) if order else ()
     with np.errstate(all="ignore"):
         result = function(Taylor((w, *rest), arithmetic))
     rows = list(result) if isinstance(result, (tuple, list)) else [operand(result)]
     if not isinstance(result, (tuple, list)) and isinstance(rows[0], Taylor):
         value = rows[0].value
-        if isinstance(value, _Rows):
+        if isinstance(value, Rows):
             parts = [_rows_of(rows[0].coefficients[k], value) for k in range(order + 1)]
             rows = [Taylor(tuple(c), arithmetic) for c in zip(*parts, strict=True)]
         elif rows[0].ndim == 2:
@@ -335,8 +335,8 @@ def record(function: Callable[[Any], Any], order: int) -> Recording:
     return Recording(tape, tuple(nodes), len(rows))
 
 
-def _rows_of(c: Any, like: _Rows) -> list[Any]:
-    return c.rows if isinstance(c, _Rows) else [c] * len(like.rows)
+def _rows_of(c: Any, like: Rows) -> list[Any]:
+    return c.rows if isinstance(c, Rows) else [c] * len(like.rows)
 
 
 def _node_of(tape: Tape, row: Any, k: int, shape: tuple[int, ...]) -> int:

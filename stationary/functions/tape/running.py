@@ -43,11 +43,14 @@ class Program:
         for i in own - self.results:
             self.done[last[i]].append(i)
 
-    def prepared(self, x: Array, arithmetic: Arithmetic) -> dict[int, Any]:
-        """The values of the nodes that do not depend on weight and datapoint both."""
-        tape, values = self.tape, {0: x}
+    def prepared(self, x: Array | None, arithmetic: Arithmetic) -> dict[int, Any]:
+        """The values of the nodes that do not depend on weight and datapoint both; without x,
+        of those that do not depend on the weight."""
+        tape, values = self.tape, {} if x is None else {0: x}
         for index in self.before:
             node = tape.nodes[index]
+            if x is None and node.by_weight:
+                continue
             if index in tape.constants:
                 values[index] = _constant(tape.constants[index], arithmetic)
             elif node.op == "pi":

@@ -1,0 +1,127 @@
+"""Functions of several weights, recorded: their series along directions, on one tape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from stationary.aliases import Array
+from stationary.functions.tape.plan import Plan
+from stationary.functions.tape.recording import (
+    WEIGHTS,
+    RecordingArithmetic,
+    Rows,
+    Symbol,
+    Tape,
+    UnknownOperationError,
+)
+from stationary.functions.taylor import ZERO, Taylor, operand
+
+BLOCK = 2**10  # points at a time: an operation on fewer costs its call, on more the cache
+MOST = 2**23  # numbers in all coefficients of a block: 64 MiB
+
+
+class _Weights:
+    """Several weights in the function's own eyes: an array of shape (n, M), taken apart."""
+
+    ndim = 2
+
+    def __init__(self, rows: list[Taylor]) -> None:
+        self.rows, self.shape = rows, (len(rows), WEIGHTS)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: Any) -> Taylor:
+        if not isinstance(key, (int, np.integer)):
+            raise UnknownOperationError("a part of an array")
+        return self.rows[key]
+
+    def __array__(self, *_: Any, **__: Any) -> Array:
+        raise UnknownOperationError("an operation on all weights")
+
+    __array_ufunc__ = __array_function__ = __array__
+
+
+class Directions:
+    """The Taylor coefficients of a function along directions, at many points.
+
+    Parameters
+    ----------
+    function
+        Of weights of shape (n, M).
+    ways
+        The directions, n numbers each.
+    order
+        Up to which coefficients are wanted.
+
+    Raises
+    ------
+    Exception
+        Whatever the function, or an operation that a tape does not know, raises.
+    """
+
+    def __init__(
+        self, function: Callable[[Any], Any], ways: Sequence[tuple[int, ...]], order: int
+    ) -> None:
+        n = len(ways[0])
+        tape = Tape(n)
+        arithmetic: Any = RecordingArithmetic(tape)
+        rest = [ZERO] * (order - 1)
+        nodes = []
+        for way in ways:
+            slopes = [float(s) if s else ZERO for s in way]
+            rows = [Taylor((Symbol(tape, i, (WEIGHTS,), 1), s, *rest), arithmetic)
+                    for i, s in enumerate(slopes)]  # fmt: skip
+            with np.errstate(all="ignore"):
+                shape, leaves = _taken_apart(function(_Weights(rows)))
+            nodes.append([[_node_of(tape, leaf, k) for leaf in leaves] for k in range(order + 1)])
+        if tape.datapoints is not None:
+            raise UnknownOperationError("datapoints along the weights")
+        if np.size(nodes) * BLOCK > MOST:
+            raise UnknownOperationError("too many rows to pay")
+        self.shape = (len(ways), order + 1, *shape)
+        self.plan = Plan(tape, np.ravel(nodes).tolist(), np.zeros((n, BLOCK)))
+
+    @np.errstate(all="ignore")  # what is not finite is left to those who ask
+    def __call__(self, x: Array) -> Array:
+        """At points of shape (n, M): shape (ways, order + 1, *rows, M)."""
+        m = x.shape[1]
+        made = np.empty((*self.shape, m))
+        for i in range(0, m, BLOCK):
+            some = x[:, i : i + BLOCK]
+            self.plan.x[:, : some.shape[1]] = some
+            self.plan.x[:, some.shape[1] :] = some[:, :1]
+            rows = self.plan.run()[:, : some.shape[1]]
+            made[..., i : i + BLOCK] = rows.reshape(*self.shape, -1)
+        return made
+
+
+def _taken_apart(entry: Any) -> tuple[tuple[int, ...], list[Any]]:
+    """The shape of rows in rows, and what they hold."""
+    if isinstance(entry, Taylor) and isinstance(entry.value, Rows):
+        count = len(entry.value.rows)
+        parts = [c.rows if isinstance(c, Rows) else [c] * count for c in entry.coefficients]
+        entry = [Taylor(tuple(c), entry.arithmetic) for c in zip(*parts, strict=True)]
+    if not isinstance(entry, (tuple, list)):
+        return (), [entry]
+    found = [_taken_apart(e) for e in entry]
+    if len({shape for shape, _ in found}) != 1:
+        raise UnknownOperationError("rows of several shapes")
+    return (len(found), *found[0][0]), [leaf for _, leaves in found for leaf in leaves]
+
+
+def _node_of(tape: Tape, row: Any, k: int) -> int:
+    """The node of a coefficient of a row."""
+    row = operand(row)
+    if isinstance(row, Taylor):
+        if row.shape != (WEIGHTS,):
+            raise UnknownOperationError("a result of another shape")
+        row, k = row.coefficients[k], 0
+    elif not isinstance(row, (int, float, np.floating, np.integer)):
+        raise UnknownOperationError("a constant array")
+    if isinstance(row, Symbol):
+        return row.index
+    return tape.captured(0.0 if k or row is ZERO else row, 1)
