@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from stationary import (
     analyze,
     end_state,
 )
+from stationary.functions.jets import Jets, jet
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -166,10 +168,18 @@ def test_a_limit_cycle_has_its_radial_law():
     assert state.circulation > 0
 
 
-def test_position_with_velocity_ends_in_gibbs_whatever_the_friction():
-    state = end_state(
-        Kinetic(lambda q: q - q**3, friction=lambda q: 0.6 + 0.3 * np.cos(q), temperature=0.2)
+def kinetic(force, friction, temperature):
+    """The same as `Kinetic`, for the road that does not know so."""
+    return Diffusion(
+        lambda x: (x[1], force(x[0]) - friction(x[0]) * x[1]),
+        lambda x: ((0 * x[0], 0 * x[0]), (0 * x[0], 2 * temperature * friction(x[0]))),
+        weights=2,
     )
+
+
+@pytest.mark.parametrize("made", [Kinetic, kinetic])
+def test_position_with_velocity_ends_in_gibbs_whatever_the_friction(made):
+    state = end_state(made(lambda q: q - q**3, lambda q: 0.6 + 0.3 * np.cos(q), 0.2))
     x = grid(state)
     v = x[0] ** 4 / 4 - x[0] ** 2 / 2 + x[1] ** 2 / 2
     total = quad(lambda q: math.exp(-(q**4 / 4 - q**2 / 2) / 0.2), -5, 5, epsabs=0, epsrel=1e-12)
@@ -181,6 +191,14 @@ def test_position_with_velocity_ends_in_gibbs_whatever_the_friction():
     assert left.mass == pytest.approx(0.5, abs=1e-9)
     assert right.mass == pytest.approx(0.5, abs=1e-9)
     assert state.marginal(1).var() == pytest.approx(0.2, rel=1e-8)
+
+
+def test_friction_that_depends_on_the_position_leaves_gibbs_and_what_it_cannot_do_is_said():
+    state = end_state(Kinetic(lambda q: -q, friction=lambda q: 1 + q * q, temperature=0.5))
+    assert state.cov() == pytest.approx(np.diag([0.5, 0.5]), abs=1e-10)
+    assert "whatever the friction is" in " ".join(state.summary().split())
+    with pytest.raises(LandscapeError, match=r"nothing holds the position.*q = -inf"):
+        end_state(Kinetic(lambda q: -q / (1 + q * q), friction=0.3, temperature=3.0))
 
 
 def test_exit_times_of_a_product_are_those_of_the_line_and_their_claims_hold():
@@ -510,6 +528,41 @@ def test_the_chain_of_sgd_has_the_moments_of_its_own_steps_and_the_verdict_tells
     assert found.outcome == ("fails" if off > 0.2 else "roughly")
     assert "% off" in found.summary()
     assert found.to_dict()["chain"]["mean 1"]["value"] == pytest.approx(mean[0], abs=1e-3)
+
+
+def two_wells(w):
+    x, y = w
+    base = (x * x - 1) ** 2 + 2 * (y - 0.2 * x) ** 2 + 0.02 * x
+    ways = ((1, 0.3), (-1, 0.2), (0.2, -1), (-0.2, 0.5))
+    return [base + 2 * a * x + 2 * b * y for a, b in ways]
+
+
+def test_walkers_tell_masses_of_basins_by_their_changes_and_not_where_there_are_few():
+    box = ((-2.5, 2.5), (-2.5, 2.5))
+    wells = Landscape(losses=two_wells, weights=2, learning_rate=0.2, domain=box)
+    found = stationary.check(wells, walkers=200, steps=1200)
+    assert (found.walkers.errors[5:] < 0.02).all()
+    apart = np.abs(found.walkers.values - found.chain.values)
+    assert (apart < 4 * (found.walkers.errors + found.chain.errors)).all()
+    behind = stationary.check(replace(wells, learning_rate=0.06), walkers=100, steps=400)
+    assert np.isinf(behind.walkers.errors[5:]).all()
+    assert np.isfinite(behind.walkers.errors[:5]).all()
+    assert behind.to_dict()["walkers"]["mass of basin 0"] is None
+    assert "not told" in behind.summary()
+    assert "do not tell the masses" in behind.summary()
+
+
+def test_losses_of_several_weights_that_are_recorded_have_the_derivatives_of_series():
+    x = np.random.default_rng(0).normal(size=(2, 50))
+    recorded = Jets(two_wells)
+    for order in (1, 2, 3):
+        recorded(x[:, :3], order)
+        assert recorded._recorded[order] is not None
+        for key, series in jet(two_wells, x, order).items():
+            assert (recorded(x, order)[key] == series).all()
+    refused = Jets(lambda w: [(w**2).sum(axis=0), w[0]])  # mixes weights with each other
+    assert (refused(x, 1)[0,][0] == 2 * x[0]).all()
+    assert refused._recorded[1] is None
 
 
 def test_momentum_has_its_own_variance_and_small_steps_are_those_of_a_larger_rate():

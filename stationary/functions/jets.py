@@ -87,8 +87,8 @@ class Jets:
             tape = Directions(self.function, ways, order)
         except Exception:  # whatever it is, the function is called as it stands then
             return None
-        found = _polarised(dict(zip(ways, tape(x), strict=True)), len(x), order)
         with np.errstate(all="ignore"):
+            found = _polarised(dict(zip(ways, tape(x), strict=True)), len(x), order)
             same = all(
                 found[k].shape == v.shape
                 and not (np.abs(found[k] - v) > SAME * np.abs(v).max(initial=0.0)).any()
@@ -194,5 +194,11 @@ def _table(function: Callable[[Any], Any], result: Any, m: int, order: int) -> A
             ) from error
         return table if table.ndim > 1 and table.shape[-1] == m else table[..., None]
 
+    if (
+        not order
+        and isinstance(result, (tuple, list))
+        and all(type(r) is np.ndarray and r.dtype == float and r.shape == (m,) for r in result)
+    ):  # what is asked for most, without a detour
+        return np.stack(result)[None] if result else stacked(result)
     table = stacked(result)
     return np.broadcast_to(table, (*table.shape[:-1], m))

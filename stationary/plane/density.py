@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,7 +22,9 @@ Region = Box | Predicate | None
 RULE = 12  # Gauss points in a panel for each direction, exact where Phi varies by up to STEEP
 STEEP = 10.0
 NOTHING = 45.0  # in Phi above the nearest minimum, where e^-Phi does not matter any more
-BISECTIONS = 36
+BISECTIONS, LEVEL = 36, 12  # at most, and by how many more where more is held
+LEAST = -37.0  # log of the share of a region, next to its rounding, that an edge may misplace
+CUTS = 2  # at least, of panels that matter: rows of whole ones miss 1e-8 of them where edges bend
 DEEPEST = 8  # panels are cut so often around corners of regions
 
 
@@ -235,7 +238,7 @@ class Density:
 
     def _inside(self, predicate: Predicate) -> tuple[Array, Array]:
         """Weights and u inside a region: panels are cut until rows across them cross its edge, each
-        as often as the next one."""
+        as often as the next one. How closely, depends on what they hold of the region."""
         stops = np.concatenate([[-1.0], gauss(RULE)[0], [1.0]])
         waiting = self.panels
         found: list[tuple[Array, Array]] = []
@@ -246,19 +249,33 @@ class Density:
             _, log, u = self.quadrature(waiting.restricted(whole))
             found.append((log, u))
             left: Array = np.asarray(label.any(axis=(1, 2)) & ~whole)
+            bits = np.full(len(whole), float(BISECTIONS))
+            bits[left] = self._bits(waiting.restricted(left), found)
+            left &= bits > 0
             for axis in (0, 1):
                 often = (np.diff(label.astype(int), axis=axis + 1) != 0).sum(axis=axis + 1)
-                even = left & (
-                    ((often == np.maximum(often[:, :1], 1)).all(axis=1)) | (depth == DEEPEST)
-                )
-                found.append(self._rows(predicate, waiting.restricted(even), axis))
+                even = left & ((depth >= CUTS) | (bits < BISECTIONS))
+                even &= ((often == np.maximum(often[:, :1], 1)).all(axis=1)) | (depth == DEEPEST)
+                found.append(self._rows(predicate, waiting.restricted(even), axis, bits[even]))
                 left &= ~even
             waiting = waiting.restricted(left).quartered()
             if not left.any():
                 break
         return np.concatenate([f[0] for f in found]), np.concatenate([f[1] for f in found])
 
-    def _rows(self, predicate: Predicate, panels: Panels, axis: int) -> tuple[Array, Array]:
+    def _bits(self, panels: Panels, found: list[tuple[Array, Array]]) -> Array:
+        """How often the edge of a region is to be bisected in panels, by what they hold."""
+        held = log_sum(*(np.concatenate(part) for part in zip(*found, strict=True)))
+        if not (len(panels.number) and np.isfinite(held)):
+            return np.full(len(panels.number), float(BISECTIONS))
+        _, log, u = self.quadrature(panels)
+        shape = len(panels.number), -1
+        logs = [log_sum(*v) for v in zip(log.reshape(shape), u.reshape(shape), strict=True)]
+        return np.clip(np.ceil((np.array(logs) - held - LEAST) / math.log(2)), 0, BISECTIONS)
+
+    def _rows(
+        self, predicate: Predicate, panels: Panels, axis: int, bits: Array
+    ) -> tuple[Array, Array]:
         """Weights inside a region, by rows along x (axis 0) or y (1) that end where it does."""
         t, w = gauss(RULE)
         stops = np.concatenate([[-1.0], t, [1.0]])  # where labels along a row are looked at
@@ -276,12 +293,16 @@ class Density:
         label = label.reshape(len(y[0]), len(stops))
         k, gap = np.nonzero(label[:, 1:] != label[:, :-1])
         low, high, first = stops[gap], stops[gap + 1], label[k, gap]
+        wanted = LEVEL * np.ceil(bits[y[0][k]] / LEVEL).astype(int)
+        for steps in np.unique(wanted):
+            some = np.flatnonzero(wanted == steps)
 
-        def same(s: Array) -> Array:
-            here = np.asarray(predicate(world(y[0][k], s, y[1][k])), dtype=bool)
-            return np.asarray(here == first)
+            def same(s: Array, some: Array = some) -> Array:
+                rows = k[some]
+                here = np.asarray(predicate(world(y[0][rows], s, y[1][rows])), dtype=bool)
+                return np.asarray(here == first[some])
 
-        low, high = bisected(same, low, high, BISECTIONS)
+            low[some], high[some] = bisected(same, low[some], high[some], int(steps))
         # Along each row the region begins and ends at crossings and at the ends of the row.
         crossing = (low + high) / 2
         row_of = np.concatenate([k, np.flatnonzero(label[:, 0]), np.flatnonzero(label[:, -1])])

@@ -18,6 +18,7 @@ from scipy.sparse.linalg import splu
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.plane.state import PlaneState
+from stationary.plane.walkers import Measured, numbers, walk
 from stationary.process.stepping import Stepper
 from stationary.result import Result
 
@@ -25,17 +26,6 @@ POINTS = (72, 56)  # of the grid, for each direction: fine and coarse
 STENCIL = 6  # points for each direction among which is shared
 WORK = 2e8  # numbers that the walkers may go through
 ROOM = 0.1  # of where the diffusion is that is added on each side
-
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """Means, standard deviations, correlation and basin masses, each with its error.
-
-    `values` and `errors` have the order of `PlaneCheck.names`.
-    """
-
-    values: Array
-    errors: Array
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -165,8 +155,7 @@ def plane_check(
     if simulation:
         work = walkers * stepper.datapoints
         steps = steps or int(min(20_000, max(2_000, WORK / work)))
-        masses = None if chain is None else chain.values[5:]
-        sent = _walk(state, stepper, walkers, steps, seed, count, notes, masses)
+        sent = walk(state, stepper, walkers, steps, seed, count, notes, chain)
     settings = {"points": POINTS[0], "walkers": walkers, "steps": steps or 0, "seed": seed}
     return PlaneCheck(
         state, names, Measured(own, errors), chain, sent, settings, tuple(dict.fromkeys(notes)),
@@ -175,14 +164,7 @@ def plane_check(
 
 
 def _summary(state: PlaneState, count: int) -> Array:
-    return _numbers(state.mean(), state.cov(), np.exp(state._log_masses) if count > 1 else ())
-
-
-def _numbers(mean: Array, c: Array, masses: Any) -> Array:
-    """In the order of `PlaneCheck.names`."""
-    return np.array(
-        [*mean, *np.sqrt(np.diag(c)), c[0, 1] / np.sqrt(c[0, 0] * c[1, 1]), *masses], dtype=float
-    )
+    return numbers(state.mean(), state.cov(), np.exp(state._log_masses) if count > 1 else ())
 
 
 def _chain(
@@ -234,7 +216,7 @@ def _chain(
     basin = np.asarray(state.basin_of(x)) if count > 1 else np.zeros(0)
     masses = [p[basin == k].sum() for k in range(count)] if count > 1 else ()
     d = x - (x @ p)[:, None]
-    return _numbers(x @ p, (d * p) @ d.T, masses)
+    return numbers(x @ p, (d * p) @ d.T, masses)
 
 
 def _axis(state: PlaneState, axis: int, n: int) -> Array:
@@ -247,59 +229,3 @@ def _lagrange(t: Array) -> Array:
     """The weights of a polynomial through 0, 1, ..., STENCIL - 1 at points t, (M, STENCIL)."""
     n = range(STENCIL)
     return np.stack([np.prod([(t - k) / (j - k) for k in n if k != j], axis=0) for j in n], axis=1)
-
-
-@np.errstate(over="ignore", invalid="ignore")  # walkers may run away, which is said
-def _walk(
-    state: PlaneState, stepper: Stepper, walkers: int, steps: int, seed: int, count: int,
-    notes: list[str], masses: Array | None,
-) -> Measured | None:  # fmt: skip
-    """Averages over walkers, and over time once they have left their start: the end state of the
-    diffusion, with what basins hold by the chain where that is known."""
-    rng = np.random.default_rng(seed)
-    x = state.rvs(walkers, rng)
-    if masses is not None and count > 1:
-        basin = np.asarray(state.basin_of(x))
-        share = np.maximum(masses, 0) / np.maximum(
-            np.bincount(basin[basin >= 0], minlength=count), 1
-        )
-        weight = np.where(basin >= 0, share[basin], 1 / walkers)
-        x = x[:, rng.choice(walkers, walkers, p=weight / weight.sum())]
-    ends = np.array(state.diffusion.domain)
-    burn, every = steps // 4, max(1, steps // 400)
-    sums = np.zeros((6, walkers))
-    held = np.zeros((count, walkers))
-    seen = 0
-    for step in range(burn + steps):
-        x = stepper.draw(x, rng)
-        if not np.isfinite(x).all():
-            notes.append("Some walkers ran away to infinity: SGD diverges with this step.")
-            return None
-        x = np.where(x < ends[:, :1], 2 * ends[:, :1] - x, x)
-        x = np.where(x > ends[:, 1:], 2 * ends[:, 1:] - x, x)
-        if step >= burn and (step - burn) % every == 0:
-            seen += 1
-            sums += np.stack([x[0], x[1], x[0] ** 2, x[1] ** 2, x[0] * x[1], np.ones(walkers)])
-            if count > 1:
-                basin = np.asarray(state.basin_of(x))
-                held += basin == np.arange(count)[:, None]
-    each = sums / seen
-
-    def values(some: Array) -> Array:
-        m = each[:, some].mean(axis=1)
-        second = np.array([[m[2], m[4]], [m[4], m[3]]])
-        masses = held[:, some].mean(axis=1) / seen if count > 1 else ()
-        return _numbers(m[:2], second - np.outer(m[:2], m[:2]), masses)
-
-    # The walkers are independent: errors are from what groups of them give.
-    groups = np.array_split(np.arange(walkers), 20)
-    spread = np.std([values(g) for g in groups], axis=0, ddof=1) / np.sqrt(len(groups))
-    if count > 1:
-        changed = ((held > 0) & (held < seen)).any(axis=0).sum()
-        if changed < 0.2 * walkers:
-            notes.append(
-                f"{changed} of {walkers} walkers changed the basin, so that their masses still "
-                "remember the start: "
-                + ("the end state of the diffusion." if masses is None else "those of the chain.")
-            )
-    return Measured(values(np.arange(walkers)), spread)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -53,15 +53,15 @@ class Flow:
                 going, y = going[~held], y[:, ~held]
             if not len(going):
                 break
-            f = self.process.fields(y).f
+            f = self.process.velocity(y)
             speed = np.abs(f / wide).max(axis=0)
             with np.errstate(divide="ignore"):
                 dt = np.minimum(0.01 / speed, 0.3 / rate if rate else np.inf)
             # What creeps away from a saddle may take longer steps later.
             dt = np.where(np.isfinite(dt), dt, 0.0)
-            f2 = self.process.fields(y + dt / 2 * f).f
-            f3 = self.process.fields(y + dt / 2 * f2).f
-            f4 = self.process.fields(y + dt * f3).f
+            f2 = self.process.velocity(y + dt / 2 * f)
+            f3 = self.process.velocity(y + dt / 2 * f2)
+            f4 = self.process.velocity(y + dt * f3)
             y = y + dt / 6 * (f + 2 * f2 + 2 * f3 + f4)
             lost = ~np.isfinite(y).all(axis=0) | (np.abs(y - low) > 5 * wide).any(axis=0)
             going, y = going[~lost], y[:, ~lost]
@@ -69,12 +69,13 @@ class Flow:
                 break  # nothing arrives anywhere: there are cycles
         return label
 
-    def beyond(self, saddle: Equilibrium) -> tuple[int, ...]:
-        """The attractors to which the drift leads from a saddle, against the way that grows there
-        and along it; -1 for none."""
-        step = 1e-3 * float(np.diff(np.array(self.box), axis=1).min()) * saddle.ways[0]
-        points = np.stack([saddle.position - step, saddle.position + step], axis=1)
-        return tuple(self.label(points).tolist())
+    def beyond(self, saddles: Sequence[Equilibrium]) -> list[tuple[int, ...]]:
+        """For each saddle the attractors to which the drift leads from it, against the way that
+        grows there and along it; -1 for none."""
+        step = 1e-3 * float(np.diff(np.array(self.box), axis=1).min())
+        points = [e.position + sign * step * e.ways[0] for e in saddles for sign in (-1, 1)]
+        found = self.label(np.array(points).reshape(-1, 2).T).tolist()
+        return list(zip(found[0::2], found[1::2], strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,7 +212,7 @@ def followed(
     what `solve_ivp` returns."""
 
     def drift(_: float, x: Array) -> Array:
-        f = process.fields(x[:, None]).f[:, 0]
+        f = process.velocity(x[:, None])[:, 0]
         return np.asarray((-f if back else f) / max(float(np.abs(f / scale).max()), 1e-12))
 
     def event(_: float, x: Array) -> float:
@@ -249,7 +250,7 @@ def _trap(
         shells = size * np.linspace(0.05, 1, SHELLS)
         x = (e.position[:, None, None] + shells[:, None] * ring[:, None, :]).reshape(2, -1)
         d = x - e.position[:, None]
-        inward = np.einsum("im,ij,jm->m", d, p, process.fields(x).f)
+        inward = np.einsum("im,ij,jm->m", d, p, process.velocity(x))
         if (inward < 0).all():
             break
         size *= 0.7

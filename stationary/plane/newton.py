@@ -39,7 +39,8 @@ def low_noise(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]) -> S
     """P around attractors with saddles between them, and the same in coarser ways."""
     stable = [e for e in equilibria if e.kind == "stable"]
     flow = Flow.of(process, equilibria, finite_hull(process, equilibria))
-    both = [(e, flow.beyond(e)) for e in equilibria if e.kind == "saddle"]
+    tops = [e for e in equilibria if e.kind == "saddle"]
+    both = zip(tops, flow.beyond(tops), strict=True)
     saddles = [(e, sides) for e, sides in both if min(sides) >= 0 and sides[0] != sides[1]]
     _require_connected(process, stable, [sides for _, sides in saddles])
     start, box, guess = _start(process, equilibria)

@@ -1,11 +1,14 @@
-"""Coordinates that know nothing of each other: each is a process on a line, solved there.
+"""Densities that are products: each factor is the law of a process on a line, solved there.
 
-So kinks, jumps, walls, heavy tails and noise that vanishes are what they are on a line.
+So kinks, jumps, walls, heavy tails and noise that vanishes are what they are on a line. Either
+the coordinates know nothing of each other; or they are position and velocity at one temperature,
+of which both laws of Gibbs are known although they do not move apart.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +27,7 @@ from stationary.states.solve import end_state
 DEGREE = 16
 LEFT_OUT = 1e-15  # of the probability, at each end
 RESOLVED = 1e-13  # of log P, what the last coefficients of a panel may be
+SAMPLE = 1000  # positions at which friction is looked at
 ONE_BY_ONE = 40  # values of each coordinate with which it is asked whether the other one matters
 
 
@@ -32,9 +36,9 @@ class Product(Density):
     """The density of two laws on lines; on rectangles where integrals need points."""
 
     laws: tuple[EndState, ...] = ()
+    road: str = "product"
 
     log_total = 0.0
-    road = "product"
 
     @property
     def status(self) -> Status:
@@ -103,6 +107,43 @@ def product(process: PlaneDiffusion) -> Product | None:
             )
     if not _apart(process, np.stack([law.ppf(rng.uniform(size=ONE_BY_ONE)) for law in laws])):
         return None
+    return _joined(laws)
+
+
+def gibbs(process: PlaneDiffusion) -> Product | None:
+    """The end state of position and velocity at one temperature in the whole plane; else None.
+
+    With F = -V' and noise of variance 2 friction T, P ~ e^(-(V + v^2 / 2) / T) has no flux but
+    that of the motion without friction, whatever friction(q) is: V alone decides.
+
+    Raises
+    ------
+    LandscapeError
+        If V does not hold the position.
+    """
+    if process.kinetic is None or any(math.isfinite(v) for ends in process.domain for v in ends):
+        return None
+    force, friction, temperature = process.kinetic
+    noise: Any = 2 * temperature
+    try:
+        laws = (
+            end_state(Diffusion(force, noise, name=process.name, variable="q")),
+            end_state(Diffusion(lambda v: -v, noise, name=process.name, variable="v")),
+        )
+    except StationaryError:
+        return None  # functions that cannot be called with one coordinate alone
+    if laws[0].kind != "density" or laws[0].atoms:
+        raise LandscapeError(
+            f"{process.name}: nothing holds the position: the force alone would give it "
+            f"e^(-V / T), and {laws[0].verdict}"
+        )
+    q = laws[0].rvs(SAMPLE, np.random.default_rng(0))
+    if not (np.asarray(friction(q)) > 0).all():
+        return None  # what moves without friction keeps its energy for ever
+    return _joined(laws, "gibbs")
+
+
+def _joined(laws: tuple[EndState, ...], road: str = "product") -> Product:
     edges = [_edges(law) for law in laws]
     mesh = Mesh.between(*edges)
     t = basis(DEGREE).nodes
@@ -112,7 +153,7 @@ def product(process: PlaneDiffusion) -> Product | None:
     ]
     phi = heights[0][:, None, :, None] + heights[1][None, :, None, :]
     phi = phi.reshape(mesh.count, DEGREE + 1, DEGREE + 1)
-    return Product(mesh, phi, np.ones((mesh.count, 2, 2)), laws=laws)
+    return Product(mesh, phi, np.ones((mesh.count, 2, 2)), laws=laws, road=road)
 
 
 def _apart(process: PlaneDiffusion, axes: Array) -> bool:

@@ -15,7 +15,7 @@ from stationary.plane.density import Solved
 from stationary.plane.local import Equilibrium, equilibria_of, finite_box, sides_of
 from stationary.plane.marginal import NEARLY
 from stationary.plane.newton import low_noise
-from stationary.plane.product import product
+from stationary.plane.product import gibbs, product
 from stationary.plane.rough import Rough, found_on_grid
 from stationary.plane.spectral import CUT, spectral
 from stationary.plane.state import PlaneState
@@ -49,7 +49,7 @@ def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
             f"{diffusion.dimensions}. Around each minimum `stationary.equilibria` gives the "
             "Gaussian, the curl and the metric for any number of weights."
         )
-    exact = closed.linear(diffusion) or product(diffusion)
+    exact = closed.linear(diffusion) or gibbs(diffusion) or product(diffusion)
     if exact is not None:
         tested = curl_test(diffusion, exact.box)
         found = exact.equilibria(diffusion)
@@ -143,9 +143,9 @@ def _with_heavy_tails(
         solved = closed.integrated(inner, rough.box, rough.peak) if tested.local else None
         if solved is None or not solved.resolved:
             solved = spectral(inner, rough, 0.1)
-        if not math.isfinite(solved.density.log_total):
-            raise error  # nothing holds the process: what was solved is no law
         ways = (*solved.others, ("balance", balanced(inner, solved.density)))
+        if not all(math.isfinite(d.log_total) for d in (solved.density, *(d for _, d in ways))):
+            raise error  # nothing holds the process: what was solved is no law
     except (LandscapeError, ConvergenceError):
         raise error from None
     density = Stretched(solved.density, chart)

@@ -12,7 +12,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, Status
 from stationary.plane.curl import Circulation, Curl, circulation
-from stationary.plane.density import Region
+from stationary.plane.density import Region, log_sum
 from stationary.plane.flow import Borders, Flow
 from stationary.plane.local import Equilibrium, curvature
 from stationary.process.plane import Box, PlaneDiffusion, point_text, rectangle
@@ -91,7 +91,7 @@ class PlaneState(Result):
     curl
         The curl test: whether a local energy exists, and how much of the driving circulates.
     road
-        "gaussian", "product", "integral", "elements" or "newton": how it was found.
+        "gaussian", "product", "gibbs", "integral", "elements" or "newton": how it was found.
     equilibria
         The zeros of the drift.
     others
@@ -238,9 +238,11 @@ class PlaneState(Result):
         if self.borders[1] is None:
             return (PlaneBasin(self._attractors[0], 0.0, 0.0, (), 0),)
         saddles = [(k, e) for k, e in enumerate(self.equilibria) if e.kind == "saddle"]
-        sides = [self.borders[0].beyond(e) for _, e in saddles]
+        sides = self.borders[0].beyond([e for _, e in saddles])
         logs = self._log_masses
-        errors = np.asarray(self.error_of(lambda s: s._log_masses))
+        errors = np.full(len(logs), 0.1)  # of what the pixels along a border hold, for all known
+        if self.borders[1].exact:
+            errors = np.asarray(self.error_of(lambda s: s._log_masses))
         made = []
         for i, e in enumerate(self._attractors):
             top = self.logpdf(e.position)
@@ -250,8 +252,6 @@ class PlaneState(Result):
                 if i in both
             )
             error = float(np.nan_to_num(errors[i], nan=np.inf))
-            if not self.borders[1].exact:
-                error = 0.1  # of what the pixels along a border hold, for all that is known
             made.append(PlaneBasin(e, float(logs[i]), error, barriers, i))
         rest = 1 - sum(b.mass for b in made)
         if rest > 1e-6 and any(e.kind == "unstable" for e in self.equilibria):
@@ -260,6 +260,11 @@ class PlaneState(Result):
 
     @cached_property
     def _log_masses(self) -> Array:
+        borders = self.borders[1]
+        if borders is not None and not borders.exact:  # stairs of pixels are not worth following
+            x, log, u = self.density.quadrature()
+            own = np.asarray(self.basin_of(x)) == np.arange(len(self._attractors))[:, None]
+            return np.array([log_sum(log, u * mine) - self.density.log_total for mine in own])
         return np.array([self.log_probability(k) for k in range(len(self._attractors))])
 
     # Averages.

@@ -99,6 +99,7 @@ class PlaneDiffusion(Data):
     source: Callable[[Array, int], Fields] | None = None  # where both are had at once
     notes: tuple[str, ...] = ()
     stepper: Stepper | None = None  # the steps of SGD that it is the limit of
+    kinetic: tuple[Any, Any, float] | None = None  # force, friction and temperature, if it is so
 
     def __post_init__(self) -> None:
         where = self.name
@@ -149,6 +150,12 @@ class PlaneDiffusion(Data):
         f = {k: self._rows(v, x) for k, v in f.items()}
         a = {k: self._matrix(v, x) for k, v in a.items()}
         return gathered(f, a, n, order)
+
+    def velocity(self, x: Array) -> Array:
+        """The drift alone, shape (n, M)."""
+        if self.source is not None:
+            return self.source(x, 0).f
+        return self._rows(self._jet("drift", x, 0)[()], x)
 
     def _jet(self, what: str, x: Array, order: int) -> Jet:
         function = getattr(self, what)
@@ -236,7 +243,7 @@ class PlaneDiffusion(Data):
             slopes = (found.df * by, found.da * table, found.dda * table)
             return Fields(found.f * by, found.a * table, *slopes[: (0, 2, 3)[order]])
 
-        return replace(self, drift=None, variance=None, source=source, stepper=None)
+        return replace(self, drift=None, variance=None, source=source, stepper=None, kinetic=None)
 
     def __repr__(self) -> str:
         return f"<Diffusion {self.name!r} on {box_text(self.domain)}>"
@@ -283,6 +290,7 @@ def Kinetic(  # noqa: N802
 
     return PlaneDiffusion(
         drift, variance, domain, weights=2, name=name, variable="(q, v)",
+        kinetic=(lambda q: at("force", q), lambda q: at("friction", q), kelvin),
         equation="dq = v dt, dv = (F(q) - friction v) dt + sqrt(2 friction T) dB, "
         f"T = {kelvin:g}" + "".join(f", {k} = {v:g}" for k, v in chosen.items()),
     )  # fmt: skip

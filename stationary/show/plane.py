@@ -31,6 +31,8 @@ ROADS = {
     "Lyapunov equation, to rounding.",
     "product": "The coordinates know nothing of each other: each was solved as a process on a "
     "line.",
+    "gibbs": "Position and velocity at one temperature: P is e^(-V / T) of the position, solved as "
+    "on a line, times a Gaussian of the velocity, whatever the friction is.",
     "integral": "log P was integrated along x and then y, and the other way round; errors are the "
     "difference.",
     "elements": "Spectral elements; errors are what the answer moves by with the degree (8 against "

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from stationary.plane.finite import Measured, PlaneCheck
+from stationary.plane.finite import PlaneCheck
+from stationary.plane.walkers import Measured
 from stationary.process.plane import point_text
 from stationary.show.drawing import BLUE, INK, RED, Sheet, add_legend
 from stationary.show.layout import Line, Report, picked, report, tabulated
@@ -35,6 +36,8 @@ def _numbers(check: PlaneCheck) -> list[Line]:
     def cells(found: Measured | None, k: int) -> tuple[str, str]:
         if found is None:
             return "-", ""
+        if not np.isfinite(found.errors[k]):
+            return "not told", ""
         return known_text(found.values[k], found.errors[k], 6), error_text(found.errors[k])
 
     rows = [
@@ -72,7 +75,7 @@ def data(check: PlaneCheck) -> dict[str, Any]:
         if found is None:
             return None
         pairs = zip(check.names, found.values, found.errors, strict=True)
-        return {name: {"value": v, "error": e} for name, v, e in pairs}
+        return {name: {"value": v, "error": e} if np.isfinite(e) else None for name, v, e in pairs}
 
     return {
         "schema": 1,
@@ -104,9 +107,10 @@ def figure(check: PlaneCheck, sheet: Sheet) -> None:
         (0.12, check.walkers, BLUE, "o", "walkers"),
     ):
         if found is not None:
+            told = np.isfinite(found.errors)
             apart, by = 100 * (found.values - base) / scale, 100 * found.errors / scale
             kind: dict[str, Any] = {"fmt": mark, "ms": 4, "capsize": 2, "color": colour}
-            axes.errorbar(apart, place + shift, xerr=by, label=label, **kind)
+            axes.errorbar(apart[told], (place + shift)[told], xerr=by[told], label=label, **kind)
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_yticks(place, check.names)
     axes.invert_yaxis()
