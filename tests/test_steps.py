@@ -147,3 +147,15 @@ def test_a_diffusion_has_no_steps_to_judge():
     with pytest.raises(LandscapeError, match="known for a landscape only"):
         step_indicators(process, end_state(process))
     assert analyze(process).steps is None
+
+
+def test_positions_far_from_zero_are_told_apart_in_words():
+    def losses(w):
+        v = w - 1000003.0
+        return [(v**2 - 1) ** 2 / 4 + x * v for x in (-0.2, 0.3)]
+
+    landscape = Landscape(losses=losses, learning_rate=0.3, domain=(1000000, 1000006))
+    line = step_indicators(landscape, end_state(landscape)).line
+    assert "w = 1000001.98" in line
+    assert "from 1000001.87 to 1000002.12" in line
+    assert "e+06" not in line

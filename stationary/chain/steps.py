@@ -27,7 +27,7 @@ from stationary.sources.loading import ProcessLike, as_process
 from stationary.states.basin import Basin
 from stationary.states.basins import basins_of
 from stationary.states.distribution import EndState
-from stationary.wording import tidy
+from stationary.wording import place_text, tidy
 
 OVERSHOOTS, UNSETTLED = 1.0, 2.0  # T times curvature
 SMALL = 0.1  # the same, where spreads are within 3 per cent of those of the diffusion
@@ -68,6 +68,15 @@ class MinimumStep:
     widths: float | None = None  # and the same over the width of the diffusion's peak there
     rests: bool = False  # no datapoint has a gradient there: the exponent decides, not curvature
     climbs: tuple[Climb, ...] = ()  # to the barriers on either side
+
+    def place(self, x: float) -> str:
+        """A position in words, told apart from others around."""
+        way = math.inf if self.border is None else abs(self.border - self.position)
+        return place_text(x, way or self.noise)
+
+    @property
+    def at(self) -> str:
+        return f"w = {self.place(self.position)}"
 
 
 @dataclass(frozen=True)
@@ -117,7 +126,7 @@ class StepIndicators(Data):
         """What is wrong with the step, worst first, in words; () where nothing is."""
         found = []
         for m in sorted(self.minima, key=lambda m: -(m.curvature or 0.0)):
-            at = f"at w = {m.position:.4g}"
+            at = f"at {m.at}"
             if m.curvature is None or m.rests:
                 continue
             if m.curvature > OVERSHOOTS:
@@ -134,25 +143,29 @@ class StepIndicators(Data):
                     f"{100 * (m.wider - 1):.0f} % wider there than the diffusion"
                 )
         found += [
-            f"one step from w = {m.position:.4g} is {m.length:.2g} long, {m.widths:.2g} times the "
+            f"one step from {m.at} is {m.length:.2g} long, {m.widths:.2g} times the "
             "width of the diffusion's peak there"
             for m in self.minima
             if m.widths is not None and m.widths > 1
         ]
         found += [
-            f"the gate at w = {g.position:.4g} leaks: {100 * g.leak:.2g} % of the steps just "
+            f"the gate at w = {g.position:.9g} leaks: {100 * g.leak:.2g} % of the steps just "
             "beyond it go back"
             for g in self.gates
             if g.leak > LEAK
         ]
         found += [
-            f"the noise of one step is {m.barrier:.2g} times the way from w = {m.position:.4g} to "
-            + ("the next barrier" if m.past == "barrier" else f"{m.past} at w = {m.border:.4g}")
+            f"the noise of one step is {m.barrier:.2g} times the way from {m.at} to "
+            + (
+                "the next barrier"
+                if m.past == "barrier" or m.border is None
+                else f"{m.past} at w = {m.place(m.border)}"
+            )
             for m in self.minima
             if m.barrier is not None and m.barrier > JUMPS
         ]
         found += [
-            f"the barrier from w = {m.position:.4g} to w = {c.barrier:.4g} is "
+            f"the barrier from {m.at} to w = {m.place(c.barrier)} is "
             f"{c.height + c.change:.3g} in the exponent for SGD, {c.height:.3g} for the diffusion: "
             f"a single datapoint moves it up to {c.kick:.2g} times the way"
             for m in self.minima
@@ -160,13 +173,13 @@ class StepIndicators(Data):
             if abs(c.change) > MISJUDGED and math.isfinite(c.change)
         ]
         found += [
-            f"SGD cannot leave the minimum at w = {m.position:.4g}, as the diffusion does: from "
-            f"{m.held[0]:.4g} to {m.held[1]:.4g} no minibatch leads out"
+            f"SGD cannot leave the minimum at {m.at}, as the diffusion does: from "
+            f"{m.place(m.held[0])} to {m.place(m.held[1])} no minibatch leads out"
             for m in self.kept
             if m.held is not None
         ]
         found += [
-            f"the rest point w = {p.position:.4g} {'attracts' if p.attracts else 'repels'} SGD, "
+            f"the rest point w = {p.position:.9g} {'attracts' if p.attracts else 'repels'} SGD, "
             f"against what the diffusion says ({_per_step(p)})"
             for p in self.contradicted
         ]
@@ -184,7 +197,7 @@ class StepIndicators(Data):
                 f"{small}T times the curvature is at most {self.largest:.2g} (it settles below 2)"
             )
         said += [
-            f"SGD comes to rest at w = {p.position:.4g} ({_per_step(p)})"
+            f"SGD comes to rest at w = {p.position:.9g} ({_per_step(p)})"
             for p in self.rests
             if p.attracts
         ]
