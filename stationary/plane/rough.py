@@ -26,6 +26,7 @@ POINTS = 64  # of the grid, for each direction
 # Cells that one move by the noise, and one by the drift, spans: interpolation adds a sixth of a
 # cell squared to the noise of each move, so that short moves widen the density.
 BY_NOISE, BY_DRIFT = 1.5, 5.0
+UNLIKE = 30.0  # times as fast in one direction as in the other: steps of both are not one any more
 SMOOTH = 2.0  # cells
 CAP, MOST = 25.0, 700.0
 FEW = 5  # points that are never left are a trap
@@ -114,38 +115,52 @@ def on_box(process: PlaneDiffusion, box: Box, start: Array | None, spots: Array)
     h = np.array([v[1] - v[0] for v in axes])[:, None]
     values, vectors = np.linalg.eigh(np.moveaxis(fields.a, -1, 0) / (h @ h.T))
     values = np.maximum(values, 0)  # (M, 2), in cells^2 per time
-    speed = np.abs(fields.f / h).max(axis=0)
+    drift = fields.f / h
     with np.errstate(divide="ignore"):
-        time = np.minimum(BY_DRIFT / speed, BY_NOISE**2 / (2 * values[:, -1]))
-    time[~np.isfinite(time)] = 1.0
+        common = np.minimum(BY_DRIFT / np.abs(drift).max(axis=0), BY_NOISE**2 / (2 * values[:, -1]))
+        common[~np.isfinite(common)] = 1.0
+        # Where noise leads in both of its directions, each has a pace of its own: at that of the
+        # faster the steps of the slower are short beside a cell, but spread as far as one.
+        own = BY_NOISE**2 / values.T
+        parts = np.abs(np.einsum("mdk,dm->km", vectors, drift))
+        apart = (own * parts <= BY_DRIFT).all(axis=0) & (own[0] > UNLIKE * own[1])
+        apart &= np.isfinite(own[0])
+    times = np.where(apart, own, 2 * common)
     low_end, high_end = np.array(box).T[..., None]
-    middle = process.fields(np.clip(x + fields.f * time / 2, low_end, high_end)).f
-    moved = np.where(np.isfinite(middle), middle, fields.f) / h * time
+
+    def moved(time: Array) -> Array:
+        """By the drift, in cells."""
+        middle = process.fields(np.clip(x + fields.f * time / 2, low_end, high_end)).f
+        return np.asarray(np.where(np.isfinite(middle), middle, fields.f) / h * time)
+
+    together = moved(common)
     n = x.shape[1]
     if start is None:  # where the drift leads from next to the middle
         place = np.array([0.53, 0.46]) * POINTS
         for _ in range(4 * POINTS):
             i, j = np.clip(np.rint(place).astype(int), 0, POINTS - 1)
-            place = np.clip(place + moved[:, i * POINTS + j], 0, POINTS - 1)
+            place = np.clip(place + together[:, i * POINTS + j], 0, POINTS - 1)
         i, j = np.rint(place).astype(int)
         pin = int(i * POINTS + j)
     else:
         pin = int(np.argmin((((x - start[:, None]) / h) ** 2).sum(axis=0)))
     rows, weights = [], []
     here = np.stack(np.unravel_index(np.arange(n), (POINTS, POINTS))).astype(float)
-    for k in range(2):
-        along = np.sqrt(2 * time * values[:, k]) * vectors[:, :, k].T
+    for k, time in enumerate(times):
+        turn = vectors[:, :, k].T
+        along = np.sqrt(time * values[:, k]) * turn
+        way = np.where(apart, turn * (turn * drift).sum(axis=0) * time, together)
         for sign in (-1, 1):
-            to = here + moved + sign * along
+            to = here + way + sign * along
             to = np.clip(to, 0, POINTS - 1)
             low = np.minimum(to.astype(int), POINTS - 2)
             part = to - low
             for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
                 share = np.where(i, part[0], 1 - part[0]) * np.where(j, part[1], 1 - part[1])
                 rows.append((low[0] + i) * POINTS + low[1] + j)
-                weights.append(share / 4 / time)
+                weights.append(share / 2 / time)
     rows.append(np.arange(n))
-    weights.append(-1 / time)
+    weights.append(-(1 / times).sum(axis=0))
     columns = np.tile(np.arange(n), len(rows))
     flow = csc_array((np.concatenate(weights), (np.concatenate(rows), columns)), shape=(n, n))
     inside = spots[:, ((spots >= low_end) & (spots <= high_end)).all(axis=0)]
@@ -168,6 +183,8 @@ def found_on_grid(
     does not reach farther than some coordinate."""
     stable = [e for e in equilibria if e.covariance is not None]
     box = first_box(process, stable, cut)
+    # On a chart, the noise differs by powers of e from place to place: no wider than needed.
+    grows = 0.4 if math.isinf(farthest) else 0.15
     spots = np.array([e.position for e in stable]).reshape(-1, 2).T
     start = stable[0].position if stable else None
     first, shrunk, settled = None, False, False
@@ -181,7 +198,7 @@ def found_on_grid(
             for side, at in ((0, 0), (1, -1)):
                 room = process.domain[axis][side]
                 if least[at] < cut and ends[side] != room:
-                    by = 0.4 * (high - low) * (1 if side else -1)
+                    by = grows * (high - low) * (1 if side else -1)
                     ends[side] = min(ends[side] + by, room) if side else max(ends[side] + by, room)
             grown.append((ends[0], ends[1]))
         if tuple(grown) != box:

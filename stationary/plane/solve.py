@@ -29,6 +29,7 @@ LOW = 12.0  # in -log P, above which a side does not matter
 FAR = 22.0  # in -log P of an attractor: beyond, spectral elements have lost its digits
 RESTING = 1e-20  # of the usual variance: what rounding leaves of squared differences of gradients
 NEAR = 2.5  # of y, where x = c + L sinh(y): where the curl is looked at
+FARTHER = 1.3  # a rough chain has a tail that falls like an exponential fall that much too fast
 HELD = 45.0  # in -log P: what a basin's own box reaches
 
 
@@ -136,7 +137,7 @@ def _with_heavy_tails(
     chart = Chart.around(equilibria)
     inner = chart.process(diffusion)
     try:
-        rough = found_on_grid(inner, (), CUT, FARTHEST)
+        rough = found_on_grid(inner, (), FARTHER * CUT, FARTHEST)
         near = np.clip(np.array(rough.box), -NEAR, NEAR)
         tested = curl_test(diffusion, tuple(map(tuple, chart.x(near.T).T.tolist())))
         # Along diagonals what is straight turns: where that is not resolved, elements are closer.
