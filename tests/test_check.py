@@ -81,7 +81,7 @@ def test_the_pit_overshoots_and_its_gate_leaks(pit):
     found = pit
     assert found.outcome == "holds"  # both end at 2
     text = " ".join(found.reasons)
-    assert "T times the curvature at w = 1.007 is 4.9" in text
+    assert "T times the curvature at w = 1.00745 is 4.9" in text
     assert "the gate at w = 1 leaks" in text
     first = found.basins[0]
     assert first.log_chain_exit_time < first.log_exit_time  # SGD leaves sooner
@@ -361,7 +361,7 @@ def test_text_json_and_figure(tmp_path, capfd):
 
 def test_the_report_has_a_line_about_the_step(pit):
     text = pit.analysis.summary()
-    assert "T times the curvature at w = 1.007 is 4.9" in " ".join(text.split())
+    assert "T times the curvature at w = 1.00745 is 4.9" in " ".join(text.split())
     steps = analyze(EXAMPLES / "two_minima.py").to_dict()["steps"]
     assert steps["largest_curvature"] == pytest.approx(0.55, abs=0.01)
     assert any("cannot leave" in w for w in steps["warnings"])

@@ -349,3 +349,8 @@ def test_where_sgd_has_no_variance_its_quartiles_are_said():
     assert told
     assert float(told[1]) == pytest.approx(low, abs=0.02 * (high - low))
     assert float(told[2]) == pytest.approx(high, abs=0.02 * (high - low))
+
+
+def test_a_spread_below_the_rounding_of_its_place_is_not_held_against_the_chain():
+    """In the pit it is 4e-43, at 2: the chain, in doubles, sees a point."""
+    assert "in place of" not in lines_of(analyze(EXAMPLES / "pit.py"))

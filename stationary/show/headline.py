@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SHOWN = 4  # minima in a sentence
 RUN = 1_000_000  # steps of the run that is spoken of where none was asked for
+TOO_NEAR = 1e3  # roundings of the mean: of less spread the chain, in doubles, knows nothing
 SHIFTED = 0.03  # of a deviation: differences of means and deviations that are worth a word
 UNKNOWN = 3.0  # error of the logarithm of a time of which nothing is said
 HARDLY = 0.01  # probability to leave within a run that is as good as none
@@ -196,7 +197,7 @@ def _shifted(sgd: FiniteStep) -> str:
         return ""
     (_, mean), (limit, deviation) = sgd.means, sgd.spread
     found = []
-    if math.isfinite(deviation):
+    if math.isfinite(deviation) and limit > TOO_NEAR * math.ulp(mean):
         if abs(mean - sgd.means[0]) > max(SHIFTED * limit, 2 * chain.mean_error):
             text = known_text(mean, chain.mean_error, 7)
             found.append(f"its mean is {text} in place of {sgd.means[0]:.4g}")
