@@ -109,7 +109,7 @@ REPEATING = [  # drift, variance, how much more likely it goes up than down in t
     (lambda x: np.cos(x) + 0.1, lambda x: 1 + 0 * x, 1),
     (lambda x: np.sin(2 * x) - 0.3, lambda x: 1 + 0 * x, -1),
     # The noise is stronger where the drift is positive: int 2 f / a falls over each period.
-    (np.sin, lambda x: 2 + np.sin(x), -1),
+    (lambda x: np.sin(x / 50), lambda x: 2 + np.sin(x / 50), -1),
 ]
 
 
