@@ -309,10 +309,10 @@ def sweep(
 ) -> None:
     """Say which minimum of FILE dominates, over learning rates, batch sizes and parameters."""
     from stationary.progress import processes
-    from stationary.questions.sweeps.arrhenius import FEWEST
-    from stationary.questions.sweeps.sweep import sweep as run
     from stationary.sources.parameters import pairs_from
     from stationary.sources.ranges import values_from
+    from stationary.sweeps.arrhenius import FEWEST
+    from stationary.sweeps.sweep import sweep as run
 
     if arrhenius:
         quantities = tuple(dict.fromkeys(("log_exit_time", *quantities)))

@@ -219,8 +219,8 @@ class Output:
         On a terminal it is shown how far the work is, by `find` itself if it has a `bar`.
         """
         from stationary.errors import LandscapeError
+        from stationary.files import FIGURES, probe, write
         from stationary.progress import waiting
-        from stationary.show.files import FIGURES, probe, write
 
         def written(found: Any, what: str, path: Path) -> None:
             with quiet:

@@ -1,7 +1,7 @@
 """What every answer can do: print itself, and give itself as plain data, a table or a figure.
 
 An answer is data and knows nothing of paper. What sets it as text, JSON, CSV or a picture lives in
-`show`, which imports answers and never the reverse; it is looked up by name when first asked for.
+`show`, which imports answers and never the reverse; `shown` hands it out when it is asked for.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import math
 import sys
 from collections.abc import Mapping
 from enum import Enum
-from importlib import import_module
 from pathlib import Path
 from threading import local
 from types import FunctionType, MethodType
@@ -22,7 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stationary import shown
 from stationary.errors import StationaryError
+from stationary.files import write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -165,8 +166,7 @@ class Shown(Data):
 
     def render(self, form: str, *args: Any, **settings: Any) -> Any:
         """This answer as "text", "dict", "table", "figure" or "html", by what shows its class."""
-        show: Any = import_module("stationary.show.renderers")
-        return show.renderer(type(self), form)(self, *args, **settings)
+        return shown.renderer(type(self), form)(self, *args, **settings)
 
     def plot(self, path: str | Path | None = None, **settings: Any) -> Figure:
         """Draw it; save the figure to `path` (.png, .svg or .pdf) if given.
@@ -217,8 +217,7 @@ class Result(Shown):
             cells = ("" if x is None else x for x in row)
             writer.writerow(c if isinstance(c, str) else repr(c) for c in cells)
         if path:
-            files: Any = import_module("stationary.show.files")
-            files.write(Path(path), out.getvalue())
+            write(Path(path), out.getvalue())
         return out.getvalue()
 
     def to_frame(self, *args: Any, **settings: Any) -> DataFrame:

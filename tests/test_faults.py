@@ -53,7 +53,7 @@ def test_a_full_file_system_leaves_the_old_file_and_no_half_of_a_new_one(tmp_pat
 
 WRITER = """
 import pathlib, signal, sys
-from stationary.show.files import write
+from stationary.files import write
 for number in (signal.SIGINT, signal.SIGTERM):  # as the command line has it
     signal.signal(number, signal.default_int_handler)  # (jobs in the background ignore SIGINT)
 path = pathlib.Path(sys.argv[1])

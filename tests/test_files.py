@@ -250,7 +250,7 @@ class Failing(Executor):
 
 @pytest.mark.parametrize("how", ["no scheduler", "killed", "shut down", "silent"])
 def test_rows_that_are_done_stay_when_an_executor_fails(tilted, how, monkeypatch):
-    monkeypatch.setattr("stationary.questions.sweeps.tasks.SILENCE", 0.1)
+    monkeypatch.setattr("stationary.sweeps.tasks.SILENCE", 0.1)
     found = sweep(tilted, parameters={"tilt": [0, 0.1, 0.2, 0.3]}, executor=Failing(how))
     assert not found.complete
     assert "a worker process ended" in found.stopped

@@ -21,10 +21,10 @@ import pytest
 from stationary import Diffusion, Landscape, LandscapeError, analyze, load, sweep
 from stationary.cli import main
 from stationary.progress import processes
-from stationary.questions.sweeps.answers import Answer, Minimum, Points
-from stationary.questions.sweeps.family import Family
-from stationary.questions.sweeps.labels import labels_of
-from stationary.questions.sweeps.quantities import QUANTITIES
+from stationary.sweeps.answers import Answer, Minimum, Points
+from stationary.sweeps.family import Family
+from stationary.sweeps.labels import labels_of
+from stationary.sweeps.quantities import QUANTITIES
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 FAMILY = str(EXAMPLES / "family.py")
@@ -335,7 +335,7 @@ def test_solving_each_point_by_itself_gives_the_same_crossovers(monkeypatch):
 
 def test_a_third_minimum_that_wins_in_between_has_two_crossovers():
     """Three wells of exponents that cross one after the other as it gets colder."""
-    from stationary.questions.sweeps.crossover import crossings_between
+    from stationary.sweeps.crossover import crossings_between
 
     def answer_at(x):
         logs = np.array([2 - 2 * x, 1.6 - x, 0.0])

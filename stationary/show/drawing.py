@@ -14,7 +14,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
-from stationary.show.files import FIGURES, probe, unwritable, write
+from stationary.files import FIGURES, probe, unwritable, write
 
 Axes = Any  # those of matplotlib, which nothing imports before something is drawn
 

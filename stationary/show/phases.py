@@ -10,7 +10,6 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import StationaryError
-from stationary.questions.sweeps.sweep import Sweep
 from stationary.show.drawing import (
     GREY,
     INK,
@@ -22,6 +21,7 @@ from stationary.show.drawing import (
     spans_decades,
 )
 from stationary.show.sweep import value_text
+from stationary.sweeps.sweep import Sweep
 from stationary.wording import known_text
 
 MOST_NAMED = 12  # minima in the legend

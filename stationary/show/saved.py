@@ -7,8 +7,8 @@ from operator import attrgetter
 from pathlib import Path
 
 from stationary.errors import StationaryError
+from stationary.files import probe, write
 from stationary.result import Result, plain
-from stationary.show.files import probe, write
 from stationary.show.layout import Report
 from stationary.sources.saved import Saved
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from stationary.questions.sweeps.sweep import Crossover, Sweep
 from stationary.result import plain
 from stationary.show.layout import Line, Report, first_of, report, rows_of, tabulated
+from stationary.sweeps.sweep import Crossover, Sweep
 from stationary.wording import error_text, known_text, probability_text
 
 MOST_ROWS = 20  # of a table

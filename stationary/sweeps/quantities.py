@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.analysis import Analysis
 from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.given import unknown
 from stationary.process.diffusion import Diffusion
@@ -101,8 +101,7 @@ def measured(
     quantities: Mapping[str, Quantity],
 ) -> Extras:
     """All quantities of one solved process; what cannot be had is left out."""
-    # The whole pipe lies behind this room, and is asked for by those who want it only.
-    analysis = import_module("stationary.analysis").Analysis(process, state, min_barrier)
+    analysis = Analysis(process, state, min_barrier)
     found: Extras = {}
     for name, function in quantities.items():
         try:

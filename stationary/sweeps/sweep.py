@@ -16,16 +16,16 @@ from stationary.aliases import Array
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.progress import Progress, told
-from stationary.questions.sweeps.answers import OF_MINIMA, SCALARS, Minimum, Numbers, blank
-from stationary.questions.sweeps.arrhenius import RATE, Activation, activations
-from stationary.questions.sweeps.crossover import Crossing
-from stationary.questions.sweeps.labels import labels_of_blocks
-from stationary.questions.sweeps.plan import planned
-from stationary.questions.sweeps.quantities import columns_of
-from stationary.questions.sweeps.resume import known_points
-from stationary.questions.sweeps.tasks import INTERRUPTED, STEP, Grid, Solved, run
 from stationary.result import Data, Result
 from stationary.states.merging import MIN_BARRIER
+from stationary.sweeps.answers import OF_MINIMA, SCALARS, Minimum, Numbers, blank
+from stationary.sweeps.arrhenius import RATE, Activation, activations
+from stationary.sweeps.crossover import Crossing
+from stationary.sweeps.labels import labels_of_blocks
+from stationary.sweeps.plan import planned
+from stationary.sweeps.quantities import columns_of
+from stationary.sweeps.resume import known_points
+from stationary.sweeps.tasks import INTERRUPTED, STEP, Grid, Solved, run
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,8 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import StationaryError
-from stationary.questions.sweeps.answers import Answer, Answers, Point
-from stationary.questions.sweeps.family import Family
+from stationary.sweeps.answers import Answer, Answers, Point
+from stationary.sweeps.family import Family
 
 STEP = 1e-3  # of a bracket, over which the slope at a crossing is taken
 MOST = 1e300  # beyond which differences of logarithms are cut off, so that none is infinite

@@ -20,7 +20,14 @@ from stationary.errors import StationaryError, Status
 from stationary.numbers.elementary import log, number, possible_growth, to_float
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
-from stationary.questions.sweeps.answers import (
+from stationary.questions.width.stretches import Shares
+from stationary.questions.width.tempered import of_state
+from stationary.states.basin import Basin
+from stationary.states.basins import basins_of
+from stationary.states.distribution import EndState
+from stationary.states.merging import MIN_BARRIER, merges
+from stationary.states.solve import TOLERANCE, end_state
+from stationary.sweeps.answers import (
     SCALARS,
     TEXTS,
     Answer,
@@ -30,14 +37,7 @@ from stationary.questions.sweeps.answers import (
     Points,
     blank,
 )
-from stationary.questions.sweeps.quantities import Quantity, measured
-from stationary.questions.width.stretches import Shares
-from stationary.questions.width.tempered import of_state
-from stationary.states.basin import Basin
-from stationary.states.basins import basins_of
-from stationary.states.distribution import EndState
-from stationary.states.merging import MIN_BARRIER, merges
-from stationary.states.solve import TOLERANCE, end_state
+from stationary.sweeps.quantities import Quantity, measured
 
 Parameters = dict[str, float]
 

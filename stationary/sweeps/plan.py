@@ -18,13 +18,13 @@ from stationary.line.digits import checked
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.process.starts import located
-from stationary.questions.sweeps.family import Parameters, Recipe
-from stationary.questions.sweeps.quantities import quantities_from
-from stationary.questions.sweeps.tasks import Grid
 from stationary.sources.columns import is_table
 from stationary.sources.loading import as_process, load_text, source_text
 from stationary.sources.ranges import checked_values
 from stationary.states.merging import checked_barrier
+from stationary.sweeps.family import Parameters, Recipe
+from stationary.sweeps.quantities import quantities_from
+from stationary.sweeps.tasks import Grid
 
 MOST_POINTS = 1_000_000
 OWN_COLUMN = re.compile(

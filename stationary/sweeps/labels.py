@@ -8,7 +8,7 @@ from itertools import count
 
 import numpy as np
 
-from stationary.questions.sweeps.answers import Answers
+from stationary.sweeps.answers import Answers
 
 Place = tuple[int, ...]  # of a point in the grid
 

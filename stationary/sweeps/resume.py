@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from stationary.errors import LandscapeError
-from stationary.questions.sweeps.answers import OF_MINIMA, SCALARS, TEXTS, Answer, Minimum
-from stationary.questions.sweeps.tasks import Grid
+from stationary.sweeps.answers import OF_MINIMA, SCALARS, TEXTS, Answer, Minimum
+from stationary.sweeps.tasks import Grid
 
 
 def known_points(table: Any, grid: Grid) -> dict[int, Answer]:

@@ -21,14 +21,14 @@ from typing import Any
 import numpy as np
 
 from stationary.errors import LandscapeError, StationaryError
-from stationary.questions.sweeps.answers import Answer, Answers, Point, Points
-from stationary.questions.sweeps.crossover import (
+from stationary.sweeps.answers import Answer, Answers, Point, Points
+from stationary.sweeps.crossover import (
     Crossing,
     brackets,
     crossings_between,
     crossings_of_rates,
 )
-from stationary.questions.sweeps.family import Family, Parameters, Recipe, StoppedError, failed
+from stationary.sweeps.family import Family, Parameters, Recipe, StoppedError, failed
 
 Tell = Callable[[int, int], None]
 Work = tuple[Any, ...]  # a function and its arguments
