@@ -154,7 +154,7 @@ class Mixed:
         return np.where(u <= 0.375, u, np.where(u <= 0.625, 0.375, u - 0.25)) / 0.375
 
     def rvs(self, size):
-        raise NotImplementedError
+        return self.ppf(np.random.default_rng(1).uniform(size=size))
 
 
 @pytest.mark.parametrize("domain", [(-1, 4), (0, 1), (1, 2), (1, 1.5)])

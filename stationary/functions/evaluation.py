@@ -197,7 +197,7 @@ def _series(function: Function, row: Any, order: int, arithmetic: Arithmetic) ->
         came = "complex numbers" if array.dtype.kind == "c" else f"{row!r:.60}"
     except StationaryError:
         raise
-    except Exception:
+    except Exception:  # what a function returns may raise anything when it is looked at
         came = f"{row!r:.60}, which is no array of numbers"
     if hasattr(row, "close"):
         row.close()  # a coroutine would complain that nobody awaits it

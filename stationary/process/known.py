@@ -83,10 +83,8 @@ class KnownGradients:
         if low < least or high > most:
             raise LandscapeError(
                 f"{where}: the domain ({low:g}, {high:g}) reaches beyond {self.name}, which ends "
-                f"at "
-                f"{least:g} and {most:g}: nothing is known outside. Leave the domain out (walls "
-                f"then "
-                "reflect at both ends), narrow it, or measure further out."
+                f"at {least:g} and {most:g}: nothing is known outside. Leave the domain out (walls "
+                "then reflect at both ends), narrow it, or measure further out."
             )
         return domain
 

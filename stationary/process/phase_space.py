@@ -57,9 +57,8 @@ def phase_space(landscape: Landscape) -> PlaneDiffusion:
         variable="(w, v)",
         time_unit="step",
         equation=(
-            "dw = v dt, dv = -((1 - momentum) v + T G) dt + T sqrt(D) dB, "
-            f"T = {rate:g}, momentum = {beta:g}, B = {landscape.batch_size} of "
-            f"N = {landscape.datapoints}"
+            f"dw = v dt, dv = -((1 - momentum) v + T G) dt + T sqrt(D) dB, T = {rate:g}, momentum "
+            f"= {beta:g}, B = {landscape.batch_size} of N = {landscape.datapoints}"
         ),
         stepper=Stepper(
             lambda x: landscape.gradient(x[0])[:, None, :],

@@ -139,8 +139,7 @@ def _npz(path: Path) -> dict[str, Array]:
     except (ValueError, zipfile.BadZipFile, EOFError) as error:
         raise LandscapeError(
             f"{path}: this is no NPZ file of plain numbers: {error}. Save it with "
-            f"numpy.savez(path, "
-            "w=w, gradients=gradients)."
+            "numpy.savez(path, w=w, gradients=gradients)."
         ) from error
 
 
@@ -189,8 +188,7 @@ def _csv(path: Any, text: str, only: str | None) -> tuple[dict[str, Array], list
         if len(row) != len(names):
             raise LandscapeError(
                 f"{path}, line {line}: {len(row)} entries in place of {len(names)}, one for each "
-                f"of "
-                f"{', '.join(names)}. Mend that line; the decimal mark is a point."
+                f"of {', '.join(names)}. Mend that line; the decimal mark is a point."
             )
         for j, entry in enumerate(row):
             try:

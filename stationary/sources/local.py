@@ -119,8 +119,7 @@ class Around(Result):
     def __repr__(self) -> str:
         return (
             f"<Around a point in {len(self.vectors)} weights: {len(self.curvatures)} curvatures "
-            f"from "
-            f"{self.curvatures[0]:.4g} to {self.curvatures[-1]:.4g}>"
+            f"from {self.curvatures[0]:.4g} to {self.curvatures[-1]:.4g}>"
         )
 
 

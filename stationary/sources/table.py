@@ -190,10 +190,8 @@ class Table(Result):
             how = "smoothed, with the weights of its errors, over"
         notes = [
             f"{self.name} has {len(self.w)} values of {self.variable} from {low:g} to {high:g}; "
-            f"{what} "
-            f"{'is' if self.datapoints else 'are'} {how} them, and nothing is known outside: the "
-            f"walls "
-            "at its ends are where it ends"
+            f"{what} {'is' if self.datapoints else 'are'} {how} them, and nothing is known "
+            "outside: the walls at its ends are where it ends"
         ]
         if self.datapoints == 0:
             notes += self.curves.notes(self.variable)
@@ -311,8 +309,7 @@ def _check(c: dict[str, Array], where: str, lines: list[int] | None) -> None:
             hint = "Transpose it: datapoints first." if turned else "They belong together."
             raise LandscapeError(
                 f"{where}: {name} has shape {values.shape}, but {place} has {len(w)} entries, so "
-                f"that "
-                f"{wanted} is expected. {hint}"
+                f"that {wanted} is expected. {hint}"
             )
         bad = ~np.isfinite(values)
         if bad.any():
@@ -359,6 +356,5 @@ def _check(c: dict[str, Array], where: str, lines: list[int] | None) -> None:
                     f"{where}: gradient_error is about {typical:.2g} times sqrt(variance / count), "
                     "which it should be. Is variance that over the datapoints (not that of their "
                     "mean), gradient_error a standard error (not a deviation), and both in the "
-                    "same "
-                    "units? Leave count out if it means something else."
+                    "same units? Leave count out if it means something else."
                 )
