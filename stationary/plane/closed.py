@@ -11,10 +11,12 @@ from scipy.special import log_ndtr, ndtr
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, Status
-from stationary.plane.density import Density, Region, Solved, log_sum
+from stationary.plane.density import Density, Region, Solved
 from stationary.plane.local import Equilibrium, described
 from stationary.plane.marginal import Marginal, normal
 from stationary.plane.mesh import Mesh, basis, gauss
+from stationary.plane.panels import log_sum
+from stationary.plane.regions import Cut, Labels
 from stationary.process.plane import Box, PlaneDiffusion, probes
 
 DEGREE = 16
@@ -95,10 +97,13 @@ class Gaussian:
     def _root(self) -> Array:
         return np.asarray(np.linalg.cholesky(self.covariance))
 
+    @property
+    def _log_stretch(self) -> float:
+        return float(np.log(np.diag(self._root)).sum())
+
     def log_at(self, x: Array) -> Array:
         z = np.linalg.solve(self._root, x - self.mean[:, None])
-        volume = np.log(2 * np.pi) + np.log(np.diag(self._root)).sum()
-        return np.asarray(-(z**2).sum(axis=0) / 2 - volume)
+        return np.asarray(-(z**2).sum(axis=0) / 2 - np.log(2 * np.pi) - self._log_stretch)
 
     def slope_at(self, x: Array) -> Array:
         return np.asarray(-np.linalg.solve(self.covariance, x - self.mean[:, None]))
@@ -124,22 +129,32 @@ class Gaussian:
     def rvs(self, size: int, generator: np.random.Generator) -> Array:
         return np.asarray(generator.multivariate_normal(self.mean, self.covariance, size).T)
 
+    @cached_property
+    def _inner(self) -> Density:
+        """Of z, where x = m + root z, with its constant."""
+        mesh = Mesh.over(((-9, 9), (-9, 9)), (6, 6))
+        z = mesh.points(basis(2).nodes)
+        phi = (z**2).sum(axis=0) / 2 + np.log(2 * np.pi)
+        return Density(mesh, phi, np.ones((mesh.count, 2, 2)))
+
+    def _place(self, z: Array) -> Array:
+        return np.asarray(self.mean[:, None] + self._root @ z)
+
     def quadrature(self) -> tuple[Array, Array, Array]:
-        t, w = gauss(12)
-        ends = np.linspace(-9, 9, 7)
-        z = np.concatenate([low + 1.5 * (1 + t) for low in ends[:-1]])
-        weight = np.log(1.5 * np.tile(w, 6))
-        both = np.stack([v.ravel() for v in np.meshgrid(z, z, indexing="ij")])
-        log = np.add.outer(weight, weight).ravel() - (both**2).sum(axis=0) / 2 - np.log(2 * np.pi)
-        return self.mean[:, None] + self._root @ both, log, np.ones(len(log))
+        z, log, u = self._inner.quadrature()
+        return self._place(z), log, u
+
+    def cut(self, labels: Labels, near: Array | None = None) -> Cut:
+        if near is not None:
+            near = np.linalg.solve(self._root, near - self.mean[:, None])
+        made = self._inner.cut(lambda z: labels(self._place(z)), near)
+        return made.mapped(self._place, lambda z: np.full(z.shape[1], self._log_stretch))
 
     def log_mass(self, region: Region) -> float:
         if region is None:
             return 0.0
         if callable(region):
-            x, log, u = self.quadrature()
-            keep = np.asarray(region(x), dtype=bool)
-            return log_sum(log[keep], u[keep])
+            return self.cut(region).fine.log_mass(True)
         (a, b), (c, d) = region
         # Along x the law is normal, and so it is along y given x.
         (sxx, sxy), (_, syy) = self.covariance

@@ -14,7 +14,7 @@ from scipy.sparse.linalg import splu
 from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError
 from stationary.panels.roots import bisected
-from stationary.plane.density import BISECTIONS, Predicate
+from stationary.plane.regions import BISECTIONS, Labels
 from stationary.process.plane import Box, PlaneDiffusion, box_text, point_text
 
 POINTS = (97, 193)  # for each direction
@@ -22,7 +22,7 @@ MOVES = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if i or j]
 
 
 def times_in_region(
-    process: PlaneDiffusion, box: Box, predicate: Predicate, x: Array
+    process: PlaneDiffusion, box: Box, predicate: Labels, x: Array
 ) -> tuple[Array, Array]:
     """Mean times to leave the region inside a box from points (2, M), and their errors; sides of
     the box reflect."""
@@ -45,7 +45,7 @@ def _grid(box: Box, n: int) -> tuple[Array, Array]:
     return x, np.array([v[1] - v[0] for v in axes])
 
 
-def _part(predicate: Predicate, box: Box, x: Array, n: int) -> Array:
+def _part(predicate: Labels, box: Box, x: Array, n: int) -> Array:
     """(n, n): the points of a grid in those parts of the region that hold points of x."""
     grid, h = _grid(box, n)
     parts, _ = label(np.asarray(predicate(grid), dtype=bool).reshape(n, n), np.ones((3, 3)))
@@ -55,7 +55,7 @@ def _part(predicate: Predicate, box: Box, x: Array, n: int) -> Array:
     return np.asarray((parts > 0) & np.isin(parts, found))
 
 
-def _around(box: Box, predicate: Predicate, x: Array) -> Box:
+def _around(box: Box, predicate: Labels, x: Array) -> Box:
     """The box around the part of the region that holds the points."""
     for _ in range(3):
         held = _part(predicate, box, x, POINTS[0])
@@ -70,7 +70,7 @@ def _around(box: Box, predicate: Predicate, x: Array) -> Box:
     return box
 
 
-def _on_grid(process: PlaneDiffusion, box: Box, predicate: Predicate, x: Array, n: int) -> Array:
+def _on_grid(process: PlaneDiffusion, box: Box, predicate: Labels, x: Array, n: int) -> Array:
     held = _part(predicate, box, x, n)
     grid, h = _grid(box, n)
     number = np.full(n * n, -1)
@@ -137,7 +137,7 @@ def _on_grid(process: PlaneDiffusion, box: Box, predicate: Predicate, x: Array, 
     return np.asarray(map_coordinates(table.reshape(n, n), place, order=3, mode="mirror"))
 
 
-def _crossing(predicate: Predicate, here: Array, there: Array) -> Array:
+def _crossing(predicate: Labels, here: Array, there: Array) -> Array:
     """The time at points outside over that at points inside, in line with 0 at the end."""
     count, way = here.shape[1], there - here
     low, high = bisected(

@@ -9,17 +9,22 @@ from typing import Any
 
 import numpy as np
 from scipy.integrate import solve_ivp
+from scipy.interpolate import CubicSpline
 from scipy.linalg import solve_continuous_lyapunov
 from scipy.ndimage import binary_dilation, distance_transform_cdt, label, maximum_position
 from scipy.spatial import cKDTree
 
 from stationary.aliases import Array
 from stationary.plane.local import Equilibrium
+from stationary.plane.panels import log_sum
 from stationary.process.plane import Box, PlaneDiffusion
 
 STEPS = 4000
 SHELLS = 12
 PIXELS, COARSE = 800, 100
+BETWEEN = 0.2  # pixels between points of a border
+NEXT = 1e-2  # pixels, that points next to a border lie away from it
+LOST = 1e-10  # of the width of the box, that a border may be away from where it should be
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +99,8 @@ class Borders:
     curve: Array
     normal: Array
     pixels: Array
+    bend: Array  # (K,): half the curvature, along the normal, with pixels for units
+    missed: Array  # (K,): the area around each point that may be on the wrong side
     sides: Array  # (2, K): what lies against the normal, and along it
     exact: bool = True  # no: there are other borders, such as cycles, and only pixels are known
 
@@ -127,19 +134,22 @@ class Borders:
         curve = np.concatenate([none, *curves], axis=1)
         tangent = np.concatenate([none, *(np.gradient(c, axis=1) for c in curves)], axis=1) / pixel
         normal = np.stack([-tangent[1], tangent[0]]) / np.hypot(*tangent) * pixel
+        bends = [_bend(c / pixel) for c in curves]
+        missed = [np.abs(np.gradient(b)) * BETWEEN**3 + LOST * PIXELS * BETWEEN for b in bends]
+        bend, misses = (np.concatenate([np.zeros(0), *v]) for v in (bends, missed))
         sides = np.full(curve.shape, -2)
-        made = cls(flow.box, curve, normal, pixels, sides)
+        made = cls(flow.box, curve, normal, pixels, bend, misses * pixel.prod(), sides)
         for distance in (3, 5, 9):
             for k, sign in enumerate((-1, 1)):
                 at = made._pixel(curve + sign * distance * normal)
                 sides[k] = np.where(sides[k] == -2, at, sides[k])
-        for k in (0, 1):  # where borders meet, they part what they part a little way before
-            known = np.flatnonzero(sides[k] != -2)
-            if len(known):
-                lost = np.flatnonzero(sides[k] == -2)
-                after = np.clip(np.searchsorted(known, lost), 1, len(known) - 1)
-                nearer = lost - known[after - 1] < known[after] - lost
-                sides[k][lost] = sides[k][known[np.where(nearer, after - 1, after)]]
+        ends = np.cumsum([c.shape[1] for c in curves])
+        for own in np.split(sides, ends[:-1], axis=1) if curves else ():
+            for side in own:  # where borders meet, they part what they part a little way before
+                known = np.flatnonzero(side != -2)
+                if len(known):
+                    middle = (known[1:] + known[:-1]) / 2
+                    side[:] = side[known[np.searchsorted(middle, np.arange(len(side)))]]
         return made.checked(flow)
 
     def checked(self, flow: Flow) -> Borders:
@@ -154,11 +164,17 @@ class Borders:
         index = np.arange(PIXELS) * COARSE // PIXELS
         return replace(self, pixels=coarse[np.ix_(index, index)], exact=False)
 
-    def coarser(self) -> Borders:
-        """The same with every second point: what this changes is three times what points miss."""
-        half = slice(None, None, 2)
-        curve, normal, sides = (v[:, half] for v in (self.curve, self.normal, self.sides))
-        return replace(self, curve=curve, normal=normal, sides=sides)
+    @cached_property
+    def near(self) -> Array:
+        """(2, K): points on both sides of the curves that part different basins."""
+        parts = self.sides[0] != self.sides[1]
+        curve, normal = self.curve[:, parts], self.normal[:, parts]
+        return np.concatenate([curve - NEXT * normal, curve + NEXT * normal], axis=1)
+
+    def log_misplaced(self, density: Any, label: int) -> float:
+        """log of what the area between curves and their points holds next to a basin."""
+        here = (self.sides == label).any(axis=0) & (self.sides[0] != self.sides[1])
+        return log_sum(density.log_at(self.curve[:, here]), self.missed[here])
 
     def _pixel(self, x: Array) -> Array:
         low, high = np.array(self.box).T[..., None]
@@ -178,8 +194,10 @@ class Borders:
             low, high = np.array(self.box).T[..., None]
             wide = high - low
             _, k = self._tree.query((x[:, near] / wide).T)
-            d = (x[:, near] - self.curve[:, k]) / wide
-            side = ((d * self.normal[:, k] / wide).sum(axis=0) > 0).astype(int)
+            d = (x[:, near] - self.curve[:, k]) / wide * PIXELS
+            n = self.normal[:, k] / wide * PIXELS
+            along = d[0] * n[1] - d[1] * n[0]
+            side = ((d * n).sum(axis=0) > self.bend[k] * along**2).astype(int)
             made[near] = self.sides[side, k]
         return made
 
@@ -199,7 +217,7 @@ def _branches(flow: Flow, saddle: Equilibrium, sources: Array) -> list[Array]:
     for sign in (-1, 1):
         start = saddle.position + sign * 1e-5 * wide.min() * saddle.ways[1]
         run = followed(flow.process, start, inside, 30, wide, back=True)
-        t = np.linspace(0, run.t[-1], max(2, int(4 * PIXELS * run.t[-1])))
+        t = np.linspace(0, run.t[-1], max(2, int(16 * PIXELS * run.t[-1])))
         made.append(np.concatenate([saddle.position[:, None], run.sol(t)], axis=1))
     return made
 
@@ -227,9 +245,22 @@ def followed(
 
 def _resampled(curve: Array) -> Array:
     """Points a fifth of a pixel apart along a curve in pixels."""
-    length = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(curve, axis=1)))])
-    s = np.linspace(0, length[-1], max(2, int(5 * length[-1])))
-    return np.stack([np.interp(s, length, v) for v in curve])
+    step = np.hypot(*np.diff(curve, axis=1))
+    curve = curve[:, np.append(True, step > 0)]
+    length = np.concatenate([[0], np.cumsum(step[step > 0])])
+    s = np.linspace(0, length[-1], max(2, int(length[-1] / BETWEEN)))
+    return np.asarray(CubicSpline(length, curve, axis=1)(s) if len(length) > 1 else curve)
+
+
+def _bend(curve: Array) -> Array:
+    """(K,): half the curvature along the normal at each point of a curve in pixels."""
+    made = np.zeros(curve.shape[1])
+    if len(made) > 2:
+        step = np.diff(curve, axis=1)
+        turned = step[0, :-1] * step[1, 1:] - step[1, :-1] * step[0, 1:]
+        made[1:-1] = turned / 2 / np.hypot(*step[:, 1:]) ** 3
+        made[[0, -1]] = made[[1, -2]]
+    return made
 
 
 def _trap(

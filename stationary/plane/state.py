@@ -11,10 +11,13 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, Status
+from stationary.functions.given import number
 from stationary.plane.curl import Circulation, Curl, circulation
-from stationary.plane.density import Region, log_sum
+from stationary.plane.density import Region
 from stationary.plane.flow import Borders, Flow
 from stationary.plane.local import Equilibrium, curvature
+from stationary.plane.panels import log_sum
+from stationary.plane.regions import Cut
 from stationary.process.plane import Box, PlaneDiffusion, point_text, rectangle
 from stationary.process.plane_landscape import PlaneLandscape
 from stationary.result import Result
@@ -107,6 +110,8 @@ class PlaneState(Result):
     road: str
     status: Status
     notes: tuple[str, ...] = ()
+    main: PlaneState | None = None  # whose basins these are, where this one tells its error
+    rough: bool = False  # parts of the plane are integrated less closely
 
     kind = "density"
 
@@ -172,8 +177,15 @@ class PlaneState(Result):
         return rectangle(region, self.diffusion.name)
 
     def log_probability(self, region: Any) -> float:
-        """log of the probability of a region: a rectangle, a basin or its number, or a function."""
-        return float(self.density.log_mass(self.inside(region)))
+        """log of the probability of a region: a rectangle, a basin or its number, or a function
+        of points (2, M), of which what is narrower than 1/500 of the box may be missed."""
+        inside = self.inside(region)
+        if isinstance(region, PlaneBasin) or number(region) is not None:
+            index = region.index if isinstance(region, PlaneBasin) else int(region)
+            return float(self._log_masses[index])
+        if self.rough and callable(inside):
+            return float(self.density.cut(inside).rough.log_mass(True) - self.density.log_total)
+        return float(self.density.log_mass(inside))
 
     def probability(self, region: Any) -> float:
         return float(np.exp(self.log_probability(region)))
@@ -190,20 +202,16 @@ class PlaneState(Result):
         own = np.asarray(quantity(self))
         with np.errstate(invalid="ignore"):  # what is infinite has no error
             moved = [self._surely * np.abs(np.asarray(quantity(s)) - own) for s in self._siblings]
-        flow, borders = vars(self).get("borders", (None, None))  # known if the quantity asks
-        if borders is not None and borders.exact:
-            coarse = replace(self, others=())
-            vars(coarse)["borders"] = flow, borders.coarser()
-            with np.errstate(invalid="ignore"):
-                moved.append(4 * np.abs(np.asarray(quantity(coarse)) - own))
+            moved.append(np.abs(np.asarray(quantity(self._rough)) - own))
         return np.asarray(sum(moved, self.density.known * np.maximum(1, np.abs(own))))[()]
 
     @cached_property
     def _siblings(self) -> tuple[PlaneState, ...]:
-        made = tuple(replace(self, density=d, others=()) for _, d in self.others)
-        for state in made:
-            vars(state)["borders"] = self.borders
-        return made
+        return tuple(replace(self, density=d, others=(), main=self) for _, d in self.others)
+
+    @cached_property
+    def _rough(self) -> PlaneState:
+        return replace(self, others=(), main=self, rough=True)
 
     # Basins.
 
@@ -219,6 +227,8 @@ class PlaneState(Result):
 
     @cached_property
     def borders(self) -> tuple[Flow, Borders | None]:
+        if self.main is not None:
+            return self.main.borders
         flow = Flow.of(self.diffusion, self.equilibria, self.box)
         alone = len(flow.attractors) == 1 and len(self.equilibria) == 1
         return flow, None if alone else Borders.of(flow, self.equilibria)
@@ -259,13 +269,30 @@ class PlaneState(Result):
         return tuple(made)
 
     @cached_property
-    def _log_masses(self) -> Array:
+    def _cut(self) -> Cut:
+        """The plane, cut along the borders of basins."""
         borders = self.borders[1]
+        if self.main is not None:
+            return self.main._cut
+        near = None if borders is None else borders.near
+        made: Cut = self.density.cut(self.basin_of, near)
+        return made
+
+    @cached_property
+    def _log_masses(self) -> Array:
+        every = range(len(self._attractors))
+        borders, total = self.borders[1], float(self.density.log_total)
         if borders is not None and not borders.exact:  # stairs of pixels are not worth following
             x, log, u = self.density.quadrature()
-            own = np.asarray(self.basin_of(x)) == np.arange(len(self._attractors))[:, None]
-            return np.array([log_sum(log, u * mine) - self.density.log_total for mine in own])
-        return np.array([self.log_probability(k) for k in range(len(self._attractors))])
+            own = np.asarray(self.basin_of(x))
+            return np.array([log_sum(log, u * (own == k)) for k in every]) - total
+        if not self.rough:
+            density = None if self.main is None else self.density
+            return np.array([self._cut.fine.log_mass(k, density) for k in every]) - total
+        made = np.array([self._cut.rough.log_mass(k) for k in every])
+        if borders is not None:
+            made = np.logaddexp(made, [borders.log_misplaced(self.density, k) for k in every])
+        return made - total
 
     # Averages.
 

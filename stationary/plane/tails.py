@@ -6,7 +6,6 @@ is that of x times dx/dy.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -18,6 +17,7 @@ from stationary.plane.density import Density, Region, moments_of
 from stationary.plane.local import Equilibrium
 from stationary.plane.marginal import Marginal, marginal_of
 from stationary.plane.mesh import basis
+from stationary.plane.regions import Cut, Labels
 from stationary.process.plane import Box, Fields, PlaneDiffusion
 
 FARTHEST = 120.0  # of y: x beyond 10^52 is no place
@@ -114,11 +114,16 @@ class Stretched:
         if region is None:
             return 0.0
         if callable(region):
-            some: Callable[[Array], Array] = region
-            return self.inner.log_mass(lambda y: some(self.chart.x(y)))
+            return self.cut(region).fine.log_mass(True) - self.log_total
         with np.errstate(invalid="ignore"):
             ends = self.chart.y(np.array(region, dtype=float).T).T
         return self.inner.log_mass(tuple((float(a), float(b)) for a, b in ends))
+
+    def cut(self, labels: Labels, near: Array | None = None) -> Cut:
+        made = self.inner.cut(
+            lambda y: labels(self.chart.x(y)), None if near is None else self.chart.y(near)
+        )
+        return made.mapped(self.chart.x, lambda y: self.chart.log_stretch(y).sum(axis=0))
 
     def moments(self) -> tuple[Array, Array]:
         """Mean and covariance: not a number, and infinite, where tails are too heavy."""

@@ -1,0 +1,68 @@
+"""Parts of rectangles, on which integrals are taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stationary.aliases import Array
+
+RULE = 12  # Gauss points in a panel for each direction, exact where Phi varies by up to STEEP
+STEEP = 10.0
+
+
+@dataclass(frozen=True, eq=False)
+class Panels:
+    """Parts of rectangles, each in the local coordinates [-1, 1] of its rectangle."""
+
+    number: Array  # (P,)
+    low: Array  # (2, P)
+    size: Array  # (2, P)
+
+    @classmethod
+    def joined(cls, parts: list[Panels]) -> Panels:
+        return cls(
+            np.concatenate([p.number for p in parts]),
+            np.concatenate([p.low for p in parts], axis=1),
+            np.concatenate([p.size for p in parts], axis=1),
+        )
+
+    def restricted(self, keep: Array) -> Panels:
+        return Panels(self.number[keep], self.low[:, keep], self.size[:, keep])
+
+    def halved(self, axis: int) -> Panels:
+        """Lower halves, then upper ones."""
+        size = self.size.copy()
+        size[axis] /= 2
+        upper = self.low.copy()
+        upper[axis] += size[axis]
+        return Panels.joined([Panels(self.number, low, size) for low in (self.low, upper)])
+
+    def quartered(self) -> Panels:
+        return self.halved(0).halved(1)
+
+    def holds(self, number: Array, local: Array) -> Array:
+        """Which panels, halves of halves of rectangles, hold one of the points (2, K) at least."""
+        made = np.zeros(len(self.number), dtype=bool)
+        for size in np.unique(self.size, axis=1).T:
+            some = np.flatnonzero((self.size == size[:, None]).all(axis=0))
+            own = np.rint((self.low[:, some] + 1) / size[:, None]).astype(int)
+            at = np.floor((local + 1) / size[:, None]).astype(int)
+            count = np.rint(2 / size).astype(int)
+            column = np.concatenate(
+                [self.number[some] * count[0] + own[0], number * count[0] + at[0]]
+            )
+            key = np.unique(column, return_inverse=True)[1] * count[1]
+            key += np.concatenate([own[1], at[1]])
+            made[some] = np.isin(key[: len(some)], key[len(some) :])
+        return made
+
+
+def log_sum(log: Array, factor: Array) -> float:
+    """log of the sum of e^log factor; -inf where it is not positive."""
+    if not len(log):
+        return -np.inf
+    top = float(np.max(log))
+    total = float((np.exp(log - top) * factor).sum())
+    return top + float(np.log(total)) if total > 0 else -np.inf
