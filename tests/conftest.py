@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import runpy
+from pathlib import Path
 
 # Tests run side by side, one on each core: threads of the linear algebra would only get in the way.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -12,6 +14,9 @@ import pytest
 
 from stationary import Diffusion, Landscape
 from stationary.cli import main
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+loss = runpy.run_path(str(EXAMPLES / "two_minima.py"))["loss"]
 
 
 def double_well(scale: float = 1.0, **changes: object) -> Diffusion:
@@ -26,11 +31,6 @@ def double_well(scale: float = 1.0, **changes: object) -> Diffusion:
 
 def two_wells(**changes: object) -> Landscape:
     """Four datapoints: a narrow and a wide minimum, with noise everywhere."""
-
-    def loss(w, shift):
-        narrow = np.exp(-((w - 1 - shift) ** 2) / (2 * 0.4**2))
-        wide = np.exp(-((w + 1.5 - 2 * shift) ** 2) / (2 * 0.8**2))
-        return -narrow - wide
 
     def losses(w):
         centred = loss(w, 0.0)

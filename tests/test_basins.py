@@ -16,7 +16,6 @@ from stationary import (
     end_state,
     width_bias,
 )
-from stationary.cli import main
 
 
 def test_a_basin_reports_mass_barrier_and_curvature_of_its_minimum(double_well):
@@ -360,7 +359,7 @@ def test_a_least_barrier_that_is_none_is_refused(given, double_well):
         basins_of(end_state(double_well(1)), min_barrier=given)
 
 
-def test_the_least_barrier_is_an_option_of_the_command(capfd, tmp_path):
+def test_the_least_barrier_is_an_option_of_the_command(run, tmp_path):
     path = tmp_path / "rippled.py"
     path.write_text(
         "import numpy as np\nvariance = 1.0\ndomain = (-3, 3)\n"
@@ -368,10 +367,9 @@ def test_the_least_barrier_is_an_option_of_the_command(capfd, tmp_path):
     )
     shown = []
     for options in ([], ["--min-barrier", "0"]):
-        with pytest.raises(SystemExit) as ended:
-            main(["analyze", str(path), *options])
-        assert ended.value.code == 0
-        shown.append(capfd.readouterr().out)
+        code, out, _ = run("analyze", path, *options)
+        assert code == 0
+        shown.append(out)
     assert "of which" in shown[0]
     assert "of which" not in shown[1]
 

@@ -12,7 +12,6 @@ import pytest
 from stationary import Diffusion, Landscape, LandscapeError, analyze
 from stationary.chain.reach import held_interval
 from stationary.checking.check import check
-from stationary.cli import main
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 FEW = {"walkers": 400, "steps": 4000}
@@ -342,19 +341,15 @@ def test_a_diffusion_has_no_steps_to_check():
         check(Diffusion(drift=lambda x: -x, variance=1.0, domain=(-3, 3)))
 
 
-def test_text_json_and_figure(tmp_path, capfd):
+def test_text_json_and_figure(tmp_path, run):
     figure = tmp_path / "check.png"
     arguments = ["check", str(EXAMPLES / "two_minima.py"), "--walkers", "200", "--steps", "500"]
-    with pytest.raises(SystemExit) as stop:
-        main([*arguments, "--plot", str(figure)])
-    out, _ = capfd.readouterr()
-    assert stop.value.code == 0
+    code, out, _ = run(*arguments, "--plot", figure)
+    assert code == 0
     assert max(map(len, out.splitlines())) <= 80
     assert "not that of SGD" in out
     assert figure.stat().st_size > 1000
-    with pytest.raises(SystemExit):
-        main([*arguments, "--json"])
-    table = json.loads(capfd.readouterr().out)
+    table = json.loads(run(*arguments, "--json")[1])
     assert table["outcome"] == "fails"
     assert table["basins"][1]["chain"]["probability"] == pytest.approx(1, abs=1e-3)
 

@@ -23,7 +23,6 @@ from stationary import (
     load,
     log_mean_first_passage_time,
 )
-from stationary.cli import main
 from stationary.evolution.exponential import Propagator
 from stationary.evolution.generator import chain_on
 from stationary.evolution.moments import closed_moments
@@ -719,25 +718,19 @@ def test_only_processes_evolve():
 # -- the command ----------------------------------------------------------------------------------
 
 
-def run(arguments):
-    with pytest.raises(SystemExit) as stopped:
-        main(arguments)
-    return stopped.value.code
-
-
-def test_the_command_prints_and_writes_what_python_gives(tmp_path, capsys):
+def test_the_command_prints_and_writes_what_python_gives(tmp_path, run):
     path = str(EXAMPLES / "two_minima.py")
     arguments = ["evolve", path, "--initial", "0.5", "--until", "30", "--every", "15"]
     table, figure = tmp_path / "table.csv", tmp_path / "figure.svg"
-    code = run([*arguments, "--cells", "400", "--tolerance", "0.01", "--csv", str(table)])
+    code, shown, _ = run(*arguments, "--cells", "400", "--tolerance", "0.01", "--csv", table)
     assert code == 0
-    shown = capsys.readouterr().out
     expected = evolve(load(path, initial="0.5"), times=[0, 15, 30], cells=400, tolerance=0.01)
     assert shown.rstrip() == expected.summary()
     assert table.read_text() == expected.to_csv()
-    more = ["--cells", "100", "--tolerance", "0.1", "--json", "--plot", str(figure)]
-    assert run([*arguments, *more]) == 0
-    assert json.loads(capsys.readouterr().out)["times"] == [0, 15, 30]
+    more = ["--cells", "100", "--tolerance", "0.1", "--json", "--plot", figure]
+    code, shown, _ = run(*arguments, *more)
+    assert code == 0
+    assert json.loads(shown)["times"] == [0, 15, 30]
     assert figure.stat().st_size > 1000
 
 
@@ -750,9 +743,10 @@ def test_the_command_prints_and_writes_what_python_gives(tmp_path, capsys):
         (["--until", "10", "--initial", "0.5", "--plot", "figure.gif"], "figure is written as"),
     ],
 )
-def test_the_command_says_what_is_wrong(arguments, words, capsys):
-    assert run(["evolve", str(EXAMPLES / "two_minima.py"), *arguments]) == 1
-    assert words in capsys.readouterr().err
+def test_the_command_says_what_is_wrong(arguments, words, run):
+    code, _, err = run("evolve", EXAMPLES / "two_minima.py", *arguments)
+    assert code == 1
+    assert words in err
 
 
 def test_times_end_where_they_should():

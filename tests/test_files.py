@@ -15,7 +15,6 @@ import matplotlib
 import pytest
 
 from stationary import StationaryError, analyze, sweep
-from stationary.cli import main
 
 TWO_MINIMA = str(Path(__file__).parent.parent / "examples" / "two_minima.py")
 TILTED = """
@@ -26,18 +25,6 @@ variance = 0.1
 def drift(x, tilt):
     return x - x**3 + tilt
 """
-
-
-@pytest.fixture
-def run(capfd):
-    """Run the command line; return exit code, standard output and standard error."""
-
-    def _run(*arguments):
-        with pytest.raises(SystemExit) as stop:
-            main([str(a) for a in arguments])
-        return stop.value.code, *capfd.readouterr()
-
-    return _run
 
 
 @pytest.fixture(name="tilted")

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from stationary import Diffusion, LandscapeError, UserFunctionError, analyze, end_state, load
-from stationary.cli import main
 
 FAMILY = """
 import numpy as np
@@ -158,21 +157,14 @@ def test_errors_of_a_function_with_parameters_name_it(write):
         load(path)
 
 
-def run(capfd, *arguments):
-    with pytest.raises(SystemExit) as stop:
-        main([str(a) for a in arguments])
-    out, err = capfd.readouterr()
-    return stop.value.code, out, err
-
-
-def test_the_command_sets_parameters_and_reports_them(capfd, write):
+def test_the_command_sets_parameters_and_reports_them(run, write):
     path = write(WALK)
-    code, out, err = run(capfd, "analyze", path, "--set", "k=4", "--set", "c=1", "--json")
+    code, out, err = run("analyze", path, "--set", "k=4", "--set", "c=1", "--json")
     assert (code, err) == (0, "")
     data = json.loads(out)
     assert data["process"]["parameters"] == {"k": 4.0, "c": 1}
     assert data == json.loads(json.dumps(analyze(path, parameters={"k": 4, "c": 1}).to_dict()))
-    code, out, _ = run(capfd, "analyze", path)
+    code, out, _ = run("analyze", path)
     assert "Parameters: k = 1, c = 2." in out
 
 
@@ -189,8 +181,8 @@ def test_the_command_sets_parameters_and_reports_them(capfd, write):
         (["kk=1"], "Did you mean k?"),
     ],
 )
-def test_a_wrong_setting_gets_a_message_and_code_1(capfd, write, settings, message):
-    code, out, err = run(capfd, "analyze", write(WALK), *(f"--set={s}" for s in settings))
+def test_a_wrong_setting_gets_a_message_and_code_1(run, write, settings, message):
+    code, out, err = run("analyze", write(WALK), *(f"--set={s}" for s in settings))
     assert (code, out) == (1, "")
     assert message in err
     assert "Traceback" not in err

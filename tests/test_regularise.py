@@ -11,7 +11,6 @@ import pytest
 from scipy import stats
 
 from stationary import Diffusion, Landscape, LandscapeError, analyze, end_state, regularisation_path
-from stationary.cli import main
 from stationary.functions.given import Boundary
 from stationary.numbers.arithmetic import many_digits
 from stationary.questions.regularisation.laws import law_of
@@ -361,26 +360,19 @@ def _file(tmp_path):
     return path
 
 
-def run(capfd, *arguments):
-    with pytest.raises(SystemExit) as stop:
-        main([str(a) for a in arguments])
-    out, err = capfd.readouterr()
-    return stop.value.code, out, err
-
-
-def test_the_command_prints_the_path(capfd, file, tmp_path):
+def test_the_command_prints_the_path(run, file, tmp_path):
     figure = tmp_path / "path.svg"
-    code, out, err = run(capfd, "regularise", file, "--eps", "1e-1:1e-5:5", "--plot", figure)
+    code, out, err = run("regularise", file, "--eps", "1e-1:1e-5:5", "--plot", figure)
     assert (code, err.strip()) == (0, "hello")
     assert "Agrees" in out
     assert figure.exists()
-    code, out, _ = run(capfd, "regularise", file, "--eps", "1e-1:1e-5:5", "--json")
+    code, out, _ = run("regularise", file, "--eps", "1e-1:1e-5:5", "--json")
     assert code == 0
     np.testing.assert_allclose(json.loads(out)["epsilons"], 10.0 ** -np.arange(1.0, 6))
 
 
-def test_analyze_takes_noise_to_add(capfd, file):
-    code, out, _ = run(capfd, "analyze", file, "--regularise", "1e-3")
+def test_analyze_takes_noise_to_add(run, file):
+    code, out, _ = run("analyze", file, "--regularise", "1e-3")
     assert code == 0
     assert "a + 0.001" in out
 
@@ -395,8 +387,8 @@ def test_analyze_takes_noise_to_add(capfd, file):
         ["analyze", "--regularise", "-1"],
     ],
 )
-def test_a_mistake_is_code_1_with_a_message(capfd, file, arguments):
-    code, out, err = run(capfd, arguments[0], file, *arguments[1:])
+def test_a_mistake_is_code_1_with_a_message(run, file, arguments):
+    code, out, err = run(arguments[0], file, *arguments[1:])
     assert (code, out) == (1, "")
     assert "stationary: " in err
     assert "Traceback" not in err

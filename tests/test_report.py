@@ -14,7 +14,6 @@ import pytest
 from scipy.stats import norm
 
 from stationary import Diffusion, Landscape, LandscapeError, Status, analyze, end_state
-from stationary.cli import main
 from stationary.wording import probability_text
 
 INF = np.inf
@@ -176,16 +175,14 @@ def test_on_a_finite_domain_the_same_density_is_solved():
     assert abs(state.probability(20, 1e3) - exact) <= max(state.error, 1e-15) < 1e-10
 
 
-def test_what_is_not_decided_ends_the_command_with_code_3(capfd, tmp_path):
-    path = tmp_path / "slow.py"
-    path.write_text(
+def test_what_is_not_decided_ends_the_command_with_code_3(run, write):
+    path = write(
         "import numpy as np\nvariance = 1.0\ndomain = (20, np.inf)\ndef drift(x):\n"
         "    one = np.log(x)\n    return -0.5 * (1 + (1 + 2 / np.log(one)) / one) / x\n"
     )
-    with pytest.raises(SystemExit) as ended:
-        main(["analyze", str(path)])
-    assert ended.value.code == 3
-    assert "not decided whether there is an end state" in " ".join(capfd.readouterr().out.split())
+    code, out, _ = run("analyze", path)
+    assert code == 3
+    assert "not decided whether there is an end state" in " ".join(out.split())
 
 
 def test_every_column_of_the_table_is_what_it_is_called():

@@ -19,7 +19,6 @@ import numpy as np
 import pytest
 
 from stationary import Diffusion, Landscape, LandscapeError, analyze, load, sweep
-from stationary.cli import main
 from stationary.progress import processes
 from stationary.sweeps.answers import Answer, Minimum, Points
 from stationary.sweeps.family import Family
@@ -552,30 +551,23 @@ def test_the_boundary_in_the_figure_runs_through_the_crossovers():
     assert axes.get_xscale() == axes.get_yscale() == "log"
 
 
-def run(capfd, *arguments):
-    with pytest.raises(SystemExit) as stop:
-        main([str(a) for a in arguments])
-    out, err = capfd.readouterr()
-    return stop.value.code, out, err
-
-
-def test_the_command_prints_writes_and_draws(capfd, tmp_path):
+def test_the_command_prints_writes_and_draws(run, tmp_path):
     table, figure = tmp_path / "phases.csv", tmp_path / "phases.png"
     arguments = ["sweep", FAMILY, "--set", "sharpness=10:1000:3:log", "-T", "0.01,0.05"]
-    code, out, err = run(capfd, *arguments, "--csv", table, "--plot", figure)
+    code, out, err = run(*arguments, "--csv", table, "--plot", figure)
     assert (code, err) == (0, "")
     given = {"parameters": {"sharpness": np.geomspace(10, 1000, 3)}, "learning_rate": [0.01, 0.05]}
     found = sweep(FAMILY, **given)
     assert out == found.summary() + "\n"
     assert table.read_text() == found.to_csv()
     assert figure.read_bytes().startswith(b"\x89PNG")
-    code, out, _ = run(capfd, *arguments, "--json", "--jobs", "2")
+    code, out, _ = run(*arguments, "--json", "--jobs", "2")
     assert (code, json.loads(out)) == (0, found.to_dict())
 
 
-def test_both_kinds_of_drawing_can_be_compared_on_the_command_line(capfd):
+def test_both_kinds_of_drawing_can_be_compared_on_the_command_line(run):
     path = str(EXAMPLES / "two_minima.py")
-    code, out, _ = run(capfd, "sweep", path, "--replacement", "--no-replacement", "--json")
+    code, out, _ = run("sweep", path, "--replacement", "--no-replacement", "--json")
     assert code == 0
     assert json.loads(out)["axes"]["replacement"] == [False, True]
 
@@ -595,18 +587,18 @@ def test_both_kinds_of_drawing_can_be_compared_on_the_command_line(capfd):
         (["-T", "0.1", "--csv", "nowhere/x.csv"], "nowhere"),
     ],
 )
-def test_a_wrong_command_gets_a_message_and_code_1(capfd, arguments, message):
-    code, out, err = run(capfd, "sweep", FAMILY, *arguments)
+def test_a_wrong_command_gets_a_message_and_code_1(run, arguments, message):
+    code, out, err = run("sweep", FAMILY, *arguments)
     assert (code, out) == (1, "")
     assert err.startswith("stationary: ")
     assert message in " ".join(err.split())
     assert "Traceback" not in err
 
 
-def test_ctrl_c_keeps_the_rows_that_are_done(capfd, write, tmp_path):
+def test_ctrl_c_keeps_the_rows_that_are_done(run, write, tmp_path):
     text = TILTED.replace("    slope", "    if tilt > 0.15: raise KeyboardInterrupt\n    slope", 1)
     table = tmp_path / "phases.csv"
-    code, out, err = run(capfd, "sweep", write(text), "--set", "tilt=0:0.3:4", "--csv", table)
+    code, out, err = run("sweep", write(text), "--set", "tilt=0:0.3:4", "--csv", table)
     assert code == 130
     assert err.startswith("stationary: it was interrupted; 2 points are done and kept; --resume")
     assert len(table.read_text().splitlines()) == 3
