@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stationary.chain.steps import StepIndicators, step_indicators
+from stationary.chain.batches import is_cheap
+from stationary.chain.indicators import StepIndicators
+from stationary.chain.steps import step_indicators
 from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.given import number
 from stationary.line.ends import anatomy
@@ -19,7 +21,7 @@ from stationary.line.reshape import unrolled
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.result import Result
-from stationary.sgd.finite_step import FiniteStep, finite_step, is_cheap
+from stationary.sgd.finite_step import FiniteStep, finite_step
 from stationary.sources.loading import PLANE, any_process
 from stationary.states.basin import Basin
 from stationary.states.basins import basins_of

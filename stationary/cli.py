@@ -309,8 +309,7 @@ def sweep(
 ) -> None:
     """Say which minimum of FILE dominates, over learning rates, batch sizes and parameters."""
     from stationary.progress import processes
-    from stationary.sources.parameters import pairs_from
-    from stationary.sources.ranges import values_from
+    from stationary.sources.ranges import pairs_from, values_from
     from stationary.sweeps.arrhenius import FEWEST
     from stationary.sweeps.sweep import sweep as run
 

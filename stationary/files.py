@@ -1,4 +1,5 @@
-"""Files that answers are written to: probed before the work, whole or as they were after it.
+"""Files that answers are written to, probed before the work, whole or as they were after it; and
+files that users name, read without waiting for ever on a silent pipe or an endless device.
 
 A file that is there keeps its mode and its links: what cannot be replaced as a whole (a hard link,
 a device, a pipe) is written through. Nothing is ever written over Python source.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import stat
 import sys
 import tempfile
@@ -19,6 +21,8 @@ from stationary.errors import LandscapeError
 
 FIGURES = (".png", ".svg", ".pdf")
 STANDARD = "-"  # standard output
+MOST_BYTES = 2**30  # that a pipe may hold
+PATIENCE = 5  # seconds that it may be silent
 
 
 def probe(path: Path, *, suffixes: Sequence[str] = (), spared: Sequence[Path] = ()) -> None:
@@ -175,3 +179,25 @@ def unwritable(path: Path, error: OSError) -> LandscapeError:
     known = errno.errorcode.get(error.errno or 0, "")
     advice = ways.get(known, "Check its permissions and those of its folder")
     return LandscapeError(f"{path}: cannot be written ({words}). {advice}.")
+
+
+def read_bounded(path: Path) -> bytes:
+    """The bytes of a file, or of a pipe that is being written to; an OSError if it is neither."""
+    kind = os.stat(path).st_mode
+    if stat.S_ISREG(kind):
+        return path.read_bytes()
+    if not stat.S_ISFIFO(kind):
+        raise OSError("it is neither a file nor a pipe")
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        read = bytearray()
+        while len(read) <= MOST_BYTES:
+            if not select.select([handle], [], [], PATIENCE)[0]:
+                raise OSError(f"nothing came through this pipe for {PATIENCE} s")
+            part = os.read(handle, 2**16)
+            if not part:
+                return bytes(read)
+            read += part
+        raise OSError("what comes through this pipe does not end")
+    finally:
+        os.close(handle)

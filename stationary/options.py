@@ -146,7 +146,7 @@ def source_of(path: Path | None, given: dict[str, Any]) -> Any:
         raise click.UsageError(f"Give either a FILE or --{next(iter(formulas))}, not both.")
     if formulas:
         from stationary.sources.formulas import inline
-        from stationary.sources.parameters import pairs_from
+        from stationary.sources.ranges import pairs_from
 
         return inline(formulas, pairs_from(list(given.get("settings", ()))))
     if str(path) == "-":
@@ -169,7 +169,7 @@ def changes_from(settings: tuple[str, ...] = (), **given: Any) -> dict[str, Any]
     if "," in changes.get("boundaries", ""):
         changes["boundaries"] = tuple(w.strip() for w in changes["boundaries"].split(","))
     if settings:
-        from stationary.sources.parameters import parameters_from
+        from stationary.sources.ranges import parameters_from
 
         changes["parameters"] = parameters_from(list(settings))
     return changes

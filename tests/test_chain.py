@@ -782,7 +782,7 @@ def test_how_long_batches_that_nodes_stand_for_take_to_leave_a_well_is_told(seed
     assert not few.exact
     told = 0
     for interval in ((-0.05, 1.6, 1.0), (-1.6, 0.05, -1.0)):
-        mine, true = (exit_time(landscape, law, *interval, 128) for law in (few, every))
+        mine, true = (exit_time(law, *interval, 128) for law in (few, every))
         if math.isfinite(mine.error):
             told += 1
             assert abs(mine.log_time - true.log_time) < mine.error + true.error

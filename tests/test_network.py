@@ -217,7 +217,7 @@ def test_losses_that_are_not_of_single_datapoints_are_refused(framework):
         network.line(loss, data, minimum)
     with pytest.raises(LandscapeError, match="how far should the line go"):
         network.line(loss, data, minimum, minimum)
-    with pytest.raises(LandscapeError, match="directions = 7 must be from 1 to 6"):
+    with pytest.raises(LandscapeError, match="directions = 7 must be a whole number from 1 to 6"):
         network.around(loss, data, minimum, directions=7)
 
 

@@ -144,7 +144,7 @@ def test_two_basins_that_are_each_closed_are_not_said_to_be_left_by_the_diffusio
 
 def test_a_diffusion_has_no_steps_to_judge():
     process = Diffusion(drift=lambda x: -x, variance=1.0, domain=(-5, 5))
-    with pytest.raises(LandscapeError, match="known for a landscape only"):
+    with pytest.raises(LandscapeError, match="step_indicators takes a Landscape"):
         step_indicators(process, end_state(process))
     assert analyze(process).steps is None
 

@@ -118,9 +118,7 @@ def anneal(
             f"{given.name}: anneal needs a landscape with a schedule of its learning rate, as in "
             'schedule = "cosine:0.1:0.001:20000".'
         )
-    start = given.initial if initial is None else initial
-    if start is not None:
-        start = Initial.of(start, domain=given.domain, name=given.name, variable="w")
+    start = Initial.of_process(given, initial)
     found = Basins(replace(given, schedule=None, initial=None), schedule.last, min_barrier)
     looks = Looks(schedule, len(found.minima))
     first = float(schedule.rates[np.flatnonzero(schedule.rates)[0]])

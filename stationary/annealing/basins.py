@@ -119,9 +119,9 @@ class Basins:
         def leaving(i: int) -> tuple[float, float, float]:
             a, place, b = places[i : i + 3]
             try:
-                left = exit_time(process, batches, a, b, place, cells)
+                left = exit_time(batches, a, b, place, cells)
                 if left.error > ROUGH and left.log_time < longest:
-                    left = exit_time(process, batches, a, b, place, 2 * cells)
+                    left = exit_time(batches, a, b, place, 2 * cells)
             except ConvergenceError:  # more steps than doubles hold
                 return -math.inf, -math.inf, 0.0
             if math.isinf(left.log_time):  # no minibatch leads out

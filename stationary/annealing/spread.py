@@ -16,7 +16,6 @@ from stationary.process.schedules import Schedule
 NODES = 16  # of Gauss and Hermite
 TABLE = 4001  # weights at which G and D are tabulated
 REACH = 12.0  # deviations that it reaches beyond the mean
-MOST_STEPS = 200_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +41,7 @@ def spread_of(
     """
     from scipy.interpolate import CubicSpline
 
-    if len(schedule) > MOST_STEPS:
+    if len(schedule) > 200_000:
         return None
     z, weight = np.polynomial.hermite_e.hermegauss(NODES)
     weight = weight / weight.sum()

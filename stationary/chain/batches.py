@@ -20,8 +20,11 @@ from stationary.process.minibatches import how_many, minibatches
 
 MOST_MAPS = 256
 MOST_SINGLE = 4096  # datapoints drawn one at a time: no more maps than gradients
+ASKED = 0.1, 0.5, 0.9  # parts, of probability or an interval, where it is asked how rough they are
 NODES = 32  # of the Gauss-Hermite rule that stands for a law of too many batches, or for noise
 FEWER = 24  # nodes that tell the error of these
+CELLS = (256, 1024)  # of the chain in every analysis, more where the first do not tell; and
+AFFORDABLE = 256  # maps and datapoints for which they cost about as much as the rest of it
 TWICE = 2  # times what fewer nodes, and a coarser law, change together is the error of these
 
 
@@ -186,6 +189,11 @@ def batches_of(landscape: Landscape, most: int = MOST_MAPS) -> Batches:
         )
     landscape.require_datapoints()
     return _batches(landscape, most, NODES)
+
+
+def is_cheap(landscape: Landscape) -> bool:
+    """Whether the chain takes about as long as an analysis."""
+    return landscape.datapoints + len(batches_of(landscape)) <= AFFORDABLE
 
 
 def _batches(landscape: Landscape, most: int, nodes: int, *, refined: bool = True) -> Batches:

@@ -19,17 +19,16 @@ from stationary.chain.far import Held, covered
 from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.evaluation import evaluate
 from stationary.line.partition import partition
+from stationary.numbers.arithmetic import EPSILON
 from stationary.process.landscape import Landscape
 
 Core = tuple[float, float]  # middle and size of what needs cells finer than its surroundings
 
-EPS = float(np.finfo(float).eps)
 SCAN = 2001  # weights at which rest points are looked for
 ENDS = 1e-7  # of an interval, to which its ends are found where batches stand for others
 CAPTURE = 1e-11  # nearer than this, relative to the interval, an attracting rest point has its own
 CAPTURE_NEUTRAL = 1e-3  # the same where distances shrink ever more slowly
 NEUTRAL = 1e-12  # exponents below this are none
-ROUNDS = 400
 ACROSS = 8  # even cells between neighbouring equilibria, fewer than which do not tell them apart
 
 
@@ -51,14 +50,14 @@ def hull(batches: Batches, low: float, high: float, held: Held) -> tuple[float, 
     """The largest interval in [low, high] that one step fills again: what a class lies in."""
     past: list[tuple[float, float]] = []
     bounds = [[-math.inf, math.inf], [-math.inf, math.inf]]  # between which each end comes to rest
-    for _ in range(ROUNDS):
+    for _ in range(400):
         a, b = covered(batches, low, high)
         if a < held.lower and held.ends[0] == "fold":
             b = max(b, min(2 * held.lower - a, held.upper))
         if b > held.upper and held.ends[1] == "fold":
             a = min(a, max(2 * held.upper - b, held.lower))
         a, b = max(a, held.lower), min(b, held.upper)
-        near = 4 * EPS * max(abs(a), abs(b))
+        near = 4 * EPSILON * max(abs(a), abs(b))
         if not batches.exact:  # a normal law has no ends to be exact about
             near = max(near, ENDS * (high - low))
         settled = all(  # or known between two points, where a step jumps
@@ -72,7 +71,7 @@ def hull(batches: Batches, low: float, high: float, held: Held) -> tuple[float, 
                 side[1] = min(side[1], now)
         past.append((a, b))
         low, high = a, b
-        if settled or high - low <= 32 * EPS * max(abs(a), abs(b)):
+        if settled or high - low <= 32 * EPSILON * max(abs(a), abs(b)):
             break
         if len(past) == 3:  # the ends approach geometrically: go where they lead
             low, high = (_limit(*(p[k] for p in past), *bounds[k]) for k in (0, 1))
@@ -80,7 +79,7 @@ def hull(batches: Batches, low: float, high: float, held: Held) -> tuple[float, 
             if not low < high:
                 low, high = a, b
             past = []
-    size = EPS * (high - low)
+    size = EPSILON * (high - low)
     return (0.0 if abs(low) < size else low), (0.0 if abs(high) < size else high)
 
 
@@ -152,7 +151,7 @@ def rest_points(
         with np.errstate(all="ignore"):
             step = (g * slope).sum(axis=0) / (slope * slope).sum(axis=0)
         new = np.clip(x - np.where(np.isfinite(step), step, 0.0), lower, upper)
-        if (np.abs(new - x) <= 2 * EPS * np.abs(x)).all():
+        if (np.abs(new - x) <= 2 * EPSILON * np.abs(x)).all():
             break
         x = new
     found: list[RestPoint] = []
@@ -166,11 +165,11 @@ def rest_points(
         worst = np.abs(gradient(np.array(tries))).max(axis=0)
         best = int(np.argmin(worst))
         position = tries[best]
-        if worst[best] > 64 * EPS * typical * max(abs(position) / (high - low), 1.0):
+        if worst[best] > 64 * EPSILON * typical * max(abs(position) / (high - low), 1.0):
             continue
         # The typical gradient says little of those nearby, where an interval is wide: each must
         # vanish to its own rounding, which a few doubles beside the point show.
-        unit = EPS * max(abs(position), min(near, 1.0))
+        unit = EPSILON * max(abs(position), min(near, 1.0))
         table = gradient(position + unit * np.arange(-8, 9))
         at = table[:, 8]
         if (np.abs(at) > 64 * np.abs(table - at[:, None]).max(axis=1)).any():
@@ -262,7 +261,7 @@ def graded(
         near = np.abs(edges[:, None] - np.array(forced)[None, :]) < least[None, :]
         edges = np.concatenate([edges[~near.any(axis=1)], forced])
     edges = np.unique(np.concatenate([edges, [low, high]]))
-    keep = np.append(True, np.diff(edges) > 8 * EPS * np.abs(edges[1:]))
+    keep = np.append(True, np.diff(edges) > 8 * EPSILON * np.abs(edges[1:]))
     keep[-1] = True
     return np.asarray(edges[keep])
 

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.numbers.arithmetic import EPSILON
 
-EPS = float(np.finfo(float).eps)
 IN_LOGS = 4e7  # states times the square of the reach that can be gone through in logarithms
 UNDERFLOW = 1e-290  # below this a double loses digits, and then everything
 BLOCK = 16  # states of a block, at least, for products of matrices to be worth it
@@ -215,7 +215,7 @@ def _inverse(inside: Array, leaving: Array) -> tuple[Array, float]:
     i = np.arange(inside.shape[-1])
     matrix = -inside.swapaxes(-1, -2)
     matrix[..., i, i] = 0.0
-    matrix[..., i, i] = (leaving - matrix.sum(axis=-2)) * (1 + 4 * EPS)
+    matrix[..., i, i] = (leaving - matrix.sum(axis=-2)) * (1 + 4 * EPSILON)
     try:
         result = np.linalg.inv(matrix).swapaxes(-1, -2)
     except np.linalg.LinAlgError:  # one of them is singular as doubles see it

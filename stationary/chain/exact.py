@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from stationary.chain.batches import TWICE, Batches, batches_of
+from stationary.chain.batches import ASKED, TWICE, Batches, batches_of
 from stationary.chain.far import Held
 from stationary.chain.ground import LOST, Ground, followed
 from stationary.chain.outcomes import SLOW
 from stationary.chain.search import COARSE, Search
 from stationary.chain.state import ChainState
 from stationary.errors import LandscapeError, Status
+from stationary.functions.given import checked_whole
 from stationary.process.initial import Initial
-from stationary.process.landscape import Landscape
-from stationary.sources.loading import ProcessLike, as_process
+from stationary.sources.loading import ProcessLike, as_landscape
 from stationary.wording import steps_text
 
 FEWEST, MOST = 32, 8000  # cells
 STILL = 1e-11  # of the interval: steps that doubles carry to four digits
-ASKED = 0.1, 0.5, 0.9  # quantiles at which it is asked how rough the law of a batch is
 
 
 def exact_chain(landscape: ProcessLike, initial: Any = None, *, cells: int = 2000) -> ChainState:
@@ -53,26 +51,13 @@ def exact_chain(landscape: ProcessLike, initial: Any = None, *, cells: int = 200
     LandscapeError
         If the landscape is none, or the gradients are not finite where a step leads.
     """
-    process = as_process(landscape, "exact_chain")
-    if not isinstance(process, Landscape):
-        raise LandscapeError(
-            f"exact_chain takes a Landscape, not {process!r:.60}: a drift and a variance alone "
-            "do not say what steps SGD takes. Give the losses or gradients of the datapoints."
-        )
-    landscape = process
-    name = landscape.name
-    if isinstance(cells, bool) or not isinstance(cells, Integral) or not FEWEST <= cells <= MOST:
-        raise LandscapeError(
-            f"{name}: cells = {cells!r:.40} must be a whole number from {FEWEST} to {MOST}."
-        )
-    given = landscape.initial if initial is None else initial
-    start = None
-    if given is not None:
-        start = Initial.of(given, domain=landscape.domain, name=name, variable="w")
+    landscape = as_landscape(landscape, "exact_chain")
+    cells = checked_whole(cells, "cells", landscape.name, FEWEST, MOST)
+    start = Initial.of_process(landscape, initial)
     batches = batches_of(landscape)
     held, lasts = followed(batches, start)
     _check_that_it_moves(batches, held)
-    ground = Ground.of(batches, held, int(cells), start)
+    ground = Ground.of(batches, held, cells, start)
     state = Search(ground).state()
     if state.kind not in ("none", "classes"):
         for other in batches.others:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from scipy.sparse.csgraph import breadth_first_order
 
-from stationary.chain.batches import TWICE, Batches
+from stationary.aliases import Array
+from stationary.chain.batches import ASKED, CELLS, TWICE, Batches
 from stationary.chain.cells import bisected, cores_of, graded, spaced
 from stationary.chain.elimination import IN_LOGS, Elimination, band_of, solved_in_logs
 from stationary.chain.tilt import Lean
@@ -17,12 +18,8 @@ from stationary.chain.transfer import Transfer, closed_classes, transfers
 from stationary.errors import ConvergenceError, LandscapeError
 from stationary.functions.given import Boundary, checked_boundaries, number
 from stationary.numbers.limit import limit
-from stationary.process.landscape import Landscape
 
 MOST_CELLS = 2000
-ROUNDS = 200
-MOST_STEPS = 1e290
-ASKED = np.array([0.1, 0.5, 0.9])  # where batches are asked how rough their law is
 
 
 @dataclass(frozen=True)
@@ -52,14 +49,36 @@ class ExitTime:
         return math.exp(-self.log_time)
 
 
-def exit_time(
-    landscape: Landscape, batches: Batches, lower: Any, upper: Any, start: Any, cells: int
+def refined_exit_time(
+    batches: Batches,
+    lower: float,
+    upper: float,
+    at: float,
+    enough: float,
+    known: Array,
+    least: int = 1,
 ) -> ExitTime:
+    """The same on more cells, where few leave an error above `enough`.
+
+    An infinite side, which is no way out, is cut off where hardly anything comes: at the ends of
+    what is `known` of SGD, if anything is.
+    """
+    first, last = (known[0], known[-1]) if len(known) else (at, at)
+    lower = lower if math.isfinite(lower) else min(float(first), 2 * at - upper)
+    upper = upper if math.isfinite(upper) else max(float(last), 2 * at - lower)
+    for cells in CELLS:
+        time = exit_time(batches, lower, upper, at, max(cells, least))
+        if time.settled(enough):
+            break
+    return time
+
+
+def exit_time(batches: Batches, lower: Any, upper: Any, start: Any, cells: int) -> ExitTime:
     """The mean number of steps until SGD is outside; see `ChainState.mean_exit_time`.
 
     A wall at the end of the domain turns steps back, so that it is no way out.
     """
-    low, high = number(lower), number(upper)
+    landscape, low, high = batches.landscape, number(lower), number(upper)
     if low is None or high is None or not low < high or math.isinf(high - low):
         raise LandscapeError(
             f"{landscape.name}: mean_exit_time({lower!r}, {upper!r}): give the two ends of an "
@@ -94,7 +113,7 @@ def exit_time(
         (chain,) = transfers(other, edges[::4], ends, joints, [Lean(other, places)])
         found = _log_time(other, chain, at, walls)
         off += TWICE * np.abs([found[k] - levels[0][k] for k in (0, 2)])
-    off += TWICE * batches.roughness(low + (high - low) * ASKED)
+    off += TWICE * batches.roughness(low + (high - low) * np.array(ASKED))
     above = float(np.clip(above, 0.0, 1.0))
     return ExitTime(float(time), float(off[0]), above, min(float(off[1]), 1.0), of_cells)
 
@@ -115,7 +134,7 @@ def _log_time(
         return math.inf, 0.0, math.nan  # some of it is never left
     parts = Elimination.of(inner, leaving)
     steps, above = parts.solve(np.stack([np.ones(len(members)), upwards], axis=1)).T
-    in_logs = not (parts.sound and steps.max() < MOST_STEPS)
+    in_logs = not (parts.sound and steps.max() < 1e290)
     if in_logs and len(steps) * band_of(inner) ** 2 > IN_LOGS:
         raise ConvergenceError(
             f"{batches.landscape.name}: the steps to leave ({low:g}, {high:g}) are more than "
@@ -142,7 +161,7 @@ def _log_time(
     # each round lies between the least and the greatest ratio (Collatz and Wielandt).
     x = steps / steps.max()
     least = greatest = 0.0
-    for _ in range(ROUNDS):
+    for _ in range(200):
         new = parts.solve(x[:, None])[:, 0]
         # Where x dies out, nothing leads to the states that are left last.
         lasting = x > 1e-9

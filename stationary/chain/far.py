@@ -27,6 +27,7 @@ from stationary.chain.batches import Batches
 from stationary.errors import LandscapeError
 from stationary.functions.evaluation import evaluate
 from stationary.functions.given import Boundary, checked_boundaries
+from stationary.numbers.arithmetic import EPSILON
 from stationary.process.landscape import Landscape
 
 Array = NDArray[np.float64]
@@ -299,7 +300,7 @@ class _Distant:
         # On both sides in turn: what one gives the other takes back.
         spread = float(sides @ square)
         drift = float(sides @ mean)
-        noise = 64 * np.finfo(float).eps * self.distance
+        noise = 64 * EPSILON * self.distance
         return 0.0 if abs(drift) <= noise or spread == 0 else 2 * self.distance * drift / spread
 
     def _radius(self, factor: Array, power: float) -> float:

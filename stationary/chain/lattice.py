@@ -19,11 +19,12 @@ from stationary.chain.elimination import Elimination
 from stationary.chain.far import Held
 from stationary.chain.multilevel import log_stationary
 from stationary.chain.transfer import closed_classes
+from stationary.numbers.arithmetic import EPSILON
 
 Array = NDArray[np.float64]
 
 MOST = 4000  # points
-SAME = 64 * np.finfo(float).eps  # relative to where they lie: points nearer than this are one
+SAME = 64 * EPSILON  # relative to where they lie: points nearer than this are one
 TRIED = 300  # points that must lead to others that are not known yet at a falling rate
 FORGOTTEN = 1e-14  # probability of what was longer ago than is followed
 COARSE = 1e-3  # more of it than this, and points are not the way

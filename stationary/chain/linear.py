@@ -9,8 +9,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.chain.batches import Batches
 from stationary.chain.far import Far
-
-EPS = float(np.finfo(float).eps)
+from stationary.numbers.arithmetic import EPSILON
 
 
 def linear_moments(
@@ -30,7 +29,7 @@ def linear_moments(
     at = np.argmin(np.abs(w - (low + high) / 2)) if math.isfinite(far.exponent) else 0
     a = (images[:, -1] - images[:, 0]) / (w[-1] - w[0])
     b = images[:, at] - a * w[at]
-    rounding = 64 * EPS * (np.abs(images).max(axis=1) + max(abs(low), abs(high)))
+    rounding = 64 * EPSILON * (np.abs(images).max(axis=1) + max(abs(low), abs(high)))
     if (np.abs(images - (a[:, None] * w + b[:, None])) > rounding[:, None]).any():
         return None
     if math.isinf(far.exponent) and not float(p @ a**2) < 1 - 1e-9:
@@ -38,7 +37,7 @@ def linear_moments(
     size = max(abs(low), abs(high)) if math.isinf(far.exponent) else 1 + float(np.abs(b).max())
     mean = float(p @ b) / float(1 - p @ a)
     d = b + (a - 1) * mean
-    found, errors = [1.0, 0.0], [0.0, 64 * EPS * (size + abs(mean)) / abs(1 - float(p @ a))]
+    found, errors = [1.0, 0.0], [0.0, 64 * EPSILON * (size + abs(mean)) / abs(1 - float(p @ a))]
     for k in range(2, 5):
         if far.exponent <= k:
             found.append(math.inf if k % 2 == 0 else math.nan)
@@ -56,7 +55,7 @@ def linear_moments(
         gap = 1 - float(p @ a**k)
         found.append(float(sum(terms)) / gap)
         whole = abs(found[-1])
-        errors.append((off + 64 * EPS * (float(sum(sizes)) + whole)) / gap)
+        errors.append((off + 64 * EPSILON * (float(sum(sizes)) + whole)) / gap)
     if far.exponent <= 1:
         return np.full(4, math.nan), np.zeros(4)
     return np.array([mean, *found[2:]]), np.array(errors[1:])

@@ -8,16 +8,14 @@ from functools import lru_cache
 
 import numpy as np
 
-from stationary.chain.batches import batches_of
+from stationary.chain.batches import CELLS, batches_of, is_cheap
 from stationary.chain.exact import exact_chain
-from stationary.chain.exit_time import ExitTime, exit_time
+from stationary.chain.exit_time import ExitTime, refined_exit_time
 from stationary.errors import ConvergenceError, StationaryError
 from stationary.process.landscape import Landscape
 from stationary.states.first_passage import FirstPassage
 
-AFFORDABLE = 256  # maps and datapoints
 MOST_STARTS = 9
-CELLS = (256, 1024)  # more where the first do not tell
 TOLD = 0.02  # relative error of a time, that needs no more cells
 
 
@@ -38,7 +36,7 @@ def steps_of(found: FirstPassage) -> tuple[ExitTime, ...] | None:
         at, targets = [float(x) for x in starts], [float(x) for x in found.targets]
         if found.diffusion.is_periodic or set(targets) & set(sgd.domain):
             return None
-        if sgd.datapoints + len(batches_of(sgd)) > AFFORDABLE:
+        if not is_cheap(sgd):
             return None
         times = tuple(_time(sgd, x, targets) for x in at)
         return None if any(math.isinf(t.error) for t in times) else times
@@ -51,15 +49,11 @@ def _time(sgd: Landscape, start: float, targets: list[float]) -> ExitTime:
     high = min((t for t in targets if t >= start), default=sgd.domain[1])
     if start in targets:
         return ExitTime(-math.inf, 0.0)
-    for cells in CELLS:
-        # An infinite side, which is no way out, is cut off where hardly anything comes.
-        known = exact_chain(sgd, start, cells=cells).edges
-        if not len(known) and not math.isfinite(high - low):
+    known = np.empty(0)
+    if math.isinf(high - low):
+        known = exact_chain(sgd, start, cells=CELLS[0]).edges
+        if not len(known):
             raise ConvergenceError("SGD has no end state that says how far out it comes")
-        lower = low if math.isfinite(low) else min(float(known[0]), 2 * start - high)
-        upper = high if math.isfinite(high) else max(float(known[-1]), 2 * start - low)
-        time = exit_time(sgd, batches_of(sgd), lower, upper, start, cells)
-        if time.settled(TOLD):
-            break
+    time = refined_exit_time(batches_of(sgd), low, high, start, TOLD, known)
     both = math.isfinite(low) and low in targets and high in targets
     return time if both else replace(time, upper=math.nan, upper_error=math.nan)

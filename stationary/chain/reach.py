@@ -21,7 +21,6 @@ from stationary.states.basin import Basin
 
 POINTS = 2001  # at which the steps are looked at
 WORK = 4 * 10**6  # gradients that are evaluated for it at most
-ROUNDS = 2000
 SETTLED = 1e-9  # of the points' range, by which the interval still grows per round
 
 
@@ -71,7 +70,7 @@ def closure(
     down, up = (w - landscape.learning_rate * landscape.stepped(u, w) for u in (most, least))
     # A walker in [left, right] can be as low as the least of `down` there, and as high as of `up`.
     left, right = low, high
-    for _ in range(ROUNDS):
+    for _ in range(2000):
         inside = slice(max(int(np.searchsorted(w, left)) - 1, 0), np.searchsorted(w, right) + 1)
         first, last = min(left, float(down[inside].min())), max(right, float(up[inside].max()))
         if not folds and (first < walls[0] or last > walls[1]):

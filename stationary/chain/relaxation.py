@@ -16,7 +16,6 @@ from stationary.numbers.limit import limit
 
 BLOCKS = (75, 150, 300)  # of neighbouring cells, whose chain is small enough for LAPACK
 METASTABLE = 1e-7  # gap below which eigenvalues of doubles are too near to 1, and times are solved
-ROUNDS = 60
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def _slowest(matrix: Any, mass: Array) -> float:
     f = np.sign(np.arange(len(mass)) - peak).astype(float)
     f -= mass @ f
     log_time = 0.0
-    for _ in range(ROUNDS):
+    for _ in range(60):
         both = parts.solve(np.stack([np.maximum(f, 0), np.maximum(-f, 0)], axis=1)[others])
         new = np.zeros(len(mass))
         new[others] = both[:, 0] - both[:, 1]

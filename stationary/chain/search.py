@@ -27,9 +27,10 @@ from stationary.chain.state import ChainState
 from stationary.chain.tilt import Seen
 from stationary.chain.transfer import Transfer, closed_classes
 from stationary.errors import Status
+from stationary.numbers.arithmetic import EPSILON
 from stationary.states.mixture import Atom, Escape
 
-NARROW = 64 * np.finfo(float).eps  # classes narrower than this, relative, are points
+NARROW = 64 * EPSILON  # classes narrower than this, relative, are points
 TRIM = 1e-14  # mass of a tail that is left out
 ROUGH = 1e-4  # of log masses, good enough to lay cells by
 PASSES = 6  # of cells laid by what others hold

@@ -247,7 +247,7 @@ class ChainState(Distribution):
             Where it starts, inside. None: in the quasi-stationary state of the interval, which is
             what is left in it after long; it is then left with `.probability` in each step.
         """
-        return exit_time(self.landscape, self.batches, lower, upper, start, self.cells)
+        return exit_time(self.batches, lower, upper, start, self.cells)
 
     def relaxation(self) -> Relaxation:
         """How fast the chain forgets its start within its closed class: its second eigenvalue."""

@@ -29,7 +29,6 @@ Seen = tuple[Array, Array]  # edges and log masses of cells
 
 STEADY = 0.3  # relative change of the exponent over a step, below which it counts
 WORK = 2**16  # steps looked at in one evaluation
-NEWTON = 60
 
 
 class Lean:
@@ -113,7 +112,7 @@ def exponent(p: Array, step: Array) -> Array:
     u = 2 * np.abs(mean[both]) / size[both]
     beyond = np.zeros(len(u), dtype=bool)
     going = np.arange(len(u))
-    for _ in range(NEWTON):  # up until it is beyond the root
+    for _ in range(60):  # up until it is beyond the root
         f, slope = value(u[going], x[:, going])
         beyond[going] = (f > 0) & (slope > 0)
         going = going[f <= 0]
@@ -121,7 +120,7 @@ def exponent(p: Array, step: Array) -> Array:
             break
         u[going] *= 2
     going = np.flatnonzero(beyond)
-    for _ in range(NEWTON):
+    for _ in range(60):
         f, slope = value(u[going], x[:, going])
         new = u[going] - f / slope
         moved = np.abs(new - u[going]) > 1e-12 * u[going]

@@ -30,14 +30,11 @@ from scipy.sparse.linalg import splu
 
 from stationary.aliases import Array
 from stationary.chain.batches import Batches
+from stationary.chain.deposits import NOISE, between, kept_within, leaning, spread_over
 from stationary.chain.elimination import band_of
 from stationary.chain.multilevel import log_stationary
 
-Pieces = tuple[Array, ...]  # row, share, from a to b, slope, rise of the log density along it
-
 CHUNK = 2**18  # images at a time
-ROUND = 16  # times a step winds around the interval, from which on all but the last is even
-NOISE = 16 * np.finfo(float).eps  # overlaps below this, relative to the positions, are rounding
 STEEPEST = 300.0  # change of log density within one cell
 ROUNDS = 600  # steps in which the moments within cells may settle, where
 NARROW = 150  # a step reaches more cells than this: else they are eliminated
@@ -235,29 +232,6 @@ def _images(batches: Batches, edges: Array, joints: Array) -> tuple[Array, Array
     return left, middle, right
 
 
-def _between(rise: Array, start: Array, stop: Array) -> Array:
-    """What part of exp(rise t) on [0, 1] lies between two t."""
-    if not rise.any():
-        return stop - start
-    sloped = rise != 0
-    k = np.where(sloped, rise, 1.0)
-    # In powers that fall, so that nothing overflows.
-    k, start, stop = np.abs(k), np.where(k > 0, 1 - stop, start), np.where(k > 0, 1 - start, stop)
-    part = np.exp(-k * start) * np.expm1(-k * (stop - start)) / np.expm1(-k)
-    return np.where(sloped, part, stop - start)
-
-
-def _lean(rise: Array) -> tuple[Array, Array]:
-    """Mean and variance of t on [0, 1] under exp(rise t)."""
-    steep = np.abs(rise) > 0.05
-    k = np.where(steep, rise, 1.0)
-    mean = np.where(steep, -1 / np.expm1(-k) - 1 / k, 0.5 + rise / 12 - rise**3 / 720)
-    spread = np.where(
-        steep, 1 / k**2 - 0.25 / np.sinh(k / 2) ** 2, 1 / 12 - rise**2 / 240 + rise**4 / 6048
-    )
-    return mean, spread
-
-
 def _part(
     batches: Batches,
     edges: Array,
@@ -282,10 +256,10 @@ def _part(
         at = 0.5 + np.divide(b - a, 8 * bend, out=np.zeros_like(a), where=folds)
         top = a * (1 - at) + b * at + 4 * bend * at * (1 - at)
         at = np.where(folds, at, 1.0)
-        first = _between(k, np.zeros_like(at), at)
+        first = between(k, np.zeros_like(at), at)
         pieces = [(row, share * first, a, np.where(folds, top, b), width * at, k * at)]
         f, t = folds, at[folds]
-        second = _between(k[f], t, np.ones_like(t))
+        second = between(k[f], t, np.ones_like(t))
         rest = (1 - t) * width[f], (1 - t) * k[f]
         pieces.append((row[f], share[f] * second, top[f], b[f], *rest))
         row, share, a, b, width, k = (
@@ -293,8 +267,8 @@ def _part(
         )
     row, share, a, b, width, k = (np.ravel(x) for x in (row, share, a, b, width, k))
     slope = (b - a) / width
-    kept, out, turned = _kept((row, share, a, b, slope, k), edges, ends)
-    deposits = _spread(edges, *kept, moments=moments)
+    kept, out, turned = kept_within((row, share, a, b, slope, k), edges, ends)
+    deposits = spread_over(edges, *kept, moments=moments)
     if len(out[0]):
         deposits = tuple(
             np.concatenate([x, y]) for x, y in zip(deposits, out[: len(deposits)], strict=True)
@@ -310,7 +284,7 @@ def _part(
         # o is taken as if it came from the centre of its cell; the last weight is o^2 with the
         # variance of the deposit, less s^2 that of its origin.
         outside = columns[order] >= n
-        lean, spread = _lean(rise[cells])
+        lean, spread = leaning(rise[cells])
         local_width = all_widths[cells]
         here = rows - cells.start
         s = np.where(outside, 0.0, s)
@@ -322,134 +296,3 @@ def _part(
     counts = np.bincount(key[begins] // (n + 2), minlength=m)
     folded = np.bincount(row - cells.start, turned, minlength=m)
     return counts, key[begins] % (n + 2), links, np.clip(folded, 0.0, 1.0)
-
-
-def _kept(
-    pieces: Pieces, edges: Array, ends: tuple[str, str]
-) -> tuple[Pieces, tuple[Array, ...], Array]:
-    """Pieces with all that lay beyond the ends turned back or carried around; what has left, by
-    rows, columns and mass; and how much of each piece was turned back."""
-    lower, upper, n = edges[0], edges[-1], len(edges) - 1
-    noise = NOISE * max(abs(lower), abs(upper))
-    out = [(np.empty(0, int), np.empty(0, int), np.empty(0))]
-    sides = [(k, end, -1.0 if k == 0 else 1.0) for k, end in enumerate((lower, upper))]
-    row, share, a, b, slope, k = pieces
-    turned = np.zeros(len(row))
-    for side, end, sign in sides:
-        if ends[side] == "fold":
-            far = np.maximum(sign * (a - end), sign * (b - end)) > noise
-            turned[far] += share[far] * _between(k[far], *_beyond(a[far], b[far], end, sign))
-    if ends[0] == ends[1] and ends[0] in ("fold", "periodic"):
-        pieces = _wound(pieces, lower, upper, (2 if ends[0] == "fold" else 1) * (upper - lower))
-    for _ in range(4 * ROUND):
-        row, share, a, b, slope, k = pieces
-        moved = False
-        for side, end, sign in sides:
-            beyond = np.maximum(sign * (a - end), sign * (b - end)) > noise
-            if not beyond.any():
-                continue
-            moved = True
-            r, p, x, y, s, q = (v[beyond] for v in (row, share, a, b, slope, k))
-            start, stop = _beyond(x, y, end, sign)
-            over, leaning = p * _between(q, start, stop), q * (stop - start)
-            outward, inward = (np.minimum, np.maximum) if sign < 0 else (np.maximum, np.minimum)
-            # What stays within, and what lay beyond.
-            i = stop - start < 1
-            from_, to = np.where(start == 0, stop, 0.0)[i], np.where(start == 0, 1.0, start)[i]
-            within = p[i] * _between(q[i], from_, to)
-            new = [
-                (r[i], within, inward(x[i], end), inward(y[i], end), s[i], q[i] * (to - from_)),
-            ]
-            x, y = outward(x, end), outward(y, end)
-            if ends[side] == "leave":
-                out.append((r, np.full(len(r), n + side), over))
-            elif ends[side] == "fold":
-                new.append((r, over, 2 * end - x, 2 * end - y, -s, leaning))
-            elif ends[side] == "periodic":
-                step = -sign * (upper - lower)
-                new.append((r, over, x + step, y + step, s, leaning))
-            keep = tuple(v[~beyond] for v in (row, share, a, b, slope, k))
-            row, share, a, b, slope, k = (np.concatenate(v) for v in zip(keep, *new, strict=True))
-        pieces = row, share, a, b, slope, k
-        if not moved:
-            break
-    a, b = np.clip(a, lower, upper), np.clip(b, lower, upper)
-    rows, columns, mass = (np.concatenate(v) for v in zip(*out, strict=True))
-    zeros = np.zeros(len(mass))
-    return (row, share, a, b, slope, k), (rows, columns, mass, zeros, zeros, zeros), turned
-
-
-def _beyond(a: Array, b: Array, end: Any, sign: float) -> tuple[Array, Array]:
-    """From where to where, of 0 to 1, what runs evenly from a to b is beyond an end."""
-    cut = np.divide(end - a, b - a, out=np.zeros_like(a), where=b != a).clip(0.0, 1.0)
-    rising = sign * (b - a) > 0
-    wholly = np.minimum(sign * (a - end), sign * (b - end)) >= 0
-    return np.where(wholly | ~rising, 0.0, cut), np.where(wholly | rising, 1.0, cut)
-
-
-def _wound(pieces: Pieces, lower: Any, upper: Any, period: Any) -> Pieces:
-    """Pieces moved by whole periods to where their lower ends are within the first; of those that
-    wind around it often, all but the last turn is even."""
-    row, share, a, b, slope, k = pieces
-    low, high = np.minimum(a, b), np.maximum(a, b)
-    shift = np.where((low < lower) | (high > upper), np.floor((low - lower) / period) * period, 0)
-    a, b = a - shift, b - shift
-    times = np.floor((high - low) / period)
-    wide = times >= ROUND
-    if not wide.any():
-        return row, share, a, b, slope, k
-    r, p, q = row[wide], share[wide], k[wide]
-    whole = times[wide] * period / (high - low)[wide]
-    even, zeros = p * _between(q, np.zeros_like(q), whole), np.zeros(len(r))
-    share, k = share.copy(), k.copy()
-    a = np.where(wide, a + np.sign(b - a) * times * period, a)
-    share[wide], k[wide] = p - even, q * (1 - whole)
-    shift = np.where(wide, np.floor((np.minimum(a, b) - lower) / period) * period, 0)
-    rest = row, share, a - shift, b - shift, slope, k
-    full = r, even, zeros + lower, zeros + upper, zeros, zeros
-    return tuple(np.concatenate(v) for v in zip(rest, full, strict=True))
-
-
-def _spread(
-    edges: Array,
-    row: Array,
-    share: Array,
-    a: Array,
-    b: Array,
-    slope: Array,
-    k: Array,
-    *,
-    moments: bool,
-) -> tuple[Array, ...]:
-    """Each piece laid over the cells that it overlaps."""
-    n = len(edges) - 1
-    low, high = np.minimum(a, b), np.maximum(a, b)
-    k = np.where(b < a, -k, k)
-    noise = NOISE * np.maximum(np.abs(low), np.abs(high))
-    # An overlap of a few roundings is none: it would link classes that do not meet.
-    narrow = high - low <= 2 * noise
-    middle = (low + high) / 2
-    first = np.searchsorted(edges, np.where(narrow, middle, low + noise), side="right") - 1
-    last = np.searchsorted(edges, np.where(narrow, middle, high - noise), side="left") - 1
-    first = np.clip(first, 0, n - 1)
-    last = np.clip(np.maximum(last, first), 0, n - 1)
-    last = np.where(narrow, first, last)
-    count = last - first + 1
-    piece = np.repeat(np.arange(len(row)), count)
-    column = np.arange(len(piece)) - np.repeat(np.cumsum(count) - count, count) + first[piece]
-    alone = (count == 1)[piece]
-    left = np.where(alone, low[piece], np.maximum(low[piece], edges[column]))
-    right = np.where(alone, high[piece], np.minimum(high[piece], edges[column + 1]))
-    length = np.maximum(right - left, 0.0)
-    whole = (high - low)[piece]
-    divisor = np.where(whole > 0, whole, 1.0)
-    start, run = (left - low[piece]) / divisor, length / divisor
-    part = _between(k[piece], start, start + run)
-    total = np.add.reduceat(part, np.cumsum(count) - count) if len(count) else part
-    part = np.where(alone, 1.0, part / np.where(total > 0, total, 1.0)[piece])
-    mass = share[piece] * part
-    if not moments:
-        return row[piece], column, mass
-    mean, spread = _lean(k[piece] * run)
-    offset = left + length * mean - (edges[column] + edges[column + 1]) / 2
-    return row[piece], column, mass, slope[piece], offset, length**2 * spread

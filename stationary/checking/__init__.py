@@ -1,5 +1,4 @@
 """The end state of the diffusion, held against SGD.
 
-`comparison` (distances between distributions), `basins` (what each holds by each answer),
-`verdict` (what follows), `report`, `figure`, `check`.
+`comparison` (distances between distributions), `verdict` (what follows), `check`.
 """

@@ -12,8 +12,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from stationary.analysis import Analysis, analyze
 from stationary.chain.exact import exact_chain
 from stationary.chain.state import ChainState
@@ -21,6 +19,7 @@ from stationary.chain.steps import step_indicators
 from stationary.checking.comparison import Distances, Variation, compared
 from stationary.checking.verdict import Check
 from stationary.errors import ConvergenceError, LandscapeError, StationaryError
+from stationary.functions.given import checked_whole
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.process.forms import Convention
 from stationary.process.landscape import Landscape
@@ -87,13 +86,10 @@ def check(
         If the source is no landscape: a drift and a variance do not say what steps SGD takes; or
         if the walkers would take days.
     """
-    for name, value, least in (("walkers", walkers, 2), ("steps", steps, 1)):
-        if value is not None and (
-            isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least
-        ):
-            raise LandscapeError(
-                f"check: {name} = {value!r:.40} must be a whole number, at least {least}."
-            )
+    if walkers is not None:
+        walkers = checked_whole(walkers, "walkers", "check", 2)
+    if steps is not None:
+        steps = checked_whole(steps, "steps", "check")
     given = {"initial": initial} if initial is not None else {}
     analysis: Any = analyze(source, **changes, **given)
     momentum = isinstance(analysis.process, Landscape) and analysis.process.momentum

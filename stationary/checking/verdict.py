@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from stationary.analysis import Analysis
+from stationary.chain.indicators import StepIndicators
 from stationary.chain.state import ChainState
-from stationary.chain.steps import StepIndicators
 from stationary.checking.comparison import Distances, Variation
 from stationary.result import Result
-from stationary.sgd.basins import COMPARED, HELD, LEAST, NEVER, SETTLED, SgdBasin
+from stationary.sgd.basins import COMPARED, HELD, LEAST, SETTLED, SgdBasin
 from stationary.simulation.result import Simulation
 from stationary.wording import LN10, power_text, probability_text, time_text
 
@@ -177,14 +177,14 @@ class Check(Result):
                 "which the diffusion forgets"
             )
         for b in self.basins:
-            if b.diffusion is None or b.chain is None:
+            if b.diffusion is None or b.chain is None or not b.parted:
                 continue
-            if _parted(b.diffusion[0], b.chain[0]):
+            if b.diffusion[0] > b.chain[0]:
                 found.append(
                     f"the minimum at w = {b.position:.4g} holds {b.diffusion[0]:.3g} by the "
                     f"diffusion, but SGD {_left(b)}"
                 )
-            if _parted(b.chain[0], b.diffusion[0]):
+            else:
                 place = "stops at" if b.at_end else f"holds {b.chain[0]:.3g} around"
                 found.append(f"SGD {place} w = {b.position:.4g}, where the diffusion holds nothing")
         return tuple(found)
@@ -199,8 +199,8 @@ class Check(Result):
             mine, theirs = b.log_diffusion, -math.inf if b.log_chain is None else b.log_chain
             if not max(mine, theirs) > LEAST or min(mine, theirs) > math.log(HELD):
                 continue
-            if _parted(b.diffusion[0], b.chain[0]) or _parted(b.chain[0], b.diffusion[0]):
-                continue  # said already
+            if b.parted:  # said already
+                continue
             most = b.chain[0] + b.chain[1]
             if math.isinf(theirs):
                 words = "nothing by the chain, which leaves it for good"
@@ -287,11 +287,6 @@ class Check(Result):
 
     def __repr__(self) -> str:
         return f"<Check of {self.analysis.diffusion.name!r}: {self.outcome}>"
-
-
-def _parted(one: float, other: float) -> bool:
-    """Whether the one answer holds what the other does not hold at all."""
-    return one > HELD and other < NEVER
 
 
 def _left(b: SgdBasin) -> str:

@@ -48,9 +48,7 @@ BASE = 64  # cells of the coarsest grid, if nothing was said
 DEEPEST = 9  # levels of refinement, if nothing was said
 STEEPEST = 8.0  # by which errors fall from level to level: with more to go it is no use,
 MOST_NEEDED = 1e5  # if it would take more cells than this for noise to smooth what the drift does
-TOLERANCE = 1e-4
 ENOUGH = 4096  # cells that show the relaxation time to 1e-4 or so: more only cost
-NEGLIGIBLE = 1e-15
 HANDED = 1e-6  # of probabilities, by the table in which pulses are handed to a grid
 
 
@@ -60,7 +58,7 @@ def evolve(
     times: ArrayLike = (),
     *,
     cells: int | None = None,
-    tolerance: float = TOLERANCE,
+    tolerance: float = 1e-4,
 ) -> Evolution:
     """Follow the probability of a process from its start through the given times.
 
@@ -95,18 +93,17 @@ def evolve(
             f"{process.name}: evolve follows one learning rate. `anneal` follows the schedule "
             f"{process.schedule}; or give learning_rate, which takes its place."
         )
-    diffusion = process.diffusion() if isinstance(process, Landscape) else process
+    diffusion = process.diffusion()
     name = diffusion.name
     at = checked_times(times, name)
     tolerance = checked_tolerance(tolerance, name)
     cells = checked_cells(cells, len(at), name)
-    given = diffusion.initial if initial is None else initial
-    if given is None:
+    start = Initial.of_process(diffusion, initial)
+    if start is None:
         raise LandscapeError(
             f"{name}: an evolution needs a start. Give initial: a point, as in initial = 0.3 (or "
             f"--initial 0.3), or a distribution of {diffusion.variable}, as in normal:0.5,0.175."
         )
-    start = Initial.of(given, domain=diffusion.domain, name=name, variable=diffusion.variable)
     state = end_state(process, start)
     asked = _Asked(process, state, start, at, tolerance)
     later = at[at > 0]
@@ -155,7 +152,7 @@ def _on_grids(asked: _Asked, grid: Grid, cells: int | None) -> Evolution:
     edges, places = found.cells.edges, found.cells.places
     leak = np.add(*leaks(runs[-1], state.diffusion)) + near_the_unreached(runs[-1], state)
     leak = np.maximum.accumulate(leak)  # what has been lost does not come back right
-    extra = found.time_error + leak + NEGLIGIBLE
+    extra = found.time_error + leak + 1e-15
     ends = np.isin(places, edges[[0, -1]])
     atoms = tuple(
         EvolutionAtom(float(x), found.atoms[:, k], found.atom_errors[:, k] + extra)

@@ -19,7 +19,6 @@ ORDERS = (12, 15)  # of Hermite functions: three more are one more power of widt
 DEGREE = 6  # of Taylor polynomials, to that power
 STAGES = 6  # of Radau's method IIA, of order 11
 IN_TIME = 1e-12  # of m and v, relative, in each step
-MOST_STEPS = 1500
 SETTLED = 1e-13
 PROBES = np.array([-6.0, -4.0, -2.0, 2.0, 4.0, 6.0])  # where Taylor polynomials are held to f and a
 FLOOR = 1e-15  # of x: a point is as wide as its rounding
@@ -140,7 +139,7 @@ def followed(
             rates, 0.0, y, until, rtol=IN_TIME, atol=atol, first_step=min(1e-4 * first, until)
         )
         settled = False
-        while solver.status == "running" and len(steps) < MOST_STEPS:
+        while solver.status == "running" and len(steps) < 1500:
             solver.max_step = max(float(solver.t), 1e-4 * first)  # v no more than doubles or so
             if solver.step() is not None or not np.isfinite(solver.y).all():
                 break

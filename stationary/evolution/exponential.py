@@ -29,7 +29,6 @@ TRUST = 30.0  # by which two halves are better than one step; in theory up to 2^
 KEPT = 6  # lengths of steps for which the equations are kept factorised
 WIDE = 4  # times the states that a solution reaches there are no more than: all are solved for
 ROUNDING = 4e-15  # of 1 + step * rate, that a step may be wrong by
-TINY = 1e-300
 NOTHING = 1e-40  # a probability that need not be followed
 FALLEN = 92.0  # -log of what may be left of a solution where it is cut off
 SHORTEST = 1e-13  # of an interval: a step no shorter is taken as it is
@@ -188,7 +187,7 @@ class Propagator:
                 p /= p.sum()
                 error += off
                 sums = weights @ p
-                relative += weights @ apart / np.maximum(sums, TINY)
+                relative += weights @ apart / np.maximum(sums, 1e-300)
                 largest = np.maximum(largest, sums)
                 left -= 1
                 wanted = 0.9 * change * step

@@ -22,7 +22,6 @@ SAMPLES = 400  # per place, to invert the coordinate, or
 DENSE = 12  # per e-fold of distance, if that is more
 FEW = 256.0  # cells that are needed, fewer than which there are anyway
 MANY = 8192.0  # more than which are not to be had
-BISECTIONS = 60
 SPACINGS = 64  # of doubles, that a cell is wide at least
 
 
@@ -115,7 +114,7 @@ def _needed(x: Array, density: Array) -> tuple[Array, float]:
     if whole > MANY:
         high = 2 * MANY / float(np.diff(x).max())
         low = MANY / float(x[-1] - x[0])
-        for _ in range(BISECTIONS):
+        for _ in range(60):
             middle = (low + high) / 2
             low, high = (middle, high) if total(middle)[-1] < MANY else (low, middle)
     found = total(high)

@@ -33,7 +33,6 @@ CHANCE = 25.0  # the ratio of a difference to an error that is not by chance
 LEAST = 0.02  # of what the combination changes, that is doubted
 VAGUE = 0.1  # an error of a probability, beyond which the order of the errors is not known
 COARSE = 1e-2  # the same, beyond which that of the moments is not
-TINY = 1e-300
 NOISE = 1e-13  # relative to what is compared: a difference below it has no order
 
 
@@ -114,7 +113,7 @@ def refined(runs: Sequence[Run], blurred: Intervals) -> Refined:
 
 def limit_of(values: Sequence[Array], scale: Array | float) -> Limit:
     """The limit of five sequences (times,), and its error, no less than rounding at `scale`."""
-    size = np.maximum(scale, TINY)
+    size = np.maximum(scale, 1e-300)
     first, second, third = (_mixed(values[k : k + 3]) for k in range(3))
     lower, upper, change = (
         np.abs(d) / size for d in (second - first, third - second, third - values[-1])

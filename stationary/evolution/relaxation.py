@@ -21,7 +21,6 @@ from stationary.aliases import Array
 from stationary.evolution.generator import MOST, Chain
 from stationary.numbers.elementary import logcumsumexp, logsumexp
 
-ROUNDS = 2000
 SETTLED = 1e-12  # well above the rounding of sums over many states
 MODES = 6  # of a ring that are looked at
 
@@ -115,7 +114,7 @@ def _iterated(v: Array, below: Array, above: Array, known: float) -> tuple[Array
     y = v + below + above
     y -= y.max()
     value, step, error = math.inf, math.inf, math.inf
-    for _ in range(ROUNDS):
+    for _ in range(2000):
         left = logcumsumexp(y + below)
         right = np.append(logcumsumexp((y + above)[::-1])[::-1][1:], -math.inf)
         new = v + np.logaddexp(above + left, below + right)

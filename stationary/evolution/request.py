@@ -9,7 +9,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
-from stationary.functions.given import number
+from stationary.functions.given import checked_whole, number
 
 MOST_CELLS = 2**15
 MOST_TIMES = 100_000
@@ -68,12 +68,4 @@ def checked_cells(given: Any, times: int, name: str) -> int | None:
     if given is None:
         return None
     most = min(MOST_CELLS, MOST_NUMBERS // (FINER * times))
-    if (
-        isinstance(given, bool)
-        or not isinstance(given, (int, np.integer))
-        or not 8 <= given <= most
-    ):
-        raise LandscapeError(
-            f"{name}: cells = {given!r:.80} must be a whole number from 8 to {most}, such as 1000."
-        )
-    return int(given)
+    return checked_whole(given, "cells", name, 8, most, ", such as 1000")

@@ -27,16 +27,12 @@ from stationary.states.distribution import EndState
 LEAK = 1e-10  # at a cut, for which it is moved
 FAINT = 1e-15  # the same, for the sake of moments
 MOMENT = 1e-6  # of the variance, that may lie beyond a cut
-WIDENINGS = 60
 PATIENCE = 4  # widenings that did not help: coarse cells let a little through everywhere
 EAGER = 4  # widenings of twice the width, before they grow
 WIDEST = 16.0  # times the width
-LARGEST = 1e90
-CLOSER = 1e-8
 FAINTEST = 1e-280  # a variance that doubles carry
 CLOSEST = 1e-280  # of the window
 TAIL = 0.97  # of the share of a moment in one ring to that in the next, beyond which it diverges
-IN_TIME = 1e-6
 TRIED = (2, 4)  # levels of the grid that windows are tried with: coarse cells spread the drift
 CLEAR = 1e-2  # at a cut, which no finer grid would deny
 TRIM = 1e-12  # of all probability, or of the variance, that lies where no cells need be
@@ -61,11 +57,11 @@ def windowed(state: EndState, start: Initial, times: Array, cells: int) -> Grid:
     frame = _Frame(low, high, tuple((x, depth) for x in places if low <= x <= high))
     best: tuple[_Frame, Run] | None = None
     least, idle, factor = math.inf, 0, 2.0
-    for round_ in range(WIDENINGS):
+    for round_ in range(60):
         grid = grid_in(state, start, times, (frame.low, frame.high), frame.depths, cells)
         try:
             for level in TRIED:
-                run = run_on(state, start, grid.edges(level), times, IN_TIME)
+                run = run_on(state, start, grid.edges(level), times, 1e-6)
                 at_low, at_high = (float(x.max()) for x in leaks(run, diffusion))
                 near = [float(_at(run, x).max()) for x, _ in frame.depths]
                 leak = max([at_low, at_high, *near])
@@ -87,7 +83,7 @@ def windowed(state: EndState, start: Initial, times: Array, cells: int) -> Grid:
         reach = (factor - 1) * (frame.high - frame.low) / 2
         low = max(frame.low - reach, lower) if at_low > limit else frame.low
         high = min(frame.high + reach, upper) if at_high > limit else frame.high
-        if max(abs(low), abs(high)) > LARGEST:
+        if max(abs(low), abs(high)) > 1e90:
             break
         depths = tuple(
             (x, _closer(diffusion, x, d, high - low) if at > LEAK / 2 else d)
@@ -117,7 +113,7 @@ def _trimmed(frame: _Frame, run: Run, kept: tuple[float, float]) -> _Frame:
 
 def _closer(diffusion: Diffusion, x: float, depth: float, span: float) -> float:
     """A smaller distance from a place, if doubles carry the process that close to it."""
-    closer = max(depth * CLOSER, CLOSEST * span, 64 * float(np.spacing(abs(x))) if x else 0.0)
+    closer = max(depth * 1e-8, CLOSEST * span, 64 * float(np.spacing(abs(x))) if x else 0.0)
     lower, upper = diffusion.domain
     at = np.array([y for y in (x - closer, x + closer) if lower < y < upper])
     with np.errstate(all="ignore"):

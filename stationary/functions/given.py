@@ -153,6 +153,25 @@ def number(given: Any) -> float | None:
         return None
 
 
+def whole(given: Any, least: float = 1, most: float = math.inf) -> int | None:
+    """`given` as an int if it is a whole number from `least` to `most`, else None."""
+    value = number(given)
+    return int(given) if value is not None and least <= value <= most and not value % 1 else None
+
+
+def checked_whole(
+    given: Any, name: str, where: str, least: int = 1, most: float = math.inf, hint: str = ""
+) -> int:
+    """The same, or an error that says so."""
+    if (value := whole(given, least, most)) is None:
+        top = f"{most:.0e}" if most > 10**9 else most
+        wanted = f", at least {least}" if most == math.inf else f" from {least} to {top}"
+        raise LandscapeError(
+            f"{where}: {name} = {given!r:.40} must be a whole number{wanted}{hint}."
+        )
+    return value
+
+
 def typed(text: str) -> float | None:
     """A number as it is typed, or None."""
     try:

@@ -19,6 +19,7 @@ import numpy as np
 
 from stationary.errors import LandscapeError
 
+EPSILON = float(np.finfo(float).eps)  # of doubles
 GUARD_DIGITS = 10
 SPARE_BITS = 8  # an elementary function of an exact argument loses two or three
 LARGEST_EXPONENT_BITS = 1024  # |x| beyond 2^1024: exp(x) would need numbers that fill the memory
@@ -142,8 +143,8 @@ _NUMPY_NAMES = (
 DOUBLE = Arithmetic(
     name="double",
     digits=15,
-    grain=float(np.finfo(float).eps),
-    epsilon=float(np.finfo(float).eps),
+    grain=EPSILON,
+    epsilon=EPSILON,
     pi=np.pi,
     zero=np.float64(0),
     one=np.float64(1),

@@ -172,6 +172,10 @@ class Diffusion(Data, metaclass=BySpace):
         put("settled", True)
         self.check(probe_points(lower, upper), *known)
 
+    def diffusion(self) -> Diffusion:
+        """Itself, as the `diffusion` of a `Landscape` is its process for small steps."""
+        return self
+
     def coefficients(self, x: Array, arithmetic: Arithmetic = DOUBLE) -> tuple[Array, Array]:
         """f and a at the points x (one-dimensional), unchecked: they may be inf or nan."""
         if self.pair is not None:

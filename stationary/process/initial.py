@@ -117,6 +117,15 @@ class Initial(Distribution):
             return _cut(source, domain, variable)
         return _checked(source, domain, variable)
 
+    @classmethod
+    def of_process(cls, process: Any, given: Any = None) -> Initial | None:
+        """The start that is given, else the process's own; None where there is neither."""
+        given = process.initial if given is None else given
+        if given is None:
+            return None
+        where = process.name
+        return cls.of(given, domain=process.domain, name=where, variable=process.variable)
+
     def expectation(self, function: Function, cuts: Sequence[float] | Array) -> tuple[Array, float]:
         """E[function(X)] over the start X, and its absolute error.
 

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.numbers.arithmetic import EPSILON
 
 Function = Callable[[Array], Array]
 
@@ -27,8 +28,6 @@ TOLERANCE = 1e-13  # of a mean, where the function allows it
 FINEST = 1e-15  # the innermost panel at a cut, as a share of all probability
 GRADING = 8.0  # how much narrower each panel is than its neighbour, on the way to a cut
 MORE_PANELS = 6000  # that halving may add
-ROUNDING = 4e-15
-EPSILON = float(np.finfo(float).eps)
 
 
 class Law(Protocol):
@@ -236,7 +235,7 @@ class Truncated:
             values[:, ~new] = kept[:, ~split]
             values[:, new] = self._values(function, panels[new])
         mean = (values @ _legendre().weights * _widths(panels)).sum(axis=1) / self.total
-        return mean, error + ROUNDING
+        return mean, error + 4e-15
 
     def _panels(self, cuts: Array) -> Array:
         """Panels from cut to cut, fine where they touch one; an atom at a cut has its own."""

@@ -7,10 +7,9 @@ set of B datapoints.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import combinations
+from itertools import combinations, combinations_with_replacement
 
 import numpy as np
 
@@ -51,22 +50,11 @@ def minibatches(n: int, b: int, replacement: bool) -> Minibatches:
     """All of them: see first `how_many` there are."""
     if b == 1:
         return Minibatches(np.eye(n, dtype=int), (Fraction(1, n),) * n)
+    draw = combinations_with_replacement if replacement else combinations
+    chosen = np.array(list(draw(range(n), b)))
+    counts = (chosen[:, :, None] == np.arange(n)).sum(axis=1)
     if not replacement:
-        chosen = np.array(list(combinations(range(n), b)))
-        counts = np.zeros((len(chosen), n), dtype=int)
-        np.put_along_axis(counts, chosen, 1, axis=1)
-        return Minibatches(counts, (Fraction(1, len(chosen)),) * len(chosen))
-    counts = np.array(list(_compositions(b, n)))
+        return Minibatches(counts, (Fraction(1, len(counts)),) * len(counts))
     factorial = [math.factorial(k) for k in range(b + 1)]
     ways = (factorial[b] // math.prod(factorial[k] for k in row) for row in counts.tolist())
     return Minibatches(counts, tuple(Fraction(w, n**b) for w in ways))
-
-
-def _compositions(total: int, parts: int) -> Iterator[tuple[int, ...]]:
-    """All ways to write `total` as an ordered sum of so many whole numbers, 0 included."""
-    if parts == 1:
-        yield (total,)
-        return
-    for first in range(total, -1, -1):
-        for rest in _compositions(total - first, parts - 1):
-            yield (first, *rest)

@@ -17,7 +17,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, NotDifferentiableError
-from stationary.functions.given import interval, named, number
+from stationary.functions.given import checked_whole, interval, named, number
 from stationary.functions.jets import Jet, Jets, differenced, jet
 from stationary.functions.parameters import handed_over
 from stationary.functions.written import probe_points
@@ -312,13 +312,7 @@ def dimensions_of(arguments: tuple[Any, ...], given: Mapping[str, Any], place: i
     """How many weights a process is meant to have: by `weights`, else by its domain."""
     weights = given.get("weights")
     if weights is not None:
-        count = number(weights)
-        if count is None or count != int(count) or not 1 <= count <= 100:
-            raise LandscapeError(
-                f"{given.get('name', 'unnamed')}: weights = {weights!r:.40} must be a whole number "
-                "of weights, such as 2."
-            )
-        return int(count)
+        return checked_whole(weights, "weights", given.get("name", "unnamed"), 1, 100, ", as 2")
     domain = given.get("domain")
     if domain is None and place is not None and len(arguments) > place:
         domain = arguments[place]

@@ -155,12 +155,6 @@ class PlaneLandscape(Settings):
                 f"{hint}."
             )
 
-    @property
-    def noise_factor(self) -> float:
-        """D / S: what drawing the batch makes of the covariance of the gradients."""
-        n, b = self.datapoints, self.batch_size
-        return 1 / b if self.replacement else (n - b) / (b * (n - 1))
-
     def moments(self, w: Array, order: int = 0) -> Fields:
         """G and S at weights of shape (n, M), with derivatives, as fields f and a."""
         n, m = w.shape

@@ -23,7 +23,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, UserFunctionError
 from stationary.functions.evaluation import explained
-from stationary.functions.given import ALIKE, number, typed
+from stationary.functions.given import ALIKE, typed, whole
 
 Shape = Callable[..., Array]
 
@@ -167,11 +167,10 @@ def _wrong(given: Any, why: str, where: str) -> LandscapeError:
 
 
 def _whole(given: Any, what: str, where: str) -> int:
-    value = number(given)
-    if value is None or not 1 <= value <= MOST_STEPS or value != round(value):
+    if (value := whole(given, 1, MOST_STEPS)) is None:
         why = f"{what}, {given!r:.40}, must be a whole number from 1 to {MOST_STEPS:,}"
         raise LandscapeError(f"{where}: schedule: {why}.")
-    return int(value)
+    return value
 
 
 def _piece(text: str, where: str) -> Array:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import sys
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from numbers import Integral
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from stationary.errors import LandscapeError
-from stationary.functions.given import number
+from stationary.functions.given import checked_whole, number
 from stationary.process.minibatches import how_many
 from stationary.process.optimiser import StepRule, checked_number
 from stationary.process.schedules import Schedule
@@ -37,6 +38,11 @@ class Settings(Data):
     name: str = "unnamed"
     parameters: Mapping[str, float] = field(default_factory=dict)  # `Parameters` once it is made
 
+    @cached_property
+    @abstractmethod
+    def datapoints(self) -> int:
+        """N, the number of datapoints."""
+
     @property
     def rule(self) -> StepRule:
         """What a step makes of the gradient of a minibatch."""
@@ -53,6 +59,23 @@ class Settings(Data):
         """The learning rate of the SGD that this is for small steps: T / (1 - momentum)."""
         assert self.learning_rate is not None
         return self.learning_rate / (1 - self.momentum)
+
+    @property
+    def noise_ratio(self) -> tuple[int, int]:
+        """D over the variance S of the gradients: what drawing the batch makes of it.
+
+        1 / 1 where S is that of minibatches, clipped or by their sign.
+        """
+        n, b = self.datapoints, self.batch_size
+        if not self.rule.linear:
+            return 1, 1
+        return (1, b) if self.replacement else (n - b, b * max(n - 1, 1))
+
+    @property
+    def noise_factor(self) -> float:
+        """The same as a float."""
+        numerator, denominator = self.noise_ratio
+        return numerator / denominator
 
     def keep(self, **settings: Any) -> None:
         """Set fields while the object is being made."""
@@ -121,13 +144,8 @@ class Settings(Data):
 
     def check_batch(self, n: int) -> None:
         """A batch that can be drawn from n datapoints, and leaves noise."""
-        b = self.batch_size
-        if isinstance(b, bool) or not isinstance(b, Integral) or not 1 <= b <= 10**9:
-            raise LandscapeError(
-                f"{self.name}: batch_size = {b!r:.40} must be a whole number of datapoints, from 1 "
-                "to a billion."
-            )
-        self.keep(batch_size=int(b))
+        b = checked_whole(self.batch_size, "batch_size", self.name, 1, 10**9)
+        self.keep(batch_size=b)
         if not isinstance(self.replacement, (bool, np.bool_)):
             raise LandscapeError(
                 f"{self.name}: replacement = {self.replacement!r} must be True or False."
@@ -143,7 +161,7 @@ class Settings(Data):
                 "SGD is plain gradient descent and ends in the minimum that it starts above. "
                 "Lower batch_size or set replacement = True."
             )
-        count = how_many(n, int(b), bool(self.replacement))
+        count = how_many(n, b, bool(self.replacement))
         if not self.rule.linear and b > 1 and count > MOST_BATCHES:
             what = "the sign" if self.rule.sign else "clipping"
             raise LandscapeError(

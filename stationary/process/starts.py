@@ -17,9 +17,9 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
+from stationary.files import read_bounded
 from stationary.functions.given import meant, number, typed
 from stationary.process.laws import Given, Law, Normal, Uniform
-from stationary.process.reading import read_bounded
 
 DIGITS = 17  # that a double holds; a point written with more is kept exactly
 MOST_STATES = 10_000  # of a discrete distribution that is not on a lattice

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stationary.chain.steps import StepIndicators
+from stationary.chain.indicators import StepIndicators
 from stationary.errors import ConvergenceError, StationaryError
 from stationary.functions.given import Boundary
 from stationary.states.basin import Basin
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 SETTLED = ("density", "atoms", "mixture")  # kinds of an end state that is one distribution
 COMPARED = (*SETTLED, "flux")  # of the diffusion: around a ring, too
 INSIDE = 1e-9  # of a position: minima nearer to each other are the same
-# Cells of the chain in every analysis: masses to three digits, and more where the first are few
-# for its deviation, as with long tails; `check` takes 2,000.
-CELLS = (256, 1024)
 TOLD = 0.05  # error of the logarithm of an exit time up to which more cells are not asked for
 CLOSE = 0.05  # difference of two masses, and relative of two deviations, up to which they agree
 LEAST = -700.0  # logarithm of a probability below which none is worth a word
@@ -235,19 +232,12 @@ def _leaving(
     if held is not None:
         return math.inf, 0.0, False
     at, low, high = stretch.position, stretch.lower, stretch.upper
-    # An infinite side, which is no way out, is cut off where hardly anything comes.
-    from stationary.chain.exit_time import exit_time
+    from stationary.chain.exit_time import (
+        refined_exit_time,  # with SciPy, which a report may do without
+    )
 
-    known = chain.edges if len(chain.edges) else [at]
-    if math.isinf(low):
-        low = min(float(known[0]), 2 * at - high)
-    if math.isinf(high):
-        high = max(float(known[-1]), 2 * at - low)
     try:
-        for cells in CELLS:
-            time = exit_time(chain.landscape, chain.batches, low, high, at, max(cells, chain.cells))
-            if time.settled(TOLD):
-                break
+        time = refined_exit_time(chain.batches, low, high, at, TOLD, chain.edges, chain.cells)
     except ConvergenceError:
         return None, math.inf, chain.batches.exact  # beyond what doubles hold
     except StationaryError:

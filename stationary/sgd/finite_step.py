@@ -17,16 +17,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.chain.batches import batches_of
+from stationary.chain.batches import CELLS
 from stationary.chain.cells import ACROSS
-from stationary.chain.steps import MinimumStep, StepIndicators
-from stationary.errors import LandscapeError, Status
-from stationary.functions.given import number
+from stationary.chain.indicators import MinimumStep, StepIndicators
+from stationary.errors import Status
+from stationary.functions.given import checked_whole
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.result import Data
 from stationary.sgd.basins import (
-    CELLS,
     CLOSE,
     COMPARED,
     SETTLED,
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
     from stationary.chain.state import ChainState
 
 
-AFFORDABLE = 256  # maps and datapoints for which so many cells cost about as much as an analysis
 MOST_STEPS = 10**18  # of a run, whose powers are squared in a few seconds
 NOTHING = 0.5  # error of a probability that leaves nothing of it
 BLURRED = (
@@ -129,18 +127,10 @@ class FiniteStep(Data):
         from stationary.chain.run import run_of
 
         landscape = self.landscape
-        where = landscape.name
-        count = number(steps)
-        if count is None or not 1 <= count <= MOST_STEPS or count != int(count):
-            raise LandscapeError(
-                f"{where}: steps = {steps!r:.40} must be a whole number from 1 to {MOST_STEPS:.0e}."
-            )
-        given = landscape.initial if initial is None else initial
-        start = None
-        if given is not None:
-            start = Initial.of(given, domain=landscape.domain, name=where, variable="w")
+        count = checked_whole(steps, "steps", landscape.name, 1, MOST_STEPS)
+        start = Initial.of_process(landscape, initial)
         parts, minima = [b.parts for b in self.basins], [b.position for b in self.basins]
-        return run_of(landscape, int(count), parts, minima, start)
+        return run_of(landscape, count, parts, minima, start)
 
     def __repr__(self) -> str:
         shares = ", ".join(
@@ -148,11 +138,6 @@ class FiniteStep(Data):
         )
         kind = "no chain" if self.chain is None else self.chain.kind
         return f"<FiniteStep: {shares or kind}; {self.believed.value}>"
-
-
-def is_cheap(landscape: Landscape) -> bool:
-    """Whether the chain takes about as long as an analysis."""
-    return landscape.datapoints + len(batches_of(landscape)) <= AFFORDABLE
 
 
 def finite_step(

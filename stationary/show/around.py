@@ -9,8 +9,6 @@ import numpy as np
 from stationary.show.layout import Report, picked, report, tabulated
 from stationary.sources.local import Around, Escapes
 
-SHOWN = 20
-
 
 def text(a: Around | Escapes) -> Report:
     if isinstance(a, Escapes):
@@ -26,7 +24,7 @@ def text(a: Around | Escapes) -> Report:
         "SGD over sqrt(T / B), for small T: .deviations(learning_rate, batch_size) has it for any."
     )
     header = ("", "curvature", "noise", "gradient", "deviation")
-    return report({title: [*tabulated(header, rows[:SHOWN]), words]})
+    return report({title: [*tabulated(header, rows[:20]), words]})
 
 
 def _barriers(e: Escapes) -> Report:

@@ -13,16 +13,13 @@ from stationary.checking.verdict import Check
 from stationary.sgd.basins import COMPARED, SETTLED
 from stationary.show.drawing import BLUE, GREY, INK, RED, Axes, Sheet, add_legend
 from stationary.show.law import TAIL
-from stationary.show.layout import Line, Report, picked, report, tabulated
+from stationary.show.layout import MOST_ROWS, Line, Report, picked, report, tabulated
 from stationary.show.listing import chain_basin
 from stationary.wording import LN10, capital, error_text, measured, power_text, sentence, time_text
 
-MOST_ROWS = 30
 PLACES = 6  # decimals of a probability that are shown at most
 EXACT = 1e-9  # error below which none is shown
 SMALL = 1e-4  # a probability from which on powers of ten say more
-
-BINS = 160
 MOST_POINTS = 60  # that stand for walkers
 ALONE = 0.05  # of the domain that is drawn at least, around an atom
 
@@ -232,7 +229,7 @@ def _edges(check: Check, laws: list[Any]) -> Array:
     size = domain[1] - domain[0]
     least = ALONE * (size if np.isfinite(size) else max(abs(low), abs(high), 1.0))
     margin = max(0.04 * (high - low), (least - (high - low)) / 2)
-    return np.linspace(max(domain[0], low - margin), min(domain[1], high + margin), BINS + 1)
+    return np.linspace(max(domain[0], low - margin), min(domain[1], high + margin), 161)
 
 
 def _draw_walkers(check: Check, density: Axes, below: Axes, edges: Array) -> None:

@@ -201,10 +201,11 @@ def settle_layout(figure: Any) -> None:
     figure.figure.draw_without_rendering()  # of the whole figure, if this is a part of one
 
 
-def add_legend(axes: Axes, **more: Any) -> None:
-    """Lines above the panel, where they cover nothing, in as many columns as fit."""
+def add_legend(axes: Axes, curves: int = 1, **more: Any) -> None:
+    """Lines above the panel, where they cover nothing, in as many columns as fit; none for more
+    than a dozen curves."""
     names = axes.get_legend_handles_labels()[1]
-    if not names:
+    if not names or curves > 12:
         return
     # Sizes in points: a handle and the spaces around it, and a little more than half a letter.
     room = axes.get_figure().get_size_inches()[0] * 72 - 60

@@ -15,7 +15,6 @@ from stationary.sources.series.lags import Verdict
 from stationary.wording import known_text, time_text
 
 SHOWN = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)  # quantiles of the series
-BINS = 60
 SEEN = (0.001, 0.999)  # quantiles of the series between which curves are drawn
 
 
@@ -158,7 +157,7 @@ def figure(fit: Fit, sheet: Sheet) -> None:
     drift.axhline(0, color=GREY, lw=0.6)
     drift.set_xlim(low, high)
     variance.set_ylim(bottom=0)
-    density.hist(values, BINS, range=(low, high), density=True, color=GREY, alpha=0.4)
+    density.hist(values, 60, range=(low, high), density=True, color=GREY, alpha=0.4)
     whole = np.linspace(*fit.domain, 2001)
     log_p = fit.log_density(whole)
     norm = np.log(np.trapezoid(np.exp(log_p - log_p.max()), whole)) + log_p.max()

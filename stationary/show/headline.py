@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from stationary.analysis import Analysis
-from stationary.chain.steps import OVERSHOOTS, UNSETTLED, MinimumStep
+from stationary.chain.indicators import OVERSHOOTS, UNSETTLED, MinimumStep
 from stationary.sgd.basins import COMPARED, HELD, SETTLED, SgdBasin
 from stationary.sgd.finite_step import Belief, FiniteStep
 from stationary.show.answer import Place, answer, around, ends_of, places

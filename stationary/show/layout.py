@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 WIDTH = 80
+MOST_ROWS = 30  # of a table of basins, equilibria or starts
 INDENT = "  "
 
 

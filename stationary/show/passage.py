@@ -11,7 +11,7 @@ from stationary.chain.passage import steps_of
 from stationary.errors import StationaryError
 from stationary.process.landscape import Landscape
 from stationary.show.drawing import BLUE, RED, Sheet, add_legend, draw_curve, symbol_of
-from stationary.show.layout import Line, Report, first_of, picked, report, tabulated
+from stationary.show.layout import MOST_ROWS, Line, Report, first_of, picked, report, tabulated
 from stationary.states.estimate import Estimate
 from stationary.states.first_passage import FirstPassage
 from stationary.wording import (
@@ -25,7 +25,6 @@ from stationary.wording import (
     time_text,
 )
 
-MOST_ROWS = 30
 FAR = 0.1  # of the logarithms of two times, that is worth a word
 QUANTITIES = (
     *("probability", "conditional_mean", "conditional_variance", "mean", "variance", "approached"),

@@ -24,7 +24,6 @@ from stationary.show.sweep import value_text
 from stationary.sweeps.sweep import Sweep
 from stationary.wording import known_text
 
-MOST_NAMED = 12  # minima in the legend
 FINE = 400  # points along each axis of a phase diagram, between which its borders are straight
 
 
@@ -66,8 +65,7 @@ def figure(
     title = ", ".join(fixed + ["not complete"] * (not sweep.complete))
     if title:
         ax.set_title(title, loc="left", pad=18)
-    if curves <= MOST_NAMED:
-        add_legend(ax)
+    add_legend(ax, curves)
 
 
 def _slice(sweep: Sweep, drawn: Sequence[str]) -> list[tuple[tuple[int, ...], int]]:
@@ -95,7 +93,7 @@ def _prepare(ax: Axes, which: str, name: str, values: Sequence[Any]) -> None:
     ax.set(**{f"{which}label": name.replace("_", " ")})
     if spans_decades(numbers) and not isinstance(values[0], bool):
         ax.set(**{f"{which}scale": "log"})
-    if isinstance(values[0], bool) or (name == "batch_size" and len(values) <= MOST_NAMED):
+    if isinstance(values[0], bool) or (name == "batch_size" and len(values) <= 12):
         axis.set_ticks(numbers, list(map(str, values)))
         axis.set_ticks([], minor=True)
     if len(numbers) > 1:
@@ -168,8 +166,7 @@ def _draw_arrhenius(ax: Axes, sweep: Sweep) -> None:
         }
         ax.plot(x, y, **kind)
     ax.set(xlabel="1 / learning rate", ylabel="log10 of steps until it is left")
-    if len(sweep.activations) <= MOST_NAMED:
-        add_legend(ax)
+    add_legend(ax, len(sweep.activations))
 
 
 def _draw_crossovers(ax: Axes, sweep: Sweep, across: str) -> None:

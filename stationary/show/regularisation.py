@@ -12,8 +12,6 @@ from stationary.show.drawing import GREY, INK, Sheet, add_legend, colour_of, sym
 from stationary.show.layout import Report, picked, report, tabulated
 from stationary.wording import error_text, mean_text, probability_text
 
-MOST_NAMED = 12  # basins in the legend
-
 
 def text(path: RegularisationPath) -> Report:
     """The path as a table, the exact answer below it, and the verdict."""
@@ -95,7 +93,6 @@ def figure(path: RegularisationPath, sheet: Sheet) -> None:
     ax.set(xlim=(edge, high * (high / low) ** 0.02 if high > low else 10 * high))
     ax.set(ylim=(-0.03, 1.03), ylabel="probability")
     ax.set_xlabel(r"noise added to the variance, $\epsilon$  ($\diamond$: exact)")
-    if len(path.basins) <= MOST_NAMED:
-        add_legend(ax)
+    add_legend(ax, len(path.basins))
     if not np.isfinite(path.log_masses).any():
         ax.text(0.5, 0.5, "no end state", ha="center", transform=ax.transAxes)

@@ -17,7 +17,7 @@ from stationary.sgd.finite_step import FiniteStep
 from stationary.show.answer import centre, distance_text, interval_text, places
 from stationary.show.headline import after, chain_text, headline
 from stationary.show.influence import errors_of, of_minima
-from stationary.show.layout import WIDTH, Line, Report, first_of, report, tabulated
+from stationary.show.layout import MOST_ROWS, WIDTH, Line, Report, first_of, report, tabulated
 from stationary.show.listing import hitting, in_full, moments, quantiles
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
@@ -38,7 +38,6 @@ from stationary.wording import (
     time_text,
 )
 
-MOST_ROWS = 30  # of a table
 MORE = "and {n} more; --json lists them all."
 
 

@@ -138,7 +138,7 @@ def _seen_from(part: Part, width: float, turn: float) -> Part:
 class Zoom:
     """The surroundings of the peak of a density, out to where the density is nothing."""
 
-    def __init__(self, c: Component, peak: Mode, count: int = 401) -> None:
+    def __init__(self, c: Component, peak: Mode) -> None:
         top = float(peak.log_density)
         # exp(-top) of a normal distribution is 2.5 deviations.
         unit = math.floor(-(top + math.log(2)) / math.log(10))
@@ -162,7 +162,7 @@ class Zoom:
         self.position = float(peak.position)
         # What that leaves out, and even steps from the peak, in units of 10^unit.
         self.offset = float((peak.position - self.position) / one)
-        self.steps = np.linspace(ends[0], ends[1], count)
+        self.steps = np.linspace(ends[0], ends[1], 401)
         self.log_density = density(self.steps)  # within the component, per unit of x
 
 

@@ -29,7 +29,8 @@ from stationary.progress import processes
 from stationary.simulation.sgd import SgdStepper
 from stationary.simulation.streams import Moments, Observation, Record, Watch
 from stationary.simulation.walkers import SdeStepper, Walls
-from stationary.sources.loading import PREFIX, load
+from stationary.sources.loading import load
+from stationary.sources.running import PREFIX
 
 ESCAPED = 2  # the fate of a walker: 0 on its way, -1 or 1 absorbed at an end, 2 escaped
 

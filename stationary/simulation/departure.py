@@ -13,7 +13,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.evaluation import evaluate
-from stationary.functions.given import Boundary, number
+from stationary.functions.given import Boundary, number, whole
 from stationary.process.diffusion import Diffusion
 from stationary.process.forms import Convention
 from stationary.process.initial import Initial
@@ -25,10 +25,6 @@ Process = Landscape | Diffusion
 WALKERS = 1000  # if nothing is said
 MOST_BINS = 200
 TINY = 1e-280  # a size whose bins doubles can hold
-
-
-def variable_of(process: Process) -> str:
-    return "w" if isinstance(process, Landscape) else process.variable
 
 
 def seeds_from(seed: Any, where: str) -> np.random.SeedSequence:
@@ -49,17 +45,14 @@ def starting_positions(
     process: Process, terrain: Terrain, initial: Any, walkers: int | None, rng: np.random.Generator
 ) -> tuple[Array, list[str]]:
     """Where walkers start, and what there is to say of it."""
-    given = process.initial if initial is None else initial
     notes = []
-    if given is None:
+    if (start := Initial.of_process(process, initial)) is None:
         low, high = terrain.region
-        given = f"uniform:{low!r},{high!r}"
         notes.append(
             f"no start was given: walkers were spread evenly over ({low:.6g}, {high:.6g})."
         )
-    start = Initial.of(
-        given, domain=process.domain, name=process.name, variable=variable_of(process)
-    )
+        start = Initial.of_process(process, f"uniform:{low!r},{high!r}")
+        assert start is not None
     notes += start.notes
     if walkers is None and start.samples >= 2 and np.ndim(initial) == 1:
         return np.array(initial, dtype=float), notes
@@ -68,7 +61,7 @@ def starting_positions(
 
 def ends_of(process: Process) -> tuple[tuple[Boundary | None, Boundary | None], list[str]]:
     """What happens at either end: a finite end that was left open reflects, or holds."""
-    diffusion = process.diffusion() if isinstance(process, Landscape) else process
+    diffusion = process.diffusion()
     kinds, notes = list(diffusion.boundaries), []
     for side, end in enumerate(process.domain):
         if kinds[side] in (None, Boundary.NATURAL) and math.isfinite(end):
@@ -152,9 +145,8 @@ def edges_from(
                 "numbers."
             )
         return edges
-    if given is not None and (
-        isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < 1
-    ):
+    bins = whole(given)
+    if given is not None and bins is None:
         raise LandscapeError(
             f"{process.name}: edges = {given!r:.60} must be ascending positions, or how many bins."
         )
@@ -162,7 +154,7 @@ def edges_from(
         return np.array([0.0, 1.0])
     if region is not None:
         x = np.concatenate([x, region])
-    return automatic_edges(np.sort(x), None if given is None else int(given), process.domain)
+    return automatic_edges(np.sort(x), bins, process.domain)
 
 
 def automatic_edges(x: Array, bins: int | None, domain: tuple[float, float]) -> Array:

@@ -20,7 +20,7 @@ class Rests:
     """Which walkers stand still where nothing moves them."""
 
     def __init__(self, process: Landscape | Diffusion, walkers: int, scale: float) -> None:
-        self.diffusion = process.diffusion() if isinstance(process, Landscape) else process
+        self.diffusion = process.diffusion()
         self.scale = scale
         self.still_for = np.zeros(walkers, dtype=np.int64)  # steps since each moved
         self.resting = np.zeros(walkers, dtype=bool)

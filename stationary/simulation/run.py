@@ -1,4 +1,4 @@
-"""A simulation under way: setting out, burn-in, observation, and the end."""
+"""A simulation under way: setting out, burn-in and observation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.errors import ConvergenceError
 from stationary.functions.given import Boundary
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
@@ -21,13 +20,12 @@ from stationary.simulation.departure import (
     seeds_from,
     starting_positions,
     time_step,
-    variable_of,
 )
-from stationary.simulation.mixing import STILL, agree, halves_of, reasons_against, split_r_hat
+from stationary.simulation.mixing import agree, halves_of, reasons_against, split_r_hat
 from stationary.simulation.rest import Rests
-from stationary.simulation.result import Ending, Simulation
+from stationary.simulation.result import Ending
 from stationary.simulation.sgd import block_size, reads_tables
-from stationary.simulation.streams import Estimate, Moments, Record, Watch, estimate, joined, total
+from stationary.simulation.streams import Moments, Record, Watch, estimate, joined, total
 from stationary.simulation.tabulated import TOLERANCE
 from stationary.simulation.terrain import survey_terrain
 from stationary.simulation.walkers import Walls
@@ -39,8 +37,6 @@ ROUNDS = 16  # in which progress is told and the target error is looked at
 ROUND_WORK = 2**22  # steps of walkers of one block in a round, at most: below a second
 MOST_SLOTS = 32  # of time, for which sums are kept apart; a quarter of them
 MOST_WALKERS = 2**17  # from so many walkers on, to save memory
-ROUGH = 0.2  # relative standard error of a variance from which on that is told
-SEVERAL = 32  # walkers, whose spread is known to 13 per cent
 
 
 class Run:
@@ -110,8 +106,6 @@ class Run:
             if keep:
                 self.kept.append(np.where(present, self.x, np.nan)[None])
 
-    # Moving on.
-
     @property
     def x(self) -> Array:
         return np.concatenate([b.x for b in self.blocks])
@@ -159,7 +153,7 @@ class Run:
         """Steps that are not observed; where they are interrupted, the walkers stay there."""
         try:
             if given is not None:
-                while self.done < given and not self._over:
+                while self.done < given and not self.over:
                     self.advance(min(self._round(given, 1), given - self.done), None)
             else:
                 self._settle(max(most, 2 * WINDOW))
@@ -175,7 +169,7 @@ class Run:
     def _settle(self, most: int) -> None:
         """Windows that double in length, until the two halves of one agree."""
         half = WINDOW // 2
-        while not self._over:
+        while not self.over:
             if self.done + 2 * half > most:
                 self.unsettled = True
                 return
@@ -185,13 +179,13 @@ class Run:
             for _ in range(2):
                 parts: list[Record] = []
                 left = half
-                while left and not self._over:
+                while left and not self.over:
                     steps = min(left, self._round(half, watch.thin))
                     record = self.advance(steps, watch)
                     assert record is not None
                     parts.append(record)
                     left -= steps
-                if self._over:
+                if self.over:
                     return
                 records.append(total(parts))
             absorbing = Boundary.ABSORBING in self.plan.kinds  # what is on its way has not settled
@@ -200,7 +194,12 @@ class Run:
             half *= 2
 
     @property
-    def _over(self) -> bool:
+    def basins(self) -> Array:
+        """The attracting point of each basin that is watched."""
+        return self.terrain.stable if self.watch.basins else np.empty(0)
+
+    @property
+    def over(self) -> bool:
         """Whether no walker is on its way."""
         return bool(((self.fate != 0) | self.rests.resting).all())
 
@@ -227,7 +226,7 @@ class Run:
                     self.slots = [
                         total(self.slots[i : i + 2]) for i in range(0, len(self.slots), 2)
                     ]
-                if self._over:  # where it ended is all that counts then
+                if self.over:  # where it ended is all that counts then
                     until = self.done
                     record = self.advance(2 * watch.thin, watch)
                     assert record is not None
@@ -255,27 +254,24 @@ class Run:
             "std": e.std_error,
             "probability": float(np.max(e.probability_error, initial=0.0)),
         }[target]
-        return error <= target_error and not self._reasons()[1]
+        return error <= target_error and not self.reasons()[1]
 
-    def _reasons(self) -> tuple[float, list[str]]:
-        """R-hat, and what speaks against the averages."""
+    def reasons(self) -> tuple[float, list[str], bool]:
+        """R-hat, what speaks against the averages, and whether walkers keep to basins."""
         fate, p = self.fate, self.process
         if getattr(p, "schedule", None) is not None:  # nothing says that it would settle
-            self.confined = False
-            return math.nan, []
+            return math.nan, [], False
         moving = (fate == 0) & ~self.rests.resting
-        v = variable_of(p)
         r_hat = split_r_hat(self.slots, moving, self.scale) if moving.sum() > 1 else 1.0
-        stable = self.terrain.stable if self.watch.basins else np.empty(0)
-        reasons, self.confined = reasons_against(
+        reasons, confined = reasons_against(
             self.slots,
             self.watch,
-            stable,
+            self.basins,
             self.visited,
             moving,
             r_hat,
             self.scale,
-            v,
+            p.variable,
             self.burned,
         )
         if self.rests.resting.any() and moving.any():
@@ -293,121 +289,10 @@ class Run:
                 f"the burn-in was ended after {self.burned:,} steps before the walkers had "
                 "settled. Give more steps, or a burn_in."
             )
-        return r_hat, reasons
+        return r_hat, reasons, confined
 
     def _settled_since(self, moving: Array) -> bool:
         halves = halves_of(self.slots)
         return not moving.any() or (
             halves is not None and agree(halves[0], halves[1], moving, self.scale)
         )
-
-    # The end.
-
-    def finished(self, seconds: float) -> Simulation:
-        p, fate = self.process, self.fate
-        present = fate != ESCAPED
-        escaped = int((~present).sum())
-        if present.sum() < 2:
-            raise ConvergenceError(
-                f"{p.name}: {escaped:,} of {len(fate):,} walkers escaped beyond "
-                f"{self.plan.limit:.3g} or to what is no number within {self.done:,} steps, so "
-                "there is nothing to average. "
-                + (
-                    "Lower learning_rate, give a finite domain, or say where it starts."
-                    if isinstance(p, Landscape)
-                    else "Give a smaller dt, a finite domain, or another start."
-                )
-            )
-        whole = total(self.slots)
-        e = estimate(whole, self.watch, present)
-        r_hat, reasons = self._reasons()
-        stable = self.terrain.stable if self.watch.basins else np.empty(0)
-        self._note_what_was_left(e, stable)
-        self.notes += self.rests.words(self.x, variable_of(p))
-        if len(fate) < SEVERAL:
-            share = 100 / math.sqrt(2 * (len(fate) - 1))
-            self.notes.append(
-                f"from {len(fate)} walkers the errors are themselves known to {share:.0f} % only."
-            )
-        if e.var_error > ROUGH * e.var > 0:
-            self.notes.append(
-                "the variance rests on few independent or on rare far positions: so do its error "
-                "and that of the mean. If it is infinite, they never settle."
-            )
-        if escaped:
-            self.notes.append(
-                f"{escaped:,} of {len(fate):,} walkers escaped and are in no mean; in the "
-                "histogram they count while they were within bounds. There may be no end state."
-            )
-        ending = self.ending
-        if ending is not Ending.INTERRUPTED:
-            if self._over and not escaped:
-                ending = Ending.AT_REST if self.rests.resting.any() else Ending.ABSORBED
-            elif reasons:
-                ending = Ending.METASTABLE
-            elif escaped:
-                ending = Ending.ESCAPED
-        dt = 1.0 if self.plan.dt is None else self.plan.dt
-        m = Moments.stacked(self.moments)
-        var = e.var if e.var > (STILL * self.scale) ** 2 else 0.0
-        return Simulation(
-            name=p.name,
-            variable=variable_of(p),
-            time_unit="step" if isinstance(p, Landscape) else p.time_unit,
-            method=self._method(),
-            walkers=len(fate),
-            burn_in=self.burned,
-            steps_done=whole.steps,
-            dt=dt,
-            seed=self.seed,
-            mean=e.mean,
-            mean_error=e.mean_error,
-            var=e.var,
-            var_error=e.var_error,
-            edges=self.watch.edges,
-            mass=e.mass,
-            mass_error=e.mass_error,
-            intervals=self.watch.intervals,
-            probabilities=tuple(e.probability.tolist()),
-            probability_errors=tuple(e.probability_error.tolist()),
-            autocorrelation_time=whole.steps * e.between / var if var and not self._over else 0.0,
-            r_hat=r_hat,
-            basins=stable,
-            occupied=e.occupied,
-            changes=whole.changes,
-            times=np.arange(len(m.n)) * (self.plan.every or 1) * dt,
-            counts=m.n,
-            means=m.mean,
-            mean_errors=m.mean_error,
-            stds=m.std,
-            std_errors=m.std_error,
-            snapshots=np.concatenate(self.kept) if self.kept else None,
-            positions=np.where(present, self.x, np.nan),
-            folded=(int(self.folded[0]), int(self.folded[1])),
-            absorbed=(int((fate == -1).sum()), int((fate == 1).sum())),
-            escaped=escaped,
-            ending=ending,
-            metastable=bool(reasons),
-            confined=self.confined,
-            complete=ending is not Ending.INTERRUPTED,
-            reasons=tuple(reasons),
-            notes=tuple(dict.fromkeys(self.notes)),
-            rate=len(fate) * self.done / max(seconds, 1e-9),
-        )
-
-    def _note_what_was_left(self, e: Estimate, stable: Array) -> None:
-        v = variable_of(self.process)
-        shares = zip(stable, e.occupied, self.visited, strict=True)
-        left = [f"{x:.6g}" for x, share, seen in shares if seen and not share]
-        if left:
-            self.notes.append(
-                f"walkers that were near {v} = {', '.join(left)} left during the burn-in, and none "
-                "came back."
-            )
-
-    def _method(self) -> str:
-        p = self.process
-        if isinstance(p, Landscape):
-            return f"SGD, {p.steps_text}"
-        name = "Milstein" if self.plan.milstein else "Euler-Maruyama"
-        return f"{name}, dt = {self.plan.dt:.4g}, {p.convention.title}"

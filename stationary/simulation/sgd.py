@@ -34,7 +34,7 @@ OFTEN = 8  # times the data, from which on a minibatch counts each datapoint ins
 
 def _is_single(landscape: Landscape) -> bool:
     """Whether one row of a tape stands for all datapoints, so that each has its own cost only."""
-    tape = landscape._tapes(0)
+    tape = landscape.tapes(0)
     return tape is not None and tape.single
 
 
@@ -75,7 +75,7 @@ def gradients_per_step(landscape: Landscape) -> int:
         return b
     if reads_tables(landscape):
         return LOOK * b
-    return n * (ROW if landscape._tapes(0) is not None else SERIES) + b
+    return n * (ROW if landscape.tapes(0) is not None else SERIES) + b
 
 
 class SgdStepper:
@@ -98,7 +98,7 @@ class SgdStepper:
         self.simple &= self.velocity is None
         self.counts, self.single = _counts(landscape), _is_single(landscape)
         self.table = table_of(landscape) if reads_tables(landscape) else None
-        tape = landscape._tapes(0) if self.table is None else None
+        tape = landscape.tapes(0) if self.table is None else None
         shape = (len(x),) if self.b == 1 else (self.b, len(x))
         self.index = np.zeros((0, len(x)) if self.counts else shape, dtype=np.intp)
         self.columns = np.arange(len(x))
@@ -155,7 +155,7 @@ class SgdStepper:
 
     def _table(self, x: Array) -> Array:
         """The gradients of all datapoints as the function gives them, (N, M)."""
-        return np.atleast_2d(evaluate(self.landscape._written.table, x)[0])
+        return np.atleast_2d(evaluate(self.landscape.written.table, x)[0])
 
     def _of_table(self, rows: Array, weights: Array) -> Array:
         """The sum over each batch, from the gradients of all."""

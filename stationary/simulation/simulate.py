@@ -16,17 +16,17 @@ from typing import Any
 import numpy as np
 
 from stationary.errors import LandscapeError
-from stationary.functions.given import number
+from stationary.functions.given import checked_whole, number
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.progress import Progress, told
 from stationary.simulation.blocks import ESCAPED, Crew, pool
 from stationary.simulation.departure import edges_from
+from stationary.simulation.ending import finished
 from stationary.simulation.result import Simulation
 from stationary.simulation.run import Run
 from stationary.sources.loading import as_process
 
-STEPS = 10_000
 MOST_WALKERS = 10**7
 THIN = 8  # steps between looks for histogram, intervals and basins, at most,
 LOOKS = 64  # as long as there are so many
@@ -124,11 +124,20 @@ def simulate(
     if schedule is not None:  # where it ends is what is asked for
         burn_in = max(len(schedule) - 1, 0) if burn_in is None else burn_in
         steps = 1 if steps is None else steps
-    steps = STEPS if steps is None else steps
     if isinstance(given, Landscape):
         given.require_datapoints()
+    steps = checked_whole(10_000 if steps is None else steps, "steps", given.name)
+    walkers, burn_in, every, jobs = (
+        None if value is None else checked_whole(value, name, given.name, least)
+        for value, name, least in (
+            (walkers, "walkers", 2),
+            (burn_in, "burn_in", 0),
+            (every, "every", 1),
+            (jobs, "jobs", 1),
+        )
+    )
     pairs = _pairs(intervals, given.name)
-    _check(given, walkers, steps, burn_in, every, dt, method, target_error, target, pairs, jobs)
+    _check(given, walkers, dt, method, target_error, target, pairs)
     with (
         pool(jobs, executor, given.name) as workers,
         told(progress, "steps of walkers") as tell,
@@ -151,7 +160,7 @@ def simulate(
             thin=min(THIN, max(1, steps // LOOKS)),
         )
         run.observe(watch, steps, target_error, target)
-        return run.finished(time.perf_counter() - begin)
+        return finished(run, time.perf_counter() - begin)
 
 
 # What was given.
@@ -167,32 +176,14 @@ def _process(process: Any, changes: dict[str, Any]) -> tuple[Landscape | Diffusi
 
 def _check(
     process: Landscape | Diffusion,
-    walkers: Any,
-    steps: Any,
-    burn_in: Any,
-    every: Any,
+    walkers: int | None,
     dt: Any,
     method: Any,
     target_error: Any,
     target: Any,
     intervals: Any,
-    jobs: Any,
 ) -> None:
     where = process.name
-    whole = {
-        "walkers": (walkers, 2, "at least 2, since errors come from the spread between them"),
-        "steps": (steps, 1, "at least 1, or None"),
-        "burn_in": (burn_in, 0, "at least 0, or None"),
-        "every": (every, 1, "at least 1, or None"),
-        "jobs": (jobs, 1, "at least 1, or None"),
-    }
-    for name, (value, least, words) in whole.items():
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-            raise LandscapeError(
-                f"{where}: {name} = {value!r:.40} must be a whole number, {words}."
-            )
     if walkers is not None and walkers > MOST_WALKERS:
         raise LandscapeError(
             f"{where}: walkers = {walkers:g} is more than {MOST_WALKERS:g}, which do not fit in "

@@ -19,7 +19,6 @@ from stationary.process.landscape import Landscape
 POINTS, FEWEST = 2049, 129
 AFFORDABLE = 2**21  # gradients in the scan
 MOST_BASINS = 64
-BISECTIONS = 100
 JUMP = 100.0  # times a slope that is usual
 RELATIVE_STEP = 0.02  # of the fastest relaxation; leaves Euler's variance wrong by one per cent
 
@@ -84,7 +83,7 @@ class Terrain:
 
 def survey_terrain(process: Landscape | Diffusion) -> Terrain:
     """Scan the process where it may live."""
-    diffusion = process.diffusion() if isinstance(process, Landscape) else process
+    diffusion = process.diffusion()
     lower, upper = diffusion.domain
     points = min(POINTS, max(FEWEST, AFFORDABLE // diffusion.cost))
     x = _grid(lower, upper, np.array(diffusion.breakpoints), points)
@@ -144,7 +143,7 @@ def _zeros(diffusion: Diffusion, x: Array, f: Array) -> tuple[Array, Array]:
     if not len(at):
         return np.empty(0), np.empty(0, dtype=bool)
     low, high, sign = x[at].copy(), x[at + 1].copy(), signs[at]
-    for _ in range(BISECTIONS):
+    for _ in range(100):
         middle = (low + high) / 2
         value, _ = diffusion.coefficients(middle)
         same = np.sign(value) == sign

@@ -19,6 +19,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError, UserFunctionError
 from stationary.functions.evaluation import explained
+from stationary.functions.given import checked_whole
 
 SHAPES = 6  # of arrays of weights that an error lists
 COUPLED = 1e-3  # of the losses: by which those of a part of the datapoints may differ from all's
@@ -250,8 +251,7 @@ def network_of(loss: Any, data: Any, weights: Any, chunk: int) -> Network:
         raise LandscapeError(
             f"per_sample_loss must be a function of weights and data, not {loss!r:.60}."
         )
-    if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
-        raise LandscapeError(f"chunk = {chunk!r:.40} must be a number of datapoints, as 4096.")
+    chunk = checked_whole(chunk, "chunk", "around", hint=", as 4096")
     kind: type[Network] = _Torch if _is_torch(weights) else _Jax
     if kind is _Jax:
         try:

@@ -19,7 +19,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
-from stationary.functions.given import interval, number
+from stationary.functions.given import checked_whole, interval
 from stationary.functions.interpolation import Spline
 from stationary.sources.frameworks import network_of
 from stationary.sources.local import Around
@@ -184,12 +184,7 @@ def around(
 
     network = network_of(per_sample_loss, data, minimum, chunk)
     at, n = network.start, network.start.size
-    asked = number(directions)
-    if asked is None or not 1 <= asked <= n or asked % 1:
-        raise LandscapeError(
-            f"directions = {directions!r:.40} must be from 1 to {n}, the number of weights."
-        )
-    directions = int(asked)
+    directions = checked_whole(directions, "directions", "around", 1, n, ", the number of weights")
     if directions > n // 2:  # few weights: all of them
         hessian = np.stack([network.bent(at, e) for e in np.eye(n)])
         values, vectors = np.linalg.eigh((hessian + hessian.T) / 2)

@@ -1,9 +1,9 @@
-"""Ranges as they are typed: `1,2,4,8`, `0:1:11`, `1e-3:1e-1:50:log`; values given as numbers."""
+"""Values as they are typed: `1,2,4,8`, `0:1:11`, `1e-3:1e-1:50:log`, `sharpness=30`; or given."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -173,3 +173,36 @@ def checked_values(
         )
     known = sorted({v for v in values if v is not None})
     return tuple(int(v) for v in known) if whole else tuple(known)
+
+
+def pairs_from(texts: Sequence[str]) -> dict[str, str]:
+    """The names and values of several NAME=VALUE."""
+    result: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not equals or not name.isidentifier() or not value:
+            raise LandscapeError(
+                f"--set {text!r:.80} must be NAME=VALUE, a parameter of the file and what to set "
+                "it to, as in sharpness=30."
+            )
+        if name in result:
+            raise LandscapeError(
+                f"--set {name} is given twice, as {result[name]!r:.40} and as {value!r:.40}. Keep "
+                "one of them."
+            )
+        result[name] = value
+    return result
+
+
+def parameters_from(texts: Sequence[str]) -> dict[str, float]:
+    """The same with a number each."""
+    result = {}
+    for name, text in pairs_from(texts).items():
+        values = values_from(text, f"--set {name}", example=f"--set {name}=30")
+        if len(values) > 1:
+            raise LandscapeError(
+                f"--set {name}={text:.60}: these are {len(values)} values, and one is needed, as "
+                f"in --set {name}={values[0]:g}. The command sweep takes several."
+            )
+        result[name] = float(values[0])
+    return result

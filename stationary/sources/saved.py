@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stationary.errors import LandscapeError
-from stationary.process.reading import read_bounded
+from stationary.files import read_bounded
 from stationary.result import Result
 
 

@@ -211,7 +211,7 @@ class _Line:
 
     def __init__(self, process: Any, start: Any, targets: Any, digits: int | None) -> None:
         process = as_process(process, "first passage")
-        diffusion = process.diffusion() if isinstance(process, Landscape) else process
+        diffusion = process.diffusion()
         self.diffusion, self.digits = diffusion, checked(digits, diffusion.name)
         self.asked = list(targets) if isinstance(targets, (tuple, list, np.ndarray)) else [targets]
         if not self.asked:

@@ -78,7 +78,7 @@ def end_state(
     process = as_process(process, "end_state")
     if not isinstance(max_panels, int) or max_panels < 1:
         raise LandscapeError(f"max_panels = {max_panels!r} must be a whole number, at least 1.")
-    diffusion = process.diffusion() if isinstance(process, Landscape) else process
+    diffusion = process.diffusion()
     digits = checked(digits, diffusion.name)
     diffusion = _regularised(diffusion, regularise)
     start = _start(diffusion, diffusion.initial if initial is None else initial)

@@ -16,7 +16,6 @@ from stationary.sweeps.family import Family
 
 STEP = 1e-3  # of a bracket, over which the slope at a crossing is taken
 MOST = 1e300  # beyond which differences of logarithms are cut off, so that none is infinite
-MOST_STEPS = 500
 FINEST = 2.0**-60  # of a bracket: a crossing at zero has no relative precision
 
 
@@ -114,7 +113,7 @@ def _refined(
     if not gain(low) > 0 > gain(high):
         raise _LostError("the masses between the two points do not join up")
     finest = FINEST * (high - low)
-    x = float(brentq(gain, low, high, xtol=finest, rtol=8.9e-16, maxiter=MOST_STEPS))
+    x = float(brentq(gain, low, high, xtol=finest, rtol=8.9e-16, maxiter=500))
     here = at(x)
     top = here.dominant
     if depth > 0 and top is not None and top not in (i, k):  # a third one comes between

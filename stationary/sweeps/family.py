@@ -17,6 +17,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import StationaryError, Status
+from stationary.numbers.arithmetic import EPSILON
 from stationary.numbers.elementary import log, number, possible_growth, to_float
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
@@ -75,7 +76,7 @@ def answer_of(state: EndState, min_barrier: float) -> Answer:
         minima.append(Minimum(_float(b.position), kind, *map(_float, held)))
     for a in state.atoms:
         log_mass = _float(log(number(a.weight))) if a.weight else -math.inf
-        by = float(state.weight_error) + float(np.finfo(float).eps)
+        by = float(state.weight_error) + EPSILON
         given = (log_mass, by) if known else (NAN, NAN)
         minima.append(Minimum(_float(a.position), "trap", *given, NAN))
     told = replace(told, error=error, minima=tuple(sorted(minima, key=lambda m: m.position)))

@@ -19,8 +19,9 @@ from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.process.starts import located
 from stationary.sources.columns import is_table
-from stationary.sources.loading import as_process, load_text, source_text
+from stationary.sources.loading import as_process, load_text
 from stationary.sources.ranges import checked_values
+from stationary.sources.running import source_text
 from stationary.states.merging import checked_barrier
 from stationary.sweeps.family import Parameters, Recipe
 from stationary.sweeps.quantities import quantities_from

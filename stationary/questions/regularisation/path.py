@@ -32,7 +32,6 @@ LARGEST_ERROR = 1e-6  # of a mass, beyond which a path is followed no further
 MOST_STEPS = 24  # decades, if nothing was said
 NONES = 4  # end states in a row that do not exist, after which no other is looked for
 MOST_VALUES = 1000
-PANELS = 1500
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -115,7 +114,7 @@ def _states_along(
         noisy = diffusion.regularised(eps)
         noisy = replace(noisy, breakpoints=(*noisy.breakpoints, *zeros))
         try:
-            state = end_state(noisy, exact.initial, max_panels=PANELS)
+            state = end_state(noisy, exact.initial, max_panels=1500)
         except StationaryError as error:
             first = str(error).removeprefix(f"{noisy.name}: ").split(". ")[0]
             stopped = f"at eps = {eps:.3g} doubles do not carry it: {first}."

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
-from stationary.functions.given import number as real_number
+from stationary.functions.given import whole
 from stationary.line.ends import anatomy
 from stationary.line.sampling import sampling
 from stationary.numbers.chebyshev import chebyshev_sum
@@ -192,14 +192,14 @@ def picked(state: EndState, basin: Basin | int, min_barrier: float) -> tuple[int
                 f"{name}: the basin at {v} = {float(basin.position):.6g} is none of this end state."
             )
         return found[0], basins[found[0]]
-    index = real_number(basin)
-    if index is None or index != int(index) or not 0 <= index < len(basins):
+    index = whole(basin, 0, len(basins) - 1)
+    if index is None:
         listed = ", ".join(f"{i} at {v} = {float(b.position):.6g}" for i, b in enumerate(basins))
         raise LandscapeError(
             f"{name}: there is no minimum {basin!r:.40}. Minima are counted left to right from 0: "
             f"{listed}."
         )
-    return int(index), basins[int(index)]
+    return index, basins[index]
 
 
 def _changed(

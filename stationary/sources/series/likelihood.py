@@ -35,7 +35,6 @@ FEWEST, MOST = 64, 240  # cells
 WIDEST = 0.5  # the same, where the range takes more cells than there may be
 LEFT = 100  # observations
 ALIKE = 20  # rounded values in a cell: one more or less is nothing
-ROUNDS = 40
 SETTLED = 0.02  # of log L, and of the number of parameters: chance makes 1 of either
 STIFFEST = 1e7  # a penalty that leaves nothing
 FAR = 3.0  # in one step: of log a, which a quadratic knows no further
@@ -123,7 +122,7 @@ def _climbed(runs: Runs, cells: Cells, theta: Array, smoothing: Array) -> tuple[
     gauge[:OF_P, :OF_P] = 1.0 / OF_P**2  # a constant in log P changes nothing
     counts = cells.counts(runs.classes())
     last, converged, first = np.full(2, math.inf), False, theta
-    for _ in range(ROUNDS):
+    for _ in range(40):
         chain = Chain(cells, theta)
         blurred = chain.blurred(counts)
         total, gradient, information = chain.score(blurred)

@@ -1,0 +1,211 @@
+"""`Losses`: those of the datapoints as functions of one weight, their gradients and moments."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from stationary.aliases import Array, Function
+from stationary.errors import LandscapeError
+from stationary.functions.evaluation import evaluate
+from stationary.functions.written import Written, probe_points
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic
+from stationary.process.corners import corners
+from stationary.process.known import KnownGradients, KnownMoments
+from stationary.process.minibatches import minibatches
+from stationary.process.moments import GradientMoments, Tapes
+from stationary.process.optimiser import SIGN, StepRule
+from stationary.process.settings import Settings
+
+CHUNK = 2**18  # doubles per array while the datapoints are visited: 2 MiB, and fits the cache
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Losses(Settings):
+    """What SGD takes of the datapoints of a `Landscape`, which documents the fields."""
+
+    clip: float | None = None
+    optimiser: str = "sgd"
+    domain: tuple[float, float] = (-math.inf, math.inf)
+
+    @property
+    def known(self) -> KnownGradients | None:
+        """The gradients, where they are known from a table or a few evaluations."""
+        return self.gradients if isinstance(self.gradients, KnownGradients) else None
+
+    @property
+    def has_datapoints(self) -> bool:
+        """Whether the gradients of single datapoints are known, not their moments alone."""
+        return self.known is None or self.known.rows is not None
+
+    def require_datapoints(self) -> None:
+        """Raise where only the moments of the gradients are known: steps need more."""
+        if self.known is not None and self.known.rows is None:
+            self.known(None)
+
+    @cached_property
+    def datapoints(self) -> int:
+        """N, the number of datapoints."""
+        if self.known is not None:
+            return self.known.datapoints
+        x, count, tape = probe_points(*self.domain), self.written.count, self.tapes(0)
+        what = "gradients" if self.losses is None else "derivative of losses"
+        table = evaluate(self.gradient, x)[0] if tape is None else tape.rows_at(x)
+        self._check_finite(what, x, table)
+        return count
+
+    @property
+    def gradient(self) -> Function:
+        """w -> the gradients of the datapoints with weight decay, before clipping, (N, M)."""
+        decay, table = self.weight_decay, self.loss_gradient
+        return table if not decay else lambda w: table(w) + decay * w
+
+    def loss_table(self, w: Array) -> Array | None:
+        """The losses with weight decay at w, (N, M), or None where only gradients were given."""
+        if self.losses is None:
+            return None
+        w = np.asarray(w, dtype=float)
+        (table,) = evaluate(self.losses, w)
+        return np.atleast_2d(table) + self.weight_decay / 2 * w * w
+
+    def mean_loss(self, w: Array) -> tuple[Array, Array] | None:
+        """The mean loss at w and the largest loss in size, shape (M,) each; None without losses."""
+        if self.losses is None:
+            return None
+        size = max(1, CHUNK // self.datapoints)
+        parts = [w[i : i + size] for i in range(0, max(len(w), 1), size)]
+        pairs = [
+            (t.mean(axis=0), np.abs(t).max(axis=0))
+            for t in map(self.loss_table, parts)
+            if t is not None
+        ]
+        return np.concatenate([m for m, _ in pairs]), np.concatenate([s for _, s in pairs])
+
+    def loss_gradient(self, w: Any) -> Any:
+        """The gradients of the losses of the datapoints, shape (N, M).
+
+        By the tape, where there is one and nothing overflows on it.
+        """
+        plain = isinstance(w, np.ndarray) and w.dtype == float and w.ndim == 1
+        tape = self.tapes(0) if plain else None
+        if tape is not None:
+            with np.errstate(all="ignore"):
+                rows = tape.rows_at(w)
+                if np.isfinite(rows.sum()):
+                    return rows
+        return self.written.table(w)
+
+    @cached_property
+    def rule(self) -> StepRule:
+        """What a step makes of the gradient of a minibatch."""
+        return StepRule(self.weight_decay, self.clip, self.optimiser == SIGN)
+
+    def stepped(self, u: Array, w: Array) -> Array:
+        """What a step makes of the mean `gradient` of a minibatch, and multiplies by T.
+
+        Parameters
+        ----------
+        u
+            The mean, weight decay in it, shape (..., M).
+        w
+            The weights, shape (M,).
+        """
+        return u if self.rule.linear else self.rule(u - self.weight_decay * w, w)
+
+    def moments(self, w: Array, arithmetic: Arithmetic = DOUBLE) -> tuple[Array, Array]:
+        """G and S2 at the weights w, shape (M,) each, in memory that does not grow with N M.
+
+        G is with weight decay. With clipping, or the sign, both are of what a minibatch gives.
+        """
+        found = self._moments(w, arithmetic)
+        return found.mean[0], found.variance[0]
+
+    def label_rows(self, w: Any) -> Any:
+        """What noise in the label of each datapoint adds to D, or of any: (N, M) or (M,).
+
+        For weights of any arithmetic, or a series.
+        """
+        slopes = 1 + 0 * w if self.outputs is None else self._output_slopes.table(w)
+        return self.label_noise * (self.label_noise / self.batch_size * (slopes * slopes))
+
+    def label_variance(self, w: Any) -> Any:
+        """What noise in the labels adds to D, shape (M,); for weights as `label_rows`."""
+        rows = self.label_rows(w)
+        return rows.mean(axis=0) if rows.ndim > 1 else rows
+
+    @cached_property
+    def written(self) -> Written:
+        """The gradients as the user wrote them, or as the losses give them."""
+        if self.known is not None:
+            made = Written(self.known, "gradients", self.name, rows=True)
+            made.count = self.known.datapoints
+            return made
+        x = probe_points(*self.domain)
+        if self.losses is None:
+            return Written.tried(self.gradients, "gradients", self.name, self.domain, rows=True)
+        losses, tape = Written(self.losses, "losses", self.name, rows=True), self.tapes(0)
+        self._check_finite("losses", x, evaluate(losses, x, order=int(tape is None))[0])
+        return Written.derived(losses, x, None if tape is None else tape.n)
+
+    @cached_property
+    def tapes(self) -> Tapes:
+        x = probe_points(*self.domain)
+        if self.losses is not None:
+            return Tapes(self.losses, 1, x)
+        plain = self.written.refusal is not None
+        return Tapes(None if plain else self.gradients, 0, x)
+
+    @cached_property
+    def _moments(self) -> GradientMoments | KnownMoments:
+        if self.known is not None:
+            return KnownMoments(self.known, self.weight_decay)
+        n, b = self.datapoints, self.batch_size
+        one_by_one = self.rule.linear or b == 1
+        batches = None if one_by_one else minibatches(n, b, bool(self.replacement))
+        return GradientMoments(self.tapes, self.loss_gradient, n, self.rule, batches)
+
+    @cached_property
+    def _output_slopes(self) -> Written:
+        """The derivatives of the outputs."""
+        outputs = Written(self.outputs, "outputs", self.name, rows=True)
+        x = probe_points(*self.domain)
+        self._check_finite("outputs", x, evaluate(outputs, x, order=1)[0])
+        return Written.derived(outputs, x)
+
+    @cached_property
+    def corners(self) -> tuple[float, ...]:
+        """Where a step ceases to be smooth in w: a minibatch begins to be clipped, or turns."""
+        if self.rule.linear:
+            return ()
+        table = self.gradient if self.rule.sign else self.loss_gradient
+        assert isinstance(self._moments, GradientMoments)
+        batches = self._moments.batches
+
+        def rows(w: Array) -> Array:
+            (g,) = evaluate(table, w)
+            return np.asarray(g if batches is None else batches.shares @ g)
+
+        c = self.clip
+        return corners(rows, (0.0,) if c is None else (-c, c), self.domain)
+
+    def check_output_count(self, n: int) -> None:
+        if self.outputs is not None and (k := self._output_slopes.count) not in (1, n):
+            raise LandscapeError(
+                f"{self.name}: outputs(w) gives {k} entries for {n} datapoints. Return one for "
+                "each, or one for all."
+            )
+
+    def _check_finite(self, what: str, x: Array, table: Array) -> None:
+        table = np.atleast_2d(table)
+        bad = ~np.isfinite(table)
+        if bad.any():
+            j, i = (int(k) for k in np.argwhere(bad)[0])
+            raise LandscapeError(
+                f"{self.name}: {what}(w) must be finite inside the domain "
+                f"({self.domain[0]:g}, {self.domain[1]:g}), but at w = {x[i]:.6g} that of "
+                f"datapoint {j} is {table[j, i]:g}. Shrink the domain, or mend the function there."
+            )
