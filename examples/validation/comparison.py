@@ -6,12 +6,33 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
+from stationary import evolve, simulate
+
+WALKERS, UNTIL, EVERY, DT = 1000, 100, 5, 0.25
+TIMES = np.arange(0, UNTIL + 1, EVERY)
 START = "normal:0.5,0.175"  # truncated to the domain, as everywhere
 
 
 def apart(theory, seen, error):
     """By how many standard errors theory and walkers differ, at each time after the start."""
     return (np.asarray(seen) - np.asarray(theory))[1:] / np.asarray(error)[1:]
+
+
+def followed(process, start, edges, seed, path=None):
+    """A process over time by theory and by walkers, drawn with densities at three times.
+
+    Returns the theory, and by how many standard errors walkers are apart from it.
+    """
+    theory = evolve(process, start, TIMES)
+    seen = simulate(
+        process, start, walkers=WALKERS, steps=round(UNTIL / DT), burn_in=0, dt=DT,
+        every=round(EVERY / DT), seed=seed, snapshots=True,
+    )  # fmt: skip
+    snapshots = []
+    for k in (0, 4, 20):
+        below = np.interp(edges, theory.edges, np.append(0, np.cumsum(theory.masses[k])))
+        snapshots.append((f"time {TIMES[k]}", edges, np.diff(below), seen.snapshots[k]))
+    return theory, draw(process.name, TIMES, (theory.mean, theory.std), seen, path, snapshots)
 
 
 def draw(title, times, theory, walkers, path=None, snapshots=()):

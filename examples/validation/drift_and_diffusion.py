@@ -4,13 +4,9 @@ f = -0.05 x and a = 0.01 (1 + x^2): the mean decays as e^(-0.05 t), and E[x^2] t
 """
 
 import numpy as np
-from comparison import draw
-from diffusion_only import snapshots_of
+from comparison import TIMES, followed
 
-from stationary import Diffusion, evolve, simulate
-
-WALKERS, UNTIL, EVERY = 1000, 100, 5
-START = "normal:-1.5,0.1"
+from stationary import Diffusion
 
 
 def main(path=None, seed=3):
@@ -18,25 +14,12 @@ def main(path=None, seed=3):
         drift=lambda x: -0.05 * x,
         variance=lambda x: 0.01 * (1 + x**2),
         domain=(-np.inf, np.inf),
-        name="drift and diffusion",
+        name="drift and diffusion, both depending on w",
     )
-    times = np.arange(0, UNTIL + 1, EVERY)
-    theory = evolve(process, START, times)
-    exact = -1.5 * np.exp(-0.05 * times)
+    theory, z = followed(process, "normal:-1.5,0.1", np.linspace(-2.2, 1.5, 61), seed, path)
+    exact = -1.5 * np.exp(-0.05 * TIMES)
     assert np.abs(theory.mean - exact).max() < 1e-3
-    dt = 0.25
-    seen = simulate(
-        process, START, walkers=WALKERS, steps=round(UNTIL / dt), burn_in=0, dt=dt,
-        every=round(EVERY / dt), seed=seed, snapshots=True,
-    )  # fmt: skip
-    return draw(
-        "drift and diffusion, both depending on w",
-        times,
-        (theory.mean, theory.std),
-        seen,
-        path,
-        snapshots_of(theory, seen, times, (0, 4, 20), np.linspace(-2.2, 1.5, 61)),
-    )
+    return z
 
 
 if __name__ == "__main__":

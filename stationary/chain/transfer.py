@@ -33,8 +33,8 @@ from stationary.chain.batches import Batches
 from stationary.chain.deposits import NOISE, between, kept_within, leaning, spread_over
 from stationary.chain.elimination import band_of
 from stationary.chain.multilevel import log_stationary
+from stationary.functions.written import CHUNK
 
-CHUNK = 2**18  # images at a time
 STEEPEST = 300.0  # change of log density within one cell
 ROUNDS = 600  # steps in which the moments within cells may settle, where
 NARROW = 150  # a step reaches more cells than this: else they are eliminated

@@ -29,12 +29,12 @@ from stationary.aliases import Array
 from stationary.cells import Cells
 from stationary.evolution.evolution import Seen
 from stationary.evolution.expansion import IN_TIME, Paths, followed, hermite_law, series_of
+from stationary.evolution.features import TAIL
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.process.laws import Truncated
 
 FEWEST, MOST_NODES = 9, 97  # starts that a law is interpolated from
-TAIL = 1e-13  # of a law, beyond which it does not start
 SAMPLES = 16  # points that are followed one by one
 SIGMAS = 9.0  # beyond which nothing is
 LOBATTO, FINER, CHECKED = 64, 3, 12  # nodes; halves of as many, to compare with at so many points

@@ -32,7 +32,7 @@ from stationary.functions.source_lines import WAY_OUT
 from stationary.functions.taylor import Taylor
 
 CONTRACT = "It must return, for an array of points, the value at each of them."
-CHUNK = 2**18  # doubles per array while functions of datapoints are tried: 2 MiB
+CHUNK = 2**18  # doubles per array while datapoints are gone through: 2 MiB, and fits the cache
 
 
 def probe_points(lower: float, upper: float) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 from stationary.aliases import Array, Function
 from stationary.errors import LandscapeError
 from stationary.functions.evaluation import evaluate
-from stationary.functions.written import Written, probe_points
+from stationary.functions.written import CHUNK, Written, probe_points
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.process.corners import corners
 from stationary.process.known import KnownGradients, KnownMoments
@@ -20,8 +20,6 @@ from stationary.process.minibatches import minibatches
 from stationary.process.moments import GradientMoments, Tapes
 from stationary.process.optimiser import SIGN, StepRule
 from stationary.process.settings import Settings
-
-CHUNK = 2**18  # doubles per array while the datapoints are visited: 2 MiB, and fits the cache
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

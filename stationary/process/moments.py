@@ -15,6 +15,7 @@ import numpy as np
 
 from stationary.aliases import Array, Function
 from stationary.functions.evaluation import composed, evaluate
+from stationary.functions.jets import SAME
 from stationary.functions.tape.recording import record
 from stationary.functions.tape.running import (
     Moments,
@@ -24,16 +25,15 @@ from stationary.functions.tape.running import (
     rows_of,
 )
 from stationary.functions.taylor import Taylor
+from stationary.functions.written import CHUNK
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
 from stationary.numbers.elementary import arithmetic_of, magnitude
 from stationary.process.minibatches import Minibatches
 from stationary.process.optimiser import StepRule
 
-CHUNK = 2**18  # gradients by series at a time: 2 MiB in doubles
 SPARE_DIGITS = 1  # that a difference of gradients may lose: those of the guard are spoken for
 DIGIT_STEP = 128
 MOST_DIGITS = 4096  # gradients that agree to so many digits are taken as equal
-SAME = 1e-9  # of the largest value: what a tape may differ by from the function, by rounding
 MENDED = 2**14  # gradients that are looked at again, by series, where a tape leaves the range
 
 
