@@ -403,6 +403,22 @@ def test_the_pit_has_the_variance_of_its_exits():
     exit_time = first_passage(pit, 1.0074533, 1.17431)
     assert abs(exit_time.mean.value - 21.845818036261329) <= exit_time.mean.absolute_error
     assert exit_time.mean.error < 1e-12
+    # 15.754054706 from 0.5 to the gate at 1, and 36.103584645 from there on.
+    far = first_passage(pit, 0.5, 1.5)
+    assert abs(far.mean.value - 51.857639351) < 1e-9
+    assert far.mean.error < 1e-12
+
+
+@pytest.mark.parametrize(("falls", "start", "targets"), [(900, 0.3, 0.9), (1500, 0.9, [0.899, 1])])
+def test_where_noise_is_less_than_doubles_hold_time_is_that_of_the_drift(falls, start, targets):
+    """The variance at 1 is e^-900 or e^-1500; it was followed as if it were e^-645."""
+    process = Diffusion(
+        drift=lambda x: 1 + x, variance=lambda x: np.exp(-falls * x * x), domain=(0, 1)
+    )
+    out = first_passage(process, start, targets)
+    exact = math.log((1 + np.max(targets)) / (1 + start))
+    assert abs(out.mean.value - exact) < out.mean.absolute_error + 2e-16
+    assert out.mean.error < 1e-11
 
 
 def test_the_weights_of_classes_take_lists_and_single_starts():

@@ -31,7 +31,6 @@ from stationary.numbers.elementary import (
     log,
     logaddexp,
     number,
-    spacing,
     to_float,
 )
 from stationary.states.law import Value
@@ -65,15 +64,18 @@ def resolved(
     cuts: Iterable[Any] = (),
 ) -> T:
     """What is built on a mesh between two ends, which is cut as often as that asks for."""
-    cuts, marks = list(cuts), list[Any]()
+    cuts, marks, before = list(cuts), list[Any](), -1
     for rounds in range(MOST_ROUNDS):
         mesh = mesh_on(pieces, ends, (cuts, marks), memory)
+        if len(mesh.lower) == before:
+            break  # places that are asked for again are not told apart
+        before = len(mesh.lower)
         try:
             return build(mesh, rounds)
         except UnresolvedError as unresolved:
             cuts += unresolved.cuts
             marks += unresolved.marks
-    return build(mesh_on(pieces, ends, (cuts, marks), memory), None)
+    return build(mesh, None)
 
 
 class DivergesError(Exception):
@@ -218,8 +220,7 @@ def _upwards(
     highs = (f.level + f.k * mesh.rises[1] + at[-1]).tolist()
     first, last = local[0].tolist(), local[-1].tolist()
     masses, bases, steep = mass.tolist(), base.tolist(), (~gentle).tolist()
-    finest = spacing(np.maximum(np.abs(mesh.lower), np.abs(mesh.upper)))
-    finest = converted(64 * finest / ((mesh.upper - mesh.lower) / 2), numbers)
+    finest = 64 * mesh.spacing / half
     levels = f.level.tolist()
     slopes = f.k * mesh.slope + derivatives(v, r) / half
     rising = np.flatnonzero(~gentle & np.asarray(slopes > 0, dtype=bool).all(axis=0))
@@ -268,13 +269,11 @@ def _upwards(
                 r,
                 begins=begins,
                 finest=finest[i],
+                excess=mesh.excess[i] if f.k[i] else 0 * half[i],
                 slowest=slowest.get(i),
             )
             follows = bool(course.cuts) and not course.constant
-            wide = (mesh.upper[i] - mesh.lower[i]) / 2
-            (marks if course.sharp else need).extend(
-                number(mesh.lower[i] + wide * (1 + t)) for t in course.cuts
-            )
+            (marks if course.sharp else need).extend(mesh.place(i, t) for t in course.cuts)
             constant[i], slow[:, i] = course.constant, course.ratio
             if course.constant:
                 if here > -math.inf:
@@ -294,7 +293,7 @@ def _upwards(
                 error += eps * abs(lr) / 4  # logarithms are rounded at every step, either way
             counts = cut[i] > noise[i] and high + math.log(cut[i]) > lr + 9 - depth
             rough = counts and (rounds or 0) < ROUNDS
-            if rough and half[i] > 64 * spacing(mesh.lower[i : i + 1])[0]:
+            if rough and finest[i] < 1:
                 need.append(number((mesh.lower[i] + mesh.upper[i]) / 2))
             here = lr + bases[i]
             lr = lr - last[i]

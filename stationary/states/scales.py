@@ -24,8 +24,10 @@ from stationary.numbers.elementary import (
     converted,
     depth_of,
     infinite,
+    log,
     magnitude,
     number,
+    spacing,
     to_float,
 )
 from stationary.panels.pieces import Panels
@@ -69,10 +71,12 @@ class Mesh:
     lower: Array  # (panels,)
     upper: Array
     half: Array  # a shape
+    spacing: Array  # (panels,), a shape: the distance of edges that their digits tell apart
     middle: Array  # (panels,): Phi, a level; what is k Phi below counts from there
     phi: Array  # (n + 1, panels): Phi less that, as coefficients
     rises: Array  # (2, panels): levels of Phi at the lower and the upper edge
     slope: Array  # (n, panels): 2 f / a at the nodes
+    excess: Array  # (panels,): what must be added to the logarithms of Phi and its slope
     log_a: Array  # (n, panels): at the nodes
     step_error: Array  # (panels,): of the rise of Phi over each
     log_a_error: Array  # (panels,)
@@ -134,6 +138,13 @@ class Mesh:
         k = np.minimum(k, len(self.lower) - 1)
         a, b = self.lower[k], self.upper[k]
         return k, converted(((x - a) - (b - x)) / (b - a), self.numbers)
+
+    def place(self, i: int, t: Any) -> Any:
+        """The point of panel i at t, from -1 to 1: its edge, where rounding does not tell them."""
+        close = 64 * self.numbers.epsilon
+        if 1 - abs(t) < close:
+            return number((self.upper if t > 0 else self.lower)[i])
+        return number(self.lower[i] + (self.upper[i] - self.lower[i]) / 2 * (1 + t))
 
     def step_errors(self, x: Array, counted: Array, *, above: bool) -> Array:
         """The error of the rise of Phi over those panels that count between x and an end."""
@@ -214,8 +225,8 @@ def mesh_on(
 
 
 _BY_PANEL = (
-    "lower", "upper", "half", "middle", "phi", "rises", "slope", "log_a", "step_error",
-    "log_a_error",
+    "lower", "upper", "half", "spacing", "middle", "phi", "rises", "slope", "excess", "log_a",
+    "step_error", "log_a_error",
 )  # fmt: skip
 
 
@@ -289,24 +300,12 @@ def _edges_on(
     both = own.array(np.array([inner_low, inner_high, *turns], dtype=object))
     edges = panels.edges[(panels.edges > inner_low) & (panels.edges < inner_high)]
     edges = np.unique(np.concatenate([edges, both]))
-    cuts, marks = (_settled(inside(points), edges, panels, own) for points in given)
+    cuts, marks = map(inside, given)
     # Below n^2 / 8 e-folds a polynomial follows solutions that do not vary slowly, too.
     steep = max(2 * depth_of(numbers), n * n / 8)
     followed = steep, LEVEL * n, SUDDEN / numbers.epsilon
     edges = _graded(panels, found.climb[0], edges, turns, marks, followed, own)
     return (np.union1d(edges, own.array(np.array(cuts, dtype=object))) if cuts else edges), ends
-
-
-def _settled(points: list[Any], edges: Array, panels: Panels, own: Arithmetic) -> list[Any]:
-    """Points, with the edge in place of one that only rounding tells from it."""
-    if not points:
-        return points
-    x = own.array(np.array(points, dtype=object))
-    rounding = 64 * own.epsilon * panels.half[panels.locate(x)[0]]
-    after = np.clip(np.searchsorted(edges, x), 1, len(edges) - 1)
-    for edge in (edges[after - 1], edges[after]):
-        x = np.where(np.abs(x - edge) <= rounding, edge, x)
-    return [number(one) for one in x]
 
 
 def _block(
@@ -338,14 +337,16 @@ def _block(
     middle = phi[0].copy()
     rises = np.stack([0 * middle, phi.sum(axis=0)])
     phi[0] = 0 * middle
-    # Shapes that no double holds keep their form.
-    most = np.abs(phi).sum(axis=0)
+    excess = 0 * half
     if numbers is DOUBLE and own is not DOUBLE:
-        factor = STEEPEST / np.maximum(most, STEEPEST)
-        phi, slope = phi * factor, slope * factor
+        # Shapes that no double holds keep their form.
+        most = np.maximum(np.abs(phi).sum(axis=0), np.abs(slope).max(axis=0))
+        factor = np.maximum(most / STEEPEST, 1)
+        phi, slope, excess = phi / factor, slope / factor, log(factor)
     steps = np.minimum((found.climb_errors / panels.half)[at] * half, STEEPEST)
-    many = phi, slope, log_a, half, steps
-    phi, slope, log_a, half, steps = (converted(v, numbers) for v in many)
+    closest = spacing(np.maximum(np.abs(lower), np.abs(upper)))
+    many = phi, slope, excess, log_a, half, steps, closest
+    phi, slope, excess, log_a, half, steps, closest = (converted(v, numbers) for v in many)
     span = np.abs(phi).sum(axis=0)
     cut = converted(np.where(found.samples.resolved, 4, 32) * found.samples.tails[1], numbers)
     return Mesh(
@@ -354,10 +355,12 @@ def _block(
         converted(lower, arithmetic),
         converted(upper, arithmetic),
         half,
+        closest,
         converted(middle, arithmetic),
         phi,
         converted(rises, arithmetic),
         slope,
+        excess,
         log_a,
         steps if own is DOUBLE or numbers is not DOUBLE else steps + numbers.epsilon * span / 4,
         cut[at] + numbers.epsilon * (1 + np.abs(log_a).max(axis=0, initial=0)),
@@ -415,7 +418,8 @@ def _graded(
             for i in np.flatnonzero((rises > steep) & near):
                 if last < math.inf and rises[i] > sudden:
                     continue  # within a rounding
-                count = math.ceil(math.log2(rises[i] / level)) + 2
+                # At its ends a polynomial of degree n is up to n^2 times as steep as in the mean.
+                count = math.ceil(math.log2(len(phi) ** 2 * rises[i] / level))
                 d = (upper[i] - lower[i]) * arithmetic.array(0.5 ** np.arange(1, count))
                 x = lower[i] + d if at_left else upper[i] - d
                 k = panels.locate((lower[i : i + 1] + upper[i : i + 1]) / 2)[0]

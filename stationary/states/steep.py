@@ -51,6 +51,7 @@ def course_on(
     *,
     begins: bool,
     finest: Any,
+    excess: Any,
     slowest: Slowest | None,
 ) -> Course:
     """The course of F on a panel.
@@ -67,6 +68,8 @@ def course_on(
         Whether F comes from where L is as steep.
     finest
         The smallest distance that is followed, over half the width.
+    excess
+        What must be added to the logarithms of the slopes.
     slowest
         Where all slopes are above 0, exp(F - L) at the lower edge, at the nodes and at the upper
         edge, for the F that varies slowly: see `slowest_of`.
@@ -83,7 +86,7 @@ def course_on(
     ends = np.concatenate([[-one], r.nodes, [one]])
     if (slopes < 0).all() and sudden:
         # All is collected at the lower edge at once.
-        gain = first + _extended(-log(-slopes), r)[0]
+        gain = first - excess + _extended(-log(-slopes), r)[0]
         total = gain if low == -math.inf else number(logaddexp(low, gain))
         return Course(True, total - nodes, total - last, gain=total - low, error=2 / span)
     wide = span > max(2 * depth_of(r.arithmetic), r.n * r.n / 8)
@@ -96,24 +99,27 @@ def course_on(
         turn = np.flatnonzero((slopes[:-1] > 0) != (slopes[1:] > 0))
         turns = [_crossing(slopes, r.nodes[j], r.nodes[j + 1], r) for j in turn] or [-one]
         return cut(*turns, to=low - last)
-    slow = -log(slopes)
+    slow = -log(slopes) - excess
     start, at, end = slowest
     slowly = _is_resolved(at, r) and start > 0
     if slowly:
-        late = sudden and lr < log(start) + blur
-        if begins or late or abs(lr - log(start)) < FORGOTTEN:
-            return Course(False, log(at), log(end), error=2 / span if late else 0.0)
-    if not slowly and (wide or abs(lr - slow[0]) < 1):
+        first_log = log(start) - excess
+        late = sudden and lr < first_log + blur
+        if begins or late or abs(lr - first_log) < FORGOTTEN:
+            end_log = log(end) - excess
+            return Course(False, log(at) - excess, end_log, error=2 / span if late else 0.0)
+    close = abs(lr - slow[0]) < 1
+    if close and (slowly or not wide):
+        at, end = _slow(slopes * half, exp(lr), half, r)
+        if _is_resolved(at, r) and end > 0:
+            return Course(False, log(at), log(number(end)))
+    if not slowly and (wide or close):
         # L' varies by too much: it falls to nothing at one end.
         octaves = max(1, math.ceil(math.log2(float(slopes.max() / slopes.min()))))
         towards = 1 if slopes[-1] < slopes[0] else -1
         cuts = tuple(towards * (one - 2 * one / 2**j) for j in range(1, octaves + 1))
         return Course(False, 0 * nodes, number(slow[-1]), cuts, sharp=False)
-    if abs(lr - slow[0]) < 1:
-        at, end = _slow(slopes * half, exp(lr), half, r)
-        if _is_resolved(at, r) and end > 0:
-            return Course(False, log(at), log(number(end)))
-    after = log(end) if slowly else number(slow[-1])
+    after = log(end) - excess if slowly else number(slow[-1])
     if low == -math.inf:
         return cut(-one, to=after)
     # F is constant until what comes in here takes over: that is where.
