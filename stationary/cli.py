@@ -14,6 +14,7 @@ import click
 
 from stationary.options import (
     DIGITS,
+    FILES,
     MIN_BARRIER,
     OPTIMISER,
     PATH,
@@ -21,6 +22,7 @@ from stationary.options import (
     REPLACED,
     SOURCE,
     WHOLE,
+    Commands,
     Output,
     at_least,
     changes_from,
@@ -34,8 +36,9 @@ LITTER = (50_000, 20, 20)  # objects made between two searches for cycles: see `
 
 
 @click.group(
+    cls=Commands,
     epilog="Exit codes: 0 done, 1 an error, 2 wrong usage, 3 not converged or not "
-    "decided, 130 stopped."
+    "decided, 130 stopped.",
 )
 @click.version_option(
     package_name="stationary", message="%(package)s %(version)s", help="Print the version."
@@ -77,7 +80,7 @@ def analyze(path: Path, to: Output, log: bool, influence: Path | None, **given: 
 
 
 @app.command(short_help="Drift, variance and end state of a recorded series.")
-@SOURCE
+@FILES
 @option("--dt DT", "The time between observations.", float)
 @output(table="Write drift and variance with their errors to this file.")
 def fit(path: Path, to: Output, dt: float | None) -> None:

@@ -23,6 +23,26 @@ Option = Callable[[Command], Command]
 PATH = click.Path(path_type=Path)
 
 
+class Once(click.Command):
+    """A command that refuses an option with one value that is given twice; the last would hold."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not ctx.resilient_parsing:  # completion
+            _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+            for p in order:
+                chooses = isinstance(p, click.Option) and not (p.multiple or p.count)
+                if chooses and order.count(p) > 1 and not (p.is_flag and not p.secondary_opts):
+                    names = "/".join(p.opts + p.secondary_opts)
+                    raise click.UsageError(f"{names} is given more than once: give it once.", ctx)
+        return super().parse_args(ctx, args)
+
+
+class Commands(click.Group):
+    """A group of such."""
+
+    command_class = Once
+
+
 def option(spec: str, words: str, kind: Any = None, **more: Any) -> Option:
     """An option by its names and, in capitals, what it takes; a flag if it takes nothing."""
     names = [n for n in spec.split() if n != n.upper() or n.startswith("-")]
@@ -91,7 +111,8 @@ FORMULAS = (
     option("--losses FORMULA", "Losses of w, one for each datapoint, as in '(w-1)**2, (w+1)**2'."),
 )
 FORMULA_NAMES = ("drift", "variance", "sigma", "potential", "temperature", "losses")
-SOURCE = together(click.argument("paths", metavar="[FILE]...", nargs=-1, type=PATH), *FORMULAS)
+FILES = click.argument("paths", metavar="[FILE]...", nargs=-1, type=PATH)
+SOURCE = together(FILES, *FORMULAS)
 REPLACED = together(
     option("--convention NAME", "ito, stratonovich or klimontovich."),
     option("--domain LOW HIGH", "Two ends, such as 0 2*pi; inf and -inf work.", number, nargs=2),
@@ -139,9 +160,11 @@ MIN_BARRIER = option(
 
 def source_of(path: Path | None, given: dict[str, Any]) -> Any:
     """What is asked about: a file, standard input, or formulas, which are taken out of `given`."""
+    typed = "drift" in given
     formulas = {k: v for k in FORMULA_NAMES if (v := given.pop(k, None)) is not None}
     if path is None and not formulas:
-        raise click.UsageError('Give a FILE, or formulas as in --drift "x - x**3" --variance 0.1.')
+        way = ', or formulas as in --drift "x - x**3" --variance 0.1' if typed else ""
+        raise click.UsageError(f"Give a FILE{way}.")
     if path is not None and formulas:
         raise click.UsageError(f"Give either a FILE or --{next(iter(formulas))}, not both.")
     if formulas:

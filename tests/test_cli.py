@@ -437,3 +437,18 @@ def test_ends_are_typed_as_arithmetic_and_what_they_do_in_a_word(run):
         code, _, err = run(*typed[:-1], wrong)
         assert code == 2
         assert "is not a number, such as 0.5, inf or 2*pi" in err
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("passage --drift -x --variance 1 --from 0.5 --to 1 --from 0.1", "--from"),
+        ("analyze pit.py -T 0.1 --learning-rate 0.2", "--learning-rate/-T"),
+        ("analyze pit.py --chain --brief --no-chain --brief", "--chain/--no-chain"),
+        ("sweep pit.py --replacement --no-replacement -B 1,2 -B 4", "--batch-size/-B"),
+    ],
+)
+def test_an_option_with_one_value_is_given_once(run, typed, name):
+    code, out, err = run(*typed.split())
+    assert (code, out) == (2, "")
+    assert f"{name} is given more than once" in err

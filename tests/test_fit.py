@@ -107,7 +107,10 @@ def test_the_command_line_fits_a_file(tmp_path, run):
     assert data["basins"][0]["standard_error"] > 0
     code, _, err = run("fit", path)
     assert code == 1
-    assert "must be the time between observations" in err
+    assert "the time between observations is missing" in err
+    code, _, err = run("fit", "--drift", "-x", "--dt", "0.1")
+    assert code == 2
+    assert "No such option" in err
 
 
 def test_runs_in_a_file_are_told_apart_by_numbers_or_words(tmp_path):
@@ -128,6 +131,8 @@ def test_runs_in_a_file_are_told_apart_by_numbers_or_words(tmp_path):
         (np.zeros(500), {"dt": 0.1}, "all 500 observations are 0"),
         (np.arange(20.0), {"dt": 0.1}, "20 observations in a row are too few"),
         (np.arange(500.0), {"dt": -1}, "dt = -1 must be the time"),
+        (np.arange(500.0), {"dt": 1e308}, r"dt = 1e\+308 must be the time"),
+        (np.arange(500.0) ** 2 + 1e15, {"dt": 0.1}, "doubles hold too few digits"),
         (np.arange(500.0), {"times": np.zeros(500)}, "time 0 comes after 0"),
         (np.full(500, np.inf), {"dt": 1}, "entry 0 is infinite"),
         ("no.csv", {"dt": 1}, "cannot be read"),

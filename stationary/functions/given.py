@@ -17,6 +17,7 @@ from stationary.errors import LandscapeError
 
 T = TypeVar("T")
 
+NARROWEST = 1e-9  # domain, relative to how far it is from 0, in which doubles tell points apart
 LARGEST = 1e100
 NO_NUMBERS = (bool, np.bool_, str, bytes, complex, np.complexfloating)
 ALIKE = 0.6  # how much a name must look like another one for "did you mean"
@@ -196,7 +197,7 @@ def checked_noise(given: Any, where: str) -> float:
     return eps
 
 
-def interval(domain: Any, where: str, narrowest: float = 1e-9) -> tuple[float, float]:
+def interval(domain: Any, where: str, narrowest: float = NARROWEST) -> tuple[float, float]:
     """`domain` as two ascending floats, or an error that says what is wrong with it."""
     pair = isinstance(domain, (tuple, list, np.ndarray)) and len(domain) == 2
     lower, upper = (number(end) for end in domain) if pair else (None, None)

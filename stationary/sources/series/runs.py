@@ -11,7 +11,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
-from stationary.functions.given import number
+from stationary.functions.given import NARROWEST, number
 from stationary.sources.columns import columns_of
 
 FEWEST = 100  # observations, from which anything can be told
@@ -110,10 +110,15 @@ def runs_of(x: Any, dt: Any, times: Any) -> Runs:
         raise LandscapeError(f"{name}: dt and times both say when it was observed. Keep one.")
     if times is None:
         step = number(dt)
-        if step is None or not 0 < step < np.inf:
+        if step is None or not LEAST < step < 1 / LEAST:
+            wrong = (
+                "the time between observations is missing: give it as in dt=0.1 (--dt 0.1)"
+                if dt is None
+                else f"dt = {dt!r:.60} must be the time between observations, as in dt=0.1, from "
+                f"{LEAST:g} to {1 / LEAST:g}"
+            )
             raise LandscapeError(
-                f"{name}: dt = {dt!r:.60} must be the time between observations, as in dt=0.1; or "
-                "give times (of a table: a column t of numbers, not dates)."
+                f"{name}: {wrong}; or give times (of a table: a column t of numbers, not dates)."
             )
         clocks: list[Any] = [step * np.arange(np.size(v)) for v in series]
     else:
@@ -142,6 +147,11 @@ def runs_of(x: Any, dt: Any, times: Any) -> Runs:
     for what, size in (("values range over", reach), ("times range over", found.duration)):
         if not LEAST < size < 1 / LEAST:
             raise LandscapeError(f"{name}: its {what} {size:.3g}. Give them in another unit.")
+    if reach <= NARROWEST * float(np.abs(found.all).max()):
+        raise LandscapeError(
+            f"{name}: its values are about {found.all[0]:g} and range over {reach:.3g}, of which "
+            "doubles hold too few digits. Subtract one of them before it is rounded."
+        )
     return found
 
 
