@@ -29,9 +29,9 @@ class Once(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not ctx.resilient_parsing:  # completion
             _, _, order = self.make_parser(ctx).parse_args(args=list(args))
-            for p in order:
-                chooses = isinstance(p, click.Option) and not (p.multiple or p.count)
-                if chooses and order.count(p) > 1 and not (p.is_flag and not p.secondary_opts):
+            for p in (p for p in order if isinstance(p, click.Option)):
+                chooses = not p.multiple and (not p.is_flag or p.secondary_opts)
+                if chooses and order.count(p) > 1:
                     names = "/".join(p.opts + p.secondary_opts)
                     raise click.UsageError(f"{names} is given more than once: give it once.", ctx)
         return super().parse_args(ctx, args)
@@ -261,6 +261,12 @@ class Output:
                     content = found.to_csv(**({"of": "minima"} if what == "minima" else {}))
             write(path, content)
 
+        streams = ["--json"] * self.as_json
+        streams += [f"--{what}" for what, path in self.files.items() if str(path) == "-"]
+        if len(streams) > 1:
+            raise click.UsageError(
+                f"{' and '.join(streams)} would be mixed on standard output: name a file instead."
+            )
         quiet = contextlib.redirect_stdout(sys.stderr)
         with quiet:
             spared = list(self.reads)

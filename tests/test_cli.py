@@ -452,3 +452,10 @@ def test_an_option_with_one_value_is_given_once(run, typed, name):
     code, out, err = run(*typed.split())
     assert (code, out) == (2, "")
     assert f"{name} is given more than once" in err
+
+
+@pytest.mark.parametrize("outputs", ["--json --csv -", "--csv - --html -", "--html - --minima -"])
+def test_standard_output_holds_one_thing(run, outputs):
+    code, out, err = run("analyze", "--drift", "-x", "--variance", "1", *outputs.split())
+    assert (code, out) == (2, "")
+    assert "would be mixed on standard output" in err

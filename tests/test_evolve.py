@@ -812,3 +812,21 @@ def test_closed_equations_of_moments_are_told_from_others(drift, variance, domai
     diffusion = process(drift, variance, domain)
     found = closed_moments(Initial.of(0.3, domain=domain, name="x"), diffusion, np.array([1.0]))
     assert (found is not None) == closed
+
+
+def test_the_distance_to_the_end_holds_what_is_beyond_the_cells():
+    """A law that is still narrow is followed on cells of its own width; it was called half way."""
+    ou = process(lambda x: -x, 2.0)
+    e = evolve(ou, 0.5, [1e-3])
+    m, s = 0.5 * math.exp(-1e-3), math.sqrt(-math.expm1(-2e-3))
+    x = np.linspace(m - 9 * s, m + 9 * s, 20_001)
+    exact = np.trapezoid(np.maximum(stats.norm.pdf(x, m, s) - stats.norm.pdf(x), 0), x)
+    assert abs(e.total_variation_to_end[0] - exact) < e.total_variation_error[0] < 1e-5
+    assert e.relaxation_error == math.inf
+    assert "The relaxation time is not known." in e.summary()
+
+
+@pytest.mark.parametrize("until", [1e-300, 1e300])
+def test_times_that_are_out_of_the_ordinary_raise_no_warnings(until):
+    e = evolve(process(lambda x: x - x**3, 0.2), 0.5, [until])
+    assert e.mean[0] == pytest.approx(0.5 if until < 1 else 0, abs=1e-4)

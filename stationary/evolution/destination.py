@@ -36,10 +36,12 @@ def distance_to_end(
     if not is_whole(state) or not state.error <= COUNTED:
         return None, None, True
     edges = between.edges
-    goal = np.zeros(len(edges) - 1)
+    goal, beyond = np.zeros(len(edges) - 1), 0.0
     for c in state.components:
         if c.weight > 0:
-            goal += float(c.weight) * _cell_masses(replace(c, weight=1.0), edges)
+            masses, rest = _cell_masses(replace(c, weight=1.0), edges)
+            goal += float(c.weight) * masses
+            beyond += float(c.weight) * rest
     is_resolved = not goal.max(initial=0.0) > MOST_IN_ONE
     lumps = {a.position: 0.0 for a in atoms}
     for atom in state.atoms:
@@ -54,7 +56,7 @@ def distance_to_end(
             for masses, error in zip(seen.masses, seen.error.tolist(), strict=True)
         ]
     )
-    apart = found[:, 0] + sum(np.abs(a.weights - lumps[a.position]) for a in atoms) / 2
+    apart = found[:, 0] + beyond / 2 + sum(np.abs(a.weights - lumps[a.position]) for a in atoms) / 2
     error = found[:, 1] + seen.mass_error + float(state.error)
     if start.law is None:  # points have nothing in common with a density
         first = times == 0
@@ -82,8 +84,8 @@ def _hidden(masses: Array, goal: Array) -> Array:
     return np.minimum(np.minimum(masses, goal), varied)
 
 
-def _cell_masses(component: Any, edges: Array) -> Array:
-    """The share of a component in each cell."""
+def _cell_masses(component: Any, edges: Array) -> tuple[Array, float]:
+    """The share of a component in each cell, and beyond all of them."""
     low, high = component.interval
     tail = converted(np.array([math.log(1e-17)]), component.arithmetic)
     first = float(quantile(component, tail, left=True)[0])
@@ -96,4 +98,5 @@ def _cell_masses(component: Any, edges: Array) -> Array:
         below[inside] = to_float(exp(component.log_half(x, left=True)))
         above[inside] = to_float(exp(component.log_half(x, left=False)))
     rising, falling = np.diff(below), -np.diff(above)
-    return np.asarray(np.maximum(np.where(below[1:] <= 0.5, rising, falling), 0.0))
+    masses = np.maximum(np.where(below[1:] <= 0.5, rising, falling), 0.0)
+    return masses, float(below[0] + above[-1])

@@ -100,6 +100,7 @@ def hermite_law(z: Array, c: Array, s: Any) -> Array:
     return np.array(np.broadcast_arrays(below, density / s, slope / s**2))
 
 
+@np.errstate(all="ignore")  # what is not finite ends the pulses
 def followed(
     diffusion: Diffusion, x0: Array, until: float, first: float, tolerance: float, unstable: Array
 ) -> Paths | None:
@@ -160,9 +161,8 @@ def followed(
             alpha, size = powers.sum(axis=0), size_now
             v = solver.y[count:]
             ratio = (size / np.sqrt(v))[:, None]
-            with np.errstate(all="ignore"):
-                c = alpha * ratio ** np.arange(ORDERS[1] + 1)
-                b = fewer * ratio ** np.arange(ORDERS[0] + 1)
+            c = alpha * ratio ** np.arange(ORDERS[1] + 1)
+            b = fewer * ratio ** np.arange(ORDERS[0] + 1)
             z = np.linspace(-6, 6, 25)
             laws = [hermite_law(z, p.T[..., None], 1.0) for p in (c, b)]
             apart, sharp, _ = np.abs(laws[0] - laws[1]).max(axis=(1, 2))
@@ -177,9 +177,8 @@ def followed(
             steps.append(Step(t0, t1, path, powers, size, error, sharp + others, shift, grown))
             before = apart
             moving = rates(t1, solver.y)
-            with np.errstate(all="ignore"):
-                still = np.abs(moving[:count]) * until <= SETTLED * np.sqrt(v) + 1e-15 * span
-                still &= np.abs(moving[count:]) * until <= SETTLED * v
+            still = np.abs(moving[:count]) * until <= SETTLED * np.sqrt(v) + 1e-15 * span
+            still &= np.abs(moving[count:]) * until <= SETTLED * v
             if still.all() and apart < tolerance / 10:
                 settled = True
                 break

@@ -77,12 +77,15 @@ def gap_of(state: EndState, chains: Sequence[Chain], edges: Array, span: float) 
     floors = [_floor(state.diffusion, s.end, edges) for s in far]
     start = min((at for at, _ in floors), default=math.inf)
     least = min((v for _, v in floors), default=math.inf)
-    if not start > 0 or not least > min(rate, DIP * start):
-        return NONE  # V may bind more out there than cells have seen
+    if not start > 0:
+        return NONE
+    if not least > min(rate, DIP * start):
+        return Gap(log_time, math.inf, mode)  # V may bind more out there than cells have seen
     if start <= rate:
         return Gap(-math.log(start), SETTLED, None)
     error = float(limit.error[0]) + AMPLIFIED * slow[-1].error
-    return Gap(log_time, error + sum(_beyond(state.diffusion, x, edges, rate) for x in cuts), mode)
+    error += sum(_beyond(state.diffusion, x, edges, rate) for x in cuts)
+    return Gap(log_time, error if error < 1 else math.inf, mode)  # cells do not reach far enough
 
 
 def _piles_up(end: End) -> bool:

@@ -119,6 +119,8 @@ def _answer(e: Evolution) -> str:
         words.append(f"There is no relaxation time: {why}.")
     elif math.isinf(log_time):
         words.append("Some wells are never left, even on a logarithmic scale of times: metastable.")
+    elif e.relaxation_error == math.inf:
+        words.append("The relaxation time is not known.")
     elif e.relaxation_error is not None:
         time = time_text(log_time)
         if abs(log_time) < 20:
