@@ -12,7 +12,7 @@ from scipy import stats
 from stationary import Diffusion, Landscape, LandscapeError, analyze, end_state
 from stationary.line.feller import Feller
 from stationary.line.partition import partition
-from stationary.line.vanishing import zeros_of_variance
+from stationary.line.vanishing import dips_of_variance, zeros_of_variance
 
 INF = math.inf
 
@@ -650,3 +650,13 @@ def test_a_divide_is_reached_and_left_and_the_side_is_said_to_be_assumed():
     assert "x = 0: reached, and left again at once" in words
     assert "is an assumption" in words
     assert analysis.end_state.probability(-3, 0) == 0
+
+
+def test_a_variance_that_oscillates_for_ever_has_no_dips():
+    """However far out: between doubles that lie 256 apart, or where a zoom meets one wave of many.
+
+    With a dip at 2e18 the whole line was sampled in 50 digits, and thousands of zeros with it.
+    """
+    endless = process(np.sin, lambda x: 2 + np.sin(x), (-INF, INF))
+    assert dips_of_variance(endless) == ((), ())
+    assert not end_state(endless).notes

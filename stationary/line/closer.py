@@ -28,6 +28,8 @@ CLOSEST = 1e-13  # of the domain: zeros that are closer to each other are one
 PER_OCTAVE = 8  # points around a zero, in whose neighbourhood another one may hide
 ZOOM = 17  # points per round of a zoom, which then keeps an eighth
 FLAT = 0.05  # an exponent below this is none
+EVEN = 1e-15  # by how much a variance may vary over its floor
+BLURRED = 14.0  # e-folds that a variance falls before cancelling parts may hide that it falls on
 POSITION_DIGITS = 260  # to which a zero is pinned down, if it is not a double
 CANNOT = (StationaryError, OverflowError, MemoryError)  # evaluate in so many digits
 
@@ -51,6 +53,7 @@ class Dip:
 
     position: float
     digits: int  # of the position, to tell points of the dip apart
+    place: Any  # the position, with all the digits that were found
 
 
 class Look:
@@ -211,7 +214,8 @@ class Look:
         `middle` is a point where it is lower than at both ends.
 
         Falling is judged between the middle and the end of the zoom, over distances that shrink
-        by the same factor as the variance should shrink if it is a power of the distance.
+        by the same factor as the variance should shrink if it is a power of the distance; and at
+        the very end, unless so little is left that it may be rounding.
         """
         low, high = arithmetic.array([low])[0], arithmetic.array([high])[0]
         grain = self.diffusion.grain if arithmetic is DOUBLE else arithmetic.grain
@@ -237,6 +241,8 @@ class Look:
             i = min(max(i, 1), ZOOM - 2)
             width = float(arithmetic.to_float(arithmetic.log(np.array([high - low])))[0])
             low, high = x[i - 1], x[i + 1]
+            if arithmetic is not DOUBLE and 0 < a.max() <= a.min() * (1 + EVEN):
+                return low, best, high, False  # the floor
             if rim <= (self.least if arithmetic is DOUBLE else 0):
                 history.append((width, -math.inf))
                 if max(rims) <= rim or k + 1 == rounds:
@@ -245,11 +251,11 @@ class Look:
             history.append((width, float(arithmetic.to_float(arithmetic.log(np.array([rim])))[0])))
             if not high - low > 64 * grain * abs(best):
                 break
-        half = len(history) // 2
-        (w1, a1), (w2, a2) = history[half], history[-1]
+        half, (w2, a2) = len(history) // 2, history[-1]
         short = len(history) < 4 and not self.diffusion.is_rounded  # else a dip of rounding
-        falling = short or math.isinf(a2) or (a1 - a2) > FLAT * (w1 - w2)
-        return low, best, high, falling
+        last = max(half, len(history) - 3) if history[0][1] - a2 < BLURRED else half
+        falling = all(a - a2 > FLAT * (w - w2) for w, a in (history[half], history[last]))
+        return low, best, high, short or math.isinf(a2) or falling
 
     def in_digits(self, low: float, best: float, high: float, room: float) -> None:
         """Collect the zero next to `best`, or the dip if it has a floor after all."""
@@ -287,7 +293,7 @@ class Look:
             width = r[np.flatnonzero(risen)[-1]]
             size = max(abs(float(at)), float(gap))
             decades = math.log10(size) - float(many.log10(np.array([width]))[0])
-            self.dips.append(Dip(float(at), math.ceil(decades)))
+            self.dips.append(Dip(float(at), math.ceil(decades), at))
 
     def vanishes(self, x: float) -> bool:
         """Whether the variance is zero at a double, or on one side of it."""

@@ -16,6 +16,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.evaluation import evaluate
+from stationary.line.closer import Dip
 from stationary.line.sampled import VanishingVarianceError
 from stationary.line.sampling import Sampling, sampling
 from stationary.numbers.arithmetic import Arithmetic, many_digits
@@ -29,6 +30,7 @@ MARGIN = 14  # digits beyond position and accuracy
 SPARE = 10  # digits beyond those asked for, to which shapes are resolved
 FEWEST, MOST = 1, 1000  # digits that may be asked for
 SCAN = 2049  # points at which minima are looked for
+CLOSE = 1e-150  # a last step of Newton's method, relative, by which they lie beside a peak
 PROBE = 400  # digits in which the width of a minimum is found
 NARROW = 6  # digits that all points of a domain have in common, from which doubles will not do
 WORK = 40_000  # datapoints times points that are evaluated in many digits without being asked to
@@ -54,13 +56,12 @@ def sampled_in_digits(
     complete: bool = False,
     digits: int | None = None,
     strength: float = 1.0,
-    position: int = 0,
+    dips: tuple[Dip, ...] = (),
     look: Samples | None = None,
 ) -> Sampling:
     """A sampling in doubles, or in `digits` digits, or in as many as it takes if doubles fail.
 
-    `look` is what `first_look` saw in doubles. `position` is how many digits of a position are
-    known to be needed; 0 if doubles may do.
+    `look` is what `first_look` saw in doubles, and `dips` what these cannot tell of the variance.
 
     Raises
     ------
@@ -73,14 +74,17 @@ def sampled_in_digits(
         max_panels,
         complete=complete,
         strength=strength,
+        look=look,
+        dips=dips,
     )
+    position = max((d.digits for d in dips), default=0)
     if digits is not None:
         return sampled(arithmetic=arithmetic_for(diffusion, digits, position))
     try:
         narrow = position > 0 or _digits_of_width(diffusion) > NARROW
         if narrow and can_be_raised(diffusion):
             return sampled(arithmetic=arithmetic_for(diffusion, position=position))
-        return sampled(look=look)
+        return sampled()
     except VanishingVarianceError as vanishing:
         if not can_be_raised(diffusion):
             raise
@@ -141,8 +145,10 @@ def _position_digits(diffusion: Diffusion) -> int:
         root = many.array(high)
         for _ in range(12):
             value, slope = evaluate(diffusion.drift, root, order=1, arithmetic=many)
-            root = np.where(slope == 0, root, root - many.divide(value, slope))
-        slope = evaluate(diffusion.drift, root, order=1, arithmetic=many)[1]
+            step = np.where(slope == 0, 0, many.divide(value, slope))
+            root = root - step
+            if (np.abs(step) <= CLOSE * np.abs(root)).all():
+                break  # slope and variance are those of the peak
         variance = diffusion.coefficients(root, many)[1]
         width2 = many.divide(variance, 2 * many.abs(slope))
         known = np.asarray(many.isfinite(width2), dtype=bool) & np.asarray(width2 > 0, dtype=bool)

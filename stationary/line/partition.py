@@ -139,13 +139,12 @@ def _partition(
     pieces = []
     for piece in _between(diffusion, zeros):
         lower, upper = piece.domain
-        position = max((d.digits for d in dips if lower < d.position < upper), default=0)
         found = sampled_in_digits(
             piece,
             max_panels,
             complete=complete,
             digits=digits,
-            position=position,
+            dips=tuple(d for d in dips if lower < d.position < upper),
             look=look if piece is seen else None,
         )
         pieces.append(anatomy(found))

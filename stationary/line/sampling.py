@@ -21,10 +21,11 @@ from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.given import Boundary
 from stationary.line.chart import CORE, Chart
+from stationary.line.closer import Dip
 from stationary.line.octaves import FALLEN, MARGIN, grown
 from stationary.line.sampled import NODES, nodes_in, open_ends, sampled
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
-from stationary.numbers.chebyshev import Rule, chebyshev_sum, rule
+from stationary.numbers.chebyshev import Rule, chebyshev_sum, nodes_of, rule
 from stationary.numbers.elementary import (
     as_array,
     depth_of,
@@ -38,6 +39,8 @@ from stationary.panels.pieces import Panels, Samples, sums_between
 from stationary.process.diffusion import Diffusion
 from stationary.process.known import SPREAD
 
+FEWEST = 4  # panels to begin with
+ALIKE = 1e-6  # of a panel's values: doubles that resolve them are nearer
 BESIDE = 2.0**-10  # of a panel: an edge as near to a breakpoint as this is dropped
 WORK = 2 * 10**8  # datapoints times points that a sampling may evaluate
 GRADES = 60  # halvings towards the origin of an infinite domain, whose scale is not known
@@ -172,10 +175,7 @@ class Sampling:
         after = np.where(sound, index, len(sound))[::-1]
         after = np.minimum.accumulate(after)[::-1][p.locate(x + near)[0]]
         sides = [np.where(before < 0, after, before), np.where(after == len(sound), before, after)]
-        places = [
-            np.minimum(np.maximum(((x - p.lower[k]) - (p.upper[k] - x)) / (2 * p.half[k]), -1), 1)
-            for k in sides
-        ]
+        places = [np.minimum(np.maximum(p.place(x, k), -1), 1) for k in sides]
         ell = [chebyshev_sum(self.ell, t, k) for k, t in zip(sides, places, strict=True)]
         left = np.asarray(ell[0] < ell[1], dtype=bool)
         return np.where(left, sides[0], sides[1]), np.where(left, places[0], places[1])
@@ -223,8 +223,11 @@ def sampling(
     arithmetic: Arithmetic = DOUBLE,
     strength: float = 1.0,
     look: Samples | None = None,
+    dips: tuple[Dip, ...] = (),
 ) -> Sampling:
-    """Sample the process over its domain; `look` is what `first_look` saw of it.
+    """Sample the process over its domain; `look` is what `first_look` saw of it in doubles.
+
+    `dips` of the variance are approached, in many digits, as far as they are narrow.
 
     `strength` is the least power of e^Phi that will be asked for: how far out there is anything.
 
@@ -242,14 +245,20 @@ def sampling(
     core, fallen = _core(diffusion, opened), [False, False]
     if arithmetic is not DOUBLE and not complete:
         core, fallen = _in_reach(diffusion, opened, core, arithmetic, strength)
-    if look is None:
-        edges = _first_edges(diffusion, core, arithmetic)
-        for side, i in enumerate((0, -1)):
-            if not opened[side] and not fallen[side]:
-                edges[i] = diffusion.end(side, arithmetic)
-        pieces = [sampled(diffusion, edges[:-1], edges[1:], max_panels)]
-    else:
+    if look is not None and arithmetic is DOUBLE:
         pieces = [sampled(diffusion, look.lower, look.upper, max_panels, look)]
+    else:
+        for coarse in (True, False) if look is not None else (False,):
+            edges = _first_edges(diffusion, core, arithmetic, coarse)
+            edges = np.unique(
+                np.concatenate([edges, *(_towards(d, core, arithmetic) for d in dips)])
+            )
+            for side, i in enumerate((0, -1)):
+                if not opened[side] and not fallen[side]:
+                    edges[i] = diffusion.end(side, arithmetic)
+            pieces = [sampled(diffusion, edges[:-1], edges[1:], max_panels)]
+            if look is not None and _shows(pieces[0], look):
+                break
     for side, is_open in enumerate(opened):
         if is_open:
             pieces, fallen[side] = grown(diffusion, pieces, side, max_panels, complete, strength)
@@ -278,12 +287,29 @@ def first_look(diffusion: Diffusion) -> Samples | None:
     return None
 
 
-def _first_edges(diffusion: Diffusion, core: tuple[float, float], arithmetic: Arithmetic) -> Array:
-    """The ends of the panels that a sampling begins with."""
+def _shows(samples: Samples, look: Samples) -> bool:
+    """Whether panels of many digits have what doubles saw, at every node inside them."""
+    panels = Panels(to_float(np.append(samples.lower, samples.upper[-1:])))
+    x = nodes_of(look.lower, look.upper, rule(len(look.values[0])))[0]
+    inside = (x >= panels.edges[0]) & (x <= panels.edges[-1])
+    k, t = panels.locate(x[inside])
+    pairs = zip(samples.coefficients, look.values, strict=True)
+    return all(
+        bool((np.abs(chebyshev_sum(to_float(c), t, k) - v[inside]) <= ALIKE * size).all())
+        for c, v in pairs
+        for size in [np.broadcast_to(np.abs(v).max(axis=0), x.shape)[inside]]
+    )
+
+
+def _first_edges(
+    diffusion: Diffusion, core: tuple[float, float], arithmetic: Arithmetic, coarse: bool = False
+) -> Array:
+    """The ends of the panels that a sampling begins with; `coarse` where all has been seen."""
     (lower, upper), (start, stop), n = diffusion.domain, core, nodes_in(arithmetic)
     # Where panels have more nodes fewer of them give the same view.
-    edges = np.linspace(start, stop, max(4, math.ceil(diffusion.scan_panels * NODES / n)) + 1)
-    if math.isinf(upper - lower):
+    count = max(FEWEST, math.ceil(diffusion.scan_panels * NODES / n))
+    edges = np.linspace(start, stop, (FEWEST if coarse else count) + 1)
+    if math.isinf(upper - lower) and not coarse:
         # With no length to go by, look at every scale around the point distances count from.
         zero = Chart.of(diffusion, 1 if math.isinf(upper) else 0).anchor
         grades = GRADES if diffusion.scan_panels >= 64 else 10
@@ -299,6 +325,16 @@ def _first_edges(diffusion: Diffusion, core: tuple[float, float], arithmetic: Ar
         own = apart > BESIDE * np.minimum(widths[1:], widths[:-1])
         edges = np.union1d(edges[np.concatenate([[True], own, [True]])], extra)
     return arithmetic.array(edges)
+
+
+def _towards(dip: Dip, core: tuple[float, float], arithmetic: Arithmetic) -> Array:
+    """Ends of panels at all distances from a dip down to its width."""
+    at = arithmetic.array([dip.place])
+    size = max(abs(dip.position), float(np.spacing(dip.position)))
+    steps = arithmetic.array(np.full(math.ceil(dip.digits * math.log(10, 4)) + 1, 0.25))
+    r = size * np.cumprod(steps)
+    edges = np.concatenate([at - r, at + r])
+    return as_array(edges[np.asarray((edges > core[0]) & (edges < core[1]), dtype=bool)])
 
 
 def _core(diffusion: Diffusion, opened: tuple[bool, bool]) -> tuple[float, float]:

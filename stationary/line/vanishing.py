@@ -22,6 +22,8 @@ from stationary.process.diffusion import Diffusion
 SAMPLES = 20  # per panel of the scan
 MOST_PER_RUN = 96  # points of a run of zeros that are tried again in many digits
 MOST_FAR = 8  # zeros outside the core of an infinite domain, of which octaves see a few each
+NEIGHBOURS = 16  # doubles on either side of a dip far out
+RIPPLE = 0.01  # of log a between neighbouring doubles, below which it may be rounding
 FEW_FAR = 2  # the same, where dips further out are not looked at
 CROWD = 40  # zeros, next to each of which others are looked for
 LOST = 1e-24  # gradients that differ by less, squared and relative, have cancelled in doubles
@@ -102,6 +104,8 @@ def dips_of_variance(
         beyond = is_out_of_reach(diffusion, x, 2 * CORE)[inner]
         skipped = bool((found & ~alone & beyond).any())
         found &= alone | ~beyond
+        if found.any():
+            found[found] = alone[found] | _followed_by_doubles(diffusion, x[inner[found]])
     for i in closely.elsewhere(inner[found], x):
         closely.between(x[i - 1], x[i], x[i + 1])
         if closely.far_zeros > MOST_FAR:
@@ -116,6 +120,19 @@ def dips_of_variance(
         tuple(sorted(closely.zeros, key=lambda z: float(z.lower))),
         tuple(sorted(closely.dips, key=lambda d: d.position)),
     )
+
+
+def _followed_by_doubles(diffusion: Diffusion, x: Array) -> Array:
+    """At which points the variance goes down and then up over neighbouring doubles, if at all.
+
+    Where it goes up and down between them there are dips everywhere, and none is a place.
+    """
+    near = x[:, None] + np.spacing(np.abs(x))[:, None] * np.arange(-NEIGHBOURS, NEIGHBOURS + 1)
+    a = diffusion.coefficients(near.ravel())[1].reshape(near.shape)
+    with np.errstate(all="ignore"):
+        steps = np.diff(np.log(a), axis=1)
+    risen = np.logical_or.accumulate(steps > RIPPLE, axis=1)
+    return np.asarray(~(risen & (steps < -RIPPLE)).any(axis=1))
 
 
 def _clear(diffusion: Diffusion, look: Samples) -> Array:
