@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 
 from stationary import Diffusion, basins_of, end_state
+from stationary.numbers.arithmetic import DOUBLE, many_digits
+from stationary.numbers.chebyshev import chebyshev_sum, rule
+from stationary.numbers.elementary import to_float
 
 
 def double_well():
@@ -91,3 +94,49 @@ def test_functions_that_compare_run_in_many_digits(variance, name):
     with mpmath.workdps(40):
         exact = 1 / (1 + mpmath.log(mpmath.mpf(edge)))
         assert abs(state.probability(-1, 1) - exact) < mpmath.mpf(10) ** -18, name
+
+
+def test_sums_of_polynomials_are_right_to_the_size_of_their_coefficients():
+    """In whole numbers: T_j(t) = cos(j arccos t) in 60 digits, at the ends as in the middle."""
+    arithmetic = many_digits(50)
+    j = np.arange(24)
+    columns = [(-1.0) ** j, 1e200 * 3.0**-j, np.where(j == 23, 1e-90, 0.0), 0.0 * j, np.inf + 0 * j]
+    t = np.array([-1.0, -1 + 2.0**-40, 0.1, 1.0])
+    k = np.arange(4) % len(columns)
+    for shift in range(len(columns)):
+        which = (k + shift) % len(columns)
+        c = arithmetic.array(np.column_stack(columns))
+        found = chebyshev_sum(c, arithmetic.array(t), which)
+        with mpmath.workdps(90):
+            for value, at, i in zip(found, t, which, strict=True):
+                if not np.isfinite(columns[i]).all():
+                    assert value != value
+                    continue
+                angle = mpmath.acos(at)
+                pairs = zip(columns[i].tolist(), j.tolist(), strict=True)
+                exact = mpmath.fsum(a * mpmath.cos(n * angle) for a, n in pairs)
+                assert abs(value - exact) <= 1e-57 * np.abs(columns[i]).max()
+
+
+@pytest.mark.parametrize("arithmetic", [DOUBLE, many_digits(30)])
+def test_values_on_halves_are_those_of_the_whole(arithmetic):
+    r = rule(20, arithmetic)
+    c = arithmetic.array(np.random.default_rng(3).normal(size=(20, 2)))
+    halves = to_float(r.on_halves(c))
+    t = to_float(r.closed)
+    for i in (0, 1):
+        for values, at in ((halves[:, i], (t - 1) / 2), (halves[:, 2 + i], (t + 1) / 2)):
+            exact = np.polynomial.chebyshev.chebval(at, to_float(c[:, i]))
+            assert np.abs(values - exact).max() < 1e-13
+
+
+def test_what_doubles_saw_is_seen_in_many_digits_too():
+    """A well 1/1,000 of the domain wide, between the nodes of the four panels to begin with."""
+    process = Diffusion(
+        drift=lambda x: -x - 1.6e6 * (x - 1.6) * np.exp(-(((x - 1.6) / 0.0015) ** 2)),
+        variance=1.0,
+        domain=(-2.5, 2.5),
+    )
+    few, many = (basins_of(end_state(process, digits=d)) for d in (None, 16))
+    assert len(few) == len(many) == 2
+    assert float(many[1].mass) == pytest.approx(few[1].mass, rel=1e-11)

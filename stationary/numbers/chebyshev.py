@@ -139,6 +139,23 @@ class Rule:
         matrix, half = self.arithmetic.matrix, self.basis.T[: self.n // 2]
         return _Synthesis(matrix(half[:, ::2]), matrix(half[:, 1::2]))
 
+    def on_halves(self, c: Array) -> Array:
+        """(n, panels) coefficients -> (n + 2, 2 panels): values at the nodes and ends of halves.
+
+        First of the left halves, then of the right ones, as T_k(-t) = (-1)^k T_k(t) makes them.
+        """
+        even, odd = (matrix @ c[i::2] for i, matrix in enumerate(self._on_left_half))
+        return as_array(np.concatenate([even + odd, (even - odd)[::-1]], axis=1))
+
+    @cached_property
+    def _on_left_half(self) -> tuple[Any, Any]:
+        t = (self.closed - 1) / 2
+        rows = [0 * t + 1, t]
+        while len(rows) < self.n:
+            rows.append(2 * t * rows[-1] - rows[-2])
+        table = np.stack(rows).T
+        return self._operator(table[:, ::2]), self._operator(table[:, 1::2])
+
     @cached_property
     def values(self) -> Any:
         """(n + 2, n), of doubles: coefficients -> values at the nodes and both ends."""

@@ -10,11 +10,10 @@ import copyreg
 import math
 import operator
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from flint import arb, arb_mat, arb_poly
+from flint import arb, arb_mat
 
 from stationary.aliases import Array
 from stationary.numbers.digit_array import (
@@ -31,8 +30,6 @@ from stationary.numbers.digit_array import (
 Scalar = Callable[..., Any]
 
 WITHOUT_END = 1 << 40  # bits: sums are exact, whatever they take
-GROWTH = math.log2(1 + math.sqrt(2))  # bits a degree, of T_k in powers of t
-FEW = 16  # coefficients a point: below, a sum costs less than to change to powers of t
 HUGE: Any = arb((1, 1024))
 
 _accuracy: Any = np.frompyfunc(arb.rel_accuracy_bits, 1, 1)
@@ -181,53 +178,46 @@ def _product(matrix: Any, table: Array, bits: int) -> Array:
     return boxed(centres(made))
 
 
-@lru_cache(maxsize=64)
-def _powers(n: int) -> Any:
-    """(n, n): coefficients of T_k -> those of the powers of t, in which Horner's rule is one call.
-
-    They take more digits: the coefficients of T_k in powers of t grow as (1 + sqrt(2))^k.
-    """
-    table = [[0] * n for _ in range(n)]  # a row for each power
-    for k in range(n):
-        if k < 2:
-            table[k][k] = 1
-            continue
-        for i in range(n):
-            table[i][k] = (2 * table[i - 1][k - 1] if i else 0) - table[i][k - 2]
-    return arb_mat(n, n, [arb(x) for row in table for x in row])
-
-
 def _polynomials(c: DigitArray, t: DigitArray, k: Array | None) -> DigitArray:
-    """sum_j c[j, k] T_j(t) for each point t, in its column k (None: a column for each)."""
-    table, points, bits = c.raw, t.raw, c.arithmetic.bits
-    which = np.arange(len(points)) if k is None else np.asarray(k)
-    used, column_of = np.unique(which, return_inverse=True)
-    new = [j for j in used.tolist() if j not in c.powers]
-    if FEW * len(points) < len(table) * len(new):
-        with precision(bits):
-            made = _clenshaw(table[:, which], points)
-            return DigitArray(boxed(centres(made)), c.arithmetic)
-    more = bits + math.ceil(GROWTH * len(table))
-    columns = _product(_powers(len(table)), table[:, new], more).T.tolist()
-    with precision(more):
-        c.powers.update(zip(new, map(arb_poly, columns), strict=True))
-    order = np.argsort(column_of, kind="stable")
-    ends = np.searchsorted(column_of[order], np.arange(len(used) + 1))
-    made = np.empty(len(points), dtype=object)
-    with precision(more):
-        for i, j in enumerate(used.tolist()):
-            here = order[ends[i] : ends[i + 1]]
-            made[here] = c.powers[j].evaluate(points[here].tolist(), algorithm="iter")
+    """sum_j c[j, k] T_j(t) for each point t, in its column k (None: a column for each).
+
+    By Clenshaw's recurrence in whole numbers: in units of 2^-places of the largest coefficient, or
+    power of two above it, high ones have few digits. The recurrence, and slopes, grow as n^2.
+    """
+    n, bits = len(c), c.arithmetic.bits
+    places = bits + 2 * n.bit_length()
+    columns = range(len(t)) if k is None else np.asarray(k).tolist()
+    made = np.empty(len(t), dtype=object)
+    for i, (x, j) in enumerate(zip(t.raw.tolist(), columns, strict=True)):
+        if j not in c.columns:
+            c.columns[j] = _whole(c.raw[:, j].tolist(), places)
+        first, *rest, unit = c.columns[j]
+        if unit is None or not x.is_finite():
+            made[i] = arb("nan")
+            continue
+        mantissa, exponent = x.man_exp()
+        x = _shifted(int(mantissa), int(exponent) + places)
+        twice, b, before = 2 * x, 0, 0
+        for a in rest:
+            b, before = (twice * b >> places) - before + a, b
+        made[i] = arb(((x * b >> places) - before + first, unit))
     with precision(bits):
-        return DigitArray(boxed(centres(np.positive(boxed(centres(made))))), c.arithmetic)
+        return DigitArray(boxed(centres(np.positive(made))), c.arithmetic)
 
 
-def _clenshaw(table: Array, t: Array) -> Any:
-    twice, b, previous = 2 * t, table[-1], 0 * t
-    for row in table[-2:0:-1]:
-        b, previous = twice * b - previous + row, b
-    return t * b - previous + table[0] if len(table) > 1 else table[0] + 0 * t
+def _whole(column: list[Any], places: int) -> list[Any]:
+    """Coefficients, the first and then from the last on, as whole numbers, and log2 of the unit."""
+    if not all(x.is_finite() for x in column):
+        return [0, None]
+    pairs = [(int(m), int(e)) for m, e in (x.man_exp() for x in column)]
+    top = max((m.bit_length() + e for m, e in pairs if m), default=0)
+    first, *rest = (_shifted(m, e + places - top) for m, e in pairs)
+    return [first, *rest[::-1], top - places]
+
+
+def _shifted(mantissa: int, places: int) -> int:
+    """The whole number below mantissa 2^places."""
+    return mantissa << places if places >= 0 else mantissa >> -places
 
 
 copyreg.pickle(arb_mat, lambda m: (arb_mat, (m.nrows(), m.ncols(), m.entries())))
-copyreg.pickle(arb_poly, lambda p: (arb_poly, (p.coeffs(),)))

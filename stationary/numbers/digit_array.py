@@ -147,13 +147,13 @@ class DigitArray(NDArrayOperatorsMixin):
         The arithmetic that they belong to.
     """
 
-    __slots__ = ("arithmetic", "powers", "raw")
+    __slots__ = ("arithmetic", "columns", "raw")
     __array_priority__ = 100.0
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, raw: Array, arithmetic: Any) -> None:
         self.raw, self.arithmetic = raw, arithmetic
-        self.powers: dict[int, Any] = {}  # of polynomials: their columns in powers of t, once used
+        self.columns: dict[int, Any] = {}  # of polynomials: as whole numbers, once used
 
     # What an array is asked for.
 
@@ -193,7 +193,7 @@ class DigitArray(NDArrayOperatorsMixin):
 
     def __setitem__(self, key: Any, new: Any) -> None:
         self.raw[key] = raw_of(new, self.context)[()]
-        self.powers.clear()
+        self.columns.clear()
 
     def __repr__(self) -> str:
         return f"<{self.arithmetic.name}, shape {self.shape}>"

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.numbers.chebyshev import Rule, chebyshev_sum, derived, nodes_of
+from stationary.numbers.chebyshev import Rule, chebyshev_sum, derived
 from stationary.numbers.elementary import as_array
 from stationary.panels.pieces import Panels, sums_between, without_ripples
 from stationary.panels.roots import sign_changes
@@ -45,20 +45,34 @@ class PiecewiseLog:
         """Its values at points x + offset that the panels cover."""
         return self.panels.evaluate(self.coefficients, x, offset)
 
-    def at_nodes(self, lower: Array, upper: Array, r: Rule, k: Array, own: Array) -> Array:
-        """Its values at the nodes of panels, each within its panel k, or equal to it (`own`)."""
-        c = self.coefficients
-        own = own & (len(c) == r.n + 1)
-        if own.all():
-            return as_array(r.at_nodes @ c[: r.n, k])  # T_n is zero at the nodes
-        x, offset = nodes_of(lower, upper, r)
-        if not own.any():
-            return self.inside(x, offset)
-        result = np.empty_like(x)
-        result[:, own] = r.at_nodes @ c[: r.n, k[own]]
-        rest = None if offset is None else offset[:, ~own]
-        result[:, ~own] = self.inside(x[:, ~own], rest)
+    def on_panels(self, lower: Array, upper: Array, r: Rule, k: Array) -> Array:
+        """(n + 2, panels): its values at the ends and nodes of panels, each within its panel k."""
+        c, own = self.coefficients, self._own(lower, upper, k) & (len(self.coefficients) == r.n + 1)
+        result = np.empty_like(c, shape=(r.n + 2, len(k)))
+        result[[0, -1]] = self.at_ends(lower, upper, k)
+        if own.any():
+            result[1:-1, own] = r.at_nodes @ c[: r.n, k[own]]  # T_n is zero at the nodes
+        if not own.all():
+            k = k[~own]
+            first, last = (self.panels.place(x[~own], k) for x in (lower, upper))
+            t = first + (last - first) * ((1 + r.nodes[:, None]) / 2)
+            result[1:-1, ~own] = chebyshev_sum(c, t.ravel(), np.tile(k, r.n)).reshape(t.shape)
         return as_array(result)
+
+    def at_ends(self, lower: Array, upper: Array, k: Array) -> Array:
+        """Its values at both ends of panels, each within its panel k."""
+        result, rest = np.stack([v[k] for v in self.edge_values]), ~self._own(lower, upper, k)
+        if rest.any():
+            x, k = np.concatenate([lower[rest], upper[rest]]), np.tile(k[rest], 2)
+            result[:, rest] = chebyshev_sum(self.coefficients, self.panels.place(x, k), k).reshape(
+                2, -1
+            )
+        return result
+
+    def _own(self, lower: Array, upper: Array, k: Array) -> Array:
+        """Which panels are one of its own."""
+        p = self.panels
+        return np.asarray((lower == p.lower[k]) & (upper == p.upper[k]), dtype=bool)
 
     def bend(self, x: Array) -> Array:
         """Its second derivative at points that the panels cover."""

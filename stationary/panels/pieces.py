@@ -65,12 +65,16 @@ class Panels:
     def locate(self, x: Array) -> tuple[Array, Array]:
         """The panel of each point, and where in it, from -1 to 1."""
         k = self.edges[1:-1].searchsorted(x, side="right")
+        return k, self.place(x, k)
+
+    def place(self, x: Array, k: Array) -> Array:
+        """Where in its panel k each point is, from -1 to 1."""
         if self.edges.dtype is not FLOAT:
             centre, scale = self._centred
-            return k, (x - centre[k]) * scale[k]
+            return as_array((x - centre[k]) * scale[k])
         a, b = self.edges[k], self.edges[k + 1]
         # Both differences are exact when x is near an edge, where accuracy matters most.
-        return k, ((x - a) - (b - x)) / (b - a)
+        return as_array(((x - a) - (b - x)) / (b - a))
 
     @cached_property
     def _centred(self) -> tuple[Array, Array]:
@@ -91,9 +95,7 @@ class Panels:
                 k = k.copy()
                 k[:, split] = self.locate(x[:, split])[0]
             k = k.ravel()
-            centre, scale = self._centred
-            t = (x.ravel() - centre[k]) * scale[k]
-            return chebyshev_sum(c, t, k).reshape(x.shape)
+            return chebyshev_sum(c, self.place(x.ravel(), k), k).reshape(x.shape)
         k, t = self.locate(x.ravel())
         if offset is not None:
             t = t + offset.ravel() / self.half[k]

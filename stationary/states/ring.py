@@ -42,8 +42,9 @@ from stationary.states.network import Group, Network, Outcome
 from stationary.states.scales import Mesh
 from stationary.states.steep import derivatives
 from stationary.weight.component import Component
+from stationary.weight.focus import peak_edges
 from stationary.weight.mesh import log_masses, monotone_mesh
-from stationary.weight.weight import Weight, peak_edges
+from stationary.weight.weight import Weight
 
 SEAM = 1e-6  # a relative difference of f or a between the two ends that is no rounding
 

@@ -36,8 +36,9 @@ from stationary.numbers.elementary import (
     to_float,
 )
 from stationary.weight.cumulative import Cumulative, Integrated
+from stationary.weight.focus import peak_edges, summits
 from stationary.weight.mesh import DEEP, Mesh, log_masses, monotone_mesh
-from stationary.weight.weight import Weight, peak_edges, summits, weight_on
+from stationary.weight.weight import Weight, weight_on
 
 DEEPEST = 700.0  # below the top of log P a function that grows may still matter to a mean
 VISIBLE = 18.5  # log 1e8
@@ -333,7 +334,10 @@ class Component:
             return number(self.log_half(np.array([low]), left=False)[0])
         density = self.density
         start, stop = density.sampling.lower, density.sampling.upper
-        parts = [self._log_mass_between(density, max(low, start), min(high, stop))]
+        inner = max(low, start), min(high, stop)
+        parts = [self._log_mass_on_mesh(*inner)]
+        if parts[0] < DEEP:
+            parts = [self._log_mass_between(density, *inner)]
         for tail in density.tails:
             if tail is not None and (tail.holds(low) or tail.holds(high)):
                 parts.append(tail.log_between(low, high) - self.log_norm)
@@ -346,6 +350,14 @@ class Component:
                 parts.append(self._log_mass_between(wide, a, b))
         total = logsumexp(np.array(parts))
         return min(total, 0 * total)
+
+    def _log_mass_on_mesh(self, low: Any, high: Any) -> Any:
+        """log of the probability between two points, as the mesh knows it: to a part of `DEEP`."""
+        if not low < high:
+            return -math.inf
+        borders = np.array([low, high], dtype=self.mesh.lower.dtype)
+        logs, part, _ = self.mesh.masses_between(borders, only=1)
+        return logsumexp(logs[part == 1]) - self.log_norm
 
     def _log_mass_between(self, density: Weight, low: Any, high: Any) -> Any:
         """log of the probability between two points on the panels of a weight."""

@@ -1,15 +1,14 @@
 """Integrals of exp(log P), on a mesh that is fine only where P is.
 
-The line is cut into pieces on which log P is monotone. On each, the mesh starts at the upper
-end, with the panels on which a Gaussian (or an exponential) of the local width would fall by a
-factor e^4 each, is halved where that guess does not resolve P, and stops where P has fallen by
+The line is cut into pieces on which log P is monotone. On each, the panels of log P, which are
+fine around its peaks, are halved where they do not resolve P, and left out where P has fallen by
 e^45. Its cost hardly depends on how narrow the peaks are.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -24,12 +23,9 @@ from stationary.numbers.elementary import (
     as_array,
     depth_of,
     exp,
-    finite,
     log,
     logaddexp_at,
-    smallest_of,
     spacing,
-    sqrt,
     to_float,
 )
 from stationary.panels.halving import halved
@@ -37,8 +33,6 @@ from stationary.weight.weight import Weight
 
 LEVEL_IN_DIGITS = 0.3  # the same per node, where there are more
 MAX_PANELS = 20000
-SMALLEST_SHARE = 1e-300  # of a piece, in which its whole mass may lie
-HIGHEST = 600.0  # of log P above its top at the nodes, so that no double overflows
 LEVEL = 4.0  # the fall of log P over a panel of 20 nodes
 DEEP = -10.0  # log of a part of the mass, below which it need not be right relative to itself
 AT_ENDS = 64.0  # times what the polynomial may leave out, it may be off next to an end
@@ -59,14 +53,6 @@ class Mesh:
 
     def __repr__(self) -> str:
         return f"<Mesh: {len(self.lower)} panels>"
-
-    def beside(self, more: Mesh) -> Mesh:
-        """The panels of both, in order."""
-        order = np.argsort(np.concatenate([self.lower, more.lower]), kind="stable")
-        names = [f.name for f in fields(Mesh)[1:]]
-        pairs = ((getattr(self, n), getattr(more, n)) for n in names)
-        both = (np.concatenate(pair, axis=-1)[..., order] for pair in pairs)
-        return Mesh(self.complete and more.complete, *both)
 
     @property
     def half(self) -> Array:
@@ -92,12 +78,14 @@ class Mesh:
 
     @cached_property
     def log_mass(self) -> Array:
-        return as_array(self.top + log(self.half * (self.rule.integral @ self.coefficients)))
+        with np.errstate(divide="ignore"):  # all of it may lie within a rounding of an end
+            return as_array(self.top + log(self.half * (self.rule.integral @ self.coefficients)))
 
-    def masses_between(self, points: Array) -> tuple[Array, Array, Array]:
+    def masses_between(self, points: Array, only: int | None = None) -> tuple[Array, Array, Array]:
         """log of the mass of each part of a panel that `points`, ascending, leave whole.
 
-        Also which part of the line it lies in, counted from 0, and which panel it is of.
+        Also which part of the line it lies in, counted from 0, and which panel it is of; if asked,
+        of one part of the line `only`.
         """
         first = np.searchsorted(points, self.lower, side="right")
         last = np.searchsorted(points, self.upper, side="left")
@@ -111,9 +99,13 @@ class Mesh:
         t = ((stop - self.lower[k]) - (self.upper[k] - stop)) / (self.upper[k] - self.lower[k])
         t = np.where(part == last[k], 1, t)
         start = np.where(nth == 0, -1, np.concatenate([t[:1], t[:-1]]))
+        if only is not None:
+            whole &= first == only
+            k, part, t, start = (v[part == only] for v in (k, part, t, start))
         # Of log P: a part may hold less than the rounding of the panel's whole.
         log_p, wide = self.rule.coefficients @ self.log_density[:, k], (t - start) / 2
-        at = np.stack([chebyshev_sum(log_p, start + wide * (1 + u)) for u in self.rule.nodes])
+        at = start + wide * (1 + self.rule.nodes[:, None])
+        at = chebyshev_sum(log_p, at.ravel(), np.tile(np.arange(len(k)), len(at))).reshape(at.shape)
         top = at.max(axis=0)
         mass = self.rule.integral @ (self.rule.coefficients @ exp(at - top))
         with np.errstate(divide="ignore"):
@@ -125,12 +117,9 @@ class Mesh:
         )
 
 
-def level_of(arithmetic: Arithmetic) -> tuple[float, int]:
-    """How far log P should fall over one panel, and how many of these reach its depth."""
-    if arithmetic is DOUBLE:
-        return LEVEL, 13
-    level = LEVEL_IN_DIGITS * nodes_in(arithmetic)
-    return level, math.ceil(depth_of(arithmetic) / level) + 1
+def level_of(arithmetic: Arithmetic) -> float:
+    """How far log P may fall over a panel that is not cut where it turns."""
+    return LEVEL if arithmetic is DOUBLE else LEVEL_IN_DIGITS * nodes_in(arithmetic)
 
 
 def monotone_mesh(density: Weight, cuts: Array, depth: float | None = None) -> Mesh:
@@ -142,118 +131,65 @@ def monotone_mesh(density: Weight, cuts: Array, depth: float | None = None) -> M
     below, above = density.tails
     whole[0], whole[-1] = below is not None, whole[-1] or above is not None
     depth = depth_of(density.sampling.arithmetic) if depth is None else depth
-    depths = np.where(whole, np.inf, depth)
-    if density.sampling.arithmetic is DOUBLE and len(cuts) > 1:
-        return _on_panels(density, cuts, depths)
-    return mesh_on(density, cuts[:-1], cuts[1:], depths)
-
-
-def _on_panels(density: Weight, cuts: Array, depth: Array) -> Mesh:
-    """The mesh of the panels that the density has, cut at `cuts` where it matters."""
-    p = density.panels
-    first, last = density.edge_values
-    size = np.maximum(first, last) + np.log(p.upper - p.lower)
-    # A panel with cuts in it belongs to the pieces at both of its ends.
-    piece = np.searchsorted(cuts, p.lower, side="right") - 1
-    other = np.searchsorted(cuts, p.upper) - 1
-    most = np.full(len(depth), -math.inf)
-    np.maximum.at(most, piece, size)
-    np.maximum.at(most, other, size)
-    split = (piece != other) & (density.span > LEVEL)
-    piece = np.where(most[other] - depth[other] < most[piece] - depth[piece], other, piece)
-    alive = size - most[piece] >= -depth[piece] - LEVEL
-    whole, split = alive & ~split, alive & split
-    lower, upper = p.lower[whole], p.upper[whole]
-    if split.any():
-        edges = np.unique(np.concatenate([p.lower[split], p.upper[split], cuts]))
-        middle = (edges[1:] + edges[:-1]) / 2
-        mine = split[p.locate(middle)[0]]
-        lower = np.concatenate([lower, edges[:-1][mine]])
-        upper = np.concatenate([upper, edges[1:][mine]])
-        piece = np.concatenate([piece[whole], np.searchsorted(cuts, middle[mine]) - 1])
-    else:
-        piece = piece[whole]
-    return _refined(density, lower, upper, piece, most, depth)
+    level = level_of(density.sampling.arithmetic)
+    return _on_panels(density, cuts, np.where(whole, np.inf, depth), level)
 
 
 def log_masses(density: Weight, cuts: Array) -> Array:
     """log of the mass between neighbouring cuts, ascending, which must include all turns.
 
-    Between some, all that counts lies within a few roundings of the end where log P is greater:
-    there it is the density over its slope.
+    Between some, all that counts lies within a rounding of the end where log P is greater: there
+    it is the density over its slope.
     """
-    mesh = mesh_on(density, cuts[:-1], cuts[1:], depth_of(density.sampling.arithmetic))
+    depth = np.full(len(cuts) - 1, depth_of(density.sampling.arithmetic))
+    mesh = _on_panels(density, cuts, depth, -1.0)
     masses = np.full(len(cuts) - 1, -math.inf, dtype=cuts.dtype)
     logaddexp_at(masses, mesh.piece, mesh.log_mass)
-    lost = np.flatnonzero(np.asarray(masses == -math.inf, dtype=bool))
-    if lost.size:
-        low, high = cuts[:-1][lost], cuts[1:][lost]
-        left, right = density.inside(low), density.inside(high)
-        at = np.where(left > right, low, high)
-        slope = np.abs(density.panels.evaluate(density.derivative, at))
-        masses[lost] = np.maximum(left, right) - log(np.maximum(slope, 1 / (high - low)))
+    values, low, high = density.inside(cuts), cuts[:-1], cuts[1:]
+    at = np.where(values[:-1] > values[1:], low, high)
+    slope = np.abs(density.panels.evaluate(density.derivative, at))
+    steep = np.asarray((slope * spacing(at) > 1) | (masses == -math.inf), dtype=bool)
+    slope = np.maximum(slope, 1 / (high - low))[steep]
+    masses[steep] = np.maximum(values[:-1], values[1:])[steep] - log(slope)
     return masses
 
 
-def mesh_on(density: Weight, low: Array, high: Array, depth: float | Array) -> Mesh:
-    """The mesh on pieces [low, high], on each of which log P is monotone.
+def _on_panels(density: Weight, cuts: Array, depth: Array, level: float) -> Mesh:
+    """The mesh of the panels that the density has, halved until they resolve P.
 
-    Panels with less than e^-depth of the mass of their piece are left out.
+    They are cut at `cuts` where log P varies by more than `level`. What holds less than e^-depth
+    of the most that a panel of its piece, between two cuts, holds is left out.
     """
-    arithmetic = density.sampling.arithmetic
-    level, levels = level_of(arithmetic)
-    length = high - low
-    nudge = np.minimum(1e-6 * length, 4 * spacing(np.stack([low, high])))
-    left, right = np.split(density.inside(np.concatenate([low + nudge[0], high - nudge[1]])), 2)
-    rising = right > left
-    summit = np.where(rising, high, low)
-    toward = np.where(rising, -1, 1)
-    ceiling = np.maximum(left, right)
-
-    # Where P has fallen by so much: slope r + curve r^2 / 2 of its logarithm, from the top down.
-    at = np.where(rising, high - nudge[1], low + nudge[0])
-    slope = np.abs(density.panels.evaluate(density.derivative, at))
-    curve, k = np.abs(density.bend(at)), level * np.arange(1, levels + 1)[:, None]
-    with np.errstate(all="ignore"):
-        t = 2 * k / (slope + np.maximum(slope, sqrt(2 * curve * k)))
-    least = np.maximum(4 * spacing(summit), SMALLEST_SHARE * length)
-    t = np.minimum(np.where(finite(t), np.maximum(t, least * (k / level)), length), length)
-    t = np.concatenate([(0 * length)[None], t])
-    # t[1] is about the width of the piece's mass.
-    most = ceiling + log(np.maximum(t[1], smallest_of(arithmetic)))
-    # What remains is far down a slope, or a heavy tail: panels that double.
-    ratio = to_float(np.maximum(length / t[-1], 1)) if len(length) else np.ones(1)
-    doublings = math.ceil(np.log2(ratio).max(initial=0.0))
-    beyond = np.minimum(t[-1] * 2.0 ** np.arange(1, doublings + 1)[:, None], length)
-    edges = summit + toward * np.concatenate([t, beyond])
-    edges = np.minimum(np.maximum(edges, low), high)
-    edges[-1] = np.where(rising, low, high)
-    height = np.concatenate(
-        [ceiling[None], density.inside(edges[1:-1]), (left + right - ceiling)[None]]
-    )
-    start, stop, drop = edges[:-1], edges[1:], height[:-1] - height[1:]
-    width = np.abs(stop - start)
-    with np.errstate(divide="ignore"):
-        alive = height[:-1] + log(width) > most - depth
-    keep = (width > 4 * spacing(summit)) & alive
-    piece = np.broadcast_to(np.arange(len(low)), start.shape)[keep]
-    # Cut again where the guess was wrong and P falls by more than it should on one panel.
-    parts = to_float(np.minimum(np.maximum(drop[keep] / level, 1), levels))
-    count = np.ceil(parts).astype(int)
-    owner = np.repeat(np.arange(len(count)), count)
-    nth = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
-    begin, end = start[keep][owner], stop[keep][owner]
-    stride, count = (end - begin) / count[owner], count[owner]
-    first, last = (np.where(n == count, end, begin + n * stride) for n in (nth, nth + 1))
-    lower, upper = np.minimum(first, last), np.maximum(first, last)
-    depths = np.broadcast_to(depth, len(most))
-    return _refined(density, lower, upper, piece[owner], most, depths)
+    p = density.panels
+    start, stop = cuts[0], cuts[-1]
+    k = p.locate(cuts)[0]
+    ends = np.asarray((cuts == start) | (cuts == stop), dtype=bool)
+    edges = p.edges[np.asarray((p.edges > start) & (p.edges < stop), dtype=bool)]
+    edges = np.union1d(edges, cuts[ends | np.asarray(density.span[k] > level, dtype=bool)])
+    lower, upper = edges[:-1], edges[1:]
+    k = p.locate((lower + upper) / 2)[0]
+    size = density.at_ends(lower, upper, k).max(axis=0) + log(upper - lower)
+    # A panel with cuts in it belongs to the pieces at both of its ends.
+    piece, other = np.searchsorted(cuts, lower, side="right") - 1, np.searchsorted(cuts, upper) - 1
+    most = density.sampling.arithmetic.array(np.full(len(depth), -math.inf))
+    np.maximum.at(most, piece, size)
+    np.maximum.at(most, other, size)
+    less = np.asarray(most[other] - depth[other] < most[piece] - depth[piece], dtype=bool)
+    piece = np.where(less, other, piece)
+    alive = np.asarray(size - most[piece] >= -depth[piece] - abs(level), dtype=bool)
+    return _refined(density, lower[alive], upper[alive], piece[alive], k[alive], most, depth)
 
 
 def _refined(
-    density: Weight, lower: Array, upper: Array, piece: Array, most: Array, depth: Array
+    density: Weight,
+    lower: Array,
+    upper: Array,
+    piece: Array,
+    own: Array,
+    most: Array,
+    depth: Array,
 ) -> Mesh:
-    """Panels, halved until they resolve P down to e^-depth of the most that a piece holds."""
+    """Panels, each within its `own` one of the density, halved until they resolve P."""
     arithmetic = density.sampling.arithmetic
     epsilon, r = arithmetic.epsilon, rule(nodes_in(arithmetic), arithmetic)
     complete = True
@@ -261,19 +197,21 @@ def _refined(
 
     def judge(lower: Array, upper: Array, carried: tuple[Array, ...], full: bool) -> Any:
         nonlocal complete
-        (piece,) = carried
-        k, _ = density.panels.locate((lower + upper) / 2)
-        p = density.panels
-        own = np.asarray((p.lower[k] == lower) & (p.upper[k] == upper), dtype=bool)
-        log_p = density.at_nodes(lower, upper, r, k, own)
-        top = np.maximum.reduce(log_p, initial=-math.inf)
+        piece, k, *whole = carried
+        if whole:
+            closed = r.on_halves(whole[0][:, : len(k) // 2])
+        else:
+            closed = density.on_panels(lower, upper, r, k)
+        log_p, ends, top = closed[1:-1], closed[[0, -1]], closed.max(axis=0)
         c = r.coefficients @ exp(log_p - top)
         size = np.abs(c)
-        cut = np.maximum.reduce(size[-3:])
-        off = _off_at_ends(density, lower, upper, c, top, k if own.all() else None)
+        cut = size[-3:].max(axis=0)
+        # Next to the ends there is no node.
+        odd, even = c[1::2].sum(axis=0), c[::2].sum(axis=0)
+        off = np.abs(np.stack([even - odd, even + odd]) - exp(ends - top)).max(axis=0)
         with np.errstate(divide="ignore"):
             below = top + log(upper - lower) - most[piece]
-        limit = (22.5 * epsilon + 2 * epsilon * np.abs(top)) * np.maximum.reduce(size)
+        limit = (22.5 * epsilon + 2 * epsilon * np.abs(top)) * size.max(axis=0)
         if (cut > limit).any() or (off > AT_ENDS * limit).any():
             # The rounding of log P itself.
             limit = limit + epsilon * density.span[k] + density.noise[k] / 8
@@ -286,32 +224,9 @@ def _refined(
         fine = (cut <= limit) & (off <= AT_ENDS * limit)
         good = fine | narrow | full
         cut = np.where(fine | narrow, cut, np.maximum(cut, off))
-        found = (piece, top, log_p, c, cut)
-        return found, good & ~negligible, ~good & ~negligible, carried
+        again, halves = ~good & ~negligible, np.zeros_like(c)
+        halves[:, again] = r.coefficients @ log_p[:, again]
+        return (piece, top, log_p, c, cut), good & ~negligible, again, (piece, k, halves)
 
-    found = halved(judge, lower, upper, (piece,), max_panels=MAX_PANELS)
+    found = halved(judge, lower, upper, (piece, own), max_panels=MAX_PANELS)
     return Mesh(complete, *found)
-
-
-def _off_at_ends(
-    density: Weight, lower: Array, upper: Array, c: Array, top: Array, k: Array | None
-) -> Array:
-    """By how much the polynomials miss P / exp(top) next to the ends of their panels.
-
-    A corner between an end and the first node does not show in the coefficients. `k` says which
-    panels of the density they are, if all are.
-    """
-    if not len(lower):
-        return top
-    if k is not None:
-        logs = np.stack([v[k] for v in density.edge_values])
-        odd, even = c[1::2].sum(axis=0), c[::2].sum(axis=0)
-        inside = np.stack([even - odd, even + odd])
-    else:
-        width = upper - lower
-        inner = np.minimum(4 * spacing(np.maximum(np.abs(lower), np.abs(upper))), width / 16)
-        near = np.stack([lower + inner, upper - inner])
-        t = ((near - lower) - (upper - near)) / np.where(width > 0, width, 1)
-        logs = density.inside(near)
-        inside = np.stack([chebyshev_sum(c, at) for at in t])
-    return as_array(np.abs(inside - exp(np.minimum(logs - top, HIGHEST))).max(axis=0))

@@ -11,7 +11,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import nodes_of, rule
-from stationary.numbers.elementary import as_array, exp, finite, log, number, spacing
+from stationary.numbers.elementary import as_array, depth_of, exp, finite, log, number, spacing
 from stationary.panels.halving import halved
 from stationary.weight.component import Component
 from stationary.weight.mesh import Mesh
@@ -164,18 +164,27 @@ def entropy(c: Component) -> tuple[Any, float]:
     return total, error
 
 
+def _against(c: Component, mesh: Mesh, power: int, centre: Any) -> tuple[Array, Array, Array]:
+    """Probabilities of nodes, (X - centre)^power there, and the size of their product."""
+    weights, deviation = c.weights_on(mesh), mesh.from_point(centre) ** power
+    return weights, deviation, weights * np.abs(deviation)
+
+
 def power_mean(c: Component, power: int, centre: Any) -> tuple[Any, Any]:
     """E[(X - centre)^power] of one component, and its absolute error.
 
-    On the deep mesh: a tail may matter to a moment long after it has ceased to hold mass.
+    On the deep mesh where what the mesh leaves out may matter to it: a tail may do so long after
+    it has ceased to hold mass.
     """
-    mesh = c.deep_mesh
-    weights = c.weights_on(mesh)
-    deviation = mesh.from_point(centre) ** power
+    epsilon, found, mesh = c.arithmetic.epsilon, c.density.sampling, c.mesh
+    weights, deviation, spread = _against(c, mesh, power, centre)
+    furthest = max(abs(found.lower - centre), abs(found.upper - centre)) ** power
+    left_out = exp(-depth_of(c.arithmetic)) * len(found.panels.half) * furthest
+    if c.density.tails != (None, None) or left_out > epsilon * number(spread.sum()):
+        mesh = c.deep_mesh
+        weights, deviation, spread = _against(c, mesh, power, centre)
     total = number((weights * deviation).sum())
     mass = number(weights.sum())
-    spread = weights * np.abs(deviation)
-    epsilon = c.arithmetic.epsilon
     error = number((spread * c.errors_on(mesh)).sum()) + 2 * epsilon * number(spread.sum())
     if c.arithmetic is DOUBLE:
         # The nodes are rounded like any number of their size.

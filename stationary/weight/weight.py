@@ -40,7 +40,6 @@ from stationary.numbers.elementary import (
     finite,
     log,
     number,
-    spacing,
     sqrt,
     to_float,
     zeros,
@@ -52,15 +51,7 @@ SILENCE = 1e-300
 LEAST_BASE, LARGEST_BASE = 1.05, 8.0  # 2^d of corrections r^d that are told from measurement
 MOST_POLISHED = 64  # modes; more are kinks of the noise, not worth evaluating again
 MOST_OCTAVES = 2100  # beyond all doubles
-# How far log W falls, below a peak, at the ends of panels of 20 nodes that resolve W to rounding,
-# be it a Gaussian (the first two of which hold the peak between them) or an exponential; less is
-# enough where W is below e^-18 of its peak. Beyond the last, 8 times as far, is less than e^-45.
-FALLS = np.array([0.35, 2.2, 5.8, 10.0, 14.2, 18.4, 22.6, 27.5, 33.0, 40.0, 51.0])
-FEWEST = 1e8  # numbers next to a peak: a position among them is known to 1e-8 of its width
-CLOSE = 0.02  # of the distance to the peak
 OSCILLATES = 10.0  # relative error of a mass known from the mean power alone
-GROWTH = 8.0  # of the panels beyond
-BLUNT_IN_DIGITS = 4000.0  # of log P across a panel of many digits: their guard bears so much
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -277,80 +268,6 @@ class Weight(PiecewiseLog):
 def density_power(found: Sampling) -> float:
     """The power of 1 / a in the density, 1 - c."""
     return 1 - float(found.diffusion.convention.value)
-
-
-def _peaks(density: Weight) -> tuple[Array, Array]:
-    """Which turns are peaks, and how high the turns are."""
-    height = density(density.turns)
-    peak = np.ones(len(height), dtype=bool)
-    peak[1:] &= height[1:] > height[:-1]
-    peak[:-1] &= height[:-1] > height[1:]
-    return peak, height
-
-
-def _distances(density: Weight, x: Array, falls: Array) -> tuple[Array, Array]:
-    """How far from each peak log W has fallen so far, and 1 over the width of the peak."""
-    slope = np.abs(density.panels.evaluate(density.derivative, x))[:, None]
-    curve = np.abs(density.bend(x))[:, None]
-    with np.errstate(all="ignore"):  # slope r + curve r^2 / 2
-        steps = 2 * falls / (slope + np.hypot(slope, np.sqrt(2 * curve * falls)))
-    return np.maximum(steps, 64 * spacing(x)[:, None]), np.maximum(slope, np.sqrt(curve))
-
-
-def summits(density: Weight, fall: float) -> tuple[tuple[float, float], ...]:
-    """The peaks that are lower than the highest by less than `fall`, and how far they are followed.
-
-    That is to the end of the panel on which log W has fallen so far. None where the numbers next
-    to a peak are too few for means and quantiles.
-    """
-    peak, height = _peaks(density)
-    x = density.turns[peak & (height > height.max() - fall)]
-    reach = _distances(density, x, FALLS[fall + 4 < FALLS][:1])[0][:, 0]
-    if (reach < FEWEST * spacing(x)).any():
-        return ()
-    return tuple(zip(x.tolist(), reach.tolist(), strict=True))
-
-
-def peak_edges(density: Weight) -> Array:
-    """Where panels should be cut so that every peak of the density is known to rounding.
-
-    Empty where the panels are fine enough as they are.
-    """
-    found, turns = density.sampling, density.turns
-    peak, (k, _) = _peaks(density)[0], found.panels.locate(turns)
-    if found.arithmetic is not DOUBLE:
-        peak &= np.asarray(density.span[k] > BLUNT_IN_DIGITS, dtype=bool)
-        # A panel knows a turn to a part of its width only; its functions know where it is.
-        turns = np.where(peak, density.polished(turns), turns) if peak.any() else turns
-        density.__dict__["turns"] = turns
-    x, half = turns[peak], found.panels.half[k[peak], None]
-    if not len(x):
-        return np.empty(0)
-    if found.arithmetic is DOUBLE:
-        steps, sharpness = _distances(density, x, FALLS)
-        # At a jump, which no panel resolves, nothing is to be cut.
-        blunt = (sharpness * 2 * half > 1)[:, 0] & found.samples.resolved[k[peak]]
-        x, half, steps = x[blunt], half[blunt], steps[blunt]
-        if not len(x):
-            return np.empty(0)
-        far = steps[:, -1:]
-        count = max(math.ceil(float(np.log(half / far).max()) / math.log(GROWTH)) + 1, 0)
-        steps = np.concatenate([steps, far * GROWTH ** np.arange(1, count + 1)], axis=1)
-        near = steps < np.maximum(2 * half, 1.01 * far)
-    else:
-        # The peak is about this wide: one e-fold of an exponential, one deviation of a Gaussian.
-        slope = np.abs(found.panels.evaluate(density.derivative, x))
-        width = 1 / np.maximum(slope, sqrt(np.abs(density.bend(x))))[:, None]
-        count = max(math.ceil(float(log(half / width).max()) / math.log(512.0)) + 1, 1)
-        steps = width * 8 * found.arithmetic.array(np.full(count, 512.0)) ** np.arange(count)
-        near = np.broadcast_to(np.asarray(steps < 2 * half, dtype=bool), steps.shape)
-    cuts = np.concatenate([(x[:, None] - steps)[near], (x[:, None] + steps)[near]])
-    inside = np.asarray((cuts > found.lower) & (cuts < found.upper), dtype=bool)
-    # Where there is an edge already, none is made beside it.
-    k = density.panels.locate(cuts)[0]
-    gap = np.minimum(cuts - density.panels.lower[k], density.panels.upper[k] - cuts)
-    apart = gap > CLOSE * np.concatenate([steps[near]] * 2)
-    return np.unique(cuts[inside & np.asarray(apart, dtype=bool)])
 
 
 def weight_on(parts: Anatomy, s: Any = 1.0, k: float | None = None) -> Weight:
