@@ -6,7 +6,7 @@ A `Landscape` (the losses of datapoints, for SGD) or a `Diffusion` (drift and va
 The rooms, in the order in which data passes through them; each imports only from those before it:
 
 - `errors` (what is said when something is wrong), `aliases` (of types), `wording` (how numbers are
-  written), `files` (that are written), `shown` (who shows answers), `result` (what every answer can
+  written), `files` (written and read), `shown` (who shows answers), `result` (what every answer can
   do), `distribution` (what all laws can do) and `progress` (the time left);
 - `numbers` (doubles or many digits), `functions` (what users write, run in either), `panels`
   (piecewise polynomials), `cells` (laws known on cells);

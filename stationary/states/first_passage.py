@@ -226,9 +226,7 @@ class _Line:
         self.law_of_start: Initial | None = None
         self.given = start
         if _is_law(start):
-            self.given = self.law_of_start = Initial.of(
-                start, domain=diffusion.domain, name=diffusion.name, variable=diffusion.variable
-            )
+            self.given = self.law_of_start = Initial.of_process(diffusion, start)
             self.starts = np.zeros(())
         else:
             self.starts = self.inside(start, "start")

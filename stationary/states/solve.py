@@ -81,7 +81,7 @@ def end_state(
     diffusion = process.diffusion()
     digits = checked(digits, diffusion.name)
     diffusion = _regularised(diffusion, regularise)
-    start = _start(diffusion, diffusion.initial if initial is None else initial)
+    start = Initial.of_process(diffusion, initial)
     if diffusion.is_periodic:
         return _on_ring(process, diffusion, start, digits, max_panels)
     parts = partition(diffusion, max_panels, digits=digits)
@@ -218,14 +218,6 @@ def _regularised(diffusion: Diffusion, eps: float) -> Diffusion:
     return replace(noisy, breakpoints=(*noisy.breakpoints, *edges))
 
 
-def _start(diffusion: Diffusion, given: Any) -> Initial | None:
-    if given is None or isinstance(given, Initial):
-        return given
-    return Initial.of(
-        given, domain=diffusion.domain, name=diffusion.name, variable=diffusion.variable
-    )
-
-
 def _from_within(
     diffusion: Diffusion, start: Initial | None
 ) -> tuple[Initial | None, tuple[str, ...]]:
@@ -246,7 +238,7 @@ def _from_within(
         )
     # At the gate it is as good as inside of it.
     inside = np.nextafter(np.array([lower, upper]), (lower + upper) / 2)
-    return _start(diffusion, float(np.clip(start.point, *inside))), (note,)
+    return Initial.of_process(diffusion, float(np.clip(start.point, *inside))), (note,)
 
 
 def _indices(classes: Network, outcome: Outcome) -> slice:
