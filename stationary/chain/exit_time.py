@@ -49,30 +49,6 @@ class ExitTime:
         return math.exp(-self.log_time)
 
 
-def refined_exit_time(
-    batches: Batches,
-    lower: float,
-    upper: float,
-    at: float,
-    enough: float,
-    known: Array,
-    least: int = 1,
-) -> ExitTime:
-    """The same on more cells, where few leave an error above `enough`.
-
-    An infinite side, which is no way out, is cut off where hardly anything comes: at the ends of
-    what is `known` of SGD, if anything is.
-    """
-    first, last = (known[0], known[-1]) if len(known) else (at, at)
-    lower = lower if math.isfinite(lower) else min(float(first), 2 * at - upper)
-    upper = upper if math.isfinite(upper) else max(float(last), 2 * at - lower)
-    for cells in CELLS:
-        time = exit_time(batches, lower, upper, at, max(cells, least))
-        if time.settled(enough):
-            break
-    return time
-
-
 def exit_time(batches: Batches, lower: Any, upper: Any, start: Any, cells: int) -> ExitTime:
     """The mean number of steps until SGD is outside; see `ChainState.mean_exit_time`.
 
@@ -116,6 +92,30 @@ def exit_time(batches: Batches, lower: Any, upper: Any, start: Any, cells: int) 
     off += TWICE * batches.roughness(low + (high - low) * np.array(ASKED))
     above = float(np.clip(above, 0.0, 1.0))
     return ExitTime(float(time), float(off[0]), above, min(float(off[1]), 1.0), of_cells)
+
+
+def refined_exit_time(
+    batches: Batches,
+    lower: float,
+    upper: float,
+    at: float,
+    enough: float,
+    known: Array,
+    least: int = 1,
+) -> ExitTime:
+    """The same on more cells, where few leave an error above `enough`.
+
+    An infinite side, which is no way out, is cut off where hardly anything comes: at the ends of
+    what is `known` of SGD, if anything is.
+    """
+    first, last = (known[0], known[-1]) if len(known) else (at, at)
+    lower = lower if math.isfinite(lower) else min(float(first), 2 * at - upper)
+    upper = upper if math.isfinite(upper) else max(float(last), 2 * at - lower)
+    for cells in CELLS:
+        time = exit_time(batches, lower, upper, at, max(cells, least))
+        if time.settled(enough):
+            break
+    return time
 
 
 def _log_time(

@@ -181,14 +181,12 @@ def sgd_basins(
             doubt = float(state.error) if basin is None else float(basin.mass_error)
             by_diffusion = share, share * min(doubt + state.weight_error, 1.0)
         if chain is not None and chain.kind in SETTLED:
-            log_chain = _sum([chain.log_probability(*part) for part in stretch.parts])
+            logs = [chain.log_probability(*part) for part in stretch.parts]
+            held_in = [p for p, log in zip(stretch.parts, logs, strict=True) if math.isfinite(log)]
+            log_chain = _sum(logs)
             share = math.exp(log_chain)
-            if math.isfinite(log_chain):
-                unsure = max(
-                    chain.log_probability_error(*part)
-                    for part in stretch.parts
-                    if math.isfinite(chain.log_probability(*part))
-                )
+            if held_in:
+                unsure = max(chain.log_probability_error(*part) for part in held_in)
             doubt = share * unsure if math.isfinite(unsure) else math.inf
             by_chain = share, min(2 * chain.error, doubt, 1.0)
             if log_chain == -math.inf and chain.batches.whole:
