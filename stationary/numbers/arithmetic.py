@@ -61,7 +61,7 @@ class Arithmetic:
     _convert: Function
     _made_with: tuple[int, ...] = ()
 
-    @property
+    @functools.cached_property
     def bits(self) -> int:
         """Of many digits: the mantissa's, with a few for the rounding of a function."""
         return int(self.one.context.prec) + SPARE_BITS

@@ -76,21 +76,22 @@ def functions(context: Any, exact: Mapping[str, tuple[int, Scalar]]) -> dict[str
 
 
 def _elementary(method: Any, inputs: int, exact: Scalar, context: Any) -> Scalar:
-    compiled = None if method is None else np.frompyfunc(method, inputs, 1)
+    compiled, bits = None if method is None else np.frompyfunc(method, inputs, 1), context.prec
 
     def of_arrays(*arguments: Any) -> Any:
         own = context.stationary_arithmetic
         raw = [raw_of(x, context) for x in arguments]
-        made = np.empty(np.broadcast_shapes(*[r.shape for r in raw]), dtype=object)
-        poor: Any = np.ones(made.shape, dtype=bool)
-        if compiled is not None:
+        if compiled is None:
+            made = np.empty(np.broadcast_shapes(*[r.shape for r in raw]), dtype=object)
+            poor = np.ones(made.shape, dtype=bool)
+        else:
             with precision(own.bits):
                 made = boxed(compiled(*raw))
-                poor = np.less(_accuracy(made), context.prec)
+                poor = np.less(_accuracy(made), bits)
                 if method in _BOUNDED:
                     poor |= np.less(HUGE, np.absolute(raw[0]))
                 made = boxed(centres(made))
-        if np.any(poor):
+        if poor.any():
             columns = [r[poor] for r in np.broadcast_arrays(*raw)]
             made[poor] = [
                 entered(exact(*(left(x, context) for x in row)), context)

@@ -129,6 +129,16 @@ def _operand(x: Any, context: Any) -> Any:
     return raw_of(x, context)
 
 
+def _bare(x: Any, context: Any) -> Any:
+    """The same for what is met most often, and None for all else."""
+    kind = type(x)
+    if kind is DigitArray:
+        return x.raw
+    if kind is float or kind is context.mpf:
+        return entered(x, context)
+    return x if kind is int else None
+
+
 def _is_complex(x: Any) -> bool:
     return isinstance(x, complex) or (isinstance(x, np.ndarray) and x.dtype.kind == "c")
 
@@ -251,16 +261,10 @@ class DigitArray(NDArrayOperatorsMixin):
     # How NumPy asks.
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        if ufunc in _ARITHMETIC and method == "__call__" and not options:
-            x, y = inputs
-            a, b = type(x), type(y)
-            if (a is DigitArray or a in _PLAIN) and (b is DigitArray or b in _PLAIN):
-                context = self.context
-                x = x.raw if a is DigitArray else x if a is int else entered(x, context)
-                y = y.raw if b is DigitArray else y if b is int else entered(y, context)
-                with precision(self.arithmetic.bits):
-                    made = boxed(centres(ufunc(x, y)))
-                return DigitArray(made, self.arithmetic)[()]
+        if ufunc in _PLAINLY and method == "__call__" and not options:
+            x, y = (_bare(x, self.context) for x in inputs)
+            if x is not None and y is not None:
+                return self._plainly(ufunc, x, y)
         if any(hasattr(x, "__array_ufunc__") and not isinstance(x, _ARRAYS) for x in inputs):
             return NotImplemented  # a series, which knows what to do
         (out,) = options.pop("out", (None,))
@@ -269,6 +273,17 @@ class DigitArray(NDArrayOperatorsMixin):
             return made
         out[...] = made
         return out
+
+    def _plainly(self, ufunc: np.ufunc, x: Any, y: Any) -> Any:
+        """Sums, products and comparisons of the library's numbers: the processor has no part."""
+        with _lock:
+            before, flint.ctx.prec = flint.ctx.prec, self.arithmetic.bits
+            try:
+                made = ufunc(x, y)
+                made = centres(made) if ufunc in _ARITHMETIC else made
+            finally:
+                flint.ctx.prec = before
+        return self._like(made) if ufunc in _ARITHMETIC else made
 
     def _called(self, ufunc: np.ufunc, method: str, inputs: Any, options: Any) -> Any:
         context, bits = self.context, self.arithmetic.bits
@@ -313,7 +328,7 @@ class DigitArray(NDArrayOperatorsMixin):
 
 
 _ARITHMETIC = {np.add, np.subtract, np.multiply}
-_PLAIN = {int, float}
+_PLAINLY = {*_ARITHMETIC, np.less, np.less_equal, np.greater, np.greater_equal, np.equal}
 _ARRAYS = (DigitArray, np.ndarray, np.generic)
 _FILLED = {np.zeros_like: 0.0, np.empty_like: 0.0, np.ones_like: 1.0}
 # Where plain numbers may meet those of many digits in one array.
