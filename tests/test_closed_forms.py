@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stationary import Diffusion, end_state
+from stationary import Diffusion, analyze, end_state
 
 INF = np.inf
 DIGITS = mpmath.MPContext()
@@ -308,3 +308,11 @@ def test_a_mean_that_is_infinite_has_no_error_that_is_no_number():
     """P ~ 1 / (1 + x^2)^0.8 on a half-line has no mean."""
     state = end_state(Diffusion(lambda x: -0.8 * x / (1 + x**2), 1.0, (0, np.inf)))
     assert (state.mean(), state.mean_error) == (np.inf, 0.0)
+
+
+def test_a_drift_that_grows_beyond_doubles_on_the_way_is_followed_without_a_warning():
+    """log P = -x - e^-x is Gumbel's law."""
+    found = analyze(Diffusion(lambda x: (-1 + np.exp(-x)) / 2, 1.0, (-INF, INF))).to_dict()
+    mean, deviation = found["moments"]["mean"], found["moments"]["standard_deviation"]
+    assert abs(mean["value"] - np.euler_gamma) <= mean["error"]
+    assert abs(deviation["value"] - np.pi / 6**0.5) <= deviation["error"]

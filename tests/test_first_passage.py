@@ -421,6 +421,14 @@ def test_where_noise_is_less_than_doubles_hold_time_is_that_of_the_drift(falls, 
     assert out.mean.error < 1e-11
 
 
+@pytest.mark.parametrize("k", [0.6, 1.0])
+def test_what_escapes_to_infinity_leaves_over_what_is_claimed(k):
+    """Bessel processes come back to 1 with x^(1 - 2 k); the way to infinity is known less well."""
+    x = np.exp(np.random.default_rng(0).uniform(0, 6, 400))
+    back = first_passage(Diffusion(lambda x: k / x, 1.0, domain=(0, INF)), x, 1.0).probability
+    assert agrees(back, x ** (1 - 2 * k))
+
+
 def test_the_weights_of_classes_take_lists_and_single_starts():
     neutral = Diffusion(drift=0, variance=lambda x: x * (1 - x), domain=(0, 1))
     classes = end_state(neutral).classes

@@ -159,14 +159,14 @@ class Stretch:
             steps = mesh.step_errors(x, f.log.k != 0, above=f is up)
             share = converted(np.minimum(part.log - f.total, 0), self.arithmetic)
             parts.append(Value(share, np.minimum(part.error + f.total_error + steps, STEEPEST)))
-        # Close to 1, a probability is what the other one leaves over.
+        # Close to 1, a probability is what the other one leaves over, where that is known better.
         result = []
         for one, other in (parts, parts[::-1]):
-            near = np.asarray(one.log > other.log, dtype=bool)
-            value, off = one.log.copy(), one.error.copy()
-            rest = np.minimum(other.log[near], -math.log(2))
-            value[near] = log1p(-exp(rest))
-            off[near] = np.minimum(off[near], exp(rest - value[near]) * other.error[near])
+            rest = np.minimum(other.log, -math.log(2))
+            left = log1p(-exp(rest))
+            left_error = exp(rest - left) * other.error
+            better = np.asarray((one.log > other.log) & (left_error < one.error), dtype=bool)
+            value, off = np.where(better, left, one.log), np.where(better, left_error, one.error)
             result.append(self._rounded(value, off))
         return result[0], result[1]
 

@@ -176,9 +176,7 @@ class Weight(PiecewiseLog):
         half = self.panels.half[k]
         rough = self.ROUGH * epsilon * (1 + np.abs(self.sampling.ell[0, k])) / half  # of the slope
         bend = np.abs(self.bend(x))
-        bend = np.maximum(bend, np.finfo(float).tiny if bend.dtype == float else SILENCE)
-        blur = rough / bend
-        if (blur < 45 * arithmetic.grain * np.maximum(np.abs(x), half))[1:-1].all():
+        if (rough < 45 * arithmetic.grain * np.maximum(np.abs(x), half) * bend)[1:-1].all():
             return x
         try:
             for _ in range(3 if arithmetic is DOUBLE else 8):
