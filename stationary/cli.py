@@ -32,7 +32,6 @@ from stationary.options import (
 )
 
 FAILED, USAGE, NOT_CONVERGED, INTERRUPTED = 1, 2, 3, 130
-LITTER = (50_000, 20, 20)  # objects made between two searches for cycles: see `main`
 
 
 @click.group(
@@ -373,7 +372,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
     # Many digits are millions of small objects without a cycle among them: to search them for
     # cycles as often as Python does by itself takes a fifth of the time.
-    gc.set_threshold(*LITTER)
+    gc.set_threshold(50_000, 20, 20)
     before = None
     with suppress(ValueError):  # not in the main thread
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is done is kept
