@@ -43,8 +43,10 @@ def probability_text(log_p: Any, digits: int = 6) -> str:
 
 
 def power_text(log_value: float) -> str:
-    """exp(log_value) as a power of ten: 10^-52.46, or 10^(-1.6e+79)."""
+    """exp(log_value) as a power of ten: 10^-52.46, 10^(-1.6e+79), or 1."""
     exponent = log_value / LN10
+    if abs(exponent) < 0.005:
+        return "1"
     if abs(exponent) < 1e6:
         return f"10^{exponent:.2f}"
     return f"10^({exponent:.3g})"

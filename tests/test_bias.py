@@ -523,3 +523,10 @@ def test_the_law_says_nothing_of_copies_that_do_not_meet():
     inner = next(r for r in bias.ratios if 1 in r.indices)
     assert inner.predicted == pytest.approx((0, 0), abs=1e-8)
     assert "a barrier in common" in " ".join(bias.summary().split())
+
+
+def test_parts_that_change_nothing_are_a_factor_of_1():
+    words = width_bias(Diffusion(lambda x: x - x**3, 0.1, (-3, 3))).summary()
+    assert "hold the same, to within the error: 1 from width" in words
+    assert "10^0.00" not in words
+    assert "-0" not in words

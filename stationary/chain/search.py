@@ -35,8 +35,8 @@ TRIM = 1e-14  # mass of a tail that is left out
 ROUGH = 1e-4  # of log masses, good enough to lay cells by
 PASSES = 6  # of cells laid by what others hold
 LINKED = (
-    "Which minima SGD passes between, and how often, rests on outcomes of a step so rare that no "
-    "node stands for them."
+    "Whether SGD passes from one part of the line to another, and how often, rests on outcomes of "
+    "a step so rare that no node stands for them."
 )
 COARSE = 0.05  # an error of the distribution function that asks for more cells
 

@@ -12,7 +12,6 @@ from stationary.questions.width.ratios import Ratio, WidthBias
 from stationary.show.answer import Place, places
 from stationary.show.layout import Line, Report, first_of, picked, report, tabulated
 from stationary.wording import (
-    LN10,
     error_text,
     known_text,
     power_text,
@@ -109,12 +108,8 @@ def _sentence(r: Ratio, v: str, place: Place) -> str:
     parts |= {"local width": r.width}
     if r.causes is not None:
         parts = {name: getattr(r.causes, name) for name in ("width", "depth", "noise")}
-    said = ", ".join(f"{_power(float(x or 0))} from {name}" for name, x in parts.items())
+    said = ", ".join(f"{power_text(float(x or 0))} from {name}" for name, x in parts.items())
     return f"{held}: {said}."
-
-
-def _power(log_value: float) -> str:
-    return power_text(log_value + 0.0 if abs(log_value) > 0.005 * LN10 else 0.0)
 
 
 def _minima(bias: WidthBias, place: Place) -> list[Line]:
@@ -163,7 +158,7 @@ def _ratio(r: Ratio, place: Place) -> list[Line]:
             by = error or 0.0
             shown = "" if error is None else error_text(error)
             # What is left below the error is rounding.
-            times = _power(0.0 if abs(value) <= by else value)
+            times = power_text(0.0 if abs(value) <= by else value)
             rows.append((name, known_text(value, by, 8), times, shown))
     lines = tabulated(("", "ln", "times", "error of ln"), rows)
     if r.exponents is None or r.top is None:
@@ -278,6 +273,7 @@ def _changed(c: BasinBias, bias: WidthBias, place: Place) -> tuple[str, list[Lin
         rows.append([c.factors[i], *known, times_text(mass), error_text(max(by))])
         if c.log_shares is not None:
             rows[-1].append(probability_text(float(c.log_shares[i]), 6))
+    noise = f" / {_to_the('a', power).strip()}" if power else ""
     if c.is_dilation:
         title = f"Minimum {c.index} stretched by lambda"
         factor, own = _to_the("lambda", 2 * power), _to_the("lambda", 1 + 2 * power)
@@ -287,7 +283,8 @@ def _changed(c: BasinBias, bias: WidthBias, place: Place) -> tuple[str, list[Lin
         factor = _to_the("kappa", -power)
         law = f"Density: {factor}exp((1 / kappa - 1) I); mass: {factor}R(1 / kappa) / R(1)"
     more.append(
-        f"{law}, with R as in the README. The copy meets the basin at "
+        f"{law}, with R(q) the integral over the basin of e^(q I(u)){noise}, I(u) being the "
+        "exponent from u to the top. The copy meets the basin at "
         f"{bias.state.diffusion.variable} = {place(float(c.top))}, where the exponent is I = "
         f"{known_text(c.exponent, c.exponent_error)} (error {error_text(c.exponent_error)})."
     )

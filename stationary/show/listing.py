@@ -38,7 +38,7 @@ EDGE = 1e-6  # probability beyond an infinite end of the table of the density
 
 
 def data(analysis: Analysis) -> dict[str, Any]:
-    """The schema documented in the README; null stands for what is infinite or does not exist."""
+    """The schema of docs/json.md; null stands for what is infinite or does not exist."""
     return _content(analysis.rounded) | {"many_digits": in_full(analysis)}
 
 
