@@ -219,3 +219,9 @@ def test_a_scale_density_that_settles_as_a_root_next_to_a_trap(start, sign):
     state = end_state(process, start)
     ended = next(a.weight for a in state.atoms if a.position == 1)
     assert abs(ended / exact - 1) <= state.weight_error < 1e-9
+
+
+def test_a_long_law_of_starts_is_named_once():
+    out = first_passage(Diffusion(lambda x: -x, 1.0, (-4, 4)), "normal:0.5,0.1", [1, -1]).summary()
+    assert out.count("normal with mean 0.5") == 1
+    assert "  the start  " in out

@@ -30,6 +30,8 @@ QUANTITIES = (
     *("probability", "conditional_mean", "conditional_variance", "mean", "variance", "approached"),
 )
 
+WIDEST = 20  # of a start in a column; a longer one is named above the table
+
 
 def text(p: FirstPassage) -> Report:
     """Probabilities and mean times, each with its error."""
@@ -87,6 +89,8 @@ def _starts(p: FirstPassage) -> list[Any]:
 
 def _rows(p: FirstPassage) -> list[Line]:
     every = [x if isinstance(x, str) else f"{float(x):.6g}" for x in _starts(p)]
+    law = [f"The start: {x}." for x in every if len(every) == 1 and len(x) > WIDEST]
+    every = ["the start"] if law else every
     names, more = first_of(every, MOST_ROWS, "and {n} more starts; --json lists them all.")
 
     def at(e: Estimate, k: int, i: int) -> tuple[Any, Any]:
@@ -96,6 +100,11 @@ def _rows(p: FirstPassage) -> list[Line]:
     def chance(log_p: Any, by: Any) -> str:
         return probability_text(log_p, digits_left(by, p.digits or 9))
 
+    def when(log_time: Any, by: Any) -> str | None:
+        if math.isnan(float(log_time)):
+            return None
+        return "not known" if 1 <= by < math.inf else time_text(log_time, by, most)
+
     mean, error, variance, off = map(
         np.ravel, (p.mean.log, p.mean.error, p.variance.log, p.variance.error)
     )
@@ -104,9 +113,9 @@ def _rows(p: FirstPassage) -> list[Line]:
         known = error_text(error[i]) if math.isfinite(float(mean[i])) else "-"
         # What does not depend on which target is the first, on the first of the rows.
         whole = (
-            time_text(mean[i], error[i], most),
+            when(mean[i], error[i]),
             known,
-            time_text(variance[i] / 2, off[i], most),
+            when(variance[i] / 2, off[i]),
         )
         for k, target in enumerate(p.targets):
             first, then = at(p.probability, k, i), at(p.conditional_mean, k, i)
@@ -114,7 +123,7 @@ def _rows(p: FirstPassage) -> list[Line]:
                 (
                     *(name, f"{float(target):g}", chance(*first)),
                     relative_error_text(first[1], first[0]),
-                    None if math.isnan(float(then[0])) else time_text(*then, most),
+                    when(*then),
                     *(("", "", "") if k else whole),
                 )
             )
@@ -126,6 +135,7 @@ def _rows(p: FirstPassage) -> list[Line]:
                 )
     header = ("from", "to", "probability", "error", "mean time then")
     return [
+        *law,
         *tabulated((*header, "mean time", "error of it", "deviation"), rows),
         *more,
         "Errors are relative. Mean time then: given that this target is the first.",
