@@ -226,12 +226,10 @@ class Look:
             x = low + (high - low) * steps
             if k == 0 and middle is not None:
                 rise = 2 * steps[: ZOOM // 2 + 1]
-                x = np.concatenate(
-                    [low + (middle - low) * rise, middle + (high - middle) * rise[1:]]
-                )
+                halves = low + (middle - low) * rise, middle + (high - middle) * rise[1:]
+                x = np.concatenate(halves)
             a = self.variance(x, arithmetic)
-            known = np.asarray(arithmetic.isfinite(a), dtype=bool)
-            a = np.where(known, a, arithmetic.zero)
+            a = np.where(arithmetic.isfinite(a), a, arithmetic.zero)
             lowest = np.flatnonzero(a == a.min())
             i = int(lowest[len(lowest) // 2])  # zeros that are underflow lie around the true one
             best = x[i]
@@ -313,9 +311,7 @@ class Look:
             return True
 
         def falls(near: Array) -> bool:
-            if not (near[0] > 0 and many.isfinite(near).all()):
-                return False
-            if exactly and near[1] >= here[0]:
+            if not (near[0] > 0 and many.isfinite(near).all()) or (exactly and near[1] >= here[0]):
                 return False
             if not near[1] > 0:
                 return True
