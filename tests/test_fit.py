@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 import re
 from importlib import import_module
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 
 from stationary import Diffusion, LandscapeError, analyze, end_state, fit
+from stationary.sources.series.chart import chart_of
+from stationary.sources.series.lags import Verdict
 
 
 def ornstein_uhlenbeck(dt, n, seed, runs=1):
@@ -204,6 +207,51 @@ def test_a_variance_that_grows_a_hundredfold_is_found_from_the_steps():
     y = np.quantile(np.log(x), [0.02, 0.2, 0.5, 0.8, 0.98])
     assert found.lags.verdict.name == "DIFFUSION"
     assert (np.abs(found.variance(y) - np.exp(-y)) < 3.5 * found.variance_error(y)).all()
+
+
+def square_root(seed, n, theta=1.5, sigma=1.5, dt=0.1):
+    """dx = (theta - x) dt + sigma sqrt(x) dB by its own law, which comes near 0."""
+    rng = np.random.default_rng(seed)
+    c = sigma**2 * -math.expm1(-dt) / 4
+    x = [theta]
+    for _ in range(n + 50):
+        x.append(c * rng.noncentral_chisquare(4 * theta / sigma**2, x[-1] * math.exp(-dt) / c))
+    return np.array(x[51:])
+
+
+def test_intervals_hold_where_the_variance_changes_with_the_place():
+    held = []
+    for seed in range(6):
+        x = square_root(seed, 2000)
+        found = fit(x, dt=0.1)
+        assert found.lags.verdict is Verdict.DIFFUSION
+        at = np.quantile(x, np.linspace(0.05, 0.95, 7))
+        held.append(np.abs(found.drift(at) - 1.5 + at) < 1.96 * found.drift_error(at))
+        held.append(np.abs(found.variance(at) - 2.25 * at) < 1.96 * found.variance_error(at))
+    assert np.mean(held) > 0.85  # 0.62 by splines and cells that are even in x
+
+
+@pytest.mark.parametrize(
+    ("variance", "kind"),
+    [
+        (lambda x: 0.3 + 0.7 * x**2, "Round"),
+        (lambda x: 2 * (x + 3.01) + 0.2 * (x + 3.01) ** 2, "OneEnd"),
+        (lambda x: (3.2 - x) + 0.4 * (3.2 - x) ** 2, "OneEnd"),
+        (lambda x: (x + 3.1) * (3.3 - x), "TwoEnds"),
+        (lambda x: 1 + 0 * x, "Even"),
+    ],
+)
+def test_the_coordinate_of_a_series_makes_its_noise_even(variance, kind):
+    places = np.linspace(-2.9, 2.9, 30)
+    chart = chart_of(places, variance(places), -3.0, 3.0)
+    assert type(chart).__name__ == kind
+    q, dq = chart.q(places)
+    assert np.ptp(np.log(variance(places) / q)) < 1e-3
+    y, h = chart.y(places), 1e-5
+    assert np.all((chart.low <= y) & (y <= chart.high))
+    assert chart.x(y) == pytest.approx(places, abs=1e-12)
+    assert ((chart.x(y + h) - chart.x(y - h)) / (2 * h)) ** 2 == pytest.approx(q, rel=1e-6)
+    assert (chart.q(places + h)[0] - chart.q(places - h)[0]) / (2 * h) == pytest.approx(dq)
 
 
 def jumping(seed, size=5.0):

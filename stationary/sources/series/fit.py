@@ -24,7 +24,8 @@ class Fit(Result):
     """What a recorded series says of the process behind it. Printed, all of it in words.
 
     The diffusion is dx = f dt + sqrt(a) dB (Ito), on the range of the series; what is estimated is
-    log P, the density of its end state, and log a, so f = a (log P)' / 2 + a' / 2.
+    log P, the density of its end state, and log a, so f = a (log P)' / 2 + a' / 2: both as splines
+    in y, where dy/dx = q^-1/2, with a quadratic q where the variance changes much.
 
     Attributes
     ----------
@@ -49,23 +50,27 @@ class Fit(Result):
 
     def log_density(self, x: Any) -> Any:
         """log P up to a constant."""
-        return shaped(self._curves[0], x)
+        chart = self.found.chart
+        return shaped(self._curves[0], chart.y(x)) - np.log(chart.q(x)[0]) / 2
 
     def variance(self, x: Any) -> Any:
         """a(x), in units of x^2 per time."""
-        return np.exp(shaped(self._curves[1], x))
+        chart = self.found.chart
+        return np.exp(shaped(self._curves[1], chart.y(x))) * chart.q(x)[0]
 
     def drift(self, x: Any) -> Any:
         """f(x), in units of x per time."""
 
-        def half_slope(x: Any) -> Any:  # of log P + log a
-            series = isinstance(x, Taylor)
-            at, order = (x.value, x.order + 1) if series else (x, 1)
+        def slope(y: Any) -> Any:  # of log P + log a
+            series = isinstance(y, Taylor)
+            at, order = (y.value, y.order + 1) if series else (y, 1)
             both = zip(*(c.taylor(at, order) for c in self._curves[:2]), strict=True)
-            found = [k * (p + a) / 2 for k, (p, a) in enumerate(both)][1:]
-            return composed(found, x) if series else found[0]
+            found = [k * (p + a) for k, (p, a) in enumerate(both)][1:]
+            return composed(found, y) if series else found[0]
 
-        return self.variance(x) * shaped(half_slope, x)
+        y, (q, dq) = self.found.chart.y(x), self.found.chart.q(x)
+        even = np.exp(shaped(self._curves[1], y))
+        return even * (np.sqrt(q) * shaped(slope, y) / 2 + dq / 4)
 
     def drift_error(self, x: Any) -> Any:
         """The standard error of f at x."""
@@ -83,9 +88,10 @@ class Fit(Result):
     def _changes(self, x: Array) -> tuple[Array, Array]:
         """Of f and a at x, shape (M, K), by changes of one standard deviation."""
         _, _, of_p, of_a = self._curves
-        (_, p1), (a0, a1) = of_p.taylor(x, 1), of_a.taylor(x, 1)
+        y, root = self.found.chart.y(x), np.sqrt(self.found.chart.q(x)[0])[:, None]
+        (_, p1), (a0, a1) = of_p.taylor(y, 1), of_a.taylor(y, 1)
         f, a = self.drift(x)[:, None], self.variance(x)[:, None]
-        return f * a0 + a / 2 * (p1 + a1), a * a0
+        return f * a0 + a / 2 * (p1 + a1) / root, a * a0
 
     @cached_property
     def lags(self) -> Lags:
@@ -94,17 +100,19 @@ class Fit(Result):
 
     @property
     def domain(self) -> tuple[float, float]:
-        return self.found.domain
+        low, high = self.found.chart.x(self.found.cells.edges[[0, -1]])
+        return float(low), float(high)
 
     @cached_property
     def diffusion(self) -> Diffusion:
         """The process, whose answers have standard errors; on the range of the series."""
         low, high = self.domain
+        knots = np.union1d(self._curves[0].knots, self._curves[1].knots)[1:-1]
         return Diffusion(
             drift=self.drift,
             variance=self.variance,
             domain=(low, high),
-            breakpoints=np.union1d(self._curves[0].knots, self._curves[1].knots)[1:-1].tolist(),
+            breakpoints=self.found.chart.x(knots).tolist(),
             name=self.name,
             sample=self,
             notes=(

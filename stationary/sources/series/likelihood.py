@@ -1,7 +1,9 @@
 """Maximum likelihood on splines, whose smoothness the series itself decides.
 
 log P is a spline whose third derivative is penalised (a Gaussian costs nothing) and log a one
-whose first is (a constant costs nothing: where observations lie far apart, little else is known).
+whose first is (a constant costs nothing: where observations lie far apart, little else is known);
+its third, where steps say that the variance changes and so told the coordinate (`chart`): how far
+that is off must be seen.
 At each step of scoring the likelihood is a quadratic, of which both penalties are those of
 restricted maximum likelihood: the fixed point of Fellner and Schall [1]_,
 lambda = (rank - lambda tr(V S)) / (theta' S theta), with V the covariance of theta. It is first
@@ -25,6 +27,7 @@ from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.interpolation import Spline
 from stationary.sources.series.chain import Cells, Chain
+from stationary.sources.series.chart import Chart, Even, chart_of
 from stationary.sources.series.runs import Runs
 
 DEGREE = 3
@@ -45,8 +48,10 @@ UNKNOWN = np.repeat([1e-6, 1e-2], [OF_P, OF_A])
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """The most likely coefficients and their covariance, and the observations that gave them."""
+    """The most likely coefficients and their covariance, and the observations that gave them, in
+    the coordinate of a chart."""
 
+    chart: Chart
     runs: Runs
     cells: Cells
     theta: Array
@@ -59,13 +64,19 @@ class Fitted:
     def chain(self) -> Chain:
         return Chain(self.cells, self.theta)
 
-    @property
-    def domain(self) -> tuple[float, float]:
-        return float(self.cells.edges[0]), float(self.cells.edges[-1])
-
     def splines(self, theta: Array) -> tuple[Spline, Spline]:
         """log P and log a as splines; `theta` may have columns."""
-        return _spline(theta[:OF_P], *self.domain), _spline(theta[OF_P:], *self.domain)
+        ends = self.cells.edges[[0, -1]]
+        return _spline(theta[:OF_P], *ends), _spline(theta[OF_P:], *ends)
+
+    @property
+    def evidence(self) -> float:
+        """Of the coordinates that were tried, the largest is right: the log of the likelihood of
+        observations in x, less the number of parameters."""
+        x = [self.chart.x(v[1:]) for v in self.runs.values]
+        stretch = sum(float(np.log(self.chart.q(v)[0]).sum()) for v in x) / 2
+        steps = sum(map(len, x))
+        return self.log_likelihood - steps * math.log(self.cells.h) - stretch - self.freedom
 
 
 def fitted(runs: Runs) -> Fitted:
@@ -77,15 +88,32 @@ def fitted(runs: Runs) -> Fitted:
         If no part of the steps is wide enough to be told from the unit in which they were rounded,
         and short enough to be followed over the range of the series.
     """
-    runs, length = _resolved(runs)
-    by_chance = math.sqrt(2 / len(runs.all))  # of the variance
+    places, widths = _step_lengths(runs)
+    charts: list[Chart] = [Even()]
+    if runs.grain * ALIKE <= widths.min():  # what was rounded is even in x alone
+        charts.append(chart_of(places, widths**2, float(runs.all.min()), float(runs.all.max())))
+    found, refused = [], None
+    for chart in dict.fromkeys(charts):
+        try:
+            kept, length = _resolved(runs.mapped(chart.y))
+        except LandscapeError as error:
+            refused = refused or error
+            continue
+        cells = _cells(kept, ROUGH * length, chart)
+        start = _gaussian(cells, kept), np.ones(2)
+        found.append((*_climbed(chart, kept, cells, *start), length))
+    if not found:
+        raise refused  # type: ignore[misc]
+    every = min(f.runs.every for f, _, _ in found)
+    best, smoothing, length = max(
+        (f for f in found if f[0].runs.every == every), key=lambda f: f[0].evidence
+    )
+    by_chance = math.sqrt(2 / len(best.runs.all))  # of the variance
     width = min(FINE, math.sqrt(by_chance / (2 * LOST)))
-    rough, fine = (_cells(runs, w * length) for w in (ROUGH, width))
-    theta, smoothing = _gaussian(rough, runs), np.ones(2)
-    if len(rough.edges) != len(fine.edges):
-        found, smoothing = _climbed(runs, rough, theta, smoothing)
-        theta = found.theta
-    return _climbed(runs, fine, theta, smoothing)[0]
+    fine = _cells(best.runs, width * length, best.chart)
+    if len(fine.edges) == len(best.cells.edges):
+        return best
+    return _climbed(best.chart, best.runs, fine, best.theta, smoothing)[0]
 
 
 def _resolved(runs: Runs) -> tuple[Runs, float]:
@@ -114,10 +142,15 @@ def _resolved(runs: Runs) -> tuple[Runs, float]:
     )
 
 
-def _climbed(runs: Runs, cells: Cells, theta: Array, smoothing: Array) -> tuple[Fitted, Array]:
+def _climbed(
+    chart: Chart, runs: Runs, cells: Cells, theta: Array, smoothing: Array
+) -> tuple[Fitted, Array]:
     """Steps of scoring, each with the smoothing of its quadratic."""
     size = OF_P + OF_A
-    penalties = np.stack([_penalty(0, OF_P, 3, size), _penalty(OF_P, size, 1, size)])
+    orders = np.array([3, 1 if chart == Even() else 3])
+    parts = (0, OF_P), (OF_P, size)
+    penalties = np.stack([_penalty(*p, n, size) for p, n in zip(parts, orders, strict=True)])
+    ranks = np.array([OF_P, OF_A]) - orders
     gauge = np.zeros((size, size))
     gauge[:OF_P, :OF_P] = 1.0 / OF_P**2  # a constant in log P changes nothing
     counts = cells.counts(runs.classes())
@@ -128,7 +161,7 @@ def _climbed(runs: Runs, cells: Cells, theta: Array, smoothing: Array) -> tuple[
         total, gradient, information = chain.score(blurred)
         held = information + gauge * np.trace(information) / size + np.diag(UNKNOWN)
         pull = gradient + held @ theta - UNKNOWN * (theta - first)
-        aim, smoothing, covariance = _smoothest(held, pull, penalties, smoothing)
+        aim, smoothing, covariance = _smoothest(held, pull, penalties, ranks, smoothing)
         aim[OF_P:] = theta[OF_P:] + np.clip(aim[OF_P:] - theta[OF_P:], -FAR, FAR)
         now = np.array([total, float((covariance * information).sum())])
         converged = bool(np.abs(now - last).max() < SETTLED)
@@ -150,14 +183,13 @@ def _climbed(runs: Runs, cells: Cells, theta: Array, smoothing: Array) -> tuple[
             if reached - lost(trial) >= value - 1e-9 * abs(value):
                 theta = trial
                 break
-    return Fitted(runs, cells, theta, covariance, total, float(now[1]), converged), smoothing
+    return Fitted(chart, runs, cells, theta, covariance, total, float(now[1]), converged), smoothing
 
 
 def _smoothest(
-    information: Array, pull: Array, penalties: Array, smoothing: Array
+    information: Array, pull: Array, penalties: Array, ranks: Array, smoothing: Array
 ) -> tuple[Array, Array, Array]:
     """Where a quadratic is largest under the penalties that it asks for, these, and its width."""
-    ranks = np.array([OF_P - 3, OF_A - 1])
     for _ in range(200):
         covariance = np.linalg.inv(information + np.tensordot(smoothing, penalties, 1))
         theta = covariance @ pull
@@ -184,15 +216,17 @@ def _step_lengths(runs: Runs) -> tuple[Array, Array]:
     return np.array([np.median(start[p]) for p in parts]), np.array(widths)
 
 
-def _cells(runs: Runs, width: float) -> Cells:
+def _cells(runs: Runs, width: float, chart: Chart) -> Cells:
     low, high = float(runs.all.min()), float(runs.all.max())
     h = (high - low) / (int(np.clip(math.ceil((high - low) / width), FEWEST, MOST)) - 1)
     each = 1
     if runs.grain > h / ALIKE:  # all places hold as many cells, or cells as many places
         each = math.ceil(runs.grain / h)
         h = runs.grain / each * max(round(h / runs.grain), 1)
-    edges = low - each * h / 2 + h * np.arange(each * (round((high - low) / (each * h)) + 1) + 1)
-    centres, ends = (edges[1:] + edges[:-1]) / 2, edges[[0, -1]]
+    count = round((high - low) / (each * h)) + 1
+    ends = np.clip(low + each * h * np.array([-0.5, count - 0.5]), chart.low, chart.high)
+    edges = np.linspace(ends[0], ends[1], each * count + 1)
+    centres = (edges[1:] + edges[:-1]) / 2
     return Cells(edges, _basis(OF_P, *ends)(centres), _basis(OF_A, *ends)(edges[1:-1]), each)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -78,6 +79,10 @@ class Runs:
             tuple(x[::every] for x in run if len(x) > every) for run in (self.times, self.values)
         )
         return Runs(times, values, self.name, every * self.every)
+
+    def mapped(self, to: Callable[[Array], Array]) -> Runs:
+        """The same in another coordinate."""
+        return replace(self, values=tuple(map(to, self.values)))
 
     def halves(self) -> tuple[Runs, Runs]:
         """The first and the second half of what was observed."""
