@@ -151,6 +151,9 @@ def check(path: Path, to: Output, **given: Any) -> None:
     """Hold the end state of FILE against SGD with its finite step."""
     from stationary.checking.check import check as run
 
+    for name in ("walkers", "steps"):
+        if given[name] is not None and not given["simulation"]:
+            raise click.UsageError(f"--{name} does not go with --no-simulation.")
     if to.answer(lambda: run(path, progress=True, **changes_from(**given)), bar=True).interrupted:
         click.echo("stationary: stopped; what was done is kept.", err=True)
         sys.exit(INTERRUPTED)

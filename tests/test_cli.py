@@ -459,3 +459,10 @@ def test_standard_output_holds_one_thing(run, outputs):
     code, out, err = run("analyze", "--drift", "-x", "--variance", "1", *outputs.split())
     assert (code, out) == (2, "")
     assert "would be mixed on standard output" in err
+
+
+@pytest.mark.parametrize("name", ["walkers", "steps"])
+def test_walkers_that_are_not_sent_out_are_not_counted(run, name):
+    code, out, err = run("check", TWO_MINIMA, "--no-simulation", f"--{name}", "10")
+    assert (code, out) == (2, "")
+    assert f"--{name} does not go with --no-simulation" in err
