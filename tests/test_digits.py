@@ -247,10 +247,13 @@ def test_time_to_leave_a_well():
     def rise(x):
         return 4 * x * x - 2 * x**4
 
-    def inner(y):
-        return context.quad(lambda z: 8 * context.exp(rise(z) - rise(y)), [-4, -2, -1, y])
+    def held(*ends):
+        return context.quadgl(lambda z: 8 * context.exp(rise(z)), ends)
 
-    exact = context.log(context.quad(inner, [-1, -0.5, 0]))
+    beyond = held(-4, -3, -2, -1)
+    exact = context.log(
+        context.quadgl(lambda y: (beyond + held(-1, y)) * context.exp(-rise(y)), [-1, -0.5, 0])
+    )
     mean = first_passage(process, -1, 0, digits=25).mean
     assert off(mean.log, exact) < max(EXACT.mpf(mean.error), EXACT.mpf(10) ** -28)
     assert mean.error < 1e-28
