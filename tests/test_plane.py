@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.integrate import dblquad, quad
+from scipy.integrate import dblquad, quad, solve_ivp
 from scipy.linalg import solve_continuous_lyapunov
 
 import stationary
@@ -474,6 +474,29 @@ def test_curvature_of_the_metric():
 def test_what_is_wrong_is_said(make, words):
     with pytest.raises(StationaryError, match=words):
         make()
+
+
+def test_basins_that_meet_at_a_maximum_are_told_apart_as_near_to_it_as_its_borders_bunch_up():
+    """They all leave it along the slower of its two directions."""
+
+    def drift(x):
+        slope = (x[0] ** 3 - x[0] + 0.1 * x[1], x[1] ** 3 - 0.6 * x[1] + 0.1 * x[0] - 0.05)
+        return -slope[0] - 0.3 * slope[1], -slope[1] + 0.3 * slope[0]
+
+    state = end_state(Diffusion(drift, 0.4, ((-2.5, 2.5), (-2.5, 2.5)), weights=2))
+    top = next(e.position for e in state.equilibria if e.kind == "unstable")
+    angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    ring = np.stack([np.cos(angle), np.sin(angle)])
+    x = np.concatenate([top[:, None] + r * ring for r in (0.01, 0.03, 0.1)], axis=1)
+    run = solve_ivp(
+        lambda _, y: np.concatenate(drift(y.reshape(2, -1))), (0, 40), x.ravel(), rtol=1e-6, atol=0
+    )
+    ends = run.y[:, -1].reshape(2, -1)
+    wells = np.array([b.position for b in sorted(state.basins, key=lambda b: b.index)])
+    nearest = np.linalg.norm(ends.T[:, None] - wells, axis=2).argmin(axis=1)
+    assert len(wells) == 4
+    assert (state.basin_of(x) == nearest).all()
+    assert abs(sum(b.mass for b in state.basins) - 1) < 1e-12
 
 
 @pytest.mark.parametrize("across", [0.0, 0.6])

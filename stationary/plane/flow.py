@@ -109,13 +109,26 @@ class Borders:
         low, high = np.array(flow.box).T[..., None]
         pixel = (high - low) / PIXELS
         sources = np.array([e.position for e in equilibria if e.kind == "unstable"]).reshape(-1, 2)
-        parts = [
-            _resampled(branch / pixel) * pixel
-            for e in equilibria
-            if e.kind == "saddle"
-            for branch in _branches(flow, e, sources)
-        ]
-        curves = [c for c in parts if c.shape[1] > 1]
+        saddles = [e for e in equilibria if e.kind == "saddle"]
+        curves, sides = [np.zeros((2, 0))], [np.zeros((2, 0), dtype=int)]
+        bends, misses = [np.zeros(0)], [np.zeros(0)]
+        for e, beyond in zip(saddles, flow.beyond(saddles), strict=True):
+            for branch in _branches(flow, e, sources):
+                points = _resampled(branch / pixel)
+                if points.shape[1] > 1:
+                    # What is next to the border follows it to the saddle, and leaves that against
+                    # the way that grows there, or along it.
+                    step, way = points[:, 1] - points[:, 0], e.ways[0] / pixel[:, 0]
+                    along = step[0] * way[1] > step[1] * way[0]
+                    side = np.array(beyond if along else beyond[::-1])
+                    sides.append(np.repeat(side[:, None], points.shape[1], axis=1))
+                    curves.append(points * pixel)
+                    bends.append(_bend(points))
+                    missed = np.abs(np.gradient(bends[-1])) * BETWEEN**3 + LOST * PIXELS * BETWEEN
+                    apart = np.abs(sources.T - curves[-1][:, -1:]) / pixel
+                    if (apart < 1).all(axis=0).any():  # borders bunch up where they come from
+                        missed[-1] += (BETWEEN / 2) ** 2
+                    misses.append(missed)
         table = np.zeros((PIXELS, PIXELS), dtype=bool)
         for c in curves:
             i, j = np.floor((c - low) / pixel).astype(int)
@@ -130,26 +143,17 @@ class Borders:
             middle = low + pixel * (np.array(deepest).T + 0.5)
             of[1:] = flow.label(middle)
         pixels = np.where(table, -2, of[parts_of])
-        none = np.zeros((2, 0))
-        curve = np.concatenate([none, *curves], axis=1)
-        tangent = np.concatenate([none, *(np.gradient(c, axis=1) for c in curves)], axis=1) / pixel
-        normal = np.stack([-tangent[1], tangent[0]]) / np.hypot(*tangent) * pixel
-        bends = [_bend(c / pixel) for c in curves]
-        missed = [np.abs(np.gradient(b)) * BETWEEN**3 + LOST * PIXELS * BETWEEN for b in bends]
-        bend, misses = (np.concatenate([np.zeros(0), *v]) for v in (bends, missed))
-        sides = np.full(curve.shape, -2)
-        made = cls(flow.box, curve, normal, pixels, bend, misses * pixel.prod(), sides)
-        for distance in (3, 5, 9):
-            for k, sign in enumerate((-1, 1)):
-                at = made._pixel(curve + sign * distance * normal)
-                sides[k] = np.where(sides[k] == -2, at, sides[k])
-        ends = np.cumsum([c.shape[1] for c in curves])
-        for own in np.split(sides, ends[:-1], axis=1) if curves else ():
-            for side in own:  # where borders meet, they part what they part a little way before
-                known = np.flatnonzero(side != -2)
-                if len(known):
-                    middle = (known[1:] + known[:-1]) / 2
-                    side[:] = side[known[np.searchsorted(middle, np.arange(len(side)))]]
+        tangent = [np.gradient(c, axis=1) / pixel if c.size else c for c in curves]
+        t = np.concatenate(tangent, axis=1)
+        made = cls(
+            flow.box,
+            np.concatenate(curves, axis=1),
+            np.stack([-t[1], t[0]]) / np.hypot(*t) * pixel,
+            pixels,
+            np.concatenate(bends),
+            np.concatenate(misses) * pixel.prod(),
+            np.concatenate(sides, axis=1),
+        )
         return made.checked(flow)
 
     def checked(self, flow: Flow) -> Borders:
