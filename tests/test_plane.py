@@ -466,6 +466,12 @@ def test_curvature_of_the_metric():
         ),
         (lambda: Kinetic(lambda q: -q, temperature=-1), r"positive number"),
         (
+            lambda: end_state(Diffusion(lambda x: (-x[0], -x[1]), 0.1, weights=2)).probability(
+                lambda x: x[0]
+            ),
+            r"returns a truth value for each, not an array of shape \(\d+,\) of float64",
+        ),
+        (
             lambda: stationary.evolve(EXAMPLES / "two_weights.py", times=[1.0]),
             r"one weight, and this process has 2",
         ),

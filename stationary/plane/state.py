@@ -163,8 +163,10 @@ class PlaneState(Result):
 
     def inside(self, region: Any) -> Region:
         """A region as a pair of ends for each direction, or as a function of points (2, M)."""
-        if region is None or callable(region):
-            return region  # type: ignore[no-any-return]
+        if region is None:
+            return None
+        if callable(region):
+            return lambda x: self._truth(region, x)
         if isinstance(region, PlaneBasin):
             region = region.index
         if isinstance(region, (int, np.integer)) and not isinstance(region, bool):
@@ -175,6 +177,16 @@ class PlaneState(Result):
             index = int(region)
             return lambda x: self.basin_of(x) == index
         return rectangle(region, self.diffusion.name)
+
+    def _truth(self, region: Callable[[Array], Any], x: Array) -> Array:
+        made = np.asarray(region(x))
+        if made.shape != x.shape[1:] or made.dtype != bool:
+            raise LandscapeError(
+                f"{self.diffusion.name}: a region is a function of points of shape (2, M) that "
+                f"returns a truth value for each, not an array of shape {made.shape} of "
+                f"{made.dtype}."
+            )
+        return made
 
     def log_probability(self, region: Any) -> float:
         """log of the probability of a region: a rectangle, a basin or its number, or a function
