@@ -23,6 +23,7 @@ SAMPLES = 20  # per panel of the scan
 MOST_PER_RUN = 96  # points of a run of zeros that are tried again in many digits
 MOST_FAR = 8  # zeros outside the core of an infinite domain, of which octaves see a few each
 NEIGHBOURS = 16  # doubles on either side of a dip far out
+NOTHING = 40.0  # e-folds that a variance falls at a zero
 RIPPLE = 0.01  # of log a between neighbouring doubles, below which it may be rounding
 FEW_FAR = 2  # the same, where dips further out are not looked at
 CROWD = 40  # zeros, next to each of which others are looked for
@@ -105,7 +106,9 @@ def dips_of_variance(
         skipped = bool((found & ~alone & beyond).any())
         found &= alone | ~beyond
         if found.any():
-            found[found] = alone[found] | _followed_by_doubles(diffusion, x[inner[found]])
+            at, near = inner[found], np.arange(-NEIGHBOURS, NEIGHBOURS + 1)
+            around = log_a[np.clip(at[:, None] + near, 0, len(x) - 1)].max(axis=1)
+            found[found] = alone[found] | _followed_by_doubles(diffusion, x[at], around)
     for i in closely.elsewhere(inner[found], x):
         closely.between(x[i - 1], x[i], x[i + 1])
         if closely.far_zeros > MOST_FAR:
@@ -122,15 +125,18 @@ def dips_of_variance(
     )
 
 
-def _followed_by_doubles(diffusion: Diffusion, x: Array) -> Array:
+def _followed_by_doubles(diffusion: Diffusion, x: Array, around: Array) -> Array:
     """At which points the variance goes down and then up over neighbouring doubles, if at all.
 
-    Where it goes up and down between them there are dips everywhere, and none is a place.
+    Where it goes up and down between them there are dips everywhere, and none is a place; unless
+    it is next to nothing beside what log a is around: there it is rounding that goes up and down.
     """
     near = x[:, None] + np.spacing(np.abs(x))[:, None] * np.arange(-NEIGHBOURS, NEIGHBOURS + 1)
     a = diffusion.coefficients(near.ravel())[1].reshape(near.shape)
     with np.errstate(all="ignore"):
-        steps = np.diff(np.log(a), axis=1)
+        log_a = np.log(a)
+        steps = np.diff(log_a, axis=1)
+    steps[np.minimum(log_a[:, 1:], log_a[:, :-1]) < around[:, None] - NOTHING] = 0.0
     risen = np.logical_or.accumulate(steps > RIPPLE, axis=1)
     return np.asarray(~(risen & (steps < -RIPPLE)).any(axis=1))
 
