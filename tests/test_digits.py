@@ -272,7 +272,7 @@ def test_time_to_a_singular_end():
         return context.gammainc(k, y) * context.exp(y) * y ** (1 - k)
 
     marks = [-170, -120, -80, -40, -20, -8, -3, context.log(0.5)]
-    exact = context.log(context.quad(integrand, marks))
+    exact = context.log(context.quadgl(integrand, marks))
     mean = first_passage(process, 0.5, 0, digits=30).mean
     assert off(mean.log, exact, relative=False) < EXACT.mpf(mean.error) < 1e-31
 

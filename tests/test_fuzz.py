@@ -25,7 +25,7 @@ import pytest
 
 from stationary.cli import main
 
-SECONDS = float(os.environ.get("FUZZ_SECONDS", "10"))
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "5"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 LONGEST = 90.0  # seconds of the processor for one run: what is not decided takes half of that
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))

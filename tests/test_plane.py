@@ -290,7 +290,13 @@ def test_heavy_tails_on_the_whole_plane_have_their_power(turn):
     )
     assert state.std()[0] == pytest.approx(law.std(), rel=1e-3)
     assert f"|x_1|^-{2 * k + 1:g}" in " ".join(state.notes)
-    low = end_state(Diffusion(lambda w: (-w[0] * 0.9, -w[1] * 0.9), process.variance, weights=2))
+
+
+def test_deviations_that_are_infinite_are_said_to_be():
+    def noise(w):
+        return 1 + w[0] ** 2 + w[1] ** 2
+
+    low = end_state(Diffusion(lambda w: (-w[0] * 0.9, -w[1] * 0.9), noise, weights=2))
     assert np.isinf(low.std()).all()
     assert "infinite" in low.summary()
 

@@ -198,7 +198,12 @@ def draw_curve(axes: Axes, x: Any, y: Any, marker: str = "o", **kind: Any) -> No
 
 def settle_layout(figure: Any) -> None:
     """Give everything its place."""
-    figure.figure.draw_without_rendering()  # of the whole figure, if this is a part of one
+    whole = figure.figure  # if this is a part of one
+    engine = whole.get_layout_engine()
+    if engine is None:
+        whole.draw_without_rendering()
+    else:
+        engine.execute(whole)  # which is half of drawing it
 
 
 def add_legend(axes: Axes, curves: int = 1, **more: Any) -> None:
