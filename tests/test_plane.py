@@ -548,6 +548,9 @@ def test_the_example_from_its_file_to_every_form(tmp_path):
     assert (tmp_path / "plane.svg").stat().st_size > 10_000
     again = pickle.loads(pickle.dumps(state))
     assert again.pdf([0.9, 0.0]) == state.pdf([0.9, 0.0])
+    size = len(pickle.dumps(again))
+    assert again.basins[1].mass == state.basins[1].mass
+    assert len(pickle.dumps(again)) == size  # what masses were summed from stays behind
 
 
 def test_the_chain_of_sgd_has_the_moments_of_its_own_steps_and_the_verdict_tells():

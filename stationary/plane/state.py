@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -114,6 +114,10 @@ class PlaneState(Result):
     rough: bool = False  # parts of the plane are integrated less closely
 
     kind = "density"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what was computed from it, which is larger and had again in a second."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @property
     def end_state(self) -> PlaneState:
