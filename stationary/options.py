@@ -261,6 +261,8 @@ class Output:
                     content = found.to_csv(**({"of": "minima"} if what == "minima" else {}))
             write(path, content)
 
+        if self.brief and self.as_json:
+            raise click.UsageError("--brief does not go with --json, which is always whole.")
         streams = ["--json"] * self.as_json
         streams += [f"--{what}" for what, path in self.files.items() if str(path) == "-"]
         if len(streams) > 1:

@@ -461,6 +461,12 @@ def test_standard_output_holds_one_thing(run, outputs):
     assert "would be mixed on standard output" in err
 
 
+def test_json_is_never_brief(run):
+    code, out, err = run("analyze", "--drift", "-x", "--variance", "1", "--json", "--brief")
+    assert (code, out) == (2, "")
+    assert "--brief does not go with --json" in err
+
+
 @pytest.mark.parametrize("name", ["walkers", "steps"])
 def test_walkers_that_are_not_sent_out_are_not_counted(run, name):
     code, out, err = run("check", TWO_MINIMA, "--no-simulation", f"--{name}", "10")

@@ -133,6 +133,7 @@ def test_runs_in_a_file_are_told_apart_by_numbers_or_words(tmp_path):
     [
         (np.zeros(500), {"dt": 0.1}, "all 500 observations are 0"),
         (np.arange(20.0), {"dt": 0.1}, "20 observations in a row are too few"),
+        (np.ones(1), {"dt": 0.1}, ": 1 observation is too few"),
         (np.arange(500.0), {"dt": -1}, "dt = -1 must be the time"),
         (np.arange(500.0), {"dt": 1e308}, r"dt = 1e\+308 must be the time"),
         (np.arange(500.0) ** 2 + 1e15, {"dt": 0.1}, "doubles hold too few digits"),

@@ -13,7 +13,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from stationary import Analysis, Diffusion, Landscape, LandscapeError
+from stationary import Analysis, Diffusion, Landscape, LandscapeError, width_bias
 from stationary.show.drawing import INK, save
 from stationary.show.view import drawn_range, mass_label, rest_of
 from stationary.states.mixture import Atom
@@ -401,6 +401,14 @@ def _inside(frame, axes, position):
     low, high = sorted(axes.get_ylim())
     left, right = sorted(axes.get_xlim())
     return (x in (0, 1) and low <= y <= high) or (y == 0 and left <= x <= right)
+
+
+def test_a_figure_says_what_it_is_of():
+    process = Diffusion(lambda x: x - x**3, 0.5, (-2, 2), name="a well " * 20)
+    for answer in (end_state(process), width_bias(process)):
+        figure = answer.plot()
+        assert figure.get_suptitle().replace("\n", " ") == ("a well " * 20).strip()
+        assert_texts_are_apart(figure)
 
 
 def test_names_and_variables_are_taken_literally():

@@ -242,12 +242,13 @@ def _draw_walkers(check: Check, density: Axes, below: Axes, edges: Array) -> Non
     step = max(1, len(sent.mass) // min(count, MOST_POINTS))
     starts = np.arange(0, len(sent.mass), step)
     ends = np.append(starts[1:], len(sent.mass))
-    width = np.maximum(sent.edges[ends] - sent.edges[starts], least)
+    across = sent.edges[ends] - sent.edges[starts]
+    width = np.maximum(across, least)
     mass = np.add.reduceat(sent.mass, starts)
     error = np.sqrt(np.add.reduceat(sent.mass_error**2, starts))
     middle = (sent.edges[starts] + sent.edges[ends]) / 2
     points: dict[str, Any] = {"fmt": "o", "ms": 2, "lw": 0.6, "color": INK, "zorder": 3}
-    density.errorbar(middle, mass / width, error / width, label="simulation", **points)
+    density.errorbar(middle, mass / width, error / width, across / 2, label="simulation", **points)
     below.plot(sent.edges[ends], np.cumsum(mass), "o", ms=2, color=INK)
 
 

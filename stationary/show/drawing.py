@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from contextlib import suppress
 from io import BytesIO
@@ -69,7 +70,8 @@ def styled() -> Any:
 class Sheet:
     """What a figure is drawn on: panels of a new one, or the axes that were given for the only one.
 
-    Its width is in inches, or "column" or "page", those of a journal; the name is for errors.
+    Its width is in inches, or "column" or "page", those of a journal. The name is for errors, and
+    the title of a new figure for which nothing else is said.
     """
 
     def __init__(self, ax: Axes | None, width: float | str | None, name: str) -> None:
@@ -112,11 +114,19 @@ class Sheet:
     def finished(self) -> Any:
         """The figure, its ink fit for dark paper, with letters in place of a title in a journal."""
         if self.ax is None:
+            if self.name and not self.figure.get_suptitle():
+                self.title(self.name)
             _suit(self.figure)
             if self.journal:
                 self.figure.suptitle("")
                 _letter(self.figure)
         return self.figure
+
+    def title(self, words: str) -> None:
+        """What a new figure is of, in as many lines as it takes."""
+        room = int((self.inches * 72 - 20) / (0.55 * NORMAL))
+        lines = "\n".join(textwrap.wrap(words, room))
+        self.figure.suptitle(lines, x=0.01, ha="left", fontsize=NORMAL, parse_math=False)
 
 
 def _suit(figure: Any) -> None:

@@ -28,7 +28,6 @@ from stationary.show.drawing import (
     HEIGHT,
     INK,
     MINUS,
-    NORMAL,
     RED,
     Axes,
     Sheet,
@@ -82,7 +81,7 @@ def figure(
         heights = [1.2]  # of which the title takes a part
     grid = sheet.grid(*(HEIGHT / 3 * h for h in heights))
     picture = sheet.figure
-    picture.suptitle(_title(analysis), x=0.01, ha="left", fontsize=NORMAL, parse_math=False)
+    sheet.title(_title(analysis))
     shared: list[Axes] = []
     for k in range(len(chosen)):
         shared.append(picture.add_subplot(grid[k], sharex=shared[0] if shared else None))

@@ -15,6 +15,7 @@ from typing import Any
 from stationary.errors import StationaryError
 from stationary.result import Result
 from stationary.show.layout import Line, Table
+from stationary.show.renderers import process_of
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1b1b; --paper: #fff; --line: #d0d0d0;
@@ -107,8 +108,7 @@ def _figure(answer: Result, drawing: dict[str, Any]) -> str:
 
 def _source(answer: Result) -> str:
     """The text of the landscape's file, or of its functions; empty if it cannot be had."""
-    owner = getattr(answer, "analysis", answer)
-    process = getattr(owner, "process", None) or getattr(owner, "diffusion", None)
+    process = process_of(answer)
     for name in ("losses", "gradients", "drift"):
         function: Any = getattr(process, name, None)
         while function is not None and not hasattr(function, "__code__"):

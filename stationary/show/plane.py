@@ -295,7 +295,7 @@ def figure(state: PlaneState, sheet: Sheet, *, log: bool = False) -> None:
         panel.tick_params(labelbottom=panel is side, labelleft=panel is top)
     top.set(ylim=(0, None), ylabel="density")
     side.set(xlim=(0, None), xlabel="density")
-    figure.suptitle(_caption(state), fontsize="medium")
+    sheet.title(_caption(state))
 
 
 def _draw_plane(axes: Any, state: PlaneState, *, log: bool) -> tuple[Array, Array]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import Any
 
 import numpy as np
@@ -117,4 +116,4 @@ def figure(check: PlaneCheck, sheet: Sheet) -> None:
     axes.set_xlabel("difference from the diffusion (%; of means, of a deviation)")
     add_legend(axes)
     if sheet.ax is None:
-        sheet.figure.suptitle("\n".join(textwrap.wrap(check.verdict, 80)), fontsize="medium")
+        sheet.title(check.verdict)

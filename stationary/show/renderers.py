@@ -72,6 +72,13 @@ def renderer(kind: type, form: str) -> Renderer:
     return partial(_drawn, found) if form == "figure" else found
 
 
+def process_of(answer: Any) -> Any:
+    """What was asked about; None where that is no process."""
+    owner = getattr(answer, "analysis", answer)
+    of = (getattr(owner, name, None) for name in ("process", "landscape", "diffusion"))
+    return next((process for process in of if process is not None), None)
+
+
 def _drawn(
     draw: Renderer,
     answer: Any,
@@ -85,7 +92,7 @@ def _drawn(
     from stationary.show.drawing import Sheet, save, styled
 
     with ONE_AT_A_TIME, styled():
-        name = getattr(answer, "name", None) or type(answer).__name__
+        name: Any = getattr(answer, "name", None) or getattr(process_of(answer), "name", "")
         sheet = Sheet(ax, width, name)
         draw(answer, sheet, **settings)
         figure = sheet.finished()

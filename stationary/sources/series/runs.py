@@ -141,9 +141,11 @@ def runs_of(x: Any, dt: Any, times: Any) -> Runs:
             kept.append(v)
     count = sum(map(len, kept))
     if count < FEWEST:
+        alone = sum(map(np.size, series)) == 1
+        have = "1 observation is" if alone else f"{count} observations in a row are"
         raise LandscapeError(
-            f"{name}: {count} observations in a row are too few to tell a drift and a variance: at "
-            f"least {FEWEST} are needed, thousands are better."
+            f"{name}: {have} too few to tell a drift and a variance: at least {FEWEST} are needed, "
+            "thousands are better."
         )
     found = Runs(tuple(kept_times), tuple(kept), name)
     reach = float(np.ptp(found.all))
