@@ -190,7 +190,7 @@ def hitting(state: EndState) -> dict[str, Any] | None:
     if classes is None or len(classes.outcomes) < 2:
         return None
     starts = [
-        _inner_points(group.lower, group.upper, STARTS if classes.is_transient(group) else 1)
+        _inner_points(group.lower, group.upper, STARTS if group.is_transient else 1)
         for group in classes.groups
     ]
     x = np.concatenate(starts)

@@ -12,7 +12,7 @@ from stationary.show.drawing import COLOURS, INK, MINUS, Axes, add_legend, symbo
 from stationary.show.marks import finish_axes
 from stationary.show.view import View
 from stationary.states.distribution import EndState
-from stationary.states.network import Outcome
+from stationary.states.outcomes import Outcome
 
 # In another order than that of basins, so that the two are not taken for each other.
 OUTCOMES = tuple(COLOURS[k] for k in (4, 5, 2, 3, 1, 0))

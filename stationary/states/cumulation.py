@@ -34,13 +34,13 @@ from stationary.numbers.elementary import (
     to_float,
 )
 from stationary.states.law import Value
-from stationary.states.rests import LastLeg, Rest, rest_of
-from stationary.states.scales import LEVEL, STEEPEST, Log, Mesh, mesh_on
+from stationary.states.laying import mesh_on
+from stationary.states.rests import LastLeg, Rest, Walk, log_sum
+from stationary.states.scales import LEVEL, STEEPEST, Log, Mesh
 from stationary.states.steep import course_on, derivatives, slowest_of
 
 T = TypeVar("T")
 
-NOTHING = 1e4  # e-folds below which a part is none: beyond them an exponential costs its exponent
 ROUNDS = 12  # of halving panels on which a product is not resolved
 MOST_ROUNDS = 60  # of cutting panels; each finds where one more integral turns
 
@@ -76,10 +76,6 @@ def resolved(
             cuts += unresolved.cuts
             marks += unresolved.marks
     return build(mesh, None)
-
-
-class DivergesError(Exception):
-    """An integral is infinite from its beginning on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,7 +221,7 @@ def _upwards(
     slopes = f.k * mesh.slope + derivatives(v, r) / half
     rising = np.flatnonzero(~gentle & np.asarray(slopes > 0, dtype=bool).all(axis=0))
     slowest = _slowest(mesh, f, rising, slopes, half)
-    walk = _Walk(mesh, f, ahead, begin)
+    walk = Walk(mesh, f, ahead, begin)
 
     def shape(x: Any) -> Any:
         return float(x) if numbers.dtype == float else x
@@ -347,59 +343,9 @@ def _slowest(mesh: Mesh, f: Log, rising: Array, slopes: Array, half: Array) -> d
     return {i: known[keys[i]] for i in keys}
 
 
-def before(mesh: Mesh, f: Log) -> Rest | None:
-    """The integral of e^f between the lower end and the panels; None: no gap."""
-    if 0 not in mesh.gaps:
-        return None
-    rest = rest_of(mesh, f, 0, mesh.gaps[0], at_lower=True)
-    return replace(rest, error=rest.error + f.error[0])
-
-
-class _Walk:
-    """What lies between the panels, and at the ends."""
-
-    def __init__(self, mesh: Mesh, f: Log, ahead: bool, begin: Rest | LastLeg | None) -> None:
-        self.begin = begin
-        count = len(mesh.lower)
-        self.gaps = {i: z for i, z in mesh.gaps.items() if i < count or ahead}
-        self.mesh, self.log = mesh, f
-        # 2 i: beyond the panel before; 2 i + 1: before panel i
-        self.rests: dict[int, Rest | LastLeg] = {}
-        self.levels: dict[int, Any] = {}
-        self.begins_steep = False
-
-    def across(self, i: int, here: Any, error: Any) -> tuple[Any, Any]:
-        count = len(self.mesh.lower)
-        for key, panel, at_lower in ((2 * i, i - 1, False), (2 * i + 1, i, True)):
-            if 0 <= panel < count:
-                rest = self.begin if i == 0 else None
-                if rest is None:
-                    rest = rest_of(self.mesh, self.log, panel, self.gaps[i], at_lower=at_lower)
-                self.rests[key], self.levels[key] = rest, here
-                self.begins_steep |= i == 0 and rest.is_steep and not rest.diverges
-                if rest.diverges and i < count:
-                    raise DivergesError
-                more = number(converted(np.array([rest.error]), self.mesh.numbers)[0])
-                here, error = log_sum(here, error, rest.total, more + self.log.error[panel])
-        return here, error
-
-
 def _capped(error: Array, numbers: Arithmetic) -> Array:
     """An error of levels among those of shapes, which doubles hold."""
     return as_array(converted(np.minimum(error, STEEPEST), numbers))
-
-
-def log_sum(a: Any, a_error: Any, b: Any, b_error: Any) -> tuple[Any, Any]:
-    """log(e^a + e^b) and its error."""
-    top, low = (a, b) if a > b else (b, a)
-    if low == -math.inf or top == math.inf:
-        return top, (a_error if a > b else b_error)
-    if low < top - NOTHING:
-        return top, (a_error if a > b else b_error)
-    total = top + log(number(1 + exp(number(low - top))))
-    share = exp(number(a - total))
-    share = float(share) if type(a_error) is float else share
-    return total, share * a_error + (1 - share) * b_error
 
 
 def _everywhere(r: Rule, c: Array) -> Array:

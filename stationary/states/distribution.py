@@ -427,7 +427,7 @@ class EndState(Distribution):
         if self.classes is None:
             return ()
         groups = self.classes.groups
-        return tuple((g.lower, g.upper) for g in groups if self.classes.is_transient(g))
+        return tuple((g.lower, g.upper) for g in groups if g.is_transient)
 
     @cached_property
     def modes(self) -> tuple[Mode, ...]:

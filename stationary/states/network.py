@@ -24,42 +24,15 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.line.feller import Feller
-from stationary.line.junction import Behaviour, Side, SingularPoint
+from stationary.line.junction import Behaviour, SingularPoint
 from stationary.line.partition import Partition
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.elementary import arithmetic_of, compact, converted, exp, to_float
 from stationary.result import Data
 from stationary.states.flow import travel_times
 from stationary.states.law import Law, Value, filled
+from stationary.states.outcomes import Group, Outcome, outcomes_of
 from stationary.states.passage import Stretch
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One of the ways in which a process can end."""
-
-    kind: str  # "density", "atom", "escape", "spread" (without end) or "not decided"
-    position: Any = None  # of an atom or an escape; exact, see `SingularPoint.lower`
-    group: int | None = None  # of a density, or of what spreads
-    side: Side | None = None  # which end of a piece leads there
-
-
-@dataclass(frozen=True)
-class Group:
-    """Neighbouring pieces between which the process passes both ways; mostly a single one."""
-
-    first: int  # index of its first piece
-    last: int
-    lower: float
-    upper: float
-    sides: tuple[Side, Side]
-
-    @property
-    def leaks(self) -> tuple[bool, bool]:
-        """Whether the process can leave at the lower and at the upper end."""
-        low, high = (s.behaviour.loses for s in self.sides)
-        return low, high
-
 
 # How likely it is taken, the stretch (None: one without noise), from where, and its ends.
 Leg = tuple[Value, Stretch | None, Any, tuple[Any, Any]]
@@ -91,9 +64,6 @@ class Network(Data):
         points += [x for p in self.partition.points for x in p.stops]
         return np.unique(np.array([*points, *map(float, self.targets)]))
 
-    def is_transient(self, group: Group) -> bool:
-        return any(group.leaks)
-
     def probabilities(self, x: Any) -> Array:
         """The probability of each outcome, shape (outcomes, points), from starts of shape (M,).
 
@@ -106,10 +76,6 @@ class Network(Data):
             chance = chance[:, 0]
         with np.errstate(under="ignore"):
             return np.asarray(np.minimum(exp(chance.log), 1))
-
-    def probability_errors(self, x: Array) -> Array:
-        """The estimated errors of these, relative to each."""
-        return self.law(x).chance.error
 
     @cached_property
     def error(self) -> float:
@@ -173,9 +139,6 @@ class Network(Data):
         """The outcome that a target at x is."""
         return next((len(self.outcomes) + i for i, t in enumerate(self.targets) if t == x), None)
 
-    def _outcome_of(self, target: Any) -> int:
-        return len(self.outcomes) + self.targets.index(target)
-
     def _stretches(self, g: int) -> tuple[Stretch, ...]:
         """A group, cut at the targets in it."""
         if ("stretches", g) not in self._memory:
@@ -217,8 +180,8 @@ class Network(Data):
         stretch = stretches[i]
         x = converted(x, stretch.positions)
         if not any(stretch.leaves):
-            index = next((k for k, o in enumerate(self.outcomes) if o.group == g), None)
-            return self._nowhere(len(x)) if index is None else self._at(index).spread(len(x))
+            own = [k for k, o in enumerate(self.outcomes) if o.group == g]
+            return self._at(own[0]).spread(len(x)) if own else self._nowhere(len(x))
         result: Law | None = None
         chances = stretch.probabilities(x)
         for end in (0, 1):
@@ -226,7 +189,8 @@ class Network(Data):
                 continue
             last = i == (len(stretches) - 1 if end else 0)
             cut = stretch.interval[end]  # a target, unless it is the end of the group
-            beyond = self._after(g, end, moments) if last else self._at(self._outcome_of(cut))
+            target = None if last else self._target_at(cut)
+            beyond = self._after(g, end, moments) if target is None else self._at(target)
             none = Value(filled(x.shape, -math.inf, stretch.arithmetic), np.zeros(x.shape))
             times = [*stretch.times(x, end, moments), none, none][:2]
             leg = Law(*(v.as_row() for v in (chances[end], *times)))
@@ -391,7 +355,7 @@ class Network(Data):
         for t in sorted(map(float, self.targets), reverse=not up):
             mine = rest & ((x <= t) & (t <= goal) if up else (x >= t) & (t >= goal))
             if mine.any():
-                outcome = self._outcome_of(t)
+                outcome = len(self.outcomes) + self.targets.index(t)
                 leg = self._leg(x[mine], t, 1)
                 never = np.asarray(leg.mean.log == math.inf, dtype=bool).all()
                 then = self._at(outcome + len(self.targets) if never else outcome)
@@ -409,11 +373,10 @@ class Network(Data):
         return law
 
     def _leg(self, x: Array, goal: float, moments: int) -> Law:
-        sure = Value(np.zeros((1, len(x))), np.zeros((1, len(x))))
-        never = Value(np.full((1, len(x)), -math.inf), np.zeros((1, len(x))))
-        if not moments:
-            return Law(sure, never, never)
-        return Law(sure, travel_times(self.partition.diffusion, x, goal).as_row(), never)
+        none = np.zeros((1, len(x)))
+        sure, never = Value(none, none), Value(none - math.inf, none)
+        after = travel_times(self.partition.diffusion, x, goal).as_row() if moments else never
+        return Law(sure, after, never)
 
     def _from_singular(self, x: Any, moments: int) -> Law:
         """From a start exactly at an end of the domain or a zero of the variance."""
@@ -433,45 +396,4 @@ class Network(Data):
 
 def network_of(parts: Partition, targets: tuple[Any, ...] = (), **more: Any) -> Network:
     """The closed classes of a process and the other ways in which it can end."""
-    groups: list[Group] = []
-    for i, sides in enumerate(parts.sides):
-        lower, upper = parts.pieces[i].sampling.diffusion.domain
-        passes = bool(groups) and sides[0].passes_both_ways and groups[-1].sides[1].passes_both_ways
-        if passes and groups[-1].upper == lower:
-            before = groups.pop()
-            groups.append(Group(before.first, i, before.lower, upper, (before.sides[0], sides[1])))
-        else:
-            groups.append(Group(i, i, lower, upper, sides))
-    outcomes: list[Outcome] = []
-    for g, group in enumerate(groups):
-        low, high = (_outcome_at(s) for s in group.sides)
-        at = [p for p in parts.points if float(p.lower) == group.upper]
-        found = [low, None if any(group.leaks) else _closed(parts, g, group), high]
-        outcomes += [o for o in found if o is not None]
-        outcomes += [Outcome("atom", x) for p in at for x in p.stops]
-    first = [p for p in parts.points if float(p.lower) < groups[0].lower]
-    outcomes = [Outcome("atom", x) for p in first for x in p.stops] + outcomes
-    # A trap is seen from both sides: one outcome.
-    distinct: list[Outcome] = []
-    for o in outcomes:
-        known = any(o.kind == "atom" == d.kind and o.position == d.position for d in distinct)
-        if not known:
-            distinct.append(o)
-    return Network(parts, tuple(groups), tuple(distinct), targets, **more)
-
-
-def _outcome_at(side: Side) -> Outcome | None:
-    if side.behaviour.holds:
-        return Outcome("atom", side.stops_at, side=side)
-    if side.behaviour is Behaviour.ESCAPES:
-        return Outcome("escape", side.end.position, side=side)
-    return None
-
-
-def _closed(parts: Partition, g: int, group: Group) -> Outcome:
-    if any(s.behaviour is Behaviour.UNDECIDED for s in group.sides):
-        return Outcome("not decided", group=g)
-    pieces = parts.pieces[group.first : group.last + 1]
-    inner = [end.integrable for piece in pieces for end in piece.ends]
-    kind = "not decided" if None in inner else "density" if all(inner) else "spread"
-    return Outcome(kind, group=g)
+    return Network(parts, *outcomes_of(parts), targets, **more)

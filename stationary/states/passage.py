@@ -31,16 +31,11 @@ from stationary.line.sampling import sampling
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import chebyshev_sum
 from stationary.numbers.elementary import compact, converted, exp, log, log1p, number, to_float
-from stationary.states.cumulation import (
-    Cumulated,
-    DivergesError,
-    before,
-    cumulated,
-    resolved,
-)
+from stationary.states.cumulation import Cumulated, cumulated, resolved
 from stationary.states.law import Passage, Value, filled
-from stationary.states.rests import LastLeg
-from stationary.states.scales import STEEPEST, Log, Mesh, shapes_of
+from stationary.states.laying import shapes_of
+from stationary.states.rests import DivergesError, LastLeg, before
+from stationary.states.scales import STEEPEST, Log, Mesh
 
 T = TypeVar("T")
 

@@ -1,17 +1,22 @@
-"""`Rest`: an integral between a singular point and where the panels stop, as a power goes on."""
+"""`Rest`: an integral between a singular point and where the panels stop, as a power goes on.
+
+And the `Walk` over such gaps between panels, in which integrals are added up as logarithms.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.numbers.elementary import expm1, infinite, log, logaddexp, number
+from stationary.numbers.elementary import converted, exp, expm1, infinite, log, logaddexp, number
 from stationary.states.scales import Log, Mesh
 from stationary.weight.tail import Tail
+
+NOTHING = 1e4  # e-folds below which a part is none: beyond them an exponential costs its exponent
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,3 +148,57 @@ def rest_of(mesh: Mesh, f: Log, panel: int, end: Any, *, at_lower: bool) -> Rest
     # One that falls by less than the root of two in an octave may be that of a logarithm.
     bend = abs(bend) if abs(bend) > 16 * noise and not ratio > math.sqrt(2) else 0.0
     return Rest(*known, one, power, power + 1, tilt, error, abs(q), doubt, is_steep, bend)
+
+
+def before(mesh: Mesh, f: Log) -> Rest | None:
+    """The integral of e^f between the lower end and the panels; None: no gap."""
+    if 0 not in mesh.gaps:
+        return None
+    rest = rest_of(mesh, f, 0, mesh.gaps[0], at_lower=True)
+    return replace(rest, error=rest.error + f.error[0])
+
+
+class Walk:
+    """What lies between the panels, and at the ends."""
+
+    def __init__(self, mesh: Mesh, f: Log, ahead: bool, begin: Rest | LastLeg | None) -> None:
+        self.begin = begin
+        count = len(mesh.lower)
+        self.gaps = {i: z for i, z in mesh.gaps.items() if i < count or ahead}
+        self.mesh, self.log = mesh, f
+        # 2 i: beyond the panel before; 2 i + 1: before panel i
+        self.rests: dict[int, Rest | LastLeg] = {}
+        self.levels: dict[int, Any] = {}
+        self.begins_steep = False
+
+    def across(self, i: int, here: Any, error: Any) -> tuple[Any, Any]:
+        count = len(self.mesh.lower)
+        for key, panel, at_lower in ((2 * i, i - 1, False), (2 * i + 1, i, True)):
+            if 0 <= panel < count:
+                rest = self.begin if i == 0 else None
+                if rest is None:
+                    rest = rest_of(self.mesh, self.log, panel, self.gaps[i], at_lower=at_lower)
+                self.rests[key], self.levels[key] = rest, here
+                self.begins_steep |= i == 0 and rest.is_steep and not rest.diverges
+                if rest.diverges and i < count:
+                    raise DivergesError
+                more = number(converted(np.array([rest.error]), self.mesh.numbers)[0])
+                here, error = log_sum(here, error, rest.total, more + self.log.error[panel])
+        return here, error
+
+
+class DivergesError(Exception):
+    """An integral is infinite from its beginning on."""
+
+
+def log_sum(a: Any, a_error: Any, b: Any, b_error: Any) -> tuple[Any, Any]:
+    """log(e^a + e^b) and its error."""
+    top, low = (a, b) if a > b else (b, a)
+    if low == -math.inf or top == math.inf:
+        return top, (a_error if a > b else b_error)
+    if low < top - NOTHING:
+        return top, (a_error if a > b else b_error)
+    total = top + log(number(1 + exp(number(low - top))))
+    share = exp(number(a - total))
+    share = float(share) if type(a_error) is float else share
+    return total, share * a_error + (1 - share) * b_error

@@ -38,7 +38,8 @@ from stationary.numbers.chebyshev import rule
 from stationary.numbers.elementary import logaddexp, logsumexp
 from stationary.process.diffusion import Diffusion
 from stationary.states.cumulation import ROUNDS, Cumulated, UnresolvedError, cumulated, resolved
-from stationary.states.network import Group, Network, Outcome
+from stationary.states.network import Network
+from stationary.states.outcomes import Group, Outcome
 from stationary.states.scales import Mesh
 from stationary.states.steep import derivatives
 from stationary.weight.component import Component

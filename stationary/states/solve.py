@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +11,6 @@ import numpy as np
 from stationary.errors import LandscapeError, Status
 from stationary.line.digits import MOST, arithmetic_for, can_be_raised, checked
 from stationary.line.ends import Anatomy, End, anatomy
-from stationary.line.feller import Feller
 from stationary.line.junction import Behaviour
 from stationary.line.partition import Partition, partition
 from stationary.line.sampling import Sampling, sampling
@@ -25,12 +23,21 @@ from stationary.process.landscape import Landscape
 from stationary.sources.loading import ProcessLike, as_process
 from stationary.states.distribution import EndState
 from stationary.states.mixture import Atom, Escape, log_shares
-from stationary.states.network import Network, Outcome, network_of
+from stationary.states.network import Network, network_of
+from stationary.states.outcomes import Outcome
+from stationary.states.remarks import (
+    TOLERANCE,
+    jumps,
+    lost,
+    of_corners,
+    of_rounding,
+    raised,
+    require_equilibrium,
+)
 from stationary.states.ring import anatomy_of_ring, classes_of_ring, component_on_ring
 from stationary.weight.component import Component, component_on
 
 SPARE = 12  # digits that what is too blurred is computed in, beyond those that it lacked
-TOLERANCE = 1e-10  # of every mass; an estimate above this is reported as not converged
 
 
 def end_state(
@@ -90,8 +97,8 @@ def end_state(
         start, cut = _from_within(parts.diffusion, start)
         notes += cut
     if isinstance(process, Landscape):
-        _require_equilibrium(process, parts)
-        notes += tuple(_jumps(process, parts))
+        require_equilibrium(process, parts)
+        notes += tuple(jumps(process, parts))
     classes = network_of(parts)
     solved: dict[int | None, list[tuple[Anatomy, Component]]] = {}
     pieces = list(parts.pieces)
@@ -103,7 +110,7 @@ def end_state(
     parts = replace(parts, pieces=tuple(pieces))
     classes = replace(classes, partition=parts)
     if digits is None:
-        notes += tuple(_raised(parts))
+        notes += tuple(raised(parts))
     return _put_together(classes, solved, start, notes, digits)
 
 
@@ -125,7 +132,7 @@ def _on_ring(
     classes = classes_of_ring(parts)
     notes = diffusion.notes + seen
     if isinstance(process, Landscape):
-        notes += tuple(_jumps(process, classes.partition))
+        notes += tuple(jumps(process, classes.partition))
     state = _put_together(classes, {0: [(parts, component)]}, start, notes, None)
     kind = "flux" if current.log_abs > -math.inf else "density"
     return replace(state, kind=kind, flow=current)
@@ -191,22 +198,6 @@ def _is_rough(found: Sampling) -> bool:
     p = found.panels
     inner = (p.lower > found.lower) & (p.upper < found.upper)
     return bool((~found.samples.resolved & inner).sum() > 8)
-
-
-def _raised(parts: Partition) -> Iterator[str]:
-    """A note for each piece that doubles could not carry."""
-    for found in (piece.sampling for piece in parts.pieces):
-        if found.arithmetic is DOUBLE:
-            continue
-        low, high = found.diffusion.domain
-        span = f"{low:.6g} to {high:.6g}"
-        why = "the variance is too small there, or a peak too narrow"
-        if high - low < 1e-4 * max(abs(low), abs(high)):
-            span, why = f"{low:.15g} to {high:.15g}", "these are too close to each other"
-        yield (
-            f"doubles cannot carry the process for {parts.diffusion.variable} from {span} ({why}): "
-            f"{found.arithmetic.digits} digits were used."
-        )
 
 
 def _regularised(diffusion: Diffusion, eps: float) -> Diffusion:
@@ -275,7 +266,7 @@ def _put_together(
                 spread = (float(group.lower), float(group.upper))
             ends = _losing(classes, o)
             place = float(o.position) if o.kind == "escape" else ends[0].position
-            words = " ".join(_lost(o, parts.diffusion.variable, end) for end in ends)
+            words = " ".join(lost(o, parts.diffusion.variable, end) for end in ends)
             escapes.append(Escape(place, w, words, spread, decided=o.kind != "not decided"))
     if start is not None:
         atoms += _resting(classes, start)
@@ -306,39 +297,12 @@ def _put_together(
         status=status,
         kind=kind,
         reason=reason,
-        notes=notes
-        + _of_rounding(parts, error if used else None)
-        + _of_corners(parts, used, error),
+        notes=notes + of_rounding(parts, error if used else None) + of_corners(parts, used, error),
         escapes=tuple(escapes),
         classes=classes,
         initial=start,
         weight_error=weight_error,
         digits=digits,
-    )
-
-
-def _of_rounding(parts: Partition, error: float | None) -> tuple[str, ...]:
-    """What it means that functions are computed in fewer digits than doubles have."""
-    coarse = {r.text: r for r in parts.diffusion.rounding if r is not None}
-    if not coarse:
-        return ()
-    known = ["more digits cannot be had"]
-    if error is not None:
-        known.insert(0, f"the answer is known to {min(error, 1.0):.1g}")
-    if parts.points:
-        digits = min(r.digits for r in coarse.values())
-        known.insert(0, f"that the variance vanishes is known to {digits} digits")
-    return (f"{', '.join(coarse)}: {', and '.join(known)}.",)
-
-
-def _of_corners(parts: Partition, used: list[Component], error: float) -> tuple[str, ...]:
-    """What is known of the density at corners, where that is less than elsewhere."""
-    share, there = max((c.corners for c in used), key=lambda c: c[1], default=(0.0, 0.0))
-    if not there > max(TOLERANCE, error):
-        return ()
-    return (
-        "the density has corners that are too sharp for the panels: at these, where "
-        f"{share:.1g} of the probability lies, it is known to {min(there, 1.0):.1g}.",
     )
 
 
@@ -391,8 +355,8 @@ def _kind(
 ) -> tuple[str, str]:
     densities, points = any(map(_counts, components)), any(map(_counts, atoms))
     if not densities and not points:
-        lost = " ".join(dict.fromkeys(e.words for e in escapes if _counts(e)))
-        return "none", lost or "Where it goes is not decided: see the singular points."
+        words = " ".join(dict.fromkeys(e.words for e in escapes if _counts(e)))
+        return "none", words or "Where it goes is not decided: see the singular points."
     if None in [c.weight for c in components] + [a.weight for a in atoms]:
         v = parts.diffusion.variable
         return "classes", (
@@ -421,66 +385,3 @@ def _losing(classes: Network, o: Outcome) -> list[End]:
     where = _indices(classes, o)
     sides = [side for pair in classes.partition.sides[where] for side in pair]
     return [s.end for s in sides if not s.end.integrable or s.behaviour is Behaviour.UNDECIDED]
-
-
-def _lost(o: Outcome, variable: str, end: End) -> str:
-    """Where the probability goes, in a sentence."""
-    at = f"{variable} = {end.position:g}"
-    if o.kind == "not decided":
-        return (
-            f"What happens at {at}, and whether the density can be integrated up to there, is "
-            "not decided: the exponents of drift and variance do not settle."
-        )
-    if o.kind == "escape":
-        verb = "escapes to" if math.isinf(end.position) else "creeps ever closer to"
-        return f"Probability {verb} {at}."
-    power = "" if end.exponent is None else f" (the density goes as r^{end.exponent:.4g})"
-    if end.period is not None:
-        power = f" (drift and variance repeat every {end.period:.6g}, and hold it nowhere)"
-    return (
-        f"The density cannot be integrated up to {at}{power}: probability spreads "
-        "towards it for ever, although each path keeps coming back."
-    )
-
-
-def _require_equilibrium(landscape: Landscape, parts: Partition) -> None:
-    """A landscape whose gradient keeps one sign in the domain was given the wrong domain."""
-    walls = [end for end in parts.ends if end.feller is Feller.WALL]
-    if parts.equilibria or parts.points or not walls or not all(end.assumed for end in walls):
-        return
-    lower, upper = landscape.domain
-    if parts.pieces[0].sampling.is_flat:
-        return  # it walks nowhere
-    rising = parts.pieces[0].sampling.samples.values[0].mean() < 0
-    where = "below" if rising else "above"
-    raise LandscapeError(
-        f"{landscape.name}: the domain ({lower:g}, {upper:g}) holds no equilibrium: the mean "
-        f"gradient is {'positive' if rising else 'negative'} wherever it was sampled, so SGD walks "
-        f"out at the {'lower' if rising else 'upper'} end. Widen the domain to include the minimum "
-        f'{where} it; or, if a wall really stands there, write boundaries = "reflecting".'
-    )
-
-
-def _jumps(landscape: Landscape, parts: Partition) -> Iterator[str]:
-    """Notes where the mean loss jumps: no gradient shows it, so SGD does not feel it either.
-
-    The mean gradient, integrated over each panel, must give the difference of the mean losses.
-    """
-    for found in (piece.sampling for piece in parts.pieces):
-        p, r = found.panels, found.rule
-        known = landscape.mean_loss(p.edges) if landscape.rule.linear else None
-        if known is None or not np.isfinite(known).all() or found.arithmetic is not DOUBLE:
-            continue
-        loss, size = known
-        gradient = -found.samples.values[0] * np.exp(found.samples.values[1]) / 2
-        climbed = p.half * ((r.integral @ r.coefficients) @ gradient) / landscape.small_step_rate
-        missing = np.abs(np.diff(loss) - climbed)
-        # A loss of next to nothing may be made of larger terms, and as rounded as these.
-        rounded = found.epsilon * size.max()
-        missing[missing <= 1e-7 * (size[1:] + size[:-1] + np.abs(climbed)) + rounded] = 0
-        if missing.any():
-            worst = int(np.argmax(missing))
-            yield (
-                f"the mean loss jumps by {missing[worst]:.3g} near w = {p.lower[worst]:.6g}, which "
-                "no gradient shows: SGD does not feel it, and neither does this end state."
-            )

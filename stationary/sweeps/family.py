@@ -27,7 +27,8 @@ from stationary.states.basin import Basin
 from stationary.states.basins import basins_of
 from stationary.states.distribution import EndState
 from stationary.states.merging import MIN_BARRIER, merges
-from stationary.states.solve import TOLERANCE, end_state
+from stationary.states.remarks import TOLERANCE
+from stationary.states.solve import end_state
 from stationary.sweeps.answers import (
     SCALARS,
     TEXTS,
