@@ -115,8 +115,7 @@ class Cells(Distribution):
             found[inner] = find_roots(lambda at: self.cdf(at) - aim, x[k - 1], x[k])
         return np.where((q >= 0) & (q <= 1), found, np.nan)
 
-    def moment(self, order: int, centre: float = 0.0) -> float:
-        """E (X - centre)^order."""
+    def _moment(self, order: int, centre: float) -> float:
         r = rule(2 * ((len(self._rise) + order) // 2 + 1))
         c = np.zeros((r.n, len(self.masses)))
         c[: len(self._rise)] = derived(self._rise)
@@ -127,12 +126,12 @@ class Cells(Distribution):
 
     def mean(self) -> float:
         """E X."""
-        return self.moment(1) if self.moments is None else self.moments[0]
+        return self._moment(1, 0.0) if self.moments is None else self.moments[0]
 
     def var(self) -> float:
         """The variance."""
         known = self.moments
-        return max(self.moment(2, self.mean()), 0.0) if known is None else known[1]
+        return max(self._moment(2, self.mean()), 0.0) if known is None else known[1]
 
     @cached_property
     def _grid(self) -> Grid:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -89,6 +90,22 @@ def pointwise(method: Callable[[Any, Array], Array]) -> Pointwise:
     return cast(Pointwise, at_points)
 
 
+def drawing(size: Any, rng: Any) -> tuple[tuple[int, ...], np.random.Generator]:
+    """The shape of what is to be drawn, and what draws it."""
+    try:
+        generator = np.random.default_rng(rng)
+        sizes = () if size is None else size if isinstance(size, tuple) else (size,)
+        shape = tuple(operator.index(n) for n in sizes)
+    except (TypeError, ValueError) as error:
+        raise LandscapeError(
+            f"rvs(size={size!r:.40}, rng={rng!r:.40}): {error}. The size is a whole number or "
+            "a tuple of them, rng a NumPy generator or a seed."
+        ) from None
+    if any(n < 0 for n in shape):
+        raise LandscapeError(f"rvs: size = {size!r} must not be negative.")
+    return shape, generator
+
+
 class Distribution(Shown, ABC):
     """A law on the line, with the methods of `scipy.stats`, that can be held against another."""
 
@@ -164,9 +181,73 @@ class Distribution(Shown, ABC):
             )
         return float(self.cdf(upper) - self.cdf(lower))
 
-    def rvs(self, size: Any = None, rng: np.random.Generator | int | None = None) -> Any:
-        """Independent draws: `size` of them, or an array of that shape."""
-        return self.ppf(np.random.default_rng(rng).random(size))
+    # -- moments --------------------------------------------------------------------------------
+
+    def moment(self, order: int, centre: Any = 0.0) -> Any:
+        """E (X - centre)^order, for order 0, 1, 2, ...; +-inf where a tail is too heavy for it.
+
+        Parameters
+        ----------
+        centre
+            From where it counts, in the unit of x: `mean()` gives central moments.
+        """
+        try:
+            k = operator.index(order)
+        except TypeError:
+            k = -1
+        if k < 0:
+            raise LandscapeError(f"moment: order = {order!r:.40} must be a whole number from 0 on.")
+        return self._moment(k, centre)
+
+    @abstractmethod
+    def _moment(self, order: int, centre: Any) -> Any: ...
+
+    def stats(self, moments: str = "mv") -> Any:
+        """Mean "m", variance "v", skewness "s" and excess kurtosis "k", in the order asked for.
+
+        A single one is a number, several are a tuple. nan for what does not exist.
+        """
+        if not moments or set(moments) - set("mvsk"):
+            raise LandscapeError(f'stats: moments = {moments!r:.40} must be letters of "mvsk".')
+        mean, variance = self.mean(), self.var()
+
+        def shape(order: int) -> Any:
+            if not 0 < variance < math.inf:
+                return math.nan
+            return self.moment(order, mean) / variance ** (order / 2) - (3 if order == 4 else 0)
+
+        known = {"m": mean, "v": variance}
+        known |= {letter: shape("mvsk".index(letter) + 1) for letter in moments if letter in "sk"}
+        values = tuple(known[letter] for letter in moments)
+        return values[0] if len(values) == 1 else values
+
+    # -- draws ----------------------------------------------------------------------------------
+
+    def rvs(
+        self,
+        size: int | tuple[int, ...] | None = None,
+        rng: np.random.Generator | int | None = None,
+        *,
+        random_state: np.random.Generator | int | None = None,
+    ) -> Any:
+        """Independent draws.
+
+        Parameters
+        ----------
+        size
+            How many, or the shape of the result; None for a single number.
+        rng
+            A NumPy generator, or a seed for one.
+        random_state
+            The same, by the name that it has in `scipy.stats`.
+        """
+        shape, generator = drawing(size, rng if random_state is None else random_state)
+        return self._handed_out(self._drawn(math.prod(shape), generator), shape)
+
+    def _drawn(self, count: int, generator: np.random.Generator) -> Array:
+        return self.ppf(generator.random(count))
+
+    # -- held against others --------------------------------------------------------------------
 
     def _points(self, x: Any) -> Array:
         return np.asarray(x, dtype=float)

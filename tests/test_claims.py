@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from mpmath import erfc, gammainc, mp, mpf
 
 from stationary import Diffusion, basins_of, end_state
 
@@ -146,3 +147,28 @@ def test_corners_of_the_noise_do_not_take_the_claim_everywhere_with_them():
     off = state.logpdf(x) + x * x + np.log(variance(x))
     assert np.ptp(off) <= state.error < 1e-7
     assert any("corners" in note for note in state.notes)
+
+
+def test_a_probability_far_out_is_as_right_as_it_says_and_not_as_the_bulk_is():
+    """A normal law (f = -x, a = 2) and a gamma law (f = 2.5 - x, a = 2 x), and a state of atoms."""
+    normal = end_state(Diffusion(lambda x: -x, 2.0, (-math.inf, math.inf)))
+    gamma = end_state(Diffusion(lambda x: 2.5 - x, lambda x: 2 * x, (0, math.inf)))
+    worse = 0
+    with mp.workdps(40):
+        cases = [
+            (normal, a, b, (erfc(a / mp.sqrt(2)) - erfc(b / mp.sqrt(2))) / 2)
+            for a, b in ((5, 6), (29, math.inf), (60, 61), (100, 200), (-1, 2))
+        ]
+        cases += [
+            (gamma, a, b, gammainc(2.5, mpf(a), mpf(b), regularized=True))
+            for a, b in ((0, 1e-200), (1e-10, 1e-9), (300, math.inf), (1, 3))
+        ]
+        for state, low, high, exact in cases:
+            off = abs(float(mpf(state.log_probability(low, high)) - mp.log(exact)))
+            claim = state.log_probability_error(low, high)
+            assert off <= claim <= 2e-15 * (20 + abs(float(mp.log(exact))))
+            worse += off > state.error
+    assert worse  # which is why this has an error of its own
+    drift = Diffusion(drift=0, variance=lambda x: x * (1 - x), domain=(0, 1))
+    assert end_state(drift, initial=0.3).log_probability_error(0.5, 1) < 1e-9
+    assert end_state(drift, initial=0.3).log_probability_error(0.2, 0.9) == 0  # nothing is there

@@ -165,6 +165,42 @@ def test_an_end_state_has_the_manners_of_scipy_stats():
         state.stats("mq")
 
 
+def test_every_law_has_these_manners():
+    """Of two parabolas the chain is uniform on (0, 1); a linear pull keeps a law normal."""
+    from scipy.stats import norm, uniform
+
+    pull = Diffusion(lambda x: -x, 2.0, (-np.inf, np.inf))
+    path = st.evolve(pull, "normal:1,0.5", times=[1.0])
+    spread = np.sqrt(1 - 0.75 * np.exp(-2))
+    halves = st.Landscape(losses=lambda w: (w**2 / 2, (w - 1) ** 2 / 2), learning_rate=0.5)
+    plane = st.Diffusion(lambda x: -x, 2.0, domain=((-9, 9), (-9, 9)))
+    laws = [
+        (st.exact_chain(halves), uniform(), 1e-9),
+        (path.at(1.0), norm(np.exp(-1), spread), 1e-4),
+        (path.initial, norm(1, 0.5), 1e-9),
+        (st.end_state(plane).marginal(0), norm(), 1e-9),
+    ]
+    for law, exact, off in laws:
+        assert law.stats("mvsk") == pytest.approx(exact.stats("mvsk"), abs=off)
+        assert law.moment(3) == pytest.approx(exact.moment(3), abs=off)
+        assert law.moment(2, law.mean()) == pytest.approx(exact.var(), abs=off)
+        drawn = law.rvs((2, 3), random_state=3)
+        assert drawn.shape == (2, 3)
+        assert (drawn == law.rvs((2, 3), 3)).all()
+        assert isinstance(law.rvs(), float)
+        for wrong in (lambda law=law: law.rvs(-1), lambda law=law: law.moment(0.5)):
+            with pytest.raises(st.StationaryError, match=r"size|order"):
+                wrong()
+
+
+def test_the_shape_of_a_law_has_all_digits_and_that_of_a_point_is_none():
+    gamma = st.end_state(Diffusion(lambda x: 2 - x, lambda x: 2 * x, (0, np.inf)), digits=40)
+    assert abs(gamma.stats("s") ** 2 - 2) < 1e-39
+    still = st.end_state(Diffusion(lambda x: -x, lambda x: x * x, (-1, 1)))
+    assert still.stats("mv") == (0, 0)
+    assert np.isnan(still.stats("s"))
+
+
 def test_the_bias_of_an_analysis_prints_the_report_of_the_command():
     found = analyze(TWO_MINIMA)
     assert str(found.bias) == st.width_bias(TWO_MINIMA).summary()

@@ -79,7 +79,7 @@ def test_gibbs_with_rotation_has_the_density_without_it_and_its_claims_hold():
     own = state.pdf(x) / state.pdf(top)
     assert np.abs(own - np.exp(exact)).max() < min(1e-8, state.error)
     # <Laplacian of V> c^2 is the entropy production.
-    laplacian = state.expectation(lambda p: 3 * p[0] ** 2 - 1 + 1)
+    laplacian = state.expect(lambda p: 3 * p[0] ** 2 - 1 + 1)
     assert state.entropy_production == pytest.approx(c**2 * laplacian, rel=1e-9)
     assert state.circulation == pytest.approx(-2 * c * noise, rel=1e-9)
     assert state.curl.fraction == pytest.approx(c**2 / (1 + c**2), rel=1e-8)

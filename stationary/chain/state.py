@@ -223,16 +223,16 @@ class ChainState(Distribution):
         """
         return self.far.exponent
 
-    def moment(self, order: int) -> float:
-        """E X^order, for an order from 1 to 4."""
+    def _moment(self, order: int, centre: float) -> float:
+        """From those of its classes, which are known up to order 4."""
         self._require_moments()
-        if order not in (1, 2, 3, 4):
-            raise LandscapeError(f"moment({order!r:.20}): the order is 1, 2, 3 or 4.")
-        total = sum(w * x**order for w, x in self._lumps)
+        if order > 4:
+            raise LandscapeError(f"moment: order = {order} must be 0, 1, 2, 3 or 4 of a chain.")
+        total = sum(w * (x - centre) ** order for w, x in self._lumps)
         for w, c in self._parts:
-            central = [1.0, 0.0, *c.moments[1:]]
+            central, away = [1.0, 0.0, *c.moments[1:]], c.mean - centre
             total += w * sum(
-                math.comb(order, k) * central[k] * c.mean ** (order - k) for k in range(order + 1)
+                math.comb(order, k) * central[k] * away ** (order - k) for k in range(order + 1)
             )
         return float(total)
 

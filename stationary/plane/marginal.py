@@ -100,7 +100,7 @@ class Marginal(Distribution):
         )
         return self._x(((low + high) / 2).reshape(q.shape)[()])
 
-    def expectation(self, function: Callable[[Array], Array]) -> float:
+    def expect(self, function: Callable[[Array], Array]) -> float:
         """The mean of a function of x."""
         t, w = gauss(DEGREE + 1)
         y = self.edges[:-1, None] + np.diff(self.edges)[:, None] * (1 + t) / 2
@@ -127,20 +127,16 @@ class Marginal(Distribution):
     def has_moment(self, k: int) -> bool:
         return self.exponent > k + NEARLY
 
-    def moment(self, order: int) -> float:
-        """The mean of x^order; infinite, or not a number, where tails are too heavy."""
+    def _moment(self, order: int, centre: float) -> float:
         if self.has_moment(order):
-            return self.expectation(lambda x: x**order)
+            return self.expect(lambda x: (x - centre) ** order)
         return math.nan if order % 2 else math.inf
 
     def mean(self) -> float:
-        return self.moment(1)
+        return self._moment(1, 0.0)
 
     def var(self) -> float:
-        if not self.has_moment(2):
-            return math.inf
-        mean = self.mean()
-        return self.expectation(lambda x: (x - mean) ** 2)
+        return self._moment(2, self.mean())
 
     def support(self) -> tuple[float, float]:
         low, high = self._x(self.edges[[0, -1]]).tolist()

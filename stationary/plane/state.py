@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.distribution import drawing
 from stationary.errors import LandscapeError, Status
 from stationary.functions.given import number
 from stationary.plane.curl import Circulation, Curl, circulation
@@ -323,7 +325,7 @@ class PlaneState(Result):
     def std(self) -> Array:
         return np.asarray(np.sqrt(np.diag(self.cov())))
 
-    def expectation(self, function: Callable[[Array], Any]) -> float:
+    def expect(self, function: Callable[[Array], Any]) -> float:
         """The mean of a NumPy function of points (2, M)."""
         x, log, u = self.density.quadrature()
         return float((np.exp(log - self.density.log_total) * u * function(x)).sum())
@@ -346,9 +348,10 @@ class PlaneState(Result):
             made.append(replace(law, error=float(sum(apart)) + 1e-12))
         return made[0], made[1]
 
-    def rvs(self, size: int = 1, rng: Any = None) -> Array:
-        """Draws, shape (2, size)."""
-        return np.asarray(self.density.rvs(size, np.random.default_rng(rng)))
+    def rvs(self, size: int = 1, rng: Any = None, *, random_state: Any = None) -> Array:
+        """Draws, shape (2, size); see `Distribution.rvs`."""
+        shape, generator = drawing(size, rng if random_state is None else random_state)
+        return np.asarray(self.density.rvs(math.prod(shape), generator)).reshape(2, *shape)
 
     # Currents.
 

@@ -150,29 +150,50 @@ class Initial(Distribution):
 
     def moments(self) -> tuple[float, float, float, float] | None:
         """Mean, its error, deviation and its error; None where they are not had."""
-        if self.law is None:
-            low, high = float(self.points.min()), float(self.points.max())
-            if low == high:
-                return low, ROUNDING * abs(low), 0.0, 0.0
-        else:
-            tails = self.law.at(
-                np.array([self.law.ends[0].before + 1e-9 * self.law.total, 0.5]),
-                np.array([0.5, self.law.ends[1].after + 1e-9 * self.law.total]),
-                np.array([False, True]),
-            )
-            low, high = float(tails[0]), float(tails[1])
-        centre, scale = (low + high) / 2, (high - low) / 2 or 1.0
-        with np.errstate(all="ignore"):
-            found, error = self.expectation(
-                lambda x: np.array([(x - centre) / scale, ((x - centre) / scale) ** 2]), nowhere()
-            )
-        if not np.isfinite(found).all() or not error < 1e-6:
+        centre, scale = self._middle
+        if self.law is None and scale == 0:
+            return centre, ROUNDING * abs(centre), 0.0, 0.0
+        scale = scale or 1.0
+        found = self._powers((1, 2), centre, scale)
+        if found is None:
             return None
-        first, second = float(found[0]), float(found[1])
+        (first, second), error = found
         variance = max(second - first**2, 0.0)
         error += ROUNDING * (1 + abs(centre) / scale)
         off = math.sqrt(variance + 3 * error) - math.sqrt(variance)
         return centre + scale * first, scale * error, scale * math.sqrt(variance), scale * off
+
+    def _moment(self, order: int, centre: float) -> float:
+        """nan where a law has none, or it could not be had."""
+        middle, half = self._middle
+        scale = half + abs(middle - centre) or 1.0
+        found = self._powers((order,), centre, scale)
+        return math.nan if found is None else found[0][0] * scale**order
+
+    @cached_property
+    def _middle(self) -> tuple[float, float]:
+        """Half way between where it begins and ends, but for next to nothing, and that way."""
+        if self.law is None:
+            low, high = float(self.points.min()), float(self.points.max())
+        else:
+            ends, total = self.law.ends, self.law.total
+            low, high = self.law.at(
+                np.array([ends[0].before + 1e-9 * total, 0.5]),
+                np.array([0.5, ends[1].after + 1e-9 * total]),
+                np.array([False, True]),
+            ).tolist()
+        return (low + high) / 2, (high - low) / 2
+
+    def _powers(
+        self, orders: tuple[int, ...], centre: float, scale: float
+    ) -> tuple[list[float], float] | None:
+        """The means of ((X - centre) / scale)^order, and their error; None where not had."""
+        with np.errstate(all="ignore"):
+            found, error = self.expectation(
+                lambda x: np.stack([((x - centre) / scale) ** k for k in orders]), nowhere()
+            )
+        known = np.isfinite(found).all() and error < 1e-6
+        return (found.tolist(), error) if known else None
 
     def standard_error(self, function: Function) -> Array | None:
         """By how much the K means would scatter among other samples as many; None without samples.
@@ -274,13 +295,10 @@ class Initial(Distribution):
     def _share(self, which: Function) -> float:
         return float(self.weights[which(self.points)].sum() / self.weights.sum())
 
-    def rvs(self, size: Any = None, rng: np.random.Generator | int | None = None) -> Any:
-        """Independent starts: `size` of them, or an array of that shape."""
-        generator = np.random.default_rng(rng)
+    def _drawn(self, count: int, generator: np.random.Generator) -> Array:
         if self.law is not None:
-            drawn = self.law.rvs(1 if size is None else size, generator)
-            return drawn[0] if size is None else drawn
-        return generator.choice(self.points, size=size, p=self.weights / self.weights.sum())
+            return self.law.rvs(count, generator)
+        return generator.choice(self.points, size=count, p=self.weights / self.weights.sum())
 
     def __repr__(self) -> str:
         return f"<Initial: {self.text}>"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,34 +14,26 @@ from numpy.typing import ArrayLike
 from stationary.aliases import Array
 from stationary.distribution import Distribution, Grid, pointwise
 from stationary.errors import LandscapeError, Status
-from stationary.functions.evaluation import evaluate
 from stationary.line.equilibria import Equilibrium
 from stationary.line.partition import Partition
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.elementary import (
     compact,
     exp,
-    finite,
     infinite,
     log,
-    log1p,
-    number,
     sqrt,
-    to_float,
 )
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.result import plain
-from stationary.states.mixture import Atom, Escape, Mixture
+from stationary.states.mixture import Atom, Escape, Mixture, in_full
 from stationary.states.network import Network
+from stationary.states.numbers import Numbers
 from stationary.states.ring import Current
 from stationary.weight.component import Component
 from stationary.weight.modes import Mode, modes_of
 from stationary.weight.moments import entropy
-
-FEW = 128  # points, that are no dearer together than what is found by halving
-RISE = 1e-15  # of a distribution function, that is none
-MOST = 2.0**1000  # beyond this logarithm a density is infinite even to mpmath
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -68,7 +59,8 @@ class EndState(Distribution):
     classes
         The closed classes, with their `probabilities` as functions of the start.
     error
-        Estimated relative error of the density where the probability is, and so of every mass.
+        Estimated relative error of the density where the probability is (above 1e-8 of its
+        maximum), and so of every mass there; see `log_probability_error` for one far out.
     status
         How the solve ended; its value is advice.
     digits
@@ -132,7 +124,7 @@ class EndState(Distribution):
     @pointwise
     def pdf(self, x: Array) -> Array:
         """The density, per unit of x, at points of any shape (atoms are not part of it)."""
-        return _exp(self._parts.log(x, Component.logpdf))
+        return in_full(self._parts.log(x, Component.logpdf))
 
     @pointwise
     def logcdf(self, x: Array) -> Array:
@@ -142,7 +134,7 @@ class EndState(Distribution):
     @pointwise
     def cdf(self, x: Array) -> Array:
         """P(X <= x)."""
-        return _exp(self._parts.log_tail(x, left=True))
+        return in_full(self._parts.log_tail(x, left=True))
 
     @pointwise
     def logsf(self, x: Array) -> Array:
@@ -152,54 +144,24 @@ class EndState(Distribution):
     @pointwise
     def sf(self, x: Array) -> Array:
         """P(X > x)."""
-        return _exp(self._parts.log_tail(x, left=False))
+        return in_full(self._parts.log_tail(x, left=False))
 
     @pointwise
     def ppf(self, q: Array) -> Array:
         """The x with P(X <= x) = q; nan for q outside [0, 1]."""
-        return self._inverted(q, left=True)
+        return self._parts.quantiles(q, left=True)
 
     @pointwise
     def isf(self, q: Array) -> Array:
         """The x with P(X > x) = q; nan for q outside [0, 1]. Keeps digits that ppf(1 - q) loses."""
-        return self._inverted(q, left=False)
+        return self._parts.quantiles(q, left=False)
 
     def interval(self, confidence: Any = 0.95) -> tuple[float, float]:
         """The interval around the median that holds `confidence`, with equal tails."""
-        return super().interval(self._number(confidence))
+        return super().interval(self._numbers.number(confidence))
 
-    def rvs(
-        self,
-        size: int | tuple[int, ...] | None = None,
-        rng: np.random.Generator | int | None = None,
-        *,
-        random_state: np.random.Generator | int | None = None,
-    ) -> Any:
-        """Independent draws.
-
-        Parameters
-        ----------
-        size
-            How many, or the shape of the result; None for a single number.
-        rng
-            A NumPy generator, or a seed for one.
-        random_state
-            The same, by the name that it has in `scipy.stats`.
-        """
-        parts, rng = self._parts, random_state if rng is None else rng
-        try:
-            generator = np.random.default_rng(rng)
-            sizes = () if size is None else size if isinstance(size, tuple) else (size,)
-            shape = tuple(operator.index(n) for n in sizes)
-        except (TypeError, ValueError) as error:
-            raise LandscapeError(
-                f"rvs(size={size!r:.40}, rng={rng!r:.40}): {error}. The size is a whole number or "
-                "a tuple of them, rng a NumPy generator or a seed."
-            ) from None
-        if any(n < 0 for n in shape):
-            raise LandscapeError(f"rvs: size = {size!r} must not be negative.")
-        drawn = parts.draws(math.prod(shape), generator)
-        return self.given(drawn[0]) if size is None else self._handed_out(drawn, shape)
+    def _drawn(self, count: int, generator: np.random.Generator) -> Array:
+        return self._parts.draws(count, generator)
 
     # -- probabilities and their ratios ---------------------------------------------------------
 
@@ -207,8 +169,22 @@ class EndState(Distribution):
         """log P(lower < X <= upper), right relative to the probability itself."""
         return self.given(self._log_probability(lower, upper))
 
+    def log_probability_error(self, lower: Any, upper: Any) -> Any:
+        """The estimated absolute error of `log_probability`: relative of the probability itself.
+
+        Far out in a tail it may be many times `error`, which is that of where the probability is.
+        """
+        rounding = 0.0 if self.digits is not None else 4 * DOUBLE.epsilon  # of the exponent
+        whole = self._log_probability(lower, upper)
+        if infinite(whole):
+            return 0.0
+        error = self._parts.log_between_error(
+            self._numbers.number(lower), self._numbers.number(upper)
+        )
+        return compact(error + rounding * (1 + abs(whole)))
+
     def _log_probability(self, lower: Any, upper: Any) -> Any:
-        parts, lower, upper = self._parts, self._number(lower), self._number(upper)
+        parts, lower, upper = self._parts, self._numbers.number(lower), self._numbers.number(upper)
         if not lower <= upper:
             raise LandscapeError(
                 f"probability({float(lower):g}, {float(upper):g}): the first end must not be above "
@@ -221,7 +197,7 @@ class EndState(Distribution):
         log_whole = self._log_probability(lower, upper)
         if any(c.weight > 0 for c in self.components):
             return self.given(exp(log_whole))
-        low, high = self._number(lower), self._number(upper)
+        low, high = self._numbers.number(lower), self._numbers.number(upper)
         lumps = self._parts.lumps
         return self.given(sum(p.weight for p in lumps if low < p.position <= high))
 
@@ -275,17 +251,7 @@ class EndState(Distribution):
         if function is None:
             return self.mean()
         in_digits = self.digits is not None and self.arithmetic is not DOUBLE
-        epsilon = None if in_digits else DOUBLE.epsilon
-
-        def values(x: Array) -> Array:
-            if in_digits:
-                at = evaluate(function, x.ravel(), arithmetic=self.arithmetic)[0]
-                return np.broadcast_to(at, x.size).reshape(x.shape)
-            with np.errstate(all="ignore"):
-                at = np.asarray(function(to_float(x)), dtype=float)
-                return np.broadcast_to(at, x.shape).astype(x.dtype)
-
-        return self.given(self._parts.expected(values, epsilon, self.diffusion.name))
+        return self.given(self._parts.expected(function, in_digits, self.diffusion.name))
 
     @property
     def mean_error(self) -> Any:
@@ -298,34 +264,10 @@ class EndState(Distribution):
         variance, error = self._parts.variance
         return compact(error / (2 * sqrt(variance))) if 0 < variance < math.inf else 0.0
 
-    def moment(self, order: int) -> Any:
-        """E[X^order], for order 0, 1, 2, ...; +-inf where the tails are too heavy for it."""
-        try:
-            k = operator.index(order)
-        except TypeError:
-            k = -1
-        if k < 0:
-            raise LandscapeError(f"moment: order = {order!r:.40} must be a whole number from 0 on.")
-        return self.mean() if k == 1 else self.expect(lambda x: x**k)
-
-    def stats(self, moments: str = "mv") -> Any:
-        """Mean "m", variance "v", skewness "s" and excess kurtosis "k", in the order asked for.
-
-        A single one is a number, several are a tuple.
-        """
-        if not moments or set(moments) - set("mvsk"):
-            raise LandscapeError(f'stats: moments = {moments!r:.40} must be letters of "mvsk".')
-        mean, variance = self.mean(), self.var()
-
-        def moment(letter: str) -> Any:
-            order = "mvsk".index(letter) + 1
-            if order < 3:
-                return mean if order == 1 else variance
-            central = self.expect(lambda x: (x - float(mean)) ** order)
-            return central / variance ** (order / 2) - (3 if order == 4 else 0)
-
-        values = tuple(map(moment, moments))
-        return values[0] if len(values) == 1 else values
+    def _moment(self, order: int, centre: Any) -> Any:
+        if order == 1:
+            return self.mean() - centre
+        return self.expect(lambda x: (x - centre) ** order)
 
     def support(self) -> tuple[float, float]:
         """The ends of the smallest interval that holds all probability."""
@@ -338,55 +280,14 @@ class EndState(Distribution):
     # -- held against others --------------------------------------------------------------------
 
     def below(self, x: Array) -> Array:
-        """P(X <= x) at points, in doubles; in many digits, where one costs, only where it rises.
-
-        Between two points at which it is the same it is the same: a peak too narrow for doubles
-        takes a few points of thousands.
-        """
+        """P(X <= x) at points, in doubles."""
         if self.arithmetic is DOUBLE:
             return np.asarray(self.cdf(x), dtype=float)
-        parts = self._parts
-
-        def level(x: Array) -> Array:
-            return np.asarray(to_float(_exp(parts.log_tail(x, left=True, tiny=False))))
-
-        places, of_place = np.unique(np.asarray(x, dtype=float), return_inverse=True)
-        if len(places) <= FEW:
-            return level(places)[of_place].reshape(np.shape(x))
-        f = np.empty(len(places))
-        low, high = np.array([0]), np.array([len(places) - 1])
-        f[[0, -1]] = level(places[[0, -1]])
-        while len(low):
-            rises = (f[high] - f[low] > RISE) & (high - low > 1)
-            for i, j in zip(low[~rises], high[~rises], strict=True):
-                f[i + 1 : j] = f[i]
-            low, high = low[rises], high[rises]
-            middle = (low + high) // 2
-            if len(middle):
-                f[middle] = level(places[middle])
-            low, high = np.concatenate([low, middle]), np.concatenate([middle, high])
-        return np.asarray(f[of_place].reshape(np.shape(x)))
+        return self._parts.below(np.asarray(x, dtype=float))
 
     @cached_property
     def _grid(self) -> Grid:
-        plain = self.arithmetic is DOUBLE
-        levels = np.linspace(0, 1, 1001 if plain else 17)[1:-1]
-        if plain:
-            levels = np.unique(np.concatenate([levels, np.geomspace(1e-12, 1e-3, 46)]))
-        inner = np.concatenate([to_float(self.ppf(levels)), to_float(self.isf(levels))])
-        cut = (self.ppf(1e-12), self.isf(1e-12))
-        low, high = (
-            float(end) if math.isfinite(end) else float(q)
-            for end, q in zip(self.diffusion.domain, cut, strict=True)
-        )
-        even = np.linspace(low, high, 1001 if plain else 65)
-        # Errors of probabilities are those of where they lie, not the worst anywhere.
-        error = self.weight_error + sum(
-            float(c.weight * c.mean_error) for c in self._parts.components
-        )
-        atoms = np.array([float(p.position) for p in self._parts.lumps])
-        edges = np.unique(np.clip(np.concatenate([inner.astype(float), even]), low, high))
-        return Grid(edges, atoms[np.isfinite(atoms)], error, error * (high - low), 0)
+        return self._parts.grid(self.diffusion.domain)
 
     # -- current --------------------------------------------------------------------------------
 
@@ -453,44 +354,23 @@ class EndState(Distribution):
         used = [c.arithmetic for c in self.components]
         return max(used, key=lambda a: a.digits, default=self.anatomy.arithmetic)
 
+    @cached_property
+    def _numbers(self) -> Numbers:
+        return Numbers(self.arithmetic, self.digits)
+
     def given(self, x: Any) -> Any:
         """A number as it is handed out: with `digits` an mpmath number, else the nearest float."""
-        if self.digits is None:
-            return to_float(number(x))
-        return self.arithmetic.array(x)[()]
+        return self._numbers.given(x)
 
     def left_out(self, x: Any) -> float:
         """What a position that is handed out leaves out of itself."""
-        if self.digits is not None or not finite(x):
-            return 0.0
-        return float(x - float(x))
-
-    def _number(self, x: Any) -> Any:
-        return number(self._points(x)[()])
+        return self._numbers.left_out(x)
 
     def _points(self, x: Any) -> Array:
-        """What was given, as an array of the arithmetic of this state."""
-        if self.arithmetic is DOUBLE:
-            return np.asarray(x, dtype=float)
-        given = np.asarray(x)
-        if given.dtype.kind == "U":
-            given = given.astype(object)
-        if given.dtype == object:
-            given = np.frompyfunc(self._parsed, 1, 1)(given)
-        return self.arithmetic.array(given)
-
-    def _parsed(self, x: Any) -> Any:
-        """A string as a number with twice the digits: it may say how close to something it is."""
-        if not isinstance(x, str):
-            return x
-        from mpmath.libmp import from_str
-
-        context = self.arithmetic.one.context
-        return context.make_mpf(from_str(x, 2 * context.prec, "n"))
+        return self._numbers.points(x)
 
     def _handed_out(self, values: Array, shape: tuple[int, ...]) -> Any:
-        values = np.asarray(values if self.digits is not None else to_float(values))
-        return values.reshape(shape)[()]
+        return self._numbers.handed_out(values, shape)
 
     # -- how the parts are put together ---------------------------------------------------------
 
@@ -507,23 +387,3 @@ class EndState(Distribution):
             self.arithmetic,
             self.weight_error,
         )
-
-    def _inverted(self, q: Array, *, left: bool) -> Array:
-        parts = self._parts
-        result = np.full(q.shape, math.nan, dtype=q.dtype)
-        valid = (q >= 0) & (q <= 1)
-        # Invert the smaller of the two tails: it keeps its digits.
-        for small in (True, False):
-            chosen = valid & ((q <= 0.5) if small else (q > 0.5))
-            if chosen.any():
-                with np.errstate(divide="ignore"):
-                    log_q = log(q[chosen]) if small else log1p(-q[chosen])
-                result[chosen] = parts.quantile(log_q, left=left == small)
-        return result
-
-
-def _exp(logs: Array) -> Array:
-    with np.errstate(under="ignore", over="ignore", invalid="ignore"):
-        if logs.dtype != float:
-            logs = np.where(logs > MOST, MOST, np.where(logs < -MOST, -math.inf, logs))
-        return np.asarray(exp(logs))

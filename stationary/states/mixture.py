@@ -10,12 +10,15 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from stationary.aliases import Array
+from stationary.distribution import Grid
 from stationary.errors import ConvergenceError
+from stationary.functions.evaluation import evaluate
 from stationary.line.ends import Anatomy
 from stationary.line.junction import SingularPoint
-from stationary.numbers.arithmetic import Arithmetic
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.elementary import (
     arithmetic_of,
     converted,
@@ -23,15 +26,21 @@ from stationary.numbers.elementary import (
     finite,
     infinite,
     log,
+    log1p,
     logaddexp,
     logsumexp,
     number,
     smallest_of,
     spacing,
+    to_float,
 )
 from stationary.weight.component import Component
 from stationary.weight.moments import expectation, power_mean
 from stationary.weight.quantiles import quantile, sample
+
+FEW = 128  # points, that are no dearer together than what is found by halving
+RISE = 1e-15  # of a distribution function, that is none
+MOST = 2.0**1000  # beyond this logarithm a density is infinite even to mpmath
 
 
 @dataclass(frozen=True)
@@ -103,6 +112,19 @@ class Mixture:
             return -math.inf
         return min(top + log(sum(exp(p - top) for p in parts)), 0.0)
 
+    def log_between_error(self, lower: Any, upper: Any) -> Any:
+        """The error of that: relative of the probability itself."""
+        whole = self.log_between(lower, upper)
+        if infinite(whole):
+            return 0.0
+        total: Any = 0.0
+        for c in self.components:
+            ends = converted(lower, c.arithmetic), converted(upper, c.arithmetic)
+            share = exp(min(log(c.weight) + c.log_probability(*ends) - whole, 0.0))
+            total += share * (c.log_probability_error(*ends) + self.weight_error)
+        held = [a.weight for a in self.lumps if lower < a.position <= upper]
+        return total + self.weight_error * exp(min(log(sum(held)) - whole, 0.0)) if held else total
+
     def quantile(self, log_q: Array, *, left: bool) -> Array:
         """The points with probability q on one side of them, for log q."""
         if len(self.components) == 1 and not self.lumps:
@@ -126,6 +148,47 @@ class Mixture:
                 result[mine] = place
             before += item.weight
         return result
+
+    def quantiles(self, q: Array, *, left: bool) -> Array:
+        """The points with probability q on one side of them; nan for q outside [0, 1]."""
+        result = np.full(q.shape, math.nan, dtype=q.dtype)
+        valid = (q >= 0) & (q <= 1)
+        # Invert the smaller of the two tails: it keeps its digits.
+        for small in (True, False):
+            chosen = valid & ((q <= 0.5) if small else (q > 0.5))
+            if chosen.any():
+                with np.errstate(divide="ignore"):
+                    log_q = log(q[chosen]) if small else log1p(-q[chosen])
+                result[chosen] = self.quantile(log_q, left=left == small)
+        return result
+
+    def below(self, x: Array) -> Array:
+        """P(X <= x) at points, in doubles, where many digits cost: only where it rises.
+
+        Between two points at which it is the same it is the same: a peak too narrow for doubles
+        takes a few points of thousands.
+        """
+
+        def level(x: Array) -> Array:
+            logs = self.log_tail(self.arithmetic.array(x), left=True, tiny=False)
+            return np.asarray(to_float(in_full(logs)))
+
+        places, of_place = np.unique(x, return_inverse=True)
+        if len(places) <= FEW:
+            return level(places)[of_place].reshape(np.shape(x))
+        f = np.empty(len(places))
+        low, high = np.array([0]), np.array([len(places) - 1])
+        f[[0, -1]] = level(places[[0, -1]])
+        while len(low):
+            rises = (f[high] - f[low] > RISE) & (high - low > 1)
+            for i, j in zip(low[~rises], high[~rises], strict=True):
+                f[i + 1 : j] = f[i]
+            low, high = low[rises], high[rises]
+            middle = (low + high) // 2
+            if len(middle):
+                f[middle] = level(places[middle])
+            low, high = np.concatenate([low, middle]), np.concatenate([middle, high])
+        return np.asarray(f[of_place].reshape(np.shape(x)))
 
     def draws(self, count: int, generator: np.random.Generator) -> Array:
         """Independent draws, in one array."""
@@ -174,8 +237,18 @@ class Mixture:
         error = sum(weight * uncertain for weight, _, uncertain in parts)
         return total, error + mean_error**2 + self.weight_error * total
 
-    def expected(self, values: Callable[[Array], Array], epsilon: float | None, name: str) -> Any:
-        """E[values(X)]; `epsilon` is the rounding of the values, None for the arithmetic's."""
+    def expected(self, function: Callable[[Array], ArrayLike], in_digits: bool, name: str) -> Any:
+        """E[function(X)]; the function is run in doubles, unless `in_digits`."""
+
+        def values(x: Array) -> Array:
+            if in_digits:
+                at = evaluate(function, x.ravel(), arithmetic=self.arithmetic)[0]
+                return np.broadcast_to(at, x.size).reshape(x.shape)
+            with np.errstate(all="ignore"):
+                at = np.asarray(function(to_float(x)), dtype=float)
+                return np.broadcast_to(at, x.shape).astype(x.dtype)
+
+        epsilon = None if in_digits else DOUBLE.epsilon
 
         def mean(function: Callable[[Array], Array]) -> tuple[Any, Any]:
             parts = [(c.weight, *expectation(c, function, epsilon)) for c in self.components]
@@ -192,6 +265,34 @@ class Mixture:
                 )
         at = [a.weight * number(values(np.array([a.position]))[0]) for a in self.lumps]
         return total + sum(at)
+
+    def grid(self, domain: tuple[float, float]) -> Grid:
+        """What it says of itself to be compared."""
+        plain = self.arithmetic is DOUBLE
+        levels = np.linspace(0, 1, 1001 if plain else 17)[1:-1]
+        if plain:
+            levels = np.unique(np.concatenate([levels, np.geomspace(1e-12, 1e-3, 46)]))
+        tails = self.arithmetic.array(np.append(levels, 1e-12))
+        below, above = (to_float(self.quantiles(tails, left=left)) for left in (True, False))
+        low, high = (
+            end if math.isfinite(end) else float(q[-1])
+            for end, q in zip(domain, (below, above), strict=True)
+        )
+        inner = np.concatenate([below[:-1], above[:-1]])
+        even = np.linspace(low, high, 1001 if plain else 65)
+        # Errors of probabilities are those of where they lie, not the worst anywhere.
+        error = self.weight_error + sum(float(c.weight * c.mean_error) for c in self.components)
+        atoms = np.array([float(p.position) for p in self.lumps])
+        edges = np.unique(np.clip(np.concatenate([inner, even]), low, high))
+        return Grid(edges, atoms[np.isfinite(atoms)], error, error * (high - low), 0)
+
+
+def in_full(logs: Array) -> Array:
+    """The numbers that have these logarithms."""
+    with np.errstate(under="ignore", over="ignore", invalid="ignore"):
+        if logs.dtype != float:
+            logs = np.where(logs > MOST, MOST, np.where(logs < -MOST, -math.inf, logs))
+        return np.asarray(exp(logs))
 
 
 def log_shares(solved: list[tuple[Anatomy, Component]]) -> list[Any]:

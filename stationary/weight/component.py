@@ -169,9 +169,19 @@ class Component:
         return 3 * self.norm_error  # that of log P itself, and what the norm takes from it
 
     def errors_at(self, x: Array) -> Array:
-        """The relative error of the density at points on the panels."""
-        k, _ = self.density.panels.locate(converted(x, self.arithmetic))
-        return as_array(1.5 * (self.norm_error + self.density.errors[k]))
+        """The relative error of the density at points inside the interval."""
+        x, density = converted(x, self.arithmetic), self.density
+        own, edges = density.errors[density.panels.locate(x)[0]], density.panels.edges
+        for side, outside in enumerate((x < edges[0], x > edges[-1])):
+            tail, at = density.tails[side], x[outside]
+            if tail is not None:
+                own[outside] += tail.error
+            elif density.fades[side] and len(at):
+                # So far out what was sampled says nothing; more octaves of it do.
+                wide = density.beyond(side, int(density.octaves(side, at).max()))
+                far = np.clip(at, wide.sampling.lower, wide.sampling.upper)
+                own[outside] = wide.errors[wide.panels.locate(far)[0]]
+        return as_array(1.5 * (self.norm_error + own))
 
     @property
     def corners(self) -> tuple[float, float]:
@@ -350,6 +360,18 @@ class Component:
                 parts.append(self._log_mass_between(wide, a, b))
         total = logsumexp(np.array(parts))
         return min(total, 0 * total)
+
+    def log_probability_error(self, low: Any, high: Any) -> Any:
+        """The error of that: of the density, where there is most of it between the two."""
+        low = max(converted(low, self.arithmetic), self.interval[0])
+        high = min(converted(high, self.arithmetic), self.interval[1])
+        if not low < high:
+            return 0.0
+        turns = self.density.turns
+        at = np.concatenate([[low], turns[(turns > low) & (turns < high)], [high]])
+        at = at[finite(at)]
+        level = self.density(at)
+        return number(self.errors_at(at)[level > level.max() - VISIBLE].max())
 
     def _log_mass_on_mesh(self, low: Any, high: Any) -> Any:
         """log of the probability between two points, as the mesh knows it: to a part of `DEEP`."""

@@ -1,0 +1,57 @@
+"""`Numbers`: how an end state takes numbers in and hands them out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from stationary.aliases import Array
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic
+from stationary.numbers.elementary import finite, number, to_float
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """What is computed in an arithmetic and handed out with so many digits; None: as doubles."""
+
+    arithmetic: Arithmetic
+    digits: int | None
+
+    def given(self, x: Any) -> Any:
+        """A number as it is handed out: with `digits` an mpmath number, else the nearest float."""
+        return to_float(number(x)) if self.digits is None else self.arithmetic.array(x)[()]
+
+    def left_out(self, x: Any) -> float:
+        """What a position that is handed out leaves out of itself."""
+        return 0.0 if self.digits is not None or not finite(x) else float(x - float(x))
+
+    def number(self, x: Any) -> Any:
+        """What was given, as one number of the arithmetic."""
+        return number(self.points(x)[()])
+
+    def points(self, x: Any) -> Array:
+        """What was given, as an array of the arithmetic."""
+        if self.arithmetic is DOUBLE:
+            return np.asarray(x, dtype=float)
+        given = np.asarray(x)
+        if given.dtype.kind == "U":
+            given = given.astype(object)
+        if given.dtype == object:
+            given = np.frompyfunc(self._parsed, 1, 1)(given)
+        return self.arithmetic.array(given)
+
+    def _parsed(self, x: Any) -> Any:
+        """A string as a number with twice the digits: it may say how close to something it is."""
+        if not isinstance(x, str):
+            return x
+        from mpmath.libmp import from_str
+
+        context = self.arithmetic.one.context
+        return context.make_mpf(from_str(x, 2 * context.prec, "n"))
+
+    def handed_out(self, values: Array, shape: tuple[int, ...]) -> Any:
+        """Values in the shape of what was asked for."""
+        values = np.asarray(values if self.digits is not None else to_float(values))
+        return values.reshape(shape)[()]
