@@ -147,6 +147,8 @@ def test_moments_alone_do_not_make_steps():
     assert "curvature is at most 0.1" in str(analyze(landscape).steps)
     with pytest.raises(LandscapeError, match="do not say what a single step of SGD does"):
         stationary.simulate(landscape, walkers=10, steps=10)
+    with pytest.raises(LandscapeError, match="do not say how sure they are"):
+        table(student(W)).landscape(learning_rate=0.1, sample=True)
     with pytest.raises(LandscapeError, match="give datapoints=N"):
         table(student(W)).landscape(learning_rate=0.1, replacement=False)
 
@@ -170,6 +172,8 @@ def changed(**columns):
         ({"gradient": W, "variance": W}, r"no column w or x"),
         ({k: v[:1] for k, v in student(W).items()}, r"at least two places"),
         ({"w": W, "gradients": np.ones((25, 4))}, r"Transpose it: datapoints first"),
+        (changed(variance=["wide"] * 25), r"the column variance holds \['wide'\] and so on"),
+        (changed(gradient=W + 1j), r"the column gradient holds .* no real numbers"),
         (changed(count=0 * W + 100, gradient_error=0 * W + 50.0), r"is about .* times sqrt"),
     ],
 )
@@ -185,6 +189,7 @@ def test_what_is_wrong_with_a_table_is_said_with_its_place(columns, message):
         ("w,gradient,variance\n1,2\n", "line 2: 2 entries in place of 3"),
         ("w,gradient,variance\n0,1,1\n1,a,1\n", "line 3: gradient = 'a' is not a number"),
         ("w,gradient,variance\n0,1,1\n1,,1\n", "line 3: gradient is nan"),
+        ("w,gradient,variance\n0,1,wide\n1,1,wide\n", "line 2: variance = 'wide' is not a number"),
         ("", "the table is empty"),
         ("w,w,gradient,variance\n0,0,1,1\n1,1,1,1\n", "line 1: there are 2 columns w. Keep the"),
         ("# a\n\nw,gradient,variance\n0,1,1\n # b\n1,1,-1\n", "line 6: variance = -1 at w = 1"),
@@ -257,8 +262,9 @@ def test_what_is_hidden_in_a_column_is_not_taken_for_a_number(tmp_path):
     hidden = fields | {"gradient": np.ma.masked_array(w, mask=w > 1.9)}
     with pytest.raises(LandscapeError, match="row 8: gradient is nan"):
         table(hidden)
-    for other in (w + 1j, np.arange(9).astype("datetime64[D]")):
-        with pytest.raises(LandscapeError, match="no column w"):
+    days = np.arange(9).astype("datetime64[D]")
+    for other, why in ((w + 1j, "w holds .* no real numbers"), (days, "no column w")):
+        with pytest.raises(LandscapeError, match=why):
             table(fields | {"w": other})
     path = tmp_path / "comma.csv"
     path.write_text("w;gradient;variance\n-1,5;-1,5;1\n1,5;1,5;1\n")

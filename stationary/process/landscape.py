@@ -146,6 +146,12 @@ class Landscape(Losses, metaclass=BySpace):
             scale = 2 / (self.small_step_rate * self.noise_factor)
             known = self.known.bound(scale, self.weight_decay)
             self.keep(gradients=known)
+            if self.sample and known.rows is None and known.sample is None:
+                raise LandscapeError(
+                    f"{where}: sample = True, but {known.name} holds mean and variance alone, "
+                    "which do not say how sure they are. Give columns gradient_error and "
+                    "variance_error, or count (of datapoints); or the gradients of each datapoint."
+                )
 
     def _check_optimiser(self) -> None:
         where = self.name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ def _text(path: Path) -> str:
 
 
 def columns_of(
-    source: Any, only: str | None = None
+    source: Any, only: str | None = None, needed: Collection[str] = ()
 ) -> tuple[dict[str, Array], str, list[int] | None]:
     """The columns of a table, what errors call it, and the lines of its rows, if it has lines.
 
@@ -60,6 +60,8 @@ def columns_of(
         or a structured array.
     only
         The name of the one column of a CSV file without names, if that may be.
+    needed
+        Columns that hold numbers, if they are there. Others may hold words, and are left out then.
 
     Raises
     ------
@@ -67,7 +69,7 @@ def columns_of(
         If it cannot be read, or holds something other than numbers.
     """
     if isinstance(source, Inline):
-        columns, lines = _csv(source, source.text, only)
+        columns, lines = _csv(source, source.text, only, needed)
         return columns, str(source), lines
     if isinstance(source, (str, os.PathLike)):
         path = Path(os.path.expanduser(source))
@@ -79,10 +81,10 @@ def columns_of(
             )
         try:
             if suffix == ".npz":
-                return _npz(path), path.name, None
+                return _npz(path, needed), path.name, None
             if suffix in (".parquet", ".pq"):
-                return _numbers(_parquet(path), path.name), path.name, None
-            columns, lines = _csv(path, _text(path), only)
+                return _numbers(_parquet(path), path.name, needed), path.name, None
+            columns, lines = _csv(path, _text(path), only, needed)
             return columns, path.name, lines
         except OSError as error:
             raise LandscapeError(
@@ -103,23 +105,29 @@ def columns_of(
             "a table is the path of a file, a data frame, or a mapping of columns such as "
             f"dict(w=..., gradients=...), not {short(source)}."
         )
-    return _numbers({str(k): source[k] for k in names}, "the table"), "the table", None
+    found = _numbers({str(k): source[k] for k in names}, "the table", needed)
+    return found, "the table", None
 
 
-def _numbers(columns: Mapping[str, Any], where: str) -> dict[str, Array]:
+def _numbers(columns: Mapping[str, Any], where: str, needed: Collection[str]) -> dict[str, Array]:
     found = {}
     for name, values in columns.items():
         if isinstance(values, np.ma.MaskedArray):
             values = np.ma.filled(values.astype(float), np.nan)
         array = np.asarray(values)
-        if array.dtype.kind in "mMc":
+        if array.dtype.kind in "mM":
             continue  # dates have no unit that anybody gave
         if array.dtype.kind not in "fiub":
             try:
-                array = array.astype(float)
+                array = array.astype(float, casting="safe" if array.dtype.kind == "c" else "unsafe")
             except (TypeError, ValueError):
+                if name.strip() in needed:
+                    raise LandscapeError(
+                        f"{where}: the column {name} holds {array.ravel()[:1].tolist()} and so on, "
+                        "which are no real numbers. Convert it, as with .astype(float)."
+                    ) from None
                 if name.strip() != RUN:
-                    continue  # words: what is needed is asked for by name
+                    continue  # words
                 array = _labels(array)
         found[name.strip()] = array
     return found
@@ -130,12 +138,12 @@ def _labels(words: Any) -> Array:
     return np.unique(np.asarray(words).astype(str), return_inverse=True)[1]
 
 
-def _npz(path: Path) -> dict[str, Array]:
+def _npz(path: Path, needed: Collection[str]) -> dict[str, Array]:
     import zipfile
 
     try:
         with np.load(path, allow_pickle=False) as file:
-            return _numbers({k: file[k] for k in file.files}, path.name)
+            return _numbers({k: file[k] for k in file.files}, path.name, needed)
     except (ValueError, zipfile.BadZipFile, EOFError) as error:
         raise LandscapeError(
             f"{path}: this is no NPZ file of plain numbers: {error}. Save it with "
@@ -158,7 +166,9 @@ def _parquet(path: Path) -> dict[str, Any]:
     return {name: read.column(name).to_numpy() for name in read.column_names}
 
 
-def _csv(path: Any, text: str, only: str | None) -> tuple[dict[str, Array], list[int]]:
+def _csv(
+    path: Any, text: str, only: str | None, needed: Collection[str]
+) -> tuple[dict[str, Array], list[int]]:
     lines = text.splitlines()
     kept = [(k, line) for k, line in enumerate(lines, 1) if line.strip()[:1] not in ("", "#")]
     if not kept:
@@ -197,7 +207,8 @@ def _csv(path: Any, text: str, only: str | None) -> tuple[dict[str, Array], list
                 wordy.setdefault(j, (line, entry))
     for j, (line, entry) in wordy.items():
         is_number = re.fullmatch(r"\s*[-+]?\d+,\d+\s*", entry)  # but for its decimal mark
-        if names[j] != RUN and (is_number or not np.isnan(values[j]).all()):  # no column of words
+        words = names[j] not in needed and not is_number and np.isnan(values[j]).all()
+        if names[j] != RUN and not words:
             raise LandscapeError(
                 f"{path}, line {line}: {names[j]} = {entry!r} is not a number. Write it as in 0.05 "
                 "or 5e-2, and leave the place empty where there is none."

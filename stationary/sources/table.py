@@ -235,7 +235,7 @@ def table(source: Any, *, smooth: bool = True, **settings: Any) -> Table:
     LandscapeError
         If a column is missing or is not what it should be; the message says which, and where.
     """
-    columns, where, lines = columns_of(source)
+    columns, where, lines = columns_of(source, needed=KNOWN)
     if "name" in settings:
         where = settings["name"]
     c, ignored = _named(columns, where)

@@ -107,7 +107,7 @@ def runs_of(x: Any, dt: Any, times: Any) -> Runs:
     """
     name = "the series"
     if isinstance(x, (str, os.PathLike)) or hasattr(x, "columns"):
-        columns, name, _ = columns_of(x, only="x")
+        columns, name, _ = columns_of(x, only="x", needed="x")
         x, times = _from_columns(columns, name, times)
     several = isinstance(x, (list, tuple)) and len(x) > 0 and np.ndim(x[0]) > 0
     series = list(x) if several else [x]
