@@ -142,6 +142,8 @@ def _same(a: Any, b: Any, seen: set[tuple[int, int]]) -> bool:
             and alike(_constants(code), _constants(other))
             and alike((cells[0], a.__defaults__), (cells[1], b.__defaults__))
         )
+    if hasattr(a, "__wrapped__"):  # as functions that were compiled are
+        return alike(a.__wrapped__, b.__wrapped__)
     if isinstance(a, MethodType):
         return a.__func__ is b.__func__ and alike(a.__self__, b.__self__)
     fields = getattr(a, "__dataclass_fields__", None)

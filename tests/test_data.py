@@ -38,6 +38,8 @@ def _answers():
         st.simulate(process, dt=0.01, steps=50, walkers=10), st.evolve(process, times=[0, 1]),
         st.check(TWO_MINIMA, walkers=20, steps=100, cells=100, simulation=False),
         analyze(process, digits=25), st.Status.CONVERGED,
+        st.sampled(lambda w: w + level * np.array([[-1.0], [1.0]]), domain=(-1, 1)),
+        analyze(TWO_MINIMA, sample=True).standard_errors,
     )  # fmt: skip
     return several
 

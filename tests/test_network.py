@@ -1,5 +1,7 @@
 """Slices of networks, and the law of SGD around a minimum in all weights."""
 
+import copy
+import pickle
 import re
 from importlib import import_module
 
@@ -88,6 +90,11 @@ def test_a_line_is_the_landscape_that_its_formula_is(framework):
     assert cut.slopes(0.3) == pytest.approx(own, rel=1e-6, abs=1e-8)
     state = analyze(cut.landscape(0.05, batch_size=2), chain=False).end_state
     assert state.mean() == pytest.approx(0, abs=1e-3)
+    report = re.sub(r"\s+", " ", str(analyze(cut.landscape(0.1, batch_size=2), chain=False)))
+    assert report.count(f"cos(Hu, u) = {cosine:.3f}") == 1
+    for copied in (copy.deepcopy(cut), pickle.loads(pickle.dumps(cut))):
+        assert copied == cut
+        assert copied.slopes(0.3) == pytest.approx(cut.slopes(0.3), abs=0)
     eigenvector = network.around(loss, data, minimum, directions=1).line(0, 0.5)
     assert "along an eigenvector" in eigenvector.trust
     assert eigenvector.alignment == pytest.approx(1, abs=1e-5)

@@ -22,11 +22,11 @@ from stationary.plane.panels import log_sum
 from stationary.plane.regions import Cut
 from stationary.process.plane import Box, PlaneDiffusion, point_text, rectangle
 from stationary.process.plane_landscape import PlaneLandscape
-from stationary.result import Result
+from stationary.result import Data, Result
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PlaneBasin:
+class PlaneBasin(Data):
     """What flows into one attractor, and how much of the probability it holds.
 
     Attributes

@@ -19,6 +19,7 @@ from stationary.functions.evaluation import evaluate
 from stationary.functions.tape.running import Moments
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.process.sample import Sample
+from stationary.result import Data
 
 # Errors of interpolation between different knots are of either sign: with twice the root of the
 # sum of their squares, 1 of 40 slices of networks was off by 1.6 times what was claimed.
@@ -27,8 +28,8 @@ SPREAD = 3.0
 Bounds = Callable[[Array], tuple[Array, Array]]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class KnownGradients:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class KnownGradients(Data):
     """Mean and variance of the gradients of N datapoints on an interval.
 
     Attributes
@@ -59,6 +60,7 @@ class KnownGradients:
     error: Bounds | None = None
     sample: Sample | None = None
     notes: tuple[str, ...] = ()
+    remark: str = ""  # what notes begin with, however often the gradients are evaluated anew
     name: str = "the table"
     needed: str = "a table of the gradients of each datapoint (w, gradients)"
 
@@ -70,6 +72,10 @@ class KnownGradients:
                 f"{self.needed}."
             )
         return self.rows(w)
+
+    def __repr__(self) -> str:
+        low, high = self.domain
+        return f"<Gradients of {self.name!r}, known from {low:g} to {high:g}>"
 
     def bound(self, scale: float, decay: float) -> KnownGradients:
         """The same where 2 f / a = -scale (G + decay w) / S2: known as well as that needs."""

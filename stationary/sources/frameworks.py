@@ -37,6 +37,10 @@ class Network(ABC):
     weights: Any
     chunk: int
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is compiled stays where it is; `copy` and `pickle` ask for the rest."""
+        return {k: v for k, v in vars(self).items() if k != "_functions"}
+
     # What a framework has to provide.
 
     @abstractmethod

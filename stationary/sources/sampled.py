@@ -95,7 +95,7 @@ def sampled(
     )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class _Sampled(KnownGradients):
     evaluated: _Evaluated
     tolerance: float
@@ -108,7 +108,8 @@ class _Sampled(KnownGradients):
             "" if claimed <= self.tolerance else f", which is not the {self.tolerance:g} asked for"
         )
         why = " by the rounding of the gradients" if limited else f" by most = {self.most}"
-        notes: tuple[str, ...] = (
+        notes = (self.remark,) * bool(self.remark)
+        notes += (
             f"the gradients were evaluated at {self.evaluated.calls} weights and interpolated for "
             "each datapoint: logarithms of ratios of masses are known to about "
             f"{claimed:.1g}{reached + ', limited' + why if reached else ''}",

@@ -5,18 +5,19 @@ The coordinate is arc length, so that the learning rate keeps its meaning.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from stationary.aliases import Array
+from stationary.aliases import Array, Function
 from stationary.errors import LandscapeError
 from stationary.functions.given import number
 from stationary.functions.interpolation import Spline
 from stationary.process.known import KnownGradients
 from stationary.process.landscape import Landscape
+from stationary.result import Data
 from stationary.sources.frameworks import Network
 from stationary.sources.sampled import sampled
 
@@ -26,7 +27,7 @@ ORDER, PARTS = 8, 4  # Gauss nodes, and panels between two points, of an arc len
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Line:
+class Line(Data):
     """The losses of a network along a straight line; w is the distance from its start.
 
     Attributes
@@ -83,7 +84,11 @@ class Line:
     @cached_property
     def gradients(self) -> KnownGradients:
         """What a `Landscape` takes; evaluated where its answer needs it."""
-        return sampled(self.slopes, self.domain, tolerance=self.tolerance, name="the slice")
+        return self._sampled(self.slopes)
+
+    def _sampled(self, slopes: Function) -> KnownGradients:
+        found = sampled(slopes, self.domain, tolerance=self.tolerance, name=f"the {self.kind}")
+        return replace(found, remark=self.trust)
 
     def landscape(self, learning_rate: float, batch_size: int = 1, **more: Any) -> Landscape:
         """SGD on the line, as if nothing else could move; `more` as for a `Landscape`."""
@@ -168,9 +173,8 @@ class Curve(Line):
             slopes, covariance = self._at(float(w))
             return slopes - noise * covariance
 
-        known = sampled(moved, self.domain, tolerance=self.tolerance, name="the curve")
         return Landscape(
-            gradients=known,
+            gradients=self._sampled(moved),
             learning_rate=learning_rate,
             batch_size=batch_size,
             **self._settings(more),
