@@ -556,10 +556,11 @@ def test_a_pulse_is_followed_without_the_states_it_does_not_reach():
     p = np.zeros(n)
     p[600:603] = 1 / 3
     chain = Propagator(up, down)
-    assert chain._reach(p, 1.0) != slice(0, n)
+    reach = chain._reach(p, 1.0)
+    assert 4 * (reach.stop - reach.start) < n
     everywhere = p + 1e-30
-    apart = chain.step(p, 1.0) - chain.step(everywhere, 1.0)
-    assert np.abs(apart).max() < 1e-15
+    for found, exact in zip(chain.steps(p, 0.1), chain.steps(everywhere, 0.1), strict=True):
+        assert np.abs(found - exact).max() < 1e-15
 
 
 def test_a_start_of_samples_keeps_its_mean():
@@ -671,7 +672,7 @@ def test_an_unstable_process_is_followed_to_where_it_is_carried():
 
 
 def test_probability_between_edges_is_the_sum_of_cells_and_atoms(settled):
-    i, j = 40, 120
+    i, j = 40, 130
     lower, upper = settled.edges[[i, j]]
     assert settled.probability(lower, upper) == pytest.approx(
         settled.masses[:, i:j].sum(axis=1), abs=1e-12

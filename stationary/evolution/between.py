@@ -42,7 +42,7 @@ class Between:
     def _rules(self) -> list[tuple[Array, Array]]:
         """For each degree: cells that tell of each cell, and coefficients for their masses.
 
-        Shapes (cells, degree) and (cells, coefficients, degree); nan where a smooth piece has
+        Shapes (cells, degree) and (coefficients, cells, degree); nan where a smooth piece has
         fewer cells than that.
         """
         x, cell = self.edges, np.arange(len(self.edges) - 1)
@@ -70,7 +70,8 @@ class Between:
             above = np.cumsum(lagrange[:, :, ::-1], axis=2)[:, :, -2::-1]
             above = above - (window[:, :-1] < cell[:, None])[:, None, :]
             above[short] = np.nan
-            found.append((np.minimum(window[:, :-1], cell[-1]), RULE.coefficients @ above))
+            weights = np.ascontiguousarray(np.moveaxis(RULE.coefficients @ above, 1, 0))
+            found.append((np.minimum(window[:, :-1], cell[-1]), weights))
         return found
 
     def rise(self, masses: Array, known: float, most: Array) -> tuple[Array, Array]:
@@ -94,7 +95,7 @@ class Between:
         even = np.zeros((RULE.n, len(masses)))
         even[:2] = masses / 2
         with np.errstate(all="ignore"):  # cells far from even, or too few of them, say nothing
-            found = [(w @ masses[near][:, :, None])[:, :, 0].T for near, w in self._rules]
+            found = [np.einsum("icj,cj->ic", w, masses[near]) for near, w in self._rules]
             apart = np.array([ORDERS @ np.abs(b - a) for a, b in pairwise([even, *found])])
         size = np.where(np.isfinite(apart), apart, np.inf)
         fits = (size[1:] <= np.maximum(SMOOTHER * size[:-1], FAINT * known)) & np.isfinite(

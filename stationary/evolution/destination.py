@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -13,10 +10,8 @@ from stationary.aliases import Array
 from stationary.evolution.between import Between
 from stationary.evolution.evolution import EvolutionAtom, Seen
 from stationary.evolution.features import COUNTED, is_whole
-from stationary.numbers.elementary import converted, exp, to_float
 from stationary.process.initial import Initial
 from stationary.states.distribution import EndState
-from stationary.weight.quantiles import quantile
 
 MOST_IN_ONE = 0.25  # of all probability in the end
 
@@ -36,12 +31,13 @@ def distance_to_end(
     if not is_whole(state) or not state.error <= COUNTED:
         return None, None, True
     edges = between.edges
-    goal, beyond = np.zeros(len(edges) - 1), 0.0
-    for c in state.components:
-        if c.weight > 0:
-            masses, rest = _cell_masses(replace(c, weight=1.0), edges)
-            goal += float(c.weight) * masses
-            beyond += float(c.weight) * rest
+    below = state.below(edges)
+    for place, weight in [(p.position, p.weight) for p in state.atoms] + [
+        (p.position, p.weight or 0.0) for p in state.escapes
+    ]:
+        below -= float(weight) * (place <= edges)
+    goal, beyond = np.maximum(np.diff(below), 0.0), float(below[0])
+    beyond += max(sum(float(c.weight) for c in state.components) - float(below[-1]), 0.0)
     is_resolved = not goal.max(initial=0.0) > MOST_IN_ONE
     lumps = {a.position: 0.0 for a in atoms}
     for atom in state.atoms:
@@ -77,26 +73,8 @@ def _hidden(masses: Array, goal: Array) -> Array:
 
     By what both have there; and by as much as their ratio varies, which is seen from cell to cell.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         ratio = np.where(goal > 0, masses / goal, np.inf)
         step = np.pad(np.nan_to_num(np.abs(np.diff(ratio)), nan=np.inf), 1)
         varied = np.where(goal > 0, goal * np.maximum(step[1:], step[:-1]), 0.0)
     return np.minimum(np.minimum(masses, goal), varied)
-
-
-def _cell_masses(component: Any, edges: Array) -> tuple[Array, float]:
-    """The share of a component in each cell, and beyond all of them."""
-    low, high = component.interval
-    tail = converted(np.array([math.log(1e-17)]), component.arithmetic)
-    first = float(quantile(component, tail, left=True)[0])
-    last = float(quantile(component, tail, left=False)[0])
-    # Only edges among the probability need be asked about, which many digits make dear.
-    inside = (edges > max(first, float(low))) & (edges < min(last, float(high)))
-    below, above = (edges >= last).astype(float), (edges <= first).astype(float)
-    if inside.any():
-        x = converted(edges[inside], component.arithmetic)
-        below[inside] = to_float(exp(component.log_half(x, left=True)))
-        above[inside] = to_float(exp(component.log_half(x, left=False)))
-    rising, falling = np.diff(below), -np.diff(above)
-    masses = np.maximum(np.where(below[1:] <= 0.5, rising, falling), 0.0)
-    return masses, float(below[0] + above[-1])

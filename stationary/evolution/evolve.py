@@ -26,9 +26,9 @@ from stationary.evolution.gap import gap_of
 from stationary.evolution.generator import Chain, chain_on
 from stationary.evolution.grid import Grid
 from stationary.evolution.moments import moments
-from stationary.evolution.propagation import run_on
+from stationary.evolution.propagation import IN_TIME, run_on
 from stationary.evolution.pulse import Pulses, pulses_of
-from stationary.evolution.refinement import FEWEST, refined
+from stationary.evolution.refinement import FEWEST, Refinement
 from stationary.evolution.request import (
     FINER,
     MOST_NUMBERS,
@@ -135,20 +135,22 @@ class _Asked:
 
 def _on_grids(asked: _Asked, grid: Grid, cells: int | None) -> Evolution:
     state, start, times, tolerance = asked.state, asked.start, asked.times, asked.tolerance
-    runs = [run_on(state, start, grid.edges(level), times, tolerance) for level in range(FEWEST)]
-    found = refined(runs, grid.blurred)
-    chains = [r.chain for r in runs]
-    if cells is None:
-        most = MOST_NUMBERS // len(times)
-        for level in range(FEWEST, DEEPEST + 1):
-            worst, left = float(found.error.max()), DEEPEST + 1 - level
-            hopeless = worst > tolerance * STEEPEST**left and grid.needed > MOST_NEEDED
-            if worst <= tolerance or hopeless or 2 * len(runs[-1].chain.width) > most:
+    grids = Refinement(grid.blurred)
+    chains: list[Chain] = []
+    most, worst = MOST_NUMBERS // len(times), math.inf
+    within = IN_TIME if cells is not None else min(100 * IN_TIME, tolerance / 100)
+    for level in range(FEWEST if cells is not None else DEEPEST + 1):
+        if level >= FEWEST:
+            before, worst = worst, float(grids.error.max())
+            least = tolerance * STEEPEST ** (DEEPEST + 1 - level)
+            hopeless = min(worst, before) > least and grid.needed > MOST_NEEDED
+            if worst <= tolerance or hopeless or 2 * len(grids.runs[-1].chain.width) > most:
                 break
-            runs = [*runs[1:], run_on(state, start, grid.edges(level), times, tolerance)]
-            found = refined(runs, grid.blurred)
-            if len(runs[-1].chain.width) <= ENOUGH:  # for a relaxation time
-                chains = [*chains[1:], runs[-1].chain]
+        run = run_on(state, start, grid.edges(level), times, within)
+        grids.add(run)
+        if level < FEWEST or len(run.chain.width) <= ENOUGH:  # for a relaxation time
+            chains = [*chains[1 - FEWEST :], run.chain]
+    found, runs = grids.refined(), grids.runs
     edges, places = found.cells.edges, found.cells.places
     leak = np.add(*leaks(runs[-1], state.diffusion)) + near_the_unreached(runs[-1], state)
     leak = np.maximum.accumulate(leak)  # what has been lost does not come back right

@@ -82,18 +82,23 @@ class Propagator:
 
     def step(self, p: Array, dt: float) -> Array:
         """exp(dt Q) p, real; it may be negative by as much as the step is wrong."""
-        inverse, weight = _pade()
         result = np.zeros_like(p)
+        for solve, w in zip(self._solvers(dt), _pade()[1], strict=True):
+            result += (w * solve(p)).real
+        return result
+
+    def steps(self, p: Array, dt: float) -> tuple[Array, Array]:
+        """exp(dt Q) p in one step, and in two halves."""
+        inverse = _pade()[0]
         slowest = float((abs(inverse) ** 2 / inverse.real).max())
         reach = slice(0, len(p)) if self.is_ring else self._reach(p, dt * slowest)
         if WIDE * (reach.stop - reach.start) > len(p):
-            for solve, w in zip(self._solvers(dt), weight, strict=True):
-                result += (w * solve(p)).real
-            return result
+            return self.step(p, dt), self.step(self.step(p, dt / 2), dt / 2)
         part = Propagator(self.up[reach], self.down[reach])
-        for g, w in zip(inverse, weight, strict=True):
-            result[reach] += (w * part._solver(g * dt)(p[reach])).real
-        return result
+        whole, half = np.zeros_like(p), np.zeros_like(p)
+        whole[reach] = part.step(p[reach], dt)
+        half[reach] = part.step(part.step(p[reach], dt / 2), dt / 2)
+        return whole, half
 
     def _reach(self, p: Array, dt: float) -> slice:
         """Where the solution of a step differs from zero: there is no need to look beyond.
@@ -170,8 +175,7 @@ class Propagator:
                 left = 2**halvings
             while interval > 0 and left:
                 step = float(f"{interval / 2**halvings:.12g}")
-                whole = self.step(p, step)
-                half = self.step(self.step(p, step / 2), step / 2)
+                whole, half = self.steps(p, step)
                 negative = -float(np.minimum(half, 0).sum())
                 off = float(np.abs(whole - half).sum()) / 2 / TRUST + negative
                 # 1 + step * rate has lost digits of the 1: shorter steps would not mend the sum.

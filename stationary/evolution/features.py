@@ -37,8 +37,7 @@ def is_whole(state: EndState) -> bool:
 @lru_cache(maxsize=1)
 def _quantiles(state: EndState) -> Array:
     """Of levels TAIL, 0.1, 0.25, 0.5, 0.75, 0.9, 1 - TAIL: asked for once, as digits are dear."""
-    below = state.ppf(np.array([TAIL, 0.1, 0.25, 0.5, 0.75, 0.9]))
-    return np.append(np.asarray(below, dtype=float), float(state.isf(TAIL)))
+    return state.reach(TAIL, (0.1, 0.25, 0.5, 0.75, 0.9))
 
 
 def first_reach(state: EndState, start: Initial, times: Array) -> tuple[float, float]:
@@ -107,8 +106,12 @@ def grid_in(
     window: tuple[float, float],
     depths: tuple[tuple[float, float], ...],
     cells: int,
+    held: tuple[float, float] = (-math.inf, math.inf),
 ) -> Grid:
-    """The grid of about `cells` cells on level 0; `depths` are places and widths of their own."""
+    """The grid of about `cells` cells on level 0; `depths` are places and widths of their own.
+
+    Between the two points of `held` is all probability, as far as it is known.
+    """
     diffusion = state.diffusion
     low, high = window
     span = high - low
@@ -140,6 +143,7 @@ def grid_in(
         with np.errstate(all="ignore"):
             f, a = diffusion.coefficients(x)
             density = np.nan_to_num(np.minimum(np.abs(f) / a, LARGEST / span))
+        density = np.where((x >= held[0]) & (x <= held[1]), density, 0.0)
         for place in singular:  # cells shrink with the distance from it anyway
             density = np.where(density * np.abs(x - place) < ENOUGH, 0.0, density)
         return density

@@ -20,6 +20,8 @@ EVEN = 6.0  # the share of the window as such, in the unit of one e-fold of dist
 NARROWEST = 1e-280  # width of a place, relative to the window
 SAMPLES = 400  # per place, to invert the coordinate, or
 DENSE = 12  # per e-fold of distance, if that is more
+ACROSS = 2.0  # by which the cells that drift needs go on into the noise: where the order changes
+# at which errors fall, sums of grids leave most
 FEW = 256.0  # cells that are needed, fewer than which there are anyway
 MANY = 8192.0  # more than which are not to be had
 SPACINGS = 64  # of doubles, that a cell is wide at least
@@ -95,7 +97,8 @@ def grid_on(
     x, xi = x[rising], np.maximum.accumulate(xi[rising])
     needed = 0.0
     if carried is not None:
-        extra, needed = _needed(x, carried(x))
+        extra, needed = _needed(x, ACROSS * carried(x))
+        needed /= ACROSS
         xi = xi + extra * (xi[-1] - xi[0]) * min(1.0, needed / FEW)
     shares = np.diff(np.interp(breaks, x, xi)) / (xi[-1] - xi[0])
     counts = np.maximum(np.rint(cells * shares), 2).astype(int)

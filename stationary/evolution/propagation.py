@@ -13,7 +13,7 @@ from stationary.evolution.generator import Chain, chain_on, placed
 from stationary.process.initial import Initial
 from stationary.states.distribution import EndState
 
-IN_TIME = 1e-8  # error of the integration in time, at most
+IN_TIME = 1e-8  # error of the integration in time, where nothing else is asked for
 FASTEST = 1e12  # times the longest interval: faster exchange between two cells is as good as this
 
 
@@ -56,7 +56,9 @@ class Run:
         return np.asarray((self.states * apart**2).sum(axis=1) + inner)
 
 
-def run_on(state: EndState, start: Initial, edges: Array, times: Array, tolerance: float) -> Run:
+def run_on(
+    state: EndState, start: Initial, edges: Array, times: Array, within: float = IN_TIME
+) -> Run:
     diffusion = state.diffusion
     chain = chain_on(diffusion, state.anatomy, edges)
     p = placed(chain, start, state.anatomy, lambda x: diffusion.coefficients(np.asarray(x))[0])
@@ -65,7 +67,6 @@ def run_on(state: EndState, start: Initial, edges: Array, times: Array, toleranc
     steps = np.diff(times, prepend=0.0)
     steps = steps[steps > 0]
     up, down = chain.rates(FASTEST / float(steps.max(initial=1.0)))
-    within = min(IN_TIME, tolerance / 100)
     masses, errors, moments = Propagator(up, down, chain.is_ring).propagate(
         p, times, within, np.array([distance, distance**2])
     )

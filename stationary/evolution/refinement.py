@@ -1,4 +1,4 @@
-"""`refined`: what grids, each half as fine as the next, say together.
+"""`Refinement`: what grids, each half as fine as the next, say together.
 
 The scheme's errors fall with the square of the cell where the noise spreads what the drift carries
 over a cell, and with the cell where the drift alone carries it. Of three grids the combination
@@ -70,45 +70,66 @@ class Refined:
     moment_errors: Array  # (times, 2): the same of E|X - origin| and E(X - origin)^2
 
 
-def refined(runs: Sequence[Run], blurred: Intervals) -> Refined:
-    """Compare the last of some grids, coarse to fine; there are at least `FEWEST`.
+class Refinement:
+    """Grids, coarse to fine: what the last `FEWEST` of them make of cells of no width.
 
     All cells of an interval that is `blurred` count as one.
     """
-    runs = runs[-FEWEST:]
-    cells = [_cells_of(r.chain, blurred) for r in runs]
-    states = [_onto(c, _cells_of(r.chain, ()), r.states) for r, c in zip(runs, cells, strict=True)]
-    coarse, middle, fine = (_combined(cells[k : k + 3], states[k : k + 3]) for k in range(3))
-    differences = (
-        _onto(cells[0], cells[1], middle.value) - coarse.value,
-        _onto(cells[1], cells[2], fine.value) - middle.value,
-        fine.value - _onto(cells[2], cells[4], states[4]),
-    )
-    sums = [np.abs(np.cumsum(d, axis=1)).max(axis=1) for d in differences]
-    totals = [np.abs(d).sum(axis=1) / 2 for d in differences]
-    lumps = [
-        np.abs(d[:, ~c.is_cell]) for d, c in zip(differences, (*cells[:2], cells[2]), strict=True)
-    ]
-    found = cells[2]
-    error = _unless_vague(_error(*sums) + 2 * fine.error)
-    first_moment, second_moment = runs[4].moments.T
-    current = _of_faces([current_of(r) for r in runs])
-    shown = np.isin(runs[2].chain.edges, found.edges)
-    return Refined(
-        cells=found,
-        masses=fine.value[:, found.is_cell],
-        atoms=fine.value[:, ~found.is_cell],
-        atom_errors=_error(*lumps) + 2 * fine.error[:, None],
-        error=error,
-        mass_error=_unless_vague(_error(*totals) + 2 * fine.error),
-        mean=_cautious(limit_of([r.mean for r in runs], first_moment), runs[4].mean, error),
-        variance=_cautious(
-            _of_variance([r.variance for r in runs], second_moment), runs[4].variance, error
-        ),
-        current=Limit(current.value[:, shown], current.error),
-        time_error=_sizes([r.errors for r in runs[2:]]),
-        moment_errors=_sizes([r.moment_errors for r in runs[2:]]),
-    )
+
+    def __init__(self, blurred: Intervals) -> None:
+        self.blurred = blurred
+        self.runs: list[Run] = []
+        self.error: Array = np.ones(1)  # (times,), as in `Refined`; once there are enough grids
+        self._cells: list[Cells] = []
+        self._states: list[Array] = []
+        self._limits: list[Limit] = []
+        self._differences: list[Array] = []
+
+    def add(self, run: Run) -> None:
+        cells = _cells_of(run.chain, self.blurred)
+        states = _onto(cells, _cells_of(run.chain, ()), run.states)
+        self.runs = [*self.runs[1 - FEWEST :], run]
+        self._cells = [*self._cells[1 - FEWEST :], cells]
+        self._states = [*self._states[1 - FEWEST :], states]
+        if len(self.runs) >= 3:
+            latest = _combined(self._cells[-3:], self._states[-3:])
+            self._limits = [*self._limits[-2:], latest]
+        if len(self.runs) == FEWEST:
+            (first, second, third, _, last), (coarse, middle, fine) = self._cells, self._limits
+            self._differences = [
+                _onto(first, second, middle.value) - coarse.value,
+                _onto(second, third, fine.value) - middle.value,
+                fine.value - _onto(third, last, self._states[-1]),
+            ]
+            sums = [np.abs(np.cumsum(d, axis=1)).max(axis=1) for d in self._differences]
+            self.error = _unless_vague(_error(*sums) + 2 * fine.error)
+
+    def refined(self) -> Refined:
+        runs, differences = self.runs, self._differences
+        found, fine = self._cells[2], self._limits[-1]
+        totals = [np.abs(d).sum(axis=1) / 2 for d in differences]
+        lumps = [
+            np.abs(d[:, ~c.is_cell])
+            for d, c in zip(differences, (*self._cells[:2], found), strict=True)
+        ]
+        first_moment, second_moment = runs[4].moments.T
+        mean = limit_of([r.mean for r in runs], first_moment)
+        variance = _of_variance([r.variance for r in runs], second_moment)
+        current = _of_faces([current_of(r) for r in runs])
+        shown = np.isin(runs[2].chain.edges, found.edges)
+        return Refined(
+            cells=found,
+            masses=fine.value[:, found.is_cell],
+            atoms=fine.value[:, ~found.is_cell],
+            atom_errors=_error(*lumps) + 2 * fine.error[:, None],
+            error=self.error,
+            mass_error=_unless_vague(_error(*totals) + 2 * fine.error),
+            mean=_cautious(mean, runs[4].mean, self.error),
+            variance=_cautious(variance, runs[4].variance, self.error),
+            current=Limit(current.value[:, shown], current.error),
+            time_error=_sizes([r.errors for r in runs[2:]]),
+            moment_errors=_sizes([r.moment_errors for r in runs[2:]]),
+        )
 
 
 def limit_of(values: Sequence[Array], scale: Array | float) -> Limit:

@@ -61,7 +61,7 @@ def windowed(state: EndState, start: Initial, times: Array, cells: int) -> Grid:
         grid = grid_in(state, start, times, (frame.low, frame.high), frame.depths, cells)
         try:
             for level in TRIED:
-                run = run_on(state, start, grid.edges(level), times, 1e-6)
+                run = run_on(state, start, grid.edges(level), times)
                 at_low, at_high = (float(x.max()) for x in leaks(run, diffusion))
                 near = [float(_at(run, x).max()) for x, _ in frame.depths]
                 leak = max([at_low, at_high, *near])
@@ -94,21 +94,21 @@ def windowed(state: EndState, start: Initial, times: Array, cells: int) -> Grid:
             break
         frame = moved
     assert best is not None
-    frame = _trimmed(*best, (low_at_first, high_at_first))
-    return grid_in(state, start, times, (frame.low, frame.high), frame.depths, cells)
+    held = _held_by(best[1])
+    low = max(min(held[0], low_at_first), best[0].low)
+    high = min(max(held[1], high_at_first), best[0].high)
+    return grid_in(state, start, times, (low, high), best[0].depths, cells, held)
 
 
-def _trimmed(frame: _Frame, run: Run, kept: tuple[float, float]) -> _Frame:
-    """The frame without what has turned out to be empty beyond what is to be kept."""
+def _held_by(run: Run) -> tuple[float, float]:
+    """The edges between which all probability is that matters."""
     edges, masses = run.chain.edges, run.cells
     centre = (edges[1:] + edges[:-1]) / 2 - run.origin
     weight = masses * (1 + centre**2 / np.maximum(run.variance, 1e-300)[:, None])
     below = np.cumsum(weight, axis=1).max(axis=0)
     above = np.cumsum(weight[:, ::-1], axis=1).max(axis=0)
     first, last = (int(np.searchsorted(x, TRIM)) for x in (below, above))
-    low = min(float(edges[max(first - 1, 0)]), kept[0])
-    high = max(float(edges[max(len(edges) - last, 0) if last else -1]), kept[1])
-    return replace(frame, low=max(low, frame.low), high=min(high, frame.high))
+    return float(edges[max(first - 1, 0)]), float(edges[max(len(edges) - last, 0) if last else -1])
 
 
 def _closer(diffusion: Diffusion, x: float, depth: float, span: float) -> float:

@@ -17,13 +17,7 @@ from stationary.errors import LandscapeError, Status
 from stationary.line.equilibria import Equilibrium
 from stationary.line.partition import Partition
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
-from stationary.numbers.elementary import (
-    compact,
-    exp,
-    infinite,
-    log,
-    sqrt,
-)
+from stationary.numbers.elementary import compact, exp, infinite, log, sqrt, to_float
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.result import plain
@@ -284,6 +278,13 @@ class EndState(Distribution):
         if self.arithmetic is DOUBLE:
             return np.asarray(self.cdf(x), dtype=float)
         return self._parts.below(np.asarray(x, dtype=float))
+
+    def reach(self, tail: float, levels: ArrayLike) -> Array:
+        """About where P(X <= x) is `tail`, each of the levels, and 1 - `tail`, in doubles."""
+        below = self._points([tail, *np.asarray(levels)])
+        below = self._parts.quantiles(below, left=True, tiny=False)
+        above = self._parts.quantiles(self._points([tail]), left=False, tiny=False)
+        return np.asarray(to_float(np.concatenate([below, above])))
 
     @cached_property
     def _grid(self) -> Grid:

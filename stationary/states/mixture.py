@@ -22,6 +22,7 @@ from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.elementary import (
     arithmetic_of,
     converted,
+    depth_of,
     exp,
     finite,
     infinite,
@@ -35,6 +36,7 @@ from stationary.numbers.elementary import (
     to_float,
 )
 from stationary.weight.component import Component
+from stationary.weight.mesh import DEEP
 from stationary.weight.moments import expectation, power_mean
 from stationary.weight.quantiles import quantile, sample
 
@@ -125,10 +127,15 @@ class Mixture:
         held = [a.weight for a in self.lumps if lower < a.position <= upper]
         return total + self.weight_error * exp(min(log(sum(held)) - whole, 0.0)) if held else total
 
-    def quantile(self, log_q: Array, *, left: bool) -> Array:
-        """The points with probability q on one side of them, for log q."""
+    def quantile(self, log_q: Array, *, left: bool, tiny: bool = True) -> Array:
+        """The points with probability q on one side of them, for log q; `tiny` as in `log_tail`."""
+
+        def of(c: Component, log_q: Array) -> Array:
+            deep_below = DEEP if tiny else -depth_of(c.arithmetic)
+            return np.asarray(quantile(c, log_q, left=left, deep_below=deep_below))
+
         if len(self.components) == 1 and not self.lumps:
-            return np.asarray(quantile(self.components[0], log_q, left=left))
+            return of(self.components[0], log_q)
         parts: list[tuple[Any, Component | Atom | Escape]]
         parts = [(c.interval[0], c) for c in self.components]
         parts += [(a.position, a) for a in self.lumps]
@@ -142,14 +149,14 @@ class Mixture:
             if mine.any() and isinstance(item, Component):
                 with np.errstate(divide="ignore"):
                     inner = log(np.clip((q[mine] - before) / item.weight, 0, 1))
-                found = quantile(item, converted(inner, item.arithmetic), left=left)
+                found = of(item, converted(inner, item.arithmetic))
                 result[mine] = converted(found, self.arithmetic)
             elif mine.any():
                 result[mine] = place
             before += item.weight
         return result
 
-    def quantiles(self, q: Array, *, left: bool) -> Array:
+    def quantiles(self, q: Array, *, left: bool, tiny: bool = True) -> Array:
         """The points with probability q on one side of them; nan for q outside [0, 1]."""
         result = np.full(q.shape, math.nan, dtype=q.dtype)
         valid = (q >= 0) & (q <= 1)
@@ -159,7 +166,7 @@ class Mixture:
             if chosen.any():
                 with np.errstate(divide="ignore"):
                     log_q = log(q[chosen]) if small else log1p(-q[chosen])
-                result[chosen] = self.quantile(log_q, left=left == small)
+                result[chosen] = self.quantile(log_q, left=left == small, tiny=tiny)
         return result
 
     def below(self, x: Array) -> Array:
