@@ -32,6 +32,9 @@ class Cells(Distribution):
     rise
         (coefficients, cells): of Chebyshev polynomials on each cell, from 0 to its mass. None
         where no more is known than the masses, and the density is taken as even in each.
+    powers
+        (2, cells): of the distance from the lower and the upper edge, of which `rise` is a
+        polynomial; next to an end where the density is a power. None: 1 everywhere.
     moments
         Mean and variance, where they are known better than from cells.
     """
@@ -46,6 +49,7 @@ class Cells(Distribution):
     noise: Array | None = None
     before: float = 0.0
     rise: Array | None = None
+    powers: Array | None = None
     moments: tuple[float, float] | None = None
 
     def __repr__(self) -> str:
@@ -64,19 +68,29 @@ class Cells(Distribution):
     def _rise(self) -> Array:
         return np.stack([self.masses, self.masses]) / 2 if self.rise is None else self.rise
 
-    def _in_cells(self, x: Array, c: Array) -> tuple[Array, Array]:
-        """The cell that each point lies in, and there the polynomial with coefficients `c`."""
+    def _in_cells(self, x: Array, c: Array) -> tuple[Array, Array, Array]:
+        """The cell of each point, the polynomial `c` there, and the slope of its argument."""
         cell = np.clip(np.searchsorted(self.edges, x, side="right") - 1, 0, len(self.masses) - 1)
         low, high = self.edges[cell], self.edges[cell + 1]
         t = np.clip(((x - low) - (high - x)) / (high - low), -1.0, 1.0)
-        return cell, chebyshev_sum(c, t, cell)
+        slope = np.full(x.shape, 2.0) / (high - low)
+        if self.powers is not None:
+            for power, r, way in zip(
+                self.powers[:, cell], (x - low, high - x), (1, -1), strict=True
+            ):
+                k = power != 1
+                r = np.clip(r[k] / (high - low)[k], 0.0, 1.0)
+                with np.errstate(divide="ignore"):
+                    slope[k] *= power[k] * r ** (power[k] - 1)
+                t[k] = way * (2 * r ** power[k] - 1)
+        return cell, chebyshev_sum(c, t, cell), slope
 
     @pointwise
     def cdf(self, x: Array) -> Array:
         """P(X <= x), at points of any shape."""
         total = np.zeros(x.shape)
         if len(self.masses):
-            cell, total = self._in_cells(x, self._rise)
+            cell, total, _ = self._in_cells(x, self._rise)
             total = np.where(x >= self.edges[-1], self._sums[-1], self._sums[cell] + total)
         order = np.argsort(self.positions)
         held = np.concatenate([[0.0], np.cumsum(self.weights[order])])
@@ -89,7 +103,8 @@ class Cells(Distribution):
         if not len(self.masses):
             return np.zeros(x.shape)
         inside = (x >= self.edges[0]) & (x <= self.edges[-1])
-        _, found = self._in_cells(x, derived(self._rise) * (2 / np.diff(self.edges)))
+        _, found, slope = self._in_cells(x, derived(self._rise))
+        found = found * np.where(found > 0, slope, 0.0)  # where it may be infinite
         return np.where(np.isnan(x), np.nan, np.where(inside, np.maximum(found, 0.0), 0.0))
 
     @pointwise
@@ -120,7 +135,11 @@ class Cells(Distribution):
         c = np.zeros((r.n, len(self.masses)))
         c[: len(self._rise)] = derived(self._rise)
         half, low = np.diff(self.edges) / 2, self.edges[:-1] - centre
-        away = low + half * (1 + r.nodes[:, None])
+        place = np.broadcast_to((1 + r.nodes[:, None]) / 2, (len(r.nodes), len(half)))
+        if self.powers is not None:
+            from_lower, from_upper = 1 / self.powers
+            place = np.where(from_upper == 1, place**from_lower, 1 - (1 - place) ** from_upper)
+        away = low + 2 * half * place
         inside = r.quadrature @ (r.values[1:-1] @ c * away**order)
         return float(inside.sum() + self.weights @ (self.positions - centre) ** order)
 

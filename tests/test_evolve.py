@@ -23,6 +23,7 @@ from stationary import (
     load,
     log_mean_first_passage_time,
 )
+from stationary.cells import Cells
 from stationary.evolution.exponential import Propagator
 from stationary.evolution.generator import chain_on
 from stationary.evolution.moments import closed_moments
@@ -108,6 +109,25 @@ def test_square_root_noise_has_its_moments_though_the_density_may_diverge_at_zer
     variance = x / k * (fall - fall**2) + theta / (2 * k) * (1 - fall) ** 2
     assert_moments(e, x * fall + theta * (1 - fall), variance)
     assert math.exp(e.log_relaxation_time) == pytest.approx(1 / k, rel=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("drift", "noise", "domain", "law"),
+    [
+        (lambda x: 2 * (0.03 - x), lambda x: 1.0 * x, (0, INF), stats.gamma(0.12, scale=1 / 4)),
+        (lambda x: 0.05 - 0.2 * x, lambda x: x * (1 - x), (0, 1), stats.beta(0.1, 0.3)),
+    ],
+)
+def test_within_the_last_cell_a_law_is_the_power_that_it_has_at_its_end(drift, noise, domain, law):
+    """x^0.12 and x^0.1, of which next to 0 most of a tenth is within one cell."""
+    e = evolve(process(drift, noise, domain), 0.3, [60.0])
+    x = np.concatenate([np.geomspace(1e-16, 0.5, 400), 1 - np.geomspace(1e-14, 0.5, 400)])
+    found = e.at(60.0)
+    assert np.abs(found.cdf(x) - law.cdf(x)).max() < found.error < 1e-5
+    assert found.pdf(x[:300]) == pytest.approx(law.pdf(x[:300]), rel=1e-3)
+    assert found.ppf(0.05) == pytest.approx(law.ppf(0.05), rel=1e-3)
+    plain = Cells(found.edges, found.masses, rise=found.rise, powers=found.powers)
+    assert plain.mean() == pytest.approx(law.mean(), rel=1e-4)
 
 
 def test_brownian_motion_spreads_as_the_root_of_time_and_has_no_relaxation_time():

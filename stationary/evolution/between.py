@@ -27,16 +27,22 @@ DEGREES = (3, 5, 7, 9)
 RULE = rule(DEGREES[-1] + 1)
 ORDERS = np.arange(RULE.n)
 NEWTON_STEPS = 4  # from the middle of two nodes, between which a slope turns
+NEAR = 50.0  # widths of a cell, from an end of which the law is a power of the distance
 FAINT = 3e-3  # of what is known of masses: the step that one within a cell makes in degree 9
 SMOOTHER = 0.25  # of the difference of two degrees, that the next is at most where they converge
 
 
 @dataclass(frozen=True, eq=False)
 class Between:
-    """Cells, ascending, and the points among their edges across which a law is not smooth."""
+    """Cells, ascending, and the points among their edges across which a law is not smooth.
+
+    `powers` (2, cells) are those of the distance from the lower and the upper edge with which a
+    law begins there.
+    """
 
     edges: Array
     breaks: Array
+    powers: Array
 
     @cached_property
     def _rules(self) -> list[tuple[Array, Array]]:
@@ -51,15 +57,30 @@ class Between:
         )
         piece = np.searchsorted(cuts, cell, side="right")
         first, last = cuts[piece - 1], cuts[piece]
-        at = (1 + RULE.nodes) / 2
+        width = np.diff(x)
+        # A law that begins as a power of the distance from an end is smooth in that power of it.
+        power, end = np.ones((len(cell), 1)), np.zeros((len(cell), 1))
+        for side, i in np.argwhere(self.powers != 1):
+            near = (piece == piece[i]) & (np.abs(x[cell + side] - x[i + side]) < NEAR * width)
+            power[near], end[near] = self.powers[side, i], x[i + side]
+
+        def smooth(away: Array) -> Array:
+            """Of distances (cells, k): that power of them from each lower edge on, in cells."""
+            low, high = ((edge[:, None] - end) for edge in (x[:-1], x[1:]))
+            z, a, b = (np.sign(r) * np.abs(r) ** power for r in (away, low, high))
+            return np.asarray((z - a) / (b - a))
+
+        inner = (1 + RULE.nodes) / 2
+        at = np.where(power == 1, inner, smooth(x[:-1, None] - end + width[:, None] * inner))
+        at[(self.powers != 1).any(axis=0)] = inner
         found = []
         for n in DEGREES:
             start = np.clip(cell - n // 2, first, np.maximum(last - n, first))
             short = last - first < n
             window = np.where(short, 0, start)[:, None] + np.arange(n + 1)
             window = np.minimum(window, len(cell))
-            y = (x[window] - x[cell, None]) / np.diff(x)[:, None]
-            lagrange = np.ones((len(cell), len(at), n + 1))
+            y = smooth(x[window] - end)
+            lagrange = np.ones((len(cell), RULE.n, n + 1))
             with np.errstate(all="ignore"):
                 for j in range(n + 1):
                     for i in range(n + 1):
@@ -102,11 +123,15 @@ class Between:
             size[:-1]
         )
         errors = np.where(fits, size[1:], np.inf)
+        best = errors.min(axis=0)
+        chosen = np.choose(np.argmin(errors, axis=0), found[1:])
+        # A power is known from the end, and next to it what degrees say is lost in what is known.
+        power = (self.powers != 1).any(axis=0) & (2 * size[0] < best)
+        best[power], chosen[:, power] = 2 * size[0, power], even[:, power]
         # One difference may be small by chance; those of the cells beside it are not, too.
-        error = _of_three(errors.min(axis=0))
+        error = _of_three(best)
         unknown = np.minimum(_of_three(self._steps(masses)), most)
         smooth = error < unknown
-        chosen = np.choose(np.argmin(errors, axis=0), found[1:])
         return np.where(smooth, chosen, even), np.where(smooth, error, unknown)
 
     def _steps(self, masses: Array) -> Array:

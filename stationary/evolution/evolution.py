@@ -158,6 +158,7 @@ class Evolution(Result, Seen):
             mass_error=float(self.mass_error[k] + off.sum()),
             shift_error=error * float(width.sum()) + float(off @ width),
             rise=rise,
+            powers=self.between.powers,
             moments=moments,
         )
 

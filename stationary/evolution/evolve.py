@@ -23,7 +23,7 @@ from stationary.evolution.destination import distance_to_end
 from stationary.evolution.evolution import Evolution, EvolutionAtom, Seen
 from stationary.evolution.features import COUNTED, first_reach, grid_in
 from stationary.evolution.gap import gap_of
-from stationary.evolution.generator import Chain, chain_on
+from stationary.evolution.generator import Chain, chain_on, powers_at
 from stationary.evolution.grid import Grid
 from stationary.evolution.moments import moments
 from stationary.evolution.propagation import IN_TIME, run_on
@@ -252,7 +252,7 @@ def _answer(
     ends = [(p.lower, p.upper) for p in state.anatomy.points]
     breaks = [float(x) for pair in (*ends, *blurred) for x in pair]
     breaks += [*state.diffusion.breakpoints, *(a.position for a in atoms)]
-    between = Between(edges, np.array(breaks))
+    between = Between(edges, np.array(breaks), powers_at(state.anatomy, edges))
     distance, distance_error, is_resolved = distance_to_end(
         state, asked.start, times, between, seen, atoms
     )

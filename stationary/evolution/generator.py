@@ -40,6 +40,7 @@ STEEP = 60.0  # of an exponent over half a cell: beyond, only its slope at the h
 WILD = 4.0  # by which 2 f / a may change over half a cell where it is steep
 TILT = 30.0  # of log of a mean over its centre, from cell to cell, beyond which it says nothing
 SMALLEST = 1e-290  # a variance below this moves nothing, but divides
+WHOLE = 1e-9  # from a whole number, that a power is off
 MOST = 1e5  # of log of the ratio of two rates at a face: beyond, e^-100000 stands for it
 
 
@@ -188,10 +189,10 @@ def chain_on(diffusion: Diffusion, parts: Partition, edges: Array) -> Chain:
     left = _half(diffusion, centre, edges[:-1] - centre, (2 * f / a, ell))
     right = _half(diffusion, centre, edges[1:] - centre, (2 * f / a, ell))
     left_mass, right_mass = left.log_mass, right.log_mass
-    for x, room, on_right in _closed_sides(parts):
-        # A power of the distance, which no polynomial follows, up to the zero.
-        i = int(np.searchsorted(edges, x)) - (0 if on_right else 1)
-        if 0 <= i < n and edges[i + (0 if on_right else 1)] == x:
+    for last, i, on_right in _singular(parts, edges):
+        room = float(last.end.room or 0.0)
+        if last.behaviour is Behaviour.STAYS and 0 < room < math.inf:
+            # A power of the distance, which no polynomial follows, up to the zero.
             (left_mass if on_right else right_mass)[i] = math.log(width[i] / 2) - math.log(room)
     excess = np.logaddexp(left_mass, right_mass) - np.log(width)  # log of cell mean over centre
 
@@ -251,17 +252,35 @@ def chain_on(diffusion: Diffusion, parts: Partition, edges: Array) -> Chain:
     )
 
 
-def _closed_sides(parts: Partition) -> list[tuple[float, float, bool]]:
-    """Ends up to which the density is an integrable power: place, its power + 1, which side."""
+def powers_at(parts: Partition, edges: Array) -> Array:
+    """Powers of the distance with which P(X <= x) begins at either edge of a cell, (2, cells).
+
+    Next to what is left again that of the density without current; of what arrives and stays that
+    times the scale function. Whole ones are smooth, and none.
+    """
+    powers = np.ones((2, len(edges) - 1))
+    for side, i, on_right in _singular(parts, edges):
+        end, power = side.end, 0.0
+        if side.behaviour is Behaviour.STAYS and end.feller in (Feller.REGULAR, Feller.ENTRANCE):
+            power = float(end.room or 0.0)
+        elif side.behaviour is Behaviour.STOPS and end.feller in (Feller.REGULAR, Feller.EXIT):
+            power = 2 - float(end.order or 0.0) if side.stops_at == end.position else 0.0
+        if 0 < power < math.inf and abs(power - round(power)) > WHOLE:
+            powers[0 if on_right else 1, i] = power
+    return powers
+
+
+def _singular(parts: Partition, edges: Array) -> list[tuple[Side, int, bool]]:
+    """Sides of zeros of the variance and of ends, the cell there, and if that is on the right."""
     found = []
     for low, high in parts.sides:
         for side, on_right in ((low, True), (high, False)):
-            end = side.end
-            if end.feller in (Feller.WALL, Feller.JOINED) or math.isinf(end.position):
+            x = float(side.end.position)
+            i = int(np.searchsorted(edges, x)) - (not on_right)
+            if side.end.feller in (Feller.WALL, Feller.JOINED) or math.isinf(x):
                 continue
-            room = float(end.room or 0.0)
-            if side.behaviour is Behaviour.STAYS and 0 < room < math.inf:
-                found.append((float(end.position), room, on_right))
+            if 0 <= i < len(edges) - 1 and edges[i + (not on_right)] == x:
+                found.append((side, i, on_right))
     return found
 
 
