@@ -32,7 +32,6 @@ from stationary.show.drawing import (
     Axes,
     Sheet,
     add_legend,
-    settle_layout,
     symbol_of,
 )
 from stationary.show.marks import finish_axes, finite_only, limit_axis
@@ -98,7 +97,6 @@ def figure(
     for axes in zooms[1:]:
         if axes.get_ylabel() == zooms[0].get_ylabel():
             axes.set_ylabel("")
-    settle_layout(picture)
 
 
 def _chosen(panels: Any, sheet: Sheet, by_start: bool) -> list[str]:
