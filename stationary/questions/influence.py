@@ -304,14 +304,15 @@ class _Kernels:
         low = -np.inf if ends[0] is None else ends[0]
         high = np.inf if ends[1] is None else ends[1]
         inside = (x > low) & (x < high)
-        least = phi[inside].min()
+        passed = inside & ((x > start) if ends[0] is None else (x < start) | (ends[1] is not None))
+        least = phi[passed].min()  # beyond the start, where no end is left by, nothing passes
 
         def scale_at(place: float) -> float:
             at = np.array([place])
             log_s = self.state.logpdf(at) + np.log(self.state.diffusion.coefficients(at)[1])
-            return float(np.exp(np.clip(least - log_s[0], -700, 0)))
+            return float(np.exp(max(least - log_s[0], -700.0)))
 
-        scale = np.where(inside, np.exp(np.clip(least - phi, -700, 0)), 0.0)
+        scale = np.exp(np.where(passed, np.maximum(least - phi, -700), -np.inf))
         right, left = x > start, x < start
         above, below, total = _above(scale, dx), _below(scale, dx), float(scale @ dx)
         ones, tiny = np.ones_like(x), np.finfo(float).tiny
@@ -347,9 +348,14 @@ def _points(state: EndState, basins: tuple[Basin, ...]) -> tuple[Array, Array]:
     whole = np.unique(np.concatenate(edges).astype(float))
     whole = whole[np.isfinite(whole)]  # the outermost basins may have no end
     whole = whole[np.concatenate([[True], np.diff(whole) > 1e-13 * np.abs(whole[1:])])]
+    places = np.array([float(b.position) for b in basins])
+    least = state.logpdf(places).min() - 750  # of which doubles hold nothing, but on barriers
     for _ in range(30):  # until the exponent changes little between neighbours
-        change = np.abs(np.diff(state.logpdf(whole)))
+        log_p = state.logpdf(whole)
+        change, top = np.abs(np.diff(log_p)), np.maximum(log_p[:-1], log_p[1:])
+        seen = (top > least) | ((whole[1:] > places[0]) & (whole[:-1] < places[-1]))
         steep = (change > 2.0) & np.isfinite(change) & (np.diff(whole) > 1e-13 * np.ptp(whole))
+        steep &= seen
         if not steep.any() or len(whole) > 20_000:
             break
         whole = np.sort(np.append(whole, (whole[:-1] + whole[1:])[steep] / 2))
