@@ -159,12 +159,13 @@ def test_a_single_trap_keeps_everything_within_the_root_of_eps():
 
 def test_equal_traps_share_equally_whatever_the_start():
     """From 0.3 the scale function of s = 1 - x^2 gives 0.71825 to the right, the limit 1/2."""
-    open_start = regularisation_path(traps(0.0))
+    epsilons = np.geomspace(1e-1, 1e-6, 6)
+    open_start = regularisation_path(traps(0.0), epsilons)
     assert open_start.outcome == "differs"
     assert "depending on where it starts" in open_start.verdict
     assert "(they are equal)" in open_start.verdict
     assert open_start.exact_masses == (None, None)
-    started = regularisation_path(traps(0.0), np.geomspace(1e-1, 1e-6, 6), initial=0.3)
+    started = regularisation_path(traps(0.0), epsilons, initial=0.3)
     assert started.outcome == "differs"
     assert started.exact_masses[1] == pytest.approx((0.3 - 0.009 + 2 / 3) / (4 / 3), abs=1e-8)
     for path in (open_start, started):
@@ -179,7 +180,7 @@ def test_a_start_that_happens_to_share_as_the_limit_does_agrees():
 def test_of_unequal_traps_the_limit_picks_one_by_a_power_of_eps():
     """Near the traps f / a = (1 +- c) / 2 / r: their ratio goes as eps^c."""
     c = 0.2
-    path = regularisation_path(traps(c))
+    path = regularisation_path(traps(c), np.geomspace(1e-2, 1e-11, 10))
     assert path.outcome == "differs"
     light, heavy = path.laws
     assert (light.kind, heavy.kind) == ("power", "settles")
