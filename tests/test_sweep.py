@@ -10,10 +10,12 @@ import pickle
 import re
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
 from threading import Lock
 
+import flint
 import mpmath
 import numpy as np
 import pytest
@@ -56,47 +58,55 @@ def drift(x, c):
 """
 
 
+def log_ratio(loss, left, right):
+    """log of int e^-loss from the first of some points to the last, over that along others."""
+    with flint.ctx.workdps(40):
+
+        def mass(points):
+            cuts = pairwise(map(flint.arb, points))
+            return sum(
+                flint.acb.integral(lambda w, _: (-loss(w)).exp(), a, b).real for a, b in cuts
+            )
+
+        return mpmath.mpf((mass(left) / mass(right)).log().str(30, radius=False))
+
+
 def tilted_log_ratio(heat, tilt=0.05, bend=0.3):
     """log of the mass left over that right of the top, at T c = heat, by quadrature."""
     with mpmath.workdps(30):
-        tilt, bend = mpmath.mpf(tilt), mpmath.mpf(bend)
+        heat, tilt, bend = map(mpmath.mpf, (heat, tilt, bend))
+        near = np.sort(np.roots([4, 3 * float(bend), -4, float(tilt - 3 * bend)]).real)
 
         def slope(w):
             return 4 * w * (w**2 - 1) + tilt + bend * 3 * (w**2 - 1)
 
-        near = np.sort(np.roots([4, 3 * float(bend), -4, float(tilt - 3 * bend)]).real)
+        def loss(w):
+            return 2 / h * ((w**2 - 1) ** 2 + t * w + c * (w**3 - 3 * w))
+
+        h, t, c = map(flint.arb, (heat, tilt, bend))
         roots = [mpmath.findroot(slope, float(x)) for x in near]
-
-        def weight(w):
-            loss = (w**2 - 1) ** 2 + tilt * w + bend * (w**3 - 3 * w)
-            return mpmath.exp(-2 * loss / heat)
-
-        left = mpmath.quad(weight, [-2, roots[0], roots[1]])
-        right = mpmath.quad(weight, [roots[1], roots[2], 2.5])
-        return mpmath.log(left / right)
+        return log_ratio(loss, [-2, *roots[:2]], [*roots[1:], 2.5])
 
 
 def family_log_ratio(heat, sharpness):
     """The same for the example family, whose noise is even, too."""
     with mpmath.workdps(30):
-        sharpness, depth = mpmath.mpf(sharpness), mpmath.mpf(1.04)
+        sharpness, depth = mpmath.mpf(sharpness), 1.04
+        near = np.linspace(0, 1, 2001)
+
+        def slope(w):
+            wide = (w + 1.5) / 0.75 * mpmath.exp(-((w + 1.5) ** 2) / 1.5)
+            return wide + 2 * depth * sharpness * (w - 1) * mpmath.exp(-sharpness * (w - 1) ** 2)
 
         def loss(w):
-            return -mpmath.exp(-((w + 1.5) ** 2) / 1.5) - depth * mpmath.exp(
-                -sharpness * (w - 1) ** 2
-            )
+            wide = (-((w + 1.5) ** 2) / 1.5).exp()
+            return -2 / h * (wide + d * (-s * (w - 1) ** 2).exp())
 
-        near = np.linspace(0, 1, 2001)
-        top = near[np.argmax([float(loss(w)) for w in near])]
-        top = mpmath.findroot(lambda w: mpmath.diff(loss, w), float(top))
-        width = 1 / mpmath.sqrt(sharpness)
-        inner = [1 + k * width for k in (-4, -2, -1, 0, 1, 2, 4) if 1 + k * width > top]
-
-        def mass(*points):
-            return mpmath.quad(lambda w: mpmath.exp(-2 * loss(w) / heat), points)
-
-        wide, narrow = mass(-4, -3, -2, -1.5, -1, 0, top), mass(top, *inner, 3)
-        return mpmath.log(wide / narrow)
+        h, s, d = map(flint.arb, (heat, sharpness, depth))
+        narrow = depth * np.exp(-float(sharpness) * (near - 1) ** 2)
+        top = near[np.argmin(np.exp(-((near + 1.5) ** 2) / 1.5) + narrow)]
+        top = mpmath.findroot(slope, float(top))
+        return log_ratio(loss, [-4, -1.5, top], [top, 1, 3])
 
 
 def crossover_by_quadrature(function, low, high):
