@@ -57,8 +57,8 @@ class SdeStepper:
     def coefficients(self, x: Array) -> tuple[Array, Array, Array | None]:
         if not (self.milstein or self.c):
             return (*self.diffusion.coefficients(x), None)
-        (f,) = evaluate(self.diffusion.drift, x)
         a, slope = evaluate(self.diffusion.variance, x, order=1)
+        (f,) = evaluate(self.diffusion.drift, x)  # which may be known with the variance
         return f, a, slope
 
 
