@@ -26,6 +26,7 @@ from stationary.sources.loading import PLANE, any_process
 from stationary.states.basin import Basin
 from stationary.states.basins import basins_of
 from stationary.states.distribution import EndState
+from stationary.states.estimate import Estimate
 from stationary.states.law import Passage
 from stationary.states.merging import MIN_BARRIER, checked_barrier
 from stationary.states.passage import Stretch
@@ -197,6 +198,13 @@ class Analysis(Result):
 
         plain = self.rounded
         return standard_errors(plain.end_state, plain.basins)
+
+    @cached_property
+    def effective_diffusion(self) -> Estimate:
+        """On a ring: half the rate at which the variance of the way covered grows, in the end."""
+        from stationary.questions.spreading import effective_diffusion  # seldom asked for
+
+        return effective_diffusion(self.rounded.end_state)
 
     @cached_property
     def rounded(self) -> Analysis:

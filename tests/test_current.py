@@ -543,3 +543,43 @@ def test_a_ring_is_drawn_and_exported(noise, tmp_path):
     assert "Closed classes" not in str(analysis)
     assert len(analysis.to_csv().splitlines()) > 900
     analysis.plot(tmp_path / "ring.png", log=noise > 0.1)
+
+
+def bloch(f, a, c, k=1e-3, modes=24):
+    """What e^(i k x) times a periodic function decays by, over k^2: D for small k."""
+    n = np.arange(-modes, modes + 1)
+    x = TURN * np.arange(4 * modes) / (4 * modes)
+    rise = np.fft.ifft(1j * np.fft.fftfreq(len(x), 1 / len(x)) * np.fft.fft(a(x))).real
+    of_f, of_a = (np.fft.fft(g)[n[:, None] - n] / len(x) for g in (f(x) + c / 2 * rise, a(x)))
+
+    def slowest(k):
+        d = 1j * (n + k)[:, None]
+        return np.linalg.eigvals(-d * of_f + d**2 * of_a / 2).real.max()
+
+    return -(slowest(k) + slowest(-k)) / 2 / k**2
+
+
+@pytest.mark.parametrize("force", [0.0, 1.0, 3.0])
+@pytest.mark.parametrize("convention", C)
+def test_what_goes_around_spreads_as_its_bloch_waves_decay(force, convention):
+    def f(x):
+        return force - np.sin(x)
+
+    def a(x):
+        return 0.5 + 0.3 * np.cos(x + 1)
+
+    settings = {"domain": (0, TURN), "boundaries": "periodic", "convention": convention}
+    found = analyze(Diffusion(f, a, **settings)).effective_diffusion
+    assert found.value == pytest.approx(bloch(f, a, C[convention]), rel=1e-4)
+    assert found.error < 1e-12
+
+
+@pytest.mark.parametrize("noise", [2.0, 0.02, 2e-4])
+def test_without_a_tilt_what_spreads_climbs_barriers(noise):
+    """Lifson and Jackson: D / I_0(1 / D)^2, D = a / 2, far below what doubles hold, too."""
+    found = analyze(washboard(0.0, noise)).effective_diffusion
+    with mpmath.workdps(30):
+        exact = mpmath.log(noise / 2) - 2 * mpmath.log(mpmath.besseli(0, 2 / mpmath.mpf(noise)))
+        assert abs(found.log - exact) < found.error < 1e-10
+    with pytest.raises(LandscapeError, match="only on a periodic domain"):
+        analyze(Diffusion(lambda x: -x, 1, (-3, 3))).effective_diffusion  # noqa: B018

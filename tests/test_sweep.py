@@ -20,7 +20,15 @@ import mpmath
 import numpy as np
 import pytest
 
-from stationary import Diffusion, Landscape, LandscapeError, analyze, load, sweep
+from stationary import (
+    Diffusion,
+    Landscape,
+    LandscapeError,
+    UserFunctionError,
+    analyze,
+    load,
+    sweep,
+)
 from stationary.progress import processes
 from stationary.sweeps.answers import Answer, Minimum, Points
 from stationary.sweeps.family import Family
@@ -780,10 +788,32 @@ def test_a_quantity_is_any_function_of_an_analysis():
                   quantities=spread)  # fmt: skip
     assert found.table()["spread"] == pytest.approx([1, 0.5], rel=1e-9)
     assert found.plot(quantity="spread").axes[0].get_ylabel() == "spread"
+    partly = {"second": lambda a: a.basins[1].position}
+    found = sweep(lambda k: Diffusion(lambda x: k * x - x**3, 0.1, (-3, 3)), {"k": [-1, 1]},
+                  quantities=partly)  # fmt: skip
+    assert found.table()["second"][1] == 1
+    assert "second is not known" in found.table()["reason"][0]
+    assert "IndexError" in found.table()["reason"][0]
+    with pytest.raises(LandscapeError, match="Mean and standard deviation are always told"):
+        sweep(lambda k: Diffusion(0, k, (0, 1)), {"k": [1]}, quantities="mean")
     with pytest.raises(LandscapeError, match="Did you mean exit_time"):
         sweep(lambda k: Diffusion(0, k, (0, 1)), {"k": [1]}, quantities="exit_tim")
     with pytest.raises(LandscapeError, match="must take the parameters by name"):
         sweep(lambda k: Diffusion(0, k, (0, 1)), {"j": [1]})
+
+
+def test_a_point_at_which_no_process_is_made_keeps_its_row():
+    def build(k):
+        if k > 2:
+            raise ValueError("springs break there")
+        return Diffusion(lambda x: -k * x, 2.0, (-9, 9))
+
+    found = sweep(build, {"k": [1, 2, 3]})
+    assert found.complete
+    assert found.table()["status"].tolist() == ["converged", "converged", "failed"]
+    assert "build raised ValueError: springs break there" in found.table()["reason"][2]
+    with pytest.raises(UserFunctionError, match="springs break"):
+        sweep(build, {"k": [3, 4]})
 
 
 def test_a_ring_without_minima_is_an_answer():

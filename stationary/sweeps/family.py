@@ -207,8 +207,8 @@ class Family:
             answer = answer_of(state, self.min_barrier)
             if not self.quantities:
                 return answer
-            extras = measured(process, state, self.min_barrier, self.quantities)
-            return replace(answer, extras=extras)
+            extras, why = measured(process, state, self.min_barrier, self.quantities)
+            return replace(answer, extras=extras, reason=answer.reason or why)
         except LOST as error:
             return failed(error, self.process.name)
 

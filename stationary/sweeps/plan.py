@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from stationary.errors import LandscapeError
+from stationary.errors import LandscapeError, StationaryError, UserFunctionError
+from stationary.functions.evaluation import explained
 from stationary.line.digits import checked
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
@@ -125,8 +126,14 @@ def _made(source: Any, settings: dict[str, Any], parameters: Parameters) -> Land
     """The process of some parameters: from the text of a file, by a function, or the one it is."""
     if isinstance(source, tuple):
         return load_text(*source, parameters=parameters or None, **settings)
-    process = source(**parameters) if callable(source) else source
-    return as_process(process, "sweep", **settings)
+    if callable(source):
+        try:
+            source = source(**parameters)
+        except StationaryError:
+            raise
+        except Exception as error:  # of one point, which keeps its row
+            raise UserFunctionError(explained(source, error)) from error
+    return as_process(source, "sweep", **settings)
 
 
 def _check_that_it_takes(build: Any, named: Mapping[str, Any]) -> None:

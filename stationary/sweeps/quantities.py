@@ -16,7 +16,8 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.analysis import Analysis
 from stationary.errors import LandscapeError, StationaryError
-from stationary.functions.given import unknown
+from stationary.functions.evaluation import explained
+from stationary.functions.given import way_out
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.states.distribution import EndState
@@ -32,6 +33,15 @@ def _flow(analysis: Any, times: float = 1.0) -> tuple[float, float]:
 
 def _velocity(analysis: Any) -> tuple[float, float]:
     return _flow(analysis, float(np.ptp(analysis.diffusion.domain)))
+
+
+def _spreading(analysis: Any) -> tuple[float, float]:
+    found = analysis.effective_diffusion
+    return found.value, found.absolute_error
+
+
+def _shape(letter: str, analysis: Any) -> float:
+    return float(analysis.end_state.stats(letter))
 
 
 def _exit_times(analysis: Any) -> list[Any]:
@@ -62,6 +72,9 @@ def _of_state(name: str, analysis: Any) -> Any:
 QUANTITIES: dict[str, Quantity] = {
     "current": _flow,
     "mean_velocity": _velocity,
+    "effective_diffusion": _spreading,
+    "skewness": partial(_shape, "s"),
+    "kurtosis": partial(_shape, "k"),
     "entropy": partial(_of_state, "entropy"),
     "median": partial(_of_state, "median"),
     "exit_time": _exit_times,
@@ -90,7 +103,11 @@ def quantities_from(given: Any) -> dict[str, Quantity]:
     names = [given] if isinstance(given, str) else list(given)
     strange = [str(name) for name in names if name not in QUANTITIES]
     if strange:
-        raise unknown(strange, list(QUANTITIES), f"quantities: there is no {', '.join(strange)}:")
+        raise LandscapeError(
+            f"quantities: there is no {strange[0]}. {way_out(strange[0], list(QUANTITIES))} Mean "
+            "and standard deviation are always told; from Python, any function of an Analysis is, "
+            'as in {"spread": lambda a: a.end_state.std()}.'
+        )
     return {name: QUANTITIES[name] for name in names}
 
 
@@ -99,22 +116,31 @@ def measured(
     state: EndState,
     min_barrier: float,
     quantities: Mapping[str, Quantity],
-) -> Extras:
-    """All quantities of one solved process; what cannot be had is left out."""
+) -> tuple[Extras, str]:
+    """All quantities of one solved process; what cannot be had is left out, and why is said."""
     analysis = Analysis(process, state, min_barrier)
     found: Extras = {}
+    why = ""
     for name, function in quantities.items():
         try:
-            value = function(analysis)
+            found |= _of_one(name, function(analysis), analysis)
         except StationaryError:
             continue
-        several = isinstance(value, (list, np.ndarray)) and not isinstance(value, tuple)
-        places = [float(b.position) for b in analysis.basins] if several else [None]
-        for place, one in zip(places, value if several else [value], strict=False):
-            if one is None:
-                continue
-            pair = tuple(one) if isinstance(one, tuple) else (one, math.nan)
-            found[name, place] = float(pair[0]), float(pair[1])
+        except Exception as error:  # of the user's own
+            why = why or f"{name} is not known: {' '.join(explained(function, error).split())}"
+    return found, why
+
+
+def _of_one(name: str, value: Any, analysis: Analysis) -> Extras:
+    """What a function of an analysis gave, by the name and the place of the basin."""
+    several = isinstance(value, (list, np.ndarray)) and not isinstance(value, tuple)
+    places = [float(b.position) for b in analysis.basins] if several else [None]
+    found: Extras = {}
+    for place, one in zip(places, value if several else [value], strict=False):
+        if one is None:
+            continue
+        pair = tuple(one) if isinstance(one, tuple) else (one, math.nan)
+        found[name, place] = float(pair[0]), float(pair[1])
     return found
 
 
