@@ -155,8 +155,7 @@ def check(path: Path, to: Output, **given: Any) -> None:
         if given[name] is not None and not given["simulation"]:
             raise click.UsageError(f"--{name} does not go with --no-simulation.")
     if to.answer(lambda: run(path, progress=True, **changes_from(**given)), bar=True).interrupted:
-        click.echo("stationary: stopped; what was done is kept.", err=True)
-        sys.exit(INTERRUPTED)
+        _stopped()
 
 
 @app.command(short_help="The probability over time, or what a schedule freezes in.")
@@ -273,7 +272,8 @@ def simulate(path: Any, to: Output, **given: Any) -> None:
             settings["steps"] = settings["steps"] or 20_000
         return run(process, progress=True, **settings)
 
-    to.answer(find, bar=True)
+    if not to.answer(find, bar=True).complete:
+        _stopped()
 
 
 @app.command(short_help="Which minimum dominates, over rates, batch sizes, parameters.")
@@ -367,6 +367,11 @@ def sweep(
         sys.exit(INTERRUPTED if found.interrupted else FAILED)
     if {"panel_limit", "not_decided"} & set(found.table()["status"]):
         sys.exit(NOT_CONVERGED)
+
+
+def _stopped() -> NoReturn:
+    click.echo("stationary: stopped; what was done is kept.", err=True)
+    sys.exit(INTERRUPTED)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

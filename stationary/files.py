@@ -166,11 +166,14 @@ def _exchange(handle: int, data: bytes) -> None:
 def unwritable(path: Path, error: OSError) -> LandscapeError:
     """What stands in the way, in the words of who is to clear it."""
     words = error.strerror or str(error)
+    folder = Path(os.path.realpath(path) if os.path.islink(path) else path).parent
     disk = "Nothing was changed. Free some space, or name a file on another disk"
     ways = {
         "ENOSPC": disk,
         "EDQUOT": disk,
-        "ENOENT": f"The folder {path.parent} does not exist: make it, or name another one",
+        "ENOENT": "No file can be made there: name another folder"
+        if os.path.isdir(folder)
+        else f"The folder {folder} does not exist: make it, or name another one",
         "ENOTDIR": f"{path.parent} is no folder: name a file in one that exists",
         "ENXIO": "Nobody reads from this pipe: start its reader first",
         "ENAMETOOLONG": "Choose a shorter name",

@@ -15,6 +15,7 @@ import matplotlib
 import pytest
 
 from stationary import StationaryError, analyze, sweep
+from stationary.files import unwritable
 
 TWO_MINIMA = str(Path(__file__).parent.parent / "examples" / "two_minima.py")
 TILTED = """
@@ -46,7 +47,7 @@ def holds_the_table(path):
         ("start.txt", "Name another one"),
         ("folder", "it is a folder"),
         ("tilted.py/t.csv", "is no folder"),
-        ("missing/t.csv", "does not exist"),
+        ("missing/t.csv", "missing does not exist"),
         ("x" * 300, "shorter name"),
     ],
 )
@@ -60,6 +61,14 @@ def test_what_should_not_be_written_is_refused_before_the_work(run, tilted, name
     assert message in err
     assert {p.name for p in tilted.parent.iterdir()} == before
     assert tilted.read_text() == TILTED
+
+
+def test_what_is_missing_is_what_is_said_to_be(run, tilted):
+    link = tilted.parent / "link.csv"
+    link.symlink_to("nowhere/t.csv")
+    assert "nowhere does not exist" in run("analyze", tilted, "--csv", link)[2]
+    refused = FileNotFoundError(errno.ENOENT, "No such file or directory")  # as in /proc
+    assert "No file can be made there" in str(unwritable(tilted.parent / "t.csv", refused))
 
 
 def test_a_link_to_the_source_is_the_source(run, tilted):

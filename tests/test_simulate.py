@@ -482,6 +482,24 @@ def test_an_interrupt_keeps_what_is_done():
     assert calls[0] == (20_000, 320_000)
 
 
+def test_the_command_line_tells_a_run_that_was_stopped(run, monkeypatch):
+    def stopped(*arguments, **settings):
+        half = iter([True])
+
+        def progress(done, total):
+            if done > total / 2 and next(half, False):
+                raise KeyboardInterrupt
+
+        return simulate(*arguments, **settings | {"progress": progress})
+
+    monkeypatch.setattr("stationary.simulation.simulate.simulate", stopped)
+    steps = ("--walkers", 100, "--steps", 3200)
+    code, out, err = run("simulate", "--drift=-x", "--variance", 1, "--dt", 0.01, *steps)
+    assert code == 130
+    assert out
+    assert "stopped; what was done is kept" in err
+
+
 def test_an_interrupt_of_the_burn_in_keeps_where_walkers_are():
     calls = []
 
