@@ -1,4 +1,4 @@
-"""Time jobs here and, if asked, under another Python in which another version is installed.
+"""Processor time of jobs here and, if asked, of another Python with another version installed.
 
 A script names its jobs and hands them to `compare`; each is run in processes of its own that take
 turns, so that whatever else the machine does falls on both alike:
@@ -23,7 +23,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -161,14 +160,20 @@ def _seconds(t: float) -> str:
     return f"{t:8.2f} s" if t >= 1 else f"{1e3 * t:7.1f} ms"
 
 
+def _processor() -> float:
+    """Seconds of processor, of this process and those that it has waited for."""
+    used = (resource.getrusage(who) for who in PROCESSES)
+    return sum(u.ru_utime + u.ru_stime for u in used)
+
+
 def _work(job: Callable[[], Any]) -> None:
     """Run the job for every line that comes in, and tell how long it took."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a job prints is no answer of ours
     for _ in sys.stdin:
-        begin = time.perf_counter()
+        begin = _processor()
         said = job()
-        seconds = time.perf_counter() - begin
+        seconds = _processor() - begin
         peak = max(resource.getrusage(who).ru_maxrss for who in PROCESSES) / 1024
         answers.write(
             json.dumps({"seconds": seconds, "peak": peak, "said": said and str(said)}) + "\n"

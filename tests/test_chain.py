@@ -7,7 +7,6 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-import scipy.sparse as sp
 
 from stationary import (
     Diffusion,
@@ -22,6 +21,7 @@ from stationary.chain.batch_law import nodes_of
 from stationary.chain.batches import batches_of
 from stationary.chain.elimination import Elimination
 from stationary.chain.exit_time import exit_time
+from stationary.chain.links import Links, closed_classes
 from stationary.chain.multilevel import log_stationary
 from stationary.chain.tilt import Lean
 from stationary.chain.transfer import transfers
@@ -158,6 +158,13 @@ def test_what_is_extrapolated_claims_no_less_than_the_extrapolation_changed():
     assert error >= 1
 
 
+def test_what_goes_to_and_fro_is_not_known_to_less_than_its_last_step():
+    """4, 1, 1.8 could come to rest, or go on by as much again."""
+    value, error = limit([4.0, 1.0, 1.8])
+    assert value == 1.8
+    assert error >= 0.8
+
+
 @pytest.mark.parametrize(("tilt", "rate"), [(0.45, 0.2), (0.5, 0.1), (0.6, 0.3), (0.8, 0.05)])
 def test_every_error_is_true_for_a_double_well(tilt, rate):
     """A lopsided double well of three datapoints, against cells eight times as fine."""
@@ -273,7 +280,7 @@ def test_density_that_leans_as_the_steps_imply_is_stationary_on_cells_of_any_wid
     (chain,) = transfers(batches, edges, ("leave", "leave"), np.empty(0), [lean])
     mass = -np.diff(np.exp(-10 * math.log(3) * edges))
     inner = (edges[:-1] > 0.1) & (edges[1:] < edges[-1] - 0.1)
-    assert np.allclose((mass @ chain.inner)[inner], mass[inner], rtol=1e-12)
+    assert np.allclose(chain.inner.after(mass)[inner], mass[inner], rtol=1e-12)
 
 
 def test_a_birth_and_death_chain_has_masses_that_are_products_of_ratios():
@@ -281,7 +288,7 @@ def test_a_birth_and_death_chain_has_masses_that_are_products_of_ratios():
     n = 1200
     pull = 0.8 * np.sin(np.linspace(0, 2.5 * np.pi, n))
     up, down = 0.2 * np.exp(-pull), 0.2 * np.exp(pull)
-    matrix = sp.diags_array([up[:-1], down[1:]], offsets=[1, -1]).tocsr()
+    matrix = Links.of_dense(np.diag(up[:-1], 1) + np.diag(down[1:], -1))
     exact = np.append(0, np.cumsum(np.log(up[:-1]) - np.log(down[1:])))
     exact -= exact.max()
     exact -= np.log(np.exp(exact).sum())
@@ -301,21 +308,21 @@ def test_a_basin_that_is_left_once_in_1e100_steps_keeps_its_share():
     matrix = np.zeros((2 * m, 2 * m))
     matrix[:m, :m], matrix[m:, m:] = blocks
     matrix[0, m], matrix[m, 0] = 1e-100, 3e-100
-    log_mass, sound = log_stationary(sp.csr_array(matrix))
+    log_mass, sound = log_stationary(Links.of_dense(matrix))
     assert sound
     assert np.allclose(np.exp(log_mass[:m]), 0.75 / m, rtol=1e-12)
     assert np.allclose(np.exp(log_mass[m:]), 0.25 / m, rtol=1e-12)
 
 
 def test_links_and_masses_far_beyond_doubles_are_followed_in_logarithms():
-    chain = sp.diags_array([np.full(19, 1e-40), np.full(19, 0.5)], offsets=[1, -1]).tocsr()
+    chain = Links.of_dense(np.diag(np.full(19, 1e-40), 1) + np.diag(np.full(19, 0.5), -1))
     log_mass, sound = log_stationary(chain)  # (2e-40)^19 is 1e-754
     assert sound
     assert np.allclose(np.diff(log_mass), math.log(2e-40), rtol=1e-12)
     far = np.zeros((4, 4))
     far[0, 1] = far[1, 0] = far[2, 3] = far[3, 2] = 0.5
     far[0, 2], far[2, 0] = 1e-300, 3e-300
-    log_mass, sound = log_stationary(sp.csr_array(far))
+    log_mass, sound = log_stationary(Links.of_dense(far))
     assert sound
     assert np.allclose(np.exp(log_mass), [3 / 8, 3 / 8, 1 / 8, 1 / 8], rtol=1e-12)
 
@@ -324,19 +331,34 @@ def test_iteration_and_elimination_agree_with_dense_matrices():
     rng = np.random.default_rng(0)
     dense = rng.random((150, 150)) ** 8
     dense /= dense.sum(axis=1, keepdims=True)
-    matrix = sp.csr_array(dense)
+    matrix = Links.of_dense(dense)
     whole = np.vstack([dense.T - np.eye(150), np.ones(150)])
     exact = np.linalg.lstsq(whole, np.append(np.zeros(150), 1), rcond=None)[0]
     for towards in (0, 70, 149):
         parts = Elimination.of(matrix, np.zeros(150), towards)
         assert np.allclose(np.exp(parts.log_stationary()), exact, rtol=1e-10)
     wide = (
-        sp.kron(sp.eye_array(4), matrix) * 0.9
-        + sp.kron(np.roll(np.eye(4), 1, axis=1), sp.eye_array(150)) * 0.1
+        np.kron(np.eye(4), dense) * 0.9 + np.kron(np.roll(np.eye(4), 1, axis=1), np.eye(150)) * 0.1
     )
-    log_mass, sound = log_stationary(wide.tocsr())
+    log_mass, sound = log_stationary(Links.of_dense(wide))
     assert sound
     assert np.allclose(np.exp(log_mass), np.tile(exact / 4, 4), rtol=1e-9)
+
+
+def test_closed_classes_are_those_that_powers_of_the_matrix_show():
+    """A state is in one if it comes back from wherever it leads; what is stopped is in none."""
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        n = int(rng.integers(1, 40))
+        dense = rng.random((n, n)) * (rng.random((n, n)) < rng.uniform(0.2, 3) / n)
+        stopped = rng.random(n) < rng.choice([0, 0.1])
+        ahead = np.eye(n, dtype=bool) | ((dense > 0) & ~stopped[:, None])
+        for _ in range(6):
+            ahead = ahead @ ahead
+        within = ~(ahead & ~ahead.T).any(axis=1) & ~stopped
+        expected = sorted({tuple(np.flatnonzero(ahead[k])) for k in np.flatnonzero(within)})
+        found = closed_classes(Links.of_dense(dense), stopped if stopped.any() else None)
+        assert [tuple(c) for c in found] == expected
 
 
 def test_steps_until_a_birth_and_death_chain_is_left_obey_their_recursion():
@@ -344,7 +366,7 @@ def test_steps_until_a_birth_and_death_chain_is_left_obey_their_recursion():
     n = 400
     up, down = np.full(n, 0.2), np.full(n, 0.3)
     down[0] = 0
-    matrix = sp.diags_array([up[:-1], down[1:]], offsets=[1, -1]).tocsr()
+    matrix = Links.of_dense(np.diag(up[:-1], 1) + np.diag(down[1:], -1))
     leaving = np.zeros(n)
     leaving[-1] = up[-1]
     steps = Elimination.of(matrix, leaving).solve(np.ones((n, 1)))[:, 0]
@@ -1035,7 +1057,7 @@ def test_long_steps_on_many_cells_are_solved_or_not_believed(slopes, rate, batch
     assert chain.mean_error < 2e-3
     (part,) = chain.components
     mass = np.exp(part.log_mass)
-    assert np.abs(part.transfer.inner.T @ mass - mass).sum() < 1e-7
+    assert np.abs(part.transfer.inner.after(mass) - mass).sum() < 1e-7
     coarse = exact_chain(landscape, cells=300)
     assert chain.mean_error < coarse.mean_error
     assert abs(coarse.mean() - chain.mean()) < coarse.mean_error + chain.mean_error

@@ -1,8 +1,8 @@
 """The exact chain: SGD with the steps that it really takes.
 
 `batches` (every minibatch), `far` (what steps do far out, and the interval to work on), `cells`
-(where they lie), `elimination` and `multilevel` (stationary vectors), `tilt` (how density leans
-within a cell), `deposits` and `transfer` (the operator on cells), `ground` (these together),
+(where they lie), `links`, `elimination` and `multilevel` (stationary vectors), `tilt` (how density
+leans within a cell), `deposits` and `transfer` (the operator on cells), `ground` (these together),
 `closed_class`, `linear` (moments in closed form), `lattice` (laws on points), `outcomes` (from each
 start), `exit_time`, `relaxation`, `state` (the result), `exact`; `reach`, `indicators`, `steps` and
 `run` (how large a step is and how far a run gets, at next to no cost).

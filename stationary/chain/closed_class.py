@@ -246,7 +246,7 @@ def class_of(
         has_density=has_density,
         transfer=chain,
         linear=linear,
-        rigid=len(chain.links) > 1 and chain.rigid(masses[-1]),
+        rigid=len(chain.weights) > 1 and chain.rigid(masses[-1]),
         others=tuple((t.edges, m) for t, m in (*levels[:2], check)),
     )
 
@@ -268,7 +268,7 @@ def _moments(
     other = check[0].moments(np.exp(check[1]))
     deviation = math.sqrt(known[-1][1])
     scale = deviation ** np.arange(1, 5)
-    floor = (4e-13 * deviation + 1e-15 * size) * deviation ** np.arange(4)
+    floor = (1e-11 * deviation + 1e-15 * size) * deviation ** np.arange(4)
     found, error = limit(known, (2,))
     error = error + 2 * np.abs(other - found) + floor
     exact = (np.ptp([*known, other], axis=0) <= 1e-9 * scale).all()

@@ -20,24 +20,29 @@ NOISE = 16 * EPSILON  # overlaps below this, relative to the positions, are roun
 
 def between(rise: Array, start: Array, stop: Array) -> Array:
     """What part of exp(rise t) on [0, 1] lies between two t."""
-    if not rise.any():
-        return stop - start
-    sloped = rise != 0
+    run, sloped = stop - start, rise != 0
+    if not sloped.any():
+        return np.asarray(run)
     k = np.where(sloped, rise, 1.0)
     # In powers that fall, so that nothing overflows.
-    k, start, stop = np.abs(k), np.where(k > 0, 1 - stop, start), np.where(k > 0, 1 - start, stop)
-    part = np.exp(-k * start) * np.expm1(-k * (stop - start)) / np.expm1(-k)
-    return np.where(sloped, part, stop - start)
+    start = np.where(k > 0, 1 - stop, start)
+    k = np.abs(k)
+    part = np.exp(-k * start) * np.expm1(-k * run) / np.expm1(-k)
+    return np.where(sloped, part, run)
 
 
 def leaning(rise: Array) -> tuple[Array, Array]:
     """Mean and variance of t on [0, 1] under exp(rise t)."""
+    square = rise * rise
+    mean = 0.5 + rise * (1 / 12 - square / 720)
+    spread = 1 / 12 - square * (1 / 240 - square / 6048)
     steep = np.abs(rise) > 0.05
-    k = np.where(steep, rise, 1.0)
-    mean = np.where(steep, -1 / np.expm1(-k) - 1 / k, 0.5 + rise / 12 - rise**3 / 720)
-    spread = np.where(
-        steep, 1 / k**2 - 0.25 / np.sinh(k / 2) ** 2, 1 / 12 - rise**2 / 240 + rise**4 / 6048
-    )
+    if steep.any():
+        k = rise[steep]
+        e = np.expm1(-np.abs(k))
+        first = 1 / np.abs(k) + (1 + e) / e  # from the end where the density is highest
+        mean[steep] = np.where(k > 0, 1 - first, first)
+        spread[steep] = 1 / k**2 - (1 + e) / e**2
     return mean, spread
 
 
@@ -149,24 +154,25 @@ def spread_over(
     first = np.searchsorted(edges, np.where(narrow, middle, low + noise), side="right") - 1
     last = np.searchsorted(edges, np.where(narrow, middle, high - noise), side="left") - 1
     first = np.clip(first, 0, n - 1)
-    last = np.clip(np.maximum(last, first), 0, n - 1)
-    last = np.where(narrow, first, last)
+    last = np.where(narrow, first, np.clip(last, first, n - 1))
     count = last - first + 1
+    begins = np.cumsum(count) - count
     piece = np.repeat(np.arange(len(row)), count)
-    column = np.arange(len(piece)) - np.repeat(np.cumsum(count) - count, count) + first[piece]
-    alone = (count == 1)[piece]
-    left = np.where(alone, low[piece], np.maximum(low[piece], edges[column]))
-    right = np.where(alone, high[piece], np.minimum(high[piece], edges[column + 1]))
+    column = np.arange(len(piece)) + (first - begins)[piece]
+    # Most pieces overlap several cells: all but their ends are those of cells.
+    left, right = edges[column], edges[column + 1]
+    ends = begins + count - 1
+    left[begins], right[ends] = low, high
+    whole = high - low
+    scale = np.where(whole > 0, 1 / np.where(whole > 0, whole, 1.0), 0.0)[piece]
     length = np.maximum(right - left, 0.0)
-    whole = (high - low)[piece]
-    divisor = np.where(whole > 0, whole, 1.0)
-    start, run = (left - low[piece]) / divisor, length / divisor
-    part = between(k[piece], start, start + run)
-    total = np.add.reduceat(part, np.cumsum(count) - count) if len(count) else part
-    part = np.where(alone, 1.0, part / np.where(total > 0, total, 1.0)[piece])
-    mass = share[piece] * part
+    run, rise = length * scale, k[piece]
+    part = between(rise, (left - low[piece]) * scale, (left - low[piece]) * scale + run)
+    part[begins[count == 1]] = 1.0
+    total = np.add.reduceat(part, begins) if len(count) else part
+    mass = (share / np.where(total > 0, total, 1.0))[piece] * part
     if not moments:
         return row[piece], column, mass
-    mean, spread = leaning(k[piece] * run)
+    mean, spread = leaning(rise * run)
     offset = left + length * mean - (edges[column] + edges[column + 1]) / 2
     return row[piece], column, mass, slope[piece], offset, length**2 * spread

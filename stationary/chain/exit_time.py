@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.sparse.csgraph import breadth_first_order
 
 from stationary.aliases import Array
 from stationary.chain.batches import ASKED, CELLS, TWICE, Batches
 from stationary.chain.cells import bisected, cores_of, graded, spaced
-from stationary.chain.elimination import IN_LOGS, Elimination, band_of, solved_in_logs
+from stationary.chain.elimination import IN_LOGS, Elimination, solved_in_logs
+from stationary.chain.links import closed_classes
 from stationary.chain.tilt import Lean
-from stationary.chain.transfer import Transfer, closed_classes, transfers
+from stationary.chain.transfer import Transfer, transfers
 from stationary.errors import ConvergenceError, LandscapeError
 from stationary.functions.given import Boundary, checked_boundaries, number
 from stationary.numbers.limit import limit
@@ -124,18 +124,18 @@ def _log_time(
     """The logarithm of the steps, its error, and the probability to leave by the upper end."""
     edges = chain.edges
     low, high = float(edges[0]), float(edges[-1])
-    leaving, upwards, inner = chain.leaving.sum(axis=1), chain.leaving[:, 1], chain.inner.tocsr()
+    leaving, upwards, inner = chain.leaving.sum(axis=1), chain.leaving[:, 1], chain.inner
     members = np.arange(chain.cells)
     if start is not None:
         cell = int(np.clip(np.searchsorted(edges, start, side="right") - 1, 0, chain.cells - 1))
-        members = np.sort(breadth_first_order(inner, cell, return_predecessors=False))
-        inner, leaving, upwards = inner[members][:, members], leaving[members], upwards[members]
+        members = np.flatnonzero(inner.reached([cell]))
+        inner, leaving, upwards = inner.among(members), leaving[members], upwards[members]
     if any(not leaving[c].any() for c in closed_classes(inner)):
         return math.inf, 0.0, math.nan  # some of it is never left
     parts = Elimination.of(inner, leaving)
     steps, above = parts.solve(np.stack([np.ones(len(members)), upwards], axis=1)).T
     in_logs = not (parts.sound and steps.max() < 1e290)
-    if in_logs and len(steps) * band_of(inner) ** 2 > IN_LOGS:
+    if in_logs and len(steps) * inner.reach**2 > IN_LOGS:
         raise ConvergenceError(
             f"{batches.landscape.name}: the steps to leave ({low:g}, {high:g}) are more than "
             "1e290, which doubles cannot hold."

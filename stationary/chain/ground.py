@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import scipy.sparse as sp
 
 from stationary.aliases import Array
 from stationary.chain.batches import Batches
 from stationary.chain.cells import Core, RestPoint, capture, cores_of, graded, rest_points
 from stationary.chain.far import Far, Fate, Held, held_by
+from stationary.chain.links import closed_classes
 from stationary.chain.tilt import Lean, Seen
-from stationary.chain.transfer import Transfer, closed_classes, transfers
+from stationary.chain.transfer import Transfer, transfers
 from stationary.errors import StationaryError
 from stationary.line.partition import partition
 from stationary.process.initial import Initial
@@ -56,7 +56,7 @@ class Ground:
     def lean(self) -> Lean:
         held = self.held
         edges = graded(
-            held.lower, held.upper, max(self.cells, LEANS), self.rests, self.joints,
+            held.lower, held.upper, max(self.cells // 2, LEANS), self.rests, self.joints,
             cores=self.cores,
         )  # fmt: skip
         return Lean(self.batches, (edges[1:] + edges[:-1]) / 2)
@@ -91,15 +91,7 @@ class Ground:
 
     def closed(self, chain: Transfer) -> list[Array]:
         """The closed classes of cells; what is captured or leaves is none of them."""
-        n = chain.cells
-        owner = self.captured(chain.edges)
-        if (owner < 0).all() and not chain.leaving.any():
-            return closed_classes(chain.inner)
-        matrix = sp.vstack([chain.matrix, sp.csr_array((2, n + 2))]).tocsr()
-        stopped = np.append(owner >= 0, [True, True])
-        keep = sp.diags_array((~stopped).astype(float))
-        classes = closed_classes((keep @ matrix + sp.diags_array(stopped.astype(float))).tocsr())
-        return [c for c in classes if not stopped[c].any()]
+        return closed_classes(chain.matrix, self.captured(chain.edges) >= 0)
 
     def point(self, position: float) -> RestPoint:
         """A class that is a point: one of the known rest points, or one that steps lead to."""

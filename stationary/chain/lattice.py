@@ -11,14 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from stationary.chain.batches import Batches
 from stationary.chain.elimination import Elimination
 from stationary.chain.far import Held
+from stationary.chain.links import Links, closed_classes
 from stationary.chain.multilevel import log_stationary
-from stationary.chain.transfer import closed_classes
 from stationary.numbers.arithmetic import EPSILON
 
 Array = NDArray[np.float64]
@@ -59,14 +58,11 @@ def points_from(batches: Batches, held: Held, start: Array, weight: Array) -> Po
     column = _merged(np.concatenate([known, images.ravel()]), scale)[1][n:].reshape(images.shape)
     rows = np.broadcast_to(np.arange(n), images.shape)
     share = np.broadcast_to(batches.probability[:, None], images.shape)
-    matrix = sp.csr_array((share.ravel(), (rows.ravel(), column.ravel())), shape=(n, n))
-    if "leave" in held.ends:
-        stops = ((known <= held.lower) & (held.ends[0] == "leave")) | (
-            (known >= held.upper) & (held.ends[1] == "leave")
-        )
-        keep = sp.diags_array((~stops).astype(float))
-        matrix = (keep @ matrix + sp.diags_array(stops.astype(float))).tocsr()
-    classes = closed_classes(matrix)
+    links = Links.of(rows.ravel(), column.ravel(), share.ravel(), n)
+    stops = ((known <= held.lower) & (held.ends[0] == "leave")) | (
+        (known >= held.upper) & (held.ends[1] == "leave")
+    )
+    classes = closed_classes(links, stops) + [np.array([k]) for k in np.flatnonzero(stops)]
     owner = np.full(n, -1)
     for k, members in enumerate(classes):
         owner[members] = k
@@ -74,17 +70,15 @@ def points_from(batches: Batches, held: Held, start: Array, weight: Array) -> Po
     ends[owner >= 0, owner[owner >= 0]] = 1.0
     going = np.flatnonzero(owner < 0)
     if len(going):
-        rest = matrix[going]
-        arrives = np.asarray(rest @ ends)
-        parts = Elimination.of(rest[:, going].tocsr(), arrives.sum(axis=1))
+        arrives = np.stack([links.before(column) for column in ends.T], axis=1)[going]
+        parts = Elimination.of(links.among(going), arrives.sum(axis=1))
         ends[going] = parts.solve(arrives)
         if not parts.sound:
             return None
     share_of = weight / weight.sum() @ ends[first]
     mass = np.zeros(n)
     for k, members in enumerate(classes):
-        inside = matrix[members][:, members].tocsr()
-        log_mass, sound = log_stationary(inside)
+        log_mass, sound = log_stationary(links.among(members))
         if not sound:
             return None
         mass[members] = share_of[k] * np.exp(log_mass)

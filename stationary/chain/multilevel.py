@@ -16,42 +16,44 @@ References
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import scipy.sparse as sp
 
 from stationary.aliases import Array
-from stationary.chain.elimination import IN_LOGS, Elimination, band_of, stationary_in_logs
+from stationary.chain.elimination import (
+    IN_LOGS,
+    PLAIN,
+    Elimination,
+    blocks_of,
+    stationary_in_logs,
+)
+from stationary.chain.links import Links
 from stationary.errors import ConvergenceError
 
-# A cycle takes as long as the elimination of so many states times the square of their reach, and of
-# LINK for each link: about a nanosecond each.
-CYCLE, LINK = 1.3e6, 40.0
-FEWEST, MOST = 15, 200  # cycles that are expected, and made
+# In nanoseconds: the elimination of a block, for each of its states cubed and for itself; cycles.
+CUBE, OVERHEAD = 0.6, 1e5
+CYCLE, LINK = 7e5, 60.0  # and for each link
+FEWEST, MOST = 12, 200  # cycles that are expected, and made
 JOINED = 4  # states that become one
-COARSEST = 12  # states that are not joined any further, nor are those of which
+COARSEST = 40  # states that are not joined any further, nor are those of which
 LINKED = 16  # a step reaches no more: within these, mass does not settle at once
-BEFORE, AFTER = 1, 4  # steps of Jacobi's on the way down, and on the way back
-MIXED = 5  # cycles of which the best combination is taken (Anderson)
+BEFORE, AFTER = 1, 8  # steps of Jacobi's on the way down, and on the way back
+MIXED = 12  # cycles of which the best combination is taken (Anderson)
 SETTLED = 1e-11  # change of the logarithm of every component in one cycle, if nothing is said
 BALANCED = 1e-8  # change of a law in one step that is none
 LEAST = 1e-13  # of the probability, below which doubles do not tell it
 MOST_DENSE = 4000  # states of a matrix whose elements are all kept
-PLAIN = 600.0  # range of logarithms that doubles hold without them
 WEIGHT = 0.9  # of a new value in a step of Jacobi's: with 1, chains of two colours never settle
 
 
 def log_stationary(
-    matrix: Any, guess: Array | None = None, settled: float = SETTLED
+    links: Links, guess: Array | None = None, settled: float = SETTLED
 ) -> tuple[Array, bool]:
     """log of the stationary vector of an irreducible chain, and whether it is right.
 
     Parameters
     ----------
-    matrix
-        Shape (n, n), sparse: P[i, j] is the probability to go from i to j. Its diagonal is
-        taken to be what the rest of the row leaves.
+    links
+        Its diagonal is taken to be what the rest of the row leaves.
     guess
         Logarithms to begin with, shape (n,), finite.
     settled
@@ -68,29 +70,26 @@ def log_stationary(
     ConvergenceError
         If nothing that was found is stationary.
     """
-    n = matrix.shape[0]
-    cost = n * band_of(matrix) ** 2
-    cycles = int(cost / (CYCLE + LINK * matrix.nnz))  # in the time to eliminate
+    n, quick = links.n, is_iterated(links)
     start = np.zeros(n) if guess is None else guess
 
     def eliminated() -> Array | None:
-        parts = Elimination.of(matrix, np.zeros(n), 0 if guess is None else int(np.argmax(guess)))
+        parts = Elimination.of(links, np.zeros(n), int(np.argmax(start)))
         found = parts.log_stationary()
         return found if parts.sound else None
 
     def by_levels() -> Array | None:
-        return _by_levels(matrix, start, settled, min(2 * cycles, MOST) if quick else MOST)
+        return _by_levels(links, start, settled, 4 * FEWEST if quick else MOST)
 
-    quick = cycles > FEWEST
     ways = [by_levels, eliminated] if quick else [eliminated, by_levels]
-    if cost <= IN_LOGS:
-        ways.insert(2 if quick else 1, lambda: stationary_in_logs(matrix))
+    if n * links.reach**2 <= IN_LOGS:
+        ways.insert(2 if quick else 1, lambda: stationary_in_logs(links))
     for way in ways:
         x = way()
-        if x is not None and _unbalanced(matrix, x) < BALANCED + settled:
+        if x is not None and _unbalanced(links, x) < BALANCED + settled:
             return x, True
-    x = _in_doubles(matrix)
-    if not _unbalanced(matrix, x) < BALANCED:
+    x = _in_doubles(links)
+    if not _unbalanced(links, x) < BALANCED:
         raise ConvergenceError(
             f"no law of the chain on {n} cells was found that its steps keep. Ask for another "
             "number of cells, or for the limit of small steps alone (--no-chain)."
@@ -98,20 +97,41 @@ def log_stationary(
     return x, False
 
 
-def _unbalanced(matrix: Any, x: Array) -> float:
+def irreducible(links: Links, guess: Array | None = None) -> Array | None:
+    """log of the stationary vector where elimination is cheap, and shows that there is no other.
+
+    A closed class without the state that is left last is never left: its pivots are 0. What the
+    walker leaves for good has no mass. None in either case.
+    """
+    if is_iterated(links):
+        return None
+    parts = Elimination.of(links, np.zeros(links.n), 0 if guess is None else int(np.argmax(guess)))
+    x = parts.log_stationary()
+    found = parts.sound and np.isfinite(x).all() and _unbalanced(links, x) < BALANCED
+    return x if found else None
+
+
+def is_iterated(links: Links) -> bool:
+    """Whether iteration is expected to be cheaper than elimination."""
+    size = np.diff(blocks_of(links)).astype(float)
+    cost = CUBE * (size**3).sum() + OVERHEAD * len(size)
+    return bool(cost > FEWEST * (CYCLE + LINK * len(links)))
+
+
+def _unbalanced(links: Links, x: Array) -> float:
     """By how much one step changes a law; nan where it is none."""
     p = np.exp(x)
-    stays = matrix.diagonal()
-    flow = matrix.T @ p - stays * p - (np.asarray(matrix.sum(axis=1)).ravel() - stays) * p
+    stays = links.diagonal
+    flow = links.after(p) - stays * p - (links.sums() - stays) * p
     return float(np.abs(flow).sum() + abs(p.sum() - 1))
 
 
-def _in_doubles(matrix: Any) -> Array:
+def _in_doubles(links: Links) -> Array:
     """The logarithms of the stationary vector by plain elimination, those of what is rare cut."""
-    n = matrix.shape[0]
+    n = links.n
     if n > MOST_DENSE:
         return np.full(n, np.nan)
-    system = -matrix.toarray().T
+    system = -links.dense().T
     np.fill_diagonal(system, 0.0)
     np.fill_diagonal(system, -system.sum(axis=0))
     system[-1] = 1.0
@@ -124,29 +144,32 @@ def _in_doubles(matrix: Any) -> Array:
 
 
 class _Level:
-    """The links of a chain, by rows, and those between groups of its states."""
+    """The places of the links of a chain, and those of links between groups of its states."""
 
     def __init__(self, rows: Array, columns: Array, n: int) -> None:
-        self.rows, self.columns, self.n = rows, columns, n
-        self.begins = np.searchsorted(rows, np.arange(n + 1))
-        self.into = sp.csc_array((np.ones(len(rows)), columns, self.begins), shape=(n, n))
+        self.links = Links(rows, columns, np.ones(len(rows)), n, n)
         self.starts = np.arange(0, n, JOINED)
         self.group = np.arange(n) // JOINED
         groups = len(self.starts)
-        key = rows // JOINED * groups + columns // JOINED
-        self.out = np.flatnonzero(rows // JOINED != columns // JOINED)
-        key, self.place = np.unique(key[self.out], return_inverse=True)
-        self.next = key // groups, key % groups, groups
+        row, column = rows // JOINED, columns // JOINED
+        self.out = np.flatnonzero(row != column)
+        key = row[self.out] * groups + column[self.out]
+        order = np.argsort(key, kind="stable")
+        fresh = np.append(True, np.diff(key[order]) > 0)
+        self.place = np.empty(len(key), dtype=int)
+        self.place[order] = np.cumsum(fresh) - 1
+        self.next = *np.divmod(key[order][fresh], groups), groups
 
     def smoothed(self, links: Array, x: Array, times: int) -> Array:
         """Steps of Jacobi's, for the ratio to x: what flows in over what flows out."""
         top = x.max()
         plain = top - x.min() < PLAIN
-        self.into.data = links if plain else links * np.exp(x[self.rows] - x[self.columns])
-        kept = WEIGHT / np.add.reduceat(links, self.begins[:-1])
-        y = np.exp(x - top) if plain else np.ones(self.n)
+        rows, columns, n = self.links.rows, self.links.columns, self.links.n
+        kept = WEIGHT / np.bincount(rows, links, n)
+        into = self.links.with_values(links if plain else links * np.exp(x[rows] - x[columns]))
+        y = np.exp(x - top) if plain else np.ones(n)
         for _ in range(times):
-            y = (1 - WEIGHT) * y + kept * (self.into @ y)
+            y = (1 - WEIGHT) * y + kept * into.after(y)
         return np.asarray(np.log(y) + (top if plain else x))
 
     def joined(self, links: Array, x: Array) -> tuple[Array, Array]:
@@ -154,19 +177,19 @@ class _Level:
         top = np.maximum.reduceat(x, self.starts)
         weight = np.exp(x - top[self.group])
         total = np.add.reduceat(weight, self.starts)
-        flow = links * (weight / total[self.group])[self.rows]
+        flow = links * (weight / total[self.group])[self.links.rows]
         between = np.bincount(self.place, flow[self.out], len(self.next[0]))
         return between, top + np.log(total)
 
 
-def _by_levels(matrix: Any, x: Array, settled: float, cycles: int) -> Array | None:
-    coo = matrix.tocoo()
-    off = (coo.row != coo.col) & (coo.data > 0)
-    rows, columns, n = coo.row[off].astype(np.int64), coo.col[off].astype(np.int64), coo.shape[0]
-    links = coo.data[off]
-    if (np.diff(rows) < 0).any():
-        order = np.argsort(rows, kind="stable")
-        rows, columns, links = rows[order], columns[order], links[order]
+def _by_levels(chain: Links, x: Array, settled: float, cycles: int) -> Array | None:
+    off = (chain.rows != chain.columns) & (chain.values > 0)
+    rows, columns, n = chain.rows[off], chain.columns[off], chain.n
+    links = chain.values[off]
+    if n < 2 or not (
+        np.bincount(rows, minlength=n).all() and np.bincount(columns, minlength=n).all()
+    ):
+        return None
     levels = []
     while n > COARSEST and int(np.abs(rows - columns).max()) > LINKED:
         levels.append(_Level(rows, columns, n))
@@ -196,7 +219,7 @@ def _cycle(
 ) -> Array:
     if not levels:
         rows, columns, n = coarsest
-        whole = sp.csr_array((links, (rows, columns)), shape=(n, n))
+        whole = Links(rows, columns, links, n, n)
         return Elimination.of(whole, np.zeros(n), int(np.argmax(x))).log_stationary()
     level = levels[0]
     x = level.smoothed(links, x, BEFORE)

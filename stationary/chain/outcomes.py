@@ -137,11 +137,11 @@ class _Passage:
         steps = np.zeros(n)
         if not len(going):
             return result, steps, True
-        rows = chain.matrix[going]
-        arrives = np.asarray(rows[:, :n] @ result)
+        arrives = np.stack([chain.inner.before(column) for column in result.T], axis=1)
         for j, k in enumerate(ends):
-            arrives[:, b + j] += rows[:, [n + k]].toarray()[:, 0]
-        parts = Elimination.of(rows[:, going].tocsr(), arrives.sum(axis=1))
+            arrives[:, b + j] += chain.leaving[:, k]
+        arrives = arrives[going]
+        parts = Elimination.of(chain.inner.among(going), arrives.sum(axis=1))
         with np.errstate(all="ignore"):
             found = parts.solve(np.column_stack([arrives, np.ones(len(going))]))
             steps[going], found = found[:, -1], found[:, :-1]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from stationary.aliases import Array
 from stationary.chain.elimination import Elimination
+from stationary.chain.links import Links
 from stationary.chain.transfer import Transfer
 from stationary.numbers.limit import limit
 
@@ -47,7 +46,7 @@ def relaxation_of(chain: Transfer, log_mass: Array) -> Relaxation:
     second: complex = 1.0
     times = []
     for count in BLOCKS:
-        values = np.linalg.eigvals(_on_blocks(chain, log_mass, count)[0].toarray())
+        values = np.linalg.eigvals(_on_blocks(chain, log_mass, count)[0].dense())
         second = complex(values[np.argsort(-np.abs(values))[min(1, len(values) - 1)]])
         size = abs(second)
         if size >= 1 - METASTABLE:
@@ -69,7 +68,7 @@ def _limit(times: list[float]) -> tuple[float, float]:
     return float(value), float(error) + 2 * (max(times) - min(times)) + 1e-9
 
 
-def _on_blocks(chain: Transfer, log_mass: Array, count: int) -> tuple[Any, Array]:
+def _on_blocks(chain: Transfer, log_mass: Array, count: int) -> tuple[Links, Array]:
     """The chain on about so many blocks of neighbouring cells, and their masses."""
     inside = np.flatnonzero(np.isfinite(log_mass))
     n = len(inside)
@@ -78,21 +77,21 @@ def _on_blocks(chain: Transfer, log_mass: Array, count: int) -> tuple[Any, Array
     begins = np.searchsorted(block, np.arange(blocks))
     x = log_mass[inside]
     whole = np.logaddexp.reduceat(x, begins)
-    join = sp.csr_array((np.ones(n), (np.arange(n), block)), shape=(n, blocks))
-    weight = sp.csr_array((np.exp(x - whole[block]), (block, np.arange(n))), shape=(blocks, n))
-    matrix = weight @ chain.inner[inside][:, inside] @ join
-    return matrix.tocsr(), np.exp(whole - np.logaddexp.reduce(whole))
+    links = chain.inner.among(inside)
+    weight = links.values * np.exp(x - whole[block])[links.rows]
+    matrix = Links.of(block[links.rows], block[links.columns], weight, blocks)
+    return matrix, np.exp(whole - np.logaddexp.reduce(whole))
 
 
-def _slowest(matrix: Any, mass: Array) -> float:
+def _slowest(links: Links, mass: Array) -> float:
     """log of the largest eigenvalue of the sum of what is left of deviations, by iteration.
 
     What a deviation f adds up to until the walker is first at the peak is x = P x + f.
     """
     peak = int(np.argmax(mass))
     others = np.delete(np.arange(len(mass)), peak)
-    leaving = matrix[others][:, [peak]].toarray()[:, 0]
-    parts = Elimination.of(matrix[others][:, others].tocsr(), leaving, min(peak, len(others) - 1))
+    leaving = links.before(np.arange(len(mass)) == peak)[others]
+    parts = Elimination.of(links.among(others), leaving, min(peak, len(others) - 1))
     f = np.sign(np.arange(len(mass)) - peak).astype(float)
     f -= mass @ f
     log_time = 0.0

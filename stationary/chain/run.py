@@ -121,7 +121,7 @@ class _Cells:
         n = chain.cells
         matrix = np.eye(n + 2)
         going = np.flatnonzero(ground.captured(chain.edges) < 0)
-        matrix[going] = chain.matrix.toarray()[going]
+        matrix[going] = chain.matrix.dense()[going]
         middle = (chain.edges[1:] + chain.edges[:-1]) / 2
         inside = np.zeros((n + 2, len(basins)))
         for k, parts in enumerate(basins):

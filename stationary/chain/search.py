@@ -21,11 +21,12 @@ from stationary.chain.far import Fate
 from stationary.chain.ground import Ground
 from stationary.chain.lattice import Points, points_from, renewed
 from stationary.chain.linear import linear_moments
+from stationary.chain.links import closed_classes
 from stationary.chain.outcomes import SLOW, Weights, weights_of
 from stationary.chain.reach import POINTS, closure
 from stationary.chain.state import ChainState
 from stationary.chain.tilt import Seen
-from stationary.chain.transfer import Transfer, closed_classes
+from stationary.chain.transfer import Transfer
 from stationary.errors import Status
 from stationary.numbers.arithmetic import EPSILON
 from stationary.states.mixture import Atom, Escape
@@ -225,6 +226,16 @@ class Search:
         self, chain: Transfer, seen: Seen | None, settled: float = 1e-11
     ) -> Array | None:
         """The logarithm of its stationary vector."""
+        guess = None
+        if seen is not None and np.isfinite(seen[1]).any():
+            before, middle = ((e[1:] + e[:-1]) / 2 for e in (seen[0], chain.edges))
+            known = np.isfinite(seen[1])
+            density = seen[1][known] - np.log(np.diff(seen[0])[known])
+            guess = np.interp(middle, before[known], density) + np.log(np.diff(chain.edges))
+        if (self.ground.captured(chain.edges) < 0).all():
+            log_mass = chain.settled(guess)
+            if log_mass is not None:
+                return log_mass
         classes = self.ground.closed(chain)
         if not classes:
             return None
@@ -232,12 +243,6 @@ class Search:
             width = [float(np.diff(chain.edges)[c].sum()) for c in classes]
             classes = [classes[int(np.argmax(width))]]
             self.split = True
-        guess = None
-        if seen is not None and np.isfinite(seen[1]).any():
-            before, middle = ((e[1:] + e[:-1]) / 2 for e in (seen[0], chain.edges))
-            known = np.isfinite(seen[1])
-            density = seen[1][known] - np.log(np.diff(seen[0])[known])
-            guess = np.interp(middle, before[known], density) + np.log(np.diff(chain.edges))
         log_mass, sound = chain.stationary(classes[0], guess, settled)
         self.sound &= sound
         return log_mass

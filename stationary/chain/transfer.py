@@ -21,38 +21,36 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
-from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import splu
 
 from stationary.aliases import Array
 from stationary.chain.batches import Batches
 from stationary.chain.deposits import NOISE, between, kept_within, leaning, spread_over
-from stationary.chain.elimination import band_of
-from stationary.chain.multilevel import log_stationary
+from stationary.chain.links import Links
+from stationary.chain.multilevel import irreducible, log_stationary
 from stationary.functions.written import CHUNK
 
 STEEPEST = 300.0  # change of log density within one cell
-ROUNDS = 600  # steps in which the moments within cells may settle, where
-NARROW = 150  # a step reaches more cells than this: else they are eliminated
+ROUNDS = 400  # of BiCGSTAB, in which the moments within cells may settle
+SETTLED = 1e-9  # of what these could be at most, that is left when they have
+RIGID = 1e-9  # change of a distance that is none
 
 
 @dataclass(frozen=True, eq=False)
 class Transfer:
     """A chain on n cells. Columns n and n + 1 are what leaves at the lower and upper end.
 
-    `links` holds, for each pair of cells, the probability and that times s, s^2, o, s o and
+    `weights` holds, for each pair of cells, the probability and that times s, s^2, o, s o and
     o^2 + ..., where s is the slope of the map and o the offset of what arrives from the centre of
-    its cell (the probability alone, if no moments were asked for).
+    its cell (the probability alone, if no moments were asked for). Where a map pulls apart, it has
+    s = 0: what arrives from a cell lies on several, and where on each is known by its pieces.
     """
 
     edges: Array  # n + 1 ascending
-    starts: Array  # where the links of each cell begin, (n + 1,)
+    rows: Array  # from which cell, (L,), ascending
     columns: Array  # to which cell, (L,)
-    links: Array  # (1 or 6, L)
+    weights: Array  # (1 or 6, L)
     folded: Array  # (n,) the probability per step to be turned back at an end, from each cell
     steep: Array  # (n,) where log density was to lean more within a cell than doubles hold
 
@@ -60,44 +58,51 @@ class Transfer:
     def cells(self) -> int:
         return len(self.edges) - 1
 
-    def table(self, k: int = 0) -> Any:
-        """One kind of links as a sparse matrix, (n, n + 2)."""
-        parts = self.links[k], self.columns, self.starts
-        return sp.csr_array(parts, shape=(self.cells, self.cells + 2))
+    def links(self, k: int = 0) -> Links:
+        """One kind of weights, (n, n + 2)."""
+        return Links(self.rows, self.columns, self.weights[k], self.cells, self.cells + 2)
 
     @cached_property
-    def matrix(self) -> Any:
-        """Shape (n, n + 2), sparse; rows add up to 1."""
-        return self.table()
+    def matrix(self) -> Links:
+        """(n, n + 2); rows add up to 1."""
+        return self.links()
 
-    @property
-    def inner(self) -> Any:
+    @cached_property
+    def inner(self) -> Links:
         """From cell to cell, without what leaves."""
-        return self.matrix[:, : self.cells]
+        n = self.cells
+        within = self.columns < n
+        if within.all():
+            return Links(self.rows, self.columns, self.weights[0], n, n)
+        return self.matrix.among(np.arange(n), np.arange(n))
 
-    @property
+    @cached_property
     def leaving(self) -> Array:
         """The probabilities to leave by each end, shape (n, 2)."""
-        return np.asarray(self.matrix[:, self.cells :].toarray())
+        n = self.cells
+        ends = [self.columns == n, self.columns == n + 1]
+        sums = [np.bincount(self.rows[e], self.weights[0][e], n) for e in ends]
+        return np.stack(sums, axis=1)
+
+    def settled(self, guess: Array | None = None) -> Array | None:
+        """log of the stationary vector, where that is found at once and is the only one."""
+        return None if self.leaving.any() else irreducible(self.inner, guess)
 
     def stationary(
         self, members: Array, guess: Array | None = None, settled: float = 1e-11
     ) -> tuple[Array, bool]:
         """log of the stationary vector of a closed class, shape (n,), -inf outside it."""
         log_mass = np.full(self.cells, -np.inf)
-        whole = len(members) == self.cells
-        inside = self.inner if whole else self.inner[members][:, members]
+        inside = self.inner.among(members)
         known = None if guess is None else guess[members]
         log_mass[members], sound = log_stationary(inside, known, settled)
         return log_mass, sound
 
     def rigid(self, mass: Array) -> bool:
         """Whether hardly any step changes the distance of walkers that are near each other."""
-        moved = np.where(
-            abs(self.links[2] - self.links[0]) > 1e-9 * self.links[0], self.links[0], 0
-        )
-        rows = np.repeat(np.arange(self.cells), np.diff(self.starts))
-        return bool(mass @ np.bincount(rows, moved, self.cells) < 0.1)
+        p, square = self.weights[0], self.weights[2]
+        moved = np.where(np.abs(square - p) > RIGID * p, p, 0)
+        return bool(mass @ np.bincount(self.rows, moved, self.cells) < 0.1)
 
     def moments(self, mass: Array) -> Array:
         """Mean, and central moments of order 2 to 4, of a stationary vector.
@@ -108,11 +113,14 @@ class Transfer:
         """
         n, width = self.cells, np.diff(self.edges)
         centre = (self.edges[:-1] + self.edges[1:]) / 2
-        slope, square, offset, both, rest = (self.table(k)[:, :n].T.tocsr() for k in range(1, 6))
-        first = _settled(slope, offset @ mass, mass * width / 2)
-        second = None
+        inside = self.columns < n
+        rows, columns, weights = self.rows[inside], self.columns[inside], self.weights[1:, inside]
+        slope, square, offset, both, rest = (Links(rows, columns, w, n, n) for w in weights)
+        first = second = None
+        if not self.rigid(mass):
+            first = _settled(slope, offset.after(mass), mass * width / 2)
         if first is not None:
-            second = _settled(square, rest @ mass + 2 * (both @ first), mass * width**2)
+            second = _settled(square, rest.after(mass) + 2 * both.after(first), mass * width**2)
         if first is None or second is None:
             first, second = np.zeros(n), mass * width**2 / 12
         origin = centre[np.argmax(mass)]  # counted from the peak, to round as the width does
@@ -125,39 +133,33 @@ class Transfer:
         return np.array([origin + mean, max(central[0], 0.0), *central[1:]])
 
 
-def _settled(matrix: Any, source: Array, most: Array) -> Array | None:
-    """x = matrix x + source; None where |x| would be more than `most`, which cannot be."""
-    scale, x = float(most.max()), source
-    if band_of(matrix) <= NARROW:
-        try:
-            system = (sp.eye_array(len(source)) - matrix).tocsc()
-            x = splu(system, permc_spec="NATURAL").solve(source)
-        except RuntimeError:
-            return None
-    else:
+def _settled(links: Links, source: Array, most: Array) -> Array | None:
+    """x = x P + source, of which none can be more than `most`, or None: by BiCGSTAB.
+
+    References
+    ----------
+    .. [1] H. A. van der Vorst, *SIAM J. Sci. Stat. Comput.* 13 (1992) 631.
+    """
+    enough = SETTLED * float(most.sum())
+    x, left, way = source, links.after(source), np.zeros_like(source)
+    shadow, image = left, way
+    rho = alpha = omega = np.ones(())
+    with np.errstate(all="ignore"):
         for _ in range(ROUNDS):
-            before, x = x, matrix @ x + source
-            size = float(np.abs(x).sum())
-            if float(np.abs(x - before).sum()) <= 1e-15 * (scale + size):
+            before, rho = rho, np.asarray(shadow @ left)
+            way = left + rho / before * alpha / omega * (way - omega * image)
+            image = way - links.after(way)
+            alpha = np.asarray(rho / (shadow @ image))
+            if np.isfinite(alpha):
+                x, left = x + alpha * way, left - alpha * image
+            if np.abs(left).sum() <= enough:
+                return np.clip(x, -most, most)
+            other = left - links.after(left)
+            omega = np.asarray((other @ left) / (other @ other))
+            x, left = x + omega * left, left - omega * other
+            if not np.isfinite(alpha * omega):
                 break
-            if not size <= 1e3 * len(source) * scale:
-                return None
-        else:
-            return None
-    return np.asarray(x) if (np.abs(x) <= most + 1e-12 * scale).all() else None
-
-
-def closed_classes(matrix: Any) -> list[Array]:
-    """The closed classes of a chain, as arrays of states, in the order of their first states."""
-    count, label = connected_components(matrix, directed=True, connection="strong")
-    coo = matrix.tocoo()
-    leaves = np.zeros(count, dtype=bool)
-    out = (label[coo.row] != label[coo.col]) & (coo.data > 0)
-    leaves[label[coo.row[out]]] = True
-    order = np.argsort(label, kind="stable")
-    starts = np.searchsorted(label[order], np.arange(count + 1))
-    found = [order[starts[i] : starts[i + 1]] for i in np.flatnonzero(~leaves)]
-    return sorted(found, key=lambda states: int(states[0]))
+    return None
 
 
 def transfers(
@@ -206,11 +208,9 @@ def transfers(
             )
     found = []
     for level, steep, part in zip(every, steeps, parts, strict=True):
-        counts = np.concatenate([p[0] for p in part])
-        starts = np.append(0, np.cumsum(counts))
-        columns, folded = (np.concatenate([p[i] for p in part]) for i in (1, 3))
-        links = np.concatenate([p[2] for p in part], axis=1)
-        found.append(Transfer(level, starts, columns, links, folded, steep))
+        rows, columns, folded = (np.concatenate([p[i] for p in part]) for i in (0, 1, 3))
+        weights = np.concatenate([p[2] for p in part], axis=1)
+        found.append(Transfer(level, rows, columns, weights, folded, steep))
     return found
 
 
@@ -241,7 +241,7 @@ def _part(
     ends: tuple[str, str],
     moments: bool,
 ) -> tuple[Array, Array, Array, Array]:
-    """Of some cells: how many links each has, their columns, the links, and what is folded."""
+    """Of some cells: from and to where links lead, their weights, and what is folded."""
     n, m = len(edges) - 1, cells.stop - cells.start
     a, middle, b = images
     share = np.broadcast_to(batches.probability[:, None], a.shape)
@@ -278,7 +278,7 @@ def _part(
     order = np.argsort(key, kind="stable")
     key, mass, rows = key[order], mass[order], rows[order]
     mass = mass / np.bincount(rows - cells.start, mass, minlength=m)[rows - cells.start]
-    weights = [mass]
+    kinds = [mass]
     if moments:
         s, o, variance = (x[order] for x in local)
         # o is taken as if it came from the centre of its cell; the last weight is o^2 with the
@@ -287,12 +287,11 @@ def _part(
         lean, spread = leaning(rise[cells])
         local_width = all_widths[cells]
         here = rows - cells.start
-        s = np.where(outside, 0.0, s)
+        s = np.where(outside | (np.abs(s) > 1 + RIGID), 0.0, s)
         o = np.where(outside, 0.0, o - s * ((lean - 0.5) * local_width)[here])
         rest = o * o + variance - s * s * (spread * local_width**2)[here]
-        weights += [mass * s, mass * s * s, mass * o, mass * s * o, mass * rest]
+        kinds += [mass * s, mass * s * s, mass * o, mass * s * o, mass * rest]
     begins = np.flatnonzero(np.append(True, np.diff(key) > 0))
-    links = np.add.reduceat(np.array(weights), begins, axis=1)
-    counts = np.bincount(key[begins] // (n + 2), minlength=m)
+    weights = np.add.reduceat(np.array(kinds), begins, axis=1)
     folded = np.bincount(row - cells.start, turned, minlength=m)
-    return counts, key[begins] % (n + 2), links, np.clip(folded, 0.0, 1.0)
+    return rows[begins], columns[order][begins], weights, np.clip(folded, 0.0, 1.0)

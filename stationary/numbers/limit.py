@@ -48,10 +48,12 @@ def remainder(values: Sequence[Any], order: float) -> Any:
 
     Changes fall at best with the power `order` of the step; that they fall by less than a sixth
     each time is not believed, whatever two changes say. What they were before counts, too: a
-    small change may be luck.
+    small change may be luck. Where they go to and fro, they do not fall yet: the next may be as
+    large as the last.
     """
-    before, after = np.abs(values[-2] - values[-3]), np.abs(values[-1] - values[-2])
-    best = 0.5**order
+    first, last = values[-2] - values[-3], values[-1] - values[-2]
+    before, after, best = np.abs(first), np.abs(last), 0.5**order
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.clip(np.where(before > 0, after / before, best), best, 5 / 6)
-    return 1.5 * np.maximum(after, best * before) * ratio / (1 - ratio)
+    left = np.where(first * last < 0, np.maximum(ratio / (1 - ratio), 1.0), ratio / (1 - ratio))
+    return 1.5 * np.maximum(after, best * before) * left
