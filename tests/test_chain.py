@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from mpmath import MPContext
 
 from stationary import (
     Diffusion,
@@ -19,7 +20,7 @@ from stationary import (
 )
 from stationary.chain.batch_law import nodes_of
 from stationary.chain.batches import batches_of
-from stationary.chain.elimination import Elimination
+from stationary.chain.elimination import Elimination, blocks_of
 from stationary.chain.exit_time import exit_time
 from stationary.chain.links import Links, closed_classes
 from stationary.chain.multilevel import log_stationary
@@ -343,6 +344,32 @@ def test_iteration_and_elimination_agree_with_dense_matrices():
     log_mass, sound = log_stationary(Links.of_dense(wide))
     assert sound
     assert np.allclose(np.exp(log_mass), np.tile(exact / 4, 4), rtol=1e-9)
+
+
+@pytest.mark.parametrize("decades", [0, 8, 20])
+def test_elimination_has_every_component_that_many_digits_have(decades):
+    """Links over so many decades, in blocks of any length, against 60 digits."""
+    rng, n, digits = np.random.default_rng(decades), 30, MPContext()
+    digits.dps = 60
+    apart = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
+    linked = (apart <= 6) & ((rng.random((n, n)) < 0.6) | (apart == 1))
+    dense = np.where(linked, 10.0 ** (-decades * rng.random((n, n))), 0.0)
+    dense /= dense.sum(axis=1, keepdims=True)
+    p = [[digits.mpf(x) for x in row] for row in dense]
+    for k in range(n - 1, 0, -1):
+        out = sum(p[k][:k])
+        for i in range(k):
+            p[i][k] /= out
+            for j in range(k):
+                p[i][j] += p[i][k] * p[k][j]
+    x = [digits.mpf(1)]
+    for k in range(1, n):
+        x.append(sum(x[i] * p[i][k] for i in range(k)))
+    exact = np.array([float(digits.log(v / sum(x))) for v in x])
+    links = Links.of_dense(dense)
+    for least in (1, 8, n):
+        parts = Elimination.of(links, np.zeros(n), int(exact.argmax()), blocks_of(links, least))
+        assert np.allclose(parts.log_stationary(), exact, rtol=0, atol=1e-11)
 
 
 def test_closed_classes_are_those_that_powers_of_the_matrix_show():

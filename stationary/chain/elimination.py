@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -99,7 +100,6 @@ class Elimination:
             inner.append(whole[:, a:b])
             self.upper.append(whole[:, b:])
         out = [leaving[e_[k] : e_[k + 1]] for k in range(m)]
-        self.inverse = self.visits = []
         self.inverse, self.visits = [np.empty(0)] * m, [np.empty(0)] * m
         with np.errstate(all="ignore"):  # `sound` tells
             for k in (*range(keep), *range(m - 1, keep, -1)):
@@ -120,6 +120,13 @@ class Elimination:
                 return cls.of(links, leaving, towards, short)
         return self
 
+    @cached_property
+    def _last(self) -> Array:
+        """(1 - P)^-1 of the block that is left."""
+        inverse, least = _inverse(self.inner, self.leaving)
+        self.sound &= bool(least > UNDERFLOW)
+        return inverse
+
     def solve(self, source: Array) -> Array:
         """x = P x + source, for a source that is nowhere negative, shape (n, k)."""
         e, m = self.edges.tolist(), len(self.edges) - 1
@@ -128,9 +135,7 @@ class Elimination:
             for k in (*range(self.kept), *range(m - 1, self.kept, -1)):
                 on = k + 1 if k < self.kept else k - 1
                 x[on] = x[on] + self.visits[k] @ x[k]
-            inverse, least = _inverse(self.inner, self.leaving)
-            self.sound &= bool(least > UNDERFLOW)
-            x[self.kept] = inverse @ x[self.kept]
+            x[self.kept] = self._last @ x[self.kept]
             for k in range(self.kept - 1, -1, -1):
                 x[k] = self.inverse[k] @ (x[k] + self.upper[k] @ x[k + 1])
             for k in range(self.kept + 1, m):
