@@ -20,11 +20,11 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
+from stationary.numbers.arithmetic import ROUNDING, TINY
 from stationary.result import Shown
 
 KINDS = ("total variation", "kolmogorov", "wasserstein")
-ROUNDING = 1e-12
-RESOLVED = 1e-15  # difference of two masses, below which it is rounding
+LEAST = 1e-12  # error of a distance
 SAME = 1e-9  # relative to the whole: what is nearer to an atom counts as the atom
 ATOM = 1e-4  # probability so near to the edge of a bin that rounding decides where a walker is put
 NARROWEST = 1e-6  # of a bin of walkers, relative to the positions: only an atom could fill less
@@ -296,11 +296,11 @@ class Distribution(Shown, ABC):
             else:  # between two points either function lies between its values at both
                 most = np.maximum(f[1:] - g[:-1], g[1:] - f[:-1])[crossed]
                 between = max(float(most.max(initial=apart)) - apart, 0.0)
-            errors = float(self.error) + float(other.error) + ROUNDING
+            errors = float(self.error) + float(other.error) + LEAST
             return Distance(min(apart, 1.0), between + errors)
         outside = abs(f[0] - g[0]) + abs((1 - f[-1]) - (1 - g[-1]))
         value = float(np.abs(p - q).sum() + outside) / 2
-        unsure = mine.mass_error + theirs.mass_error + ROUNDING
+        unsure = mine.mass_error + theirs.mass_error + LEAST
         if noise is not None:
             # Together, bins where no walker was hold about as much as one of them might.
             held = p if mine.rank == 2 else q
@@ -329,7 +329,7 @@ def _crossed(
 
 def _crossings(difference: Array) -> Array:
     """The intervals in which, or at whose end, differences of masses change their sign."""
-    sign = np.where(np.abs(difference) > RESOLVED, np.sign(difference), 0.0)
+    sign = np.where(np.abs(difference) > ROUNDING, np.sign(difference), 0.0)
     known = np.flatnonzero(sign)
     change = np.flatnonzero(np.diff(sign[known]) != 0)
     steps = np.zeros(len(sign) + 1)
@@ -339,7 +339,7 @@ def _crossings(difference: Array) -> Array:
 
 
 def _scale(edges: Array) -> float:
-    return max(float(np.abs(edges).max()), float(np.ptp(edges)), 1e-300)
+    return max(float(np.abs(edges).max()), float(np.ptp(edges)), TINY)
 
 
 def _partition(
@@ -393,4 +393,4 @@ def _wasserstein(one: Distribution, other: Distribution, mine: Grid, theirs: Gri
             break
         x = np.sort(np.concatenate([x, middle[rough]]))
     value = float(by_both.sum())
-    return Distance(value, total + mine.shift_error + theirs.shift_error + ROUNDING * value)
+    return Distance(value, total + mine.shift_error + theirs.shift_error + LEAST * value)

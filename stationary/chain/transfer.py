@@ -29,7 +29,7 @@ from stationary.chain.batches import Batches
 from stationary.chain.deposits import NOISE, between, kept_within, leaning, spread_over
 from stationary.chain.links import Links
 from stationary.chain.multilevel import irreducible, log_stationary
-from stationary.functions.written import CHUNK
+from stationary.numbers.cost import SHARED
 
 STEEPEST = 300.0  # change of log density within one cell
 ROUNDS = 400  # of BiCGSTAB, in which the moments within cells may settle
@@ -193,7 +193,7 @@ def transfers(
         rises.append(np.clip(rise, -STEEPEST, STEEPEST))
         steeps.append(rises[-1] != rise)
     n, block = len(edges) - 1, 2 ** (len(leans) - 1)
-    size = max(16, CHUNK // max(len(batches), batches.landscape.datapoints)) // block * block
+    size = max(16, SHARED // max(len(batches), batches.landscape.datapoints)) // block * block
     size = max(size, block)
     parts: list[list[tuple[Array, ...]]] = [[] for _ in leans]
     for start in range(0, n, size):

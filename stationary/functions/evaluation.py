@@ -28,8 +28,7 @@ from stationary.functions import taylor_arrays, taylor_elementary  # noqa: F401 
 from stationary.functions.source_lines import is_internal, source_place
 from stationary.functions.taylor import ZERO, Taylor, lift, operand
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
-
-MENDABLE = 20_000  # numbers in one evaluation in many digits, which takes about 20 us for each
+from stationary.numbers.cost import IN_DIGITS
 
 
 def evaluate(
@@ -217,7 +216,7 @@ def _mend(function: Function, x: np.ndarray, found: tuple[np.ndarray, ...]) -> N
     """Replace, in place, values and derivatives that left the range of doubles on the way."""
     lost = [~np.isfinite(c) for c in found]
     bad = np.any([c.reshape(-1, len(x)).any(axis=0) for c in lost[1:]], axis=0)
-    if not 0 < bad.sum() * (found[0].size // len(x)) <= MENDABLE:
+    if not 0 < bad.sum() * (found[0].size // len(x)) <= IN_DIGITS:
         return
     many = many_digits(15)
     try:

@@ -15,9 +15,8 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.functions.evaluation import composed
 from stationary.functions.taylor import Taylor
+from stationary.numbers.cost import MEMORY
 from stationary.numbers.elementary import as_array, to_float
-
-CHUNK = 2**21  # coefficients that are gathered at a time: 16 MiB
 
 
 def degree_for(points: int, most: int) -> int:
@@ -78,7 +77,7 @@ class Spline:
         At a knot they are those of the polynomial to its right, or to its `left`.
         """
         many = self.coefficients.shape[0] * int(np.prod(self.coefficients.shape[2:]))
-        size = max(1, CHUNK // many)
+        size = max(1, MEMORY // many)
         if len(x) > size:
             parts = [self.taylor(x[i : i + size], order) for i in range(0, len(x), size)]
             return [np.concatenate(c) for c in zip(*parts, strict=True)]

@@ -30,9 +30,9 @@ from stationary.functions.given import number
 from stationary.functions.rounding import Rounding, ladder, rounding_of
 from stationary.functions.source_lines import WAY_OUT
 from stationary.functions.taylor import Taylor
+from stationary.numbers.cost import SHARED
 
 CONTRACT = "It must return, for an array of points, the value at each of them."
-CHUNK = 2**18  # doubles per array while datapoints are gone through: 2 MiB, and fits the cache
 
 
 def probe_points(lower: float, upper: float) -> Array:
@@ -219,7 +219,7 @@ class Written:
                 )
         if self.rows:
             self._require_same(x[3:1:-1], values[..., 3:1:-1])
-        most = max(1, CHUNK // self.count)  # points at a time
+        most = max(1, SHARED // self.count)  # points at a time
         near = ladder(x, 3 if most > 200 else 1)
         if most > 200:
             backwards = np.append(near, x[::-1])

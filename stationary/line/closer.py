@@ -18,17 +18,16 @@ from stationary.aliases import Array
 from stationary.errors import StationaryError
 from stationary.functions.evaluation import evaluate
 from stationary.line.chart import CORE
-from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
+from stationary.line.sampled import DIGITS
+from stationary.numbers.arithmetic import DOUBLE, ROUNDING, Arithmetic, many_digits
+from stationary.numbers.cost import IN_DIGITS
 from stationary.process.diffusion import DEAR, Diffusion
 
 ENOUGH = 15  # digits of a variance, to tell whether it is zero
-WORK = 20_000  # datapoints times points that are evaluated in many digits for one dip
-DIGITS = (60, 300, 1200)  # in which a zero is tried, one after the other
 CLOSEST = 1e-13  # of the domain: zeros that are closer to each other are one
 PER_OCTAVE = 8  # points around a zero, in whose neighbourhood another one may hide
 ZOOM = 17  # points per round of a zoom, which then keeps an eighth
 FLAT = 0.05  # an exponent below this is none
-EVEN = 1e-15  # by how much a variance may vary over its floor
 BLURRED = 14.0  # e-folds that a variance falls before cancelling parts may hide that it falls on
 POSITION_DIGITS = 260  # to which a zero is pinned down, if it is not a double
 CANNOT = (StationaryError, OverflowError, MemoryError)  # evaluate in so many digits
@@ -189,7 +188,7 @@ class Look:
         bottom, *rims = self.variance(np.array([best, left, right], dtype=float))
         if not falling or bottom > 0.99 * max(rims):  # between points this close it is rounding
             return
-        if self.exact and self.diffusion.cost * 14 * ZOOM <= WORK:
+        if self.exact and self.diffusion.cost * 14 * ZOOM <= IN_DIGITS:
             # Where parts of the variance cancel, doubles see its bottom blurred.
             sure = many_digits(DIGITS[0], ENOUGH)
             with contextlib.suppress(*CANNOT):
@@ -239,7 +238,7 @@ class Look:
             i = min(max(i, 1), ZOOM - 2)
             width = float(arithmetic.to_float(arithmetic.log(np.array([high - low])))[0])
             low, high = x[i - 1], x[i + 1]
-            if arithmetic is not DOUBLE and 0 < a.max() <= a.min() * (1 + EVEN):
+            if arithmetic is not DOUBLE and 0 < a.max() <= a.min() * (1 + ROUNDING):
                 return low, best, high, False  # the floor
             if rim <= (self.least if arithmetic is DOUBLE else 0):
                 history.append((width, -math.inf))

@@ -19,21 +19,21 @@ from stationary.functions.evaluation import evaluate
 from stationary.line.closer import Dip
 from stationary.line.sampled import VanishingVarianceError
 from stationary.line.sampling import Sampling, sampling
-from stationary.numbers.arithmetic import Arithmetic, many_digits
+from stationary.numbers.arithmetic import GUARD_DIGITS, Arithmetic, many_digits
+from stationary.numbers.cost import IN_DIGITS
 from stationary.numbers.elementary import to_float
 from stationary.panels.pieces import Samples
 from stationary.panels.roots import bisected
+from stationary.process.corners import SCAN
 from stationary.process.diffusion import Diffusion
 
 ACCURACY = 18  # digits to which shapes are resolved where doubles do not do
 MARGIN = 14  # digits beyond position and accuracy
-SPARE = 10  # digits beyond those asked for, to which shapes are resolved
 FEWEST, MOST = 1, 1000  # digits that may be asked for
-SCAN = 2049  # points at which minima are looked for
 CLOSE = 1e-150  # a last step of Newton's method, relative, by which they lie beside a peak
 PROBE = 400  # digits in which the width of a minimum is found
 NARROW = 6  # digits that all points of a domain have in common, from which doubles will not do
-WORK = 40_000  # datapoints times points that are evaluated in many digits without being asked to
+WORK = 2 * IN_DIGITS  # that is done in many digits without being asked to
 
 
 def checked(digits: Any, where: str) -> int | None:
@@ -116,7 +116,7 @@ def arithmetic_for(
     The peaks are where the drift is zero and attracts; there the density is about as wide as that
     of a linear drift with constant noise.
     """
-    accuracy = ACCURACY if digits is None else digits + SPARE
+    accuracy = ACCURACY if digits is None else digits + GUARD_DIGITS
     position = max(position, _position_digits(diffusion), _digits_of_width(diffusion))
     return many_digits(accuracy + MARGIN + position, accuracy)
 

@@ -16,6 +16,7 @@ from stationary.line.sampled import coefficients_at
 from stationary.line.sampling import Sampling
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import derived
+from stationary.numbers.cost import BY_LOOK
 from stationary.numbers.elementary import (
     arithmetic_of,
     compact,
@@ -30,7 +31,6 @@ from stationary.panels.roots import SignChanges, find_roots, sign_changes
 from stationary.process.diffusion import Diffusion
 from stationary.process.known import SPREAD
 
-AFFORDABLE = 2**22  # datapoints times points
 NEWTON_STEPS = 12
 SCAN = 30.0  # factor between the distances at which a root is tried
 AROUND = 33  # points at which the error of an interpolated drift is looked at
@@ -227,7 +227,7 @@ def _drift_and_slope(found: Sampling, x: Array) -> tuple[Array, Array]:
     """f and f' near zeros of f: exact where the functions can be differentiated, else from h."""
     arithmetic = arithmetic_of(x)
     try:
-        if len(x) * found.diffusion.cost > AFFORDABLE:
+        if len(x) * found.diffusion.cost > BY_LOOK:
             raise StationaryError("too many to differentiate at once")
         value, slope = evaluate(found.diffusion.drift, x, order=1, arithmetic=arithmetic)
         if slope.shape == x.shape and finite(slope).all():

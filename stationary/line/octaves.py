@@ -26,7 +26,7 @@ from stationary.process.diffusion import Diffusion
 SLOW_OCTAVES = 900  # where r 2 f / a still changes after that many
 FIRST = 3  # octaves at first, then twice as many each time up to BATCH
 BATCH = 12  # octaves that are sampled at once before looking whether more are needed
-FALLEN = 750.0  # exp(-750) is below the smallest double
+FALLEN = 1.0 - math.log(math.ulp(0.0))  # its exponential is below the smallest double
 MARGIN = 100.0  # by which sampling goes deeper than any mass is followed
 STEEP = 4.0  # e-folds of the density in an octave: more than a power that matters
 

@@ -17,7 +17,7 @@ from stationary.line.feller import BEYOND, PROBE, SETTLED, Exponents, Feller, li
 from stationary.line.period import period_of
 from stationary.line.reshape import extended
 from stationary.line.sampling import Sampling
-from stationary.numbers.arithmetic import DOUBLE, many_digits
+from stationary.numbers.arithmetic import DOUBLE, TINY, many_digits
 from stationary.numbers.chebyshev import rule
 from stationary.numbers.elementary import log, to_float
 
@@ -188,7 +188,7 @@ def _as_sampled(found: Sampling, side: int, *, displaced: bool = False) -> Expon
     potential, variance = (h * distance * chart.sign).mean(axis=0), (ell[-1] - ell[0]) / across
     cut_h, cut_ell = (t[pick].astype(float) for t in found.samples.tails)
     of_slope = 2 * cut_ell / np.abs(across)
-    of_drift = of_slope + 2 * cut_h / np.maximum(np.abs(h).max(axis=0), 1e-300) / np.abs(across)
+    of_drift = of_slope + 2 * cut_h / np.maximum(np.abs(h).max(axis=0), TINY) / np.abs(across)
     shift = np.zeros(2)
     displaced &= not chart.outward
     if displaced or (found.diffusion.is_rounded and found.diffusion.exact_ends[side] is not None):

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.line.octaves import FALLEN
 from stationary.process.diffusion import Diffusion
 
-FALLEN = 7500.0  # ten times what leaves no double: coarse steps see variances that oscillate
 DENSE = 4096  # points, at which it is seen that a drift does not turn
 
 
@@ -34,20 +34,21 @@ def is_out_of_reach(diffusion: Diffusion, x: Array, core: float) -> Array:
     Only those at infinite ends of the domain, further out than `core`.
     """
     beyond = np.zeros(len(x), dtype=bool)
+    far = 10 * FALLEN  # coarse steps see variances that oscillate
     f, a = diffusion.coefficients(x)
     with np.errstate(all="ignore"):
         pull = np.abs(2 * f / a)
         least = np.where(np.isfinite(pull), pull, 0.0)
-        step = np.minimum(np.minimum(least[1:], least[:-1]) * np.diff(x), 2 * FALLEN)
+        step = np.minimum(np.minimum(least[1:], least[:-1]) * np.diff(x), 2 * far)
     for side in (0, 1):
         if math.isinf(diffusion.domain[side]):
             start = inward_from(x, f, side)
             outside = (x[:-1] > start) if side == 1 else (x[1:] < start)
             fall = np.where(outside, step, 0.0)
             if side == 1:
-                beyond[1:] |= (np.cumsum(fall) > FALLEN) & (x[1:] > core)
+                beyond[1:] |= (np.cumsum(fall) > far) & (x[1:] > core)
             else:
-                beyond[:-1] |= (np.cumsum(fall[::-1])[::-1] > FALLEN) & (x[:-1] < -core)
+                beyond[:-1] |= (np.cumsum(fall[::-1])[::-1] > far) & (x[:-1] < -core)
     return beyond
 
 

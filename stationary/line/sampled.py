@@ -30,7 +30,7 @@ HEADROOM = 2.0**40
 DISTANCE_DIGITS = (
     33  # of f and a next to an end: twice those of doubles, so that x - e has them all
 )
-ENOUGH = 60  # digits in which a variance that doubles call zero is looked at
+DIGITS = (60, 300, 1200)  # in which what doubles call zero is looked at, one after the other
 
 
 class VanishingVarianceError(LandscapeError):
@@ -189,7 +189,7 @@ def _is_tiny(diffusion: Diffusion, side: int) -> bool:
     """Whether the variance at an end is positive after all, though too small for a double."""
     if not diffusion.affords_digits:
         return False
-    many = many_digits(ENOUGH, ENOUGH // 4)
+    many = many_digits(DIGITS[0], DIGITS[0] // 4)
     try:
         a = diffusion.coefficients(many.array([diffusion.end(side, many)]), many)[1]
     except (StationaryError, OverflowError):

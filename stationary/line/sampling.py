@@ -24,8 +24,9 @@ from stationary.line.chart import CORE, Chart
 from stationary.line.closer import Dip
 from stationary.line.octaves import FALLEN, MARGIN, grown
 from stationary.line.sampled import NODES, nodes_in, open_ends, sampled
-from stationary.numbers.arithmetic import DOUBLE, Arithmetic
+from stationary.numbers.arithmetic import DOUBLE, TINY, Arithmetic
 from stationary.numbers.chebyshev import Rule, chebyshev_sum, nodes_of, rule
+from stationary.numbers.cost import BY_WORK
 from stationary.numbers.elementary import (
     as_array,
     depth_of,
@@ -42,9 +43,7 @@ from stationary.process.known import SPREAD
 FEWEST = 4  # panels to begin with
 ALIKE = 1e-6  # of a panel's values: doubles that resolve them are nearer
 BESIDE = 2.0**-10  # of a panel: an edge as near to a breakpoint as this is dropped
-WORK = 2 * 10**8  # datapoints times points that a sampling may evaluate
 GRADES = 60  # halvings towards the origin of an infinite domain, whose scale is not known
-SILENCE = 1e-300  # so that no noise is zero
 FREE = (None, Boundary.REFLECTING, Boundary.NATURAL)  # ends that nothing needs to be known of
 
 
@@ -138,7 +137,7 @@ class Sampling:
     @cached_property
     def noise(self) -> Array:
         """A rise of int h below this, within a panel, is rounding."""
-        return 8 * self.climb_errors + SILENCE
+        return 8 * self.climb_errors + TINY
 
     def climbs(self, points: Array) -> Array:
         """int h between consecutive points, right relative to itself.
@@ -240,7 +239,7 @@ def sampling(
         point inside the domain.
     """
     n = nodes_in(arithmetic)
-    max_panels = min(max_panels, max(200, WORK // ((n + 2) * diffusion.cost)))
+    max_panels = min(max_panels, max(200, BY_WORK // ((n + 2) * diffusion.cost)))
     opened = open_ends(diffusion, arithmetic)
     core, fallen = _core(diffusion, opened), [False, False]
     if arithmetic is not DOUBLE and not complete:

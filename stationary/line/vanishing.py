@@ -13,8 +13,9 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.line.chart import CORE, OCTAVES
-from stationary.line.closer import CANNOT, DIGITS, ENOUGH, Dip, Look, Zero
+from stationary.line.closer import CANNOT, ENOUGH, Dip, Look, Zero
 from stationary.line.reach import at_inward_gates, inward_from, is_out_of_reach
+from stationary.line.sampled import DIGITS
 from stationary.numbers.arithmetic import many_digits
 from stationary.panels.pieces import Samples
 from stationary.process.diffusion import Diffusion

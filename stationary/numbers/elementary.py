@@ -15,13 +15,12 @@ from typing import Any, cast
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.numbers.arithmetic import DOUBLE, Arithmetic
+from stationary.numbers.arithmetic import DOUBLE, HUGE, TINY, Arithmetic
 
 FLOAT = np.dtype(float)
 # Where arrays are unpickled, too, their doubles are of this very type.
 copyreg.pickle(type(FLOAT), lambda d: (np.dtype, (d.str,)) if d == FLOAT else d.__reduce__())
-DEPTH = 45.0  # of doubles: e^-45 = 3e-20
-FLOATS = (1e-300, 1e300)  # sizes between which a double keeps all its digits, with room to spare
+SPARE = 9.0  # e-folds beyond rounding to which densities are followed
 
 
 def arithmetic_of(values: Any) -> Arithmetic:
@@ -180,17 +179,17 @@ def magnitude(x: Array) -> Array:
 def compact(x: Any) -> Any:
     """x as a float where a double can hold it, else as it is: for errors and other sizes."""
     size = abs(x)
-    return float(x) if size == 0 or FLOATS[0] < size < FLOATS[1] else number(x)
+    return float(x) if size == 0 or TINY < size < HUGE else number(x)
 
 
 def depth_of(arithmetic: Arithmetic) -> float:
     """How far below its top the logarithm of a density is followed: e^-depth is nothing."""
-    return DEPTH if arithmetic is DOUBLE else math.ceil(float(-log(arithmetic.epsilon))) + 9.0
+    return math.ceil(float(-log(arithmetic.epsilon))) + SPARE
 
 
 def smallest_of(arithmetic: Arithmetic) -> float:
     """What stands for nothing in a denominator or a logarithm: many digits need no such thing."""
-    return 1e-300 if arithmetic is DOUBLE else 0.0
+    return TINY if arithmetic is DOUBLE else 0.0
 
 
 def zeros(shape: Any, arithmetic: Arithmetic) -> Array:

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.polynomial import hermite_e
 
 from stationary.aliases import Array
+from stationary.numbers.cost import CACHE
 from stationary.plane.density import Density
 from stationary.plane.mesh import basis
 from stationary.process.plane import PlaneDiffusion
 
 ORDER = 8  # functions of each coordinate; those of both together are of a lower order
-CHUNK = 20_000  # points at once
 DECIDED = 1e-2  # of the fastest: slower combinations, such as masses of basins, are left alone
 NODES = 8  # degree of the polynomials that the factor is
 
@@ -71,8 +71,8 @@ def balanced(process: PlaneDiffusion, density: Density) -> Density:
     keep = np.flatnonzero(mass > 1e-16 * mass.max())
     count = functions.orders.shape[1]
     matrix, right = np.zeros((count, count)), np.zeros(count)
-    for begin in range(0, len(keep), CHUNK):
-        some = keep[begin : begin + CHUNK]
+    for begin in range(0, len(keep), CACHE):
+        some = keep[begin : begin + CACHE]
         fields = process.fields(x[:, some])
         v, ((p, dp, ddp), (q, dq, ddq)) = functions.at(x[:, some])
         f, a = fields.f, fields.a

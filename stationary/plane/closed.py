@@ -11,6 +11,7 @@ from scipy.special import log_ndtr, ndtr
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, Status
+from stationary.numbers.arithmetic import TINY
 from stationary.plane.density import Density, Region, Solved
 from stationary.plane.local import Equilibrium, described
 from stationary.plane.marginal import Marginal, normal
@@ -19,7 +20,7 @@ from stationary.plane.panels import log_sum
 from stationary.plane.regions import Cut, Labels
 from stationary.process.plane import Box, PlaneDiffusion, probes
 
-DEGREE = 16
+DEGREE = 16  # of panels on which a density is smooth
 FIRST, MOST = 8, 40_000  # rectangles for each direction, and in all
 
 
@@ -172,7 +173,7 @@ class Gaussian:
         flip = u > 0  # of two tails the smaller one is exact
         u, v = np.where(flip, -v, u), np.where(flip, -u, v)
         with np.errstate(divide="ignore"):
-            inner = np.where(v < -30, log_ndtr(v), np.log(np.maximum(ndtr(v) - ndtr(u), 1e-300)))
+            inner = np.where(v < -30, log_ndtr(v), np.log(np.maximum(ndtr(v) - ndtr(u), TINY)))
         z = (x - self.mean[0]) / deviation
         log = weight + inner - z**2 / 2 - np.log(deviation * np.sqrt(2 * np.pi))
         return log_sum(log, np.ones(len(log)))

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.ndimage import minimum_filter
 
 from stationary.aliases import Array
+from stationary.numbers.arithmetic import TINY
 from stationary.plane.density import Density
 from stationary.process.plane import Box, Fields, PlaneDiffusion, point_text
 
@@ -119,7 +120,7 @@ def noise_of(process: PlaneDiffusion, axes: list[Array], x: Array, fields: Field
     if (ratio < SINGULAR).all():
         _, vectors = np.linalg.eigh(np.moveaxis(fields.a, -1, 0))
         across = np.abs(np.einsum("mi,im->m", vectors[:, :, 0], 2 * fields.f - fields.div))
-        size = np.abs(2 * fields.f - fields.div).max(axis=0) + 1e-300
+        size = np.abs(2 * fields.f - fields.div).max(axis=0) + TINY
         return Noise("everywhere", (), bool((across < 1e-9 * size).all()))
     part = ratio < SINGULAR
     if part.mean() > 2 / GRID:
@@ -191,7 +192,7 @@ def circulation(process: PlaneDiffusion, density: Density, singular: bool) -> Ci
     """From the density, at those of its Gauss points that matter."""
     x, log, u = density.quadrature()
     log = log - density.log_total
-    keep = (log + np.log(np.maximum(u, 1e-300)) > -40) & (u > 0)
+    keep = (log + np.log(np.maximum(u, TINY)) > -40) & (u > 0)
     x, mass = x[:, keep], np.exp(log[keep]) * u[keep]
     fields = process.fields(x, 1)
     slope = density.slope_at(x)

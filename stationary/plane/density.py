@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.numbers.arithmetic import DOUBLE, TINY
+from stationary.numbers.elementary import depth_of
 from stationary.plane.marginal import Marginal, marginal_of
 from stationary.plane.mesh import Mesh, basis, gauss, tensor
 from stationary.plane.panels import RULE, STEEP, Panels, log_sum
@@ -17,7 +19,7 @@ from stationary.process.plane import Box
 
 Region = Box | Labels | None
 
-NOTHING = 45.0  # in Phi above the nearest minimum, where e^-Phi does not matter any more
+NOTHING = depth_of(DOUBLE)  # above the nearest minimum Phi matters no further
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +193,7 @@ class Density:
         mass = mass.reshape(len(panels.number), -1).sum(axis=1)
         chosen = generator.choice(len(mass), size, p=mass / mass.sum())
         phi, v = self._tables(panels, np.linspace(-1, 1, 9))
-        top = (np.log(np.maximum(v, 1e-300)) - phi).reshape(len(mass), -1).max(axis=1) + 0.2
+        top = (np.log(np.maximum(v, TINY)) - phi).reshape(len(mass), -1).max(axis=1) + 0.2
         made, waiting = np.empty((2, size)), np.arange(size)
         while len(waiting):
             p = chosen[waiting]
@@ -199,7 +201,7 @@ class Density:
             e = panels.number[p]
             x = self.mesh.low[:, e] + self.mesh.size[:, e] * (1 + local) / 2
             phi_x, u_x = self.factors(e, local)
-            log_x = np.log(np.maximum(u_x, 1e-300)) - phi_x
+            log_x = np.log(np.maximum(u_x, TINY)) - phi_x
             taken = np.log(generator.uniform(size=len(p))) < log_x - top[p]
             made[:, waiting[taken]] = x[:, taken]
             waiting = waiting[~taken]

@@ -17,6 +17,7 @@ from scipy.sparse.linalg import splu
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
+from stationary.numbers.cost import BY_WORK
 from stationary.plane.state import PlaneState
 from stationary.plane.walkers import Measured, numbers, walk
 from stationary.process.stepping import Stepper
@@ -24,7 +25,6 @@ from stationary.result import Result
 
 POINTS = (72, 56)  # of the grid, for each direction: fine and coarse
 STENCIL = 6  # points for each direction among which is shared
-WORK = 2e8  # numbers that the walkers may go through
 ROOM = 0.1  # of where the diffusion is that is added on each side
 
 
@@ -154,7 +154,7 @@ def plane_check(
     sent = None
     if simulation:
         work = walkers * stepper.datapoints
-        steps = steps or int(min(20_000, max(2_000, WORK / work)))
+        steps = steps or int(min(20_000, max(2_000, BY_WORK / work)))
         sent = walk(state, stepper, walkers, steps, seed, count, notes, chain)
     settings = {"points": POINTS[0], "walkers": walkers, "steps": steps or 0, "seed": seed}
     return PlaneCheck(

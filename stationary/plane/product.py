@@ -16,6 +16,8 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError, Status
+from stationary.numbers.arithmetic import ROUNDING
+from stationary.plane.closed import DEGREE
 from stationary.plane.density import Density, Region
 from stationary.plane.local import Equilibrium, described, finite_box
 from stationary.plane.mesh import Mesh, basis
@@ -24,8 +26,6 @@ from stationary.process.plane import PlaneDiffusion
 from stationary.states.distribution import EndState
 from stationary.states.solve import end_state
 
-DEGREE = 16
-LEFT_OUT = 1e-15  # of the probability, at each end
 RESOLVED = 1e-13  # of log P, what the last coefficients of a panel may be
 SAMPLE = 1000  # positions at which friction is looked at
 ONE_BY_ONE = 40  # values of each coordinate with which it is asked whether the other one matters
@@ -200,7 +200,7 @@ def _line(process: PlaneDiffusion, k: int) -> Diffusion:
 
 def _edges(law: EndState) -> Array:
     """Ends of panels on each of which a polynomial is log P, as far as there is probability."""
-    waiting = [(float(law.ppf(LEFT_OUT)), float(law.isf(LEFT_OUT)))]
+    waiting = [(float(law.ppf(ROUNDING)), float(law.isf(ROUNDING)))]
     meshes = [c.mesh for c in law.components]
     lower, upper = (np.concatenate([getattr(m, e) for m in meshes]) for e in ("lower", "upper"))
     last = basis(DEGREE).to_legendre[-2:]
@@ -210,7 +210,7 @@ def _edges(law: EndState) -> Array:
         height = law.logpdf(low + (high - low) * (1 + basis(DEGREE).nodes) / 2)
         if np.isfinite(height).all():
             missing = float(np.abs(last @ height).max()) / max(1.0, float(np.ptp(height)))
-            if missing * min(1.0, law.probability(low, high) / LEFT_OUT / 100) < RESOLVED:
+            if missing * min(1.0, law.probability(low, high) / ROUNDING / 100) < RESOLVED:
                 continue
         inside = np.flatnonzero((lower > low) & (lower < high))
         middle = (low + high) / 2

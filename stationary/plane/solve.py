@@ -11,7 +11,7 @@ from stationary.errors import ConvergenceError, LandscapeError, Status
 from stationary.plane import closed
 from stationary.plane.balance import balanced
 from stationary.plane.curl import Curl, curl_test
-from stationary.plane.density import Solved
+from stationary.plane.density import NOTHING, Solved
 from stationary.plane.local import Equilibrium, equilibria_of, finite_box, sides_of
 from stationary.plane.marginal import NEARLY
 from stationary.plane.newton import low_noise
@@ -30,7 +30,6 @@ FAR = 22.0  # in -log P of an attractor: beyond, spectral elements have lost its
 RESTING = 1e-20  # of the usual variance: what rounding leaves of squared differences of gradients
 NEAR = 2.5  # of y, where x = c + L sinh(y): where the curl is looked at
 FARTHER = 1.3  # a rough chain has a tail that falls like an exponential fall that much too fast
-HELD = 45.0  # in -log P: what a basin's own box reaches
 
 
 def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
@@ -118,7 +117,7 @@ def _wide_enough(
     ends = np.array(rough.box)
     for e in equilibria:
         if e.covariance is not None:
-            reach = np.sqrt(2 * HELD * np.diag(e.covariance))
+            reach = np.sqrt(2 * NOTHING * np.diag(e.covariance))
             ends[:, 0] = np.minimum(ends[:, 0], e.position - reach)
             ends[:, 1] = np.maximum(ends[:, 1], e.position + reach)
     room = np.array(diffusion.domain)

@@ -11,6 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from stationary.aliases import Array
+from stationary.numbers.arithmetic import TINY
 from stationary.plane.density import Density, Solved
 from stationary.plane.elements import DEGREE, Coefficients, Guess, solve
 from stationary.plane.mesh import Mesh, basis
@@ -112,7 +113,7 @@ def unresolved(density: Density, lenient: float) -> Array:
     size = np.abs(scaled).max(axis=(1, 2))
     # Relative to the rectangle where it is high, and the less so the lower it is.
     here = np.minimum(height, 1e3).min(axis=(1, 2)) - height.min()
-    known = np.exp(-np.clip(here, 0, 80) * lenient) / np.maximum(size, 1e-300)
+    known = np.exp(-np.clip(here, 0, 80) * lenient) / np.maximum(size, TINY)
     return np.asarray(tails(scaled) * known)
 
 

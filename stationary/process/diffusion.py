@@ -28,7 +28,8 @@ from stationary.functions.given import (
 from stationary.functions.parameters import Parameters, handed_over
 from stationary.functions.rounding import Rounding
 from stationary.functions.written import probe_points
-from stationary.numbers.arithmetic import DOUBLE, Arithmetic
+from stationary.numbers.arithmetic import DOUBLE, HUGE, Arithmetic
+from stationary.numbers.cost import IN_DIGITS
 from stationary.process.forms import Convention, settled
 from stationary.process.initial import Initial
 from stationary.process.known import Bounds
@@ -36,8 +37,7 @@ from stationary.process.sample import Sample
 from stationary.process.spaces import BySpace
 from stationary.result import Data
 
-DEAR = 2000  # datapoints times points, each of which takes 20 us or more in many digits
-LARGEST = 1e300  # of drift and variance: sums of 2 f stay within doubles
+DEAR = IN_DIGITS // 10  # datapoints, whose drift is evaluated at points by the dozen
 
 
 def _absent(x: Any) -> Any:
@@ -202,10 +202,10 @@ class Diffusion(Data, metaclass=BySpace):
         """Raise for the first point where the process is not one: f or a not finite, a < 0."""
         v = self.variable
         for what, values in (("drift", f), ("variance", a)):
-            bad = ~(np.abs(values) < LARGEST)
+            bad = ~(np.abs(values) < HUGE)
             if bad.any():
                 i = int(np.argmax(bad))
-                beyond = f", beyond {LARGEST:g}" if np.isfinite(values[i]) else ""
+                beyond = f", beyond {HUGE:g}" if np.isfinite(values[i]) else ""
                 raise LandscapeError(
                     f"{self.name}: {what}({v}) must be finite inside the domain "
                     f"({self.domain[0]:g}, {self.domain[1]:g}), but {what}({x[i]:.6g}) = "

@@ -26,14 +26,14 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.distribution import Distribution, Grid, pointwise
 from stationary.errors import LandscapeError
+from stationary.numbers.arithmetic import ROUNDING
+from stationary.numbers.cost import SHARED
 from stationary.process.laws import Normal, Truncated, Uniform
 from stationary.process.starts import Source, located, nowhere, place, understood
 
 Function = Callable[[Array], Array]
 
-CHUNK = 2**16  # points per call of a function
 NEGLIGIBLE = 1e-12  # probability outside the domain that is not worth a word
-ROUNDING = 4e-16
 HOPELESS = 1e-9  # probability inside it that is no more than a slip
 
 
@@ -210,9 +210,9 @@ class Initial(Distribution):
 
     def _mean(self, function: Function) -> Array:
         sums, total = np.zeros(1), 0.0
-        for i in range(0, len(self.points), CHUNK):
-            w = self.weights[i : i + CHUNK]
-            sums = sums + (np.atleast_2d(function(self.points[i : i + CHUNK])) * w).sum(axis=1)
+        for i in range(0, len(self.points), SHARED):
+            w = self.weights[i : i + SHARED]
+            sums = sums + (np.atleast_2d(function(self.points[i : i + SHARED])) * w).sum(axis=1)
             total += w.sum()
         return np.asarray(sums / total)
 

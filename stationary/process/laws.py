@@ -19,13 +19,12 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.numbers.arithmetic import EPSILON
+from stationary.numbers.arithmetic import EPSILON, ROUNDING
 
 Function = Callable[[Array], Array]
 
 NODES = 16
 TOLERANCE = 1e-13  # of a mean, where the function allows it
-FINEST = 1e-15  # the innermost panel at a cut, as a share of all probability
 GRADING = 8.0  # how much narrower each panel is than its neighbour, on the way to a cut
 MORE_PANELS = 6000  # that halving may add
 
@@ -235,14 +234,14 @@ class Truncated:
             values[:, ~new] = kept[:, ~split]
             values[:, new] = self._values(function, panels[new])
         mean = (values @ _legendre().weights * _widths(panels)).sum(axis=1) / self.total
-        return mean, error + 4e-15
+        return mean, error + 4 * ROUNDING
 
     def _panels(self, cuts: Array) -> Array:
         """Panels from cut to cut, fine where they touch one; an atom at a cut has its own."""
         inner = cuts[(cuts > self.lower) & (cuts < self.upper)]
         points = np.unique(np.concatenate([[self.lower], inner, [self.upper]]))
         levels = self.levels(points)
-        finest = FINEST * self.total
+        finest = ROUNDING * self.total  # of the innermost panel at a cut
         pieces = []
         for i, (before, after) in enumerate(levels):
             x = float(points[i])

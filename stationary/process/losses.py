@@ -12,8 +12,9 @@ import numpy as np
 from stationary.aliases import Array, Function
 from stationary.errors import LandscapeError
 from stationary.functions.evaluation import evaluate
-from stationary.functions.written import CHUNK, Written, probe_points
+from stationary.functions.written import Written, probe_points
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
+from stationary.numbers.cost import SHARED
 from stationary.process.corners import corners
 from stationary.process.known import KnownGradients, KnownMoments
 from stationary.process.minibatches import minibatches
@@ -74,7 +75,7 @@ class Losses(Settings):
         """The mean loss at w and the largest loss in size, shape (M,) each; None without losses."""
         if self.losses is None:
             return None
-        size = max(1, CHUNK // self.datapoints)
+        size = max(1, SHARED // self.datapoints)
         parts = [w[i : i + size] for i in range(0, max(len(w), 1), size)]
         pairs = [
             (t.mean(axis=0), np.abs(t).max(axis=0))

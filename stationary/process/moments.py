@@ -25,8 +25,8 @@ from stationary.functions.tape.running import (
     rows_of,
 )
 from stationary.functions.taylor import Taylor
-from stationary.functions.written import CHUNK
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
+from stationary.numbers.cost import SHARED
 from stationary.numbers.elementary import arithmetic_of, magnitude
 from stationary.process.minibatches import Minibatches
 from stationary.process.optimiser import StepRule
@@ -137,7 +137,7 @@ class GradientMoments:
         tape = self.tapes(order)
         if tape is not None and self.rule.linear:
             return tape(w, arithmetic)
-        size = max(1, CHUNK // (self.n if self.batches is None else len(self.batches.counts)))
+        size = max(1, SHARED // (self.n if self.batches is None else len(self.batches.counts)))
         starts = range(0, max(len(w), 1), size)
         return Moments.joined([self._by_series(w[i : i + size], arithmetic, order) for i in starts])
 

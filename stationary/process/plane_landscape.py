@@ -18,6 +18,7 @@ from stationary.errors import LandscapeError, NotDifferentiableError
 from stationary.functions.given import named
 from stationary.functions.jets import Jet, Jets, differenced, jet
 from stationary.functions.parameters import handed_over
+from stationary.numbers.cost import MEMORY
 from stationary.process.forms import Convention
 from stationary.process.plane import (
     Fields,
@@ -30,8 +31,6 @@ from stationary.process.plane import (
 )
 from stationary.process.settings import Settings
 from stationary.process.stepping import Stepper
-
-CHUNK = 2**21  # numbers in all series of a chunk of points: 16 MiB
 
 
 @named(
@@ -159,7 +158,7 @@ class PlaneLandscape(Settings):
         """G and S at weights of shape (n, M), with derivatives, as fields f and a."""
         n, m = w.shape
         series = {0: 2, 1: 3 * (n * (n + 1) // 2), 2: 4 * (n * n + n)}[order] * n
-        size = max(1, CHUNK // (self.datapoints * series))
+        size = max(1, MEMORY // (self.datapoints * series))
         parts = [self._moments(w[:, i : i + size], order) for i in range(0, m, size)]
         return Fields(
             *(

@@ -10,8 +10,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
-
-BLOCK = 2**22  # gradients at a time: 32 MiB
+from stationary.numbers.cost import MEMORY
 
 
 class Sample(Protocol):
@@ -51,7 +50,7 @@ class GradientSample:
         if self.refusal:
             raise LandscapeError(self.refusal)
         n, (mean, variance) = self.datapoints, self.moments(x)
-        found, size = np.zeros((len(of_f), n)), max(1, BLOCK // n)
+        found, size = np.zeros((len(of_f), n)), max(1, MEMORY // n)
         for i in range(0, len(x), size):
             some = slice(i, i + size)
             off = self.rows(x[some]) - mean[some]

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from stationary.annealing.anneal import Annealing
 from stationary.annealing.course import Course, Freeze
+from stationary.numbers.arithmetic import ROUNDING
 from stationary.show.drawing import GREY, Sheet, add_legend, colour_of
 from stationary.show.layout import Report, picked, report, tabulated
 from stationary.wording import error_text, joined, known_text, probability_text, tidy
 
 Array = NDArray[np.float64]
 
-ROUNDING = 1e-15  # of the place of a minimum at 0
 ROWS = 12  # of the table: times, evenly spread
 CLEAR = 3.0  # times the error, by which two shares differ clearly
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from stationary.show.layout import Report, picked, report, tabulated
+from stationary.show.layout import MOST_ROWS, Report, picked, report, tabulated
 from stationary.sources.local import Around, Escapes
 
 
@@ -24,7 +24,7 @@ def text(a: Around | Escapes) -> Report:
         "SGD over sqrt(T / B), for small T: .deviations(learning_rate, batch_size) has it for any."
     )
     header = ("", "curvature", "noise", "gradient", "deviation")
-    return report({title: [*tabulated(header, rows[:20]), words]})
+    return report({title: [*tabulated(header, rows[:MOST_ROWS]), words]})
 
 
 def _barriers(e: Escapes) -> Report:

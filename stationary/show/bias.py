@@ -10,7 +10,7 @@ import numpy as np
 from stationary.questions.width.dilation import BasinBias
 from stationary.questions.width.ratios import Ratio, WidthBias
 from stationary.show.answer import Place, places
-from stationary.show.layout import Line, Report, first_of, picked, report, tabulated
+from stationary.show.layout import MOST_ROWS, Line, Report, first_of, picked, report, tabulated
 from stationary.wording import (
     error_text,
     known_text,
@@ -20,7 +20,6 @@ from stationary.wording import (
 )
 
 MOST_PAIRS = 6
-MOST_ROWS = 60
 APART = 0.05  # by how much Laplace's logarithm may be off before it is said
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from stationary.questions.width.ratios import WidthBias
+from stationary.show.bias import MOST_PAIRS
 from stationary.show.drawing import (
     BLUE,
     GREEN,
@@ -19,8 +20,6 @@ from stationary.show.drawing import (
     draw_curve,
 )
 from stationary.wording import LN10
-
-MOST_PAIRS = 8
 
 
 def figure(bias: WidthBias, sheet: Sheet) -> None:

@@ -11,8 +11,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.checking.verdict import Check
 from stationary.sgd.basins import COMPARED, SETTLED
-from stationary.show.drawing import BLUE, GREY, INK, RED, Axes, Sheet, add_legend
-from stationary.show.law import TAIL
+from stationary.show.drawing import BLUE, GREY, INK, RED, UNSEEN, Axes, Sheet, add_legend
 from stationary.show.layout import MOST_ROWS, Line, Report, picked, report, tabulated
 from stationary.show.listing import chain_basin
 from stationary.wording import LN10, capital, error_text, measured, power_text, sentence, time_text
@@ -220,7 +219,7 @@ def _edges(check: Check, laws: list[Any]) -> Array:
     """Bins over where any of the answers has something."""
     domain = check.analysis.diffusion.domain
     ends = [b.position for b in check.basins]
-    ends += [float(x) for law in laws for x in (law.ppf(TAIL), law.isf(TAIL))]
+    ends += [float(x) for law in laws for x in (law.ppf(UNSEEN), law.isf(UNSEEN))]
     sent = check.simulation
     if sent is not None and sent.mass.any():
         seen = np.flatnonzero(sent.mass)

@@ -11,6 +11,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import Status
+from stationary.numbers.arithmetic import TINY
 from stationary.show.drawing import (
     GREY,
     INK,
@@ -251,7 +252,7 @@ def draw_zoom(axes: Axes, state: EndState, part: Part, view: View) -> None:
     axes.axvspan(local[0], local[-1], color=colour_of(0), alpha=0.1, lw=0)
     axes.plot(local, height, color=INK)
     axes.set_xlim(local[0], local[-1])
-    axes.set_ylim(0, 1.06 * float(height[np.isfinite(height)].max(initial=1e-300)))
+    axes.set_ylim(0, 1.06 * float(height[np.isfinite(height)].max(initial=TINY)))
     axes.set_xlabel(name + (f"\n(in units of $10^{{{unit}}}$)" if unit else ""))
     if state.kind == "classes":
         axes.set_title("within its class", loc="right")

@@ -10,7 +10,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.evolution.evolution import Evolution
-from stationary.show.drawing import BLUE, GREY, INK, RED, Axes, Sheet, add_legend, symbol_of
+from stationary.show.drawing import BLUE, GREY, INK, RED, UNSEEN, Axes, Sheet, add_legend, symbol_of
 from stationary.show.layout import Line, Report, picked, report, tabulated
 from stationary.wording import capital, error_text, known_text, time_text
 
@@ -22,8 +22,15 @@ CURVES = 6  # times at which the density is drawn
 COLUMNS = 600  # of the picture of the density
 SHARP = 30.0  # times the even density, beyond which a logarithmic axis shows more
 DEEPEST = 1e-6  # of the highest density that such an axis shows
-SEEN = 1e-3  # of all probability, on either side, that need not be in the picture
-LEVELS = (SEEN, 0.025, 0.25, 0.5, 0.75, 0.975, 1 - SEEN)  # of quantiles: the range, and the bands
+LEVELS = (
+    UNSEEN,
+    0.025,
+    0.25,
+    0.5,
+    0.75,
+    0.975,
+    1 - UNSEEN,
+)  # the range, and the bands
 
 
 def text(e: Evolution) -> Report:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from stationary.analysis import analyze
-from stationary.show.drawing import BLUE, GREY, INK, RED, Sheet
+from stationary.show.drawing import BLUE, GREY, INK, RED, UNSEEN, Sheet
 from stationary.show.influence import errors_of, standard_error_text
 from stationary.show.layout import Report, picked, report, rows_of, tabulated
 from stationary.sources.series.fit import Fit
@@ -15,7 +15,6 @@ from stationary.sources.series.lags import Verdict
 from stationary.wording import known_text, time_text
 
 SHOWN = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)  # quantiles of the series
-SEEN = (0.001, 0.999)  # quantiles of the series between which curves are drawn
 
 
 def text(f: Fit) -> Report:
@@ -141,7 +140,7 @@ def _curves(f: Fit, x: Any) -> dict[str, Any]:
 def figure(fit: Fit, sheet: Sheet) -> None:
     """Three panels over x: f, a, each with two standard errors, and P over the histogram."""
     values = fit.runs.all
-    low, high = np.quantile(values, SEEN)
+    low, high = np.quantile(values, (UNSEEN, 1 - UNSEEN))
     x = np.linspace(low, high, 301)
     drift, variance, density = sheet.panels(2.15, 2.15, 2.2, sharex=True)
     curves = _curves(fit, x)

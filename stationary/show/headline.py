@@ -11,7 +11,7 @@ from stationary.chain.indicators import OVERSHOOTS, UNSETTLED, MinimumStep
 from stationary.sgd.basins import COMPARED, HELD, SETTLED, SgdBasin
 from stationary.sgd.finite_step import Belief, FiniteStep
 from stationary.show.answer import Place, answer, around, ends_of, places
-from stationary.show.layout import tabulated
+from stationary.show.layout import MOST_NAMED, tabulated
 from stationary.wording import (
     digits_left,
     joined,
@@ -25,7 +25,6 @@ from stationary.wording import (
 if TYPE_CHECKING:
     from stationary.chain.run import Run  # with SciPy, which a report may do without
 
-SHOWN = 4  # minima in a sentence
 RUN = 1_000_000  # steps of the run that is spoken of where none was asked for
 TOO_NEAR = 1e3  # roundings of the mean: of less spread the chain, in doubles, knows nothing
 SHIFTED = 0.03  # of a deviation: differences of means and deviations that are worth a word
@@ -133,8 +132,8 @@ def _confined(sgd: FiniteStep) -> list[str]:
         return []
     if len(held) == 1:
         return [f"SGD cannot leave the minimum at {held[0]} no minibatch leads out."]
-    *first, last = [f"{text.replace(': ', ' (')})" for text in held[:SHOWN]]
-    more = f" (and {_more(len(held))})" if len(held) > SHOWN else ""
+    *first, last = [f"{text.replace(': ', ' (')})" for text in held[:MOST_NAMED]]
+    more = f" (and {_more(len(held))})" if len(held) > MOST_NAMED else ""
     return [
         f"SGD cannot leave the minima at {', '.join(first)} or {last}{more}: no minibatch leads "
         "out of these intervals."
@@ -147,7 +146,7 @@ def _closed(sgd: FiniteStep) -> list[MinimumStep]:
 
 def _more(count: int) -> str:
     """What is not named of so many minima."""
-    return f"{count - SHOWN} more minim{'um' if count == SHOWN + 1 else 'a'}"
+    return f"{count - MOST_NAMED} more minim{'um' if count == MOST_NAMED + 1 else 'a'}"
 
 
 def _settled(sgd: FiniteStep, place: Place) -> str:
@@ -160,8 +159,8 @@ def _settled(sgd: FiniteStep, place: Place) -> str:
         parts = ends_of(chain, "w")
         if len(parts) == len(_closed(sgd)) and sgd.held:
             return "In the long run SGD stays in one of these; in which, its start decides."
-        more = f" or in one of {len(parts)} in all" if len(parts) > SHOWN else ""
-        listed = " or ".join(parts[:SHOWN])
+        more = f" or in one of {len(parts)} in all" if len(parts) > MOST_NAMED else ""
+        listed = " or ".join(parts[:MOST_NAMED])
         return f"In the long run SGD is {listed}{more}, depending on where it starts."
     ranked = sorted(sgd.basins, key=lambda b: -_log(b.log_chain))
     kept = [b for b in ranked if _log(b.log_chain) > -math.inf or not b.certain]
@@ -171,7 +170,7 @@ def _settled(sgd: FiniteStep, place: Place) -> str:
         between = f"between w = {low:.6g} and {high:.6g}"
         listed = f"{between} (standard deviation {chain.std():.3g}), settled nowhere"
     gone = [f"w = {place(b.position)}" for b in ranked if b not in kept and not b.at_end]
-    left = f", and leaves {' and '.join(gone[:SHOWN])} for good" if gone else ""
+    left = f", and leaves {' and '.join(gone[:MOST_NAMED])} for good" if gone else ""
     return f"In the long run SGD is {listed}{left}."
 
 
@@ -240,8 +239,8 @@ def _listed(
         spread = f" (standard deviation {deviation:.3g})" if math.isfinite(deviation) else ""
         return "".join([_at(b, place) for b in basins] or ["around no minimum"]) + spread
     shares = [f"{_at(b, place)} with {share(b)}" for b in basins]
-    if len(basins) > SHOWN:
-        return f"{', '.join(shares[:SHOWN])} and in {_more(len(basins))}"
+    if len(basins) > MOST_NAMED:
+        return f"{', '.join(shares[:MOST_NAMED])} and in {_more(len(basins))}"
     return joined(shares)
 
 
@@ -307,12 +306,14 @@ def _reach(sgd: FiniteStep, place: Place, run: int) -> list[str]:
             after = f"at least {steps_text(t - min(first.exit_error, t), 0.01)}"
         where = "the minimum it is in"
         if fast or never:
-            where = " or ".join(f"w = {place(b.position)}" for b, _ in slow[:SHOWN])
+            where = " or ".join(f"w = {place(b.position)}" for b, _ in slow[:MOST_NAMED])
         length = "a million" if run == RUN else f"{run:,}"
         said.append(f"No run of {length} steps leaves {where} ({after} on average)")
     said += [
         f"w = {place(b.position)} is left after {steps_text(t, b.exit_error)} steps on average"
-        for b, t in fast[:SHOWN]
+        for b, t in fast[:MOST_NAMED]
     ]
-    said += [f"SGD stays for ever {_at(b, place)} once it has settled there" for b in never[:SHOWN]]
+    said += [
+        f"SGD stays for ever {_at(b, place)} once it has settled there" for b in never[:MOST_NAMED]
+    ]
     return [f"{'; '.join(said)}."] if said else []

@@ -10,13 +10,12 @@ import numpy as np
 from stationary.analysis import Analysis
 from stationary.questions.influence import Influence
 from stationary.show.drawing import BLUE, GREY, RED, Sheet
-from stationary.show.layout import Line, Report, picked, report, rows_of, tabulated
+from stationary.show.layout import MOST_NAMED, Line, Report, picked, report, rows_of, tabulated
 from stationary.wording import known_text, probability_text
 
 SMALL = -11.5  # log of a mass of which the error says nothing
 BENT = 0.5  # error of a logarithm from which exp() is bent
 HEAVY = 0.3  # share of the ten datapoints with the most influence that is worth a word
-NAMED = 5  # datapoints that are named in the figure
 
 
 def text(i: Influence) -> Report:
@@ -121,7 +120,7 @@ def figure(i: Influence, sheet: Sheet) -> None:
     change = -i.of_ratio() / (i.datapoints - 1)
     ax.axhline(0, color=GREY, lw=0.6)
     ax.vlines(np.arange(i.datapoints), 0, change, color=BLUE, lw=0.8)
-    for j, c, _ in i.top(NAMED):
+    for j, c, _ in i.top(MOST_NAMED):
         ax.plot([j], [c], marker="o", ms=3, color=RED)
         above: dict[str, Any] = {"xytext": (3, 3 if c > 0 else -9), "textcoords": "offset points"}
         ax.annotate(str(j), (j, c), color=RED, **above)

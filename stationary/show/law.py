@@ -10,14 +10,12 @@ import numpy as np
 from stationary.chain.state import ChainState
 from stationary.errors import LandscapeError
 from stationary.show.density import Stem, draw_density, draw_stems
-from stationary.show.drawing import BLUE, RED, Axes, Sheet, symbol_of
+from stationary.show.drawing import BLUE, RED, UNSEEN, Axes, Sheet, symbol_of
 from stationary.show.listing import state_data
 from stationary.show.outcomes import draw_outcomes
 from stationary.show.view import View
 from stationary.states.basins import basins_of
 from stationary.states.distribution import EndState
-
-TAIL = 1e-5  # probability beyond either end of what is drawn
 
 
 def data(law: EndState | ChainState) -> dict[str, Any]:
@@ -50,7 +48,7 @@ def _draw_cells(axes: Axes, law: ChainState, *, log: bool) -> None:
     if len(edges):
         mass = np.exp(np.asarray(law.log_mass))
         below = np.cumsum(mass)
-        seen = np.flatnonzero((below > TAIL) & (below < below[-1] - TAIL))
+        seen = np.flatnonzero((below > UNSEEN) & (below < below[-1] - UNSEEN))
         first, last = (seen[0], seen[-1] + 2) if len(seen) else (0, len(edges) - 1)
         alpha = None if log else 0.6
         axes.stairs(mass / np.diff(edges), edges, color=BLUE, fill=not log, alpha=alpha)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 WIDTH = 80
-MOST_ROWS = 30  # of a table of basins, equilibria or starts
+MOST_ROWS = 30  # of a table
+MOST_NAMED = 4  # in a sentence
 INDENT = "  "
 
 

@@ -14,7 +14,7 @@ from stationary.plane.state import PlaneBasin, PlaneState
 from stationary.process.plane import point_text
 from stationary.process.plane_landscape import PlaneLandscape
 from stationary.show.drawing import BLUE, GREY, INK, RED, Sheet
-from stationary.show.layout import Report, picked, report, tabulated
+from stationary.show.layout import MOST_NAMED, Report, picked, report, tabulated
 from stationary.wording import (
     digits_left,
     error_text,
@@ -40,7 +40,6 @@ ROADS = {
     "newton": "Newton's method for log P, because of the barriers; errors are what the answer "
     "moves by with the mesh, the box, and what is frozen at its sides.",
 }
-MOST_NAMED = 4  # basins in a sentence
 LEVELS = (0.025, 0.5, 0.975)
 PIXELS = 241
 CONTOURS = (2.0, 4.0, 8.0, 12.0, 16.0)  # of -log P above the peak

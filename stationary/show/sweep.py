@@ -10,12 +10,18 @@ from typing import Any
 import numpy as np
 
 from stationary.result import plain
-from stationary.show.layout import Line, Report, first_of, report, rows_of, tabulated
+from stationary.show.layout import (
+    MOST_NAMED,
+    MOST_ROWS,
+    Line,
+    Report,
+    first_of,
+    report,
+    rows_of,
+    tabulated,
+)
 from stationary.sweeps.sweep import Crossover, Sweep
 from stationary.wording import error_text, known_text, probability_text
-
-MOST_ROWS = 20  # of a table
-MOST_REASONS = 5
 
 
 def text(sweep: Sweep) -> Report:
@@ -110,8 +116,8 @@ def _crossovers(sweep: Sweep) -> list[Line]:
             f"Below and above that {axis.replace('_', ' ')}, these minima hold most; at it, both "
             "the same."
         )
-    lines += [_lost(sweep, c) for c in lost[:MOST_REASONS]]
-    more = max(len(found) - MOST_ROWS, 0) + max(len(lost) - MOST_REASONS, 0)
+    lines += [_lost(sweep, c) for c in lost[:MOST_NAMED]]
+    more = max(len(found) - MOST_ROWS, 0) + max(len(lost) - MOST_NAMED, 0)
     if more:
         lines.append(f"{more} more are in the JSON (--json) and in the figure (--plot).")
     return lines
@@ -179,14 +185,14 @@ def _reasons(sweep: Sweep) -> list[Line]:
         groups.setdefault(reasons[i], []).append(i)
     order = sorted(groups, key=lambda reason: -len(groups[reason]))
     lines: list[Line] = []
-    for reason in order[:MOST_REASONS]:
+    for reason in order[:MOST_NAMED]:
         n = len(groups[reason])
         which = "1 point" if n == 1 else f"{n} points, the first"
         first = sweep.rows[groups[reason][0]]
         where = _place(sweep, vars(first) | dict(first.parameters))
         lines.append(f"{which}{f' at {where}' if where else ''}: {reason.rstrip('.')}.")
-    if len(order) > MOST_REASONS:
-        rest = sum(len(groups[r]) for r in order[MOST_REASONS:])
+    if len(order) > MOST_NAMED:
+        rest = sum(len(groups[r]) for r in order[MOST_NAMED:])
         lines.append(f"{rest} more points have other reasons: see the table (--csv).")
     return lines
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.numbers.elementary import converted, logsumexp, to_float
+from stationary.show.drawing import UNSEEN
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.states.mixture import log_shares
@@ -19,7 +20,7 @@ from stationary.weight.modes import Mode, modes_of
 from stationary.weight.quantiles import quantile
 
 WORK = 2**26  # losses or gradients evaluated for a panel, at most
-TAILS = np.geomspace(0.02, 1e-4, 6)  # probabilities beyond the range that is drawn
+TAILS = np.geomspace(0.02, UNSEEN, 6)  # probabilities beyond the range that is drawn
 FINE = 1e-5  # of the drawn range: nodes of a mesh closer than that are not told apart
 FAINT = -25.0  # log of the share of a panel of a mesh from which on it is drawn
 NARROW = 1e-4  # of the drawn range: what holds 95 % of itself on less is drawn as a stem

@@ -14,6 +14,7 @@ from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.evaluation import evaluate
 from stationary.functions.given import Boundary, number, whole
+from stationary.numbers.arithmetic import TINY
 from stationary.process.diffusion import Diffusion
 from stationary.process.forms import Convention
 from stationary.process.initial import Initial
@@ -24,7 +25,6 @@ Process = Landscape | Diffusion
 
 WALKERS = 1000  # if nothing is said
 MOST_BINS = 200
-TINY = 1e-280  # a size whose bins doubles can hold
 
 
 def seeds_from(seed: Any, where: str) -> np.random.SeedSequence:

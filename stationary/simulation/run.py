@@ -11,6 +11,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.functions.given import Boundary
+from stationary.numbers.cost import BY_LOOK, CACHE
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.simulation.blocks import ESCAPED, Crew, Plan, blocks_at, with_labels
@@ -30,11 +31,9 @@ from stationary.simulation.tabulated import TOLERANCE
 from stationary.simulation.terrain import survey_terrain
 from stationary.simulation.walkers import Walls
 
-BLOCK = 12288  # walkers of a diffusion: an array of them, 96 KiB, fits the cache
 FAR = 1e12  # times the scale: a walker beyond this has escaped
 WINDOW = 32  # steps of the first window of an automatic burn-in
 ROUNDS = 16  # in which progress is told and the target error is looked at
-ROUND_WORK = 2**22  # steps of walkers of one block in a round, at most: below a second
 MOST_SLOTS = 32  # of time, for which sums are kept apart; a quarter of them
 MOST_WALKERS = 2**17  # from so many walkers on, to save memory
 
@@ -83,7 +82,7 @@ class Run:
             every=every,
             keep=keep,
         )
-        size = block_size(process) if isinstance(process, Landscape) else BLOCK
+        size = block_size(process) if isinstance(process, Landscape) else CACHE
         walls = Walls(self.plan.domain, kinds, self.plan.limit, self.plan.shelter)
         seeds = sequence.spawn(-(-len(x) // size))
         ring = Boundary.PERIODIC in kinds
@@ -145,7 +144,7 @@ class Run:
         records = [o.record for o in outcomes if o.record is not None]
         return joined(records) if records else None
 
-    def _round(self, steps: int, thin: int, work: int = ROUND_WORK) -> int:
+    def _round(self, steps: int, thin: int, work: int = BY_LOOK) -> int:
         largest = max(len(b.x) for b in self.blocks)
         return max(thin, min(-(-steps // ROUNDS), max(64, work // largest)))
 
@@ -213,7 +212,7 @@ class Run:
             return
         self.total = self.done + steps
         left = steps
-        work = ROUND_WORK if target_error is None else ROUND_WORK // 16  # not to go far beyond it
+        work = BY_LOOK if target_error is None else BY_LOOK // 16  # not to go far beyond it
         size = self._round(steps, watch.thin, work)
         most = MOST_SLOTS if len(self.x) <= MOST_WALKERS else MOST_SLOTS // 4
         try:

@@ -16,16 +16,16 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.functions.evaluation import evaluate
 from stationary.functions.tape.plan import Plan
+from stationary.numbers.cost import CACHE, MEMORY, SHARED
 from stationary.process.landscape import Landscape
 from stationary.process.optimiser import StepRule
 from stationary.simulation.tabulated import table_of
 
 Generator = np.random.Generator
 
-CACHED = 2**13  # doubles in an array: 64 KiB, so that the few of a plan stay in the cache
-ROWS = 2**16  # gradients in a table of all datapoints
-DRAWS = 2**18  # datapoints that are drawn at once
-MANY, TABLE = 1024, 2**22  # walkers, where so many gradients fit in memory
+CACHED = CACHE // 2  # doubles in an array: the few of a plan stay in the cache
+ROWS = 4 * CACHE  # gradients in a table of all datapoints
+MANY, TABLE = 1024, 2 * MEMORY  # walkers, where so many gradients fit in memory
 # Times the cost of a gradient: a binomial number, one of a row of its own, one by series, and one
 # that is read from a table.
 COUNTED, ROW, SERIES, LOOK = 10, 2, 10, 4
@@ -181,7 +181,7 @@ class SgdStepper:
             self._distinct(rng)
             return self.index
         if not len(self.ahead):
-            steps = max(1, DRAWS // self.index.size)
+            steps = max(1, SHARED // self.index.size)
             self.ahead = random_indices(rng, self.n, steps * self.index.size).reshape(
                 steps, *self.index.shape
             )

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.numbers.cost import LASTING
 from stationary.process.landscape import Landscape
 from stationary.simulation.terrain import survey_terrain
 
 TOLERANCE = 1e-9  # of the largest gradient of each datapoint, far below what walkers can show
 FEWEST = 16  # datapoints, from which on all their gradients cost more than a look into a table
 CELLS = 64  # at first
-MOST = 2**23  # numbers in a table: 64 MiB
 MOST_ROUGH = 0.1  # of the cells, that may have a kink
 
 
@@ -56,7 +56,7 @@ def _tabulated(landscape: Landscape) -> Table | None:
         low, high = max(low, landscape.domain[0]), min(high, landscape.domain[1])
     thirds = np.linalg.inv(np.vander(np.arange(4) / 3, increasing=True))
     between = np.vander([1 / 6, 1 / 2, 5 / 6], 4, increasing=True)
-    cells, most = CELLS, MOST // (4 * n)
+    cells, most = CELLS, LASTING // (4 * n)
     while cells <= most:
         width = (high - low) / cells
         x = low + width * (np.arange(3 * cells + 1) / 3)

@@ -11,9 +11,9 @@ import numpy as np
 
 from stationary.aliases import Array, Function
 from stationary.functions.interpolation import Spline
+from stationary.sources.sampled import FINE
 from stationary.sources.smoothing import smoothed
 
-FINE = 40  # points between two knots at which curves are compared
 LEAST = 5  # values that can be smoothed
 
 

@@ -20,6 +20,7 @@ from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError, UserFunctionError
 from stationary.functions.evaluation import explained
 from stationary.functions.given import checked_whole
+from stationary.numbers.arithmetic import TINY
 
 SHAPES = 6  # of arrays of weights that an error lists
 COUPLED = 1e-3  # of the losses: by which those of a part of the datapoints may differ from all's
@@ -148,7 +149,7 @@ class Network(ABC):
                 "mend the data."
             )
         off = np.abs(whole[:half] - part).max()
-        if not off <= COUPLED * max(np.abs(whole).max(), 1e-300):
+        if not off <= COUPLED * max(np.abs(whole).max(), TINY):
             raise LandscapeError(
                 f"the losses of {half} datapoints change by {off:.2g} when others come with them. "
                 "Put batch normalisation in evaluation mode (model.eval(), or running averages), "

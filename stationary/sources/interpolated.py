@@ -17,10 +17,10 @@ from stationary.aliases import Array
 from stationary.functions.evaluation import composed
 from stationary.functions.interpolation import Spline, degree_for
 from stationary.functions.taylor import Taylor
+from stationary.numbers.cost import MEMORY
 from stationary.numbers.elementary import to_float
 from stationary.process.known import KnownGradients
 
-BLOCK = 2**20  # gradients that are centred at a time
 LOOKS = 8  # points between two knots at which splines of different degrees are compared
 
 
@@ -46,7 +46,7 @@ class Interpolated:
     def _root(self) -> Array:
         """R (r, n) with R' R the covariance between knots, by orthogonal steps alone."""
         n, count = self.gradients.shape
-        size = max(n, BLOCK // n)
+        size = max(n, MEMORY // n)
         root: Array = np.empty((0, n))
         for i in range(0, count, size):
             off = self.gradients[:, i : i + size].T - self._mean
@@ -81,7 +81,7 @@ class Interpolated:
         linear, quadratic = of_g @ b, [b.T @ (row[:, None] * b) for row in of_s]
         whole = of_s @ self.moments(x)[1]
         found = np.empty((len(of_g), self.gradients.shape[1]))
-        size = max(1, BLOCK // len(self.x))
+        size = max(1, MEMORY // len(self.x))
         for i in range(0, found.shape[1], size):
             off = self.gradients[:, i : i + size].T - self._mean
             for q, (a, c) in enumerate(zip(linear, quadratic, strict=True)):

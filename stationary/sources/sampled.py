@@ -26,16 +26,17 @@ from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.evaluation import call_user_function, name_of
 from stationary.functions.given import interval, number
 from stationary.functions.rounding import UNITS
+from stationary.numbers.arithmetic import TINY
+from stationary.numbers.cost import MEMORY
 from stationary.process.known import SPREAD, KnownGradients
 from stationary.sources.interpolated import Interpolated, known_from
 
 FIRST = 13  # weights, evenly spread, before anything is known
 DEGREE = 7  # analytic functions, once resolved, are known better by splines of high degree
-FINE = 32  # points between two knots at which the state is looked at
+FINE = 32  # points between two knots at which what goes through them is looked at
 NEAR = 1e-7  # of the domain: how far apart the weights are that show the rounding
 NOISY = 1e-2  # of the gradients: what no rounding to 3 digits does, but dropout
 LEARNED = ("mean", "variance", "rows", "each", "knots", "error", "notes")  # from evaluations
-AT_ONCE = 2**23  # gradients that are asked for in one call
 
 
 def sampled(
@@ -169,7 +170,7 @@ class _Evaluated:
                 raise LandscapeError(f"{self.name}: {self._changed()}")
             table = np.stack(columns, axis=1)
         elif self.known:
-            size = max(1, AT_ONCE // self.datapoints)
+            size = max(1, MEMORY // self.datapoints)
             parts = [self._called(w[i : i + size]) for i in range(0, len(w), size)]
             if any(p.ndim != 2 for p in parts):
                 raise LandscapeError(f"{self.name}: {self._changed()}")
@@ -258,7 +259,7 @@ def _refined(
         chosen = np.argsort(-useful)[: max(1, min(room, len(x) // 6))]
         enough = max(tolerance / (4 * math.sqrt(len(x))), 0.02 * useful.max())
         chosen = chosen[useful[chosen] >= min(enough, useful.max())]
-        before, claimed = table, max(total, 1e-300)
+        before, claimed = table, max(total, TINY)
         evaluated.add((x[chosen] + x[chosen + 1]) / 2)
 
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import StationaryError
+from stationary.numbers.arithmetic import HUGE
 from stationary.sweeps.answers import Answer, Answers, Point
 from stationary.sweeps.family import Family
 
 STEP = 1e-3  # of a bracket, over which the slope at a crossing is taken
-MOST = 1e300  # beyond which differences of logarithms are cut off, so that none is infinite
 FINEST = 2.0**-60  # of a bracket: a crossing at zero has no relative precision
 
 
@@ -107,7 +107,7 @@ def _refined(
 
     def gain(x: float) -> float:
         minima = at(x).minima
-        return float(np.clip(minima[i].log_mass - minima[k].log_mass, -MOST, MOST))
+        return float(np.clip(minima[i].log_mass - minima[k].log_mass, -HUGE, HUGE))
 
     low, high = ends
     if not gain(low) > 0 > gain(high):
@@ -124,7 +124,7 @@ def _refined(
         ]
     step = STEP * (high - low)
     left, right = max(low, x - step), min(high, x + step)
-    if max(abs(gain(left)), abs(gain(right))) >= MOST:
+    if max(abs(gain(left)), abs(gain(right))) >= HUGE:
         raise _LostError("too little separates the two there: they are one basin")
     slope = abs(gain(right) - gain(left)) / (right - left)
     by = here.minima[i].mass_error + here.minima[k].mass_error

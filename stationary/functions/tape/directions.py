@@ -18,9 +18,9 @@ from stationary.functions.tape.recording import (
     UnknownOperationError,
 )
 from stationary.functions.taylor import ZERO, Taylor, operand
+from stationary.numbers.cost import CACHE, LASTING
 
-BLOCK = 2**10  # points at a time: an operation on fewer costs its call, on more the cache
-MOST = 2**23  # numbers in all coefficients of a block: 64 MiB
+BLOCK = CACHE // 16  # points at a time: an operation on fewer costs its call, on more the cache
 
 
 class _Weights:
@@ -80,7 +80,7 @@ class Directions:
             nodes.append([[_node_of(tape, leaf, k) for leaf in leaves] for k in range(order + 1)])
         if tape.datapoints is not None:
             raise UnknownOperationError("datapoints along the weights")
-        if np.size(nodes) * BLOCK > MOST:
+        if np.size(nodes) * BLOCK > LASTING:
             raise UnknownOperationError("too many rows to pay")
         self.shape = (len(ways), order + 1, *shape)
         self.plan = Plan(tape, np.ravel(nodes).tolist(), np.zeros((n, BLOCK)))

@@ -15,11 +15,11 @@ from stationary.aliases import Array
 from stationary.functions.tape.recording import Recording, Tape
 from stationary.functions.tape.sharing import Factors, factors_of, without_shared
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
+from stationary.numbers.cost import CACHE
 
-BLOCK = 2**14  # doubles in a buffer: 128 KiB, so that a handful of them stay in the cache
-ROWS = 2**16  # numbers in a table of rows
+ROWS = 4 * CACHE  # numbers in a table of rows
 IN_TURN = 8  # datapoints: fewer are added in turn, which is fast where each has a row to itself
-STRIP = 2**11  # datapoints in a block of many: sums over so many in pairs lose nothing
+STRIP = CACHE // 8  # datapoints in a block of many: sums over so many in pairs lose nothing
 
 
 class Program:
@@ -261,7 +261,7 @@ def _rows_at(program: Program, rows: Sequence[int], n: int, x: Array) -> Array:
         return made
     nodes = program.tape.nodes
     prepared = program.prepared(x[:, None], DOUBLE)
-    strip = max(1, BLOCK // max(len(x), 1))
+    strip = max(1, CACHE // max(len(x), 1))
     buffers = _Buffers(strip * len(x))
     for j in range(0, n, strip):
         some = slice(j, min(j + strip, n))
@@ -307,7 +307,7 @@ class TapeMoments:
     @cached_property
     def _factors(self) -> Factors | None:
         """The factors, where these cost less than a block of rows."""
-        if not self.single or self.n <= BLOCK or len(self.rows) > 1:
+        if not self.single or self.n <= CACHE or len(self.rows) > 1:
             return None
         return factors_of(self.tape, self.rows[0][0])
 
@@ -343,7 +343,7 @@ class TapeMoments:
         """One node holds all datapoints."""
         nodes, strip = self.tape.nodes, min(self.n, STRIP)
         prepared = self.program.prepared(x[:, None], arithmetic)
-        height = max(1, BLOCK // strip)
+        height = max(1, CACHE // strip)
         buffers = _Buffers(height * strip)
         parts = []
         for i in range(0, len(x), height):

@@ -18,8 +18,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.functions.tape.recording import Tape
-
-ROWS = 2**14  # of factors that are reduced at a time, to bound the memory
+from stationary.numbers.cost import CACHE
 
 
 def without_shared(tape: Tape, rows: list[int]) -> list[int | None]:
@@ -136,8 +135,8 @@ def factors_of(tape: Tape, row: int) -> Factors | None:
     table = np.stack([np.broadcast_to(c, (count,)) for c in found.values()], axis=1)
     mean = np.ascontiguousarray(table.T).mean(axis=1)
     root = np.zeros((0, len(found)))
-    for i in range(0, count, ROWS):  # the covariance itself would lose half the digits
+    for i in range(0, count, CACHE):  # the covariance itself would lose half the digits
         root = np.asarray(
-            np.linalg.qr(np.concatenate([root, table[i : i + ROWS] - mean]), mode="r")
+            np.linalg.qr(np.concatenate([root, table[i : i + CACHE] - mean]), mode="r")
         )
     return Factors(list(found), mean, root / math.sqrt(count))

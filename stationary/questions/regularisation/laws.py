@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.numbers.arithmetic import TINY
 
 FEWEST = 4  # values of eps, for a law
 CURVED = 0.05  # a power of eps that tells a settled, a steady and a growing slope apart
@@ -69,7 +70,7 @@ def law_of(epsilons: Array, values: Array, errors: Array) -> Law:
         return Law("settles", float(r[-1]), error=float(noise))
     middle, size = (u[1:] + u[:-1]) / 2, np.abs(slopes)
     same = (np.sign(slopes) == np.sign(slopes[-1])).all()
-    growth = np.diff(np.log(np.maximum(size, 1e-300))) / np.diff(middle)
+    growth = np.diff(np.log(np.maximum(size, TINY))) / np.diff(middle)
     if same and (np.abs(np.diff(size)) < STEADY * size[-1]).all():
         return Law("power", rate=float(-slopes[-1]))
     # A series in 1 / log(1/eps) has slopes that fall, too, but ever less: growth ~ 1 / u.

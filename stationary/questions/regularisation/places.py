@@ -14,6 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from stationary.numbers.arithmetic import TINY
 from stationary.states.distribution import EndState
 from stationary.states.mixture import Atom, Escape
 
@@ -68,7 +69,7 @@ def places_of(exact: EndState, regular: EndState) -> tuple[Place, ...]:
     found = regular.anatomy.equilibria
     ends = [end for end in (lower, upper) if math.isfinite(end)]
     points = exact.anatomy.points
-    scale = max([abs(e.position) for e in found] + [abs(e) for e in ends] + [1e-300])
+    scale = max([abs(e.position) for e in found] + [abs(e) for e in ends] + [TINY])
 
     def near(x: float, others: Sequence[float]) -> bool:
         return any(abs(x - y) <= SAME * scale for y in others)

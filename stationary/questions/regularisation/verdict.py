@@ -12,6 +12,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import Status
+from stationary.numbers.arithmetic import TINY
 from stationary.questions.regularisation.followed import Followed
 from stationary.questions.regularisation.laws import FEWEST, Law, law_of
 from stationary.questions.regularisation.places import Outcome, outcomes_of
@@ -143,7 +144,7 @@ def _compared(path: Followed, outcomes: Sequence[Outcome]) -> tuple[str, str]:
     if worst[-1] <= error[-1] + (1e-9 if off_width[-1] else 0.0):
         return "agrees", f"Agrees: {what} cannot be told from the exact {other}; {left}."
     ending, falls = worst[-FEWEST:], _falls(worst)
-    law = law_of(path.epsilons, np.log(np.maximum(worst, 1e-300)), error / worst)
+    law = law_of(path.epsilons, np.log(np.maximum(worst, TINY)), error / worst)
     if len(outcomes) > 1:
         clear, words = _limit(path, outcomes)
         if clear and _contradicted(path, outcomes):

@@ -31,6 +31,7 @@ from stationary.numbers.elementary import exp, log, logaddexp, number, to_float
 from stationary.questions.width.tempered import Tempered, of_basin
 from stationary.result import Data
 from stationary.sources.loading import ProcessLike
+from stationary.sources.ranges import MOST_VALUES
 from stationary.states.basin import Basin
 from stationary.states.basins import basins_of, climb_error
 from stationary.states.distribution import EndState
@@ -40,7 +41,6 @@ from stationary.weight.component import component_on
 from stationary.weight.weight import density_power
 
 LARGEST = 1e6  # of a factor, and 1 / LARGEST the smallest
-MOST = 100_000
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -167,13 +167,13 @@ def _checked(factors: ArrayLike, what: str, where: str) -> Array:
     except (TypeError, ValueError):
         values = np.array([math.nan])
     good = (values >= 1 / LARGEST) & (values <= LARGEST)
-    if not (0 < len(values) <= MOST) or not good.all():
+    if not (0 < len(values) <= MOST_VALUES) or not good.all():
         bad = values[~good]
         came = f"{bad[0]:g}" if len(bad) and not math.isnan(bad[0]) else f"{factors!r:.40}"
-        came = came if len(values) <= MOST else f"an array of {len(values)}"
+        came = came if len(values) <= MOST_VALUES else f"an array of {len(values)}"
         raise LandscapeError(
             f"{where}: {what} = {came} came, but factors must be numbers from {1 / LARGEST:g} to "
-            f"{LARGEST:g}, at most {MOST} of them, as in [1, 1.5, 2, 4] or, on the command line, "
+            f"{LARGEST:g}, at most {MOST_VALUES}, as in [1, 1.5, 2, 4] or, on the command line, "
             "1:4:13."
         )
     return values

@@ -31,6 +31,7 @@ from stationary.line.reshape import within
 from stationary.line.sampling import Sampling
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import Rule, rule
+from stationary.numbers.cost import CACHE
 from stationary.numbers.elementary import spacing, to_float
 from stationary.questions.width.stretches import TOLERANCE, Held, Shares, Stretches
 from stationary.states.basin import Basin
@@ -44,7 +45,6 @@ BAND = 4  # powers of two, which one set of panels and one interpolation serve i
 # what it misses is measured.
 STRIP = math.pi / 3
 HALVINGS = 4  # of a band, where that does not hold
-MANY = 1024  # points at which polynomials are summed at a time: they stay in the cache
 
 
 def _beside(parts: list[tuple[Array, Shares]]) -> Shares:
@@ -72,7 +72,8 @@ class _Band:
 
     def at(self, q: Array) -> Held:
         t = (2 * np.log2(q) - self.low - self.high) / (self.high - self.low)
-        some = [chebval(t[i : i + MANY], self.coefficients) for i in range(0, len(t), MANY)]
+        few = CACHE // 16  # points at a time, which stay in the cache
+        some = [chebval(t[i : i + few], self.coefficients) for i in range(0, len(t), few)]
         values = np.concatenate(some, axis=1).reshape(3, -1, len(q))
         k = np.clip(np.searchsorted(self.nodes, t), 1, len(self.nodes) - 1)
         beside = np.stack([k - 1, k])
