@@ -25,8 +25,9 @@ from stationary.errors import (
     UserFunctionError,
 )
 from stationary.functions import taylor_arrays, taylor_elementary  # noqa: F401  (enter NumPy's functions)
+from stationary.functions.series import ZERO
 from stationary.functions.source_lines import is_internal, source_place
-from stationary.functions.taylor import ZERO, Taylor, lift, operand
+from stationary.functions.taylor import Taylor, lift, operand
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
 from stationary.numbers.cost import IN_DIGITS
 

@@ -17,8 +17,9 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.evaluation import call_user_function, name_of
+from stationary.functions.series import ZERO
 from stationary.functions.tape.directions import Directions
-from stationary.functions.taylor import ZERO, Taylor, operand
+from stationary.functions.taylor import Taylor, operand
 from stationary.numbers.arithmetic import DOUBLE
 
 Jet = dict[tuple[int, ...], Array]

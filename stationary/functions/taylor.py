@@ -19,10 +19,9 @@ from typing import Any
 import numpy as np
 
 from stationary.errors import LandscapeError
+from stationary.functions.series import ZERO, convolved, divided, minus, plus
 from stationary.functions.source_lines import refusal
 from stationary.numbers.arithmetic import Arithmetic
-
-ZERO = 0  # a coefficient known to vanish everywhere; small integers are unique, so `is` finds it
 
 Rule = Callable[..., Any]
 UFUNCS: dict[Any, Rule] = {}  # np.exp, ...
@@ -290,19 +289,11 @@ class Taylor:
         return each(np.transpose, self, (axes[0] if len(axes) == 1 else axes) or None)
 
 
-# Coefficients, one of which may be ZERO.
+# What meets a series.
 
 
 def _as_it_is(x: Any) -> Any:
     return x
-
-
-def plus(a: Any, b: Any) -> Any:
-    return b if a is ZERO else a if b is ZERO else a + b
-
-
-def minus(a: Any, b: Any) -> Any:
-    return a if b is ZERO else -b if a is ZERO else a - b
 
 
 def operand(x: Any) -> Any:
@@ -375,15 +366,7 @@ def bilinear(times: Callable[[Any, Any], Any], a: Any, b: Any, full: bool = Fals
     if isinstance(a, Taylor) and isinstance(b, Taylor):
         matched(b, a)
     like = a if isinstance(a, Taylor) else b
-    u, v = parts(a), parts(b)
-    made = [times(u[0], v[0])]
-    for k in range(1, like.order + 1):
-        total: Any = ZERO
-        for j in range(k + 1):
-            if j < len(u) and k - j < len(v) and u[j] is not ZERO and v[k - j] is not ZERO:
-                total = plus(total, times(u[j], v[k - j]))
-        made.append(total)
-    return Taylor(tuple(made), like.arithmetic)
+    return Taylor(convolved(times, parts(a), parts(b), like.order), like.arithmetic)
 
 
 def product(times: Callable[[Any, Any], Any], a: Any, b: Any) -> Taylor:
@@ -391,22 +374,14 @@ def product(times: Callable[[Any, Any], Any], a: Any, b: Any) -> Taylor:
 
 
 def quotient(a: Any, b: Any) -> Taylor:
-    """q = a / b, from a = q b solved for one coefficient of q after the other."""
+    """a / b."""
     if not isinstance(b, Taylor):
         divide = a.arithmetic.divide
         c = tuple([c if c is ZERO else divide(c, b) for c in a.coefficients])
         return Taylor(c, a.arithmetic)
     divide = b.arithmetic.divide
-    v = b.coefficients
     u = matched(a, b) if isinstance(a, Taylor) else (a, *[ZERO] * b.order)
-    q = [divide(u[0], v[0])]
-    for k in range(1, len(v)):
-        rest = u[k]
-        for j in range(1, k + 1):
-            if v[j] is not ZERO and q[k - j] is not ZERO:
-                rest = minus(rest, v[j] * q[k - j])
-        q.append(rest if rest is ZERO else divide(rest, v[0]))
-    return Taylor(tuple(q), b.arithmetic)
+    return Taylor(divided(divide, u, b.coefficients), b.arithmetic)
 
 
 def each(function: Callable[..., Any], a: Any, *arguments: Any, **options: Any) -> Taylor:

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from stationary.functions.series import ZERO
 from stationary.functions.source_lines import refusal
 from stationary.functions.taylor import (
     FUNCTIONS,
     METHODS,
     UFUNC_METHODS,
-    ZERO,
     Taylor,
     each,
     lifted,

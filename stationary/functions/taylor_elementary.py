@@ -17,17 +17,16 @@ from typing import Any
 
 import numpy as np
 
+from stationary.functions.series import ZERO, convolved, integrated, plus
 from stationary.functions.source_lines import refusal
 from stationary.functions.taylor import (
     METHODS,
     UFUNCS,
-    ZERO,
     Taylor,
     bilinear,
     lift,
     lifted,
     operand,
-    plus,
     product,
     quotient,
     value_of,
@@ -41,16 +40,6 @@ def square(u: Taylor) -> Taylor:
     return Taylor((a * a, (2 * a) * b), u.arithmetic)
 
 
-def _integrated(u: Taylor, h: Taylor, k: int) -> Any:
-    """y_k of y' = h u': (1/k) sum_(j=1..k) j u_j h_(k-j)."""
-    total: Any = ZERO
-    for j in range(1, k + 1):
-        a, b = u.coefficients[j], h.coefficients[k - j]
-        if a is not ZERO and b is not ZERO:
-            total = plus(total, a * b if j == 1 else j * a * b)
-    return total if k == 1 or total is ZERO else total / k
-
-
 def _lower(u: Taylor) -> Taylor:
     """The same series to one order less, for g'(u)."""
     return Taylor(u.coefficients[:-1], u.arithmetic)
@@ -60,8 +49,8 @@ def _from_derivative(value: Any, u: Taylor, derivative: Callable[[Taylor], Taylo
     """y = g(u) from g(u_0) and a formula for g'(u)."""
     if u.order == 0 or all(c is ZERO for c in u.coefficients[1:]):
         return Taylor((value, *u.coefficients[1:]), u.arithmetic)
-    h = derivative(_lower(u))
-    return Taylor((value, *[_integrated(u, h, k) for k in range(1, u.order + 1)]), u.arithmetic)
+    c, h = u.coefficients, derivative(_lower(u)).coefficients
+    return Taylor((value, *[integrated(c, h, k) for k in range(1, u.order + 1)]), u.arithmetic)
 
 
 def _from_system(values: Sequence[Any], u: Taylor, rule: Callable[..., tuple[Any, ...]]) -> Taylor:
@@ -70,7 +59,7 @@ def _from_system(values: Sequence[Any], u: Taylor, rule: Callable[..., tuple[Any
     for k in range(1, u.order + 1):
         known = [Taylor(tuple(c), u.arithmetic) for c in series]
         for c, h in zip(series if k < u.order else series[:1], rule(*known), strict=False):
-            c.append(_integrated(u, h, k))
+            c.append(integrated(u.coefficients, h.coefficients, k))
     return Taylor(tuple(series[0]), u.arithmetic)
 
 
@@ -152,9 +141,8 @@ def _logaddexp(u: Any, v: Any) -> Taylor:
     q = [f.logistic(-d.value)]
     y = [f.logaddexp(u.value, v.value)]
     for k in range(1, u.order + 1):
-        weight, other = Taylor(tuple(p), f), Taylor(tuple(q), f)
-        y.append(plus(_integrated(u, weight, k), _integrated(v, other, k)))
-        p.append(_integrated(d, weight * other, k))
+        y.append(plus(integrated(u.coefficients, p, k), integrated(v.coefficients, q, k)))
+        p.append(integrated(d.coefficients, convolved(operator.mul, p, q, k - 1), k))
         q.append(p[k] if p[k] is ZERO else -p[k])
     return Taylor(tuple(y), f)
 
@@ -172,8 +160,11 @@ def _arctan2(y: Any, x: Any) -> Taylor:
     if not y.order:
         return Taylor((value,), y.arithmetic)
     square = _lower(x * x + y * y)
-    to_y, to_x = _lower(x) / square, -_lower(y) / square
-    rest = [plus(_integrated(y, to_y, k), _integrated(x, to_x, k)) for k in range(1, y.order + 1)]
+    by_y, by_x = (_lower(x) / square).coefficients, (-_lower(y) / square).coefficients
+    rest = [
+        plus(integrated(y.coefficients, by_y, k), integrated(x.coefficients, by_x, k))
+        for k in range(1, y.order + 1)
+    ]
     return Taylor((value, *rest), y.arithmetic)
 
 

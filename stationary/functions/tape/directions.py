@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.functions.series import ZERO
 from stationary.functions.tape.plan import Plan
 from stationary.functions.tape.recording import (
     WEIGHTS,
@@ -17,7 +18,7 @@ from stationary.functions.tape.recording import (
     Tape,
     UnknownOperationError,
 )
-from stationary.functions.taylor import ZERO, Taylor, operand
+from stationary.functions.taylor import Taylor, operand
 from stationary.numbers.cost import CACHE, LASTING
 
 BLOCK = CACHE // 16  # points at a time: an operation on fewer costs its call, on more the cache

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from stationary.aliases import Array
-from stationary.functions.taylor import ZERO, Taylor, operand
+from stationary.functions.series import ZERO
+from stationary.functions.taylor import Taylor, operand
 from stationary.numbers.arithmetic import DOUBLE
 
 WEIGHTS = 7  # that a function is recorded with; a check with another number follows
