@@ -180,25 +180,24 @@ def evolve(
     """
     from stationary.sources.loading import load
 
-    how = {} if tolerance is None else {"tolerance": tolerance}
+    how = changes_from(cells=cells, tolerance=tolerance)
 
     def find() -> Any:
         process = load(path, **changes_from(**given))
         if getattr(process, "schedule", None) is not None:
             from stationary.annealing.anneal import anneal
 
-            asked = {"--until": until, "--every": every, "--tolerance": tolerance}
-            for option in (o for o, v in asked.items() if v is not None):
+            for name in changes_from(until=until, every=every, tolerance=tolerance):
                 raise click.UsageError(
-                    f"{option} does not go with a schedule, which has its steps."
+                    f"--{name} does not go with a schedule, which has its steps."
                 )
-            return anneal(process, **({} if cells is None else {"cells": cells}))
+            return anneal(process, **how)
         if until is None:
             raise click.UsageError("Missing option '--until', the last time (or '--schedule').")
         from stationary.evolution.evolve import evolve as run
         from stationary.evolution.request import times_until
 
-        return run(process, times=times_until(until, every), cells=cells, **how)
+        return run(process, times=times_until(until, every), **how)
 
     if not getattr(to.answer(find), "converged", True):
         sys.exit(NOT_CONVERGED)
@@ -240,11 +239,9 @@ def passage(path: Any, to: Output, start: str, targets: tuple[float, ...], **giv
     from stationary.states.first_passage import first_passage
 
     digits = given.pop("digits")
-    try:
-        begin: Any = float(start)
-        begin = start if digits else begin  # what is meant, not the double next to it
-    except ValueError:
-        begin = start
+    begin: Any = start  # in many digits what is meant, not the double next to it
+    with suppress(ValueError):
+        begin = start if digits else float(start)
     to.answer(
         lambda: first_passage(
             as_process(path, "passage", **changes_from(**given)), begin, targets, digits=digits

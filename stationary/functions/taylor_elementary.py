@@ -194,24 +194,19 @@ def where(condition: Any, a: Any = None, b: Any = None) -> Any:
     return Taylor(tuple(picked), a.arithmetic)
 
 
-def maximum(a: Any, b: Any) -> Any:
-    a, b = lifted(a, b)
-    return where(np.greater_equal(a.value, b.value) | (a.value != a.value), a, b)
+def _better(wins: np.ufunc, known: bool) -> Callable[[Any, Any], Any]:
+    """One of two by their values; where one is nan that one, or the other where it is `known`."""
+
+    def of(a: Any, b: Any) -> Any:
+        a, b = lifted(a, b)
+        lost = b.value if known else a.value
+        return where(wins(a.value, b.value) | (lost != lost), a, b)
+
+    return of
 
 
-def _fmax(a: Any, b: Any) -> Any:
-    a, b = lifted(a, b)
-    return where(np.greater_equal(a.value, b.value) | (b.value != b.value), a, b)
-
-
-def minimum(a: Any, b: Any) -> Any:
-    a, b = lifted(a, b)
-    return where(np.less_equal(a.value, b.value) | (a.value != a.value), a, b)
-
-
-def _fmin(a: Any, b: Any) -> Any:
-    a, b = lifted(a, b)
-    return where(np.less_equal(a.value, b.value) | (b.value != b.value), a, b)
+maximum, minimum = _better(np.greater_equal, False), _better(np.less_equal, False)
+_fmax, _fmin = _better(np.greater_equal, True), _better(np.less_equal, True)
 
 
 def _absolute(u: Taylor) -> Taylor:
