@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 LN10 = math.log(10.0)
+LIGHT = math.log(1e-5)  # of a probability, from which on powers of ten say more
+EXACT = 1e-9  # error of a probability below which none is shown
 
 
 def capital(text: str) -> str:
@@ -29,17 +31,32 @@ def sentence(text: str, name: str = "") -> str:
 
 def probability_text(log_p: Any, digits: int = 6) -> str:
     """A probability from its natural logarithm: 0.958482, or 10^-52.46 beyond reach."""
-    if digits > 17 and hasattr(log_p, "context") and log_p > math.log(1e-5):
+    if digits > 17 and hasattr(log_p, "context") and log_p > LIGHT:
         return many_digits_text(log_p.context.exp(log_p), digits)
     log_p, digits = float(log_p), min(digits, 17)
     if math.isinf(log_p):
         return "0"
-    if log_p > math.log(1e-5):
+    if log_p > LIGHT:
         rest = -math.expm1(log_p)
         if 1e-15 < rest < 0.5 * 10.0**-digits:
             return f"1 - {rest:.2g}"
         return f"{math.exp(log_p):.{digits}g}"
     return power_text(log_p)
+
+
+def share_text(log_p: float, error: float, most: int = 6) -> str:
+    """A probability from its logarithm to the digits that its absolute error leaves, and that."""
+    p = math.exp(log_p)
+    if -math.inf < log_p < LIGHT:
+        if error <= 0.1 * p:
+            return power_text(log_p)
+        return f"below 10^{math.log10(p + error):.1f}"
+    if error < EXACT:
+        return probability_text(log_p, most)
+    known = known_text(p, error, most)
+    if known == "1" and error < 1 - p:
+        known = f"1 - {1 - p:.1e}"
+    return f"{known} +- {error_text(error)}"
 
 
 def power_text(log_value: float) -> str:

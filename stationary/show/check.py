@@ -14,11 +14,8 @@ from stationary.sgd.basins import COMPARED, SETTLED
 from stationary.show.drawing import BLUE, GREY, INK, RED, UNSEEN, Axes, Sheet, add_legend
 from stationary.show.layout import MOST_ROWS, Line, Report, picked, report, tabulated
 from stationary.show.listing import chain_basin
-from stationary.wording import LN10, capital, error_text, measured, power_text, sentence, time_text
+from stationary.wording import EXACT, capital, error_text, measured, sentence, share_text, time_text
 
-PLACES = 6  # decimals of a probability that are shown at most
-EXACT = 1e-9  # error below which none is shown
-SMALL = 1e-4  # a probability from which on powers of ten say more
 MOST_POINTS = 60  # that stand for walkers
 ALONE = 0.05  # of the domain that is drawn at least, around an atom
 
@@ -68,25 +65,12 @@ def _basins(check: Check) -> list[Line]:
 
 
 def _share(pair: tuple[float, float] | None, log_value: float | None) -> str:
-    """A probability and its error, in as many digits as that leaves."""
     if pair is None:
         return "-"
     value, error = pair
     if log_value is None:
         log_value = math.log(value) if value > 0 else -math.inf
-    if error < EXACT and (value >= SMALL or not value):
-        return f"{value:.{PLACES}g}" if math.isinf(log_value) or value else power_text(log_value)
-    if math.isinf(log_value):
-        return f"0 +- {error_text(error)}"
-    if value < SMALL:
-        if error < 0.1 * value or not error:
-            return power_text(log_value)
-        return f"below 10^{math.log(value + error) / LN10:.1f}"
-    places = PLACES if error <= 0 else min(PLACES, max(1, 1 - math.floor(math.log10(error))))
-    shown = f"{value:.{places}f}"
-    if value < 1 and float(shown) == 1 and error < 1 - value:
-        shown = f"1 - {1 - value:.1e}"
-    return f"{shown} +- {error_text(error)}"
+    return share_text(log_value, error)
 
 
 def _distances(check: Check) -> list[Line]:

@@ -19,6 +19,7 @@ from stationary.wording import (
     place_text,
     power_text,
     probability_text,
+    share_text,
     steps_text,
 )
 
@@ -77,16 +78,8 @@ def after(analysis: Analysis) -> list[str]:
 
 
 def _share(log: float, error: float) -> str:
-    """A probability with the digits that its error leaves, and the error where these are few."""
-    text, share = _digits(log, error), math.exp(log)
-    if error < 0.02 or share < 1e-5:
-        return text
-    return f"{text} +- {min(share * math.expm1(min(error, 700.0)), 1.0):.1g}"
-
-
-def _digits(log: float, error: float) -> str:
-    """A probability with two digits at least, and as many as the error of its logarithm leaves."""
-    return probability_text(log, max(2, digits_left(error, 6)))
+    """A probability from its logarithm and the error of that."""
+    return share_text(log, min(math.exp(log) * math.expm1(min(error, 700.0)), 1.0))
 
 
 def _forgotten(run: Run) -> list[str]:
@@ -268,7 +261,7 @@ def chain_text(b: SgdBasin) -> str:
         return "0"
     if unsure > 0.5:
         return f"~{power_text(_log(b.log_chain))}"
-    return _digits(_log(b.log_chain), unsure)
+    return probability_text(_log(b.log_chain), max(2, digits_left(unsure, 6)))
 
 
 def _limit(analysis: Analysis, sgd: FiniteStep, place: Place) -> str:
