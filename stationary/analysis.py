@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from stationary.questions.width.ratios import WidthBias
 
 
-MOST_EXITS = 30
+MOST_EXITS = 30  # basins whose exit times are told: each is an integration of its own
 
 
 @dataclass(frozen=True, eq=False, repr=False)

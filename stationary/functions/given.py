@@ -18,7 +18,7 @@ from stationary.errors import LandscapeError
 T = TypeVar("T")
 
 NARROWEST = 1e-9  # domain, relative to how far it is from 0, in which doubles tell points apart
-LARGEST = 1e100
+LARGEST = 1e100  # end of a domain: its square, times that of a slope, is a double
 NO_NUMBERS = (bool, np.bool_, str, bytes, complex, np.complexfloating)
 ALIKE = 0.6  # how much a name must look like another one for "did you mean"
 

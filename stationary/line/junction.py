@@ -22,7 +22,7 @@ from stationary.line.feller import Feller
 from stationary.panels.roots import bisected
 from stationary.process.diffusion import Diffusion
 
-STRETCH_SAMPLES = 513
+STRETCH_SAMPLES = 513  # points of a stretch without noise at which its drift is looked at
 
 
 class Behaviour(Enum):

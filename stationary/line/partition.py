@@ -30,7 +30,7 @@ from stationary.line.vanishing import (
 from stationary.numbers.arithmetic import Arithmetic
 from stationary.process.diffusion import Diffusion
 
-MOST_ZEROS = 200
+MOST_ZEROS = 200  # of the variance: more of them are a variance that oscillates for ever
 
 
 @dataclass(frozen=True, eq=False, repr=False)

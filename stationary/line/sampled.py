@@ -26,7 +26,7 @@ from stationary.process.diffusion import Diffusion
 NODES = 20  # of a panel of doubles
 NODES_PER_DIGIT = 1.5  # of many: 2 f / a ~ 1 / r is then resolved on a whole octave
 ESSENTIAL = 300.0  # e-folds of r 2 f / a within an octave, or half of one
-HEADROOM = 2.0**40
+HEADROOM = 2.0**40  # times 2 f x / a: sums over all panels of a sampling stay doubles
 DISTANCE_DIGITS = (
     33  # of f and a next to an end: twice those of doubles, so that x - e has them all
 )

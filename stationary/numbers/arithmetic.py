@@ -22,7 +22,7 @@ from stationary.errors import LandscapeError
 EPSILON = float(np.finfo(float).eps)  # of doubles
 ROUNDING = 4 * EPSILON  # of a few operations
 TINY, HUGE = 1e-300, 1e300  # sizes between which a double keeps its digits, with room to spare
-GUARD_DIGITS = 10
+GUARD_DIGITS = 10  # beyond those asked for: what sums over panels lose
 SPARE_BITS = 8  # an elementary function of an exact argument loses two or three
 LARGEST_EXPONENT_BITS = 1024  # |x| beyond 2^1024: exp(x) would need numbers that fill the memory
 

@@ -15,7 +15,7 @@ from stationary.process.plane import Box, Fields, PlaneDiffusion, point_text
 
 GRID = 24  # points for each direction at which the curl and the noise are looked at
 ROUNDING = 1e-9  # of the derivatives of A, which the curl is a difference of
-SEEN = 15.0
+SEEN = 15.0  # in -log P: beyond, no current is seen
 POINTS = 6  # more zeros of the noise lie on a curve
 SINGULAR = 1e-12  # smallest eigenvalue of a over its largest
 

@@ -22,7 +22,7 @@ from stationary.errors import ConvergenceError
 from stationary.plane.mesh import Mesh, basis, gauss
 from stationary.process.plane import Fields, PlaneDiffusion
 
-DEGREE = 8
+DEGREE = 8  # of elements: errors fall by 2^9 where rectangles are halved
 RULE = DEGREE + 3  # Gauss points for each direction
 
 

@@ -19,8 +19,8 @@ from stationary.plane.local import Equilibrium
 from stationary.plane.panels import log_sum
 from stationary.process.plane import Box, PlaneDiffusion
 
-STEPS = 4000
-SHELLS = 12
+STEPS = 4000  # of curves that follow the drift: what is still on its way then belongs to none
+SHELLS = 12  # around a rest point, on which the drift must point inwards
 PIXELS, COARSE = 800, 100
 BETWEEN = 0.2  # pixels between points of a border
 NEXT = 1e-2  # pixels, that points next to a border lie away from it

@@ -13,7 +13,7 @@ from stationary.aliases import Array
 from stationary.process.plane import Box, Fields, PlaneDiffusion, point_text
 
 SEEDS = 16  # for each direction of a plane, from which zeros of the drift are looked for
-NEWTON = 60
+NEWTON = 60  # steps: double zeros halve their distance in each
 SHRINK = 0.4  # of the ball on which a drift that jumps is fitted, in each step
 DOUBLE_ZERO = (
     1e-7  # of the domain: zeros at which the drift is flat are known to half of the digits

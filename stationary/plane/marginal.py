@@ -16,7 +16,7 @@ from stationary.errors import LandscapeError
 from stationary.panels.roots import bisected
 from stationary.plane.mesh import basis, gauss
 
-DEGREE = 12
+DEGREE = 12  # of panels, which are as narrow as the density needs
 NEARLY = 0.02  # a moment of an order above the tail's exponent less this is taken to be infinite
 SEEN = 12.0  # in -log P of y: from here to twice as far the exponent is taken
 

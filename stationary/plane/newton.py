@@ -28,7 +28,7 @@ from stationary.plane.spectral import CUT, spectral
 from stationary.process.plane import Box, PlaneDiffusion
 
 FINE, COARSE = 21, 14  # rectangles for each direction, about
-STEPS = 30
+STEPS = 30  # of Newton at one noise: it converges in fewer, or not at all
 LOWER = 0.45  # factor by which the noise is lowered at most
 CLOSE, KNOWN = 6.0, 18.0  # in -log P: of the equilibria at the noise to start with; of its box
 FROZEN = (2, 3)  # normal derivatives at outer sides that stay, for the answer and its error

@@ -9,7 +9,7 @@ import numpy as np
 from stationary.aliases import Array
 
 RULE = 12  # Gauss points in a panel for each direction, exact where Phi varies by up to STEEP
-STEEP = 10.0
+STEEP = 10.0  # e-folds of P that a panel may span
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,7 @@ from stationary.numbers.arithmetic import EPSILON, ROUNDING
 
 Function = Callable[[Array], Array]
 
-NODES = 16
+NODES = 16  # of a panel, whose last three coefficients tell what it misses
 TOLERANCE = 1e-13  # of a mean, where the function allows it
 GRADING = 8.0  # how much narrower each panel is than its neighbour, on the way to a cut
 MORE_PANELS = 6000  # that halving may add

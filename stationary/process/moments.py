@@ -32,7 +32,7 @@ from stationary.process.minibatches import Minibatches
 from stationary.process.optimiser import StepRule
 
 SPARE_DIGITS = 1  # that a difference of gradients may lose: those of the guard are spoken for
-DIGIT_STEP = 128
+DIGIT_STEP = 128  # digits are added by as many, so that few arithmetics are made
 MOST_DIGITS = 4096  # gradients that agree to so many digits are taken as equal
 MENDED = 2**14  # gradients that are looked at again, by series, where a tape leaves the range
 

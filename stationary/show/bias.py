@@ -19,7 +19,7 @@ from stationary.wording import (
     relative_error_text,
 )
 
-MOST_PAIRS = 6
+MOST_PAIRS = 6  # of minima in a report and in its figure
 APART = 0.05  # by how much Laplace's logarithm may be off before it is said
 
 

@@ -40,7 +40,7 @@ from stationary.show.view import WORK, View
 
 PANELS = ("loss", "gradient", "density", "outcomes")
 MANY = 12  # datapoints from which their quantiles are drawn instead
-MOST_ZOOMS = 3
+MOST_ZOOMS = 3  # beside each other in one row
 
 
 def figure(

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-WIDTH = 80
+WIDTH = 80  # of a terminal, in columns
 MOST_ROWS = 30  # of a table
 MOST_NAMED = 4  # in a sentence
 INDENT = "  "

@@ -41,7 +41,7 @@ ROADS = {
     "moves by with the mesh, the box, and what is frozen at its sides.",
 }
 LEVELS = (0.025, 0.5, 0.975)
-PIXELS = 241
+PIXELS = 241  # for each direction of a picture of P
 CONTOURS = (2.0, 4.0, 8.0, 12.0, 16.0)  # of -log P above the peak
 DEEPEST = 18.0  # of a logarithmic density
 MARKS = {"stable": ("o", RED), "saddle": ("x", INK)}

@@ -14,7 +14,7 @@ from stationary.sources.saved import Saved
 
 data, table = map(attrgetter, ("data", "table"))  # of what was saved
 
-FORMAT = 1
+FORMAT = 1  # of saved answers: another one is refused
 
 
 def text(answer: Saved) -> Report:

@@ -10,7 +10,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.simulation.streams import Record, Watch, potential_scale_reduction, reduction, total
 
-LARGEST_R_HAT = 1.05
+LARGEST_R_HAT = 1.05  # of walkers that have mixed: 5 per cent in a deviation
 CONFINED_R_HAT = 1.25  # above it walkers differ by more than slow wandering explains
 INDEPENDENT = 3.0  # autocorrelation times that half of a window of burn-in has to hold
 AGREE = 3.0  # standard errors

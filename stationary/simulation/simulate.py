@@ -27,7 +27,7 @@ from stationary.simulation.result import Simulation
 from stationary.simulation.run import Run
 from stationary.sources.loading import as_process
 
-MOST_WALKERS = 10**7
+MOST_WALKERS = 10**7  # 80 MB of positions
 THIN = 8  # steps between looks for histogram, intervals and basins, at most,
 LOOKS = 64  # as long as there are so many
 TARGETS = ("mean", "std", "var", "probability")

@@ -18,7 +18,7 @@ from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 
 POINTS, FEWEST = 2049, 129
-MOST_BASINS = 64
+MOST_BASINS = 64  # that walkers are counted in one by one
 JUMP = 100.0  # times a slope that is usual
 RELATIVE_STEP = 0.02  # of the fastest relaxation; leaves Euler's variance wrong by one per cent
 

@@ -12,7 +12,7 @@ from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.given import number
 
-MOST_VALUES = 100_000
+MOST_VALUES = 100_000  # in a typed range: more are a slip
 SPACINGS = ("log", "linear")
 WAYS = "Give numbers separated by commas, or FROM:TO:COUNT with :log for a constant factor"
 

@@ -28,7 +28,7 @@ from stationary.sweeps.family import Parameters, Recipe
 from stationary.sweeps.quantities import quantities_from
 from stationary.sweeps.tasks import Grid
 
-MOST_POINTS = 1_000_000
+MOST_POINTS = 1_000_000  # of a grid: more are a slip
 OWN_COLUMN = re.compile(
     r"status|reason|error|kind|mean|mean_error|std|std_error|dominant"
     r"|(position|kind|mass|log_mass|mass_error|log_density)_\d+"

@@ -31,7 +31,7 @@ from stationary.states.solve import end_state
 LARGEST_ERROR = 1e-6  # of a mass, beyond which a path is followed no further
 MOST_STEPS = 24  # decades, if nothing was said
 NONES = 4  # end states in a row that do not exist, after which no other is looked for
-MOST_VALUES = 1000
+MOST_VALUES = 1000  # of eps: each is a solve
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -30,7 +30,7 @@ from stationary.sources.series.chain import Cells, Chain
 from stationary.sources.series.chart import Chart, Even, chart_of
 from stationary.sources.series.runs import Runs
 
-DEGREE = 3
+DEGREE = 3  # of splines: two derivatives are continuous
 OF_P, OF_A = 16, 10  # splines: more change nothing, since the penalties decide
 ROUGH, FINE = 1.0, 0.3  # width h of a cell over the length of a step
 LOST = 0.07  # (h / length)^2 of the variance
