@@ -212,7 +212,7 @@ def of_reports():
 
 
 CLAIMS = {
-    "functions line numbers process": on_the_line,
+    "functions line numbers panels process states weight": on_the_line,
     "questions": of_questions,
     "show": of_reports,
     "simulation": by_walkers,
