@@ -443,7 +443,9 @@ def test_curvature_of_the_metric():
             r"tails are heavy|nothing holds the process",
         ),
         (
-            lambda: stationary.width_bias(EXAMPLES / "two_weights.py", direction="first"),
+            lambda: stationary.width_bias(
+                Diffusion(lambda x: (-x[0], -x[1]), 0.1, weights=2), direction="first"
+            ),
             r"nothing is asked of it",
         ),
         (
