@@ -58,6 +58,7 @@ from stationary.sources.series.fit import fit as fit
 from stationary.sources.table import Table as Table
 from stationary.sources.table import table as table
 from stationary.states.basin import Basin as Basin
+from stationary.states.basin import Basins as Basins
 from stationary.states.basins import basins_of as basins_of
 from stationary.states.distribution import EndState as EndState
 from stationary.states.estimate import Estimate as Estimate

@@ -23,7 +23,7 @@ from stationary.process.landscape import Landscape
 from stationary.result import Result
 from stationary.sgd.finite_step import FiniteStep, finite_step
 from stationary.sources.loading import PLANE, any_process
-from stationary.states.basin import Basin
+from stationary.states.basin import Basin, Basins
 from stationary.states.basins import basins_of
 from stationary.states.distribution import EndState
 from stationary.states.estimate import Estimate
@@ -67,10 +67,10 @@ class Analysis(Result):
         return self.end_state.equilibria
 
     @cached_property
-    def basins(self) -> tuple[Basin, ...]:
+    def basins(self) -> Basins:
         """What each minimum holds, left to right; see `basins_of`."""
         found = basins_of(self.end_state, self.min_barrier)
-        return tuple(replace(b, owner=self) for b in found)
+        return Basins(replace(b, owner=self) for b in found)
 
     @cached_property
     def losses(self) -> tuple[float | None, ...]:

@@ -124,6 +124,18 @@ def test_an_answer_is_saved_and_read_again_without_pickle(answers, tmp_path):
         st.load(tmp_path / "other.json")
 
 
+def test_basins_are_printed_and_shown_in_notebooks_as_tables():
+    basins = analyze(TWO_MINIMA).basins
+    assert basins == tuple(basins)
+    assert str(basins).count("\n") > 4
+    assert "exit time" in str(basins)
+    assert "<table" in basins._repr_html_()
+    assert "0.97250" in basins._repr_html_()
+    assert basins.to_frame()["mass"].tolist() == [b.mass for b in basins]
+    assert [b["mass"] for b in basins.to_dict()["basins"]] == [b.mass for b in basins]
+    assert pickle.loads(pickle.dumps(basins)) == copy.deepcopy(basins) == copy.copy(basins)
+
+
 def test_a_minimum_has_what_the_json_has():
     found = analyze(TWO_MINIMA)
     for basin, listed in zip(found.basins, found.to_dict()["basins"], strict=True):

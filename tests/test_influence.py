@@ -154,6 +154,12 @@ def test_the_figure_of_influence_names_the_first(found, tmp_path):
     axes = found.influence.plot(tmp_path / "influence.png").axes[0]
     named = {t.get_text() for t in axes.texts}
     assert str(found.influence.top(1)[0][0]) in named
+    few = Landscape(gradients=lambda w: w + np.array([[-1.0], [0.0], [1.5]]), learning_rate=0.1,
+                    domain=(-3, 3))  # fmt: skip
+    ticks = analyze(few).influence.plot().axes[0].get_xticks()
+    assert (ticks == np.round(ticks)).all()  # of datapoints there are no halves
+    with pytest.raises(LandscapeError, match=r"no axes of matplotlib.*ax=axes\[0\]"):
+        found.plot(ax=np.array([axes, axes]))
 
 
 def test_the_mean_of_two_wells_that_are_hardly_told_apart_is_not_taken_to_be_linear(found):

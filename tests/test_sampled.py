@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from stationary import Landscape, LandscapeError, analyze, end_state, sampled, simulate, sweep
+from stationary.show.answer import places
 
 RNG = np.random.default_rng(3)
 N, UNITS = 1000, 12
@@ -154,6 +155,8 @@ def test_every_number_has_an_error_of_its_place_that_holds_the_truth():
     found = analyze(Landscape(gradients=sampled(Network(), DOMAIN), **shared), chain=False)
     for mine, true in zip(found.basins, exact.basins, strict=True):
         assert abs(mine.position - true.position) <= mine.position_error < 5e-2
+        decimals = len(places(found.end_state)(mine.position).partition(".")[2])
+        assert 10.0**-decimals > mine.position_error / 10  # none that is not known
         assert abs(mine.log_mass - true.log_mass) <= mine.mass_error + 1e-14
         for a, b in ((mine.barrier_left, true.barrier_left),
                      (mine.barrier_right, true.barrier_right)):  # fmt: skip

@@ -12,6 +12,7 @@ from stationary.states.distribution import EndState
 from stationary.states.peaks import Peak, peaks_of
 from stationary.wording import (
     capital,
+    digits_known,
     digits_left,
     is_known,
     joined,
@@ -25,7 +26,11 @@ Place = Callable[[float], str]  # how a position is written
 
 
 def places(state: EndState) -> Place:
-    """How positions are written: with the digits that tell them apart at the state's width."""
+    """How positions are written: with the digits that tell them apart at the state's width.
+
+    Those of equilibria stop where their errors begin.
+    """
+    errors = {float(e.position): float(e.error) for e in state.equilibria}
     low, high = state.interval(0.5) if state.kind in ("density", "flux", "mixture") else (0.0, 1.0)
     width = high - low
 
@@ -34,9 +39,11 @@ def places(state: EndState) -> Place:
             return f"{x:g}"
         if width <= 0:
             return f"{x:.9g}"  # narrower than doubles can tell
-        if abs(x) < 1e-13 * width:
+        error = errors.get(float(x), 0.0)
+        if abs(x) < max(1e-13 * width, error):
             return "0"  # what is left is rounding
-        return f"{x:.{min(12, 6 + max(0, math.ceil(math.log10(abs(x) / width))))}g}"
+        digits = 6 + max(0, math.ceil(math.log10(abs(x) / width)))
+        return f"{x:.{digits_known(float(x), error, min(12, digits))}g}"
 
     return place
 

@@ -82,6 +82,11 @@ class Sheet:
                 f'plot(width={width!r:.40}): it is "column", "page", or a number of inches from 1 '
                 "on."
             )
+        if ax is not None and not hasattr(ax, "get_figure"):
+            raise LandscapeError(
+                f"plot(ax={ax!r:.60}): these are no axes of matplotlib. Give one of them, as in "
+                "ax=axes[0]."
+            )
         self.ax, self.name, self.inches = ax, name, inches or WIDTH
         self.journal = width is not None
         self.figure: Any = None if ax is None else ax.get_figure()

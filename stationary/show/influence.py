@@ -125,4 +125,5 @@ def figure(i: Influence, sheet: Sheet) -> None:
         above: dict[str, Any] = {"xytext": (3, 3 if c > 0 else -9), "textcoords": "offset points"}
         ax.annotate(str(j), (j, c), color=RED, **above)
     ax.set(xlabel="datapoint that is left out", ylabel="change", title=f"of {_what(i)}")
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.margins(x=0.02, y=0.12)

@@ -17,7 +17,7 @@ from stationary.numbers.elementary import spacing, to_float
 from stationary.sgd.basins import SETTLED, SgdBasin
 from stationary.sgd.finite_step import FiniteStep
 from stationary.show.layout import picked
-from stationary.states.basin import Basin
+from stationary.states.basin import Basin, Basins
 from stationary.states.basins import masses_between
 from stationary.states.distribution import EndState
 from stationary.states.peaks import peaks_of
@@ -89,7 +89,7 @@ def _content(analysis: Analysis) -> dict[str, Any]:
     for name, of in (("minima", "minima"), ("gates", "gates"), ("rest_points", "rests")):
         if steps:
             steps[name] = [asdict(x) for x in getattr(analysis.steps, of)]
-    basins = [_basin(b) | {"parts": [_basin(part) for part in b.parts]} for b in analysis.basins]
+    basins = basin_data(analysis.basins)
     return {
         "schema": 1,
         "name": analysis.diffusion.name,
@@ -331,13 +331,22 @@ def chain_basin(b: SgdBasin) -> dict[str, Any]:
 # -- columns ---------------------------------------------------------------------------------------
 
 
+def basin_data(basins: Basins) -> list[dict[str, Any]]:
+    return [_basin(b) | {"parts": [_basin(part) for part in b.parts]} for b in basins]
+
+
+def basin_table(basins: Basins) -> dict[str, Any]:
+    """A row for each, with everything that is known of it."""
+    return {n: [getattr(b, n) for b in basins] for n in BASIN.split()}
+
+
 def table(analysis: Analysis, points: int = 1001, *, of: str = "density") -> dict[str, Any]:
     """The density, a row per point, both where it is and evenly over the range it spans.
 
     Or, for "minima", a row for each of them, with everything that is known of it.
     """
     if of == "minima":
-        return {n: [getattr(b, n) for b in analysis.rounded.basins] for n in BASIN.split()}
+        return basin_table(analysis.rounded.basins)
     if of != "density":
         raise LandscapeError(f'to_csv(of={of!r}): there are tables of "density" and of "minima".')
     state = analysis.rounded.end_state

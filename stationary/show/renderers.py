@@ -24,6 +24,7 @@ KINDS = {  # the modules that show each kind of answer
     "Analysis": "report listing figure",
     "Annealing": "annealing",
     "Around": "around",
+    "Basins": "basins",
     "ChainState": "law",
     "Check": "check",
     "EndState": "law",

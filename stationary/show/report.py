@@ -54,7 +54,7 @@ def text(analysis: Analysis) -> Report:
             "Equilibria": _equilibria(analysis),
             "Where the noise vanishes": [p.describe(v) for p in anatomy.points[:MOST_ROWS]],
             "Closed classes": _classes(analysis),
-            "Basins": _basins(analysis, asked.shown_sgd),
+            "Basins": basin_lines(analysis, asked.shown_sgd),
             "Where the density has no bound": _unbounded(analysis),
             "End state": _moments(analysis.end_state),
             "Ends of the domain": _ends(analysis),
@@ -208,7 +208,8 @@ def _classes(analysis: Analysis) -> list[Line]:
 # -- basins ----------------------------------------------------------------------------------------
 
 
-def _basins(analysis: Analysis, sgd: FiniteStep | None) -> list[Line]:
+def basin_lines(analysis: Analysis, sgd: FiniteStep | None) -> list[Line]:
+    """What each basin holds, and what separates it from the others."""
     if not analysis.basins:
         return []
     heaviest = sorted(analysis.basins, key=lambda b: -b.log_mass)[:MOST_ROWS]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from stationary.numbers.elementary import exp
-from stationary.result import Data
+from stationary.result import Data, Result
 from stationary.states.distribution import EndState
 from stationary.weight.component import Component
 from stationary.weight.modes import Mode
@@ -116,3 +117,13 @@ class Basin(Data):
         if type(self.log_density) is float:
             return math.exp(min(self.log_density, 709.0))
         return exp(self.log_density)
+
+
+class Basins(tuple[Basin, ...], Result):
+    """The basins of an analysis, left to right: a tuple that can be shown as a table."""
+
+    def __copy__(self) -> Basins:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Basins:
+        return Basins(copy.deepcopy(tuple(self), memo))
