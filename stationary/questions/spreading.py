@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 ORDER = 16  # Gauss nodes on a panel
 STEEP = 2.0  # of an exponent over a panel, above which it is halved
 LEAST = 50.0  # in the exponent, below the highest, what no longer counts
-HALVINGS = 40
+HALVINGS = 40  # of a panel, at most
 
 
 def effective_diffusion(state: EndState) -> Estimate:
