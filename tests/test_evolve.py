@@ -24,6 +24,7 @@ from stationary import (
     log_mean_first_passage_time,
 )
 from stationary.cells import Cells
+from stationary.evolution import refinement
 from stationary.evolution.exponential import Propagator
 from stationary.evolution.generator import chain_on
 from stationary.evolution.moments import closed_moments
@@ -437,6 +438,24 @@ def test_errors_of_probabilities_are_true_and_shrink():
         assert (off <= e.error).all()
         worst.append(e.error.max())
     assert worst[0] > 8 * worst[1] > 64 * worst[2]
+
+
+def test_errors_are_true_where_noise_takes_over_from_drift():
+    """The border moves with the cells, and what three grids leave there is h times where it is.
+
+    Differences of such limits fell by 2.3, 3.3, 2.1 and 2.0: what is left is no less than the next.
+    """
+    d = 1e-5 * np.array([100.2, 44.0, 13.44, 6.30, 3.16])
+    for k in (1, 2, 3):
+        error = refinement._error(d[k - 1 : k], d[k : k + 1], 0 * d[:1], best=refinement.WITH_CELLS)
+        assert d[k + 1 :].sum() + d[-1] <= error[0] < 3 * d[k]
+    bump = process(
+        lambda x: -1.23 * np.tanh(3 * (x + 0.39)),
+        lambda x: 0.00311 * (0.02 + np.exp(-(((x + 0.17) / 0.15) ** 2))),
+        domain=(-2.69, 2.84),
+    )
+    e = evolve(bump, "normal:1.0966,0.4054", [0.8698], cells=2048)
+    assert e.error[0] > 7.8e-5  # which cells of a quarter of the width, and of an eighth, find
 
 
 def test_errors_are_true_where_the_drift_alone_moves_a_pulse():

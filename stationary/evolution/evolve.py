@@ -135,7 +135,7 @@ class _Asked:
 
 def _on_grids(asked: _Asked, grid: Grid, cells: int | None) -> Evolution:
     state, start, times, tolerance = asked.state, asked.start, asked.times, asked.tolerance
-    grids = Refinement(grid.blurred)
+    grids = Refinement(grid.blurred, grid.needed)
     chains: list[Chain] = []
     most, worst = MOST_NUMBERS // len(times), math.inf
     within = IN_TIME if cells is not None else min(100 * IN_TIME, tolerance / 100)

@@ -29,6 +29,7 @@ WEIGHTS = (1 / 3, -2.0, 8 / 3)  # of the coarse, the middle and the fine
 SAFETY = 1.25
 CAUTION = 2.0  # where the ratio is low, it may be about to change
 BEST = 8.0  # the ratio of two differences that is believed at most
+WITH_CELLS = 2.0  # the same where errors fall no faster than cells do
 CHANCE = 25.0  # the ratio of a difference to an error that is not by chance
 LEAST = 0.02  # of what the combination changes, that is doubted
 VAGUE = 0.1  # an error of a probability, beyond which the order of the errors is not known
@@ -73,11 +74,13 @@ class Refined:
 class Refinement:
     """Grids, coarse to fine: what the last `FEWEST` of them make of cells of no width.
 
-    All cells of an interval that is `blurred` count as one.
+    All cells of an interval that is `blurred` count as one. `needed` cells it takes for the noise
+    to spread what the drift carries over one: with fewer, where one is as strong as the other
+    moves with the cells, and what is left there falls with their width alone.
     """
 
-    def __init__(self, blurred: Intervals) -> None:
-        self.blurred = blurred
+    def __init__(self, blurred: Intervals, needed: float) -> None:
+        self.blurred, self.needed = blurred, needed
         self.runs: list[Run] = []
         self.error: Array = np.ones(1)  # (times,), as in `Refined`; once there are enough grids
         self._cells: list[Cells] = []
@@ -102,7 +105,8 @@ class Refinement:
                 fine.value - _onto(third, last, self._states[-1]),
             ]
             sums = [np.abs(np.cumsum(d, axis=1)).max(axis=1) for d in self._differences]
-            self.error = _unless_vague(_error(*sums) + 2 * fine.error)
+            best = BEST if self.needed < len(run.chain.width) else WITH_CELLS
+            self.error = _unless_vague(_error(*sums, best=best) + 2 * fine.error)
 
     def refined(self) -> Refined:
         runs, differences = self.runs, self._differences
@@ -150,7 +154,7 @@ def _sizes(errors: Sequence[Any]) -> Any:
     return sum(abs(w) * e for w, e in zip(WEIGHTS, errors, strict=True))
 
 
-def _error(first: Array, second: Array, change: Array) -> Array:
+def _error(first: Array, second: Array, change: Array, *, best: float = BEST) -> Array:
     """The error of the last of three limits, for each time (row), from their two differences.
 
     `change` is by how much the limit differs from the finest grid, of which a little is doubted.
@@ -159,8 +163,8 @@ def _error(first: Array, second: Array, change: Array) -> Array:
     overall = float(first.max(initial=0.0)) / top if top > 0 else BEST
     ratio = np.minimum(first / np.where(second > 0, second, 1.0), overall)
     ratio = np.where(second > 0, ratio, overall)
-    safety = np.where(ratio > 3.0, SAFETY, CAUTION)
-    smooth = safety * second / (np.clip(ratio, 1.5, BEST) - 1)
+    safety = np.where(ratio > min(3.0, best), SAFETY, CAUTION)
+    smooth = safety * second / (np.clip(ratio, 1.5, best) - 1)
     unknown = 5 * np.maximum(first, second)
     error = np.where(ratio > 1.5, smooth, unknown)
     return np.maximum(np.maximum(error, first / CHANCE), LEAST * change)
