@@ -136,12 +136,14 @@ class _Asked:
 def _on_grids(asked: _Asked, grid: Grid, cells: int | None) -> Evolution:
     state, start, times, tolerance = asked.state, asked.start, asked.times, asked.tolerance
     grids = Refinement(grid.blurred, grid.needed)
+    # How cells share points at first is no error, and nothing that finer ones would mend.
+    followed = (times > 0) | (start.law is not None)
     chains: list[Chain] = []
     most, worst = MOST_NUMBERS // len(times), math.inf
     within = IN_TIME if cells is not None else min(100 * IN_TIME, tolerance / 100)
     for level in range(FEWEST if cells is not None else DEEPEST + 1):
         if level >= FEWEST:
-            before, worst = worst, float(grids.error.max())
+            before, worst = worst, float(grids.error.max(where=followed, initial=0.0))
             least = tolerance * STEEPEST ** (DEEPEST + 1 - level)
             hopeless = min(worst, before) > least and grid.needed > MOST_NEEDED
             if worst <= tolerance or hopeless or 2 * len(grids.runs[-1].chain.width) > most:
@@ -168,8 +170,8 @@ def _on_grids(asked: _Asked, grid: Grid, cells: int | None) -> Evolution:
         mean_error=mean.error,
         std=std.value,
         std_error=std.error,
-        error=found.error + extra,
-        mass_error=found.mass_error + extra,
+        error=found.error * followed + extra,
+        mass_error=found.mass_error * followed + extra,
         time_error=found.time_error,
         current=found.current.value,
         current_error=found.current.error,
