@@ -12,7 +12,8 @@ import functools
 import math
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, cast, overload
 
@@ -88,6 +89,17 @@ def pointwise(method: Callable[[Any, Array], Array]) -> Pointwise:
         return self._handed_out(method(self, at.ravel()), at.shape)
 
     return cast(Pointwise, at_points)
+
+
+@contextmanager
+def numbers_only(x: Any) -> Iterator[None]:
+    """Say of what was given that it is no number, if it cannot be taken as one."""
+    try:
+        if x is None:
+            raise TypeError
+        yield
+    except (TypeError, ValueError):
+        raise LandscapeError(f"{x!r:.60} is no number, and no array of numbers.") from None
 
 
 def drawing(size: Any, rng: Any) -> tuple[tuple[int, ...], np.random.Generator]:
@@ -250,7 +262,8 @@ class Distribution(Shown, ABC):
     # -- held against others --------------------------------------------------------------------
 
     def _points(self, x: Any) -> Array:
-        return np.asarray(x, dtype=float)
+        with numbers_only(x):
+            return np.asarray(x, dtype=float)
 
     def _handed_out(self, values: Array, shape: tuple[int, ...]) -> Any:
         return values.reshape(shape)[()]

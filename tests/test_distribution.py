@@ -297,3 +297,28 @@ def test_sizes_and_seeds_that_make_no_sense_are_refused(normal):
     for settings_ in ({"size": 2.5}, {"size": -1}, {"size": 3, "rng": "a"}):
         with pytest.raises(LandscapeError, match="rvs"):
             normal.rvs(**settings_)
+
+
+def test_points_that_are_no_numbers_are_refused(normal):
+    for wrong in (
+        lambda: normal.pdf("a"),
+        lambda: normal.cdf([1, "b"]),
+        lambda: normal.ppf(1j),
+        lambda: normal.probability("a", 1),
+        lambda: normal.pdf(None),
+    ):
+        with pytest.raises(LandscapeError, match="no number"):
+            wrong()
+
+
+def test_a_convention_is_also_the_letter_of_its_equation():
+    def state(c):
+        return end_state(
+            Diffusion(lambda x: x - x**3, lambda x: 0.3 + 0.1 * x, (-1.9, 3), convention=c)
+        )
+
+    assert state(0.5).mean() == state("stratonovich").mean() != state(0).mean()
+    with pytest.raises(LandscapeError, match=r"0\.4 is not known.*0, 0\.5 or 1"):
+        state(0.4)
+    means = stationary.sweep(lambda c: state(c).diffusion, {"c": [0, 1]}).table()["mean"]
+    assert means == pytest.approx([state("ito").mean(), state("klimontovich").mean()], rel=1e-12)

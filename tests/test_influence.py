@@ -93,6 +93,8 @@ def test_the_whole_training_set_has_no_standard_error(found):
     assert "std. error" not in str(analyze(landscape(sample=False), chain=False))
     said = re.sub(r"\s+", " ", str(found))
     assert "How sure the sample makes this" in said
+    rest = found.standard_errors.log_ratios[0, 1]
+    assert f"has a standard error of {rest:.2g} from the sample" in said.split("The model")[0]
     minima = [line.split() for line in str(found).splitlines() if line.endswith("   stable")]
     assert [row[2] for row in minima] == [f"{e:.2g}" for e in found.standard_errors.positions]
     assert "with a standard error of" in said

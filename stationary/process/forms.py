@@ -25,16 +25,18 @@ class Convention(Enum):
     KLIMONTOVICH = 1.0
 
     @classmethod
-    def of(cls, name: str | Convention, where: str) -> Convention:
+    def of(cls, name: str | float | Convention, where: str) -> Convention:
         if isinstance(name, cls):
             return name
+        if number(name) in {c.value for c in cls}:
+            return cls(number(name))
         plain = str(name).lower().replace("ä", "ae").replace("ô", "o").replace("_", "-")
         for suffix in ("stratonovich", "klimontovich", "ito"):
             if plain == suffix or plain.endswith("-" + suffix):
                 return cls[suffix.upper()]
         raise LandscapeError(
             f"{where}: convention = {name!r} is not known. "
-            'Use "ito" (SGD; the default), "stratonovich" or "klimontovich".'
+            'Use "ito" (SGD; the default), "stratonovich" or "klimontovich": 0, 0.5 or 1.'
         )
 
     @property

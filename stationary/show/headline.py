@@ -6,8 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from stationary.analysis import Analysis
 from stationary.chain.indicators import OVERSHOOTS, UNSETTLED, MinimumStep
+from stationary.errors import StationaryError
 from stationary.sgd.basins import COMPARED, HELD, SETTLED, SgdBasin
 from stationary.sgd.finite_step import Belief, FiniteStep
 from stationary.show.answer import Place, answer, around, ends_of, places
@@ -35,6 +38,30 @@ HARDLY = 0.01  # probability to leave within a run that is as good as none
 
 def headline(analysis: Analysis) -> list[str]:
     """One paragraph, or several: each true of SGD by itself."""
+    return [*_of_sgd(analysis), *_of_sample(analysis)]
+
+
+def _of_sample(analysis: Analysis) -> list[str]:
+    """How sure a sample makes which of the two heaviest basins is the heavier."""
+    try:
+        known = analysis.standard_errors
+    except StationaryError:  # of atoms, rings and the like they are not known
+        return []
+    masses = np.array([float(b.log_mass) for b in analysis.basins])
+    if known is None or len(masses) < 2:
+        return []
+    second, first = np.argsort(masses)[-2:]
+    gain, error = masses[first] - masses[second], float(known.log_ratios[first, second])
+    if not math.isfinite(gain) or not math.isfinite(error):
+        return []
+    rest = ": the sample does not tell which of the two holds more" if gain < 2 * error else ""
+    return [
+        f"The logarithm of the ratio of the first two masses, {gain:.3g}, has a standard error of "
+        f"{error:.2g} from the sample{rest}."
+    ]
+
+
+def _of_sgd(analysis: Analysis) -> list[str]:
     sgd, plain = analysis.shown_sgd, analysis.rounded
     run = analysis.run_length or RUN
     if sgd is None:

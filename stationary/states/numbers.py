@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.distribution import numbers_only
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.elementary import finite, number, to_float
 
@@ -33,14 +34,15 @@ class Numbers:
 
     def points(self, x: Any) -> Array:
         """What was given, as an array of the arithmetic."""
-        if self.arithmetic is DOUBLE:
-            return np.asarray(x, dtype=float)
-        given = np.asarray(x)
-        if given.dtype.kind == "U":
-            given = given.astype(object)
-        if given.dtype == object:
-            given = np.frompyfunc(self._parsed, 1, 1)(given)
-        return self.arithmetic.array(given)
+        with numbers_only(x):
+            if self.arithmetic is DOUBLE:
+                return np.asarray(x, dtype=float)
+            given = np.asarray(x)
+            if given.dtype.kind == "U":
+                given = given.astype(object)
+            if given.dtype == object:
+                given = np.frompyfunc(self._parsed, 1, 1)(given)
+            return self.arithmetic.array(given)
 
     def _parsed(self, x: Any) -> Any:
         """A string as a number with twice the digits: it may say how close to something it is."""
