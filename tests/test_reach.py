@@ -37,11 +37,11 @@ def endless(strength):
 
 
 def test_zeros_that_all_pass_inwards_end_the_line_where_the_bowl_wins():
-    """On (-12, 12) it is the same process; beyond 25 the gradient of the bowl is the steeper."""
+    """On (-6, 6) it is the same process; beyond 25 the gradient of the bowl is the steeper."""
     landscape = endless(1 / 50)
     whole = end_state(landscape, initial=3.0)
     diffusion = landscape.diffusion()
-    cut = end_state(Diffusion(diffusion.drift, diffusion.variance, (-12, 12)), initial=3.0)
+    cut = end_state(Diffusion(diffusion.drift, diffusion.variance, (-6, 6)), initial=3.0)
     held, same = ([c for c in s.components if c.weight] for s in (whole, cut))
     assert held[0].interval == pytest.approx(same[0].interval, abs=1e-9)
     x = np.linspace(1.2, 4.1, 30)

@@ -249,7 +249,7 @@ def test_cells_that_hold_two_minima_tell_nothing_and_nothing_of_them_is_said():
 def test_what_rests_on_outcomes_that_were_cut_off_is_not_stated():
     """Of 200 draws no node of a normal law leads over the barrier; the draws themselves may."""
     analysis = analyze(EXAMPLES / "two_minima.py", batch_size=200, chain=True)
-    chain = exact_chain(analysis.landscape)
+    chain = exact_chain(analysis.landscape, cells=512)
     assert chain.linked
     assert chain.kind == "classes"
     assert "closed" not in chain.reason

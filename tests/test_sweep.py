@@ -117,9 +117,11 @@ def family_log_ratio(heat, sharpness):
         return log_ratio(loss, [-4, -1.5, top], [top, 1, 3])
 
 
-def crossover_by_quadrature(function, low, high):
+def crossover_by_quadrature(function, near):
+    """By secants from two places beside it: each evaluation is an integral of 40 digits."""
     with mpmath.workdps(30):
-        return mpmath.findroot(function, (low, high), solver="anderson", tol=1e-25)
+        beside = mpmath.mpf(near) * (1 + mpmath.mpf("1e-8"))
+        return mpmath.findroot(function, (near, beside), solver="secant", tol=1e-20)
 
 
 # -- rows -----------------------------------------------------------------------------------------
@@ -250,7 +252,7 @@ def test_traps_count_like_minima_and_need_a_start(write):
     assert {m.kind for r in found.rows for m in r.minima.values()} == {"trap"}
     (c,) = found.crossovers
     exact = crossover_by_quadrature(
-        lambda x: (1 - mpmath.exp(-0.6 * x)) / (1 - mpmath.exp(-2 * x)) - 0.5, 0.5, 1.5
+        lambda x: (1 - mpmath.exp(-0.6 * x)) / (1 - mpmath.exp(-2 * x)) - 0.5, c.value
     )
     assert c.axis == "s"
     assert abs(c.value - float(exact)) <= c.error < 1e-10
@@ -286,8 +288,9 @@ def test_a_crossover_is_where_quadrature_has_it_to_ten_digits(sharpness):
     rates = np.geomspace(0.005, 0.5, 12)
     found = sweep(FAMILY, learning_rate=rates, batch_size=[1, 2, 5],
                   parameters={"sharpness": sharpness})  # fmt: skip
-    exact = crossover_by_quadrature(lambda h: family_log_ratio(h, sharpness), 0.03, 0.08)
     assert len(found.crossovers) == 3
+    near = found.crossovers[0].value / found.crossovers[0].fixed["batch_size"]
+    exact = crossover_by_quadrature(lambda h: family_log_ratio(h, sharpness), near)
     for c in found.crossovers:
         assert (c.axis, c.below, c.above) == ("learning_rate", 1, 0)
         true = exact * c.fixed["batch_size"]
@@ -299,7 +302,7 @@ def test_a_crossover_is_where_quadrature_has_it_to_ten_digits(sharpness):
 def test_along_a_parameter_a_crossover_is_where_quadrature_has_it():
     found = sweep(FAMILY, learning_rate=0.04, parameters={"sharpness": [10, 100, 1000]})
     (c,) = found.crossovers
-    exact = crossover_by_quadrature(lambda s: family_log_ratio(0.04, s), 100, 300)
+    exact = crossover_by_quadrature(lambda s: family_log_ratio(0.04, s), c.value)
     assert (c.axis, c.below, c.above, c.between) == ("sharpness", 1, 0, (100, 1000))
     assert abs(c.value - exact) <= c.error < 1e-10 * c.value
 

@@ -1,4 +1,4 @@
-"""The pit with drift and noise, which cannot be time-stepped naively: T = 0.02, 400 steps.
+"""The pit with drift and noise, which cannot be time-stepped naively: T = 0.02, 200 steps.
 
 Theory is the diffusion, solved on a graded grid. Against it stand 1,000 walkers of the same
 diffusion, and 1,000 of SGD itself, whose steps are as long as the pit is wide (T times its
@@ -14,7 +14,7 @@ from comparison import START, apart, draw
 from stationary import evolve, load, simulate
 
 PIT = Path(__file__).parent.parent / "pit.py"
-WALKERS, UNTIL, EVERY = 1000, 400, 10
+WALKERS, UNTIL, EVERY = 1000, 200, 5
 STEPS_PER_UNIT = 50  # of the walkers of the diffusion: the pit is stiff
 
 
