@@ -13,7 +13,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.distribution import Distribution, Grid
 from stationary.errors import LandscapeError
-from stationary.panels.roots import bisected
+from stationary.panels.roots import find_roots
 from stationary.plane.mesh import basis, gauss
 
 DEGREE = 12  # of panels, which are as narrow as the density needs
@@ -95,10 +95,8 @@ class Marginal(Distribution):
             raise LandscapeError(f"ppf: q = {q!r:.60} must be probabilities, from 0 to 1.")
         goal = q.ravel() * self._pieces[-1]
         i = np.clip(np.searchsorted(self._pieces, goal) - 1, 0, len(self.edges) - 2)
-        low, high = bisected(
-            lambda y: np.asarray(self._below(y)) < goal, self.edges[i], self.edges[i + 1]
-        )
-        return self._x(((low + high) / 2).reshape(q.shape)[()])
+        found = find_roots(lambda y: self._below(y) - goal, self.edges[i], self.edges[i + 1])
+        return self._x(found.reshape(q.shape)[()])
 
     def expect(self, function: Callable[[Array], Array]) -> float:
         """The mean of a function of x."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -168,11 +167,13 @@ def _basins(state: PlaneState) -> list[str]:
 
 
 def _moments(state: PlaneState) -> list[str]:
-    def row(name: str, quantity: Callable[[PlaneState], Any]) -> tuple[str, ...]:
-        values, errors = np.atleast_1d(quantity(state)), np.atleast_1d(state.error_of(quantity))
-        pairs = list(zip(values, np.broadcast_to(errors, values.shape), strict=True))
+    def quantities(s: PlaneState) -> Array:
+        quantiles = [s.marginal(k).ppf(LEVELS) for k in (0, 1)]
+        return np.array([s.mean(), s.std(), *np.transpose(quantiles)])
+
+    def row(name: str, values: Array, errors: Array) -> tuple[str, ...]:
         cells: list[str] = []
-        for x, e in (pairs[0], pairs[-1]):
+        for x, e in zip(values, errors, strict=True):
             if math.isfinite(x):
                 cells += [known_text(x, e), error_text(e)]
             else:  # as moments of heavy tails may be
@@ -183,11 +184,8 @@ def _moments(state: PlaneState) -> list[str]:
         c = s.cov()
         return float(c[0, 1] / np.sqrt(c[0, 0] * c[1, 1]))
 
-    def at(q: float) -> Callable[[PlaneState], Any]:
-        return lambda s: np.array([float(s.marginal(k).ppf(q)) for k in (0, 1)])
-
-    rows = [row("mean", lambda s: s.mean()), row("standard deviation", lambda s: s.std())]
-    rows += [row(f"quantile {q:g}", at(q)) for q in LEVELS]
+    names = ["mean", "standard deviation", *(f"quantile {q:g}" for q in LEVELS)]
+    rows = map(row, names, quantities(state), state.error_of(quantities))
     lines = tabulated(("", "first", "error", "second", "error"), rows)
     if np.isfinite(state.cov()).all():
         known = measured(correlation(state), float(state.error_of(correlation)))
