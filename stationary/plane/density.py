@@ -12,7 +12,7 @@ from stationary.aliases import Array
 from stationary.numbers.arithmetic import DOUBLE, TINY
 from stationary.numbers.elementary import depth_of
 from stationary.plane.marginal import Marginal, marginal_of
-from stationary.plane.mesh import Mesh, basis, gauss, tensor
+from stationary.plane.mesh import Mesh, basis, gauss, summed, tensor
 from stationary.plane.panels import RULE, STEEP, Panels, log_sum
 from stationary.plane.regions import Cut, Labels, cut
 from stationary.process.plane import Box
@@ -57,10 +57,12 @@ class Density:
     def factors(self, number: Array, local: Array) -> tuple[Array, Array]:
         """Phi and u at places as `Mesh.place` gives them."""
         p, q = self.degrees
-        return (
-            self.mesh.values(self.phi, p, number, local),
-            self.mesh.values(self.u, q, number, local),
-        )
+        if p != q:
+            values = self.mesh.values
+            return values(self.phi, p, number, local), values(self.u, q, number, local)
+        x, y = basis(p).at(local[0]), basis(p).at(local[1])
+        phi, u = summed((self.phi, self.u), x, y, number)
+        return phi, u
 
     def slope_at(self, x: Array) -> Array:
         """grad log P at points (2, M); nan outside."""
@@ -68,13 +70,16 @@ class Density:
         made = np.full(x.shape, np.nan)
         here = number >= 0
         e, t = number[here], local[:, here]
-        u = self.mesh.values(self.u, self.degrees[1], e, t)
+        at = {p: (basis(p).at(t[0]), basis(p).at(t[1])) for p in set(self.degrees)}
+        x, y = at[self.degrees[1]]
+        u = summed((self.u,), x, y, e)[0]
         for axis in range(2):
             parts = []
-            for tables in (self.phi, self.u):
-                p = basis(tables.shape[1] - 1)
-                rows = [p.slope_at(t[k]) if k == axis else p.at(t[k]) for k in range(2)]
-                parts.append(np.einsum("mi,mj,mij->m", *rows, tables[e], optimize=True))
+            for p, tables in zip(self.degrees, (self.phi, self.u), strict=True):
+                x, y = at[p]
+                slopes = basis(p).slope_at(t[axis])
+                x, y = (slopes, y) if axis == 0 else (x, slopes)
+                parts += summed((tables,), x, y, e)
             with np.errstate(divide="ignore", invalid="ignore"):
                 slope = (parts[1] / u - parts[0]) * 2 / self.mesh.size[axis, e]
             made[axis, here] = slope

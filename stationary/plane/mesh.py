@@ -7,6 +7,7 @@ give the values at nodes of the smaller ones (hanging nodes).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -16,6 +17,7 @@ from numpy.polynomial import legendre
 from scipy.sparse import csr_array
 
 from stationary.aliases import Array
+from stationary.numbers.cost import SHARED
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,5 +275,18 @@ class Mesh:
     def values(self, tables: Array, degree: int, number: Array, local: Array) -> Array:
         """What polynomials (E, n, n) are at places as `place` gives them, all inside."""
         p = basis(degree)
-        x, y = p.at(local[0]), p.at(local[1])
-        return np.asarray(np.einsum("mi,mj,mij->m", x, y, tables[number], optimize=True))
+        return summed((tables,), p.at(local[0]), p.at(local[1]), number)[0]
+
+
+def summed(tables: Sequence[Array], x: Array, y: Array, number: Array) -> list[Array]:
+    """What several polynomials (E, n, n) are at M points in the rectangles of these numbers.
+
+    (M, n) each, `x` and `y` make of values at the nodes those at the points.
+    """
+    made, at_once = [np.empty(len(number)) for _ in tables], SHARED // x.shape[1] ** 2
+    for start in range(0, len(number), at_once):
+        some = slice(start, start + at_once)
+        for values, table in zip(made, tables, strict=True):
+            along = (table[number[some]] @ y[some, :, None])[..., 0]
+            values[some] = (along * x[some]).sum(axis=1)
+    return made
