@@ -7,7 +7,7 @@ The rooms, in the order in which data passes through them; each imports only fro
 
 - `errors` (what is said when something is wrong), `aliases` (of types), `wording` (how numbers are
   written), `files` (written and read), `shown` (who shows answers), `result` (what every answer can
-  do) and `progress` (the time left);
+  do), `points` (what laws are asked with) and `progress` (the time left);
 - `numbers` (doubles or many digits), `functions` (what users write, run in either), `panels`
   (piecewise polynomials), `distribution` (what all laws can do), `cells` (laws known on cells);
 - `process` (a `Diffusion` or a `Landscape`, and its start), `sources` (files and typed values);

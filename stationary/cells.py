@@ -8,9 +8,10 @@ from functools import cached_property
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.distribution import Distribution, Grid, pointwise
+from stationary.distribution import Distribution, Grid
 from stationary.numbers.chebyshev import chebyshev_sum, derived, rule
 from stationary.panels.roots import find_roots
+from stationary.points import pointwise
 
 
 @dataclass(frozen=True, eq=False, repr=False)

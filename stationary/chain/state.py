@@ -15,8 +15,9 @@ from stationary.chain.closed_class import ChainClass, unevenness
 from stationary.chain.exit_time import ExitTime, exit_time
 from stationary.chain.far import Far
 from stationary.chain.relaxation import Relaxation, relaxation_of
-from stationary.distribution import Distribution, Grid, pointwise
+from stationary.distribution import Distribution, Grid
 from stationary.errors import LandscapeError, Status
+from stationary.points import pointwise
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.states.mixture import Atom, Escape

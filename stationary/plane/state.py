@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.distribution import drawing
 from stationary.errors import LandscapeError, Status
 from stationary.functions.given import number
 from stationary.plane.curl import Circulation, Curl, circulation
@@ -20,6 +19,7 @@ from stationary.plane.flow import Borders, Flow
 from stationary.plane.local import Equilibrium, curvature
 from stationary.plane.panels import log_sum
 from stationary.plane.regions import Cut
+from stationary.points import drawing
 from stationary.process.plane import Box, PlaneDiffusion, point_text, rectangle
 from stationary.process.plane_landscape import PlaneLandscape
 from stationary.result import Data, Result

@@ -24,10 +24,11 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.distribution import Distribution, Grid, pointwise
+from stationary.distribution import Distribution, Grid
 from stationary.errors import LandscapeError
 from stationary.numbers.arithmetic import ROUNDING
 from stationary.numbers.cost import SHARED
+from stationary.points import pointwise
 from stationary.process.laws import Normal, Truncated, Uniform
 from stationary.process.starts import Source, located, nowhere, place, understood
 

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from stationary.aliases import Array
-from stationary.distribution import Distribution, Grid, pointwise
+from stationary.distribution import Distribution, Grid
 from stationary.errors import LandscapeError, Status
 from stationary.line.equilibria import Equilibrium
 from stationary.line.partition import Partition
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.elementary import compact, exp, infinite, log, sqrt, to_float
+from stationary.points import pointwise
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.result import plain

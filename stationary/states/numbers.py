@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.distribution import numbers_only
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.elementary import finite, number, to_float
+from stationary.points import numbers_only
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,65 @@
+"""What laws are asked with: points of any shape, numbers, and sizes of what is drawn."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol, cast, overload
+
+import numpy as np
+
+from stationary.aliases import Array
+from stationary.errors import LandscapeError
+
+
+class Pointwise(Protocol):
+    """A method that takes one point, or points of any shape."""
+
+    @overload
+    def __call__(self, x: float, /) -> float: ...
+    @overload
+    def __call__(self, x: Array | Sequence[Any], /) -> Array: ...
+
+
+def pointwise(method: Callable[[Any, Array], Array]) -> Pointwise:
+    """The method of an array of points, shape (M,), for one point and for any shape.
+
+    A number is given back for a number.
+    """
+
+    @functools.wraps(method)
+    def at_points(self: Any, *x: Any, **named: Any) -> Any:
+        (given,) = (*x, *named.values())
+        at = self._points(given)
+        return self._handed_out(method(self, at.ravel()), at.shape)
+
+    return cast(Pointwise, at_points)
+
+
+@contextmanager
+def numbers_only(x: Any) -> Iterator[None]:
+    """Say of what was given that it is no number, if it cannot be taken as one."""
+    try:
+        if x is None:
+            raise TypeError
+        yield
+    except (TypeError, ValueError):
+        raise LandscapeError(f"{x!r:.60} is no number, and no array of numbers.") from None
+
+
+def drawing(size: Any, rng: Any) -> tuple[tuple[int, ...], np.random.Generator]:
+    """The shape of what is to be drawn, and what draws it."""
+    try:
+        generator = np.random.default_rng(rng)
+        sizes = () if size is None else size if isinstance(size, tuple) else (size,)
+        shape = tuple(operator.index(n) for n in sizes)
+    except (TypeError, ValueError) as error:
+        raise LandscapeError(
+            f"rvs(size={size!r:.40}, rng={rng!r:.40}): {error}. The size is a whole number or "
+            "a tuple of them, rng a NumPy generator or a seed."
+        ) from None
+    if any(n < 0 for n in shape):
+        raise LandscapeError(f"rvs: size = {size!r} must not be negative.")
+    return shape, generator
