@@ -9,7 +9,8 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.evolution.exponential import Propagator
-from stationary.evolution.generator import Chain, chain_on, placed
+from stationary.evolution.generator import Chain, chain_on
+from stationary.evolution.placing import placed
 from stationary.process.initial import Initial
 from stationary.states.distribution import EndState
 
