@@ -145,6 +145,8 @@ def _zeros(diffusion: Diffusion, x: Array, f: Array) -> tuple[Array, Array]:
     low, high, sign = x[at].copy(), x[at + 1].copy(), signs[at]
     for _ in range(100):
         middle = (low + high) / 2
+        if ((middle == low) | (middle == high)).all():
+            break
         value, _ = diffusion.coefficients(middle)
         same = np.sign(value) == sign
         low, high = np.where(same, middle, low), np.where(same, high, middle)

@@ -193,8 +193,8 @@ def _smoothest(
     for _ in range(200):
         covariance = np.linalg.inv(information + np.tensordot(smoothing, penalties, 1))
         theta = covariance @ pull
-        bent = np.maximum(np.einsum("i,kij,j->k", theta, penalties, theta), 1e-12)
-        left = ranks - smoothing * np.einsum("ij,kij->k", covariance, penalties)
+        bent = np.maximum(penalties @ theta @ theta, 1e-12)
+        left = ranks - smoothing * (covariance * penalties).sum(axis=(1, 2))
         updated = np.clip(left / bent, smoothing / 30, smoothing * 30).clip(1e-4, STIFFEST)
         still = np.abs(np.log(updated / smoothing)).max() < 1e-3
         smoothing = updated
