@@ -557,8 +557,8 @@ def test_a_point_in_the_pit_is_a_narrow_pulse_until_it_meets_the_noise():
     d = pit.diffusion()
 
     def rates(_, y):
-        (f, _), (a, _) = (c.tolist() for c in d.coefficients(np.array([y[0], y[0] + 1e-6])))
-        return [f, 2 * y[1] * (d.coefficients(np.array([y[0] + 1e-6]))[0][0] - f) / 1e-6 + a]
+        (f, beside), (a, _) = (c.tolist() for c in d.coefficients(np.array([y[0], y[0] + 1e-6])))
+        return [f, 2 * y[1] * (beside - f) / 1e-6 + a]
 
     found = solve_ivp(rates, (0, 10), [0.5, 0.0], rtol=1e-9, atol=1e-40, t_eval=np.arange(11.0))
     assert np.abs(e.mean - found.y[0]).max() < 1e-7

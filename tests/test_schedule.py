@@ -160,9 +160,9 @@ def test_the_report_says_what_is_frozen_and_since_when(tmp_path):
     run = CliRunner().invoke(app, ["simulate", TWO_MINIMA, *options, "--walkers", "100"])
     assert "linear:0.8:0.3:5000" in run.output
     assert "1 step after 4,999 of burn-in" in " ".join(run.output.split())
-    found = analyze(TWO_MINIMA, schedule="linear:0.8:0.3:5000")
-    assert "The schedule\n  The learning rate follows linear:0.8:0.3:5000" in str(found)
-    assert found.to_dict()["process"]["schedule"] == "linear:0.8:0.3:5000"
+    found = analyze(TWO_MINIMA, schedule="linear:0.5:0.4:100")
+    assert "The schedule\n  The learning rate follows linear:0.5:0.4:100" in str(found)
+    assert found.to_dict()["process"]["schedule"] == "linear:0.5:0.4:100"
     assert sum(found.annealing.to_dict()["sgd"]["final"]) == pytest.approx(1)
     assert found.annealing.to_csv().startswith("step,learning_rate,share_0,share_1,balance_0")
 

@@ -518,7 +518,7 @@ def test_an_interrupt_of_the_burn_in_keeps_where_walkers_are():
 @pytest.mark.parametrize(("batch", "replacement"), [(1, True), (3, True), (3, False)])
 def test_gradients_that_are_read_from_tables_take_the_same_steps(batch, replacement, monkeypatch):
     """A list of many losses: what is drawn is looked up; kinks and far walkers are evaluated."""
-    centres = np.linspace(-1, 1, 40)
+    centres = np.linspace(-1, 1, 20)
 
     def losses(w):
         return [np.log(np.cosh(w - c)) + 0.1 * np.abs(w - c / 2) for c in centres]
