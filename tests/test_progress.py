@@ -68,7 +68,7 @@ def test_a_command_shows_it_on_standard_error_alone(monkeypatch, capsys):
     screen = terminal(monkeypatch)
     with pytest.raises(SystemExit) as exit:
         main(["simulate", "--drift", "-x", "--variance", "1", "--domain", "-9", "9", "--walkers",
-              "2000", "--steps", "20000", "--json"])  # fmt: skip
+              "2000", "--steps", "4000", "--json"])  # fmt: skip
     assert exit.value.code == 0
     assert "steps of walkers" in screen.getvalue()
     assert capsys.readouterr().out.startswith("{")
