@@ -256,6 +256,14 @@ def test_a_loss_that_jumps_gets_a_note_because_sgd_does_not_feel_it():
     assert "jumps by 0.5 near w = 0.2" in note or "jumps by 0.5 near w = 0.3" in note
 
 
+def test_far_out_where_waves_are_not_resolved_no_loss_is_said_to_jump():
+    def losses(w):
+        return [np.cos(w + c) + w**2 / 20 for c in (0, 1)]
+
+    found = end_state(Landscape(losses=losses, learning_rate=0.1, initial=3.0))
+    assert not any("jumps" in note for note in found.notes)
+
+
 @pytest.mark.parametrize(
     ("losses", "message"),
     [

@@ -95,6 +95,9 @@ def jumps(landscape: Landscape, parts: Partition) -> Iterator[str]:
         # A loss of next to nothing may be made of larger terms, and as rounded as these.
         rounded = found.epsilon * size.max()
         missing[missing <= 1e-7 * (size[1:] + size[:-1] + np.abs(climbed)) + rounded] = 0
+        # Nor is anything missing from a gradient that is not known; a jump is in a sliver.
+        sliver = p.half <= 32 * found.epsilon * np.maximum(np.abs(p.lower), np.abs(p.upper))
+        missing[~found.samples.resolved & ~sliver] = 0
         if missing.any():
             worst = int(np.argmax(missing))
             yield (
