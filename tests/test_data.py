@@ -202,6 +202,11 @@ def test_every_law_has_these_manners():
         assert drawn.shape == (2, 3)
         assert (drawn == law.rvs((2, 3), 3)).all()
         assert isinstance(law.rvs(), float)
+        levels = np.array([0, 1e-16, 0.3, 1 - 1e-16, 1])
+        one_by_one = [law.ppf(q) for q in levels]
+        assert law.ppf(levels) == pytest.approx(one_by_one, rel=1e-14, abs=1e-14)
+        with pytest.raises(st.StationaryError, match="no number"):
+            law.cdf("a")
         for wrong in (lambda law=law: law.rvs(-1), lambda law=law: law.moment(0.5)):
             with pytest.raises(st.StationaryError, match=r"size|order"):
                 wrong()

@@ -13,7 +13,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.distribution import Distribution, Grid
 from stationary.errors import LandscapeError
-from stationary.panels.roots import find_roots
+from stationary.panels.roots import bisected
 from stationary.plane.mesh import basis, gauss
 
 DEGREE = 12  # of panels, which are as narrow as the density needs
@@ -44,7 +44,7 @@ class Marginal(Distribution):
         return y if self.stretch is None else self.stretch[0] + self.stretch[1] * np.sinh(y)
 
     def _y(self, x: Any) -> Array:
-        made: Array = np.asarray(x, dtype=float)
+        made: Array = self._points(x)
         if self.stretch is not None:
             made = np.arcsinh((made - self.stretch[0]) / self.stretch[1])
         return made
@@ -90,13 +90,16 @@ class Marginal(Distribution):
 
     def ppf(self, q: Any) -> Any:
         """The point below which lies the probability q."""
-        q = np.asarray(q, dtype=float)
+        q = self._points(q)
         if ((q < 0) | (q > 1)).any() or np.isnan(q).any():
             raise LandscapeError(f"ppf: q = {q!r:.60} must be probabilities, from 0 to 1.")
         goal = q.ravel() * self._pieces[-1]
         i = np.clip(np.searchsorted(self._pieces, goal) - 1, 0, len(self.edges) - 2)
-        found = find_roots(lambda y: self._below(y) - goal, self.edges[i], self.edges[i + 1])
-        return self._x(found.reshape(q.shape)[()])
+        # Halved, each by itself: where next to nothing is left, one must not depend on the others.
+        low, high = bisected(
+            lambda y: np.asarray(self._below(y)) < goal, self.edges[i], self.edges[i + 1]
+        )
+        return self._x(((low + high) / 2).reshape(q.shape)[()])
 
     def expect(self, function: Callable[[Array], Array]) -> float:
         """The mean of a function of x."""
