@@ -20,7 +20,6 @@ from stationary.show.drawing import (
     SMALL,
     Axes,
     colour_of,
-    settle_layout,
     symbol_of,
 )
 from stationary.show.marks import finish_axes
@@ -32,6 +31,7 @@ from stationary.weight.modes import modes_of
 
 DECADES = 12  # of a logarithmic axis, unless a basin lies lower
 DEEPEST = 100  # decades beyond which even a basin is not followed
+BESIDE = 105.0  # points, of numbers and names of the axes on both sides
 FURTHEST = 100.0  # units from a peak to the double next to it, from which it is then counted
 
 
@@ -56,7 +56,6 @@ def draw_density(
         if e.weight:
             label = f"{mass_label(math.log(e.weight))} escapes"
             named.append((min(max(e.position, view.lower), view.upper), label))
-    axes.set_xlabel(symbol_of(view.variable))  # takes room
     strip = _label_basins(axes, named, view)
     finish_axes(axes, state, view, top=1 - strip, words=True)
     if wide:
@@ -85,12 +84,13 @@ def _label_basins(axes: Axes, named: Sequence[tuple[float, str]], view: View) ->
     named = sorted(named)
     from scipy.optimize import isotonic_regression
 
-    settle_layout(axes.figure)
     box = axes.get_window_extent()
+    # Layout, which takes a third of a second, leaves no less than this.
+    width = min(box.width, axes.figure.bbox.width - BESIDE / 72 * axes.figure.dpi)
     centred: dict[str, Any] = {"ha": "center", "va": "center", "transform": axes.transAxes}
     texts = [axes.text(0.5, 0.5, label, fontsize=SMALL, **centred) for _, label in named]
     extents = [t.get_window_extent() for t in texts]
-    widths = np.array([e.width for e in extents]) / box.width + 0.02
+    widths = np.array([e.width for e in extents]) / width + 0.02
     line = 1.35 * max(e.height for e in extents) / box.height
     rows = min(len(named), math.ceil(widths.sum() / 0.9))
     strip = float(rows * line + 0.08)

@@ -212,16 +212,6 @@ def draw_curve(axes: Axes, x: Any, y: Any, marker: str = "o", **kind: Any) -> No
         axes.set_xscale("log")
 
 
-def settle_layout(figure: Any) -> None:
-    """Give everything its place."""
-    whole = figure.figure  # if this is a part of one
-    engine = whole.get_layout_engine()
-    if engine is None:
-        whole.draw_without_rendering()
-    else:
-        engine.execute(whole)  # which is half of drawing it
-
-
 def add_legend(axes: Axes, curves: int = 1, **more: Any) -> None:
     """Lines above the panel, where they cover nothing, in as many columns as fit; none for more
     than a dozen curves."""
