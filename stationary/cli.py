@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import os
-import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -369,37 +366,3 @@ def sweep(
 def _stopped() -> NoReturn:
     click.echo("stationary: stopped; what was done is kept.", err=True)
     sys.exit(INTERRUPTED)
-
-
-def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run the command line and exit: 0 done, 1 an error of ours, 2 wrong usage, 3 not decided."""
-    from stationary.errors import StationaryError
-
-    # Many digits are millions of small objects without a cycle among them: to search them for
-    # cycles as often as Python does by itself takes a fifth of the time.
-    gc.set_threshold(50_000, 20, 20)
-    before = None
-    with suppress(ValueError):  # not in the main thread
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is done is kept
-    try:
-        code = app(arguments, standalone_mode=False)
-    except StationaryError as error:
-        print(f"stationary: {error}", file=sys.stderr)
-        code = FAILED
-    except click.ClickException as error:
-        error.show()
-        code = USAGE
-    except (KeyboardInterrupt, click.Abort):
-        print("stationary: stopped.", file=sys.stderr)
-        code = INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has had enough.
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-        code = 0
-    except OSError as error:
-        print(f"stationary: the output could not be written: {error}", file=sys.stderr)
-        code = FAILED
-    finally:
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
-    sys.exit(code if isinstance(code, int) else 0)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from stationary import Diffusion, Landscape
-from stationary.cli import main
+from stationary.__main__ import main
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 loss = runpy.run_path(str(EXAMPLES / "two_minima.py"))["loss"]

@@ -238,7 +238,7 @@ def test_importing_and_helping_stay_light():
     subprocess.run([sys.executable, "-c", program], check=True)
     program = (
         "import sys\n"
-        "from stationary.cli import main\n"
+        "from stationary.__main__ import main\n"
         "try: main(['--help'])\n"
         "except SystemExit: pass\n"
         "heavy = {'matplotlib', 'scipy', 'numpy', 'mpmath'} & set(sys.modules)\n"

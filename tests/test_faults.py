@@ -21,7 +21,7 @@ TWO_MINIMA = str(Path(__file__).parent.parent / "examples" / "two_minima.py")
 FULL = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
-from stationary.cli import main
+from stationary.__main__ import main
 main(sys.argv[1:])
 """
 

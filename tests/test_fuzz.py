@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pytest
 
-from stationary.cli import main
+from stationary.__main__ import main
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "5"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))

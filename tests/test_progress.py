@@ -9,7 +9,7 @@ import pytest
 
 from stationary import Diffusion, regularisation_path, simulate, sweep
 from stationary import progress as module
-from stationary.cli import main
+from stationary.__main__ import main
 from stationary.progress import told, waiting
 
 OU = Diffusion(lambda x: -x, 1, (-9, 9))
