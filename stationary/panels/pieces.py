@@ -173,7 +173,15 @@ def _tail(c: Array) -> Array:
 
 
 def _settled(
-    r: Rule, c: Array, ends: Array, shift: Array, steady: Array, half: Any, noise: Any, floor: Any
+    r: Rule,
+    c: Array,
+    ends: Array,
+    shift: Array,
+    steady: Array,
+    half: Any,
+    noise: Any,
+    floor: Any,
+    scatter: float,
 ) -> Array:
     """Whether each panel's coefficients have fallen to rounding, or to noise, or to nothing.
 
@@ -183,13 +191,14 @@ def _settled(
     `ends` holds the function next to both ends (by `shift`, relative), where no node is: a jump
     between the last node and the end would not be seen otherwise. `steady` counts the halvings
     that have not lowered the tail: noise is what they do not lower, whereas at a corner it halves.
+    Up to `scatter` one such halving is believed.
     """
     absolute = np.abs(c)
     size, last = absolute.max(axis=0), absolute[-3:].max(axis=0)
     middle = absolute[len(c) // 2 : -3].max(axis=0)
     negligible, blur = r.arithmetic.epsilon / 4, noise * size
-    noisy = (last <= 1e7 * blur + SCATTER * floor) & (last >= middle / 2)
-    plateau = noisy & (steady >= np.where(last <= 1e4 * blur, 1, 3))
+    noisy = (last <= 1e7 * blur + SCATTER * floor + scatter) & (last >= middle / 2)
+    plateau = noisy & (steady >= np.where(last <= 1e4 * blur + scatter, 1, 3))
     low = (last <= blur + floor) | plateau | (last * half <= negligible)
     at_ends = r.at_ends @ c
     off = np.abs(ends - at_ends[:2] - shift * at_ends[2:]).max(axis=0)
@@ -206,6 +215,7 @@ def sample(
     arithmetic: Arithmetic = DOUBLE,
     max_panels: int = 4000,
     floor: Floor | None = None,
+    scatter: float = 0.0,
     begun: Samples | None = None,
 ) -> Samples:
     """Sample `function` on panels [lower, upper], halving them until it is resolved.
@@ -227,6 +237,8 @@ def sample(
     floor
         How coarsely each output is rounded on each panel, from the nodes (n, panels), the
         values and the slopes there. What is finer is not looked for, and no tail is below it.
+    scatter
+        Noise up to this is taken for noise at once.
     begun
         What was sampled on just these panels.
     """
@@ -271,7 +283,7 @@ def sample(
         # Integration divides the last coefficients by their degree.
         width = np.concatenate([half if w else np.ones_like(half) for w in weights])
         noise = np.repeat([n * epsilon / 2 if w else 4 * epsilon for w in weights], len(lower))
-        found = _settled(r, c, table[n:], beside(shift), steady, width, noise, least)
+        found = _settled(r, c, table[n:], beside(shift), steady, width, noise, least, scatter)
         good = np.asarray(found, dtype=bool).reshape(outputs, -1).all(axis=0)
         tiny = (upper - lower) <= 16 * arithmetic.grain * size
         blind = tiny & ~good

@@ -3,28 +3,24 @@
 Means are integrals over the probability itself, E g(X) = int g(x(u)) du, which neither a narrow
 law nor an infinite domain makes any harder. The lower half counts u = P(X < x) from below and the
 upper half v = P(X > x) from above, so that both tails keep their digits.
-
-References
-----------
-.. [1] W. Gautschi, *Orthogonal Polynomials: Computation and Approximation*, Oxford 2004, ch. 3.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.numbers.arithmetic import EPSILON, ROUNDING
+from stationary.numbers.arithmetic import ROUNDING
+from stationary.panels.pieces import sample
 
 Function = Callable[[Array], Array]
 
-NODES = 16  # of a panel, whose last three coefficients tell what it misses
-TOLERANCE = 1e-13  # of a mean, where the function allows it
+SCATTER = 1e-9  # of a function: it is counted as an error, and not followed
 GRADING = 8.0  # how much narrower each panel is than its neighbour, on the way to a cut
 MORE_PANELS = 6000  # that halving may add
 
@@ -124,9 +120,6 @@ class Level(NamedTuple):
         return (0.5 - self.before) + (0.5 - other.after)
 
 
-MIDDLE = Level(0.5, 0.5)
-
-
 @dataclass(frozen=True, eq=False)
 class Truncated:
     """A law, given that X lies in [lower, upper]."""
@@ -215,96 +208,42 @@ class Truncated:
             The K means, and the estimated error of the worst of them. What the law's own
             functions get wrong is not part of it.
         """
-        panels = self._panels(cuts)
-        values = self._values(function, panels)
-        most = len(panels) + MORE_PANELS
-        history: list[float] = []
-        while True:
-            errors = _errors(panels, values)
-            error = float(errors.sum()) / self.total
-            history.append(error)
-            stalled = len(history) > 4 and error < 1e-9 and error > 0.9 * history[-4]
-            # The worst first: noise in the function must not use up what a jump needs.
-            divisible = _widths(panels) > 8 * EPSILON * np.maximum(panels["start"], panels["stop"])
-            split = (errors > 0.02 * errors.max()) & divisible
-            if error <= TOLERANCE or stalled or len(errors) > most or not split.any():
-                break
-            panels, new = _halved(panels, split)
-            kept, values = values, np.empty((len(values), len(new), NODES))
-            values[:, ~new] = kept[:, ~split]
-            values[:, new] = self._values(function, panels[new])
-        mean = (values @ _legendre().weights * _widths(panels)).sum(axis=1) / self.total
-        return mean, error + 4 * ROUNDING
+        lower, upper, low, top = self._panels(cuts)
 
-    def _panels(self, cuts: Array) -> Array:
-        """Panels from cut to cut, fine where they touch one; an atom at a cut has its own."""
+        def at(t: Array) -> tuple[Array, ...]:
+            k = lower.searchsorted(t, side="right") - 1
+            u = np.abs(t) * self.total
+            x = self.at(u, u, t < 0)
+            # Rounding must carry no point across a cut.
+            x = np.where(x < low[k], np.minimum(np.nextafter(low[k], np.inf), top[k]), x)
+            x = np.where(x > top[k], np.maximum(np.nextafter(top[k], -np.inf), low[k]), x)
+            return tuple(np.atleast_2d(np.asarray(function(x), dtype=float)))
+
+        count, most = len(at(lower[:1])), len(lower) + MORE_PANELS
+        found = sample(at, lower, upper, weights=(True,) * count, max_panels=most, scatter=SCATTER)
+        missed = [float((v * (found.upper - found.lower)).sum()) for v in found.tails]
+        return np.array([v.sum() for v in found.integrals]), 2 * max(missed) + 4 * ROUNDING
+
+    def _panels(self, cuts: Array) -> tuple[Array, ...]:
+        """Panels from cut to cut, fine where they touch one, and the cuts that x lies between.
+
+        They are of t, the share of the whole: u over it in the lower half, and -v over it in the
+        upper one. An atom at a cut has its own.
+        """
         inner = cuts[(cuts > self.lower) & (cuts < self.upper)]
         points = np.unique(np.concatenate([[self.lower], inner, [self.upper]]))
         levels = self.levels(points)
-        finest = ROUNDING * self.total  # of the innermost panel at a cut
+        finest = ROUNDING * self.total
         pieces = []
         for i, (before, after) in enumerate(levels):
-            x = float(points[i])
+            x = points[i]
             if before.upto(after) > 0:
                 pieces += _between(before, after, (x, x), np.inf)
             if i + 1 < len(points) and after.upto(levels[i + 1][0]) > 0:
-                pieces += _between(after, levels[i + 1][0], (x, float(points[i + 1])), finest)
-        return np.concatenate(pieces)
-
-    def _values(self, function: Function, panels: Array) -> Array:
-        """The function at the nodes of the panels, shape (K, panels, nodes)."""
-        start, stop, high, low, top, _ = (panels[name][:, None] for name in PANEL.names or ())
-        t = (start + stop) / 2 + (stop - start) / 2 * _legendre().nodes
-        x = self.at(t, t, np.broadcast_to(high, t.shape))
-        # Rounding must carry no node across a cut.
-        x = np.where(x < low, np.minimum(np.nextafter(low, np.inf), top), x)
-        x = np.where(x > top, np.maximum(np.nextafter(top, -np.inf), low), x)
-        return np.atleast_2d(np.asarray(function(x.ravel()), dtype=float)).reshape(-1, *x.shape)
-
-
-class _Gauss(NamedTuple):
-    nodes: Array
-    weights: Array  # for the mean over [-1, 1]
-    last: Array  # (n, 3): values at the nodes -> the last three Legendre coefficients
-    ends: Array  # (n, 2): values at the nodes -> the polynomial at -1 and at 1
-
-
-@lru_cache(maxsize=1)
-def _legendre() -> _Gauss:
-    z, w = np.polynomial.legendre.leggauss(NODES)
-    k = np.arange(NODES)
-    table = np.polynomial.legendre.legvander(z, NODES - 1) * w[:, None] * (k + 0.5)
-    ends = np.stack([table @ (-1.0) ** k, table.sum(axis=1)], axis=1)
-    return _Gauss(z, w / 2, table[:, -3:], ends)
-
-
-# Stretches of probability, in the order of x.
-PANEL = np.dtype(
-    [
-        ("start", float),  # u, or for the upper half v, where the panel begins; v falls along it
-        ("stop", float),
-        ("high", bool),  # whether it is v
-        ("low", float),  # x lies between `low` and `top`
-        ("top", float),
-        ("apart", bool),  # a cut stands before the panel: nothing need be continuous there
-    ]
-)
-
-
-def _widths(panels: Array) -> Array:
-    return np.asarray(np.abs(panels["stop"] - panels["start"]))
-
-
-def _halved(panels: Array, split: Array) -> tuple[Array, Array]:
-    """The panels with some of them halved, and which of the result are new."""
-    twice = np.repeat(np.arange(len(split)), 1 + split)
-    second = np.append(False, twice[1:] == twice[:-1])
-    first = np.append(second[1:], False)
-    made, middle = panels[twice], ((panels["start"] + panels["stop"]) / 2)[twice]
-    made["start"] = np.where(second, middle, made["start"])
-    made["stop"] = np.where(first, middle, made["stop"])
-    made["apart"] &= ~second
-    return made, split[twice]
+                pieces += _between(after, levels[i + 1][0], (x, points[i + 1]), finest)
+        pieces.sort(key=lambda piece: float(piece[0, 0]))
+        lower, upper, low, top = np.concatenate(pieces, axis=1)
+        return lower / self.total, upper / self.total, low, top
 
 
 def _between(first: Level, last: Level, bounds: tuple[float, float], finest: float) -> list[Array]:
@@ -313,47 +252,24 @@ def _between(first: Level, last: Level, bounds: tuple[float, float], finest: flo
     A function that switches, or is as steep as a small power, close to a cut shows there.
     """
     if last.before <= 0.5:
-        parts = [(_graded(first.before, last.before, finest, finest), False)]
+        parts = [_graded(first.before, last.before, finest, finest)]
     elif first.before >= 0.5:
-        parts = [(_graded(first.after, last.after, finest, finest), True)]
+        parts = [_graded(-first.after, -last.after, finest, finest)]
     else:
         parts = [
-            (_graded(first.before, MIDDLE.before, finest, np.inf), False),
-            (_graded(MIDDLE.after, last.after, np.inf, finest), True),
+            _graded(first.before, 0.5, finest, np.inf),
+            _graded(-0.5, -last.after, np.inf, finest),
         ]
-    pieces = []
-    for i, (edges, high) in enumerate(parts):
-        panels = np.empty(len(edges) - 1, PANEL)
-        panels["start"], panels["stop"], panels["high"] = edges[:-1], edges[1:], high
-        panels["low"], panels["top"] = bounds
-        panels["apart"] = np.arange(len(panels)) + i == 0
-        pieces.append(panels)
-    return pieces
+    return [
+        np.stack([edges[:-1], edges[1:], *(np.full(len(edges) - 1, x) for x in bounds)])
+        for edges in parts
+    ]
 
 
 def _graded(start: float, stop: float, at_start: float, at_stop: float) -> Array:
     """Edges from start to stop, closer and closer at either end as far as the given widths."""
-    width = abs(stop - start)
+    width = stop - start
     shares = 0.5 / GRADING ** np.arange(1, 40)
-    head = start + (stop - start) * shares[width * shares > at_start][::-1]
-    tail = stop - (stop - start) * shares[width * shares > at_stop]
-    edges = np.concatenate([[start], head, [(start + stop) / 2], tail, [stop]])
-    return np.asarray(edges[np.append(True, np.diff(edges) != 0)])
-
-
-def _errors(panels: Array, values: Array) -> Array:
-    """How much each panel may be wrong by: what its polynomial has not resolved, or passes over.
-
-    A switch between two panels shows in neither of them, but they then disagree on their edge.
-    """
-    rule = _legendre()
-    tails = np.abs(values @ rule.last).max(axis=(0, 2))
-    width = _widths(panels)
-    errors = width * tails
-    ends = values @ rule.ends
-    step = np.abs(ends[:, 1:, 0] - ends[:, :-1, 1]).max(axis=0)
-    unseen = (1 - rule.nodes[-1]) / 2 * (width[1:] + width[:-1])
-    missed = np.where(panels["apart"][1:], 0.0, step * unseen)
-    errors[1:] += missed
-    errors[:-1] += missed
-    return np.asarray(errors)
+    head = start + width * shares[width * shares > at_start][::-1]
+    tail = stop - width * shares[width * shares > at_stop]
+    return np.unique(np.concatenate([[start], head, [(start + stop) / 2], tail, [stop]]))
