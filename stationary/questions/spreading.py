@@ -24,17 +24,15 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
+from stationary.line.sampled import NODES
+from stationary.numbers.chebyshev import nodes_of, rule
+from stationary.panels.pieces import sample
 from stationary.process.diffusion import Diffusion
 from stationary.states.estimate import Estimate
 from stationary.states.solve import end_state
 
 if TYPE_CHECKING:
     from stationary.states.distribution import EndState
-
-ORDER = 16  # Gauss nodes on a panel
-STEEP = 2.0  # of an exponent over a panel, above which it is halved
-LEAST = 50.0  # in the exponent, below the highest, what no longer counts
-HALVINGS = 40  # of a panel, at most
 
 
 def effective_diffusion(state: EndState) -> Estimate:
@@ -63,30 +61,25 @@ def effective_diffusion(state: EndState) -> Estimate:
         scan_panels=ring.scan_panels,
     )
     dual = end_state(exchanged)
-    whole = np.unique(np.concatenate([_edges(state), _edges(dual)]))
+    edges = np.unique(np.concatenate([_edges(state), _edges(dual)]))
+    panels, r = (edges[:-1], edges[1:]), rule(NODES)
 
-    def exponents(x: Array) -> tuple[Array, Array]:
+    def exponents(x: Array) -> Array:
         p, q, a = state.logpdf(x), dual.logpdf(x), np.log(ring.coefficients(x)[1])
-        return p + 2 * q + a, 2 * p + q + a
+        return np.stack([p + 2 * q + a, 2 * p + q + a])
 
-    for _ in range(HALVINGS):
-        values = np.stack(exponents(whole))
-        near = values > values.max(axis=1, keepdims=True) - LEAST
-        steep = np.abs(np.diff(values)) > STEEP
-        split = (steep & (near[:, 1:] | near[:, :-1])).any(axis=0)
-        split &= np.diff(whole) > 64 * np.spacing(np.abs(whole).max())
-        if not split.any():
-            break
-        whole = np.sort(np.append(whole, (whole[1:] + whole[:-1])[split] / 2))
-    t, weights = np.polynomial.legendre.leggauss(ORDER)
-    half = np.diff(whole) / 2
-    x = (whole[:-1] + half)[:, None] + half[:, None] * t
-    logs = []
-    for values in exponents(x.ravel()):
-        top = values.max()
-        logs.append(top + math.log(float(half @ (np.exp(values - top).reshape(x.shape) @ weights))))
-    error = 3 * (float(state.error) + float(dual.error)) + abs(logs[0] - logs[1])
-    return Estimate(sum(logs) / 2 + 2 * math.log(upper - lower) - math.log(2), error)
+    x = nodes_of(*panels, r)[0]
+    rough = exponents(x.ravel()).reshape(2, *x.shape)
+    tops = rough.max(axis=(1, 2))
+    masses = np.diff(edges) / 2 * (r.quadrature @ np.exp(rough - tops[:, None, None]))
+    logs = tops + np.log(masses.sum(axis=1))
+    found = sample(
+        lambda x: tuple(np.exp(exponents(x) - logs[:, None])), *panels, weights=(True, True)
+    )
+    logs = logs + np.log([v.sum() for v in found.integrals])
+    missed = sum(float((v * (found.upper - found.lower)).sum()) for v in found.tails)
+    error = 3 * (float(state.error) + float(dual.error)) + 2 * missed + abs(logs[0] - logs[1])
+    return Estimate(logs.mean() + 2 * math.log(upper - lower) - math.log(2), error)
 
 
 def _edges(state: EndState) -> Array:
