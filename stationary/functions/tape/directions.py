@@ -17,8 +17,10 @@ from stationary.functions.tape.recording import (
     Symbol,
     Tape,
     UnknownOperationError,
+    node_of,
+    rows_in,
 )
-from stationary.functions.taylor import Taylor, operand
+from stationary.functions.taylor import Taylor
 from stationary.numbers.cost import CACHE, LASTING
 
 BLOCK = CACHE // 16  # points at a time: an operation on fewer costs its call, on more the cache
@@ -78,7 +80,7 @@ class Directions:
                     for i, s in enumerate(slopes)]  # fmt: skip
             with np.errstate(all="ignore"):
                 shape, leaves = _taken_apart(function(_Weights(rows)))
-            nodes.append([[_node_of(tape, leaf, k) for leaf in leaves] for k in range(order + 1)])
+            nodes.append([[node_of(tape, leaf, k) for leaf in leaves] for k in range(order + 1)])
         if tape.datapoints is not None:
             raise UnknownOperationError("datapoints along the weights")
         if np.size(nodes) * BLOCK > LASTING:
@@ -103,26 +105,10 @@ class Directions:
 def _taken_apart(entry: Any) -> tuple[tuple[int, ...], list[Any]]:
     """The shape of rows in rows, and what they hold."""
     if isinstance(entry, Taylor) and isinstance(entry.value, Rows):
-        count = len(entry.value.rows)
-        parts = [c.rows if isinstance(c, Rows) else [c] * count for c in entry.coefficients]
-        entry = [Taylor(tuple(c), entry.arithmetic) for c in zip(*parts, strict=True)]
+        entry = rows_in(entry)
     if not isinstance(entry, (tuple, list)):
         return (), [entry]
     found = [_taken_apart(e) for e in entry]
     if len({shape for shape, _ in found}) != 1:
         raise UnknownOperationError("rows of several shapes")
     return (len(found), *found[0][0]), [leaf for _, leaves in found for leaf in leaves]
-
-
-def _node_of(tape: Tape, row: Any, k: int) -> int:
-    """The node of a coefficient of a row."""
-    row = operand(row)
-    if isinstance(row, Taylor):
-        if row.shape != (WEIGHTS,):
-            raise UnknownOperationError("a result of another shape")
-        row, k = row.coefficients[k], 0
-    elif not isinstance(row, (int, float, np.floating, np.integer)):
-        raise UnknownOperationError("a constant array")
-    if isinstance(row, Symbol):
-        return row.index
-    return tape.captured(0.0 if k or row is ZERO else row, 1)

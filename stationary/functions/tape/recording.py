@@ -319,42 +319,48 @@ def record(function: Callable[[Any], Any], order: int) -> Recording:
     rest = (1.0, *[ZERO] * (order - 1)) if order else ()
     with np.errstate(all="ignore"):
         result = function(Taylor((w, *rest), arithmetic))
-    rows = list(result) if isinstance(result, (tuple, list)) else [operand(result)]
-    if not isinstance(result, (tuple, list)) and isinstance(rows[0], Taylor):
-        value = rows[0].value
-        if isinstance(value, Rows):
-            parts = [_rows_of(rows[0].coefficients[k], value) for k in range(order + 1)]
-            rows = [Taylor(tuple(c), arithmetic) for c in zip(*parts, strict=True)]
-        elif rows[0].ndim == 2:
-            count = rows[0].shape[0]
-            tape.has_datapoints(count)
-            whole = [_node_of(tape, rows[0], k, (count, WEIGHTS)) for k in range(order + 1)]
-            return Recording(tape, tuple(whole), count)
-    nodes = [[_node_of(tape, row, k, (WEIGHTS,)) for row in rows] for k in range(order + 1)]
+    several = isinstance(result, (tuple, list))
+    rows = list(result) if several else rows_in(operand(result))
+    shape: tuple[int, ...] = (WEIGHTS,)
+    whole = not several and isinstance(rows[0], Taylor) and rows[0].ndim == 2
+    if whole:
+        shape = rows[0].shape[0], WEIGHTS
+        tape.has_datapoints(shape[0])
+    nodes = [[_derivative(tape, row, k, shape) for row in rows] for k in range(order + 1)]
+    if whole:
+        return Recording(tape, tuple(index for (index,) in nodes), shape[0])
     if any(tape.nodes[i].by_datapoint for row in nodes for i in row):
         raise UnknownOperationError("datapoints along the weights")
     return Recording(tape, tuple(nodes), len(rows))
 
 
-def _rows_of(c: Any, like: Rows) -> list[Any]:
-    return c.rows if isinstance(c, Rows) else [c] * len(like.rows)
+def rows_in(row: Any) -> list[Any]:
+    """Each row of what was stacked; else the only one."""
+    if not isinstance(row, Taylor) or not isinstance(row.value, Rows):
+        return [row]
+    count = len(row.value.rows)
+    parts = [c.rows if isinstance(c, Rows) else [c] * count for c in row.coefficients]
+    return [Taylor(tuple(c), row.arithmetic) for c in zip(*parts, strict=True)]
 
 
-def _node_of(tape: Tape, row: Any, k: int, shape: tuple[int, ...]) -> int:
-    """The node of the k-th derivative of what was returned."""
+def node_of(tape: Tape, row: Any, k: int, shape: tuple[int, ...] = (WEIGHTS,)) -> int:
+    """The node of the k-th coefficient of what was returned."""
     row = operand(row)
-    constant = not isinstance(row, Taylor)
-    c = row if constant and k == 0 else ZERO if constant else row.coefficients[k]
-    if constant and not isinstance(row, (int, float, np.floating, np.integer)):
+    if isinstance(row, Taylor):
+        if row.shape != shape:
+            raise UnknownOperationError("a result of another shape")
+        row, k = row.coefficients[k], 0
+    elif not isinstance(row, (int, float, np.floating, np.integer)):
         raise UnknownOperationError("a constant array")
-    if not constant and row.shape != shape:
-        raise UnknownOperationError("a result of another shape")
-    if isinstance(c, Symbol):
-        if c.axis > 1:
+    if isinstance(row, Symbol):
+        if row.axis > 1:
             raise UnknownOperationError("datapoints along the last axis")
-        index = c.index
-    else:
-        index = tape.captured(c, 1)
+        return row.index
+    return tape.captured(ZERO if k else row, 1)
+
+
+def _derivative(tape: Tape, row: Any, k: int, shape: tuple[int, ...]) -> int:
+    index = node_of(tape, row, k, shape)
     if k < 2:
         return index
     return tape.operation("multiply", index, tape.constant(Fraction(math.factorial(k))))
