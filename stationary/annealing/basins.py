@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.annealing.course import TOLERANCE
 from stationary.chain.batches import batches_of
 from stationary.chain.exact import exact_chain
 from stationary.chain.exit_time import exit_time
@@ -20,7 +21,6 @@ from stationary.states.distribution import EndState
 from stationary.states.first_passage import first_passage
 from stationary.states.solve import end_state
 
-ROUGH = 0.02  # error of log k that is worth finer cells
 OUT = 1e-6  # probability to leave the outermost basins outwards that is worth a word
 BEYOND = 2.0  # times the way between the outermost minima, that an infinite domain is followed
 
@@ -120,7 +120,7 @@ class Basins:
             a, place, b = places[i : i + 3]
             try:
                 left = exit_time(batches, a, b, place, cells)
-                if left.error > ROUGH and left.log_time < longest:
+                if left.error > TOLERANCE and left.log_time < longest:
                     left = exit_time(batches, a, b, place, 2 * cells)
             except ConvergenceError:  # more steps than doubles hold
                 return -math.inf, -math.inf, 0.0

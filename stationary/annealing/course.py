@@ -14,7 +14,7 @@ from stationary.process.schedules import Schedule
 
 Crossings = Callable[[float], tuple[Array, Array]]
 
-TOLERANCE = 0.02  # of log k half-way between two learning rates, as those around have it
+TOLERANCE = 0.02  # of log k, by cells or half-way between two learning rates
 CLOSE = 1.02  # ratio of learning rates between which a rate may jump, as where SGD is held
 MOST_RATES = 33  # at which rates are computed
 BETTER = 4.0  # times nearer than interpolation with every other learning rate: h^2, at the least

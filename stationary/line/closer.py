@@ -23,7 +23,7 @@ from stationary.numbers.arithmetic import DOUBLE, ROUNDING, Arithmetic, many_dig
 from stationary.numbers.cost import IN_DIGITS
 from stationary.process.diffusion import DEAR, Diffusion
 
-ENOUGH = 15  # digits of a variance, to tell whether it is zero
+ENOUGH = DOUBLE.digits  # of a variance, to tell whether it is zero
 CLOSEST = 1e-13  # of the domain: zeros that are closer to each other are one
 PER_OCTAVE = 8  # points around a zero, in whose neighbourhood another one may hide
 ZOOM = 17  # points per round of a zoom, which then keeps an eighth

@@ -20,9 +20,8 @@ from stationary.line.closer import Zero
 from stationary.line.ends import End
 from stationary.line.feller import Feller
 from stationary.panels.roots import bisected
+from stationary.process.corners import SCAN
 from stationary.process.diffusion import Diffusion
-
-STRETCH_SAMPLES = 513  # points of a stretch without noise at which its drift is looked at
 
 
 class Behaviour(Enum):
@@ -272,10 +271,10 @@ def _drift_alone(
     """
     low, high = float(z.lower), float(z.upper)
     if math.isfinite(high - low):
-        x = np.linspace(low, high, STRETCH_SAMPLES)
+        x = np.linspace(low, high, SCAN)
     else:  # an infinite one in octaves from where it begins
         edge, side = (high, -1.0) if math.isinf(low) else (low, 1.0)
-        out = np.exp2(np.linspace(-20, 60, STRETCH_SAMPLES - 1)) * max(1.0, abs(edge))
+        out = np.exp2(np.linspace(-20, 60, SCAN - 1)) * max(1.0, abs(edge))
         x = np.sort(edge + side * np.append(0.0, out))
     sign = np.sign(diffusion.coefficients(x)[0])
     inner = sign[1:-1]

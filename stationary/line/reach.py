@@ -10,9 +10,8 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.line.octaves import FALLEN
+from stationary.process.corners import SCAN
 from stationary.process.diffusion import Diffusion
-
-DENSE = 4096  # points, at which it is seen that a drift does not turn
 
 
 def inward_from(x: Array, f: Array, side: int) -> float:
@@ -66,7 +65,7 @@ def at_inward_gates(
             sign, start = (1 if side == 1 else -1), inward_from(x, f, side)
             if not sign * start < core:
                 return None
-            dense = np.sort(np.linspace(start, sign * core, DENSE)[1:])
+            dense = np.sort(np.linspace(start, sign * core, SCAN)[1:])
             start = inward_from(dense, diffusion.coefficients(dense)[0], side)
             further = sorted(sign * z.lower for z in zeros if sign * z.lower > sign * start)
             if not further:

@@ -20,7 +20,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.given import Boundary
-from stationary.line.chart import CORE, Chart
+from stationary.line.chart import CORE, OCTAVES, Chart
 from stationary.line.closer import Dip
 from stationary.line.octaves import FALLEN, MARGIN, grown
 from stationary.line.sampled import NODES, nodes_in, open_ends, sampled
@@ -43,7 +43,6 @@ from stationary.process.known import SPREAD
 FEWEST = 4  # panels to begin with
 ALIKE = 1e-6  # of a panel's values: doubles that resolve them are nearer
 BESIDE = 2.0**-10  # of a panel: an edge as near to a breakpoint as this is dropped
-GRADES = 60  # halvings towards the origin of an infinite domain, whose scale is not known
 FREE = (None, Boundary.REFLECTING, Boundary.NATURAL)  # ends that nothing needs to be known of
 
 
@@ -311,7 +310,7 @@ def _first_edges(
     if math.isinf(upper - lower) and not coarse:
         # With no length to go by, look at every scale around the point distances count from.
         zero = Chart.of(diffusion, 1 if math.isinf(upper) else 0).anchor
-        grades = GRADES if diffusion.scan_panels >= 64 else 10
+        grades = OCTAVES if diffusion.scan_panels >= 64 else 10
         graded = CORE * 2.0 ** -np.arange(4.0, 4 + grades, max(1, n // NODES))
         graded = graded[graded > 2.0**-26 * abs(zero)]  # a double knows no less beside zero
         graded = np.concatenate([-graded, graded])

@@ -15,12 +15,11 @@ from stationary.errors import LandscapeError
 from stationary.line.chart import CORE, OCTAVES
 from stationary.line.closer import CANNOT, ENOUGH, Dip, Look, Zero
 from stationary.line.reach import at_inward_gates, inward_from, is_out_of_reach
-from stationary.line.sampled import DIGITS
+from stationary.line.sampled import DIGITS, NODES
 from stationary.numbers.arithmetic import many_digits
 from stationary.panels.pieces import Samples
 from stationary.process.diffusion import Diffusion
 
-SAMPLES = 20  # per panel of the scan
 MOST_PER_RUN = 96  # points of a run of zeros that are tried again in many digits
 MOST_FAR = 8  # zeros outside the core of an infinite domain, of which octaves see a few each
 NEIGHBOURS = 16  # doubles on either side of a dip far out
@@ -180,7 +179,7 @@ def _apart_from_ends(diffusion: Diffusion, x: Array, log_a: Array) -> tuple[Arra
 def _scan_points(diffusion: Diffusion) -> Array:
     """Even points over the domain, with each breakpoint and its surroundings."""
     lower, upper = diffusion.domain
-    count = diffusion.scan_panels * SAMPLES
+    count = diffusion.scan_panels * NODES
     if math.isfinite(upper - lower):
         core, whole = np.linspace(lower, upper, count + 1), upper - lower
         near_ends = whole * 2.0 ** -np.arange(8.0, 50.0)

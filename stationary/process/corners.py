@@ -14,7 +14,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.panels.roots import bisected
 
-SCAN = 2049  # points
+SCAN = 2049  # points at which it is looked where a function changes its sign
 MOST = 512  # corners: with more of them the panels between are left to the sampling
 
 

@@ -33,7 +33,6 @@ RUN = 1_000_000  # steps of the run that is spoken of where none was asked for
 TOO_NEAR = 1e3  # roundings of the mean: of less spread the chain, in doubles, knows nothing
 SHIFTED = 0.03  # of a deviation: differences of means and deviations that are worth a word
 UNKNOWN = 3.0  # error of the logarithm of a time of which nothing is said
-HARDLY = 0.01  # probability to leave within a run that is as good as none
 
 
 def headline(analysis: Analysis) -> list[str]:
@@ -307,7 +306,7 @@ def _limit(analysis: Analysis, sgd: FiniteStep, place: Place) -> str:
 
 def _reach(sgd: FiniteStep, place: Place, run: int) -> list[str]:
     """Whether a run gets there: how many steps it takes to leave each minimum."""
-    long = math.log(run / HARDLY)
+    long = math.log(run / HELD)
     timed = [
         (b, math.inf if b.endless else float(b.log_chain_exit_time or 0.0))
         for b in sgd.basins

@@ -11,9 +11,8 @@ from stationary.analysis import Analysis
 from stationary.questions.influence import Influence
 from stationary.show.drawing import BLUE, GREY, RED, Sheet
 from stationary.show.layout import MOST_NAMED, Line, Report, picked, report, rows_of, tabulated
-from stationary.wording import known_text, probability_text
+from stationary.wording import LIGHT, known_text, probability_text
 
-SMALL = -11.5  # log of a mass of which the error says nothing
 BENT = 0.5  # error of a logarithm from which exp() is bent
 HEAVY = 0.3  # share of the ten datapoints with the most influence that is worth a word
 
@@ -53,7 +52,7 @@ def errors_of(analysis: Analysis) -> list[Line]:
             (
                 float(b.position),
                 probability_text(float(b.log_mass), 4),
-                f"{of_mass:.2g}" if float(b.log_mass) > SMALL else "-",
+                f"{of_mass:.2g}" if float(b.log_mass) > LIGHT else "-",
                 f"{of_log:.2g}",
                 standard_error_text(of_time),
             )

@@ -16,7 +16,7 @@ from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.elementary import spacing, to_float
 from stationary.sgd.basins import SETTLED, SgdBasin
 from stationary.sgd.finite_step import FiniteStep
-from stationary.show.layout import picked
+from stationary.show.layout import LEVELS, picked
 from stationary.states.basin import Basin, Basins
 from stationary.states.basins import masses_between
 from stationary.states.distribution import EndState
@@ -33,7 +33,7 @@ BASIN = (
     "width loss sharpness batch_sharpness"
 )
 STARTS = 9  # per transient piece
-LEVELS = (0.001, 0.025, 0.05, 0.25, 0.5, 0.75, 0.95, 0.975, 0.999)
+ALL_LEVELS = (0.001, 0.025, 0.05, 0.25, 0.5, 0.75, 0.95, 0.975, 0.999)
 EDGE = 1e-6  # probability beyond an infinite end of the table of the density
 
 
@@ -67,7 +67,7 @@ def in_full(analysis: Analysis) -> dict[str, str] | None:
         found |= {f"basin {k}, {what}": x for what, x in named.items()}
     if state.kind in SETTLED:
         found |= {"mean": state.mean(), "standard deviation": state.std()}
-        found |= {f"quantile {q:g}": state.ppf(q) for q in (0.025, 0.5, 0.975)}
+        found |= {f"quantile {q:g}": state.ppf(q) for q in LEVELS}
     told = {what: many_digits_text(x, digits) for what, x in found.items() if x is not None}
     return told | {"relative error of density and masses": f"{float(state.error):.1e}"}
 
@@ -248,7 +248,9 @@ def moments(state: EndState) -> dict[str, dict[str, Any]]:
     return result
 
 
-def quantiles(state: EndState, levels: tuple[float, ...] = LEVELS) -> dict[str, dict[str, float]]:
+def quantiles(
+    state: EndState, levels: tuple[float, ...] = ALL_LEVELS
+) -> dict[str, dict[str, float]]:
     """Quantiles by level, each with its absolute error."""
     if state.kind in ("none", "classes"):
         return {}

@@ -13,7 +13,7 @@ from stationary.plane.state import PlaneBasin, PlaneState
 from stationary.process.plane import point_text
 from stationary.process.plane_landscape import PlaneLandscape
 from stationary.show.drawing import BLUE, GREY, INK, RED, Sheet
-from stationary.show.layout import MOST_NAMED, Report, picked, report, tabulated
+from stationary.show.layout import LEVELS, MOST_NAMED, Report, picked, report, tabulated
 from stationary.wording import (
     digits_left,
     error_text,
@@ -39,7 +39,6 @@ ROADS = {
     "newton": "Newton's method for log P, because of the barriers; errors are what the answer "
     "moves by with the mesh, the box, and what is frozen at its sides.",
 }
-LEVELS = (0.025, 0.5, 0.975)
 PIXELS = 241  # for each direction of a picture of P
 CONTOURS = (2.0, 4.0, 8.0, 12.0, 16.0)  # of -log P above the peak
 DEEPEST = 18.0  # of a logarithmic density

@@ -17,7 +17,16 @@ from stationary.sgd.finite_step import FiniteStep
 from stationary.show.answer import centre, distance_text, interval_text, places
 from stationary.show.headline import after, chain_text, headline
 from stationary.show.influence import errors_of, of_minima
-from stationary.show.layout import MOST_ROWS, WIDTH, Line, Report, first_of, report, tabulated
+from stationary.show.layout import (
+    LEVELS,
+    MOST_ROWS,
+    WIDTH,
+    Line,
+    Report,
+    first_of,
+    report,
+    tabulated,
+)
 from stationary.show.listing import hitting, in_full, moments, quantiles
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
@@ -332,7 +341,7 @@ def _unbounded(analysis: Analysis) -> list[Line]:
 def _moments(state: EndState) -> list[Line]:
     rows = []
     found = {name.replace("_", " "): m for name, m in moments(state).items()}
-    for level, q in quantiles(state, (0.025, 0.5, 0.975)).items():
+    for level, q in quantiles(state, LEVELS).items():
         found["median" if level == "0.5" else f"quantile {level}"] = q
     for name, m in found.items():
         if m["value"] is None:

@@ -7,13 +7,12 @@ import math
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.line.chart import OCTAVES
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import rule
 from stationary.panels.pieces import sample
 from stationary.process.diffusion import Diffusion
 from stationary.states.law import Value
-
-OCTAVES = 50  # towards a point where the drift vanishes; what is left is a power of the distance
 
 
 def travel_times(diffusion: Diffusion, x: Array, goal: float) -> Value:

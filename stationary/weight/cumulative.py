@@ -35,11 +35,10 @@ from stationary.numbers.elementary import (
     to_float,
 )
 from stationary.panels.halving import halved
-from stationary.weight.mesh import log_masses
+from stationary.weight.mesh import MOST_PANELS, log_masses
 from stationary.weight.weight import Weight
 
 FALL = 2.0  # of log W over a panel: a part of it then loses no digit that is shown
-MOST_PANELS = 20_000  # beyond, slopes are taken for steep, and their error is what they miss
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,7 +32,7 @@ from stationary.panels.halving import halved
 from stationary.weight.weight import Weight
 
 LEVEL_IN_DIGITS = 0.3  # the same per node, where there are more
-MAX_PANELS = 20000
+MOST_PANELS = 20_000  # beyond, what is not resolved is part of the error
 LEVEL = 4.0  # the fall of log P over a panel of 20 nodes
 DEEP = -10.0  # log of a part of the mass, below which it need not be right relative to itself
 AT_ENDS = 64.0  # times what the polynomial may leave out, it may be off next to an end
@@ -228,5 +228,5 @@ def _refined(
         halves[:, again] = r.coefficients @ log_p[:, again]
         return (piece, top, log_p, c, cut), good & ~negligible, again, (piece, k, halves)
 
-    found = halved(judge, lower, upper, (piece, own), max_panels=MAX_PANELS)
+    found = halved(judge, lower, upper, (piece, own), max_panels=MOST_PANELS)
     return Mesh(complete, *found)

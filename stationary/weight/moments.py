@@ -9,17 +9,15 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.numbers.arithmetic import DOUBLE
+from stationary.numbers.arithmetic import DOUBLE, HUGE
 from stationary.numbers.chebyshev import nodes_of, rule
 from stationary.numbers.elementary import as_array, depth_of, exp, finite, log, number, spacing
 from stationary.panels.halving import halved
 from stationary.weight.component import Component
-from stationary.weight.mesh import Mesh
+from stationary.weight.mesh import MOST_PANELS, Mesh
 from stationary.weight.tail import Tail
 
 ROUNDS = 60
-MOST_PANELS = 20_000  # on which a function is taken to be resolved
-FAR = 1e300
 
 
 def _tail_nodes(c: Component, tail: Tail, nodes: int) -> tuple[Array, Array]:
@@ -43,7 +41,7 @@ def _tail_nodes(c: Component, tail: Tail, nodes: int) -> tuple[Array, Array]:
         weights = (half * w[:, None]).ravel() * exp(-s) * share
         distance = as_array(tail.distance(tail.log_moment() - s))
     # `_in_tail` counts what lies beyond
-    known = distance < (FAR if c.arithmetic is DOUBLE else math.inf)
+    known = distance < (HUGE if c.arithmetic is DOUBLE else math.inf)
     return distance[known], weights[known]
 
 

@@ -30,7 +30,7 @@ from stationary.line.chart import Chart
 from stationary.line.ends import Anatomy, End
 from stationary.line.reshape import extended
 from stationary.line.sampling import Sampling
-from stationary.numbers.arithmetic import DOUBLE
+from stationary.numbers.arithmetic import DOUBLE, TINY
 from stationary.numbers.chebyshev import derived
 from stationary.numbers.elementary import (
     arithmetic_of,
@@ -47,7 +47,6 @@ from stationary.numbers.elementary import (
 from stationary.panels.logarithm import PiecewiseLog
 from stationary.weight.tail import LogarithmicTail, Tail
 
-SILENCE = 1e-300
 LEAST_BASE, LARGEST_BASE = 1.05, 8.0  # 2^d of corrections r^d that are told from measurement
 MOST_POLISHED = 64  # modes; more are kinks of the noise, not worth evaluating again
 MOST_OCTAVES = 2100  # beyond all doubles
@@ -183,7 +182,7 @@ class Weight(PiecewiseLog):
                 slope, bend = self.slope_and_bend(x)
                 with np.errstate(all="ignore"):
                     step = slope / np.where(bend == 0, math.nan, bend)
-                    allowed = np.maximum(half, 100 * rough / np.maximum(np.abs(bend), SILENCE))
+                    allowed = np.maximum(half, 100 * rough / np.maximum(np.abs(bend), TINY))
                     moved = finite(step) & (np.abs(x - step - original) < allowed)
                 x = np.where(moved, x - step, x)
                 if not (moved & (np.abs(step) > 67 * sqrt(arithmetic.grain) * half)).any():
