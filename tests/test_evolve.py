@@ -540,6 +540,21 @@ def test_with_next_to_no_noise_a_start_of_any_shape_follows_the_drift():
         assert np.abs(np.append(0, np.cumsum(e.masses[k])) - exact).max() <= e.error[k] < 1e-6
 
 
+@pytest.mark.parametrize("tolerance", [0.3, 0.01])
+def test_pulses_between_those_that_are_followed_are_part_of_the_error(tolerance):
+    """x' = -k tanh 3x, where sinh 3x falls evenly: few nodes do for a wide start, and say so."""
+    k, t = 3.53, np.array([0.05, 0.1])
+    e = evolve(process(lambda x: -k * np.tanh(3 * x), 1e-16, (-3, 3)), "normal:0.2,0.3", t,
+               tolerance=tolerance)  # fmt: skip
+    start, z = stats.truncnorm(-3.2 / 0.3, 2.8 / 0.3, 0.2, 0.3), np.linspace(-2.6, 3, 20001)
+    for j, fall in enumerate(np.exp(3 * k * t)):
+        exact = start.cdf(np.arcsinh(np.sinh(3 * e.edges) * fall) / 3)
+        below = np.append(0, np.cumsum(e.masses[j]))
+        assert np.abs(below - exact).max() <= e.error[j] <= tolerance / 10
+        mean = np.trapezoid(np.arcsinh(np.sinh(3 * z) / fall) / 3 * start.pdf(z), z)
+        assert abs(e.mean[j] - mean) <= e.mean_error[j] + 1e-12
+
+
 def test_the_current_of_a_pulse_is_what_passes():
     """P(X <= x) falls by the current, between two times that are close."""
     t = np.array([0.49999, 0.5, 0.50001])

@@ -37,7 +37,8 @@ from stationary.process.laws import Truncated
 FEWEST, MOST_NODES = 9, 97  # starts that a law is interpolated from
 SAMPLES = 16  # points that are followed one by one
 SIGMAS = 9.0  # beyond which nothing is
-LOBATTO, FINER, CHECKED = 64, 3, 12  # nodes; halves of as many, to compare with at so many points
+LOBATTO, FINER = 64, 96  # nodes, and those that they are compared with
+SHORTER = 4  # the share of a polynomial's coefficients, to compare with one that has the others
 POINTS, FEWEST_POINTS = 64, 8  # edges around a pulse
 FINE = 8  # points between these, when a pulse is handed on
 WIDENING = 0.2  # of a cell's width, by which the next is wider at most
@@ -83,6 +84,15 @@ class Pulses:
         """Of the density, in units of 1 / deviation."""
         return self.paths.step_at(t).density + 3 * self.error(t) if t else self.error(t)
 
+    def _unresolved(self, x: Array, t: float, below: Array) -> float:
+        """Its error, where few nodes and polynomials make what is below x of a spread-out start.
+
+        They know of no corners, and of no pulse that is far narrower than its way from the others.
+        """
+        if not (self.is_law and len(x)):
+            return 0.0
+        return 2 * float(np.abs(self.below(x, t, FINER, shorter=True)[0] - below).max())
+
     def _displaced(self, t: float) -> float:
         """The error of m, by the steps in time."""
         m = self.paths.parameters(t)[0]
@@ -92,7 +102,7 @@ class Pulses:
 
     # What they make of the start.
 
-    def below(self, x: Array, t: float, nodes: int = LOBATTO) -> Array:
+    def below(self, x: Array, t: float, nodes: int = LOBATTO, *, shorter: bool = False) -> Array:
         """P(X <= x), P's density, and its slope there: (3, len(x)), x ascending."""
         m, s, c = self.paths.parameters(t)
         if not self.is_law:
@@ -102,14 +112,14 @@ class Pulses:
                 result += w * hermite_law((x - m[k]) / s[k], c[k], s[k])
             return result
         fine = np.linspace(self.paths.x0[0], self.paths.x0[-1], 2001)
-        m, s, _ = self._between(t, fine)
+        m, s, _ = self._between(t, fine, shorter)
         inner, table = _lobatto(nodes)
         # Only starts whose pulse is at x: F0 is integrated against what each has below x.
         first = np.interp(x, np.maximum.accumulate(m + SIGMAS * s), fine)
         last = np.interp(x, np.minimum.accumulate((m - SIGMAS * s)[::-1])[::-1], fine)
         last = np.maximum(last, first)
         at = first[:, None] + (last - first)[:, None] * inner
-        m, s, c = self._between(t, at.ravel())
+        m, s, c = self._between(t, at.ravel(), shorter)
         psi = hermite_law((np.repeat(x, nodes + 1) - m) / s, c.T, s).reshape(3, len(x), -1)
         held = self.start.cdf(at)
         # int Psi dF0, by parts; below `first` Psi is 1, and its derivatives 0.
@@ -117,11 +127,14 @@ class Pulses:
         result[0] += held[:, 0] * (1 - psi[0, :, 0])
         return np.asarray(result)
 
-    def _between(self, t: float, x0: Array) -> tuple[Array, Array, Array]:
+    def _between(self, t: float, x0: Array, shorter: bool = False) -> tuple[Array, Array, Array]:
         """The parameters of pulses from other starts than the nodes."""
         m, s, c = self.paths.parameters(t)
         z = (2 * x0 - self.paths.x0[0] - self.paths.x0[-1]) / (self.paths.x0[-1] - self.paths.x0[0])
-        found = chebyshev.chebval(z, _coefficients(np.column_stack([m, np.log(s), c])))
+        terms = _coefficients(np.column_stack([m, np.log(s), c]))
+        if shorter:
+            terms = terms[: -max(2, len(terms) // SHORTER)]
+        found = chebyshev.chebval(z, terms)
         s = np.exp(found[1])
         wide = np.maximum(s, BLUR * np.ptp(m))
         return found[0], wide, (found[2:] * (s / wide) ** np.arange(c.shape[1])[:, None]).T
@@ -144,11 +157,9 @@ class Pulses:
                 below[k] = self.start.cdf(edges)
             if len(x) and t > 0:
                 p, density, slope = self.below(x, t)
-                if self.is_law:  # a start with corners is not resolved by nodes that know of none
-                    some = x[:: max(1, len(x) // CHECKED)]
-                    other = self.below(some, t, FINER * LOBATTO // 2)[0]
-                    off = np.abs(other - p[:: max(1, len(x) // CHECKED)]).max()
-                    error[k] += 2 * float(off)
+                off = self._unresolved(x, t, p)
+                error[k] += off
+                sharp[k] += 3 * off
                 below[k, there] = np.maximum.accumulate(np.clip(p, 0.0, 1.0))
                 f, a = series_of(self.diffusion, x, 0)
                 current[k, there] = (f[0] + half * a[1] - a[1] / 2) * density - a[0] * slope / 2
@@ -196,10 +207,14 @@ class Pulses:
             )
 
         if self.is_law:
-            found, error = self.start.expectation(
-                lambda x: both(*self._between(t, np.clip(x, self.paths.x0[0], self.paths.x0[-1]))),
-                np.zeros(0),
-            )
+
+            def known(x: Array) -> Array:
+                x = np.clip(x, *self.paths.x0[[0, -1]])
+                whole, short = (both(*self._between(t, x, cut)) for cut in (False, True))
+                return np.concatenate([whole, short])
+
+            found, error = self.start.expectation(known, np.zeros(0))
+            error += 2 * float(np.abs(found[:2] - found[2:]).max())
         else:
             found = both(m, s, c) @ (self.start.weights / self.start.weights.sum())
             error = 0.0
@@ -291,13 +306,12 @@ def pulses_of(
         paths = followed(diffusion, x0, *how)
         if paths is None or paths.until < until:
             return None
-        worst = 1e-300
-        for t in np.linspace(0, 1, 9)[1:] * until:
-            m, s, c = paths.parameters(t)
-            rows = np.column_stack([m / (np.ptp(m) + s.max()), np.log(s), c])
-            worst = max(worst, float(np.abs(_coefficients(rows)[-2:]).max()))
-        if worst < tolerance / 100:
-            return Pulses(diffusion, start, paths, True)
+        pulses, worst = Pulses(diffusion, start, paths, True), 1e-300
+        for t in (np.linspace(0, 1, 9)[1:] * until).tolist():
+            x = pulses.edges(np.array([t]), POINTS)
+            worst = max(worst, pulses._unresolved(x, t, pulses.below(x, t)[0]))
+        if worst < tolerance / 10:
+            return pulses
         if worst > 0.5 or count > FEWEST:
             return None
         # As many more as geometric convergence takes.
