@@ -8,7 +8,7 @@ longer than any squaring to cross between basins, what passes between these is s
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -88,8 +88,9 @@ def run_of(
     for cells in levels:
         begin = np.array([cells.after_one(m) for m in minima])
         first = begin if start is None else np.array([cells.spread(start)])
-        shares.append(cells.moved(first, steps - (start is None)) @ cells.inside)
-        times.append(cells.relaxation(begin) if forgets else math.nan)
+        rows, time = cells.moved(first, steps - (start is None), begin if forgets else None)
+        shares.append(rows @ cells.inside)
+        times.append(time)
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log(np.array(shares))
         changes = np.abs(logs[1] - logs[0]) + np.abs(logs[2:] - logs[1]).sum(axis=0)
@@ -144,33 +145,30 @@ class _Cells:
         mass[0] += start.mass_at(float(self.edges[0]))
         return np.array([*mass, 0.0, 0.0]) / math.fsum(mass)
 
-    def moved(self, rows: Array, steps: int) -> Array:
-        """Rows of probabilities after so many steps."""
-        for power in self._powers():
+    def moved(self, rows: Array, steps: int, begin: Array | None) -> tuple[Array, float]:
+        """Rows of probabilities after so many steps, and how many it takes to forget.
+
+        That is the log of the steps in which basins forget who began in them, a row of `begin`
+        for each; inf where they never do, nan where there are none.
+        """
+        relaxation = math.nan if begin is None else None
+        power, shares, apart = self.matrix, begin, 1.0
+        for k in range(MOST):  # power: the matrix of 2^k steps, as long as it is asked for
+            if not steps and relaxation is not None:
+                break
+            if k and (steps or k <= MIXED):
+                power = power @ power
+                power /= power.sum(axis=1, keepdims=True)  # squares would double what rounding does
             if steps & 1:
                 rows = rows @ power
             steps >>= 1
-            if not steps:
-                break
-        return rows
-
-    def _powers(self) -> Iterator[Array]:
-        """The matrix of 1, 2, 4, ... steps."""
-        power = self.matrix
-        while True:
-            yield power
-            power = power @ power
-            power /= power.sum(axis=1, keepdims=True)  # squaring would double what rounding does
-
-    def relaxation(self, rows: Array) -> float:
-        """log of the steps in which the basins of walkers forget these starts, one in each."""
-        apart, powers, shares = 1.0, self._powers(), rows
-        for k in range(MOST):
-            # Later on each basin is one number, and what has passed between them is squared.
-            shares = rows @ next(powers) @ self.inside if k <= MIXED else shares @ shares
-            shares /= shares.sum(axis=1, keepdims=True)
-            now = 0.5 * max(np.abs(a - b).sum() for a in shares for b in shares)
-            if now < 0.5:  # it falls as exp(-steps / relaxation), and the steps have doubled
-                return (k - 1) * math.log(2) - math.log(math.log(apart / max(now, 1e-300)))
-            apart = now
-        return math.inf
+            if relaxation is None and begin is not None and shares is not None:
+                # Later on each basin is one number, and what has passed between them is squared.
+                shares = begin @ power @ self.inside if k <= MIXED else shares @ shares
+                shares /= shares.sum(axis=1, keepdims=True)
+                now = 0.5 * max(np.abs(a - b).sum() for a in shares for b in shares)
+                if now < 0.5:  # it falls as exp(-steps / relaxation), and the steps have doubled
+                    fall = math.log(apart / max(now, 1e-300))
+                    relaxation = (k - 1) * math.log(2) - math.log(fall)
+                apart = now
+        return rows, math.inf if relaxation is None else relaxation
