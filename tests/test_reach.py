@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from stationary import Diffusion, Landscape, end_state
+from stationary import Diffusion, Landscape, basins_of, end_state
 from stationary.errors import LandscapeError, Status
 
 
@@ -58,3 +58,23 @@ def test_zeros_that_go_on_for_ever_are_refused_within_seconds():
     with pytest.raises(LandscapeError, match="vanishes again and again"):
         end_state(endless(1 / 5000))
     assert time.process_time() - begin < 8
+
+
+@pytest.mark.parametrize("domain", [(-1e4, 1e4), (-1e5, 1.3e5), (-75.0, 3e4)])
+def test_walls_far_from_where_anything_is_left_cost_no_digits(domain):
+    """Thousands of waves, of which the drift turns on a few hundred: panels for all of them ran
+    out, and the domain was said to hold no equilibrium."""
+
+    def losses(w):
+        return np.cos(3 * w) + w**2 / 320, np.cos(3 * w) + w**2 / 320 + w
+
+    near = (max(domain[0], -600.0), 400.0)
+    wide, narrow = (
+        end_state(Landscape(losses=losses, learning_rate=0.1, domain=d)) for d in (domain, near)
+    )
+    assert wide.status is narrow.status is Status.CONVERGED
+    assert abs(wide.mean() - narrow.mean()) <= wide.mean_error + narrow.mean_error < 1e-9
+    ends = [[(b.lower, b.upper) for b in basins_of(state)] for state in (wide, narrow)]
+    assert len(ends[0]) == len(ends[1])
+    assert (ends[0][0][0], ends[0][-1][1]) == domain
+    np.testing.assert_allclose(np.ravel(ends[0])[1:-1], np.ravel(ends[1])[1:-1], atol=1e-9)

@@ -83,6 +83,20 @@ def test_a_quadratic_minimum_on_the_whole_line_has_its_curvature_and_no_barrier(
     assert analyze(landscape, learning_rate=3.0).steps.line.endswith("3: it cannot settle there.")
 
 
+def test_of_many_alike_three_are_named_and_the_rest_counted():
+    """A wave in a bowl, with many minima at which SGD spreads wider than the diffusion."""
+
+    def losses(w):
+        return np.cos(3 * w) + w * w / 20, np.cos(3 * w) + w * w / 20 + w
+
+    landscape = Landscape(losses=losses, learning_rate=0.1, domain=(-14, 14))
+    found = analyze(landscape).steps
+    spread = [w for w in found.warnings if "wider there" in w]
+    alike = sum(m.wider is not None and m.wider > 1.1 for m in found.minima)
+    assert len(spread) == 3
+    assert f"likewise at {alike - 3} more places" in found.line
+
+
 def test_a_gate_is_not_called_a_barrier():
     """Gradients 0.2 w + 0.5 and 1.8 w - 0.5 agree at 0.625, left of which the drift leads down."""
     landscape = Landscape(

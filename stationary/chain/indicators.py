@@ -8,6 +8,7 @@ it; a barrier only if single steps do not jump it.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from stationary.chain.cells import RestPoint
@@ -20,6 +21,7 @@ WIDER = 1.1  # spread of SGD over that of the diffusion that is worth a word
 JUMPS = 0.3  # the noise of a step, relative to the way to a barrier, that is worth a word
 ALONE = 1e-6  # of the probability elsewhere, below which a basin is left by nothing
 MISJUDGED = 1.0  # change of a barrier that is worth a word: times and masses change by e
+SAID = 3  # warnings of a kind, the rest of which are counted
 LEAK = 1e-4  # share of steps back over a gate that is worth a word
 
 
@@ -107,6 +109,15 @@ class StepIndicators(Data):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is wrong with the step, worst first, in words; () where nothing is."""
+        said: list[str] = []
+        for kind in self._warned:
+            more = len(kind) - SAID
+            said += kind if more <= 1 else [*kind[:SAID], f"likewise at {more} more places"]
+        return tuple(said)
+
+    @property
+    def _warned(self) -> Iterator[list[str]]:
+        """The warnings of each kind."""
         found = []
         for m in sorted(self.minima, key=lambda m: -(m.curvature or 0.0)):
             at = f"at {m.at}"
@@ -125,19 +136,20 @@ class StepIndicators(Data):
                     f"T times the curvature {at} is {m.curvature:.2g}: SGD spreads about "
                     f"{100 * (m.wider - 1):.0f} % wider there than the diffusion"
                 )
-        found += [
+        yield found
+        yield [
             f"one step from {m.at} is {m.length:.2g} long, {m.widths:.2g} times the "
             "width of the diffusion's peak there"
             for m in self.minima
             if m.widths is not None and m.widths > 1
         ]
-        found += [
+        yield [
             f"the gate at w = {g.position:.9g} leaks: {100 * g.leak:.2g} % of the steps just "
             "beyond it go back"
             for g in self.gates
             if g.leak > LEAK
         ]
-        found += [
+        yield [
             f"the noise of one step is {m.barrier:.2g} times the way from {m.at} to "
             + (
                 "the next barrier"
@@ -147,7 +159,7 @@ class StepIndicators(Data):
             for m in self.minima
             if m.barrier is not None and m.barrier > JUMPS
         ]
-        found += [
+        yield [
             f"the barrier from {m.at} to w = {m.place(c.barrier)} is "
             f"{c.height + c.change:.3g} in the exponent for SGD, {c.height:.3g} for the diffusion: "
             f"a single datapoint moves it up to {c.kick:.2g} times the way"
@@ -155,18 +167,17 @@ class StepIndicators(Data):
             for c in m.climbs
             if abs(c.change) > MISJUDGED and math.isfinite(c.change)
         ]
-        found += [
+        yield [
             f"SGD cannot leave the minimum at {m.at}, as the diffusion does: from "
             f"{m.place(m.held[0])} to {m.place(m.held[1])} no minibatch leads out"
             for m in self.kept
             if m.held is not None
         ]
-        found += [
+        yield [
             f"the rest point w = {p.position:.9g} {'attracts' if p.attracts else 'repels'} SGD, "
             f"against what the diffusion says ({_per_step(p)})"
             for p in self.contradicted
         ]
-        return tuple(found)
 
     @property
     def line(self) -> str:

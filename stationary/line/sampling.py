@@ -42,6 +42,7 @@ from stationary.process.known import SPREAD
 
 FEWEST = 4  # panels to begin with
 ALIKE = 1e-6  # of a panel's values: doubles that resolve them are nearer
+ROOM = 1.5  # times the way to where panels that are too coarse last see anything
 BESIDE = 2.0**-10  # of a panel: an edge as near to a breakpoint as this is dropped
 FREE = (None, Boundary.REFLECTING, Boundary.NATURAL)  # ends that nothing needs to be known of
 
@@ -257,6 +258,8 @@ def sampling(
             pieces = [sampled(diffusion, edges[:-1], edges[1:], max_panels)]
             if look is not None and _shows(pieces[0], look):
                 break
+    if arithmetic is DOUBLE and not complete:
+        pieces, fallen = _within_reach(diffusion, opened, pieces[0], max_panels, strength)
     for side, is_open in enumerate(opened):
         if is_open:
             pieces, fallen[side] = grown(diffusion, pieces, side, max_panels, complete, strength)
@@ -346,6 +349,49 @@ def _core(diffusion: Diffusion, opened: tuple[bool, bool]) -> tuple[float, float
         return (upper - CORE, upper - (CORE / 128 if opened[1] else 0.0))
     step = (upper - lower) / diffusion.scan_panels
     return lower + (step if opened[0] else 0.0), upper - (step if opened[1] else 0.0)
+
+
+def _within_reach(
+    diffusion: Diffusion,
+    opened: tuple[bool, bool],
+    found: Samples,
+    max_panels: int,
+    strength: float,
+) -> tuple[list[Samples], list[bool]]:
+    """Panels that ran out, without those in front of walls where nothing is left, halved further.
+
+    Nothing is left where the density has fallen by what is followed at most, whatever the drift
+    is within what the panels lack of it, and the drift points away from the wall from there on.
+    """
+    free = [
+        not is_open and boundary in FREE
+        for is_open, boundary in zip(opened, diffusion.boundaries, strict=True)
+    ]
+    fallen = [False, False]
+    while not found.resolved.all():
+        half, (h, log_a) = (found.upper - found.lower) / 2, found.at_edges
+        rise = strength * found.integrals[0]
+        lacks = 4 * strength * half * found.tails[0]  # of int h
+        size = strength * half * np.abs(found.values[0]).max(axis=0) + lacks  # of a part of it
+        less = (1 - diffusion.convention.value) * (log_a[0] + log_a[1]) / 2
+        level = np.cumsum(rise) - rise / 2 - less
+        peak = int(np.argmax(level))
+        off = np.cumsum(lacks)
+        highest = level - level[peak] + np.abs(off - off[peak]) + size + size[peak]
+        matters = highest > -(FALLEN + MARGIN)
+        outwards = (found.values[0] <= 0).any(axis=0), (found.values[0] >= 0).any(axis=0)
+        x, middle = (found.lower + found.upper) / 2, (found.lower + found.upper)[peak] / 2
+        low, high = (
+            ROOM * abs(x[np.flatnonzero(matters | out)[i]] - middle) if is_free else math.inf
+            for i, out, is_free in zip((0, -1), outwards, free, strict=True)
+        )
+        inside = (x >= middle - low) & (x <= middle + high)
+        if 2 * np.count_nonzero(inside) > len(x):
+            break
+        fallen = [fallen[0] or not inside[0], fallen[1] or not inside[-1]]
+        found = found.only(inside)
+        found = sampled(diffusion, found.lower, found.upper, max_panels, found)
+    return [found], fallen
 
 
 def _in_reach(
