@@ -922,6 +922,18 @@ def test_a_pull_like_one_over_the_distance_leaves_a_tail_with_the_exponent_of_la
     assert exact_chain(steps, cells=200).tail_exponent == pytest.approx(40 / 3 - 1, rel=1e-3)
 
 
+def test_steps_that_grow_on_one_side_and_always_leave_it_have_no_power_tail():
+    """From the left a step leads to the right, 1.25 times as far; there the distance shrinks by
+    a quarter. No power of 1.25 makes up for that, although the high ones leave the doubles."""
+
+    def losses(w):
+        bowl = (np.maximum(-3 * w, 0) ** 2 + np.maximum(w, 0) ** 2) / 2
+        return bowl + w, bowl - w
+
+    landscape = Landscape(losses=losses, learning_rate=0.25)
+    assert exact_chain(landscape, cells=200).tail_exponent == math.inf
+
+
 @pytest.mark.parametrize("rate", [0.45, 0.55, 0.62])
 def test_tails_have_the_exponent_of_kesten_and_rates_at_which_moments_are_lost(rate):
     """Factors 1 - T and 1 - 4 T: E factor^2 = 1 at T = 10/17; product -1 at T = (5 + 57^.5) / 8."""

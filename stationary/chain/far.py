@@ -34,6 +34,7 @@ Array = NDArray[np.float64]
 
 DISTANCES = (1e2, 1e4, 1e6)  # times the region of the minima, at which the steps are asked
 NEUTRAL = 1e-3  # mean logarithm of the growth below which the way decides
+NEVER = -1e6  # logarithm of a growth that no power brings back into the range of doubles
 FAINT = 1e-12  # of the largest gradient: those below do not say where minima are
 TRIMMED = 14  # decades of probability beyond which a tail is not followed
 FARTHEST = 12  # decades: how far out a tail is followed at most, times the region of the minima
@@ -305,10 +306,11 @@ class _Distant:
 
     def _radius(self, factor: Array, power: float) -> float:
         """The largest eigenvalue of the means of |factor|^power, as its logarithm."""
-        with np.errstate(divide="ignore", over="ignore"):
-            weight = np.abs(factor) ** power
-        means = self._moved(factor, weight)
-        return math.log(max(float(np.abs(np.linalg.eigvals(means)).max()), 1e-300))
+        size = np.abs(factor)
+        top = max(float(size.max()), 1e-300)  # whose power may leave the range of doubles
+        means = self._moved(factor, (size / top) ** power)
+        radius = float(np.abs(np.linalg.eigvals(means)).max())
+        return power * math.log(top) + math.log(radius) if radius > 0 else NEVER
 
     def exponent(self) -> float:
         """k > 0 with E |factor|^k = 1; inf where no step grows."""

@@ -369,16 +369,15 @@ def _within_reach(
     ]
     fallen = [False, False]
     while not found.resolved.all():
-        half, (h, log_a) = (found.upper - found.lower) / 2, found.at_edges
+        half, log_a = (found.upper - found.lower) / 2, found.at_edges[1]
         rise = strength * found.integrals[0]
         lacks = 4 * strength * half * found.tails[0]  # of int h
         size = strength * half * np.abs(found.values[0]).max(axis=0) + lacks  # of a part of it
         less = (1 - diffusion.convention.value) * (log_a[0] + log_a[1]) / 2
-        level = np.cumsum(rise) - rise / 2 - less
+        level, off = np.cumsum(rise) - rise / 2 - less, np.cumsum(lacks)
         peak = int(np.argmax(level))
-        off = np.cumsum(lacks)
         highest = level - level[peak] + np.abs(off - off[peak]) + size + size[peak]
-        matters = highest > -(FALLEN + MARGIN)
+        matters = ~(highest <= -(FALLEN + MARGIN))
         outwards = (found.values[0] <= 0).any(axis=0), (found.values[0] >= 0).any(axis=0)
         x, middle = (found.lower + found.upper) / 2, (found.lower + found.upper)[peak] / 2
         low, high = (
