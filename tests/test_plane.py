@@ -242,6 +242,31 @@ def test_exit_times_from_a_disc_and_from_a_basin_are_what_they_are_and_their_cla
     assert abs(found.value - truth) < found.absolute_error
 
 
+def test_exit_times_from_regions_askew_are_exact_where_they_are_parabolas_and_claimed_elsewhere():
+    noise = np.array([[1.0, 0.6], [0.6, 0.8]])
+    turn = np.array([[0.8, -0.6], [0.6, 0.8]])
+    form = turn @ np.diag([1.0, 6.0]) @ turn.T
+
+    def inside(w):
+        return 1 - (w * np.einsum("ij,jm->im", form, w)).sum(axis=0)
+
+    still = Diffusion(lambda w: (0 * w[0], 0 * w[1]), noise, ((-1.5, 1.5), (-1.5, 1.5)))
+    x = np.random.default_rng(0).uniform(-1, 1, (2, 60))
+    x = x[:, inside(x) > 0.05]
+    found = stationary.mean_exit_time(still, x, lambda w: inside(w) > 0)
+    off = np.abs(found.value - inside(x) / np.trace(noise @ form))
+    assert (off < found.absolute_error).all()
+    assert found.absolute_error.max() < 1e-9
+    # Across a straight line it is the exit time on the line.
+    process, along = Diffusion(lambda w: (-w[0], -w[1]), 0.5, weights=2), np.array([0.6, 0.8])
+    line, starts = Diffusion(lambda s: -s, 0.5), [-0.2, 0.05, 0.5]
+    truth = np.array([float(stationary.mean_first_passage_time(line, s, -0.3)) for s in starts])
+    x = np.outer(along, starts) + np.array([[-0.8], [0.6]]) * (0.7, 0.2, -0.4)
+    found = stationary.mean_exit_time(process, x, lambda w: along @ w > -0.3)
+    assert (np.abs(found.value - truth) < found.absolute_error).all()
+    assert np.allclose(found.value, truth, rtol=1e-4)
+
+
 def test_a_stretched_basin_holds_what_it_does_on_the_line_and_what_the_law_says():
     """A product: along x it is a double well, whose own width bias is exact."""
     process = Diffusion(

@@ -8,10 +8,10 @@ drift carries out is lost: without that, densities of degenerate processes grow 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import csc_array, csr_array
@@ -24,14 +24,17 @@ from stationary.process.plane import Fields, PlaneDiffusion
 
 DEGREE = 8  # of elements: errors fall by 2^9 where rectangles are halved
 RULE = DEGREE + 3  # Gauss points for each direction
+AT_ONCE = 64  # rectangles, of which the matrices stay in the cache
 
 
 @dataclass(eq=False)
 class Coefficients:
-    """Drift and covariance at the Gauss points of rectangles, each evaluated once."""
+    """Drift and covariance at the Gauss points of rectangles, each evaluated once, and the
+    equations of rectangles that were there the last time."""
 
     process: PlaneDiffusion
     known: dict[tuple[float, ...], Array] = field(default_factory=dict)
+    last: dict[int, tuple[Guess, Parts]] = field(default_factory=dict)  # by degree
 
     def at(self, mesh: Mesh) -> tuple[Array, Array, Array]:
         """f, a and div a at the Gauss points, shapes (2, E, q), (2, 2, E, q) and (2, E, q)."""
@@ -85,50 +88,79 @@ class Guess:
         y = np.einsum("ai,bj,eij->eab", b, d, self.tables, optimize=True)
         return np.stack([x, y]) * (2 / self.mesh.size)[:, :, None, None]
 
+    def restricted(self, keep: Array) -> Guess:
+        return Guess(self.mesh.restricted(keep), self.tables[keep])
+
+    def places_in(self, other: Guess) -> Array:
+        """(E,): the numbers of the same rectangles with the same Phi and sides; -1 where none."""
+        number = other.mesh.find(self.mesh.start)
+        same = other.mesh.level[number] == self.mesh.level
+        same &= (other.mesh.outer[..., number] == self.mesh.outer).all(axis=(0, 1))
+        same &= (other.tables[number] == self.tables).all(axis=(1, 2))
+        return np.where(same, number, -1)
+
+
+class Parts(NamedTuple):
+    """The equations on the sides of each rectangle, with the unknowns inside it eliminated."""
+
+    matrix: Array  # (E, outer, outer)
+    load: Array  # (E, outer)
+    carried: Array  # (E, inner, outer): what is inside is `inside` less this times what is outside
+    inside: Array  # (E, inner)
+
+    @classmethod
+    def of(
+        cls, count: int, degree: int, equations: Callable[[Array], tuple[Array, Array]]
+    ) -> Parts:
+        """From the matrices of some rectangles, (E, n^2, n^2), and their right sides, (E, n^2)."""
+        outer, inner = _outer(degree)
+        made = []
+        for k in range(0, count, AT_ONCE):
+            blocks, loads = equations(np.arange(k, min(k + AT_ONCE, count)))
+            right = np.concatenate([blocks[:, inner[:, None], outer], loads[:, inner, None]], 2)
+            solved = np.linalg.solve(blocks[:, inner[:, None], inner], right)
+            carried, inside = solved[..., :-1], solved[..., -1]
+            across = blocks[:, outer[:, None], inner]
+            matrix = blocks[:, outer[:, None], outer] - across @ carried
+            load = loads[:, outer] - (across @ inside[..., None])[..., 0]
+            made.append((matrix, load, carried, inside))
+        return cls(*(np.concatenate(tables) for tables in zip(*made, strict=True)))
+
+
+def _outer(degree: int) -> tuple[Array, Array]:
+    """Of the nodes of a rectangle, in a row, those on its sides, and the others."""
+    edge = np.ones((degree + 1, degree + 1), dtype=bool)
+    edge[1:-1, 1:-1] = False
+    return np.flatnonzero(edge), np.flatnonzero(~edge)
+
 
 @dataclass(eq=False)
 class Condensed:
-    """Equations on the sides of rectangles, with the unknowns inside them eliminated.
+    """Equations on the sides of rectangles.
 
     Parameters
     ----------
-    blocks, loads
-        The matrix of each rectangle, (E, n^2, n^2), and its right side, (E, n^2).
+    parts
+        Those of each rectangle.
     scales
         Logs of what the rows of each rectangle were multiplied by, (E, n^2).
     """
 
     mesh: Mesh
     degree: int
-    blocks: Array
-    loads: Array
+    parts: Parts
     process: PlaneDiffusion
     scales: Array | None = None
 
     def __post_init__(self) -> None:
-        n = self.degree + 1
         number, extended = self.mesh.sides(self.degree)
-        edge = number[0].ravel() >= 0
-        outer, inner = np.flatnonzero(edge), np.flatnonzero(~edge)
-        right = np.concatenate(
-            [self.blocks[:, inner[:, None], outer], self.loads[:, inner, None]], axis=2
-        )
-        try:
-            solved = np.linalg.solve(self.blocks[:, inner[:, None], inner], right)
-        except np.linalg.LinAlgError as error:
-            raise ConvergenceError(_singular(self.process)) from error
-        self.carried, self.inside = solved[..., :-1], solved[..., -1]
-        small = self.blocks[:, outer[:, None], outer]
-        across = self.blocks[:, outer[:, None], inner]
-        small -= across @ self.carried
-        load = self.loads[:, outer] - (across @ self.inside[..., None])[..., 0]
-        self.place = number.reshape(-1, n * n)[:, outer]
-        self.outer, self.inner = outer, inner
-        rows = np.repeat(self.place, len(outer), axis=1).ravel()
-        columns = np.tile(self.place, (1, len(outer))).ravel()
+        self.outer, self.inner = _outer(self.degree)
+        self.place = number.reshape(self.mesh.count, -1)[:, self.outer]
+        rows = np.repeat(self.place, len(self.outer), axis=1).ravel()
+        columns = np.tile(self.place, (1, len(self.outer))).ravel()
         size = extended.shape[0]
-        matrix = csr_array((small.ravel(), (rows, columns)), shape=(size, size))
-        right = np.bincount(self.place.ravel(), load.ravel(), minlength=size)
+        matrix = csr_array((self.parts.matrix.ravel(), (rows, columns)), shape=(size, size))
+        right = np.bincount(self.place.ravel(), self.parts.load.ravel(), minlength=size)
         # Test functions are those of free nodes, with what they are at nodes that hang on these.
         self.extended = extended
         tested = extended.tocoo()
@@ -167,10 +199,10 @@ class Condensed:
         x = lu.solve(right)
         border[rest] = x + lu.solve(right - part @ x)
         n = self.degree + 1
-        made = np.empty((*values.shape[1:], len(self.blocks), n * n))
+        made = np.empty((*values.shape[1:], self.mesh.count, n * n))
         made[..., self.outer] = (self.extended @ border).T[..., self.place]
-        within = self.carried @ made[..., self.outer, None]
-        made[..., self.inner] = self.inside - within[..., 0]
+        within = self.parts.carried @ made[..., self.outer, None]
+        made[..., self.inner] = self.parts.inside - within[..., 0]
         if not np.isfinite(made).all():
             raise ConvergenceError(_singular(self.process))
         return made.reshape(*made.shape[:-1], n, n)
@@ -186,14 +218,48 @@ def _free(extended: csr_array) -> Array:
 
 def solve(coefficients: Coefficients, guess: Guess, degree: int = DEGREE) -> Array:
     """u at the nodes of each rectangle, shape (E, n, n), one where it is pinned."""
-    n = degree + 1
-    blocks = blocks_of(coefficients, guess, degree)
-    phi = guess.at(basis(degree).nodes).reshape(-1, n * n)
-    system = Condensed(
-        guess.mesh, degree, blocks, np.zeros((len(blocks), n * n)), coefficients.process, phi
-    )
+    phi = guess.at(basis(degree).nodes).reshape(guess.mesh.count, -1)
+    parts = parts_of(coefficients, guess, degree)
+    system = Condensed(guess.mesh, degree, parts, coefficients.process, phi)
     heights = system.at_nodes(phi)[system.free]
     return system.solve(np.array([np.argmin(heights)]), np.ones(1))
+
+
+def parts_of(
+    coefficients: Coefficients,
+    guess: Guess,
+    degree: int,
+    load: Callable[[Mesh], Array] | None = None,
+) -> Parts:
+    """The equations of each rectangle, those of rectangles that are as they were not made anew;
+    with a load, transposed."""
+    last = coefficients.last.get(degree)
+    place = np.full(guess.mesh.count, -1) if last is None else guess.places_in(last[0])
+    new = np.flatnonzero(place < 0)
+    part = guess.restricted(new)
+    terms, weight, base = _terms(coefficients, part)
+    lost = _losses(coefficients.process, part, guess.mesh.outer[..., new], degree, base)
+    rows = np.exp(part.at(basis(degree).nodes).reshape(len(new), -1) - base)
+
+    def equations(some: Array) -> tuple[Array, Array]:
+        blocks = assembled([(which, c[some]) for which, c in terms], weight[some], degree)
+        for at, by, functions in lost:
+            here = np.isin(at, some)
+            blocks[at[here] - some[0]] += functions.T @ (by[here, :, None] * functions)
+        blocks *= rows[some, :, None]
+        if load is None:
+            return blocks, np.zeros(blocks.shape[:2])
+        return np.swapaxes(blocks, 1, 2), load(part.mesh.restricted(some))
+
+    try:
+        made = Parts.of(len(new), degree, equations)
+    except np.linalg.LinAlgError as error:
+        raise ConvergenceError(_singular(coefficients.process)) from error
+    if last is not None:
+        place[new] = last[0].mesh.count + np.arange(len(new))
+        made = Parts(*(np.concatenate(t)[place] for t in zip(last[1], made, strict=True)))
+    coefficients.last[degree] = guess, made
+    return made
 
 
 def _singular(process: PlaneDiffusion) -> str:
@@ -204,60 +270,62 @@ def _singular(process: PlaneDiffusion) -> str:
     )
 
 
-def blocks_of(coefficients: Coefficients, guess: Guess, degree: int) -> Array:
-    """The matrix of each rectangle, a row for each test function, times e^Phi: (E, n^2, n^2)."""
+def _terms(coefficients: Coefficients, guess: Guess) -> tuple[list[tuple[Any, ...]], Array, Array]:
+    """The terms of the weak form, weights of Gauss points times e^(base - Phi), and the base."""
     mesh = guess.mesh
     t, w = gauss(RULE)
     f, a, div = coefficients.at(mesh)
-    count = f.shape[1]
-    slope = guess.slopes(t).reshape(2, count, -1)
-    phi = guess.at(t).reshape(count, -1)
-    here = guess.at(basis(degree).nodes).reshape(count, -1)
-    base = np.minimum(phi.min(axis=1), here.min(axis=1))[:, None]
+    slope = guess.slopes(t).reshape(2, mesh.count, -1)
+    phi = guess.at(t).reshape(mesh.count, -1)
+    base = np.minimum(phi.min(axis=1), guess.tables.min(axis=(1, 2)))[:, None]
     gamma = f - div / 2 + np.einsum("ijeq,jeq->ieq", a, slope) / 2
     weight = np.outer(w, w).ravel() * (mesh.size[0] * mesh.size[1] / 4)[:, None]
-    weight = weight * np.exp(base - phi)
-    b, d = basis(degree).at(t), basis(degree).slope_at(t)
     ux, uy = (2 / mesh.size)[..., None]
     terms = [
-        (d, d, b, b, a[0, 0] / 2 * ux * ux),
-        (d, b, b, d, a[0, 1] / 2 * ux * uy),
-        (d, b, b, b, -gamma[0] * ux),
-        (b, d, d, b, a[1, 0] / 2 * ux * uy),
-        (b, b, d, d, a[1, 1] / 2 * uy * uy),
-        (b, b, d, b, -gamma[1] * uy),
+        ("ddbb", a[0, 0] / 2 * ux * ux),
+        ("dbbd", a[0, 1] / 2 * ux * uy),
+        ("dbbb", -gamma[0] * ux),
+        ("bddb", a[1, 0] / 2 * ux * uy),
+        ("bbdd", a[1, 1] / 2 * uy * uy),
+        ("bbdb", -gamma[1] * uy),
     ]
-    blocks = assembled(terms, weight)
-    _add_losses(blocks, coefficients.process, guess, degree, base)
-    blocks *= np.exp(here - base)[..., None]
-    return np.asarray(blocks)
+    return terms, weight * np.exp(base - phi), base
 
 
-def assembled(terms: Sequence[tuple[Any, ...]], weight: Array) -> Array:
-    """The matrices (E, n^2, n^2) of sums of terms: factors along x of test and basis functions,
-    those along y, shape (q, n) each, and a coefficient at the Gauss points, (E, q^2)."""
-    q, n = terms[0][0].shape
-    terms = [term for term in terms if term[-1].any()]
-    # The products of factors along x are summed first.
-    left = [
-        np.einsum("pi,pk->ikp", u, v).reshape(n * n, q) @ (weight * c).reshape(-1, q, q)
-        for u, v, _, _, c in terms
-    ]
-    right = [np.einsum("qj,ql->qjl", u, v).reshape(q, n * n) for _, _, u, v, _ in terms]
+def assembled(terms: Sequence[tuple[str, Array]], weight: Array, degree: int) -> Array:
+    """The matrices (E, n^2, n^2) of sums of terms: for test and basis functions along x, and those
+    along y, whether they are meant or their derivatives (b or d), and a coefficient at the Gauss
+    points, (E, q^2)."""
+    t, _ = gauss(RULE)
+    table = {"b": basis(degree).at(t), "d": basis(degree).slope_at(t)}
+    q, n = table["b"].shape
+    alike: dict[str, list[tuple[str, Array]]] = {}  # by the functions along y
+    for which, c in terms:
+        if c.any():
+            alike.setdefault(which[2:], []).append((which, weight * c))
+    left, right = [], []
+    for along, some in alike.items():
+        # The products of factors along x are summed first.
+        x = [np.einsum("pi,pk->ikp", table[k[0]], table[k[1]]).reshape(n * n, q) for k, _ in some]
+        c = np.concatenate([c.reshape(-1, q, q) for _, c in some], axis=1)
+        left.append(np.concatenate(x, axis=1) @ c)
+        y = np.einsum("qj,ql->qjl", table[along[0]], table[along[1]])
+        right.append(y.reshape(q, n * n))
     made = np.concatenate(left, axis=2) @ np.concatenate(right)
     made = made.reshape(-1, n, n, n, n).transpose(0, 1, 3, 2, 4)
     return np.asarray(made.reshape(-1, n * n, n * n))
 
 
-def _add_losses(
-    blocks: Array, process: PlaneDiffusion, guess: Guess, degree: int, base: Array
-) -> None:
-    """What the drift carries out across outer sides that no noise crosses."""
-    mesh = guess.mesh
+def _losses(
+    process: PlaneDiffusion, guess: Guess, outer: Array, degree: int, base: Array
+) -> list[tuple[Array, Array, Array]]:
+    """What the drift carries out across outer sides that no noise crosses: numbers of rectangles,
+    weights at points of a side, and the test functions there."""
+    mesh, made = guess.mesh, []
     t, w = gauss(RULE)
     b = basis(degree).at(t)
     for axis, end in ((0, -1), (0, 1), (1, -1), (1, 1)):
-        sides = np.flatnonzero((mesh.beside[axis, (end + 1) // 2] < 0).all(axis=0))
+        sides = np.flatnonzero(outer[axis, (end + 1) // 2])
         if not len(sides):
             continue
         s = np.full((2, len(sides), len(t)), float(end))
@@ -280,5 +348,5 @@ def _add_losses(
         flat = np.zeros(degree + 1)
         flat[-1 if end > 0 else 0] = 1.0
         functions = np.kron(flat, b) if axis == 0 else np.kron(b, flat)
-        functions = functions.reshape(len(t), -1)
-        blocks[some] += np.einsum("eq,qi,qj->eij", weight, functions, functions, optimize=True)
+        made.append((some, weight, functions.reshape(len(t), -1)))
+    return made

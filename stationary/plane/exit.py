@@ -14,7 +14,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError
-from stationary.plane.elements import DEGREE, Coefficients, Condensed, Guess, blocks_of
+from stationary.plane.elements import DEGREE, Coefficients, Condensed, Guess, parts_of
 from stationary.plane.exit_region import times_in_region
 from stationary.plane.local import equilibria_of, finite_box
 from stationary.plane.mesh import Mesh, basis, gauss
@@ -116,14 +116,14 @@ def _finite(process: PlaneDiffusion, box: Box) -> Box:
 def _times(
     coefficients: Coefficients, mesh: Mesh, absorbing: list[tuple[bool, bool]], degree: int
 ) -> Array:
-    n = degree + 1
     flat = Guess(mesh, np.zeros((mesh.count, DEGREE + 1, DEGREE + 1)))
-    blocks = np.swapaxes(blocks_of(coefficients, flat, degree), 1, 2)
-    t, w = gauss(n)
-    b = basis(degree).at(t)
-    loads = np.outer(w @ b, w @ b).ravel() * (mesh.size[0] * mesh.size[1] / 4)[:, None]
-    system = Condensed(mesh, degree, np.ascontiguousarray(blocks), loads, coefficients.process)
-    x = mesh.points(basis(degree).nodes).reshape(2, len(loads), -1)[:, :, system.outer]
+    t, w = gauss(degree + 1)
+    even = np.outer(w @ basis(degree).at(t), w @ basis(degree).at(t)).ravel()
+    parts = parts_of(
+        coefficients, flat, degree, lambda m: even * (m.size[0] * m.size[1] / 4)[:, None]
+    )
+    system = Condensed(mesh, degree, parts, coefficients.process)
+    x = mesh.points(basis(degree).nodes).reshape(2, mesh.count, -1)[:, :, system.outer]
     fixed = np.zeros(len(system.extended.indptr) - 1, dtype=bool)
     for axis in (0, 1):
         for side, end in ((0, -1), (1, 1)):

@@ -1,15 +1,17 @@
 """How long it takes to leave a region of any shape: differences on a grid, cut where it ends.
 
-Where a neighbour of a point lies outside, the time there is what makes it vanish where the way to
-the neighbour leaves the region, so that the answer is right to the second order in the spacing.
+Where a neighbour of a point lies outside, the time there is on the parabola that vanishes where the
+way to the neighbour leaves the region, so that errors are of second order in the spacing. Between
+points times are read off from a polynomial through those nearby, and 0 where ways leave the region.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import label, map_coordinates
+from scipy.ndimage import label
 from scipy.sparse import csc_array
 from scipy.sparse.linalg import splu
+from scipy.spatial import cKDTree
 
 from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError
@@ -17,7 +19,9 @@ from stationary.panels.roots import bisected
 from stationary.plane.regions import BISECTIONS, Labels
 from stationary.process.plane import Box, PlaneDiffusion, box_text, point_text
 
-POINTS = (97, 193)  # for each direction
+POINTS = (97, 193)  # for each direction; all of the first are among the second
+NEAREST = 32  # points and ends of ways, through which a cubic is laid where times are asked for
+ROUNDING = 1e-11  # of sparse solves, and of reading off between points
 MOVES = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if i or j]
 
 
@@ -34,8 +38,13 @@ def times_in_region(
             "function of points of shape (2, M) must return a truth value for each.)"
         )
     box = _around(box, predicate, x)
-    coarse, fine = (_on_grid(process, box, predicate, x, n) for n in POINTS)
-    return fine + (fine - coarse) / 3, np.abs(fine - coarse)
+    rough, coarse = _on_grid(process, box, predicate, x, POINTS[0])
+    close, fine = _on_grid(process, box, predicate, x, POINTS[1])
+    tau = _read(x, close, fine)
+    less, near = tau - _read(x, rough, coarse), _nearest(x, rough)
+    # By how much they differ may happen to be little at one point.
+    apart = np.abs(_read(rough, close, fine) - coarse)[near].max(axis=1)
+    return tau + less / 3, np.maximum(np.abs(less), apart) + ROUNDING * tau
 
 
 def _grid(box: Box, n: int) -> tuple[Array, Array]:
@@ -70,7 +79,11 @@ def _around(box: Box, predicate: Labels, x: Array) -> Box:
     return box
 
 
-def _on_grid(process: PlaneDiffusion, box: Box, predicate: Labels, x: Array, n: int) -> Array:
+def _on_grid(
+    process: PlaneDiffusion, box: Box, predicate: Labels, x: Array, n: int
+) -> tuple[Array, Array]:
+    """The times at the points of a grid inside, and at the ends of ways from these that lead out:
+    positions (2, K), and times (K,)."""
     held = _part(predicate, box, x, n)
     grid, h = _grid(box, n)
     number = np.full(n * n, -1)
@@ -89,26 +102,25 @@ def _on_grid(process: PlaneDiffusion, box: Box, predicate: Labels, x: Array, n: 
     f, a = fields.f / h[:, None], fields.a / np.multiply.outer(h, h)[..., None]
     i, j = np.unravel_index(at, (n, n))
     rows, columns, entries = [np.arange(len(at))], [np.arange(len(at))], [-a[0, 0] - a[1, 1]]
-    outside: list[tuple[Array, Array, Array]] = []
+    ends = [here]
     for di, dj in MOVES:
         if di and dj:
             weight = di * dj * a[0, 1] / 4
         else:
             k, sign = (0, di) if di else (1, dj)
             weight = a[k, k] / 2 + sign * f[k] / 2
-        # Sides of the box reflect.
-        moved = (i, i + di), (j, j + dj)
-        to_i, to_j = (np.where((v < 0) | (v >= n), 2 * c - v, v) for c, v in moved)
-        to = to_i * n + to_j
-        other = number[to]
-        gone = np.flatnonzero(other < 0)
-        factor = _crossing(predicate, here[:, gone], grid[:, to[gone]])
-        columns.append(np.where(other < 0, np.arange(len(at)), other))
-        rows.append(np.arange(len(at)))
-        entries.append(weight.copy())
-        entries[-1][gone] *= factor
-        if not (di and dj):
-            outside.append((to[gone], gone, factor))
+        to, back = (_reflected(i + s * di, n) * n + _reflected(j + s * dj, n) for s in (1, -1))
+        gone = np.flatnonzero(number[to] < 0)
+        part = _crossing(predicate, here[:, gone], grid[:, to[gone]])
+        # On the parabola through the times here, at the end, and opposite, if that is inside.
+        other = np.where(number[back[gone]] < 0, gone, number[back[gone]])
+        across = np.where(other == gone, 0.0, (1 - part) / (1 + part))
+        factor = np.where(other == gone, -1.0, -2.0) * (1 - part) / part
+        kept = np.flatnonzero(number[to] >= 0)
+        rows += [kept, gone, gone]
+        columns += [number[to[kept]], gone, other]
+        entries += [weight[kept], weight[gone] * factor, weight[gone] * across]
+        ends.append(here[:, gone] + part * (grid[:, to[gone]] - here[:, gone]))
     shape = (len(at), len(at))
     matrix = csc_array(
         (np.concatenate(entries), (np.concatenate(rows), np.concatenate(columns))), shape=shape
@@ -126,22 +138,38 @@ def _on_grid(process: PlaneDiffusion, box: Box, predicate: Labels, x: Array, n: 
             "resolved: the noise is low against the drift. Raise the noise, or take a smaller "
             "region or a rectangle."
         )
-    # Beyond the end of the region values go on in line, so that splines have no corner there.
-    table, count = np.zeros(n * n), np.zeros(n * n)
-    for to, gone, factor in outside:
-        np.add.at(table, to, factor * times[gone])
-        np.add.at(count, to, 1)
-    table = table / np.maximum(count, 1)
-    table[at] = times
-    place = (x - np.array(box)[:, [0]]) / h[:, None]
-    return np.asarray(map_coordinates(table.reshape(n, n), place, order=3, mode="mirror"))
+    x = np.concatenate(ends, axis=1)
+    return x, np.concatenate([times, np.zeros(x.shape[1] - len(times))])
+
+
+def _nearest(x: Array, at: Array) -> Array:
+    """(M, K): for each point the numbers of the nearest ones of others."""
+    scale = np.ptp(at, axis=1)
+    return np.asarray(cKDTree(at.T / scale).query(x.T / scale, min(NEAREST, at.shape[1]))[1])
+
+
+def _read(x: Array, at: Array, values: Array) -> Array:
+    """What a cubic through values at the nearest ones of other points is at points (2, M)."""
+    near = _nearest(x, at)
+    d = at[:, near] - x[:, :, None]
+    d /= np.abs(d).max(axis=2, keepdims=True)
+    weight = 1 / (0.05 + (d**2).sum(axis=0))
+    powers = [(i, j) for i in range(4) for j in range(4 - i)]
+    rows = np.stack([d[0] ** i * d[1] ** j for i, j in powers], axis=2)
+    right = np.swapaxes(rows * weight[..., None], 1, 2)
+    square = right @ rows + 1e-12 * weight.sum(axis=1)[:, None, None] * np.eye(len(powers))
+    return np.asarray(np.linalg.solve(square, right @ values[near][..., None])[:, 0, 0])
+
+
+def _reflected(k: Array, n: int) -> Array:
+    """Numbers of points along an axis, those beyond its ends reflected."""
+    return np.abs(np.where(k >= n, 2 * n - 2 - k, k))
 
 
 def _crossing(predicate: Labels, here: Array, there: Array) -> Array:
-    """The time at points outside over that at points inside, in line with 0 at the end."""
+    """How much of the way from points inside to points outside lies inside."""
     count, way = here.shape[1], there - here
     low, high = bisected(
         lambda s: predicate(here + s * way), np.zeros(count), np.ones(count), BISECTIONS
     )
-    part = np.maximum((low + high) / 2, 1e-6)
-    return np.asarray(-(1 - part) / part)
+    return np.maximum((low + high) / 2, 1e-6)

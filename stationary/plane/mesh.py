@@ -195,6 +195,11 @@ class Mesh:
         return made
 
     @cached_property
+    def outer(self) -> Array:
+        """(2, 2, E): along each axis, before and after, whether nothing lies next to the side."""
+        return np.asarray((self.beside < 0).all(axis=2))
+
+    @cached_property
     def pairs(self) -> Array:
         """(2, K): the numbers of rectangles that share a side, both ways round."""
         flat = self.beside.reshape(8, -1)

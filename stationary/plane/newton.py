@@ -19,7 +19,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import ConvergenceError
 from stationary.plane.density import Density, Solved
-from stationary.plane.elements import DEGREE, Coefficients, Condensed, Guess, assembled
+from stationary.plane.elements import DEGREE, RULE, Coefficients, Condensed, Guess, Parts, assembled
 from stationary.plane.flow import Flow
 from stationary.plane.local import Equilibrium
 from stationary.plane.mesh import Mesh, basis, gauss
@@ -193,7 +193,7 @@ class _Problem:
 
     def _step(self, phi: Array, noise: float, frozen: int) -> Array:
         mesh = self.mesh
-        t, w = gauss(DEGREE + 3)
+        t, w = gauss(RULE)
         count = mesh.count
         guess = Guess(mesh, phi)
         slope = guess.slopes(t).reshape(2, count, -1)
@@ -203,22 +203,26 @@ class _Problem:
         weight = np.outer(w, w).ravel() * (mesh.size[0] * mesh.size[1] / 4)[:, None]
         b, d = basis(DEGREE).at(t), basis(DEGREE).slope_at(t)
         u = (2 / mesh.size)[..., None]
-        flat = assembled(
-            [
-                (d, d, b, b, -a[0, 0] / 2 * u[0] * u[0]),
-                (d, b, b, d, -a[0, 1] / 2 * u[0] * u[1]),
-                (b, d, d, b, -a[1, 0] / 2 * u[0] * u[1]),
-                (b, b, d, d, -a[1, 1] / 2 * u[1] * u[1]),
-                (b, d, b, b, -(gamma + up)[0] * u[0]),
-                (b, b, b, d, -(gamma + up)[1] * u[1]),
-            ],
-            weight,
-        )
+        terms = [
+            ("ddbb", -a[0, 0] / 2 * u[0] * u[0]),
+            ("dbbd", -a[0, 1] / 2 * u[0] * u[1]),
+            ("bddb", -a[1, 0] / 2 * u[0] * u[1]),
+            ("bbdd", -a[1, 1] / 2 * u[1] * u[1]),
+            ("bdbb", -(gamma + up)[0] * u[0]),
+            ("bbbd", -(gamma + up)[1] * u[1]),
+        ]
         loads = (weight * -(slope * gamma).sum(axis=0)) @ np.kron(b, b)
         loads -= (weight * gamma[0] * u[0]) @ np.kron(d, b)
         loads -= (weight * gamma[1] * u[1]) @ np.kron(b, d)
-        self._freeze(flat, loads, frozen)
-        system = Condensed(mesh, DEGREE, flat, loads, self.process)
+
+        def equations(some: Array) -> tuple[Array, Array]:
+            flat = assembled([(which, c[some]) for which, c in terms], weight[some], DEGREE)
+            right = loads[some]
+            self._freeze(flat, right, mesh.outer[..., some], frozen)
+            return flat, right
+
+        parts = Parts.of(count, DEGREE, equations)
+        system = Condensed(mesh, DEGREE, parts, self.process)
         fixed = np.array([self._fixed(system, pin) for pin in self.pins])
         # Phi is pinned at all attractors, and then is let go by one at each but the first.
         pinned = np.eye(len(fixed))
@@ -234,7 +238,7 @@ class _Problem:
             raise ConvergenceError(f"{self.process.name}: an attractor lies on no line.")
         return int(system.place[pin[0], place[0]])
 
-    def _freeze(self, blocks: Array, loads: Array, k: int) -> None:
+    def _freeze(self, blocks: Array, loads: Array, outer: Array, k: int) -> None:
         """Rows of nodes on outer sides: the k-th normal derivative of Phi stays."""
         p, n = basis(DEGREE), DEGREE + 1
         high, eye = np.linalg.matrix_power(p.slope_at(p.nodes), k), np.eye(n)
@@ -243,7 +247,7 @@ class _Problem:
             at, every = side * DEGREE, np.arange(n)
             nodes = at * n + every if axis == 0 else every * n + at
             rows = np.kron(high[[at]], eye) if axis == 0 else np.kron(eye, high[[at]])
-            for e in np.flatnonzero(self.mesh.beside[axis, side, 0] < 0):
+            for e in np.flatnonzero(outer[axis, side]):
                 new = nodes[~cleared[e, nodes]]
                 blocks[e, new] = 0
                 loads[e, new] = 0

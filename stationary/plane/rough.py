@@ -1,9 +1,10 @@
 """A rough end state, positive whatever the noise: a chain on the points of a grid.
 
 From each point the process moves by f t and by sqrt(2 t) along either axis of its noise, and lands
-on the corners of a cell with the weights of linear interpolation. This is a Markov chain for noise
-of any rank; its density is too wide by what interpolation adds, and so finds every basin and the
-box that holds the probability. Its exponents are rough and start what is exact.
+on the corners of a cell with the weights of linear interpolation: a Markov chain for noise of any
+rank. What interpolation adds to the variance is taken from the noise where that has as much, so
+that tails fall as they should. It finds every basin and the box that holds the probability; its
+exponents are rough and start what is exact.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from stationary.plane.local import Equilibrium, sides_of
 from stationary.process.plane import Box, PlaneDiffusion, box_text
 
 POINTS = 64  # of the grid, for each direction
-# Cells that one move by the noise, and one by the drift, spans: interpolation adds a sixth of a
-# cell squared to the noise of each move, so that short moves widen the density.
-BY_NOISE, BY_DRIFT = 1.5, 5.0
-UNLIKE = 30.0  # times as fast in one direction as in the other: steps of both are not one any more
+BY_NOISE, BY_DRIFT = 1.5, 5.0  # cells that one move by the noise, and one by the drift, spans
 SMOOTH = 2.0  # cells
+BEYOND = 5  # cells around what is held: where P falls by much in one, moves do not lead there
 CAP, MOST = 25.0, 700.0
+GROWS = 0.4  # of the width of a box, on each side where it is too small
+FLAT = 3  # times that it may grow while P at its sides falls by less than e: what is held does not
 FEW = 5  # points that are never left are a trap
 
 
@@ -114,53 +115,46 @@ def on_box(process: PlaneDiffusion, box: Box, start: Array | None, spots: Array)
     process.check(x, fields)
     h = np.array([v[1] - v[0] for v in axes])[:, None]
     values, vectors = np.linalg.eigh(np.moveaxis(fields.a, -1, 0) / (h @ h.T))
-    values = np.maximum(values, 0)  # (M, 2), in cells^2 per time
+    values = np.maximum(values, 0).T  # (2, M), in cells^2 per time
     drift = fields.f / h
     with np.errstate(divide="ignore"):
-        common = np.minimum(BY_DRIFT / np.abs(drift).max(axis=0), BY_NOISE**2 / (2 * values[:, -1]))
-        common[~np.isfinite(common)] = 1.0
-        # Where noise leads in both of its directions, each has a pace of its own: at that of the
-        # faster the steps of the slower are short beside a cell, but spread as far as one.
-        own = BY_NOISE**2 / values.T
-        parts = np.abs(np.einsum("mdk,dm->km", vectors, drift))
-        apart = (own * parts <= BY_DRIFT).all(axis=0) & (own[0] > UNLIKE * own[1])
-        apart &= np.isfinite(own[0])
-    times = np.where(apart, own, 2 * common)
+        time = np.minimum(BY_DRIFT / np.abs(drift).max(axis=0), BY_NOISE**2 / (2 * values[1]))
+    time[~np.isfinite(time)] = 1.0  # of each move
     low_end, high_end = np.array(box).T[..., None]
 
-    def moved(time: Array) -> Array:
-        """By the drift, in cells."""
-        middle = process.fields(np.clip(x + fields.f * time / 2, low_end, high_end)).f
-        return np.asarray(np.where(np.isfinite(middle), middle, fields.f) / h * time)
-
-    together = moved(common)
+    middle = process.fields(np.clip(x + fields.f * time / 2, low_end, high_end)).f
+    moved = np.where(np.isfinite(middle), middle, fields.f) / h * time
     n = x.shape[1]
     if start is None:  # where the drift leads from next to the middle
         place = np.array([0.53, 0.46]) * POINTS
         for _ in range(4 * POINTS):
             i, j = np.clip(np.rint(place).astype(int), 0, POINTS - 1)
-            place = np.clip(place + together[:, i * POINTS + j], 0, POINTS - 1)
+            place = np.clip(place + moved[:, i * POINTS + j], 0, POINTS - 1)
         i, j = np.rint(place).astype(int)
         pin = int(i * POINTS + j)
     else:
         pin = int(np.argmin((((x - start[:, None]) / h) ** 2).sum(axis=0)))
-    rows, weights = [], []
     here = np.stack(np.unravel_index(np.arange(n), (POINTS, POINTS))).astype(float)
-    for k, time in enumerate(times):
-        turn = vectors[:, :, k].T
-        along = np.sqrt(time * values[:, k]) * turn
-        way = np.where(apart, turn * (turn * drift).sum(axis=0) * time, together)
-        for sign in (-1, 1):
-            to = here + way + sign * along
-            to = np.clip(to, 0, POINTS - 1)
-            low = np.minimum(to.astype(int), POINTS - 2)
-            part = to - low
-            for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
-                share = np.where(i, part[0], 1 - part[0]) * np.where(j, part[1], 1 - part[1])
-                rows.append((low[0] + i) * POINTS + low[1] + j)
-                weights.append(share / 2 / time)
+    turns = np.moveaxis(vectors, 0, 2)  # (direction, way of the noise, M)
+
+    def landings(spread: Array) -> Array:
+        """Where moves end that noise spreads by so much, against each of its ways and along it."""
+        both = np.stack([-spread * turns, spread * turns])  # (sign, direction, way, M)
+        return np.asarray(np.clip((here + moved)[:, None] + both, 0, POINTS - 1))
+
+    part = landings(np.sqrt(2 * time * values)) % 1
+    added = np.einsum("smkn,mjn->jn", part * (1 - part), turns**2) / 4  # by interpolation, each way
+    rows, weights = [], []
+    to = landings(np.sqrt(2 * np.maximum(time * values - added, 0)))
+    for end in np.moveaxis(to, 1, 2).reshape(4, 2, n):
+        low = np.minimum(end.astype(int), POINTS - 2)
+        part = end - low
+        for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            share = np.where(i, part[0], 1 - part[0]) * np.where(j, part[1], 1 - part[1])
+            rows.append((low[0] + i) * POINTS + low[1] + j)
+            weights.append(share / 4 / time)
     rows.append(np.arange(n))
-    weights.append(-(1 / times).sum(axis=0))
+    weights.append(-1 / time)
     columns = np.tile(np.arange(n), len(rows))
     flow = csc_array((np.concatenate(weights), (np.concatenate(rows), columns)), shape=(n, n))
     inside = spots[:, ((spots >= low_end) & (spots <= high_end)).all(axis=0)]
@@ -183,35 +177,35 @@ def found_on_grid(
     does not reach farther than some coordinate."""
     stable = [e for e in equilibria if e.covariance is not None]
     box = first_box(process, stable, cut)
-    # On a chart, the noise differs by powers of e from place to place: no wider than needed.
-    grows = 0.4 if math.isinf(farthest) else 0.15
     spots = np.array([e.position for e in stable]).reshape(-1, 2).T
     start = stable[0].position if stable else None
-    first, shrunk, settled = None, False, False
+    shrunk, settled = False, False
+    lowest: list[float] = []  # at sides that were moved outwards, box after box
     for _ in range(40):
         rough = on_box(process, box, start, spots)
         start = rough.peak
-        grown = []
+        grown, here = [], cut
         for axis, (low, high) in enumerate(box):
             least = rough.phi.min(axis=1 - axis)
             ends = [low, high]
             for side, at in ((0, 0), (1, -1)):
                 room = process.domain[axis][side]
                 if least[at] < cut and ends[side] != room:
-                    by = grows * (high - low) * (1 if side else -1)
+                    here = min(here, float(least[at]))
+                    by = GROWS * (high - low) * (1 if side else -1)
                     ends[side] = min(ends[side] + by, room) if side else max(ends[side] + by, room)
             grown.append((ends[0], ends[1]))
         if tuple(grown) != box:
-            far = np.abs(grown).max() > farthest
-            if far or (first is not None and _area(tuple(grown)) > 1e12 * first):
+            lowest.append(here)
+            level = len(lowest) > FLAT and here < min(lowest[-FLAT - 1 : -1]) + 1
+            if level or np.abs(grown).max() > farthest:
                 break
-            first = first or _area(box)
             box, settled = tuple(grown), shrunk  # what was cut too far is not cut again
             continue
         part = []
         for axis in (0, 1):
             held = np.flatnonzero(rough.phi.min(axis=1 - axis) < cut)
-            part.append(slice(max(held[0] - 2, 0), held[-1] + 3))
+            part.append(slice(max(held[0] - BEYOND, 0), held[-1] + BEYOND + 1))
         inner = tuple(x[s] for x, s in zip(rough.axes, part, strict=True))
         less = replace(rough, axes=inner, phi=rough.phi[part[0], part[1]])
         if settled or _area(less.box) > 0.5 * _area(box):
