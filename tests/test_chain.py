@@ -1006,6 +1006,25 @@ def test_the_second_eigenvalue_of_equal_curvatures_is_one_minus_the_step(rate):
     assert np.sign(found.eigenvalue.real) == np.sign(1 - rate)
 
 
+@pytest.mark.parametrize(
+    ("centres", "rate", "curvatures"),
+    [
+        ([0, 1], 1, [1.2, 0.85]),
+        ([0, 1, 3], 1, [0.6, 1.4, 1.1]),
+        ([0, 1, 2, 5], 1, [0.9, 1.1, 1.02, 0.95]),
+    ],
+)
+def test_what_steps_contract_to_less_than_a_block_has_no_eigenvalue_of_its_own(
+    centres, rate, curvatures
+):
+    """Polynomials of degree n go over into such, and the mean of (1 - T h)^n is an eigenvalue."""
+    found = exact_chain(quadratics(centres, rate, curvatures), cells=400).relaxation()
+    left = 1 - rate * np.array(curvatures)
+    size = max(abs(np.mean(left**n)) for n in range(1, 5))
+    assert abs(found.log_time + math.log(-math.log(size))) <= found.error
+    assert abs(found.eigenvalue) == pytest.approx(size, abs=0.04)
+
+
 def test_relaxation_between_wells_takes_about_twice_as_long_as_leaving_the_shallower_one():
     """Half of what is at the top goes back; less where steps jump beyond it."""
     landscape = Landscape(

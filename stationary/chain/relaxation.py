@@ -14,6 +14,9 @@ from stationary.chain.transfer import Transfer
 from stationary.numbers.limit import limit
 
 BLOCKS = (75, 150, 300)  # of neighbouring cells, whose chain is small enough for LAPACK
+SHORT = 0.5  # eigenvalue below which blocks may show their own
+DEGREE = 4  # of polynomials, which see then what blocks do not
+RESOLVED = 1e-9  # of their size: what is left of one that is none of its own
 METASTABLE = 1e-7  # gap below which eigenvalues of doubles are too near to 1, and times are solved
 
 
@@ -42,22 +45,58 @@ class Relaxation:
 
 
 def relaxation_of(chain: Transfer, log_mass: Array) -> Relaxation:
-    """Of one closed class, on blocks of its cells weighted as the stationary vector weighs them."""
+    """Of one closed class, on blocks of its cells weighted as the stationary vector weighs them.
+
+    What steps contract to less than a block leaves eigenvalues that are its own (of laws on Cantor
+    sets, which have no density). Where none is larger, a start is forgotten within a step or so,
+    and what is left of smooth functions counts, with the difference as its error.
+    """
     second: complex = 1.0
     times = []
-    for count in BLOCKS:
-        values = np.linalg.eigvals(_on_blocks(chain, log_mass, count)[0].dense())
-        second = complex(values[np.argsort(-np.abs(values))[min(1, len(values) - 1)]])
-        size = abs(second)
-        if size >= 1 - METASTABLE:
-            break
-        times.append(-math.log(-math.log(size)) if size > 0 else -math.inf)
-    else:
-        return Relaxation(*_limit(times), second)
     cells = int(np.isfinite(log_mass).sum())
+    for count in BLOCKS:
+        count = min(count, max(count * cells // BLOCKS[-1], 1))
+        second = _second(_on_blocks(chain, log_mass, count)[0].dense())
+        if abs(second) >= 1 - METASTABLE:
+            break
+        times.append(_log_time(second))
+    else:
+        value, error = _limit(times)
+        if abs(second) < SHORT:
+            half, second = (_of_smooth(chain, log_mass, cells // k) for k in (2, 1))
+            before, coarse, value = value, _log_time(half), _log_time(second)
+            known = all(map(math.isfinite, (before, coarse, value)))
+            error += abs(value - before) + 2 * abs(value - coarse) if known else math.inf
+        return Relaxation(value, error, second)
     times = [_slowest(*_on_blocks(chain, log_mass, cells // k)) for k in (4, 2, 1)]
     value, error = _limit(times)
     return Relaxation(value, error, 1 - math.exp(-value))
+
+
+def _second(matrix: Array) -> complex:
+    """The second largest eigenvalue; the only one of a single state."""
+    values = np.linalg.eigvals(matrix)
+    return complex(values[np.argsort(-np.abs(values))[min(1, len(values) - 1)]])
+
+
+def _log_time(eigenvalue: complex) -> float:
+    size = min(abs(eigenvalue), 1 - METASTABLE)
+    return -math.log(-math.log(size)) if size > 0 else -math.inf
+
+
+def _of_smooth(chain: Transfer, log_mass: Array, count: int) -> complex:
+    """The second eigenvalue among polynomials, on so many blocks."""
+    links, mass = _on_blocks(chain, log_mass, max(count, 1))
+    inside = np.isfinite(log_mass)
+    centre = ((chain.edges[1:] + chain.edges[:-1]) / 2)[inside]
+    block = np.arange(len(centre)) * len(mass) // len(centre)
+    at = np.bincount(block, centre) / np.bincount(block)
+    at = (at - at.mean()) / (np.ptp(at) or 1.0)
+    powers = np.vander(at, DEGREE + 1, increasing=True)
+    root = np.sqrt(mass)[:, None]
+    q, r = np.linalg.qr(root * powers)
+    moved = np.array([links.before(f) for f in powers.T]).T
+    return _second(q.T @ (root * moved) @ np.linalg.pinv(r, rcond=RESOLVED))
 
 
 def _limit(times: list[float]) -> tuple[float, float]:
