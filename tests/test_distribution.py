@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -42,6 +43,22 @@ def test_both_tails_of_a_normal_are_right_relative_to_themselves(normal):
     np.testing.assert_allclose(normal.logcdf(x), stats.norm.logcdf(x), rtol=1e-13, atol=1e-300)
     np.testing.assert_allclose(normal.logsf(x), stats.norm.logsf(x), rtol=1e-13, atol=1e-300)
     np.testing.assert_allclose(normal.logpdf(x), stats.norm.logpdf(x), rtol=1e-14)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1e6, -9e5), (-3e5, -2e5), (-40, -39.5)])
+def test_what_lies_between_two_points_is_known_to_its_error_however_far_out(normal, low, high):
+    with mpmath.workdps(40):
+        below = [mpmath.log(mpmath.erfc(-x / mpmath.sqrt(2)) / 2) for x in (low, high)]
+        exact = below[1] + mpmath.log1p(-mpmath.exp(below[0] - below[1]))
+        off = float(normal.log_probability(low, high) - exact)
+    assert abs(off) <= normal.log_probability_error(low, high) < 1e-14 * abs(exact)
+
+
+def test_many_points_far_out_are_as_right_as_one(normal):
+    x = np.linspace(-60, -6, 30_001)
+    found = normal.logcdf(x)
+    np.testing.assert_allclose(found, stats.norm.logcdf(x), rtol=1e-13)
+    np.testing.assert_allclose(found[::10_000], [normal.logcdf(v) for v in x[::10_000]], rtol=1e-14)
 
 
 def test_quantiles_are_right_out_to_the_smallest_doubles(normal, student, gamma):

@@ -1,15 +1,15 @@
 """`Component`: the normalised density on one closed class, with both of its tails.
 
 Everything is kept as logarithms. Quantities that are dominated by where the density is come from
-the mesh; a tail probability below e^-8 comes from panels that reach down its slope (`cumulative`),
-so that it is right relative to itself however small it is.
+the mesh; a tail probability below e^-10 is integrated for the points that are asked for
+(`cumulative`), so that it is right relative to itself however small it is.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.line.ends import Anatomy
 from stationary.line.reshape import focused
-from stationary.numbers.arithmetic import DOUBLE, Arithmetic
+from stationary.numbers.arithmetic import Arithmetic
 from stationary.numbers.chebyshev import Rule, rule
 from stationary.numbers.elementary import (
     as_array,
@@ -95,7 +95,6 @@ class Component:
     mesh: Mesh
     group: int | None = None  # its closed class, left to right
     log_share: Any = 0.0  # of what the class holds
-    _memory: dict[tuple[int, int], Cumulative] = field(default_factory=dict, init=False, repr=False)
 
     def __repr__(self) -> str:
         low, high = map(float, self.interval)
@@ -248,25 +247,12 @@ class Component:
     @cached_property
     def cumulative(self) -> Cumulative:
         """The mass on either side of a point, where that is not tiny."""
-        m, gentle = self.mesh, np.zeros(len(self.mesh.lower), dtype=bool)
-        parts = m.lower, m.upper, m.top, m.coefficients, gentle
-        return Cumulative(self.density, *parts, self.log_tail_masses)
+        return Cumulative(self.density, self.mesh, self.log_tail_masses)
 
-    def deep(self, side: int, octaves: int) -> Cumulative | Integrated:
+    def deep(self, side: int, octaves: int) -> Integrated:
         """The same however small it is, as far as octaves beyond what was sampled on a side."""
-        if (side, octaves) not in self._memory:
-            wide = self.density if octaves == 0 else self.density.beyond(side, octaves)
-            ends = [wide.sampling.lower, wide.sampling.upper]
-            if self.arithmetic is not DOUBLE:
-                outer = self.log_tail_masses
-                return Integrated(wide, ends[0], ends[1], outer, self.cumulative)
-            # The mesh knows what is not tiny.
-            level = np.array([DEEP + 1 + self.log_norm], dtype=self.mesh.lower.dtype)
-            ends[1 - side] = number(self.cumulative.inverse(level, left=side == 0)[0])
-            self._memory[side, octaves] = Cumulative.to_the_bottom(
-                wide, self.log_tail_masses, *ends
-            )
-        return self._memory[side, octaves]
+        wide = self.density if octaves == 0 else self.density.beyond(side, octaves)
+        return Integrated(wide, self.log_tail_masses, self.cumulative)
 
     def log_half(self, x: Array, *, left: bool, tiny: bool = True) -> Array:
         """log P(X <= x), or of P(X > x); if `tiny`, with all digits where that is next to none.
@@ -317,7 +303,7 @@ class Component:
         result = np.full(len(x), -math.inf, dtype=x.dtype)
         for count in np.unique(octaves):
             table = self.deep(side, int(count))
-            end = (table.weight.sampling.lower, table.weight.sampling.upper)[side]
+            end = table.ends[side]
             # Where 2 f / a grows beyond what panels could follow, so little is left that it is
             # none.
             here = (octaves == count) & np.asarray((x >= end) if left else (x <= end), dtype=bool)

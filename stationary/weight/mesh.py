@@ -163,21 +163,25 @@ def _on_panels(density: Weight, cuts: Array, depth: Array, level: float) -> Mesh
     p = density.panels
     start, stop = cuts[0], cuts[-1]
     k = p.locate(cuts)[0]
-    ends = np.asarray((cuts == start) | (cuts == stop), dtype=bool)
+    outer = np.asarray((cuts == start) | (cuts == stop), dtype=bool)
     edges = p.edges[np.asarray((p.edges > start) & (p.edges < stop), dtype=bool)]
-    edges = np.union1d(edges, cuts[ends | np.asarray(density.span[k] > level, dtype=bool)])
+    edges = np.union1d(edges, cuts[outer | np.asarray(density.span[k] > level, dtype=bool)])
     lower, upper = edges[:-1], edges[1:]
     k = p.locate((lower + upper) / 2)[0]
-    size = density.at_ends(lower, upper, k).max(axis=0) + log(upper - lower)
+    ends = density.at_ends(lower, upper, k)
+    size = ends.max(axis=0) + log(upper - lower)
     # A panel with cuts in it belongs to the pieces at both of its ends.
     piece, other = np.searchsorted(cuts, lower, side="right") - 1, np.searchsorted(cuts, upper) - 1
     most = density.sampling.arithmetic.array(np.full(len(depth), -math.inf))
-    np.maximum.at(most, piece, size)
-    np.maximum.at(most, other, size)
+    # Where all cuts are made a panel may fall steeply, and hold what is next to its top alone.
+    held = size if level >= 0 else size - log(np.maximum(np.abs(ends[1] - ends[0]), 1))
+    np.maximum.at(most, piece, held)
+    np.maximum.at(most, other, held)
     less = np.asarray(most[other] - depth[other] < most[piece] - depth[piece], dtype=bool)
     piece = np.where(less, other, piece)
     alive = np.asarray(size - most[piece] >= -depth[piece] - abs(level), dtype=bool)
-    return _refined(density, lower[alive], upper[alive], piece[alive], k[alive], most, depth)
+    parts = lower[alive], upper[alive], piece[alive], k[alive]
+    return _refined(density, *parts, most, depth, anew=level < 0)
 
 
 def _refined(
@@ -188,8 +192,14 @@ def _refined(
     own: Array,
     most: Array,
     depth: Array,
+    *,
+    anew: bool,
 ) -> Mesh:
-    """Panels, each within its `own` one of the density, halved until they resolve P."""
+    """Panels, each within its `own` one of the density, halved until they resolve P.
+
+    On halves log P is what it was on the whole, with the rounding of all that a steep panel spans;
+    or it is evaluated `anew`.
+    """
     arithmetic = density.sampling.arithmetic
     epsilon, r = arithmetic.epsilon, rule(nodes_in(arithmetic), arithmetic)
     complete = True
@@ -224,9 +234,11 @@ def _refined(
         fine = (cut <= limit) & (off <= AT_ENDS * limit)
         good = fine | narrow | full
         cut = np.where(fine | narrow, cut, np.maximum(cut, off))
-        again, halves = ~good & ~negligible, np.zeros_like(c)
-        halves[:, again] = r.coefficients @ log_p[:, again]
-        return (piece, top, log_p, c, cut), good & ~negligible, again, (piece, k, halves)
+        again, inherited = ~good & ~negligible, [piece, k]
+        if not anew:
+            inherited.append(np.zeros_like(c))
+            inherited[-1][:, again] = r.coefficients @ log_p[:, again]
+        return (piece, top, log_p, c, cut), good & ~negligible, again, tuple(inherited)
 
     found = halved(judge, lower, upper, (piece, own), max_panels=MOST_PANELS)
     return Mesh(complete, *found)
