@@ -61,7 +61,6 @@ from stationary.states.basin import Basin as Basin
 from stationary.states.basin import Basins as Basins
 from stationary.states.basins import basins_of as basins_of
 from stationary.states.distribution import EndState as EndState
-from stationary.states.estimate import Estimate as Estimate
 from stationary.states.first_passage import FirstPassage as FirstPassage
 from stationary.states.first_passage import first_passage as first_passage
 from stationary.states.first_passage import hitting_probability as hitting_probability
@@ -70,6 +69,7 @@ from stationary.states.first_passage import (
     log_mean_first_passage_time as log_mean_first_passage_time,
 )
 from stationary.states.first_passage import mean_first_passage_time as mean_first_passage_time
+from stationary.states.law import Estimate as Estimate
 from stationary.states.law import Passage as Passage
 from stationary.states.peaks import Peak as Peak
 from stationary.states.peaks import peaks_of as peaks_of

@@ -24,11 +24,9 @@ from stationary.result import Result
 from stationary.sgd.finite_step import FiniteStep, finite_step
 from stationary.sources.loading import PLANE, any_process
 from stationary.states.basin import Basin, Basins
-from stationary.states.basins import basins_of
+from stationary.states.basins import MIN_BARRIER, basins_of, checked_barrier
 from stationary.states.distribution import EndState
-from stationary.states.estimate import Estimate
-from stationary.states.law import Passage
-from stationary.states.merging import MIN_BARRIER, checked_barrier
+from stationary.states.law import Estimate, Passage
 from stationary.states.passage import Stretch
 from stationary.states.solve import end_state
 

@@ -13,7 +13,7 @@ from scipy import stats
 from stationary import Diffusion, Landscape, LandscapeError, analyze, end_state, regularisation_path
 from stationary.functions.given import Boundary
 from stationary.numbers.arithmetic import many_digits
-from stationary.questions.regularisation.laws import law_of
+from stationary.questions.regularisation.followed import law_of
 
 INF = math.inf
 

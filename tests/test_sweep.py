@@ -30,9 +30,8 @@ from stationary import (
     sweep,
 )
 from stationary.progress import processes
-from stationary.sweeps.answers import Answer, Minimum, Points
+from stationary.sweeps.answers import Answer, Minimum, Points, labels_of
 from stationary.sweeps.family import Family
-from stationary.sweeps.labels import labels_of
 from stationary.sweeps.quantities import QUANTITIES
 
 EXAMPLES = Path(__file__).parent.parent / "examples"

@@ -32,7 +32,7 @@ from stationary.process.landscape import Landscape
 from stationary.process.schedules import Schedule
 from stationary.result import Result
 from stationary.sources.loading import ProcessLike, as_process
-from stationary.states.merging import MIN_BARRIER
+from stationary.states.basins import MIN_BARRIER
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -1,4 +1,4 @@
 """The end state of the diffusion, held against SGD.
 
-`comparison` (distances between distributions), `verdict` (what follows), `check`.
+`verdict` (distances between distributions, and what follows), `check`.
 """

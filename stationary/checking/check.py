@@ -16,8 +16,7 @@ from stationary.analysis import Analysis, analyze
 from stationary.chain.exact import exact_chain
 from stationary.chain.state import ChainState
 from stationary.chain.steps import step_indicators
-from stationary.checking.comparison import Distances, Variation, compared
-from stationary.checking.verdict import Check
+from stationary.checking.verdict import Check, Distances, Variation, compared
 from stationary.errors import ConvergenceError, LandscapeError, StationaryError
 from stationary.functions.given import checked_whole
 from stationary.numbers.arithmetic import DOUBLE

@@ -9,7 +9,7 @@ from functools import cached_property
 from stationary.analysis import Analysis
 from stationary.chain.indicators import StepIndicators
 from stationary.chain.state import ChainState
-from stationary.checking.comparison import Distances, Variation
+from stationary.distribution import Distribution
 from stationary.result import Result
 from stationary.sgd.basins import COMPARED, HELD, LEAST, SETTLED, SgdBasin
 from stationary.simulation.result import Simulation
@@ -304,3 +304,30 @@ def _left(b: SgdBasin) -> str:
 def _lower(sentence: str) -> str:
     """As part of another sentence."""
     return sentence if sentence[:2].isupper() else sentence[:1].lower() + sentence[1:]
+
+
+# -- how far apart two answers are -----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Variation:
+    """The most by which a probability can differ, between 0 and 1."""
+
+    total_variation: float
+    total_variation_error: float
+
+
+@dataclass(frozen=True)
+class Distances(Variation):
+    """Two distributions compared: see `Distribution.distance`."""
+
+    kolmogorov: float
+    kolmogorov_error: float
+    wasserstein: float
+    wasserstein_error: float
+
+
+def compared(one: Distribution, other: Distribution) -> Distances:
+    """All three distances, each with its error."""
+    kinds = ("total variation", "kolmogorov", "wasserstein")
+    return Distances(*(x for kind in kinds for x in one.distance(other, kind)))

@@ -9,7 +9,7 @@ from stationary.functions.given import number
 from stationary.process.plane_landscape import PlaneLandscape
 from stationary.sources.loading import PLANE, any_process
 from stationary.states.distribution import EndState
-from stationary.states.estimate import Estimate
+from stationary.states.law import Estimate
 from stationary.states.solve import end_state as on_a_line
 
 if TYPE_CHECKING:

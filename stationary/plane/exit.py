@@ -21,7 +21,7 @@ from stationary.plane.mesh import Mesh, basis, gauss
 from stationary.plane.rough import found_on_grid
 from stationary.plane.spectral import CUT, tails
 from stationary.process.plane import Box, PlaneDiffusion, box_text, point_text, rectangle
-from stationary.states.estimate import Estimate
+from stationary.states.law import Estimate
 
 FIRST, MOST = 8, 1200  # rectangles for each direction at first, and in all
 RESOLVED = 1e-10  # of the largest time

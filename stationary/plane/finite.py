@@ -20,7 +20,7 @@ from stationary.errors import LandscapeError
 from stationary.numbers.cost import BY_WORK
 from stationary.plane.state import PlaneState
 from stationary.plane.walkers import Measured, numbers, walk
-from stationary.process.stepping import Stepper
+from stationary.process.minibatches import Stepper
 from stationary.result import Result
 
 POINTS = (72, 56)  # of the grid, for each direction: fine and coarse

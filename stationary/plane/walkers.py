@@ -15,7 +15,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.plane.state import PlaneState
-from stationary.process.stepping import Stepper
+from stationary.process.minibatches import Stepper
 
 DRAWS = 200  # of as many walkers: the error of an error is then 5 %
 FEWEST = 10  # walkers that must have entered a basin, and left it, for its mass to be told

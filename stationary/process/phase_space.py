@@ -10,8 +10,8 @@ import numpy as np
 
 from stationary.errors import LandscapeError
 from stationary.process.landscape import Landscape
+from stationary.process.minibatches import Stepper
 from stationary.process.plane import PlaneDiffusion
-from stationary.process.stepping import Stepper
 
 
 def phase_space(landscape: Landscape) -> PlaneDiffusion:

@@ -22,7 +22,7 @@ from stationary.functions.jets import Jet, Jets, differenced, jet
 from stationary.functions.parameters import handed_over
 from stationary.functions.written import probe_points
 from stationary.process.forms import Convention
-from stationary.process.stepping import Stepper
+from stationary.process.minibatches import Stepper
 from stationary.result import Data
 
 Box = tuple[tuple[float, float], ...]

@@ -20,17 +20,18 @@ from stationary.functions.jets import Jet, Jets, differenced, jet
 from stationary.functions.parameters import handed_over
 from stationary.numbers.cost import MEMORY
 from stationary.process.forms import Convention
+from stationary.process.minibatches import Stepper
 from stationary.process.plane import (
     Fields,
     PlaneDiffusion,
     box_text,
+    dimensions_of,
     domain_of,
     gathered,
     only_ito,
     probes,
 )
 from stationary.process.settings import Settings
-from stationary.process.stepping import Stepper
 
 
 @named(
@@ -262,3 +263,28 @@ def _product(u: Jet, v: Jet, k: tuple[int, ...]) -> Array:
         return mean(u[k], v[()]) + mean(u[()], v[k])
     i, j = (k[0],), (k[1],)
     return mean(u[k], v[()]) + mean(u[i], v[j]) + mean(u[j], v[i]) + mean(u[()], v[k])
+
+
+# -- one constructor for any number of weights -----------------------------------------------------
+
+
+class BySpace(type):
+    """Makes `Diffusion(..., domain=((-2, 2), (-1, 3)))` and `Landscape(..., weights=2)` what they
+    are with several weights."""
+
+    def __call__(cls, *arguments: Any, **given: Any) -> Any:
+        landscape = cls.__name__ == "Landscape"
+        count = dimensions_of(arguments, given, None if landscape else 2)
+        if count == 1:
+            given.pop("weights", None)
+            return super().__call__(*arguments, **given)
+        made: Any = PlaneLandscape if landscape else PlaneDiffusion
+        line: Any = cls
+        for name in set(line.__dataclass_fields__) & set(given) - set(made.__dataclass_fields__):
+            value, usual = given.pop(name), line.__dataclass_fields__[name].default
+            if value is not None and value is not usual and value != usual:
+                raise LandscapeError(
+                    f"{given.get('name', 'unnamed')}: {name} = {value!r:.60} is had for one weight "
+                    f"only; here are {count}. Leave it out."
+                )
+        return made(*arguments, **given)

@@ -28,7 +28,7 @@ from stationary.line.sampled import NODES
 from stationary.numbers.chebyshev import nodes_of, rule
 from stationary.panels.pieces import sample
 from stationary.process.diffusion import Diffusion
-from stationary.states.estimate import Estimate
+from stationary.states.law import Estimate
 from stationary.states.solve import end_state
 
 if TYPE_CHECKING:

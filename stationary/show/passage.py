@@ -12,8 +12,8 @@ from stationary.errors import StationaryError
 from stationary.process.landscape import Landscape
 from stationary.show.drawing import BLUE, RED, Sheet, add_legend, draw_curve, symbol_of
 from stationary.show.layout import MOST_ROWS, Line, Report, first_of, picked, report, tabulated
-from stationary.states.estimate import Estimate
 from stationary.states.first_passage import FirstPassage
+from stationary.states.law import Estimate
 from stationary.wording import (
     LN10,
     digits_left,

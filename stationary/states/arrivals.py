@@ -19,8 +19,7 @@ from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.elementary import converted, exp, number
 from stationary.process.initial import Initial
 from stationary.sources.loading import as_process
-from stationary.states.estimate import Estimate
-from stationary.states.law import Law, Value
+from stationary.states.law import Estimate, Law, Value
 from stationary.states.network import Network, network_of
 from stationary.states.ring import anatomy_of_ring, classes_of_ring
 

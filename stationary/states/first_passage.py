@@ -15,7 +15,7 @@ from stationary.process.landscape import Landscape
 from stationary.result import Result
 from stationary.sources.loading import ProcessLike, as_process
 from stationary.states.arrivals import Arrivals
-from stationary.states.estimate import Estimate
+from stationary.states.law import Estimate
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -17,6 +17,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.elementary import arithmetic_of, converted, exp, log, logaddexp
+from stationary.result import Data
 
 
 def chosen(where: Array, values: Any, other: Any) -> Array:
@@ -192,3 +193,47 @@ def _weighed(weight: Value, x: Value) -> Value:
         chosen(possible, chosen(possible, weight.log, 0) + x.log, -math.inf),
         chosen(possible, weight.error + x.error, 0 * x.error),
     )
+
+
+# -- a number with its error -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Estimate(Data):
+    """A number that is not negative, or an array of such, and how far to trust it.
+
+    Attributes
+    ----------
+    log
+        Natural logarithms: -inf for 0, and right where the number itself is beyond doubles.
+    error
+        The estimated absolute error of `log`: the relative one of `value`.
+    """
+
+    log: Any
+    error: Any
+
+    @property
+    def value(self) -> Any:
+        """The number itself; inf or 0 where doubles cannot hold it."""
+        from stationary.numbers.elementary import exp
+
+        if type(self.log) is float:
+            return math.exp(self.log) if self.log < 709.78 else math.inf
+        with np.errstate(over="ignore", under="ignore"):
+            return exp(self.log)
+
+    @property
+    def absolute_error(self) -> Any:
+        """The estimated error in the unit of `value`; 0 where that is infinite."""
+        value = self.value
+        with np.errstate(invalid="ignore"):
+            product = np.where(np.asarray(value == math.inf), 0.0, value * self.error)
+        return product if np.ndim(value) else product[()]
+
+    def __getitem__(self, index: Any) -> Estimate:
+        log, error = np.asarray(self.log)[index], np.asarray(self.error)[index]
+        return Estimate(*(x if np.ndim(x) else x[()] for x in (log, error)))
+
+    def __repr__(self) -> str:
+        return f"<Estimate: {self.value} +- {self.absolute_error}>"

@@ -24,9 +24,8 @@ from stationary.process.landscape import Landscape
 from stationary.questions.width.stretches import Shares
 from stationary.questions.width.tempered import of_state
 from stationary.states.basin import Basin
-from stationary.states.basins import basins_of
+from stationary.states.basins import MIN_BARRIER, basins_of, merges
 from stationary.states.distribution import EndState
-from stationary.states.merging import MIN_BARRIER, merges
 from stationary.states.remarks import TOLERANCE
 from stationary.states.solve import end_state
 from stationary.sweeps.answers import (

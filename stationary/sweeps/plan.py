@@ -23,7 +23,7 @@ from stationary.sources.columns import is_table
 from stationary.sources.loading import as_process, load_text
 from stationary.sources.ranges import checked_values
 from stationary.sources.running import source_text
-from stationary.states.merging import checked_barrier
+from stationary.states.basins import checked_barrier
 from stationary.sweeps.family import Parameters, Recipe
 from stationary.sweeps.quantities import quantities_from
 from stationary.sweeps.tasks import Grid

@@ -17,11 +17,10 @@ from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.progress import Progress, told
 from stationary.result import Data, Result
-from stationary.states.merging import MIN_BARRIER
-from stationary.sweeps.answers import OF_MINIMA, SCALARS, Minimum, Numbers, blank
+from stationary.states.basins import MIN_BARRIER
+from stationary.sweeps.answers import OF_MINIMA, SCALARS, Minimum, Numbers, blank, labels_of_blocks
 from stationary.sweeps.arrhenius import RATE, Activation, activations
 from stationary.sweeps.crossover import Crossing
-from stationary.sweeps.labels import labels_of_blocks
 from stationary.sweeps.plan import planned
 from stationary.sweeps.quantities import columns_of
 from stationary.sweeps.resume import known_points

@@ -1,5 +1,5 @@
 """With ever less noise added, beside the exact answer.
 
-`places` (whose masses are followed), `laws` (in the strength of the noise), `followed` (the
-numbers), `verdict` (what they show), `path`.
+`places` (whose masses are followed), `followed` (the numbers, and their laws in the strength of the
+noise), `verdict` (what they show), `path`.
 """

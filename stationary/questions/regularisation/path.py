@@ -19,8 +19,7 @@ from stationary.errors import LandscapeError, StationaryError, Status
 from stationary.functions.given import checked_noise
 from stationary.process.diffusion import Diffusion
 from stationary.progress import Progress, told
-from stationary.questions.regularisation.followed import Followed, followed
-from stationary.questions.regularisation.laws import Law
+from stationary.questions.regularisation.followed import Followed, Law, followed
 from stationary.questions.regularisation.verdict import verdict_on
 from stationary.result import Result
 from stationary.sources.loading import ProcessLike, as_process

@@ -13,8 +13,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import Status
 from stationary.numbers.arithmetic import TINY
-from stationary.questions.regularisation.followed import Followed
-from stationary.questions.regularisation.laws import FEWEST, Law, law_of
+from stationary.questions.regularisation.followed import FEWEST, Followed, Law, law_of
 from stationary.questions.regularisation.places import Outcome, outcomes_of
 from stationary.wording import capital, mean_text, probability_text
 

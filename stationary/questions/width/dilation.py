@@ -33,9 +33,8 @@ from stationary.result import Data
 from stationary.sources.loading import ProcessLike
 from stationary.sources.ranges import MOST_VALUES
 from stationary.states.basin import Basin
-from stationary.states.basins import basins_of, climb_error
+from stationary.states.basins import MIN_BARRIER, basins_of, climb_error
 from stationary.states.distribution import EndState
-from stationary.states.merging import MIN_BARRIER
 from stationary.states.solve import solved
 from stationary.weight.component import component_on
 from stationary.weight.weight import density_power

@@ -44,9 +44,8 @@ from stationary.questions.width.dilation import BasinBias, dilation_bias
 from stationary.questions.width.stretch import Stretch, best_stretch
 from stationary.result import Data, Result
 from stationary.states.basin import Basin
-from stationary.states.basins import climb_error
+from stationary.states.basins import MIN_BARRIER, climb_error
 from stationary.states.distribution import EndState
-from stationary.states.merging import MIN_BARRIER
 
 MOST = 24  # minima of which all pairs are compared; of more, each with the heaviest
 RESTING = 1e-13  # a drift below this, times its slope and the basin's width, is rounding
