@@ -32,9 +32,8 @@ from stationary.numbers.arithmetic import DOUBLE, HUGE, Arithmetic
 from stationary.numbers.cost import IN_DIGITS
 from stationary.process.forms import Convention, settled
 from stationary.process.initial import Initial
-from stationary.process.known import Bounds
+from stationary.process.known import Bounds, Sample
 from stationary.process.plane_landscape import BySpace
-from stationary.process.sample import Sample
 from stationary.result import Data
 
 DEAR = IN_DIGITS // 10  # datapoints, whose drift is evaluated at points by the dozen

@@ -38,11 +38,10 @@ from stationary.numbers.arithmetic import Arithmetic
 from stationary.process.diffusion import Diffusion
 from stationary.process.forms import Convention, slow_note
 from stationary.process.initial import Initial
-from stationary.process.known import Bounds, KnownGradients
+from stationary.process.known import Bounds, GradientSample, KnownGradients
 from stationary.process.losses import Losses
 from stationary.process.optimiser import SIGN, checked_number, checked_optimiser
 from stationary.process.plane_landscape import BySpace
-from stationary.process.sample import GradientSample
 
 MANY = 2000  # datapoints from which a scan of the domain is coarser, to stay affordable
 LEAST_CLIP = 1e-100  # its square, times that of a learning rate, is a double

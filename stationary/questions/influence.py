@@ -28,8 +28,8 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.numbers.arithmetic import DOUBLE
+from stationary.process.known import Sample
 from stationary.process.landscape import Landscape
-from stationary.process.sample import Sample
 from stationary.result import Data, Result
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState

@@ -73,7 +73,7 @@ class Interpolated:
         return self.gradients.T @ self._basis.taylor(to_float(np.atleast_1d(w)))[0].T
 
     def scores(self, x: Array, of_g: Array, of_s: Array) -> Array:
-        """As `stationary.process.sample.Sample`, of G and S2: one change for each datapoint.
+        """As `stationary.process.known.Sample`, of G and S2: one change for each datapoint.
 
         It is linear and quadratic in its gradients at the knots, whatever the number of points x.
         """

@@ -81,7 +81,7 @@ class Fit(Result):
         return shaped(lambda x: np.sqrt((self._changes(x)[1] ** 2).sum(axis=1)), x)
 
     def scores(self, x: Array, of_f: Array, of_a: Array) -> Array:
-        """As `stationary.process.sample.Sample` says."""
+        """As `stationary.process.known.Sample` says."""
         changes_f, changes_a = self._changes(x)
         return np.asarray(of_f @ changes_f + of_a @ changes_a)
 
