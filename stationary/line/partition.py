@@ -21,6 +21,7 @@ from stationary.line.digits import sampled_in_digits
 from stationary.line.ends import Anatomy, End, anatomy
 from stationary.line.equilibria import Equilibrium, drift_slope
 from stationary.line.junction import Side, SingularPoint, at_end, at_zero
+from stationary.line.sampled import NO_NOISE
 from stationary.line.sampling import Sampling, first_look
 from stationary.line.vanishing import (
     EndlessZerosError,
@@ -161,11 +162,7 @@ def _between(diffusion: Diffusion, zeros: Iterable[Zero]) -> list[Diffusion]:
     pairs = list(zip(edges[::2], edges[1::2], strict=True))
     pairs = [(a, b) for a, b in pairs if a < b]
     if not pairs:
-        raise LandscapeError(
-            f"{diffusion.name}: the variance is zero everywhere in the domain, so there is no "
-            "noise: the process follows its drift to the nearest stable equilibrium. (For losses: "
-            "all datapoints have the same gradient.)"
-        )
+        raise LandscapeError(f"{diffusion.name}: {NO_NOISE}")
     if len(pairs) == 1 and pairs[0] == (lower, upper):
         return [diffusion]
     return [diffusion.between(a, b) for a, b in pairs]

@@ -30,6 +30,10 @@ HEADROOM = 2.0**40  # times 2 f x / a: sums over all panels of a sampling stay d
 DISTANCE_DIGITS = (
     33  # of f and a next to an end: twice those of doubles, so that x - e has them all
 )
+NO_NOISE = (
+    "the variance is zero everywhere in the domain, so there is no noise: the process follows its "
+    "drift to the nearest stable equilibrium. (For losses: all datapoints have the same gradient.)"
+)
 DIGITS = (60, 300, 1200)  # in which what doubles call zero is looked at, one after the other
 
 
@@ -205,12 +209,7 @@ def vanishing_error(diffusion: Diffusion, x: Array, a: Array) -> VanishingVarian
     """What to say of a variance that is zero at some of the points x."""
     v, zero = diffusion.variable, a == 0
     if zero.all() and len(x) > 1:
-        return VanishingVarianceError(
-            f"{diffusion.name}: the variance is zero everywhere in the domain, so there is no "
-            "noise: the process follows its drift to the nearest stable equilibrium. (For losses: "
-            "all datapoints have the same gradient.)",
-            float(x[0]),
-        )
+        return VanishingVarianceError(f"{diffusion.name}: {NO_NOISE}", float(x[0]))
     order = np.argsort(x)
     x, zero = x[order], zero[order]
     first = int(np.argmax(zero))
