@@ -32,7 +32,7 @@ from stationary.weight.moments import entropy
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class EndState(Distribution):
+class EndState(Numbers, Distribution):
     """The end state of one process, and how far to trust it.
 
     Attributes
@@ -153,7 +153,7 @@ class EndState(Distribution):
 
     def interval(self, confidence: Any = 0.95) -> tuple[float, float]:
         """The interval around the median that holds `confidence`, with equal tails."""
-        return super().interval(self._numbers.number(confidence))
+        return super().interval(self._number(confidence))
 
     def _drawn(self, count: int, generator: np.random.Generator) -> Array:
         return self._parts.draws(count, generator)
@@ -173,13 +173,11 @@ class EndState(Distribution):
         whole = self._log_probability(lower, upper)
         if infinite(whole):
             return 0.0
-        error = self._parts.log_between_error(
-            self._numbers.number(lower), self._numbers.number(upper)
-        )
+        error = self._parts.log_between_error(self._number(lower), self._number(upper))
         return compact(error + rounding * (1 + abs(whole)))
 
     def _log_probability(self, lower: Any, upper: Any) -> Any:
-        parts, lower, upper = self._parts, self._numbers.number(lower), self._numbers.number(upper)
+        parts, lower, upper = self._parts, self._number(lower), self._number(upper)
         if not lower <= upper:
             raise LandscapeError(
                 f"probability({float(lower):g}, {float(upper):g}): the first end must not be above "
@@ -192,7 +190,7 @@ class EndState(Distribution):
         log_whole = self._log_probability(lower, upper)
         if any(c.weight > 0 for c in self.components):
             return self.given(exp(log_whole))
-        low, high = self._numbers.number(lower), self._numbers.number(upper)
+        low, high = self._number(lower), self._number(upper)
         lumps = self._parts.lumps
         return self.given(sum(p.weight for p in lumps if low < p.position <= high))
 
@@ -350,29 +348,11 @@ class EndState(Distribution):
 
     # -- numbers in and out ---------------------------------------------------------------------
 
-    @property
+    @cached_property
     def arithmetic(self) -> Arithmetic:
         """What the state was computed in."""
         used = [c.arithmetic for c in self.components]
         return max(used, key=lambda a: a.digits, default=self.anatomy.arithmetic)
-
-    @cached_property
-    def _numbers(self) -> Numbers:
-        return Numbers(self.arithmetic, self.digits)
-
-    def given(self, x: Any) -> Any:
-        """A number as it is handed out: with `digits` an mpmath number, else the nearest float."""
-        return self._numbers.given(x)
-
-    def left_out(self, x: Any) -> float:
-        """What a position that is handed out leaves out of itself."""
-        return self._numbers.left_out(x)
-
-    def _points(self, x: Any) -> Array:
-        return self._numbers.points(x)
-
-    def _handed_out(self, values: Array, shape: tuple[int, ...]) -> Any:
-        return self._numbers.handed_out(values, shape)
 
     # -- how the parts are put together ---------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,14 @@ from stationary.numbers.elementary import finite, number, to_float
 from stationary.points import numbers_only
 
 
-@dataclass(frozen=True, eq=False)
 class Numbers:
-    """What is computed in an arithmetic and handed out with so many digits; None: as doubles."""
+    """What is computed in an `arithmetic`, and handed out in so many `digits`; None: as doubles."""
 
-    arithmetic: Arithmetic
     digits: int | None
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        raise NotImplementedError
 
     def given(self, x: Any) -> Any:
         """A number as it is handed out: with `digits` an mpmath number, else the nearest float."""
@@ -28,11 +29,11 @@ class Numbers:
         """What a position that is handed out leaves out of itself."""
         return 0.0 if self.digits is not None or not finite(x) else float(x - float(x))
 
-    def number(self, x: Any) -> Any:
+    def _number(self, x: Any) -> Any:
         """What was given, as one number of the arithmetic."""
-        return number(self.points(x)[()])
+        return number(self._points(x)[()])
 
-    def points(self, x: Any) -> Array:
+    def _points(self, x: Any) -> Array:
         """What was given, as an array of the arithmetic."""
         with numbers_only(x):
             if self.arithmetic is DOUBLE:
@@ -53,7 +54,7 @@ class Numbers:
         context = self.arithmetic.one.context
         return context.make_mpf(from_str(x, 2 * context.prec, "n"))
 
-    def handed_out(self, values: Array, shape: tuple[int, ...]) -> Any:
+    def _handed_out(self, values: Array, shape: tuple[int, ...]) -> Any:
         """Values in the shape of what was asked for."""
         values = np.asarray(values if self.digits is not None else to_float(values))
         return values.reshape(shape)[()]
