@@ -28,6 +28,7 @@ SAME = 1e-9  # relative to the whole: what is nearer to an atom counts as the at
 ATOM = 1e-4  # probability so near to the edge of a bin that rounding decides where a walker is put
 NARROWEST = 1e-6  # of a bin of walkers, relative to the positions: only an atom could fill less
 CROSSINGS, FEW = 24, 256  # rounds in which crossings of densities are halved, and how many of them
+LEVELS = np.union1d(np.geomspace(1e-12, 1e-3, 46), np.linspace(0, 1, 1001)[1:-1])  # of a `Grid`
 FINEST = 4001  # points at which an integral of distribution functions is looked at, at most
 
 

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.distribution import Distribution, Grid
+from stationary.distribution import LEVELS, Distribution, Grid
 from stationary.errors import LandscapeError
 from stationary.numbers.arithmetic import ROUNDING
 from stationary.numbers.cost import SHARED
@@ -276,16 +276,8 @@ class Initial(Distribution):
     def _grid(self) -> Grid:
         if self.law is None:
             return Grid(self.points, self.points, 0.0, 0.0, 0)
-        first, last = self.law.ends
-        inner = np.linspace(0, 1, 1001)[1:-1]
-        share = np.concatenate([np.geomspace(1e-12, 1e-3, 46), inner])
-        before, after = first.before + share * self.law.total, last.after + share * self.law.total
-        one = np.ones(len(share))
-        quantiles = [
-            self.law.at(before, one - before, np.zeros(len(share), dtype=bool)),
-            self.law.at(one - after, after, np.ones(len(share), dtype=bool)),
-        ]
-        return Grid(np.unique(np.concatenate(quantiles)), np.empty(0), 1e-12, 0.0, 0)
+        quantiles = [self._inverted(*pair) for pair in ((LEVELS, 1 - LEVELS), (1 - LEVELS, LEVELS))]
+        return Grid(np.unique(quantiles), np.empty(0), 1e-12, 0.0, 0)
 
     def mass_at(self, x: float) -> float:
         """P(X = x): what starts at the point itself."""

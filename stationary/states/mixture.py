@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from stationary.aliases import Array
-from stationary.distribution import Grid
+from stationary.distribution import LEVELS, Grid
 from stationary.errors import ConvergenceError
 from stationary.functions.evaluation import evaluate
 from stationary.line.ends import Anatomy
@@ -276,10 +276,8 @@ class Mixture:
     def grid(self, domain: tuple[float, float]) -> Grid:
         """What it says of itself to be compared."""
         plain = self.arithmetic is DOUBLE
-        levels = np.linspace(0, 1, 1001 if plain else 17)[1:-1]
-        if plain:
-            levels = np.unique(np.concatenate([levels, np.geomspace(1e-12, 1e-3, 46)]))
-        tails = self.arithmetic.array(np.append(levels, 1e-12))
+        levels = LEVELS if plain else np.linspace(0, 1, 17)[1:-1]
+        tails = self.arithmetic.array(np.append(levels, LEVELS[0]))
         below, above = (to_float(self.quantiles(tails, left=left)) for left in (True, False))
         low, high = (
             end if math.isfinite(end) else float(q[-1])
