@@ -177,12 +177,7 @@ class Initial(Distribution):
         if self.law is None:
             low, high = float(self.points.min()), float(self.points.max())
         else:
-            ends, total = self.law.ends, self.law.total
-            low, high = self.law.at(
-                np.array([ends[0].before + 1e-9 * total, 0.5]),
-                np.array([0.5, ends[1].after + 1e-9 * total]),
-                np.array([False, True]),
-            ).tolist()
+            low, high = self.ppf(1e-9), self.isf(1e-9)
         return (low + high) / 2, (high - low) / 2
 
     def _powers(
@@ -290,7 +285,8 @@ class Initial(Distribution):
 
     def _drawn(self, count: int, generator: np.random.Generator) -> Array:
         if self.law is not None:
-            return self.law.rvs(count, generator)
+            share = generator.random(count) + 2.0**-54  # between the doubles that come: never 0
+            return self._inverted(share, 1 - share)
         return generator.choice(self.points, size=count, p=self.weights / self.weights.sum())
 
     def __repr__(self) -> str:

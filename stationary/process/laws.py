@@ -176,14 +176,6 @@ class Truncated:
             last = self.levels(np.array([upper]))[0][0]
         return min(max(first.upto(last) / self.total, 0.0), 1.0) if lower < upper else 0.0
 
-    def rvs(self, size: int | tuple[int, ...], rng: np.random.Generator) -> Array:
-        """Independent draws, by inversion."""
-        share = rng.random(size) + 2.0**-54  # between the doubles that come: never 0
-        first, last = self.ends
-        u = first.before + share * self.total
-        v = last.after + (1 - share) * self.total
-        return np.clip(self.at(u, v, u > 0.5), self.lower, self.upper)
-
     def at(self, u: Array, v: Array, high: Array) -> Array:
         """x with P(X <= x) = u, or where `high` with P(X > x) = v."""
         x = np.empty(np.shape(high))
