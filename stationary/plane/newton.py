@@ -32,6 +32,7 @@ STEPS = 30  # of Newton at one noise: it converges in fewer, or not at all
 LOWER = 0.45  # factor by which the noise is lowered at most
 CLOSE, KNOWN = 6.0, 18.0  # in -log P: of the equilibria at the noise to start with; of its box
 FROZEN = (2, 3)  # normal derivatives at outer sides that stay, for the answer and its error
+SQUARED = 1e-3  # of the range of log P: below, steps of Newton's method fall like their squares
 SMALLER = 0.85  # part of the box beyond the equilibria, with which the answer is compared
 
 
@@ -183,7 +184,10 @@ class _Problem:
             if not np.isfinite(size) or (step > 8 and size > 3 * last) or size > 1e3 * reach:
                 break
             phi = phi - delta * min(1.0, 0.3 * reach / size)
-            if size < 1e-9 * max(reach, 1.0) or (size < 1e-6 * reach and size > 0.5 * last):
+            # Steps become small like their squares: the next one is foreseen.
+            left = size * (size / last) ** 2 if step and size < SQUARED * reach else size
+            least = 1e-9 if noise == 1 else SQUARED
+            if left < least * max(reach, 1.0) or (size < 1e-6 * reach and size > 0.5 * last):
                 return phi
             last = size
         raise ConvergenceError(
