@@ -125,7 +125,7 @@ def test_walkers_follow_the_schedule_step_by_step():
     assert abs(walk.std - still) > 20 * walk.std_error  # it has not settled at the last rate
 
 
-@pytest.mark.parametrize("shape", ["linear", "cosine", "exponential"])
+@pytest.mark.parametrize("shape", ["linear", "exponential"])
 def test_what_is_frozen_in_is_what_walkers_hold(shape):
     """Rates of the steps that SGD takes, over 10 decades, against walkers that take them."""
     given = Landscape(
@@ -143,7 +143,7 @@ def test_what_is_frozen_in_is_what_walkers_hold(shape):
 
 
 def test_the_report_says_what_is_frozen_and_since_when(tmp_path):
-    options = ["--schedule", "linear:0.8:0.3:5000"]
+    options = ["--schedule", "linear:0.5:0.4:2000"]
     figure = ["--plot", str(tmp_path / "a.png")]
     run = CliRunner().invoke(app, ["evolve", TWO_MINIMA, *options, *figure])
     assert run.exit_code == 0, run.output
@@ -158,8 +158,8 @@ def test_the_report_says_what_is_frozen_and_since_when(tmp_path):
     assert run.exit_code == 2
     assert "--until" in run.output
     run = CliRunner().invoke(app, ["simulate", TWO_MINIMA, *options, "--walkers", "100"])
-    assert "linear:0.8:0.3:5000" in run.output
-    assert "1 step after 4,999 of burn-in" in " ".join(run.output.split())
+    assert "linear:0.5:0.4:2000" in run.output
+    assert "1 step after 1,999 of burn-in" in " ".join(run.output.split())
     found = analyze(TWO_MINIMA, schedule="linear:0.5:0.4:100")
     assert "The schedule\n  The learning rate follows linear:0.5:0.4:100" in str(found)
     assert found.to_dict()["process"]["schedule"] == "linear:0.5:0.4:100"

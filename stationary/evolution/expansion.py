@@ -136,12 +136,13 @@ def followed(
         atol: Any = np.concatenate(
             [np.full(count, 1e-15 * span), np.full(count, (1e-20 * span) ** 2)]
         )
-        solver = DOP853(
-            rates, 0.0, y, until, rtol=IN_TIME, atol=atol, first_step=min(1e-4 * first, until)
-        )
+        # At first steps are short, and no longer than the drift takes to change.
+        fastest = float(np.abs(series_of(diffusion, x0, 1)[0][1]).max())
+        short = min(1e-4 * first, until, 1 / fastest if fastest > 0 else math.inf)
+        solver = DOP853(rates, 0.0, y, until, rtol=IN_TIME, atol=atol, first_step=short)
         settled = False
         while solver.status == "running" and len(steps) < 1500:
-            solver.max_step = max(float(solver.t), 1e-4 * first)  # v no more than doubles or so
+            solver.max_step = max(float(solver.t), short)  # v no more than doubles or so
             if solver.step() is not None or not np.isfinite(solver.y).all():
                 break
             path = solver.dense_output()

@@ -71,18 +71,13 @@ class Pulses:
         """Up to which time they are what they claim to be."""
         return self.paths.until
 
-    def error(self, t: float) -> float:
-        """Of the probability below any point."""
+    def error(self, t: float, std: float | None = None) -> float:
+        """Of the probability below any point; `std` is the deviation at t, where it is known."""
         blur = BLUR if self.is_law else 0.0
         if t == 0:
             return blur
-        return min(
-            self.paths.step_at(t).error + blur + 0.4 * self._displaced(t) / self.moments(t)[2], 1.0
-        )
-
-    def density_error(self, t: float) -> float:
-        """Of the density, in units of 1 / deviation."""
-        return self.paths.step_at(t).density + 3 * self.error(t) if t else self.error(t)
+        std = self.moments(t)[2] if std is None else std
+        return min(self.paths.step_at(t).error + blur + 0.4 * self._displaced(t) / std, 1.0)
 
     def _unresolved(self, x: Array, t: float, below: Array) -> float:
         """Its error, where few nodes and polynomials make what is below x of a spread-out start.
@@ -129,9 +124,9 @@ class Pulses:
 
     def _between(self, t: float, x0: Array, shorter: bool = False) -> tuple[Array, Array, Array]:
         """The parameters of pulses from other starts than the nodes."""
-        m, s, c = self.paths.parameters(t)
+        m, _, c = self.paths.parameters(t)
         z = (2 * x0 - self.paths.x0[0] - self.paths.x0[-1]) / (self.paths.x0[-1] - self.paths.x0[0])
-        terms = _coefficients(np.column_stack([m, np.log(s), c]))
+        terms = _terms(self.paths, t)
         if shorter:
             terms = terms[: -max(2, len(terms) // SHORTER)]
         found = chebyshev.chebval(z, terms)
@@ -143,8 +138,12 @@ class Pulses:
         """What all this is on cells, at some times."""
         below, current = (np.zeros((len(times), len(edges))) for _ in range(2))
         found = np.array([self.moments(t) for t in times.tolist()]).reshape(len(times), 4)
-        error = np.array([self.error(t) for t in times.tolist()])
-        sharp = np.array([self.density_error(t) for t in times.tolist()])
+        error = np.array(
+            [self.error(t, s) for t, s in zip(times.tolist(), found[:, 2], strict=True)]
+        )
+        # Of the density, in units of 1 / deviation.
+        sharp = error * np.where(times > 0, 3, 1)
+        sharp += [self.paths.step_at(t).density if t else 0.0 for t in times.tolist()]
         half = self.diffusion.convention.value / 2
         current_error = np.zeros(len(times))
         for k, t in enumerate(times.tolist()):
@@ -272,11 +271,13 @@ class Pulses:
         return law.ends[0].before, law.ends[1].after
 
 
-def _coefficients(values: Array) -> Array:
-    """Chebyshev coefficients of values (K, ...) at K extrema."""
-    k = len(values)
-    x = -np.cos(np.pi * np.arange(k) / (k - 1))
-    return np.linalg.solve(chebyshev.chebvander(x, k - 1), values)
+@lru_cache(maxsize=2)
+def _terms(paths: Paths, t: float) -> Array:
+    """Chebyshev coefficients of the parameters, whose starts are extrema of Chebyshev."""
+    m, s, c = paths.parameters(t)
+    x = -np.cos(np.pi * np.arange(len(m)) / (len(m) - 1))
+    values = np.column_stack([m, np.log(s), c])
+    return np.linalg.solve(chebyshev.chebvander(x, len(m) - 1), values)
 
 
 def pulses_of(

@@ -210,7 +210,7 @@ class Landscape(Losses, metaclass=BySpace):
 
     def diffusion(self) -> Diffusion:
         """The process that SGD is for small steps: f = -T G, a = T^2 D, time in steps."""
-        taped = self.rule.linear and not self.label_noise and self.tapes(0) is not None
+        taped = not self.label_noise and self.tapes(0) is not None
         return self._recorded if taped else self._diffusion()
 
     @cached_property
