@@ -101,6 +101,21 @@ def test_gibbs_with_rotation_has_the_density_without_it_and_its_claims_hold():
     assert np.abs(draws.mean(axis=1) - state.mean()).max() < 5 * state.std().max() / 141
 
 
+@pytest.mark.parametrize(("scale", "shift"), [(1000.0, 0.0), (0.01, 30.0)])
+def test_what_is_large_or_far_away_is_found_on_the_whole_plane(scale, shift):
+    process, v = rotated(0.1, 0.7)
+
+    def drift(w):
+        x, y = process.drift(((w[0] - shift) / scale, w[1] / scale))
+        return scale * x, scale * y
+
+    state = end_state(Diffusion(drift, 0.2 * scale**2, weights=2))
+    assert state.road == "elements"
+    x = np.array([[-1.0, 0.2, 0.8], [0.3, -0.5, 0.1]])
+    found = np.asarray(state.logpdf(np.stack([scale * x[0] + shift, scale * x[1]])))
+    assert np.abs(np.diff(found + v(*x) / 0.1)).max() < 1e-6
+
+
 def test_a_local_energy_is_told_and_integrated_at_any_noise():
     for noise, tolerance in ((0.1, 1e-9), (7e-5, 1e-9)):
         process, v = rotated(noise, 0.0)

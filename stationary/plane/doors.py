@@ -95,7 +95,6 @@ def equilibria(process: Any) -> tuple[Equilibrium, ...]:
     given: Any = any_process(process, "equilibria")
     if not isinstance(given, PLANE):
         raise LandscapeError(f"{given.name}: on a line they are end_state(process).equilibria.")
-    from stationary.plane.local import equilibria_of, finite_box
+    from stationary.plane.local import everywhere
 
-    diffusion = given.diffusion() if isinstance(given, PlaneLandscape) else given
-    return equilibria_of(diffusion, finite_box(diffusion.domain))
+    return everywhere(given.diffusion() if isinstance(given, PlaneLandscape) else given)

@@ -16,7 +16,7 @@ from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError
 from stationary.plane.elements import DEGREE, Coefficients, Condensed, Guess, parts_of
 from stationary.plane.exit_region import times_in_region
-from stationary.plane.local import equilibria_of, finite_box
+from stationary.plane.local import everywhere
 from stationary.plane.mesh import Mesh, basis, gauss
 from stationary.plane.rough import found_on_grid
 from stationary.plane.spectral import CUT, tails
@@ -108,7 +108,7 @@ def _finite(process: PlaneDiffusion, box: Box) -> Box:
     room = np.array(process.domain)
     ends = np.stack([np.maximum(ends[:, 0], room[:, 0]), np.minimum(ends[:, 1], room[:, 1])]).T
     if np.isinf(ends).any():
-        held = found_on_grid(process, equilibria_of(process, finite_box(process.domain)), CUT).box
+        held = found_on_grid(process, everywhere(process), CUT).box
         ends = np.where(np.isinf(ends), held, ends)
     return tuple((float(low), float(high)) for low, high in ends)
 

@@ -12,6 +12,7 @@ from scipy.linalg import solve_continuous_lyapunov
 from stationary.aliases import Array
 from stationary.process.plane import Box, Fields, PlaneDiffusion, point_text
 
+FARTHER = (1.0, 10.0, 100.0, 1000.0)  # times the first box, where an infinite domain is looked at
 SEEDS = 16  # for each direction of a plane, from which zeros of the drift are looked for
 NEWTON = 60  # steps: double zeros halve their distance in each
 SHRINK = 0.4  # of the ball on which a drift that jumps is fitted, in each step
@@ -101,6 +102,17 @@ def equilibria_of(
             kept.append(point)
     kept.sort(key=lambda p: tuple(p))
     return tuple(described(process, p) for p in kept)
+
+
+def everywhere(process: PlaneDiffusion) -> tuple[Equilibrium, ...]:
+    """Those in the domain; where that is infinite, in the first of ever larger boxes with any."""
+    found: tuple[Equilibrium, ...] = ()
+    for farther in FARTHER:
+        box = finite_box(process.domain, farther)
+        found = equilibria_of(process, box)
+        if found or box == process.domain:
+            break
+    return found
 
 
 def newton(process: PlaneDiffusion, x: Array, width: Array) -> Array:
@@ -247,13 +259,13 @@ def sides_of(box: Box, count: int) -> Iterator[tuple[int, int, Array]]:
         yield axis, side, x
 
 
-def finite_box(box: Box) -> Box:
+def finite_box(box: Box, farther: float = 1.0) -> Box:
     """A finite box in which equilibria are looked for where a domain is infinite."""
     made = []
     for low, high in box:
         ends = np.array([low, high])
         near = ends[np.isfinite(ends)]
-        reach = 20 + abs(near[0]) if len(near) == 1 else 10.0
+        reach = farther * (20 + abs(near[0]) if len(near) == 1 else 10.0)
         middle = near[0] if len(near) else 0.0
         ends = np.clip(ends, middle - reach, middle + reach) if len(near) < 2 else ends
         made.append((float(ends[0]), float(ends[1])))

@@ -29,7 +29,9 @@ SMOOTH = 2.0  # cells
 BEYOND = 5  # cells around what is held: where P falls by much in one, moves do not lead there
 CAP, MOST = 25.0, 700.0
 GROWS = 0.4  # of the width of a box, on each side where it is too small
-FLAT = 3  # times that it may grow while P at its sides falls by less than e: what is held does not
+# What is held falls ever faster: a box does not grow on where it has fallen by e^-LOW at its sides,
+# and by less than e more while it grew so often; nor beyond so many times its area at first.
+LOW, FLAT, WIDEST = 5.0, 3, 1e12
 FEW = 5  # points that are never left are a trap
 
 
@@ -179,7 +181,7 @@ def found_on_grid(
     box = first_box(process, stable, cut)
     spots = np.array([e.position for e in stable]).reshape(-1, 2).T
     start = stable[0].position if stable else None
-    shrunk, settled = False, False
+    first, shrunk, settled = 0.0, False, False
     lowest: list[float] = []  # at sides that were moved outwards, box after box
     for _ in range(40):
         rough = on_box(process, box, start, spots)
@@ -197,8 +199,9 @@ def found_on_grid(
             grown.append((ends[0], ends[1]))
         if tuple(grown) != box:
             lowest.append(here)
-            level = len(lowest) > FLAT and here < min(lowest[-FLAT - 1 : -1]) + 1
-            if level or np.abs(grown).max() > farthest:
+            level = len(lowest) > FLAT and LOW < here < min(lowest[-FLAT - 1 : -1]) + 1
+            first = first or _area(box)
+            if level or np.abs(grown).max() > farthest or _area(tuple(grown)) > WIDEST * first:
                 break
             box, settled = tuple(grown), shrunk  # what was cut too far is not cut again
             continue

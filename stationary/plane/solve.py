@@ -12,7 +12,7 @@ from stationary.plane import closed
 from stationary.plane.balance import balanced
 from stationary.plane.curl import Curl, curl_test
 from stationary.plane.density import NOTHING, Solved
-from stationary.plane.local import Equilibrium, equilibria_of, finite_box, sides_of
+from stationary.plane.local import Equilibrium, equilibria_of, everywhere, finite_box, sides_of
 from stationary.plane.marginal import NEARLY
 from stationary.plane.newton import low_noise
 from stationary.plane.product import gibbs, product
@@ -57,7 +57,7 @@ def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
             process, diffusion, exact, (), found, tested, exact.road, exact.status, exact.notes
         )
     wide = finite_box(diffusion.domain)
-    equilibria = equilibria_of(diffusion, wide)
+    equilibria = everywhere(diffusion)
     _check_that_it_spreads(diffusion, equilibria, wide)
     try:
         rough = found_on_grid(diffusion, equilibria, CUT)
