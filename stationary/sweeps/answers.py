@@ -13,7 +13,6 @@ import numpy as np
 
 from stationary.aliases import Array
 
-NAN = math.nan
 TEXTS = ("status", "reason", "kind")
 Place = tuple[int, ...]  # of a point in the grid
 
@@ -74,12 +73,12 @@ class Numbers:
 
     status: str  # the name of a `Status` in small letters, or "failed"
     reason: str = ""  # why numbers are missing; empty where none are
-    error: float = NAN  # relative, of every mass
+    error: float = math.nan  # relative, of every mass
     kind: str = ""  # of the end state, see `EndState`
-    mean: float = NAN
-    mean_error: float = NAN  # absolute, as the next but one
-    std: float = NAN
-    std_error: float = NAN
+    mean: float = math.nan
+    mean_error: float = math.nan  # absolute, as the next but one
+    std: float = math.nan
+    std_error: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ OF_MINIMA = tuple(Minimum.__dataclass_fields__)
 
 def blank(name: str, *shape: int) -> Array:
     """A column of that name in which nothing is known yet."""
-    return np.full(shape, "", dtype=object) if name in TEXTS else np.full(shape, NAN)
+    return np.full(shape, "", dtype=object) if name in TEXTS else np.full(shape, math.nan)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +141,7 @@ class Answers(Sequence[Answer]):
         for n, column in self.scalars.items():
             column[i] = getattr(answer, n)
         for n, column in self.minima.items():
-            column[i] = "" if n in TEXTS else NAN
+            column[i] = "" if n in TEXTS else math.nan
             for k, m in enumerate(answer.minima):
                 near = k if self.places is None else np.argmin(np.abs(self.places - m.position))
                 column[i, near] = getattr(m, n)

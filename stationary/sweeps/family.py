@@ -42,7 +42,6 @@ from stationary.sweeps.quantities import Quantity, measured
 
 Parameters = dict[str, float]
 
-NAN = math.nan
 FEW = 3  # points below which a solve each costs less than one sampling for all
 # What a solve may raise for a process that is out of the reach of its arithmetic.
 LOST = (StationaryError, ArithmeticError, ValueError)
@@ -71,14 +70,16 @@ def answer_of(state: EndState, min_barrier: float) -> Answer:
     state = replace(state, digits=None)  # as doubles, with what they round away in the errors
     minima = []
     for b in basins_of(state, min_barrier):
-        held = (b.log_mass, b.mass_error, b.log_density) if known else (NAN, NAN, NAN)
+        held = (
+            (b.log_mass, b.mass_error, b.log_density) if known else (math.nan, math.nan, math.nan)
+        )
         kind = "wall" if b.at_wall else "minimum"
         minima.append(Minimum(_float(b.position), kind, *map(_float, held)))
     for a in state.atoms:
         log_mass = _float(log(number(a.weight))) if a.weight else -math.inf
         by = float(state.weight_error) + EPSILON
-        given = (log_mass, by) if known else (NAN, NAN)
-        minima.append(Minimum(_float(a.position), "trap", *given, NAN))
+        given = (log_mass, by) if known else (math.nan, math.nan)
+        minima.append(Minimum(_float(a.position), "trap", *given, math.nan))
     told = replace(told, error=error, minima=tuple(sorted(minima, key=lambda m: m.position)))
     if not known:
         return told
@@ -100,7 +101,7 @@ def _float(x: Any) -> float:
 
 def _rounding(x: float) -> float:
     """What a number that was computed in many digits may lose as a double."""
-    return float(np.spacing(abs(x))) / 2 if math.isfinite(x) else NAN
+    return float(np.spacing(abs(x))) / 2 if math.isfinite(x) else math.nan
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ class Family:
     @cached_property
     def _inverse_temperatures(self) -> tuple[Array, dict[int, Answer]]:
         """Of all points; nan with an answer that says why where there is none."""
-        betas = np.full(len(self.points), NAN)
+        betas = np.full(len(self.points), math.nan)
         lost: dict[int, Answer] = {}
         for line in self.lines:
             try:
@@ -309,7 +310,7 @@ def _merge(minima: dict[str, Array], held_by: Array, rows: Array, group: list[in
     other = possible_growth(over, minima["mass_error"][others]).sum(axis=1)
     for name, column in minima.items():
         kept = column[rows, stands]
-        column[mine] = "" if name in TEXTS else NAN
+        column[mine] = "" if name in TEXTS else math.nan
         column[rows, stands] = kept
     minima["log_mass"][rows, stands] = np.minimum(total, 0.0)
     rounding = 2.0**-49 * (1 + np.abs(total))
