@@ -2,7 +2,6 @@
 
 import itertools
 import json
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -322,7 +321,11 @@ def test_signs_keep_to_a_lattice_with_a_law_in_closed_form(batch, replacement):
         assert held.get(round(w[k], 9), 0.0) == pytest.approx(p, rel=1e-11, abs=1e-15)
     walk = simulate(given, walkers=4000, steps=100, burn_in=60, seed=1)
     assert abs(walk.mean - law @ w[inside]) < 4 * walk.mean_error
-    assert any("Give initial" in note for note in exact_chain(replace(given, initial=None)).notes)
+
+
+def test_a_lattice_without_a_start_is_one_of_many():
+    chain = exact_chain(landscape(rate=0.3, optimiser="sign"))
+    assert any("Give initial" in note for note in chain.notes)
 
 
 @pytest.mark.parametrize("clip", [0.3, 0.9])
