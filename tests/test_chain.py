@@ -922,6 +922,13 @@ def test_a_pull_like_one_over_the_distance_leaves_a_tail_with_the_exponent_of_la
     assert exact_chain(steps, cells=200).tail_exponent == pytest.approx(40 / 3 - 1, rel=1e-3)
 
 
+def test_minima_that_go_on_for_ever_are_no_box_of_wide_cells():
+    """SGD was said to be between -804835 and -721318, or in one of 26 such intervals."""
+    waves = Landscape(losses=lambda w: (np.cos(w), np.cos(w) + np.sin(w) / 2), learning_rate=0.1)
+    with pytest.raises(LandscapeError, match="again and again"):
+        exact_chain(waves)
+
+
 def test_steps_that_grow_on_one_side_and_always_leave_it_have_no_power_tail():
     """From the left a step leads to the right, 1.25 times as far; there the distance shrinks by
     a quarter. No power of 1.25 makes up for that, although the high ones leave the doubles."""

@@ -660,3 +660,25 @@ def test_a_variance_that_oscillates_for_ever_has_no_dips():
     endless = process(np.sin, lambda x: 2 + np.sin(x), (-INF, INF))
     assert dips_of_variance(endless) == ((), ())
     assert not end_state(endless).notes
+
+
+@pytest.mark.parametrize("domain", [None, (-4.0, 5.0)])
+@pytest.mark.parametrize("edge", [0.0, 0.3, -1.7])
+def test_what_comes_to_where_all_relus_are_dead_stays_at_the_edge(edge, domain):
+    """Two datapoints whose ReLUs give nothing below the edge: "not decided", at -8e-31 for 0."""
+
+    def losses(w):
+        x = np.maximum(w - edge, 0)
+        return (1.7 * x + 2.8) ** 2 / 2, (0.1 * x - 1.8) ** 2 / 2
+
+    settings = {} if domain is None else {"domain": domain}
+    analysis = analyze(Landscape(losses=losses, learning_rate=0.05, **settings))
+    (atom,) = analysis.end_state.atoms
+    assert (atom.position, atom.weight) == (edge, 1)
+    assert "neither noise nor drift" in " ".join(str(analysis).split())
+    assert analysis.sgd.chain is None
+    assert "SGD stays where it arrives" in analysis.sgd.reason
+    inside = end_state(analysis.landscape, initial=-2.0)
+    assert [(a.position, a.weight) for a in inside.atoms if a.weight] == [(-2, 1)]
+    with pytest.raises(LandscapeError, match="what starts there stays there"):
+        end_state(analysis.landscape, initial="uniform:-2.5,-2")

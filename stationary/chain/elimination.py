@@ -153,9 +153,9 @@ class Elimination:
                 x[k] = _log_sums(x[k + 1], self.visits[k])
             for k in range(self.kept + 1, m):
                 x[k] = _log_sums(x[k - 1], self.visits[k])
-        found = np.concatenate(x)
-        top = found.max()
-        return np.asarray(found - top - np.log(np.exp(found - top).sum()))
+            found = np.concatenate(x)
+            found = found - found.max()
+            return np.asarray(found - np.log(np.exp(found).sum()))
 
 
 def _log_sums(x: Array, table: Array) -> Array:

@@ -35,6 +35,8 @@ Array = NDArray[np.float64]
 DISTANCES = (1e2, 1e4, 1e6)  # times the region of the minima, at which the steps are asked
 NEUTRAL = 1e-3  # mean logarithm of the growth below which the way decides
 NEVER = -1e6  # logarithm of a growth that no power brings back into the range of doubles
+LOOKED = 1e6  # how far out minima are looked for, where a domain is infinite
+ENDLESS = 0.5  # of that: minima that go on and on
 FAINT = 1e-12  # of the largest gradient: those below do not say where minima are
 TRIMMED = 14  # decades of probability beyond which a tail is not followed
 FARTHEST = 12  # decades: how far out a tail is followed at most, times the region of the minima
@@ -161,7 +163,7 @@ def covered(batches: Batches, low: float, high: float) -> tuple[float, float]:
 
 def _region(batches: Batches, lower: float, upper: float) -> tuple[float, float]:
     """Where the gradients of the batches change sign."""
-    out = np.logspace(-4, 6, 1201)
+    out = np.geomspace(1e-4, LOOKED, 1201)
     if math.isfinite(lower):
         w = lower + np.append(0.0, out)
     elif math.isfinite(upper):
@@ -174,6 +176,12 @@ def _region(batches: Batches, lower: float, upper: float) -> tuple[float, float]
         g = batches.landscape.stepped(evaluate(batches.landscape.gradient, w)[0], w)
     good = np.isfinite(g).all(axis=0)
     w, sign = w[good], _signs(g[:, good])
+    if (sign[:, 1:] * sign[:, :-1] < 0)[:, np.abs(w[1:]) > ENDLESS * LOOKED].any():
+        raise LandscapeError(
+            f"{batches.landscape.name}: the gradients change sign again and again as far out as "
+            "was looked, so that no chain of cells tells where SGD ends up. Give a finite domain, "
+            'as in domain = (-10, 10), or one period of it with boundaries = "periodic".'
+        )
     turns = ((sign[:, 1:] != sign[:, :-1]) | (sign[:, 1:] == 0)).any(axis=0)
     if not len(w) or not turns.any():
         centre = lower if math.isfinite(lower) else upper if math.isfinite(upper) else 0.0

@@ -213,6 +213,8 @@ def _gate(batches: Batches, point: SingularPoint) -> GateStep | None:
     """The steps from points evenly spread over a mean step beyond a gate."""
     right = point.role == "gate to the right"
     at = float(point.upper if right else point.lower)
+    if math.isinf(at):  # a stretch that nothing leaves
+        return None
     mean = float(batches.probability @ (batches.images(np.array([at]))[:, 0] - at))
     if mean == 0:
         return None

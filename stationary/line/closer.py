@@ -19,7 +19,7 @@ from stationary.errors import StationaryError
 from stationary.functions.evaluation import evaluate
 from stationary.line.chart import CORE
 from stationary.line.sampled import DIGITS
-from stationary.numbers.arithmetic import DOUBLE, ROUNDING, Arithmetic, many_digits
+from stationary.numbers.arithmetic import DOUBLE, ROUNDING, TINY, Arithmetic, many_digits
 from stationary.numbers.cost import IN_DIGITS
 from stationary.process.diffusion import DEAR, Diffusion
 
@@ -135,7 +135,10 @@ class Look:
             if last + 1 >= ZOOM or (x[last], x[last + 1]) == (a, b):
                 break
             a, b = float(x[last]), float(x[last + 1])
-        nice = _roundest(a, b, lambda x: bool(self.vanishing([x])[0]))
+        # The edge may be the first double with noise as well as the last without.
+        nice = _roundest(a, b, lambda x: bool(self.vanishing([x, np.nextafter(x, inside)]).any()))
+        if abs(nice) < TINY:  # products underflow beside 0
+            nice = 0.0
         return self.edge_in_digits(a, nice) if self.exact else nice
 
     def edge_in_digits(self, outside: float, inside: float) -> Any:

@@ -188,6 +188,8 @@ class SingularPoint:
         if self.interval is not None and self.role == "trap" and self.stops:
             rest = " and ".join(f"{variable} = {x:.6g}" for x in self.stops)
             words["trap"] = f"no noise; the drift alone takes the process to {rest}"
+            if self.carries == 0:
+                words["trap"] = f"neither noise nor drift: what starts there stays, and so does what comes to {rest}"
         doubt = "" if self.decided else " (zero, or too small for doubles to tell)"
         return f"{at}{doubt}: {words[self.role]} ({'; '.join(classes)})."
 
@@ -259,6 +261,15 @@ def _hinders_nothing(end: End) -> bool:
     return end.feller is Feller.REGULAR and end.order is not None and end.order < 1
 
 
+def along(low: float, high: float) -> Array:
+    """Points from end to end of a stretch; of an infinite one in octaves from where it begins."""
+    if math.isfinite(high - low):
+        return np.linspace(low, high, SCAN)
+    edge, side = (high, -1.0) if math.isinf(low) else (low, 1.0)
+    out = np.exp2(np.linspace(-20, 60, SCAN - 1)) * max(1.0, abs(edge))
+    return np.sort(edge + side * np.append(0.0, out))
+
+
 def _drift_alone(
     diffusion: Diffusion, z: Zero
 ) -> tuple[tuple[float, ...], int | None, tuple[bool, bool]]:
@@ -270,12 +281,8 @@ def _drift_alone(
     without drift, of which the ends are named.
     """
     low, high = float(z.lower), float(z.upper)
-    if math.isfinite(high - low):
-        x = np.linspace(low, high, SCAN)
-    else:  # an infinite one in octaves from where it begins
-        edge, side = (high, -1.0) if math.isinf(low) else (low, 1.0)
-        out = np.exp2(np.linspace(-20, 60, SCAN - 1)) * max(1.0, abs(edge))
-        x = np.sort(edge + side * np.append(0.0, out))
+    x = along(low, high)
+    x[[0, -1]] += 2.0**-30 * (x[[1, -2]] - x[[0, -1]])  # at the edges limits from inside count
     sign = np.sign(diffusion.coefficients(x)[0])
     inner = sign[1:-1]
     stops = []
@@ -287,6 +294,8 @@ def _drift_alone(
         stops.append(_root(diffusion, x[i + 1], x[i]))
     if high == diffusion.domain[1] and inner[-1] > 0:
         stops.append(high)
+    edges = zip((low, high), sign[[0, -1]], inner[[0, -1]], strict=True)
+    stops += [e for e, *at in edges if not any(at) and e not in diffusion.domain]
     same = (inner == inner[0]).all()
     back = bool(inner[0] < 0), bool(inner[-1] > 0)
     return tuple(sorted(set(stops))), int(inner[0]) if same else None, back

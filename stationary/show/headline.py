@@ -292,7 +292,7 @@ def chain_text(b: SgdBasin) -> str:
 
 def _limit(analysis: Analysis, sgd: FiniteStep, place: Place) -> str:
     """What the diffusion says of the same basins."""
-    if analysis.end_state.kind not in COMPARED:
+    if analysis.end_state.kind not in COMPARED or not sgd.basins:
         told = answer(analysis, "the diffusion").rstrip(". ")
         return f"The small-step limit says: {told[0].lower()}{told[1:]}"
     ranked = sorted(sgd.basins, key=lambda b: -_log(b.log_diffusion))

@@ -11,7 +11,7 @@ import numpy as np
 from stationary.errors import LandscapeError, Status
 from stationary.line.digits import MOST, arithmetic_for, can_be_raised, checked
 from stationary.line.ends import Anatomy, End, anatomy
-from stationary.line.junction import Behaviour
+from stationary.line.junction import Behaviour, along
 from stationary.line.partition import Partition, partition
 from stationary.line.sampling import Sampling, sampling
 from stationary.line.vanishing import zeros_of_variance
@@ -333,8 +333,7 @@ def _resting(classes: Network, start: Initial) -> list[Atom]:
     for p in classes.partition.points:
         if p.interval is not None:
             low, high = p.interval
-            x = np.linspace(low, high, 101)[1:-1]
-            stays = classes.probabilities(x).sum(axis=0) < 0.5
+            stays = classes.probabilities(along(low, high)[1:-1:20]).sum(axis=0) < 0.5
             held = start.probability(low, high)
             if stays.sum() > 1 and held > 0:  # more than an unstable zero of the drift
                 raise LandscapeError(
