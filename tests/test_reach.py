@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import numpy as np
@@ -26,6 +27,26 @@ def test_noise_that_oscillates_for_ever_matters_where_there_is_anything(drift, v
     cut = end_state(Diffusion(drift, variance, (-reach, reach)))
     x = np.linspace(-6, 6, 101)
     assert np.abs(state.logpdf(x) - cut.logpdf(x)).max() <= state.error + cut.error
+
+
+def test_bounded_waves_take_no_power_tail_its_exponent():
+    """x 2 f / a goes to -4, although slopes of log a between points near by are those of waves."""
+
+    def drift(x):
+        return -2 * x + np.sin(3 * x) + np.cos(1.1 * x)
+
+    def variance(x):
+        return 1 + x * x + 0.3 * np.sin(5 * x) + 0.2 * np.cos(np.sqrt(2) * x)
+
+    state = end_state(Diffusion(drift, variance))
+    assert [(e.exponent, e.order) for e in state.anatomy.pieces[0].ends] == [
+        (pytest.approx(-6, abs=1e-12), pytest.approx(2, abs=1e-12))
+    ] * 2
+    cut = end_state(Diffusion(drift, variance, (-40, 40)))
+    x = np.linspace(-9, 9, 50)
+    apart = state.logpdf(x) - cut.logpdf(x)
+    assert np.ptp(apart) <= state.error + cut.error
+    assert math.exp(-apart[0]) == pytest.approx(1 + state.cdf(-40) + state.sf(40), rel=1e-6)
 
 
 def endless(strength):

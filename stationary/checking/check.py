@@ -31,6 +31,7 @@ from stationary.simulation.simulate import simulate
 from stationary.sources.loading import PLANE
 from stationary.states.distribution import EndState
 from stationary.states.solve import end_state
+from stationary.wording import capital
 
 WALKERS, STEPS = 1000, 20_000
 FEWEST_WALKERS, FEWEST_STEPS = 100, 1000
@@ -122,7 +123,10 @@ def check(
         )
         landscape = replace(landscape, initial=evenly)
         start = landscape.initial
-        analysis = replace(analysis, process=landscape, end_state=end_state(landscape))
+        try:
+            analysis = replace(analysis, process=landscape, end_state=end_state(landscape))
+        except LandscapeError as error:  # some of it starts where it stays
+            notes.append(capital(str(error).removeprefix(f"{landscape.name}: ")))
         chain = exact_chain(landscape, cells=cells)
     analysis = analysis.rounded
     stretches = stretches_of(analysis.end_state, analysis.basins)

@@ -189,7 +189,8 @@ class SingularPoint:
             rest = " and ".join(f"{variable} = {x:.6g}" for x in self.stops)
             words["trap"] = f"no noise; the drift alone takes the process to {rest}"
             if self.carries == 0:
-                words["trap"] = f"neither noise nor drift: what starts there stays, and so does what comes to {rest}"
+                stays = f"what starts there stays, and so does what comes to {rest}"
+                words["trap"] = f"neither noise nor drift: {stays}"
         doubt = "" if self.decided else " (zero, or too small for doubles to tell)"
         return f"{at}{doubt}: {words[self.role]} ({'; '.join(classes)})."
 

@@ -18,7 +18,7 @@ from stationary.line.chart import CORE, OCTAVES, Chart
 from stationary.line.feller import BEYOND, PROBE, SETTLED, Exponents, Feller, limit_of
 from stationary.line.reshape import extended
 from stationary.line.sampling import Sampling
-from stationary.numbers.arithmetic import DOUBLE, TINY, many_digits
+from stationary.numbers.arithmetic import DOUBLE, TINY, Arithmetic, many_digits
 from stationary.numbers.chebyshev import rule
 from stationary.numbers.elementary import log, number, to_float
 from stationary.panels.roots import bisected
@@ -74,11 +74,30 @@ def _in_digits(found: Sampling, side: int) -> Exponents:
     if found.arithmetic is not DOUBLE:
         probe = max(PROBE, accuracy + PROBE_MARGIN)
     many = many_digits(5 * probe, accuracy + PROBE_ACCURACY)
-    chart = Chart.of(found.diffusion, side, many)
+    near = _probed(found, side, probe, probe, many)
+    if near is not None and not math.isnan(limit_of(near.variance)[0]):
+        return near
+    # Bounded waves are nothing beside a power far out, but for slopes between points near by.
+    wide = _probed(found, side, probe, probe // 2, many)
+    if wide is not None and (near is None or not math.isnan(limit_of(wide.variance)[0])):
+        return wide
+    if near is not None:
+        return near
+    lost, chart = np.full(2, math.nan), Chart.of(found.diffusion, side, many)
+    return Exponents(
+        lost, lost, None, False, chart.outward, found.diffusion.convention.value, None
+    )
+
+
+def _probed(
+    found: Sampling, side: int, probe: int, apart: int, many: Arithmetic
+) -> Exponents | None:
+    """Powers from points 10^-apart from each other, in proportion; None where they oscillate from
+    each point to what is next to it."""
+    chart, c = Chart.of(found.diffusion, side, many), found.diffusion.convention.value
     powers = np.array([10 ** round(k * probe) for k in PROBES], dtype=object)
-    near = many.array(powers)
-    apart = 1 / many.array([10**probe])[0]  # of the points that tell a slope
-    radii = np.concatenate([near, near * (1 + apart), near * (1 - apart)])
+    near, step = many.array(powers), 1 / many.array([10**apart])[0]
+    radii = np.concatenate([near, near * (1 + step), near * (1 - step)])
     if not chart.outward:
         radii = 1 / radii
     f, a = found.diffusion.coefficients(chart.at(radii), many)
@@ -86,16 +105,15 @@ def _in_digits(found: Sampling, side: int) -> Exponents:
         raise OverflowError("not a process there")
     if not (a > 0).all():
         raise _DisplacedError
-    log_r, c = many.log(radii).reshape(3, -1), found.diffusion.convention.value
+    log_r = many.log(radii).reshape(3, -1)
     steps = log_r[1:] - log_r[0]
     potentials = (2 * f / a * radii).reshape(3, -1) * chart.sign
     orders = (lambda log_a: (log_a[1:] - log_a[0]) / steps)(many.log(a).reshape(3, -1))
     potential, order = potentials[0], orders[0]
     if not all(map(_go_alike, potentials[[0, 0, 1]], potentials[[1, 2, 2]])) or not _go_alike(
         *orders
-    ):  # they oscillate from each probe to what is next to it: none of them says anything
-        lost = np.full(2, math.nan)
-        return Exponents(lost, lost, None, False, chart.outward, c, None)
+    ):
+        return None
     # In the Ito form the drift is f + (c / 2) a'; where f r / a grows without limit, a' is nothing
     # beside f.
     drift, slopes = f, None
