@@ -84,9 +84,7 @@ def _in_digits(found: Sampling, side: int) -> Exponents:
     if near is not None:
         return near
     lost, chart = np.full(2, math.nan), Chart.of(found.diffusion, side, many)
-    return Exponents(
-        lost, lost, None, False, chart.outward, found.diffusion.convention.value, None
-    )
+    return Exponents(lost, lost, None, False, chart.outward, found.diffusion.convention.value, None)
 
 
 def _probed(
