@@ -25,7 +25,7 @@ from stationary.numbers.elementary import (
     spacing,
     to_float,
 )
-from stationary.weight.mesh import MOST_PANELS, Mesh, log_masses
+from stationary.weight.mesh import MOST_PANELS, Mesh, log_masses, mesh_between
 from stationary.weight.weight import Weight
 
 
@@ -102,18 +102,38 @@ class Integrated:
         return self.weight.sampling.lower, self.weight.sampling.upper
 
     def log_mass(self, x: Array, *, left: bool) -> Array:
-        """log of the mass left (right) of each point, from one to the next."""
-        bottom = self.ends[0 if left else 1]
-        cuts = np.unique(np.concatenate([x, self.weight.turns, [bottom]]))
+        """log of the mass left (right) of each point, from one to the next.
+
+        Among points between which W hardly changes, the parts of a panel are right to themselves.
+        """
+        points, bottom = np.unique(x), self.ends[0 if left else 1]
+        with np.errstate(invalid="ignore"):
+            falls = np.diff(np.floor(to_float(self.weight.inside(points)))) != 0
+        chosen = np.append(True, falls) | np.append(falls, True)
+        cuts = np.unique(np.concatenate([points[chosen], self.weight.turns, [bottom]]))
         cuts = cuts[(cuts >= bottom) & (cuts <= x.max())] if left else cuts[cuts >= x.min()]
         cuts = cuts if left else cuts[cuts <= bottom]
         size = MOST_PANELS // 8  # of pieces at a time, each of which may be halved
         starts = range(0, max(len(cuts) - 1, 1), size)
-        between = np.concatenate([log_masses(self.weight, cuts[i : i + size + 1]) for i in starts])
+        meshes = [mesh_between(self.weight, cuts[i : i + size + 1]) for i in starts]
+        between = np.concatenate(
+            [
+                log_masses(self.weight, cuts[i : i + size + 1], mesh)
+                for i, mesh in zip(starts, meshes, strict=True)
+            ]
+        )
         outer = np.array([self.outer[0 if left else 1]], dtype=x.dtype)
         masses = np.concatenate([outer, between if left else between[::-1]])
         masses = logcumsumexp(masses) if left else logcumsumexp(masses)[::-1]
-        return as_array(masses[np.searchsorted(cuts, x)])
+        at = np.searchsorted(cuts, points)
+        found = masses[np.minimum(at, len(cuts) - 1)]
+        for i, mesh in zip(starts, meshes, strict=True):
+            last = min(i + size, len(cuts) - 1)
+            fine = ~chosen & (at > i) & (at <= last)
+            if fine.any():
+                near = Cumulative(self.weight, mesh, (masses[i], masses[last]))
+                found[fine] = near.log_mass(points[fine], left=left)
+        return as_array(found[np.searchsorted(points, x)])
 
     def inverse(self, target: Array, *, left: bool) -> Array:
         """The points left (right) of which there is the mass exp(target)."""

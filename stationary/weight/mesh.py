@@ -135,14 +135,19 @@ def monotone_mesh(density: Weight, cuts: Array, depth: float | None = None) -> M
     return _on_panels(density, cuts, np.where(whole, np.inf, depth), level)
 
 
-def log_masses(density: Weight, cuts: Array) -> Array:
+def mesh_between(density: Weight, cuts: Array) -> Mesh:
+    """Panels for what lies between cuts, however little it is of all."""
+    depth = np.full(len(cuts) - 1, depth_of(density.sampling.arithmetic))
+    return _on_panels(density, cuts, depth, -1.0)
+
+
+def log_masses(density: Weight, cuts: Array, mesh: Mesh | None = None) -> Array:
     """log of the mass between neighbouring cuts, ascending, which must include all turns.
 
     Between some, all that counts lies within a rounding of the end where log P is greater: there
-    it is the density over its slope.
+    it is the density over its slope. The mesh is that between these cuts.
     """
-    depth = np.full(len(cuts) - 1, depth_of(density.sampling.arithmetic))
-    mesh = _on_panels(density, cuts, depth, -1.0)
+    mesh = mesh_between(density, cuts) if mesh is None else mesh
     masses = np.full(len(cuts) - 1, -math.inf, dtype=cuts.dtype)
     logaddexp_at(masses, mesh.piece, mesh.log_mass)
     values, low, high = density.inside(cuts), cuts[:-1], cuts[1:]
