@@ -30,6 +30,8 @@ SAFETY = 1.25
 CAUTION = 2.0  # where the ratio is low, it may be about to change
 BEST = 8.0  # the ratio of two differences that is believed at most
 WITH_CELLS = 2.0  # the same where errors fall no faster than cells do
+ROUGH = 1.6  # the ratio of two changes from grid to grid, below which the combination is not free
+# of what it is made for: jumps that the drift alone carries are spread over the root of a cell
 CHANCE = 25.0  # the ratio of a difference to an error that is not by chance
 LEAST = 0.02  # of what the combination changes, that is doubted
 VAGUE = 0.1  # an error of a probability, beyond which the order of the errors is not known
@@ -106,7 +108,17 @@ class Refinement:
             ]
             sums = [np.abs(np.cumsum(d, axis=1)).max(axis=1) for d in self._differences]
             best = BEST if self.needed < len(run.chain.width) else WITH_CELLS
-            self.error = _unless_vague(_error(*sums, best=best) + 2 * fine.error)
+            error = _error(*sums, best=best)
+            if best == WITH_CELLS:
+                error = np.where(self._rough(), np.maximum(error, SAFETY * sums[2]), error)
+            self.error = _unless_vague(error + 2 * fine.error)
+
+    def _rough(self) -> Array:
+        """Whether the last grids differ by little less than those before, (times,)."""
+        cells, states = self._cells[-3:], self._states[-3:]
+        p, q, r = (_onto(cells[0], c, s) for c, s in zip(cells, states, strict=True))
+        before, after = (np.abs(np.cumsum(d, axis=1)).max(axis=1) for d in (q - p, r - q))
+        return np.asarray(before < ROUGH * after)
 
     def refined(self) -> Refined:
         runs, differences = self.runs, self._differences
