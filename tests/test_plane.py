@@ -562,6 +562,17 @@ def test_the_probability_of_any_region_has_an_error_that_holds(across):
     assert half == pytest.approx(0.5, abs=1e-12)
 
 
+def test_what_lies_beyond_a_box_without_walls_is_part_of_the_error():
+    from stationary.plane.closed import integrated
+
+    ring = Diffusion(lambda w: tuple(v * (1 - (w**2).sum(axis=0)) for v in w), 0.1, weights=2)
+    box = ((-1.5, 1.5), (-1.5, 1.5))
+    density = integrated(ring, box, np.array([1.0, 0.0])).density
+    assert density.known < 1e-13
+    assert density.in_domain(box).known < 1e-13  # with walls
+    assert density.in_domain(ring.domain).known == pytest.approx(math.exp(-5 * 1.25**2), rel=1e-3)
+
+
 def test_a_box_that_cuts_the_density_is_told_with_a_better_one():
     process, _ = rotated(0.1, 0.7)
     state = end_state(Diffusion(process.drift, 0.2, domain=((-1.2, 0.5), (-2, 2))))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import DOUBLE, TINY
 from stationary.numbers.elementary import depth_of
+from stationary.plane.local import sides_of
 from stationary.plane.marginal import Marginal, marginal_of
 from stationary.plane.mesh import Mesh, basis, gauss, summed, tensor
 from stationary.plane.panels import RULE, STEEP, Panels, log_sum
@@ -30,14 +31,32 @@ class Density:
     ----------
     phi, u
         Values at Gauss-Lobatto nodes, shapes (E, n, n) and (E, m, m).
+    missed
+        What there is, as a part of the peak, at sides of the box beyond which the process goes.
     """
 
     mesh: Mesh
     phi: Array
     u: Array
     cache: dict[Any, Any] = field(default_factory=dict)
+    missed: float = 0.0
 
-    known = 1e-14  # how well at best, in proportion
+    @property
+    def known(self) -> float:
+        """How well at best, in proportion."""
+        return 1e-14 + self.missed
+
+    def in_domain(self, domain: Box) -> Density:
+        """The same, that knows what it misses of a domain."""
+        sides = [
+            x
+            for axis, side, x in sides_of(self.mesh.box, 101)
+            if self.mesh.box[axis][side] != domain[axis][side]
+        ]
+        if not sides:
+            return self
+        least = -self.log_at(np.concatenate(sides, axis=1)).max() - self.height.min()
+        return replace(self, missed=float(np.exp(-max(least, 0.0))))
 
     @property
     def degrees(self) -> tuple[int, int]:

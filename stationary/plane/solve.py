@@ -68,12 +68,15 @@ def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
     equilibria = equilibria_of(diffusion, hull, equilibria)
     tested = curl_test(diffusion, rough.box, rough.at)
     solved = _solved(diffusion, rough, equilibria, tested)
+    density = solved.density
+    if solved.road != "newton":  # which tells by a smaller box what its sides do
+        density = density.in_domain(diffusion.domain)
     state = PlaneState(
-        process, diffusion, solved.density, solved.others, equilibria, tested, solved.road,
+        process, diffusion, density, solved.others, equilibria, tested, solved.road,
         Status.CONVERGED, _notes(diffusion, rough, equilibria),
     )  # fmt: skip
     _require_held(state)
-    second = ("balance", balanced(diffusion, solved.density))
+    second = ("balance", balanced(diffusion, density))
     state = replace(state, others=(*solved.others, second))
     if not state.error < ENOUGH:
         state = replace(state, status=Status.PANEL_LIMIT)
@@ -148,7 +151,7 @@ def _with_heavy_tails(
             raise error  # nothing holds the process: what was solved is no law
     except (LandscapeError, ConvergenceError):
         raise error from None
-    density = Stretched(solved.density, chart)
+    density = Stretched(solved.density.in_domain(inner.domain), chart)
     held = [e.position for e in equilibria if e.kind == "stable"]
     lost = held and (density.log_at(np.array(held).T) < -density.height.min() - FAR).any()
     if lost or not min(density.exponents) > 1 + NEARLY:

@@ -85,7 +85,9 @@ class Stretched:
     chart: Chart
     cache: dict[Any, Any] = field(default_factory=dict)
 
-    known = 1e-14
+    @property
+    def known(self) -> float:
+        return self.inner.known
 
     @property
     def log_total(self) -> float:
