@@ -49,6 +49,21 @@ def test_bounded_waves_take_no_power_tail_its_exponent():
     assert math.exp(-apart[0]) == pytest.approx(1 + state.cdf(-40) + state.sf(40), rel=1e-6)
 
 
+def test_a_fall_on_one_side_hides_none_on_the_other():
+    """To the left the density falls by e^-1e36: summed from there, a fall to the right by 1e4 was
+    rounded away, and panels went on to where nobody's functions are finite."""
+
+    def variance(x):
+        return 1 / (1 + np.exp(-5 * x))
+
+    whole, cut = (
+        end_state(Diffusion(lambda x: -x, variance, domain))
+        for domain in ((-np.inf, np.inf), (-4.0, 30.0))
+    )
+    assert whole.anatomy.pieces[0].sampling.upper < 1e3
+    assert abs(whole.mean() - cut.mean()) <= whole.mean_error + cut.mean_error < 1e-12
+
+
 def endless(strength):
     """Two waves in a bowl: the deviations of the gradients vanish once in pi, for ever."""
     return Landscape(

@@ -149,11 +149,17 @@ def _last_usable(diffusion: Diffusion, inside: Any, outside: Any) -> Array:
 
 
 def _log_density_at_edges(
-    diffusion: Diffusion, pieces: list[Samples], strength: float
+    diffusion: Diffusion, pieces: list[Samples], side: int, strength: float
 ) -> tuple[Array, Array]:
-    """log P, up to a constant, at the edges of all panels (from the left at each)."""
+    """log P, up to a constant, at the edges of all panels (from the left at each).
+
+    It is summed from the end on, where its changes are not to be lost beside those elsewhere.
+    """
     rises = np.concatenate([p.integrals[0] for p in pieces])
-    phi = np.concatenate([0 * rises[:1], np.cumsum(rises)])
+    if side == 0:
+        phi = np.concatenate([0 * rises[:1], np.cumsum(rises)])
+    else:
+        phi = -np.concatenate([0 * rises[:1], np.cumsum(rises[::-1])])[::-1]
     last = pieces[-1].at_edges[1][1][-1:]
     log_a = np.concatenate([*(p.at_edges[1][0] for p in pieces), last])
     edges = np.concatenate([*(p.lower for p in pieces), pieces[-1].upper[-1:]])
@@ -164,7 +170,7 @@ def _log_mass_inwards(
     diffusion: Diffusion, pieces: list[Samples], anchor: Any, side: int, strength: float
 ) -> Array:
     """log of what an octave of the distance holds, at the edges of panels from an end inwards."""
-    x, log_density = _log_density_at_edges(diffusion, pieces, strength)
+    x, log_density = _log_density_at_edges(diffusion, pieces, side, strength)
     log_mass = log_density + log(np.maximum(np.abs(x - anchor), 2.0**-1000))
     inwards: Array = log_mass if side == 0 else log_mass[::-1]
     return inwards
