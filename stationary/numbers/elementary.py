@@ -151,6 +151,8 @@ def logsumexp(values: Array) -> Any:
 
 def number(x: Any) -> Any:
     """A single number: a float, or the mpmath number that it is."""
+    if isinstance(x, float):
+        return float(x)
     if hasattr(x, "_mpf_"):
         return x
     return float(x) if arithmetic_of(x) is DOUBLE else x[()]
