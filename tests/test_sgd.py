@@ -354,3 +354,15 @@ def test_where_sgd_has_no_variance_its_quartiles_are_said():
 def test_a_spread_below_the_rounding_of_its_place_is_not_held_against_the_chain():
     """In the pit it is 4e-43, at 2: the chain, in doubles, sees a point."""
     assert "in place of" not in lines_of(analyze(EXAMPLES / "pit.py"))
+
+
+def test_where_gradients_die_away_no_cell_is_taken_for_where_sgd_stays():
+    """Far out tanh is flat: SGD was said to be in one of 66 cells of 100 and more."""
+
+    def losses(w):
+        return [(np.tanh(b * w + c) - y) ** 2 for b, c, y in ((0.7, 0.5, 1.5), (1, -1, -0.2))]
+
+    found = analyze(Landscape(losses=losses, learning_rate=0.05))
+    assert found.end_state.kind == "none"
+    assert found.sgd.chain is None
+    assert "no datapoint has a gradient to speak of" in found.sgd.reason

@@ -88,8 +88,8 @@ class ChainClass(Data):
             )
         if self.still:
             found.append(
-                f"{where} no datapoint has a gradient: SGD stays where it arrives, which was not "
-                "computed."
+                f"{where} no datapoint has a gradient to speak of: SGD stays where it arrives, "
+                "which was not computed."
             )
         return found
 

@@ -32,6 +32,7 @@ from stationary.numbers.arithmetic import EPSILON
 from stationary.states.mixture import Atom, Escape
 
 NARROW = 64 * EPSILON  # classes narrower than this, relative, are points
+STILL = 1e-9  # of a cell: steps that take longer than any run to cross it
 TRIM = 1e-14  # mass of a tail that is left out
 ROUGH = 1e-4  # of log masses, good enough to lay cells by
 PASSES = 6  # of cells laid by what others hold
@@ -176,9 +177,10 @@ class Search:
         return sorted(points), intervals, resting
 
     def _stands(self, edges: Array, cell: int) -> bool:
-        """Whether no datapoint has a gradient in a cell."""
-        w = edges[cell] + np.array([0.2, 0.5, 0.8]) * (edges[cell + 1] - edges[cell])
-        return bool((self.ground.batches.gradients(w) == 0).all())
+        """Whether no datapoint has a gradient in a cell, to speak of."""
+        batches, width = self.ground.batches, edges[cell + 1] - edges[cell]
+        steps = batches.rate * batches.gradients(edges[cell] + np.array([0.2, 0.5, 0.8]) * width)
+        return bool((np.abs(steps) <= STILL * width).all())
 
     # -- one class ------------------------------------------------------------------------------
 

@@ -173,7 +173,7 @@ def finite_step(
         if few and reason != BLURRED:
             break
     if chain and not reason:  # of what stands still its class says last that it was not computed
-        reason = next((c.notes[-1] for c in chain.components if c.still and c.weight), "")
+        reason = next((c.notes[-1] for c in chain.components if c.still and c.weight != 0), "")
     found = sgd_basins(state, basins, exits, None if reason else chain, stretches, steps)
     if chain and any(b.chain is not None and b.chain[1] > NOTHING for b in found):
         reason = chain.notes[-1] if chain.notes else BLURRED
