@@ -50,7 +50,8 @@ def hull(batches: Batches, low: float, high: float, held: Held) -> tuple[float, 
     """The largest interval in [low, high] that one step fills again: what a class lies in."""
     past: list[tuple[float, float]] = []
     bounds = [[-math.inf, math.inf], [-math.inf, math.inf]]  # between which each end comes to rest
-    for _ in range(400):
+    # Where batches stand for others, ends that still move by then go to and fro on their grid.
+    for _ in range(400 if batches.exact else 40):
         a, b = covered(batches, low, high)
         if a < held.lower and held.ends[0] == "fold":
             b = max(b, min(2 * held.lower - a, held.upper))
