@@ -915,3 +915,18 @@ def test_the_distance_to_the_end_holds_what_is_beyond_the_cells():
 def test_times_that_are_out_of_the_ordinary_raise_no_warnings(until):
     e = evolve(process(lambda x: x - x**3, 0.2), 0.5, [until])
     assert e.mean[0] == pytest.approx(0.5 if until < 1 else 0, abs=1e-4)
+
+
+def test_where_there_is_neither_noise_nor_drift_nothing_relaxes():
+    """Below 0.3 all is still: the time of the rest was 10^290, that of the least variance."""
+
+    def losses(w):
+        x = np.maximum(w - 0.3, 0)
+        return (1.7 * x + 2.8) ** 2 / 2, (0.1 * x - 1.8) ** 2 / 2
+
+    def relaxation(domain, **ends):
+        landscape = Landscape(losses=losses, learning_rate=0.05, domain=domain, **ends)
+        return evolve(landscape, 2.0, times=[50.0]).relaxation_time
+
+    alone = relaxation((0.3, 5), boundaries=("absorbing", "reflecting"))
+    assert relaxation((-4, 5)) == pytest.approx(alone, rel=1e-3)

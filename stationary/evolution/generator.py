@@ -213,6 +213,8 @@ def chain_on(diffusion: Diffusion, parts: Partition, edges: Array) -> Chain:
 
     piece = np.zeros(n, dtype=int)
     log_up, log_down = up, np.roll(down, 1)
+    still = (f == 0) & (a == SMALLEST)  # neither drift nor noise: nothing is handed on
+    log_up[still] = log_down[still] = -math.inf
     points: list[tuple[int, float]] = []  # before which cell, and where
     resting: dict[int, tuple[float, float]] = {}  # the rates into such a point from either side
     if not diffusion.is_periodic:
