@@ -123,7 +123,7 @@ class Look:
         self.zeros.append(Zero(left, right, self.exact))
 
     def edge(self, outside: float, inside: float) -> float:
-        """The double next to which the variance ceases to be zero; it is zero at `inside`."""
+        """The last double without noise, or the first with it; the variance is 0 at `inside`."""
         a, b = float(outside), float(inside)
         while abs(b - a) > 2 * np.spacing(max(abs(a), abs(b))):
             x = np.linspace(a, b, ZOOM)
@@ -135,10 +135,8 @@ class Look:
             if last + 1 >= ZOOM or (x[last], x[last + 1]) == (a, b):
                 break
             a, b = float(x[last]), float(x[last + 1])
-        # The edge may be the first double with noise as well as the last without.
         nice = _roundest(a, b, lambda x: bool(self.vanishing([x, np.nextafter(x, inside)]).any()))
-        if abs(nice) < TINY:  # products underflow beside 0
-            nice = 0.0
+        nice = nice if abs(nice) >= TINY else 0.0  # beside which products underflow
         return self.edge_in_digits(a, nice) if self.exact else nice
 
     def edge_in_digits(self, outside: float, inside: float) -> Any:

@@ -19,19 +19,16 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
-from stationary.functions.given import Boundary
 from stationary.line.chart import CORE, OCTAVES, Chart
 from stationary.line.closer import Dip
-from stationary.line.octaves import FALLEN, MARGIN, grown
+from stationary.line.octaves import grown
+from stationary.line.reach import core_in_reach, within_reach
 from stationary.line.sampled import NODES, nodes_in, open_ends, sampled
 from stationary.numbers.arithmetic import DOUBLE, TINY, Arithmetic
 from stationary.numbers.chebyshev import Rule, chebyshev_sum, nodes_of, rule
 from stationary.numbers.cost import BY_WORK
 from stationary.numbers.elementary import (
     as_array,
-    depth_of,
-    finite,
-    log,
     number,
     spacing,
     to_float,
@@ -42,9 +39,7 @@ from stationary.process.known import SPREAD
 
 FEWEST = 4  # panels to begin with
 ALIKE = 1e-6  # of a panel's values: doubles that resolve them are nearer
-ROOM = 1.5  # times the way to where panels that are too coarse last see anything
 BESIDE = 2.0**-10  # of a panel: an edge as near to a breakpoint as this is dropped
-FREE = (None, Boundary.REFLECTING, Boundary.NATURAL)  # ends that nothing needs to be known of
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -243,7 +238,7 @@ def sampling(
     opened = open_ends(diffusion, arithmetic)
     core, fallen = _core(diffusion, opened), [False, False]
     if arithmetic is not DOUBLE and not complete:
-        core, fallen = _in_reach(diffusion, opened, core, arithmetic, strength)
+        core, fallen = core_in_reach(diffusion, opened, core, arithmetic, strength)
     if look is not None and arithmetic is DOUBLE:
         pieces = [sampled(diffusion, look.lower, look.upper, max_panels, look)]
     else:
@@ -259,7 +254,7 @@ def sampling(
             if look is not None and _shows(pieces[0], look):
                 break
     if arithmetic is DOUBLE and not complete:
-        pieces, fallen = _within_reach(diffusion, opened, pieces[0], max_panels, strength)
+        pieces, fallen = within_reach(diffusion, opened, pieces[0], max_panels, strength)
     for side, is_open in enumerate(opened):
         if is_open:
             pieces, fallen[side] = grown(diffusion, pieces, side, max_panels, complete, strength)
@@ -349,93 +344,3 @@ def _core(diffusion: Diffusion, opened: tuple[bool, bool]) -> tuple[float, float
         return (upper - CORE, upper - (CORE / 128 if opened[1] else 0.0))
     step = (upper - lower) / diffusion.scan_panels
     return lower + (step if opened[0] else 0.0), upper - (step if opened[1] else 0.0)
-
-
-def _within_reach(
-    diffusion: Diffusion,
-    opened: tuple[bool, bool],
-    found: Samples,
-    max_panels: int,
-    strength: float,
-) -> tuple[list[Samples], list[bool]]:
-    """Panels that ran out, without those in front of walls where nothing is left, halved further.
-
-    Nothing is left where the density has fallen by what is followed at most, whatever the drift
-    is within what the panels lack of it, and the drift points away from the wall from there on.
-    """
-    free = [
-        not is_open and boundary in FREE
-        for is_open, boundary in zip(opened, diffusion.boundaries, strict=True)
-    ]
-    fallen = [False, False]
-    while not found.resolved.all():
-        half, log_a = (found.upper - found.lower) / 2, found.at_edges[1]
-        rise = strength * found.integrals[0]
-        lacks = 4 * strength * half * found.tails[0]  # of int h
-        size = strength * half * np.abs(found.values[0]).max(axis=0) + lacks  # of a part of it
-        less = (1 - diffusion.convention.value) * (log_a[0] + log_a[1]) / 2
-        level, off = np.cumsum(rise) - rise / 2 - less, np.cumsum(lacks)
-        peak = int(np.argmax(level))
-        highest = level - level[peak] + np.abs(off - off[peak]) + size + size[peak]
-        matters = ~(highest <= -(FALLEN + MARGIN))
-        outwards = (found.values[0] <= 0).any(axis=0), (found.values[0] >= 0).any(axis=0)
-        x, middle = (found.lower + found.upper) / 2, (found.lower + found.upper)[peak] / 2
-        low, high = (
-            ROOM * abs(x[np.flatnonzero(matters | out)[i]] - middle) if is_free else math.inf
-            for i, out, is_free in zip((0, -1), outwards, free, strict=True)
-        )
-        inside = (x >= middle - low) & (x <= middle + high)
-        if 2 * np.count_nonzero(inside) > len(x):
-            break
-        fallen = [fallen[0] or not inside[0], fallen[1] or not inside[-1]]
-        found = found.only(inside)
-        found = sampled(diffusion, found.lower, found.upper, max_panels, found)
-    return [found], fallen
-
-
-def _in_reach(
-    diffusion: Diffusion,
-    opened: tuple[bool, bool],
-    core: tuple[float, float],
-    arithmetic: Arithmetic,
-    strength: float,
-) -> tuple[tuple[float, float], list[bool]]:
-    """The core without what lies in front of walls and towards infinity, where nothing is left.
-
-    From a scan: the density has fallen by what is followed at most, by the least that the drift
-    ratio at both ends of each step says, and the drift points away from the wall from there on.
-    Where gradients vanish like e^(-x^2), 2 f / a has thousands of e-folds on its way to a wall.
-    """
-    ends, fallen = list(core), [False, False]
-    x = np.linspace(*core, diffusion.scan_panels + 1)
-    inner = x[1:-1]
-    f, a = diffusion.coefficients(arithmetic.array(inner), arithmetic)
-    coarse = np.diff(x).min() <= len(x) ** 2 * np.spacing(np.abs(x).max())  # one step is cut again
-    if coarse or not (finite(f).all() and finite(a).all() and (a > 0).all()):
-        return core, fallen
-    fine = np.linspace(*core, diffusion.scan_panels * NODES + 1)
-    drift = diffusion.coefficients(fine)[0]
-    h, log_a = 2 * strength * f / a, log(a)
-    enough = max(FALLEN, depth_of(arithmetic) + MARGIN)
-    for side in (0, 1):
-        end = diffusion.domain[side]
-        if (opened[side] and math.isfinite(end)) or diffusion.boundaries[side] not in FREE:
-            continue
-        outward = slice(None, None, -1 if side == 0 else 1)
-        sign = -1 if side == 0 else 1
-        back = np.flatnonzero(~np.asarray(sign * drift[outward] <= 0, dtype=bool))
-        marks = [sign * b for b in diffusion.breakpoints]
-        marks += [sign * x for x in fine[outward][back[-1:]]]
-        if opened[side]:
-            marks.append(sign * float(Chart.of(diffusion, side).anchor) + CORE / 128)
-        seen = np.flatnonzero(sign * inner[outward] > max(marks, default=-math.inf))
-        pull, level, at = -sign * h[outward][seen], log_a[outward][seen], inner[outward][seen]
-        if len(seen) < 2 or not (pull > 0).all():
-            continue
-        least = np.minimum(pull[1:], pull[:-1]) * np.abs(np.diff(at))
-        log_density = -np.cumsum(least) - (1 - diffusion.convention.value) * (level[1:] - level[0])
-        low = np.asarray(log_density < -enough, dtype=bool)
-        if low[-1] and low.any():
-            first = len(low) - int(np.argmin(low[::-1])) if not low.all() else 0
-            ends[side], fallen[side] = float(at[1:][first]), not opened[side]
-    return (ends[0], ends[1]), fallen

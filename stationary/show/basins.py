@@ -1,13 +1,27 @@
-"""The basins of an analysis by themselves, as its report and its lists have them."""
+"""The basins of an analysis, in its report and by themselves, as its lists have them."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from stationary.show.layout import Report, report
+import numpy as np
+
+from stationary.analysis import Analysis
+from stationary.sgd.finite_step import FiniteStep
+from stationary.show.answer import centre, places
+from stationary.show.headline import chain_text
+from stationary.show.influence import of_minima
+from stationary.show.layout import MOST_ROWS, Line, Report, report, tabulated
 from stationary.show.listing import basin_data, basin_table
-from stationary.show.report import basin_lines
-from stationary.states.basin import Basins
+from stationary.states.basin import Basin, Basins
+from stationary.wording import (
+    digits_left,
+    error_text,
+    probability_text,
+    relative_error_text,
+    time_text,
+)
 
 table = basin_table
 
@@ -22,3 +36,109 @@ def text(basins: Basins) -> Report:
 
 def data(basins: Basins) -> dict[str, Any]:
     return {"basins": basin_data(basins)}
+
+
+def basin_lines(analysis: Analysis, sgd: FiniteStep | None) -> list[Line]:
+    """What each basin holds, and what separates it from the others."""
+    if not analysis.basins:
+        return []
+    heaviest = sorted(analysis.basins, key=lambda b: -b.log_mass)[:MOST_ROWS]
+    shown = [b for b in analysis.basins if b in heaviest]
+    left_out = len(analysis.basins) - len(shown)
+    more = [f"and {left_out} lighter ones; --json lists them all."] if left_out else []
+    shares = _shares(analysis, shown, sgd)
+    return [*shares, *more, *_merged(analysis), "", *_heights(analysis, shown)]
+
+
+def _shares(analysis: Analysis, shown: list[Basin], sgd: FiniteStep | None) -> list[Line]:
+    place = places(analysis.end_state)
+    header, rows = ["minimum", "from", "to", "mass", "rel. error"], []
+    sample = of_minima(analysis)
+    if sample:
+        header.insert(1, "std. error")
+    if sgd is not None:
+        header.append("of SGD")
+    for b in shown:
+        for part, x in (("", b), *(("of which ", part) for part in b.parts[:MOST_ROWS])):
+            at = f"{part}{centre(x, place)}{' (wall)' if x.at_wall else ''}"
+            rows.append([at, place(x.lower), place(x.upper), *mass_texts(x)])
+            if sample:
+                rows[-1].insert(1, sample[float(b.position)] if x is b else "-")
+            if sgd is not None:
+                near = 1e-9 * (1 + abs(float(x.position)))
+                own = [s for s in sgd.basins if abs(s.position - float(x.position)) <= near]
+                rows[-1].append(chain_text(own[0]) if own else "-")
+    return tabulated(header, rows)
+
+
+def mass_texts(b: Any) -> tuple[str, str]:
+    """A mass to the digits that its error leaves, and that error."""
+    known = probability_text(b.log_mass, digits_left(b.mass_error, 9))
+    return known, relative_error_text(b.mass_error, b.log_mass)
+
+
+def _heights(analysis: Analysis, shown: list[Basin]) -> list[Line]:
+    """Densities, barriers and times to leave; of a landscape, losses, too."""
+    place, is_landscape = places(analysis.end_state), analysis.landscape is not None
+    rows = []
+    for b in shown:
+        # The highest peaks of the density that are worth a mention.
+        peaks = sorted(b.modes, key=lambda m: -m.log_density)[:2]
+        first = peaks[0].log_density if peaks else 0.0
+        peaks = [m for m in peaks if m.log_density > first - 7 or m.log_density == first]
+        rows.append(
+            (
+                f"{place(b.position)}{' (wall)' if b.at_wall else ''}",
+                *(b.log_density, b.variance, b.barrier_left, b.barrier_right),
+                None if b.log_exit_time is None else time_text(b.log_exit_time),
+                ", ".join(place(m.position) for m in peaks) or None,
+                b.width,
+                *((b.loss, b.sharpness, b.batch_sharpness) if is_landscape else ()),
+            )
+        )
+    header = ["minimum", "log P", "a", "barrier left", "right", "exit time", "P peaks at", "width"]
+    told = "Width: the deviation of a small peak there, sqrt(a / (2 |f'|))."
+    if is_landscape:
+        header += ["loss", "sharpness", "of a batch"]
+        told += (
+            " Loss: the mean one; sharpness: its second derivative, and that of the minibatch "
+            "where it is largest; to rounding."
+        )
+    timed = [b for b in shown if b.log_exit_time is not None and math.isfinite(b.log_exit_time)]
+    timing = ""
+    if timed:
+        worst = max(timed, key=lambda b: b.exit_time_error)
+        unit = f", in {analysis.diffusion.time_unit}s," if is_landscape else ""
+        timing = (
+            f" Exit time: the mean time{unit} from the minimum to the first border of its basin; "
+            f"relative error {relative_error_text(worst.exit_time_error, worst.log_exit_time)}."
+        )
+    barriers = error_text(max(b.barrier_error for b in analysis.basins))
+    return [
+        *tabulated(header, rows),
+        "log P: natural logarithm of the density at the minimum; a: the variance there. Barrier: "
+        f"how far the exponent (the integral of 2 f / a over {analysis.diffusion.variable}) falls "
+        f"from the minimum to the unstable neighbour. Errors: of log P at most "
+        f"{error_text(max(map(_of_density, shown)))}; of the barriers {barriers}.{timing}",
+        told,
+    ]
+
+
+def _of_density(b: Basin) -> float:
+    """The error of log P at a minimum."""
+    assert b.component is not None
+    return b.weight_error + float(b.component.errors_at(np.array([b.places[1]]))[0])
+
+
+def _merged(analysis: Analysis) -> list[Line]:
+    """How many minima count together, and why."""
+    merged = [b.parts for b in analysis.basins if b.parts]
+    if not merged:
+        return []
+    hidden = sum(max(len(parts) - MOST_ROWS, 0) for parts in merged)
+    more = f" {hidden} more of them are in --json." if hidden else ""
+    into = "one basin" if len(merged) == 1 else f"{len(merged)} basins"
+    return [
+        f"{sum(map(len, merged))} minima were merged into {into}: what separates them is less than "
+        f"{analysis.min_barrier:g} in the exponent (--min-barrier 0 keeps them apart).{more}"
+    ]

@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from stationary.analysis import Analysis
 from stationary.errors import LandscapeError, Status
 from stationary.line.equilibria import Equilibrium
 from stationary.numbers.arithmetic import many_digits
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
-from stationary.sgd.finite_step import FiniteStep
-from stationary.show.answer import centre, distance_text, interval_text, places
-from stationary.show.headline import after, chain_text, headline
+from stationary.show.answer import distance_text, interval_text, places
+from stationary.show.basins import basin_lines, mass_texts
+from stationary.show.headline import after, headline
 from stationary.show.influence import errors_of, of_minima
 from stationary.show.layout import (
     LEVELS,
@@ -28,23 +26,18 @@ from stationary.show.layout import (
     tabulated,
 )
 from stationary.show.listing import hitting, in_full, moments, quantiles
-from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.states.peaks import peaks_of
 from stationary.wording import (
     capital,
     digits_known,
-    digits_left,
     error_text,
     known_text,
     offset_text,
     place_text,
     power_text,
-    probability_text,
-    relative_error_text,
     sentence,
     tidy,
-    time_text,
 )
 
 MORE = "and {n} more; --json lists them all."
@@ -217,117 +210,11 @@ def _classes(analysis: Analysis) -> list[Line]:
 # -- basins ----------------------------------------------------------------------------------------
 
 
-def basin_lines(analysis: Analysis, sgd: FiniteStep | None) -> list[Line]:
-    """What each basin holds, and what separates it from the others."""
-    if not analysis.basins:
-        return []
-    heaviest = sorted(analysis.basins, key=lambda b: -b.log_mass)[:MOST_ROWS]
-    shown = [b for b in analysis.basins if b in heaviest]
-    left_out = len(analysis.basins) - len(shown)
-    more = [f"and {left_out} lighter ones; --json lists them all."] if left_out else []
-    shares = _shares(analysis, shown, sgd)
-    return [*shares, *more, *_merged(analysis), "", *_heights(analysis, shown)]
-
-
-def _shares(analysis: Analysis, shown: list[Basin], sgd: FiniteStep | None) -> list[Line]:
-    place = places(analysis.end_state)
-    header, rows = ["minimum", "from", "to", "mass", "rel. error"], []
-    sample = of_minima(analysis)
-    if sample:
-        header.insert(1, "std. error")
-    if sgd is not None:
-        header.append("of SGD")
-    for b in shown:
-        for part, x in (("", b), *(("of which ", part) for part in b.parts[:MOST_ROWS])):
-            at = f"{part}{centre(x, place)}{' (wall)' if x.at_wall else ''}"
-            rows.append([at, place(x.lower), place(x.upper), *_mass(x)])
-            if sample:
-                rows[-1].insert(1, sample[float(b.position)] if x is b else "-")
-            if sgd is not None:
-                near = 1e-9 * (1 + abs(float(x.position)))
-                own = [s for s in sgd.basins if abs(s.position - float(x.position)) <= near]
-                rows[-1].append(chain_text(own[0]) if own else "-")
-    return tabulated(header, rows)
-
-
-def _mass(b: Any) -> tuple[str, str]:
-    """A mass to the digits that its error leaves, and that error."""
-    known = probability_text(b.log_mass, digits_left(b.mass_error, 9))
-    return known, relative_error_text(b.mass_error, b.log_mass)
-
-
-def _heights(analysis: Analysis, shown: list[Basin]) -> list[Line]:
-    """Densities, barriers and times to leave; of a landscape, losses, too."""
-    place, is_landscape = places(analysis.end_state), analysis.landscape is not None
-    rows = []
-    for b in shown:
-        # The highest peaks of the density that are worth a mention.
-        peaks = sorted(b.modes, key=lambda m: -m.log_density)[:2]
-        first = peaks[0].log_density if peaks else 0.0
-        peaks = [m for m in peaks if m.log_density > first - 7 or m.log_density == first]
-        rows.append(
-            (
-                f"{place(b.position)}{' (wall)' if b.at_wall else ''}",
-                *(b.log_density, b.variance, b.barrier_left, b.barrier_right),
-                None if b.log_exit_time is None else time_text(b.log_exit_time),
-                ", ".join(place(m.position) for m in peaks) or None,
-                b.width,
-                *((b.loss, b.sharpness, b.batch_sharpness) if is_landscape else ()),
-            )
-        )
-    header = ["minimum", "log P", "a", "barrier left", "right", "exit time", "P peaks at", "width"]
-    told = "Width: the deviation of a small peak there, sqrt(a / (2 |f'|))."
-    if is_landscape:
-        header += ["loss", "sharpness", "of a batch"]
-        told += (
-            " Loss: the mean one; sharpness: its second derivative, and that of the minibatch "
-            "where it is largest; to rounding."
-        )
-    timed = [b for b in shown if b.log_exit_time is not None and math.isfinite(b.log_exit_time)]
-    timing = ""
-    if timed:
-        worst = max(timed, key=lambda b: b.exit_time_error)
-        unit = f", in {analysis.diffusion.time_unit}s," if is_landscape else ""
-        timing = (
-            f" Exit time: the mean time{unit} from the minimum to the first border of its basin; "
-            f"relative error {relative_error_text(worst.exit_time_error, worst.log_exit_time)}."
-        )
-    barriers = error_text(max(b.barrier_error for b in analysis.basins))
-    return [
-        *tabulated(header, rows),
-        "log P: natural logarithm of the density at the minimum; a: the variance there. Barrier: "
-        f"how far the exponent (the integral of 2 f / a over {analysis.diffusion.variable}) falls "
-        f"from the minimum to the unstable neighbour. Errors: of log P at most "
-        f"{error_text(max(map(_of_density, shown)))}; of the barriers {barriers}.{timing}",
-        told,
-    ]
-
-
-def _of_density(b: Basin) -> float:
-    """The error of log P at a minimum."""
-    assert b.component is not None
-    return b.weight_error + float(b.component.errors_at(np.array([b.places[1]]))[0])
-
-
-def _merged(analysis: Analysis) -> list[Line]:
-    """How many minima count together, and why."""
-    merged = [b.parts for b in analysis.basins if b.parts]
-    if not merged:
-        return []
-    hidden = sum(max(len(parts) - MOST_ROWS, 0) for parts in merged)
-    more = f" {hidden} more of them are in --json." if hidden else ""
-    into = "one basin" if len(merged) == 1 else f"{len(merged)} basins"
-    return [
-        f"{sum(map(len, merged))} minima were merged into {into}: what separates them is less than "
-        f"{analysis.min_barrier:g} in the exponent (--min-barrier 0 keeps them apart).{more}"
-    ]
-
-
 def _unbounded(analysis: Analysis) -> list[Line]:
     """What gathers at points next to which the density grows without bound."""
     state, place = analysis.end_state, places(analysis.end_state)
     rows = [
-        (*map(place, (p.position, p.lower, p.upper)), *_mass(p), distance_text(p.log_half, 4))
+        (*map(place, (p.position, p.lower, p.upper)), *mass_texts(p), distance_text(p.log_half, 4))
         for p in peaks_of(state)
     ]
     header = (analysis.diffusion.variable, "from", "to", "mass", "rel. error", "half within")
