@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,15 @@ from stationary.numbers.elementary import finite, number, to_float
 from stationary.points import numbers_only
 
 
-class Numbers:
+class Numbers(ABC):
     """What is computed in an `arithmetic`, and handed out in so many `digits`; None: as doubles."""
 
     digits: int | None
 
     @property
+    @abstractmethod
     def arithmetic(self) -> Arithmetic:
-        raise NotImplementedError
+        """That of what was computed."""
 
     def given(self, x: Any) -> Any:
         """A number as it is handed out: with `digits` an mpmath number, else the nearest float."""
