@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import csv
 import functools
+import io
 import math
 import shlex
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,27 @@ def table_in(path: Path | None) -> dict[str, list[str]] | None:
 
 
 @dataclass(frozen=True)
+class Gathered:
+    """The answers on several files: what is printed in the end, and the tables of each."""
+
+    reports: list[str] = field(default_factory=list)
+    tables: dict[str, list[tuple[str, str]]] = field(default_factory=dict)  # by what they hold
+
+    def table(self, what: str) -> str:
+        """All tables as one, whose first column is the file that a row is of."""
+        columns, rows = ["file"], []
+        for name, text in self.tables[what]:
+            found = csv.DictReader(io.StringIO(text))
+            rows += [{"file": name, **row} for row in found]
+            columns += [c for c in found.fieldnames or () if c not in columns]
+        out = io.StringIO()
+        writer = csv.DictWriter(out, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        return out.getvalue()
+
+
+@dataclass(frozen=True)
 class Output:
     """Where an answer goes: to the terminal, as text or JSON, and to files."""
 
@@ -221,7 +243,8 @@ class Output:
     brief: bool
     files: dict[str, Path]  # by what is written: "csv", "minima", "influence", "plot", "html"
     reads: tuple[Path, ...] = ()  # files that are read, and never written over
-    reports: list[str] | None = None  # of several files, which are printed in the end
+    source: str = ""
+    gathered: Gathered | None = None  # where there are several sources
 
     @property
     def csv(self) -> Path | None:
@@ -259,7 +282,10 @@ class Output:
                     content = found.influence.to_csv()
                 else:
                     content = found.to_csv(**({"of": "minima"} if what == "minima" else {}))
-            write(path, content)
+            if self.gathered is None:
+                write(path, content)
+            else:
+                self.gathered.tables.setdefault(what, []).append((self.source, content))
 
         if self.brief and self.as_json:
             raise click.UsageError("--brief does not go with --json, which is always whole.")
@@ -286,8 +312,8 @@ class Output:
         }
         files = {k: v for k, v in self.files.items() if k not in empty or not empty[k]()}
         try:
-            if self.reports is not None:
-                self.reports.append(report)
+            if self.gathered is not None:
+                self.gathered.reports.append(report)
             elif not any(str(path) == "-" for path in files.values()):  # it has standard output
                 click.echo(report)
         finally:
@@ -297,8 +323,10 @@ class Output:
                 except LandscapeError as error:
                     wrong.append(str(error))
         for path in (p for k, p in self.files.items() if k not in files):
-            words = f"{path} was not written: there is nothing to list."
-            click.echo(f"stationary: {words}", err=True)
+            words = "was not written: there is nothing to list."
+            if self.gathered is not None:
+                words = f"has nothing of {self.source}: there is nothing to list."
+            click.echo(f"stationary: {path} {words}", err=True)
         if wrong:
             raise LandscapeError("\n".join(wrong))
         return found
@@ -326,9 +354,10 @@ def output(*, table: str, minima: bool = False) -> Option:
                 source = source_of(paths[0] if paths else None, given)
                 command(path=source, to=Output(as_json, brief, files, reads), **given)
                 return
-            if files:
-                raise click.UsageError(f"--{next(iter(files))} holds the answer for one FILE.")
-            _each(command, paths, Output(as_json, brief, files, reads, []), given)
+            for what in ("plot", "html"):
+                if what in files:
+                    raise click.UsageError(f"--{what} holds the answer for one FILE.")
+            _each(command, paths, Output(as_json, brief, files, reads), given)
 
         return together(*options)(run)
 
@@ -338,20 +367,25 @@ def output(*, table: str, minima: bool = False) -> Option:
 def _each(command: Command, paths: tuple[Path, ...], to: Output, given: dict[str, Any]) -> None:
     """One file after the other, whatever is wrong with one of them."""
     from stationary.errors import StationaryError
+    from stationary.files import write
 
-    codes, reports = {0}, to.reports
-    assert reports is not None
+    codes, found = {0}, Gathered()
     try:
         for path in paths:
             here = dict(given)
             try:
-                command(path=source_of(path, here), to=to, **here)
+                own = replace(to, source=str(path), gathered=found)
+                command(path=source_of(path, here), to=own, **here)
             except StationaryError as error:
                 click.echo(f"stationary: {error}", err=True)
                 codes.add(1)
             except SystemExit as stop:
                 codes.add(int(stop.code or 0))
     finally:
-        click.echo(f"[{', '.join(reports)}]" if to.as_json else "\n\n".join(reports))
+        if not any(str(path) == "-" for path in to.files.values()):
+            reports = found.reports
+            click.echo(f"[{', '.join(reports)}]" if to.as_json else "\n\n".join(reports))
+        for what in found.tables:
+            write(to.files[what], found.table(what))
     if max(codes):
         sys.exit(max(codes))

@@ -332,6 +332,22 @@ def test_a_formula_is_read_and_never_run(run, formula, message):
     assert "Traceback" not in err
 
 
+def test_tables_of_several_files_are_one(run, tmp_path):
+    names, table = ("ornstein_uhlenbeck", "noisy_double_well"), tmp_path / "minima.csv"
+    files = [EXAMPLES / f"{name}.py" for name in names]
+    code, out, err = run("analyze", *files, tmp_path / "none.py", "--brief", "--minima", table)
+    assert code == 1
+    assert "there is no such file" in err
+    assert all(f"{name}.py" in out for name in names)
+    rows = list(csv.DictReader(io.StringIO(table.read_text())))
+    assert [r["file"] for r in rows] == [str(files[0]), str(files[1]), str(files[1])]
+    assert float(rows[2]["position"]) == pytest.approx(analyze(files[1]).basins[1].position)
+    assert run("analyze", *files, "--plot", tmp_path / "a.png")[0] == 2
+    code, out, _ = run("bias", *files, "--csv", "-")
+    assert code == 0
+    assert out.startswith("file,")
+
+
 def test_a_source_is_one_file_or_formulas(run):
     assert run("analyze")[0] == 2
     assert "not both" in run("analyze", TWO_MINIMA, "--drift", "x")[2]
@@ -352,7 +368,7 @@ def test_several_files_are_answered_one_after_the_other(run, tmp_path):
         Path(p).name for p in (TWO_MINIMA, well)
     ]
     assert "there is no such file" in err
-    assert run("analyze", TWO_MINIMA, well, "--csv", tmp_path / "t.csv")[0] == 2
+    assert run("analyze", TWO_MINIMA, well, "--html", tmp_path / "t.html")[0] == 2
 
 
 def test_a_page_needs_nothing_else_and_a_brief_answer_has_ten_lines(run, tmp_path):

@@ -825,6 +825,7 @@ def test_the_command_prints_and_writes_what_python_gives(tmp_path, run):
         (["--until", "10"], "needs a start"),
         (["--until", "-3", "--initial", "0.5"], "must be positive"),
         (["--until", "10", "--every", "1e-9", "--initial", "0.5"], "Take fewer"),
+        (["--until", "10", "--every", "11", "--initial", "0.5"], "is longer than --until 10"),
         (["--until", "10", "--initial", "0.5", "--plot", "figure.gif"], "figure is written as"),
     ],
 )

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 import stationary
-from stationary import Diffusion, Landscape, LandscapeError, analyze, end_state, load, table
+from stationary import (
+    Diffusion,
+    Landscape,
+    LandscapeError,
+    analyze,
+    end_state,
+    first_passage,
+    load,
+    table,
+)
 
 W = np.linspace(-3.0, 3.0, 25)
 
@@ -270,3 +279,44 @@ def test_what_is_hidden_in_a_column_is_not_taken_for_a_number(tmp_path):
     path.write_text("w;gradient;variance\n-1,5;-1,5;1\n1,5;1,5;1\n")
     with pytest.raises(LandscapeError, match="line 2: w = '-1,5' is not a number"):
         table(path)
+
+
+def test_what_is_reached_first_is_known_as_well_as_the_table_tells_it():
+    w = np.array([-2.2, -2.0, -1.5, -1.1, -0.7, -0.45, 0.05, 0.5, 0.8, 1.0, 1.6, 1.9, 2.2])
+
+    def drift(x):
+        return x - x**3 + 0.1 * np.sin(5 * x)
+
+    found = table({"x": w, "drift": drift(w), "variance": 0.6 + 0.2 * w}).diffusion()
+    exact = Diffusion(drift, lambda x: 0.6 + 0.2 * x, (-2.2, 2.2))
+    for start, targets in ((0.0, (-1, 1)), (0.5, (-1.5, 1.5)), (0.3, (0, 2))):
+        mine, true = (first_passage(p, start, targets).probability for p in (found, exact))
+        off = np.abs(mine.log - true.log)
+        assert (off > 1e-6).all()
+        assert (off < mine.error).all()
+        assert (mine.error < 0.5).all()
+
+
+@pytest.mark.parametrize("tilt", [0.05, 0.4])
+def test_a_ring_is_known_as_well_as_its_table_tells(tilt):
+    w = np.linspace(0, 2 * np.pi, 13)
+
+    def drift(x):
+        return tilt - np.sin(2 * x) + 0.3 * np.sin(x)
+
+    def variance(x):
+        return 0.4 + 0.1 * np.cos(x)
+
+    given = table({"x": w, "drift": drift(w), "variance": variance(w)})
+    found = analyze(given.diffusion(boundaries="periodic"))
+    exact = analyze(Diffusion(drift, variance, (0, 2 * np.pi), boundaries="periodic"))
+    for mine, true in zip(found.basins, exact.basins, strict=True):
+        assert 1e-5 < abs(mine.log_mass - true.log_mass) < mine.mass_error < 0.1
+        assert abs(mine.log_exit_time - true.log_exit_time) < mine.exit_time_error < 0.5
+    mine, true = found.end_state.flow, exact.end_state.flow
+    assert abs(mine.value - true.value) < mine.error < 1e-4
+
+
+def test_a_table_is_no_matter_of_many_digits():
+    with pytest.raises(LandscapeError, match=r"digits = 30: .* in between in doubles only"):
+        end_state(table(student(W)).landscape(learning_rate=0.5), digits=30)

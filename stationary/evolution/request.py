@@ -25,6 +25,11 @@ def times_until(until: float, every: float | None = None) -> Array:
             raise LandscapeError(
                 f"--{option} {value:g} must be positive and finite, as in --until 400 --every 10."
             )
+    if step > until:
+        raise LandscapeError(
+            f"--every {step:g} is longer than --until {until:g}. Take less, as in --every "
+            f"{until / 20:g}."
+        )
     if until / step > MOST_TIMES:
         raise LandscapeError(
             f"--every {step:g} makes more than {MOST_TIMES} times up to {until:g}. Take fewer, as "

@@ -36,8 +36,8 @@ NARROW = 6  # digits that all points of a domain have in common, from which doub
 WORK = 2 * IN_DIGITS  # that is done in many digits without being asked to
 
 
-def checked(digits: Any, where: str) -> int | None:
-    """`digits` if it is a whole number that makes sense, or None."""
+def checked(digits: Any, where: str, diffusion: Diffusion | None = None) -> int | None:
+    """`digits` if it is a whole number that makes sense, of that process too, or None."""
     if digits is None:
         return None
     whole = isinstance(digits, (int, np.integer)) and not isinstance(digits, bool)
@@ -45,6 +45,11 @@ def checked(digits: Any, where: str) -> int | None:
         raise LandscapeError(
             f"{where}: digits = {digits!r:.40} must be a whole number from {FEWEST} to {MOST}, as "
             "in digits = 50."
+        )
+    if diffusion is not None and (diffusion.uncertainty or diffusion.sample) is not None:
+        raise LandscapeError(
+            f"{where}: digits = {digits}: drift and variance are known at a few places, and in "
+            "between in doubles only. Leave digits out."
         )
     return int(digits)
 

@@ -114,7 +114,7 @@ def unrolled(found: Sampling) -> Sampling:
     ring, s = found.diffusion, found.samples
     lower, upper = ring.domain
     period = upper - lower
-    drift, variance, pair = ring.drift, ring.variance, ring.pair
+    drift, variance, pair, bounds = ring.drift, ring.variance, ring.pair, ring.uncertainty
 
     def wrapped(x: Any) -> Any:
         return x - period * np.floor((x - lower) / period)
@@ -129,6 +129,7 @@ def unrolled(found: Sampling) -> Sampling:
         drift=lambda x: drift(wrapped(x)),
         variance=lambda x: variance(wrapped(x)),
         pair=None if pair is None else wrapped_pair,
+        uncertainty=None if bounds is None else lambda x: bounds(wrapped(x)),
         initial=None,
         domain=(lower - period, upper + period),
         boundaries=(Boundary.REFLECTING, Boundary.REFLECTING),

@@ -140,7 +140,8 @@ def _trust(check: Check) -> list[Line]:
             + ("" if sent.complete else " It was interrupted.")
         )
         lines += [f"Simulation: {note}" for note in sent.notes]
-    return list(map(capital, [*lines, *check.analysis.end_state.notes]))
+    name = check.analysis.diffusion.name
+    return [sentence(line, name) for line in (*lines, *check.analysis.end_state.notes)]
 
 
 def data(check: Check) -> dict[str, Any]:

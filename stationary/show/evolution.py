@@ -10,14 +10,16 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.evolution.evolution import Evolution
+from stationary.show.answer import places
 from stationary.show.drawing import BLUE, GREY, INK, RED, UNSEEN, Axes, Sheet, add_legend, symbol_of
 from stationary.show.layout import Line, Report, picked, report, tabulated
-from stationary.wording import capital, error_text, known_text, time_text
+from stationary.wording import error_text, known_text, sentence, time_text
 
 ROWS = 51  # of the table, at most
 ATOMS = 2  # that have a column
 MOST_CUTS = 9  # between which probabilities are listed
 LEAST = 1e-12  # error of a probability, below which it is not believed
+DOTS = 60  # times, up to which each is marked: what is between two of them is not known
 CURVES = 6  # times at which the density is drawn
 COLUMNS = 600  # of the picture of the density
 SHARP = 30.0  # times the even density, beyond which a logarithmic axis shows more
@@ -43,7 +45,7 @@ def text(e: Evolution) -> Report:
                 *_over_time(e),
             ],
             f"Where it is at {unit} {e.times[-1]:g}": _shares(e),
-            "How far to trust this": [_trust(e), *map(capital, e.notes)],
+            "How far to trust this": [_trust(e), *(sentence(n, e.diffusion.name) for n in e.notes)],
         }
     )
 
@@ -104,9 +106,9 @@ def _shares(e: Evolution) -> list[str]:
     inner = sorted({x for x in cuts if low < x < high})
     if not 1 <= len(inner) <= MOST_CUTS:
         return []
-    error = 2 * float(e.error[-1])
+    error, place = 2 * float(e.error[-1]), places(e.end_state)
     return [
-        f"{e.diffusion.variable} from {a:.6g} to {b:.6g}: "
+        f"{e.diffusion.variable} from {place(a)} to {place(b)}: "
         + _share(float(e.probability(a, b)[-1]), error)
         for a, b in pairwise([low, *inner, high])
     ]
@@ -268,7 +270,7 @@ def _quantiles(e: Evolution, axes: Axes, q: Array) -> None:
     kind: dict[str, Any] = {"color": BLUE, "lw": 0}
     axes.fill_between(t, q[:, 0], q[:, 4], alpha=0.18, label="95 %", **kind)
     axes.fill_between(t, q[:, 1], q[:, 3], alpha=0.40, label="50 %", **kind)
-    axes.plot(t, q[:, 2], color=BLUE, label="median", marker="o" if len(t) == 1 else None, ms=3)
+    axes.plot(t, q[:, 2], color=BLUE, label="median", **_marks(e))
     for point in e.end_state.anatomy.equilibria:
         if low < float(point.position) < high:
             style = "-" if point.stable else ":"
@@ -277,13 +279,16 @@ def _quantiles(e: Evolution, axes: Axes, q: Array) -> None:
     add_legend(axes)
 
 
+def _marks(e: Evolution) -> dict[str, Any]:
+    return {"marker": "o" if len(e.times) <= DOTS else None, "ms": 2.5}
+
+
 def _moments(e: Evolution, axes: Axes) -> None:
-    marker = "o" if len(e.times) == 1 else None
     for name, values, errors, end, colour in (
         ("mean", e.mean, e.mean_error, "mean", INK),
         ("deviation", e.std, e.std_error, "std", RED),
     ):
-        axes.plot(e.times, values, color=colour, label=name, marker=marker, ms=3)
+        axes.plot(e.times, values, color=colour, label=name, **_marks(e))
         axes.fill_between(e.times, values - errors, values + errors, color=colour, alpha=0.25, lw=0)
         if e.total_variation_to_end is not None:
             value = float(getattr(e.end_state, end)())

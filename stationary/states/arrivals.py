@@ -33,7 +33,7 @@ class Arrivals:
     def __init__(self, process: Any, start: Any, targets: Any, digits: int | None) -> None:
         process = as_process(process, "first passage")
         diffusion = process.diffusion()
-        self.diffusion, self.digits = diffusion, checked(digits, diffusion.name)
+        self.diffusion, self.digits = diffusion, checked(digits, diffusion.name, diffusion)
         self.asked = list(targets) if isinstance(targets, (tuple, list, np.ndarray)) else [targets]
         if not self.asked:
             raise LandscapeError(

@@ -255,7 +255,9 @@ class EndState(Numbers, Distribution):
     def std_error(self) -> Any:
         """The estimated absolute error of `std()`."""
         variance, error = self._parts.variance
-        return compact(error / (2 * sqrt(variance))) if 0 < variance < math.inf else 0.0
+        if not 0 < variance < math.inf:
+            return 0.0
+        return compact(min(error / (2 * sqrt(variance)), sqrt(error)))
 
     def _moment(self, order: int, centre: Any) -> Any:
         if order == 1:

@@ -103,7 +103,7 @@ class Stretch:
     def scale_error(self) -> Any:
         """The error of the probabilities where both ends are about as likely."""
         errors = [f.total_error for f in self._scales[1:] if f is not None]
-        return ADDED_UP * max(errors) + self.arithmetic.epsilon
+        return ADDED_UP * (max(errors) + max(self.unknown_chances)) + self.arithmetic.epsilon
 
     @property
     def interval(self) -> tuple[Any, Any]:
@@ -148,12 +148,13 @@ class Stretch:
         assert up is not None
         assert down is not None
         parts = []
-        for f in (down, up):
+        for f, unknown in zip((down, up), self.unknown_chances, strict=True):
             part = f(x)
             # Where nothing is added any more, it does not matter how far Phi has come.
             steps = mesh.step_errors(x, f.log.k != 0, above=f is up)
             share = converted(np.minimum(part.log - f.total, 0), self.arithmetic)
-            parts.append(Value(share, np.minimum(part.error + f.total_error + steps, STEEPEST)))
+            error = part.error + f.total_error + steps + unknown
+            parts.append(Value(share, np.minimum(error, STEEPEST)))
         # Close to 1, a probability is what the other one leaves over, where that is known better.
         result = []
         for one, other in (parts, parts[::-1]):
@@ -207,26 +208,51 @@ class Stretch:
             return [None] * moments
 
     @cached_property
+    def _not_known(self) -> list[tuple[Array, Array, Array, Array]]:
+        """Of each piece that was interpolated, by panel: what is not known of int h (squared) and
+        of log a, the share of the speed measure, and that of the scale measure."""
+        found, (low, high) = [], self.interval
+        for q in (p.sampling for p in self.pieces if p.sampling.diffusion.uncertainty is not None):
+            inside = np.asarray((q.panels.upper > low) & (q.panels.lower < high), dtype=bool)
+            shares = []
+            for s in (1, 0):  # m goes as e^Phi / a, s as e^-Phi
+                phi = (2 * s - 1) * q.potential(2 * s - 1, s)[0] - s * q.ell[0]
+                logs = to_float(phi + log(q.panels.half))[inside]
+                share = np.exp(logs - logs.max(initial=-math.inf))
+                shares.append(share / share.sum())
+            of_h, of_a = (v[inside] for v in q.unknown)
+            found.append((of_h, of_a, *shares))
+        return found
+
+    @cached_property
     def unknown(self) -> float:
         """What is not known of the log of a time, where drift and variance were interpolated.
 
         An error of 2 f / a where the process hardly comes, on the way out that is none, counts as
-        the share of the time that is spent beyond.
+        the share of the time that is spent beyond; on a way out, no more than what is left of it.
         """
-        if all(p.sampling.diffusion.uncertainty is None for p in self.pieces):
-            return 0.0
-        total, (low, high) = 0.0, self.interval
-        for found in (p.sampling for p in self.pieces):
-            p = found.panels
-            inside = np.asarray((p.upper > low) & (p.lower < high), dtype=bool)
-            of_h, of_a = (v[inside] for v in found.unknown)
-            log_time = to_float(found.potential(1, 1.0)[0] - found.ell[0] + log(p.half))[inside]
-            spent = np.exp(log_time - log_time.max())
-            spent /= spent.sum()
-            below = 1.0 if self.leaves[0] else np.cumsum(spent)
-            above = 1.0 if self.leaves[1] else np.cumsum(spent[::-1])[::-1]
-            total += float(np.sqrt(of_h @ np.minimum(below, above) ** 2) + of_a @ spent)
+        total = 0.0
+        for of_h, of_a, spent, way in self._not_known:
+            below, above = np.cumsum(spent), np.cumsum(spent[::-1])[::-1]
+            up, down = np.cumsum(way[::-1])[::-1], np.cumsum(way)
+            beyond = above if self.leaves[0] else below
+            if all(self.leaves):
+                beyond = np.minimum(np.minimum(below, up) + np.minimum(above, down), 1.0)
+            total += math.sqrt(float(of_h @ beyond**2)) + float(of_a @ spent)
         return total
+
+    @cached_property
+    def unknown_chances(self) -> tuple[float, float]:
+        """What is not known of the logs of the probabilities to leave below and above.
+
+        An error of 2 f / a at y counts, at most, as the share of the scale measure on the other
+        side of y than the end.
+        """
+        below = above = 0.0
+        for of_h, _, _, way in self._not_known:
+            below += math.sqrt(float(of_h @ np.cumsum(way) ** 2))
+            above += math.sqrt(float(of_h @ np.cumsum(way[::-1])[::-1] ** 2))
+        return below, above
 
     def times(self, x: Array, end: int, moments: int = 2) -> list[Value]:
         """The mean time and its variance, from each x, given the end that it leaves by."""

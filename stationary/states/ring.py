@@ -147,6 +147,7 @@ def component_on_ring(parts: Anatomy) -> tuple[Component, Current, tuple[str, ..
             ring = focused(ring, cuts)
     tilt = math.fsum(ring.climb[1].tolist())
     tilt_error = 1.5 * float(ring.climb_errors.sum()) + DOUBLE.epsilon * abs(tilt)
+    tilt_error += math.sqrt(float(ring.unknown[0].sum()))
     still = abs(tilt) <= tilt_error
     density = Weight.on(ring) if still else circulating(replace(parts, sampling=ring), tilt)
     mesh = monotone_mesh(density, density.turns)
@@ -160,7 +161,7 @@ def component_on_ring(parts: Anatomy) -> tuple[Component, Current, tuple[str, ..
         unseen = math.exp(min(log_unseen, 700.0))
         current = Current(0.0, unseen, -math.inf, 0.0, tilt, tilt_error)
         notes += (
-            f"the integral of 2 f / a once around the ring is zero to rounding ({tilt:.0e} +- "
+            f"the integral of 2 f / a once around the ring is zero to its error ({tilt:.0e} +- "
             f"{tilt_error:.0e}): no current flows.",
         )
         return component, current, notes
@@ -208,6 +209,8 @@ class RingDensity(Weight):
         """As without current, or less where P is decided by what is near."""
         stored = np.abs(self.coefficients[0]) + self.k * np.abs(self.sampling.ell[0])
         near = self.blur + self.cut + DOUBLE.epsilon * (2 + self.span / 4 + stored)
+        of_h, of_a = self.sampling.unknown
+        near = near + math.sqrt(float(of_h.sum())) + self.k * of_a
         near = near + near[np.argmax(self.coefficients[0])]
         resolved = self.sampling.samples.resolved
         return np.asarray(np.where(resolved, np.minimum(super().errors, near), super().errors))

@@ -86,7 +86,7 @@ def end_state(
     if not isinstance(max_panels, int) or max_panels < 1:
         raise LandscapeError(f"max_panels = {max_panels!r} must be a whole number, at least 1.")
     diffusion = process.diffusion()
-    digits = checked(digits, diffusion.name)
+    digits = checked(digits, diffusion.name, diffusion)
     diffusion = _regularised(diffusion, regularise)
     start = Initial.of_process(diffusion, initial)
     if diffusion.is_periodic:
