@@ -205,6 +205,8 @@ def test_masked_starts_and_domains_are_refused():
     for domain in ((np.ma.masked, 1), None, {0: 1, 1: 2}):
         with pytest.raises(LandscapeError, match="is not a pair of numbers"):
             Diffusion(domain=domain, **given)
+        with pytest.raises(LandscapeError, match="is not a pair of numbers"):
+            Landscape(losses=lambda w: (w**2, w), learning_rate=0.1, domain=domain)
 
 
 @pytest.mark.parametrize("key", ["losses", "gradients"])

@@ -117,7 +117,8 @@ class Landscape(Losses, metaclass=BySpace):
         where = self.name
         if isinstance(self.gradients, KnownGradients):
             self.keep(domain=self.gradients.within(self.domain, where))
-        given = self.given("losses", "gradients", "outputs", "domain", "breakpoints")
+        given = self.given("losses", "gradients", "outputs")
+        given |= {"domain": self.domain, "breakpoints": self.breakpoints}
         given, parameters = handed_over(given, self.parameters, where)
         domain = interval(given["domain"], where)
         self.keep(**given | {"domain": domain, "parameters": parameters})
