@@ -357,3 +357,45 @@ def test_where_signs_balance_the_end_state_is_even_up_to_where_they_agree():
 def test_a_clip_whose_square_is_nothing_is_refused():
     with pytest.raises(LandscapeError, match="squares are 0 in doubles"):
         Landscape(losses=lambda w: (w**2, (w - 1) ** 2), learning_rate=0.1, clip=1e-300)
+
+
+def waves(rows):
+    """Losses with a wave and a common bowl; clipped, all gradients are equal on stretches."""
+    return lambda w: [1 - np.cos(k * w + p) + 0.04 * w * w for k, p in rows]
+
+
+THREE = waves([(0.8, 0.3), (1.3, -0.3), (0.5, 1.0)])
+FOUR = waves(
+    [
+        (-0.13664959629588416, -0.6647813359958524),
+        (-1.2644927908197123, 0.5187849208779641),
+        (-0.7458563981883249, 0.35924465201120453),
+        (-0.400114751005071, -2.0192658104888017),
+    ]
+)
+
+
+@pytest.mark.parametrize(("losses", "clip"), [(THREE, 0.3227), (FOUR, 0.22261772888700276)])
+def test_stretches_on_which_all_are_clipped_are_found_as_they_are(losses, clip):
+    """Doubles see no noise a little beside where it ends, or rounding where there is none."""
+    given = Landscape(losses=losses, learning_rate=0.05, clip=clip, domain=(-8, 8))
+    state, process = end_state(given), given.diffusion()
+    points = [p for p in state.anatomy.points if p.interval is not None]
+    x = np.linspace(-8, 8, 20001)
+    without = process.coefficients(x)[1] < 1e-25
+    inside = np.any([(p.interval[0] < x) & (x < p.interval[1]) for p in points], axis=0)
+    assert points
+    assert (inside == without).all()
+    # The variance goes as the square of the distance, and so the drift decides alone.
+    assert {s.end.feller.name for p in points for s in p.sides} <= {"EXIT", "ENTRANCE"}
+
+
+def test_what_lies_beyond_clipped_stretches_of_the_whole_line_comes_in():
+    given = {"losses": THREE, "learning_rate": 0.047, "clip": 0.3227}
+    near, analysis = end_state(Landscape(**given, domain=(-8, 8))), analyze(Landscape(**given))
+    far = analysis.end_state
+    x = np.linspace(-0.7, 0.4, 9)
+    assert far.error < 1e-12
+    assert far.entropy() == pytest.approx(near.entropy(), abs=1e-12)
+    assert far.pdf(x) == pytest.approx(near.pdf(x), rel=1e-11)
+    assert "There are 5 one-way gates: all of" in str(analysis)

@@ -21,7 +21,7 @@ from stationary.line.digits import sampled_in_digits
 from stationary.line.ends import Anatomy, End, anatomy
 from stationary.line.equilibria import Equilibrium, drift_slope
 from stationary.line.junction import Side, SingularPoint, at_end, at_zero
-from stationary.line.sampled import NO_NOISE
+from stationary.line.sampled import NO_NOISE, VanishingVarianceError
 from stationary.line.sampling import Sampling, first_look
 from stationary.line.vanishing import (
     EndlessZerosError,
@@ -120,14 +120,20 @@ def partition(
 def _partition(
     diffusion: Diffusion, max_panels: int, complete: bool, digits: int | None
 ) -> Partition:
-    look = first_look(diffusion)
     try:
-        zeros, dips = dips_of_variance(diffusion, look)
-    except EndlessZerosError:
-        inner = without_endless_zeros(diffusion)
+        return _as_it_is(diffusion, max_panels, complete, digits)
+    except (EndlessZerosError, VanishingVarianceError) as far:
+        inner = without_endless_zeros(diffusion, abs(far.near))
         if inner is None:
             raise
-        return _partition(inner, max_panels, complete, digits)
+        return _as_it_is(inner, max_panels, complete, digits)
+
+
+def _as_it_is(
+    diffusion: Diffusion, max_panels: int, complete: bool, digits: int | None
+) -> Partition:
+    look = first_look(diffusion)
+    zeros, dips = dips_of_variance(diffusion, look)
     if len(zeros) > MOST_ZEROS:
         raise LandscapeError(
             f"{diffusion.name}: the variance vanishes at {len(zeros)} places; {MOST_ZEROS} are the "

@@ -208,8 +208,6 @@ def least_variance(diffusion: Diffusion, arithmetic: Arithmetic) -> float:
 def vanishing_error(diffusion: Diffusion, x: Array, a: Array) -> VanishingVarianceError:
     """What to say of a variance that is zero at some of the points x."""
     v, zero = diffusion.variable, a == 0
-    if zero.all() and len(x) > 1:
-        return VanishingVarianceError(f"{diffusion.name}: {NO_NOISE}", float(x[0]))
     order = np.argsort(x)
     x, zero = x[order], zero[order]
     first = int(np.argmax(zero))

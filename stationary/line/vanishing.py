@@ -15,9 +15,10 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.line.chart import CORE, OCTAVES
-from stationary.line.closer import CANNOT, ENOUGH, Dip, Look, Zero
+from stationary.line.closer import Dip, Look, Zero
 from stationary.line.octaves import FALLEN
 from stationary.line.sampled import DIGITS, NODES
+from stationary.line.variance import CANNOT, ENOUGH, LOST, cancelled
 from stationary.numbers.arithmetic import many_digits
 from stationary.panels.pieces import Samples
 from stationary.process.corners import SCAN
@@ -30,14 +31,15 @@ NOTHING = 40.0  # e-folds that a variance falls at a zero
 RIPPLE = 0.01  # of log a between neighbouring doubles, below which it may be rounding
 FEW_FAR = 2  # the same, where dips further out are not looked at
 CROWD = 40  # zeros, next to each of which others are looked for
-LOST = 1e-24  # gradients that differ by less, squared and relative, have cancelled in doubles
 
 
 class EndlessZerosError(LandscapeError):
     """The variance vanishes again and again, as far out as an infinite domain is looked at."""
 
     def __init__(self, diffusion: Diffusion, zeros: list[Zero]) -> None:
-        far = max(abs(float(z.upper)) for z in zeros)
+        edges = [abs(float(edge)) for z in zeros for edge in (z.lower, z.upper)]
+        far = max(edge for edge in edges if math.isfinite(edge))
+        self.near = min((edge for edge in edges if edge > 2 * CORE), default=0.0)
         super().__init__(
             f"{diffusion.name}: the variance vanishes again and again as far out as "
             f"{diffusion.variable} = {far:.1g}. Give a finite domain, as in domain = (-10, 10), or "
@@ -45,17 +47,18 @@ class EndlessZerosError(LandscapeError):
         )
 
 
-def without_endless_zeros(diffusion: Diffusion) -> Diffusion | None:
+def without_endless_zeros(diffusion: Diffusion, near: float) -> Diffusion | None:
     """The process up to zeros of its variance that all that lies beyond passes once; None if none.
 
-    There it is cut where the drift has turned inwards for good: the end state is the same.
+    One was met so `near` to the origin, where that is known. The process is cut where the drift has
+    turned inwards for good: the end state is the same.
     """
     x = _scan_points(diffusion)
     f = diffusion.coefficients(x)[0]
     starts = [inward_from(x, f, k) for k, end in enumerate(diffusion.domain) if math.isinf(end)]
-    if max(map(abs, starts)) > 4 * CORE:  # on a scan of more, zeros could be missed
+    if not starts or max(map(abs, starts)) > 4 * CORE:  # on a scan of more, zeros could be missed
         return None
-    core = 2 * max(CORE, *map(abs, starts))
+    core = 2 * max(CORE, near, *map(abs, starts))
     lower, upper = (max(-core, min(core, end)) for end in diffusion.domain)
     zeros = zeros_of_variance(diffusion.restricted(lower, upper))
     ends = at_inward_gates(diffusion, x, zeros, core)
@@ -209,9 +212,7 @@ def _log_variance(diffusion: Diffusion, x: Array) -> tuple[Array, bool]:
     f, a = diffusion.coefficients(x)
     with np.errstate(all="ignore"):
         log_a = np.where(a > 0, np.log(a), -math.inf)
-        doubtful = a < diffusion.least_variance
-        if diffusion.pair is not None:  # gradients of datapoints, whose differences cancel
-            doubtful |= a < LOST * f * f
+        doubtful = (a < diffusion.least_variance) | cancelled(diffusion, f, a)
     log_a = np.where(np.isfinite(a), log_a, math.inf)  # unknown: neither a zero nor a dip
     lost = diffusion.is_lost(f, a)
     in_row = lost[1:-1] & lost[:-2] & lost[2:]  # one alone may be a zero
@@ -326,7 +327,8 @@ def at_inward_gates(
                 return None
             dense = np.sort(np.linspace(start, sign * core, SCAN)[1:])
             start = inward_from(dense, diffusion.coefficients(dense)[0], side)
-            further = sorted(sign * z.lower for z in zeros if sign * z.lower > sign * start)
+            near = (sign * (z.lower if side == 1 else z.upper) for z in zeros)
+            further = sorted(edge for edge in near if edge > sign * start)
             if not further:
                 return None
             ends[side] = sign * further[0]

@@ -180,15 +180,20 @@ def _gates(state: EndState) -> str:
     gates = [p for p in state.anatomy.points if p.role.startswith("gate")]
     if not gates or not state.transient:
         return ""
-    named = " and ".join(
+    stretches = [interval_text(i) for i in state.transient[:3]]
+    if (more := len(state.transient) - 3) > 0:
+        stretches.append(f"{more} more stretch{'es' * (more > 1)}")
+    gone = f"all of {joined(stretches)} is left for good."
+    if len(gates) > 2:
+        return f"There are {len(gates)} one-way gates: {gone}"
+    named = [
         f"{v} = {p.position:.6g}"
         if p.interval is None
-        else f"the stretch {interval_text(p.interval)}"
-        for p in gates[:3]
-    )
-    gone = " and ".join(interval_text(i) for i in state.transient[:3])
+        else f"{'the' if k else 'The'} stretch {interval_text(p.interval)}"
+        for k, p in enumerate(gates)
+    ]
     are = "are one-way gates" if len(gates) > 1 else "is a one-way gate"
-    return f"{named} {are}: all of {gone} is left for good."
+    return f"{joined(named)} {are}: {gone}"
 
 
 def _shares(analysis: Analysis) -> str:

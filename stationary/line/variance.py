@@ -1,0 +1,261 @@
+"""The variance of a process where it may vanish: whether it does, and exactly where.
+
+Doubles cannot tell: 1e-400 is zero to them, and so is a variance whose parts cancel to 1e-40. So
+what they call zero is evaluated in more and more digits. At a true zero the variance keeps falling
+as the point is approached, at a tiny value it stays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from stationary.aliases import Array
+from stationary.errors import StationaryError
+from stationary.functions.evaluation import evaluate
+from stationary.line.chart import CORE
+from stationary.line.sampled import DIGITS
+from stationary.numbers.arithmetic import DOUBLE, ROUNDING, TINY, Arithmetic, many_digits
+from stationary.process.diffusion import Diffusion
+
+ENOUGH = DOUBLE.digits  # of a variance, to tell whether it is zero
+ZOOM = 17  # points per round of a zoom, which then keeps an eighth
+FLAT = 0.05  # an exponent below this is none
+BLURRED = 14.0  # e-folds that a variance falls before cancelling parts may hide that it falls on
+POSITION_DIGITS = 260  # to which a zero is pinned down, if it is not a double
+LOST = 1e-24  # gradients that differ by less, squared and relative, have cancelled in doubles
+CANNOT = (StationaryError, OverflowError, MemoryError)  # evaluate in so many digits
+
+
+def cancelled(diffusion: Diffusion, f: Array, a: Array) -> Array:
+    """Where a variance is as good as zero beside a drift, because gradients cancel in it."""
+    if diffusion.pair is None:
+        return np.zeros(np.shape(a), dtype=bool)
+    return np.asarray(a < LOST * f * f)
+
+
+@dataclass(frozen=True)
+class Variance:
+    """The variance of a process, looked at closely."""
+
+    diffusion: Diffusion
+    exact: bool  # whether many digits can be evaluated
+
+    @property
+    def least(self) -> float:
+        """What is not zero to doubles."""
+        return self.diffusion.least_variance
+
+    @cached_property
+    def whole(self) -> float:
+        """The length by which distances are judged: of the domain, or of its core."""
+        lower, upper = self.diffusion.domain
+        return upper - lower if math.isfinite(upper - lower) else CORE
+
+    def __call__(self, x: Array, arithmetic: Arithmetic = DOUBLE) -> Array:
+        return self.diffusion.coefficients(x, arithmetic)[1]
+
+    def tiny(self, x: Array) -> Array:
+        """Where the variance is zero, or so small that many digits have to tell."""
+        f, a = self.diffusion.coefficients(x)
+        return np.asarray(a < self.least) | (self.exact & cancelled(self.diffusion, f, a))
+
+    def vanishing(self, points: list[Any]) -> Array:
+        """At which of the points the variance is exactly zero, in as many digits as there are."""
+        found = self.tiny(np.array(points, dtype=float))
+        for digits in DIGITS if self.exact else ():
+            if found.any():
+                many = many_digits(digits, ENOUGH)
+                here = np.array(points, dtype=object)[found]
+                found[found] = np.asarray(self(many.array(here), many) == 0, dtype=bool)
+        return found
+
+    def vanishes(self, x: float) -> bool:
+        """Whether the variance is zero at a double, or on one side of it."""
+        many = many_digits(DIGITS[1], ENOUGH)
+        return self.falls_to_zero(many.array([x])[0], many, exactly=True)
+
+    def falls_to_zero(self, x: Any, many: Arithmetic, *, exactly: bool = False) -> bool:
+        """Whether the variance goes on falling to a point, at distances that few floors allow.
+
+        On one side is enough: the other one may be positive from the point on, and so may the
+        value at the point itself, which counts only where the point is known `exactly`.
+        """
+        scale = max(abs(float(x)), self.whole)
+        r = many.array(["1e-100", "1e-200"]) * scale
+        here = self(many.array([x]), many)
+        if here[0] == 0 or not many.isfinite(here)[0]:
+            return True
+
+        def falls(near: Array) -> bool:
+            if not (near[0] > 0 and many.isfinite(near).all()) or (exactly and near[1] >= here[0]):
+                return False
+            if not near[1] > 0:
+                return True
+            # From 1e-100 to 1e-200, and on to where the point is if not exactly there.
+            logs = many.log(np.append(near, here))
+            decades = -np.diff(logs) / math.log(10)
+            return bool(decades[0] > 100 * FLAT) and (exactly or bool(decades[1] > 60 * FLAT))
+
+        return any(falls(self(x + side * r, many)) for side in (-1, 1))
+
+    def zoom(
+        self, low: Any, high: Any, arithmetic: Arithmetic, rounds: int, middle: float | None = None
+    ) -> tuple[Any, Any, Any, bool]:
+        """Close in on the least variance between two points; whether it kept falling to the end.
+
+        `middle` is a point where it is lower than at both ends.
+
+        Falling is judged between the middle and the end of the zoom, over distances that shrink
+        by the same factor as the variance should shrink if it is a power of the distance; and at
+        the very end, unless so little is left that it may be rounding.
+        """
+        low, high = arithmetic.array([low])[0], arithmetic.array([high])[0]
+        grain = self.diffusion.grain if arithmetic is DOUBLE else arithmetic.grain
+        steps = arithmetic.array(np.arange(ZOOM)) / (ZOOM - 1)
+        history: list[tuple[float, float]] = []  # log of the width, log of the variance at the rim
+        best = (low + high) / 2
+        for k in range(rounds):
+            x = low + (high - low) * steps
+            if k == 0 and middle is not None:
+                rise = 2 * steps[: ZOOM // 2 + 1]
+                halves = low + (middle - low) * rise, middle + (high - middle) * rise[1:]
+                x = np.concatenate(halves)
+            a = self(x, arithmetic)
+            a = np.where(arithmetic.isfinite(a), a, arithmetic.zero)
+            lowest = np.flatnonzero(a == a.min())
+            i = int(lowest[len(lowest) // 2])  # zeros that are underflow lie around the true one
+            best = x[i]
+            # A zero may be one of one side only: the lower of its neighbours tells.
+            rims = [a[j] for j in (i - 1, i + 1) if 0 <= j < ZOOM]
+            rim = min(rims)
+            i = min(max(i, 1), ZOOM - 2)
+            width = float(arithmetic.to_float(arithmetic.log(np.array([high - low])))[0])
+            low, high = x[i - 1], x[i + 1]
+            if arithmetic is not DOUBLE and 0 < a.max() <= a.min() * (1 + ROUNDING):
+                return low, best, high, False  # the floor
+            if rim <= (self.least if arithmetic is DOUBLE else 0):
+                history.append((width, -math.inf))
+                if max(rims) <= rim or k + 1 == rounds:
+                    break
+                continue  # two zeros in a row may be the edge of a stretch
+            history.append((width, float(arithmetic.to_float(arithmetic.log(np.array([rim])))[0])))
+            if not high - low > 64 * grain * abs(best):
+                break
+        half, (w2, a2) = len(history) // 2, history[-1]
+        short = len(history) < 4 and not self.diffusion.is_rounded  # else a dip of rounding
+        last = max(half, len(history) - 3) if history[0][1] - a2 < BLURRED else half
+        falling = all(a - a2 > FLAT * (w - w2) for w, a in (history[half], history[last]))
+        return low, best, high, short or math.isinf(a2) or falling
+
+    def pinned(self, x: Any, width: Any) -> Any:
+        """The zero near x to `POSITION_DIGITS` digits, or None if it is not found.
+
+        With a = (x - z)^m times something smooth, a / a' = (x - z) / m + ... has a simple zero at z
+        whatever m is: the secant method finds it where the functions have a derivative.
+        """
+        many = many_digits(DIGITS[1], ENOUGH)
+        goal = many.array([f"1e-{POSITION_DIGITS}"])[0] * max(abs(float(x)), self.whole)
+        width = many.array([width])[0]
+
+        def ratio(x: Any) -> Any:
+            a, slope = evaluate(self.diffusion.variance, np.array([x]), order=1, arithmetic=many)
+            return a[0] / slope[0] if a[0] != 0 else many.zero
+
+        first, last = x - width, x + width
+        try:
+            before, here = x + width, x + width / 3
+            r_before, r_here = ratio(before), ratio(here)
+            for _ in range(40):
+                if r_here == 0 or r_here == r_before:
+                    return here
+                step = r_here * (here - before) / (r_here - r_before)
+                before, r_before = here, r_here
+                here = here - step
+                if abs(step) < goal:
+                    return here
+                if not first < here < last:
+                    return None
+                r_here = ratio(here)
+        except (StationaryError, ZeroDivisionError, OverflowError):
+            pass
+        return None
+
+    def edge(self, outside: float, inside: float) -> float:
+        """The last double without noise, or the first with it; the variance is 0 at `inside`."""
+        a, b = float(outside), float(inside)
+        while abs(b - a) > 2 * np.spacing(max(abs(a), abs(b))):
+            x = np.linspace(a, b, ZOOM)
+            zero = self.tiny(x)
+            if self.exact:
+                many = many_digits(DIGITS[0], ENOUGH)
+                zero[zero] = np.asarray(self(many.array(x[zero]), many) == 0, dtype=bool)
+            last = int(np.flatnonzero(~zero)[-1]) if not zero.all() else 0
+            if last + 1 >= ZOOM or (x[last], x[last + 1]) == (a, b):
+                break
+            a, b = float(x[last]), float(x[last + 1])
+        nice = roundest(a, b, lambda x: bool(self.vanishing([x, np.nextafter(x, inside)]).any()))
+        nice = nice if abs(nice) >= TINY else 0.0  # beside which products underflow
+        return self._edge_in_digits(a, nice, np.nextafter(nice, inside)) if self.exact else nice
+
+    def _edge_in_digits(self, outside: float, seen: float, inside: float) -> Any:
+        """The same to `POSITION_DIGITS` digits, where that `seen` in doubles is not the edge.
+
+        By the secant method on a / a', as in `pinned`, from outside. Where a step leads into the
+        stretch, the next one goes back by more than what it was wrong by and less than its length.
+        """
+        many = many_digits(DIGITS[1], ENOUGH)
+        side = 1 if outside > inside else -1
+        scale = many.array([max(abs(inside), self.whole)])[0]
+        goal = many.array([f"1e-{POSITION_DIGITS}"])[0] * scale
+
+        def ratio(x: Any) -> Any:
+            a, slope = evaluate(self.diffusion.variance, np.array([x]), order=1, arithmetic=many)
+            return a[0] / slope[0] if a[0] > 0 and slope[0] != 0 else None
+
+        with contextlib.suppress(*CANNOT, ZeroDivisionError):
+            if ratio(many.array([seen])[0]) is None:  # else the edge is between it and `inside`
+                inside = seen
+            zero, gap = many.array([inside])[0], outside - inside
+            for _ in range(4):  # what doubles see outside may be their rounding
+                before, here = many.array([inside + 4 * gap, inside + gap])
+                r_before, r_here = ratio(before), ratio(here)
+                if r_here is not None:
+                    break
+                gap *= 4
+            if ratio(zero + side * goal) is not None or r_before is None or r_here is None:
+                return seen
+            for _ in range(60):
+                new = here - r_here * (here - before) / (r_here - r_before)
+                r_new = ratio(new) if (new - zero) * side > 0 else None
+                if r_new is None:
+                    zero = max(new, zero) if side > 0 else min(new, zero)
+                    back = abs(here - zero)
+                    back = back * many.sqrt(np.array([back / scale]))[0]
+                    further = 16
+                    while r_new is None and back < abs(here - zero):
+                        new, back, further = zero + side * back, further * back, further**2
+                        r_new = ratio(new)
+                if r_new is None:
+                    # Gradients that cancel to half of the digits: their squares leave no more.
+                    return zero if abs(here - zero) ** 2 < goal * scale else seen
+                if min(abs(new - zero), abs(new - here)) < goal:
+                    return zero if abs(new - zero) < goal else new
+                before, here, r_before, r_here = here, new, r_here, r_new
+        return seen
+
+
+def roundest(low: float, high: float, accept: Any) -> float:
+    """Of the numbers close to `high` the one with the fewest digits that is accepted."""
+    top = math.floor(math.log10(abs(high))) if high else 0
+    for digits in range(-1, 16):
+        candidate = round(high, digits - 1 - top) + 0.0 if digits >= 0 else 0.0
+        near = abs(candidate - high) <= 4 * max(abs(high - low), float(np.spacing(abs(high))))
+        if near and accept(candidate):
+            return candidate
+    return high
