@@ -97,6 +97,24 @@ def test_the_ladder_of_lags_tells_what_is_no_diffusion():
     assert fit(clean + np.linspace(-2, 2, 8000), dt).lags.verdict.name == "NOT_STATIONARY"
 
 
+def test_a_trend_is_told_from_measurement_noise():
+    noise = (0.7 * np.sqrt(0.05) * np.random.default_rng(3).normal(size=16_000)).tolist()
+    steps = accumulate(noise, lambda x, up: x + (x - x**3) * 0.05 + up, initial=1.0)
+    series = np.array(list(steps))[::4]
+    plain, tilted = (fit(series + np.linspace(0, up, len(series)), 0.2) for up in (0, 1.5))
+    assert plain.lags.verdict.name == "DIFFUSION"
+    assert plain.lags.trend[1] < 3
+    assert max(tilted.lags.halves) < 4  # which would not tell
+    assert tilted.lags.verdict.name == "NOT_STATIONARY"
+    assert tilted.lags.trend[1] > 30
+    assert "above 10^3.5: not stationary" in " ".join(tilted.summary().split())
+
+
+def test_the_evidence_does_not_move_with_the_borders_of_cells():
+    for series in ornstein_uhlenbeck(0.05, 4000, 5, runs=6):
+        assert abs(fit(series, 0.05).lags.trend[1]) < 5
+
+
 def test_the_command_line_fits_a_file(tmp_path, run):
     path, figure = tmp_path / "run.csv", tmp_path / "fit.png"
     values = double_well(0.1, 2000, 4, runs=1)[0]

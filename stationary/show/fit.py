@@ -12,7 +12,7 @@ from stationary.show.influence import errors_of, standard_error_text
 from stationary.show.layout import Report, picked, report, rows_of, tabulated
 from stationary.sources.series.fit import Fit
 from stationary.sources.series.lags import Verdict
-from stationary.wording import known_text, time_text
+from stationary.wording import known_text, power_text, time_text
 
 SHOWN = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)  # quantiles of the series
 
@@ -92,6 +92,10 @@ def text(f: Fit) -> Report:
                 "fit. A diffusion runs equally fast at all.",
                 f"Its two halves are {lags.halves[0]:.2g} standard errors apart in the mean, and "
                 f"{lags.halves[1]:.2g} in speed (above 4: not stationary).",
+                f"Less its linear trend of {lags.trend[0]:.2g} per unit of time it is "
+                f"{power_text(lags.trend[1])} times as likely (above 10^3.5: not stationary)."
+                if lags.trend[1] > 1
+                else "Less its linear trend it is no more likely.",
             ],
         }
     )
@@ -122,6 +126,7 @@ def data(f: Fit) -> dict[str, Any]:
         "parameters": f.found.freedom,
         "lags": rows_of("observations time speed standard_error", *ladder),
         "halves": lags.halves,
+        "trend": {"slope": lags.trend[0], "log_gain": lags.trend[1]},
         "curves": table(f),
         "basins": basins,
     } | picked(f.found, "log_likelihood converged")

@@ -60,6 +60,25 @@ class Cells:
             found.append((time, (pairs // m, pairs % m, n.astype(float))))
         return found
 
+    def shared(self, classes: Sequence[tuple[float, Array, Array]]) -> Counts:
+        """The same, each end of a step shared by the two places whose centres are next to it.
+
+        What is summed over these is interpolated, and does not jump where a border is moved.
+        """
+        places, found = self.edges[:: self.each], []
+        m = len(places) - 1
+        for time, start, stop in classes:
+            ends = []
+            for x in (start, stop):
+                at = np.clip((x - places[0]) / (places[1] - places[0]) - 0.5, 0, m - 1)
+                low = np.minimum(at.astype(int), m - 2)
+                ends.append(((low, 1 - at + low), (low + 1, at - low)))
+            corners = [(i * m + j, p * q) for i, p in ends[0] for j, q in ends[1]]
+            every, weights = (np.concatenate(c) for c in zip(*corners, strict=True))
+            pairs, own = np.unique(every, return_inverse=True)
+            found.append((time, (pairs // m, pairs % m, np.bincount(own, weights))))
+        return found
+
     def gathered(self, x: Array) -> Array:
         """Sums over the cells of a place, along the first axis."""
         return np.asarray(x.reshape(-1, self.each, *x.shape[1:]).sum(axis=1))

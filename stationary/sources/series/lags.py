@@ -11,8 +11,9 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 
+from stationary.errors import LandscapeError
 from stationary.sources.series.chain import Chain
-from stationary.sources.series.likelihood import Fitted
+from stationary.sources.series.likelihood import Fitted, fitted
 from stationary.sources.series.runs import Runs
 
 LADDER = (1, 2, 4, 8, 16)
@@ -37,7 +38,8 @@ class Verdict(Enum):
     )
     INERTIA = (
         "inertia: it runs slower at short lags than at long ones, as something that has a velocity "
-        "does; fit every second or fourth observation"
+        "does, or what is driven in a cycle; fit every second or fourth observation, or take the "
+        "cycle out"
     )
     UNDECIDED = (
         "not decided: only one lag is known, as observations are few or lie far apart; white noise "
@@ -48,8 +50,8 @@ class Verdict(Enum):
         "without an end state would, too; observe it longer"
     )
     NOT_STATIONARY = (
-        "not stationary: its first half and its second one differ by more than chance; fit parts "
-        "of it, or take the trend out"
+        "not stationary: its two halves differ by more than chance, or less a linear trend it is "
+        "far more likely (see the ladder of lags); fit parts of it, or take the trend out"
     )
 
 
@@ -66,6 +68,8 @@ class Lags:
     halves
         How far the two halves of the series are apart, in standard errors: of the mean, and of the
         speed.
+    trend
+        The slope of its linear trend, and by how much the log of its likelihood grows without it.
     """
 
     lags: tuple[int, ...]
@@ -73,6 +77,7 @@ class Lags:
     speeds: tuple[float, ...]
     errors: tuple[float, ...]
     halves: tuple[float, float]
+    trend: tuple[float, float]
     verdict: Verdict
 
 
@@ -91,13 +96,30 @@ def lags_of(found: Fitted) -> Lags:
         times.append(float(runs.steps(lag)[2].mean()))
         speeds.append(speed)
         errors.append(error)
-    halves = _halves(runs, chain)
+    halves, trend = _halves(runs, chain), _trend(found)
     return Lags(
-        tuple(lags), tuple(times), tuple(speeds), tuple(errors), halves,
+        tuple(lags), tuple(times), tuple(speeds), tuple(errors), halves, trend,
         Verdict.JUMPS
         if chain.impossible(cells.counts(runs.classes()))
+        else Verdict.NOT_STATIONARY
+        if trend[1] > (SURE + 1) ** 2 / 2
         else _verdict(speeds, errors, halves, runs.duration / chain.relaxation_time),
     )  # fmt: skip
+
+
+def _trend(found: Fitted) -> tuple[float, float]:
+    """The slope in x, and what is gained without it; nothing of what was rounded more coarsely
+    than cells, as it would be rounded to other places."""
+    flat, slope = found.runs.mapped(found.chart.x).without_trend()
+    gain = 0.0
+    if found.cells.each == 1:
+        try:
+            other = fitted(flat)
+        except LandscapeError:  # no part of it can be followed
+            return slope, 0.0
+        if other.runs.every == found.runs.every:
+            gain = other.evidence - found.evidence
+    return slope, gain
 
 
 def _halves(runs: Runs, chain: Chain) -> tuple[float, float]:

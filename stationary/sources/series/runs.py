@@ -84,6 +84,15 @@ class Runs:
         """The same in another coordinate."""
         return replace(self, values=tuple(map(to, self.values)))
 
+    def without_trend(self) -> tuple[Runs, float]:
+        """The same less its linear trend, and the slope of that."""
+        middle = float(np.concatenate(self.times).mean())
+        clocks = [t - middle for t in self.times]
+        t = np.concatenate(clocks)
+        slope = float(t @ (self.all - self.all.mean()) / (t @ t))
+        flat = (v - slope * t for v, t in zip(self.values, clocks, strict=True))
+        return replace(self, values=tuple(flat)), slope
+
     def halves(self) -> tuple[Runs, Runs]:
         """The first and the second half of what was observed."""
         if len(self.values) > 1:
