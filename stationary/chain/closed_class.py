@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from stationary.aliases import Array
 from stationary.chain.batches import TWICE
 from stationary.chain.far import Far
-from stationary.chain.transfer import Transfer
+from stationary.chain.transfer import Transfer, moments
 from stationary.numbers.limit import limit, remainder
 from stationary.result import Data
 
@@ -246,7 +246,7 @@ def class_of(
         has_density=has_density,
         transfer=chain,
         linear=linear,
-        rigid=len(chain.weights) > 1 and chain.rigid(masses[-1]),
+        rigid=not linear and bool(masses[-1] @ chain.moving < 0.1),
         others=tuple((t.edges, m) for t, m in (*levels[:2], check)),
     )
 
@@ -264,8 +264,7 @@ def _moments(
     apart: Array,
 ) -> tuple[Array, Array]:
     """The mean and central moments, and their errors."""
-    known = [t.moments(np.exp(m)) for t, m in levels]
-    other = check[0].moments(np.exp(check[1]))
+    *known, other = (moments(t.edges, m) for t, m in (*levels, check))
     deviation = math.sqrt(known[-1][1])
     scale = deviation ** np.arange(1, 5)
     floor = (1e-11 * deviation + 1e-15 * size) * deviation ** np.arange(4)

@@ -12,7 +12,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import EPSILON
 
-Pieces = tuple[Array, ...]  # row, share, from a to b, slope of the map, rise k of the log density
+Pieces = tuple[Array, ...]  # row, share, from a to b, rise k of the log density
 
 ROUND = 16  # times a step winds around the interval, from which on all but the last is even
 NOISE = 16 * EPSILON  # overlaps below this, relative to the positions, are rounding
@@ -55,7 +55,7 @@ def kept_within(
     noise = NOISE * max(abs(lower), abs(upper))
     out = [(np.empty(0, int), np.empty(0, int), np.empty(0))]
     sides = [(k, end, -1.0 if k == 0 else 1.0) for k, end in enumerate((lower, upper))]
-    row, share, a, b, slope, k = pieces
+    row, share, a, b, k = pieces
     turned = np.zeros(len(row))
     for side, end, sign in sides:
         if ends[side] == "fold":
@@ -64,14 +64,14 @@ def kept_within(
     if ends[0] == ends[1] and ends[0] in ("fold", "periodic"):
         pieces = _wound(pieces, lower, upper, (2 if ends[0] == "fold" else 1) * (upper - lower))
     for _ in range(4 * ROUND):
-        row, share, a, b, slope, k = pieces
+        row, share, a, b, k = pieces
         moved = False
         for side, end, sign in sides:
             beyond = np.maximum(sign * (a - end), sign * (b - end)) > noise
             if not beyond.any():
                 continue
             moved = True
-            r, p, x, y, s, q = (v[beyond] for v in (row, share, a, b, slope, k))
+            r, p, x, y, q = (v[beyond] for v in (row, share, a, b, k))
             start, stop = _beyond(x, y, end, sign)
             over, leaning = p * between(q, start, stop), q * (stop - start)
             outward, inward = (np.minimum, np.maximum) if sign < 0 else (np.maximum, np.minimum)
@@ -80,25 +80,24 @@ def kept_within(
             from_, to = np.where(start == 0, stop, 0.0)[i], np.where(start == 0, 1.0, start)[i]
             within = p[i] * between(q[i], from_, to)
             new = [
-                (r[i], within, inward(x[i], end), inward(y[i], end), s[i], q[i] * (to - from_)),
+                (r[i], within, inward(x[i], end), inward(y[i], end), q[i] * (to - from_)),
             ]
             x, y = outward(x, end), outward(y, end)
             if ends[side] == "leave":
                 out.append((r, np.full(len(r), n + side), over))
             elif ends[side] == "fold":
-                new.append((r, over, 2 * end - x, 2 * end - y, -s, leaning))
+                new.append((r, over, 2 * end - x, 2 * end - y, leaning))
             elif ends[side] == "periodic":
                 step = -sign * (upper - lower)
-                new.append((r, over, x + step, y + step, s, leaning))
-            keep = tuple(v[~beyond] for v in (row, share, a, b, slope, k))
-            row, share, a, b, slope, k = (np.concatenate(v) for v in zip(keep, *new, strict=True))
-        pieces = row, share, a, b, slope, k
+                new.append((r, over, x + step, y + step, leaning))
+            keep = tuple(v[~beyond] for v in (row, share, a, b, k))
+            row, share, a, b, k = (np.concatenate(v) for v in zip(keep, *new, strict=True))
+        pieces = row, share, a, b, k
         if not moved:
             break
     a, b = np.clip(a, lower, upper), np.clip(b, lower, upper)
     rows, columns, mass = (np.concatenate(v) for v in zip(*out, strict=True))
-    zeros = np.zeros(len(mass))
-    return (row, share, a, b, slope, k), (rows, columns, mass, zeros, zeros, zeros), turned
+    return (row, share, a, b, k), (rows, columns, mass), turned
 
 
 def _beyond(a: Array, b: Array, end: Any, sign: float) -> tuple[Array, Array]:
@@ -112,14 +111,14 @@ def _beyond(a: Array, b: Array, end: Any, sign: float) -> tuple[Array, Array]:
 def _wound(pieces: Pieces, lower: Any, upper: Any, period: Any) -> Pieces:
     """Pieces moved by whole periods to where their lower ends are within the first; of those that
     wind around it often, all but the last turn is even."""
-    row, share, a, b, slope, k = pieces
+    row, share, a, b, k = pieces
     low, high = np.minimum(a, b), np.maximum(a, b)
     shift = np.where((low < lower) | (high > upper), np.floor((low - lower) / period) * period, 0)
     a, b = a - shift, b - shift
     times = np.floor((high - low) / period)
     wide = times >= ROUND
     if not wide.any():
-        return row, share, a, b, slope, k
+        return row, share, a, b, k
     r, p, q = row[wide], share[wide], k[wide]
     whole = times[wide] * period / (high - low)[wide]
     even, zeros = p * between(q, np.zeros_like(q), whole), np.zeros(len(r))
@@ -127,8 +126,8 @@ def _wound(pieces: Pieces, lower: Any, upper: Any, period: Any) -> Pieces:
     a = np.where(wide, a + np.sign(b - a) * times * period, a)
     share[wide], k[wide] = p - even, q * (1 - whole)
     shift = np.where(wide, np.floor((np.minimum(a, b) - lower) / period) * period, 0)
-    rest = row, share, a - shift, b - shift, slope, k
-    full = r, even, zeros + lower, zeros + upper, zeros, zeros
+    rest = row, share, a - shift, b - shift, k
+    full = r, even, zeros + lower, zeros + upper, zeros
     return tuple(np.concatenate(v) for v in zip(rest, full, strict=True))
 
 
@@ -138,10 +137,7 @@ def spread_over(
     share: Array,
     a: Array,
     b: Array,
-    slope: Array,
     k: Array,
-    *,
-    moments: bool,
 ) -> tuple[Array, ...]:
     """Each piece laid over the cells that it overlaps."""
     n = len(edges) - 1
@@ -166,13 +162,9 @@ def spread_over(
     whole = high - low
     scale = np.where(whole > 0, 1 / np.where(whole > 0, whole, 1.0), 0.0)[piece]
     length = np.maximum(right - left, 0.0)
-    run, rise = length * scale, k[piece]
-    part = between(rise, (left - low[piece]) * scale, (left - low[piece]) * scale + run)
+    rise = k[piece]
+    part = between(rise, (left - low[piece]) * scale, (left - low[piece] + length) * scale)
     part[begins[count == 1]] = 1.0
     total = np.add.reduceat(part, begins) if len(count) else part
     mass = (share / np.where(total > 0, total, 1.0))[piece] * part
-    if not moments:
-        return row[piece], column, mass
-    mean, spread = leaning(rise * run)
-    offset = left + length * mean - (edges[column] + edges[column + 1]) / 2
-    return row[piece], column, mass, slope[piece], offset, length**2 * spread
+    return row[piece], column, mass

@@ -68,7 +68,6 @@ class Ground:
         seen: Seen | None = None,
         *,
         levels: int = 1,
-        moments: bool = False,
         leaning: bool = True,
     ) -> list[Transfer]:
         """The chain on cells, and on cells 2, 4, ... times as wide."""
@@ -77,7 +76,7 @@ class Ground:
             return self.lean(level, seen)
 
         leans = [lean if leaning else None] * levels
-        return transfers(self.batches, edges, ends, self.joints, leans, moments)
+        return transfers(self.batches, edges, ends, self.joints, leans)
 
     def captured(self, edges: Array) -> Array:
         """For each cell, which attracting rest point has it for its own; -1 for none."""

@@ -209,8 +209,8 @@ class Search:
         exact = linear_moments(ground.batches, low, high, held.far) if free else None
         # Halved cells share their blind spots: others, laid differently, look from outside.
         chains = [
-            *ground.chain(fine, ends, seen, levels=3, moments=exact is None)[::-1],
-            *ground.chain(other, ends, seen, moments=exact is None),
+            *ground.chain(fine, ends, seen, levels=3)[::-1],
+            *ground.chain(other, ends, seen),
         ]
         levels = []
         for chain in chains:
