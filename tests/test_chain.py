@@ -20,7 +20,7 @@ from stationary import (
 )
 from stationary.chain.batch_law import nodes_of
 from stationary.chain.batches import batches_of
-from stationary.chain.elimination import Elimination, blocks_of
+from stationary.chain.elimination import Elimination
 from stationary.chain.exit_time import exit_time
 from stationary.chain.links import Links, closed_classes
 from stationary.chain.multilevel import log_stationary
@@ -336,7 +336,7 @@ def test_iteration_and_elimination_agree_with_dense_matrices():
     whole = np.vstack([dense.T - np.eye(150), np.ones(150)])
     exact = np.linalg.lstsq(whole, np.append(np.zeros(150), 1), rcond=None)[0]
     for towards in (0, 70, 149):
-        parts = Elimination.of(matrix, np.zeros(150), towards)
+        parts = Elimination(matrix, np.zeros(150), towards)
         assert np.allclose(np.exp(parts.log_stationary()), exact, rtol=1e-10)
     wide = (
         np.kron(np.eye(4), dense) * 0.9 + np.kron(np.roll(np.eye(4), 1, axis=1), np.eye(150)) * 0.1
@@ -347,7 +347,7 @@ def test_iteration_and_elimination_agree_with_dense_matrices():
 
 
 @pytest.mark.parametrize("decades", [0, 8, 20])
-def test_elimination_has_every_component_that_many_digits_have(decades):
+def test_elimination_has_every_component_that_many_digits_have(decades, monkeypatch):
     """Links over so many decades, in blocks of any length, against 60 digits."""
     rng, n, digits = np.random.default_rng(decades), 30, MPContext()
     digits.dps = 60
@@ -368,7 +368,8 @@ def test_elimination_has_every_component_that_many_digits_have(decades):
     exact = np.array([float(digits.log(v / sum(x))) for v in x])
     links = Links.of_dense(dense)
     for least in (1, 8, n):
-        parts = Elimination.of(links, np.zeros(n), int(exact.argmax()), blocks_of(links, least))
+        monkeypatch.setattr("stationary.chain.elimination.BLOCK", least)
+        parts = Elimination(links, np.zeros(n), int(exact.argmax()))
         assert np.allclose(parts.log_stationary(), exact, rtol=0, atol=1e-11)
 
 
@@ -396,7 +397,7 @@ def test_steps_until_a_birth_and_death_chain_is_left_obey_their_recursion():
     matrix = Links.of_dense(np.diag(up[:-1], 1) + np.diag(down[1:], -1))
     leaving = np.zeros(n)
     leaving[-1] = up[-1]
-    steps = Elimination.of(matrix, leaving).solve(np.ones((n, 1)))[:, 0]
+    steps = Elimination(matrix, leaving).solve(np.ones((n, 1)))[:, 0]
     h = np.empty(n)
     for k in range(n):
         h[k] = (1 + (down[k] * h[k - 1] if k else 0)) / up[k]

@@ -2,9 +2,9 @@
 
 Gaussian elimination on 1 - P loses small probabilities to the subtraction from 1. Grassmann,
 Taksar and Heyman take the diagonal from the row's other entries instead: then nothing is ever
-subtracted, and every component is right to a few roundings relative to itself. Here states lie in
-blocks so long that a step leads no farther than to the next; these are eliminated one after the
-other, from both ends towards the block in which the walker mostly is.
+subtracted, and every component is right to a few roundings relative to itself. Here that is done
+for blocks of states, from both ends towards the one in which the walker mostly is. The matrix lies
+in a band, as wide as a step is long and a block, and is taken apart in place.
 
 References
 ----------
@@ -15,10 +15,9 @@ References
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from stationary.aliases import Array
 from stationary.chain.links import Links
@@ -27,135 +26,116 @@ from stationary.numbers.arithmetic import EPSILON
 IN_LOGS = 4e7  # states times the square of the reach that can be gone through in logarithms
 UNDERFLOW = 1e-290  # below this a double loses digits, and then everything
 PLAIN = 600.0  # range of logarithms that doubles hold without them
-BLOCK = 32  # states of a block, at least, for products of matrices to be worth it
-SMALL = 48  # states that are as well eliminated one by one
+BLOCK = 32  # states of a block, at least, for products of matrices to be worth it;
+BLOCKS = 8  # and where a step leads farther, into how many its reach is cut
 LOST = 1e-12  # relative: what LAPACK may lose of a block before it is done without
 
-
-def blocks_of(links: Links, least: int = BLOCK) -> Array:
-    """Where blocks begin, and n: what leads from one leads to it, or to one beside it."""
-    n = links.n
-    far = np.arange(n)
-    np.maximum.at(far, links.rows, links.columns)
-    np.maximum.at(far, links.columns, links.rows)
-    next_ = (np.maximum.accumulate(far) + 1).tolist()
-    edges, last = [0], min(least, n)
-    while last < n:
-        edges.append(last)
-        last = max(min(last + least, n), next_[last - 1])
-    return np.array([*edges, n])
+Parts = list[tuple[slice, slice]]  # states of a block, and those beside it that are linked then
 
 
-@dataclass(eq=False)
+def blocks_of(links: Links, towards: int = 0) -> Parts:
+    """The blocks, as they are eliminated one after the other, and what their states lead to."""
+    n, far = links.n, np.arange(links.n)
+    near, size = far.copy(), max(BLOCK, links.reach // BLOCKS)
+    for i, j in ((links.rows, links.columns), (links.columns, links.rows)):
+        np.maximum.at(far, i, j)
+        np.minimum.at(near, i, j)
+    far = np.maximum.accumulate(far)
+    parts = []
+    for a in range(0, towards, size):
+        b = min(a + size, towards)
+        parts.append((slice(a, b), slice(b, max(int(far[b - 1]) + 1, b))))
+    if parts:  # what these leave behind is linked all among each other
+        near[towards : parts[-1][1].stop] = towards
+    near = np.maximum(np.minimum.accumulate(near[::-1])[::-1], towards)
+    for b in range(n, towards + 1, -size):
+        a = max(b - size, towards + 1)
+        parts.append((slice(a, b), slice(min(int(near[a]), a), a)))
+    return parts
+
+
 class Elimination:
     """1 - P taken apart, for a chain that is left in the end, or for one that never is.
 
+    The diagonal of P is taken to be what the rest of the row leaves.
+
+    Parameters
+    ----------
+    links, leaving
+        P, shape (n, n), and the probability to leave from each state, shape (n,).
+    towards
+        The state that is left last: best where the walker mostly is, since a state that is
+        eliminated must be left for one that stays.
+
     Attributes
     ----------
-    edges
-        Of the blocks, and of which of them is left.
-    inverse, upper, lower
-        (1 - P)^-1 inside each block that went, and its links to the next and the one before.
-    visits
-        Of the states of each, from the one that is eliminated after it.
     sound
         False where probabilities beyond 1e-290 matter, which doubles cannot hold.
     """
 
-    edges: Array
-    kept: int
-    towards: int  # in the block that is left
-    inner: Array = field(default_factory=lambda: np.empty(0))
-    leaving: Array = field(default_factory=lambda: np.empty(0))
-    inverse: list[Array] = field(default_factory=list)
-    upper: list[Array] = field(default_factory=list)
-    lower: list[Array] = field(default_factory=list)
-    visits: list[Array] = field(default_factory=list)
-    sound: bool = True
+    def __init__(self, links: Links, leaving: Array, towards: int = 0) -> None:
+        self.n, self.last, self.sound = links.n, towards, True
+        waiting = blocks_of(links, towards)[::-1]
+        spans = (max(own.stop, on.stop) - min(own.start, on.start) for own, on in waiting)
+        wide = max(spans, default=1)
+        self.stride = 2 * wide
+        self.band = np.zeros(self.n * (self.stride + 1))
+        self.band[links.rows * self.stride + links.columns + wide] = links.values
+        self.leaving = leaving.copy()
+        self.parts: Parts = []
+        while waiting:
+            self._eliminate(*waiting.pop(), waiting)
 
-    @classmethod
-    def of(
-        cls, links: Links, leaving: Array, towards: int = 0, edges: Array | None = None
-    ) -> Elimination:
-        """For P, shape (n, n), and the probability to leave from each state, shape (n,).
+    @np.errstate(all="ignore")  # `sound` tells
+    def _eliminate(self, own: slice, on: slice, waiting: Parts) -> None:
+        """A block, or what of it spans few enough decades, before what is waiting."""
+        inside, ahead, back = self._at(own, own), self._at(own, on), self._at(on, own)
+        inverse, least = _inverse(inside, ahead.sum(axis=1) + self.leaving[own])
+        visits = back @ inverse
+        most = visits.max(axis=0, initial=0.0)
+        told = (most > UNDERFLOW) & (most < math.inf) | (not back.any())
+        sound, middle = least > UNDERFLOW and bool(told.all()), (own.start + own.stop) // 2
+        if not sound and own.start < middle:
+            low, high = slice(own.start, middle), slice(middle, own.stop)
+            if own.start < self.last:
+                waiting += [(high, on), (low, slice(middle, on.stop))]
+            else:
+                waiting += [(low, on), (high, slice(on.start, middle))]
+            return
+        self.sound &= sound
+        between = self._at(on, on)
+        between += visits @ ahead
+        self.leaving[on] += visits @ self.leaving[own]
+        inside[...], back[...] = inverse, visits
+        self.parts.append((own, on))
 
-        The diagonal of P is taken to be what the rest of the row leaves. The block with the state
-        `towards` is left last: best where the walker mostly is, since a state that is eliminated
-        must be left for one that stays. What short blocks hold spans fewer decades, so that these
-        are the second try.
-        """
-        e = blocks_of(links) if edges is None else edges
-        m = len(e) - 1
-        keep = int(np.searchsorted(e, towards, side="right")) - 1
-        self = cls(e, keep, towards - int(e[keep]))
-        begins, e_ = links.starts[e].tolist(), e.tolist()
-        inner = []
-        for k in range(m):
-            on = slice(begins[k], begins[k + 1])
-            low, high = e_[max(k - 1, 0)], e_[min(k + 2, m)]
-            whole = np.zeros((e_[k + 1] - e_[k], high - low))
-            whole[links.rows[on] - e_[k], links.columns[on] - low] = links.values[on]
-            a, b = e_[k] - low, e_[k + 1] - low
-            self.lower.append(whole[:, :a])
-            inner.append(whole[:, a:b])
-            self.upper.append(whole[:, b:])
-        out = [leaving[e_[k] : e_[k + 1]] for k in range(m)]
-        self.inverse, self.visits = [np.empty(0)] * m, [np.empty(0)] * m
-        with np.errstate(all="ignore"):  # `sound` tells
-            for k in (*range(keep), *range(m - 1, keep, -1)):
-                on, ahead, back = (
-                    (k + 1, self.upper[k], self.lower[k + 1])
-                    if k < keep
-                    else (k - 1, self.lower[k], self.upper[k - 1])
-                )
-                inverse, least = _inverse(inner[k], ahead.sum(axis=1) + out[k])
-                self.inverse[k], self.visits[k] = inverse, back @ inverse
-                inner[on] = inner[on] + self.visits[k] @ ahead
-                out[on] = out[on] + self.visits[k] @ out[k]
-                self.sound &= bool(least > UNDERFLOW and np.isfinite(self.visits[k]).all())
-        self.inner, self.leaving = inner[keep], out[keep]
-        if not self.sound and edges is None:
-            short = blocks_of(links, 1)
-            if len(short) > len(e):
-                return cls.of(links, leaving, towards, short)
-        return self
-
-    @cached_property
-    def _last(self) -> Array:
-        """(1 - P)^-1 of the block that is left."""
-        inverse, least = _inverse(self.inner, self.leaving)
-        self.sound &= bool(least > UNDERFLOW)
-        return inverse
+    def _at(self, rows: slice, columns: slice) -> Array:
+        """A view of the matrix; once taken apart, of (1 - P)^-1 inside a block, and of the visits
+        to its states, beside it, from each that is eliminated later."""
+        first = rows.start * self.stride + columns.start + self.stride // 2
+        shape = rows.stop - rows.start, columns.stop - columns.start
+        return as_strided(self.band[first:], shape, (self.stride * 8, 8))
 
     def solve(self, source: Array) -> Array:
         """x = P x + source, for a source that is nowhere negative, shape (n, k)."""
-        e, m = self.edges.tolist(), len(self.edges) - 1
-        x = [source[e[k] : e[k + 1]] for k in range(m)]
+        x = source.copy()
         with np.errstate(all="ignore"):
-            for k in (*range(self.kept), *range(m - 1, self.kept, -1)):
-                on = k + 1 if k < self.kept else k - 1
-                x[on] = x[on] + self.visits[k] @ x[k]
-            x[self.kept] = self._last @ x[self.kept]
-            for k in range(self.kept - 1, -1, -1):
-                x[k] = self.inverse[k] @ (x[k] + self.upper[k] @ x[k + 1])
-            for k in range(self.kept + 1, m):
-                x[k] = self.inverse[k] @ (x[k] + self.lower[k] @ x[k - 1])
-        return np.concatenate(x)
+            for own, on in self.parts:
+                x[on] += self._at(on, own) @ x[own]
+            self.sound &= bool(self.leaving[self.last] > UNDERFLOW)
+            x[self.last] /= self.leaving[self.last]
+            for own, on in reversed(self.parts):
+                x[own] = self._at(own, own) @ (x[own] + self._at(own, on) @ x[on])
+        return x
 
     def log_stationary(self) -> Array:
         """log of the stationary vector of an irreducible chain that is never left, shape (n,)."""
-        m = len(self.edges) - 1
+        x = np.zeros(self.n)
         with np.errstate(all="ignore"):
-            visits = _visits(self.inner, self.towards)
-            self.sound &= bool(visits.min() > UNDERFLOW and np.isfinite(visits).all())
-            x = [np.log(visits)] * m
-            for k in range(self.kept - 1, -1, -1):
-                x[k] = _log_sums(x[k + 1], self.visits[k])
-            for k in range(self.kept + 1, m):
-                x[k] = _log_sums(x[k - 1], self.visits[k])
-            found = np.concatenate(x)
-            found = found - found.max()
-            return np.asarray(found - np.log(np.exp(found).sum()))
+            for own, on in reversed(self.parts):
+                x[own] = _log_sums(x[on], self._at(on, own))
+            x -= x.max()
+            return np.asarray(x - np.log(np.exp(x).sum()))
 
 
 def _log_sums(x: Array, table: Array) -> Array:
@@ -175,9 +155,9 @@ def _inverse(inside: Array, leaving: Array) -> tuple[Array, float]:
     """(1 - P)^-1 of a block from its off-diagonals and what leaves, and the least pivot.
 
     Off the diagonal LAPACK only adds numbers of one sign, as long as it swaps no rows: in the
-    transposed matrix the diagonal dominates its column, by four roundings more than it is. What
-    these and subtractions on the diagonal cost shows in (1 - P)^-1 leaving = 1. A block in which
-    that is too much is halved, and its first half eliminated.
+    transposed matrix the diagonal dominates its column, by four roundings more than it is, which
+    are taken away again to first order. What subtractions on the diagonal cost shows in
+    (1 - P)^-1 leaving = 1. A block in which that is too much is halved.
     """
     n = len(inside)
     if n < 2:
@@ -186,9 +166,12 @@ def _inverse(inside: Array, leaving: Array) -> tuple[Array, float]:
     i = np.arange(n)
     matrix = -inside.T
     matrix[i, i] = 0.0
-    matrix[i, i] = (leaving - matrix.sum(axis=0)) * (1 + 4 * EPSILON)
+    diagonal = leaving - matrix.sum(axis=0)
+    more = 4 * EPSILON * diagonal
+    matrix[i, i] = diagonal + more
     try:
         result = np.linalg.inv(matrix).T
+        result += (result * more) @ result
         if np.abs(result @ leaving - 1).max() < LOST and result.min() >= 0:
             return result, math.inf
     except np.linalg.LinAlgError:  # it is singular as doubles see it
@@ -201,27 +184,6 @@ def _inverse(inside: Array, leaving: Array) -> tuple[Array, float]:
     result[z, z], result[z, a], result[a, z] = second, second @ back, ahead @ second
     result[a, a] = first + ahead @ result[z, a]
     return result, min(least, other)
-
-
-def _visits(inside: Array, at: int) -> Array:
-    """How often a chain that is never left is in each state until it is back in one."""
-    n = len(inside)
-    others = np.delete(np.arange(n), at)
-    if n > SMALL:
-        inverse, least = _inverse(inside[np.ix_(others, others)], inside[others, at])
-        found = inside[at, others] @ inverse
-        return np.insert(found if least > UNDERFLOW else found * math.nan, at, 1.0)
-    order = np.append(at, others)
-    p = inside[np.ix_(order, order)]
-    for k in range(n - 1, 0, -1):
-        p[:k, k] /= p[k, :k].sum()
-        p[:k, :k] += p[:k, k, None] * p[k, :k]
-    x = np.ones(n)
-    for k in range(1, n):
-        x[k] = x[:k] @ p[:k, k]
-    found = np.empty(n)
-    found[order] = x
-    return found
 
 
 # State by state, in logarithms: slower by far, but nothing is too small.

@@ -132,7 +132,7 @@ def _log_time(
         inner, leaving, upwards = inner.among(members), leaving[members], upwards[members]
     if any(not leaving[c].any() for c in closed_classes(inner)):
         return math.inf, 0.0, math.nan  # some of it is never left
-    parts = Elimination.of(inner, leaving)
+    parts = Elimination(inner, leaving)
     steps, above = parts.solve(np.stack([np.ones(len(members)), upwards], axis=1)).T
     in_logs = not (parts.sound and steps.max() < 1e290)
     if in_logs and len(steps) * inner.reach**2 > IN_LOGS:

@@ -71,7 +71,7 @@ def points_from(batches: Batches, held: Held, start: Array, weight: Array) -> Po
     going = np.flatnonzero(owner < 0)
     if len(going):
         arrives = np.stack([links.before(column) for column in ends.T], axis=1)[going]
-        parts = Elimination.of(links.among(going), arrives.sum(axis=1))
+        parts = Elimination(links.among(going), arrives.sum(axis=1))
         ends[going] = parts.solve(arrives)
         if not parts.sound:
             return None

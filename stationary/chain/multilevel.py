@@ -29,8 +29,8 @@ from stationary.chain.elimination import (
 from stationary.chain.links import Links
 from stationary.errors import ConvergenceError
 
-# In nanoseconds: the elimination of a block, for each of its states cubed and for itself; cycles.
-CUBE, OVERHEAD = 0.6, 1e5
+# In nanoseconds: the elimination of a block, for each product and for itself; cycles.
+PRODUCT, OVERHEAD = 0.25, 6e4
 CYCLE, LINK = 7e5, 60.0  # and for each link
 FEWEST, MOST = 12, 200  # cycles that are expected, and made
 JOINED = 4  # states that become one
@@ -74,9 +74,8 @@ def log_stationary(
     start = np.zeros(n) if guess is None else guess
 
     def eliminated() -> Array | None:
-        parts = Elimination.of(links, np.zeros(n), int(np.argmax(start)))
-        found = parts.log_stationary()
-        return found if parts.sound else None
+        parts = Elimination(links, np.zeros(n), int(np.argmax(start)))
+        return parts.log_stationary() if parts.sound else None
 
     def by_levels() -> Array | None:
         return _by_levels(links, start, settled, 4 * FEWEST if quick else MOST)
@@ -105,16 +104,17 @@ def irreducible(links: Links, guess: Array | None = None) -> Array | None:
     """
     if is_iterated(links):
         return None
-    parts = Elimination.of(links, np.zeros(links.n), 0 if guess is None else int(np.argmax(guess)))
-    x = parts.log_stationary()
-    found = parts.sound and np.isfinite(x).all() and _unbalanced(links, x) < BALANCED
-    return x if found else None
+    towards = 0 if guess is None else int(np.argmax(guess))
+    parts = Elimination(links, np.zeros(links.n), towards)
+    x = parts.log_stationary() if parts.sound else np.full(links.n, np.nan)
+    return x if np.isfinite(x).all() and _unbalanced(links, x) < BALANCED else None
 
 
 def is_iterated(links: Links) -> bool:
     """Whether iteration is expected to be cheaper than elimination."""
-    size = np.diff(blocks_of(links)).astype(float)
-    cost = CUBE * (size**3).sum() + OVERHEAD * len(size)
+    parts = blocks_of(links)
+    sizes = np.array([(x.stop - x.start, y.stop - y.start) for x, y in parts]).reshape(-1, 2)
+    cost = OVERHEAD * len(sizes) + PRODUCT * float(sizes.prod(axis=1) @ sizes.sum(axis=1))
     return bool(cost > FEWEST * (CYCLE + LINK * len(links)))
 
 
@@ -220,7 +220,7 @@ def _cycle(
     if not levels:
         rows, columns, n = coarsest
         whole = Links(rows, columns, links, n, n)
-        return Elimination.of(whole, np.zeros(n), int(np.argmax(x))).log_stationary()
+        return Elimination(whole, np.zeros(n), int(np.argmax(x))).log_stationary()
     level = levels[0]
     x = level.smoothed(links, x, BEFORE)
     between, groups = level.joined(links, x)

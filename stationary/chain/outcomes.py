@@ -141,7 +141,7 @@ class _Passage:
         for j, k in enumerate(ends):
             arrives[:, b + j] += chain.leaving[:, k]
         arrives = arrives[going]
-        parts = Elimination.of(chain.inner.among(going), arrives.sum(axis=1))
+        parts = Elimination(chain.inner.among(going), arrives.sum(axis=1))
         with np.errstate(all="ignore"):
             found = parts.solve(np.column_stack([arrives, np.ones(len(going))]))
             steps[going], found = found[:, -1], found[:, :-1]

@@ -130,7 +130,7 @@ def _slowest(links: Links, mass: Array) -> float:
     peak = int(np.argmax(mass))
     others = np.delete(np.arange(len(mass)), peak)
     leaving = links.before(np.arange(len(mass)) == peak)[others]
-    parts = Elimination.of(links.among(others), leaving, min(peak, len(others) - 1))
+    parts = Elimination(links.among(others), leaving, min(peak, len(others) - 1))
     f = np.sign(np.arange(len(mass)) - peak).astype(float)
     f -= mass @ f
     log_time = 0.0
