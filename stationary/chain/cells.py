@@ -18,6 +18,7 @@ from stationary.chain.batches import Batches
 from stationary.chain.far import Held, covered
 from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.evaluation import evaluate
+from stationary.line.equilibria import Equilibrium
 from stationary.line.partition import partition
 from stationary.numbers.arithmetic import EPSILON
 from stationary.process.landscape import Landscape
@@ -100,16 +101,23 @@ def cores_of(landscape: Landscape, low: float, high: float, count: int) -> tuple
 
     () where they are not, as between walls that are no farther off than the minima are apart.
     """
-    try:
-        found = partition(landscape.diffusion()).equilibria
-    except StationaryError:  # the diffusion has no answer: neither has it advice
-        return ()
-    at = np.array([e.position for e in found if low <= e.position <= high])
+    at = np.array([e.position for e in equilibria_between(landscape, low, high)])
     gap = np.diff(at, prepend=-np.inf, append=np.inf)
     size = np.minimum(gap[:-1], gap[1:]) / 2
     if not 2 <= len(at) <= count / ACROSS or high - low <= count * 2 * float(size.min()) / ACROSS:
         return ()
     return tuple(zip(at.tolist(), size.tolist(), strict=True))
+
+
+def equilibria_between(landscape: Landscape, low: float, high: float) -> list[Equilibrium]:
+    """Those of the small-step limit, on an interval; none where that has no answer."""
+    process = landscape.diffusion()
+    if math.isinf(process.domain[1] - process.domain[0]):  # what its ends are takes long to tell
+        process = process.restricted(low, high)
+    try:
+        return [e for e in partition(process).equilibria if low <= e.position <= high]
+    except StationaryError:
+        return []
 
 
 def rest_points(

@@ -9,13 +9,19 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.chain.batches import Batches
-from stationary.chain.cells import Core, RestPoint, capture, cores_of, graded, rest_points
+from stationary.chain.cells import (
+    Core,
+    RestPoint,
+    capture,
+    cores_of,
+    equilibria_between,
+    graded,
+    rest_points,
+)
 from stationary.chain.far import Far, Fate, Held, held_by
 from stationary.chain.links import closed_classes
 from stationary.chain.tilt import Lean, Seen
 from stationary.chain.transfer import Transfer, transfers
-from stationary.errors import StationaryError
-from stationary.line.partition import partition
 from stationary.process.initial import Initial
 
 FEW_CELLS = 250  # of a first pass over the whole interval
@@ -114,11 +120,8 @@ def _lasting(batches: Batches, held: Held, start: tuple[float, float] | None) ->
     """
     if held.far.fate is not Fate.DIVERGES or held.ends != ("leave", "leave"):
         return None
-    try:
-        found = partition(batches.landscape.diffusion()).equilibria
-    except StationaryError:
-        return None
-    minima = [e.position for e in found if e.stable and held.lower < e.position < held.upper]
+    found = equilibria_between(batches.landscape, held.lower, held.upper)
+    minima = [e.position for e in found if e.stable]
     if not minima:
         return None
     before = 1.0
