@@ -397,7 +397,7 @@ def test_steps_until_a_birth_and_death_chain_is_left_obey_their_recursion():
     matrix = Links.of_dense(np.diag(up[:-1], 1) + np.diag(down[1:], -1))
     leaving = np.zeros(n)
     leaving[-1] = up[-1]
-    steps = Elimination(matrix, leaving).solve(np.ones((n, 1)))[:, 0]
+    steps = np.exp(Elimination(matrix, leaving).solved(np.zeros(n)))
     h = np.empty(n)
     for k in range(n):
         h[k] = (1 + (down[k] * h[k - 1] if k else 0)) / up[k]

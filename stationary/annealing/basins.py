@@ -13,7 +13,7 @@ from stationary.annealing.course import TOLERANCE
 from stationary.chain.batches import batches_of
 from stationary.chain.exact import exact_chain
 from stationary.chain.exit_time import exit_time
-from stationary.errors import ConvergenceError, LandscapeError
+from stationary.errors import LandscapeError
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.states.basins import basins_of
@@ -118,12 +118,9 @@ class Basins:
 
         def leaving(i: int) -> tuple[float, float, float]:
             a, place, b = places[i : i + 3]
-            try:
-                left = exit_time(batches, a, b, place, cells)
-                if left.error > TOLERANCE and left.log_time < longest:
-                    left = exit_time(batches, a, b, place, 2 * cells)
-            except ConvergenceError:  # more steps than doubles hold
-                return -math.inf, -math.inf, 0.0
+            left = exit_time(batches, a, b, place, cells)
+            if left.error > TOLERANCE and left.log_time < longest:
+                left = exit_time(batches, a, b, place, 2 * cells)
             if math.isinf(left.log_time):  # no minibatch leads out
                 return -math.inf, -math.inf, 0.0
             share = left.upper, 1 - left.upper

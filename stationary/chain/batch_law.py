@@ -189,34 +189,58 @@ def _by_tilts(
     distance = NEAREST * np.sinh(np.arange(1, TILTS + 1) * np.arcsinh(FARTHEST / NEAREST) / TILTS)
     # The tilt that moves a normal law by so many deviations of the sum.
     tilt = np.append(-distance[::-1], distance)[:, None] / (batch * deviation)
-    if replacement:
-        mean, r, v = _with_replacement(x, number, batch, tilt)
-    else:
-        mean, r, v = _without_replacement(x, number, batch, tilt)
+    mean, r, v = _tilted(x, number, batch, replacement, tilt)
     with np.errstate(all="ignore"):
         normal = r + np.log(v / r) / r if refined else r
     return _inverse(mean, normal, z)
 
 
-def _with_replacement(
-    x: Array, number: Array, batch: int, tilt: Array
+def _tilted(
+    x: Array, number: Array, batch: int, replacement: bool, tilt: Array
 ) -> tuple[Array, Array, Array]:
-    """Mean, r and v of a batch under each tilt, shape (tilts, M)."""
+    """Mean, r and v of a batch under each tilt, shape (tilts, M).
+
+    How often each datapoint is drawn is a Poisson number, or 0 or 1 without replacement, given how
+    many are drawn in all. Its mean has odds exp(tilt x + shift), where the shift keeps that number.
+    """
     n = number[:, 0].sum()
-    means, rs, vs = [], [], []
-    for t in tilt:
+    share = batch / n
+    base = batch if replacement else batch * (1 - share)  # variance of the size without a tilt
+    found: dict[float, tuple[Array, Array, Array]] = {}
+    before = 0.0
+    for t in np.concatenate([tilt[tilt > 0], tilt[tilt < 0][::-1]]).tolist():  # outwards
         power = t * x
-        top = power.max(axis=0)
-        weight = number * np.exp(power - top)
-        total = weight.sum(axis=0)
-        mean = (weight * x).sum(axis=0) / total
-        variance = (weight * (x - mean) ** 2).sum(axis=0) / total
-        small = np.log1p((number * np.expm1(power)).sum(axis=0) / n) if top.max() < 1 else None
-        cumulant = top + np.log(total / n) if small is None else small
-        rs.append(np.sign(t) * np.sqrt(2 * batch * np.maximum(t * mean - cumulant, 0.0)))
-        vs.append(t * np.sqrt(batch * variance))
-        means.append(mean)
+        if replacement:
+            shift = -_log_mean(power, number / n)
+            inside = hold = number * share * np.exp(power + shift)
+            gain = np.zeros_like(shift)
+        else:
+            if t * before <= 0:  # from the middle on; then with the shift and how it goes on
+                shift, slope, before = np.zeros(x.shape[1]), np.zeros(x.shape[1]), 0.0
+            shift = _shifted(power, number, batch, shift + slope * (t - before))
+            odds = _expit(power + shift + np.log(batch / (n - batch)))
+            inside, hold = number * odds, number * odds * (1 - odds)
+            # log of 1 - p + p exp(tilt x + shift), to the rounding of what is small
+            both = power + shift
+            low, high = np.minimum(both, 1.0), np.maximum(both, 1.0)
+            far = both + np.log(share + (1 - share) * np.exp(-high))
+            gain = (number * np.where(both < 1, np.log1p(share * np.expm1(low)), far)).sum(axis=0)
+        mean = (inside * x).sum(axis=0) / batch
+        own, cross, varies = (hold * x).sum(axis=0), (hold * x * x).sum(axis=0), hold.sum(axis=0)
+        with np.errstate(all="ignore"):
+            variance = np.maximum(cross - own * own / varies, 0.0)  # given the size
+        r = np.sign(t) * np.sqrt(2 * np.maximum(batch * (t * mean + shift) - gain, 0.0))
+        found[t] = mean, r, t * np.sqrt(variance * varies / base)
+        before, slope = t, np.nan_to_num(-own / np.maximum(varies, 1e-300))
+    means, rs, vs = zip(*(found[t] for t in tilt[:, 0].tolist()), strict=True)
     return np.array(means), np.array(rs), np.array(vs)
+
+
+def _log_mean(power: Array, share: Array) -> Array:
+    """log of the mean of exp(power), to the rounding of what is small."""
+    if (top := power.max(axis=0)).max() < 1:
+        return np.asarray(np.log1p((share * np.expm1(power)).sum(axis=0)))
+    return np.asarray(top + np.log((share * np.exp(power - top)).sum(axis=0)))
 
 
 def _expit(x: Array) -> Array:
@@ -224,56 +248,24 @@ def _expit(x: Array) -> Array:
     return np.asarray(np.where(x >= 0, 1.0, e) / (1 + e))
 
 
-def _without_replacement(
-    x: Array, number: Array, batch: int, tilt: Array
-) -> tuple[Array, Array, Array]:
-    """The same, of datapoints that are in a batch or not, given how many of them are.
-
-    Each is in it with odds exp(tilt x + shift), where the shift keeps the mean size at `batch`.
-    """
-    n = number[:, 0].sum()
-    logit = np.log(batch / (n - batch))
-    base = batch * (n - batch) / n  # variance of the size without a tilt
-    found: dict[float, tuple[Array, Array, Array]] = {}
-    outwards = np.concatenate([tilt[tilt > 0], tilt[tilt < 0][::-1]])
-    before = 0.0
-    for t in outwards.tolist():
-        if t * before <= 0:  # from the middle on, with the shift and how it goes on from there
-            shift, slope, before = np.zeros(x.shape[1]), np.zeros(x.shape[1]), 0.0
-        power = t * x
-        shift = shift + slope * (t - before)
-        low, high = -power.max(axis=0) - 50.0, -power.min(axis=0) + 50.0
-        shift = np.clip(shift, low, high)
-        for _ in range(NEWTON):
-            inside = _expit(power + shift + logit)
-            size = (number * inside).sum(axis=0)
-            varies = (number * inside * (1 - inside)).sum(axis=0)
-            low, high = np.where(size < batch, shift, low), np.where(size > batch, shift, high)
-            done = np.abs(size - batch) <= SETTLED * batch
-            if done.all():
-                break
-            with np.errstate(all="ignore"):  # in the logarithm of the size
-                new = shift - np.log(size / batch) * size / varies
-            within = (low < new) & (new < high)
-            shift = np.where(done, shift, np.where(within, new, (low + high) / 2))
-        mean = (number * inside * x).sum(axis=0) / batch
-        hold = number * inside * (1 - inside)
-        own, cross = (hold * x).sum(axis=0), (hold * x * x).sum(axis=0)
-        with np.errstate(all="ignore"):
-            variance = np.maximum(cross - own * own / varies, 0.0)  # given the size
-        # log of 1 - p + p exp(tilt x + shift), to the rounding of what is small
-        both = power + shift
-        gain = number * np.where(
-            both < 1,
-            np.log1p(batch / n * np.expm1(np.minimum(both, 1.0))),
-            both + np.log(batch / n + (1 - batch / n) * np.exp(-np.maximum(both, 1.0))),
-        )
-        way = batch * (t * mean + shift) - gain.sum(axis=0)
-        r = np.sign(t) * np.sqrt(2 * np.maximum(way, 0.0))
-        found[t] = mean, r, t * np.sqrt(variance * varies / base)
-        before, slope = t, np.nan_to_num(-own / np.maximum(varies, 1e-300))
-    means, rs, vs = zip(*(found[t] for t in tilt[:, 0].tolist()), strict=True)
-    return np.array(means), np.array(rs), np.array(vs)
+def _shifted(power: Array, number: Array, batch: int, guess: Array) -> Array:
+    """The shift at which as many as a batch holds are drawn, by Newton's method."""
+    logit = np.log(batch / (number[:, 0].sum() - batch))
+    low, high = -power.max(axis=0) - 50.0, -power.min(axis=0) + 50.0
+    shift = np.clip(guess, low, high)
+    for _ in range(NEWTON):
+        inside = _expit(power + shift + logit)
+        size = (number * inside).sum(axis=0)
+        varies = (number * inside * (1 - inside)).sum(axis=0)
+        low, high = np.where(size < batch, shift, low), np.where(size > batch, shift, high)
+        done = np.abs(size - batch) <= SETTLED * batch
+        if done.all():
+            break
+        with np.errstate(all="ignore"):  # in the logarithm of the size
+            new = shift - np.log(size / batch) * size / varies
+        within = (low < new) & (new < high)
+        shift = np.where(done, shift, np.where(within, new, (low + high) / 2))
+    return shift
 
 
 def _inverse(mean: Array, normal: Array, z: Array) -> Array:

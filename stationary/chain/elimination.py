@@ -4,7 +4,9 @@ Gaussian elimination on 1 - P loses small probabilities to the subtraction from 
 Taksar and Heyman take the diagonal from the row's other entries instead: then nothing is ever
 subtracted, and every component is right to a few roundings relative to itself. Here that is done
 for blocks of states, from both ends towards the one in which the walker mostly is. The matrix lies
-in a band, as wide as a step is long and a block, and is taken apart in place.
+in a band, as wide as a step is long and a block, and is taken apart in place. What the walker does
+from there on until it leaves may take longer, or be rarer, than doubles hold: vectors are
+logarithms.
 
 References
 ----------
@@ -23,9 +25,7 @@ from stationary.aliases import Array
 from stationary.chain.links import Links
 from stationary.numbers.arithmetic import EPSILON
 
-IN_LOGS = 4e7  # states times the square of the reach that can be gone through in logarithms
-UNDERFLOW = 1e-290  # below this a double loses digits, and then everything
-PLAIN = 600.0  # range of logarithms that doubles hold without them
+UNDERFLOW = 1e-305  # below this 5e-324, the distance of doubles there, costs digits
 BLOCK = 32  # states of a block, at least, for products of matrices to be worth it;
 BLOCKS = 8  # and where a step leads farther, into how many its reach is cut
 LOST = 1e-12  # relative: what LAPACK may lose of a block before it is done without
@@ -70,7 +70,7 @@ class Elimination:
     Attributes
     ----------
     sound
-        False where probabilities beyond 1e-290 matter, which doubles cannot hold.
+        False where a state is left for others less often than doubles hold.
     """
 
     def __init__(self, links: Links, leaving: Array, towards: int = 0) -> None:
@@ -81,7 +81,8 @@ class Elimination:
         self.stride = 2 * wide
         self.band = np.zeros(self.n * (self.stride + 1))
         self.band[links.rows * self.stride + links.columns + wide] = links.values
-        self.leaving = leaving.copy()
+        with np.errstate(divide="ignore"):
+            self.log_leaving = np.log(leaving)
         self.parts: Parts = []
         while waiting:
             self._eliminate(*waiting.pop(), waiting)
@@ -90,7 +91,8 @@ class Elimination:
     def _eliminate(self, own: slice, on: slice, waiting: Parts) -> None:
         """A block, or what of it spans few enough decades, before what is waiting."""
         inside, ahead, back = self._at(own, own), self._at(own, on), self._at(on, own)
-        inverse, least = _inverse(inside, ahead.sum(axis=1) + self.leaving[own])
+        out = self.log_leaving[own]
+        inverse, least = _inverse(inside, ahead.sum(axis=1) + np.exp(out))
         visits = back @ inverse
         most = visits.max(axis=0, initial=0.0)
         told = (most > UNDERFLOW) & (most < math.inf) | (not back.any())
@@ -105,7 +107,8 @@ class Elimination:
         self.sound &= sound
         between = self._at(on, on)
         between += visits @ ahead
-        self.leaving[on] += visits @ self.leaving[own]
+        if out.max() > -math.inf:
+            self.log_leaving[on] = np.logaddexp(self.log_leaving[on], _log_sums(out, visits.T))
         inside[...], back[...] = inverse, visits
         self.parts.append((own, on))
 
@@ -116,17 +119,20 @@ class Elimination:
         shape = rows.stop - rows.start, columns.stop - columns.start
         return as_strided(self.band[first:], shape, (self.stride * 8, 8))
 
-    def solve(self, source: Array) -> Array:
-        """x = P x + source, for a source that is nowhere negative, shape (n, k)."""
+    @np.errstate(all="ignore")
+    def solved(self, source: Array) -> Array:
+        """log of x = P x + source, (n,), of the log of a source."""
         x = source.copy()
-        with np.errstate(all="ignore"):
-            for own, on in self.parts:
-                x[on] += self._at(on, own) @ x[own]
-            self.sound &= bool(self.leaving[self.last] > UNDERFLOW)
-            x[self.last] /= self.leaving[self.last]
-            for own, on in reversed(self.parts):
-                x[own] = self._at(own, own) @ (x[own] + self._at(own, on) @ x[on])
-        return x
+        for own, on in self.parts:
+            x[on] = np.logaddexp(x[on], _log_sums(x[own], self._at(on, own).T))
+        if self.log_leaving[self.last] > -math.inf:
+            x[self.last] -= self.log_leaving[self.last]
+        elif x[self.last] > -math.inf:
+            x[self.last] = math.inf
+        for own, on in reversed(self.parts):
+            into = np.logaddexp(x[own], _log_sums(x[on], self._at(own, on).T))
+            x[own] = _log_sums(into, self._at(own, own).T)
+        return np.asarray(x)
 
     def log_stationary(self) -> Array:
         """log of the stationary vector of an irreducible chain that is never left, shape (n,)."""
@@ -138,17 +144,47 @@ class Elimination:
             return np.asarray(x - np.log(np.exp(x).sum()))
 
 
+def absorbed(links: Links, owner: Array, count: int, likely: Array) -> tuple[Array, Array, bool]:
+    """How likely each state ends in each class, (n, K), and log of the mean steps until then, (n,).
+
+    And whether doubles hold them. `owner` is the class of each column, or -1, and `likely`, (n,),
+    is largest where the walker mostly is.
+    """
+    n = links.n
+    ends = (owner[:, None] == np.arange(count)).astype(float)
+    table, steps, going = ends[:n].copy(), np.full(n, -math.inf), np.flatnonzero(owner[:n] < 0)
+    if not len(going):
+        return table, steps, True
+    arrives = np.array([links.before(column)[going] for column in ends.T])
+    mostly = int(np.argmax(likely[going]))
+    parts = Elimination(links.among(going, going), arrives.sum(axis=0), mostly)
+    with np.errstate(all="ignore"):  # what is never left is not known
+        found = np.array([parts.solved(source) for source in np.log(arrives)])
+        steps[going] = parts.solved(np.zeros(len(going)))
+        whole = np.logaddexp.reduce(found)
+        known = np.isfinite(whole)
+        table[going] = np.where(known, np.exp(found - whole), 0.0).T
+    return table, steps, parts.sound and bool(known.all())
+
+
 def _log_sums(x: Array, table: Array) -> Array:
     """log of exp(x) @ table, where x may span any number of decades."""
-    top = x.max()
-    if top - x.min() < PLAIN:
-        plain = np.exp(x - top) @ table
-        if plain.min() > UNDERFLOW:
-            return np.asarray(np.log(plain) + top)
-    terms = x[:, None] + np.log(table)
-    high = terms.max(axis=0)
-    high = np.where(np.isfinite(high), high, 0.0)
-    return np.asarray(high + np.log(np.exp(terms - high).sum(axis=0)))
+    top = x.max(initial=-math.inf)
+    if top == -math.inf:
+        return np.full(table.shape[1], -math.inf)
+    if top == math.inf:
+        endless = x == math.inf
+        found = _log_sums(np.where(endless, -math.inf, x), table)
+        return np.where((table[endless] > 0).any(axis=0), math.inf, found)
+    plain = np.exp(x - top) @ table
+    found = np.log(plain) + top
+    weak = ~(plain > UNDERFLOW)
+    if weak.any():
+        terms = x[:, None] + np.log(table[:, weak])
+        high = terms.max(axis=0)
+        high = np.where(np.isfinite(high), high, 0.0)
+        found[weak] = high + np.log(np.exp(terms - high).sum(axis=0))
+    return np.asarray(found)
 
 
 def _inverse(inside: Array, leaving: Array) -> tuple[Array, float]:
@@ -184,43 +220,3 @@ def _inverse(inside: Array, leaving: Array) -> tuple[Array, float]:
     result[z, z], result[z, a], result[a, z] = second, second @ back, ahead @ second
     result[a, a] = first + ahead @ result[z, a]
     return result, min(least, other)
-
-
-# State by state, in logarithms: slower by far, but nothing is too small.
-
-
-def _taken_apart(links: Links, leaving: Array, source: Array) -> tuple[Array, Array, Array]:
-    """log of P with all but the first state eliminated, last first; what leaves, the source."""
-    with np.errstate(divide="ignore"):
-        p, leaving, source = (np.log(x) for x in (links.dense(), leaving, source))
-    with np.errstate(invalid="ignore"):
-        for k in range(len(p) - 1, 0, -1):
-            near = slice(max(k - links.reach, 0), k)
-            leaves = np.logaddexp(np.logaddexp.reduce(p[k, near]), leaving[k])
-            into = p[near, k] - leaves
-            p[near, k] = into
-            p[near, near] = np.logaddexp(p[near, near], into[:, None] + p[k, near])
-            leaving[near] = np.logaddexp(leaving[near], into + leaving[k])
-            source[near] = np.logaddexp(source[near], into + source[k])
-    return p, leaving, source
-
-
-def stationary_in_logs(links: Links) -> Array:
-    """log of the stationary vector of an irreducible chain, shape (n,)."""
-    n = links.n
-    p, _, _ = _taken_apart(links, np.zeros(n), np.zeros(n))
-    x = np.zeros(n)
-    for k in range(1, n):
-        near = slice(max(k - links.reach, 0), k)
-        x[k] = np.logaddexp.reduce(x[near] + p[near, k])
-    return np.asarray(x - np.logaddexp.reduce(x))
-
-
-def solved_in_logs(links: Links, leaving: Array, source: Array) -> Array:
-    """log of x = P x + source, (n,), for a chain that is left in the end."""
-    p, leaving, x = _taken_apart(links, leaving, source)
-    for k in range(len(x)):
-        near = slice(max(k - links.reach, 0), k)
-        leaves = np.logaddexp(np.logaddexp.reduce(p[k, near]), leaving[k])
-        x[k] = np.logaddexp(x[k], np.logaddexp.reduce(p[k, near] + x[near])) - leaves
-    return x

@@ -11,15 +11,16 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.chain.batches import ASKED, CELLS, TWICE, Batches
 from stationary.chain.cells import bisected, cores_of, graded, spaced
-from stationary.chain.elimination import IN_LOGS, Elimination, solved_in_logs
+from stationary.chain.elimination import Elimination
 from stationary.chain.links import closed_classes
 from stationary.chain.tilt import Lean
 from stationary.chain.transfer import Transfer, transfers
-from stationary.errors import ConvergenceError, LandscapeError
+from stationary.errors import LandscapeError
 from stationary.functions.given import Boundary, checked_boundaries, number
 from stationary.numbers.limit import limit
 
 MOST_CELLS = 2000
+LASTING = math.log(1e-9)  # of what is left in an interval, below which it dies out
 
 
 @dataclass(frozen=True)
@@ -78,16 +79,18 @@ def exit_time(batches: Batches, lower: Any, upper: Any, start: Any, cells: int) 
     ends = "fold" if walls[0] else "leave", "fold" if walls[1] else "leave"
     edges = bisected(bisected(graded(low, high, max(count // 4, 16), joints=joints, cores=cores)))
     levels = []
-    for chain in transfers(batches, edges, ends, joints, [Lean(batches, places)] * 3)[::-1]:
-        levels.append(_log_time(batches, chain, at, walls))
+    lean = Lean(batches, places)
+    for chain in transfers(batches, edges, ends, joints, [lean] * 3)[::-1]:
+        levels.append(_log_time(batches, chain, lean, at, walls))
         if math.isinf(levels[-1][0]):
             return ExitTime(math.inf, 0.0 if batches.exact else math.inf, cells_error=0.0)
     (time, error), (above, doubt) = (limit([level[k] for level in levels]) for k in (0, 2))
     of_cells = float(error) + 1e-12 + levels[-1][1]
     off = np.array([of_cells, doubt + 1e-12])
     for other in batches.others:
-        (chain,) = transfers(other, edges[::4], ends, joints, [Lean(other, places)])
-        found = _log_time(other, chain, at, walls)
+        lean = Lean(other, places)
+        (chain,) = transfers(other, edges[::4], ends, joints, [lean])
+        found = _log_time(other, chain, lean, at, walls)
         off += TWICE * np.abs([found[k] - levels[0][k] for k in (0, 2)])
     off += TWICE * batches.roughness(low + (high - low) * np.array(ASKED))
     above = float(np.clip(above, 0.0, 1.0))
@@ -119,7 +122,7 @@ def refined_exit_time(
 
 
 def _log_time(
-    batches: Batches, chain: Transfer, start: float | None, walls: list[bool]
+    batches: Batches, chain: Transfer, lean: Lean, start: float | None, walls: list[bool]
 ) -> tuple[float, float, float]:
     """The logarithm of the steps, its error, and the probability to leave by the upper end."""
     edges = chain.edges
@@ -132,18 +135,11 @@ def _log_time(
         inner, leaving, upwards = inner.among(members), leaving[members], upwards[members]
     if any(not leaving[c].any() for c in closed_classes(inner)):
         return math.inf, 0.0, math.nan  # some of it is never left
-    parts = Elimination(inner, leaving)
-    steps, above = parts.solve(np.stack([np.ones(len(members)), upwards], axis=1)).T
-    in_logs = not (parts.sound and steps.max() < 1e290)
-    if in_logs and len(steps) * inner.reach**2 > IN_LOGS:
-        raise ConvergenceError(
-            f"{batches.landscape.name}: the steps to leave ({low:g}, {high:g}) are more than "
-            "1e290, which doubles cannot hold."
-        )
-    log_steps = solved_in_logs(inner, leaving, np.ones(len(steps))) if in_logs else np.log(steps)
+    parts = Elimination(inner, leaving, int(np.argmax(lean.rise(edges)[members])))
+    x = steps = parts.solved(np.zeros(len(members)))
     if start is not None:
-        if in_logs:
-            above = np.exp(solved_in_logs(inner, leaving, upwards))
+        with np.errstate(divide="ignore"):
+            above = np.exp(parts.solved(np.log(upwards)))
         image = batches.images(np.array([start]))[:, 0]
         image = np.where((image < low) & walls[0], 2 * low - image, image)
         image = np.where((image > high) & walls[1], 2 * high - image, image)
@@ -151,23 +147,18 @@ def _log_time(
         middle = ((edges[1:] + edges[:-1]) / 2)[members]
         with np.errstate(divide="ignore"):
             later = np.log(np.where(inside, batches.probability, 0.0))
-        later = later + np.interp(image, middle, log_steps)
+        later = later + np.interp(image, middle, steps)
         up = np.where(inside, np.interp(image, middle, above), image >= high)
         time = float(np.logaddexp(0.0, np.logaddexp.reduce(later)))
         return time, 0.0, float(np.clip(batches.probability @ up, 0.0, 1.0))
-    if in_logs:  # wherever it starts it has long been everywhere before it leaves
-        return float(log_steps.max()), 1e-9, math.nan
     # The time in the quasi-stationary state is the largest eigenvalue of the inverse; that of
     # each round lies between the least and the greatest ratio (Collatz and Wielandt).
-    x = steps / steps.max()
     least = greatest = 0.0
     for _ in range(200):
-        new = parts.solve(x[:, None])[:, 0]
-        # Where x dies out, nothing leads to the states that are left last.
-        lasting = x > 1e-9
-        ratio = np.log(new[lasting]) - np.log(x[lasting])
-        least, greatest = float(ratio.min()), float(ratio.max())
-        x = new / new.max()
+        x = x - x.max()
+        new = parts.solved(x)
+        ratio = (new - x)[x > LASTING]  # where it dies out, nothing leads to what is left last
+        least, greatest, x = float(ratio.min()), float(ratio.max()), new
         if greatest - least < 1e-10:
             break
     return (least + greatest) / 2, (greatest - least) / 2, math.nan

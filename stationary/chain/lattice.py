@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.chain.batches import Batches
-from stationary.chain.elimination import Elimination
+from stationary.chain.elimination import absorbed
 from stationary.chain.far import Held
 from stationary.chain.links import Links, closed_classes
 from stationary.chain.multilevel import log_stationary
@@ -66,15 +66,9 @@ def points_from(batches: Batches, held: Held, start: Array, weight: Array) -> Po
     owner = np.full(n, -1)
     for k, members in enumerate(classes):
         owner[members] = k
-    ends = np.zeros((n, len(classes)))
-    ends[owner >= 0, owner[owner >= 0]] = 1.0
-    going = np.flatnonzero(owner < 0)
-    if len(going):
-        arrives = np.stack([links.before(column) for column in ends.T], axis=1)[going]
-        parts = Elimination(links.among(going), arrives.sum(axis=1))
-        ends[going] = parts.solve(arrives)
-        if not parts.sound:
-            return None
+    ends, _, sound = absorbed(links, owner, len(classes), np.zeros(n))
+    if not sound:
+        return None
     share_of = weight / weight.sum() @ ends[first]
     mass = np.zeros(n)
     for k, members in enumerate(classes):

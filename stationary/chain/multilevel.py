@@ -19,13 +19,7 @@ from __future__ import annotations
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.chain.elimination import (
-    IN_LOGS,
-    PLAIN,
-    Elimination,
-    blocks_of,
-    stationary_in_logs,
-)
+from stationary.chain.elimination import Elimination, blocks_of
 from stationary.chain.links import Links
 from stationary.errors import ConvergenceError
 
@@ -39,6 +33,7 @@ LINKED = 16  # a step reaches no more: within these, mass does not settle at onc
 BEFORE, AFTER = 1, 8  # steps of Jacobi's on the way down, and on the way back
 MIXED = 12  # cycles of which the best combination is taken (Anderson)
 SETTLED = 1e-11  # change of the logarithm of every component in one cycle, if nothing is said
+PLAIN = 600.0  # range of logarithms that doubles hold without them
 BALANCED = 1e-8  # change of a law in one step that is none
 LEAST = 1e-13  # of the probability, below which doubles do not tell it
 MOST_DENSE = 4000  # states of a matrix whose elements are all kept
@@ -81,8 +76,6 @@ def log_stationary(
         return _by_levels(links, start, settled, 4 * FEWEST if quick else MOST)
 
     ways = [by_levels, eliminated] if quick else [eliminated, by_levels]
-    if n * links.reach**2 <= IN_LOGS:
-        ways.insert(2 if quick else 1, lambda: stationary_in_logs(links))
     for way in ways:
         x = way()
         if x is not None and _unbalanced(links, x) < BALANCED + settled:

@@ -10,7 +10,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.chain.cells import bisected, capture, graded
 from stationary.chain.closed_class import ChainClass
-from stationary.chain.elimination import Elimination
+from stationary.chain.elimination import absorbed
 from stationary.chain.ground import FEW_CELLS, Ground
 from stationary.numbers.limit import limit
 from stationary.states.mixture import Escape
@@ -67,12 +67,11 @@ def weights_of(
         sound &= good
         if ground.start is not None:
             values.append(passage.from_start(edges, table))
-            times = passage.from_start(edges, times[:, None], walked=False)
-        most = float(times.max())
-        held_by_doubles = good and math.isfinite(most)
-        arrivals.append(
-            (math.log(most) if most > 0 else -math.inf) if held_by_doubles else math.inf
-        )
+            top = max(float(times.max()), 0.0)
+            mean = passage.from_start(edges, np.exp(times - top)[:, None], walked=False)
+            with np.errstate(divide="ignore"):
+                times = top + np.log(mean)
+        arrivals.append(float(times.max()) if good else math.inf)
         edges = bisected(edges)
     arrival, doubt = arrivals[-1], 0.0
     if len(arrivals) == 4 and math.isfinite(arrival):
@@ -112,43 +111,25 @@ class _Passage:
         return graded(held.lower, held.upper, count, rests, joints, cores=ground.cores)
 
     def absorbed(self, edges: Array) -> tuple[Array, Array, bool]:
-        """For each cell, the probability to end in each of the outcomes, shape (cells, K), the
-        mean number of steps until then, (cells,), and whether doubles could hold them."""
-        points, components, outside = self.points, self.components, self.outside
+        """For each cell, the probability to end in each of the outcomes, shape (cells, K), log of
+        the mean number of steps until then, (cells,), and whether doubles could hold them."""
         held = self.ground.held
         (chain,) = self.ground.chain(edges, held.ends)
-        n, a, b = chain.cells, len(points), len(points) + len(components)
+        n, a, b = chain.cells, len(self.points), len(self.points) + len(self.components)
         middle = (edges[1:] + edges[:-1]) / 2
-        owner = np.full(n, -1)
-        width = held.upper - held.lower
-        for k, p in enumerate(points):
-            owner[np.abs(middle - p) < capture(self.ground.point(p), width)] = k
-        for k, c in enumerate(components):
+        owner = np.full(n + 2, -1)
+        for k, p in enumerate(self.points):
+            near = capture(self.ground.point(p), held.upper - held.lower)
+            owner[:n][np.abs(middle - p) < near] = k
+        for k, c in enumerate(self.components):
             low, high = c.interval
-            inside = (low < middle) & (middle < high) & (owner < 0)
+            inside = (low < middle) & (middle < high) & (owner[:n] < 0)
             # What no class fills is on its way, also between the parts of one.
             cell = np.clip(np.searchsorted(c.edges, middle) - 1, 0, len(c.log_mass) - 1)
-            owner[inside & np.isfinite(c.log_mass[cell])] = a + k
-        ends = [k for k in (0, 1) if held.ends[k] == "leave"]
-        result = np.zeros((n, b + len(outside)))
-        done = owner >= 0
-        result[done, owner[done]] = 1.0
-        going = np.flatnonzero(~done)
-        steps = np.zeros(n)
-        if not len(going):
-            return result, steps, True
-        arrives = np.stack([chain.inner.before(column) for column in result.T], axis=1)
-        for j, k in enumerate(ends):
-            arrives[:, b + j] += chain.leaving[:, k]
-        arrives = arrives[going]
-        parts = Elimination(chain.inner.among(going), arrives.sum(axis=1))
-        with np.errstate(all="ignore"):
-            found = parts.solve(np.column_stack([arrives, np.ones(len(going))]))
-            steps[going], found = found[:, -1], found[:, :-1]
-            total = found.sum(axis=1, keepdims=True)
-            found = np.where(np.isfinite(total) & (total > 0), found / total, 0.0)
-        result[going] = found
-        return result, steps, parts.sound and bool(np.isfinite(total).all())
+            owner[:n][inside & np.isfinite(c.log_mass[cell])] = a + k
+        for j, k in enumerate(k for k in (0, 1) if held.ends[k] == "leave"):
+            owner[n + k] = b + j
+        return absorbed(chain.matrix, owner, b + len(self.outside), self.ground.lean.rise(edges))
 
     def from_start(self, edges: Array, table: Array, *, walked: bool = True) -> Array:
         """The mean of each column; where it starts at points, by steps as long as these are few."""

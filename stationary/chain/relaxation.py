@@ -135,14 +135,15 @@ def _slowest(links: Links, mass: Array) -> float:
     f -= mass @ f
     log_time = 0.0
     for _ in range(60):
-        both = parts.solve(np.stack([np.maximum(f, 0), np.maximum(-f, 0)], axis=1)[others])
-        new = np.zeros(len(mass))
-        new[others] = both[:, 0] - both[:, 1]
-        new -= mass @ new
-        grown = float(np.abs(new).max() / np.abs(f).max())
-        if not math.isfinite(grown):
+        with np.errstate(divide="ignore"):
+            both = [parts.solved(np.log(np.maximum(s * f[others], 0.0))) for s in (1, -1)]
+        top = float(np.max(both))
+        if not math.isfinite(top):
             return math.inf
-        before, log_time = log_time, math.log(grown)
+        new = np.zeros(len(mass))
+        new[others] = np.exp(both[0] - top) - np.exp(both[1] - top)
+        new -= mass @ new
+        before, log_time = log_time, top + math.log(np.abs(new).max() / np.abs(f).max())
         f = new / np.abs(new).max()
         if abs(log_time - before) < 1e-10:
             break

@@ -71,6 +71,11 @@ class Lean:
             other = np.interp(centre, before, seen_slope(*seen))
         return np.where(steady, slope, other)
 
+    def rise(self, edges: Array) -> Array:
+        """log density in the cells, as far as the steps tell: where it is highest SGD mostly is."""
+        middle = np.append(edges[0], (edges[1:] + edges[:-1]) / 2)
+        return np.cumsum(np.interp(middle[1:], self.w, self.slope) * np.diff(middle))
+
 
 def _prefactor(p: Array, step: Array, q: Array, w: Array) -> Array:
     """The slope of log A where the density is A exp(int q): the next order in the step.

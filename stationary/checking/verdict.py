@@ -294,8 +294,6 @@ def _left(b: SgdBasin) -> str:
     after = ""
     if b.log_chain_exit_time is not None and math.isfinite(b.log_chain_exit_time):
         after = f", after {time_text(b.log_chain_exit_time)} steps"
-    if b.endless:
-        after = ", after more than 10^290 steps"
     if b.log_chain is not None and math.isfinite(b.log_chain):
         return f"leaves it{after}, and is there no more than {power_text(b.log_chain)} of the time"
     return f"leaves it for good{after}"

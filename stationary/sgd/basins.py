@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stationary.chain.indicators import StepIndicators
-from stationary.errors import ConvergenceError, StationaryError
+from stationary.errors import StationaryError
 from stationary.functions.given import Boundary
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
@@ -49,7 +49,6 @@ class SgdBasin:
     log_chain: float | None = None
     log_chain_error: float = math.inf  # absolute; inf where the cells do not tell
     at_end: bool = False
-    endless: bool = False  # whether the chain takes more than 1e290 steps to leave it
     held: tuple[float, float] | None = None  # the interval that SGD cannot leave, if there is one
     simulation: tuple[float, float] | None = None
     parts: tuple[tuple[float, float], ...] = ()  # intervals (lower, upper]: two across a seam
@@ -192,9 +191,9 @@ def sgd_basins(
             if log_chain == -math.inf and chain.batches.whole:
                 unsure = 0.0  # of nothing, no cell makes anything
         held = next((h for x, h in kept.items() if abs(x - at) <= near), None)
-        leaving, error, endless = None, math.inf, False
+        leaving, error = None, math.inf
         if chain is not None:
-            leaving, error, endless = _leaving(chain, stretch, passage, held)
+            leaving, error = _leaving(chain, stretch, passage, held)
         found.append(
             SgdBasin(
                 at,
@@ -211,7 +210,6 @@ def sgd_basins(
                 parts=stretch.parts,
                 minima=() if basin is None else tuple(float(p.position) for p in basin.parts),
                 at_end=stretch.at_end,
-                endless=endless,
                 held=held,
             )
         )
@@ -223,12 +221,12 @@ def _leaving(
     stretch: Stretch,
     passage: Passage | None,
     held: tuple[float, float] | None,
-) -> tuple[float | None, float, bool]:
-    """log of the steps that the chain takes to leave it, its error, and whether it is endless."""
+) -> tuple[float | None, float]:
+    """log of the steps that the chain takes to leave it, and its error."""
     if passage is None or len(stretch.parts) > 1:
-        return None, math.inf, False
+        return None, math.inf
     if held is not None:
-        return math.inf, 0.0, False
+        return math.inf, 0.0
     at, low, high = stretch.position, stretch.lower, stretch.upper
     from stationary.chain.exit_time import (
         refined_exit_time,  # with SciPy, which a report may do without
@@ -236,17 +234,13 @@ def _leaving(
 
     try:
         time = refined_exit_time(chain.batches, low, high, at, TOLD, chain.edges, chain.cells)
-    except ConvergenceError:
-        return None, math.inf, chain.batches.exact  # beyond what doubles hold
     except StationaryError:
-        return None, math.inf, False  # not to be had on its cells
+        return None, math.inf  # not to be had on its cells
     if TOLD < time.error > time.log_time:
-        return None, math.inf, False  # nor whether it takes a step
-    if math.isnan(time.log_time):
-        return None, math.inf, True
+        return None, math.inf  # nor whether it takes a step
     if (math.isinf(time.log_time) and not chain.batches.whole) or math.isinf(time.error):
-        return None, math.inf, False  # what leads out may have no node, or one that tells nothing
-    return float(time.log_time), float(time.error), False
+        return None, math.inf  # what leads out may have no node, or one that tells nothing
+    return float(time.log_time), float(time.error)
 
 
 def _sum(logs: list[float]) -> float:

@@ -46,8 +46,6 @@ def _basins(check: Check) -> list[Line]:
         times = [
             "-" if t is None else time_text(t) for t in (b.log_exit_time, b.log_chain_exit_time)
         ]
-        if b.endless:
-            times[1] = "> 10^290"
         shares = (
             *(_share(b.diffusion, b.log_diffusion), _share(b.chain, b.log_chain)),
             _share(b.simulation, None),

@@ -307,21 +307,15 @@ def _limit(analysis: Analysis, sgd: FiniteStep, place: Place) -> str:
 def _reach(sgd: FiniteStep, place: Place, run: int) -> list[str]:
     """Whether a run gets there: how many steps it takes to leave each minimum."""
     long = math.log(run / HELD)
-    timed = [
-        (b, math.inf if b.endless else float(b.log_chain_exit_time or 0.0))
-        for b in sgd.basins
-        if b.endless or b.log_chain_exit_time is not None
-    ]
-    never = [b for b, t in timed if t == math.inf and not b.endless and b.held is None]
-    slow = [(b, t) for b, t in timed if b.endless or long < t < math.inf]
+    timed = [(b, b.log_chain_exit_time) for b in sgd.basins if b.log_chain_exit_time is not None]
+    never = [b for b, t in timed if t == math.inf and b.held is None]
+    slow = [(b, t) for b, t in timed if long < t < math.inf]
     fast = [(b, t) for b, t in timed if t <= long]
     said = []
     if slow:
         first, t = min(slow, key=lambda pair: pair[1] - pair[0].exit_error)
         after = steps_text(t, first.exit_error)
-        if first.endless:
-            after = "more than 10^290"
-        elif len(slow) > 1:
+        if len(slow) > 1:
             after = f"at least {steps_text(t - min(first.exit_error, t), 0.01)}"
         where = "the minimum it is in"
         if fast or never:

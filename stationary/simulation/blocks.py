@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -165,24 +165,15 @@ class Crew:
         self, plan: Plan, blocks: Sequence[Block], done: Callable[[int], None]
     ) -> list[Outcome]:
         """One outcome for each block; `done` is told how many walkers have taken the steps."""
+        work: Any = partial(_remote, self.recipe) if self.recipe else partial(advance, self.process)
+        jobs = [self.executor.submit(work, b, plan) for b in blocks] if self.executor else []
+        found = (job.result() for job in jobs) if jobs else (work(b, plan) for b in blocks)
         outcomes: list[Outcome] = []
-        finished = 0
-        for outcome in self._outcomes(plan, blocks):
-            outcomes.append(outcome)
-            finished += len(outcome.block.x)
-            done(finished)
-        return outcomes
-
-    def _outcomes(self, plan: Plan, blocks: Sequence[Block]) -> Iterator[Outcome]:
-        if self.executor is None:
-            yield from (advance(self.process, block, plan) for block in blocks)
-            return
-        if self.recipe:
-            jobs = [self.executor.submit(_remote, self.recipe, b, plan) for b in blocks]
-        else:
-            jobs = [self.executor.submit(advance, self.process, b, plan) for b in blocks]
         try:
-            yield from (job.result() for job in jobs)
+            for outcome in found:
+                outcomes.append(outcome)
+                done(sum(len(o.block.x) for o in outcomes))
+            return outcomes
         except BrokenExecutor as error:
             raise ConvergenceError(
                 f"{self.process.name}: a process that shared the work has died ({error}). Run it "

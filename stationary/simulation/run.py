@@ -132,10 +132,7 @@ class Run:
         self.rests.see(before, self.x, steps, self.fate == 0)
         self.folded += sum(o.folded for o in outcomes)
         if self.plan.every:
-            moments = outcomes[0].moments
-            for other in outcomes[1:]:
-                moments = moments.merged(other.moments)
-            self.moments.append(moments)
+            self.moments.append(Moments.merged([o.moments for o in outcomes]))
             if self.plan.keep:
                 self.kept.append(np.concatenate([o.positions for o in outcomes], axis=1))
         if watch is None:  # what was left in steps that are not observed is no change of basin

@@ -316,32 +316,21 @@ class Moments:
         names = ("n", "mean", "m2", "m3", "m4")
         return cls(*(np.concatenate([getattr(p, k) for p in parts] or [[]]) for k in names))
 
-    def merged(self, other: Moments) -> Moments:
-        """With other walkers, at the same times [1]_.
-
-        References
-        ----------
-        .. [1] P. Pebay, Sandia report SAND2008-6212, 2008.
-        """
-        a, b = self.n, other.n
-        n = np.maximum(a + b, 1)
-        d = other.mean - self.mean
-        mean = self.mean + d * b / n
-        m2 = self.m2 + other.m2 + d**2 * a * b / n
-        m3 = (
-            self.m3
-            + other.m3
-            + d**3 * a * b * (a - b) / n**2
-            + 3 * d * (a * other.m2 - b * self.m2) / n
+    @classmethod
+    def merged(cls, parts: Sequence[Moments]) -> Moments:
+        """Of other walkers each, at the same times: all deviations are from one mean then."""
+        n, mean, m2, m3, m4 = (
+            np.array([getattr(p, k) for p in parts]) for k in ("n", "mean", "m2", "m3", "m4")
         )
-        m4 = (
-            self.m4
-            + other.m4
-            + d**4 * a * b * (a * a - a * b + b * b) / n**3
-            + 6 * d**2 * (a * a * other.m2 + b * b * self.m2) / n**2
-            + 4 * d * (a * other.m3 - b * self.m3) / n
+        whole = n.sum(axis=0)
+        centre = (n * mean).sum(axis=0) / np.maximum(whole, 1)
+        d = mean - centre
+        sums = (
+            m2 + n * d**2,
+            m3 + 3 * d * m2 + n * d**3,
+            m4 + 4 * d * m3 + 6 * d**2 * m2 + n * d**4,
         )
-        return Moments(a + b, mean, m2, m3, m4)
+        return cls(whole, centre, *(s.sum(axis=0) for s in sums))
 
     @property
     def std(self) -> Array:
