@@ -13,7 +13,7 @@ import numpy as np
 from stationary.chain.batches import is_cheap
 from stationary.chain.indicators import StepIndicators
 from stationary.chain.steps import step_indicators
-from stationary.errors import LandscapeError, StationaryError
+from stationary.errors import LandscapeError
 from stationary.functions.given import number
 from stationary.line.ends import anatomy
 from stationary.line.equilibria import Equilibrium
@@ -128,10 +128,7 @@ class Analysis(Result):
             return self.sgd if wanted else None
         if own is None or not own.has_datapoints or self.steps is None or not is_cheap(own):
             return None
-        try:
-            return self.sgd
-        except StationaryError:  # SGD may step where there are no losses: see `sgd`
-            return None
+        return self.sgd
 
     @cached_property
     def run(self) -> Run | None:

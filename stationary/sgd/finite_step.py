@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from stationary.chain.batches import CELLS
 from stationary.chain.cells import ACROSS
 from stationary.chain.indicators import MinimumStep, StepIndicators
-from stationary.errors import Status
+from stationary.errors import StationaryError, Status
 from stationary.functions.given import checked_whole
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
@@ -36,6 +36,7 @@ from stationary.sgd.basins import (
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.states.law import Passage
+from stationary.wording import capital
 
 if TYPE_CHECKING:
     from stationary.chain.run import Run
@@ -164,7 +165,12 @@ def finite_step(
     for cells in CELLS:
         if len(minima) * ACROSS > cells:
             continue
-        chain = exact_chain(landscape, state.initial, cells=cells)
+        try:
+            chain = exact_chain(landscape, state.initial, cells=cells)
+        except StationaryError as error:  # SGD may step where there are no losses
+            chain, said = None, str(error).removeprefix(f"{landscape.name}: ")
+            reason = capital(said.partition("\n")[0])
+            break
         heavy = chain.tail_exponent <= 2  # no cells tell a deviation that does not exist
         # Nor do more of them tell what nodes leave open that stand for batches.
         known = chain.kind not in SETTLED or heavy or chain.std_error <= CLOSE * chain.std()

@@ -78,11 +78,12 @@ def _of_sgd(analysis: Analysis) -> list[str]:
         agrees = "SGD's exact chain with this step agrees"
         agrees += f", to within {within:.1g} in each mass." if math.isfinite(within) else "."
         words = f"{answer(plain).rstrip()} {agrees}{_shifted(sgd)}"
-        return [words, *_turned(sgd), *_reach(sgd, place, run)]
+        return [words, *_rigid(sgd), *_turned(sgd), *_reach(sgd, place, run)]
     return [
         *_confined(sgd),
         _settled(sgd, place),
         *_heavy(sgd),
+        *_rigid(sgd),
         *_turned(sgd),
         f"{_limit(plain, sgd, place)}: {sgd.believed.value}.",
         *_reach(sgd, place, run),
@@ -183,11 +184,12 @@ def _settled(sgd: FiniteStep, place: Place) -> str:
         return f"In the long run SGD is {listed}{more}, depending on where it starts."
     ranked = sorted(sgd.basins, key=lambda b: -_log(b.log_chain))
     kept = [b for b in ranked if _log(b.log_chain) > -math.inf or not b.certain]
-    listed = _listed(kept, place, _held, math.nan if sgd.spread is None else sgd.spread[1])
+    spread = "" if sgd.spread is None else _deviation(sgd.spread[1], chain.std_error)
+    listed = _listed(kept, place, _held, spread)
     if len(kept) == 1 and _overshoots(sgd):
         low, high = chain.interval(1.0)
         between = f"between w = {low:.6g} and {high:.6g}"
-        listed = f"{between} (standard deviation {chain.std():.3g}), settled nowhere"
+        listed = f"{between}{_deviation(chain.std(), chain.std_error)}, settled nowhere"
     gone = [f"w = {place(b.position)}" for b in ranked if b not in kept and not b.at_end]
     left = f", and leaves {' and '.join(gone[:MOST_NAMED])} for good" if gone else ""
     return f"In the long run SGD is {listed}{left}."
@@ -225,6 +227,23 @@ def _shifted(sgd: FiniteStep) -> str:
     return f" But {' and '.join(found)}." if found else ""
 
 
+def _deviation(value: float, error: float = 0.0) -> str:
+    """In brackets and with the digits that are known; "" where there is none."""
+    if not math.isfinite(value):
+        return ""
+    return f" (standard deviation {known_text(value, error, 3)})"
+
+
+def _rigid(sgd: FiniteStep) -> list[str]:
+    """That steps of one length keep to a lattice."""
+    chain = sgd.chain
+    if chain is None or chain.initial is not None:
+        return []
+    if not any(c.rigid and c.weight != 0 for c in chain.components):
+        return []
+    return ["Its steps keep to a lattice, its start decides to which: this is the mean over all."]
+
+
 def _turned(sgd: FiniteStep) -> list[str]:
     """How many steps only the walls keep in."""
     folded = 0.0 if sgd.chain is None else sgd.chain.folded
@@ -251,11 +270,10 @@ def _log(log_mass: float | None) -> float:
 
 
 def _listed(
-    basins: Sequence[SgdBasin], place: Place, share: Callable[[SgdBasin], str], deviation: float
+    basins: Sequence[SgdBasin], place: Place, share: Callable[[SgdBasin], str], spread: str
 ) -> str:
     """The basins with their shares; of the only one, the deviation."""
     if len(basins) < 2:
-        spread = f" (standard deviation {deviation:.3g})" if math.isfinite(deviation) else ""
         return "".join([_at(b, place) for b in basins] or ["around no minimum"]) + spread
     shares = [f"{_at(b, place)} with {share(b)}" for b in basins]
     if len(basins) > MOST_NAMED:
@@ -300,7 +318,7 @@ def _limit(analysis: Analysis, sgd: FiniteStep, place: Place) -> str:
     def share(b: SgdBasin) -> str:
         return f"probability {probability_text(_log(b.log_diffusion))}"
 
-    listed = _listed(ranked, place, share, float(analysis.end_state.std()))
+    listed = _listed(ranked, place, share, _deviation(analysis.end_state.std()))
     return f"The small-step limit has it {listed}"
 
 
