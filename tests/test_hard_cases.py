@@ -216,3 +216,18 @@ def test_of_endless_equilibria_only_those_that_are_told_apart_are_listed():
     assert len(x) > 100
     assert (np.abs(x / np.pi - np.rint(x / np.pi)) < 1e-10).all()
     assert max(e.error for e in found) < 1e-6
+
+
+def test_a_corner_at_zero_is_halved_no_further_than_slopes_are_doubles():
+    """Distances count from a gate elsewhere, so that no panel ends at 0, where doubles are dense."""
+    rows = [(-1.05, 3.43), (2.35, -0.99), (0.13, 1.87)]
+    given = {
+        "losses": lambda w: [(np.maximum(w * b, 0) - a) ** 2 / 2 + 0.24 * w * w for b, a in rows],
+        "learning_rate": 0.078,
+        "batch_size": 2,
+    }
+    state = end_state(Landscape(**given))
+    narrow = end_state(Landscape(**given, domain=(-3, 3), breakpoints=[0.0]))
+    assert state.error < 1e-12
+    assert state.mean() == pytest.approx(narrow.mean(), abs=1e-13)
+    assert state.entropy() == pytest.approx(narrow.entropy(), abs=1e-12)

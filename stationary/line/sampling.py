@@ -160,8 +160,7 @@ class Sampling:
         k, t = p.locate(x)
         if ((x - near > p.lower[k]) & (x + near < p.upper[k]) & self.samples.resolved[k]).all():
             return k, t
-        size = np.maximum(np.abs(p.lower), np.abs(p.upper))
-        sound = self.samples.resolved | (p.half > 32 * self.arithmetic.grain * size)
+        sound = self.samples.resolved | ~p.slivers
         if not sound.any():
             return p.locate(x)
         index = np.arange(len(sound))

@@ -32,13 +32,27 @@ from stationary.numbers.chebyshev import (
     nodes_of,
     rule,
 )
-from stationary.numbers.elementary import FLOAT, arithmetic_of, as_array, exact_sum, spacing
+from stationary.numbers.elementary import (
+    FLOAT,
+    arithmetic_of,
+    as_array,
+    exact_sum,
+    smallest_of,
+    spacing,
+)
 from stationary.panels.halving import halved
 
 Floor = Callable[[Array, tuple[Array, ...], tuple[Array, ...]], tuple[Array, ...]]
 
 FINE = 1e-6  # of a panel
 SCATTER = 64.0  # times the floor that rounding may come to where it was not measured
+
+
+def is_sliver(lower: Array, upper: Array, arithmetic: Arithmetic, roundings: int) -> Array:
+    """Which panels are at most so many roundings wide; next to 0 what doubles take slopes on."""
+    size = np.maximum(np.abs(lower), np.abs(upper))
+    least = np.maximum(roundings * arithmetic.grain * size, smallest_of(arithmetic) ** (1 / 3))
+    return np.asarray(upper - lower <= least, dtype=bool)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -61,6 +75,11 @@ class Panels:
     @cached_property
     def half(self) -> Array:
         return (self.upper - self.lower) / 2
+
+    @cached_property
+    def slivers(self) -> Array:
+        """Which panels are a few roundings wide, as where there is a jump: slopes mean nothing."""
+        return is_sliver(self.lower, self.upper, arithmetic_of(self.edges), 64)
 
     def locate(self, x: Array) -> tuple[Array, Array]:
         """The panel of each point, and where in it, from -1 to 1."""
@@ -285,7 +304,7 @@ def sample(
         noise = np.repeat([n * epsilon / 2 if w else 4 * epsilon for w in weights], len(lower))
         found = _settled(r, c, table[n:], beside(shift), steady, width, noise, least, scatter)
         good = np.asarray(found, dtype=bool).reshape(outputs, -1).all(axis=0)
-        tiny = (upper - lower) <= 16 * arithmetic.grain * size
+        tiny = is_sliver(lower, upper, arithmetic, 16)
         blind = tiny & ~good
         if blind.any():
             # On a panel a few roundings wide slopes mean nothing, and what is integrated may be

@@ -196,8 +196,7 @@ class Component:
         k, _ = p.locate((self.mesh.lower + self.mesh.upper) / 2)
         errors, seen = density.errors[k], np.asarray(top > top.max() - VISIBLE, dtype=bool)
         # A jump lies in a panel a few roundings wide, on which the density is not known.
-        sliver = p.half <= 32 * self.arithmetic.grain * np.maximum(np.abs(p.lower), np.abs(p.upper))
-        seen &= density.sampling.samples.resolved[k] | ~np.asarray(sliver, dtype=bool)[k]
+        seen &= density.sampling.samples.resolved[k] | ~p.slivers[k]
         # Those with the largest errors of their own, as long as together they hold next to nothing.
         corner = np.flatnonzero(np.asarray(2 * density.cut[k] > errors, dtype=bool) & seen)
         corner = corner[np.argsort(-to_float(errors[corner]))]

@@ -241,8 +241,7 @@ class Weight(PiecewiseLog):
         A jump does not. Where W goes up or down by as much as it is, more may happen than is seen.
         """
         found, p = self.sampling, self.panels
-        size = np.maximum(np.abs(p.lower), np.abs(p.upper))
-        narrow = ~found.samples.resolved & (p.half <= 32 * found.arithmetic.grain * size)
+        narrow = ~found.samples.resolved & p.slivers
         if not narrow.any() or narrow.all():
             return 0.0
         index, ell = np.arange(len(narrow)), found.samples.values[1]
