@@ -219,7 +219,7 @@ def test_of_endless_equilibria_only_those_that_are_told_apart_are_listed():
 
 
 def test_a_corner_at_zero_is_halved_no_further_than_slopes_are_doubles():
-    """Distances count from a gate elsewhere, so that no panel ends at 0, where doubles are dense."""
+    """Distances count from a gate elsewhere, and no panel ends at 0, where doubles are dense."""
     rows = [(-1.05, 3.43), (2.35, -0.99), (0.13, 1.87)]
     given = {
         "losses": lambda w: [(np.maximum(w * b, 0) - a) ** 2 / 2 + 0.24 * w * w for b, a in rows],
