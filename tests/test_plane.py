@@ -851,3 +851,72 @@ def test_borders_that_come_from_a_maximum_part_four_basins():
     assert len(found) == 4
     for basin, mass in zip(found, exact, strict=True):
         assert abs(basin.log_mass - math.log(mass)) < basin.mass_error < 1e-4
+
+
+def test_a_box_that_shrank_to_one_well_does_not_run_away():
+    """The drift leads out all along the side beyond which the other well lies."""
+    from stationary.plane.rough import _runs_away
+
+    process = Diffusion(lambda w: (w[0] - w[0] ** 3, -w[1]), 0.1, weights=2)
+    box, wells = ((-0.8, 2.0), (-1.0, 1.0)), np.array([[-1.0, 1.0], [0.0, 0.0]])
+    assert not _runs_away(process, box, wells)
+    assert _runs_away(process, box, wells[:, 1:])
+
+
+def test_a_finer_mesh_that_resolves_less_is_not_the_answer(monkeypatch):
+    """As where spurious solutions live on small rectangles beside singular noise."""
+    from stationary.plane import spectral
+    from stationary.plane.local import everywhere
+    from stationary.plane.rough import found_on_grid
+
+    seen = []
+
+    def worse(density, lenient):
+        seen.append(density.mesh.count)
+        made = np.zeros(density.mesh.count)
+        made[0] = 1e-3 if len(seen) < 3 else 1e-5 * len(seen)
+        return made
+
+    monkeypatch.setattr(spectral, "unresolved", worse)
+    process, _ = rotated(0.3, 0.7)
+    found = spectral.spectral(process, found_on_grid(process, everywhere(process), spectral.CUT))
+    assert found.density.mesh.count == seen[2] < seen[-1]
+    assert len(seen) == 3 + spectral.WORSE
+
+
+def test_with_much_noise_the_saddle_of_log_p_is_not_that_of_the_drift():
+    from stationary.plane.newton import _rising
+
+    along = np.linspace(-1, 1, 2001)
+    assert _rising((along - 0.07) ** 2, along).all()
+    falls_on = np.where(along > 0.5, 0.86 - along, (along + 0.1) ** 2)
+    assert along[_rising(falls_on, along)].max() == pytest.approx(0.5, abs=2e-3)
+
+
+def test_sgd_whose_weights_know_nothing_of_each_other_is_two_lines():
+    """All pairs of kinks: noise is nothing on some stretches, and P is even on (0, 1)."""
+    landscape = Landscape(
+        losses=lambda w: [abs(w[0] - a) + abs(w[1] - b) for a in (0, 1, 2) for b in (0, 1)],
+        weights=2,
+        learning_rate=0.1,
+        domain=((-3, 5), (-3, 5)),
+    )
+    state = end_state(landscape)
+    assert state.road == "product"
+    k = 7.5
+    first = (2 / k**2 - math.exp(-k) * (1 + 2 / k + 2 / k**2)) / (1 - math.exp(-k))
+    assert np.diag(state.cov()) == pytest.approx([first, 1 / 12], rel=1e-9)
+
+
+def test_a_minimum_at_infinity_is_said_to_hold_nothing_together(capfd):
+    landscape = Landscape(
+        losses=lambda w: [
+            np.logaddexp(0, -s * w[0]) + np.logaddexp(0, -t * w[1])
+            for s, t in ((1, 2), (2, 1), (3, 1.5))
+        ],
+        weights=2,
+        learning_rate=0.1,
+    )
+    with pytest.raises(StationaryError, match="nothing holds the process together"):
+        end_state(landscape)
+    assert capfd.readouterr() == ("", "")

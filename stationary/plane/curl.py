@@ -64,7 +64,7 @@ class Curl:
     def words(self) -> str:
         if self.local:
             return "A local energy exists: the current vanishes, and log P is the integral of A."
-        if self.maximum is None:
+        if self.noise.singular == "everywhere":
             why = (
                 "what drives it does not lie in the directions of the noise"
                 if not self.noise.in_range
@@ -72,11 +72,10 @@ class Curl:
             )
             return f"There is no local energy, and probability circulates for ever: {why}."
         share = "" if self.fraction is None else f": {100 * self.fraction:.3g} % of the driving"
-        assert self.where is not None
-        return (
-            f"Probability circulates for ever{share}. The curl is largest, {self.maximum:.4g}, at "
-            f"{point_text(self.where)}."
-        )
+        said = f"Probability circulates for ever{share}."
+        if self.where is None:
+            return said
+        return f"{said} The curl is largest, {self.maximum:.4g}, at {point_text(self.where)}."
 
 
 def curl_test(
@@ -104,7 +103,9 @@ def curl_test(
     size = np.abs(curl[0, 1])
     seen = size if height is None else np.where(height(x[:, good]) < SEEN, size, -1.0)
     k = int(np.argmax(seen))
-    local = bool((size <= ROUNDING * parts).all()) and noise.singular == "nowhere"
+    if noise.singular != "nowhere":  # next to where the curl has no bound
+        return Curl(False, None, None, noise)
+    local = bool((size <= ROUNDING * parts).all())
     return Curl(local, float(size[k]), tuple(map(float, x[:, good][:, k])), noise)
 
 

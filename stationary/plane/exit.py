@@ -17,7 +17,7 @@ from stationary.errors import ConvergenceError, LandscapeError
 from stationary.plane.elements import DEGREE, Coefficients, Condensed, Guess, parts_of
 from stationary.plane.exit_region import times_in_region
 from stationary.plane.local import everywhere
-from stationary.plane.mesh import Mesh, basis, gauss
+from stationary.plane.mesh import FINEST, Mesh, basis, gauss
 from stationary.plane.rough import found_on_grid
 from stationary.plane.spectral import CUT, tails
 from stationary.process.plane import Box, PlaneDiffusion, box_text, point_text, rectangle
@@ -71,7 +71,7 @@ def _from_rectangle(process: PlaneDiffusion, flat: Array, region: Any) -> tuple[
         missing = tails(times) / largest
         worst = float(missing.max())
         finer = mesh.split(missing > max(RESOLVED, worst / 30))
-        if worst < RESOLVED or finer.count > MOST:
+        if worst < RESOLVED or finer.count > MOST or finer.level.max() == FINEST:
             break
         mesh = finer
     coarse = _times(coefficients, mesh, absorbing, DEGREE - 2)

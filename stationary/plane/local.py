@@ -115,6 +115,7 @@ def everywhere(process: PlaneDiffusion) -> tuple[Equilibrium, ...]:
     return found
 
 
+@np.errstate(all="ignore")  # where slopes are next to nothing
 def newton(process: PlaneDiffusion, x: Array, width: Array) -> Array:
     """Newton's method from many points (n, M); nan where it does not converge."""
     most = 0.2 * width[:, None]
@@ -124,9 +125,8 @@ def newton(process: PlaneDiffusion, x: Array, width: Array) -> Array:
     for _ in range(NEWTON):
         if not len(going):
             break
-        with np.errstate(all="ignore"):
-            found = process.fields(x[:, going], 1)
-            slopes = np.moveaxis(np.swapaxes(found.df, 0, 1), -1, 0)  # (M, i, k)
+        found = process.fields(x[:, going], 1)
+        slopes = np.moveaxis(np.swapaxes(found.df, 0, 1), -1, 0)  # (M, i, k)
         fine = np.isfinite(slopes).all(axis=(1, 2)) & np.isfinite(found.f).all(axis=0)
         going, slopes, f = going[fine], slopes[fine], found.f[:, fine]
         if not len(going):
@@ -145,6 +145,7 @@ def newton(process: PlaneDiffusion, x: Array, width: Array) -> Array:
     return out
 
 
+@np.errstate(all="ignore")
 def corners(process: PlaneDiffusion, x: Array, width: Array) -> Array:
     """Where the drift vanishes or turns round, from points (n, M); nan where it does neither.
 
@@ -154,8 +155,7 @@ def corners(process: PlaneDiffusion, x: Array, width: Array) -> Array:
     x, size = x.copy(), np.full(x.shape[1], 0.1)
     going = np.arange(x.shape[1])
     for _ in range(NEWTON):
-        with np.errstate(all="ignore"):
-            f, slope, _ = _fitted(process, x[:, going], size[going] * width[:, None])
+        f, slope, _ = _fitted(process, x[:, going], size[going] * width[:, None])
         fine = np.isfinite(slope).all(axis=(1, 2))
         going, f, slope = going[fine], f[:, fine].T[..., None], slope[fine]
         step = -np.linalg.pinv(slope, 1e-9) @ f

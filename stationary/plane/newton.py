@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,32 +45,29 @@ def low_noise(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]) -> S
     both = zip(tops, flow.beyond(tops), strict=True)
     saddles = [(e, sides) for e, sides in both if min(sides) >= 0 and sides[0] != sides[1]]
     _require_connected(process, stable, [sides for _, sides in saddles])
-    start, box, guess = _start(process, equilibria)
+    noise, box, guess = _start(process, equilibria)
     places = np.array([e.position for e in equilibria])
     inner = np.stack([places.min(axis=0), places.max(axis=0)], axis=1)
     smaller = inner + SMALLER * (np.array(box) - inner)
 
-    def problem_on(ends: Box, count: int) -> _Problem:
-        mesh = _mesh(ends, [*stable, *(e for e, _ in saddles)], count)
-        return _Problem(process, mesh, stable, saddles)
+    points = [*stable, *(e for e, _ in saddles)]
 
-    def lowered(ends: Box) -> Density:
-        problem, noise = problem_on(ends, COARSE), start
-        phi = guess(problem.mesh.points(basis(DEGREE).nodes))
-        while True:
-            phi = problem.solved(phi, noise, FROZEN[0])
-            if noise == 1:
-                return _density(problem.mesh, phi)
-            lower = max(1.0, noise * LOWER)
-            phi, noise = phi * noise / lower, lower
+    def solved(ends: Box, count: int, guess: Callable[[Array], Array], k: int) -> Density:
+        mesh = _mesh(ends, points, count)
+        problem = _Problem(process, mesh, stable, saddles)
+        return _density(mesh, problem.solved(guess(mesh.points(basis(DEGREE).nodes)), noise, k))
 
-    coarse = lowered(box)
-    fine = problem_on(box, FINE)
-    phi = fine.solved(_height(coarse)(fine.mesh.points(basis(DEGREE).nodes)), 1.0, FROZEN[0])
-    other = fine.solved(phi, 1.0, FROZEN[1])
-    others = [("mesh", coarse), ("sides", _density(fine.mesh, other))]
-    others.append(("box", lowered(tuple(map(tuple, smaller.tolist())))))
-    return Solved("newton", _density(fine.mesh, phi), tuple(others))
+    while True:
+        coarse = solved(box, COARSE, guess, FROZEN[0])
+        if noise == 1:
+            break
+        lower = max(1.0, noise * LOWER)
+        guess = _height(replace(coarse, phi=coarse.phi * noise / lower))
+        noise = lower
+    less = solved(tuple(map(tuple, smaller.tolist())), COARSE, guess, FROZEN[0])
+    fine = solved(box, FINE, _height(coarse), FROZEN[0])
+    other = solved(box, FINE, _height(fine), FROZEN[1])
+    return Solved("newton", fine, (("mesh", coarse), ("sides", other), ("box", less)))
 
 
 def _density(mesh: Mesh, phi: Array) -> Density:
@@ -302,13 +300,15 @@ class _Problem:
 
 
 def _rising(phi: Array, along: Array) -> Array:
-    """The part of a line around 0 on which Phi rises on both sides."""
-    middle = int(np.argmin(np.abs(along)))
+    """The part of a line on which Phi rises on both sides of its lowest point near 0: with much
+    noise the saddle of Phi is not that of the drift."""
+    near = 0.02 * np.ptp(along)  # around the lowest point Phi is flat
+    middle = int(np.argmin(np.where(np.abs(along) < 5 * near, phi, np.inf)))
+    if np.abs(along[middle]) > 4 * near:  # that is the slope of a basin
+        middle = int(np.argmin(np.abs(along)))
     falls = np.flatnonzero(np.diff(phi) < 0), np.flatnonzero(np.diff(phi) > 0)
-    # A little way around the middle Phi is flat.
-    near = 0.02 * np.ptp(along)
-    after = falls[0][(along[falls[0]] > near)]
-    before = falls[1][(along[falls[1]] < -near)]
+    after = falls[0][along[falls[0]] > along[middle] + near]
+    before = falls[1][along[falls[1]] < along[middle] - near]
     high = int(after[0]) if len(after) else len(phi)
     low = int(before[-1]) + 1 if len(before) else 0
     made = np.zeros(len(phi), dtype=bool)

@@ -22,7 +22,9 @@ from stationary.plane.density import Density, Region
 from stationary.plane.local import Equilibrium, described, finite_box
 from stationary.plane.mesh import Mesh, basis
 from stationary.process.diffusion import Diffusion
+from stationary.process.landscape import Landscape
 from stationary.process.plane import PlaneDiffusion
+from stationary.process.plane_landscape import PlaneLandscape
 from stationary.states.distribution import EndState
 from stationary.states.solve import end_state
 
@@ -79,8 +81,10 @@ class Product(Density):
         return np.stack([law.rvs(size, generator) for law in self.laws])
 
 
-def product(process: PlaneDiffusion) -> Product | None:
+def product(process: PlaneDiffusion, landscape: PlaneLandscape | None = None) -> Product | None:
     """The end state of a process whose coordinates know nothing of each other; else None.
+
+    Of SGD with the landscape that it is on.
 
     Raises
     ------
@@ -89,12 +93,13 @@ def product(process: PlaneDiffusion) -> Product | None:
     """
     rng = np.random.default_rng(0)
     box = np.array(finite_box(process.domain)).T[..., None]
-    if process.source is not None or not _apart(
+    lone = landscape is not None and landscape.losses is not None and not landscape.label_noise
+    if (process.source is not None and not lone) or not _apart(
         process, box[0] + (box[1] - box[0]) * rng.uniform(size=(2, ONE_BY_ONE))
     ):
         return None
     try:
-        lines = [_line(process, k) for k in (0, 1)]
+        lines = [_line(landscape or process, k) for k in (0, 1)]
         laws = tuple(map(end_state, lines))
     except StationaryError:
         return None  # functions that cannot be called with one coordinate alone
@@ -161,17 +166,28 @@ def _apart(process: PlaneDiffusion, axes: Array) -> bool:
     x = np.stack([v.ravel() for v in np.meshgrid(*axes, indexing="ij")])
     fields = process.fields(x)
     process.check(x, fields)
-    if fields.a[0, 1].any():
+    if (np.abs(fields.a[0, 1]) > 1e-14 * np.abs(fields.a).max(axis=(0, 1))).any():
         return False
     own = np.stack([*fields.f, fields.a[0, 0], fields.a[1, 1]]).reshape(4, *map(len, axes))
     across = np.ptp(own[0::2], axis=2).max(), np.ptp(own[1::2], axis=1).max()
     return bool(max(across) <= 1e-14 * np.abs(own).max())
 
 
-def _line(process: PlaneDiffusion, k: int) -> Diffusion:
+def _line(process: PlaneDiffusion | PlaneLandscape, k: int) -> Diffusion:
     """What the coordinate k does alone."""
     low, high = finite_box((process.domain[1 - k],) * 2)[0]
     other = low + 0.53 * (high - low)
+    if isinstance(process, PlaneLandscape):
+        losses = process.losses
+
+        def own(x: Any) -> Any:
+            return [loss + 0 * x for loss in losses((x, other) if k == 0 else (other, x))]
+
+        settings = ["learning_rate", "batch_size", "replacement", "weight_decay", "momentum"]
+        kept: Any = {name: getattr(process, name) for name in settings}
+        line: Any = Landscape(losses=own, domain=process.domain[k], name=process.name, **kept)
+        made: Diffusion = line.diffusion()
+        return made
 
     def alone(function: Any, depth: int) -> Any:
         """Of what a function gives the entry of the coordinate: of a vector, or of a matrix."""

@@ -32,11 +32,16 @@ GROWS = 0.4  # of the width of a box, on each side where it is too small
 # What is held falls ever faster: a box does not grow on where it has fallen by e^-LOW at its sides,
 # and by less than e more while it grew so often; nor beyond so many times its area at first.
 LOW, FLAT, WIDEST = 5.0, 3, 1e12
+LED = 10  # boxes at whose growing sides P was largest: the drift leads on for ever
 FEW = 5  # points that are never left are a trap
 
 
-def _pinned(process: PlaneDiffusion, flow: Any, pin: int, spots: Array) -> tuple[Array, bool]:
+def _pinned(
+    process: PlaneDiffusion, flow: Any, pin: int, spots: Array, free: Array
+) -> tuple[Array, bool]:
     """The vector that a chain's generator takes to nothing, on the points that are never left.
+
+    `free` are points on sides of a box that is to grow there: what is carried there may go on.
 
     At low noise basins around `spots` may not be joined: each then has its own, and False comes
     with it.
@@ -47,12 +52,13 @@ def _pinned(process: PlaneDiffusion, flow: Any, pin: int, spots: Array) -> tuple
     to, at = flow.nonzero()
     closed = np.setdiff1d(np.arange(count), part[at[part[to] != part[at]]])
     sizes = np.bincount(part)
-    if (sizes[closed] < FEW).any():
+    few = closed[sizes[closed] < FEW]
+    if not np.isin(few, part[free]).all():
         raise ConvergenceError(
             f"{process.name}: there are points that are never left, or several closed classes: no "
             "single density. Add a little noise, or shrink the domain to one class."
         )
-    p = np.zeros(len(part))
+    p = np.isin(part, few).astype(float)
     apart = np.union1d(closed, part[spots])
     for k in apart:
         inside = np.flatnonzero(part == k)
@@ -119,7 +125,7 @@ def on_box(process: PlaneDiffusion, box: Box, start: Array | None, spots: Array)
     values, vectors = np.linalg.eigh(np.moveaxis(fields.a, -1, 0) / (h @ h.T))
     values = np.maximum(values, 0).T  # (2, M), in cells^2 per time
     drift = fields.f / h
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         time = np.minimum(BY_DRIFT / np.abs(drift).max(axis=0), BY_NOISE**2 / (2 * values[1]))
     time[~np.isfinite(time)] = 1.0  # of each move
     low_end, high_end = np.array(box).T[..., None]
@@ -162,7 +168,15 @@ def on_box(process: PlaneDiffusion, box: Box, start: Array | None, spots: Array)
     inside = spots[:, ((spots >= low_end) & (spots <= high_end)).all(axis=0)]
     cells = np.rint((inside - low_end) / h).astype(int)
     marks = cells[0] * POINTS + cells[1]
-    p, joined = _pinned(process, flow, pin, marks)
+    ends = [(v == e[0], v == e[1]) for v, e in zip(x, box, strict=True)]
+    sides = [
+        np.flatnonzero(ends[axis][side])
+        for axis in (0, 1)
+        for side in (0, 1)
+        if box[axis][side] != process.domain[axis][side]
+    ]
+    free = np.concatenate([np.zeros(0, dtype=int), *sides])
+    p, joined = _pinned(process, flow, pin, marks, free)
     with np.errstate(divide="ignore", invalid="ignore"):
         phi = -np.log(p)
     phi = np.where(np.isfinite(phi), np.minimum(phi, MOST), MOST)
@@ -200,6 +214,7 @@ def found_on_grid(
         if tuple(grown) != box:
             lowest.append(here)
             level = len(lowest) > FLAT and LOW < here < min(lowest[-FLAT - 1 : -1]) + 1
+            level |= len(lowest) > LED and max(lowest[-LED:]) < 1
             first = first or _area(box)
             if level or np.abs(grown).max() > farthest or _area(tuple(grown)) > WIDEST * first:
                 break
@@ -212,7 +227,7 @@ def found_on_grid(
         inner = tuple(x[s] for x, s in zip(rough.axes, part, strict=True))
         less = replace(rough, axes=inner, phi=rough.phi[part[0], part[1]])
         if settled or _area(less.box) > 0.5 * _area(box):
-            if _runs_away(process, box):
+            if _runs_away(process, box, spots):
                 break
             return less
         box, shrunk = less.box, True
@@ -223,12 +238,13 @@ def found_on_grid(
     )
 
 
-def _runs_away(process: PlaneDiffusion, box: Box) -> bool:
-    """Whether the drift leads out all along a side that is no end of the domain."""
+def _runs_away(process: PlaneDiffusion, box: Box, spots: Array) -> bool:
+    """Whether the drift leads out all along a side that is no end of the domain, and to no spot."""
     return any(
         (process.fields(x).f[axis] * (2 * side - 1) > 0).all()
         for axis, side, x in sides_of(box, POINTS)
         if box[axis][side] != process.domain[axis][side]
+        and not ((spots[axis] - box[axis][side]) * (2 * side - 1) > 0).any()
     )
 
 

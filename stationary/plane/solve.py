@@ -31,6 +31,12 @@ RESTING = 1e-20  # of the usual variance: what rounding leaves of squared differ
 NEAR = 2.5  # of y, where x = c + L sinh(y): where the curl is looked at
 FARTHER = 1.3  # a rough chain has a tail that falls like an exponential fall that much too fast
 
+UNRESOLVED = (
+    "{name}: the density could not be resolved: its error is {error}. It may have a narrow ridge "
+    "or no bound, or the noise may jump along a curve; add noise, shrink the domain, or smooth "
+    "what jumps."
+)
+
 
 def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
     """The end state of a process with two weights.
@@ -49,7 +55,8 @@ def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
             f"{diffusion.dimensions}. Around each minimum `stationary.equilibria` gives the "
             "Gaussian, the curl and the metric for any number of weights."
         )
-    exact = closed.linear(diffusion) or gibbs(diffusion) or product(diffusion)
+    landscape = process if isinstance(process, PlaneLandscape) else None
+    exact = closed.linear(diffusion) or gibbs(diffusion) or product(diffusion, landscape)
     if exact is not None:
         tested = curl_test(diffusion, exact.box)
         found = exact.equilibria(diffusion)
@@ -82,9 +89,7 @@ def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
         state = replace(state, status=Status.PANEL_LIMIT)
     if not state.error < WORST:
         raise ConvergenceError(
-            f"{diffusion.name}: the density could not be resolved: its error is {state.error:.0e} "
-            "of its peak. It may have a narrow ridge or no bound, or the noise may jump along a "
-            "curve; add noise, shrink the domain, or smooth what jumps.",
+            UNRESOLVED.format(name=diffusion.name, error=f"{state.error:.0e} of its peak"),
             state,
         )
     return state
@@ -96,21 +101,28 @@ def _solved(
     """By the road that fits: an integral, spectral elements, or Newton's method for log P."""
     if tested.local:
         return closed.integrated(diffusion, _wide_enough(diffusion, rough, equilibria), rough.peak)
-    stable = np.array([e.position for e in equilibria if e.kind == "stable"]).reshape(-1, 2).T
+    stable, saddles = (
+        np.array([e.position for e in equilibria if e.kind == kind]).reshape(-1, 2).T
+        for kind in ("stable", "saddle")
+    )
     low, high = np.array(rough.box).T[..., None]
     singular = tested.noise.singular != "nowhere"
-    if ((stable >= low) & (stable <= high)).all() and (rough.joined or singular):
+    inside = bool(((stable >= low) & (stable <= high)).all())
+    if inside and (rough.joined or singular):
         solved = spectral(diffusion, rough)
         held = solved.density.log_at(stable) + solved.density.height.min()
         if (held >= -FAR).all():
             return solved
-    if singular:
-        raise ConvergenceError(
-            f"{diffusion.name}: some attractors lie beyond barriers of more than e^{FAR:g}, the "
-            "noise is singular, and a current flows: that cannot be followed. Raise the noise, or "
-            "take each basin as a domain of its own."
-        )
-    return low_noise(diffusion, equilibria)
+    if not singular:
+        return low_noise(diffusion, equilibria)
+    far = not inside or not rough.joined or (rough.at(saddles) > LOW).any()
+    raise ConvergenceError(
+        f"{diffusion.name}: some attractors lie beyond barriers of more than e^{FAR:g}, the "
+        "noise is singular, and a current flows: that cannot be followed. Raise the noise, or "
+        "take each basin as a domain of its own."
+        if far
+        else UNRESOLVED.format(name=diffusion.name, error="as large as its peak")
+    )
 
 
 def _wide_enough(

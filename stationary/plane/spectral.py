@@ -14,7 +14,7 @@ from stationary.aliases import Array
 from stationary.numbers.arithmetic import TINY
 from stationary.plane.density import Density, Solved
 from stationary.plane.elements import DEGREE, Coefficients, Guess, solve
-from stationary.plane.mesh import Mesh, basis
+from stationary.plane.mesh import FINEST, Mesh, basis
 from stationary.plane.rough import Rough
 from stationary.process.plane import Box, PlaneDiffusion
 
@@ -25,6 +25,7 @@ FIT = 12  # Chebyshev polynomials for each direction in the first guess of Phi
 FACTOR = 0.8
 MOST = 1500  # rectangles
 RESOLVED = 1e-6  # of the peak: what the last coefficients of a rectangle may be
+WORSE = 3  # so many meshes that resolve less than one before: where noise is singular they may
 DEEP = 5  # so often are rectangles cut in four only at kinks and on thin ridges
 
 
@@ -40,24 +41,26 @@ def spectral(process: PlaneDiffusion, rough: Rough, lenient: float = 0.5) -> Sol
     x = mesh.points(nodes)
     phi = fitted(rough.box, x, rough.at(x))
     mesh = mesh.restricted(held(mesh, rough.at(x), CUT))
-    before: Density | None = None
+    made: list[tuple[float, Density]] = []  # what is unresolved of each
     while True:
         guess = Guess.joined(mesh, FACTOR * phi(mesh.points(nodes)))
         density = Density(mesh, guess.tables, solve(coefficients, guess))
-        height = density.height - density.height.min()
         missing = unresolved(density, lenient)
-        worst = float(missing.max())
-        kept = held(mesh, height, CUT)
-        if worst < RESOLVED:
+        made.append((float(missing.max()), density))
+        best = min(range(len(made)), key=lambda k: made[k][0])
+        if made[best][0] < RESOLVED or len(made) > best + WORSE:
             break
-        finer = _finer(mesh.restricted(kept), missing[kept], max(RESOLVED, worst / 30))
+        kept = held(mesh, density.height - density.height.min(), CUT)
+        finer = _finer(mesh.restricted(kept), missing[kept], max(RESOLVED, made[-1][0] / 30))
         if finer is None:
             break
-        mesh, before = finer, density
+        mesh = finer
+    worst, density = made[best]
+    mesh, guess = density.mesh, Guess(density.mesh, density.phi)
     others = [("degree", Density(mesh, guess.tables, solve(coefficients, guess, DEGREE - 1)))]
-    if before is not None and (worst >= RESOLVED or mesh.level.max() > DEEP):
-        others.append(("mesh", before))
-    kept = held(mesh, height, CUT - 6)
+    if best and (worst >= RESOLVED or mesh.level.max() > DEEP):
+        others.append(("mesh", made[best - 1][1]))
+    kept = held(mesh, density.height - density.height.min(), CUT - 6)
     if not kept.all():
         part = Guess(mesh.restricted(kept), guess.tables[kept])
         others.append(("cut", Density(part.mesh, part.tables, solve(coefficients, part))))
@@ -71,7 +74,7 @@ def _finer(mesh: Mesh, missing: Array, least: float) -> Mesh | None:
     while True:
         made = mesh.split(cut)
         if made.count <= MOST:
-            return made
+            return made if made.level.max() < FINEST else None
         few = int(0.6 * cut.sum())
         if few < mesh.count // 30:
             return None
