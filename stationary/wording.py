@@ -59,11 +59,14 @@ def share_text(log_p: float, error: float, most: int = 6) -> str:
     return f"{known} +- {error_text(error)}"
 
 
-def power_text(log_value: float) -> str:
-    """exp(log_value) as a power of ten: 10^-52.46, 10^(-1.6e+79), or 1."""
-    exponent = log_value / LN10
-    if abs(exponent) < 0.005:
+def power_text(log_value: float, error: float = 0.0) -> str:
+    """exp(log_value) as a power of ten, to its error: 10^-52.46, 10^(-1.6e+79), or 1."""
+    exponent, error = log_value / LN10, error / LN10
+    if abs(exponent) < max(0.005, error):
         return "1"
+    if error > 0.05:
+        text = known_text(exponent, error, 4)
+        return f"10^({text})" if "e" in text else f"10^{text}"
     if abs(exponent) < 1e6:
         return f"10^{exponent:.2f}"
     return f"10^({exponent:.3g})"
@@ -79,7 +82,9 @@ def time_text(log_time: Any, error: Any = 0.0, most: int = 6) -> str:
     log_time = float(log_time)
     if math.isinf(log_time):
         return "infinite" if log_time > 0 else "0"
-    return f"{math.exp(log_time):.6g}" if abs(log_time) < 20 else power_text(log_time)
+    if abs(log_time) < 20:
+        return f"{math.exp(log_time):.{digits_left(float(error), 6)}g}"
+    return power_text(log_time, float(error))
 
 
 def steps_text(log_time: float, error: float) -> str:

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from stationary import Diffusion, Landscape, LandscapeError, Status, analyze, end_state
-from stationary.wording import probability_text
+from stationary import Diffusion, Landscape, LandscapeError, Status, analyze, end_state, table
+from stationary.wording import power_text, probability_text
 
 INF = np.inf
 
@@ -279,3 +279,30 @@ def test_places_are_told_apart_however_far_they_are_from_zero():
     assert "w = 999997: a reflecting wall" in said
     (first, last) = re.findall(r"w = ([\d.]+) \(from ([\d.]+) to ([\d.]+)\)", said)[:2]
     assert float(first[1]) < float(first[0]) < float(first[2]) < float(last[1]) < float(last[2])
+
+
+def test_no_number_goes_on_past_its_error():
+    w = np.linspace(-3, 3, 7)  # through which any curve could go
+    rough = np.array([-4.0, 5.0, -3.0, 2.0, 4.0, -6.0, 1.0])
+    rows = rough + np.linspace(-2, 2, 30)[:, None] * (1 + 0.2 * w)
+    given = table({"w": w, "gradients": rows}).landscape(learning_rate=0.3, sample=True)
+    text = " ".join(analyze(given, chain=False).summary().split())
+    assert "is not known: the errors are larger than the probabilities" in text
+    assert "The logarithm of the ratio of the first two masses" not in text
+    assert "What lies between the given values is known less well" in text
+    assert "as interpolated" in text
+    assert power_text(42.0, 6.0) == "10^18"
+    assert power_text(0.3, 0.5) == "1"
+    assert power_text(42.0) == "10^18.24"
+
+
+def test_what_a_start_does_not_come_to_is_not_left_for_good():
+    def losses(w):
+        base = 2 * (w**2 - 1) ** 2 + 0.3 * w
+        return base + w, base - 1.2 * w + 0.3 * w**2, base + 0.2 * np.sin(5 * w)
+
+    held = Landscape(losses=losses, learning_rate=0.03, domain=(-1.8, 1.8), initial=1.0)
+    text = " ".join(analyze(held, steps=300).summary().split())
+    assert "SGD cannot leave the minima at" in text
+    assert "from this start, and not around w = -1.0086" in text
+    assert "for good" not in text

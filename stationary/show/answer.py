@@ -16,13 +16,14 @@ from stationary.wording import (
     digits_left,
     is_known,
     joined,
+    known_text,
     offset_text,
     power_text,
     probability_text,
     time_text,
 )
 
-Place = Callable[[float], str]  # how a position is written
+Place = Callable[..., str]  # how a position is written
 
 
 def places(state: EndState) -> Place:
@@ -34,12 +35,12 @@ def places(state: EndState) -> Place:
     low, high = state.interval(0.5) if state.kind in ("density", "flux", "mixture") else (0.0, 1.0)
     width = high - low
 
-    def place(x: float) -> str:
+    def place(x: float, error: float = 0.0) -> str:
         if math.isinf(x):
             return f"{x:g}"
         if width <= 0:
             return f"{x:.9g}"  # narrower than doubles can tell
-        error = errors.get(float(x), 0.0)
+        error = errors.get(float(x), error)
         if abs(x) < max(1e-13 * width, error):
             return "0"  # what is left is rounding
         digits = 6 + max(0, math.ceil(math.log10(abs(x) / width)))
@@ -123,7 +124,7 @@ def _where(analysis: Analysis, said: str) -> str:
         where = _at(b, v, place)
         if not b.at_wall and not b.parts:
             where = f"around the only minimum, {v} = {centre(b, place)}"
-        spread = f"standard deviation {deviation:.6g}"
+        spread = f"standard deviation {known_text(deviation, state.std_error, 6)}"
         if not math.isfinite(deviation):
             spread = f"with tails so heavy that no standard deviation exists; {_quartiles(state)}"
         return f"{said} is {where} ({spread})."

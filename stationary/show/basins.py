@@ -18,6 +18,8 @@ from stationary.states.basin import Basin, Basins
 from stationary.wording import (
     digits_left,
     error_text,
+    is_known,
+    known_text,
     probability_text,
     relative_error_text,
     time_text,
@@ -80,8 +82,12 @@ def mass_texts(b: Any) -> tuple[str, str]:
 def _heights(analysis: Analysis, shown: list[Basin]) -> list[Line]:
     """Densities, barriers and times to leave; of a landscape, losses, too."""
     place, is_landscape = places(analysis.end_state), analysis.landscape is not None
-    rows = []
+    bounds, rows = analysis.diffusion.uncertainty, []
     for b in shown:
+        # Of interpolated values the slope is known worse than they are themselves.
+        of_a, most = 0.0, 6 if bounds is None else 3
+        if bounds is not None:
+            of_a = float(bounds(np.array([float(b.position)]))[1][0])
         # The highest peaks of the density that are worth a mention.
         peaks = sorted(b.modes, key=lambda m: -m.log_density)[:2]
         first = peaks[0].log_density if peaks else 0.0
@@ -89,20 +95,24 @@ def _heights(analysis: Analysis, shown: list[Basin]) -> list[Line]:
         rows.append(
             (
                 f"{place(b.position)}{' (wall)' if b.at_wall else ''}",
-                *(b.log_density, b.variance, b.barrier_left, b.barrier_right),
-                None if b.log_exit_time is None else time_text(b.log_exit_time),
-                ", ".join(place(m.position) for m in peaks) or None,
-                b.width,
-                *((b.loss, b.sharpness, b.batch_sharpness) if is_landscape else ()),
+                _told(b.log_density, _of_density(b)),
+                _told(b.variance, of_a),
+                *(_told(x, b.barrier_error) for x in (b.barrier_left, b.barrier_right)),
+                _time(b),
+                ", ".join(place(m.position, b.position_error) for m in peaks) or None,
+                _told(b.width, 0.0, most),
             )
         )
+        if is_landscape:
+            sharp = (_told(x, 0.0, most) for x in (b.sharpness, b.batch_sharpness))
+            rows[-1] = (*rows[-1], b.loss, *sharp)
     header = ["minimum", "log P", "a", "barrier left", "right", "exit time", "P peaks at", "width"]
     told = "Width: the deviation of a small peak there, sqrt(a / (2 |f'|))."
     if is_landscape:
         header += ["loss", "sharpness", "of a batch"]
         told += (
             " Loss: the mean one; sharpness: its second derivative, and that of the minibatch "
-            "where it is largest; to rounding."
+            f"where it is largest; {'to rounding' if bounds is None else 'as interpolated'}."
         )
     timed = [b for b in shown if b.log_exit_time is not None and math.isfinite(b.log_exit_time)]
     timing = ""
@@ -122,6 +132,20 @@ def _heights(analysis: Analysis, shown: list[Basin]) -> list[Line]:
         f"{error_text(max(map(_of_density, shown)))}; of the barriers {barriers}.{timing}",
         told,
     ]
+
+
+def _told(x: Any, error: float, most: int = 6) -> str | None:
+    return None if x is None else known_text(x, error, most)
+
+
+def _time(b: Basin) -> str | None:
+    """The time to leave, to the digits that its error leaves."""
+    if b.log_exit_time is None:
+        return None
+    log, error = float(b.log_exit_time), float(b.exit_time_error)
+    if not is_known(error, log):
+        return "not known"
+    return time_text(log, error, 6)
 
 
 def _of_density(b: Basin) -> float:

@@ -107,7 +107,11 @@ def _sentence(r: Ratio, v: str, place: Place) -> str:
     parts |= {"local width": r.width}
     if r.causes is not None:
         parts = {name: getattr(r.causes, name) for name in ("width", "depth", "noise")}
-    said = ", ".join(f"{power_text(float(x or 0))} from {name}" for name, x in parts.items())
+    errors = {x.split()[-1]: e or 0.0 for x, _, e in _parts(r)}  # of causes, where there are any
+    said = ", ".join(
+        f"{power_text(float(x or 0), errors[name.split()[-1]] if r.causes else 0.0)} from {name}"
+        for name, x in parts.items()
+    )
     return f"{held}: {said}."
 
 
@@ -133,7 +137,8 @@ def _minima(bias: WidthBias, place: Place) -> list[Line]:
 # -- the parts of a ratio --------------------------------------------------------------------------
 
 
-def _ratio(r: Ratio, place: Place) -> list[Line]:
+def _parts(r: Ratio) -> list[tuple[str, float | None, float | None]]:
+    """What a ratio is made of, with errors, in two ways."""
     parts: list[tuple[str, float | None, float | None]] = [
         ("mass", r.log_mass, r.mass_error),
         ("= exponent", r.exponent, r.exponent_error),
@@ -147,7 +152,12 @@ def _ratio(r: Ratio, place: Place) -> list[Line]:
             ("+ width", c.width, r.width_error + c.doubt),
             ("+ noise", c.noise, r.density_error + c.depth_error + c.doubt),
         ]
-    parts += [
+    return parts
+
+
+def _ratio(r: Ratio, place: Place) -> list[Line]:
+    parts = [
+        *_parts(r),
         ("mass by Laplace", r.laplace, None),
         ("density", r.log_density, r.density_error),
     ]
@@ -156,8 +166,7 @@ def _ratio(r: Ratio, place: Place) -> list[Line]:
         if value is not None:
             by = error or 0.0
             shown = "" if error is None else error_text(error)
-            # What is left below the error is rounding.
-            times = power_text(0.0 if abs(value) <= by else value)
+            times = power_text(value, by)  # what is left below the error is rounding
             rows.append((name, known_text(value, by, 8), times, shown))
     lines = tabulated(("", "ln", "times", "error of ln"), rows)
     if r.exponents is None or r.top is None:

@@ -16,7 +16,9 @@ from stationary.sgd.finite_step import Belief, FiniteStep
 from stationary.show.answer import Place, answer, around, ends_of, places
 from stationary.show.layout import MOST_NAMED, tabulated
 from stationary.wording import (
+    LIGHT,
     digits_left,
+    is_known,
     joined,
     known_text,
     place_text,
@@ -50,6 +52,8 @@ def _of_sample(analysis: Analysis) -> list[str]:
     if known is None or len(masses) < 2:
         return []
     second, first = np.argsort(masses)[-2:]
+    if not all(is_known(b.mass_error, b.log_mass) for b in analysis.basins):
+        return []  # what is not known between the given values hides it
     gain, error = masses[first] - masses[second], float(known.log_ratios[first, second])
     if not math.isfinite(gain) or not math.isfinite(error):
         return []
@@ -81,7 +85,7 @@ def _of_sgd(analysis: Analysis) -> list[str]:
         return [words, *_rigid(sgd), *_turned(sgd), *_reach(sgd, place, run)]
     return [
         *_confined(sgd),
-        _settled(sgd, place),
+        _settled(sgd, place, plain.end_state.initial is not None),
         *_heavy(sgd),
         *_rigid(sgd),
         *_turned(sgd),
@@ -169,7 +173,7 @@ def _more(count: int) -> str:
     return f"{count - MOST_NAMED} more minim{'um' if count == MOST_NAMED + 1 else 'a'}"
 
 
-def _settled(sgd: FiniteStep, place: Place) -> str:
+def _settled(sgd: FiniteStep, place: Place, has_start: bool) -> str:
     """Where the chain ends up."""
     chain = sgd.chain
     assert chain is not None
@@ -191,7 +195,11 @@ def _settled(sgd: FiniteStep, place: Place) -> str:
         between = f"between w = {low:.6g} and {high:.6g}"
         listed = f"{between}{_deviation(chain.std(), chain.std_error)}, settled nowhere"
     gone = [f"w = {place(b.position)}" for b in ranked if b not in kept and not b.at_end]
-    left = f", and leaves {' and '.join(gone[:MOST_NAMED])} for good" if gone else ""
+    left = ""
+    if gone:
+        left = f", and leaves {' and '.join(gone[:MOST_NAMED])} for good"
+        if has_start:  # it may just not come there
+            left = f" from this start, and not around {' or '.join(gone[:MOST_NAMED])}"
     return f"In the long run SGD is {listed}{left}."
 
 
@@ -315,8 +323,12 @@ def _limit(analysis: Analysis, sgd: FiniteStep, place: Place) -> str:
         return f"The small-step limit says: {told[0].lower()}{told[1:]}"
     ranked = sorted(sgd.basins, key=lambda b: -_log(b.log_diffusion))
 
+    error = max((float(b.mass_error) for b in analysis.basins), default=0.0)
+
     def share(b: SgdBasin) -> str:
-        return f"probability {probability_text(_log(b.log_diffusion))}"
+        log_p = _log(b.log_diffusion)
+        text = probability_text(log_p, digits_left(error, 6))
+        return f"probability {power_text(log_p, error) if LIGHT > log_p > -math.inf else text}"
 
     listed = _listed(ranked, place, share, _deviation(analysis.end_state.std()))
     return f"The small-step limit has it {listed}"

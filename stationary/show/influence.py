@@ -9,9 +9,10 @@ import numpy as np
 
 from stationary.analysis import Analysis
 from stationary.questions.influence import Influence
+from stationary.show.answer import places
 from stationary.show.drawing import BLUE, GREY, RED, Sheet
 from stationary.show.layout import MOST_NAMED, Line, Report, picked, report, rows_of, tabulated
-from stationary.wording import LIGHT, known_text, probability_text
+from stationary.wording import LIGHT, digits_left, known_text, probability_text
 
 BENT = 0.5  # error of a logarithm from which exp() is bent
 HEAVY = 0.3  # share of the ten datapoints with the most influence that is worth a word
@@ -43,15 +44,15 @@ def errors_of(analysis: Analysis) -> list[Line]:
     found = analysis.standard_errors
     if found is None:
         return []
-    basins = analysis.rounded.basins
+    basins, place = analysis.rounded.basins, places(analysis.end_state)
     rows = []
     for b, of_mass, of_log, of_time in zip(
         basins, found.masses, found.log_masses, found.log_exit_times, strict=True
     ):
         rows.append(
             (
-                float(b.position),
-                probability_text(float(b.log_mass), 4),
+                place(float(b.position)),
+                probability_text(float(b.log_mass), digits_left(b.mass_error, 4)),
                 f"{of_mass:.2g}" if float(b.log_mass) > LIGHT else "-",
                 f"{of_log:.2g}",
                 standard_error_text(of_time),
@@ -59,12 +60,16 @@ def errors_of(analysis: Analysis) -> list[Line]:
         )
     header = ("minimum", "mass", "std. error", "of its log", "of log exit time")
     lines = tabulated(header, rows)
+    if any(b.mass_error > error > 0 for b, error in zip(basins, found.log_masses, strict=True)):
+        lines.append("What lies between the given values is known less well: see the masses above.")
     if len(basins) > 1:
         first, second = sorted(range(len(basins)), key=lambda k: -float(basins[k].log_mass))[:2]
         gain, error = basins[first].log_mass - basins[second].log_mass, found.log_ratios
+        blur = basins[first].mass_error + basins[second].mass_error
+        unknown = max(float(error[first, second]), blur)
         lines.append(
             "The logarithm of the ratio of the two heaviest is "
-            f"{known_text(gain, error[first, second], 4)}, with a standard error of "
+            f"{known_text(gain, unknown, 4)}, with a standard error of "
             f"{error[first, second]:.2g}."
         )
         if max(found.log_masses) > BENT:
