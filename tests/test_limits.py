@@ -24,11 +24,13 @@ from stationary import (
     Landscape,
     analyze,
     end_state,
+    exact_chain,
     first_passage,
     fit,
     regularisation_path,
     sampled,
     simulate,
+    step_indicators,
     sweep,
     table,
     width_bias,
@@ -204,6 +206,35 @@ def of_sweeps():
         near(table["mass_0"][k], state.basins[0].mass, 1e-11)
 
 
+def of_chains():
+    parabolas = Landscape(losses=lambda w: ((w - 1) ** 2, (w + 1) ** 2), learning_rate=0.25)
+    law = exact_chain(parabolas, cells=200)  # w <- w / 2 +- 1 / 2: uniform on (-1, 1)
+    near(law.cdf(0.3), 0.65, law.error)
+    near(law.var(), 1 / 3, law.var_error)
+    near(math.exp(-1 / law.relaxation().time), 0.5, law.relaxation().error)
+    h = np.array([[0.5], [1.5], [2.5]])
+    heavy = exact_chain(Landscape(gradients=lambda w: h * w - 1, learning_rate=1.0), cells=200)
+    k = heavy.tail_exponent  # of |1 - h|: E |1 - h|^k = 1
+    near(np.mean(np.abs(1 - h) ** k), 1, 1e-9)
+    well = Landscape(
+        gradients=lambda w: w**3 - w + np.array([[0.6], [-0.6]]), learning_rate=0.1, domain=(-3, 3)
+    )
+    law = exact_chain(well, cells=200)
+    near(law.log_probability(-3, 0), math.log(0.5), law.log_probability_error(-3, 0))
+    leaving = law.mean_exit_time(-3, 0, -1.0)
+    near(leaving.upper, 1, leaving.upper_error)
+    near(leaving.log_time, 20.934, leaving.error + 2e-3)  # on 2,000 cells
+    shifts = np.linspace(-1, 1, 30)[:, None]
+    batches = Landscape(gradients=lambda w: w - shifts, learning_rate=0.5, batch_size=5)
+    law = exact_chain(batches, cells=100)
+    near(law.var(), np.mean(shifts**2) / 5 / 3, law.var_error)  # T / (2 - T) = 1 / 3 of the noise
+    bounded = Landscape(
+        gradients=lambda w: np.tanh(3 * w) + np.array([[0.2], [-0.2]]), learning_rate=0.1
+    )
+    (minimum,) = step_indicators(bounded, end_state(bounded)).minima
+    near(minimum.curvature, 0.3, 1e-12)
+
+
 def of_reports():
     two = Landscape(losses=losses, learning_rate=0.1, domain=(-4, 3))
     for answer in (analyze(two, chain=False), width_bias(two)):
@@ -213,6 +244,7 @@ def of_reports():
 
 CLAIMS = {
     "functions line numbers panels process states weight": on_the_line,
+    "chain": of_chains,
     "questions": of_questions,
     "show": of_reports,
     "simulation": by_walkers,

@@ -30,7 +30,7 @@ NEWTON = 60  # rounds at most
 DRAWN_IN = 200  # rounds until nodes within the reach of batches have their mean and variance
 ROUNDING = 1e-14  # relative, of deviations that are none
 TIMES = 1e-2, 60.0, 160  # first, last and number of the arguments of characteristic functions
-MOST_KEPT = 0.9
+MOST_KEPT = 0.9  # of a distance in one step: above it a law is smoother than this bound tells
 BLOCK = 2**21  # numbers at a time
 
 

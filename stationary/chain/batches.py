@@ -18,7 +18,7 @@ from stationary.functions.evaluation import evaluate
 from stationary.process.landscape import Landscape
 from stationary.process.minibatches import how_many, minibatches
 
-MOST_MAPS = 256
+MOST_MAPS = 256  # as many as nodes tell as well, at an eighth of their cost
 MOST_SINGLE = 4096  # datapoints drawn one at a time: no more maps than gradients
 ASKED = 0.1, 0.5, 0.9  # parts, of probability or an interval, where it is asked how rough they are
 NODES = 32  # of the Gauss-Hermite rule that stands for a law of too many batches, or for noise

@@ -22,7 +22,6 @@ Level = tuple[Transfer, NDArray[Any]]  # cells, and the logarithms of their mass
 
 
 FULL = 8.0  # times its share of the mass, above which a cell is too wide to show a density
-RARE = math.log(1e-8)  # of a probability in a class of which only what is likelier is sound
 UNSETTLED = 0.5  # change of a log mass with finer cells that proves it unknown, if it does not fall
 
 
@@ -41,7 +40,6 @@ class ChainClass(Data):
     has_density: bool | None
     transfer: Transfer
     rigid: bool = False  # no step brings walkers nearer to each other: a lattice for each start
-    sound: bool = True  # whether also what is very rare is told
     still: bool = False  # a stretch without gradients: where on it depends on the start
     others: tuple[tuple[Array, Array], ...] = ()  # edges and log masses of cells 4 and 2 times as
     # wide, and of cells laid differently
@@ -118,7 +116,7 @@ class ChainClass(Data):
         value = self.log_probability(lower, upper)
         if not all(math.isfinite(v) for v in (*found, value)):
             return 0.0 if not any(map(math.isfinite, (*found, value))) else math.inf
-        if self._beyond_steep(lower, upper) or (not self.sound and value < RARE):
+        if self._beyond_steep(lower, upper):
             return math.inf
         first, second, beside = found
         before, after = abs(second - first), abs(value - second)

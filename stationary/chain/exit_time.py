@@ -15,11 +15,11 @@ from stationary.chain.elimination import Elimination
 from stationary.chain.links import closed_classes
 from stationary.chain.tilt import Lean
 from stationary.chain.transfer import Transfer, transfers
-from stationary.errors import LandscapeError
+from stationary.errors import ConvergenceError, LandscapeError
 from stationary.functions.given import Boundary, checked_boundaries, number
 from stationary.numbers.limit import limit
 
-MOST_CELLS = 2000
+MOST_CELLS = 2000  # times settle on fewer, and have links of their own for every start
 LASTING = math.log(1e-9)  # of what is left in an interval, below which it dies out
 
 
@@ -136,6 +136,11 @@ def _log_time(
     if any(not leaving[c].any() for c in closed_classes(inner)):
         return math.inf, 0.0, math.nan  # some of it is never left
     parts = Elimination(inner, leaving, int(np.argmax(lean.rise(edges)[members])))
+    if not parts.sound:
+        raise ConvergenceError(
+            f"{batches.landscape.name}: between {low:g} and {high:g} some cells are left less "
+            "often than doubles hold. Ask for fewer cells, or for another interval."
+        )
     x = steps = parts.solved(np.zeros(len(members)))
     if start is not None:
         with np.errstate(divide="ignore"):

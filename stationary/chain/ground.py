@@ -134,9 +134,7 @@ def _lasting(batches: Batches, held: Held, start: tuple[float, float] | None) ->
         (chain,) = ground.chain(np.linspace(low, high, FEW_CELLS + 1), inner.ends, leaning=False)
         lost = 0.0
         for members in closed_classes(chain.inner):
-            log_mass, sound = chain.stationary(members)
-            mass = np.exp(log_mass)
-            lost = max(lost, float(mass @ chain.folded / mass.sum()) if sound else 1.0)
+            lost = max(lost, float(np.exp(chain.stationary(members)) @ chain.folded))
         if lost < LOST:
             return inner
         if lost > before:  # wider, its cells and the steps within tell ever less

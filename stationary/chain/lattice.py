@@ -72,10 +72,7 @@ def points_from(batches: Batches, held: Held, start: Array, weight: Array) -> Po
     share_of = weight / weight.sum() @ ends[first]
     mass = np.zeros(n)
     for k, members in enumerate(classes):
-        log_mass, sound = log_stationary(links.among(members))
-        if not sound:
-            return None
-        mass[members] = share_of[k] * np.exp(log_mass)
+        mass[members] = share_of[k] * np.exp(log_stationary(links.among(members)))
     held_by = mass > 0
     return Points(known[held_by], mass[held_by])
 

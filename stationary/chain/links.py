@@ -15,7 +15,7 @@ import numpy as np
 
 from stationary.aliases import Array
 
-LARGE = 10_000  # links
+LARGE = 10_000  # links, of which SciPy's products repay that it is imported
 
 
 @dataclass(frozen=True, eq=False)

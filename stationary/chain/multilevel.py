@@ -35,15 +35,11 @@ MIXED = 12  # cycles of which the best combination is taken (Anderson)
 SETTLED = 1e-11  # change of the logarithm of every component in one cycle, if nothing is said
 PLAIN = 600.0  # range of logarithms that doubles hold without them
 BALANCED = 1e-8  # change of a law in one step that is none
-LEAST = 1e-13  # of the probability, below which doubles do not tell it
-MOST_DENSE = 4000  # states of a matrix whose elements are all kept
 WEIGHT = 0.9  # of a new value in a step of Jacobi's: with 1, chains of two colours never settle
 
 
-def log_stationary(
-    links: Links, guess: Array | None = None, settled: float = SETTLED
-) -> tuple[Array, bool]:
-    """log of the stationary vector of an irreducible chain, and whether it is right.
+def log_stationary(links: Links, guess: Array | None = None, settled: float = SETTLED) -> Array:
+    """log of the stationary vector of an irreducible chain, shape (n,).
 
     Parameters
     ----------
@@ -54,12 +50,6 @@ def log_stationary(
     settled
         How well each logarithm is to be known, where it is iterated.
 
-    Returns
-    -------
-    tuple
-        The logarithms, shape (n,), normalised; False where probabilities beyond 1e-290 link its
-        states, so that only what is more likely than `LEAST` is right.
-
     Raises
     ------
     ConvergenceError
@@ -68,25 +58,20 @@ def log_stationary(
     n, quick = links.n, is_iterated(links)
     start = np.zeros(n) if guess is None else guess
 
-    def eliminated() -> Array | None:
-        parts = Elimination(links, np.zeros(n), int(np.argmax(start)))
-        return parts.log_stationary() if parts.sound else None
-
     def by_levels() -> Array | None:
         return _by_levels(links, start, settled, 4 * FEWEST if quick else MOST)
 
-    ways = [by_levels, eliminated] if quick else [eliminated, by_levels]
-    for way in ways:
+    def eliminated() -> Array | None:
+        return _eliminated(links, start)
+
+    for way in (by_levels, eliminated) if quick else (eliminated, by_levels):
         x = way()
         if x is not None and _unbalanced(links, x) < BALANCED + settled:
-            return x, True
-    x = _in_doubles(links)
-    if not _unbalanced(links, x) < BALANCED:
-        raise ConvergenceError(
-            f"no law of the chain on {n} cells was found that its steps keep. Ask for another "
-            "number of cells, or for the limit of small steps alone (--no-chain)."
-        )
-    return x, False
+            return x
+    raise ConvergenceError(
+        f"no law of the chain on {n} cells was found that its steps keep. Ask for another number "
+        "of cells, or for the limit of small steps alone (--no-chain)."
+    )
 
 
 def irreducible(links: Links, guess: Array | None = None) -> Array | None:
@@ -95,12 +80,18 @@ def irreducible(links: Links, guess: Array | None = None) -> Array | None:
     A closed class without the state that is left last is never left: its pivots are 0. What the
     walker leaves for good has no mass. None in either case.
     """
-    if is_iterated(links):
-        return None
-    towards = 0 if guess is None else int(np.argmax(guess))
-    parts = Elimination(links, np.zeros(links.n), towards)
-    x = parts.log_stationary() if parts.sound else np.full(links.n, np.nan)
-    return x if np.isfinite(x).all() and _unbalanced(links, x) < BALANCED else None
+    x = (
+        None
+        if is_iterated(links)
+        else _eliminated(links, np.zeros(links.n) if guess is None else guess)
+    )
+    known = x is not None and np.isfinite(x).all() and _unbalanced(links, x) < BALANCED
+    return x if known else None
+
+
+def _eliminated(links: Links, guess: Array) -> Array | None:
+    parts = Elimination(links, np.zeros(links.n), int(np.argmax(guess)))
+    return parts.log_stationary() if parts.sound else None
 
 
 def is_iterated(links: Links) -> bool:
@@ -117,23 +108,6 @@ def _unbalanced(links: Links, x: Array) -> float:
     stays = links.diagonal
     flow = links.after(p) - stays * p - (links.sums() - stays) * p
     return float(np.abs(flow).sum() + abs(p.sum() - 1))
-
-
-def _in_doubles(links: Links) -> Array:
-    """The logarithms of the stationary vector by plain elimination, those of what is rare cut."""
-    n = links.n
-    if n > MOST_DENSE:
-        return np.full(n, np.nan)
-    system = -links.dense().T
-    np.fill_diagonal(system, 0.0)
-    np.fill_diagonal(system, -system.sum(axis=0))
-    system[-1] = 1.0
-    try:
-        p = np.linalg.solve(system, np.append(np.zeros(n - 1), 1.0))
-    except np.linalg.LinAlgError:
-        return np.full(n, np.nan)
-    p = np.maximum(p, LEAST / n)
-    return np.asarray(np.log(p / p.sum()))
 
 
 class _Level:

@@ -34,7 +34,7 @@ class Weights:
         log of the mean number of steps to a closed class, from the start, or from the worst one;
         inf where doubles cannot hold it. Its absolute error counts where it is above `SLOW`.
     sound
-        False where probabilities beyond 1e-290 matter, which doubles cannot hold.
+        False where some of what is on its way does not get to any, as far as doubles tell.
     """
 
     weights: Array | None

@@ -15,7 +15,7 @@ from stationary.errors import ConvergenceError, StationaryError
 from stationary.process.landscape import Landscape
 from stationary.states.first_passage import FirstPassage
 
-MOST_STARTS = 9
+MOST_STARTS = 9  # each with a chain of its own: some seconds in all
 TOLD = 0.02  # relative error of a time, that needs no more cells
 
 

@@ -22,7 +22,7 @@ from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.result import Data
 
-CELLS = 768
+CELLS = 768  # of a matrix of which 60 powers take a second
 MIXED = 22  # squarings after which a walker is taken to have been everywhere in its basin
 MOST = 960  # squarings: 1e289 steps
 

@@ -50,7 +50,6 @@ class Search:
         self.ground = ground
         self.notes = [ground.batches.note] if ground.batches.note else []
         self.profile: Seen | None = None  # where the mass is: edges and masses
-        self.sound = True
         self.split = False  # whether a class turned out to be several
 
     def state(self) -> ChainState:
@@ -86,7 +85,7 @@ class Search:
             (chain,) = ground.chain(edges, held.ends, leaning=False)
             mass = np.zeros(chain.cells)
             for members in closed_classes(chain.inner):
-                mass += np.exp(chain.stationary(members)[0])
+                mass += np.exp(chain.stationary(members))
             mass /= mass.sum()
             low = edges[max(int((np.cumsum(mass) < TRIM).sum()) - 1, 0)]
             high = edges[::-1][max(int((np.cumsum(mass[::-1]) < TRIM).sum()) - 1, 0)]
@@ -220,7 +219,6 @@ class Search:
             seen = (chain.edges, log_mass)
             levels.append((chain, log_mass))
         result = class_of(levels[:3], levels[3], (low, high), held.far, exact)
-        result = replace(result, sound=self.sound)
         # Where mass stays in few cells however they are laid, their histogram says nothing.
         return replace(result, has_density=None) if k > 1 and result.has_density else result
 
@@ -245,9 +243,7 @@ class Search:
             width = [float(np.diff(chain.edges)[c].sum()) for c in classes]
             classes = [classes[int(np.argmax(width))]]
             self.split = True
-        log_mass, sound = chain.stationary(classes[0], guess, settled)
-        self.sound &= sound
-        return log_mass
+        return chain.stationary(classes[0], guess, settled)
 
     # -- their weights --------------------------------------------------------------------------
 
@@ -270,7 +266,6 @@ class Search:
         if ground.start is not None:
             stays = np.array([ground.start.mass_at(p) for p in resting])
         found = weights_of(ground, points, components, outside, float(stays.sum()))
-        self.sound &= found.sound
         linked = self._linked(points, components, found.log_arrival)
         count = len(points) + len(components) + len(outside)
         n: list[float | None] = [None] * count
@@ -350,11 +345,11 @@ class Search:
                     f"w = {p.position:.9g} is a rest point of every datapoint and attracts "
                     f"(log distance changes by {p.exponent:.4g} per step): it holds what comes."
                 )
-        if not self.sound:
+        if not found.sound:
             status = Status.INEXACT
             notes.append(
-                "Parts of the chain are linked by probabilities beyond 1e-290, which doubles "
-                "cannot hold: their relative weight is not reliable."
+                "Parts of the chain lead to no closed class that was found, or with probabilities "
+                "below 1e-305, which doubles do not hold: weights are not reliable."
             )
         if self.split:
             status = Status.INEXACT

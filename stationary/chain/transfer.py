@@ -65,13 +65,13 @@ class Transfer:
 
     def stationary(
         self, members: Array, guess: Array | None = None, settled: float = 1e-11
-    ) -> tuple[Array, bool]:
+    ) -> Array:
         """log of the stationary vector of a closed class, shape (n,), -inf outside it."""
         log_mass = np.full(self.cells, -np.inf)
         inside = self.inner.among(members)
         known = None if guess is None else guess[members]
-        log_mass[members], sound = log_stationary(inside, known, settled)
-        return log_mass, sound
+        log_mass[members] = log_stationary(inside, known, settled)
+        return log_mass
 
 
 def moments(edges: Array, log_mass: Array) -> Array:
