@@ -19,7 +19,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from stationary.aliases import Array
 from stationary.chain.links import Links
@@ -69,6 +68,9 @@ class Elimination:
 
     Attributes
     ----------
+    parts
+        Blocks and those beside them, (1 - P)^-1 inside, the links ahead, and the visits to the
+        block from each state that is eliminated later.
     sound
         False where a state is left for others less often than doubles hold.
     """
@@ -83,63 +85,72 @@ class Elimination:
         self.band[links.rows * self.stride + links.columns + wide] = links.values
         with np.errstate(divide="ignore"):
             self.log_leaving = np.log(leaving)
-        self.parts: Parts = []
-        while waiting:
-            self._eliminate(*waiting.pop(), waiting)
+        self.parts: list[tuple[slice, slice, Array, Array, Array]] = []
+        with np.errstate(all="ignore"):  # `sound` tells
+            while waiting:
+                self._eliminate(*waiting.pop(), waiting)
 
-    @np.errstate(all="ignore")  # `sound` tells
     def _eliminate(self, own: slice, on: slice, waiting: Parts) -> None:
-        """A block, or what of it spans few enough decades, before what is waiting."""
+        """A block, or where it spans too many decades its halves, before what is waiting."""
         inside, ahead, back = self._at(own, own), self._at(own, on), self._at(on, own)
         out = self.log_leaving[own]
-        inverse, least = _inverse(inside, ahead.sum(axis=1) + np.exp(out))
-        visits = back @ inverse
+        inverse = _inverse(inside, ahead.sum(axis=1) + np.exp(out))
+        visits = back if inverse is None else back @ inverse
         most = visits.max(axis=0, initial=0.0)
-        told = (most > UNDERFLOW) & (most < math.inf) | (not back.any())
-        sound, middle = least > UNDERFLOW and bool(told.all()), (own.start + own.stop) // 2
-        if not sound and own.start < middle:
+        told = bool(((most > UNDERFLOW) & (most < math.inf)).all()) or not back.any()
+        if inverse is None or not told:
+            middle = (own.start + own.stop) // 2
             low, high = slice(own.start, middle), slice(middle, own.stop)
-            if own.start < self.last:
+            if own.start == middle:
+                self.sound = False
+            elif own.start < self.last:
                 waiting += [(high, on), (low, slice(middle, on.stop))]
             else:
                 waiting += [(low, on), (high, slice(on.start, middle))]
             return
-        self.sound &= sound
         between = self._at(on, on)
         between += visits @ ahead
         if out.max() > -math.inf:
             self.log_leaving[on] = np.logaddexp(self.log_leaving[on], _log_sums(out, visits.T))
         inside[...], back[...] = inverse, visits
-        self.parts.append((own, on))
+        self.parts.append((own, on, inside, ahead, back))
 
     def _at(self, rows: slice, columns: slice) -> Array:
-        """A view of the matrix; once taken apart, of (1 - P)^-1 inside a block, and of the visits
-        to its states, beside it, from each that is eliminated later."""
+        """A view of the matrix."""
         first = rows.start * self.stride + columns.start + self.stride // 2
         shape = rows.stop - rows.start, columns.stop - columns.start
-        return as_strided(self.band[first:], shape, (self.stride * 8, 8))
+        return np.ndarray(shape, float, self.band, 8 * first, (8 * self.stride, 8))
 
     @np.errstate(all="ignore")
     def solved(self, source: Array) -> Array:
-        """log of x = P x + source, (n,), of the log of a source."""
+        """log of x = P x + source, (n,), of the log of a source; as it is where doubles hold it."""
+        top = source.max()
+        x = np.exp(source - top)
+        for own, on, _, _, visits in self.parts:
+            x[on] += visits @ x[own]
+        x[self.last] /= np.exp(self.log_leaving[self.last])
+        for own, on, inverse, ahead, _ in reversed(self.parts):
+            x[own] = inverse @ (x[own] + ahead @ x[on])
+        if x.min() > UNDERFLOW and x.max() < math.inf:
+            return np.asarray(np.log(x) + top)
         x = source.copy()
-        for own, on in self.parts:
-            x[on] = np.logaddexp(x[on], _log_sums(x[own], self._at(on, own).T))
+        for own, on, _, _, visits in self.parts:
+            x[on] = np.logaddexp(x[on], _log_sums(x[own], visits.T))
         if self.log_leaving[self.last] > -math.inf:
             x[self.last] -= self.log_leaving[self.last]
         elif x[self.last] > -math.inf:
             x[self.last] = math.inf
-        for own, on in reversed(self.parts):
-            into = np.logaddexp(x[own], _log_sums(x[on], self._at(own, on).T))
-            x[own] = _log_sums(into, self._at(own, own).T)
+        for own, on, inverse, ahead, _ in reversed(self.parts):
+            into = np.logaddexp(x[own], _log_sums(x[on], ahead.T))
+            x[own] = _log_sums(into, inverse.T)
         return np.asarray(x)
 
     def log_stationary(self) -> Array:
         """log of the stationary vector of an irreducible chain that is never left, shape (n,)."""
         x = np.zeros(self.n)
         with np.errstate(all="ignore"):
-            for own, on in reversed(self.parts):
-                x[own] = _log_sums(x[on], self._at(on, own))
+            for own, on, _, _, visits in reversed(self.parts):
+                x[own] = _log_sums(x[on], visits)
             x -= x.max()
             return np.asarray(x - np.log(np.exp(x).sum()))
 
@@ -187,18 +198,17 @@ def _log_sums(x: Array, table: Array) -> Array:
     return np.asarray(found)
 
 
-def _inverse(inside: Array, leaving: Array) -> tuple[Array, float]:
-    """(1 - P)^-1 of a block from its off-diagonals and what leaves, and the least pivot.
+def _inverse(inside: Array, leaving: Array) -> Array | None:
+    """(1 - P)^-1 of a block from its off-diagonals and what leaves; None where doubles lose it.
 
     Off the diagonal LAPACK only adds numbers of one sign, as long as it swaps no rows: in the
     transposed matrix the diagonal dominates its column, by four roundings more than it is, which
     are taken away again to first order. What subtractions on the diagonal cost shows in
-    (1 - P)^-1 leaving = 1. A block in which that is too much is halved.
+    (1 - P)^-1 leaving = 1.
     """
     n = len(inside)
-    if n < 2:
-        pivot = np.maximum(leaving, 5e-324)
-        return (1 / pivot)[:, None] * np.ones((1, n)), float(pivot.min(initial=math.inf))
+    if n == 1:
+        return 1 / leaving[:, None] if leaving[0] > UNDERFLOW else None
     i = np.arange(n)
     matrix = -inside.T
     matrix[i, i] = 0.0
@@ -207,16 +217,8 @@ def _inverse(inside: Array, leaving: Array) -> tuple[Array, float]:
     matrix[i, i] = diagonal + more
     try:
         result = np.linalg.inv(matrix).T
-        result += (result * more) @ result
-        if np.abs(result @ leaving - 1).max() < LOST and result.min() >= 0:
-            return result, math.inf
     except np.linalg.LinAlgError:  # it is singular as doubles see it
-        pass
-    a, z = slice(0, n // 2), slice(n // 2, n)
-    first, least = _inverse(inside[a, a], leaving[a] + inside[a, z].sum(axis=1))
-    back = inside[z, a] @ first
-    second, other = _inverse(inside[z, z] + back @ inside[a, z], leaving[z] + back @ leaving[a])
-    result, ahead = np.empty((n, n)), first @ inside[a, z]
-    result[z, z], result[z, a], result[a, z] = second, second @ back, ahead @ second
-    result[a, a] = first + ahead @ result[z, a]
-    return result, min(least, other)
+        return None
+    result += (result * more) @ result
+    right = np.abs(result @ leaving - 1).max() < LOST and result.min() >= 0
+    return result if right else None

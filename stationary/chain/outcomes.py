@@ -68,8 +68,8 @@ def weights_of(
         if ground.start is not None:
             values.append(passage.from_start(edges, table))
             top = max(float(times.max()), 0.0)
-            mean = passage.from_start(edges, np.exp(times - top)[:, None], walked=False)
-            with np.errstate(divide="ignore"):
+            with np.errstate(divide="ignore", invalid="ignore"):  # what is never left
+                mean = passage.from_start(edges, np.exp(times - top)[:, None], walked=False)
                 times = top + np.log(mean)
         arrivals.append(float(times.max()) if good else math.inf)
         edges = bisected(edges)

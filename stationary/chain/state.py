@@ -80,13 +80,7 @@ class ChainState(Distribution):
     @pointwise
     def cdf(self, x: Array) -> Array:
         """P(X <= x), at points of any shape."""
-        self._require()
-        total = np.zeros(x.shape)
-        for w, c in self._parts:
-            total = total + w * c.cdf(x)
-        for w, position in self._lumps:
-            total = total + w * (x >= position)
-        return np.where(np.isnan(x), np.nan, np.minimum(total, 1.0))
+        return self.cells_law.cdf(x)
 
     def log_probability(self, lower: float, upper: float) -> float:
         """log P(lower < X <= upper), also where the probability itself underflows.
@@ -155,36 +149,26 @@ class ChainState(Distribution):
     def mean(self) -> float:
         """E[X]."""
         self._require_moments()
-        return float(sum(w * c.mean for w, c in self._parts) + sum(w * x for w, x in self._lumps))
+        return math.fsum(w * mean for w, mean, *_ in self._held)
 
     @property
     def mean_error(self) -> float:
         """The estimated absolute error of `mean()`."""
         mean = self.mean()
-        return float(
-            sum(w * c.mean_error + self.weight_error * abs(c.mean - mean) for w, c in self._parts)
-            + sum(self.weight_error * abs(x - mean) for w, x in self._lumps)
-        )
+        return math.fsum(w * e + self.weight_error * abs(m - mean) for w, m, e, *_ in self._held)
 
     def var(self) -> float:
         """The variance."""
         mean = self.mean()
-        return float(
-            sum(w * (c.variance + (c.mean - mean) ** 2) for w, c in self._parts)
-            + sum(w * (x - mean) ** 2 for w, x in self._lumps)
-        )
+        return math.fsum(w * (v + (m - mean) ** 2) for w, m, _, v, _ in self._held)
 
     @property
     def var_error(self) -> float:
         """The estimated absolute error of `var()`."""
         mean = self.mean()
-        return float(
-            sum(
-                w * (c.variance_error + 2 * abs(c.mean - mean) * c.mean_error)
-                + self.weight_error * (c.variance + (c.mean - mean) ** 2)
-                for w, c in self._parts
-            )
-            + sum(self.weight_error * (x - mean) ** 2 for w, x in self._lumps)
+        return math.fsum(
+            w * (of_var + 2 * abs(m - mean) * e) + self.weight_error * (v + (m - mean) ** 2)
+            for w, m, e, v, of_var in self._held
         )
 
     @property
@@ -311,6 +295,12 @@ class ChainState(Distribution):
     def _lumps(self) -> list[tuple[float, float]]:
         """Weight and position of each atom."""
         return [(float(a.weight), a.position) for a in self.atoms if a.weight]
+
+    @property
+    def _held(self) -> list[tuple[float, float, float, float, float]]:
+        """Weight, mean and its error, variance and its error, of all classes and atoms."""
+        parts = [(w, c.mean, c.mean_error, c.variance, c.variance_error) for w, c in self._parts]
+        return parts + [(w, x, 0.0, 0.0, 0.0) for w, x in self._lumps]
 
     def _require(self) -> None:
         if self.kind == "none":

@@ -18,7 +18,6 @@ import numpy as np
 
 from stationary.aliases import Array
 
-FEW = 6  # basins that are gone through one by one
 GROUPS = 64  # of walkers, for the standard errors of the histogram
 
 
@@ -145,21 +144,12 @@ class Observation:
             record.bins[...] += counts.reshape(-1, wide)[:, 1:-1]
         if len(record.occupied):
             self.settle(x)
-            if len(record.occupied) <= FEW:
-                for k, row in enumerate(record.occupied):
-                    row += self.label == k
-            else:
-                settled = self.label >= 0
-                record.occupied[self.label[settled], self.columns[settled]] += 1
+            settled = self.label >= 0
+            record.occupied[self.label[settled], self.columns[settled]] += 1
 
     def settle(self, x: Array) -> None:
         """Note in whose core each walker is, if in any."""
-        if self.watch.basins <= FEW:  # the outermost ends are infinite
-            at: Array = np.ones(len(x), dtype=np.int8)
-            for end in self.watch.cores[1:-1]:
-                at += x > end
-        else:
-            at = np.searchsorted(self.watch.cores, x)
+        at = np.searchsorted(self.watch.cores, x)
         core = at >> 1
         moved = (at & 1 == 1) & (core != self.label)
         self.changes += int((moved & (self.label >= 0)).sum())
