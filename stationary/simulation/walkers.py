@@ -93,38 +93,30 @@ class Walls:
         """Bring every walker of x back inside; fate becomes -1, 1 (absorbed at an end) or 2."""
         low, high = self.domain
         out = np.flatnonzero(~((x >= self.lower) & (x <= self.upper)))
-        y, told = x[out], fate[out]
+        y, told, width = x[out], fate[out], high - low
+        sides = [(-1, low), (1, high)]
         with np.errstate(all="ignore"):
             lost = ~((np.abs(y) <= self.limit) & np.isfinite(y))
             y[lost], told[lost] = self.shelter, 2
+            for side, end in sides:
+                if self.absorbing[side > 0]:
+                    there = (side * (y - end) >= 0) & (told == 0)
+                    y[there], told[there] = end, side
             if self.periodic:
-                y = low + np.mod(y - low, high - low)
-            elif math.isfinite(high - low) and not any(self.absorbing):
-                self._count(y, told)
-                y = np.mod(y - low, 2 * (high - low))
-                y = low + np.where(y > high - low, 2 * (high - low) - y, y)
-            else:
-                y = self._one_end_at_a_time(y, told)
-            x[out], fate[out] = np.clip(y, low, high), told
-
-    def _count(self, y: Array, told: Array) -> None:
-        self.folded += [int((y < self.domain[0]).sum()), int((y > self.domain[1]).sum())]
-
-    def _one_end_at_a_time(self, y: Array, told: Array) -> Array:
-        low, high = self.domain
-        for side, end in ((-1, low), (1, high)):
-            if self.absorbing[side > 0]:
-                there = (y <= low if side < 0 else y >= high) & (told == 0)
-                y[there], told[there] = end, side
-        for _ in range(2):  # what is reflected at one end may be absorbed at the other
-            for side, end in ((-1, low), (1, high)):
-                beyond = (y < low if side < 0 else y > high) & (told == 0)
+                y = low + np.mod(y - low, width)
+            # What is reflected at one end may be beyond the other, or be absorbed there.
+            for side, end in sides * 2:
+                beyond = (side * (y - end) > 0) & (told == 0)
                 if self.absorbing[side > 0]:
                     y[beyond], told[beyond] = end, side
+                    continue
+                self.folded[int(side > 0)] += int(beyond.sum())
+                if math.isfinite(width) and not any(self.absorbing):  # to and fro, however far
+                    away = np.mod(side * (y[beyond] - end), 2 * width)
+                    y[beyond] = end - side * np.minimum(away, 2 * width - away)
                 else:
-                    y = np.where(beyond, 2 * end - y, y)
-                    self.folded[int(side > 0)] += int(beyond.sum())
-        return y
+                    y[beyond] = 2 * end - y[beyond]
+            x[out], fate[out] = np.clip(y, low, high), told
 
     def touch(self, before: Array, x: Array, spread: Array, fate: Array, rng: Generator) -> None:
         """Absorb what crossed an absorbing end and came back within a step.
