@@ -22,7 +22,6 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError
-from stationary.functions.given import Boundary
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.progress import processes
@@ -52,10 +51,7 @@ class Plan:
 
     steps: int
     start: int  # steps done before
-    domain: tuple[float, float]
-    kinds: tuple[Boundary | None, Boundary | None]
-    limit: float
-    shelter: float
+    walls: Walls
     dt: float | None
     milstein: bool
     watch: Watch | None = None
@@ -78,7 +74,7 @@ def advance(process: Landscape | Diffusion, block: Block, plan: Plan) -> Outcome
     """Carry out the plan."""
     x, fate, label = block.x.copy(), block.fate.copy(), block.label.copy()
     walkers, rng = len(x), block.rng
-    walls = Walls(plan.domain, plan.kinds, plan.limit, plan.shelter)
+    walls = replace(plan.walls, folded=np.zeros_like(plan.walls.folded))
     stepper: SgdStepper | SdeStepper
     if isinstance(process, Landscape):
         stepper = SgdStepper(process, x)

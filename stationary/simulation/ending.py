@@ -26,7 +26,7 @@ def finished(run: Run, seconds: float) -> Simulation:
     if present.sum() < 2:
         raise ConvergenceError(
             f"{p.name}: {escaped:,} of {len(fate):,} walkers escaped beyond "
-            f"{run.plan.limit:.3g} or to what is no number within {run.done:,} steps, so "
+            f"{run.plan.walls.limit:.3g} or to what is no number within {run.done:,} steps, so "
             "there is nothing to average. "
             + (
                 "Lower learning_rate, give a finite domain, or say where it starts."

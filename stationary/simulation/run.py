@@ -73,21 +73,24 @@ class Run:
         self.plan = Plan(
             steps=0,
             start=0,
-            domain=process.domain,
-            kinds=kinds,
-            limit=FAR * scale if math.isinf(upper - lower) else math.inf,
-            shelter=float(np.clip(np.median(x), lower, upper)),
+            walls=Walls(
+                process.domain,
+                kinds,
+                limit=FAR * scale if math.isinf(upper - lower) else math.inf,
+                shelter=float(np.clip(np.median(x), lower, upper)),
+            ),
             dt=step,
             milstein=milstein,
             every=every,
             keep=keep,
         )
         size = block_size(process) if isinstance(process, Landscape) else CACHE
-        walls = Walls(self.plan.domain, kinds, self.plan.limit, self.plan.shelter)
         seeds = sequence.spawn(-(-len(x) // size))
         ring = Boundary.PERIODIC in kinds
         self.watch = Watch(float(x.mean()), cores=np.empty(0) if ring else self.terrain.cores)
-        self.blocks = [with_labels(b, self.watch) for b in blocks_at(x, seeds, size, walls)]
+        self.blocks = [
+            with_labels(b, self.watch) for b in blocks_at(x, seeds, size, self.plan.walls)
+        ]
         self.visited = np.zeros(self.watch.basins, dtype=bool)
         self._visit()
         self.done = self.burned = 0
@@ -184,7 +187,9 @@ class Run:
                 if self.over:
                     return
                 records.append(total(parts))
-            absorbing = Boundary.ABSORBING in self.plan.kinds  # what is on its way has not settled
+            absorbing = (
+                Boundary.ABSORBING in self.plan.walls.kinds
+            )  # what is on its way has not settled
             if not absorbing and agree(records[0], records[1], self.fate == 0, self.scale):
                 return
             half *= 2
@@ -275,7 +280,7 @@ class Run:
                 f"{int(self.rests.resting.sum()):,} of {len(fate):,} walkers have come to rest and "
                 f"{int(moving.sum()):,} have not: more may follow. Give more steps."
             )
-        if Boundary.ABSORBING in self.plan.kinds and moving.any():
+        if Boundary.ABSORBING in self.plan.walls.kinds and moving.any():
             reasons.append(
                 f"{int(moving.sum()):,} of {len(fate):,} walkers have not been absorbed: they are "
                 "still on their way to an absorbing end, or will never reach one."
