@@ -43,19 +43,12 @@ def linear_moments(
             found.append(math.inf if k % 2 == 0 else math.nan)
             errors.append(0.0)
             continue
-        terms = [math.comb(k, i) * (p @ (a**i * d ** (k - i))) * found[i] for i in range(k)]
-        sizes = [
-            math.comb(k, i) * (p @ (np.abs(a) ** i * np.abs(d) ** (k - i))) * abs(found[i])
-            for i in range(k)
-        ]
-        off = sum(
-            math.comb(k, i) * (p @ (np.abs(a) ** i * np.abs(d) ** (k - i))) * errors[i]
-            for i in range(k)
-        )
-        gap = 1 - float(p @ a**k)
-        found.append(float(sum(terms)) / gap)
-        whole = abs(found[-1])
-        errors.append((off + 64 * EPSILON * (float(sum(sizes)) + whole)) / gap)
+        terms = np.array([math.comb(k, i) * a**i * d ** (k - i) for i in range(k)])
+        means, sizes, gap = terms @ p, np.abs(terms) @ p, 1 - float(p @ a**k)
+        value = float(means @ found) / gap
+        whole = float(sizes @ np.abs(found)) + abs(value)
+        errors.append((float(sizes @ errors) + 64 * EPSILON * whole) / gap)
+        found.append(value)
     if far.exponent <= 1:
         return np.full(4, math.nan), np.zeros(4)
     return np.array([mean, *found[2:]]), np.array(errors[1:])

@@ -36,12 +36,6 @@ class Links:
         total = np.bincount(place.ravel(), values, len(key))
         return cls(key // width, key % width, total, n, width)
 
-    @classmethod
-    def of_dense(cls, matrix: Any) -> Links:
-        dense = np.asarray(matrix, dtype=float)
-        rows, columns = np.nonzero(dense)
-        return cls(rows, columns, dense[rows, columns], *dense.shape)
-
     def __len__(self) -> int:
         return len(self.values)
 

@@ -22,6 +22,7 @@ from stationary.chain.ground import Ground
 from stationary.chain.lattice import Points, points_from, renewed
 from stationary.chain.linear import linear_moments
 from stationary.chain.links import closed_classes
+from stationary.chain.multilevel import irreducible
 from stationary.chain.outcomes import SLOW, Weights, weights_of
 from stationary.chain.reach import POINTS, closure
 from stationary.chain.state import ChainState
@@ -232,8 +233,8 @@ class Search:
             known = np.isfinite(seen[1])
             density = seen[1][known] - np.log(np.diff(seen[0])[known])
             guess = np.interp(middle, before[known], density) + np.log(np.diff(chain.edges))
-        if (self.ground.captured(chain.edges) < 0).all():
-            log_mass = chain.settled(guess)
+        if (self.ground.captured(chain.edges) < 0).all() and not chain.leaving.any():
+            log_mass = irreducible(chain.inner, guess)  # found at once, and the only one
             if log_mass is not None:
                 return log_mass
         classes = self.ground.closed(chain)

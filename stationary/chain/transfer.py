@@ -24,7 +24,7 @@ from stationary.aliases import Array
 from stationary.chain.batches import Batches
 from stationary.chain.deposits import NOISE, between, kept_within, leaning, spread_over
 from stationary.chain.links import Links
-from stationary.chain.multilevel import irreducible, log_stationary
+from stationary.chain.multilevel import log_stationary
 from stationary.chain.tilt import seen_slope
 from stationary.numbers.cost import SHARED
 
@@ -58,10 +58,6 @@ class Transfer:
         out = m.columns >= n
         key = 2 * m.rows[out] + m.columns[out] - n
         return np.bincount(key, m.values[out], 2 * n).reshape(n, 2)
-
-    def settled(self, guess: Array | None = None) -> Array | None:
-        """log of the stationary vector, where that is found at once and is the only one."""
-        return None if self.leaving.any() else irreducible(self.inner, guess)
 
     def stationary(
         self, members: Array, guess: Array | None = None, settled: float = 1e-11
