@@ -56,7 +56,7 @@ class Density:
         if not sides:
             return self
         least = -self.log_at(np.concatenate(sides, axis=1)).max() - self.height.min()
-        return replace(self, missed=float(np.exp(-max(least, 0.0))))
+        return replace(self, missed=self.missed + float(np.exp(-max(least, 0.0))))
 
     @property
     def degrees(self) -> tuple[int, int]:

@@ -27,6 +27,7 @@ ENOUGH = 1e-6  # of the peak: an error above this is told as not converged
 WORST = 1e-2  # of the peak: above this it is no answer
 LOW = 12.0  # in -log P, above which a side does not matter
 FAR = 22.0  # in -log P of an attractor: beyond, spectral elements have lost its digits
+LEAK = 3e-13  # of the peak: what rounding leaves of a net flux; a third of it was seen
 RESTING = 1e-20  # of the usual variance: what rounding leaves of squared differences of gradients
 NEAR = 2.5  # of y, where x = c + L sinh(y): where the curl is looked at
 FARTHER = 1.3  # a rough chain has a tail that falls like an exponential fall that much too fast
@@ -108,11 +109,18 @@ def _solved(
     low, high = np.array(rough.box).T[..., None]
     singular = tested.noise.singular != "nowhere"
     inside = bool(((stable >= low) & (stable <= high)).all())
+    solved, lost = None, math.inf
     if inside and (rough.joined or singular):
         solved = spectral(diffusion, rough)
-        held = solved.density.log_at(stable) + solved.density.height.min()
-        if (held >= -FAR).all():
-            return solved
+        density = solved.density
+        held = density.log_at(stable) + density.height.min() >= -FAR
+        # As many saddles as join all attractors, the lowest ones: what rounding leaves of the net
+        # flux there is what masses on both sides are known to.
+        heights = np.sort(-density.log_at(saddles) - density.height.min())[: stable.shape[1] - 1]
+        lost = LEAK * math.exp(heights.max(initial=-FAR)) if held.all() else math.inf
+        solved = replace(solved, density=replace(density, missed=lost))
+    if solved is not None and lost < WORST:
+        return solved
     if not singular:
         return low_noise(diffusion, equilibria)
     far = not inside or not rough.joined or (rough.at(saddles) > LOW).any()
@@ -217,6 +225,12 @@ def _require_held(state: PlaneState) -> None:
     for axis, side, x in sides_of(state.box, 201):
         at, height = state.box[axis][side], np.asarray(state.energy(x))
         if at != domain[axis][side]:
+            if height.min() < LOW and state.road == "newton":
+                raise ConvergenceError(
+                    f"{name}: barriers are too high for spectral elements, and the box of Newton's "
+                    f"method for log P ends at {at:.4g} of coordinate {axis + 1}, where P has not "
+                    "fallen. Raise or lower the noise, or take each basin as a domain of its own."
+                )
             if height.min() < LOW:
                 raise LandscapeError(
                     f"{name}: the density has not fallen at {at:.4g} of coordinate {axis + 1}: "
