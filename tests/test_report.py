@@ -306,3 +306,15 @@ def test_what_a_start_does_not_come_to_is_not_left_for_good():
     assert "SGD cannot leave the minima at" in text
     assert "from this start, and not around w = -1.0086" in text
     assert "for good" not in text
+
+
+def test_ten_lines_are_whole_sentences_and_the_heaviest_minima():
+    found = analyze(Diffusion(lambda x: 0.2 + 2 * np.sin(2 * x), 0.3, (-9, 9)))
+    text = found.summary(brief=True)
+    assert len(text.splitlines()) <= 10
+    said, rows = text.split("\n\n")
+    assert said.endswith(".")
+    heaviest = sorted(found.basins, key=lambda b: -b.log_mass)[:3]
+    assert min(b.position for b in heaviest) > found.basins[2].position
+    shown = [float(row.split()[0]) for row in rows.splitlines()[1:]]
+    assert shown == pytest.approx(sorted(b.position for b in heaviest), rel=1e-4)

@@ -170,3 +170,33 @@ def test_every_number_has_an_error_of_its_place_that_holds_the_truth():
         assert abs(q["value"] - exact.end_state.ppf(float(level))) <= q["error"] < 1e-2
     apart, error = found.end_state.distance(exact.end_state)
     assert apart <= error < found.end_state.error
+
+
+@pytest.mark.parametrize("seed", [8])
+def test_kinks_that_all_degrees_miss_alike_are_in_the_error(seed):
+    """Sums of six ReLUs for each of 100 datapoints, as gradients."""
+    rng = np.random.default_rng(seed)
+    a, b, c = rng.normal(size=(100, 6)), rng.normal(size=(100, 6)), rng.normal(size=6)
+
+    def gradients(w):
+        total = 0.3 * w + 0.5 * np.sin(2 * w)
+        for slopes, shifts, weight in zip(a.T[..., None], b.T[..., None], c, strict=True):
+            total = total + np.maximum(slopes * w + shifts, 0) * weight / 2
+        return total
+
+    given = sampled(gradients, (-5, 5), tolerance=1e-2)
+    state = end_state(Landscape(gradients=given, learning_rate=0.1, batch_size=2))
+    (claimed,) = (n for n in state.notes if "ratios of masses are known to about" in n)
+    w = np.linspace(-5, 5, 10_001)
+    mean, square = (f(gradients(w), axis=0) for f in (np.mean, np.var))
+    h = -40 * mean / square
+    rise = np.append(0.0, np.cumsum(h[1:] + h[:-1]) * (w[1] - w[0]) / 2)
+    log_p = rise - np.log(square)
+    tops = w[:-1][(mean[:-1] > 0) & (mean[1:] <= 0)]
+    assert len(tops)
+    ends = [-5.0, *tops.tolist(), 5.0]
+    for low, top, high in zip(ends, ends[1:], ends[2:], strict=False):
+        parts = (w > low) & (w < top), (w >= top) & (w < high)
+        left, right = (np.logaddexp.reduce(log_p[part]) for part in parts)
+        off = abs(state.log_ratio((low, top), (top, high)) - (left - right))
+        assert off < float(claimed.rsplit(" ", 1)[1]) <= 1e-2

@@ -54,13 +54,16 @@ def basin_lines(analysis: Analysis, sgd: FiniteStep | None) -> list[Line]:
 
 def _shares(analysis: Analysis, shown: list[Basin], sgd: FiniteStep | None) -> list[Line]:
     place = places(analysis.end_state)
-    header, rows = ["minimum", "from", "to", "mass", "rel. error"], []
+    header = ["minimum", "from", "to", "mass", "rel. error"]
+    rows: list[list[str]] = []
+    whole = []
     sample = of_minima(analysis)
     if sample:
         header.insert(1, "std. error")
     if sgd is not None:
         header.append("of SGD")
     for b in shown:
+        whole.append((-float(b.log_mass), len(rows)))
         for part, x in (("", b), *(("of which ", part) for part in b.parts[:MOST_ROWS])):
             at = f"{part}{centre(x, place)}{' (wall)' if x.at_wall else ''}"
             rows.append([at, place(x.lower), place(x.upper), *mass_texts(x)])
@@ -70,7 +73,7 @@ def _shares(analysis: Analysis, shown: list[Basin], sgd: FiniteStep | None) -> l
                 near = 1e-9 * (1 + abs(float(x.position)))
                 own = [s for s in sgd.basins if abs(s.position - float(x.position)) <= near]
                 rows[-1].append(chain_text(own[0]) if own else "-")
-    return tabulated(header, rows)
+    return tabulated(header, rows, [i for _, i in sorted(whole)])
 
 
 def mass_texts(b: Any) -> tuple[str, str]:

@@ -24,6 +24,12 @@ class Table:
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    first: tuple[int, ...] = ()  # the rows that matter most, most of all the first of them
+
+    def brief(self, count: int) -> Table:
+        """The same with so many rows at most."""
+        chosen = sorted(self.first[:count]) or range(min(count, len(self.rows)))
+        return Table(self.header, tuple(self.rows[i] for i in chosen))
 
     def __str__(self) -> str:
         """Columns that do not fit beside the others follow in a table of their own."""
@@ -63,12 +69,16 @@ class Report(str):
         rest = [line for _, lines in self.sections[1:] for line in lines]
         tables = [line for line in rest if isinstance(line, Table)]
         tables.sort(key=lambda t: t.header[0] != "minimum")
-        first = str(tables[0]) if tables else ""
-        shown = first.split("\n\n")[0].splitlines()[:4]
+        first = str(tables[0].brief(3)) if tables else ""
+        shown = first.split("\n\n")[0].splitlines()
         room = 10 - bool(shown) - len(shown)
         lines = [title]
         for paragraph in head:
+            said = paragraph.split(". ") if isinstance(paragraph, str) else [paragraph]
             more = _set(paragraph).splitlines()
+            while len(lines) + len(more) > room and len(said) > 1:  # as many sentences as there is
+                said.pop()  # room for
+                more = _set(f"{'. '.join(said)}.").splitlines()
             if len(lines) + len(more) > room and len(lines) > 1:
                 break
             lines += more[: room - len(lines)]
@@ -92,13 +102,15 @@ def _set(line: Line) -> str:
     return textwrap.fill(line, WIDTH, **how) if isinstance(line, str) else f"{line}"
 
 
-def tabulated(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[Line]:
+def tabulated(
+    header: Sequence[str], rows: Iterable[Sequence[Any]], first: Sequence[int] = ()
+) -> list[Line]:
     """A table as the only line of a list, to which sentences can be added; none without rows.
 
     Cells are text, or numbers, which are shown to six digits; None is what does not exist.
     """
     made = tuple(tuple(map(_cell, row)) for row in rows)
-    return [Table(tuple(header), made)] if made else []
+    return [Table(tuple(header), made, tuple(first))] if made else []
 
 
 def _cell(x: Any) -> str:

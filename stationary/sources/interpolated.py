@@ -21,6 +21,7 @@ from stationary.numbers.cost import MEMORY
 from stationary.numbers.elementary import to_float
 from stationary.process.known import KnownGradients
 
+FURTHER = 5.0  # times a difference between two degrees, at most, that higher ones make of it
 LOOKS = 8  # points between two knots at which splines of different degrees are compared
 
 
@@ -101,15 +102,15 @@ class Interpolated:
         """What other degrees would make of G and S2, and what rounding may have; bounds.
 
         Splines of two degrees more follow functions better where the weights are close enough for
-        them; where they are not, these swing, and two degrees less say more.
+        them; where they are not, these swing, and two degrees less say more. Corners no degree
+        follows, so that differences hardly fall, and values that are left out are missed.
         """
         rough = self.rough(self.moments(w)[1])
         if not self._others:
             return rough
         found = self._apart(self._others[0], w)
-        if len(self._others) > 1:
-            i = np.clip(self.x.searchsorted(w) - 1, 0, len(self.x) - 2)
-            found = [e * share[i] for e, share in zip(found, self._shares, strict=True)]
+        i = np.clip(self.x.searchsorted(w) - 1, 0, len(self.x) - 2)
+        found = [e * factor[i] for e, factor in zip(found, self._factors, strict=True)]
         return (self.caution * found[0] + rough[0], self.caution * found[1] + rough[1])
 
     def _apart(self, other: tuple[Spline, Spline], w: Array) -> list[Array]:
@@ -126,17 +127,40 @@ class Interpolated:
         ]
 
     @cached_property
-    def _shares(self) -> list[Array]:
-        """Between two knots each, how much less the lower degree differs than the higher one."""
+    def _factors(self) -> list[Array]:
+        """Between two knots each, by how much the error is another than what the higher degree
+        differs by: what still higher ones would, as a geometric series; or, where the higher one
+        differs more than the lower one, that of the latter, if nothing tells that it misses."""
+        if len(self._others) < 2:
+            return [np.ones(len(self.x) - 1)] * 2
         share = (np.arange(LOOKS) + 0.5) / LOOKS
         w = (self.x[:-1, None] + np.diff(self.x)[:, None] * share).ravel()
-        high, low = (
+        looks = (
             [e.reshape(-1, LOOKS).max(axis=1) for e in self._apart(o, w)] for o in self._others
         )
-        return [
-            np.minimum(np.divide(b, a, out=np.ones_like(a), where=a > 0), 1)
-            for a, b in zip(high, low, strict=True)
-        ]
+        found = []
+        for high, low, missed in zip(*looks, self._missed, strict=True):
+            with np.errstate(divide="ignore", invalid="ignore"):
+                ratio = high / low
+                series = 1 / np.maximum(1 - ratio, 1 / FURTHER)
+                other = np.clip(missed / low, 1.0, FURTHER) / ratio
+                found.append(np.nan_to_num(np.where(ratio < 1, series, other), nan=1.0, posinf=1.0))
+        return found
+
+    @cached_property
+    def _missed(self) -> Array:
+        """Between two knots each, by how much the splines without one of three knots miss it."""
+        g, square = self._mean, (self._root**2).sum(axis=0)
+        missed = np.zeros((2, len(self.x)))
+        for k in range(1, 4) if len(self.x) > 2 * self.degree else ():
+            out = np.zeros(len(self.x), dtype=bool)
+            out[k:-1:3] = True
+            mean, root = (
+                Spline.through(self.x[~out], v[~out], self.degree) for v in (g, self._root.T)
+            )
+            missed[:, out] = mean(self.x[out]) - g[out], root.square(self.x[out]) - square[out]
+        missed = np.abs(missed)
+        return np.asarray(np.maximum(missed[:, 1:], missed[:, :-1]))
 
     def rough(self, square: Array) -> tuple[Array, Array]:
         """What rounding of the gradients may do to G and S2."""

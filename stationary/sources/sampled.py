@@ -214,11 +214,11 @@ class _Evaluated:
         return result
 
     def _look_closely(self) -> None:
-        """How the gradients are rounded, from three weights next to each other."""
+        """How the gradients are rounded, from two weights next to one that is known."""
         step = NEAR * (self.high - self.low)
-        first = self.low + 0.4137 * (self.high - self.low)
-        table = self._rows(first + step * np.arange(3.0))
-        table = np.asarray(table, dtype=float)
+        first = list(self.known)[FIRST * 2 // 5]
+        two = self._rows(first + step * np.arange(1.0, 3.0))
+        table = np.column_stack([self.known[first], two])
         bend = np.diff(table, 2, axis=1) / math.sqrt(6)
         self.size = float(np.sqrt((table**2).mean()))
         seen = float(np.sqrt((bend**2).mean()))
