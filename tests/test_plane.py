@@ -934,3 +934,16 @@ def test_masses_on_both_sides_of_a_barrier_are_claimed_to_what_rounding_leaves_o
 
     off = abs(ratio(state) - (v(*high) - v(*low)) / noise)
     assert off < state.error_of(ratio) < 1e-3
+
+
+def test_what_more_noise_does_is_no_reason(monkeypatch):
+    """Where Newton's method begins, tails may be heavy; those of the process are not."""
+    from stationary.plane import newton
+
+    def heavy(*_):
+        raise LandscapeError("its tails are heavy")
+
+    monkeypatch.setattr(newton, "found_on_grid", heavy)
+    process, _ = rotated(0.0043, 0.7)
+    with pytest.raises(StationaryError, match=r"barriers are too high.*a domain of its own"):
+        end_state(process)

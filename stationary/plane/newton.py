@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.errors import ConvergenceError
+from stationary.errors import ConvergenceError, LandscapeError
 from stationary.plane.density import Density, Solved
 from stationary.plane.elements import DEGREE, RULE, Coefficients, Condensed, Guess, Parts, assembled
 from stationary.plane.flow import Flow
@@ -83,7 +83,10 @@ def _start(
     noise = 1.0
     for _ in range(30):
         louder = process.rescaled(1.0, noise)
-        rough = found_on_grid(louder, equilibria, CUT)
+        try:
+            rough = found_on_grid(louder, equilibria, CUT)
+        except LandscapeError:  # with as much noise tails are heavy, which the process's are not
+            break
         low, high = np.array(rough.box).T[..., None]
         inside = ((x > low) & (x < high)).all()
         if inside and np.abs(rough.at(x)).max() < CLOSE:
@@ -104,7 +107,8 @@ def _start(
                     return noise, box, _height(density)
         noise *= 1.5
     raise ConvergenceError(
-        f"{process.name}: no noise connects the basins. Take each as a domain of its own."
+        f"{process.name}: barriers are too high for spectral elements, and no noise was found with "
+        "which the basins are connected and hold together. Take each as a domain of its own."
     )
 
 
