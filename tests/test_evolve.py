@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 from scipy.integrate import cumulative_trapezoid, solve_ivp
 
 import stationary
@@ -892,12 +892,38 @@ def test_moments_are_exact_where_their_equations_are_closed_whatever_the_tails()
         (lambda x: -x, 1.0, (-1, INF), False),  # a wall
         (lambda x: -x + 1e-12 * x**3, 1.0, (-INF, INF), False),
         (np.tanh, 1.0, (-INF, INF), False),
+        (lambda x: -np.sign(x), 1.0, (-INF, INF), False),  # dry friction
+        (lambda x: -x, lambda x: 1 + 0.5 * np.sign(x - 0.7), (-INF, INF), False),
+        (lambda x: np.round(-x), 1.0, (-INF, INF), False),
     ],
 )
 def test_closed_equations_of_moments_are_told_from_others(drift, variance, domain, closed):
     diffusion = process(drift, variance, domain)
-    found = closed_moments(Initial.of(0.3, domain=domain, name="x"), diffusion, np.array([1.0]))
-    assert (found is not None) == closed
+    start, cells = Initial.of(0.3, domain=domain, name="x"), np.empty(0)
+    assert (closed_moments(start, diffusion, np.array([1.0]), cells) is not None) == closed
+
+
+@pytest.mark.parametrize("t", [0.5, 5.0])
+def test_dry_friction_comes_to_rest_around_the_jump_of_its_drift(t):
+    """All derivatives are as those of a constant drift: the mean was -4.5 at time 5.
+
+    And cells that the jump is inside of told it to 1e-3 where they claimed 1e-4. The law is that
+    of T. K. Caughey and J. K. Dienes, J. Appl. Phys. 32, 2476 (1961).
+    """
+
+    def exact(x):
+        way = np.exp(-np.abs(x) + 0.5 - t / 2 - (x - 0.5) ** 2 / (2 * t)) / np.sqrt(2 * np.pi * t)
+        return (
+            way + np.exp(-2 * np.abs(x)) * special.erfc((np.abs(x) + 0.5 - t) / np.sqrt(2 * t)) / 2
+        )
+
+    x, weights = np.polynomial.legendre.leggauss(400)
+    x = np.concatenate([15 * (x - 1), 15 * (x + 1)])  # the law has a corner at 0
+    p = 15 * np.tile(weights, 2) * exact(x)
+    mean, e = p @ x, evolve(process(lambda x: -np.sign(x), 1.0), 0.5, [t])
+    assert abs(e.mean[0] - mean) <= e.mean_error[0] < 1e-6
+    assert abs(e.std[0] - math.sqrt(p @ (x - mean) ** 2)) <= e.std_error[0] < 2e-6
+    assert abs(e.at(t).cdf(0.0) - p[x < 0].sum()) < 1e-7
 
 
 def test_the_distance_to_the_end_holds_what_is_beyond_the_cells():

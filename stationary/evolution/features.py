@@ -127,7 +127,8 @@ def grid_in(
         q = _quantiles(state)[2:5].tolist()
         if low < q[1] < high:
             features.append(Feature(q[1], max(q[2] - q[0], POINT * span)))
-    singular = [float(e) for p in state.anatomy.points for e in (p.lower, p.upper)]
+    edges = [float(e) for p in state.anatomy.points for e in (p.lower, p.upper)]
+    singular = [x for x in edges if math.isfinite(x)]  # stretches reach to infinite ends, too
     for end in state.anatomy.ends:
         if end.order is not None and low <= end.position <= high:
             singular.append(float(end.position))
@@ -136,6 +137,7 @@ def grid_in(
     for x in singular:
         features.append(Feature(x, own.get(x) or max(deep * span, _layer(diffusion, x, low, high))))
     breaks = [low, high, *singular, *(x for pair in blurred for x in pair), *diffusion.breakpoints]
+    breaks += [x for piece in state.anatomy.pieces for x in piece.sampling.jumps.tolist()]
     if start.point is not None:
         breaks.append(start.point)
 

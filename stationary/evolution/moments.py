@@ -37,7 +37,7 @@ def moments(
     They are not where hardly any probability, too far away for cells, makes most of them, nor once
     there is more than a little of it: what was lost does not come back. `leak` is how much, at all.
     """
-    closed = closed_moments(start, diffusion, times)
+    closed = closed_moments(start, diffusion, times, run.chain.position)
     if closed is not None:
         return closed
     missing_mean, missing_variance = beyond(run, diffusion)
@@ -74,15 +74,18 @@ def moments(
 
 
 def closed_moments(
-    start: Initial, diffusion: Diffusion, times: Array
+    start: Initial, diffusion: Diffusion, times: Array, cells: Array
 ) -> tuple[Limit, Limit] | None:
-    """Mean and deviation by their own equations; None where these are not closed."""
+    """Mean and deviation by their own equations; None where these are not closed.
+
+    Whether they are is seen at the `cells`, too, and there are no breakpoints.
+    """
     first = start.moments()
     walls = {Boundary.PERIODIC, Boundary.ABSORBING}
-    if first is None or walls & set(diffusion.boundaries):
+    if first is None or walls & set(diffusion.boundaries) or diffusion.breakpoints:
         return None
     centre, mean_error, std, std_error = first
-    coefficients = _polynomial(diffusion, centre, std)
+    coefficients = _polynomial(diffusion, centre, std, cells)
     if coefficients is None:
         return None
     (b0, b1), (c0, c1, c2) = coefficients
@@ -105,14 +108,16 @@ def closed_moments(
     return Limit(mean, mean_error), Limit(np.sqrt(v), upper - lower)
 
 
-def _polynomial(diffusion: Diffusion, centre: float, width: float) -> tuple[Array, Array] | None:
+def _polynomial(
+    diffusion: Diffusion, centre: float, width: float, cells: Array
+) -> tuple[Array, Array] | None:
     """The coefficients of a linear drift and a quadratic variance of x - centre, if they are such.
 
     And if no end interferes: finite ones must have no noise, and a drift that does not lead out.
     """
     lower, upper = diffusion.domain
     far = np.geomspace(1e-2, 1e8, 41) * (width or 1.0)
-    x = centre + np.concatenate([[0.0], far, -far])
+    x = np.concatenate([[centre], centre + far, centre - far, cells])
     x = x[(x >= lower) & (x <= upper)]
     try:
         f, a = evaluate(diffusion.drift, x, order=2), evaluate(diffusion.variance, x, order=3)
@@ -122,6 +127,11 @@ def _polynomial(diffusion: Diffusion, centre: float, width: float) -> tuple[Arra
         return None
     noise = np.array([v[0] for v in a[:3]]) / [1, 1, 2]
     drift = np.array([v[0] for v in f[:2]])
+    # Functions with jumps have the same derivatives everywhere, too.
+    for own, c in ((f[0], drift), (a[0], noise)):
+        terms = c[:, None] * (x - centre) ** np.arange(len(c))[:, None]
+        if (np.abs(own - terms.sum(axis=0)) > SAME * np.abs(terms).sum(axis=0)).any():
+            return None
     drift = drift + diffusion.convention.value / 2 * noise[1:] * [1, 2]  # in Ito's form
     for end, inwards in ((lower, 1), (upper, -1)):
         if math.isfinite(end):

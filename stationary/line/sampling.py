@@ -40,6 +40,7 @@ from stationary.process.known import SPREAD
 FEWEST = 4  # panels to begin with
 ALIKE = 1e-6  # of a panel's values: doubles that resolve them are nearer
 BESIDE = 2.0**-10  # of a panel: an edge as near to a breakpoint as this is dropped
+JUMP = 1e-6  # of h = 2 f / a, or log a, on two panels: more than is left open where they meet
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -128,6 +129,20 @@ class Sampling:
         before = np.concatenate([np.append(0.0, np.cumsum(s[:-1])) for s in between])
         squares = step * (2 * before + step)
         return SPREAD**2 * squares, relative.max(axis=0)
+
+    @property
+    def jumps(self) -> Array:
+        """Where drift or variance jump, as far as that is seen: doubles, ascending."""
+        at = np.zeros(len(self.panels.edges), dtype=bool)
+        sound = self.samples.resolved
+        at[:-1] = ~sound & self.panels.slivers
+        for (lower, upper), values, least in zip(
+            self.samples.at_edges, self.samples.values, (0, 1), strict=True
+        ):
+            size = np.maximum(to_float(np.abs(values).max(axis=0)), least)  # log a has no unit
+            step = np.abs(to_float(lower[1:]) - to_float(upper[:-1]))
+            at[1:-1] |= sound[1:] & sound[:-1] & (step > JUMP * np.maximum(size[1:], size[:-1]))
+        return np.asarray(to_float(self.panels.edges[at]))
 
     @cached_property
     def noise(self) -> Array:

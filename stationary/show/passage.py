@@ -62,10 +62,11 @@ def _of_sgd(p: FirstPassage) -> str:
         if not math.isinf(t.log_time):
             steps = steps_text(t.log_time, t.error)
             chain = f"is at a target, or beyond it, after {steps} steps on average"
-        worth = ": believe the chain" if abs(log - t.log_time) > max(FAR, t.error) else ""
+        limit = f"after {time_text(log)}" if math.isfinite(log) else "never"
+        same = log == t.log_time or abs(log - t.log_time) <= max(FAR, t.error)
         words.append(
             f"From {float(start):.6g} the exact chain of SGD's own steps {chain}, the diffusion "
-            f"after {time_text(log)}{worth}."
+            f"{limit}{'' if same else ': believe the chain'}."
         )
         if math.isfinite(t.upper) and math.isfinite(t.log_time):
             low, high = (f"{float(x):g}" for x in _around(p, float(start)))
