@@ -110,7 +110,8 @@ def evolve(
     pulses = None
     if cells is None and len(later):
         unstable = [float(e.position) for e in state.anatomy.equilibria if not e.stable]
-        pulses = pulses_of(diffusion, start, later, tolerance / 4, np.array(unstable))
+        jumps = state.anatomy.jumps
+        pulses = pulses_of(diffusion, start, later, tolerance / 4, np.array(unstable), jumps)
     if pulses is not None and pulses.until >= later[-1]:
         return _of_pulses(asked, pulses)
     grid = windowed(state, start, at, BASE if cells is None else cells // 4)

@@ -102,12 +102,18 @@ def hermite_law(z: Array, c: Array, s: Any) -> Array:
 
 @np.errstate(all="ignore")  # what is not finite ends the pulses
 def followed(
-    diffusion: Diffusion, x0: Array, until: float, first: float, tolerance: float, unstable: Array
+    diffusion: Diffusion,
+    x0: Array,
+    until: float,
+    first: float,
+    tolerance: float,
+    unstable: Array,
+    jumps: Array,
 ) -> Paths | None:
     """Pulses from points, as long as the probability below any point is right to a tolerance.
 
-    `first` is a time before which nothing is asked for; `unstable` as in `pulses_of`. None where
-    they are not right even at first, or where the functions have no derivatives.
+    `first` is a time before which nothing is asked for; `unstable` and `jumps` as in `pulses_of`.
+    None where they are not right even at first, or where the functions have no derivatives.
     """
     from scipy.integrate import DOP853
 
@@ -123,7 +129,7 @@ def followed(
     alpha = np.zeros((count, ORDERS[-1] + 1))
     alpha[:, 0] = 1.0
     fewer = alpha[:, : ORDERS[0] + 1].copy()
-    size, taylor, leaks, before = np.ones(count), 0.0, 0.0, 0.0
+    size, taylor, leaks, bent, before = np.ones(count), 0.0, 0.0, 0.0, 0.0
     steps: list[Step] = []
     span = max(float(np.ptp(x0)), float(np.abs(x0).max())) or 1.0
     floor = np.full(count, FLOOR * span)
@@ -170,7 +176,8 @@ def followed(
             taylor += remainder
             m = x0 + solver.y[:count]
             leaks += _escaping(diffusion, m, np.sqrt(v), unstable, t1 - t0)
-            others = taylor + leaks + outside + 1e-10
+            bent = max(bent, _beyond(m, np.sqrt(v), jumps))
+            others = taylor + leaks + bent + outside + 1e-10
             error = max(apart, before) + others
             if not error < tolerance:
                 break
@@ -287,6 +294,15 @@ def _solved(begin: Array, matrices: Array) -> Array:
     except np.linalg.LinAlgError:
         return np.full((STAGES, count, n), np.nan)
     return np.moveaxis(found.reshape(count, STAGES, n), 1, 0)
+
+
+def _beyond(m: Array, s: Array, jumps: Array) -> float:
+    """What is beyond jumps of drift or variance, or has been: by reflection twice what is there."""
+    if not len(jumps):
+        return 0.0
+    from scipy.special import erfc
+
+    return float(2 * erfc(np.abs(m - jumps[:, None]) / s / math.sqrt(2)).max())
 
 
 def _escaping(diffusion: Diffusion, m: Array, s: Array, unstable: Array, dt: float) -> float:

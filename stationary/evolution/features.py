@@ -137,7 +137,7 @@ def grid_in(
     for x in singular:
         features.append(Feature(x, own.get(x) or max(deep * span, _layer(diffusion, x, low, high))))
     breaks = [low, high, *singular, *(x for pair in blurred for x in pair), *diffusion.breakpoints]
-    breaks += [x for piece in state.anatomy.pieces for x in piece.sampling.jumps.tolist()]
+    breaks += state.anatomy.jumps.tolist()
     if start.point is not None:
         breaks.append(start.point)
 

@@ -281,16 +281,22 @@ def _terms(paths: Paths, t: float) -> Array:
 
 
 def pulses_of(
-    diffusion: Diffusion, start: Initial, times: Array, tolerance: float, unstable: Array
+    diffusion: Diffusion,
+    start: Initial,
+    times: Array,
+    tolerance: float,
+    unstable: Array,
+    jumps: Array,
 ) -> Pulses | None:
     """Pulses from a start, as long as they are right to a tolerance; None where they never are.
 
-    `times` are those asked for, above 0; `unstable` are points that noise carries them over.
+    `times` are those asked for, above 0; `unstable` are points that noise carries them over, and
+    at `jumps` drift or variance do.
     """
     first, until = float(times[0]), float(times[-1])
     if diffusion.is_periodic:
         return None
-    how = until, first, tolerance, unstable
+    how = until, first, tolerance, unstable, jumps
     if start.law is None:
         if len(start.points) > SAMPLES:
             return None

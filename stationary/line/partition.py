@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.line.closer import Zero
 from stationary.line.digits import sampled_in_digits
@@ -81,6 +82,11 @@ class Partition:
     def resolution(self) -> float:
         """The largest gap between neighbouring samples, relative to the pieces."""
         return max(p.sampling.resolution for p in self.pieces)
+
+    @property
+    def jumps(self) -> Array:
+        """Where drift or variance jump inside a piece, as far as that is seen, ascending."""
+        return np.concatenate([piece.sampling.jumps for piece in self.pieces])
 
     def piece_at(self, x: Any) -> Anatomy:
         """The piece whose interior or lower end holds x.
