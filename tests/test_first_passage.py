@@ -632,3 +632,23 @@ def test_steps_of_sgd_that_has_no_end_state_tell_no_time(run, write):
     code, out, _ = run("passage", path, "--from", "0.3", "--to", "0.5")
     assert code == 0
     assert "the exact chain's are not to be had" in " ".join(out.split())
+
+
+def test_there_is_no_time_until_a_target_that_is_never_the_first():
+    gate = Diffusion(drift=lambda x: 1 - 0.5 * x, variance=lambda x: x * x, domain=(-2, 3))
+    found = first_passage(gate, 1.0, [-1, 2])
+    assert found.probability.value.tolist() == [0, 1]
+    assert math.isnan(found.conditional_mean.value[0])
+    assert found.conditional_mean.value[1] == pytest.approx(1.75, rel=1e-12)
+    assert "-1            0      0               -" in str(found)
+
+
+def test_a_target_that_neither_the_diffusion_nor_its_chain_reaches_is_told_without_a_warning():
+    parabolas = [(1.0, -0.5), (1.0, 0.5)]
+    landscape = Landscape(
+        losses=lambda w: [h * (w - c) ** 2 / 2 for h, c in parabolas],
+        learning_rate=0.1,
+        clip=0.2,
+    )
+    words = " ".join(str(first_passage(landscape, 0.0, 3.0)).split())
+    assert "is never at a target, the diffusion never." in words

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,7 @@ from stationary.process.landscape import Landscape
 from stationary.result import Result
 from stationary.sources.loading import ProcessLike, as_process
 from stationary.states.arrivals import Arrivals
-from stationary.states.law import Estimate
+from stationary.states.law import Estimate, Value
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -120,6 +121,12 @@ def first_passage(
     law = line.law(2)
     mean, variance = line.first_of(law)
     count, shaped = len(line.asked), line.shaped
+    never = np.asarray(law.chance.log[:count] == -math.inf, dtype=bool)
+
+    def given(value: Value) -> Estimate:
+        """Where a target is never the first there is no time until it is."""
+        return shaped(Value(np.where(never, math.nan, value.log), value.error))
+
     return FirstPassage(
         line.diffusion,
         line.given,
@@ -127,8 +134,8 @@ def first_passage(
         shaped(law.chance[:count]),
         shaped(mean),
         shaped(variance),
-        shaped(law.mean),
-        shaped(law.variance),
+        given(law.mean),
+        given(law.variance),
         shaped(law.chance[count:]),
         process,
         line,
