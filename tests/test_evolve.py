@@ -944,6 +944,20 @@ def test_times_that_are_out_of_the_ordinary_raise_no_warnings(until):
     assert e.mean[0] == pytest.approx(0.5 if until < 1 else 0, abs=1e-4)
 
 
+def test_on_which_side_of_a_trap_the_law_creeps_is_no_part_of_the_error():
+    """It is 1e-13 away from the trap where doubles tell no sides; the error of all was 1."""
+    creeping = process(lambda x: 0 * x, lambda x: 0.05 * ((x + 1) * (x - 2)) ** 2, (-3, 4))
+    e = evolve(creeping, 0.5, [60.0, 200.0, 800.0])
+    assert e.converged
+    assert (np.abs(e.mean - 0.5) <= e.mean_error).all()  # a martingale
+    assert e.mean_error.max() < 1e-5
+    low, high = e.atoms
+    assert abs(low.weights[-1] - 0.5) <= low.errors[-1] < 1e-4
+    assert abs(high.weights[-1] - 0.5) <= high.errors[-1] < 1e-4
+    assert e.error.max() < 1e-4
+    assert "where doubles tell it from an atom" in " ".join(e.summary().split())
+
+
 def test_pulses_know_of_jumps_that_they_come_near():
     """4.5 deviations before the jump of dry friction: 1.5e-8 off at a claim of 3.6e-9."""
     a, t = 1e-5, 1.98

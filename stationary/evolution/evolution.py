@@ -65,7 +65,7 @@ class Evolution(Result, Seen):
         (times,), in the unit of x; atoms are part of them. nan, with an error of inf, where too
         much of one lies so far out that hardly any probability is there: then it is not known.
     error
-        (times,): of the probability on either side of any edge.
+        (times,): of the probability on either side of any edge that doubles tell from an atom.
     mass_error
         (times,): in total variation, on cells of twice the width.
     current, current_error

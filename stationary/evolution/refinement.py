@@ -34,6 +34,7 @@ ROUGH = 1.6  # the ratio of two changes from grid to grid, below which the combi
 # of what it is made for: jumps that the drift alone carries are spread over the root of a cell
 CHANCE = 25.0  # the ratio of a difference to an error that is not by chance
 LEAST = 0.02  # of what the combination changes, that is doubted
+BLUR = 1e-11  # of where an atom is: nearer to it doubles tell no distances to four digits
 VAGUE = 0.1  # an error of a probability, beyond which the order of the errors is not known
 COARSE = 1e-2  # the same, beyond which that of the moments is not
 NOISE = 1e-13  # relative to what is compared: a difference below it has no order
@@ -64,7 +65,7 @@ class Refined:
     masses: Array  # (times, cells)
     atoms: Array  # (times, atoms)
     atom_errors: Array
-    error: Array  # (times,): the largest of a probability below an edge
+    error: Array  # (times,): the largest of a probability below an edge, but next to an atom
     mass_error: Array  # (times,): in total variation, on every other edge
     mean: Limit  # (times,)
     variance: Limit
@@ -106,7 +107,8 @@ class Refinement:
                 _onto(second, third, fine.value) - middle.value,
                 fine.value - _onto(third, last, self._states[-1]),
             ]
-            sums = [np.abs(np.cumsum(d, axis=1)).max(axis=1) for d in self._differences]
+            grids = (first, second, third)
+            sums = [_apart(c, d) for c, d in zip(grids, self._differences, strict=True)]
             best = BEST if self.needed < len(run.chain.width) else WITH_CELLS
             error = _error(*sums, best=best)
             if best == WITH_CELLS:
@@ -146,6 +148,18 @@ class Refinement:
             time_error=_sizes([r.errors for r in runs[2:]]),
             moment_errors=_sizes([r.moment_errors for r in runs[2:]]),
         )
+
+
+def _apart(cells: Cells, differences: Array) -> Array:
+    """The most by which probabilities below an edge differ, (times,), if doubles tell it apart.
+
+    On which side of an atom what comes ever closer to it is, they do not.
+    """
+    ends = np.cumsum(cells.is_cell)  # the edge above each cell; of an atom that below it
+    x, places = cells.edges[ends], cells.places
+    near = np.abs(x[:, None] - places) <= BLUR * np.abs(places)
+    off = np.where(near.any(axis=1), 0.0, np.abs(np.cumsum(differences, axis=1)))
+    return np.asarray(off.max(axis=1))
 
 
 def limit_of(values: Sequence[Array], scale: Array | float) -> Limit:

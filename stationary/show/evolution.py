@@ -163,10 +163,11 @@ def _of_distance(e: Evolution) -> Array:
 def _trust(e: Evolution) -> str:
     known = error_text(float(e.error.max()))
     if e.finest:
+        told = ", where doubles tell it from an atom" if e.atoms else ""
         words = (
             f"{e.cells} cells, corrected by grids of up to {e.finest}. Probabilities below an edge "
-            f"are right to {known}, of which {error_text(float(e.time_error.max()))} is from the "
-            "steps in time."
+            f"are right to {known}{told}, of which {error_text(float(e.time_error.max()))} is from "
+            "the steps in time."
         )
     else:
         words = (
