@@ -18,6 +18,7 @@ from stationary.chain.batches import Batches
 from stationary.chain.far import Held, covered
 from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.evaluation import evaluate
+from stationary.line.chart import CORE
 from stationary.line.equilibria import Equilibrium
 from stationary.line.partition import partition
 from stationary.numbers.arithmetic import EPSILON
@@ -112,8 +113,8 @@ def cores_of(landscape: Landscape, low: float, high: float, count: int) -> tuple
 def equilibria_between(landscape: Landscape, low: float, high: float) -> list[Equilibrium]:
     """Those of the small-step limit, on an interval; none where that has no answer."""
     process = landscape.diffusion()
-    if math.isinf(process.domain[1] - process.domain[0]):  # what its ends are takes long to tell
-        process = process.restricted(low, high)
+    if math.isinf(process.domain[1] - process.domain[0]) and high - low <= 4 * CORE:
+        process = process.restricted(low, high)  # what the ends of the line are takes long to tell
     try:
         return [e for e in partition(process).equilibria if low <= e.position <= high]
     except StationaryError:
