@@ -15,6 +15,7 @@ from stationary import (
     LandscapeError,
     Status,
     analyze,
+    end_state,
     exact_chain,
     simulate,
 )
@@ -1127,3 +1128,21 @@ def test_long_steps_on_many_cells_are_solved_or_not_believed(slopes, rate, batch
     coarse = exact_chain(landscape, cells=300)
     assert chain.mean_error < coarse.mean_error
     assert abs(coarse.mean() - chain.mean()) < coarse.mean_error + chain.mean_error
+
+
+@pytest.mark.parametrize("domain", [(-math.inf, math.inf), (-5.3, math.inf)])
+def test_datapoints_that_never_agree_on_a_sign_hold_sgd_where_their_mean_does(domain):
+    """Logistic losses pull one way each, in steps far shorter than the line looked at is long.
+
+    SGD was said to stay within 1 of the end of the domain, or of 0: mean -4.287 for -1.667.
+    """
+
+    def losses(w):
+        return np.logaddexp(0, -0.148 * w - 1.9), np.logaddexp(0, 1.58 * w - 1.56)
+
+    landscape = Landscape(losses=losses, learning_rate=0.037, clip=0.115, domain=domain)
+    chain, state = exact_chain(landscape, cells=2000), end_state(landscape)
+    assert abs(chain.mean() - state.mean()) <= chain.mean_error + 1e-4 < 0.01
+    assert abs(chain.std() - state.std()) <= chain.std_error + 1e-4 < 0.002
+    low, high = chain.components[0].interval
+    assert low < state.ppf(1e-9) < state.ppf(1 - 1e-9) < high

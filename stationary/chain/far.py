@@ -107,10 +107,10 @@ def held_by(batches: Batches, start: tuple[float, float] | None) -> Held:
     ends = _ends_of(batches.landscape)
     if math.isfinite(lower) and math.isfinite(upper):
         return Held(lower, upper, ends, Far(Fate.RETURNS))
-    low, high = _region(batches, lower, upper)
+    low, high, least = _region(batches, lower, upper)
     if start is not None:
         low, high = min(low, start[0]), max(high, start[1])
-    size = max(high - low, 1e-3 * max(abs(low), abs(high)), 1e-9)
+    size = max(high - low, 1e-3 * max(abs(low), abs(high)), least)
 
     def around(reach: float, beyond: str) -> tuple[float, float, tuple[str, str]]:
         a = ends[0] if math.isfinite(lower) else beyond
@@ -120,10 +120,11 @@ def held_by(batches: Batches, start: tuple[float, float] | None) -> Held:
     far = far_of(batches, (low + high) / 2, size)
     for reach in size * np.append(0.0, 2.0 ** np.arange(-5, 10)):  # one that no step leads out of
         a, b, kinds = around(float(reach), "keep")
-        c, d = covered(batches, a, b)
         slack = 1e-3 * size
-        if a - slack <= max(c, lower) and min(d, upper) <= b + slack:
-            return Held(max(a - slack, lower), min(b + slack, upper), kinds, far)
+        a, b = max(a - slack, lower), min(b + slack, upper)
+        c, d = covered(batches, a, b)
+        if a <= max(c, lower) and min(d, upper) <= b:
+            return Held(a, b, kinds, far)
     if far.fate is Fate.DIVERGES:
         return Held(*_where_finite(batches, *around(20 * size, "leave"), (low + high) / 2), far)
     if far.fate is Fate.SPREADS:
@@ -161,8 +162,11 @@ def covered(batches: Batches, low: float, high: float) -> tuple[float, float]:
     return ends[0], ends[1]
 
 
-def _region(batches: Batches, lower: float, upper: float) -> tuple[float, float]:
-    """Where the gradients of the batches change sign."""
+def _region(batches: Batches, lower: float, upper: float) -> tuple[float, float, float]:
+    """Where the gradients of the datapoints change sign, and their mean does, and its least size.
+
+    That is 2 where none of theirs do.
+    """
     out = np.geomspace(1e-4, LOOKED, 1201)
     if math.isfinite(lower):
         w = lower + np.append(0.0, out)
@@ -174,6 +178,7 @@ def _region(batches: Batches, lower: float, upper: float) -> tuple[float, float]
     w = np.unique(np.concatenate([w, known]))
     with np.errstate(all="ignore"):
         g = batches.landscape.stepped(evaluate(batches.landscape.gradient, w)[0], w)
+        g = np.concatenate([g, g.mean(axis=0)[None]])
     good = np.isfinite(g).all(axis=0)
     w, sign = w[good], _signs(g[:, good])
     if (sign[:, 1:] * sign[:, :-1] < 0)[:, np.abs(w[1:]) > ENDLESS * LOOKED].any():
@@ -182,12 +187,14 @@ def _region(batches: Batches, lower: float, upper: float) -> tuple[float, float]
             "was looked, so that no chain of cells tells where SGD ends up. Give a finite domain, "
             'as in domain = (-10, 10), or one period of it with boundaries = "periodic".'
         )
-    turns = ((sign[:, 1:] != sign[:, :-1]) | (sign[:, 1:] == 0)).any(axis=0)
-    if not len(w) or not turns.any():
-        centre = lower if math.isfinite(lower) else upper if math.isfinite(upper) else 0.0
-        return centre - 1, centre + 1
-    i = np.flatnonzero(turns)
-    return float(w[i[0]]), float(w[i[-1] + 1])
+    turns = (sign[:, 1:] != sign[:, :-1]) | (sign[:, 1:] == 0)
+    i = np.flatnonzero(turns.any(axis=0))
+    first = last = lower if math.isfinite(lower) else upper if math.isfinite(upper) else 0.0
+    if len(i):
+        first, last = float(w[i[0]]), float(w[i[-1] + 1])
+    else:
+        first, last = first - 1, last + 1
+    return first, last, 1e-9 if turns[:-1].any() else 2.0
 
 
 def _signs(g: Array) -> Array:
