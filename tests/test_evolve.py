@@ -984,3 +984,14 @@ def test_where_there_is_neither_noise_nor_drift_nothing_relaxes():
 
     alone = relaxation((0.3, 5), boundaries=("absorbing", "reflecting"))
     assert relaxation((-4, 5)) == pytest.approx(alone, rel=1e-3)
+
+
+def test_stretches_without_noise_that_reach_to_infinity_are_no_places_for_cells():
+    """All gradients are clipped alike far out: cells were to be put around infinity."""
+    clipped = Landscape(
+        losses=lambda w: [(w - c) ** 2 / 2 for c in (-0.5, 0.5)], learning_rate=0.1, clip=0.2
+    )
+    e = evolve(clipped, 0.0, [5.0, 200.0])
+    assert_sound(e)
+    assert (np.abs(e.mean) <= e.mean_error + 1e-12).all()  # as it is the same on both sides
+    assert 0 < e.std[0] < e.std[1] < 1

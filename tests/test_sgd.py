@@ -366,3 +366,13 @@ def test_where_gradients_die_away_no_cell_is_taken_for_where_sgd_stays():
     assert found.end_state.kind == "none"
     assert found.sgd.chain is None
     assert "no datapoint has a gradient to speak of" in found.sgd.reason
+
+
+def test_where_no_chain_is_to_be_had_the_report_says_why():
+    """It was left out in silence."""
+    losses = [lambda w: w - np.log(w), lambda w: 2 * w - np.log(w) / 2 + (w - 1) ** 2]
+    landscape = Landscape(losses=lambda w: [f(w) for f in losses], learning_rate=0.3, domain=(0, 5))
+    found = analyze(landscape)
+    assert found.sgd.chain is None
+    words = " ".join(str(found).split())
+    assert "What SGD's own chain makes of it is not known. The gradient of datapoint 0" in words
