@@ -652,3 +652,12 @@ def test_a_target_that_neither_the_diffusion_nor_its_chain_reaches_is_told_witho
     )
     words = " ".join(str(first_passage(landscape, 0.0, 3.0)).split())
     assert "is never at a target, the diffusion never." in words
+
+
+def test_a_process_starts_at_infinity_where_it_comes_down_from_there_alone():
+    down = Diffusion(drift=lambda x: -(x**3), variance=1.0)
+    far = first_passage(down, INF, 0.5).mean.value
+    assert far == pytest.approx(first_passage(down, 1e4, 0.5).mean.value, rel=1e-7)
+    for drift in (lambda x: -x, np.tanh):  # natural: the mean was 3.8e14
+        with pytest.raises(LandscapeError, match="takes for ever to come"):
+            first_passage(Diffusion(drift=drift, variance=1.0), INF, 0.5)

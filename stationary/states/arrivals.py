@@ -13,6 +13,7 @@ from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.line.digits import can_be_raised, checked
 from stationary.line.ends import anatomy
+from stationary.line.feller import Feller
 from stationary.line.partition import Partition, partition
 from stationary.line.reshape import unrolled
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
@@ -51,6 +52,7 @@ class Arrivals:
             self.starts = np.zeros(())
         else:
             self.starts = self.inside(start, "start")
+            self._come_from_infinity()
         self.targets = [self.inside(t, "target")[()] for t in self.asked]
         if any(t in self.targets[:i] for i, t in enumerate(self.targets)):
             raise LandscapeError(
@@ -82,6 +84,17 @@ class Arrivals:
                 f"domain ({lower:g}, {upper:g})."
             )
         return at
+
+    def _come_from_infinity(self) -> None:
+        """A process can start at an infinite end only where that is an entrance."""
+        ends = self.parts.pieces[0].ends[0], self.parts.pieces[-1].ends[1]
+        for at, end in zip((-math.inf, math.inf), ends, strict=True):
+            entered = end.position == at and end.feller is Feller.ENTRANCE
+            if not entered and np.asarray(self.starts == at, dtype=bool).any():
+                raise LandscapeError(
+                    f"{self.diffusion.name}: start = {at:g}: from there the process takes for ever "
+                    "to come. Start at a point of the domain, as in start = 1."
+                )
 
     @cached_property
     def network(self) -> Network:

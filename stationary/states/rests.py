@@ -55,6 +55,7 @@ class Rest(Tail):
         u = np.abs(x - self.anchor) / self.reach
         with np.errstate(divide="ignore"):
             octaves = np.abs(np.where(u > 0, log(u) / math.log(2), 0))
+        octaves = np.minimum(octaves, 1024)  # infinity is as far as doubles go
         return np.asarray(self.doubt * octaves + self.bend * octaves**2)
 
     def log_inside(self, x: Array) -> Array:
