@@ -1146,3 +1146,14 @@ def test_datapoints_that_never_agree_on_a_sign_hold_sgd_where_their_mean_does(do
     assert abs(chain.std() - state.std()) <= chain.std_error + 1e-4 < 0.002
     low, high = chain.components[0].interval
     assert low < state.ppf(1e-9) < state.ppf(1 - 1e-9) < high
+
+
+def test_datapoints_that_never_agree_are_looked_for_where_their_mean_vanishes():
+    """Far from 0, around which it was said to spread for ever."""
+
+    def losses(w):
+        return np.logaddexp(0, -0.148 * (w - 4000) - 0.2), np.logaddexp(0, 1.58 * (w - 4000) - 1)
+
+    landscape = Landscape(losses=losses, learning_rate=0.037)
+    chain = exact_chain(landscape, cells=500)
+    assert abs(chain.mean() - end_state(landscape).mean()) <= chain.mean_error < 0.02
