@@ -121,9 +121,9 @@ def test_square_root_noise_has_its_moments_though_the_density_may_diverge_at_zer
 )
 def test_within_the_last_cell_a_law_is_the_power_that_it_has_at_its_end(drift, noise, domain, law):
     """x^0.12 and x^0.1, of which next to 0 most of a tenth is within one cell."""
-    e = evolve(process(drift, noise, domain), 0.3, [60.0])
+    e = evolve(process(drift, noise, domain), 0.3, [200.0])
     x = np.concatenate([np.geomspace(1e-16, 0.5, 400), 1 - np.geomspace(1e-14, 0.5, 400)])
-    found = e.at(60.0)
+    found = e.at(200.0)
     assert np.abs(found.cdf(x) - law.cdf(x)).max() < found.error < 1e-5
     assert found.pdf(x[:300]) == pytest.approx(law.pdf(x[:300]), rel=1e-3)
     assert found.ppf(0.05) == pytest.approx(law.ppf(0.05), rel=1e-3)
@@ -630,6 +630,43 @@ def test_steps_in_time_are_right_to_their_tolerance_for_a_shift_and_for_stiff_ra
     found, *_ = pair.propagate(np.array([1.0, 0.0]), np.array([1e-10, 1.0]), 1e-10)
     high = 0.75 * -np.expm1(-4e9 * np.array([1e-10, 1.0]))
     assert found[:, 1] == pytest.approx(high, abs=1e-6)
+
+
+@pytest.mark.parametrize("is_ring", [False, True])
+def test_exchange_however_fast_hides_no_slow_one(is_ring):
+    """Two states that exchange at 1e18, of which one leads to a third and back, each at 2."""
+    up, down = np.array([1e18, 2.0, 0.0]), np.array([0.0, 1e18, 1.0])
+    times = np.array([0.1, 1.0, 1e6])
+    found, errors, _ = Propagator(up, down, is_ring).propagate(np.eye(3)[0], times, 1e-9)
+    off = np.abs(found[:, 2] - (1 - np.exp(-2 * times)) / 2)
+    assert (off < errors).all()
+    assert errors.max() < 1e-8
+
+
+def test_what_noise_carries_over_a_barrier_arrives_after_any_time():
+    """Cells of 1/1000 exchange 1e16 times before a half is over there, which was never."""
+    well = process(lambda x: x - x**3, 0.02, (-3, 3))
+    time = float(np.exp(log_mean_first_passage_time(well, -1, 1)))
+    e = evolve(well, -1.0, [time], cells=200)
+    assert abs(e.at(time).sf(0.0) - (1 - math.exp(-2)) / 2) < e.error[0] < 1e-3
+
+
+@pytest.mark.parametrize("gap", [1e-9, 1e-14])
+def test_two_breakpoints_that_nearly_meet_are_no_wall(gap):
+    named = process(-1.0, 1.0, (0, 1), breakpoints=[0.5, 0.5 + gap])
+    one, two = (
+        evolve(p, "uniform:0,1", [0.1], cells=64) for p in (named, process(-1.0, 1.0, (0, 1)))
+    )
+    assert abs(one.mean[0] - two.mean[0]) < one.mean_error[0] + two.mean_error[0] < 1e-6
+
+
+def test_a_jump_between_the_ends_of_a_sliver_is_one():
+    steps = process(
+        lambda x: np.where(x < -0.821, 0.565, 1.82),
+        lambda x: np.where(x < -2.58, 2.57, 15.8),
+        (-2.97, -0.398),
+    )
+    assert end_state(steps).anatomy.jumps == pytest.approx([-2.58, -0.821], abs=1e-12)
 
 
 def test_a_pulse_is_followed_without_the_states_it_does_not_reach():

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import accumulate
 from math import comb, factorial
 from typing import Any
 
@@ -28,7 +29,7 @@ FIRST = 10  # halvings of the first interval, the first step tried
 TRUST = 30.0  # by which two halves are better than one step; in theory up to 2^11
 KEPT = 6  # lengths of steps for which the equations are kept factorised
 WIDE = 4  # times the states that a solution reaches there are no more than: all are solved for
-ROUNDING = 4e-15  # of 1 + step * rate, that a step may be wrong by
+ROUNDING = 4e-15  # of the terms that a step adds up, that it may be wrong by
 NOTHING = 1e-40  # a probability that need not be followed
 FALLEN = 92.0  # -log of what may be left of a solution where it is cut off
 SHORTEST = 1e-13  # of an interval: a step no shorter is taken as it is
@@ -121,27 +122,45 @@ class Propagator:
         return self._factors[dt]
 
     def _solver(self, g: complex) -> Any:
-        """p -> (1 - g Q)^-1 p; strictly diagonally dominant by columns."""
-        diagonal = 1 + g * (self.up + self.down)
-        if self.is_ring:
-            from scipy.sparse import coo_array
-            from scipy.sparse.linalg import splu
+        """p -> (1 - g Q)^-1 p, right however fast the exchange: nothing is subtracted.
 
-            i = np.arange(len(diagonal))
-            values = np.concatenate([diagonal, -g * self.up, -g * self.down])
-            rows = np.concatenate([i, np.roll(i, -1), np.roll(i, 1)])
-            solve = splu(coo_array((values, (rows, np.tile(i, 3)))).tocsc()).solve
-            return lambda p: solve(p.astype(complex))
-        if len(diagonal) < 3:  # which LAPACK's wrapper does not take
-            inverse = np.linalg.inv(
-                np.diag(diagonal) - g * (np.diag(self.up[:-1], -1) + np.diag(self.down[1:], 1))
-            )
-            return lambda p: inverse @ p
-        from scipy.linalg.lapack import zgttrf, zgttrs
+        Columns of 1 - g Q sum to one. What is left of that of a state, once those below it are
+        eliminated, is followed by itself: next to 1 + g (up + down) it may be lost. On a ring the
+        last state is eliminated last.
+        """
+        from scipy.linalg.lapack import zgttrs
 
-        *factors, info = zgttrf(-g * self.up[:-1], diagonal, -g * self.down[1:])
-        assert info == 0
-        return lambda p: zgttrs(*factors, p.astype(complex))[0]
+        n = len(self.up) - self.is_ring
+        up, down = np.zeros((2, max(n, 3)), dtype=complex)  # fewer LAPACK's wrapper does not take
+        up[:n], down[:n] = g * self.up[:n], g * self.down[:n]
+        left = accumulate(
+            zip(up[:-1].tolist(), down[1:].tolist(), strict=True),
+            lambda e, rates: 1 + rates[1] * (e / (e + rates[0])),
+            initial=complex(1 + down[0]),
+        )
+        pivots = np.fromiter(left, dtype=complex, count=len(up)) + up
+        nothing, order = np.zeros(len(up) - 2, dtype=complex), np.arange(1, len(up) + 1)
+        factors = -up[:-1] / pivots[:-1], pivots, -down[1:], nothing, order
+
+        def solve(p: Array) -> Array:
+            b = np.zeros(len(up), dtype=complex)
+            b[:n] = p
+            return np.asarray(zgttrs(*factors, b, overwrite_b=True)[0][:n])
+
+        if not self.is_ring:
+            return solve
+        first = np.zeros(n)
+        first[0] += self.up[-1]
+        first[-1] += self.down[-1]
+        around = g * solve(first)  # what the last state hands on, for each that it holds
+        rest = 1 + around.sum()
+
+        def closed(p: Array) -> Array:
+            inner = solve(p[:-1])
+            last = (p[-1] + down[0] * inner[0] + up[n - 1] * inner[-1]) / rest
+            return np.append(inner + around * last, last)
+
+        return closed
 
     def propagate(
         self, p: Array, times: Array, tolerance: float, weights: Array | None = None
@@ -178,9 +197,7 @@ class Propagator:
                 whole, half = self.steps(p, step)
                 negative = -float(np.minimum(half, 0).sum())
                 off = float(np.abs(whole - half).sum()) / 2 / TRUST + negative
-                # 1 + step * rate has lost digits of the 1: shorter steps would not mend the sum.
-                blur = ROUNDING * (noise + step * float((self.up + self.down) @ p))
-                allowed = tolerance * max(step / span, 0.01) + blur
+                allowed = tolerance * max(step / span, 0.01) + ROUNDING * noise
                 change = (allowed / max(off, 1e-8 * allowed)) ** (1 / POLES)
                 if off > allowed and step > SHORTEST * span:
                     more = min(max(math.ceil(-math.log2(0.8 * change)), 1), 3)

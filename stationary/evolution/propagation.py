@@ -15,7 +15,7 @@ from stationary.process.initial import Initial
 from stationary.states.distribution import EndState
 
 IN_TIME = 1e-8  # error of the integration in time, where nothing else is asked for
-FASTEST = 1e12  # times the longest interval: faster exchange between two cells is as good as this
+FASTEST = 1e150  # times the longest interval: a rate of which doubles still carry the square
 
 
 @dataclass(frozen=True, eq=False, repr=False)
