@@ -25,6 +25,7 @@ ACROSS = 2.0  # by which the cells that drift needs go on into the noise: where 
 FEW = 256.0  # cells that are needed, fewer than which there are anyway
 MANY = 8192.0  # more than which are not to be had
 SPACINGS = 64  # of doubles, that a cell is wide at least
+ROOM = 4096  # spacings between two breaks, which on the deepest level are a thousand cells
 
 
 @dataclass(frozen=True)
@@ -85,10 +86,7 @@ def grid_on(
         reach = np.arcsinh(span / s)
         count = max(SAMPLES, int(2 * DENSE * reach))
         samples.append(f.position + s * np.sinh(np.linspace(-reach, reach, count)))
-    breaks = np.unique(np.clip(breaks, low, high))
-    # Two breaks that doubles hardly tell apart leave no room for a cell.
-    breaks = breaks[np.append(True, np.diff(breaks) > smallest(breaks[1:]))]
-    breaks = np.unique(np.concatenate([[low], breaks[(breaks > low) & (breaks < high)], [high]]))
+    breaks = np.unique(np.clip(np.concatenate([breaks, window]), low, high))
     x = np.unique(np.clip(np.concatenate([*samples, breaks]), low, high))
     xi = EVEN * (x - low) / span
     for f, s in zip(features, widths, strict=True):
@@ -100,7 +98,17 @@ def grid_on(
         extra, needed = _needed(x, ACROSS * carried(x))
         needed /= ACROSS
         xi = xi + extra * (xi[-1] - xi[0]) * min(1.0, needed / FEW)
-    shares = np.diff(np.interp(breaks, x, xi)) / (xi[-1] - xi[0])
+    at = np.interp(breaks, x, xi)
+
+    def apart(i: slice, k: slice) -> Array:
+        clear = np.asarray(at[k] - at[i] > ROOM * np.spacing(xi[-1]))
+        return clear & (breaks[k] - breaks[i] > ROOM * np.spacing(np.abs(breaks[k])))
+
+    # Two breaks that doubles hardly tell apart leave no room for cells.
+    inner, last = slice(1, -1), slice(-1, None)
+    kept = np.array([True, *(apart(slice(-2), inner) & apart(inner, last)), True])
+    breaks, at = breaks[kept], at[kept]
+    shares = np.diff(at) / (at[-1] - at[0])
     counts = np.maximum(np.rint(cells * shares), 2).astype(int)
     return Grid(breaks, counts, x, xi, blurred, needed)
 
