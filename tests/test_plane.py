@@ -167,6 +167,21 @@ def test_noise_that_is_a_matrix_and_depends_on_the_place_has_its_own_energy_or_a
         assert np.abs(np.expm1(off) * state.pdf(x)).max() < bound * math.exp(state.peak)
 
 
+def test_integrals_and_marginals_are_right_to_rounding_also_in_tails():
+    """Of a Gaussian on squares of 6.2 deviations: 12 x 12 points in the middle one are too few."""
+    from stationary.plane.density import Density
+    from stationary.plane.mesh import Mesh, basis
+
+    mesh = Mesh.over(((-9.3, 9.3), (-9.3, 9.3)), (3, 3))
+    x = mesh.points(basis(2).nodes)
+    made = Density(mesh, (x**2).sum(axis=0) / 2, np.ones((mesh.count, 2, 2)))
+    assert made.log_total == pytest.approx(math.log(2 * math.pi), abs=1e-13)
+    at = np.linspace(-8, 8, 50)
+    assert np.abs(made.marginal(0).cdf(at) - stats.norm.cdf(at)).max() < 1e-13
+    corner = made.log_mass(((6.0, np.inf), (-np.inf, -5.0)))
+    assert corner == pytest.approx(stats.norm.logsf(6) + stats.norm.logcdf(-5), abs=1e-11)
+
+
 def test_a_limit_cycle_has_its_radial_law():
     def drift(w):
         x, y = w

@@ -9,18 +9,15 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.numbers.arithmetic import DOUBLE, TINY
-from stationary.numbers.elementary import depth_of
+from stationary.numbers.arithmetic import TINY
 from stationary.plane.local import sides_of
 from stationary.plane.marginal import Marginal, marginal_of
-from stationary.plane.mesh import Mesh, basis, gauss, summed, tensor
-from stationary.plane.panels import RULE, STEEP, Panels, log_sum
+from stationary.plane.mesh import Mesh, basis, gauss, legendre_of, summed, tensor
+from stationary.plane.panels import LAST, RULE, Panels, log_sum
 from stationary.plane.regions import Cut, Labels, cut
 from stationary.process.plane import Box
 
 Region = Box | Labels | None
-
-NOTHING = depth_of(DOUBLE)  # above the nearest minimum Phi matters no further
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,20 +125,28 @@ class Density:
 
     @cached_property
     def panels(self) -> Panels:
-        """Panels on each of which Phi varies by little, where it matters."""
+        """Panels in each of which a rule of Gauss integrates P, as far as it matters."""
         count = self.mesh.count
-        waiting = Panels(np.arange(count), -np.ones((2, count)), 2 * np.ones((2, count)))
+        whole = Panels(np.arange(count), -np.ones((2, count)), 2 * np.ones((2, count)))
+        return self._resolved(whole, self.nearest)
+
+    def _resolved(self, waiting: Panels, floor: Array) -> Panels:
+        """Parts of panels, cut in four where the last coefficients of P are not small; floors of
+        rectangles are the heights above which the less of it matters."""
         done: list[Panels] = []
-        t = np.linspace(-1, 1, 7)
+        t = np.concatenate([[-1.0], gauss(RULE)[0], [1.0]])
+        last = legendre_of(RULE)[-2:]
         for _ in range(30):
-            phi = self._tables(waiting, t)[0].reshape(len(waiting.number), -1)
-            least = phi.min(axis=1)
-            steep = (phi.max(axis=1) - least > STEEP) & (
-                least < self.nearest[waiting.number] + NOTHING + STEEP
-            )
-            done.append(waiting.restricted(~steep))
-            waiting = waiting.restricted(steep).quartered()
-            if not steep.any():
+            phi, u = self._tables(waiting, t)
+            low, high = phi.min(axis=(1, 2)), phi.max(axis=(1, 2))
+            p = (np.exp(low[:, None, None] - phi) * u)[:, 1:-1, 1:-1]
+            tail = np.maximum(*(np.abs(last @ v).max(axis=(1, 2)) for v in (p, p.swapaxes(1, 2))))
+            # Between points Phi may be lower: by less than a part of what it varies by.
+            above = np.maximum(low - floor[waiting.number] - (high - low) / RULE**2 * 4, 0)
+            rough = tail * np.exp(-above / 2) > LAST
+            done.append(waiting.restricted(~rough))
+            waiting = waiting.restricted(rough).quartered()
+            if not rough.any():
                 break
         return Panels.joined(done)
 
@@ -232,13 +237,14 @@ class Density:
         return made
 
     def _clipped(self, box: Box) -> Panels:
-        """The parts of the panels inside a box."""
-        p, (low, size) = self.panels, (self.mesh.low, self.mesh.size)
+        """Panels of what lies inside a box."""
+        count, (low, size) = self.mesh.count, (self.mesh.low, self.mesh.size)
         ends = np.array(box, dtype=float)
-        t = [2 * (ends[:, [k]] - low[:, p.number]) / size[:, p.number] - 1 for k in (0, 1)]
-        lower = np.maximum(p.low, t[0])
-        upper = np.minimum(p.low + p.size, t[1])
-        return Panels(p.number, lower, upper - lower).restricted((upper > lower).all(axis=0))
+        lower, upper = (np.clip(2 * (ends[:, [k]] - low) / size - 1, -1, 1) for k in (0, 1))
+        inside = np.asarray((upper > lower).all(axis=0))
+        parts = Panels(np.arange(count), lower, upper - lower).restricted(inside)
+        phi = self._tables(parts, basis(self.degrees[0]).nodes)[0]
+        return self._resolved(parts, np.full(count, phi.min(initial=np.inf)))
 
 
 @dataclass(frozen=True, eq=False)

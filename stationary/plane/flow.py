@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,7 +12,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.interpolate import CubicSpline
 from scipy.linalg import solve_continuous_lyapunov
-from scipy.ndimage import binary_dilation, distance_transform_cdt, label, maximum_position
+from scipy.ndimage import distance_transform_cdt, find_objects, label
 from scipy.spatial import cKDTree
 
 from stationary.aliases import Array
@@ -61,7 +62,7 @@ class Flow:
             f = self.process.velocity(y)
             speed = np.abs(f / wide).max(axis=0)
             with np.errstate(divide="ignore"):
-                dt = np.minimum(0.01 / speed, 0.3 / rate if rate else np.inf)
+                dt = np.minimum(0.01 / speed, 0.6 / rate if rate else np.inf)
             # What creeps away from a saddle may take longer steps later.
             dt = np.where(np.isfinite(dt), dt, 0.0)
             f2 = self.process.velocity(y + dt / 2 * f)
@@ -102,6 +103,7 @@ class Borders:
     bend: Array  # (K,): half the curvature, along the normal, with pixels for units
     missed: Array  # (K,): the area around each point that may be on the wrong side
     sides: Array  # (2, K): what lies against the normal, and along it
+    beyond: tuple[tuple[int, ...], ...]  # for each saddle what `Flow.beyond` says
     exact: bool = True  # no: there are other borders, such as cycles, and only pixels are known
 
     @classmethod
@@ -112,7 +114,8 @@ class Borders:
         saddles = [e for e in equilibria if e.kind == "saddle"]
         curves, sides = [np.zeros((2, 0))], [np.zeros((2, 0), dtype=int)]
         bends, misses = [np.zeros(0)], [np.zeros(0)]
-        for e, beyond in zip(saddles, flow.beyond(saddles), strict=True):
+        ways = flow.beyond(saddles)
+        for e, beyond in zip(saddles, ways, strict=True):
             for branch in _branches(flow, e, sources):
                 points = _resampled(branch / pixel)
                 if points.shape[1] > 1:
@@ -130,19 +133,25 @@ class Borders:
                         missed[-1] += (BETWEEN / 2) ** 2
                     misses.append(missed)
         table = np.zeros((PIXELS, PIXELS), dtype=bool)
-        for c in curves:
-            i, j = np.floor((c - low) / pixel).astype(int)
+        places = np.floor((np.concatenate(curves, axis=1) - low) / pixel).astype(int)
+        for move in itertools.product((-1, 0, 1), repeat=2):
+            i, j = places + np.reshape(move, (2, 1))
             keep = (i >= 0) & (i < PIXELS) & (j >= 0) & (j < PIXELS)
             table[i[keep], j[keep]] = True
-        table = binary_dilation(table, np.ones((3, 3), dtype=bool))
-        parts_of, count = label(~table)
-        of = np.full(count + 1, -1)
-        if count:
-            depth = distance_transform_cdt(np.pad(~table, 1))[1:-1, 1:-1]
-            deepest = maximum_position(depth, parts_of, np.arange(1, count + 1))
-            middle = low + pixel * (np.array(deepest).T + 0.5)
-            of[1:] = flow.label(middle)
-        pixels = np.where(table, -2, of[parts_of])
+        parts, count = label(~table)
+        depth = distance_transform_cdt(np.pad(~table, 1))[1:-1, 1:-1]
+        deepest = []
+        for k, part in enumerate(find_objects(parts), 1):
+            inner = np.where(parts[part] == k, depth[part], 0)
+            at = np.unravel_index(np.argmax(inner), inner.shape)
+            deepest.append([p.start + v for p, v in zip(part, at, strict=True)])
+        middle = np.reshape(deepest, (-1, 2)).T + 0.5
+        # And points all over, at which both ways to tell basins are held against each other.
+        all_over = np.random.default_rng(0).uniform(size=(2, 200))
+        x = low + pixel * np.concatenate([middle, PIXELS * all_over], axis=1)
+        seen = flow.label(x)
+        of = np.concatenate([[-1], seen[:count]])
+        pixels = np.where(table, -2, of[parts])
         tangent = [np.gradient(c, axis=1) / pixel if c.size else c for c in curves]
         t = np.concatenate(tangent, axis=1)
         made = cls(
@@ -153,15 +162,13 @@ class Borders:
             np.concatenate(bends),
             np.concatenate(misses) * pixel.prod(),
             np.concatenate(sides, axis=1),
+            tuple(ways),
         )
-        return made.checked(flow)
+        return made if (seen[count:] == made.label(x[:, count:])).all() else made._of_pixels(flow)
 
-    def checked(self, flow: Flow) -> Borders:
-        """The same where it agrees with the flow from points all over; else pixels of the flow."""
+    def _of_pixels(self, flow: Flow) -> Borders:
+        """The same with pixels of the flow."""
         low, high = np.array(self.box).T[..., None]
-        x = low + (high - low) * np.random.default_rng(0).uniform(size=(2, 200))
-        if (flow.label(x) == self.label(x)).all():
-            return self
         t = (np.arange(COARSE) + 0.5) / COARSE
         unit = np.stack([v.ravel() for v in np.meshgrid(t, t, indexing="ij")])
         coarse = flow.label(low + (high - low) * unit).reshape(COARSE, COARSE)

@@ -57,6 +57,12 @@ def gauss(count: int) -> tuple[Array, Array]:
     return nodes, weights
 
 
+@lru_cache(maxsize=32)
+def legendre_of(count: int) -> Array:
+    """(n, n): values at Gauss points -> coefficients of P_k."""
+    return np.asarray(np.linalg.inv(legendre.legvander(gauss(count)[0], count - 1)))
+
+
 def tensor(low: Array, size: Array, t: Array) -> Array:
     """(2, E, m, m): the tensor points of t in [-1, 1] in rectangles (2, E)."""
     x, y = low[:, :, None] + size[:, :, None] * (1 + t) / 2

@@ -8,8 +8,10 @@ import numpy as np
 
 from stationary.aliases import Array
 
-RULE = 12  # Gauss points in a panel for each direction, exact where Phi varies by up to STEEP
-STEEP = 10.0  # e-folds of P that a panel may span
+RULE = 12  # Gauss points in a panel for each direction
+# Of P in a panel, what its last coefficients may be: a rule of Gauss squares that, to 1e-13. The
+# root of P in the panel, next to the peak of its valley, is made up for: tails need fewer digits.
+LAST = 3e-7
 
 
 @dataclass(frozen=True, eq=False)

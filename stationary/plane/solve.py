@@ -8,10 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from stationary.errors import ConvergenceError, LandscapeError, Status
+from stationary.numbers.arithmetic import DOUBLE
+from stationary.numbers.elementary import depth_of
 from stationary.plane import closed
 from stationary.plane.balance import balanced
 from stationary.plane.curl import Curl, curl_test
-from stationary.plane.density import NOTHING, Solved
+from stationary.plane.density import Solved
 from stationary.plane.local import Equilibrium, equilibria_of, everywhere, finite_box, sides_of
 from stationary.plane.marginal import NEARLY
 from stationary.plane.newton import low_noise
@@ -140,7 +142,7 @@ def _wide_enough(
     ends = np.array(rough.box)
     for e in equilibria:
         if e.covariance is not None:
-            reach = np.sqrt(2 * NOTHING * np.diag(e.covariance))
+            reach = np.sqrt(2 * depth_of(DOUBLE) * np.diag(e.covariance))
             ends[:, 0] = np.minimum(ends[:, 0], e.position - reach)
             ends[:, 1] = np.maximum(ends[:, 1], e.position + reach)
     room = np.array(diffusion.domain)

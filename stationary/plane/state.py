@@ -263,20 +263,20 @@ class PlaneState(Result):
         """What each stable equilibrium holds, in the order of `equilibria`."""
         if not self._attractors:
             return (PlaneBasin(None, 0.0, 0.0, (), -1),)
-        if self.borders[1] is None:
+        borders = self.borders[1]
+        if borders is None:
             return (PlaneBasin(self._attractors[0], 0.0, 0.0, (), 0),)
         saddles = [(k, e) for k, e in enumerate(self.equilibria) if e.kind == "saddle"]
-        sides = self.borders[0].beyond([e for _, e in saddles])
         logs = self._log_masses
         errors = np.full(len(logs), 0.1)  # of what the pixels along a border hold, for all known
-        if self.borders[1].exact:
+        if borders.exact:
             errors = np.asarray(self.error_of(lambda s: s._log_masses))
         made = []
         for i, e in enumerate(self._attractors):
             top = self.logpdf(e.position)
             barriers = tuple(
                 (k, float(top - self.logpdf(s.position)))
-                for (k, s), both in zip(saddles, sides, strict=True)
+                for (k, s), both in zip(saddles, borders.beyond, strict=True)
                 if i in both
             )
             error = float(np.nan_to_num(errors[i], nan=np.inf))
