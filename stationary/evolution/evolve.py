@@ -31,6 +31,7 @@ from stationary.evolution.pulse import Pulses, pulses_of
 from stationary.evolution.refinement import FEWEST, Refinement
 from stationary.evolution.request import (
     FINER,
+    MOST_CELLS,
     MOST_NUMBERS,
     checked_cells,
     checked_times,
@@ -44,8 +45,7 @@ from stationary.sources.loading import ProcessLike, as_process
 from stationary.states.distribution import EndState
 from stationary.states.solve import end_state
 
-BASE = 64  # cells of the coarsest grid, if nothing was said
-DEEPEST = 9  # levels of refinement, if nothing was said
+BASE = 64  # cells of the coarsest grid, if nothing was said; halving stops at `MOST_CELLS`
 STEEPEST = 8.0  # by which errors fall from level to level: with more to go it is no use,
 MOST_NEEDED = 1e5  # if it would take more cells than this for noise to smooth what the drift does
 ENOUGH = 4096  # cells that show the relaxation time to 1e-4 or so: more only cost
@@ -138,14 +138,15 @@ def _on_grids(asked: _Asked, grid: Grid, cells: int | None) -> Evolution:
     state, start, times, tolerance = asked.state, asked.start, asked.times, asked.tolerance
     grids = Refinement(grid.blurred, grid.needed)
     # How cells share points at first is no error, and nothing that finer ones would mend.
+    deepest = (MOST_CELLS // BASE).bit_length()
     followed = (times > 0) | (start.law is not None)
     chains: list[Chain] = []
     most, worst = MOST_NUMBERS // len(times), math.inf
     within = IN_TIME if cells is not None else min(100 * IN_TIME, tolerance / 100)
-    for level in range(FEWEST if cells is not None else DEEPEST + 1):
+    for level in range(FEWEST if cells is not None else deepest):
         if level >= FEWEST:
             before, worst = worst, float(grids.error.max(where=followed, initial=0.0))
-            least = tolerance * STEEPEST ** (DEEPEST + 1 - level)
+            least = tolerance * STEEPEST ** (deepest - level)
             hopeless = min(worst, before) > least and grid.needed > MOST_NEEDED
             if worst <= tolerance or hopeless or 2 * len(grids.runs[-1].chain.width) > most:
                 break

@@ -19,7 +19,6 @@ ORDERS = (12, 15)  # of Hermite functions: three more are one more power of widt
 DEGREE = 6  # of Taylor polynomials, to that power
 STAGES = 6  # of Radau's method IIA, of order 11
 IN_TIME = 1e-12  # of m and v, relative, in each step
-SETTLED = 1e-13
 PROBES = np.array([-6.0, -4.0, -2.0, 2.0, 4.0, 6.0])  # where Taylor polynomials are held to f and a
 FLOOR = 1e-15  # of x: a point is as wide as its rounding
 ESCAPE = 12.0  # e^(-z^2 / 12) bounds the flux to an unstable point z deviations away: z^2 / 8 is
@@ -185,8 +184,8 @@ def followed(
             steps.append(Step(t0, t1, path, powers, size, error, sharp + others, shift, grown))
             before = apart
             moving = rates(t1, solver.y)
-            still = np.abs(moving[:count]) * until <= SETTLED * np.sqrt(v) + 1e-15 * span
-            still &= np.abs(moving[count:]) * until <= SETTLED * v
+            still = np.abs(moving[:count]) * until <= IN_TIME * np.sqrt(v) + 1e-15 * span
+            still &= np.abs(moving[count:]) * until <= IN_TIME * v
             if still.all() and apart < tolerance / 10:
                 settled = True
                 break

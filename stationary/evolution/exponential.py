@@ -23,15 +23,14 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.numbers.arithmetic import ROUNDING
 
 POLES = 6
 FIRST = 10  # halvings of the first interval, the first step tried
 TRUST = 30.0  # by which two halves are better than one step; in theory up to 2^11
 KEPT = 6  # lengths of steps for which the equations are kept factorised
 WIDE = 4  # times the states that a solution reaches there are no more than: all are solved for
-ROUNDING = 4e-15  # of the terms that a step adds up, that it may be wrong by
-NOTHING = 1e-40  # a probability that need not be followed
-FALLEN = 92.0  # -log of what may be left of a solution where it is cut off
+NOTHING = 1e-40  # a probability that need not be followed, and what of a solution is cut off
 SHORTEST = 1e-13  # of an interval: a step no shorter is taken as it is
 
 
@@ -69,7 +68,7 @@ def _steps_until(out: Array, back: Array) -> int:
     falls = out / (half + np.sqrt(np.maximum(half**2 - out * back, 0.0)))
     with np.errstate(divide="ignore"):
         fallen = np.cumsum(-np.log(falls))
-    return min(int(np.searchsorted(fallen, FALLEN)) + 1, len(out))
+    return min(int(np.searchsorted(fallen, -math.log(NOTHING))) + 1, len(out))
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +196,7 @@ class Propagator:
                 whole, half = self.steps(p, step)
                 negative = -float(np.minimum(half, 0).sum())
                 off = float(np.abs(whole - half).sum()) / 2 / TRUST + negative
-                allowed = tolerance * max(step / span, 0.01) + ROUNDING * noise
+                allowed = tolerance * max(step / span, 0.01) + 4 * ROUNDING * noise
                 change = (allowed / max(off, 1e-8 * allowed)) ** (1 / POLES)
                 if off > allowed and step > SHORTEST * span:
                     more = min(max(math.ceil(-math.log2(0.8 * change)), 1), 3)

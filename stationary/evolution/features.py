@@ -9,6 +9,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.evolution.grid import SPACINGS, Feature, Grid, grid_on
+from stationary.numbers.arithmetic import HUGE
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.states.distribution import EndState
@@ -19,11 +20,9 @@ FLIGHT = 200  # steps of the drift alone
 FURTHEST = 1e6  # times where the process starts, to which that is followed
 COUNTED = 1e-9  # of all probability: an end state that loses more cannot be compared with
 MANY = 24  # minima around which cells are put
-POINT = 1e-4  # of the window: the width of a place whose own width doubles cannot tell
-NARROW = 1e-4  # the same of a start at a point
+POINT = 1e-4  # of the window: the width of what has none, or none that doubles can tell
 CLOSE = 1e-8  # the same of an end or a gate
 ENOUGH = 4.0  # cells per e-fold of the distance from a place
-LARGEST = 1e12  # cells per window
 DISTANCES = 60  # from it, at which noise and drift are compared
 
 
@@ -120,7 +119,7 @@ def grid_in(
     at = np.array([min(max(centre, low), high)])
     with np.errstate(all="ignore"):
         noise = float(np.nan_to_num(np.sqrt(diffusion.coefficients(at)[1] * first))[0])
-    given = NARROW * span if start.law is None and not noise > 0 else 0.0
+    given = POINT * span if start.law is None and not noise > 0 else 0.0
     minima, blurred = _minima(state, low, high)
     features = [Feature(centre, max(width, noise, given)), *minima]
     if is_whole(state) and len(state.components) and not state.atoms:
@@ -144,7 +143,7 @@ def grid_in(
     def carried(x: Array) -> Array:
         with np.errstate(all="ignore"):
             f, a = diffusion.coefficients(x)
-            density = np.nan_to_num(np.minimum(np.abs(f) / a, LARGEST / span))
+            density = np.nan_to_num(np.minimum(np.abs(f) / a, HUGE))
         density = np.where((x >= held[0]) & (x <= held[1]), density, 0.0)
         for place in singular:  # cells shrink with the distance from it anyway
             density = np.where(density * np.abs(x - place) < ENOUGH, 0.0, density)

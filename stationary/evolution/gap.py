@@ -22,14 +22,13 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.evolution.features import is_whole
 from stationary.evolution.generator import Chain
-from stationary.evolution.refinement import limit_of
+from stationary.evolution.refinement import limit_of, sizes
 from stationary.evolution.relaxation import slowest
 from stationary.line.ends import End
 from stationary.line.feller import Feller
 from stationary.process.diffusion import Diffusion
 from stationary.states.distribution import EndState
 
-AMPLIFIED = 5.0  # the error of one grid, by putting three together
 STEP = 1e-4  # of a distance, over which slopes are taken: V is known to the square of that
 OCTAVES = 100  # in which an end is approached
 SETTLED = 1e-6  # relative, of V over the last octaves
@@ -83,7 +82,7 @@ def gap_of(state: EndState, chains: Sequence[Chain], edges: Array, span: float) 
         return Gap(log_time, math.inf, mode)  # V may bind more out there than cells have seen
     if start <= rate:
         return Gap(-math.log(start), SETTLED, None)
-    error = float(limit.error[0]) + AMPLIFIED * slow[-1].error
+    error = float(limit.error[0]) + sizes([r.error for r in slow[-3:]])
     error += sum(_beyond(state.diffusion, x, edges, rate) for x in cuts)
     return Gap(log_time, error if error < 1 else math.inf, mode)  # cells do not reach far enough
 

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.evolution.grid import SMALLEST
 from stationary.line.feller import Feller
 from stationary.line.junction import Behaviour, Side
 from stationary.line.partition import Partition
@@ -38,7 +39,6 @@ POINTS = 8  # per half of a cell, where exponentials are integrated
 STEEP = 60.0  # of an exponent over half a cell: beyond, only its slope at the higher end counts
 WILD = 4.0  # by which 2 f / a may change over half a cell where it is steep
 TILT = 30.0  # of log of a mean over its centre, from cell to cell, beyond which it says nothing
-SMALLEST = 1e-290  # a variance below this moves nothing, but divides
 WHOLE = 1e-9  # from a whole number, that a power is off
 MOST = 1e5  # of log of the ratio of two rates at a face: beyond, e^-100000 stands for it
 

@@ -17,7 +17,7 @@ import numpy as np
 from stationary.aliases import Array
 
 EVEN = 6.0  # the share of the window as such, in the unit of one e-fold of distance
-NARROWEST = 1e-280  # width of a place, relative to the window
+SMALLEST = 1e-290  # of a variance, and of widths in windows: drifts of 1e18 over it are doubles
 SAMPLES = 400  # per place, to invert the coordinate, or
 DENSE = 12  # per e-fold of distance, if that is more
 ACROSS = 2.0  # by which the cells that drift needs go on into the noise: where the order changes
@@ -78,7 +78,7 @@ def grid_on(
     span = high - low
 
     def smallest(x: Any) -> Any:
-        return np.maximum(NARROWEST * span, SPACINGS * np.spacing(np.abs(x)))
+        return np.maximum(SMALLEST * span, SPACINGS * np.spacing(np.abs(x)))
 
     widths = [float(min(max(f.width, cells * smallest(f.position)), span)) for f in features]
     samples = [np.linspace(low, high, 16 * SAMPLES + 1)]

@@ -20,12 +20,12 @@ from stationary.evolution.refinement import Limit, Refined
 from stationary.evolution.window import beyond
 from stationary.functions.evaluation import evaluate
 from stationary.functions.given import Boundary
+from stationary.numbers.arithmetic import ROUNDING
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 
 LOST = 0.1  # of a moment, that may lie beyond all cells: with more it is not known
 MUCH = 1e-6  # of all probability, at the ends of the cells
-ROUNDING = 4e-16
 SAME = 1e-13  # relative: the rounding of a polynomial, and of matrix exponentials
 
 

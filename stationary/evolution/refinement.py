@@ -145,8 +145,8 @@ class Refinement:
             mean=_cautious(mean, runs[4].mean, self.error),
             variance=_cautious(variance, runs[4].variance, self.error),
             current=Limit(current.value[:, shown], current.error),
-            time_error=_sizes([r.errors for r in runs[2:]]),
-            moment_errors=_sizes([r.moment_errors for r in runs[2:]]),
+            time_error=sizes([r.errors for r in runs[2:]]),
+            moment_errors=sizes([r.moment_errors for r in runs[2:]]),
         )
 
 
@@ -176,7 +176,7 @@ def _mixed(values: Sequence[Any]) -> Any:
     return sum(w * v for w, v in zip(WEIGHTS, values, strict=True))
 
 
-def _sizes(errors: Sequence[Any]) -> Any:
+def sizes(errors: Sequence[Any]) -> Any:
     return sum(abs(w) * e for w, e in zip(WEIGHTS, errors, strict=True))
 
 

@@ -10,10 +10,11 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.given import checked_whole, number
+from stationary.numbers.cost import LASTING
 
-MOST_CELLS = 2**15
+MOST_CELLS = 2**15  # where a step takes 20 ms; errors fall at least as cells do
 MOST_TIMES = 100_000
-MOST_NUMBERS = 5 * 10**7  # times times cells of the finest grid
+MOST_NUMBERS = 4 * LASTING  # times times cells of the finest grid
 FINER = 4  # the finest grid has so many times the cells that are asked for
 
 

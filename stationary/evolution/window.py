@@ -17,7 +17,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.evolution.features import first_reach, grid_in
-from stationary.evolution.grid import Grid
+from stationary.evolution.grid import SMALLEST, Grid
 from stationary.evolution.propagation import Run, run_on
 from stationary.line.feller import Feller
 from stationary.process.diffusion import Diffusion
@@ -27,11 +27,9 @@ from stationary.states.distribution import EndState
 LEAK = 1e-10  # at a cut, for which it is moved
 FAINT = 1e-15  # the same, for the sake of moments
 MOMENT = 1e-6  # of the variance, that may lie beyond a cut
-PATIENCE = 4  # widenings that did not help: coarse cells let a little through everywhere
-EAGER = 4  # widenings of twice the width, before they grow
+PATIENCE = 4  # widenings of twice the width before they grow; and those that did not help,
+# as coarse cells let a little through everywhere
 WIDEST = 16.0  # times the width
-FAINTEST = 1e-280  # a variance that doubles carry
-CLOSEST = 1e-280  # of the window
 TAIL = 0.97  # of the share of a moment in one ring to that in the next, beyond which it diverges
 TRIED = (2, 4)  # levels of the grid that windows are tried with: coarse cells spread the drift
 CLEAR = 1e-2  # at a cut, which no finer grid would deny
@@ -79,7 +77,7 @@ def windowed(state: EndState, start: Initial, times: Array, cells: int) -> Grid:
         if (leak <= LEAK and not matters) or idle == PATIENCE:
             break
         limit = LEAK / 2 if leak > LEAK else FAINT
-        factor = factor if round_ < EAGER else min(2 * factor, WIDEST)
+        factor = factor if round_ < PATIENCE else min(2 * factor, WIDEST)
         reach = (factor - 1) * (frame.high - frame.low) / 2
         low = max(frame.low - reach, lower) if at_low > limit else frame.low
         high = min(frame.high + reach, upper) if at_high > limit else frame.high
@@ -113,12 +111,12 @@ def _held_by(run: Run) -> tuple[float, float]:
 
 def _closer(diffusion: Diffusion, x: float, depth: float, span: float) -> float:
     """A smaller distance from a place, if doubles carry the process that close to it."""
-    closer = max(depth * 1e-8, CLOSEST * span, 64 * float(np.spacing(abs(x))) if x else 0.0)
+    closer = max(depth * 1e-8, SMALLEST * span, 64 * float(np.spacing(abs(x))) if x else 0.0)
     lower, upper = diffusion.domain
     at = np.array([y for y in (x - closer, x + closer) if lower < y < upper])
     with np.errstate(all="ignore"):
         noise = diffusion.coefficients(at)[1]
-    return closer if closer < depth and (noise > FAINTEST).all() else depth
+    return closer if closer < depth and (noise > SMALLEST).all() else depth
 
 
 def _never_reached(state: EndState) -> list[tuple[float, bool]]:
