@@ -18,13 +18,12 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
-from stationary.numbers.arithmetic import ROUNDING, TINY
+from stationary.numbers.arithmetic import ROUNDING, SAME, TINY
 from stationary.points import drawing, numbers_only, pointwise
 from stationary.result import Shown
 
 KINDS = ("total variation", "kolmogorov", "wasserstein")
 LEAST = 1e-12  # error of a distance
-SAME = 1e-9  # relative to the whole: what is nearer to an atom counts as the atom
 ATOM = 1e-4  # probability so near to the edge of a bin that rounding decides where a walker is put
 NARROWEST = 1e-6  # of a bin of walkers, relative to the positions: only an atom could fill less
 CROSSINGS, FEW = 24, 256  # rounds in which crossings of densities are halved, and how many of them

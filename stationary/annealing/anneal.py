@@ -25,7 +25,10 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.annealing.basins import Basins
 from stationary.annealing.course import Course, Looks
+from stationary.chain.batch_law import gauss
+from stationary.chain.batches import NODES
 from stationary.errors import ConvergenceError, LandscapeError
+from stationary.process.corners import SCAN
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.process.schedules import Schedule
@@ -33,8 +36,6 @@ from stationary.result import Result
 from stationary.sources.loading import ProcessLike, as_process
 from stationary.states.basins import MIN_BARRIER
 
-NODES = 16  # of Gauss and Hermite
-TABLE = 4001  # weights at which G and D are tabulated
 REACH = 12.0  # deviations that it reaches beyond the mean
 
 
@@ -205,15 +206,14 @@ def spread_of(
 
     if len(schedule) > 200_000:
         return None
-    z, weight = np.polynomial.hermite_e.hermegauss(NODES)
-    weight = weight / weight.sum()
+    z, weight = gauss(NODES)
     lower, upper = landscape.domain
     rate, process = landscape.learning_rate, landscape.diffusion()
     assert rate is not None
     scale = landscape.small_step_rate / rate  # 1 without momentum
 
     def table(low: float, high: float) -> tuple[Any, Any, float, float]:
-        x = np.linspace(max(low, lower), min(high, upper), TABLE)
+        x = np.linspace(max(low, lower), min(high, upper), SCAN)
         f, a = process.coefficients(x)
         process.check(x, f, a)
         both = CubicSpline(x, np.stack([-f / (rate * scale), a / (rate * scale) ** 2], axis=1))

@@ -16,12 +16,12 @@ from stationary.chain.exit_time import exit_time
 from stationary.errors import LandscapeError
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
+from stationary.sgd.basins import NEVER
 from stationary.states.basins import basins_of
 from stationary.states.distribution import EndState
 from stationary.states.first_passage import first_passage
 from stationary.states.solve import end_state
 
-OUT = 1e-6  # probability to leave the outermost basins outwards that is worth a word
 BEYOND = 2.0  # times the way between the outermost minima, that an infinite domain is followed
 
 
@@ -124,7 +124,7 @@ class Basins:
             if math.isinf(left.log_time):  # no minibatch leads out
                 return -math.inf, -math.inf, 0.0
             share = left.upper, 1 - left.upper
-            if (i == 0 and share[1] > OUT) or (i + 1 == len(self.minima) and share[0] > OUT):
+            if (i == 0 and share[1] > NEVER) or (i + 1 == len(self.minima) and share[0] > NEVER):
                 self.lost_from = min(self.lost_from, rate)
             with np.errstate(divide="ignore"):
                 up, down = np.log(share) - left.log_time

@@ -14,8 +14,8 @@ from stationary.process.schedules import Schedule
 
 Crossings = Callable[[float], tuple[Array, Array]]
 
-TOLERANCE = 0.02  # of log k, by cells or half-way between two learning rates
-CLOSE = 1.02  # ratio of learning rates between which a rate may jump, as where SGD is held
+TOLERANCE = 0.02  # of log k, by cells or half-way between two learning rates; and of the logarithm
+# of these, between which k may jump, as where SGD is held
 MOST_RATES = 33  # at which rates are computed
 BETTER = 4.0  # times nearer than interpolation with every other learning rate: h^2, at the least
 NEVER = 20.0  # e-folds below one crossing in the whole schedule, where a rate is taken for 0
@@ -156,7 +156,7 @@ class Looks:
             waiting.sort(key=lambda w: -float(known[w[0]][0].max()))
             a, b = waiting.pop(0)
             top = float(max(at(a).max(), at(b).max()))
-            if b <= a * CLOSE or top <= -many - NEVER or len(known) >= MOST_RATES:
+            if b <= a * (1 + TOLERANCE) or top <= -many - NEVER or len(known) >= MOST_RATES:
                 continue
             middle = math.sqrt(a * b)
             expected = between(*table(0), np.array([middle]))[0]

@@ -20,6 +20,8 @@ from __future__ import annotations
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.numbers.arithmetic import ROUNDING
+from stationary.numbers.cost import MEMORY
 
 TILTS = 28  # on either side of the mean
 FARTHEST = 60.0  # standard deviations of the sum that the last of them would move a normal law by
@@ -28,10 +30,8 @@ BINS = 48  # of the datapoints, by value, where there are more than twice as man
 SETTLED = 1e-13  # of the size of a batch under a tilt
 NEWTON = 60  # rounds at most
 DRAWN_IN = 200  # rounds until nodes within the reach of batches have their mean and variance
-ROUNDING = 1e-14  # relative, of deviations that are none
 TIMES = 1e-2, 60.0, 160  # first, last and number of the arguments of characteristic functions
 MOST_KEPT = 0.9  # of a distance in one step: above it a law is smoother than this bound tells
-BLOCK = 2**21  # numbers at a time
 
 
 def gauss(count: int) -> tuple[Array, Array]:
@@ -68,7 +68,7 @@ def nodes_of(g: Array, batch: int, replacement: bool, count: int, *, refined: bo
     """
     g = np.asarray(g, dtype=float)
     found = np.empty((count, g.shape[1]))
-    wide = max(BLOCK // max(len(g), 2 * TILTS * min(len(g), 2 * BINS)), 1)
+    wide = max(MEMORY // max(len(g), 2 * TILTS * min(len(g), 2 * BINS)), 1)
     for first in range(0, g.shape[1], wide):
         part = slice(first, first + wide)
         found[:, part] = _nodes(g[:, part], batch, replacement, count, refined)
@@ -98,7 +98,7 @@ def roughness(
     x, u = g[:, moving] / size[moving], nodes[:, moving] / size[moving]
     x, u = x - x.mean(axis=0), u - p @ u
     deviation, wide = np.sqrt((x * x).mean(axis=0)), np.sqrt(p @ (u * u))
-    moving = deviation > ROUNDING
+    moving = deviation > 16 * ROUNDING
     if not moving.any() or draws == 0:
         return 0.0
     x, number = _binned(x[:, moving] / deviation[moving])
@@ -130,7 +130,7 @@ def _nodes(g: Array, batch: int, replacement: bool, count: int, refined: bool) -
     x = x - mean
     x -= x.mean(axis=0)
     deviation = np.sqrt((x * x).mean(axis=0))
-    moving = deviation > ROUNDING
+    moving = deviation > 16 * ROUNDING
     z, p = gauss(count)
     u = np.tile(mean, (count, 1))
     if moving.any():

@@ -17,14 +17,14 @@ from stationary.errors import LandscapeError
 from stationary.functions.evaluation import evaluate
 from stationary.process.landscape import Landscape
 from stationary.process.minibatches import how_many, minibatches
+from stationary.process.settings import MOST_BATCHES
 
-MOST_MAPS = 256  # as many as nodes tell as well, at an eighth of their cost
-MOST_SINGLE = 4096  # datapoints drawn one at a time: no more maps than gradients
+MOST_MAPS = 256  # as many as nodes tell as well, at an eighth of their cost; with as many, and
+# datapoints, the chain costs about as much as the rest of an analysis
 ASKED = 0.1, 0.5, 0.9  # parts, of probability or an interval, where it is asked how rough they are
 NODES = 32  # of the Gauss-Hermite rule that stands for a law of too many batches, or for noise
 FEWER = 24  # nodes that tell the error of these
-CELLS = (256, 1024)  # of the chain in every analysis, more where the first do not tell; and
-AFFORDABLE = 256  # maps and datapoints for which they cost about as much as the rest of it
+CELLS = (256, 1024)  # of the chain in every analysis, more where the first do not tell
 TWICE = 2  # times what fewer nodes, and a coarser law, change together is the error of these
 
 
@@ -193,7 +193,7 @@ def batches_of(landscape: Landscape, most: int = MOST_MAPS) -> Batches:
 
 def is_cheap(landscape: Landscape) -> bool:
     """Whether the chain takes about as long as an analysis."""
-    return landscape.datapoints + len(batches_of(landscape)) <= AFFORDABLE
+    return landscape.datapoints + len(batches_of(landscape)) <= MOST_MAPS
 
 
 def _batches(landscape: Landscape, most: int, nodes: int, *, refined: bool = True) -> Batches:
@@ -211,7 +211,7 @@ def _batches(landscape: Landscape, most: int, nodes: int, *, refined: bool = Tru
 def _plain_batches(landscape: Landscape, most: int, nodes: int, refined: bool) -> Batches:
     """Of the gradients, without noise in the labels."""
     n, b = landscape.datapoints, landscape.batch_size
-    if b == 1 and n <= MOST_SINGLE:
+    if b == 1 and n <= MOST_BATCHES:  # no more maps than gradients
         return Batches(landscape, np.full(n, 1 / n), np.eye(n))
     count = how_many(n, b, bool(landscape.replacement))
     if count > most:

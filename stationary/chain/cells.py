@@ -22,11 +22,12 @@ from stationary.line.chart import CORE
 from stationary.line.equilibria import Equilibrium
 from stationary.line.partition import partition
 from stationary.numbers.arithmetic import EPSILON
+from stationary.numbers.cost import BY_LOOK
+from stationary.process.corners import SCAN
 from stationary.process.landscape import Landscape
 
 Core = tuple[float, float]  # middle and size of what needs cells finer than its surroundings
 
-SCAN = 2001  # weights at which rest points are looked for
 ENDS = 1e-7  # of an interval, to which its ends are found where batches stand for others
 CAPTURE = 1e-11  # nearer than this, relative to the interval, an attracting rest point has its own
 CAPTURE_NEUTRAL = 1e-3  # the same where distances shrink ever more slowly
@@ -126,7 +127,7 @@ def rest_points(
 ) -> tuple[RestPoint, ...]:
     """The points of an interval at which the gradients of all datapoints vanish."""
     landscape = batches.landscape
-    if landscape.datapoints * SCAN > 2**24 or landscape.rule.sign:
+    if landscape.datapoints * SCAN > 4 * BY_LOOK or landscape.rule.sign:
         return ()  # of a sign, every step is of one length
 
     def gradient(w: Array) -> Array:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from stationary.chain.batches import ASKED, TWICE, Batches, batches_of
+from stationary.chain.cells import CAPTURE
 from stationary.chain.far import Held
 from stationary.chain.ground import LOST, Ground, followed
 from stationary.chain.outcomes import SLOW
@@ -21,7 +22,6 @@ from stationary.sources.loading import ProcessLike, as_landscape
 from stationary.wording import steps_text
 
 FEWEST, MOST = 32, 8000  # cells
-STILL = 1e-11  # of the interval: steps that doubles carry to four digits
 
 
 def exact_chain(landscape: ProcessLike, initial: Any = None, *, cells: int = 2000) -> ChainState:
@@ -134,7 +134,7 @@ def _check_that_it_moves(batches: Batches, held: Held) -> None:
     """Raise if doubles hardly tell a step from none: cells would then take it for rest."""
     w = np.linspace(held.lower, held.upper, 257)
     step = batches.rate * float(np.abs(batches.gradients(w)).max())
-    if 0 < step < STILL * (held.upper - held.lower):
+    if 0 < step < CAPTURE * (held.upper - held.lower):
         raise LandscapeError(
             f"{batches.landscape.name}: a step of SGD moves w by at most {step:.1g} between "
             f"{held.lower:.4g} and {held.upper:.4g}, which doubles hardly tell from nothing. The "

@@ -32,11 +32,11 @@ from stationary.process.landscape import Landscape
 
 Array = NDArray[np.float64]
 
-DISTANCES = (1e2, 1e4, 1e6)  # times the region of the minima, at which the steps are asked
+DISTANCES = (1e2, 1e4, 1e6)  # times the region of the minima, at which the steps are asked; minima
+# are looked for as far as to the last, where a domain is infinite
 NEUTRAL = 1e-3  # mean logarithm of the growth below which the way decides
 NEVER = -1e6  # logarithm of a growth that no power brings back into the range of doubles
-LOOKED = 1e6  # how far out minima are looked for, where a domain is infinite
-ENDLESS = 0.5  # of that: minima that go on and on
+ENDLESS = 0.5  # of how far out minima are looked for: there they go on and on
 FAINT = 1e-12  # of the largest gradient: those below do not say where minima are
 TRIMMED = 14  # decades of probability beyond which a tail is not followed
 FARTHEST = 12  # decades: how far out a tail is followed at most, times the region of the minima
@@ -167,7 +167,7 @@ def _region(batches: Batches, lower: float, upper: float) -> tuple[float, float,
 
     That is 2 where none of theirs do.
     """
-    out = np.geomspace(1e-4, LOOKED, 1201)
+    out = np.geomspace(1e-4, DISTANCES[-1], 1201)
     if math.isfinite(lower):
         w = lower + np.append(0.0, out)
     elif math.isfinite(upper):
@@ -181,7 +181,7 @@ def _region(batches: Batches, lower: float, upper: float) -> tuple[float, float,
         g = np.concatenate([g, g.mean(axis=0)[None]])
     good = np.isfinite(g).all(axis=0)
     w, sign = w[good], _signs(g[:, good])
-    if (sign[:, 1:] * sign[:, :-1] < 0)[:, np.abs(w[1:]) > ENDLESS * LOOKED].any():
+    if (sign[:, 1:] * sign[:, :-1] < 0)[:, np.abs(w[1:]) > ENDLESS * DISTANCES[-1]].any():
         raise LandscapeError(
             f"{batches.landscape.name}: the gradients change sign again and again as far out as "
             "was looked, so that no chain of cells tells where SGD ends up. Give a finite domain, "

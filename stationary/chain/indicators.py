@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from stationary.chain.cells import RestPoint
 from stationary.result import Data
-from stationary.wording import place_text
+from stationary.wording import MOST_NAMED, place_text
 
 OVERSHOOTS, UNSETTLED = 1.0, 2.0  # T times curvature
 SMALL = 0.1  # the same, where spreads are within 3 per cent of those of the diffusion
@@ -21,7 +21,6 @@ WIDER = 1.1  # spread of SGD over that of the diffusion that is worth a word
 JUMPS = 0.3  # the noise of a step, relative to the way to a barrier, that is worth a word
 ALONE = 1e-6  # of the probability elsewhere, below which a basin is left by nothing
 MISJUDGED = 1.0  # change of a barrier that is worth a word: times and masses change by e
-SAID = 3  # warnings of a kind, the rest of which are counted
 LEAK = 1e-4  # share of steps back over a gate that is worth a word
 
 
@@ -111,8 +110,8 @@ class StepIndicators(Data):
         """What is wrong with the step, worst first, in words; () where nothing is."""
         said: list[str] = []
         for kind in self._warned:
-            more = len(kind) - SAID
-            said += kind if more <= 1 else [*kind[:SAID], f"likewise at {more} more places"]
+            more = len(kind) - MOST_NAMED
+            said += kind if more <= 1 else [*kind[:MOST_NAMED], f"likewise at {more} more places"]
         return tuple(said)
 
     @property

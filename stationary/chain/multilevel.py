@@ -26,12 +26,11 @@ from stationary.errors import ConvergenceError
 # In nanoseconds: the elimination of a block, for each product and for itself; cycles.
 PRODUCT, OVERHEAD = 0.25, 6e4
 CYCLE, LINK = 7e5, 60.0  # and for each link
-FEWEST, MOST = 12, 200  # cycles that are expected, and made
+FEWEST, MOST = 12, 200  # cycles that are expected, and combined (Anderson); and made at most
 JOINED = 4  # states that become one
 COARSEST = 40  # states that are not joined any further, nor are those of which
 LINKED = 16  # a step reaches no more: within these, mass does not settle at once
 BEFORE, AFTER = 1, 8  # steps of Jacobi's on the way down, and on the way back
-MIXED = 12  # cycles of which the best combination is taken (Anderson)
 SETTLED = 1e-11  # change of the logarithm of every component in one cycle, if nothing is said
 PLAIN = 600.0  # range of logarithms that doubles hold without them
 BALANCED = 1e-8  # change of a law in one step that is none
@@ -171,7 +170,7 @@ def _by_levels(chain: Links, x: Array, settled: float, cycles: int) -> Array | N
                 return None
             if change < settled:
                 return np.asarray(new - np.log(np.exp(new).sum()))
-            after, moved = np.vstack([new, after[:MIXED]]), np.vstack([new - x, moved[:MIXED]])
+            after, moved = np.vstack([new, after[:FEWEST]]), np.vstack([new - x, moved[:FEWEST]])
             x = new
             if len(after) > 1 and change < 1:  # where all that is left is linear
                 share = np.linalg.lstsq((moved[0] - moved[1:]).T, moved[0], rcond=1e-10)[0]

@@ -16,12 +16,11 @@ from stationary.chain.cells import spaced
 from stationary.errors import StationaryError
 from stationary.functions.evaluation import evaluate
 from stationary.functions.given import Boundary, checked_boundaries
+from stationary.numbers.arithmetic import SAME
+from stationary.numbers.cost import BY_LOOK
+from stationary.process.corners import SCAN
 from stationary.process.landscape import Landscape
 from stationary.states.basin import Basin
-
-POINTS = 2001  # at which the steps are looked at
-WORK = 4 * 10**6  # gradients that are evaluated for it at most
-SETTLED = 1e-9  # of the points' range, by which the interval still grows per round
 
 
 def held_interval(landscape: Landscape, basin: Basin) -> tuple[float, float] | None:
@@ -82,10 +81,10 @@ def closure(
             return None
         grown = max(left - first, last - right)
         left, right = first, last
-        if grown <= SETTLED * float(w[-1] - w[0]):
+        if grown <= SAME * float(w[-1] - w[0]):
             return left, right
     return None
 
 
 def _points(landscape: Landscape) -> int:
-    return min(POINTS, max(64, WORK // landscape.datapoints))
+    return min(SCAN, max(64, BY_LOOK // landscape.datapoints))

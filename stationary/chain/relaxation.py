@@ -11,12 +11,12 @@ from stationary.aliases import Array
 from stationary.chain.elimination import Elimination
 from stationary.chain.links import Links
 from stationary.chain.transfer import Transfer
+from stationary.numbers.arithmetic import SAME
 from stationary.numbers.limit import limit
 
 BLOCKS = (75, 150, 300)  # of neighbouring cells, whose chain is small enough for LAPACK
 SHORT = 0.5  # eigenvalue below which blocks may show their own
 DEGREE = 4  # of polynomials, which see then what blocks do not
-RESOLVED = 1e-9  # of their size: what is left of one that is none of its own
 METASTABLE = 1e-7  # gap below which eigenvalues of doubles are too near to 1, and times are solved
 
 
@@ -96,7 +96,7 @@ def _of_smooth(chain: Transfer, log_mass: Array, count: int) -> complex:
     root = np.sqrt(mass)[:, None]
     q, r = np.linalg.qr(root * powers)
     moved = np.array([links.before(f) for f in powers.T]).T
-    return _second(q.T @ (root * moved) @ np.linalg.pinv(r, rcond=RESOLVED))
+    return _second(q.T @ (root * moved) @ np.linalg.pinv(r, rcond=SAME))
 
 
 def _limit(times: list[float]) -> tuple[float, float]:

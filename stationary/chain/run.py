@@ -18,13 +18,13 @@ from stationary.chain.batches import TWICE, Batches, batches_of
 from stationary.chain.cells import bisected, graded
 from stationary.chain.ground import Ground, followed
 from stationary.chain.transfer import Transfer
+from stationary.numbers.arithmetic import HUGE
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.result import Data
 
 CELLS = 768  # of a matrix of which 60 powers take a second
 MIXED = 22  # squarings after which a walker is taken to have been everywhere in its basin
-MOST = 960  # squarings: 1e289 steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +153,9 @@ class _Cells:
         """
         relaxation = math.nan if begin is None else None
         power, shares, apart = self.matrix, begin, 1.0
-        for k in range(MOST):  # power: the matrix of 2^k steps, as long as it is asked for
+        for k in range(
+            int(math.log2(HUGE))
+        ):  # power: the matrix of 2^k steps, as long as it is asked for
             if not steps and relaxation is not None:
                 break
             if k and (steps or k <= MIXED):

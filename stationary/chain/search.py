@@ -19,22 +19,20 @@ from stationary.chain.cells import bisected, graded, hull, spaced
 from stationary.chain.closed_class import FULL, ChainClass, class_of, still_class
 from stationary.chain.far import Fate
 from stationary.chain.ground import Ground
-from stationary.chain.lattice import Points, points_from, renewed
+from stationary.chain.lattice import FORGOTTEN, SAME, Points, points_from, renewed
 from stationary.chain.linear import linear_moments
 from stationary.chain.links import closed_classes
 from stationary.chain.multilevel import irreducible
 from stationary.chain.outcomes import SLOW, Weights, weights_of
-from stationary.chain.reach import POINTS, closure
+from stationary.chain.reach import closure
 from stationary.chain.state import ChainState
 from stationary.chain.tilt import Seen
 from stationary.chain.transfer import Transfer
 from stationary.errors import Status
-from stationary.numbers.arithmetic import EPSILON
+from stationary.process.corners import SCAN
 from stationary.states.mixture import Atom, Escape
 
-NARROW = 64 * EPSILON  # classes narrower than this, relative, are points
 STILL = 1e-9  # of a cell: steps that take longer than any run to cross it
-TRIM = 1e-14  # mass of a tail that is left out
 ROUGH = 1e-4  # of log masses, good enough to lay cells by
 PASSES = 6  # of cells laid by what others hold
 LINKED = (
@@ -88,8 +86,8 @@ class Search:
             for members in closed_classes(chain.inner):
                 mass += np.exp(chain.stationary(members))
             mass /= mass.sum()
-            low = edges[max(int((np.cumsum(mass) < TRIM).sum()) - 1, 0)]
-            high = edges[::-1][max(int((np.cumsum(mass[::-1]) < TRIM).sum()) - 1, 0)]
+            low = edges[max(int((np.cumsum(mass) < FORGOTTEN).sum()) - 1, 0)]
+            high = edges[::-1][max(int((np.cumsum(mass[::-1]) < FORGOTTEN).sum()) - 1, 0)]
             if ground.start is not None:
                 a, b = ground.start.span
                 low, high = min(low, a), max(high, b)
@@ -105,7 +103,7 @@ class Search:
         text = (
             f"a tail that falls like |w|^-{far.exponent:.4g}, for which errors allow."
             if heavy
-            else f"about {TRIM:.0e} of the probability."
+            else f"about {FORGOTTEN:.0e} of the probability."
         )
         self.notes.append(
             "No bounded interval holds every walker. What lies beyond "
@@ -170,7 +168,7 @@ class Search:
                 continue  # it goes on without end
             if held.ends[0] != "periodic":
                 low, high = hull(ground.batches, low, high, held)
-            if high - low <= NARROW * max(abs(low), abs(high)):
+            if high - low <= SAME * max(abs(low), abs(high)):
                 points.append((low + high) / 2)  # doubles cannot tell its points apart
             elif (low, high) not in intervals:
                 intervals.append((low, high))
@@ -301,7 +299,7 @@ class Search:
             return log_arrival > SLOW and closure(landscape, *spans[0]) is None
         ends = [held.lower, *(x for span in spans for x in span), held.upper]
         between = [
-            spaced(before, after, POINTS, self.ground.cores)
+            spaced(before, after, SCAN, self.ground.cores)
             for before, after in zip(ends[:-2:2], ends[3::2], strict=True)
         ]
         return any(

@@ -19,6 +19,7 @@ from stationary.chain.reach import held_interval
 from stationary.chain.tilt import exponent
 from stationary.functions.evaluation import evaluate
 from stationary.line.junction import SingularPoint
+from stationary.numbers.cost import CACHE
 from stationary.process.landscape import Landscape
 from stationary.sources.loading import ProcessLike, as_landscape
 from stationary.states.basin import Basin
@@ -27,7 +28,6 @@ from stationary.states.distribution import EndState
 from stationary.wording import tidy
 
 BEYOND = 256  # points at which the steps just beyond a gate are asked
-KICKS = 2**16  # gradients looked at on the way from a minimum to a barrier
 
 
 def step_indicators(landscape: ProcessLike, state: EndState) -> StepIndicators:
@@ -165,7 +165,7 @@ def _climb(batches: Batches, at: float, border: float, height: float) -> Climb:
     barriers. Steps that are not linear in the gradients are taken batch by batch.
     """
     landscape = batches.landscape
-    places = int(np.clip(KICKS // landscape.datapoints, 8, 64))
+    places = int(np.clip(4 * CACHE // landscape.datapoints, 8, 64))
     way = border - at
     w = at + way * (np.arange(places) + 0.5) / places
     with np.errstate(all="ignore"):

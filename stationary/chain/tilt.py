@@ -24,11 +24,11 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.chain.batches import Batches
+from stationary.numbers.cost import CACHE
 
 Seen = tuple[Array, Array]  # edges and log masses of cells
 
 STEADY = 0.3  # relative change of the exponent over a step, below which it counts
-WORK = 2**16  # steps looked at in one evaluation
 
 
 class Lean:
@@ -43,7 +43,7 @@ class Lean:
     """
 
     def __init__(self, batches: Batches, w: Array) -> None:
-        stride = max(1, len(w) * max(len(batches), batches.landscape.datapoints) // WORK)
+        stride = max(1, len(w) * max(len(batches), batches.landscape.datapoints) // (4 * CACHE))
         w = np.unique(np.append(w[::stride], w[-1]))
         p, step = batches.probability, batches.images(w) - w
         q = -exponent(p, step)

@@ -26,10 +26,10 @@ from stationary.chain.deposits import NOISE, between, kept_within, leaning, spre
 from stationary.chain.links import Links
 from stationary.chain.multilevel import log_stationary
 from stationary.chain.tilt import seen_slope
+from stationary.numbers.arithmetic import SAME
 from stationary.numbers.cost import SHARED
 
 STEEPEST = 300.0  # change of log density within one cell
-RIGID = 1e-9  # change of a distance that is none
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +165,7 @@ def _part(
     share = np.broadcast_to(batches.probability[:, None], a.shape)
     row = np.broadcast_to(np.arange(m), a.shape)
     width = np.diff(edges)[cells]
-    changes = np.abs(((b - a) / width) ** 2 - 1) > RIGID
+    changes = np.abs(((b - a) / width) ** 2 - 1) > SAME
     moving = batches.probability @ changes
     k = np.broadcast_to(rise[cells], a.shape)
     # Where a parabola through the three images turns within the cell, the map folds there.

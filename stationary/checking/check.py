@@ -25,6 +25,7 @@ from stationary.process.landscape import Landscape
 from stationary.process.phase_space import phase_space
 from stationary.progress import Progress
 from stationary.sgd.basins import COMPARED, SETTLED, SgdBasin, Stretch, sgd_basins, stretches_of
+from stationary.simulation.departure import WALKERS
 from stationary.simulation.result import Simulation
 from stationary.simulation.sgd import gradients_per_step
 from stationary.simulation.simulate import simulate
@@ -33,7 +34,7 @@ from stationary.states.distribution import EndState
 from stationary.states.solve import end_state
 from stationary.wording import capital
 
-WALKERS, STEPS = 1000, 20_000
+STEPS = 20_000
 FEWEST_WALKERS, FEWEST_STEPS = 100, 1000
 GRADIENTS = 2 * 10**9  # evaluated by the walkers at most, if nothing is said: 10 to 30 seconds
 VELOCITY = "With momentum the chain is that of the weight, 1, and its velocity, 2, in w per step."

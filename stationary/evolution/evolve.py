@@ -28,7 +28,7 @@ from stationary.evolution.grid import Grid
 from stationary.evolution.moments import moments
 from stationary.evolution.propagation import IN_TIME, run_on
 from stationary.evolution.pulse import Pulses, pulses_of
-from stationary.evolution.refinement import FEWEST, Refinement
+from stationary.evolution.refinement import BEST, GRIDS, Refinement
 from stationary.evolution.request import (
     FINER,
     MOST_CELLS,
@@ -46,8 +46,8 @@ from stationary.states.distribution import EndState
 from stationary.states.solve import end_state
 
 BASE = 64  # cells of the coarsest grid, if nothing was said; halving stops at `MOST_CELLS`
-STEEPEST = 8.0  # by which errors fall from level to level: with more to go it is no use,
-MOST_NEEDED = 1e5  # if it would take more cells than this for noise to smooth what the drift does
+MOST_NEEDED = 1e5  # cells that it takes for noise to smooth what the drift does: with more it is no
+# use to go on, if errors at their best fall too little in the levels that are left
 ENOUGH = 4096  # cells that show the relaxation time to 1e-4 or so: more only cost
 HANDED = 1e-6  # of probabilities, by the table in which pulses are handed to a grid
 
@@ -143,17 +143,17 @@ def _on_grids(asked: _Asked, grid: Grid, cells: int | None) -> Evolution:
     chains: list[Chain] = []
     most, worst = MOST_NUMBERS // len(times), math.inf
     within = IN_TIME if cells is not None else min(100 * IN_TIME, tolerance / 100)
-    for level in range(FEWEST if cells is not None else deepest):
-        if level >= FEWEST:
+    for level in range(GRIDS if cells is not None else deepest):
+        if level >= GRIDS:
             before, worst = worst, float(grids.error.max(where=followed, initial=0.0))
-            least = tolerance * STEEPEST ** (deepest - level)
+            least = tolerance * BEST ** (deepest - level)
             hopeless = min(worst, before) > least and grid.needed > MOST_NEEDED
             if worst <= tolerance or hopeless or 2 * len(grids.runs[-1].chain.width) > most:
                 break
         run = run_on(state, start, grid.edges(level), times, within)
         grids.add(run)
-        if level < FEWEST or len(run.chain.width) <= ENOUGH:  # for a relaxation time
-            chains = [*chains[1 - FEWEST :], run.chain]
+        if level < GRIDS or len(run.chain.width) <= ENOUGH:  # for a relaxation time
+            chains = [*chains[1 - GRIDS :], run.chain]
     found, runs = grids.refined(), grids.runs
     edges, places = found.cells.edges, found.cells.places
     leak = np.add(*leaks(runs[-1], state.diffusion)) + near_the_unreached(runs[-1], state)
@@ -206,7 +206,7 @@ def _of_pulses(asked: _Asked, pulses: Pulses) -> Evolution:
     zeros = [float(x) for p in state.anatomy.points for x in (p.lower, p.upper)]
     edges = np.unique(np.clip(np.concatenate([edges, zeros, [low, high]]), low, high))
     grid = grid_in(state, start, times, first_reach(state, start, times), (), 4 * BASE)
-    chains = [chain_on(state.diffusion, state.anatomy, grid.edges(k)) for k in range(FEWEST)]
+    chains = [chain_on(state.diffusion, state.anatomy, grid.edges(k)) for k in range(GRIDS)]
     return _answer(asked, edges, pulses.seen(edges, times), (), chains, 0, ())
 
 

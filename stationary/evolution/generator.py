@@ -32,6 +32,7 @@ from stationary.evolution.grid import SMALLEST
 from stationary.line.feller import Feller
 from stationary.line.junction import Behaviour, Side
 from stationary.line.partition import Partition
+from stationary.numbers.arithmetic import SAME
 from stationary.process.diffusion import Diffusion
 
 NODES = 5  # per half of a cell, where the coefficients are evaluated
@@ -39,7 +40,6 @@ POINTS = 8  # per half of a cell, where exponentials are integrated
 STEEP = 60.0  # of an exponent over half a cell: beyond, only its slope at the higher end counts
 WILD = 4.0  # by which 2 f / a may change over half a cell where it is steep
 TILT = 30.0  # of log of a mean over its centre, from cell to cell, beyond which it says nothing
-WHOLE = 1e-9  # from a whole number, that a power is off
 MOST = 1e5  # of log of the ratio of two rates at a face: beyond, e^-100000 stands for it
 
 
@@ -266,7 +266,7 @@ def powers_at(parts: Partition, edges: Array) -> Array:
             power = float(end.room or 0.0)
         elif side.behaviour is Behaviour.STOPS and end.feller in (Feller.REGULAR, Feller.EXIT):
             power = 2 - float(end.order or 0.0) if side.stops_at == end.position else 0.0
-        if 0 < power < math.inf and abs(power - round(power)) > WHOLE:
+        if 0 < power < math.inf and abs(power - round(power)) > SAME:
             powers[0 if on_right else 1, i] = power
     return powers
 

@@ -30,13 +30,14 @@ from stationary.cells import Cells
 from stationary.evolution.evolution import Seen
 from stationary.evolution.expansion import IN_TIME, Paths, followed, hermite_law, series_of
 from stationary.evolution.features import TAIL
+from stationary.numbers.arithmetic import EPSILON
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.process.laws import Truncated
 
 FEWEST, MOST_NODES = 9, 97  # starts that a law is interpolated from
 SAMPLES = 16  # points that are followed one by one
-SIGMAS = 9.0  # beyond which nothing is
+SIGMAS = math.sqrt(-2 * math.log(EPSILON))  # beyond which a normal density is rounding
 LOBATTO, FINER = 64, 96  # nodes, and those that they are compared with
 SHORTER = 4  # the share of a polynomial's coefficients, to compare with one that has the others
 POINTS, FEWEST_POINTS = 64, 8  # edges around a pulse
@@ -233,8 +234,7 @@ class Pulses:
         count = max(
             FEWEST_POINTS, min(POINTS, most // (len(shown) * len(self._at_start(times[:1]))))
         )
-        reach = 7.0 if self.is_law else 8.0  # of a law, what starts at its ends is left out
-        z = np.linspace(-reach, reach, count + 1)
+        z = np.linspace(-SIGMAS, SIGMAS, count + 1)
         found, steps = [], []
         for t in shown.tolist():
             m, s, _ = self.paths.parameters(t)

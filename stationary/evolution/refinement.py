@@ -24,7 +24,7 @@ from stationary.evolution.propagation import Run, current_of
 
 Intervals = Sequence[tuple[float, float]]
 
-FEWEST = 5  # grids: three combinations, two differences, one ratio
+GRIDS = 5  # grids: three combinations, two differences, one ratio
 WEIGHTS = (1 / 3, -2.0, 8 / 3)  # of the coarse, the middle and the fine
 SAFETY = 1.25
 CAUTION = 2.0  # where the ratio is low, it may be about to change
@@ -75,7 +75,7 @@ class Refined:
 
 
 class Refinement:
-    """Grids, coarse to fine: what the last `FEWEST` of them make of cells of no width.
+    """Grids, coarse to fine: what the last `GRIDS` of them make of cells of no width.
 
     All cells of an interval that is `blurred` count as one. `needed` cells it takes for the noise
     to spread what the drift carries over one: with fewer, where one is as strong as the other
@@ -94,13 +94,13 @@ class Refinement:
     def add(self, run: Run) -> None:
         cells = _cells_of(run.chain, self.blurred)
         states = _onto(cells, _cells_of(run.chain, ()), run.states)
-        self.runs = [*self.runs[1 - FEWEST :], run]
-        self._cells = [*self._cells[1 - FEWEST :], cells]
-        self._states = [*self._states[1 - FEWEST :], states]
+        self.runs = [*self.runs[1 - GRIDS :], run]
+        self._cells = [*self._cells[1 - GRIDS :], cells]
+        self._states = [*self._states[1 - GRIDS :], states]
         if len(self.runs) >= 3:
             latest = _combined(self._cells[-3:], self._states[-3:])
             self._limits = [*self._limits[-2:], latest]
-        if len(self.runs) == FEWEST:
+        if len(self.runs) == GRIDS:
             (first, second, third, _, last), (coarse, middle, fine) = self._cells, self._limits
             self._differences = [
                 _onto(first, second, middle.value) - coarse.value,

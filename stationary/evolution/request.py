@@ -11,9 +11,9 @@ from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.given import checked_whole, number
 from stationary.numbers.cost import LASTING
+from stationary.sources.ranges import MOST_VALUES
 
 MOST_CELLS = 2**15  # where a step takes 20 ms; errors fall at least as cells do
-MOST_TIMES = 100_000
 MOST_NUMBERS = 4 * LASTING  # times times cells of the finest grid
 FINER = 4  # the finest grid has so many times the cells that are asked for
 
@@ -31,9 +31,9 @@ def times_until(until: float, every: float | None = None) -> Array:
             f"--every {step:g} is longer than --until {until:g}. Take less, as in --every "
             f"{until / 20:g}."
         )
-    if until / step > MOST_TIMES:
+    if until / step > MOST_VALUES:
         raise LandscapeError(
-            f"--every {step:g} makes more than {MOST_TIMES} times up to {until:g}. Take fewer, as "
+            f"--every {step:g} makes more than {MOST_VALUES} times up to {until:g}. Take fewer, as "
             f"in --every {until / 100:g}."
         )
     count = math.floor(until / step * (1 + 1e-12))
@@ -55,8 +55,8 @@ def checked_times(given: Any, name: str) -> Array:
         raise LandscapeError(
             f"{name}: times = {given!r:.80} must ascend from 0 or later, as in {example}."
         )
-    if len(times) > MOST_TIMES:
-        raise LandscapeError(f"{name}: {len(times)} times are more than {MOST_TIMES}. Take fewer.")
+    if len(times) > MOST_VALUES:
+        raise LandscapeError(f"{name}: {len(times)} times are more than {MOST_VALUES}. Take fewer.")
     return times
 
 

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from stationary.errors import LandscapeError
+from stationary.numbers.arithmetic import SAME
 
 T = TypeVar("T")
 
-NARROWEST = 1e-9  # domain, relative to how far it is from 0, in which doubles tell points apart
 LARGEST = 1e100  # end of a domain: its square, times that of a slope, is a double
 NO_NUMBERS = (bool, np.bool_, str, bytes, complex, np.complexfloating)
 ALIKE = 0.6  # how much a name must look like another one for "did you mean"
@@ -197,7 +197,7 @@ def checked_noise(given: Any, where: str) -> float:
     return eps
 
 
-def interval(domain: Any, where: str, narrowest: float = NARROWEST) -> tuple[float, float]:
+def interval(domain: Any, where: str, narrowest: float = SAME) -> tuple[float, float]:
     """`domain` as two ascending floats, or an error that says what is wrong with it."""
     pair = isinstance(domain, (tuple, list, np.ndarray)) and len(domain) == 2
     lower, upper = (number(end) for end in domain) if pair else (None, None)

@@ -20,14 +20,13 @@ from stationary.functions.evaluation import call_user_function, name_of
 from stationary.functions.series import ZERO
 from stationary.functions.tape.directions import Directions
 from stationary.functions.taylor import Taylor, operand
-from stationary.numbers.arithmetic import DOUBLE
+from stationary.numbers.arithmetic import DOUBLE, SAME
 
 Jet = dict[tuple[int, ...], Array]
 
 # Central differences of order 8 at 1/100 of the scale: their rounding is 1e-14 of it, their error
 # less wherever series of the function reach a fifth of it.
 STEP = 0.01
-SAME = 1e-9  # of the largest value: what a tape may differ by from the function, by rounding
 STENCIL = (4 / 5, -1 / 5, 4 / 105, -1 / 280)
 
 

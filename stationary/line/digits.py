@@ -33,7 +33,6 @@ FEWEST, MOST = 1, 1000  # digits that may be asked for
 CLOSE = 1e-150  # a last step of Newton's method, relative, by which they lie beside a peak
 PROBE = 400  # digits in which the width of a minimum is found
 NARROW = 6  # digits that all points of a domain have in common, from which doubles will not do
-WORK = 2 * IN_DIGITS  # that is done in many digits without being asked to
 
 
 def checked(digits: Any, where: str, diffusion: Diffusion | None = None) -> int | None:
@@ -101,7 +100,7 @@ def sampled_in_digits(
 
 def can_be_raised(diffusion: Diffusion, evaluations: int = 0) -> bool:
     """Whether the functions run in many digits, and so many evaluations are affordable."""
-    if diffusion.cost * max(evaluations, 1000) > WORK:
+    if diffusion.cost * max(evaluations, 1000) > 2 * IN_DIGITS:
         return False
     lower, upper = diffusion.domain
     inside = _inner_points(lower, upper, 3)

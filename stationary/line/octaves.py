@@ -24,8 +24,7 @@ from stationary.panels.pieces import Samples
 from stationary.process.diffusion import Diffusion
 
 SLOW_OCTAVES = 900  # where r 2 f / a still changes after that many
-FIRST = 3  # octaves at first, then twice as many each time up to BATCH
-BATCH = 12  # octaves that are sampled at once before looking whether more are needed
+BATCH = 12  # octaves that are sampled before looking whether more are needed; fewer at first
 FALLEN = 1.0 - math.log(math.ulp(0.0))  # its exponential is below the smallest double
 MARGIN = 100.0  # by which sampling goes deeper than any mass is followed
 STEEP = 4.0  # e-folds of the density in an octave: more than a power that matters
@@ -57,7 +56,7 @@ def grown(
         # Near an end at e, a double knows x - e to about 1e-16 e only.
         least = math.sqrt(diffusion.grain) if arithmetic is DOUBLE else sqrt(arithmetic.grain)
         octaves = max(2, math.floor(math.log2(chart.distance(here) / (least * abs(end)))))
-    done, batch = 0, FIRST
+    done, batch = 0, BATCH // 4
     while True:
         log_mass = _log_mass_inwards(diffusion, pieces, anchor, side, strength)
         fallen = not complete and _has_fallen(log_mass, outward)

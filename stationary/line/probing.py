@@ -29,7 +29,6 @@ PROBE_ACCURACY = 80  # digits beyond those of the sampling that a probe is evalu
 AVERAGED = 100.0  # e-folds of r, of the outer half of which means are taken
 CANDIDATES = 32  # crossings of one level in a period, at most
 DOUBLINGS = 20  # a million periods are looked at: doubles still tell places within one apart
-ROUNDING = 1e-12  # of the functions, in proportion to their largest values
 
 
 def exponents_at(found: Sampling, side: int) -> Exponents:
@@ -322,7 +321,7 @@ def _confirmed(
         again = found.diffusion.coefficients(start + sign * length * (m + t))
         for v, w in zip(first, again, strict=True):
             slope = np.abs(np.gradient(v, length * t)).max()
-            if not (np.abs(w - v) <= ROUNDING * np.abs(v).max() + 2 * slope * known).all():
+            if not (np.abs(w - v) <= SETTLED * np.abs(v).max() + 2 * slope * known).all():
                 return None
     return length
 
@@ -336,6 +335,6 @@ def _risen(found: Sampling, start: float, length: float, sign: int) -> Period | 
     rise = float(to_float(number(found.climbs(found.arithmetic.array(ends))[0])))
     h = np.abs(to_float(found.samples.values[0][:, over]))
     size = float((2 * to_float(found.panels.half[over]) * h.mean(axis=0)).sum())
-    error = float(to_float(found.climb_errors[over]).sum()) + ROUNDING * size
+    error = float(to_float(found.climb_errors[over]).sum()) + SETTLED * size
     error += 8 * float(h.max()) * float(np.spacing(abs(start) + length))
     return Period(length, rise if abs(rise) > error else 0.0)

@@ -40,7 +40,6 @@ from stationary.process.known import SPREAD
 FEWEST = 4  # panels to begin with
 ALIKE = 1e-6  # of a panel's values: doubles that resolve them are nearer
 BESIDE = 2.0**-10  # of a panel: an edge as near to a breakpoint as this is dropped
-JUMP = 1e-6  # of h = 2 f / a, or log a, on two panels: more than is left open where they meet
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -141,7 +140,7 @@ class Sampling:
         ):
             size = np.maximum(to_float(np.abs(values).max(axis=0)), least)  # log a has no unit
             step = np.abs(to_float(lower[1:]) - to_float(upper[:-1]))
-            at[1:-1] |= sound[1:] & sound[:-1] & (step > JUMP * np.maximum(size[1:], size[:-1]))
+            at[1:-1] |= sound[1:] & sound[:-1] & (step > ALIKE * np.maximum(size[1:], size[:-1]))
         at[1:] &= ~(at[:-1] & self.panels.slivers)  # both ends of a sliver: one jump, inside it
         return np.asarray(to_float(self.panels.edges[at]))
 

@@ -8,12 +8,11 @@ from functools import cached_property
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.numbers.arithmetic import SAME
 from stationary.numbers.chebyshev import Rule, chebyshev_sum, derived
 from stationary.numbers.elementary import as_array
 from stationary.panels.pieces import Panels, sums_between, without_ripples
 from stationary.panels.roots import sign_changes
-
-INSIGNIFICANT = 1e-9  # a jump below this, relative, is none
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +89,7 @@ class PiecewiseLog:
     def _jumps(self) -> Array:
         """At which inner edges the function jumps."""
         first, last = self.edge_values
-        return as_array(np.abs(first[1:] - last[:-1]) > INSIGNIFICANT * (1 + np.abs(last[:-1])))
+        return as_array(np.abs(first[1:] - last[:-1]) > SAME * (1 + np.abs(last[:-1])))
 
     def _significant(self, points: Array) -> Array:
         """The turning points between which the logarithm rises or falls by more than rounding."""

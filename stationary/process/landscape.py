@@ -28,6 +28,7 @@ from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.evaluation import evaluate
 from stationary.functions.given import (
+    LARGEST,
     checked_boundaries,
     checked_breakpoints,
     interval,
@@ -44,7 +45,6 @@ from stationary.process.optimiser import SIGN, checked_number, checked_optimiser
 from stationary.process.plane_landscape import BySpace
 
 MANY = 2000  # datapoints from which a scan of the domain is coarser, to stay affordable
-LEAST_CLIP = 1e-100  # its square, times that of a learning rate, is a double
 
 
 @named(
@@ -159,10 +159,10 @@ class Landscape(Losses, metaclass=BySpace):
         if self.clip is not None:
             words = "a positive number, such as 1.0, or None"
             self.keep(clip=checked_number(self.clip, "clip", where, words, positive=True))
-            if self.clip < LEAST_CLIP:
+            if self.clip < 1 / LARGEST:
                 raise LandscapeError(
                     f"{where}: clip = {self.clip:g} leaves steps whose squares are 0 in doubles. "
-                    f'From {LEAST_CLIP:g} on they are not; optimiser = "sign" is the limit of '
+                    f'From {1 / LARGEST:g} on they are not; optimiser = "sign" is the limit of '
                     "small ones."
                 )
         self.keep(optimiser=checked_optimiser(self.optimiser, where))

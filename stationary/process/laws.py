@@ -15,13 +15,12 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.numbers.arithmetic import ROUNDING
+from stationary.numbers.arithmetic import ROUNDING, SAME
 from stationary.panels.pieces import sample
 
 Function = Callable[[Array], Array]
 
-SCATTER = 1e-9  # of a function: it is counted as an error, and not followed
-GRADING = 8.0  # how much narrower each panel is than its neighbour, on the way to a cut
+GRADING = 8.0  # how much narrower each panel is than its neighbour, on the way to a cut or a peak
 MORE_PANELS = 6000  # that halving may add
 
 
@@ -212,7 +211,7 @@ class Truncated:
             return tuple(np.atleast_2d(np.asarray(function(x), dtype=float)))
 
         count, most = len(at(lower[:1])), len(lower) + MORE_PANELS
-        found = sample(at, lower, upper, weights=(True,) * count, max_panels=most, scatter=SCATTER)
+        found = sample(at, lower, upper, weights=(True,) * count, max_panels=most, scatter=SAME)
         missed = [float((v * (found.upper - found.lower)).sum()) for v in found.tails]
         return np.array([v.sum() for v in found.integrals]), 2 * max(missed) + 4 * ROUNDING
 

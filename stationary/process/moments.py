@@ -15,7 +15,6 @@ import numpy as np
 
 from stationary.aliases import Array, Function
 from stationary.functions.evaluation import composed, evaluate
-from stationary.functions.jets import SAME
 from stationary.functions.tape.recording import record
 from stationary.functions.tape.running import (
     Moments,
@@ -25,8 +24,8 @@ from stationary.functions.tape.running import (
     rows_of,
 )
 from stationary.functions.taylor import Taylor
-from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
-from stationary.numbers.cost import SHARED
+from stationary.numbers.arithmetic import DOUBLE, SAME, Arithmetic, many_digits
+from stationary.numbers.cost import CACHE, SHARED
 from stationary.numbers.elementary import arithmetic_of, magnitude
 from stationary.process.minibatches import Minibatches
 from stationary.process.optimiser import StepRule
@@ -34,7 +33,6 @@ from stationary.process.optimiser import StepRule
 SPARE_DIGITS = 1  # that a difference of gradients may lose: those of the guard are spoken for
 DIGIT_STEP = 128  # digits are added by as many, so that few arithmetics are made
 MOST_DIGITS = 4096  # gradients that agree to so many digits are taken as equal
-MENDED = 2**14  # gradients that are looked at again, by series, where a tape leaves the range
 
 
 class Tapes:
@@ -115,7 +113,7 @@ class GradientMoments:
                 return self._in_digits(w, arithmetic, order)
             found = self._moments(w, arithmetic, order)
             lost = ~np.isfinite(np.sum([*found.mean, *found.variance], axis=0))
-            if self.tapes(order) is not None and 0 < lost.sum() * self.n <= MENDED:
+            if self.tapes(order) is not None and 0 < lost.sum() * self.n <= CACHE:
                 found = found.replaced(lost, self._by_series(w[lost], arithmetic, order))
             return found
 

@@ -13,6 +13,7 @@ import numpy as np
 from stationary.chain.indicators import StepIndicators
 from stationary.errors import StationaryError
 from stationary.functions.given import Boundary
+from stationary.numbers.arithmetic import SAME, TINY
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.states.law import Passage
@@ -23,10 +24,9 @@ if TYPE_CHECKING:
 
 SETTLED = ("density", "atoms", "mixture")  # kinds of an end state that is one distribution
 COMPARED = (*SETTLED, "flux")  # of the diffusion: around a ring, too
-INSIDE = 1e-9  # of a position: minima nearer to each other are the same
 TOLD = 0.05  # error of the logarithm of an exit time up to which more cells are not asked for
 CLOSE = 0.05  # difference of two masses, and relative of two deviations, up to which they agree
-LEAST = -700.0  # logarithm of a probability below which none is worth a word
+LEAST = math.log(TINY)  # of a probability below which none is worth a word
 HELD, NEVER = 0.01, 1e-6  # probabilities: worth a word, and as good as none
 
 
@@ -163,7 +163,7 @@ def sgd_basins(
     found = []
     for stretch in stretches:
         at = stretch.position
-        near = INSIDE * (1 + abs(at))
+        near = SAME * (1 + abs(at))
         basin, passage = next(
             (
                 (b, p)

@@ -11,12 +11,21 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.checking.verdict import Check
 from stationary.sgd.basins import COMPARED, SETTLED
-from stationary.show.drawing import BLUE, GREY, INK, RED, UNSEEN, Axes, Sheet, add_legend
+from stationary.show.drawing import (
+    BLUE,
+    GREY,
+    INK,
+    MARKED,
+    RED,
+    UNSEEN,
+    Axes,
+    Sheet,
+    add_legend,
+)
 from stationary.show.layout import MOST_ROWS, Line, Report, picked, report, tabulated
 from stationary.show.listing import chain_basin
 from stationary.wording import EXACT, capital, error_text, measured, sentence, share_text, time_text
 
-MOST_POINTS = 60  # that stand for walkers
 ALONE = 0.05  # of the domain that is drawn at least, around an atom
 
 
@@ -221,7 +230,7 @@ def _draw_walkers(check: Check, density: Axes, below: Axes, edges: Array) -> Non
     # Bins at least as wide as those of the curves: narrower ones would tower above an atom.
     least = float(edges[1] - edges[0])
     count = max(1, int(np.ptp(sent.edges) / least))
-    step = max(1, len(sent.mass) // min(count, MOST_POINTS))
+    step = max(1, len(sent.mass) // min(count, MARKED))
     starts = np.arange(0, len(sent.mass), step)
     ends = np.append(starts[1:], len(sent.mass))
     across = sent.edges[ends] - sent.edges[starts]

@@ -9,19 +9,27 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.distribution import LEAST
 from stationary.evolution.evolution import Evolution
 from stationary.show.answer import places
-from stationary.show.drawing import BLUE, GREY, INK, RED, UNSEEN, Axes, Sheet, add_legend, symbol_of
-from stationary.show.layout import Line, Report, picked, report, tabulated
+from stationary.show.drawing import (
+    ACROSS,
+    BLUE,
+    GREY,
+    INK,
+    MARKED,
+    RED,
+    UNSEEN,
+    Axes,
+    Sheet,
+    add_legend,
+    symbol_of,
+)
+from stationary.show.layout import MOST_ROWS, Line, Report, picked, report, tabulated
 from stationary.wording import error_text, known_text, sentence, time_text
 
-ROWS = 51  # of the table, at most
 ATOMS = 2  # that have a column
-MOST_CUTS = 9  # between which probabilities are listed
-LEAST = 1e-12  # error of a probability, below which it is not believed
-DOTS = 60  # times, up to which each is marked: what is between two of them is not known
 CURVES = 6  # times at which the density is drawn
-COLUMNS = 600  # of the picture of the density
 SHARP = 30.0  # times the even density, beyond which a logarithmic axis shows more
 DEEPEST = 1e-6  # of the highest density that such an axis shows
 LEVELS = (
@@ -59,8 +67,8 @@ def _over_time(e: Evolution) -> list[Line]:
     header += ["to the end"] * (to_end is not None)
     header += [f"at {a.position:.4g}" for a in e.atoms[:ATOMS]]
     moments = ((e.mean, e.mean_error), (e.std, e.std_error))
-    # At most `ROWS` of the times, evenly spread, the last among them.
-    chosen = range(len(e.times) - 1, -1, -math.ceil(len(e.times) / ROWS))[::-1]
+    # At most `MOST_ROWS` of the times, evenly spread, the last among them.
+    chosen = range(len(e.times) - 1, -1, -math.ceil(len(e.times) / MOST_ROWS))[::-1]
     rows = [
         [
             f"{e.times[k]:.6g}",
@@ -104,7 +112,7 @@ def _shares(e: Evolution) -> list[str]:
     cuts += [float(x) for p in found.points for x in (p.lower, p.upper)]
     low, high = float(e.edges[0]), float(e.edges[-1])
     inner = sorted({x for x in cuts if low < x < high})
-    if not 1 <= len(inner) <= MOST_CUTS:
+    if not 1 <= len(inner) < MOST_ROWS:
         return []
     error, place = 2 * float(e.error[-1]), places(e.end_state)
     return [
@@ -248,7 +256,7 @@ def _densities(e: Evolution, axes: Axes, q: Array) -> None:
     first = int(e.initial.point is not None and e.times[0] == 0 and len(e.times) > 1)
     chosen = np.unique(np.rint(np.linspace(first, len(e.times) - 1, CURVES)).astype(int))
     colours = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.9, len(chosen)))
-    x = np.unique(np.linspace(low, high, COLUMNS + 1))  # fewer where doubles do not tell them apart
+    x = np.unique(np.linspace(low, high, ACROSS + 1))  # fewer where doubles do not tell them apart
     top = 0.0
     for k, colour in zip(chosen, colours, strict=True):
         p = np.diff(e.at(e.times[k]).cdf(x)) / np.diff(x)
@@ -281,7 +289,7 @@ def _quantiles(e: Evolution, axes: Axes, q: Array) -> None:
 
 
 def _marks(e: Evolution) -> dict[str, Any]:
-    return {"marker": "o" if len(e.times) <= DOTS else None, "ms": 2.5}
+    return {"marker": "o" if len(e.times) <= MARKED else None, "ms": 2.5}
 
 
 def _moments(e: Evolution, axes: Axes) -> None:

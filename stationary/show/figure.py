@@ -19,6 +19,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.analysis import Analysis
 from stationary.errors import LandscapeError
+from stationary.numbers.cost import MEMORY
 from stationary.numbers.elementary import to_float
 from stationary.process.landscape import Landscape
 from stationary.show.density import draw_density, draw_zoom
@@ -36,7 +37,7 @@ from stationary.show.drawing import (
 )
 from stationary.show.marks import finish_axes, finite_only, limit_axis
 from stationary.show.outcomes import draw_outcomes
-from stationary.show.view import WORK, View
+from stationary.show.view import View
 
 PANELS = ("loss", "gradient", "density", "outcomes")
 MANY = 12  # datapoints from which their quantiles are drawn instead
@@ -167,7 +168,7 @@ def _draw_loss_table(axes: Axes, landscape: Landscape, view: View) -> None:
     """The loss of each datapoint, or quantiles of many, and the mean."""
     n = landscape.datapoints
     x = view.coarse(n)
-    size = max(1, WORK // 16 // n)
+    size = max(1, MEMORY // n)
     parts = []
     for i in range(0, len(x), size):  # in memory that does not grow with datapoints x points
         table = landscape.loss_table(x[i : i + size])

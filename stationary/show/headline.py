@@ -14,9 +14,10 @@ from stationary.errors import StationaryError
 from stationary.sgd.basins import COMPARED, HELD, SETTLED, SgdBasin
 from stationary.sgd.finite_step import Belief, FiniteStep
 from stationary.show.answer import Place, answer, around, ends_of, places
-from stationary.show.layout import MOST_NAMED, tabulated
+from stationary.show.layout import tabulated
 from stationary.wording import (
     LIGHT,
+    MOST_NAMED,
     digits_left,
     is_known,
     joined,

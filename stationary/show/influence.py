@@ -11,8 +11,8 @@ from stationary.analysis import Analysis
 from stationary.questions.influence import Influence
 from stationary.show.answer import places
 from stationary.show.drawing import BLUE, GREY, RED, Sheet
-from stationary.show.layout import MOST_NAMED, Line, Report, picked, report, rows_of, tabulated
-from stationary.wording import LIGHT, digits_left, known_text, probability_text
+from stationary.show.layout import Line, Report, picked, report, rows_of, tabulated
+from stationary.wording import LIGHT, MOST_NAMED, digits_left, known_text, probability_text
 
 BENT = 0.5  # error of a logarithm from which exp() is bent
 HEAVY = 0.3  # share of the ten datapoints with the most influence that is worth a word

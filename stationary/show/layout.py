@@ -13,7 +13,6 @@ from typing import Any
 
 WIDTH = 80  # of a terminal, in columns
 MOST_ROWS = 30  # of a table
-MOST_NAMED = 4  # in a sentence
 INDENT = "  "
 LEVELS = (0.025, 0.5, 0.975)  # of quantiles that are told
 

@@ -11,6 +11,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import StationaryError
 from stationary.show.drawing import (
+    ACROSS,
     GREY,
     INK,
     MARKED,
@@ -23,8 +24,6 @@ from stationary.show.drawing import (
 from stationary.show.sweep import value_text
 from stationary.sweeps.sweep import Sweep
 from stationary.wording import known_text
-
-FINE = 400  # points along each axis of a phase diagram, between which its borders are straight
 
 
 def figure(
@@ -236,7 +235,7 @@ def _ahead(x: Array, y: Array, logs: Array) -> tuple[Array, Array, Array]:
     known, fine = behind, []
     for axis, v in enumerate((y, x), start=1):
         to, back = _scale(v)
-        fine.append(np.linspace(to(v[0]), to(v[-1]), FINE))
+        fine.append(np.linspace(to(v[0]), to(v[-1]), ACROSS))
         known = PchipInterpolator(to(v), known, axis=axis)(fine[-1])
         fine[-1] = back(fine[-1])
     order = np.sort(known, axis=0)

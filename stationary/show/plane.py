@@ -13,8 +13,9 @@ from stationary.plane.state import PlaneBasin, PlaneState
 from stationary.process.plane import point_text
 from stationary.process.plane_landscape import PlaneLandscape
 from stationary.show.drawing import BLUE, GREY, INK, RED, Sheet
-from stationary.show.layout import LEVELS, MOST_NAMED, Report, picked, report, tabulated
+from stationary.show.layout import LEVELS, Report, picked, report, tabulated
 from stationary.wording import (
+    MOST_NAMED,
     digits_left,
     error_text,
     joined,

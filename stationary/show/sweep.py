@@ -11,7 +11,6 @@ import numpy as np
 
 from stationary.result import plain
 from stationary.show.layout import (
-    MOST_NAMED,
     MOST_ROWS,
     Line,
     Report,
@@ -21,7 +20,7 @@ from stationary.show.layout import (
     tabulated,
 )
 from stationary.sweeps.sweep import Crossover, Sweep
-from stationary.wording import error_text, known_text, probability_text
+from stationary.wording import MOST_NAMED, error_text, known_text, probability_text
 
 
 def text(sweep: Sweep) -> Report:

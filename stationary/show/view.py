@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.numbers.cost import BY_WORK
 from stationary.numbers.elementary import converted, logsumexp, to_float
 from stationary.show.drawing import UNSEEN
 from stationary.states.basin import Basin
@@ -19,9 +20,7 @@ from stationary.weight.component import Component
 from stationary.weight.modes import Mode, modes_of
 from stationary.weight.quantiles import quantile
 
-WORK = 2**26  # losses or gradients evaluated for a panel, at most
 TAILS = np.geomspace(0.02, UNSEEN, 6)  # probabilities beyond the range that is drawn
-FINE = 1e-5  # of the drawn range: nodes of a mesh closer than that are not told apart
 FAINT = -25.0  # log of the share of a panel of a mesh from which on it is drawn
 NARROW = 1e-4  # of the drawn range: what holds 95 % of itself on less is drawn as a stem
 FALLEN = 9.0  # log of the drop from the peak at which a picture of the peak alone ends
@@ -87,7 +86,8 @@ class View:
 
     def coarse(self, datapoints: int) -> Array:
         """The points, or as many even ones as so many datapoints leave affordable."""
-        affordable = max(65, WORK // max(datapoints, 1))  # of a table of moments there are none
+        # Of a table of moments there are no datapoints; a figure has about four panels.
+        affordable = max(65, BY_WORK // 4 // max(datapoints, 1))
         if affordable >= len(self.x):
             return self.x
         return np.linspace(self.lower, self.upper, affordable)
@@ -228,7 +228,7 @@ def _points(state: EndState, lower: float, upper: float, cuts: Array) -> Array:
         c = part.component
         # Its mesh knows where the density is and how it bends.
         nodes = to_float(c.mesh.x[:, c.log_panel_mass > FAINT].ravel())
-        _, apart = np.unique(np.round(nodes / (upper - lower) / FINE), return_index=True)
+        _, apart = np.unique(np.round(10 * nodes / (upper - lower) / NARROW), return_index=True)
         pieces.append(nodes[apart])
         steps = (upper - lower) * np.append(0.0, np.geomspace(1e-12, 0.2, 180))
         for mode in modes_of(c):

@@ -15,7 +15,7 @@ CONFINED_R_HAT = 1.25  # above it walkers differ by more than slow wandering exp
 INDEPENDENT = 3.0  # autocorrelation times that half of a window of burn-in has to hold
 AGREE = 3.0  # standard errors
 DRIFTS = 4.5  # standard errors: in 100,000 sound runs one false alarm
-STILL = 1e-12  # of the scale: what moves less does not move
+STILL = 1e-12  # of the scale: what moves less does not move, nor does any beyond scale / STILL
 
 
 def halves_of(slots: Sequence[Record]) -> tuple[Record, Record] | None:

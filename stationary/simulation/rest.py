@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from stationary.aliases import Array
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.simulation.mixing import STILL
+from stationary.wording import MOST_NAMED
 
 RESTED = 64  # steps without a move after which a walker may have come to rest
-ASIDE = 1e-6  # of the scale: where drift and variance are looked at beside a walker that stands
-VANISHES = 1e-4  # of what they are there
-LONGEST = 1e12  # steps: what noise does not move a walker in these, it never does
-PLACES = 4  # of rest that are listed
 
 
 class Rests:
@@ -38,14 +37,16 @@ class Rests:
         """Whether drift and variance vanish at each x, beside what they are a little further on.
 
         Where they are merely tiny all around, a walker that seems to stand moves after all; but a
-        variance so tiny that no number of steps shows it is none.
+        variance so tiny that no number of steps shows it is none. Beside is half-way, in decades,
+        from what does not move to the scale; half-way again is what a drift falls to at a zero.
         """
         places, of_place = np.unique(x, return_inverse=True)
-        h = ASIDE * self.scale
+        aside = math.sqrt(STILL)
+        h, small = aside * self.scale, math.sqrt(aside)
         around = np.clip(np.stack([places - h, places, places + h]), *self.diffusion.domain)
         f, a = (np.abs(v).reshape(3, -1) for v in self.diffusion.coefficients(around.ravel()))
-        quiet = np.maximum(VANISHES * np.maximum(a[0], a[2]), (STILL * self.scale) ** 2 / LONGEST)
-        still = (f[1] <= VANISHES * np.maximum(f[0], f[2])) & (a[1] <= quiet)
+        quiet = np.maximum(small * np.maximum(a[0], a[2]), STILL * (STILL * self.scale) ** 2)
+        still = (f[1] <= small * np.maximum(f[0], f[2])) & (a[1] <= quiet)
         return np.asarray(still[of_place])
 
     def words(self, x: Array, variable: str) -> tuple[str, ...]:
@@ -55,7 +56,7 @@ class Rests:
         places, counts = np.unique(
             np.round(x[self.resting] / self.scale, 9) + 0.0, return_counts=True
         )
-        most = np.sort(np.argsort(-counts, kind="stable")[:PLACES])
+        most = np.sort(np.argsort(-counts, kind="stable")[:MOST_NAMED])
         shown = ", ".join(
             f"{counts[i]:,} at {variable} = {places[i] * self.scale:.6g}" for i in most
         )

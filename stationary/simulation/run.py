@@ -11,7 +11,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.functions.given import Boundary
-from stationary.numbers.cost import BY_LOOK, CACHE
+from stationary.numbers.cost import BY_LOOK, CACHE, LASTING
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.simulation.blocks import ESCAPED, Crew, Plan, blocks_at, with_labels
@@ -22,7 +22,13 @@ from stationary.simulation.departure import (
     starting_positions,
     time_step,
 )
-from stationary.simulation.mixing import agree, halves_of, reasons_against, split_r_hat
+from stationary.simulation.mixing import (
+    STILL,
+    agree,
+    halves_of,
+    reasons_against,
+    split_r_hat,
+)
 from stationary.simulation.rest import Rests
 from stationary.simulation.result import Ending
 from stationary.simulation.sgd import block_size, reads_tables
@@ -31,11 +37,9 @@ from stationary.simulation.tabulated import TOLERANCE
 from stationary.simulation.terrain import survey_terrain
 from stationary.simulation.walkers import Walls
 
-FAR = 1e12  # times the scale: a walker beyond this has escaped
 WINDOW = 32  # steps of the first window of an automatic burn-in
 ROUNDS = 16  # in which progress is told and the target error is looked at
-MOST_SLOTS = 32  # of time, for which sums are kept apart; a quarter of them
-MOST_WALKERS = 2**17  # from so many walkers on, to save memory
+SLOTS = 32  # of time, for which sums are kept apart; fewer of very many walkers
 
 
 class Run:
@@ -76,7 +80,7 @@ class Run:
             walls=Walls(
                 process.domain,
                 kinds,
-                limit=FAR * scale if math.isinf(upper - lower) else math.inf,
+                limit=scale / STILL if math.isinf(upper - lower) else math.inf,
                 shelter=float(np.clip(np.median(x), lower, upper)),
             ),
             dt=step,
@@ -216,7 +220,7 @@ class Run:
         left = steps
         work = BY_LOOK if target_error is None else BY_LOOK // 16  # not to go far beyond it
         size = self._round(steps, watch.thin, work)
-        most = MOST_SLOTS if len(self.x) <= MOST_WALKERS else MOST_SLOTS // 4
+        most = max(min(SLOTS, LASTING // (2 * len(self.x))), SLOTS // 4)
         try:
             while left > 0:
                 record = self.advance(min(size, left), watch)

@@ -16,6 +16,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.functions.evaluation import evaluate
 from stationary.functions.tape.plan import Plan
+from stationary.functions.tape.running import ROWS
 from stationary.numbers.cost import CACHE, MEMORY, SHARED
 from stationary.process.landscape import Landscape
 from stationary.process.optimiser import StepRule
@@ -24,7 +25,6 @@ from stationary.simulation.tabulated import table_of
 Generator = np.random.Generator
 
 CACHED = CACHE // 2  # doubles in an array: the few of a plan stay in the cache
-ROWS = 4 * CACHE  # gradients in a table of all datapoints
 MANY, TABLE = 1024, 2 * MEMORY  # walkers, where so many gradients fit in memory
 # Times the cost of a gradient: a binomial number, one of a row of its own, one by series, and one
 # that is read from a table.

@@ -14,10 +14,11 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.functions.given import Boundary
 from stationary.numbers.cost import BY_LOOK
+from stationary.process.corners import SCAN
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 
-POINTS, FEWEST = 2049, 129
+FEWEST = 129  # points, however dear
 MOST_BASINS = 64  # that walkers are counted in one by one
 JUMP = 100.0  # times a slope that is usual
 RELATIVE_STEP = 0.02  # of the fastest relaxation; leaves Euler's variance wrong by one per cent
@@ -85,7 +86,7 @@ def survey_terrain(process: Landscape | Diffusion) -> Terrain:
     """Scan the process where it may live."""
     diffusion = process.diffusion()
     lower, upper = diffusion.domain
-    points = min(POINTS, max(FEWEST, BY_LOOK // diffusion.cost))
+    points = min(SCAN, max(FEWEST, BY_LOOK // diffusion.cost))
     x = _grid(lower, upper, np.array(diffusion.breakpoints), points)
     f, a = diffusion.coefficients(x)
     roots, falling = _zeros(diffusion, x, f)

@@ -21,8 +21,8 @@ from stationary.errors import LandscapeError, StationaryError, UserFunctionError
 from stationary.functions.evaluation import explained
 from stationary.functions.given import checked_whole
 from stationary.numbers.arithmetic import TINY
+from stationary.wording import MOST_NAMED
 
-SHAPES = 6  # of arrays of weights that an error lists
 COUPLED = 1e-3  # of the losses: by which those of a part of the datapoints may differ from all's
 
 
@@ -246,8 +246,8 @@ class _Torch(Network):
 
 
 def _listed(shapes: list[tuple[int, ...]]) -> str:
-    told = ", ".join(map(str, shapes[:SHAPES]))
-    return f"{told}, ..." if len(shapes) > SHAPES else told or "none"
+    told = ", ".join(map(str, shapes[:MOST_NAMED]))
+    return f"{told}, ..." if len(shapes) > MOST_NAMED else told or "none"
 
 
 def network_of(loss: Any, data: Any, weights: Any, chunk: int) -> Network:

@@ -18,7 +18,7 @@ from stationary.errors import ConvergenceError
 from stationary.functions.evaluation import evaluate
 from stationary.line.ends import Anatomy
 from stationary.line.junction import SingularPoint
-from stationary.numbers.arithmetic import DOUBLE, Arithmetic
+from stationary.numbers.arithmetic import DOUBLE, HUGE, ROUNDING, Arithmetic
 from stationary.numbers.elementary import (
     arithmetic_of,
     converted,
@@ -41,8 +41,6 @@ from stationary.weight.moments import expectation, power_mean
 from stationary.weight.quantiles import quantile, sample
 
 FEW = 128  # points, that are no dearer together than what is found by halving
-RISE = 1e-15  # of a distribution function, that is none
-MOST = 2.0**1000  # beyond this logarithm a density is infinite even to mpmath
 
 
 @dataclass(frozen=True)
@@ -187,7 +185,7 @@ class Mixture:
         low, high = np.array([0]), np.array([len(places) - 1])
         f[[0, -1]] = level(places[[0, -1]])
         while len(low):
-            rises = (f[high] - f[low] > RISE) & (high - low > 1)
+            rises = (f[high] - f[low] > ROUNDING) & (high - low > 1)
             for i, j in zip(low[~rises], high[~rises], strict=True):
                 f[i + 1 : j] = f[i]
             low, high = low[rises], high[rises]
@@ -296,7 +294,7 @@ def in_full(logs: Array) -> Array:
     """The numbers that have these logarithms."""
     with np.errstate(under="ignore", over="ignore", invalid="ignore"):
         if logs.dtype != float:
-            logs = np.where(logs > MOST, MOST, np.where(logs < -MOST, -math.inf, logs))
+            logs = np.where(logs > HUGE, HUGE, np.where(logs < -HUGE, -math.inf, logs))
         return np.asarray(exp(logs))
 
 

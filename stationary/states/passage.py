@@ -31,6 +31,7 @@ from stationary.line.sampling import sampling
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import chebyshev_sum
 from stationary.numbers.elementary import compact, converted, exp, log, log1p, number, to_float
+from stationary.process.laws import GRADING
 from stationary.states.cumulation import Cumulated, cumulated, resolved
 from stationary.states.law import Passage, Value, filled
 from stationary.states.laying import shapes_of
@@ -40,8 +41,6 @@ from stationary.states.scales import STEEPEST, Log, Mesh
 T = TypeVar("T")
 
 ADDED_UP = 2  # roundings that add up the same way; against closed forms 1.5 were exceeded
-BLUNT = 64  # widths of a rest point, beyond which a panel of many digits does not place it
-CLOSER = 512  # from panel to panel towards one
 
 
 @dataclass(frozen=True, eq=False)
@@ -316,10 +315,11 @@ def _sharp(piece: Anatomy, low: Any, high: Any) -> Anatomy:
         half = number(found.panels.half[k][0])
         level = number(chebyshev_sum(found.ell, t, k)[0])
         width = exp((level - log(2 * abs(e.exact_slope))) / 2)
-        distance = 8 * width
-        while BLUNT * width < half and distance < 2 * half:
+        distance = GRADING * width
+        # Panels of up to so many widths place it; beyond, they are graded as everywhere.
+        while GRADING**2 * width < half and distance < 2 * half:
             cuts += [x for x in (e.place - distance, e.place + distance) if low < x < high]
-            distance *= CLOSER
+            distance *= GRADING**3
     inside = [x for x in cuts if found.lower < x < found.upper]
     if not inside:
         return piece

@@ -11,12 +11,12 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import StationaryError
+from stationary.line.chart import OCTAVES
 from stationary.numbers.arithmetic import HUGE
 from stationary.sweeps.answers import Answer, Answers, Point
 from stationary.sweeps.family import Family
 
 STEP = 1e-3  # of a bracket, over which the slope at a crossing is taken
-FINEST = 2.0**-60  # of a bracket: a crossing at zero has no relative precision
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _refined(
     low, high = ends
     if not gain(low) > 0 > gain(high):
         raise _LostError("the masses between the two points do not join up")
-    finest = FINEST * (high - low)
+    finest = (high - low) / 2.0**OCTAVES  # a crossing at zero has no relative precision
     x = float(brentq(gain, low, high, xtol=finest, rtol=8.9e-16, maxiter=500))
     here = at(x)
     top = here.dominant

@@ -18,7 +18,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.line.ends import Anatomy
 from stationary.line.reshape import focused
-from stationary.numbers.arithmetic import Arithmetic
+from stationary.numbers.arithmetic import TINY, Arithmetic
 from stationary.numbers.chebyshev import Rule, rule
 from stationary.numbers.elementary import (
     as_array,
@@ -40,7 +40,6 @@ from stationary.weight.focus import peak_edges, summits
 from stationary.weight.mesh import DEEP, Mesh, log_masses, monotone_mesh
 from stationary.weight.weight import Weight, weight_on
 
-DEEPEST = 700.0  # below the top of log P a function that grows may still matter to a mean
 VISIBLE = 18.5  # log 1e8
 AT_CORNERS = 1e-4  # of the probability; what lies at so few points is said beside the rest
 NEXT_OCTAVES = 2  # beyond a point, that are followed to integrate its tail
@@ -376,10 +375,10 @@ class Component:
 
     @cached_property
     def deep_mesh(self) -> Mesh:
-        """A mesh down to e^-700 of the density, for functions that grow where it falls."""
+        """A mesh down to e^-690 of the density, for functions that grow where it falls."""
         m, p = self.mesh, self.density.panels
         covered = np.append(m.lower, p.edges[-1:]) == np.append(p.edges[:1], m.upper)
         if np.all(covered):
             return m  # which leaves nothing out
-        depth = max(DEEPEST, 1.5 * depth_of(self.arithmetic))
+        depth = max(-math.log(TINY), 1.5 * depth_of(self.arithmetic))
         return monotone_mesh(self.density, _cuts(self.density), depth=depth)

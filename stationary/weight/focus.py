@@ -9,6 +9,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.elementary import log, spacing, sqrt
+from stationary.process.laws import GRADING
 from stationary.weight.weight import Weight
 
 # How far log W falls, below a peak, at the ends of panels of 20 nodes that resolve W to rounding,
@@ -17,7 +18,6 @@ from stationary.weight.weight import Weight
 FALLS = np.array([0.35, 2.2, 5.8, 10.0, 14.2, 18.4, 22.6, 27.5, 33.0, 40.0, 51.0])
 FEWEST = 1e8  # numbers next to a peak: a position among them is known to 1e-8 of its width
 CLOSE = 0.02  # of the distance to the peak
-GROWTH = 8.0  # of the panels beyond
 BLUNT_IN_DIGITS = 4000.0  # of log P across a panel of many digits: their guard bears so much
 
 
@@ -76,15 +76,15 @@ def peak_edges(density: Weight) -> Array:
         if not len(x):
             return np.empty(0)
         far = steps[:, -1:]
-        count = max(math.ceil(float(np.log(half / far).max()) / math.log(GROWTH)) + 1, 0)
-        steps = np.concatenate([steps, far * GROWTH ** np.arange(1, count + 1)], axis=1)
+        count = max(math.ceil(float(np.log(half / far).max()) / math.log(GRADING)) + 1, 0)
+        steps = np.concatenate([steps, far * GRADING ** np.arange(1, count + 1)], axis=1)
         near = steps < np.maximum(2 * half, 1.01 * far)
     else:
         # The peak is about this wide: one e-fold of an exponential, one deviation of a Gaussian.
         slope = np.abs(found.panels.evaluate(density.derivative, x))
         width = 1 / np.maximum(slope, sqrt(np.abs(density.bend(x))))[:, None]
-        count = max(math.ceil(float(log(half / width).max()) / math.log(512.0)) + 1, 1)
-        steps = width * 8 * found.arithmetic.array(np.full(count, 512.0)) ** np.arange(count)
+        count = max(math.ceil(float(log(half / width).max()) / (3 * math.log(GRADING))) + 1, 1)
+        steps = width * 8 * found.arithmetic.array(np.full(count, GRADING**3)) ** np.arange(count)
         near = np.broadcast_to(np.asarray(steps < 2 * half, dtype=bool), steps.shape)
     cuts = np.concatenate([(x[:, None] - steps)[near], (x[:, None] + steps)[near]])
     inside = np.asarray((cuts > found.lower) & (cuts < found.upper), dtype=bool)

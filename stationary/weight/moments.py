@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.line.chart import OCTAVES
 from stationary.numbers.arithmetic import DOUBLE, HUGE
 from stationary.numbers.chebyshev import nodes_of, rule
 from stationary.numbers.elementary import as_array, depth_of, exp, finite, log, number, spacing
@@ -16,8 +17,6 @@ from stationary.panels.halving import halved
 from stationary.weight.component import Component
 from stationary.weight.mesh import MOST_PANELS, Mesh
 from stationary.weight.tail import Tail
-
-ROUNDS = 60
 
 
 def _tail_nodes(c: Component, tail: Tail, nodes: int) -> tuple[Array, Array]:
@@ -136,7 +135,7 @@ def _product(
         again = np.asarray(cut > 4.5 * epsilon * share + blur, dtype=bool)
         wide = (upper - lower) > 64 * spacing(np.maximum(np.abs(lower), np.abs(upper)))
         again &= np.asarray(wide, dtype=bool)
-        if full or rounds.max(initial=0) == ROUNDS:
+        if full or rounds.max(initial=0) == OCTAVES:
             cut = np.where(again, cut + np.abs(sizes), cut)
             again[:] = False
         whole += number(sizes[~again].sum())

@@ -14,11 +14,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from stationary.numbers.arithmetic import TINY
+from stationary.numbers.arithmetic import SAME, TINY
 from stationary.states.distribution import EndState
 from stationary.states.mixture import Atom, Escape
 
-SAME = 1e-9  # relative: two equilibria as close as this are one
 WINDOW = 0.01  # half the width of a window, in distances to the nearest other mark
 
 

@@ -22,9 +22,8 @@ from stationary.states.basin import Basin
 
 Rows = Callable[[Array], Array]
 
-NODES = 96  # points over a basin at which losses are compared
+NODES = 96  # points over a basin at which losses are compared, and factors that are tried first
 WIDEST = 64.0  # times the first guess, and as far below it
-GRID = 97  # factors that are tried first
 MATCHED = 256  # datapoints up to which the order is free
 COMPARED = 512  # datapoints that are compared at most, evenly chosen
 FITS = 0.02  # a misfit up to this is called a fit
@@ -101,7 +100,7 @@ def best_stretch(
     from scipy.optimize import least_squares, minimize_scalar
 
     guess = math.log(np.ptp(windows[0]) / np.ptp(windows[1]))
-    grid = guess + np.linspace(-math.log(WIDEST), math.log(WIDEST), GRID)
+    grid = guess + np.linspace(-math.log(WIDEST), math.log(WIDEST), NODES + 1)
     step = grid[1] - grid[0]
     best = (math.inf, 0.0, 1)
     for mirror in (1, -1):

@@ -28,7 +28,7 @@ from stationary.errors import LandscapeError
 from stationary.functions.interpolation import Spline
 from stationary.sources.series.chain import Cells, Chain
 from stationary.sources.series.chart import Chart, Even, chart_of
-from stationary.sources.series.runs import Runs
+from stationary.sources.series.runs import OBSERVED, Runs
 
 DEGREE = 3  # of splines: two derivatives are continuous
 OF_P, OF_A = 16, 10  # splines: more change nothing, since the penalties decide
@@ -36,7 +36,6 @@ ROUGH, FINE = 1.0, 0.3  # width h of a cell over the length of a step
 LOST = 0.07  # (h / length)^2 of the variance
 FEWEST, MOST = 64, 240  # cells
 WIDEST = 0.5  # the same, where the range takes more cells than there may be
-LEFT = 100  # observations
 ALIKE = 20  # rounded values in a cell: one more or less is nothing
 SETTLED = 0.02  # of log L, and of the number of parameters: chance makes 1 of either
 STIFFEST = 1e7  # a penalty that leaves nothing
@@ -130,7 +129,7 @@ def _resolved(runs: Runs) -> tuple[Runs, float]:
         if reach <= MOST * WIDEST * length:
             return kept, length
         kept = runs.thinned(2 * kept.every)
-        if sum(map(len, kept.values)) < LEFT:
+        if sum(map(len, kept.values)) < OBSERVED:
             break
     if length == 0:
         rounded = f", multiples of {runs.grain:.4g}" if runs.grain else ""

@@ -12,11 +12,11 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
-from stationary.functions.given import NARROWEST, number
+from stationary.functions.given import LARGEST, number
+from stationary.numbers.arithmetic import SAME
 from stationary.sources.columns import columns_of
 
-FEWEST = 100  # observations, from which anything can be told
-LEAST = 1e-90  # of what is cubed
+OBSERVED = 100  # observations, from which anything can be told
 CLASSES = 0.1  # relative width of classes of times between observations: what is lost is 0.1^2 / 12
 MOST_CLASSES = 32  # wider ones then: each costs as much as all steps of one length
 
@@ -124,12 +124,12 @@ def runs_of(x: Any, dt: Any, times: Any) -> Runs:
         raise LandscapeError(f"{name}: dt and times both say when it was observed. Keep one.")
     if times is None:
         step = number(dt)
-        if step is None or not LEAST < step < 1 / LEAST:
+        if step is None or not 1 / LARGEST < step < LARGEST:
             wrong = (
                 "the time between observations is missing: give it as in dt=0.1 (--dt 0.1)"
                 if dt is None
                 else f"dt = {dt!r:.60} must be the time between observations, as in dt=0.1, from "
-                f"{LEAST:g} to {1 / LEAST:g}"
+                f"{1 / LARGEST:g} to {LARGEST:g}"
             )
             raise LandscapeError(
                 f"{name}: {wrong}; or give times (of a table: a column t of numbers, not dates)."
@@ -149,21 +149,21 @@ def runs_of(x: Any, dt: Any, times: Any) -> Runs:
             kept_times.append(t)
             kept.append(v)
     count = sum(map(len, kept))
-    if count < FEWEST:
+    if count < OBSERVED:
         alone = sum(map(np.size, series)) == 1
         have = "1 observation is" if alone else f"{count} observations in a row are"
         raise LandscapeError(
-            f"{name}: {have} too few to tell a drift and a variance: at least {FEWEST} are needed, "
-            "thousands are better."
+            f"{name}: {have} too few to tell a drift and a variance: at least {OBSERVED} are "
+            "needed, thousands are better."
         )
     found = Runs(tuple(kept_times), tuple(kept), name)
     reach = float(np.ptp(found.all))
     if reach == 0:
         raise LandscapeError(f"{name}: all {count} observations are {found.all[0]:g}.")
     for what, size in (("values range over", reach), ("times range over", found.duration)):
-        if not LEAST < size < 1 / LEAST:
+        if not 1 / LARGEST < size < LARGEST:
             raise LandscapeError(f"{name}: its {what} {size:.3g}. Give them in another unit.")
-    if reach <= NARROWEST * float(np.abs(found.all).max()):
+    if reach <= SAME * float(np.abs(found.all).max()):
         raise LandscapeError(
             f"{name}: its values are about {found.all[0]:g} and range over {reach:.3g}, of which "
             "doubles hold too few digits. Subtract one of them before it is rounded."
