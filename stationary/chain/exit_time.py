@@ -17,10 +17,10 @@ from stationary.chain.tilt import Lean
 from stationary.chain.transfer import Transfer, transfers
 from stationary.errors import ConvergenceError, LandscapeError
 from stationary.functions.given import Boundary, checked_boundaries, number
+from stationary.numbers.arithmetic import SAME
 from stationary.numbers.limit import limit
 
 MOST_CELLS = 2000  # times settle on fewer, and have links of their own for every start
-LASTING = math.log(1e-9)  # of what is left in an interval, below which it dies out
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,8 @@ def _log_time(
     for _ in range(200):
         x = x - x.max()
         new = parts.solved(x)
-        ratio = (new - x)[x > LASTING]  # where it dies out, nothing leads to what is left last
+        told = x > math.log(SAME)  # where it dies out, nothing leads to what is left last
+        ratio = (new - x)[told]
         least, greatest, x = float(ratio.min()), float(ratio.max()), new
         if greatest - least < 1e-10:
             break

@@ -23,7 +23,7 @@ from stationary.numbers.arithmetic import EPSILON
 Array = NDArray[np.float64]
 
 MOST = 4000  # points
-SAME = (
+NEAREST = (
     64 * EPSILON
 )  # relative to where they lie: points nearer than this are one, as is a narrower class
 TRIED = 300  # points that must lead to others that are not known yet at a falling rate
@@ -44,7 +44,7 @@ def points_from(batches: Batches, held: Held, start: Array, weight: Array) -> Po
     """Where a walk from some points ends up, if it can only be at a few thousand of them."""
     if held.ends[0] == "periodic":
         return None
-    scale = SAME * max(abs(held.lower), abs(held.upper), float(np.abs(start).max()))
+    scale = NEAREST * max(abs(held.lower), abs(held.upper), float(np.abs(start).max()))
     known, first = _merged(start, scale)
     old = np.zeros(len(known), dtype=bool)
     while not old.all():
@@ -83,7 +83,7 @@ def renewed(batches: Batches, low: float, high: float) -> Points | None:
     """The law on an interval on which some batches lead to one point from everywhere."""
     w = np.linspace(low, high, 65)
     images, p = batches.images(w), batches.probability
-    scale = SAME * max(abs(low), abs(high))
+    scale = NEAREST * max(abs(low), abs(high))
     constant = np.ptp(images, axis=1) <= scale
     if not constant.any():
         return None

@@ -27,9 +27,11 @@ from stationary.errors import ConvergenceError
 PRODUCT, OVERHEAD = 0.25, 6e4
 CYCLE, LINK = 7e5, 60.0  # and for each link
 FEWEST, MOST = 12, 200  # cycles that are expected, and combined (Anderson); and made at most
-JOINED = 4  # states that become one
-COARSEST = 40  # states that are not joined any further, nor are those of which
-LINKED = 16  # a step reaches no more: within these, mass does not settle at once
+JOINED = (
+    4  # states that become one, where a step reaches farther than its square: nearer, mass does
+)
+# not settle at once
+COARSEST = 40  # states that are not joined any further
 BEFORE, AFTER = 1, 8  # steps of Jacobi's on the way down, and on the way back
 SETTLED = 1e-11  # change of the logarithm of every component in one cycle, if nothing is said
 PLAIN = 600.0  # range of logarithms that doubles hold without them
@@ -157,7 +159,7 @@ def _by_levels(chain: Links, x: Array, settled: float, cycles: int) -> Array | N
     ):
         return None
     levels = []
-    while n > COARSEST and int(np.abs(rows - columns).max()) > LINKED:
+    while n > COARSEST and int(np.abs(rows - columns).max()) > JOINED**2:
         levels.append(_Level(rows, columns, n))
         rows, columns, n = levels[-1].next
     after, moved = np.empty((0, len(x))), np.empty((0, len(x)))

@@ -19,7 +19,7 @@ from stationary.chain.cells import bisected, graded, hull, spaced
 from stationary.chain.closed_class import FULL, ChainClass, class_of, still_class
 from stationary.chain.far import Fate
 from stationary.chain.ground import Ground
-from stationary.chain.lattice import FORGOTTEN, SAME, Points, points_from, renewed
+from stationary.chain.lattice import FORGOTTEN, NEAREST, Points, points_from, renewed
 from stationary.chain.linear import linear_moments
 from stationary.chain.links import closed_classes
 from stationary.chain.multilevel import irreducible
@@ -29,10 +29,10 @@ from stationary.chain.state import ChainState
 from stationary.chain.tilt import Seen
 from stationary.chain.transfer import Transfer
 from stationary.errors import Status
+from stationary.numbers.arithmetic import SAME
 from stationary.process.corners import SCAN
 from stationary.states.mixture import Atom, Escape
 
-STILL = 1e-9  # of a cell: steps that take longer than any run to cross it
 ROUGH = 1e-4  # of log masses, good enough to lay cells by
 PASSES = 6  # of cells laid by what others hold
 LINKED = (
@@ -168,7 +168,7 @@ class Search:
                 continue  # it goes on without end
             if held.ends[0] != "periodic":
                 low, high = hull(ground.batches, low, high, held)
-            if high - low <= SAME * max(abs(low), abs(high)):
+            if high - low <= NEAREST * max(abs(low), abs(high)):
                 points.append((low + high) / 2)  # doubles cannot tell its points apart
             elif (low, high) not in intervals:
                 intervals.append((low, high))
@@ -178,7 +178,7 @@ class Search:
         """Whether no datapoint has a gradient in a cell, to speak of."""
         batches, width = self.ground.batches, edges[cell + 1] - edges[cell]
         steps = batches.rate * batches.gradients(edges[cell] + np.array([0.2, 0.5, 0.8]) * width)
-        return bool((np.abs(steps) <= STILL * width).all())
+        return bool((np.abs(steps) <= SAME * width).all())
 
     # -- one class ------------------------------------------------------------------------------
 

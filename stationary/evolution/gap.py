@@ -24,13 +24,13 @@ from stationary.evolution.features import is_whole
 from stationary.evolution.generator import Chain
 from stationary.evolution.refinement import limit_of, sizes
 from stationary.evolution.relaxation import slowest
+from stationary.line.chart import OCTAVES
 from stationary.line.ends import End
 from stationary.line.feller import Feller
 from stationary.process.diffusion import Diffusion
 from stationary.states.distribution import EndState
 
 STEP = 1e-4  # of a distance, over which slopes are taken: V is known to the square of that
-OCTAVES = 100  # in which an end is approached
 SETTLED = 1e-6  # relative, of V over the last octaves
 LAST = 6  # of these
 MODES = 4.0  # times that share, an eigenvalue is off

@@ -16,7 +16,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
-from stationary.evolution.features import first_reach, grid_in
+from stationary.evolution.features import TAIL, first_reach, grid_in
 from stationary.evolution.grid import SMALLEST, Grid
 from stationary.evolution.propagation import Run, run_on
 from stationary.line.feller import Feller
@@ -30,10 +30,9 @@ MOMENT = 1e-6  # of the variance, that may lie beyond a cut
 PATIENCE = 4  # widenings of twice the width before they grow; and those that did not help,
 # as coarse cells let a little through everywhere
 WIDEST = 16.0  # times the width
-TAIL = 0.97  # of the share of a moment in one ring to that in the next, beyond which it diverges
+HEAVY = 0.97  # of the share of a moment in one ring to that in the next, beyond which it diverges
 TRIED = (2, 4)  # levels of the grid that windows are tried with: coarse cells spread the drift
 CLEAR = 1e-2  # at a cut, which no finer grid would deny
-TRIM = 1e-12  # of all probability, or of the variance, that lies where no cells need be
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def _held_by(run: Run) -> tuple[float, float]:
     weight = masses * (1 + centre**2 / np.maximum(run.variance, 1e-300)[:, None])
     below = np.cumsum(weight, axis=1).max(axis=0)
     above = np.cumsum(weight[:, ::-1], axis=1).max(axis=0)
-    first, last = (int(np.searchsorted(x, TRIM)) for x in (below, above))
+    first, last = (int(np.searchsorted(x, TAIL)) for x in (below, above))
     return float(edges[max(first - 1, 0)]), float(edges[max(len(edges) - last, 0) if last else -1])
 
 
@@ -193,6 +192,6 @@ def beyond(run: Run, diffusion: Diffusion, ring: float = 2**0.25) -> Array:
             last, before = (weighted.sum(axis=1, where=w) for w in (outer, inner))
             with np.errstate(all="ignore"):
                 q = np.where(before > 0, last / before, np.where(last > 0, 1.0, 0.0))
-                rest = np.where(q < TAIL, last * q / (1 - np.minimum(q, TAIL)), math.inf)
+                rest = np.where(q < HEAVY, last * q / (1 - np.minimum(q, HEAVY)), math.inf)
             missing[k] += np.where(last <= FAINT * weighted.sum(axis=1), last, rest)
     return missing

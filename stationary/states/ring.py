@@ -31,7 +31,7 @@ from stationary.line.junction import Behaviour, Side
 from stationary.line.partition import Partition
 from stationary.line.reshape import focused
 from stationary.line.sampled import NODES, VanishingVarianceError
-from stationary.line.sampling import Sampling, sampling
+from stationary.line.sampling import ALIKE, Sampling, sampling
 from stationary.line.vanishing import zeros_of_variance
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import rule
@@ -46,8 +46,6 @@ from stationary.weight.component import Component
 from stationary.weight.focus import peak_edges
 from stationary.weight.mesh import log_masses, monotone_mesh
 from stationary.weight.weight import Weight
-
-SEAM = 1e-6  # a relative difference of f or a between the two ends that is no rounding
 
 
 @dataclass(frozen=True)
@@ -118,10 +116,10 @@ def _equilibrium_at_seam(found: Sampling, *, stable: bool) -> Equilibrium:
     f = found.diffusion.coefficients(ends)[0]
     size = float(np.abs(found.samples.values[0] * np.exp(found.samples.values[1])).max()) / 2
     slope = None
-    if np.abs(f).max() < SEAM * size:  # else the drift jumps there
+    if np.abs(f).max() < ALIKE * size:  # else the drift jumps there
         with suppress(StationaryError):
             slopes = evaluate(found.diffusion.drift, ends, order=1)[1]
-            if np.isfinite(slopes).all() and abs(slopes[1] - slopes[0]) < SEAM * abs(slopes[0]):
+            if np.isfinite(slopes).all() and abs(slopes[1] - slopes[0]) < ALIKE * abs(slopes[0]):
                 slope = float(slopes[0])
     off = float(np.abs(f).max()) / abs(slope) if slope else 0.0
     error = max(off, float(np.spacing(np.abs(ends).max())))
@@ -186,7 +184,7 @@ def _seam(ring: Sampling) -> tuple[str, ...]:
     for name, at, all_values in zip(
         ("drift", "variance"), pair, (ring.samples.values[0] * a / 2, a), strict=True
     ):
-        if abs(at[1] - at[0]) > SEAM * float(np.abs(all_values).max()):
+        if abs(at[1] - at[0]) > ALIKE * float(np.abs(all_values).max()):
             notes.append(
                 f"the {name} differs at the two ends that are joined ({at[0]:.6g} and "
                 f"{at[1]:.6g}): it jumps there."

@@ -22,10 +22,9 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from stationary.aliases import Array
 from stationary.functions.series import ZERO
 from stationary.functions.taylor import Taylor, operand
-from stationary.numbers.arithmetic import DOUBLE
+from stationary.numbers.arithmetic import DOUBLE, EPSILON
 
 WEIGHTS = 7  # that a function is recorded with; a check with another number follows
-EXACT = 2**53  # integers up to here are doubles
 _OPERATORS = (
     "add subtract multiply negative greater greater_equal less less_equal equal not_equal "
     "logical_and logical_or logical_not bitwise_and bitwise_or invert"
@@ -103,7 +102,7 @@ class Tape:
         values = np.array(given)  # a copy: the function may go on to change it
         if values.dtype.kind not in "biuf" or values.dtype.itemsize > 8:
             raise UnknownOperationError("a constant of another kind")
-        if values.dtype.kind in "iu" and values.size and np.abs(values).max() > EXACT:
+        if values.dtype.kind in "iu" and values.size and np.abs(values).max() > 2 / EPSILON:
             raise UnknownOperationError("an integer that is no double")
         if values.ndim >= axis:
             # The same for all weights, or else it was made for these ones.

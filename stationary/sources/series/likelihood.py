@@ -32,7 +32,7 @@ from stationary.sources.series.runs import OBSERVED, Runs
 
 DEGREE = 3  # of splines: two derivatives are continuous
 OF_P, OF_A = 16, 10  # splines: more change nothing, since the penalties decide
-ROUGH, FINE = 1.0, 0.3  # width h of a cell over the length of a step
+FINE = 0.3  # width h of a cell over the length of a step; at first it is 1
 LOST = 0.07  # (h / length)^2 of the variance
 FEWEST, MOST = 64, 240  # cells
 WIDEST = 0.5  # the same, where the range takes more cells than there may be
@@ -104,7 +104,7 @@ def fitted(runs: Runs) -> Fitted:
         except LandscapeError as error:
             refused = refused or error
             continue
-        cells = _cells(kept, ROUGH * length, chart)
+        cells = _cells(kept, length, chart)
         start = _gaussian(cells, kept), np.ones(2)
         found.append((*_climbed(chart, kept, cells, *start), length))
     if not found:
