@@ -23,9 +23,7 @@ from stationary.numbers.arithmetic import EPSILON
 Array = NDArray[np.float64]
 
 MOST = 4000  # points
-NEAREST = (
-    64 * EPSILON
-)  # relative to where they lie: points nearer than this are one, as is a narrower class
+NEAREST = 64 * EPSILON  # relative: points nearer than this are one, a narrower class is a point
 TRIED = 300  # points that must lead to others that are not known yet at a falling rate
 FORGOTTEN = 1e-14  # probability of what was longer ago than is followed, and of tails left out
 COARSE = 1e-3  # more of it than this, and points are not the way

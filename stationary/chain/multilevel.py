@@ -27,10 +27,9 @@ from stationary.errors import ConvergenceError
 PRODUCT, OVERHEAD = 0.25, 6e4
 CYCLE, LINK = 7e5, 60.0  # and for each link
 FEWEST, MOST = 12, 200  # cycles that are expected, and combined (Anderson); and made at most
-JOINED = (
-    4  # states that become one, where a step reaches farther than its square: nearer, mass does
-)
-# not settle at once
+# States that become one, where a step reaches farther than the square of that: nearer, mass does
+# not settle at once.
+JOINED = 4
 COARSEST = 40  # states that are not joined any further
 BEFORE, AFTER = 1, 8  # steps of Jacobi's on the way down, and on the way back
 SETTLED = 1e-11  # change of the logarithm of every component in one cycle, if nothing is said

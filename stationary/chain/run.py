@@ -153,9 +153,8 @@ class _Cells:
         """
         relaxation = math.nan if begin is None else None
         power, shares, apart = self.matrix, begin, 1.0
-        for k in range(
-            int(math.log2(HUGE))
-        ):  # power: the matrix of 2^k steps, as long as it is asked for
+        # `power` is the matrix of 2^k steps, as long as it is asked for.
+        for k in range(int(math.log2(HUGE))):
             if not steps and relaxation is not None:
                 break
             if k and (steps or k <= MIXED):

@@ -14,7 +14,9 @@ from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.states.distribution import EndState
 
-TAIL = 1e-13  # of the start and of the end state, that may lie outside the window at first
+# Of the start and of the end state, that may lie outside the window at first; and of all that is
+# there, or of its variance, where no cells need be.
+TAIL = 1e-13
 LIGHT = 100.0  # times the width of the end state, within which its tail is taken in at once
 FLIGHT = 200  # steps of the drift alone
 FURTHEST = 1e6  # times where the process starts, to which that is followed

@@ -11,11 +11,12 @@ from stationary.aliases import Array
 from stationary.evolution.exponential import Propagator
 from stationary.evolution.generator import Chain, chain_on
 from stationary.evolution.placing import placed
+from stationary.numbers.arithmetic import HUGE
 from stationary.process.initial import Initial
 from stationary.states.distribution import EndState
 
 IN_TIME = 1e-8  # error of the integration in time, where nothing else is asked for
-FASTEST = 1e150  # times the longest interval: a rate of which doubles still carry the square
+FASTEST = math.sqrt(HUGE)  # times the longest interval: doubles still carry the square
 
 
 @dataclass(frozen=True, eq=False, repr=False)

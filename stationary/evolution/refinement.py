@@ -142,8 +142,8 @@ class Refinement:
             atom_errors=_error(*lumps) + 2 * fine.error[:, None],
             error=self.error,
             mass_error=_unless_vague(_error(*totals) + 2 * fine.error),
-            mean=_cautious(mean, runs[4].mean, self.error),
-            variance=_cautious(variance, runs[4].variance, self.error),
+            mean=_cautious(mean, [r.mean for r in runs[3:]], self.error),
+            variance=_cautious(variance, [r.variance for r in runs[3:]], self.error),
             current=Limit(current.value[:, shown], current.error),
             time_error=sizes([r.errors for r in runs[2:]]),
             moment_errors=sizes([r.moment_errors for r in runs[2:]]),
@@ -201,9 +201,12 @@ def _unless_vague(error: Array) -> Array:
     return np.where(error > VAGUE, 1.0, error)
 
 
-def _cautious(limit: Limit, finest: Array, error: Array) -> Limit:
-    """A moment, with all that putting together has changed as its error where cells are vague."""
-    change = 2 * np.abs(limit.value - finest)
+def _cautious(limit: Limit, finest: Sequence[Array], error: Array) -> Limit:
+    """A moment, with all that putting together has changed as its error where cells are vague.
+
+    Of two grids, since one may be near it by chance.
+    """
+    change = 2 * np.abs(limit.value - finest).max(axis=0)
     wide = np.maximum(limit.error, change)
     return Limit(limit.value, np.where(error > COARSE, wide, limit.error))
 

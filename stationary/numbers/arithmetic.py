@@ -21,9 +21,7 @@ from stationary.errors import LandscapeError
 
 EPSILON = float(np.finfo(float).eps)  # of doubles
 ROUNDING = 4 * EPSILON  # of a few operations
-SAME = (
-    1e-9  # relative: what differs by less is the same; far above rounding, far below what is shown
-)
+SAME = 1e-9  # relative: what differs by less is the same; a million roundings, and never shown
 TINY, HUGE = 1e-300, 1e300  # sizes between which a double keeps its digits, with room to spare
 GUARD_DIGITS = 10  # beyond those asked for: what sums over panels lose
 SPARE_BITS = 8  # an elementary function of an exact argument loses two or three
