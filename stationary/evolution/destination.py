@@ -9,7 +9,8 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.evolution.between import Between
 from stationary.evolution.evolution import EvolutionAtom, Seen
-from stationary.evolution.features import COUNTED, is_whole
+from stationary.evolution.features import is_whole
+from stationary.numbers.arithmetic import SAME
 from stationary.process.initial import Initial
 from stationary.states.distribution import EndState
 
@@ -28,7 +29,7 @@ def distance_to_end(
 
     They do not where one of them holds most of a density: most of the distance may be within it.
     """
-    if not is_whole(state) or not state.error <= COUNTED:
+    if not is_whole(state) or not state.error <= SAME:
         return None, None, True
     edges = between.edges
     below = state.below(edges)

@@ -21,7 +21,7 @@ from stationary.errors import LandscapeError
 from stationary.evolution.between import Between
 from stationary.evolution.destination import distance_to_end
 from stationary.evolution.evolution import Evolution, EvolutionAtom, Seen
-from stationary.evolution.features import COUNTED, first_reach, grid_in
+from stationary.evolution.features import first_reach, grid_in
 from stationary.evolution.gap import gap_of
 from stationary.evolution.generator import Chain, chain_on, powers_at
 from stationary.evolution.grid import Grid
@@ -38,6 +38,7 @@ from stationary.evolution.request import (
     checked_tolerance,
 )
 from stationary.evolution.window import leaks, near_the_unreached, windowed
+from stationary.numbers.arithmetic import SAME
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
@@ -185,7 +186,7 @@ def _on_grids(asked: _Asked, grid: Grid, cells: int | None) -> Evolution:
 
 def _of_window(state: EndState, edges: Array, leak: Array) -> tuple[str, ...]:
     """A note where the ends of the window matter."""
-    if not leak.max() > COUNTED:
+    if not leak.max() > SAME:
         return ()
     low, high = edges[[0, -1]]
     return (

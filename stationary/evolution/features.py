@@ -9,7 +9,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.evolution.grid import SPACINGS, Feature, Grid, grid_on
-from stationary.numbers.arithmetic import HUGE
+from stationary.numbers.arithmetic import HUGE, SAME
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.states.distribution import EndState
@@ -20,7 +20,6 @@ TAIL = 1e-13
 LIGHT = 100.0  # times the width of the end state, within which its tail is taken in at once
 FLIGHT = 200  # steps of the drift alone
 FURTHEST = 1e6  # times where the process starts, to which that is followed
-COUNTED = 1e-9  # of all probability: an end state that loses more cannot be compared with
 MANY = 24  # minima around which cells are put
 POINT = 1e-4  # of the window: the width of what has none, or none that doubles can tell
 CLOSE = 1e-8  # the same of an end or a gate
@@ -32,7 +31,7 @@ def is_whole(state: EndState) -> bool:
     """Whether all probability ends in atoms and densities, as far as that is known."""
     if state.kind in ("none", "classes"):
         return False
-    return sum(float(e.weight or 0.0) for e in state.escapes) <= COUNTED
+    return sum(float(e.weight or 0.0) for e in state.escapes) <= SAME
 
 
 @lru_cache(maxsize=1)

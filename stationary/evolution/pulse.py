@@ -234,7 +234,8 @@ class Pulses:
         count = max(
             FEWEST_POINTS, min(POINTS, most // (len(shown) * len(self._at_start(times[:1]))))
         )
-        z = np.linspace(-SIGMAS, SIGMAS, count + 1)
+        reach = 7.0 if self.is_law else 8.0  # of a law, what starts at its ends is left out
+        z = np.linspace(-reach, reach, count + 1)
         found, steps = [], []
         for t in shown.tolist():
             m, s, _ = self.paths.parameters(t)

@@ -26,7 +26,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.distribution import LEVELS, Distribution, Grid
 from stationary.errors import LandscapeError
-from stationary.numbers.arithmetic import ROUNDING
+from stationary.numbers.arithmetic import ROUNDING, SAME
 from stationary.numbers.cost import SHARED
 from stationary.points import pointwise
 from stationary.process.laws import Normal, Truncated, Uniform
@@ -35,7 +35,6 @@ from stationary.process.starts import Source, located, nowhere, place, understoo
 Function = Callable[[Array], Array]
 
 NEGLIGIBLE = 1e-12  # probability outside the domain that is not worth a word
-HOPELESS = 1e-9  # probability inside it that is no more than a slip
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -307,7 +306,7 @@ def _cut(source: Source, domain: tuple[float, float], variable: str) -> Initial:
             f'in "uniform:{_inside(domain, 0.25):g},{_inside(domain, 0.75):g}", or widen it.'
         )
     cut = Truncated(law, lower, upper)
-    if not cut.total > HOPELESS:
+    if not cut.total > SAME:
         raise LandscapeError(
             f"{source.where} lies outside the domain ({lower:g}, {upper:g}): only "
             f"{cut.total:.2g} of it is inside. Start inside, as in initial = {_inside(domain):g}, "

@@ -16,7 +16,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.line.sampled import nodes_in
-from stationary.numbers.arithmetic import DOUBLE, Arithmetic
+from stationary.numbers.arithmetic import Arithmetic
 from stationary.numbers.chebyshev import Rule, chebyshev_sum, nodes_of, rule
 from stationary.numbers.elementary import (
     arithmetic_of,
@@ -31,9 +31,8 @@ from stationary.numbers.elementary import (
 from stationary.panels.halving import halved
 from stationary.weight.weight import Weight
 
-LEVEL_IN_DIGITS = 0.3  # the same per node, where there are more
 MOST_PANELS = 20_000  # beyond, what is not resolved is part of the error
-LEVEL = 4.0  # the fall of log P over a panel of 20 nodes
+LEVEL = 0.2  # the fall of log P over a panel, per node: 4 in doubles
 DEEP = -10.0  # log of a part of the mass, below which it need not be right relative to itself
 AT_ENDS = 64.0  # times what the polynomial may leave out, it may be off next to an end
 
@@ -119,7 +118,7 @@ class Mesh:
 
 def level_of(arithmetic: Arithmetic) -> float:
     """How far log P may fall over a panel that is not cut where it turns."""
-    return LEVEL if arithmetic is DOUBLE else LEVEL_IN_DIGITS * nodes_in(arithmetic)
+    return LEVEL * nodes_in(arithmetic)
 
 
 def monotone_mesh(density: Weight, cuts: Array, depth: float | None = None) -> Mesh:

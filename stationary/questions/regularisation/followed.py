@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.numbers.arithmetic import TINY
+from stationary.numbers.arithmetic import SAME, TINY
 from stationary.numbers.elementary import exp, log, logsumexp, to_float
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
@@ -19,7 +19,6 @@ from stationary.questions.regularisation.places import Place, places_of
 from stationary.states.distribution import EndState
 
 OUTSIDE = 1e-13  # of all probability, on either side: far less than counts
-FOLLOWED = 1e-9  # of all probability: below this a place has no width of its own to speak of
 FEWEST = 4  # values of eps, for a law
 CURVED = 0.05  # a power of eps that tells a settled, a steady and a growing slope apart
 FAST = 0.3  # a power that no series in logarithms is mistaken for
@@ -155,7 +154,7 @@ class _Widths:
         if position is None:
             return math.nan
         whole = self.state.probability(*reach)
-        if not whole > FOLLOWED:
+        if not whole > SAME:  # of all probability: less has no width to speak of
             return math.nan
         furthest = max(abs(end - position) for end in self.ends)
         low = math.log(1e-18 * (1 + abs(position)))
