@@ -7,7 +7,7 @@ import math
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -237,6 +237,7 @@ def test_scaling_drift_and_variance_alike_changes_nothing(process, factor):
 
 @settings(deadline=None, max_examples=60)
 @given(processes())
+@example((lambda x: 2 * x - np.sin(3 * x) - x**3, lambda x: 1.0))  # 0 with equal barriers
 def test_mirroring_a_process_mirrors_its_end_state(process):
     drift, variance = process
     one = end_state(Diffusion(drift=drift, variance=variance, domain=(-3, 2)))

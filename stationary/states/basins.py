@@ -250,8 +250,10 @@ def merges(
 ) -> Iterator[tuple[Any, list[list[Basin]]]]:
     """How the basins of one component, left to right, join as the least barrier grows.
 
-    Each time the lowest barrier between the groups, and the groups that it still separates.
+    Each time the lowest barrier between the groups, and the groups that it still separates. Of
+    barriers that are the same, to their errors, the one between the heaviest groups goes first.
     """
+    unsure = max((b.barrier_error for b in basins), default=0.0)
     groups = [[b] for b in basins]
     # How far the exponent falls from the deepest minimum of each to its borders.
     left = [0.0 if b.barrier_left is None else b.barrier_left for b in basins]
@@ -270,7 +272,14 @@ def merges(
         if lowest == math.inf:
             break
         yield lowest, list(groups)
-        i, j = neighbours[heights.index(lowest)]
+        level = [pair for pair, h in zip(neighbours, heights, strict=True) if h - lowest <= unsure]
+        both = [groups[i] + groups[j] for i, j in level]
+        i, j = level[
+            heaviest(
+                [logsumexp(np.array([b.log_mass for b in pair])) for pair in both],
+                [sum(b.mass_error for b in pair) for pair in both],
+            )
+        ]
         deeper = right[i] - left[j]  # the deepest minimum of i over that of j
         left[i], right[i] = left[i] + max(-deeper, 0 * deeper), right[j] + max(deeper, 0 * deeper)
         groups[i] = groups[i] + groups[j]
