@@ -15,8 +15,7 @@ from stationary.line.sampling import Sampling
 from stationary.numbers.arithmetic import Arithmetic
 from stationary.numbers.elementary import finite, number, spacing
 from stationary.panels.pieces import Samples
-
-FURTHER = 4000  # panels beyond what was sampled; the pit up to w = 14 takes 1,500
+from stationary.process.laws import MORE_PANELS
 
 
 def extended(found: Sampling, side: int, octaves: int) -> Sampling:
@@ -46,7 +45,7 @@ def extended(found: Sampling, side: int, octaves: int) -> Sampling:
     if len(x) < 2:
         return found
     ordered = np.sort(x)
-    piece = _followed(sampled(diffusion, ordered[:-1], ordered[1:], FURTHER + 4 * len(x)), side)
+    piece = _followed(sampled(diffusion, ordered[:-1], ordered[1:], MORE_PANELS + 4 * len(x)), side)
     samples = Samples.joined([piece, found.samples] if side == 0 else [found.samples, piece])
     return replace(
         found, samples=samples, lower=number(samples.lower[0]), upper=number(samples.upper[-1])

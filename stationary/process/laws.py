@@ -21,7 +21,7 @@ from stationary.panels.pieces import sample
 Function = Callable[[Array], Array]
 
 GRADING = 8.0  # how much narrower each panel is than its neighbour, on the way to a cut or a peak
-MORE_PANELS = 6000  # that halving may add
+MORE_PANELS = 6000  # that halving may add; the pit up to w = 14 takes 1,500
 
 
 class Law(Protocol):

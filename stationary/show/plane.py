@@ -14,6 +14,7 @@ from stationary.process.plane import point_text
 from stationary.process.plane_landscape import PlaneLandscape
 from stationary.show.drawing import BLUE, GREY, INK, RED, Sheet
 from stationary.show.layout import LEVELS, Report, picked, report, tabulated
+from stationary.weight.component import VISIBLE
 from stationary.wording import (
     MOST_NAMED,
     digits_left,
@@ -42,7 +43,6 @@ ROADS = {
 }
 PIXELS = 241  # for each direction of a picture of P
 CONTOURS = (2.0, 4.0, 8.0, 12.0, 16.0)  # of -log P above the peak
-DEEPEST = 18.0  # of a logarithmic density
 MARKS = {"stable": ("o", RED), "saddle": ("x", INK)}
 
 
@@ -299,7 +299,7 @@ def _draw_plane(axes: Any, state: PlaneState, *, log: bool) -> tuple[Array, Arra
     x, y = (np.linspace(*ends, PIXELS) for ends in window(state))
     points = np.stack([v.ravel() for v in np.meshgrid(x, y)])
     height = np.asarray(state.energy(points)).reshape(PIXELS, PIXELS)
-    shown = -np.minimum(height, DEEPEST) if log else np.exp(-height)
+    shown = -np.minimum(height, VISIBLE) if log else np.exp(-height)
     axes.pcolormesh(x, y, shown, cmap="Blues", shading="gouraud", rasterized=True)
     finite = np.where(np.isfinite(height), height, 1e3)
     axes.contour(x, y, finite, levels=CONTOURS, colors=GREY, linewidths=0.4)
