@@ -643,6 +643,18 @@ def test_exchange_however_fast_hides_no_slow_one(is_ring):
     assert errors.max() < 1e-8
 
 
+@pytest.mark.parametrize("start", [[0.1234, 0.4567], "uniform:0.1234,0.4567"])
+def test_where_a_start_begins_is_an_edge_of_every_grid(start):
+    """Brownian motion between mirrors. Within cells the mean was off by twice what was claimed."""
+    x, k, t = np.array([0.1234, 0.4567]), math.pi * np.arange(1, 99, 2), 0.05
+    of_points = np.cos(k[:, None] * x).mean(axis=1)
+    of_law = np.diff(np.sin(k[:, None] * x), axis=1)[:, 0] / k / (x[1] - x[0])
+    modes = of_law if isinstance(start, str) else of_points
+    e = evolve(process(0.0, 1.0, (0, 1)), start, [t], cells=64)
+    mean = 0.5 - (4 / k**2 * modes * np.exp(-(k**2) * t / 2)).sum()
+    assert abs(e.mean[0] - mean) < e.mean_error[0] < 1e-6
+
+
 def test_what_noise_carries_over_a_barrier_arrives_after_any_time():
     """Cells of 1/1000 exchange 1e16 times before a half is over there, which was never."""
     well = process(lambda x: x - x**3, 0.02, (-3, 3))
@@ -961,6 +973,10 @@ def test_dry_friction_comes_to_rest_around_the_jump_of_its_drift(t):
     assert abs(e.mean[0] - mean) <= e.mean_error[0] < 1e-6
     assert abs(e.std[0] - math.sqrt(p @ (x - mean) ** 2)) <= e.std_error[0] < 2e-6
     assert abs(e.at(t).cdf(0.0) - p[x < 0].sum()) < 1e-7
+    x, weights = np.polynomial.legendre.leggauss(20)  # and within the cells on either side
+    beside = np.array([exact(q * (1 + x) / 2) @ weights * q / 2 for q in (-0.016, 0.016)])
+    found = e.at(t).cdf(np.array([-0.016, 0.016])) - e.at(t).cdf(0.0)
+    assert np.abs(found - beside).max() < e.at(t).error < 1e-6
 
 
 def test_the_distance_to_the_end_holds_what_is_beyond_the_cells():

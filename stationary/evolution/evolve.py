@@ -68,8 +68,8 @@ def evolve(
     process
         A `Diffusion`, or a `Landscape`, whose diffusion is then taken, with time in steps.
     initial
-        Where it starts: see `stationary.initial`. None: as the process says. A single point is an
-        edge of the grid, and shared by the two cells that meet there; of several, each is shared
+        Where it starts: see `stationary.initial`. None: as the process says. Up to 24 points are
+        edges of the grid, each shared by the two cells that meet there; of more, each is shared
         between the two nearest centres, so that the mean is kept.
     times
         At which it is wanted: ascending, at least 0.
@@ -256,7 +256,8 @@ def _answer(
     gap = gap_of(state, chains, edges, float(times[-1]) or 1.0)
     ends = [(p.lower, p.upper) for p in state.anatomy.points]
     breaks = [float(x) for pair in (*ends, *blurred) for x in pair]
-    breaks += [*state.diffusion.breakpoints, *(a.position for a in atoms)]
+    breaks += [*state.diffusion.breakpoints, *state.anatomy.jumps.tolist()]
+    breaks += [a.position for a in atoms]
     between = Between(edges, np.array(breaks), powers_at(state.anatomy, edges))
     distance, distance_error, is_resolved = distance_to_end(
         state, asked.start, times, between, seen, atoms

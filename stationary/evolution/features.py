@@ -20,7 +20,7 @@ TAIL = 1e-13
 LIGHT = 100.0  # times the width of the end state, within which its tail is taken in at once
 FLIGHT = 200  # steps of the drift alone
 FURTHEST = 1e6  # times where the process starts, to which that is followed
-MANY = 24  # minima around which cells are put
+MANY = 24  # minima around which cells are put, and points of a start that are edges
 POINT = 1e-4  # of the window: the width of what has none, or none that doubles can tell
 CLOSE = 1e-8  # the same of an end or a gate
 ENOUGH = 4.0  # cells per e-fold of the distance from a place
@@ -137,9 +137,7 @@ def grid_in(
     for x in singular:
         features.append(Feature(x, own.get(x) or max(deep * span, _layer(diffusion, x, low, high))))
     breaks = [low, high, *singular, *(x for pair in blurred for x in pair), *diffusion.breakpoints]
-    breaks += state.anatomy.jumps.tolist()
-    if start.point is not None:
-        breaks.append(start.point)
+    breaks += [*state.anatomy.jumps.tolist(), *_corners(start)]
 
     def carried(x: Array) -> Array:
         with np.errstate(all="ignore"):
@@ -153,6 +151,16 @@ def grid_in(
     return grid_on(
         window, np.array(breaks), tuple(features), max(cells, 2), tuple(blurred), carried
     )
+
+
+def _corners(start: Initial) -> list[float]:
+    """Where probability begins: in the middle of a cell it would be off by more on some grids."""
+    if start.law is None:
+        return start.points.tolist() if len(start.points) <= MANY else []
+    law, whole = start.law.law, np.zeros(1)
+    with np.errstate(all="ignore"):
+        ends = float(law.ppf(whole)[0]), float(law.isf(whole)[0])
+    return [x for x in ends if math.isfinite(x)]
 
 
 def _minima(
