@@ -57,7 +57,7 @@ STYLE: Any = {
 WIDTHS = {"column": 3.4, "page": 7.0}  # inches, of most journals
 UNDATED: dict[str, Any] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 UNSEEN = 1e-4  # probability beyond either end that need not be in a picture
-ACROSS = 400  # points across a picture, between which what is drawn is straight
+ACROSS = 600  # points across a picture, between which what is drawn is straight
 MARKED = 40  # points of a curve up to which each is marked: between them nothing is known
 SPREAD = 8.0  # of the largest value over the smallest, from which an axis is logarithmic
 
