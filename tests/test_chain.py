@@ -1157,3 +1157,36 @@ def test_datapoints_that_never_agree_are_looked_for_where_their_mean_vanishes():
     landscape = Landscape(losses=losses, learning_rate=0.037)
     chain = exact_chain(landscape, cells=500)
     assert abs(chain.mean() - end_state(landscape).mean()) <= chain.mean_error < 0.02
+
+
+def test_noise_wider_than_the_minima_are_apart_has_its_moments_on_the_whole_line():
+    """Two minima 1e-4 apart, steps of T s: the variance is T^2 s^2 / (1 - E (1 - T h)^2), and more.
+
+    One step in four overshoots, so that no interval holds all walkers.
+    """
+    h, centre = np.array([0.5, 1, 2.3, 0.3])[:, None], np.array([[0], [1e-4], [-1e-4], [5e-5]])
+    landscape = Landscape(
+        losses=lambda w: h * (w - centre) ** 2 / 2, learning_rate=0.9, label_noise=0.01
+    )
+    kept, added = 1 - 0.9 * h, 0.9 * h * centre
+    mean = added.mean() / (1 - kept.mean())
+    square = 2 * mean * (kept * added).mean() + (added**2).mean() + (0.9 * 0.01) ** 2
+    deviation = np.sqrt(square / (1 - (kept**2).mean()) - mean**2)
+    found = exact_chain(landscape, cells=64)
+    assert found.std() == pytest.approx(deviation, rel=1e-9)
+    assert found.mean() == pytest.approx(mean, abs=1e-9 * deviation)
+
+
+def test_a_tail_is_followed_from_where_it_is_not_yet_steep():
+    """Far out the noise of the labels is all, and the law falls like |w|^-338; near it does not."""
+
+    def losses(w):
+        return np.log1p(1.4 * w * w), np.logaddexp(0, 0.46 * w + 1.6), np.logaddexp(0, 0.6 * w + 2)
+
+    settings = {"learning_rate": 0.14, "batch_size": 2, "label_noise": 0.24}
+    whole, cut = (
+        exact_chain(Landscape(losses=losses, **settings, **domain), cells=128)
+        for domain in ({}, {"domain": (-12, 8)})
+    )
+    assert abs(whole.mean() - cut.mean()) < whole.mean_error + cut.mean_error
+    assert abs(whole.std() - cut.std()) < whole.std_error + cut.std_error

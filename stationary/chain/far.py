@@ -34,6 +34,8 @@ Array = NDArray[np.float64]
 
 DISTANCES = (1e2, 1e4, 1e6)  # times the region of the minima, at which the steps are asked; minima
 # are looked for as far as to the last, where a domain is infinite
+POWERS = 2.0 ** np.arange(-8, 14)  # by which a law may fall, with chords between them
+STEEPEST = 700.0  # of a logarithm, as doubles bear
 NEUTRAL = 1e-3  # mean logarithm of the growth below which the way decides
 NEVER = -1e6  # logarithm of a growth that no power brings back into the range of doubles
 ENDLESS = 0.5  # of how far out minima are looked for: there they go on and on
@@ -78,7 +80,6 @@ class Far:
 
     fate: Fate = Fate.RETURNS
     exponent: float = math.inf
-    reach: float = math.inf  # how far out the law is followed
     steps: _Distant | None = None  # at the largest distance that was looked at
 
     @cached_property
@@ -110,7 +111,9 @@ def held_by(batches: Batches, start: tuple[float, float] | None) -> Held:
     low, high, least = _region(batches, lower, upper)
     if start is not None:
         low, high = min(low, start[0]), max(high, start[1])
-    size = max(high - low, 1e-3 * max(abs(low), abs(high)), least)
+    w = np.clip([low, (low + high) / 2, high], lower, upper)
+    steps = np.sqrt((batches.probability @ (w - batches.images(w)) ** 2).min())
+    size = max(high - low, 1e-3 * max(abs(low), abs(high)), float(steps), least)
 
     def around(reach: float, beyond: str) -> tuple[float, float, tuple[str, str]]:
         a = ends[0] if math.isfinite(lower) else beyond
@@ -129,7 +132,37 @@ def held_by(batches: Batches, start: tuple[float, float] | None) -> Held:
         return Held(*_where_finite(batches, *around(20 * size, "leave"), (low + high) / 2), far)
     if far.fate is Fate.SPREADS:
         return Held(*around(20 * size, "fold"), far)
-    return Held(*around(far.reach, "keep"), far, tails=True)
+    return Held(*around(_reach(batches, (low + high) / 2, size), "keep"), far, tails=True)
+
+
+def _reach(batches: Batches, middle: float, size: float) -> float:
+    """How far out the law is followed: to where it has fallen by `TRIMMED` decades.
+
+    At a distance d it falls like d^-k with E |1 + step / d|^k = 1, and k depends on d: what the
+    steps are like far out says nothing of where they begin to be so. Beyond the last of
+    `DISTANCES` k is what it was there.
+    """
+    lower, upper = batches.landscape.domain
+    distance = size * 2.0 ** np.arange(math.log2(DISTANCES[-1]))
+    w = np.concatenate([middle - distance, middle + distance])
+    inside = (lower < w) & (w < upper)
+    logs = np.full((len(batches), len(w)), -np.inf)
+    with np.errstate(all="ignore"):
+        logs[:, inside] = np.log(np.abs(batches.images(w[inside]) - middle))
+        logs -= np.log(np.tile(distance, 2))
+        means = np.log([batches.probability @ np.exp(k * logs) for k in POWERS])
+    means = np.clip(means, -STEEPEST, STEEPEST)
+    # As a function of k they are convex, and 0 at 0: where a chord is 0 they are not above it yet.
+    below = np.minimum((means <= 0).sum(axis=0), len(POWERS) - 1)
+    at = np.arange(len(w))
+    last, first = (means[k, at] for k in (below - 1, below))
+    share = np.clip(-last / np.where(first > last, first - last, 1.0), 0.0, 1.0)
+    powers = POWERS[below - 1] + share * (POWERS[below] - POWERS[below - 1])
+    falls = np.where(below > 0, powers, 0.0).reshape(2, -1).min(axis=0)
+    log_size = np.append(np.arange(float(len(distance))), FARTHEST * math.log2(10)) * math.log(2)
+    falls[:-1] = np.minimum(falls[:-1], falls[1:])
+    fallen = np.append(0.0, np.cumsum(falls * np.diff(log_size)))
+    return size * math.exp(np.interp(TRIMMED * math.log(10), fallen, log_size))
 
 
 def _ends_of(landscape: Landscape) -> tuple[str, str]:
@@ -230,9 +263,7 @@ def far_of(batches: Batches, middle: float, size: float) -> Far:
     if found.growth > NEUTRAL:
         return Far(Fate.DIVERGES, steps=found)
     if found.growth < -NEUTRAL:
-        exponent = found.exponent()
-        decades = min(TRIMMED / exponent, FARTHEST) if math.isfinite(exponent) else 6
-        return Far(Fate.RETURNS, exponent, size * 10.0 ** max(decades, 1), steps=found)
+        return Far(Fate.RETURNS, found.exponent(), found)
     # Distances hardly change: the mean way counts, against the spread of the ways.
     near = [_Distant.at(batches, middle, distance * size) for distance in DISTANCES[:2]]
     pulls = [d.pull for d in near if d is not None] or [0.0]
@@ -241,12 +272,8 @@ def far_of(batches: Batches, middle: float, size: float) -> Far:
         return Far(Fate.DIVERGES)
     if pull >= -1 - 1e-6:
         return Far(Fate.SPREADS, steps=found)
-    if pulls[-1] < 10 * pulls[0]:  # a steady pull: the law falls like an exponential
-        rate = abs(pulls[0]) / (DISTANCES[0] * size)
-        return Far(Fate.RETURNS, math.inf, (TRIMMED + 1) * math.log(10) / rate, found)
-    exponent = -max(pulls) - 1
-    decades = min(TRIMMED / exponent, FARTHEST)
-    return Far(Fate.RETURNS, exponent, size * 10.0**decades, found)
+    steady = pulls[-1] < 10 * pulls[0]  # a pull: the law falls like an exponential
+    return Far(Fate.RETURNS, math.inf if steady else -pull - 1, found)
 
 
 @dataclass(frozen=True)
