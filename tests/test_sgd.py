@@ -376,3 +376,16 @@ def test_where_no_chain_is_to_be_had_the_report_says_why():
     assert found.sgd.chain is None
     words = " ".join(str(found).split())
     assert "What SGD's own chain makes of it is not known. The gradient of datapoint 0" in words
+
+
+@pytest.mark.parametrize("width", [6.0, 6.3])
+def test_sgd_that_steps_below_a_corner_where_all_units_are_dead_ends_at_it(width):
+    """Below 0 only the penalty pulls, so that it creeps up to 0 for ever; 0 need not be scanned."""
+    landscape = Landscape(
+        losses=lambda w: [(np.maximum(b * w, 0) + b) ** 2 / 2 + 0.05 * w * w for b in (0.3, 1.4)],
+        learning_rate=0.1,
+        domain=(-3, width - 3),
+    )
+    (atom,) = exact_chain(landscape).atoms
+    assert (atom.position, atom.weight) == (0.0, 1.0)
+    assert "SGD is around w = 0 (standard deviation 0)" in lines_of(analyze(landscape))

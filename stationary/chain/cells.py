@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -153,6 +153,11 @@ def rest_points(
     gap = np.maximum(np.append(gaps[:1], gaps), np.append(gaps, gaps[-1:]))[least]
     x = w[least]
     lower, upper = np.maximum(x - gap, low), np.minimum(x + gap, high)
+    best, onto, left = (
+        x,
+        x,
+        np.full(len(x), np.inf),
+    )  # where they are least, and the step from there
     for _ in range(100):
         try:
             g, slope = evaluate(landscape.gradient, x, order=1)
@@ -162,11 +167,19 @@ def rest_points(
         with np.errstate(all="ignore"):
             step = (g * slope).sum(axis=0) / (slope * slope).sum(axis=0)
         new = np.clip(x - np.where(np.isfinite(step), step, 0.0), lower, upper)
+        size = np.abs(g).max(axis=0)
+        best, onto = (np.where(size < left, a, b) for a, b in ((x, best), (new, onto)))
+        left = np.minimum(size, left)
         if (np.abs(new - x) <= 2 * EPSILON * np.abs(x)).all():
             break
         x = new
+    # Where they vanish on one side of a jump, that step may lead to its other side.
+    back = 4 * (EPSILON * np.abs(best - onto) + np.spacing(onto))
+    beside = onto + np.sign(best - onto) * back
+    moved = np.abs(gradient(beside)).max(axis=0) < left
+    best, slack = np.where(moved, beside, best), np.where(moved, 4 * back, 0.0)
     found: list[RestPoint] = []
-    for point, near in zip(x.tolist(), gap.tolist(), strict=True):
+    for point, near, room in zip(best.tolist(), gap.tolist(), slack.tolist(), strict=True):
         # Round numbers first: where gradients vanish to high order, many doubles would do.
         tries = [float(np.round(point, k)) for k in range(1, 15)] + [
             point + k * math.ulp(point) for k in (0, 1, -1, 2, -2)
@@ -174,9 +187,9 @@ def rest_points(
         tries = [t for t in tries if abs(t - point) < 1e-4 * near + 4 * math.ulp(point)]
         tries = [t for t in tries if low <= t <= high]
         worst = np.abs(gradient(np.array(tries))).max(axis=0)
-        best = int(np.argmin(worst))
-        position = tries[best]
-        if worst[best] > 64 * EPSILON * typical * max(abs(position) / (high - low), 1.0):
+        k = int(np.argmin(worst))
+        position = tries[k]
+        if worst[k] > 64 * EPSILON * typical * max(abs(position) / (high - low), 1.0):
             continue
         # The typical gradient says little of those nearby, where an interval is wide: each must
         # vanish to its own rounding, which a few doubles beside the point show.
@@ -187,7 +200,9 @@ def rest_points(
             continue
         if found and abs(position - found[-1].position) <= 1e-6 * near:
             continue
-        found.append(_judged(batches, position, near))
+        judged = _judged(batches, position, near)
+        named = next(t for t in tries if abs(t - position) <= room)  # the jump, where it is round
+        found.append(replace(judged, position=named))
     return tuple(found)
 
 

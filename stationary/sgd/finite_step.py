@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 
 MOST_STEPS = 10**18  # of a run, whose powers are squared in a few seconds
+TOO_NEAR = 1e3  # roundings of the mean: of less spread the chain, in doubles, knows nothing
 NOTHING = 0.5  # error of a probability that leaves nothing of it
 BLURRED = (
     "Its cells are too wide to tell the minima apart: narrow the domain, or ask `exact_chain`."
@@ -110,12 +111,20 @@ class FiniteStep(Data):
         if self.basins and not self.apart[1] < math.inf:
             return Belief.OPEN
         if all(b.agrees for b in self.basins):
-            wide = self.spread and abs(self.spread[1] - self.spread[0]) > CLOSE * self.spread[0]
-            return Belief.CHAIN if wide and chain.kind == "density" else Belief.EITHER
+            return Belief.CHAIN if self._spreads_otherwise else Belief.EITHER
         apart, error = self.apart
         if chain.status is Status.CONVERGED and apart > error:
             return Belief.CHAIN
         return Belief.OPEN
+
+    @property
+    def _spreads_otherwise(self) -> bool:
+        """Whether the deviations differ, where doubles can tell that of the diffusion."""
+        if self.spread is None:
+            return False
+        limit, found = self.spread
+        told = limit > TOO_NEAR * math.ulp(self.means[0] if self.means else 0.0)
+        return told and abs(found - limit) > CLOSE * limit
 
     def after(self, steps: int, initial: Any = None) -> Run:
         """Where SGD is after so many steps, basin by basin.

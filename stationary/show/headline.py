@@ -11,8 +11,8 @@ import numpy as np
 from stationary.analysis import Analysis
 from stationary.chain.indicators import OVERSHOOTS, UNSETTLED, MinimumStep
 from stationary.errors import StationaryError
-from stationary.sgd.basins import COMPARED, HELD, SETTLED, SgdBasin
-from stationary.sgd.finite_step import Belief, FiniteStep
+from stationary.sgd.basins import CLOSE, COMPARED, HELD, SETTLED, SgdBasin
+from stationary.sgd.finite_step import TOO_NEAR, Belief, FiniteStep
 from stationary.show.answer import Place, answer, around, ends_of, places
 from stationary.show.layout import tabulated
 from stationary.wording import (
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from stationary.chain.run import Run  # with SciPy, which a report may do without
 
 RUN = 1_000_000  # steps of the run that is spoken of where none was asked for
-TOO_NEAR = 1e3  # roundings of the mean: of less spread the chain, in doubles, knows nothing
 SHIFTED = 0.03  # of a deviation: differences of means and deviations that are worth a word
 UNKNOWN = 3.0  # error of the logarithm of a time of which nothing is said
 
@@ -222,8 +221,12 @@ def _heavy(sgd: FiniteStep) -> list[str]:
 def _shifted(sgd: FiniteStep) -> str:
     """By how much mean and deviation differ where the masses agree: "" if by next to nothing."""
     chain = sgd.chain
-    if chain is None or sgd.spread is None or sgd.means is None:
+    if chain is None:
         return ""
+    if sgd.spread is None or sgd.means is None:
+        vague = CLOSE * chain.std() < chain.std_error < math.inf and chain.kind in SETTLED
+        doubt = max(chain.mean_error, chain.std_error)
+        return f" It knows its mean and deviation only to {doubt:.1g}." if vague else ""
     (_, mean), (limit, deviation) = sgd.means, sgd.spread
     found = []
     if math.isfinite(deviation) and limit > TOO_NEAR * math.ulp(mean):
