@@ -324,7 +324,7 @@ class _Distant:
     def _growth(self, factor: Array) -> float:
         """The mean logarithm of the growth: where no step changes sides, of the worse side."""
         with np.errstate(divide="ignore"):
-            logs = np.maximum(np.log(np.abs(factor)), -700) @ self.probability
+            logs = np.maximum(np.log(np.abs(factor)), -STEEPEST) @ self.probability
         sides = self._sides(factor)
         return float(logs.max() if sides is None else sides @ logs)
 
