@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -11,10 +12,12 @@ import numpy as np
 
 from stationary.aliases import Array, Function
 from stationary.functions.interpolation import Spline
+from stationary.sources.interpolated import between, beyond, left_out
 from stationary.sources.sampled import FINE
 from stationary.sources.smoothing import smoothed
 
 LEAST = 5  # values that can be smoothed
+DEGREE = 5  # of the splines through values
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,30 +86,46 @@ class Curves:
         return (lambda w: np.exp(curve(w))) if kind == "log" else curve
 
     @cached_property
-    def _others(self) -> tuple[Function | None, Function | None]:
-        """Curves of another degree, which say how well these are known between the values."""
-        n, other = len(self.x), Spline.through
+    def _errors(self) -> tuple[Function | None, Function | None]:
+        """What is not known of either between the values; None where it is a standard error."""
         mean = variance = None
-        degree = 7 if n >= 8 else 3 if n >= 6 else 1
         if not self.smoothed:
-            mean = other(self.x, self.values, degree)
+            mean = self._error(self.mean, Spline.through, self.values)
         kind, _, changes = self._variance
-        if changes is None or not self.smooth:
-            if kind == "log":
-                logs = other(self.x, np.log(self.variances), degree)
-                variance = lambda w: np.exp(logs(w))  # noqa: E731
-            else:
-                degree = degree if kind == "plain" else 1
-                variance = other(self.x, self.variances, degree)
+        if kind == "pchip":
+            straight = Spline.through(self.x, self.variances, 1)
+            variance = lambda w: np.abs(straight(w) - self.variance(w))  # noqa: E731
+        elif changes is None or not self.smooth:
+            through = _through_logs if kind == "log" else Spline.through
+            variance = self._error(self.variance, through, self.variances)
         return mean, variance
 
+    def _error(
+        self, own: Function, through: Callable[[Array, Array, int], Function], values: Array
+    ) -> Function:
+        """By splines of other degrees, and of less than all values: see `Interpolated.error`."""
+        x, n = self.x, len(self.x)
+        lower = through(x, values, DEGREE - 2 if n > DEGREE else 1)
+        if n <= DEGREE + 2:
+            return lambda w: np.abs(lower(w) - own(w))
+        higher = through(x, values, DEGREE + 2)
+
+        def miss(out: Array) -> Array:
+            return np.asarray(through(x[~out], values[~out], DEGREE)(x[out]) - values[out])
+
+        at = between(x)
+        high, low = (np.abs(other(at) - own(at)) for other in (higher, lower))
+        factor = beyond(high, low, left_out(n, DEGREE, miss)[0])
+
+        def error(w: Array) -> Array:
+            i = np.clip(x.searchsorted(w) - 1, 0, n - 2)
+            return np.asarray(np.abs(higher(w) - own(w)) * factor[i])
+
+        return error
+
     def error(self, w: Array) -> tuple[Array, Array]:
-        """What two degrees more would change of either; bounds, summed up without signs."""
-        pairs = zip(self._others, (self.mean, self.variance), strict=True)
-        of_mean, of_variance = (
-            np.zeros(np.shape(w)) if other is None else np.abs(other(w) - own(w))
-            for other, own in pairs
-        )
+        """What is not known of either between the values; bounds, summed up without signs."""
+        of_mean, of_variance = (np.zeros(np.shape(w)) if e is None else e(w) for e in self._errors)
         return of_mean, of_variance
 
     @property
@@ -166,3 +185,8 @@ class Curves:
                 f"{listed}" + ("; below 3, noise may have made them" if weak else "")
             )
         return notes
+
+
+def _through_logs(x: Array, values: Array, degree: int) -> Function:
+    logs = Spline.through(x, np.log(values), degree)
+    return lambda w: np.exp(logs(w))

@@ -7,6 +7,7 @@ negative, and of a cost that does not grow with the number of datapoints.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -133,38 +134,57 @@ class Interpolated:
         differs more than the lower one, that of the latter, if nothing tells that it misses."""
         if len(self._others) < 2:
             return [np.ones(len(self.x) - 1)] * 2
-        share = (np.arange(LOOKS) + 0.5) / LOOKS
-        w = (self.x[:-1, None] + np.diff(self.x)[:, None] * share).ravel()
-        looks = (
-            [e.reshape(-1, LOOKS).max(axis=1) for e in self._apart(o, w)] for o in self._others
-        )
-        found = []
-        for high, low, missed in zip(*looks, self._missed, strict=True):
-            with np.errstate(divide="ignore", invalid="ignore"):
-                ratio = high / low
-                series = 1 / np.maximum(1 - ratio, 1 / FURTHER)
-                other = np.clip(missed / low, 1.0, FURTHER) / ratio
-                found.append(np.nan_to_num(np.where(ratio < 1, series, other), nan=1.0, posinf=1.0))
-        return found
+        w = between(self.x)
+        pairs = zip(*(self._apart(o, w) for o in self._others), strict=True)
+        looks = zip(pairs, self._missed, strict=True)
+        return [beyond(high, low, missed) for (high, low), missed in looks]
 
     @cached_property
     def _missed(self) -> Array:
         """Between two knots each, by how much the splines without one of three knots miss it."""
         g, square = self._mean, (self._root**2).sum(axis=0)
-        missed = np.zeros((2, len(self.x)))
-        for k in range(1, 4) if len(self.x) > 2 * self.degree else ():
-            out = np.zeros(len(self.x), dtype=bool)
-            out[k:-1:3] = True
+
+        def miss(out: Array) -> tuple[Array, Array]:
             mean, root = (
                 Spline.through(self.x[~out], v[~out], self.degree) for v in (g, self._root.T)
             )
-            missed[:, out] = mean(self.x[out]) - g[out], root.square(self.x[out]) - square[out]
-        missed = np.abs(missed)
-        return np.asarray(np.maximum(missed[:, 1:], missed[:, :-1]))
+            return mean(self.x[out]) - g[out], root.square(self.x[out]) - square[out]
+
+        return left_out(len(self.x), self.degree, miss)
 
     def rough(self, square: Array) -> tuple[Array, Array]:
         """What rounding of the gradients may do to G and S2."""
         return np.full(square.shape, self.floor), self.floor * (2 * np.sqrt(square) + self.floor)
+
+
+def between(x: Array) -> Array:
+    """Points between each knot and the next, at which splines are compared."""
+    share = (np.arange(LOOKS) + 0.5) / LOOKS
+    return np.asarray((x[:-1, None] + np.diff(x)[:, None] * share).ravel())
+
+
+def beyond(high: Array, low: Array, missed: Array) -> Array:
+    """Between two knots each, by how much the error is another than a higher degree differs by.
+
+    `high` and `low` are what splines of a higher and a lower degree differ by, at points `between`
+    knots; `missed` what is missed where knots are left out.
+    """
+    high, low = (e.reshape(-1, LOOKS).max(axis=1) for e in (high, low))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = high / low
+        series = 1 / np.maximum(1 - ratio, 1 / FURTHER)
+        other = np.clip(missed / low, 1.0, FURTHER) / ratio
+        return np.nan_to_num(np.where(ratio < 1, series, other), nan=1.0, posinf=1.0)
+
+
+def left_out(knots: int, degree: int, miss: Callable[[Array], Any]) -> Array:
+    """Between two knots each, what `miss` says of one of three knots left out: of G and S2."""
+    missed = np.zeros((2, knots))
+    for k in range(1, 4) if knots > 2 * degree else ():
+        out = np.zeros(knots, dtype=bool)
+        out[k:-1:3] = True
+        missed[:, out] = np.abs(miss(out))
+    return np.asarray(np.maximum(missed[:, 1:], missed[:, :-1]))
 
 
 def known_from(table: Interpolated, **given: Any) -> KnownGradients:
