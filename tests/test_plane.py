@@ -165,6 +165,33 @@ def test_noise_that_is_a_matrix_and_depends_on_the_place_has_its_own_energy_or_a
         off = np.asarray(state.logpdf(x)) + coefficients(x)[2]
         off -= off[np.argmax(state.pdf(x))]
         assert np.abs(np.expm1(off) * state.pdf(x)).max() < bound * math.exp(state.peak)
+        if not local:
+            continue
+        # Along the border between the basins x is a function of y; both sides by rules of Gauss.
+        saddle = next(e for e in state.equilibria if e.kind == "saddle")
+        t, w = np.polynomial.legendre.leggauss(120)
+
+        def slope(y, x):
+            fx, fy = gradient(np.array([[x[0]], [y]]))
+            return fx / fy
+
+        sides = np.zeros(2)
+        for sign in (-1, 1):
+            way = saddle.ways[1] * np.sign(saddle.ways[1][1]) * sign
+            start = saddle.position + 1e-7 * way
+            end = start[1] + sign * 7
+            run = solve_ivp(
+                slope, (start[1], end), start[:1], "DOP853", rtol=1e-13, atol=1e-14,
+                dense_output=True, max_step=0.1,
+            )  # fmt: skip
+            y = saddle.position[1] + (end - saddle.position[1]) * (1 + t) / 2
+            border = np.where(sign * (y - start[1]) > 0, run.sol(y)[0], start[0])
+            for k, wall in enumerate((-6.0, 6.0)):
+                x = wall + (border - wall)[:, None] * (1 + t) / 2
+                inner = np.exp(-coefficients((x, y[:, None]))[2]) @ w * np.abs(border - wall)
+                sides[k] += inner @ w * abs(end - saddle.position[1]) / 4
+        off = abs(state.log_ratio(0, 1) - math.log(sides[0] / sides[1]))
+        assert off < state.log_ratio_error(0, 1) < 1e-9
 
 
 def test_integrals_and_marginals_are_right_to_rounding_also_in_tails():

@@ -190,13 +190,13 @@ class Variance:
         """The last double without noise, or the first with it; the variance is 0 at `inside`."""
         a, b = float(outside), float(inside)
         while abs(b - a) > 2 * np.spacing(max(abs(a), abs(b))):
-            x = np.linspace(a, b, ZOOM)
+            x = _from(a, b)
             zero = self.tiny(x)
             if self.exact:
                 many = many_digits(DIGITS[0], ENOUGH)
                 zero[zero] = np.asarray(self(many.array(x[zero]), many) == 0, dtype=bool)
             last = int(np.flatnonzero(~zero)[-1]) if not zero.all() else 0
-            if last + 1 >= ZOOM or (x[last], x[last + 1]) == (a, b):
+            if last + 1 >= len(x) or (x[last], x[last + 1]) == (a, b):
                 break
             a, b = float(x[last]), float(x[last + 1])
         nice = roundest(a, b, lambda x: bool(self.vanishing([x, np.nextafter(x, inside)]).any()))
@@ -248,6 +248,21 @@ class Variance:
                     return zero if abs(new - zero) < goal else new
                 before, here, r_before, r_here = here, new, r_here, r_new
         return seen
+
+
+def _from(a: float, b: float) -> Array:
+    """Places from one number to another: with 0 where that is between them, and by their size
+    where that differs by much, so that 0 is not approached for ever."""
+    if np.sign(a) * np.sign(b) < 0:
+        x = np.sort(np.append(np.linspace(a, b, ZOOM), 0.0))
+        return np.asarray(x if a < b else x[::-1])
+    far = a if abs(a) > abs(b) else b
+    if min(abs(a), abs(b)) > abs(far) / ZOOM:
+        return np.linspace(a, b, ZOOM)
+    least = np.finfo(float).tiny
+    x = np.copysign(np.geomspace(max(abs(a), least), max(abs(b), least), ZOOM), far)
+    x[0], x[-1] = a, b
+    return np.asarray(x)
 
 
 def roundest(low: float, high: float, accept: Any) -> float:

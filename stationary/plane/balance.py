@@ -8,7 +8,6 @@ by 1 and a combination of smooth functions, so that the means of as many such v 
 from __future__ import annotations
 
 import math
-from itertools import product
 
 import numpy as np
 from numpy.polynomial import hermite_e
@@ -31,15 +30,15 @@ class _Functions:
         self.mean, covariance = density.moments()
         self.wide = np.sqrt(np.diag(covariance))
         self.domain = process.domain
-        pairs = product(range(ORDER), repeat=2)
-        self.orders = np.array([p for p in pairs if sum(p) < ORDER]).T
 
     def along(self, axis: int, x: Array) -> list[Array]:
         """The functions of one coordinate and their derivatives, (ORDER, M) each."""
         wide = self.wide[axis]
         z = (x - self.mean[axis]) / wide
-        eye, bell = np.eye(ORDER), np.exp(-(z**2) / 8)
-        made = [hermite_e.hermeval(z, hermite_e.hermeder(eye, k) if k else eye) for k in range(3)]
+        bell, k = np.exp(-(z**2) / 8), np.arange(ORDER)[:, None]
+        made = [hermite_e.hermevander(z, ORDER - 1).T]
+        for _ in range(2):  # derivatives are k times the one before
+            made.append(k * np.roll(made[-1], 1, axis=0))
         factors = [(bell, -z / 4 * bell, (z**2 / 16 - 1 / 4) * bell)]
         for end in self.domain[axis]:
             if math.isfinite(end):
@@ -51,16 +50,12 @@ class _Functions:
         for g, dg, ddg in factors:
             p, dp, ddp = made
             made = [p * g, dp * g + p * dg, ddp * g + 2 * dp * dg + p * ddg]
-        scale = np.array([1 / math.sqrt(math.factorial(k)) for k in range(ORDER)])[:, None]
+        scale = 1 / np.sqrt(np.cumprod(np.maximum(k, 1), axis=0))
         return [m * scale / wide**k for k, m in enumerate(made)]
 
-    def at(self, x: Array) -> tuple[Array, list[list[Array]]]:
-        """Values (K, M), and by axis what the generator asks for."""
-        own = [
-            [t[o] for t in self.along(k, v)]
-            for k, (v, o) in enumerate(zip(x, self.orders, strict=True))
-        ]
-        return own[0][0] * own[1][0], own
+    def pairs(self, p: Array, q: Array) -> Array:
+        """(K, M): products of functions of either coordinate."""
+        return np.concatenate([row * q[: ORDER - i] for i, row in enumerate(p)])
 
 
 def balanced(process: PlaneDiffusion, density: Density) -> Density:
@@ -69,21 +64,25 @@ def balanced(process: PlaneDiffusion, density: Density) -> Density:
     x, log, u = density.quadrature()
     mass = np.exp(log - density.log_total) * u
     keep = np.flatnonzero(mass > 1e-16 * mass.max())
-    count = functions.orders.shape[1]
+    count = ORDER * (ORDER + 1) // 2
     matrix, right = np.zeros((count, count)), np.zeros(count)
     for begin in range(0, len(keep), CACHE):
         some = keep[begin : begin + CACHE]
         fields = process.fields(x[:, some])
-        v, ((p, dp, ddp), (q, dq, ddq)) = functions.at(x[:, some])
         f, a = fields.f, fields.a
-        generated = f[0] * dp * q + f[1] * p * dq + a[0, 1] * dp * dq
-        generated += (a[0, 0] * ddp * q + a[1, 1] * p * ddq) / 2
-        right += generated @ mass[some]
-        matrix += (generated * mass[some]) @ v.T
+        p, dp, ddp = functions.along(0, x[0, some])
+        q, dq, ddq = functions.along(1, x[1, some])
+        generated = functions.pairs(f[0] * dp + a[0, 0] / 2 * ddp, q)
+        generated += functions.pairs(f[1] * p + a[0, 1] * dp, dq)
+        generated += functions.pairs(a[1, 1] / 2 * p, ddq)
+        generated *= mass[some]
+        right += generated.sum(axis=1)
+        matrix += generated @ functions.pairs(p, q).T
     found = np.linalg.lstsq(matrix, -right, DECIDED)[0]
     nodes = basis(NODES).nodes
     at = density.mesh.points(nodes)
-    factor = 1 + found @ functions.at(at.reshape(2, -1))[0]
+    along = [functions.along(k, v.ravel())[0] for k, v in enumerate(at)]
+    factor = 1 + found @ functions.pairs(along[0], along[1])
     b = basis(density.degrees[1]).at(nodes)
     u = np.einsum("ai,bj,eij->eab", b, b, density.u, optimize=True)
     return Density(density.mesh, density.phi, u * factor.reshape(at.shape[1:]))

@@ -259,8 +259,11 @@ class Solved:
 
 def moments_of(density: Any) -> tuple[Array, Array]:
     """Mean and covariance by a density's own quadrature."""
-    x, log, u = density.quadrature()
-    weight = np.exp(log - density.log_total) * u
-    mean = x @ weight
-    d = x - mean[:, None]
-    return mean, (d * weight) @ d.T
+    if "moments" not in density.cache:
+        x, log, u = density.quadrature()
+        weight = np.exp(log - density.log_total) * u
+        mean = x @ weight
+        d = x - mean[:, None]
+        density.cache["moments"] = mean, (d * weight) @ d.T
+    mean, covariance = density.cache["moments"]
+    return mean.copy(), covariance.copy()

@@ -25,7 +25,7 @@ SHELLS = 12  # around a rest point, on which the drift must point inwards
 PIXELS, COARSE = 800, 100
 BETWEEN = 0.2  # pixels between points of a border
 NEXT = 1e-2  # pixels, that points next to a border lie away from it
-LOST = 1e-10  # of the width of the box, that a border may be away from where it should be
+LOST = 3e-12  # of the width of the box, that a border may be away from where it should be
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,7 +226,7 @@ def _branches(flow: Flow, saddle: Equilibrium, sources: Array) -> list[Array]:
 
     made = []
     for sign in (-1, 1):
-        start = saddle.position + sign * 1e-5 * wide.min() * saddle.ways[1]
+        start = saddle.position + sign * 1e-6 * wide.min() * saddle.ways[1]
         run = followed(flow.process, start, inside, 30, wide, back=True)
         t = np.linspace(0, run.t[-1], max(2, int(16 * PIXELS * run.t[-1])))
         made.append(np.concatenate([saddle.position[:, None], run.sol(t)], axis=1))
@@ -249,8 +249,8 @@ def followed(
 
     event.terminal = True  # type: ignore[attr-defined]
     return solve_ivp(
-        drift, (0, most), start, "DOP853", events=event, rtol=1e-9,
-        atol=1e-10 * float(np.min(scale)), dense_output=True, max_step=most / 150,
+        drift, (0, most), start, "DOP853", events=event, rtol=1e-12,
+        atol=1e-13 * float(np.min(scale)), dense_output=True, max_step=most / 150,
     )  # fmt: skip
 
 

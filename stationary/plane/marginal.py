@@ -171,6 +171,13 @@ def normal(mean: float, deviation: float) -> Marginal:
 
 def marginal_of(density: Any, axis: int) -> Marginal:
     """The marginal of a `Density` along x (0) or y (1)."""
+    if axis not in density.cache:
+        density.cache[axis] = _marginal_of(density, axis)
+    made: Marginal = density.cache[axis]
+    return made
+
+
+def _marginal_of(density: Any, axis: int) -> Marginal:
     panels, mesh = density.panels, density.mesh
     low = mesh.low[:, panels.number] + mesh.size[:, panels.number] * (1 + panels.low) / 2
     size = mesh.size[:, panels.number] * panels.size / 2

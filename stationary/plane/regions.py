@@ -297,15 +297,15 @@ class _Cutter:
     ) -> tuple[Array, Array]:  # fmt: skip
         """Where labels change, in brackets: `placed` says where s in some of them is."""
         low, high = low.copy(), high.copy()
-        wanted = LEVEL * np.ceil(bits / LEVEL).astype(int)
-        for steps in np.unique(wanted):
-            some = np.flatnonzero(wanted == steps)
+        for done in range(0, BISECTIONS, LEVEL):
+            some = np.flatnonzero(bits > done)
 
             def same(s: Array, some: Array = some) -> Array:
                 x = self.density.mesh.world(*placed(s, some))
                 return np.asarray(self.labels(x) == before[some])
 
-            low[some], high[some] = bisected(same, low[some], high[some], int(steps))
+            if len(some):
+                low[some], high[some] = bisected(same, low[some], high[some], LEVEL)
         return low, high
 
     def _rows(self, axis: int, strips: _Strips, stops: Array) -> tuple[Nodes, Array]:

@@ -51,7 +51,7 @@ def spectral(process: PlaneDiffusion, rough: Rough, lenient: float = 0.5) -> Sol
         if made[best][0] < RESOLVED or len(made) > best + WORSE:
             break
         kept = held(mesh, density.height - density.height.min(), CUT)
-        finer = _finer(mesh.restricted(kept), missing[kept], max(RESOLVED, made[-1][0] / 30))
+        finer = _finer(mesh.restricted(kept), missing[kept])
         if finer is None:
             break
         mesh = finer
@@ -67,10 +67,10 @@ def spectral(process: PlaneDiffusion, rough: Rough, lenient: float = 0.5) -> Sol
     return Solved("elements", density, tuple(others), worst < RESOLVED)
 
 
-def _finer(mesh: Mesh, missing: Array, least: float) -> Mesh | None:
-    """With rectangles cut where more than `least` is missing, the worst ones first, while there is
-    room for a tenth more."""
-    cut = missing > least
+def _finer(mesh: Mesh, missing: Array) -> Mesh | None:
+    """With rectangles cut that are not resolved, the worst ones first, while there is room for a
+    tenth more."""
+    cut = missing > RESOLVED
     while True:
         made = mesh.split(cut)
         if made.count <= MOST:

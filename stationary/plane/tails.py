@@ -141,8 +141,11 @@ class Stretched:
         return self.chart.x(self.inner.rvs(size, rng))
 
     def marginal(self, axis: int) -> Marginal:
-        stretch = float(self.chart.centre[axis]), float(self.chart.length[axis])
-        return replace(marginal_of(self.inner, axis), stretch=stretch)
+        if axis not in self.cache:
+            stretch = float(self.chart.centre[axis]), float(self.chart.length[axis])
+            self.cache[axis] = replace(marginal_of(self.inner, axis), stretch=stretch)
+        made: Marginal = self.cache[axis]
+        return made
 
     @cached_property
     def box(self) -> Box:
