@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.polynomial.chebyshev import chebvander2d
+from numpy.polynomial.chebyshev import chebvander
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -85,17 +85,23 @@ def fitted(box: Box, x: Array, phi: Array) -> Callable[[Array], Array]:
     """A smooth fit of Phi, closest where it is small: structure would have to be undone by u."""
     low, high = np.array(box).T[..., None]
 
-    def functions(x: Array) -> Array:
+    def functions(x: Array) -> tuple[Array, Array]:
         s, t = 2 * (x.reshape(2, -1) - low) / (high - low) - 1
-        return np.asarray(chebvander2d(s, t, [FIT - 1, FIT - 1]))
+        return chebvander(s, FIT - 1), chebvander(t, FIT - 1)
 
     weight = np.exp(-phi / 10).ravel()
     degree = np.add.outer(np.arange(FIT), np.arange(FIT)).ravel()
     ridge = np.diag(3e-4 * (1.0 + degree))
-    table = np.concatenate([functions(x) * weight[:, None], ridge])
+    s, t = functions(x)
+    rows = (s[:, :, None] * t[:, None] * weight[:, None, None]).reshape(len(weight), -1)
     right = np.concatenate([phi.ravel() * weight, np.zeros(FIT * FIT)])
-    c = np.linalg.lstsq(table, right, rcond=None)[0]
-    return lambda y: np.asarray(functions(y) @ c).reshape(y.shape[1:])
+    c = np.linalg.lstsq(np.concatenate([rows, ridge]), right, rcond=None)[0].reshape(FIT, FIT)
+
+    def made(y: Array) -> Array:
+        s, t = functions(y)
+        return np.asarray(((s @ c) * t).sum(axis=1)).reshape(y.shape[1:])
+
+    return made
 
 
 def held(mesh: Mesh, height: Array, cut: float) -> Array:
