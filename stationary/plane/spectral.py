@@ -25,6 +25,7 @@ FIT = 12  # Chebyshev polynomials for each direction in the first guess of Phi
 FACTOR = 0.8
 MOST = 1500  # rectangles
 RESOLVED = 1e-6  # of the peak: what the last coefficients of a rectangle may be
+SPREADS = 1e-2  # of the peak: as much missing in a rectangle is seen in others, and is cut first
 WORSE = 3  # so many meshes that resolve less than one before: where noise is singular they may
 DEEP = 5  # so often are rectangles cut in four only at kinks and on thin ridges
 
@@ -51,7 +52,10 @@ def spectral(process: PlaneDiffusion, rough: Rough, lenient: float = 0.5) -> Sol
         if made[best][0] < RESOLVED or len(made) > best + WORSE:
             break
         kept = held(mesh, density.height - density.height.min(), CUT)
-        finer = _finer(mesh.restricted(kept), missing[kept])
+        worst = made[-1][0]
+        finer = _finer(
+            mesh.restricted(kept), missing[kept], RESOLVED if worst < SPREADS else worst / 30
+        )
         if finer is None:
             break
         mesh = finer
@@ -67,10 +71,10 @@ def spectral(process: PlaneDiffusion, rough: Rough, lenient: float = 0.5) -> Sol
     return Solved("elements", density, tuple(others), worst < RESOLVED)
 
 
-def _finer(mesh: Mesh, missing: Array) -> Mesh | None:
-    """With rectangles cut that are not resolved, the worst ones first, while there is room for a
-    tenth more."""
-    cut = missing > RESOLVED
+def _finer(mesh: Mesh, missing: Array, least: float) -> Mesh | None:
+    """With rectangles cut where more than `least` is missing, the worst ones first, while there is
+    room for a tenth more."""
+    cut = missing > least
     while True:
         made = mesh.split(cut)
         if made.count <= MOST:
