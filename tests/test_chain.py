@@ -1190,3 +1190,17 @@ def test_a_tail_is_followed_from_where_it_is_not_yet_steep():
     )
     assert abs(whole.mean() - cut.mean()) < whole.mean_error + cut.mean_error
     assert abs(whole.std() - cut.std()) < whole.std_error + cut.std_error
+
+
+def test_where_gradients_fade_to_nothing_is_no_place_of_sgd():
+    """Far out they are 0 to doubles: cells 2,000 wide were "where SGD stays", minimum and all."""
+
+    def losses(w):
+        return -np.exp(-((w + 0.5) ** 2)), -np.exp(-((w - 0.6) ** 2)), -np.exp(-((w - 0.3) ** 2))
+
+    endless, walled = (
+        exact_chain(Landscape(losses=losses, learning_rate=0.6, domain=(-3, end)), cells=64)
+        for end in (np.inf, 6.0)
+    )
+    assert abs(endless.mean() - walled.mean()) < endless.mean_error + walled.mean_error < 0.1
+    assert abs(endless.std() - walled.std()) < endless.std_error + walled.std_error < 0.1

@@ -619,6 +619,9 @@ def test_a_box_that_cuts_the_density_is_told_with_a_better_one():
     process, _ = rotated(0.1, 0.7)
     state = end_state(Diffusion(process.drift, 0.2, domain=((-1.2, 0.5), (-2, 2))))
     assert any("the box is too small" in note for note in state.notes)
+    beyond, inside = ((0.6, 0.7), (0, 1)), ((-0.5, 0), (0, 1))
+    assert state.log_ratio(beyond, inside) == -math.inf
+    assert state.log_ratio_error(beyond, inside) == math.inf
 
 
 def test_the_example_from_its_file_to_every_form(tmp_path):

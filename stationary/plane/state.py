@@ -213,7 +213,9 @@ class PlaneState(Result):
         return self.log_probability(a) - self.log_probability(b)
 
     def log_ratio_error(self, a: Any, b: Any) -> float:
-        return float(self.error_of(lambda s: s.log_ratio(a, b)))
+        """inf where nothing is known of a region, as beyond what the box cuts off."""
+        known = self.error_of(lambda s: s.log_ratio(a, b))
+        return float(np.nan_to_num(known, nan=np.inf))
 
     def error_of(self, quantity: Callable[[PlaneState], Any]) -> Any:
         """How far a quantity moves with the degree, the cut, the box and the borders, added up."""
