@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.polynomial.legendre import legvander
 
 from stationary.aliases import Array
 from stationary.distribution import Distribution, Grid
@@ -72,9 +73,15 @@ class Marginal(Distribution):
         made = self._plain(y)
         return made if self.stretch is None else made / (self.stretch[1] * np.cosh(y))
 
+    @cached_property
+    def _series(self) -> tuple[Array, Array]:
+        """Legendre coefficients of density and probability: sums of these are each by itself."""
+        made = self.values @ basis(DEGREE).to_legendre.T
+        return made, self._integrals @ basis(DEGREE + 1).to_legendre.T
+
     def _plain(self, y: Array) -> Any:
         i, t = self._place(y.ravel())
-        made = (basis(DEGREE).at(t) * self.values[i]).sum(axis=1)
+        made = (legvander(t, DEGREE) * self._series[0][i]).sum(axis=1)
         inside = (y.ravel() >= self.edges[0]) & (y.ravel() <= self.edges[-1])
         return np.where(inside, np.maximum(made, 0), 0.0).reshape(y.shape)[()]
 
@@ -88,7 +95,7 @@ class Marginal(Distribution):
 
     def _below(self, y: Array) -> Any:
         i, t = self._place(y.ravel())
-        made = self._pieces[i] + (basis(DEGREE + 1).at(t) * self._integrals[i]).sum(axis=1)
+        made = self._pieces[i] + (legvander(t, DEGREE + 1) * self._series[1][i]).sum(axis=1)
         return np.maximum(made, 0).reshape(y.shape)[()]
 
     def ppf(self, q: Any) -> Any:
