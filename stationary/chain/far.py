@@ -215,9 +215,10 @@ def _region(batches: Batches, lower: float, upper: float) -> tuple[float, float,
     good = np.isfinite(g).all(axis=0)
     moved = np.flatnonzero((g != 0).any(axis=0))
     if len(moved):  # beyond all gradients SGD stays where it arrives, if one leads there
-        first = moved[0] - (g[:, moved[0]] > 0).any()
-        last = moved[-1] + (g[:, moved[-1]] < 0).any()
-        good[: max(first, 0)] = good[last + 1 :] = False
+        start = int(moved[0]) - bool((g[:, moved[0]] > 0).any())
+        stop = int(moved[-1]) + bool((g[:, moved[-1]] < 0).any())
+        at = np.arange(len(w))
+        good &= (start <= at) & (at <= stop)
     w, sign = w[good], _signs(g[:, good])
     if (sign[:, 1:] * sign[:, :-1] < 0)[:, np.abs(w[1:]) > ENDLESS * DISTANCES[-1]].any():
         raise LandscapeError(
