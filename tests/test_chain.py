@@ -1204,3 +1204,17 @@ def test_where_gradients_fade_to_nothing_is_no_place_of_sgd():
     )
     assert abs(endless.mean() - walled.mean()) < endless.mean_error + walled.mean_error < 0.1
     assert abs(endless.std() - walled.std()) < endless.std_error + walled.std_error < 0.1
+
+
+def test_the_interval_of_a_class_is_the_outermost_that_steps_fill_again():
+    """Its end was sought where three steps pointed, 1.4 too far in: SGD was around -0.53 +- 4e-3."""
+    wells = [(0.13788431, 0.010741451), (0.27510116, -0.010932121), (2.27789524, -0.107672787)]
+
+    def losses(w):
+        every = [(w * w - c) ** 2 / 10 + b * w for c, b in wells]
+        every.append((np.maximum(0.06687474 * w, 0) + 0.15895666) ** 2 / 2)
+        return [loss + 0.00360604223917652 * w * w / 2 for loss in every]
+
+    chain = exact_chain(Landscape(losses=losses, learning_rate=0.034464842272118934), cells=200)
+    (held,) = chain.components
+    assert held.interval == pytest.approx((-1.4430318635, 1.5624228300), rel=1e-8)

@@ -52,7 +52,7 @@ class RestPoint:
 def hull(batches: Batches, low: float, high: float, held: Held) -> tuple[float, float]:
     """The largest interval in [low, high] that one step fills again: what a class lies in."""
     past: list[tuple[float, float]] = []
-    bounds = [[-math.inf, math.inf], [-math.inf, math.inf]]  # between which each end comes to rest
+    bounds = _brackets(batches, low, high)  # between which each end comes to rest
     # Where batches stand for others, ends that still move by then go to and fro on their grid.
     for _ in range(400 if batches.exact else 40):
         a, b = covered(batches, low, high)
@@ -69,10 +69,10 @@ def hull(batches: Batches, low: float, high: float, held: Held) -> tuple[float, 
             for now, new, (least, most) in zip((low, high), (a, b), bounds, strict=True)
         )
         for side, now, new in zip(bounds, (low, high), (a, b), strict=True):
-            if new > now:
-                side[0] = max(side[0], now)
+            if new > now:  # as the other end moves, so do the bounds
+                side[:] = max(side[0], now), side[1] if now < side[1] else math.inf
             elif new < now:
-                side[1] = min(side[1], now)
+                side[:] = side[0] if side[0] < now else -math.inf, min(side[1], now)
         past.append((a, b))
         low, high = a, b
         if settled or high - low <= 32 * EPSILON * max(abs(a), abs(b)):
@@ -87,11 +87,28 @@ def hull(batches: Batches, low: float, high: float, held: Held) -> tuple[float, 
     return (0.0 if abs(low) < size else low), (0.0 if abs(high) < size else high)
 
 
+def _brackets(batches: Batches, low: float, high: float) -> list[list[float]]:
+    """Between which points each end comes to rest first, as seen from outside."""
+    w = np.linspace(low, high, 257 if batches.exact else 65)
+    try:
+        images = batches.images(w)
+    except LandscapeError:
+        return [[-math.inf, math.inf], [-math.inf, math.inf]]
+    below = np.minimum.accumulate(images.min(axis=0)[::-1])[::-1] <= w
+    above = np.maximum.accumulate(images.max(axis=0)) >= w
+    w = np.concatenate([[-math.inf], w, [math.inf]])
+    first = int(np.argmax(below)) if below.any() else len(below)
+    last = int(np.flatnonzero(above)[-1]) if above.any() else -1
+    return [w[first : first + 2].tolist(), w[last + 1 : last + 3].tolist()]
+
+
 def _limit(x: float, y: float, z: float, least: float, most: float) -> float:
     """Where a sequence leads, but not past where it is known to turn back."""
     first, second = y - x, z - y
-    if first == 0 or not 0 <= second / first < 1:
+    if first == 0:
         return z
+    if not 0 <= second / first < 1:
+        return (least + most) / 2 if least < z < most and math.isfinite(most - least) else z
     found = z + second * (second / first) / (1 - second / first)
     if not least <= found <= most and math.isfinite(most - least):
         return (least + most) / 2
