@@ -1207,7 +1207,7 @@ def test_where_gradients_fade_to_nothing_is_no_place_of_sgd():
 
 
 def test_the_interval_of_a_class_is_the_outermost_that_steps_fill_again():
-    """Its end was sought where three steps pointed, 1.4 too far in: SGD was around -0.53 +- 4e-3."""
+    """Its end was sought where three steps pointed, and SGD was said to be around -0.53 +- 4e-3."""
     wells = [(0.13788431, 0.010741451), (0.27510116, -0.010932121), (2.27789524, -0.107672787)]
 
     def losses(w):
