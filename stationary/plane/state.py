@@ -214,8 +214,7 @@ class PlaneState(Result):
 
     def log_ratio_error(self, a: Any, b: Any) -> float:
         """inf where nothing is known of a region, as beyond what the box cuts off."""
-        known = self.error_of(lambda s: s.log_ratio(a, b))
-        return float(np.nan_to_num(known, nan=np.inf))
+        return float(np.nan_to_num(self.error_of(lambda s: s.log_ratio(a, b)), nan=np.inf))
 
     def error_of(self, quantity: Callable[[PlaneState], Any]) -> Any:
         """How far a quantity moves with the degree, the cut, the box and the borders, added up."""
