@@ -15,7 +15,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.chain.batches import Batches
-from stationary.chain.far import Held, covered
+from stationary.chain.far import Held, covered, looked_at
 from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.evaluation import evaluate
 from stationary.line.chart import CORE
@@ -89,7 +89,7 @@ def hull(batches: Batches, low: float, high: float, held: Held) -> tuple[float, 
 
 def _brackets(batches: Batches, low: float, high: float) -> list[list[float]]:
     """Between which points each end comes to rest first, as seen from outside."""
-    w = np.linspace(low, high, 257 if batches.exact else 65)
+    w = looked_at(batches, low, high)
     try:
         images = batches.images(w)
     except LandscapeError:
@@ -170,11 +170,8 @@ def rest_points(
     gap = np.maximum(np.append(gaps[:1], gaps), np.append(gaps, gaps[-1:]))[least]
     x = w[least]
     lower, upper = np.maximum(x - gap, low), np.minimum(x + gap, high)
-    best, onto, left = (
-        x,
-        x,
-        np.full(len(x), np.inf),
-    )  # where they are least, and the step from there
+    # Where they are least, where a step leads from there, and what they are there.
+    best, onto, left = x, x, np.full(len(x), np.inf)
     for _ in range(100):
         try:
             g, slope = evaluate(landscape.gradient, x, order=1)

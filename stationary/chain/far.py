@@ -174,9 +174,14 @@ def _ends_of(landscape: Landscape) -> tuple[str, str]:
     return low, high
 
 
+def looked_at(batches: Batches, low: float, high: float) -> Array:
+    """Points of an interval at which it is asked where steps lead: fewer where that is dear."""
+    return np.linspace(low, high, 257 if batches.exact else 65)
+
+
 def covered(batches: Batches, low: float, high: float) -> tuple[float, float]:
     """The hull of where one step leads from an interval."""
-    w = np.linspace(low, high, 257 if batches.exact else 65)  # the law of a batch is dear
+    w = looked_at(batches, low, high)
     with np.errstate(all="ignore"):
         try:
             images = batches.images(w)
