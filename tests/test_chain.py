@@ -1159,18 +1159,19 @@ def test_datapoints_that_never_agree_are_looked_for_where_their_mean_vanishes():
     assert abs(chain.mean() - end_state(landscape).mean()) <= chain.mean_error < 0.02
 
 
-def test_noise_wider_than_the_minima_are_apart_has_its_moments_on_the_whole_line():
+@pytest.mark.parametrize("noise", [0.01, 1e4])
+def test_noise_wider_than_the_minima_are_apart_has_its_moments_on_the_whole_line(noise):
     """Two minima 1e-4 apart, steps of T s: the variance is T^2 s^2 / (1 - E (1 - T h)^2), and more.
 
     One step in four overshoots, so that no interval holds all walkers.
     """
     h, centre = np.array([0.5, 1, 2.3, 0.3])[:, None], np.array([[0], [1e-4], [-1e-4], [5e-5]])
     landscape = Landscape(
-        losses=lambda w: h * (w - centre) ** 2 / 2, learning_rate=0.9, label_noise=0.01
+        losses=lambda w: h * (w - centre) ** 2 / 2, learning_rate=0.9, label_noise=noise
     )
     kept, added = 1 - 0.9 * h, 0.9 * h * centre
     mean = added.mean() / (1 - kept.mean())
-    square = 2 * mean * (kept * added).mean() + (added**2).mean() + (0.9 * 0.01) ** 2
+    square = 2 * mean * (kept * added).mean() + (added**2).mean() + (0.9 * noise) ** 2
     deviation = np.sqrt(square / (1 - (kept**2).mean()) - mean**2)
     found = exact_chain(landscape, cells=64)
     assert found.std() == pytest.approx(deviation, rel=1e-9)
