@@ -50,6 +50,27 @@ def test_leaving_a_datapoint_out_changes_the_answer_as_predicted(found, scores, 
     assert left == pytest.approx(predicted, rel=0.1, abs=1e-3)
 
 
+def test_leaving_out_changes_noise_of_labels_and_of_batches_without_replacement():
+    """Those of large parts of the datapoints: N - 1 in the place of N changes (N - B) / (N - 1)."""
+    chosen = np.arange(60)
+    slopes = np.linspace(0, 2, 60)[:, None]
+
+    def of(some):
+        changes = {"batch_size": 40, "replacement": False, "learning_rate": 8.0, "label_noise": 0.6}
+        return analyze(
+            landscape(some, outputs=lambda w: slopes[some] * w, **changes), chain=False,
+            min_barrier=0,
+        )  # fmt: skip
+
+    whole, off = of(chosen), []
+    influence = whole.influence
+    for j in (0, 59):
+        change = numbers(of(np.delete(chosen, j))) - numbers(whole)
+        times = influence.of_fewer[2:4] - influence.log_exit_times[:, j] / 59
+        off.append(np.array([influence.left_out(0, 1)[j], *times]) - change[:3])
+    assert np.abs(off).max() < 0.012
+
+
 def test_the_standard_error_is_that_of_the_bootstrap(found):
     rng = np.random.default_rng(4)
     drawn = [

@@ -131,7 +131,7 @@ class GradientSample:
     """The gradients of N datapoints as a sample: one change for each.
 
     What datapoint j adds to the mean and the variance of the gradients is (g_j - G) / N and
-    ((g_j - G)^2 - S2) / N.
+    ((g_j - G)^2 - S2) / N; noise in labels adds the mean of what it makes of each to a.
     """
 
     rows: Callable[[Array], Array]  # w -> what each makes of a step, over T: (N, M)
@@ -141,18 +141,40 @@ class GradientSample:
     datapoints: int
     refusal: str = ""  # why no datapoint has changes of its own
     table: Sample | None = None  # what G and S2 are of, in place of rows
+    labels: Callable[[Array], Array] | None = None  # w -> what noise in each label makes of a
 
     def scores(self, x: Array, of_f: Array, of_a: Array) -> Array:
         """As `Sample` says; of datapoints K = N."""
         of_g, of_s = self.to_drift * of_f, self.to_variance * of_a
-        if self.table is not None:
-            return self.table.scores(x, of_g, of_s)
         if self.refusal:
             raise LandscapeError(self.refusal)
-        n, (mean, variance) = self.datapoints, self.moments(x)
-        found, size = np.zeros((len(of_f), n)), max(1, MEMORY // n)
-        for i in range(0, len(x), size):
-            some = slice(i, i + size)
-            off = self.rows(x[some]) - mean[some]
-            found += of_g[:, some] @ off.T + of_s[:, some] @ (off**2 - variance[some]).T
-        return found / n
+        table, n = self.table, self.datapoints
+        found: Any = 0.0 if table is None else table.scores(x, of_g, of_s)
+        if table is not None and self.labels is None:
+            return np.asarray(found)
+        mean, variance = self.moments(x)
+        size = max(1, MEMORY // n)
+        for some in (slice(i, i + size) for i in range(0, len(x), size)):
+            if table is None:
+                off = self.rows(x[some]) - mean[some]
+                found += (of_g[:, some] @ off.T + of_s[:, some] @ (off**2 - variance[some]).T) / n
+            if self.labels is not None:
+                own = self.labels(x[some])
+                found += of_a[:, some] @ (own - own.mean(axis=0)).T / n
+        return np.asarray(found)
+
+
+@dataclass(frozen=True, eq=False)
+class OneFewer:
+    """What N - 1 in the place of N makes of D = S2 (N - B) / (B (N - 1)): a `Sample` of one change.
+
+    It is the same whichever datapoint goes, to first order.
+    """
+
+    of: GradientSample
+    batch_size: int  # 1 where batches are drawn with replacement: then it is none
+
+    def scores(self, x: Array, of_f: Array, of_a: Array) -> Array:
+        n, b = self.of.datapoints, self.batch_size
+        change = (1 - b) / ((n - b) * max(n - 2, 1))
+        return np.asarray(of_a @ (change * self.of.to_variance * self.of.moments(x)[1]))[:, None]

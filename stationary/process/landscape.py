@@ -296,6 +296,13 @@ class Landscape(Losses, metaclass=BySpace):
     def as_sample(self) -> GradientSample:
         """What the datapoints could just as well have been."""
         mixed = not self.rule.linear and self.batch_size > 1
+        known = self.known
+        table = None if known is None else known.sample or known.each
+        own = self.outputs is not None and self.label_noise and self._output_slopes.count > 1
+
+        def labels(w: Array) -> Array:
+            return np.asarray(self.small_step_rate**2 * evaluate(self.label_rows, w)[0])
+
         return GradientSample(
             rows=lambda w: self.stepped(evaluate(self.gradient, w)[0], w),
             moments=self.moments,
@@ -307,7 +314,8 @@ class Landscape(Losses, metaclass=BySpace):
             "gradients."
             if mixed
             else "",
-            table=None if self.known is None else self.known.sample or self.known.each,
+            table=table,
+            labels=labels if own and (known is None or known.sample is None) else None,
         )
 
     @property

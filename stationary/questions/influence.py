@@ -28,7 +28,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.numbers.arithmetic import DOUBLE
-from stationary.process.known import Sample
+from stationary.process.known import OneFewer, Sample
 from stationary.process.landscape import Landscape
 from stationary.result import Data, Result
 from stationary.states.basin import Basin
@@ -79,11 +79,14 @@ class Influence(Result):
         The positions of the minima, left to right.
     log_masses
         (basins, N): N times what a datapoint adds to the log of the mass of a basin; left out, it
-        changes by minus this over N - 1.
+        changes by minus this over N - 1, and by what `of_fewer` says.
     log_exit_times
         The same of the mean exit times (nan where there is none).
     mean
         (N,): the same of the mean.
+    of_fewer
+        What it changes of the log masses, the log exit times and the mean, (2 basins + 1,), that
+        batches without replacement have less noise where N is less by one; 0 with replacement.
     """
 
     name: str
@@ -92,6 +95,7 @@ class Influence(Result):
     log_masses: Array
     log_exit_times: Array
     mean: Array
+    of_fewer: Array
 
     @property
     def datapoints(self) -> int:
@@ -105,9 +109,17 @@ class Influence(Result):
 
     def of_ratio(self, first: int | None = None, second: int | None = None) -> Array:
         """(N,): of log(mass of `first` / mass of `second`), by default of the two heaviest."""
+        return self._of_pair(first, second)[0]
+
+    def left_out(self, first: int | None = None, second: int | None = None) -> Array:
+        """(N,): what leaving each datapoint out changes of the same, to first order."""
+        scores, fewer = self._of_pair(first, second)
+        return np.asarray(fewer - scores / (self.datapoints - 1))
+
+    def _of_pair(self, first: int | None, second: int | None) -> tuple[Array, float]:
         if first is None or second is None:
             if self.pair is None:
-                return self.mean
+                return self.mean, float(self.of_fewer[-1])
             first, second = self.pair
         count = len(self.basins)
         if not 0 <= first < count or not 0 <= second < count:
@@ -115,7 +127,8 @@ class Influence(Result):
                 f"{self.name}: there are basins 0 to {count - 1}, left to right, and not "
                 f"{first} and {second}."
             )
-        return np.asarray(self.log_masses[first] - self.log_masses[second])
+        fewer = float(self.of_fewer[first] - self.of_fewer[second])
+        return np.asarray(self.log_masses[first] - self.log_masses[second]), fewer
 
     def top(
         self, count: int = 10, first: int | None = None, second: int | None = None
@@ -126,13 +139,11 @@ class Influence(Result):
         heaviest minima (with one minimum: of the mean); the share is of the squared influence of
         all.
         """
-        scores = self.of_ratio(first, second)
+        scores, change = self.of_ratio(first, second), self.left_out(first, second)
         whole = float((scores**2).sum())
         order = np.argsort(-np.abs(scores))[:count]
         return [
-            (int(j), float(-scores[j] / (self.datapoints - 1)), float(scores[j] ** 2 / whole))
-            for j in order
-            if whole > 0
+            (int(j), float(change[j]), float(scores[j] ** 2 / whole)) for j in order if whole > 0
         ]
 
     @property
@@ -159,10 +170,14 @@ def influence_of(landscape: Landscape, state: EndState, basins: tuple[Basin, ...
         )
     kernels = _Kernels(state, basins)
     n = landscape.datapoints
-    masses, times, _, mean = (n * v for v in kernels.scores(landscape.as_sample()))
+    sample = landscape.as_sample()
+    masses, times, _, mean = (n * v for v in kernels.scores(sample))
+    one_fewer = OneFewer(sample, 1 if landscape.replacement else landscape.batch_size)
+    of_masses, of_times, _, of_mean = kernels.scores(one_fewer)
+    fewer = np.concatenate([of_masses, of_times, of_mean[None]])[:, 0]
     places = tuple(float(b.position) for b in basins)
     held = tuple(float(b.log_mass) for b in basins)
-    return Influence(landscape.name, places, held, masses, times, mean)
+    return Influence(landscape.name, places, held, masses, times, mean, fewer)
 
 
 def standard_errors(state: EndState, basins: tuple[Basin, ...]) -> StandardErrors | None:

@@ -121,7 +121,7 @@ def table(i: Influence) -> dict[str, Any]:
 def figure(i: Influence, sheet: Sheet) -> None:
     """What leaving each datapoint out changes, those with the most influence named."""
     ax = sheet.axes(2.9)
-    change = -i.of_ratio() / (i.datapoints - 1)
+    change = i.left_out()
     ax.axhline(0, color=GREY, lw=0.6)
     ax.vlines(np.arange(i.datapoints), 0, change, color=BLUE, lw=0.8)
     for j, c, _ in i.top(MOST_NAMED):
