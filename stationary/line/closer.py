@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,8 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.line.chart import CORE
 from stationary.line.sampled import DIGITS
-from stationary.line.variance import CANNOT, ENOUGH, POSITION_DIGITS, ZOOM, Variance, roundest
+from stationary.line.side_by_side import CANNOT, Search, side_by_side
+from stationary.line.variance import ENOUGH, POSITION_DIGITS, ZOOM, Variance, roundest
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
 from stationary.numbers.cost import IN_DIGITS
 from stationary.process.diffusion import DEAR, Diffusion
@@ -43,6 +45,9 @@ class Dip:
     place: Any  # the position, with all the digits that were found
 
 
+Found = Zero | Dip | None
+
+
 class Look:
     """A closer look at places where the variance may vanish; what is found is collected."""
 
@@ -67,125 +72,148 @@ class Look:
             return 0
         return sum(abs(float(z.upper)) > 2 * CORE for z in self.zeros)
 
+    def collect(self, searches: Sequence[Search[Found]]) -> None:
+        """Search side by side, and keep what is found."""
+        for found in side_by_side(self.diffusion, searches):
+            if isinstance(found, Zero):
+                self.zeros.append(found)
+            elif found is not None:
+                self.dips.append(found)
+
     # -- stretches -----------------------------------------------------------------------------
 
     def on_stretch(
         self, outside_left: float | None, low: float, high: float, outside_right: float | None
-    ) -> bool:
-        """Whether the variance is zero from `low` to `high`: then the stretch is collected.
+    ) -> Search[Zero | None]:
+        """The stretch from `low` to `high` with all that belongs to it, if the variance is 0 there.
 
         Where there is nothing outside, it reaches to the end of the domain.
         """
         # The ends exactly, however far apart they are.
         inside = [low * (1 - share) + high * share for share in (0.0, 0.3, 0.5, 0.7, 1.0)]
         with contextlib.suppress(*CANNOT):
-            if self.variance.vanishing(inside).all():
-                self.collect_stretch(low, high, outside_left, outside_right)
-                return True
-        return False
+            if (yield from self.variance.vanishing(inside)).all():
+                return (yield from self.stretch(outside_left, low, high, outside_right))
+        return None
 
-    def collect_stretch(
-        self, low: float, high: float, outside_left: float | None, outside_right: float | None
-    ) -> None:
-        lower, upper = self.diffusion.domain
-        left = lower if outside_left is None else self.variance.edge(outside_left, low)
-        right = upper if outside_right is None else self.variance.edge(outside_right, high)
+    def stretch(
+        self, outside_left: float | None, low: float, high: float, outside_right: float | None
+    ) -> Search[Zero]:
+        left, right = self.diffusion.domain
+        if outside_left is not None:
+            left = yield from self.variance.edge(outside_left, low)
+        if outside_right is not None:
+            right = yield from self.variance.edge(outside_right, high)
         if right - left <= CLOSEST * self.variance.whole:
-            left = right = roundest(left, right, lambda x: True)  # rounding makes it a stretch
-        self.zeros.append(Zero(left, right, self.variance.exact))
+            left = right = next(roundest(left, right))  # rounding makes it a stretch
+        return Zero(left, right, self.variance.exact)
 
     # -- points --------------------------------------------------------------------------------
 
-    def between(self, left: float, middle: float, right: float) -> None:
+    def between(self, left: float, middle: float, right: float) -> Search[Found]:
         """What is at the bottom of a dip: a stretch, a zero, a dip that is narrow, or a floor."""
-        low, best, high, falling = self.variance.zoom(left, right, DOUBLE, rounds=14, middle=middle)
-        bottom, *rims = self.variance(np.array([best, left, right], dtype=float))
+        look = self.variance
+        low, best, high, falling = yield from look.zoom(
+            left, right, DOUBLE, rounds=14, middle=middle
+        )
+        bottom, *rims = yield from look.at([best, left, right])
         if not falling or bottom > 0.99 * max(rims):  # between points this close it is rounding
-            return
-        if self.variance.exact and self.diffusion.cost * 14 * ZOOM <= IN_DIGITS:
+            return None
+        if look.exact and self.diffusion.cost * 14 * ZOOM <= IN_DIGITS:
             # Where parts of the variance cancel, doubles see its bottom blurred.
             sure = many_digits(DIGITS[0], ENOUGH)
             with contextlib.suppress(*CANNOT):
-                low, best, high, _ = self.variance.zoom(left, right, sure, rounds=14, middle=middle)
+                low, best, high, _ = yield from look.zoom(
+                    left, right, sure, rounds=14, middle=middle
+                )
         low, best, high = float(low), float(best), float(high)
-        run = low < best < high and self.variance.tiny(np.array([low, best, high])).all()
         # Where doubles see a run of zeros there is a stretch, or a point where they underflow.
-        if run and self.on_stretch(left, low, high, right):
-            return
+        if low < best < high and (yield from look.tiny([low, best, high])).all():
+            found = yield from self.on_stretch(left, low, high, right)
+            if found is not None:
+                return found
         with contextlib.suppress(*CANNOT):
-            if self.variance.exact:
-                self.in_digits(low, best, high, right - left)
-                return
-        seen = roundest(low, best, lambda x: not self.variance(np.array([x]))[0] > 0)
-        self.zeros.append(Zero(seen, seen, False))
+            if look.exact:
+                return (yield from self.in_digits(low, best, high, right - left))
+        for seen in roundest(low, best):
+            if not (yield from look.at([seen]))[0] > 0:
+                break
+        return Zero(seen, seen, False)
 
-    def in_digits(self, low: float, best: float, high: float, room: float) -> None:
-        """Collect the zero next to `best`, or the dip if it has a floor after all."""
-        many = many_digits(DIGITS[1], ENOUGH)
+    def in_digits(self, low: float, best: float, high: float, room: float) -> Search[Found]:
+        """The zero next to `best`, or the dip if it has a floor after all."""
+        look, many = self.variance, many_digits(DIGITS[1], ENOUGH)
         # Most zeros sit where somebody put them: at a number with few decimals.
-        nice = roundest(low, best, self.variance.vanishes)
-        if self.variance.vanishes(nice):
-            self.zeros.append(Zero(nice, nice, True))
-            return
+        for nice in roundest(low, best):
+            if (yield from look.vanishes(nice)):
+                return Zero(nice, nice, True)
         wide = max(high - low, 1e-9 * room, 1e6 * float(np.spacing(abs(best))))
-        at = self.variance.pinned(many.array([best])[0], wide)
+        at = yield from look.pinned(many.array([best])[0], wide)
         if at is None:
-            first, at, last, falling = self.variance.zoom(best - wide, best + wide, many, rounds=30)
-            at = self.variance.pinned(at, last - first) if falling else at
+            first, at, last, falling = yield from look.zoom(
+                best - wide, best + wide, many, rounds=30
+            )
+            at = (yield from look.pinned(at, last - first)) if falling else at
             if at is None:
-                at = self.variance.zoom(first, last, many, rounds=POSITION_DIGITS + 20)[1]
+                _, at, *_ = yield from look.zoom(first, last, many, rounds=POSITION_DIGITS + 20)
         nearest = many.array([float(at)])[0]
-        a_nearest, a_at = self.variance(np.array([nearest, at]), many)
+        a_nearest, a_at = yield from look.at([nearest, at], many)
         if a_nearest < 2 * a_at:  # nowhere is it lower than where it is known to be positive
-            self.note_dip(nearest, many)
-        elif self.variance.falls_to_zero(at, many):
+            return (yield from self.dip(nearest, many))
+        if (yield from look.falls_to_zero(at, many)):
             exact = float(at) if at == nearest else at
-            self.zeros.append(Zero(exact, exact, True))
-        else:
-            self.note_dip(at, many)
+            return Zero(exact, exact, True)
+        return (yield from self.dip(at, many))
 
-    def note_dip(self, at: Any, many: Arithmetic) -> None:
-        """Collect a dip that is too narrow for doubles."""
+    def dip(self, at: Any, many: Arithmetic) -> Search[Dip | None]:
+        """The dip there, if it is too narrow for doubles."""
         gap = many.array([float(np.spacing(abs(float(at))))])[0]
         r = gap * many.array(2.0 ** -np.arange(0.0, 800.0, 4))
-        a = self.variance(np.concatenate([[at], at + r, at - r]), many)
+        a = yield from self.variance.at(np.concatenate([[at], at + r, at - r]), many)
         floor, sides = a[0], a[1:].reshape(2, -1).min(axis=0)
         risen = np.asarray(sides > 2 * floor, dtype=bool)
         if risen[0]:
             width = r[np.flatnonzero(risen)[-1]]
             size = max(abs(float(at)), float(gap))
             decades = math.log10(size) - float(many.log10(np.array([width]))[0])
-            self.dips.append(Dip(float(at), math.ceil(decades), at))
+            return Dip(float(at), math.ceil(decades), at)
+        return None
 
     # -- what hides next to a zero -------------------------------------------------------------
 
     def beside(self, z: Zero, scan: Array) -> None:
         """Look for more on either side of a zero, from the scan's distances down to `CLOSEST`."""
+        sides = [(side, float(z.upper if side > 0 else z.lower)) for side in (1, -1)]
+        for places in side_by_side(self.diffusion, [self.near(*s, scan) for s in sides]):
+            self.collect([self.between(*place) for place in places])
+
+    def near(self, side: int, at: float, scan: Array) -> Search[list[tuple[float, float, float]]]:
+        """Dips on one side of a zero: what lies to the left, within, and to the right of each."""
         sure = many_digits(DIGITS[0], ENOUGH)
-        for side, at in ((1, float(z.upper)), (-1, float(z.lower))):
-            i = int(np.searchsorted(scan, at, side="right" if side > 0 else "left"))
-            i += 1 if side > 0 else -2
-            if not 0 <= i < len(scan):
-                continue
-            gap = abs(float(scan[i]) - at)
-            least = max(CLOSEST * self.variance.whole, 64 * float(np.spacing(abs(at))))
-            if self.diffusion.is_rounded:  # zeros that a zoom could not tell apart are one
-                least = max(least, 256 * self.diffusion.grain * abs(at))
-            count = math.ceil(PER_OCTAVE * math.log2(max(gap / least, 1.0)))
-            x = np.sort(at + side * np.append(least * 2.0 ** (np.arange(count) / PER_OCTAVE), gap))
-            a = self.variance(x)
-            dips = np.arange(1, len(x) - 1)
-            dips = dips[(a[dips] <= a[dips - 1]) & (a[dips] < a[dips + 1])]
-            dips = self.elsewhere(dips, x)
-            if self.variance.exact and len(dips) and len(dips) * self.diffusion.cost <= DEAR:
-                # Many digits tell a dip from rounding, where they are not too dear.
-                near = x[dips + np.array([[-1], [0], [1]])]
-                with contextlib.suppress(*CANNOT):
-                    b = self.variance(sure.array(near.ravel()), sure).reshape(3, -1)
-                    dips = dips[np.asarray((b[1] <= b[0]) & (b[1] < b[2]), dtype=bool)]
-            for k in dips:
-                j = k - 1
-                while j > 0 and a[j] <= self.variance.least:  # the other end of a run of zeros
-                    j -= 1
-                if len(self.elsewhere(np.array([k]), x)):
-                    self.between(x[j], (x[j + 1] + x[k]) / 2, x[k + 1])
+        i = int(np.searchsorted(scan, at, side="right" if side > 0 else "left"))
+        i += 1 if side > 0 else -2
+        if not 0 <= i < len(scan):
+            return []
+        gap = abs(float(scan[i]) - at)
+        least = max(CLOSEST * self.variance.whole, 64 * float(np.spacing(abs(at))))
+        if self.diffusion.is_rounded:  # zeros that a zoom could not tell apart are one
+            least = max(least, 256 * self.diffusion.grain * abs(at))
+        count = math.ceil(PER_OCTAVE * math.log2(max(gap / least, 1.0)))
+        x = np.sort(at + side * np.append(least * 2.0 ** (np.arange(count) / PER_OCTAVE), gap))
+        a = yield from self.variance.at(x)
+        dips = np.arange(1, len(x) - 1)
+        dips = dips[(a[dips] <= a[dips - 1]) & (a[dips] < a[dips + 1])]
+        dips = self.elsewhere(dips, x)
+        if self.variance.exact and len(dips) and len(dips) * self.diffusion.cost <= DEAR:
+            # Many digits tell a dip from rounding, where they are not too dear.
+            around = x[dips + np.array([[-1], [0], [1]])]
+            with contextlib.suppress(*CANNOT):
+                b = (yield from self.variance.at(around.ravel(), sure)).reshape(3, -1)
+                dips = dips[np.asarray((b[1] <= b[0]) & (b[1] < b[2]), dtype=bool)]
+        places = []
+        for k in dips:
+            j = k - 1
+            while j > 0 and a[j] <= self.variance.least:  # the other end of a run of zeros
+                j -= 1
+            places.append((x[j], (x[j + 1] + x[k]) / 2, x[k + 1]))
+        return places

@@ -132,14 +132,18 @@ def _partition(
         inner = without_endless_zeros(diffusion, abs(far.near))
         if inner is None:
             raise
-        return _as_it_is(inner, max_panels, complete, digits)
+        return _as_it_is(inner[0], max_panels, complete, digits, inner[1])
 
 
 def _as_it_is(
-    diffusion: Diffusion, max_panels: int, complete: bool, digits: int | None
+    diffusion: Diffusion,
+    max_panels: int,
+    complete: bool,
+    digits: int | None,
+    known: tuple[Zero, ...] = (),
 ) -> Partition:
     look = first_look(diffusion)
-    zeros, dips = dips_of_variance(diffusion, look)
+    zeros, dips = dips_of_variance(diffusion, look, known)
     if len(zeros) > MOST_ZEROS:
         raise LandscapeError(
             f"{diffusion.name}: the variance vanishes at {len(zeros)} places; {MOST_ZEROS} are the "

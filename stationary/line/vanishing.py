@@ -18,7 +18,8 @@ from stationary.line.chart import CORE, OCTAVES
 from stationary.line.closer import Dip, Look, Zero
 from stationary.line.octaves import FALLEN
 from stationary.line.sampled import DIGITS, NODES
-from stationary.line.variance import CANNOT, ENOUGH, LOST, cancelled
+from stationary.line.side_by_side import CANNOT
+from stationary.line.variance import ENOUGH, LOST, cancelled
 from stationary.numbers.arithmetic import many_digits
 from stationary.panels.pieces import Samples
 from stationary.process.corners import SCAN
@@ -30,6 +31,7 @@ NEIGHBOURS = 16  # doubles on either side of a dip far out
 NOTHING = 40.0  # e-folds that a variance falls at a zero
 RIPPLE = 0.01  # of log a between neighbouring doubles, below which it may be rounding
 FEW_FAR = 2  # the same, where dips further out are not looked at
+AT_ONCE = 32  # dips looked at side by side, so that not all are where zeros have no end
 CROWD = 40  # zeros, next to each of which others are looked for
 
 
@@ -47,11 +49,13 @@ class EndlessZerosError(LandscapeError):
         )
 
 
-def without_endless_zeros(diffusion: Diffusion, near: float) -> Diffusion | None:
+def without_endless_zeros(
+    diffusion: Diffusion, near: float
+) -> tuple[Diffusion, tuple[Zero, ...]] | None:
     """The process up to zeros of its variance that all that lies beyond passes once; None if none.
 
     One was met so `near` to the origin, where that is known. The process is cut where the drift has
-    turned inwards for good: the end state is the same.
+    turned inwards for good: the end state is the same. With it go the zeros that were seen.
     """
     x = _scan_points(diffusion)
     f = diffusion.coefficients(x)[0]
@@ -62,7 +66,7 @@ def without_endless_zeros(diffusion: Diffusion, near: float) -> Diffusion | None
     lower, upper = (max(-core, min(core, end)) for end in diffusion.domain)
     zeros = zeros_of_variance(diffusion.restricted(lower, upper))
     ends = at_inward_gates(diffusion, x, zeros, core)
-    return None if ends is None else diffusion.between(*ends)
+    return None if ends is None else (diffusion.between(*ends), zeros)
 
 
 def zeros_of_variance(diffusion: Diffusion) -> tuple[Zero, ...]:
@@ -71,11 +75,12 @@ def zeros_of_variance(diffusion: Diffusion) -> tuple[Zero, ...]:
 
 
 def dips_of_variance(
-    diffusion: Diffusion, look: Samples | None = None
+    diffusion: Diffusion, look: Samples | None = None, known: Iterable[Zero] = ()
 ) -> tuple[tuple[Zero, ...], tuple[Dip, ...]]:
     """The zeros of the variance inside the domain, and what only many digits tell from zeros.
 
-    Where panels of a `first_look` resolve log a there are none, since next to one it is singular.
+    `known` are some of the zeros, of this domain and beyond it. Where panels of a `first_look`
+    resolve log a there are none, since next to one it is singular.
     """
     unseen = clear = None
     if look is not None and not diffusion.is_rounded:
@@ -92,12 +97,13 @@ def dips_of_variance(
         x, log_a = _apart_from_ends(diffusion, x, log_a)
     zero = np.isneginf(log_a)
     closely = Look(diffusion, exact and diffusion.affords_digits)
+    lower, upper = diffusion.domain
+    closely.zeros += [z for z in known if lower < float(z.lower) and float(z.upper) < upper]
     flags = np.concatenate([[False], zero, [False]])
     starts, stops = np.flatnonzero(~flags[:-1] & flags[1:]), np.flatnonzero(flags[:-1] & ~flags[1:])
-    for first, stop in zip(starts, stops, strict=True):
-        if stop - first > 1:
-            outer = (x[first - 1] if first else None, x[stop] if stop < len(x) else None)
-            closely.on_stretch(outer[0], x[first], x[stop - 1], outer[1])
+    sides = [None, *x, None]  # of the place i of x: those at i and i + 2
+    runs = [(i, j) for i, j in zip(starts, stops, strict=True) if j - i > 1]
+    closely.collect([closely.on_stretch(sides[i], x[i], x[j - 1], sides[j + 1]) for i, j in runs])
     # A dip between two neighbours: lower than both, and not part of a stretch.
     inner = np.arange(1, len(x) - 1)
     dip = (log_a[inner] <= log_a[inner - 1]) & (log_a[inner] < log_a[inner + 1])
@@ -115,8 +121,9 @@ def dips_of_variance(
             at, near = inner[found], np.arange(-NEIGHBOURS, NEIGHBOURS + 1)
             around = log_a[np.clip(at[:, None] + near, 0, len(x) - 1)].max(axis=1)
             found[found] = alone[found] | _followed_by_doubles(diffusion, x[at], around)
-    for i in closely.elsewhere(inner[found], x):
-        closely.between(x[i - 1], x[i], x[i + 1])
+    places = closely.elsewhere(inner[found], x)
+    for some in np.split(places, range(AT_ONCE, len(places), AT_ONCE)):
+        closely.collect([closely.between(*x[i - 1 : i + 2]) for i in some])
         if closely.far_zeros > MOST_FAR:
             raise EndlessZerosError(diffusion, closely.zeros)
     if skipped and closely.far_zeros > FEW_FAR:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,9 +18,9 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import StationaryError
-from stationary.functions.evaluation import evaluate
 from stationary.line.chart import CORE
 from stationary.line.sampled import DIGITS
+from stationary.line.side_by_side import CANNOT, Ask, Search
 from stationary.numbers.arithmetic import DOUBLE, ROUNDING, TINY, Arithmetic, many_digits
 from stationary.process.diffusion import Diffusion
 
@@ -29,7 +30,6 @@ FLAT = 0.05  # an exponent below this is none
 BLURRED = 14.0  # e-folds that a variance falls before cancelling parts may hide that it falls on
 POSITION_DIGITS = 260  # to which a zero is pinned down, if it is not a double
 LOST = 1e-24  # gradients that differ by less, squared and relative, have cancelled in doubles
-CANNOT = (StationaryError, OverflowError, MemoryError)  # evaluate in so many digits
 
 
 def cancelled(diffusion: Diffusion, f: Array, a: Array) -> Array:
@@ -57,30 +57,32 @@ class Variance:
         lower, upper = self.diffusion.domain
         return upper - lower if math.isfinite(upper - lower) else CORE
 
-    def __call__(self, x: Array, arithmetic: Arithmetic = DOUBLE) -> Array:
-        return self.diffusion.coefficients(x, arithmetic)[1]
+    def at(self, x: Any, arithmetic: Arithmetic = DOUBLE) -> Search[Array]:
+        """Its values at points."""
+        _, a = yield Ask(x, arithmetic)
+        return a
 
-    def tiny(self, x: Array) -> Array:
+    def tiny(self, x: Any) -> Search[Array]:
         """Where the variance is zero, or so small that many digits have to tell."""
-        f, a = self.diffusion.coefficients(x)
+        f, a = yield Ask(np.array(x, dtype=float))
         return np.asarray(a < self.least) | (self.exact & cancelled(self.diffusion, f, a))
 
-    def vanishing(self, points: list[Any]) -> Array:
+    def vanishing(self, points: Sequence[Any]) -> Search[Array]:
         """At which of the points the variance is exactly zero, in as many digits as there are."""
-        found = self.tiny(np.array(points, dtype=float))
+        found = yield from self.tiny(points)
         for digits in DIGITS if self.exact else ():
             if found.any():
                 many = many_digits(digits, ENOUGH)
-                here = np.array(points, dtype=object)[found]
-                found[found] = np.asarray(self(many.array(here), many) == 0, dtype=bool)
+                here = many.array(np.array(points, dtype=object)[found])
+                found[found] = np.asarray((yield from self.at(here, many)) == 0, dtype=bool)
         return found
 
-    def vanishes(self, x: float) -> bool:
+    def vanishes(self, x: float) -> Search[bool]:
         """Whether the variance is zero at a double, or on one side of it."""
         many = many_digits(DIGITS[1], ENOUGH)
-        return self.falls_to_zero(many.array([x])[0], many, exactly=True)
+        return (yield from self.falls_to_zero(many.array([x])[0], many, exactly=True))
 
-    def falls_to_zero(self, x: Any, many: Arithmetic, *, exactly: bool = False) -> bool:
+    def falls_to_zero(self, x: Any, many: Arithmetic, *, exactly: bool = False) -> Search[bool]:
         """Whether the variance goes on falling to a point, at distances that few floors allow.
 
         On one side is enough: the other one may be positive from the point on, and so may the
@@ -88,7 +90,7 @@ class Variance:
         """
         scale = max(abs(float(x)), self.whole)
         r = many.array(["1e-100", "1e-200"]) * scale
-        here = self(many.array([x]), many)
+        here = yield from self.at(many.array([x]), many)
         if here[0] == 0 or not many.isfinite(here)[0]:
             return True
 
@@ -102,11 +104,14 @@ class Variance:
             decades = -np.diff(logs) / math.log(10)
             return bool(decades[0] > 100 * FLAT) and (exactly or bool(decades[1] > 60 * FLAT))
 
-        return any(falls(self(x + side * r, many)) for side in (-1, 1))
+        for side in (-1, 1):
+            if falls((yield from self.at(x + side * r, many))):
+                return True
+        return False
 
     def zoom(
         self, low: Any, high: Any, arithmetic: Arithmetic, rounds: int, middle: float | None = None
-    ) -> tuple[Any, Any, Any, bool]:
+    ) -> Search[tuple[Any, Any, Any, bool]]:
         """Close in on the least variance between two points; whether it kept falling to the end.
 
         `middle` is a point where it is lower than at both ends.
@@ -126,7 +131,7 @@ class Variance:
                 rise = 2 * steps[: ZOOM // 2 + 1]
                 halves = low + (middle - low) * rise, middle + (high - middle) * rise[1:]
                 x = np.concatenate(halves)
-            a = self(x, arithmetic)
+            a = yield from self.at(x, arithmetic)
             a = np.where(arithmetic.isfinite(a), a, arithmetic.zero)
             lowest = np.flatnonzero(a == a.min())
             i = int(lowest[len(lowest) // 2])  # zeros that are underflow lie around the true one
@@ -153,7 +158,7 @@ class Variance:
         falling = all(a - a2 > FLAT * (w - w2) for w, a in (history[half], history[last]))
         return low, best, high, short or math.isinf(a2) or falling
 
-    def pinned(self, x: Any, width: Any) -> Any:
+    def pinned(self, x: Any, width: Any) -> Search[Any]:
         """The zero near x to `POSITION_DIGITS` digits, or None if it is not found.
 
         With a = (x - z)^m times something smooth, a / a' = (x - z) / m + ... has a simple zero at z
@@ -163,14 +168,15 @@ class Variance:
         goal = many.array([f"1e-{POSITION_DIGITS}"])[0] * max(abs(float(x)), self.whole)
         width = many.array([width])[0]
 
-        def ratio(x: Any) -> Any:
-            a, slope = evaluate(self.diffusion.variance, np.array([x]), order=1, arithmetic=many)
+        def ratio(x: Any) -> Search[Any]:
+            a, slope = yield Ask([x], many, slope=True)
             return a[0] / slope[0] if a[0] != 0 else many.zero
 
         first, last = x - width, x + width
         try:
             before, here = x + width, x + width / 3
-            r_before, r_here = ratio(before), ratio(here)
+            r_before = yield from ratio(before)
+            r_here = yield from ratio(here)
             for _ in range(40):
                 if r_here == 0 or r_here == r_before:
                     return here
@@ -181,29 +187,34 @@ class Variance:
                     return here
                 if not first < here < last:
                     return None
-                r_here = ratio(here)
+                r_here = yield from ratio(here)
         except (StationaryError, ZeroDivisionError, OverflowError):
             pass
         return None
 
-    def edge(self, outside: float, inside: float) -> float:
+    def edge(self, outside: float, inside: float) -> Search[Any]:
         """The last double without noise, or the first with it; the variance is 0 at `inside`."""
         a, b = float(outside), float(inside)
         while abs(b - a) > 2 * np.spacing(max(abs(a), abs(b))):
             x = _from(a, b)
-            zero = self.tiny(x)
+            zero = yield from self.tiny(x)
             if self.exact:
                 many = many_digits(DIGITS[0], ENOUGH)
-                zero[zero] = np.asarray(self(many.array(x[zero]), many) == 0, dtype=bool)
+                here = many.array(x[zero])
+                zero[zero] = np.asarray((yield from self.at(here, many)) == 0, dtype=bool)
             last = int(np.flatnonzero(~zero)[-1]) if not zero.all() else 0
             if last + 1 >= len(x) or (x[last], x[last + 1]) == (a, b):
                 break
             a, b = float(x[last]), float(x[last + 1])
-        nice = roundest(a, b, lambda x: bool(self.vanishing([x, np.nextafter(x, inside)]).any()))
+        for nice in roundest(a, b):
+            if (yield from self.vanishing([nice, np.nextafter(nice, inside)])).any():
+                break
         nice = nice if abs(nice) >= TINY else 0.0  # beside which products underflow
-        return self._edge_in_digits(a, nice, np.nextafter(nice, inside)) if self.exact else nice
+        if not self.exact:
+            return nice
+        return (yield from self._edge_in_digits(a, nice, np.nextafter(nice, inside)))
 
-    def _edge_in_digits(self, outside: float, seen: float, inside: float) -> Any:
+    def _edge_in_digits(self, outside: float, seen: float, inside: float) -> Search[Any]:
         """The same to `POSITION_DIGITS` digits, where that `seen` in doubles is not the edge.
 
         By the secant method on a / a', as in `pinned`, from outside. Where a step leads into the
@@ -214,25 +225,29 @@ class Variance:
         scale = many.array([max(abs(inside), self.whole)])[0]
         goal = many.array([f"1e-{POSITION_DIGITS}"])[0] * scale
 
-        def ratio(x: Any) -> Any:
-            a, slope = evaluate(self.diffusion.variance, np.array([x]), order=1, arithmetic=many)
+        def ratio(x: Any) -> Search[Any]:
+            a, slope = yield Ask([x], many, slope=True)
             return a[0] / slope[0] if a[0] > 0 and slope[0] != 0 else None
 
         with contextlib.suppress(*CANNOT, ZeroDivisionError):
-            if ratio(many.array([seen])[0]) is None:  # else the edge is between it and `inside`
+            if (
+                yield from ratio(many.array([seen])[0])
+            ) is None:  # else the edge is between it and `inside`
                 inside = seen
             zero, gap = many.array([inside])[0], outside - inside
             for _ in range(4):  # what doubles see outside may be their rounding
                 before, here = many.array([inside + 4 * gap, inside + gap])
-                r_before, r_here = ratio(before), ratio(here)
+                r_before = yield from ratio(before)
+                r_here = yield from ratio(here)
                 if r_here is not None:
                     break
                 gap *= 4
-            if ratio(zero + side * goal) is not None or r_before is None or r_here is None:
+            beside = yield from ratio(zero + side * goal)
+            if beside is not None or r_before is None or r_here is None:
                 return seen
             for _ in range(60):
                 new = here - r_here * (here - before) / (r_here - r_before)
-                r_new = ratio(new) if (new - zero) * side > 0 else None
+                r_new = (yield from ratio(new)) if (new - zero) * side > 0 else None
                 if r_new is None:
                     zero = max(new, zero) if side > 0 else min(new, zero)
                     back = abs(here - zero)
@@ -240,7 +255,7 @@ class Variance:
                     further = 16
                     while r_new is None and back < abs(here - zero):
                         new, back, further = zero + side * back, further * back, further**2
-                        r_new = ratio(new)
+                        r_new = yield from ratio(new)
                 if r_new is None:
                     # Gradients that cancel to half of the digits: their squares leave no more.
                     return zero if abs(here - zero) ** 2 < goal * scale else seen
@@ -265,12 +280,14 @@ def _from(a: float, b: float) -> Array:
     return np.asarray(x)
 
 
-def roundest(low: float, high: float, accept: Any) -> float:
-    """Of the numbers close to `high` the one with the fewest digits that is accepted."""
+def roundest(low: float, high: float) -> Iterator[float]:
+    """Numbers close to `high`, those with the fewest digits first, and last itself."""
     top = math.floor(math.log10(abs(high))) if high else 0
+    near = 4 * max(abs(high - low), float(np.spacing(abs(high))))
+    before = None
     for digits in range(-1, 16):
         candidate = round(high, digits - 1 - top) + 0.0 if digits >= 0 else 0.0
-        near = abs(candidate - high) <= 4 * max(abs(high - low), float(np.spacing(abs(high))))
-        if near and accept(candidate):
-            return candidate
-    return high
+        if candidate not in (before, high) and abs(candidate - high) <= near:
+            yield candidate
+            before = candidate
+    yield high
