@@ -318,3 +318,9 @@ def test_ten_lines_are_whole_sentences_and_the_heaviest_minima():
     assert min(b.position for b in heaviest) > found.basins[2].position
     shown = [float(row.split()[0]) for row in rows.splitlines()[1:]]
     assert shown == pytest.approx(sorted(b.position for b in heaviest), rel=1e-4)
+
+
+def test_zeros_beyond_those_shown_are_counted(monkeypatch):
+    monkeypatch.setattr("stationary.show.report.MOST_ROWS", 1)
+    process = Diffusion(lambda x: 2 - x, lambda x: (x * (x - 1)) ** 2, (-1, 3))
+    assert "\n  and 1 more; --json lists them all.\n" in str(analyze(process))

@@ -47,6 +47,7 @@ def text(analysis: Analysis) -> Report:
     """The whole report."""
     asked, analysis = analysis, analysis.rounded
     v, anatomy = analysis.diffusion.variable, analysis.end_state.anatomy
+    points, more = first_of(anatomy.points, MOST_ROWS, MORE)
     return report(
         {
             analysis.diffusion.name: headline(asked),
@@ -54,7 +55,7 @@ def text(analysis: Analysis) -> Report:
             "The schedule": _schedule(analysis),
             "The model": _model(analysis),
             "Equilibria": _equilibria(analysis),
-            "Where the noise vanishes": [p.describe(v) for p in anatomy.points[:MOST_ROWS]],
+            "Where the noise vanishes": [*(p.describe(v) for p in points), *more],
             "Closed classes": _classes(analysis),
             "Basins": basin_lines(analysis, asked.shown_sgd),
             "Where the density has no bound": _unbounded(analysis),
