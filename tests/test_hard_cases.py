@@ -231,3 +231,16 @@ def test_a_corner_at_zero_is_halved_no_further_than_slopes_are_doubles():
     assert state.error < 1e-12
     assert state.mean() == pytest.approx(narrow.mean(), abs=1e-13)
     assert state.entropy() == pytest.approx(narrow.entropy(), abs=1e-12)
+
+
+def test_two_breakpoints_a_rounding_apart_are_one():
+    """A kink that is given, and one that is found next to it: nothing lies in between."""
+    kink = 0.7318
+
+    def mean(*breakpoints):
+        return end_state(Diffusion(
+            drift=lambda x: np.where(x > kink, -1.0, 0.9 - x), domain=(-3, 3),
+            variance=lambda x: 1 + 0.5 * (x > kink), breakpoints=breakpoints,
+        )).mean()  # fmt: skip
+
+    assert mean(kink, np.nextafter(kink, 1)) == pytest.approx(mean(kink), abs=1e-13)

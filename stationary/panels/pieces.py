@@ -322,11 +322,12 @@ def sample(
 
     tails, done = tuple(np.full(len(lower), np.inf) for _ in weights), []
     if begun is not None:
-        if begun.resolved.all():
+        kept = begun.resolved | is_sliver(lower, upper, arithmetic, 16)
+        if kept.all():
             return begun
-        again, tails = ~begun.resolved, begun.tails
-        done = [begun.only(begun.resolved)]
-        max_panels -= int(begun.resolved.sum())
+        again, tails = ~kept, begun.tails
+        done = [begun.only(kept)]
+        max_panels -= int(kept.sum())
         middle = (lower[again] + upper[again]) / 2
         lower = np.concatenate([lower[again], middle])
         upper = np.concatenate([middle, upper[again]])
