@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import mpmath
 import numpy as np
@@ -11,7 +12,7 @@ from scipy import stats
 
 from stationary import Diffusion, Landscape, LandscapeError, analyze, end_state
 from stationary.line.feller import Feller
-from stationary.line.partition import partition
+from stationary.line.partition import Partition, partition
 from stationary.line.vanishing import dips_of_variance, zeros_of_variance
 
 INF = math.inf
@@ -68,6 +69,17 @@ def test_a_zero_that_no_double_is_keeps_its_digits():
     _, zero = zeros_of_variance(process(0.0, lambda x: (x * x - 2) ** 2))
     with mpmath.workdps(60):
         assert abs(mpmath.mpf(zero.lower) - mpmath.sqrt(2)) < mpmath.mpf("1e-55")
+
+
+def test_a_double_is_in_the_piece_that_begins_at_what_it_rounds():
+    """Clipped datapoints, known in doubles beside a piece in 32 digits, ended in a traceback."""
+    with mpmath.workdps(32):
+        end = mpmath.sqrt(3)
+        assert float(end) < end
+    meet = [SimpleNamespace(sampling=SimpleNamespace(interval=i)) for i in ((0, end), (end, 3))]
+    whole = Partition(process(0.0, 1.0), tuple(meet), (), ())
+    assert whole.piece_at(float(end)) is whole.piece_at(end) is meet[1]
+    assert whole.piece_at(np.nextafter(float(end), 0)) is meet[0]
 
 
 def test_a_stretch_without_noise_has_exact_ends():

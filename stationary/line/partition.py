@@ -91,10 +91,12 @@ class Partition:
     def piece_at(self, x: Any) -> Anatomy:
         """The piece whose interior or lower end holds x.
 
-        Where pieces meet need not be a double: x should have all its digits.
+        Where pieces meet need not be a double: x should have all its digits, or be rounded to the
+        double next to it, as the neighbour does that is known in doubles.
         """
         for piece in self.pieces:
-            if x < piece.sampling.interval[1]:
+            end = piece.sampling.interval[1]
+            if x < end and not (isinstance(x, float) and x == float(end)):
                 return piece
         return self.pieces[-1]
 
