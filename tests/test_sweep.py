@@ -829,3 +829,13 @@ def test_a_ring_without_minima_is_an_answer():
     assert "missing" not in found.summary()
     assert (table["reason"] == "").all()
     found.plot()
+
+
+def test_the_noise_of_labels_is_left_where_a_batch_is_all_datapoints():
+    whole = Landscape(
+        losses=lambda w: ((w - 1) ** 2, (w + 1) ** 2 + w**4), learning_rate=0.1, domain=(-3, 3),
+        batch_size=2, replacement=False, label_noise=0.3,
+    )  # fmt: skip
+    for row in sweep(whole, learning_rate=[0.05, 0.1, 0.2, 0.4]).rows:
+        alone = analyze(whole, learning_rate=row.learning_rate).end_state
+        assert (row.mean, row.std) == pytest.approx((alone.mean(), alone.std()), rel=1e-12)

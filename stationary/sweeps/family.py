@@ -140,10 +140,10 @@ class Family:
     # -- the inverse temperature ------------------------------------------------------------------
 
     def factor(self, point: Point) -> float:
-        """What drawing the batch makes of S2; an error if it cannot be drawn."""
+        """What drawing the batch makes of all noise, 1 if of a part; an error if it cannot."""
         made = self._made(replace(point, learning_rate=None))
         assert isinstance(made, Landscape)
-        return made.noise_factor
+        return made.noise_factor if made.noise_scales else 1.0
 
     def inverse_temperature(self, point: Point) -> float:
         """1 / (T c): the exponent int 2 f / a is this times something of the landscape alone."""
