@@ -31,6 +31,7 @@ from stationary.panels.pieces import sums_between
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.weight.component import Component
+from stationary.weight.mesh import DEEP
 
 MIN_BARRIER = 1.0  # e times as dense as where it would be left: below that nothing is held back
 
@@ -224,6 +225,11 @@ def masses_between(c: Component, borders: Array) -> tuple[Array, Array]:
         weights = np.concatenate([c.panel_errors[panel[inside]], [error for _, error in extra]])
         log_mass[i] = logsumexp(logs)
         own[i] = exp(logs - log_mass[i]) @ weights if log_mass[i] > -math.inf else 0.0
+    # Of what is light the mesh has what its own peaks hold, but not what lies beyond its troughs.
+    ends = [c.interval[0], *borders, c.interval[1]]
+    for i in np.flatnonzero(np.asarray(log_mass < DEEP, dtype=bool)).tolist():
+        log_mass[i] = c.log_probability(*ends[i : i + 2])
+        own[i] = max(own[i], c.log_probability_error(*ends[i : i + 2]))
     some = np.asarray(own > 0, dtype=bool)
     growth = 0 * own
     growth[some] = possible_growth(log_mass[some], own[some])
