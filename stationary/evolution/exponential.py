@@ -14,9 +14,9 @@ References
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import accumulate
 from math import comb, factorial
 from typing import Any
 
@@ -28,9 +28,10 @@ from stationary.numbers.arithmetic import ROUNDING
 POLES = 6
 FIRST = 10  # halvings of the first interval, the first step tried
 TRUST = 30.0  # by which two halves are better than one step; in theory up to 2^11
-KEPT = 6  # lengths of steps for which the equations are kept factorised
+KEPT = 6  # lengths of steps, and parts of the states, for which the equations are kept factorised
 WIDE = 4  # times the states that a solution reaches there are no more than: all are solved for
 NOTHING = 1e-40  # a probability that need not be followed, and what of a solution is cut off
+ALL = -math.log(NOTHING)
 SHORTEST = 1e-13  # of an interval: a step no shorter is taken as it is
 
 
@@ -61,14 +62,22 @@ def _pade() -> tuple[Array, Array]:
     return np.array(inverses), np.array(weights)
 
 
-def _steps_until(out: Array, back: Array) -> int:
-    """How many states outwards a solution takes to fall to nothing, or as many as there are."""
+def _fallen(out: Array, back: Array) -> Array:
+    """e-folds by which a solution falls on its way outwards through the states, in their order."""
     half = (1 + out + back) / 2
     # The root as a product, without cancellation.
     falls = out / (half + np.sqrt(np.maximum(half**2 - out * back, 0.0)))
     with np.errstate(divide="ignore"):
-        fallen = np.cumsum(-np.log(falls))
-    return min(int(np.searchsorted(fallen, -math.log(NOTHING))) + 1, len(out))
+        return np.cumsum(np.minimum(-np.log(falls), ALL))
+
+
+def _kept(held: dict[Any, Any], key: Any, make: Callable[[], Any]) -> Any:
+    """What is held for a key, made where it is not, of those last made."""
+    if key not in held:
+        if len(held) >= KEPT:
+            del held[next(iter(held))]
+        held[key] = make()
+    return held[key]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +88,8 @@ class Propagator:
     down: Array
     is_ring: bool = False
     _factors: dict[float, list[Any]] = field(default_factory=dict, init=False)
+    _falls: dict[float, tuple[Array, Array]] = field(default_factory=dict, init=False)
+    _parts: dict[tuple[int, int], Propagator] = field(default_factory=dict, init=False)
 
     def step(self, p: Array, dt: float) -> Array:
         """exp(dt Q) p, real; it may be negative by as much as the step is wrong."""
@@ -94,10 +105,16 @@ class Propagator:
         reach = slice(0, len(p)) if self.is_ring else self._reach(p, dt * slowest)
         if WIDE * (reach.stop - reach.start) > len(p):
             return self.step(p, dt), self.step(self.step(p, dt / 2), dt / 2)
-        part = Propagator(self.up[reach], self.down[reach])
+        # Of rounded ends: the next steps find the equations of the same states factorised.
+        apart = 1 << max((reach.stop - reach.start).bit_length() - 3, 0)
+        start, stop = reach.start // apart * apart, min(-(-reach.stop // apart) * apart, len(p))
+        some = slice(start, stop)
+        part: Propagator = _kept(
+            self._parts, (start, stop), lambda: Propagator(self.up[some], self.down[some])
+        )
         whole, half = np.zeros_like(p), np.zeros_like(p)
-        whole[reach] = part.step(p[reach], dt)
-        half[reach] = part.step(part.step(p[reach], dt / 2), dt / 2)
+        whole[some] = part.step(p[some], dt)
+        half[some] = part.step(part.step(p[some], dt / 2), dt / 2)
         return whole, half
 
     def _reach(self, p: Array, dt: float) -> slice:
@@ -106,45 +123,52 @@ class Propagator:
         Outwards from where p is, (1 - dt Q)^-1 p falls from state to state by the smaller root of
         dt back y^2 - (1 + dt (out + back)) y + dt out = 0.
         """
-        held = np.flatnonzero(p > NOTHING)
+        n, held = len(p), np.flatnonzero(p > NOTHING)
         first, last = int(held[0]), int(held[-1])
-        left = _steps_until(dt * self.down[:first][::-1], dt * self.up[:first][::-1])
-        right = _steps_until(dt * self.up[last + 1 :], dt * self.down[last + 1 :])
-        return slice(first - left, last + 1 + right)
+
+        def falls() -> tuple[Array, Array]:
+            up, down = dt * self.up, dt * self.down
+            return _fallen(down[::-1], up[::-1]), _fallen(up, down)
+
+        below, above = _kept(self._falls, dt, falls)
+        left = int(np.searchsorted(below, below[n - 1 - first] + ALL))
+        right = int(np.searchsorted(above, above[last] + ALL))
+        return slice(max(n - 1 - left, 0), min(right + 1, n))
 
     def _solvers(self, dt: float) -> list[Any]:
-        """p -> (1 - g dt Q)^-1 p for each pole, of which those last used are kept."""
-        if dt not in self._factors:
-            if len(self._factors) >= KEPT:
-                del self._factors[next(iter(self._factors))]
-            self._factors[dt] = [self._solver(g * dt) for g in _pade()[0]]
-        return self._factors[dt]
+        """p -> (1 - g dt Q)^-1 p for each pole."""
+        made: list[Any] = _kept(
+            self._factors, dt, lambda: [self._solver(g * dt) for g in _pade()[0]]
+        )
+        return made
 
     def _solver(self, g: complex) -> Any:
         """p -> (1 - g Q)^-1 p, right however fast the exchange: nothing is subtracted.
 
-        Columns of 1 - g Q sum to one. What is left of that of a state, once those below it are
-        eliminated, is followed by itself: next to 1 + g (up + down) it may be lost. On a ring the
-        last state is eliminated last.
+        The flow from each state to the next is an unknown, too, between those of the two: what is
+        left of a state's 1 next to g (up + down) would be lost. On a ring the last state is
+        eliminated last.
         """
-        from scipy.linalg.lapack import zgttrs
+        from scipy.linalg.lapack import zgttrf, zgttrs
 
         n = len(self.up) - self.is_ring
-        up, down = np.zeros((2, max(n, 3)), dtype=complex)  # fewer LAPACK's wrapper does not take
-        up[:n], down[:n] = g * self.up[:n], g * self.down[:n]
-        left = accumulate(
-            zip(up[:-1].tolist(), down[1:].tolist(), strict=True),
-            lambda e, rates: 1 + rates[1] * (e / (e + rates[0])),
-            initial=complex(1 + down[0]),
+        size = max(2 * n - 1, 3)  # fewer LAPACK's wrapper does not take
+        before, after = np.zeros((2, size - 1), dtype=complex)
+        middle = np.ones(size, dtype=complex)
+        middle[1::2] = -1
+        middle[0] += g * self.down[0]  # what leaves them all
+        middle[2 * n - 2] += g * self.up[n - 1]
+        before[1::2], after[::2] = -1, 1
+        before[: 2 * n - 2 : 2], after[1 : 2 * n - 1 : 2] = (
+            g * self.up[: n - 1],
+            -g * self.down[1:n],
         )
-        pivots = np.fromiter(left, dtype=complex, count=len(up)) + up
-        nothing, order = np.zeros(len(up) - 2, dtype=complex), np.arange(1, len(up) + 1)
-        factors = -up[:-1] / pivots[:-1], pivots, -down[1:], nothing, order
+        *factors, _ = zgttrf(before, middle, after, True, True, True)
 
         def solve(p: Array) -> Array:
-            b = np.zeros(len(up), dtype=complex)
-            b[:n] = p
-            return np.asarray(zgttrs(*factors, b, overwrite_b=True)[0][:n])
+            b = np.zeros(size, dtype=complex)
+            b[: 2 * n : 2] = p
+            return np.asarray(zgttrs(*factors, b, overwrite_b=True)[0][: 2 * n : 2])
 
         if not self.is_ring:
             return solve
@@ -156,7 +180,7 @@ class Propagator:
 
         def closed(p: Array) -> Array:
             inner = solve(p[:-1])
-            last = (p[-1] + down[0] * inner[0] + up[n - 1] * inner[-1]) / rest
+            last = (p[-1] + g * (self.down[0] * inner[0] + self.up[n - 1] * inner[-1])) / rest
             return np.append(inner + around * last, last)
 
         return closed
