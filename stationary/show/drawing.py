@@ -124,6 +124,7 @@ class Sheet:
             if self.name and not self.figure.get_suptitle():
                 self.title(self.name)
             _suit(self.figure)
+            self.figure.number_plainly()
             if self.journal:
                 self.figure.suptitle("")
                 _letter(self.figure)
