@@ -199,8 +199,8 @@ def followed(
 def series_of(diffusion: Diffusion, m: Array, order: int) -> tuple[Array, Array]:
     """Taylor coefficients of f up to `order` and of a up to one more, at points of any shape."""
     at = m.ravel()
+    a = evaluate(diffusion.variance, at, order=order + 1)  # what it takes may hold the drift's
     f = evaluate(diffusion.drift, at, order=order)
-    a = evaluate(diffusion.variance, at, order=order + 1)
     found = [
         np.array([c / math.factorial(k) for k, c in enumerate(table)]).reshape(-1, *m.shape)
         for table in (f, a)

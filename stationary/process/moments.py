@@ -91,19 +91,21 @@ class GradientMoments:
     ) -> None:
         self.tapes, self.gradient, self.n = tapes, gradient, datapoints
         self.rule, self.batches = rule or StepRule(), batches
-        self._steep: tuple[Array, Moments] | None = None  # the last with a derivative, and where
+        self._steep: tuple[Array, Moments] | None = None  # the last with derivatives, and where
 
     def __call__(self, w: Array, arithmetic: Arithmetic = DOUBLE, order: int = 0) -> Moments:
         """Mean and variance at the weights w, shape (M,) each, and `order` derivatives."""
-        steep = self._steep
-        if order == 0 and arithmetic is DOUBLE and steep and np.array_equal(steep[0], w):
-            m = steep[1]  # a step by Milstein's method asks for both
-            return Moments((m.mean[0].copy(),), (m.variance[0].copy(),), m.size)
+        if arithmetic is DOUBLE and self._steep and np.array_equal(self._steep[0], w):
+            m = self._steep[1]  # where series of the variance are asked for, so are those of G
+            if order < len(m.mean):
+                some = slice(order + 1)
+                mean, variance = (tuple(c.copy() for c in p[some]) for p in (m.mean, m.variance))
+                return Moments(mean, variance, m.size)
         found = self._of_losses(w, arithmetic, order)
         decay = self.rule.weight_decay
         if not self.rule.sign and decay:
             found = found.drawn_to_zero(decay, w)
-        if order == 1 and arithmetic is DOUBLE:
+        if order and arithmetic is DOUBLE:
             self._steep = w.copy(), found
         return found
 
