@@ -141,6 +141,19 @@ def test_check_takes_momentum_to_the_chain_of_weight_and_velocity(rate, beta):
         check(landscape(alike, rate, momentum=beta, clip=0.5))
 
 
+def test_the_chain_of_weight_and_velocity_knows_what_its_box_cuts_off():
+    """One datapoint of eight stands apart: the law leans out of the box of a Gaussian."""
+    rate, beta, n = 0.02, 0.5, 8
+    held = check(
+        Landscape(losses=lambda w: [(w - float(c == 0)) ** 2 for c in range(n)],
+                  learning_rate=rate, momentum=beta), simulation=False
+    )  # fmt: skip
+    step, push = np.array([[1 - 2 * rate, beta], [-2 * rate, beta]]), 4 * rate**2 * (n - 1) / n**2
+    s = np.linalg.solve(np.eye(4) - np.kron(step, step), np.full(4, push))
+    truth = np.array([1 / n, 0, s[0] ** 0.5, s[3] ** 0.5, s[1] / (s[0] * s[3]) ** 0.5])
+    assert (np.abs(held.chain.values - truth) <= held.chain.errors).all()
+
+
 def test_walkers_that_run_away_with_momentum_are_said_to():
     held = check(landscape(alike, 20.0, momentum=0.5), walkers=50, steps=2000)
     assert held.walkers is None

@@ -23,7 +23,9 @@ from stationary.plane.walkers import Measured, numbers, walk
 from stationary.process.minibatches import Stepper
 from stationary.result import Result
 
-POINTS = (72, 56)  # of the grid, for each direction: fine and coarse
+# Points of the grid for each direction, and the probability of the diffusion beyond each side,
+# fine and coarse: where polynomials are exact, how wide the box is makes all the difference.
+GRIDS = ((72, 5e-9), (56, 5e-8))
 STENCIL = 6  # points for each direction among which is shared
 ROOM = 0.1  # of where the diffusion is that is added on each side
 
@@ -147,7 +149,7 @@ def plane_check(
             "walkers alone tell."
         )
     else:
-        found = [_chain(state, stepper, n, count, notes) for n in POINTS]
+        found = [_chain(state, stepper, *grid, count, notes) for grid in GRIDS]
         if all(f is not None for f in found):
             fine, coarse = np.array(found)
             chain = Measured(fine, np.abs(fine - coarse) + 1e-12)
@@ -156,7 +158,7 @@ def plane_check(
         work = walkers * stepper.datapoints
         steps = steps or int(min(20_000, max(2_000, BY_WORK / work)))
         sent = walk(state, stepper, walkers, steps, seed, count, notes, chain)
-    settings = {"points": POINTS[0], "walkers": walkers, "steps": steps or 0, "seed": seed}
+    settings = {"points": GRIDS[0][0], "walkers": walkers, "steps": steps or 0, "seed": seed}
     return PlaneCheck(
         state, names, Measured(own, errors), chain, sent, settings, tuple(dict.fromkeys(notes)),
         simulation and sent is None,
@@ -168,10 +170,10 @@ def _summary(state: PlaneState, count: int) -> Array:
 
 
 def _chain(
-    state: PlaneState, stepper: Stepper, n: int, count: int, notes: list[str]
+    state: PlaneState, stepper: Stepper, n: int, beyond: float, count: int, notes: list[str]
 ) -> Array | None:
     """What the chain on n x n points gives, or None."""
-    axes = [_axis(state, k, n) for k in (0, 1)]
+    axes = [_axis(state, k, n, beyond) for k in (0, 1)]
     low, h = np.array([[v[0], v[1] - v[0]] for v in axes]).T[..., None]
     x = np.stack([v.ravel() for v in np.meshgrid(*axes, indexing="ij")])
     size, each = n * n, STENCIL * STENCIL
@@ -221,8 +223,8 @@ def _chain(
     return numbers(x @ p, (d * p) @ d.T, masses)
 
 
-def _axis(state: PlaneState, axis: int, n: int) -> Array:
-    low, high = state.marginal(axis).interval(1 - 1e-8)
+def _axis(state: PlaneState, axis: int, n: int, beyond: float) -> Array:
+    low, high = state.marginal(axis).interval(1 - 2 * beyond)
     room, by = state.diffusion.domain[axis], ROOM * (high - low)
     return np.linspace(max(low - by, room[0]), min(high + by, room[1]), n)
 
