@@ -153,11 +153,11 @@ class PlaneState(Result):
         x, _, _ = self.density.quadrature()
         x = x[:, :: max(1, x.shape[1] // 40_000)]
         own = self.pdf(x)
-        apart = [
-            float(np.abs(np.exp(o.log_at(x) - o.log_total) - own).max()) for _, o in self.others
-        ]
+        with np.errstate(invalid="ignore"):  # of one that has no total nothing is known
+            apart = [np.abs(np.exp(o.log_at(x) - o.log_total) - own).max() for _, o in self.others]
         known = float(self.density.known)
-        return self._surely * sum(apart) / float(np.exp(self.peak)) + known
+        off = float(np.nan_to_num(sum(apart), nan=math.inf))
+        return self._surely * off / float(np.exp(self.peak)) + known
 
     @property
     def _surely(self) -> float:
