@@ -106,12 +106,12 @@ def followed(
     until: float,
     first: float,
     tolerance: float,
-    unstable: Array,
+    ways: Array,
     jumps: Array,
 ) -> Paths | None:
     """Pulses from points, as long as the probability below any point is right to a tolerance.
 
-    `first` is a time before which nothing is asked for; `unstable` and `jumps` as in `pulses_of`.
+    `first` is a time before which nothing is asked for; `ways` and `jumps` as in `pulses_of`.
     None where they are not right even at first, or where the functions have no derivatives.
     """
     from scipy.integrate import DOP853
@@ -128,7 +128,8 @@ def followed(
     alpha = np.zeros((count, ORDERS[-1] + 1))
     alpha[:, 0] = 1.0
     fewer = alpha[:, : ORDERS[0] + 1].copy()
-    size, taylor, leaks, bent, before = np.ones(count), 0.0, 0.0, 0.0, 0.0
+    size, taylor, leaks, bent, before, outside = np.ones(count), 0.0, 0.0, 0.0, 0.0, 0.0
+    exits = ways[np.isin(ways, (lower, upper)) & np.isfinite(ways)]
     steps: list[Step] = []
     span = max(float(np.ptp(x0)), float(np.abs(x0).max())) or 1.0
     floor = np.full(count, FLOOR * span)
@@ -155,7 +156,8 @@ def followed(
             whole = _stepped(diffusion, x0, path, t0, t1, alpha, size)
             if whole is None:
                 break
-            size_now, powers, matrices, turned, remainder, outside = whole
+            size_now, powers, matrices, turned, remainder, there = whole
+            outside = max(outside, there)  # what was at a wall once is not what it would be
             stretch = stretch + turned
             least = np.minimum(least, stretch)
             grown = max(grown, float(np.exp(stretch - least).max()))
@@ -174,13 +176,16 @@ def followed(
             apart, sharp, _ = np.abs(laws[0] - laws[1]).max(axis=(1, 2))
             taylor += remainder
             m = x0 + solver.y[:count]
-            leaks += _escaping(diffusion, m, np.sqrt(v), unstable, t1 - t0)
+            leaks += _escaping(diffusion, m, np.sqrt(v), ways, t1 - t0)
             bent = max(bent, _beyond(m, np.sqrt(v), jumps))
             others = taylor + leaks + bent + outside + 1e-10
             error = max(apart, before) + others
             if not error < tolerance:
                 break
             shift = float(np.abs(c[:, 1:3] - b[:, 1:3]).max()) + 10 * others
+            # What has left is as many widths away as the wall.
+            z = np.abs(m - exits[:, None]) / np.sqrt(v)
+            shift += outside * float((z * z).max(initial=0.0))
             steps.append(Step(t0, t1, path, powers, size, error, sharp + others, shift, grown))
             before = apart
             moving = rates(t1, solver.y)
@@ -239,11 +244,9 @@ def _stepped(
         weight = 2 * np.exp(-(PROBES**2) / 2) / math.sqrt(2 * math.pi)
         rate = (off[0] @ weight) / s + (off[1] @ weight) / (2 * v)
     remainder = h * float((table[-1] @ np.nan_to_num(rate, nan=np.inf)).max())
-    from scipy.special import ndtr
-
     with np.errstate(all="ignore"):
         reach = np.minimum(m - lower, upper - m) / s
-    outside = 4 * float(ndtr(-reach).max())
+    outside = 2 * float(np.exp(-(reach**2) / 2).max())  # was there, led away since
     c = diffusion.convention.value / 2
     if c:
         f = f + c * np.arange(1, DEGREE + 2)[:, None, None] * a[1:]
@@ -304,10 +307,10 @@ def _beyond(m: Array, s: Array, jumps: Array) -> float:
     return float(2 * erfc(np.abs(m - jumps[:, None]) / s / math.sqrt(2)).max())
 
 
-def _escaping(diffusion: Diffusion, m: Array, s: Array, unstable: Array, dt: float) -> float:
-    """What noise carries from where pulses stay over unstable points, as a bound."""
-    if not len(unstable):
+def _escaping(diffusion: Diffusion, m: Array, s: Array, ways: Array, dt: float) -> float:
+    """What noise carries from where pulses stay over unstable points, or to ends, as a bound."""
+    if not len(ways):
         return 0.0
-    z = np.abs(m - unstable[:, None]) / s
+    z = np.abs(m - ways[:, None]) / s
     f, _ = series_of(diffusion, m, 1)
     return float((np.maximum(-f[1], 0.0) * dt * np.exp(-(z**2) / ESCAPE)).max())
