@@ -110,9 +110,10 @@ def evolve(
     later = at[at > 0]
     pulses = None
     if cells is None and len(later):
-        unstable = [float(e.position) for e in state.anatomy.equilibria if not e.stable]
+        ways = [float(e.position) for e in state.anatomy.equilibria if not e.stable]
+        ways += [e.position for e in state.anatomy.ends if not e.reflects]
         jumps = state.anatomy.jumps
-        pulses = pulses_of(diffusion, start, later, tolerance / 4, np.array(unstable), jumps)
+        pulses = pulses_of(diffusion, start, later, tolerance / 4, np.array(ways), jumps)
     if pulses is not None and pulses.until >= later[-1]:
         return _of_pulses(asked, pulses)
     grid = windowed(state, start, at, BASE if cells is None else cells // 4)

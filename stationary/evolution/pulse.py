@@ -286,18 +286,18 @@ def pulses_of(
     start: Initial,
     times: Array,
     tolerance: float,
-    unstable: Array,
+    ways: Array,
     jumps: Array,
 ) -> Pulses | None:
     """Pulses from a start, as long as they are right to a tolerance; None where they never are.
 
-    `times` are those asked for, above 0; `unstable` are points that noise carries them over, and
-    at `jumps` drift or variance do.
+    `times` are those asked for, above 0; `ways` are points that noise carries them over, or ends
+    where they leave, and at `jumps` drift or variance jump.
     """
     first, until = float(times[0]), float(times[-1])
     if diffusion.is_periodic:
         return None
-    how = until, first, tolerance, unstable, jumps
+    how = until, first, tolerance, ways, jumps
     if start.law is None:
         if len(start.points) > SAMPLES:
             return None
