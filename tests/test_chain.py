@@ -1193,6 +1193,53 @@ def test_a_tail_is_followed_from_where_it_is_not_yet_steep():
     assert abs(whole.std() - cut.std()) < whole.std_error + cut.std_error
 
 
+def test_an_interval_that_holds_every_walker_may_be_much_wider_than_the_law():
+    """The noise of the labels against a weak decay: 128 even cells of 3 for a deviation of 0.12."""
+
+    def losses(w):
+        return np.sqrt(1 + w * w), np.sqrt(1 + (w - 1) ** 2)
+
+    settings = {"learning_rate": 0.05, "label_noise": 0.5, "weight_decay": 0.02}
+    wide, walled = (
+        exact_chain(Landscape(losses=losses, **settings, **domain), cells=128)
+        for domain in ({}, {"domain": (-1, 2)})
+    )
+    assert wide.error < 0.02
+    assert abs(wide.std() - walled.std()) < wide.std_error + walled.std_error < 0.01
+
+
+def test_a_rare_basin_is_not_cut_off_with_the_tails():
+    def losses(w):
+        well = np.sqrt(1 + w * w) + np.exp(-2 * w * w)
+        return well + 0.1 * w, well
+
+    state = exact_chain(Landscape(losses=losses, learning_rate=0.05, label_noise=0.3), cells=128)
+    assert -48 < state.log_probability(0, 1) < -32  # -39.9 between walls, by 2,000 cells
+    assert state.log_probability_error(0, 1) > 1  # and these few do not tell
+    assert state.log_probability(9, 10) == -np.inf  # nothing is known there
+    assert state.log_probability_error(9, 10) == np.inf
+
+
+def test_what_a_wall_turns_back_may_come_out_far_beyond_the_minima():
+    """From 2.3 a step leads to -5.6, back from the wall at -1.2 to 3.2, and on and on."""
+    process = Landscape(
+        losses=lambda w: (w**4 / 4 - w * w + 0.3 * w, w**4 / 4 - w * w - 0.3 * w),
+        learning_rate=1.0,
+        domain=(-1.2, np.inf),
+    )
+    state = exact_chain(process, cells=128)
+    assert state.kind == "none"
+    assert "ever farther away" in state.reason
+
+
+def test_steps_that_walls_turn_back_too_often_to_tell_are_refused():
+    process = Landscape(
+        losses=lambda w: (w**2, (w - 1) ** 2), learning_rate=0.1, label_noise=1e20, domain=(-1, 2)
+    )
+    with pytest.raises(LandscapeError, match="doubles do not tell where between -1 and 2 it ends"):
+        exact_chain(process)
+
+
 def test_where_gradients_fade_to_nothing_is_no_place_of_sgd():
     """Far out they are 0 to doubles: cells 2,000 wide were "where SGD stays", minimum and all."""
 

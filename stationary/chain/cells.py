@@ -128,6 +128,17 @@ def cores_of(landscape: Landscape, low: float, high: float, count: int) -> tuple
     return tuple(zip(at.tolist(), size.tolist(), strict=True))
 
 
+def surrounded(landscape: Landscape, low: float, high: float) -> tuple[float, float]:
+    """The equilibria, with half the way to the next one beyond the first and the last of them.
+
+    Where there are several, what is rare at the others counts as much as where SGD mostly is.
+    """
+    at = [e.position for e in equilibria_between(landscape, low, high)]
+    if len(at) < 2:
+        return math.inf, -math.inf
+    return at[0] - (at[1] - at[0]) / 2, at[-1] + (at[-1] - at[-2]) / 2
+
+
 def equilibria_between(landscape: Landscape, low: float, high: float) -> list[Equilibrium]:
     """Those of the small-step limit, on an interval; none where that has no answer."""
     process = landscape.diffusion()

@@ -25,7 +25,7 @@ FULL = 8.0  # times its share of the mass, above which a cell is too wide to sho
 UNSETTLED = 0.5  # change of a log mass with finer cells that proves it unknown, if it does not fall
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ChainClass(Data):
     """One closed class of the chain that is spread out: once in it, the walker never leaves."""
 
@@ -46,6 +46,11 @@ class ChainClass(Data):
     laws: tuple[ChainClass, ...] = ()  # the same with other nodes, where these stand for batches
     linear: bool = False  # whether its moments are known without cells
     weight: float | None = None  # None where it depends on the start, and none was given
+
+    def __repr__(self) -> str:
+        low, high = self.interval
+        weight = "" if self.weight is None else f", weight {self.weight:.6g}"
+        return f"<ChainClass from {low:.6g} to {high:.6g}: {len(self.log_mass)} cells{weight}>"
 
     @property
     def mean(self) -> float:

@@ -131,10 +131,19 @@ def _told_when(state: ChainState) -> ChainState:
 
 
 def _check_that_it_moves(batches: Batches, held: Held) -> None:
-    """Raise if doubles hardly tell a step from none: cells would then take it for rest."""
-    w = np.linspace(held.lower, held.upper, 257)
+    """Raise if doubles hardly tell a step from none: cells would then take it for rest.
+
+    Or so long that they do not tell where between the walls it ends.
+    """
+    w, width = np.linspace(held.lower, held.upper, 257), held.upper - held.lower
     step = batches.rate * float(np.abs(batches.gradients(w)).max())
-    if 0 < step < CAPTURE * (held.upper - held.lower):
+    if CAPTURE * step > width and "leave" not in held.ends:
+        raise LandscapeError(
+            f"{batches.landscape.name}: a step of SGD moves w by up to {step:.1g}, so that doubles "
+            f"do not tell where between {held.lower:.4g} and {held.upper:.4g} it ends. Lower "
+            "learning_rate, label_noise or weight_decay."
+        )
+    if 0 < step < CAPTURE * width:
         raise LandscapeError(
             f"{batches.landscape.name}: a step of SGD moves w by at most {step:.1g} between "
             f"{held.lower:.4g} and {held.upper:.4g}, which doubles hardly tell from nothing. The "

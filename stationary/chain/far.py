@@ -24,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.chain.batches import Batches
+from stationary.chain.distant import NEUTRAL, STEEPEST, Distant
 from stationary.errors import LandscapeError
 from stationary.functions.evaluation import evaluate
 from stationary.functions.given import Boundary, checked_boundaries
-from stationary.numbers.arithmetic import EPSILON
 from stationary.process.landscape import Landscape
 
 Array = NDArray[np.float64]
@@ -35,12 +35,10 @@ Array = NDArray[np.float64]
 DISTANCES = (1e2, 1e4, 1e6)  # times the region of the minima, at which the steps are asked; minima
 # are looked for as far as to the last, where a domain is infinite
 POWERS = 2.0 ** np.arange(-8, 14)  # by which a law may fall, with chords between them
-STEEPEST = 700.0  # of a logarithm, as doubles bear
-NEUTRAL = 1e-3  # mean logarithm of the growth below which the way decides
-NEVER = -1e6  # logarithm of a growth that no power brings back into the range of doubles
 ENDLESS = 0.5  # of how far out minima are looked for: there they go on and on
 FAINT = 1e-12  # of the largest gradient: those below do not say where minima are
 TRIMMED = 14  # decades of probability beyond which a tail is not followed
+WIDER = 2.0  # than what is followed of a law: from there on cells of one width are too wide
 FARTHEST = 12  # decades: how far out a tail is followed at most, times the region of the minima
 
 
@@ -76,11 +74,14 @@ class Far:
         things equal: the lowest with E |1 - T l''|^2 = 1 and with E log |1 - T l''| = 0, l'' of a
         batch far out. None where there is no such rate: nothing curves there, or the interval is
         bounded.
+    left_out
+        The probability, by estimate, beyond the interval that is followed at last.
     """
 
     fate: Fate = Fate.RETURNS
     exponent: float = math.inf
-    steps: _Distant | None = None  # at the largest distance that was looked at
+    steps: Distant | None = None  # at the largest distance that was looked at
+    left_out: float = 0.0
 
     @cached_property
     def rate_with_variance(self) -> float | None:
@@ -99,6 +100,7 @@ class Held:
     upper: float
     ends: tuple[str, str]  # "fold", "leave", "periodic", or "keep" (nothing to speak of goes out)
     far: Far
+    wide: bool = False  # much wider than the law
     tails: bool = False  # the ends are far out, and wait to be drawn in
 
 
@@ -121,18 +123,25 @@ def held_by(batches: Batches, start: tuple[float, float] | None) -> Held:
         return max(low - reach, lower), min(high + reach, upper), (a, b)
 
     far = far_of(batches, (low + high) / 2, size)
+    law = math.inf
+    if far.fate is Fate.RETURNS:
+        law = _reach(batches, (low + high) / 2, size)
     for reach in size * np.append(0.0, 2.0 ** np.arange(-5, 10)):  # one that no step leads out of
         a, b, kinds = around(float(reach), "keep")
         slack = 1e-3 * size
         a, b = max(a - slack, lower), min(b + slack, upper)
         c, d = covered(batches, a, b)
+        if c < lower and kinds[0] == "fold":
+            d = max(d, 2 * lower - c)
+        if d > upper and kinds[1] == "fold":
+            c = min(c, 2 * upper - d)
         if a <= max(c, lower) and min(d, upper) <= b:
-            return Held(a, b, kinds, far)
+            return Held(a, b, kinds, far, wide=reach > WIDER * law)
     if far.fate is Fate.DIVERGES:
         return Held(*_where_finite(batches, *around(20 * size, "leave"), (low + high) / 2), far)
     if far.fate is Fate.SPREADS:
         return Held(*around(20 * size, "fold"), far)
-    return Held(*around(_reach(batches, (low + high) / 2, size), "keep"), far, tails=True)
+    return Held(*around(law, "keep"), far, tails=True)
 
 
 def _reach(batches: Batches, middle: float, size: float) -> float:
@@ -268,7 +277,7 @@ def _where_finite(
 
 def far_of(batches: Batches, middle: float, size: float) -> Far:
     """What the steps do at ever larger distances from the minima."""
-    found = _Distant.at(batches, middle, DISTANCES[-1] * size)
+    found = Distant.at(batches, middle, DISTANCES[-1] * size)
     if found is None:
         return Far(Fate.DIVERGES)
     if found.growth > NEUTRAL:
@@ -276,7 +285,7 @@ def far_of(batches: Batches, middle: float, size: float) -> Far:
     if found.growth < -NEUTRAL:
         return Far(Fate.RETURNS, found.exponent(), found)
     # Distances hardly change: the mean way counts, against the spread of the ways.
-    near = [_Distant.at(batches, middle, distance * size) for distance in DISTANCES[:2]]
+    near = [Distant.at(batches, middle, distance * size) for distance in DISTANCES[:2]]
     pulls = [d.pull for d in near if d is not None] or [0.0]
     pull = max(pulls)  # 2 x E step / E step^2: below -1 it returns, above 1 it is lost
     if pull > 1 and min(pulls) > 1:
@@ -285,116 +294,3 @@ def far_of(batches: Batches, middle: float, size: float) -> Far:
         return Far(Fate.SPREADS, steps=found)
     steady = pulls[-1] < 10 * pulls[0]  # a pull: the law falls like an exponential
     return Far(Fate.RETURNS, math.inf if steady else -pull - 1, found)
-
-
-@dataclass(frozen=True)
-class _Distant:
-    """The steps at one distance on either side: to which side they lead, by which factor."""
-
-    probability: Array
-    factor: Array  # (sides, K), signed: below 0 where a step leads to the other side
-    way: Array  # (sides, K): by how much it changes the distance
-    distance: float
-    rate: float
-
-    @classmethod
-    def at(cls, batches: Batches, middle: float, distance: float) -> _Distant | None:
-        """None where the gradients are not finite there."""
-        lower, upper = batches.landscape.domain
-        w = np.array([middle - distance, middle + distance])
-        w = w[(lower < w) & (w < upper)]
-        with np.errstate(all="ignore"):
-            try:
-                gradients = batches.gradients(w)
-            except LandscapeError:
-                return None
-        side = np.sign(w - middle)
-        step = -batches.rate * gradients * side
-        factor = 1 + step / distance
-        way = np.where(factor >= 0, step, -2 * distance - step)
-        if len(w) == 1:  # what would go beyond the other end is turned back, or stays there
-            factor = np.abs(factor)
-        return cls(batches.probability, factor.T, way.T, distance, batches.rate)
-
-    def _moved(self, factor: Array, weight: Array) -> Array:
-        """The matrix of means of a weight, from side to side."""
-        if len(factor) == 1:
-            return np.array([[float(self.probability @ weight[0])]])
-        stays = factor >= 0
-        same, other = ((weight * on) @ self.probability for on in (stays, ~stays))
-        return np.array([[same[0], other[0]], [other[1], same[1]]])
-
-    def _sides(self, factor: Array) -> Array | None:
-        """How often the walker is on each side; None where no step changes sides."""
-        turn = self._moved(factor, np.ones_like(factor))
-        if len(turn) == 1:
-            return np.ones(1)
-        over = turn[[1, 0], [0, 1]]
-        return over / over.sum() if over.any() else None
-
-    def _growth(self, factor: Array) -> float:
-        """The mean logarithm of the growth: where no step changes sides, of the worse side."""
-        with np.errstate(divide="ignore"):
-            logs = np.maximum(np.log(np.abs(factor)), -STEEPEST) @ self.probability
-        sides = self._sides(factor)
-        return float(logs.max() if sides is None else sides @ logs)
-
-    @property
-    def growth(self) -> float:
-        return self._growth(self.factor)
-
-    @property
-    def pull(self) -> float:
-        mean, square = self.way @ self.probability, self.way**2 @ self.probability
-        sides = self._sides(self.factor)
-        if sides is None:
-            with np.errstate(all="ignore"):
-                ratios = 2 * self.distance * mean / square
-            return float(np.nan_to_num(ratios, nan=0.0).max())
-        # On both sides in turn: what one gives the other takes back.
-        spread = float(sides @ square)
-        drift = float(sides @ mean)
-        noise = 64 * EPSILON * self.distance
-        return 0.0 if abs(drift) <= noise or spread == 0 else 2 * self.distance * drift / spread
-
-    def _radius(self, factor: Array, power: float) -> float:
-        """The largest eigenvalue of the means of |factor|^power, as its logarithm."""
-        size = np.abs(factor)
-        top = max(float(size.max()), 1e-300)  # whose power may leave the range of doubles
-        means = self._moved(factor, (size / top) ** power)
-        radius = float(np.abs(np.linalg.eigvals(means)).max())
-        return power * math.log(top) + math.log(radius) if radius > 0 else NEVER
-
-    def exponent(self) -> float:
-        """k > 0 with E |factor|^k = 1; inf where no step grows."""
-        if not (np.abs(self.factor) > 1 + 1e-9).any():
-            return math.inf
-        from scipy.optimize import brentq  # which a report without the chain does without
-
-        high = 1.0
-        while self._radius(self.factor, high) <= 0:
-            high *= 2
-            if high > 1e4:
-                return math.inf
-        low = high / 2
-        while self._radius(self.factor, low) > 0:
-            low /= 2
-        return float(brentq(lambda k: self._radius(self.factor, k), low, high, rtol=1e-13))
-
-    def critical_rate(self, power: float) -> float | None:
-        """The lowest learning rate with E |factor|^power = 1; with power 0, E log |factor| = 0."""
-        curvature = (1 - self.factor) / self.rate
-        scale = np.abs(curvature).max()
-        if not curvature.mean() > 0 or scale * self.rate < NEUTRAL:
-            return None
-        from scipy.optimize import brentq
-
-        def value(t: float) -> float:
-            factor = 1 - t * curvature
-            return self._radius(factor, power) if power else self._growth(factor)
-
-        at = np.geomspace(1e-3, 1e3, 601) / scale
-        first = next((k for k, t in enumerate(at.tolist()) if value(t) > 0), 0)
-        if not first:
-            return None
-        return float(brentq(value, at[first - 1], at[first], rtol=1e-14))

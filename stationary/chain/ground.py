@@ -48,9 +48,10 @@ class Ground:
 
     def within(self, lower: float, upper: float, core: Core) -> Ground:
         """The same on a shorter interval, around what is likely there."""
-        rests = rest_points(self.batches, lower, upper, (core,))
+        cores = (core, *self.cores)
+        rests = rest_points(self.batches, lower, upper, cores)
         held = replace(self.held, lower=lower, upper=upper)
-        return replace(self, held=held, rests=rests, cores=(core,))
+        return replace(self, held=held, rests=rests, cores=cores)
 
     @cached_property
     def joints(self) -> Array:

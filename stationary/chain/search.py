@@ -15,9 +15,9 @@ from functools import partial
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.chain.cells import bisected, graded, hull, spaced
+from stationary.chain.cells import bisected, graded, hull, spaced, surrounded
 from stationary.chain.closed_class import FULL, ChainClass, class_of, still_class
-from stationary.chain.far import Fate
+from stationary.chain.far import Fate, Held
 from stationary.chain.ground import Ground
 from stationary.chain.lattice import FORGOTTEN, NEAREST, Points, points_from, renewed
 from stationary.chain.linear import linear_moments
@@ -52,7 +52,7 @@ class Search:
         self.split = False  # whether a class turned out to be several
 
     def state(self) -> ChainState:
-        if self.ground.held.tails:
+        if self.ground.held.tails or (self.ground.held.wide and not self.ground.cores):
             self._draw_in()
         single = self._on_points()
         if single is not None:
@@ -73,8 +73,9 @@ class Search:
         return self._weighed(points, components)
 
     def _draw_in(self) -> None:
-        """Cut tails that hold next to nothing."""
+        """See where the law is, and cut tails that hold next to nothing, but no minimum."""
         ground, held = self.ground, self.ground.held
+        first, last = surrounded(ground.batches.landscape, held.lower, held.upper)
         core = ((held.lower + held.upper) / 2, 1e-9 * (held.upper - held.lower))
         profile = None
         for _ in range(3):
@@ -86,19 +87,25 @@ class Search:
             for members in closed_classes(chain.inner):
                 mass += np.exp(chain.stationary(members))
             mass /= mass.sum()
-            low = edges[max(int((np.cumsum(mass) < FORGOTTEN).sum()) - 1, 0)]
-            high = edges[::-1][max(int((np.cumsum(mass[::-1]) < FORGOTTEN).sum()) - 1, 0)]
-            if ground.start is not None:
-                a, b = ground.start.span
-                low, high = min(low, a), max(high, b)
+            low, high = held.lower, held.upper
+            if held.tails:
+                low = edges[max(int((np.cumsum(mass) < FORGOTTEN).sum()) - 1, 0)]
+                high = edges[::-1][max(int((np.cumsum(mass[::-1]) < FORGOTTEN).sum()) - 1, 0)]
+                a, b = (first, last) if ground.start is None else ground.start.span
+                low, high = float(min(low, first, a)), float(max(high, last, b))
             below = np.append(0.0, np.cumsum(mass))
-            first, middle, last = np.interp([0.05, 0.5, 0.95], below, edges)
-            core = (float(middle), max(float(last - first), 1e-12 * float(high - low)))
+            left, middle, right = np.interp([0.05, 0.5, 0.95], below, edges)
+            core = (float(middle), max(float(right - left), 1e-12 * (high - low)))
             profile = (edges, mass)
-            ground = ground.within(float(low), float(high), core)
+            ground = self.ground.within(low, high, core)
             held = ground.held
         self.profile, self.ground = profile, ground
-        far = held.far
+        if held.tails:
+            self._say_what_is_cut(held)
+
+    def _say_what_is_cut(self, held: Held) -> None:
+        far = replace(held.far, left_out=FORGOTTEN)
+        self.ground = replace(self.ground, held=replace(held, far=far))
         heavy = math.isfinite(far.exponent)
         text = (
             f"a tail that falls like |w|^-{far.exponent:.4g}, for which errors allow."

@@ -12,6 +12,7 @@ from stationary.aliases import Array
 from stationary.cells import Cells
 from stationary.chain.batches import TWICE, Batches
 from stationary.chain.closed_class import ChainClass, unevenness
+from stationary.chain.distant import STEEPEST
 from stationary.chain.exit_time import ExitTime, exit_time
 from stationary.chain.far import Far
 from stationary.chain.relaxation import Relaxation, relaxation_of
@@ -100,12 +101,14 @@ class ChainState(Distribution):
     def log_probability_error(self, lower: float, upper: float) -> float:
         """The estimated absolute error of `log_probability`: relative of the probability itself.
 
-        inf where finer cells still change it as much: then only `error` holds.
+        inf where finer cells still change it as much: then only `error` holds. So it is of what
+        lies beyond all cells, where tails were cut.
         """
         whole = self.log_probability(lower, upper)
+        cut = bool(self.far.left_out and not self.edges[0] <= lower <= upper <= self.edges[-1])
         if not math.isfinite(whole):
-            return 0.0
-        total = 0.0
+            return math.inf if cut else 0.0
+        total = math.exp(min(math.log(self.far.left_out) - whole, STEEPEST)) if cut else 0.0
         for w, c in self._parts:
             log_share = math.log(w) + c.log_probability(lower, upper) - whole
             if log_share > -40:

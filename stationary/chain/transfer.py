@@ -32,7 +32,7 @@ from stationary.numbers.cost import SHARED
 STEEPEST = 300.0  # change of log density within one cell
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Transfer:
     """A chain on n cells. Columns n and n + 1 are what leaves at the lower and upper end."""
 

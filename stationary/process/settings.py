@@ -19,6 +19,7 @@ from stationary.process.optimiser import StepRule, checked_number
 from stationary.process.schedules import Schedule
 from stationary.result import Data
 
+LARGEST = 1e150  # a setting whose square enters the noise
 MOST_BATCHES = 4096  # that are gone through one by one where a step is not linear in the gradients
 
 
@@ -117,18 +118,19 @@ class Settings(Data):
             raise LandscapeError(
                 f"{self.name}: learning_rate = {rate!r} must be a positive number, such as 0.05."
             )
-        if value * value < sys.float_info.min:
+        if not sys.float_info.min < value * value < LARGEST**2:
+            size, remedy = ("small", "above 1e-150") if value < 1 else ("large", "below 1e150")
             raise LandscapeError(
-                f"{self.name}: learning_rate = {rate!r} is so small that its square, by which the "
-                "noise is multiplied, is no number that doubles hold. Give one above 1e-150."
+                f"{self.name}: learning_rate = {rate!r} is so {size} that its square, by which the "
+                f"noise is multiplied, is no number that doubles hold. Give one {remedy}."
             )
         self.keep(learning_rate=value)
 
     def check_numbers(self) -> None:
         """Weight decay, noise in the labels, and momentum."""
         for name, words, below in (
-            ("weight_decay", "a number from 0 on, such as 1e-4", math.inf),
-            ("label_noise", "a standard deviation, from 0 on, such as 0.1", math.inf),
+            ("weight_decay", "a number from 0 on, below 1e150, such as 1e-4", LARGEST),
+            ("label_noise", "a standard deviation, from 0 on, below 1e150, such as 0.1", LARGEST),
             ("momentum", "a number from 0 to below 1, such as 0.9", 1.0),
         ):
             value = checked_number(getattr(self, name), name, self.name, words, below=below)
