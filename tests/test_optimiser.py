@@ -196,7 +196,7 @@ def test_one_datapoint_has_noise_if_its_label_has():
         ({"label_noise": np.inf}, "label_noise = inf must be a standard deviation"),
         ({"label_noise": 1e300}, r"label_noise = 1e\+300 must be a standard deviation"),
         ({"weight_decay": 1e300}, r"1e\+300 must be a number from 0 on, below 1e150"),
-        ({"learning_rate": 1e200}, "so large that its square"),
+        ({"rate": 1e200}, "so large that its square"),
         ({"clip": 0}, "clip = 0 must be a positive number"),
         ({"clip": True}, "clip = True must be a positive number"),
         ({"momentum": 1.0}, "momentum = 1.0 must be a number from 0 to below 1"),
