@@ -8,6 +8,8 @@ from pathlib import Path
 
 # Tests run side by side, one on each core: threads of the linear algebra would only get in the way.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# What is compiled is run once or twice.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 import numpy as np
 import pytest

@@ -195,11 +195,12 @@ def _smoothest(
     information: Array, pull: Array, penalties: Array, ranks: Array, smoothing: Array
 ) -> tuple[Array, Array, Array]:
     """Where a quadratic is largest under the penalties that it asks for, these, and its width."""
+    flat = penalties.reshape(len(penalties), -1)
     for _ in range(200):
-        covariance = np.linalg.inv(information + np.tensordot(smoothing, penalties, 1))
+        covariance = np.linalg.inv(information + (smoothing @ flat).reshape(information.shape))
         theta = covariance @ pull
         bent = np.maximum(penalties @ theta @ theta, 1e-12)
-        left = ranks - smoothing * (covariance * penalties).sum(axis=(1, 2))
+        left = ranks - smoothing * (flat @ covariance.ravel())
         updated = np.clip(left / bent, smoothing / 30, smoothing * 30).clip(1e-4, STIFFEST)
         still = np.abs(np.log(updated / smoothing)).max() < 1e-3
         smoothing = updated
