@@ -54,7 +54,7 @@ class Annealing(Result):
     small_step
         By the small-step limit.
     spread
-        Where there is one basin: mean and deviation of the weights at these times.
+        Where there is one basin, and no momentum: mean and deviation of the weights at these times.
     notes
         What else there is to know, in words.
     """
@@ -131,14 +131,14 @@ def anneal(
     assert begin is not None
     small = looks.course(found.minima, found.in_the_limit, begin, found.masses(schedule.last))
     sgd, notes = None, []
-    if len(found.minima) == 1:
-        pass  # nothing moves between basins
-    elif given.momentum:
+    single = len(found.minima) == 1
+    if given.momentum:
+        rates = "the rates are those of the small-step limit"
+        what = "mean and deviation over time are not told" if single else rates
         notes.append(
-            "With momentum the rates are those of the small-step limit; `simulate` follows the "
-            "schedule with the steps that are taken."
+            f"With momentum {what}; `simulate` follows the schedule with the steps that are taken."
         )
-    else:
+    elif not single:  # else nothing moves between basins
         try:
             by_chain = found.masses_of_chain(first, cells) if known is None else known
             if by_chain is None:
@@ -161,7 +161,7 @@ def anneal(
             notes.append(f"The steps of SGD could not be followed: {error}")
     times = np.append(looks.steps[looks.cuts[:-1]], len(schedule))
     spread = None
-    if len(found.minima) == 1:
+    if single and not given.momentum:
         begins = start if start is not None else found.state(first)
         spread = spread_of(found.at(schedule.last), schedule, times, *found.moments_of(begins))
     return Annealing(
@@ -210,20 +210,19 @@ def spread_of(
     lower, upper = landscape.domain
     rate, process = landscape.learning_rate, landscape.diffusion()
     assert rate is not None
-    scale = landscape.small_step_rate / rate  # 1 without momentum
 
     def table(low: float, high: float) -> tuple[Any, Any, float, float]:
         x = np.linspace(max(low, lower), min(high, upper), SCAN)
         f, a = process.coefficients(x)
         process.check(x, f, a)
-        both = CubicSpline(x, np.stack([-f / (rate * scale), a / (rate * scale) ** 2], axis=1))
+        both = CubicSpline(x, np.stack([-f / rate, a / rate**2], axis=1))
         return both, both.derivative(), float(x[0]), float(x[-1])
 
     reach = REACH * std + 1e-3 * (1 + abs(mean))
     at, slope, low, high = table(mean - reach, mean + reach)
     m, v, straight_m, straight_v = mean, std**2, mean, std**2
     wanted, rows = set(steps.tolist()), []
-    for k, t in enumerate((schedule.rates * scale).tolist()):
+    for k, t in enumerate(schedule.rates.tolist()):
         if k in wanted:
             rows.append((m, v, straight_m, straight_v))
         s = math.sqrt(v)
