@@ -1232,6 +1232,33 @@ def test_what_a_wall_turns_back_may_come_out_far_beyond_the_minima():
     assert "ever farther away" in state.reason
 
 
+@pytest.mark.parametrize("lower", [-6, -np.inf])
+def test_what_no_step_leads_out_of_is_the_law_where_others_run_away_from_far_out(lower):
+    """At -6 and 3 steps lead ever farther away; out of (-2.1, 2.1) none does."""
+    process = Landscape(
+        losses=lambda w: (w**4 / 4 + w * w / 2 + 0.3 * w, w**4 / 4 + w * w / 2 - 0.3 * w),
+        learning_rate=0.2,
+        label_noise=0.7,
+        domain=(lower, np.inf),
+    )
+    state = exact_chain(process, cells=128)
+    assert state.kind == "density"
+    assert state.std() == pytest.approx(0.2379, abs=1e-3)
+
+
+@pytest.mark.parametrize("lower", [-4.5, -np.inf])
+def test_what_hardly_a_step_leads_out_of_is_the_law_that_a_run_shows(lower):
+    process = Landscape(
+        losses=lambda w: (w**4 / 4 + w * w / 2 + 0.3 * w, w**4 / 4 + w * w / 2 - 0.3 * w, 2 * w**4),
+        learning_rate=0.26,
+        label_noise=0.2,
+        domain=(lower, np.inf),
+    )
+    state = exact_chain(process, cells=128)
+    assert state.kind == "density"
+    assert "this is its law there, and what a run shows" in " ".join(state.notes)
+
+
 def test_steps_that_walls_turn_back_too_often_to_tell_are_refused():
     process = Landscape(
         losses=lambda w: (w**2, (w - 1) ** 2), learning_rate=0.1, label_noise=1e20, domain=(-1, 2)

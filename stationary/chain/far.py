@@ -19,6 +19,7 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,22 +127,48 @@ def held_by(batches: Batches, start: tuple[float, float] | None) -> Held:
     law = math.inf
     if far.fate is Fate.RETURNS:
         law = _reach(batches, (low + high) / 2, size)
-    for reach in size * np.append(0.0, 2.0 ** np.arange(-5, 10)):  # one that no step leads out of
-        a, b, kinds = around(float(reach), "keep")
-        slack = 1e-3 * size
-        a, b = max(a - slack, lower), min(b + slack, upper)
-        c, d = covered(batches, a, b)
-        if c < lower and kinds[0] == "fold":
-            d = max(d, 2 * lower - c)
-        if d > upper and kinds[1] == "fold":
-            c = min(c, 2 * upper - d)
-        if a <= max(c, lower) and min(d, upper) <= b:
-            return Held(a, b, kinds, far, wide=reach > WIDER * law)
+    found = _closed(batches, low, high, size, around(0.0, "keep")[2])
+    if found is not None:
+        a, b = found
+        wide = max(low - a, b - high) > WIDER * law
+        return Held(a, b, around(0.0, "keep")[2], far, wide=wide)
     if far.fate is Fate.DIVERGES:
         return Held(*_where_finite(batches, *around(20 * size, "leave"), (low + high) / 2), far)
     if far.fate is Fate.SPREADS:
         return Held(*around(20 * size, "fold"), far)
     return Held(*around(law, "keep"), far, tails=True)
+
+
+def _closed(
+    batches: Batches, low: float, high: float, size: float, kinds: tuple[str, str]
+) -> tuple[float, float] | None:
+    """The first interval, as far out on both sides of another one, that no step leads out of."""
+    lower, upper = batches.landscape.domain
+    reach = size * (1e-3 + np.append(0.0, 2.0 ** np.arange(-5, 9, 1 / 16)))
+    w = np.stack([np.maximum(low - reach, lower), np.minimum(high + reach, upper)])
+    with np.errstate(all="ignore"):
+        finite = np.isfinite(evaluate(batches.landscape.gradient, w.ravel())[0]).all(axis=0)
+    count = int(np.logical_and.accumulate(finite.reshape(2, -1).all(axis=0)).sum())
+    if not count:
+        return None
+    left, right = w = w[:, :count]
+    images = batches.images(w.ravel()).reshape(len(batches), 2, count)
+    first, last = covered(batches, left[0], right[0])
+    least = np.minimum(np.minimum.accumulate(images.min(axis=(0, 1))), first)
+    most = np.maximum(np.maximum.accumulate(images.max(axis=(0, 1))), last)
+
+    def kept(least: Any, most: Any, left: Any, right: Any) -> Array:
+        back = 2 * upper - most, 2 * lower - least  # which walls turn back
+        lowest = np.where((most > upper) & (kinds[1] == "fold"), np.minimum(least, back[0]), least)
+        highest = np.where((least < lower) & (kinds[0] == "fold"), np.maximum(most, back[1]), most)
+        inside = (left <= np.maximum(lowest, lower)) & (np.minimum(highest, upper) <= right)
+        return np.asarray(inside)
+
+    for i in np.flatnonzero(kept(least, most, left, right)):
+        ends = float(left[i]), float(right[i])
+        if kept(*covered(batches, *ends), *ends):
+            return ends
+    return None
 
 
 def _reach(batches: Batches, middle: float, size: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -119,7 +120,10 @@ def _lasting(batches: Batches, held: Held, start: tuple[float, float] | None) ->
     The narrowest interval around all minima that next to no step of its own stationary law, with
     walls at its ends, leads out of; None where there is none.
     """
-    if held.far.fate is not Fate.DIVERGES or held.ends != ("leave", "leave"):
+    ends = zip(held.ends, batches.landscape.domain, strict=True)
+    if held.far.fate is not Fate.DIVERGES or any(
+        kind != ("leave" if math.isinf(wall) else "fold") for kind, wall in ends
+    ):
         return None
     found = equilibria_between(batches.landscape, held.lower, held.upper)
     minima = [e.position for e in found if e.stable]
@@ -138,7 +142,7 @@ def _lasting(batches: Batches, held: Held, start: tuple[float, float] | None) ->
             lost = max(lost, float(np.exp(chain.stationary(members)) @ chain.folded))
         if lost < LOST:
             return inner
-        if lost > before:  # wider, its cells and the steps within tell ever less
+        if lost > 2 * before:  # wider, its cells and the steps within tell ever less
             return None
         before = lost
     return None
