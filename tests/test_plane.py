@@ -204,7 +204,7 @@ def test_integrals_and_marginals_are_right_to_rounding_also_in_tails():
     made = Density(mesh, (x**2).sum(axis=0) / 2, np.ones((mesh.count, 2, 2)))
     assert made.log_total == pytest.approx(math.log(2 * math.pi), abs=1e-13)
     at = np.linspace(-8, 8, 50)
-    assert np.abs(made.marginal(0).cdf(at) - stats.norm.cdf(at)).max() < 1e-13
+    assert np.abs(made.marginals[0].cdf(at) - stats.norm.cdf(at)).max() < 1e-13
     corner = made.log_mass(((6.0, np.inf), (-np.inf, -5.0)))
     assert corner == pytest.approx(stats.norm.logsf(6) + stats.norm.logcdf(-5), abs=1e-11)
 

@@ -27,7 +27,7 @@ class _Functions:
     """Hermite polynomials under a wide Gaussian, flat at the walls of a domain."""
 
     def __init__(self, process: PlaneDiffusion, density: Density) -> None:
-        self.mean, covariance = density.moments()
+        self.mean, covariance = density.moments
         self.wide = np.sqrt(np.diag(covariance))
         self.domain = process.domain
 

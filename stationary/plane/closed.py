@@ -7,17 +7,15 @@ from functools import cached_property
 
 import numpy as np
 from scipy.linalg import solve_continuous_lyapunov
-from scipy.special import log_ndtr, ndtr
+from scipy.special import log_ndtr
 
 from stationary.aliases import Array
-from stationary.errors import LandscapeError, Status
-from stationary.numbers.arithmetic import TINY
-from stationary.plane.density import Density, Region, Solved
+from stationary.errors import LandscapeError
+from stationary.plane.density import Density, Mapped, Solved
 from stationary.plane.local import Equilibrium, described
 from stationary.plane.marginal import Marginal, normal
 from stationary.plane.mesh import Mesh, basis, gauss
 from stationary.plane.panels import log_sum
-from stationary.plane.regions import Cut, Labels
 from stationary.process.plane import Box, PlaneDiffusion, probes
 
 DEGREE = 16  # of panels on which a density is smooth
@@ -81,102 +79,77 @@ def _summed(rise: Array, axis: int) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class Gaussian:
-    """A Gaussian density, in place of a `Density` on rectangles."""
+class Gaussian(Mapped):
+    """A Gaussian: x = mean + root y, with y round."""
 
     mean: Array
     covariance: Array
 
-    log_total = 0.0
     known = 1e-14
-    road, status, notes = "gaussian", Status.CONVERGED, ()
+    road = "gaussian"
 
     def equilibria(self, process: PlaneDiffusion) -> tuple[Equilibrium, ...]:
         return (described(process, self.mean),)
 
     @cached_property
+    def inner(self) -> Density:
+        mesh = Mesh.over(((-9, 9), (-9, 9)), (6, 6))
+        phi = (mesh.points(basis(2).nodes) ** 2).sum(axis=0) / 2 + np.log(2 * np.pi)
+        return Density(mesh, phi, np.ones((mesh.count, 2, 2)))
+
+    @cached_property
     def _root(self) -> Array:
         return np.asarray(np.linalg.cholesky(self.covariance))
 
-    @property
-    def _log_stretch(self) -> float:
-        return float(np.log(np.diag(self._root)).sum())
+    def x(self, y: Array) -> Array:
+        return np.asarray(self.mean[:, None] + self._root @ y)
 
-    def log_at(self, x: Array) -> Array:
-        z = np.linalg.solve(self._root, x - self.mean[:, None])
-        return np.asarray(-(z**2).sum(axis=0) / 2 - np.log(2 * np.pi) - self._log_stretch)
+    def y(self, x: Array) -> Array:
+        return np.linalg.solve(self._root, x - self.mean[:, None])
+
+    def log_stretch(self, y: Array) -> Array:
+        return np.full(y.shape[1], np.log(np.diag(self._root)).sum())
+
+    def log_at(self, x: Array) -> Array:  # beyond the rectangles, too
+        y = self.y(x)
+        return np.asarray(-(y**2).sum(axis=0) / 2 - np.log(2 * np.pi) - self.log_stretch(y))
 
     def slope_at(self, x: Array) -> Array:
         return np.asarray(-np.linalg.solve(self.covariance, x - self.mean[:, None]))
-
-    @cached_property
-    def height(self) -> Array:
-        """-log P where it is least."""
-        return -self.log_at(self.mean[:, None])
 
     @property
     def box(self) -> Box:
         """What holds all but next to nothing of the probability."""
         reach = 9 * np.sqrt(np.diag(self.covariance))
-        ends = np.stack([self.mean - reach, self.mean + reach], axis=1).tolist()
-        return tuple((low, high) for low, high in ends)
+        return tuple(zip((self.mean - reach).tolist(), (self.mean + reach).tolist(), strict=True))
 
+    @property
     def moments(self) -> tuple[Array, Array]:
-        return self.mean.copy(), self.covariance.copy()
+        return self.mean, self.covariance
 
-    def marginal(self, axis: int) -> Marginal:
+    def _marginal(self, axis: int) -> Marginal:
         return normal(float(self.mean[axis]), float(np.sqrt(self.covariance[axis, axis])))
 
-    def rvs(self, size: int, generator: np.random.Generator) -> Array:
-        return np.asarray(generator.multivariate_normal(self.mean, self.covariance, size).T)
-
-    @cached_property
-    def _inner(self) -> Density:
-        """Of z, where x = m + root z, with its constant."""
-        mesh = Mesh.over(((-9, 9), (-9, 9)), (6, 6))
-        z = mesh.points(basis(2).nodes)
-        phi = (z**2).sum(axis=0) / 2 + np.log(2 * np.pi)
-        return Density(mesh, phi, np.ones((mesh.count, 2, 2)))
-
-    def _place(self, z: Array) -> Array:
-        return np.asarray(self.mean[:, None] + self._root @ z)
-
-    def quadrature(self) -> tuple[Array, Array, Array]:
-        z, log, u = self._inner.quadrature()
-        return self._place(z), log, u
-
-    def cut(self, labels: Labels, near: Array | None = None) -> Cut:
-        if near is not None:
-            near = np.linalg.solve(self._root, near - self.mean[:, None])
-        made = self._inner.cut(lambda z: labels(self._place(z)), near)
-        return made.mapped(self._place, lambda z: np.full(z.shape[1], self._log_stretch))
-
-    def log_mass(self, region: Region) -> float:
-        if region is None:
-            return 0.0
-        if callable(region):
-            return self.cut(region).fine.log_mass(True)
-        (a, b), (c, d) = region
-        # Along x the law is normal, and so it is along y given x.
+    def _log_rectangle(self, box: Box) -> float:
+        """Along x the law is normal, and so it is along y given x."""
+        ((a, b), (c, d)), (m, n) = box, self.mean
         (sxx, sxy), (_, syy) = self.covariance
         deviation, rest = np.sqrt(sxx), np.sqrt(syy - sxy**2 / sxx)
-        reach = 9 * deviation
-        low, high = max(a, self.mean[0] - reach), min(b, self.mean[0] + reach)
+        low, high = max(a, m - 9 * deviation), min(b, m + 9 * deviation)
         if not low < high:
-            low, high = (a, a + deviation) if a > self.mean[0] else (b - deviation, b)
+            low, high = (a, a + deviation) if a > m else (b - deviation, b)
         t, w = gauss(40)
         ends = np.linspace(low, high, 33)
-        x = (ends[:-1, None] + np.diff(ends)[:, None] * (1 + t) / 2).ravel()
-        weight = np.log((np.diff(ends)[:, None] / 2 * w).ravel())
-        centre = self.mean[1] + sxy / sxx * (x - self.mean[0])
-        u, v = (c - centre) / rest, (d - centre) / rest
+        half = np.diff(ends)[:, None] / 2
+        x = (ends[:-1, None] + half * (1 + t)).ravel()
+        u, v = ((y - n - sxy / sxx * (x - m)) / rest for y in (c, d))
         flip = u > 0  # of two tails the smaller one is exact
         u, v = np.where(flip, -v, u), np.where(flip, -u, v)
-        with np.errstate(divide="ignore"):
-            inner = np.where(v < -30, log_ndtr(v), np.log(np.maximum(ndtr(v) - ndtr(u), TINY)))
-        z = (x - self.mean[0]) / deviation
-        log = weight + inner - z**2 / 2 - np.log(deviation * np.sqrt(2 * np.pi))
-        return log_sum(log, np.ones(len(log)))
+        below = log_ndtr(v)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            inner = below + np.log(-np.expm1(log_ndtr(u) - below))
+        log = np.nan_to_num(inner, nan=-np.inf, neginf=-np.inf) - ((x - m) / deviation) ** 2 / 2
+        return log_sum(log, (half * w).ravel() / (deviation * np.sqrt(2 * np.pi)))
 
 
 def linear(process: PlaneDiffusion) -> Gaussian | None:

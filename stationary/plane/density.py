@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.errors import Status
 from stationary.numbers.arithmetic import TINY
 from stationary.plane.local import sides_of
 from stationary.plane.marginal import Marginal, marginal_of
@@ -20,8 +22,81 @@ from stationary.process.plane import Box
 Region = Box | Labels | None
 
 
+class Law:
+    """What densities in the plane answer, not normalised, from what each kind says of itself."""
+
+    log_total: Any = 0.0
+    known: Any  # how well at best, in proportion
+    status: Any = Status.CONVERGED
+    notes: Any = ()
+    log_at: Any  # log P at points (2, M); -inf outside, or where P is not positive
+    slope_at: Any  # its gradient; nan outside
+    height: Any  # -log P at places all over
+    quadrature: Any  # points (2, K), logs of weights, factors: integrals are sums of products
+    cut: Any  # a quadrature over the parts that labels tell; with points next to their edges
+    rvs: Any  # draws, shape (2, size)
+    _log_rectangle: Any
+    _marginal: Any
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what was computed from it, which is larger and had again in a second."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+
+    def log_mass(self, region: Region) -> float:
+        """log of the probability of a region, normalised."""
+        if region is None:
+            return 0.0
+        if callable(region):
+            return float(self.cut(region).fine.log_mass(True) - self.log_total)
+        return float(self._log_rectangle(region))
+
+    @cached_property
+    def moments(self) -> tuple[Array, Array]:
+        """Mean and covariance."""
+        x, log, u = self.quadrature()
+        weight = np.exp(log - self.log_total) * u
+        mean = x @ weight
+        d = x - mean[:, None]
+        return mean, (d * weight) @ d.T
+
+    @cached_property
+    def marginals(self) -> tuple[Any, Any]:
+        """The laws of x and of y alone."""
+        return self._marginal(0), self._marginal(1)
+
+
+class Mapped(Law):
+    """A density that is one on rectangles in other coordinates y."""
+
+    inner: Any  # a `Density`
+    x: Callable[[Array], Array]  # of y
+    y: Callable[[Array], Array]  # of x
+    log_stretch: Callable[[Array], Array]  # of y: log |det dx/dy|, shape (M,)
+
+    def log_at(self, x: Array) -> Array:
+        y = self.y(x)
+        return np.asarray(self.inner.log_at(y) - self.log_stretch(y))
+
+    @cached_property
+    def height(self) -> Array:
+        y = self.inner.mesh.points(basis(self.inner.degrees[0]).nodes).reshape(2, -1)
+        return np.asarray(self.inner.height.ravel() + self.log_stretch(y))
+
+    def quadrature(self) -> tuple[Array, Array, Array]:
+        y, log, u = self.inner.quadrature()
+        return self.x(y), log, u
+
+    def cut(self, labels: Labels, near: Array | None = None) -> Cut:
+        near = None if near is None else self.y(near)
+        made: Cut = self.inner.cut(lambda y: labels(self.x(y)), near)
+        return made.mapped(self.x, self.log_stretch)
+
+    def rvs(self, size: int, generator: np.random.Generator) -> Array:
+        return self.x(self.inner.rvs(size, generator))
+
+
 @dataclass(frozen=True, eq=False)
-class Density:
+class Density(Law):
     """P = e^-Phi u, not normalised, on the rectangles of a mesh; nothing elsewhere.
 
     Attributes
@@ -35,12 +110,10 @@ class Density:
     mesh: Mesh
     phi: Array
     u: Array
-    cache: dict[Any, Any] = field(default_factory=dict)
     missed: float = 0.0
 
     @property
     def known(self) -> float:
-        """How well at best, in proportion."""
         return 1e-14 + self.missed
 
     def in_domain(self, domain: Box) -> Density:
@@ -60,7 +133,6 @@ class Density:
         return self.phi.shape[1] - 1, self.u.shape[1] - 1
 
     def log_at(self, x: Array) -> Array:
-        """log P at points (2, M), not normalised; -inf outside, or where P is not positive."""
         number, local = self.mesh.place(x)
         made = np.full(x.shape[1], -np.inf)
         here = number >= 0
@@ -72,33 +144,19 @@ class Density:
 
     def factors(self, number: Array, local: Array) -> tuple[Array, Array]:
         """Phi and u at places as `Mesh.place` gives them."""
-        p, q = self.degrees
-        if p != q:
-            values = self.mesh.values
-            return values(self.phi, p, number, local), values(self.u, q, number, local)
-        x, y = basis(p).at(local[0]), basis(p).at(local[1])
-        phi, u = summed((self.phi, self.u), x, y, number)
+        phi, u = summed((self.phi, self.u), number, local)
         return phi, u
 
     def slope_at(self, x: Array) -> Array:
-        """grad log P at points (2, M); nan outside."""
         number, local = self.mesh.place(x)
         made = np.full(x.shape, np.nan)
         here = number >= 0
         e, t = number[here], local[:, here]
-        at = {p: (basis(p).at(t[0]), basis(p).at(t[1])) for p in set(self.degrees)}
-        x, y = at[self.degrees[1]]
-        u = summed((self.u,), x, y, e)[0]
+        _, u = self.factors(e, t)
         for axis in range(2):
-            parts = []
-            for p, tables in zip(self.degrees, (self.phi, self.u), strict=True):
-                x, y = at[p]
-                slopes = basis(p).slope_at(t[axis])
-                x, y = (slopes, y) if axis == 0 else (x, slopes)
-                parts += summed((tables,), x, y, e)
+            rise, growth = summed((self.phi, self.u), e, t, axis)
             with np.errstate(divide="ignore", invalid="ignore"):
-                slope = (parts[1] / u - parts[0]) * 2 / self.mesh.size[axis, e]
-            made[axis, here] = slope
+                made[axis, here] = (growth / u - rise) * 2 / self.mesh.size[axis, e]
         return made
 
     @cached_property
@@ -137,7 +195,7 @@ class Density:
         t = np.concatenate([[-1.0], gauss(RULE)[0], [1.0]])
         last = legendre_of(RULE)[-2:]
         for _ in range(30):
-            phi, u = self._tables(waiting, t)
+            phi, u = self.tables(waiting, t, t)
             low, high = phi.min(axis=(1, 2)), phi.max(axis=(1, 2))
             p = (np.exp(low[:, None, None] - phi) * u)[:, 1:-1, 1:-1]
             tail = np.maximum(*(np.abs(last @ v).max(axis=(1, 2)) for v in (p, p.swapaxes(1, 2))))
@@ -150,14 +208,17 @@ class Density:
                 break
         return Panels.joined(done)
 
-    def _tables(self, panels: Panels, t: Array) -> tuple[Array, Array]:
-        """Phi and u at the tensor points of t in each panel, (P, m, m) each."""
-        s = panels.low[:, :, None] + panels.size[:, :, None] * (1 + t) / 2
+    def tables(self, panels: Panels, *t: Array) -> tuple[Array, Array]:
+        """Phi and u at the tensor points of places along x and along y in each panel."""
+        rows = [
+            low[:, None] + size[:, None] * (1 + v) / 2
+            for low, size, v in zip(panels.low, panels.size, t, strict=True)
+        ]
         made = []
         for tables in (self.phi, self.u):
             p = basis(tables.shape[1] - 1)
-            rows = [p.at(v.ravel()).reshape(*v.shape, p.degree + 1) for v in s]
-            made.append(rows[0] @ tables[panels.number] @ np.swapaxes(rows[1], 1, 2))
+            x, y = (p.at(v.ravel()).reshape(*v.shape, p.degree + 1) for v in rows)
+            made.append(x @ tables[panels.number] @ np.swapaxes(y, 1, 2))
         return made[0], made[1]
 
     def points(self, panels: Panels, t: Array) -> Array:
@@ -166,20 +227,18 @@ class Density:
         low = self.mesh.low[:, e] + half * (1 + panels.low)
         return tensor(low, half * panels.size, t)
 
-    def quadrature(self, panels: Panels | None = None) -> tuple[Array, Array, Array]:
-        """Points (2, K), logs of weight times e^-Phi, and u: integrals are sums of products."""
-        if panels is None:
-            if "quadrature" not in self.cache:
-                self.cache["quadrature"] = self.quadrature(self.panels)
-            made: tuple[Array, Array, Array] = self.cache["quadrature"]
-            return made
-        x, weight, phi, u = self.nodes(panels)
+    @cached_property
+    def _quadrature(self) -> tuple[Array, Array, Array]:
+        x, weight, phi, u = self.nodes(self.panels)
         return x, weight - phi, u
+
+    def quadrature(self) -> tuple[Array, Array, Array]:
+        return self._quadrature
 
     def nodes(self, panels: Panels) -> tuple[Array, Array, Array, Array]:
         """Points (2, K), the logs of their weights, Phi and u."""
         t, w = gauss(RULE)
-        phi, u = self._tables(panels, t)
+        phi, u = self.tables(panels, t, t)
         area = (panels.size * self.mesh.size[:, panels.number] / 4).prod(axis=0)
         weight = np.log(np.outer(w, w))[None] + np.log(area)[:, None, None]
         return self.points(panels, t).reshape(2, -1), weight.ravel(), phi.ravel(), u.ravel()
@@ -189,29 +248,15 @@ class Density:
         _, log, u = self.quadrature()
         return log_sum(log, u)
 
-    def log_mass(self, region: Region) -> float:
-        """log of the probability of a region, normalised."""
-        if region is None:
-            return 0.0
-        if callable(region):
-            return self.cut(region).fine.log_mass(True) - self.log_total
-        _, log, u = self.quadrature(self._clipped(region))
-        return log_sum(log, u) - self.log_total
-
     def cut(self, labels: Labels, near: Array | None = None) -> Cut:
-        """A quadrature over the parts that labels tell; points next to their edges, where known."""
         return cut(self, labels, near)
-
-    def moments(self) -> tuple[Array, Array]:
-        """Mean and covariance."""
-        return moments_of(self)
 
     @property
     def box(self) -> Box:
         """What holds all but next to nothing of the probability."""
         return self.mesh.box
 
-    def marginal(self, axis: int) -> Marginal:
+    def _marginal(self, axis: int) -> Marginal:
         return marginal_of(self, axis)
 
     def rvs(self, size: int, generator: np.random.Generator) -> Array:
@@ -221,7 +266,8 @@ class Density:
         mass = np.exp(log - self.log_total) * np.maximum(u, 0)
         mass = mass.reshape(len(panels.number), -1).sum(axis=1)
         chosen = generator.choice(len(mass), size, p=mass / mass.sum())
-        phi, v = self._tables(panels, np.linspace(-1, 1, 9))
+        even = np.linspace(-1, 1, 9)
+        phi, v = self.tables(panels, even, even)
         top = (np.log(np.maximum(v, TINY)) - phi).reshape(len(mass), -1).max(axis=1) + 0.2
         made, waiting = np.empty((2, size)), np.arange(size)
         while len(waiting):
@@ -236,15 +282,17 @@ class Density:
             waiting = waiting[~taken]
         return made
 
-    def _clipped(self, box: Box) -> Panels:
-        """Panels of what lies inside a box."""
+    def _log_rectangle(self, box: Box) -> float:
+        """By panels of what lies inside."""
         count, (low, size) = self.mesh.count, (self.mesh.low, self.mesh.size)
         ends = np.array(box, dtype=float)
         lower, upper = (np.clip(2 * (ends[:, [k]] - low) / size - 1, -1, 1) for k in (0, 1))
         inside = np.asarray((upper > lower).all(axis=0))
         parts = Panels(np.arange(count), lower, upper - lower).restricted(inside)
-        phi = self._tables(parts, basis(self.degrees[0]).nodes)[0]
-        return self._resolved(parts, np.full(count, phi.min(initial=np.inf)))
+        nodes = basis(self.degrees[0]).nodes
+        least = self.tables(parts, nodes, nodes)[0].min(initial=np.inf)
+        _, weight, phi, u = self.nodes(self._resolved(parts, np.full(count, least)))
+        return log_sum(weight - phi, u) - self.log_total
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,15 +303,3 @@ class Solved:
     density: Density
     others: tuple[tuple[str, Density], ...]
     resolved: bool = True
-
-
-def moments_of(density: Any) -> tuple[Array, Array]:
-    """Mean and covariance by a density's own quadrature."""
-    if "moments" not in density.cache:
-        x, log, u = density.quadrature()
-        weight = np.exp(log - density.log_total) * u
-        mean = x @ weight
-        d = x - mean[:, None]
-        density.cache["moments"] = mean, (d * weight) @ d.T
-    mean, covariance = density.cache["moments"]
-    return mean.copy(), covariance.copy()

@@ -17,7 +17,7 @@ from stationary.errors import ConvergenceError, LandscapeError
 from stationary.plane.elements import DEGREE, Coefficients, Condensed, Guess, parts_of
 from stationary.plane.exit_region import times_in_region
 from stationary.plane.local import everywhere
-from stationary.plane.mesh import FINEST, Mesh, basis, gauss
+from stationary.plane.mesh import FINEST, Mesh, basis, gauss, summed
 from stationary.plane.rough import found_on_grid
 from stationary.plane.spectral import CUT, tails
 from stationary.process.plane import Box, PlaneDiffusion, box_text, point_text, rectangle
@@ -76,13 +76,13 @@ def _from_rectangle(process: PlaneDiffusion, flat: Array, region: Any) -> tuple[
         mesh = finer
     coarse = _times(coefficients, mesh, absorbing, DEGREE - 2)
     number, local = mesh.place(flat)
-    tau = mesh.values(times, DEGREE, number, local)
+    tau, rough = summed((times, coarse), number, local)
     # Rounding grows with the number of moves between neighbouring nodes in that time.
     _, a, _ = coefficients.at(mesh)
     spacing = mesh.size * (1 + basis(DEGREE).nodes[1]) / 2
     rate = max(float((a[k, k] / 2 / spacing[k][:, None] ** 2).max()) for k in (0, 1))
     rounding = 2e-17 * largest * rate  # as measured: LU loses less than its bound
-    moved = np.abs(mesh.values(coarse, DEGREE - 2, number, local) - tau)
+    moved = np.abs(rough - tau)
     return tau, moved + (1e-13 + rounding) * np.abs(tau)
 
 

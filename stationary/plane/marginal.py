@@ -1,132 +1,105 @@
-"""A marginal of a density in the plane: a distribution on a line, on polynomials."""
+"""A marginal of a density in the plane: a law on a line, on polynomials."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.polynomial.legendre import legvander
 
 from stationary.aliases import Array
+from stationary.cells import Cells
 from stationary.distribution import Distribution, Grid
-from stationary.errors import LandscapeError
-from stationary.panels.roots import bisected
-from stationary.plane.mesh import basis, gauss
+from stationary.numbers.chebyshev import derived, rule
+from stationary.plane.mesh import gauss
 from stationary.plane.panels import RULE
+from stationary.points import pointwise
 
-DEGREE = 24  # in panels in which the density needs half of that for half of its digits
+NODES = 26  # in panels in which the density needs half of that for half of its digits
+AT_ONCE = 4000  # panels, of which the tables fit into memory
 NEARLY = 0.02  # a moment of an order above the tail's exponent less this is taken to be infinite
 SEEN = 12.0  # in -log P of y: from here to twice as far the exponent is taken
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Marginal(Distribution):
-    """A density in one dimension, a polynomial between each two `edges`.
+class Marginal(Cells):
+    """A density in one dimension, a polynomial between each two `edges`."""
 
-    Attributes
-    ----------
-    edges
-        Ascending, shape (K + 1,).
-    values
-        The density at the Gauss-Lobatto nodes of each interval, shape (K, n).
-    stretch
-        With (c, L) it is the density of y, where x = c + L sinh(y): then tails may be heavy.
-    """
+    @classmethod
+    def of(cls, edges: Array, values: Array) -> Marginal:
+        """From the density at the nodes between edges, (NODES, K)."""
+        r = rule(NODES)
+        rise = r.antiderivative @ (r.coefficients @ values) * np.diff(edges) / 2
+        masses = np.maximum(rise.sum(axis=0), 0)
+        total = masses.sum()
+        return cls(edges, masses / total, rise=rise / total).known_to(1e-12)
 
-    edges: Array
-    values: Array
-    error: float = 1e-12
-    stretch: tuple[float, float] | None = None
-
-    def _x(self, y: Any) -> Any:
-        return y if self.stretch is None else self.stretch[0] + self.stretch[1] * np.sinh(y)
-
-    def _y(self, x: Any) -> Array:
-        made: Array = self._points(x)
-        if self.stretch is not None:
-            made = np.arcsinh((made - self.stretch[0]) / self.stretch[1])
-        return made
-
-    @cached_property
-    def _integrals(self) -> Array:
-        """(K, n + 1): the probability between the lower edge of each interval and nodes."""
-        t, w = gauss(DEGREE + 1)
-        part = (1 + basis(DEGREE + 1).nodes[:, None]) / 2
-        table = np.einsum("pqn,q->pn", basis(DEGREE).at(-1 + part * (1 + t)), w) * part
-        return np.asarray(self.values @ table.T * np.diff(self.edges)[:, None] / 2)
-
-    @cached_property
-    def _pieces(self) -> Array:
-        """(K + 1,): the probability below each edge."""
-        return np.concatenate([[0.0], np.cumsum(np.maximum(self._integrals[:, -1], 0))])
-
-    def _place(self, y: Array) -> tuple[Array, Array]:
-        i = np.clip(np.searchsorted(self.edges, y, side="right") - 1, 0, len(self.edges) - 2)
-        return i, np.clip(2 * (y - self.edges[i]) / np.diff(self.edges)[i] - 1, -1, 1)
-
-    def pdf(self, x: Any) -> Any:
-        y = self._y(x)
-        made = self._plain(y)
-        return made if self.stretch is None else made / (self.stretch[1] * np.cosh(y))
-
-    @cached_property
-    def _series(self) -> tuple[Array, Array]:
-        """Legendre coefficients of density and probability: sums of these are each by itself."""
-        made = self.values @ basis(DEGREE).to_legendre.T
-        return made, self._integrals @ basis(DEGREE + 1).to_legendre.T
-
-    def _plain(self, y: Array) -> Any:
-        i, t = self._place(y.ravel())
-        made = (legvander(t, DEGREE) * self._series[0][i]).sum(axis=1)
-        inside = (y.ravel() >= self.edges[0]) & (y.ravel() <= self.edges[-1])
-        return np.where(inside, np.maximum(made, 0), 0.0).reshape(y.shape)[()]
-
-    def logpdf(self, x: Any) -> Any:
-        with np.errstate(divide="ignore"):
-            return np.log(self.pdf(x))
-
-    def cdf(self, x: Any) -> Any:
-        """P(X <= x)."""
-        return self._below(self._y(x)) / self._pieces[-1]
-
-    def _below(self, y: Array) -> Any:
-        i, t = self._place(y.ravel())
-        made = self._pieces[i] + (legvander(t, DEGREE + 1) * self._series[1][i]).sum(axis=1)
-        return np.maximum(made, 0).reshape(y.shape)[()]
-
-    def ppf(self, q: Any) -> Any:
-        """The point below which lies the probability q."""
-        q = self._points(q)
-        if ((q < 0) | (q > 1)).any() or np.isnan(q).any():
-            raise LandscapeError(f"ppf: q = {q!r:.60} must be probabilities, from 0 to 1.")
-        goal = q.ravel() * self._pieces[-1]
-        i = np.clip(np.searchsorted(self._pieces, goal) - 1, 0, len(self.edges) - 2)
-        # Halved, each by itself: where next to nothing is left, one must not depend on the others.
-        low, high = bisected(
-            lambda y: np.asarray(self._below(y)) < goal, self.edges[i], self.edges[i + 1]
-        )
-        return self._x(((low + high) / 2).reshape(q.shape)[()])
+    def known_to(self, error: float) -> Marginal:
+        # What lies between points may be off by as much on either side.
+        wide = float(np.diff(self.interval(1 - 1e-6))[0])
+        return replace(self, error=error, mass_error=2 * error, shift_error=error * wide)
 
     def expect(self, function: Callable[[Array], Array]) -> float:
         """The mean of a function of x."""
-        t, w = gauss(DEGREE + 1)
-        y = self.edges[:-1, None] + np.diff(self.edges)[:, None] * (1 + t) / 2
-        values = self.values @ basis(DEGREE).at(t).T
-        weight = np.diff(self.edges)[:, None] / 2 * w
-        return float((function(self._x(y)) * values * weight).sum() / self._pieces[-1])
+        r, half = rule(NODES), np.diff(self.edges) / 2
+        x = self.edges[:-1] + half * (1 + r.nodes[:, None])
+        density = r.basis.T @ derived(self._rise)[: r.n]
+        return float((r.quadrature @ (function(x) * density)).sum())
+
+    def __repr__(self) -> str:
+        return f"<Marginal: mean {self.mean():.6g}, deviation {self.std():.6g}>"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Heavy(Distribution):
+    """The law of x = centre + length sinh(y), from that of y: its tails may be powers."""
+
+    inner: Marginal
+    centre: float
+    length: float
+
+    @property
+    def error(self) -> float:
+        return self.inner.error
+
+    def known_to(self, error: float) -> Heavy:
+        return replace(self, inner=self.inner.known_to(error))
+
+    def _x(self, y: Any) -> Any:
+        return self.centre + self.length * np.sinh(y)
+
+    def _y(self, x: Array) -> Array:
+        return np.asarray(np.arcsinh((x - self.centre) / self.length))
+
+    @pointwise
+    def cdf(self, x: Array) -> Array:
+        """P(X <= x)."""
+        return self.inner.cdf(self._y(x))
+
+    @pointwise
+    def pdf(self, x: Array) -> Array:
+        """The density."""
+        return np.asarray(np.exp(self.logpdf(x)))
+
+    @pointwise
+    def logpdf(self, x: Array) -> Array:
+        """Its log."""
+        y = self._y(x)
+        return np.asarray(self.inner.logpdf(y) - np.log(self.length * np.cosh(y)))
+
+    @pointwise
+    def ppf(self, q: Array) -> Array:
+        """The point below which lies the probability q."""
+        return np.asarray(self._x(self.inner.ppf(q)))
 
     @cached_property
     def exponent(self) -> float:
         """Moments of orders below this one are finite."""
-        if self.stretch is None:
-            return math.inf
-        y = np.linspace(self.edges[0], self.edges[-1], 4001)
-        with np.errstate(divide="ignore"):
-            log = np.log(self._plain(y))
+        y = np.linspace(*self.inner.support(), 4001)
+        log = self.inner.logpdf(y)
         log = log - log.max()
         peak, made = int(np.argmax(log)), []
         for some in (slice(peak, None), slice(peak, None, -1)):
@@ -140,7 +113,7 @@ class Marginal(Distribution):
 
     def _moment(self, order: int, centre: float) -> float:
         if self.has_moment(order):
-            return self.expect(lambda x: (x - centre) ** order)
+            return self.inner.expect(lambda y: (self._x(y) - centre) ** order)
         return math.nan if order % 2 else math.inf
 
     def mean(self) -> float:
@@ -149,74 +122,48 @@ class Marginal(Distribution):
     def var(self) -> float:
         return self._moment(2, self.mean())
 
-    def support(self) -> tuple[float, float]:
-        low, high = self._x(self.edges[[0, -1]]).tolist()
-        return low, high
-
     @cached_property
     def _grid(self) -> Grid:
         held = self.interval(1 - 1e-6)
-        low, high = self.support()
-        edges = np.unique(np.concatenate([[low], np.linspace(*held, 401), [high]]))
-        # What lies between points may be off by as much on either side.
+        edges = np.union1d(self.support(), np.linspace(*held, 401))
         return Grid(edges, np.zeros(0), 2 * self.error, self.error * (held[1] - held[0]), 0)
 
     def __repr__(self) -> str:
-        if self.exponent < 60:
-            tails = f"tails like |x|^-{1 + self.exponent:.4g}"
-            return f"<Marginal: median {self.median():.6g}, {tails}>"
-        return f"<Marginal: mean {self.mean():.6g}, deviation {self.std():.6g}>"
+        tails = f"tails like |x|^-{1 + self.exponent:.4g}"
+        return f"<Marginal: median {self.median():.6g}, {tails}>"
 
 
 def normal(mean: float, deviation: float) -> Marginal:
     """A normal law in the same form."""
-    edges = mean + deviation * np.linspace(-9, 9, 37)
-    x = edges[:-1, None] + np.diff(edges)[:, None] * (1 + basis(DEGREE).nodes) / 2
-    z = (x - mean) / deviation
-    return Marginal(edges, np.exp(-(z**2) / 2) / (deviation * np.sqrt(2 * np.pi)))
+    z = np.linspace(-9, 9, 37)
+    at = z[:-1] + np.diff(z) * (1 + rule(NODES).nodes[:, None]) / 2
+    return Marginal.of(mean + deviation * z, np.exp(-(at**2) / 2) / deviation)
 
 
 def marginal_of(density: Any, axis: int) -> Marginal:
     """The marginal of a `Density` along x (0) or y (1)."""
-    if axis not in density.cache:
-        density.cache[axis] = _marginal_of(density, axis)
-    made: Marginal = density.cache[axis]
-    return made
-
-
-def _marginal_of(density: Any, axis: int) -> Marginal:
     panels, mesh = density.panels, density.mesh
-    low = mesh.low[:, panels.number] + mesh.size[:, panels.number] * (1 + panels.low) / 2
-    size = mesh.size[:, panels.number] * panels.size / 2
-    ends = np.concatenate([low[axis], low[axis] + size[axis]])
-    slack = 1e-11 * (ends.max() - ends.min())
-    edges = np.unique(ends)
-    edges = edges[np.concatenate([[True], np.diff(edges) > slack])]
-    first = np.searchsorted(edges, low[axis] + slack, side="right") - 1
-    last = np.searchsorted(edges, low[axis] + size[axis] - slack, side="left")
-    count = last - first
-    panel = np.repeat(np.arange(len(count)), count)
-    inside = np.arange(len(panel)) - np.repeat(np.cumsum(count) - count, count)
-    interval = first[panel] + inside
-    nodes, (t, w) = basis(DEGREE).nodes, gauss(RULE)
-    values = np.zeros((len(edges) - 1, DEGREE + 1))
-    for begin in range(0, len(panel), 4000):
-        some, at = panel[begin : begin + 4000], interval[begin : begin + 4000]
-        along = edges[at, None] + np.diff(edges)[at, None] * (1 + nodes) / 2
-        across = low[1 - axis, some, None] + size[1 - axis, some, None] * (1 + t) / 2
-        number = panels.number[some]
-        local: list[Any] = [None, None]
-        for k, v in ((axis, along), (1 - axis, across)):
-            e = mesh.low[k, number, None], mesh.size[k, number, None]
-            local[k] = 2 * (v - e[0]) / e[1] - 1
-        made = []
-        for tables in (density.phi, density.u):
-            p = basis(tables.shape[1] - 1)
-            rows = [p.at(v.ravel()).reshape(*v.shape, -1) for v in local]
-            made.append(rows[0] @ tables[number] @ np.swapaxes(rows[1], 1, 2))
+    start, whole = mesh.low[axis, panels.number], mesh.size[axis, panels.number] / 2
+    low = start + whole * (1 + panels.low[axis])
+    high = low + whole * panels.size[axis]
+    edges = np.unique(np.concatenate([low, high]))
+    slack = 1e-11 * np.ptp(edges)
+    edges = edges[np.append(True, np.diff(edges) > slack)]
+    first = np.searchsorted(edges, low + slack, side="right") - 1
+    count = np.searchsorted(edges, high - slack, side="left") - first
+    # Each panel is divided where another one ends.
+    of = np.repeat(np.arange(len(count)), count)
+    at = np.arange(len(of)) - np.repeat(np.cumsum(count) - count - first, count)
+    parts = panels.restricted(of)
+    parts.low[axis] = (edges[at] - start[of]) / whole[of] - 1
+    parts.size[axis] = np.diff(edges)[at] / whole[of]
+    (t, w), values = gauss(RULE), np.zeros((len(edges) - 1, NODES))
+    rules = (rule(NODES).nodes, t) if axis == 0 else (t, rule(NODES).nodes)
+    across = parts.size[1 - axis] * mesh.size[1 - axis, parts.number] / 4
+    for begin in range(0, len(of), AT_ONCE):
+        some = slice(begin, begin + AT_ONCE)
+        phi, u = density.tables(parts.restricted(some), *rules)
         with np.errstate(under="ignore"):
-            table = made[1] * np.exp(-made[0] - density.log_total)
-        table = table if axis == 0 else np.swapaxes(table, 1, 2)
-        part = table @ w * (size[1 - axis, some] / 2)[:, None]
-        np.add.at(values, at, part)
-    return Marginal(edges, values)
+            p = np.moveaxis(u * np.exp(-phi - density.log_total), axis + 1, 1) @ w
+        np.add.at(values, at[some], p * across[some, None])
+    return Marginal.of(edges, values.T)

@@ -283,21 +283,23 @@ class Mesh:
             made = once[:, free]
         return number, csr_array(made)
 
-    def values(self, tables: Array, degree: int, number: Array, local: Array) -> Array:
-        """What polynomials (E, n, n) are at places as `place` gives them, all inside."""
-        p = basis(degree)
-        return summed((tables,), p.at(local[0]), p.at(local[1]), number)[0]
 
-
-def summed(tables: Sequence[Array], x: Array, y: Array, number: Array) -> list[Array]:
-    """What several polynomials (E, n, n) are at M points in the rectangles of these numbers.
-
-    (M, n) each, `x` and `y` make of values at the nodes those at the points.
-    """
-    made, at_once = [np.empty(len(number)) for _ in tables], SHARED // x.shape[1] ** 2
+def summed(
+    tables: Sequence[Array], number: Array, local: Array, slope: int | None = None
+) -> list[Array]:
+    """What several polynomials (E, n, n) are at places as `Mesh.place` gives them, all inside; or
+    what their derivatives along an axis are."""
+    made = [np.empty(len(number)) for _ in tables]
+    degrees = [table.shape[1] - 1 for table in tables]
+    at_once = SHARED // max(degrees) ** 2
     for start in range(0, len(number), at_once):
         some = slice(start, start + at_once)
-        for values, table in zip(made, tables, strict=True):
-            along = (table[number[some]] @ y[some, :, None])[..., 0]
-            values[some] = (along * x[some]).sum(axis=1)
+        e, t = number[some], local[:, some]
+        known: dict[int, list[Array]] = {}
+        for values, table, p in zip(made, tables, degrees, strict=True):
+            if p not in known:
+                b = basis(p)
+                known[p] = [b.slope_at(v) if k == slope else b.at(v) for k, v in enumerate(t)]
+            x, y = known[p]
+            values[some] = ((table[e] @ y[:, :, None])[..., 0] * x).sum(axis=1)
     return made

@@ -23,7 +23,7 @@ from stationary.plane.density import Density, Solved
 from stationary.plane.elements import DEGREE, RULE, Coefficients, Condensed, Guess, Parts, assembled
 from stationary.plane.flow import Flow
 from stationary.plane.local import Equilibrium
-from stationary.plane.mesh import Mesh, basis, gauss
+from stationary.plane.mesh import Mesh, basis, gauss, summed
 from stationary.plane.rough import found_on_grid
 from stationary.plane.spectral import CUT, spectral
 from stationary.process.plane import Box, PlaneDiffusion
@@ -176,7 +176,7 @@ class _Problem:
         last = np.inf
         # Where lines end must not change on the way.
         self.parts = [
-            _rising(self.mesh.values(phi, DEGREE, *self.mesh.place(x)), along)
+            _rising(summed((phi,), *self.mesh.place(x))[0], along)
             for _, x, along, _, _ in self.lines
         ]
         for step in range(STEPS):
@@ -287,8 +287,8 @@ class _Problem:
         number, local = self.mesh.place(x)
 
         def at(tables: Array) -> tuple[Array, Array]:
-            d = Density(self.mesh, tables, np.ones((len(tables), 2, 2)))
-            return self.mesh.values(tables, DEGREE, number, local), -d.slope_at(x)
+            value, *slope = (summed((tables,), number, local, k)[0] for k in (None, 0, 1))
+            return value, np.stack(slope) * 2 / self.mesh.size[:, number]
 
         phi, slope = at(guess.tables)
         height = float(phi[here].min())

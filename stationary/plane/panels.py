@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,8 +14,7 @@ RULE = 12  # Gauss points in a panel for each direction
 LAST = 3e-7
 
 
-@dataclass(frozen=True, eq=False)
-class Panels:
+class Panels(NamedTuple):
     """Parts of rectangles, each in the local coordinates [-1, 1] of its rectangle."""
 
     number: Array  # (P,)
@@ -24,14 +23,10 @@ class Panels:
 
     @classmethod
     def joined(cls, parts: list[Panels]) -> Panels:
-        return cls(
-            np.concatenate([p.number for p in parts]),
-            np.concatenate([p.low for p in parts], axis=1),
-            np.concatenate([p.size for p in parts], axis=1),
-        )
+        return cls(*(np.concatenate(v, axis=-1) for v in zip(*parts, strict=True)))
 
-    def restricted(self, keep: Array) -> Panels:
-        return Panels(self.number[keep], self.low[:, keep], self.size[:, keep])
+    def restricted(self, keep: Any) -> Panels:
+        return Panels(*(v[..., keep] for v in self))
 
     def halved(self, axis: int) -> Panels:
         """Lower halves, then upper ones."""

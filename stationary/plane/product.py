@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,12 @@ from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError, Status
 from stationary.numbers.arithmetic import ROUNDING
 from stationary.plane.closed import DEGREE
-from stationary.plane.density import Density, Region
+from stationary.plane.density import Density
 from stationary.plane.local import Equilibrium, described, finite_box
 from stationary.plane.mesh import Mesh, basis
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
-from stationary.process.plane import PlaneDiffusion
+from stationary.process.plane import Box, PlaneDiffusion
 from stationary.process.plane_landscape import PlaneLandscape
 from stationary.states.distribution import EndState
 from stationary.states.solve import end_state
@@ -63,18 +64,17 @@ class Product(Density):
     def log_at(self, x: Array) -> Array:
         return np.asarray(sum(law.logpdf(v) for law, v in zip(self.laws, x, strict=True)))
 
-    def log_mass(self, region: Region) -> float:
-        if region is None or callable(region):
-            return super().log_mass(region)
+    def _log_rectangle(self, box: Box) -> float:
         return float(
-            sum(law.log_probability(*ends) for law, ends in zip(self.laws, region, strict=True))
+            sum(law.log_probability(*ends) for law, ends in zip(self.laws, box, strict=True))
         )
 
+    @cached_property
     def moments(self) -> tuple[Array, Array]:
         """Mean and covariance."""
         return np.array([law.mean() for law in self.laws]), np.diag([v.var() for v in self.laws])
 
-    def marginal(self, axis: int) -> Any:
+    def _marginal(self, axis: int) -> Any:
         return self.laws[axis]
 
     def rvs(self, size: int, generator: np.random.Generator) -> Array:

@@ -317,11 +317,11 @@ class PlaneState(Result):
 
     def mean(self) -> Array:
         """Shape (2,)."""
-        return np.asarray(self.density.moments()[0])
+        return np.array(self.density.moments[0])
 
     def cov(self) -> Array:
         """Shape (2, 2)."""
-        return np.asarray(self.density.moments()[1])
+        return np.array(self.density.moments[1])
 
     def std(self) -> Array:
         return np.asarray(np.sqrt(np.diag(self.cov())))
@@ -338,16 +338,16 @@ class PlaneState(Result):
         return self._marginals[axis]
 
     @cached_property
-    def _marginals(self) -> tuple[Any, Any]:
+    def _marginals(self) -> tuple[Any, ...]:
+        laws: tuple[Any, ...] = self.density.marginals
         if not self.others:
-            return self.density.marginal(0), self.density.marginal(1)
+            return laws
         made = []
-        for k in (0, 1):
-            law = self.density.marginal(k)
+        for k, law in enumerate(laws):
             x = law.ppf(np.linspace(0.002, 0.998, 200))
-            apart = [np.abs(d.marginal(k).cdf(x) - law.cdf(x)).max() for _, d in self.others]
-            made.append(replace(law, error=float(sum(apart)) + 1e-12))
-        return made[0], made[1]
+            apart = [np.abs(d.marginals[k].cdf(x) - law.cdf(x)).max() for _, d in self.others]
+            made.append(law.known_to(float(sum(apart)) + 1e-12))
+        return tuple(made)
 
     def rvs(self, size: int = 1, rng: Any = None, *, random_state: Any = None) -> Array:
         """Draws, shape (2, size); see `Distribution.rvs`."""

@@ -6,18 +6,15 @@ is that of x times dx/dy.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.plane.density import Density, Region, moments_of
+from stationary.plane.density import Density, Mapped
 from stationary.plane.local import Equilibrium
-from stationary.plane.marginal import Marginal, marginal_of
-from stationary.plane.mesh import basis
-from stationary.plane.regions import Cut, Labels
+from stationary.plane.marginal import Heavy
 from stationary.process.plane import Box, Fields, PlaneDiffusion
 
 FARTHEST = 120.0  # of y: x beyond 10^52 is no place
@@ -78,12 +75,11 @@ class Chart:
 
 
 @dataclass(frozen=True, eq=False)
-class Stretched:
-    """The density of x from that of y, with what a `Density` answers."""
+class Stretched(Mapped):
+    """The density of x from that of y."""
 
     inner: Density
     chart: Chart
-    cache: dict[Any, Any] = field(default_factory=dict)
 
     @property
     def known(self) -> float:
@@ -93,65 +89,45 @@ class Stretched:
     def log_total(self) -> float:
         return self.inner.log_total
 
-    def log_at(self, x: Array) -> Array:
-        y = self.chart.y(x)
-        return np.asarray(self.inner.log_at(y) - self.chart.log_stretch(y).sum(axis=0))
+    def x(self, y: Array) -> Array:
+        return self.chart.x(y)
+
+    def y(self, x: Array) -> Array:
+        return self.chart.y(x)
+
+    def log_stretch(self, y: Array) -> Array:
+        return np.asarray(self.chart.log_stretch(y).sum(axis=0))
 
     def slope_at(self, x: Array) -> Array:
-        y = self.chart.y(x)
+        y = self.y(x)
         slope = self.inner.slope_at(y) - np.tanh(y)
         return np.asarray(slope * np.exp(-self.chart.log_stretch(y)))
 
-    @cached_property
-    def height(self) -> Array:
-        y = self.inner.mesh.points(basis(self.inner.degrees[0]).nodes)
-        stretch = self.chart.log_stretch(y.reshape(2, -1)).sum(axis=0)
-        return np.asarray(self.inner.height + stretch.reshape(y.shape[1:]))
-
-    def quadrature(self) -> tuple[Array, Array, Array]:
-        y, log, u = self.inner.quadrature()
-        return self.chart.x(y), log, u
-
-    def log_mass(self, region: Region) -> float:
-        if region is None:
-            return 0.0
-        if callable(region):
-            return self.cut(region).fine.log_mass(True) - self.log_total
+    def _log_rectangle(self, box: Box) -> float:
         with np.errstate(invalid="ignore"):
-            ends = self.chart.y(np.array(region, dtype=float).T).T
-        return self.inner.log_mass(tuple((float(a), float(b)) for a, b in ends))
+            ends = self.y(np.array(box, dtype=float).T).T.tolist()
+        return self.inner.log_mass(tuple(map(tuple, ends)))
 
-    def cut(self, labels: Labels, near: Array | None = None) -> Cut:
-        made = self.inner.cut(
-            lambda y: labels(self.chart.x(y)), None if near is None else self.chart.y(near)
-        )
-        return made.mapped(self.chart.x, lambda y: self.chart.log_stretch(y).sum(axis=0))
-
+    @cached_property
     def moments(self) -> tuple[Array, Array]:
         """Mean and covariance: not a number, and infinite, where tails are too heavy."""
         with np.errstate(all="ignore"):
-            mean, covariance = moments_of(self)
-        finite = np.array([[self.marginal(k).has_moment(m) for m in (1, 2)] for k in (0, 1)])
+            mean, covariance = super().moments
+        finite = np.array([[self.marginals[k].has_moment(m) for m in (1, 2)] for k in (0, 1)])
         mean[~finite[:, 0]] = np.nan
         covariance[~np.outer(finite[:, 1], finite[:, 1])] = np.nan
         covariance[np.diag(~finite[:, 1])] = np.inf
         return mean, covariance
 
-    def rvs(self, size: int, rng: np.random.Generator) -> Array:
-        return self.chart.x(self.inner.rvs(size, rng))
-
-    def marginal(self, axis: int) -> Marginal:
-        if axis not in self.cache:
-            stretch = float(self.chart.centre[axis]), float(self.chart.length[axis])
-            self.cache[axis] = replace(marginal_of(self.inner, axis), stretch=stretch)
-        made: Marginal = self.cache[axis]
-        return made
+    def _marginal(self, axis: int) -> Heavy:
+        stretch = float(self.chart.centre[axis]), float(self.chart.length[axis])
+        return Heavy(self.inner.marginals[axis], *stretch)
 
     @cached_property
     def box(self) -> Box:
-        return tuple(self.marginal(k).interval(1 - 1e-9) for k in (0, 1))
+        return tuple(law.interval(1 - 1e-9) for law in self.marginals)
 
-    @cached_property
+    @property
     def exponents(self) -> tuple[float, ...]:
         """For each direction p, where the marginal falls at least as |x|^-p on either side."""
-        return tuple(1 + self.marginal(k).exponent for k in (0, 1))
+        return tuple(1 + law.exponent for law in self.marginals)
