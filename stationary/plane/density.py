@@ -33,7 +33,7 @@ class Law:
     slope_at: Any  # its gradient; nan outside
     height: Any  # -log P at places all over
     quadrature: Any  # points (2, K), logs of weights, factors: integrals are sums of products
-    cut: Any  # a quadrature over the parts that labels tell; with points next to their edges
+    cut: Any  # a quadrature over the parts that labels tell
     rvs: Any  # draws, shape (2, size)
     _log_rectangle: Any
     _marginal: Any
@@ -86,13 +86,15 @@ class Mapped(Law):
         y, log, u = self.inner.quadrature()
         return self.x(y), log, u
 
-    def cut(self, labels: Labels, near: Array | None = None) -> Cut:
-        near = None if near is None else self.y(near)
-        made: Cut = self.inner.cut(lambda y: labels(self.x(y)), near)
+    def cut(self, labels: Labels) -> Cut:
+        made: Cut = self.inner.cut(lambda y: labels(self.x(y)))
         return made.mapped(self.x, self.log_stretch)
 
     def rvs(self, size: int, generator: np.random.Generator) -> Array:
         return self.x(self.inner.rvs(size, generator))
+
+
+SAME = 1e-11  # of the width of all: ends of panels nearer than that are one
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,8 +250,47 @@ class Density(Law):
         _, log, u = self.quadrature()
         return log_sum(log, u)
 
-    def cut(self, labels: Labels, near: Array | None = None) -> Cut:
-        return cut(self, labels, near)
+    def cut(self, labels: Labels) -> Cut:
+        return cut(self, labels)
+
+    def edges(self, axis: int) -> Array:
+        """Where panels end along an axis."""
+        low, high = self._ends(axis)[2:]
+        edges = np.unique(np.concatenate([low, high]))
+        return np.asarray(edges[np.append(True, np.diff(edges) > SAME * np.ptp(edges))])
+
+    def _ends(self, axis: int) -> tuple[Array, ...]:
+        """Where the rectangles of panels begin, half of their sides, and where panels end."""
+        number = self.panels.number
+        start, half = self.mesh.low[axis, number], self.mesh.size[axis, number] / 2
+        low = start + half * (1 + self.panels.low[axis])
+        return start, half, low, low + half * self.panels.size[axis]
+
+    def in_bands(self, axis: int, lower: Array, upper: Array) -> tuple[Panels, Array]:
+        """The parts of panels that lie in ascending bands, each within or across all of a panel;
+        and the number of the band of each."""
+        start, half, low, high = self._ends(axis)
+        slack = SAME * (high.max() - low.min())
+        first = np.searchsorted(upper, low + slack, side="right")
+        count = np.maximum(np.searchsorted(lower, high - slack, side="left") - first, 0)
+        of = np.repeat(np.arange(len(count)), count)
+        at = np.arange(len(of)) - np.repeat(np.cumsum(count) - count - first, count)
+        parts = self.panels.restricted(of)
+        parts.low[axis] = (lower[at] - start[of]) / half[of] - 1
+        parts.size[axis] = (upper - lower)[at] / half[of]
+        return parts, at
+
+    def along(self, number: Array, across: Array, inner: Array, axis: int) -> tuple[Array, Array]:
+        """Phi and u in rectangles (K,), at a place along an axis (K, 1) and some along the other
+        one, (K, m)."""
+        made = []
+        for tables in (self.phi, self.u):
+            p = basis(tables.shape[1] - 1)
+            table = tables[number] if axis == 0 else np.swapaxes(tables[number], 1, 2)
+            row = (p.at(across[:, 0])[:, None] @ table)[:, 0]
+            at = p.at(inner.ravel()).reshape(*inner.shape, p.degree + 1)
+            made.append((at @ row[..., None])[..., 0])
+        return made[0], made[1]
 
     @property
     def box(self) -> Box:

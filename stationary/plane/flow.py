@@ -24,7 +24,6 @@ STEPS = 4000  # of curves that follow the drift: what is still on its way then b
 SHELLS = 12  # around a rest point, on which the drift must point inwards
 PIXELS, COARSE = 800, 100
 BETWEEN = 0.2  # pixels between points of a border
-NEXT = 1e-2  # pixels, that points next to a border lie away from it
 LOST = 3e-12  # of the width of the box, that a border may be away from where it should be
 
 
@@ -174,13 +173,6 @@ class Borders:
         coarse = flow.label(low + (high - low) * unit).reshape(COARSE, COARSE)
         index = np.arange(PIXELS) * COARSE // PIXELS
         return replace(self, pixels=coarse[np.ix_(index, index)], exact=False)
-
-    @cached_property
-    def near(self) -> Array:
-        """(2, K): points on both sides of the curves that part different basins."""
-        parts = self.sides[0] != self.sides[1]
-        curve, normal = self.curve[:, parts], self.normal[:, parts]
-        return np.concatenate([curve - NEXT * normal, curve + NEXT * normal], axis=1)
 
     def log_misplaced(self, density: Any, label: int) -> float:
         """log of what the area between curves and their points holds next to a basin."""

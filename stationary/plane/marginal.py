@@ -142,25 +142,12 @@ def normal(mean: float, deviation: float) -> Marginal:
 
 def marginal_of(density: Any, axis: int) -> Marginal:
     """The marginal of a `Density` along x (0) or y (1)."""
-    panels, mesh = density.panels, density.mesh
-    start, whole = mesh.low[axis, panels.number], mesh.size[axis, panels.number] / 2
-    low = start + whole * (1 + panels.low[axis])
-    high = low + whole * panels.size[axis]
-    edges = np.unique(np.concatenate([low, high]))
-    slack = 1e-11 * np.ptp(edges)
-    edges = edges[np.append(True, np.diff(edges) > slack)]
-    first = np.searchsorted(edges, low + slack, side="right") - 1
-    count = np.searchsorted(edges, high - slack, side="left") - first
-    # Each panel is divided where another one ends.
-    of = np.repeat(np.arange(len(count)), count)
-    at = np.arange(len(of)) - np.repeat(np.cumsum(count) - count - first, count)
-    parts = panels.restricted(of)
-    parts.low[axis] = (edges[at] - start[of]) / whole[of] - 1
-    parts.size[axis] = np.diff(edges)[at] / whole[of]
+    edges = density.edges(axis)
+    parts, at = density.in_bands(axis, edges[:-1], edges[1:])
     (t, w), values = gauss(RULE), np.zeros((len(edges) - 1, NODES))
     rules = (rule(NODES).nodes, t) if axis == 0 else (t, rule(NODES).nodes)
-    across = parts.size[1 - axis] * mesh.size[1 - axis, parts.number] / 4
-    for begin in range(0, len(of), AT_ONCE):
+    across = parts.size[1 - axis] * density.mesh.size[1 - axis, parts.number] / 4
+    for begin in range(0, len(at), AT_ONCE):
         some = slice(begin, begin + AT_ONCE)
         phi, u = density.tables(parts.restricted(some), *rules)
         with np.errstate(under="ignore"):

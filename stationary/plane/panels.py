@@ -39,22 +39,6 @@ class Panels(NamedTuple):
     def quartered(self) -> Panels:
         return self.halved(0).halved(1)
 
-    def holds(self, number: Array, local: Array) -> Array:
-        """Which panels, halves of halves of rectangles, hold one of the points (2, K) at least."""
-        made = np.zeros(len(self.number), dtype=bool)
-        for size in np.unique(self.size, axis=1).T:
-            some = np.flatnonzero((self.size == size[:, None]).all(axis=0))
-            own = np.rint((self.low[:, some] + 1) / size[:, None]).astype(int)
-            at = np.floor((local + 1) / size[:, None]).astype(int)
-            count = np.rint(2 / size).astype(int)
-            column = np.concatenate(
-                [self.number[some] * count[0] + own[0], number * count[0] + at[0]]
-            )
-            key = np.unique(column, return_inverse=True)[1] * count[1]
-            key += np.concatenate([own[1], at[1]])
-            made[some] = np.isin(key[: len(some)], key[len(some) :])
-        return made
-
 
 def log_sum(log: Array, factor: Array) -> float:
     """log of the sum of e^log factor; -inf where it is not positive."""

@@ -1,46 +1,35 @@
-"""Quadratures that know which part of the plane points lie in: panels are cut where it changes.
+"""Quadratures that know which part of the plane points lie in.
 
-A panel that is crossed is divided into strips where edges of the parts leave it by its sides, so
-that they cross all rows of a strip, along x or along y, equally often; and quartered where that is
-not so. Then each row is integrated from crossing to crossing, and rows are taken closer together
-until that changes nothing.
+Bands, as wide as panels are, are integrated in rows along x or along y, each from one change of the
+part to the next. Where rows next to each other pass other parts, bands are divided: between such
+places what rows hold is smooth but for roots, where an edge turns round at the end of a band. Bands
+are halved until that changes nothing.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from stationary.aliases import Array
 from stationary.panels.roots import bisected
-from stationary.plane.mesh import Mesh, gauss
-from stationary.plane.panels import RULE, Panels, log_sum
+from stationary.plane.mesh import gauss
+from stationary.plane.panels import RULE, log_sum
 
 Labels = Callable[[Array], Array]  # points (2, M) -> truth values, or numbers from -1 on
 
-BISECTIONS, LEVEL = 52, 13  # at most, and by how many more where more is held
-LEAST = -37.0  # log of the share of a part, next to its rounding, that an edge may misplace
-POINTS = 500  # for each direction, that look for parts
-DEEPEST, MOST = 8, 4000  # panels are quartered so often around corners of parts; and so many
-CLOSER = 24  # rows are taken twice as close so often
-CLOSER_STOPS = 4  # and so often are the places along them at which labels are looked at
-CHANGE = 1e-12  # of what a part holds: by more no strip of rows may change it
-
-
-class Panelled(Protocol):
-    """A density on rectangles, e^-Phi u."""
-
-    @property
-    def mesh(self) -> Mesh: ...
-    @property
-    def panels(self) -> Panels: ...
-    def nodes(self, panels: Panels) -> tuple[Array, Array, Array, Array]: ...
-    def points(self, panels: Panels, t: Array) -> Array: ...
-    def factors(self, number: Array, local: Array) -> tuple[Array, Array]: ...
+LOOKS = 500  # places along a row at which labels are looked at
+COARSE = 64  # for each direction, where it is asked along which rows are crossed more often
+BISECTIONS = 40  # of edges between two looks: all digits
+ZOOMS, WINDOW = 5, 21  # times a place where an edge turns round is looked at, with so many places
+DIVIDED = 4  # times are bands divided where rows pass other parts
+CLOSER, MOST = 24, 3000  # times are bands halved, while there are no more rows
+CHANGE = 1e-12  # of what a part holds: by more no band may change it
+THINNED = 7  # every so many points tell how two densities differ
+NEXT = 1e-9  # of a band: so far from its ends labels are looked at, too
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,16 +61,10 @@ class Nodes:
         here = self.label == label
         if density is None:
             return log_sum(self.log[here], self.u[here])
-        log = self.weight[here] + density.log_at(self.x[:, here])
-        return log_sum(log, np.ones(len(log)))
-
-    def log_sums(self, count: int) -> Array:
-        """log of what each of so many panels holds."""
-        log, u = (v.reshape(count, RULE**2) for v in (self.log, self.u))
-        top = log.max(axis=1, initial=-np.inf)[:, None]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            total = (np.exp(log - top) * u).sum(axis=1)
-            return np.asarray(np.where(total > 0, top[:, 0] + np.log(total), -np.inf))
+        few = np.flatnonzero(here)[::THINNED]  # to which their proportion is known closely enough
+        log = self.weight[few] + density.log_at(self.x[:, few])
+        own = log_sum(self.log[few], self.u[few])
+        return log_sum(log, np.ones(len(log))) - own + self.log_mass(label)
 
     def restricted(self, keep: Array) -> Nodes:
         return Nodes(*(getattr(self, f.name)[..., keep] for f in fields(self)))
@@ -89,7 +72,7 @@ class Nodes:
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """A quadrature over parts of the plane, and one that looks less closely."""
+    """A quadrature over parts of the plane, and one in rows half as close."""
 
     fine: Nodes
     rough: Nodes
@@ -103,250 +86,180 @@ class Cut:
         return Cut(*made)
 
 
-def cut(density: Panelled, labels: Labels, near: Array | None = None) -> Cut:
-    """A quadrature over the parts that labels tell.
+def cut(density: Any, labels: Labels) -> Cut:
+    """A quadrature of a `Density` over the parts that labels tell."""
+    box = np.array(density.mesh.box)
+    t = (np.arange(COARSE) + 0.5) / COARSE
+    grid = np.meshgrid(*(low + (high - low) * t for low, high in box), indexing="ij")
+    found = np.reshape(labels(np.reshape(grid, (2, -1))), (COARSE, COARSE)).astype(int)
+    changes = [np.count_nonzero(np.diff(found, axis=k)) for k in (0, 1)]
+    rows = _Rows(density, labels, 1 if changes[0] >= changes[1] else 0)
+    bands = rows.bands()
+    for _ in range(DIVIDED):
+        bands, ready = rows.divided(bands)
+        if ready:
+            break
+    fine: list[Nodes] = []
+    rough: list[Nodes] = []
+    now, of = rows.nodes(bands)
+    parts = np.unique(now.label)
+    totals = np.array([now.log_mass(k) for k in parts])
 
-    Parameters
-    ----------
-    near
-        Points (2, K) on both sides of the edges of the parts, close together, where these are
-        known; else points all over the box, and panels are looked at twice as closely to see
-        what is missed.
-    """
-    if near is not None:
-        return _Cutter(density, labels).cut(density.panels, near)
-    fine = _Cutter(density, labels).cut(density.panels.quartered(), _all_over(density, POINTS))
-    # What falls between all places that are looked at does so at these, or at others.
-    other = _Cutter(density, labels, RULE - 3).cut(density.panels, _all_over(density, POINTS - 77))
-    return Cut(fine.fine, other.rough)
+    def shares(nodes: Nodes, of: Array, count: int) -> Array:
+        """(bands, parts): what each band holds of each part, as a share of the part."""
+        at = np.searchsorted(parts, nodes.label)
+        known = at < len(parts)
+        share = np.exp(np.minimum(nodes.log[known] - totals[at[known]], 0)) * nodes.u[known]
+        key = of[known] * len(parts) + at[known]
+        return np.bincount(key, share, minlength=count * len(parts)).reshape(count, len(parts))
+
+    for _ in range(CLOSER):
+        count = bands.shape[1]
+        halves = _halved(bands)
+        closer, which = rows.nodes(halves)
+        change = shares(now, of, count) - shares(closer, which // 2, count)
+        again = (np.abs(change) > CHANGE).any(axis=1)
+        again &= 2 * np.count_nonzero(again) * RULE <= MOST
+        rough.append(now.restricted(~again[of]))
+        fine.append(closer.restricted(~again[which // 2]))
+        if not again.any():
+            break
+        both = np.repeat(again, 2)
+        number = np.cumsum(both) - 1
+        bands, now, of = halves[:, both], closer.restricted(both[which]), number[which[both[which]]]
+    return Cut(_joined(fine), _joined(rough))
 
 
-def _all_over(density: Panelled, count: int) -> Array:
-    axes = [np.linspace(low, high, count + 2)[1:-1] for low, high in density.mesh.box]
-    return np.stack([v.ravel() for v in np.meshgrid(*axes, indexing="ij")])
+class _Rows:
+    """Rows along one direction in bands, (3, B): lower and upper ends, and whether edges turn round
+    at one of them."""
 
+    def __init__(self, density: Any, labels: Labels, axis: int) -> None:
+        self.density, self.axis = density, axis
+        self._labels = labels
+        low, high = density.mesh.box[1 - axis]
+        self.stops = low + (high - low) * (np.arange(LOOKS) + 0.5) / LOOKS
 
-@dataclass(frozen=True, eq=False)
-class _Strips:
-    """Parts of panels to be integrated in rows."""
+    def labels(self, across: Array, along: Array) -> Array:
+        """At places across rows and along them, of any shape."""
+        both = np.broadcast_arrays(across, along)
+        x = np.stack([v.ravel() for v in (both if self.axis == 0 else both[::-1])])
+        return np.asarray(self._labels(x)).astype(int).reshape(both[0].shape)
 
-    panels: Panels
-    bits: Array  # how often crossings are bisected
-    of: Array  # which panel each was cut from
+    def bands(self) -> Array:
+        edges = self.density.edges(self.axis)
+        return np.stack([edges[:-1], edges[1:], 0 * edges[1:]])
 
-    @classmethod
-    def joined(cls, parts: list[_Strips]) -> _Strips:
-        bits, of = (np.concatenate([getattr(p, k) for p in parts]) for k in ("bits", "of"))
-        return cls(Panels.joined([p.panels for p in parts]), bits, of)
+    def pattern(self, across: Array, along: Array) -> tuple[Array, Array]:
+        """A number for each row, (M,), by which parts it passes, one after the other; and labels at
+        places along it."""
+        label = self.labels(across[:, None], along)
+        changes = label[:, 1:] != label[:, :-1]
+        rank = np.cumsum(changes, axis=1).astype(np.uint64)
+        power = (2 * rank + np.uint64(3)) ** np.uint64(5)  # which differs by rank; modulo 2^64
+        made = changes * power * (label[:, 1:].astype(np.uint64) + np.uint64(7))
+        return np.asarray(made.sum(axis=1) + label[:, 0].astype(np.uint64)), label
 
-    def restricted(self, keep: Array) -> _Strips:
-        return _Strips(self.panels.restricted(keep), self.bits[keep], self.of[keep])
+    def divided(self, bands: Array) -> tuple[Array, bool]:
+        """Bands divided where patterns change from row to row; and whether there were none. There
+        labels are looked at in all rows from now on: of edges that turn round little is seen."""
+        low, high, _ = bands
+        t = np.concatenate([[NEXT - 1], gauss(RULE)[0], [1 - NEXT]])
+        across = low[:, None] + (high - low)[:, None] * (1 + t) / 2
+        pattern = self.pattern(across.ravel(), self.stops)[0].reshape(across.shape)
+        band, k = np.nonzero(pattern[:, 1:] != pattern[:, :-1])
+        if not len(band):
+            return bands, True
+        one, far = across[band, k], across[band, k + 1]
+        along, zoomed = np.tile(self.stops, (len(band), 1)), np.linspace(0, 1, WINDOW)
+        for _ in range(ZOOMS):
+            same = self.pattern(one, along)[0]
 
-    def halved(self, axis: int) -> _Strips:
-        panels = self.panels.halved(1 - axis)
-        return _Strips(panels, np.tile(self.bits, 2), np.tile(self.of, 2))
+            def alike(y: Array, along: Array = along, same: Array = same) -> Array:
+                return np.asarray(self.pattern(y, along)[0] == same)
 
+            one, other = bisected(alike, one, far, BISECTIONS)
+            seen = [self.pattern(y, along)[1] for y in (one, other)]
+            differ = seen[0] != seen[1]
+            first, each = np.argmax(differ, axis=1), np.arange(len(one))
+            later = ~differ & (np.arange(along.shape[1]) > first[:, None])
+            until = np.where(later.any(axis=1), np.argmax(later, axis=1), along.shape[1] - 1)
+            ends = along[each, np.maximum(first - 1, 0)], along[each, until]
+            along = ends[0][:, None] + np.subtract(*ends[::-1])[:, None] * zoomed
+        self.stops = np.union1d(self.stops, along[:, WINDOW // 2])
+        edges = np.unique(np.concatenate([low, (one + other) / 2]))
+        which = np.searchsorted(low, edges, side="right") - 1
+        upper = np.minimum(np.append(edges[1:], np.inf), high[which])
+        turned = bands[2, which].astype(bool) | np.isin(which, band)
+        return np.stack([edges, upper, turned]), False
 
-class _Cutter:
-    """What is cut, and what is known of it."""
-
-    def __init__(self, density: Panelled, labels: Labels, count: int = RULE) -> None:
-        self.density, self._labels, self.count = density, labels, count
-        self.pieces: list[Nodes] = []  # panels that lie in one part
-        self.held = np.full(1, -np.inf)  # the log of what each part holds, from number -1 on
-
-    def cut(self, waiting: Panels, near: Array) -> Cut:
-        seen, place = self.labels(near), self.density.mesh.place(near)
-        found: tuple[list[_Strips], list[_Strips]] = ([], [])
-        for depth in range(DEEPEST + 1):
-            x = self.density.points(waiting, self.stops())
-            label = self.labels(x.reshape(2, -1)).reshape(x.shape[1:])
-            crossed = (label != label[:, :1, :1]).any(axis=(1, 2))
-            for other in np.unique(seen) if depth < DEEPEST else ():
-                some = seen == other
-                held = waiting.holds(place[0][some], place[1][:, some])
-                crossed |= held & (label[:, 0, 0] != other)
-            self.take(waiting.restricted(~crossed), label[~crossed, 0, 0])
-            bits = np.zeros(len(crossed))
-            bits[crossed] = self.bits(waiting.restricted(crossed), label[crossed])
-            ignored = crossed & (bits == 0)
-            self.take(waiting.restricted(ignored), label[ignored, 0, 0])
-            left = np.flatnonzero(bits)
-            last = depth == DEEPEST or 4 * len(left) > MOST
-            changes = [(np.diff(label, axis=k + 1) != 0).sum(axis=(1, 2)) for k in (0, 1)]
-            across = changes[0] >= changes[1]  # most edges cross rows along x
-            for axis, wanted in ((0, across), (1, ~across), (0, ~across), (1, across)):
-                some = left[wanted[left]]
-                strips, even = self.strips(axis, waiting.restricted(some), label[some], bits[some])
-                even |= last
-                found[axis].append(strips.restricted(even[strips.of]))
-                left = np.setdiff1d(left, some[even])
-            waiting = waiting.restricted(left).quartered()
-            if not len(left):
-                break
-        rough = list(self.pieces)
-        for axis in (0, 1):
-            fine, coarse = self.closer(axis, _Strips.joined(found[axis]))
-            self.pieces += fine
-            rough += coarse
-        return Cut(_joined(self.pieces), _joined(rough))
-
-    def stops(self, closer: int = 0) -> Array:
-        """Where along a row labels are looked at."""
-        inner = gauss(self.count << min(closer, CLOSER_STOPS))[0]
-        return np.concatenate([[-1.0], inner, [1.0]])
-
-    def labels(self, x: Array) -> Array:
-        return np.asarray(self._labels(x)).astype(int)
-
-    def take(self, panels: Panels, label: Array) -> None:
-        """Takes panels as they are: each lies in one part."""
-        made = self._nodes(panels, label)
-        self.pieces.append(made)
-        self._count(label, made.log_sums(len(label)))
-
-    def _nodes(self, panels: Panels, label: Array) -> Nodes:
-        x, weight, phi, u = self.density.nodes(panels)
-        return Nodes(x, np.repeat(label, RULE**2), weight, phi, u)
-
-    def _count(self, label: Array, logs: Array) -> None:
-        known = np.full(max(len(self.held), int(label.max(initial=-1)) + 2), -np.inf)
-        known[: len(self.held)] = self.held
-        np.logaddexp.at(known, label + 1, logs)
-        self.held = known
-
-    def bits(self, panels: Panels, label: Array) -> Array:
-        """How often edges are to be bisected in panels: by what they hold, against what the rarest
-        part holds that reaches into them; -inf where nothing is known."""
-        known = np.append(self.held, -np.inf)[np.minimum(label + 1, len(self.held))]
-        held = known.min(axis=(1, 2), initial=np.inf)
-        logs = self._nodes(panels, label[:, 0, 0]).log_sums(len(label))
-        with np.errstate(invalid="ignore"):
-            wanted = np.where(np.isfinite(held), (logs - held - LEAST) / math.log(2), BISECTIONS)
-        return np.clip(np.ceil(wanted), 0, BISECTIONS)
-
-    def strips(self, axis: int, panels: Panels, label: Array, bits: Array) -> tuple[_Strips, Array]:
-        """Panels cut across rows where edges leave them by the ends of rows; and for which panels
-        all rows of each strip are crossed equally often."""
-        stops = self.stops()
-        ends = np.moveaxis(label, axis + 1, 0)[[0, -1]]  # along both ends of rows
-        end, panel, gap = np.nonzero(ends[..., 1:] != ends[..., :-1])
-        before = ends[end, panel, gap]
-        low, high = self._crossings(
-            lambda t, k: self._placed(panels, axis, panel[k], 2.0 * end[k] - 1, t),
-            stops[gap], stops[gap + 1], before, bits[panel],
+    def nodes(self, bands: Array) -> tuple[Nodes, Array]:
+        """The rows of bands from change to change; and the band of each point."""
+        axis, inner, mesh = self.axis, 1 - self.axis, self.density.mesh
+        (t, w), (low, high, turned) = gauss(RULE), bands
+        half = (high - low)[:, None] / 2
+        bent = turned[:, None] > 0  # rows come closer at the ends as roots need
+        across = low[:, None] + half * (1 + np.where(bent, (3 * t - t**3) / 2, t))
+        weight = half * w * np.where(bent, 1.5 * (1 - t**2), 1)
+        label = self.labels(across[..., None], self.stops).reshape(-1, len(self.stops))
+        row, k = np.nonzero(label[:, 1:] != label[:, :-1])
+        at = across.ravel()
+        one, other = bisected(
+            lambda x: self.labels(at[row], x) == label[row, k],
+            self.stops[k], self.stops[k + 1], BISECTIONS,
         )  # fmt: skip
-        count = len(bits)
-        of, begin, size = _between(np.arange(count), panel, (low + high) / 2)
-        parts = panels.restricted(of)
-        outer = 1 - axis
-        parts.low[outer] += parts.size[outer] * (1 + begin) / 2
-        parts.size[outer] *= size / 2
-        often = (np.diff(self._grid(axis, parts, stops), axis=2) != 0).sum(axis=2)
-        even = np.ones(count, dtype=bool)
-        even[of[(often != often[:, :1]).any(axis=1)]] = False
-        known = (label != label[:, :1, :1]).any(axis=(1, 2))  # else seen by points near
-        return _Strips(parts, bits[of], of), even & known
-
-    def closer(self, axis: int, strips: _Strips) -> tuple[list[Nodes], list[Nodes]]:
-        """Strips in rows as close as need be, and in rows half as close."""
-        fine, rough = [], []
-        now, of = self._rows(axis, strips, self.stops())
+        parts, band = self.density.in_bands(axis, low, high)
+        number = parts.number
+        start = mesh.low[inner, number] + mesh.size[inner, number] * (1 + parts.low[inner]) / 2
+        end = start + mesh.size[inner, number] * parts.size[inner] / 2
+        # All that begins in a row, in turn: the row, parts of panels, and what changes.
+        count, every = len(at), np.arange(len(number))
+        rows = [np.arange(count), row, (band[:, None] * RULE + np.arange(RULE)).ravel()]
+        begin = [np.full(count, -np.inf), (one + other) / 2, np.repeat(start, RULE)]
+        owner = [np.full(count, -1), np.full(len(row), -2), np.repeat(every, RULE)]
+        lies = [label[:, 0], label[row, k + 1], np.full(len(number) * RULE, -9)]
+        r, x, p, name = (np.concatenate(v) for v in (rows, begin, owner, lies))
+        order = np.lexsort((x, r))
+        r, x, p, name = r[order], x[order], p[order], name[order]
+        last = [np.where(v == gap, 0, np.arange(len(v))) for v, gap in ((p, -2), (name, -9))]
+        p, name = (v[np.maximum.accumulate(k)] for v, k in zip((p, name), last, strict=True))
+        until = np.where(r[1:] == r[:-1], x[1:], np.inf)
+        until = np.minimum(np.append(until, np.inf), end[p])
+        keep = (p >= 0) & (until > x)
+        r, x, p, name, until = r[keep], x[keep], p[keep], name[keep], until[keep]
+        # Each piece by a rule of its own; parts that are in one piece by one table.
+        size = (until - x)[:, None] / 2
+        along = x[:, None] + size * (1 + t)
+        even = (np.bincount(p, minlength=len(number)) == RULE) & (turned[band] == 0)
+        single, which = even[p], np.cumsum(even) - 1
+        e = number[p[~single]]
+        places = (axis, at[r[~single], None]), (inner, along[~single])
+        local = [2 * (v - mesh.low[i, e, None]) / mesh.size[i, e, None] - 1 for i, v in places]
+        found = []
+        for table, rest in zip(
+            self.density.tables(parts.restricted(even), t, t),
+            self.density.along(e, *local, axis),
+            strict=True,
+        ):
+            table = table if axis == 0 else np.swapaxes(table, 1, 2)
+            found.append(np.empty(along.shape))
+            found[-1][single] = table[which[p[single]], r[single] % RULE]
+            found[-1][~single] = rest
+        phi, u = found
         with np.errstate(divide="ignore"):
-            self._count(now.label, now.log + np.log(np.maximum(now.u, 0)))
-        for depth in range(CLOSER):
-            count = len(strips.bits)
-            if not count:
-                break
-            halves = strips.halved(axis)
-            closer, which = self._rows(axis, halves, self.stops(depth + 1))
-            change = self._shares(now, of, count) - self._shares(closer, which % count, count)
-            again = (np.abs(change) > CHANGE).any(axis=1)
-            looks = np.count_nonzero(again) * len(self.stops(depth + 2))
-            again &= depth + 1 < CLOSER and looks <= MOST * self.count
-            rough.append(now.restricted(~again[of]))
-            fine.append(closer.restricted(~again[which % count]))
-            kept = np.tile(again, 2)
-            strips, now = halves.restricted(kept), closer.restricted(kept[which])
-            of = (np.cumsum(kept) - 1)[which[kept[which]]]
-        return fine, rough
-
-    def _shares(self, nodes: Nodes, of: Array, count: int) -> Array:
-        """(strips, parts): what each strip holds of each part, as a share of the part."""
-        parts, at = len(self.held), nodes.label + 1
-        share = np.exp(np.minimum(nodes.log - self.held[at], 0)) * nodes.u
-        return np.bincount(of * parts + at, share, minlength=count * parts).reshape(count, parts)
-
-    def _placed(
-        self, panels: Panels, axis: int, panel: Array, s: Array, t: Array
-    ) -> tuple[Array, Array]:
-        """The rectangle, and the place in it, of s along rows and t across them in panels."""
-        local = np.stack([s, t][:: 1 - 2 * axis])
-        return panels.number[panel], panels.low[:, panel] + panels.size[:, panel] * (1 + local) / 2
-
-    def _grid(self, axis: int, panels: Panels, stops: Array) -> Array:
-        """(P, rows, stops): the labels along rows."""
-        shape = len(panels.number), RULE, len(stops)
-        panel, row, stop = (v.ravel() for v in np.indices(shape))
-        at = self._placed(panels, axis, panel, stops[stop], gauss(RULE)[0][row])
-        return self.labels(self.density.mesh.world(*at)).reshape(shape)
-
-    def _crossings(
-        self, placed: Callable[[Array, Array], tuple[Array, Array]],
-        low: Array, high: Array, before: Array, bits: Array,
-    ) -> tuple[Array, Array]:  # fmt: skip
-        """Where labels change, in brackets: `placed` says where s in some of them is."""
-        low, high = low.copy(), high.copy()
-        for done in range(0, BISECTIONS, LEVEL):
-            some = np.flatnonzero(bits > done)
-
-            def same(s: Array, some: Array = some) -> Array:
-                x = self.density.mesh.world(*placed(s, some))
-                return np.asarray(self.labels(x) == before[some])
-
-            if len(some):
-                low[some], high[some] = bisected(same, low[some], high[some], LEVEL)
-        return low, high
-
-    def _rows(self, axis: int, strips: _Strips, stops: Array) -> tuple[Nodes, Array]:
-        """Rows along x (axis 0) or y (1) from crossing to crossing; and the strip of each point."""
-        t, w = gauss(RULE)
-        panels, mesh = strips.panels, self.density.mesh
-        rows = np.arange(len(strips.bits) * RULE)
-        label = self._grid(axis, panels, stops).reshape(len(rows), len(stops))
-        row, gap = np.nonzero(label[:, 1:] != label[:, :-1])
-
-        def placed(s: Array, row: Array) -> tuple[Array, Array]:
-            return self._placed(panels, axis, row // RULE, s, t[row % RULE])
-
-        low, high = self._crossings(
-            lambda s, k: placed(s, row[k]),
-            stops[gap], stops[gap + 1], label[row, gap], strips.bits[row // RULE],
-        )  # fmt: skip
-        of, begin, size, part = _between(
-            rows, row, (low + high) / 2, label[:, 0], label[row, gap + 1]
-        )
-        s = begin[:, None] + size[:, None] * (1 + t) / 2
-        number, local = placed(s.ravel(), np.repeat(of, RULE))
-        phi, u = self.density.factors(number, local)
-        area = (panels.size * mesh.size[:, panels.number] / 4).prod(axis=0)[of // RULE]
-        weight = w[of % RULE][:, None] * w * (area * size / 2)[:, None]
-        with np.errstate(divide="ignore"):
-            log = np.log(weight).ravel()
-        made = Nodes(mesh.world(number, local), np.repeat(part, RULE), log, phi, u)
-        return made, np.repeat(of // RULE, RULE)
+            log = np.log(weight.ravel()[r, None] * size * w)
+        both = np.broadcast_to(at[r, None], along.shape), along
+        points = np.stack([v.ravel() for v in (both if axis == 0 else both[::-1])])
+        made = Nodes(points, np.repeat(name, RULE), log.ravel(), phi.ravel(), u.ravel())
+        return made, np.repeat(r // RULE, RULE)
 
 
-def _between(every: Array, of: Array, at: Array, *values: Array) -> tuple[Array, ...]:
-    """[-1, 1] of each of `every`, divided at places: whose each part is, where it begins, how long
-    it is; and of a value for each of `every` and one for each place, that which holds there."""
-    whose = np.concatenate([every, of])
-    begin = np.concatenate([np.full(len(every), -1.0), at])
-    order = np.lexsort((begin, whose))
-    whose, begin = whose[order], begin[order]
-    last = np.append(whose[1:] != whose[:-1], True)[: len(whose)]
-    size = np.where(last, 1.0, np.append(begin[1:], 1.0)[: len(begin)]) - begin
-    return whose, begin, size, *((np.concatenate(values)[order],) if values else ())
+def _halved(bands: Array) -> Array:
+    """Lower and upper halves, in turn."""
+    low, high, turned = bands
+    ends = np.stack([low, (low + high) / 2, high])
+    both = np.stack([ends[:-1], ends[1:]]).transpose(0, 2, 1).reshape(2, -1)
+    return np.concatenate([both, np.repeat(turned, 2)[None]])
 
 
 def _joined(parts: list[Nodes]) -> Nodes:

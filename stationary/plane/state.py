@@ -290,11 +290,7 @@ class PlaneState(Result):
     @cached_property
     def _cut(self) -> Cut:
         """The plane, cut along the borders of basins."""
-        borders = self.borders[1]
-        if self.main is not None:
-            return self.main._cut
-        near = None if borders is None else borders.near
-        made: Cut = self.density.cut(self.basin_of, near)
+        made: Cut = self.main._cut if self.main is not None else self.density.cut(self.basin_of)
         return made
 
     @cached_property
