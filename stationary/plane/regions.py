@@ -17,7 +17,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.panels.roots import bisected
 from stationary.plane.mesh import gauss
-from stationary.plane.panels import RULE, log_sum
+from stationary.plane.panels import RULE, Panels, log_sum
 
 Labels = Callable[[Array], Array]  # points (2, M) -> truth values, or numbers from -1 on
 
@@ -99,24 +99,28 @@ def cut(density: Any, labels: Labels) -> Cut:
         bands, ready = rows.divided(bands)
         if ready:
             break
-    fine: list[Nodes] = []
-    rough: list[Nodes] = []
-    now, of = rows.nodes(bands)
-    parts = np.unique(now.label)
-    totals = np.array([now.log_mass(k) for k in parts])
+    parts, band = density.in_bands(rows.axis, *bands[:2])
+    whole, now, of, crossed = rows.nodes(bands, parts, band)
+    fine, rough = [whole], [whole]
+    both = _joined([whole, now])
+    known = np.unique(both.label)
+    totals = np.array([both.log_mass(k) for k in known])
 
     def shares(nodes: Nodes, of: Array, count: int) -> Array:
         """(bands, parts): what each band holds of each part, as a share of the part."""
-        at = np.searchsorted(parts, nodes.label)
-        known = at < len(parts)
-        share = np.exp(np.minimum(nodes.log[known] - totals[at[known]], 0)) * nodes.u[known]
-        key = of[known] * len(parts) + at[known]
-        return np.bincount(key, share, minlength=count * len(parts)).reshape(count, len(parts))
+        at = np.minimum(np.searchsorted(known, nodes.label), len(known) - 1)
+        share = np.exp(np.minimum(nodes.log - totals[at], 0)) * nodes.u
+        made = np.bincount(of * len(known) + at, share, minlength=count * len(known))
+        return made.reshape(count, len(known))
 
     for _ in range(CLOSER):
         count = bands.shape[1]
-        halves = _halved(bands)
-        closer, which = rows.nodes(halves)
+        low, high, turned = bands
+        halves = np.stack([np.stack([low, (low + high) / 2]), np.stack([(low + high) / 2, high])])
+        halves = np.concatenate([halves.transpose(0, 2, 1).reshape(2, -1), [np.repeat(turned, 2)]])
+        parts, band = parts.restricted(crossed).halved(rows.axis), band[crossed]
+        band = np.concatenate([2 * band, 2 * band + 1])
+        _, closer, which, crossed = rows.nodes(halves, parts, band, every=True)
         change = shares(now, of, count) - shares(closer, which // 2, count)
         again = (np.abs(change) > CHANGE).any(axis=1)
         again &= 2 * np.count_nonzero(again) * RULE <= MOST
@@ -124,9 +128,11 @@ def cut(density: Any, labels: Labels) -> Cut:
         fine.append(closer.restricted(~again[which // 2]))
         if not again.any():
             break
-        both = np.repeat(again, 2)
-        number = np.cumsum(both) - 1
-        bands, now, of = halves[:, both], closer.restricted(both[which]), number[which[both[which]]]
+        both_halves = np.repeat(again, 2)
+        number = np.cumsum(both_halves) - 1
+        kept, crossed = both_halves[which], both_halves[band]
+        bands, now, of = halves[:, both_halves], closer.restricted(kept), number[which[kept]]
+        band = number[band]
     return Cut(_joined(fine), _joined(rough))
 
 
@@ -193,30 +199,31 @@ class _Rows:
         turned = bands[2, which].astype(bool) | np.isin(which, band)
         return np.stack([edges, upper, turned]), False
 
-    def nodes(self, bands: Array) -> tuple[Nodes, Array]:
-        """The rows of bands from change to change; and the band of each point."""
+    def nodes(
+        self, bands: Array, parts: Panels, band: Array, every: bool = False
+    ) -> tuple[Nodes, Nodes, Array, Array]:
+        """Panels that no edge comes near, as they are; the others in rows from change to change,
+        with the band of each point; and which these are, or `every` one."""
         axis, inner, mesh = self.axis, 1 - self.axis, self.density.mesh
         (t, w), (low, high, turned) = gauss(RULE), bands
         half = (high - low)[:, None] / 2
         bent = turned[:, None] > 0  # rows come closer at the ends as roots need
         across = low[:, None] + half * (1 + np.where(bent, (3 * t - t**3) / 2, t))
-        weight = half * w * np.where(bent, 1.5 * (1 - t**2), 1)
+        weight = (half * w * np.where(bent, 1.5 * (1 - t**2), 1)).ravel()
         label = self.labels(across[..., None], self.stops).reshape(-1, len(self.stops))
         row, k = np.nonzero(label[:, 1:] != label[:, :-1])
-        at = across.ravel()
+        at, number = across.ravel(), parts.number
         one, other = bisected(
             lambda x: self.labels(at[row], x) == label[row, k],
             self.stops[k], self.stops[k + 1], BISECTIONS,
         )  # fmt: skip
-        parts, band = self.density.in_bands(axis, low, high)
-        number = parts.number
         start = mesh.low[inner, number] + mesh.size[inner, number] * (1 + parts.low[inner]) / 2
         end = start + mesh.size[inner, number] * parts.size[inner] / 2
         # All that begins in a row, in turn: the row, parts of panels, and what changes.
-        count, every = len(at), np.arange(len(number))
+        count = len(at)
         rows = [np.arange(count), row, (band[:, None] * RULE + np.arange(RULE)).ravel()]
         begin = [np.full(count, -np.inf), (one + other) / 2, np.repeat(start, RULE)]
-        owner = [np.full(count, -1), np.full(len(row), -2), np.repeat(every, RULE)]
+        owner = [np.full(count, -1), np.full(len(row), -2), np.repeat(range(len(number)), RULE)]
         lies = [label[:, 0], label[row, k + 1], np.full(len(number) * RULE, -9)]
         r, x, p, name = (np.concatenate(v) for v in (rows, begin, owner, lies))
         order = np.lexsort((x, r))
@@ -227,39 +234,36 @@ class _Rows:
         until = np.minimum(np.append(until, np.inf), end[p])
         keep = (p >= 0) & (until > x)
         r, x, p, name, until = r[keep], x[keep], p[keep], name[keep], until[keep]
-        # Each piece by a rule of its own; parts that are in one piece by one table.
+        # What one edge crosses, and what lies beside that: it may do so between two rows.
+        part = np.zeros(len(number), dtype=int)
+        part[p] = name
+        crossed = np.bincount(p, minlength=len(number)) != RULE
+        crossed[p[name != part[p]]] = True
+        order = np.lexsort((start, band))
+        near, own = crossed[order], band[order]
+        near[1:] |= crossed[order[:-1]] & (own[1:] == own[:-1])
+        near[:-1] |= crossed[order[1:]] & (own[1:] == own[:-1])
+        crossed[order] = near
+        crossed |= every
+        whole = Nodes(*_whole(self.density, parts.restricted(~crossed), part[~crossed]))
+        keep = crossed[p]
+        r, x, e, name, until = r[keep], x[keep], number[p[keep]], name[keep], until[keep]
         size = (until - x)[:, None] / 2
         along = x[:, None] + size * (1 + t)
-        even = (np.bincount(p, minlength=len(number)) == RULE) & (turned[band] == 0)
-        single, which = even[p], np.cumsum(even) - 1
-        e = number[p[~single]]
-        places = (axis, at[r[~single], None]), (inner, along[~single])
+        places = (axis, at[r, None]), (inner, along)
         local = [2 * (v - mesh.low[i, e, None]) / mesh.size[i, e, None] - 1 for i, v in places]
-        found = []
-        for table, rest in zip(
-            self.density.tables(parts.restricted(even), t, t),
-            self.density.along(e, *local, axis),
-            strict=True,
-        ):
-            table = table if axis == 0 else np.swapaxes(table, 1, 2)
-            found.append(np.empty(along.shape))
-            found[-1][single] = table[which[p[single]], r[single] % RULE]
-            found[-1][~single] = rest
-        phi, u = found
+        phi, u = self.density.along(e, *local, axis)
         with np.errstate(divide="ignore"):
-            log = np.log(weight.ravel()[r, None] * size * w)
+            log = np.log(weight[r, None] * size * w)
         both = np.broadcast_to(at[r, None], along.shape), along
         points = np.stack([v.ravel() for v in (both if axis == 0 else both[::-1])])
-        made = Nodes(points, np.repeat(name, RULE), log.ravel(), phi.ravel(), u.ravel())
-        return made, np.repeat(r // RULE, RULE)
+        pieces = Nodes(points, np.repeat(name, RULE), log.ravel(), phi.ravel(), u.ravel())
+        return whole, pieces, np.repeat(r // RULE, RULE), crossed
 
 
-def _halved(bands: Array) -> Array:
-    """Lower and upper halves, in turn."""
-    low, high, turned = bands
-    ends = np.stack([low, (low + high) / 2, high])
-    both = np.stack([ends[:-1], ends[1:]]).transpose(0, 2, 1).reshape(2, -1)
-    return np.concatenate([both, np.repeat(turned, 2)[None]])
+def _whole(density: Any, parts: Panels, label: Array) -> tuple[Array, ...]:
+    x, weight, phi, u = density.nodes(parts)
+    return x, np.repeat(label, RULE**2), weight, phi, u
 
 
 def _joined(parts: list[Nodes]) -> Nodes:
