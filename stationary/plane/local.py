@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -270,3 +270,24 @@ def finite_box(box: Box, farther: float = 1.0) -> Box:
         ends = np.clip(ends, middle - reach, middle + reach) if len(near) < 2 else ends
         made.append((float(ends[0]), float(ends[1])))
     return tuple(made)
+
+
+def around(process: PlaneDiffusion, equilibria: Sequence[Equilibrium], cut: float) -> Box:
+    """The smallest box in the domain that holds equilibria, and what small noise makes of stable
+    ones down to e^-cut of its peak there."""
+    x = np.array([e.position for e in equilibria])
+    reach = np.array([
+        0 * e.position if e.covariance is None else np.sqrt(2 * cut * np.diag(e.covariance))
+        for e in equilibria
+    ])  # fmt: skip
+    ends = np.stack([(x - reach).min(axis=0), (x + reach).max(axis=0)], axis=1)
+    room = np.array(process.domain)
+    return tuple(map(tuple, np.clip(ends, room[:, :1], room[:, 1:]).tolist()))
+
+
+def joined(*boxes: Box) -> Box:
+    """The smallest box that holds several."""
+    ends = np.array(boxes)
+    return tuple(
+        zip(ends[..., 0].min(axis=0).tolist(), ends[..., 1].max(axis=0).tolist(), strict=True)
+    )

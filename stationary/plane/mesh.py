@@ -182,10 +182,6 @@ class Mesh:
         number = np.where(inside, self.find(steps), -1)
         return number, 2 * (x - self.low[:, number]) / self.size[:, number] - 1
 
-    def world(self, number: Array, local: Array) -> Array:
-        """(2, M): the points at places as `place` gives them."""
-        return np.asarray(self.low[:, number] + self.size[:, number] * (1 + local) / 2)
-
     @cached_property
     def beside(self) -> Array:
         """(2, 2, 2, E): along each axis, before and after, what lies next to the first and to the

@@ -22,7 +22,7 @@ from stationary.errors import ConvergenceError, LandscapeError
 from stationary.plane.density import Density, Solved
 from stationary.plane.elements import DEGREE, RULE, Coefficients, Condensed, Guess, Parts, assembled
 from stationary.plane.flow import Flow
-from stationary.plane.local import Equilibrium
+from stationary.plane.local import Equilibrium, around
 from stationary.plane.mesh import Mesh, basis, gauss, summed
 from stationary.plane.rough import found_on_grid
 from stationary.plane.spectral import CUT, spectral
@@ -37,17 +37,17 @@ SQUARED = 1e-3  # of the range of log P: below, steps of Newton's method fall li
 SMALLER = 0.85  # part of the box beyond the equilibria, with which the answer is compared
 
 
-def low_noise(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]) -> Solved:
-    """P around attractors with saddles between them, and the same in coarser ways."""
+def low_noise(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...], hull: Box) -> Solved:
+    """P around attractors with saddles between them, and the same in coarser ways; all equilibria
+    lie in the hull."""
     stable = [e for e in equilibria if e.kind == "stable"]
-    flow = Flow.of(process, equilibria, finite_hull(process, equilibria))
+    flow = Flow.of(process, equilibria, hull)
     tops = [e for e in equilibria if e.kind == "saddle"]
     both = zip(tops, flow.beyond(tops), strict=True)
     saddles = [(e, sides) for e, sides in both if min(sides) >= 0 and sides[0] != sides[1]]
     _require_connected(process, stable, [sides for _, sides in saddles])
     noise, box, guess = _start(process, equilibria)
-    places = np.array([e.position for e in equilibria])
-    inner = np.stack([places.min(axis=0), places.max(axis=0)], axis=1)
+    inner = np.array(around(process, equilibria, 0.0))
     smaller = inner + SMALLER * (np.array(box) - inner)
 
     points = [*stable, *(e for e, _ in saddles)]
@@ -97,8 +97,7 @@ def _start(
             ends = t[:, known].min(axis=1).tolist(), t[:, known].max(axis=1).tolist()
             box = tuple(zip(*ends, strict=True))
             # The largest box between the equilibria and all that is known that is known all over.
-            inner = np.stack([x.min(axis=1), x.max(axis=1)], axis=1)
-            outer = np.array(box)
+            inner, outer = np.array(around(process, equilibria, 0.0)), np.array(box)
             for part in np.linspace(1, 0.05, 39):
                 ends = inner + part * (outer - inner)
                 box = tuple(map(tuple, ends.tolist()))
@@ -352,12 +351,3 @@ def _require_connected(
             f"between two attractors were found, and {len(stable)} attractors. Cycles, or saddles "
             "outside of the domain, may take part. Raise the noise, or take parts of the domain."
         )
-
-
-def finite_hull(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]) -> Box:
-    """A box around equilibria, twice as wide as they are, inside the domain."""
-    x = np.array([e.position for e in equilibria])
-    low, high = x.min(axis=0), x.max(axis=0)
-    room = max(float((high - low).max()), 1e-9)
-    ends = zip(low - room, high + room, process.domain, strict=True)
-    return tuple((max(float(a), d[0]), min(float(b), d[1])) for a, b, d in ends)

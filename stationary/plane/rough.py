@@ -11,21 +11,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.polynomial.chebyshev import chebvander
 from scipy.sparse import csc_array
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
 
 from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError
-from stationary.plane.local import Equilibrium, sides_of
+from stationary.plane.local import Equilibrium, around, sides_of
 from stationary.process.plane import Box, PlaneDiffusion, box_text
 
 POINTS = 64  # of the grid, for each direction
 BY_NOISE, BY_DRIFT = 1.5, 5.0  # cells that one move by the noise, and one by the drift, spans
-SMOOTH = 2.0  # cells
+FIT = 12  # Chebyshev polynomials for each direction that fit Phi
+RIDGE = 3e-4  # and how little their coefficients should be
 BEYOND = 5  # cells around what is held: where P falls by much in one, moves do not lead there
 CAP, MOST = 25.0, 700.0
 GROWS = 0.4  # of the width of a box, on each side where it is too small
@@ -33,6 +36,7 @@ GROWS = 0.4  # of the width of a box, on each side where it is too small
 # and by less than e more while it grew so often; nor beyond so many times its area at first.
 LOW, FLAT, WIDEST = 5.0, 3, 1e12
 LED = 10  # boxes at whose growing sides P was largest: the drift leads on for ever
+PINS = 4  # points are tried, each the highest that was found from the one before
 FEW = 5  # points that are never left are a trap
 
 
@@ -65,7 +69,7 @@ def _pinned(
         if len(inside) < FEW:
             continue
         own = next((m for m in (pin, *spots) if part[m] == k), inside[len(inside) // 2])
-        for _ in range(2):
+        for _ in range(PINS):
             rest = inside[inside != own]
             lu = splu(
                 csc_array(flow[:, rest][rest]), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0,
@@ -104,14 +108,28 @@ class Rough:
         return np.array([v[i] for v, i in zip(self.axes, place, strict=True)])
 
     def at(self, x: Array) -> Array:
-        """Phi at points (2, ...), by splines."""
-        from scipy.interpolate import RectBivariateSpline
-        from scipy.ndimage import gaussian_filter
+        """A smooth fit of Phi at points (2, ...), closest where it is small: a chain has structure
+        in every cell, which would have to be undone."""
+        s, t = self._functions(x.reshape(2, -1))
+        return np.asarray(((s @ self._fitted) * t).sum(axis=1)).reshape(x.shape[1:])
 
-        # A chain has structure in every cell, which the splines must not have.
-        smooth = gaussian_filter(CAP * np.tanh(self.phi / CAP), SMOOTH, mode="nearest")
-        spline = RectBivariateSpline(self.axes[0], self.axes[1], smooth, kx=5, ky=5)
-        return np.asarray(spline.ev(x[0].ravel(), x[1].ravel())).reshape(x.shape[1:])
+    def _functions(self, x: Array) -> tuple[Array, Array]:
+        low, high = np.array(self.box).T[..., None]
+        s, t = 2 * (x - low) / (high - low) - 1
+        return chebvander(s, FIT - 1), chebvander(t, FIT - 1)
+
+    @cached_property
+    def _fitted(self) -> Array:
+        s, t = self._functions(
+            np.stack([v.ravel() for v in np.meshgrid(*self.axes, indexing="ij")])
+        )
+        phi = CAP * np.tanh(self.phi.ravel() / CAP)
+        weight = np.exp(-phi / 10)
+        degree = np.add.outer(np.arange(FIT), np.arange(FIT)).ravel()
+        rows = (s[:, :, None] * t[:, None] * weight[:, None, None]).reshape(len(weight), -1)
+        rows = np.concatenate([rows, np.diag(RIDGE * (1.0 + degree))])
+        right = np.concatenate([phi * weight, np.zeros(FIT * FIT)])
+        return np.asarray(np.linalg.lstsq(rows, right, rcond=None)[0].reshape(FIT, FIT))
 
 
 def on_box(process: PlaneDiffusion, box: Box, start: Array | None, spots: Array) -> Rough:
@@ -133,15 +151,8 @@ def on_box(process: PlaneDiffusion, box: Box, start: Array | None, spots: Array)
     middle = process.fields(np.clip(x + fields.f * time / 2, low_end, high_end)).f
     moved = np.where(np.isfinite(middle), middle, fields.f) / h * time
     n = x.shape[1]
-    if start is None:  # where the drift leads from next to the middle
-        place = np.array([0.53, 0.46]) * POINTS
-        for _ in range(4 * POINTS):
-            i, j = np.clip(np.rint(place).astype(int), 0, POINTS - 1)
-            place = np.clip(place + moved[:, i * POINTS + j], 0, POINTS - 1)
-        i, j = np.rint(place).astype(int)
-        pin = int(i * POINTS + j)
-    else:
-        pin = int(np.argmin((((x - start[:, None]) / h) ** 2).sum(axis=0)))
+    start = x[:, n // 2 + POINTS // 2] if start is None else start
+    pin = int(np.argmin((((x - start[:, None]) / h) ** 2).sum(axis=0)))
     here = np.stack(np.unravel_index(np.arange(n), (POINTS, POINTS))).astype(float)
     turns = np.moveaxis(vectors, 0, 2)  # (direction, way of the noise, M)
 
@@ -254,15 +265,13 @@ def _area(box: Box) -> float:
 
 def first_box(process: PlaneDiffusion, stable: list[Equilibrium], cut: float) -> Box:
     """Where to look first: the domain, and along infinite directions around what attracts."""
-    box = []
-    for axis, (low, high) in enumerate(process.domain):
-        if math.isfinite(low) and math.isfinite(high):
-            box.append((low, high))
-            continue
-        spots = [(e.position[axis], e.covariance[axis, axis]) for e in stable]  # type: ignore[index]
-        wide = 2.0 / math.sqrt(2 * cut)
-        spots = spots or [(min(max(low, 0.0), high), wide**2)]
-        first = max(min(x - math.sqrt(2 * cut * v) for x, v in spots), low)
-        last = min(max(x + math.sqrt(2 * cut * v) for x, v in spots), high)
-        box.append((float(first), float(last)) if first < last else (first, first + 1.0))
-    return tuple(box)
+    if stable:
+        near = around(process, stable, cut)
+    else:
+        spots = [min(max(low, 0.0), high) for low, high in process.domain]
+        near = tuple((max(v - 2, low), min(v + 2, high))
+                     for v, (low, high) in zip(spots, process.domain, strict=True))  # fmt: skip
+    return tuple(
+        ends if math.isfinite(ends[1] - ends[0]) else (low, high if low < high else low + 1.0)
+        for ends, (low, high) in zip(process.domain, near, strict=True)
+    )

@@ -14,7 +14,15 @@ from stationary.plane import closed
 from stationary.plane.balance import balanced
 from stationary.plane.curl import Curl, curl_test
 from stationary.plane.density import Solved
-from stationary.plane.local import Equilibrium, equilibria_of, everywhere, finite_box, sides_of
+from stationary.plane.local import (
+    Equilibrium,
+    around,
+    equilibria_of,
+    everywhere,
+    finite_box,
+    joined,
+    sides_of,
+)
 from stationary.plane.marginal import NEARLY
 from stationary.plane.newton import low_noise
 from stationary.plane.product import gibbs, product
@@ -73,11 +81,10 @@ def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
         rough = found_on_grid(diffusion, equilibria, CUT)
     except LandscapeError as error:
         return _with_heavy_tails(process, diffusion, equilibria, error)
-    places = np.array([*np.array(rough.box).T, *(e.position for e in equilibria)])
-    hull = tuple(zip(places.min(axis=0).tolist(), places.max(axis=0).tolist(), strict=True))
+    hull = joined(rough.box, around(diffusion, equilibria, 0.0)) if equilibria else rough.box
     equilibria = equilibria_of(diffusion, hull, equilibria)
     tested = curl_test(diffusion, rough.box, rough.at)
-    solved = _solved(diffusion, rough, equilibria, tested)
+    solved = _solved(diffusion, rough, equilibria, tested, hull)
     density = solved.density
     if solved.road != "newton":  # which tells by a smaller box what its sides do
         density = density.in_domain(diffusion.domain)
@@ -99,11 +106,14 @@ def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
 
 
 def _solved(
-    diffusion: PlaneDiffusion, rough: Rough, equilibria: tuple[Equilibrium, ...], tested: Curl
-) -> Solved:
+    diffusion: PlaneDiffusion, rough: Rough, equilibria: tuple[Equilibrium, ...], tested: Curl,
+    hull: Box,
+) -> Solved:  # fmt: skip
     """By the road that fits: an integral, spectral elements, or Newton's method for log P."""
     if tested.local:
-        return closed.integrated(diffusion, _wide_enough(diffusion, rough, equilibria), rough.peak)
+        # A box that holds every basin, also those that hold next to nothing.
+        basins = [around(diffusion, [e], depth_of(DOUBLE)) for e in equilibria]
+        return closed.integrated(diffusion, joined(rough.box, *basins), rough.peak)
     stable, saddles = (
         np.array([e.position for e in equilibria if e.kind == kind]).reshape(-1, 2).T
         for kind in ("stable", "saddle")
@@ -124,7 +134,7 @@ def _solved(
     if solved is not None and lost < WORST:
         return solved
     if not singular:
-        return low_noise(diffusion, equilibria)
+        return low_noise(diffusion, equilibria, hull)
     far = not inside or not rough.joined or (rough.at(saddles) > LOW).any()
     raise ConvergenceError(
         f"{diffusion.name}: some attractors lie beyond barriers of more than e^{FAR:g}, the "
@@ -133,20 +143,6 @@ def _solved(
         if far
         else UNRESOLVED.format(name=diffusion.name, error="as large as its peak")
     )
-
-
-def _wide_enough(
-    diffusion: PlaneDiffusion, rough: Rough, equilibria: tuple[Equilibrium, ...]
-) -> Box:
-    """A box that holds every basin, also those that hold next to nothing."""
-    ends = np.array(rough.box)
-    for e in equilibria:
-        if e.covariance is not None:
-            reach = np.sqrt(2 * depth_of(DOUBLE) * np.diag(e.covariance))
-            ends[:, 0] = np.minimum(ends[:, 0], e.position - reach)
-            ends[:, 1] = np.maximum(ends[:, 1], e.position + reach)
-    room = np.array(diffusion.domain)
-    return tuple(map(tuple, np.clip(ends, room[:, :1], room[:, 1:]).tolist()))
 
 
 def _with_heavy_tails(

@@ -3,10 +3,7 @@ nothing; and how far its answer moves with the degree, the cut and the box."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
-from numpy.polynomial.chebyshev import chebvander
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -16,11 +13,10 @@ from stationary.plane.density import Density, Solved
 from stationary.plane.elements import DEGREE, Coefficients, Guess, solve
 from stationary.plane.mesh import FINEST, Mesh, basis
 from stationary.plane.rough import Rough
-from stationary.process.plane import Box, PlaneDiffusion
+from stationary.process.plane import PlaneDiffusion
 
 CUT = 36.0  # rectangles are dropped where P is below e^-CUT of its peak; e^-30 is compared with it
 FIRST = 10  # rectangles for each direction at first
-FIT = 12  # Chebyshev polynomials for each direction in the first guess of Phi
 # Less than the rough Phi: where that is too steep, u would have to grow without bound.
 FACTOR = 0.8
 MOST = 1500  # rectangles
@@ -39,12 +35,10 @@ def spectral(process: PlaneDiffusion, rough: Rough, lenient: float = 0.5) -> Sol
     coefficients = Coefficients(process)
     nodes = basis(DEGREE).nodes
     mesh = Mesh.over(rough.box, (FIRST, FIRST))
-    x = mesh.points(nodes)
-    phi = fitted(rough.box, x, rough.at(x))
-    mesh = mesh.restricted(held(mesh, rough.at(x), CUT))
+    mesh = mesh.restricted(held(mesh, rough.at(mesh.points(nodes)), CUT))
     made: list[tuple[float, Density]] = []  # what is unresolved of each
     while True:
-        guess = Guess.joined(mesh, FACTOR * phi(mesh.points(nodes)))
+        guess = Guess.joined(mesh, FACTOR * rough.at(mesh.points(nodes)))
         density = Density(mesh, guess.tables, solve(coefficients, guess))
         missing = unresolved(density, lenient)
         made.append((float(missing.max()), density))
@@ -83,29 +77,6 @@ def _finer(mesh: Mesh, missing: Array, least: float) -> Mesh | None:
         if few < mesh.count // 30:
             return None
         cut = cut & (missing >= np.sort(missing)[-few])
-
-
-def fitted(box: Box, x: Array, phi: Array) -> Callable[[Array], Array]:
-    """A smooth fit of Phi, closest where it is small: structure would have to be undone by u."""
-    low, high = np.array(box).T[..., None]
-
-    def functions(x: Array) -> tuple[Array, Array]:
-        s, t = 2 * (x.reshape(2, -1) - low) / (high - low) - 1
-        return chebvander(s, FIT - 1), chebvander(t, FIT - 1)
-
-    weight = np.exp(-phi / 10).ravel()
-    degree = np.add.outer(np.arange(FIT), np.arange(FIT)).ravel()
-    ridge = np.diag(3e-4 * (1.0 + degree))
-    s, t = functions(x)
-    rows = (s[:, :, None] * t[:, None] * weight[:, None, None]).reshape(len(weight), -1)
-    right = np.concatenate([phi.ravel() * weight, np.zeros(FIT * FIT)])
-    c = np.linalg.lstsq(np.concatenate([rows, ridge]), right, rcond=None)[0].reshape(FIT, FIT)
-
-    def made(y: Array) -> Array:
-        s, t = functions(y)
-        return np.asarray(((s @ c) * t).sum(axis=1)).reshape(y.shape[1:])
-
-    return made
 
 
 def held(mesh: Mesh, height: Array, cut: float) -> Array:
