@@ -61,5 +61,5 @@ def balanced(process: PlaneDiffusion, density: Density) -> Density:
     p, q = cosines(at.reshape(2, -1))[0]
     factor = 1 + found @ pairs(p, q)
     b = basis(density.degrees[1]).at(nodes)
-    u = np.einsum("ai,bj,eij->eab", b, b, density.u, optimize=True)
+    u = b @ density.u @ b.T
     return Density(density.mesh, density.phi, u * factor.reshape(at.shape[1:]))

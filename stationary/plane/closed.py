@@ -38,10 +38,7 @@ def integrated(process: PlaneDiffusion, box: Box, peak: Array) -> Solved:
         process.check(x.reshape(2, -1), fields)
         slope = fields.slope.reshape(2, *n, DEGREE + 1, DEGREE + 1)
         half = (mesh.size / 2).reshape(2, *n)[..., None, None]
-        rise = [
-            np.einsum("ai,xyij->xyaj", integral, slope[0] * half[0]),
-            np.einsum("bj,xyij->xyib", integral, slope[1] * half[1]),
-        ]
+        rise = [integral @ (slope[0] * half[0]), (slope[1] * half[1]) @ integral.T]
         start = [
             int(np.clip(np.searchsorted(line, v) - 1, 0, len(line) - 2))
             for line, v in zip(mesh.lines, peak, strict=True)
@@ -55,7 +52,7 @@ def integrated(process: PlaneDiffusion, box: Box, peak: Array) -> Solved:
             for u in (first, other)
         ]
         transform = p.to_legendre
-        table = np.abs(np.einsum("ai,bj,kxyij->kxyab", transform, transform, slope * half))
+        table = np.abs(transform @ (slope * half) @ transform.T)
         reach = np.abs(first - first.max()).max()
         tails = [table[..., -2:, :].max(axis=(0, 3, 4)), table[..., -2:].max(axis=(0, 3, 4))]
         limit = 1e-14 * max(reach, 1.0)

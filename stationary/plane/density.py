@@ -166,7 +166,7 @@ class Density(Law):
         """(E, n, n): -log P at the nodes of Phi; inf where P is not positive."""
         p, q = self.degrees
         b = basis(q).at(basis(p).nodes)
-        u = np.einsum("ai,bj,eij->eab", b, b, self.u, optimize=True)
+        u = b @ self.u @ b.T
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(np.where(u > 0, self.phi - np.log(np.maximum(u, 0)), np.inf))
 

@@ -20,7 +20,7 @@ from scipy.sparse.linalg import splu
 from stationary.aliases import Array
 from stationary.errors import ConvergenceError
 from stationary.plane.mesh import Mesh, basis, gauss
-from stationary.process.plane import Fields, PlaneDiffusion
+from stationary.process.plane import PlaneDiffusion
 
 DEGREE = 8  # of elements: errors fall by 2^9 where rectangles are halved
 RULE = DEGREE + 3  # Gauss points for each direction
@@ -33,29 +33,23 @@ class Coefficients:
     equations of rectangles that were there the last time."""
 
     process: PlaneDiffusion
-    known: dict[tuple[float, ...], Array] = field(default_factory=dict)
+    mesh: Mesh | None = None  # of all rectangles so far, also such as were cut
+    table: Array = field(default_factory=lambda: np.empty((8, 0, RULE * RULE)))
     last: dict[int, tuple[Guess, Parts]] = field(default_factory=dict)  # by degree
 
     def at(self, mesh: Mesh) -> tuple[Array, Array, Array]:
         """f, a and div a at the Gauss points, shapes (2, E, q), (2, 2, E, q) and (2, E, q)."""
-        keys = [tuple(k) for k in np.concatenate([mesh.low, mesh.size]).T.tolist()]
-        new = np.array([k not in self.known for k in keys])
-        if new.any():
-            some = mesh.restricted(new)
-            x = some.points(gauss(RULE)[0]).reshape(2, -1)
+        self.mesh = self.mesh or mesh.restricted(np.zeros(mesh.count, dtype=bool))
+        new = mesh.restricted(mesh.places_in(self.mesh) < 0)
+        if new.count:
+            x = new.points(gauss(RULE)[0]).reshape(2, -1)
             found = self.process.fields(x, 1)
             self.process.check(x, found)
             rows = np.concatenate([found.f, found.a.reshape(4, -1), found.div])
-            tables = rows.reshape(8, -1, RULE * RULE)
-            for e, k in enumerate(np.concatenate([some.low, some.size]).T.tolist()):
-                self.known[tuple(k)] = tables[:, e]
-        table = np.stack([self.known[k] for k in keys], axis=1)
-        return table[:2], table[2:6].reshape(2, 2, *table.shape[1:]), table[6:]
-
-    def fields(self, mesh: Mesh) -> Fields:
-        """The same as fields without derivatives, at all Gauss points in a row."""
-        f, a, _ = self.at(mesh)
-        return Fields(f.reshape(2, -1), a.reshape(2, 2, -1))
+            self.table = np.concatenate([self.table, rows.reshape(8, new.count, -1)], axis=1)
+            self.mesh = self.mesh.with_others(new)
+        table = self.table[:, mesh.places_in(self.mesh)]
+        return table[:2], table[2:6].reshape(2, 2, mesh.count, -1), table[6:]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,23 +73,21 @@ class Guess:
     def at(self, t: Array) -> Array:
         """(E, m, m)."""
         b = basis(DEGREE).at(t)
-        return np.asarray(np.einsum("ai,bj,eij->eab", b, b, self.tables, optimize=True))
+        return np.asarray(b @ self.tables @ b.T)
 
     def slopes(self, t: Array) -> Array:
         """(2, E, m, m): the gradient."""
         b, d = basis(DEGREE).at(t), basis(DEGREE).slope_at(t)
-        x = np.einsum("ai,bj,eij->eab", d, b, self.tables, optimize=True)
-        y = np.einsum("ai,bj,eij->eab", b, d, self.tables, optimize=True)
-        return np.stack([x, y]) * (2 / self.mesh.size)[:, :, None, None]
+        both = np.stack([d @ self.tables @ b.T, b @ self.tables @ d.T])
+        return np.asarray(both * (2 / self.mesh.size)[:, :, None, None])
 
     def restricted(self, keep: Array) -> Guess:
         return Guess(self.mesh.restricted(keep), self.tables[keep])
 
     def places_in(self, other: Guess) -> Array:
         """(E,): the numbers of the same rectangles with the same Phi and sides; -1 where none."""
-        number = other.mesh.find(self.mesh.start)
-        same = other.mesh.level[number] == self.mesh.level
-        same &= (other.mesh.outer[..., number] == self.mesh.outer).all(axis=(0, 1))
+        number = self.mesh.places_in(other.mesh)
+        same = (other.mesh.outer[..., number] == self.mesh.outer).all(axis=(0, 1))
         same &= (other.tables[number] == self.tables).all(axis=(1, 2))
         return np.where(same, number, -1)
 

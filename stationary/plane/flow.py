@@ -111,28 +111,29 @@ class Borders:
         pixel = (high - low) / PIXELS
         sources = np.array([e.position for e in equilibria if e.kind == "unstable"]).reshape(-1, 2)
         saddles = [e for e in equilibria if e.kind == "saddle"]
-        curves, sides = [np.zeros((2, 0))], [np.zeros((2, 0), dtype=int)]
-        bends, misses = [np.zeros(0)], [np.zeros(0)]
+        found: list[tuple[Array, ...]] = [(*2 * [np.zeros((2, 0))], *2 * [np.zeros(0)],
+                                           np.zeros((2, 0), dtype=int))]  # fmt: skip
         ways = flow.beyond(saddles)
         for e, beyond in zip(saddles, ways, strict=True):
             for branch in _branches(flow, e, sources):
-                points = _resampled(branch / pixel)
-                if points.shape[1] > 1:
-                    # What is next to the border follows it to the saddle, and leaves that against
-                    # the way that grows there, or along it.
-                    step, way = points[:, 1] - points[:, 0], e.ways[0] / pixel[:, 0]
-                    along = step[0] * way[1] > step[1] * way[0]
-                    side = np.array(beyond if along else beyond[::-1])
-                    sides.append(np.repeat(side[:, None], points.shape[1], axis=1))
-                    curves.append(points * pixel)
-                    bends.append(_bend(points))
-                    missed = np.abs(np.gradient(bends[-1])) * BETWEEN**3 + LOST * PIXELS * BETWEEN
-                    apart = np.abs(sources.T - curves[-1][:, -1:]) / pixel
-                    if (apart < 1).all(axis=0).any():  # borders bunch up where they come from
-                        missed[-1] += (BETWEEN / 2) ** 2
-                    misses.append(missed)
+                points, along, bend = _resampled(branch / pixel)
+                if points.shape[1] < 2:
+                    continue
+                # What is next to the border follows it to the saddle, and leaves that against
+                # the way that grows there, or along it.
+                way = e.ways[0] / pixel[:, 0]
+                left = along[0, 0] * way[1] > along[1, 0] * way[0]
+                side = np.array(beyond if left else beyond[::-1])
+                missed = np.abs(np.gradient(bend)) * BETWEEN**3 + LOST * PIXELS * BETWEEN
+                if (np.abs(sources.T - points[:, -1:] * pixel) < pixel).all(axis=0).any():
+                    missed[-1] += (BETWEEN / 2) ** 2  # borders bunch up where they come from
+                both = np.repeat(side[:, None], len(bend), axis=1)
+                found.append((points * pixel, along, bend, missed, both))
+        curve, along, bend, missed, sides = (
+            np.concatenate(v, axis=-1) for v in zip(*found, strict=True)
+        )
         table = np.zeros((PIXELS, PIXELS), dtype=bool)
-        places = np.floor((np.concatenate(curves, axis=1) - low) / pixel).astype(int)
+        places = np.floor((curve - low) / pixel).astype(int)
         for move in itertools.product((-1, 0, 1), repeat=2):
             i, j = places + np.reshape(move, (2, 1))
             keep = (i >= 0) & (i < PIXELS) & (j >= 0) & (j < PIXELS)
@@ -151,18 +152,8 @@ class Borders:
         seen = flow.label(x)
         of = np.concatenate([[-1], seen[:count]])
         pixels = np.where(table, -2, of[parts])
-        tangent = [np.gradient(c, axis=1) / pixel if c.size else c for c in curves]
-        t = np.concatenate(tangent, axis=1)
-        made = cls(
-            flow.box,
-            np.concatenate(curves, axis=1),
-            np.stack([-t[1], t[0]]) / np.hypot(*t) * pixel,
-            pixels,
-            np.concatenate(bends),
-            np.concatenate(misses) * pixel.prod(),
-            np.concatenate(sides, axis=1),
-            tuple(ways),
-        )
+        normal = np.stack([-along[1], along[0]]) * pixel
+        made = cls(flow.box, curve, normal, pixels, bend, missed * pixel.prod(), sides, tuple(ways))
         return made if (seen[count:] == made.label(x[:, count:])).all() else made._of_pixels(flow)
 
     def _of_pixels(self, flow: Flow) -> Borders:
@@ -246,24 +237,19 @@ def followed(
     )  # fmt: skip
 
 
-def _resampled(curve: Array) -> Array:
-    """Points a fifth of a pixel apart along a curve in pixels."""
+def _resampled(curve: Array) -> tuple[Array, Array, Array]:
+    """Points a fifth of a pixel apart along a curve in pixels, unit vectors along it, and half of
+    its curvature, to the left."""
     step = np.hypot(*np.diff(curve, axis=1))
     curve = curve[:, np.append(True, step > 0)]
     length = np.concatenate([[0], np.cumsum(step[step > 0])])
+    if len(length) < 2:
+        return np.zeros((2, 0)), np.zeros((2, 0)), np.zeros(0)
+    spline = CubicSpline(length, curve, axis=1)
     s = np.linspace(0, length[-1], max(2, int(length[-1] / BETWEEN)))
-    return np.asarray(CubicSpline(length, curve, axis=1)(s) if len(length) > 1 else curve)
-
-
-def _bend(curve: Array) -> Array:
-    """(K,): half the curvature along the normal at each point of a curve in pixels."""
-    made = np.zeros(curve.shape[1])
-    if len(made) > 2:
-        step = np.diff(curve, axis=1)
-        turned = step[0, :-1] * step[1, 1:] - step[1, :-1] * step[0, 1:]
-        made[1:-1] = turned / 2 / np.hypot(*step[:, 1:]) ** 3
-        made[[0, -1]] = made[[1, -2]]
-    return made
+    points, way, turn = spline(s), spline(s, 1), spline(s, 2)
+    size = np.hypot(*way)
+    return points, way / size, (way[0] * turn[1] - way[1] * turn[0]) / 2 / size**3
 
 
 def _trap(

@@ -170,6 +170,21 @@ class Mesh:
             made = np.where(inside & (keys[k] == key), order[k], made)
         return made
 
+    def places_in(self, other: Mesh) -> Array:
+        """(E,): the numbers of the same rectangles in another mesh on the same lines, or -1."""
+        made = np.full(self.count, -1)
+        for level, keys, order in other._sorted:
+            mine = np.flatnonzero(self.level == level)
+            key = self._key(self.index[:, mine], level)
+            k = np.minimum(np.searchsorted(keys, key), len(keys) - 1)
+            made[mine] = np.where(keys[k] == key, order[k], -1)
+        return made
+
+    def with_others(self, other: Mesh) -> Mesh:
+        """With more rectangles between the same lines, be it in the same places."""
+        index = np.concatenate([self.index, other.index], axis=1)
+        return Mesh(self.lines, np.concatenate([self.level, other.level]), index)
+
     def place(self, x: Array) -> tuple[Array, Array]:
         """For points (2, M): the number of the rectangle, -1 outside, and (2, M) in [-1, 1]."""
         inside = np.ones(x.shape[1], dtype=bool)

@@ -104,5 +104,5 @@ def unresolved(density: Density, lenient: float) -> Array:
 def tails(tables: Array) -> Array:
     """The largest of the last coefficients of polynomials (E, n, n)."""
     transform = basis(tables.shape[1] - 1).to_legendre
-    table = np.abs(np.einsum("ai,bj,eij->eab", transform, transform, tables, optimize=True))
+    table = np.abs(transform @ tables @ transform.T)
     return np.asarray(np.maximum(table[:, -2:].max(axis=(1, 2)), table[:, :, -2:].max(axis=(1, 2))))
