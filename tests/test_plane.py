@@ -101,7 +101,7 @@ def test_gibbs_with_rotation_has_the_density_without_it_and_its_claims_hold():
     assert np.abs(draws.mean(axis=1) - state.mean()).max() < 5 * state.std().max() / 141
 
 
-@pytest.mark.parametrize(("scale", "shift"), [(1000.0, 0.0), (0.01, 30.0)])
+@pytest.mark.parametrize(("scale", "shift"), [(1e6, 0.0), (0.01, 30.0)])
 def test_what_is_large_or_far_away_is_found_on_the_whole_plane(scale, shift):
     process, v = rotated(0.1, 0.7)
 
@@ -114,6 +114,22 @@ def test_what_is_large_or_far_away_is_found_on_the_whole_plane(scale, shift):
     x = np.array([[-1.0, 0.2, 0.8], [0.3, -0.5, 0.1]])
     found = np.asarray(state.logpdf(np.stack([scale * x[0] + shift, scale * x[1]])))
     assert np.abs(np.diff(found + v(*x) / 0.1)).max() < 1e-6
+
+
+def test_zeros_are_found_in_any_unit_and_what_is_straight_nearby_is_not_linear():
+    """Of x in 1e-6 all three were one; in 1e6 none was found, and the density was a Gaussian."""
+    from stationary.plane.closed import linear
+    from stationary.plane.local import everywhere
+
+    process, _ = rotated(0.1, 0.7)
+    for unit in (1e-6, 1e6):
+        scaled = Diffusion(
+            lambda w, u=unit: tuple(u * f for f in process.drift((w[0] / u, w[1] / u))),
+            0.2 * unit**2,
+            weights=2,
+        )
+        assert len(everywhere(scaled)) == 3
+        assert linear(scaled) is None
 
 
 def test_a_local_energy_is_told_and_integrated_at_any_noise():

@@ -10,7 +10,7 @@ from scipy.linalg import solve_continuous_lyapunov
 from scipy.special import log_ndtr
 
 from stationary.aliases import Array
-from stationary.errors import LandscapeError
+from stationary.errors import LandscapeError, StationaryError
 from stationary.plane.density import Density, Mapped, Solved
 from stationary.plane.local import Equilibrium, described
 from stationary.plane.marginal import Marginal, normal
@@ -159,16 +159,20 @@ def linear(process: PlaneDiffusion) -> Gaussian | None:
     """
     if any(np.isfinite(v) for ends in process.domain for v in ends):
         return None
+    # Also far away: of what is large all looks straight nearby.
     x = probes(((-2.0, 3.0), (-3.0, 2.0)))
-    at = np.concatenate([x, 7 * x, 0 * x[:, :1]], axis=1)
-    fields = process.fields(at, 1)
-    if not np.isfinite(fields.df).all():
-        return None
-    slope = fields.df[..., -1].T
-    size = np.abs(slope).max() + np.abs(fields.f[:, -1]).max()
-    even = np.abs(fields.a - fields.a[..., -1:]).max() <= 1e-14 * np.abs(fields.a).max()
-    bent = np.abs(fields.f - slope @ at - fields.f[:, -1:]).max()  # kinks have no slope
-    if not even or max(bent, np.abs(fields.df - fields.df[..., -1:]).max()) > 1e-12 * size:
+    at = np.concatenate([*(x * 10.0**k for k in range(13)), 0 * x[:, :1]], axis=1)
+    try:
+        with np.errstate(all="ignore"):
+            fields = process.fields(at)
+            slope = process.fields(0 * x, 1).df[..., 0].T
+            bent = np.abs(fields.f - slope @ at - fields.f[:, -1:]).max(axis=0)
+            uneven = np.abs(fields.a - fields.a[..., -1:]).max()
+    except StationaryError:
+        return None  # a function that is none far away
+    size = np.abs(slope).max() * np.abs(at).max(axis=0) + np.abs(fields.f[:, -1]).max()
+    straight = (bent <= 1e-12 * size).all()
+    if not (straight and uneven <= 1e-14 * np.abs(fields.a[..., -1]).max()):
         return None
     values = np.linalg.eigvals(slope)
     if values.real.max() >= -1e-13 * np.abs(values).max():

@@ -86,8 +86,8 @@ class Mapped(Law):
         y, log, u = self.inner.quadrature()
         return self.x(y), log, u
 
-    def cut(self, labels: Labels) -> Cut:
-        made: Cut = self.inner.cut(lambda y: labels(self.x(y)))
+    def cut(self, labels: Labels, smooth: bool = False) -> Cut:
+        made: Cut = self.inner.cut(lambda y: labels(self.x(y)), smooth)
         return made.mapped(self.x, self.log_stretch)
 
     def rvs(self, size: int, generator: np.random.Generator) -> Array:
@@ -250,8 +250,8 @@ class Density(Law):
         _, log, u = self.quadrature()
         return log_sum(log, u)
 
-    def cut(self, labels: Labels) -> Cut:
-        return cut(self, labels)
+    def cut(self, labels: Labels, smooth: bool = False) -> Cut:
+        return cut(self, labels, smooth)
 
     def edges(self, axis: int) -> Array:
         """Where panels end along an axis."""

@@ -10,9 +10,13 @@ import numpy as np
 from scipy.linalg import solve_continuous_lyapunov
 
 from stationary.aliases import Array
+from stationary.numbers.arithmetic import TINY
 from stationary.process.plane import Box, Fields, PlaneDiffusion, point_text
 
-FARTHER = (1.0, 10.0, 100.0, 1000.0)  # times the first box, where an infinite domain is looked at
+FARTHER = 10.0 ** np.arange(13)  # times the first box, where an infinite domain is looked at
+REACH = (
+    30.0  # lengths over which the noise spreads against the drift: how far others are looked for
+)
 SEEDS = 16  # for each direction of a plane, from which zeros of the drift are looked for
 NEWTON = 60  # steps: double zeros halve their distance in each
 SHRINK = 0.4  # of the ball on which a drift that jumps is fitted, in each step
@@ -105,13 +109,32 @@ def equilibria_of(
 
 
 def everywhere(process: PlaneDiffusion) -> tuple[Equilibrium, ...]:
-    """Those in the domain; where that is infinite, in the first of ever larger boxes with any."""
+    """Those in the domain; where that is infinite, in the first of ever larger boxes with any, and
+    in one that is as wide as the noise and they are, if those are much closer together or at
+    distances that the first box is no measure of."""
     found: tuple[Equilibrium, ...] = ()
     for farther in FARTHER:
         box = finite_box(process.domain, farther)
         found = equilibria_of(process, box)
         if found or box == process.domain:
             break
+    for _ in range(3):
+        if not found or box == process.domain:
+            break
+        spread = [np.abs(e.eigenvalues).max() for e in found]
+        wide = [
+            np.sqrt(np.diag(e.variance) / max(v, TINY)) for e, v in zip(found, spread, strict=True)
+        ]
+        near = np.array(around(process, found, 0.0))
+        reach = REACH * np.max(wide, axis=0) + np.ptp(near, axis=1)
+        room = np.array(process.domain)
+        ends = np.stack([near[:, 0] - reach, near[:, 1] + reach], axis=1)
+        ends = np.clip(ends, room[:, :1], room[:, 1:])
+        before, now = (np.ptp(b, axis=1) for b in (np.array(box), ends))
+        if not (now > 0).all() or ((now > 0.01 * before) & (now < 2 * before)).all():
+            break
+        box = tuple(map(tuple, ends.tolist()))
+        found = equilibria_of(process, box, found)
     return found
 
 

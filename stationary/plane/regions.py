@@ -22,7 +22,8 @@ from stationary.plane.panels import RULE, Panels, log_sum
 Labels = Callable[[Array], Array]  # points (2, M) -> truth values, or numbers from -1 on
 
 LOOKS = 500  # places along a row at which labels are looked at
-COARSE = 64  # for each direction, where it is asked along which rows are crossed more often
+CLOSEST = 4  # times as many where edges are not known to be smooth
+COARSE = 200  # for each direction, where it is asked along which rows are crossed more often
 BISECTIONS = 40  # of edges between two looks: all digits
 ZOOMS, WINDOW = 5, 21  # times a place where an edge turns round is looked at, with so many places
 DIVIDED = 4  # times are bands divided where rows pass other parts
@@ -86,14 +87,16 @@ class Cut:
         return Cut(*made)
 
 
-def cut(density: Any, labels: Labels) -> Cut:
-    """A quadrature of a `Density` over the parts that labels tell."""
+def cut(density: Any, labels: Labels, smooth: bool = False) -> Cut:
+    """A quadrature of a `Density` over the parts that labels tell; closer where edges are not known
+    to be smooth."""
     box = np.array(density.mesh.box)
     t = (np.arange(COARSE) + 0.5) / COARSE
     grid = np.meshgrid(*(low + (high - low) * t for low, high in box), indexing="ij")
     found = np.reshape(labels(np.reshape(grid, (2, -1))), (COARSE, COARSE)).astype(int)
     changes = [np.count_nonzero(np.diff(found, axis=k)) for k in (0, 1)]
-    rows = _Rows(density, labels, 1 if changes[0] >= changes[1] else 0)
+    looks = LOOKS if smooth else CLOSEST * LOOKS
+    rows = _Rows(density, labels, 1 if changes[0] >= changes[1] else 0, looks)
     bands = rows.bands()
     for _ in range(DIVIDED):
         bands, ready = rows.divided(bands)
@@ -123,7 +126,7 @@ def cut(density: Any, labels: Labels) -> Cut:
         _, closer, which, crossed = rows.nodes(halves, parts, band, every=True)
         change = shares(now, of, count) - shares(closer, which // 2, count)
         again = (np.abs(change) > CHANGE).any(axis=1)
-        again &= 2 * np.count_nonzero(again) * RULE <= MOST
+        again &= 2 * np.count_nonzero(again) * RULE * len(rows.stops) <= MOST * LOOKS
         rough.append(now.restricted(~again[of]))
         fine.append(closer.restricted(~again[which // 2]))
         if not again.any():
@@ -140,11 +143,11 @@ class _Rows:
     """Rows along one direction in bands, (3, B): lower and upper ends, and whether edges turn round
     at one of them."""
 
-    def __init__(self, density: Any, labels: Labels, axis: int) -> None:
+    def __init__(self, density: Any, labels: Labels, axis: int, looks: int) -> None:
         self.density, self.axis = density, axis
         self._labels = labels
         low, high = density.mesh.box[1 - axis]
-        self.stops = low + (high - low) * (np.arange(LOOKS) + 0.5) / LOOKS
+        self.stops = low + (high - low) * (np.arange(looks) + 0.5) / looks
 
     def labels(self, across: Array, along: Array) -> Array:
         """At places across rows and along them, of any shape."""

@@ -290,7 +290,9 @@ class PlaneState(Result):
     @cached_property
     def _cut(self) -> Cut:
         """The plane, cut along the borders of basins."""
-        made: Cut = self.main._cut if self.main is not None else self.density.cut(self.basin_of)
+        if self.main is not None:
+            return self.main._cut
+        made: Cut = self.density.cut(self.basin_of, smooth=True)
         return made
 
     @cached_property
