@@ -1259,6 +1259,14 @@ def test_what_hardly_a_step_leads_out_of_is_the_law_that_a_run_shows(lower):
     assert "this is its law there, and what a run shows" in " ".join(state.notes)
 
 
+def test_a_law_of_atoms_whose_tails_were_cut_has_errors_of_masses():
+    state = exact_chain(
+        Landscape(gradients=lambda w: (w - 1, w + 2, w * 0), learning_rate=2, batch_size=2)
+    )
+    assert state.log_probability_error(-1, 1) < 1e-9
+    assert state.log_probability_error(1e9, 2e9) == np.inf
+
+
 def test_steps_that_walls_turn_back_too_often_to_tell_are_refused():
     process = Landscape(
         losses=lambda w: (w**2, (w - 1) ** 2), learning_rate=0.1, label_noise=1e20, domain=(-1, 2)

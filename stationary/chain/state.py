@@ -105,7 +105,8 @@ class ChainState(Distribution):
         lies beyond all cells, where tails were cut.
         """
         whole = self.log_probability(lower, upper)
-        cut = bool(self.far.left_out and not self.edges[0] <= lower <= upper <= self.edges[-1])
+        known = self.edges[[0, -1]] if len(self.edges) else (math.inf, -math.inf)
+        cut = bool(self.far.left_out and not known[0] <= lower <= upper <= known[1])
         if not math.isfinite(whole):
             return math.inf if cut else 0.0
         total = math.exp(min(math.log(self.far.left_out) - whole, STEEPEST)) if cut else 0.0
