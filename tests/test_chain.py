@@ -1246,7 +1246,7 @@ def test_what_no_step_leads_out_of_is_the_law_where_others_run_away_from_far_out
     assert state.std() == pytest.approx(0.2379, abs=1e-3)
 
 
-@pytest.mark.parametrize("lower", [-4.5, -np.inf])
+@pytest.mark.parametrize("lower", [-0.3, -4.5, -np.inf])
 def test_what_hardly_a_step_leads_out_of_is_the_law_that_a_run_shows(lower):
     process = Landscape(
         losses=lambda w: (w**4 / 4 + w * w / 2 + 0.3 * w, w**4 / 4 + w * w / 2 - 0.3 * w, 2 * w**4),

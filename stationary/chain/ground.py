@@ -132,14 +132,20 @@ def _lasting(batches: Batches, held: Held, start: tuple[float, float] | None) ->
     before = 1.0
     for pad in (held.upper - held.lower) * 2.0 ** np.arange(-14, -2):
         low, high = max(min(minima) - pad, held.lower), min(max(minima) + pad, held.upper)
-        if start is not None and not low < start[0] <= start[1] < high:
+        if start is not None and not low <= start[0] <= start[1] <= high:
             continue
         inner = Held(float(low), float(high), ("fold", "fold"), Far())
         ground = Ground(batches, inner, FEW_CELLS, None, ())
-        (chain,) = ground.chain(np.linspace(low, high, FEW_CELLS + 1), inner.ends, leaning=False)
+        edges = np.linspace(low, high, FEW_CELLS + 1)
+        (chain,) = ground.chain(edges, inner.ends, leaning=False)
+        led = batches.images((edges[1:] + edges[:-1]) / 2)
+        for sign, wall in ((-1, held.lower), (1, held.upper)):  # what a wall turns back is not lost
+            if math.isfinite(batches.landscape.domain[sign > 0]):
+                led = np.where(sign * (led - wall) > 0, 2 * wall - led, led)
+        leaving = batches.probability @ ((led < low) | (led > high))
         lost = 0.0
         for members in closed_classes(chain.inner):
-            lost = max(lost, float(np.exp(chain.stationary(members)) @ chain.folded))
+            lost = max(lost, float(np.exp(chain.stationary(members)) @ leaving))
         if lost < LOST:
             return inner
         if lost > 2 * before:  # wider, its cells and the steps within tell ever less
