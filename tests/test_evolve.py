@@ -839,6 +839,7 @@ def test_probability_between_edges_is_the_sum_of_cells_and_atoms(settled):
         ({"times": [1, math.nan]}, "finite numbers"),
         ({"times": ["soon"]}, "finite numbers"),
         ({"times": [[1, 2]]}, "finite numbers"),
+        ({"times": [1, 1e308]}, r"a time of 1e\+308 is too long"),
         ({"times": [-1, 2]}, "ascend from 0"),
         ({"times": [2, 1]}, "ascend from 0"),
         ({"times": [1, 1]}, "ascend from 0"),

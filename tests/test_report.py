@@ -14,7 +14,7 @@ import pytest
 from scipy.stats import norm
 
 from stationary import Diffusion, Landscape, LandscapeError, Status, analyze, end_state, table
-from stationary.wording import power_text, probability_text
+from stationary.wording import digits_known, power_text, probability_text
 
 INF = np.inf
 
@@ -324,3 +324,7 @@ def test_zeros_beyond_those_shown_are_counted(monkeypatch):
     monkeypatch.setattr("stationary.show.report.MOST_ROWS", 1)
     process = Diffusion(lambda x: 2 - x, lambda x: (x * (x - 1)) ** 2, (-1, 3))
     assert "\n  and 1 more; --json lists them all.\n" in str(analyze(process))
+
+
+def test_of_what_nothing_is_known_one_digit_is_shown():
+    assert digits_known(2.0, math.inf, 10) == 1

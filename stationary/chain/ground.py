@@ -130,7 +130,7 @@ def _lasting(batches: Batches, held: Held, start: tuple[float, float] | None) ->
     if not minima:
         return None
     before = 1.0
-    for pad in (held.upper - held.lower) * 2.0 ** np.arange(-14, -2):
+    for pad in (held.upper - held.lower) * 2.0 ** np.arange(-14, -1):
         low, high = max(min(minima) - pad, held.lower), min(max(minima) + pad, held.upper)
         if start is not None and not low <= start[0] <= start[1] <= high:
             continue

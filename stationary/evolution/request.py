@@ -15,6 +15,7 @@ from stationary.sources.ranges import MOST_VALUES
 
 MOST_CELLS = 2**15  # where a step takes 20 ms; errors fall at least as cells do
 MOST_NUMBERS = 4 * LASTING  # times times cells of the finest grid
+LATEST = 1e300  # a time beside which there is room for products, and for ticks of a figure
 FINER = 4  # the finest grid has so many times the cells that are asked for
 
 
@@ -50,6 +51,10 @@ def checked_times(given: Any, name: str) -> Array:
     if times.ndim != 1 or not len(times) or not np.isfinite(times).all():
         raise LandscapeError(
             f"{name}: times = {given!r:.80} must be finite numbers, as in {example}."
+        )
+    if times[-1] > LATEST:
+        raise LandscapeError(
+            f"{name}: a time of {times[-1]:g} is too long for doubles. Give none above {LATEST:g}."
         )
     if times[0] < 0 or (np.diff(times) <= 0).any():
         raise LandscapeError(
