@@ -101,3 +101,17 @@ def test_a_power_that_is_none_to_its_error_is_no_peak():
     analysis = analyze(landscape)
     assert peaks_of(analysis.end_state) == ()
     assert "around the only minimum" in analysis.summary()
+
+
+def test_a_peak_at_a_wall_is_not_polished_away_from_it():
+    """In many digits Newton's method moved it to -9.898, where the drift does not vanish, either."""
+
+    def losses(w):
+        s = 1 / (1 + np.exp(-20 * (w - 2)))
+        return s, s * 0.5 - 0.2 * np.exp(-(w**2)), s + 0.1 * np.exp(-((w + 5) ** 2))
+
+    process = Landscape(losses=losses, learning_rate=0.2, domain=(-10, 10)).diffusion()
+    f, a = process.drift(np.array([-10.0]))[0], process.variance(np.array([-10.0]))[0]
+    state = end_state(process)
+    assert state.mean() == pytest.approx(-10, abs=1e-11)
+    assert state.std() == pytest.approx(-a / (2 * f), rel=1e-9)

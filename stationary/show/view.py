@@ -180,10 +180,11 @@ def drawn_range(state: EndState) -> tuple[float, float]:
     lower, upper = state.diffusion.domain
     if math.isfinite(upper - lower):
         return lower, upper
-    at = [e.position for e in state.anatomy.equilibria]
+    at = [e.position for e in state.anatomy.equilibria if math.isfinite(e.position)]
     if len(at) > 1:  # the wells at both ends in full
         at = [at[0] - 0.7 * (at[1] - at[0]), *at, at[-1] + 0.7 * (at[-1] - at[-2])]
-    at += [float(edge) for p in state.anatomy.points for edge in (p.lower, p.upper)]
+    edges = (float(edge) for p in state.anatomy.points for edge in (p.lower, p.upper))
+    at += [edge for edge in edges if math.isfinite(edge)]
     at += [atom.position for atom in state.atoms]
     parts = parts_of(state)
     if not parts:

@@ -63,7 +63,8 @@ def peak_edges(density: Weight) -> Array:
     if found.arithmetic is not DOUBLE:
         peak &= np.asarray(density.span[k] > BLUNT_IN_DIGITS, dtype=bool)
         # A panel knows a turn to a part of its width only; its functions know where it is.
-        turns = np.where(peak, density.polished(turns), turns) if peak.any() else turns
+        inner = peak & np.asarray((turns > found.lower) & (turns < found.upper), dtype=bool)
+        turns = np.where(inner, density.polished(turns), turns) if inner.any() else turns
         density.__dict__["turns"] = turns
     x, half = turns[peak], found.panels.half[k[peak], None]
     if not len(x):
