@@ -104,7 +104,7 @@ def test_a_power_that_is_none_to_its_error_is_no_peak():
 
 
 def test_a_peak_at_a_wall_is_not_polished_away_from_it():
-    """In many digits Newton's method moved it to -9.898, where the drift does not vanish, either."""
+    """In many digits it was moved to -9.898, where the drift does not vanish, either."""
 
     def losses(w):
         s = 1 / (1 + np.exp(-20 * (w - 2)))

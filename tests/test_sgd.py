@@ -390,3 +390,18 @@ def test_sgd_that_steps_below_a_corner_where_all_units_are_dead_ends_at_it(width
     (atom,) = exact_chain(landscape).atoms
     assert (atom.position, atom.weight) == (0.0, 1.0)
     assert "SGD is around w = 0 (standard deviation 0)" in lines_of(analyze(landscape))
+
+
+def test_a_law_that_is_no_atom_does_not_agree_with_one():
+    """In Stratonovich's sense the diffusion ends where all units are dead; SGD does not."""
+
+    def losses(w):
+        return [(np.maximum(a * w, 0) - b) ** 2 / 2 for a, b in ((0.5, 1), (1, 0.7), (2, 2.2))]
+
+    sgd = analyze(
+        Landscape(
+            losses=losses, learning_rate=0.3, domain=(-3, 4), initial=2, convention="stratonovich"
+        )
+    ).sgd
+    assert sgd.spread[0] == 0 < 0.1 < sgd.spread[1]
+    assert sgd.believed.name == "CHAIN"

@@ -123,7 +123,7 @@ class FiniteStep(Data):
         if self.spread is None:
             return False
         limit, found = self.spread
-        told = limit > TOO_NEAR * math.ulp(self.means[0] if self.means else 0.0)
+        told = max(limit, found) > TOO_NEAR * math.ulp(self.means[0] if self.means else 0.0)
         return told and abs(found - limit) > CLOSE * limit
 
     def after(self, steps: int, initial: Any = None) -> Run:

@@ -322,7 +322,8 @@ def chain_text(b: SgdBasin) -> str:
 
 def _limit(analysis: Analysis, sgd: FiniteStep, place: Place) -> str:
     """What the diffusion says of the same basins."""
-    if analysis.end_state.kind not in COMPARED or not sgd.basins:
+    kind = analysis.end_state.kind
+    if kind not in COMPARED or kind == "atoms" or not sgd.basins:  # which are where they are
         told = answer(analysis, "the diffusion").rstrip(". ")
         return f"The small-step limit says: {told[0].lower()}{told[1:]}"
     ranked = sorted(sgd.basins, key=lambda b: -_log(b.log_diffusion))
