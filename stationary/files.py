@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import select
 import stat
 import sys
-import tempfile
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from stationary.errors import LandscapeError
 
 FIGURES = (".png", ".svg", ".pdf")
+BINARY = getattr(os, "O_BINARY", 0)  # elsewhere all files are
 STANDARD = "-"  # standard output
 MOST_BYTES = 2**30  # that a pipe may hold
 PATIENCE = 5  # seconds that it may be silent
@@ -60,9 +61,8 @@ def probe(path: Path, *, suffixes: Sequence[str] = (), spared: Sequence[Path] = 
             if _written_through(target, found):
                 with target.open("r+b"):
                     return
-            handle, part = _beside(target)
-            os.close(handle)
-            os.unlink(part)
+            with _beside(target) as (handle, _):
+                os.close(handle)
         elif stat.S_ISDIR(found.st_mode):
             raise LandscapeError(f"{name}: cannot be written: it is a folder. Name another.")
         elif not (stat.S_ISCHR(found.st_mode) or stat.S_ISFIFO(found.st_mode)):
@@ -118,17 +118,24 @@ def _written_through(target: Path, found: os.stat_result | None) -> bool:
     return found.st_nlink > 1 or not own or not os.access(target.parent, os.W_OK)
 
 
-def _beside(target: Path) -> tuple[int, str]:
-    """A new file of a name of its own in the same folder, which a rename takes to its place."""
+@contextmanager
+def _beside(target: Path) -> Iterator[tuple[int, Path]]:
+    """A new file in the same folder, which a rename takes to its place; else it is removed.
+
+    Its name is known before it is there: a signal may come in between.
+    """
     os.stat(target.parent / ".")
     with suppress(FileNotFoundError):
         os.lstat(target)  # says whether its name is too long
-    return tempfile.mkstemp(dir=target.parent, prefix=".stationary-", suffix=".part")
+    part = target.parent / f".stationary-{secrets.token_hex(8)}.part"
+    try:
+        yield os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR | BINARY, 0o600), part
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _replace(target: Path, data: bytes, found: os.stat_result | None) -> None:
-    handle, part = _beside(target)
-    try:
+    with _beside(target) as (handle, part):
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
@@ -137,9 +144,6 @@ def _replace(target: Path, data: bytes, found: os.stat_result | None) -> None:
         os.umask(mask)
         os.chmod(part, 0o666 & ~mask if found is None else stat.S_IMODE(found.st_mode))
         os.replace(part, target)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
 
 
 def _overwrite(target: Path, data: bytes) -> None:
