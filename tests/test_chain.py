@@ -1267,6 +1267,15 @@ def test_a_law_of_atoms_whose_tails_were_cut_has_errors_of_masses():
     assert state.log_probability_error(1e9, 2e9) == np.inf
 
 
+@pytest.mark.parametrize("scale", [1e150, 1e300])
+def test_steps_that_doubles_do_not_follow_are_refused(scale):
+    losses = Landscape(
+        losses=lambda w: (scale * (w**4 + w), scale * (w**4 - w)), learning_rate=0.05
+    )
+    with pytest.raises(LandscapeError, match=r"next to the minima are up to \de\+\d+ long"):
+        exact_chain(losses)
+
+
 def test_steps_that_walls_turn_back_too_often_to_tell_are_refused():
     process = Landscape(
         losses=lambda w: (w**2, (w - 1) ** 2), learning_rate=0.1, label_noise=1e20, domain=(-1, 2)

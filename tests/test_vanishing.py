@@ -65,6 +65,12 @@ def test_zeros_without_end_on_an_infinite_domain_are_told_with_a_way_out():
     assert end_state(wavy).cdf(0.0) == pytest.approx(0.542766506729044, abs=1e-12)  # quadrature
 
 
+def test_a_floor_where_no_double_is_makes_dips_and_no_zeros():
+    zeros, dips = dips_of_variance(process(0.0, lambda x: (x * x - 2) ** 2 + 1e-60))
+    assert zeros == ()
+    assert [d.position for d in dips] == pytest.approx([-math.sqrt(2), math.sqrt(2)], abs=1e-15)
+
+
 def test_a_zero_that_no_double_is_keeps_its_digits():
     _, zero = zeros_of_variance(process(0.0, lambda x: (x * x - 2) ** 2))
     with mpmath.workdps(60):

@@ -40,6 +40,7 @@ ENDLESS = 0.5  # of how far out minima are looked for: there they go on and on
 FAINT = 1e-12  # of the largest gradient: those below do not say where minima are
 TRIMMED = 14  # decades of probability beyond which a tail is not followed
 WIDER = 2.0  # than what is followed of a law: from there on cells of one width are too wide
+LONGEST = 1e100  # a step whose square, and a few times more, doubles hold
 FARTHEST = 12  # decades: how far out a tail is followed at most, times the region of the minima
 
 
@@ -115,7 +116,14 @@ def held_by(batches: Batches, start: tuple[float, float] | None) -> Held:
     if start is not None:
         low, high = min(low, start[0]), max(high, start[1])
     w = np.clip([low, (low + high) / 2, high], lower, upper)
-    steps = np.sqrt((batches.probability @ (w - batches.images(w)) ** 2).min())
+    led = np.abs(w - batches.images(w))
+    if not led.max() < LONGEST:
+        raise LandscapeError(
+            f"{batches.landscape.name}: the steps of SGD next to the minima are up to "
+            f"{led.max():.1g} long, so that doubles do not follow where they lead. Lower "
+            "learning_rate."
+        )
+    steps = np.sqrt((batches.probability @ led**2).min())
     size = max(high - low, 1e-3 * max(abs(low), abs(high)), float(steps), least)
 
     def around(reach: float, beyond: str) -> tuple[float, float, tuple[str, str]]:
@@ -127,11 +135,11 @@ def held_by(batches: Batches, start: tuple[float, float] | None) -> Held:
     law = math.inf
     if far.fate is Fate.RETURNS:
         law = _reach(batches, (low + high) / 2, size)
-    found = _closed(batches, low, high, size, around(0.0, "keep")[2])
+    kinds = around(0.0, "keep")[2]
+    found = _closed(batches, low, high, size, kinds)
     if found is not None:
-        a, b = found
-        wide = max(low - a, b - high) > WIDER * law
-        return Held(a, b, around(0.0, "keep")[2], far, wide=wide)
+        wide = max(low - found[0], found[1] - high) > WIDER * law
+        return Held(*found, kinds, far, wide=wide)
     if far.fate is Fate.DIVERGES:
         return Held(*_where_finite(batches, *around(20 * size, "leave"), (low + high) / 2), far)
     if far.fate is Fate.SPREADS:
@@ -147,8 +155,9 @@ def _closed(
     reach = size * (1e-3 + np.append(0.0, 2.0 ** np.arange(-5, 9, 1 / 16)))
     w = np.stack([np.maximum(low - reach, lower), np.minimum(high + reach, upper)])
     with np.errstate(all="ignore"):
-        finite = np.isfinite(evaluate(batches.landscape.gradient, w.ravel())[0]).all(axis=0)
-    count = int(np.logical_and.accumulate(finite.reshape(2, -1).all(axis=0)).sum())
+        steps = batches.rate * np.abs(evaluate(batches.landscape.gradient, w.ravel())[0])
+    short = (steps < LONGEST).reshape(-1, *w.shape).all(axis=(0, 1))
+    count = int(np.logical_and.accumulate(short).sum())
     if not count:
         return None
     left, right = w = w[:, :count]

@@ -91,7 +91,7 @@ class Search:
             if held.tails:
                 low = edges[max(int((np.cumsum(mass) < FORGOTTEN).sum()) - 1, 0)]
                 high = edges[::-1][max(int((np.cumsum(mass[::-1]) < FORGOTTEN).sum()) - 1, 0)]
-                a, b = (first, last) if ground.start is None else ground.start.span
+                a, b = (low, high) if ground.start is None else ground.start.span
                 low, high = float(min(low, first, a)), float(max(high, last, b))
             below = np.append(0.0, np.cumsum(mass))
             left, middle, right = np.interp([0.05, 0.5, 0.95], below, edges)
