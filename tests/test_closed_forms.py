@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import mpmath
 import numpy as np
 import pytest
@@ -316,3 +318,13 @@ def test_a_drift_that_grows_beyond_doubles_on_the_way_is_followed_without_a_warn
     mean, deviation = found["moments"]["mean"], found["moments"]["standard_deviation"]
     assert abs(mean["value"] - np.euler_gamma) <= mean["error"]
     assert abs(deviation["value"] - np.pi / 6**0.5) <= deviation["error"]
+
+
+@pytest.mark.parametrize("x", [1e-30, 1e-9, 0.5])
+def test_probabilities_next_to_an_infinite_peak_have_their_errors(x):
+    """The arcsine law: P(X < x) = 2 asin(sqrt(x)) / pi."""
+    even = Diffusion(drift=lambda x: (1 - 2 * x) / 4, variance=lambda x: x * (1 - x), domain=(0, 1))
+    state = end_state(even)
+    off = state.log_probability(0, x) - math.log(2 * math.asin(math.sqrt(x)) / math.pi)
+    assert abs(off) < state.log_probability_error(0, x) < 1e-12
+    assert state.verdict == "there is an end state, of kind 'density'."

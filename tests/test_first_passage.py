@@ -152,6 +152,19 @@ def test_a_bessel_process_in_three_dimensions():
     assert found.variance.value == pytest.approx(2 * 16 / 45, rel=1e-12)
 
 
+@pytest.mark.parametrize("low", [1e-30, 0.0])
+@pytest.mark.parametrize("delta", [0.7, 1.3])
+def test_targets_nearer_to_an_end_than_panels_reach(delta, low):
+    """A squared Bessel process: the scale is x^(1 - delta / 2), and E x grows by delta."""
+    bessel = Diffusion(drift=delta, variance=lambda x: 4 * x, domain=(0, math.inf))
+    start, high, power = 1e-28, 1e-26, 1 - delta / 2
+    found = first_passage(bessel, start, (low, high))
+    p = (start**power - low**power) / (high**power - low**power)
+    assert abs(found.probability.log[1] - math.log(p)) < found.probability.error[1] < 1e-12
+    mean = (p * high + (1 - p) * low - start) / delta
+    assert abs(found.mean.log - math.log(mean)) < found.mean.error < 1e-11
+
+
 def test_times_and_variances_add_along_gates_in_a_row():
     """f = 1 and a = 2 (x (x - 1))^2: no path turns back at 0 or 1."""
     process = Diffusion(drift=1, variance=lambda x: 2 * (x * (x - 1)) ** 2, domain=(-1, 2))

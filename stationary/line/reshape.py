@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.functions.given import Boundary
-from stationary.line.chart import Chart
+from stationary.line.chart import OCTAVES, Chart
 from stationary.line.sampled import is_essential, sampled, usable
 from stationary.line.sampling import Sampling
 from stationary.numbers.arithmetic import Arithmetic
@@ -50,6 +51,16 @@ def extended(found: Sampling, side: int, octaves: int) -> Sampling:
     return replace(
         found, samples=samples, lower=number(samples.lower[0]), upper=number(samples.upper[-1])
     )
+
+
+def reaching(found: Sampling, points: list[Any]) -> Sampling:
+    """The sampling extended towards open ends, and as far again, where it ends before a point."""
+    ends = found.interval
+    inside = [x for x in points if ends[0] < x < ends[1]]
+    for side, x in enumerate((min(inside), max(inside)) if inside else ()):
+        if found.open_ends[side] and (x < found.lower if side == 0 else x > found.upper):
+            found = extended(found, side, math.ceil(found.octaves_to(side, x)) + OCTAVES)
+    return found
 
 
 def _followed(piece: Samples, side: int) -> Samples:

@@ -29,6 +29,7 @@ from stationary.numbers.chebyshev import Rule, chebyshev_sum, nodes_of, rule
 from stationary.numbers.cost import BY_WORK
 from stationary.numbers.elementary import (
     as_array,
+    log,
     number,
     spacing,
     to_float,
@@ -158,6 +159,13 @@ class Sampling:
         k, t = self.panels.locate(points)
         part = chebyshev_sum(inside, t, k)
         return as_array(sums_between(rise, k[:-1], k[1:]) - part[:-1] + part[1:])
+
+    def octaves_to(self, side: int, x: Any) -> Any:
+        """How many octaves beyond what was sampled on one side points lie; inside it, too."""
+        chart = Chart.of(self.diffusion, side, self.arithmetic)
+        near, r = chart.distance((self.lower, self.upper)[side]), chart.distance(x)
+        with np.errstate(divide="ignore"):
+            return np.abs(log(to_float(r / near))) / math.log(2)
 
     @cached_property
     def is_flat(self) -> bool:

@@ -90,7 +90,9 @@ class EndState(Numbers, Distribution):
 
     @property
     def verdict(self) -> str:
-        """For kind "none", what that means, in sentences."""
+        """Whether there is an end state, in sentences: for kind "none", why not."""
+        if self.kind != "none":
+            return f"there is an end state, of kind {self.kind!r}."
         if self.status is Status.NOT_DECIDED:
             return f"it is not decided whether there is an end state. {self.reason}"
         return f"there is no end state. {self.reason}"

@@ -26,7 +26,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.line.ends import Anatomy, anatomy
-from stationary.line.reshape import focused
+from stationary.line.reshape import focused, reaching
 from stationary.line.sampling import sampling
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import chebyshev_sum
@@ -86,6 +86,9 @@ class Stretch:
             else p
             for p in self.pieces
         ]
+        # Beyond a target no power goes on: panels must reach it.
+        targets = [x for x in self.ends if x is not None]
+        pieces = [replace(p, sampling=reaching(p.sampling, targets)) for p in pieces]
         return tuple(_sharp(p, *self.interval) for p in pieces)
 
     @property

@@ -355,7 +355,7 @@ class Component:
         at = np.concatenate([[low], turns[(turns > low) & (turns < high)], [high]])
         at = at[finite(at)]
         level = self.density(at)
-        return number(self.errors_at(at[level > level.max() - VISIBLE]).max())
+        return number(self.errors_at(at[level >= level.max() - VISIBLE]).max())
 
     def _log_mass_on_mesh(self, low: Any, high: Any) -> Any:
         """log of the probability between two points, as the mesh knows it: to a part of `DEEP`."""

@@ -41,7 +41,6 @@ from stationary.numbers.elementary import (
     log,
     number,
     sqrt,
-    to_float,
     zeros,
 )
 from stationary.panels.logarithm import PiecewiseLog
@@ -135,13 +134,9 @@ class Weight(PiecewiseLog):
 
         Rounded up to powers of two, each of which goes on from the one before.
         """
-        found = self.sampling
-        chart = Chart.of(found.diffusion, side, found.arithmetic)
-        near, r = chart.distance((found.lower, found.upper)[side]), chart.distance(x)
-        with np.errstate(divide="ignore"):
-            apart = np.abs(log(to_float(r / near))) / math.log(2)
-            powers = np.ceil(np.log2(np.minimum(np.ceil(apart) + more, MOST_OCTAVES)))
-        return np.where(apart + more > 0, 2 ** np.maximum(powers, 0).astype(int), 0)
+        apart = self.sampling.octaves_to(side, x) + more
+        powers = np.ceil(np.log2(np.clip(np.ceil(apart), 1, MOST_OCTAVES)))
+        return np.where(apart > 0, 2 ** powers.astype(int), 0)
 
     def beyond(self, side: int, octaves: int) -> Weight:
         """This weight on that many more octaves on one side, if possible.
