@@ -21,6 +21,7 @@ from stationary.line.reshape import unrolled
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.result import Result
+from stationary.sgd.basins import MOST_EXITS
 from stationary.sgd.finite_step import FiniteStep, finite_step
 from stationary.sources.loading import PLANE, any_process
 from stationary.states.basin import Basin, Basins
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
     from stationary.chain.run import Run
     from stationary.questions.influence import Influence, StandardErrors
     from stationary.questions.width.ratios import WidthBias
-
-
-MOST_EXITS = 30  # basins whose exit times are told: each is an integration of its own
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -9,6 +9,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.distribution import Distribution, Grid
+from stationary.numbers.arithmetic import SAME
 from stationary.numbers.chebyshev import chebyshev_sum, derived, rule
 from stationary.panels.roots import find_roots
 from stationary.points import pointwise
@@ -30,6 +31,9 @@ class Cells(Distribution):
         The standard error of each mass, for bins of samples.
     before
         Probability below all cells, of samples that are not binned.
+    edge_error, blank
+        Of the distribution function outside the stretches, (k, 2), within which nothing is known;
+        `error` and none where there are no such.
     rise
         (coefficients, cells): of Chebyshev polynomials on each cell, from 0 to its mass. None
         where no more is known than the masses, and the density is taken as even in each.
@@ -49,6 +53,8 @@ class Cells(Distribution):
     shift_error: float = 0.0
     noise: Array | None = None
     before: float = 0.0
+    edge_error: float | None = None
+    blank: Array = field(default_factory=lambda: np.empty((0, 2)))
     rise: Array | None = None
     powers: Array | None = None
     moments: tuple[float, float] | None = None
@@ -157,4 +163,8 @@ class Cells(Distribution):
     def _grid(self) -> Grid:
         rank = 2 if self.noise is not None else 1 if self.rise is None else 0
         edges = self.edges if len(self.edges) else np.unique(self.positions)
-        return Grid(edges, self.positions, self.mass_error, self.shift_error, rank, self.noise)
+        error = self.error if self.edge_error is None else self.edge_error
+        return Grid(
+            edges, self.positions, self.mass_error, self.shift_error, rank, self.noise,
+            error=error, blank=self.blank, cut=self.before > 0 or self.masses.sum() < 1 - SAME,
+        )  # fmt: skip

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import operator
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,6 +55,11 @@ class Grid:
         The error of the integral of its distribution function.
     rank
         0 for densities, 1 for cells, 2 for bins of samples: the coarser of two is the partition.
+    error
+        Of the distribution function outside the stretches `blank`, (k, 2), within which nothing
+        is known; None where that of the law is this one.
+    cut
+        Whether more lies beyond the ends, of samples that were not binned: where is not known.
     """
 
     edges: Array
@@ -63,6 +68,9 @@ class Grid:
     shift_error: float
     rank: int
     noise: Array | None = None  # of each bin of samples
+    error: float | None = None
+    blank: Array = field(default_factory=lambda: np.empty((0, 2)))
+    cut: bool = False
 
 
 class Distribution(Shown, ABC):
@@ -231,7 +239,8 @@ class Distribution(Shown, ABC):
             "total variation": the most by which a probability can differ, from 0 to 1; on the
             cells of the coarser of the two, which finer ones could only increase.
             "kolmogorov": the most by which distribution functions differ, which is at most that.
-            "wasserstein": the mean way that probability has to be moved, in the unit of x.
+            "wasserstein": the mean way that probability has to be moved, in the unit of x; of
+            samples that lie outside of all bins it takes what is least.
         """
         if kind not in KINDS:
             raise LandscapeError(
@@ -256,7 +265,9 @@ class Distribution(Shown, ABC):
             else:  # between two points either function lies between its values at both
                 most = np.maximum(f[1:] - g[:-1], g[1:] - f[:-1])[crossed]
                 between = max(float(most.max(initial=apart)) - apart, 0.0)
-            errors = float(self.error) + float(other.error) + LEAST
+            pairs = (self, mine), (other, theirs)
+            known = (float(law.error) if g.error is None else g.error for law, g in pairs)
+            errors = math.fsum(known) + LEAST
             return Distance(min(apart, 1.0), between + errors)
         outside = abs(f[0] - g[0]) + abs((1 - f[-1]) - (1 - g[-1]))
         value = float(np.abs(p - q).sum() + outside) / 2
@@ -310,24 +321,58 @@ def _partition(
     coarse = [g for g in (mine, theirs) if g.rank == rank]
     whole = min(coarse, key=lambda g: len(g.edges)) if rank else None
     atoms = np.concatenate([mine.atoms, theirs.atoms])
+    blank = np.concatenate([mine.blank, theirs.blank])
     if rank == 2 and whole is not None and whole.noise is not None:
-        return _without_atoms(whole.edges, whole.noise, other if whole is mine else one)
+        return _without_atoms(whole.edges, whole.noise, other if whole is mine else one, blank)
     edges = [whole.edges] if whole is not None else [mine.edges, theirs.edges]
     known = np.concatenate([*edges, atoms])
     near = SAME * _scale(known) if len(known) else 0.0
     ends = [np.array([g.edges[0], g.edges[-1]]) for g in (mine, theirs) if len(g.edges)]
-    return np.unique(np.concatenate([*edges, atoms - near, atoms + near, *ends])), None
+    x = np.unique(np.concatenate([*edges, atoms - near, atoms + near, *ends]))
+    if len(atoms):  # what is as near to one as rounding is on it
+        atoms = np.sort(atoms)
+        k = np.searchsorted(atoms, x)
+        nearest = [atoms[np.clip(k + off, 0, len(atoms) - 1)] for off in (-1, 0)]
+        away = np.abs(x - np.array(nearest)).min(axis=0)
+        x = x[away > near / 2]
+    return x[~_within(x, blank)], None
 
 
-def _without_atoms(edges: Array, noise: Array, other: Distribution) -> tuple[Array, Array]:
+def _within(x: Array, stretches: Array) -> Array:
+    """Which points lie inside one of the stretches."""
+    if not len(stretches):
+        return np.zeros(len(x), dtype=bool)
+    near = SAME * _scale(x)
+    inside = (stretches[:, :1] + near < x) & (x < stretches[:, 1:] - near)
+    return np.asarray(inside.any(axis=0))
+
+
+def _without_atoms(
+    edges: Array, noise: Array, other: Distribution, blank: Array
+) -> tuple[Array, Array]:
     """Bins of walkers without edges on an atom, and none so narrow that only one could fill it."""
     least = NARROWEST * _scale(edges)
     keep = np.append(True, np.diff(np.floor((edges - edges[0]) / least)) > 0)
     near = SAME * _scale(edges)
     keep &= other.below(edges + near) - other.below(edges - near) < ATOM
+    keep &= ~_within(edges, blank)
     keep[[0, -1]] = True
     starts = np.flatnonzero(keep)[:-1]
     return edges[keep], np.sqrt(np.add.reduceat(noise**2, starts))
+
+
+def _gap(
+    one: Distribution, other: Distribution, mine: Grid, theirs: Grid, x: Array
+) -> tuple[Array, Array]:
+    """How far apart distribution functions are, and what samples outside of all bins leave open."""
+    f, g = one.below(x), other.below(x)
+    untold = np.zeros(len(x))
+    for grid, own, law in ((mine, f, g), (theirs, g, f)):
+        if grid.cut:  # beyond the ends less is known than that it does not fall
+            left, right = x < grid.edges[0], x > grid.edges[-1]
+            own[left], own[right] = np.minimum(own, law)[left], np.maximum(own, law)[right]
+            untold += np.where(left, own, np.where(right, 1 - own, 0.0))
+    return np.abs(f - g), untold
 
 
 def _wasserstein(one: Distribution, other: Distribution, mine: Grid, theirs: Grid) -> Distance:
@@ -339,7 +384,7 @@ def _wasserstein(one: Distribution, other: Distribution, mine: Grid, theirs: Gri
     while True:
         middle = (x[1:] + x[:-1]) / 2
         at = np.sort(np.concatenate([x, middle]))
-        gap = np.abs(one.below(at) - other.below(at))
+        gap, untold = _gap(one, other, mine, theirs, at)
         width = np.diff(at)[::2] + np.diff(at)[1::2]
         ends, inner = (gap[:-1:2] + gap[2::2]) / 2, gap[1::2]
         by_ends, by_both = width * ends, width * (ends + 2 * inner) / 3
@@ -353,4 +398,6 @@ def _wasserstein(one: Distribution, other: Distribution, mine: Grid, theirs: Gri
             break
         x = np.sort(np.concatenate([x, middle[rough]]))
     value = float(by_both.sum())
-    return Distance(value, total + mine.shift_error + theirs.shift_error + LEAST * value)
+    unsure = total + mine.shift_error + theirs.shift_error
+    unsure += float(np.diff(at) @ np.maximum(untold[1:], untold[:-1]))
+    return Distance(value, unsure + LEAST * value)

@@ -30,6 +30,14 @@ def sentence(text: str, name: str = "") -> str:
     return begun if begun.endswith(".") else f"{begun}."
 
 
+def at_rest_text(low: float, high: float) -> str:
+    """On a stretch where no datapoint has a gradient."""
+    where = f"between {low:.6g} and {high:.6g}"
+    if math.isinf(low) or math.isinf(high):
+        where = f"below {high:.6g}" if math.isinf(low) else f"above {low:.6g}"
+    return f"at rest {where} (all gradients are 0)"
+
+
 def probability_text(log_p: Any, digits: int = 6) -> str:
     """A probability from its natural logarithm: 0.958482, or 10^-52.46 beyond reach."""
     if digits > 17 and hasattr(log_p, "context") and log_p > LIGHT:

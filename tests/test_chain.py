@@ -713,10 +713,9 @@ def test_the_end_of_a_stretch_without_gradients_is_a_point_that_holds_what_comes
     state = exact_chain(Landscape(**flat, breakpoints=[-1, 1]), 2.0, cells=500)
     assert state.mean() == pytest.approx(1, abs=1e-12)
     assert sum(a.weight for a in state.atoms) == 1
-    hidden = exact_chain(Landscape(**flat), 2.0, cells=500)  # the kinks lie inside cells
-    assert hidden.status is Status.INEXACT
-    assert abs(hidden.mean() - 1) <= hidden.mean_error
-    assert hidden.error >= 0.5
+    hidden = exact_chain(Landscape(**flat), 2.0, cells=500)  # nobody says where the kinks are
+    assert hidden.mean() == pytest.approx(1, abs=1e-12)
+    assert sum(a.weight for a in hidden.atoms) == 1
 
 
 # -- minibatches --------------------------------------------------------------------------------

@@ -422,3 +422,28 @@ def test_a_table_of_moments_is_refused_with_what_a_check_needs(tmp_path):
     table.write_text("w,gradient,variance\n-1,-1,0.5\n0,0.1,0.5\n0.5,0.4,0.5\n1,1,0.5\n")
     with pytest.raises(LandscapeError, match="mean and the variance of the gradients only"):
         check(table, learning_rate=0.1)
+
+
+def test_a_unit_that_dies_has_a_row_and_distances_of_where_it_rests():
+    """All walkers were said to be around the minimum, and Kolmogorov's distance to be 0 +- 1."""
+
+    def losses(w):
+        return [(np.maximum(a * w, 0) - b) ** 2 / 2 for a, b in ((1, 1), (2, 1.5), (0.5, 2))]
+
+    held = check(
+        Landscape(losses=losses, learning_rate=1.5, domain=(-4, 6), initial=1),
+        walkers=200, steps=100, cells=128,
+    )  # fmt: skip
+    rest, minimum = held.basins
+    assert (rest.chain[0], rest.simulation[0], minimum.chain[0], minimum.simulation[0]) == (
+        1,
+        1,
+        0,
+        0,
+    )
+    assert held.outcome == "fails"
+    assert held.diffusion_and_chain.kolmogorov == pytest.approx(1, abs=1e-9)
+    assert (
+        held.chain_and_simulation.total_variation <= held.chain_and_simulation.total_variation_error
+    )
+    assert "SGD ends with probability 1 at rest between -4 and 0" in " ".join(str(held).split())

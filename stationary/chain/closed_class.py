@@ -15,6 +15,7 @@ from stationary.aliases import Array
 from stationary.chain.batches import TWICE
 from stationary.chain.far import Far
 from stationary.chain.transfer import Transfer, moments
+from stationary.numbers.arithmetic import SAME
 from stationary.numbers.limit import limit, remainder
 from stationary.result import Data
 
@@ -41,6 +42,7 @@ class ChainClass(Data):
     transfer: Transfer
     rigid: bool = False  # no step brings walkers nearer to each other: a lattice for each start
     still: bool = False  # a stretch without gradients: where on it depends on the start
+    dead: bool = False  # whether these are 0, and not just too small to be followed
     others: tuple[tuple[Array, Array], ...] = ()  # edges and log masses of cells 4 and 2 times as
     # wide, and of cells laid differently
     laws: tuple[ChainClass, ...] = ()  # the same with other nodes, where these stand for batches
@@ -90,9 +92,10 @@ class ChainClass(Data):
                 "how far a single one is from it is not part of the errors."
             )
         if self.still:
+            speak = "" if self.dead else " to speak of"
             found.append(
-                f"{where} no datapoint has a gradient to speak of: SGD stays where it arrives, "
-                "which was not computed."
+                f"{where} no datapoint has a gradient{speak}: SGD stays where it arrives, which "
+                "was not computed."
             )
         return found
 
@@ -111,12 +114,24 @@ class ChainClass(Data):
 
     def log_probability(self, lower: float, upper: float) -> float:
         """log P(lower < X <= upper), given that the walker is in the class."""
+        parted = self._parted(lower, upper)
+        if parted is not None:
+            return parted
         return _log_probability(self.edges, self.log_mass, lower, upper)
+
+    def _parted(self, lower: float, upper: float) -> float | None:
+        """The same of a stretch without gradients, where all or nothing of it is asked for."""
+        if not self.still:
+            return None
+        (low, high), near = self.interval, SAME * max(map(abs, self.interval))
+        if lower <= low + near and high - near <= upper:
+            return 0.0
+        return -math.inf if upper <= low + near or high - near <= lower else None
 
     def log_probability_error(self, lower: float, upper: float) -> float:
         """The absolute error of that, from other cells; inf where they do not say."""
         if not self.others:
-            return math.inf
+            return math.inf if self._parted(lower, upper) is None else 0.0
         found = [_log_probability(*cells, lower, upper) for cells in self.others]
         value = self.log_probability(lower, upper)
         if not all(math.isfinite(v) for v in (*found, value)):
@@ -185,7 +200,7 @@ def _log_probability(edges: Array, log_mass: Array, lower: float, upper: float) 
     return float(np.logaddexp.reduce(_within(edges, log_mass, lower, upper)))
 
 
-def still_class(chain: Transfer, low: float, high: float) -> ChainClass:
+def still_class(chain: Transfer, low: float, high: float, *, dead: bool) -> ChainClass:
     """A stretch without gradients: the walker stays where it comes, which depends on the start."""
     width = high - low
     return ChainClass(
@@ -200,6 +215,7 @@ def still_class(chain: Transfer, low: float, high: float) -> ChainClass:
         has_density=None,
         transfer=chain,
         still=True,
+        dead=dead,
     )
 
 

@@ -40,6 +40,7 @@ class Ground:
     start: Initial | None
     rests: tuple[RestPoint, ...]
     cores: tuple[Core, ...] = ()  # what needs finer cells than the rest
+    dead: tuple[tuple[float, float], ...] = ()  # stretches on which all gradients are 0
 
     @classmethod
     def of(cls, batches: Batches, held: Held, cells: int, start: Initial | None) -> Ground:
@@ -57,8 +58,8 @@ class Ground:
     @cached_property
     def joints(self) -> Array:
         """Where the gradients may jump."""
-        known = self.batches.landscape.breakpoints
-        return np.array([b for b in known if self.held.lower < b < self.held.upper])
+        known = {*self.batches.landscape.breakpoints, *(x for ends in self.dead for x in ends)}
+        return np.array([b for b in sorted(known) if self.held.lower < b < self.held.upper])
 
     @cached_property
     def lean(self) -> Lean:

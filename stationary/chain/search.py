@@ -15,7 +15,8 @@ from functools import partial
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.chain.cells import bisected, graded, hull, spaced, surrounded
+from stationary.chain.cells import bisected as halved
+from stationary.chain.cells import graded, hull, spaced, surrounded
 from stationary.chain.closed_class import FULL, ChainClass, class_of, still_class
 from stationary.chain.far import Fate, Held
 from stationary.chain.ground import Ground
@@ -30,6 +31,7 @@ from stationary.chain.tilt import Seen
 from stationary.chain.transfer import Transfer
 from stationary.errors import Status
 from stationary.numbers.arithmetic import SAME
+from stationary.panels.roots import bisected
 from stationary.process.corners import SCAN
 from stationary.states.mixture import Atom, Escape
 
@@ -162,11 +164,13 @@ class Search:
         intervals: list[tuple[float, float]] = []
         closed = ground.closed(chain)
         still = np.array([c[0] for c in closed if len(c) == 1 and self._stands(edges, c[0])], int)
-        resting = [
-            still_class(chain, float(edges[run[0]]), float(edges[run[-1] + 1]))
-            for run in np.split(still, np.flatnonzero(np.diff(still) > 1) + 1)
-            if len(run)
-        ]
+        runs = [r for r in np.split(still, np.flatnonzero(np.diff(still) > 1) + 1) if len(r)]
+        dead = tuple(ends for run in runs if (ends := self._dead(edges, run)))
+        if not ground.dead and dead:  # cells are to end where it does
+            self.ground = replace(ground, dead=dead)
+            return self._classes()
+        spans = [(float(edges[run[0]]), float(edges[run[-1] + 1])) for run in runs]
+        resting = [still_class(chain, *span, dead=span in dead) for span in spans]
         for members in closed:
             if len(members) == 1 and members[0] in still:
                 continue
@@ -186,6 +190,22 @@ class Search:
         batches, width = self.ground.batches, edges[cell + 1] - edges[cell]
         steps = batches.rate * batches.gradients(edges[cell] + np.array([0.2, 0.5, 0.8]) * width)
         return bool((np.abs(steps) <= SAME * width).all())
+
+    def _dead(self, edges: Array, run: Array) -> tuple[float, float] | None:
+        """The stretch of these cells, from end to end, if all gradients are 0 there."""
+        batches, middle = self.ground.batches, (edges[run] + edges[run + 1]) / 2
+
+        def vanish(w: Array) -> Array:
+            return np.asarray(~batches.gradients(w).any(axis=0))
+
+        if not vanish(middle).all():
+            return None
+        ends = edges[[run[0], run[-1] + 1]]
+        beyond = edges[np.clip([run[0] - 1, run[-1] + 2], 0, len(edges) - 1)]
+        last, first = bisected(vanish, middle[[0, -1]], beyond)
+        ends = np.where(np.isin(ends, self.ground.joints) | vanish(beyond), ends, last)
+        low, high = np.where(np.abs(ends) <= np.abs(first - last), 0.0, ends).tolist()
+        return low, high
 
     # -- one class ------------------------------------------------------------------------------
 
@@ -208,7 +228,7 @@ class Search:
             seen, profile = (edges, log_mass), (edges, np.exp(log_mass))
             if k and profile[1].max() < FULL / count:
                 break
-        fine = bisected(bisected(edges))
+        fine = halved(halved(edges))
         other = laid(count=int(0.7 * ground.cells), profile=profile, even=0.75)
         free = ends == ("keep", "keep")
         exact = linear_moments(ground.batches, low, high, held.far) if free else None

@@ -187,6 +187,12 @@ class ChainState(Distribution):
         return float(sum(w * c.cdf_error for w, c in self._parts) + self.weight_error)
 
     @property
+    def edge_error(self) -> float:
+        """The same but within stretches without gradients, where it is not known."""
+        parts = sum(w * c.cdf_error for w, c in self._parts if not c.still)
+        return float(parts + self.weight_error)
+
+    @property
     def folded(self) -> float:
         """Probability per step to be turned back at an end of the domain."""
         return float(sum(w * c.folded for w, c in self._parts))
@@ -270,6 +276,8 @@ class ChainState(Distribution):
             positions=lumps[:, 1],
             weights=lumps[:, 0],
             error=self.error,
+            edge_error=self.edge_error,
+            blank=np.array([c.interval for _, c in spread if c.still]).reshape(-1, 2),
             mass_error=float(unevenly) + self.weight_error,
             shift_error=float(sum(w * c.distance for w, c in spread)) + self.weight_error * span,
         )

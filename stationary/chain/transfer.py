@@ -26,7 +26,7 @@ from stationary.chain.deposits import NOISE, between, kept_within, leaning, spre
 from stationary.chain.links import Links
 from stationary.chain.multilevel import log_stationary
 from stationary.chain.tilt import seen_slope
-from stationary.numbers.arithmetic import SAME
+from stationary.numbers.arithmetic import EPSILON, SAME
 from stationary.numbers.cost import SHARED
 
 STEEPEST = 300.0  # change of log density within one cell
@@ -137,7 +137,9 @@ def _images(batches: Batches, edges: Array, joints: Array) -> tuple[Array, Array
     """Where each batch leads from the lower end, the middle and the upper end of each cell."""
     n = len(edges) - 1
     jumps = np.flatnonzero(np.isin(edges, joints))
-    beside = np.concatenate([np.nextafter(edges[jumps], s * np.inf) for s in (-1, 1)])
+    # Next to 0 by no double that multiplying takes to 0.
+    near = np.maximum(np.spacing(np.abs(edges)), EPSILON * np.gradient(edges))[jumps]
+    beside = np.concatenate([edges[jumps] - near, edges[jumps] + near])
     images = batches.images(np.concatenate([edges, (edges[1:] + edges[:-1]) / 2, beside]))
     left, right = images[:, :n].copy(), images[:, 1 : n + 1].copy()
     middle, from_left, from_right = (

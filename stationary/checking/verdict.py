@@ -13,7 +13,7 @@ from stationary.distribution import Distribution
 from stationary.result import Result
 from stationary.sgd.basins import COMPARED, HELD, LEAST, SETTLED, SgdBasin
 from stationary.simulation.result import Simulation
-from stationary.wording import LN10, power_text, probability_text, time_text
+from stationary.wording import LN10, at_rest_text, power_text, probability_text, time_text
 
 HOLDS, ROUGHLY = 0.05, 0.2  # distances
 FACTOR = 2.0  # between two small probabilities, or
@@ -186,7 +186,11 @@ class Check(Result):
                 )
             else:
                 place = "stops at" if b.at_end else f"holds {b.chain[0]:.3g} around"
-                found.append(f"SGD {place} w = {b.position:.4g}, where the diffusion holds nothing")
+                words = f"SGD {place} w = {b.position:.4g}, where the diffusion holds nothing"
+                if b.at_rest:
+                    rest = at_rest_text(b.lower, b.upper)
+                    words = f"SGD ends with probability {b.chain[0]:.3g} {rest}"
+                found.append(words)
         return tuple(found)
 
     @cached_property

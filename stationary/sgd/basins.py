@@ -27,6 +27,7 @@ COMPARED = (*SETTLED, "flux")  # of the diffusion: around a ring, too
 TOLD = 0.05  # error of the logarithm of an exit time up to which more cells are not asked for
 CLOSE = 0.05  # difference of two masses, and relative of two deviations, up to which they agree
 LEAST = math.log(TINY)  # of a probability below which none is worth a word
+MOST_EXITS = 30  # basins whose exit times are told: each is an integration of its own
 HELD, NEVER = 0.01, 1e-6  # probabilities: worth a word, and as good as none
 
 
@@ -34,7 +35,8 @@ HELD, NEVER = 0.01, 1e-6  # probabilities: worth a word, and as good as none
 class SgdBasin:
     """What one basin holds by each answer: (probability, error), or None where there is none.
 
-    An absorbing end counts as a basin, with `at_end`.
+    An absorbing end counts as a basin, with `at_end`, and so does a stretch on which no datapoint
+    has a gradient, with `at_rest`.
     """
 
     position: float
@@ -46,9 +48,11 @@ class SgdBasin:
     log_chain_exit_time: float | None  # by the chain
     exit_error: float = math.inf  # absolute, of `log_chain_exit_time`
     log_diffusion: float | None = None  # log of the probability, right where that underflows
+    log_diffusion_error: float = 0.0  # absolute
     log_chain: float | None = None
     log_chain_error: float = math.inf  # absolute; inf where the cells do not tell
     at_end: bool = False
+    at_rest: bool = False
     held: tuple[float, float] | None = None  # the interval that SGD cannot leave, if there is one
     simulation: tuple[float, float] | None = None
     parts: tuple[tuple[float, float], ...] = ()  # intervals (lower, upper]: two across a seam
@@ -58,17 +62,27 @@ class SgdBasin:
     def agrees(self) -> bool:
         """Whether both answers hold the same: to 0.05, and to a factor of two where they are rare.
 
-        By more than what the cells of the chain leave open.
+        Or may, for all that their errors leave open.
         """
         if self.diffusion is None or self.chain is None:
             return True
         mine, theirs = self.diffusion[0], self.chain[0]
-        if abs(mine - theirs) > CLOSE or self.parted:
+        if abs(mine - theirs) > CLOSE:
             return False
-        one, other = self.log_diffusion, self.log_chain
-        if one is None or other is None or not max(one, other) > LEAST or mine > HELD < theirs:
-            return True
-        return self.untold or abs(one - other) <= math.log(2) + self.log_chain_error
+        return mine > HELD < theirs or self.gap <= math.log(2)
+
+    @property
+    def gap(self) -> float:
+        """By how much the logarithms of the two differ at least, for all that their errors leave.
+
+        0 where both are too rare for a word.
+        """
+        logs = self.log_diffusion, self.log_chain
+        if self.diffusion is None or self.chain is None or not max(map(log_of, logs)) > LEAST:
+            return 0.0
+        one = _reach(*self.diffusion, logs[0], self.log_diffusion_error)
+        other = _reach(*self.chain, logs[1], self.log_chain_error)
+        return max(one[0] - other[1], other[0] - one[1], 0.0)
 
     @property
     def untold(self) -> bool:
@@ -93,13 +107,15 @@ class SgdBasin:
 class Stretch:
     """What lies around a minimum, from one unstable equilibrium to the next.
 
-    A gate is no border to steps that lead back over it, so only unstable equilibria are. On a ring
-    it may lie on both sides of the seam.
+    A gate is no border to steps that lead back over it, so only unstable equilibria are, and ends
+    of stretches without gradients. On a ring it may lie on both sides of the seam.
     """
 
     position: float
     parts: tuple[tuple[float, float], ...]  # intervals (lower, upper], left to right
     at_end: bool = False
+    at_rest: bool = False
+    of_diffusion: tuple[tuple[float, float], ...] = ()  # the same without what SGD comes to from it
 
     @property
     def lower(self) -> float:
@@ -129,15 +145,29 @@ def stretches_of(state: EndState, basins: Sequence[Basin]) -> list[Stretch]:
     minima = [tidy(float(e.position), e.error) for e in kept if e.stable]
     minima += [float(b.position) for b in basins if b.at_wall]
     found = []
-    for low, high in pairwise([first, *unstable, last]):
+    stills = [p.interval for p in state.anatomy.points if p.interval and p.carries == 0]
+    rests = {_with_its_ends(*still, first, last): still for still in stills}
+    exact = {x: own for pair in rests.items() for x, own in zip(*pair, strict=True)}
+    for low, high in pairwise(sorted({first, *unstable, *exact, last})):
         inside = [m for m in minima if low <= m <= high]
+        if (low, high) in rests:
+            one, other = rests[low, high]
+            inside = [(max(one, other - 2) + min(other, one + 2)) / 2]
         if inside and low < high:
-            found.append(Stretch(inside[0], ((low, high),)))
+            plain = ((exact.get(low, low), exact.get(high, high)),)
+            rest = (low, high) in rests
+            found.append(Stretch(inside[0], ((low, high),), at_rest=rest, of_diffusion=plain))
     if absorbing[0]:
         found.insert(0, Stretch(lower, ((math.nextafter(lower, -math.inf), lower),), True))
     if absorbing[1]:
         found.append(Stretch(upper, ((last, upper),), True))
     return found
+
+
+def _with_its_ends(low: float, high: float, first: float, last: float) -> tuple[float, float]:
+    """A stretch without gradients, with what comes ever closer to it."""
+    near = [SAME * (1 + abs(x)) if math.isfinite(x) else 0.0 for x in (low, high)]
+    return max(low - near[0], first), min(high + near[1], last)
 
 
 def _on_ring(at: float, low: float, high: float, lower: float, upper: float) -> Stretch:
@@ -159,6 +189,7 @@ def sgd_basins(
 ) -> tuple[SgdBasin, ...]:
     """Each stretch by the diffusion and by the chain."""
     pairs = list(zip(basins, exits, strict=True))
+    few = 1 < len(stretches) <= MOST_EXITS
     kept = {m.position: m.held for m in steps.minima if m.held is not None}
     found = []
     for stretch in stretches:
@@ -168,17 +199,19 @@ def sgd_basins(
             (
                 (b, p)
                 for b, p in pairs
-                if abs(float(b.position) - at) <= near and not stretch.at_end
+                if abs(float(b.position) - at) <= near and not (stretch.at_end or stretch.at_rest)
             ),
             (None, None),
         )
         by_diffusion = by_chain = log_diffusion = log_chain = None
-        unsure = math.inf
+        doubted, unsure = 0.0, math.inf
+        plain = stretch.of_diffusion or stretch.parts
         if state.kind in COMPARED:
-            log_diffusion = _sum([float(state.log_probability(*part)) for part in stretch.parts])
+            log_diffusion = _sum([float(state.log_probability(*part)) for part in plain])
             share = math.exp(log_diffusion)
-            doubt = float(state.error) if basin is None else float(basin.mass_error)
-            by_diffusion = share, share * min(doubt + state.weight_error, 1.0)
+            doubted = float(state.error if basin is None else basin.mass_error)
+            doubted += float(state.weight_error)
+            by_diffusion = share, share * min(doubted, 1.0)
         if chain is not None and chain.kind in SETTLED:
             logs = [chain.log_probability(*part) for part in stretch.parts]
             held_in = [p for p, log in zip(stretch.parts, logs, strict=True) if math.isfinite(log)]
@@ -186,30 +219,32 @@ def sgd_basins(
             share = math.exp(log_chain)
             if held_in:
                 unsure = max(chain.log_probability_error(*part) for part in held_in)
-            doubt = share * unsure if math.isfinite(unsure) else math.inf
-            by_chain = share, min(2 * chain.error, doubt, 1.0)
-            if log_chain == -math.inf and chain.batches.whole:
+            elif chain.batches.whole:
                 unsure = 0.0  # of nothing, no cell makes anything
+            doubt = share * unsure if math.isfinite(unsure) else math.inf
+            by_chain = share, min(2 * chain.edge_error, doubt, 1.0)
         held = next((h for x, h in kept.items() if abs(x - at) <= near), None)
         leaving, error = None, math.inf
         if chain is not None:
-            leaving, error = _leaving(chain, stretch, passage, held)
+            leaving, error = _leaving(chain, stretch, few or passage is not None, held)
         found.append(
             SgdBasin(
                 at,
-                stretch.lower,
-                stretch.upper,
+                plain[0][0],
+                plain[-1][1],
                 diffusion=by_diffusion,
                 chain=by_chain,
                 log_exit_time=None if passage is None else float(passage.log_time),
                 log_chain_exit_time=leaving,
                 exit_error=error,
                 log_diffusion=log_diffusion,
+                log_diffusion_error=doubted,
                 log_chain=log_chain,
                 log_chain_error=unsure,
                 parts=stretch.parts,
                 minima=() if basin is None else tuple(float(p.position) for p in basin.parts),
                 at_end=stretch.at_end,
+                at_rest=stretch.at_rest,
                 held=held,
             )
         )
@@ -219,11 +254,11 @@ def sgd_basins(
 def _leaving(
     chain: ChainState,
     stretch: Stretch,
-    passage: Passage | None,
+    timed: bool,
     held: tuple[float, float] | None,
 ) -> tuple[float | None, float]:
     """log of the steps that the chain takes to leave it, and its error."""
-    if passage is None or len(stretch.parts) > 1:
+    if not timed or len(stretch.parts) > 1 or stretch.at_end or stretch.at_rest:
         return None, math.inf
     if held is not None:
         return math.inf, 0.0
@@ -241,6 +276,20 @@ def _leaving(
     if (math.isinf(time.log_time) and not chain.batches.whole) or math.isinf(time.error):
         return None, math.inf  # what leads out may have no node, or one that tells nothing
     return float(time.log_time), float(time.error)
+
+
+def _reach(value: float, error: float, log: float | None, log_error: float) -> tuple[float, float]:
+    """Logarithms of the least and of the most that a probability may be, by either error."""
+    with np.errstate(divide="ignore"):
+        least, most = np.log([max(value - error, 0.0), value + error]).tolist()
+    if math.isfinite(log_error):
+        least, most = max(least, log_of(log) - log_error), min(most, log_of(log) + log_error)
+    return least, max(most, LEAST)
+
+
+def log_of(log: float | None) -> float:
+    """The logarithm of what may be none."""
+    return -math.inf if log is None else log
 
 
 def _sum(logs: list[float]) -> float:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 MOST_STEPS = 10**18  # of a run, whose powers are squared in a few seconds
 TOO_NEAR = 1e3  # roundings of the mean: of less spread the chain, in doubles, knows nothing
+SHIFTED = 0.03  # of a deviation: differences of means and deviations that are worth a word
 NOTHING = 0.5  # error of a probability that leaves nothing of it
 BLURRED = (
     "Its cells are too wide to tell the minima apart: narrow the domain, or ask `exact_chain`."
@@ -77,6 +78,8 @@ class FiniteStep(Data):
         None where the diffusion has none, or the cells do not tell it to 5 per cent.
     means
         By the diffusion and by the chain; None where one has none, or `spread` is None.
+    doubts
+        Of the differences of these, means first: the sum of both errors.
     """
 
     landscape: Landscape
@@ -87,6 +90,7 @@ class FiniteStep(Data):
     spread: tuple[float, float] | None
     reason: str = ""
     means: tuple[float, float] | None = None
+    doubts: tuple[float, float] = (0.0, 0.0)
 
     @cached_property
     def held(self) -> tuple[MinimumStep, ...]:
@@ -102,7 +106,7 @@ class FiniteStep(Data):
 
     @property
     def believed(self) -> Belief:
-        """Whether the two agree, in masses to 0.05 and in deviations to 5 per cent, or which."""
+        """Whether the two agree, in masses to 0.05 and in moments to 3 per cent, or which."""
         chain = self.chain
         if chain is None:
             return Belief.OPEN
@@ -111,20 +115,28 @@ class FiniteStep(Data):
         if self.basins and not self.apart[1] < math.inf:
             return Belief.OPEN
         if all(b.agrees for b in self.basins):
-            return Belief.CHAIN if self._spreads_otherwise else Belief.EITHER
-        apart, error = self.apart
-        if chain.status is Status.CONVERGED and apart > error:
-            return Belief.CHAIN
-        return Belief.OPEN
+            return Belief.CHAIN if any(self.moved) else Belief.EITHER
+        told = chain.status is Status.CONVERGED
+        return Belief.CHAIN if told and any(b.gap > 0 for b in self.basins) else Belief.OPEN
 
     @property
-    def _spreads_otherwise(self) -> bool:
-        """Whether the deviations differ, where doubles can tell that of the diffusion."""
-        if self.spread is None:
-            return False
-        limit, found = self.spread
-        told = max(limit, found) > TOO_NEAR * math.ulp(self.means[0] if self.means else 0.0)
-        return told and abs(found - limit) > CLOSE * limit
+    def moved(self) -> tuple[bool, bool]:
+        """Whether mean and deviation differ, beyond their errors and by more than is nothing."""
+        if not self.is_wide:
+            return False, False
+        pairs = self.means or (0.0, 0.0), self.spread or (0.0, 0.0)
+        least = SHIFTED * pairs[1][0]
+        mean, spread = (
+            abs(one - other) > max(least, 2 * doubt)
+            for (one, other), doubt in zip(pairs, self.doubts, strict=True)
+        )
+        return mean, spread
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether the deviations are known, and not below what doubles can tell of the mean."""
+        at = self.means[0] if self.means else 0.0
+        return self.spread is not None and max(self.spread) > TOO_NEAR * math.ulp(at)
 
     def after(self, steps: int, initial: Any = None) -> Run:
         """Where SGD is after so many steps, basin by basin.
@@ -187,21 +199,24 @@ def finite_step(
         reason = BLURRED if _is_blurred(chain, minima) else chain.reason if chain.linked else ""
         if few and reason != BLURRED:
             break
-    if chain and not reason:  # of what stands still its class says last that it was not computed
-        reason = next((c.notes[-1] for c in chain.components if c.still and c.weight != 0), "")
+    if chain and not reason:  # what creeps ever more slowly its class takes for what stands still
+        creeps = (c for c in chain.components if c.still and not c.dead and c.weight != 0)
+        reason = next((c.notes[-1] for c in creeps), "")
     found = sgd_basins(state, basins, exits, None if reason else chain, stretches, steps)
     if chain and any(b.chain is not None and b.chain[1] > NOTHING for b in found):
         reason = chain.notes[-1] if chain.notes else BLURRED
         found = sgd_basins(state, basins, exits, None, stretches, steps)
-    settled, spread, means = state.kind in COMPARED, None, None
+    settled, spread, means, doubts = state.kind in COMPARED, None, None, (0.0, 0.0)
     if reason or chain is None:
         return FiniteStep(landscape, None, found, steps, settled, None, reason)
     if settled and known and chain.kind in SETTLED:
         pair = float(state.std()), math.inf if heavy else chain.std()
         spread = pair if math.isfinite(pair[0]) else None
+        more = (0.0, 0.0) if heavy else (chain.mean_error, chain.std_error)
+        doubts = float(state.mean_error) + more[0], float(state.std_error) + more[1]
         if spread and chain.tail_exponent > 1 and not state.diffusion.is_periodic:
             means = float(state.mean()), chain.mean()
-    return FiniteStep(landscape, chain, found, steps, settled, spread, means=means)
+    return FiniteStep(landscape, chain, found, steps, settled, spread, "", means, doubts)
 
 
 def _is_blurred(chain: ChainState, minima: NDArray[Any]) -> bool:

@@ -11,6 +11,7 @@ from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.states.peaks import Peak, peaks_of
 from stationary.wording import (
+    at_rest_text,
     capital,
     digits_known,
     digits_left,
@@ -67,9 +68,11 @@ def around(v: str, place: str, minima: Sequence[str] = (), end: str = "") -> str
 
 def ends_of(law: Any, v: str, digits: int = 6) -> list[str]:
     """The atoms and then the densities in which a process or a chain may end."""
-    return [f"at {v} = {a.position:.{digits}g}" for a in law.atoms] + [
-        f"between {c.interval[0]:.6g} and {c.interval[1]:.6g}" for c in law.components
-    ]
+    found = [f"at {v} = {a.position:.{digits}g}" for a in law.atoms]
+    for c in law.components:
+        plain = f"between {c.interval[0]:.6g} and {c.interval[1]:.6g}"
+        found.append(at_rest_text(*c.interval) if getattr(c, "dead", False) else plain)
+    return found
 
 
 def answer(analysis: Analysis, who: str = "") -> str:

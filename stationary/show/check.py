@@ -11,6 +11,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.checking.verdict import Check
 from stationary.sgd.basins import COMPARED, SETTLED
+from stationary.show.answer import interval_text
 from stationary.show.drawing import (
     BLUE,
     GREY,
@@ -24,7 +25,15 @@ from stationary.show.drawing import (
 )
 from stationary.show.layout import MOST_ROWS, Line, Report, picked, report, tabulated
 from stationary.show.listing import chain_basin
-from stationary.wording import EXACT, capital, error_text, measured, sentence, share_text, time_text
+from stationary.wording import (
+    EXACT,
+    capital,
+    error_text,
+    measured,
+    sentence,
+    share_text,
+    time_text,
+)
 
 ALONE = 0.05  # of the domain that is drawn at least, around an atom
 
@@ -59,7 +68,10 @@ def _basins(check: Check) -> list[Line]:
             *(_share(b.diffusion, b.log_diffusion), _share(b.chain, b.log_chain)),
             _share(b.simulation, None),
         )
-        rows.append([f"{b.position:.6g}{' (end)' if b.at_end else ''}", *shares, *times * timed])
+        at = f"{b.position:.6g}{' (end)' if b.at_end else ''}"
+        if b.at_rest:
+            at = interval_text((b.lower, b.upper))
+        rows.append([at, *shares, *times * timed])
     header, words = ["minimum", "diffusion", "exact chain", "simulation"], ""
     if timed:
         header += ["exit time", "of the chain"]
@@ -67,6 +79,8 @@ def _basins(check: Check) -> list[Line]:
             "Exit time: mean number of steps from the minimum to beyond the barriers, by the "
             "diffusion and by the chain. "
         )
+    if any(b.at_rest for b in shown):
+        words += "From one point to another all gradients are 0: SGD rests where it comes to. "
     lines = tabulated(header, rows)
     return [*lines, f"{words}Errors below 1e-9 are not shown."] if lines else []
 
@@ -132,7 +146,7 @@ def _trust(check: Check) -> list[Line]:
     if chain.kind in SETTLED:
         lines.append(
             f"Exact chain: {chain.cells} cells on each class; error of the distribution function "
-            f"{error_text(chain.error)}."
+            f"{error_text(chain.edge_error)}."
         )
         if chain.has_density is False and chain.kind == "density":
             lines.append(

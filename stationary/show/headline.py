@@ -11,13 +11,14 @@ import numpy as np
 from stationary.analysis import Analysis
 from stationary.chain.indicators import OVERSHOOTS, UNSETTLED, MinimumStep
 from stationary.errors import StationaryError
-from stationary.sgd.basins import CLOSE, COMPARED, HELD, SETTLED, SgdBasin
-from stationary.sgd.finite_step import TOO_NEAR, Belief, FiniteStep
+from stationary.sgd.basins import CLOSE, COMPARED, HELD, NEVER, SETTLED, SgdBasin, log_of
+from stationary.sgd.finite_step import Belief, FiniteStep
 from stationary.show.answer import Place, answer, around, ends_of, places
 from stationary.show.layout import tabulated
 from stationary.wording import (
     LIGHT,
     MOST_NAMED,
+    at_rest_text,
     digits_left,
     is_known,
     joined,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from stationary.chain.run import Run  # with SciPy, which a report may do without
 
 RUN = 1_000_000  # steps of the run that is spoken of where none was asked for
-SHIFTED = 0.03  # of a deviation: differences of means and deviations that are worth a word
 UNKNOWN = 3.0  # error of the logarithm of a time of which nothing is said
 
 
@@ -77,11 +77,7 @@ def _of_sgd(analysis: Analysis) -> list[str]:
             f"What SGD's own chain makes of it is not known. {sgd.reason}",
         ]
     if sgd.believed is Belief.EITHER and not any(b.untold for b in sgd.basins):
-        apart, error = sgd.apart
-        within = max(apart + error, 1e-9)
-        agrees = "SGD's exact chain with this step agrees"
-        agrees += f", to within {within:.1g} in each mass." if math.isfinite(within) else "."
-        words = f"{answer(plain).rstrip()} {agrees}{_shifted(sgd)}"
+        words = f"{answer(plain).rstrip()} {_agreement(sgd)}"
         return [words, *_rigid(sgd), *_turned(sgd), *_reach(sgd, place, run)]
     return [
         *_confined(sgd),
@@ -104,8 +100,11 @@ def after(analysis: Analysis) -> list[str]:
         (start, *map(_share, logs, errors))
         for start, logs, errors in zip(run.starts, run.log_shares, run.errors, strict=True)
     ]
-    header = ("started at", *(f"around {place(b.position)}" for b in sgd.basins))
-    return [*tabulated(header, rows), *_forgotten(run)]
+    names = [
+        _at(b, place).partition(" (")[0] if b.at_rest else f"around {place(b.position)}"
+        for b in sgd.basins
+    ]
+    return [*tabulated(("started at", *names), rows), *_forgotten(run)]
 
 
 def _share(log: float, error: float) -> str:
@@ -186,15 +185,15 @@ def _settled(sgd: FiniteStep, place: Place, has_start: bool) -> str:
         more = f" or in one of {len(parts)} in all" if len(parts) > MOST_NAMED else ""
         listed = " or ".join(parts[:MOST_NAMED])
         return f"In the long run SGD is {listed}{more}, depending on where it starts."
-    ranked = sorted(sgd.basins, key=lambda b: -_log(b.log_chain))
-    kept = [b for b in ranked if _log(b.log_chain) > -math.inf or not b.certain]
-    spread = "" if sgd.spread is None else _deviation(sgd.spread[1], chain.std_error)
-    listed = _listed(kept, place, _held, spread)
+    ranked = sorted(sgd.basins, key=lambda b: -log_of(b.log_chain))
+    kept = [b for b in ranked if log_of(b.log_chain) > -math.inf or not b.certain]
+    listed = _listed(kept, place, _held, _moments(sgd, True), any(sgd.moved))
     if len(kept) == 1 and _overshoots(sgd):
         low, high = chain.interval(1.0)
         between = f"between w = {low:.6g} and {high:.6g}"
         listed = f"{between}{_deviation(chain.std(), chain.std_error)}, settled nowhere"
-    gone = [f"w = {place(b.position)}" for b in ranked if b not in kept and not b.at_end]
+    left_for_good = [b for b in ranked if b not in kept and not (b.at_end or b.at_rest)]
+    gone = [f"w = {place(b.position)}" for b in left_for_good]
     left = ""
     if gone:
         left = f", and leaves {' and '.join(gone[:MOST_NAMED])} for good"
@@ -218,32 +217,40 @@ def _heavy(sgd: FiniteStep) -> list[str]:
     ]
 
 
-def _shifted(sgd: FiniteStep) -> str:
-    """By how much mean and deviation differ where the masses agree: "" if by next to nothing."""
-    chain = sgd.chain
-    if chain is None:
-        return ""
-    if sgd.spread is None or sgd.means is None:
-        vague = CLOSE * chain.std() < chain.std_error < math.inf and chain.kind in SETTLED
+def _agreement(sgd: FiniteStep) -> str:
+    """To within what the chain agrees: in masses, where there are several, and in moments."""
+    chain, found = sgd.chain, []
+    assert chain is not None
+    apart, error = sgd.apart
+    if len(sgd.basins) > 1 and math.isfinite(apart + error):
+        found.append(f"{max(apart + error, 1e-9):.1g} in each mass")
+    if sgd.is_wide and sgd.means and sgd.spread:
+        pairs = zip((sgd.means, sgd.spread), sgd.doubts, strict=True)
+        off = [max(abs(one - other) + doubt, 1e-9) for (one, other), doubt in pairs]
+        found.append(f"{off[0]:.1g} in the mean and {off[1]:.1g} in the standard deviation")
+    said = f"SGD's exact chain with this step agrees{', to within' * bool(found)} {joined(found)}"
+    said = f"{said.rstrip()}."
+    if sgd.spread is None and chain.kind in SETTLED and CLOSE * chain.std() < chain.std_error:
         doubt = max(chain.mean_error, chain.std_error)
-        return f" It knows its mean and deviation only to {doubt:.1g}." if vague else ""
-    (_, mean), (limit, deviation) = sgd.means, sgd.spread
-    found = []
-    if math.isfinite(deviation) and limit > TOO_NEAR * math.ulp(mean):
-        if abs(mean - sgd.means[0]) > max(SHIFTED * limit, 2 * chain.mean_error):
-            text = known_text(mean, chain.mean_error, 7)
-            found.append(f"its mean is {text} in place of {sgd.means[0]:.4g}")
-        if abs(deviation - limit) > max(SHIFTED * limit, 2 * chain.std_error):
-            text = known_text(deviation, chain.std_error, 7)
-            found.append(f"its standard deviation is {text} in place of {limit:.4g}")
-    return f" But {' and '.join(found)}." if found else ""
+        said += f" It knows its mean and deviation only to {doubt:.1g}." if doubt < math.inf else ""
+    return said
 
 
-def _deviation(value: float, error: float = 0.0) -> str:
+def _moments(sgd: FiniteStep, of_chain: bool) -> str:
+    """Mean and deviation by one of the two in brackets: the mean where it differs."""
+    if sgd.spread is None:
+        return ""
+    mean, (off, doubt) = "", [of_chain * x for x in sgd.doubts]
+    if sgd.moved[0] and sgd.means is not None:
+        mean = f"mean {known_text(sgd.means[of_chain], off, 4)}, "
+    return _deviation(sgd.spread[of_chain], doubt, mean)
+
+
+def _deviation(value: float, error: float = 0.0, mean: str = "") -> str:
     """In brackets and with the digits that are known; "" where there is none."""
     if not math.isfinite(value):
         return ""
-    return f" (standard deviation {known_text(value, error, 3)})"
+    return f" ({mean}standard deviation {known_text(value, error, 3)})"
 
 
 def _rigid(sgd: FiniteStep) -> list[str]:
@@ -277,23 +284,26 @@ def _overshoots(sgd: FiniteStep) -> bool:
     return folded and (sgd.steps.largest or 0.0) > OVERSHOOTS
 
 
-def _log(log_mass: float | None) -> float:
-    return -math.inf if log_mass is None else log_mass
-
-
 def _listed(
-    basins: Sequence[SgdBasin], place: Place, share: Callable[[SgdBasin], str], spread: str
+    basins: Sequence[SgdBasin],
+    place: Place,
+    share: Callable[[SgdBasin], str],
+    moments: str,
+    moved: bool,
 ) -> str:
-    """The basins with their shares; of the only one, the deviation."""
+    """The basins with their shares; mean and deviation of the only one, or where these differ."""
     if len(basins) < 2:
-        return "".join([_at(b, place) for b in basins] or ["around no minimum"]) + spread
+        return "".join([_at(b, place) for b in basins] or ["around no minimum"]) + moments
     shares = [f"{_at(b, place)} with {share(b)}" for b in basins]
+    said = joined(shares)
     if len(basins) > MOST_NAMED:
-        return f"{', '.join(shares[:MOST_NAMED])} and in {_more(len(basins))}"
-    return joined(shares)
+        said = f"{', '.join(shares[:MOST_NAMED])} and in {_more(len(basins))}"
+    return said + moments * moved
 
 
 def _at(b: SgdBasin, place: Place) -> str:
+    if b.at_rest:
+        return at_rest_text(b.lower, b.upper)
     return around("w", place(b.position), [*map(place, b.minima)], "end" * b.at_end)
 
 
@@ -316,8 +326,8 @@ def chain_text(b: SgdBasin) -> str:
     if b.log_chain == -math.inf:
         return "0"
     if unsure > 0.5:
-        return f"~{power_text(_log(b.log_chain))}"
-    return probability_text(_log(b.log_chain), max(2, digits_left(unsure, 6)))
+        return f"~{power_text(log_of(b.log_chain))}"
+    return probability_text(log_of(b.log_chain), max(2, digits_left(unsure, 6)))
 
 
 def _limit(analysis: Analysis, sgd: FiniteStep, place: Place) -> str:
@@ -326,16 +336,17 @@ def _limit(analysis: Analysis, sgd: FiniteStep, place: Place) -> str:
     if kind not in COMPARED or kind == "atoms" or not sgd.basins:  # which are where they are
         told = answer(analysis, "the diffusion").rstrip(". ")
         return f"The small-step limit says: {told[0].lower()}{told[1:]}"
-    ranked = sorted(sgd.basins, key=lambda b: -_log(b.log_diffusion))
-
+    ranked = sorted(sgd.basins, key=lambda b: -log_of(b.log_diffusion))
+    ranked = [b for b in ranked if not b.at_rest or log_of(b.log_diffusion) > math.log(NEVER)]
     error = max((float(b.mass_error) for b in analysis.basins), default=0.0)
 
     def share(b: SgdBasin) -> str:
-        log_p = _log(b.log_diffusion)
+        log_p = log_of(b.log_diffusion)
         text = probability_text(log_p, digits_left(error, 6))
         return f"probability {power_text(log_p, error) if LIGHT > log_p > -math.inf else text}"
 
-    listed = _listed(ranked, place, share, _deviation(analysis.end_state.std()))
+    moments = _moments(sgd, False) or _deviation(analysis.end_state.std())
+    listed = _listed(ranked, place, share, moments, any(sgd.moved))
     return f"The small-step limit has it {listed}"
 
 

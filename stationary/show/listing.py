@@ -327,7 +327,7 @@ def chain_basin(b: SgdBasin) -> dict[str, Any]:
     )
     finite = {n: x if x is not None and math.isfinite(x) else None for n, x in numbers.items()}
     never = {"never_left": b.log_chain_exit_time == math.inf}
-    return picked(b, "position lower upper") | pairs | picked(b, "at_end") | never | finite
+    return picked(b, "position lower upper") | pairs | picked(b, "at_end at_rest") | never | finite
 
 
 # -- columns ---------------------------------------------------------------------------------------

@@ -63,6 +63,7 @@ def finished(run: Run, seconds: float) -> Simulation:
         var=e.var,
         var_error=e.var_error,
         edges=run.watch.edges,
+        below=e.below,
         mass=e.mass,
         mass_error=e.mass_error,
         intervals=run.watch.intervals,

@@ -46,7 +46,8 @@ class Simulation(Result):
         Steps of each walker before it was observed, and while it was. Where all were absorbed,
         the steps until then are counted as burn-in.
     edges, mass, mass_error
-        The histogram: the probability of each bin. What lies outside makes the sum less than 1.
+        The histogram: the probability of each bin; `below` all of them is what the sum lacks,
+        and what lies above.
         It, `probabilities` and `occupied` are looked at in every eighth step of a long run.
     intervals, probabilities, probability_errors
         What was asked for.
@@ -87,6 +88,7 @@ class Simulation(Result):
     var: float
     var_error: float
     edges: Array
+    below: float
     mass: Array
     mass_error: Array
     intervals: tuple[tuple[float, float], ...]
@@ -144,6 +146,7 @@ class Simulation(Result):
             error=float(np.sqrt((self.mass_error**2).sum())) / 2,
             shift_error=self.mean_error + within,
             noise=self.mass_error,
+            before=self.below,
         )
 
     @property

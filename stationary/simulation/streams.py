@@ -63,7 +63,7 @@ class Record:
     second: Array  # (M,) and of its square
     inside: Array  # (K, M) looks at which the walker was inside
     occupied: Array  # (B, M) looks at which it was last seen in the core of this basin
-    bins: Array  # (groups, H)
+    bins: Array  # (groups, 1 + H), the first for what lies below all of them
     sizes: Array  # (groups,) how many walkers each holds
     changes: int = 0  # of basins
 
@@ -76,7 +76,7 @@ class Record:
             second=np.zeros(walkers),
             inside=np.zeros((len(watch.intervals), walkers)),
             occupied=np.zeros((watch.basins, walkers)),
-            bins=np.zeros((min(GROUPS, walkers), max(0, len(watch.edges) - 1))),
+            bins=np.zeros((min(GROUPS, walkers), len(watch.edges))),
             sizes=np.bincount(group_of(walkers)).astype(float),
         )
 
@@ -141,7 +141,7 @@ class Observation:
             wide = len(edges) + 1
             counted = index if present is None else index[present]
             counts = np.bincount(counted, minlength=len(record.bins) * wide)
-            record.bins[...] += counts.reshape(-1, wide)[:, 1:-1]
+            record.bins[...] += counts.reshape(-1, wide)[:, :-1]
         if len(record.occupied):
             self.settle(x)
             settled = self.label >= 0
@@ -186,6 +186,7 @@ class Estimate:
     var_error: float
     probability: Array
     probability_error: Array
+    below: float  # the mass below all bins
     mass: Array
     mass_error: Array
     occupied: Array  # per basin
@@ -217,8 +218,9 @@ def estimate(record: Record, watch: Watch, present: Array) -> Estimate:
         var_error=float(influence.std(ddof=1)) / math.sqrt(walkers),
         probability=p,
         probability_error=p_error,
-        mass=mass,
-        mass_error=mass_error,
+        below=float(mass[0]) if len(mass) else 0.0,
+        mass=mass[1:],
+        mass_error=mass_error[1:],
         occupied=occupied / total,
         between=between,
     )
@@ -234,7 +236,7 @@ def _share(shares: Array) -> tuple[Array, Array]:
 
 
 def _masses(record: Record) -> tuple[Array, Array]:
-    """Mass of every bin, of all that was seen, with the standard error from groups of walkers."""
+    """Mass below all bins and of each, of all that was seen, and the standard errors by groups."""
     bins, walkers = record.bins, record.sizes.sum()
     groups = len(bins)
     seen = record.sizes * float(record.looks)
