@@ -87,7 +87,7 @@ def equilibria_of(found: Sampling) -> tuple[Equilibrium, ...]:
         roots = np.where(fits, better, roots)
         if not (moved > spacing(roots[fits])).any():
             break
-    k, _ = found.panels.locate(roots)
+    k = found.panels.panel_of(roots)
     step = np.maximum(4 * spacing(roots), 0.45 * found.arithmetic.grain * found.panels.half[k])
     before, after = _around(found, roots, step, stable)
     doubtful = ~flat & ~((before[0] > 0) & (after[0] < 0))
@@ -185,7 +185,7 @@ def _confirmed(found: Sampling, changes: SignChanges) -> SignChanges:
     """The sign changes that the drift itself shows, where the panels could not resolve it."""
     if found.samples.resolved.all():
         return changes
-    k, _ = found.panels.locate(changes.x)
+    k = found.panels.panel_of(changes.x)
     unsure = ~found.samples.resolved[k]
     if not unsure.any():
         return changes
@@ -210,7 +210,7 @@ def _significant(found: Sampling, roots: Array) -> Array:
         return np.arange(0)
     ends = np.array([found.lower, found.upper], dtype=roots.dtype)
     points = np.concatenate([ends[:1], roots, ends[1:]])
-    rises, noise = found.climbs(points), found.noise[found.panels.locate(points)[0]]
+    rises, noise = found.climbs(points), found.noise[found.panels.panel_of(points)]
     noise = np.maximum(noise[:-1], noise[1:])
     keep = without_ripples(rises[1:-1], noise[1:-1], fixed_ends=False)
     if found.diffusion.is_periodic:
@@ -234,7 +234,7 @@ def _drift_and_slope(found: Sampling, x: Array) -> tuple[Array, Array]:
             return value, slope
     except StationaryError:
         pass
-    k, _ = found.panels.locate(x)
+    k = found.panels.panel_of(x)
     rate = found.panels.evaluate(derived(found.h), x) / found.panels.half[k]
     slope = rate * exp(found.panels.evaluate(found.ell, x)) / 2
     return coefficients_at(found.diffusion, x)[0], np.asarray(slope)

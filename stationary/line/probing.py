@@ -328,7 +328,7 @@ def _confirmed(
 
 def _risen(found: Sampling, start: float, length: float, sign: int) -> Period | None:
     ends = np.sort([start, start + sign * length])
-    k = found.panels.locate(found.arithmetic.array(ends))[0]
+    k = found.panels.panel_of(found.arithmetic.array(ends))
     over = slice(int(k[0]), int(k[1]) + 1)
     if not found.samples.resolved[over].all():
         return None

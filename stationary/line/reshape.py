@@ -111,10 +111,10 @@ def focused(
     """
     s = found.samples
     touched = np.zeros(len(s.lower), dtype=bool)
-    touched[found.panels.locate(points)[0]] = True
+    touched[found.panels.panel_of(points)] = True
     edges = np.union1d(found.panels.edges, points)
     lower, upper = edges[:-1], edges[1:]
-    again = touched[found.panels.locate((lower + upper) / 2)[0]]
+    again = touched[found.panels.panel_of((lower + upper) / 2)]
     new = sampled(found.diffusion, lower[again], upper[again], 2000, sharp=sharp)
     return replace(found, samples=Samples.joined([s.only(~touched), new]))
 

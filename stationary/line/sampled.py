@@ -240,9 +240,8 @@ def usable(diffusion: Diffusion, x: Array) -> int:
         good = finite(f) & finite(a) & (a > least_variance(diffusion, arithmetic_of(x)))
         if arithmetic_of(x) is DOUBLE:
             good &= ~diffusion.is_lost(f, a)
-        if good.all():
-            # The integral of 2 f / a, roughly, and with room for the sums that it takes.
-            good = finite(HEADROOM * f / a * np.maximum(np.abs(x), 1))
+        # The integral of 2 f / a, roughly, and with room for the sums that it takes.
+        good &= finite(HEADROOM * f / a * np.maximum(np.abs(x), 1))
     if (finite(a) & (a < 0)).any():
         diffusion.check(*map(to_float, (x, f, np.where(finite(a), a, 0))))
     return len(x) if good.all() else int(np.argmin(good))

@@ -187,9 +187,9 @@ class Sampling:
         if not sound.any():
             return p.locate(x)
         index = np.arange(len(sound))
-        before = np.maximum.accumulate(np.where(sound, index, -1))[p.locate(x - near)[0]]
+        before = np.maximum.accumulate(np.where(sound, index, -1))[p.panel_of(x - near)]
         after = np.where(sound, index, len(sound))[::-1]
-        after = np.minimum.accumulate(after)[::-1][p.locate(x + near)[0]]
+        after = np.minimum.accumulate(after)[::-1][p.panel_of(x + near)]
         sides = [np.where(before < 0, after, before), np.where(after == len(sound), before, after)]
         places = [np.minimum(np.maximum(p.place(x, k), -1), 1) for k in sides]
         ell = [chebyshev_sum(self.ell, t, k) for k, t in zip(sides, places, strict=True)]

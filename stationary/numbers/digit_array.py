@@ -209,7 +209,14 @@ class DigitArray(NDArrayOperatorsMixin):
         return f"<{self.arithmetic.name}, shape {self.shape}>"
 
     def __reduce__(self) -> Any:
-        return _again, (np.asarray(self), self.arithmetic)
+        packed = [
+            tuple(map(int, x.man_exp())) if x.is_finite() else float(x)
+            for x in self.raw.ravel().tolist()
+        ]
+        return _again, (packed, self.shape, self.arithmetic)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> DigitArray:
+        return self.copy()  # numbers never change
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         """Mpmath numbers, or doubles if these are asked for."""
@@ -338,8 +345,10 @@ _JOINING = {
 }  # fmt: skip
 
 
-def _again(values: Array, arithmetic: Any) -> Any:
-    return arithmetic.array(values)
+def _again(packed: list[Any], shape: tuple[int, ...], arithmetic: Any) -> DigitArray:
+    raw = np.empty(len(packed), dtype=object)
+    raw[:] = list(map(arb, packed))
+    return DigitArray(raw.reshape(shape), arithmetic)
 
 
 def _unwrapped(x: Any, inside: Callable[[Any], Any]) -> Any:

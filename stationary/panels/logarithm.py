@@ -94,7 +94,7 @@ class PiecewiseLog:
     def _significant(self, points: Array) -> Array:
         """The turning points between which the logarithm rises or falls by more than rounding."""
         all_points = np.concatenate([self.panels.edges[:1], points, self.panels.edges[-1:]])
-        k, _ = self.panels.locate(all_points)
+        k = self.panels.panel_of(all_points)
         noise = np.maximum(self.noise[k[:-1]], self.noise[k[1:]])
         keep = without_ripples(self.climbs(all_points), noise, fixed_ends=True)
         return all_points[keep[1:-1]]

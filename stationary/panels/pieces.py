@@ -81,9 +81,13 @@ class Panels:
         """Which panels are a few roundings wide, as where there is a jump: slopes mean nothing."""
         return is_sliver(self.lower, self.upper, arithmetic_of(self.edges), 64)
 
+    def panel_of(self, x: Array) -> Array:
+        """The panel of each point; beyond the edges, the nearest."""
+        return as_array(self.edges[1:-1].searchsorted(x, side="right"))
+
     def locate(self, x: Array) -> tuple[Array, Array]:
         """The panel of each point, and where in it, from -1 to 1."""
-        k = self.edges[1:-1].searchsorted(x, side="right")
+        k = self.panel_of(x)
         return k, self.place(x, k)
 
     def place(self, x: Array, k: Array) -> Array:
@@ -107,12 +111,12 @@ class Panels:
         """
         if x.dtype is not FLOAT and x.ndim == 2 and len(x) > 2:
             # To compare many digits is slow, and most columns lie within one panel.
-            first, last = self.locate(x[0])[0], self.locate(x[-1])[0]
+            first, last = self.panel_of(x[0]), self.panel_of(x[-1])
             k = np.broadcast_to(first, x.shape)
             split = first != last
             if split.any():
                 k = k.copy()
-                k[:, split] = self.locate(x[:, split])[0]
+                k[:, split] = self.panel_of(x[:, split])
             k = k.ravel()
             return chebyshev_sum(c, self.place(x.ravel(), k), k).reshape(x.shape)
         k, t = self.locate(x.ravel())

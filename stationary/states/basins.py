@@ -199,7 +199,7 @@ def climb_errors(found: Sampling, start: Array, stop: Array) -> Array:
     beside = np.minimum(np.maximum(np.stack([ends - near, ends + near]), found.lower), found.upper)
     steep = np.abs(found.panels.evaluate(found.h, beside.reshape(4, -1))).reshape(beside.shape)
     blur = (steep.max(axis=0) * near).sum(axis=0)
-    first, last = (found.panels.locate(x)[0] for x in (start, stop))
+    first, last = (found.panels.panel_of(x) for x in (start, stop))
     blur = blur + np.sqrt(sums_between(found.unknown[0], first, last + 1))
     return np.where(np.asarray(start < stop, dtype=bool), sums[last + 1] - sums[first] + blur, 0)
 

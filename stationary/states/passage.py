@@ -291,7 +291,7 @@ class Stretch:
             return self._filled(y.shape, math.inf)
         mesh, up, down = self._scales
         inner = np.minimum(np.maximum(y, mesh.lower[0]), mesh.upper[-1])
-        k, _ = mesh.locate(y)
+        k = mesh.panel_of(y)
         found = Value(
             mesh.value(mesh.speed, inner) + log(number(2 * mesh.arithmetic.one)),
             mesh.speed.error[k] + mesh.step_error.sum() + mesh.rounding(mesh.speed, inner),

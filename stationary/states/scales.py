@@ -126,10 +126,13 @@ class Mesh:
         }
         return replace(self, **backwards)
 
+    def panel_of(self, x: Array) -> Array:
+        """The panel of each point, or the one before it."""
+        return as_array(np.maximum(np.searchsorted(self.lower, x, side="right") - 1, 0))
+
     def locate(self, x: Array) -> tuple[Array, Array]:
-        """The panel of each point, or the nearest; and where in it, from -1 to 1."""
-        k = np.maximum(np.searchsorted(self.lower, x, side="right") - 1, 0)
-        k = np.minimum(k, len(self.lower) - 1)
+        """The panel of each point, or the one before it; and where in it, from -1 to 1."""
+        k = self.panel_of(x)
         a, b = self.lower[k], self.upper[k]
         return k, converted(((x - a) - (b - x)) / (b - a), self.numbers)
 
@@ -142,7 +145,7 @@ class Mesh:
 
     def step_errors(self, x: Array, counted: Array, *, above: bool) -> Array:
         """The error of the rise of Phi over those panels that count between x and an end."""
-        k, _ = self.locate(x)
+        k = self.panel_of(x)
         counting = self.step_error * counted
         cumulated = np.cumsum(counting)
         return np.asarray(cumulated[-1] - cumulated[k] + counting[k] if above else cumulated[k])
@@ -156,7 +159,7 @@ class Mesh:
 
     def rounding(self, f: Log, x: Array) -> Array:
         """What the rounding of shapes is to that value."""
-        k, _ = self.locate(x)
+        k = self.panel_of(x)
         local = np.abs(f.k[k]) * np.abs(self.phi[:, k]).sum(axis=0) + np.abs(f.v[:, k]).max(axis=0)
         return as_array(self.numbers.epsilon * local)
 

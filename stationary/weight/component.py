@@ -137,7 +137,7 @@ class Component:
         return self.errors_on(self.mesh)
 
     def errors_on(self, mesh: Mesh) -> Array:
-        k, _ = self.density.panels.locate((mesh.lower + mesh.upper) / 2)
+        k = self.density.panels.panel_of((mesh.lower + mesh.upper) / 2)
         return as_array(self.density.errors[k] + 2 * mesh.cut)
 
     @cached_property
@@ -169,7 +169,7 @@ class Component:
     def errors_at(self, x: Array) -> Array:
         """The relative error of the density at points inside the interval."""
         x, density = converted(x, self.arithmetic), self.density
-        own, edges = density.errors[density.panels.locate(x)[0]], density.panels.edges
+        own, edges = density.errors[density.panels.panel_of(x)], density.panels.edges
         for side, outside in enumerate((x < edges[0], x > edges[-1])):
             tail, at = density.tails[side], x[outside]
             if tail is not None:
@@ -178,7 +178,7 @@ class Component:
                 # So far out what was sampled says nothing; more octaves of it do.
                 wide = density.beyond(side, int(density.octaves(side, at).max()))
                 far = np.clip(at, wide.sampling.lower, wide.sampling.upper)
-                own[outside] = wide.errors[wide.panels.locate(far)[0]]
+                own[outside] = wide.errors[wide.panels.panel_of(far)]
         return as_array(1.5 * (self.norm_error + own))
 
     @property
@@ -192,7 +192,7 @@ class Component:
         if not top.size:
             return math.inf, 0.0, 0.0  # the density is narrower than the arithmetic can resolve
         p = density.panels
-        k, _ = p.locate((self.mesh.lower + self.mesh.upper) / 2)
+        k = p.panel_of((self.mesh.lower + self.mesh.upper) / 2)
         errors, seen = density.errors[k], np.asarray(top > top.max() - VISIBLE, dtype=bool)
         # A jump lies in a panel a few roundings wide, on which the density is not known.
         seen &= density.sampling.samples.resolved[k] | ~p.slivers[k]

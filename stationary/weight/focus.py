@@ -90,7 +90,7 @@ def peak_edges(density: Weight) -> Array:
     cuts = np.concatenate([(x[:, None] - steps)[near], (x[:, None] + steps)[near]])
     inside = np.asarray((cuts > found.lower) & (cuts < found.upper), dtype=bool)
     # Where there is an edge already, none is made beside it.
-    k = density.panels.locate(cuts)[0]
+    k = density.panels.panel_of(cuts)
     gap = np.minimum(cuts - density.panels.lower[k], density.panels.upper[k] - cuts)
     apart = gap > CLOSE * np.concatenate([steps[near]] * 2)
     return np.unique(cuts[inside & np.asarray(apart, dtype=bool)])

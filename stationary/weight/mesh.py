@@ -166,12 +166,12 @@ def _on_panels(density: Weight, cuts: Array, depth: Array, level: float) -> Mesh
     """
     p = density.panels
     start, stop = cuts[0], cuts[-1]
-    k = p.locate(cuts)[0]
+    k = p.panel_of(cuts)
     outer = np.asarray((cuts == start) | (cuts == stop), dtype=bool)
     edges = p.edges[np.asarray((p.edges > start) & (p.edges < stop), dtype=bool)]
     edges = np.union1d(edges, cuts[outer | np.asarray(density.span[k] > level, dtype=bool)])
     lower, upper = edges[:-1], edges[1:]
-    k = p.locate((lower + upper) / 2)[0]
+    k = p.panel_of((lower + upper) / 2)
     ends = density.at_ends(lower, upper, k)
     size = ends.max(axis=0) + log(upper - lower)
     # A panel with cuts in it belongs to the pieces at both of its ends.

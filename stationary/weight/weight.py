@@ -65,6 +65,9 @@ class Weight(PiecewiseLog):
 
     ROUGH: ClassVar[float] = 1.0  # roundings in log P that its derivative on the panels feels
 
+    def __getstate__(self) -> dict[str, Any]:  # without what was sampled further out
+        return {**self.__dict__, "_memory": {}}
+
     @classmethod
     def on(
         cls,
@@ -123,7 +126,7 @@ class Weight(PiecewiseLog):
         at_end = np.asarray(x == self.sampling.interval[side], dtype=bool)
         for count in np.unique(octaves[~at_end]):
             wide = self.beyond(side, int(count))
-            k, _ = wide.panels.locate(x)
+            k = wide.panels.panel_of(x)
             known = (octaves == count) & wide.sampling.samples.resolved[k]
             known &= np.asarray((x >= wide.sampling.lower) & (x <= wide.sampling.upper), dtype=bool)
             result[known] = wide.inside(x[known])
@@ -166,7 +169,7 @@ class Weight(PiecewiseLog):
         original, arithmetic = x, arithmetic_of(x)
         if len(x) > MOST_POLISHED:
             return x
-        k, _ = self.panels.locate(x)
+        k = self.panels.panel_of(x)
         half = self.panels.half[k]
         rough = self.ROUGH * epsilon * (1 + np.abs(self.sampling.ell[0, k])) / half  # of the slope
         bend = np.abs(self.bend(x))

@@ -108,7 +108,7 @@ class Stretches:
         middle, r = (lower + upper) / 2, rule(size, found.arithmetic)
         stretch = np.searchsorted(self.inner, middle, side="right")
         x, offset = nodes_of(lower, upper, r)
-        k, _ = p.locate(middle)
+        k = p.panel_of(middle)
         level = self.levels[stretch, k]
         cut = samples.tails[1] * np.where(samples.resolved, 4, 32)
         ell = np.abs(found.ell)
