@@ -298,3 +298,15 @@ def test_points_may_be_strings_and_arrays():
     assert floats.cdf("0.5") == floats.cdf(0.5) == float(EXACT.ncdf(HALF))
     assert np.isnan(floats.cdf(math.nan))
     assert floats.rvs(3, rng=1).dtype == float
+
+
+def test_two_classes_in_many_digits_are_drawn_listed_and_plotted():
+    process = Diffusion(drift=lambda x: x - x**3, variance=lambda x: x**2, domain=(-2, 2))
+    state = end_state(process, initial="uniform:-1,1", digits=20)
+    # P ~ e^(-x^2): at 0 as on either side, not their sum
+    assert abs(state.pdf(0.0) * mpmath.sqrt(mpmath.pi) * mpmath.erf(2) - 1) < 1e-15
+    assert set(np.sign(state.rvs(20, random_state=1).astype(float))) == {-1.0, 1.0}
+    assert state.to_dict()["quantiles"]["0.25"]["value"] < 0
+    assert state.plot()
+    trap = end_state(Diffusion(drift=lambda x: -x, variance=lambda x: x**2), digits=20)
+    assert trap.to_dict()["quantiles"]["0.25"] == {"value": 0.0, "error": 5e-324}

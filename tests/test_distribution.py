@@ -346,8 +346,6 @@ def test_a_convention_is_also_the_letter_of_its_equation():
 def test_logarithms_as_far_out_as_doubles_go_and_what_was_asked_is_not_packed():
     quintic = Diffusion(drift=lambda x: -(x**5), variance=1.0, domain=(-math.inf, math.inf))
     state = end_state(quintic)
-        Diffusion(drift=lambda x: -(x**5), variance=1.0, domain=(-math.inf, math.inf))
-    )
     size = len(pickle.dumps(state))
     far = np.array([1e40, 1e75, 1e100, 1e300, 1.7e308])
     np.testing.assert_allclose(state.logpdf(far)[0], -(1e240) / 3, rtol=1e-12)

@@ -10,7 +10,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import SAME
 from stationary.numbers.chebyshev import Rule, chebyshev_sum, derived
-from stationary.numbers.elementary import as_array
+from stationary.numbers.elementary import FLOAT, as_array
 from stationary.panels.pieces import Panels, sums_between, without_ripples
 from stationary.panels.roots import sign_changes
 
@@ -80,8 +80,9 @@ class PiecewiseLog:
     @cached_property
     def turns(self) -> Array:
         """The points, ascending, between which it is monotone (the sampled ends included)."""
-        p = self.panels
-        points = self._significant(sign_changes(p, self.derivative).x)
+        p, c = self.panels, self.derivative
+        many = c.dtype is not FLOAT  # where each look costs
+        points = self._significant(sign_changes(p, c, self._steps_kept if many else None).x)
         jumps = p.edges[1:-1][self._jumps]
         return np.unique(np.concatenate([points, jumps, p.edges[[0, -1]]]))
 
@@ -93,11 +94,15 @@ class PiecewiseLog:
 
     def _significant(self, points: Array) -> Array:
         """The turning points between which the logarithm rises or falls by more than rounding."""
+        return points[self._steps_kept(points)]
+
+    def _steps_kept(self, points: Array) -> Array:
+        """Which points are such."""
         all_points = np.concatenate([self.panels.edges[:1], points, self.panels.edges[-1:]])
         k = self.panels.panel_of(all_points)
         noise = np.maximum(self.noise[k[:-1]], self.noise[k[1:]])
         keep = without_ripples(self.climbs(all_points), noise, fixed_ends=True)
-        return all_points[keep[1:-1]]
+        return keep[1:-1] - 1
 
     def climbs(self, points: Array) -> Array:
         """The rise between consecutive points, right relative to itself.

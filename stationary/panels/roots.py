@@ -32,8 +32,13 @@ class SignChanges:
     stretch: Array  # bool: exactly zero on a whole stretch, of which x is the middle
 
 
-def sign_changes(panels: Panels, c: Array) -> SignChanges:
-    """The sign changes of the function with coefficients `c` (jumps across edges included)."""
+def sign_changes(
+    panels: Panels, c: Array, kept: Callable[[Array], Array] | None = None
+) -> SignChanges:
+    """The sign changes of the function with coefficients `c` (jumps across edges included).
+
+    Of points where it changes sign, roughly, `kept` says which are looked at closely; else all.
+    """
     t = rule_of(c).closed
     m = len(t)
     sign, values = _signs(c, t)
@@ -41,6 +46,9 @@ def sign_changes(panels: Panels, c: Array) -> SignChanges:
     moving = np.flatnonzero(sign)
     there = sign[moving]
     change = np.flatnonzero(there[1:] != there[:-1])
+    if kept is not None:
+        k, node = np.divmod(moving[change], m)
+        change = change[kept(panels.lower[k] + panels.half[k] * (1 + t[node]))]
     i, j = moving[change], moving[change + 1]
     stretch = j - i > 4  # beyond an edge, which counts twice, and a node on either side
     # Where the function vanishes exactly, the stretch ends at the last points that are zero.

@@ -265,7 +265,7 @@ def quantiles(
     low, high = exact.ppf(np.maximum(q - doubt, 0)), exact.ppf(np.minimum(q + doubt, 1))
     with np.errstate(all="ignore"):
         reach = to_float(np.maximum(x - low, high - x))
-        error = np.fmax(to_float(doubt / exact.pdf(x) + 2 * spacing(x)), reach)
+        error = np.fmax(to_float(doubt) / to_float(exact.pdf(x)) + 2 * to_float(spacing(x)), reach)
     at = to_float(x)
     on_atom = np.isin(at, [a.position for a in state.atoms])
     error = np.where(on_atom, np.spacing(np.abs(at)), error)

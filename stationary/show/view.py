@@ -11,7 +11,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.numbers.cost import BY_WORK
-from stationary.numbers.elementary import converted, logsumexp, to_float
+from stationary.numbers.elementary import converted, log, logsumexp, to_float
 from stationary.show.drawing import UNSEEN
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
@@ -102,7 +102,7 @@ class View:
 def parts_of(state: EndState) -> list[Part]:
     """The densities that hold something, or may, depending on the start."""
     return [
-        Part(c, _share(state, c) if c.weight is None else math.log(c.weight))
+        Part(c, _share(state, c) if c.weight is None else float(log(c.weight)))
         for c in state.components
         if state.kind != "none" and (c.weight is None or c.weight > 0)
     ]
@@ -261,7 +261,7 @@ def mass_label(log_mass: float, log_rest: float = -math.inf) -> str:
 
 def rest_of(state: EndState, basins: Sequence[Basin], but: Basin) -> float:
     """log of what all but one of the basins hold, and all that is no density."""
-    others = [b.log_mass for b in basins if b is not but]
+    others = [float(b.log_mass) for b in basins if b is not but]
     weights = [a.weight for a in state.atoms] + [e.weight for e in state.escapes]
-    others += [math.log(weight) for weight in weights if weight]
+    others += [float(log(weight)) for weight in weights if weight]
     return float(np.logaddexp.reduce(others)) if others else -math.inf

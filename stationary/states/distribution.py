@@ -109,19 +109,19 @@ class EndState(Numbers, Distribution):
 
     @pointwise
     def logpdf(self, x: Array) -> Array:
-        """Natural logarithm of the density; -inf where there is none.
+        """Natural logarithm of the density; -inf where there is none, of two sides the greater.
 
         Parameters
         ----------
         x
             Points, of any shape, in the unit of the process.
         """
-        return self._parts.log(x, Component.logpdf)
+        return self._parts.log_density(x)
 
     @pointwise
     def pdf(self, x: Array) -> Array:
         """The density, per unit of x, at points of any shape (atoms are not part of it)."""
-        return in_full(self._parts.log(x, Component.logpdf))
+        return in_full(self._parts.log_density(x))
 
     @pointwise
     def logcdf(self, x: Array) -> Array:

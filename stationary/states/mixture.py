@@ -75,14 +75,20 @@ class Mixture:
     arithmetic: Arithmetic
     weight_error: float  # relative, of the weights
 
-    def log(self, at: Array, part: Callable[[Component, Array], Array]) -> Array:
-        """log of the weighted sum of exp(part(component, x)) at points x; nan where x is nan."""
+    def log_density(self, at: Array) -> Array:
+        """log of the density at points x: where two components meet, of the greater."""
+        return self._log(at, Component.logpdf, np.maximum)
+
+    def _log(
+        self, at: Array, part: Callable[[Component, Array], Array], joined: Callable[..., Array]
+    ) -> Array:
+        """The parts at points x, each with the log of its weight, joined; nan where x is nan."""
         parts = [
             converted(part(c, converted(at, c.arithmetic)), self.arithmetic) + log(c.weight)
             for c in self.components
         ]
         parts = parts or [self.arithmetic.array(np.full(at.shape, -math.inf))]
-        result = parts[0] if len(parts) == 1 else functools.reduce(logaddexp, parts)
+        result = parts[0] if len(parts) == 1 else functools.reduce(joined, parts)
         undefined = at != at
         return np.where(undefined, math.nan, result) if undefined.any() else result
 
@@ -92,7 +98,7 @@ class Mixture:
         def part(c: Component, x: Array) -> Array:
             return c.log_half(x, left=left, tiny=tiny)
 
-        logs = self.log(at, part)
+        logs = self._log(at, part, logaddexp)
         for a in self.lumps:
             here = (at >= a.position) if left else (at < a.position)
             more = np.where(here, log(a.weight), -math.inf)
@@ -198,7 +204,7 @@ class Mixture:
     def draws(self, count: int, generator: np.random.Generator) -> Array:
         """Independent draws, in one array."""
         parts = (*self.components, *self.lumps)
-        weights = np.array([p.weight for p in parts])
+        weights = np.array([float(p.weight) for p in parts])
         chosen = np.zeros(count, dtype=int)
         if len(parts) > 1 or self.lumps:
             chosen = generator.choice(len(weights), size=count, p=weights / weights.sum())

@@ -77,7 +77,7 @@ class Tail:
     def log_density(self, r: Array) -> Array:
         u = r / self.reach
         with np.errstate(divide="ignore"):
-            power = self.level + self.exponent * log(u)
+            power = self.level + (self.exponent * log(u) if self.exponent else 0 * u)
         return np.asarray(power + self.tilt * (u**self.direction - 1) if self.tilt else power)
 
     def log_moment(self, power: float = 0.0) -> Any:

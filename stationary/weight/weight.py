@@ -290,7 +290,7 @@ def _tail(density: Weight, end: End) -> Tail | None:
     first, last = density.edge_values
     level = number(first[0] if lower else last[-1])
     room = number(arithmetic.array([0 if slow is not None else room])[0])
-    exponent = room - 1
+    exponent = room - 1 if abs(room - 1) > room_error else number(arithmetic.zero)
     tilt, sign = number(arithmetic.zero), 1 if lower != outward else -1
     doubt = number(density.errors[0 if lower else -1])
     log_2, direction = log(number(arithmetic.one * 2)), -1 if outward else 1
