@@ -14,6 +14,7 @@ import pytest
 from scipy.stats import norm
 
 from stationary import Diffusion, Landscape, LandscapeError, Status, analyze, end_state, table
+from stationary.show.layout import report, tabulated
 from stationary.wording import digits_known, power_text, probability_text
 
 INF = np.inf
@@ -318,6 +319,24 @@ def test_ten_lines_are_whole_sentences_and_the_heaviest_minima():
     assert min(b.position for b in heaviest) > found.basins[2].position
     shown = [float(row.split()[0]) for row in rows.splitlines()[1:]]
     assert shown == pytest.approx(sorted(b.position for b in heaviest), rel=1e-4)
+
+
+def test_ten_lines_hold_what_was_asked_for_and_why_it_is_not_converged():
+    """--brief dropped the table of --steps, and the reason of exit code 3."""
+    found = analyze(Diffusion(lambda x: x - x**3, 0.1, (-3, 3)))
+    state = replace(found.end_state, status=Status.PANEL_LIMIT)
+    said = replace(found, end_state=state).summary(brief=True)
+    assert "Not converged: the panel limit was reached" in said
+    basins = tabulated(("minimum", "mass (limit)"), [(k, 0.1) for k in range(5)])
+    steps = tabulated(("started at", "around 1"), [("w = 1", 0.7)])
+    long = "In the long run, after more steps than any run has, SGD is elsewhere. " * 9
+    made = report({"x.py": [long, long], "After 5 steps": steps, "Basins": basins})
+    lines = made.brief.splitlines()
+    assert len(lines) <= 10
+    assert lines[-4:-2] == ["", "After 5 steps"]
+    few = report({"x.py": ["Short."], "Basins": basins}).brief.splitlines()
+    assert few[1:3] == ["  Short.", ""]
+    assert len(few) == 3 + 1 + 3
 
 
 def test_zeros_beyond_those_shown_are_counted(monkeypatch):

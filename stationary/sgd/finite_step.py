@@ -115,7 +115,7 @@ class FiniteStep(Data):
         if self.basins and not self.apart[1] < math.inf:
             return Belief.OPEN
         if all(b.agrees for b in self.basins):
-            return Belief.CHAIN if any(self.moved) else Belief.EITHER
+            return Belief.CHAIN if self.shifted else Belief.EITHER
         told = chain.status is Status.CONVERGED
         return Belief.CHAIN if told and any(b.gap > 0 for b in self.basins) else Belief.OPEN
 
@@ -131,6 +131,11 @@ class FiniteStep(Data):
             for (one, other), doubt in zip(pairs, self.doubts, strict=True)
         )
         return mean, spread
+
+    @property
+    def shifted(self) -> bool:
+        """Whether mean or deviation differ although the masses agree."""
+        return any(self.moved) and all(b.agrees for b in self.basins)
 
     @property
     def is_wide(self) -> bool:

@@ -61,7 +61,7 @@ def _shares(analysis: Analysis, shown: list[Basin], sgd: FiniteStep | None) -> l
     if sample:
         header.insert(1, "std. error")
     if sgd is not None:
-        header.append("of SGD")
+        header[-2:] = "mass (limit)", "rel. error", "of SGD"
     for b in shown:
         whole.append((-float(b.log_mass), len(rows)))
         for part, x in (("", b), *(("of which ", part) for part in b.parts[:MOST_ROWS])):

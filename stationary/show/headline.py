@@ -187,7 +187,7 @@ def _settled(sgd: FiniteStep, place: Place, has_start: bool) -> str:
         return f"In the long run SGD is {listed}{more}, depending on where it starts."
     ranked = sorted(sgd.basins, key=lambda b: -log_of(b.log_chain))
     kept = [b for b in ranked if log_of(b.log_chain) > -math.inf or not b.certain]
-    listed = _listed(kept, place, _held, _moments(sgd, True), any(sgd.moved))
+    listed = _listed(kept, place, _held, _moments(sgd, True), sgd.shifted)
     if len(kept) == 1 and _overshoots(sgd):
         low, high = chain.interval(1.0)
         between = f"between w = {low:.6g} and {high:.6g}"
@@ -241,7 +241,7 @@ def _moments(sgd: FiniteStep, of_chain: bool) -> str:
     if sgd.spread is None:
         return ""
     mean, (off, doubt) = "", [of_chain * x for x in sgd.doubts]
-    if sgd.moved[0] and sgd.means is not None:
+    if sgd.moved[0] and sgd.shifted and sgd.means is not None:
         mean = f"mean {known_text(sgd.means[of_chain], off, 4)}, "
     return _deviation(sgd.spread[of_chain], doubt, mean)
 
@@ -346,7 +346,7 @@ def _limit(analysis: Analysis, sgd: FiniteStep, place: Place) -> str:
         return f"probability {power_text(log_p, error) if LIGHT > log_p > -math.inf else text}"
 
     moments = _moments(sgd, False) or _deviation(analysis.end_state.std())
-    listed = _listed(ranked, place, share, moments, any(sgd.moved))
+    listed = _listed(ranked, place, share, moments, sgd.shifted)
     return f"The small-step limit has it {listed}"
 
 

@@ -14,6 +14,7 @@ from typing import Any
 WIDTH = 80  # of a terminal, in columns
 MOST_ROWS = 30  # of a table
 INDENT = "  "
+FIRST = ("started at", "minimum")  # of a table that ten lines hold: what was asked for is first
 LEVELS = (0.025, 0.5, 0.975)  # of quantiles that are told
 
 
@@ -63,25 +64,23 @@ class Report(str):
 
     @property
     def brief(self) -> str:
-        """Its first ten lines at most: what is said first, and the first table."""
+        """Its first ten lines at most: what is said first, and the table that was asked for."""
         title, head = self.sections[0]
-        rest = [line for _, lines in self.sections[1:] for line in lines]
-        tables = [line for line in rest if isinstance(line, Table)]
-        tables.sort(key=lambda t: t.header[0] != "minimum")
-        first = str(tables[0].brief(3)) if tables else ""
-        shown = first.split("\n\n")[0].splitlines()
-        room = 10 - bool(shown) - len(shown)
-        lines = [title]
+        rest = [(t, x) for t, lines in self.sections[1:] for x in lines if isinstance(x, Table)]
+        rest.sort(key=lambda pair: [pair[1].header[0] != name for name in FIRST])
+        name, table = rest[0] if rest else ("", Table((), ()))
+        above = ["", name] if table.header[:1] == FIRST[:1] else [""]
+        rows = [*above, *str(table.brief(3)).split("\n\n")[0].splitlines()] if rest else []
+        lines, room = [title], 10 - len(rows)
         for paragraph in head:
             said = paragraph.split(". ") if isinstance(paragraph, str) else [paragraph]
             more = _set(paragraph).splitlines()
             while len(lines) + len(more) > room and len(said) > 1:  # as many sentences as there is
                 said.pop()  # room for
                 more = _set(f"{'. '.join(said)}.").splitlines()
-            if len(lines) + len(more) > room and len(lines) > 1:
-                break
-            lines += more[: room - len(lines)]
-        return "\n".join([*lines, "", *shown] if shown else lines)
+            if len(lines) + len(more) <= room or len(lines) == 1:
+                lines += more[: room - len(lines)]
+        return "\n".join([*lines, *rows])
 
 
 def report(sections: Mapping[str, Sequence[Line]]) -> Report:

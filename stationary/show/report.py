@@ -50,7 +50,7 @@ def text(analysis: Analysis) -> Report:
     points, more = first_of(anatomy.points, MOST_ROWS, MORE)
     return report(
         {
-            analysis.diffusion.name: headline(asked),
+            analysis.diffusion.name: _head(asked),
             f"After {asked.run_length or 0:,} steps": after(asked),
             "The schedule": _schedule(analysis),
             "The model": _model(analysis),
@@ -66,6 +66,15 @@ def text(analysis: Analysis) -> Report:
             f"To {asked.end_state.digits} digits": _many_digits(asked),
         }
     )
+
+
+def _head(analysis: Analysis) -> list[str]:
+    """The first lines; where it did not converge, with why at once."""
+    first, *more = headline(analysis)
+    status = analysis.end_state.status
+    if status in (Status.PANEL_LIMIT, Status.NOT_DECIDED):
+        more.insert(0, f"Not converged: {status.value}.")
+    return [first, *more]
 
 
 # -- the model -------------------------------------------------------------------------------------
@@ -272,9 +281,7 @@ def _ends(analysis: Analysis) -> list[Line]:
 def _trust(analysis: Analysis) -> list[Line]:
     state, parts = analysis.end_state, analysis.end_state.anatomy
     lines: list[Line] = []
-    if state.status is Status.NOT_DECIDED:
-        lines.append(sentence(state.status.value))
-    elif state.kind not in ("none", "classes"):
+    if state.status is not Status.NOT_DECIDED and state.kind not in ("none", "classes"):
         known = f"{error_text(state.error)}."
         if state.status is Status.INTERPOLATED:
             mean = max((float(c.mean_error) for c in state.components if c.weight), default=0.0)
