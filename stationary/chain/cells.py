@@ -23,6 +23,7 @@ from stationary.line.equilibria import Equilibrium
 from stationary.line.partition import partition
 from stationary.numbers.arithmetic import EPSILON
 from stationary.numbers.cost import BY_LOOK
+from stationary.panels.roots import bisected as where_ends
 from stationary.process.corners import SCAN
 from stationary.process.landscape import Landscape
 
@@ -236,6 +237,24 @@ def rest_point(batches: Batches, position: float, domain: tuple[float, float]) -
     lower, upper = domain
     width = upper - lower if math.isfinite(upper - lower) else 1 + abs(position)
     return _judged(batches, position, width / (SCAN - 1))
+
+
+def dead_stretch(
+    batches: Batches, edges: Array, run: Array, joints: Array
+) -> tuple[float, float] | None:
+    """From end to end, the stretch of some neighbouring cells on which all gradients are 0."""
+
+    def vanish(w: Array) -> Array:
+        return np.asarray(~batches.gradients(w).any(axis=0))
+
+    middle, ends = (edges[run] + edges[run + 1]) / 2, edges[[run[0], run[-1] + 1]]
+    if not vanish(middle).all():
+        return None
+    beyond = edges[np.clip([run[0] - 1, run[-1] + 2], 0, len(edges) - 1)]
+    last, first = where_ends(vanish, middle[[0, -1]], beyond)
+    ends = np.where(np.isin(ends, joints) | vanish(beyond), ends, last)
+    low, high = np.where(np.abs(ends) <= np.abs(first - last), 0.0, ends).tolist()
+    return low, high
 
 
 def _judged(batches: Batches, position: float, gap: float) -> RestPoint:

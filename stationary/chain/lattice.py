@@ -8,6 +8,7 @@ over how long ago it was.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,7 @@ Array = NDArray[np.float64]
 
 MOST = 4000  # points
 NEAREST = 64 * EPSILON  # relative: points nearer than this are one, a narrower class is a point
+PROBES, CYCLE = 16, 16  # points from which it is looked for cycles, and of the longest of these
 TRIED = 300  # points that must lead to others that are not known yet at a falling rate
 FORGOTTEN = 1e-14  # probability of what was longer ago than is followed, and of tails left out
 COARSE = 1e-3  # more of it than this, and points are not the way
@@ -40,19 +42,11 @@ class Points:
 
 def points_from(batches: Batches, held: Held, start: Array, weight: Array) -> Points | None:
     """Where a walk from some points ends up, if it can only be at a few thousand of them."""
-    if held.ends[0] == "periodic":
-        return None
     scale = NEAREST * max(abs(held.lower), abs(held.upper), float(np.abs(start).max()))
-    known, first = _merged(start, scale)
-    old = np.zeros(len(known), dtype=bool)
-    while not old.all():
-        found = np.concatenate([known, _inside(batches, held, known[~old]).ravel()])
-        merged, place = _merged(found, scale)
-        if len(merged) > MOST or (len(merged) > TRIED and len(merged) > 1.8 * len(known)):
-            return None
-        seen = np.zeros(len(merged), dtype=bool)
-        seen[place[: len(known)]] = True
-        known, first, old = merged, place[first], seen
+    reached = _reached(batches, held, start, scale, MOST)
+    if reached is None:
+        return None
+    known, first = reached
     n = len(known)
     images = _inside(batches, held, known)
     column = _merged(np.concatenate([known, images.ravel()]), scale)[1][n:].reshape(images.shape)
@@ -75,6 +69,39 @@ def points_from(batches: Batches, held: Held, start: Array, weight: Array) -> Po
         mass[members] = share_of[k] * np.exp(log_stationary(links.among(members)))
     held_by = mass > 0
     return Points(known[held_by], mass[held_by])
+
+
+def _reached(
+    batches: Batches, held: Held, start: Array, scale: float, most: int
+) -> tuple[Array, Array] | None:
+    """All points that a walk comes to, if they are few, and which of them it starts from."""
+    if held.ends[0] == "periodic":
+        return None
+    known, first = _merged(start, scale)
+    old = np.zeros(len(known), dtype=bool)
+    while not old.all():
+        found = np.concatenate([known, _inside(batches, held, known[~old]).ravel()])
+        merged, place = _merged(found, scale)
+        if len(merged) > most or (len(merged) > TRIED and len(merged) > 1.8 * len(known)):
+            return None
+        seen = np.zeros(len(merged), dtype=bool)
+        seen[place[: len(known)]] = True
+        known, first, old = merged, place[first], seen
+    return known, first
+
+
+def cycle_outside(
+    batches: Batches, held: Held, points: Array, spans: Sequence[tuple[float, float]]
+) -> float | None:
+    """One of some points from which a walk comes to a few only, of which none is in a span."""
+    scale = NEAREST * max(abs(held.lower), abs(held.upper))
+    for at in points[:: max(len(points) // PROBES, 1)]:
+        found = _reached(batches, held, np.array([at]), scale, CYCLE)
+        if found is not None and not any(
+            ((low - scale <= found[0]) & (found[0] <= high + scale)).any() for low, high in spans
+        ):
+            return float(at)
+    return None
 
 
 def renewed(batches: Batches, low: float, high: float) -> Points | None:

@@ -15,12 +15,11 @@ from functools import partial
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.chain.cells import bisected as halved
-from stationary.chain.cells import graded, hull, spaced, surrounded
+from stationary.chain.cells import bisected, dead_stretch, graded, hull, spaced, surrounded
 from stationary.chain.closed_class import FULL, ChainClass, class_of, still_class
 from stationary.chain.far import Fate, Held
 from stationary.chain.ground import Ground
-from stationary.chain.lattice import FORGOTTEN, NEAREST, Points, points_from, renewed
+from stationary.chain.lattice import FORGOTTEN, NEAREST, Points, cycle_outside, points_from, renewed
 from stationary.chain.linear import linear_moments
 from stationary.chain.links import closed_classes
 from stationary.chain.multilevel import irreducible
@@ -31,7 +30,6 @@ from stationary.chain.tilt import Seen
 from stationary.chain.transfer import Transfer
 from stationary.errors import Status
 from stationary.numbers.arithmetic import SAME
-from stationary.panels.roots import bisected
 from stationary.process.corners import SCAN
 from stationary.states.mixture import Atom, Escape
 
@@ -40,6 +38,10 @@ PASSES = 6  # of cells laid by what others hold
 LINKED = (
     "Whether SGD passes from one part of the line to another, and how often, rests on outcomes of "
     "a step so rare that no node stands for them."
+)
+CYCLE = (
+    "From some points SGD only ever steps to and fro between a few others, which its cells blur: "
+    "where it ends depends on where it starts. Give a point, as in initial = {0:.6g}."
 )
 COARSE = 0.05  # an error of the distribution function that asks for more cells
 
@@ -52,6 +54,7 @@ class Search:
         self.notes = [ground.batches.note] if ground.batches.note else []
         self.profile: Seen | None = None  # where the mass is: edges and masses
         self.split = False  # whether a class turned out to be several
+        self.neutral = np.empty(0)  # outside of all classes, where no map changes distances
 
     def state(self) -> ChainState:
         if self.ground.held.tails or (self.ground.held.wide and not self.ground.cores):
@@ -133,8 +136,6 @@ class Search:
         ground, start = self.ground, self.ground.start
         if start is None or start.law is not None or ground.held.far.fate is not Fate.RETURNS:
             return None
-        if any(p.attracts for p in ground.rests):
-            return None
         found = points_from(ground.batches, ground.held, start.points, start.weights)
         return None if found is None else self._of_points(found)
 
@@ -163,9 +164,16 @@ class Search:
         points = [p.position for p in ground.rests if p.attracts]
         intervals: list[tuple[float, float]] = []
         closed = ground.closed(chain)
+        rigid = (chain.moving == 0) & (ground.captured(edges) < 0)
+        rigid[[k for members in closed for k in members]] = False
+        self.neutral = ((edges[1:] + edges[:-1]) / 2)[rigid]
         still = np.array([c[0] for c in closed if len(c) == 1 and self._stands(edges, c[0])], int)
         runs = [r for r in np.split(still, np.flatnonzero(np.diff(still) > 1) + 1) if len(r)]
-        dead = tuple(ends for run in runs if (ends := self._dead(edges, run)))
+        dead = tuple(
+            ends
+            for run in runs
+            if (ends := dead_stretch(ground.batches, edges, run, ground.joints))
+        )
         if not ground.dead and dead:  # cells are to end where it does
             self.ground = replace(ground, dead=dead)
             return self._classes()
@@ -191,22 +199,6 @@ class Search:
         steps = batches.rate * batches.gradients(edges[cell] + np.array([0.2, 0.5, 0.8]) * width)
         return bool((np.abs(steps) <= SAME * width).all())
 
-    def _dead(self, edges: Array, run: Array) -> tuple[float, float] | None:
-        """The stretch of these cells, from end to end, if all gradients are 0 there."""
-        batches, middle = self.ground.batches, (edges[run] + edges[run + 1]) / 2
-
-        def vanish(w: Array) -> Array:
-            return np.asarray(~batches.gradients(w).any(axis=0))
-
-        if not vanish(middle).all():
-            return None
-        ends = edges[[run[0], run[-1] + 1]]
-        beyond = edges[np.clip([run[0] - 1, run[-1] + 2], 0, len(edges) - 1)]
-        last, first = bisected(vanish, middle[[0, -1]], beyond)
-        ends = np.where(np.isin(ends, self.ground.joints) | vanish(beyond), ends, last)
-        low, high = np.where(np.abs(ends) <= np.abs(first - last), 0.0, ends).tolist()
-        return low, high
-
     # -- one class ------------------------------------------------------------------------------
 
     def _solved(self, low: float, high: float) -> ChainClass | None:
@@ -228,7 +220,7 @@ class Search:
             seen, profile = (edges, log_mass), (edges, np.exp(log_mass))
             if k and profile[1].max() < FULL / count:
                 break
-        fine = halved(halved(edges))
+        fine = bisected(bisected(edges))
         other = laid(count=int(0.7 * ground.cells), profile=profile, even=0.75)
         free = ends == ("keep", "keep")
         exact = linear_moments(ground.batches, low, high, held.far) if free else None
@@ -309,9 +301,12 @@ class Search:
                 atoms.append(Atom(e.position, w))
         atoms.sort(key=lambda x: x.position)
         state = self._finished(atoms, components, escapes, found)
-        if not linked:
+        spans = [*((p, p) for p in points), *(c.interval for c in components)]
+        at = cycle_outside(ground.batches, ground.held, self.neutral, spans)
+        reason = LINKED if at is None else CYCLE.format(at)
+        if not linked and at is None:
             return state
-        return replace(state, kind="classes", reason=LINKED, status=Status.INEXACT, linked=True)
+        return replace(state, kind="classes", reason=reason, status=Status.INEXACT, linked=True)
 
     def _linked(
         self, points: list[float], components: list[ChainClass], log_arrival: float

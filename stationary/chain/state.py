@@ -64,7 +64,7 @@ class ChainState(Distribution):
     initial: Initial | None = None
     far: Far = field(default_factory=Far)
     linked: bool = (
-        False  # by outcomes of a step that the maps leave out: classes need not be closed
+        False  # by outcomes of a step, or cycles, that cells leave out: classes need not be all
     )
 
     def __repr__(self) -> str:

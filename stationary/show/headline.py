@@ -256,9 +256,7 @@ def _deviation(value: float, error: float = 0.0, mean: str = "") -> str:
 def _rigid(sgd: FiniteStep) -> list[str]:
     """That steps of one length keep to a lattice."""
     chain = sgd.chain
-    if chain is None or chain.initial is not None:
-        return []
-    if not any(c.rigid and c.weight != 0 for c in chain.components):
+    if chain is None or not any(c.rigid and c.weight != 0 for c in chain.components):
         return []
     return ["Its steps keep to a lattice, its start decides to which: this is the mean over all."]
 
