@@ -16,10 +16,16 @@ from stationary.plane.local import Equilibrium, described
 from stationary.plane.marginal import Marginal, normal
 from stationary.plane.mesh import Mesh, basis, gauss
 from stationary.plane.panels import log_sum
-from stationary.process.plane import Box, PlaneDiffusion, probes
+from stationary.process.plane import Box, PlaneDiffusion, point_text, probes
 
 DEGREE = 16  # of panels on which a density is smooth
 FIRST, MOST = 8, 40_000  # rectangles for each direction, and in all
+
+COLLAPSES = (
+    "{name}: all collapses onto a line through {at}: the noise acts along one direction there, and "
+    "the drift does not turn it. There is no density in the plane; take the coordinate along that "
+    "line as a process on the line, or add noise across it."
+)
 
 
 def integrated(process: PlaneDiffusion, box: Box, peak: Array) -> Solved:
@@ -63,8 +69,7 @@ def integrated(process: PlaneDiffusion, box: Box, peak: Array) -> Solved:
         ]
         finer = Mesh.between(*lines)
         if not (bad[0].any() or bad[1].any()) or finer.count * (DEGREE + 1) ** 2 > MOST * 25:
-            resolved = not (bad[0].any() or bad[1].any())
-            return Solved("integral", made[0], (("path", made[1]),), resolved)
+            return Solved("integral", made[0], (("path", made[1]),))
         mesh = finer
 
 
@@ -82,7 +87,7 @@ class Gaussian(Mapped):
     mean: Array
     covariance: Array
 
-    known = 1e-14
+    known = 5e-14
     road = "gaussian"
 
     def equilibria(self, process: PlaneDiffusion) -> tuple[Equilibrium, ...]:
@@ -184,11 +189,12 @@ def linear(process: PlaneDiffusion) -> Gaussian | None:
     a = fields.a[..., -1]
     covariance = solve_continuous_lyapunov(slope, -a)
     covariance = (covariance + covariance.T) / 2
+    mean = -np.linalg.solve(slope, fields.f[:, -1])
+    if is_flat(covariance):
+        raise LandscapeError(COLLAPSES.format(name=process.name, at=point_text(mean)))
+    return Gaussian(mean, covariance)
+
+
+def is_flat(covariance: Array) -> bool:
     least, most = np.linalg.eigvalsh(covariance)
-    if least <= 1e-13 * most:
-        raise LandscapeError(
-            f"{process.name}: all collapses onto a line through the equilibrium: the noise acts "
-            "along one direction, and the drift does not turn it. There is no density in the "
-            "plane; take the coordinate along that line as a process on the line."
-        )
-    return Gaussian(-np.linalg.solve(slope, fields.f[:, -1]), covariance)
+    return bool(least <= 1e-12 * most)

@@ -116,7 +116,7 @@ class Density(Law):
 
     @property
     def known(self) -> float:
-        return 1e-14 + self.missed
+        return 5e-14 + self.missed
 
     def in_domain(self, domain: Box) -> Density:
         """The same, that knows what it misses of a domain."""
@@ -343,4 +343,3 @@ class Solved:
     road: str
     density: Density
     others: tuple[tuple[str, Density], ...]
-    resolved: bool = True

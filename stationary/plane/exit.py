@@ -20,6 +20,7 @@ from stationary.plane.local import everywhere
 from stationary.plane.mesh import FINEST, Mesh, basis, gauss, summed
 from stationary.plane.rough import found_on_grid
 from stationary.plane.spectral import CUT, tails
+from stationary.plane.state import points_of
 from stationary.process.plane import Box, PlaneDiffusion, box_text, point_text, rectangle
 from stationary.states.law import Estimate
 
@@ -33,11 +34,7 @@ def exit_time(process: PlaneDiffusion, x: Any, region: Any) -> Estimate:
     Sides of a rectangle on a side of the domain, or beyond it, reflect; infinite ones are cut
     where next to nothing is.
     """
-    name = process.name
-    points = np.asarray(x, dtype=float)
-    if points.ndim == 0 or points.shape[0] != 2:
-        raise LandscapeError(f"{name}: points must have shape (2,) or (2, M), not {points.shape}.")
-    flat = points.reshape(2, -1)
+    flat = points_of(x)
     if callable(region):
         ends: Box = ((-math.inf, math.inf),) * 2
         tau, error = times_in_region(process, _finite(process, ends), region, flat)
@@ -45,10 +42,10 @@ def exit_time(process: PlaneDiffusion, x: Any, region: Any) -> Estimate:
         tau, error = _from_rectangle(process, flat, region)
     if not (tau > 0).all() or not (error < 0.5 * tau).all():
         raise ConvergenceError(
-            f"{name}: the exit time could not be resolved: barriers may be too high for doubles. "
-            "Raise the noise, or take a smaller region."
+            f"{process.name}: the exit time could not be resolved: barriers may be too high for "
+            "doubles. Raise the noise, or take a smaller region."
         )
-    shape = points.shape[1:]
+    shape = np.shape(x)[1:]
     return Estimate(np.log(tau).reshape(shape)[()], (error / tau).reshape(shape)[()])
 
 

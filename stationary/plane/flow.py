@@ -21,6 +21,7 @@ from stationary.plane.panels import log_sum
 from stationary.process.plane import Box, PlaneDiffusion
 
 STEPS = 4000  # of curves that follow the drift: what is still on its way then belongs to none
+PLACES = 10  # for each direction, from which it is asked whether curves arrive
 SHELLS = 12  # around a rest point, on which the drift must point inwards
 PIXELS, COARSE = 800, 100
 BETWEEN = 0.2  # pixels between points of a border
@@ -48,7 +49,7 @@ class Flow:
         label = np.full(x.shape[1], -1)
         going, y = np.arange(x.shape[1]), x.copy()
         low, high = np.array(self.box).T[..., None]
-        wide = high - low
+        wide, room = high - low, np.array(self.process.domain).T[..., None]
         rate = max((np.abs(e.eigenvalues).max() for e in self.attractors), default=0.0)
         for step in range(STEPS):
             for k, (e, (p, most)) in enumerate(zip(self.attractors, self.traps, strict=True)):
@@ -67,12 +68,20 @@ class Flow:
             f2 = self.process.velocity(y + dt / 2 * f)
             f3 = self.process.velocity(y + dt / 2 * f2)
             f4 = self.process.velocity(y + dt * f3)
-            y = y + dt / 6 * (f + 2 * f2 + 2 * f3 + f4)
+            y = np.clip(y + dt / 6 * (f + 2 * f2 + 2 * f3 + f4), *room)
             lost = ~np.isfinite(y).all(axis=0) | (np.abs(y - low) > 5 * wide).any(axis=0)
             going, y = going[~lost], y[:, ~lost]
             if step > 600 and len(going) == len(label):
                 break  # nothing arrives anywhere: there are cycles
         return label
+
+    @property
+    def arrives(self) -> bool:
+        """Whether it leads to attractors from all over the box."""
+        t = (np.arange(PLACES) + 0.5) / PLACES
+        x = np.stack([v.ravel() for v in np.meshgrid(t, t)])
+        low, high = np.array(self.box).T[..., None]
+        return bool((self.label(low + (high - low) * x) >= 0).all())
 
     def beyond(self, saddles: Sequence[Equilibrium]) -> list[tuple[int, ...]]:
         """For each saddle the attractors to which the drift leads from it, against the way that

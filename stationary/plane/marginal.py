@@ -14,7 +14,6 @@ from stationary.aliases import Array
 from stationary.cells import Cells
 from stationary.distribution import Distribution, Grid
 from stationary.numbers.chebyshev import derived, rule
-from stationary.panels.roots import bisected
 from stationary.plane.mesh import gauss
 from stationary.plane.panels import RULE
 from stationary.points import pointwise
@@ -42,21 +41,6 @@ class Marginal(Cells):
         # What lies between points may be off by as much on either side.
         wide = float(np.diff(self.interval(1 - 1e-6))[0])
         return replace(self, error=error, mass_error=2 * error, shift_error=error * wide)
-
-    @pointwise
-    def ppf(self, q: Array) -> Array:
-        """The point below which lies the probability q; nan for q outside [0, 1]."""
-        k = np.clip(np.searchsorted(self._sums, q) - 1, 0, len(self.masses) - 1)
-        # Halved, each by itself: where next to nothing is left, one must not depend on the others.
-        series, start, size = self._rise.T[k], self.edges[k], np.diff(self.edges)[k]
-
-        def less(y: Array) -> Array:
-            t = np.clip(2 * (y - start) / size - 1, -1, 1)
-            terms = np.cos(np.arange(series.shape[1]) * np.arccos(t)[:, None]) * series
-            return np.asarray(self._sums[k] + terms.sum(axis=1) < q)
-
-        low, high = bisected(less, start, self.edges[k + 1])
-        return np.where((q >= 0) & (q <= 1), (low + high) / 2, np.nan)
 
     def expect(self, function: Callable[[Array], Array]) -> float:
         """The mean of a function of x."""

@@ -344,7 +344,7 @@ def _require_connected(
     part = np.arange(len(stable))
     for i, j in joined:
         part[part == part[j]] = part[i]
-    if len(stable) < 2 or len(set(part)) > 1:
+    if len(set(part)) > 1:
         raise ConvergenceError(
             f"{process.name}: barriers are too high for spectral elements, and for Newton's method "
             f"saddles must lead from each attractor to each other one; {len(joined)} saddles "

@@ -179,7 +179,8 @@ class _Rows:
         band, k = np.nonzero(pattern[:, 1:] != pattern[:, :-1])
         if not len(band):
             return bands, True
-        one, far = across[band, k], across[band, k + 1]
+        begin, far = across[band, k], across[band, k + 1]
+        one, each = begin, np.arange(len(band))
         along, zoomed = np.tile(self.stops, (len(band), 1)), np.linspace(0, 1, WINDOW)
         for _ in range(ZOOMS):
             same = self.pattern(one, along)[0]
@@ -190,11 +191,14 @@ class _Rows:
             one, other = bisected(alike, one, far, BISECTIONS)
             seen = [self.pattern(y, along)[1] for y in (one, other)]
             differ = seen[0] != seen[1]
-            first, each = np.argmax(differ, axis=1), np.arange(len(one))
+            first = np.argmax(differ, axis=1)
             later = ~differ & (np.arange(along.shape[1]) > first[:, None])
             until = np.where(later.any(axis=1), np.argmax(later, axis=1), along.shape[1] - 1)
             ends = along[each, np.maximum(first - 1, 0)], along[each, until]
             along = ends[0][:, None] + np.subtract(*ends[::-1])[:, None] * zoomed
+            # From where there is a part to where there is none: seen closely, it goes on.
+            lacks = (first > 0) & (seen[0][each, first] == seen[0][each, first - 1])
+            one, far = np.where(lacks, other, one), np.where(lacks, begin, far)
         self.stops = np.union1d(self.stops, along[:, WINDOW // 2])
         edges = np.unique(np.concatenate([low, (one + other) / 2]))
         which = np.searchsorted(low, edges, side="right") - 1

@@ -22,6 +22,7 @@ from scipy.sparse.linalg import splu
 
 from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError
+from stationary.plane.flow import Flow
 from stationary.plane.local import Equilibrium, around, sides_of
 from stationary.process.plane import Box, PlaneDiffusion, box_text
 
@@ -33,8 +34,11 @@ BEYOND = 5  # cells around what is held: where P falls by much in one, moves do 
 CAP, MOST = 25.0, 700.0
 GROWS = 0.4  # of the width of a box, on each side where it is too small
 # What is held falls ever faster: a box does not grow on where it has fallen by e^-LOW at its sides,
-# and by less than e more while it grew so often; nor beyond so many times its area at first.
-LOW, FLAT, WIDEST = 5.0, 3, 1e12
+# and by less than e more while it grew so often; nor beyond so many times its area at first, if
+# that is known to hold Gaussians.
+LOW, FLAT, WIDEST = 5.0, 3, 100.0
+ENOUGH = 20.0  # in -log P at the sides of a box, where it need not grow if that is in vain
+NARROW = 0.3  # of a domain's width: what is narrower is looked at alone
 LED = 10  # boxes at whose growing sides P was largest: the drift leads on for ever
 PINS = 4  # points are tried, each the highest that was found from the one before
 FEW = 5  # points that are never left are a trap
@@ -57,6 +61,7 @@ def _pinned(
     closed = np.setdiff1d(np.arange(count), part[at[part[to] != part[at]]])
     sizes = np.bincount(part)
     few = closed[sizes[closed] < FEW]
+    few = few[~np.isin(few, part[spots])]  # where noise is lower than cells are wide
     if not np.isin(few, part[free]).all():
         raise ConvergenceError(
             f"{process.name}: there are points that are never left, or several closed classes: no "
@@ -203,11 +208,13 @@ def found_on_grid(
     """The chain on the smallest box that holds all probability above e^-cut of the peak, if that
     does not reach farther than some coordinate."""
     stable = [e for e in equilibria if e.covariance is not None]
-    box = first_box(process, stable, cut)
+    box = first_box(process, equilibria, cut)
+    widest = WIDEST if stable else math.inf
     spots = np.array([e.position for e in stable]).reshape(-1, 2).T
     start = stable[0].position if stable else None
     first, shrunk, settled = 0.0, False, False
     lowest: list[float] = []  # at sides that were moved outwards, box after box
+    fair: Rough | None = None  # where P has fallen by enough
     for _ in range(40):
         rough = on_box(process, box, start, spots)
         start = rough.peak
@@ -224,10 +231,11 @@ def found_on_grid(
             grown.append((ends[0], ends[1]))
         if tuple(grown) != box:
             lowest.append(here)
+            fair = fair or (rough if here > ENOUGH and math.isfinite(farthest) else None)
             level = len(lowest) > FLAT and LOW < here < min(lowest[-FLAT - 1 : -1]) + 1
             level |= len(lowest) > LED and max(lowest[-LED:]) < 1
             first = first or _area(box)
-            if level or np.abs(grown).max() > farthest or _area(tuple(grown)) > WIDEST * first:
+            if level or np.abs(grown).max() > farthest or _area(tuple(grown)) > widest * first:
                 break
             box, settled = tuple(grown), shrunk  # what was cut too far is not cut again
             continue
@@ -242,10 +250,13 @@ def found_on_grid(
                 break
             return less
         box, shrunk = less.box, True
+    if fair is not None:
+        return fair
     raise LandscapeError(
         f"{process.name}: the density has not fallen to e^-{cut:g} of its peak on {box_text(box)}: "
-        "its tails are heavy, or nothing holds the process together. Give a finite domain; its "
-        "ends then reflect."
+        "its tails are heavy, or nothing holds the process together. Give a "
+        f"{'smaller' if np.isfinite(process.domain).all() else 'finite'} domain; its ends then "
+        "reflect."
     )
 
 
@@ -263,15 +274,22 @@ def _area(box: Box) -> float:
     return math.prod(high - low for low, high in box)
 
 
-def first_box(process: PlaneDiffusion, stable: list[Equilibrium], cut: float) -> Box:
-    """Where to look first: the domain, and along infinite directions around what attracts."""
+def first_box(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...], cut: float) -> Box:
+    """Where to look first: the domain, and along infinite directions around what attracts; there
+    alone where that is narrow and the drift leads to it from all over the domain."""
+    stable = [e for e in equilibria if e.covariance is not None]
     if stable:
         near = around(process, stable, cut)
     else:
         spots = [min(max(low, 0.0), high) for low, high in process.domain]
         near = tuple((max(v - 2, low), min(v + 2, high))
                      for v, (low, high) in zip(spots, process.domain, strict=True))  # fmt: skip
+    near = tuple((low, high if low < high else low + 1.0) for low, high in near)
+    size, wide = (np.diff(np.array(box))[:, 0] for box in (near, process.domain))
+    narrow = stable and (size < NARROW * wide).all() and np.isfinite(wide).all()
+    if narrow and Flow.of(process, equilibria, process.domain).arrives:
+        return near
     return tuple(
-        ends if math.isfinite(ends[1] - ends[0]) else (low, high if low < high else low + 1.0)
-        for ends, (low, high) in zip(process.domain, near, strict=True)
+        ends if math.isfinite(ends[1] - ends[0]) else some
+        for ends, some in zip(process.domain, near, strict=True)
     )

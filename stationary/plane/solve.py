@@ -13,7 +13,7 @@ from stationary.numbers.elementary import depth_of
 from stationary.plane import closed
 from stationary.plane.balance import balanced
 from stationary.plane.curl import Curl, curl_test
-from stationary.plane.density import Solved
+from stationary.plane.density import Density, Solved
 from stationary.plane.local import (
     Equilibrium,
     around,
@@ -40,7 +40,6 @@ FAR = 22.0  # in -log P of an attractor: beyond, spectral elements have lost its
 LEAK = 3e-13  # of the peak: what rounding leaves of a net flux; a third of it was seen
 RESTING = 1e-20  # of the usual variance: what rounding leaves of squared differences of gradients
 NEAR = 2.5  # of y, where x = c + L sinh(y): where the curl is looked at
-FARTHER = 1.3  # a rough chain has a tail that falls like an exponential fall that much too fast
 
 UNRESOLVED = (
     "{name}: the density could not be resolved: its error is {error}. It may have a narrow ridge "
@@ -74,13 +73,27 @@ def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
         return PlaneState(
             process, diffusion, exact, (), found, tested, exact.road, exact.status, exact.notes
         )
-    wide = finite_box(diffusion.domain)
     equilibria = everywhere(diffusion)
-    _check_that_it_spreads(diffusion, equilibria, wide)
+    _check_that_it_spreads(diffusion, equilibria, finite_box(diffusion.domain))
+    try:
+        state = replace(_found(diffusion, equilibria), process=process)
+        if not state.error < WORST:
+            part = f"{state.error:.0e} of its peak"
+            raise ConvergenceError(UNRESOLVED.format(name=diffusion.name, error=part), state)
+    except ConvergenceError as error:
+        flat = [e for e in equilibria if e.covariance is not None and closed.is_flat(e.covariance)]
+        if not flat:
+            raise
+        where = point_text(flat[0].position)
+        raise ConvergenceError(closed.COLLAPSES.format(name=diffusion.name, at=where)) from error
+    return state if state.error < ENOUGH else replace(state, status=Status.PANEL_LIMIT)
+
+
+def _found(diffusion: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]) -> PlaneState:
     try:
         rough = found_on_grid(diffusion, equilibria, CUT)
     except LandscapeError as error:
-        return _with_heavy_tails(process, diffusion, equilibria, error)
+        return _with_heavy_tails(diffusion, equilibria, error)
     hull = joined(rough.box, around(diffusion, equilibria, 0.0)) if equilibria else rough.box
     equilibria = equilibria_of(diffusion, hull, equilibria)
     tested = curl_test(diffusion, rough.box, rough.at)
@@ -88,21 +101,12 @@ def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
     density = solved.density
     if solved.road != "newton":  # which tells by a smaller box what its sides do
         density = density.in_domain(diffusion.domain)
-    state = PlaneState(
-        process, diffusion, density, solved.others, equilibria, tested, solved.road,
-        Status.CONVERGED, _notes(diffusion, rough, equilibria),
+    _require_held(diffusion, density, solved.road)
+    ways = (*solved.others, ("balance", balanced(diffusion, density)))
+    return PlaneState(
+        diffusion, diffusion, density, ways, equilibria, tested, solved.road,
+        notes=_notes(diffusion, rough, equilibria),
     )  # fmt: skip
-    _require_held(state)
-    second = ("balance", balanced(diffusion, density))
-    state = replace(state, others=(*solved.others, second))
-    if not state.error < ENOUGH:
-        state = replace(state, status=Status.PANEL_LIMIT)
-    if not state.error < WORST:
-        raise ConvergenceError(
-            UNRESOLVED.format(name=diffusion.name, error=f"{state.error:.0e} of its peak"),
-            state,
-        )
-    return state
 
 
 def _solved(
@@ -133,9 +137,10 @@ def _solved(
         solved = replace(solved, density=replace(density, missed=lost))
     if solved is not None and lost < WORST:
         return solved
-    if not singular:
+    several = stable.shape[1] > 1
+    if several and not singular:
         return low_noise(diffusion, equilibria, hull)
-    far = not inside or not rough.joined or (rough.at(saddles) > LOW).any()
+    far = several and (not inside or not rough.joined or (rough.at(saddles) > LOW).any())
     raise ConvergenceError(
         f"{diffusion.name}: some attractors lie beyond barriers of more than e^{FAR:g}, the "
         "noise is singular, and a current flows: that cannot be followed. Raise the noise, or "
@@ -146,24 +151,16 @@ def _solved(
 
 
 def _with_heavy_tails(
-    process: PlaneLandscape | PlaneDiffusion,
-    diffusion: PlaneDiffusion,
-    equilibria: tuple[Equilibrium, ...],
-    error: LandscapeError,
+    diffusion: PlaneDiffusion, equilibria: tuple[Equilibrium, ...], error: LandscapeError
 ) -> PlaneState:
     """On coordinates in which powers of x fall exponentially; `error` where they do not, either."""
-    if not any(math.isinf(v) for ends in diffusion.domain for v in ends):
-        raise error
     chart = Chart.around(equilibria)
     inner = chart.process(diffusion)
     try:
-        rough = found_on_grid(inner, (), FARTHER * CUT, FARTHEST)
+        rough = found_on_grid(inner, (), CUT, FARTHEST)
         near = np.clip(np.array(rough.box), -NEAR, NEAR)
         tested = curl_test(diffusion, tuple(map(tuple, chart.x(near.T).T.tolist())))
-        # Along diagonals what is straight turns: where that is not resolved, elements are closer.
-        solved = closed.integrated(inner, rough.box, rough.peak) if tested.local else None
-        if solved is None or not solved.resolved:
-            solved = spectral(inner, rough, 0.1)
+        solved = spectral(inner, rough)
         ways = (*solved.others, ("balance", balanced(inner, solved.density)))
         if not all(math.isfinite(d.log_total) for d in (solved.density, *(d for _, d in ways))):
             raise error  # nothing holds the process: what was solved is no law
@@ -178,13 +175,13 @@ def _with_heavy_tails(
         f"|x_{k + 1}|^-{p:.4g}" for k, p in enumerate(density.exponents) if p < 60
     )
     state = PlaneState(
-        process, diffusion, density, tuple((name, Stretched(d, chart)) for name, d in ways),
-        equilibria, tested, solved.road, Status.CONVERGED,
-        (f"The tails are heavy: marginals fall like {powers}.",) if powers else (),
+        diffusion, diffusion, density, tuple((name, Stretched(d, chart)) for name, d in ways),
+        equilibria, tested, solved.road,
+        notes=(f"The tails are heavy: marginals fall like {powers}.",) if powers else (),
     )  # fmt: skip
     if not state.error < WORST:
         raise error
-    return state if state.error < ENOUGH else replace(state, status=Status.PANEL_LIMIT)
+    return state
 
 
 def _check_that_it_spreads(
@@ -212,18 +209,18 @@ def _check_that_it_spreads(
             )
 
 
-def _require_held(state: PlaneState) -> None:
+def _require_held(process: PlaneDiffusion, density: Density, road: str) -> None:
     """Raise where the density has not fallen at a side on which nothing holds the process."""
-    name, domain = state.diffusion.name, state.diffusion.domain
-    if not math.isfinite(state.density.log_total):
+    name, domain = process.name, process.domain
+    if not math.isfinite(density.log_total):
         raise ConvergenceError(
             f"{name}: no density was found that is positive: what the drift carries out of the box "
             "may never come back, or the box may hold no closed class. Widen the domain."
         )
-    for axis, side, x in sides_of(state.box, 201):
-        at, height = state.box[axis][side], np.asarray(state.energy(x))
+    for axis, side, x in sides_of(density.box, 201):
+        at, height = density.box[axis][side], -density.log_at(x) - density.height.min()
         if at != domain[axis][side]:
-            if height.min() < LOW and state.road == "newton":
+            if height.min() < LOW and road == "newton":
                 raise ConvergenceError(
                     f"{name}: barriers are too high for spectral elements, and the box of Newton's "
                     f"method for log P ends at {at:.4g} of coordinate {axis + 1}, where P has not "
@@ -236,7 +233,7 @@ def _require_held(state: PlaneState) -> None:
                     "ends then reflect."
                 )
             continue
-        fields = state.diffusion.fields(x)
+        fields = process.fields(x)
         free = fields.a[axis, axis] <= 1e-9 * np.abs(fields.a).max(axis=(0, 1))
         if (free & ((2 * side - 1) * fields.f[axis] > 0) & (height < LOW)).any():
             raise LandscapeError(
@@ -251,11 +248,7 @@ def _notes(
 ) -> tuple[str, ...]:
     """What a reader should know about the box and the noise."""
     notes = []
-    inside = [
-        e for e in equilibria
-        if all(low <= v <= high for v, (low, high) in zip(e.position, process.domain, strict=True))
-    ]  # fmt: skip
-    if not inside:
+    if not equilibria:
         notes.append("The drift vanishes nowhere in the domain.")
     sides = []
     for axis, name in ((0, "first"), (1, "second")):

@@ -26,12 +26,8 @@ WORSE = 3  # so many meshes that resolve less than one before: where noise is si
 DEEP = 5  # so often are rectangles cut in four only at kinks and on thin ridges
 
 
-def spectral(process: PlaneDiffusion, rough: Rough, lenient: float = 0.5) -> Solved:
-    """The end state of a process around what a rough one found.
-
-    Where the density is p times its peak, p^-lenient times as large a part of it may be missing
-    as at the peak: 1 asks for the peak alone, 0 for tails as exact as that.
-    """
+def spectral(process: PlaneDiffusion, rough: Rough) -> Solved:
+    """The end state of a process around what a rough one found."""
     coefficients = Coefficients(process)
     nodes = basis(DEGREE).nodes
     mesh = Mesh.over(rough.box, (FIRST, FIRST))
@@ -40,7 +36,7 @@ def spectral(process: PlaneDiffusion, rough: Rough, lenient: float = 0.5) -> Sol
     while True:
         guess = Guess.joined(mesh, FACTOR * rough.at(mesh.points(nodes)))
         density = Density(mesh, guess.tables, solve(coefficients, guess))
-        missing = unresolved(density, lenient)
+        missing = unresolved(density)
         made.append((float(missing.max()), density))
         best = min(range(len(made)), key=lambda k: made[k][0])
         if made[best][0] < RESOLVED or len(made) > best + WORSE:
@@ -62,7 +58,7 @@ def spectral(process: PlaneDiffusion, rough: Rough, lenient: float = 0.5) -> Sol
     if not kept.all():
         part = Guess(mesh.restricted(kept), guess.tables[kept])
         others.append(("cut", Density(part.mesh, part.tables, solve(coefficients, part))))
-    return Solved("elements", density, tuple(others), worst < RESOLVED)
+    return Solved("elements", density, tuple(others))
 
 
 def _finer(mesh: Mesh, missing: Array, least: float) -> Mesh | None:
@@ -90,14 +86,14 @@ def held(mesh: Mesh, height: Array, cut: float) -> Array:
     return np.asarray(kept & (part == part[np.argmin(least)]))
 
 
-def unresolved(density: Density, lenient: float) -> Array:
-    """How far the density is from resolved in each rectangle."""
+def unresolved(density: Density) -> Array:
+    """How far the density is from resolved in each rectangle: where it is p times its peak, 1 /
+    sqrt(p) times as large a part of it may be missing as at the peak."""
     height = density.height
     scaled = density.u * np.exp(-(density.phi - density.phi.min(axis=(1, 2), keepdims=True)))
     size = np.abs(scaled).max(axis=(1, 2))
-    # Relative to the rectangle where it is high, and the less so the lower it is.
     here = np.minimum(height, 1e3).min(axis=(1, 2)) - height.min()
-    known = np.exp(-np.clip(here, 0, 80) * lenient) / np.maximum(size, TINY)
+    known = np.exp(-np.clip(here, 0, 80) / 2) / np.maximum(size, TINY)
     return np.asarray(tails(scaled) * known)
 
 

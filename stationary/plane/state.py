@@ -69,20 +69,20 @@ class Metric:
 
     def at(self, x: Any) -> Array:
         """a^-1 at points (2, M), shape (2, 2, M)."""
-        a = np.moveaxis(self.diffusion.fields(_points(x)).a, -1, 0)
+        a = np.moveaxis(self.diffusion.fields(points_of(x)).a, -1, 0)
         return np.asarray(np.moveaxis(np.linalg.inv(a), 0, -1))
 
     def curvature(self, x: Any) -> Any:
         """The Gauss curvature at points (2, M): 0 where coordinates make the noise the same."""
-        made = curvature(self.diffusion, _points(x))
+        made = curvature(self.diffusion, points_of(x))
         return made.reshape(np.shape(x)[1:])[()]
 
 
-def _points(x: Any) -> Array:
+def points_of(x: Any) -> Array:
     made = np.asarray(x, dtype=float)
     if made.ndim == 0 or made.shape[0] != 2:
         raise LandscapeError(
-            f"points must have shape (2, M), x above y, not {made.shape}. Transpose them."
+            f"points must have shape (2,) or (2, M), x above y, not {made.shape}. Transpose them."
         )
     return made.reshape(2, -1)
 
@@ -110,7 +110,7 @@ class PlaneState(Result):
     equilibria: tuple[Equilibrium, ...]
     tested: Curl
     road: str
-    status: Status
+    status: Status = Status.CONVERGED
     notes: tuple[str, ...] = ()
     main: PlaneState | None = None  # whose basins these are, where this one tells its error
     rough: bool = False  # parts of the plane are integrated less closely
@@ -132,7 +132,7 @@ class PlaneState(Result):
     # The density.
 
     def logpdf(self, x: Any) -> Any:
-        made = self.density.log_at(_points(x)) - self.density.log_total
+        made = self.density.log_at(points_of(x)) - self.density.log_total
         return made.reshape(np.shape(x)[1:])[()]
 
     def pdf(self, x: Any) -> Any:
@@ -249,13 +249,13 @@ class PlaneState(Result):
         if self.main is not None:
             return self.main.borders
         flow = Flow.of(self.diffusion, self.equilibria, self.box)
-        alone = len(flow.attractors) == 1 and len(self.equilibria) == 1
+        alone = len(flow.attractors) == 1 and len(self.equilibria) == 1 and flow.arrives
         return flow, None if alone else Borders.of(flow, self.equilibria)
 
     def basin_of(self, x: Any) -> Any:
         """The number of the basin that each point lies in; -1 where the drift leads to a cycle."""
         flow, borders = self.borders
-        points = _points(x)
+        points = points_of(x)
         made = flow.label(points) if borders is None else borders.label(points)
         return made.reshape(np.shape(x)[1:])[()]
 
@@ -283,7 +283,7 @@ class PlaneState(Result):
             error = float(np.nan_to_num(errors[i], nan=np.inf))
             made.append(PlaneBasin(e, float(logs[i]), error, barriers, i))
         rest = 1 - sum(b.mass for b in made)
-        if rest > 1e-6 and any(e.kind == "unstable" for e in self.equilibria):
+        if rest > 1e-6 and -1 in borders.pixels:
             made.append(PlaneBasin(None, float(np.log(rest)), float("nan"), (), -1))
         return tuple(made)
 
@@ -356,7 +356,7 @@ class PlaneState(Result):
 
     def current(self, x: Any) -> Array:
         """J = f P - div(a P) / 2 at points (2, M), per time; 0 outside."""
-        points = _points(x)
+        points = points_of(x)
         fields = self.diffusion.fields(points, 1)
         slope = np.nan_to_num(self.density.slope_at(points))
         velocity = fields.f - fields.div / 2 - np.einsum("ijm,jm->im", fields.a, slope) / 2
