@@ -429,6 +429,17 @@ def test_where_all_gradients_are_0_is_a_place_of_its_own_known_from_end_to_end()
     assert "w = 0.952381 is left after 3.2 steps on average" in said
 
 
+def test_on_a_line_without_ends_the_time_until_a_unit_dies_is_that_of_walkers():
+    """400,000 walkers of NumPy alone: 6.417 +- 0.007. The side without an end was cut where the law
+    of what has died ends: 4.4 steps were said, known to 1.5 %."""
+    found = analyze(dying(learning_rate=0.9, domain=(-math.inf, math.inf)))
+    rest, minimum = found.sgd.basins
+    assert (rest.lower, rest.upper, rest.position) == (-math.inf, 0, -1)
+    assert math.exp(minimum.log_chain_exit_time) == pytest.approx(6.417, rel=4e-3)
+    assert minimum.exit_error < 1e-3
+    assert "at rest below 0 (all gradients are 0)" in lines_of(found)
+
+
 def test_what_is_beyond_both_errors_is_a_difference_and_a_mean_is_one_too():
     """A mass of 10^-6.4 was said to agree with one below 1e-9, and a mean of -0.06 with -0.18."""
     basin = SgdBasin(0.0, -1.0, 1.0, (4e-7, 1e-12), (1e-12, 1e-9), None, None)

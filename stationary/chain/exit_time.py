@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from stationary.aliases import Array
 from stationary.chain.batches import ASKED, CELLS, TWICE, Batches
 from stationary.chain.cells import bisected, cores_of, graded, spaced
 from stationary.chain.elimination import Elimination
+from stationary.chain.far import covered
 from stationary.chain.links import closed_classes
 from stationary.chain.tilt import Lean
 from stationary.chain.transfer import Transfer, transfers
@@ -20,6 +20,7 @@ from stationary.functions.given import Boundary, checked_boundaries, number
 from stationary.numbers.arithmetic import SAME
 from stationary.numbers.limit import limit
 
+MOST_ROUNDS = 100  # in which what a walk can come to grows
 MOST_CELLS = 2000  # times settle on fewer, and have links of their own for every start
 
 
@@ -103,17 +104,24 @@ def refined_exit_time(
     upper: float,
     at: float,
     enough: float,
-    known: Array,
+    known: tuple[float, float],
     least: int = 1,
 ) -> ExitTime:
     """The same on more cells, where few leave an error above `enough`.
 
-    An infinite side, which is no way out, is cut off where hardly anything comes: at the ends of
-    what is `known` of SGD, if anything is.
+    An infinite side, which is no way out, is cut off where nothing comes from there: at the ends of
+    what is `known` of SGD, or nearer.
     """
-    first, last = (known[0], known[-1]) if len(known) else (at, at)
-    lower = lower if math.isfinite(lower) else min(float(first), 2 * at - upper)
-    upper = upper if math.isfinite(upper) else max(float(last), 2 * at - lower)
+    if math.isinf(upper - lower):
+        first, last = max(lower, known[0]), min(upper, known[1])
+        low = high = at
+        for _ in range(MOST_ROUNDS):
+            inner, most = covered(batches, low, high)
+            before, low, high = (low, high), max(min(low, inner), first), min(max(high, most), last)
+            if before == (low, high):
+                break
+        lower = lower if math.isfinite(lower) else low
+        upper = upper if math.isfinite(upper) else high
     for cells in CELLS:
         time = exit_time(batches, lower, upper, at, max(cells, least))
         if time.settled(enough):

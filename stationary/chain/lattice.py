@@ -97,8 +97,13 @@ def cycle_outside(
     scale = NEAREST * max(abs(held.lower), abs(held.upper))
     for at in points[:: max(len(points) // PROBES, 1)]:
         found = _reached(batches, held, np.array([at]), scale, CYCLE)
-        if found is not None and not any(
-            ((low - scale <= found[0]) & (found[0] <= high + scale)).any() for low, high in spans
+        if (
+            found is not None
+            and len(found[0]) > 1
+            and not any(
+                ((low - scale <= found[0]) & (found[0] <= high + scale)).any()
+                for low, high in spans
+            )
         ):
             return float(at)
     return None

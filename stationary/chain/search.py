@@ -169,11 +169,8 @@ class Search:
         self.neutral = ((edges[1:] + edges[:-1]) / 2)[rigid]
         still = np.array([c[0] for c in closed if len(c) == 1 and self._stands(edges, c[0])], int)
         runs = [r for r in np.split(still, np.flatnonzero(np.diff(still) > 1) + 1) if len(r)]
-        dead = tuple(
-            ends
-            for run in runs
-            if (ends := dead_stretch(ground.batches, edges, run, ground.joints))
-        )
+        seen = (dead_stretch(ground.batches, edges, run, ground.joints) for run in runs)
+        dead = tuple(filter(None, seen))
         if not ground.dead and dead:  # cells are to end where it does
             self.ground = replace(ground, dead=dead)
             return self._classes()
@@ -398,4 +395,5 @@ class Search:
             escapes=tuple(escapes),
             initial=ground.start if not unknown else None,
             far=far,
+            span=(ground.held.lower, ground.held.upper),
         )

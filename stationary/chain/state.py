@@ -46,6 +46,8 @@ class ChainState(Distribution):
         where none was given from the worst one; and its absolute error where these are many.
     folded
         Probability per step, in the end state, to be turned back at an end of the domain.
+    span
+        The interval on which it was followed.
     """
 
     landscape: Landscape
@@ -63,6 +65,7 @@ class ChainState(Distribution):
     escapes: tuple[Escape, ...] = ()
     initial: Initial | None = None
     far: Far = field(default_factory=Far)
+    span: tuple[float, float] = (-math.inf, math.inf)
     linked: bool = (
         False  # by outcomes of a step, or cycles, that cells leave out: classes need not be all
     )

@@ -177,20 +177,20 @@ class Check(Result):
                 "which the diffusion forgets"
             )
         for b in self.basins:
-            if b.diffusion is None or b.chain is None or not b.parted:
+            new = b.diffusion is None or b.parted
+            if b.at_rest and b.chain is not None and b.chain[0] > HELD and new:
+                rest = at_rest_text(b.lower, b.upper)
+                found.append(f"SGD ends with probability {b.chain[0]:.3g} {rest}")
+            elif b.diffusion is None or b.chain is None or not b.parted:
                 continue
-            if b.diffusion[0] > b.chain[0]:
+            elif b.diffusion[0] > b.chain[0]:
                 found.append(
                     f"the minimum at w = {b.position:.4g} holds {b.diffusion[0]:.3g} by the "
                     f"diffusion, but SGD {_left(b)}"
                 )
             else:
                 place = "stops at" if b.at_end else f"holds {b.chain[0]:.3g} around"
-                words = f"SGD {place} w = {b.position:.4g}, where the diffusion holds nothing"
-                if b.at_rest:
-                    rest = at_rest_text(b.lower, b.upper)
-                    words = f"SGD ends with probability {b.chain[0]:.3g} {rest}"
-                found.append(words)
+                found.append(f"SGD {place} w = {b.position:.4g}, where the diffusion holds nothing")
         return tuple(found)
 
     @cached_property

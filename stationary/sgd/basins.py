@@ -152,7 +152,8 @@ def stretches_of(state: EndState, basins: Sequence[Basin]) -> list[Stretch]:
         inside = [m for m in minima if low <= m <= high]
         if (low, high) in rests:
             one, other = rests[low, high]
-            inside = [(max(one, other - 2) + min(other, one + 2)) / 2]
+            one, other = max(one, other - 2), min(other, max(one, other - 2) + 2)
+            inside = [(one + other) / 2]
         if inside and low < high:
             plain = ((exact.get(low, low), exact.get(high, high)),)
             rest = (low, high) in rests
@@ -268,7 +269,7 @@ def _leaving(
     )
 
     try:
-        time = refined_exit_time(chain.batches, low, high, at, TOLD, chain.edges, chain.cells)
+        time = refined_exit_time(chain.batches, low, high, at, TOLD, chain.span, chain.cells)
     except StationaryError:
         return None, math.inf  # not to be had on its cells
     if TOLD < time.error > time.log_time:
