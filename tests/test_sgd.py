@@ -440,6 +440,19 @@ def test_on_a_line_without_ends_the_time_until_a_unit_dies_is_that_of_walkers():
     assert "at rest below 0 (all gradients are 0)" in lines_of(found)
 
 
+def test_a_unit_that_cannot_die_is_never_left_and_one_that_is_dead_stays_so():
+    """On the whole line cells leaked where it was cut: 10^24 steps were said, "10^15 to 10^32"."""
+
+    def losses(w):
+        pairs = (0.5, 1.0), (1.0, 0.7), (2.0, 2.2), (1.5, 1.0)
+        return [(np.maximum(a * w, 0) - b) ** 2 / 2 for a, b in pairs]
+
+    found = analyze(Landscape(losses=losses, learning_rate=0.3))
+    assert found.sgd.basins[1].log_chain_exit_time == math.inf
+    assert "What starts or comes below 0 (all gradients are 0) stays there" in lines_of(found)
+    assert "SGD stays for ever around w = 0.946667 once" in lines_of(found)
+
+
 def test_what_is_beyond_both_errors_is_a_difference_and_a_mean_is_one_too():
     """A mass of 10^-6.4 was said to agree with one below 1e-9, and a mean of -0.06 with -0.18."""
     basin = SgdBasin(0.0, -1.0, 1.0, (4e-7, 1e-12), (1e-12, 1e-9), None, None)

@@ -228,7 +228,7 @@ def rest_points(
             continue
         judged = _judged(batches, position, near)
         named = next(t for t in tries if abs(t - position) <= room)  # the jump, where it is round
-        found.append(replace(judged, position=named))
+        found.append(replace(judged, position=named + 0.0))  # never -0
     return tuple(found)
 
 

@@ -51,10 +51,18 @@ class ExitTime:
         return math.exp(-self.log_time)
 
 
-def exit_time(batches: Batches, lower: Any, upper: Any, start: Any, cells: int) -> ExitTime:
+def exit_time(
+    batches: Batches,
+    lower: Any,
+    upper: Any,
+    start: Any,
+    cells: int,
+    cut: tuple[bool, bool] = (False, False),
+) -> ExitTime:
     """The mean number of steps until SGD is outside; see `ChainState.mean_exit_time`.
 
-    A wall at the end of the domain turns steps back, so that it is no way out.
+    A wall at the end of the domain turns steps back, so that it is no way out; nor is an end where
+    it was `cut`.
     """
     landscape, low, high = batches.landscape, number(lower), number(upper)
     if low is None or high is None or not low < high or math.isinf(high - low):
@@ -74,8 +82,8 @@ def exit_time(batches: Batches, lower: Any, upper: Any, start: Any, cells: int) 
     joints = np.array([b for b in landscape.breakpoints if low < b < high])
     kinds = checked_boundaries(landscape.boundaries, landscape.name)
     walls = [
-        end == own and kind in (None, Boundary.REFLECTING, Boundary.NATURAL)
-        for end, own, kind in zip((low, high), landscape.domain, kinds, strict=True)
+        ended or (end == own and kind in (None, Boundary.REFLECTING, Boundary.NATURAL))
+        for end, own, kind, ended in zip((low, high), landscape.domain, kinds, cut, strict=True)
     ]
     ends = "fold" if walls[0] else "leave", "fold" if walls[1] else "leave"
     edges = bisected(bisected(graded(low, high, max(count // 4, 16), joints=joints, cores=cores)))
@@ -112,7 +120,8 @@ def refined_exit_time(
     An infinite side, which is no way out, is cut off where nothing comes from there: at the ends of
     what is `known` of SGD, or nearer.
     """
-    if math.isinf(upper - lower):
+    cut = math.isinf(lower), math.isinf(upper)
+    if any(cut):
         first, last = max(lower, known[0]), min(upper, known[1])
         low = high = at
         for _ in range(MOST_ROUNDS):
@@ -120,10 +129,9 @@ def refined_exit_time(
             before, low, high = (low, high), max(min(low, inner), first), min(max(high, most), last)
             if before == (low, high):
                 break
-        lower = lower if math.isfinite(lower) else low
-        upper = upper if math.isfinite(upper) else high
+        lower, upper = low if cut[0] else lower, high if cut[1] else upper
     for cells in CELLS:
-        time = exit_time(batches, lower, upper, at, max(cells, least))
+        time = exit_time(batches, lower, upper, at, max(cells, least), cut)
         if time.settled(enough):
             break
     return time

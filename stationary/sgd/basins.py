@@ -193,6 +193,7 @@ def sgd_basins(
     few = 1 < len(stretches) <= MOST_EXITS
     kept = {m.position: m.held for m in steps.minima if m.held is not None}
     found = []
+    dead = chain is not None and all(c.dead for c in chain.components if c.weight)
     for stretch in stretches:
         at = stretch.position
         near = SAME * (1 + abs(at))
@@ -220,7 +221,7 @@ def sgd_basins(
             share = math.exp(log_chain)
             if held_in:
                 unsure = max(chain.log_probability_error(*part) for part in held_in)
-            elif chain.batches.whole:
+            elif chain.batches.whole or dead:
                 unsure = 0.0  # of nothing, no cell makes anything
             doubt = share * unsure if math.isfinite(unsure) else math.inf
             by_chain = share, min(2 * chain.edge_error, doubt, 1.0)

@@ -76,12 +76,15 @@ def _of_sgd(analysis: Analysis) -> list[str]:
             f"{_limit(plain, sgd, place)}.",
             f"What SGD's own chain makes of it is not known. {sgd.reason}",
         ]
-    if sgd.believed is Belief.EITHER and not any(b.untold for b in sgd.basins):
+    vague = any(b.untold or (b.at_rest and log_of(b.log_chain) > LIGHT) for b in sgd.basins)
+    if sgd.believed is Belief.EITHER and not vague:
         words = f"{answer(plain).rstrip()} {_agreement(sgd)}"
         return [words, *_rigid(sgd), *_turned(sgd), *_reach(sgd, place, run)]
+    has_start = plain.end_state.initial is not None
     return [
         *_confined(sgd),
-        _settled(sgd, place, plain.end_state.initial is not None),
+        _settled(sgd, place, has_start),
+        *([] if has_start else _unreached(sgd)),
         *_heavy(sgd),
         *_rigid(sgd),
         *_turned(sgd),
@@ -200,6 +203,14 @@ def _settled(sgd: FiniteStep, place: Place, has_start: bool) -> str:
         if has_start:  # it may just not come there
             left = f" from this start, and not around {' or '.join(gone[:MOST_NAMED])}"
     return f"In the long run SGD is {listed}{left}."
+
+
+def _unreached(sgd: FiniteStep) -> list[str]:
+    """That what starts where all gradients are 0 stays, where the chain does not come there."""
+    settled = sgd.chain is not None and sgd.chain.kind in SETTLED
+    silent = [b for b in sgd.basins if settled and b.at_rest and b.log_chain == -math.inf]
+    words = (at_rest_text(b.lower, b.upper).removeprefix("at rest ") for b in silent)
+    return [f"What starts or comes {where} stays there." for where in words]
 
 
 def _heavy(sgd: FiniteStep) -> list[str]:
