@@ -284,6 +284,16 @@ def jumping(seed, size=5.0):
     return x
 
 
+def test_a_series_upside_down_is_fitted_upside_down():
+    """Parts of the steps were cut from below, so that -x had another coordinate."""
+    rng, x = np.random.default_rng(3), np.ones(200)
+    for i, z in enumerate(rng.normal(size=199)):
+        x[i + 1] = abs(x[i] + 0.1 * (1 - x[i]) + 0.5 * math.sqrt(0.1 * x[i]) * z)
+    found, turned, at = fit(x, 0.1), fit(-x, 0.1), np.quantile(x, [0.1, 0.5, 0.9])
+    assert turned.drift(-at) == pytest.approx(-found.drift(at), abs=1e-4 * found.drift_error(0.5))
+    assert turned.variance(-at) == pytest.approx(found.variance(at), rel=1e-4)
+
+
 def test_jumps_are_told_from_a_diffusion():
     found = fit(jumping(5), 0.05)
     assert found.lags.verdict.name == "JUMPS"

@@ -214,8 +214,12 @@ def _step_lengths(runs: Runs) -> tuple[Array, Array]:
     start, stop, _ = runs.steps()
     order, n = np.argsort(start), len(start)
     tails = 10.0 ** -np.arange(2, max(math.log10(n / 50), 2))
-    levels = np.concatenate([tails[::-1], np.arange(1, 10) / 10, 1 - tails])
-    parts = np.split(order, np.unique((levels * n).astype(int)))
+    levels = np.concatenate([[0], tails[::-1], np.arange(1, 10) / 10, 1 - tails, [1]])
+    # Equal places are in one part, and a part has what it touches: from either end the same.
+    ranks, ordered = np.round(levels * n, 6), start[order]
+    first = ordered.searchsorted(ordered[np.floor(ranks[:-1]).astype(int)])
+    last = ordered.searchsorted(ordered[np.ceil(ranks[1:]).astype(int) - 1], side="right")
+    parts = [order[i:j] for i, j in zip(first, last, strict=True)]
     moves = [stop[p] - start[p] for p in parts]
     # 0.6745 is the median of the size of a standard normal number.
     widths = [float(np.median(np.abs(m - np.median(m)))) / 0.6745 for m in moves]
