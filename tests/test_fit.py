@@ -284,6 +284,13 @@ def jumping(seed, size=5.0):
     return x
 
 
+def test_far_apart_observations_do_not_tell_that_the_variance_is_the_same_everywhere():
+    """Where the smoothest curve is the likeliest, 63 of 100 intervals held a double well's."""
+    found, x = fit(ornstein_uhlenbeck(2.0, 500, 6), 2.0), np.array([-0.9, 0.0, 0.9])
+    ends, middle = np.split(found.variance_error(x)[[0, 2, 1]] / found.variance(x)[[0, 2, 1]], [2])
+    assert (ends > 1.2 * middle).all()
+
+
 def test_a_series_upside_down_is_fitted_upside_down():
     """Parts of the steps were cut from below, so that -x had another coordinate."""
     rng, x = np.random.default_rng(3), np.ones(200)

@@ -39,6 +39,9 @@ WIDEST = 0.5  # the same, where the range takes more cells than there may be
 ALIKE = 20  # rounded values in a cell: one more or less is nothing
 SETTLED = 0.02  # of log L, and of the number of parameters: chance makes 1 of either
 STIFFEST = 1e7  # a penalty that leaves nothing
+# Of log a, of which far-apart observations tell nothing but its level: that it is the same all
+# over is not known for that, and its ends differ by (OF_A - 1)^1/2 30^-1/2 = 0.55, as a guess.
+LOOSEST = 30.0
 FAR = 3.0  # in one step: of log a, which a quadratic knows no further
 # Information that there is anyway: log P may be off by a thousand from the first guess, log a, of
 # which white noise says nothing, by ten.
@@ -156,6 +159,7 @@ def _climbed(
     parts = (0, OF_P), (OF_P, size)
     penalties = np.stack([_penalty(*p, n, size) for p, n in zip(parts, orders, strict=True)])
     ranks = np.array([OF_P, OF_A]) - orders
+    most = np.where(orders == 3, STIFFEST, LOOSEST)
     gauge = np.zeros((size, size))
     gauge[:OF_P, :OF_P] = 1.0 / OF_P**2  # a constant in log P changes nothing
     counts = cells.counts(runs.classes())
@@ -166,7 +170,7 @@ def _climbed(
         total, gradient, information = chain.score(blurred)
         held = information + gauge * np.trace(information) / size + np.diag(UNKNOWN)
         pull = gradient + held @ theta - UNKNOWN * (theta - first)
-        aim, smoothing, covariance = _smoothest(held, pull, penalties, ranks, smoothing)
+        aim, smoothing, covariance = _smoothest(held, pull, penalties, ranks, smoothing, most)
         aim[OF_P:] = theta[OF_P:] + np.clip(aim[OF_P:] - theta[OF_P:], -FAR, FAR)
         now = np.array([total, float((covariance * information).sum())])
         converged = bool(np.abs(now - last).max() < SETTLED)
@@ -192,7 +196,7 @@ def _climbed(
 
 
 def _smoothest(
-    information: Array, pull: Array, penalties: Array, ranks: Array, smoothing: Array
+    information: Array, pull: Array, penalties: Array, ranks: Array, smoothing: Array, most: Array
 ) -> tuple[Array, Array, Array]:
     """Where a quadratic is largest under the penalties that it asks for, these, and its width."""
     flat = penalties.reshape(len(penalties), -1)
@@ -201,7 +205,7 @@ def _smoothest(
         theta = covariance @ pull
         bent = np.maximum(penalties @ theta @ theta, 1e-12)
         left = ranks - smoothing * (flat @ covariance.ravel())
-        updated = np.clip(left / bent, smoothing / 30, smoothing * 30).clip(1e-4, STIFFEST)
+        updated = np.clip(left / bent, smoothing / 30, smoothing * 30).clip(1e-4, most)
         still = np.abs(np.log(updated / smoothing)).max() < 1e-3
         smoothing = updated
         if still:
