@@ -408,3 +408,27 @@ def test_a_state_that_gathers_at_the_ends_is_seen_to_gather_there():
 def test_noise_less_than_doubles_hold_is_refused():
     with pytest.raises(LandscapeError, match="less than any double with all its digits"):
         Diffusion(drift=np.sin, variance=np.abs, domain=(-2.5, 2)).regularised(5e-324)
+
+
+@pytest.mark.parametrize("eps", [1e-13, 1e-15])
+def test_a_peak_on_either_side_of_a_jump_is_followed(eps):
+    """Noise ends at -1 and 1, and the drift leads back: a layer eps wide holds a P / (2 f)."""
+    inside = Diffusion(
+        drift=lambda x: -np.sign(x) * np.where(np.abs(x) < 1, 1.0, 3.0),
+        variance=lambda x: np.where(np.abs(x) < 1, 0.5, 0.0),
+        domain=(-3, 3),
+        breakpoints=[-1, 0, 1],
+    )
+    state = end_state(inside, regularise=eps)
+    # P = e^(-4 |x|) up to a norm, so that a layer holds e^-4 / 12, up to eps of it
+    layer = math.exp(-4) / 12
+    exact = math.log(layer / (2 * layer + (1 - math.exp(-4)) / 2))
+    for side in ((-3, -1), (1, 3)):
+        off = abs(state.log_probability(*side) - exact)
+        assert off < state.log_probability_error(*side) + 20 * eps
+    assert state.log_probability_error(-3, -1) < 1e-13
+    # ... which the exact answer leaves out, and says so
+    (note, _) = end_state(inside).notes
+    rest = 2 * math.exp(-4) / (1 - math.exp(-4)) / 12
+    assert "-1 the process is taken as turned back at once (an assumption)." in note
+    assert f"rest there for {rest:.1g} of the time" in note

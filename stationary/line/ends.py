@@ -39,6 +39,11 @@ class End:
         """After which drift and variance repeat themselves, for ever."""
         return None if self.exponents is None else self.exponents.period
 
+    @property
+    def has_flow(self) -> bool:
+        """Whether scale and speed are finite there and a P, what noise brings, is not 0."""
+        return self.feller is Feller.REGULAR and self.order is not None and self.order < 1
+
     def converges(self, s: Any, k: float, *, fallen: bool = False) -> bool | None:
         """Whether the weight e^(s Phi) a^-k can be integrated up to here; None: not decided.
 
@@ -73,7 +78,7 @@ class End:
         if self.absorbs:
             reached = self.feller in (Feller.WALL, Feller.REGULAR, Feller.EXIT)
             words = "absorbing" if reached else f"{words}, so that it absorbs nothing"
-        elif self.feller is Feller.REGULAR and self.push > 0:
+        elif self.feller is Feller.REGULAR and self.push > 0 and not self.has_flow:
             words = "reached, and left at once: the drift points inwards and nothing opposes it"
         return f"{at}: {words}{tail}"
 

@@ -245,7 +245,7 @@ def _side_of_point(z: Zero, end: End, other: End | None) -> Side:
     if end.feller in (Feller.ENTRANCE, Feller.NATURAL):
         return Side(end, Behaviour.STAYS)
     if other is not None:
-        if _hinders_nothing(end) and _hinders_nothing(other):
+        if end.has_flow and other.has_flow:  # the noise alone takes it through
             return Side(end, Behaviour.CROSSES)
         # The drift carries it over, unless on the other side nothing lets it in.
         inviting = other.feller in (Feller.REGULAR, Feller.ENTRANCE)
@@ -255,11 +255,6 @@ def _side_of_point(z: Zero, end: End, other: End | None) -> Side:
         # With the drift pointing back it is left at once; else that it is, is an assumption.
         return Side(end, Behaviour.STAYS)
     return Side(end, _held(end), z.lower)
-
-
-def _hinders_nothing(end: End) -> bool:
-    """Whether scale and speed are finite and the noise alone takes the process through."""
-    return end.feller is Feller.REGULAR and end.order is not None and end.order < 1
 
 
 def along(low: float, high: float) -> Array:

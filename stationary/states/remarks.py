@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from stationary.errors import LandscapeError
-from stationary.line.ends import End
+from stationary.line.ends import Anatomy, End
 from stationary.line.feller import Feller
+from stationary.line.junction import Behaviour
 from stationary.line.partition import Partition
 from stationary.numbers.arithmetic import DOUBLE
+from stationary.process.forms import Convention
 from stationary.process.landscape import Landscape
-from stationary.states.outcomes import Outcome
+from stationary.states.outcomes import Group, Outcome
 from stationary.weight.component import Component
 
 TOLERANCE = 1e-10  # of every mass; an estimate above this is reported as not converged
@@ -124,3 +126,36 @@ def lost(o: Outcome, variable: str, end: End) -> str:
         f"The density cannot be integrated up to {at}{power}: probability spreads "
         "towards it for ever, although each path keeps coming back."
     )
+
+
+def of_turning(
+    parts: Partition, group: Group, solved: Iterable[tuple[Anatomy, Component]]
+) -> Iterator[str]:
+    """Where noise brings the process to a gate at which the drift has to bring it back.
+
+    The equation without noise beyond has it rest there for a P / (2 f) of the time, f the drift
+    beyond, as zero flux across the gate asks: (1/2) d(a P)/dx is a point there, and so is f P.
+    """
+    if parts.diffusion.convention is not Convention.ITO:  # then a P falls to nothing
+        return
+    for piece, density in solved:
+        found, (first, last) = piece.sampling, density.density.edge_values
+        for side, level, ell in (
+            (0, first[0], found.samples.at_edges[1][0][0]),
+            (1, last[-1], found.samples.at_edges[1][1][-1]),
+        ):
+            end = piece.ends[side]
+            at = end.position
+            if at != (group.lower, group.upper)[side] or at in parts.diffusion.domain:
+                continue
+            sign = 1 - 2 * side
+            beyond = at - sign * 64 * np.spacing(max(abs(at), 2.0**-60))
+            push = sign * float(parts.diffusion.coefficients(np.array([beyond]))[0][0])
+            if end.has_flow and group.sides[side].behaviour is Behaviour.STAYS and push > 0:
+                rest = math.exp(min(float(level + ell - density.log_norm), 700)) / (2 * push)
+                if rest > TOLERANCE:
+                    yield (
+                        f"at {parts.diffusion.variable} = {at:.6g} the process is taken as turned "
+                        "back at once (an assumption). With a little noise beyond it, however "
+                        f"little, it would rest there for {rest / (1 + rest):.1g} of the time."
+                    )

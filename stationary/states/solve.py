@@ -31,6 +31,7 @@ from stationary.states.remarks import (
     lost,
     of_corners,
     of_rounding,
+    of_turning,
     raised,
     require_equilibrium,
 )
@@ -270,6 +271,8 @@ def _put_together(
             escapes.append(Escape(place, w, words, spread, decided=o.kind != "not decided"))
     if start is not None:
         atoms += _resting(classes, start)
+    for g, group in enumerate(classes.groups):
+        notes += tuple(of_turning(parts, group, solved.get(g, ())))
     kind, reason = _kind(parts, atoms, components, escapes)
     used = [c for c in components if _counts(c)]
     error = compact(max([c.error for c in used], default=0.0) + weight_error)

@@ -8,7 +8,8 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import DOUBLE
-from stationary.numbers.elementary import log, spacing, sqrt
+from stationary.numbers.chebyshev import chebyshev_sum, derived
+from stationary.numbers.elementary import as_array, log, spacing, sqrt
 from stationary.process.laws import GRADING
 from stationary.weight.weight import Weight
 
@@ -21,19 +22,32 @@ CLOSE = 0.02  # of the distance to the peak
 BLUNT_IN_DIGITS = 4000.0  # of log P across a panel of many digits: their guard bears so much
 
 
-def _peaks(density: Weight) -> tuple[Array, Array]:
-    """Which turns are peaks, and how high the turns are."""
-    height = density(density.turns)
+def _peaks(density: Weight) -> tuple[Array, Array, Array]:
+    """Which turns are peaks, how high the turns are, and the panel that each is seen from.
+
+    At a jump that is the one where the weight is greater.
+    """
+    p, turns = density.panels, density.turns
+    (first, last), k = density.edge_values, p.panel_of(turns)
+    k = k - ((k > 0) & np.asarray((turns == p.lower[k]) & (last[k - 1] > first[k]), dtype=bool))
+    height = chebyshev_sum(density.coefficients, p.place(turns, k), k)
     peak = np.ones(len(height), dtype=bool)
     peak[1:] &= height[1:] > height[:-1]
     peak[:-1] &= height[:-1] > height[1:]
-    return peak, height
+    return peak, height, k
 
 
-def _distances(density: Weight, x: Array, falls: Array) -> tuple[Array, Array]:
+def _slope_and_curve(density: Weight, x: Array, k: Array) -> Array:
+    """The sizes of the first two derivatives of log W at points in panels k, shape (2, M, 1)."""
+    p, t = density.panels, density.panels.place(x, k)
+    curve = chebyshev_sum(derived(density.derivative[:, k]), t) / p.half[k]
+    both = np.abs(np.stack([chebyshev_sum(density.derivative, t, k), curve]))
+    return as_array(both[..., None])
+
+
+def _distances(density: Weight, x: Array, k: Array, falls: Array) -> tuple[Array, Array]:
     """How far from each peak log W has fallen so far, and 1 over the width of the peak."""
-    slope = np.abs(density.panels.evaluate(density.derivative, x))[:, None]
-    curve = np.abs(density.bend(x))[:, None]
+    slope, curve = _slope_and_curve(density, x, k)
     with np.errstate(all="ignore"):  # slope r + curve r^2 / 2
         steps = 2 * falls / (slope + np.hypot(slope, np.sqrt(2 * curve * falls)))
     return np.maximum(steps, 64 * spacing(x)[:, None]), np.maximum(slope, np.sqrt(curve))
@@ -45,9 +59,10 @@ def summits(density: Weight, fall: float) -> tuple[tuple[float, float], ...]:
     That is to the end of the panel on which log W has fallen so far. None where the numbers next
     to a peak are too few for means and quantiles.
     """
-    peak, height = _peaks(density)
-    x = density.turns[peak & (height > height.max() - fall)]
-    reach = _distances(density, x, FALLS[fall + 4 < FALLS][:1])[0][:, 0]
+    peak, height, k = _peaks(density)
+    peak &= height > height.max() - fall
+    x = density.turns[peak]
+    reach = _distances(density, x, k[peak], FALLS[fall + 4 < FALLS][:1])[0][:, 0]
     if (reach < FEWEST * spacing(x)).any():
         return ()
     return tuple(zip(x.tolist(), reach.tolist(), strict=True))
@@ -59,20 +74,21 @@ def peak_edges(density: Weight) -> Array:
     Empty where the panels are fine enough as they are.
     """
     found, turns = density.sampling, density.turns
-    peak, (k, _) = _peaks(density)[0], found.panels.locate(turns)
+    peak, _, k = _peaks(density)
     if found.arithmetic is not DOUBLE:
         peak &= np.asarray(density.span[k] > BLUNT_IN_DIGITS, dtype=bool)
         # A panel knows a turn to a part of its width only; its functions know where it is.
         inner = peak & np.asarray((turns > found.lower) & (turns < found.upper), dtype=bool)
         turns = np.where(inner, density.polished(turns), turns) if inner.any() else turns
         density.__dict__["turns"] = turns
-    x, half = turns[peak], found.panels.half[k[peak], None]
+    x, k = turns[peak], k[peak]
+    half = found.panels.half[k, None]
     if not len(x):
         return np.empty(0)
     if found.arithmetic is DOUBLE:
-        steps, sharpness = _distances(density, x, FALLS)
+        steps, sharpness = _distances(density, x, k, FALLS)
         # At a jump, which no panel resolves, nothing is to be cut.
-        blunt = (sharpness * 2 * half > 1)[:, 0] & found.samples.resolved[k[peak]]
+        blunt = (sharpness * 2 * half > 1)[:, 0] & found.samples.resolved[k]
         x, half, steps = x[blunt], half[blunt], steps[blunt]
         if not len(x):
             return np.empty(0)
@@ -82,8 +98,8 @@ def peak_edges(density: Weight) -> Array:
         near = steps < np.maximum(2 * half, 1.01 * far)
     else:
         # The peak is about this wide: one e-fold of an exponential, one deviation of a Gaussian.
-        slope = np.abs(found.panels.evaluate(density.derivative, x))
-        width = 1 / np.maximum(slope, sqrt(np.abs(density.bend(x))))[:, None]
+        slope, curve = _slope_and_curve(density, x, k)
+        width = 1 / np.maximum(slope, sqrt(curve))
         count = max(math.ceil(float(log(half / width).max()) / (3 * math.log(GRADING))) + 1, 1)
         steps = width * 8 * found.arithmetic.array(np.full(count, GRADING**3)) ** np.arange(count)
         near = np.broadcast_to(np.asarray(steps < 2 * half, dtype=bool), steps.shape)

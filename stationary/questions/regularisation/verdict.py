@@ -160,7 +160,7 @@ def _compared(path: Followed, outcomes: Sequence[Outcome]) -> tuple[str, str]:
             f"Agrees as far as this goes: {what} {verb} the exact {other}; {left}, less at each "
             "step, though by no clear law."
         )
-    if law.kind == "settles" and math.exp(law.value) > max(1e-3, 2 * law.error * off[-1]):
+    if law.kind == "settles" and math.exp(law.value) > max(10 * error[-1], 2 * law.error * off[-1]):
         return (
             "differs",
             f"Differs: as eps falls, {what} tend elsewhere than to the exact {other}; {left}.",
