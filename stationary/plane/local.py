@@ -14,16 +14,13 @@ from stationary.numbers.arithmetic import TINY
 from stationary.process.plane import Box, Fields, PlaneDiffusion, point_text
 
 FARTHER = 10.0 ** np.arange(13)  # times the first box, where an infinite domain is looked at
-REACH = (
-    30.0  # lengths over which the noise spreads against the drift: how far others are looked for
-)
+REACH = 30.0  # lengths over which noise spreads against the drift: how far others are looked for
 SEEDS = 16  # for each direction of a plane, from which zeros of the drift are looked for
 NEWTON = 60  # steps: double zeros halve their distance in each
 SHRINK = 0.4  # of the ball on which a drift that jumps is fitted, in each step
-DOUBLE_ZERO = (
-    1e-7  # of the domain: zeros at which the drift is flat are known to half of the digits
-)
-SMALLEST = 1e-9  # of it, in proportion to the domain
+DOUBLE_ZERO = 1e-7  # of the domain: where the drift is flat, zeros are known to half of the digits
+SMALLEST = 1e-9  # of that ball, in proportion to the domain
+NEAR = 3e-3  # of the domain, and of the ball: what comes as near to a zero leads there
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +93,10 @@ def equilibria_of(
     seeds = low[:, None] + (high - low)[:, None] * unit
     x = newton(process, seeds, high - low)
     found = [np.array([e.position for e in known]).reshape(-1, n).T, x]
-    x = np.concatenate([*found, corners(process, seeds[:, ::4], high - low)], axis=1)
+    x = np.concatenate(found, axis=1)
     x = x[:, np.isfinite(x).all(axis=0)]
+    more = corners(process, seeds[:, ::4], high - low, x)
+    x = np.concatenate([x, more[:, np.isfinite(more).all(axis=0)]], axis=1)
     slack = 1e-9 * (high - low)[:, None]
     x = x[:, ((x >= low[:, None] - slack) & (x <= high[:, None] + slack)).all(axis=0)]
     kept: list[Array] = []
@@ -169,12 +168,10 @@ def newton(process: PlaneDiffusion, x: Array, width: Array) -> Array:
 
 
 @np.errstate(all="ignore")
-def corners(process: PlaneDiffusion, x: Array, width: Array) -> Array:
-    """Where the drift vanishes or turns round, from points (n, M); nan where it does neither.
-
-    Newton's method with a linear fit on a ball that shrinks: where it leads at last is no farther
-    than the ball is wide.
-    """
+def corners(process: PlaneDiffusion, x: Array, width: Array, known: Array) -> Array:
+    """Where the drift vanishes or turns round, from points (n, M); nan where it does neither, or
+    leads to zeros that are known (n, K). By Newton's method with a linear fit on a ball that
+    shrinks: where it leads at last is no farther than the ball is wide."""
     x, size = x.copy(), np.full(x.shape[1], 0.1)
     going = np.arange(x.shape[1])
     for _ in range(NEWTON):
@@ -187,7 +184,9 @@ def corners(process: PlaneDiffusion, x: Array, width: Array) -> Array:
         far = np.abs(step).max(axis=0) / size[going]
         x[:, going] += step / np.maximum(far, 1) * width[:, None]
         size[going[(far <= 1) & ~left]] *= SHRINK
-        going = going[size[going] > SMALLEST]
+        apart = np.abs(x[:, going, None] - known[:, None]) / width[:, None, None]
+        near = apart.max(axis=0).min(axis=1, initial=np.inf) < np.minimum(size[going], NEAR)
+        going = going[(size[going] > SMALLEST) & ~near]
         if not len(going):
             break
     x = np.where(np.abs(x) < SMALLEST * width[:, None], 0.0, x)

@@ -159,7 +159,7 @@ class PlaneLandscape(Settings):
         """G and S at weights of shape (n, M), with derivatives, as fields f and a."""
         n, m = w.shape
         series = {0: 2, 1: 3 * (n * (n + 1) // 2), 2: 4 * (n * n + n)}[order] * n
-        size = max(1, MEMORY // (self.datapoints * series))
+        size = max(1, 2 * MEMORY // (self.datapoints * series))
         parts = [self._moments(w[:, i : i + size], order) for i in range(0, m, size)]
         return Fields(
             *(

@@ -60,8 +60,9 @@ class Plan:
         with np.errstate(all="ignore"):
             for i in order:
                 self._lay(i, nodes[i], target.get(i))
-                for j in {*nodes[i].args} - target.keys() - weights.keys():
-                    if last[j] == i and nodes[j].by_weight:
+                for j in {*nodes[i].args}:
+                    kept = j in target or j in weights  # a difference of sets goes through all
+                    if not kept and last[j] == i and nodes[j].by_weight:
                         self._freed(self.values.pop(j))
         for j, i in enumerate(results):  # the weights themselves, constants, rows that are the same
             row = self.rows if index is not None else self.rows[j]
