@@ -453,6 +453,14 @@ def test_a_unit_that_cannot_die_is_never_left_and_one_that_is_dead_stays_so():
     assert "SGD stays for ever around w = 0.946667 once" in lines_of(found)
 
 
+def test_far_out_nothing_moves_but_no_step_leads_there():
+    """Clipped, and dead below 0: SGD was said to spread for ever as a random walk does."""
+    landscape = dying(learning_rate=0.067, clip=0.77, domain=(-math.inf, math.inf))
+    chain = exact_chain(landscape, cells=128)
+    assert chain.kind == "density"
+    assert chain.components[0].interval == pytest.approx((0.75, 4), abs=1e-3)
+
+
 def test_what_is_beyond_both_errors_is_a_difference_and_a_mean_is_one_too():
     """A mass of 10^-6.4 was said to agree with one below 1e-9, and a mean of -0.06 with -0.18."""
     basin = SgdBasin(0.0, -1.0, 1.0, (4e-7, 1e-12), (1e-12, 1e-9), None, None)

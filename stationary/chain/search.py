@@ -180,8 +180,9 @@ class Search:
             if len(members) == 1 and members[0] in still:
                 continue
             low, high = float(edges[members[0]]), float(edges[members[-1] + 1])
-            if held.far.fate is Fate.SPREADS and (low == held.lower or high == held.upper):
-                continue  # it goes on without end
+            endless = held.far.fate is Fate.SPREADS and "keep" not in held.ends
+            if endless and (low == held.lower or high == held.upper):
+                continue  # it goes on for ever
             if held.ends[0] != "periodic":
                 low, high = hull(ground.batches, low, high, held)
             if high - low <= NEAREST * max(abs(low), abs(high)):
