@@ -74,7 +74,7 @@ def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
             process, diffusion, exact, (), found, tested, exact.road, exact.status, exact.notes
         )
     equilibria = everywhere(diffusion)
-    _check_that_it_spreads(diffusion, equilibria, finite_box(diffusion.domain))
+    _check_that_it_spreads(diffusion, equilibria)
     try:
         state = replace(_found(diffusion, equilibria), process=process)
         if not state.error < WORST:
@@ -184,11 +184,9 @@ def _with_heavy_tails(
     return state
 
 
-def _check_that_it_spreads(
-    diffusion: PlaneDiffusion, equilibria: tuple[Equilibrium, ...], box: Box
-) -> None:
+def _check_that_it_spreads(diffusion: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]) -> None:
     """Raise where a direction has neither drift nor noise, or the process comes to rest."""
-    low, high = np.array(box).T[..., None]
+    low, high = np.array(finite_box(diffusion.domain)).T[..., None]
     x = low + (high - low) * np.random.default_rng(0).uniform(size=(2, 64))
     found = diffusion.fields(x)
     v, name = diffusion.variable, diffusion.name
@@ -251,13 +249,11 @@ def _notes(
     if not equilibria:
         notes.append("The drift vanishes nowhere in the domain.")
     sides = []
-    for axis, name in ((0, "first"), (1, "second")):
-        least = rough.phi.min(axis=1 - axis)
-        for side, at in ((0, 0), (1, -1)):
-            end = process.domain[axis][side]
-            if math.isfinite(end) and rough.box[axis][side] == end and least[at] < 6:
-                share = math.exp(-max(float(least[at]), 0.0))
-                sides.append(f"{end:g} of the {name} coordinate (about {share:.1g} of the peak)")
+    for axis, side in np.ndindex(2, 2):
+        end, least = process.domain[axis][side], rough.phi.min(axis=1 - axis)[-side]
+        if rough.box[axis][side] == end and least < 6:
+            name, share = ("first", "second")[axis], math.exp(-max(float(least), 0.0))
+            sides.append(f"{end:g} of the {name} coordinate (about {share:.1g} of the peak)")
     if sides:
         wider = _wider(process, equilibria)
         better = f" Without walls {box_text(wider)} would hold all of it." if wider else ""
