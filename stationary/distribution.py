@@ -355,8 +355,10 @@ def _without_atoms(
     keep = np.append(True, np.diff(np.floor((edges - edges[0]) / least)) > 0)
     near = SAME * _scale(edges)
     keep &= other.below(edges + near) - other.below(edges - near) < ATOM
-    keep &= ~_within(edges, blank)
     keep[[0, -1]] = True
+    keep &= ~_within(edges, blank)
+    if not keep.any():  # of what is there nothing is known but how much
+        return np.unique(blank[np.isfinite(blank)]), noise[:0]
     starts = np.flatnonzero(keep)[:-1]
     return edges[keep], np.sqrt(np.add.reduceat(noise**2, starts))
 

@@ -446,4 +446,9 @@ def test_a_unit_that_dies_has_a_row_and_distances_of_where_it_rests():
     assert (
         held.chain_and_simulation.total_variation <= held.chain_and_simulation.total_variation_error
     )
+    far = check(
+        Landscape(losses=losses, learning_rate=0.9), walkers=100, steps=100, cells=128
+    )  # fmt: skip
+    assert not any("one of the two is wrong" in reason for reason in far.reasons)
+    assert far.basins[0].chain[0] == far.basins[0].simulation[0] == 1
     assert "SGD ends with probability 1 at rest between -4 and 0" in " ".join(str(held).split())

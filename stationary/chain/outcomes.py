@@ -161,8 +161,10 @@ class _Passage:
         while len(x) * len(batches) <= TREE:
             cell = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(edges) - 2)
             going = table[cell].max(axis=1) < 1.0
+            if not going.any():
+                break
             images = batches.images(x[going])
-            if not going.any() or not ((lower <= images) & (images <= upper)).all():
+            if not ((lower <= images) & (images <= upper)).all():
                 break
             weights = batches.probability[:, None] * p[going]
             x = np.concatenate([x[~going], images.ravel()])

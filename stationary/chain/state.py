@@ -280,7 +280,7 @@ class ChainState(Distribution):
             weights=lumps[:, 0],
             error=self.error,
             edge_error=self.edge_error,
-            blank=np.array([c.interval for _, c in spread if c.still]).reshape(-1, 2),
+            blank=np.array([self._whole(c) for _, c in spread if c.still]).reshape(-1, 2),
             mass_error=float(unevenly) + self.weight_error,
             shift_error=float(sum(w * c.distance for w, c in spread)) + self.weight_error * span,
         )
@@ -299,6 +299,14 @@ class ChainState(Distribution):
     def ppf(self, q: Array) -> Array:
         """The w with P(X <= w) = q; nan for q outside [0, 1]."""
         return self.cells_law.ppf(q)
+
+    def _whole(self, c: ChainClass) -> tuple[float, float]:
+        """Its interval, and what lies beyond where nothing was followed."""
+        low, high = self.landscape.domain
+        return (
+            low if c.interval[0] == self.span[0] else c.interval[0],
+            high if c.interval[1] == self.span[1] else c.interval[1],
+        )
 
     # -- inside ---------------------------------------------------------------------------------
 
