@@ -238,4 +238,4 @@ def _title(analysis: Analysis) -> str:
     if landscape is None:
         return f"{name}   ({analysis.diffusion.convention.title})"
     rate, batch, n = landscape.learning_rate, landscape.batch_size, landscape.datapoints
-    return f"{name}   T = {rate:g}, B = {batch}, N = {n}"
+    return f"{name}   T = {rate:g}, B = {batch}" + f", N = {n}" * bool(n)

@@ -166,7 +166,13 @@ class Curves:
         """What smoothing did, and which equilibria rest on little."""
         if self._mean[1] is None:
             return []
-        notes, found = [], self.zeros(1)
+        found = self.zeros(1)
+        notes = [f"errors at different {variable} are taken for independent of each other"]
+        if self.what == "gradient":
+            notes[0] += (
+                f", as of other datapoints each time: of the same at every {variable} only a table "
+                f"of their gradients ({variable}, gradients) tells standard errors"
+            )
         if self.smoothed:
             assert self.value_errors is not None
             off = (self.mean(self.x) - self.values) / self.value_errors
