@@ -339,3 +339,17 @@ def test_what_jumps_between_the_values_of_a_table_is_in_its_errors():
     assert abs(end_state(told).std() - end_state(known).std()) < end_state(told).std_error < 0.02
     found, time = (first_passage(p, -1.0, 0.5).mean for p in (told, known))
     assert abs(found.log - time.log) < found.error < 0.05
+
+
+def test_a_jump_at_the_peak_is_in_the_errors_of_mean_and_time():
+    """They were off by four and five times their errors."""
+    x = np.linspace(-3, 3, 25)
+
+    def drift(x):
+        return -x - 0.6 * np.sign(x - 0.2)
+
+    known = Diffusion(drift, lambda x: 0.5 + 0 * x, (-3, 3), breakpoints=[0.2])
+    told = table({"x": x, "drift": drift(x), "variance": 0.5 + 0 * x}).diffusion()
+    assert abs(end_state(told).mean() - end_state(known).mean()) < end_state(told).mean_error < 0.1
+    found, time = (first_passage(p, -1.0, 0.5).mean for p in (told, known))
+    assert abs(found.log - time.log) < found.error < 0.25

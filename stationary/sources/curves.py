@@ -12,7 +12,7 @@ import numpy as np
 
 from stationary.aliases import Array, Function
 from stationary.functions.interpolation import Spline
-from stationary.sources.interpolated import between, beyond, left_out
+from stationary.sources.interpolated import alone, between, beyond, left_out
 from stationary.sources.sampled import FINE
 from stationary.sources.smoothing import smoothed
 
@@ -113,13 +113,14 @@ class Curves:
         def miss(out: Array) -> Array:
             return np.asarray(through(x[~out], values[~out], DEGREE)(x[out]) - values[out])
 
-        at = between(x)
+        at, logs = between(x), through is _through_logs
         high, low = (np.abs(other(at) - own(at)) for other in (higher, lower))
-        factor = beyond(high, low, left_out(n, DEGREE, miss)[0])
+        share = alone(x, (np.log(values) if logs else values)[:, None])
+        factor, more = beyond(high, low, left_out(n, DEGREE, miss)[0], share)
 
         def error(w: Array) -> Array:
             i = np.clip(x.searchsorted(w) - 1, 0, n - 2)
-            return np.asarray(np.abs(higher(w) - own(w)) * factor[i])
+            return np.asarray(np.maximum(np.abs(higher(w) - own(w)) * factor[i], more[i]))
 
         return error
 

@@ -20,9 +20,10 @@ from stationary.functions.interpolation import Spline, degree_for
 from stationary.functions.taylor import Taylor
 from stationary.numbers.cost import MEMORY
 from stationary.numbers.elementary import to_float
-from stationary.process.known import KnownGradients
+from stationary.process.known import SPREAD, KnownGradients
 
 FURTHER = 5.0  # times a difference between two degrees, at most, that higher ones make of it
+FALLING = 0.3  # of a difference between degrees, which higher ones leave of corners and jumps
 LOOKS = 8  # points between two knots at which splines of different degrees are compared
 
 
@@ -103,16 +104,17 @@ class Interpolated:
         """What other degrees would make of G and S2, and what rounding may have; bounds.
 
         Splines of two degrees more follow functions better where the weights are close enough for
-        them; where they are not, these swing, and two degrees less say more. Corners no degree
-        follows, so that differences hardly fall, and values that are left out are missed.
+        them; where they are not, these swing, and two degrees less say more. Corners and jumps no
+        degree follows: see `beyond`.
         """
         rough = self.rough(self.moments(w)[1])
         if not self._others:
             return rough
         found = self._apart(self._others[0], w)
         i = np.clip(self.x.searchsorted(w) - 1, 0, len(self.x) - 2)
-        found = [e * factor[i] for e, factor in zip(found, self._factors, strict=True)]
-        return (self.caution * found[0] + rough[0], self.caution * found[1] + rough[1])
+        own = zip(found, self._looks, rough, strict=True)
+        of_g, of_s = (self.caution * np.maximum(e * by[i], more[i]) + r for e, (by, more), r in own)
+        return of_g, of_s
 
     def _apart(self, other: tuple[Spline, Spline], w: Array) -> list[Array]:
         mean, square = self.moments(w)
@@ -128,16 +130,15 @@ class Interpolated:
         ]
 
     @cached_property
-    def _factors(self) -> list[Array]:
-        """Between two knots each, by how much the error is another than what the higher degree
-        differs by: what still higher ones would, as a geometric series; or, where the higher one
-        differs more than the lower one, that of the latter, if nothing tells that it misses."""
+    def _looks(self) -> list[tuple[Array, Array]]:
+        """Of G and S2, as `beyond` says."""
         if len(self._others) < 2:
-            return [np.ones(len(self.x) - 1)] * 2
+            return [(np.ones(len(self.x) - 1), np.zeros(len(self.x) - 1))] * 2
         w = between(self.x)
         pairs = zip(*(self._apart(o, w) for o in self._others), strict=True)
-        looks = zip(pairs, self._missed, strict=True)
-        return [beyond(high, low, missed) for (high, low), missed in looks]
+        stand = alone(self.x, self._mean[:, None]), alone(self.x, self._root.T)
+        looks = zip(pairs, self._missed, stand, strict=True)
+        return [beyond(high, low, missed, share) for (high, low), missed, share in looks]
 
     @cached_property
     def _missed(self) -> Array:
@@ -163,18 +164,41 @@ def between(x: Array) -> Array:
     return np.asarray((x[:-1, None] + np.diff(x)[:, None] * share).ravel())
 
 
-def beyond(high: Array, low: Array, missed: Array) -> Array:
-    """Between two knots each, by how much the error is another than a higher degree differs by.
+def beyond(high: Array, low: Array, missed: Array, share: Array) -> tuple[Array, Array]:
+    """Between two knots each: the error over what a higher degree differs by, and its least.
 
     `high` and `low` are what splines of a higher and a lower degree differ by, at points `between`
-    knots; `missed` what is missed where knots are left out.
+    knots; `missed` what is missed where knots are left out. What still higher ones would add is a
+    geometric series; where the higher one differs more than the lower one, the difference is that
+    of the latter. A jump or a corner splines of all degrees miss alike: where differences do not
+    fall, there is the `share` of what is missed that stands alone; half of it on either side, and
+    it is summed up with no other (as `SPREAD` takes it to be).
     """
     high, low = (e.reshape(-1, LOOKS).max(axis=1) for e in (high, low))
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = high / low
+        ratio = np.nan_to_num(high / low, nan=0.0, posinf=np.inf)
         series = 1 / np.maximum(1 - ratio, 1 / FURTHER)
         other = np.clip(missed / low, 1.0, FURTHER) / ratio
-        return np.nan_to_num(np.where(ratio < 1, series, other), nan=1.0, posinf=1.0)
+        factor = np.nan_to_num(np.where(ratio < 1, series, other), nan=1.0, posinf=1.0)
+    near = np.pad(ratio, 1)
+    near = np.maximum(ratio, np.maximum(near[:-2], near[2:]))
+    return factor, missed * share * np.minimum(near / FALLING, 1) ** 2 / (2 * SPREAD)
+
+
+def alone(x: Array, values: Array) -> Array:
+    """Between two knots each, how far third differences of values (n, R) stand out there.
+
+    From 0 to 1, where they are twice those next to it or more: a jump or a corner is in the three
+    of them that hold its place, whatever its size, and in no other.
+    """
+    d = values
+    for k in range(1, min(4, len(x))):
+        d = np.diff(d, axis=0) / (x[k:] - x[:-k])[:, None]
+    n, size = len(x) - 1, np.pad(np.sqrt((d**2).sum(axis=1)), 1, mode="edge")
+    padded = np.pad(size, 3)
+    beside = np.max([padded[k : k + n] for k in (0, 1, 5, 6)], axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.minimum(np.nan_to_num(size / beside, posinf=2.0) / 2, 1) ** 4)
 
 
 def left_out(knots: int, degree: int, miss: Callable[[Array], Any]) -> Array:
