@@ -640,6 +640,10 @@ def test_the_probability_of_any_region_has_an_error_that_holds(across):
     middle = np.array([[-1.2], [0.8]])
     small = state.probability(lambda x: ((turned @ x - middle) ** 2).sum(axis=0) < 0.15**2)
     assert small == pytest.approx(stats.ncx2.cdf(0.15**2, 2, (middle**2).sum()), rel=1e-11)
+    far = end_state(Diffusion(lambda x: (1e5 - 0.3 * x[0], -x[1]), 0.6, weights=2))
+    box = ((1e6 / 3 + 1, np.inf), (-np.inf, np.inf))  # whose sides have ten digits less
+    error = far.error_of(lambda s: s.log_probability(box))
+    assert abs(far.log_probability(box) - stats.norm.logsf(1)) < error < 1e-8
     half = state.probability(lambda x: x[0] + 3 * x[1] > 0)
     assert half == pytest.approx(0.5, abs=1e-12)
 

@@ -87,8 +87,12 @@ class Gaussian(Mapped):
     mean: Array
     covariance: Array
 
-    known = 5e-14
     road = "gaussian"
+
+    @property
+    def known(self) -> float:  # far from 0 the mean has fewer digits behind the point
+        root = np.sqrt(np.linalg.eigvalsh(self.covariance)[0])
+        return float(7e-14 + 1e-15 * np.abs(self.mean).max() / root)
 
     def equilibria(self, process: PlaneDiffusion) -> tuple[Equilibrium, ...]:
         return (described(process, self.mean),)
@@ -130,7 +134,7 @@ class Gaussian(Mapped):
         return self.mean, self.covariance
 
     def _marginal(self, axis: int) -> Marginal:
-        return normal(float(self.mean[axis]), float(np.sqrt(self.covariance[axis, axis])))
+        return normal(self.mean[axis], np.sqrt(self.covariance[axis, axis]))
 
     def _log_rectangle(self, box: Box) -> float:
         """Along x the law is normal, and so it is along y given x."""

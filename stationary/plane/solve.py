@@ -171,9 +171,8 @@ def _with_heavy_tails(
     lost = held and (density.log_at(np.array(held).T) < -density.height.min() - FAR).any()
     if lost or not min(density.exponents) > 1 + NEARLY:
         raise error
-    powers = " and ".join(
-        f"|x_{k + 1}|^-{p:.4g}" for k, p in enumerate(density.exponents) if p < 60
-    )
+    exponents = [(k, p) for k, p in enumerate(density.exponents, 1) if p < 60]
+    powers = " and ".join(f"|x_{k}|^-{p:.4g}" for k, p in exponents)
     state = PlaneState(
         diffusion, diffusion, density, tuple((name, Stretched(d, chart)) for name, d in ways),
         equilibria, tested, solved.road,

@@ -364,11 +364,8 @@ class PlaneState(Result):
 
     @cached_property
     def circulates(self) -> Circulation:
-        return circulation(
-            self.diffusion,
-            self.density,
-            self.tested.noise.singular != "nowhere",
-        )
+        singular = self.tested.noise.singular != "nowhere"
+        return circulation(self.diffusion, self.density, singular)
 
     @property
     def entropy_production(self) -> float | None:
