@@ -130,8 +130,8 @@ class Analysis(Result):
 
     @cached_property
     def run(self) -> Run | None:
-        """Where SGD is after the steps that were asked for; None where none were."""
-        if self.run_length is None or self.sgd is None:
+        """Where SGD is after the steps that were asked for; None without them, or basins."""
+        if self.run_length is None or self.sgd is None or not self.sgd.basins:
             return None
         return self.sgd.after(self.run_length)
 

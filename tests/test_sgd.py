@@ -471,3 +471,11 @@ def test_what_is_beyond_both_errors_is_a_difference_and_a_mean_is_one_too():
     sgd = analyze(quadratic(0.01, domain=(-3, 3))).sgd
     assert replace(sgd, means=(-0.18, -0.06)).believed is Belief.CHAIN
     assert replace(sgd, means=(-0.18, -0.06), doubts=(0.07, 0.0)).believed is Belief.EITHER
+
+
+def test_a_run_without_a_minimum_is_told_to_have_none():
+    analysis = analyze(Landscape(losses=lambda w: (w, -w), learning_rate=0.1), steps=1000)
+    assert analysis.run is None
+    assert "There is no minimum to be told of" in " ".join(str(analysis).split())
+    with pytest.raises(LandscapeError, match="simulate follows SGD"):
+        analysis.sgd.after(1000)

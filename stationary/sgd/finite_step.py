@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from stationary.chain.batches import CELLS
 from stationary.chain.cells import ACROSS
 from stationary.chain.indicators import MinimumStep, StepIndicators
-from stationary.errors import StationaryError, Status
+from stationary.errors import LandscapeError, StationaryError, Status
 from stationary.functions.given import checked_whole
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
@@ -155,6 +155,11 @@ class FiniteStep(Data):
 
         landscape = self.landscape
         count = checked_whole(steps, "steps", landscape.name, 1, MOST_STEPS)
+        if not self.basins:
+            raise LandscapeError(
+                f"{landscape.name}: there is no minimum of which steps = {count} could tell how "
+                "much it holds. stationary.simulate follows SGD from a start."
+            )
         start = Initial.of_process(landscape, initial)
         parts, minima = [b.parts for b in self.basins], [b.position for b in self.basins]
         return run_of(landscape, count, parts, minima, start)

@@ -96,6 +96,8 @@ def _of_sgd(analysis: Analysis) -> list[str]:
 def after(analysis: Analysis) -> list[str]:
     """Where SGD is after the steps that were asked for, by where it starts."""
     run, sgd = analysis.run, analysis.shown_sgd
+    if analysis.run_length is not None and sgd is not None and not sgd.basins:
+        return ["There is no minimum to be told of; `simulate` follows SGD from a start."]
     if run is None or sgd is None:
         return []
     place = places(analysis.rounded.end_state)
