@@ -162,6 +162,7 @@ def find_roots(
     fa, fb = function(a), function(b)
     c, fc = a, fa
     t = np.full(len(a), 0.5)
+    root, done = a, np.zeros(len(a), dtype=bool)
     with np.errstate(all="ignore"):
         for _ in range(steps):
             x = a + t * (b - a)
@@ -173,7 +174,9 @@ def find_roots(
             best = np.where(np.abs(fa) < np.abs(fb), a, b)
             width = np.abs(b - a)
             close = 2 * spacing(best)
-            if np.all((width <= close) | (fa == 0) | (fb == 0)):
+            root = np.where(done, root, best)  # none depends on how long others take
+            done |= np.asarray((width <= close) | (fa == 0) | (fb == 0), dtype=bool)
+            if done.all():
                 break
             xi, phi = _over(a - b, c - b), _over(fa - fb, fc - fb)
             safe = (phi**2 < xi) & ((1 - phi) ** 2 < 1 - xi)
@@ -182,7 +185,7 @@ def find_roots(
             t = np.where(safe & finite(t), t, 0.5)
             least = np.minimum(0.5, _over(close, width) / 2)
             t = np.clip(t, least, 1 - least)
-    return as_array(np.where(np.abs(fa) < np.abs(fb), a, b))
+    return as_array(root)
 
 
 def _over(x: Array, y: Array) -> Array:
