@@ -11,7 +11,7 @@ import numpy as np
 from stationary.chain.batches import CELLS, batches_of, is_cheap
 from stationary.chain.exact import exact_chain
 from stationary.chain.exit_time import ExitTime, refined_exit_time
-from stationary.errors import StationaryError
+from stationary.errors import ConvergenceError, StationaryError
 from stationary.process.landscape import Landscape
 from stationary.states.first_passage import FirstPassage
 
@@ -51,7 +51,10 @@ def _time(sgd: Landscape, start: float, targets: list[float]) -> ExitTime:
         return ExitTime(-math.inf, 0.0)
     known = low, high
     if math.isinf(high - low):
-        known = exact_chain(sgd, start, cells=CELLS[0]).span
+        law = exact_chain(sgd, start, cells=CELLS[0])
+        if law.kind == "none":
+            raise ConvergenceError("SGD has no end state that says how far out it comes")
+        known = law.span
     time = refined_exit_time(batches_of(sgd), low, high, start, TOLD, known)
     both = math.isfinite(low) and low in targets and high in targets
     return time if both else replace(time, upper=math.nan, upper_error=math.nan)
