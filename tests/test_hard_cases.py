@@ -14,6 +14,7 @@ from stationary import (
     Diffusion,
     Landscape,
     LandscapeError,
+    analyze,
     basins_of,
     end_state,
 )
@@ -244,3 +245,15 @@ def test_two_breakpoints_a_rounding_apart_are_one():
         )).mean()  # fmt: skip
 
     assert mean(kink, np.nextafter(kink, 1)) == pytest.approx(mean(kink), abs=1e-13)
+
+
+def test_a_jump_between_two_minima_of_a_line_without_ends_parts_them():
+    """The drift jumps at -0.7, which no breakpoint names; each basin was said to hold all."""
+
+    def gradients(w):
+        return w + 0.7, w + 0.05, np.where(w > -0.7, w, -w)
+
+    analysis = analyze(Landscape(gradients=gradients, learning_rate=0.05, batch_size=2))
+    assert [e.stable for e in analysis.end_state.equilibria] == [True, False, True]
+    assert abs(analysis.end_state.equilibria[1].position + 0.7) < 1e-14
+    assert sum(b.mass for b in analysis.basins) == pytest.approx(1, abs=1e-12)

@@ -13,7 +13,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from stationary import Analysis, Diffusion, Landscape, LandscapeError, width_bias
+from stationary import Analysis, Diffusion, Landscape, LandscapeError, analyze, width_bias
 from stationary.show.drawing import INK, save
 from stationary.show.view import drawn_range, mass_label, rest_of
 from stationary.states.mixture import Atom
@@ -918,3 +918,15 @@ def test_the_chain_has_a_figure_of_its_own():
     axes = chain.plot().axes[0]
     assert axes.get_ylabel() == "density of the chain"
     assert chain.plot(ax=axes) is axes.figure
+
+
+def test_a_stretch_to_infinity_that_is_a_gate_and_a_peak_narrower_than_any_number_are_drawn():
+    def gradients(w):
+        return w + 0.7, w + 0.3, np.where(w > -0.7, w, -w)
+
+    sign = Landscape(gradients=gradients, learning_rate=0.3, batch_size=2, optimiser="sign")
+    assert analyze(sign, chain=False).plot()
+    sharp = Diffusion(
+        drift=np.sin, variance=lambda x: np.exp(-40 * x**2), domain=(-2.5, 2), name="sharp"
+    )
+    assert analyze(sharp, digits=20).plot()

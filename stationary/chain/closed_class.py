@@ -192,7 +192,7 @@ class ChainClass(Data):
 def _within(edges: Array, log_mass: Array, lower: float, upper: float) -> Array:
     """log of the mass that each cell has between two points."""
     overlap = np.minimum(edges[1:], upper) - np.maximum(edges[:-1], lower)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         return np.asarray(log_mass + np.log(np.clip(overlap / np.diff(edges), 0, 1)))
 
 

@@ -191,13 +191,20 @@ def _confirmed(found: Sampling, changes: SignChanges) -> SignChanges:
         return changes
     around = 20 * spacing(changes.x)  # a panel about a jump is 16 roundings wide
     left = np.minimum(changes.left, changes.x - around)
-    sides = np.concatenate([left, np.maximum(changes.right, changes.x + around)])
+    right = np.maximum(changes.right, changes.x + around)
+    sides = np.concatenate([left, right])
     before, after = np.split(np.sign(coefficients_at(found.diffusion, sides)[0]), 2)
     real = ~unsure | ((before != after) & ((before >= after) == changes.downward))
     # Of two in a row in the same direction only the first can be.
     direction = changes.downward[real]
     first = np.concatenate([[True], direction[1:] != direction[:-1]])
     chosen = np.flatnonzero(real)[first] if real.any() else np.flatnonzero(real)
+    # Panels that resolve nothing show a row of changes about a jump: it is between both sides.
+    changes = dataclasses.replace(
+        changes,
+        left=np.where(unsure, left, changes.left),
+        right=np.where(unsure, right, changes.right),
+    )
     return SignChanges(*(getattr(changes, f.name)[chosen] for f in dataclasses.fields(SignChanges)))
 
 

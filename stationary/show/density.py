@@ -251,7 +251,8 @@ def draw_zoom(axes: Axes, state: EndState, part: Part, view: View) -> None:
     axes.fill_between(local, 0, height, color=colour_of(0), alpha=0.6, lw=0)
     axes.axvspan(local[0], local[-1], color=colour_of(0), alpha=0.1, lw=0)
     axes.plot(local, height, color=INK)
-    axes.set_xlim(local[0], local[-1])
+    if local[0] < local[-1]:  # else no number is as small as the peak is narrow
+        axes.set_xlim(local[0], local[-1])
     axes.set_ylim(0, 1.06 * float(height[np.isfinite(height)].max(initial=TINY)))
     axes.set_xlabel(name + (f"\n(in units of $10^{{{unit}}}$)" if unit else ""))
     if state.kind == "classes":

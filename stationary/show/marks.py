@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -138,7 +139,10 @@ def _arrow(axes: Axes, p: SingularPoint, view: View) -> Any:
     style: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 9, "shrinkA": 0, "shrinkB": 0}
     style |= {"lw": 1.4, "color": INK, "clip_on": False, "zorder": 5, "gid": p.role}
     style |= {"path_effects": [withStroke(linewidth=3.2, foreground="white")]}
-    ends = (p.position - reach, 0.075), (p.position + reach, 0.075)
+    at = p.position
+    if math.isinf(at):  # of a stretch without an end: where it leads out
+        at = float(p.upper if reach > 0 else p.lower)
+    ends = (at - reach, 0.075), (at + reach, 0.075)
     arrow = FancyArrowPatch(*ends, transform=axes.get_xaxis_transform(), **style)
     axes.add_patch(arrow)
     return arrow

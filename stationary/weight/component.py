@@ -354,7 +354,7 @@ class Component:
         turns = self.density.turns
         at = np.concatenate([[low], turns[(turns > low) & (turns < high)], [high]])
         at = at[finite(at)]
-        level = self.density(at)
+        level = np.asarray(to_float(self.density(at)))  # doubles: many digits compare no infinities
         return number(self.errors_at(at[level >= level.max() - VISIBLE]).max())
 
     def _log_mass_on_mesh(self, low: Any, high: Any) -> Any:
