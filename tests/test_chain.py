@@ -1326,3 +1326,17 @@ def test_cycles_of_any_height_that_cells_blur_are_no_way_to_the_trap_beside_them
     assert exact_chain(landscape, "uniform:-2,2", cells=256).kind == "classes"
     cycle = exact_chain(landscape, 1.1, cells=256)
     assert [a.position for a in cycle.atoms if a.weight] == pytest.approx([0.85, 1.1])
+
+
+def test_points_that_steps_longer_than_the_domain_lead_to_are_turned_back_until_inside():
+    """f = w relu(w x): above 0 steps are long, below it nothing moves but at its own minimum."""
+    data = [(1.0, 1.0), (1.0, -0.7), (-1.0, -0.2)]
+
+    def losses(w):
+        return [(w * np.maximum(w * x, 0) - y) ** 2 / 2 for x, y in data]
+
+    landscape = Landscape(losses=losses, learning_rate=0.8, domain=(-2, 2))
+    state = exact_chain(landscape, 0.5)
+    walkers = simulate(landscape, 0.5, walkers=400, steps=2000, burn_in=4000)
+    assert state.mean() == pytest.approx(walkers.mean, abs=1e-6)
+    assert state.std() < 1e-4

@@ -702,3 +702,21 @@ def test_what_comes_to_where_all_relus_are_dead_stays_at_the_edge(edge, domain):
     assert [(a.position, a.weight) for a in inside.atoms if a.weight] == [(-2, 1)]
     with pytest.raises(LandscapeError, match="what starts there stays there"):
         end_state(analysis.landscape, initial="uniform:-2.5,-2")
+
+
+def test_a_stretch_ends_where_the_variance_jumps_and_not_at_the_next_zero():
+    """The least loss of a dead ReLU beside it, and losses that are cut off at 1."""
+
+    def relus(w):
+        return (np.maximum(w + 0.63, 0) - 0.23) ** 2, (np.maximum(w - 0.68, 0) - 3.32) ** 2
+
+    def cut(w):
+        return [np.minimum((w - x) ** 2, 1.0) for x in (-1.0, 0.2, 0.9, 1.4)]
+
+    for losses, exact in (
+        (relus, [(-3, -0.63), (-0.4, -0.4)]),
+        (cut, [(-3, -2), (-1, -1), (2.4, 3)]),
+    ):
+        diffusion = Landscape(losses=losses, learning_rate=0.3, domain=(-3, 3)).diffusion()
+        found = [(float(z.lower), float(z.upper)) for z in zeros_of_variance(diffusion)]
+        np.testing.assert_allclose(found, exact, atol=1e-15)

@@ -345,6 +345,7 @@ def _along(x: Array, cores: Sequence[Core]) -> Array:
 
 def spaced(low: float, high: float, count: int, cores: Sequence[Core] = ()) -> Array:
     """Points in an interval as far apart as cells: about `count`, or even ones."""
+    cores = [core for core in cores if core[1] > 0]
     if not cores:
         return np.linspace(low, high, count)
     # Near its own core length is known in closed form, and so finely that all are told apart.

@@ -49,7 +49,10 @@ def points_from(batches: Batches, held: Held, start: Array, weight: Array) -> Po
     known, first = reached
     n = len(known)
     images = _inside(batches, held, known)
-    column = _merged(np.concatenate([known, images.ravel()]), scale)[1][n:].reshape(images.shape)
+    places, column = _merged(np.concatenate([known, images.ravel()]), scale)
+    if len(places) != n:  # some lie as near to each other as rounding is
+        return None
+    column = column[n:].reshape(images.shape)
     rows = np.broadcast_to(np.arange(n), images.shape)
     share = np.broadcast_to(batches.probability[:, None], images.shape)
     links = Links.of(rows.ravel(), column.ravel(), share.ravel(), n)
@@ -156,4 +159,9 @@ def _inside(batches: Batches, held: Held, w: Array) -> Array:
             images = np.where(beyond, end, images)
         else:
             images = np.where(beyond, w, images)
+    if held.ends == ("fold", "fold"):  # steps longer than the domain are turned back again
+        far, length = (images < held.lower) | (images > held.upper), held.upper - held.lower
+        images[far] = held.lower + np.abs(
+            np.mod(images[far] - held.lower + length, 2 * length) - length
+        )
     return np.clip(images, held.lower, held.upper)

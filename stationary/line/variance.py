@@ -245,8 +245,11 @@ class Variance:
             beside = yield from ratio(zero + side * goal)
             if beside is not None or r_before is None or r_here is None:
                 return seen
+            furthest = before
             for _ in range(60):
                 new = here - r_here * (here - before) / (r_here - r_before)
+                if (new - furthest) * side > 0:
+                    return seen  # the variance jumps here: that is another zero, on its own
                 r_new = (yield from ratio(new)) if (new - zero) * side > 0 else None
                 if r_new is None:
                     zero = max(new, zero) if side > 0 else min(new, zero)
