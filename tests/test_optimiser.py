@@ -15,6 +15,7 @@ from stationary import (
     analyze,
     check,
     end_state,
+    evolve,
     exact_chain,
     load,
     simulate,
@@ -416,3 +417,12 @@ def test_what_lies_beyond_clipped_stretches_of_the_whole_line_comes_in():
     assert far.entropy() == pytest.approx(near.entropy(), abs=1e-12)
     assert far.pdf(x) == pytest.approx(near.pdf(x), rel=1e-11)
     assert "There are 5 one-way gates: all of" in str(analysis)
+
+
+def test_evolution_with_momentum_says_that_it_has_no_memory():
+    def losses(w):
+        return (w - 1) ** 2 / 2, (w + 0.7) ** 2
+
+    landscape = Landscape(losses=losses, learning_rate=0.01, momentum=0.9, domain=(-4, 4))
+    (note,) = evolve(landscape, 2.0, [25.0], cells=64).notes
+    assert "1 / (1 - beta) = 10 steps" in note

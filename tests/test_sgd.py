@@ -479,3 +479,18 @@ def test_a_run_without_a_minimum_is_told_to_have_none():
     assert "There is no minimum to be told of" in " ".join(str(analysis).split())
     with pytest.raises(LandscapeError, match="simulate follows SGD"):
         analysis.sgd.after(1000)
+
+
+def test_an_atom_on_the_border_of_a_basin_is_not_in_it():
+    """f = w relu(w x): the diffusion ends at 0, where the noise vanishes; SGD's steps pass it."""
+    data = [(1.68, 0.39), (0, -0.24), (-1.9, -0.05), (1.13, -0.23)]
+
+    def losses(w):
+        return [(w * np.maximum(w * x, 0) - y) ** 2 / 2 for x, y in data]
+
+    landscape = Landscape(losses=losses, learning_rate=1, domain=(-30, 30), initial=0.5)
+    analysis = analyze(landscape)
+    assert [a.position for a in analysis.end_state.atoms if a.weight] == [0]
+    left, right = analysis.sgd.basins
+    assert (left.diffusion[0], left.chain[0], right.chain[0]) == (0, 1, 0)
+    assert analysis.sgd.believed is Belief.CHAIN

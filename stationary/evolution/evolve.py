@@ -265,6 +265,13 @@ def _answer(
     )
     held = {f.name: getattr(seen, f.name) for f in fields(Seen)}
     held |= {k: np.minimum(held[k], 1.0) for k in ("error", "mass_error")}
+    momentum = getattr(asked.process, "momentum", 0.0)
+    if momentum:
+        notes += (
+            f"momentum {momentum:g} has no memory in this, the limit of small steps: SGD is "
+            f"elsewhere for some times 1 / (1 - beta) = {1 / (1 - momentum):.3g} steps at least. "
+            "`stationary simulate` takes its steps.",
+        )
     return Evolution(
         process=asked.process,
         diffusion=state.diffusion,

@@ -144,7 +144,7 @@ def stretches_of(state: EndState, basins: Sequence[Basin]) -> list[Stretch]:
     unstable = [float(e.position) for e in kept if not e.stable]
     minima = [tidy(float(e.position), e.error) for e in kept if e.stable]
     minima += [float(b.position) for b in basins if b.at_wall]
-    found = []
+    found, atoms = [], {a.position for a in state.atoms}
     stills = [p.interval for p in state.anatomy.points if p.interval and p.carries == 0]
     rests = {_with_its_ends(*still, first, last): still for still in stills}
     exact = {x: own for pair in rests.items() for x, own in zip(*pair, strict=True)}
@@ -155,8 +155,10 @@ def stretches_of(state: EndState, basins: Sequence[Basin]) -> list[Stretch]:
             one, other = max(one, other - 2), min(other, max(one, other - 2) + 2)
             inside = [(one + other) / 2]
         if inside and low < high:
-            plain = ((exact.get(low, low), exact.get(high, high)),)
             rest = (low, high) in rests
+            if high in atoms and not rest and high not in inside:  # it is in neither basin
+                high = math.nextafter(high, -math.inf)
+            plain = ((exact.get(low, low), exact.get(high, high)),)
             found.append(Stretch(inside[0], ((low, high),), at_rest=rest, of_diffusion=plain))
     if absorbing[0]:
         found.insert(0, Stretch(lower, ((math.nextafter(lower, -math.inf), lower),), True))
