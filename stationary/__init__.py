@@ -9,7 +9,8 @@ The rooms, in the order in which data passes through them; each imports only fro
   written), `files` (written and read), `shown` (who shows answers), `result` (what every answer can
   do), `points` (what laws are asked with) and `progress` (the time left);
 - `numbers` (doubles or many digits), `functions` (what users write, run in either), `panels`
-  (piecewise polynomials), `distribution` (what all laws can do), `cells` (laws known on cells);
+  (piecewise polynomials), `distance` (of two laws), `distribution` (what all laws can do), `cells`
+  (laws known on cells);
 - `process` (a `Diffusion` or a `Landscape`, and its start), `sources` (files and typed values);
 - `line` (the process sampled: rest points, ends, points without noise), `weight` (densities and
   what is integrated from them), `states` (the end state, its basins, first passage);

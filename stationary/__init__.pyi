@@ -13,7 +13,7 @@ from stationary.chain.state import ChainState as ChainState
 from stationary.chain.steps import step_indicators as step_indicators
 from stationary.checking.check import check as check
 from stationary.checking.verdict import Check as Check
-from stationary.distribution import Distance as Distance
+from stationary.distance import Distance as Distance
 from stationary.distribution import Distribution as Distribution
 from stationary.errors import ConvergenceError as ConvergenceError
 from stationary.errors import LandscapeError as LandscapeError

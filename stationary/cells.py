@@ -8,7 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.distribution import Distribution, Grid
+from stationary.distance import Grid
+from stationary.distribution import Distribution
 from stationary.numbers.arithmetic import SAME
 from stationary.numbers.chebyshev import derived, rule
 from stationary.panels.roots import find_roots

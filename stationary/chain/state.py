@@ -16,7 +16,8 @@ from stationary.chain.distant import STEEPEST
 from stationary.chain.exit_time import ExitTime, exit_time
 from stationary.chain.far import Far
 from stationary.chain.relaxation import Relaxation, relaxation_of
-from stationary.distribution import Distribution, Grid
+from stationary.distance import Grid
+from stationary.distribution import Distribution
 from stationary.errors import LandscapeError, Status
 from stationary.points import pointwise
 from stationary.process.initial import Initial

@@ -12,7 +12,8 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.cells import Cells
-from stationary.distribution import Distribution, Grid
+from stationary.distance import Grid
+from stationary.distribution import Distribution
 from stationary.numbers.chebyshev import derived, rule
 from stationary.plane.mesh import gauss
 from stationary.plane.panels import RULE

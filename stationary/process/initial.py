@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.distribution import LEVELS, Distribution, Grid
+from stationary.distance import LEVELS, Grid
+from stationary.distribution import Distribution
 from stationary.errors import LandscapeError
 from stationary.numbers.arithmetic import ROUNDING, SAME
 from stationary.numbers.cost import SHARED

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.distribution import LEAST
+from stationary.distance import LEAST
 from stationary.evolution.evolution import Evolution
 from stationary.show.answer import places
 from stationary.show.drawing import (

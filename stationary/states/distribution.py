@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from stationary.aliases import Array
-from stationary.distribution import Distribution, Grid
+from stationary.distance import Grid
+from stationary.distribution import Distribution
 from stationary.errors import LandscapeError, Status
 from stationary.line.equilibria import Equilibrium
 from stationary.line.partition import Partition

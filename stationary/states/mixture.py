@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from stationary.aliases import Array
-from stationary.distribution import LEVELS, Grid
+from stationary.distance import LEVELS, Grid
 from stationary.errors import ConvergenceError
 from stationary.functions.evaluation import evaluate
 from stationary.line.ends import Anatomy
