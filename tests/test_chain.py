@@ -1340,3 +1340,11 @@ def test_points_that_steps_longer_than_the_domain_lead_to_are_turned_back_until_
     walkers = simulate(landscape, 0.5, walkers=400, steps=2000, burn_in=4000)
     assert state.mean() == pytest.approx(walkers.mean, abs=1e-6)
     assert state.std() < 1e-4
+
+
+def test_a_lattice_of_steps_longer_than_the_domain_is_even_up_to_its_ends():
+    """Steps of 2.3 on (0, 1) from 0.2 lead to all tenths; walls see their half of a period."""
+    landscape = Landscape(losses=lambda w: (2.3 * w, -2.3 * w), learning_rate=1, domain=(0, 1))
+    atoms = exact_chain(landscape, 0.2).atoms
+    assert [a.position for a in atoms] == pytest.approx(np.linspace(0, 1, 11), abs=1e-12)
+    assert [a.weight for a in atoms] == pytest.approx([0.05, *[0.1] * 9, 0.05], abs=1e-12)
