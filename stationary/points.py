@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -36,6 +37,20 @@ def pointwise(method: Callable[[Any, Array], Array]) -> Pointwise:
         return self._handed_out(method(self, at.ravel()), at.shape)
 
     return cast(Pointwise, at_points)
+
+
+def points_inside(domain: tuple[float, float], share: Array) -> Array:
+    """The points at shares, from 0 to 1, of an interval that may be infinite, ascending.
+
+    Even ones, or such that their distance from the end of a half-line, or from 0, grows.
+    """
+    lower, upper = domain
+    if math.isfinite(upper - lower):
+        return np.asarray(lower + share * (upper - lower))
+    away = share / (1 - share)
+    if math.isinf(lower) and math.isinf(upper):
+        return np.asarray(away - 1 / away)
+    return np.asarray(upper - away[::-1] if math.isinf(lower) else lower + away)
 
 
 @contextmanager

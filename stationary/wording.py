@@ -53,7 +53,7 @@ def probability_text(log_p: Any, digits: int = 6) -> str:
     return power_text(log_p)
 
 
-def share_text(log_p: float, error: float, most: int = 6) -> str:
+def share_text(log_p: float, error: float) -> str:
     """A probability from its logarithm to the digits that its absolute error leaves, and that."""
     p = math.exp(log_p)
     if -math.inf < log_p < LIGHT:
@@ -61,8 +61,8 @@ def share_text(log_p: float, error: float, most: int = 6) -> str:
             return power_text(log_p)
         return f"below 10^{math.log10(p + error):.1f}"
     if error < EXACT:
-        return probability_text(log_p, most)
-    known = known_text(p, error, most)
+        return probability_text(log_p)
+    known = known_text(p, error, 6)
     if known == "1" and error < 1 - p:
         known = f"1 - {1 - p:.1e}"
     return f"{known} +- {error_text(error)}"

@@ -181,6 +181,12 @@ def typed(text: str) -> float | None:
         return None
 
 
+def short(value: Any) -> str:
+    """A value as errors show it: on one line, and not all of a long one."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 def checked_noise(given: Any, where: str) -> float:
     """A variance that is to be added, as a float."""
     eps = number(given)

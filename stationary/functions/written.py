@@ -31,20 +31,14 @@ from stationary.functions.rounding import Rounding, ladder, rounding_of
 from stationary.functions.source_lines import WAY_OUT
 from stationary.functions.taylor import Taylor
 from stationary.numbers.cost import SHARED
+from stationary.points import points_inside
 
 CONTRACT = "It must return, for an array of points, the value at each of them."
 
 
 def probe_points(lower: float, upper: float) -> Array:
     """A few points well inside the domain, not symmetric, to try a function at."""
-    u = np.array([0.1237, 0.3121, 0.4789, 0.6343, 0.8917])
-    if math.isinf(lower) and math.isinf(upper):
-        return np.asarray(4 * (2 * u - 1) / (1 - (2 * u - 1) ** 2))
-    if math.isinf(upper):
-        return np.asarray(lower + u / (1 - u))
-    if math.isinf(lower):
-        return np.asarray(upper - (u / (1 - u))[::-1])
-    return np.asarray(lower + u * (upper - lower))
+    return points_inside((lower, upper), np.array([0.1237, 0.3121, 0.4789, 0.6343, 0.8917]))
 
 
 class Constant:

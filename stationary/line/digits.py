@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.evaluation import evaluate
 from stationary.line.closer import Dip
@@ -24,6 +23,7 @@ from stationary.numbers.cost import IN_DIGITS
 from stationary.numbers.elementary import to_float
 from stationary.panels.pieces import Samples
 from stationary.panels.roots import bisected
+from stationary.points import points_inside
 from stationary.process.corners import SCAN
 from stationary.process.diffusion import Diffusion
 
@@ -57,7 +57,6 @@ def sampled_in_digits(
     diffusion: Diffusion,
     max_panels: int,
     *,
-    complete: bool = False,
     digits: int | None = None,
     strength: float = 1.0,
     dips: tuple[Dip, ...] = (),
@@ -73,13 +72,7 @@ def sampled_in_digits(
         If the variance vanishes inside the domain even in many digits.
     """
     sampled = functools.partial(
-        sampling,
-        diffusion,
-        max_panels,
-        complete=complete,
-        strength=strength,
-        look=look,
-        dips=dips,
+        sampling, diffusion, max_panels, strength=strength, look=look, dips=dips
     )
     position = max((d.digits for d in dips), default=0)
     if digits is not None:
@@ -102,8 +95,7 @@ def can_be_raised(diffusion: Diffusion, evaluations: int = 0) -> bool:
     """Whether the functions run in many digits, and so many evaluations are affordable."""
     if diffusion.cost * max(evaluations, 1000) > 2 * IN_DIGITS:
         return False
-    lower, upper = diffusion.domain
-    inside = _inner_points(lower, upper, 3)
+    inside = points_inside(diffusion.domain, np.arange(1, 4) / 4)
     try:
         many = many_digits(30)
         f, a = diffusion.coefficients(many.array(inside), many)
@@ -136,8 +128,7 @@ def _digits_of_width(diffusion: Diffusion) -> int:
 
 def _position_digits(diffusion: Diffusion) -> int:
     """How many digits of a position it takes to tell points of the narrowest peak apart."""
-    lower, upper = diffusion.domain
-    x = _inner_points(lower, upper, SCAN)
+    x = points_inside(diffusion.domain, np.arange(1, SCAN + 1) / (SCAN + 1))
     f = diffusion.coefficients(x)[0]
     down = np.flatnonzero((f[:-1] > 0) & (f[1:] <= 0))
     if not len(down):
@@ -165,15 +156,3 @@ def _position_digits(diffusion: Diffusion) -> int:
         return 0
     decades = many.log10(size[some]) - many.log10(width2[known][some]) / 2
     return max(0, math.ceil(float(to_float(decades).max())))
-
-
-def _inner_points(lower: float, upper: float, count: int) -> Array:
-    """Points inside an interval that may be infinite, evenly or by the tangent."""
-    share = np.arange(1, count + 1) / (count + 1)
-    if math.isfinite(upper - lower):
-        return lower + (upper - lower) * share
-    if math.isfinite(lower):
-        return lower + share / (1 - share)
-    if math.isfinite(upper):
-        return upper - (share / (1 - share))[::-1]
-    return np.asarray(np.tan(math.pi * (share - 0.5)))

@@ -105,44 +105,36 @@ def partition(
     diffusion: Diffusion,
     max_panels: int = 4000,
     *,
-    complete: bool = False,
     digits: int | None = None,
 ) -> Partition:
     """Cut a process at the zeros of its variance and classify every end.
 
-    `complete` samples towards open ends where the density has fallen to nothing, too. `digits`
-    asks for many digits; without it they are used on the pieces that doubles cannot carry.
+    `digits` asks for many digits; without it they are used on the pieces that doubles cannot carry.
 
     Raises
     ------
     LandscapeError
         If there is no noise at all, or the drift or variance is no drift or variance somewhere.
     """
-    known, key = diffusion.memory, (max_panels, complete, digits)
+    known, key = diffusion.memory, (max_panels, digits)
     if key not in known:
-        known[key] = _partition(diffusion, max_panels, complete, digits)
+        known[key] = _partition(diffusion, max_panels, digits)
     found: Partition = known[key]
     return found
 
 
-def _partition(
-    diffusion: Diffusion, max_panels: int, complete: bool, digits: int | None
-) -> Partition:
+def _partition(diffusion: Diffusion, max_panels: int, digits: int | None) -> Partition:
     try:
-        return _as_it_is(diffusion, max_panels, complete, digits)
+        return _as_it_is(diffusion, max_panels, digits)
     except (EndlessZerosError, VanishingVarianceError) as far:
         inner = without_endless_zeros(diffusion, abs(far.near))
         if inner is None:
             raise
-        return _as_it_is(inner[0], max_panels, complete, digits, inner[1])
+        return _as_it_is(inner[0], max_panels, digits, inner[1])
 
 
 def _as_it_is(
-    diffusion: Diffusion,
-    max_panels: int,
-    complete: bool,
-    digits: int | None,
-    known: tuple[Zero, ...] = (),
+    diffusion: Diffusion, max_panels: int, digits: int | None, known: tuple[Zero, ...] = ()
 ) -> Partition:
     look = first_look(diffusion)
     zeros, dips = dips_of_variance(diffusion, look, known)
@@ -161,7 +153,6 @@ def _as_it_is(
         found = sampled_in_digits(
             piece,
             max_panels,
-            complete=complete,
             digits=digits,
             dips=tuple(d for d in dips if lower < d.position < upper),
             look=look if piece is seen else None,

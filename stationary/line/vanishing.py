@@ -114,7 +114,7 @@ def dips_of_variance(
     skipped = False
     if math.isinf(diffusion.domain[1] - diffusion.domain[0]):
         # A zero so far out that is not seen is passed once; no dip matters there.
-        beyond = is_out_of_reach(diffusion, x, 2 * CORE)[inner]
+        beyond = is_out_of_reach(diffusion, x)[inner]
         skipped = bool((found & ~alone & beyond).any())
         found &= alone | ~beyond
         if found.any():
@@ -294,10 +294,10 @@ def inward_from(x: Array, f: Array, side: int) -> float:
     return (math.inf if side == 1 else -math.inf) if last else float(x[i])
 
 
-def is_out_of_reach(diffusion: Diffusion, x: Array, core: float) -> Array:
+def is_out_of_reach(diffusion: Diffusion, x: Array) -> Array:
     """Which of the points x, ascending, lie so far down a slope that no double shows anything.
 
-    Only those at infinite ends of the domain, further out than `core`.
+    Only those at infinite ends of the domain, outside the core.
     """
     beyond = np.zeros(len(x), dtype=bool)
     far = 10 * FALLEN  # coarse steps see variances that oscillate
@@ -312,9 +312,9 @@ def is_out_of_reach(diffusion: Diffusion, x: Array, core: float) -> Array:
             outside = (x[:-1] > start) if side == 1 else (x[1:] < start)
             fall = np.where(outside, step, 0.0)
             if side == 1:
-                beyond[1:] |= (np.cumsum(fall) > far) & (x[1:] > core)
+                beyond[1:] |= (np.cumsum(fall) > far) & (x[1:] > 2 * CORE)
             else:
-                beyond[:-1] |= (np.cumsum(fall[::-1])[::-1] > far) & (x[:-1] < -core)
+                beyond[:-1] |= (np.cumsum(fall[::-1])[::-1] > far) & (x[:-1] < -2 * CORE)
     return beyond
 
 

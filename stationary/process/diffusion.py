@@ -345,39 +345,25 @@ class Diffusion(Data, metaclass=BySpace):
 
     def restricted(self, lower: float, upper: float) -> Diffusion:
         """The same process on a smaller domain, without its start; new ends reflect."""
-        first, last = self.boundaries
-        if self.is_periodic and (lower, upper) != self.domain:
-            first = last = Boundary.REFLECTING
-        return replace(
-            self,
-            initial=None,
-            domain=(lower, upper),
-            boundaries=(
-                first if lower == self.domain[0] else Boundary.REFLECTING,
-                last if upper == self.domain[1] else Boundary.REFLECTING,
-            ),
-            exact_ends=(
-                self.exact_ends[0] if lower == self.domain[0] else None,
-                self.exact_ends[1] if upper == self.domain[1] else None,
-            ),
-        )
+        return self._on((lower, upper), Boundary.REFLECTING, (None, None))
 
     def between(self, lower: Any, upper: Any) -> Diffusion:
         """The same process between two zeros of its variance, or one and an end of the domain."""
-        low, high = float(lower), float(upper)
-        first, last = self.boundaries
+        return self._on((float(lower), float(upper)), None, (lower, upper))
+
+    def _on(
+        self, domain: tuple[float, float], new: Boundary | None, exact: tuple[Any, Any]
+    ) -> Diffusion:
+        """The same between two ends, of which those that are not the domain's own are `new`."""
+        old = [one == other for one, other in zip(domain, self.domain, strict=True)]
+        cut = self.is_periodic and domain != self.domain  # neither end is joined any more
+        ends = list(zip(old, self.boundaries, self.exact_ends, exact, strict=True))
         return replace(
             self,
             initial=None,
-            domain=(low, high),
-            boundaries=(
-                first if low == self.domain[0] else None,
-                last if high == self.domain[1] else None,
-            ),
-            exact_ends=(
-                self.exact_ends[0] if low == self.domain[0] else lower,
-                self.exact_ends[1] if high == self.domain[1] else upper,
-            ),
+            domain=domain,
+            boundaries=tuple(b if same and not cut else new for same, b, _, _ in ends),
+            exact_ends=tuple(e if same else x for same, _, e, x in ends),
         )
 
     def __repr__(self) -> str:

@@ -29,7 +29,7 @@ from stationary.distribution import Distribution
 from stationary.errors import LandscapeError
 from stationary.numbers.arithmetic import ROUNDING, SAME
 from stationary.numbers.cost import SHARED
-from stationary.points import pointwise
+from stationary.points import points_inside, pointwise
 from stationary.process.laws import Normal, Truncated, Uniform
 from stationary.process.starts import Source, located, nowhere, place, understood
 
@@ -365,9 +365,4 @@ def _checked(source: Source, domain: tuple[float, float], variable: str) -> Init
 
 def _inside(domain: tuple[float, float], share: float = 0.5) -> float:
     """A point of the domain that an example can show."""
-    lower, upper = domain
-    if math.isinf(lower) and math.isinf(upper):
-        return share
-    if math.isinf(lower):
-        return upper - 1 + share
-    return lower + share if math.isinf(upper) else lower + share * (upper - lower)
+    return float(points_inside(domain, np.array([share]))[0])

@@ -18,7 +18,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.files import read_bounded
-from stationary.functions.given import meant, number, typed
+from stationary.functions.given import meant, number, short, typed
 from stationary.process.laws import Given, Law, Normal, Uniform
 
 DIGITS = 17  # that a double holds; a point written with more is kept exactly
@@ -68,7 +68,7 @@ _LAW = re.compile(r"\s*([^\W\d]\w+)\s*:(.*)")  # two letters at least: C: is a d
 
 def understood(given: Any, name: str) -> Source:
     """What was given, told by its kind; names of files as `located` leaves them."""
-    where = f"{name}: initial = {_short(given)}"
+    where = f"{name}: initial = {short(given)}"
     if all(callable(getattr(given, method, None)) for method in ("cdf", "ppf", "rvs")):
         return _distribution(given, f"{name}: initial = {_title(given)}")
     if isinstance(given, os.PathLike):
@@ -228,7 +228,7 @@ def _title(given: Any) -> str:
         keywords = [f"{k}={v!s:.12}" for k, v in getattr(given, "kwds", {}).items()]
         arguments = [f"{v!s:.12}" for v in getattr(given, "args", ())]
         return f"{kind}({', '.join([*arguments, *keywords])})"
-    text = _short(given)
+    text = short(given)
     return type(given).__name__ if " at 0x" in text or "object" in text else text
 
 
@@ -351,7 +351,7 @@ def _numbers(given: Any, where: str) -> Array:
     if None in values:
         i = values.index(None)
         raise LandscapeError(
-            f"{where}: {_short(list(given)[i])} (index {i}) is not a real number. Give the samples "
+            f"{where}: {short(list(given)[i])} (index {i}) is not a real number. Give the samples "
             "as numbers, as in [0.3, 0.5]."
         )
     return np.array(values, dtype=float)
@@ -372,8 +372,3 @@ def _shown(path: Path) -> str:
         return str(path.relative_to(Path.cwd()))
     except (ValueError, OSError):
         return str(path)
-
-
-def _short(value: Any) -> str:
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:57]}..."

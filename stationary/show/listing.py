@@ -14,6 +14,7 @@ from stationary.errors import LandscapeError
 from stationary.line.junction import Side, SingularPoint
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.elementary import spacing, to_float
+from stationary.points import points_inside
 from stationary.sgd.basins import SETTLED, SgdBasin
 from stationary.sgd.finite_step import FiniteStep
 from stationary.show.layout import LEVELS, picked
@@ -189,11 +190,13 @@ def hitting(state: EndState) -> dict[str, Any] | None:
     classes = state.classes
     if classes is None or len(classes.outcomes) < 2:
         return None
-    starts = [
-        _inner_points(group.lower, group.upper, STARTS if group.is_transient else 1)
-        for group in classes.groups
-    ]
-    x = np.concatenate(starts)
+    even = np.arange(1, STARTS + 1) / (STARTS + 1)
+    x = np.concatenate(
+        [
+            points_inside((g.lower, g.upper), even if g.is_transient else even[[STARTS // 2]])
+            for g in classes.groups
+        ]
+    )
     labels = []
     for o in classes.outcomes:
         group = None if o.group is None else classes.groups[o.group]
@@ -205,17 +208,6 @@ def hitting(state: EndState) -> dict[str, Any] | None:
         "probabilities": classes.probabilities(x).T.tolist(),
         "error": classes.error,
     }
-
-
-def _inner_points(lower: float, upper: float, count: int) -> Array:
-    """Points inside an interval: even ones, or such that their distance from its end doubles."""
-    share = np.arange(1, count + 1) / (count + 1)
-    if math.isfinite(upper - lower):
-        return lower + (upper - lower) * share
-    spread = share / (1 - share)
-    if math.isfinite(lower):
-        return lower + spread
-    return upper - spread[::-1] if math.isfinite(upper) else np.asarray(np.log(spread))
 
 
 def moments(state: EndState) -> dict[str, dict[str, Any]]:

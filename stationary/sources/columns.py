@@ -13,8 +13,8 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
+from stationary.functions.given import short, typed
 from stationary.sources.formulas import Inline
-from stationary.sources.settings import short
 
 RUN = "run"  # the one column that may hold words
 SUFFIXES = (".csv", ".tsv", ".npz", ".parquet", ".pq", ".csv.gz", ".tsv.gz")
@@ -179,7 +179,7 @@ def _csv(
         mark = " "
     rows = list(csv.reader((line for _, line in kept), delimiter=mark, skipinitialspace=True))
     names = [name.strip() for name in rows[0]]
-    if all(_is_number(name) for name in names):
+    if None not in map(typed, names):
         if not only or len(names) > 1:
             raise LandscapeError(
                 f"{path}, line {kept[0][0]}: the first line holds numbers, not column names. Put a "
@@ -218,11 +218,3 @@ def _csv(
         values[j], _ = _labels([row[j].strip() for row in rows[1:]]), wordy.pop(j)
     found = {n: v for j, (n, v) in enumerate(zip(names, values, strict=True)) if j not in wordy}
     return found, [line for line, _ in kept[1:]]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from stationary.errors import LandscapeError
-from stationary.functions.given import unknown, way_out
+from stationary.functions.given import short, unknown, way_out
 from stationary.functions.parameters import chosen_parameters
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
@@ -35,7 +35,6 @@ from stationary.sources.settings import (
     NOISES,
     SGD,
     accepted_names,
-    short,
 )
 from stationary.sources.table import table
 

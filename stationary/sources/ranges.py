@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
-from stationary.functions.given import number
+from stationary.functions.given import number, typed
 
 MOST_VALUES = 100_000  # in a typed range: more are a slip
 SPACINGS = ("log", "linear")
+Wrong = Callable[[str], LandscapeError]  # of what is wrong with a range
 WAYS = "Give numbers separated by commas, or FROM:TO:COUNT with :log for a constant factor"
 
 
@@ -58,7 +59,12 @@ def values_from(
     LandscapeError
         If the text is no such range.
     """
-    wrong = _Wrong(option, text, example)
+
+    def wrong(what: str) -> LandscapeError:
+        shown = repr(text)
+        shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
+        return LandscapeError(f"{option} {shown}: it {what}, as in {example}.")
+
     if not isinstance(text, str) or not text.strip():
         raise wrong(f"is empty. {WAYS}")
     fields = [f.strip() for f in text.split(":")]
@@ -81,30 +87,17 @@ def values_from(
     return values.astype(int)
 
 
-class _Wrong:
-    """The beginning and the end that all messages about one range share."""
-
-    def __init__(self, option: str, text: Any, example: str) -> None:
-        self.option, self.text, self.example = option, text, example
-
-    def __call__(self, what: str) -> LandscapeError:
-        shown = repr(self.text)
-        shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
-        return LandscapeError(f"{self.option} {shown}: it {what}, as in {self.example}.")
-
-
-def _real(field: str, wrong: _Wrong) -> float:
-    try:
-        value = float(field)
-    except ValueError:
+def _real(field: str, wrong: Wrong) -> float:
+    value = typed(field)
+    if value is None:
         what = f"{field!r:.40} in it" if field else "something that is left out"
-        raise wrong(f"has {what} where a number is needed. {WAYS}") from None
+        raise wrong(f"has {what} where a number is needed. {WAYS}")
     if not math.isfinite(value):
         raise wrong(f"holds {field}, but every value must be finite. {WAYS}")
     return value
 
 
-def _spaced(fields: list[str], wrong: _Wrong, geometric: bool, downwards: bool, most: int) -> Array:
+def _spaced(fields: list[str], wrong: Wrong, geometric: bool, downwards: bool, most: int) -> Array:
     if len(fields) not in (3, 4):
         parts = "two parts" if len(fields) == 2 else f"{len(fields)} parts"
         raise wrong(f"has {parts}, not FROM:TO:COUNT or FROM:TO:COUNT:log. Write it in full")

@@ -20,10 +20,9 @@ from typing import Any
 import numpy as np
 
 from stationary.errors import LandscapeError, UserFunctionError
-from stationary.functions.given import ALIKE
+from stationary.functions.given import ALIKE, short
 from stationary.functions.source_lines import source_place
 from stationary.sources.formulas import Inline
-from stationary.sources.settings import short
 
 PREFIX = "landscape_file_"
 RUNNING = threading.RLock()  # `_guest` changes what all threads share

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from stationary.errors import LandscapeError
-from stationary.functions.given import ALIKE, OPTIMISERS, way_out
+from stationary.functions.given import ALIKE, OPTIMISERS, short, way_out
 
 LOSSES = ("losses", "gradients")
 NOISES = ("variance", "sigma", "diffusivity")
@@ -160,8 +160,3 @@ def _nearest(own: Iterable[str], wanted: Iterable[str], cutoff: float) -> tuple[
     pairs = [(SequenceMatcher(None, n.lower(), w).ratio(), n, w) for n in own for w in wanted]
     ratio, name, right = max(pairs, default=(0.0, "", ""))
     return (name, right) if ratio >= cutoff else None
-
-
-def short(value: Any) -> str:
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -45,21 +45,19 @@ AT_CORNERS = 1e-4  # of the probability; what lies at so few points is said besi
 NEXT_OCTAVES = 2  # beyond a point, that are followed to integrate its tail
 
 
-def component_on(
-    parts: Anatomy, s: Any = 1.0, k: float | None = None, *, sharp: bool = False
-) -> tuple[Anatomy, Component]:
-    """The weight e^(s Phi) a^-k, normalised; and the anatomy, cut finer around its peaks.
+def component_on(parts: Anatomy, s: Any = 1.0, *, sharp: bool = False) -> tuple[Anatomy, Component]:
+    """The density with its exponent times s, normalised; and the anatomy, cut finer at its peaks.
 
-    Without s and k it is the density on a class whose ends keep their probability inside. Next to
+    With s = 1 it is that on a class whose ends keep their probability inside. Next to
     a peak the drift, which vanishes there, is what is left of larger terms: where their rounding
     is felt, `sharp` takes more digits for it, between the same points.
     """
-    density = weight_on(parts, s, k)
+    density = weight_on(parts, s)
     cuts = peak_edges(density)
     if cuts.size:
         tops = summits(density, VISIBLE) if sharp else ()
         parts = replace(parts, sampling=focused(parts.sampling, cuts, tops))
-        sharper = weight_on(parts, s, k)
+        sharper = weight_on(parts, s)
         sharper.__dict__["turns"] = density.turns  # they are where they were
         density = sharper
     mesh = monotone_mesh(density, _cuts(density))

@@ -264,9 +264,9 @@ def density_power(found: Sampling) -> float:
     return 1 - float(found.diffusion.convention.value)
 
 
-def weight_on(parts: Anatomy, s: Any = 1.0, k: float | None = None) -> Weight:
-    """A weight with its tails; without s and k, the density without current."""
-    density = Weight.on(parts.sampling, s, k)
+def weight_on(parts: Anatomy, s: Any = 1.0) -> Weight:
+    """The density without current, its exponent times s, with its tails."""
+    density = Weight.on(parts.sampling, s)
     below, above = (_tail(density, end) for end in parts.ends)
     return replace(density, tails=(below, above))
 
