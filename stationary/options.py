@@ -306,10 +306,7 @@ class Output:
                 found = find()
                 report = found.to_json() if self.as_json else found.summary(brief=self.brief)
         wrong: list[str] = []
-        empty = {
-            "csv": lambda: not has_table(found),
-            "minima": lambda: not found.basins,
-        }
+        empty = {"csv": lambda: not has_table(found), "minima": lambda: not found.basins}
         files = {k: v for k, v in self.files.items() if k not in empty or not empty[k]()}
         try:
             if self.gathered is not None:

@@ -245,8 +245,5 @@ def spread_of(
     stds = np.sqrt(variances)
     rounding = 1e-12 * (1 + np.abs(means) + stds)
     return Spread(
-        means,
-        np.abs(means - others) + rounding,
-        stds,
-        np.abs(stds - np.sqrt(straight)) + rounding,
+        means, np.abs(means - others) + rounding, stds, np.abs(stds - np.sqrt(straight)) + rounding
     )

@@ -282,12 +282,7 @@ def _terms(paths: Paths, t: float) -> Array:
 
 
 def pulses_of(
-    diffusion: Diffusion,
-    start: Initial,
-    times: Array,
-    tolerance: float,
-    ways: Array,
-    jumps: Array,
+    diffusion: Diffusion, start: Initial, times: Array, tolerance: float, ways: Array, jumps: Array
 ) -> Pulses | None:
     """Pulses from a start, as long as they are right to a tolerance; None where they never are.
 

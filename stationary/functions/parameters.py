@@ -136,9 +136,7 @@ def handed_over(
 
 
 def _bound(
-    functions: Mapping[str, Any],
-    parameters: Mapping[str, float],
-    where: str,
+    functions: Mapping[str, Any], parameters: Mapping[str, float], where: str
 ) -> dict[str, Any]:
     """The functions of a process, by name, with the parameters that each of them takes filled in.
 

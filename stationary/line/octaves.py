@@ -12,14 +12,7 @@ from stationary.line.chart import OCTAVES, Chart
 from stationary.line.sampled import coefficients_at, is_essential, sampled, usable
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import rule
-from stationary.numbers.elementary import (
-    arithmetic_of,
-    depth_of,
-    finite,
-    log,
-    number,
-    sqrt,
-)
+from stationary.numbers.elementary import arithmetic_of, depth_of, finite, log, number, sqrt
 from stationary.panels.pieces import Samples
 from stationary.process.diffusion import Diffusion
 

@@ -24,11 +24,7 @@ from stationary.line.equilibria import Equilibrium, drift_slope
 from stationary.line.junction import Side, SingularPoint, at_end, at_zero
 from stationary.line.sampled import NO_NOISE, VanishingVarianceError
 from stationary.line.sampling import Sampling, first_look
-from stationary.line.vanishing import (
-    EndlessZerosError,
-    dips_of_variance,
-    without_endless_zeros,
-)
+from stationary.line.vanishing import EndlessZerosError, dips_of_variance, without_endless_zeros
 from stationary.numbers.arithmetic import Arithmetic
 from stationary.process.diffusion import Diffusion
 
@@ -102,10 +98,7 @@ class Partition:
 
 
 def partition(
-    diffusion: Diffusion,
-    max_panels: int = 4000,
-    *,
-    digits: int | None = None,
+    diffusion: Diffusion, max_panels: int = 4000, *, digits: int | None = None
 ) -> Partition:
     """Cut a process at the zeros of its variance and classify every end.
 
@@ -191,10 +184,7 @@ def _assembled(diffusion: Diffusion, zeros: tuple[Zero, ...], pieces: list[Anato
     at_lower = {float(p.upper): p.right for p in points}
     at_upper = {float(p.lower): p.left for p in points}
     sides = tuple(
-        (
-            at_lower.get(d[0]) or at_end(p.ends[0]),
-            at_upper.get(d[1]) or at_end(p.ends[1]),
-        )
+        (at_lower.get(d[0]) or at_end(p.ends[0]), at_upper.get(d[1]) or at_end(p.ends[1]))
         for d, p in zip(domains, pieces, strict=True)
     )
     return Partition(diffusion, tuple(pieces), tuple(points), sides)

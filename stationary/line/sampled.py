@@ -14,12 +14,7 @@ from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.rounding import Rounding
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
-from stationary.numbers.elementary import (
-    arithmetic_of,
-    finite,
-    log,
-    to_float,
-)
+from stationary.numbers.elementary import arithmetic_of, finite, log, to_float
 from stationary.panels.pieces import Samples, sample
 from stationary.process.diffusion import Diffusion
 

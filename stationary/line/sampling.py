@@ -27,13 +27,7 @@ from stationary.line.sampled import NODES, nodes_in, open_ends, sampled
 from stationary.numbers.arithmetic import DOUBLE, TINY, Arithmetic
 from stationary.numbers.chebyshev import Rule, chebyshev_sum, nodes_of, rule
 from stationary.numbers.cost import BY_WORK
-from stationary.numbers.elementary import (
-    as_array,
-    log,
-    number,
-    spacing,
-    to_float,
-)
+from stationary.numbers.elementary import as_array, log, number, spacing, to_float
 from stationary.panels.pieces import Panels, Samples, sums_between
 from stationary.process.diffusion import Diffusion
 from stationary.process.known import SPREAD

@@ -25,13 +25,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
-from stationary.numbers.chebyshev import (
-    NEXT_TO_AN_END,
-    Rule,
-    chebyshev_sum,
-    nodes_of,
-    rule,
-)
+from stationary.numbers.chebyshev import NEXT_TO_AN_END, Rule, chebyshev_sum, nodes_of, rule
 from stationary.numbers.elementary import (
     FLOAT,
     arithmetic_of,

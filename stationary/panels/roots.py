@@ -10,14 +10,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import chebyshev_sum, derived, rule, rule_of
-from stationary.numbers.elementary import (
-    FLOAT,
-    arithmetic_of,
-    as_array,
-    finite,
-    spacing,
-    to_float,
-)
+from stationary.numbers.elementary import FLOAT, arithmetic_of, as_array, finite, spacing, to_float
 from stationary.panels.pieces import Panels
 
 
@@ -141,10 +134,7 @@ def bisected(
 
 
 def find_roots(
-    function: Callable[[Array], Array],
-    lower: Array,
-    upper: Array,
-    steps: int = 120,
+    function: Callable[[Array], Array], lower: Array, upper: Array, steps: int = 120
 ) -> Array:
     """The root in each bracket, to the last bit; the function changes sign in each.
 

@@ -8,17 +8,7 @@ import numpy as np
 
 from stationary.questions.width.ratios import WidthBias
 from stationary.show.bias import MOST_PAIRS
-from stationary.show.drawing import (
-    BLUE,
-    GREEN,
-    GREY,
-    INK,
-    RED,
-    Axes,
-    Sheet,
-    add_legend,
-    draw_curve,
-)
+from stationary.show.drawing import BLUE, GREEN, GREY, INK, RED, Axes, Sheet, add_legend, draw_curve
 from stationary.wording import LN10
 
 

@@ -12,28 +12,10 @@ from stationary.aliases import Array
 from stationary.checking.verdict import Check
 from stationary.sgd.basins import COMPARED, SETTLED
 from stationary.show.answer import interval_text
-from stationary.show.drawing import (
-    BLUE,
-    GREY,
-    INK,
-    MARKED,
-    RED,
-    UNSEEN,
-    Axes,
-    Sheet,
-    add_legend,
-)
+from stationary.show.drawing import BLUE, GREY, INK, MARKED, RED, UNSEEN, Axes, Sheet, add_legend
 from stationary.show.layout import MOST_ROWS, Line, Report, picked, report, tabulated
 from stationary.show.listing import chain_basin
-from stationary.wording import (
-    EXACT,
-    capital,
-    error_text,
-    measured,
-    sentence,
-    share_text,
-    time_text,
-)
+from stationary.wording import EXACT, capital, error_text, measured, sentence, share_text, time_text
 
 ALONE = 0.05  # of the domain that is drawn at least, around an atom
 

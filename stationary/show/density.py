@@ -12,16 +12,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import Status
 from stationary.numbers.arithmetic import TINY
-from stationary.show.drawing import (
-    GREY,
-    INK,
-    MINUS,
-    RED,
-    SMALL,
-    Axes,
-    colour_of,
-    symbol_of,
-)
+from stationary.show.drawing import GREY, INK, MINUS, RED, SMALL, Axes, colour_of, symbol_of
 from stationary.show.marks import finish_axes
 from stationary.show.outcomes import outcome_colour
 from stationary.show.view import Part, View, Zoom, asked, mass_label, rest_of

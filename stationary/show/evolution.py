@@ -32,15 +32,7 @@ ATOMS = 2  # that have a column
 CURVES = 6  # times at which the density is drawn
 SHARP = 30.0  # times the even density, beyond which a logarithmic axis shows more
 DEEPEST = 1e-6  # of the highest density that such an axis shows
-LEVELS = (
-    UNSEEN,
-    0.025,
-    0.25,
-    0.5,
-    0.75,
-    0.975,
-    1 - UNSEEN,
-)  # the range, and the bands
+LEVELS = (UNSEEN, 0.025, 0.25, 0.5, 0.75, 0.975, 1 - UNSEEN)  # the range, and the bands
 
 
 def text(e: Evolution) -> Report:

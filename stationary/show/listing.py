@@ -150,7 +150,7 @@ def _singular_point(point: SingularPoint, variable: str) -> dict[str, Any]:
             return None
         known = "class=end.feller.value fate=behaviour density_exponent=end.exponent"
         return picked(s, f"{known} variance_exponent=end.order") | {
-            "drift": {1: "inwards", -1: "outwards", 0: "vanishes"}[s.end.push],
+            "drift": {1: "inwards", -1: "outwards", 0: "vanishes"}[s.end.push]
         }
 
     return picked(point, "position interval role decided") | {
@@ -295,10 +295,7 @@ def _sgd(sgd: FiniteStep, run: Run | None) -> dict[str, Any]:
         "run": None
         if run is None
         else picked(run, "steps starts log_shares errors")
-        | {
-            "log_relaxation_time": run.log_relaxation,
-            "log_relaxation_error": run.relaxation_error,
-        },
+        | {"log_relaxation_time": run.log_relaxation, "log_relaxation_error": run.relaxation_error},
     } | (
         {"kind": None, "cells": None, "notes": ()}
         if chain is None

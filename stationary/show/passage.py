@@ -113,11 +113,7 @@ def _rows(p: FirstPassage) -> list[Line]:
     for i, name in enumerate(names):
         known = error_text(error[i]) if math.isfinite(float(mean[i])) else "-"
         # What does not depend on which target is the first, on the first of the rows.
-        whole = (
-            when(mean[i], error[i]),
-            known,
-            when(variance[i] / 2, off[i]),
-        )
+        whole = (when(mean[i], error[i]), known, when(variance[i] / 2, off[i]))
         for k, target in enumerate(p.targets):
             first, then = at(p.probability, k, i), at(p.conditional_mean, k, i)
             rows.append(

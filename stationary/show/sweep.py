@@ -10,15 +10,7 @@ from typing import Any
 import numpy as np
 
 from stationary.result import plain
-from stationary.show.layout import (
-    MOST_ROWS,
-    Line,
-    Report,
-    first_of,
-    report,
-    rows_of,
-    tabulated,
-)
+from stationary.show.layout import MOST_ROWS, Line, Report, first_of, report, rows_of, tabulated
 from stationary.sweeps.sweep import Crossover, Sweep
 from stationary.wording import MOST_NAMED, error_text, known_text, probability_text
 

@@ -27,15 +27,7 @@ from stationary.process.starts import located
 from stationary.sources.columns import is_table
 from stationary.sources.running import PREFIX, RUNNING, registered, run_in, source_text
 from stationary.sources.saved import read_saved
-from stationary.sources.settings import (
-    COMMON,
-    KNOWN,
-    LANGEVIN,
-    LOSSES,
-    NOISES,
-    SGD,
-    accepted_names,
-)
+from stationary.sources.settings import COMMON, KNOWN, LANGEVIN, LOSSES, NOISES, SGD, accepted_names
 from stationary.sources.table import table
 
 PLANE = (PlaneDiffusion, PlaneLandscape)
@@ -94,11 +86,7 @@ def _table(path: Any, parameters: Any, changes: dict[str, Any]) -> Landscape | D
 
 
 def load_text(
-    text: str,
-    file: Path,
-    *,
-    parameters: Mapping[str, float] | None = None,
-    **changes: Any,
+    text: str, file: Path, *, parameters: Mapping[str, float] | None = None, **changes: Any
 ) -> Landscape | Diffusion:
     """The same from the text of a file, which need not be there: the path names it in errors."""
     for name, value in changes.items():
@@ -115,10 +103,7 @@ def load_text(
 
 
 def _build(
-    module: ModuleType,
-    changes: dict[str, Any],
-    parameters: Mapping[str, float] | None,
-    file: Path,
+    module: ModuleType, changes: dict[str, Any], parameters: Mapping[str, float] | None, file: Path
 ) -> Landscape | Diffusion:
     where = file.name
     names = {
@@ -184,11 +169,7 @@ def as_landscape(given: Any, asked: str, **changes: Any) -> Landscape:
 
 
 def any_process(
-    given: Any,
-    asked: str,
-    *,
-    parameters: Mapping[str, float] | None = None,
-    **changes: Any,
+    given: Any, asked: str, *, parameters: Mapping[str, float] | None = None, **changes: Any
 ) -> Any:
     """The process that is meant by a `Landscape`, a `Diffusion` or the path of a landscape file.
 

@@ -119,10 +119,7 @@ class Table(Result):
         n = self.datapoints or (datapoints if datapoints is not None else 0)
         fields = {"name": self.name} | self.settings | more
         return Landscape(
-            gradients=self._known(n),
-            learning_rate=learning_rate,
-            batch_size=batch_size,
-            **fields,
+            gradients=self._known(n), learning_rate=learning_rate, batch_size=batch_size, **fields
         )
 
     def diffusion(self, **more: Any) -> Diffusion:

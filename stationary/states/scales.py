@@ -15,11 +15,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import Arithmetic
 from stationary.numbers.chebyshev import Rule, chebyshev_sum, rule
-from stationary.numbers.elementary import (
-    as_array,
-    converted,
-    number,
-)
+from stationary.numbers.elementary import as_array, converted, number
 
 LEVEL = 0.15  # the rise of Phi over a panel, per node: twice that is still resolved to rounding
 SUDDEN = 2.0**-12  # of an e-fold that is hidden by rounding: what happens within it is not followed

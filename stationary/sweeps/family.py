@@ -28,16 +28,7 @@ from stationary.states.basins import MIN_BARRIER, basins_of, merges
 from stationary.states.distribution import EndState
 from stationary.states.remarks import TOLERANCE
 from stationary.states.solve import end_state
-from stationary.sweeps.answers import (
-    SCALARS,
-    TEXTS,
-    Answer,
-    Answers,
-    Minimum,
-    Point,
-    Points,
-    blank,
-)
+from stationary.sweeps.answers import SCALARS, TEXTS, Answer, Answers, Minimum, Point, Points, blank
 from stationary.sweeps.quantities import Quantity, measured
 
 Parameters = dict[str, float]

@@ -22,12 +22,7 @@ import numpy as np
 
 from stationary.errors import LandscapeError, StationaryError
 from stationary.sweeps.answers import Answer, Answers, Point, Points
-from stationary.sweeps.crossover import (
-    Crossing,
-    brackets,
-    crossings_between,
-    crossings_of_rates,
-)
+from stationary.sweeps.crossover import Crossing, brackets, crossings_between, crossings_of_rates
 from stationary.sweeps.family import Family, Parameters, Recipe, StoppedError, failed
 
 Tell = Callable[[int, int], None]
@@ -100,12 +95,7 @@ class Solved:
         return self.blocks[start], n - start
 
 
-def run(
-    grid: Grid,
-    executor: Executor | None,
-    tell: Tell,
-    known: Mapping[int, Answer],
-) -> Solved:
+def run(grid: Grid, executor: Executor | None, tell: Tell, known: Mapping[int, Answer]) -> Solved:
     """Solve a grid and find its crossings. Whatever ends it early leaves what is done by then."""
     solved = Solved(grid)
     try:
@@ -126,11 +116,7 @@ def run(
 
 
 def _solve(
-    grid: Grid,
-    executor: Executor | None,
-    tell: Tell,
-    solved: Solved,
-    known: Mapping[int, Answer],
+    grid: Grid, executor: Executor | None, tell: Tell, solved: Solved, known: Mapping[int, Answer]
 ) -> None:
     """Solve all points that are not known."""
     points, tasks = grid.points, list[tuple[int, Work]]()

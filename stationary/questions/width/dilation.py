@@ -299,11 +299,7 @@ def _width_alone(alone: Tempered, q: Any) -> tuple[Any, Any]:
     parts, found = alone.parts, alone.parts.sampling
     diffusion = found.diffusion
     if any(found.open_ends):  # with a weaker exponent there is more to see further out
-        found = sampling(
-            diffusion,
-            arithmetic=found.arithmetic,
-            strength=min(1.0, float(q)),
-        )
+        found = sampling(diffusion, arithmetic=found.arithmetic, strength=min(1.0, float(q)))
         parts = anatomy(found)
     sides = zip(parts.ends, found.fallen, strict=True)
     if not all(end.converges(q, density_power(found), fallen=fell) for end, fell in sides):

@@ -164,10 +164,7 @@ class Tempered:
             return band.relative.together(q, band.at(q))
         middle = (low + high) / 2
         parts = []
-        for ends, chosen in (
-            ((low, middle), q < 2.0**middle),
-            ((middle, high), q >= 2.0**middle),
-        ):
+        for ends, chosen in (((low, middle), q < 2.0**middle), ((middle, high), q >= 2.0**middle)):
             if chosen.any():
                 half = self._shares(*ends, q[chosen], halvings - 1)
                 if half is None:
