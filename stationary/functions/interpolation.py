@@ -36,12 +36,8 @@ def shaped(function: Callable[[Any], Any], x: Any) -> Any:
 class Spline:
     """One piecewise polynomial, or several with the same knots.
 
-    Parameters
-    ----------
-    knots
-        Ascending, shape (n + 1,). Beyond them the outermost polynomials go on.
-    coefficients
-        Of powers of x - knots[i], highest first, shape (degree + 1, n) or (degree + 1, n, R).
+    `knots` ascend, shape (n + 1,); beyond them the outermost polynomials go on. `coefficients` are
+    of powers of x - knots[i], highest first, shape (degree + 1, n) or (degree + 1, n, R).
     """
 
     def __init__(self, knots: Array, coefficients: Array) -> None:

@@ -33,11 +33,8 @@ STENCIL = (4 / 5, -1 / 5, 4 / 105, -1 / 280)
 def jet(function: Callable[[Any], Any], x: Array, order: int) -> Jet:
     """The values of a user's function at x, shape (n, M), and its partial derivatives to `order`.
 
-    Returns
-    -------
-    dict
-        By ascending indices: () are the values, (0,) is d/dx_0, (0, 1) is d^2/dx_0 dx_1, ... Each
-        has the shape of what the function returns for M points, the points along the last axis.
+    By ascending indices: () are the values, (0,) is d/dx_0, (0, 1) is d^2/dx_0 dx_1, ... Each has
+    the shape of what the function returns for M points, the points along the last axis.
     """
     n, size = x.shape
     # So many points that no axis of a constant can be taken for that of the points.

@@ -43,21 +43,9 @@ class Parameters(Mapping[str, float]):
 def chosen_parameters(
     defaults: Any, changes: Any, where: str, reserved: Collection[str] = ()
 ) -> dict[str, float]:
-    """The parameters that a file defines, with the values that were changed.
+    """The parameters that a file defines (`defaults`, or None), with the values that were changed.
 
-    Parameters
-    ----------
-    defaults
-        What the file defines: names and finite numbers; None if it defines none.
-    changes
-        Other values for some of these names, or None.
-    reserved
-        Names of settings, which a parameter cannot have.
-
-    Raises
-    ------
-    LandscapeError
-        If either is no mapping from names to finite numbers, or a change has an unknown name.
+    None may have one of the `reserved` names, which are those of settings.
     """
     known = {} if defaults is None else _numbers(defaults, where)
     given = {} if changes is None else _numbers(changes, where)
@@ -142,11 +130,6 @@ def _bound(
 
     What is not callable is returned as it is. The first argument is the weight, except in those
     that say where things are.
-
-    Raises
-    ------
-    LandscapeError
-        If no function takes some parameter, or one needs an argument that is not a parameter.
     """
     if not parameters:
         return dict(functions)

@@ -79,16 +79,8 @@ def ladder(x: Array, places: int) -> Array:
 def rounding_of(table: Array, returned: Any, name: str, *, exact: bool) -> Rounding | None:
     """What is coarser than double arithmetic in values at the points of a `ladder`; else None.
 
-    Parameters
-    ----------
-    table
-        Shape (K, M): K functions.
-    returned
-        What the user's function returned, for its dtype.
-    name
-        What the function is called.
-    exact
-        The function runs in many digits: noise of its own arithmetic in doubles can be helped.
+    The `table` is of K functions, shape (K, M), and `returned` what the user's function gave, for
+    its dtype. If it is `exact`, it runs in many digits: noise of its own in doubles can be helped.
     """
     dtype = _dtype(returned)
     f = table.reshape(len(table), -1, len(STEPS), len(OFFSETS))

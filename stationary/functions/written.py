@@ -93,15 +93,7 @@ class Written:
     def tried(
         cls, given: Any, name: str, where: str, domain: tuple[float, float], *, rows: bool = False
     ) -> Written:
-        """`given` as a function with one value for each point, or with several `rows` of them.
-
-        Raises
-        ------
-        UserFunctionError
-            If it fails on arrays and on single numbers, too.
-        LandscapeError
-            If it is no function of the points alone, one by one.
-        """
+        """`given` as a function with one value for each point, or with several `rows` of them."""
         self = cls(given, name, where, rows=rows)
         x = probe_points(*domain)
         try:

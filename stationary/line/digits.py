@@ -65,11 +65,7 @@ def sampled_in_digits(
     """A sampling in doubles, or in `digits` digits, or in as many as it takes if doubles fail.
 
     `look` is what `first_look` saw in doubles, and `dips` what these cannot tell of the variance.
-
-    Raises
-    ------
-    VanishingVarianceError
-        If the variance vanishes inside the domain even in many digits.
+    Raises a `VanishingVarianceError` where the variance vanishes inside the domain even then.
     """
     sampled = functools.partial(
         sampling, diffusion, max_panels, strength=strength, look=look, dips=dips

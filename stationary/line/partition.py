@@ -103,11 +103,6 @@ def partition(
     """Cut a process at the zeros of its variance and classify every end.
 
     `digits` asks for many digits; without it they are used on the pieces that doubles cannot carry.
-
-    Raises
-    ------
-    LandscapeError
-        If there is no noise at all, or the drift or variance is no drift or variance somewhere.
     """
     known, key = diffusion.memory, (max_panels, digits)
     if key not in known:

@@ -237,17 +237,10 @@ def sampling(
 ) -> Sampling:
     """Sample the process over its domain; `look` is what `first_look` saw of it in doubles.
 
-    `dips` of the variance are approached, in many digits, as far as they are narrow.
-
-    `strength` is the least power of e^Phi that will be asked for: how far out there is anything.
-
-    `complete` goes on towards open ends where the density has fallen to nothing, too.
-
-    Raises
-    ------
-    LandscapeError
-        If the drift or variance is not finite, or the variance is negative or vanishes, at a
-        point inside the domain.
+    `dips` of the variance are approached, in many digits, as far as they are narrow. `strength` is
+    the least power of e^Phi that will be asked for: how far out there is anything. `complete` goes
+    on towards open ends where the density has fallen to nothing, too. Raises a `LandscapeError`
+    where drift or variance are none at a point inside, or the variance vanishes there.
     """
     n = nodes_in(arithmetic)
     max_panels = min(max_panels, max(200, BY_WORK // ((n + 2) * diffusion.cost)))

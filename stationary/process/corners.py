@@ -23,15 +23,8 @@ def corners(
 ) -> tuple[float, ...]:
     """The points inside a domain where one of the rows crosses one of the levels, ascending.
 
-    Parameters
-    ----------
-    rows
-        Function of M points, of shape (K, M).
-
-    Returns
-    -------
-    tuple of floats
-        Each to the spacing of doubles; () where there are more than 512.
+    `rows` is a function of M points, of shape (K, M). Each to the spacing of doubles; () where
+    there are more than `MOST`.
     """
     x = _scan(*domain)
     table = rows(x)

@@ -49,17 +49,8 @@ def settled(
 ) -> dict[str, Any]:
     """What a `Diffusion` keeps of the functions that were given for it, by its fields.
 
-    Parameters
-    ----------
-    given
-        By name: drift, and one of variance, sigma and diffusivity; or a potential.
-    temperature
-        That of the potential, or None.
-
-    Raises
-    ------
-    LandscapeError
-        If that is no process, or less or more than one.
+    They are given by name: drift, and one of variance, sigma and diffusivity; or a potential, with
+    its temperature.
     """
     equation = ""
     if "potential" in given or temperature is not None:

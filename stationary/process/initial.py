@@ -90,23 +90,10 @@ class Initial(Distribution):
         variable: str = "x",
         folder: Path | None = None,
     ) -> Initial:
-        """The start that is meant by what a user gave.
+        """The start that is meant by what a user gave (see the top of this module), in a domain.
 
-        Parameters
-        ----------
-        given
-            See the top of this module; an `Initial` is placed in the domain afresh.
-        domain
-            The two ends, which may be infinite. A start may be at a finite end.
-        name, variable
-            What errors call the process and its variable.
-        folder
-            Where relative names of files begin; None: the working folder.
-
-        Raises
-        ------
-        LandscapeError
-            If it cannot be understood, or lies outside the domain.
+        An `Initial` is placed in it afresh. `name` and `variable` are what errors call the process
+        and its variable; relative names of files begin at `folder`, or the working folder.
         """
         if isinstance(given, Initial):
             if (given.domain, given.variable) == (domain, variable):
@@ -128,22 +115,11 @@ class Initial(Distribution):
         return cls.of(given, domain=process.domain, name=where, variable=process.variable)
 
     def expectation(self, function: Function, cuts: Sequence[float] | Array) -> tuple[Array, float]:
-        """E[function(X)] over the start X, and its absolute error.
+        """E[function(X)] over the start X, shape (K,), and the absolute error of the worst.
 
-        Parameters
-        ----------
-        function
-            For an array of M points K values each, shape (K, M), in [0, 1]: smooth between
-            consecutive cuts.
-        cuts
-            Ascending points where it may jump, have a kink or be steep. At a cut it has the value
-            that it returns there.
-
-        Returns
-        -------
-        tuple
-            The K means, and the error of the worst. It is 0 where the start is a set of points:
-            what samples as such leave open is their `standard_error`.
+        The function gives for M points K values each, shape (K, M), in [0, 1], smooth between the
+        ascending `cuts`, at which it may jump, have a kink or be steep. The error is 0 where the
+        start is a set of points: what samples as such leave open is their `standard_error`.
         """
         if self.law is not None:
             return self.law.mean(function, np.asarray(cuts, dtype=float))

@@ -184,20 +184,10 @@ class Truncated:
         return x
 
     def mean(self, function: Function, cuts: Array) -> tuple[Array, float]:
-        """E[function(X)] and its absolute error.
+        """E[function(X)], shape (K,), and the estimated absolute error of the worst.
 
-        Parameters
-        ----------
-        function
-            M points -> an array of shape (K, M), of size one, smooth between the cuts.
-        cuts
-            Ascending points where it may jump, have a kink or be singular.
-
-        Returns
-        -------
-        tuple
-            The K means, and the estimated error of the worst of them. What the law's own
-            functions get wrong is not part of it.
+        The function gives for M points an array of shape (K, M), of size one, smooth between the
+        ascending `cuts`. What the law's own functions get wrong is not part of the error.
         """
         lower, upper, low, top = self._panels(cuts)
 

@@ -106,12 +106,7 @@ class Losses(Settings):
     def stepped(self, u: Array, w: Array) -> Array:
         """What a step makes of the mean `gradient` of a minibatch, and multiplies by T.
 
-        Parameters
-        ----------
-        u
-            The mean, weight decay in it, shape (..., M).
-        w
-            The weights, shape (M,).
+        `u` is that mean, with weight decay in it, shape (..., M), at the weights w, shape (M,).
         """
         return u if self.rule.linear else self.rule(u - self.weight_decay * w, w)
 

@@ -38,15 +38,9 @@ MOST_DIGITS = 4096  # gradients that agree to so many digits are taken as equal
 class Tapes:
     """The tapes of the gradients of a landscape, with as many derivatives as are asked for.
 
-    Parameters
-    ----------
-    function
-        The losses, or the gradients, of all datapoints, as the user wrote them; None if these
-        cannot be recorded.
-    derivatives
-        How often it is differentiated to give the gradients: 1 or 0.
-    probe
-        Weights at which a tape is held against the function.
+    Of the losses or gradients as the user wrote them (None: they cannot be recorded),
+    differentiated once or not at all to give the gradients; held against the function at the
+    weights `probe`.
     """
 
     def __init__(self, function: Function | None, derivatives: int, probe: Array) -> None:
@@ -66,19 +60,9 @@ class Tapes:
 class GradientMoments:
     """G and S2 of a landscape as functions of the weights.
 
-    Parameters
-    ----------
-    tapes
-        Of the gradients.
-    gradient
-        The gradients by series, shape (N, M), where there is no tape.
-    datapoints
-        How many there are.
-    rule
-        What a step makes of them.
-    batches
-        Where the rule is not linear, mean and variance are of what it makes of the gradient of
-        each minibatch; None for minibatches of one datapoint.
+    By `tapes` of the gradients, or by series of `gradient`, shape (N, M), where there is none.
+    Where the `rule` is not linear they are of what it makes of the gradient of each minibatch
+    (`batches`, None for those of one datapoint).
     """
 
     def __init__(

@@ -238,18 +238,9 @@ def _title(given: Any) -> str:
 def read_samples(path: Path, where: str, hint: str) -> tuple[Array, Array | None]:
     """The numbers in a file, in their order, and the line of each (None: it has no lines).
 
-    Parameters
-    ----------
-    path
-        A one-dimensional array of NumPy (``.npy``), or else text: numbers on lines of their own
-        or between commas and blanks; ``#`` starts a comment, and a ``.csv`` may name its column.
-    where, hint
-        How errors begin; and what to add where there is no such file.
-
-    Raises
-    ------
-    LandscapeError
-        If it cannot be read as that.
+    A one-dimensional array of NumPy (``.npy``), or else text: numbers on lines of their own or
+    between commas and blanks; ``#`` starts a comment, and a ``.csv`` may name its column. `where`
+    is how errors begin, and `hint` what they add where there is no such file.
     """
     try:
         if path.is_dir():

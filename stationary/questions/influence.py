@@ -156,13 +156,7 @@ class Influence(Result):
 
 
 def influence_of(landscape: Landscape, state: EndState, basins: tuple[Basin, ...]) -> Influence:
-    """The influence of each datapoint on the masses, exit times and mean of an end state.
-
-    Raises
-    ------
-    LandscapeError
-        If the datapoints are not known one by one, or the end state is not one density in doubles.
-    """
+    """The influence of each datapoint on the masses, exit times and mean of an end state."""
     if not landscape.has_datapoints:
         raise LandscapeError(
             f"{landscape.name}: the gradients of single datapoints are not known, so that none has "

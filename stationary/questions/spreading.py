@@ -36,13 +36,7 @@ if TYPE_CHECKING:
 
 
 def effective_diffusion(state: EndState) -> Estimate:
-    """D of a ring, in x^2 per unit of time: the variance of the way covered grows by 2 D t.
-
-    Raises
-    ------
-    LandscapeError
-        If the process does not live on a ring.
-    """
+    """D of a ring, in x^2 per unit of time: the variance of the way covered grows by 2 D t."""
     ring = state.diffusion
     if not ring.is_periodic:
         raise LandscapeError(

@@ -53,20 +53,10 @@ def columns_of(
 ) -> tuple[dict[str, Array], str, list[int] | None]:
     """The columns of a table, what errors call it, and the lines of its rows, if it has lines.
 
-    Parameters
-    ----------
-    source
-        The path of a CSV (packed by gzip, or not), NPZ or Parquet file; or a mapping, a data frame,
-        or a structured array.
-    only
-        The name of the one column of a CSV file without names, if that may be.
-    needed
-        Columns that hold numbers, if they are there. Others may hold words, and are left out then.
-
-    Raises
-    ------
-    LandscapeError
-        If it cannot be read, or holds something other than numbers.
+    The table is the path of a CSV (packed by gzip, or not), NPZ or Parquet file, a mapping, a data
+    frame, or a structured array. `only` is the name of the one column of a CSV file without names,
+    if that may be. Columns that are `needed` hold numbers; others may hold words, and are left out
+    then.
     """
     if isinstance(source, Inline):
         columns, lines = _csv(source, source.text, only, needed)

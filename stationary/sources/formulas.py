@@ -35,22 +35,10 @@ OPERATORS: dict[type, Callable[..., Any]] = {
 
 
 class Formula:
-    """A function of a variable and of parameters, which are all other names in it.
+    """A function of a variable and of parameters, which are all other names in its text.
 
-    Parameters
-    ----------
-    text
-        Arithmetic with + - * / **, numbers, pi and e, and functions of NumPy by their names. Commas
-        separate several values.
-    variable
-        "x" or "w".
-    option
-        Where it was given, for errors: "--drift".
-
-    Raises
-    ------
-    LandscapeError
-        If it is anything else.
+    That is arithmetic with + - * / **, numbers, pi and e, and functions of NumPy by their names;
+    commas separate several values. The `option` is where it was given, for errors: "--drift".
     """
 
     def __init__(self, text: str, variable: str, option: str) -> None:
@@ -148,19 +136,10 @@ class Inline(str):
 
 
 def inline(given: Mapping[str, Any], settings: Collection[str]) -> Inline:
-    """A landscape file of formulas, by the names of what it defines: "drift", "variance".
+    """A landscape file of formulas as text, by the names of what it defines; numbers stand as they
+    are.
 
-    Parameters
-    ----------
-    given
-        Formulas as text; numbers stand as they are.
-    settings
-        The names in them that will have values.
-
-    Raises
-    ------
-    LandscapeError
-        If a formula is none, or a name in it has no value.
+    The names of `settings` will have values; what else is named is refused.
     """
     lines = ["from stationary.sources.formulas import Formula"]
     names: dict[str, None] = {}

@@ -173,21 +173,8 @@ def any_process(
 ) -> Any:
     """The process that is meant by a `Landscape`, a `Diffusion` or the path of a landscape file.
 
-    Parameters
-    ----------
-    given
-        One of these.
-    asked
-        What takes it, for errors: "end_state".
-    parameters
-        Values for some of the parameters that a landscape file defines.
-    changes
-        Fields to replace, such as ``learning_rate=0.02``; None changes nothing.
-
-    Raises
-    ------
-    LandscapeError
-        If it is none of these, or has no such field.
+    `asked` is what takes it, for errors: "end_state". Other parameters are for those that a file
+    defines, and `changes` for fields, such as ``learning_rate=0.02``; None changes nothing.
     """
     changes = {name: value for name, value in changes.items() if value is not None}
     if isinstance(given, (str, os.PathLike)):

@@ -29,35 +29,22 @@ def values_from(
     downwards: bool = False,
     most: int = MOST_VALUES,
 ) -> Array:
-    """The numbers that a typed range names.
+    """The numbers that a typed range names, in that order, shape (n,).
+
+    They are separated by commas; or FROM:TO:COUNT, evenly spaced from FROM to TO; or
+    FROM:TO:COUNT:log, each a constant factor from the next. Errors begin with the `option` that is
+    being given, and show an `example`.
 
     Parameters
     ----------
-    text
-        Numbers separated by commas; or FROM:TO:COUNT, COUNT evenly spaced numbers of which the
-        first is FROM and the last TO; or FROM:TO:COUNT:log, each a constant factor from the next.
-    option
-        What is being given, such as "--learning-rate": errors begin with it.
-    example
-        A right range, which errors show.
     positive, whole
-        Whether the numbers must be above zero, or whole.
+        Whether the numbers must be above zero, or whole (and are integers).
     geometric
         Whether FROM:TO:COUNT means :log.
     downwards
         Whether FROM may be the larger end.
     most
         How many values there may be.
-
-    Returns
-    -------
-    array, shape (n,)
-        In the order in which they are named; floats, or integers for `whole`.
-
-    Raises
-    ------
-    LandscapeError
-        If the text is no such range.
     """
 
     def wrong(what: str) -> LandscapeError:
@@ -140,13 +127,7 @@ def _spaced(fields: list[str], wrong: Wrong, geometric: bool, downwards: bool, m
 def checked_values(
     given: Any, name: str, *, positive: bool = False, whole: bool = False
 ) -> tuple[float, ...] | tuple[int, ...]:
-    """Numbers given from Python, a single one or several: ascending, each once.
-
-    Raises
-    ------
-    LandscapeError
-        If there are none, or one is not finite, not positive or not whole where it must be.
-    """
+    """Numbers given from Python, a single one or several: ascending, each once."""
     example = "[1, 2, 4, 8]" if whole else "np.geomspace(1e-3, 1e-1, 50)"
     kind = f"{'positive ' if positive else 'finite '}{'whole ' if whole else ''}numbers"
     single = isinstance(given, str) or (isinstance(given, np.ndarray) and given.ndim != 1)

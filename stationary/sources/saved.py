@@ -35,13 +35,7 @@ class Saved(Result):
 
 
 def read_saved(path: Path) -> Saved:
-    """The answer in a .json file that `save` wrote.
-
-    Raises
-    ------
-    LandscapeError
-        If there is no such file, or something else is in it.
-    """
+    """The answer in a .json file that `save` wrote."""
     try:
         content = json.loads(read_bounded(path))
         if content.pop("stationary") != 1:

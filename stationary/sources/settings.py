@@ -55,17 +55,8 @@ def accepted_names(
 ) -> tuple[str, tuple[str, ...]]:
     """What the process is given by, and the names that go with it.
 
-    Parameters
-    ----------
-    given
-        What the file, or a change of it, defines of the known names.
-    own
-        What else it defines.
-
-    Raises
-    ------
-    LandscapeError
-        If there is no process or more than one, or a name that would have no effect.
+    `given` is what a file, or a change of it, defines of the known names, and `own` what else it
+    does: a name among them that would have no effect is refused.
     """
     _check_kind(given, own, where)
     main = next(k for k in (*LOSSES, "drift", "potential") if k in given)

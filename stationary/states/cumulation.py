@@ -152,26 +152,20 @@ def cumulated(
     first: LastLeg | None = None,
     start: Any = -math.inf,
 ) -> Cumulated:
-    """The integral of e^f from the lower end of the mesh up, or from the upper end down.
+    """The integral of e^f from the lower end of the mesh up, or from the upper end `down`.
 
     Parameters
     ----------
     ahead
         Whether what lies beyond the panels at the end that is come to last counts.
     rounds
-        How often panels have been cut before; None: to take them as they are.
+        How often panels have been cut before: an `UnresolvedError` asks for more. None: to take
+        them as they are.
     first
         What lies beyond the panels where the integral begins, where more is known of that than
         e^f tells.
     start
         log F - f where the integral begins, if it does not begin from nothing.
-
-    Raises
-    ------
-    UnresolvedError
-        If panels must be cut first.
-    DivergesError
-        If the integral is infinite.
     """
     if not down:
         return _upwards(mesh, f, ahead, rounds, first, start)

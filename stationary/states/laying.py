@@ -230,17 +230,11 @@ def _graded(
     followed: tuple[float, float, Any],
     arithmetic: Arithmetic,
 ) -> Array:
-    """The edges, cut so that Phi rises gently over a panel, or is steep on all of it.
+    """The edges, cut so that Phi (coefficients `phi`) rises gently over a panel, or steeply.
 
     Panels on which it would take too many keep their length, but for the part next to where the
-    process turns, or where more begins to be collected than has been.
-
-    Parameters
-    ----------
-    phi
-        int 2 f / a on each panel, as coefficients.
-    followed
-        From how many e-folds a panel is steep, what is gentle, and what no mark can be seen in.
+    process turns, or where more begins to be collected than has been. `followed`: from how many
+    e-folds a panel is steep, what is gentle, and what no mark can be seen in.
     """
     steep, level, sudden = followed
     local = np.concatenate([0 * phi[:1], phi[1:]])

@@ -51,19 +51,9 @@ class _Weights:
 class Directions:
     """The Taylor coefficients of a function along directions, at many points.
 
-    Parameters
-    ----------
-    function
-        Of weights of shape (n, M).
-    ways
-        The directions, n numbers each.
-    order
-        Up to which coefficients are wanted.
-
-    Raises
-    ------
-    Exception
-        Whatever the function, or an operation that a tape does not know, raises.
+    The function is of weights of shape (n, M), the `ways` are n numbers each, and coefficients are
+    had up to `order`. Raises whatever the function, or an operation that a tape does not know,
+    does.
     """
 
     def __init__(

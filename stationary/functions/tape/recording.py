@@ -307,10 +307,7 @@ class Recording:
 def record(function: Callable[[Any], Any], order: int) -> Recording:
     """Run a function of an array of weights on a recording argument.
 
-    Raises
-    ------
-    Exception
-        Whatever the function, or an operation that a tape does not know, raises.
+    Raises whatever the function, or an operation that a tape does not know, does.
     """
     tape = Tape()
     w = Symbol(tape, 0, (WEIGHTS,), 1)

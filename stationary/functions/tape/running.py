@@ -274,13 +274,7 @@ def _rows_at(program: Program, rows: Sequence[int], n: int, x: Array) -> Array:
 
 
 class TapeMoments:
-    """The moments of the rows that a recording holds.
-
-    Parameters
-    ----------
-    recording
-        Whose results from `first` on are the rows and their derivatives.
-    """
+    """The moments of the rows that a recording holds from `first` on, with derivatives."""
 
     def __init__(self, recording: Recording, first: int) -> None:
         self.tape, self.n = recording.tape, recording.datapoints

@@ -107,13 +107,7 @@ class Runs:
 
 
 def runs_of(x: Any, dt: Any, times: Any) -> Runs:
-    """What was recorded, checked.
-
-    Raises
-    ------
-    LandscapeError
-        If it is no series of numbers, or there is too little of it.
-    """
+    """What was recorded, checked."""
     name = "the series"
     if isinstance(x, (str, os.PathLike)) or hasattr(x, "columns"):
         columns, name, _ = columns_of(x, only="x", needed="x")
