@@ -29,21 +29,11 @@ Shape = Callable[..., Array]
 
 MOST_STEPS = 10**7  # 80 MB of learning rates
 EXAMPLE = '"cosine:0.1:0.001:20000"'
-
-
-def _linear(u: Array, first: float, last: float) -> Array:
-    return first + (last - first) * u
-
-
-def _cosine(u: Array, first: float, last: float) -> Array:
-    return last + (first - last) * (1 + np.cos(np.pi * u)) / 2
-
-
-def _exponential(u: Array, first: float, last: float) -> Array:
-    return np.asarray(first ** (1 - u) * last**u)
-
-
-SHAPES: dict[str, Shape] = {"linear": _linear, "cosine": _cosine, "exponential": _exponential}
+SHAPES: dict[str, Shape] = {
+    "linear": lambda u, first, last: first + (last - first) * u,
+    "cosine": lambda u, first, last: last + (first - last) * (1 + np.cos(np.pi * u)) / 2,
+    "exponential": lambda u, first, last: first ** (1 - u) * last**u,
+}
 FORMS = {name: f"{name}:FROM:TO:STEPS" for name in SHAPES} | {
     "constant": "constant:T:STEPS",
     "step": "step:FROM:FACTOR:EVERY:STEPS",
