@@ -266,8 +266,6 @@ def _log_variance(diffusion: Diffusion, x: Array) -> tuple[Array, bool]:
 
 def _thinned(indices: Array) -> Array:
     """Of each run of consecutive indices at most `MOST_PER_RUN`, its ends among them."""
-    if not len(indices):
-        return indices
     runs = np.split(indices, np.flatnonzero(np.diff(indices) > 1) + 1)
     few = [
         run[np.unique(np.linspace(0, len(run) - 1, MOST_PER_RUN).astype(int))]

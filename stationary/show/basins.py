@@ -153,7 +153,6 @@ def _time(b: Basin) -> str | None:
 
 def _of_density(b: Basin) -> float:
     """The error of log P at a minimum."""
-    assert b.component is not None
     return b.weight_error + float(b.component.errors_at(np.array([b.places[1]]))[0])
 
 

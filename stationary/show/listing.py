@@ -188,7 +188,7 @@ def _classes(state: EndState) -> list[dict[str, Any]]:
 def hitting(state: EndState) -> dict[str, Any] | None:
     """The probability of each outcome from a few starts; None where all starts end alike."""
     classes = state.classes
-    if classes is None or len(classes.outcomes) < 2:
+    if len(classes.outcomes) < 2:
         return None
     even = np.arange(1, STARTS + 1) / (STARTS + 1)
     x = np.concatenate(

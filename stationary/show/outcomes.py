@@ -26,8 +26,6 @@ def draw_outcomes(axes: Axes, state: EndState, view: View) -> None:
     axes.set_yticks([0, 0.5, 1])
     axes.spines["left"].set_bounds(0, 1)
     classes = state.classes
-    if classes is None:
-        return
     table = classes.probabilities(view.x)
     for a, b in pairwise([view.lower, *view.cuts, view.upper]):
         # Of what cannot happen from anywhere on a piece there is nothing to draw.
@@ -52,7 +50,6 @@ def _outcome_words(state: EndState, outcome: Outcome, view: View) -> str:
         if math.isinf(outcome.position):
             return f"escapes to {_number(outcome.position)}"
         return f"creeps to {v} = {_number(outcome.position)}"
-    assert state.classes is not None
     assert outcome.group is not None
     group = state.classes.groups[outcome.group]
     kind = {"density": "in", "spread": "spreads over"}.get(outcome.kind, "not decided on")
@@ -68,7 +65,6 @@ def _number(x: Any) -> str:
 
 def outcome_colour(state: EndState, place: float | tuple[float, float]) -> str:
     """The colour of the end that is at a place, or the density on an interval."""
-    assert state.classes is not None
     low, high = place if isinstance(place, tuple) else (place, place)
     for i, o in enumerate(state.classes.outcomes):
         if o.group is None:

@@ -110,7 +110,6 @@ def parts_of(state: EndState) -> list[Part]:
 
 def _share(state: EndState, c: Component) -> float:
     """log of what a component holds of its class, of which it mostly is the whole."""
-    assert state.classes is not None
     (group,) = (g for g in state.classes.groups if g.lower <= c.interval[0] < g.upper)
     if group.first == group.last:
         return 0.0

@@ -38,20 +38,18 @@ class Basin(Data):
     barrier_left: Any  # drop of int 2 f / a from the minimum to the unstable neighbour
     barrier_right: Any  # None where there is no neighbour on that side
     barrier_error: float  # absolute, of both
-    parts: tuple[Basin, ...] = ()  # the minima that were merged, left to right, if any were
-    offset: float = 0.0  # what position leaves out of where the minimum is
-    places: tuple[Any, Any, Any] = field(default=(None, None, None), repr=False, compare=False)
+    offset: float  # what position leaves out of where the minimum is
     # lower, position and upper with all the digits that were computed
-    component: Component | None = field(default=None, repr=False, compare=False)
-    weight_error: float = field(
-        default=0.0, repr=False, compare=False
-    )  # of its component, relative
-    state: EndState | None = field(default=None, repr=False, compare=False)
+    places: tuple[Any, Any, Any] = field(repr=False, compare=False)
+    component: Component = field(repr=False, compare=False)
+    weight_error: float = field(repr=False, compare=False)  # of its component, relative
+    state: EndState = field(repr=False, compare=False)
+    parts: tuple[Basin, ...] = ()  # the minima that were merged, left to right, if any were
+    owner: Any = field(default=None, repr=False, compare=False)  # the analysis it is part of
 
     @cached_property
     def modes(self) -> tuple[Mode, ...]:
         """The local maxima of the density on it, left to right."""
-        assert self.state is not None
         low, _, high = self.places
         domain, turns = self.state.diffusion.domain, [0.0]
         if self.state.diffusion.is_periodic:
@@ -60,8 +58,6 @@ class Basin(Data):
             m.place + t: m for t in turns for m in self.state.modes if low <= m.place + t <= high
         }
         return tuple(dict.fromkeys(inside[place] for place in sorted(inside)))
-
-    owner: Any = field(default=None, repr=False, compare=False)  # the analysis it is part of
 
     @property
     def width(self) -> float | None:

@@ -68,13 +68,13 @@ class EndState(Numbers, Distribution):
     anatomy: Partition
     atoms: tuple[Atom, ...]
     components: tuple[Component, ...]  # left to right
+    classes: Network
     error: float  # estimated relative error of the worst mass
     status: Status
     kind: str = "density"
     reason: str = ""  # for kind "none": where the probability goes; for "classes": what is missing
     notes: tuple[str, ...] = field(default=())
     escapes: tuple[Escape, ...] = ()
-    classes: Network | None = None
     initial: Initial | None = None  # the start that the weights belong to
     weight_error: float = 0.0  # of the weights of the classes, relative
     digits: int | None = None
@@ -330,10 +330,7 @@ class EndState(Numbers, Distribution):
     @property
     def transient(self) -> tuple[tuple[float, float], ...]:
         """The pieces of the line that the process leaves for good, left to right."""
-        if self.classes is None:
-            return ()
-        groups = self.classes.groups
-        return tuple((g.lower, g.upper) for g in groups if g.is_transient)
+        return tuple((g.lower, g.upper) for g in self.classes.groups if g.is_transient)
 
     @cached_property
     def modes(self) -> tuple[Mode, ...]:

@@ -121,8 +121,6 @@ class Mixture:
     def log_between_error(self, lower: Any, upper: Any) -> Any:
         """The error of that: relative of the probability itself."""
         whole = self.log_between(lower, upper)
-        if infinite(whole):
-            return 0.0
         total: Any = 0.0
         for c in self.components:
             ends = converted(lower, c.arithmetic), converted(upper, c.arithmetic)

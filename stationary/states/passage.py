@@ -275,8 +275,6 @@ class Stretch:
         chances = self.probabilities(at)
         ends = [end for end in (0, 1) if self.leaves[end]]
         parts = [chances[end] * self.times(at, end, 1)[0] for end in ends]
-        if not parts:
-            return Passage(math.inf, 0.0)
         times = functools.reduce(operator.add, parts)
         return Passage(number(times.log[0]), compact(times.error[0]))
 

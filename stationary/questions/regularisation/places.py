@@ -117,7 +117,7 @@ def _exact_mass(exact: EndState, place: Place) -> float | None:
     """The probability of a stretch at eps = 0, None where it depends on the start."""
     mass = 0.0
     if exact.kind == "none":
-        outcomes = exact.classes.outcomes if exact.classes else ()
+        outcomes = exact.classes.outcomes
         escaping = {float(o.position) for o in outcomes if o.kind == "escape"}
         lost = [e for e in exact.escapes if e.weight is None or e.weight > 0]
         if not all(e.position in escaping for e in lost):
@@ -140,8 +140,6 @@ def _exact_mass(exact: EndState, place: Place) -> float | None:
 
 def outcomes_of(exact: EndState, places: Sequence[Place]) -> tuple[Outcome, ...]:
     """The closed classes, each with its places."""
-    if exact.classes is None:
-        return ()
     v = exact.diffusion.variable
     result = []
     for o in exact.classes.outcomes:

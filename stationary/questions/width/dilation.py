@@ -326,7 +326,6 @@ def _shares(
     exp(-(q - 1) I). The class as a whole keeps its weight, which ways into it decide.
     """
     c = one.component
-    assert c is not None
     if c.log_share != 0:
         return None  # the class goes on where the noise vanishes, and so does what is held
     low, _, high = one.places

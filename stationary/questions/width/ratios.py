@@ -262,8 +262,6 @@ def _ratio(
 ) -> Ratio | None:
     one, two = basins[i], basins[j]
     first, second = one.component, two.component
-    assert first is not None
-    assert second is not None
     if first.group != second.group and (first.weight is None or second.weight is None):
         return None
     if math.isinf(float(one.log_mass)) and math.isinf(float(two.log_mass)):
