@@ -353,3 +353,16 @@ def test_a_jump_at_the_peak_is_in_the_errors_of_mean_and_time():
     assert abs(end_state(told).mean() - end_state(known).mean()) < end_state(told).mean_error < 0.1
     found, time = (first_passage(p, -1.0, 0.5).mean for p in (told, known))
     assert abs(found.log - time.log) < found.error < 0.25
+
+
+@pytest.mark.parametrize("places", [3, 4, 5])
+def test_few_places_have_an_error_in_between(places):
+    """Datapoints at five places or fewer were taken for known in between: to 1e-15."""
+
+    def gradients(w):
+        return np.stack([np.sinh(w) + a * np.cos(w) + b for a, b in ((0.3, 0.4), (-0.2, -0.9))])
+
+    w = np.linspace(-1.6, 1.6, places)
+    told = end_state(table({"w": w, "gradients": gradients(w)}).landscape(learning_rate=0.3))
+    known = end_state(Landscape(gradients=gradients, learning_rate=0.3, domain=(-1.6, 1.6)))
+    assert 1e-6 < abs(told.mean() - known.mean()) < told.mean_error < 0.5

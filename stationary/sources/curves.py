@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -12,7 +11,7 @@ import numpy as np
 
 from stationary.aliases import Array, Function
 from stationary.functions.interpolation import Spline
-from stationary.sources.interpolated import alone, between, beyond, left_out
+from stationary.sources.interpolated import unknown
 from stationary.sources.sampled import FINE
 from stationary.sources.smoothing import smoothed
 
@@ -90,39 +89,18 @@ class Curves:
         """What is not known of either between the values; None where it is a standard error."""
         mean = variance = None
         if not self.smoothed:
-            mean = self._error(self.mean, Spline.through, self.values)
+            mean = unknown(self.x, self.values, DEGREE)
         kind, _, changes = self._variance
         if kind == "pchip":
             straight = Spline.through(self.x, self.variances, 1)
             variance = lambda w: np.abs(straight(w) - self.variance(w))  # noqa: E731
         elif changes is None or not self.smooth:
-            through = _through_logs if kind == "log" else Spline.through
-            variance = self._error(self.variance, through, self.variances)
+            variance = unknown(self.x, self.variances, DEGREE)
+            if kind == "log":
+                variance = unknown(
+                    self.x, np.log(self.variances), DEGREE, lambda s: lambda w: np.exp(s(w))
+                )
         return mean, variance
-
-    def _error(
-        self, own: Function, through: Callable[[Array, Array, int], Function], values: Array
-    ) -> Function:
-        """By splines of other degrees, and of less than all values: see `Interpolated.error`."""
-        x, n = self.x, len(self.x)
-        lower = through(x, values, DEGREE - 2 if n > DEGREE else 1)
-        if n <= DEGREE + 2:
-            return lambda w: np.abs(lower(w) - own(w))
-        higher = through(x, values, DEGREE + 2)
-
-        def miss(out: Array) -> Array:
-            return np.asarray(through(x[~out], values[~out], DEGREE)(x[out]) - values[out])
-
-        at, logs = between(x), through is _through_logs
-        high, low = (np.abs(other(at) - own(at)) for other in (higher, lower))
-        share = alone(x, (np.log(values) if logs else values)[:, None])
-        factor, more = beyond(high, low, left_out(n, DEGREE, miss)[0], share)
-
-        def error(w: Array) -> Array:
-            i = np.clip(x.searchsorted(w) - 1, 0, n - 2)
-            return np.asarray(np.maximum(np.abs(higher(w) - own(w)) * factor[i], more[i]))
-
-        return error
 
     def error(self, w: Array) -> tuple[Array, Array]:
         """What is not known of either between the values; bounds, summed up without signs."""
@@ -192,8 +170,3 @@ class Curves:
                 f"{listed}" + ("; below 3, noise may have made them" if weak else "")
             )
         return notes
-
-
-def _through_logs(x: Array, values: Array, degree: int) -> Function:
-    logs = Spline.through(x, np.log(values), degree)
-    return lambda w: np.exp(logs(w))

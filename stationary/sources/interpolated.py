@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from stationary.aliases import Array
+from stationary.aliases import Array, Function
 from stationary.functions.evaluation import composed
 from stationary.functions.interpolation import Spline, degree_for
 from stationary.functions.taylor import Taylor
@@ -101,73 +101,71 @@ class Interpolated:
         return mean(w), spread.square(w)
 
     def error(self, w: Array) -> tuple[Array, Array]:
-        """What other degrees would make of G and S2, and what rounding may have; bounds.
-
-        Splines of two degrees more follow functions better where the weights are close enough for
-        them; where they are not, these swing, and two degrees less say more. Corners and jumps no
-        degree follows: see `beyond`.
-        """
+        """What other degrees would make of G and S2, and what rounding may have; bounds."""
         rough = self.rough(self.moments(w)[1])
-        if not self._others:
-            return rough
-        found = self._apart(self._others[0], w)
-        i = np.clip(self.x.searchsorted(w) - 1, 0, len(self.x) - 2)
-        own = zip(found, self._looks, rough, strict=True)
-        of_g, of_s = (self.caution * np.maximum(e * by[i], more[i]) + r for e, (by, more), r in own)
+        of_g, of_s = (self.caution * e(w) + r for e, r in zip(self._unknown, rough, strict=True))
         return of_g, of_s
 
-    def _apart(self, other: tuple[Spline, Spline], w: Array) -> list[Array]:
-        mean, square = self.moments(w)
-        return [np.abs(other[0](w) - mean), np.abs(other[1].square(w) - square)]
-
     @cached_property
-    def _others(self) -> list[tuple[Spline, Spline]]:
-        """Of other degrees, the higher one first."""
-        own = degree_for(len(self.x), self.degree)
-        degrees = {degree_for(len(self.x), self.degree + k): k for k in (-2, 2)}
-        return [
-            (self.mean(k), self.spread(k)) for d, k in sorted(degrees.items())[::-1] if d != own
-        ]
-
-    @cached_property
-    def _looks(self) -> list[tuple[Array, Array]]:
-        """Of G and S2, as `beyond` says."""
-        if len(self._others) < 2:
-            return [(np.ones(len(self.x) - 1), np.zeros(len(self.x) - 1))] * 2
-        w = between(self.x)
-        pairs = zip(*(self._apart(o, w) for o in self._others), strict=True)
-        stand = alone(self.x, self._mean[:, None]), alone(self.x, self._root.T)
-        looks = zip(pairs, self._missed, stand, strict=True)
-        return [beyond(high, low, missed, share) for (high, low), missed, share in looks]
-
-    @cached_property
-    def _missed(self) -> Array:
-        """Between two knots each, by how much the splines without one of three knots miss it."""
-        g, square = self._mean, (self._root**2).sum(axis=0)
-
-        def miss(out: Array) -> tuple[Array, Array]:
-            mean, root = (
-                Spline.through(self.x[~out], v[~out], self.degree) for v in (g, self._root.T)
-            )
-            return mean(self.x[out]) - g[out], root.square(self.x[out]) - square[out]
-
-        return left_out(len(self.x), self.degree, miss)
+    def _unknown(self) -> tuple[Function, Function]:
+        return (
+            unknown(self.x, self._mean, self.degree),
+            unknown(self.x, self._root.T, self.degree, lambda spline: spline.square),
+        )
 
     def rough(self, square: Array) -> tuple[Array, Array]:
         """What rounding of the gradients may do to G and S2."""
         return np.full(square.shape, self.floor), self.floor * (2 * np.sqrt(square) + self.floor)
 
 
-def between(x: Array) -> Array:
+def unknown(
+    x: Array, rows: Array, degree: int, function: Callable[[Spline], Function] = lambda s: s
+) -> Function:
+    """What is not known between the places x of a function of a spline through rows; bounds.
+
+    Splines of two degrees more follow functions better where places are close enough for them;
+    where they are not, these swing, and two degrees less say more. Corners and jumps no degree
+    follows: see `_beyond`.
+    """
+
+    def through(kept: Array, k: int) -> Function:
+        return function(Spline.through(x[kept], rows[kept], k))
+
+    every = np.ones(len(x), dtype=bool)
+    own, at = degree_for(len(x), degree), _between(x)
+    plain, lower = through(every, own), through(every, max(own - 2, 1))
+
+    def apart(other: Function, w: Array) -> Array:
+        return np.asarray(np.abs(other(w) - plain(w)))
+
+    if (more := degree_for(len(x), degree + 2)) == own:
+        return lambda w: apart(lower, w)
+    higher, missed = through(every, more), np.zeros(len(x))
+    for k in range(1, 4) if len(x) > 2 * degree else ():  # one of three places left out
+        out = np.zeros(len(x), dtype=bool)
+        out[k:-1:3] = True
+        missed[out] = apart(through(~out, degree), x[out])
+    missed = np.maximum(missed[1:], missed[:-1])
+    share = _alone(x, rows.reshape(len(x), -1))
+    factor, least = _beyond(apart(higher, at), apart(lower, at), missed, share)
+
+    def error(w: Array) -> Array:
+        i = np.clip(x.searchsorted(w) - 1, 0, len(x) - 2)
+        return np.asarray(np.maximum(apart(higher, w) * factor[i], least[i]))
+
+    return error
+
+
+def _between(x: Array) -> Array:
     """Points between each knot and the next, at which splines are compared."""
     share = (np.arange(LOOKS) + 0.5) / LOOKS
     return np.asarray((x[:-1, None] + np.diff(x)[:, None] * share).ravel())
 
 
-def beyond(high: Array, low: Array, missed: Array, share: Array) -> tuple[Array, Array]:
+def _beyond(high: Array, low: Array, missed: Array, share: Array) -> tuple[Array, Array]:
     """Between two knots each: the error over what a higher degree differs by, and its least.
 
-    `high` and `low` are what splines of a higher and a lower degree differ by, at points `between`
+    `high` and `low` are what splines of a higher and a lower degree differ by, at points between
     knots; `missed` what is missed where knots are left out. What still higher ones would add is a
     geometric series; where the higher one differs more than the lower one, the difference is that
     of the latter. A jump or a corner splines of all degrees miss alike: where differences do not
@@ -185,7 +183,7 @@ def beyond(high: Array, low: Array, missed: Array, share: Array) -> tuple[Array,
     return factor, missed * share * np.minimum(near / FALLING, 1) ** 2 / (2 * SPREAD)
 
 
-def alone(x: Array, values: Array) -> Array:
+def _alone(x: Array, values: Array) -> Array:
     """Between two knots each, how far third differences of values (n, R) stand out there.
 
     From 0 to 1, where they are twice those next to it or more: a jump or a corner is in the three
@@ -199,16 +197,6 @@ def alone(x: Array, values: Array) -> Array:
     beside = np.max([padded[k : k + n] for k in (0, 1, 5, 6)], axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.minimum(np.nan_to_num(size / beside, posinf=2.0) / 2, 1) ** 4)
-
-
-def left_out(knots: int, degree: int, miss: Callable[[Array], Any]) -> Array:
-    """Between two knots each, what `miss` says of one of three knots left out: of G and S2."""
-    missed = np.zeros((2, knots))
-    for k in range(1, 4) if knots > 2 * degree else ():
-        out = np.zeros(knots, dtype=bool)
-        out[k:-1:3] = True
-        missed[:, out] = np.abs(miss(out))
-    return np.asarray(np.maximum(missed[:, 1:], missed[:, :-1]))
 
 
 def known_from(table: Interpolated, **given: Any) -> KnownGradients:
