@@ -5,23 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.annealing.course import TOLERANCE
+from stationary.annealing.course import TOLERANCE, Begun
 from stationary.chain.batches import batches_of
 from stationary.chain.exact import exact_chain
 from stationary.chain.exit_time import exit_time
+from stationary.chain.run import shares_along
 from stationary.errors import LandscapeError
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
+from stationary.process.schedules import Schedule
 from stationary.sgd.basins import NEVER
 from stationary.states.basins import basins_of
 from stationary.states.distribution import EndState
 from stationary.states.first_passage import first_passage
 from stationary.states.solve import end_state
 
+SETTLED = 12.0  # e-folds, after which SGD is in its basins as it is for long: 1e-5 is left
+MOST_BEGUN = 2**15  # steps until then, which take a few seconds
 BEYOND = 2.0  # times the way between the outermost minima, that an infinite domain is followed
 
 
@@ -35,6 +40,9 @@ class Basins:
         found = basins_of(state, min_barrier)
         self.minima = tuple(float(b.position) for b in found)
         self.borders = [float(b.upper) for b in found[:-1]]
+        slopes = [abs(e.slope) for e in state.equilibria if e.slope]
+        # E-folds in a step, over T.
+        self.slowest, self.fastest = (f(slopes, default=0.0) / last for f in (min, max))
         self.why = self._why_not(state)
         if self.why:
             raise LandscapeError(
@@ -93,6 +101,19 @@ class Basins:
         if points:
             shares = shares @ start.weights[:, None] / start.weights.sum()
         return np.asarray(shares[:, 0] / shares.sum())
+
+    def begun(self, start: Initial, schedule: Schedule, efolds: float = SETTLED) -> Begun:
+        """What SGD makes of a start until it is settled in its basins, or all the way.
+
+        That is small steps where it takes many; how small they are is their error.
+        """
+        passed = self.slowest * np.cumsum(schedule.rates)
+        steps = min(int(np.searchsorted(passed, efolds)) + 1, len(schedule))
+        if steps > MOST_BEGUN:
+            error = min(self.fastest * float(schedule.rates[:steps].max()), 1.0)
+            return Begun.at_once(self.shares_of(start, schedule.first), error)
+        parts = [[pair] for pair in pairwise([-math.inf, *self.borders, math.inf])]
+        return Begun(*shares_along(self.at, schedule.rates[:steps], parts, start))
 
     def in_the_limit(self, rate: float) -> tuple[Array, Array]:
         """log k upwards and downwards between neighbours, (2, n - 1), of small steps; errors."""

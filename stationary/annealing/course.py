@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.numbers.arithmetic import HUGE
 from stationary.process.schedules import Schedule
 
 Crossings = Callable[[float], tuple[Array, Array]]
@@ -75,6 +76,28 @@ class Course:
         return np.asarray(self.shares[-1])
 
 
+@dataclass(frozen=True, eq=False)
+class Begun:
+    """What each of n basins holds until only rates between them count: at M steps, (M, n).
+
+    The errors are absolute, of the shares.
+    """
+
+    steps: Array
+    shares: Array
+    errors: Array
+
+    @property
+    def half(self) -> Begun:
+        """Half as many steps."""
+        few = self.steps <= max(self.steps[-1] // 2, self.steps[0])
+        return Begun(self.steps[few], self.shares[few], self.errors[few])
+
+    @classmethod
+    def at_once(cls, shares: Array, error: float = 0.0) -> Begun:
+        return cls(np.zeros(1, dtype=int), shares[None], np.full((1, len(shares)), error))
+
+
 class Looks:
     """The steps of a schedule at which rates are looked at, and what follows from the rates."""
 
@@ -88,15 +111,17 @@ class Looks:
         self.at_cuts = np.minimum(self.cuts, len(self.steps) - 1)
 
     def course(
-        self, minima: tuple[float, ...], crossings: Crossings, begin: Array, end: Array | None
+        self, minima: tuple[float, ...], crossings: Crossings, begun: Begun, end: Array | None
     ) -> Course:
         """The shares over time, from rates that are computed at a few learning rates."""
         log_k, errors = self._interpolated(crossings)
         coarse = np.append(self.cuts[:-1:2], self.cuts[-1])
-        shares = self._followed(begin, log_k, self.cuts)
-        # Fewer times; rates as far off as they may be, one way and the other.
-        others = [(log_k, coarse)] + [(log_k + s * errors, self.cuts) for s in (-1, 1)]
-        off = [self._followed(begin, *other)[-1] - shares[-1] for other in others]
+        shares = self._followed(begun, log_k, self.cuts)
+        # Fewer times; rates as far off as they may be, one way and the other; half the beginning.
+        half = begun.half if begun.steps[-1] < len(self.schedule) else begun
+        others = [(begun, log_k, coarse), (half, log_k, self.cuts)]
+        others += [(begun, log_k + s * errors, self.cuts) for s in (-1, 1)]
+        off = [self._followed(*other)[-1] - shares[-1] for other in others]
         k = np.exp(log_k)
         left = np.cumsum((k.sum(axis=1) * self.every[:, None])[::-1], axis=0)[::-1]
         freezes = []
@@ -106,13 +131,13 @@ class Looks:
             freezes.append(Freeze(pair, step, self.schedule[step], float(left[0, i])))
         rise = np.zeros((len(self.cuts), self.n))
         with np.errstate(invalid="ignore"):
-            rise[:, 1:] = np.cumsum(
-                np.nan_to_num(log_k[self.at_cuts, 0] - log_k[self.at_cuts, 1]), 1
-            )
+            steps = np.nan_to_num(log_k[self.at_cuts, 0] - log_k[self.at_cuts, 1])
+        rise[:, 1:] = np.cumsum(np.clip(steps, -HUGE, HUGE), axis=1)
         balance = np.exp(rise - rise.max(axis=1, keepdims=True))
         balance /= balance.sum(axis=1, keepdims=True)
         balance[np.isneginf(log_k[self.at_cuts]).all(axis=1).any(axis=1)] = np.nan
-        worst = float(np.abs(off[0]).max() + max(np.abs(v).max() for v in off[1:]))
+        fewer, sooner, *rates = (float(np.abs(v).max()) for v in off)
+        worst = fewer + sooner + max(rates) + float(begun.errors[-1].max())
         return Course(shares, balance, worst + 1e-9, tuple(freezes), end)
 
     def _interpolated(self, crossings: Crossings) -> tuple[Array, Array]:
@@ -172,11 +197,13 @@ class Looks:
         never = log_k <= -many - NEVER + 1e-9
         return np.where(never, -np.inf, log_k), np.where(never, 0.0, off)
 
-    def _followed(self, p: Array, log_k: Array, cuts: Array) -> Array:
+    def _followed(self, begun: Begun, log_k: Array, cuts: Array) -> Array:
         """The shares at the cuts, each interval with the rates that it has on average."""
         from scipy.linalg import expm
 
-        sums = np.add.reduceat(np.exp(log_k) * self.every[:, None, None], cuts[:-1], axis=0)
+        after, p = begun.steps[-1], begun.shares[-1]
+        every = np.clip(self.steps + self.every - after, 0.0, self.every)  # by the rates
+        sums = np.add.reduceat(np.exp(log_k) * every[:, None, None], cuts[:-1], axis=0)
         q = np.zeros((len(sums), self.n, self.n))
         i = np.arange(self.n - 1)
         q[:, i, i + 1], q[:, i + 1, i] = sums[:, 0], sums[:, 1]
@@ -186,4 +213,6 @@ class Looks:
             p = np.clip(p @ step, 0.0, 1.0)
             p = p / p.sum()
             shares.append(p)
-        return np.array(shares)
+        times = np.append(self.steps, len(self.schedule))[cuts]
+        before = [np.interp(times, begun.steps, of) for of in begun.shares.T]
+        return np.where((times < after)[:, None], np.stack(before, axis=1), shares)

@@ -147,6 +147,11 @@ class Schedule:
         return float(self.rates[min(step, len(self.rates) - 1)])
 
     @property
+    def first(self) -> float:
+        """The first learning rate that is not 0."""
+        return float(self.rates[np.flatnonzero(self.rates)[0]])
+
+    @property
     def last(self) -> float:
         """The last learning rate that is not 0."""
         return float(self.rates[np.flatnonzero(self.rates)[-1]])
