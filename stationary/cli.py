@@ -23,6 +23,7 @@ from stationary.options import (
     Output,
     at_least,
     changes_from,
+    number,
     option,
     output,
     table_in,
@@ -46,7 +47,7 @@ def app() -> None:
 @app.command(short_help="The end state, its minima and how they share it.")
 @PROCESS
 @MIN_BARRIER
-@option("--regularise EPS", "An even noise to add: a + EPS in place of a.", float)
+@option("--regularise EPS", "An even noise to add: a + EPS in place of a.", number)
 @DIGITS
 @option(
     "--chain/--no-chain",
@@ -77,7 +78,7 @@ def analyze(path: Path, to: Output, log: bool, influence: Path | None, **given: 
 
 @app.command(short_help="Drift, variance and end state of a recorded series.")
 @FILES
-@option("--dt DT", "The time between observations.", float)
+@option("--dt DT", "The time between observations.", number)
 @output(table="Write drift and variance with their errors to this file.")
 def fit(path: Path, to: Output, dt: float | None) -> None:
     """Fit a drift and a variance to the series in FILE: a table with a column x (and t, run)."""
@@ -157,10 +158,10 @@ def check(path: Path, to: Output, **given: Any) -> None:
 
 @app.command(short_help="The probability over time, or what a schedule freezes in.")
 @PROCESS
-@option("--until T", "The last time.", float)
-@option("--every DT", "Between times; by default a twentieth of T.", float)
+@option("--until T", "The last time.", number)
+@option("--every DT", "Between times; by default a twentieth of T.", number)
 @option("--cells N", "How many cells; by default as many as it takes.", WHOLE)
-@option("--tolerance P", "The error of a probability that is aimed at.", float)
+@option("--tolerance P", "The error of a probability that is aimed at.", number)
 @output(table="Write the density, or the shares of the minima, over time.")
 def evolve(
     path: Path,
@@ -224,7 +225,7 @@ def regularise(path: Path, to: Output, eps: str | None, **given: Any) -> None:
 @option(
     "--to targets X",
     "A target; repeatable, once for each side.",
-    float,
+    number,
     multiple=True,
     required=True,
 )
@@ -238,7 +239,8 @@ def passage(path: Any, to: Output, start: str, targets: tuple[float, ...], **giv
     digits = given.pop("digits")
     begin: Any = start  # in many digits what is meant, not the double next to it
     with suppress(ValueError):
-        begin = start if digits else float(start)
+        float(start)
+        begin = start if digits else number(start)
     to.answer(
         lambda: first_passage(
             as_process(path, "passage", **changes_from(**given)), begin, targets, digits=digits
@@ -250,7 +252,7 @@ def passage(path: Any, to: Output, start: str, targets: tuple[float, ...], **giv
 @PROCESS
 @option("--walkers N", "How many.", at_least(2), default=1000, show_default=True)
 @option("--steps N", "Of each; 20,000, or those of a schedule.", at_least(1))
-@option("--dt DT", "The step of time, of a drift and a variance.", float)
+@option("--dt DT", "The step of time, of a drift and a variance.", number)
 @click.option("--seed", type=at_least(0), metavar="N", default=0, show_default=True)
 @output(table="Write the histogram.")
 def simulate(path: Any, to: Output, **given: Any) -> None:

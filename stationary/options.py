@@ -7,6 +7,7 @@ import csv
 import functools
 import io
 import math
+import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -70,7 +71,15 @@ def at_least(least: float) -> Callable[[Any], int]:
 def number(value: Any) -> float:
     """A number as it is typed, as arithmetic too: 2*pi."""
     with contextlib.suppress(ValueError):
-        return float(value)
+        found = float(value)
+        if (found == 0 and re.search("[1-9]", str(value).lower().split("e")[0])) or (
+            math.isinf(found) and "inf" not in str(value).lower()
+        ):
+            raise click.BadParameter(
+                f"{value!r} is beyond what doubles hold, which is 5e-324 to 1.8e308 in size. "
+                "Choose another unit, or write 0 or inf."
+            )
+        return found
     from stationary.errors import LandscapeError
     from stationary.sources.formulas import Formula
 
@@ -108,7 +117,7 @@ FORMULAS = (
     option("--variance FORMULA", "Its variance; or --sigma."),
     option("--sigma FORMULA", "Its square root."),
     option("--potential FORMULA", "In place of both, with --temperature."),
-    option("--temperature NUMBER", "That of the potential.", float),
+    option("--temperature NUMBER", "That of the potential.", number),
     option("--losses FORMULA", "Losses of w, one for each datapoint, as in '(w-1)**2, (w+1)**2'."),
 )
 FORMULA_NAMES = ("drift", "variance", "sigma", "potential", "temperature", "losses")
@@ -130,10 +139,10 @@ SETTINGS = option(
     "--set settings NAME=VALUE", "A parameter of the file; repeatable.", multiple=True
 )
 OPTIMISER = together(
-    option("--weight-decay L", "Adds L w to every gradient.", float),
-    option("--label-noise S", "Deviation of the noise in the labels.", float),
-    option("--clip C", "Clips a minibatch's gradient to +-C.", float),
-    option("--momentum B", "That of SGD, as in 0.9.", float),
+    option("--weight-decay L", "Adds L w to every gradient.", number),
+    option("--label-noise S", "Deviation of the noise in the labels.", number),
+    option("--clip C", "Clips a minibatch's gradient to +-C.", number),
+    option("--momentum B", "That of SGD, as in 0.9.", number),
     option("--optimiser NAME", '"sgd", or "sign" for signSGD.'),
 )
 SCHEDULE = option(
@@ -143,7 +152,7 @@ SCHEDULE = option(
 )
 PROCESS = together(
     SOURCE,
-    option("--learning-rate -T T", "Replaces that of the file.", float),
+    option("--learning-rate -T T", "Replaces that of the file.", number),
     option("--batch-size -B B", "Replaces that of the file.", WHOLE),
     option("--replacement/--no-replacement", "How batches are drawn.", default=None),
     OPTIMISER,
@@ -155,7 +164,7 @@ DIGITS = option("--digits N", "Significant digits of every number; doubles if le
 MIN_BARRIER = option(
     "--min-barrier I",
     "Minima separated by less in the exponent are one basin; 1 if left out.",
-    float,
+    number,
 )
 
 

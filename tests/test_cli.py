@@ -450,6 +450,11 @@ def test_ends_are_typed_as_arithmetic_and_what_they_do_in_a_word(run):
         code, _, err = run(*typed[:-1], wrong)
         assert code == 2
         assert "is not a number, such as 0.5, inf or 2*pi" in err
+    passage = ["passage", "--drift", "-x", "--variance", "1", "--domain", "-1", "1"]
+    for start, target in (("0.5", "1e-400"), ("-1e-400", "1"), ("0.5", "1e400")):
+        code, _, err = run(*passage, "--from", start, "--to", target)
+        assert code == 2
+        assert "is beyond what doubles hold" in " ".join(err.split())
 
 
 @pytest.mark.parametrize(
