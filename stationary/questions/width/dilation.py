@@ -24,8 +24,6 @@ from numpy.typing import ArrayLike
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.given import whole
-from stationary.line.ends import anatomy
-from stationary.line.sampling import sampling
 from stationary.numbers.chebyshev import chebyshev_sum
 from stationary.numbers.elementary import exp, log, logaddexp, number, to_float
 from stationary.questions.width.tempered import Tempered, of_basin
@@ -296,11 +294,8 @@ def _meeting(state: EndState, basin: Basin, alone: Tempered) -> tuple[Any, Any, 
 
 def _width_alone(alone: Tempered, q: Any) -> tuple[Any, Any]:
     """log of mass over density at the centre by a solve, which knows what heavy tails hold."""
-    parts, found = alone.parts, alone.parts.sampling
-    diffusion = found.diffusion
-    if any(found.open_ends):  # with a weaker exponent there is more to see further out
-        found = sampling(diffusion, arithmetic=found.arithmetic, strength=min(1.0, float(q)))
-        parts = anatomy(found)
+    parts = (alone.reaching(float(q)) or alone).parts
+    found, diffusion = parts.sampling, parts.sampling.diffusion
     sides = zip(parts.ends, found.fallen, strict=True)
     if not all(end.converges(q, density_power(found), fallen=fell) for end, fell in sides):
         raise LandscapeError(

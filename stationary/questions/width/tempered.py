@@ -104,13 +104,13 @@ class Tempered:
         """The shares at each strength, or None if the density has a heavy tail at some of them.
 
         What is found for a strength does not depend on which others are asked for, except where
-        the domain is infinite: there the weakest one decides how far out all are followed. With
+        the density falls to nothing: the weakest decides how far out all are followed. With
         `span`, the weakest and the strongest that will ever be asked for, it costs less.
         """
         q = self.arithmetic.array(np.asarray(strengths).ravel())
         if self.arithmetic is not DOUBLE:  # few strengths, and no polynomials to so many digits
             weak, strong = (float(to_float(x)) for x in (q.min(), q.max()))
-            process = self._reaching(weak)
+            process = self.reaching(weak)
             found = None
             if process is not None:
                 found = process._between(math.log2(weak), math.log2(strong), q)
@@ -121,7 +121,7 @@ class Tempered:
             length = max((stop - start) / math.ceil((stop - start) / (2 * BAND) or 1), 1e-3)
             start, length = start - 1e-9 * length, length * (1 + 1e-8)
         band = np.floor((np.log2(q) - start) / length).astype(int)
-        process = self._reaching(2.0 ** (start + length * int(band.min())))
+        process = self.reaching(2.0 ** (start + length * int(band.min())))
         if process is None:
             return None
         parts = []
@@ -134,12 +134,10 @@ class Tempered:
             parts.append((index, shares))
         return _beside(parts) if len(parts) > 1 else parts[0][1]
 
-    def _reaching(self, weakest: float) -> Tempered | None:
+    def reaching(self, weakest: float) -> Tempered | None:
         """This with a sampling as far out as the weakest strength needs."""
         found = self.sampling
-        if math.isfinite(found.diffusion.domain[1] - found.diffusion.domain[0]):
-            return self
-        if weakest >= 1:
+        if weakest >= 1 or not any(found.fallen):
             return self
         if weakest not in self._memory:
             try:
