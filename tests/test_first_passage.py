@@ -246,6 +246,21 @@ def test_the_occupation_density_is_the_greens_function():
     assert mean == pytest.approx(found.mean.value, rel=1e-8)
 
 
+@pytest.mark.parametrize(("targets", "edges"), [(2.0, (-1, 0, 1, 2)), ((-2, 0.5), (-1, 0, 0.5))])
+def test_the_occupation_beyond_gates_and_without_noise_adds_up_to_the_mean_time(targets, edges):
+    """Noise ends at 0, the drift alone leads from there to 1, from where on there is noise."""
+    process = Diffusion(
+        lambda x: 1 + 0 * x, lambda x: np.where(x < 0, 0.3, np.where(x > 1, 0.2, 0.0)), (-2, 3)
+    )
+    found = first_passage(process, -1.0, targets)
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    whole = sum(
+        float(found.occupation((a + b + (b - a) * nodes) / 2).value @ weights) * (b - a) / 2
+        for a, b in pairwise((-2, *edges))
+    )
+    assert whole == pytest.approx(found.mean.value, rel=1e-9)
+
+
 def test_only_the_nearest_target_on_either_side_can_be_first():
     found = first_passage(brownian(), [0.5, 3.0], (0, 1, 2, 4))
     assert found.probability.value == pytest.approx(

@@ -65,17 +65,20 @@ def unknown(names: Iterable[str], known: Iterable[str], what: str) -> LandscapeE
 
 
 def named(*known: str) -> Callable[[type[T]], type[T]]:
-    """Make a dataclass that says of keywords it does not take what may have been meant."""
+    """Make a dataclass that says of keywords it does not take what may have been meant.
+
+    That is one of the known ones, or else of all that it takes.
+    """
 
     def decorator(made: type[T]) -> type[T]:
         original: Callable[..., None] = made.__init__
-        taken = set(inspect.signature(original).parameters)
+        taken = list(inspect.signature(original).parameters)[1:]
 
         @functools.wraps(original)
         def checked(self: T, *arguments: Any, **given: Any) -> None:
             strange = [name for name in given if name not in taken]
             if strange:
-                raise unknown(strange, known, getattr(made, "kind", made.__name__))
+                raise unknown(strange, known or taken, getattr(made, "kind", made.__name__))
             original(self, *arguments, **given)
 
         made.__init__ = checked  # type: ignore[assignment, method-assign]

@@ -47,11 +47,7 @@ from stationary.process.plane_landscape import BySpace
 MANY = 2000  # datapoints from which a scan of the domain is coarser, to stay affordable
 
 
-@named(
-    "losses", "gradients", "learning_rate", "batch_size", "replacement", "weight_decay",
-    "label_noise", "outputs", "clip", "momentum", "optimiser", "schedule", "domain", "boundaries",
-    "convention", "breakpoints", "initial", "name", "parameters", "sample",
-)  # fmt: skip
+@named()
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Landscape(Losses, metaclass=BySpace):
     """The losses of N datapoints as functions of one weight, and how SGD steps on them.

@@ -34,11 +34,7 @@ from stationary.process.plane import (
 from stationary.process.settings import Settings
 
 
-@named(
-    "losses", "gradients", "weights", "learning_rate", "batch_size", "replacement",
-    "weight_decay", "label_noise", "outputs", "momentum", "domain", "convention", "name",
-    "parameters",
-)  # fmt: skip
+@named()
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class PlaneLandscape(Settings):
     """The losses of N datapoints as functions of n weights, and how SGD steps on them.
