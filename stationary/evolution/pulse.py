@@ -33,7 +33,7 @@ from stationary.evolution.features import TAIL
 from stationary.numbers.arithmetic import EPSILON
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
-from stationary.process.laws import Truncated
+from stationary.process.laws import Given, Truncated
 
 FEWEST, MOST_NODES = 9, 97  # starts that a law is interpolated from
 SAMPLES = 16  # points that are followed one by one
@@ -187,7 +187,7 @@ class Pulses:
         x = self.edges(np.array([t]), 10 * POINTS)
         fine = np.interp(np.linspace(0, len(x) - 1, FINE * (len(x) - 1) + 1), np.arange(len(x)), x)
         below = np.maximum.accumulate(np.clip(self.below(fine, t)[0], 0.0, 1.0))
-        law = Cells(fine, np.diff(below))
+        law = Given(Cells(fine, np.diff(below)))
         return replace(
             self.start, point=None, points=np.empty(0), weights=np.empty(0), samples=0,
             law=Truncated(law, *self.diffusion.domain),

@@ -147,8 +147,8 @@ class Written:
                 result = self.function(x)
             one = not self.rows and isinstance(result, (tuple, list)) and isinstance(x, np.ndarray)
             return np.asarray(result) if one else result
-        values = [_copied(self._at(v)) for v in np.ravel(x).tolist()]
-        return np.moveaxis(np.array(values, dtype=float), 0, -1)
+        values = [np.array(self._at(v), dtype=float) for v in np.ravel(x).tolist()]
+        return np.moveaxis(np.array(values), 0, -1)
 
     def _at(self, x: float) -> Any:
         try:
@@ -234,10 +234,6 @@ class Written:
 
 def _address(row: Any) -> int | None:
     return row.ctypes.data if isinstance(row, np.ndarray) and row.size else None
-
-
-def _copied(value: Any) -> Any:
-    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def _agree(x: Array, y: Array) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
@@ -172,11 +171,12 @@ def _on_average(found: Sampling, side: int) -> Exponents | None:
 
 def _over_periods(found: Sampling, side: int) -> Exponents | None:
     """What a process that repeats itself is from far off: an even walk, with its mean drift."""
-    period = period_of(found, side)
+    chart = Chart.of(found.diffusion, side)
+    period = _period_of(found, chart)
     if period is None:
         return None
-    chart = Chart.of(found.diffusion, side)
-    ahead = period.rise * chart.sign
+    length, rise = period
+    ahead = rise * chart.sign
     return Exponents(
         potential=np.copysign([1.0, 2.0], ahead) * (BEYOND if ahead else 0.0),
         variance=np.zeros(2),
@@ -185,7 +185,7 @@ def _over_periods(found: Sampling, side: int) -> Exponents | None:
         outward=True,
         convention=found.diffusion.convention.value,
         arithmetic=None,
-        period=period.length,
+        period=length,
     )
 
 
@@ -240,16 +240,11 @@ def _as_sampled(found: Sampling, side: int, *, displaced: bool = False) -> Expon
 # period, and what decides is whether the potential rises over one of them.
 
 
-class Period(NamedTuple):
-    """What repeats."""
+def _period_of(found: Sampling, chart: Chart) -> tuple[float, float] | None:
+    """The period of drift and variance towards an end, and the rise of int 2 f / a over it.
 
-    length: float
-    rise: float  # of int 2 f / a over one, to larger x; 0 where it is no more than its error
-
-
-def period_of(found: Sampling, side: int) -> Period | None:
-    """The period of drift and variance towards the lower (side 0) or upper (1) end; None: none."""
-    chart = Chart.of(found.diffusion, side)
+    To larger x; 0 where it is no more than its error. None where nothing repeats itself.
+    """
     if not chart.outward or not found.samples.resolved.any():
         return None
 
@@ -326,7 +321,7 @@ def _confirmed(
     return length
 
 
-def _risen(found: Sampling, start: float, length: float, sign: int) -> Period | None:
+def _risen(found: Sampling, start: float, length: float, sign: int) -> tuple[float, float] | None:
     ends = np.sort([start, start + sign * length])
     k = found.panels.panel_of(found.arithmetic.array(ends))
     over = slice(int(k[0]), int(k[1]) + 1)
@@ -337,4 +332,4 @@ def _risen(found: Sampling, start: float, length: float, sign: int) -> Period | 
     size = float((2 * to_float(found.panels.half[over]) * h.mean(axis=0)).sum())
     error = float(to_float(found.climb_errors[over]).sum()) + SETTLED * size
     error += 8 * float(h.max()) * float(np.spacing(abs(start) + length))
-    return Period(length, rise if abs(rise) > error else 0.0)
+    return length, rise if abs(rise) > error else 0.0

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,15 +22,6 @@ Function = Callable[[Array], Array]
 
 GRADING = 8.0  # how much narrower each panel is than its neighbour, on the way to a cut or a peak
 MORE_PANELS = 6000  # that halving may add; the pit up to w = 14 takes 1,500
-
-
-class Law(Protocol):
-    """Four functions on arrays: P(X <= x), P(X > x) and their inverses."""
-
-    def cdf(self, x: Array) -> Array: ...
-    def sf(self, x: Array) -> Array: ...
-    def ppf(self, u: Array) -> Array: ...
-    def isf(self, v: Array) -> Array: ...
 
 
 @dataclass(frozen=True)
@@ -102,6 +93,9 @@ class Given:
         if hasattr(self.distribution, "isf"):
             return np.asarray(self.distribution.isf(v), dtype=float)
         return self.ppf(1 - v)
+
+
+Law = Normal | Uniform | Given  # four functions on arrays: P(X <= x), P(X > x), their inverses
 
 
 class Level(NamedTuple):
