@@ -56,6 +56,8 @@ def test_schedules_are_functions_and_tables(tmp_path):
     assert Schedule.of(f"table:{path}", "file").rates == pytest.approx([0.4, 0.3, 0.2])
     path.write_text("0.4\n0.1\n")
     assert Schedule.of(f"table:{path}", "file").rates == pytest.approx([0.4, 0.1])
+    path.write_text("0.5\n0.4\n", encoding="utf-8-sig")  # its first rate was taken for a header
+    assert Schedule.of(f"table:{path}", "file").rates == pytest.approx([0.5, 0.4])
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, UserFunctionError
+from stationary.files import read_bounded
 from stationary.functions.evaluation import explained
 from stationary.functions.given import ALIKE, typed, whole
 
@@ -201,7 +202,7 @@ def _piece(text: str, where: str) -> Array:
 def _from_file(name: str, where: str) -> Array:
     path = Path(name.strip()).expanduser()
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_bounded(path).decode("utf-8-sig")
         rows = [line.replace(",", " ").split() for line in text.splitlines()]
         rows = [r for r in rows if r and not r[0].startswith("#")]
         if rows and any(typed(v) is None for v in rows[0]):

@@ -13,6 +13,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
+from stationary.files import read_bounded
 from stationary.functions.given import short, typed
 from stationary.sources.formulas import Inline
 
@@ -36,16 +37,16 @@ def _suffix(path: Path) -> str:
 
 
 def _text(path: Path) -> str:
-    if path.suffix.lower() != ".gz":
-        return path.read_text(encoding="utf-8-sig")
-    import gzip
-    import zlib
+    content = read_bounded(path)
+    if path.suffix.lower() == ".gz":
+        import gzip
+        import zlib
 
-    try:
-        with gzip.open(path, "rt", encoding="utf-8-sig") as file:
-            return file.read()
-    except (EOFError, zlib.error) as error:
-        raise LandscapeError(f"{path}: this is no whole gzip file: {error}.") from error
+        try:
+            content = gzip.decompress(content)
+        except (EOFError, zlib.error) as error:
+            raise LandscapeError(f"{path}: this is no whole gzip file: {error}.") from error
+    return content.decode("utf-8-sig")
 
 
 def columns_of(
