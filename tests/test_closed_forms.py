@@ -259,6 +259,30 @@ def test_a_jump_of_the_noise_is_found_wherever_it_lies(c):
     assert state.cdf(c) == pytest.approx(c / z, rel=1e-13)
 
 
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_tail_beyond_a_jump_of_the_noise_is_not_lost(sign):
+    """f = -x, a = 0.2 beyond the jump at 1 and 0.1 before it: two Gaussians.
+
+    The slope of log P in the panel of the jump is no slope of the tail that ends there: all of it
+    was taken to lie within a rounding of the jump.
+    """
+
+    def gauss(low, high, a):
+        return math.sqrt(math.pi * a) / 2 * (math.erfc(low / a**0.5) - math.erfc(high / a**0.5))
+
+    def variance(x):
+        return np.where(sign * x > 1, 0.2, 0.1)
+
+    state = end_state(Diffusion(drift=lambda x: -x, variance=variance, domain=(-3, 3)))
+    # log (a P) is continuous.
+    beyond = gauss(1, 3, 0.2) * math.exp(-10 + 5) / 2
+    within = gauss(-3, 1, 0.1)
+    at = sign * np.array([1.0, 1 - 1e-9, 0.9])
+    more = np.array([0, math.exp(-10) * 1e-9, gauss(0.9, 1, 0.1)])
+    tail = state.cdf(at) if sign < 0 else state.sf(at)
+    np.testing.assert_allclose(tail, (beyond + more) / (beyond + within), rtol=1e-12)
+
+
 def test_a_shallow_well_is_a_well():
     """Noise 1e9 times the force makes the barrier 5e-10 high, which is far above rounding."""
     process = Diffusion(drift=lambda x: x - x**3 + 0.01, variance=1e9, domain=(-2, 2))

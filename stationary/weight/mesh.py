@@ -149,12 +149,17 @@ def log_masses(density: Weight, cuts: Array, mesh: Mesh | None = None) -> Array:
     mesh = mesh_between(density, cuts) if mesh is None else mesh
     masses = np.full(len(cuts) - 1, -math.inf, dtype=cuts.dtype)
     logaddexp_at(masses, mesh.piece, mesh.log_mass)
-    values, low, high = density.inside(cuts), cuts[:-1], cuts[1:]
-    at = np.where(values[:-1] > values[1:], low, high)
-    slope = np.abs(density.panels.evaluate(density.derivative, at))
+    p, low, high = density.panels, cuts[:-1], cuts[1:]
+    # What is next to an end belongs to the piece: beyond it W may jump.
+    own = np.stack([p.panel_of(low), p.edges[1:-1].searchsorted(high)])
+    at = p.place(np.stack([low, high]), own)
+    values = chebyshev_sum(density.coefficients, at.ravel(), own.ravel()).reshape(at.shape)
+    top = (values[1] >= values[0]).astype(int), np.arange(len(low))
+    slope = np.abs(chebyshev_sum(density.derivative, at[top], own[top]))
+    at = np.where(top[0], high, low)
     steep = np.asarray((slope * spacing(at) > 1) | (masses == -math.inf), dtype=bool)
     slope = np.maximum(slope, 1 / (high - low))[steep]
-    masses[steep] = np.maximum(values[:-1], values[1:])[steep] - log(slope)
+    masses[steep] = values[top][steep] - log(slope)
     return masses
 
 
