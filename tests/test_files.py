@@ -218,6 +218,19 @@ def test_a_table_of_another_sweep_is_not_gone_on_from(tilted):
         sweep(tilted, parameters={"tilt": [0, 0.2]}, resume={"mean": [0.1]})
 
 
+def test_a_table_of_another_process_is_not_gone_on_from(run, tmp_path):
+    table = tmp_path / "r.csv"
+    typed = ["sweep", "--variance", "0.1", "--set", "h=0.1:0.2:3", "--csv", table]
+    assert run(*typed, "--drift", "x-x**3+h")[0] == 0
+    before = table.read_text()
+    for change in (["--drift", "x-2*x**3+h"], ["--drift", "x-x**3+h", "--domain", "0", "1"]):
+        code, _, err = run(*typed, *change, "--resume")
+        assert code == 1
+        assert "the table to go on from is that of another process: at h = 0.1" in err
+    assert run(*typed, "--drift", "x+h-x**3", "--resume")[0] == 0
+    assert table.read_text() == before
+
+
 class NobodyLeftError(Exception):
     """What an executor raises that knows nothing of ours."""
 

@@ -9,13 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from stationary.errors import LandscapeError
-from stationary.sweeps.answers import OF_MINIMA, SCALARS, TEXTS, Answer, Minimum
+from stationary.errors import LandscapeError, StationaryError
+from stationary.sweeps.answers import OF_MINIMA, SCALARS, TEXTS, Answer, Minimum, Points
 from stationary.sweeps.tasks import Grid
+
+CLOSE = 1e-6  # of a number: nearer than that other machines may round it, other processes do not
 
 
 def known_points(table: Any, grid: Grid) -> dict[int, Answer]:
-    """The answers in a table of a sweep over the same axes, by the number of their point."""
+    """The answers in a table of a sweep over the same axes, by the number of their point.
+
+    A few of its points are solved again: what else has changed since no table can tell.
+    """
     name, axes = grid.recipe.name, grid.axes
     columns: Mapping[str, Sequence[Any]] = table.table() if hasattr(table, "table") else table
     lost = [c for c in (*axes, *SCALARS) if c not in columns]
@@ -49,7 +54,51 @@ def known_points(table: Any, grid: Grid) -> dict[int, Answer]:
         scalars = {n: row[n] for n in SCALARS}
         number = int(np.ravel_multi_index(place, grid.shape))
         found[number] = Answer(**scalars, minima=minima, extras=extras or None)
+    _check(found, grid)
     return found
+
+
+def _check(known: Mapping[int, Answer], grid: Grid) -> None:
+    """Whether a few points of a table are still what comes out, as far as anything does."""
+    numbers = sorted(n for n, answer in known.items() if answer.status != "failed")
+    for n in {numbers[i] for i in (0, len(numbers) // 2, -1)} if numbers else ():
+        parameters, step = grid.at(n)
+        try:
+            now = grid.recipe.family(parameters, Points.along(step)).alone(step)
+        except StationaryError:
+            continue
+        apart = None if now.status == "failed" else _apart(known[n], now)
+        if apart is not None:
+            where = ", ".join(f"{name} = {v}" for name, v in grid.values(n).items())
+            raise LandscapeError(
+                f"{grid.recipe.name}: the table to go on from is that of another process: at "
+                f"{where} {apart[0]} is {apart[1]} there, and {apart[2]} now. Name another file, "
+                "or begin anew."
+            )
+
+
+def _apart(then: Answer, now: Answer) -> tuple[str, Any, Any] | None:
+    """The first number in which two answers differ by more than their errors."""
+    pairs: list[tuple[str, Any, Any, float]] = [
+        ("the end state", then.kind or "none", now.kind or "none", 0.0),
+        ("the number of minima", len(then.minima), len(now.minima), 0.0),
+        ("the mean", then.mean, now.mean, then.mean_error + now.mean_error),
+        ("the standard deviation", then.std, now.std, then.std_error + now.std_error),
+    ]
+    for a, b in zip(then.minima, now.minima, strict=False):
+        pairs += [
+            ("a minimum", a.position, b.position, 0.0),
+            ("the log of a mass", a.log_mass, b.log_mass, a.mass_error + b.mass_error),
+        ]
+    spread = float(np.nan_to_num([then.std, now.std]).max())
+    for name, a, b, error in pairs:
+        if isinstance(a, float) and math.isfinite(a) and math.isfinite(b):
+            room = CLOSE * max(abs(a), abs(b), spread)
+            if abs(a - b) > room + (error if math.isfinite(error) else 0.0):
+                return name, f"{a:.8g}", f"{b:.8g}"
+        elif str(a) != str(b):
+            return name, a, b
+    return None
 
 
 def _read(column: str, value: Any) -> Any:
