@@ -47,10 +47,8 @@ def extended(found: Sampling, side: int, octaves: int) -> Sampling:
         return found
     ordered = np.sort(x)
     piece = _followed(sampled(diffusion, ordered[:-1], ordered[1:], MORE_PANELS + 4 * len(x)), side)
-    samples = Samples.joined([piece, found.samples] if side == 0 else [found.samples, piece])
-    return replace(
-        found, samples=samples, lower=number(samples.lower[0]), upper=number(samples.upper[-1])
-    )
+    both = [piece, found.samples] if side == 0 else [found.samples, piece]
+    return replace(found, samples=Samples.joined(both))
 
 
 def reaching(found: Sampling, points: list[Any]) -> Sampling:
@@ -89,15 +87,12 @@ def within(found: Sampling, lower: Any, upper: Any) -> Sampling:
     if partly.any():
         cut_low, cut_high = np.maximum(s.lower[partly], low), np.minimum(s.upper[partly], high)
         pieces.append(sampled(diffusion, cut_low, cut_high, 1000))
-    samples = Samples.joined(pieces)
     return Sampling(
         diffusion,
-        samples,
+        Samples.joined(pieces),
         (found.open_ends[0] and same[0], found.open_ends[1] and same[1]),
         (found.fallen[0] and same[0], found.fallen[1] and same[1]),
-        lower=number(samples.lower[0]),
-        upper=number(samples.upper[-1]),
-        arithmetic=found.arithmetic,
+        found.arithmetic,
     )
 
 
@@ -153,4 +148,4 @@ def unrolled(found: Sampling) -> Sampling:
     before[0], after[-1] = line.domain
     pieces = [replace(s, lower=e[:-1], upper=e[1:]) for e in (before, edges, after)]
     samples = replace(Samples.joined(pieces), evaluations=s.evaluations)
-    return Sampling(line, samples, (False, False), (False, False), *line.domain)
+    return Sampling(line, samples, (False, False), (False, False))

@@ -45,14 +45,21 @@ class Sampling:
     samples: Samples
     open_ends: tuple[bool, bool]  # ends that the process itself settles
     fallen: tuple[bool, bool]  # whether sampling stopped because the density was negligible
-    lower: Any  # where sampling stopped
-    upper: Any
     arithmetic: Arithmetic = DOUBLE
 
     def __repr__(self) -> str:
         return (
             f"<{type(self).__name__} of {self.diffusion.name!r}: {len(self.samples.lower)} panels>"
         )
+
+    @cached_property
+    def lower(self) -> Any:
+        """Where sampling stopped."""
+        return number(self.samples.lower[0])
+
+    @cached_property
+    def upper(self) -> Any:
+        return number(self.samples.upper[-1])
 
     @cached_property
     def rule(self) -> Rule:
@@ -267,17 +274,7 @@ def sampling(
     for side, is_open in enumerate(opened):
         if is_open:
             pieces, fallen[side] = grown(diffusion, pieces, side, max_panels, complete, strength)
-    samples = Samples.joined(pieces)
-    found = Sampling(
-        diffusion,
-        samples,
-        opened,
-        (fallen[0], fallen[1]),
-        lower=number(samples.lower[0]),
-        upper=number(samples.upper[-1]),
-        arithmetic=arithmetic,
-    )
-    return found
+    return Sampling(diffusion, Samples.joined(pieces), opened, (fallen[0], fallen[1]), arithmetic)
 
 
 def first_look(diffusion: Diffusion) -> Samples | None:
