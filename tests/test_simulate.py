@@ -197,6 +197,21 @@ def test_what_no_walker_saw_has_an_error_that_is_not_zero():
         s.probability(1, 2)
 
 
+@pytest.mark.parametrize(
+    ("dt", "told"),
+    [
+        (100, "is too long for this drift: next to a minimum a step goes 1e+02 times"),
+        (1, "a step goes 1 of the way to the minimum, and the variance there is up to 2 times"),
+        (0.02, "compare with half of it"),
+    ],
+)
+def test_a_step_of_time_that_is_too_long_is_told(dt, told):
+    """Of dx = -x dt + dB steps of dt have the variance 1 / (2 - dt) for 1/2, if they settle."""
+    process = Diffusion(drift=lambda x: -x, variance=1.0, domain=(-9, 9))
+    found = simulate(process, walkers=50, steps=400, dt=dt, seed=1)
+    assert told in " ".join(" ".join(found.notes).split())
+
+
 def test_a_jump_of_the_drift_does_not_make_the_time_step_tiny():
     """f = -sign(x), a = 1: P ~ exp(-2 |x|), of deviation 1 / sqrt(2)."""
     p = Diffusion(drift=lambda x: -np.sign(x), variance=1, domain=(-5, 5), breakpoints=[0])

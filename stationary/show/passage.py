@@ -27,7 +27,7 @@ from stationary.wording import (
 
 FAR = 0.1  # of the logarithms of two times, that is worth a word
 QUANTITIES = (
-    *("probability", "conditional_mean", "conditional_variance", "mean", "variance", "approached"),
+    *("probability", "conditional_mean", "conditional_variance", "mean", "variance", "deviation", "approached"),
 )
 
 WIDEST = 20  # of a start in a column; a longer one is named above the table
@@ -106,14 +106,14 @@ def _rows(p: FirstPassage) -> list[Line]:
             return None
         return "not known" if 1 <= by < math.inf else time_text(log_time, by, most)
 
-    mean, error, variance, off = map(
-        np.ravel, (p.mean.log, p.mean.error, p.variance.log, p.variance.error)
+    mean, error, deviation, off = map(
+        np.ravel, (p.mean.log, p.mean.error, p.deviation.log, p.deviation.error)
     )
     rows, creeps, most = [], [], p.digits or 6
     for i, name in enumerate(names):
         known = error_text(error[i]) if math.isfinite(float(mean[i])) else "-"
         # What does not depend on which target is the first, on the first of the rows.
-        whole = (when(mean[i], error[i]), known, when(variance[i] / 2, off[i]))
+        whole = (when(mean[i], error[i]), known, when(deviation[i], off[i]))
         for k, target in enumerate(p.targets):
             first, then = at(p.probability, k, i), at(p.conditional_mean, k, i)
             rows.append(
@@ -156,7 +156,7 @@ def data(p: FirstPassage) -> dict[str, Any]:
 
 
 def table(p: FirstPassage) -> dict[str, Any]:
-    """A row for each start and target; with the errors of logarithms, the relative ones."""
+    """A row for each start and target; the errors are those of logarithms: relative ones."""
     n, size = len(p.targets), np.size(p.mean.log)
     columns: dict[str, Any] = {
         "start": _starts(p) * n,
@@ -164,7 +164,7 @@ def table(p: FirstPassage) -> dict[str, Any]:
     }
     for name in QUANTITIES:
         e = getattr(p, name)
-        for key, values in ((name, e.value), (f"{name}_error", e.error)):
+        for key, values in ((name, e.value), (f"{name}_error_of_log", e.error)):
             columns[key] = np.resize(np.ravel(values).astype(float), n * size)
     return columns
 
@@ -176,7 +176,7 @@ def figure(p: FirstPassage, sheet: Sheet) -> None:
             f"{p.diffusion.name}: a passage is drawn over its starts, and there is one. Give "
             "several, as in first_passage(process, np.linspace(-1, 1, 101), 2)."
         )
-    mean, deviation = (np.asarray(v, dtype=float) for v in (p.mean.log, p.variance.log / 2))
+    mean, deviation = (np.asarray(v, dtype=float) for v in (p.mean.log, p.deviation.log))
     known = np.isfinite(mean)
     even = bool(known.any()) and np.ptp(mean[known]) < 2 * LN10
     ax = sheet.axes(2.4)

@@ -64,6 +64,11 @@ class FirstPassage(Result):
         """How many were asked for; None: doubles."""
         return self._line.digits
 
+    @property
+    def deviation(self) -> Estimate:
+        """The standard deviation of the time, in its unit."""
+        return Estimate(self.variance.log / 2, self.variance.error / 2)
+
     def __repr__(self) -> str:
         return f"<FirstPassage of {self.diffusion.name!r} from {self.start} to {self.targets}>"
 

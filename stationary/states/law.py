@@ -236,4 +236,4 @@ class Estimate(Data):
         return Estimate(*(x if np.ndim(x) else x[()] for x in (log, error)))
 
     def __repr__(self) -> str:
-        return f"<Estimate: {self.value} +- {self.absolute_error}>"
+        return f"<Estimate: {self.value} +- {self.absolute_error}, error={self.error} of it>"
