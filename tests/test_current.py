@@ -583,3 +583,20 @@ def test_without_a_tilt_what_spreads_climbs_barriers(noise):
         assert abs(found.log - exact) < found.error < 1e-10
     with pytest.raises(LandscapeError, match="only on a periodic domain"):
         analyze(Diffusion(lambda x: -x, 1, (-3, 3))).effective_diffusion  # noqa: B018
+
+
+@pytest.mark.parametrize("cut", [0.0, 1.0, -2.5])
+def test_the_deviation_on_a_ring_does_not_depend_on_where_it_is_cut(cut):
+    """f = -b sin(x - 1), a = 1: von Mises with kappa = 2 b, R = I1 / I0."""
+    from scipy.special import i0, i1
+
+    process = Diffusion(
+        drift=lambda x: -2 * np.sin(x - 1),
+        variance=1.0,
+        domain=(cut, cut + 2 * np.pi),
+        boundaries="periodic",
+    )
+    deviation = np.sqrt(-2 * np.log(i1(4) / i0(4)))
+    assert f"(circular standard deviation {deviation:.4g})" in " ".join(
+        str(analyze(process)).split()
+    )

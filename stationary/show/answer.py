@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from stationary.analysis import Analysis
+from stationary.questions.spreading import circular_deviation
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.states.peaks import Peak, peaks_of
@@ -128,7 +129,9 @@ def _where(analysis: Analysis, said: str) -> str:
         if not b.at_wall and not b.parts:
             where = f"around the only minimum, {v} = {centre(b, place)}"
         spread = f"standard deviation {known_text(deviation, state.std_error, 6)}"
-        if not math.isfinite(deviation):
+        if state.diffusion.is_periodic:
+            spread = f"circular standard deviation {circular_deviation(state, b.position):.4g}"
+        elif not math.isfinite(deviation):
             spread = f"with tails so heavy that no standard deviation exists; {_quartiles(state)}"
         return f"{said} is {where} ({spread})."
     if not all(is_known(b.mass_error, b.log_mass) for b in basins[:4]):
@@ -151,7 +154,8 @@ def _where(analysis: Analysis, said: str) -> str:
     if abs(gain) < 1e-9:
         within = "" if error < 1e-6 else ", to within the error"
         compared = f"The first two hold the same{within}."
-    if first.log_mass > -1e-9 and math.isfinite(deviation):
+    whole = math.isfinite(deviation) and not state.diffusion.is_periodic  # a ring is cut somewhere
+    if first.log_mass > -1e-9 and whole:
         compared = f"The standard deviation is {deviation:.3g}. {compared}"
     return f"{said} is {listed}. {compared}"
 

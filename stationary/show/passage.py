@@ -27,7 +27,15 @@ from stationary.wording import (
 
 FAR = 0.1  # of the logarithms of two times, that is worth a word
 QUANTITIES = (
-    *("probability", "conditional_mean", "conditional_variance", "mean", "variance", "deviation", "approached"),
+    *(
+        "probability",
+        "conditional_mean",
+        "conditional_variance",
+        "mean",
+        "variance",
+        "deviation",
+        "approached",
+    ),
 )
 
 WIDEST = 20  # of a start in a column; a longer one is named above the table

@@ -326,6 +326,7 @@ def _joined(group: list[Basin], all_of_them: list[Basin], state: EndState, perio
     centre, first, last = group[k], group[0], group[-1]
     logs = np.array([b.log_mass for b in group])
     log_mass = logsumexp(logs)
+    log_mass = min(log_mass, 0 * log_mass)
     weight = centre.weight_error
 
     def growth(basins: list[Basin]) -> float:
