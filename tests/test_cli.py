@@ -303,6 +303,11 @@ def test_a_process_is_typed_as_formulas(run):
     law = Diffusion(potential=lambda x: x**4 / 4 - np.cos(np.pi * x), temperature=0.5,
                     domain=(-2, 2))  # fmt: skip
     assert json.loads(out)["moments"] == analyze(law).to_dict()["moments"]
+    code, out, _ = run("analyze", "--drift", "-x", "--variance", "where(x >= .2, 2, 1)", "--domain",
+                       -2, 2, "--json")  # fmt: skip
+    assert code == 0
+    noise = Diffusion(lambda x: -x, lambda x: np.where(x >= 0.2, 2, 1), (-2, 2))
+    assert json.loads(out)["moments"] == analyze(noise).to_dict()["moments"]
     code, out, _ = run("sweep", "--drift", "t - x", "--variance", "1", "--set", "t=0:1:3",
                        "--domain", -9, 9, "--json")  # fmt: skip
     assert code == 0
@@ -323,6 +328,9 @@ def test_a_process_is_typed_as_formulas(run):
         ("x - b", "--set b=1"),
         ("x -", "is no formula"),
         ("sin", "without an argument"),
+        ("where(x, 1, 2)", "which is where(x < 1, a, b)"),
+        ("where(open('x') < 1, 1, 2)", "not among the functions (abs, "),
+        ("x < 1", "something else (compare)"),
     ],
 )
 def test_a_formula_is_read_and_never_run(run, formula, message):

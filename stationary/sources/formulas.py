@@ -21,7 +21,7 @@ LONGEST = 2000  # characters: what is longer is a program, and belongs into a fi
 CONSTANTS = {"pi": math.pi, "e": math.e}
 FUNCTIONS = frozenset(
     "sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh exp expm1 log log1p "  # noqa: SIM905
-    "log2 log10 sqrt cbrt abs square sign minimum maximum hypot arctan2".split()
+    "log2 log10 sqrt cbrt abs square sign minimum maximum hypot arctan2 where".split()
 )
 OPERATORS: dict[type, Callable[..., Any]] = {
     ast.Add: operator.add,
@@ -31,14 +31,19 @@ OPERATORS: dict[type, Callable[..., Any]] = {
     ast.Pow: operator.pow,
     ast.USub: operator.neg,
     ast.UAdd: operator.pos,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
 }
 
 
 class Formula:
     """A function of a variable and of parameters, which are all other names in its text.
 
-    That is arithmetic with + - * / **, numbers, pi and e, and functions of NumPy by their names;
-    commas separate several values. The `option` is where it was given, for errors: "--drift".
+    That is arithmetic with + - * / **, numbers, pi and e, and functions of NumPy by their names,
+    where(x < 1, a, b) among them; commas separate several values. The `option` is where it was
+    given, for errors: "--drift".
     """
 
     def __init__(self, text: str, variable: str, option: str) -> None:
@@ -92,11 +97,21 @@ class Formula:
                 raise self._wrong("has ^, where Python writes ** for a power")
             case ast.UnaryOp(op=op, operand=inner) if type(op) in OPERATORS:
                 self._check(inner)
+            case ast.Call(
+                func=ast.Name(id="where"),
+                args=[ast.Compare(left=left, ops=[op], comparators=[right]), *others],
+                keywords=[],
+            ) if type(op) in OPERATORS and len(others) == 2:
+                for part in (left, right, *others):
+                    self._check(part)
+            case ast.Call(func=ast.Name(id="where")):
+                raise self._wrong(f"has where(...), which is where({self.variable} < 1, a, b)")
             case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in FUNCTIONS:
                 for argument in args:
                     self._check(argument)
             case ast.Call(func=ast.Name(id=name)):
-                raise self._wrong(f"has {name}(...), which is not among the functions")
+                listed = ", ".join(sorted(FUNCTIONS))
+                raise self._wrong(f"has {name}(...), which is not among the functions ({listed})")
             case ast.Tuple(elts=parts) if node is self._tree:
                 for part in parts:
                     self._check(part)
@@ -117,6 +132,8 @@ def _value(node: ast.AST, names: Mapping[str, Any]) -> Any:
             return OPERATORS[type(op)](a, b)
         case ast.UnaryOp(op=op, operand=inner):
             return OPERATORS[type(op)](_value(inner, names))
+        case ast.Compare(left=left, ops=[op], comparators=[right]):
+            return OPERATORS[type(op)](_value(left, names), _value(right, names))
         case ast.Call(func=ast.Name(id=name), args=args):
             return getattr(np, name)(*(_value(a, names) for a in args))
         case ast.Tuple(elts=parts):
