@@ -291,10 +291,10 @@ def _check(c: dict[str, Array], where: str, lines: list[int] | None) -> None:
     def at(i: int) -> str:
         return f"row {i}" if lines is None else f"line {lines[i]}"
 
-    if w.ndim != 1 or len(w) < 2:
+    if w.ndim != 1 or len(w) < 3:  # of two nothing tells what is between them
         raise LandscapeError(
-            f"{where}: {place} has shape {w.shape}; a curve needs at least two places, shape (n,). "
-            "Measure at more of them."
+            f"{where}: {place} has shape {w.shape}; a curve needs three places or more, shape "
+            "(n,). Measure at more of them."
         )
     for name, values in c.items():
         wanted = f"({len(w)},)"
