@@ -29,15 +29,11 @@ def _tail_nodes(c: Component, tail: Tail, nodes: int) -> tuple[Array, Array]:
     first = min(tail.fall, 1.0) / 8
     doublings = math.ceil(math.log2(800 / first))
     edges = np.append(0.0, number(first) * 2.0 ** np.arange(doublings + 1))
-    if c.arithmetic is DOUBLE:
-        x, w = np.polynomial.legendre.leggauss(nodes)
-    else:
-        r = rule(nodes * c.rule.n // 12 // 2 * 2, c.arithmetic)
-        x, w = r.nodes, r.quadrature
+    r = rule(nodes * c.rule.n // 12 // 2 * 2, c.arithmetic)
     half = np.diff(edges) / 2
-    s = (edges[:-1] + half + half * x[:, None]).ravel()
+    s = (edges[:-1] + half + half * r.nodes[:, None]).ravel()
     with np.errstate(over="ignore", under="ignore"):
-        weights = (half * w[:, None]).ravel() * exp(-s) * share
+        weights = (half * r.quadrature[:, None]).ravel() * exp(-s) * share
         distance = as_array(tail.distance(tail.log_moment() - s))
     # `_in_tail` counts what lies beyond
     known = distance < (HUGE if c.arithmetic is DOUBLE else math.inf)
