@@ -13,6 +13,7 @@ import pytest
 from stationary import Diffusion, LandscapeError, analyze, end_state, fit
 from stationary.sources.series.chart import chart_of
 from stationary.sources.series.lags import Verdict
+from stationary.sources.series.runs import runs_of
 
 
 def ornstein_uhlenbeck(dt, n, seed, runs=1):
@@ -155,12 +156,18 @@ def test_runs_in_a_file_are_told_apart_by_numbers_or_words(tmp_path):
         (np.arange(20.0), {"dt": 0.1}, "20 observations in a row are too few"),
         (np.ones(1), {"dt": 0.1}, ": 1 observation is too few"),
         (np.arange(500.0), {"dt": -1}, "dt = -1 must be the time"),
+        (
+            np.arange(500.0),
+            {"dt": [0.05] * 3999},
+            r"dt = \[0.05, .* 0.05, \.\.\. must be the time",
+        ),
+        (np.ones((4, 1000)), {"dt": 1}, r"have shape \(4, 1000\); what is observed must be \(n,\)"),
         (np.arange(500.0), {"dt": 1e308}, r"dt = 1e\+308 must be the time"),
         (np.arange(500.0) ** 2 + 1e15, {"dt": 0.1}, "doubles hold too few digits"),
         (np.arange(500.0), {"times": np.zeros(500)}, "time 0 comes after 0"),
         (np.full(500, np.inf), {"dt": 1}, "entry 0 is infinite"),
         ("no.csv", {"dt": 1}, "cannot be read"),
-        (np.ones((5, 5, 5)), {"dt": 1}, "both must be"),
+        (np.ones((5, 5, 5)), {"times": np.ones(5)}, r"5\) and the times \(5,\)"),
         (np.arange(500.0), {"dt": 1, "times": np.arange(500)}, "Keep one"),
         (np.arange(500) * 1j, {"dt": 1}, "observations are of type complex128"),
         (np.arange(500.0), {"times": np.arange(500).astype("M8[s]")}, "Give numbers in a unit"),
@@ -170,6 +177,21 @@ def test_runs_in_a_file_are_told_apart_by_numbers_or_words(tmp_path):
 def test_what_is_no_series_is_told(x, given, message):
     with pytest.raises(LandscapeError, match=message):
         fit(x, **given)
+
+
+def test_the_index_of_pandas_is_its_times_where_it_does_not_only_count():
+    pandas = pytest.importorskip("pandas")
+    x = np.random.default_rng(1).normal(size=200)
+    dates = pandas.date_range("2020-01-01", periods=200, freq="50ms")
+    for index, unit in ((0.05 * np.arange(200), "its index"), (dates, "its index, in seconds")):
+        series = pandas.Series(x, index=index)
+        for given in (series, series.to_frame("x")):
+            found = runs_of(given, None, None)
+            assert np.diff(found.times[0]) == pytest.approx(0.05)
+            assert found.name.endswith(f"(times: {unit})")
+    assert runs_of(series, 2.0, None).times[0][1] == 2
+    with pytest.raises(LandscapeError, match="the time between observations is missing"):
+        fit(pandas.Series(x))
 
 
 def test_the_example_with_two_states_is_right_about_both(monkeypatch, tmp_path):

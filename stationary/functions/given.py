@@ -187,7 +187,7 @@ def typed(text: str) -> float | None:
 def short(value: Any) -> str:
     """A value as errors show it: on one line, and not all of a long one."""
     text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return text if len(text) <= 60 else f"{text[:57].rpartition(' ')[0] or text[:57]} ..."
 
 
 def checked_noise(given: Any, where: str) -> float:

@@ -74,7 +74,8 @@ def _read(path: Any, parameters: Any, changes: dict[str, Any]) -> Landscape | Di
 def _table(path: Any, parameters: Any, changes: dict[str, Any]) -> Landscape | Diffusion:
     if parameters:
         raise LandscapeError(
-            f"{path}: a table has no parameters, but {dict(parameters)!r:.60} came. Leave them out."
+            f"{path}: a table has no parameters, but {short(dict(parameters))} came. Leave them "
+            "out."
         )
     found = table(path)
     known = COMMON if found.kind == "process" else (*SGD, *COMMON)
@@ -162,7 +163,7 @@ def as_landscape(given: Any, asked: str, **changes: Any) -> Landscape:
     process = as_process(given, asked, **changes)
     if not isinstance(process, Landscape):
         raise LandscapeError(
-            f"{asked} takes a Landscape, not {process!r:.60}: a drift and a variance alone do not "
+            f"{asked} takes a Landscape, not {short(process)}: a drift and a variance alone do not "
             "say what steps SGD takes. Give the losses or gradients of the datapoints."
         )
     return process
@@ -182,11 +183,11 @@ def any_process(
     if not isinstance(given, (Landscape, Diffusion, *PLANE)):
         raise LandscapeError(
             f"{asked}: a Diffusion or a Landscape is needed, or the path of its file, not "
-            f"{given!r:.60}."
+            f"{short(given)}."
         )
     if parameters:
         raise LandscapeError(
-            f"{given.name}: parameters = {dict(parameters)!r:.60} can only be set for a file, "
+            f"{given.name}: parameters = {short(dict(parameters))} can only be set for a file, "
             "whose functions are then given them. Pass its path."
         )
     fields = [f for f in KNOWN if f in given.__dataclass_fields__]

@@ -12,12 +12,13 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
-from stationary.functions.given import LARGEST, number
+from stationary.functions.given import LARGEST, number, short
 from stationary.numbers.arithmetic import SAME
 from stationary.sources.columns import columns_of
 
 OBSERVED = 100  # observations, from which anything can be told
 CLASSES = 0.1  # relative width of classes of times between observations: what is lost is 0.1^2 / 12
+CLOCKS = ("t", "time", "times")  # names of a column of times
 MOST_CLASSES = 32  # wider ones then: each costs as much as all steps of one length
 
 
@@ -109,9 +110,14 @@ class Runs:
 def runs_of(x: Any, dt: Any, times: Any) -> Runs:
     """What was recorded, checked."""
     name = "the series"
+    index, unit = _index(x) if dt is None and times is None else (None, "")
     if isinstance(x, (str, os.PathLike)) or hasattr(x, "columns"):
         columns, name, _ = columns_of(x, only="x", needed="x")
+        if index is not None and columns.keys().isdisjoint(CLOCKS):
+            columns["t"], name = index, name + unit
         x, times = _from_columns(columns, name, times)
+    elif index is not None:
+        times, name = index, name + unit
     several = isinstance(x, (list, tuple)) and len(x) > 0 and np.ndim(x[0]) > 0
     series = list(x) if several else [x]
     if times is not None and dt is not None:
@@ -122,7 +128,7 @@ def runs_of(x: Any, dt: Any, times: Any) -> Runs:
             wrong = (
                 "the time between observations is missing: give it as in dt=0.1 (--dt 0.1)"
                 if dt is None
-                else f"dt = {dt!r:.60} must be the time between observations, as in dt=0.1, from "
+                else f"dt = {short(dt)} must be the time between observations, as in dt=0.1, from "
                 f"{1 / LARGEST:g} to {LARGEST:g}"
             )
             raise LandscapeError(
@@ -185,9 +191,10 @@ def _one(t: Any, v: Any, where: str) -> tuple[Array, Array]:
             f"{where}: a series is an array of numbers, or a list of such, one for each run."
         ) from None
     if v.ndim != 1 or t.shape != v.shape:
+        but = "" if t.size == v.size and t.ndim == 1 else f" and the times {t.shape}"
         raise LandscapeError(
-            f"{where}: the observations have shape {v.shape} and the times {t.shape}; both must be "
-            "(n,). Several runs are a list of arrays."
+            f"{where}: the observations have shape {v.shape}{but}; what is observed must be (n,), "
+            "and so its times. Several runs are a list of arrays: list(x), if rows are runs."
         )
     if np.isinf(v).any() or np.isinf(t).any():
         i = int(np.argmax(np.isinf(v) | np.isinf(t)))
@@ -204,9 +211,22 @@ def _one(t: Any, v: Any, where: str) -> tuple[Array, Array]:
     return t, v
 
 
+def _index(x: Any) -> tuple[Any, str]:
+    """The times that the index of pandas holds, if it does not only count, and their unit."""
+    index = getattr(x, "index", None)
+    if not hasattr(index, "to_numpy"):
+        return None, ""
+    t = np.asarray(index)
+    if t.dtype.kind in "mM":
+        return (t - t[:1]) / np.timedelta64(1, "s"), " (times: its index, in seconds)"
+    if t.dtype.kind not in "iuf" or (t == np.arange(len(t))).all():
+        return None, ""
+    return t, " (times: its index)"
+
+
 def _from_columns(columns: dict[str, Array], name: str, times: Any) -> tuple[Any, Any]:
     """The column that was observed, and when, of a table; by run, where there is such a column."""
-    clock = next((c for c in ("t", "time", "times") if c in columns), None)
+    clock = next((c for c in CLOCKS if c in columns), None)
     rest = [c for c in columns if c not in (clock, "run")]
     chosen = next((c for c in ("x", "w", "value") if c in rest), rest[0] if rest else None)
     if chosen is None or (len(rest) > 1 and chosen not in ("x", "w", "value")):
