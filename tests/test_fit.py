@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from stationary import Diffusion, LandscapeError, analyze, end_state, fit
-from stationary.sources.series.chart import chart_of
+from stationary.sources.series.chain import Chain
+from stationary.sources.series.chart import Even, chart_of
 from stationary.sources.series.lags import Verdict
+from stationary.sources.series.likelihood import _cells, _gaussian
 from stationary.sources.series.runs import runs_of
 
 
@@ -80,6 +82,25 @@ def test_several_runs_irregular_times_and_gaps_are_ordinary_input():
     many = fit(list(ornstein_uhlenbeck(0.1, 400, 9, runs=12)), 0.1)
     assert many.variance(0.0) == pytest.approx(1, abs=4 * many.variance_error(0.0))
     assert len(many.runs.values) == 12
+
+
+def test_irregular_times_cost_few_informations_that_are_right_between_them():
+    """Each of some 27 lengths of steps had its own, and made a fit 8 times as dear as of one."""
+    times = np.cumsum(np.random.default_rng(5).exponential(0.1, size=800))
+    runs = runs_of(ornstein_uhlenbeck(np.diff(times), 800, 8), None, times)
+    cells = _cells(runs, 0.1, Even())
+    chain = Chain(cells, _gaussian(cells, runs))
+    counts = chain.blurred(cells.counts(runs.classes()))
+    assert len(counts) > 20
+    assert len(chain.expected(counts)) < 10
+    _, gradient, information = chain.score(counts)
+    alone = [chain.score([c]) for c in counts]
+    assert gradient == pytest.approx(sum(g for _, g, _ in alone), rel=1e-6, abs=1e-6)
+    known = np.linalg.eigvalsh(sum(i for _, _, i in alone) + np.eye(26) * 1e-3)
+    assert np.linalg.eigvalsh(information + np.eye(26) * 1e-3) == pytest.approx(known, rel=0.03)
+    q, off = 7, 1e-5 * np.eye(26)[7]
+    up, down = (Chain(cells, chain.theta + s * off).log_likelihood(counts) for s in (1, -1))
+    assert gradient[q] == pytest.approx((up - down) / 2e-5, rel=1e-4)
 
 
 def test_the_ladder_of_lags_tells_what_is_no_diffusion():

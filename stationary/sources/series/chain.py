@@ -30,6 +30,7 @@ from scipy.linalg import eigh_tridiagonal
 from stationary.aliases import Array
 
 LEAST = 1e-13  # probability of a step, below which eigenvectors know nothing of it
+FEW = 0.05  # of the steps, shorter or longer than the others: together they are between two times
 # Steps that took a time each: from which cell, to which, how many.
 Counts = Sequence[tuple[float, tuple[Array, Array, Array]]]
 
@@ -199,35 +200,66 @@ class Chain:
                 part = (vectors[f].T * off[f, q - k]) @ vectors[f + 1]
                 rotated[q] += part + part.T
         gradient, information = np.zeros(count), np.zeros((count, count))
-        gap = values[:, None] - values[None, :]
+        pulls = np.zeros_like(rotated[0])  # what the gradient makes of `rotated`
         log_p, root, rows = self.places
         m = len(log_p)
         of_place = self.cells.gathered((root**2)[:, None] * b)  # d log p of a place
-        for t, (i, j, n) in counts:
+        for (t, (i, j, n)), (pairs, rate, _) in zip(counts, self._pairs(counts), strict=True):
+            power = np.exp(rate)
+            e = pairs @ power
+            asked = np.bincount(i * m + j, np.where(e > LEAST, n / np.maximum(e, LEAST), 0), m * m)
+            both = (asked.reshape(m, m) + asked.reshape(m, m).T) / 2 @ rows
+            pulls += self._divided(t) * (rows.T @ both)
+            own = (vectors * power * np.repeat(both, self.cells.each, axis=0)).sum(axis=1)
+            gradient[:k] += b.T @ (root * own) - n @ of_place[i]
+        gradient += rotated.reshape(count, -1) @ pulls.ravel()
+        for t, starts in self.expected(counts):
+            at = np.flatnonzero(starts)
             power = np.exp(values * t)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                gamma = np.where(
-                    np.abs(gap) * t < 1e-6,
-                    t * np.exp((values[:, None] + values[None, :]) * t / 2),
-                    (power[:, None] - power[None, :]) / gap,
-                )
             partly = root[:, None] * ((vectors * power) @ rows.T)  # (cells, places)
-            e = self.cells.gathered(partly)
+            e = self.cells.gathered(partly)[at]
             inverse = np.where(e > LEAST, 1 / np.maximum(e, LEAST), 0.0)
-            changes = np.empty((count, m, m))
+            gamma, some, changes = self._divided(t), rows[at].T, np.empty((count, len(at), m))
             for q in range(count):
-                changes[q] = (rows @ (gamma * rotated[q])) @ rows.T
+                changes[q] = ((gamma * rotated[q]) @ some).T @ rows.T
                 if q < k:
                     part = self.cells.gathered(b[:, q, None] * partly)
-                    changes[q] += (part + part.T) / 2
+                    changes[q] += (part[at] + part[:, at].T) / 2
                 changes[q] *= inverse
                 if q < k:
-                    changes[q] -= of_place[:, q, None]
-            gradient += changes[:, i, j] @ n
+                    changes[q] -= of_place[at, q, None]
             with np.errstate(divide="ignore"):
                 log_e = np.log(np.where(e > LEAST, e, 0.0))
-            likely = np.exp(np.minimum(log_e + (log_p[None, :] - log_p[:, None]) / 2, 0.0))
-            weights = np.bincount(i, n, m)[:, None] * likely
+            likely = np.exp(np.minimum(log_e + (log_p[None, :] - log_p[at, None]) / 2, 0.0))
             flat = changes.reshape(count, -1)
-            information += (flat * weights.ravel()) @ flat.T
+            information += (flat * (starts[at, None] * likely).ravel()) @ flat.T
         return self.log_likelihood(counts), gradient, information
+
+    def _divided(self, t: float) -> Array:
+        """Gamma: the divided differences of e^(lambda t)."""
+        values = self.modes[0]
+        gap, power = values[:, None] - values[None, :], np.exp(values * t)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(
+                np.abs(gap) * t < 1e-6,
+                t * np.exp((values[:, None] + values[None, :]) * t / 2),
+                (power[:, None] - power[None, :]) / gap,
+            )
+
+    def expected(self, counts: Counts) -> list[tuple[float, Array]]:
+        """From where steps start, for times so few that what they tell is interpolated in between.
+
+        It is a straight line in time (of the drift), or a constant (of the variance), until they
+        take as long as a mode lives, and below its chords then: between octaves by 4 % at most.
+        """
+        times = np.array([t for t, _ in counts])
+        m = len(self.places[0])
+        starts = np.array([np.bincount(i, n, m) for _, (i, _, n) in counts])
+        if len(times) <= 2:
+            return list(zip(times.tolist(), starts, strict=True))
+        upto = np.cumsum(starts.sum(axis=1)) / starts.sum()
+        low, high = times[np.searchsorted(upto, FEW)], times[np.searchsorted(upto, 1 - FEW)]
+        inner = np.geomspace(low, high, max(math.ceil(math.log2(high / low)), 1) + 1)
+        nodes = np.unique(np.concatenate([times[:1], inner, times[-1:]]))
+        share = np.stack([np.interp(times, nodes, e) for e in np.eye(len(nodes))])
+        return [(t, s @ starts) for t, s in zip(nodes.tolist(), share, strict=True)]
