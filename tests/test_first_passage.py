@@ -689,3 +689,21 @@ def test_a_process_starts_at_infinity_where_it_comes_down_from_there_alone():
     for drift in (lambda x: -x, np.tanh):  # natural: the mean was 3.8e14
         with pytest.raises(LandscapeError, match="takes for ever to come"):
             first_passage(Diffusion(drift=drift, variance=1.0), INF, 0.5)
+
+
+@pytest.mark.parametrize("ratio", [100, 1e4])
+def test_a_target_at_a_jump_of_the_noise_warns_of_nothing(ratio):
+    """f = -x and a constant between the targets, one of which is where the noise jumps.
+
+    In the sliver of the jump polynomials of what grows from nothing rounded to less than nothing.
+    """
+    from scipy.special import erfi
+
+    a, lower, upper, start = 0.04 * ratio, -1.7, 2.5, 1.5
+    process = Diffusion(
+        drift=lambda x: -x, variance=lambda x: np.where(x > lower, a, 0.04), domain=(-3, 3)
+    )
+    found = first_passage(process, start, (lower, upper))
+    low, at, high = (erfi(x / np.sqrt(a)) for x in (lower, start, upper))
+    probability = found.probability.value[1]
+    assert probability == pytest.approx((at - low) / (high - low), rel=1e-11)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
+from stationary import Diffusion, end_state
 from stationary.errors import LandscapeError, NotDifferentiableError, UserFunctionError
 from stationary.functions.evaluation import derivative, evaluate
 from stationary.functions.taylor import Taylor
@@ -724,3 +725,21 @@ def test_operators_give_what_those_of_mpmath_give(operation):
         for number in (0, 3, -0.5, np.float64(2.5)):
             assert result(a, number) == result(c, number)
             assert result(number, a) == result(number, c)
+
+
+def test_jumps_next_to_the_points_looked_at_are_no_rounding():
+    """Two of three places have one nearby; on its way from there the noise was smoothed away."""
+    jumps = np.array([-2.25830313, 0.12136607])
+    level, pull = np.array([22.0947, 0.0820295, 0.990026]), np.array([-0.15, -0.187, 0.129])
+
+    def of(table, x):
+        return table[np.searchsorted(jumps, x, side="right")]
+
+    state = end_state(
+        Diffusion(
+            drift=lambda x: -0.5 - x + of(pull, x), variance=lambda x: 1.6 * of(level, x),
+            domain=(-3, 3),
+        )
+    )  # fmt: skip
+    assert not any("rounded" in note for note in state.notes)
+    assert state.error < 1e-11

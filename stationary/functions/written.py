@@ -215,6 +215,12 @@ class Written:
             parts = [near[i : i + most] for i in range(0, len(near), most)]
             table = np.concatenate([self._condensed(evaluate(self, p)[0]) for p in parts], axis=-1)
         self.rounding = rounding_of(table, first, self.call, exact=self.refusal is None)
+        if self.rounding is not None and self.rounding.is_hidden:
+            # A jump next to a place looks the same, but not at most of many.
+            places = np.interp(np.linspace(0.1, len(x) - 1.1, 12), np.arange(len(x)), np.sort(x))
+            more = self._condensed(evaluate(self, ladder(places, len(places)))[0])
+            if rounding_of(more, first, self.call, exact=self.refusal is None) is None:
+                self.rounding = None
         if self.rounding is not None and self.rounding.is_hidden and self.refusal is None:
             # Series leave out conversions to shorter numbers: what is left then, digits can help.
             table = self._condensed(evaluate(self, near, order=1)[0])

@@ -200,7 +200,10 @@ def _upwards(
     gentle = (cut <= noise) | (span <= 4 * LEVEL * n) | ~np.isfinite(span)
     with np.errstate(divide="ignore", invalid="ignore"):
         mass = top + log(half * np.maximum(r.integral @ c, 0 * top))
-        seen = np.maximum((r.at_nodes @ means), 0 * top)
+        seen = r.at_nodes @ means
+        if (seen <= 0).any():  # by rounding, where little is left of it: in the sliver of a jump
+            least = exp(np.maximum(np.minimum(local[:1], local[1:-1]) - top, -4 * depth))
+            seen = np.where(np.asarray(seen <= 0, dtype=bool), least, seen)
         so_far = half * (1 + r.nodes[:, None]) * seen
     step = np.abs(f.k) * mesh.step_error
     own = f.error + 2 * cut + eps * (4 + 2 * np.abs(f.v).max(axis=0)) + step
