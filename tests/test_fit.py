@@ -203,12 +203,12 @@ def test_what_is_no_series_is_told(x, given, message):
 def test_the_index_of_pandas_is_its_times_where_it_does_not_only_count():
     pandas = pytest.importorskip("pandas")
     x = np.random.default_rng(1).normal(size=200)
-    dates = pandas.date_range("2020-01-01", periods=200, freq="50ms")
+    dates = pandas.date_range("2020-01-01", periods=200, freq="50ms", tz="UTC")
     for index, unit in ((0.05 * np.arange(200), "its index"), (dates, "its index, in seconds")):
         series = pandas.Series(x, index=index)
-        for given in (series, series.to_frame("x")):
+        for given in (series, series.to_frame("x"), [series, series]):
             found = runs_of(given, None, None)
-            assert np.diff(found.times[0]) == pytest.approx(0.05)
+            assert np.diff(found.times[-1]) == pytest.approx(0.05)
             assert found.name.endswith(f"(times: {unit})")
     assert runs_of(series, 2.0, None).times[0][1] == 2
     with pytest.raises(LandscapeError, match="the time between observations is missing"):

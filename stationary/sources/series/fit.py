@@ -136,7 +136,8 @@ def fit(x: Any, dt: float | None = None, *, times: Any = None, name: str = "") -
         each run; a data frame or the path of a table with a column x, and t and run if they apply.
     dt, times
         The time between observations, or their times in the shape of x; in any unit. Times may be
-        irregular.
+        irregular. Without either they are the index of pandas, if it does not only count: of dates
+        in seconds.
     name
         What reports call it.
 

@@ -213,10 +213,13 @@ def _one(t: Any, v: Any, where: str) -> tuple[Array, Array]:
 
 def _index(x: Any) -> tuple[Any, str]:
     """The times that the index of pandas holds, if it does not only count, and their unit."""
+    if isinstance(x, (list, tuple)) and x and hasattr(x[0], "to_numpy"):
+        each, units = zip(*map(_index, x), strict=True)
+        return (None, "") if any(t is None for t in each) else (list(each), units[0])
     index = getattr(x, "index", None)
     if not hasattr(index, "to_numpy"):
         return None, ""
-    t = np.asarray(index)
+    t = np.asarray(index, "M8[ns]" if getattr(index, "tz", None) else None)
     if t.dtype.kind in "mM":
         return (t - t[:1]) / np.timedelta64(1, "s"), " (times: its index, in seconds)"
     if t.dtype.kind not in "iuf" or (t == np.arange(len(t))).all():
