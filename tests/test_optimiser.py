@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -426,3 +428,97 @@ def test_evolution_with_momentum_says_that_it_has_no_memory():
     landscape = Landscape(losses=losses, learning_rate=0.01, momentum=0.9, domain=(-4, 4))
     (note,) = evolve(landscape, 2.0, [25.0], cells=64).notes
     assert "1 / (1 - beta) = 10 steps" in note
+
+
+def two_sided(rate=0.8, **changes):
+    """Minima on both sides of 0, where |w| is one of four numbers."""
+    c = np.array([0.9, 1.0, 1.1, 1.25])[:, None]
+    given = {"learning_rate": rate, "domain": (-3, 3)} | changes
+    return Landscape(losses=lambda w: np.abs(np.abs(w) - c), **given)
+
+
+def test_each_lattice_is_a_chain_of_its_own():
+    """By walkers: from between 0.1 and 0.9 none ever is below 0, although cells lead there."""
+    walk = exact_chain(two_sided(), "uniform:-0.3,0.5")
+    rng = np.random.default_rng(0)
+    w = rng.uniform(-0.3, 0.5, 20_000)
+    c, before = np.array([0.9, 1.0, 1.1, 1.25]), w
+    for _ in range(60):
+        before, w = w, w - 0.8 * np.sign(w) * np.sign(np.abs(w) - rng.choice(c, len(w)))
+    w = np.append(before, w)  # to and fro
+    assert walk.kind == "density"
+    assert walk.weight_error < 1e-10
+    assert [x.weight for x in walk.components] == pytest.approx([0.375, 0.625], abs=1e-10)
+    x = np.linspace(-2, 2, 41) + 0.003
+    own = (w[:, None] <= x).mean(axis=0)
+    assert np.abs(walk.cdf(x) - own).max() < 0.02
+    assert abs(walk.mean() - w.mean()) < 5 * w.std() / len(w) ** 0.5
+    assert exact_chain(two_sided()).kind == "classes"
+
+
+def test_lattices_beside_each_other_may_end_apart():
+    """Signs that agree but on two short stretches: some lattices meet one of them only."""
+
+    def losses(w):
+        pairs = ((1.8, -0.4), (0.4, 0), (1.1, -0.1), (1.7, 0.05))
+        return [0.25 * (w * w - 1) ** 2 * a + b * w for a, b in pairs]
+
+    given = {"losses": losses, "learning_rate": 0.8, "optimiser": "sign", "domain": (-3, 3)}
+    found = analyze(Landscape(**given, initial="uniform:-3,3"), steps=1000)
+    w, rng = np.random.default_rng(1).uniform(-3, 3, 10_000), np.random.default_rng(2)
+    a, b = np.array([1.8, 0.4, 1.1, 1.7]), np.array([-0.4, 0, -0.1, 0.05])
+    for _ in range(99):
+        k = rng.integers(4, size=len(w))
+        w -= 0.8 * np.sign(a[k] * (w**3 - w) + b[k])
+    left = (w < 0).mean()
+    assert found.sgd.basins[0].chain[0] == pytest.approx(left, abs=0.015)
+    assert found.sgd.basins[0].chain[1] < 1e-9
+    assert np.exp(found.run.log_shares[0, 0]) == pytest.approx(found.sgd.basins[0].chain[0])
+    # From one point: w = 0.3 steps to 1.1 and back for ever.
+    assert np.exp(found.sgd.after(10**6, 0.3).log_shares[0]) == pytest.approx([0, 1], abs=1e-12)
+
+
+def test_walls_and_rings_lead_from_one_lattice_to_another():
+    """Steps of 0.3 between walls 1 apart: 0.07 is led to -0.07, and back."""
+    steps = Landscape(losses=lambda w: (w, 0 * w, -w), learning_rate=0.3, domain=(0, 1.5))
+    known = exact_chain(steps, "uniform:0,0.01")
+    assert known.probability(0.011, 0.289) == pytest.approx(0, abs=1e-10)
+    assert known.probability(0.289, 0.311) == pytest.approx(1 / 5, abs=1e-10)
+    ring = exact_chain(replace(steps, boundaries="periodic"), "uniform:0,0.01")
+    assert ring.probability(0.289, 0.2999) == pytest.approx(0, abs=1e-10)
+    assert ring.probability(0.2999, 0.311) == pytest.approx(1 / 5, abs=1e-10)
+    point = exact_chain(replace(steps, boundaries="periodic"), 0.01)
+    assert [a.weight for a in point.atoms] == pytest.approx([1 / 5] * 5)
+
+
+def test_leaving_a_basin_from_a_point_of_a_lattice_takes_steps_of_that_lattice():
+    chain = exact_chain(two_sided(), 1.05)
+    # 1.05 goes to 1.85 or to 0.25 alike, and that leads back.
+    assert chain.mean_exit_time(0, 1.5, 1.05).time == pytest.approx(3, rel=1e-9)
+    assert chain.mean_exit_time(-0.1, 3, 1.05).time == math.inf
+
+
+def test_where_rounding_decides_which_way_steps_go_the_law_allows_for_it():
+    """0.6 of three tenths is 0.6000000000000001 or 0.6, by the way that a walker comes."""
+    c = np.array([-0.2, 0.05, 0.6, 0.61])
+    walk = Landscape(losses=lambda w: np.abs(w - c[:, None]), learning_rate=0.1, domain=(-2, 2))
+    law = exact_chain(walk, 0.0)
+    w, rng = np.zeros(4000), np.random.default_rng(0)
+    mean = []
+    for _ in range(200):
+        w = w - 0.1 * np.where(w < rng.choice(c, len(w)), -1.0, 1.0)
+        mean.append(w.mean())
+    assert "rounding decides" in " ".join(law.notes)
+    assert 1e-3 < law.error < 0.3
+    assert abs(np.mean(mean[100:]) - law.mean()) < law.mean_error
+    beside = exact_chain(walk, 0.02)
+    assert beside.error < 1e-12
+
+
+def test_how_long_a_walk_on_points_takes_to_settle_is_told():
+    """Up by 1 with 1/4, down with 3/4, from 9: it rests where it first is below 0, after 2 each."""
+    walk = Landscape(
+        losses=lambda w: [np.maximum(w, 0)] * 3 + [-np.maximum(w, 0)], learning_rate=1,
+        domain=(-5, 400),
+    )  # fmt: skip
+    assert exact_chain(walk, 8.5).log_arrival == pytest.approx(math.log(18), rel=1e-9)

@@ -3,7 +3,8 @@
 `batches` (every minibatch), `far` (what steps do far out, and the interval to work on), `cells`
 (where they lie), `links`, `elimination` and `multilevel` (stationary vectors), `tilt` (how density
 leans within a cell), `deposits` and `transfer` (the operator on cells), `ground` (these together),
-`closed_class`, `linear` (moments in closed form), `lattice` (laws on points), `outcomes` (from each
-start), `exit_time`, `relaxation`, `state` (the result), `exact`; `reach`, `indicators`, `steps` and
-`run` (how large a step is and how far a run gets, at next to no cost).
+`closed_class`, `linear` (moments in closed form), `points` and `lattice` (walks that keep to few
+points), `outcomes` (from each start), `exit_time`, `relaxation`, `state` (the result), `exact`;
+`reach`, `indicators`, `steps` and `run` (how large a step is and how far a run gets, at next to no
+cost).
 """

@@ -39,7 +39,7 @@ class ChainClass(Data):
     distance: float  # of Wasserstein, between this histogram and that of cells twice as wide
     folded: float  # probability per step to be turned back at an end of the domain
     has_density: bool | None
-    transfer: Transfer
+    transfer: Transfer | None  # None where lattices were solved each by itself
     rigid: bool = False  # no step brings walkers nearer to each other: a lattice for each start
     still: bool = False  # a stretch without gradients: where on it depends on the start
     dead: bool = False  # whether these are 0, and not just too small to be followed
@@ -89,7 +89,8 @@ class ChainClass(Data):
             found.append(
                 f"{where} no step brings two walkers nearer to each other: they keep to a lattice, "
                 "and to which depends on the start. What is shown is the mean over all of them; "
-                "how far a single one is from it is not part of the errors."
+                "how far a single one is from it is not part of the errors. Give initial, a point, "
+                "for one of them."
             )
         if self.still:
             speak = "" if self.dead else " to speak of"
@@ -181,9 +182,9 @@ class ChainClass(Data):
 
     def _beyond_steep(self, lower: float, upper: float) -> bool:
         """Whether cells that are too wide to carry so small a mass lie between it and the peak."""
-        steep = self.transfer.steep
-        if not steep.any():
+        if self.transfer is None or not self.transfer.steep.any():
             return False
+        steep = self.transfer.steep
         cells = _within(self.edges, self.log_mass, lower, upper)
         first, last = sorted((int(np.argmax(cells)), int(np.argmax(self.log_mass))))
         return bool(steep[first : last + 1].any())
@@ -217,6 +218,49 @@ def still_class(chain: Transfer, low: float, high: float, *, dead: bool) -> Chai
         still=True,
         dead=dead,
     )
+
+
+def lattice_class(edges: Array, mass: Array, folded: Array, *, spread: bool) -> ChainClass:
+    """What lattices hold together, from the masses of their cells, and of twice as wide ones.
+
+    `spread`: even in each cell; else as a start is, which finer cells tell.
+    """
+    mass = mass / mass.sum()
+    levels = [(edges[::k], np.add.reduceat(mass, np.arange(0, len(mass), k))) for k in (4, 2)]
+    if spread:
+        levels = [(edges, mass)] * 2
+    moments, before = _even_moments(edges, mass), _even_moments(*levels[1])
+    below, size = np.append(0.0, np.cumsum(mass)), float(np.abs(edges[[0, -1]]).max())
+    wide = np.append(0.0, np.cumsum(levels[1][1]))
+    apart = np.abs(np.interp(edges, levels[1][0], wide) - below)
+    scale = math.sqrt(moments[1]) ** np.arange(4) * (size + edges[-1] - edges[0])
+    with np.errstate(divide="ignore"):
+        logs = [(e, np.log(m)) for e, m in [*levels, levels[1]]]
+        log_mass = np.log(mass)
+    return ChainClass(
+        interval=(float(edges[0]), float(edges[-1])),
+        edges=edges,
+        log_mass=log_mass,
+        moments=moments,
+        moment_errors=np.abs(before - moments) + 1e-11 * scale,
+        cdf_error=float(apart.max()) + 1e-11,
+        distance=_area(np.diff(edges), apart),
+        folded=float(mass @ folded),
+        has_density=True,
+        transfer=None,
+        rigid=spread,
+        others=tuple(logs),
+    )
+
+
+def _even_moments(edges: Array, mass: Array) -> Array:
+    """Mean and central moments of order 2 to 4 of what is even in each cell."""
+    middle, square = (edges[1:] + edges[:-1]) / 2, np.diff(edges) ** 2 / 12
+    mean = float(mass @ middle)
+    d = middle - mean
+    second, third = d**2 + square, d**3 + 3 * d * square
+    fourth = d**4 + 6 * d**2 * square + 9 / 5 * square**2
+    return np.array([mean, *(float(mass @ x) for x in (second, third, fourth))])
 
 
 def class_of(

@@ -57,7 +57,7 @@ def exact_chain(landscape: ProcessLike, initial: Any = None, *, cells: int = 200
     batches = batches_of(landscape)
     held, lasts = followed(batches, start)
     _check_that_it_moves(batches, held)
-    ground = Ground.of(batches, held, cells, start)
+    ground = Ground(batches, held, cells, start)
     state = Search(ground).state()
     if state.kind not in ("none", "classes"):
         for other in batches.others:
@@ -70,12 +70,6 @@ def exact_chain(landscape: ProcessLike, initial: Any = None, *, cells: int = 200
             "Far out its steps lead ever farther away, so that SGD is lost in the end. But of its "
             f"steps within ({held.lower:.6g}, {held.upper:.6g}) fewer than {LOST:.0e} lead out: "
             "this is its law there, and what a run shows."
-        )
-        state = replace(state, notes=(*state.notes, note))
-    if landscape.rule.sign and start is None and state.kind != "none":
-        note = (
-            "Steps of one length keep to a lattice, and the start decides to which. Without one "
-            "this is the law over all lattices alike. Give initial, as in initial = 0.3."
         )
         state = replace(state, notes=(*state.notes, note))
     return state

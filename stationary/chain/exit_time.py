@@ -10,9 +10,11 @@ import numpy as np
 
 from stationary.chain.batches import ASKED, CELLS, TWICE, Batches
 from stationary.chain.cells import bisected, cores_of, graded, spaced
-from stationary.chain.elimination import Elimination
-from stationary.chain.far import covered
+from stationary.chain.elimination import Elimination, absorbed
+from stationary.chain.far import Far, Held, covered
+from stationary.chain.lattice import is_rigid
 from stationary.chain.links import closed_classes
+from stationary.chain.points import led, walks_from
 from stationary.chain.tilt import Lean
 from stationary.chain.transfer import Transfer, transfers
 from stationary.errors import ConvergenceError, LandscapeError
@@ -76,16 +78,21 @@ def exit_time(
             f"{landscape.name}: mean_exit_time: start = {start!r} must lie between {low:g} and "
             f"{high:g}."
         )
-    count = min(cells, MOST_CELLS)
-    cores = cores_of(landscape, low, high, count)
-    places = spaced(low, high, max(count, 64) + 1, cores)
-    joints = np.array([b for b in landscape.breakpoints if low < b < high])
     kinds = checked_boundaries(landscape.boundaries, landscape.name)
     walls = [
         ended or (end == own and kind in (None, Boundary.REFLECTING, Boundary.NATURAL))
         for end, own, kind, ended in zip((low, high), landscape.domain, kinds, cut, strict=True)
     ]
     ends = "fold" if walls[0] else "leave", "fold" if walls[1] else "leave"
+    held = Held(low, high, ends, Far())
+    if at is not None and batches.whole and is_rigid(batches, held):
+        exact = _on_points(batches, held, at)
+        if exact is not None:
+            return exact
+    count = min(cells, MOST_CELLS)
+    cores = cores_of(landscape, low, high, count)
+    places = spaced(low, high, max(count, 64) + 1, cores)
+    joints = np.array([b for b in landscape.breakpoints if low < b < high])
     edges = bisected(bisected(graded(low, high, max(count // 4, 16), joints=joints, cores=cores)))
     levels = []
     lean = Lean(batches, places)
@@ -104,6 +111,32 @@ def exit_time(
     off += TWICE * batches.roughness(low + (high - low) * np.array(ASKED))
     above = float(np.clip(above, 0.0, 1.0))
     return ExitTime(float(time), float(off[0]), above, min(float(off[1]), 1.0), of_cells)
+
+
+def _on_points(batches: Batches, held: Held, start: float) -> ExitTime | None:
+    """The same where a walk comes to a few points only, without cells."""
+    found = walks_from(batches, held, led(batches, held, np.array([start]))[:, 0])
+    if found is None:
+        return None
+    walks, first, told = found
+    values = []
+    for walk in walks:
+        if closed_classes(walk.links, walk.stopped):
+            values.append((math.inf, math.nan))
+            continue
+        owner = np.where(walk.stopped, walk.position > start, -1)
+        table, steps, sound = absorbed(walk.links, owner, 2, np.zeros(walk.links.n))
+        if not sound:
+            return None
+        time = np.logaddexp(0.0, np.logaddexp.reduce(np.log(batches.probability) + steps[first]))
+        values.append((float(time), float(batches.probability @ table[first, 1])))
+    (time, above), *others = values
+    if told and all(math.isinf(t) for t, _ in values):
+        return ExitTime(math.inf, 0.0, cells_error=0.0)
+    off = [max((abs(pair[k] - values[0][k]) for pair in others), default=0.0) for k in (0, 1)]
+    if not told or any(math.isinf(t) for t, _ in values):
+        off = [math.inf, 1.0]  # rounding decides whether it ever leaves
+    return ExitTime(time, off[0] + 1e-12, above, off[1] + 1e-12, 0.0)
 
 
 def refined_exit_time(

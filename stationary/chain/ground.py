@@ -38,22 +38,25 @@ class Ground:
     held: Held
     cells: int
     start: Initial | None
-    rests: tuple[RestPoint, ...]
-    cores: tuple[Core, ...] = ()  # what needs finer cells than the rest
     dead: tuple[tuple[float, float], ...] = ()  # stretches on which all gradients are 0
+    laid: tuple[Core, ...] | None = None  # what needs finer cells than the rest, where that is said
 
-    @classmethod
-    def of(cls, batches: Batches, held: Held, cells: int, start: Initial | None) -> Ground:
-        cores = cores_of(batches.landscape, held.lower, held.upper, min(cells // 4, FEW_CELLS))
-        rests = rest_points(batches, held.lower, held.upper, cores)
-        return cls(batches, held, cells, start, rests, cores)
+    @cached_property
+    def cores(self) -> tuple[Core, ...]:
+        """What needs finer cells than the rest."""
+        if self.laid is not None:
+            return self.laid
+        count = min(self.cells // 4, FEW_CELLS)
+        return cores_of(self.batches.landscape, self.held.lower, self.held.upper, count)
+
+    @cached_property
+    def rests(self) -> tuple[RestPoint, ...]:
+        return rest_points(self.batches, self.held.lower, self.held.upper, self.cores)
 
     def within(self, lower: float, upper: float, core: Core) -> Ground:
         """The same on a shorter interval, around what is likely there."""
-        cores = (core, *self.cores)
-        rests = rest_points(self.batches, lower, upper, cores)
         held = replace(self.held, lower=lower, upper=upper)
-        return replace(self, held=held, rests=rests, cores=cores)
+        return replace(self, held=held, laid=(core, *self.cores))
 
     @cached_property
     def joints(self) -> Array:
@@ -136,7 +139,7 @@ def _lasting(batches: Batches, held: Held, start: tuple[float, float] | None) ->
         if start is not None and not low <= start[0] <= start[1] <= high:
             continue
         inner = Held(float(low), float(high), ("fold", "fold"), Far())
-        ground = Ground(batches, inner, FEW_CELLS, None, ())
+        ground = Ground(batches, inner, FEW_CELLS, None, laid=())
         edges = np.linspace(low, high, FEW_CELLS + 1)
         (chain,) = ground.chain(edges, inner.ends, leaning=False)
         led = batches.images((edges[1:] + edges[:-1]) / 2)

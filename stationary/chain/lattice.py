@@ -1,167 +1,220 @@
-"""Laws on single points: walks that keep to a lattice, and steps that lead to one point at once.
+"""Lattices: steps of fixed lengths, and the cells that they carry onto each other, whole.
 
-From a few starting points, steps of fixed lengths (signs of gradients, losses like |w|) lead to
-finitely many others: these are the states of a chain, without cells. Where some minibatch leads to
-the same point from everywhere, the walk begins anew whenever that is drawn, and the law is a sum
-over how long ago it was.
+Signs of gradients and losses like |w| lead from a point to others that are multiples of one length
+away. Every point between two at which the steps jump, or such multiples away from them, has the
+same chain, so that one of them stands for all: cells between these are states of a chain that is
+exact. What a start on one lattice comes to may be far from what the lattice beside it does, and a
+law is a mean over those that it starts on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.chain.batches import Batches
-from stationary.chain.elimination import absorbed
+from stationary.chain.cells import bisected
+from stationary.chain.closed_class import ChainClass, lattice_class
 from stationary.chain.far import Held
-from stationary.chain.links import Links, closed_classes
-from stationary.chain.multilevel import log_stationary
-from stationary.numbers.arithmetic import EPSILON
+from stationary.chain.outcomes import Weights
+from stationary.chain.points import MOST, NEAREST, PROBES, Walk, led, linked, stays
+from stationary.panels.roots import bisected as where_ends
+from stationary.process.corners import SCAN
+from stationary.process.initial import Initial
 
-Array = NDArray[np.float64]
-
-MOST = 4000  # points
-NEAREST = 64 * EPSILON  # relative: points nearer than this are one, a narrower class is a point
-PROBES, CYCLE = 16, 16  # points from which it is looked for cycles, and of the longest of these
-TRIED = 300  # points that must lead to others that are not known yet at a falling rate
-FORGOTTEN = 1e-14  # probability of what was longer ago than is followed, and of tails left out
-COARSE = 1e-3  # more of it than this, and points are not the way
+ALIKE = 1e-11  # of a step: lattices nearer than this are one
+LEAST = 500  # cells by which a start is weighed
 
 
-@dataclass(frozen=True)
-class Points:
-    """A law on points, and the probability that is missing from it."""
+@dataclass(frozen=True, eq=False)
+class Lattices:
+    """Cells that every step carries onto one another, whole."""
 
-    position: Array
-    weight: Array
-    missing: float = 0.0
+    edges: Array
+    measure: Array  # of each cell, where all lattices are alike
+    walk: Walk  # on their middles, with the ends at which it has left
+    turned: bool  # whether some are turned round on their way
+
+    def shares(self, start: Initial, edges: Array | None = None) -> Array:
+        """Of a start, in each cell, or in those between other edges."""
+        inner = (self.edges if edges is None else edges)[1:-1]
+        return np.diff(np.concatenate([[0.0], start.cdf(inner), [1.0]]))
+
+    @property
+    def inner(self) -> Array:
+        """The states of the walk that are cells."""
+        return np.flatnonzero(~self.walk.stopped)
 
 
-def points_from(batches: Batches, held: Held, start: Array, weight: Array) -> Points | None:
-    """Where a walk from some points ends up, if it can only be at a few thousand of them."""
-    scale = NEAREST * max(abs(held.lower), abs(held.upper), float(np.abs(start).max()))
-    reached = _reached(batches, held, start, scale, MOST)
-    if reached is None:
+def lattices_of(batches: Batches, held: Held, cuts: Iterable[float] = ()) -> Lattices | None:
+    """The cells, with edges at some points, too; None where steps keep to no lattice."""
+    found = _ways(batches, held)
+    if found is None:
         return None
-    known, first = reached
-    n = len(known)
-    images = _inside(batches, held, known)
-    places, column = _merged(np.concatenate([known, images.ravel()]), scale)
-    if len(places) != n:  # some lie as near to each other as rounding is
-        return None
-    column = column[n:].reshape(images.shape)
-    rows = np.broadcast_to(np.arange(n), images.shape)
-    share = np.broadcast_to(batches.probability[:, None], images.shape)
-    links = Links.of(rows.ravel(), column.ravel(), share.ravel(), n)
-    stops = ((known <= held.lower) & (held.ends[0] == "leave")) | (
-        (known >= held.upper) & (held.ends[1] == "leave")
-    )
-    classes = closed_classes(links, stops) + [np.array([k]) for k in np.flatnonzero(stops)]
-    owner = np.full(n, -1)
-    for k, members in enumerate(classes):
-        owner[members] = k
-    ends, _, sound = absorbed(links, owner, len(classes), np.zeros(n))
-    if not sound:
-        return None
-    share_of = weight / weight.sum() @ ends[first]
-    mass = np.zeros(n)
-    for k, members in enumerate(classes):
-        mass[members] = share_of[k] * np.exp(log_stationary(links.among(members)))
-    held_by = mass > 0
-    return Points(known[held_by], mass[held_by])
-
-
-def _reached(
-    batches: Batches, held: Held, start: Array, scale: float, most: int
-) -> tuple[Array, Array] | None:
-    """All points that a walk comes to, if they are few, and which of them it starts from."""
-    if held.ends[0] == "periodic":
-        return None
-    known, first = _merged(start, scale)
-    old = np.zeros(len(known), dtype=bool)
-    while not old.all():
-        found = np.concatenate([known, _inside(batches, held, known[~old]).ravel()])
-        merged, place = _merged(found, scale)
-        if len(merged) > most or (len(merged) > TRIED and len(merged) > 1.8 * len(known)):
+    corners, unit = found
+    lower, width = held.lower, held.upper - held.lower
+    at = np.array([*corners, *(x for x in cuts if lower < x < held.upper), lower, held.upper])
+    part = _apart((at - lower) / unit)
+    whole = width / unit
+    images = batches.images(_looked(held))
+    hit = bool((images < lower).any()), bool((images > held.upper).any())
+    walls = [2 * whole * k for k in (0, 1) if held.ends[k] == "fold" and hit[k]]
+    around = [whole] if held.ends[0] == "periodic" and any(hit) else []
+    count = 0
+    while len(part) != count:
+        count = len(part)
+        if count * whole > MOST:
             return None
-        seen = np.zeros(len(merged), dtype=bool)
-        seen[place[: len(known)]] = True
-        known, first, old = merged, place[first], seen
-    return known, first
-
-
-def cycle_outside(
-    batches: Batches, held: Held, points: Array, spans: Sequence[tuple[float, float]]
-) -> float | None:
-    """One of some points from which a walk comes to a few only, of which none is in a span."""
-    scale = NEAREST * max(abs(held.lower), abs(held.upper))
-    for at in points[:: max(len(points) // PROBES, 1)]:
-        found = _reached(batches, held, np.array([at]), scale, CYCLE)
-        if (
-            found is not None
-            and len(found[0]) > 1
-            and not any(
-                ((low - scale <= found[0]) & (found[0] <= high + scale)).any()
-                for low, high in spans
-            )
-        ):
-            return float(at)
-    return None
-
-
-def renewed(batches: Batches, low: float, high: float) -> Points | None:
-    """The law on an interval on which some batches lead to one point from everywhere."""
-    w = np.linspace(low, high, 65)
-    images, p = batches.images(w), batches.probability
-    scale = NEAREST * max(abs(low), abs(high))
-    constant = np.ptp(images, axis=1) <= scale
-    if not constant.any():
-        return None
-    at, weight = images[constant, 0], p[constant].copy()
-    positions, weights, left = [at], [weight], 1.0 - weight.sum()
-    while left > FORGOTTEN:
-        image = batches.images(at)[~constant]
-        merged, place = _merged(image.ravel(), scale)
-        weight = np.bincount(place, (p[~constant, None] * weight).ravel())
-        at = merged
-        if sum(map(len, positions)) + len(at) > MOST:
-            break
-        positions.append(at)
-        weights.append(weight)
-        left -= float(weight.sum())
-    if left > COARSE:
-        return None
-    merged, place = _merged(np.concatenate(positions), scale)
-    total = np.bincount(place, np.concatenate(weights))
-    return Points(merged, total / total.sum(), max(left, 0.0))
-
-
-def _merged(points: Array, scale: float) -> tuple[Array, Array]:
-    """Points without repetition, ascending, and which of them each is."""
-    order = np.argsort(points, kind="stable")
-    fresh = np.append(True, np.diff(points[order]) > scale)
-    place = np.empty(len(points), dtype=int)
-    place[order] = np.cumsum(fresh) - 1
-    return points[order][fresh], place
-
-
-def _inside(batches: Batches, held: Held, w: Array) -> Array:
-    """Images, turned back at walls; what would leave a window without one stays where it is."""
-    images = batches.images(w)
-    for end, sign, kind in ((held.lower, -1, held.ends[0]), (held.upper, 1, held.ends[1])):
-        beyond = sign * (images - end) > 0
-        if kind == "fold":
-            images = np.where(beyond, 2 * end - images, images)
-        elif kind == "leave":
-            images = np.where(beyond, end, images)
-        else:
-            images = np.where(beyond, w, images)
-    if held.ends == ("fold", "fold"):  # steps longer than the domain are turned back again
-        far, length = (images < held.lower) | (images > held.upper), held.upper - held.lower
-        images[far] = held.lower + np.abs(
-            np.mod(images[far] - held.lower + length, 2 * length) - length
+        part = _apart(
+            np.concatenate([part, *(w - part for w in walls), *(w + part for w in around)])
         )
-    return np.clip(images, held.lower, held.upper)
+    edges = lower + unit * (np.arange(int(whole) + 2)[:, None] + part).ravel()
+    near = 2 * ALIKE * unit
+    edges = edges[(lower + near < edges) & (edges < held.upper - near)]
+    edges = np.concatenate([[lower], edges, [held.upper]])
+    middle = (edges[1:] + edges[:-1]) / 2
+    walked = _walked(batches, held, edges, unit)
+    if walked is None:
+        return None
+    # Alike, each lattice weighs as much as what begins on it is long, however many points it has.
+    measure, own = np.diff(edges), np.searchsorted(part, np.mod((middle - lower) / unit, 1.0))
+    times = np.bincount(own, minlength=len(part) + 1)
+    return Lattices(edges, measure / times[own], *walked)
+
+
+def _looked(held: Held) -> Array:
+    """Points between the ends, on no round number."""
+    return held.lower + (held.upper - held.lower) * (np.arange(SCAN) + 0.4871) / SCAN
+
+
+def is_rigid(batches: Batches, held: Held) -> bool:
+    """Whether steps are alike at neighbouring points, of a few that are looked at, but for one."""
+    width, few = held.upper - held.lower, _looked(held)[:: SCAN // PROBES]
+    steps = batches.rate * batches.gradients(np.concatenate([few, few + 1e-6 * width]))
+    noise = NEAREST * max(abs(held.lower), abs(held.upper), width)
+    apart = np.abs(np.diff(steps.reshape(len(steps), 2, -1), axis=1)) > noise
+    return bool(apart.any(axis=0).sum() <= 1)
+
+
+def _ways(batches: Batches, held: Held) -> tuple[Array, float] | None:
+    """Where the steps change, and the length that all of them are multiples of."""
+    width = held.upper - held.lower
+    noise = NEAREST * max(abs(held.lower), abs(held.upper), width)
+
+    def steps(w: Array) -> Array:
+        return batches.rate * batches.gradients(w)
+
+    if not is_rigid(batches, held):
+        return None
+    known = np.array([p for p in batches.landscape.breakpoints if held.lower < p < held.upper])
+    beside = ALIKE * width * np.array([-1.0, 1.0])
+    w = np.unique(np.concatenate([_looked(held), *(known[:, None] + beside)]))
+    table = steps(w)
+    i = np.flatnonzero((np.abs(np.diff(table, axis=1)) > noise).any(axis=0))
+    if len(i) > SCAN // PROBES:
+        return None
+
+    def like(k: Array) -> Any:
+        return lambda x: (np.abs(steps(x) - table[:, k]) <= noise).all(axis=0)
+
+    corners = [np.mean(where_ends(like(i), w[i], w[i + 1]), axis=0)]
+    corners += [np.mean(where_ends(like(i + 1), w[i + 1], w[i]), axis=0)]
+    lengths = np.unique(np.abs(table[:, np.append(i, len(w) - 1)]))
+    lengths = lengths[lengths > noise]
+    if not len(lengths) or not np.isfinite(lengths).all():
+        return None
+    unit = float(lengths[-1])
+    for length in lengths.tolist():
+        while length > 1e-9 * lengths[-1]:
+            unit, length = length, abs(unit - length * round(unit / length))
+    return (np.concatenate(corners), unit) if unit * MOST > width else None
+
+
+def _apart(parts: Array) -> Array:
+    """Parts of a step, from 0 to 1, without those that are the same."""
+    parts = np.sort(np.mod(parts, 1.0))
+    parts = np.append(parts[:1], parts[1:][np.diff(parts) > ALIKE])
+    return parts[:-1] if len(parts) > 1 and parts[-1] > 1 - ALIKE + parts[0] else parts
+
+
+def _walked(batches: Batches, held: Held, edges: Array, unit: float) -> tuple[Walk, bool] | None:
+    """The walk on the middles of cells; None where some are not carried onto others, whole."""
+    middle, half = (edges[1:] + edges[:-1]) / 2, np.diff(edges) / 2
+    n, near = len(middle), ALIKE * unit + NEAREST * max(abs(held.lower), abs(held.upper))
+    by = 0.9 * half
+    if not stays(batches, held, middle):
+        return None
+    images = led(batches, held, np.concatenate([middle, middle - by, middle + by]))
+    to, left, right = images.reshape(-1, 3, n).transpose(1, 0, 2)
+    gone = [
+        (to == end) & (kind == "leave") for end, kind in zip(edges[[0, -1]], held.ends, strict=True)
+    ]
+    cell = np.clip(np.searchsorted(edges, to) - 1, 0, n - 1)
+    whole = (np.abs(to - middle[cell]) <= near) & (np.abs(half[cell] - half) <= near)
+    whole &= (np.abs(np.abs(to - left) - by) <= near) & (np.abs(left + right - 2 * to) <= near)
+    if not (whole | gone[0] | gone[1]).all():
+        return None
+    turned = bool((whole & (left > to)).any())
+    first, last = (int(kind == "leave") for kind in held.ends)
+    column = np.where(gone[0], 0, np.where(gone[1], n + first, cell + first))
+    links = linked(batches, column, n + first + last, first)
+    position = np.concatenate([edges[:1][:first], middle, edges[-1:][:last]])
+    stopped = np.zeros(links.n, dtype=bool)
+    stopped[:first], stopped[n + first :] = True, True
+    return Walk(position, links, stopped), turned
+
+
+def on_lattices(
+    batches: Batches, held: Held, start: Initial | None
+) -> tuple[list[ChainClass], Weights] | None:
+    """Where SGD ends up from a start, or from all lattices alike, if its steps keep to such."""
+    cuts: Iterable[float] = () if start is None else (start.ppf(0.0), start.ppf(1.0))
+    lattices = lattices_of(batches, held, cuts)
+    if lattices is not None and lattices.turned and start is not None:  # cells as fine as a start
+        lattices = lattices_of(batches, held, bisected(bisected(lattices.edges)))
+    if lattices is None:
+        return None
+    edges, n = lattices.edges, len(lattices.edges) - 1
+    share = lattices.measure
+    if start is not None and not lattices.turned:
+        while len(edges) < LEAST or len(edges) < 4 * n:
+            edges = bisected(edges)
+    if start is not None:
+        share = lattices.shares(start, edges)
+    times = len(share) // n
+    weight = np.zeros((lattices.walk.links.n, times))
+    weight[lattices.inner] = share.reshape(n, times)
+    found = lattices.walk.settled(weight / weight.sum())
+    if found is None:
+        return None
+    first, ends = int(lattices.inner[0]), found.mass.sum(axis=1)
+    left = float(ends[:first].sum()), float(ends[first + n :].sum())
+    mass = found.mass[lattices.inner].ravel()
+    middle = (edges[1:] + edges[:-1]) / 2
+    images = batches.images(middle)
+    beyond = batches.probability @ ((images < held.lower) | (images > held.upper))
+    components, weights = [], []
+    for low, high in _groups(found.classes):
+        cells = slice((low - first) * times, (high - first + 1) * times)
+        if mass[cells].any():
+            weights.append(float(mass[cells].sum()))
+            parts = edges[cells.start : cells.stop + 1], mass[cells], beyond[cells]
+            components.append(lattice_class(*parts, spread=start is None))
+    weights += [x for x, kind in zip(left, held.ends, strict=True) if kind == "leave"]
+    told = start is not None or (len(weights) == 1 and not found.several)
+    return components, Weights(np.array(weights) if told else None, ALIKE, found.log_arrival)
+
+
+def _groups(classes: list[Array]) -> list[tuple[int, int]]:
+    """First and last state of those that lie among each other, or stand still side by side."""
+    found: list[tuple[int, int, bool]] = []
+    for low, high, still in sorted((int(c[0]), int(c[-1]), len(c) == 1) for c in classes):
+        if found and low <= found[-1][1] + (still and found[-1][2]):
+            before = found.pop()
+            low, high, still = before[0], max(high, before[1]), still and before[2]
+        found.append((low, high, still))
+    return [(low, high) for low, high, _ in found]

@@ -7,12 +7,14 @@ so steep that every minibatch leads back down.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from stationary.aliases import Array
 from stationary.chain.batch_law import extremes
 from stationary.chain.cells import spaced
+from stationary.chain.ground import Ground
 from stationary.errors import StationaryError
 from stationary.functions.evaluation import evaluate
 from stationary.functions.given import Boundary, checked_boundaries
@@ -84,6 +86,21 @@ def closure(
         if grown <= SAME * float(w[-1] - w[0]):
             return left, right
     return None
+
+
+def is_linked(ground: Ground, spans: Sequence[tuple[float, float]], late: bool) -> bool:
+    """Whether outcomes of a step that stand for none of the maps decide between what is closed."""
+    if ground.batches.whole:
+        return False
+    spans, landscape = sorted(spans), ground.batches.landscape
+    if len(spans) == 1:
+        return late and closure(landscape, *spans[0]) is None
+    ends = [ground.held.lower, *(x for span in spans for x in span), ground.held.upper]
+    between = [
+        spaced(before, after, SCAN, ground.cores)
+        for before, after in zip(ends[:-2:2], ends[3::2], strict=True)
+    ]
+    return any(closure(landscape, *span, w) is None for span, w in zip(spans, between, strict=True))
 
 
 def _points(landscape: Landscape) -> int:

@@ -17,17 +17,19 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.chain.batches import TWICE, Batches, batches_of
-from stationary.chain.cells import bisected, graded, rest_points
+from stationary.chain.cells import bisected, graded
 from stationary.chain.far import Held
 from stationary.chain.ground import Ground, followed
+from stationary.chain.lattice import is_rigid, lattices_of
 from stationary.chain.outcomes import TREE
-from stationary.chain.transfer import Transfer
+from stationary.chain.points import walks_from
 from stationary.numbers.arithmetic import HUGE
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.result import Data
 
 CELLS = 768  # of a matrix of which 60 powers take a second
+MOST_STATES = 2 * CELLS  # of a walk that comes to few points, at eight times the cost
 CHANGE = 0.1  # of a learning rate, which is taken for one: errors say what half of it changes
 MIXED = 22  # squarings after which a walker is taken to have been everywhere in its basin
 
@@ -73,43 +75,108 @@ def run_of(
         The intervals (lower, upper] of each.
     """
     batches = batches_of(landscape)
-    ground, edges = _ground_of(batches, basins, start)
-    held = ground.held
+    held, _ = followed(batches, start)
     forgets = len(minima) > 1 and "leave" not in held.ends
-    fine, coarse = (
-        _Cells.of(ground, chain, basins) for chain in ground.chain(edges, held.ends, levels=2)
-    )
-    levels = [fine, coarse]
-    for law in batches.others:
-        other = replace(ground, batches=law)
-        (chain,) = other.chain(coarse.edges, held.ends)
-        levels.append(_Cells.of(other, chain, basins))
-    taken, since = 1, None
-    if start is not None:
-        taken, since = 0, partial(_spread, start=start)
-        walked = _walked(repeat(batches, steps), batches, start, held)
-        for x, p in walked:
-            taken, since = taken + 1, partial(_placed, x=x, p=p)
+    walked = [_on_walks(b, held, basins, minima, start) for b in (batches, *batches.others)]
+    exact = all(walked)
+    levels = [level for each in walked for level in each]
+    if not exact:
+        levels = _on_cells(batches, held, basins, minima, start, steps)
     shares, times = [], []
-    for cells in levels:
-        begin = np.array([cells.after_one(m) for m in minima])
-        first = begin if since is None else np.array([since(cells.edges)])
-        rows, time = cells.moved(first, steps - taken, begin if forgets else None)
-        shares.append(rows @ cells.inside)
+    for level in levels:
+        begin = level.begin if forgets else None
+        rows, time = level.moved(level.first, steps - level.taken, begin)
+        shares.append(rows @ level.inside)
         times.append(time)
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log(np.array(shares))
-        changes = np.abs(logs[1] - logs[0]) + np.abs(logs[2:] - logs[1]).sum(axis=0)
+        near = logs[0 if exact else 1]
+        changes = np.abs(near - logs[0]) + np.abs(logs[1:] - near).sum(axis=0)
     errors = np.where(logs[0] > -np.inf, TWICE * changes, 0.0)
     words = [f"w = {m:.6g}" for m in minima] if start is None else [start.text]
     relaxation = doubt = None
-    if forgets:
+    if forgets and not math.isnan(times[0]):
         relaxation = times[0]
         finite = all(map(math.isfinite, times))
         apart = [abs(t - times[k > 0]) for k, t in enumerate(times[1:])] if finite else [math.inf]
         doubt = TWICE * math.fsum(apart)
         doubt = 0.0 if math.isinf(relaxation) and not finite else doubt
     return Run(steps, tuple(words), np.minimum(logs[0], 0.0), errors, relaxation, doubt)
+
+
+def _on_cells(
+    batches: Batches,
+    held: Held,
+    basins: Sequence[Sequence[tuple[float, float]]],
+    minima: Sequence[float],
+    start: Initial | None,
+    steps: int,
+) -> list[_Course]:
+    """On fine cells, on cells twice as wide, and by other nodes where these stand for batches."""
+    ground, edges = _ground_of(batches, held, basins, start)
+    chains = [(ground, chain) for chain in ground.chain(edges, held.ends, levels=2)]
+    for law in batches.others:
+        other = replace(ground, batches=law)
+        chains += [(other, chain) for chain in other.chain(edges[::2], held.ends)]
+    taken, since = 1, None
+    if start is not None:
+        taken, since = 0, partial(_spread, start=start)
+        walked = _walked(repeat(batches, steps), batches, start, held)
+        for x, p in walked:
+            taken, since = taken + 1, partial(_placed, x=x, p=p)
+    levels = []
+    for here, chain in chains:
+        matrix = np.eye(chain.cells + 2)
+        going = np.flatnonzero(here.captured(chain.edges) < 0)
+        matrix[going] = chain.matrix.dense()[going]
+        images = here.batches.images(np.array(minima))
+        begin = np.array([_placed(chain.edges, x, here.batches.probability) for x in images.T])
+        first = begin if since is None else np.array([since(chain.edges)])
+        levels.append(_Course(matrix, _inside(chain.edges, basins), begin, first, taken))
+    return levels
+
+
+def _on_walks(
+    batches: Batches,
+    held: Held,
+    basins: Sequence[Sequence[tuple[float, float]]],
+    minima: Sequence[float],
+    start: Initial | None,
+) -> list[_Course]:
+    """On the points that walks come to, or on cells of lattices; none where there are none."""
+    if not is_rigid(batches, held):
+        return []
+    if start is not None and start.law is not None:
+        borders = [x for parts in basins for part in parts for x in part]
+        cells = lattices_of(batches, held, [start.ppf(0.0), start.ppf(1.0), *borders])
+        if cells is None:
+            return []
+        walks, begin = [cells.walk], None
+        first = np.zeros((1, cells.walk.links.n))
+        first[:, cells.inner] = cells.shares(start)
+    else:
+        points = np.array(minima) if start is None else np.append(minima, start.points)
+        found = walks_from(batches, held, points)
+        if found is None or found[0][0].links.n > MOST_STATES:
+            return []
+        walks, at, told = found
+        if not told:
+            return []
+        rows = np.eye(walks[0].links.n)[at]
+        begin, rest = rows[: len(minima)], rows[len(minima) :]
+        first = begin if start is None else np.atleast_2d(start.weights @ rest)
+    n, x = walks[0].links.n, walks[0].position
+    if n > MOST_STATES:
+        return []
+    first = first / first.sum(axis=1)[:, None]
+    pairs = [np.any([(low < x) & (x <= high) for low, high in parts], axis=0) for parts in basins]
+    inside = np.array(pairs, dtype=float).T
+    courses = []
+    for walk in walks:
+        matrix = walk.links.dense()
+        matrix[walk.stopped] = np.eye(n)[walk.stopped]
+        courses.append(_Course(matrix, inside, begin, first, 0))
+    return courses
 
 
 def shares_along(
@@ -137,8 +204,8 @@ def shares_along(
         one rate change.
     """
     batches = batches_of(at(float(rates.max())))
-    ground, edges = _ground_of(batches, basins, start)
-    held = ground.held
+    held, _ = followed(batches, start)
+    ground, edges = _ground_of(batches, held, basins, start)
     begin: Callable[[Array], Array] = partial(_spread, start=start)
     known = [begin(edges)[:-2] @ _inside(edges, basins)[:-2]]
     steps = (batches_of(at(rate)) if rate else None for rate in rates.tolist())
@@ -155,8 +222,7 @@ def shares_along(
             if whole := float(rates[a:b].sum()):
                 batches = batches_of(at(whole / (b - a)))
                 batches = batches if other is None else batches.others[other]
-                points = rest_points(batches, held.lower, held.upper, ground.cores)
-                here = replace(ground, batches=batches, rests=points)
+                here = replace(ground, batches=batches, laid=ground.cores)
                 (chain,) = here.chain(edges, held.ends)
                 rests = np.append(here.captured(chain.edges) >= 0, [True, True])
                 for _ in range(b - a):
@@ -207,11 +273,13 @@ def _stretches(rates: Array) -> Array:
 
 
 def _ground_of(
-    batches: Batches, basins: Sequence[Sequence[tuple[float, float]]], start: Initial | None
+    batches: Batches,
+    held: Held,
+    basins: Sequence[Sequence[tuple[float, float]]],
+    start: Initial | None,
 ) -> tuple[Ground, Array]:
     """What is followed, and the edges of cells: no cell is in two basins."""
-    held, _ = followed(batches, start)
-    ground = Ground.of(batches, held, CELLS, start)
+    ground = Ground(batches, held, CELLS, start)
     borders = [x for parts in basins for part in parts for x in part]
     joints = np.unique([*ground.joints, *(b for b in borders if held.lower < b < held.upper)])
     return ground, bisected(
@@ -245,28 +313,14 @@ def _placed(edges: Array, x: Array, p: Array) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class _Cells:
-    """A chain as a dense matrix, and which cells each basin holds."""
+class _Course:
+    """A chain as a dense matrix, which states each basin holds, and where it begins."""
 
-    batches: Batches
-    edges: Array
-    matrix: Array  # (n + 2, n + 2), with what has left at either end
-    inside: Array  # (n + 2, basins)
-
-    @classmethod
-    def of(
-        cls, ground: Ground, chain: Transfer, basins: Sequence[Sequence[tuple[float, float]]]
-    ) -> _Cells:
-        n = chain.cells
-        matrix = np.eye(n + 2)
-        going = np.flatnonzero(ground.captured(chain.edges) < 0)
-        matrix[going] = chain.matrix.dense()[going]
-        return cls(ground.batches, chain.edges, matrix, _inside(chain.edges, basins))
-
-    def after_one(self, at: float) -> Array:
-        """From a point, after its first step."""
-        image = self.batches.images(np.array([at]))[:, 0]
-        return _placed(self.edges, image, self.batches.probability)
+    matrix: Array  # (n, n)
+    inside: Array  # (n, basins)
+    begin: Array | None  # (minima, n): from each of them
+    first: Array  # (starts, n)
+    taken: int  # steps that these have taken
 
     def moved(self, rows: Array, steps: int, begin: Array | None) -> tuple[Array, float]:
         """Rows of probabilities after so many steps, and how many it takes to forget.

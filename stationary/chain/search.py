@@ -9,28 +9,29 @@ chain on all cells gives the probability to end in each.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.chain.cells import bisected, dead_stretch, graded, hull, spaced, surrounded
+from stationary.chain.cells import bisected, dead_stretch, graded, hull, surrounded
 from stationary.chain.closed_class import FULL, ChainClass, class_of, still_class
 from stationary.chain.far import Fate, Held
 from stationary.chain.ground import Ground
-from stationary.chain.lattice import FORGOTTEN, NEAREST, Points, cycle_outside, points_from, renewed
+from stationary.chain.lattice import on_lattices
 from stationary.chain.linear import linear_moments
 from stationary.chain.links import closed_classes
 from stationary.chain.multilevel import irreducible
 from stationary.chain.outcomes import SLOW, Weights, weights_of
-from stationary.chain.reach import closure
+from stationary.chain.points import FORGOTTEN, NEAREST, Points, cycle_outside, points_from, renewed
+from stationary.chain.reach import is_linked
 from stationary.chain.state import ChainState
 from stationary.chain.tilt import Seen
 from stationary.chain.transfer import Transfer
 from stationary.errors import Status
 from stationary.numbers.arithmetic import SAME
-from stationary.process.corners import SCAN
 from stationary.states.mixture import Atom, Escape
 
 ROUGH = 1e-4  # of log masses, good enough to lay cells by
@@ -42,6 +43,10 @@ LINKED = (
 CYCLE = (
     "From some points SGD only ever steps to and fro between a few others, which its cells blur: "
     "where it ends depends on where it starts. Give a point, as in initial = {0:.6g}."
+)
+JUMPS = (
+    "At some of its points steps jump, so that rounding decides where they lead: the law is known "
+    "to {0:.1g}. From a start beside it is known."
 )
 COARSE = 0.05  # an error of the distribution function that asks for more cells
 
@@ -59,18 +64,13 @@ class Search:
     def state(self) -> ChainState:
         if self.ground.held.tails or (self.ground.held.wide and not self.ground.cores):
             self._draw_in()
-        single = self._on_points()
-        if single is not None:
+        if (single := self._on_points() or self._on_lattices()) is not None:
             return single
         points, intervals, components = self._classes()
-        if (
-            len(intervals) == 1
-            and not (points or components)
-            and "leave" not in self.ground.held.ends
-        ):
-            renewal = renewed(self.ground.batches, *intervals[0])
-            if renewal is not None:
-                return self._of_points(renewal)
+        alone = len(intervals) == 1 and not (points or components)
+        again = alone and "leave" not in self.ground.held.ends
+        if again and (renewal := renewed(self.ground.batches, *intervals[0])) is not None:
+            return self._of_points(renewal)
         for low, high in intervals:
             solved = self._solved(low, high)
             if solved is not None:
@@ -134,7 +134,7 @@ class Search:
     def _on_points(self) -> ChainState | None:
         """The law, where a start at points leads to few others."""
         ground, start = self.ground, self.ground.start
-        if start is None or start.law is not None or ground.held.far.fate is not Fate.RETURNS:
+        if start is None or start.law is not None:
             return None
         found = points_from(ground.batches, ground.held, start.points, start.weights)
         return None if found is None else self._of_points(found)
@@ -146,10 +146,16 @@ class Search:
             "of atoms, solved without cells."
             if self.ground.start is not None
             else f"Some minibatches lead to one point from everywhere, so that the law is one of "
-            f"atoms: {len(found.position)} of them, without {found.missing:.1g} of the probability."
+            f"atoms: {len(found.position)} of them, without {found.doubt:.1g} of the probability."
         )
-        weights = Weights(None, 4e-14 + found.missing, -math.inf)
+        self.notes += [JUMPS.format(found.doubt)] * found.jumps
+        weights = Weights(None, 4e-14 + found.doubt, found.log_arrival)
         return self._finished([Atom(x, p) for x, p in pairs], [], [], weights)
+
+    def _on_lattices(self) -> ChainState | None:
+        """The law, where all steps are multiples of one length."""
+        known = on_lattices(self.ground.batches, self.ground.held, self.ground.start)
+        return None if known is None else self._assembled([], known[0], self._outside(), known[1])
 
     # -- closed classes -------------------------------------------------------------------------
 
@@ -277,19 +283,43 @@ class Search:
         """The end state, with the weights of all that it can end in."""
         ground, outside = self.ground, self._outside()
         components = sorted(components, key=lambda c: c.interval)
+        for p in ground.rests:
+            if p.attracts:
+                self.notes.append(
+                    f"w = {p.position:.9g} is a rest point of every datapoint and attracts "
+                    f"(log distance changes by {p.exponent:.4g} per step): it holds what comes."
+                )
         resting = [p.position for p in ground.rests if not p.attracts]
         stays = np.zeros(len(resting))
         if ground.start is not None:
             stays = np.array([ground.start.mass_at(p) for p in resting])
         found = weights_of(ground, points, components, outside, float(stays.sum()))
-        linked = self._linked(points, components, found.log_arrival)
+        still = zip(resting, stays, strict=True)
+        state = self._assembled(points, components, outside, found, still)
+        spans = [*((p, p) for p in points), *(c.interval for c in components)]
+        linked = bool(components) and is_linked(ground, spans, found.log_arrival > SLOW)
+        at = cycle_outside(ground.batches, ground.held, self.neutral, spans)
+        reason = LINKED if at is None else CYCLE.format(at)
+        if not linked and at is None:
+            return state
+        return replace(state, kind="classes", reason=reason, status=Status.INEXACT, linked=True)
+
+    def _assembled(
+        self,
+        points: list[float],
+        components: list[ChainClass],
+        outside: list[Escape],
+        found: Weights,
+        stays: Iterable[tuple[float, float]] = (),
+    ) -> ChainState:
+        """With the weight of each; `stays` is what never leaves its start."""
         count = len(points) + len(components) + len(outside)
         n: list[float | None] = [None] * count
         if found.weights is not None:
             n = [max(float(w), 0.0) for w in found.weights]
         a, b = len(points), len(points) + len(components)
         atoms = [Atom(p, w) for p, w in zip(points, n[:a], strict=True)]
-        atoms += [Atom(p, float(s)) for p, s in zip(resting, stays, strict=True) if s > 0]
+        atoms += [Atom(p, float(s)) for p, s in stays if s > 0]
         components = [replace(c, weight=w) for c, w in zip(components, n[a:b], strict=True)]
         escapes = []
         for e, w in zip(outside, n[b:], strict=True):
@@ -298,33 +328,7 @@ class Search:
             elif w is None or w > 0:
                 atoms.append(Atom(e.position, w))
         atoms.sort(key=lambda x: x.position)
-        state = self._finished(atoms, components, escapes, found)
-        spans = [*((p, p) for p in points), *(c.interval for c in components)]
-        at = cycle_outside(ground.batches, ground.held, self.neutral, spans)
-        reason = LINKED if at is None else CYCLE.format(at)
-        if not linked and at is None:
-            return state
-        return replace(state, kind="classes", reason=reason, status=Status.INEXACT, linked=True)
-
-    def _linked(
-        self, points: list[float], components: list[ChainClass], log_arrival: float
-    ) -> bool:
-        """Whether outcomes of a step that stand for none of the maps decide between classes."""
-        batches = self.ground.batches
-        if batches.whole or not components:
-            return False
-        landscape, held = self.ground.batches.landscape, self.ground.held
-        spans = sorted([*((p, p) for p in points), *(c.interval for c in components)])
-        if len(spans) == 1:
-            return log_arrival > SLOW and closure(landscape, *spans[0]) is None
-        ends = [held.lower, *(x for span in spans for x in span), held.upper]
-        between = [
-            spaced(before, after, SCAN, self.ground.cores)
-            for before, after in zip(ends[:-2:2], ends[3::2], strict=True)
-        ]
-        return any(
-            closure(landscape, *span, w) is None for span, w in zip(spans, between, strict=True)
-        )
+        return self._finished(atoms, components, escapes, found)
 
     # -- in words -------------------------------------------------------------------------------
 
@@ -358,12 +362,6 @@ class Search:
         elif any(a.weight for a in atoms) or lost:
             kind = "mixture"
         notes += [note for c in components for note in c.notes]
-        for p in ground.rests:
-            if p.attracts:
-                notes.append(
-                    f"w = {p.position:.9g} is a rest point of every datapoint and attracts "
-                    f"(log distance changes by {p.exponent:.4g} per step): it holds what comes."
-                )
         if not found.sound:
             status = Status.INEXACT
             notes.append(
@@ -377,6 +375,8 @@ class Search:
                 f"which the widest is shown. Ask for more than {ground.cells} cells to part them."
             )
         worst = max((c.cdf_error for c in components if not c.still), default=0.0)
+        if not components and found.error > COARSE:
+            status = Status.INEXACT
         if status is Status.CONVERGED and worst > COARSE:
             status = Status.INEXACT
             notes.append(f"The cells are coarse for this chain. Ask for more than {ground.cells}.")

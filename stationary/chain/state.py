@@ -258,7 +258,14 @@ class ChainState(Distribution):
                 f"{self.landscape.name}: relaxation() is that of one closed class with cells, and "
                 f"here there are {len(self._parts)} and {len(self._lumps)} atoms."
             )
-        found, *others = (relaxation_of(c.transfer, c.log_mass) for c in (only, *only.laws))
+        chains = [c.transfer for c in (only, *only.laws) if c.transfer is not None]
+        if not chains:
+            raise LandscapeError(
+                f"{self.landscape.name}: steps of fixed lengths keep to a lattice, and which is "
+                "never forgotten. There is no relaxation()."
+            )
+        laws = [c.log_mass for c in (only, *only.laws)]
+        found, *others = map(relaxation_of, chains, laws)
         more = TWICE * math.fsum(abs(other.log_time - found.log_time) for other in others)
         return replace(found, error=found.error + more)
 

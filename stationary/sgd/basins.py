@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.chain.indicators import StepIndicators
 from stationary.errors import StationaryError
 from stationary.functions.given import Boundary
+from stationary.line.sampled import coefficients_at
 from stationary.numbers.arithmetic import SAME, TINY
+from stationary.panels.roots import bisected
+from stationary.process.diffusion import Diffusion
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.states.law import Passage
@@ -142,6 +146,9 @@ def stretches_of(state: EndState, basins: Sequence[Basin]) -> list[Stretch]:
         if not any(b.lower < e.position < b.upper and e.position != b.position for b in merged)
     ]
     unstable = [float(e.position) for e in kept if not e.stable]
+    for point in state.anatomy.points:
+        if point.interval and len(point.sides) == 2 and all(s.end.push > 0 for s in point.sides):
+            unstable.append(_turn(diffusion, *point.interval))
     minima = [tidy(float(e.position), e.error) for e in kept if e.stable]
     minima += [float(b.position) for b in basins if b.at_wall]
     found, atoms = [], {a.position for a in state.atoms}
@@ -165,6 +172,16 @@ def stretches_of(state: EndState, basins: Sequence[Basin]) -> list[Stretch]:
     if absorbing[1]:
         found.append(Stretch(upper, ((last, upper),), True))
     return found
+
+
+def _turn(diffusion: Diffusion, low: float, high: float) -> float:
+    """Where a drift that points out of a stretch without noise at its ends changes its side."""
+
+    def leftwards(x: Array) -> Array:
+        return np.asarray(coefficients_at(diffusion, x)[0] < 0)
+
+    before, after = bisected(leftwards, np.array([low]), np.array([high]))
+    return tidy(float(before[0] + after[0]) / 2, float(after[0] - before[0]))
 
 
 def _with_its_ends(low: float, high: float, first: float, last: float) -> tuple[float, float]:

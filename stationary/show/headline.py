@@ -271,7 +271,8 @@ def _rigid(sgd: FiniteStep) -> list[str]:
     chain = sgd.chain
     if chain is None or not any(c.rigid and c.weight != 0 for c in chain.components):
         return []
-    return ["Its steps keep to a lattice, its start decides to which: this is the mean over all."]
+    mean = "" if chain.kind == "classes" else ": this is the mean over all"
+    return [f"Its steps keep to a lattice, its start decides to which{mean}."]
 
 
 def _turned(sgd: FiniteStep) -> list[str]:
