@@ -705,3 +705,16 @@ def test_what_happens_before_the_last_step_of_a_schedule_is_not_counted():
     assert 0 < sum(s.folded) <= 400
     assert s.changes < 30  # those at the top of the barrier; half of all changed by then
     assert np.allclose(s.occupied, 0.5, atol=0.15)
+
+
+def test_walkers_that_no_step_leads_to_those_at_rest_have_settled():
+    """Units that are dead below -2, and around the minimum, where no minibatch leads below -0.5."""
+    x, y = np.array([[1.0, -0.7, 2.0, 0.5, -1.5], [1.2, 0.3, 1.5, 0.9, -0.2]])[:, :, None]
+    units = Landscape(
+        losses=lambda w: (np.maximum(x + w, 0) - y) ** 2 / 2, learning_rate=0.3, domain=(-4, 4)
+    )
+    parts = [(-4, -2), (-0.52, 0.41)]
+    how = {"walkers": 100, "steps": 800, "burn_in": 300, "intervals": parts}
+    found = simulate(units, "uniform:-4,4", **how)
+    assert not found.reasons
+    assert sum(found.probability(*part) for part in parts) == pytest.approx(1)

@@ -72,7 +72,8 @@ def closure(
     # A walker in [left, right] can be as low as the least of `down` there, and as high as of `up`.
     left, right = low, high
     for _ in range(2000):
-        inside = slice(max(int(np.searchsorted(w, left)) - 1, 0), np.searchsorted(w, right) + 1)
+        begin = int(np.searchsorted(w, left, side="right")) - 1  # a point itself where it is there
+        inside = slice(max(begin, 0), np.searchsorted(w, right) + 1)
         first, last = min(left, float(down[inside].min())), max(right, float(up[inside].max()))
         if not folds and (first < walls[0] or last > walls[1]):
             return None

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.process.corners import SCAN
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.simulation.mixing import STILL
@@ -19,7 +20,7 @@ class Rests:
     """Which walkers stand still where nothing moves them."""
 
     def __init__(self, process: Landscape | Diffusion, walkers: int, scale: float) -> None:
-        self.diffusion = process.diffusion()
+        self.process, self.diffusion = process, process.diffusion()
         self.scale = scale
         self.still_for = np.zeros(walkers, dtype=np.int64)  # steps since each moved
         self.resting = np.zeros(walkers, dtype=bool)
@@ -48,6 +49,31 @@ class Rests:
         quiet = np.maximum(small * np.maximum(a[0], a[2]), STILL * (STILL * self.scale) ** 2)
         still = (f[1] <= small * np.maximum(f[0], f[2])) & (a[1] <= quiet)
         return np.asarray(still[of_place])
+
+    def may_follow(self, x: Array, moving: Array) -> bool:
+        """Whether steps may lead from walkers that move to where others rest.
+
+        Between two places of rest no minibatch may lead out of where these walkers are.
+        """
+        if not self.resting.any() or not moving.any():
+            return False
+        if not isinstance(self.process, Landscape) or self.process.momentum:
+            return True
+        from stationary.chain.reach import closure  # for the few runs that come to rest in part
+
+        places, going = np.unique(x[self.resting]), x[moving]
+        between = np.searchsorted(places, going)
+        lower, upper = self.process.domain
+        for k in np.unique(between):
+            part = going[between == k]
+            low, high = float(part.min()), float(part.max())
+            far = 4 * (high - low) + self.scale
+            first = places[k - 1] if k else max(lower, low - far)
+            last = places[k] if k < len(places) else min(upper, high + far)
+            w = np.linspace(first, last, SCAN)
+            if closure(self.process, low, high, w) is None:
+                return True
+        return False
 
     def words(self, x: Array, variable: str) -> tuple[str, ...]:
         """How many rest where: the commonest places."""

@@ -279,7 +279,7 @@ class Run:
             p.variable,
             self.burned,
         )
-        if self.rests.resting.any() and moving.any():
+        if self.rests.may_follow(self.x, moving):
             reasons.append(
                 f"{int(self.rests.resting.sum()):,} of {len(fate):,} walkers have come to rest and "
                 f"{int(moving.sum()):,} have not: more may follow. Give more steps."
