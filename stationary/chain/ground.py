@@ -20,7 +20,8 @@ from stationary.chain.cells import (
     rest_points,
 )
 from stationary.chain.far import Far, Fate, Held, held_by
-from stationary.chain.links import closed_classes
+from stationary.chain.links import Links, closed_classes
+from stationary.chain.multilevel import log_stationary
 from stationary.chain.tilt import Lean, Seen
 from stationary.chain.transfer import Transfer, transfers
 from stationary.process.initial import Initial
@@ -121,8 +122,8 @@ def followed(batches: Batches, start: Initial | None) -> tuple[Held, bool]:
 def _lasting(batches: Batches, held: Held, start: tuple[float, float] | None) -> Held | None:
     """Where SGD stays for longer than any run although far out its steps lead ever farther away.
 
-    The narrowest interval around all minima that next to no step of its own stationary law, with
-    walls at its ends, leads out of; None where there is none.
+    The narrowest interval around all minima that next to no step leads out of, from any of them
+    on; None where there is none.
     """
     ends = zip(held.ends, batches.landscape.domain, strict=True)
     if held.far.fate is not Fate.DIVERGES or any(
@@ -141,15 +142,21 @@ def _lasting(batches: Batches, held: Held, start: tuple[float, float] | None) ->
         inner = Held(float(low), float(high), ("fold", "fold"), Far())
         ground = Ground(batches, inner, FEW_CELLS, None, laid=())
         edges = np.linspace(low, high, FEW_CELLS + 1)
-        (chain,) = ground.chain(edges, inner.ends, leaning=False)
-        led = batches.images((edges[1:] + edges[:-1]) / 2)
-        for sign, wall in ((-1, held.lower), (1, held.upper)):  # what a wall turns back is not lost
-            if math.isfinite(batches.landscape.domain[sign > 0]):
-                led = np.where(sign * (led - wall) > 0, 2 * wall - led, led)
-        leaving = batches.probability @ ((led < low) | (led > high))
+        lower, upper = batches.landscape.domain
+        out = "fold" if low == lower else "leave", "fold" if high == upper else "leave"
+        (chain,) = ground.chain(edges, out, leaning=False)
+        leaving, n = chain.leaving.sum(axis=1), chain.cells
+        rows = np.append(chain.inner.rows, np.arange(n))
+        values = np.append(chain.inner.values, leaving)
         lost = 0.0
-        for members in closed_classes(chain.inner):
-            lost = max(lost, float(np.exp(chain.stationary(members)) @ leaving))
+        for m in minima:  # what has left begins anew: as often as the time until then is short
+            back = np.full(n, min(int(np.searchsorted(edges, m, side="right")) - 1, n - 1))
+            links = Links.of(rows, np.append(chain.inner.columns, back), values, n)
+            inside = links.reached([int(back[0])])
+            for members in closed_classes(links):
+                if inside[members].all():
+                    law = np.exp(log_stationary(links.among(members)))
+                    lost = max(lost, float(law @ leaving[members]))
         if lost < LOST:
             return inner
         if lost > 2 * before:  # wider, its cells and the steps within tell ever less
