@@ -494,3 +494,10 @@ def test_an_atom_on_the_border_of_a_basin_is_not_in_it():
     left, right = analysis.sgd.basins
     assert (left.diffusion[0], left.chain[0], right.chain[0]) == (0, 1, 0)
     assert analysis.sgd.believed is Belief.CHAIN
+
+
+def test_a_run_between_absorbing_ends_has_no_cell_as_narrow_as_rounding():
+    """Basins end next to an end that absorbs, which is one of its own: 0 / 0 was a warning."""
+    given = {"learning_rate": 0.1, "domain": (-3, 3), "boundaries": "absorbing"}
+    found = analyze(Landscape(losses=lambda w: [(w - 1) ** 2, (w + 0.5) ** 2], **given))
+    assert found.sgd.after(100, 0.3).log_shares[0] == pytest.approx([-math.inf, 0, -math.inf])

@@ -20,10 +20,10 @@ from stationary.chain.batches import TWICE, Batches, batches_of
 from stationary.chain.cells import bisected, graded
 from stationary.chain.far import Held
 from stationary.chain.ground import Ground, followed
-from stationary.chain.lattice import is_rigid, lattices_of
+from stationary.chain.lattice import ALIKE, is_rigid, lattices_of
 from stationary.chain.outcomes import TREE
 from stationary.chain.points import walks_from
-from stationary.numbers.arithmetic import HUGE
+from stationary.numbers.arithmetic import HUGE, SAME
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.result import Data
@@ -92,7 +92,7 @@ def run_of(
         logs = np.log(np.array(shares))
         near = logs[0 if exact else 1]
         changes = np.abs(near - logs[0]) + np.abs(logs[1:] - near).sum(axis=0)
-    errors = np.where(logs[0] > -np.inf, TWICE * changes, 0.0)
+    errors = np.where(logs[0] > -np.inf, TWICE * changes + exact * ALIKE, 0.0)
     words = [f"w = {m:.6g}" for m in minima] if start is None else [start.text]
     relaxation = doubt = None
     if forgets and not math.isnan(times[0]):
@@ -281,7 +281,9 @@ def _ground_of(
     """What is followed, and the edges of cells: no cell is in two basins."""
     ground = Ground(batches, held, CELLS, start)
     borders = [x for parts in basins for part in parts for x in part]
-    joints = np.unique([*ground.joints, *(b for b in borders if held.lower < b < held.upper)])
+    near = SAME * (held.upper - held.lower)  # next to an end that absorbs there is no cell
+    borders = [b for b in borders if held.lower + near < b < held.upper - near]
+    joints = np.unique([*ground.joints, *borders])
     return ground, bisected(
         graded(held.lower, held.upper, CELLS // 2, ground.rests, joints, cores=ground.cores)
     )
