@@ -134,17 +134,14 @@ def walks_from(batches: Batches, held: Held, start: Array) -> tuple[list[Walk], 
     if reached is None or not stays(batches, held, reached[0]):
         return None
     known, first = reached
-    n = len(known)
+    n, stops = len(known), _stopped(held, known, scale)
     columns = []
     for side in sides:
-        images = led(batches, held, known, side(known))
+        images = np.where(stops, known, led(batches, held, known, side(known)))
         places, column = _merged(np.concatenate([known, images.ravel()]), scale)
         if len(places) != n:  # some lie as near to each other as rounding is
             return None
         columns.append(column[n:].reshape(images.shape))
-    stops = ((known <= held.lower) & (held.ends[0] == "leave")) | (
-        (known >= held.upper) & (held.ends[1] == "leave")
-    )
     told = True
     if len(sides) > 1:
         at = np.flatnonzero(_jumps(batches, held, known, sides, JUMP * scale))
@@ -221,7 +218,7 @@ def _reached(
     known, first = _merged(start, scale)
     old = np.zeros(len(known), dtype=bool)
     while not old.all():
-        new = known[~old]
+        new = known[~old & ~_stopped(held, known, scale)]
         images = [led(batches, held, new, side(new)).ravel() for side in sides or (still,)]
         found = np.concatenate([known, *images])
         merged, place = _merged(found, scale)
@@ -286,6 +283,12 @@ def _merged(points: Array, scale: float) -> tuple[Array, Array]:
     place = np.empty(len(points), dtype=int)
     place[order] = np.cumsum(fresh) - 1
     return points[order][fresh], place
+
+
+def _stopped(held: Held, w: Array, near: float) -> NDArray[np.bool_]:
+    """Which points are ends at which it has left."""
+    first, last = w <= held.lower + near, w >= held.upper - near
+    return np.asarray((first & (held.ends[0] == "leave")) | (last & (held.ends[1] == "leave")))
 
 
 def stays(batches: Batches, held: Held, w: Array) -> bool:
