@@ -444,6 +444,8 @@ def test_a_relaxation_time_has_the_unit_of_the_drift_without_a_word(run, tmp_pat
     code, out, _ = run("evolve", path, "--until", "2", "--initial", "0.5")
     assert code == 0
     assert re.search(r"Relaxation time \(1 / spectral gap\): [\d.]+\s+\(relative", out)
+    brief = run("evolve", path, "--until", "2", "--initial", "0.5", "--brief")[1]
+    assert "To the end" not in brief  # a column of the table that is left out
 
 
 def test_ends_are_typed_as_arithmetic_and_what_they_do_in_a_word(run):

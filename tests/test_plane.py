@@ -88,6 +88,7 @@ def test_gibbs_with_rotation_has_the_density_without_it_and_its_claims_hold():
     assert state.circulation == pytest.approx(-2 * c * noise, rel=1e-9)
     assert state.curl.fraction == pytest.approx(c**2 / (1 + c**2), rel=1e-8)
     assert "32.9 % of the driving" in state.curl.words
+    assert state.curl.words.endswith(f"The curl is {state.curl.maximum:.4g} everywhere.")
 
     def weight(a, b):
         return dblquad(

@@ -47,7 +47,8 @@ class Curl:
     local
         Whether it vanishes to rounding, so that log P is the integral of A.
     maximum, where
-        The largest |d_1 A_2 - d_2 A_1| seen, and where; None where the noise is singular.
+        The largest |d_1 A_2 - d_2 A_1| seen, and where; None where the noise is singular, and
+        where it is the same everywhere (but for rounding).
     fraction
         Entropy production over that of the driving alone, between 0 and 1: how much of what
         drives the process goes into circulation. None before the end state is known, and where
@@ -74,7 +75,11 @@ class Curl:
         share = "" if self.fraction is None else f": {100 * self.fraction:.3g} % of the driving"
         said = f"Probability circulates for ever{share}."
         if self.where is None:
-            return said
+            return (
+                said
+                if self.maximum is None
+                else f"{said} The curl is {self.maximum:.4g} everywhere."
+            )
         return f"{said} The curl is largest, {self.maximum:.4g}, at {point_text(self.where)}."
 
 
@@ -105,8 +110,10 @@ def curl_test(
     k = int(np.argmax(seen))
     if noise.singular != "nowhere":  # next to where the curl has no bound
         return Curl(False, None, None, noise)
-    local = bool((size <= ROUNDING * parts).all())
-    return Curl(local, float(size[k]), tuple(map(float, x[:, good][:, k])), noise)
+    rounding = ROUNDING * parts
+    local, even = (bool((np.abs(size - c) <= rounding).all()) for c in (0.0, size[k]))
+    where = None if even and not local else tuple(map(float, x[:, good][:, k]))
+    return Curl(local, float(size[k]), where, noise)
 
 
 def _ratio(a: Array) -> Array:

@@ -80,6 +80,8 @@ class Report(str):
                 more = _set(f"{'. '.join(said)}.").splitlines()
             if len(lines) + len(more) <= room or len(lines) == 1:
                 lines += more[: room - len(lines)]
+            elif isinstance(paragraph, Table):
+                break  # what follows is about it
         return "\n".join([*lines, *rows])
 
 

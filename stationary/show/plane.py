@@ -184,7 +184,11 @@ def _moments(state: PlaneState) -> list[str]:
         c = s.cov()
         return float(c[0, 1] / np.sqrt(c[0, 0] * c[1, 1]))
 
-    names = ["mean", "standard deviation", *(f"quantile {q:g}" for q in LEVELS)]
+    names = [
+        "mean",
+        "standard deviation",
+        *("median" if q == 0.5 else f"quantile {q:g}" for q in LEVELS),
+    ]
     rows = map(row, names, quantities(state), state.error_of(quantities))
     lines = tabulated(("", "first", "error", "second", "error"), rows)
     if np.isfinite(state.cov()).all():

@@ -66,10 +66,13 @@ def renderer(kind: type, form: str) -> Renderer:
     found = _shown(kind, form)
     if found is None:
         forms = ", ".join(repr(f) for f in (*FORMS, *PAGES) if _shown(kind, f) is not None)
-        raise StationaryError(
-            f"{kind.__name__}: there is no renderer for {form!r}. It can be had as "
-            f"{forms or 'repr() only'}."
-        )
+        what = f"{kind.__name__}: it cannot be had as {form!r}, only as {forms or 'repr()'}."
+        if form == "figure" and kind.__name__ == "Saved":
+            what = (
+                "Saved: a saved answer holds what was printed and its numbers, and no figure. "
+                "Analyze the process again to draw it."
+            )
+        raise StationaryError(what)
     return partial(_drawn, found) if form == "figure" else found
 
 
