@@ -35,7 +35,6 @@ from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 
 ORDER = 8  # Gauss nodes on a panel
-ENDS = (0.025, 0.975)  # of the intervals that 1.96 standard errors are to cover
 DRAWS = 4096  # pairs of them: what is not linear is known to 1 or 2 %
 SHARE = 10  # datapoints whose part of the variance is told
 
@@ -52,7 +51,7 @@ class StandardErrors(Data):
         Of each minimum, in units of w; nan at a wall, or where the drift has no slope.
     masses, mean
         Of each basin, and of the mean in units of w: beyond first order, with logarithms of masses
-        that are normal. Of these 1.96 reach the farther end of the 95 % interval.
+        that are normal.
     log_ratios
         (basins, basins): of the log of the ratio of the masses of two basins.
     share
@@ -205,8 +204,7 @@ def _beyond_first_order(
     """Standard errors of masses and mean where logarithms of masses are normal, but by how much.
 
     Masses are between 0 and 1, whatever their logarithms: where those are off by one or more,
-    neither they nor a mean that depends on them are linear in the datapoints. Of a mass near 0 or 1
-    the interval is long towards 1/2 and short on the other side: the farther end counts.
+    neither they nor a mean that depends on them are linear in the datapoints.
     """
     p = np.exp(log_masses - np.logaddexp.reduce(log_masses))
     within = of_mean - (p * means) @ of_masses  # what moves within basins
@@ -217,9 +215,9 @@ def _beyond_first_order(
     logs = log_masses[:, None] + drawn[:-1]
     found = np.exp(logs - np.logaddexp.reduce(logs, axis=0))
     first = np.vstack([p[:, None] * drawn[:-1], (p * means) @ drawn[:-1] + drawn[-1]])
-    whole = np.vstack([found - p[:, None], means @ (found - p[:, None]) + drawn[-1]])
+    whole = np.vstack([found, means @ found + drawn[-1]])
     exact = np.sqrt((np.vstack([p[:, None] * of_masses, of_mean]) ** 2).sum(axis=1))
-    apart, linear = (np.abs(np.quantile(v, ENDS, axis=1)).max(axis=0) for v in (whole, first))
+    apart, linear = whole.std(axis=1), first.std(axis=1)
     errors = exact * np.divide(apart, linear, out=np.ones_like(apart), where=linear > 0)
     return errors[:-1], float(errors[-1])
 
