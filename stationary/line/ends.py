@@ -62,7 +62,9 @@ class End:
             tail = f"; drift and variance repeat every {self.period:.6g}"
         elif self.exponent is not None and math.isfinite(self.exponent):
             base = f"|{variable}|" if math.isinf(self.position) else "distance"
-            tail = f"; P falls or grows there as {base}^{round(self.exponent, 9):.6g}"
+            power = round(self.exponent, 9)
+            falls = "falls" if (power < 0) == math.isinf(self.position) else "grows"
+            tail = f"; P {falls} there as {base}^{power:.6g}" if power else ""
             if self.logarithm is not None:
                 tail = f"; P goes there as 1 / ({base} log({base})^{self.logarithm[0]:.6g})"
         words = {
