@@ -28,6 +28,9 @@ from stationary.wording import (
 Place = Callable[..., str]  # how a position is written
 
 
+HIGHER = 0.1  # of log P, by which a peak is above a minimum of the drift before it is worth a word
+
+
 def places(state: EndState) -> Place:
     """How positions are written: with the digits that tell them apart at the state's width.
 
@@ -133,6 +136,11 @@ def _where(analysis: Analysis, said: str) -> str:
             spread = f"circular standard deviation {circular_deviation(state, b.position):.4g}"
         elif not math.isfinite(deviation):
             spread = f"with tails so heavy that no standard deviation exists; {_quartiles(state)}"
+        tops = sorted(b.modes, key=lambda m: -m.log_density)
+        if tops and tops[0].log_density > b.log_density + HIGHER:
+            tops = [m for m in tops if m.log_density > tops[0].log_density - HIGHER]
+            at = joined([f"{v} = {place(m.position)}" for m in sorted(tops, key=lambda m: m.place)])
+            spread += f"; P is largest at {at}"
         return f"{said} is {where} ({spread})."
     if not all(is_known(b.mass_error, b.log_mass) for b in basins[:4]):
         who = said.removeprefix("In the long run ")
