@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -221,7 +221,11 @@ def regularise(path: Path, to: Output, eps: str | None, **given: Any) -> None:
 
 @app.command(short_help="What is reached first, and when.")
 @PROCESS
-@option("--from start X", "The start: a point or a law.", required=True)
+@option(
+    "--from start X",
+    "The start: a point or a law; or several points, as in -1,0.3 or -1:1:101.",
+    required=True,
+)
 @option(
     "--to targets X",
     "A target; repeatable, once for each side.",
@@ -234,13 +238,16 @@ def regularise(path: Path, to: Output, eps: str | None, **given: Any) -> None:
 def passage(path: Any, to: Output, start: str, targets: tuple[float, ...], **given: Any) -> None:
     """Say which target the process of FILE reaches first, and after how long."""
     from stationary.sources.loading import as_process
+    from stationary.sources.ranges import values_from
     from stationary.states.first_passage import first_passage
 
     digits = given.pop("digits")
-    begin: Any = start  # in many digits what is meant, not the double next to it
-    with suppress(ValueError):
-        float(start)
-        begin = start if digits else number(start)
+    begin: Any = start
+    if re.fullmatch(r"[-+.\d][-+.\d*/() eEpilog,:]*", start):  # no law, and no name of a file
+        if "," in start or ":" in start:
+            begin = values_from(start, "--from", example="-1:1:101")
+        elif digits is None:  # in many digits what is meant, not the double next to it
+            begin = number(start)
     to.answer(
         lambda: first_passage(
             as_process(path, "passage", **changes_from(**given)), begin, targets, digits=digits

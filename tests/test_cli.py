@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stationary import Diffusion, analyze, first_passage
+from stationary import Diffusion, analyze, first_passage, mean_first_passage_time
 from stationary.bias import width_bias
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -460,6 +460,13 @@ def test_ends_are_typed_as_arithmetic_and_what_they_do_in_a_word(run):
         code, _, err = run(*typed[:-1], wrong)
         assert code == 2
         assert "is not a number, such as 0.5, inf or 2*pi" in err
+    found = run("passage", "--drift", "-x", "--variance", "1", "--domain", -2, 2, "--from",
+                "-1,0.5", "--to", "pi/2", "--csv", "-")[1]  # fmt: skip
+    times = [float(row["mean"]) for row in csv.DictReader(io.StringIO(found))]
+    process = Diffusion(lambda x: -x, 1.0, (-2, 2))
+    assert times == [mean_first_passage_time(process, x, np.pi / 2) for x in (-1, 0.5)]
+    code, _, err = run("passage", "--drift", "-x", "--variance", "1", "--from", "1:2", "--to", 3)
+    assert (code, "--from '1:2': it has two parts" in err) == (1, True)
     passage = ["passage", "--drift", "-x", "--variance", "1", "--domain", "-1", "1"]
     for start, target in (("0.5", "1e-400"), ("-1e-400", "1"), ("0.5", "1e400")):
         code, _, err = run(*passage, "--from", start, "--to", target)

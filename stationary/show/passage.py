@@ -182,7 +182,7 @@ def figure(p: FirstPassage, sheet: Sheet) -> None:
     if np.ndim(p.mean.log) != 1 or len(p.mean.log) < 2:
         raise StationaryError(
             f"{p.diffusion.name}: a passage is drawn over its starts, and there is one. Give "
-            "several, as in first_passage(process, np.linspace(-1, 1, 101), 2)."
+            "several, as in --from -1:1:101 or first_passage(process, np.linspace(-1, 1, 101), 2)."
         )
     mean, deviation = (np.asarray(v, dtype=float) for v in (p.mean.log, p.deviation.log))
     known = np.isfinite(mean)
