@@ -88,7 +88,6 @@ def test_gibbs_with_rotation_has_the_density_without_it_and_its_claims_hold():
     assert state.circulation == pytest.approx(-2 * c * noise, rel=1e-9)
     assert state.curl.fraction == pytest.approx(c**2 / (1 + c**2), rel=1e-8)
     assert "32.9 % of the driving" in state.curl.words
-    assert state.curl.words.endswith(f"The curl is {state.curl.maximum:.4g} everywhere.")
 
     def weight(a, b):
         return dblquad(
@@ -486,6 +485,19 @@ def test_singular_noise_is_found_and_named():
 
     found = [curl_test(p.diffusion(), p.domain).noise for p in map(landscape, (2, 3, 5))]
     assert [n.singular for n in found] == ["everywhere", "on curves", "nowhere"]
+
+
+def test_a_curl_that_is_the_same_everywhere_has_no_place():
+    """Of f = -x + 0.65 J x and noise of 0.14: 2 (0.65 + 0.65) / 0.14, but for rounding."""
+    from stationary.plane.curl import curl_test
+
+    process = Diffusion(
+        lambda x: np.array([-x[0] + 0.65 * x[1], -0.65 * x[0] - x[1]]), 0.14, ((-4, 4), (-4, 4))
+    )
+    found = curl_test(process, process.domain)
+    assert (found.local, found.where) == (False, None)
+    assert found.maximum == pytest.approx(2.6 / 0.14)
+    assert found.words.endswith("The curl is 18.57 everywhere.")
 
 
 def test_around_a_minimum_any_number_of_weights_has_its_gaussian_and_its_curl():

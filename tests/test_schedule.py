@@ -17,6 +17,7 @@ from stationary import (
     load,
     simulate,
 )
+from stationary.annealing.course import Begun, Looks
 from stationary.cli import app
 
 TWO_MINIMA = "examples/two_minima.py"
@@ -162,6 +163,31 @@ def test_what_the_first_steps_decide_is_in_the_shares():
     for _ in range(10):
         at = (at - 0.1 * (at**3 - at - 0.08 + pull)).ravel()
     assert np.exp(after.log_shares[0]) == pytest.approx([np.mean(at < ridge), np.mean(at > ridge)])
+
+
+def test_a_minimum_at_a_wall_is_reached_though_no_step_gets_beyond_it():
+    """At one learning rate for long, from the chain's own end state or from a point."""
+
+    def pressed(w):
+        m = 0.5 * np.where(w < -1, (w + 1) ** 2 * 4.9 - 1, -np.cos(np.pi * (w + 1))) - 0.15 * w
+        return m + 2 * w, m - 2 * w
+
+    given = Landscape(losses=pressed, schedule="constant:0.3:2000", domain=(-3, 0.9))
+    for start in (None, -1.0):
+        course = anneal(given, start).sgd
+        assert course.final == pytest.approx(course.end, abs=5e-3)
+        assert course.final == pytest.approx(course.balance[-1], abs=5e-2)
+        assert np.abs(course.final - course.end).max() < course.error + 1e-3
+        assert 0.2 < course.final[0] < 0.8
+
+
+def test_the_balance_of_three_basins_bears_a_way_that_is_not_gone():
+    """Rates of 0 one way set their ratio to all or nothing, and leave the others as they are."""
+    looks = Looks(Schedule.of("constant:0.1:10", "file"), 3, 1.0)
+    rates = np.log([[1e-3, 2e-3], [1e-300, 1e-3]]) * [[1, 1], [np.inf, 1]]
+    found = looks.course((0.0, 1.0, 2.0), lambda rate: (rates, np.zeros((2, 2))),
+                         Begun.at_once(np.array([1.0, 0, 0])), None)  # fmt: skip
+    assert found.balance[0] == pytest.approx([0, 1 / 3, 2 / 3])
 
 
 def test_the_report_says_what_is_frozen_and_since_when(tmp_path):

@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.annealing.basins import MOST_BEGUN, Basins
+from stationary.annealing.basins import Basins
 from stationary.annealing.course import Begun, Course, Looks
 from stationary.chain.batch_law import gauss
 from stationary.chain.batches import NODES
@@ -36,7 +36,6 @@ from stationary.result import Result
 from stationary.sources.loading import ProcessLike, as_process
 from stationary.states.basins import MIN_BARRIER
 
-ROUGH = 1e-3  # of shares, from which the chain is worth being followed all the way
 REACH = 12.0  # deviations that it reaches beyond the mean
 
 
@@ -125,11 +124,14 @@ def anneal(
         )
     start = Initial.of_process(given, initial)
     found = Basins(replace(given, schedule=None, initial=None), schedule.last, min_barrier)
-    looks = Looks(schedule, len(found.minima))
+    looks = Looks(schedule, len(found.minima), found.slowest)
     first = schedule.first
-    begin = found.masses(first) if start is None else found.shares_of(start, first)
+    begin = found.masses_of(found.state(first)) if start is None else found.shares_of(start, first)
     small = looks.course(
-        found.minima, found.in_the_limit, Begun.at_once(begin), found.masses(schedule.last)
+        found.minima,
+        found.in_the_limit,
+        Begun.at_once(begin),
+        found.masses_of(found.state(schedule.last)),
     )
     sgd, notes = None, []
     single = len(found.minima) == 1
@@ -141,25 +143,22 @@ def anneal(
         )
     elif not single:  # else nothing moves between basins
         try:
-            if start is not None:
-                begun = found.begun(start, schedule)
+            law, settled = start, None
+            if start is None and (chain := found.chain(first, cells)) is not None:
+                law, settled = Initial.of_process(given, chain), found.masses_of(chain)
+            if law is not None:
+                begun = found.begun(law, schedule, settled)
             else:
-                by_chain = found.masses_of_chain(first, cells)
-                if by_chain is None:
-                    notes.append(
-                        "SGD has no end state of its own at the first learning rate to start in: "
-                        "that of the small-step limit is taken. Give initial."
-                    )
-                begun = Begun.at_once(begin if by_chain is None else by_chain)
-            end = found.masses_of_chain(schedule.last, cells)
-            longest = math.log(len(schedule)) + 3  # with fewer than 1/20 of a crossing
-            crossings = cache(partial(found.in_steps, cells=cells, longest=longest))
-            sgd = looks.course(found.minima, crossings, begun, end)
-            if start is not None and sgd.error > ROUGH and len(schedule) <= MOST_BEGUN:
-                whole = found.begun(start, schedule, math.inf)
-                sgd = min(
-                    sgd, looks.course(found.minima, crossings, whole, end), key=lambda c: c.error
+                begun = Begun.at_once(begin)
+                notes.append(
+                    "SGD has no end state of its own at the first learning rate to start in: that "
+                    "of the small-step limit is taken. Give initial."
                 )
+            last = found.chain(schedule.last, cells)
+            end = None if last is None else found.masses_of(last)
+            longest = math.log(len(schedule)) + 3  # with fewer than 1/20 of a crossing
+            crossings = partial(found.in_steps, cells=cells, longest=longest)
+            sgd = looks.course(found.minima, crossings, begun, end)
             if found.lost_from < math.inf:
                 notes.append(
                     f"From T = {found.lost_from:.3g} on SGD can leave all basins and run far away. "

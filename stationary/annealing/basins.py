@@ -15,6 +15,7 @@ from stationary.chain.batches import batches_of
 from stationary.chain.exact import exact_chain
 from stationary.chain.exit_time import exit_time
 from stationary.chain.run import shares_along
+from stationary.chain.state import ChainState
 from stationary.errors import LandscapeError
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
@@ -26,7 +27,7 @@ from stationary.states.first_passage import first_passage
 from stationary.states.solve import end_state
 
 SETTLED = 12.0  # e-folds, after which SGD is in its basins as it is for long: 1e-5 is left
-MOST_BEGUN = 2**15  # steps until then, which take a few seconds
+MOST_LINKS = 10**6  # steps that are followed, times the minibatches: they take a few seconds
 BEYOND = 2.0  # times the way between the outermost minima, that an infinite domain is followed
 
 
@@ -68,18 +69,17 @@ class Basins:
             return "zeros of the noise part the basins, so that some are left for good"
         return ""
 
-    def masses(self, rate: float) -> Array:
-        """Of the basins in the end state at a learning rate, shape (n,)."""
-        cdf = np.asarray(self.state(rate).cdf(np.array(self.borders)), dtype=float)
-        return np.diff(cdf, prepend=0.0, append=1.0)
+    def chain(self, rate: float, cells: int) -> ChainState | None:
+        """The exact chain; None where it has no end state that no start decides."""
+        found = exact_chain(self.at(rate), cells=cells)
+        return None if found.kind in ("none", "classes") else found
 
-    def masses_of_chain(self, rate: float, cells: int) -> Array | None:
-        """The same of the exact chain; None where it has no end state that no start decides."""
-        chain = exact_chain(self.at(rate), cells=cells)
-        if chain.kind in ("none", "classes"):
-            return None
-        cdf = np.asarray(chain.cdf(np.array(self.borders)), dtype=float)
-        return np.diff(cdf, prepend=0.0, append=1.0)
+    def masses_of(self, state: EndState | ChainState) -> Array:
+        """What the basins hold in an end state, shape (n,)."""
+        borders = np.array(self.borders)
+        below, above = (np.asarray(f(borders), dtype=float) for f in (state.cdf, state.sf))
+        few = np.diff(below, prepend=0.0, append=1.0), -np.diff(above, prepend=1.0, append=0.0)
+        return np.where(np.append(below, 1.0) < 0.5, *few)  # what is rare keeps its digits
 
     def moments_of(self, start: Initial | EndState) -> tuple[float, float]:
         """Mean and deviation of where it starts."""
@@ -102,14 +102,20 @@ class Basins:
             shares = shares @ start.weights[:, None] / start.weights.sum()
         return np.asarray(shares[:, 0] / shares.sum())
 
-    def begun(self, start: Initial, schedule: Schedule, efolds: float = SETTLED) -> Begun:
-        """What SGD makes of a start until it is settled in its basins, or all the way.
+    def begun(self, start: Initial, schedule: Schedule, settled: Array | None) -> Begun:
+        """What SGD makes of a start all the way, or until it is settled in its basins.
 
-        That is small steps where it takes many; how small they are is their error.
+        That is small steps where it takes many, and how small they are is their error; where it is
+        `settled` from the beginning, with shares that are known, these.
         """
-        passed = self.slowest * np.cumsum(schedule.rates)
-        steps = min(int(np.searchsorted(passed, efolds)) + 1, len(schedule))
-        if steps > MOST_BEGUN:
+        most = MOST_LINKS // len(batches_of(self.at(float(schedule.rates.max()))))
+        steps = len(schedule)
+        if steps > most:
+            passed = self.slowest * np.cumsum(schedule.rates)
+            steps = min(int(np.searchsorted(passed, SETTLED)) + 1, steps)
+        if steps > most and settled is not None:
+            return Begun.at_once(settled)
+        if steps > most:
             error = min(self.fastest * float(schedule.rates[:steps].max()), 1.0)
             return Begun.at_once(self.shares_of(start, schedule.first), error)
         parts = [[pair] for pair in pairwise([-math.inf, *self.borders, math.inf])]
@@ -135,10 +141,16 @@ class Basins:
         way = BEYOND * (self.minima[-1] - self.minima[0])
         low = self.minima[0] - way if math.isinf(low) else low
         high = self.minima[-1] + way if math.isinf(high) else high
-        places = (low, *self.minima, high)
+        # A minimum at a wall no step gets beyond: half-way from its border, it is reached.
+        inner = np.array([math.nan, *self.borders, math.nan])
+        reached = np.array(self.minima)
+        for side, end in enumerate(process.domain):
+            at = reached == end
+            reached[at] = (reached[at] + inner[1 - side : len(inner) - side][at]) / 2
+        places = (low, *reached.tolist(), high)
 
         def leaving(i: int) -> tuple[float, float, float]:
-            a, place, b = places[i : i + 3]
+            a, place, b = places[i], self.minima[i], places[i + 2]
             left = exit_time(batches, a, b, place, cells)
             if left.error > TOLERANCE and left.log_time < longest:
                 left = exit_time(batches, a, b, place, 2 * cells)

@@ -10,7 +10,6 @@ from itertools import pairwise
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.numbers.arithmetic import HUGE
 from stationary.process.schedules import Schedule
 
 Crossings = Callable[[float], tuple[Array, Array]]
@@ -19,6 +18,7 @@ TOLERANCE = 0.02  # of log k, by cells or half-way between two learning rates; a
 # of these, between which k may jump, as where SGD is held
 MOST_RATES = 33  # at which rates are computed
 BETTER = 4.0  # times nearer than interpolation with every other learning rate: h^2, at the least
+FAR = 1e9  # of the log of a ratio of rates, one of which is 0: others are added to it
 NEVER = 20.0  # e-folds below one crossing in the whole schedule, where a rate is taken for 0
 INTERVALS = 2048  # of time; with half as many shares change by less than what `error` says
 LOOKS = 2**17  # steps at which rates are looked at; all of them where there are no more
@@ -101,12 +101,15 @@ class Begun:
 class Looks:
     """The steps of a schedule at which rates are looked at, and what follows from the rates."""
 
-    def __init__(self, schedule: Schedule, n: int) -> None:
+    def __init__(self, schedule: Schedule, n: int, slowest: float) -> None:
+        """Of n basins, in which `slowest` times the learning rate is what a step forgets."""
         self.schedule, self.n = schedule, n
         count = len(schedule)
         self.steps = np.unique(np.linspace(0, count - 1, min(count, LOOKS)).astype(int))
         self.every = np.diff(self.steps, append=count).astype(float)  # what each stands for
         self.rates = schedule.rates[self.steps]
+        with np.errstate(divide="ignore"):
+            self.memory = np.minimum(1 / (slowest * self.rates), float(count))  # in steps
         self.cuts = np.unique(np.linspace(0, len(self.steps), INTERVALS + 1).astype(int))
         self.at_cuts = np.minimum(self.cuts, len(self.steps) - 1)
 
@@ -132,12 +135,17 @@ class Looks:
         rise = np.zeros((len(self.cuts), self.n))
         with np.errstate(invalid="ignore"):
             steps = np.nan_to_num(log_k[self.at_cuts, 0] - log_k[self.at_cuts, 1])
-        rise[:, 1:] = np.cumsum(np.clip(steps, -HUGE, HUGE), axis=1)
+        rise[:, 1:] = np.cumsum(np.clip(steps, -FAR, FAR), axis=1)
         balance = np.exp(rise - rise.max(axis=1, keepdims=True))
         balance /= balance.sum(axis=1, keepdims=True)
         balance[np.isneginf(log_k[self.at_cuts]).all(axis=1).any(axis=1)] = np.nan
         fewer, sooner, *rates = (float(np.abs(v).max()) for v in off)
+        # A walker that has just crossed is not yet settled: rates are off by k times the memory.
+        later = np.clip(self.steps + self.every - begun.steps[-1], 0.0, self.every)
+        both = k.sum(axis=1)
+        lag = both**2 * (self.memory * later)[:, None] * np.exp(-left)
         worst = fewer + sooner + max(rates) + float(begun.errors[-1].max())
+        worst = min(worst + float(lag.sum()), 1.0)
         return Course(shares, balance, worst + 1e-9, tuple(freezes), end)
 
     def _interpolated(self, crossings: Crossings) -> tuple[Array, Array]:

@@ -67,11 +67,8 @@ def renderer(kind: type, form: str) -> Renderer:
     if found is None:
         forms = ", ".join(repr(f) for f in (*FORMS, *PAGES) if _shown(kind, f) is not None)
         what = f"{kind.__name__}: it cannot be had as {form!r}, only as {forms or 'repr()'}."
-        if form == "figure" and kind.__name__ == "Saved":
-            what = (
-                "Saved: a saved answer holds what was printed and its numbers, and no figure. "
-                "Analyze the process again to draw it."
-            )
+        if kind.__name__ == "Saved":
+            what += " It holds what was printed and its numbers: to draw it, analyze anew."
         raise StationaryError(what)
     return partial(_drawn, found) if form == "figure" else found
 
