@@ -119,7 +119,8 @@ class Basins:
             error = min(self.fastest * float(schedule.rates[:steps].max()), 1.0)
             return Begun.at_once(self.shares_of(start, schedule.first), error)
         parts = [[pair] for pair in pairwise([-math.inf, *self.borders, math.inf])]
-        return Begun(*shares_along(self.at, schedule.rates[:steps], parts, start))
+        shares = shares_along(self.at, schedule.rates[:steps], parts, start)
+        return Begun(np.arange(steps + 1), *shares)
 
     def in_the_limit(self, rate: float) -> tuple[Array, Array]:
         """log k upwards and downwards between neighbours, (2, n - 1), of small steps; errors."""

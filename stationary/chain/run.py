@@ -113,7 +113,8 @@ def _on_cells(
     steps: int,
 ) -> list[_Course]:
     """On fine cells, on cells twice as wide, and by other nodes where these stand for batches."""
-    ground, edges = _ground_of(batches, held, basins, start)
+    borders = [x for parts in basins for part in parts for x in part]
+    ground, edges = _ground_of(batches, held, borders, start)
     chains = [(ground, chain) for chain in ground.chain(edges, held.ends, levels=2)]
     for law in batches.others:
         other = replace(ground, batches=law)
@@ -184,7 +185,7 @@ def shares_along(
     rates: Array,
     basins: Sequence[Sequence[tuple[float, float]]],
     start: Initial,
-) -> tuple[Array, Array, Array]:
+) -> tuple[Array, Array]:
     """What basins hold while the learning rate changes from step to step, of runs that stay.
 
     Parameters
@@ -199,45 +200,89 @@ def shares_along(
     Returns
     -------
     tuple
-        Numbers of steps, ascending, the last that of the rates; the shares then, shape
-        (steps, basins), and their absolute errors: twice what wider cells and longer stretches of
-        one rate change.
+        The shares before each step and after the last, shape (steps + 1, basins), and their
+        absolute errors: twice what wider cells and longer stretches of one rate change.
+    """
+    borders = [x for parts in basins for part in parts for x in part]
+
+    def inside(low: Array, high: Array) -> Array:
+        x = (low + high) / 2
+        parts = [np.any([(a < x) & (x <= b) for a, b in of], axis=0) for of in basins]
+        return np.array(parts, dtype=float).T
+
+    return _told(_along(at, rates, start, borders, inside))
+
+
+def moments_along(
+    at: Callable[[float], Landscape], rates: Array, start: Initial
+) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """Mean and deviation on the same way, each with its error, shape (steps + 1,)."""
+    centre = float(start.mean())
+
+    def powers(low: Array, high: Array) -> Array:
+        x = (low + high) / 2 - centre
+        return np.stack([x, x * x + (high - low) ** 2 / 12], axis=1)
+
+    levels = _along(at, rates, start, (), powers)
+    means = [centre + level[:, 0] for level in levels]
+    stds = [np.sqrt(np.maximum(level[:, 1] - level[:, 0] ** 2, 0.0)) for level in levels]
+    return _told(means), _told(stds)
+
+
+def _told(levels: list[Array]) -> tuple[Array, Array]:
+    """What the finest cells say, and the error that coarser ones and other nodes tell of."""
+    fine, coarse, *others = levels
+    errors = np.abs(fine - coarse) + sum(np.abs(other - coarse) for other in others)
+    return fine, np.asarray(TWICE * errors)
+
+
+def _along(
+    at: Callable[[float], Landscape],
+    rates: Array,
+    start: Initial,
+    borders: Sequence[float],
+    columns: Callable[[Array, Array], Array],
+) -> list[Array]:
+    """Means of columns before each step and after the last, of runs that stay.
+
+    On fine cells, on coarse ones with longer stretches of one rate, and by other nodes where these
+    stand for batches. The `columns` are of what is spread from low to high, or of points.
     """
     batches = batches_of(at(float(rates.max())))
     held, _ = followed(batches, start)
-    ground, edges = _ground_of(batches, held, basins, start)
+    ground, edges = _ground_of(batches, held, borders, start)
     begin: Callable[[Array], Array] = partial(_spread, start=start)
-    known = [begin(edges)[:-2] @ _inside(edges, basins)[:-2]]
+    known = list[Array]()
     steps = (batches_of(at(rate)) if rate else None for rate in rates.tolist())
+    if start.law is None:
+        known.append(start.weights / start.weights.sum() @ columns(start.points, start.points))
     for x, p in _walked(steps, batches, start, held):
-        in_parts = [[p[(a < x) & (x <= b)].sum() for a, b in parts] for parts in basins]
-        known.append(np.array([sum(of) for of in in_parts]))
+        known.append(p @ columns(x, x))
         begin = partial(_placed, x=x, p=p)
-    taken = len(known) - 1
+    taken = max(len(known) - 1, 0)
     cuts = _stretches(rates[taken:]) + taken
 
-    def law(cuts: Array, every: int, edges: Array, other: int | None = None) -> Array:
-        rows, found, inside = begin(edges), [], _inside(edges, basins)
+    def law(cuts: Array, edges: Array, other: int | None = None) -> Array:
+        rows, of = begin(edges), columns(edges[:-1], edges[1:])
+        found = [*known] or [rows[:-2] @ of]
         for a, b in pairwise(cuts.tolist()):
-            if whole := float(rates[a:b].sum()):
+            whole = float(rates[a:b].sum())
+            if whole:
                 batches = batches_of(at(whole / (b - a)))
                 batches = batches if other is None else batches.others[other]
                 here = replace(ground, batches=batches, laid=ground.cores)
                 (chain,) = here.chain(edges, held.ends)
                 rests = np.append(here.captured(chain.edges) >= 0, [True, True])
-                for _ in range(b - a):
+            for _ in range(b - a):
+                if whole:
                     going = np.where(rests, 0.0, rows)
                     rows = rows - going + chain.matrix.after(going[:-2])
-            found.append(rows[:-2] @ inside[:-2])
-        shares = np.array(known + found[every - 1 :: every])
-        return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+                found.append(rows[:-2] @ of / rows[:-2].sum())
+        return np.array(found)
 
     halves = np.sort(np.append(cuts, (cuts[1:] + cuts[:-1]) // 2))
-    fine, coarse = law(halves, 2, edges), law(cuts, 1, edges[::2])
-    errors = np.abs(fine - coarse)
-    for k in range(len(batches.others)):
-        errors += np.abs(law(cuts, 1, edges[::2], k) - coarse)
-    return np.append(np.arange(taken), cuts), fine, TWICE * errors
+    levels = [law(halves, edges), law(cuts, edges[::2])]
+    return levels + [law(cuts, edges[::2], k) for k in range(len(batches.others))]
 
 
 def _walked(
@@ -275,12 +320,11 @@ def _stretches(rates: Array) -> Array:
 def _ground_of(
     batches: Batches,
     held: Held,
-    basins: Sequence[Sequence[tuple[float, float]]],
+    borders: Sequence[float],
     start: Initial | None,
 ) -> tuple[Ground, Array]:
-    """What is followed, and the edges of cells: no cell is in two basins."""
+    """What is followed, and the edges of cells: none of the borders is within one."""
     ground = Ground(batches, held, CELLS, start)
-    borders = [x for parts in basins for part in parts for x in part]
     near = SAME * (held.upper - held.lower)  # next to an end that absorbs there is no cell
     borders = [b for b in borders if held.lower + near < b < held.upper - near]
     joints = np.unique([*ground.joints, *borders])
