@@ -22,7 +22,7 @@ def check_two_minima(analysis):
 def check_annealed(analysis):
     """A schedule freezes in what the end state at its last learning rate has nothing of."""
     assert analysis.basins[0].mass < 1e-9
-    assert analysis.annealing.final[0] == pytest.approx(0.119, abs=0.002)
+    assert analysis.annealing.final[0] == pytest.approx(0.1164, abs=0.001)  # 100,000 walkers: 0.116
 
 
 def check_ornstein_uhlenbeck(analysis):

@@ -25,8 +25,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.annealing.basins import Basins
 from stationary.annealing.course import Begun, Course, Looks
-from stationary.chain.batch_law import gauss
-from stationary.chain.batches import NODES
+from stationary.chain.run import moments_along
 from stationary.errors import ConvergenceError, LandscapeError
 from stationary.process.corners import SCAN
 from stationary.process.initial import Initial
@@ -36,6 +35,8 @@ from stationary.result import Result
 from stationary.sources.loading import ProcessLike, as_process
 from stationary.states.basins import MIN_BARRIER
 
+STRAIGHT = 1e-9  # relative: what is as near to a line or a parabola is taken for one
+MOST_STEPS = 200_000  # of a loop
 REACH = 12.0  # deviations that it reaches beyond the mean
 
 
@@ -170,8 +171,10 @@ def anneal(
     times = np.append(looks.steps[looks.cuts[:-1]], len(schedule))
     spread = None
     if single and not given.momentum:
-        begins = start if start is not None else found.state(first)
-        spread = spread_of(found.at(schedule.last), schedule, times, *found.moments_of(begins))
+        try:
+            spread = _spread(found, schedule, times, start, cells)
+        except (ConvergenceError, LandscapeError) as error:
+            notes.append(f"Mean and deviation over time are not told: {error}")
     return Annealing(
         landscape=given,
         schedule=schedule,
@@ -199,59 +202,72 @@ class Spread:
     std_error: Array
 
 
-def spread_of(
+def _spread(
+    found: Basins, schedule: Schedule, times: Array, start: Initial | None, cells: int
+) -> Spread:
+    """Mean and deviation at some steps: of parabolas exactly, else from the chain."""
+    first = schedule.first
+    begins = start if start is not None else found.state(first)
+    of = found.moments_of(begins)
+    if (exact := _of_parabolas(found.at(schedule.last), schedule, times, *of)) is not None:
+        return exact
+    if len(schedule) > found.most_steps(schedule):
+        raise LandscapeError(
+            f"{found.landscape.name}: the weights are not normal, and there are too many steps and "
+            "minibatches to follow their law. `simulate` follows runs."
+        )
+    if start is None and (chain := found.chain(first, cells)) is not None:
+        start = Initial.of_process(found.landscape, chain)
+    law = start if start is not None else Initial.of_process(found.landscape, begins)
+    assert law is not None
+    moments = moments_along(found.at, schedule.rates, law)
+    return Spread(*(values[times] for pair in moments for values in pair))
+
+
+def _of_parabolas(
     landscape: Landscape, schedule: Schedule, steps: Array, mean: float, std: float
 ) -> Spread | None:
-    """Mean and deviation before the given steps, from those at first; None for too many steps.
+    """Mean and deviation before the given steps, from those at first, where G is straight.
 
-    As if the weights were normal before every step, which is exact for parabolas:
+    With D = d0 + d1 (w - m) + d2 (w - m)^2 about the mean they are exact:
 
-        mean <- E(w - T G(w)),    variance <- Var(w - T G(w)) + T^2 E D(w).
+        m <- m - T G(m),    v <- (1 - T G')^2 v + T^2 (d0 + d2 v).
 
-    The error is by how much a straight G and an even D about the mean would change this.
+    None where it is not, where walls are near, or for too many steps.
     """
-    from scipy.interpolate import CubicSpline
-
-    if len(schedule) > 200_000:
+    if len(schedule) > MOST_STEPS:
         return None
-    z, weight = gauss(NODES)
     lower, upper = landscape.domain
     rate, process = landscape.learning_rate, landscape.diffusion()
     assert rate is not None
-
-    def table(low: float, high: float) -> tuple[Any, Any, float, float]:
-        x = np.linspace(max(low, lower), min(high, upper), SCAN)
-        f, a = process.coefficients(x)
-        process.check(x, f, a)
-        both = CubicSpline(x, np.stack([-f / rate, a / rate**2], axis=1))
-        return both, both.derivative(), float(x[0]), float(x[-1])
-
-    reach = REACH * std + 1e-3 * (1 + abs(mean))
-    at, slope, low, high = table(mean - reach, mean + reach)
-    m, v, straight_m, straight_v = mean, std**2, mean, std**2
-    wanted, rows = set(steps.tolist()), []
-    for k, t in enumerate(schedule.rates.tolist()):
-        if k in wanted:
-            rows.append((m, v, straight_m, straight_v))
-        s = math.sqrt(v)
-        while not (max(lower, m - REACH * s) >= low and min(upper, m + REACH * s) <= high):
-            if not (math.isfinite(m) and math.isfinite(s) and high - low < 1e9 * (1 + reach)):
-                raise LandscapeError(f"{landscape.name}: SGD runs away at step {k}.")
-            at, slope, low, high = table(min(low, m - 2 * REACH * s), max(high, m + 2 * REACH * s))
-        w = np.clip(m + s * z, low, high)
-        g, d = at(w).T
-        moved = w - t * g
-        m = float(weight @ moved)
-        v = float(weight @ (moved - m) ** 2 + t * t * (weight @ np.maximum(d, 0.0)))
-        here = min(max(straight_m, low), high)
-        (g, d), (bend, _) = at(here), slope(here)
-        straight_v = (1 - t * bend) ** 2 * straight_v + t * t * max(d, 0.0)
-        straight_m = here - t * g
-    if len(schedule) in wanted:
-        rows.append((m, v, straight_m, straight_v))
-    means, variances, others, straight = np.array(rows).T
-    stds = np.sqrt(variances)
-    rounding = 1e-12 * (1 + np.abs(means) + stds)
-    return Spread(
-        means, np.abs(means - others) + rounding, stds, np.abs(stds - np.sqrt(straight)) + rounding
-    )
+    reach = REACH * (std + 1e-3 * (1 + abs(mean)))
+    x = np.linspace(max(mean - reach, lower), min(mean + reach, upper), SCAN)
+    f, a = process.coefficients(x)
+    process.check(x, f, a)
+    found = []
+    for values, degree in ((-f / rate, 1), (a / rate**2, 2)):
+        fit = np.polynomial.Polynomial.fit(x, values, degree)
+        if np.abs(fit(x) - values).max() > STRAIGHT * np.abs(values).max():
+            return None
+        found.append(fit)
+    drift, noise = found
+    slope, bend = float(drift.deriv()(mean)), float(noise.deriv(2)(mean)) / 2
+    m, v = mean, std**2
+    moments = [(m, v)]
+    for t in schedule.rates.tolist():
+        m, v = (
+            m - t * float(drift(m)),
+            (1 - t * slope) ** 2 * v + t * t * (float(noise(m)) + bend * v),
+        )
+        moments.append((m, v))
+    means, variances = np.array(moments)[steps].T
+    stds = np.sqrt(np.maximum(variances, 0.0))
+    far = REACH * stds
+    if (
+        not np.isfinite(means + far).all()
+        or (means - far < lower).any()
+        or (means + far > upper).any()
+    ):
+        return None
+    rounding = STRAIGHT * (1 + np.abs(means) + stds)
+    return Spread(means, rounding, stds, rounding)

@@ -102,14 +102,17 @@ class Basins:
             shares = shares @ start.weights[:, None] / start.weights.sum()
         return np.asarray(shares[:, 0] / shares.sum())
 
+    def most_steps(self, schedule: Schedule) -> int:
+        """How many steps are followed one after the other."""
+        return MOST_LINKS // len(batches_of(self.at(float(schedule.rates.max()))))
+
     def begun(self, start: Initial, schedule: Schedule, settled: Array | None) -> Begun:
         """What SGD makes of a start all the way, or until it is settled in its basins.
 
         That is small steps where it takes many, and how small they are is their error; where it is
         `settled` from the beginning, with shares that are known, these.
         """
-        most = MOST_LINKS // len(batches_of(self.at(float(schedule.rates.max()))))
-        steps = len(schedule)
+        most, steps = self.most_steps(schedule), len(schedule)
         if steps > most:
             passed = self.slowest * np.cumsum(schedule.rates)
             steps = min(int(np.searchsorted(passed, SETTLED)) + 1, steps)

@@ -32,9 +32,9 @@ def text(found: Annealing) -> Report:
         whose = "the steps that SGD takes" if found.sgd is not None else "the small-step limit"
         trust = [
             f"The rates between basins are those of {whose}. Estimated error of the shares at "
-            f"the end, from the rates and their integration: {error_text(found.course.error)}. "
-            "That each basin is left from its own quasi-stationary state, at one rate at a "
-            "time, is not part of it; `simulate` follows the same schedule step by step."
+            "the end, from cells, from the rates and their integration, and from how long a basin "
+            f"remembers who came: {error_text(found.course.error)}. `simulate` follows the same "
+            "schedule step by step."
         ]
     return report(
         {
@@ -106,8 +106,8 @@ def _over_time(found: Annealing) -> list[Any]:
     if n == 1 and s is not None:
         header = ["mean of w", "error", "deviation", "error"]
         how = (
-            "As if the weights were normal before every step, which is exact for parabolas; the "
-            "errors are what the curvature of drift and noise beyond that makes."
+            "By the steps that SGD takes: exactly for parabolas, else on cells; errors are twice "
+            "what wider cells and longer stretches of one learning rate change."
         )
     elif n == 1:
         return []
@@ -146,12 +146,15 @@ def data(found: Annealing) -> dict[str, Any]:
         {"schema": 1, "sgd": of(found.sgd), "small_step": of(found.small_step)}
         | picked(found, "name=landscape.name schedule=schedule.text initial=initial.text")
         | picked(found, "learning_rates=rates minima steps notes")
+        | {"spread": found.spread and picked(found.spread, "mean mean_error std std_error")}
     )
 
 
 def table(found: Annealing) -> dict[str, Any]:
     """A row per time: the shares of SGD, or of the small-step limit without them."""
     course, columns = found.course, {"step": found.steps, "learning_rate": found.rates}
+    if found.spread is not None:
+        columns |= picked(found.spread, "mean mean_error std std_error")
     columns |= {f"share_{i}": column for i, column in enumerate(course.shares.T)}
     return columns | {f"balance_{i}": column for i, column in enumerate(course.balance.T)}
 
