@@ -375,7 +375,7 @@ def _each(command: Command, paths: tuple[Path, ...], to: Output, given: dict[str
     from stationary.errors import StationaryError
     from stationary.files import write
 
-    codes, found = {0}, Gathered()
+    codes, found = set[int](), Gathered()
     try:
         for path in paths:
             here = dict(given)
@@ -393,5 +393,5 @@ def _each(command: Command, paths: tuple[Path, ...], to: Output, given: dict[str
             click.echo(f"[{', '.join(reports)}]" if to.as_json else "\n\n".join(reports))
         for what in found.tables:
             write(to.files[what], found.table(what))
-    if max(codes):
-        sys.exit(max(codes))
+    if bad := codes - {0}:  # what failed is told before what did not converge
+        sys.exit(min(bad))

@@ -165,6 +165,10 @@ def test_a_curve_may_be_a_function_and_is_refused_where_it_is_none(framework):
     assert place == pytest.approx([np.cos(0.3), np.sin(0.3)], abs=1e-8)
     assert tangent == pytest.approx([-np.sin(0.3), np.cos(0.3)], abs=1e-6)
     assert bend == pytest.approx([-np.cos(0.3), -np.sin(0.3)], abs=1e-4)
+    single = network.curve(  # in single precision, as networks have their weights
+        valley, data, lambda u: points_like(minimum, np.float32(np.array([np.cos(u), np.sin(u)])))
+    )
+    assert single.path.length == pytest.approx(1.0, abs=1e-6)
     straight = network.curve(valley, data, [arc(0.0), arc(1.0)])
     assert straight.path.length == pytest.approx(2 * np.sin(0.5))
     for path, given, message in (

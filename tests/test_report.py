@@ -184,6 +184,7 @@ def test_what_is_not_decided_ends_the_command_with_code_3(run, write):
     code, out, _ = run("analyze", path)
     assert code == 3
     assert "not decided whether there is an end state" in " ".join(out.split())
+    assert run("analyze", "no.py", path, "--brief")[0] == 1  # what failed comes first
 
 
 def test_every_column_of_the_table_is_what_it_is_called():

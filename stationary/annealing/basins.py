@@ -57,7 +57,11 @@ class Basins:
     def state(self, rate: float) -> EndState:
         state = end_state(self.at(rate))
         if state.kind != "density":
-            raise LandscapeError(f"{self.landscape.name}: at T = {rate:g}: {state.verdict}")
+            raise LandscapeError(
+                f"{self.landscape.name}: at T = {rate:g} there is no one density over all "
+                f"basins (it is of kind {state.kind!r}), and no rates between them can be given. "
+                "`simulate` follows the schedule all the same."
+            )
         return state
 
     def _why_not(self, state: EndState) -> str:

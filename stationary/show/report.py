@@ -71,6 +71,9 @@ def text(analysis: Analysis) -> Report:
 def _head(analysis: Analysis) -> list[str]:
     """The first lines; where it did not converge, with why at once."""
     first, *more = headline(analysis)
+    schedule = getattr(analysis.landscape, "schedule", None)
+    if schedule is not None:
+        more.insert(0, f"That is at T = {schedule.last:.6g}, the last learning rate of {schedule}.")
     status = analysis.end_state.status
     if status in (Status.PANEL_LIMIT, Status.NOT_DECIDED):
         more.insert(0, f"Not converged: {status.value}.")

@@ -201,7 +201,8 @@ def _csv(
         words = names[j] not in needed and not is_number and np.isnan(values[j]).all()
         if names[j] != RUN and not words:
             raise LandscapeError(
-                f"{path}, line {line}: {names[j]} = {entry!r} is not a number. Write it as in 5e-2 "
+                f"{path}, line {line}: {names[j]} = {entry!r} is not a number. "
+                f"{'The decimal mark is a point. ' if is_number else ''}Write it as in 5e-2 "
                 f"and leave the {'place empty' if only else 'row out'} where there is none."
             )
     if RUN in names and names.index(RUN) in wordy:

@@ -21,6 +21,7 @@ from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.given import checked_whole, interval
 from stationary.functions.interpolation import Spline
+from stationary.functions.rounding import UNITS
 from stationary.sources.frameworks import network_of
 from stationary.sources.local import Around
 from stationary.sources.slices import DEGREE, Curve, Line, Path
@@ -28,6 +29,7 @@ from stationary.sources.slices import DEGREE, Curve, Line, Path
 CHUNK = 4096  # datapoints that are worked on at a time
 BEYOND = 0.25  # of a chord, to which it is followed beyond its ends
 SMOOTH, MOST_POINTS = 1e-9, 1000  # of a curve that is a function
+ROUNDED = 8 * UNITS["float32"]  # of the largest weight: what points in single precision miss
 
 
 def line(
@@ -155,7 +157,10 @@ def _followed(function: Callable[[float], Array]) -> tuple[Array, Array]:
         both = np.empty((2 * len(u) - 1, weights.shape[1]))
         both[::2], both[1::2] = weights, between
         u, weights = np.linspace(0, 1, len(both)), both
-        if np.abs(off).max() <= SMOOTH * np.ptp(weights, axis=0).max():
+        limit = SMOOTH * np.ptp(weights, axis=0).max()
+        if (weights == weights.astype("float32")).all():  # a network's own numbers
+            limit = max(limit, ROUNDED * np.abs(weights).max())
+        if np.abs(off).max() <= limit:
             return u, weights
     raise LandscapeError(
         f"the curve is not smooth: {MOST_POINTS} points of it do not tell what is between. Give "
