@@ -283,6 +283,19 @@ def test_a_tail_beyond_a_jump_of_the_noise_is_not_lost(sign):
     np.testing.assert_allclose(tail, (beyond + more) / (beyond + within), rtol=1e-12)
 
 
+@pytest.mark.parametrize("at", [0.5, 1 / 3, -1.0])
+def test_at_a_jump_the_density_is_between_both_sides(at):
+    """Within some roundings of it a polynomial swings: 1.53 was said between 0.12 and 1.48."""
+    process = Diffusion(lambda x: -x, lambda x: np.where(x < at, 0.2, 0.1), (-3, 3))
+    for digits in (None, 20):
+        state = end_state(process, digits=digits)
+        near = at + 2.0**-51 * np.arange(-8, 9)
+        found = np.array([float(p) for p in state.pdf(near)])
+        low, high = float(state.pdf(at - 1e-9)), float(state.pdf(at + 1e-9))
+        assert (low * (1 - 1e-7) <= found).all()
+        assert (found <= high * (1 + 1e-7)).all()
+
+
 def test_a_shallow_well_is_a_well():
     """Noise 1e9 times the force makes the barrier 5e-10 high, which is far above rounding."""
     process = Diffusion(drift=lambda x: x - x**3 + 0.01, variance=1e9, domain=(-2, 2))

@@ -282,7 +282,9 @@ def test_what_is_hidden_in_a_column_is_not_taken_for_a_number(tmp_path):
             table(fields | {"w": other})
     path = tmp_path / "comma.csv"
     path.write_text("w;gradient;variance\n-1,5;-1,5;1\n1,5;1,5;1\n")
-    with pytest.raises(LandscapeError, match=r"line 2: w = '-1,5' is not a number\. The decimal mark"):
+    with pytest.raises(
+        LandscapeError, match=r"line 2: w = '-1,5' is not a number\. The decimal mark"
+    ):
         table(path)
 
 

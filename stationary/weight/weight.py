@@ -108,8 +108,9 @@ class Weight(PiecewiseLog):
             return np.zeros_like(x)
         lower, upper = self.sampling.lower, self.sampling.upper
         if lower <= x.min() and x.max() <= upper:
-            return self.panels.evaluate(self.coefficients, x, offset)
+            return self._between(x, self.panels.evaluate(self.coefficients, x, offset))
         result = self.panels.evaluate(self.coefficients, np.clip(x, lower, upper))
+        result = self._between(x, result)
         for side, outside in enumerate((x < lower, x > upper)):
             if outside.any():
                 tail, at = self.tails[side], x[outside]
@@ -118,6 +119,25 @@ class Weight(PiecewiseLog):
                 else:
                     result[outside] = self._further(side, at)
         return result
+
+    @cached_property
+    def _leaps(self) -> Array:
+        """Panels in which log W jumps, where polynomials swing beyond what is on either side."""
+        leaps = self.panels.slivers & ~self.sampling.samples.resolved
+        leaps[[0, -1]] = False
+        return np.flatnonzero(leaps)
+
+    def _between(self, x: Array, values: Array) -> Array:
+        """The same, but at a jump no more and no less than on both sides of it."""
+        if not len(self._leaps):
+            return values
+        k = self.panels.panel_of(x)
+        at = np.isin(k, self._leaps)
+        if at.any():
+            before, after = self.edge_values[1][k[at] - 1], self.edge_values[0][k[at] + 1]
+            low, high = np.minimum(before, after), np.maximum(before, after)
+            values[at] = np.minimum(np.maximum(values[at], low), high)
+        return values
 
     def _further(self, side: int, x: Array) -> Array:
         """log W beyond what was sampled; where even its logarithm cannot be followed, nothing."""
