@@ -293,3 +293,20 @@ def test_weights_that_are_not_normal_have_their_mean_and_deviation_from_the_chai
     assert abs(spread.std[-1] - w.std()) < spread.std_error[-1] + 4 * w.std() / count**0.5
     assert spread.std_error[-1] < 0.01
     assert "mean_error" in anneal(given).to_csv().splitlines()[0]
+
+
+def test_a_drift_that_is_straight_where_it_starts_only_is_no_parabola():
+    """Huber's losses: constant far out, and the whole way is looked at."""
+
+    def huber(w):
+        away = [np.abs(w - c) for c in (-0.3, 0.1, 0.2)]
+        return [np.where(a < 1, a * a / 2, a - 0.5) for a in away]
+
+    given = Landscape(losses=huber, schedule="linear:0.3:0.05:80", domain=(-20, 20), initial=9.0)
+    spread, w = anneal(given).spread, np.full(20_000, 9.0)
+    c, rng = np.array([-0.3, 0.1, 0.2]), np.random.default_rng(2)
+    for rate in given.schedule.rates:
+        w -= rate * np.clip(w - c[rng.integers(3, size=len(w))], -1, 1)
+    assert abs(spread.mean[-1] - w.mean()) <= spread.mean_error[-1]
+    assert abs(spread.std[-1] - w.std()) <= spread.std_error[-1]
+    assert spread.mean[20] == pytest.approx(9 - given.schedule.rates[:20].sum())

@@ -25,7 +25,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.annealing.basins import Basins
 from stationary.annealing.course import Begun, Course, Looks
-from stationary.chain.run import moments_along
+from stationary.chain.along import moments_along
 from stationary.errors import ConvergenceError, LandscapeError
 from stationary.process.corners import SCAN
 from stationary.process.initial import Initial
@@ -240,34 +240,35 @@ def _of_parabolas(
     lower, upper = landscape.domain
     rate, process = landscape.learning_rate, landscape.diffusion()
     assert rate is not None
+
+    def known(low: float, high: float) -> tuple[Array, tuple[Array, Array]]:
+        x = np.linspace(max(low, lower), min(high, upper), SCAN)
+        f, a = process.coefficients(x)
+        process.check(x, f, a)
+        return x, (-f / rate, a / rate**2)
+
     reach = REACH * (std + 1e-3 * (1 + abs(mean)))
-    x = np.linspace(max(mean - reach, lower), min(mean + reach, upper), SCAN)
-    f, a = process.coefficients(x)
-    process.check(x, f, a)
-    found = []
-    for values, degree in ((-f / rate, 1), (a / rate**2, 2)):
-        fit = np.polynomial.Polynomial.fit(x, values, degree)
-        if np.abs(fit(x) - values).max() > STRAIGHT * np.abs(values).max():
-            return None
-        found.append(fit)
-    drift, noise = found
+    x, values = known(mean - reach, mean + reach)
+    drift, noise = (
+        np.polynomial.Polynomial.fit(x, v, k) for v, k in zip(values, (1, 2), strict=True)
+    )
     slope, bend = float(drift.deriv()(mean)), float(noise.deriv(2)(mean)) / 2
     m, v = mean, std**2
     moments = [(m, v)]
-    for t in schedule.rates.tolist():
-        m, v = (
-            m - t * float(drift(m)),
-            (1 - t * slope) ** 2 * v + t * t * (float(noise(m)) + bend * v),
-        )
-        moments.append((m, v))
+    with np.errstate(over="ignore", invalid="ignore"):  # of what runs away
+        for t in schedule.rates.tolist():
+            v = (1 - t * slope) ** 2 * v + t * t * (float(noise(m)) + bend * v)
+            m -= t * float(drift(m))
+            moments.append((m, v))
     means, variances = np.array(moments)[steps].T
     stds = np.sqrt(np.maximum(variances, 0.0))
-    far = REACH * stds
-    if (
-        not np.isfinite(means + far).all()
-        or (means - far < lower).any()
-        or (means + far > upper).any()
-    ):
+    low, high = (float(f(means + by * stds)) for f, by in ((np.min, -REACH), (np.max, REACH)))
+    if not (lower <= low <= high <= upper and math.isfinite(high - low)):
         return None
+    # All the way that it goes, and where it was looked at first.
+    x, values = known(min(low, mean - reach), max(high, mean + reach))
+    for fit, told in zip((drift, noise), values, strict=True):
+        if np.abs(fit(x) - told).max() > STRAIGHT * np.abs(told).max():
+            return None
     rounding = STRAIGHT * (1 + np.abs(means) + stds)
     return Spread(means, rounding, stds, rounding)

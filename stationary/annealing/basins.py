@@ -11,10 +11,10 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.annealing.course import TOLERANCE, Begun
+from stationary.chain.along import shares_along
 from stationary.chain.batches import batches_of
 from stationary.chain.exact import exact_chain
 from stationary.chain.exit_time import exit_time
-from stationary.chain.run import shares_along
 from stationary.chain.state import ChainState
 from stationary.errors import LandscapeError
 from stationary.process.initial import Initial

@@ -6,5 +6,5 @@ leans within a cell), `deposits` and `transfer` (the operator on cells), `ground
 `closed_class`, `linear` (moments in closed form), `points` and `lattice` (walks that keep to few
 points), `outcomes` (from each start), `exit_time`, `relaxation`, `state` (the result), `exact`;
 `reach`, `indicators`, `steps` and `run` (how large a step is and how far a run gets, at next to no
-cost).
+cost), `along` (the same while the learning rate changes).
 """

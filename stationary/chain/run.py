@@ -8,10 +8,10 @@ longer than any squaring to cross between basins, what passes between these is s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise, repeat
+from itertools import repeat
 
 import numpy as np
 
@@ -30,7 +30,6 @@ from stationary.result import Data
 
 CELLS = 768  # of a matrix of which 60 powers take a second
 MOST_STATES = 2 * CELLS  # of a walk that comes to few points, at eight times the cost
-CHANGE = 0.1  # of a learning rate, which is taken for one: errors say what half of it changes
 MIXED = 22  # squarings after which a walker is taken to have been everywhere in its basin
 
 
@@ -77,9 +76,9 @@ def run_of(
     batches = batches_of(landscape)
     held, _ = followed(batches, start)
     forgets = len(minima) > 1 and "leave" not in held.ends
-    walked = [_on_walks(b, held, basins, minima, start) for b in (batches, *batches.others)]
-    exact = all(walked)
-    levels = [level for each in walked for level in each]
+    known = [_on_walks(b, held, basins, minima, start) for b in (batches, *batches.others)]
+    exact = all(known)
+    levels = [level for each in known for level in each]
     if not exact:
         levels = _on_cells(batches, held, basins, minima, start, steps)
     shares, times = [], []
@@ -114,24 +113,23 @@ def _on_cells(
 ) -> list[_Course]:
     """On fine cells, on cells twice as wide, and by other nodes where these stand for batches."""
     borders = [x for parts in basins for part in parts for x in part]
-    ground, edges = _ground_of(batches, held, borders, start)
+    ground, edges = ground_of(batches, held, borders, start)
     chains = [(ground, chain) for chain in ground.chain(edges, held.ends, levels=2)]
     for law in batches.others:
         other = replace(ground, batches=law)
         chains += [(other, chain) for chain in other.chain(edges[::2], held.ends)]
     taken, since = 1, None
     if start is not None:
-        taken, since = 0, partial(_spread, start=start)
-        walked = _walked(repeat(batches, steps), batches, start, held)
-        for x, p in walked:
-            taken, since = taken + 1, partial(_placed, x=x, p=p)
+        taken, since = 0, partial(spread_on, start=start)
+        for x, p in walked(repeat(batches, steps), batches, start, held):
+            taken, since = taken + 1, partial(placed, x=x, p=p)
     levels = []
     for here, chain in chains:
         matrix = np.eye(chain.cells + 2)
         going = np.flatnonzero(here.captured(chain.edges) < 0)
         matrix[going] = chain.matrix.dense()[going]
         images = here.batches.images(np.array(minima))
-        begin = np.array([_placed(chain.edges, x, here.batches.probability) for x in images.T])
+        begin = np.array([placed(chain.edges, x, here.batches.probability) for x in images.T])
         first = begin if since is None else np.array([since(chain.edges)])
         levels.append(_Course(matrix, _inside(chain.edges, basins), begin, first, taken))
     return levels
@@ -180,112 +178,7 @@ def _on_walks(
     return courses
 
 
-def shares_along(
-    at: Callable[[float], Landscape],
-    rates: Array,
-    basins: Sequence[Sequence[tuple[float, float]]],
-    start: Initial,
-) -> tuple[Array, Array]:
-    """What basins hold while the learning rate changes from step to step, of runs that stay.
-
-    Parameters
-    ----------
-    at
-        The landscape at a learning rate.
-    rates
-        Of each step.
-    basins
-        As for `run_of`.
-
-    Returns
-    -------
-    tuple
-        The shares before each step and after the last, shape (steps + 1, basins), and their
-        absolute errors: twice what wider cells and longer stretches of one rate change.
-    """
-    borders = [x for parts in basins for part in parts for x in part]
-
-    def inside(low: Array, high: Array) -> Array:
-        x = (low + high) / 2
-        parts = [np.any([(a < x) & (x <= b) for a, b in of], axis=0) for of in basins]
-        return np.array(parts, dtype=float).T
-
-    return _told(_along(at, rates, start, borders, inside))
-
-
-def moments_along(
-    at: Callable[[float], Landscape], rates: Array, start: Initial
-) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    """Mean and deviation on the same way, each with its error, shape (steps + 1,)."""
-    centre = float(start.mean())
-
-    def powers(low: Array, high: Array) -> Array:
-        x = (low + high) / 2 - centre
-        return np.stack([x, x * x + (high - low) ** 2 / 12], axis=1)
-
-    levels = _along(at, rates, start, (), powers)
-    means = [centre + level[:, 0] for level in levels]
-    stds = [np.sqrt(np.maximum(level[:, 1] - level[:, 0] ** 2, 0.0)) for level in levels]
-    return _told(means), _told(stds)
-
-
-def _told(levels: list[Array]) -> tuple[Array, Array]:
-    """What the finest cells say, and the error that coarser ones and other nodes tell of."""
-    fine, coarse, *others = levels
-    errors = np.abs(fine - coarse) + sum(np.abs(other - coarse) for other in others)
-    return fine, np.asarray(TWICE * errors)
-
-
-def _along(
-    at: Callable[[float], Landscape],
-    rates: Array,
-    start: Initial,
-    borders: Sequence[float],
-    columns: Callable[[Array, Array], Array],
-) -> list[Array]:
-    """Means of columns before each step and after the last, of runs that stay.
-
-    On fine cells, on coarse ones with longer stretches of one rate, and by other nodes where these
-    stand for batches. The `columns` are of what is spread from low to high, or of points.
-    """
-    batches = batches_of(at(float(rates.max())))
-    held, _ = followed(batches, start)
-    ground, edges = _ground_of(batches, held, borders, start)
-    begin: Callable[[Array], Array] = partial(_spread, start=start)
-    known = list[Array]()
-    steps = (batches_of(at(rate)) if rate else None for rate in rates.tolist())
-    if start.law is None:
-        known.append(start.weights / start.weights.sum() @ columns(start.points, start.points))
-    for x, p in _walked(steps, batches, start, held):
-        known.append(p @ columns(x, x))
-        begin = partial(_placed, x=x, p=p)
-    taken = max(len(known) - 1, 0)
-    cuts = _stretches(rates[taken:]) + taken
-
-    def law(cuts: Array, edges: Array, other: int | None = None) -> Array:
-        rows, of = begin(edges), columns(edges[:-1], edges[1:])
-        found = [*known] or [rows[:-2] @ of]
-        for a, b in pairwise(cuts.tolist()):
-            whole = float(rates[a:b].sum())
-            if whole:
-                batches = batches_of(at(whole / (b - a)))
-                batches = batches if other is None else batches.others[other]
-                here = replace(ground, batches=batches, laid=ground.cores)
-                (chain,) = here.chain(edges, held.ends)
-                rests = np.append(here.captured(chain.edges) >= 0, [True, True])
-            for _ in range(b - a):
-                if whole:
-                    going = np.where(rests, 0.0, rows)
-                    rows = rows - going + chain.matrix.after(going[:-2])
-                found.append(rows[:-2] @ of / rows[:-2].sum())
-        return np.array(found)
-
-    halves = np.sort(np.append(cuts, (cuts[1:] + cuts[:-1]) // 2))
-    levels = [law(halves, edges), law(cuts, edges[::2])]
-    return levels + [law(cuts, edges[::2], k) for k in range(len(batches.others))]
-
-
-def _walked(
+def walked(
     steps: Iterable[Batches | None], most: Batches, start: Initial, held: Held
 ) -> Iterator[tuple[Array, Array]]:
     """Points with their probabilities after each step, as long as these can be taken one by one.
@@ -302,22 +195,12 @@ def _walked(
             led, p = batches.images(x).ravel(), np.outer(batches.probability, p).ravel()
             if not ((held.lower <= led) & (led <= held.upper)).all():
                 return
-            x = led
+            x, place = np.unique(led, return_inverse=True)  # some steps are alike
+            p = np.bincount(place.ravel(), p)
         yield x, p
 
 
-def _stretches(rates: Array) -> Array:
-    """Steps between which one learning rate will do: they double, or it changes."""
-    cuts = [0]
-    while cuts[-1] < len(rates):
-        begin = cuts[-1]
-        ahead = rates[begin : max(2 * begin, 1)]
-        other = np.abs(ahead - ahead[0]) > CHANGE * ahead[0]
-        cuts.append(begin + (int(other.argmax()) if other.any() else len(ahead)))
-    return np.array(cuts)
-
-
-def _ground_of(
+def ground_of(
     batches: Batches,
     held: Held,
     borders: Sequence[float],
@@ -344,7 +227,7 @@ def _inside(edges: Array, basins: Sequence[Sequence[tuple[float, float]]]) -> Ar
     return np.minimum(inside, 1.0)
 
 
-def _spread(edges: Array, start: Initial) -> Array:
+def spread_on(edges: Array, start: Initial) -> Array:
     """A start, as cells see it."""
     below, above = start.cdf(edges), start.sf(edges)
     mass = np.where(below[1:] < 0.5, np.diff(below), -np.diff(above))  # what is rare keeps digits
@@ -352,7 +235,7 @@ def _spread(edges: Array, start: Initial) -> Array:
     return np.array([*mass, 0.0, 0.0]) / math.fsum(mass)
 
 
-def _placed(edges: Array, x: Array, p: Array) -> Array:
+def placed(edges: Array, x: Array, p: Array) -> Array:
     """Points with their probabilities, as cells see them."""
     cell = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(edges) - 2)
     return np.bincount(cell, p, len(edges) + 1)

@@ -1,0 +1,141 @@
+"""SGD along a learning rate that changes from step to step: what basins hold, mean and deviation.
+
+A law on cells goes from step to step; where it starts at points, these are followed one by one as
+long as they are few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+
+from stationary.aliases import Array
+from stationary.chain.batches import TWICE, batches_of
+from stationary.chain.ground import followed
+from stationary.chain.run import ground_of, placed, spread_on, walked
+from stationary.process.initial import Initial
+from stationary.process.landscape import Landscape
+
+CHANGE = 0.1  # of a learning rate, which is taken for one: errors say what half of it changes
+
+
+def shares_along(
+    at: Callable[[float], Landscape],
+    rates: Array,
+    basins: Sequence[Sequence[tuple[float, float]]],
+    start: Initial,
+) -> tuple[Array, Array]:
+    """What basins hold while the learning rate changes from step to step, of runs that stay.
+
+    Parameters
+    ----------
+    at
+        The landscape at a learning rate.
+    rates
+        Of each step.
+    basins
+        As for `run_of`.
+
+    Returns
+    -------
+    tuple
+        The shares before each step and after the last, shape (steps + 1, basins), and their
+        absolute errors: twice what wider cells and longer stretches of one rate change.
+    """
+    borders = [x for parts in basins for part in parts for x in part]
+
+    def inside(low: Array, high: Array) -> Array:
+        x = (low + high) / 2
+        parts = [np.any([(a < x) & (x <= b) for a, b in of], axis=0) for of in basins]
+        return np.array(parts, dtype=float).T
+
+    return _told(_along(at, rates, start, borders, inside))
+
+
+def moments_along(
+    at: Callable[[float], Landscape], rates: Array, start: Initial
+) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """Mean and deviation on the same way, each with its error, shape (steps + 1,)."""
+    centre = float(start.mean())
+
+    def powers(low: Array, high: Array) -> Array:
+        x = (low + high) / 2 - centre
+        return np.stack([x, x * x + (high - low) ** 2 / 12], axis=1)
+
+    levels = _along(at, rates, start, (), powers)
+    means = [centre + level[:, 0] for level in levels]
+    stds = [np.sqrt(np.maximum(level[:, 1] - level[:, 0] ** 2, 0.0)) for level in levels]
+    (mean, error), (std, off) = _told(means), _told(stds)
+    # A law as narrow as cells has its mean somewhere in them.
+    error += np.divide(off**2, std, out=np.zeros_like(std), where=std > 0)
+    return (mean, error), (std, off)
+
+
+def _told(levels: list[Array]) -> tuple[Array, Array]:
+    """What the finest cells say, and the error that coarser ones and other nodes tell of."""
+    fine, coarse, *others = levels
+    return fine, TWICE * sum((np.abs(x - coarse) for x in others), np.abs(fine - coarse))
+
+
+def _along(
+    at: Callable[[float], Landscape],
+    rates: Array,
+    start: Initial,
+    borders: Sequence[float],
+    columns: Callable[[Array, Array], Array],
+) -> list[Array]:
+    """Means of columns before each step and after the last, of runs that stay.
+
+    On fine cells, on coarse ones with longer stretches of one rate, and by other nodes where these
+    stand for batches. The `columns` are of what is spread from low to high, or of points.
+    """
+    batches = batches_of(at(float(rates.max())))
+    held, _ = followed(batches, start)
+    ground, edges = ground_of(batches, held, borders, start)
+    begin: Callable[[Array], Array] = partial(spread_on, start=start)
+    known = list[Array]()
+    steps = (batches_of(at(rate)) if rate else None for rate in rates.tolist())
+    if start.law is None:
+        known.append(start.weights / start.weights.sum() @ columns(start.points, start.points))
+    for x, p in walked(steps, batches, start, held):
+        known.append(p @ columns(x, x))
+        begin = partial(placed, x=x, p=p)
+    taken = max(len(known) - 1, 0)
+    cuts = _stretches(rates[taken:]) + taken
+
+    def law(cuts: Array, edges: Array, other: int | None = None) -> Array:
+        rows, of = begin(edges), columns(edges[:-1], edges[1:])
+        found = [*known] or [rows[:-2] @ of]
+        for a, b in pairwise(cuts.tolist()):
+            whole = float(rates[a:b].sum())
+            if whole:
+                batches = batches_of(at(whole / (b - a)))
+                batches = batches if other is None else batches.others[other]
+                here = replace(ground, batches=batches, laid=ground.cores)
+                (chain,) = here.chain(edges, held.ends)
+                rests = np.append(here.captured(chain.edges) >= 0, [True, True])
+            for _ in range(b - a):
+                if whole:
+                    going = np.where(rests, 0.0, rows)
+                    rows = rows - going + chain.matrix.after(going[:-2])
+                found.append(rows[:-2] @ of / rows[:-2].sum())
+        return np.array(found)
+
+    halves = np.sort(np.append(cuts, (cuts[1:] + cuts[:-1]) // 2))
+    levels = [law(halves, edges), law(cuts, edges[::2])]
+    return levels + [law(cuts, edges[::2], k) for k in range(len(batches.others))]
+
+
+def _stretches(rates: Array) -> Array:
+    """Steps between which one learning rate will do: they double, or it changes."""
+    cuts = [0]
+    while cuts[-1] < len(rates):
+        begin = cuts[-1]
+        ahead = rates[begin : max(2 * begin, 1)]
+        other = np.abs(ahead - ahead[0]) > CHANGE * ahead[0]
+        cuts.append(begin + (int(other.argmax()) if other.any() else len(ahead)))
+    return np.array(cuts)
