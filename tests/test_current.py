@@ -600,3 +600,17 @@ def test_the_deviation_on_a_ring_does_not_depend_on_where_it_is_cut(cut):
     assert f"(circular standard deviation {deviation:.4g})" in " ".join(
         str(analyze(process)).split()
     )
+
+
+def test_the_deviation_on_a_ring_is_that_of_a_skew_law_too():
+    """With a tilt the mean direction is not the minimum of the drift."""
+    process = Diffusion(
+        drift=lambda x: 0.5 - np.sin(x), variance=lambda x: 0.6 + 0.3 * np.cos(x - 1),
+        domain=(0, 2 * np.pi), boundaries="periodic",
+    )  # fmt: skip
+    found = analyze(process)
+    x = 2 * np.pi * np.arange(512) / 512
+    r = abs(np.mean(found.end_state.pdf(x) * np.exp(1j * x))) * 2 * np.pi
+    assert f"(circular standard deviation {np.sqrt(-2 * np.log(r)):.4g})" in " ".join(
+        str(found).split()
+    )

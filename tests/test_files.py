@@ -223,7 +223,11 @@ def test_a_table_of_another_process_is_not_gone_on_from(run, tmp_path):
     typed = ["sweep", "--variance", "0.1", "--set", "h=0.1:0.2:3", "--csv", table]
     assert run(*typed, "--drift", "x-x**3+h")[0] == 0
     before = table.read_text()
-    for change in (["--drift", "x-2*x**3+h"], ["--drift", "x-x**3+h", "--domain", "0", "1"]):
+    changes = ("x-2*x**3+h", "x-x**3+1.001*h", "x-1.00001*x**3+h")
+    for change in (
+        *(["--drift", drift] for drift in changes),
+        ["--drift", "x-x**3+h", "--domain", "0", "1"],
+    ):
         code, _, err = run(*typed, *change, "--resume")
         assert code == 1
         assert "the table to go on from is that of another process: at h = 0.1" in err

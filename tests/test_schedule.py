@@ -190,6 +190,14 @@ def test_the_balance_of_three_basins_bears_a_way_that_is_not_gone():
     assert found.balance[0] == pytest.approx([0, 1 / 3, 2 / 3])
 
 
+def test_rates_own_up_to_how_long_a_basin_remembers():
+    """Of k = 0.001 both ways for 1,000 steps, and 20 steps that it takes to settle: k of these."""
+    looks = Looks(Schedule.of("constant:0.1:1000", "file"), 2, 0.5)
+    rates = np.log([[1e-3], [1e-3]]), np.zeros((2, 1))
+    found = looks.course((0.0, 1.0), lambda rate: rates, Begun.at_once(np.array([1.0, 0])), None)
+    assert found.error == pytest.approx(2e-3 * 20 * (1 - np.exp(-2)), rel=0.02)
+
+
 def test_the_report_says_what_is_frozen_and_since_when(tmp_path):
     options = ["--schedule", "linear:0.5:0.4:2000"]
     figure = ["--plot", str(tmp_path / "a.png")]

@@ -131,11 +131,11 @@ def _along(
 
 
 def _stretches(rates: Array) -> Array:
-    """Steps between which one learning rate will do: they double, or it changes."""
+    """Steps between which one learning rate will do."""
     cuts = [0]
     while cuts[-1] < len(rates):
         begin = cuts[-1]
-        ahead = rates[begin : max(2 * begin, 1)]
+        ahead = rates[begin:]
         other = np.abs(ahead - ahead[0]) > CHANGE * ahead[0]
         cuts.append(begin + (int(other.argmax()) if other.any() else len(ahead)))
     return np.array(cuts)
