@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from mpmath import erfc, gammainc, mp, mpf
 
-from stationary import Diffusion, basins_of, end_state
+from stationary import Diffusion, basins_of, end_state, regularisation_path
 
 LONG = np.longdouble
 EXACT = 3e-16 + 200 * float(np.finfo(LONG).eps)  # of doubles, and of the exact integrals
@@ -130,6 +130,26 @@ def test_a_cusp_that_is_hardly_above_zero_says_what_is_not_seen_of_it(floor):
     off = state.logpdf(x) + np.log(variance(x))
     assert np.ptp(off) <= state.error
     assert state.error <= 1e-10 or state.status.name == "PANEL_LIMIT"
+
+
+def test_what_doubles_see_of_a_cusp_is_no_error_of_masses():
+    """Where the noise is a cusp on a floor P is known there to sqrt(1e-16) / floor."""
+    c, floor = 0.4, 0.02
+    process = Diffusion(
+        drift=0.0, variance=lambda x: floor + np.sqrt(np.abs(x - c)), domain=(-3, 3)
+    )
+    state = end_state(process)
+
+    def mass(r):  # of 1 / (floor + sqrt(r)) from 0 to r
+        return 2 * np.sqrt(r) - 2 * floor * np.log1p(np.sqrt(r) / floor)
+
+    share = mass(3 + c) / (mass(3 + c) + mass(3 - c))
+    assert abs(state.cdf(c) / share - 1) <= state.mass_error < 1e-9 < 1e-7 < state.error
+    assert any("cusp at x = 0.4" in note for note in state.notes)
+    path = regularisation_path(process)
+    assert path.errors.max() < 1e-9
+    assert len(path.epsilons) > 5
+    assert path.outcome == "agrees"
 
 
 def test_corners_of_the_noise_do_not_take_the_claim_everywhere_with_them():

@@ -34,7 +34,7 @@ def text(path: RegularisationPath) -> Report:
     known = [unknown if p.exact is None else p.exact for p in path.basins]
     end: list[str | None] = [None, None]
     if exact.kind not in ("none", "classes"):
-        end = [mean_text(exact.mean(), exact.std()), error_text(exact.error)]
+        end = [mean_text(exact.mean(), exact.std()), error_text(exact.mass_error)]
     header = ("eps", *(str(k + 1) for k in range(len(path.basins))), "mean", "rel. error")
     return report(
         {

@@ -285,15 +285,17 @@ def _trust(analysis: Analysis) -> list[Line]:
     state, parts = analysis.end_state, analysis.end_state.anatomy
     lines: list[Line] = []
     if state.status is not Status.NOT_DECIDED and state.kind not in ("none", "classes"):
-        known = f"{error_text(state.error)}."
+        known = f"the density and of all masses: {error_text(state.error)}"
+        mean = max((float(c.mean_error) for c in state.components if c.weight), default=0.0)
         if state.status is Status.INTERPOLATED:
-            mean = max((float(c.mean_error) for c in state.components if c.weight), default=0.0)
-            known = (
-                f"{error_text(mean)} where these are, and up to {known[:-1]} where P is far lower."
-            )
+            known = known.replace(error_text(state.error), error_text(mean))
+            known += f" where these are, and up to {error_text(state.error)} where P is far lower"
+        elif state.mass_error < state.error:
+            at_cusp, known = error_text(state.error), error_text(state.mass_error)
+            known = f"the density: {at_cusp}; of all masses: {known}"
         lines.append(
             f"{capital(state.status.name.lower().replace('_', ' '))}: {state.status.value}. "
-            f"Estimated relative error of the density and of all masses: {known}"
+            f"Estimated relative error of {known}."
         )
     finite = all(math.isfinite(end) for end in analysis.diffusion.domain)
     whole = "the domain" if finite else "its distance from the origin"

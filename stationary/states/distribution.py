@@ -328,6 +328,17 @@ class EndState(Numbers, Distribution):
     # -- modes ----------------------------------------------------------------------------------
 
     @property
+    def mass_error(self) -> float:
+        """Estimated relative error of masses: `error`, but for what doubles see of a cusp.
+
+        Where the noise has one the density is less known than elsewhere, and holds next to nothing.
+        """
+        cusps = [float(c.cusp[0]) for c in self.components if c.weight is None or c.weight > 0]
+        if not cusps or not self.error <= max(cusps) + self.weight_error < math.inf:
+            return self.error
+        return float(max(c.elsewhere for c in self.components)) + self.weight_error
+
+    @property
     def transient(self) -> tuple[tuple[float, float], ...]:
         """The pieces of the line that the process leaves for good, left to right."""
         return tuple((g.lower, g.upper) for g in self.classes.groups if g.is_transient)

@@ -51,15 +51,24 @@ def of_rounding(parts: Partition, error: float | None) -> tuple[str, ...]:
     return (f"{', '.join(coarse)}: {', and '.join(known)}.",)
 
 
-def of_corners(parts: Partition, used: list[Component], error: float) -> tuple[str, ...]:
-    """What is known of the density at corners, where that is less than elsewhere."""
-    share, there = max((c.corners for c in used), key=lambda c: c[1], default=(0.0, 0.0))
-    if not there > max(TOLERANCE, error):
+def of_corners(variable: str, used: list[Component]) -> tuple[str, ...]:
+    """What is known of the density at corners and at a cusp, where that is less than elsewhere."""
+    if not used:
         return ()
-    return (
-        "the density has corners that are too sharp for the panels: at these, where "
-        f"{share:.1g} of the probability lies, it is known to {min(there, 1.0):.1g}.",
-    )
+    known, told = max(TOLERANCE, *(c.elsewhere for c in used)), []
+    share, there = max((c.corners for c in used), key=lambda c: c[1])
+    if there > known:
+        told.append(
+            "the density has corners that are too sharp for the panels: at these, where "
+            f"{share:.1g} of the probability lies, it is known to {min(there, 1.0):.1g}."
+        )
+    error, x = max((c.cusp for c in used), key=lambda c: c[0])
+    if known < error < math.inf:
+        told.append(
+            f"the noise has a cusp at {variable} = {float(x):.10g}: next to it doubles tell "
+            f"the density to {error:.1g}, which the masses do not feel."
+        )
+    return tuple(told)
 
 
 def require_equilibrium(landscape: Landscape, parts: Partition) -> None:

@@ -300,7 +300,9 @@ def _put_together(
         status=status,
         kind=kind,
         reason=reason,
-        notes=notes + of_rounding(parts, error if used else None) + of_corners(parts, used, error),
+        notes=notes
+        + of_rounding(parts, error if used else None)
+        + of_corners(parts.diffusion.variable, used),
         escapes=tuple(escapes),
         classes=classes,
         initial=start,

@@ -157,7 +157,18 @@ class Component:
         But for `corners`. The factor covers the roundings that add up the same way; measured
         against closed forms, the sum without it was exceeded now and then by a fifth.
         """
+        return max(self.elsewhere, self.cusp[0])
+
+    @property
+    def elsewhere(self) -> Any:
+        """The same but for what doubles see of a cusp of the noise."""
         return self._errors[0]
+
+    @property
+    def cusp(self) -> tuple[Any, Any]:
+        """The error of the density next to the sharpest cusp of the noise, and where that is."""
+        height, x = self.density.spike
+        return 1.5 * (self.norm_error + height), x
 
     @property
     def mean_error(self) -> Any:
@@ -205,8 +216,7 @@ class Component:
         for tail in density.tails:
             if tail is not None and tail.level > top.max() - VISIBLE:
                 worst = max(worst, tail.error)
-        error = 1.5 * (self.norm_error + max(worst, density.spike))
-        return error, float(share), 1.5 * float(there)
+        return 1.5 * (self.norm_error + worst), float(share), 1.5 * float(there)
 
     @cached_property
     def leak(self) -> Any:

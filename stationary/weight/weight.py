@@ -253,15 +253,15 @@ class Weight(PiecewiseLog):
         return as_array(self.k * np.where(samples.resolved, 4, 32) * samples.tails[1])
 
     @cached_property
-    def spike(self) -> Any:
-        """How far log W goes beyond both sides where it changes within a few roundings of x.
+    def spike(self) -> tuple[Any, Any]:
+        """How far log W goes beyond both sides where it changes within a few roundings of x; and x.
 
         A jump does not. Where W goes up or down by as much as it is, more may happen than is seen.
         """
         found, p = self.sampling, self.panels
         narrow = ~found.samples.resolved & p.slivers
         if not narrow.any() or narrow.all():
-            return 0.0
+            return 0.0, p.edges[0]
         index, ell = np.arange(len(narrow)), found.samples.values[1]
         before = np.maximum.accumulate(np.where(narrow, -1, index))[narrow]
         after = np.where(narrow, len(narrow), index)[::-1]
@@ -275,8 +275,8 @@ class Weight(PiecewiseLog):
         )
         # What a panel shows of it is what halving it once more would still change.
         seen = np.minimum(over, np.ptp(ell[:, narrow], axis=0))
-        most = number(self.k * seen.max(initial=0.0))
-        return most if most < 1 else math.inf
+        most = number(self.k * seen.max())
+        return most if most < 1 else math.inf, p.lower[narrow][seen.argmax()]
 
 
 def density_power(found: Sampling) -> float:

@@ -124,8 +124,8 @@ def _mass(state: EndState, place: Place) -> tuple[float, float]:
     """log of the probability of a place, and its error."""
     log_mass = state.log_probability(*place.reach)
     if math.isinf(log_mass):
-        return log_mass, state.error
-    error = state.error + 4e-16 * abs(log_mass)
+        return log_mass, state.mass_error
+    error = state.mass_error + 4e-16 * abs(log_mass)
     for c in state.components:
         # What is lighter than the peak hangs on the exponent between the two.
         p = c.density.panels

@@ -25,6 +25,7 @@ from stationary.result import Result
 from stationary.sources.loading import ProcessLike, as_process
 from stationary.sources.ranges import values_from
 from stationary.states.distribution import EndState
+from stationary.states.remarks import TOLERANCE
 from stationary.states.solve import end_state
 
 LARGEST_ERROR = 1e-6  # of a mass, beyond which a path is followed no further
@@ -121,11 +122,11 @@ def _states_along(
         if state.kind == "classes":
             stopped = f"at eps = {eps:.3g}, too, {state.reason}"
             break
-        if state.kind != "none" and not state.error <= LARGEST_ERROR:
-            stopped = f"at eps = {eps:.3g} the error of a mass is {state.error:.0e}."
+        if state.kind != "none" and not state.mass_error <= LARGEST_ERROR:
+            stopped = f"at eps = {eps:.3g} the error of a mass is {state.mass_error:.0e}."
             break
         states.append(state)
-        if by_itself and state.status is Status.PANEL_LIMIT:
+        if by_itself and state.status is Status.PANEL_LIMIT and state.mass_error > TOLERANCE:
             stopped = f"from eps = {eps:.3g} on doubles blur what happens where the noise vanished."
             break
         if by_itself and [s.kind for s in states[-NONES:]] == ["none"] * NONES:
