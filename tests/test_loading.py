@@ -109,6 +109,26 @@ def test_changes_override_the_file_and_none_changes_nothing(write):
     assert load(str(path), initial=0.5).learning_rate == 0.05
 
 
+def test_a_file_may_make_its_process_itself(write):
+    """Its functions alone would be those of another process, without the domain."""
+    text = """
+from stationary import Landscape
+def losses(w):
+    return (w - 1) ** 2, (w + 1) ** 2, 0.1 * w
+model = Landscape(losses=losses, learning_rate=0.1, domain=(-3, 2))
+"""
+    path = write(text)
+    assert (load(path).domain, load(path).learning_rate) == ((-3, 2), 0.1)
+    assert load(path).name == path.name
+    assert load(path, learning_rate=0.2).learning_rate == 0.2
+    assert load(write(text + "same = model")).domain == (-3, 2)
+    assert load(write(text.replace("domain=(-3, 2)", "name='mine'"))).name == "mine"
+    with pytest.raises(LandscapeError, match=r"several processes, model and other.*underscore"):
+        load(write(text + "other = Landscape(losses=losses, learning_rate=0.3)"))
+    with pytest.raises(LandscapeError, match=r"makes its Landscape itself.*cannot be set"):
+        load(write(text), parameters={"k": 1.0})
+
+
 def test_a_change_may_supply_what_the_file_leaves_out(write):
     assert load(write("lr = 0.3" + TWO), learning_rate=0.1).learning_rate == 0.1
 

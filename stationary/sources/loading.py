@@ -3,7 +3,7 @@
 A landscape file is plain Python. It defines ``losses(w)`` or ``gradients(w)``, or else ``drift(x)``
 with one of ``variance``, ``sigma`` and ``diffusivity``, or ``potential(x)`` and ``temperature``;
 and settings, by their names. With ``parameters = {"sharpness": 100.0}`` its functions are given
-these as well.
+these as well. Or it makes one `Landscape` or `Diffusion`, under any name that no underscore begins.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 from stationary.errors import LandscapeError
 from stationary.functions.given import short, unknown, way_out
-from stationary.functions.parameters import chosen_parameters
+from stationary.functions.parameters import EXAMPLE, chosen_parameters
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.process.plane import PlaneDiffusion
@@ -29,6 +29,7 @@ from stationary.sources.running import PREFIX, RUNNING, registered, run_in, sour
 from stationary.sources.saved import read_saved
 from stationary.sources.settings import COMMON, KNOWN, LANGEVIN, LOSSES, NOISES, SGD, accepted_names
 from stationary.sources.table import table
+from stationary.wording import joined
 
 PLANE = (PlaneDiffusion, PlaneLandscape)
 ProcessLike = str | os.PathLike[str] | Landscape | Diffusion
@@ -43,6 +44,7 @@ def load(path: str | Path, *, parameters: Mapping[str, float] | None = None, **c
         A file that defines ``losses(w)`` or ``gradients(w)``, which makes a `Landscape`; or
         ``drift(x)`` and one of ``variance``, ``sigma`` and ``diffusivity``, each a function or a
         number, which makes a `Diffusion`. Without a ``domain`` it is on the whole line.
+        Or that makes such an object itself, one in the file.
         Or a .json file that `save` wrote: then the answer as it was printed and listed.
         Or a table: see `table`.
     parameters
@@ -112,6 +114,9 @@ def _build(
         for name, value in vars(module).items()
         if not (name.startswith("_") or value is None or isinstance(value, ModuleType))
     }
+    made = {name: v for name, v in names.items() if isinstance(v, (Landscape, Diffusion, *PLANE))}
+    if made:
+        return _changed(_the_only(made, where), changes, parameters, where)
     # A change of one noise, or of losses or gradients, takes the place of the file's.
     displaced = {k for group in (LOSSES, NOISES) if set(group) & set(changes) for k in group}
     # So does a schedule of the learning rate, and the other way round.
@@ -140,6 +145,33 @@ def _build(
         if where in str(error):
             raise
         raise type(error)(f"{where}: {error}") from error
+
+
+def _the_only(made: dict[str, Any], where: str) -> Any:
+    """The process that a file makes itself."""
+    first, *others = made.values()
+    if all(other is first for other in others):
+        return first
+    raise LandscapeError(
+        f"{where}: it makes several processes, {joined(list(made))}. Put an underscore before the "
+        "names of all but one of them."
+    )
+
+
+def _changed(
+    process: Any, changes: dict[str, Any], parameters: Mapping[str, float] | None, where: str
+) -> Landscape | Diffusion:
+    """A process that a file makes itself, with what is set from outside."""
+    if parameters:
+        raise LandscapeError(
+            f"{where}: it makes its {type(process).__name__.removeprefix('Plane')} itself, whose "
+            f"parameters cannot be set from outside. Define {EXAMPLE} in the file, and the "
+            "functions that take them, in its place."
+        )
+    if process.name == "unnamed":
+        process = replace(process, name=where)
+    changed: Landscape | Diffusion = any_process(process, where, **changes)
+    return changed
 
 
 def _imported(value: Any) -> bool:
