@@ -30,6 +30,14 @@ def sentence(text: str, name: str = "") -> str:
     return begun if begun.endswith(".") else f"{begun}."
 
 
+def last_rate_text(process: Any) -> str:
+    """Which learning rate an answer is at, of a landscape with a schedule; nothing without one."""
+    schedule = getattr(process, "schedule", None)
+    if schedule is None:
+        return ""
+    return f"That is at T = {schedule.last:.6g}, the last learning rate of {schedule}."
+
+
 def at_rest_text(low: float, high: float) -> str:
     """On a stretch where no datapoint has a gradient."""
     where = f"between {low:.6g} and {high:.6g}"

@@ -12,8 +12,10 @@ from stationary import (
     UserFunctionError,
     analyze,
     anneal,
+    check,
     end_state,
     evolve,
+    first_passage,
     load,
     simulate,
 )
@@ -190,6 +192,17 @@ def test_the_balance_of_three_basins_bears_a_way_that_is_not_gone():
     assert found.balance[0] == pytest.approx([0, 1 / 3, 2 / 3])
 
 
+def test_no_balance_is_told_where_one_rate_alone_is_too_small_to_be_followed():
+    """It is not 0: what is below e^-20 crossings in the whole schedule was, and balance all."""
+    looks = Looks(Schedule.of("linear:0.2:0.1:10", "file"), 2, 1.0)
+    found = looks.course((0.0, 1.0), lambda rate: (np.array([[-20 / rate], [-5.0]]),
+                         np.zeros((2, 1))), Begun.at_once(np.array([1.0, 0])), None)  # fmt: skip
+    assert np.isnan(found.balance[:, 0]).all()
+    found = looks.course((0.0, 1.0), lambda rate: (np.array([[-np.inf], [-5.0]]),
+                         np.zeros((2, 1))), Begun.at_once(np.array([1.0, 0])), None)  # fmt: skip
+    assert (found.balance == [1, 0]).all()
+
+
 def test_rates_own_up_to_how_long_a_basin_remembers():
     """Of k = 0.001 both ways for 1,000 steps, and 20 steps that it takes to settle: k of these."""
     looks = Looks(Schedule.of("constant:0.1:1000", "file"), 2, 0.5)
@@ -221,6 +234,28 @@ def test_the_report_says_what_is_frozen_and_since_when(tmp_path):
     assert found.to_dict()["process"]["schedule"] == "linear:0.5:0.4:100"
     assert sum(found.annealing.to_dict()["sgd"]["final"]) == pytest.approx(1)
     assert found.annealing.to_csv().startswith("step,learning_rate,share_0,share_1,balance_0")
+
+
+def test_what_is_below_the_error_is_said_of_all_together_and_walls_by_name():
+    def pressed(w):
+        return w + 2 * np.cos(2 * w), -1.2 * w + 0.1 * w * w, 0.5 * w
+
+    given = Landscape(
+        losses=pressed, schedule="constant:0.02:60", domain=(-1, 3), boundaries="reflecting"
+    )
+    found = anneal(given, -1.0)
+    words = " ".join(str(found).split())
+    assert "around w = -1 (wall)" in words
+    assert "less than" in words.split("The way between")[0]
+    for said in (check(given, walkers=20), first_passage(given, -1.0, 1.0)):
+        assert "T = 0.02, the last learning rate of constant:0.02:60." in " ".join(str(said).split())
+
+
+def test_of_one_basin_the_figure_shows_mean_and_deviation():
+    found = anneal(Landscape(losses=parabolas, schedule="constant:0.4:7", initial=1))
+    ax = found.plot().axes[0]
+    assert ax.get_ylabel() == "w"
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), found.spread.mean)
 
 
 def test_momentum_leaves_the_small_step_limit_to_follow_a_schedule():

@@ -54,7 +54,7 @@ class Course:
         Shape (M, n).
     balance
         What they would hold if the learning rate stayed as it is then, by the rates, (M, n); nan
-        where no rate leads from one basin to the next.
+        where no rate leads from one basin to the next, or one is too small to be followed.
     error
         Of the shares at the end, estimated: of the rates and of their integration.
     freezes
@@ -117,7 +117,7 @@ class Looks:
         self, minima: tuple[float, ...], crossings: Crossings, begun: Begun, end: Array | None
     ) -> Course:
         """The shares over time, from rates that are computed at a few learning rates."""
-        log_k, errors = self._interpolated(crossings)
+        log_k, errors, impossible = self._interpolated(crossings)
         coarse = np.append(self.cuts[:-1:2], self.cuts[-1])
         shares = self._followed(begun, log_k, self.cuts)
         # Fewer times; rates as far off as they may be, one way and the other; half the beginning.
@@ -138,7 +138,8 @@ class Looks:
         rise[:, 1:] = np.cumsum(np.clip(steps, -FAR, FAR), axis=1)
         balance = np.exp(rise - rise.max(axis=1, keepdims=True))
         balance /= balance.sum(axis=1, keepdims=True)
-        balance[np.isneginf(log_k[self.at_cuts]).all(axis=1).any(axis=1)] = np.nan
+        none, held = np.isneginf(log_k[self.at_cuts]), impossible[self.at_cuts]
+        balance[((none & ~held).any(axis=1) | none.all(axis=1)).any(axis=1)] = np.nan
         fewer, sooner, *rates = (float(np.abs(v).max()) for v in off)
         # A walker that has just crossed is not yet settled: rates are off by k times the memory.
         later = np.clip(self.steps + self.every - begun.steps[-1], 0.0, self.every)
@@ -148,8 +149,8 @@ class Looks:
         worst = min(worst + float(lag.sum()), 1.0)
         return Course(shares, balance, worst + 1e-9, tuple(freezes), end)
 
-    def _interpolated(self, crossings: Crossings) -> tuple[Array, Array]:
-        """log k at the looks, (looks, 2, n - 1), and its errors.
+    def _interpolated(self, crossings: Crossings) -> tuple[Array, Array, Array]:
+        """log k at the looks, (looks, 2, n - 1), its errors, and where there is no way at all.
 
         Interpolated in 1 / T, in which it is nearly straight, between learning rates that are
         halved until the middle is where those around have it. Where hardly a crossing is to be
@@ -160,15 +161,15 @@ class Looks:
         moving = self.rates > 0
         shape = (len(self.rates), 2, self.n - 1)
         if self.n == 1:
-            return np.zeros(shape), np.zeros(shape)
+            return np.zeros(shape), np.zeros(shape), np.zeros(shape, dtype=bool)
         many = math.log(len(self.schedule))
         x = 1 / self.rates[moving]
-        known: dict[float, tuple[Array, Array]] = {}
+        known: dict[float, tuple[Array, Array, Array]] = {}
 
         def at(u: float) -> Array:
             if u not in known:
                 logs, errors = crossings(1 / u)
-                known[u] = np.maximum(logs, -many - NEVER), errors
+                known[u] = np.maximum(logs, -many - NEVER), errors, 1.0 * np.isneginf(logs)
             return known[u][0]
 
         def between(nodes: Array, values: Array, x: Array) -> Array:
@@ -196,14 +197,14 @@ class Looks:
             gap = float(np.abs(at(middle) - expected).max())
             if gap > TOLERANCE * math.exp(max(-many - top, 0.0) / 4):
                 waiting += [(a, middle), (middle, b)]
-        (nodes, logs), errors = table(0), table(1)[1]
+        (nodes, logs), errors, no_way = table(0), table(1)[1], table(2)[1]
         some = np.unique(np.append(np.arange(0, len(nodes), 2), len(nodes) - 1))
-        log_k, off = np.full(shape, -np.inf), np.zeros(shape)
-        log_k[moving] = between(nodes, logs, x)
+        log_k, off, held = np.full(shape, -np.inf), np.zeros(shape), np.ones(shape, dtype=bool)
+        log_k[moving], held[moving] = between(nodes, logs, x), between(nodes, no_way, x) == 1
         off[moving] = between(nodes, errors, x)
         off[moving] += np.abs(log_k[moving] - between(nodes[some], logs[some], x)) / BETTER
         never = log_k <= -many - NEVER + 1e-9
-        return np.where(never, -np.inf, log_k), np.where(never, 0.0, off)
+        return np.where(never, -np.inf, log_k), np.where(never, 0.0, off), held
 
     def _followed(self, begun: Begun, log_k: Array, cuts: Array) -> Array:
         """The shares at the cuts, each interval with the rates that it has on average."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stationary.annealing.anneal import Annealing
+from stationary.annealing.anneal import Annealing, Spread
 from stationary.annealing.course import Course, Freeze
 from stationary.numbers.arithmetic import ROUNDING
 from stationary.show.drawing import GREY, Sheet, add_legend, colour_of
@@ -57,12 +56,12 @@ def course_lines(found: Annealing) -> list[str]:
             std = known_text(s.std[-1], s.std_error[-1], 7)
             words.append(f"In the end the mean is {mean} and the deviation {std}.")
         return words
-    lines = [f"In the end {_shares(course.final, places)}."]
+    lines = [f"In the end {_shares(course.final, found, error=course.error)}."]
     lines += [_frozen(f, course, found) for f in course.freezes]
     last = f"The end state at the last learning rate, T = {found.schedule.last:.4g},"
     settled = "depends on the start: SGD does not come from one basin to another"
     if course.end is not None:
-        settled = f"has {_shares(course.end, places, 'at')}"
+        settled = f"has {_shares(course.end, found, 'at')}"
     lines.append(f"{last} {settled}.")
     small = found.small_step
     if found.sgd is not None:
@@ -70,13 +69,29 @@ def course_lines(found: Annealing) -> list[str]:
         said, but = "differs", "; the steps are too large for it, SGD is as above"
         if apart < CLEAR * (course.error + small.error) + 0.005:
             said, but = "agrees", ""
-        lines.append(f"The small-step limit {said}: {_shares(small.final, places, 'at')}{but}.")
+        lines.append(
+            f"The small-step limit {said}: {_shares(small.final, found, 'at', small.error)}{but}."
+        )
     return lines
 
 
-def _shares(shares: Array, places: Sequence[float], of: str = "of the runs are around") -> str:
-    pairs = zip(shares.tolist(), places, strict=True)
-    return joined([f"{_percent(share)} {of} w = {w:.4g}" for share, w in pairs])
+def _shares(
+    shares: Array, found: Annealing, of: str = "of the runs are around", error: float = 0.0
+) -> str:
+    """What is at each minimum, but for what is below the error: that is said of all together."""
+    told = [
+        f"{_percent(share)} {of} {_named(found, i)}"
+        for i, share in enumerate(shares.tolist())
+        if not 0 < share < error
+    ]
+    few = [_named(found, i) for i in np.flatnonzero((shares > 0) & (shares < error)).tolist()]
+    return joined([*told, *([f"less than {error:.0e} at {joined(few)}"] if few else [])])
+
+
+def _named(found: Annealing, i: int) -> str:
+    """A minimum, with a word where it is a wall that SGD is driven against."""
+    place = found.minima[i]
+    return f"w = {place:.4g}" + (" (wall)" if place in found.landscape.domain else "")
 
 
 def _percent(share: float) -> str:
@@ -87,14 +102,14 @@ def _percent(share: float) -> str:
 
 
 def _frozen(f: Freeze, course: Course, found: Annealing) -> str:
-    way = f"The way between w = {f.minima[0]:.4g} and w = {f.minima[1]:.4g} is"
+    i = found.minima.index(f.minima[1])
+    way = f"The way between {_named(found, i - 1)} and {_named(found, i)} is"
     if f.crossings < 1:
         return f"{way} frozen from the start: {f.crossings:.2g} crossings are expected in all."
     if f.step >= len(found.schedule) - 1:
         return f"{way} open until the end."
-    i = found.minima.index(f.minima[1])
     stay = _percent(float(course.final[i:].sum()))
-    side = f"w = {f.minima[1]:.4g}" + (" and beyond" if i + 1 < len(found.minima) else "")
+    side = _named(found, i) + (" and beyond" if i + 1 < len(found.minima) else "")
     return (
         f"{way} frozen from step {f.step:,} on, at T = {f.learning_rate:.3g}, with less than one "
         f"crossing left; {stay} stay at {side}."
@@ -112,10 +127,10 @@ def _over_time(found: Annealing) -> list[Any]:
     elif n == 1:
         return []
     else:
-        header = [h for w in found.minima for h in (f"w = {w:.4g}", "(balance)")]
+        header = [h for i in range(n) for h in (_named(found, i), "(balance)")]
         how = (
             "(balance): what the rates would lead to if the learning rate stayed as it is at that "
-            "step; - where SGD does not come from one basin to another."
+            "step; - where in the whole schedule next to none (1e-9) would cross at that rate."
         )
     rows = []
     for k in np.unique(np.linspace(0, len(found.steps) - 1, ROWS + 1).round().astype(int)):
@@ -160,11 +175,35 @@ def table(found: Annealing) -> dict[str, Any]:
 
 
 def figure(found: Annealing, sheet: Sheet) -> None:
-    """The share of each basin, what it would be in balance, where it freezes, and the rate."""
+    """The share of each basin, what it would be in balance, where it freezes, and the rate.
+
+    Of one basin alone the mean and the deviation.
+    """
     ax, course = sheet.axes(3.25), found.course
+    if found.spread is not None:
+        _draw_spread(ax, found, found.spread)
+    else:
+        _draw_shares(ax, found, course)
+    ax.set(xlabel="step", xlim=(0, float(found.steps[-1])))
+    add_legend(ax)
+    right = ax.twinx()
+    right.plot(found.steps, found.rates, color=GREY, lw=1.0, ls=":")
+    right.set_ylabel("learning rate $T$", color=GREY)
+    right.set_ylim(bottom=0)
+
+
+def _draw_spread(ax: Any, found: Annealing, s: Spread) -> None:
+    """Of one basin: where SGD is on average, and how far from it."""
+    low, high = s.mean - s.std, s.mean + s.std
+    ax.fill_between(found.steps, low, high, color=colour_of(0), alpha=0.2, lw=0, label="deviation")
+    ax.plot(found.steps, s.mean, color=colour_of(0), label="mean")
+    ax.set_ylabel("w")
+
+
+def _draw_shares(ax: Any, found: Annealing, course: Course) -> None:
     balance: dict[str, Any] = {"lw": 0.8, "ls": (0, (4, 2))}
-    for i, place in enumerate(found.minima):
-        ax.plot(found.steps, course.shares[:, i], color=colour_of(i), label=f"w = {place:.4g}")
+    for i in range(len(found.minima)):
+        ax.plot(found.steps, course.shares[:, i], color=colour_of(i), label=_named(found, i))
         ax.plot(found.steps, course.balance[:, i], color=colour_of(i), **balance)
     ax.plot([], [], color=GREY, label="in balance at that rate", **balance)
     last = float(found.steps[-1])
@@ -174,9 +213,4 @@ def figure(found: Annealing, sheet: Sheet) -> None:
             words = f" frozen, \n $T$ = {f.learning_rate:.3g} "
             side = "left" if f.step < 0.7 * last else "right"
             ax.text(f.step, 0.5, words, color=GREY, va="center", ha=side, fontsize="small")
-    ax.set(xlabel="step", ylabel="share of the runs", ylim=(-0.03, 1.03), xlim=(0, last))
-    add_legend(ax)
-    right = ax.twinx()
-    right.plot(found.steps, found.rates, color=GREY, lw=1.0, ls=":")
-    right.set_ylabel("learning rate $T$", color=GREY)
-    right.set_ylim(bottom=0)
+    ax.set(ylabel="share of the runs", ylim=(-0.03, 1.03))

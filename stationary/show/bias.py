@@ -14,6 +14,7 @@ from stationary.show.layout import MOST_ROWS, Line, Report, first_of, picked, re
 from stationary.wording import (
     error_text,
     known_text,
+    last_rate_text,
     power_text,
     probability_text,
     relative_error_text,
@@ -26,7 +27,8 @@ APART = 0.05  # by how much Laplace's logarithm may be off before it is said
 def text(bias: WidthBias) -> Report:
     """The answer in a line, then the minima, the parts of each ratio, and what was changed."""
     place = places(bias.state)
-    first = {bias.state.diffusion.name: _answer(bias, place), "Minima": _minima(bias, place)}
+    answer = [*_answer(bias, place), last_rate_text(bias.process)]
+    first = {bias.state.diffusion.name: answer, "Minima": _minima(bias, place)}
     if bias.changed:
         return report(first | dict(_changed(c, bias, place) for c in bias.changed))
     pairs = {

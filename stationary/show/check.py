@@ -15,7 +15,16 @@ from stationary.show.answer import interval_text
 from stationary.show.drawing import BLUE, GREY, INK, MARKED, RED, UNSEEN, Axes, Sheet, add_legend
 from stationary.show.layout import MOST_ROWS, Line, Report, picked, report, tabulated
 from stationary.show.listing import chain_basin
-from stationary.wording import EXACT, capital, error_text, measured, sentence, share_text, time_text
+from stationary.wording import (
+    EXACT,
+    capital,
+    error_text,
+    last_rate_text,
+    measured,
+    sentence,
+    share_text,
+    time_text,
+)
 
 ALONE = 0.05  # of the domain that is drawn at least, around an atom
 
@@ -24,7 +33,8 @@ def text(check: Check) -> Report:
     """The verdict, the basins by each answer, the distances and the step."""
     landscape = check.analysis.landscape
     assert landscape is not None
-    first = [f"SGD: {landscape.at_last_rate.steps_text}.", check.verdict]
+    steps = f"SGD: {landscape.at_last_rate.steps_text}."
+    first = [steps, last_rate_text(landscape), check.verdict]
     return report(
         {
             f"{landscape.name}: the diffusion against SGD": [*first, *map(sentence, check.reasons)],

@@ -18,6 +18,7 @@ from stationary.wording import (
     LN10,
     digits_left,
     error_text,
+    last_rate_text,
     measured,
     probability_text,
     relative_error_text,
@@ -47,7 +48,9 @@ def text(p: FirstPassage) -> Report:
     targets = " or ".join(f"{d.variable} = {float(t):g}" for t in p.targets)
     unit = "steps" if d.time_unit == "step" else "the unit of the drift"
     first = f"How soon {targets} is reached; times in {unit}. {d.stated_equation}."
-    return report({d.name: [first, _of_sgd(p)], "First passage": _rows(p)})
+    return report(
+        {d.name: [first, last_rate_text(p.process), _of_sgd(p)], "First passage": _rows(p)}
+    )
 
 
 def _of_sgd(p: FirstPassage) -> str:

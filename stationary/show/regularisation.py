@@ -10,7 +10,7 @@ import numpy as np
 from stationary.questions.regularisation.path import RegularisationPath
 from stationary.show.drawing import GREY, INK, Sheet, add_legend, colour_of, symbol_of
 from stationary.show.layout import Report, picked, report, tabulated
-from stationary.wording import error_text, mean_text, probability_text
+from stationary.wording import error_text, last_rate_text, mean_text, probability_text
 
 
 def text(path: RegularisationPath) -> Report:
@@ -38,7 +38,10 @@ def text(path: RegularisationPath) -> Report:
     header = ("eps", *(str(k + 1) for k in range(len(path.basins))), "mean", "rel. error")
     return report(
         {
-            f"{exact.diffusion.name}: an even noise a + eps, with eps falling": [path.verdict],
+            f"{exact.diffusion.name}: an even noise a + eps, with eps falling": [
+                path.verdict,
+                last_rate_text(path.process),
+            ],
             "Basins": basins,
             "Masses": tabulated(header, [*rows, ["exact", *known, *end]]),
             "The path stops": [path.stopped] if path.stopped else [],

@@ -33,6 +33,7 @@ from stationary.wording import (
     digits_known,
     error_text,
     known_text,
+    last_rate_text,
     offset_text,
     place_text,
     power_text,
@@ -71,9 +72,7 @@ def text(analysis: Analysis) -> Report:
 def _head(analysis: Analysis) -> list[str]:
     """The first lines; where it did not converge, with why at once."""
     first, *more = headline(analysis)
-    schedule = getattr(analysis.landscape, "schedule", None)
-    if schedule is not None:
-        more.insert(0, f"That is at T = {schedule.last:.6g}, the last learning rate of {schedule}.")
+    more.insert(0, last_rate_text(analysis.landscape))
     status = analysis.end_state.status
     if status in (Status.PANEL_LIMIT, Status.NOT_DECIDED):
         more.insert(0, f"Not converged: {status.value}.")
