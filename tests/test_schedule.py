@@ -248,7 +248,9 @@ def test_what_is_below_the_error_is_said_of_all_together_and_walls_by_name():
     assert "around w = -1 (wall)" in words
     assert "less than" in words.split("The way between")[0]
     for said in (check(given, walkers=20), first_passage(given, -1.0, 1.0)):
-        assert "T = 0.02, the last learning rate of constant:0.02:60." in " ".join(str(said).split())
+        assert "T = 0.02, the last learning rate of constant:0.02:60." in " ".join(
+            str(said).split()
+        )
 
 
 def test_of_one_basin_the_figure_shows_mean_and_deviation():

@@ -38,6 +38,7 @@ class Basins:
         self.landscape = landscape
         self.lost_from = math.inf  # the least learning rate at which a step leads far away
         state = self.state(last)
+        self.equilibria = state.equilibria
         found = basins_of(state, min_barrier)
         self.minima = tuple(float(b.position) for b in found)
         self.borders = [float(b.upper) for b in found[:-1]]
@@ -131,7 +132,7 @@ class Basins:
 
     def in_the_limit(self, rate: float) -> tuple[Array, Array]:
         """log k upwards and downwards between neighbours, (2, n - 1), of small steps; errors."""
-        process = self.at(rate).diffusion()
+        process = self.at(rate).diffusion().remembering()  # of which each basin asks
 
         def leaving(i: int) -> tuple[float, float, float]:
             near = self.minima[max(i - 1, 0) : i] + self.minima[i + 1 : i + 2]
@@ -144,7 +145,7 @@ class Basins:
     def in_steps(self, rate: float, cells: int, longest: float) -> tuple[Array, Array]:
         """The same of the steps that SGD takes; on finer cells where e^longest steps may tell."""
         process = self.at(rate)
-        batches = batches_of(process)
+        batches = replace(batches_of(process), equilibria=self.equilibria)
         low, high = process.domain
         way = BEYOND * (self.minima[-1] - self.minima[0])
         low = self.minima[0] - way if math.isinf(low) else low

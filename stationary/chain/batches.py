@@ -15,6 +15,7 @@ from stationary.aliases import Array
 from stationary.chain.batch_law import gauss, nodes_of, roughness
 from stationary.errors import LandscapeError
 from stationary.functions.evaluation import evaluate
+from stationary.line.equilibria import Equilibrium
 from stationary.process.landscape import Landscape
 from stationary.process.minibatches import how_many, minibatches
 from stationary.process.settings import MOST_BATCHES
@@ -43,6 +44,8 @@ class Batches:
         What was approximated, in words; "" for every batch.
     nodes
         Of the Gauss-Hermite rule for what is not gone through batch by batch.
+    equilibria
+        Of the small-step limit, where they are known: those of one learning rate are those of all.
     refined
         Whether these follow the law to the second order of the saddlepoint; to the first, to tell
         the error.
@@ -54,6 +57,7 @@ class Batches:
     note: str = ""
     nodes: int = NODES
     refined: bool = True
+    equilibria: tuple[Equilibrium, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.probability)

@@ -25,7 +25,6 @@ from stationary.numbers.arithmetic import EPSILON
 from stationary.numbers.cost import BY_LOOK
 from stationary.panels.roots import bisected as where_ends
 from stationary.process.corners import SCAN
-from stationary.process.landscape import Landscape
 
 Core = tuple[float, float]  # middle and size of what needs cells finer than its surroundings
 
@@ -116,12 +115,12 @@ def _limit(x: float, y: float, z: float, least: float, most: float) -> float:
     return found
 
 
-def cores_of(landscape: Landscape, low: float, high: float, count: int) -> tuple[Core, ...]:
+def cores_of(batches: Batches, low: float, high: float, count: int) -> tuple[Core, ...]:
     """The equilibria and half the way to their neighbours, where `count` even cells are too wide.
 
     () where they are not, as between walls that are no farther off than the minima are apart.
     """
-    at = np.array([e.position for e in equilibria_between(landscape, low, high)])
+    at = np.array([e.position for e in equilibria_between(batches, low, high)])
     gap = np.diff(at, prepend=-np.inf, append=np.inf)
     size = np.minimum(gap[:-1], gap[1:]) / 2
     if not 2 <= len(at) <= count / ACROSS or high - low <= count * 2 * float(size.min()) / ACROSS:
@@ -129,20 +128,22 @@ def cores_of(landscape: Landscape, low: float, high: float, count: int) -> tuple
     return tuple(zip(at.tolist(), size.tolist(), strict=True))
 
 
-def surrounded(landscape: Landscape, low: float, high: float) -> tuple[float, float]:
+def surrounded(batches: Batches, low: float, high: float) -> tuple[float, float]:
     """The equilibria, with half the way to the next one beyond the first and the last of them.
 
     Where there are several, what is rare at the others counts as much as where SGD mostly is.
     """
-    at = [e.position for e in equilibria_between(landscape, low, high)]
+    at = [e.position for e in equilibria_between(batches, low, high)]
     if len(at) < 2:
         return math.inf, -math.inf
     return at[0] - (at[1] - at[0]) / 2, at[-1] + (at[-1] - at[-2]) / 2
 
 
-def equilibria_between(landscape: Landscape, low: float, high: float) -> list[Equilibrium]:
+def equilibria_between(batches: Batches, low: float, high: float) -> list[Equilibrium]:
     """Those of the small-step limit, on an interval; none where that has no answer."""
-    process = landscape.diffusion()
+    if batches.equilibria is not None:
+        return [e for e in batches.equilibria if low <= e.position <= high]
+    process = batches.landscape.diffusion()
     if math.isinf(process.domain[1] - process.domain[0]) and high - low <= 4 * CORE:
         process = process.restricted(low, high)  # what the ends of the line are takes long to tell
     try:

@@ -90,7 +90,7 @@ def exit_time(
         if exact is not None:
             return exact
     count = min(cells, MOST_CELLS)
-    cores = cores_of(landscape, low, high, count)
+    cores = cores_of(batches, low, high, count)
     places = spaced(low, high, max(count, 64) + 1, cores)
     joints = np.array([b for b in landscape.breakpoints if low < b < high])
     edges = bisected(bisected(graded(low, high, max(count // 4, 16), joints=joints, cores=cores)))

@@ -48,7 +48,7 @@ class Ground:
         if self.laid is not None:
             return self.laid
         count = min(self.cells // 4, FEW_CELLS)
-        return cores_of(self.batches.landscape, self.held.lower, self.held.upper, count)
+        return cores_of(self.batches, self.held.lower, self.held.upper, count)
 
     @cached_property
     def rests(self) -> tuple[RestPoint, ...]:
@@ -130,7 +130,7 @@ def _lasting(batches: Batches, held: Held, start: tuple[float, float] | None) ->
         kind != ("leave" if math.isinf(wall) else "fold") for kind, wall in ends
     ):
         return None
-    found = equilibria_between(batches.landscape, held.lower, held.upper)
+    found = equilibria_between(batches, held.lower, held.upper)
     minima = [e.position for e in found if e.stable]
     if not minima:
         return None

@@ -80,7 +80,7 @@ class Search:
     def _draw_in(self) -> None:
         """See where the law is, and cut tails that hold next to nothing, but no minimum."""
         ground, held = self.ground, self.ground.held
-        first, last = surrounded(ground.batches.landscape, held.lower, held.upper)
+        first, last = surrounded(ground.batches, held.lower, held.upper)
         core = ((held.lower + held.upper) / 2, 1e-9 * (held.upper - held.lower))
         profile = None
         for _ in range(3):
