@@ -26,6 +26,9 @@ from stationary.process.corners import SCAN
 from stationary.process.diffusion import Diffusion
 
 MOST_PER_RUN = 96  # points of a run of zeros that are tried again in many digits
+FEWEST_PER_RUN = 24  # the same, where each of them takes many datapoints,
+PLENTY = 20_000  # of which so many are looked at in a run
+FAR_PER_RUN = 6  # the same, where so little is left that only stretches of zeros count
 MOST_FAR = 8  # zeros outside the core of an infinite domain, of which octaves see a few each
 NEIGHBOURS = 16  # doubles on either side of a dip far out
 NOTHING = 40.0  # e-folds that a variance falls at a zero
@@ -92,9 +95,13 @@ def dips_of_variance(
         x, unseen = _unseen(look, clear, x)
     if not len(x):
         return (), ()
-    log_a, exact = _log_variance(diffusion, x)
+    beyond = np.zeros(len(x), dtype=bool)
+    if math.isinf(diffusion.domain[1] - diffusion.domain[0]):
+        beyond = is_out_of_reach(diffusion, x)
+    log_a, exact = _log_variance(diffusion, x, beyond)
     if diffusion.is_rounded:
-        x, log_a = _apart_from_ends(diffusion, x, log_a)
+        keep = _apart_from_ends(diffusion, x, log_a)
+        x, log_a, beyond = x[keep], log_a[keep], beyond[keep]
     zero = np.isneginf(log_a)
     closely = Look(diffusion, exact and diffusion.affords_digits)
     lower, upper = diffusion.domain
@@ -114,9 +121,8 @@ def dips_of_variance(
     skipped = False
     if math.isinf(diffusion.domain[1] - diffusion.domain[0]):
         # A zero so far out that is not seen is passed once; no dip matters there.
-        beyond = is_out_of_reach(diffusion, x)[inner]
-        skipped = bool((found & ~alone & beyond).any())
-        found &= alone | ~beyond
+        skipped = bool((found & ~alone & beyond[inner]).any())
+        found &= alone | ~beyond[inner]
         if found.any():
             at, near = inner[found], np.arange(-NEIGHBOURS, NEIGHBOURS + 1)
             around = log_a[np.clip(at[:, None] + near, 0, len(x) - 1)].max(axis=1)
@@ -178,15 +184,15 @@ def _unseen(look: Samples, clear: Array, x: Array) -> tuple[Array, Array]:
     return x[~inside | ~around[panel]], (~inside | ~clear[panel])[~inside | ~around[panel]]
 
 
-def _apart_from_ends(diffusion: Diffusion, x: Array, log_a: Array) -> tuple[Array, Array]:
-    """The points that rounding tells from the ends of the domain."""
+def _apart_from_ends(diffusion: Diffusion, x: Array, log_a: Array) -> Array:
+    """Which points rounding tells from the ends of the domain."""
     keep = np.ones(len(x), dtype=bool)
     for end in diffusion.domain:
         if math.isfinite(end):
             keep &= np.abs(x - end) > 256 * diffusion.grain * abs(end)
     small = log_a <= math.log(diffusion.least_variance)
     keep &= ~np.logical_and.accumulate(small) & ~np.logical_and.accumulate(small[::-1])[::-1]
-    return x[keep], log_a[keep]
+    return keep
 
 
 def _scan_points(diffusion: Diffusion) -> Array:
@@ -214,8 +220,11 @@ def _scan_points(diffusion: Diffusion) -> Array:
     return np.asarray(x[(x > lower) & (x < upper)])
 
 
-def _log_variance(diffusion: Diffusion, x: Array) -> tuple[Array, bool]:
-    """log a at the points, -inf where it is exactly zero; and whether many digits agreed."""
+def _log_variance(diffusion: Diffusion, x: Array, beyond: Array) -> tuple[Array, bool]:
+    """log a at the points, -inf where it is exactly zero; and whether many digits agreed.
+
+    Those `beyond` are out of reach: there it is only asked whether all of them are zeros.
+    """
     f, a = diffusion.coefficients(x)
     with np.errstate(all="ignore"):
         log_a = np.where(a > 0, np.log(a), -math.inf)
@@ -232,7 +241,9 @@ def _log_variance(diffusion: Diffusion, x: Array) -> tuple[Array, bool]:
     top = float(log_a[np.isfinite(log_a)].max(initial=0.0))
     alone = np.concatenate([[False], (a[:-2] > 0) & (a[1:-1] == 0) & (a[2:] > 0), [False]])
     tried = ~doubtful | alone
-    tried[_thinned(np.flatnonzero(doubtful))] = True
+    most = int(np.clip(PLENTY // diffusion.cost, FEWEST_PER_RUN, MOST_PER_RUN))
+    tried[_thinned(np.flatnonzero(doubtful & ~beyond), most)] = True
+    tried[_thinned(np.flatnonzero(doubtful & beyond), FAR_PER_RUN)] = True
     chosen = np.flatnonzero(tried & doubtful)
     values = log_a.copy()
     try:
@@ -240,12 +251,15 @@ def _log_variance(diffusion: Diffusion, x: Array) -> tuple[Array, bool]:
             many = many_digits(digits, ENOUGH)
             exact = diffusion.coefficients(many.array(x[chosen]), many)[1]
             positive = np.asarray(exact > 0, dtype=bool) & many.isfinite(exact)
-            values[chosen] = -math.inf
+            logs = np.full(len(chosen), -math.inf)
             if positive.any():
-                logs = many.to_float(many.log(exact[positive]))
-                values[chosen[positive]] = logs
-            # What lies within the rounding of this many digits is tried in more.
-            chosen = chosen[values[chosen] < top - 2 * (digits - 15) * math.log(10)]
+                logs[positive] = many.to_float(many.log(exact[positive]))
+            with np.errstate(invalid="ignore"):
+                same = np.abs(logs - values[chosen]) <= RIPPLE
+            values[chosen] = logs
+            # What lies within the rounding of this many digits is tried in more, unless that has
+            # changed nothing: rounding would have fallen.
+            chosen = chosen[(logs < top - 2 * (digits - 15) * math.log(10)) & ~same]
             if not len(chosen):
                 break
     except CANNOT:
@@ -264,13 +278,11 @@ def _log_variance(diffusion: Diffusion, x: Array) -> tuple[Array, bool]:
     return values, True
 
 
-def _thinned(indices: Array) -> Array:
-    """Of each run of consecutive indices at most `MOST_PER_RUN`, its ends among them."""
+def _thinned(indices: Array, most: int) -> Array:
+    """Of each run of consecutive indices at most so many, its ends among them."""
     runs = np.split(indices, np.flatnonzero(np.diff(indices) > 1) + 1)
     few = [
-        run[np.unique(np.linspace(0, len(run) - 1, MOST_PER_RUN).astype(int))]
-        if len(run) > MOST_PER_RUN
-        else run
+        run[np.unique(np.linspace(0, len(run) - 1, most).astype(int))] if len(run) > most else run
         for run in runs
     ]
     return np.concatenate(few)

@@ -74,7 +74,8 @@ class Arrivals:
             at = self.points(x)
         except (TypeError, ValueError):
             raise LandscapeError(
-                f"{self.diffusion.name}: {what} = {x!r:.40} is no point of the domain."
+                f"{self.diffusion.name}: {what} = {x!r:.40} is no point of the domain. Give a "
+                "number or several; a start may be a law, too, such as normal:0.5,0.1."
             ) from None
         lower, upper = self.diffusion.domain
         outside = ~np.asarray((at >= lower) & (at <= upper), dtype=bool)
