@@ -11,6 +11,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.numbers.cost import CACHE
+from stationary.plane.boxes import clipped
 from stationary.plane.density import Density
 from stationary.plane.mesh import basis
 from stationary.process.plane import PlaneDiffusion
@@ -25,8 +26,7 @@ def balanced(process: PlaneDiffusion, density: Density) -> Density:
     """The density with its means of all that is smooth in balance."""
     mean, covariance = density.moments
     reach = WIDE * np.sqrt(np.diag(covariance))
-    room = np.array(process.domain)
-    low, high = np.maximum(mean - reach, room[:, 0]), np.minimum(mean + reach, room[:, 1])
+    low, high = np.array(clipped(mean - reach, mean + reach, process.domain)).T
     waves = np.pi * np.arange(ORDER)[:, None] / (high - low)[:, None, None]  # (axis, ORDER, 1)
 
     def cosines(x: Array) -> tuple[Array, Array, Array]:

@@ -11,6 +11,7 @@ from scipy.special import log_ndtr
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError
+from stationary.plane.boxes import box_of
 from stationary.plane.density import Density, Mapped, Solved
 from stationary.plane.local import Equilibrium, described
 from stationary.plane.marginal import Marginal, normal
@@ -127,7 +128,7 @@ class Gaussian(Mapped):
     def box(self) -> Box:
         """What holds all but next to nothing of the probability."""
         reach = 9 * np.sqrt(np.diag(self.covariance))
-        return tuple(zip((self.mean - reach).tolist(), (self.mean + reach).tolist(), strict=True))
+        return box_of(self.mean - reach, self.mean + reach)
 
     @property
     def moments(self) -> tuple[Array, Array]:

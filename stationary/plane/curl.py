@@ -10,6 +10,7 @@ from scipy.ndimage import minimum_filter
 
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import TINY
+from stationary.plane.boxes import lattice
 from stationary.plane.density import Density
 from stationary.process.plane import Box, Fields, PlaneDiffusion, point_text
 
@@ -91,7 +92,7 @@ def curl_test(
     The largest curl is looked for where `height`, a rough -log P, is below `SEEN`.
     """
     axes = [low + (high - low) * (np.arange(GRID) + 0.5) / GRID for low, high in box]
-    x = np.stack([v.ravel() for v in np.meshgrid(*axes, indexing="ij")])
+    x = lattice(*axes)
     fields = process.fields(x, 2)
     process.check(x, fields)
     noise = noise_of(process, axes, x, fields)
@@ -146,7 +147,7 @@ def _zeros(process: PlaneDiffusion, axes: list[Array], x: Array) -> list[tuple[f
     step = np.array([v[1] - v[0] for v in axes])
     low, high = np.array([[v[0], v[-1]] for v in axes]).T[..., None]
     k = np.arange(-2, 3)
-    stencil = np.stack([v.ravel() for v in np.meshgrid(k, k, indexing="ij")])
+    stencil = lattice(k, k)
     slope = None
     for _ in range(90):
         near = x[:, :, None] + step[:, None, None] * stencil[:, None, :] / 2

@@ -12,7 +12,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import Status
 from stationary.numbers.arithmetic import TINY
-from stationary.plane.local import sides_of
+from stationary.plane.boxes import sides_of
 from stationary.plane.marginal import Marginal, marginal_of
 from stationary.plane.mesh import Mesh, basis, gauss, legendre_of, summed, tensor
 from stationary.plane.panels import LAST, RULE, Panels, log_sum

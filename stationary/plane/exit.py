@@ -14,6 +14,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError
+from stationary.plane.boxes import box_of, clipped, ends_of
 from stationary.plane.elements import DEGREE, Coefficients, Condensed, Guess, parts_of
 from stationary.plane.exit_region import times_in_region
 from stationary.plane.local import everywhere
@@ -53,7 +54,7 @@ def _from_rectangle(process: PlaneDiffusion, flat: Array, region: Any) -> tuple[
     name = process.name
     sides = rectangle(region, name)
     held, absorbing = _cut(process, sides)
-    low, high = np.array(held).T[..., None]
+    low, high = ends_of(held)
     outside = ((flat < low) | (flat > high)).any(axis=0)
     if outside.any():
         raise LandscapeError(
@@ -101,13 +102,11 @@ def _cut(process: PlaneDiffusion, sides: Box) -> tuple[Box, list[tuple[bool, boo
 
 def _finite(process: PlaneDiffusion, box: Box) -> Box:
     """A box with ends of the domain, or of what holds the process, where it has infinite ones."""
-    ends = np.array(box)
-    room = np.array(process.domain)
-    ends = np.stack([np.maximum(ends[:, 0], room[:, 0]), np.minimum(ends[:, 1], room[:, 1])]).T
-    if np.isinf(ends).any():
+    made = clipped(*np.array(box).T, process.domain)
+    if np.isinf(made).any():
         held = found_on_grid(process, everywhere(process), CUT).box
-        ends = np.where(np.isinf(ends), held, ends)
-    return tuple((float(low), float(high)) for low, high in ends)
+        made = box_of(*np.where(np.isinf(made), held, made).T)
+    return made
 
 
 def _times(

@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError
 from stationary.panels.roots import bisected
+from stationary.plane.boxes import lattice
 from stationary.plane.regions import BISECTIONS, Labels
 from stationary.process.plane import Box, PlaneDiffusion, box_text, point_text
 
@@ -50,8 +51,7 @@ def times_in_region(
 def _grid(box: Box, n: int) -> tuple[Array, Array]:
     """Points (2, n^2), and the spacings (2,)."""
     axes = [np.linspace(*ends, n) for ends in box]
-    x = np.stack([v.ravel() for v in np.meshgrid(*axes, indexing="ij")])
-    return x, np.array([v[1] - v[0] for v in axes])
+    return lattice(*axes), np.array([v[1] - v[0] for v in axes])
 
 
 def _part(predicate: Labels, box: Box, x: Array, n: int) -> Array:

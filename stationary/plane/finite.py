@@ -18,6 +18,7 @@ from scipy.sparse.linalg import splu
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.numbers.cost import BY_WORK
+from stationary.plane.boxes import lattice
 from stationary.plane.state import PlaneState
 from stationary.plane.walkers import Measured, numbers, walk
 from stationary.process.minibatches import Stepper
@@ -175,7 +176,7 @@ def _chain(
     """What the chain on n x n points gives, or None."""
     axes = [_axis(state, k, n, beyond) for k in (0, 1)]
     low, h = np.array([[v[0], v[1] - v[0]] for v in axes]).T[..., None]
-    x = np.stack([v.ravel() for v in np.meshgrid(*axes, indexing="ij")])
+    x = lattice(*axes)
     size, each = n * n, STENCIL * STENCIL
     columns, weights = [], []
     outside = np.zeros(size)

@@ -16,6 +16,7 @@ from scipy.ndimage import distance_transform_cdt, find_objects, label
 from scipy.spatial import cKDTree
 
 from stationary.aliases import Array
+from stationary.plane.boxes import ends_of, lattice, placed
 from stationary.plane.local import Equilibrium
 from stationary.plane.panels import log_sum
 from stationary.process.plane import Box, PlaneDiffusion
@@ -48,8 +49,8 @@ class Flow:
         """The number of the attractor that each point (2, M) goes to; -1 where to none."""
         label = np.full(x.shape[1], -1)
         going, y = np.arange(x.shape[1]), x.copy()
-        low, high = np.array(self.box).T[..., None]
-        wide, room = high - low, np.array(self.process.domain).T[..., None]
+        (low, high), room = ends_of(self.box), ends_of(self.process.domain)
+        wide = high - low
         rate = max((np.abs(e.eigenvalues).max() for e in self.attractors), default=0.0)
         for step in range(STEPS):
             for k, (e, (p, most)) in enumerate(zip(self.attractors, self.traps, strict=True)):
@@ -79,9 +80,7 @@ class Flow:
     def arrives(self) -> bool:
         """Whether it leads to attractors from all over the box."""
         t = (np.arange(PLACES) + 0.5) / PLACES
-        x = np.stack([v.ravel() for v in np.meshgrid(t, t)])
-        low, high = np.array(self.box).T[..., None]
-        return bool((self.label(low + (high - low) * x) >= 0).all())
+        return bool((self.label(placed(self.box, lattice(t, t))) >= 0).all())
 
     def beyond(self, saddles: Sequence[Equilibrium]) -> list[tuple[int, ...]]:
         """For each saddle the attractors to which the drift leads from it, against the way that
@@ -116,7 +115,7 @@ class Borders:
 
     @classmethod
     def of(cls, flow: Flow, equilibria: tuple[Equilibrium, ...]) -> Borders:
-        low, high = np.array(flow.box).T[..., None]
+        low, high = ends_of(flow.box)
         pixel = (high - low) / PIXELS
         sources = np.array([e.position for e in equilibria if e.kind == "unstable"]).reshape(-1, 2)
         saddles = [e for e in equilibria if e.kind == "saddle"]
@@ -167,10 +166,8 @@ class Borders:
 
     def _of_pixels(self, flow: Flow) -> Borders:
         """The same with pixels of the flow."""
-        low, high = np.array(self.box).T[..., None]
         t = (np.arange(COARSE) + 0.5) / COARSE
-        unit = np.stack([v.ravel() for v in np.meshgrid(t, t, indexing="ij")])
-        coarse = flow.label(low + (high - low) * unit).reshape(COARSE, COARSE)
+        coarse = flow.label(placed(self.box, lattice(t, t))).reshape(COARSE, COARSE)
         index = np.arange(PIXELS) * COARSE // PIXELS
         return replace(self, pixels=coarse[np.ix_(index, index)], exact=False)
 
@@ -179,23 +176,19 @@ class Borders:
         here = (self.sides == label).any(axis=0) & (self.sides[0] != self.sides[1])
         return log_sum(density.log_at(self.curve[:, here]), self.missed[here])
 
-    def _pixel(self, x: Array) -> Array:
-        low, high = np.array(self.box).T[..., None]
-        i, j = np.clip((PIXELS * (x - low) / (high - low)).astype(int), 0, PIXELS - 1)
-        return np.asarray(self.pixels[i, j])
-
     @cached_property
     def _tree(self) -> cKDTree:
-        low, high = np.array(self.box).T[..., None]
+        low, high = ends_of(self.box)
         return cKDTree((self.curve / (high - low)).T)
 
     def label(self, x: Array) -> Array:
         """The number of the attractor of each point (2, M)."""
-        made = self._pixel(x)
+        low, high = ends_of(self.box)
+        wide = high - low
+        i, j = np.clip((PIXELS * (x - low) / wide).astype(int), 0, PIXELS - 1)
+        made = np.asarray(self.pixels[i, j])
         near = np.flatnonzero(made == -2)
         if len(near):
-            low, high = np.array(self.box).T[..., None]
-            wide = high - low
             _, k = self._tree.query((x[:, near] / wide).T)
             d = (x[:, near] - self.curve[:, k]) / wide * PIXELS
             n = self.normal[:, k] / wide * PIXELS

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +10,7 @@ from scipy.linalg import solve_continuous_lyapunov
 
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import TINY
+from stationary.plane.boxes import clipped, ends_of, finite_box, lattice, placed
 from stationary.process.plane import Box, Fields, PlaneDiffusion, point_text
 
 FARTHER = 10.0 ** np.arange(13)  # times the first box, where an infinite domain is looked at
@@ -84,24 +84,24 @@ def equilibria_of(
     n = len(box)
     if n == 2:
         t = (np.arange(SEEDS) + 0.5) / SEEDS
-        unit = np.stack([v.ravel() for v in np.meshgrid(t, t, indexing="ij")])
+        unit = lattice(t, t)
     else:
         from scipy.stats.qmc import Sobol
 
         unit = Sobol(n, scramble=False).random(256).T
-    low, high = np.array(box).T
-    seeds = low[:, None] + (high - low)[:, None] * unit
-    x = newton(process, seeds, high - low)
+    low, high = ends_of(box)
+    seeds, width = placed(box, unit), (high - low)[:, 0]
+    x = newton(process, seeds, width)
     found = [np.array([e.position for e in known]).reshape(-1, n).T, x]
     x = np.concatenate(found, axis=1)
     x = x[:, np.isfinite(x).all(axis=0)]
-    more = corners(process, seeds[:, ::4], high - low, x)
+    more = corners(process, seeds[:, ::4], width, x)
     x = np.concatenate([x, more[:, np.isfinite(more).all(axis=0)]], axis=1)
-    slack = 1e-9 * (high - low)[:, None]
-    x = x[:, ((x >= low[:, None] - slack) & (x <= high[:, None] + slack)).all(axis=0)]
+    slack = 1e-9 * (high - low)
+    x = x[:, ((x >= low - slack) & (x <= high + slack)).all(axis=0)]
     kept: list[Array] = []
     for point in x.T:
-        if all((np.abs(point - k) > 1e-6 * (high - low)).any() for k in kept):
+        if all((np.abs(point - k) > 1e-6 * width).any() for k in kept):
             kept.append(point)
     kept.sort(key=lambda p: tuple(p))
     return tuple(described(process, p) for p in kept)
@@ -126,13 +126,11 @@ def everywhere(process: PlaneDiffusion) -> tuple[Equilibrium, ...]:
         ]
         near = np.array(around(process, found, 0.0))
         reach = REACH * np.max(wide, axis=0) + np.ptp(near, axis=1)
-        room = np.array(process.domain)
-        ends = np.stack([near[:, 0] - reach, near[:, 1] + reach], axis=1)
-        ends = np.clip(ends, room[:, :1], room[:, 1:])
-        before, now = (np.ptp(b, axis=1) for b in (np.array(box), ends))
+        wider = clipped(near[:, 0] - reach, near[:, 1] + reach, process.domain)
+        before, now = (np.ptp(b, axis=1) for b in (box, wider))
         if not (now > 0).all() or ((now > 0.01 * before) & (now < 2 * before)).all():
             break
-        box = tuple(map(tuple, ends.tolist()))
+        box = wider
         found = equilibria_of(process, box, found)
     return found
 
@@ -273,27 +271,6 @@ def curvature(process: PlaneDiffusion, x: Array) -> Array:
     return np.asarray((bent + own) / np.linalg.det(g))
 
 
-def sides_of(box: Box, count: int) -> Iterator[tuple[int, int, Array]]:
-    """For each side of a box its axis, whether it is the lower or upper one, and points (2, M)."""
-    for axis, side in itertools.product((0, 1), (0, 1)):
-        x = np.empty((2, count))
-        x[axis], x[1 - axis] = box[axis][side], np.linspace(*box[1 - axis], count)
-        yield axis, side, x
-
-
-def finite_box(box: Box, farther: float = 1.0) -> Box:
-    """A finite box in which equilibria are looked for where a domain is infinite."""
-    made = []
-    for low, high in box:
-        ends = np.array([low, high])
-        near = ends[np.isfinite(ends)]
-        reach = farther * (20 + abs(near[0]) if len(near) == 1 else 10.0)
-        middle = near[0] if len(near) else 0.0
-        ends = np.clip(ends, middle - reach, middle + reach) if len(near) < 2 else ends
-        made.append((float(ends[0]), float(ends[1])))
-    return tuple(made)
-
-
 def around(process: PlaneDiffusion, equilibria: Sequence[Equilibrium], cut: float) -> Box:
     """The smallest box in the domain that holds equilibria, and what small noise makes of stable
     ones down to e^-cut of its peak there."""
@@ -302,14 +279,4 @@ def around(process: PlaneDiffusion, equilibria: Sequence[Equilibrium], cut: floa
         0 * e.position if e.covariance is None else np.sqrt(2 * cut * np.diag(e.covariance))
         for e in equilibria
     ])  # fmt: skip
-    ends = np.stack([(x - reach).min(axis=0), (x + reach).max(axis=0)], axis=1)
-    room = np.array(process.domain)
-    return tuple(map(tuple, np.clip(ends, room[:, :1], room[:, 1:]).tolist()))
-
-
-def joined(*boxes: Box) -> Box:
-    """The smallest box that holds several."""
-    ends = np.array(boxes)
-    return tuple(
-        zip(ends[..., 0].min(axis=0).tolist(), ends[..., 1].max(axis=0).tolist(), strict=True)
-    )
+    return clipped((x - reach).min(axis=0), (x + reach).max(axis=0), process.domain)

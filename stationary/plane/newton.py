@@ -19,6 +19,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError
+from stationary.plane.boxes import box_of, ends_of, lattice
 from stationary.plane.density import Density, Solved
 from stationary.plane.elements import DEGREE, RULE, Coefficients, Condensed, Guess, Parts, assembled
 from stationary.plane.flow import Flow
@@ -48,7 +49,7 @@ def low_noise(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...], hull
     _require_connected(process, stable, [sides for _, sides in saddles])
     noise, box, guess = _start(process, equilibria)
     inner = np.array(around(process, equilibria, 0.0))
-    smaller = inner + SMALLER * (np.array(box) - inner)
+    smaller = (inner + SMALLER * (np.array(box) - inner)).T
 
     points = [*stable, *(e for e, _ in saddles)]
 
@@ -64,7 +65,7 @@ def low_noise(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...], hull
         lower = max(1.0, noise * LOWER)
         guess = _height(replace(coarse, phi=coarse.phi * noise / lower))
         noise = lower
-    less = solved(tuple(map(tuple, smaller.tolist())), COARSE, guess, FROZEN[0])
+    less = solved(box_of(*smaller), COARSE, guess, FROZEN[0])
     fine = solved(box, FINE, _height(coarse), FROZEN[0])
     other = solved(box, FINE, _height(fine), FROZEN[1])
     return Solved("newton", fine, (("mesh", coarse), ("sides", other), ("box", less)))
@@ -87,21 +88,19 @@ def _start(
             rough = found_on_grid(louder, equilibria, CUT)
         except LandscapeError:  # with as much noise tails are heavy, which the process's are not
             break
-        low, high = np.array(rough.box).T[..., None]
+        low, high = ends_of(rough.box)
         inside = ((x > low) & (x < high)).all()
         if inside and np.abs(rough.at(x)).max() < CLOSE:
             density = spectral(louder, rough).density
             t = density.mesh.points(basis(DEGREE).nodes)
             height = density.height - density.height.min()
             known = height < KNOWN
-            ends = t[:, known].min(axis=1).tolist(), t[:, known].max(axis=1).tolist()
-            box = tuple(zip(*ends, strict=True))
+            box = box_of(t[:, known].min(axis=1), t[:, known].max(axis=1))
             # The largest box between the equilibria and all that is known that is known all over.
             inner, outer = np.array(around(process, equilibria, 0.0)), np.array(box)
             for part in np.linspace(1, 0.05, 39):
-                ends = inner + part * (outer - inner)
-                box = tuple(map(tuple, ends.tolist()))
-                grid = np.stack(np.meshgrid(*(np.linspace(*e, 40) for e in box))).reshape(2, -1)
+                box = box_of(*(inner + part * (outer - inner)).T)
+                grid = lattice(*(np.linspace(*ends, 40) for ends in box))
                 if (-density.log_at(grid) - density.height.min() < KNOWN).all():
                     return noise, box, _height(density)
         noise *= 1.5
@@ -160,13 +159,13 @@ class _Problem:
         across = np.array([-stay[1], stay[0]])
         across *= np.sign(across @ out)
         t, w = gauss(24)
-        low, high = np.array(self.mesh.box).T
+        low, high = ends_of(self.mesh.box)
         reach = float(np.linalg.norm(high - low))
         ends = reach * np.linspace(-1, 1, 2 * 3 * FINE + 1)
         along = (ends[:-1, None] + np.diff(ends)[:, None] * (1 + t) / 2).ravel()
         weight = (np.diff(ends)[:, None] / 2 * w).ravel()
         x = saddle.position[:, None] + np.outer(stay, along)
-        inside = ((x > low[:, None]) & (x < high[:, None])).all(axis=0)
+        inside = ((x > low) & (x < high)).all(axis=0)
         x, along, weight = x[:, inside], along[inside], weight[inside]
         return across, x, along, weight, self.process.fields(x, 1)
 

@@ -18,9 +18,10 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError, Status
 from stationary.numbers.arithmetic import ROUNDING
+from stationary.plane.boxes import finite_box, lattice, placed
 from stationary.plane.closed import DEGREE
 from stationary.plane.density import Density
-from stationary.plane.local import Equilibrium, described, finite_box
+from stationary.plane.local import Equilibrium, described
 from stationary.plane.mesh import Mesh, basis
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
@@ -92,10 +93,10 @@ def product(process: PlaneDiffusion, landscape: PlaneLandscape | None = None) ->
         If one of them has no density alone.
     """
     rng = np.random.default_rng(0)
-    box = np.array(finite_box(process.domain)).T[..., None]
+    box = finite_box(process.domain)
     lone = landscape is not None and landscape.losses is not None and not landscape.label_noise
     if (process.source is not None and not lone) or not _apart(
-        process, box[0] + (box[1] - box[0]) * rng.uniform(size=(2, ONE_BY_ONE))
+        process, placed(box, rng.uniform(size=(2, ONE_BY_ONE)))
     ):
         return None
     try:
@@ -163,7 +164,7 @@ def _joined(laws: tuple[EndState, ...], road: str = "product") -> Product:
 
 def _apart(process: PlaneDiffusion, axes: Array) -> bool:
     """Whether neither coordinate asks for the other one, as far as a grid of points tells."""
-    x = np.stack([v.ravel() for v in np.meshgrid(*axes, indexing="ij")])
+    x = lattice(*axes)
     fields = process.fields(x)
     process.check(x, fields)
     if (np.abs(fields.a[0, 1]) > 1e-14 * np.abs(fields.a).max(axis=(0, 1))).any():

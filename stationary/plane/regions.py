@@ -16,6 +16,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.panels.roots import bisected
+from stationary.plane.boxes import lattice, placed
 from stationary.plane.mesh import gauss
 from stationary.plane.panels import RULE, Panels, log_sum
 
@@ -90,10 +91,8 @@ class Cut:
 def cut(density: Any, labels: Labels, smooth: bool = False) -> Cut:
     """A quadrature of a `Density` over the parts that labels tell; closer where edges are not known
     to be smooth."""
-    box = np.array(density.mesh.box)
     t = (np.arange(COARSE) + 0.5) / COARSE
-    grid = np.meshgrid(*(low + (high - low) * t for low, high in box), indexing="ij")
-    found = np.reshape(labels(np.reshape(grid, (2, -1))), (COARSE, COARSE)).astype(int)
+    found = labels(placed(density.mesh.box, lattice(t, t))).reshape(COARSE, COARSE).astype(int)
     changes = [np.count_nonzero(np.diff(found, axis=k)) for k in (0, 1)]
     looks = LOOKS if smooth else CLOSEST * LOOKS
     rows = _Rows(density, labels, 1 if changes[0] >= changes[1] else 0, looks)

@@ -22,8 +22,9 @@ from scipy.sparse.linalg import splu
 
 from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError
+from stationary.plane.boxes import ends_of, lattice, sides_of
 from stationary.plane.flow import Flow
-from stationary.plane.local import Equilibrium, around, sides_of
+from stationary.plane.local import Equilibrium, around
 from stationary.process.plane import Box, PlaneDiffusion, box_text
 
 POINTS = 64  # of the grid, for each direction
@@ -119,15 +120,13 @@ class Rough:
         return np.asarray(((s @ self._fitted) * t).sum(axis=1)).reshape(x.shape[1:])
 
     def _functions(self, x: Array) -> tuple[Array, Array]:
-        low, high = np.array(self.box).T[..., None]
+        low, high = ends_of(self.box)
         s, t = 2 * (x - low) / (high - low) - 1
         return chebvander(s, FIT - 1), chebvander(t, FIT - 1)
 
     @cached_property
     def _fitted(self) -> Array:
-        s, t = self._functions(
-            np.stack([v.ravel() for v in np.meshgrid(*self.axes, indexing="ij")])
-        )
+        s, t = self._functions(lattice(*self.axes))
         phi = CAP * np.tanh(self.phi.ravel() / CAP)
         weight = np.exp(-phi / 10)
         degree = np.add.outer(np.arange(FIT), np.arange(FIT)).ravel()
@@ -141,7 +140,7 @@ def on_box(process: PlaneDiffusion, box: Box, start: Array | None, spots: Array)
     """The chain's end state on a box; `start` is a point where the density is not small, and
     `spots` (2, K) are those that attract."""
     axes = tuple(np.linspace(*ends, POINTS) for ends in box)
-    x = np.stack([v.ravel() for v in np.meshgrid(*axes, indexing="ij")])
+    x = lattice(*axes)
     fields = process.fields(x)
     process.check(x, fields)
     h = np.array([v[1] - v[0] for v in axes])[:, None]
@@ -151,8 +150,7 @@ def on_box(process: PlaneDiffusion, box: Box, start: Array | None, spots: Array)
     with np.errstate(divide="ignore", over="ignore"):
         time = np.minimum(BY_DRIFT / np.abs(drift).max(axis=0), BY_NOISE**2 / (2 * values[1]))
     time[~np.isfinite(time)] = 1.0  # of each move
-    low_end, high_end = np.array(box).T[..., None]
-
+    low_end, high_end = ends_of(box)
     middle = process.fields(np.clip(x + fields.f * time / 2, low_end, high_end)).f
     moved = np.where(np.isfinite(middle), middle, fields.f) / h * time
     n = x.shape[1]

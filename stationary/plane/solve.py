@@ -12,17 +12,10 @@ from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.elementary import depth_of
 from stationary.plane import closed
 from stationary.plane.balance import balanced
+from stationary.plane.boxes import box_of, ends_of, finite_box, joined, placed, sides_of
 from stationary.plane.curl import Curl, curl_test
 from stationary.plane.density import Density, Solved
-from stationary.plane.local import (
-    Equilibrium,
-    around,
-    equilibria_of,
-    everywhere,
-    finite_box,
-    joined,
-    sides_of,
-)
+from stationary.plane.local import Equilibrium, around, equilibria_of, everywhere
 from stationary.plane.marginal import NEARLY
 from stationary.plane.newton import low_noise
 from stationary.plane.product import gibbs, product
@@ -122,7 +115,7 @@ def _solved(
         np.array([e.position for e in equilibria if e.kind == kind]).reshape(-1, 2).T
         for kind in ("stable", "saddle")
     )
-    low, high = np.array(rough.box).T[..., None]
+    low, high = ends_of(rough.box)
     singular = tested.noise.singular != "nowhere"
     inside = bool(((stable >= low) & (stable <= high)).all())
     solved, lost = None, math.inf
@@ -158,8 +151,8 @@ def _with_heavy_tails(
     inner = chart.process(diffusion)
     try:
         rough = found_on_grid(inner, (), CUT, FARTHEST)
-        near = np.clip(np.array(rough.box), -NEAR, NEAR)
-        tested = curl_test(diffusion, tuple(map(tuple, chart.x(near.T).T.tolist())))
+        near = np.clip(np.array(rough.box).T, -NEAR, NEAR)
+        tested = curl_test(diffusion, box_of(*chart.x(near)))
         solved = spectral(inner, rough)
         ways = (*solved.others, ("balance", balanced(inner, solved.density)))
         if not all(math.isfinite(d.log_total) for d in (solved.density, *(d for _, d in ways))):
@@ -185,8 +178,7 @@ def _with_heavy_tails(
 
 def _check_that_it_spreads(diffusion: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]) -> None:
     """Raise where a direction has neither drift nor noise, or the process comes to rest."""
-    low, high = np.array(finite_box(diffusion.domain)).T[..., None]
-    x = low + (high - low) * np.random.default_rng(0).uniform(size=(2, 64))
+    x = placed(finite_box(diffusion.domain), np.random.default_rng(0).uniform(size=(2, 64)))
     found = diffusion.fields(x)
     v, name = diffusion.variable, diffusion.name
     for k in range(2):

@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.plane.boxes import box_of
 from stationary.plane.density import Density, Mapped
 from stationary.plane.local import Equilibrium
 from stationary.plane.marginal import Heavy
@@ -69,8 +70,7 @@ class Chart:
             da[own, :, own] += ds[:, None] * np.swapaxes(s[:, None] * found.a, 0, 1)
             return Fields(f, a, df, da)
 
-        ends = self.y(np.array(process.domain).T).T
-        box: Box = tuple((float(low), float(high)) for low, high in ends)
+        box = box_of(*self.y(np.array(process.domain).T))
         return replace(process, drift=None, variance=None, domain=box, source=source, stepper=None)
 
 
@@ -105,8 +105,8 @@ class Stretched(Mapped):
 
     def _log_rectangle(self, box: Box) -> float:
         with np.errstate(invalid="ignore"):
-            ends = self.y(np.array(box, dtype=float).T).T.tolist()
-        return self.inner.log_mass(tuple(map(tuple, ends)))
+            ends = self.y(np.array(box, dtype=float).T)
+        return self.inner.log_mass(box_of(*ends))
 
     @cached_property
     def moments(self) -> tuple[Array, Array]:

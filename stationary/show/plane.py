@@ -9,6 +9,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import Status
+from stationary.plane.boxes import lattice
 from stationary.plane.state import PlaneBasin, PlaneState
 from stationary.process.plane import point_text
 from stationary.process.plane_landscape import PlaneLandscape
@@ -264,7 +265,7 @@ def table(state: PlaneState, points: int = 101, *, of: str = "density") -> dict[
         names = ("mass", "log_mass", "mass_error")
         return {"x": at[:, 0], "y": at[:, 1]} | {n: [getattr(b, n) for b in kept] for n in names}
     axes = [np.linspace(*ends, points) for ends in window(state)]
-    x = np.stack([v.ravel() for v in np.meshgrid(*axes, indexing="ij")])
+    x = lattice(*axes)
     current = state.current(x)
     return {
         "x": x[0],
@@ -301,7 +302,7 @@ def figure(state: PlaneState, sheet: Sheet, *, log: bool = False) -> None:
 
 def _draw_plane(axes: Any, state: PlaneState, *, log: bool) -> tuple[Array, Array]:
     x, y = (np.linspace(*ends, PIXELS) for ends in window(state))
-    points = np.stack([v.ravel() for v in np.meshgrid(x, y)])
+    points = lattice(y, x)[::-1]
     height = np.asarray(state.energy(points)).reshape(PIXELS, PIXELS)
     shown = -np.minimum(height, VISIBLE) if log else np.exp(-height)
     axes.pcolormesh(x, y, shown, cmap="Blues", shading="gouraud", rasterized=True)
@@ -332,7 +333,7 @@ def _draw_plane(axes: Any, state: PlaneState, *, log: bool) -> tuple[Array, Arra
 def _stream(state: PlaneState, axes: Any, x: Array, y: Array) -> None:
     """The current as streamlines, thick where it is strong."""
     x, y = x[::4], y[::4]
-    points = np.stack([v.ravel() for v in np.meshgrid(x, y)])
+    points = lattice(y, x)[::-1]
     u, v = np.nan_to_num(state.current(points)).reshape(2, len(y), -1)
     size = np.hypot(u, v)
     faint = size < 1e-5 * size.max()
