@@ -37,7 +37,7 @@ def balanced(process: PlaneDiffusion, density: Density) -> Density:
     def pairs(p: Array, q: Array) -> Array:
         return np.concatenate([row * q[: ORDER - i] for i, row in enumerate(p)])
 
-    x, log, u = density.quadrature()
+    x, log, u = density.quadrature
     mass = np.exp(log - density.log_total) * u
     keep = np.flatnonzero(mass > 1e-16 * mass.max())
     count = ORDER * (ORDER + 1) // 2

@@ -57,9 +57,12 @@ def finite_box(box: Box, farther: float = 1.0) -> Box:
     return tuple(made)
 
 
-def sides_of(box: Box, count: int) -> Iterator[tuple[int, int, Array]]:
-    """For each side of a box its axis, whether it is the lower or upper one, and points (2, M)."""
+def sides_of(box: Box, count: int, domain: Box | None = None) -> Iterator[tuple[int, int, Array]]:
+    """For each side of a box its axis, whether it is the lower or upper one, and points (2, M); of
+    a domain, only for those that are no ends of it."""
     for axis, side in itertools.product((0, 1), (0, 1)):
+        if domain is not None and box[axis][side] == domain[axis][side]:
+            continue
         x = np.empty((2, count))
         x[axis], x[1 - axis] = box[axis][side], np.linspace(*box[1 - axis], count)
         yield axis, side, x

@@ -199,7 +199,7 @@ class Circulation:
 
 def circulation(process: PlaneDiffusion, density: Density, singular: bool) -> Circulation:
     """From the density, at those of its Gauss points that matter."""
-    x, log, u = density.quadrature()
+    x, log, u = density.quadrature
     log = log - density.log_total
     keep = (log + np.log(np.maximum(u, TINY)) > -40) & (u > 0)
     x, mass = x[:, keep], np.exp(log[keep]) * u[keep]

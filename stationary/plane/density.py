@@ -32,7 +32,7 @@ class Law:
     log_at: Any  # log P at points (2, M); -inf outside, or where P is not positive
     slope_at: Any  # its gradient; nan outside
     height: Any  # -log P at places all over
-    quadrature: Any  # points (2, K), logs of weights, factors: integrals are sums of products
+    quadrature: Any  # (points (2, K), logs of weights, factors): integrals are sums of products
     cut: Any  # a quadrature over the parts that labels tell
     rvs: Any  # draws, shape (2, size)
     _log_rectangle: Any
@@ -53,7 +53,7 @@ class Law:
     @cached_property
     def moments(self) -> tuple[Array, Array]:
         """Mean and covariance."""
-        x, log, u = self.quadrature()
+        x, log, u = self.quadrature
         weight = np.exp(log - self.log_total) * u
         mean = x @ weight
         d = x - mean[:, None]
@@ -82,8 +82,9 @@ class Mapped(Law):
         y = self.inner.mesh.points(basis(self.inner.degrees[0]).nodes).reshape(2, -1)
         return np.asarray(self.inner.height.ravel() + self.log_stretch(y))
 
+    @property
     def quadrature(self) -> tuple[Array, Array, Array]:
-        y, log, u = self.inner.quadrature()
+        y, log, u = self.inner.quadrature
         return self.x(y), log, u
 
     def cut(self, labels: Labels, smooth: bool = False) -> Cut:
@@ -120,11 +121,7 @@ class Density(Law):
 
     def in_domain(self, domain: Box) -> Density:
         """The same, that knows what it misses of a domain."""
-        sides = [
-            x
-            for axis, side, x in sides_of(self.mesh.box, 101)
-            if self.mesh.box[axis][side] != domain[axis][side]
-        ]
+        sides = [x for _, _, x in sides_of(self.mesh.box, 101, domain)]
         if not sides:
             return self
         least = -self.log_at(np.concatenate(sides, axis=1)).max() - self.height.min()
@@ -230,12 +227,9 @@ class Density(Law):
         return tensor(low, half * panels.size, t)
 
     @cached_property
-    def _quadrature(self) -> tuple[Array, Array, Array]:
+    def quadrature(self) -> tuple[Array, Array, Array]:
         x, weight, phi, u = self.nodes(self.panels)
         return x, weight - phi, u
-
-    def quadrature(self) -> tuple[Array, Array, Array]:
-        return self._quadrature
 
     def nodes(self, panels: Panels) -> tuple[Array, Array, Array, Array]:
         """Points (2, K), the logs of their weights, Phi and u."""
@@ -247,7 +241,7 @@ class Density(Law):
 
     @cached_property
     def log_total(self) -> float:
-        _, log, u = self.quadrature()
+        _, log, u = self.quadrature
         return log_sum(log, u)
 
     def cut(self, labels: Labels, smooth: bool = False) -> Cut:
@@ -303,7 +297,7 @@ class Density(Law):
     def rvs(self, size: int, generator: np.random.Generator) -> Array:
         """Draws, shape (2, size), by rejection in each panel."""
         panels = self.panels
-        _, log, u = self.quadrature()
+        _, log, u = self.quadrature
         mass = np.exp(log - self.log_total) * np.maximum(u, 0)
         mass = mass.reshape(len(panels.number), -1).sum(axis=1)
         chosen = generator.choice(len(mass), size, p=mass / mass.sum())

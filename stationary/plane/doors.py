@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from stationary.errors import LandscapeError
 from stationary.functions.given import number
-from stationary.process.plane_landscape import PlaneLandscape
 from stationary.sources.loading import PLANE, any_process
 from stationary.states.distribution import EndState
 from stationary.states.law import Estimate
@@ -77,13 +76,12 @@ def mean_exit_time(process: Any, x: Any, region: Any) -> Estimate:
             "mean_first_passage_time(process, x, (lower, upper))."
         )
     from stationary.plane.exit import exit_time
+    from stationary.plane.solve import plane_end_state
     from stationary.plane.state import PlaneBasin
 
     if isinstance(region, PlaneBasin) or number(region) is not None:
-        from stationary.plane.solve import plane_end_state
-
         region = plane_end_state(given).inside(region)
-    return exit_time(given.diffusion() if isinstance(given, PlaneLandscape) else given, x, region)
+    return exit_time(given.diffusion(), x, region)
 
 
 def equilibria(process: Any) -> tuple[Equilibrium, ...]:
@@ -97,4 +95,4 @@ def equilibria(process: Any) -> tuple[Equilibrium, ...]:
         raise LandscapeError(f"{given.name}: on a line they are end_state(process).equilibria.")
     from stationary.plane.local import everywhere
 
-    return everywhere(given.diffusion() if isinstance(given, PlaneLandscape) else given)
+    return everywhere(given.diffusion())

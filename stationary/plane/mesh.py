@@ -159,26 +159,22 @@ class Mesh:
     def _key(self, index: Array, level: Any) -> Array:
         return np.asarray(index[0] * ((len(self.lines[1]) - 1) << np.asarray(level)) + index[1])
 
-    def find(self, steps: Array) -> Array:
-        """The number of the rectangle at positions (2, M) in finest steps; -1 for none."""
+    def find(self, steps: Array, of: Any = None) -> Array:
+        """The number of the rectangle at positions (2, M) in finest steps, if they are given of
+        these levels (M,); -1 for none."""
         made = np.full(steps.shape[1], -1)
         ends = np.array([len(line) - 1 for line in self.lines])[:, None] << FINEST
         inside = ((steps >= 0) & (steps < ends)).all(axis=0)
         for level, keys, order in self._sorted:
             key = self._key(steps >> (FINEST - level), level)
             k = np.minimum(np.searchsorted(keys, key), len(keys) - 1)
-            made = np.where(inside & (keys[k] == key), order[k], made)
+            here = inside & (keys[k] == key) & (of is None or of == level)
+            made = np.where(here, order[k], made)
         return made
 
     def places_in(self, other: Mesh) -> Array:
         """(E,): the numbers of the same rectangles in another mesh on the same lines, or -1."""
-        made = np.full(self.count, -1)
-        for level, keys, order in other._sorted:
-            mine = np.flatnonzero(self.level == level)
-            key = self._key(self.index[:, mine], level)
-            k = np.minimum(np.searchsorted(keys, key), len(keys) - 1)
-            made[mine] = np.where(keys[k] == key, order[k], -1)
-        return made
+        return other.find(self.start, self.level)
 
     def with_others(self, other: Mesh) -> Mesh:
         """With more rectangles between the same lines, be it in the same places."""

@@ -82,25 +82,23 @@ class Product(Density):
         return np.stack([law.rvs(size, generator) for law in self.laws])
 
 
-def product(process: PlaneDiffusion, landscape: PlaneLandscape | None = None) -> Product | None:
+def product(given: PlaneDiffusion | PlaneLandscape) -> Product | None:
     """The end state of a process whose coordinates know nothing of each other; else None.
-
-    Of SGD with the landscape that it is on.
 
     Raises
     ------
     LandscapeError
         If one of them has no density alone.
     """
-    rng = np.random.default_rng(0)
+    rng, process = np.random.default_rng(0), given.diffusion()
     box = finite_box(process.domain)
-    lone = landscape is not None and landscape.losses is not None and not landscape.label_noise
-    if (process.source is not None and not lone) or not _apart(
+    sgd = isinstance(given, PlaneLandscape) and given.losses is not None and not given.label_noise
+    if (process.source is not None and not sgd) or not _apart(
         process, placed(box, rng.uniform(size=(2, ONE_BY_ONE)))
     ):
         return None
     try:
-        lines = [_line(landscape or process, k) for k in (0, 1)]
+        lines = [_line(given if sgd else process, k) for k in (0, 1)]
         laws = tuple(map(end_state, lines))
     except StationaryError:
         return None  # functions that cannot be called with one coordinate alone

@@ -182,15 +182,9 @@ def on_box(process: PlaneDiffusion, box: Box, start: Array | None, spots: Array)
     inside = spots[:, ((spots >= low_end) & (spots <= high_end)).all(axis=0)]
     cells = np.rint((inside - low_end) / h).astype(int)
     marks = cells[0] * POINTS + cells[1]
-    ends = [(v == e[0], v == e[1]) for v, e in zip(x, box, strict=True)]
-    sides = [
-        np.flatnonzero(ends[axis][side])
-        for axis in (0, 1)
-        for side in (0, 1)
-        if box[axis][side] != process.domain[axis][side]
-    ]
-    free = np.concatenate([np.zeros(0, dtype=int), *sides])
-    p, joined = _pinned(process, flow, pin, marks, free)
+    opened = sides_of(box, 1, process.domain)
+    free = [np.flatnonzero(x[axis] == box[axis][side]) for axis, side, _ in opened]
+    p, joined = _pinned(process, flow, pin, marks, np.concatenate([marks[:0], *free]))
     with np.errstate(divide="ignore", invalid="ignore"):
         phi = -np.log(p)
     phi = np.where(np.isfinite(phi), np.minimum(phi, MOST), MOST)
@@ -262,9 +256,8 @@ def _runs_away(process: PlaneDiffusion, box: Box, spots: Array) -> bool:
     """Whether the drift leads out all along a side that is no end of the domain, and to no spot."""
     return any(
         (process.fields(x).f[axis] * (2 * side - 1) > 0).all()
-        for axis, side, x in sides_of(box, POINTS)
-        if box[axis][side] != process.domain[axis][side]
-        and not ((spots[axis] - box[axis][side]) * (2 * side - 1) > 0).any()
+        for axis, side, x in sides_of(box, POINTS, process.domain)
+        if not ((spots[axis] - box[axis][side]) * (2 * side - 1) > 0).any()
     )
 
 

@@ -51,15 +51,14 @@ def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
     ConvergenceError
         If barriers are beyond what can be followed, or the density is known to less than 1e-2.
     """
-    diffusion = process.diffusion() if isinstance(process, PlaneLandscape) else process
+    diffusion = process.diffusion()
     if diffusion.dimensions != 2:
         raise LandscapeError(
             f"{diffusion.name}: end states are had for one weight and for two, not for "
             f"{diffusion.dimensions}. Around each minimum `stationary.equilibria` gives the "
             "Gaussian, the curl and the metric for any number of weights."
         )
-    landscape = process if isinstance(process, PlaneLandscape) else None
-    exact = closed.linear(diffusion) or gibbs(diffusion) or product(diffusion, landscape)
+    exact = closed.linear(diffusion) or gibbs(diffusion) or product(process)
     if exact is not None:
         tested = curl_test(diffusion, exact.box)
         found = exact.equilibria(diffusion)

@@ -150,7 +150,7 @@ class PlaneState(Result):
     @cached_property
     def error(self) -> float:
         """The largest error of the density, as a part of its peak."""
-        x, _, _ = self.density.quadrature()
+        x, _, _ = self.density.quadrature
         x = x[:, :: max(1, x.shape[1] // 10_000)]
         own = self.pdf(x)
         with np.errstate(invalid="ignore"):  # of one that has no total nothing is known
@@ -300,7 +300,7 @@ class PlaneState(Result):
         every = range(len(self._attractors))
         borders, total = self.borders[1], float(self.density.log_total)
         if borders is not None and not borders.exact:  # stairs of pixels are not worth following
-            x, log, u = self.density.quadrature()
+            x, log, u = self.density.quadrature
             own = np.asarray(self.basin_of(x))
             return np.array([log_sum(log, u * (own == k)) for k in every]) - total
         if not self.rough:
@@ -326,7 +326,7 @@ class PlaneState(Result):
 
     def expect(self, function: Callable[[Array], Any]) -> float:
         """The mean of a NumPy function of points (2, M)."""
-        x, log, u = self.density.quadrature()
+        x, log, u = self.density.quadrature
         return float((np.exp(log - self.density.log_total) * u * function(x)).sum())
 
     def marginal(self, axis: int) -> Any:

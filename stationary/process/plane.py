@@ -126,6 +126,10 @@ class PlaneDiffusion(Data):
         x = probes(box)
         self.check(x, self.fields(x))
 
+    def diffusion(self) -> PlaneDiffusion:
+        """Itself, as the `diffusion` of a `PlaneLandscape` is its process for small steps."""
+        return self
+
     @property
     def dimensions(self) -> int:
         return len(self.domain)
