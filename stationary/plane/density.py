@@ -22,7 +22,13 @@ from stationary.process.plane import Box
 Region = Box | Labels | None
 
 
-class Law:
+class Bare:
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what was computed from it, which is larger and had again in a second."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+
+
+class Law(Bare):
     """What densities in the plane answer, not normalised, from what each kind says of itself."""
 
     log_total: Any = 0.0
@@ -37,10 +43,6 @@ class Law:
     rvs: Any  # draws, shape (2, size)
     _log_rectangle: Any
     _marginal: Any
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Without what was computed from it, which is larger and had again in a second."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
 
     def log_mass(self, region: Region) -> float:
         """log of the probability of a region, normalised."""

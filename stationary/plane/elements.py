@@ -324,10 +324,8 @@ def _losses(
         s[1 - axis] = t
         x = mesh.low[:, sides, None] + mesh.size[:, sides, None] * (1 + s) / 2
         found = process.fields(x.reshape(2, -1))
-        across = found.a[axis, axis].reshape(len(sides), -1)
-        size = np.abs(found.a).max(axis=(0, 1)).reshape(len(sides), -1)
-        out = np.maximum(end * found.f[axis].reshape(len(sides), -1), 0)
-        out[across > 1e-9 * size] = 0
+        out = np.where(found.crosses(axis), 0, np.maximum(end * found.f[axis], 0))
+        out = out.reshape(len(sides), -1)
         lossy = out.any(axis=1)
         if not lossy.any():
             continue

@@ -127,7 +127,7 @@ def _times(
             if not absorbing[axis][side]:
                 continue
             found = coefficients.process.fields(x[:, at])
-            across = found.a[axis, axis] > 1e-9 * np.abs(found.a).max(axis=(0, 1))
-            fixed[system.place[at][across | (end * found.f[axis] > 0)]] = True
+            reached = found.crosses(axis) | (end * found.f[axis] > 0)
+            fixed[system.place[at][reached]] = True
     fixed = fixed[system.free]
     return system.solve(np.flatnonzero(fixed), np.zeros(int(fixed.sum())))

@@ -64,18 +64,20 @@ class PlaneCheck(Result):
         worst = (0.0, 0.0, "anything")
         if truth is None:
             return worst
-        for k, name in enumerate(self.names):
-            if name.startswith("mean"):
-                scale = self.diffusion.values[self.names.index(name.replace("mean", "deviation"))]
-            else:
-                scale = abs(self.diffusion.values[k])
-            if name == "correlation":
-                scale = 1.0
-            known = (truth.errors[k] + self.diffusion.errors[k]) / scale
-            apart = abs(truth.values[k] - self.diffusion.values[k]) / scale
+        own = self.diffusion
+        knowns = (truth.errors + own.errors) / self.scale
+        aparts = np.abs(truth.values - own.values) / self.scale
+        for name, known, apart in zip(self.names, knowns, aparts, strict=True):
             if np.isfinite(known) and apart > max(worst[0], 2 * known):
                 worst = (float(apart), float(known), name)
         return worst
+
+    @property
+    def scale(self) -> Array:
+        """What differences are held against: means by deviations, a correlation as it is."""
+        made = np.abs(self.diffusion.values)
+        made[:2], made[4] = self.diffusion.values[2:4], 1.0
+        return made
 
     @property
     def outcome(self) -> str:

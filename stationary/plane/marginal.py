@@ -56,11 +56,10 @@ class Marginal(Cells):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Heavy(Distribution):
-    """The law of x = centre + length sinh(y), from that of y: its tails may be powers."""
+    """The law of x from that of y, on a `Chart`: its tails may be powers."""
 
     inner: Marginal
-    centre: float
-    length: float
+    chart: Any
 
     @property
     def error(self) -> float:
@@ -69,16 +68,10 @@ class Heavy(Distribution):
     def known_to(self, error: float) -> Heavy:
         return replace(self, inner=self.inner.known_to(error))
 
-    def _x(self, y: Any) -> Any:
-        return self.centre + self.length * np.sinh(y)
-
-    def _y(self, x: Array) -> Array:
-        return np.asarray(np.arcsinh((x - self.centre) / self.length))
-
     @pointwise
     def cdf(self, x: Array) -> Array:
         """P(X <= x)."""
-        return self.inner.cdf(self._y(x))
+        return self.inner.cdf(self.chart.y(x))
 
     @pointwise
     def pdf(self, x: Array) -> Array:
@@ -88,13 +81,13 @@ class Heavy(Distribution):
     @pointwise
     def logpdf(self, x: Array) -> Array:
         """Its log."""
-        y = self._y(x)
-        return np.asarray(self.inner.logpdf(y) - np.log(self.length * np.cosh(y)))
+        y = self.chart.y(x)
+        return np.asarray(self.inner.logpdf(y) - self.chart.log_stretch(y))
 
     @pointwise
     def ppf(self, q: Array) -> Array:
         """The point below which lies the probability q."""
-        return np.asarray(self._x(self.inner.ppf(q)))
+        return np.asarray(self.chart.x(self.inner.ppf(q)))
 
     @cached_property
     def exponent(self) -> float:
@@ -114,7 +107,7 @@ class Heavy(Distribution):
 
     def _moment(self, order: int, centre: float) -> float:
         if self.has_moment(order):
-            return self.inner.expect(lambda y: (self._x(y) - centre) ** order)
+            return self.inner.expect(lambda y: (self.chart.x(y) - centre) ** order)
         return math.nan if order % 2 else math.inf
 
     def mean(self) -> float:

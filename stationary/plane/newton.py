@@ -340,10 +340,7 @@ def _parted(
 def _require_connected(
     process: PlaneDiffusion, stable: list[Equilibrium], joined: list[tuple[int, ...]]
 ) -> None:
-    part = np.arange(len(stable))
-    for i, j in joined:
-        part[part == part[j]] = part[i]
-    if len(set(part)) > 1:
+    if len(list(_parted(len(stable), joined, [0.0] * len(joined)))) < len(stable) - 1:
         raise ConvergenceError(
             f"{process.name}: barriers are too high for spectral elements, and for Newton's method "
             f"saddles must lead from each attractor to each other one; {len(joined)} saddles "

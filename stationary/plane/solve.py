@@ -222,8 +222,8 @@ def _require_held(process: PlaneDiffusion, density: Density, road: str) -> None:
                 )
             continue
         fields = process.fields(x)
-        free = fields.a[axis, axis] <= 1e-9 * np.abs(fields.a).max(axis=(0, 1))
-        if (free & ((2 * side - 1) * fields.f[axis] > 0) & (height < LOW)).any():
+        out = (2 * side - 1) * fields.f[axis] > 0
+        if (out & ~fields.crosses(axis) & (height < LOW)).any():
             raise LandscapeError(
                 f"{name}: the drift leads out across {at:.4g} of coordinate {axis + 1}, where "
                 "no noise crosses and nothing reflects: what leaves does not come back, so "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,7 @@ from stationary.aliases import Array
 from stationary.errors import LandscapeError, Status
 from stationary.functions.given import number
 from stationary.plane.curl import Circulation, Curl, circulation
-from stationary.plane.density import Region
+from stationary.plane.density import Bare, Region
 from stationary.plane.flow import Borders, Flow
 from stationary.plane.local import Equilibrium, curvature
 from stationary.plane.panels import log_sum
@@ -88,7 +88,7 @@ def points_of(x: Any) -> Array:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PlaneState(Result):
+class PlaneState(Bare, Result):
     """An end state in the plane; points are given with shape (2,) or (2, M).
 
     Attributes
@@ -116,10 +116,6 @@ class PlaneState(Result):
     rough: bool = False  # parts of the plane are integrated less closely
 
     kind = "density"
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Without what was computed from it, which is larger and had again in a second."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @property
     def end_state(self) -> PlaneState:

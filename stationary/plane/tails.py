@@ -23,7 +23,7 @@ FARTHEST = 120.0  # of y: x beyond 10^52 is no place
 
 @dataclass(frozen=True, eq=False)
 class Chart:
-    """x = centre + length sinh(y), shape (2,) each."""
+    """x = centre + length sinh(y), shape (2,) each, or of one direction."""
 
     centre: Array
     length: Array
@@ -120,8 +120,8 @@ class Stretched(Mapped):
         return mean, covariance
 
     def _marginal(self, axis: int) -> Heavy:
-        stretch = float(self.chart.centre[axis]), float(self.chart.length[axis])
-        return Heavy(self.inner.marginals[axis], *stretch)
+        own = Chart(self.chart.centre[axis], self.chart.length[axis])
+        return Heavy(self.inner.marginals[axis], own)
 
     @cached_property
     def box(self) -> Box:

@@ -47,6 +47,10 @@ class Fields:
         """(div a)_i = sum_j d_j a_ij, shape (n, M)."""
         return np.asarray(np.einsum("kikm->im", self.da))
 
+    def crosses(self, axis: int) -> Array:
+        """Whether noise crosses a side that stands on an axis, (M,)."""
+        return np.asarray(self.a[axis, axis] > 1e-9 * np.abs(self.a).max(axis=(0, 1)))
+
     @property
     def slope(self) -> Array:
         """A = a^-1 (2 f - div a), shape (n, M): grad log P wherever there is no current."""

@@ -99,15 +99,13 @@ def figure(check: PlaneCheck, sheet: Sheet) -> None:
     """For each quantity how far chain and walkers are from the diffusion, in proportion."""
     axes = sheet.axes(1.4 + 0.3 * len(check.names))
     place, base = np.arange(len(check.names)), check.diffusion.values
-    scale = np.abs(base).copy()
-    scale[:2], scale[4] = base[2:4], 1.0  # means by deviations, a correlation as it is
     for shift, found, colour, mark, label in (
         (-0.12, check.chain, RED, "s", "exact chain"),
         (0.12, check.walkers, BLUE, "o", "walkers"),
     ):
         if found is not None:
             told = np.isfinite(found.errors)
-            apart, by = 100 * (found.values - base) / scale, 100 * found.errors / scale
+            apart, by = (100 * v / check.scale for v in (found.values - base, found.errors))
             kind: dict[str, Any] = {"fmt": mark, "ms": 4, "capsize": 2, "color": colour}
             axes.errorbar(apart[told], (place + shift)[told], xerr=by[told], label=label, **kind)
     axes.axvline(0, color=INK, linewidth=0.8)
