@@ -13,13 +13,13 @@ from stationary.aliases import Array
 from stationary.numbers.cost import CACHE
 from stationary.plane.boxes import clipped
 from stationary.plane.density import Density
+from stationary.plane.elements import DEGREE
 from stationary.plane.mesh import basis
 from stationary.process.plane import PlaneDiffusion
 
 ORDER = 8  # cosines of each coordinate; those of both together are of a lower order
 WIDE = 5.0  # deviations from the mean to either end of the first cosine
 DECIDED = 1e-3  # of the fastest: slower combinations, such as masses of basins, are left alone
-NODES = 8  # degree of the polynomials that the factor is
 
 
 def balanced(process: PlaneDiffusion, density: Density) -> Density:
@@ -56,7 +56,7 @@ def balanced(process: PlaneDiffusion, density: Density) -> Density:
     # So that a fast combination is one of short waves, each counts by its length.
     size = pairs(*(1 + np.arange(ORDER)[None, :, None] ** 2 + np.zeros((2, 1, 1))))[:, 0]
     found = np.linalg.lstsq(matrix / size[:, None], -right / size, DECIDED)[0]
-    nodes = basis(NODES).nodes
+    nodes = basis(DEGREE).nodes
     at = density.mesh.points(nodes)
     p, q = cosines(at.reshape(2, -1))[0]
     factor = 1 + found @ pairs(p, q)

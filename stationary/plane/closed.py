@@ -11,16 +11,16 @@ from scipy.special import log_ndtr
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError
+from stationary.numbers.cost import MEMORY
 from stationary.plane.boxes import box_of
 from stationary.plane.density import Density, Mapped, Solved
-from stationary.plane.local import Equilibrium, described
+from stationary.plane.local import FARTHER, Equilibrium, described
 from stationary.plane.marginal import Marginal, normal
-from stationary.plane.mesh import Mesh, basis, gauss
+from stationary.plane.mesh import FIRST, Mesh, basis, gauss
 from stationary.plane.panels import log_sum
 from stationary.process.plane import Box, PlaneDiffusion, point_text, probes
 
 DEGREE = 16  # of panels on which a density is smooth
-FIRST, MOST = 8, 40_000  # rectangles for each direction, and in all
 
 COLLAPSES = (
     "{name}: all collapses onto a line through {at}: the noise acts along one direction there, and "
@@ -69,7 +69,7 @@ def integrated(process: PlaneDiffusion, box: Box, peak: Array) -> Solved:
             for line, cut in zip(mesh.lines, bad, strict=True)
         ]
         finer = Mesh.between(*lines)
-        if not (bad[0].any() or bad[1].any()) or finer.count * (DEGREE + 1) ** 2 > MOST * 25:
+        if not (bad[0].any() or bad[1].any()) or finer.count * (DEGREE + 1) ** 2 > MEMORY / 2:
             return Solved("integral", made[0], (("path", made[1]),))
         mesh = finer
 
@@ -171,7 +171,7 @@ def linear(process: PlaneDiffusion) -> Gaussian | None:
         return None
     # Also far away: of what is large all looks straight nearby.
     x = probes(((-2.0, 3.0), (-3.0, 2.0)))
-    at = np.concatenate([*(x * 10.0**k for k in range(13)), 0 * x[:, :1]], axis=1)
+    at = np.concatenate([*(x * k for k in FARTHER), 0 * x[:, :1]], axis=1)
     try:
         with np.errstate(all="ignore"):
             fields = process.fields(at)

@@ -9,13 +9,12 @@ import numpy as np
 from scipy.ndimage import minimum_filter
 
 from stationary.aliases import Array
-from stationary.numbers.arithmetic import TINY
+from stationary.numbers.arithmetic import SAME, TINY
 from stationary.plane.boxes import lattice
 from stationary.plane.density import Density
 from stationary.process.plane import Box, Fields, PlaneDiffusion, point_text
 
 GRID = 24  # points for each direction at which the curl and the noise are looked at
-ROUNDING = 1e-9  # of the derivatives of A, which the curl is a difference of
 SEEN = 15.0  # in -log P: beyond, no current is seen
 POINTS = 6  # more zeros of the noise lie on a curve
 SINGULAR = 1e-12  # smallest eigenvalue of a over its largest
@@ -111,7 +110,7 @@ def curl_test(
     k = int(np.argmax(seen))
     if noise.singular != "nowhere":  # next to where the curl has no bound
         return Curl(False, None, None, noise)
-    rounding = ROUNDING * parts
+    rounding = SAME * parts
     local, even = (bool((np.abs(size - c) <= rounding).all()) for c in (0.0, size[k]))
     where = None if even and not local else tuple(map(float, x[:, good][:, k]))
     return Curl(local, float(size[k]), where, noise)
@@ -130,7 +129,7 @@ def noise_of(process: PlaneDiffusion, axes: list[Array], x: Array, fields: Field
         _, vectors = np.linalg.eigh(np.moveaxis(fields.a, -1, 0))
         across = np.abs(np.einsum("mi,im->m", vectors[:, :, 0], 2 * fields.f - fields.div))
         size = np.abs(2 * fields.f - fields.div).max(axis=0) + TINY
-        return Noise("everywhere", (), bool((across < 1e-9 * size).all()))
+        return Noise("everywhere", (), bool((across < SAME * size).all()))
     part = ratio < SINGULAR
     if part.mean() > 2 / GRID:
         return Noise("in a part", tuple(tuple(map(float, p)) for p in x[:, part].T[::GRID]))

@@ -19,12 +19,12 @@ from scipy.sparse.linalg import splu
 
 from stationary.aliases import Array
 from stationary.errors import ConvergenceError
+from stationary.numbers.cost import SHARED
 from stationary.plane.mesh import Mesh, basis, gauss
 from stationary.process.plane import PlaneDiffusion
 
 DEGREE = 8  # of elements: errors fall by 2^9 where rectangles are halved
 RULE = DEGREE + 3  # Gauss points for each direction
-AT_ONCE = 64  # rectangles, of which the matrices stay in the cache
 
 
 @dataclass(eq=False)
@@ -106,9 +106,9 @@ class Parts(NamedTuple):
     ) -> Parts:
         """From the matrices of some rectangles, (E, n^2, n^2), and their right sides, (E, n^2)."""
         outer, inner = _outer(degree)
-        made = []
-        for k in range(0, count, AT_ONCE):
-            blocks, loads = equations(np.arange(k, min(k + AT_ONCE, count)))
+        made, at_once = [], SHARED // (degree + 1) ** 4
+        for k in range(0, count, at_once):
+            blocks, loads = equations(np.arange(k, min(k + at_once, count)))
             right = np.concatenate([blocks[:, inner[:, None], outer], loads[:, inner, None]], 2)
             solved = np.linalg.solve(blocks[:, inner[:, None], inner], right)
             carried, inside = solved[..., :-1], solved[..., -1]

@@ -18,14 +18,14 @@ from stationary.plane.boxes import box_of, clipped, ends_of
 from stationary.plane.elements import DEGREE, Coefficients, Condensed, Guess, parts_of
 from stationary.plane.exit_region import times_in_region
 from stationary.plane.local import everywhere
-from stationary.plane.mesh import FINEST, Mesh, basis, gauss, summed
+from stationary.plane.mesh import FINEST, FIRST, Mesh, basis, gauss, summed
 from stationary.plane.rough import found_on_grid
 from stationary.plane.spectral import CUT, tails
 from stationary.plane.state import points_of
 from stationary.process.plane import Box, PlaneDiffusion, box_text, point_text, rectangle
 from stationary.states.law import Estimate
 
-FIRST, MOST = 8, 1200  # rectangles for each direction at first, and in all
+MOST = 1200  # rectangles
 RESOLVED = 1e-10  # of the largest time
 
 
@@ -102,7 +102,8 @@ def _cut(process: PlaneDiffusion, sides: Box) -> tuple[Box, list[tuple[bool, boo
 
 def _finite(process: PlaneDiffusion, box: Box) -> Box:
     """A box with ends of the domain, or of what holds the process, where it has infinite ones."""
-    made = clipped(*np.array(box).T, process.domain)
+    low, high = np.array(box).T
+    made = clipped(low, high, process.domain)
     if np.isinf(made).any():
         held = found_on_grid(process, everywhere(process), CUT).box
         made = box_of(*np.where(np.isinf(made), held, made).T)

@@ -24,7 +24,8 @@ from stationary.process.plane import Box, PlaneDiffusion
 STEPS = 4000  # of curves that follow the drift: what is still on its way then belongs to none
 PLACES = 10  # for each direction, from which it is asked whether curves arrive
 SHELLS = 12  # around a rest point, on which the drift must point inwards
-PIXELS, COARSE = 800, 100
+PIXELS = 800  # of a raster, for each direction
+COARSE = PIXELS // 8  # of one that is asked pixel by pixel
 BETWEEN = 0.2  # pixels between points of a border
 LOST = 3e-12  # of the width of the box, that a border may be away from where it should be
 

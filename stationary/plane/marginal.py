@@ -15,12 +15,12 @@ from stationary.cells import Cells
 from stationary.distance import Grid
 from stationary.distribution import Distribution
 from stationary.numbers.chebyshev import derived, rule
+from stationary.numbers.cost import MEMORY
 from stationary.plane.mesh import gauss
 from stationary.plane.panels import RULE
 from stationary.points import pointwise
 
 NODES = 26  # in panels in which the density needs half of that for half of its digits
-AT_ONCE = 4000  # panels, of which the tables fit into memory
 NEARLY = 0.02  # a moment of an order above the tail's exponent less this is taken to be infinite
 SEEN = 12.0  # in -log P of y: from here to twice as far the exponent is taken
 
@@ -71,7 +71,7 @@ class Heavy(Distribution):
     @pointwise
     def cdf(self, x: Array) -> Array:
         """P(X <= x)."""
-        return self.inner.cdf(self.chart.y(x))
+        return np.asarray(self.inner.cdf(self.chart.y(x)))
 
     @pointwise
     def pdf(self, x: Array) -> Array:
@@ -141,8 +141,9 @@ def marginal_of(density: Any, axis: int) -> Marginal:
     (t, w), values = gauss(RULE), np.zeros((len(edges) - 1, NODES))
     rules = (rule(NODES).nodes, t) if axis == 0 else (t, rule(NODES).nodes)
     across = parts.size[1 - axis] * density.mesh.size[1 - axis, parts.number] / 4
-    for begin in range(0, len(at), AT_ONCE):
-        some = slice(begin, begin + AT_ONCE)
+    at_once = MEMORY // (NODES * RULE)
+    for begin in range(0, len(at), at_once):
+        some = slice(begin, begin + at_once)
         phi, u = density.tables(parts.restricted(some), *rules)
         with np.errstate(under="ignore"):
             p = np.moveaxis(u * np.exp(-phi - density.log_total), axis + 1, 1) @ w

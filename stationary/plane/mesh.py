@@ -70,6 +70,7 @@ def tensor(low: Array, size: Array, t: Array) -> Array:
     return np.stack([np.broadcast_to(x[:, :, None], shape), np.broadcast_to(y[:, None, :], shape)])
 
 
+FIRST = 8  # rectangles for each direction, where nothing says where they should be closer
 FINEST = 20  # quarters of quarters at most: positions along an axis are integers
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.numbers.arithmetic import SAME
 from stationary.panels.roots import bisected
 from stationary.plane.boxes import lattice, placed
 from stationary.plane.mesh import gauss
@@ -31,7 +32,6 @@ DIVIDED = 4  # times are bands divided where rows pass other parts
 CLOSER, MOST = 24, 3000  # times are bands halved, while there are no more rows
 CHANGE = 1e-12  # of what a part holds: by more no band may change it
 THINNED = 7  # every so many points tell how two densities differ
-NEXT = 1e-9  # of a band: so far from its ends labels are looked at, too
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +172,7 @@ class _Rows:
         """Bands divided where patterns change from row to row; and whether there were none. There
         labels are looked at in all rows from now on: of edges that turn round little is seen."""
         low, high, _ = bands
-        t = np.concatenate([[NEXT - 1], gauss(RULE)[0], [1 - NEXT]])
+        t = np.concatenate([[SAME - 1], gauss(RULE)[0], [1 - SAME]])  # next to its ends, too
         across = low[:, None] + (high - low)[:, None] * (1 + t) / 2
         pattern = self.pattern(across.ravel(), self.stops)[0].reshape(across.shape)
         band, k = np.nonzero(pattern[:, 1:] != pattern[:, :-1])

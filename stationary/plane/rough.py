@@ -22,6 +22,7 @@ from scipy.sparse.linalg import splu
 
 from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError
+from stationary.numbers.arithmetic import TINY
 from stationary.plane.boxes import ends_of, lattice, sides_of
 from stationary.plane.flow import Flow
 from stationary.plane.local import Equilibrium, around
@@ -32,7 +33,7 @@ BY_NOISE, BY_DRIFT = 1.5, 5.0  # cells that one move by the noise, and one by th
 FIT = 12  # Chebyshev polynomials for each direction that fit Phi
 RIDGE = 3e-4  # and how little their coefficients should be
 BEYOND = 5  # cells around what is held: where P falls by much in one, moves do not lead there
-CAP, MOST = 25.0, 700.0
+CAP = 25.0  # of Phi, where it is fitted
 GROWS = 0.4  # of the width of a box, on each side where it is too small
 # What is held falls ever faster: a box does not grow on where it has fallen by e^-LOW at its sides,
 # and by less than e more while it grew so often; nor beyond so many times its area at first, if
@@ -187,7 +188,7 @@ def on_box(process: PlaneDiffusion, box: Box, start: Array | None, spots: Array)
     p, joined = _pinned(process, flow, pin, marks, np.concatenate([marks[:0], *free]))
     with np.errstate(divide="ignore", invalid="ignore"):
         phi = -np.log(p)
-    phi = np.where(np.isfinite(phi), np.minimum(phi, MOST), MOST)
+    phi = np.nan_to_num(np.minimum(phi, -math.log(TINY)), nan=-math.log(TINY))
     return Rough(axes, phi.reshape(POINTS, POINTS), joined)
 
 

@@ -20,13 +20,12 @@ from stationary.plane.marginal import NEARLY
 from stationary.plane.newton import low_noise
 from stationary.plane.product import gibbs, product
 from stationary.plane.rough import Rough, found_on_grid
-from stationary.plane.spectral import CUT, spectral
+from stationary.plane.spectral import CUT, RESOLVED, spectral
 from stationary.plane.state import PlaneState
 from stationary.plane.tails import FARTHEST, Chart, Stretched
 from stationary.process.plane import Box, PlaneDiffusion, box_text, point_text
 from stationary.process.plane_landscape import PlaneLandscape
 
-ENOUGH = 1e-6  # of the peak: an error above this is told as not converged
 WORST = 1e-2  # of the peak: above this it is no answer
 LOW = 12.0  # in -log P, above which a side does not matter
 FAR = 22.0  # in -log P of an attractor: beyond, spectral elements have lost its digits
@@ -78,7 +77,7 @@ def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
             raise
         where = point_text(flat[0].position)
         raise ConvergenceError(closed.COLLAPSES.format(name=diffusion.name, at=where)) from error
-    return state if state.error < ENOUGH else replace(state, status=Status.PANEL_LIMIT)
+    return state if state.error < RESOLVED else replace(state, status=Status.PANEL_LIMIT)
 
 
 def _found(diffusion: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]) -> PlaneState:

@@ -21,6 +21,7 @@ from stationary.functions.given import checked_whole, interval, named, number
 from stationary.functions.jets import Jet, Jets, differenced, jet
 from stationary.functions.parameters import handed_over
 from stationary.functions.written import probe_points
+from stationary.numbers.arithmetic import SAME
 from stationary.process.forms import Convention
 from stationary.process.minibatches import Stepper
 from stationary.result import Data
@@ -49,7 +50,7 @@ class Fields:
 
     def crosses(self, axis: int) -> Array:
         """Whether noise crosses a side that stands on an axis, (M,)."""
-        return np.asarray(self.a[axis, axis] > 1e-9 * np.abs(self.a).max(axis=(0, 1)))
+        return np.asarray(self.a[axis, axis] > SAME * np.abs(self.a).max(axis=(0, 1)))
 
     @property
     def slope(self) -> Array:
