@@ -13,7 +13,7 @@ from stationary.aliases import Array
 from stationary.errors import Status
 from stationary.numbers.arithmetic import TINY
 from stationary.plane.boxes import sides_of
-from stationary.plane.marginal import Marginal, marginal_of
+from stationary.plane.marginal import marginal_of
 from stationary.plane.mesh import Mesh, basis, gauss, legendre_of, summed, tensor
 from stationary.plane.panels import LAST, RULE, Panels, log_sum
 from stationary.plane.regions import Cut, Labels, cut
@@ -204,7 +204,7 @@ class Density(Law):
             above = np.maximum(low - floor[waiting.number] - (high - low) / RULE**2 * 4, 0)
             rough = tail * np.exp(-above / 2) > LAST
             done.append(waiting.restricted(~rough))
-            waiting = waiting.restricted(rough).quartered()
+            waiting = waiting.restricted(rough).halved(0).halved(1)
             if not rough.any():
                 break
         return Panels.joined(done)
@@ -245,9 +245,6 @@ class Density(Law):
     def log_total(self) -> float:
         _, log, u = self.quadrature
         return log_sum(log, u)
-
-    def cut(self, labels: Labels, smooth: bool = False) -> Cut:
-        return cut(self, labels, smooth)
 
     def edges(self, axis: int) -> Array:
         """Where panels end along an axis."""
@@ -293,8 +290,7 @@ class Density(Law):
         """What holds all but next to nothing of the probability."""
         return self.mesh.box
 
-    def _marginal(self, axis: int) -> Marginal:
-        return marginal_of(self, axis)
+    cut, _marginal = cut, marginal_of
 
     def rvs(self, size: int, generator: np.random.Generator) -> Array:
         """Draws, shape (2, size), by rejection in each panel."""

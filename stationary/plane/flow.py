@@ -126,8 +126,6 @@ class Borders:
         for e, beyond in zip(saddles, ways, strict=True):
             for branch in _branches(flow, e, sources):
                 points, along, bend = _resampled(branch / pixel)
-                if points.shape[1] < 2:
-                    continue
                 # What is next to the border follows it to the saddle, and leaves that against
                 # the way that grows there, or along it.
                 way = e.ways[0] / pixel[:, 0]
@@ -246,8 +244,6 @@ def _resampled(curve: Array) -> tuple[Array, Array, Array]:
     step = np.hypot(*np.diff(curve, axis=1))
     curve = curve[:, np.append(True, step > 0)]
     length = np.concatenate([[0], np.cumsum(step[step > 0])])
-    if len(length) < 2:
-        return np.zeros((2, 0)), np.zeros((2, 0)), np.zeros(0)
     spline = CubicSpline(length, curve, axis=1)
     s = np.linspace(0, length[-1], max(2, int(length[-1] / BETWEEN)))
     points, way, turn = spline(s), spline(s, 1), spline(s, 2)

@@ -149,8 +149,6 @@ def newton(process: PlaneDiffusion, x: Array, width: Array) -> Array:
         slopes = np.moveaxis(np.swapaxes(found.df, 0, 1), -1, 0)  # (M, i, k)
         fine = np.isfinite(slopes).all(axis=(1, 2)) & np.isfinite(found.f).all(axis=0)
         going, slopes, f = going[fine], slopes[fine], found.f[:, fine]
-        if not len(going):
-            break
         step = -(np.linalg.pinv(slopes) @ f.T[..., None])[..., 0].T
         step /= np.maximum(1, (np.abs(step) / most).max(axis=0))
         x[:, going] += step

@@ -36,9 +36,6 @@ class Panels(NamedTuple):
         upper[axis] += size[axis]
         return Panels.joined([Panels(self.number, low, size) for low in (self.low, upper)])
 
-    def quartered(self) -> Panels:
-        return self.halved(0).halved(1)
-
 
 def log_sum(log: Array, factor: Array) -> float:
     """log of the sum of e^log factor; -inf where it is not positive."""

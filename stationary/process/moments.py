@@ -70,11 +70,11 @@ class GradientMoments:
         tapes: Tapes,
         gradient: Function,
         datapoints: int,
-        rule: StepRule | None = None,
-        batches: Minibatches | None = None,
+        rule: StepRule,
+        batches: Minibatches | None,
     ) -> None:
         self.tapes, self.gradient, self.n = tapes, gradient, datapoints
-        self.rule, self.batches = rule or StepRule(), batches
+        self.rule, self.batches = rule, batches
         self._steep: tuple[Array, Moments] | None = None  # the last with derivatives, and where
 
     def __call__(self, w: Array, arithmetic: Arithmetic = DOUBLE, order: int = 0) -> Moments:

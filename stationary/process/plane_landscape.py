@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, compress, product
+from operator import not_
 from typing import Any
 
 import numpy as np
@@ -253,12 +254,10 @@ def _product(u: Jet, v: Jet, k: tuple[int, ...]) -> Array:
     def mean(p: Array, q: Array) -> Array:
         return np.asarray(np.einsum("jm,jm->m", p, q)) / len(p)
 
-    if len(k) == 0:
-        return mean(u[()], v[()])
-    if len(k) == 1:
-        return mean(u[k], v[()]) + mean(u[()], v[k])
-    i, j = (k[0],), (k[1],)
-    return mean(u[k], v[()]) + mean(u[i], v[j]) + mean(u[j], v[i]) + mean(u[()], v[k])
+    # Each derivative falls on either factor.
+    falls = product((True, False), repeat=len(k))
+    parts = (mean(u[tuple(compress(k, w))], v[tuple(compress(k, map(not_, w)))]) for w in falls)
+    return np.asarray(sum(parts))
 
 
 # -- one constructor for any number of weights -----------------------------------------------------

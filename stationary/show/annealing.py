@@ -6,16 +6,14 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.annealing.anneal import Annealing, Spread
 from stationary.annealing.course import Course, Freeze
 from stationary.numbers.arithmetic import ROUNDING
 from stationary.show.drawing import GREY, Sheet, add_legend, colour_of
 from stationary.show.layout import Report, picked, report, tabulated
 from stationary.wording import error_text, joined, known_text, probability_text, tidy
-
-Array = NDArray[np.float64]
 
 ROWS = 12  # of the table: times, evenly spread
 CLEAR = 3.0  # times the error, by which two shares differ clearly

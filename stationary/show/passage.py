@@ -27,18 +27,7 @@ from stationary.wording import (
 )
 
 FAR = 0.1  # of the logarithms of two times, that is worth a word
-QUANTITIES = (
-    *(
-        "probability",
-        "conditional_mean",
-        "conditional_variance",
-        "mean",
-        "variance",
-        "deviation",
-        "approached",
-    ),
-)
-
+QUANTITIES = "probability conditional_mean conditional_variance mean variance deviation approached"
 WIDEST = 20  # of a start in a column; a longer one is named above the table
 
 
@@ -153,7 +142,7 @@ def _rows(p: FirstPassage) -> list[Line]:
 
 def data(p: FirstPassage) -> dict[str, Any]:
     """Each estimate with its value, its logarithm and the error of that."""
-    numbers = {n: picked(getattr(p, n), "value log error_of_log=error") for n in QUANTITIES}
+    numbers = {n: picked(getattr(p, n), "value log error_of_log=error") for n in QUANTITIES.split()}
     steps, names = steps_of(p), "value=time log=log_time error_of_log=error upper upper_error"
     return {
         "schema": 1,
@@ -173,7 +162,7 @@ def table(p: FirstPassage) -> dict[str, Any]:
         "start": _starts(p) * n,
         "target": np.repeat([float(t) for t in p.targets], size),
     }
-    for name in QUANTITIES:
+    for name in QUANTITIES.split():
         e = getattr(p, name)
         for key, values in ((name, e.value), (f"{name}_error_of_log", e.error)):
             columns[key] = np.resize(np.ravel(values).astype(float), n * size)

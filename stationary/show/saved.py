@@ -10,11 +10,9 @@ from stationary.errors import StationaryError
 from stationary.files import probe, write
 from stationary.result import Result, plain
 from stationary.show.layout import Report
-from stationary.sources.saved import Saved
+from stationary.sources.saved import FORMAT, Saved
 
 data, table = map(attrgetter, ("data", "table"))  # of what was saved
-
-FORMAT = 1  # of saved answers: another one is refused
 
 
 def text(answer: Saved) -> Report:

@@ -80,22 +80,22 @@ def _table(path: Any, parameters: Any, changes: dict[str, Any]) -> Landscape | D
             "out."
         )
     found = table(path)
-    known = COMMON if found.kind == "process" else (*SGD, *COMMON)
+    _require_known(changes, COMMON if found.kind == "process" else (*SGD, *COMMON), path)
+    return found.process(**changes)
+
+
+def _require_known(changes: dict[str, Any], known: tuple[str, ...], where: Any) -> None:
     for name, value in changes.items():
         if name not in known:
             hint = way_out(name, known)
-            raise LandscapeError(f"{path}: there is no {name} (= {short(value)}) to set. {hint}")
-    return found.process(**changes)
+            raise LandscapeError(f"{where}: there is no {name} (= {short(value)}) to set. {hint}")
 
 
 def load_text(
     text: str, file: Path, *, parameters: Mapping[str, float] | None = None, **changes: Any
 ) -> Landscape | Diffusion:
     """The same from the text of a file, which need not be there: the path names it in errors."""
-    for name, value in changes.items():
-        if name not in KNOWN:
-            hint = way_out(name, KNOWN)
-            raise LandscapeError(f"{file}: there is no {name} (= {short(value)}) to set. {hint}")
+    _require_known(changes, KNOWN, file)
     given = {k: v for k, v in changes.items() if v is not None}
     with RUNNING, registered(file) as module:
         run_in(text, file, module)

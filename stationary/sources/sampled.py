@@ -167,17 +167,17 @@ class _Evaluated:
         if self.pointwise:
             columns = [self._called(float(v)).reshape(-1) for v in w]
             if len({len(c) for c in columns}) > 1:
-                raise LandscapeError(f"{self.name}: {self._changed()}")
+                raise self._changed()
             table = np.stack(columns, axis=1)
         elif self.known:
             size = max(1, MEMORY // self.datapoints)
             parts = [self._called(w[i : i + size]) for i in range(0, len(w), size)]
             if any(p.ndim != 2 for p in parts):
-                raise LandscapeError(f"{self.name}: {self._changed()}")
+                raise self._changed()
             table = np.concatenate(parts, axis=1)
         assert table is not None
         if self.known and table.shape != (self.datapoints, len(w)):
-            raise LandscapeError(f"{self.name}: {self._changed()}")
+            raise self._changed()
         bad = ~np.isfinite(table)
         if bad.any():
             j, i = (int(k) for k in np.argwhere(bad)[0])
@@ -191,10 +191,11 @@ class _Evaluated:
     def datapoints(self) -> int:
         return len(next(iter(self.known.values())))
 
-    def _changed(self) -> str:
-        return (
-            f"{name_of(self.function)} returned another number of datapoints than before. Return "
-            "the gradients of the same datapoints each time, shape (N, M) for M weights."
+    def _changed(self) -> LandscapeError:
+        return LandscapeError(
+            f"{self.name}: {name_of(self.function)} returned another number of datapoints than "
+            "before. Return the gradients of the same datapoints each time, shape (N, M) for M "
+            "weights."
         )
 
     def _called(self, w: Any) -> Array:

@@ -12,6 +12,8 @@ from stationary.errors import LandscapeError
 from stationary.files import read_bounded
 from stationary.result import Result
 
+FORMAT = 1  # of saved answers: another one is refused
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Saved(Result):
@@ -38,7 +40,7 @@ def read_saved(path: Path) -> Saved:
     """The answer in a .json file that `save` wrote."""
     try:
         content = json.loads(read_bounded(path))
-        if content.pop("stationary") != 1:
+        if content.pop("stationary") != FORMAT:
             raise ValueError("it is of a newer version")
         return Saved(**content)
     except OSError as error:

@@ -92,21 +92,19 @@ class Line(Data):
 
     def landscape(self, learning_rate: float, batch_size: int = 1, **more: Any) -> Landscape:
         """SGD on the line, as if nothing else could move; `more` as for a `Landscape`."""
-        return Landscape(
-            gradients=self.gradients,
-            learning_rate=learning_rate,
-            batch_size=batch_size,
-            **self._settings(more),
-        )
+        return self._made(self.gradients, learning_rate, batch_size, more)
 
-    def _settings(self, more: dict[str, Any]) -> dict[str, Any]:
+    def _made(
+        self, gradients: KnownGradients, rate: float, batch_size: int, more: dict[str, Any]
+    ) -> Landscape:
         if more.get("weight_decay"):
             raise LandscapeError(
                 f"a {self.kind} through weights: weight_decay pulls all weights to zero, not the "
                 f"distance along the {self.kind}. Add it to the losses, as in "
                 "loss + weight_decay / 2 * (weights**2).sum()."
             )
-        return {"name": "a slice of a network"} | more
+        fields: dict[str, Any] = {"name": "a slice of a network", "batch_size": batch_size} | more
+        return Landscape(gradients=gradients, learning_rate=rate, **fields)
 
     def __repr__(self) -> str:
         low, high = self.domain
@@ -173,12 +171,7 @@ class Curve(Line):
             slopes, covariance = self._at(float(w))
             return slopes - noise * covariance
 
-        return Landscape(
-            gradients=self._sampled(moved),
-            learning_rate=learning_rate,
-            batch_size=batch_size,
-            **self._settings(more),
-        )
+        return self._made(self._sampled(moved), learning_rate, batch_size, more)
 
 
 class Path:
@@ -186,20 +179,18 @@ class Path:
 
     def __init__(self, parameters: Array, weights: Array) -> None:
         self._curve = Spline.through(parameters, weights, DEGREE)
-        t, half = np.polynomial.legendre.leggauss(ORDER)[0], np.diff(parameters) / 2 / PARTS
+        t, weights_of_nodes = np.polynomial.legendre.leggauss(ORDER)
         fine = np.linspace(parameters[:-1], parameters[1:], PARTS + 1)[:-1].T.ravel()
-        half = np.repeat(half, PARTS)
+        half = np.repeat(np.diff(parameters) / 2 / PARTS, PARTS)
         inner = ((fine + half)[:, None] + half[:, None] * t).ravel()
-        speed = np.concatenate([self._speed(u) for u in np.array_split(inner, len(parameters))])
-        steps = half * (speed.reshape(-1, ORDER) @ np.polynomial.legendre.leggauss(ORDER)[1])
+        parts = np.array_split(inner, len(parameters))
+        speed = np.concatenate([np.linalg.norm(self._curve.taylor(u, 1)[1], axis=1) for u in parts])
+        steps = half * (speed.reshape(-1, ORDER) @ weights_of_nodes)
         if not (speed > 0).all():
             raise LandscapeError("the curve stands still at a point: give each point once.")
         lengths = np.append(0.0, np.cumsum(steps))
         self.length = float(lengths[-1])
         self._parameter = Spline.through(lengths, np.append(fine, parameters[-1]), DEGREE)
-
-    def _speed(self, u: Array) -> Array:
-        return np.asarray(np.linalg.norm(self._curve.taylor(u, 1)[1], axis=1))
 
     def __call__(self, w: float) -> tuple[Array, Array, Array]:
         """The place, the tangent, and the curvature times the normal, at arc length w."""

@@ -129,13 +129,9 @@ class Table(Result):
                 f"{self.name}: {self.kind} make a landscape: use .landscape(learning_rate=0.1). A "
                 "process has columns x, drift and variance."
             )
-        curves, low, high = self.curves, float(self.w[0]), float(self.w[-1])
-        given = KnownGradients(
-            mean=curves.mean, variance=curves.variance, datapoints=0, domain=(low, high),
-            knots=self.w, name=self.name,
-        )  # fmt: skip
+        curves = self.curves
         fields = {"name": self.name, "domain": (-math.inf, math.inf)} | self.settings | more
-        fields["domain"] = given.within(fields["domain"], self.name)
+        fields["domain"] = self._known(0).within(fields["domain"], self.name)
         points = [*fields.pop("breakpoints", ()), *self.w[1:-1].tolist()]
         return Diffusion(
             drift=curves.mean,
@@ -153,17 +149,16 @@ class Table(Result):
         return self.diffusion(**changes) if self.kind == "process" else self.landscape(**changes)
 
     def _known(self, n: int) -> KnownGradients:
-        whole = f"{self.name}"
-        if self.kind == "moments":
+        if not self.datapoints:
             c = self.curves
             return KnownGradients(
-                mean=c.mean, variance=c.variance, datapoints=n, name=whole, error=c.error,
+                mean=c.mean, variance=c.variance, datapoints=n, name=self.name, error=c.error,
                 domain=(float(self.w[0]), float(self.w[-1])), knots=self.w[1:-1], sample=c.sample,
                 notes=self.notes,
             )  # fmt: skip
         values = np.ascontiguousarray(self.columns[self.kind].T)
         if self.kind == "gradients":
-            return known_from(Interpolated(self.w, values), name=whole, notes=self.notes)
+            return known_from(Interpolated(self.w, values), name=self.name, notes=self.notes)
         slopes = [Spline.through(self.w, values, k).taylor(self.w, 1)[1] for k in (5, 7)]
         table, other = (Interpolated(self.w, s) for s in slopes)
         off = Spline.through(self.w, np.abs(other.gradients - table.gradients).mean(axis=1), 1)
@@ -173,7 +168,7 @@ class Table(Result):
             more = np.abs(off(w))  # of the slopes at the knots themselves
             return of_g + more, of_s + 2 * np.sqrt(table.moments(w)[1]) * more
 
-        return known_from(table, name=whole, notes=self.notes, error=error)
+        return known_from(table, name=self.name, notes=self.notes, error=error)
 
     @property
     def notes(self) -> tuple[str, ...]:
