@@ -23,7 +23,7 @@ from scipy.sparse.linalg import splu
 from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError
 from stationary.numbers.arithmetic import TINY
-from stationary.plane.boxes import ends_of, lattice, sides_of
+from stationary.plane.boxes import clipped, ends_of, lattice, sides_of
 from stationary.plane.flow import Flow
 from stationary.plane.local import Equilibrium, around
 from stationary.process.plane import Box, PlaneDiffusion, box_text
@@ -107,6 +107,11 @@ class Rough:
     @property
     def box(self) -> Box:
         return tuple((float(x[0]), float(x[-1])) for x in self.axes)
+
+    @property
+    def least(self) -> Array:
+        """(2, 2): the least Phi on each side, along each axis before and after."""
+        return np.stack([self.phi.min(axis=1 - axis)[[0, -1]] for axis in (0, 1)])
 
     @property
     def peak(self) -> Array:
@@ -211,26 +216,19 @@ def found_on_grid(
     for _ in range(40):
         rough = on_box(process, box, start, spots)
         start = rough.peak
-        grown, here = [], cut
-        for axis, (low, high) in enumerate(box):
-            least = rough.phi.min(axis=1 - axis)
-            ends = [low, high]
-            for side, at in ((0, 0), (1, -1)):
-                room = process.domain[axis][side]
-                if least[at] < cut and ends[side] != room:
-                    here = min(here, float(least[at]))
-                    by = GROWS * (high - low) * (1 if side else -1)
-                    ends[side] = min(ends[side] + by, room) if side else max(ends[side] + by, room)
-            grown.append((ends[0], ends[1]))
-        if tuple(grown) != box:
+        ends = np.array(box)
+        small = (rough.least < cut) & (ends != process.domain)
+        low, high = (ends + small * GROWS * np.diff(ends) * (-1, 1)).T
+        grown, here = clipped(low, high, process.domain), float(rough.least[small].min(initial=cut))
+        if grown != box:
             lowest.append(here)
             fair = fair or (rough if here > ENOUGH and math.isfinite(farthest) else None)
             level = len(lowest) > FLAT and LOW < here < min(lowest[-FLAT - 1 : -1]) + 1
             level |= len(lowest) > LED and max(lowest[-LED:]) < 1
             first = first or _area(box)
-            if level or np.abs(grown).max() > farthest or _area(tuple(grown)) > widest * first:
+            if level or np.abs(grown).max() > farthest or _area(grown) > widest * first:
                 break
-            box, settled = tuple(grown), shrunk  # what was cut too far is not cut again
+            box, settled = grown, shrunk  # what was cut too far is not cut again
             continue
         part = []
         for axis in (0, 1):

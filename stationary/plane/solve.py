@@ -239,7 +239,7 @@ def _notes(
         notes.append("The drift vanishes nowhere in the domain.")
     sides = []
     for axis, side in np.ndindex(2, 2):
-        end, least = process.domain[axis][side], rough.phi.min(axis=1 - axis)[-side]
+        end, least = process.domain[axis][side], rough.least[axis, side]
         if rough.box[axis][side] == end and least < 6:
             name, share = ("first", "second")[axis], math.exp(-max(float(least), 0.0))
             sides.append(f"{end:g} of the {name} coordinate (about {share:.1g} of the peak)")
