@@ -921,6 +921,17 @@ def test_noise_that_jumps_along_a_curve_is_refused_and_not_taken_for_smooth():
         end_state(process)
 
 
+def test_what_has_a_negative_variance_is_no_density():
+    """Two datapoints push along one direction; what was found raised an error of LAPACK."""
+
+    def losses(w):
+        x, y = w
+        return (x - 1) ** 2 / 2 + y**2, (x + y) ** 2 / 2 + (x + 1) ** 2 / 2 + 0.1 * y**4
+
+    with pytest.raises(StationaryError, match="no density was found that is positive"):
+        end_state(Landscape(losses=losses, weights=2, learning_rate=0.3))
+
+
 def test_coordinates_that_meet_only_where_the_probability_is_are_not_apart():
     process = Diffusion(
         lambda w: (-w[0] - 1e6 * w[1] * np.exp(-1e9 * (w[0] ** 2 + w[1] ** 2)), -w[1]),

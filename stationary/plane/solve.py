@@ -199,7 +199,7 @@ def _check_that_it_spreads(diffusion: PlaneDiffusion, equilibria: tuple[Equilibr
 def _require_held(process: PlaneDiffusion, density: Density, road: str) -> None:
     """Raise where the density has not fallen at a side on which nothing holds the process."""
     name, domain = process.name, process.domain
-    if not math.isfinite(density.log_total):
+    if not (math.isfinite(density.log_total) and (np.diag(density.moments[1]) > 0).all()):
         raise ConvergenceError(
             f"{name}: no density was found that is positive: what the drift carries out of the box "
             "may never come back, or the box may hold no closed class. Widen the domain."
