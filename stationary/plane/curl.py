@@ -66,21 +66,16 @@ class Curl:
         if self.local:
             return "A local energy exists: the current vanishes, and log P is the integral of A."
         if self.noise.singular == "everywhere":
-            why = (
-                "what drives it does not lie in the directions of the noise"
-                if not self.noise.in_range
-                else "the noise has rank 1"
-            )
+            why = "what drives it does not lie in the directions of the noise"
+            why = "the noise has rank 1" if self.noise.in_range else why
             return f"There is no local energy, and probability circulates for ever: {why}."
         share = "" if self.fraction is None else f": {100 * self.fraction:.3g} % of the driving"
         said = f"Probability circulates for ever{share}."
-        if self.where is None:
-            return (
-                said
-                if self.maximum is None
-                else f"{said} The curl is {self.maximum:.4g} everywhere."
-            )
-        return f"{said} The curl is largest, {self.maximum:.4g}, at {point_text(self.where)}."
+        if self.where is not None:
+            at = point_text(self.where)
+            return f"{said} The curl is largest, {self.maximum:.4g}, at {at}."
+        even = "" if self.maximum is None else f" The curl is {self.maximum:.4g} everywhere."
+        return said + even
 
 
 def curl_test(
@@ -98,8 +93,7 @@ def curl_test(
     if noise.singular == "everywhere":
         return Curl(False, None, None, noise)
     good = _ratio(fields.a) > 1e-8
-    tables = (fields.f, fields.a, fields.df, fields.da, fields.dda)
-    some = Fields(*(t[..., good] for t in tables))
+    some = Fields(*(t[..., good] for t in vars(fields).values()))
     slope, curl = some.slope_and_curl()
     # A curl is a difference of derivatives, each as exact as it is large.
     inverse = np.abs(np.linalg.inv(np.moveaxis(some.a, -1, 0))).max(axis=(1, 2))

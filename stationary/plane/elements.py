@@ -47,7 +47,7 @@ class Coefficients:
             self.process.check(x, found)
             rows = np.concatenate([found.f, found.a.reshape(4, -1), found.div])
             self.table = np.concatenate([self.table, rows.reshape(8, new.count, -1)], axis=1)
-            self.mesh = self.mesh.with_others(new)
+            self.mesh = self.mesh.with_others(new.level, new.index)
         table = self.table[:, mesh.places_in(self.mesh)]
         return table[:2], table[2:6].reshape(2, 2, mesh.count, -1), table[6:]
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.linalg import solve_continuous_lyapunov
 
 from stationary.aliases import Array
-from stationary.numbers.arithmetic import TINY
+from stationary.numbers.arithmetic import SAME, TINY
 from stationary.plane.boxes import clipped, ends_of, finite_box, lattice, placed
 from stationary.process.plane import Box, Fields, PlaneDiffusion, point_text
 
@@ -19,8 +19,7 @@ SEEDS = 16  # for each direction of a plane, from which zeros of the drift are l
 NEWTON = 60  # steps: double zeros halve their distance in each
 SHRINK = 0.4  # of the ball on which a drift that jumps is fitted, in each step
 DOUBLE_ZERO = 1e-7  # of the domain: where the drift is flat, zeros are known to half of the digits
-SMALLEST = 1e-9  # of that ball, in proportion to the domain
-NEAR = 3e-3  # of the domain, and of the ball: what comes as near to a zero leads there
+NEAR = 3e-3  # of the domain, and of that ball: what comes as near to a zero leads there
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,11 +181,11 @@ def corners(process: PlaneDiffusion, x: Array, width: Array, known: Array) -> Ar
         size[going[(far <= 1) & ~left]] *= SHRINK
         apart = np.abs(x[:, going, None] - known[:, None]) / width[:, None, None]
         near = apart.max(axis=0).min(axis=1, initial=np.inf) < np.minimum(size[going], NEAR)
-        going = going[(size[going] > SMALLEST) & ~near]
+        going = going[(size[going] > SAME) & ~near]
         if not len(going):
             break
-    x = np.where(np.abs(x) < SMALLEST * width[:, None], 0.0, x)
-    return np.where(size > SMALLEST, np.nan, x)
+    x = np.where(np.abs(x) < SAME * width[:, None], 0.0, x)
+    return np.where(size > SAME, np.nan, x)
 
 
 def _fitted(process: PlaneDiffusion, x: Array, radius: Array) -> tuple[Array, Array, Fields]:
@@ -245,7 +244,7 @@ def described(process: PlaneDiffusion, x: Array) -> Equilibrium:
         if (values.real == 0).any():
             error = max(error, DOUBLE_ZERO * float(process.scale.max()))
     else:
-        error += SMALLEST / SHRINK * float(np.diff(finite_box(process.domain)).max())
+        error += SAME / SHRINK * float(np.diff(finite_box(process.domain)).max())
     curl = None
     if np.linalg.cond(a) < 1e12:
         curl = float(np.abs(fields.slope_and_curl()[1]).max())

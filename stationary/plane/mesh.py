@@ -177,10 +177,10 @@ class Mesh:
         """(E,): the numbers of the same rectangles in another mesh on the same lines, or -1."""
         return other.find(self.start, self.level)
 
-    def with_others(self, other: Mesh) -> Mesh:
+    def with_others(self, level: Array, index: Array) -> Mesh:
         """With more rectangles between the same lines, be it in the same places."""
-        index = np.concatenate([self.index, other.index], axis=1)
-        return Mesh(self.lines, np.concatenate([self.level, other.level]), index)
+        index = np.concatenate([self.index, index], axis=1)
+        return Mesh(self.lines, np.concatenate([self.level, level]), index)
 
     def place(self, x: Array) -> tuple[Array, Array]:
         """For points (2, M): the number of the rectangle, -1 outside, and (2, M) in [-1, 1]."""
@@ -229,14 +229,9 @@ class Mesh:
         """Some rectangles cut in four (a truth value for each), and larger ones next to these."""
         mesh = self
         while cut.any():
-            quarter = [
-                2 * mesh.index[:, cut] + np.array([[i], [j]]) for i in (0, 1) for j in (0, 1)
-            ]
-            mesh = Mesh(
-                mesh.lines,
-                np.concatenate([mesh.level[~cut], np.tile(mesh.level[cut] + 1, 4)]),
-                np.concatenate([mesh.index[:, ~cut], *quarter], axis=1),
-            )
+            quarters = [2 * mesh.index[:, cut] + [[i], [j]] for i in (0, 1) for j in (0, 1)]
+            level, index = np.tile(mesh.level[cut] + 1, 4), np.concatenate(quarters, axis=1)
+            mesh = mesh.restricted(~cut).with_others(level, index)
             here, there = mesh.pairs
             cut = np.zeros(mesh.count, dtype=bool)
             cut[there[mesh.level[here] > mesh.level[there] + 1]] = True

@@ -158,12 +158,8 @@ class PlaneLandscape(Settings):
         series = {0: 2, 1: 3 * (n * (n + 1) // 2), 2: 4 * (n * n + n)}[order] * n
         size = max(1, 2 * MEMORY // (self.datapoints * series))
         parts = [self._moments(w[:, i : i + size], order) for i in range(0, m, size)]
-        return Fields(
-            *(
-                np.concatenate(tables, axis=-1)
-                for tables in zip(*((p.f, p.a, p.df, p.da, p.dda) for p in parts), strict=True)
-            )
-        )
+        tables = zip(*(vars(p).values() for p in parts), strict=True)
+        return Fields(*(np.concatenate(t, axis=-1) for t in tables))
 
     def _moments(self, w: Array, order: int) -> Fields:
         n = self.dimensions

@@ -11,12 +11,11 @@ import numpy as np
 
 from stationary.aliases import Array, Function
 from stationary.functions.interpolation import Spline
-from stationary.sources.interpolated import unknown
+from stationary.sources.interpolated import DEGREE, unknown
 from stationary.sources.sampled import FINE
 from stationary.sources.smoothing import smoothed
 
 LEAST = 5  # values that can be smoothed
-DEGREE = 5  # of the splines through values
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +34,9 @@ class Curves:
     def smoothed(self) -> bool:
         return self.smooth and self.value_errors is not None and len(self.x) >= LEAST
 
+    def _through(self, values: Array, degree: int = DEGREE) -> Spline:
+        return Spline.through(self.x, values, degree)
+
     @cached_property
     def _fine(self) -> Array:
         share = np.arange(FINE) / FINE
@@ -44,11 +46,11 @@ class Curves:
     def _mean(self) -> tuple[Spline, Spline | None]:
         """The curve, and one for each independent change of it by a standard deviation."""
         if self.value_errors is None:
-            return Spline.through(self.x, self.values, 5), None
+            return self._through(self.values), None
         if self.smoothed:
             return smoothed(self.x, self.values, self.value_errors)
-        changes = Spline.through(self.x, np.diag(self.value_errors), 5)
-        return Spline.through(self.x, self.values, 5), changes
+        changes = self._through(np.diag(self.value_errors))
+        return self._through(self.values), changes
 
     @cached_property
     def _variance(self) -> tuple[str, Spline, Spline | None]:
@@ -57,19 +59,19 @@ class Curves:
         if errors is not None and v.min() > 0:
             if self.smooth and len(self.x) >= LEAST:
                 return "log", *smoothed(self.x, np.log(v), errors / v)
-            changes = Spline.through(self.x, np.diag(errors / v), 5)
-            return "log", Spline.through(self.x, np.log(v), 5), changes
-        plain, off = (Spline.through(self.x, v, k)(self._fine) for k in (5, 7))
+            changes = self._through(np.diag(errors / v))
+            return "log", self._through(np.log(v)), changes
+        plain, off = (self._through(v, k)(self._fine) for k in (DEGREE, DEGREE + 2))
         best = math.inf
         if plain.min() > 0 or (plain.min() >= -1e-14 * v.max() and v.min() == 0):
             with np.errstate(divide="ignore", invalid="ignore"):
                 best = float(np.nanmean(np.where(plain > 0, np.abs(off / plain - 1), 0)))
         if v.min() > 0:
-            logs, off = (Spline.through(self.x, np.log(v), k)(self._fine) for k in (5, 7))
+            logs, off = (self._through(np.log(v), k)(self._fine) for k in (DEGREE, DEGREE + 2))
             if float(np.abs(logs - off).mean()) < best:
-                return "log", Spline.through(self.x, np.log(v), 5), None
+                return "log", self._through(np.log(v)), None
         if math.isfinite(best):
-            return "plain", Spline.through(self.x, v, 5).pinned(np.flatnonzero(v == 0)), None
+            return "plain", self._through(v).pinned(np.flatnonzero(v == 0)), None
         from scipy.interpolate import PchipInterpolator
 
         shape = PchipInterpolator(self.x, v)  # never below the values that it connects
@@ -92,7 +94,7 @@ class Curves:
             mean = unknown(self.x, self.values, DEGREE)
         kind, _, changes = self._variance
         if kind == "pchip":
-            straight = Spline.through(self.x, self.variances, 1)
+            straight = self._through(self.variances, 1)
             variance = lambda w: np.abs(straight(w) - self.variance(w))  # noqa: E731
         elif changes is None or not self.smooth:
             variance = unknown(self.x, self.variances, DEGREE)
@@ -155,7 +157,7 @@ class Curves:
         if self.smoothed:
             assert self.value_errors is not None
             off = (self.mean(self.x) - self.values) / self.value_errors
-            direct = Spline.through(self.x, self.values, 5)(self._fine)
+            direct = self._through(self.values)(self._fine)
             zeros = int((direct[:-1] * direct[1:] < 0).sum())
             notes.append(
                 f"against interpolation, smoothing moved the {self.what} by "

@@ -22,6 +22,7 @@ from stationary.numbers.cost import MEMORY
 from stationary.numbers.elementary import to_float
 from stationary.process.known import SPREAD, KnownGradients
 
+DEGREE = 5  # of splines through what was measured once and for all
 FURTHER = 5.0  # times a difference between two degrees, at most, that higher ones make of it
 FALLING = 0.3  # of a difference between degrees, which higher ones leave of corners and jumps
 LOOKS = 8  # points between two knots at which splines of different degrees are compared
@@ -38,7 +39,7 @@ class Interpolated:
     x: Array
     gradients: Array
     floor: float = 0.0
-    degree: int = 5
+    degree: int = DEGREE
     caution: float = 1.0
 
     @cached_property

@@ -23,8 +23,9 @@ from stationary.functions.given import checked_whole, interval
 from stationary.functions.interpolation import Spline
 from stationary.functions.rounding import UNITS
 from stationary.sources.frameworks import network_of
+from stationary.sources.interpolated import DEGREE
 from stationary.sources.local import Around
-from stationary.sources.slices import DEGREE, Curve, Line, Path
+from stationary.sources.slices import Curve, Line, Path
 
 CHUNK = 4096  # datapoints that are worked on at a time
 BEYOND = 0.25  # of a chord, to which it is followed beyond its ends

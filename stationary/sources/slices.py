@@ -19,10 +19,10 @@ from stationary.process.known import KnownGradients
 from stationary.process.landscape import Landscape
 from stationary.result import Data
 from stationary.sources.frameworks import Network
+from stationary.sources.interpolated import DEGREE
 from stationary.sources.sampled import sampled
 
 ALIGNED = 0.95  # cosine of H u and u from which u is as good as an eigenvector
-DEGREE = 5  # of the splines that curves are
 ORDER, PARTS = 8, 4  # Gauss nodes, and panels between two points, of an arc length
 
 
