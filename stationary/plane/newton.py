@@ -56,7 +56,8 @@ def low_noise(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...], hull
     def solved(ends: Box, count: int, guess: Callable[[Array], Array], k: int) -> Density:
         mesh = _mesh(ends, points, count)
         problem = _Problem(process, mesh, stable, saddles)
-        return _density(mesh, problem.solved(guess(mesh.points(basis(DEGREE).nodes)), noise, k))
+        phi = problem.solved(guess(mesh.points(basis(DEGREE).nodes)), noise, k)
+        return Density(mesh, phi - phi.min(), np.ones((mesh.count, 2, 2)))
 
     while True:
         coarse = solved(box, COARSE, guess, FROZEN[0])
@@ -69,10 +70,6 @@ def low_noise(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...], hull
     fine = solved(box, FINE, _height(coarse), FROZEN[0])
     other = solved(box, FINE, _height(fine), FROZEN[1])
     return Solved("newton", fine, (("mesh", coarse), ("sides", other), ("box", less)))
-
-
-def _density(mesh: Mesh, phi: Array) -> Density:
-    return Density(mesh, phi - phi.min(), np.ones((len(phi), 2, 2)))
 
 
 def _start(

@@ -96,7 +96,8 @@ def cut(density: Any, labels: Labels, smooth: bool = False) -> Cut:
     changes = [np.count_nonzero(np.diff(found, axis=k)) for k in (0, 1)]
     looks = LOOKS if smooth else CLOSEST * LOOKS
     rows = _Rows(density, labels, 1 if changes[0] >= changes[1] else 0, looks)
-    bands = rows.bands()
+    edges = density.edges(rows.axis)
+    bands = np.stack([edges[:-1], edges[1:], 0 * edges[1:]])
     for _ in range(DIVIDED):
         bands, ready = rows.divided(bands)
         if ready:
@@ -153,10 +154,6 @@ class _Rows:
         both = np.broadcast_arrays(across, along)
         x = np.stack([v.ravel() for v in (both if self.axis == 0 else both[::-1])])
         return np.asarray(self._labels(x)).astype(int).reshape(both[0].shape)
-
-    def bands(self) -> Array:
-        edges = self.density.edges(self.axis)
-        return np.stack([edges[:-1], edges[1:], 0 * edges[1:]])
 
     def pattern(self, across: Array, along: Array) -> tuple[Array, Array]:
         """A number for each row, (M,), by which parts it passes, one after the other; and labels at
@@ -251,7 +248,8 @@ class _Rows:
         near[:-1] |= crossed[order[1:]] & (own[1:] == own[:-1])
         crossed[order] = near
         crossed |= every
-        whole = Nodes(*_whole(self.density, parts.restricted(~crossed), part[~crossed]))
+        x_whole, *logs = self.density.nodes(parts.restricted(~crossed))
+        whole = Nodes(x_whole, np.repeat(part[~crossed], RULE**2), *logs)
         keep = crossed[p]
         r, x, e, name, until = r[keep], x[keep], number[p[keep]], name[keep], until[keep]
         size = (until - x)[:, None] / 2
@@ -265,11 +263,6 @@ class _Rows:
         points = np.stack([v.ravel() for v in (both if axis == 0 else both[::-1])])
         pieces = Nodes(points, np.repeat(name, RULE), log.ravel(), phi.ravel(), u.ravel())
         return whole, pieces, np.repeat(r // RULE, RULE), crossed
-
-
-def _whole(density: Any, parts: Panels, label: Array) -> tuple[Array, ...]:
-    x, weight, phi, u = density.nodes(parts)
-    return x, np.repeat(label, RULE**2), weight, phi, u
 
 
 def _joined(parts: list[Nodes]) -> Nodes:

@@ -39,7 +39,7 @@ from stationary.numbers.arithmetic import Arithmetic
 from stationary.process.diffusion import Diffusion
 from stationary.process.forms import Convention, slow_note
 from stationary.process.initial import Initial
-from stationary.process.known import Bounds, GradientSample, KnownGradients
+from stationary.process.known import GradientSample, KnownGradients
 from stationary.process.losses import Losses
 from stationary.process.optimiser import SIGN, checked_number, checked_optimiser
 from stationary.process.plane_landscape import BySpace
@@ -131,7 +131,11 @@ class Landscape(Losses, metaclass=BySpace):
         if n < 2 and self.has_datapoints and not self.label_noise:
             raise self.without_noise()
         self.check_batch(n)
-        self.check_output_count(n)
+        if self.outputs is not None and (k := self._output_slopes.count) not in (1, n):
+            raise LandscapeError(
+                f"{where}: outputs(w) gives {k} entries for {n} datapoints. Return one for each, "
+                "or one for all."
+            )
         if self.known is not None:
             if not self.rule.linear:
                 raise LandscapeError(
@@ -237,6 +241,14 @@ class Landscape(Losses, metaclass=BySpace):
                 return -rate * mean, scaled(spread, label)
 
         known = self.known
+        of_gradients = None if known is None else known.error
+
+        def bounds(w: Array) -> tuple[Array, Array]:
+            assert of_gradients is not None
+            of_g, of_s = of_gradients(w)
+            return rate * of_g, rate * rate * self.noise_factor * of_s
+
+        sampled = self.sample or (known is not None and known.sample is not None)
         notes: tuple[str, ...] = () if known is None else known.notes
         knots = () if known is None else known.knots.tolist()
         if self.written.pointwise:
@@ -258,8 +270,8 @@ class Landscape(Losses, metaclass=BySpace):
             boundaries=self.boundaries,
             convention=self.convention,
             breakpoints=(*self.breakpoints, *self.corners, *knots),
-            uncertainty=self._uncertainty,
-            sample=self.as_sample() if self.is_sample else None,
+            uncertainty=None if of_gradients is None else bounds,
+            sample=self.as_sample() if sampled else None,
             initial=self.initial,
             name=self.name,
             parameters=self.parameters,
@@ -275,19 +287,6 @@ class Landscape(Losses, metaclass=BySpace):
             rounding=(self.written.rounding, self.written.rounding),
             settled=True,
         )
-
-    @property
-    def _uncertainty(self) -> Bounds | None:
-        """How well drift and variance are known, where the gradients were interpolated."""
-        if self.known is None or self.known.error is None:
-            return None
-        of_gradients, rate = self.known.error, self.small_step_rate
-
-        def bounds(w: Array) -> tuple[Array, Array]:
-            of_g, of_s = of_gradients(w)
-            return rate * of_g, rate * rate * self.noise_factor * of_s
-
-        return bounds
 
     def as_sample(self) -> GradientSample:
         """What the datapoints could just as well have been."""
@@ -313,11 +312,6 @@ class Landscape(Losses, metaclass=BySpace):
             table=table,
             labels=labels if own and (known is None or known.sample is None) else None,
         )
-
-    @property
-    def is_sample(self) -> bool:
-        """Whether answers have a standard error: of datapoints that are a sample, or of a table."""
-        return self.sample or (self.known is not None and self.known.sample is not None)
 
     def __repr__(self) -> str:
         lower, upper = self.domain

@@ -186,13 +186,6 @@ class Losses(Settings):
         c = self.clip
         return corners(rows, (0.0,) if c is None else (-c, c), self.domain)
 
-    def check_output_count(self, n: int) -> None:
-        if self.outputs is not None and (k := self._output_slopes.count) not in (1, n):
-            raise LandscapeError(
-                f"{self.name}: outputs(w) gives {k} entries for {n} datapoints. Return one for "
-                "each, or one for all."
-            )
-
     def _check_finite(self, what: str, x: Array, table: Array) -> None:
         table = np.atleast_2d(table)
         bad = ~np.isfinite(table)
