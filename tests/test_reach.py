@@ -29,6 +29,15 @@ def test_noise_that_oscillates_for_ever_matters_where_there_is_anything(drift, v
     assert np.abs(state.logpdf(x) - cut.logpdf(x)).max() <= state.error + cut.error
 
 
+def test_losses_that_repeat_for_ever_need_no_digits():
+    """Of phases: dips of the variance at 1e19, no double apart, took 52 digits and minutes."""
+    phases = np.array([0.1, -0.32, 0.4, 0.05, -0.2, 0.6, -0.5, 0.22, 0.01, -0.1])[:, None]
+    state = end_state(Landscape(losses=lambda w: 1 - np.cos(w - phases), learning_rate=0.2))
+    assert state.kind == "none"
+    assert "drift and variance repeat every 6.28319" in state.reason
+    assert {str(p.sampling.arithmetic) for p in state.anatomy.pieces} == {"<Arithmetic: double>"}
+
+
 def test_bounded_waves_take_no_power_tail_its_exponent():
     """x 2 f / a goes to -4, although slopes of log a between points near by are those of waves."""
 

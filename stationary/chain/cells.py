@@ -20,7 +20,7 @@ from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.evaluation import evaluate
 from stationary.line.chart import CORE
 from stationary.line.equilibria import Equilibrium
-from stationary.line.partition import partition
+from stationary.line.partition import is_known, partition
 from stationary.numbers.arithmetic import EPSILON
 from stationary.numbers.cost import BY_LOOK
 from stationary.panels.roots import bisected as where_ends
@@ -144,7 +144,8 @@ def equilibria_between(batches: Batches, low: float, high: float) -> list[Equili
     if batches.equilibria is not None:
         return [e for e in batches.equilibria if low <= e.position <= high]
     process = batches.landscape.diffusion()
-    if math.isinf(process.domain[1] - process.domain[0]) and high - low <= 4 * CORE:
+    infinite = math.isinf(process.domain[1] - process.domain[0])
+    if infinite and high - low <= 4 * CORE and not is_known(process):
         process = process.restricted(low, high)  # what the ends of the line are takes long to tell
     try:
         return [e for e in partition(process).equilibria if low <= e.position <= high]

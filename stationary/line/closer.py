@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -44,8 +44,13 @@ class Dip:
     digits: int  # of the position, to tell points of the dip apart
     place: Any  # the position, with all the digits that were found
 
+    @property
+    def upper(self) -> float:
+        return self.position
+
 
 Found = Zero | Dip | None
+FarOut = TypeVar("FarOut", Zero, Dip)
 
 
 class Look:
@@ -64,13 +69,12 @@ class Look:
             indices = indices[(x[indices + 1] < low) | (x[indices - 1] > high)]
         return indices
 
-    @property
-    def far_zeros(self) -> int:
-        """How many zeros were found outside the core of an infinite domain."""
+    def far(self, places: Iterable[FarOut]) -> list[FarOut]:
+        """Those outside the core of an infinite domain."""
         lower, upper = self.diffusion.domain
         if math.isfinite(upper - lower):
-            return 0
-        return sum(abs(float(z.upper)) > 2 * CORE for z in self.zeros)
+            return []
+        return [p for p in places if abs(float(p.upper)) > 2 * CORE]
 
     def collect(self, searches: Sequence[Search[Found]]) -> None:
         """Search side by side, and keep what is found."""

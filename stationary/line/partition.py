@@ -26,6 +26,7 @@ from stationary.line.sampled import NO_NOISE, VanishingVarianceError
 from stationary.line.sampling import Sampling, first_look
 from stationary.line.vanishing import EndlessZerosError, dips_of_variance, without_endless_zeros
 from stationary.numbers.arithmetic import Arithmetic
+from stationary.panels.pieces import MOST_PANELS
 from stationary.process.diffusion import Diffusion
 
 MOST_ZEROS = 200  # of the variance: more of them are a variance that oscillates for ever
@@ -97,8 +98,13 @@ class Partition:
         return self.pieces[-1]
 
 
+def is_known(diffusion: Diffusion) -> bool:
+    """Whether it has been cut before, in doubles where these do."""
+    return (MOST_PANELS, None) in diffusion.memory
+
+
 def partition(
-    diffusion: Diffusion, max_panels: int = 4000, *, digits: int | None = None
+    diffusion: Diffusion, max_panels: int = MOST_PANELS, *, digits: int | None = None
 ) -> Partition:
     """Cut a process at the zeros of its variance and classify every end.
 

@@ -16,10 +16,12 @@ from stationary.errors import StationaryError
 from stationary.line.chart import CORE, OCTAVES, Chart
 from stationary.line.feller import BEYOND, PROBE, SETTLED, Exponents, Feller, limit_of
 from stationary.line.reshape import extended
+from stationary.line.sampled import sampled
 from stationary.line.sampling import Sampling
 from stationary.numbers.arithmetic import DOUBLE, TINY, Arithmetic, many_digits
 from stationary.numbers.chebyshev import rule
-from stationary.numbers.elementary import log, number, to_float
+from stationary.numbers.elementary import log, to_float
+from stationary.panels.pieces import MOST_PANELS
 from stationary.panels.roots import bisected
 
 PROBES = np.array([0.5, 1.0, 1.5, 2.0])  # powers of 10^60: on the first it is still on its way
@@ -323,13 +325,12 @@ def _confirmed(
 
 def _risen(found: Sampling, start: float, length: float, sign: int) -> tuple[float, float] | None:
     ends = np.sort([start, start + sign * length])
-    k = found.panels.panel_of(found.arithmetic.array(ends))
-    over = slice(int(k[0]), int(k[1]) + 1)
-    if not found.samples.resolved[over].all():
+    # Far out octaves share panels among many periods: one has its own.
+    one = sampled(found.diffusion, ends[:1], ends[1:], MOST_PANELS)
+    if not one.resolved.all():
         return None
-    rise = float(to_float(number(found.climbs(found.arithmetic.array(ends))[0])))
-    h = np.abs(to_float(found.samples.values[0][:, over]))
-    size = float((2 * to_float(found.panels.half[over]) * h.mean(axis=0)).sum())
-    error = float(to_float(found.climb_errors[over]).sum()) + SETTLED * size
+    half, h = (one.upper - one.lower) / 2, np.abs(one.values[0])
+    rise, size = float(one.integrals[0].sum()), float((2 * half * h.mean(axis=0)).sum())
+    error = float((4 * half * one.tails[0]).sum()) + SETTLED * size
     error += 8 * float(h.max()) * float(np.spacing(abs(start) + length))
     return length, rise if abs(rise) > error else 0.0

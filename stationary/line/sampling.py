@@ -28,7 +28,7 @@ from stationary.numbers.arithmetic import DOUBLE, TINY, Arithmetic
 from stationary.numbers.chebyshev import Rule, chebyshev_sum, nodes_of, rule
 from stationary.numbers.cost import BY_WORK
 from stationary.numbers.elementary import as_array, log, number, spacing, to_float
-from stationary.panels.pieces import Panels, Samples, sums_between
+from stationary.panels.pieces import MOST_PANELS, Panels, Samples, sums_between
 from stationary.process.diffusion import Diffusion
 from stationary.process.known import SPREAD
 
@@ -234,7 +234,7 @@ class Sampling:
 
 def sampling(
     diffusion: Diffusion,
-    max_panels: int = 4000,
+    max_panels: int = MOST_PANELS,
     *,
     complete: bool = False,
     arithmetic: Arithmetic = DOUBLE,

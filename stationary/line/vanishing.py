@@ -128,12 +128,22 @@ def dips_of_variance(
             around = log_a[np.clip(at[:, None] + near, 0, len(x) - 1)].max(axis=1)
             found[found] = alone[found] | _followed_by_doubles(diffusion, x[at], around)
     places = closely.elsewhere(inner[found], x)
+    places = places[np.argsort(np.abs(x[places]), kind="stable")]
+    if math.isinf(diffusion.domain[1] - diffusion.domain[0]):
+        # What goes up and down again and again does so further out, too.
+        far = (np.abs(x[places]) > 2 * CORE) & ~zero[places]
+        places = places[~far | (np.cumsum(far) <= AT_ONCE)]
     for some in np.split(places, range(AT_ONCE, len(places), AT_ONCE)):
         closely.collect([closely.between(*x[i - 1 : i + 2]) for i in some])
-        if closely.far_zeros > MOST_FAR:
+        if len(closely.far(closely.zeros)) > MOST_FAR:
             raise EndlessZerosError(diffusion, closely.zeros)
-    if skipped and closely.far_zeros > FEW_FAR:
+        if len(closely.far(closely.dips)) > MOST_FAR:
+            break  # what goes up and down for ever does so between any two doubles far out
+    if skipped and len(closely.far(closely.zeros)) > FEW_FAR:
         raise EndlessZerosError(diffusion, closely.zeros)
+    endless = closely.far(closely.dips)
+    if len(endless) > MOST_FAR:
+        closely.dips = [d for d in closely.dips if d not in endless]
     # Zeros closer to each other than the points of a scan look like one.
     for z in closely.zeros:  # which grows
         if len(closely.zeros) <= CROWD:

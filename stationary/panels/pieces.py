@@ -38,6 +38,7 @@ from stationary.panels.halving import halved
 
 Floor = Callable[[Array, tuple[Array, ...], tuple[Array, ...]], tuple[Array, ...]]
 
+MOST_PANELS = 4000  # of a piece of the line: what needs more has a feature that wants a breakpoint
 FINE = 1e-6  # of a panel
 SCATTER = 64.0  # times the floor that rounding may come to where it was not measured
 
@@ -230,7 +231,7 @@ def sample(
     weights: tuple[bool, ...],
     n: int = 20,
     arithmetic: Arithmetic = DOUBLE,
-    max_panels: int = 4000,
+    max_panels: int = MOST_PANELS,
     floor: Floor | None = None,
     scatter: float = 0.0,
     begun: Samples | None = None,

@@ -36,6 +36,7 @@ from stationary.line.vanishing import zeros_of_variance
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import rule
 from stationary.numbers.elementary import logaddexp, logsumexp
+from stationary.panels.pieces import MOST_PANELS
 from stationary.process.diffusion import Diffusion
 from stationary.states.cumulation import ROUNDS, Cumulated, UnresolvedError, cumulated, resolved
 from stationary.states.network import Network
@@ -61,7 +62,7 @@ class Current:
 
 
 def anatomy_of_ring(
-    diffusion: Diffusion, max_panels: int = 4000, *, digits: int | None = None
+    diffusion: Diffusion, max_panels: int = MOST_PANELS, *, digits: int | None = None
 ) -> Anatomy:
     """The sampling of a periodic process and its equilibria, one at the seam included.
 

@@ -17,6 +17,7 @@ from stationary.line.sampling import Sampling, sampling
 from stationary.line.vanishing import zeros_of_variance
 from stationary.numbers.arithmetic import DOUBLE, many_digits
 from stationary.numbers.elementary import compact, exp, finite, log, number
+from stationary.panels.pieces import MOST_PANELS
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
@@ -47,7 +48,7 @@ def end_state(
     *,
     digits: int | None = None,
     regularise: float = 0.0,
-    max_panels: int = 4000,
+    max_panels: int = MOST_PANELS,
 ) -> EndState:
     """Where a process ends up, without time-stepping: its closed classes and what each holds.
 
