@@ -121,6 +121,9 @@ def dips_of_variance(
     skipped = False
     if math.isinf(diffusion.domain[1] - diffusion.domain[0]):
         # A zero so far out that is not seen is passed once; no dip matters there.
+        # Nor what is a dip only because nothing is known next to it.
+        edge = np.isposinf(np.maximum(log_a[inner - 1], log_a[inner + 1]))
+        found &= alone | ~edge | (np.abs(x[inner]) <= 2 * CORE)
         skipped = bool((found & ~alone & beyond[inner]).any())
         found &= alone | ~beyond[inner]
         if found.any():
