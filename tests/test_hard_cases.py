@@ -169,6 +169,30 @@ def test_nothing_at_infinity_is_called_a_minimum():
     assert state.modes[0].position == pytest.approx(0, abs=1e-12)
 
 
+def test_a_tail_beyond_turns_that_are_neighbouring_doubles_is_not_that_of_another_panel():
+    """At corners of hinges: half-way between the two was the second, and all beyond nan or 0.5."""
+    rng = np.random.default_rng(3)
+    z = rng.normal(size=rng.integers(3, 30))
+    rate = float(rng.choice([0.03, 0.1]))
+    state = end_state(
+        Landscape(
+            losses=lambda w: [np.maximum(0, 1 - v * w) + 0.02 * w * w for v in z],
+            learning_rate=rate,
+            domain=(-4, 8),
+            batch_size=2,
+        )
+    )
+    turns = state.components[0].density.turns
+    assert (np.diff(turns) <= np.spacing(np.abs(turns[1:]))).any()
+    around = [1 / z + d for d in (-1e-9, 0, 1e-9)]
+    w = np.sort(np.concatenate([np.linspace(-4, 8, 301), *around]))
+    w = w[(w > -4) & (w < 8)]
+    below, above = state.logcdf(w), state.logsf(w)
+    assert (np.diff(below) >= 0).all()
+    assert (np.diff(above) <= 0).all()
+    np.testing.assert_allclose(np.exp(below) + np.exp(above), 1, rtol=1e-12)
+
+
 def test_absolute_values_have_no_noise_beyond_the_outer_corners():
     """|w - 1|, |w + 1| and |w| agree beyond +-1; inside 2 f / a = -+ 3 / (4 T)."""
     landscape = Landscape(

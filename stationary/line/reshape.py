@@ -109,7 +109,7 @@ def focused(
     touched[found.panels.panel_of(points)] = True
     edges = np.union1d(found.panels.edges, points)
     lower, upper = edges[:-1], edges[1:]
-    again = touched[found.panels.panel_of((lower + upper) / 2)]
+    again = touched[found.panels.panel_of(lower)]
     new = sampled(found.diffusion, lower[again], upper[again], 2000, sharp=sharp)
     return replace(found, samples=Samples.joined([s.only(~touched), new]))
 

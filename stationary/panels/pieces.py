@@ -77,7 +77,10 @@ class Panels:
         return is_sliver(self.lower, self.upper, arithmetic_of(self.edges), 64)
 
     def panel_of(self, x: Array) -> Array:
-        """The panel of each point; beyond the edges, the nearest."""
+        """The panel of each point, of an edge the upper one; beyond the edges, the nearest.
+
+        That of a part of one is that of its lower end: a middle may be rounded to the upper one.
+        """
         return as_array(self.edges[1:-1].searchsorted(x, side="right"))
 
     def locate(self, x: Array) -> tuple[Array, Array]:

@@ -171,7 +171,7 @@ def _block(
     found = piece.sampling
     own, panels = found.arithmetic, found.panels
     r = rule(n, own)
-    at = panels.panel_of((lower + upper) / 2)
+    at = panels.panel_of(lower)
     # Most panels are those of the sampling: their values are known.
     same = np.isin(lower, panels.lower) & np.isin(upper, panels.upper) & (n == len(found.h))
     x, offset = nodes_of(lower, upper, r)
@@ -266,7 +266,7 @@ def _graded(
                 count = math.ceil(math.log2(len(phi) ** 2 * rises[i] / level))
                 d = (upper[i] - lower[i]) * arithmetic.array(0.5 ** np.arange(1, count))
                 x = lower[i] + d if at_left else upper[i] - d
-                k = panels.panel_of((lower[i : i + 1] + upper[i : i + 1]) / 2)
+                k = panels.panel_of(lower[i : i + 1])
                 x = np.append(x, edges[i : i + 1] if at_left else edges[i + 1 : i + 2])
                 a, b = panels.lower[k], panels.upper[k]
                 values = chebyshev_sum(local, ((x - a) - (b - x)) / (b - a), np.repeat(k, len(x)))

@@ -247,7 +247,7 @@ def _density(
 ) -> RingDensity:
     """log P = log (F / s) - log a; where F is constant it goes on as Phi does."""
     r, half, c = mesh.rule, mesh.half, mesh.weight
-    own = ring.panels.panel_of((mesh.lower + mesh.upper) / 2)
+    own = ring.panels.panel_of(mesh.lower)
     ratio = f.log + (-1) * mesh.scale
     follows = ratio.k == 0
     log_u = r.coefficients @ (ratio.v - c * mesh.log_a)

@@ -135,7 +135,7 @@ class Component:
         return self.errors_on(self.mesh)
 
     def errors_on(self, mesh: Mesh) -> Array:
-        k = self.density.panels.panel_of((mesh.lower + mesh.upper) / 2)
+        k = self.density.panels.panel_of(mesh.lower)
         return as_array(self.density.errors[k] + 2 * mesh.cut)
 
     @cached_property
@@ -201,7 +201,7 @@ class Component:
         if not top.size:
             return math.inf, 0.0, 0.0  # the density is narrower than the arithmetic can resolve
         p = density.panels
-        k = p.panel_of((self.mesh.lower + self.mesh.upper) / 2)
+        k = p.panel_of(self.mesh.lower)
         errors, seen = density.errors[k], np.asarray(top > top.max() - VISIBLE, dtype=bool)
         # A jump lies in a panel a few roundings wide, on which the density is not known.
         seen &= density.sampling.samples.resolved[k] | ~p.slivers[k]

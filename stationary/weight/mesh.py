@@ -176,7 +176,7 @@ def _on_panels(density: Weight, cuts: Array, depth: Array, level: float) -> Mesh
     edges = p.edges[np.asarray((p.edges > start) & (p.edges < stop), dtype=bool)]
     edges = np.union1d(edges, cuts[outer | np.asarray(density.span[k] > level, dtype=bool)])
     lower, upper = edges[:-1], edges[1:]
-    k = p.panel_of((lower + upper) / 2)
+    k = p.panel_of(lower)
     ends = density.at_ends(lower, upper, k)
     size = ends.max(axis=0) + log(upper - lower)
     # A panel with cuts in it belongs to the pieces at both of its ends.
