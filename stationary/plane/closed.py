@@ -16,8 +16,7 @@ from stationary.plane.boxes import box_of
 from stationary.plane.density import Density, Mapped, Solved
 from stationary.plane.local import FARTHER, Equilibrium, described
 from stationary.plane.marginal import Marginal, normal
-from stationary.plane.mesh import FIRST, Mesh, basis, gauss
-from stationary.plane.panels import log_sum
+from stationary.plane.mesh import FIRST, Mesh, basis, gauss, log_sum
 from stationary.process.plane import Box, PlaneDiffusion, point_text, probes
 
 DEGREE = 16  # of panels on which a density is smooth

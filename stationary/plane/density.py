@@ -14,8 +14,18 @@ from stationary.errors import Status
 from stationary.numbers.arithmetic import TINY
 from stationary.plane.boxes import sides_of
 from stationary.plane.marginal import marginal_of
-from stationary.plane.mesh import Mesh, basis, gauss, legendre_of, summed, tensor
-from stationary.plane.panels import LAST, RULE, Panels, log_sum
+from stationary.plane.mesh import (
+    LAST,
+    RULE,
+    Mesh,
+    Panels,
+    basis,
+    gauss,
+    legendre_of,
+    log_sum,
+    summed,
+    tensor,
+)
 from stationary.plane.regions import Cut, Labels, cut
 from stationary.process.plane import Box
 

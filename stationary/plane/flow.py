@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 from stationary.aliases import Array
 from stationary.plane.boxes import ends_of, lattice, placed
 from stationary.plane.local import Equilibrium
-from stationary.plane.panels import log_sum
+from stationary.plane.mesh import log_sum
 from stationary.process.plane import Box, PlaneDiffusion
 
 STEPS = 4000  # of curves that follow the drift: what is still on its way then belongs to none

@@ -16,8 +16,7 @@ from stationary.distance import Grid
 from stationary.distribution import Distribution
 from stationary.numbers.chebyshev import derived, rule
 from stationary.numbers.cost import MEMORY
-from stationary.plane.mesh import gauss
-from stationary.plane.panels import RULE
+from stationary.plane.mesh import RULE, gauss
 from stationary.points import pointwise
 
 NODES = 26  # in panels in which the density needs half of that for half of its digits

@@ -2,7 +2,8 @@
 
 Rectangles are those between lines, and quarters of these, and quarters of quarters: neighbours are
 of one size, or one has sides twice as long. Where that is so the polynomials of the larger one
-give the values at nodes of the smaller ones (hanging nodes).
+give the values at nodes of the smaller ones (hanging nodes). Integrals are taken on panels, which
+are parts of rectangles.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.polynomial import legendre
@@ -18,6 +19,11 @@ from scipy.sparse import csr_array
 
 from stationary.aliases import Array
 from stationary.numbers.cost import SHARED
+
+RULE = 12  # Gauss points in a panel for each direction
+# Of P in a panel, what its last coefficients may be: a rule of Gauss squares that, to 1e-13. The
+# root of P in the panel, next to the peak of its valley, is made up for: tails need fewer digits.
+LAST = 3e-7
 
 
 @dataclass(frozen=True, eq=False)
@@ -306,3 +312,35 @@ def summed(
             x, y = known[p]
             values[some] = ((table[e] @ y[:, :, None])[..., 0] * x).sum(axis=1)
     return made
+
+
+class Panels(NamedTuple):
+    """Parts of rectangles, each in the local coordinates [-1, 1] of its rectangle."""
+
+    number: Array  # (P,)
+    low: Array  # (2, P)
+    size: Array  # (2, P)
+
+    @classmethod
+    def joined(cls, parts: list[Panels]) -> Panels:
+        return cls(*(np.concatenate(v, axis=-1) for v in zip(*parts, strict=True)))
+
+    def restricted(self, keep: Any) -> Panels:
+        return Panels(*(v[..., keep] for v in self))
+
+    def halved(self, axis: int) -> Panels:
+        """Lower halves, then upper ones."""
+        size = self.size.copy()
+        size[axis] /= 2
+        upper = self.low.copy()
+        upper[axis] += size[axis]
+        return Panels.joined([Panels(self.number, low, size) for low in (self.low, upper)])
+
+
+def log_sum(log: Array, factor: Array) -> float:
+    """log of the sum of e^log factor; -inf where it is not positive."""
+    if not len(log):
+        return -np.inf
+    top = float(np.max(log))
+    total = float((np.exp(log - top) * factor).sum())
+    return top + float(np.log(total)) if total > 0 else -np.inf

@@ -18,8 +18,7 @@ from stationary.aliases import Array
 from stationary.numbers.arithmetic import SAME
 from stationary.panels.roots import bisected
 from stationary.plane.boxes import lattice, placed
-from stationary.plane.mesh import gauss
-from stationary.plane.panels import RULE, Panels, log_sum
+from stationary.plane.mesh import RULE, Panels, gauss, log_sum
 
 Labels = Callable[[Array], Array]  # points (2, M) -> truth values, or numbers from -1 on
 

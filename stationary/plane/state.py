@@ -17,7 +17,7 @@ from stationary.plane.curl import Circulation, Curl, circulation
 from stationary.plane.density import Bare, Region
 from stationary.plane.flow import Borders, Flow
 from stationary.plane.local import Equilibrium, curvature
-from stationary.plane.panels import log_sum
+from stationary.plane.mesh import log_sum
 from stationary.plane.regions import Cut
 from stationary.points import drawing
 from stationary.process.plane import Box, PlaneDiffusion, point_text, rectangle

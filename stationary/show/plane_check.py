@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from stationary.plane.finite import PlaneCheck
-from stationary.plane.walkers import Measured
+from stationary.plane.finite import Measured, PlaneCheck
 from stationary.process.plane import point_text
 from stationary.show.drawing import BLUE, INK, RED, Sheet, add_legend
 from stationary.show.layout import Line, Report, picked, report, tabulated
