@@ -94,6 +94,26 @@ class Jets:
         return tape if same else None
 
 
+class Differentiated:
+    """`Jets` of a function; by differences, over steps in proportion to `scale`, shape (n,), where
+    it cannot be differentiated."""
+
+    def __init__(self, function: Callable[[Any], Any], scale: Array) -> None:
+        self.function, self.scale = function, scale
+        self._jets: Jets | None = Jets(function)
+
+    def __call__(self, x: Array, order: int) -> Jet:
+        if self._jets is not None:
+            try:
+                return self._jets(x, order)
+            except LandscapeError:
+                if order == 0:
+                    raise
+                jet(self.function, x, 0)  # what is wrong with it anyhow, is said
+                self._jets = None
+        return differenced(lambda y: jet(self.function, y, 0)[()], x, order, self.scale)
+
+
 def differenced(values: Callable[[Array], Array], x: Array, order: int, scale: Array) -> Jet:
     """The same by central differences of a function in doubles, over steps in proportion to
     `scale`, shape (n,)."""

@@ -11,7 +11,7 @@ from scipy.linalg import solve_continuous_lyapunov
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import SAME, TINY
 from stationary.plane.boxes import clipped, ends_of, finite_box, lattice, placed
-from stationary.process.plane import Box, Fields, PlaneDiffusion, point_text
+from stationary.process.plane import Box, Fields, PlaneDiffusion, point_text, scale_of
 
 FARTHER = 10.0 ** np.arange(13)  # times the first box, where an infinite domain is looked at
 REACH = 30.0  # lengths over which noise spreads against the drift: how far others are looked for
@@ -207,7 +207,7 @@ def _fitted(process: PlaneDiffusion, x: Array, radius: Array) -> tuple[Array, Ar
 
 def _jump(process: PlaneDiffusion, x: Array) -> tuple[Array, Array] | None:
     """Where the drift jumps at a point (n,): its slopes and the noise, as far as that reaches."""
-    scale = process.scale[:, None]
+    scale = scale_of(process.domain)[:, None]
     sizes = (np.abs(_fitted(process, x[:, None], r * scale)[2].f) for r in (1e-6, 1e-5))
     near, far = (s.max() for s in sizes)
     if not near > far / 2:
@@ -242,7 +242,7 @@ def described(process: PlaneDiffusion, x: Array) -> Equilibrium:
     if jump is None:
         error += float((np.abs(np.linalg.pinv(jacobian)) @ np.abs(fields.f[:, 0])).max())
         if (values.real == 0).any():
-            error = max(error, DOUBLE_ZERO * float(process.scale.max()))
+            error = max(error, DOUBLE_ZERO * float(scale_of(process.domain).max()))
     else:
         error += SAME / SHRINK * float(np.diff(finite_box(process.domain)).max())
     curl = None

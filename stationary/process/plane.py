@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.errors import LandscapeError, NotDifferentiableError
+from stationary.errors import LandscapeError
 from stationary.functions.given import checked_whole, interval, named, number
-from stationary.functions.jets import Jet, Jets, differenced, jet
+from stationary.functions.jets import Differentiated, Jet, jet
 from stationary.functions.parameters import handed_over
 from stationary.functions.written import probe_points
 from stationary.numbers.arithmetic import SAME
@@ -139,16 +139,6 @@ class PlaneDiffusion(Data):
     def dimensions(self) -> int:
         return len(self.domain)
 
-    @cached_property
-    def scale(self) -> Array:
-        """A length for each direction, to difference functions that cannot be differentiated."""
-        return np.array(
-            [
-                u - v if math.isfinite(u - v) else max(1.0, abs(u) if math.isfinite(u) else 0.0)
-                for v, u in self.domain
-            ]
-        )
-
     def fields(self, x: Array, order: int = 0) -> Fields:
         """Drift and covariance at points of shape (n, M), with derivatives of a to `order`."""
         if self.source is not None:
@@ -171,21 +161,12 @@ class PlaneDiffusion(Data):
         if not callable(function):
             value = np.asarray(function, dtype=float)
             return jet(lambda w: value, x, order)
-        made = self._jets.setdefault(what, Jets(function))
-        if made is not None:
-            try:
-                return made(x, order)
-            except (NotDifferentiableError, LandscapeError):
-                if order == 0:
-                    raise
-                jet(function, x, 0)  # what is wrong with it anyhow, is said
-                self._jets[what] = None
-        return differenced(lambda y: jet(function, y, 0)[()], x, order, self.scale)
+        return self._jets[what](x, order)
 
     @cached_property
-    def _jets(self) -> dict[str, Jets | None]:
-        """Of drift and variance; None for what is differenced."""
-        return {}
+    def _jets(self) -> dict[str, Differentiated]:
+        functions = {"drift": self.drift, "variance": self.variance}
+        return {what: Differentiated(f, scale_of(self.domain)) for what, f in functions.items()}
 
     def _rows(self, f: Array, x: Array) -> Array:
         n, m = x.shape
@@ -344,6 +325,13 @@ def domain_of(domain: Any, weights: int | None, where: str) -> Box:
             f"Write domain = ({example}); an end may be -np.inf or np.inf."
         )
     return tuple(interval(tuple(d), where) for d in domain)
+
+
+def scale_of(box: Box) -> Array:
+    """A length along each direction: the width of a box, if that is finite."""
+    low, high = np.array(box).T
+    far = np.maximum(np.where(np.isfinite(high), np.abs(high), 0.0), 1.0)
+    return np.where(np.isfinite(high - low), high - low, far)
 
 
 def rectangle(region: Any, where: str) -> Box:

@@ -17,7 +17,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, NotDifferentiableError
 from stationary.functions.given import named
-from stationary.functions.jets import Jet, Jets, differenced, jet
+from stationary.functions.jets import Differentiated, Jet, Jets, jet
 from stationary.functions.parameters import handed_over
 from stationary.numbers.cost import MEMORY
 from stationary.process.forms import Convention
@@ -31,6 +31,7 @@ from stationary.process.plane import (
     gathered,
     only_ito,
     probes,
+    scale_of,
 )
 from stationary.process.settings import Settings
 
@@ -98,38 +99,28 @@ class PlaneLandscape(Settings):
         return int(self.gradient_rows(probes(self.domain), 0)[0][()].shape[0])
 
     @cached_property
-    def _jets(self) -> Jets:
-        return Jets(self.losses)
-
-    @cached_property
-    def _refused(self) -> list[NotDifferentiableError]:
-        """Why gradients that were given are differenced, if they are."""
-        return []
+    def _jets(self) -> Jets | Differentiated:
+        if self.losses is not None:
+            return Jets(self.losses)
+        return Differentiated(self.gradients, scale_of(self.domain))
 
     def gradient_rows(self, w: Array, order: int) -> list[dict[tuple[int, ...], Array]]:
         """For each weight i, the jet to `order` of d_i l_j, shape (N, M)."""
-        n, m = w.shape
-        if self.losses is not None:
-            try:
-                found = self._jets(w, order + 1)
-            except NotDifferentiableError as error:
-                raise NotDifferentiableError(
-                    f"{self.name}: {error} With several weights, gradients(w) returns shape "
-                    f"({n}, N, M)."
-                ) from error
-            self._require_rows(found[()], "losses", (m,), m)
-            return [_shifted(found, i, n, order) for i in range(n)]
-        if order and not self._refused:
-            try:
-                return self._split(jet(self.gradients, w, order), n, m)
-            except NotDifferentiableError as error:
-                self._refused.append(error)
-        scale = np.array([1.0 if np.isinf(u - v) else u - v for v, u in self.domain])
-        plain = self.gradients
-        return self._split(differenced(lambda y: jet(plain, y, 0)[()], w, order, scale), n, m)
+        n = self.dimensions
+        if self.losses is None:
+            return self._split(self._jets(w, order))
+        try:
+            found = self._jets(w, order + 1)
+        except NotDifferentiableError as error:
+            raise NotDifferentiableError(
+                f"{self.name}: {error} With several weights, gradients(w) returns shape "
+                f"({n}, N, M)."
+            ) from error
+        self._require_rows(found[()], "losses")
+        return [_shifted(found, i, n, order) for i in range(n)]
 
-    def _split(self, found: Jet, n: int, m: int) -> list[Jet]:
-        table = found[()]
+    def _split(self, found: Jet) -> list[Jet]:
+        table, n = found[()], self.dimensions
         if table.ndim != 3 or len(table) != n:
             raise LandscapeError(
                 f"{self.name}: gradients(w) must return {n} rows of one entry per datapoint, shape "
@@ -138,7 +129,7 @@ class PlaneLandscape(Settings):
             )
         return [{k: v[i] for k, v in found.items()} for i in range(n)]
 
-    def _require_rows(self, table: Array, what: str, shape: tuple[int, ...], m: int) -> None:
+    def _require_rows(self, table: Array, what: str) -> None:
         if table.ndim != 2:
             n = self.dimensions
             came = (*table.shape[:-1], "M")
@@ -180,7 +171,7 @@ class PlaneLandscape(Settings):
         if self.label_noise:
             n, m = w.shape
             outputs = jet(self.outputs, w, order + 1)
-            self._require_rows(outputs[()], "outputs", (m,), m)
+            self._require_rows(outputs[()], "outputs")
             phi = [_shifted(outputs, i, n, order) for i in range(n)]
             a = {k: np.array([[_product(p, q, k) for q in phi] for p in phi]) for k in phi[0]}
             more = gathered({k: np.zeros((n, m)) for k in a}, a, n, order)
