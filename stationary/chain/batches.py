@@ -131,7 +131,7 @@ class Batches:
             g = evaluate(self.landscape.loss_gradient, at)[0]
             u = self.means(g)
             decay = self.landscape.weight_decay
-            curvature = self.landscape.rule.slopes(u, curvature - decay, at)
+            curvature = self.landscape.rule.slopes(u, curvature - decay)
         return np.asarray(1 - self.rate * curvature[:, 0])
 
     def means(self, g: Array) -> Array:

@@ -95,7 +95,7 @@ class StepRule:
         v = u if self.clip is None else np.clip(u, -self.clip, self.clip)
         return np.asarray(v + self.weight_decay * w) if self.weight_decay else v
 
-    def slopes(self, u: Array, slope: Array, w: Array) -> Array:
+    def slopes(self, u: Array, slope: Array) -> Array:
         """dv/dw, where du/dw = slope."""
         if self.sign:
             return np.zeros_like(slope)

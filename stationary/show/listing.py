@@ -34,7 +34,7 @@ BASIN = (
     "width loss sharpness batch_sharpness"
 )
 STARTS = 9  # per transient piece
-ALL_LEVELS = (0.001, 0.025, 0.05, 0.25, 0.5, 0.75, 0.95, 0.975, 0.999)
+ALL_LEVELS = (0.001, 0.025, 0.05, 0.25, 0.5, 0.75, 0.95, 0.975, 0.999)  # of quantiles in JSON
 EDGE = 1e-6  # probability beyond an infinite end of the table of the density
 
 

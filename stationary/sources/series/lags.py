@@ -16,7 +16,7 @@ from stationary.sources.series.chain import Chain
 from stationary.sources.series.likelihood import Fitted, fitted
 from stationary.sources.series.runs import Runs
 
-LADDER = (1, 2, 4, 8, 16)
+LADDER = (1, 2, 4, 8, 16)  # observations: noise shows at short lags, inertia before long ones
 SURE = 3.0  # standard errors
 WORTH = 0.05  # relative difference that is worth a word
 ENOUGH = 10.0  # relaxation times: a random walk of any length shows fewer
