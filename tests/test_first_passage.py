@@ -707,3 +707,52 @@ def test_a_target_at_a_jump_of_the_noise_warns_of_nothing(ratio):
     low, at, high = (erfi(x / np.sqrt(a)) for x in (lower, start, upper))
     probability = found.probability.value[1]
     assert probability == pytest.approx((at - low) / (high - low), rel=1e-11)
+
+
+@pytest.mark.parametrize(("k", "c"), [(0.5, 0.25), (0.75, -0.028), (0.9, 0.526)])
+def test_a_zero_that_is_passed_joins_the_exponents_on_both_sides_of_it(k, c):
+    """Next to one that is not at 0 panels stop at 1e-9, where r^(1 - k) is not yet small.
+
+    Phi = (2 / A) ((m - c) sgn(y) r^(1-k) / (1-k) - r^(2-k) / (2-k)), y = x - c, r = |y|; the scale
+    measure is a smooth function of r^(1-k). It was off by up to 1e-5, at claims of 1e-14.
+    """
+    m, strength, low, start, high = -0.3, 0.8, -0.95, -0.6, 1.9
+    process = Diffusion(lambda x: m - x, lambda x: strength * np.abs(x - c) ** k, (-1, 2))
+    found = first_passage(process, start, (low, high)).probability
+    mp, mpf = mpmath.mp, mpmath.mpf
+    with mp.workdps(40):
+        power = round(1 / (1 - k))
+        k_, c_ = mpf(k), mpf(c)
+
+        def scale(sign, u):
+            r = u**power
+            phi = (m - c_) * sign * r ** (1 - k_) / (1 - k_) - r ** (2 - k_) / (2 - k_)
+            return mp.exp(-2 / mpf(strength) * phi) * power * u ** (power - 1)
+
+        def between(a, b):
+            total = mpf(0)
+            for sign, near, far in ((-1, c_ - min(b, c_), c_ - a), (1, max(a, c_) - c_, b - c_)):
+                if far > near >= 0:
+                    ends = mp.linspace(near ** (mpf(1) / power), far ** (mpf(1) / power), 5)
+                    total += mp.quad(lambda u, sign=sign: scale(sign, u), ends)
+            return total
+
+        whole = between(mpf(low), mpf(high))
+        truth = between(mpf(low), mpf(start)) / whole
+        off = abs(found.value[1] / truth - 1)
+    assert off <= found.error[1] < 1e-4
+    exact = first_passage(process, start, (low, high), digits=30).probability
+    assert abs(exact.value[1] / truth - 1) < 1e-25
+
+
+def test_the_exponent_beside_a_zero_is_that_of_shifted_processes():
+    """A drift and a zero shifted together: doubles and digits agree wherever that is."""
+    for c in (0.0, 1.0, -0.384):
+        zero = c + 0.25
+        process = Diffusion(
+            lambda x, c=c: 0.3 - (x - c),
+            lambda x, zero=zero: np.sqrt(np.abs(x - zero)),
+            (c - 1, c + 2),
+        )
+        found = first_passage(process, c - 0.5, c + 1).mean
+        assert found.value == pytest.approx(6.038717065783579, rel=max(2 * found.error, 3e-11))

@@ -64,17 +64,20 @@ def mesh_on(
     gaps: dict[int, Any] = {}
     count = 0
     jumps = []  # of Phi, before each panel
+    doubts: dict[int, Any] = {}  # of some of these
     for i, b in enumerate(blocks):
         jump = np.zeros_like(b.middle)
         if i:
             # 2 f / a goes on as r^-order, with order below 1, on both sides of the point.
             gaps[count] = b.ends[0]
-            jump[0] = _across(pieces, blocks[i - 1], b)
+            jump[0], doubts[count] = _across(pieces, blocks[i - 1], b)
         jumps.append(jump)
         count += len(b.lower)
     whole: dict[str, Any] = {
         name: np.concatenate([getattr(b, name) for b in blocks], axis=-1) for name in BY_PANEL
     }
+    for k, doubt in doubts.items():
+        whole["step_error"][k] += doubt
     levels = _levels(whole["rises"][1] - whole["rises"][0], np.concatenate(jumps), arithmetic)
     start = whole["rises"][0].copy()
     whole["middle"] = whole["middle"] + (levels - start)
@@ -107,19 +110,34 @@ def _levels(rises: Array, jumps: Array, arithmetic: Arithmetic) -> Array:
     return as_array(levels)
 
 
-def _across(pieces: tuple[Anatomy, ...], left: Mesh, right: Mesh) -> Any:
-    """The rise of Phi between the panels on both sides of a point that is passed."""
+def _across(pieces: tuple[Anatomy, ...], left: Mesh, right: Mesh) -> tuple[Any, Any]:
+    """The rise of Phi between the panels on both sides of a point that is passed; and its error.
+
+    2 f / a goes as a power of the distance; how far it does not between the edge of the panels and
+    twice as far from the point is the error of the power.
+    """
     z = right.ends[0]
     total: Any = 0.0
+    off: Any = 0.0
     for p in pieces:
         lower, upper = p.sampling.interval
-        for block, edge, end, node in (
-            (left, left.upper[-1], p.ends[1], -1),
-            (right, right.lower[0], p.ends[0], 0),
+        for block, edge, end, at_upper in (
+            (left, left.upper[-1], p.ends[1], True),
+            (right, right.lower[0], p.ends[0], False),
         ):
-            if (upper if node else lower) == z and end.order is not None:
-                total += number(block.slope[node, node]) * abs(z - edge) / (1 - end.order)
-    return total
+            if (upper if at_upper else lower) != z or end.order is None:
+                continue
+            x = np.array([edge, 2 * edge - z])
+            k, t = block.locate(np.clip(x, block.lower[0], block.upper[-1]))
+            k[0] = len(block.lower) - 1 if at_upper else 0
+            t[0] = 2 * at_upper - 1
+            here, further = chebyshev_sum(block.rule.coefficients @ block.slope[:, k], t)
+            rise = number(here) * abs(z - edge) / (1 - end.order)
+            total += rise
+            if here:
+                power = abs(float(further / here) * 2**end.order - 1) / math.log(2)
+                off += abs(rise) * min(power / (1 - end.order), 1.0)
+    return total, number(converted(np.array([off]), right.numbers)[0])
 
 
 def _edges_on(

@@ -14,8 +14,10 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.numbers.elementary import converted, exp, expm1, infinite, log, logaddexp, number
 from stationary.states.scales import Log, Mesh
-from stationary.weight.tail import Tail
+from stationary.weight.tail import SLIGHT, Tail
 
+MOST_TILT = 5.0  # of a power, that its series sums in doubles: e^10 roundings
+STRAIGHT = 1e-3  # what a fifth point may be off by, of a correction that is not small
 NOTHING = 1e4  # e-folds below which a part is none: beyond them an exponential costs its exponent
 
 
@@ -68,10 +70,12 @@ class Rest(Tail):
         def taken(e: Any) -> Any:  # (1 - u^e) / e
             return -expm1(e * octaves) / e if e else -octaves
 
-        e, reach = self.room, -self.reach if self.outward else self.reach
+        e, d, reach = self.room, self.direction, -self.reach if self.outward else self.reach
         whole = taken(e)
-        if self.tilt:
-            whole = whole + self.tilt * (taken(e + self.direction) - taken(e))
+        if abs(self.tilt) > SLIGHT:
+            whole = self._series(lambda k: taken(e + k * d))
+        elif self.tilt:
+            whole = whole + self.tilt * (taken(e + d) - taken(e))
         with np.errstate(divide="ignore"):
             return np.asarray(self.level + log(reach * whole))
 
@@ -118,14 +122,15 @@ def rest_of(mesh: Mesh, f: Log, panel: int, end: Any, *, at_lower: bool) -> Rest
     anchor = mesh.origin if outward else end
     r = start - anchor
     arithmetic = mesh.arithmetic
-    steps = r * arithmetic.array(0.5 if outward else 2.0) ** np.arange(4)
+    steps = r * arithmetic.array(0.5 if outward else 2.0) ** np.arange(5)
     x = anchor + steps
     x[0] = start
     known = "lower" if at_lower else "upper", end, anchor, abs(r)
     inside = mesh.lower[0], mesh.upper[-1]
-    if not ((x >= inside[0]) & (x <= inside[1])).all():
+    seen = (x >= inside[0]) & (x <= inside[1])
+    if not seen[:4].all():
         return Rest(*known, -math.inf, 0.0, 1.0, 0.0, 0.0, is_steep=True)
-    values = mesh.value(f, x)
+    values = mesh.value(f, x[:4])
     one, rises = number(values[0]), np.diff(values)
     log_2, rounding = log(number(2 * arithmetic.one)), 4.5 * mesh.numbers.epsilon
     bend, further = np.diff(rises)
@@ -136,8 +141,12 @@ def rest_of(mesh: Mesh, f: Log, panel: int, end: Any, *, at_lower: bool) -> Rest
         tilt, q = number(bend / (ratio - 1) ** 2), log(ratio) / log_2
         error = tilt**2
     power = number(rises[0] - tilt * (2**q - 1)) / log_2
+    if abs(tilt) > SLIGHT and seen[4]:  # no small correction: a fifth point tells whether it is one
+        fifth = one + 4 * power * log_2 + tilt * (16**q - 1)
+        error = abs(number(mesh.value(f, x[4:])[0]) - fifth)
     # A correction that grows towards the end, or that is none.
-    is_steep = abs(tilt) > 0.5 or (abs(bend) > 0.5 and ratio <= 1.01)
+    is_steep = abs(tilt) > MOST_TILT or (abs(bend) > 0.5 and ratio <= 1.01)
+    is_steep |= abs(tilt) > SLIGHT and not (seen[4] and error < STRAIGHT)
     if is_steep:
         power = number(rises[0])
     if outward:
