@@ -200,8 +200,8 @@ def is_cheap(landscape: Landscape) -> bool:
     return landscape.datapoints + len(batches_of(landscape)) <= MOST_MAPS
 
 
-def _batches(landscape: Landscape, most: int, nodes: int, *, refined: bool = True) -> Batches:
-    found = _plain_batches(landscape, most, nodes, refined)
+def _batches(landscape: Landscape, most: int, nodes: int) -> Batches:
+    found = _plain_batches(landscape, most, nodes)
     if not landscape.label_noise:
         return found
     p = np.outer(found.probability, gauss(nodes)[1]).ravel()
@@ -212,7 +212,7 @@ def _batches(landscape: Landscape, most: int, nodes: int, *, refined: bool = Tru
     return replace(found, probability=p, note=f"{found.note} {note}".lstrip(), nodes=nodes)
 
 
-def _plain_batches(landscape: Landscape, most: int, nodes: int, refined: bool) -> Batches:
+def _plain_batches(landscape: Landscape, most: int, nodes: int) -> Batches:
     """Of the gradients, without noise in the labels."""
     n, b = landscape.datapoints, landscape.batch_size
     if b == 1 and n <= MOST_BATCHES:  # no more maps than gradients
@@ -226,6 +226,6 @@ def _plain_batches(landscape: Landscape, most: int, nodes: int, refined: bool) -
             "for these, with its mean, its variance and, by the saddlepoint approximation, its "
             f"tails; the errors hold twice what {FEWER} nodes, and a coarser law, change."
         )
-        return Batches(landscape, gauss(nodes)[1], None, note, nodes, refined)
+        return Batches(landscape, gauss(nodes)[1], None, note, nodes)
     every = minibatches(n, b, bool(landscape.replacement))
     return Batches(landscape, every.probability, every.shares)

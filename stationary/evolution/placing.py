@@ -8,11 +8,10 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.evolution.generator import Chain
-from stationary.line.partition import Partition
 from stationary.process.initial import Initial
 
 
-def placed(chain: Chain, start: Initial, parts: Partition, drift_at: Any) -> Array:
+def placed(chain: Chain, start: Initial, drift_at: Any) -> Array:
     """The start as masses of the states.
 
     A law gives each cell its probability; a point is shared between the two nearest centres such
@@ -48,14 +47,12 @@ def placed(chain: Chain, start: Initial, parts: Partition, drift_at: Any) -> Arr
             x, weight = x[~here], weight[~here]
         inside = (x >= edges[0]) & (x <= edges[-1])
         x, weight = x[inside], weight[inside]
-        _share(chain, x, weight, cells, parts, drift_at)
+        _share(chain, x, weight, cells, drift_at)
     states[chain.is_cell] += cells
     return np.asarray(states / states.sum())
 
 
-def _share(
-    chain: Chain, x: Array, weight: Array, cells: Array, parts: Partition, drift_at: Any
-) -> None:
+def _share(chain: Chain, x: Array, weight: Array, cells: Array, drift_at: Any) -> None:
     n = len(cells)
     centre = (chain.edges[1:] + chain.edges[:-1]) / 2
     own = np.clip(np.searchsorted(chain.edges, x, side="right") - 1, 0, n - 1)

@@ -63,7 +63,7 @@ def run_on(
 ) -> Run:
     diffusion = state.diffusion
     chain = chain_on(diffusion, state.anatomy, edges)
-    p = placed(chain, start, state.anatomy, lambda x: diffusion.coefficients(np.asarray(x))[0])
+    p = placed(chain, start, lambda x: diffusion.coefficients(np.asarray(x))[0])
     origin = float(p @ chain.position)
     distance = np.abs(chain.position - origin)
     steps = np.diff(times, prepend=0.0)
