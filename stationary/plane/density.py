@@ -20,6 +20,7 @@ from stationary.plane.mesh import (
     Mesh,
     Panels,
     basis,
+    end_to_end,
     gauss,
     legendre_of,
     log_sum,
@@ -217,7 +218,7 @@ class Density(Law):
             waiting = waiting.restricted(rough).halved(0).halved(1)
             if not rough.any():
                 break
-        return Panels.joined(done)
+        return end_to_end(done)
 
     def tables(self, panels: Panels, *t: Array) -> tuple[Array, Array]:
         """Phi and u at the tensor points of places along x and along y in each panel."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.polynomial import legendre
@@ -321,10 +321,6 @@ class Panels(NamedTuple):
     low: Array  # (2, P)
     size: Array  # (2, P)
 
-    @classmethod
-    def joined(cls, parts: list[Panels]) -> Panels:
-        return cls(*(np.concatenate(v, axis=-1) for v in zip(*parts, strict=True)))
-
     def restricted(self, keep: Any) -> Panels:
         return Panels(*(v[..., keep] for v in self))
 
@@ -334,7 +330,15 @@ class Panels(NamedTuple):
         size[axis] /= 2
         upper = self.low.copy()
         upper[axis] += size[axis]
-        return Panels.joined([Panels(self.number, low, size) for low in (self.low, upper)])
+        return end_to_end([Panels(self.number, low, size) for low in (self.low, upper)])
+
+
+T = TypeVar("T", bound=tuple[Array, ...])
+
+
+def end_to_end(parts: Sequence[T]) -> T:
+    """Tables of points or panels, those of several one after the other."""
+    return type(parts[0])(*(np.concatenate(v, axis=-1) for v in zip(*parts, strict=True)))
 
 
 def log_sum(log: Array, factor: Array) -> float:

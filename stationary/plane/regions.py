@@ -9,8 +9,8 @@ are halved until that changes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from stationary.aliases import Array
 from stationary.numbers.arithmetic import SAME
 from stationary.panels.roots import bisected
 from stationary.plane.boxes import lattice, placed
-from stationary.plane.mesh import RULE, Panels, gauss, log_sum
+from stationary.plane.mesh import RULE, Panels, end_to_end, gauss, log_sum
 
 Labels = Callable[[Array], Array]  # points (2, M) -> truth values, or numbers from -1 on
 
@@ -33,8 +33,7 @@ CHANGE = 1e-12  # of what a part holds: by more no band may change it
 THINNED = 7  # every so many points tell how two densities differ
 
 
-@dataclass(frozen=True, eq=False)
-class Nodes:
+class Nodes(NamedTuple):
     """A quadrature over the parts of the plane, and the density that it was made for.
 
     Attributes
@@ -68,7 +67,7 @@ class Nodes:
         return log_sum(log, np.ones(len(log))) - own + self.log_mass(label)
 
     def restricted(self, keep: Array) -> Nodes:
-        return Nodes(*(getattr(self, f.name)[..., keep] for f in fields(self)))
+        return Nodes(*(v[..., keep] for v in self))
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +103,7 @@ def cut(density: Any, labels: Labels, smooth: bool = False) -> Cut:
     parts, band = density.in_bands(rows.axis, *bands[:2])
     whole, now, of, crossed = rows.nodes(bands, parts, band)
     fine, rough = [whole], [whole]
-    both = _joined([whole, now])
+    both = end_to_end([whole, now])
     known = np.unique(both.label)
     totals = np.array([both.log_mass(k) for k in known])
 
@@ -135,7 +134,7 @@ def cut(density: Any, labels: Labels, smooth: bool = False) -> Cut:
         kept, crossed = both_halves[which], both_halves[band]
         bands, now, of = halves[:, both_halves], closer.restricted(kept), number[which[kept]]
         band = number[band]
-    return Cut(_joined(fine), _joined(rough))
+    return Cut(end_to_end(fine), end_to_end(rough))
 
 
 class _Rows:
@@ -262,9 +261,3 @@ class _Rows:
         points = np.stack([v.ravel() for v in (both if axis == 0 else both[::-1])])
         pieces = Nodes(points, np.repeat(name, RULE), log.ravel(), phi.ravel(), u.ravel())
         return whole, pieces, np.repeat(r // RULE, RULE), crossed
-
-
-def _joined(parts: list[Nodes]) -> Nodes:
-    return Nodes(
-        *(np.concatenate([getattr(p, f.name) for p in parts], axis=-1) for f in fields(Nodes))
-    )
