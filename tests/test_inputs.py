@@ -345,6 +345,63 @@ def test_values_with_few_decimals_are_answered_to_these(decimals):
     assert any("drift(x) is rounded" in note for note in found.notes)
 
 
+def lost(x, number):
+    """Of a double well, with the digits that adding 10 takes."""
+    y = number(1.38) * x - x * x * x - number(0.16) * np.sin(x)
+    return (y + number(10)) - number(10)
+
+
+@pytest.mark.parametrize(
+    ("drift", "centre"),
+    [
+        (lambda x, number: x - x * x * x + number(0.03), 0.0),
+        (lambda x, number: np.sin(x - number(30)) - number(0.1) * (x - number(30)), 30.0),
+        (lost, 0.0),
+    ],
+)
+def test_rest_points_in_single_precision_are_as_sure_as_that(drift, centre):
+    """Where values in single precision change sign is a step of theirs, not the zero."""
+
+    def process(number):
+        def variance(x):
+            return number(0.12) + number(0.02) * np.sin(number(1) * x)
+
+        def of(function):
+            return lambda x: function(np.asarray(x, number)).astype(float)
+
+        f = of(lambda x: drift(x, number))
+        return Diffusion(drift=f, variance=of(variance), domain=(centre - 3, centre + 3))
+
+    found, exact = analyze(process(np.float32)), analyze(process(np.float64))
+    # 0.03 and others are not the same number in both.
+    for e, true in zip(found.equilibria, exact.equilibria, strict=True):
+        assert abs(e.position - true.position) < e.error < 1e-4
+        assert abs(e.slope - true.slope) < e.slope_error
+    for b, true in zip(found.basins, exact.basins, strict=True):
+        assert abs(b.width - true.width) < b.width_error
+        assert abs(b.variance - true.variance) < b.variance_error
+        assert true.width_error < 1e-12
+
+
+def test_a_rest_point_without_noise_has_a_slope_in_single_precision():
+    """All gradients are 0 at w = 0, where the mean is w^3 - 0.95 w to third order."""
+
+    def gradients(w):
+        w = np.asarray(w, np.float32)
+        return np.stack([w * (w * w - 1) + np.float32(0.2 * j) * np.sin(w) for j in (-2, -1, 1, 3)])
+
+    landscape = Landscape(gradients=gradients, learning_rate=0.3, domain=(-3, 3))
+    found = analyze(landscape)
+    e = found.equilibria[1]
+    assert abs(e.slope - 0.3 * 0.95) < e.slope_error < 1e-5
+    assert "a corner" not in str(found)
+    kinked = lambda w: np.asarray(w, np.float32) * np.where(w > 0, 1, 3)  # noqa: E731
+    two = Landscape(
+        gradients=lambda w: np.stack([kinked(w), 2 * kinked(w)]), learning_rate=0.1, domain=(-1, 1)
+    )
+    assert analyze(two).equilibria[0].slope is None
+
+
 def test_a_trap_in_single_precision_is_the_trap_of_doubles():
     found = end_state(
         Diffusion(drift=single(lambda x: -x), variance=single(lambda x: x * x), domain=(-1, 1))

@@ -14,6 +14,7 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +75,17 @@ def ladder(x: Array, places: int) -> Array:
     centres = x[:: max(1, len(x) // places)][:places]
     near = centres[:, None, None] * (1 + STEPS[:, None] * OFFSETS)
     return np.asarray(near).ravel()
+
+
+def scatter(function: Callable[[Array], Array], centres: Array, reach: Array) -> Array:
+    """The rounding of a function around each of some points, as seen within `reach` of it.
+
+    Looked at like a `ladder`, whose distances are parts of the reach, at a few places of each.
+    """
+    around = np.arange(-2, 3)[:, None, None] / 64 + STEPS[:, None] * OFFSETS
+    x = centres[:, None, None, None] + reach[:, None, None, None] * around
+    off = np.abs(function(x.ravel()).reshape(x.shape) @ CUBICS)  # (points, places, distances)
+    return np.asarray(_pairs(_known(off)).max(axis=(1, 2)))
 
 
 def rounding_of(table: Array, returned: Any, name: str, *, exact: bool) -> Rounding | None:

@@ -10,25 +10,19 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.errors import StationaryError
-from stationary.functions.evaluation import evaluate
 from stationary.line.sampled import coefficients_at
 from stationary.line.sampling import Sampling
+from stationary.line.slopes import blurred, drift_and_slope
 from stationary.numbers.arithmetic import DOUBLE
-from stationary.numbers.chebyshev import derived
-from stationary.numbers.cost import BY_LOOK
 from stationary.numbers.elementary import (
-    arithmetic_of,
+    as_array,
     compact,
-    exp,
-    finite,
     number,
     spacing,
     to_float,
 )
 from stationary.panels.pieces import without_ripples
 from stationary.panels.roots import SignChanges, find_roots, sign_changes
-from stationary.process.diffusion import Diffusion
 from stationary.process.known import SPREAD
 
 NEWTON_STEPS = 12  # each doubles the digits: from 15 to beyond 10,000
@@ -44,6 +38,7 @@ class Equilibrium:
     error: float  # of the position
     stable: bool
     slope: float | None  # f' there [1 / time]; None where the drift jumps or has a corner
+    slope_error: float = 0.0  # of it, absolute
     interval: tuple[float, float] | None = None  # where the drift vanishes on a whole stretch
     offset: float = 0.0  # what position leaves out of where the zero is
     exact_position: Any = None  # in many digits: all of them
@@ -78,7 +73,7 @@ def equilibria_of(found: Sampling) -> tuple[Equilibrium, ...]:
         if abs(found.climbs(np.sort(np.array([middle, roots[i]])))[0]) < 4504 * found.epsilon:
             flat[i], left[i], right[i], roots[i] = True, low, high, middle
     for _ in range(1 if found.arithmetic is DOUBLE else NEWTON_STEPS):
-        value, slopes = _drift_and_slope(found, roots)
+        value, slopes, _ = drift_and_slope(found, roots)
         with np.errstate(all="ignore"):
             # Newton's method on the drift itself; from the panels one step is all a double needs.
             better = roots - value / np.where(slopes == 0, math.nan, slopes)
@@ -88,76 +83,101 @@ def equilibria_of(found: Sampling) -> tuple[Equilibrium, ...]:
         if not (moved > spacing(roots[fits])).any():
             break
     k = found.panels.panel_of(roots)
-    step = np.maximum(4 * spacing(roots), 0.45 * found.arithmetic.grain * found.panels.half[k])
-    before, after = _around(found, roots, step, stable)
+    half = found.panels.half[k]
+    step = np.maximum(4 * spacing(roots), 0.45 * found.arithmetic.grain * half)
+    # Steps of a drift in fewer digits are no jumps of it.
+    step = np.maximum(step, blurred(found.diffusion, roots, half, slopes))
+    before, after, reach = _around(found, roots, step, stable)
     doubtful = ~flat & ~((before[0] > 0) & (after[0] < 0))
     if doubtful.any():
         # A multiple root, or a corner: bracket it instead.
         low, high = left[doubtful], right[doubtful]
         roots[doubtful] = find_roots(lambda x: coefficients_at(found.diffusion, x)[0], low, high)
-        slopes = _drift_and_slope(found, roots)[1]
-        before, after = _around(found, roots, step, stable)
+        slopes = drift_and_slope(found, roots)[1]
+        before, after, reach = _around(found, roots, step, stable)
     # Across a jump the drift does not shrink with the step; at a zero it is slope * step.
     far = np.maximum(np.abs(before[-1]), np.abs(after[-1]))
-    cornered = np.maximum(np.abs(before[0]), np.abs(after[0])) > 1e-6 * far
+    near = np.maximum(np.abs(before[0]), np.abs(after[0]))
+    cornered = near * reach > np.maximum(1e-6 * reach, SCAN * step) * far
     # The position is known to where the drift has the right sign on both sides, from there on.
     wrong = ~((before > 0) & (after < 0))
     last_wrong = np.where(wrong.any(axis=0), len(wrong) - np.argmax(wrong[::-1], axis=0), 0)
     error = step * SCAN ** np.minimum(last_wrong, len(wrong) - 1)
-    error = np.where(flat, (right - left) / 2, error + _unknown(found, roots, slopes))
+    off, tilt = _unknown(found, roots)
+    with np.errstate(all="ignore"):
+        off = np.where(off > 0, off / np.abs(to_float(slopes)), 0.0)
+    error = np.where(flat, (right - left) / 2, error + off)
     # Of the wrong sign beyond its panel: others are about, in what was not resolved.
-    unseen = ~flat & ~found.samples.resolved[k] & (error > 2 * found.panels.half[k])
+    unseen = ~flat & ~found.samples.resolved[k] & (error > 2 * half)
     many = found.arithmetic is not DOUBLE
+    slope_errors = tilt + _of_slopes(found, roots, error, ~(flat | cornered))
     return tuple(
         Equilibrium(
             position=float(root),
             error=compact(e),
             stable=bool(attracts),
             slope=None if corner or stretch else compact(slope),
+            slope_error=0.0 if corner or stretch else float(of_slope),
             interval=(float(low), float(high)) if stretch else None,
             offset=compact(root - float(root)) if many else 0.0,
             exact_position=root if many else None,
             exact_slope=slope if many and not (corner or stretch) else None,
         )
-        for root, e, low, high, attracts, slope, corner, stretch, lost in zip(
-            roots, error, left, right, stable, slopes, cornered, flat, unseen, strict=True
+        for root, e, low, high, attracts, slope, of_slope, corner, stretch, lost in zip(
+            roots,
+            error,
+            left,
+            right,
+            stable,
+            slopes,
+            slope_errors,
+            cornered,
+            flat,
+            unseen,
+            strict=True,
         )
         if not lost
     )
 
 
-def _unknown(found: Sampling, roots: Array, slopes: Array) -> Array:
-    """How far a drift that was interpolated may have moved its zeros.
+def _of_slopes(found: Sampling, roots: Array, error: Array, wanted: Array) -> Array:
+    """The errors of the slopes: as they are computed, and by how far off the zeros may be."""
+    at, off = roots[wanted], error[wanted]
+    result = np.zeros(len(roots))
+    if len(at):
+        beside = np.clip(np.concatenate([at - off, at, at + off]), found.lower, found.upper)
+        _, slopes, errors = drift_and_slope(found, beside)
+        before, here, after = np.split(slopes, 3)
+        change = np.maximum(np.abs(before - here), np.abs(after - here))
+        result[wanted] = to_float(change + np.split(errors, 3)[1])
+    return result
+
+
+def _unknown(found: Sampling, roots: Array) -> tuple[Array, Array]:
+    """How far a drift that was interpolated may be off at its zeros, and how far its slope.
 
     What is known of its error goes through zero between knots and at them, where the error does
     not: the largest between the knots around a zero, and between those next to them, is taken.
     """
     diffusion = found.diffusion
     if diffusion.uncertainty is None or not len(roots):
-        return np.zeros(len(roots))
+        return np.zeros(len(roots)), np.zeros(len(roots))
     at = to_float(roots)
     knots = np.array([diffusion.domain[0], *diffusion.breakpoints, diffusion.domain[1]])
     k = np.searchsorted(knots, at)
     low, high = knots[np.maximum(k - 2, 0)], knots[np.minimum(k + 1, len(knots) - 1)]
     x = low + (high - low) * np.linspace(0, 1, AROUND)[:, None]
     of_f = diffusion.uncertainty(x.ravel())[0].reshape(x.shape).max(axis=0)
-    with np.errstate(over="ignore", divide="ignore"):
-        return np.asarray(SPREAD * of_f / np.abs(to_float(slopes)))
+    off = np.asarray(SPREAD * of_f)
+    return off, 2 * math.pi * off / (high - low)  # as of a wave from knot to knot
 
 
-def drift_slope(diffusion: Diffusion, x: float) -> float | None:
-    """f' at one point, or None where the drift cannot be differentiated exactly."""
-    try:
-        slope = float(evaluate(diffusion.drift, np.array([x]), order=1)[1][0])
-    except StationaryError:
-        return None
-    return slope if np.isfinite(slope) else None
-
-
-def _around(found: Sampling, roots: Array, step: Array, stable: Array) -> tuple[Array, Array]:
+def _around(
+    found: Sampling, roots: Array, step: Array, stable: Array
+) -> tuple[Array, Array, Array]:
     """The drift before and after each root, at distances that grow from `step`, row by row.
 
-    Turned so that it should be positive before and negative after.
+    Turned so that it should be positive before and negative after; and the largest distance.
     """
     distance = step * SCAN ** np.arange(11.0)[:, None]
     # Half way to the next root at most: beyond that one the drift has the other sign again.
@@ -165,7 +185,7 @@ def _around(found: Sampling, roots: Array, step: Array, stable: Array) -> tuple[
     x = np.clip(np.stack([roots - distance, roots + distance]), between[:-1], between[1:])
     f = coefficients_at(found.diffusion, x.ravel())[0].reshape(x.shape)
     before, after = np.where(stable, 1, -1) * f
-    return before, after
+    return before, after, as_array(np.abs(x[:, -1] - roots).max(axis=0))
 
 
 def _stretches_of_zeros(found: Sampling) -> list[tuple[Any, Any]]:
@@ -190,6 +210,8 @@ def _confirmed(found: Sampling, changes: SignChanges) -> SignChanges:
     if not unsure.any():
         return changes
     around = 20 * spacing(changes.x)  # a panel about a jump is 16 roundings wide
+    if found.diffusion.is_rounded:  # within its steps a drift in fewer digits has no sign
+        around = np.maximum(around, found.panels.half[k])
     left = np.minimum(changes.left, changes.x - around)
     right = np.maximum(changes.right, changes.x + around)
     sides = np.concatenate([left, right])
@@ -228,20 +250,3 @@ def _significant(found: Sampling, roots: Array) -> Array:
             if abs(rises[to_wall].sum()) <= noise[to_wall].max():
                 keep = np.delete(keep, -side)
     return keep
-
-
-def _drift_and_slope(found: Sampling, x: Array) -> tuple[Array, Array]:
-    """f and f' near zeros of f: exact where the functions can be differentiated, else from h."""
-    arithmetic = arithmetic_of(x)
-    try:
-        if len(x) * found.diffusion.cost > BY_LOOK:
-            raise StationaryError("too many to differentiate at once")
-        value, slope = evaluate(found.diffusion.drift, x, order=1, arithmetic=arithmetic)
-        if slope.shape == x.shape and finite(slope).all():
-            return value, slope
-    except StationaryError:
-        pass
-    k = found.panels.panel_of(x)
-    rate = found.panels.evaluate(derived(found.h), x) / found.panels.half[k]
-    slope = rate * exp(found.panels.evaluate(found.ell, x)) / 2
-    return coefficients_at(found.diffusion, x)[0], np.asarray(slope)

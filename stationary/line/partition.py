@@ -8,6 +8,7 @@ stays (a trap) or never arrives (a repelling rest point).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,12 +21,13 @@ from stationary.errors import LandscapeError
 from stationary.line.closer import Zero
 from stationary.line.digits import sampled_in_digits
 from stationary.line.ends import Anatomy, End, anatomy
-from stationary.line.equilibria import Equilibrium, drift_slope
+from stationary.line.equilibria import Equilibrium
 from stationary.line.junction import Side, SingularPoint, at_end, at_zero
 from stationary.line.sampled import NO_NOISE, VanishingVarianceError
 from stationary.line.sampling import Sampling, first_look
+from stationary.line.slopes import ROUNDINGS, drift_slope, slope_beside
 from stationary.line.vanishing import EndlessZerosError, dips_of_variance, without_endless_zeros
-from stationary.numbers.arithmetic import Arithmetic
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.panels.pieces import MOST_PANELS
 from stationary.process.diffusion import Diffusion
 
@@ -51,15 +53,31 @@ class Partition:
         resting = [
             Equilibrium(
                 p.position,
-                0.0 if p.decided else float(np.spacing(abs(p.position))),
-                stable=bool(p.attracts),
-                slope=drift_slope(self.diffusion, p.position) if p.is_rest else None,
+                0.0 if p.decided else self._blur(p.position),
+                bool(p.attracts),
+                *self._slope_at(p),
                 interval=p.interval,
             )
             for p in self.points
             if (p.is_rest or p.is_held) and p.attracts is not None
         ]
         return tuple(sorted([*inside, *resting], key=lambda e: e.position))
+
+    def _blur(self, x: float) -> float:
+        """How near to x the functions tell points apart."""
+        apart = float(np.spacing(abs(x)))
+        return max(apart, self.diffusion.grain * abs(x)) if self.diffusion.is_rounded else apart
+
+    def _slope_at(self, p: SingularPoint) -> tuple[float | None, float]:
+        """f' at a rest point of the process, and its error."""
+        if not p.is_rest:
+            return None, 0.0
+        slope = drift_slope(self.diffusion, p.position)
+        if slope is not None or not self.diffusion.is_rounded:
+            return slope, 0.0 if slope is None else ROUNDINGS * DOUBLE.epsilon * abs(slope)
+        ends = [x for piece in self.pieces for x in map(float, piece.sampling.interval)]
+        apart = [abs(x - p.position) for x in ends if x != p.position and math.isfinite(x)]
+        return slope_beside(self.diffusion, p.position, min([*apart, 1.0]))
 
     @property
     def ends(self) -> tuple[End, End]:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 BASIN = (
     "position position_error at_wall lower upper mass log_mass mass_error log_density curvature "
-    "variance barrier_left barrier_right barrier_error exit_time log_exit_time exit_time_error "
-    "width loss sharpness batch_sharpness"
+    "curvature_error variance variance_error barrier_left barrier_right barrier_error "
+    "exit_time log_exit_time exit_time_error width width_error loss sharpness batch_sharpness"
 )
 STARTS = 9  # per transient piece
 ALL_LEVELS = (0.001, 0.025, 0.05, 0.25, 0.5, 0.75, 0.95, 0.975, 0.999)  # of quantiles in JSON
@@ -110,7 +110,11 @@ def state_data(state: EndState) -> dict[str, Any]:
         "reason": state.reason or None,
         "status": {"name": state.status.name.lower(), "advice": state.status.value},
         "equilibria": [
-            picked(e, "position offset error stable interval drift_slope=slope")
+            picked(
+                e,
+                "position offset error stable interval drift_slope=slope "
+                "drift_slope_error=slope_error",
+            )
             for e in state.equilibria
         ],
         "singular_points": [_singular_point(p, v) for p in anatomy.points],

@@ -164,7 +164,8 @@ def _equilibria(analysis: Analysis) -> list[Line]:
         kind = "stable" if e.stable else "unstable"
         shown: Any = "a corner" if e.interval is None else "0"
         if e.slope is not None:
-            shown = float(-e.slope / rate if rate else e.slope)
+            per = rate or 1.0
+            shown = known_text((-1 if rate else 1) * e.slope / per, e.slope_error / per, 6)
         if e.interval is not None:
             kind += f" on all of [{e.interval[0]:.6g}, {e.interval[1]:.6g}]"
         of_sample = [sample.get(float(e.position), "-")] if sample else []

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.elementary import exp
 from stationary.result import Data, Result
 from stationary.states.distribution import EndState
@@ -34,6 +35,8 @@ class Basin(Data):
     mass_error: float
     log_density: Any  # log P at the minimum; where the noise jumps there, on its quieter side
     curvature: Any  # -f' at the minimum [1 / time]; None at a corner or a wall
+    curvature_error: float  # absolute, as the next one
+    variance_error: float
     variance: Any  # a at the minimum [x^2 / time], on the same side
     barrier_left: Any  # drop of int 2 f / a from the minimum to the unstable neighbour
     barrier_right: Any  # None where there is no neighbour on that side
@@ -65,6 +68,16 @@ class Basin(Data):
         if self.curvature is None or not self.curvature > 0:
             return None
         return math.sqrt(float(self.variance) / (2 * float(self.curvature)))
+
+    @property
+    def width_error(self) -> float | None:
+        """The absolute error of `width`."""
+        width = self.width
+        if width is None:
+            return None
+        parts = ((self.curvature_error, self.curvature), (self.variance_error, self.variance))
+        relative = sum(float(error) / float(value) for error, value in parts if value)
+        return float(width * (relative / 2 + 2 * DOUBLE.epsilon))
 
     @property
     def log_exit_time(self) -> Any:

@@ -16,7 +16,7 @@ from stationary.functions.given import number as real_number
 from stationary.line.ends import Anatomy
 from stationary.line.equilibria import Equilibrium
 from stationary.line.sampling import Sampling
-from stationary.numbers.chebyshev import chebyshev_sum
+from stationary.numbers.chebyshev import chebyshev_sum, derived
 from stationary.numbers.elementary import (
     compact,
     exp,
@@ -97,7 +97,7 @@ def _basins(state: EndState, c: Component, period: float | None) -> list[Basin]:
     at = np.array([place for place, _ in minima], dtype=found.panels.edges.dtype)
     panel, within = c.density.sampling.quieter(at)
     densities = chebyshev_sum(c.density.coefficients, within, panel) - c.log_norm
-    variances = exp(chebyshev_sum(c.density.sampling.ell, within, panel))
+    variances, unsure = _variances(c.density.sampling, panel, within, minima)
     if c.weight is None:
         log_mass = log_mass + c.log_share
     elif c.weight != 1:
@@ -150,6 +150,8 @@ def _basins(state: EndState, c: Component, period: float | None) -> list[Basin]:
                 mass_error=compact(errors[i] + weight_error + rounded(log_mass[i])),
                 log_density=given(densities[n]),
                 curvature=None if slope is None else given(-slope),
+                curvature_error=0.0 if e is None else e.slope_error + rounded(slope or 0.0),
+                variance_error=float(unsure[n]) + rounded(variances[n]),
                 variance=given(variances[n]),
                 barrier_left=given(left) if has_left else None,
                 barrier_right=given(right) if has_right else None,
@@ -162,6 +164,18 @@ def _basins(state: EndState, c: Component, period: float | None) -> list[Basin]:
             )
         )
     return result
+
+
+def _variances(
+    found: Sampling, panel: Array, t: Array, minima: list[tuple[Any, Equilibrium | None]]
+) -> tuple[Array, Array]:
+    """a at the minima, at t in their panels, and its errors: as sampled, and by where they are."""
+    variances = exp(chebyshev_sum(found.ell, t, panel))
+    slope = chebyshev_sum(derived(found.ell), t, panel) / found.panels.half[panel]
+    off = np.array([0.0 if e is None else e.error for _, e in minima])
+    rounding = 4 * found.samples.tails[1][panel] + len(found.ell) * found.arithmetic.grain
+    relative = to_float(rounding) + off * to_float(np.abs(slope))
+    return variances, to_float(variances) * relative
 
 
 def _pressed(parts: Anatomy) -> tuple[bool, bool]:

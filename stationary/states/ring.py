@@ -32,6 +32,7 @@ from stationary.line.partition import Partition
 from stationary.line.reshape import focused
 from stationary.line.sampled import NODES, VanishingVarianceError
 from stationary.line.sampling import ALIKE, Sampling, sampling
+from stationary.line.slopes import ROUNDINGS
 from stationary.line.vanishing import zeros_of_variance
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import rule
@@ -123,8 +124,11 @@ def _equilibrium_at_seam(found: Sampling, *, stable: bool) -> Equilibrium:
             if np.isfinite(slopes).all() and abs(slopes[1] - slopes[0]) < ALIKE * abs(slopes[0]):
                 slope = float(slopes[0])
     off = float(np.abs(f).max()) / abs(slope) if slope else 0.0
-    error = max(off, float(np.spacing(np.abs(ends).max())))
-    return Equilibrium(float(ends[0]), error, stable, slope)
+    size = float(np.abs(ends).max())
+    blur = found.diffusion.grain * size if found.diffusion.is_rounded else 0.0
+    error = max(off, blur, float(np.spacing(size)))
+    unsure = ROUNDINGS * DOUBLE.epsilon * abs(slope or 0.0)
+    return Equilibrium(float(ends[0]), error, stable, slope, unsure)
 
 
 def classes_of_ring(parts: Anatomy) -> Network:
