@@ -98,6 +98,19 @@ class Anatomy:
         return f"<Anatomy from {low:g} to {high:g}: {len(self.equilibria)} equilibria>"
 
 
+def onwards(order: float, reach: Any, here: Any, further: Any) -> tuple[Any, Any]:
+    """int 2 f / a over the last `reach` before an end that is passed, where a ~ r^order; its error.
+
+    2 f / a goes on from `here` as r^-order; by how much it does not between there and twice as far
+    from the end, where it is `further`, is the error of the power.
+    """
+    rise = here * reach / (1 - order)
+    if not here:
+        return rise, 0.0 * rise
+    power = abs(float(further / here) * 2**order - 1) / math.log(2)
+    return rise, abs(rise) * min(power / (1 - order), 1.0)
+
+
 def anatomy(found: Sampling) -> Anatomy:
     """Find the equilibria and classify the ends of a sampled process."""
     lower, upper = found.diffusion.domain

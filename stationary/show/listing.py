@@ -177,7 +177,7 @@ def _classes(state: EndState) -> list[dict[str, Any]]:
         return {"kind": kind, "interval": list(ends), "weight": weight} | known
 
     rows = [
-        row("density", c.interval, c.weight, unsure + (float(c.error) if c.log_share else 0.0))
+        row("density", c.interval, c.weight, unsure + float(c.share_error))
         for c in state.components
     ]
     rows += [row("atom", (a.position,) * 2, a.weight, unsure) for a in state.atoms]

@@ -15,7 +15,6 @@ from stationary.numbers.elementary import converted, log, logsumexp, to_float
 from stationary.show.drawing import UNSEEN
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
-from stationary.states.mixture import log_shares
 from stationary.weight.component import Component
 from stationary.weight.modes import Mode, modes_of
 from stationary.weight.quantiles import quantile
@@ -102,21 +101,10 @@ class View:
 def parts_of(state: EndState) -> list[Part]:
     """The densities that hold something, or may, depending on the start."""
     return [
-        Part(c, _share(state, c) if c.weight is None else float(log(c.weight)))
+        Part(c, float(c.log_share if c.weight is None else log(c.weight)))
         for c in state.components
         if state.kind != "none" and (c.weight is None or c.weight > 0)
     ]
-
-
-def _share(state: EndState, c: Component) -> float:
-    """log of what a component holds of its class, of which it mostly is the whole."""
-    (group,) = (g for g in state.classes.groups if g.lower <= c.interval[0] < g.upper)
-    if group.first == group.last:
-        return 0.0
-    members = [m for m in state.components if group.lower <= m.interval[0] < group.upper]
-    pieces = state.anatomy.pieces[group.first : group.last + 1]
-    solved = list(zip(pieces, members, strict=True))
-    return float(log_shares(solved)[members.index(c)])
 
 
 def _seen_from(part: Part, width: float, turn: float) -> Part:

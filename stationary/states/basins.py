@@ -102,7 +102,7 @@ def _basins(state: EndState, c: Component, period: float | None) -> list[Basin]:
         log_mass = log_mass + c.log_share
     elif c.weight != 1:
         log_mass = log_mass + log(c.weight)
-    weight_error = compact(c.error) if c.log_share != 0 else 0.0
+    weight_error = compact(c.share_error)
     if c.weight is not None:
         # Of a start that is spread out, the error of a weight is absolute.
         spread = state.initial is not None and state.initial.law is not None

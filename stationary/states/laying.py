@@ -11,7 +11,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.line.chart import Chart
 from stationary.line.digits import ACCURACY
-from stationary.line.ends import Anatomy
+from stationary.line.ends import Anatomy, onwards
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
 from stationary.numbers.chebyshev import chebyshev_sum, nodes_of, rule
 from stationary.numbers.elementary import (
@@ -111,11 +111,7 @@ def _levels(rises: Array, jumps: Array, arithmetic: Arithmetic) -> Array:
 
 
 def _across(pieces: tuple[Anatomy, ...], left: Mesh, right: Mesh) -> tuple[Any, Any]:
-    """The rise of Phi between the panels on both sides of a point that is passed; and its error.
-
-    2 f / a goes as a power of the distance; how far it does not between the edge of the panels and
-    twice as far from the point is the error of the power.
-    """
+    """The rise of Phi between the panels on both sides of a point that is passed; and its error."""
     z = right.ends[0]
     total: Any = 0.0
     off: Any = 0.0
@@ -132,11 +128,9 @@ def _across(pieces: tuple[Anatomy, ...], left: Mesh, right: Mesh) -> tuple[Any, 
             k[0] = len(block.lower) - 1 if at_upper else 0
             t[0] = 2 * at_upper - 1
             here, further = chebyshev_sum(block.rule.coefficients @ block.slope[:, k], t)
-            rise = number(here) * abs(z - edge) / (1 - end.order)
+            rise, error = onwards(end.order, abs(z - edge), number(here), number(further))
             total += rise
-            if here:
-                power = abs(float(further / here) * 2**end.order - 1) / math.log(2)
-                off += abs(rise) * min(power / (1 - end.order), 1.0)
+            off += error
     return total, number(converted(np.array([off]), right.numbers)[0])
 
 

@@ -16,7 +16,7 @@ from stationary.aliases import Array
 from stationary.distance import LEVELS, Grid
 from stationary.errors import ConvergenceError
 from stationary.functions.evaluation import evaluate
-from stationary.line.ends import Anatomy
+from stationary.line.ends import Anatomy, onwards
 from stationary.line.junction import SingularPoint
 from stationary.numbers.arithmetic import DOUBLE, HUGE, ROUNDING, Arithmetic
 from stationary.numbers.elementary import (
@@ -221,17 +221,21 @@ class Mixture:
         """E[X] and its estimated absolute error."""
         total: Any = 0.0
         error: Any = 0.0
+        parts = []
         for c in self.components:
             # Counted from the peak, so that the weights' own rounding is that of the width.
             peak = number(c.mesh.x[:, np.argmax(c.mesh.log_mass)].mean())
             mean, uncertain = power_mean(c, 1, peak)
             total += c.weight * (peak + mean)
+            parts.append((c.weight * c.share_error, peak + mean))
             if finite(mean):
                 error += c.weight * (uncertain + spacing(peak + mean))
                 error += self.weight_error * c.weight * abs(peak + mean)
         for a in self.lumps:
             total += a.weight * a.position
             error += self.weight_error * a.weight * abs(a.position)
+        if finite(total):
+            error += sum(unsure * abs(mean - total) for unsure, mean in parts)
         return total, error
 
     @cached_property
@@ -244,6 +248,9 @@ class Mixture:
         parts += [(a.weight, (a.position - mean) ** 2, 0.0) for a in self.lumps]
         total = sum(weight * square for weight, square, _ in parts)
         error = sum(weight * uncertain for weight, _, uncertain in parts)
+        if finite(total):
+            pairs = zip(self.components, parts, strict=False)
+            error += sum(c.weight * c.share_error * abs(p[1] - total) for c, p in pairs)
         return total, error + mean_error**2 + self.weight_error * total
 
     def expected(self, function: Callable[[Array], ArrayLike], in_digits: bool, name: str) -> Any:
@@ -302,29 +309,35 @@ def in_full(logs: Array) -> Array:
         return np.asarray(exp(logs))
 
 
-def log_shares(solved: list[tuple[Anatomy, Component]]) -> list[Any]:
-    """What neighbouring components hold of one measure, with int 2 f / a going on between them."""
+def log_shares(solved: list[tuple[Anatomy, Component]]) -> list[tuple[Any, Any]]:
+    """What neighbouring components hold of one measure, with int 2 f / a going on between them.
+
+    The logarithm of each share, and the error of that.
+    """
+    if len(solved) == 1:
+        return [(0.0, 0.0)]
     level: Any = 0.0
+    unsure: Any = 0.0
     logs = []
     for k, (parts, c) in enumerate(solved):
         if k:
-            level += _exponent_at(*solved[k - 1], end=1) - _exponent_at(parts, c, end=0)
+            before, after = _exponent_at(*solved[k - 1], end=1), _exponent_at(parts, c, end=0)
+            level += before[0] - after[0]
+            unsure += before[1] + after[1]
         logs.append(level + c.log_norm)
     whole = logsumexp(np.array(logs))
-    return [log - whole for log in logs]
+    return [(log - whole, c.error + unsure) for log, (_, c) in zip(logs, solved, strict=True)]
 
 
-def _exponent_at(parts: Anatomy, c: Component, end: int) -> Any:
-    """s int 2 f / a at an end, in the normalisation of the component's log-weight.
-
-    Where the panels stop, 2 f / a goes on as r^-order, with order below 1.
-    """
+def _exponent_at(parts: Anatomy, c: Component, end: int) -> tuple[Any, Any]:
+    """s int 2 f / a at an end, in the normalisation of its log-weight; and its error."""
     found = parts.sampling
     side = -1 if end else 0
     signs = np.ones(len(found.ell)) if end else (-1.0) ** np.arange(len(found.ell))
     log_a, h = signs @ found.ell[:, side], signs @ found.h[:, side]
     at_edge = c.density.edge_values[end][side] + c.density.k * log_a
-    order = parts.ends[end].order or 0.0
     edge = found.upper if end else found.lower
-    reach = abs(edge - found.diffusion.end(end, found.arithmetic))
-    return at_edge + c.density.s * (h if end else -h) * reach / (1 - order)
+    way = edge - found.diffusion.end(end, found.arithmetic)
+    further = found.panels.evaluate(found.h, np.array([edge + way]))[0]
+    rise, error = onwards(parts.ends[end].order or 0.0, abs(way), number(h), number(further))
+    return at_edge + c.density.s * (rise if end else -rise), abs(c.density.s) * error

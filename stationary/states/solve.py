@@ -256,7 +256,7 @@ def _put_together(
     for o, w in zip(classes.outcomes, weights, strict=True):
         if o.kind == "density":
             for (_, c), share in zip(solved[o.group], log_shares(solved[o.group]), strict=True):
-                weight = None if w is None else w * exp(number(share))
+                weight = None if w is None else w * exp(number(share[0]))
                 components.append(c.weighing(weight, o.group, share))
         elif o.kind == "atom":
             point = next((p for p in parts.points if p.lower <= o.position <= p.upper), None)

@@ -92,6 +92,7 @@ class Component:
     mesh: Mesh
     group: int | None = None  # its closed class, left to right
     log_share: Any = 0.0  # of what the class holds
+    share_error: Any = 0.0  # of that share, relative
 
     def __repr__(self) -> str:
         low, high = map(float, self.interval)
@@ -107,10 +108,10 @@ class Component:
         """That of the panels of the mesh."""
         return rule(len(self.mesh.coefficients), self.arithmetic)
 
-    def weighing(self, weight: Any, group: int | None, log_share: Any) -> Component:
+    def weighing(self, weight: Any, group: int | None, share: tuple[Any, Any]) -> Component:
         """The same as a part of a state, with all that is known of it."""
         part = copy.copy(self)
-        part.__dict__.update(weight=weight, group=group, log_share=log_share)
+        part.__dict__.update(weight=weight, group=group, log_share=share[0], share_error=share[1])
         return part
 
     # -- normalisation --------------------------------------------------------------------------
