@@ -18,6 +18,7 @@ from stationary import (
     basins_of,
     end_state,
 )
+from stationary.weight import focus
 
 INF = np.inf
 
@@ -167,6 +168,14 @@ def test_nothing_at_infinity_is_called_a_minimum():
     state = solve(lambda x: 0.7 * x, lambda x: 2 * (0.3 + x * x), (-INF, INF))
     assert basins_of(state) == ()
     assert state.modes[0].position == pytest.approx(0, abs=1e-12)
+
+
+def test_a_peak_that_no_digits_resolve_is_told(monkeypatch):
+    """On a floor of e^-1e30, which takes half a minute, an array of as many edges was asked for."""
+    monkeypatch.setattr(focus, "MOST_STEPS", -10)
+    process = Diffusion(lambda x: -x, lambda x: 1e-9 + 0 * x, (-1, 1))
+    with pytest.raises(LandscapeError, match=r"x = 0 the density is narrower than any digits"):
+        end_state(process, digits=30)
 
 
 def test_a_tail_beyond_turns_that_are_neighbouring_doubles_is_not_that_of_another_panel():

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.errors import LandscapeError
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import chebyshev_sum, derived
 from stationary.numbers.elementary import as_array, log, spacing, sqrt
@@ -19,6 +20,7 @@ from stationary.weight.weight import Weight
 FALLS = np.array([0.35, 2.2, 5.8, 10.0, 14.2, 18.4, 22.6, 27.5, 33.0, 40.0, 51.0])
 FEWEST = 1e8  # numbers next to a peak: a position among them is known to 1e-8 of its width
 CLOSE = 0.02  # of the distance to the peak
+MOST_STEPS = 10_000  # of a grading towards a peak: 10^27000 times narrower than its panel
 BLUNT_IN_DIGITS = 4000.0  # of log P across a panel of many digits: their guard bears so much
 
 
@@ -100,7 +102,15 @@ def peak_edges(density: Weight) -> Array:
         # The peak is about this wide: one e-fold of an exponential, one deviation of a Gaussian.
         slope, curve = _slope_and_curve(density, x, k)
         width = 1 / np.maximum(slope, sqrt(curve))
-        count = max(math.ceil(float(log(half / width).max()) / (3 * math.log(GRADING))) + 1, 1)
+        octaves = log(half / width).max() / (3 * math.log(GRADING))
+        if octaves > MOST_STEPS:
+            at = float(x[int(np.argmax(log(half / width)[:, 0]))])
+            raise LandscapeError(
+                f"{found.diffusion.name}: at {found.diffusion.variable} = {at:.10g} the density is "
+                "narrower than any digits tell apart: the variance there is next to nothing beside "
+                "what it is around. Add some noise, as in regularise = 1e-6, or let it vanish."
+            )
+        count = max(math.ceil(float(octaves)) + 1, 1)
         steps = width * 8 * found.arithmetic.array(np.full(count, GRADING**3)) ** np.arange(count)
         near = np.broadcast_to(np.asarray(steps < 2 * half, dtype=bool), steps.shape)
     cuts = np.concatenate([(x[:, None] - steps)[near], (x[:, None] + steps)[near]])
