@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +24,11 @@ from stationary import (
     analyze,
     end_state,
 )
+from stationary.errors import ConvergenceError
 from stationary.functions.jets import Jets, jet
+from stationary.plane.density import Density
 from stationary.plane.local import everywhere
+from stationary.plane.mesh import Mesh, basis
 from stationary.plane.rough import found_on_grid
 from stationary.plane.spectral import CUT
 from stationary.plane.tails import FARTHEST, Chart
@@ -275,6 +278,61 @@ def test_friction_that_depends_on_the_position_leaves_gibbs_and_what_it_cannot_d
     assert "whatever the friction is" in " ".join(state.summary().split())
     with pytest.raises(LandscapeError, match=r"nothing holds the position.*q = -inf"):
         end_state(Kinetic(lambda q: -q / (1 + q * q), friction=0.3, temperature=3.0))
+
+
+def test_masses_hold_where_borders_wind_around_a_well_and_come_from_one_integral_of_all():
+    force, friction, a = (lambda q: -np.sinh(q) - 1.2 * np.cos(3 * q)), 1.0, 0.25
+    state = end_state(Kinetic(force, friction=friction, temperature=a))
+    # Each point of a grid goes on until its energy is below that of the saddle.
+    energy = lambda q, v: np.cosh(q) - 1 + 0.4 * np.sin(3 * q) + v * v / 2  # noqa: E731
+    top = state.equilibria[1].position[0]
+    n = 301
+    q, v = np.meshgrid(np.linspace(-3.2, 3.2, n), np.linspace(-3.9, 3.9, n))
+    q, v = q.ravel(), v.ravel()
+    p = np.exp(-energy(q, v) / a)
+    q, v, p, right, h = *(u[p > 1e-9 * p.max()] for u in (q, v, p)), 0.0, 0.04
+    total = p.sum()
+    while len(q):
+        for _ in range(20):  # the midpoints of steps are as good as the grid
+            half = q + h / 2 * v, v + h / 2 * (force(q) - friction * v)
+            q, v = q + h * half[1], v + h * (force(half[0]) - friction * half[1])
+        done = energy(q, v) < energy(top, 0) - 1e-6
+        right += p[done & (q > top)].sum()
+        q, v, p = q[~done], v[~done], p[~done]
+    assert state.basins[1].mass == pytest.approx(right / total, rel=2e-2)
+    assert state.basins[1].mass == pytest.approx(0.0182952, abs=2e-7)
+    assert abs(sum(b.mass for b in state.basins) - 1) < 1e-9
+    assert all(b.mass_error < 1e-6 for b in state.basins)
+    # Without a kink there are no narrow panels, though the line has some next to 0.
+    assert np.diff(state.density.mesh.lines[0]).min() > 0.1
+    # Parts that together hold what they cannot hold are refused, never shown.
+    fine = state._cut.fine._replace(weight=state._cut.fine.weight + 3)
+
+    class Wrong(type(state.density)):
+        def cut(self, labels, smooth=False):
+            return replace(state._cut, fine=fine)
+
+    density = Wrong(**{f.name: getattr(state.density, f.name) for f in fields(state.density)})
+    wrong = replace(state, density=density)
+    for asked in (lambda: wrong.basins, lambda: wrong.probability(0), lambda: str(wrong)):
+        with pytest.raises(ConvergenceError, match="what basins hold could not be integrated"):
+            asked()
+
+
+def test_parts_of_the_plane_are_integrated_on_panels_however_narrow():
+    narrow = 2.0 ** np.arange(-60, -20)
+    lines = [
+        np.sort(np.concatenate([-narrow, [-9.0, -6.0, 0.0, 6.0, 9.0], narrow])),
+        np.linspace(-9, 9, 9),
+    ]
+    mesh = Mesh.between(*lines)
+    phi = (mesh.points(basis(16).nodes) ** 2).sum(axis=0) / 2
+    density = Density(mesh, phi, np.ones((mesh.count, 2, 2)))
+    for at in (1e-3, 1e-11, 0.0):
+        found = density.cut(lambda x, at=at: x[0] + 0.3 * x[1] > at, smooth=True).fine
+        masses = [found.log_mass(k) - density.log_total for k in (0, 1)]
+        t = at / math.sqrt(1.09)
+        assert masses == pytest.approx([stats.norm.logcdf(t), stats.norm.logsf(t)], abs=1e-11)
 
 
 def test_exit_times_of_a_product_are_those_of_the_line_and_their_claims_hold():

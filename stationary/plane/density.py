@@ -11,7 +11,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import Status
-from stationary.numbers.arithmetic import TINY
+from stationary.numbers.arithmetic import EPSILON, TINY
 from stationary.plane.boxes import sides_of
 from stationary.plane.marginal import marginal_of
 from stationary.plane.mesh import (
@@ -108,7 +108,7 @@ class Mapped(Law):
         return self.x(self.inner.rvs(size, generator))
 
 
-SAME = 1e-11  # of the width of all: ends of panels nearer than that are one
+SAME = 64 * EPSILON  # of the farthest end: rounding, by which ends of panels that are one differ
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,7 +261,7 @@ class Density(Law):
         """Where panels end along an axis."""
         low, high = self._ends(axis)[2:]
         edges = np.unique(np.concatenate([low, high]))
-        return np.asarray(edges[np.append(True, np.diff(edges) > SAME * np.ptp(edges))])
+        return np.asarray(edges[np.append(True, np.diff(edges) > SAME * np.abs(edges).max())])
 
     def _ends(self, axis: int) -> tuple[Array, ...]:
         """Where the rectangles of panels begin, half of their sides, and where panels end."""
@@ -271,17 +271,17 @@ class Density(Law):
         return start, half, low, low + half * self.panels.size[axis]
 
     def in_bands(self, axis: int, lower: Array, upper: Array) -> tuple[Panels, Array]:
-        """The parts of panels that lie in ascending bands, each within or across all of a panel;
-        and the number of the band of each."""
+        """The parts of panels that lie in ascending bands, which no panel that is wider than
+        rounding ends within; and the number of the band of each."""
         start, half, low, high = self._ends(axis)
-        slack = SAME * (high.max() - low.min())
-        first = np.searchsorted(upper, low + slack, side="right")
-        count = np.maximum(np.searchsorted(lower, high - slack, side="left") - first, 0)
+        middle = (lower + upper) / 2  # lies in one panel, of however many that are no wider
+        first = np.searchsorted(middle, low)
+        count = np.searchsorted(middle, high) - first
         of = np.repeat(np.arange(len(count)), count)
         at = np.arange(len(of)) - np.repeat(np.cumsum(count) - count - first, count)
         parts = self.panels.restricted(of)
-        parts.low[axis] = (lower[at] - start[of]) / half[of] - 1
-        parts.size[axis] = (upper - lower)[at] / half[of]
+        ends = np.clip((np.stack([lower[at], upper[at]]) - start[of]) / half[of] - 1, -1, 1)
+        parts.low[axis], parts.size[axis] = ends[0], ends[1] - ends[0]
         return parts, at
 
     def along(self, number: Array, across: Array, inner: Array, axis: int) -> tuple[Array, Array]:

@@ -218,23 +218,41 @@ def _edges(law: EndState) -> Array:
     waiting = [(float(law.ppf(ROUNDING)), float(law.isf(ROUNDING)))]
     meshes = [c.mesh for c in law.components]
     lower, upper = (np.concatenate([getattr(m, e) for m in meshes]) for e in ("lower", "upper"))
-    last = basis(DEGREE).to_legendre[-2:]
     made: list[float] = [v for pair in waiting for v in pair]
     while waiting and len(made) < 300:
         low, high = waiting.pop()
-        height = law.logpdf(low + (high - low) * (1 + basis(DEGREE).nodes) / 2)
-        if np.isfinite(height).all():
-            missing = float(np.abs(last @ height).max()) / max(1.0, float(np.ptp(height)))
-            if missing * min(1.0, law.probability(low, high) / ROUNDING / 100) < RESOLVED:
-                continue
+        if _is_resolved(law, low, high):
+            continue
         inside = np.flatnonzero((lower > low) & (lower < high))
         middle = (low + high) / 2
-        if len(inside):  # where the line needed the narrowest panel, there is a kink or a jump
+        if len(inside):  # where the line needed the narrowest panel, there may be a kink or a jump
             k = inside[np.argmin((upper - lower)[inside])]
-            if upper[k] - lower[k] < 1e-6 * (high - low):
+            narrow = upper[k] - lower[k] < 1e-6 * (high - low)
+            if narrow and not _is_smooth(law, low, float(lower[k]), high):
                 middle = float(lower[k])
         if not low < middle < high:
             continue
         made.append(middle)
         waiting += [(low, middle), (middle, high)]
     return np.unique(made)
+
+
+def _is_resolved(law: EndState, low: float, high: float) -> bool:
+    """Whether a polynomial is log P, as far as there is probability."""
+    height = law.logpdf(low + (high - low) * (1 + basis(DEGREE).nodes) / 2)
+    if not np.isfinite(height).all():
+        return False
+    last = basis(DEGREE).to_legendre[-2:]
+    missing = float(np.abs(last @ height).max()) / max(1.0, float(np.ptp(height)))
+    return bool(missing * min(1.0, law.probability(low, high) / ROUNDING / 100) < RESOLVED)
+
+
+def _is_smooth(law: EndState, low: float, at: float, high: float) -> bool:
+    """Whether log P is as smooth around a point as beside it: a line has narrow panels without a
+    kink, too, as next to 0, where numbers have more digits."""
+    by = min(at - low, high - at)
+    while at - by < at < at + by:
+        if _is_resolved(law, at - by, at) and _is_resolved(law, at, at + by):
+            return _is_resolved(law, at - by / 2, at + by / 2)
+        by /= 2
+    return False

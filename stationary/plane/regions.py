@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.errors import ConvergenceError
 from stationary.numbers.arithmetic import SAME
 from stationary.panels.roots import bisected
 from stationary.plane.boxes import lattice, placed
@@ -29,6 +30,7 @@ BISECTIONS = 40  # of edges between two looks: all digits
 ZOOMS, WINDOW = 5, 21  # times a place where an edge turns round is looked at, with so many places
 DIVIDED = 4  # times are bands divided where rows pass other parts
 CLOSER, MOST = 24, 3000  # times are bands halved, while there are no more rows
+MISSED = 1e-2  # of all, by which what parts hold together may be off: more is no quadrature
 CHANGE = 1e-12  # of what a part holds: by more no band may change it
 THINNED = 7  # every so many points tell how two densities differ
 
@@ -76,6 +78,26 @@ class Cut:
 
     fine: Nodes
     rough: Nodes
+
+    def missed(self, log_total: float) -> float:
+        """How far all parts together are from holding all: the log of that."""
+        off = abs(log_sum(self.fine.log, self.fine.u) - log_total)
+        return float(np.nan_to_num(off, nan=np.inf))
+
+    def whole(self, log_total: float, name: str) -> Cut:
+        """The same, if parts hold together what they should.
+
+        Raises
+        ------
+        ConvergenceError
+            If they do not: what any of them holds is then not known.
+        """
+        if (missed := self.missed(log_total)) < MISSED:
+            return self
+        raise ConvergenceError(
+            f"{name}: what basins hold could not be integrated: together they hold all times "
+            f"e^{missed:.2g}, or all divided by that. Ask for rectangles, or raise the noise."
+        )
 
     def mapped(self, to: Callable[[Array], Array], log_stretch: Callable[[Array], Array]) -> Cut:
         """The same in other coordinates: `log_stretch` is the log of by how much areas grow."""
@@ -244,7 +266,16 @@ class _Rows:
         near, own = crossed[order], band[order]
         near[1:] |= crossed[order[:-1]] & (own[1:] == own[:-1])
         near[:-1] |= crossed[order[1:]] & (own[1:] == own[:-1])
-        crossed[order] = near
+        low_at, wide = self.stops[0], np.ptp(self.stops)
+        first, last = (2 * own + np.clip((v[order] - low_at) / wide, 0, 1) for v in (start, end))
+        of, lower, upper = _swept(row, (one + other) / 2)
+        swept = [2 * of + np.clip((v - low_at) / wide, 0, 1) for v in (lower, upper)]
+        begins = np.searchsorted(last, swept[0], side="left")
+        ends = np.maximum(np.searchsorted(first, swept[1], side="right"), begins)
+        moves = np.zeros(len(order) + 1)
+        np.add.at(moves, begins, 1)
+        np.add.at(moves, ends, -1)
+        crossed[order] = near | (np.cumsum(moves[:-1]) > 0)
         crossed |= every
         x_whole, *logs = self.density.nodes(parts.restricted(~crossed))
         whole = Nodes(x_whole, np.repeat(part[~crossed], RULE**2), *logs)
@@ -253,7 +284,10 @@ class _Rows:
         size = (until - x)[:, None] / 2
         along = x[:, None] + size * (1 + t)
         places = (axis, at[r, None]), (inner, along)
-        local = [2 * (v - mesh.low[i, e, None]) / mesh.size[i, e, None] - 1 for i, v in places]
+        local = [
+            np.clip(2 * (v - mesh.low[i, e, None]) / mesh.size[i, e, None] - 1, -1, 1)
+            for i, v in places
+        ]
         phi, u = self.density.along(e, *local, axis)
         with np.errstate(divide="ignore"):
             log = np.log(weight[r, None] * size * w)
@@ -261,3 +295,19 @@ class _Rows:
         points = np.stack([v.ravel() for v in (both if axis == 0 else both[::-1])])
         pieces = Nodes(points, np.repeat(name, RULE), log.ravel(), phi.ravel(), u.ravel())
         return whole, pieces, np.repeat(r // RULE, RULE), crossed
+
+
+def _swept(row: Array, x: Array) -> tuple[Array, Array, Array]:
+    """Between which places each edge is in a band, as far as its rows tell: the band, and two ends.
+    Edges are numbered along each row, in which they are in order."""
+    rank = np.arange(len(row)) - np.searchsorted(row, row)
+    order = np.lexsort((row, rank, row // RULE))
+    band, rank, x = row[order] // RULE, rank[order], x[order]
+    new = np.append(True, (band[1:] != band[:-1]) | (rank[1:] != rank[:-1]))[: len(x)]
+    at = np.flatnonzero(new)
+    if not len(at):
+        return band, x, x
+    # Beyond the last row an edge goes on by less than it does between two.
+    step = np.where(new, 0.0, np.abs(np.diff(x, prepend=x[:1])))
+    by = np.maximum.reduceat(step, at)
+    return band[at], np.minimum.reduceat(x, at) - by, np.maximum.reduceat(x, at) + by

@@ -267,7 +267,8 @@ class PlaneState(Bare, Result):
         logs = self._log_masses
         errors = np.full(len(logs), 0.1)  # of what the pixels along a border hold, for all known
         if borders.exact:
-            errors = np.asarray(self.error_of(lambda s: s._log_masses))
+            missed = self._cut.missed(self.density.log_total)
+            errors = np.asarray(self.error_of(lambda s: s._log_masses)) + missed
         made = []
         for i, e in enumerate(self._attractors):
             top = self.logpdf(e.position)
@@ -289,7 +290,7 @@ class PlaneState(Bare, Result):
         if self.main is not None:
             return self.main._cut
         made: Cut = self.density.cut(self.basin_of, smooth=True)
-        return made
+        return made.whole(self.density.log_total, self.diffusion.name)
 
     @cached_property
     def _log_masses(self) -> Array:
