@@ -16,7 +16,7 @@ from stationary.line.ends import anatomy
 from stationary.line.feller import Feller
 from stationary.line.partition import Partition, partition
 from stationary.line.reshape import unrolled
-from stationary.numbers.arithmetic import DOUBLE, Arithmetic
+from stationary.numbers.arithmetic import DOUBLE, ROUNDING, Arithmetic
 from stationary.numbers.elementary import converted, exp, number
 from stationary.process.initial import Initial
 from stationary.sources.loading import as_process
@@ -101,8 +101,10 @@ class Arrivals:
     def network(self) -> Network:
         targets = self.targets
         starts = self.starts.ravel()
-        reach = (None, None)
-        if len(starts) and self.law_of_start is None:
+        reach: tuple[Any, Any] = (None, None)
+        if self.law_of_start is not None:  # but for what no average shows
+            reach = (self.law_of_start.ppf(ROUNDING), self.law_of_start.isf(ROUNDING))
+        elif len(starts):
             reach = (number(starts.min()), number(starts.max()))
         parts = self.parts
         if self.diffusion.is_periodic:
