@@ -62,6 +62,36 @@ def test_the_end_state_is_narrower_than_doubles_can_tell(analysis, rate):
     assert (shown["value"], shown["offset"]) == (2.0, pytest.approx(float(CENTRE), rel=1e-12))
 
 
+@pytest.mark.parametrize("digits", [None, 40])
+def test_errors_of_what_leaves_as_doubles_hold_their_rounding(digits):
+    """A position is what is handed out with its offset: 32 digits where 75 were computed."""
+    answer, exact = analyze(PIT, digits=digits), analyze(PIT, digits=120)
+    said, mpf = answer.to_dict(), EXACT.mpf
+
+    def both(entry, name):
+        return mpf(entry[name]) + (entry.get("offset") or 0)
+
+    EXACT.dps = 120
+    for e, true in zip(said["equilibria"], exact.equilibria, strict=True):
+        assert 0 < abs(both(e, "position") - mpf(true.position)) <= e["error"] < 1e-30
+        assert abs(e["drift_slope"] - mpf(true.slope)) <= e["drift_slope_error"] < 1e-14
+    for b, listed, true in zip(
+        said["basins"], answer.basins.to_dict()["basins"], exact.basins, strict=True
+    ):
+        assert 0 < abs(both(b, "position") - mpf(true.position)) <= b["position_error"] < 1e-30
+        assert abs(b["log_exit_time"] - mpf(true.log_exit_time)) <= b["exit_time_error"]
+        assert b == listed
+    for b, true in zip(analyze(PIT).basins, exact.basins, strict=True):
+        assert abs(mpf(b.position) + b.offset - mpf(true.position)) <= b.position_error
+    state, moments = exact.end_state, said["moments"]
+    for name, true in (("mean", state.mean()), ("standard_deviation", state.std())):
+        entry = moments[name]
+        assert 0 < abs(both(entry, "value") - mpf(true)) <= entry["error"] < 1e-57
+    for level, entry in said["quantiles"].items():
+        assert abs(both(entry, "value") - mpf(state.ppf(level))) <= entry["error"]
+    EXACT.dps = 60
+
+
 def test_how_much_denser_it_is_at_2(analysis, rate):
     state = analysis.end_state
     gain = state.logpdf(2.0) - state.logpdf(1.2)

@@ -15,6 +15,7 @@ from stationary.line.sampling import Sampling
 from stationary.line.slopes import blurred, drift_and_slope
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.elementary import (
+    apart,
     as_array,
     compact,
     number,
@@ -35,7 +36,7 @@ class Equilibrium:
     """A zero of the drift."""
 
     position: float
-    error: float  # of the position
+    error: float  # of `place`, the position with all its digits
     stable: bool
     slope: float | None  # f' there [1 / time]; None where the drift jumps or has a corner
     slope_error: float = 0.0  # of it, absolute
@@ -48,6 +49,16 @@ class Equilibrium:
     def place(self) -> Any:
         """The position with all the digits that were computed."""
         return self.position if self.exact_position is None else self.exact_position
+
+    def in_doubles(self) -> Equilibrium:
+        """The same with errors of position, offset and slope as the doubles that they are."""
+        if self.exact_position is None:
+            return self
+        off = apart(self.exact_position - self.position, self.offset)
+        of_slope = 0.0 if self.exact_slope is None else apart(self.exact_slope, self.slope)
+        return dataclasses.replace(
+            self, error=self.error + off, slope_error=self.slope_error + of_slope
+        )
 
     def in_digits(self) -> Equilibrium:
         """The same with position and slope in many digits, where that is how they were found."""

@@ -184,6 +184,12 @@ def compact(x: Any) -> Any:
     return float(x) if size == 0 or TINY < size < HUGE else number(x)
 
 
+def apart(x: Any, y: Any) -> float:
+    """How far two numbers are apart, as a float that is no less."""
+    away = float(abs(x - y))
+    return away * (1 + 4 * float(DOUBLE.epsilon))
+
+
 def depth_of(arithmetic: Arithmetic) -> float:
     """How far below its top the logarithm of a density is followed: e^-depth is nothing."""
     return math.ceil(float(-log(arithmetic.epsilon))) + SPARE

@@ -11,6 +11,7 @@ from stationary.questions.width.dilation import BasinBias
 from stationary.questions.width.ratios import Ratio, WidthBias
 from stationary.show.answer import Place, places
 from stationary.show.layout import MOST_ROWS, Line, Report, first_of, picked, report, tabulated
+from stationary.show.listing import in_doubles
 from stationary.wording import (
     error_text,
     known_text,
@@ -317,7 +318,8 @@ def data(bias: WidthBias) -> dict[str, Any]:
         "schema": 1,
         "name": bias.state.diffusion.name,
         "minima": [
-            {"index": i, **picked(b, f"position {number}")} for i, b in enumerate(bias.basins)
+            {"index": i, **picked(b, f"position {number}")}
+            for i, b in enumerate(in_doubles(bias.basins))
         ],
         "ratios": [_pair(r) for r in bias.ratios],
         "dilation": _changes(bias.dilation),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,9 @@ def data(law: EndState | ChainState) -> dict[str, Any]:
     """What the JSON of an analysis carries of an end state; of the chain, its fields."""
     if isinstance(law, ChainState):
         return law.to_dict()
-    return {"name": law.diffusion.name} | state_data(law)
+    # Numbers leave as doubles, with the errors of such.
+    plain = law if law.digits is None else replace(law, digits=None)
+    return {"name": law.diffusion.name} | state_data(plain)
 
 
 def figure(

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from stationary.chain.run import Run  # with SciPy, which a report may do without
 
 BASIN = (
-    "position position_error at_wall lower upper mass log_mass mass_error log_density curvature "
-    "curvature_error variance variance_error barrier_left barrier_right barrier_error "
+    "position offset position_error at_wall lower upper mass log_mass mass_error log_density "
+    "curvature curvature_error variance variance_error barrier_left barrier_right barrier_error "
     "exit_time log_exit_time exit_time_error width width_error loss sharpness batch_sharpness"
 )
 STARTS = 9  # per transient piece
@@ -115,7 +115,7 @@ def state_data(state: EndState) -> dict[str, Any]:
                 "position offset error stable interval drift_slope=slope "
                 "drift_slope_error=slope_error",
             )
-            for e in state.equilibria
+            for e in (e.in_doubles() for e in state.equilibria)
         ],
         "singular_points": [_singular_point(p, v) for p in anatomy.points],
         "classes": _classes(state),
@@ -130,7 +130,7 @@ def state_data(state: EndState) -> dict[str, Any]:
             | {"words": e.describe(v, anatomy.ends[1].position - anatomy.ends[0].position)}
             for e in anatomy.ends
         ],
-        "modes": [picked(m, "position log_density") for m in state.modes],
+        "modes": [picked(m, "position offset log_density") for m in state.modes],
         "unbounded": [asdict(p) for p in peaks_of(state)],
         "current": picked(
             None if state.flow is None else state,
@@ -224,7 +224,8 @@ def moments(state: EndState) -> dict[str, dict[str, Any]]:
     }
     if not state.atoms:
         error = sum(c.weight * entropy(c)[1] for c in state.components)
-        named["entropy"] = (state.entropy(), float(error))
+        value = state.entropy()
+        named["entropy"] = (value, float(error) + float(np.spacing(abs(value))) / 2)
     powers = [
         e.exponent
         for e in state.anatomy.ends
@@ -267,7 +268,8 @@ def quantiles(
     error = np.where(on_atom, np.spacing(np.abs(at)), error)
     result = {}
     for level, place, nearest, by in zip(levels, x, at, error, strict=True):
-        result[f"{level:g}"] = {"value": float(nearest), "error": float(by)}
+        lost = state.unplaced(place)
+        result[f"{level:g}"] = {"value": float(nearest), "error": float(by) + lost}
         if exact is not state and place != nearest:
             result[f"{level:g}"]["offset"] = float(place - nearest)
     return result
@@ -326,13 +328,20 @@ def chain_basin(b: SgdBasin) -> dict[str, Any]:
 # -- columns ---------------------------------------------------------------------------------------
 
 
+def in_doubles(basins: tuple[Basin, ...]) -> tuple[Basin, ...]:
+    """The same with the errors of doubles, where many digits were asked for."""
+    owner = basins[0].owner if basins else None
+    rounded: tuple[Basin, ...] = basins if owner is None else owner.rounded.basins
+    return rounded
+
+
 def basin_data(basins: Basins) -> list[dict[str, Any]]:
-    return [_basin(b) | {"parts": [_basin(part) for part in b.parts]} for b in basins]
+    return [_basin(b) | {"parts": [_basin(p) for p in b.parts]} for b in in_doubles(basins)]
 
 
 def basin_table(basins: Basins) -> dict[str, Any]:
     """A row for each, with everything that is known of it."""
-    return {n: [getattr(b, n) for b in basins] for n in BASIN.split()}
+    return {n: [getattr(b, n) for b in in_doubles(basins)] for n in BASIN.split()}
 
 
 def table(analysis: Analysis, points: int = 1001, *, of: str = "density") -> dict[str, Any]:

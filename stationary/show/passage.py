@@ -140,9 +140,15 @@ def _rows(p: FirstPassage) -> list[Line]:
     ]
 
 
+def _plain(p: FirstPassage, name: str) -> Estimate:
+    """One of the quantities in doubles."""
+    known: Estimate = getattr(p, name)
+    return known if p.digits is None else known.rounded()
+
+
 def data(p: FirstPassage) -> dict[str, Any]:
     """Each estimate with its value, its logarithm and the error of that."""
-    numbers = {n: picked(getattr(p, n), "value log error_of_log=error") for n in QUANTITIES.split()}
+    numbers = {n: picked(_plain(p, n), "value log error_of_log=error") for n in QUANTITIES.split()}
     steps, names = steps_of(p), "value=time log=log_time error_of_log=error upper upper_error"
     return {
         "schema": 1,
@@ -163,7 +169,7 @@ def table(p: FirstPassage) -> dict[str, Any]:
         "target": np.repeat([float(t) for t in p.targets], size),
     }
     for name in QUANTITIES.split():
-        e = getattr(p, name)
+        e = _plain(p, name)
         for key, values in ((name, e.value), (f"{name}_error_of_log", e.error)):
             columns[key] = np.resize(np.ravel(values).astype(float), n * size)
     return columns

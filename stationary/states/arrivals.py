@@ -20,7 +20,7 @@ from stationary.numbers.arithmetic import DOUBLE, ROUNDING, Arithmetic
 from stationary.numbers.elementary import converted, exp, number
 from stationary.process.initial import Initial
 from stationary.sources.loading import as_process
-from stationary.states.law import Estimate, Law, Value
+from stationary.states.law import Estimate, Law, Value, rounding_of_exp
 from stationary.states.network import Network, network_of
 from stationary.states.ring import anatomy_of_ring, classes_of_ring
 
@@ -218,8 +218,7 @@ class Arrivals:
         log, error = value.log.reshape(shape), value.error.reshape(shape)
         if self.digits is None:
             log, error = converted(log, DOUBLE), converted(error, DOUBLE)
-            rounded = np.where(np.isfinite(log) & (log != 0), 1 + np.abs(log) / 2, 0)
-            error = error + DOUBLE.epsilon * rounded  # of the logarithm, and of its exponential
+            error = error + rounding_of_exp(log)
         return Estimate(log, error) if log.ndim else Estimate(number(log), number(error))
 
 

@@ -16,6 +16,7 @@ from stationary.functions.given import number as real_number
 from stationary.line.ends import Anatomy
 from stationary.line.equilibria import Equilibrium
 from stationary.line.sampling import Sampling
+from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import chebyshev_sum, derived
 from stationary.numbers.elementary import (
     compact,
@@ -137,17 +138,19 @@ def _basins(state: EndState, c: Component, period: float | None) -> list[Basin]:
         if e is None:
             place = lower if place is found.lower else upper
         slope = None if e is None else e.in_digits().slope
+        mass = exp(number(log_mass[i]))
+        of_mass = state.lost(mass) / mass if mass > 0 else 0.0
         sides = ((has_left, left, doubts[n, 0]), (has_right, right, doubts[n, 1]))
         result.append(
             Basin(
                 position=given(place),
-                position_error=0.0 if e is None else e.error,
+                position_error=(0.0 if e is None else e.error) + state.unplaced(place),
                 at_wall=e is None,
                 lower=given(low),
                 upper=given(high),
-                mass=given(exp(number(log_mass[i]))),
+                mass=given(mass),
                 log_mass=given(log_mass[i]),
-                mass_error=compact(errors[i] + weight_error + rounded(log_mass[i])),
+                mass_error=compact(errors[i] + weight_error + rounded(log_mass[i]) + of_mass),
                 log_density=given(densities[n]),
                 curvature=None if slope is None else given(-slope),
                 curvature_error=0.0 if e is None else e.slope_error + rounded(slope or 0.0),
@@ -354,7 +357,7 @@ def _joined(group: list[Basin], all_of_them: list[Basin], state: EndState, perio
     )
     rounding = 8 * state.arithmetic.epsilon * (1 + abs(log_mass))
     if state.digits is None:
-        rounding += float(np.spacing(abs(to_float(number(log_mass)))))
+        rounding += float(np.spacing(abs(to_float(number(log_mass))))) + DOUBLE.epsilon
     turns = [0.0] * len(group)
     if period is not None:  # so many turns further than its own coordinates say
         for i, (a, b) in enumerate(pairwise(group)):

@@ -251,8 +251,9 @@ class EndState(Numbers, Distribution):
 
     @property
     def mean_error(self) -> Any:
-        """The estimated absolute error of `mean()`."""
-        return compact(self._parts.mean[1])
+        """The estimated absolute error of `mean()`, with its `mean_offset`."""
+        mean, error = self._parts.mean
+        return compact(error + self.unplaced(mean))
 
     @property
     def std_error(self) -> Any:
@@ -260,7 +261,8 @@ class EndState(Numbers, Distribution):
         variance, error = self._parts.variance
         if not 0 < variance < math.inf:
             return 0.0
-        return compact(min(error / (2 * sqrt(variance)), sqrt(error)))
+        std = sqrt(variance)
+        return compact(min(error / (2 * std), sqrt(error)) + self.lost(std))
 
     def _moment(self, order: int, centre: Any) -> Any:
         if order == 1:

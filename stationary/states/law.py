@@ -16,7 +16,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
-from stationary.numbers.elementary import arithmetic_of, converted, exp, log, logaddexp
+from stationary.numbers.elementary import arithmetic_of, converted, exp, log, logaddexp, to_float
 from stationary.result import Data
 
 
@@ -29,6 +29,12 @@ def chosen(where: Array, values: Any, other: Any) -> Array:
 
 def filled(shape: Any, value: float, arithmetic: Arithmetic) -> Array:
     return arithmetic.array(np.full(shape, value))
+
+
+def rounding_of_exp(log_value: Any) -> Any:
+    """What a logarithm and its exponential lose as doubles, in proportion."""
+    counts = np.isfinite(log_value) & (log_value != 0)
+    return DOUBLE.epsilon * np.where(counts, 1 + np.abs(log_value) / 2, 0)
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,8 @@ class Passage:
 
     def rounded(self) -> Passage:
         """The same as a double."""
-        return Passage(float(self.log_time), self.error)
+        log_time = float(self.log_time)
+        return Passage(log_time, self.error + float(rounding_of_exp(log_time)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,6 +229,11 @@ class Estimate(Data):
             return math.exp(self.log) if self.log < 709.78 else math.inf
         with np.errstate(over="ignore", under="ignore"):
             return exp(self.log)
+
+    def rounded(self) -> Estimate:
+        """The same as doubles."""
+        log_value = to_float(self.log)
+        return Estimate(log_value, to_float(self.error) + rounding_of_exp(log_value))
 
     @property
     def absolute_error(self) -> Any:

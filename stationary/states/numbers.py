@@ -9,7 +9,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
-from stationary.numbers.elementary import finite, number, to_float
+from stationary.numbers.elementary import apart, finite, number, to_float
 from stationary.points import numbers_only
 
 
@@ -30,6 +30,15 @@ class Numbers(ABC):
     def left_out(self, x: Any) -> float:
         """What a position that is handed out leaves out of itself."""
         return 0.0 if self.digits is not None or not finite(x) else float(x - float(x))
+
+    def lost(self, x: Any) -> float:
+        """What a number loses where it is handed out: the rounding to the nearest float."""
+        return apart(x, float(x)) if self.left_out(x) else 0.0
+
+    def unplaced(self, x: Any) -> float:
+        """What a position loses, which is handed out together with what it leaves out."""
+        left_out = self.left_out(x)
+        return apart(x - float(x), left_out) if left_out else 0.0
 
     def _number(self, x: Any) -> Any:
         """What was given, as one number of the arithmetic."""
