@@ -14,6 +14,7 @@ import math
 import sys
 from collections.abc import Mapping
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 from threading import local
 from types import FunctionType, MethodType
@@ -154,8 +155,18 @@ def _same(a: Any, b: Any, seen: set[tuple[int, int]]) -> bool:
         return bool(a.shape == b.shape and (a != b).nnz == 0)
     plain: tuple[Any, ...] = (object.__eq__, Data.__eq__)
     if type(a).__eq__ in plain:
-        return alike(getattr(a, "__dict__", None) or id(a), getattr(b, "__dict__", None) or id(b))
+        return alike(_made_of(a) or id(a), _made_of(b) or id(b))
     return bool(np.all(a == b)) or (a != a and b != b)
+
+
+def _made_of(thing: Any) -> dict[str, Any]:
+    """The attributes of a thing, but for what was computed from them when it was asked for."""
+    own = getattr(thing, "__dict__", {})
+    return {
+        name: value
+        for name, value in own.items()
+        if not isinstance(getattr(type(thing), name, None), cached_property)
+    }
 
 
 def _constants(code: Any) -> list[Any]:

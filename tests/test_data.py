@@ -15,6 +15,7 @@ import pytest
 
 import stationary as st
 from stationary import Diffusion, analyze
+from stationary.result import Result
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 TWO_MINIMA = str(EXAMPLES / "two_minima.py")
@@ -51,6 +52,28 @@ def test_every_answer_is_pickled_and_copied_as_its_equal(answers, again):
     for answer in answers:
         assert again(answer) == answer, type(answer)
         assert hash(type(answer)) == hash(type(again(answer)))
+
+
+@pytest.mark.parametrize("example", ["pit", "wright_fisher", "tilted_washboard", "two_weights"])
+def test_what_was_computed_when_it_was_asked_for_makes_no_difference(example):
+    fresh, used = (analyze(EXAMPLES / f"{example}.py") for _ in range(2))
+    before = copy.deepcopy(used)
+    str(used), used.to_dict()
+    if isinstance(used, st.Analysis):
+        assert used.bias is not None
+        if used.end_state.kind == "density":
+            used.end_state.cdf(0.9)
+    assert before == used == fresh == used
+    assert pickle.loads(pickle.dumps(used)) == used == copy.deepcopy(used)
+
+
+def test_answers_that_were_read_equal_those_that_were_not(answers):
+    before = [copy.deepcopy(answer) for answer in answers]
+    for answer, one in zip(answers, before, strict=True):
+        if isinstance(answer, (Result, st.EndState)):
+            str(answer), answer.to_dict()
+        assert answer == one, type(answer)
+        assert pickle.loads(pickle.dumps(answer)) == one, type(answer)
 
 
 def test_a_copy_computes_what_the_original_does(answers):

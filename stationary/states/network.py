@@ -51,7 +51,7 @@ class Network(Data):
     outcomes: tuple[Outcome, ...]
     targets: tuple[Any, ...] = ()
     reach: tuple[Any, Any] = (None, None)  # the lowest and the highest start, for a passage
-    _memory: dict[Any, Any] = field(default_factory=dict, repr=False)
+    _memory: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __repr__(self) -> str:
         kinds = ", ".join(o.kind for o in self.outcomes)

@@ -74,7 +74,9 @@ class Mesh:
     gaps: dict[int, Any]  # before which panel a singular point lies, and where
     weight: Any  # the convention c
     origin: Any  # from which distances count towards an infinite end
-    slow: dict[Any, Any] = field(default_factory=dict, repr=False)  # see `cumulation`
+    slow: dict[Any, Any] = field(
+        default_factory=dict, repr=False, compare=False
+    )  # see `cumulation`
 
     @property
     def rule(self) -> Rule:

@@ -61,7 +61,9 @@ class Weight(PiecewiseLog):
     k: float
     tails: tuple[Tail | None, Tail | None]
     phi: Array  # Phi as coefficients, zero on the panel where the weight is greatest
-    _memory: dict[tuple[int, int], Weight] = field(default_factory=dict, init=False, repr=False)
+    _memory: dict[tuple[int, int], Weight] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     ROUGH: ClassVar[float] = 1.0  # roundings in log P that its derivative on the panels feels
 

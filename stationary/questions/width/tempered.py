@@ -90,7 +90,7 @@ class Tempered:
     parts: Anatomy
     borders: tuple[Any, ...]  # n + 1, ascending
     centres: tuple[Any, ...]  # n
-    _memory: dict[Any, Any] = field(default_factory=dict, repr=False)
+    _memory: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def sampling(self) -> Sampling:
