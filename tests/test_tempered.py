@@ -21,6 +21,9 @@ PROCESSES = {
     "constant noise": Diffusion(
         drift=lambda x: x - x**3 + 0.1, variance=0.3, domain=(-np.inf, np.inf)
     ),
+    "beyond a gate": Diffusion(
+        drift=lambda x: x - x**3 + 0.1, variance=lambda x: 0.3 * (x + 1.6) ** 2, domain=(-2, 3)
+    ),
     "Klimontovich": Diffusion(
         drift=lambda x: np.sin(3 * x),
         variance=lambda x: 1 + 0.5 * np.cos(x),

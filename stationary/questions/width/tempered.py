@@ -27,6 +27,7 @@ from stationary.aliases import Array
 from stationary.errors import StationaryError
 from stationary.line.digits import sampled_in_digits
 from stationary.line.ends import Anatomy, anatomy
+from stationary.line.feller import Feller
 from stationary.line.reshape import within
 from stationary.line.sampling import Sampling
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
@@ -239,13 +240,20 @@ class Tempered:
 def of_state(state: EndState) -> Tempered | None:
     """The basins of an end state as stretches; None where the strengths need a solve each.
 
-    That is where the process is in several pieces, on a ring, in many digits, or where a basin
-    has its minimum at infinity.
+    That is where the process may end in several pieces, on a ring, in many digits, or where a basin
+    has its minimum at infinity. What is left for good by gates is left at every strength: there
+    2 f / a goes beyond all powers.
     """
     pieces, basins = state.anatomy.pieces, basins_of(state, min_barrier=0)
-    if len(pieces) != 1 or len(state.components) != 1 or not basins or state.atoms:
+    if len(state.components) != 1 or not basins or state.atoms or state.escapes:
         return None
-    parts = pieces[0]
+    interval = state.components[0].interval
+    parts = next((p for p in pieces if p.sampling.interval == interval), None)
+    gates = [end for p in pieces for end in p.ends if end.feller is not Feller.WALL]
+    if len(pieces) > 1 and not all(math.isinf(end.exponent or 0.0) for end in gates):
+        return None
+    if parts is None:
+        return None
     if parts.sampling.arithmetic is not DOUBLE or state.diffusion.is_periodic:
         return None
     if state.kind != "density" or not all(end.reflects for end in parts.ends):
