@@ -115,3 +115,14 @@ def test_a_peak_at_a_wall_is_not_polished_away_from_it():
     state = end_state(process)
     assert state.mean() == pytest.approx(-10, abs=1e-11)
     assert state.std() == pytest.approx(-a / (2 * f), rel=1e-9)
+
+
+def test_what_gathers_next_to_nothing_is_not_the_first_thing_said():
+    process = Diffusion(
+        lambda x: x - x**3 + 0.2, lambda x: 0.15 * np.sqrt(np.abs(x - 0.25)), (-2, 2)
+    )
+    words = " ".join(str(analyze(process)).split())
+    assert words.startswith(
+        "unnamed In the long run the process is around x = 1.088034 with probability 0.999996"
+    )
+    assert "It is gathered at x = 0.25 with probability 1.00312e-05" in words

@@ -28,6 +28,7 @@ from stationary.wording import (
 Place = Callable[..., str]  # how a position is written
 
 
+MOSTLY = 0.5  # of the probability, that where the density has no bound is the first thing said
 HIGHER = 0.1  # of log P, by which a peak is above a minimum of the drift before it is worth a word
 
 
@@ -91,8 +92,14 @@ def answer(analysis: Analysis, who: str = "") -> str:
     if state.kind in ("atoms", "mixture"):
         return f"{said} is {_shares(analysis)}."
     peaks = sorted(peaks_of(state), key=lambda p: -p.log_mass)
-    if peaks:
-        said = f"{said} is {_gathered(peaks, v, places(state))}. {_gates(state)}"
+    held = math.fsum(math.exp(p.log_mass) for p in peaks)
+    if peaks and (held > MOSTLY or not analysis.basins):
+        elsewhere = f", and elsewhere with probability {1 - held:.6g}" if 1 - held > 1e-9 else ""
+        said = f"{said} is {_gathered(peaks, v, places(state))}{elsewhere}: there its density has "
+        said = f"{said}no bound. {_gates(state)}"
+    elif peaks:
+        more = f"It is {_gathered(peaks, v, places(state))}, where its density has no bound."
+        said = f"{_where(analysis, said)} {more} {_gates(state)}"
     elif not analysis.basins:
         said = f"{said} is not around any minimum of the drift; {_quartiles(state)}."
     else:
@@ -170,14 +177,11 @@ def _where(analysis: Analysis, said: str) -> str:
 
 def _gathered(peaks: list[Peak], v: str, place: Place) -> str:
     """Where the density has no bound, with what gathers there."""
-    listed = " and ".join(
+    return " and ".join(
         f"gathered at {v} = {place(p.position)} with probability {_known(p)} (half of that within "
         f"{distance_text(p.log_half)} of it)"
         for p in peaks
     )
-    rest = 1 - math.fsum(math.exp(p.log_mass) for p in peaks)
-    elsewhere = f", and elsewhere with probability {rest:.6g}" if rest > 1e-9 else ""
-    return f"{listed}{elsewhere}: there its density has no bound"
 
 
 def distance_text(log_r: float, digits: int = 3) -> str:
