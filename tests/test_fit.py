@@ -318,6 +318,25 @@ def test_the_coordinate_of_a_series_makes_its_noise_even(variance, kind):
     assert (chart.q(places + h)[0] - chart.q(places - h)[0]) / (2 * h) == pytest.approx(dq)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "series", [lambda: ornstein_uhlenbeck(0.1, 1000, 3), lambda: square_root(0, 1000)]
+)
+def test_beyond_the_range_of_a_series_nothing_is_known(series):
+    found = fit(series(), dt=0.1)
+    low, high = found.domain
+    wide = high - low
+    within = np.linspace(low, high, 5)
+    beyond = np.array([-10 * wide, low - 1e-6 * wide, high + 1e-6 * wide, high + 10 * wide])
+    for curve in (found.drift, found.variance, found.log_density, found.drift_error,
+                  found.variance_error):  # fmt: skip
+        assert np.isfinite(curve(within)).all()
+        assert np.isnan(curve(beyond)).all()
+        assert np.isnan(curve(beyond[0]))
+    state = analyze(found.diffusion).end_state
+    assert state.cdf([low, high]).tolist() == [0, 1]
+
+
 def jumping(seed, size=5.0):
     rng, x = np.random.default_rng(seed), ornstein_uhlenbeck(0.05, 20_000, seed)
     kicks, shot = (rng.random(len(x)) < 1e-3) * size, 0.0

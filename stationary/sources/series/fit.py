@@ -23,6 +23,8 @@ from stationary.sources.series.runs import Runs, runs_of
 class Fit(Result):
     """What a recorded series says of the process behind it. Printed, all of it in words.
 
+    Beyond its range nothing is known: `drift`, `variance` and their errors are nan there.
+
     The diffusion is dx = f dt + sqrt(a) dB (Ito), on the range of the series; what is estimated is
     log P, the density of its end state, and log a, so f = a (log P)' / 2 + a' / 2: both as splines
     in y, where dy/dx = q^-1/2, with a quadratic q where the variance changes much.
@@ -49,14 +51,14 @@ class Fit(Result):
         return *self.found.splines(self.found.theta), *self.found.splines(root)
 
     def log_density(self, x: Any) -> Any:
-        """log P up to a constant."""
-        chart = self.found.chart
-        return shaped(self._curves[0], chart.y(x)) - np.log(chart.q(x)[0]) / 2
+        """log P up to a constant; nan, as the others, beyond `domain`."""
+        chart, (x, unknown) = self.found.chart, self._within(x)
+        return shaped(self._curves[0], chart.y(x)) - np.log(chart.q(x)[0]) / 2 + unknown
 
     def variance(self, x: Any) -> Any:
         """a(x), in units of x^2 per time."""
-        chart = self.found.chart
-        return np.exp(shaped(self._curves[1], chart.y(x))) * chart.q(x)[0]
+        chart, (x, unknown) = self.found.chart, self._within(x)
+        return np.exp(shaped(self._curves[1], chart.y(x))) * chart.q(x)[0] + unknown
 
     def drift(self, x: Any) -> Any:
         """f(x), in units of x per time."""
@@ -68,9 +70,10 @@ class Fit(Result):
             found = [k * (p + a) for k, (p, a) in enumerate(both)][1:]
             return composed(found, y) if series else found[0]
 
+        x, unknown = self._within(x)
         y, (q, dq) = self.found.chart.y(x), self.found.chart.q(x)
         even = np.exp(shaped(self._curves[1], y))
-        return even * (np.sqrt(q) * shaped(slope, y) / 2 + dq / 4)
+        return even * (np.sqrt(q) * shaped(slope, y) / 2 + dq / 4) + unknown
 
     def drift_error(self, x: Any) -> Any:
         """The standard error of f at x."""
@@ -88,9 +91,10 @@ class Fit(Result):
     def _changes(self, x: Array) -> tuple[Array, Array]:
         """Of f and a at x, shape (M, K), by changes of one standard deviation."""
         _, _, of_p, of_a = self._curves
+        x, unknown = self._within(x)
         y, root = self.found.chart.y(x), np.sqrt(self.found.chart.q(x)[0])[:, None]
         (_, p1), (a0, a1) = of_p.taylor(y, 1), of_a.taylor(y, 1)
-        f, a = self.drift(x)[:, None], self.variance(x)[:, None]
+        f, a = (self.drift(x) + unknown)[:, None], (self.variance(x) + unknown)[:, None]
         return f * a0 + a / 2 * (p1 + a1) / root, a * a0
 
     @cached_property
@@ -98,7 +102,18 @@ class Fit(Result):
         """Whether it is a diffusion at all: how fast it runs at several lags, and the verdict."""
         return lags_of(self.found)
 
-    @property
+    def _within(self, x: Any) -> tuple[Any, Any]:
+        """x, or the nearest point of the range, and nan where that is another one; else 0.
+
+        Nothing was seen there, and curves that go on say nothing of the process.
+        """
+        at = x.value if isinstance(x, Taylor) else np.asarray(x)
+        if at.dtype == object:
+            return x, 0.0
+        held = np.clip(at, *self.domain)
+        return x + (held - at), np.where(held == at, 0.0, np.nan)[()]
+
+    @cached_property
     def domain(self) -> tuple[float, float]:
         low, high = self.found.chart.x(self.found.cells.edges[[0, -1]])
         return float(low), float(high)
