@@ -317,6 +317,20 @@ def test_between_walls_a_mean_gradient_that_is_zero_but_for_rounding_leaves_it_u
         analyze(Landscape(losses=lambda w: (w, -0.9 * w), learning_rate=0.1, domain=(-1, 1)))
 
 
+def test_losses_need_no_name():
+    def losses(w):
+        return (w - 1) ** 2, 2 * (w + 1) ** 2
+
+    first = Landscape(losses, learning_rate=0.1, domain=(-3, 3))
+    assert first == Landscape(losses=losses, learning_rate=0.1, domain=(-3, 3))
+    box = {"learning_rate": 0.1, "domain": ((-2, 2), (-1, 3))}
+    several = Landscape(lambda w: [w[0] ** 2 + w[1] ** 2, (w[0] - w[1]) ** 2], weights=2, **box)
+    assert several.datapoints == 2
+    for arguments, given in (((losses, 0.1), {}), ((losses,), {"losses": losses})):
+        with pytest.raises(LandscapeError, match="takes losses first"):
+            Landscape(*arguments, **given)
+
+
 def test_losses_that_overflow_on_their_way_have_their_slopes_all_the_same():
     """log(1 + exp(-w)) is -w far out on the left, where exp(-w) is no double."""
     landscape = Landscape(

@@ -56,7 +56,7 @@ class Landscape(Losses, metaclass=BySpace):
     ----------
     losses
         A NumPy function: for an array of M weights, one entry per datapoint, as a tuple, a list
-        or an array of shape (N, M). It is differentiated exactly.
+        or an array of shape (N, M). It is differentiated exactly. It needs no name: all else does.
     gradients
         Instead of `losses`: the derivatives of the losses, in the same form.
     learning_rate

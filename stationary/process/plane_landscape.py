@@ -252,10 +252,17 @@ def _product(u: Jet, v: Jet, k: tuple[int, ...]) -> Array:
 
 class BySpace(type):
     """Makes `Diffusion(..., domain=((-2, 2), (-1, 3)))` and `Landscape(..., weights=2)` what they
-    are with several weights."""
+    are with several weights; the losses of a `Landscape` need no name."""
 
     def __call__(cls, *arguments: Any, **given: Any) -> Any:
         landscape = cls.__name__ == "Landscape"
+        if landscape and arguments:
+            if len(arguments) > 1 or given.get("losses") is not None:
+                raise LandscapeError(
+                    f"{given.get('name', 'unnamed')}: a Landscape takes losses first, once, and "
+                    "all else by name, as in Landscape(losses, learning_rate=0.1, domain=(-2, 2))."
+                )
+            given, arguments = {**given, "losses": arguments[0]}, ()
         count = dimensions_of(arguments, given, None if landscape else 2)
         if count == 1:
             given.pop("weights", None)
