@@ -265,6 +265,23 @@ def test_an_exception_for_single_numbers_is_shown_as_the_users():
 # Few digits.
 
 
+@pytest.mark.parametrize("points", [20, 100, 400])
+def test_datapoints_that_depend_on_the_number_of_weights_are_refused(points):
+    def losses(w):
+        return [(w - k) ** 2 * (1 + k) for k in range(min(5, 2 + np.size(w) // points))]
+
+    with pytest.raises(LandscapeError, match="the number of datapoints changed from 2 to"):
+        Landscape(losses=losses, learning_rate=0.01, domain=(-3, 3))
+    with pytest.raises(LandscapeError, match="the number of datapoints changed from 2 to"):
+        Landscape(gradients=losses, learning_rate=0.01, domain=(-3, 3))
+    with pytest.raises(LandscapeError, match="does not act on each point"):
+        Landscape(
+            losses=lambda w: ((w - 1) ** 2 * (1 + np.size(w) // points), (w + 1) ** 2),
+            learning_rate=0.01,
+            domain=(-3, 3),
+        )
+
+
 def single(function):
     return lambda x: function(np.asarray(x, np.float32))
 
