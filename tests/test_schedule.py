@@ -1,5 +1,7 @@
 """Learning rates that follow a schedule: what they are, what walkers do, and what freezes in."""
 
+import math
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -15,6 +17,7 @@ from stationary import (
     check,
     end_state,
     evolve,
+    exact_chain,
     first_passage,
     load,
     simulate,
@@ -251,6 +254,22 @@ def test_what_is_below_the_error_is_said_of_all_together_and_walls_by_name():
         assert "T = 0.02, the last learning rate of constant:0.02:60." in " ".join(
             str(said).split()
         )
+
+
+def test_what_is_rare_in_the_end_state_keeps_its_digits():
+    """It was "-0 %": 1 - 1 of the chain's distribution function."""
+
+    def tilted(w):
+        c = (w * w - 1) ** 2 / 4
+        return c + 0.6 * w, c - 0.5 * w, c - 0.25 * w, c + 0.15 * w
+
+    given = Landscape(losses=tilted, schedule="linear:0.3:0.05:50", domain=(-2.5, 2.5), initial=1)
+    found = anneal(given)
+    chain = exact_chain(Landscape(losses=tilted, learning_rate=0.05, domain=(-2.5, 2.5)))
+    rare = chain.log_probability(found.minima[0] / 2 + found.minima[1] / 2, math.inf)
+    assert rare < -20
+    assert math.log(found.sgd.end[1]) == pytest.approx(rare, abs=0.1)
+    assert "-0 %" not in " ".join(str(found).split())
 
 
 def test_of_one_basin_the_figure_shows_mean_and_deviation():

@@ -81,10 +81,9 @@ class Basins:
 
     def masses_of(self, state: EndState | ChainState) -> Array:
         """What the basins hold in an end state, shape (n,)."""
-        borders = np.array(self.borders)
-        below, above = (np.asarray(f(borders), dtype=float) for f in (state.cdf, state.sf))
-        few = np.diff(below, prepend=0.0, append=1.0), -np.diff(above, prepend=1.0, append=0.0)
-        return np.where(np.append(below, 1.0) < 0.5, *few)  # what is rare keeps its digits
+        parts = pairwise([-math.inf, *self.borders, math.inf])
+        with np.errstate(under="ignore"):
+            return np.exp([float(state.log_probability(*part)) for part in parts])
 
     def moments_of(self, start: Initial | EndState) -> tuple[float, float]:
         """Mean and deviation of where it starts."""
