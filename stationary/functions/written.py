@@ -195,7 +195,7 @@ class Written:
     def _require_same_of_many(self, x: Array, known: Array) -> None:
         """With as many points as panels have: what is recorded is not called with so many again."""
         times = min(SEVERAL, SHARED // self.count) // len(x)
-        if times > 1:
+        if times > 1 and not self.pointwise:
             self._require_same(np.tile(x, times), np.tile(known, times))
 
     def _look_closely(self, x: Array, first: Any, values: Array) -> None:
