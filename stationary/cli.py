@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sized
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,7 +18,7 @@ from stationary.options import (
     PATH,
     PROCESS,
     REPLACED,
-    SOURCE,
+    SOURCES,
     WHOLE,
     Commands,
     Output,
@@ -280,7 +281,7 @@ def simulate(path: Any, to: Output, **given: Any) -> None:
 
 
 @app.command(short_help="Which minimum dominates, over rates, batch sizes, parameters.")
-@SOURCE
+@SOURCES
 @option("--learning-rate -T VALUES", "As in 0.01,0.05 or 0.01:0.1:10 or 1e-3:1e-1:50:log.")
 @option("--batch-size -B VALUES", "Whole numbers, as in 1,2,4,8.")
 @option("--replacement/--no-replacement", "Give both to compare them.", multiple=True, default=())
@@ -299,7 +300,10 @@ def simulate(path: Any, to: Output, **given: Any) -> None:
     "What else is told of each point: exit_time, barrier_left, current, ...; repeatable.",
     multiple=True,
 )
-@option("--arrhenius", "Tell how exit times grow over 1 / learning rate, and draw that.")
+@option(
+    "--arrhenius",
+    "Tell how exit times grow over 1 / learning rate or temperature, and draw it.",
+)
 @option("--resume", "Go on from the points in the table that --csv names.")
 @output(table="Write all points as a table.")
 def sweep(
@@ -328,10 +332,11 @@ def sweep(
         rates = sizes = None
         if learning_rate is not None:
             rates = values_from(learning_rate, "--learning-rate", positive=True)
-        if arrhenius and (rates is None or len(rates) < FEWEST):
+        cooled = rates if rates is not None else given.get("temperature")
+        if arrhenius and (not isinstance(cooled, Sized) or len(cooled) < FEWEST):
             raise click.UsageError(
                 f"--arrhenius goes over {FEWEST} learning rates or more, as in --learning-rate "
-                "0.02:0.1:9:log."
+                "0.02:0.1:9:log; or as many temperatures of a potential."
             )
         if batch_size is not None:
             rule: dict[str, Any] = {"positive": True, "whole": True, "example": "1,2,4,8"}

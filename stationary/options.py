@@ -110,6 +110,19 @@ def together(*options: Option) -> Option:
     return of
 
 
+def temperatures(value: Any) -> float | tuple[float, ...]:
+    """A number, or several as for the axis of a sweep."""
+    with contextlib.suppress(click.BadParameter):
+        return number(value)
+    from stationary.errors import LandscapeError
+    from stationary.sources.ranges import values_from
+
+    try:
+        return tuple(values_from(str(value), "these", positive=True).tolist())
+    except LandscapeError as error:
+        raise click.BadParameter(str(error)) from error
+
+
 WHOLE = at_least(-math.inf)  # what is wrong with its value, the library says
 
 FORMULAS = (
@@ -117,12 +130,17 @@ FORMULAS = (
     option("--variance FORMULA", "Its variance; or --sigma."),
     option("--sigma FORMULA", "Its square root."),
     option("--potential FORMULA", "In place of both, with --temperature."),
-    option("--temperature NUMBER", "That of the potential.", number),
     option("--losses FORMULA", "Losses of w, one for each datapoint, as in '(w-1)**2, (w+1)**2'."),
+    option("--temperature NUMBER", "That of the potential.", number),
 )
 FORMULA_NAMES = ("drift", "variance", "sigma", "potential", "temperature", "losses")
 FILES = click.argument("paths", metavar="[FILE]...", nargs=-1, type=PATH)
 SOURCE = together(FILES, *FORMULAS)
+SOURCES = together(
+    FILES,
+    *FORMULAS[:-1],
+    option("--temperature VALUES", "That of the potential, or several.", temperatures),
+)
 REPLACED = together(
     option("--convention NAME", "ito, stratonovich or klimontovich."),
     option("--domain LOW HIGH", "Two ends, such as 0 2*pi; inf and -inf work.", number, nargs=2),
@@ -171,7 +189,12 @@ MIN_BARRIER = option(
 def source_of(path: Path | None, given: dict[str, Any]) -> Any:
     """What is asked about: a file, standard input, or formulas, which are taken out of `given`."""
     typed = "drift" in given
+    axis = given.get("temperature") if isinstance(given.get("temperature"), tuple) else None
     formulas = {k: v for k in FORMULA_NAMES if (v := given.pop(k, None)) is not None}
+    if axis is not None:  # a change of what has one; a formula needs one to begin with
+        given["temperature"] = axis
+        formulas = {k: axis[0] if k == "temperature" else v for k, v in formulas.items()}
+        formulas = {} if set(formulas) == {"temperature"} else formulas
     if path is None and not formulas:
         way = ', or formulas as in --drift "x - x**3" --variance 0.1' if typed else ""
         raise click.UsageError(f"Give a FILE{way}.")

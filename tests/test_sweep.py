@@ -780,6 +780,96 @@ def test_arrhenius_on_the_command_line(run, tmp_path):
     assert "4 learning rates or more" in err
 
 
+WELL = """
+domain = (-3, 3)
+temperature = 0.1
+parameters = {"tilt": 0.05}
+
+def potential(x, tilt):
+    return x**4 / 4 - x**2 / 2 + tilt * x
+"""
+GROWING = """
+domain = (-4, 4)
+parameters = {"tilt": 0.1}
+
+def drift(x, tilt):
+    return x - x**3 - tilt
+
+def variance(x):
+    return 0.1 + 0.05 * x**2
+"""
+
+
+def test_conventions_and_temperatures_are_axes(tmp_path, run):
+    path, table = tmp_path / "growing.py", tmp_path / "table.csv"
+    path.write_text(GROWING)
+    conventions = ("ito", "stratonovich", "klimontovich")
+    found = sweep(path, {"tilt": [-0.1, 0.15]}, convention=[*conventions[::-1]])
+    assert found.axes == {"convention": conventions, "tilt": (-0.1, 0.15)}
+    for row in found.rows:
+        one = analyze(path, convention=row.parameters["convention"],
+                      parameters={"tilt": row.parameters["tilt"]})  # fmt: skip
+        assert abs(row.std - one.end_state.std()) <= row.std_error + one.end_state.std_error
+    assert len(found.crossovers) == 3  # in each convention between the two tilts
+    assert all(abs(c.value) <= c.error < 1e-9 for c in found.crossovers)
+    assert found.plot().axes[0].get_yticklabels()[1].get_text() == "stratonovich"
+    process = load(path)
+    assert sweep(process, convention=["ito"]).rows[0].std == analyze(process).end_state.std()
+    command = ["sweep", path, "--convention", "ito,stratonovich", "--csv", table]
+    code, out, _ = run(*command, "--plot", tmp_path / "c.png")
+    assert (code, "convention = ito, stratonovich" in out) == (0, True)
+    assert run(*command, "--resume")[0] == 0
+    with pytest.raises(LandscapeError, match="convention = 'itoo' is not known"):
+        sweep(path, convention=["itoo", "ito"])
+    with pytest.raises(LandscapeError, match="give several values of it once"):
+        sweep(path, {"temperature": [1.0]}, temperature=[0.1, 0.2])
+
+
+def test_exit_times_grow_with_the_barrier_over_the_temperature(tmp_path, run):
+    """V = x^4 / 4 - x^2 / 2 + x / 20: barriers between the zeros of x^3 - x + 1 / 20."""
+    path = tmp_path / "well.py"
+    path.write_text(WELL)
+    low, top, high = sorted(np.roots([1, 0, -1, 0.05]).real)
+    depth = [np.polyval([0.25, 0, -0.5, 0.05, 0], x) for x in (low, top, high)]
+    given = {"temperature": np.geomspace(0.02, 0.1, 5), "quantities": "log_exit_time"}
+    found = sweep(path, **given)
+    for a, barrier in zip(
+        found.activations, (depth[1] - depth[0], depth[1] - depth[2]), strict=True
+    ):
+        assert abs(a.slope - barrier) < a.error < 0.05 * barrier
+    formula = ["--potential", "x**4/4 - x**2/2 + x/20", "--domain", "-3", "3"]
+    for source in ([path], formula):
+        command = ["sweep", *source, "--temperature", "0.02:0.1:5:log", "--arrhenius", "--json"]
+        code, out, _ = run(*command, "--plot", tmp_path / "a.png")
+        assert code == 0
+        slopes = [a["slope"] for a in json.loads(out)["activations"]]
+        assert slopes == pytest.approx([a.slope for a in found.activations], rel=1e-9)
+
+
+def test_entropies_medians_widths_and_sharpnesses_have_errors():
+    """P = k exp(-k x) on a half-line; a Gaussian of variance 1 / k."""
+    asked = ["entropy", "median"]
+    table = sweep(
+        lambda k: Diffusion(-k, 2.0, (0, math.inf)), {"k": [1, 3]}, quantities=asked
+    ).table()
+    k = table["k"]
+    assert (np.abs(table["entropy"] - 1 + np.log(k)) <= table["entropy_error"]).all()
+    assert (np.abs(table["median"] - math.log(2) / k) <= table["median_error"]).all()
+    assert (table["median_error"] < 1e-12).all()
+    line = lambda k: Diffusion(lambda x: -k * x, 2.0, (-9, 9))  # noqa: E731
+    table = sweep(line, {"k": [1, 3]}, quantities="width").table()
+    assert (np.abs(table["width_0"] - k**-0.5) <= table["width_0_error"]).all()
+    assert (table["width_0_error"] < 1e-14).all()
+
+
+def test_equal_masses_are_the_border_of_two_phases_and_no_lack_of_an_answer():
+    grid = {"h": [-0.1, 0.0, 0.1], "a": [0.1, 0.2]}
+    found = sweep(lambda h, a: Diffusion(lambda x: x - x**3 + h, a, (-3, 3)), grid)
+    words = [t.get_text() for t in found.plot().axes[0].get_legend().get_texts()]
+    assert len(words) == 2
+    assert "no answer" not in words
+
+
 def test_every_quantity_that_has_a_name_can_be_sent_to_another_process():
     assert pickle.loads(pickle.dumps(QUANTITIES)).keys() == QUANTITIES.keys()
 

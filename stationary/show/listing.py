@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stationary.aliases import Array
 from stationary.analysis import Analysis
 from stationary.errors import LandscapeError
 from stationary.line.junction import Side, SingularPoint
-from stationary.numbers.arithmetic import DOUBLE
-from stationary.numbers.elementary import spacing, to_float
 from stationary.points import points_inside
 from stationary.sgd.basins import SETTLED, SgdBasin
 from stationary.sgd.finite_step import FiniteStep
 from stationary.show.layout import LEVELS, picked
 from stationary.states.basin import Basin, Basins
-from stationary.states.basins import masses_between
 from stationary.states.distribution import EndState
 from stationary.states.peaks import peaks_of
-from stationary.weight.moments import entropy
+from stationary.states.quantiles import quantiles
 from stationary.wording import many_digits_text
 
 if TYPE_CHECKING:
@@ -139,7 +135,7 @@ def state_data(state: EndState) -> dict[str, Any]:
         )
         or None,
         "moments": moments(state),
-        "quantiles": quantiles(state),
+        "quantiles": quantiles(state, ALL_LEVELS),
         "scan": picked(anatomy, "evaluations resolution"),
     } | picked(state, "kind error notes")
 
@@ -223,9 +219,7 @@ def moments(state: EndState) -> dict[str, dict[str, Any]]:
         "standard_deviation": (state.std(), state.std_error),
     }
     if not state.atoms:
-        error = sum(c.weight * entropy(c)[1] for c in state.components)
-        value = state.entropy()
-        named["entropy"] = (value, float(error) + float(np.spacing(abs(value))) / 2)
+        named["entropy"] = (state.entropy(), state.entropy_error)
     powers = [
         e.exponent
         for e in state.anatomy.ends
@@ -243,44 +237,6 @@ def moments(state: EndState) -> dict[str, dict[str, Any]]:
     if result["mean"]["value"] is not None and state.mean_offset:
         result["mean"]["offset"] = state.mean_offset
     return result
-
-
-def quantiles(
-    state: EndState, levels: tuple[float, ...] = ALL_LEVELS
-) -> dict[str, dict[str, float]]:
-    """Quantiles by level, each with its absolute error."""
-    if state.kind in ("none", "classes"):
-        return {}
-    exact = state
-    if state.arithmetic is not DOUBLE:  # positions that doubles cannot tell apart
-        exact = replace(state, digits=state.arithmetic.digits)
-    q = np.array(levels)
-    x = exact.ppf(q)
-    # P(X <= x) has the relative error of a mass: divided by the density it is one of x, and where
-    # next to nothing lies, as between two wells, x may be anywhere up to what lies beyond.
-    doubt = _doubt(state, x, q)
-    low, high = exact.ppf(np.maximum(q - doubt, 0)), exact.ppf(np.minimum(q + doubt, 1))
-    with np.errstate(all="ignore"):
-        reach = to_float(np.maximum(x - low, high - x))
-        error = np.fmax(to_float(doubt) / to_float(exact.pdf(x)) + 2 * to_float(spacing(x)), reach)
-    at = to_float(x)
-    on_atom = np.isin(at, [a.position for a in state.atoms])
-    error = np.where(on_atom, np.spacing(np.abs(at)), error)
-    result = {}
-    for level, place, nearest, by in zip(levels, x, at, error, strict=True):
-        lost = state.unplaced(place)
-        result[f"{level:g}"] = {"value": float(nearest), "error": float(by) + lost}
-        if exact is not state and place != nearest:
-            result[f"{level:g}"]["offset"] = float(place - nearest)
-    return result
-
-
-def _doubt(state: EndState, x: Array, q: Array) -> Array:
-    """The error of P(X <= x) where that is q: of the masses on either side."""
-    if state.kind != "density" or len(state.components) != 1:
-        return np.asarray(float(state.error) * q * (1 - q))
-    errors = [masses_between(state.components[0], x[[i]])[1].max() for i in range(len(x))]
-    return np.asarray(to_float(np.array(errors)) * q * (1 - q))
 
 
 # -- SGD's own chain -------------------------------------------------------------------------------

@@ -22,8 +22,11 @@ from stationary.show.drawing import (
     spans_decades,
 )
 from stationary.show.sweep import value_text
+from stationary.sweeps.arrhenius import rate_of
 from stationary.sweeps.sweep import Sweep
 from stationary.wording import known_text
+
+SURE = 0.01  # of a mass: less than what can be seen between a border and the next point
 
 
 def figure(
@@ -33,8 +36,8 @@ def figure(
 
     Of more than two axes with several values, the last two are drawn (the learning rate is the
     last of all); the others are at their first value, as the title says. Points that could not be
-    computed, or where no minimum dominates, are hatched. Where there is a single minimum, mean and
-    deviation are drawn instead.
+    computed, or where it is not known which dominates, are hatched. Where there is a single
+    minimum, mean and deviation are drawn instead.
 
     Parameters
     ----------
@@ -85,14 +88,21 @@ def _named(sweep: Sweep, label: int) -> str:
     return f"minimum {label}, at {low if low == high else f'{low} to {high}'}"
 
 
+def _numbers(values: Sequence[Any]) -> Array:
+    """Where the values of an axis are drawn: at themselves, or words one beside the other."""
+    if isinstance(values[0], str):
+        return np.arange(len(values), dtype=float)
+    return np.array(values, dtype=float)
+
+
 def _prepare(ax: Axes, which: str, name: str, values: Sequence[Any]) -> None:
     """Label and scale the axis "x" or "y" as its values are, no wider than they reach."""
     axis = getattr(ax, f"{which}axis")
-    numbers = [float(v) for v in values]
+    numbers, words = _numbers(values).tolist(), isinstance(values[0], (bool, str))
     ax.set(**{f"{which}label": name.replace("_", " ")})
-    if spans_decades(numbers) and not isinstance(values[0], bool):
+    if not words and spans_decades(numbers):
         ax.set(**{f"{which}scale": "log"})
-    if isinstance(values[0], bool) or (name == "batch_size" and len(values) <= 12):
+    if words or (name == "batch_size" and len(values) <= 12):
         axis.set_ticks(numbers, list(map(str, values)))
         axis.set_ticks([], minor=True)
     if len(numbers) > 1:
@@ -116,7 +126,7 @@ def _draw_quantity(ax: Axes, sweep: Sweep, drawn: Sequence[str], quantity: str) 
         curves.setdefault(place[:-1], []).append((place[-1], n))
     shown: list[Array] = []
     for k, (place, points) in enumerate(curves.items()):
-        x = [float(values[i]) for i, _ in points]
+        x = [float(_numbers(values)[i]) for i, _ in points]
         at = [n for _, n in points]
         fixed = [
             f"{n} = {value_text(sweep.axes[n][i])}" for n, i in zip(others, place, strict=True)
@@ -147,13 +157,14 @@ def _draw_arrhenius(ax: Axes, sweep: Sweep) -> None:
     """The mean time to leave each minimum over 1 / learning rate, and what its slope leads to."""
     if not sweep.activations:
         raise StationaryError(
-            f"{sweep.name}: there are no exit times at four learning rates or more, over which an "
-            'Arrhenius plot could go. Ask for them, as in sweep(..., quantities=["log_exit_time"]).'
+            f"{sweep.name}: there are no exit times at four learning rates (or temperatures) or "
+            "more, over which an Arrhenius plot could go. Ask for them, as in sweep(..., "
+            'quantities=["log_exit_time"]).'
         )
-    columns = sweep.table()
+    columns, rate = sweep.table(), rate_of(sweep.swept)
     for k, a in enumerate(sweep.activations):
         at = list(a.rows)
-        x = 1 / columns["learning_rate"][at]
+        x = 1 / columns[rate][at]
         y = columns[f"log_exit_time_{a.label}"][at] / math.log(10)
         fixed = [f"{n} = {value_text(v)}" for n, v in a.fixed.items()]
         slope = f"activation {known_text(a.slope, a.error, 4)}"
@@ -164,7 +175,8 @@ def _draw_arrhenius(ax: Axes, sweep: Sweep) -> None:
             "label": ", ".join([*fixed, _named(sweep, a.label), slope]),
         }
         ax.plot(x, y, **kind)
-    ax.set(xlabel="1 / learning rate", ylabel="log10 of steps until it is left")
+    unit = "steps" if rate == "learning_rate" else "the time"
+    ax.set(xlabel=f"1 / {rate.replace('_', ' ')}", ylabel=f"log10 of {unit} until it is left")
     add_legend(ax, len(sweep.activations))
 
 
@@ -177,7 +189,7 @@ def _draw_crossovers(ax: Axes, sweep: Sweep, across: str) -> None:
     lost = [place[0] for place, n in _slice(sweep, (across,)) if not sweep.rows[n].minima]
     if lost:
         crosses: dict[str, Any] = {"ls": "", "ms": 4, "clip_on": False, "label": "no answer"}
-        x = [float(sweep.axes[across][i]) for i in lost]
+        x = [float(_numbers(sweep.axes[across])[i]) for i in lost]
         ax.plot(x, np.zeros(len(lost)), marker="x", color=INK, **crosses)
 
 
@@ -185,7 +197,7 @@ def _draw_phases(ax: Axes, sweep: Sweep, up: str, across: str) -> int:
     """Regions where each minimum holds most, with smooth borders, and the crossovers."""
     from matplotlib.collections import PolyCollection
 
-    x, y = (np.array(sweep.axes[name], dtype=float) for name in (across, up))
+    x, y = (_numbers(sweep.axes[name]) for name in (across, up))
     _prepare(ax, "x", across, sweep.axes[across])
     _prepare(ax, "y", up, sweep.axes[up])
     logs = np.full((len(sweep.labels), len(y), len(x)), np.nan)
@@ -195,8 +207,12 @@ def _draw_phases(ax: Axes, sweep: Sweep, up: str, across: str) -> int:
     x, y = np.sort(x), np.sort(y)
     for place, n in _slice(sweep, (up, across)):
         j, i = (rank[k] for rank, k in zip(ranks, place, strict=True))
-        seen[j, i], known[j, i] = True, columns["dominant"][n] >= 0
+        seen[j, i] = True
         logs[:, j, i] = [columns[f"log_mass_{label}"][n] for label in sweep.labels]
+        # Where two hold the same, and that is known, the border between them is the answer.
+        by = np.array([columns[f"mass_error_{label}"][n] for label in sweep.labels])
+        sure = np.isfinite(logs[:, j, i]).any() and np.nanmax(by, initial=0.0) < SURE
+        known[j, i] = sure or columns["dominant"][n] >= 0
     fine_x, fine_y, ahead = _ahead(x, y, logs)
     for k, label in enumerate(sweep.labels):
         if (ahead[k] > 0).any():
@@ -269,7 +285,8 @@ def _draw_boundary(ax: Axes, sweep: Sweep, up: str, across: str) -> None:
             continue
         at = c.fixed[other]
         k = sweep.axes[other].index(at)
-        place = (c.value, float(at), k) if c.axis == across else (float(at), c.value, k)
+        beside = float(_numbers(sweep.axes[other])[k])
+        place = (c.value, beside, k) if c.axis == across else (beside, c.value, k)
         lines.setdefault((c.axis, *sorted((c.below, c.above))), []).append(place)
     for points in lines.values():
         runs: list[list[tuple[float, float, int]]] = []  # at consecutive values of the other axis

@@ -25,9 +25,10 @@ from stationary.show.layout import (
     report,
     tabulated,
 )
-from stationary.show.listing import hitting, in_full, moments, quantiles
+from stationary.show.listing import hitting, in_full, moments
 from stationary.states.distribution import EndState
 from stationary.states.peaks import peaks_of
+from stationary.states.quantiles import quantiles
 from stationary.wording import (
     capital,
     digits_known,

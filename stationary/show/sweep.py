@@ -11,6 +11,7 @@ import numpy as np
 
 from stationary.result import plain
 from stationary.show.layout import MOST_ROWS, Line, Report, first_of, report, rows_of, tabulated
+from stationary.sweeps.arrhenius import rate_of
 from stationary.sweeps.sweep import Crossover, Sweep
 from stationary.wording import MOST_NAMED, error_text, known_text, probability_text
 
@@ -51,7 +52,7 @@ def _grid(sweep: Sweep) -> list[Line]:
 
 def value_text(value: Any) -> str:
     """A value of an axis."""
-    return str(value) if isinstance(value, bool) else f"{value:.6g}"
+    return str(value) if isinstance(value, (bool, str)) else f"{value:.6g}"
 
 
 def _minima(sweep: Sweep) -> list[Line]:
@@ -162,9 +163,11 @@ def _activations(sweep: Sweep) -> list[Line]:
     ]
     lines = tabulated((*names, "minimum", "activation", "error"), rows)
     lines += more
+    rate = rate_of(sweep.swept).replace("_", " ")
+    steps = f" / {rate}" if rate == "learning rate" else ""
     lines.append(
-        "The time to leave a minimum goes as exp(activation / learning rate) / learning rate, as "
-        "the learning rate falls (Kramers)."
+        f"The time to leave a minimum goes as exp(activation / {rate}){steps}, as the {rate} falls "
+        "(Kramers)."
     )
     return lines
 

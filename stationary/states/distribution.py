@@ -232,6 +232,13 @@ class EndState(Numbers, Distribution):
         held = self._parts.components
         return self.given(sum(c.weight * (entropy(c)[0] - log(c.weight)) for c in held))
 
+    @property
+    def entropy_error(self) -> float:
+        """The estimated absolute error of `entropy()`."""
+        error = sum(c.weight * entropy(c)[1] for c in self._parts.components)
+        value = self.entropy()
+        return float(error) + (float(np.spacing(abs(value))) / 2 if self.digits is None else 0.0)
+
     def expect(self, function: Callable[[Array], ArrayLike] | None = None) -> Any:
         """E[function(X)], for a NumPy function of an array of points (None: the mean).
 

@@ -11,7 +11,7 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,16 +19,19 @@ import numpy as np
 
 from stationary.aliases import Array
 
-RATE = "learning_rate"
-FEWEST = 4  # learning rates: three secants, and so a slope with its error
+RATES = ("learning_rate", "temperature")  # what noise falls with
+FEWEST = 4  # of these: three secants, and so a slope with its error
 
 
 @dataclass(frozen=True, kw_only=True)
 class Activation:
-    """The slope of the log of the mean time to leave a minimum over 1 / learning rate."""
+    """The slope of the log of the mean time to leave a minimum over 1 / learning rate.
+
+    Or over 1 / temperature, where that was swept.
+    """
 
     label: int  # of the minimum
-    slope: float  # in units of the learning rate; natural logarithm
+    slope: float  # in units of the learning rate, or temperature; natural logarithm
     error: float  # absolute
     fixed: Mapping[str, Any]  # the values of what else was swept
     rows: tuple[int, ...]  # of the sweep, noise falling
@@ -46,9 +49,10 @@ def activations(
     swept
         The values along each axis that has several, in each row; the learning rate's last.
     """
-    others = {name: values for name, values in swept.items() if name != RATE}
+    rate = rate_of(swept)
+    others = {name: values for name, values in swept.items() if name != rate}
     groups: dict[tuple[Any, ...], list[int]] = {}
-    for row in range(len(swept[RATE])):
+    for row in range(len(swept[rate])):
         groups.setdefault(tuple(values[row].item() for values in others.values()), []).append(row)
     found = []
     for key, group in groups.items():
@@ -57,10 +61,13 @@ def activations(
             if times is None:
                 continue
             known = np.array([row for row in group if np.isfinite(times[row])], dtype=int)
-            known = known[np.argsort(-swept[RATE][known], kind="stable")]
+            known = known[np.argsort(-swept[rate][known], kind="stable")]
             if len(known) >= FEWEST:
                 error = np.nan_to_num(columns[f"log_exit_time_{label}_error"][known])
-                slope, by = _led_to(swept[RATE][known], times[known], error)
+                rates, y = swept[rate][known], times[known]
+                # Steps of SGD are as long as the learning rate.
+                y = y + np.log(rates) if rate == RATES[0] else y
+                slope, by = _led_to(rates, y, error)
                 fixed = dict(zip(others, key, strict=True))
                 found.append(
                     Activation(
@@ -70,12 +77,17 @@ def activations(
     return tuple(found)
 
 
+def rate_of(swept: Iterable[str]) -> str:
+    """Which of the `RATES` was swept, the learning rate first; empty if neither."""
+    return next((name for name in RATES if name in swept), "")
+
+
 def _led_to(rates: Array, log_times: Array, errors: Array) -> tuple[float, float]:
     """Where the last two secants lead as the learning rate falls to 0, and how far that may be off.
 
     What that changes by from one learning rate to the next falls at least as the learning rate.
     """
-    rates, y, by = (v[-FEWEST:] for v in (rates, log_times + np.log(rates), errors))
+    rates, y, by = (v[-FEWEST:] for v in (rates, log_times, errors))
     x = 1 / rates
     secants, rough = np.diff(y) / np.diff(x), (by[1:] + by[:-1]) / np.diff(x)
     u = rates[1:] * rates[:-1]

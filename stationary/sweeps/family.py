@@ -31,7 +31,7 @@ from stationary.states.solve import end_state
 from stationary.sweeps.answers import SCALARS, TEXTS, Answer, Answers, Minimum, Point, Points, blank
 from stationary.sweeps.quantities import Quantity, measured
 
-Parameters = dict[str, float]
+Parameters = dict[str, Any]  # numbers, and the name of a convention
 
 FEW = 3  # points below which a solve each costs less than one sampling for all
 # What a solve may raise for a process that is out of the reach of its arithmetic.

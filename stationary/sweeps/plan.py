@@ -17,6 +17,7 @@ from stationary.errors import LandscapeError, StationaryError, UserFunctionError
 from stationary.functions.evaluation import explained
 from stationary.line.digits import checked
 from stationary.process.diffusion import Diffusion
+from stationary.process.forms import Convention
 from stationary.process.landscape import Landscape
 from stationary.process.starts import located
 from stationary.sources.columns import is_table
@@ -24,7 +25,7 @@ from stationary.sources.loading import as_process, load_text
 from stationary.sources.ranges import checked_values
 from stationary.sources.running import source_text
 from stationary.states.basins import checked_barrier
-from stationary.sweeps.family import Parameters, Recipe
+from stationary.sweeps.family import Recipe
 from stationary.sweeps.quantities import quantities_from
 from stationary.sweeps.tasks import Grid
 
@@ -64,13 +65,15 @@ def planned(
                 f"parameter in the file, to my_{name} for instance."
             )
     named = {str(k): checked_values(v, str(k)) for k, v in (parameters or {}).items()}
-    if not given and not named:
+    fields, changes = _fields(changes, named)
+    if not given and not named and not fields:
         raise LandscapeError(
             "there is nothing to sweep. Give several values of something: learning_rate, "
-            "batch_size, replacement or parameters (--learning-rate 1e-3:1e-1:50:log, --batch-size "
-            "1,2,4,8, --set NAME=FROM:TO:COUNT)."
+            "batch_size, replacement, parameters, convention or temperature (--learning-rate "
+            "1e-3:1e-1:50:log, --batch-size 1,2,4,8, --set NAME=FROM:TO:COUNT, --convention "
+            "ito,stratonovich, --temperature 0.02:0.2:9:log)."
         )
-    sizes = [len(v) for v in (*named.values(), *given.values())]
+    sizes = [len(v) for v in (*fields.values(), *named.values(), *given.values())]
     if math.prod(sizes) > MOST_POINTS:
         raise LandscapeError(
             f"the grid of {' x '.join(map(str, sizes))} = {math.prod(sizes)} points is too large: "
@@ -93,7 +96,7 @@ def planned(
                 "path of the file, or the function."
             )
         as_process(source, "sweep", **changes)
-        if isinstance(source, Diffusion):
+        if isinstance(source, Diffusion) and not fields:
             raise LandscapeError(
                 f"{name}: a Diffusion has no learning rate and no batch size, so that there is "
                 "nothing to sweep. Pass the path of a file with parameters."
@@ -103,15 +106,16 @@ def planned(
         _check_that_it_takes(source, named)
     else:
         as_process(source, "sweep")  # which it is not
-    make = partial(_made, source, settings)
-    base = _base(make, {name: values[0] for name, values in named.items()}, source)
+    make = partial(_made, source, settings, tuple(fields))
+    base = _base(make, {n: v[0] for n, v in (fields | named).items()}, source, named)
     base = as_process(base, "sweep")
     wanted = quantities_from(quantities)
     if quantities is None and isinstance(base, Diffusion) and base.is_periodic:
         wanted = quantities_from(("current", "mean_velocity"))
     checked(digits, base.name)
     checked_barrier(min_barrier, base.name)
-    axes: dict[str, tuple[Any, ...]] = dict(named)
+    axes: dict[str, tuple[Any, ...]] = {n: v for n, v in fields.items() if n == "convention"}
+    axes |= named | fields
     if isinstance(base, Landscape):
         axes |= {n: given.get(n, (getattr(base, n),)) for n in steps}
     elif given:
@@ -122,8 +126,37 @@ def planned(
     return Grid(Recipe(name, make, digits, min_barrier, wanted), axes)
 
 
-def _made(source: Any, settings: dict[str, Any], parameters: Parameters) -> Landscape | Diffusion:
-    """The process of some parameters: from the text of a file, by a function, or the one it is."""
+def _fields(
+    changes: dict[str, Any], named: Mapping[str, Any]
+) -> tuple[dict[str, tuple[Any, ...]], dict[str, Any]]:
+    """What else of a process has several values, and the changes that have one."""
+    given: dict[str, tuple[Any, ...]] = {}
+    convention, temperature = changes.get("convention"), changes.get("temperature")
+    if isinstance(convention, str) and "," in convention:
+        convention = [word.strip() for word in convention.split(",")]
+    if isinstance(convention, (list, tuple)):
+        known = sorted({Convention.of(c, "sweep") for c in convention}, key=lambda c: c.value)
+        given["convention"] = tuple(c.name.lower() for c in known)
+    if temperature is not None and np.ndim(temperature):
+        given["temperature"] = checked_values(temperature, "temperature", positive=True)
+    for name, values in given.items():
+        if not values or name in named:
+            raise LandscapeError(
+                f"{name}: give several values of it once, as in convention=['ito', 'stratonovich'] "
+                "or temperature=[0.02, 0.1]."
+            )
+    return given, {n: v for n, v in changes.items() if n not in given}
+
+
+def _made(
+    source: Any, settings: dict[str, Any], fields: tuple[str, ...], parameters: Mapping[str, Any]
+) -> Landscape | Diffusion:
+    """The process of some parameters: from the text of a file, by a function, or the one it is.
+
+    Those called as one of the `fields` are values of such.
+    """
+    settings = settings | {n: v for n, v in parameters.items() if n in fields}
+    parameters = {n: v for n, v in parameters.items() if n not in fields}
     if isinstance(source, tuple):
         return load_text(*source, parameters=parameters or None, **settings)
     if callable(source):
@@ -147,12 +180,14 @@ def _check_that_it_takes(build: Any, named: Mapping[str, Any]) -> None:
         ) from None
 
 
-def _base(make: Any, first: Parameters, source: Any) -> Landscape | Diffusion:
+def _base(
+    make: Any, first: Mapping[str, Any], source: Any, named: Mapping[str, Any]
+) -> Landscape | Diffusion:
     """The process as its file has it: what is wrong with that, or with a name, is an error."""
     if isinstance(source, tuple):
         with suppress(LandscapeError):  # its own values need not be among those that are wanted
             base: Landscape | Diffusion = make({})
-            if all(name in base.parameters for name in first):
+            if all(name in base.parameters for name in named):
                 return base
     made: Landscape | Diffusion = make(first)
     return made

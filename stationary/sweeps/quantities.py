@@ -21,6 +21,7 @@ from stationary.functions.given import way_out
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.states.distribution import EndState
+from stationary.states.quantiles import quantiles
 
 Quantity = Callable[[Any], Any]
 Extras = dict[tuple[str, float | None], tuple[float, float]]  # by the name and the basin's place
@@ -60,12 +61,24 @@ def _chain_masses(analysis: Any) -> list[Any]:
 
 
 def _of_basins(name: str, error: str, analysis: Any) -> list[Any]:
-    pairs = [(getattr(b, name), getattr(b, error) if error else 0.0) for b in analysis.basins]
+    pairs = [(getattr(b, name), getattr(b, error) if error else math.nan) for b in analysis.basins]
     return [None if value is None else (value, by) for value, by in pairs]
 
 
-def _of_state(name: str, analysis: Any) -> Any:
-    return getattr(analysis.end_state, name)()
+def _entropy(analysis: Any) -> tuple[float, float]:
+    state = analysis.rounded.end_state
+    return state.entropy(), state.entropy_error
+
+
+def _median(analysis: Any) -> tuple[float, float]:
+    (found,) = quantiles(analysis.rounded.end_state, (0.5,)).values()
+    return found["value"], found["error"] + abs(found.get("offset", 0.0))
+
+
+def _sharpnesses(analysis: Any) -> list[Any]:
+    """Those of the mean loss, whose errors are those of curvatures."""
+    known = [(b.sharpness, b.curvature_error, b.curvature) for b in analysis.basins]
+    return [None if s is None else (s, abs(s * float(by / c)) if c else 0.0) for s, by, c in known]
 
 
 # Of functions that can be sent to another process.
@@ -75,15 +88,15 @@ QUANTITIES: dict[str, Quantity] = {
     "effective_diffusion": _spreading,
     "skewness": partial(_shape, "s"),
     "kurtosis": partial(_shape, "k"),
-    "entropy": partial(_of_state, "entropy"),
-    "median": partial(_of_state, "median"),
+    "entropy": _entropy,
+    "median": _median,
     "exit_time": _exit_times,
     "log_exit_time": partial(_of_basins, "log_exit_time", "exit_time_error"),
     "barrier_left": partial(_of_basins, "barrier_left", "barrier_error"),
     "barrier_right": partial(_of_basins, "barrier_right", "barrier_error"),
-    "width": partial(_of_basins, "width", ""),
+    "width": partial(_of_basins, "width", "width_error"),
     "loss": partial(_of_basins, "loss", ""),
-    "sharpness": partial(_of_basins, "sharpness", ""),
+    "sharpness": _sharpnesses,
     "chain_mass": _chain_masses,
 }
 

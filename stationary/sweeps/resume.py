@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from stationary.errors import LandscapeError, StationaryError
+from stationary.process.forms import Convention
 from stationary.sweeps.answers import OF_MINIMA, SCALARS, TEXTS, Answer, Minimum, Points
 from stationary.sweeps.tasks import Grid
 
+WORDS = tuple(c.name.lower() for c in Convention)  # on an axis
 CLOSE = 1e-6  # of a number: nearer than that other machines may round it, other processes do not
 
 
@@ -29,13 +31,15 @@ def known_points(table: Any, grid: Grid) -> dict[int, Answer]:
             f"{name}: the table to go on from has no column {lost[0]}: it is that of another "
             "sweep. Name the one that was stopped."
         )
-    places = [{float(v): i for i, v in enumerate(values)} for values in axes.values()]
+    places = [{_key(v): i for i, v in enumerate(values)} for values in axes.values()]
     found = {}
     for values in zip(*columns.values(), strict=True):
         row = {c: _read(c, v) for c, v in zip(columns, values, strict=True)}
-        place = tuple(at.get(float(row[n]), -1) for n, at in zip(axes, places, strict=True))
+        place = tuple(at.get(_key(row[n]), -1) for n, at in zip(axes, places, strict=True))
         if min(place) < 0:
-            where = ", ".join(f"{n} = {row[n]:g}" for n in axes)
+            where = ", ".join(
+                f"{n} = {row[n] if isinstance(row[n], str) else format(row[n], 'g')}" for n in axes
+            )
             raise LandscapeError(
                 f"{name}: the table to go on from has a point at {where}, which is not asked for "
                 "now. Ask for the same values, or name another file."
@@ -101,8 +105,12 @@ def _apart(then: Answer, now: Answer) -> tuple[str, Any, Any] | None:
     return None
 
 
+def _key(value: Any) -> Any:
+    return value if isinstance(value, str) else float(value)
+
+
 def _read(column: str, value: Any) -> Any:
-    if column.startswith(("kind_", *TEXTS)):
+    if column.startswith(("kind_", *TEXTS)) or str(value) in WORDS:
         return str(value)
     if str(value) in ("True", "False"):
         return float(str(value) == "True")

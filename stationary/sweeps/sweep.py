@@ -19,7 +19,7 @@ from stationary.progress import Progress, told
 from stationary.result import Data, Result
 from stationary.states.basins import MIN_BARRIER
 from stationary.sweeps.answers import OF_MINIMA, SCALARS, Minimum, Numbers, blank, labels_of_blocks
-from stationary.sweeps.arrhenius import RATE, Activation, activations
+from stationary.sweeps.arrhenius import Activation, activations, rate_of
 from stationary.sweeps.crossover import Crossing
 from stationary.sweeps.plan import planned
 from stationary.sweeps.quantities import columns_of
@@ -127,9 +127,10 @@ class Sweep(Result):
     def activations(self) -> tuple[Activation, ...]:
         """How the log of exit times grows over 1 / learning rate, for each minimum.
 
-        Of a sweep over learning rates whose `quantities` include "log_exit_time"; else empty.
+        Of a sweep over learning rates, or temperatures, whose `quantities` include
+        "log_exit_time"; else empty.
         """
-        if RATE not in self.swept or "log_exit_time" not in self.quantities:
+        if not rate_of(self.swept) or "log_exit_time" not in self.quantities:
             return ()
         names = list(self.axes)
         swept = {n: np.array(self.axes[n])[self.places[:, names.index(n)]] for n in self.swept}
@@ -243,7 +244,9 @@ def sweep(
         A sweep that was stopped, or its table: the points in it are not computed again. All else
         must be as it was then.
     changes
-        What else replaces values of the source, such as ``convention`` or ``domain``.
+        What else replaces values of the source, such as ``convention`` or ``domain``. Of
+        ``convention``, and of the ``temperature`` of a potential, there may be several: each is an
+        axis then, as in ``sweep(path, convention=["ito", "stratonovich"])``.
 
     Returns
     -------

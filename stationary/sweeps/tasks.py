@@ -61,7 +61,8 @@ class Grid:
     def axis(self) -> str:
         """Along which crossings are looked for; empty if there is nothing to look for."""
         several = [name for name, values in self.axes.items() if len(values) > 1]
-        parameters = [name for name in several if name not in STEP]
+        numbers = [name for name in several if not isinstance(self.axes[name][0], str)]
+        parameters = [name for name in numbers if name not in STEP]
         return STEP[0] if STEP[0] in several else (parameters or [""])[0]
 
     def values(self, n: int) -> dict[str, Any]:
