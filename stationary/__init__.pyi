@@ -26,9 +26,9 @@ from stationary.evolution.evolve import evolve as evolve
 from stationary.plane.doors import end_state as end_state
 from stationary.plane.doors import equilibria as equilibria
 from stationary.plane.doors import mean_exit_time as mean_exit_time
-from stationary.plane.finite import PlaneCheck as PlaneCheck
 from stationary.plane.state import PlaneBasin as PlaneBasin
 from stationary.plane.state import PlaneState as PlaneState
+from stationary.plane.verdict import PlaneCheck as PlaneCheck
 from stationary.plane.width import PlaneWidthBias as PlaneWidthBias
 from stationary.process.diffusion import Diffusion as Diffusion
 from stationary.process.landscape import Landscape as Landscape

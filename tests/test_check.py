@@ -452,3 +452,106 @@ def test_a_unit_that_dies_has_a_row_and_distances_of_where_it_rests():
     assert not any("one of the two is wrong" in reason for reason in far.reasons)
     assert far.basins[0].chain[0] == far.basins[0].simulation[0] == 1
     assert "SGD ends with probability 1 at rest between -4 and 0" in " ".join(str(held).split())
+
+
+def parabolas(h, c, rate, beta):
+    return Landscape(
+        losses=lambda w: [a * (w - b) ** 2 / 2 for a, b in zip(h, c, strict=True)],
+        learning_rate=rate,
+        momentum=beta,
+    )
+
+
+def moments_of(h, c, rate, beta):
+    """Means, deviations and correlation of (w, v), and how fast moments of order 2 and 4 grow."""
+    steps = [np.array([[1 - rate * a, beta], [-rate * a, beta]]) for a in h]
+    push = [np.full(2, rate * a * b) for a, b in zip(h, c, strict=True)]
+    mean = np.linalg.solve(np.eye(2) - np.mean(steps, axis=0), np.mean(push, axis=0))
+    square = [np.kron(m, m) for m in steps]
+    jolts = [m @ mean + k - mean for m, k in zip(steps, push, strict=True)]
+    noise = np.mean([np.kron(d, d) for d in jolts], axis=0)
+    s = np.linalg.solve(np.eye(4) - np.mean(square, axis=0), noise)
+    fourth = np.mean([np.kron(m, m) for m in square], axis=0)
+    growth = [np.abs(np.linalg.eigvals(m)).max() for m in (np.mean(square, axis=0), fourth)]
+    with np.errstate(invalid="ignore"):
+        x, y = np.sqrt(s[[0, 3]])
+    return np.array([*mean, x, y, s[1] / (x * y)]), growth
+
+
+@pytest.mark.parametrize(
+    ("h", "c", "rate", "beta", "heavy"),
+    [
+        ((0.5, 1, 3), (0, 1, -1), 0.4, 0.8, True),
+        ((1, 5), (0.5, -0.5), 0.3, 0.7, True),
+        ((0.5, 1.5, 1, 2), (0, 1e3, -1, 2), 0.1, 0.5, False),
+    ],
+)
+def test_moments_of_weight_and_velocity_on_parabolas_are_exact_however_heavy_the_tails(
+    h, c, rate, beta, heavy
+):
+    truth, growth = moments_of(h, c, rate, beta)
+    assert growth[0] < 1
+    assert (growth[1] > 1) == heavy
+    found = check(parabolas(h, c, rate, beta), walkers=400, steps=400)
+    off = np.abs(found.chain.values - truth)
+    assert (off <= found.chain.errors + 1e-12 * np.abs(truth)).all()
+    assert (found.chain.errors < 1e-8 * (1 + np.abs(truth))).all()
+    # Where fourth moments are infinite deviations of walkers have no standard errors.
+    assert np.isinf(found.walkers.errors[2:]).all() == heavy
+    assert ("fourth moments are infinite" in found.summary().replace("\n  ", " ")) == heavy
+    if not heavy:
+        assert (np.abs(found.walkers.values - truth) < 5 * found.walkers.errors).all()
+
+
+def test_many_minibatches_of_parabolas_in_the_plane_need_no_grid():
+    rng = np.random.default_rng(3)
+    n, size, rate = 40, 3, 0.2
+    h, c = rng.uniform(0.5, 2, n), rng.normal(size=(2, n))
+    for replacement, share in ((True, 1 / size), (False, (n - size) / (size * (n - 1)))):
+        found = check(
+            Landscape(
+                losses=lambda w: [
+                    a * ((w[0] - x) ** 2 + 2 * (w[1] - y) ** 2) / 2
+                    for a, x, y in zip(h, *c, strict=True)
+                ],
+                weights=2, learning_rate=rate, batch_size=size, replacement=replacement,
+            ),
+            walkers=500, steps=300,
+        )  # fmt: skip
+        for k, a in enumerate((h, 2 * h)):
+            mean = (a * c[k]).sum() / a.sum()
+            noise = rate**2 * share * ((a * (c[k] - mean)) ** 2).mean()
+            drawn = (1 - rate * a.mean()) ** 2 + share * rate**2 * a.var()
+            truth = (noise / (1 - drawn)) ** 0.5
+            assert found.chain.values[k] == pytest.approx(mean, abs=found.chain.errors[k])
+            assert found.chain.values[2 + k] == pytest.approx(truth, abs=found.chain.errors[2 + k])
+            assert found.chain.errors[2 + k] < 1e-9
+        assert (np.abs(found.walkers.values - found.chain.values) < 5 * found.walkers.errors).all()
+
+
+def test_where_nothing_is_known_nothing_is_decided():
+    given = parabolas((0.2, 3, 0.5), (0, 1, -0.5), 0.5, 0.7)
+    assert moments_of((0.2, 3, 0.5), (0, 1, -0.5), 0.5, 0.7)[1][0] > 1.1
+    found = check(given, walkers=2000, steps=1000, seed=1)
+    assert found.outcome == "not decided"
+    assert np.isinf(found.chain.values[2:4]).all()
+    assert np.isinf(found.walkers.errors).all()
+    said = " ".join(found.summary().split())
+    assert "SGD has no variance with this step" in said
+    assert "mean 1 is not known" in said
+    json.loads(found.to_json(), parse_constant=pytest.fail)
+    # A few walkers see no difference because they see nothing.
+    rng = np.random.default_rng(0)
+    c, h = rng.normal(size=(2, 40)), rng.uniform(0.5, 2, 40)
+    curved = Landscape(
+        losses=lambda w: [
+            a * ((w[0] - x) ** 2 + 2 * (w[1] - y) ** 2) / 2 + w[0] ** 4 / 100
+            for a, x, y in zip(h, *c, strict=True)
+        ],
+        weights=2, learning_rate=0.2, batch_size=3,
+    )  # fmt: skip
+    few = [check(curved, walkers=4, steps=4, seed=seed) for seed in range(3)]
+    assert all(f.chain is None and f.outcome in ("not decided", "fails") for f in few)
+    open_ = [f for f in few if f.outcome == "not decided"]
+    assert open_
+    assert all(re.search(r"is known to \d+ % only", " ".join(f.verdict.split())) for f in open_)

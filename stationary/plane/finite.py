@@ -13,7 +13,6 @@ which are independent, over and over from those that there were.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,9 +23,10 @@ from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.numbers.cost import BY_WORK
 from stationary.plane.boxes import lattice
+from stationary.plane.recursion import recursion
 from stationary.plane.state import PlaneState
+from stationary.plane.verdict import Measured, PlaneCheck, numbers
 from stationary.process.minibatches import Stepper
-from stationary.result import Result
 
 # Points of the grid for each direction, and the probability of the diffusion beyond each side,
 # fine and coarse: where polynomials are exact, how wide the box is makes all the difference.
@@ -36,85 +36,18 @@ ROOM = 0.1  # of where the diffusion is that is added on each side
 DRAWS = 200  # of as many walkers: the error of an error is then 5 %
 FEWEST = 10  # walkers that must have entered a basin, and left it, for its mass to be told
 
-
-@dataclass(frozen=True, eq=False, repr=False)
-class PlaneCheck(Result):
-    """The end state of SGD's diffusion in the plane held against its own steps.
-
-    Attributes
-    ----------
-    names
-        What is compared.
-    diffusion, chain, walkers
-        Its values; None where one could not be had.
-    diverges
-        Whether walkers ran away to infinity, which the diffusion does not see.
-    """
-
-    state: PlaneState
-    names: tuple[str, ...]
-    diffusion: Measured
-    chain: Measured | None
-    walkers: Measured | None
-    settings: dict[str, int]
-    notes: tuple[str, ...] = ()
-    diverges: bool = False
-
-    interrupted = False  # as a `Check` can be
-
-    @property
-    def off(self) -> tuple[float, float, str]:
-        """The largest difference from the diffusion that is no error, in proportion; its error;
-        and of what."""
-        truth = self.chain if self.chain is not None else self.walkers
-        worst = (0.0, 0.0, "anything")
-        if truth is None:
-            return worst
-        own = self.diffusion
-        knowns = (truth.errors + own.errors) / self.scale
-        aparts = np.abs(truth.values - own.values) / self.scale
-        for name, known, apart in zip(self.names, knowns, aparts, strict=True):
-            if np.isfinite(known) and apart > max(worst[0], 2 * known):
-                worst = (float(apart), float(known), name)
-        return worst
-
-    @property
-    def scale(self) -> Array:
-        """What differences are held against: means by deviations, a correlation as it is."""
-        made = np.abs(self.diffusion.values)
-        made[:2], made[4] = self.diffusion.values[2:4], 1.0
-        return made
-
-    @property
-    def outcome(self) -> str:
-        """As of a `Check`: "holds", "roughly", "fails" or "not decided"."""
-        if self.diverges:
-            return "fails"
-        if self.chain is None and self.walkers is None:
-            return "not decided"
-        apart = self.off[0]
-        return "holds" if apart < 0.02 else "roughly" if apart < 0.2 else "fails"
-
-    @property
-    def verdict(self) -> str:
-        """The outcome in a sentence."""
-        if self.diverges:
-            return "SGD diverges with this step, which the diffusion does not see: lower it."
-        apart, known, what = self.off
-        said = f"{100 * apart:.2g} % off in the {what} (known to {100 * known:.1g} %)"
-        return {
-            "holds": "The diffusion tells what SGD does: "
-            + (f"at most {said}." if apart else "no difference is larger than the errors."),
-            "roughly": f"The diffusion is a rough guide to what SGD does with this step: {said}.",
-            "fails": f"The diffusion does not tell what SGD does with this step: it is {said}. "
-            "Believe the chain and the walkers.",
-            "not decided": "Neither the chain nor walkers could be had.",
-        }[self.outcome]
-
-    def __repr__(self) -> str:
-        return (
-            f"<PlaneCheck of {self.state.diffusion.name!r}: {self.outcome}, {self.off[0]:.2g} off>"
-        )
+LINEAR = (
+    "Every step is linear: the moments of the chain follow from themselves in closed form; their "
+    "errors are rounding."
+)
+ENDLESS = (
+    "Every step is linear, and second moments grow from step to step: SGD has no variance with "
+    "this step. Lower it."
+)
+HEAVY = (
+    "Steps are linear, and tails fall like powers so slowly that deviations of walkers have no "
+    "standard errors (fourth moments are infinite): what walkers say of them is not told."
+)
 
 
 def plane_check(
@@ -152,22 +85,30 @@ def plane_check(
     errors = np.asarray(state.error_of(lambda s: _summary(s, count)))
     notes: list[str] = []
     chain = None
-    if stepper.chances is None:
-        notes.append(
-            "There are too many minibatches to go through one by one: there is no chain, and the "
-            "walkers alone tell."
-        )
-    else:
+    known = recursion(state, stepper) if count == 1 else None
+    if known is not None:
+        chain = Measured(known.values, known.errors)
+        notes.append(LINEAR if np.isfinite(known.values[2:4]).all() else ENDLESS)
+    elif stepper.chances is not None:
         found = [_chain(state, stepper, *grid, count, notes) for grid in GRIDS]
         if all(f is not None for f in found):
             fine, coarse = np.array(found)
             chain = Measured(fine, np.abs(fine - coarse) + 1e-12)
+    else:
+        notes.append(
+            "There are too many minibatches to go through one by one: there is no chain, and the "
+            "walkers alone tell."
+        )
     sent = None
     if simulation:
         work = walkers * stepper.datapoints
         steps = steps or int(min(20_000, max(2_000, BY_WORK / work)))
         sent = walk(state, stepper, walkers, steps, seed, count, notes, chain)
-    settings = {"points": GRIDS[0][0], "walkers": walkers, "steps": steps or 0, "seed": seed}
+    if sent is not None and known is not None and not known.fourth:
+        sent.errors[0 if not known.growth < 1 else 2 :] = np.inf
+        notes.append(HEAVY)
+    points = GRIDS[0][0] if known is None else 0
+    settings = {"points": points, "walkers": walkers, "steps": steps or 0, "seed": seed}
     return PlaneCheck(
         state, names, Measured(own, errors), chain, sent, settings, tuple(dict.fromkeys(notes)),
         simulation and sent is None,
@@ -242,25 +183,6 @@ def _lagrange(t: Array) -> Array:
     """The weights of a polynomial through 0, 1, ..., STENCIL - 1 at points t, (M, STENCIL)."""
     n = range(STENCIL)
     return np.stack([np.prod([(t - k) / (j - k) for k in n if k != j], axis=0) for j in n], axis=1)
-
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """Means, standard deviations, correlation and basin masses, each with its error.
-
-    `values` and `errors` have the order of `PlaneCheck.names`; an error is infinite where nothing
-    is known.
-    """
-
-    values: Array
-    errors: Array
-
-
-def numbers(mean: Array, c: Array, masses: Any) -> Array:
-    """In the order of `PlaneCheck.names`."""
-    return np.array(
-        [*mean, *np.sqrt(np.diag(c)), c[0, 1] / np.sqrt(c[0, 0] * c[1, 1]), *masses], dtype=float
-    )
 
 
 @np.errstate(over="ignore", invalid="ignore")  # walkers may run away, which is said

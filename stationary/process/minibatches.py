@@ -97,10 +97,15 @@ class Stepper:
             return None
         return np.asarray(self._batches.probability)
 
+    @property
+    def shares(self) -> Array:
+        """What part of each minibatch each datapoint is, (K, N)."""
+        return np.asarray(self._batches.shares)
+
     def images(self, x: Array) -> list[Array]:
         """Where each minibatch leads."""
         table = self.gradients(x)
-        return [self.move(x, np.tensordot(share, table, 1)) for share in self._batches.shares]
+        return [self.move(x, np.tensordot(share, table, 1)) for share in self.shares]
 
     def draw(self, x: Array, rng: np.random.Generator) -> Array:
         """Where a minibatch of its own leads each point."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from stationary.plane.finite import Measured, PlaneCheck
+from stationary.plane.verdict import Measured, PlaneCheck
 from stationary.process.plane import point_text
 from stationary.show.drawing import BLUE, INK, RED, Sheet, add_legend
 from stationary.show.layout import Line, Report, picked, report, tabulated
@@ -36,6 +36,8 @@ def _numbers(check: PlaneCheck) -> list[Line]:
             return "-", ""
         if not np.isfinite(found.errors[k]):
             return "not told", ""
+        if np.isinf(found.values[k]):
+            return "infinite", ""
         return known_text(found.values[k], found.errors[k], 6), error_text(found.errors[k])
 
     rows = [
@@ -55,7 +57,7 @@ def _numbers(check: PlaneCheck) -> list[Line]:
 def _trust(check: PlaneCheck) -> list[str]:
     s = check.settings
     lines = []
-    if check.chain is not None:
+    if check.chain is not None and s["points"]:
         lines.append(
             f"The chain goes through all minibatches on {s['points']} x {s['points']} points; its "
             "errors are what a coarser grid changes."
@@ -103,8 +105,9 @@ def figure(check: PlaneCheck, sheet: Sheet) -> None:
         (0.12, check.walkers, BLUE, "o", "walkers"),
     ):
         if found is not None:
-            told = np.isfinite(found.errors)
-            apart, by = (100 * v / check.scale for v in (found.values - base, found.errors))
+            with np.errstate(invalid="ignore"):  # what is infinite has no place
+                apart, by = (100 * v / check.scale for v in (found.values - base, found.errors))
+            told = np.isfinite(apart) & np.isfinite(by)
             kind: dict[str, Any] = {"fmt": mark, "ms": 4, "capsize": 2, "color": colour}
             axes.errorbar(apart[told], (place + shift)[told], xerr=by[told], label=label, **kind)
     axes.axvline(0, color=INK, linewidth=0.8)
