@@ -368,12 +368,18 @@ def lost(x, number):
     return (y + number(10)) - number(10)
 
 
+def shifted(y, number):
+    """With a zero at x = 0.016, where x itself is known to more digits than y."""
+    return number(2.834974) * y - y * y * y + number(0.030569626) * np.sin(number(1.8168432) * y)
+
+
 @pytest.mark.parametrize(
     ("drift", "centre"),
     [
         (lambda x, number: x - x * x * x + number(0.03), 0.0),
         (lambda x, number: np.sin(x - number(30)) - number(0.1) * (x - number(30)), 30.0),
         (lost, 0.0),
+        (lambda x, number: shifted(x - number(1.7), number), float(np.float32(1.7))),
     ],
 )
 def test_rest_points_in_single_precision_are_as_sure_as_that(drift, centre):

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.functions.rounding import STEPS
+from stationary.line.chart import CORE
 from stationary.line.sampled import coefficients_at
 from stationary.line.sampling import Sampling
 from stationary.line.slopes import blurred, drift_and_slope
@@ -97,7 +99,7 @@ def equilibria_of(found: Sampling) -> tuple[Equilibrium, ...]:
     half = found.panels.half[k]
     step = np.maximum(4 * spacing(roots), 0.45 * found.arithmetic.grain * half)
     # Steps of a drift in fewer digits are no jumps of it.
-    step = np.maximum(step, blurred(found.diffusion, roots, half, slopes))
+    step = np.maximum(step, blurred(found.diffusion, roots, _looked_over(found, roots), slopes))
     before, after, reach = _around(found, roots, step, stable)
     doubtful = ~flat & ~((before[0] > 0) & (after[0] < 0))
     if doubtful.any():
@@ -149,6 +151,22 @@ def equilibria_of(found: Sampling) -> tuple[Equilibrium, ...]:
         )
         if not lost
     )
+
+
+def _looked_over(found: Sampling, roots: Array) -> Array:
+    """How far around each root its drift is looked at: as far as a panel of a first look.
+
+    Panels that rounding had halved are hardly wider than its steps; those that resolve the drift
+    show by how much at most its own structure is finer.
+    """
+    k = found.panels.panel_of(roots)
+    half = to_float(found.panels.half[k])
+    lower, upper = found.diffusion.domain
+    span = min(upper - lower, 2 * CORE) / found.diffusion.scan_panels
+    gaps = np.diff(to_float(np.concatenate([[found.lower], roots, [found.upper]])))
+    wide = np.minimum(np.minimum(gaps[:-1], gaps[1:]) / 4, span / 2)
+    seen = np.where(found.samples.resolved[k], np.minimum(wide, half / STEPS[-1] ** 2), wide)
+    return np.asarray(np.maximum(half, seen))
 
 
 def _of_slopes(found: Sampling, roots: Array, error: Array, wanted: Array) -> Array:
