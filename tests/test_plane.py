@@ -1116,3 +1116,33 @@ def test_what_more_noise_does_is_no_reason(monkeypatch):
     process, _ = rotated(0.0043, 0.7)
     with pytest.raises(StationaryError, match=r"barriers are too high.*a domain of its own"):
         end_state(process)
+
+
+@pytest.mark.parametrize("a", [0.02, 0.012, 0.0017])
+def test_gibbs_with_a_current_is_known_however_the_noise_is_chosen(a):
+    """Two wells on a bent ridge: at some noises the box ended within them."""
+
+    def height(x, y):
+        return (x**2 - 1) ** 2 / 4 + 0.12 * x + (y - np.sin(1.3 * x)) ** 2
+
+    def drift(w, c=0.7):
+        bent = w[1] - np.sin(1.3 * w[0])
+        p, q = w[0] * (w[0] ** 2 - 1) + 0.12 - 2.6 * bent * np.cos(1.3 * w[0]), 2 * bent
+        return -p + c * q, -q - c * p
+
+    state = end_state(Diffusion(drift, 2 * a, ((-3, 3), (-3, 3))))
+    # Given x, y is Gaussian of one width.
+    t, w = np.polynomial.legendre.leggauss(60)
+    edges = np.linspace(0, 3, 301)
+    x = (edges[:-1, None] + 0.005 * (1 + t)).ravel()
+    least = height(-1.055, np.sin(-1.3 * 1.055))
+    inner = [np.exp(-(height(s * x, np.sin(1.3 * s * x)) - least) / a) for s in (-1, 1)]
+    held = [float((p.reshape(-1, 60) @ w).sum()) for p in inner]
+    sides = ((-3, 0), (-3, 3)), ((0, 3), (-3, 3))
+    off = abs(state.log_ratio(*sides) - math.log(held[0] / held[1]))
+    assert off < state.log_ratio_error(*sides) < 1e-5
+    mean = sum(
+        float(((s * x * p).reshape(-1, 60) @ w).sum()) for s, p in zip((-1, 1), inner, strict=True)
+    )
+    off = abs(state.mean()[0] - mean / sum(held))
+    assert off < state.error_of(lambda s: s.mean())[0] < 1e-6

@@ -33,6 +33,7 @@ FINE, COARSE = 21, 14  # rectangles for each direction, about
 STEPS = 30  # of Newton at one noise: it converges in fewer, or not at all
 LOWER = 0.45  # factor by which the noise is lowered at most
 CLOSE, KNOWN = 6.0, 18.0  # in -log P: of the equilibria at the noise to start with; of its box
+NEEDED = 20.0  # in -log P of the Gaussian of each attractor: as far the box goes, if it can
 FROZEN = (2, 3)  # normal derivatives at outer sides that stay, for the answer and its error
 SQUARED = 1e-3  # of the range of log P: below, steps of Newton's method fall like their squares
 SMALLER = 0.85  # part of the box beyond the equilibria, with which the answer is compared
@@ -76,9 +77,16 @@ def _start(
     process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]
 ) -> tuple[float, Box, Callable[[Array], Array]]:
     """A factor of the noise with which both basins hold enough, the box on which -log P is then
-    below `KNOWN`, and a polynomial that is close to it."""
+    below `KNOWN`, and a polynomial that is close to it.
+
+    With more noise more of the plane is known: the box is to hold all that there is at the noise
+    itself, or as much of that as some noise has.
+    """
     x = np.array([e.position for e in equilibria]).T
-    noise = 1.0
+    inner, needed = (np.array(around(process, equilibria, cut)) for cut in (0.0, NEEDED))
+    ends = needed != inner  # beyond walls there is nothing to hold
+    noise, most = 1.0, 0.0
+    found: tuple[float, Box, Callable[[Array], Array]] | None = None
     for _ in range(30):
         louder = process.rescaled(1.0, noise)
         try:
@@ -86,25 +94,40 @@ def _start(
         except LandscapeError:  # with as much noise tails are heavy, which the process's are not
             break
         low, high = ends_of(rough.box)
-        inside = ((x > low) & (x < high)).all()
-        if inside and np.abs(rough.at(x)).max() < CLOSE:
+        top = np.abs(rough.at(x)).max() if ((x > low) & (x < high)).all() else np.inf
+        louder_by = 1.5 if np.isinf(top) else top / CLOSE / 1.5  # -log P falls like 1 / noise
+        if top < CLOSE:
             density = spectral(louder, rough).density
-            t = density.mesh.points(basis(DEGREE).nodes)
-            height = density.height - density.height.min()
-            known = height < KNOWN
-            box = box_of(t[:, known].min(axis=1), t[:, known].max(axis=1))
-            # The largest box between the equilibria and all that is known that is known all over.
-            inner, outer = np.array(around(process, equilibria, 0.0)), np.array(box)
-            for part in np.linspace(1, 0.05, 39):
-                box = box_of(*(inner + part * (outer - inner)).T)
-                grid = lattice(*(np.linspace(*ends, 40) for ends in box))
-                if (-density.log_at(grid) - density.height.min() < KNOWN).all():
-                    return noise, box, _height(density)
-        noise *= 1.5
-    raise ConvergenceError(
-        f"{process.name}: barriers are too high for spectral elements, and no noise was found with "
-        "which the basins are connected and hold together. Take each as a domain of its own."
-    )
+            if (box := _known_box(density, inner)) is not None:
+                room = (np.array(box) - inner)[ends] / (needed - inner)[ends]
+                held = float(room.min(initial=1.0))
+                if held > most:
+                    most, found = held, (noise, box, _height(density))
+            if most >= 1:
+                break
+            louder_by = 1.5  # a box that is far too wide is known less closely
+        noise *= min(max(louder_by, 1.5), 4.0)
+    if found is None:
+        raise ConvergenceError(
+            f"{process.name}: barriers are too high for spectral elements, and no noise was found "
+            "with which the basins are connected and hold together. Take each as a domain of its "
+            "own."
+        )
+    return found
+
+
+def _known_box(density: Density, inner: Array) -> Box | None:
+    """The largest box between the equilibria and all that is known that is known all over."""
+    t = density.mesh.points(basis(DEGREE).nodes)
+    height = density.height - density.height.min()
+    known = height < KNOWN
+    outer = np.stack([t[:, known].min(axis=1), t[:, known].max(axis=1)], axis=1)
+    for part in np.linspace(1, 0.05, 39):
+        box = box_of(*(inner + part * (outer - inner)).T)
+        grid = lattice(*(np.linspace(*ends, 40) for ends in box))
+        if (-density.log_at(grid) - density.height.min() < KNOWN).all():
+            return box
+    return None
 
 
 def _height(density: Density) -> Callable[[Array], Array]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from stationary.errors import ConvergenceError, LandscapeError, Status
+from stationary.errors import ConvergenceError, LandscapeError, StationaryError, Status
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.elementary import depth_of
 from stationary.plane import closed
@@ -126,10 +126,12 @@ def _solved(
         heights = np.sort(-density.log_at(saddles) - density.height.min())[: stable.shape[1] - 1]
         lost = LEAK * math.exp(heights.max(initial=-FAR)) if held.all() else math.inf
         solved = replace(solved, density=replace(density, missed=lost))
-    if solved is not None and lost < WORST:
-        return solved
     several = stable.shape[1] > 1
-    if several and not singular:
+    follows = several and not singular
+    if solved is not None and lost < WORST:
+        closer = follows and lost > RESOLVED
+        return (closer and _closer(diffusion, equilibria, tested, hull, lost)) or solved
+    if follows:
         return low_noise(diffusion, equilibria, hull)
     far = several and (not inside or not rough.joined or (rough.at(saddles) > LOW).any())
     raise ConvergenceError(
@@ -139,6 +141,22 @@ def _solved(
         if far
         else UNRESOLVED.format(name=diffusion.name, error="as large as its peak")
     )
+
+
+def _closer(
+    diffusion: PlaneDiffusion, equilibria: tuple[Equilibrium, ...], tested: Curl, hull: Box,
+    lost: float,
+) -> Solved | None:  # fmt: skip
+    """By Newton's method, where that loses less than elements do."""
+    try:
+        made = low_noise(diffusion, equilibria, hull)
+        _require_held(diffusion, made.density, made.road)
+    except StationaryError:
+        return None
+    found = PlaneState(
+        diffusion, diffusion, made.density, made.others, equilibria, tested, made.road
+    )
+    return made if found.error < lost else None
 
 
 def _with_heavy_tails(
