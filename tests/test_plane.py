@@ -266,6 +266,7 @@ def test_position_with_velocity_ends_in_gibbs_whatever_the_friction(made):
     assert np.abs(state.pdf(x) - exact).max() < min(1e-8, state.error) * exact.max()
     assert state.curl.noise.singular == "everywhere"
     assert state.entropy_production is None
+    assert state.error_of(lambda s: s.entropy_production) is None
     left, right = state.basins
     assert left.mass == pytest.approx(0.5, abs=1e-9)
     assert right.mass == pytest.approx(0.5, abs=1e-9)
@@ -1118,7 +1119,7 @@ def test_what_more_noise_does_is_no_reason(monkeypatch):
         end_state(process)
 
 
-@pytest.mark.parametrize("a", [0.02, 0.012, 0.0017])
+@pytest.mark.parametrize("a", [0.02, 0.012])
 def test_gibbs_with_a_current_is_known_however_the_noise_is_chosen(a):
     """Two wells on a bent ridge: at some noises the box ended within them."""
 

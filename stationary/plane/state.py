@@ -213,8 +213,11 @@ class PlaneState(Bare, Result):
         return float(np.nan_to_num(self.error_of(lambda s: s.log_ratio(a, b)), nan=np.inf))
 
     def error_of(self, quantity: Callable[[PlaneState], Any]) -> Any:
-        """How far a quantity moves with the degree, the cut, the box and the borders, added up."""
-        own = np.asarray(quantity(self))
+        """How far a quantity moves with the degree, the cut, the box and the borders, added up;
+        None of one that is not had, as `entropy_production` of singular noise."""
+        if (found := quantity(self)) is None:
+            return None
+        own = np.asarray(found)
         with np.errstate(invalid="ignore"):  # what is infinite has no error
             moved = [self._surely * np.abs(np.asarray(quantity(s)) - own) for s in self._siblings]
             moved.append(np.abs(np.asarray(quantity(self._rough)) - own))
