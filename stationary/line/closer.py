@@ -20,6 +20,7 @@ from stationary.numbers.cost import IN_DIGITS
 from stationary.process.diffusion import DEAR, Diffusion
 
 CLOSEST = 1e-13  # of the domain: zeros that are closer to each other are one
+BLURRED = 2.0**20  # roundings of a position, across which doubles do not follow a dip to 1e-10
 PER_OCTAVE = 8  # points around a zero, in whose neighbourhood another one may hide
 
 
@@ -170,9 +171,9 @@ class Look:
         return (yield from self.dip(at, many))
 
     def dip(self, at: Any, many: Arithmetic) -> Search[Dip | None]:
-        """The dip there, if it is too narrow for doubles."""
-        gap = many.array([float(np.spacing(abs(float(at))))])[0]
-        r = gap * many.array(2.0 ** -np.arange(0.0, 800.0, 4))
+        """The dip there, if it is too narrow for doubles: panels of these end in it."""
+        gap = BLURRED * many.array([float(np.spacing(abs(float(at))))])[0]
+        r = gap * many.array(2.0 ** -np.arange(0.0, 820.0, 4))
         a = yield from self.variance.at(np.concatenate([[at], at + r, at - r]), many)
         floor, sides = a[0], a[1:].reshape(2, -1).min(axis=0)
         risen = np.asarray(sides > 2 * floor, dtype=bool)
