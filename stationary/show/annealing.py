@@ -16,6 +16,7 @@ from stationary.show.layout import Report, picked, report, tabulated
 from stationary.wording import error_text, joined, known_text, probability_text, tidy
 
 ROWS = 12  # of the table: times, evenly spread
+SELDOM = 0.01  # of a crossing, below which a way is frozen from the start
 CLEAR = 3.0  # times the error, by which two shares differ clearly
 
 
@@ -93,15 +94,19 @@ def _named(found: Annealing, i: int) -> str:
 
 
 def _percent(share: float) -> str:
+    if share > 1 - ROUNDING:
+        return "100 %"
     if 1e-5 < share < 1:
         rest = 1 - share
         return f"{100 * share:.3g} %" if rest > 5e-4 else f"100 % but for {rest:.2g}"
-    return f"{100 * share:.3g} %" if share in (0, 1) else probability_text(math.log(share), 3)
+    return "0 %" if share == 0 else probability_text(math.log(share), 3)
 
 
 def _frozen(f: Freeze, course: Course, found: Annealing) -> str:
     i = found.minima.index(f.minima[1])
     way = f"The way between {_named(found, i - 1)} and {_named(found, i)} is"
+    if SELDOM < f.crossings < 1:
+        return f"{way} open for less than one crossing: {f.crossings:.2g} are expected in all."
     if f.crossings < 1:
         return f"{way} frozen from the start: {f.crossings:.2g} crossings are expected in all."
     if f.step >= len(found.schedule) - 1:
