@@ -1067,3 +1067,11 @@ def test_stretches_without_noise_that_reach_to_infinity_are_no_places_for_cells(
     modes = 4 * np.sin(n * math.pi / 10) * (-1.0) ** (n // 2) / (n * math.pi) ** 2
     exact = modes @ np.exp(-((n * math.pi * 0.05) ** 2) * 100)
     assert abs(e.mean[0] - exact) <= e.mean_error[0] < 1e-5
+
+
+def test_a_start_that_is_left_far_behind_at_once_is_on_the_cells_all_the_same():
+    """At t = 0 all of it lay beyond them, and masses were nan."""
+    found = evolve(Diffusion(drift=lambda x: -x, variance=1.0), 99.0, [0.0, 0.25, 0.5])
+    assert np.abs(found.masses.sum(axis=1) - 1).max() < 1e-12
+    assert found.masses.min() >= 0
+    np.testing.assert_allclose(found.mean, 99 * np.exp([0, -0.25, -0.5]), rtol=1e-9)

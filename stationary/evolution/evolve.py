@@ -203,8 +203,10 @@ def _of_pulses(asked: _Asked, pulses: Pulses) -> Evolution:
     edges = pulses.edges(times, MOST_NUMBERS // (FINER * len(times)))
     margin = float(edges[-1] - edges[0]) / 100
     low, high = state.diffusion.domain
-    low = low if math.isfinite(low) else edges[0] - margin
-    high = high if math.isfinite(high) else edges[-1] + margin
+    # Where it starts may lie beyond what is there later.
+    first, last = pulses.paths.x0.min(), pulses.paths.x0.max()
+    low = low if math.isfinite(low) else min(edges[0], first) - margin
+    high = high if math.isfinite(high) else max(edges[-1], last) + margin
     zeros = [float(x) for p in state.anatomy.points for x in (p.lower, p.upper)]
     edges = np.unique(np.clip(np.concatenate([edges, zeros, [low, high]]), low, high))
     grid = grid_in(state, start, times, first_reach(state, start, times), (), 4 * BASE)
