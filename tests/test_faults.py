@@ -32,7 +32,11 @@ def test_a_file_that_cannot_be_finished_leaves_the_old_one_and_no_half_of_a_new_
     done = subprocess.run(
         [sys.executable, "-c", FULL, "analyze", TWO_MINIMA, *kinds],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(Path(stationary.__file__).parent.parent)},
+        env=os.environ
+        | {
+            "PYTHONPATH": str(Path(stationary.__file__).parent.parent),
+            "PYTHONDONTWRITEBYTECODE": "1",  # Python would cut it, too, and leave it to all
+        },
         capture_output=True,
         text=True,
         check=False,
