@@ -22,13 +22,12 @@ from stationary.options import (
     WHOLE,
     Commands,
     Output,
-    at_least,
     changes_from,
-    number,
     option,
     output,
     table_in,
 )
+from stationary.typed import at_least, number
 
 FAILED, USAGE, NOT_CONVERGED, INTERRUPTED = 1, 2, 3, 130
 

@@ -7,7 +7,6 @@ import csv
 import functools
 import io
 import math
-import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+
+from stationary.typed import at_least, number, temperatures
 
 Command = Callable[..., None]
 Option = Callable[[Command], Command]
@@ -54,51 +55,6 @@ def option(spec: str, words: str, kind: Any = None, **more: Any) -> Option:
     return click.option(*names, help=words, metavar=takes or None, type=kind, **more)
 
 
-def at_least(least: float) -> Callable[[Any], int]:
-    """What reads a whole number, however it is typed: 20000, 20_000 or 2e4."""
-
-    def whole(value: Any) -> int:
-        number = _whole(value)
-        if number is None:
-            raise click.BadParameter(f"{value!r} is not a whole number.")
-        if number < least:
-            raise click.BadParameter(f"{value} is below {least}.")
-        return number
-
-    return whole
-
-
-def number(value: Any) -> float:
-    """A number as it is typed, as arithmetic too: 2*pi."""
-    with contextlib.suppress(ValueError):
-        found = float(value)
-        if (found == 0 and re.search("[1-9]", str(value).lower().split("e")[0])) or (
-            math.isinf(found) and "inf" not in str(value).lower()
-        ):
-            raise click.BadParameter(
-                f"{value!r} is beyond what doubles hold, which is 5e-324 to 1.8e308 in size. "
-                "Choose another unit, or write 0 or inf."
-            )
-        return found
-    from stationary.errors import LandscapeError
-    from stationary.sources.formulas import Formula
-
-    with contextlib.suppress(LandscapeError, ArithmeticError, TypeError, ValueError):
-        formula = Formula(str(value), "x", "")
-        found = math.nan if formula.parameters else float(formula(math.nan))
-        if not math.isnan(found):  # it is no formula of x
-            return found
-    raise click.BadParameter(f"{value!r} is not a number, such as 0.5, inf or 2*pi.")
-
-
-def _whole(value: Any) -> int | None:
-    with contextlib.suppress(ValueError):
-        return int(value)
-    with contextlib.suppress(ValueError):
-        return int(float(value)) if float(value).is_integer() else None
-    return None
-
-
 def together(*options: Option) -> Option:
     """Several options as one decorator, in the order in which help lists them."""
 
@@ -108,19 +64,6 @@ def together(*options: Option) -> Option:
         return command
 
     return of
-
-
-def temperatures(value: Any) -> float | tuple[float, ...]:
-    """A number, or several as for the axis of a sweep."""
-    with contextlib.suppress(click.BadParameter):
-        return number(value)
-    from stationary.errors import LandscapeError
-    from stationary.sources.ranges import values_from
-
-    try:
-        return tuple(values_from(str(value), "these", positive=True).tolist())
-    except LandscapeError as error:
-        raise click.BadParameter(str(error)) from error
 
 
 WHOLE = at_least(-math.inf)  # what is wrong with its value, the library says

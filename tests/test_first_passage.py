@@ -756,3 +756,14 @@ def test_the_exponent_beside_a_zero_is_that_of_shifted_processes():
         )
         found = first_passage(process, c - 0.5, c + 1).mean
         assert found.value == pytest.approx(6.038717065783579, rel=max(2 * found.error, 3e-11))
+
+
+def test_a_law_on_a_stretch_without_noise_has_times_as_points_have():
+    """Beyond the stretch noise begins from nothing: it was followed no further than a density."""
+    process = Diffusion(
+        lambda x: 1 + 0.5 * x, lambda x: np.maximum(np.abs(x - 0.5) - 0.2, 0) ** 2, (-1, 2)
+    )
+    found = first_passage(process, "uniform:0.3,0.7", 0.9).mean
+    x, weights = np.polynomial.legendre.leggauss(20)
+    times = first_passage(process, 0.5 + 0.2 * x, 0.9).mean.value
+    assert abs(found.value / (times @ weights / 2) - 1) <= found.error < 1e-10
