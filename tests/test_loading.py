@@ -125,6 +125,9 @@ model = Landscape(losses=losses, learning_rate=0.1, domain=(-3, 2))
     assert load(write(text.replace("domain=(-3, 2)", "name='mine'"))).name == "mine"
     with pytest.raises(LandscapeError, match=r"several processes, model and other.*underscore"):
         load(write(text + "other = Landscape(losses=losses, learning_rate=0.3)"))
+    assert load(write(text + "learning_rate = 0.1")).learning_rate == 0.1
+    with pytest.raises(LandscapeError, match=r"learning_rate = 0.5 has no effect.*= 0.1"):
+        load(write(text + "learning_rate = 0.5"))
     with pytest.raises(LandscapeError, match=r"makes its Landscape itself.*cannot be set"):
         load(write(text), parameters={"k": 1.0})
 

@@ -12,6 +12,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -116,7 +117,9 @@ def _build(
     }
     made = {name: v for name, v in names.items() if isinstance(v, (Landscape, Diffusion, *PLANE))}
     if made:
-        return _changed(_the_only(made, where), changes, parameters, where)
+        process = _the_only(made, where)
+        _check_beside(process, names, where)
+        return _changed(process, changes, parameters, where)
     # A change of one noise, or of losses or gradients, takes the place of the file's.
     displaced = {k for group in (LOSSES, NOISES) if set(group) & set(changes) for k in group}
     # So does a schedule of the learning rate, and the other way round.
@@ -156,6 +159,17 @@ def _the_only(made: dict[str, Any], where: str) -> Any:
         f"{where}: it makes several processes, {joined(list(made))}. Put an underscore before the "
         "names of all but one of them."
     )
+
+
+def _check_beside(process: Any, names: dict[str, Any], where: str) -> None:
+    """Raise if a setting stands beside the process that is another than its own."""
+    for name in set(names) & {*SGD, *COMMON}:
+        own, value = getattr(process, name, None), names[name]
+        if isinstance(value, Real) and isinstance(own, Real | None) and own != value:
+            raise LandscapeError(
+                f"{where}: {name} = {short(value)} has no effect: the file makes its process "
+                f"itself, with {name} = {short(own)}. Give it there, or rename what stands beside."
+            )
 
 
 def _changed(
