@@ -507,3 +507,19 @@ def test_walkers_that_are_not_sent_out_are_not_counted(run, name):
     code, out, err = run("check", TWO_MINIMA, "--no-simulation", f"--{name}", "10")
     assert (code, out) == (2, "")
     assert f"--{name} does not go with --no-simulation" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--drift -x --variance 1 --temperature 0.1", "--drift and --temperature"),
+        ("--potential x**2 --temperature 0.1 --variance 0.3", "--potential and --variance"),
+        ("--potential x**2 --drift -x --temperature 0.1", "--drift and --potential"),
+        ("--losses (w-1)**2,(w+1)**2 -T 0.1 --sigma 2", "--losses and --sigma"),
+    ],
+)
+def test_formulas_that_do_not_go_together_are_refused(run, options, words):
+    """The second of each was taken without a word and had no effect."""
+    code, out, err = run("analyze", *options.split())
+    assert (code, out) == (1, "")
+    assert f"{words}: these do not go together" in err

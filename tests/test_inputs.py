@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -689,3 +690,62 @@ def test_a_root_of_what_is_negative_is_an_error_and_no_warning(kind):
     function = {kind: lambda w: (np.sqrt(w) - 1, np.sqrt(w) ** 3)}
     with pytest.raises(LandscapeError, match=rf"{kind}\(w\) must be finite inside the domain"):
         Landscape(**function, learning_rate=0.1, domain=(-1, 4)).diffusion()
+
+
+WELLS = Diffusion(lambda x: well(x) + 0.1, 0.1, (-3, 3))
+HILLS = {"potential": lambda x: x**4 / 4 - x**2 / 2 - 0.1 * x, "domain": (-3, 3)}
+
+
+@pytest.mark.parametrize(
+    ("process", "changes", "anew"),
+    [
+        (WELLS, {"variance": 0.3}, {"drift": WELLS.drift, "variance": 0.3}),
+        (WELLS, {"sigma": 0.5}, {"drift": WELLS.drift, "sigma": 0.5}),
+        (WELLS, {"diffusivity": lambda x: 0.1}, {"drift": WELLS.drift, "diffusivity": 0.1}),
+        (WELLS, {"drift": lambda x: -x}, {"drift": lambda x: -x, "variance": 0.1}),
+        (Diffusion(**HILLS, temperature=0.1), {"temperature": 0.3}, HILLS | {"temperature": 0.3}),
+        (
+            Diffusion(**HILLS, temperature=0.1),
+            {"potential": lambda x: x**2},
+            {"drift": lambda x: -2 * x, "variance": 0.2},
+        ),
+    ],
+)
+def test_what_a_diffusion_is_given_by_can_be_changed_as_if_it_were_made_anew(
+    process, changes, anew
+):
+    """Each of these changes was taken without a word and had no effect, or was a TypeError."""
+    at = [-0.7, 0.2, 1.1]
+    expected = end_state(Diffusion(**{"domain": (-3, 3)} | anew)).cdf(at)
+    np.testing.assert_allclose(analyze(process, **changes).end_state.cdf(at), expected, rtol=1e-10)
+    many = {"walkers": 9, "steps": 50, "dt": 0.01, "seed": 1}
+    walked = [
+        simulate(process, **changes, **many),
+        simulate(Diffusion(**{"domain": (-3, 3)} | anew), **many),
+    ]
+    assert walked[0].mean == pytest.approx(walked[1].mean, rel=1e-9)
+
+
+def test_a_change_that_cannot_be_applied_to_a_diffusion_is_refused_by_name():
+    slow = Landscape(lambda w: ((w - 1) ** 2, (w + 1) ** 2), learning_rate=0.1, domain=(-2, 2))
+    plane = Diffusion(lambda x: -x, 1.0, domain=((-2, 2), (-2, 2)))
+    for process, changes, words in (
+        (WELLS, {"temperature": 0.2}, "temperature is given, but .*drift came, too"),
+        (WELLS, {"potential": lambda x: x * x}, "potential is given, but .*drift came, too"),
+        (Diffusion(**HILLS, temperature=0.1), {"sigma": 1.0}, "sigma came, too"),
+        (slow.diffusion(), {"variance": 0.2}, "variance cannot be set: .* come from losses"),
+        (WELLS.regularised(0.1), {"drift": 0.0}, "drift cannot be set"),
+        (stationary.Kinetic(lambda q: -q), {"drift": lambda x: -x}, "drift cannot be set"),
+        (plane, {"sigma": 1.0}, "has no sigma"),
+        (WELLS, {"settled": False}, "has no settled"),
+    ):
+        with pytest.raises(LandscapeError, match=words):
+            analyze(process, **changes)
+    with pytest.raises(LandscapeError, match=r"temperature .* changed\(temperature=\.\.\.\)"):
+        replace(WELLS, temperature=0.2)
+
+
+def test_a_new_function_of_a_diffusion_is_given_its_parameters():
+    process = Diffusion(lambda x, k: -k * x, 1.0, parameters={"k": 2.0})
+    found = analyze(process, drift=lambda x, k: -k * k * x).end_state
+    assert found.std() == pytest.approx(1 / math.sqrt(8), rel=1e-12)

@@ -929,3 +929,33 @@ def test_the_noise_of_labels_is_left_where_a_batch_is_all_datapoints():
     for row in sweep(whole, learning_rate=[0.05, 0.1, 0.2, 0.4]).rows:
         alone = analyze(whole, learning_rate=row.learning_rate).end_state
         assert (row.mean, row.std) == pytest.approx((alone.mean(), alone.std()), rel=1e-12)
+
+
+def test_the_temperature_of_a_potential_is_swept(write):
+    """Of a `Diffusion`, and of a file that makes one, all rows were those of the first."""
+    text = "from stationary import Diffusion\np = Diffusion(potential=lambda x: x**2 / 2, "
+    path = write(text + "temperature=0.1)\n")
+    process = Diffusion(potential=lambda x: x**2 / 2, temperature=0.1)
+    for source in (path, process):
+        found = sweep(source, temperature=[0.02, 0.1, 0.5]).table()["std"]
+        np.testing.assert_allclose(found**2, [0.02, 0.1, 0.5], rtol=1e-12)
+
+
+def test_a_temperature_without_a_potential_is_refused(write):
+    path = write("drift = lambda x: -x\nsigma = 1.0\n")
+    for source in (path, Diffusion(lambda x: -x, 1.0)):
+        with pytest.raises(LandscapeError, match=r"temperature (is|does)"):
+            sweep(source, temperature=[0.1, 0.2])
+
+
+def test_points_of_a_function_that_make_no_process_keep_their_rows():
+    """A first point without a process was the end of the whole sweep."""
+
+    def build(s):
+        return Diffusion(lambda x: -x, s, (-3, 3))
+
+    found = sweep(build, {"s": [-1, 0.5, 1]})
+    assert [row.status for row in found.rows] == ["failed", "converged", "converged"]
+    assert "must not be negative" in found.rows[0].reason
+    with pytest.raises(LandscapeError, match="must not be negative"):
+        sweep(build, {"s": [-2, -1]})

@@ -133,14 +133,7 @@ def _bound(
     """
     if not parameters:
         return dict(functions)
-    used: set[str] = set()
-    result = {}
-    for name, function in functions.items():
-        taken: list[str] = []
-        if callable(function):
-            taken = _taken(function, name, parameters, where, name in MOVABLE)
-        used.update(taken)
-        result[name] = _with(function, {k: parameters[k] for k in taken}) if taken else function
+    result, used = filled(functions, parameters, where)
     for name in parameters:
         if name not in used:
             names = [k for k, f in functions.items() if callable(f)]
@@ -150,6 +143,21 @@ def _bound(
                 f"nothing. Let one: def {first}(w, {name}): ..., or remove {name} from parameters."
             )
     return result
+
+
+def filled(
+    functions: Mapping[str, Any], parameters: Mapping[str, float], where: str
+) -> tuple[dict[str, Any], set[str]]:
+    """The same, and which parameters any of them takes; none need be."""
+    used: set[str] = set()
+    result = {}
+    for name, function in functions.items():
+        taken: list[str] = []
+        if parameters and callable(function):
+            taken = _taken(function, name, parameters, where, name in MOVABLE)
+        used.update(taken)
+        result[name] = _with(function, {k: parameters[k] for k in taken}) if taken else function
+    return result, used
 
 
 def _taken(

@@ -25,12 +25,12 @@ from stationary.functions.given import (
     interval,
     named,
 )
-from stationary.functions.parameters import Parameters, handed_over
+from stationary.functions.parameters import Parameters, filled, handed_over
 from stationary.functions.rounding import Rounding
 from stationary.functions.written import probe_points
 from stationary.numbers.arithmetic import DOUBLE, HUGE, Arithmetic
 from stationary.numbers.cost import IN_DIGITS
-from stationary.process.forms import Convention, settled
+from stationary.process.forms import FORMS, NOISES, Convention, not_its_own, settled
 from stationary.process.initial import Initial
 from stationary.process.known import Bounds, Sample
 from stationary.process.plane_landscape import BySpace
@@ -117,6 +117,7 @@ class Diffusion(Data, metaclass=BySpace):
     uncertainty: Bounds | None = None  # x -> bounds of the errors of f and a, if interpolated
     sample: Sample | None = None  # what f and a were estimated from
     settled: bool = field(default=False)  # the functions have been tried already
+    made_of: Mapping[str, Any] = field(default_factory=dict, repr=False)  # what was given for them
 
     def __post_init__(
         self,
@@ -129,12 +130,17 @@ class Diffusion(Data, metaclass=BySpace):
             object.__setattr__(self, key, value)
 
         where = self.name
-        given: dict[str, Any] = {}
-        if not self.settled:
-            given = {"drift": self.drift, "variance": self.variance, "sigma": sigma}
-            given |= {"diffusivity": diffusivity, "potential": potential}
-            given = {k: v for k, v in given.items() if v is not None and v is not _absent}
-        elif not isinstance(self.parameters, Parameters):
+        fields = () if self.settled else (self.drift, self.variance)
+        given: dict[str, Any] = dict(zip(("drift", "variance"), fields, strict=False))
+        given |= {"sigma": sigma, "diffusivity": diffusivity}
+        given |= {"potential": potential, "temperature": temperature}
+        given = {k: v for k, v in given.items() if v is not None and v is not _absent}
+        if self.settled and given:
+            raise LandscapeError(
+                f"{where}: {next(iter(given))} is given when a Diffusion is made. Use "
+                f"its changed({next(iter(given))}=...), or make another one."
+            )
+        if self.settled and not isinstance(self.parameters, Parameters):
             raise LandscapeError(
                 f"{where}: parameters are handed over when a Diffusion is made. Make another one."
             )
@@ -164,12 +170,35 @@ class Diffusion(Data, metaclass=BySpace):
         if self.settled:
             return
 
-        kept = settled(given, temperature, where, (lower, upper))
+        put("made_of", {k: v for k, v in given.items() if k in FORMS} | {"notes": self.notes})
+        kept = settled(given, where, (lower, upper))
         known = kept.pop("probed")
         for key, value in kept.items():
             put(key, (*self.notes, *value) if key == "notes" else value)
         put("settled", True)
         self.check(probe_points(lower, upper), *known)
+
+    def changed(self, **changes: Any) -> Diffusion:
+        """The same with other fields, as if it were made anew.
+
+        Among them may be what it was given by: a noise takes the place of the one that it has.
+        """
+        own = {k: v for k, v in changes.items() if k in FORMS}
+        if not own:
+            return replace(self, **changes)
+        first, known = next(iter(own)), (self.uncertainty, self.sample, *self.exact_ends)
+        if not self.made_of or any(k is not None for k in known):
+            raise not_its_own(self.name, first)
+        own = filled(own, self.parameters, self.name)[0]
+        lost = NOISES if set(NOISES) & set(own) else ()
+        given = {k: v for k, v in self.made_of.items() if k not in lost} | own
+        plain: dict[str, Any] = {
+            "drift": _absent,
+            "variance": _absent,
+            "equation": "",
+            "rounding": (None, None),
+        }
+        return replace(self, settled=False, **plain | given | changes | own)
 
     def diffusion(self) -> Diffusion:
         """Itself, as the `diffusion` of a `Landscape` is its process for small steps."""
@@ -316,6 +345,7 @@ class Diffusion(Data, metaclass=BySpace):
             name=f"{name}, a + {total:g}",
             notes=notes,
             added=total,
+            made_of={},
         )
 
     def remembering(self) -> Diffusion:

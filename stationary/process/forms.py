@@ -16,6 +16,10 @@ from stationary.functions.given import interval, number
 from stationary.functions.source_lines import WAY_OUT
 from stationary.functions.written import Written, probe_points
 
+NOISES = ("variance", "sigma", "diffusivity")
+LANGEVIN = ("potential", "temperature")
+FORMS = ("drift", *NOISES, *LANGEVIN)
+
 
 class Convention(Enum):
     """Where in a step the noise is evaluated; the value is the letter c of the equation."""
@@ -44,24 +48,22 @@ class Convention(Enum):
         return {0.0: "Ito", 0.5: "Stratonovich", 1.0: "Haenggi-Klimontovich"}[self.value]
 
 
-def settled(
-    given: Mapping[str, Any], temperature: Any, where: str, domain: tuple[float, float]
-) -> dict[str, Any]:
+def settled(given: Mapping[str, Any], where: str, domain: tuple[float, float]) -> dict[str, Any]:
     """What a `Diffusion` keeps of the functions that were given for it, by its fields.
 
     They are given by name: drift, and one of variance, sigma and diffusivity; or a potential, with
     its temperature.
     """
     equation = ""
-    if "potential" in given or temperature is not None:
-        given = {**given, **_downhill(given, temperature, where)}
-        equation = f"dx = -V'(x) dt + sqrt(2 T) dB, T = {temperature:g}"
+    if set(LANGEVIN) & set(given):
+        given = {**given, **_downhill(given, where)}
+        equation = f"dx = -V'(x) dt + sqrt(2 T) dB, T = {given['temperature']:g}"
     if "drift" not in given:
         raise LandscapeError(
             f"{where}: there is no drift. Give drift and variance, as in Diffusion(drift, "
             "variance, domain), or potential and temperature."
         )
-    noises = [k for k in ("variance", "sigma", "diffusivity") if k in given]
+    noises = [k for k in NOISES if k in given]
     if len(noises) != 1:
         what = "none was" if not noises else " and ".join(noises) + " were"
         raise LandscapeError(
@@ -96,16 +98,18 @@ def settled(
     return kept | {"equation": equation} if equation else kept
 
 
-def _downhill(given: Mapping[str, Any], temperature: Any, where: str) -> dict[str, Any]:
+def _downhill(given: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Drift and variance of a potential at a temperature."""
-    also = [k for k in ("drift", "variance", "sigma", "diffusivity") if k in given]
-    if also or "potential" not in given or temperature is None:
+    also = [k for k in ("drift", *NOISES) if k in given]
+    one, *other = [k for k in LANGEVIN if k in given]
+    if also or not other:
         what = f"{also[0]} came, too" if also else "one of them is missing"
         raise LandscapeError(
-            f"{where}: potential and temperature make a process together, dx = -V'(x) dt + "
-            f"sqrt(2 T) dB, and nothing else does beside them; {what}."
+            f"{where}: {one} is given, but potential and temperature make a process together, "
+            f"dx = -V'(x) dt + sqrt(2 T) dB, and nothing else does beside them; {what}."
         )
-    kelvin, potential = number(temperature), given["potential"]
+    temperature, potential = given["temperature"], given["potential"]
+    kelvin = number(temperature)
     if kelvin is None or not 0 < kelvin < math.inf:
         raise LandscapeError(
             f"{where}: temperature = {temperature!r:.60} must be a positive number, in the units "
@@ -131,6 +135,14 @@ def _downhill(given: Mapping[str, Any], temperature: Any, where: str) -> dict[st
 
     drift.__name__ = slope.__name__
     return {"drift": drift, "variance": 2 * kelvin}
+
+
+def not_its_own(where: str, name: str) -> LandscapeError:
+    """What is wrong with a change of what a process was not given by."""
+    return LandscapeError(
+        f"{where}: {name} cannot be set: drift and variance come from losses, from data or from "
+        "another process. Change what they come from, or make a Diffusion of your own."
+    )
 
 
 def slow_note(names: Sequence[str]) -> str:

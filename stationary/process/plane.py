@@ -22,7 +22,7 @@ from stationary.functions.jets import Differentiated, Jet, jet
 from stationary.functions.parameters import handed_over
 from stationary.functions.written import probe_points
 from stationary.numbers.arithmetic import SAME
-from stationary.process.forms import Convention
+from stationary.process.forms import Convention, not_its_own
 from stationary.process.minibatches import Stepper
 from stationary.result import Data
 
@@ -130,6 +130,13 @@ class PlaneDiffusion(Data):
                         ) from None
         x = probes(box)
         self.check(x, self.fields(x))
+
+    def changed(self, **changes: Any) -> PlaneDiffusion:
+        """The same with other fields."""
+        own = [k for k in ("drift", "variance") if k in changes]
+        if own and (self.source is not None or self.kinetic is not None):
+            raise not_its_own(self.name, own[0])
+        return replace(self, **changes)
 
     def diffusion(self) -> PlaneDiffusion:
         """Itself, as the `diffusion` of a `PlaneLandscape` is its process for small steps."""

@@ -6,7 +6,7 @@ import math
 import sys
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -77,6 +77,10 @@ class Settings(Data):
         """The same as a float."""
         numerator, denominator = self.noise_ratio
         return numerator / denominator
+
+    def changed(self, **changes: Any) -> Any:
+        """The same with other fields."""
+        return replace(self, **changes)
 
     def keep(self, **settings: Any) -> None:
         """Set fields while the object is being made."""

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from stationary.errors import LandscapeError
+from stationary.process.forms import FORMS, NOISES
 
 LONGEST = 2000  # characters: what is longer is a program, and belongs into a file
 CONSTANTS = {"pi": math.pi, "e": math.e}
@@ -70,6 +71,9 @@ class Formula:
             return _value(self._tree, names)
         except OverflowError:
             raise self._wrong("holds a number that is too large") from None
+
+    def __repr__(self) -> str:
+        return repr(self.text)
 
     def _wrong(self, what: str) -> LandscapeError:
         return LandscapeError(
@@ -158,6 +162,15 @@ def inline(given: Mapping[str, Any], settings: Collection[str]) -> Inline:
 
     The names of `settings` will have values; what else is named is refused.
     """
+    mains = [k for k in ("losses", "drift", "potential") if k in given]
+    beside = {"drift": NOISES, "potential": ("temperature",)}.get(mains[0], ()) if mains else FORMS
+    lost = [k for k in given if k not in (*mains[:1], *beside)]
+    if lost:
+        raise LandscapeError(
+            f"--{mains[0]} and --{lost[0]}: these do not go together. Leave one out: a "
+            "process is typed by --drift and --variance (or --sigma), by --potential and "
+            "--temperature, or by --losses."
+        )
     lines = ["from stationary.sources.formulas import Formula"]
     names: dict[str, None] = {}
     for key, text in given.items():

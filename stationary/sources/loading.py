@@ -21,6 +21,7 @@ from stationary.errors import LandscapeError
 from stationary.functions.given import short, unknown, way_out
 from stationary.functions.parameters import EXAMPLE, chosen_parameters
 from stationary.process.diffusion import Diffusion
+from stationary.process.forms import FORMS, LANGEVIN, NOISES
 from stationary.process.landscape import Landscape
 from stationary.process.plane import PlaneDiffusion
 from stationary.process.plane_landscape import PlaneLandscape
@@ -28,7 +29,7 @@ from stationary.process.starts import located
 from stationary.sources.columns import is_table
 from stationary.sources.running import PREFIX, RUNNING, registered, run_in, source_text
 from stationary.sources.saved import read_saved
-from stationary.sources.settings import COMMON, KNOWN, LANGEVIN, LOSSES, NOISES, SGD, accepted_names
+from stationary.sources.settings import COMMON, KNOWN, LOSSES, SGD, accepted_names
 from stationary.sources.table import table
 from stationary.wording import joined
 
@@ -236,8 +237,9 @@ def any_process(
             f"{given.name}: parameters = {short(dict(parameters))} can only be set for a file, "
             "whose functions are then given them. Pass its path."
         )
-    fields = [f for f in KNOWN if f in given.__dataclass_fields__]
-    strange = [name for name in changes if name not in given.__dataclass_fields__]
+    settings = (*FORMS, *COMMON) if isinstance(given, (Diffusion, PlaneDiffusion)) else KNOWN
+    fields = [f for f in (*settings, "name") if f in given.__dataclass_fields__]
+    strange = [name for name in changes if name not in fields]
     if strange:
         kind = type(given).__name__.removeprefix("Plane")  # as users know it
         raise unknown(strange, fields, f"{given.name}: {', '.join(strange)} cannot be set: {kind}")
@@ -245,7 +247,7 @@ def any_process(
         changes["breakpoints"] = _inside(given.breakpoints, changes["domain"])
     if len({"learning_rate", "schedule"} & set(changes)) == 1 and hasattr(given, "schedule"):
         changes = {"learning_rate": None, "schedule": None} | changes
-    return replace(given, **changes) if changes else given
+    return given.changed(**changes) if changes else given
 
 
 def _inside(breakpoints: Any, domain: Any) -> Any:

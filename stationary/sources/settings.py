@@ -12,15 +12,14 @@ import numpy as np
 
 from stationary.errors import LandscapeError
 from stationary.functions.given import ALIKE, OPTIMISERS, short, way_out
+from stationary.process.forms import LANGEVIN, NOISES
 
 LOSSES = ("losses", "gradients")
-NOISES = ("variance", "sigma", "diffusivity")
 SGD = (
     "learning_rate", "batch_size", "replacement", "weight_decay", "label_noise", "outputs", "clip",
     "momentum", "optimiser", "schedule", "sample",
 )  # fmt: skip
 COMMON = ("domain", "weights", "boundaries", "convention", "breakpoints", "initial")
-LANGEVIN = ("potential", "temperature")
 KNOWN = (*LOSSES, "drift", *NOISES, *LANGEVIN, *SGD, *COMMON, "parameters")
 
 # A name that resembles a setting is taken for it, misspelt, only if its value could be that
@@ -106,12 +105,11 @@ def _check_foreign(given: dict[str, Any], changes: dict[str, Any], main: str, wh
     if main not in LOSSES:
         noise = next(k for k in (*NOISES, "temperature") if k in given)
         process, foreign = f"{main} and {noise}", [k for k in SGD if k in given]
-        if main == "potential":
-            foreign += [k for k in NOISES if k in given]
+        foreign += [k for k in (NOISES if main == "potential" else LANGEVIN) if k in given]
     else:
         # Beside losses, a number called sigma or a function called so (a sigmoid) is a helper.
         suspects = [k for k in ("variance", "diffusivity") if callable(given.get(k))]
-        process, foreign = main, [k for k in NOISES if k in changes or k in suspects]
+        process, foreign = main, [k for k in (*NOISES, *LANGEVIN) if k in {*changes, *suspects}]
     if foreign:
         key = foreign[0]
         way_out = "Leave it out." if key in changes else "Remove it, or rename your own helper."

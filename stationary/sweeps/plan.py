@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
+from itertools import islice, product
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from stationary.sweeps.quantities import quantities_from
 from stationary.sweeps.tasks import Grid
 
 MOST_POINTS = 1_000_000  # of a grid: more are a slip
+LOOKED_AT = 100  # points of a grid, for the first that is a process
 OWN_COLUMN = re.compile(
     r"status|reason|error|kind|mean|mean_error|std|std_error|dominant"
     r"|(position|kind|mass|log_mass|mass_error|log_density)_\d+"
@@ -107,7 +109,7 @@ def planned(
     else:
         as_process(source, "sweep")  # which it is not
     make = partial(_made, source, settings, tuple(fields))
-    base = _base(make, {n: v[0] for n, v in (fields | named).items()}, source, named)
+    base = _base(make, fields | named, source, named)
     base = as_process(base, "sweep")
     wanted = quantities_from(quantities)
     if quantities is None and isinstance(base, Diffusion) and base.is_periodic:
@@ -181,16 +183,25 @@ def _check_that_it_takes(build: Any, named: Mapping[str, Any]) -> None:
 
 
 def _base(
-    make: Any, first: Mapping[str, Any], source: Any, named: Mapping[str, Any]
+    make: Any, axes: Mapping[str, tuple[Any, ...]], source: Any, named: Mapping[str, Any]
 ) -> Landscape | Diffusion:
-    """The process as its file has it: what is wrong with that, or with a name, is an error."""
-    if isinstance(source, tuple):
+    """The process as its file has it, or at the first point where there is one.
+
+    What is wrong with it everywhere is an error.
+    """
+    if isinstance(source, tuple) and len(axes) == len(named):
         with suppress(LandscapeError):  # its own values need not be among those that are wanted
             base: Landscape | Diffusion = make({})
             if all(name in base.parameters for name in named):
                 return base
-    made: Landscape | Diffusion = make(first)
-    return made
+    wrong = []
+    for values in islice(product(*axes.values()), LOOKED_AT):
+        try:
+            made: Landscape | Diffusion = make(dict(zip(axes, values, strict=True)))
+            return made
+        except StationaryError as error:
+            wrong.append(error)
+    raise wrong[0]
 
 
 def _truths(given: Any) -> tuple[bool, ...]:
