@@ -54,6 +54,14 @@ class Spline:
         powers = [made(x[:-1], nu=m) / math.factorial(m) for m in range(degree, -1, -1)]
         return cls(x, np.stack(powers))
 
+    def straightened(self, where: Array) -> Spline:
+        """The same, but a line from one knot to the next at those of the n polynomials."""
+        values, made = self.taylor(self.knots)[0], self.coefficients.copy()
+        made[:, where] = 0.0
+        made[-1, where] = values[:-1][where]
+        made[-2, where] = (np.diff(values.T) / np.diff(self.knots)).T[where]
+        return Spline(self.knots, made)
+
     def pinned(self, zeros: Array) -> Spline:
         """The same, exactly zero at some knots, from both sides, where it was so to rounding."""
         made = Spline(self.knots, self.coefficients.copy())

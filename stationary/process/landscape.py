@@ -111,6 +111,11 @@ class Landscape(Losses, metaclass=BySpace):
 
     def __post_init__(self) -> None:
         where = self.name
+        if isinstance(self.losses, KnownGradients):
+            raise LandscapeError(
+                f"{where}: losses = {self.losses!r}, which are gradients. "
+                "Give them as gradients = ..."
+            )
         if isinstance(self.gradients, KnownGradients):
             self.keep(domain=self.gradients.within(self.domain, where))
         given = self.given("losses", "gradients", "outputs")

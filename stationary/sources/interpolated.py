@@ -3,12 +3,16 @@
 With b(w) the weights of the interpolation, S2(w) = b(w)' C b(w) = |R b(w)|^2, where C = R' R is
 the covariance of the gradients between the knots: exact for the interpolated gradients, never
 negative, and of a cost that does not grow with the number of datapoints.
+
+Gradients that jump, as those of ReLU, or have corners make splines swing from knot to knot.
+Straight lines, which know of nothing beyond two knots, follow these better: see
+`stationary.sources.straight`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -21,11 +25,13 @@ from stationary.functions.taylor import Taylor
 from stationary.numbers.cost import MEMORY
 from stationary.numbers.elementary import to_float
 from stationary.process.known import SPREAD, KnownGradients
+from stationary.sources.straight import Straight
 
 DEGREE = 5  # of splines through what was measured once and for all
 FURTHER = 5.0  # times a difference between two degrees, at most, that higher ones make of it
 FALLING = 0.3  # of a difference between degrees, which higher ones leave of corners and jumps
 LOOKS = 8  # points between two knots at which splines of different degrees are compared
+THIRD = 3  # of so many knots one is left out, to see how others tell of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +47,28 @@ class Interpolated:
     floor: float = 0.0
     degree: int = DEGREE
     caution: float = 1.0
+    lines: Array | None = None  # (n - 1,): between which knots lines are taken in place of splines
+
+    @classmethod
+    def through(cls, x: Array, gradients: Array, floor: float, degree: int) -> Interpolated:
+        """By straight lines where these follow better what is left out, of some knots around."""
+        made = cls(x, gradients, floor, degree)
+        if len(x) <= degree + THIRD + 1:
+            return made
+        rows = np.column_stack([made._mean, made._root.T])
+
+        def missed(k: int) -> Array:
+            told = _left_out(x, lambda kept: Spline.through(x[kept], rows[kept], k))
+            return np.convolve(np.linalg.norm(told - rows, axis=1), np.ones(2 * THIRD), "valid")
+
+        lines = np.pad(missed(1) < missed(degree), THIRD - 1, mode="edge")
+        return replace(made, lines=lines) if lines.any() else made
+
+    @cached_property
+    def _straight(self) -> Straight | None:
+        if self.lines is None:
+            return None
+        return Straight.of(self.x, self.lines, self.gradients, self._mean, self._root.T)
 
     @cached_property
     def _mean(self) -> Array:
@@ -57,17 +85,29 @@ class Interpolated:
             root = np.asarray(np.linalg.qr(np.concatenate([root, off]), mode="r"))
         return np.asarray(root / np.sqrt(count))
 
-    def mean(self, more: int = 0) -> Spline:
-        """G, by splines of so many degrees more."""
-        return Spline.through(self.x, self._mean, self.degree + more)
+    def _through(self, rows: Array, fewer: int = 0) -> Spline:
+        spline = Spline.through(self.x, rows, self.degree - fewer)
+        return spline if self.lines is None else spline.straightened(self.lines)
 
-    def spread(self, more: int = 0) -> Spline:
-        """R b: S2 is its `square`."""
-        return Spline.through(self.x, self._root.T, self.degree + more)
+    @cached_property
+    def mean(self) -> Spline:
+        """G."""
+        return self._through(self._mean)
+
+    @cached_property
+    def _spread(self) -> Spline:
+        """R b: the sum of its squares is S2, but for what jumps add."""
+        return self._through(self._root.T)
+
+    @cached_property
+    def variance(self) -> Function:
+        """S2."""
+        square, straight = self._spread.square, self._straight
+        return square if straight is None else lambda w: square(w) + straight.more(w)
 
     @cached_property
     def _basis(self) -> Spline:
-        return Spline.through(self.x, np.eye(len(self.x)), self.degree)
+        return self._through(np.eye(len(self.x)))
 
     def rows(self, w: Any) -> Any:
         """The interpolated gradients, shape (N, M); of doubles, or a series of them."""
@@ -83,7 +123,7 @@ class Interpolated:
         """
         b = self._basis.taylor(x)[0]
         linear, quadratic = of_g @ b, [b.T @ (row[:, None] * b) for row in of_s]
-        whole = of_s @ self.moments(x)[1]
+        whole = of_s @ self._spread.square(x)
         found = np.empty((len(of_g), self.gradients.shape[1]))
         size = max(1, MEMORY // len(self.x))
         for i in range(0, found.shape[1], size):
@@ -92,23 +132,28 @@ class Interpolated:
                 found[q, i : i + size] = off @ a + ((off @ c) * off).sum(axis=1) - whole[q]
         return found / found.shape[1]
 
-    @cached_property
-    def _own(self) -> tuple[Spline, Spline]:
-        return self.mean(), self.spread()
-
     def moments(self, w: Array) -> tuple[Array, Array]:
         """G and S2 at w."""
-        mean, spread = self._own
-        return mean(w), spread.square(w)
+        return self.mean(w), self.variance(w)
+
+    def coarse(self, w: Array) -> tuple[Array, Array]:
+        """By how much what is coarser would move G and S2: where more knots would help."""
+        g, s = self._through(self._mean, 2)(w), self._through(self._root.T, 2).square(w)
+        return self._on_lines(w, np.abs(g - self.mean(w)), np.abs(s - self._spread.square(w)))
 
     def error(self, w: Array) -> tuple[Array, Array]:
         """What other degrees would make of G and S2, and what rounding may have; bounds."""
         rough = self.rough(self.moments(w)[1])
-        of_g, of_s = (self.caution * e(w) + r for e, r in zip(self._unknown, rough, strict=True))
+        unknown = self._on_lines(w, *(of(w) for of in self._between_degrees))
+        of_g, of_s = (self.caution * e + r for e, r in zip(unknown, rough, strict=True))
         return of_g, of_s
 
+    def _on_lines(self, w: Array, of_g: Array, of_s: Array) -> tuple[Array, Array]:
+        """Errors of splines, with those of lines where there are lines."""
+        return (of_g, of_s) if self._straight is None else self._straight.errors(w, of_g, of_s)
+
     @cached_property
-    def _unknown(self) -> tuple[Function, Function]:
+    def _between_degrees(self) -> tuple[Function, Function]:
         return (
             unknown(self.x, self._mean, self.degree),
             unknown(self.x, self._root.T, self.degree, lambda spline: spline.square),
@@ -142,10 +187,8 @@ def unknown(
     if (more := degree_for(len(x), degree + 2)) == own:
         return lambda w: apart(lower, w)
     higher, missed = through(every, more), np.zeros(len(x))
-    for k in range(1, 4) if len(x) > 2 * degree else ():  # one of three places left out
-        out = np.zeros(len(x), dtype=bool)
-        out[k:-1:3] = True
-        missed[out] = apart(through(~out, degree), x[out])
+    if len(x) > 2 * degree:
+        missed = np.abs(_left_out(x, lambda kept: through(kept, degree)) - plain(x))
     missed = np.maximum(missed[1:], missed[:-1])
     share = _alone(x, rows.reshape(len(x), -1))
     factor, least = _beyond(apart(higher, at), apart(lower, at), missed, share)
@@ -155,6 +198,16 @@ def unknown(
         return np.asarray(np.maximum(apart(higher, w) * factor[i], least[i]))
 
     return error
+
+
+def _left_out(x: Array, through: Callable[[Array], Function]) -> Array:
+    """What functions through two of three places x make of the third; of both ends as they are."""
+    found = np.asarray(through(np.ones(len(x), dtype=bool))(x))
+    for k in range(THIRD):
+        out = np.zeros(len(x), dtype=bool)
+        out[1 + k : -1 : THIRD] = True
+        found[out] = through(~out)(x[out])
+    return found
 
 
 def _between(x: Array) -> Array:
@@ -203,8 +256,8 @@ def _alone(x: Array, values: Array) -> Array:
 def known_from(table: Interpolated, **given: Any) -> KnownGradients:
     """What a `Landscape` takes; `given` are more fields of it."""
     fields: dict[str, Any] = {
-        "mean": table.mean(),
-        "variance": table.spread().square,
+        "mean": table.mean,
+        "variance": table.variance,
         "datapoints": table.gradients.shape[1],
         "domain": (float(table.x[0]), float(table.x[-1])),
         "knots": table.x[1:-1],

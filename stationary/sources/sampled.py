@@ -152,7 +152,8 @@ class _Evaluated:
 
     def table(self) -> Interpolated:
         x = np.sort(np.array(list(self.known)))
-        return Interpolated(x, np.stack([self.known[w] for w in x.tolist()]), self.floor, DEGREE)
+        rows = np.stack([self.known[w] for w in x.tolist()])
+        return Interpolated.through(x, rows, self.floor, DEGREE)
 
     def _rows(self, w: Array) -> Array:
         """The gradients at w, shape (N, M), finite."""
@@ -283,21 +284,23 @@ def _errors(
     h = -scale * g / s
     log_p = np.cumsum(h * dw) - h * dw / 2 - np.log(s) + np.log(dw)
     kernel, mass = _kernels(g, log_p)
+    claims = table.error(w)
+    # Where the sign of the gradient is not known, another minimum may be beyond.
+    kernel = np.where(np.abs(g) < claims[0], 1.0, kernel)
 
     def summed(of_g: Array, of_s: Array, of_h: Array) -> Array:
         off = (scale * of_g + of_h * of_s) / s * dw * kernel + of_s / s * mass
         return np.asarray(off.reshape(-1, FINE).sum(axis=1))
 
     size = np.abs(h)
-    coarse_g, coarse_s = table.mean(-2)(w) + decay * w - g, table.spread(-2).square(w) - s
     moved = 0.0
     if before is not None:
         old_g, old_s = before.moments(w)
         moves = summed(np.abs(old_g + decay * w - g), np.abs(old_s - s), size)
         moved = SPREAD * float(np.sqrt((moves**2).sum()))
     return (
-        summed(*table.error(w), size),
-        summed(np.abs(coarse_g), np.abs(coarse_s), size),
+        summed(*claims, size),
+        summed(*table.coarse(w), size),
         summed(*table.rough(s), size),
         moved,
     )

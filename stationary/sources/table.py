@@ -26,7 +26,7 @@ from stationary.process.landscape import Landscape
 from stationary.result import Result
 from stationary.sources.columns import columns_of
 from stationary.sources.curves import Curves
-from stationary.sources.interpolated import Interpolated, known_from
+from stationary.sources.interpolated import DEGREE, Interpolated, known_from
 from stationary.sources.settings import CLEARLY
 
 PLACES = ("w", "x")
@@ -158,7 +158,8 @@ class Table(Result):
             )  # fmt: skip
         values = np.ascontiguousarray(self.columns[self.kind].T)
         if self.kind == "gradients":
-            return known_from(Interpolated(self.w, values), name=self.name, notes=self.notes)
+            table = Interpolated.through(self.w, values, 0.0, DEGREE)
+            return known_from(table, name=self.name, notes=self.notes)
         slopes = [Spline.through(self.w, values, k).taylor(self.w, 1)[1] for k in (5, 7)]
         table, other = (Interpolated(self.w, s) for s in slopes)
         off = Spline.through(self.w, np.abs(other.gradients - table.gradients).mean(axis=1), 1)

@@ -355,11 +355,21 @@ class Component:
         return min(total, 0 * total)
 
     def log_probability_error(self, low: Any, high: Any) -> Any:
-        """The error of that: of the density, where there is most of it between the two."""
+        """The error of that: of the density, by what each panel holds between the two.
+
+        Where they hold next to nothing, the largest where there is most of it.
+        """
         low = max(converted(low, self.arithmetic), self.interval[0])
         high = min(converted(high, self.arithmetic), self.interval[1])
         if not low < high:
             return 0.0
+        if not any(t is not None and (t.holds(low) or t.holds(high)) for t in self.density.tails):
+            logs, part, panel = self.mesh.masses_between(np.array([low, high]), only=1)
+            logs, panel = logs[part == 1], panel[part == 1]
+            whole = logsumexp(logs) if len(logs) else -math.inf
+            if whole - self.log_norm > DEEP:
+                own = number((exp(logs - whole) * self.panel_errors[panel]).sum())
+                return 1.5 * (self.norm_error + own)
         turns = self.density.turns
         at = np.concatenate([[low], turns[(turns > low) & (turns < high)], [high]])
         at = at[finite(at)]

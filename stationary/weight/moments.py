@@ -147,7 +147,10 @@ def _product(
 def entropy(c: Component) -> tuple[Any, float]:
     """-int P log P in nats, and its absolute error."""
     total, error, _ = _product(c, lambda x: c.log_norm - c.density(x), c.mesh)
-    error += c.error
+    with np.errstate(under="ignore"):
+        at = c.mesh.log_density - c.log_norm
+        spread = (c.weights_on(c.mesh) * (1 + np.abs(at))).sum(axis=0)
+    error += number((spread * (c.panel_errors + c.norm_error)).sum())
     for log_mass, tail in zip(c.log_tail_masses, c.density.tails, strict=True):
         if tail is not None:
             mean = tail.level - c.log_norm + tail.mean_log
