@@ -739,3 +739,40 @@ def test_a_smooth_dip_that_panels_of_doubles_end_in_takes_digits(floor):
     gate = end_state(Diffusion(lambda x: 0.3 - x, lambda x: (x - 0.1) ** 2, (-1, 2)))
     assert state.error < 1e-12
     assert state.cdf(0.3) == pytest.approx(gate.cdf(0.3), rel=1e-12)
+
+
+@pytest.mark.parametrize("rate", [1e-3, 1e-6])
+@pytest.mark.parametrize(
+    ("silent", "end"),
+    [
+        (lambda x: x < -1 / 3, -1 / 3),  # a double, which is no short number
+        (lambda x: 3 * x < -1, -1 / 3),  # between two doubles, on another side of each by rounding
+        (lambda x: 3 * x > 2.5, 2.5 / 3),
+        (lambda x: x <= -54.04574206274777, -54.04574206274777),
+    ],
+)
+def test_noise_that_sets_in_at_once_is_found_where_it_does(silent, end, rate):
+    """However strong the drift is beside it: next to the edge nothing is singular."""
+    diffusion = Diffusion(
+        drift=lambda x: -rate * (x - 0.5),
+        variance=lambda x: np.where(silent(x), 0, rate**2),
+        domain=(-60, 60),
+    )
+    state = end_state(diffusion)
+    assert state.kind == "density"
+    assert state.error < 1e-12
+    assert state.mean() == pytest.approx(0.5, abs=1e-13)
+    assert state.std() == pytest.approx(math.sqrt(rate / 2), rel=1e-12)
+    (zero,) = zeros_of_variance(diffusion)
+    edge = float(zero.upper if end < 0 else zero.lower)
+    assert abs(edge - end) <= np.spacing(abs(end))
+
+
+def test_absolute_losses_have_an_end_state_at_every_learning_rate():
+    places = np.random.default_rng(0).normal(size=20)
+    for rate in (1e-2, 1e-4, 1e-6):
+        losses = lambda w: [abs(w - p) for p in places]  # noqa: E731
+        state = end_state(Landscape(losses=losses, learning_rate=rate, domain=(-10, 10)))
+        median = np.sort(places)[9:11]
+        assert state.kind == "density"
+        assert median[0] - 0.1 < state.mean() < median[1] + 0.1

@@ -29,6 +29,7 @@ ZOOM = 17  # points per round of a zoom, which then keeps an eighth
 FLAT = 0.05  # an exponent below this is none
 BLURRED = 14.0  # e-folds that a variance falls before cancelling parts may hide that it falls on
 POSITION_DIGITS = 260  # to which a zero is pinned down, if it is not a double
+HALVINGS = 900  # of the distance between two doubles: more than `POSITION_DIGITS`
 LOST = 1e-24  # gradients that differ by less, squared and relative, have cancelled in doubles
 
 
@@ -230,6 +231,9 @@ class Variance:
             return a[0] / slope[0] if a[0] > 0 and slope[0] != 0 else None
 
         with contextlib.suppress(*CANNOT, ZeroDivisionError):
+            jump = yield from self._jump(outside, seen, inside, goal, many)
+            if jump is not None:
+                return jump
             if (
                 yield from ratio(many.array([seen])[0])
             ) is None:  # else the edge is between it and `inside`
@@ -266,6 +270,39 @@ class Variance:
                     return zero if abs(new - zero) < goal else new
                 before, here, r_before, r_here = here, new, r_here, r_new
         return seen
+
+    def _jump(
+        self, outside: float, seen: float, inside: float, goal: Any, many: Arithmetic
+    ) -> Search[Any]:
+        """Where the variance jumps from 0 to what it is `outside`; None if it does not.
+
+        The last zero of a gradient that changes its sign is no double as a rule: by halving.
+        """
+        wider = [inside + 4**k * (outside - inside) for k in range(1, 5)]
+        ends = [inside, seen, outside, *wider]  # what doubles see outside may be their rounding
+        a = yield from self.at(many.array(ends), many)
+        k = int(np.argmax(np.asarray(a > 0, dtype=bool)))
+        if not k:
+            return None
+        zero, noisy, most = ends[k - 1], ends[k], a[k]
+
+        for _ in range(HALVINGS):
+            first, last = many.array([zero, noisy])
+            gap = last - first
+            step = min(goal, abs(gap) / 4) * (1 if gap > 0 else -1)
+            beside = yield from self.at(np.array([first + step, last - step]), many)
+            if beside[0] > 0:
+                return zero if beside[0] > most / 2 else None
+            if not beside[1] > 0:
+                return noisy
+            # As a rule it jumps at a number that somebody wrote, which is a double.
+            middle = (zero + noisy) / 2
+            middle = (first + last) / 2 if middle in (zero, noisy) else middle
+            (value,) = yield from self.at(many.array([middle]), many)
+            if 0 < value <= most / 2:
+                return None
+            zero, noisy = (zero, middle) if value > 0 else (middle, noisy)
+        return zero
 
 
 def _from(a: float, b: float) -> Array:
