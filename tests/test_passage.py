@@ -225,3 +225,29 @@ def test_a_long_law_of_starts_is_named_once():
     out = first_passage(Diffusion(lambda x: -x, 1.0, (-4, 4)), "normal:0.5,0.1", [1, -1]).summary()
     assert out.count("normal with mean 0.5") == 1
     assert "  the start  " in out
+
+
+@pytest.mark.parametrize("c", [0.6, 1.0, 1.5])
+def test_a_mean_is_finite_where_the_variance_is_not(c):
+    """Bessel processes of a negative dimension: from x to y in (x^2 - y^2) / (2 c - 1)."""
+    process = Diffusion(drift=lambda x: -c / x, variance=1.0, domain=(0.05, np.inf))
+    found = first_passage(process, [0.5, 3.0], 0.1)
+    exact = (np.array([0.5, 3.0]) ** 2 - 0.01) / (2 * c - 1)
+    np.testing.assert_allclose(found.mean.value, exact, rtol=1e-12)
+    np.testing.assert_allclose(found.conditional_mean.value[0], exact, rtol=1e-12)
+    assert (np.abs(found.mean.value / exact - 1) <= found.mean.error).all()
+    assert np.isinf(found.variance.value).all()
+
+
+def test_what_starts_at_a_natural_end_stays_there():
+    motion = Diffusion(drift=lambda x: 0.1 * x, variance=lambda x: 0.04 * x * x, domain=(0, np.inf))
+    logistic = Diffusion(
+        drift=lambda x: 0.3 * x * (1 - x) * (1 - 2 * x),
+        variance=lambda x: (x * (1 - x)) ** 2 * 0.1,
+        domain=(0, 1),
+    )
+    for process, goal in ((motion, 1.0), (logistic, 0.5)):
+        found = first_passage(process, [0.0, 0.2], goal)
+        np.testing.assert_array_equal(found.probability.value, [[0, 1]])
+        assert found.mean.value[0] == np.inf > found.mean.value[1]
+        assert mean_first_passage_time(process, 0, goal) == np.inf

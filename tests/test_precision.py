@@ -17,6 +17,7 @@ from stationary.errors import LandscapeError, NotDifferentiableError, UserFuncti
 from stationary.functions.evaluation import derivative, evaluate
 from stationary.functions.taylor import Taylor
 from stationary.numbers.arithmetic import DOUBLE, many_digits
+from stationary.numbers.elementary import magnitude
 
 FIFTY = many_digits(50)
 EXACT = mpmath.MPContext()
@@ -743,3 +744,10 @@ def test_jumps_next_to_the_points_looked_at_are_no_rounding():
     )  # fmt: skip
     assert not any("rounded" in note for note in state.notes)
     assert state.error < 1e-11
+
+
+def test_the_size_of_what_is_no_number_is_none():
+    """Was "man_exp requires an exact, finite value" where a function left its domain."""
+    for digits in (40, 500):
+        sizes = magnitude(many_digits(digits).array([0.0, 3.0, math.inf, -math.inf, math.nan]))
+        np.testing.assert_equal(sizes, [-math.inf, 2, math.inf, math.inf, math.nan])

@@ -126,6 +126,8 @@ _BOUNDED = {arb.sin, arb.cos, arb.tan, arb.tanh}  # of huge arguments these are 
 
 def _magnitude(raw: Array) -> Array:
     def bits(x: Any) -> float:
+        if not x.is_finite():
+            return math.nan if x.is_nan() else math.inf
         mantissa, exponent = x.man_exp()
         return float(mantissa.bit_length() + exponent) if mantissa else -math.inf
 

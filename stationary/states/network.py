@@ -383,8 +383,10 @@ class Network(Data):
         for i, o in enumerate(self.outcomes):
             if o.kind in ("atom", "escape") and float(o.position) == x:
                 return self._at(i)
-        if x in (self.groups[0].lower, self.groups[-1].upper):
-            return self._entering(float(x), bool(x == self.groups[0].lower), moments)
+        for k, group in ((0, self.groups[0]), (1, self.groups[-1])):
+            if x == (group.lower, group.upper)[k]:
+                stays = group.sides[k].end.feller is Feller.NATURAL  # it takes for ever to leave
+                return self._nowhere() if stays else self._entering(float(x), k == 0, moments)
         f = self._drift(x)
         if f == 0:
             return self._nowhere()  # it stays where it is

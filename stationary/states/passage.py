@@ -206,8 +206,8 @@ class Stretch:
 
         try:
             return self._resolved(build)
-        except DivergesError:
-            return [None] * moments
+        except DivergesError:  # the mean may be finite where the variance is not
+            return [*self._moments(end, moments - 1), None]
 
     @cached_property
     def _not_known(self) -> list[tuple[Array, Array, Array, Array]]:
