@@ -243,13 +243,14 @@ class EndState(Numbers, Distribution):
         """E[function(X)], for a NumPy function of an array of points (None: the mean).
 
         With `digits` the function is run in many digits; else in doubles.
-        +-inf where the function grows too fast in the tail for the expectation to exist.
+        +-inf where the function grows too fast for the expectation to exist. Features that are
+        narrow beside those of the density (a twentieth of its deviation) may be missed unseen.
 
         Raises
         ------
         ConvergenceError
-            If the function is too rough for its expectation to be right to 1e-6; its `state` is
-            the value that was reached.
+            If the function is too rough for its expectation to be right to 1e-6, or overflows where
+            it counts and cannot be run in many digits; its `state` is the value that was reached.
         """
         if function is None:
             return self.mean()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,11 +14,11 @@ from numpy.typing import ArrayLike
 
 from stationary.aliases import Array
 from stationary.distance import LEVELS, Grid
-from stationary.errors import ConvergenceError
+from stationary.errors import ConvergenceError, LandscapeError, StationaryError
 from stationary.functions.evaluation import evaluate
 from stationary.line.ends import Anatomy, onwards
 from stationary.line.junction import SingularPoint
-from stationary.numbers.arithmetic import DOUBLE, HUGE, ROUNDING, Arithmetic
+from stationary.numbers.arithmetic import DOUBLE, HUGE, ROUNDING, Arithmetic, many_digits
 from stationary.numbers.elementary import (
     arithmetic_of,
     converted,
@@ -37,7 +37,7 @@ from stationary.numbers.elementary import (
 )
 from stationary.weight.component import Component
 from stationary.weight.mesh import DEEP
-from stationary.weight.moments import expectation, power_mean
+from stationary.weight.moments import Integrand, expectation, power_mean
 from stationary.weight.quantiles import quantile, sample
 
 FEW = 128  # points, that are no dearer together than what is found by halving
@@ -256,27 +256,48 @@ class Mixture:
     def expected(self, function: Callable[[Array], ArrayLike], in_digits: bool, name: str) -> Any:
         """E[function(X)]; the function is run in doubles, unless `in_digits`."""
 
+        def run(x: Array, arithmetic: Arithmetic) -> Array:
+            at = evaluate(function, converted(x.ravel(), arithmetic), arithmetic=arithmetic)[0]
+            if at.shape != (x.size,):
+                raise LandscapeError(
+                    f"expect: the function of {x.size} points must give as many numbers, but gave "
+                    f"an array of shape {at.shape}."
+                )
+            return at.reshape(x.shape)
+
         def values(x: Array) -> Array:
-            if in_digits:
-                at = evaluate(function, x.ravel(), arithmetic=self.arithmetic)[0]
-                return np.broadcast_to(at, x.size).reshape(x.shape)
+            at = run(x, self.arithmetic if in_digits else DOUBLE)
+            return at if in_digits else np.asarray(at.astype(x.dtype))
+
+        def log_size(x: Array) -> Array:
+            at = np.abs(values(x))
             with np.errstate(all="ignore"):
-                at = np.asarray(function(to_float(x)), dtype=float)
-                return np.broadcast_to(at, x.shape).astype(x.dtype)
+                logs = np.asarray(to_float(log(at)))
+                over = logs == math.inf
+                try:
+                    if over.any():
+                        logs[over] = to_float(log(np.abs(run(x[over], many_digits(20)))))
+                except StationaryError:
+                    unseen.append(x[over])
+            return logs
 
-        epsilon = None if in_digits else DOUBLE.epsilon
+        unseen: list[Array] = []  # where the function is beyond doubles, and has no digits
+        epsilon = self.arithmetic.epsilon if in_digits else DOUBLE.epsilon
+        f = Integrand(values, log_size, epsilon)
 
-        def mean(function: Callable[[Array], Array]) -> tuple[Any, Any]:
-            parts = [(c.weight, *expectation(c, function, epsilon)) for c in self.components]
+        def mean(f: Integrand) -> tuple[Any, Any]:
+            parts = [(c.weight, *expectation(c, f)) for c in self.components]
             return sum(w * part for w, part, _ in parts), sum(w * off for w, _, off in parts)
 
-        total, error = mean(values)
-        if finite(total) and error > 1e-6 * max(abs(total), smallest_of(self.arithmetic)):
-            spread, _ = mean(lambda x: np.abs(values(x)))
-            if error > 1e-6 * spread:
+        total, error = mean(f)
+        least = 1e-6 * max(abs(total), smallest_of(self.arithmetic))
+        if (unseen and infinite(total)) or (finite(total) and not error <= least):
+            spread, _ = mean(replace(f, values=lambda x: np.abs(values(x))))
+            if not error <= 1e-6 * spread or infinite(total):
                 raise ConvergenceError(
                     f"{name}: the expectation came out as {float(total):.6g} +- "
-                    f"{float(error):.1g}, because the function jumps or oscillates too much.",
+                    f"{float(error):.1g}, because the function jumps or oscillates too much, or is "
+                    "beyond all doubles where it still counts.",
                     state=total,
                 )
         at = [a.weight * number(values(np.array([a.position]))[0]) for a in self.lumps]

@@ -4,23 +4,62 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.line.chart import OCTAVES
-from stationary.numbers.arithmetic import DOUBLE, HUGE
+from stationary.line.chart import OCTAVES, Chart
+from stationary.numbers.arithmetic import DOUBLE, HUGE, SAME, TINY
 from stationary.numbers.chebyshev import nodes_of, rule
-from stationary.numbers.elementary import as_array, depth_of, exp, finite, log, number, spacing
+from stationary.numbers.elementary import (
+    as_array,
+    depth_of,
+    exp,
+    finite,
+    log,
+    number,
+    spacing,
+    to_float,
+)
 from stationary.panels.halving import halved
 from stationary.weight.component import Component
 from stationary.weight.mesh import MOST_PANELS, Mesh
 from stationary.weight.tail import Tail
+from stationary.weight.weight import Weight
+
+FULL = 690.0  # of logarithms: doubles hold exp of it and of its negative with all digits
+PROBED = 40.0  # octaves of a tail along which the power of a function is looked for
+ALIKE = 0.25  # so close are powers of octaves if the function is one, but for logarithms
+
+
+@dataclass(frozen=True)
+class Integrand:
+    """A function whose expectation is asked for.
+
+    `log_size` is the logarithm of |function|, right where that is beyond all doubles, and inf where
+    it cannot be had; `epsilon` the rounding of the values.
+    """
+
+    values: Callable[[Array], Array]
+    log_size: Callable[[Array], Array]
+    epsilon: Any
+
+    def against(self, x: Array, log_p: Array) -> Array:
+        """The function times exp(log_p), also where either alone is beyond all doubles."""
+        at = self.values(x)
+        with np.errstate(all="ignore"):
+            product = at * exp(log_p)
+            far = ~np.isnan(to_float(at)) & (~finite(at) | ((log_p < -FULL) & (at != 0)))
+            if far.any():
+                sign = np.sign(to_float(at[far]))
+                product[far] = sign * exp(self.log_size(x[far]) + log_p[far])
+        return as_array(product)
 
 
 def _tail_nodes(c: Component, tail: Tail, nodes: int) -> tuple[Array, Array]:
-    """Distances r into a tail and their probabilities, as a quadrature rule.
+    """log of distances r into a tail and their probabilities, as a quadrature rule.
 
     With v the fraction of the tail's mass beyond r, log r is linear in s = -log v. Panels in
     s that double suit powers of r and of log r alike.
@@ -34,38 +73,60 @@ def _tail_nodes(c: Component, tail: Tail, nodes: int) -> tuple[Array, Array]:
     s = (edges[:-1] + half + half * r.nodes[:, None]).ravel()
     with np.errstate(over="ignore", under="ignore"):
         weights = (half * r.quadrature[:, None]).ravel() * exp(-s) * share
-        distance = as_array(tail.distance(tail.log_moment() - s))
-    # `_in_tail` counts what lies beyond
-    known = distance < (HUGE if c.arithmetic is DOUBLE else math.inf)
-    return distance[known], weights[known]
+        return tail.log_distance(tail.log_moment() - s), weights
 
 
-def _in_tail(c: Component, tail: Tail, function: Callable[[Array], Array]) -> tuple[Any, Any]:
+def _in_tail(c: Component, tail: Tail, f: Integrand) -> tuple[Any, Any]:
     """E[function(X); X in the tail] and its error; +-inf where it grows too fast to exist."""
-
-    def values(r: Array) -> Array:
-        return function(tail.anchor + tail.sign * r)
-
-    if tail.outward:
-        near, far = values(tail.reach * np.array([2.0**20, 2.0**40]))
-        power = number(log(number(abs(far / near)))) / math.log(2.0**20) if near and far else 0.0
-        if power >= abs(tail.room) - max(1e-9, tail.doubt) and not (
-            power < 1e-9 and tail.has_moment(0)
-        ):
-            return math.copysign(math.inf, far), 0.0
+    # Closer to a finite end, or further out, nothing tells where a point is.
+    nearest = max(float(f.epsilon * abs(tail.anchor)) * 2.0**20, TINY)
+    sign = 1 if tail.outward else -1
+    octaves = PROBED if tail.outward else min(PROBED, math.log2(float(tail.reach) / nearest))
+    powers = _powers(tail, f, octaves) if octaves > 1 else [0.0]
+    if not powers:
+        return 0.0, math.inf
+    border = abs(tail.room) - max(1e-9, tail.doubt)
+    growth = min(sign * power for power in powers[-2:])
+    if growth >= border and not (growth < 1e-9 and tail.has_moment(0)):
+        far = f.values(np.array([tail.anchor + tail.sign * tail.reach * 2.0 ** (sign * octaves)]))
+        return math.copysign(math.inf, to_float(far)[0]), 0.0
+    power = powers[-1] if max(powers) - min(powers) < ALIKE else 0.0
+    # The power goes with the density: what is left of the function hardly changes.
+    leading = tail if sign * power >= border else tail.times_power(power)
+    power = 0.0 if leading is tail else power
     sums: list[Any] = []
     beyond: Any = 0.0
     for nodes in (8, 12):
-        r, w = _tail_nodes(c, tail, nodes)
-        at = values(r)
-        # Where the function overflows, what is left of the tail counts as unknown.
-        known = finite(at) if tail.outward else np.ones(len(r), dtype=bool)
-        sums.append(number(w[known] @ at[known]))
-        if tail.outward and known.any():
-            last = int(np.argmax(np.where(known, r, 0)))
-            left = exp(number(tail.log_mass(r[[last]])[0]) - c.log_norm)
-            beyond = abs(number(at[last])) * left
-    return sums[1], abs(sums[1] - sums[0]) + abs(sums[1]) * tail.error + 4 * beyond
+        log_r, w = _tail_nodes(c, leading, nodes)
+        near = log_r < math.log(HUGE) if tail.outward else log_r > math.log(nearest)
+        known = np.asarray(near, dtype=bool)
+        r, at = exp(log_r[known]), np.zeros_like(w)
+        at[known] = f.against(
+            tail.anchor + tail.sign * r, -power * (log_r[known] - log(tail.reach))
+        )
+        known &= finite(at)
+        if known.any():  # and goes on as it was
+            order = np.flatnonzero(known)[np.argsort(to_float(sign * log_r[known]))]
+            last, before = at[order[-1]], at[order[len(order) // 2]]
+            at[~known] = last
+            beyond = number(w[~known].sum() * abs(last - before))
+        sums.append(number(w @ at))
+    error = abs(sums[1] - sums[0]) + abs(sums[1]) * tail.error_of(power) + 4 * beyond
+    return sums[1], error
+
+
+def _powers(tail: Tail, f: Integrand, octaves: float) -> list[float]:
+    """The powers of r that the function grows with, from a quarter of so many octaves on."""
+    while octaves >= 1:
+        steps = octaves / 4 * np.arange(1, 5)
+        r = tail.reach * 2.0 ** (steps if tail.outward else -steps)
+        logs = to_float(f.log_size(tail.anchor + tail.sign * r))
+        if not (logs == math.inf).any():
+            logs[~np.isfinite(logs)] = 0.0 if not np.isfinite(logs).any() else np.nan
+            powers = np.diff(logs) / (octaves / 4 * math.log(2)) * (1 if tail.outward else -1)
+            return [float(v) for v in np.nan_to_num(powers)]
+        octaves /= 2
+    return []
 
 
 def _power_in_tail(c: Component, tail: Tail, power: float) -> Any:
@@ -75,78 +136,140 @@ def _power_in_tail(c: Component, tail: Tail, power: float) -> Any:
     return exp(tail.log_moment(power) - c.log_norm)
 
 
-def expectation(
-    c: Component, function: Callable[[Array], Array], epsilon: Any = None
-) -> tuple[Any, Any]:
-    """E[function(X)] and its absolute error.
+def expectation(c: Component, f: Integrand) -> tuple[Any, Any]:
+    """E[function(X)] and its absolute error; +-inf where it does not exist.
 
     The mesh resolves the density, not the function: panels are halved until the product
-    of the two is resolved as well, wherever that matters to the sum. `epsilon` is the rounding
-    of the function, where that is not what the component is computed in.
+    of the two is resolved as well, wherever that matters to the sum.
     """
-    total, error, _ = _product(c, function, c.deep_mesh, epsilon)
-    for tail in c.density.tails:
+    mesh, density = c.deep_mesh, c.density
+    total, error, size = _product(c, f, density, mesh.lower, mesh.upper, mesh=mesh)
+    # What the mesh leaves out is next to nothing, unless the function is as large.
+    cuts = np.union1d(density.panels.edges, np.concatenate([mesh.lower, mesh.upper]))
+    k = np.minimum(np.searchsorted(mesh.upper, cuts[1:]), len(mesh.upper) - 1)
+    out = np.asarray((mesh.lower[k] > cuts[:-1]) | (mesh.upper[k] < cuts[1:]), dtype=bool)
+    parts = [_product(c, f, density, cuts[:-1][out], cuts[1:][out], size)[:2]] if out.any() else []
+    for side, tail in enumerate(density.tails):
         if tail is not None:
-            part, uncertain = _in_tail(c, tail, function)
-            total += part
-            error += uncertain
+            parts.append(_in_tail(c, tail, f))
+        elif density.fades[side]:
+            parts.append(_beyond(c, side, f, size))
+    for part, uncertain in parts:
+        total += part
+        error += uncertain
     return total, error
 
 
+def _beyond(c: Component, side: int, f: Integrand, size: Any) -> tuple[Any, Any]:
+    """What the function makes of where the density has faded, beyond what was sampled.
+
+    What octaves of r hold, function times density times r, falls towards the end or it does not.
+    """
+    density, found = c.density, c.density.sampling
+    chart, start = Chart.of(found.diffusion, side, c.arithmetic), (found.lower, found.upper)[side]
+    octaves = np.append(0, 2 ** np.arange(6))
+    x = chart.onwards(start, octaves)
+    there = finite(x) & np.asarray(x != chart.anchor, dtype=bool)
+    x, octaves = c.arithmetic.array(x[there]), octaves[there]
+    log_f, log_r = to_float(f.log_size(x)), to_float(log(chart.distance(x)))
+    log_f = np.where(np.isnan(log_f), -math.inf, log_f)
+    least = math.log(max(float(f.epsilon * size), TINY))
+    if (log_f + log_r + to_float(density(x[:1]) - c.log_norm) < least).all():
+        return 0.0, 0.0
+    told = int(np.argmax(np.append(log_f == math.inf, True)))  # beyond, the function is not known
+    x, octaves, log_f, log_r = x[:told], octaves[:told], log_f[:told], log_r[:told]
+    level = log_f + log_r + to_float(density(x) - c.log_norm)
+    wide = [density.beyond(side, int(n)) if n else density for n in octaves]
+    noise = [float(to_float(w.errors)[-side]) for w in wide] + 8 * float(f.epsilon) * np.abs(log_f)
+    with np.errstate(invalid="ignore"):
+        step = np.diff(level)
+        seen = np.flatnonzero((np.abs(step) > noise[1:] + noise[:-1]) | (level[1:] == -math.inf))
+    if not len(seen):
+        return 0.0, math.inf
+    far = seen[-1] + 1
+    slope = step[far - 1] / (log_r[far] - log_r[far - 1])
+    slope *= 1 if chart.outward else -1
+    if slope >= -SAME:
+        return math.copysign(math.inf, to_float(f.values(x[[far]]))[0]), 0.0
+    over = np.flatnonzero(level[: far + 1] >= least)
+    n = min(int(over.max(initial=-1)) + 1, far)
+    rest = math.exp(min(level[n], 700.0)) / min(-slope, 1.0) if level[n] >= least else 0.0
+    if not n:
+        return 0.0, rest
+    edges = wide[n].panels.edges
+    edges = edges[np.asarray((edges <= start) if side == 0 else (edges >= start), dtype=bool)]
+    part, error, _ = _product(c, f, wide[n], edges[:-1], edges[1:], size)
+    return part, error + rest
+
+
 def _product(
-    c: Component, function: Callable[[Array], Array], mesh: Mesh, epsilon: Any = None
+    c: Component,
+    f: Integrand,
+    density: Weight,
+    lower: Array,
+    upper: Array,
+    whole: Any = 0.0,
+    mesh: Mesh | None = None,
 ) -> tuple[Any, Any, Any]:
-    """int function P over the mesh, its error, and int |function| P."""
-    epsilon = c.arithmetic.epsilon if epsilon is None else epsilon
-    r, nodes = c.rule, c.rule.n
-    whole: Any = 0.0
+    """int function P over panels, its error, and int |function| P, beside a `whole` of that.
+
+    `mesh` has the density at the nodes of the first panels, if these are its own.
+    """
+    r, nodes, epsilon = c.rule, c.rule.n, f.epsilon
 
     def judge(lower: Array, upper: Array, carried: tuple[Array, ...], full: bool) -> Any:
         nonlocal whole
         half, (errors, rounds) = (upper - lower) / 2, carried
-        if lower is mesh.lower:
+        if mesh is not None and lower is mesh.lower:
             x, log_p = mesh.x, mesh.log_density
         else:
             x, offset = nodes_of(lower, upper, r)
-            log_p = c.density(x, offset)
+            log_p = density(x, offset)
         # Next to the ends, where no node is, a jump would go unseen.
         ends = np.stack([lower + 1e-9 * half, upper - 1e-9 * half])
-        table = function(np.concatenate([x, ends]).ravel()).reshape(nodes + 2, -1)
-        with np.errstate(under="ignore"):
-            product = table[:nodes] * exp(log_p - c.log_norm)
-            near = table[nodes:] * exp(c.density.inside(ends) - c.log_norm)
-        q = r.coefficients @ product
-        odd, even = q[1::2].sum(axis=0), q[::2].sum(axis=0)
-        off = np.maximum(np.abs(near[0] - even + odd), np.abs(near[1] - even - odd))
-        most = np.abs(q).max(axis=0)
-        off = np.where(off > 1e-6 * most, np.where(most > 0, np.minimum(off, 4 * most), off), 0.0)
-        cut = np.maximum(np.abs(q[-3:]).max(axis=0), off) * half
-        parts = half * (r.quadrature @ product)
-        sizes = half * (r.quadrature @ np.abs(product))
-        # Nodes are rounded, and the function with them: halving does not mend that.
-        extent = np.abs(upper) + np.abs(lower)
-        grain = spacing(extent) if lower.dtype == float else epsilon * extent
-        blur = grain * (np.arange(nodes) @ np.abs(q))
-        share = np.maximum(np.abs(sizes), (whole + number(sizes.sum())) / 64)
-        again = np.asarray(cut > 4.5 * epsilon * share + blur, dtype=bool)
+        log_p = np.concatenate([log_p, density.inside(ends)]) - c.log_norm
+        table = f.against(np.concatenate([x, ends]).ravel(), log_p.ravel()).reshape(log_p.shape)
+        product, near = table[:nodes], table[nodes:]
+        infinite = np.isinf(to_float(table))
+        with np.errstate(invalid="ignore", over="ignore"):
+            q = r.coefficients @ product
+            odd, even = q[1::2].sum(axis=0), q[::2].sum(axis=0)
+            off = np.maximum(np.abs(near[0] - even + odd), np.abs(near[1] - even - odd))
+            most = np.abs(q).max(axis=0)
+            small = np.where(most > 0, np.minimum(off, 4 * most), off)
+            off = np.where(off > 1e-6 * most, small, 0.0)
+            cut = np.maximum(np.abs(q[-3:]).max(axis=0), off) * half
+            parts = half * (r.quadrature @ product)
+            sizes = half * (r.quadrature @ np.abs(product))
+            # Nodes are rounded, and the function with them: halving does not mend that.
+            extent = np.abs(upper) + np.abs(lower)
+            grain = spacing(extent) if lower.dtype == float else epsilon * extent
+            blur = grain * (np.arange(nodes) @ np.abs(q))
+            share = np.maximum(np.abs(sizes), (whole + number(sizes[finite(sizes)].sum())) / 64)
+            again = np.asarray(cut > 4.5 * epsilon * share + blur, dtype=bool)
+        # A pole at a node is halved away from it; an infinite stretch is what it is.
+        again |= infinite.any(axis=0) & ~infinite.all(axis=0)
+        parts = np.where(infinite.all(axis=0), table[0], parts)
         wide = (upper - lower) > 64 * spacing(np.maximum(np.abs(lower), np.abs(upper)))
         again &= np.asarray(wide, dtype=bool)
         if full or rounds.max(initial=0) == OCTAVES:
             cut = np.where(again, cut + np.abs(sizes), cut)
             again[:] = False
-        whole += number(sizes[~again].sum())
+        whole += number(sizes[~again & finite(sizes)].sum())
         found = parts, sizes, sizes * errors + cut
         return found, ~again, again, (errors, rounds + 1)
 
-    first = c.errors_on(mesh), np.zeros(len(mesh.lower), dtype=int)
-    _, _, *sums = halved(judge, mesh.lower, mesh.upper, first, max_panels=MOST_PANELS)
+    own = density.errors[density.panels.panel_of(lower)]
+    first = own if mesh is None else own + 2 * mesh.cut, np.zeros(len(lower), dtype=int)
+    _, _, *sums = halved(judge, lower, upper, first, max_panels=MOST_PANELS)
     total, size, error = (number(v.sum()) for v in sums)
     return total, error + 4 * epsilon * size, size
 
 
 def entropy(c: Component) -> tuple[Any, float]:
     """-int P log P in nats, and its absolute error."""
-    total, error, _ = _product(c, lambda x: c.log_norm - c.density(x), c.mesh)
+    log_p = Integrand(lambda x: c.log_norm - c.density(x), np.abs, c.arithmetic.epsilon)
+    total, error, _ = _product(c, log_p, c.density, c.mesh.lower, c.mesh.upper, mesh=c.mesh)
     with np.errstate(under="ignore"):
         at = c.mesh.log_density - c.log_norm
         spread = (c.weights_on(c.mesh) * (1 + np.abs(at))).sum(axis=0)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,14 @@ class Tail:
     def has_moment(self, power: float) -> bool:
         """Whether int r^power P dr over the tail exists."""
         return not self.outward or self.room + power < -self.doubt
+
+    def error_of(self, power: float) -> Any:
+        """The relative error of the integral of r^power over the tail."""
+        return self.error + (self.doubt / abs(self.room + power) if power else 0.0)
+
+    def times_power(self, power: float) -> Tail:
+        """(r / reach)^power P; itself where that is no such tail."""
+        return replace(self, exponent=self.exponent + power, room=self.room + power)
 
     @property
     def mean_log(self) -> Any:
@@ -157,6 +165,9 @@ class LogarithmicTail(Tail):
 
     def has_moment(self, power: float) -> bool:
         return power <= 0 or not self.outward
+
+    def times_power(self, power: float) -> Tail:
+        return self
 
     @property
     def mean_log(self) -> Any:

@@ -1,0 +1,85 @@
+"""Expectations and moments of functions that grow as fast as the density falls."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from stationary import ConvergenceError, Diffusion, StationaryError, end_state
+
+INF = np.inf
+
+
+@pytest.fixture(scope="module")
+def laws():
+    def on_half_line(drift, variance):
+        return end_state(Diffusion(drift, variance, (0, INF)))
+
+    return {
+        "normal": end_state(Diffusion(lambda x: -x, 2.0)),
+        "laplace": end_state(Diffusion(lambda x: -np.sign(x), 2.0)),
+        "cauchy": end_state(Diffusion(0, lambda x: 1 + x * x)),
+        "student": end_state(Diffusion(lambda x: -3.02 / 2 * x, lambda x: 1 + x * x)),  # nu = 4.02
+        "gamma": on_half_line(lambda x: 0.5 - x, lambda x: 2 * x),  # of shape 1/2
+        "shifted": end_state(Diffusion(lambda x: 3.5 - x, lambda x: 2 * (x - 3), (3, INF))),
+        "inverse": on_half_line(lambda x: 1 - x, lambda x: x * x),  # 2 / (gamma of shape 3)
+    }
+
+
+@pytest.mark.parametrize(
+    ("law", "function", "exact"),
+    [
+        ("normal", lambda x: np.exp(20 * x), math.exp(200)),
+        ("normal", lambda x: np.exp(30 * x), math.exp(450)),  # beyond doubles where it counts
+        ("normal", lambda x: np.exp(0.499 * x * x), 1 / math.sqrt(0.002)),
+        ("normal", lambda x: np.exp(0.5 * x * x), INF),
+        ("normal", lambda x: -np.exp(0.51 * x * x), -INF),
+        ("normal", lambda x: np.exp(1e-6 * x**4), INF),  # falls beside the density up to 500
+        ("normal", lambda x: np.where(x > 1, INF, 0.0), INF),
+        ("normal", lambda x: np.abs(x) ** -0.5, 2**-0.25 * math.gamma(0.25) / math.sqrt(math.pi)),
+        ("laplace", lambda x: np.exp(0.999 * x), 1 / (1 - 0.999**2)),
+        ("laplace", np.exp, INF),
+        ("laplace", lambda x: np.exp(-1.01 * x), INF),
+        ("cauchy", lambda x: np.exp(x * x), INF),
+        ("cauchy", lambda x: x**50, INF),
+        ("cauchy", lambda x: np.abs(x) ** 0.9999, 1 / math.cos(math.pi * 0.49995)),
+        ("student", lambda x: x**4, 3 / (2.02 * 0.02)),
+        ("gamma", lambda x: np.exp(0.999 * x), math.sqrt(1000)),
+        ("gamma", np.exp, INF),
+        ("gamma", lambda x: x**-0.4, math.gamma(0.1) / math.gamma(0.5)),
+        ("gamma", lambda x: x**-0.5, INF),
+        ("gamma", lambda x: -(x**-0.6), -INF),
+        ("shifted", lambda x: (x - 3) ** -0.4, math.gamma(0.1) / math.gamma(0.5)),
+        ("inverse", lambda x: np.exp(1.99 / x), 200.0**3),
+        ("inverse", lambda x: np.exp(2 / x), INF),
+        ("inverse", lambda x: x**2.9, 2**2.9 * math.gamma(0.1) / 2),
+        ("inverse", lambda x: x**3, INF),
+    ],
+)
+def test_functions_that_grow_are_right_infinite_or_refused(laws, law, function, exact):
+    """To 1e-6, as is promised; from paper. (Warnings count as failures.)"""
+    assert laws[law].expect(function) == pytest.approx(exact, rel=1e-7)
+
+
+def test_what_cannot_be_followed_is_refused(laws):
+    def growing(x):
+        """exp(30 x), of which nothing but doubles are known."""
+        return np.array([math.exp(30 * v) if 30 * v < 709 else INF for v in np.asarray(x, float)])
+
+    with pytest.raises(ConvergenceError, match="beyond all doubles"):
+        laws["normal"].expect(growing)
+    with pytest.raises(ConvergenceError):
+        laws["normal"].expect(lambda x: 1 / np.abs(x))
+    assert math.isnan(laws["normal"].expect(lambda x: np.where(x > 0, np.nan, x)))
+
+
+def test_functions_that_are_none_are_refused_in_words(laws):
+    for function, words in (
+        (lambda x: np.exp(1j * x), "complex"),
+        (lambda x: np.stack([x, x]), "as many numbers"),
+        (lambda x: 1 / 0, "ZeroDivisionError"),
+    ):
+        with pytest.raises(StationaryError, match=words):
+            laws["normal"].expect(function)
