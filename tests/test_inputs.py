@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.special import logsumexp
 
 import stationary
 from stationary import (
@@ -749,3 +750,112 @@ def test_a_new_function_of_a_diffusion_is_given_its_parameters():
     process = Diffusion(lambda x, k: -k * x, 1.0, parameters={"k": 2.0})
     found = analyze(process, drift=lambda x, k: -k * k * x).end_state
     assert found.std() == pytest.approx(1 / math.sqrt(8), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("potential", "words"),
+    [
+        (lambda x: np.where(abs(x) < 1, 0.0, 2.0), "jumps by -2 at x = -1:"),
+        (lambda x: x**2 + 3 * np.heaviside(x - 0.7, 0.5), "jumps by 3 at x = 0.7:"),
+        (lambda x: x**2 + np.sign(x), "jumps by 2 at x = 0:"),
+        (lambda x: x**2 + np.where(abs(x - 0.77) < 1e-3, 2.0, 0), "jumps by 2 at x = 0.769:"),
+        (lambda x: x**2 + 1e-6 * np.floor(x), "jumps by 1e-06 at x = -2:"),
+        (lambda x: np.where(abs(x) < 1, x**2, np.inf), "infinite on one side of x = -1,"),
+    ],
+)
+def test_a_jump_of_a_potential_is_refused_with_its_place(potential, words):
+    """Its derivative knows nothing of it: the density came without it, and converged."""
+    with pytest.raises(LandscapeError, match=rf"potential\(x\) (is )?{words}"):
+        Diffusion(potential=potential, temperature=0.5, domain=(-3, 3))
+
+
+def test_a_jump_of_a_potential_is_found_on_the_whole_line():
+    for c in (-40.3, 0.0, 1.5):
+        with pytest.raises(LandscapeError, match=rf"jumps by 3 at x = {c:g}:"):
+            Diffusion(potential=lambda x, c=c: x**2 / 2 + np.where(x > c, 3, 0), temperature=0.5)
+
+
+@pytest.mark.parametrize(
+    "potential",
+    [
+        lambda x: abs(x - 1 / 3),
+        lambda x: abs(x - 1 / 3) ** 0.1,
+        lambda x: -np.log(abs(x - 1 / 3)),
+        lambda x: np.tanh((x - 0.5) / 1e-9),
+        lambda x: 1e12 + x**2,
+        lambda x: sum(c * x**k for k, c in enumerate(np.poly(np.ones(10))[::-1])),
+        lambda x: np.sin(1e7 * x),
+        lambda x: np.cosh(200 * x),
+    ],
+)
+def test_a_potential_that_is_steep_or_rough_has_no_jump(potential):
+    Diffusion(potential=potential, temperature=1e-3, domain=(-3, 3))
+
+
+def test_a_steep_rise_stands_for_a_jump():
+    """The way out that is told: a square well, 2 deep and 2 wide, between walls at 3."""
+
+    def potential(x):
+        return 2 - 2 / (1 + np.exp(-(x + 1) / 1e-3)) + 2 / (1 + np.exp(-(x - 1) / 1e-3))
+
+    state = end_state(Diffusion(potential=potential, temperature=0.5, domain=(-3, 3)))
+    assert state.logpdf(0.0) - state.logpdf(2.0) == pytest.approx(4, abs=1e-9)
+
+
+RANDOM = np.random.default_rng(0)
+MIXED = "does not act on each point by itself"
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Diffusion(potential=lambda x: x**2 / np.max(abs(x)), temperature=1), MIXED),
+        (lambda: Diffusion(potential=lambda x: (x - np.mean(x)) ** 2, temperature=1), MIXED),
+        (lambda: Diffusion(lambda x: -x / np.max(abs(x)), 1.0, (-3, 3)), MIXED),
+        (lambda: Diffusion(lambda x: x.mean() - x, 1.0, weights=2), MIXED),
+        (lambda: Diffusion(lambda x: RANDOM.random(x.shape) - x, 1.0, weights=2), MIXED),
+        (lambda: Diffusion(lambda x: -x, lambda x: 1 + x[0] / max(x[0]), weights=2), MIXED),
+        (
+            lambda: Landscape(
+                lambda w: [(w[0] - np.mean(w[0])) ** 2 + w[1] ** 2, w[0] ** 2 + w[1]],
+                weights=2,
+                learning_rate=0.1,
+            ).diffusion(),
+            MIXED,
+        ),
+    ],
+)
+def test_functions_that_mix_their_points_are_refused(make, words):
+    with pytest.raises(LandscapeError, match=words):
+        make()
+
+
+def test_complex_numbers_on_the_way_are_refused_where_derivatives_are_needed():
+    """The derivative of |w - 1 + i|^2 left the imaginary part out, and the answer converged."""
+    losses = [lambda w: [np.abs(w - 1 + 1j) ** 2, np.abs(w + 1 + 0.5j) ** 2]]
+    losses.append(lambda w: [np.abs(np.complex64(1j) - w) ** 2, w**2])
+    losses.append(lambda w: [np.abs(w * np.array([[1j], [2j]])) ** 2, w**2])
+    for function in losses:
+        with pytest.raises(LandscapeError, match="makes complex numbers"):
+            end_state(Landscape(function, learning_rate=0.1, domain=(-4, 4)))
+    with pytest.raises(LandscapeError, match=r"(?s)`x \+ 1j` makes complex numbers.*drift\(x\)"):
+        Diffusion(potential=lambda x: np.abs(x + 1j) ** 2, temperature=0.5)
+    drift = Diffusion(lambda x: -x * np.abs(np.exp(1j * x)), 1.0)  # in doubles it is plain
+    assert end_state(drift).std() == pytest.approx(math.sqrt(0.5), rel=1e-9)
+
+
+def test_a_function_of_scipy_without_a_derivative_is_named():
+    def losses(w):
+        return [logsumexp(np.stack([w, -w]), axis=0), (w - 1) ** 2]
+
+    with pytest.raises(LandscapeError, match=r"logsumexp of SciPy may have no derivative.*NumPy"):
+        Landscape(losses, learning_rate=0.1, domain=(-4, 4)).diffusion()
+
+
+def test_in_the_plane_a_noise_that_is_had_on_the_line_alone_names_its_way_out():
+    """A matrix was a ValueError."""
+    sigma = np.array([[1, 0.3], [0, 0.6]])
+    with pytest.raises(LandscapeError, match=r"variance = sigma @ sigma\.T"):
+        Diffusion(lambda x: -x, sigma=sigma, weights=2)
+    with pytest.raises(LandscapeError, match=r"breakpoints = .* one weight only"):
+        Diffusion(lambda x: -x, 1.0, breakpoints=np.array([1, 2]), weights=2)

@@ -26,7 +26,7 @@ from stationary.errors import (
 )
 from stationary.functions import taylor_arrays, taylor_elementary  # noqa: F401  (enter NumPy's functions)
 from stationary.functions.series import ZERO
-from stationary.functions.source_lines import is_internal, source_place
+from stationary.functions.source_lines import WAY_OUT, is_internal, source_place
 from stationary.functions.taylor import Taylor, lift, operand
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
 from stationary.numbers.cost import IN_DIGITS
@@ -100,7 +100,7 @@ def call_user_function(function: Function, argument: Any) -> Any:
     except StationaryError:
         raise
     except Exception as error:
-        if isinstance(argument, Taylor) and "truth value" in str(error):
+        if isinstance(argument, Taylor) and ("truth value" in str(error) or _of_scipy(error)):
             raise NotDifferentiableError(explained(function, error)) from error
         raise UserFunctionError(explained(function, error)) from error
 
@@ -118,7 +118,9 @@ def explained(function: Callable[..., Any], error: BaseException) -> str:
         assert step is not None
         where, _, line = source_place(step.tb_frame.f_code, step.tb_lasti, step.tb_lineno)
         text = f"{where}: {text}" + (f"\n{line}" if line else "")
-    if "truth value" in str(error):
+    if name := _of_scipy(error):
+        text += f"\n{name} of SciPy may have no derivative here. {WAY_OUT}"
+    elif "truth value" in str(error):
         text += (
             "\nIt is called with all points at once: use np.where in place of a Python `if`, or "
             "define gradients(w), which may decide point by point."
@@ -130,6 +132,15 @@ def explained(function: Callable[..., Any], error: BaseException) -> str:
             "return a list of them."
         )
     return text
+
+
+def _of_scipy(error: BaseException) -> str:
+    """The function of SciPy that raised it, or an empty string."""
+    steps = [step for step, _ in traceback.walk_tb(error.__traceback__)]
+    names = (
+        s.f_code.co_name for s in steps if str(s.f_globals.get("__name__")).startswith("scipy")
+    )
+    return next((name for name in names if not name.startswith("wrap")), "")
 
 
 def name_of(function: Callable[..., Any]) -> str:

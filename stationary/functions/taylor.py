@@ -304,6 +304,11 @@ def operand(x: Any) -> Any:
         x = np.asarray(x)
     if isinstance(x, np.ndarray) and x.dtype == object:
         return gathered(x)
+    if isinstance(x, (np.ndarray, complex, np.complexfloating)) and np.iscomplexobj(x):
+        raise refusal(
+            None,
+            "makes complex numbers, which have no derivative here: write x**2 + 1 for |x + 1j|^2",
+        )
     return x
 
 

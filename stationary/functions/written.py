@@ -184,7 +184,7 @@ class Written:
             ) from error.__cause__
         if self.rows:
             self._require_count(1 if values.ndim == 1 else len(values), len(points))
-        if not _agree(values[..., skip:], known):
+        if not agree(values[..., skip:], known):
             raise LandscapeError(
                 f"{self.where}: {self.call} does not act on each point by itself: called with "
                 f"5 points and with {len(points)} it gives different values at "
@@ -211,8 +211,8 @@ class Written:
                     "datapoints, so that only what was written last is left of them. Return a "
                     "copy for each, as in `out.copy()`."
                 )
+        self._require_same(x[3:1:-1], values[..., 3:1:-1])
         if self.rows:
-            self._require_same(x[3:1:-1], values[..., 3:1:-1])
             self._require_same_of_many(x, values)
         most = max(1, SHARED // self.count)  # points at a time
         near = ladder(x, 3 if most > 200 else 1)
@@ -251,7 +251,7 @@ def _address(row: Any) -> int | None:
     return row.ctypes.data if isinstance(row, np.ndarray) and row.size else None
 
 
-def _agree(x: Array, y: Array) -> bool:
+def agree(x: Array, y: Array) -> bool:
     """Whether two tables are the same but for rounding, in proportion to what they hold.
 
     Sums of float32 in another order differ by 1e-6; another function, by parts of one.

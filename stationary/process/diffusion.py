@@ -30,10 +30,11 @@ from stationary.functions.rounding import Rounding
 from stationary.functions.written import probe_points
 from stationary.numbers.arithmetic import DOUBLE, HUGE, Arithmetic
 from stationary.numbers.cost import IN_DIGITS
-from stationary.process.forms import FORMS, NOISES, Convention, not_its_own, settled
+from stationary.process.forms import FORMS, Convention, not_its_own, settled
 from stationary.process.initial import Initial
 from stationary.process.known import Bounds, Sample
 from stationary.process.plane_landscape import BySpace
+from stationary.process.potential import NOISES
 from stationary.result import Data
 
 DEAR = IN_DIGITS // 10  # datapoints, whose drift is evaluated at points by the dozen
@@ -136,9 +137,9 @@ class Diffusion(Data, metaclass=BySpace):
         given |= {"potential": potential, "temperature": temperature}
         given = {k: v for k, v in given.items() if v is not None and v is not _absent}
         if self.settled and given:
+            first = next(iter(given))
             raise LandscapeError(
-                f"{where}: {next(iter(given))} is given when a Diffusion is made. Use "
-                f"its changed({next(iter(given))}=...), or make another one."
+                f"{where}: {first} is given when a Diffusion is made. Use changed({first}=...)."
             )
         if self.settled and not isinstance(self.parameters, Parameters):
             raise LandscapeError(
@@ -179,16 +180,12 @@ class Diffusion(Data, metaclass=BySpace):
         self.check(probe_points(lower, upper), *known)
 
     def changed(self, **changes: Any) -> Diffusion:
-        """The same with other fields, as if it were made anew.
-
-        Among them may be what it was given by: a noise takes the place of the one that it has.
-        """
+        """The same with other fields, made anew; a noise takes the place of the one it has."""
         own = {k: v for k, v in changes.items() if k in FORMS}
         if not own:
             return replace(self, **changes)
-        first, known = next(iter(own)), (self.uncertainty, self.sample, *self.exact_ends)
-        if not self.made_of or any(k is not None for k in known):
-            raise not_its_own(self.name, first)
+        if not self.made_of or (self.uncertainty, self.sample, *self.exact_ends) != (None,) * 4:
+            raise not_its_own(self.name, next(iter(own)))
         own = filled(own, self.parameters, self.name)[0]
         lost = NOISES if set(NOISES) & set(own) else ()
         given = {k: v for k, v in self.made_of.items() if k not in lost} | own

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
@@ -10,14 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from stationary.errors import LandscapeError, NotDifferentiableError
-from stationary.functions.evaluation import derivative
-from stationary.functions.given import interval, number
-from stationary.functions.source_lines import WAY_OUT
+from stationary.errors import LandscapeError
+from stationary.functions.given import number
 from stationary.functions.written import Written, probe_points
+from stationary.process.potential import LANGEVIN, NOISES, downhill
 
-NOISES = ("variance", "sigma", "diffusivity")
-LANGEVIN = ("potential", "temperature")
 FORMS = ("drift", *NOISES, *LANGEVIN)
 
 
@@ -56,7 +52,7 @@ def settled(given: Mapping[str, Any], where: str, domain: tuple[float, float]) -
     """
     equation = ""
     if set(LANGEVIN) & set(given):
-        given = {**given, **_downhill(given, where)}
+        given = {**given, **downhill(given, where)}
         equation = f"dx = -V'(x) dt + sqrt(2 T) dB, T = {given['temperature']:g}"
     if "drift" not in given:
         raise LandscapeError(
@@ -96,45 +92,6 @@ def settled(given: Mapping[str, Any], where: str, domain: tuple[float, float]) -
         "notes": (slow_note(slow),) if slow else (),
     }
     return kept | {"equation": equation} if equation else kept
-
-
-def _downhill(given: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Drift and variance of a potential at a temperature."""
-    also = [k for k in ("drift", *NOISES) if k in given]
-    one, *other = [k for k in LANGEVIN if k in given]
-    if also or not other:
-        what = f"{also[0]} came, too" if also else "one of them is missing"
-        raise LandscapeError(
-            f"{where}: {one} is given, but potential and temperature make a process together, "
-            f"dx = -V'(x) dt + sqrt(2 T) dB, and nothing else does beside them; {what}."
-        )
-    temperature, potential = given["temperature"], given["potential"]
-    kelvin = number(temperature)
-    if kelvin is None or not 0 < kelvin < math.inf:
-        raise LandscapeError(
-            f"{where}: temperature = {temperature!r:.60} must be a positive number, in the units "
-            "of the potential. For one that depends on x give drift and variance: it then matters "
-            "which convention holds."
-        )
-    if not callable(potential):
-        raise LandscapeError(
-            f"{where}: potential must be a function of x, as in `def potential(x): ...`, not "
-            f"{potential!r:.60}."
-        )
-    slope = derivative(potential)
-    try:
-        slope(probe_points(*interval(given["domain"], where)))
-    except NotDifferentiableError as error:
-        raise NotDifferentiableError(
-            f"{where}: {str(error).removesuffix(WAY_OUT)}Or give drift(x) = -V'(x) and variance = "
-            "2 T in place of the potential."
-        ) from error
-
-    def drift(x: Any) -> Any:
-        return -slope(x)
-
-    drift.__name__ = slope.__name__
-    return {"drift": drift, "variance": 2 * kelvin}
 
 
 def not_its_own(where: str, name: str) -> LandscapeError:

@@ -20,7 +20,7 @@ from stationary.errors import LandscapeError
 from stationary.functions.given import checked_whole, interval, named, number
 from stationary.functions.jets import Differentiated, Jet, jet
 from stationary.functions.parameters import handed_over
-from stationary.functions.written import probe_points
+from stationary.functions.written import CONTRACT, agree, probe_points
 from stationary.numbers.arithmetic import SAME
 from stationary.process.forms import Convention, not_its_own
 from stationary.process.minibatches import Stepper
@@ -129,7 +129,16 @@ class PlaneDiffusion(Data):
                             f"with x of shape ({len(box)}, M), not {value!r:.60}."
                         ) from None
         x = probes(box)
-        self.check(x, self.fields(x))
+        found = self.fields(x)
+        self.check(x, found)
+        some = self.fields(x[:, 3:0:-1])
+        for what, one, other in (("drift", found.f, some.f), ("variance", found.a, some.a)):
+            if not agree(one[..., 3:0:-1], other):
+                raise LandscapeError(
+                    f"{where}: {what}({self.variable}) does not act on each point by itself: "
+                    f"called with {x.shape[1]} points and with 3 of them it gives different values "
+                    f"at {self.variable} = {point_text(x[:, 3])}. {CONTRACT}"
+                )
 
     def changed(self, **changes: Any) -> PlaneDiffusion:
         """The same with other fields."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, NotDifferentiableError
-from stationary.functions.given import named
+from stationary.functions.given import named, short
 from stationary.functions.jets import Differentiated, Jet, Jets, jet
 from stationary.functions.parameters import handed_over
 from stationary.numbers.cost import MEMORY
@@ -250,6 +250,12 @@ def _product(u: Jet, v: Jet, k: tuple[int, ...]) -> Array:
 # -- one constructor for any number of weights -----------------------------------------------------
 
 
+INSTEAD = {
+    "sigma": "Give variance = sigma @ sigma.T in its place.",
+    "diffusivity": "Give variance = 2 * diffusivity in its place.",
+}
+
+
 class BySpace(type):
     """Makes `Diffusion(..., domain=((-2, 2), (-1, 3)))` and `Landscape(..., weights=2)` what they
     are with several weights; the losses of a `Landscape` need no name."""
@@ -271,9 +277,10 @@ class BySpace(type):
         line: Any = cls
         for name in set(line.__dataclass_fields__) & set(given) - set(made.__dataclass_fields__):
             value, usual = given.pop(name), line.__dataclass_fields__[name].default
-            if value is not None and value is not usual and value != usual:
+            same = value is None or value is usual
+            if not same and (isinstance(value, np.ndarray) or value != usual):
                 raise LandscapeError(
-                    f"{given.get('name', 'unnamed')}: {name} = {value!r:.60} is had for one weight "
-                    f"only; here are {count}. Leave it out."
+                    f"{given.get('name', 'unnamed')}: {name} = {short(value)} is had for one "
+                    f"weight only; here are {count}. {INSTEAD.get(name, 'Leave it out.')}"
                 )
         return made(*arguments, **given)

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from stationary.errors import LandscapeError
-from stationary.process.forms import FORMS, NOISES
+from stationary.process.forms import FORMS
+from stationary.process.potential import NOISES
 
 LONGEST = 2000  # characters: what is longer is a program, and belongs into a file
 CONSTANTS = {"pi": math.pi, "e": math.e}

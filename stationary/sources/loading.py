@@ -21,10 +21,11 @@ from stationary.errors import LandscapeError
 from stationary.functions.given import short, unknown, way_out
 from stationary.functions.parameters import EXAMPLE, chosen_parameters
 from stationary.process.diffusion import Diffusion
-from stationary.process.forms import FORMS, LANGEVIN, NOISES
+from stationary.process.forms import FORMS
 from stationary.process.landscape import Landscape
 from stationary.process.plane import PlaneDiffusion
 from stationary.process.plane_landscape import PlaneLandscape
+from stationary.process.potential import LANGEVIN, NOISES
 from stationary.process.starts import located
 from stationary.sources.columns import is_table
 from stationary.sources.running import PREFIX, RUNNING, registered, run_in, source_text
