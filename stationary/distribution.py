@@ -17,6 +17,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.distance import Distance, Grid, distance_between
 from stationary.errors import LandscapeError
+from stationary.numbers.elementary import finite
 from stationary.points import drawing, numbers_only, pointwise
 from stationary.result import Shown
 
@@ -112,7 +113,9 @@ class Distribution(Shown, ABC):
             k = -1
         if k < 0:
             raise LandscapeError(f"moment: order = {order!r:.40} must be a whole number from 0 on.")
-        return self._moment(k, centre)
+        if finite(self._points(centre)).all():
+            return self._moment(k, centre)
+        return (0.0 - float(centre)) ** k
 
     @abstractmethod
     def _moment(self, order: int, centre: Any) -> Any: ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -83,3 +84,40 @@ def test_functions_that_are_none_are_refused_in_words(laws):
     ):
         with pytest.raises(StationaryError, match=words):
             laws["normal"].expect(function)
+
+
+def student(nu, **how):
+    """f = -(nu - 1) x / 2 with a = 1 + x^2: E x^4 = 3 / ((nu - 2) (nu - 4))."""
+    return end_state(Diffusion(lambda x: -(nu - 1) / 2 * x, lambda x: 1 + x * x), **how)
+
+
+@pytest.mark.parametrize("nu", [4.5, 4.1, 4.02, 4.001, 4.00001])
+def test_moments_next_to_the_border_of_existence_have_all_digits(nu):
+    state, kurtosis = student(nu), 6 / (nu - 4)
+    assert state.moment(4) == pytest.approx(3 / ((nu - 2) * (nu - 4)), rel=1e-12)
+    mean, variance, _, excess = state.stats("mvsk")
+    assert (mean, variance) == pytest.approx((0, 1 / (nu - 2)), abs=1e-14)
+    assert excess == pytest.approx(kurtosis, rel=1e-9)
+    exact = student(nu, digits=20).moment(4)
+    power = mpmath.mpf(nu)
+    with mpmath.workdps(40):
+        assert abs(exact * (power - 2) * (power - 4) / 3 - 1) < 1e-19
+
+
+def test_high_moments_are_right_or_infinite(laws):
+    """E x^k = (k - 1)!! of a normal law, k! of a Laplace law, k = 300 beyond doubles on the way."""
+    for k in (20, 100, 170, 300):
+        exact = float(mpmath.fac2(k - 1))
+        assert laws["normal"].moment(k) == pytest.approx(exact, rel=1e-13)
+    assert laws["laplace"].moment(100) == pytest.approx(float(mpmath.factorial(100)), rel=1e-12)
+    assert laws["normal"].moment(302) == INF  # 1e308 and more
+    assert laws["cauchy"].moment(50) == laws["student"].moment(50) == INF
+    assert laws["inverse"].moment(4, 2.0) == INF
+    assert math.isnan(laws["cauchy"].moment(3))
+    assert [laws["normal"].moment(k, INF) for k in (0, 2, 3)] == [1, INF, -INF]
+
+
+def test_what_is_nan_has_no_error_of_nought(laws):
+    for name in ("mean", "std"):
+        assert math.isnan(getattr(laws["cauchy"], f"{name}_error"))
+        assert getattr(laws["student"], f"{name}_error") < 1e-13

@@ -259,23 +259,23 @@ class EndState(Numbers, Distribution):
 
     @property
     def mean_error(self) -> Any:
-        """The estimated absolute error of `mean()`, with its `mean_offset`."""
+        """The estimated absolute error of `mean()`, with its `mean_offset`; nan where it is."""
         mean, error = self._parts.mean
         return compact(error + self.unplaced(mean))
 
     @property
     def std_error(self) -> Any:
-        """The estimated absolute error of `std()`."""
+        """The estimated absolute error of `std()`; nan where it is."""
         variance, error = self._parts.variance
         if not 0 < variance < math.inf:
-            return 0.0
+            return 0.0 if variance >= 0 else math.nan
         std = sqrt(variance)
         return compact(min(error / (2 * std), sqrt(error)) + self.lost(std))
 
     def _moment(self, order: int, centre: Any) -> Any:
         if order == 1:
             return self.mean() - centre
-        return self.expect(lambda x: (x - centre) ** order)
+        return self.given(self._parts.moment(order, self._number(centre))[0])
 
     def support(self) -> tuple[float, float]:
         """The ends of the smallest interval that holds all probability."""

@@ -236,22 +236,27 @@ class Mixture:
             error += self.weight_error * a.weight * abs(a.position)
         if finite(total):
             error += sum(unsure * abs(mean - total) for unsure, mean in parts)
-        return total, error
+        return total, error if total == total else math.nan
 
     @cached_property
     def variance(self) -> tuple[Any, Any]:
         """Var[X] and its estimated absolute error."""
         mean, mean_error = self.mean
         if not finite(mean):
-            return math.nan, 0.0
-        parts = [(c.weight, *power_mean(c, 2, mean)) for c in self.components]
-        parts += [(a.weight, (a.position - mean) ** 2, 0.0) for a in self.lumps]
-        total = sum(weight * square for weight, square, _ in parts)
-        error = sum(weight * uncertain for weight, _, uncertain in parts)
+            return math.nan, math.nan
+        total, error = self.moment(2, mean)
+        return total, error + mean_error**2
+
+    def moment(self, order: int, centre: Any) -> tuple[Any, Any]:
+        """E (X - centre)^order and its estimated absolute error."""
+        parts = [(c.weight, *power_mean(c, order, centre)) for c in self.components]
+        parts += [(a.weight, (a.position - centre) ** order, 0.0) for a in self.lumps]
+        total = sum(weight * value for weight, value, _ in parts)
+        error = sum(weight * (off + self.weight_error * abs(value)) for weight, value, off in parts)
         if finite(total):
             pairs = zip(self.components, parts, strict=False)
             error += sum(c.weight * c.share_error * abs(p[1] - total) for c, p in pairs)
-        return total, error + mean_error**2 + self.weight_error * total
+        return total, error
 
     def expected(self, function: Callable[[Array], ArrayLike], in_digits: bool, name: str) -> Any:
         """E[function(X)]; the function is run in doubles, unless `in_digits`."""

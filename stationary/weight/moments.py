@@ -129,13 +129,6 @@ def _powers(tail: Tail, f: Integrand, octaves: float) -> list[float]:
     return []
 
 
-def _power_in_tail(c: Component, tail: Tail, power: float) -> Any:
-    """E[r^power; in the tail]; inf where it does not exist."""
-    if not tail.has_moment(power):
-        return math.inf
-    return exp(tail.log_moment(power) - c.log_norm)
-
-
 def expectation(c: Component, f: Integrand) -> tuple[Any, Any]:
     """E[function(X)] and its absolute error; +-inf where it does not exist.
 
@@ -283,10 +276,22 @@ def entropy(c: Component) -> tuple[Any, float]:
     return total, error
 
 
-def _against(c: Component, mesh: Mesh, power: int, centre: Any) -> tuple[Array, Array, Array]:
-    """Probabilities of nodes, (X - centre)^power there, and the size of their product."""
-    weights, deviation = c.weights_on(mesh), mesh.from_point(centre) ** power
-    return weights, deviation, weights * np.abs(deviation)
+def _against(c: Component, mesh: Mesh, power: int, centre: Any) -> tuple[Array, Array, int]:
+    """Probabilities of nodes, and times ((X - centre) / 2^e)^power; and e.
+
+    In doubles 2^e is where most of the moment comes from: the power may be beyond all of them.
+    """
+    weights, away, e = c.weights_on(mesh), mesh.from_point(centre), 0
+    if c.arithmetic is not DOUBLE or not power:
+        return weights, weights * away**power, e
+    with np.errstate(all="ignore"):
+        logs = mesh.log_density - c.log_norm + np.log(c.rule.quadrature[:, None] * mesh.half)
+        logs += power * np.log(np.abs(away))
+        e = math.frexp(np.abs(away).flat[logs.argmax()])[1]
+        raised = np.ldexp(away, -e) ** power
+        far = np.sign(raised) * exp(logs - power * e * math.log(2))
+    with np.errstate(under="ignore", invalid="ignore"):
+        return weights, np.where(np.isfinite(raised), weights * raised, far), e
 
 
 def power_mean(c: Component, power: int, centre: Any) -> tuple[Any, Any]:
@@ -295,34 +300,44 @@ def power_mean(c: Component, power: int, centre: Any) -> tuple[Any, Any]:
     On the deep mesh where what the mesh leaves out may matter to it: a tail may do so long after
     it has ceased to hold mass.
     """
+    outward = [t for t in c.density.tails if t is not None and not t.has_moment(power)]
+    if outward:  # of two tails, opposite infinities are nan
+        return sum(math.inf * t.sign**power for t in outward), math.inf
     epsilon, found, mesh = c.arithmetic.epsilon, c.density.sampling, c.mesh
-    weights, deviation, spread = _against(c, mesh, power, centre)
-    furthest = max(abs(found.lower - centre), abs(found.upper - centre)) ** power
-    left_out = exp(-depth_of(c.arithmetic)) * len(found.panels.half) * furthest
-    if c.density.tails != (None, None) or left_out > epsilon * number(spread.sum()):
+    weights, product, e = _against(c, mesh, power, centre)
+    furthest = max(abs(found.lower - centre), abs(found.upper - centre))
+    left_out = math.log(len(found.panels.half)) - depth_of(c.arithmetic)
+    left_out += power * log(furthest / 2.0**e)
+    size = number(np.abs(product).sum())
+    if c.density.tails != (None, None) or not size or left_out > log(epsilon * size):
         mesh = c.deep_mesh
-        weights, deviation, spread = _against(c, mesh, power, centre)
-    total = number((weights * deviation).sum())
-    mass = number(weights.sum())
+        weights, product, e = _against(c, mesh, power, centre)
+    scale = 2.0**e
+    total, mass, spread = number(product.sum()), number(weights.sum()), np.abs(product)
     error = number((spread * c.errors_on(mesh)).sum()) + 2 * epsilon * number(spread.sum())
-    if c.arithmetic is DOUBLE:
+    if c.arithmetic is DOUBLE and power:
         # The nodes are rounded like any number of their size.
-        slack = np.spacing(np.abs(mesh.x)) * np.abs(mesh.x - centre) ** (power - 1)
-        error += power * float((weights * slack).sum())
+        away = np.abs(mesh.from_point(centre))
+        with np.errstate(all="ignore"):
+            slack = spread * np.where(away > 0, np.spacing(np.abs(mesh.x)) / away, 0.0)
+        error += power * float(slack.sum())
     for side, tail in enumerate(c.density.tails):
         if tail is None:
-            edge = (c.density.sampling.lower, c.density.sampling.upper)[side]
-            error += c.leak * abs(edge - centre) ** power
+            if c.leak:
+                edge = (found.lower, found.upper)[side]
+                error += exp(log(c.leak) + power * log(abs(edge - centre) / scale))
             continue
-        mass += _power_in_tail(c, tail, 0)
-        rough = tail.error + number(c.density.errors[0 if side == 0 else -1])
-        shift = tail.anchor - centre  # (shift + sign r)^power, expanded in r
+        mass += exp(tail.log_moment() - c.log_norm)
+        rough = number(c.density.errors[0 if side == 0 else -1])
+        shift = (tail.anchor - centre) / scale  # (shift + sign r)^power, expanded in r
         for j in range(power + 1):
             coefficient = math.comb(power, j) * shift ** (power - j) * tail.sign**j
             if coefficient:
-                part = coefficient * _power_in_tail(c, tail, j)
+                part = coefficient * exp(tail.log_moment(j) - j * log(scale) - c.log_norm)
                 total += part
-                if finite(part):
-                    error += abs(part) * rough
+                error += abs(part) * (tail.error_of(j) + rough)
     # The weights add up to 1 to rounding only.
-    return total / mass, error if finite(error) else math.inf
+    if not e:
+        return total / mass, error
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.ldexp(total / mass, e * power)), float(np.ldexp(error, e * power))
