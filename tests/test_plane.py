@@ -27,6 +27,7 @@ from stationary import (
 from stationary.errors import ConvergenceError
 from stationary.functions.jets import Jets, jet
 from stationary.plane.density import Density
+from stationary.plane.inside import held
 from stationary.plane.local import everywhere
 from stationary.plane.mesh import Mesh, basis
 from stationary.plane.rough import found_on_grid
@@ -400,6 +401,128 @@ def test_exit_times_from_regions_askew_are_exact_where_they_are_parabolas_and_cl
     found = stationary.mean_exit_time(process, x, lambda w: along @ w > -0.3)
     assert (np.abs(found.value - truth) < found.absolute_error).all()
     assert np.allclose(found.value, truth, rtol=1e-4)
+
+
+def bent_by(bend, process):
+    """The same process in x = (y_1, y_2 + bend y_1^2), of one whose noise is diagonal."""
+
+    def back(w):
+        return np.stack([w[0], w[1] - bend * w[0] ** 2])
+
+    def drift(w):
+        f, a = process.drift(back(w)), process.variance(back(w))
+        return f[0], f[1] + 2 * bend * w[0] * f[0] + bend * a[0]
+
+    def variance(w):
+        (a, b), s = process.variance(back(w)), 2 * bend * w[0]
+        return (a, s * a), (s * a, b + s * s * a)
+
+    return Diffusion(drift, variance, weights=2), back
+
+
+def log_time_in_disc(a, radius, r):
+    """Of dr = -r dt + a / (2 r) dt + sqrt(a) dB: tau' = -(e^(r^2 / a) - 1) / r."""
+
+    def scaled(s):
+        return (math.exp((s * s - radius**2) / a) - math.exp(-(radius**2) / a)) / s
+
+    near = max(r, radius - 60 * a / radius)
+    parts = [quad(scaled, *ends, epsabs=0, epsrel=1e-13)[0] for ends in ((r, near), (near, radius))]
+    return radius**2 / a + math.log(sum(parts))
+
+
+@pytest.mark.parametrize(("a", "within"), [(2.0, 1e-9), (0.1, 1e-7), (0.014, 1e-4)])
+def test_exit_times_of_a_disc_are_known_beyond_barriers_of_e_to_the_100(a, within):
+    """With a current, or in other coordinates, the times are the same."""
+    radius, starts = 1.2, np.array([[0.05, 0.6], [0.1, -0.4]])
+    truth = [log_time_in_disc(a, radius, r) for r in np.hypot(*starts)]
+    turned = Diffusion(lambda w: (w[1] - w[0], -w[0] - w[1]), a, weights=2)
+    found = [stationary.mean_exit_time(turned, starts, lambda w: np.hypot(*w) < radius)]
+    if a == 0.1:
+        still = Diffusion(
+            lambda w: (-w[0], -w[1]), lambda w: (a + 0 * w[0], a + 0 * w[1]), weights=2
+        )
+        bent, back = bent_by(0.4, still)
+        x = np.stack([starts[0], starts[1] + 0.4 * starts[0] ** 2])
+        found.append(stationary.mean_exit_time(bent, x, lambda w: np.hypot(*back(w)) < radius))
+    for times in found:
+        assert (np.abs(times.log - truth) < times.error).all()
+        assert np.allclose(times.log, truth, rtol=0, atol=within / 10)
+        assert times.error.max() < within
+
+
+def test_exit_times_across_a_line_askew_are_those_of_a_double_well_on_the_line():
+    turn = np.array([[0.8, -0.6], [0.6, 0.8]])
+    for a in (0.1, 0.03):
+
+        def drift(w):
+            y = turn.T @ w
+            return turn @ np.stack([y[0] - y[0] ** 3, -y[1]])
+
+        askew = Diffusion(drift, turn @ np.diag([a, 0.3]) @ turn.T, weights=2)
+        found = stationary.mean_exit_time(
+            askew, turn @ [1.0, 0.2], lambda w: 0.8 * w[0] + 0.6 * w[1] > 0.1
+        )
+        line = Diffusion(lambda x: x - x**3, a, (-6, 6))
+        truth = stationary.log_mean_first_passage_time(line, 1.0, 0.1)
+        assert abs(found.log - truth) < found.error < 1e-8
+
+
+def test_a_coordinate_that_leaves_alone_takes_the_time_of_the_line_at_any_barrier():
+    """And both together the integral of the products of how likely each is still inside."""
+    process = Diffusion(
+        lambda w: (w[0] - w[0] ** 3, -w[1]), lambda w: (0.004 + 0 * w[0], 0.1 + 0 * w[1]), weights=2
+    )
+    line = Diffusion(lambda x: x - x**3, 0.004, (-6, 6))
+    x = np.array([[1.0, 0.5], [0.2, -0.1]])
+    found = stationary.mean_exit_time(process, x, ((0.0, np.inf), (-np.inf, np.inf)))
+    truth = stationary.log_mean_first_passage_time(line, x[0], 0.0)
+    assert truth.min() > 115
+    assert np.allclose(found.log, truth, rtol=1e-13)
+    assert (np.abs(found.log - truth) <= found.error).all()
+
+
+def test_corners_of_a_region_that_rectangles_hardly_reach_count():
+    """A parallelogram, of which other coordinates make a rectangle."""
+    slant, a, b = np.array([[1.0, 0.5], [-0.2, 0.9]]), 0.5, 0.75
+    back = np.linalg.inv(slant)
+    even = Diffusion(lambda w: (-w[0], -w[1]), lambda w: (a + 0 * w[0], b + 0 * w[1]), weights=2)
+    askew = Diffusion(lambda w: (-w[0], -w[1]), slant @ np.diag([a, b]) @ slant.T, weights=2)
+
+    def inside(w):
+        y = np.einsum("ij,jm->im", back, w)
+        return (y[0] > -1) & (y[0] < 1.2) & (y[1] > -1.1) & (y[1] < 1.3)
+
+    y = np.array([[0.3, -0.8], [-0.2, 1.0]])
+    one = stationary.mean_exit_time(even, y, ((-1, 1.2), (-1.1, 1.3)))
+    other = stationary.mean_exit_time(askew, slant @ y, inside)
+    assert (np.abs(one.log - other.log) < one.error + other.error).all()
+    assert max(one.error.max(), other.error.max()) < 1e-6
+    # The rules themselves: area, and outward normals that cancel round the edge.
+    mesh = Mesh.over(((-1.75, 2.15), (-1.45, 1.65)), (9, 9))
+    area, edge = held(inside, np.arange(mesh.count), mesh.low, mesh.size)
+    assert area.weight.sum() == pytest.approx(2.2 * 2.4 * np.linalg.det(slant), abs=1e-6)
+    assert np.abs(edge.weight.sum(axis=1)).max() < 3e-3
+    area, edge = held(lambda w: np.hypot(*w) < 1.3, np.arange(mesh.count), mesh.low, mesh.size)
+    assert area.weight.sum() == pytest.approx(math.pi * 1.69, rel=1e-13)
+    assert np.linalg.norm(edge.weight, axis=0).sum() == pytest.approx(2.6 * math.pi, rel=1e-12)
+
+
+def test_where_no_noise_crosses_an_edge_that_leads_in_nothing_ends():
+    """Position and velocity, the law of which is Gibbs's: exit times with its factor, and without;
+    and across a disc, where no rectangle ends."""
+    kinetic = Kinetic(lambda q: q - q**3, temperature=0.2)
+    box = ((0.0, np.inf), (-np.inf, np.inf))
+    found = stationary.mean_exit_time(kinetic, (1.0, 0.0), box)
+    assert found.value == pytest.approx(21.864, abs=2e-3)  # of rectangles half as large
+    assert found.error < 1e-4
+    still = Diffusion(lambda w: (0 * w[0], 0 * w[1]), 1.0, weights=2)
+    leaving = stationary.mean_exit_time(still, (0.1, 0.0), lambda w: np.hypot(*w) < 1)
+    assert abs(leaving.value - 0.495) < leaving.absolute_error + 1e-15  # although nothing holds it
+    with pytest.raises(ConvergenceError, match="never left"):
+        stationary.mean_exit_time(
+            Diffusion(lambda w: (-w[0], -w[1]), 0.1, weights=2), (0.1, 0.0), lambda w: w[0] < 1e3
+        )
 
 
 def test_a_stretched_basin_holds_what_it_does_on_the_line_and_what_the_law_says():

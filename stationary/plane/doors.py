@@ -81,7 +81,7 @@ def mean_exit_time(process: Any, x: Any, region: Any) -> Estimate:
 
     if isinstance(region, PlaneBasin) or number(region) is not None:
         region = plane_end_state(given).inside(region)
-    return exit_time(given.diffusion(), x, region)
+    return exit_time(given, x, region)
 
 
 def equilibria(process: Any) -> tuple[Equilibrium, ...]:

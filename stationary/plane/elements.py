@@ -19,6 +19,7 @@ from scipy.sparse.linalg import splu
 
 from stationary.aliases import Array
 from stationary.errors import ConvergenceError
+from stationary.numbers.arithmetic import TINY
 from stationary.numbers.cost import SHARED
 from stationary.plane.mesh import Mesh, basis, gauss
 from stationary.process.plane import PlaneDiffusion
@@ -136,6 +137,8 @@ class Condensed:
         Those of each rectangle.
     scales
         Logs of what the rows of each rectangle were multiplied by, (E, n^2).
+    evened
+        Whether unknowns of very different weight are scaled first: they need no pivots then.
     """
 
     mesh: Mesh
@@ -143,6 +146,7 @@ class Condensed:
     parts: Parts
     process: PlaneDiffusion
     scales: Array | None = None
+    evened: bool = False
 
     def __post_init__(self) -> None:
         number, extended = self.mesh.sides(self.degree)
@@ -181,6 +185,11 @@ class Condensed:
         rest = np.flatnonzero(~np.isin(np.arange(len(border)), fixed))
         part = csc_array(self.matrix[:, rest][rest])
         right = ((self.right - (self.matrix @ border).T).T)[rest]
+        size = np.ones(len(rest))
+        if self.evened:
+            size /= np.sqrt(np.maximum(np.abs(part.diagonal()), TINY))
+            part = csc_array(part.multiply(size[:, None]).multiply(size))
+            right = right * size
         try:
             lu = splu(
                 part, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.01,
@@ -189,7 +198,7 @@ class Condensed:
         except RuntimeError as error:
             raise ConvergenceError(_singular(self.process)) from error
         x = lu.solve(right)
-        border[rest] = x + lu.solve(right - part @ x)
+        border[rest] = ((x + lu.solve(right - part @ x)).T * size).T
         n = self.degree + 1
         made = np.empty((*values.shape[1:], self.mesh.count, n * n))
         made[..., self.outer] = (self.extended @ border).T[..., self.place]
@@ -221,10 +230,10 @@ def parts_of(
     coefficients: Coefficients,
     guess: Guess,
     degree: int,
-    load: Callable[[Mesh], Array] | None = None,
+    edited: Callable[[Mesh, Array], Array] | None = None,
 ) -> Parts:
     """The equations of each rectangle, those of rectangles that are as they were not made anew;
-    with a load, transposed."""
+    with what else there is to their matrices, and gives their right sides, transposed."""
     last = coefficients.last.get(degree)
     place = np.full(guess.mesh.count, -1) if last is None else guess.places_in(last[0])
     new = np.flatnonzero(place < 0)
@@ -239,9 +248,10 @@ def parts_of(
             here = np.isin(at, some)
             blocks[at[here] - some[0]] += functions.T @ (by[here, :, None] * functions)
         blocks *= rows[some, :, None]
-        if load is None:
+        if edited is None:
             return blocks, np.zeros(blocks.shape[:2])
-        return np.swapaxes(blocks, 1, 2), load(part.mesh.restricted(some))
+        blocks = np.ascontiguousarray(np.swapaxes(blocks, 1, 2))
+        return blocks, edited(part.mesh.restricted(some), blocks)
 
     try:
         made = Parts.of(len(new), degree, equations)

@@ -252,6 +252,8 @@ class _Problem:
         pinned = np.eye(len(fixed))
         pinned[0, 0] = 0
         first, *moved = system.solve(fixed, pinned)
+        if not moved:
+            return np.asarray(first)
         shifted = [one - first for one in moved]
         by = self._offsets(guess, first, shifted, noise)
         return np.asarray(first + np.tensordot(by, np.array(shifted), 1))

@@ -90,15 +90,10 @@ def product(given: PlaneDiffusion | PlaneLandscape) -> Product | None:
     LandscapeError
         If one of them has no density alone.
     """
-    rng, process = np.random.default_rng(0), given.diffusion()
-    box = finite_box(process.domain)
-    sgd = isinstance(given, PlaneLandscape) and given.losses is not None and not given.label_noise
-    if (process.source is not None and not sgd) or not _apart(
-        process, placed(box, rng.uniform(size=(2, ONE_BY_ONE)))
-    ):
+    process, lines = given.diffusion(), alone(given)
+    if lines is None:
         return None
     try:
-        lines = [_line(given if sgd else process, k) for k in (0, 1)]
         laws = tuple(map(end_state, lines))
     except StationaryError:
         return None  # functions that cannot be called with one coordinate alone
@@ -109,9 +104,25 @@ def product(given: PlaneDiffusion | PlaneLandscape) -> Product | None:
                 f"{process.name}: nothing holds the process together in the plane: the {which} "
                 f"coordinate knows nothing of the other one, and alone {why}"
             )
-    if not _apart(process, np.stack([law.ppf(rng.uniform(size=ONE_BY_ONE)) for law in laws])):
+    share = np.random.default_rng(1).uniform(size=(2, ONE_BY_ONE))
+    if not _apart(process, np.stack([law.ppf(v) for law, v in zip(laws, share, strict=True)])):
         return None
     return _joined(laws)
+
+
+def alone(given: PlaneDiffusion | PlaneLandscape) -> tuple[Diffusion, Diffusion] | None:
+    """What each coordinate does alone, if they know nothing of each other; else None."""
+    process = given.diffusion()
+    sgd = isinstance(given, PlaneLandscape) and given.losses is not None and not given.label_noise
+    share = np.random.default_rng(0).uniform(size=(2, ONE_BY_ONE))
+    if (process.source is not None and not sgd) or not _apart(
+        process, placed(finite_box(process.domain), share)
+    ):
+        return None
+    try:
+        return _line(given if sgd else process, 0), _line(given if sgd else process, 1)
+    except StationaryError:
+        return None  # functions that cannot be called with one coordinate alone
 
 
 def gibbs(process: PlaneDiffusion) -> Product | None:

@@ -43,9 +43,8 @@ def spectral(process: PlaneDiffusion, rough: Rough) -> Solved:
             break
         kept = held(mesh, density.height - density.height.min(), CUT)
         worst = made[-1][0]
-        finer = _finer(
-            mesh.restricted(kept), missing[kept], RESOLVED if worst < SPREADS else worst / 30
-        )
+        least = RESOLVED if worst < SPREADS else worst / 30
+        finer = closer(mesh.restricted(kept), missing[kept], least, MOST)
         if finer is None:
             break
         mesh = finer
@@ -61,13 +60,13 @@ def spectral(process: PlaneDiffusion, rough: Rough) -> Solved:
     return Solved("elements", density, tuple(others))
 
 
-def _finer(mesh: Mesh, missing: Array, least: float) -> Mesh | None:
+def closer(mesh: Mesh, missing: Array, least: float, most: int) -> Mesh | None:
     """With rectangles cut where more than `least` is missing, the worst ones first, while there is
     room for a tenth more."""
     cut = missing > least
     while True:
         made = mesh.split(cut)
-        if made.count <= MOST:
+        if made.count <= most:
             return made if made.level.max() < FINEST else None
         few = int(0.6 * cut.sum())
         if few < mesh.count // 30:
